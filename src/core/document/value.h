@@ -27,7 +27,7 @@ struct MapEntry;
 
 class Value {
  public:
-  Value() noexcept : word_{0}, tail_{0}, size_{0}, tag_{0} {}
+  constexpr Value() noexcept : word_{0}, tail_{0}, more_{0}, tag_{0} {}
   Value(std::nullptr_t) noexcept : Value() {}
   Value(bool value) noexcept;
   Value(int value) noexcept : Value(static_cast<std::int64_t>(value)) {}
@@ -106,8 +106,8 @@ class Value {
   friend struct ValueAccess;
   std::uint64_t word_;         // pointer, number, or the first 8 bytes of a short string
   std::uint32_t tail_;         // short string, bytes 8..11
-  std::uint16_t size_;         // …
-  std::uint16_t tag_;          // (layout: value.cc)
+  std::uint16_t more_;         // short string, bytes 12..13
+  std::uint16_t tag_;          // representation, and the length of a short string (value_access.h)
 };
 static_assert(sizeof(Value) == 16);
 
