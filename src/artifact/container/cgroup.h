@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One cgroup on v1, hybrid and v2 hosts, by its path ("/caisson-1a2b3c/pod7/app"). Limits of containers are set through runc; this reads,
-// freezes, kills and removes, and makes the parents with their limits. Source: kernel Documentation/admin-guide/cgroup-{v1,v2}.
-// Any thread.
+// One cgroup on v1, hybrid and v2 hosts, by its path ("/caisson-1a2b3c/pod7/app"). Limits of containers are set through
+// runc; this reads, freezes, kills and removes, and makes the parents with their limits. Source: kernel
+// Documentation/admin-guide/cgroup-{v1,v2}. Any thread.
 #pragma once
 #include <sys/types.h>
 
@@ -15,24 +15,24 @@
 namespace caisson::container {
 
 struct CgroupLimits {
-  std::int64_t cpu_shares = 0;            // v1's unit, 2..262144; turned into a v2 weight as runc does; 0: not set
-  std::int64_t cpu_quota_us = 0;          // per period; 0: none
+  std::int64_t cpu_shares = 0;    // v1's unit, 2..262144; turned into a v2 weight as runc does; 0: not set
+  std::int64_t cpu_quota_us = 0;  // per period; 0: none
   std::int64_t cpu_period_us = 100'000;
-  std::int64_t memory_bytes_max = 0;      // swap counts in; 0: none
-  std::int64_t pids_max = 0;              // 0: none
+  std::int64_t memory_bytes_max = 0;  // swap counts in; 0: none
+  std::int64_t pids_max = 0;          // 0: none
   bool operator==(const CgroupLimits&) const = default;
 };
 
 struct CgroupStats {
   std::uint64_t cpu_usage_ns = 0;
   std::uint64_t memory_usage_bytes = 0;
-  std::uint64_t memory_working_set_bytes = 0;   // usage without inactive file pages, as the kubelet counts
+  std::uint64_t memory_working_set_bytes = 0;  // usage without inactive file pages, as the kubelet counts
   std::uint64_t memory_rss_bytes = 0;
-  std::uint64_t oom_kills = 0;                  // of processes in this cgroup
+  std::uint64_t oom_kills = 0;  // of processes in this cgroup
   std::uint64_t pids = 0;
 };
 
-enum class CgroupVersion { v1, v2 };            // hybrid hosts count as v1
+enum class CgroupVersion { v1, v2 };  // hybrid hosts count as v1
 CgroupVersion cgroup_version();
 
 class Cgroup {

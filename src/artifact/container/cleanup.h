@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes away whatever an instance left on the host: processes, containers, mounts, namespaces, cgroups. Needs no memory of what ran: it
-// goes by the instance's cgroup name and by the directories below which everything was made. For `caisson down`, also after a crash.
+// Takes away whatever an instance left on the host: processes, containers, mounts, namespaces, cgroups. Needs no memory
+// of what ran: it goes by the instance's cgroup name and by the directories below which everything was made. For
+// `caisson down`, also after a crash.
 #pragma once
 #include <string>
 #include <vector>
@@ -10,9 +11,9 @@
 namespace caisson::container {
 
 struct CleanupOptions {
-  std::string cgroup_root;                 // "/caisson-<instance id>"
-  std::string state_root;                  // "<data>/containers"
-  std::vector<std::string> directories;    // below which mounts are taken down: the data directory
+  std::string cgroup_root;               // "/caisson-<instance id>"
+  std::string state_root;                // "<data>/containers"
+  std::vector<std::string> directories;  // below which mounts are taken down: the data directory
 };
 struct CleanupReport {
   int processes = 0, containers = 0, mounts = 0, cgroups = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Namespaces that a group of containers shares: network, IPC and UTS, pinned by bind mounts of /proc/self/ns/* on files, so that no
-// pause process is needed and they outlive this program. Any thread.
+// Namespaces that a group of containers shares: network, IPC and UTS, pinned by bind mounts of /proc/self/ns/* on
+// files, so that no pause process is needed and they outlive this program. Any thread.
 #pragma once
 #include <string>
 
@@ -9,14 +9,14 @@
 namespace caisson::container {
 
 struct SandboxSpec {
-  std::string directory;        // gets the files net, ipc, uts
-  std::string hostname;         // at most 63 characters; empty keeps the host's
-  bool host_network = false;    // then there is no `net`, and the UTS namespace is the host's too
+  std::string directory;      // gets the files net, ipc, uts
+  std::string hostname;       // at most 63 characters; empty keeps the host's
+  bool host_network = false;  // then there is no `net`, and the UTS namespace is the host's too
   bool host_ipc = false;
 };
 
 struct Sandbox {
-  std::string network, ipc, uts;   // paths for ContainerSpec::namespaces; empty: the host's
+  std::string network, ipc, uts;  // paths for ContainerSpec::namespaces; empty: the host's
 };
 
 // Makes what is missing; calling it again gives the same sandbox. Brings the loopback link up.

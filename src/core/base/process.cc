@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -67,6 +68,7 @@ struct Plan {
   int highest_fd = 2;
   std::optional<uid_t> uid;
   bool own_session = true;
+  bool controlling_terminal = false;
 };
 
 [[noreturn]] void exec_child(const Plan& plan, int report) {
@@ -93,6 +95,7 @@ struct Plan {
   for (std::size_t i = 0; i < count; ++i) {
     if (::dup2(lifted[i], plan.fds[i].second) < 0) fail();
   }
+  if (plan.controlling_terminal && ::ioctl(0, TIOCSCTTY, 0) != 0) fail();
   report = report_high;
   // What remains is marked rather than closed: the report pipe must outlive this line.
   ::syscall(SYS_close_range, plan.highest_fd + 1, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
@@ -245,6 +248,7 @@ Result<Process> Process::start(const Command& command, const Options& options) {
   plan.fds = command.fds;
   plan.uid = command.uid;
   plan.own_session = impl->group = command.own_session;
+  plan.controlling_terminal = command.controlling_terminal;
   const UniqueFd in = TRY(open_io(options.in, "", true, impl->in, 0));
   const UniqueFd out = TRY(open_io(options.out, options.out_file, false, impl->out, 1));
   const UniqueFd err = TRY(open_io(options.err, options.err_file, false, impl->err, 2));

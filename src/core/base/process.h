@@ -29,6 +29,7 @@ struct Command {
   std::vector<std::pair<int, int>> fds;                 // {ours, the child's number}
   std::optional<uid_t> uid;                             // setuid/setgid in the child
   bool own_session = true;
+  bool controlling_terminal = false;                    // standard input is a terminal and becomes the new session's
 };
 
 struct Exit {

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "artifact/container/cleanup.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "artifact/container/bundle.h"
+#include "artifact/container/cgroup.h"
+#include "artifact/container/root.h"
+#include "core/base/text.h"
+
+namespace caisson::container {
+namespace {
+
+constexpr int kMonitorEndMs = 2'000;
+
+// Monitors of this instance, found by their command line: conmon -b <state_root>/c/<id> …
+std::vector<pid_t> monitors_of(const std::string& state_root) {
+  std::vector<pid_t> found;
+  const auto names = list_dir("/proc");
+  if (!names.ok()) return found;
+  for (const auto& name : *names) {
+    const auto pid = parse_int(name);
+    if (!pid) continue;
+    const auto line = read_file("/proc/" + name + "/cmdline");
+    if (!line.ok()) continue;
+    const auto args = split(*line, '\0');
+    if (path_base(args[0]) != "conmon") continue;
+    for (const auto arg : args) {
+      if (!arg.starts_with(state_root + "/c/")) continue;
+      found.push_back(static_cast<pid_t>(*pid));
+      break;
+    }
+  }
+  return found;
+}
+
+// Their containers are dead: they write exit codes and end; who does not is killed.
+void end_monitors(const std::vector<pid_t>& pids) {
+  for (const pid_t pid : pids) {
+    const UniqueFd process = open_process(pid);
+    if (!process) continue;
+    pollfd one{process.get(), POLLIN, 0};
+    if (::poll(&one, 1, kMonitorEndMs) != 0) continue;
+    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+    ::poll(&one, 1, kMonitorEndMs);
+  }
+}
+
+}  // namespace
+
+Result<CleanupReport> cleanup(const CleanupOptions& options) {
+  CleanupReport report;
+  const Cgroup root(options.cgroup_root);
+  const auto monitors = monitors_of(options.state_root);
+  report.processes = static_cast<int>(root.processes().size() + monitors.size());
+  const int left = root.kill_all();
+  if (left > 0)
+    return Error{ErrorCode::unavailable,
+                 std::to_string(left) + " processes in cgroup " + options.cgroup_root + " do not end"};
+  end_monitors(monitors);
+  for (const auto& directory : options.directories) {
+    if (exists(directory)) report.mounts += TRY(unmount_below(directory));
+  }
+  if (root.exists()) {
+    TRY(root.remove());
+    ++report.cgroups;
+  }
+  if (exists(options.state_root + "/c")) {
+    const auto ids = TRY(list_dir(options.state_root + "/c"));
+    report.containers = static_cast<int>(ids.size());
+    for (const char* part : {"/c", "/exits", "/runc"}) TRY(remove_tree(options.state_root + part));
+  }
+  return report;
+}
+
+}  // namespace caisson::container
