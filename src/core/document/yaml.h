@@ -29,8 +29,9 @@ Result<std::vector<Value>> read_all(std::string_view text, const ReadOptions& op
 Result<Value> read(std::string_view text, const ReadOptions& options = {});
 
 struct WriteOptions {
-  bool sort_keys = false;                      // sigs.k8s.io/yaml sorts; kyaml keeps order
+  bool sort_keys = false;                      // in go-yaml's order; sigs.k8s.io/yaml sorts, kyaml keeps order
   bool indent_sequences = false;               // false: "- a" under its key's column, as sigs.k8s.io/yaml; true: go-yaml v3's default
+  int line_width = 80;                         // longer lines are broken at the next space, as go-yaml v2 does; 0: never
 };
 // One document, with a final newline and no "---".
 std::string write(const Value& value, const WriteOptions& options = {});

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a plain scalar means. go: as go-yaml v3 resolves it; specification: YAML 1.2.2's core schema.
+#pragma once
+#include <string_view>
+
+#include "core/document/value.h"
+#include "core/document/yaml.h"
+
+namespace caisson::yaml {
+
+Value resolve_plain(std::string_view text, Mode mode);
+// Whether go-yaml v2, v3 or an older reader would take the text, unquoted, for something else than this string.
+bool reads_as_other(std::string_view text);
+
+}  // namespace caisson::yaml
