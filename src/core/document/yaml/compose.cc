@@ -131,7 +131,7 @@ class Composer {
     }
     const std::string_view type = event.tag.substr(kPrefix.size());
     if (type == "str" || type == "timestamp") return Value(event.value);
-    if (type == "binary") {
+    if (type == "binary" && options_.mode == Mode::go) {
       auto bytes = unbase64(event.value);
       if (!bytes.ok()) return failure(event, "a !!binary scalar that is not base64");
       return Value(*bytes);

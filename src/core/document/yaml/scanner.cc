@@ -128,7 +128,7 @@ bool Scalars::quoted_line_break(int indent, std::string& out) {
     if (at_document_marker()) return fail("a document marker inside quotes");
     skip_blanks();
   }
-  if (at_end()) return fail("quotes that are not closed");
+  if (at_end()) return true;          // the caller says where the quotes began
   if (strict_ && indent_here() <= indent) return fail("a quoted string's line is not indented enough");
   if (breaks == 1) out += ' ';
   else out.append(breaks - 1, '\n');
@@ -305,6 +305,8 @@ bool Scalars::block_scalar(int parent, std::string_view& out, Style& style) {
     const std::size_t end = std::min(text_.find('\n', i), text_.size());
     if (blank) {
       if (i >= text_.size()) {
+        // The stream's end ends a line, for the specification; go-yaml wants the character.
+        if (strict_ && i > at_) ++breaks;
         at_ = i;
         break;
       }
@@ -318,7 +320,7 @@ bool Scalars::block_scalar(int parent, std::string_view& out, Style& style) {
         text.append(breaks, '\n');
       }
       text.append(text_, i, end - i);
-      breaks = end < text_.size() ? 1 : 0;
+      breaks = end < text_.size() || strict_ ? 1 : 0;
       was_more_indented = more_indented;
       any = true;
     }

@@ -56,6 +56,8 @@ Analysis analyse(std::string_view t) {
       previous_space = true;
       previous_break = false;
     } else if (is_break(t, i)) {
+      // go-yaml writes the line ends of Unicode as they are; YAML 1.2 does not take them for line ends, so they are escaped here.
+      special |= c != '\n';
       breaks = true;
       edge |= i == 0 || last;
       space_break |= previous_space;
@@ -199,22 +201,14 @@ class Writer {
 
   void single_quoted(std::string_view t, int indent, bool breaks_allowed) {
     put("'");
-    bool after_space = false, after_break = false;
+    bool after_space = false;
     for (std::size_t i = 0; i < t.size();) {
       const std::size_t width = utf8::sequence_length(t, i);
       const bool space = is_space(t[i]);
       const bool inside = i > 0 && i + 1 < t.size();
-      if (is_break(t, i)) {
-        out_ += t.substr(i, width);
-        column_ = 0;
-        after_break = true;
-      } else {
-        if (after_break && !space) put(std::string(static_cast<std::size_t>(indent), ' '));
-        if (!space) after_break = false;
-        if (space && breaks_allowed && !after_space && line_full() && inside && !is_space(t[i + 1])) indent_to(indent);
-        else if (t[i] == '\'') put("''");
-        else put(t.substr(i, width));
-      }
+      if (space && breaks_allowed && !after_space && line_full() && inside && !is_space(t[i + 1])) indent_to(indent);
+      else if (t[i] == '\'') put("''");
+      else put(t.substr(i, width));
       after_space = space;
       i += width;
     }
