@@ -65,7 +65,7 @@ class Client {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;   // shared with open streams, which give their connection back
 };
 
 }  // namespace caisson::http
