@@ -3,8 +3,10 @@
 // form, filling defaults. Follows Kubernetes 1.33 (pkg/apis/*/defaults.go; structural defaulting and pruning of CRDs). Pure; any thread.
 #pragma once
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "core/base/result.h"
 #include "core/document/value.h"
 #include "cluster/schema/kind.h"
 
@@ -18,7 +20,9 @@ Value pruned(const KindSchema& kind, Value object, std::vector<std::string>* unk
 // that was read back is unchanged. What admission or an allocator fills (cluster IPs, tokens, priorities) is not here.
 Value with_defaults(const KindSchema& kind, Value object);
 
-// Quantities ("0.5" to "500m", "1024Mi" to "1Gi") and times in the form in which the server gives them back.
-Value canonical(const KindSchema& kind, Value object);
+// Quantities ("0.5" to "500m", "1024Mi" to "1Gi", 1 to "1") in the form in which the server gives them back. `quantity` is
+// kube::canonical_quantity (that room stands above this one); what it refuses stays as it is, for validate to report.
+using CanonicalQuantity = Result<std::string> (*)(std::string_view);
+Value canonical(const KindSchema& kind, Value object, CanonicalQuantity quantity);
 
 }  // namespace caisson::schema

@@ -27,7 +27,8 @@ class Field;
 struct Member {
   std::string_view name;      // interned
   const Field* field;
-  bool required = false;
+  bool required = false;      // published as required; of a custom kind, also checked
+  bool non_empty = false;     // checked: absent, "", 0 items are "Required value"
 };
 
 // A named (or anonymous) object type. Members are sorted by name.
@@ -36,6 +37,10 @@ struct ObjectType {
   std::vector<Member> members;
   bool preserve_unknown = false;          // x-kubernetes-preserve-unknown-fields
   bool embedded_resource = false;         // apiVersion, kind and metadata are checked as of an object
+  bool atomic = false;                    // x-kubernetes-map-type: atomic
+  bool in_crd = false;                    // made from a CustomResourceDefinition's schema, or checked like one
+  // Defaults that depend on other fields (derive.cc); `out` is set when something changes. Null for most.
+  void (*derive)(const Value& before, std::optional<Value>& out) = nullptr;
   const Member* find(std::string_view name) const;
 };
 
@@ -64,7 +69,6 @@ class Field final : public document::MergeSchema {
   bool patch_replaces_keys = false;       // patchStrategy retainKeys
   bool patch_merges = false;              // patchStrategy merge (of a list)
   bool has_default = false;
-  bool default_when_parent = true;
   const ObjectType* object = nullptr;     // of an object
   const Field* element = nullptr;         // of a list: its items; of a map: its values; null: anything
   std::vector<std::string> list_keys;     // of a list of type map: the keys for server-side apply

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// From kind files to fields and kinds. The field language ("Container[] keys=name patch=name required") is in README.md. Internal to
+// the room. Threads: one at a time; what it made never changes afterwards.
+#pragma once
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+#include "cluster/schema/kind.h"
+#include "cluster/schema/kind_files.h"
+
+namespace caisson::schema {
+
+// Owns fields and types; addresses stay.
+struct FieldMemory {
+  std::deque<Field> fields;
+  std::deque<ObjectType> types;
+  std::set<std::string, std::less<>> names;
+  std::string_view intern(std::string_view name);
+};
+
+struct Compiled {
+  std::shared_ptr<FieldMemory> memory;
+  std::vector<std::shared_ptr<KindSchema>> kinds;
+  std::map<std::string, const ObjectType*, std::less<>> types;     // by short name: "core.v1.PodSpec"
+};
+
+// Errors: internal, with file and field.
+Result<Compiled> compile(std::span<const KindFile> files);
+
+// One version of a CustomResourceDefinition. Errors: invalid, with the field of the definition.
+Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, const ObjectType* object_meta);
+
+}  // namespace caisson::schema

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/schema/defaults.h"
+
+#include <optional>
+
+#include "cluster/schema/field.h"
+
+namespace caisson::schema {
+namespace {
+
+// Each walk gives a new value only where something changed, so that what is equal stays shared.
+using Changed = std::optional<Value>;
+
+std::string join_path(const std::string& path, std::string_view name) {
+  return path.empty() ? std::string(name) : path + "." + std::string(name);
+}
+
+// ---- pruning
+class Pruner {
+ public:
+  explicit Pruner(std::vector<std::string>* unknown) : unknown_(unknown) {}
+
+  Changed walk(const Field& field, const Value& value, const std::string& path) {
+    if (value.is_map() && field.type == FieldType::object && field.object) return object(*field.object, value, path);
+    if (value.is_map() && field.type == FieldType::map && field.element) return map(*field.element, value, path);
+    if (value.is_list() && field.type == FieldType::list && field.element) return list(*field.element, value, path);
+    return std::nullopt;
+  }
+
+ private:
+  Changed object(const ObjectType& type, const Value& value, const std::string& path) {
+    Changed out;
+    for (const auto& [name, child] : value.entries()) {
+      const Member* member = type.find(name);
+      if (!member && !type.preserve_unknown) {
+        if (unknown_) unknown_->push_back(join_path(path, name));
+        edit(out, value).erase(name);
+      } else if (member && child.is_null() && !member->field->nullable && member->field->type != FieldType::any) {
+        edit(out, value).erase(name);
+      } else if (member) {
+        if (Changed next = walk(*member->field, child, unknown_ ? join_path(path, name) : path)) {
+          edit(out, value).set(name, std::move(*next));
+        }
+      }
+    }
+    return out;
+  }
+  Changed map(const Field& element, const Value& value, const std::string& path) {
+    Changed out;
+    for (const auto& [name, child] : value.entries()) {
+      if (Changed next = walk(element, child, unknown_ ? join_path(path, name) : path)) edit(out, value).set(name, std::move(*next));
+    }
+    return out;
+  }
+  Changed list(const Field& element, const Value& value, const std::string& path) {
+    Changed out;
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      if (Changed next = walk(element, value[i], unknown_ ? path + "[" + std::to_string(i) + "]" : path)) {
+        edit(out, value).edit(i) = std::move(*next);
+      }
+    }
+    return out;
+  }
+  static Value& edit(Changed& out, const Value& from) {
+    if (!out) out = from;
+    return *out;
+  }
+
+  std::vector<std::string>* unknown_;
+};
+
+// ---- defaults
+Changed fill(const Field& field, const Value& value);
+
+Changed fill_object(const ObjectType& type, const Value& value) {
+  Changed out;
+  const auto edit = [&]() -> Value& {
+    if (!out) out = value;
+    return *out;
+  };
+  for (const Member& member : type.members) {
+    const Value* child = value.find(member.name);
+    if ((!child || (child->is_null() && !member.field->nullable)) && member.field->has_default) {
+      Changed deeper = fill(*member.field, member.field->default_value);
+      edit().set(member.name, deeper ? std::move(*deeper) : member.field->default_value);
+    } else if (child) {
+      if (Changed next = fill(*member.field, *child)) edit().set(member.name, std::move(*next));
+    }
+  }
+  if (type.derive) type.derive(value, out);
+  return out;
+}
+
+Changed fill(const Field& field, const Value& value) {
+  if (value.is_map() && field.type == FieldType::object && field.object) return fill_object(*field.object, value);
+  if (!field.element) return std::nullopt;
+  Changed out;
+  if (value.is_map() && field.type == FieldType::map) {
+    for (const auto& [name, child] : value.entries()) {
+      if (Changed next = fill(*field.element, child)) {
+        if (!out) out = value;
+        out->set(name, std::move(*next));
+      }
+    }
+  } else if (value.is_list() && field.type == FieldType::list && field.element->type != FieldType::string) {
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      if (Changed next = fill(*field.element, value[i])) {
+        if (!out) out = value;
+        out->edit(i) = std::move(*next);
+      }
+    }
+  }
+  return out;
+}
+
+// ---- canonical form
+Changed canon(const Field& field, const Value& value, CanonicalQuantity quantity) {
+  if (field.format == Format::quantity) {
+    auto text = quantity(value.is_string() ? std::string(value.as_string()) : value.scalar_text());
+    if (!text.ok() || (value.is_string() && *text == value.as_string())) return std::nullopt;
+    return Value(std::move(text).value());
+  }
+  Changed out;
+  if (field.type == FieldType::object && field.object && value.is_map()) {
+    for (const auto& [name, child] : value.entries()) {
+      const Member* member = field.object->find(name);
+      if (!member) continue;
+      if (Changed next = canon(*member->field, child, quantity)) {
+        if (!out) out = value;
+        out->set(name, std::move(*next));
+      }
+    }
+  } else if (field.type == FieldType::map && field.element && value.is_map()) {
+    for (const auto& [name, child] : value.entries()) {
+      if (Changed next = canon(*field.element, child, quantity)) {
+        if (!out) out = value;
+        out->set(name, std::move(*next));
+      }
+    }
+  } else if (field.type == FieldType::list && field.element && value.is_list()) {
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      if (Changed next = canon(*field.element, value[i], quantity)) {
+        if (!out) out = value;
+        out->edit(i) = std::move(*next);
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Value pruned(const KindSchema& kind, Value object, std::vector<std::string>* unknown_fields) {
+  Changed out = Pruner(unknown_fields).walk(kind.root(), object, "");
+  return out ? std::move(*out) : object;
+}
+
+Value with_defaults(const KindSchema& kind, Value object) {
+  Changed out = fill(kind.root(), object);
+  return out ? std::move(*out) : object;
+}
+
+Value canonical(const KindSchema& kind, Value object, CanonicalQuantity quantity) {
+  Changed out = canon(kind.root(), object, quantity);
+  return out ? std::move(*out) : object;
+}
+
+}  // namespace caisson::schema

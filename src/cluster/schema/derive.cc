@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/schema/derive.h"
+
+#include <algorithm>
+#include <map>
+#include <span>
+
+namespace caisson::schema {
+namespace {
+
+// The object as it stands, and a way to change it.
+class Draft {
+ public:
+  Draft(const Value& before, std::optional<Value>& out) : before_(before), out_(out) {}
+  const Value& operator[](std::string_view key) const { return value()[key]; }
+  const Value& value() const { return out_ ? *out_ : before_; }
+  bool has(std::string_view key) const { return !value()[key].is_null(); }
+  void set(std::string_view key, Value value) { edit().set(key, std::move(value)); }
+  void set_absent(std::string_view key, Value value) {
+    if (!has(key)) set(key, std::move(value));
+  }
+  Value& edit() {
+    if (!out_) out_ = before_;
+    return *out_;
+  }
+
+ private:
+  const Value& before_;
+  std::optional<Value>& out_;
+};
+
+#define DERIVE(name) void name(const Value& before, std::optional<Value>& out)
+
+// ":latest" or no tag (and no digest): always pulled.
+DERIVE(container) {
+  Draft it(before, out);
+  if (it.has("imagePullPolicy") && !it["imagePullPolicy"].as_string().empty()) return;
+  const std::string_view image = it["image"].as_string();
+  const std::size_t slash = image.rfind('/');
+  const std::string_view last = slash == std::string_view::npos ? image : image.substr(slash + 1);
+  const std::size_t colon = last.find(':');
+  const bool digest = last.find('@') != std::string_view::npos;
+  const bool latest = !digest && (colon == std::string_view::npos || last.substr(colon + 1) == "latest");
+  it.set("imagePullPolicy", latest ? "Always" : "IfNotPresent");
+}
+
+DERIVE(pod_spec) {
+  Draft it(before, out);
+  if (it.has("serviceAccountName")) {
+    if (it["serviceAccount"].as_string() != it["serviceAccountName"].as_string()) it.set("serviceAccount", it["serviceAccountName"]);
+  } else if (it.has("serviceAccount")) {
+    it.set("serviceAccountName", it["serviceAccount"]);
+  }
+  if (!it["hostNetwork"].as_bool()) return;
+  for (std::string_view list : {"containers", "initContainers"}) {
+    const Value containers = it[list];
+    for (std::size_t c = 0; c < containers.size(); ++c) {
+      const Value& ports = containers[c]["ports"];
+      for (std::size_t p = 0; p < ports.size(); ++p) {
+        if (ports[p]["hostPort"].as_int() != 0) continue;
+        it.edit().edit(list).edit(c).edit("ports").edit(p).set("hostPort", ports[p]["containerPort"]);
+      }
+    }
+  }
+}
+
+// Only of Pods, not of templates: requests from limits, enableServiceLinks.
+DERIVE(pod) {
+  Draft it(before, out);
+  if (it["spec"]["enableServiceLinks"].is_null()) it.edit().edit("spec").set("enableServiceLinks", true);
+  for (std::string_view list : {"containers", "initContainers"}) {
+    const Value containers = it["spec"][list];
+    for (std::size_t c = 0; c < containers.size(); ++c) {
+      const Value& resources = containers[c]["resources"];
+      for (const auto& [name, limit] : resources["limits"].entries()) {
+        if (resources["requests"].contains(name)) continue;
+        it.edit().edit({"spec", list}).edit(c).edit({"resources", "requests"}).set(name, limit);
+      }
+    }
+  }
+}
+
+DERIVE(volume) {
+  Draft it(before, out);
+  if (it.value().size() == 1 && it.has("name")) it.set("emptyDir", Value::map());
+}
+
+DERIVE(service_port) {
+  Draft it(before, out);
+  const Value& target = it["targetPort"];
+  if (target.is_null() || (target.is_int() && target.as_int() == 0) || (target.is_string() && target.as_string().empty())) {
+    it.set("targetPort", it["port"]);
+  }
+}
+
+DERIVE(service_spec) {
+  Draft it(before, out);
+  const std::string type = it["type"].str();
+  if (it["sessionAffinity"].as_string() == "ClientIP" && it["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].is_null()) {
+    it.edit().edit({"sessionAffinityConfig", "clientIP"}).set("timeoutSeconds", 10800);
+  }
+  if (it["sessionAffinity"].as_string() == "None" && it.has("sessionAffinityConfig")) it.edit().erase("sessionAffinityConfig");
+  const bool outside = type == "NodePort" || type == "LoadBalancer";
+  if (outside || !it["externalIPs"].empty()) it.set_absent("externalTrafficPolicy", "Cluster");
+  if (outside || type == "ClusterIP") it.set_absent("internalTrafficPolicy", "Cluster");
+  if (type == "LoadBalancer") it.set_absent("allocateLoadBalancerNodePorts", true);
+}
+
+DERIVE(deployment_strategy) {
+  Draft it(before, out);
+  if (it["type"].as_string() != "RollingUpdate") return;
+  it.set_absent("rollingUpdate", Value::map());
+  if (it["rollingUpdate"]["maxUnavailable"].is_null()) it.edit().edit("rollingUpdate").set("maxUnavailable", "25%");
+  if (it["rollingUpdate"]["maxSurge"].is_null()) it.edit().edit("rollingUpdate").set("maxSurge", "25%");
+}
+
+DERIVE(daemon_set_strategy) {
+  Draft it(before, out);
+  if (it["type"].as_string() != "RollingUpdate") return;
+  it.set_absent("rollingUpdate", Value::map());
+  if (it["rollingUpdate"]["maxUnavailable"].is_null()) it.edit().edit("rollingUpdate").set("maxUnavailable", 1);
+  if (it["rollingUpdate"]["maxSurge"].is_null()) it.edit().edit("rollingUpdate").set("maxSurge", 0);
+}
+
+DERIVE(stateful_set_strategy) {
+  Draft it(before, out);
+  if (it["type"].as_string() != "RollingUpdate") return;
+  if (it["rollingUpdate"]["partition"].is_null()) it.edit().edit("rollingUpdate").set("partition", 0);
+}
+
+DERIVE(stateful_set_spec) {
+  Draft it(before, out);
+  const Value templates = it["volumeClaimTemplates"];
+  for (std::size_t i = 0; i < templates.size(); ++i) {
+    if (!templates[i]["kind"].is_null()) continue;
+    it.edit().edit("volumeClaimTemplates").edit(i).set("apiVersion", "v1");
+    it.edit().edit("volumeClaimTemplates").edit(i).set("kind", "PersistentVolumeClaim");
+  }
+}
+
+DERIVE(job_spec) {
+  Draft it(before, out);
+  if (!it.has("completions") && !it.has("parallelism")) it.set("completions", 1);
+  it.set_absent("parallelism", 1);
+  it.set_absent("backoffLimit", it.has("backoffLimitPerIndex") ? 2147483647 : 6);
+  it.set_absent("podReplacementPolicy", it.has("podFailurePolicy") ? "Failed" : "TerminatingOrFailed");
+}
+
+// The template's labels where the object has none: apps/v1 ReplicaSet, v1 ReplicationController, batch/v1 Job.
+void labels_of_template(Draft& it) {
+  const Value labels = it["spec"]["template"]["metadata"]["labels"];
+  if (!labels.empty() && it["metadata"]["labels"].empty()) it.edit().edit("metadata").set("labels", labels);
+}
+
+DERIVE(replica_set) {
+  Draft it(before, out);
+  labels_of_template(it);
+}
+
+DERIVE(replication_controller) {
+  Draft it(before, out);
+  const Value labels = it["spec"]["template"]["metadata"]["labels"];
+  if (!labels.empty() && it["spec"]["selector"].empty()) it.edit().edit("spec").set("selector", labels);
+  labels_of_template(it);
+}
+
+DERIVE(network_policy_spec) {
+  Draft it(before, out);
+  if (!it["policyTypes"].empty()) return;
+  std::vector<Value> types{Value("Ingress")};
+  if (!it["egress"].empty()) types.emplace_back("Egress");
+  it.set("policyTypes", Value(std::move(types)));
+}
+
+DERIVE(subject) {
+  Draft it(before, out);
+  const std::string_view kind = it["kind"].as_string();
+  if (!it["apiGroup"].as_string().empty()) return;
+  if (kind == "User" || kind == "Group") it.set("apiGroup", "rbac.authorization.k8s.io");
+}
+
+DERIVE(namespace_labels) {
+  Draft it(before, out);
+  const std::string name = it["metadata"]["name"].str();
+  if (name.empty() || it["metadata"]["labels"]["kubernetes.io/metadata.name"].as_string() == name) return;
+  it.edit().edit({"metadata", "labels"}).set("kubernetes.io/metadata.name", name);
+}
+
+DERIVE(node_status) {
+  Draft it(before, out);
+  if (it.has("capacity") && !it.has("allocatable")) it.set("allocatable", it["capacity"]);
+}
+
+// For containers: default is max where absent, defaultRequest is default and then min.
+DERIVE(limit_range_item) {
+  Draft it(before, out);
+  if (it["type"].as_string() != "Container") return;
+  const auto fill = [&](std::string_view to, std::string_view from) {
+    const Value source = it[from];
+    for (const auto& [name, value] : source.entries()) {
+      if (!it[to].contains(name)) it.edit().edit(to).set(name, value);
+    }
+  };
+  fill("default", "max");
+  fill("defaultRequest", "default");
+  fill("defaultRequest", "min");
+}
+
+DERIVE(autoscaler_v2_spec) {
+  Draft it(before, out);
+  if (it["metrics"].empty()) {
+    Value cpu{{"name", "cpu"}, {"target", Value{{"type", "Utilization"}, {"averageUtilization", 80}}}};
+    it.set("metrics", Value(std::vector<Value>{Value{{"type", "Resource"}, {"resource", cpu}}}));
+  }
+  if (!it.has("behavior")) return;
+  const auto policy = [](std::string_view type, int value) { return Value{{"type", type}, {"value", value}, {"periodSeconds", 15}}; };
+  Value& behavior = it.edit().edit("behavior");
+  const auto rules = [&](std::string_view name, std::vector<Value> policies) -> Value& {
+    Value& rule = behavior.edit(name);
+    if (rule["selectPolicy"].is_null()) rule.set("selectPolicy", "Max");
+    if (rule["policies"].empty()) rule.set("policies", Value(std::move(policies)));
+    return rule;
+  };
+  Value& up = rules("scaleUp", {policy("Pods", 4), policy("Percent", 100)});
+  if (up["stabilizationWindowSeconds"].is_null()) up.set("stabilizationWindowSeconds", 0);
+  rules("scaleDown", {policy("Percent", 100)});
+}
+
+DERIVE(role_ref) {
+  Draft it(before, out);
+  if (it["apiGroup"].as_string().empty()) it.set("apiGroup", "rbac.authorization.k8s.io");
+}
+
+DERIVE(crd_names) {
+  Draft it(before, out);
+  if (it["singular"].as_string().empty() && it.has("kind")) {
+    std::string singular = it["kind"].str();
+    std::transform(singular.begin(), singular.end(), singular.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+    it.set("singular", singular);
+  }
+  if (it["listKind"].as_string().empty() && it.has("kind")) it.set("listKind", it["kind"].str() + "List");
+}
+#undef DERIVE
+
+}  // namespace
+
+Derive find_derive(std::string_view type) {
+  static const std::map<std::string_view, Derive> kAll = {
+      {"apps.v1.DaemonSetUpdateStrategy", daemon_set_strategy},
+      {"apps.v1.DeploymentStrategy", deployment_strategy},
+      {"apps.v1.ReplicaSet", replica_set},
+      {"apps.v1.StatefulSetSpec", stateful_set_spec},
+      {"apps.v1.StatefulSetUpdateStrategy", stateful_set_strategy},
+      {"apiextensions.v1.CustomResourceDefinitionNames", crd_names},
+      {"autoscaling.v2.HorizontalPodAutoscalerSpec", autoscaler_v2_spec},
+      {"batch.v1.JobSpec", job_spec},
+      {"core.v1.Container", container},
+      {"core.v1.EphemeralContainer", container},
+      {"core.v1.LimitRangeItem", limit_range_item},
+      {"core.v1.Namespace", namespace_labels},
+      {"core.v1.NodeStatus", node_status},
+      {"core.v1.Pod", pod},
+      {"core.v1.PodSpec", pod_spec},
+      {"core.v1.ReplicationController", replication_controller},
+      {"core.v1.ServicePort", service_port},
+      {"core.v1.ServiceSpec", service_spec},
+      {"core.v1.Volume", volume},
+      {"networking.v1.NetworkPolicySpec", network_policy_spec},
+      {"rbac.v1.RoleRef", role_ref},
+      {"rbac.v1.Subject", subject},
+  };
+  const auto found = kAll.find(type);
+  return found == kAll.end() ? nullptr : found->second;
+}
+
+}  // namespace caisson::schema

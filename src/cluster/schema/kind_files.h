@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The text of kinds/**/*.yaml, put into the program at build time (embed.cmake). Any thread.
+#pragma once
+#include <span>
+#include <string_view>
+
+namespace caisson::schema {
+
+struct KindFile {
+  std::string_view path;      // below kinds/: "k8s/core.v1.yaml"
+  std::string_view text;
+};
+std::span<const KindFile> kind_files();
+
+}  // namespace caisson::schema

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/schema/rules.h"
+
+#include <functional>
+#include <map>
+#include <set>
+
+#include "cluster/schema/checks.h"
+#include "core/base/encoding.h"
+#include "core/document/json.h"
+
+namespace caisson::schema {
+namespace {
+
+using Errors = std::vector<FieldError>;
+constexpr std::size_t kAnnotationsBytesMax = 256u << 10;
+constexpr std::size_t kDataBytesMax = 1u << 20;
+
+std::vector<std::string> check_name(const KindSchema& kind, std::string_view name) {
+  const std::string& plural = kind.resource.plural;
+  const std::string& group = kind.resource.group;
+  if (group == "rbac.authorization.k8s.io") return check_path_segment(name);
+  if (group.empty() && plural == "namespaces") return check_dns_label(name);
+  if (group.empty() && plural == "services") return check_dns_1035_label(name);
+  if (group.empty() && plural == "events") return check_path_segment(name);
+  if (group == "apiextensions.k8s.io" || !group.empty() || !plural.empty()) return check_dns_subdomain(name);
+  return {};
+}
+
+void check_data(const Value& object, std::initializer_list<std::string_view> members, const std::string& field, Errors& out) {
+  std::size_t bytes = 0;
+  for (std::string_view member : members) {
+    for (const auto& [key, text] : object[member].entries()) bytes += text.as_string().size() * (member == "binaryData" ? 3 : 4) / 4;
+  }
+  if (bytes > kDataBytesMax) out.push_back({FieldError::Type::too_long, field, Value(), "may not be more than 1048576 bytes"});
+}
+
+void check_secret(const Value& object, Errors& out) {
+  check_data(object, {"data"}, "data", out);
+  static const std::map<std::string_view, std::vector<std::string_view>> kKeys = {
+      {"kubernetes.io/tls", {"tls.crt", "tls.key"}},
+      {"kubernetes.io/dockerconfigjson", {".dockerconfigjson"}},
+      {"kubernetes.io/dockercfg", {".dockercfg"}},
+      {"kubernetes.io/ssh-auth", {"ssh-privatekey"}},
+  };
+  const std::string_view type = object["type"].as_string();
+  const Value& data = object["data"];
+  if (const auto keys = kKeys.find(type); keys != kKeys.end()) {
+    for (std::string_view key : keys->second) {
+      if (!data.contains(key)) out.push_back(required_value("data[" + std::string(key) + "]"));
+    }
+  }
+  if (type == "kubernetes.io/basic-auth" && !data.contains("username") && !data.contains("password")) {
+    out.push_back(required_value("data[username]"));
+    out.push_back(required_value("data[password]"));
+  }
+  if (type == "kubernetes.io/service-account-token" &&
+      object["metadata"]["annotations"]["kubernetes.io/service-account.name"].as_string().empty()) {
+    out.push_back(required_value("metadata.annotations[kubernetes.io/service-account.name]"));
+  }
+  for (const auto& [key, text] : data.entries()) {
+    const auto bytes = unbase64(text.as_string());
+    const std::string field = "data[" + std::string(key) + "]";
+    if (!bytes.ok()) {
+      out.push_back(invalid_value(field, "<secret contents redacted>", "must be base64"));
+    } else if (key == ".dockerconfigjson" && type == "kubernetes.io/dockerconfigjson" && !json::parse(*bytes).ok()) {
+      out.push_back(invalid_value(field, "<secret contents redacted>", "must be JSON"));
+    }
+  }
+}
+
+void check_binding(const KindSchema& kind, const Value& object, Errors& out) {
+  const Value& ref = object["roleRef"];
+  const bool cluster = kind.resource.kind == "ClusterRoleBinding";
+  if (ref["apiGroup"].as_string() != "rbac.authorization.k8s.io") {
+    out.push_back(unsupported_value("roleRef.apiGroup", ref["apiGroup"], {"rbac.authorization.k8s.io"}));
+  }
+  const std::string_view role = ref["kind"].as_string();
+  if (role != "ClusterRole" && (cluster || role != "Role")) {
+    const std::vector<std::string> kinds = cluster ? std::vector<std::string>{"ClusterRole"} : std::vector<std::string>{"Role", "ClusterRole"};
+    out.push_back(unsupported_value("roleRef.kind", ref["kind"], kinds));
+  }
+  const Value& subjects = object["subjects"];
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    const std::string at = "subjects[" + std::to_string(i) + "]";
+    const std::string_view what = subjects[i]["kind"].as_string();
+    const std::string_view group = subjects[i]["apiGroup"].as_string();
+    if (what == "ServiceAccount") {
+      for (const std::string& why : check_dns_subdomain(subjects[i]["name"].as_string())) {
+        if (!subjects[i]["name"].as_string().empty()) out.push_back(invalid_value(at + ".name", subjects[i]["name"], why));
+      }
+      if (!group.empty()) out.push_back(unsupported_value(at + ".apiGroup", subjects[i]["apiGroup"], {""}));
+      if (subjects[i]["namespace"].as_string().empty()) out.push_back(required_value(at + ".namespace"));
+    } else if ((what == "User" || what == "Group") && group != "rbac.authorization.k8s.io") {
+      out.push_back(unsupported_value(at + ".apiGroup", subjects[i]["apiGroup"], {"rbac.authorization.k8s.io"}));
+    }
+  }
+}
+
+void check_role(const KindSchema& kind, const Value& object, Errors& out) {
+  const Value& rules = object["rules"];
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const std::string at = "rules[" + std::to_string(i) + "]";
+    if (!rules[i]["nonResourceURLs"].empty()) {
+      if (kind.resource.namespaced) {
+        out.push_back(invalid_value(at + ".nonResourceURLs", rules[i]["nonResourceURLs"], "namespaced rules cannot apply to non-resource URLs"));
+      }
+      if (!rules[i]["apiGroups"].empty() || !rules[i]["resources"].empty()) {
+        out.push_back(invalid_value(at + ".nonResourceURLs", rules[i]["nonResourceURLs"], "rules cannot apply to both regular resources and non-resource URLs"));
+      }
+      continue;
+    }
+    if (rules[i]["apiGroups"].empty()) out.push_back(required_value(at + ".apiGroups", "resource rules must supply at least one api group"));
+    if (rules[i]["resources"].empty()) out.push_back(required_value(at + ".resources", "resource rules must supply at least one resource"));
+  }
+}
+
+void check_crd(const Value& object, Errors& out) {
+  const Value& spec = object["spec"];
+  const std::string want = spec["names"]["plural"].str() + "." + spec["group"].str();
+  if (object["metadata"]["name"].as_string() != want) {
+    out.push_back(invalid_value("metadata.name", object["metadata"]["name"], "must be spec.names.plural+\".\"+spec.group"));
+  }
+  const std::string_view scope = spec["scope"].as_string();
+  if (!scope.empty() && scope != "Namespaced" && scope != "Cluster") {
+    out.push_back(unsupported_value("spec.scope", spec["scope"], {"Cluster", "Namespaced"}));
+  }
+  for (std::size_t i = 0; i < spec["versions"].size(); ++i) {
+    if (!spec["versions"][i]["schema"]["openAPIV3Schema"].is_map()) {
+      out.push_back(required_value("spec.versions[" + std::to_string(i) + "].schema.openAPIV3Schema", "schemas are required"));
+    }
+  }
+}
+
+}  // namespace
+
+void check_labels(const Value& labels, const std::string& path, Errors& out) {
+  for (const auto& [key, value] : labels.entries()) {
+    for (const std::string& why : check_qualified_name(key)) out.push_back(invalid_value(path, Value(key), why));
+    for (const std::string& why : check_label_value(value.as_string())) out.push_back(invalid_value(path, value, why));
+  }
+}
+
+void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
+  const Value& metadata = object["metadata"];
+  const std::string_view name = metadata["name"].as_string();
+  if (kind.is_review()) return;
+  if (name.empty() && metadata["generateName"].as_string().empty()) {
+    out.push_back(required_value("metadata.name", "name or generateName is required"));
+  } else if (!name.empty()) {
+    for (const std::string& why : check_name(kind, name)) out.push_back(invalid_value("metadata.name", metadata["name"], why));
+  }
+  const bool cron = kind.resource.plural == "cronjobs" && kind.resource.group == "batch";
+  if (cron && name.size() > 52) out.push_back(invalid_value("metadata.name", metadata["name"], "must be no more than 52 characters"));
+  check_labels(metadata["labels"], "metadata.labels", out);
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : metadata["annotations"].entries()) {
+    std::string lower(key);
+    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    for (const std::string& why : check_qualified_name(lower)) out.push_back(invalid_value("metadata.annotations", Value(key), why));
+    bytes += key.size() + value.as_string().size();
+  }
+  if (bytes > kAnnotationsBytesMax) {
+    out.push_back({FieldError::Type::too_long, "metadata.annotations", Value(), "may not be more than 262144 bytes"});
+  }
+  const Value& finalizers = metadata["finalizers"];
+  for (std::size_t i = 0; i < finalizers.size(); ++i) {
+    const std::string_view text = finalizers[i].as_string();
+    for (const std::string& why : check_qualified_name(text)) out.push_back(invalid_value("metadata.finalizers", finalizers[i], why));
+    const bool standard = text == "orphan" || text == "foregroundDeletion" || text == "kubernetes";
+    if (!standard && text.find('/') == std::string_view::npos && !kind.custom) {
+      out.push_back(invalid_value("metadata.finalizers[" + std::to_string(i) + "]", finalizers[i],
+                                  "name is neither a standard finalizer name nor is it fully qualified"));
+    }
+  }
+  const Value& owners = metadata["ownerReferences"];
+  int controllers = 0;
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    const std::string at = "metadata.ownerReferences[" + std::to_string(i) + "]";
+    for (const auto& [member, text] : {std::pair<std::string_view, std::string_view>{"apiVersion", "version must not be empty"},
+                                       {"kind", "must not be empty"}, {"name", "must not be empty"}, {"uid", "must not be empty"}}) {
+      if (owners[i][member].as_string().empty()) out.push_back(invalid_value(at + "." + std::string(member), owners[i][member], std::string(text)));
+    }
+    controllers += owners[i]["controller"].as_bool();
+  }
+  if (controllers > 1) {
+    out.push_back(invalid_value("metadata.ownerReferences", owners, "Only one reference can have Controller set to true. Found \"true\" in "
+                                                                      "references for " + owners[0]["kind"].str()));
+  }
+}
+
+void check_metadata_update(const Value& before, const Value& after, Errors& out) {
+  for (std::string_view name : {"name", "namespace", "uid", "creationTimestamp"}) {
+    const Value& old = before["metadata"][name];
+    if (!(old == after["metadata"][name])) {
+      out.push_back(invalid_value("metadata." + std::string(name), after["metadata"][name], "field is immutable"));
+    }
+  }
+}
+
+void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
+  const std::string_view group = kind.resource.group, name = kind.resource.kind;
+  if (group.empty()) {
+    if (name == "Pod") check_pod_spec(object["spec"], "spec", out);
+    else if (name == "Service") check_service(object, out);
+    else if (name == "Secret") check_secret(object, out);
+    else if (name == "ConfigMap") check_data(object, {"data", "binaryData"}, "", out);
+    else if (name == "ReplicationController") check_workload(kind, object, out);
+  } else if (group == "apps" || group == "batch") {
+    check_workload(kind, object, out);
+  } else if (group == "networking.k8s.io") {
+    if (name == "Ingress") check_ingress(object, out);
+    if (name == "NetworkPolicy") check_label_selector(object["spec"]["podSelector"], "spec.podSelector", out);
+  } else if (group == "rbac.authorization.k8s.io") {
+    if (name == "Role" || name == "ClusterRole") check_role(kind, object, out);
+    else check_binding(kind, object, out);
+  } else if (group == "apiextensions.k8s.io" && name == "CustomResourceDefinition") {
+    check_crd(object, out);
+  } else if (group == "policy" && name == "PodDisruptionBudget") {
+    const Value& spec = object["spec"];
+    if (!spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null()) {
+      out.push_back(invalid_value("spec", spec, "minAvailable and maxUnavailable cannot be both set"));
+    }
+    check_label_selector(spec["selector"], "spec.selector", out);
+  } else if (group == "autoscaling" && name == "HorizontalPodAutoscaler") {
+    const Value& spec = object["spec"];
+    if (spec["maxReplicas"].as_int() < 1) out.push_back(invalid_value("spec.maxReplicas", spec["maxReplicas"], "must be greater than 0"));
+    if (spec["maxReplicas"].as_int() < spec["minReplicas"].as_int(1)) {
+      out.push_back(invalid_value("spec.maxReplicas", spec["maxReplicas"], "must be greater than or equal to `minReplicas`"));
+    }
+  } else if (group == "coordination.k8s.io" && name == "Lease") {
+    const Value& seconds = object["spec"]["leaseDurationSeconds"];
+    if (!seconds.is_null() && seconds.as_int() <= 0) out.push_back(invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0"));
+  }
+}
+
+void check_kind_update(const KindSchema& kind, const Value& before, const Value& after, Errors& out) {
+  const std::string_view group = kind.resource.group, name = kind.resource.kind;
+  if (group.empty() && name == "Pod") return check_pod_update(before, after, out);
+  if (group.empty() && (name == "ConfigMap" || name == "Secret") && before["immutable"].as_bool()) {
+    if (!after["immutable"].as_bool()) out.push_back(forbidden_value("immutable", "field is immutable when `immutable` is set"));
+    for (std::string_view member : {"data", "binaryData"}) {
+      if (!(before[member] == after[member])) {
+        out.push_back(forbidden_value(std::string(member), "field is immutable when `immutable` is set"));
+      }
+    }
+  }
+  if (group == "apps" && name == "StatefulSet") {
+    Value old = before["spec"], now = after["spec"];
+    for (std::string_view member : {"replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
+                                    "persistentVolumeClaimRetentionPolicy", "minReadySeconds"}) {
+      old.erase(member);
+      now.erase(member);
+    }
+    if (!(old == now)) {
+      out.push_back(forbidden_value("spec", "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+                                            "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
+                                            "'minReadySeconds' are forbidden"));
+    }
+  }
+  if (group == "batch" && name == "Job") {
+    for (std::string_view member : {"completions", "selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"}) {
+      if (!(before["spec"][member] == after["spec"][member])) {
+        out.push_back(invalid_value("spec." + std::string(member), after["spec"][member], "field is immutable"));
+      }
+    }
+    Value old = before["spec"]["template"], now = after["spec"]["template"];
+    if (before["spec"]["suspend"].as_bool()) {                        // a suspended job's pods may be placed anew
+      for (std::string_view member : {"nodeSelector", "affinity", "tolerations", "schedulingGates"}) {
+        old.edit("spec").erase(member);
+        now.edit("spec").erase(member);
+      }
+      old.erase("metadata");
+      now.erase("metadata");
+    }
+    if (!(old == now)) out.push_back(invalid_value("spec.template", now, "field is immutable"));
+  }
+  if (group.empty() && name == "PersistentVolumeClaim" && !before["spec"]["volumeName"].as_string().empty()) {
+    Value old = before["spec"], now = after["spec"];
+    for (Value* spec : {&old, &now}) {
+      spec->erase("volumeAttributesClassName");
+      spec->edit("resources").erase("requests");
+    }
+    if (!(old == now)) {
+      out.push_back(forbidden_value("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
+                                            "bound claims"));
+    }
+  }
+}
+
+}  // namespace caisson::schema

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Workloads: selector against template, strategies, restart policies (pkg/apis/{apps,batch}/validation of 1.33).
+#include "cluster/schema/checks.h"
+#include "cluster/schema/rules.h"
+#include "core/base/text.h"
+
+namespace caisson::schema {
+namespace {
+
+using Errors = std::vector<FieldError>;
+
+bool matches(const Value& selector, const Value& labels) {
+  for (const auto& [key, value] : selector["matchLabels"].entries()) {
+    const Value* label = labels.find(key);
+    if (!label || !(*label == value)) return false;
+  }
+  for (const Value& term : selector["matchExpressions"].items()) {
+    const Value* label = labels.find(term["key"].as_string());
+    const std::string_view op = term["operator"].as_string();
+    bool in = false;
+    for (const Value& value : term["values"].items()) in = in || (label && *label == value);
+    if ((op == "In" && !in) || (op == "NotIn" && in) || (op == "Exists" && !label) || (op == "DoesNotExist" && label)) return false;
+  }
+  return true;
+}
+
+void check_template(const Value& object, const Value& selector, Errors& out) {
+  const Value& pod_template = object["spec"]["template"];
+  const Value& labels = pod_template["metadata"]["labels"];
+  check_labels(labels, "spec.template.metadata.labels", out);
+  if (!selector.empty() && !matches(selector, labels)) {
+    out.push_back(invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+  }
+  check_pod_spec(pod_template["spec"], "spec.template.spec", out);
+}
+
+void always_restarts(const Value& object, Errors& out) {
+  const Value& policy = object["spec"]["template"]["spec"]["restartPolicy"];
+  if (policy.as_string() != "Always") out.push_back(unsupported_value("spec.template.spec.restartPolicy", policy, {"Always"}));
+}
+
+bool is_zero(const Value& value) {
+  return (value.is_int() && value.as_int() == 0) || (value.is_string() && (value.as_string() == "0%" || value.as_string() == "0"));
+}
+
+void check_count_or_percent(const Value& value, const std::string& path, Errors& out) {
+  if (value.is_string()) {
+    const std::string_view text = value.as_string();
+    const bool percent = !text.empty() && text.back() == '%' && parse_int(text.substr(0, text.size() - 1)).value_or(-1) >= 0;
+    if (!percent) {
+      out.push_back(invalid_value(path, value, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or "
+                                               "'93%', regex used for validation is '[0-9]+%')"));
+    }
+  } else if (value.is_int() && value.as_int() < 0) {
+    out.push_back(invalid_value(path, value, "must be greater than or equal to 0"));
+  }
+}
+
+void check_deployment(const Value& object, Errors& out) {
+  const Value& spec = object["spec"];
+  if (spec["selector"].is_map() && spec["selector"].empty()) {
+    out.push_back(invalid_value("spec.selector", spec["selector"], "empty selector is invalid for deployment"));
+  }
+  const Value& strategy = spec["strategy"];
+  const Value& rolling = strategy["rollingUpdate"];
+  if (strategy["type"].as_string() == "Recreate" && rolling.is_map()) {
+    out.push_back(forbidden_value("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"));
+  } else if (strategy["type"].as_string() == "RollingUpdate") {
+    check_count_or_percent(rolling["maxUnavailable"], "spec.strategy.rollingUpdate.maxUnavailable", out);
+    check_count_or_percent(rolling["maxSurge"], "spec.strategy.rollingUpdate.maxSurge", out);
+    if (is_zero(rolling["maxUnavailable"]) && is_zero(rolling["maxSurge"])) {
+      out.push_back(invalid_value("spec.strategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0"));
+    }
+  }
+  if (!spec["progressDeadlineSeconds"].is_null() && spec["progressDeadlineSeconds"].as_int() <= spec["minReadySeconds"].as_int()) {
+    out.push_back(invalid_value("spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"], "must be greater than minReadySeconds"));
+  }
+}
+
+void check_daemon_set(const Value& object, Errors& out) {
+  const Value& spec = object["spec"];
+  if (spec["selector"].is_map() && spec["selector"].empty()) {
+    out.push_back(invalid_value("spec.selector", spec["selector"], "empty selector is invalid for daemonset"));
+  }
+  const Value& rolling = spec["updateStrategy"]["rollingUpdate"];
+  if (!rolling.is_map()) return;
+  const bool surge = !is_zero(rolling["maxSurge"]), unavailable = !is_zero(rolling["maxUnavailable"]);
+  if (!surge && !unavailable) {
+    out.push_back(required_value("spec.updateStrategy.rollingUpdate.maxUnavailable", "cannot be 0 when maxSurge is 0"));
+  }
+  if (surge && unavailable) {
+    out.push_back(invalid_value("spec.updateStrategy.rollingUpdate.maxSurge", rolling["maxSurge"], "may not be set when maxUnavailable is non-zero"));
+  }
+}
+
+void check_stateful_set(const Value& object, Errors& out) {
+  const Value& policy = object["spec"]["podManagementPolicy"];
+  if (policy.as_string() != "OrderedReady" && policy.as_string() != "Parallel") {
+    out.push_back(invalid_value("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'"));
+  }
+}
+
+void check_job_pod(const Value& pod, const std::string& path, Errors& out) {
+  const std::string_view policy = pod["restartPolicy"].as_string();
+  if (policy.empty() || policy == "Always") {
+    out.push_back(required_value(path + ".restartPolicy", "valid values: \"OnFailure\", \"Never\""));
+  } else if (policy != "OnFailure" && policy != "Never") {
+    out.push_back(unsupported_value(path + ".restartPolicy", pod["restartPolicy"], {"OnFailure", "Never"}));
+  }
+}
+
+}  // namespace
+
+void check_label_selector(const Value& selector, const std::string& path, Errors& out) {
+  check_labels(selector["matchLabels"], path + ".matchLabels", out);
+  const Value& terms = selector["matchExpressions"];
+  for (std::size_t i = 0; i < terms.size(); ++i) {
+    const std::string at = path + ".matchExpressions[" + std::to_string(i) + "]";
+    const std::string_view op = terms[i]["operator"].as_string();
+    if ((op == "In" || op == "NotIn") && terms[i]["values"].empty()) {
+      out.push_back(required_value(at + ".values", "must be specified when `operator` is 'In' or 'NotIn'"));
+    } else if ((op == "Exists" || op == "DoesNotExist") && !terms[i]["values"].empty()) {
+      out.push_back(forbidden_value(at + ".values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+    } else if (op != "In" && op != "NotIn" && op != "Exists" && op != "DoesNotExist") {
+      out.push_back(invalid_value(at + ".operator", terms[i]["operator"], "not a valid selector operator"));
+    }
+    for (const std::string& why : check_qualified_name(terms[i]["key"].as_string())) out.push_back(invalid_value(at + ".key", terms[i]["key"], why));
+  }
+}
+
+void check_workload(const KindSchema& kind, const Value& object, Errors& out) {
+  const std::string_view name = kind.resource.kind;
+  const Value& spec = object["spec"];
+  if (name == "CronJob") {
+    const Value& pod = spec["jobTemplate"]["spec"]["template"]["spec"];
+    check_pod_spec(pod, "spec.jobTemplate.spec.template.spec", out);
+    return check_job_pod(pod, "spec.jobTemplate.spec.template.spec", out);
+  }
+  if (name == "ControllerRevision") return;
+  if (name == "Job") {
+    check_pod_spec(spec["template"]["spec"], "spec.template.spec", out);
+    return check_job_pod(spec["template"]["spec"], "spec.template.spec", out);
+  }
+  if (name == "ReplicationController") {
+    return check_template(object, spec["selector"].empty() ? Value() : Value{{"matchLabels", spec["selector"]}}, out);
+  }
+  check_label_selector(spec["selector"], "spec.selector", out);
+  check_template(object, spec["selector"], out);
+  always_restarts(object, out);
+  if (name == "Deployment") check_deployment(object, out);
+  if (name == "DaemonSet") check_daemon_set(object, out);
+  if (name == "StatefulSet") check_stateful_set(object, out);
+}
+
+}  // namespace caisson::schema

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/schema/validate.h"
+
+#include <re2/re2.h>
+
+#include "cluster/schema/checks.h"
+#include "cluster/schema/rules.h"
+#include "core/base/text.h"
+#include "core/document/json.h"
+
+namespace caisson::schema {
+namespace {
+
+using Errors = std::vector<FieldError>;
+
+std::string below(const std::string& path, std::string_view name) { return path.empty() ? std::string(name) : path + "." + std::string(name); }
+
+std::string number_text(double number) {
+  return number == static_cast<double>(static_cast<std::int64_t>(number)) ? std::to_string(static_cast<std::int64_t>(number))
+                                                                           : Value(number).scalar_text();
+}
+
+bool empty_value(const Value& value) {
+  if (value.is_null()) return true;
+  if (value.is_string()) return value.as_string().empty();
+  return (value.is_list() || value.is_map()) && value.empty();
+}
+
+std::string_view type_name(FieldType type) {
+  switch (type) {
+    case FieldType::boolean: return "boolean";
+    case FieldType::integer: return "integer";
+    case FieldType::number: return "number";
+    case FieldType::string: return "string";
+    case FieldType::list: return "array";
+    case FieldType::map:
+    case FieldType::object: return "object";
+    case FieldType::int_or_string: return "integer,string";
+    case FieldType::any: break;
+  }
+  return "any";
+}
+
+bool has_type(const Field& field, const Value& value) {
+  switch (field.type) {
+    case FieldType::any: return true;
+    case FieldType::boolean: return value.is_bool();
+    case FieldType::integer:
+      return value.is_int() || (value.is_number() && value.as_double() == static_cast<double>(value.as_int()));
+    case FieldType::number: return value.is_number();
+    case FieldType::string: return value.is_string() || (field.format == Format::quantity && value.is_number());
+    case FieldType::int_or_string: return value.is_int() || value.is_string();
+    case FieldType::list: return value.is_list();
+    case FieldType::map:
+    case FieldType::object: return value.is_map();
+  }
+  return true;
+}
+
+std::string_view json_type(const Value& value) {
+  switch (value.kind()) {
+    case ValueKind::null: return "null";
+    case ValueKind::boolean: return "boolean";
+    case ValueKind::integer: return "integer";
+    case ValueKind::floating: return "number";
+    case ValueKind::string: return "string";
+    case ValueKind::list: return "array";
+    case ValueKind::map: return "object";
+  }
+  return "";
+}
+
+// A CRD's words differ from those of the built-in kinds: they are kube-openapi's.
+class Walk {
+ public:
+  explicit Walk(Errors& out) : out_(out) {}
+
+  void field(const Field& field, const Value& value, const std::string& path, bool custom) {
+    if (value.is_null()) {
+      if (custom && !field.nullable && field.type != FieldType::any) wrong_type(field, value, path);
+      return;
+    }
+    if (!has_type(field, value)) return wrong_type(field, value, path);
+    if (field.constraints) constraints(field, value, path, custom);
+    if (field.type == FieldType::object && field.object) {
+      object(*field.object, value, path);
+    } else if (field.type == FieldType::map && field.element) {
+      for (const auto& [name, child] : value.entries()) this->field(*field.element, child, path + "[" + std::string(name) + "]", custom);
+    } else if (field.type == FieldType::list && field.element) {
+      for (std::size_t i = 0; i < value.size(); ++i) this->field(*field.element, value[i], path + "[" + std::to_string(i) + "]", custom);
+      if (custom && field.list_type != ListType::atomic) duplicates(field, value, path);
+    }
+  }
+
+  void object(const ObjectType& type, const Value& value, const std::string& path) {
+    for (const Member& member : type.members) {
+      const Value* child = value.find(member.name);
+      const std::string at = below(path, member.name);
+      if (member.non_empty ? !child || empty_value(*child) : !child && type.in_crd && member.required) {
+        out_.push_back(required_value(at));
+        continue;
+      }
+      if (child) field(*member.field, *child, at, type.in_crd);
+    }
+  }
+
+ private:
+  void wrong_type(const Field& field, const Value& value, const std::string& path) {
+    const std::string type(json_type(value));
+    out_.push_back({FieldError::Type::type_invalid, path, Value(type),
+                    path + " in body must be of type " + std::string(type_name(field.type)) + ": \"" + type + "\""});
+  }
+
+  void duplicates(const Field& field, const Value& value, const std::string& path) {
+    std::vector<Value> seen;
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      Value key = value[i];
+      if (field.list_type == ListType::map) {
+        key = Value::map();
+        for (const std::string& name : field.list_keys) key.set(name, value[i][name]);
+      }
+      for (const Value& other : seen) {
+        if (!(other == key)) continue;
+        out_.push_back(duplicate_value(path + "[" + std::to_string(i) + "]", key));
+        break;
+      }
+      seen.push_back(std::move(key));
+    }
+  }
+
+  void constraints(const Field& field, const Value& value, const std::string& path, bool custom) {
+    const Constraints& c = *field.constraints;
+    bool allowed = c.allowed.empty();
+    for (const Value& one : c.allowed) allowed = allowed || one == value;
+    if (!allowed && (custom || !value.as_string().empty())) {
+      std::vector<std::string> texts;
+      for (const Value& one : c.allowed) texts.push_back(one.scalar_text());
+      out_.push_back(unsupported_value(path, value, texts));
+    }
+    if (value.is_number()) numbers(c, value, path, custom);
+    if (value.is_string()) texts(c, value, path);
+    if (value.is_list()) {
+      const auto size = static_cast<std::int64_t>(value.size());
+      if (c.items_max && size > *c.items_max) {
+        out_.push_back({FieldError::Type::too_many, path, Value(size), "must have at most " + std::to_string(*c.items_max) + " items"});
+      }
+      if (c.items_min && size < *c.items_min) {
+        out_.push_back(invalid_value(path, Value(size), path + " in body should have at least " + std::to_string(*c.items_min) + " items"));
+      }
+    }
+    if (value.is_map()) {
+      const auto size = static_cast<std::int64_t>(value.size());
+      if (c.properties_max && size > *c.properties_max) {
+        out_.push_back({FieldError::Type::too_many, path, Value(size), "must have at most " + std::to_string(*c.properties_max) + " items"});
+      }
+      if (c.properties_min && size < *c.properties_min) {
+        out_.push_back(invalid_value(path, Value(size), path + " in body should have at least " + std::to_string(*c.properties_min) + " properties"));
+      }
+    }
+    if (!c.check.empty()) run_check(c.check, path, value, out_);
+  }
+
+  void numbers(const Constraints& c, const Value& value, const std::string& path, bool custom) {
+    const double number = value.as_double();
+    const std::string in_body = custom ? path + " in body should be " : "must be ";
+    if (c.minimum && (number < *c.minimum || (c.exclusive_minimum && number == *c.minimum))) {
+      out_.push_back(invalid_value(path, value, in_body + (c.exclusive_minimum ? "greater than " : "greater than or equal to ") + number_text(*c.minimum)));
+    }
+    if (c.maximum && (number > *c.maximum || (c.exclusive_maximum && number == *c.maximum))) {
+      out_.push_back(invalid_value(path, value, in_body + (c.exclusive_maximum ? "less than " : "less than or equal to ") + number_text(*c.maximum)));
+    }
+    if (c.multiple_of && *c.multiple_of != 0) {
+      const double times = number / *c.multiple_of;
+      if (times != static_cast<double>(static_cast<std::int64_t>(times))) {
+        out_.push_back(invalid_value(path, value, path + " in body should be a multiple of " + number_text(*c.multiple_of)));
+      }
+    }
+  }
+
+  void texts(const Constraints& c, const Value& value, const std::string& path) {
+    std::int64_t length = 0;
+    for (char byte : value.as_string()) length += (byte & 0xC0) != 0x80;
+    if (c.length_max && length > *c.length_max) {
+      out_.push_back({FieldError::Type::too_long, path, Value(), "may not be more than " + std::to_string(*c.length_max) + " bytes"});
+    }
+    if (c.length_min && length < *c.length_min) {
+      out_.push_back(invalid_value(path, value, path + " in body should be at least " + std::to_string(*c.length_min) + " chars long"));
+    }
+    if (!c.pattern.empty()) {
+      const re2::RE2 pattern(c.pattern, re2::RE2::Quiet);
+      if (!pattern.ok() || !re2::RE2::PartialMatch(re2::StringPiece(value.as_string().data(), value.as_string().size()), pattern)) {
+        out_.push_back(invalid_value(path, value, path + " in body should match '" + c.pattern + "'"));
+      }
+    }
+  }
+
+  Errors& out_;
+};
+
+void immutable(const Field& field, const Value& before, const Value& after, const std::string& path, Errors& out) {
+  if (before.shares_with(after)) return;
+  if (field.immutable || field.set_once) {
+    if ((field.immutable || !empty_value(before)) && !(before == after)) out.push_back(invalid_value(path, after, "field is immutable"));
+    return;
+  }
+  if (field.type != FieldType::object || !field.object || !before.is_map() || !after.is_map()) return;
+  for (const Member& member : field.object->members) {
+    immutable(*member.field, before[member.name], after[member.name], below(path, member.name), out);
+  }
+}
+
+// Go's decoder stops at the first wrong type.
+std::optional<std::string> decode(const Field& field, const Value& value, const std::string& path, std::string_view holder) {
+  if (value.is_null()) return std::nullopt;
+  if (!has_type(field, value)) {
+    static constexpr std::string_view kGo[] = {"interface {}", "bool", "int32", "float64", "string", "intstr.IntOrString", "[]", "map", "struct"};
+    std::string go(kGo[static_cast<int>(field.type)]);
+    if (field.type == FieldType::integer && field.format == Format::int64) go = "int64";
+    if (field.type == FieldType::map) go = "map[string]string";
+    if (field.type == FieldType::object && field.object) go = "v1" + field.object->name.substr(field.object->name.rfind('.'));
+    std::string_view what = value.is_map() ? "object" : value.is_list() ? "array" : value.is_bool() ? "bool" : value.is_number() ? "number" : "string";
+    return "json: cannot unmarshal " + std::string(what) + " into Go struct field " + std::string(holder) + "." + path + " of type " + go;
+  }
+  if (field.type == FieldType::object && field.object) {
+    const std::string_view name = std::string_view(field.object->name).substr(field.object->name.rfind('.') + 1);
+    if (field.object->in_crd) {
+      const Member* metadata = field.object->find("metadata");
+      return path.empty() && metadata ? decode(*metadata->field, value["metadata"], "metadata", name) : std::nullopt;
+    }
+    for (const auto& [key, child] : value.entries()) {
+      const Member* member = field.object->find(key);
+      if (!member) continue;
+      if (auto wrong = decode(*member->field, child, below(path, key), name)) return wrong;
+    }
+  } else if (field.element) {
+    for (const auto& [key, child] : value.entries()) {
+      if (auto wrong = decode(*field.element, child, path, holder)) return wrong;
+    }
+    for (const Value& child : value.items()) {
+      if (auto wrong = decode(*field.element, child, path, holder)) return wrong;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view FieldError::reason() const {
+  switch (type) {
+    case Type::not_found: return "FieldValueNotFound";
+    case Type::required: return "FieldValueRequired";
+    case Type::duplicate: return "FieldValueDuplicate";
+    case Type::invalid: return "FieldValueInvalid";
+    case Type::not_supported: return "FieldValueNotSupported";
+    case Type::forbidden: return "FieldValueForbidden";
+    case Type::too_long: return "FieldValueTooLong";
+    case Type::too_many: return "FieldValueTooMany";
+    case Type::type_invalid: return "FieldValueTypeInvalid";
+    case Type::internal: return "InternalError";
+  }
+  return "";
+}
+
+std::string FieldError::body() const {
+  static constexpr std::string_view kWords[] = {"Not found",        "Required value", "Duplicate value", "Invalid value", "Unsupported value",
+                                                "Forbidden",        "Too long",       "Too many",        "Invalid value", "Internal error"};
+  std::string out(kWords[static_cast<int>(type)]);
+  if (type != Type::required && type != Type::forbidden && type != Type::too_long && type != Type::internal) {
+    out += ": " + (bad_value.is_null() ? std::string("null") : json::write(bad_value));
+  }
+  if (!detail.empty()) out += ": " + detail;
+  return out;
+}
+
+std::string FieldError::str() const { return (field.empty() ? "[]" : field) + ": " + body(); }
+
+std::optional<Error> decode_error(const KindSchema& kind, const Value& object) {
+  auto wrong = decode(kind.root(), object, "", kind.resource.kind);
+  if (!wrong) return std::nullopt;
+  return Error{ErrorCode::bad_request, kind.resource.kind + " in version \"" + kind.resource.version + "\" cannot be handled as a " +
+                                           kind.resource.kind + ": " + *wrong};
+}
+
+std::vector<FieldError> validate(const KindSchema& kind, const Value& object) {
+  Errors out;
+  check_metadata(kind, object, out);
+  for (const Member& member : kind.root().object->members) {
+    if (member.name == "metadata" || member.name == "apiVersion" || member.name == "kind") continue;
+    const Value* child = object.find(member.name);
+    const bool custom = kind.root().object->in_crd;
+    if (member.non_empty ? !child || empty_value(*child) : !child && custom && member.required) {
+      out.push_back(required_value(std::string(member.name)));
+    } else if (child) {
+      Walk(out).field(*member.field, *child, std::string(member.name), custom);
+    }
+  }
+  if (!kind.custom) check_kind(kind, object, out);
+  return out;
+}
+
+std::vector<FieldError> validate_update(const KindSchema& kind, const Value& before, const Value& after) {
+  Errors out = validate(kind, after);
+  check_metadata_update(before, after, out);
+  for (const Member& member : kind.root().object->members) {
+    if (member.name == "metadata") continue;
+    immutable(*member.field, before[member.name], after[member.name], std::string(member.name), out);
+  }
+  if (!kind.custom) check_kind_update(kind, before, after, out);
+  return out;
+}
+
+std::string invalid_message(const KindSchema& kind, std::string_view name, const std::vector<FieldError>& errors) {
+  std::string out = kind.resource.kind + (kind.resource.group.empty() ? "" : "." + kind.resource.group) + " \"" + std::string(name) + "\" is invalid: ";
+  std::vector<std::string> texts;                       // aggregated as apimachinery does: equal ones once
+  for (const FieldError& error : errors) {
+    std::string text = error.str();
+    if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(std::move(text));
+  }
+  return out + (texts.size() == 1 ? texts[0] : "[" + join(texts, ", ") + "]");
+}
+
+Value causes(const std::vector<FieldError>& errors) {
+  Value out = Value::list();
+  for (const FieldError& error : errors) {
+    out.push_back(Value{{"reason", error.reason()}, {"message", error.body()}, {"field", error.field.empty() ? "[]" : error.field}});
+  }
+  return out;
+}
+
+}  // namespace caisson::schema
