@@ -265,7 +265,9 @@ Result<void> Compiler::columns(KindSchema& kind) const {
     kind.columns.push_back({"Created At", "date", "", "Creation time of the object.", 0, ".metadata.creationTimestamp", ""});
     return {};
   }
-  kind.columns.push_back({"Name", "string", "name", "Name must be unique within a namespace.", 0, "", "name"});
+  bool named = false;                                       // events show their name last
+  for (const Value& entry : entries->items()) named = named || entry.as_string().starts_with("Name|");
+  if (!named) kind.columns.push_back({"Name", "string", "name", "Name must be unique within a namespace.", 0, "", "name"});
   for (const Value& entry : entries->items()) {
     const std::vector<std::string> fields = parts(entry.as_string(), '|');
     if (fields.size() < 4) return wrong("columns.yaml", kind.resource.group_resource() + ": " + entry.str());
@@ -274,6 +276,7 @@ Result<void> Compiler::columns(KindSchema& kind) const {
     column.type = fields[1];
     column.priority = parse_int(fields[2]).value_or(0);
     (fields[3].starts_with('@') ? column.computed : column.path) = fields[3].substr(fields[3].starts_with('@') ? 1 : 0);
+    if (fields.size() > 4) column.format = fields[4];
     column.description = fields[0];
     kind.columns.push_back(std::move(column));
   }

@@ -41,20 +41,13 @@ const Subresource* KindSchema::subresource(std::string_view name) const {
   return nullptr;
 }
 
-std::string Resource::path(std::string_view ns, std::string_view name) const {
-  std::string out = group.empty() ? "/api/" + version : "/apis/" + group + "/" + version;
-  if (namespaced && !ns.empty()) out += "/namespaces/" + std::string(ns);
-  out += "/" + plural;
-  if (!name.empty()) out += "/" + std::string(name);
-  return out;
-}
-
 // Look-ups take a shared lock; a change replaces map entries, and KindPtrs given out live on.
 struct Schema::Impl {
   mutable std::shared_mutex mutex;
   std::map<std::string, KindPtr, std::less<>> by_kind, by_plural;      // "group/version/Kind"; GUARDED_BY(mutex)
   std::uint64_t generation = 1;
   const ObjectType* object_meta = nullptr;
+  std::map<std::string, const ObjectType*, std::less<>> types;
   std::shared_ptr<FieldMemory> memory;
 
   static std::string key(std::string_view group, std::string_view version, std::string_view name) {
@@ -89,7 +82,8 @@ Result<Schema> Schema::built_in() {
   Compiled compiled = TRY(compile(kind_files()));
   auto impl = std::make_unique<Impl>();
   impl->memory = compiled.memory;
-  impl->object_meta = compiled.types["meta.v1.ObjectMeta"];
+  impl->types = std::move(compiled.types);
+  impl->object_meta = impl->types["meta.v1.ObjectMeta"];
   std::map<std::string, std::string> preferred;                 // group → version
   for (const auto& kind : compiled.kinds) {
     std::string& best = preferred[kind->resource.group];
@@ -179,6 +173,11 @@ void Schema::remove_crd(std::string_view name) {
 std::uint64_t Schema::generation() const {
   std::shared_lock lock(impl_->mutex);
   return impl_->generation;
+}
+
+const ObjectType* find_type(const Schema& schema, std::string_view name) {
+  const auto found = schema.impl_->types.find(name);
+  return found == schema.impl_->types.end() ? nullptr : found->second;
 }
 
 const document::MergeSchema* merge_schema(const KindSchema& kind) { return kind.custom ? nullptr : &kind.root(); }

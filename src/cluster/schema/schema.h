@@ -39,10 +39,14 @@ class Schema {
   std::uint64_t generation() const;
 
  private:
+  friend const ObjectType* find_type(const Schema& schema, std::string_view name);
   struct Impl;
   explicit Schema(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// A named type of the kind files by its short name ("meta.v1.DeleteOptions"); nullptr: none. Lives as long as the Schema.
+const ObjectType* find_type(const Schema& schema, std::string_view name);
 
 // For Client::patch: strategic merge of built-in kinds; null for custom ones (which take merge patches only).
 const document::MergeSchema* merge_schema(const KindSchema& kind);
