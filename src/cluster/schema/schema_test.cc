@@ -206,7 +206,7 @@ status:
 )");
   FakeClock clock;
   const auto cells = table_cells(*built_in().find("", "v1", "Pod"), pod, clock.now());
-  CHECK(json::write(Value(cells)) == R"(["web","1/2","CrashLoopBackOff","2 (10s ago)","0s","10.42.0.7","n1","<none>","<none>"])");
+  CHECK(json::write(Value(cells)) == R"row(["web","1/2","CrashLoopBackOff","2 (10s ago)","0s","10.42.0.7","n1","<none>","<none>"])row");
 }
 
 TEST_CASE("discovery and OpenAPI list what there is") {
