@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// LogFile: the store's SQLite file. One table is the log of all versions that are kept; nothing else knows SQL.
+//
+// Invariant: append returns after the rows are on disk (WAL, synchronous=FULL), or leaves no trace. Threads: load, append and erase
+// by one thread at a time (the writer); checkpoint and backup have connections of their own and may run beside it.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "cluster/store/item.h"
+#include "core/base/result.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace caisson::store {
+
+struct LogRow {
+  std::int64_t id = 0;              // grows by one a row
+  Revision revision = 0;            // the transaction's, which is the id of its last row
+  std::string_view resource, ns, name;
+  bool deleted = false;
+  std::int64_t at = 0;              // seconds since 1970
+  std::string_view value;           // JSON
+};
+
+class LogFile {
+ public:
+  static Result<std::unique_ptr<LogFile>> open(const std::string& path);
+  ~LogFile();
+  LogFile(const LogFile&) = delete;
+  LogFile& operator=(const LogFile&) = delete;
+
+  Result<void> load(const std::function<void(const LogRow&)>& row);   // in order of id
+  Result<void> append(std::span<const LogRow> rows);
+  Result<void> erase(std::span<const std::int64_t> ids);
+  int wal_pages() const { return wal_pages_; }                        // after the last append or erase
+
+  // Copies the WAL into the file as far as no reader is in the way. From its own connection (the first call opens it).
+  Result<void> checkpoint();
+  // The same on the writer's connection: for the short rest that keeps the WAL from starting over under load.
+  Result<void> checkpoint_rest();
+  Result<void> backup(const std::string& path) const;
+
+ private:
+  explicit LogFile(std::string path) : path_(std::move(path)) {}
+  Result<sqlite3*> connect(int flags) const;
+  Result<void> prepare_tables();
+  Result<void> execute(sqlite3* db, const char* sql) const;
+  Result<void> in_transaction(const std::function<Result<void>()>& work);
+  Error failure(sqlite3* db, std::string_view doing) const;
+
+  std::string path_;
+  sqlite3* db_ = nullptr;
+  sqlite3* checkpoint_db_ = nullptr;
+  sqlite3_stmt* insert_ = nullptr;
+  sqlite3_stmt* erase_ = nullptr;
+  int wal_pages_ = 0;
+};
+
+}  // namespace caisson::store

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/store/store.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <shared_mutex>
+#include <thread>
+
+#include "cluster/store/delivery.h"
+#include "cluster/store/log_file.h"
+#include "cluster/store/state.h"
+#include "core/base/encoding.h"
+#include "core/base/log.h"
+#include "core/base/random.h"
+#include "core/document/json.h"
+
+namespace caisson::store {
+namespace {
+
+constexpr std::size_t kRowsPerCommitMax = 64;        // beyond it a commit's latency grows faster than its gain
+constexpr std::size_t kErasedPerCommitMax = 200;     // more stalls writers (docs/benchmarks.md)
+constexpr int kCheckpointPages = 1'000;              // 4 MiB of WAL
+constexpr int kCheckpointRestPages = 4'000;
+constexpr auto kMaintenanceEvery = std::chrono::seconds(10);
+constexpr auto kForgetValuesEvery = std::chrono::minutes(2);
+
+// A change, serialised by the thread that asked for it: the writer has only to fill in the revision.
+struct Prepared {
+  Change change;
+  std::string bytes;
+  std::size_t revision_at = 0;       // where in `bytes` the marker stands
+};
+
+struct Transaction {
+  std::vector<Prepared> steps;
+  std::vector<Applied> applied;
+  std::optional<Error> error;
+  std::atomic<bool> done{false};
+
+  void finish() {
+    done = true;
+    done.notify_one();
+  }
+};
+
+std::int64_t seconds_of(Time time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+class SqliteStore : public Store {
+ public:
+  SqliteStore(std::unique_ptr<LogFile> file, Clock& clock, const StoreOptions& options)
+      : file_(std::move(file)), clock_(clock), options_(options), state_(options), delivery_(clock), marker_("@" + hex(random_bytes(16))) {}
+  ~SqliteStore() override;
+
+  Result<void> load();
+  void start();
+
+  Revision revision() const override;
+  Revision revision_of(std::string_view resource) const override;
+  ItemPtr get(std::string_view resource, std::string_view ns, std::string_view name) const override;
+  Result<Listing> list(std::string_view resource, const ListOptions& options) const override;
+  std::vector<std::string> resources() const override;
+  Result<std::vector<ItemPtr>> commit(std::vector<Change> changes) override;
+  Result<std::unique_ptr<Watch>> watch(const WatchOptions& options, std::function<void(const Event&)> call) override;
+  Result<void> backup(const std::string& path) override { return file_->backup(path); }
+  StoreStats stats() const override;
+
+ private:
+  using Overlay = std::map<std::pair<std::string, std::string>, ItemPtr>;   // null: deleted
+
+  Result<Prepared> prepare(Change change) const;
+  void write_loop();
+  void write(std::vector<std::shared_ptr<Transaction>>& batch);
+  Result<void> plan(Transaction& transaction, Overlay& overlay, std::int64_t& row) const;
+  ItemPtr current(const Key& key, const Overlay& overlay) const;
+  ItemPtr item_of(const Prepared& step, Revision revision, const ItemPtr& before) const;
+  void publish(const std::vector<std::shared_ptr<Transaction>>& batch);
+  void maintain();
+  void erase_rows();
+  void ask_for_checkpoint();
+  void checkpoint_loop();
+
+  std::unique_ptr<LogFile> file_;
+  Clock& clock_;
+  StoreOptions options_;
+
+  mutable std::shared_mutex state_mutex_;   // only the writer thread locks it exclusively, for the length of a map insert
+  State state_;
+  std::uint64_t commits_ = 0, rows_ = 0;
+  Delivery delivery_;
+  std::string marker_;                      // stands for the revision in prepared bytes; nobody can guess it
+
+  std::mutex queue_mutex_;
+  std::condition_variable queue_changed_;
+  std::deque<std::shared_ptr<Transaction>> queue_;
+  bool stopping_ = false;
+
+  std::mutex checkpoint_mutex_;
+  std::condition_variable checkpoint_changed_;
+  bool checkpoint_wanted_ = false, checkpoint_stopping_ = false;
+  std::atomic<bool> checkpoint_running_{false};
+  int checkpointed_pages_ = 0;
+
+  // Of the writer thread alone.
+  std::int64_t last_row_ = 0;
+  Duration forgot_values_{}, maintained_{};
+  bool failing_ = false;
+
+  std::thread writer_, checkpointer_;
+};
+
+SqliteStore::~SqliteStore() {
+  {
+    const std::lock_guard lock(queue_mutex_);
+    stopping_ = true;
+  }
+  queue_changed_.notify_all();
+  if (writer_.joinable()) writer_.join();
+  {
+    const std::lock_guard lock(checkpoint_mutex_);
+    checkpoint_stopping_ = true;
+  }
+  checkpoint_changed_.notify_all();
+  if (checkpointer_.joinable()) checkpointer_.join();
+}
+
+Result<void> SqliteStore::load() {
+  Revision complete_since = 0;   // the first revision whose event has its version before
+  TRY(file_->load([&](const LogRow& row) {
+    const Key key{std::string(row.resource), std::string(row.ns), std::string(row.name)};
+    if (complete_since == 0 && state_.find(row.resource, key.path())) complete_since = row.revision;
+    auto item = std::make_shared<const Item>(key, row.revision, std::string(row.value), Value());
+    state_.apply({.item = std::move(item), .row = row.id, .deletion = row.deleted, .at = row.at});
+    last_row_ = row.id;
+  }));
+  state_.begin_history_at(complete_since == 0 ? state_.revision() : complete_since - 1);
+  state_.trim(seconds_of(clock_.now()));
+  return {};
+}
+
+void SqliteStore::start() {
+  forgot_values_ = clock_.monotonic();
+  writer_ = std::thread([this] { write_loop(); });
+  checkpointer_ = std::thread([this] { checkpoint_loop(); });
+}
+
+// --- reading
+
+Revision SqliteStore::revision() const {
+  const std::shared_lock lock(state_mutex_);
+  return state_.revision();
+}
+
+Revision SqliteStore::revision_of(std::string_view resource) const {
+  const std::shared_lock lock(state_mutex_);
+  const Table* table = state_.table(resource);
+  return table ? table->changed : 0;
+}
+
+ItemPtr SqliteStore::get(std::string_view resource, std::string_view ns, std::string_view name) const {
+  std::string path(ns);
+  if (!ns.empty()) path += '/';
+  path += name;
+  const std::shared_lock lock(state_mutex_);
+  const Stored* stored = state_.find(resource, path);
+  return stored ? stored->item : nullptr;
+}
+
+Result<Listing> SqliteStore::list(std::string_view resource, const ListOptions& options) const {
+  const std::shared_lock lock(state_mutex_);
+  return state_.list(resource, options);
+}
+
+std::vector<std::string> SqliteStore::resources() const {
+  const std::shared_lock lock(state_mutex_);
+  std::vector<std::string> names;
+  for (const auto& [name, table] : state_.tables())
+    if (!table.objects.empty()) names.push_back(name);
+  return names;
+}
+
+Result<std::unique_ptr<Watch>> SqliteStore::watch(const WatchOptions& options, std::function<void(const Event&)> call) {
+  const std::shared_lock lock(state_mutex_);   // publish has the exclusive lock: nothing is missed and nothing comes twice
+  if (options.after < state_.oldest())
+    return Error{ErrorCode::expired,
+                 "too old resource version: " + std::to_string(options.after) + " (" + std::to_string(state_.oldest()) + ")"};
+  if (options.after > state_.revision())
+    return Error{ErrorCode::timeout, "Too large resource version: " + std::to_string(options.after) +
+                                         ", current: " + std::to_string(state_.revision())};
+  return delivery_.add(options, std::move(call), state_.events_after(options), state_.revision());
+}
+
+StoreStats SqliteStore::stats() const {
+  const std::shared_lock lock(state_mutex_);
+  StoreStats stats{.revision = state_.revision(), .oldest = state_.oldest(), .history = state_.history_size(),
+                   .history_bytes = state_.history_bytes(), .watches = delivery_.watches(), .commits = commits_, .rows = rows_};
+  for (const auto& [name, table] : state_.tables()) {
+    stats.objects += table.objects.size();
+    for (const auto& [path, stored] : table.objects) stats.objects_bytes += stored.item->bytes().size();
+  }
+  return stats;
+}
+
+// --- writing: the asking thread
+
+Result<Prepared> SqliteStore::prepare(Change change) const {
+  Prepared step;
+  if (!change.value.is_null()) {
+    Value marked = change.value;
+    marked.edit("metadata").set("resourceVersion", marker_);
+    step.bytes = json::write(marked);
+    step.revision_at = step.bytes.find(marker_);
+    if (step.bytes.size() > options_.object_bytes_max)
+      return Error{ErrorCode::too_large, "the object is " + std::to_string(step.bytes.size()) + " bytes; the limit is " +
+                                             std::to_string(options_.object_bytes_max)};
+  } else if (!change.deletion) {
+    return Error{ErrorCode::bad_request, change.key.str() + ": no value to store"};
+  }
+  step.change = std::move(change);
+  return step;
+}
+
+Result<std::vector<ItemPtr>> SqliteStore::commit(std::vector<Change> changes) {
+  const auto transaction = std::make_shared<Transaction>();
+  for (Change& change : changes) {
+    Prepared step = TRY(prepare(std::move(change)));
+    transaction->steps.push_back(std::move(step));
+  }
+  if (transaction->steps.empty()) return std::vector<ItemPtr>{};
+  {
+    const std::lock_guard lock(queue_mutex_);
+    queue_.push_back(transaction);
+  }
+  queue_changed_.notify_one();
+  transaction->done.wait(false);
+  if (transaction->error) return *std::move(transaction->error);
+  std::vector<ItemPtr> written;
+  for (Applied& applied : transaction->applied) written.push_back(std::move(applied.item));
+  return written;
+}
+
+// --- writing: the writer thread
+
+void SqliteStore::write_loop() {
+  std::unique_lock lock(queue_mutex_);
+  while (true) {
+    if (queue_.empty() && !stopping_) queue_changed_.wait_for(lock, kMaintenanceEvery);
+    if (queue_.empty() && stopping_) return;
+    std::vector<std::shared_ptr<Transaction>> batch;
+    std::size_t rows = 0;
+    while (!queue_.empty() && (batch.empty() || rows + queue_.front()->steps.size() <= kRowsPerCommitMax)) {
+      rows += queue_.front()->steps.size();
+      batch.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    lock.unlock();
+    if (!batch.empty()) write(batch);
+    erase_rows();
+    maintain();
+    lock.lock();
+  }
+}
+
+ItemPtr SqliteStore::current(const Key& key, const Overlay& overlay) const {
+  const auto it = overlay.find({key.resource, key.path()});
+  if (it != overlay.end()) return it->second;
+  const Stored* stored = state_.find(key.resource, key.path());   // the writer alone changes state_: no lock to read it
+  return stored ? stored->item : nullptr;
+}
+
+ItemPtr SqliteStore::item_of(const Prepared& step, Revision revision, const ItemPtr& before) const {
+  const std::string text = std::to_string(revision);
+  Value value = step.change.value.is_null() ? before->value() : step.change.value;
+  value.edit("metadata").set("resourceVersion", text);
+  std::string bytes;
+  if (step.bytes.empty()) {
+    bytes = json::write(value);
+  } else {
+    bytes.reserve(step.bytes.size() - marker_.size() + text.size());
+    bytes.append(step.bytes, 0, step.revision_at).append(text).append(step.bytes, step.revision_at + marker_.size());
+  }
+  return std::make_shared<const Item>(step.change.key, revision, std::move(bytes), std::move(value));
+}
+
+Result<void> SqliteStore::plan(Transaction& transaction, Overlay& overlay, std::int64_t& row) const {
+  const Revision revision = row + static_cast<std::int64_t>(transaction.steps.size());
+  Overlay changed;   // by this transaction: dropped when it does not hold
+  std::int64_t next = row;
+  for (const Prepared& step : transaction.steps) {
+    const Key& key = step.change.key;
+    const auto own = changed.find({key.resource, key.path()});
+    const ItemPtr before = own != changed.end() ? own->second : current(key, overlay);
+    const std::optional<Revision>& expected = step.change.expected;
+    if (expected && *expected == 0 && before) return Error{ErrorCode::already_exists, key.str() + " already exists"};
+    if (!before && (step.change.deletion || (expected && *expected != 0))) return Error{ErrorCode::not_found, key.str() + " not found"};
+    if (expected && *expected != 0 && own == changed.end() && before->revision() != *expected)
+      return Error{ErrorCode::conflict, key.str() + " has revision " + std::to_string(before->revision()) + ", not " +
+                                            std::to_string(*expected)};
+    const ItemPtr item = item_of(step, revision, before);
+    changed[{key.resource, key.path()}] = step.change.deletion ? nullptr : item;
+    transaction.applied.push_back({.item = item, .row = ++next, .deletion = step.change.deletion});
+  }
+  for (auto& [key, item] : changed) overlay[key] = std::move(item);
+  row = next;
+  return {};
+}
+
+void SqliteStore::write(std::vector<std::shared_ptr<Transaction>>& batch) {
+  const std::int64_t now = seconds_of(clock_.now());
+  Overlay overlay;
+  std::int64_t row = last_row_;
+  std::vector<LogRow> rows;
+  std::vector<std::shared_ptr<Transaction>> planned;
+  for (const auto& transaction : batch) {
+    const auto result = plan(*transaction, overlay, row);
+    if (!result.ok()) {
+      transaction->applied.clear();
+      transaction->error = result.error();
+      transaction->finish();
+      continue;
+    }
+    for (Applied& applied : transaction->applied) {
+      applied.at = now;
+      const Item& item = *applied.item;
+      rows.push_back({.id = applied.row, .revision = item.revision(), .resource = item.resource(), .ns = item.ns(), .name = item.name(),
+                      .deleted = applied.deletion, .at = now, .value = item.bytes()});
+    }
+    planned.push_back(transaction);
+  }
+  if (planned.empty()) return;
+  const auto written = file_->append(rows);
+  if (written.ok()) {
+    last_row_ = row;
+    publish(planned);
+    if (std::exchange(failing_, false)) log::info("store writes again");
+  } else {
+    if (!std::exchange(failing_, true)) log::error("store cannot write; reads go on", {{"error", written.error()}});
+    for (const auto& transaction : planned) transaction->error = written.error();
+  }
+  for (const auto& transaction : planned) transaction->finish();
+  ask_for_checkpoint();
+}
+
+void SqliteStore::publish(const std::vector<std::shared_ptr<Transaction>>& batch) {
+  std::vector<Event> events;
+  const std::unique_lock lock(state_mutex_);
+  for (const auto& transaction : batch) {
+    for (const Applied& applied : transaction->applied) {
+      events.push_back(state_.apply(applied));
+      ++rows_;
+    }
+  }
+  ++commits_;
+  state_.trim(batch.back()->applied.back().at);
+  delivery_.publish(std::move(events));
+}
+
+// --- upkeep
+
+void SqliteStore::maintain() {
+  const Duration now = clock_.monotonic();
+  if (now - maintained_ < kMaintenanceEvery) return;
+  maintained_ = now;
+  {
+    const std::unique_lock lock(state_mutex_);
+    state_.trim(seconds_of(clock_.now()));
+  }
+  if (now - forgot_values_ < kForgetValuesEvery) return;
+  forgot_values_ = now;
+  for (const auto& [name, table] : state_.tables())
+    for (const auto& [path, stored] : table.objects) stored.item->forget_value();
+}
+
+void SqliteStore::erase_rows() {
+  const std::vector<std::int64_t> rows = state_.takeable_rows(kErasedPerCommitMax);
+  if (rows.size() < kErasedPerCommitMax) return;   // a commit for a few is not worth its sync
+  const auto erased = file_->erase(rows);
+  if (erased.ok())
+    state_.rows_erased(rows.size());
+  else if (!failing_)
+    log::warning("store cannot erase old revisions", {{"error", erased.error()}});
+}
+
+void SqliteStore::ask_for_checkpoint() {
+  const int pages = file_->wal_pages();
+  if (pages < checkpointed_pages_) checkpointed_pages_ = 0;   // the WAL started over
+  if (pages - checkpointed_pages_ < kCheckpointPages || checkpoint_running_) return;
+  checkpointed_pages_ = pages;
+  if (pages >= kCheckpointRestPages) {
+    // The other thread copied nearly all of it; what was written meanwhile keeps the WAL from starting over.
+    const auto rest = file_->checkpoint_rest();
+    if (!rest.ok()) log::warning("checkpoint failed", {{"error", rest.error()}});
+    return;
+  }
+  {
+    const std::lock_guard lock(checkpoint_mutex_);
+    checkpoint_wanted_ = true;
+    checkpoint_running_ = true;
+  }
+  checkpoint_changed_.notify_one();
+}
+
+void SqliteStore::checkpoint_loop() {
+  std::unique_lock lock(checkpoint_mutex_);
+  while (true) {
+    checkpoint_changed_.wait(lock, [&] { return checkpoint_wanted_ || checkpoint_stopping_; });
+    if (checkpoint_stopping_) return;
+    checkpoint_wanted_ = false;
+    lock.unlock();
+    const auto done = file_->checkpoint();
+    if (!done.ok()) log::warning("checkpoint failed", {{"error", done.error()}});
+    checkpoint_running_ = false;
+    lock.lock();
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& path, Clock& clock, const StoreOptions& options) {
+  std::unique_ptr<LogFile> file = TRY(LogFile::open(path));
+  auto store = std::make_unique<SqliteStore>(std::move(file), clock, options);
+  TRY(store->load());
+  store->start();
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+}  // namespace caisson::store
