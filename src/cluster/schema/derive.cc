@@ -5,6 +5,9 @@
 #include <map>
 #include <span>
 
+#include "core/base/encoding.h"
+#include "core/base/text.h"
+
 namespace caisson::schema {
 namespace {
 
@@ -138,30 +141,42 @@ DERIVE(stateful_set_spec) {
   }
 }
 
-DERIVE(job_spec) {
+// Only of Jobs, not of a CronJob's template.
+DERIVE(job) {
   Draft it(before, out);
-  if (!it.has("completions") && !it.has("parallelism")) it.set("completions", 1);
-  it.set_absent("parallelism", 1);
-  it.set_absent("backoffLimit", it.has("backoffLimitPerIndex") ? 2147483647 : 6);
-  it.set_absent("podReplacementPolicy", it.has("podFailurePolicy") ? "Failed" : "TerminatingOrFailed");
+  const Value spec = it["spec"];
+  Value filled = spec;
+  const auto set_absent = [&](std::string_view key, Value value) {
+    if (filled[key].is_null()) filled.set(key, std::move(value));
+  };
+  if (spec["completions"].is_null() && spec["parallelism"].is_null()) set_absent("completions", 1);
+  set_absent("parallelism", 1);
+  set_absent("backoffLimit", spec["backoffLimitPerIndex"].is_null() ? 6 : 2147483647);
+  set_absent("completionMode", "NonIndexed");
+  set_absent("suspend", false);
+  set_absent("podReplacementPolicy", spec["podFailurePolicy"].is_null() ? "TerminatingOrFailed" : "Failed");
+  if (!(filled == spec)) it.set("spec", std::move(filled));
 }
 
-// The template's labels where the object has none: apps/v1 ReplicaSet, v1 ReplicationController, batch/v1 Job.
-void labels_of_template(Draft& it) {
-  const Value labels = it["spec"]["template"]["metadata"]["labels"];
-  if (!labels.empty() && it["metadata"]["labels"].empty()) it.edit().edit("metadata").set("labels", labels);
+// stringData is written, never read: it lands in data.
+DERIVE(secret) {
+  Draft it(before, out);
+  if (!it.has("stringData")) return;
+  const Value texts = it["stringData"];
+  it.edit().erase("stringData");
+  for (const auto& [key, text] : texts.entries()) it.edit().edit("data").set(key, base64(text.as_string()));
 }
 
-DERIVE(replica_set) {
+DERIVE(csi_driver_spec) {
   Draft it(before, out);
-  labels_of_template(it);
+  if (it["volumeLifecycleModes"].empty()) it.set("volumeLifecycleModes", Value::list_of({"Persistent"}));
 }
 
 DERIVE(replication_controller) {
   Draft it(before, out);
   const Value labels = it["spec"]["template"]["metadata"]["labels"];
   if (!labels.empty() && it["spec"]["selector"].empty()) it.edit().edit("spec").set("selector", labels);
-  labels_of_template(it);
+  if (!labels.empty() && it["metadata"]["labels"].empty()) it.edit().edit("metadata").set("labels", labels);
 }
 
 DERIVE(network_policy_spec) {
@@ -231,14 +246,12 @@ DERIVE(role_ref) {
   if (it["apiGroup"].as_string().empty()) it.set("apiGroup", "rbac.authorization.k8s.io");
 }
 
-DERIVE(crd_names) {
+DERIVE(crd_spec) {
   Draft it(before, out);
-  if (it["singular"].as_string().empty() && it.has("kind")) {
-    std::string singular = it["kind"].str();
-    std::transform(singular.begin(), singular.end(), singular.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
-    it.set("singular", singular);
-  }
-  if (it["listKind"].as_string().empty() && it.has("kind")) it.set("listKind", it["kind"].str() + "List");
+  const Value names = it["names"];
+  if (names["kind"].as_string().empty()) return;
+  if (names["singular"].as_string().empty()) it.edit().edit("names").set("singular", to_lower(names["kind"].as_string()));
+  if (names["listKind"].as_string().empty()) it.edit().edit("names").set("listKind", names["kind"].str() + "List");
 }
 #undef DERIVE
 
@@ -248,12 +261,11 @@ Derive find_derive(std::string_view type) {
   static const std::map<std::string_view, Derive> kAll = {
       {"apps.v1.DaemonSetUpdateStrategy", daemon_set_strategy},
       {"apps.v1.DeploymentStrategy", deployment_strategy},
-      {"apps.v1.ReplicaSet", replica_set},
       {"apps.v1.StatefulSetSpec", stateful_set_spec},
       {"apps.v1.StatefulSetUpdateStrategy", stateful_set_strategy},
-      {"apiextensions.v1.CustomResourceDefinitionNames", crd_names},
+      {"apiextensions.v1.CustomResourceDefinitionSpec", crd_spec},
       {"autoscaling.v2.HorizontalPodAutoscalerSpec", autoscaler_v2_spec},
-      {"batch.v1.JobSpec", job_spec},
+      {"batch.v1.Job", job},
       {"core.v1.Container", container},
       {"core.v1.EphemeralContainer", container},
       {"core.v1.LimitRangeItem", limit_range_item},
@@ -261,6 +273,8 @@ Derive find_derive(std::string_view type) {
       {"core.v1.NodeStatus", node_status},
       {"core.v1.Pod", pod},
       {"core.v1.PodSpec", pod_spec},
+      {"core.v1.Secret", secret},
+      {"storage.v1.CSIDriverSpec", csi_driver_spec},
       {"core.v1.ReplicationController", replication_controller},
       {"core.v1.ServicePort", service_port},
       {"core.v1.ServiceSpec", service_spec},
