@@ -71,7 +71,7 @@ class Compiler {
   Compiled out_{std::make_shared<FieldMemory>(), {}, {}};
   std::vector<File> files_;
   Rules rules_;
-  Value columns_;
+  Value columns_, selectable_;
   std::map<std::string, ObjectType*, std::less<>> types_;
   std::map<std::string, const Field*, std::less<>> fields_;        // equal texts share one field
 };
@@ -83,6 +83,8 @@ Result<void> Compiler::read(std::span<const KindFile> files) {
     Value value = TRY(yaml::read(file.text, options));
     if (file.path == "columns.yaml") {
       columns_ = std::move(value);
+    } else if (file.path == "selectable.yaml") {
+      selectable_ = value["selectable"];
     } else if (file.path.starts_with("rules/")) {
       for (const auto& [type, members] : value.entries()) {
         for (const auto& [name, text] : members.entries()) rules_[std::string(type)][std::string(name)] = text.str();
@@ -298,7 +300,7 @@ Result<void> Compiler::kinds(const File& file) {
     kind->short_names = words(entry["short"].as_string());
     kind->categories = words(entry["categories"].as_string());
     kind->verbs = entry["verbs"].is_string() ? words(entry["verbs"].as_string()) : kAllVerbs;
-    kind->selectable_fields = words(entry["selectable"].as_string());
+    kind->selectable_fields = words(entry["selectable"].str() + selectable_[kind->resource.group_resource()].str());
     kind->storage_version = kind->resource.version;
     kind->custom = file.value["custom"].as_bool();
     kind->type_name = file.value["package"].str() + "." + kind->resource.kind;
