@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ingress controller: one reconciler with one key makes the whole table from the informers and posts it when it changed.
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "core/base/log.h"
+#include "core/base/file.h"
+#include "core/http/tls.h"
+#include "machine/network/endpoints.h"
+#include "machine/network/ingress_table.h"
+#include "machine/network/network.h"
+#include "machine/network/nginx.h"
+
+namespace caisson::network {
+namespace {
+
+using kube::Object;
+using kube::ObjectKey;
+
+constexpr auto kCheckEvery = std::chrono::seconds(10);   // is nginx there, and does it hold the table
+
+struct Sources {
+  kube::Informer& ingresses;
+  kube::Informer& services;
+  kube::Informer& slices;
+  kube::Informer& secrets;
+};
+
+class Controller : public Ingress {
+ public:
+  Controller(kube::Runtime& runtime, IngressOptions options, NginxOptions nginx, Sources sources)
+      : client_(runtime.client()), options_(std::move(options)), nginx_(std::move(nginx)), sources_(sources),
+        events_(runtime.client(), runtime.clock(), "caisson-ingress") {}
+
+  Result<kube::Requeue> run();
+  void mark();
+
+  int http_port() const override { return options_.http_port; }
+  int https_port() const override { return options_.https_port; }
+  bool withdrawn(std::string_view pod_ip) const override;
+  bool wait_withdrawn(std::string_view pod_ip, Duration time_max) const override;
+  Result<void> wait_applied(Duration time_max) const override;
+
+ private:
+  Result<void> post(const IngressTable& table);
+  Result<void> write_status(const std::vector<Object>& ingresses);
+  void tell(const std::vector<Object>& ingresses, const IngressTable& table);
+  bool withdrawn_locked(std::string_view ip) const { return applied_once_ && !addresses_.contains(std::string(ip)); }
+
+  kube::Client& client_;
+  const IngressOptions options_;
+  const NginxOptions nginx_;
+  Sources sources_;
+  kube::EventRecorder events_;
+
+  // Of the one key's run.
+  std::string routes_, certificates_;              // as nginx holds them
+  std::string status_seen_;                        // nginx's answer after our last post: tells a restarted nginx
+  std::map<ObjectKey, std::string> told_;          // warnings that were made Events
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable applied_;
+  std::set<std::string> addresses_;                // GUARDED_BY(mutex_), as all below; of endpoints in force
+  bool applied_once_ = false;
+  std::uint64_t marks_ = 0, marks_applied_ = 0;
+};
+
+Result<void> Controller::post(const IngressTable& table) {
+  TRY(ensure_nginx(nginx_));
+  const std::string status = TRY(nginx_control(options_.directory, "/status", ""));
+  const bool lost = status != status_seen_;
+  // A body that is empty would be a GET: the table of no rule is one empty line.
+  if (lost || table.certificates != certificates_)
+    TRY(nginx_control(options_.directory, "/certificates", table.certificates + "\n"));
+  if (lost || table.routes != routes_) TRY(nginx_control(options_.directory, "/routes", table.routes + "\n"));
+  certificates_ = table.certificates;
+  routes_ = table.routes;
+  status_seen_ = TRY(nginx_control(options_.directory, "/status", ""));
+  return {};
+}
+
+Result<kube::Requeue> Controller::run() {
+  std::uint64_t marks = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    marks = marks_;
+  }
+  std::vector<Object> ingresses;
+  for (const Object& ingress : sources_.ingresses.list())
+    if (is_of_class(ingress, options_.class_name) && !ingress.deleting()) ingresses.push_back(ingress);
+  const IngressWorld world{
+      [this](const ObjectKey& key) { return sources_.services.find(key); },
+      [this](const ObjectKey& key) { return sources_.slices.by_index(kServiceIndex, key.str()); },
+      [this](const ObjectKey& key) { return sources_.secrets.find(key); },
+  };
+  const IngressTable table = make_ingress_table(ingresses, world);
+  TRY(post(table).in("apply ingress"));
+  {
+    const std::lock_guard lock(mutex_);
+    addresses_ = table.addresses;
+    applied_once_ = true;
+    marks_applied_ = marks;
+  }
+  applied_.notify_all();
+  tell(ingresses, table);
+  TRY(write_status(ingresses));
+  return kube::Requeue::after(kCheckEvery);
+}
+
+void Controller::tell(const std::vector<Object>& ingresses, const IngressTable& table) {
+  for (const Object& ingress : ingresses) {
+    const auto found = table.warnings.find(ingress.key());
+    std::string all;
+    if (found != table.warnings.end())
+      for (const auto& warning : found->second) all += warning + "\n";
+    std::string& told = told_[ingress.key()];
+    if (all == told) continue;
+    told = all;
+    if (found == table.warnings.end()) continue;
+    for (const auto& warning : found->second) events_.record(ingress, kube::EventRecorder::Type::warning, "Ingress", warning);
+  }
+  std::erase_if(told_, [&](const auto& entry) { return !sources_.ingresses.find(entry.first); });
+}
+
+Result<void> Controller::write_status(const std::vector<Object>& ingresses) {
+  const Value address{{"ip", options_.status_address}};
+  for (const Object& ingress : ingresses) {
+    const Value& balancer = ingress.status()["loadBalancer"]["ingress"];
+    if (balancer.size() == 1 && balancer[0]["ip"].as_string() == options_.status_address) continue;
+    kube::WriteOptions write;
+    write.field_manager = "caisson-ingress";
+    write.subresource = "status";
+    const Result<Object> written = kube::modify(client_, schema::kIngresses, ingress.key(), [&](Object& object) {
+      object.edit({"status", "loadBalancer"}).set("ingress", Value(std::vector<Value>{address}));
+      return true;
+    }, write);
+    if (!written.ok() && written.error().code != ErrorCode::not_found)   // deleted meanwhile
+      return Error(written.error()).in("write status of ingress " + ingress.key().str());
+  }
+  return {};
+}
+
+void Controller::mark() {
+  const std::lock_guard lock(mutex_);
+  ++marks_;
+}
+
+bool Controller::withdrawn(std::string_view pod_ip) const {
+  const std::lock_guard lock(mutex_);
+  return withdrawn_locked(pod_ip);
+}
+
+bool Controller::wait_withdrawn(std::string_view pod_ip, Duration time_max) const {
+  std::unique_lock lock(mutex_);
+  return applied_.wait_for(lock, time_max, [&] { return withdrawn_locked(pod_ip); });
+}
+
+Result<void> Controller::wait_applied(Duration time_max) const {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t marks = marks_;
+  if (applied_.wait_for(lock, time_max, [&] { return applied_once_ && marks_applied_ >= marks; })) return {};
+  return Error{ErrorCode::timeout, "the ingress table was not in force after " + format_duration(time_max)};
+}
+
+class IngressReconciler : public kube::Reconciler {
+ public:
+  explicit IngressReconciler(std::shared_ptr<Controller> controller) : controller_(std::move(controller)) {}
+  std::string_view name() const override { return "network-ingress"; }
+  Result<kube::Requeue> reconcile(const ObjectKey&) override { return controller_->run(); }
+
+ private:
+  std::shared_ptr<Controller> controller_;
+};
+
+Result<NginxOptions> nginx_options(const IngressOptions& options) {
+  NginxOptions out{options.instance, options.directory, options.address, options.http_port, options.https_port,
+                   options.default_certificate_pem, options.default_key_pem};
+  if (!out.default_certificate_pem.empty()) return out;
+  // Without a platform CA: a certificate of our own, kept so that a restarted agent doesn't change the configuration.
+  const std::string pem = options.directory + "/control/default.pem", key = options.directory + "/control/default.key";
+  const Result<std::string> old_pem = read_file(pem), old_key = read_file(key);
+  if (old_pem.ok() && old_key.ok()) {
+    out.default_certificate_pem = *old_pem;
+    out.default_key_pem = *old_key;
+    return out;
+  }
+  const http::KeyPair made = TRY(http::make_ca("Caisson ingress default", system_clock().now()));
+  out.default_certificate_pem = made.certificate_pem;
+  out.default_key_pem = std::string(made.key_pem.reveal());
+  return out;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Ingress>> add_ingress(kube::Runtime& runtime, const IngressOptions& options) {
+  const NginxOptions nginx = TRY(nginx_options(options));
+  TRY(ensure_nginx(nginx).in("ingress"));
+  Sources sources{runtime.informer(schema::kIngresses), runtime.informer(schema::kServices),
+                  runtime.informer(schema::kEndpointSlices), runtime.informer(schema::kSecrets)};
+  sources.slices.add_index(kServiceIndex, service_index);
+  auto controller = std::make_shared<Controller>(runtime, options, nginx, sources);
+  const ObjectKey all{"", "ingresses"};
+  const kube::Queue queue = runtime.add(std::make_unique<IngressReconciler>(controller), 1);
+  const kube::Runtime::Map wake = [controller, all](const Object&) {
+    controller->mark();
+    return std::vector<ObjectKey>{all};
+  };
+  for (const auto* resource : {&schema::kIngresses, &schema::kServices, &schema::kEndpointSlices}) runtime.watch(*resource, queue, wake);
+  runtime.watch(schema::kSecrets, queue, [wake](const Object& secret) {
+    return secret["type"].as_string() == "kubernetes.io/tls" ? wake(secret) : std::vector<ObjectKey>{};
+  });
+  queue.add(all);
+  return std::shared_ptr<Ingress>(controller);
+}
+
+}  // namespace caisson::network

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// From Ingress objects to the text table by which nginx routes. Pure functions; any thread.
+// Source: networking.k8s.io/v1 Ingress; annotations as ingress-nginx 1.11 reads them ("User guide", annotations).
+//
+// The table's lines, fields separated by tabs, values percent-encoded where they come from outside:
+//   backend ID SCHEME NAME IP:PORT...      one line for each service port in use
+//   rule HOST KIND PATH BACKEND KEY=VALUE...   HOST "*" for any, KIND exact, prefix or regex
+#pragma once
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cluster/kube/object.h"
+
+namespace caisson::network {
+
+// What the table needs to know of the cluster.
+struct IngressWorld {
+  std::function<std::optional<kube::Object>(const kube::ObjectKey&)> service;
+  std::function<std::vector<kube::Object>(const kube::ObjectKey&)> slices;
+  std::function<std::optional<kube::Object>(const kube::ObjectKey&)> secret;
+};
+
+struct IngressTable {
+  std::string routes;                              // the text above
+  std::string certificates;                        // lines "HOST BASE64-CHAIN BASE64-KEY"; kept apart: it holds keys
+  std::set<std::string> addresses;                 // of endpoints in use
+  // Per Ingress, what can't be done as written: unknown annotations, a missing Service or Secret.
+  std::map<kube::ObjectKey, std::vector<std::string>> warnings;
+};
+IngressTable make_ingress_table(const std::vector<kube::Object>& ingresses, const IngressWorld& world);
+
+// Whether the Ingress is for the controller of this class; one that names none is.
+bool is_of_class(const kube::Object& ingress, std::string_view class_name);
+
+// nginx's size syntax, "8m", "512k", "0": bytes; nothing when it isn't one.
+std::optional<std::uint64_t> parse_nginx_size(std::string_view text);
+
+}  // namespace caisson::network

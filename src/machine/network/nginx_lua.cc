@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Lua side of the ingress, written beside nginx's configuration as lua/caisson.lua. It routes by the table of ingress_table.h,
+// which the agent posts to the control socket; each worker parses it once per version.
+#include <string_view>
+
+namespace caisson::network {
+
+extern const std::string_view kIngressLua;
+const std::string_view kIngressLua = R"LUA(-- Written by Caisson; changes are overwritten.
+local balancer = require "ngx.balancer"
+local ssl = require "ngx.ssl"
+
+local routes = ngx.shared.caisson_routes
+local certificates = ngx.shared.caisson_certificates
+local M = { config = "" }
+
+local state = { version = -1, hosts = {}, backends = {} }
+local parsed_certificates = { version = -1 }
+local turn = {}                       -- backend id -> round robin position of this worker
+
+local function decode(text)
+  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
+local function fields_of(line)
+  local out = {}
+  for field in (line .. "\t"):gmatch("([^\t]*)\t") do out[#out + 1] = field end
+  return out
+end
+
+local function parse(text, version)
+  local out = { version = version, hosts = {}, backends = {} }
+  for line in text:gmatch("[^\n]+") do
+    local f = fields_of(line)
+    if f[1] == "backend" then
+      local peers = {}
+      for i = 5, #f do
+        local ip, port = f[i]:match("^(.*):(%d+)$")
+        peers[#peers + 1] = { ip = ip, port = tonumber(port) }
+      end
+      out.backends[f[2]] = { scheme = f[3], name = decode(f[4]), peers = peers }
+    elseif f[1] == "rule" then
+      local rule = { kind = f[3], path = decode(f[4]), backend = f[5] }
+      for i = 6, #f do
+        local key, value = f[i]:match("^([^=]*)=(.*)$")
+        if key then rule[key] = decode(value) end
+      end
+      local host = out.hosts[f[2]] or { exact = {}, others = {} }
+      out.hosts[f[2]] = host
+      if rule.kind == "exact" then host.exact[rule.path] = rule
+      else host.others[#host.others + 1] = rule end
+    end
+  end
+  for _, host in pairs(out.hosts) do
+    table.sort(host.others, function(a, b)
+      if #a.path ~= #b.path then return #a.path > #b.path end
+      return a.path < b.path
+    end)
+  end
+  return out
+end
+
+local function current()
+  local version = routes:get("version") or 0
+  if version ~= state.version then state = parse(routes:get("text") or "", version) end
+  return state
+end
+
+-- Prefix matches by path elements: /foo matches /foo and /foo/bar, not /foobar.
+local function matches(rule, uri)
+  if rule.kind == "regex" then return ngx.re.find(uri, "^" .. rule.path, "ijo") ~= nil end
+  local path = rule.path
+  if path:sub(-1) == "/" then path = path:sub(1, -2) end
+  if uri:sub(1, #path) ~= path then return false end
+  local next_byte = uri:sub(#path + 1, #path + 1)
+  return next_byte == "" or next_byte == "/"
+end
+
+local function find_in(host, uri)
+  if not host then return nil end
+  if host.exact[uri] then return host.exact[uri] end
+  for _, rule in ipairs(host.others) do
+    if matches(rule, uri) then return rule end
+  end
+end
+
+local function find(known, host, uri)
+  return find_in(known.hosts[host], uri)
+      or find_in(known.hosts[(host:gsub("^[^.]+", "*", 1))], uri)
+      or find_in(known.hosts["*"], uri)
+end
+
+local function escape(text)
+  return (text:gsub("[&<>\"]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;" }))
+end
+
+-- A page that says what is known, for people; plain text for programs.
+local function say(status, title, lines)
+  ngx.status = status
+  ngx.header["Cache-Control"] = "no-store"
+  if not (ngx.var.http_accept or ""):find("text/html", 1, true) then
+    ngx.header.content_type = "text/plain; charset=utf-8"
+    ngx.print(status, " ", title, "\n", table.concat(lines, "\n"), "\n")
+    return ngx.exit(status)
+  end
+  ngx.header.content_type = "text/html; charset=utf-8"
+  local items = {}
+  for _, line in ipairs(lines) do items[#items + 1] = "<p>" .. escape(line) .. "</p>" end
+  ngx.print([[<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>]], status, " ", title, [[</title><style>:root{color-scheme:light dark}body{font:1rem/1.6 system-ui,sans-serif;
+max-width:38rem;margin:15vh auto;padding:0 1.5rem}h1{font-size:1.4rem}p{margin:.4rem 0}</style>
+<h1>]], status, " ", title, "</h1>", table.concat(items), "\n")
+  return ngx.exit(status)
+end
+
+local function no_rule(known)
+  if known.version == 0 then
+    ngx.header["Retry-After"] = "2"
+    return say(503, "Starting", { "The ingress has not received its routes yet." })
+  end
+  local hosts = {}
+  for host in pairs(known.hosts) do hosts[#hosts + 1] = host end
+  table.sort(hosts)
+  local lines = { "No Ingress has a rule for host " .. ngx.var.host .. " and path " .. ngx.var.uri .. "." }
+  local own = known.hosts[ngx.var.host]
+  if own then
+    local paths = {}
+    for path in pairs(own.exact) do paths[#paths + 1] = path end
+    for _, rule in ipairs(own.others) do paths[#paths + 1] = rule.path end
+    lines[#lines + 1] = "Paths of this host: " .. table.concat(paths, " ")
+  else
+    lines[#lines + 1] = #hosts > 0 and "Hosts with rules: " .. table.concat(hosts, " ") or "There are no Ingress rules yet."
+  end
+  return say(404, "Not found", lines)
+end
+
+local function cors(rule)
+  local origin = ngx.var.http_origin
+  if rule.cors ~= "true" or not origin then return end
+  local allowed = rule.cors_origin or "*"
+  local answer
+  if allowed == "*" then answer = rule.cors_credentials == "false" and "*" or origin end
+  for one in allowed:gmatch("[^,%s]+") do
+    local pattern = "^" .. one:gsub("[%-%.%+%[%]%(%)%$%^%%%?]", "%%%0"):gsub("%*", "[^./]+") .. "$"
+    if one == origin or (one ~= "*" and origin:find(pattern)) then answer = origin end
+  end
+  if not answer then return end
+  ngx.ctx.cors = { origin = answer, credentials = rule.cors_credentials ~= "false", expose = rule.cors_expose }
+  if ngx.req.get_method() ~= "OPTIONS" then return end
+  ngx.header["Access-Control-Allow-Methods"] = rule.cors_methods or "GET, PUT, POST, DELETE, PATCH, OPTIONS"
+  ngx.header["Access-Control-Allow-Headers"] = rule.cors_headers or "DNT,Keep-Alive,User-Agent,X-Requested-With,"
+      .. "If-Modified-Since,Cache-Control,Content-Type,Range,Authorization"
+  ngx.header["Access-Control-Max-Age"] = rule.cors_max_age or "1728000"
+  return ngx.exit(204)
+end
+
+local function check_body(rule)
+  local limit = tonumber(rule.body_max) or 0
+  if limit == 0 then return end
+  local length = tonumber(ngx.var.http_content_length)
+  if not length and ngx.var.http_transfer_encoding then
+    ngx.req.read_body()
+    local data, file = ngx.req.get_body_data(), ngx.req.get_body_file()
+    length = data and #data or 0
+    if file then
+      local handle = io.open(file, "rb")
+      if handle then length = handle:seek("end"); handle:close() end
+    end
+  end
+  if length and length > limit then
+    return say(413, "Too large", { "The request's body is larger than " .. limit .. " bytes.",
+      "The annotation nginx.ingress.kubernetes.io/proxy-body-size of the Ingress sets the limit." })
+  end
+end
+
+function M.access()
+  local known = current()
+  local rule = find(known, ngx.var.host, ngx.var.uri)
+  if not rule then return no_rule(known) end
+  if rule.redirect and ngx.var.scheme == "http" then
+    local port = M.https_port == 443 and "" or (":" .. M.https_port)
+    return ngx.redirect("https://" .. ngx.var.host .. port .. ngx.var.request_uri, 308)
+  end
+  cors(rule)
+  check_body(rule)
+  local backend = known.backends[rule.backend]
+  if #backend.peers == 0 then
+    ngx.header["Retry-After"] = "2"
+    return say(503, "No endpoint is ready", { "Service " .. backend.name .. " has no ready endpoint at the moment." })
+  end
+  if rule.rewrite then
+    local uri = ngx.var.uri
+    local rewritten = rule.kind == "regex" and ngx.re.sub(uri, "^" .. rule.path .. ".*$", rule.rewrite, "ijo") or rule.rewrite
+    if rewritten:sub(1, 1) ~= "/" then rewritten = "/" .. rewritten end
+    ngx.req.set_uri(rewritten)
+  end
+  ngx.ctx.rule = rule
+  ngx.var.caisson_scheme = backend.scheme
+end
+
+-- Reads the newest table, not the one of the access phase: a retry must not choose an endpoint that was withdrawn meanwhile.
+function M.balance()
+  local ctx = ngx.ctx
+  local rule = ctx.rule
+  local backend = current().backends[rule.backend]
+  if not backend or #backend.peers == 0 then return ngx.exit(503) end
+  local count = #backend.peers
+  if not ctx.tried then
+    ctx.tried = {}
+    if count > 1 then balancer.set_more_tries(math.min(count, 3) - 1) end
+  end
+  local position = turn[rule.backend] or math.random(count)
+  local peer
+  for _ = 1, count do
+    position = position % count + 1
+    peer = backend.peers[position]
+    if not ctx.tried[peer.ip .. ":" .. peer.port] then break end
+  end
+  turn[rule.backend] = position
+  ctx.tried[peer.ip .. ":" .. peer.port] = true
+  if rule.connect_timeout or rule.send_timeout or rule.read_timeout then
+    balancer.set_timeouts(tonumber(rule.connect_timeout), tonumber(rule.send_timeout), tonumber(rule.read_timeout))
+  end
+  local ok, err = balancer.set_current_peer(peer.ip, peer.port)
+  if not ok then
+    ngx.log(ngx.ERR, "set_current_peer: ", err)
+    return ngx.exit(502)
+  end
+end
+
+function M.header_filter()
+  local allowed = ngx.ctx.cors
+  if not allowed then return end
+  ngx.header["Access-Control-Allow-Origin"] = allowed.origin
+  ngx.header["Vary"] = "Origin"
+  if allowed.credentials then ngx.header["Access-Control-Allow-Credentials"] = "true" end
+  if allowed.expose then ngx.header["Access-Control-Expose-Headers"] = allowed.expose end
+end
+
+function M.failed()
+  local lines = {}
+  local rule = ngx.ctx.rule
+  local backend = rule and current().backends[rule.backend]
+  if backend then lines[1] = "Service " .. backend.name .. " did not answer." end
+  if ngx.ctx.tried then
+    local tried = {}
+    for peer in pairs(ngx.ctx.tried) do tried[#tried + 1] = peer end
+    table.sort(tried)
+    lines[#lines + 1] = "Endpoints tried: " .. table.concat(tried, " ")
+  end
+  return say(ngx.status, ngx.status == 504 and "Too late" or "No answer", lines)
+end
+
+-- The certificate of the name, or of its wildcard; without one the static default certificate stays.
+function M.certificate()
+  local name = ssl.server_name()
+  if not name then return end
+  local version = certificates:get("version") or 0
+  if parsed_certificates.version ~= version then parsed_certificates = { version = version } end
+  local host = name:lower()
+  local pair = parsed_certificates[host]
+  if pair == nil then
+    local text = certificates:get(host) or certificates:get((host:gsub("^[^.]+", "*", 1)))
+    pair = false
+    if text then
+      local chain, key = text:match("^([^\t]*)\t(.*)$")
+      local parsed_chain, chain_error = ssl.parse_pem_cert(ngx.decode_base64(chain) or "")
+      local parsed_key, key_error = ssl.parse_pem_priv_key(ngx.decode_base64(key) or "")
+      if parsed_chain and parsed_key then pair = { chain = parsed_chain, key = parsed_key }
+      else ngx.log(ngx.ERR, "certificate of ", host, ": ", chain_error or key_error) end
+    end
+    parsed_certificates[host] = pair
+  end
+  if not pair then return end
+  ssl.clear_certs()
+  ssl.set_cert(pair.chain)
+  ssl.set_priv_key(pair.key)
+end
+
+local function body()
+  ngx.req.read_body()
+  local text = ngx.req.get_body_data()
+  if text then return text end
+  local file = ngx.req.get_body_file()
+  if not file then return "" end
+  local handle = io.open(file, "rb")
+  text = handle:read("*a")
+  handle:close()
+  return text
+end
+
+local function refuse(err)
+  ngx.status = 500
+  ngx.say(err)
+end
+
+-- Elements first, version last: a worker that sees the new version sees the new text.
+function M.put_routes()
+  local ok, err = routes:safe_set("text", body())
+  if not ok then return refuse("routes: " .. err) end
+  routes:incr("version", 1, 0)
+  ngx.say("ok")
+end
+
+function M.put_certificates()
+  local wanted = { version = true }
+  for line in body():gmatch("[^\n]+") do
+    local host, pair = line:match("^([^\t]*)\t(.*)$")
+    if host then
+      wanted[host] = true
+      local ok, err = certificates:safe_set(host, pair)
+      if not ok then return refuse("certificate of " .. host .. ": " .. err) end
+    end
+  end
+  for _, host in ipairs(certificates:get_keys(0)) do
+    if not wanted[host] then certificates:delete(host) end
+  end
+  certificates:incr("version", 1, 0)
+  ngx.say("ok")
+end
+
+function M.status()
+  ngx.print(M.config, " ", routes:get("version") or 0)
+end
+
+return M
+)LUA";
+
+}  // namespace caisson::network

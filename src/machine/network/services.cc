@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// Services in nftables: one reconciler with one key. What changes marks its service as dirty and wakes the key, so everything that
+// came since the last run goes into one transaction.
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "core/base/log.h"
+#include "machine/network/endpoints.h"
+#include "machine/network/netlink.h"
+#include "machine/network/network.h"
+#include "machine/network/nft.h"
+#include "machine/network/service_rules.h"
+
+namespace caisson::network {
+namespace {
+
+using kube::Object;
+using kube::ObjectKey;
+
+constexpr auto kCheckEvery = std::chrono::seconds(30);   // somebody may flush the host's ruleset
+
+class ServiceTable : public Services {
+ public:
+  ServiceTable(kube::Informer& services, kube::Informer& slices, TableOptions options, Nft nft)
+      : services_(services), slices_(slices), options_(std::move(options)), nft_(std::move(nft)) {}
+
+  Result<void> prepare();
+  void mark(const ObjectKey& service);
+  Result<kube::Requeue> run();
+
+  bool withdrawn(std::string_view pod_ip) const override;
+  bool wait_withdrawn(std::string_view pod_ip, Duration time_max) const override;
+  Result<void> wait_applied(Duration time_max) const override;
+  std::uint64_t generation() const override;
+
+ private:
+  std::string plan(bool all, const std::set<ObjectKey>& dirty, std::map<ObjectKey, ServiceRules>& next,
+                   std::map<std::string, int>& uses, std::set<std::string>& udp_gone) const;
+  bool table_is_there();
+  bool withdrawn_locked(std::string_view ip) const { return generation_ > 0 && !uses_.contains(std::string(ip)); }
+
+  kube::Informer& services_;
+  kube::Informer& slices_;
+  const TableOptions options_;
+  Nft nft_;                                        // of the one key's run
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable applied_;
+  bool all_ = true;                                // GUARDED_BY(mutex_), as all below
+  std::set<ObjectKey> dirty_;
+  std::map<ObjectKey, ServiceRules> rules_;        // in force
+  std::map<std::string, int> uses_;                // endpoint address → services that use it, in force
+  std::uint64_t generation_ = 0, marks_ = 0, marks_applied_ = 0;
+};
+
+bool ServiceTable::table_is_there() {
+  const Result<std::string> tables = nft_.run("list tables ip");
+  return tables.ok() && (*tables).find("table " + options_.table() + "\n") != std::string::npos;
+}
+
+// A table that a former agent left is kept until all is known again; without one, pods need the way to the outside at once.
+Result<void> ServiceTable::prepare() {
+  if (table_is_there()) return {};
+  TRY(nft_.run(make_table(options_)).in("make table " + options_.table()));
+  return {};
+}
+
+void ServiceTable::mark(const ObjectKey& service) {
+  const std::lock_guard lock(mutex_);
+  dirty_.insert(service);
+  ++marks_;
+}
+
+std::string ServiceTable::plan(bool all, const std::set<ObjectKey>& dirty, std::map<ObjectKey, ServiceRules>& next,
+                               std::map<std::string, int>& uses, std::set<std::string>& udp_gone) const {
+  const std::map<std::string, int> uses_before = all ? std::map<std::string, int>{} : uses;
+  if (all) uses.clear();
+  ServiceRules before, after;   // of the services that change, summed: an address may move from one service to another
+  for (const ObjectKey& key : dirty) {
+    ServiceRules was = std::exchange(next[key], {});
+    const auto service = services_.find(key);
+    if (service) next[key] = rules_of(*service, slices_.by_index(kServiceIndex, key.str()));
+    const ServiceRules& now = next[key];
+    for (const auto& address : was.udp_addresses)
+      if (!now.udp_addresses.contains(address)) udp_gone.insert(address);
+    if (!all)
+      for (const auto& address : was.addresses)
+        if (--uses[address] == 0) uses.erase(address);
+    for (const auto& address : now.addresses) ++uses[address];
+    if (all) was = {};
+    before.cluster.merge(was.cluster), before.node.merge(was.node), before.node_ports.merge(was.node_ports);
+    before.sticky.merge(was.sticky), before.sticky_node.merge(was.sticky_node);
+    ServiceRules copy = now;
+    after.cluster.merge(copy.cluster), after.node.merge(copy.node), after.node_ports.merge(copy.node_ports);
+    after.sticky.merge(copy.sticky), after.sticky_node.merge(copy.sticky_node);
+    if (!service) next.erase(key);
+  }
+  std::set<std::string> added, removed;
+  for (const auto& [address, count] : uses)
+    if (!uses_before.contains(address)) added.insert(address);
+  for (const auto& [address, count] : uses_before)
+    if (!uses.contains(address)) removed.insert(address);
+  return (all ? make_table(options_) : std::string()) + change_elements(options_, before, after, added, removed);
+}
+
+Result<kube::Requeue> ServiceTable::run() {
+  std::unique_lock lock(mutex_);
+  const bool all = all_ || (dirty_.empty() && !table_is_there());
+  std::set<ObjectKey> dirty = std::exchange(dirty_, {});
+  const std::uint64_t marks = marks_;
+  std::map<ObjectKey, ServiceRules> next = rules_;
+  std::map<std::string, int> uses = uses_;
+  lock.unlock();
+
+  if (all) {
+    for (const auto& [key, rules] : next) dirty.insert(key);
+    for (const Object& service : services_.list()) dirty.insert(service.key());
+  }
+  std::set<std::string> udp_gone;
+  const std::string script = plan(all, dirty, next, uses, udp_gone);
+  Result<std::string> done = script.empty() ? Result<std::string>(std::string()) : nft_.run(script);
+
+  lock.lock();
+  if (!done.ok()) {   // whatever the table holds now, it is made anew next time
+    all_ = true;
+    return std::move(done).error().in("apply services");
+  }
+  all_ = false;
+  rules_ = std::move(next);
+  uses_ = std::move(uses);
+  ++generation_;
+  marks_applied_ = marks;
+  lock.unlock();
+  applied_.notify_all();
+  for (const auto& address : udp_gone) {
+    const std::uint32_t ip = TRY(parse_ipv4(address));
+    TRY(forget_udp_connections(ip));
+  }
+  return kube::Requeue::after(kCheckEvery);
+}
+
+bool ServiceTable::withdrawn(std::string_view pod_ip) const {
+  const std::lock_guard lock(mutex_);
+  return withdrawn_locked(pod_ip);
+}
+
+bool ServiceTable::wait_withdrawn(std::string_view pod_ip, Duration time_max) const {
+  std::unique_lock lock(mutex_);
+  return applied_.wait_for(lock, time_max, [&] { return withdrawn_locked(pod_ip); });
+}
+
+Result<void> ServiceTable::wait_applied(Duration time_max) const {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t marks = marks_;
+  if (applied_.wait_for(lock, time_max, [&] { return generation_ > 0 && marks_applied_ >= marks; })) return {};
+  return Error{ErrorCode::timeout, "services were not in force after " + format_duration(time_max)};
+}
+
+std::uint64_t ServiceTable::generation() const {
+  const std::lock_guard lock(mutex_);
+  return generation_;
+}
+
+class ServiceReconciler : public kube::Reconciler {
+ public:
+  explicit ServiceReconciler(std::shared_ptr<ServiceTable> table) : table_(std::move(table)) {}
+  std::string_view name() const override { return "network-services"; }
+  Result<kube::Requeue> reconcile(const ObjectKey&) override { return table_->run(); }
+
+ private:
+  std::shared_ptr<ServiceTable> table_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<Services>> add_services(kube::Runtime& runtime, const ServiceOptions& options) {
+  Nft nft = TRY(Nft::open());
+  kube::Informer& services = runtime.informer(schema::kServices);
+  kube::Informer& slices = runtime.informer(schema::kEndpointSlices);
+  slices.add_index(kServiceIndex, service_index);
+  auto table = std::make_shared<ServiceTable>(
+      services, slices, TableOptions{options.instance, options.pod_cidr, options.service_cidr, options.node_address},
+      std::move(nft));
+  TRY(table->prepare());
+  const ObjectKey all{"", "services"};
+  const kube::Queue queue = runtime.add(std::make_unique<ServiceReconciler>(table), 1);
+  const auto wake = [table, all](const ObjectKey& service) {
+    table->mark(service);
+    return std::vector<ObjectKey>{all};
+  };
+  runtime.watch(schema::kServices, queue, [wake](const Object& service) { return wake(service.key()); });
+  runtime.watch(schema::kEndpointSlices, queue, [wake](const Object& slice) { return wake(service_of(slice)); });
+  queue.add(all);
+  return std::shared_ptr<Services>(table);
+}
+
+namespace {
+class Both : public Withdrawal {
+ public:
+  Both(std::shared_ptr<const Withdrawal> a, std::shared_ptr<const Withdrawal> b) : a_(std::move(a)), b_(std::move(b)) {}
+  bool withdrawn(std::string_view ip) const override { return a_->withdrawn(ip) && b_->withdrawn(ip); }
+  bool wait_withdrawn(std::string_view ip, Duration time_max) const override {
+    const auto until = std::chrono::steady_clock::now() + time_max;
+    if (!a_->wait_withdrawn(ip, time_max)) return false;
+    return b_->wait_withdrawn(ip, std::max(Duration(0), Duration(until - std::chrono::steady_clock::now())));
+  }
+
+ private:
+  std::shared_ptr<const Withdrawal> a_, b_;
+};
+}  // namespace
+
+std::unique_ptr<Withdrawal> both(std::shared_ptr<const Withdrawal> a, std::shared_ptr<const Withdrawal> b) {
+  return std::make_unique<Both>(std::move(a), std::move(b));
+}
+
+}  // namespace caisson::network
