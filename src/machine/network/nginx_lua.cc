@@ -99,17 +99,21 @@ local function say(status, title, lines)
   ngx.status = status
   ngx.header["Cache-Control"] = "no-store"
   if not (ngx.var.http_accept or ""):find("text/html", 1, true) then
+    local text = status .. " " .. title .. "\n" .. table.concat(lines, "\n") .. "\n"
     ngx.header.content_type = "text/plain; charset=utf-8"
-    ngx.print(status, " ", title, "\n", table.concat(lines, "\n"), "\n")
+    ngx.header.content_length = #text
+    ngx.print(text)
     return ngx.exit(status)
   end
   ngx.header.content_type = "text/html; charset=utf-8"
   local items = {}
   for _, line in ipairs(lines) do items[#items + 1] = "<p>" .. escape(line) .. "</p>" end
-  ngx.print([[<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>]], status, " ", title, [[</title><style>:root{color-scheme:light dark}body{font:1rem/1.6 system-ui,sans-serif;
+  local page = [[<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>]] .. status .. " " .. title .. [[</title><style>:root{color-scheme:light dark}body{font:1rem/1.6 system-ui,sans-serif;
 max-width:38rem;margin:15vh auto;padding:0 1.5rem}h1{font-size:1.4rem}p{margin:.4rem 0}</style>
-<h1>]], status, " ", title, "</h1>", table.concat(items), "\n")
+<h1>]] .. status .. " " .. title .. "</h1>" .. table.concat(items) .. "\n"
+  ngx.header.content_length = #page
+  ngx.print(page)
   return ngx.exit(status)
 end
 
@@ -196,6 +200,7 @@ function M.access()
   end
   ngx.ctx.rule = rule
   ngx.var.caisson_scheme = backend.scheme
+  ngx.var.caisson_service = backend.name
 end
 
 -- Reads the newest table, not the one of the access phase: a retry must not choose an endpoint that was withdrawn meanwhile.
@@ -217,7 +222,9 @@ function M.balance()
     if not ctx.tried[peer.ip .. ":" .. peer.port] then break end
   end
   turn[rule.backend] = position
-  ctx.tried[peer.ip .. ":" .. peer.port] = true
+  local name = peer.ip .. ":" .. peer.port
+  ctx.tried[name] = true
+  ngx.var.caisson_tried = ngx.var.caisson_tried .. " " .. name
   if rule.connect_timeout or rule.send_timeout or rule.read_timeout then
     balancer.set_timeouts(tonumber(rule.connect_timeout), tonumber(rule.send_timeout), tonumber(rule.read_timeout))
   end
@@ -237,18 +244,12 @@ function M.header_filter()
   if allowed.expose then ngx.header["Access-Control-Expose-Headers"] = allowed.expose end
 end
 
+-- In a location of its own, where ngx.ctx is empty again; variables stay.
 function M.failed()
-  local lines = {}
-  local rule = ngx.ctx.rule
-  local backend = rule and current().backends[rule.backend]
-  if backend then lines[1] = "Service " .. backend.name .. " did not answer." end
-  if ngx.ctx.tried then
-    local tried = {}
-    for peer in pairs(ngx.ctx.tried) do tried[#tried + 1] = peer end
-    table.sort(tried)
-    lines[#lines + 1] = "Endpoints tried: " .. table.concat(tried, " ")
-  end
-  return say(ngx.status, ngx.status == 504 and "Too late" or "No answer", lines)
+  return say(ngx.status, ngx.status == 504 and "Too late" or "No answer", {
+    "Service " .. ngx.var.caisson_service .. " did not answer.",
+    "Endpoints tried:" .. ngx.var.caisson_tried,
+  })
 end
 
 -- The certificate of the name, or of its wildcard; without one the static default certificate stays.
