@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# Shared by the scripts of this folder; sourced, not run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+ROOT=$PWD
+
+# What the release build and the running platform need (Debian 12).
+BUILD_PACKAGES=(g++ cmake ninja-build ccache mold pkg-config libssl-dev libsqlite3-dev libgit2-dev libre2-dev libzstd-dev libisal-dev
+  libseccomp-dev libnftables-dev libfmt-dev libcli11-dev doctest-dev)
+RUN_PACKAGES=(git runc conmon nginx-light libnginx-mod-http-ndk libnginx-mod-http-lua lua-resty-core nftables libnftables1 libgit2-1.5
+  mmdebstrap busybox-static ca-certificates)
+TEST_PACKAGES=(curl skopeo python3 python3-yaml procps iproute2)
+
+say() { printf '\033[1m%s\033[0m\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else
+    command -v sudo >/dev/null || fail "this needs root: install sudo, or run the script as root"
+    sudo "$@"
+  fi
+}
+
+# install_packages NAME...: installs what is missing. No service of the host is started meanwhile: Debian's policy-rc.d says no, and
+# is put back as it was.
+install_packages() {
+  local missing=() package
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null || fail "these packages are missing and apt-get is not here: ${missing[*]}"
+  say "Installing ${#missing[@]} packages: ${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive bash -s -- "${missing[@]}" <<'ROOT_SCRIPT'
+set -eu
+policy=/usr/sbin/policy-rc.d
+if [ -e $policy ]; then cp -p $policy $policy.caisson-saved; fi
+restore() { if [ -e $policy.caisson-saved ]; then mv $policy.caisson-saved $policy; else rm -f $policy; fi; }
+trap restore EXIT
+printf '#!/bin/sh\nexit 101\n' >$policy
+chmod 755 $policy
+apt-get install -y --no-install-recommends "$@" >/tmp/caisson-apt.log 2>&1 ||
+  { apt-get update >>/tmp/caisson-apt.log 2>&1 && apt-get install -y --no-install-recommends "$@" >>/tmp/caisson-apt.log 2>&1; } ||
+  { tail -n 20 /tmp/caisson-apt.log >&2; exit 1; }
+ROOT_SCRIPT
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command tree. CLI11 is known here only.
+#include "main/cli/commands.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+
+#include "artifact/build/executor.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "main/platform/up.h"
+
+namespace caisson::cli {
+namespace {
+
+// Holds what the flags write to, and what the chosen command will do.
+struct Tree {
+  CLI::App app{"Caisson: git push to running containers, on one machine.\n\nFirst steps: caisson preflight, sudo caisson up --detach, caisson login", "caisson"};
+  Global global;
+  UpFlags up;
+  GetFlags get;
+  DeleteFlags remove;
+  LogFlags logs;
+  ExecFlags exec;
+  std::vector<std::string> files, rest;
+  std::string data_dir = "/var/lib/caisson", text, timeout = "10m", from;
+  bool purge = false, dry_run = false;
+  std::function<Result<int>()> action;
+};
+
+Result<int> done(const Result<void>& result) {
+  if (!result.ok()) return result.error();
+  return 0;
+}
+
+CLI::App* add(Tree& tree, CLI::App& parent, const std::string& name, const std::string& help, const std::string& example,
+              std::function<Result<int>()> action) {
+  CLI::App* command = parent.add_subcommand(name, help);
+  if (!example.empty()) command->footer("Example:\n  " + example);
+  if (action) command->callback([&tree, action] { tree.action = action; });
+  return command;
+}
+
+void take_output(Tree& tree, CLI::App* command) { command->add_option("-o,--output", tree.global.output, "json, yaml, wide or name"); }
+
+void take_connection(Tree& tree, CLI::App* command) {
+  command->add_option("-n,--namespace", tree.global.ns, "namespace");
+  command->add_option("--kubeconfig", tree.global.kubeconfig, "file that says which platform; else $KUBECONFIG, ~/.kube/config");
+  command->add_option("--context", tree.global.context, "context of the kubeconfig");
+  take_output(tree, command);
+}
+
+void take_settings(Tree& tree, CLI::App* command) {
+  platform::Settings& s = tree.up.settings;
+  command->add_option("--config", tree.up.config, "caisson.yaml: the same settings by name; flags are overridden by it");
+  command->add_option("--listen", s.listen, "address to listen on")->capture_default_str();
+  command->add_option("--api-port", s.ports.api, "Kubernetes API (TLS)")->capture_default_str();
+  command->add_option("--portal-port", s.ports.portal, "git, webhooks, health")->capture_default_str();
+  command->add_option("--registry-port", s.ports.registry, "container registry")->capture_default_str();
+  command->add_option("--http-port", s.ports.http, "ingress")->capture_default_str();
+  command->add_option("--https-port", s.ports.https, "ingress, TLS")->capture_default_str();
+  command->add_option("--pod-cidr", s.pod_cidr, "address range of pods (default: the first free one)");
+  command->add_option("--service-cidr", s.service_cidr, "address range of services (default: the first free one)");
+  command->add_option("--node-name", s.node_name, "name of the node (default: the host's)");
+  command->add_option("--stand-ins", s.stand_ins, "auto, always or never: base images from distribution packages")
+      ->check(CLI::IsMember({"auto", "always", "never"}))->capture_default_str();
+  command->add_option("--package-cache", s.package_cache, "directory for downloaded packages, shared between instances");
+  command->add_option("--trust-host-ca", s.trust_host_ca, "builds get this host's CA bundle")->capture_default_str();
+}
+
+void add_platform_commands(Tree& t) {
+  auto* up = add(t, t.app, "up", "start the platform", "sudo caisson up --detach", [&t] {
+    t.up.settings.data_dir = t.global.data_dir;
+    return done(command_up(t.up));
+  });
+  take_settings(t, up);
+  up->add_flag("-d,--detach", t.up.detach, "return when it is ready; it goes on in the background");
+  auto* down = add(t, t.app, "down", "stop the platform and everything it started", "sudo caisson down --purge",
+                   [&t] { return done(command_down(t.global.data_dir, t.purge)); });
+  down->add_flag("--purge", t.purge, "remove the data too");
+  auto* preflight = add(t, t.app, "preflight", "say what of this machine would keep the platform from running", "caisson preflight", [&t] {
+    t.up.settings.data_dir = t.global.data_dir;
+    return done(command_preflight(t.up, t.global.output));
+  });
+  take_settings(t, preflight);
+  take_output(t, preflight);
+  take_connection(t, add(t, t.app, "status", "say what runs and what is wrong", "caisson status", [&t] { return done(command_status(t.global)); }));
+  take_output(t, add(t, t.app, "version", "print the version", "caisson version -o json", [&t] { return done(command_version(t.global.output)); }));
+  auto* login = add(t, t.app, "login", "let kubectl, git and docker of this user talk to the platform", "caisson login",
+                    [&t] { return done(command_login(t.global, t.from)); });
+  login->add_option("--from", t.from, "kubeconfig to take the credentials from");
+  auto* credential = add(t, t.app, "git-credential", "answer git's credential questions (set by login)", "", [&t] { return done(command_git_credential(t.global, t.text)); });
+  credential->add_option("operation", t.text)->required();
+}
+
+void add_object_commands(Tree& t) {
+  auto* get = add(t, t.app, "get", "list objects", "caisson get pods -A", [&t] { return done(command_get(t.global, t.get)); });
+  auto* describe = add(t, t.app, "describe", "show objects with their events", "caisson describe pod/web-1", [&t] { return done(command_describe(t.global, t.get)); });
+  for (CLI::App* command : {get, describe}) {
+    command->add_option("what", t.get.what, "KIND, KIND NAME or KIND/NAME")->required();
+    command->add_option("-l,--selector", t.get.selector, "label selector");
+    take_connection(t, command);
+  }
+  get->add_flag("-A,--all-namespaces", t.get.all_namespaces, "all namespaces");
+  get->add_flag("-w,--watch", t.get.watch, "go on with the changes");
+  auto* apply = add(t, t.app, "apply", "make objects as files say", "caisson apply -f deploy/", [&t] { return done(command_apply(t.global, t.files, t.dry_run)); });
+  apply->add_option("-f,--filename", t.files, "file, directory or -")->required();
+  apply->add_flag("--dry-run", t.dry_run, "only ask the server what would happen");
+  take_connection(t, apply);
+  auto* remove = add(t, t.app, "delete", "delete objects", "caisson delete pod web-1", [&t] { return done(command_delete(t.global, t.remove)); });
+  remove->add_option("what", t.remove.get.what, "KIND NAME or KIND/NAME");
+  remove->add_option("-f,--filename", t.remove.files, "file, directory or -");
+  remove->add_option("-l,--selector", t.remove.get.selector, "label selector");
+  remove->add_option("--wait", t.remove.wait, "until it is gone")->capture_default_str();
+  take_connection(t, remove);
+  auto* rollout = add(t, t.app, "rollout", "follow a rollout", "caisson rollout status deploy/web", nullptr);
+  rollout->require_subcommand(1);
+  auto* status = add(t, *rollout, "status", "until it is complete", "caisson rollout status deploy/web", [&t] { return done(command_rollout_status(t.global, t.text, t.timeout)); });
+  status->add_option("deployment", t.text)->required();
+  status->add_option("--timeout", t.timeout)->capture_default_str();
+  take_connection(t, status);
+}
+
+void add_pod_commands(Tree& t) {
+  auto* logs = add(t, t.app, "logs", "print a container's log", "caisson logs web-1 -f", [&t] { return done(command_logs(t.global, t.logs)); });
+  logs->add_option("pod", t.logs.pod)->required();
+  logs->add_option("-c,--container", t.logs.container);
+  logs->add_flag("-f,--follow", t.logs.follow);
+  logs->add_flag("-p,--previous", t.logs.previous, "of the container before the last restart");
+  logs->add_flag("--timestamps", t.logs.timestamps);
+  logs->add_option("--tail", t.logs.tail, "only the last lines");
+  take_connection(t, logs);
+  auto* exec = add(t, t.app, "exec", "run a command in a container", "caisson exec -it web-1 -- sh", [&t] { return command_exec(t.global, t.exec); });
+  exec->add_option("pod", t.exec.pod)->required();
+  exec->add_option("-c,--container", t.exec.container);
+  exec->add_flag("-i,--stdin", t.exec.stdin_open);
+  exec->add_flag("-t,--tty", t.exec.tty);
+  exec->add_option("command", t.exec.command)->required();
+  take_connection(t, exec);
+  auto* timeline = add(t, t.app, "timeline", "show where the time of the last push went", "caisson timeline shop-dev", [&t] { return done(command_timeline(t.global, t.text)); });
+  timeline->add_option("application", t.text, "of this Application; else the newest push");
+  take_connection(t, timeline);
+}
+
+void add_other_commands(Tree& t) {
+  auto* kustomize = add(t, t.app, "kustomize", "render Kustomize trees", "caisson kustomize build overlays/dev", nullptr);
+  kustomize->require_subcommand(1);
+  auto* build = add(t, *kustomize, "build", "print the objects of a kustomization", "caisson kustomize build overlays/dev", [&t] { return done(command_kustomize_build(t.rest)); });
+  build->prefix_command();
+  build->callback([&t, build] {
+    t.rest = build->remaining();
+    t.action = [&t] { return done(command_kustomize_build(t.rest)); };
+  });
+  // The two processes of `up`; not for people.
+  for (const char* role : {"server", "agent"}) {
+    auto* process = add(t, t.app, role, "", "", [&t, role] {
+      const platform::Instance instance = TRY(platform::load_instance(t.global.data_dir));
+      log::set_process(role);
+      return done(std::string_view(role) == "server" ? platform::run_server(instance) : platform::run_agent(instance));
+    });
+    process->group("");
+  }
+}
+
+std::string own_path() {
+  char path[4096];
+  const ssize_t length = ::readlink("/proc/self/exe", path, sizeof path);
+  return length > 0 ? std::string(path, static_cast<std::size_t>(length)) : "caisson";
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);
+  // Inside a build step's container this program is the executor.
+  if (path_base(argv[0]) == "executor") return build::executor_main({argv + 1, argv + argc});
+  Tree tree;
+  tree.app.require_subcommand(1);
+  tree.app.fallthrough();
+  tree.app.add_option("--data-dir", tree.global.data_dir, "the platform's directory")->envname("CAISSON_DATA_DIR")->capture_default_str();
+  tree.up.program = own_path();
+  add_platform_commands(tree);
+  add_object_commands(tree);
+  add_pod_commands(tree);
+  add_other_commands(tree);
+  try {
+    tree.app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = tree.app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  const auto result = tree.action ? tree.action() : Result<int>(Error{ErrorCode::bad_request, "no command"});
+  if (result.ok()) return *result;
+  std::fprintf(stderr, "%s %s\n", paint("error:", kRed).c_str(), result.error().message.c_str());
+  return 1;
+}
+
+}  // namespace caisson::cli

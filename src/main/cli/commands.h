@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the command tree calls. Each function prints its result and gives the Error that main prints (and turns into exit status 1).
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "main/cli/session.h"
+#include "main/platform/instance.h"
+
+namespace caisson::cli {
+
+// The whole program but for main(): gives the exit status.
+int run_command_line(int argc, char** argv);
+
+// platform_commands.cc
+struct UpFlags {
+  platform::Settings settings;
+  std::string config;
+  bool detach = false;
+  std::string program;
+};
+Result<void> command_up(const UpFlags& flags);
+Result<void> command_down(const std::string& data_dir, bool purge);
+Result<void> command_preflight(const UpFlags& flags, const std::string& output);
+Result<void> command_status(const Global& global);
+Result<void> command_version(const std::string& output);
+Result<void> command_login(const Global& global, const std::string& from);
+Result<void> command_git_credential(const Global& global, const std::string& operation);
+
+// object_commands.cc
+struct GetFlags {
+  std::vector<std::string> what;         // "pods", "deploy/web", "pods web-1"
+  bool all_namespaces = false, watch = false;
+  std::string selector;
+};
+Result<void> command_get(const Global& global, const GetFlags& flags);
+Result<void> command_describe(const Global& global, const GetFlags& flags);
+Result<void> command_apply(const Global& global, const std::vector<std::string>& files, bool server_dry_run);
+struct DeleteFlags {
+  GetFlags get;
+  std::vector<std::string> files;
+  bool wait = true;
+};
+Result<void> command_delete(const Global& global, const DeleteFlags& flags);
+Result<void> command_rollout_status(const Global& global, const std::string& what, const std::string& timeout);
+
+// pod_commands.cc
+struct LogFlags {
+  std::string pod, container;
+  bool follow = false, previous = false, timestamps = false;
+  int tail = -1;
+};
+Result<void> command_logs(const Global& global, const LogFlags& flags);
+struct ExecFlags {
+  std::string pod, container;
+  bool stdin_open = false, tty = false;
+  std::vector<std::string> command;
+};
+// Gives the remote exit status.
+Result<int> command_exec(const Global& global, const ExecFlags& flags);
+
+// timeline.cc
+Result<void> command_timeline(const Global& global, const std::string& app);
+
+// render_commands.cc
+Result<void> command_kustomize_build(const std::vector<std::string>& arguments);
+
+}  // namespace caisson::cli
