@@ -236,6 +236,8 @@ struct Informer::Impl {
         lists = true;
         continue;
       } else if (!is_stopping()) {
+        // A kind that is not served (yet) has no objects: who waits for the first list need not wait for it.
+        if (listing && done.error().code == ErrorCode::not_found) mark_synced();
         log::warning("informer interrupted", {{"kind", resource.kind}, {"doing", listing ? "list" : "watch"}, {"error", done.error()}});
       }
       wait_jittered(pause);
