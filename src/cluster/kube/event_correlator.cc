@@ -82,7 +82,8 @@ std::optional<EventCorrelator::Outcome> EventCorrelator::correlate(Object event,
   const bool is_new = counted.count == 0;
   counted.count += 1;
   if (is_new) {
-    counted.name = event_name(event, now);
+    last_named_ = std::max(now, last_named_ + Duration(1));
+    counted.name = event_name(event, last_named_);
     counted.first = format_time(now);
   }
   event.edit({"metadata"}).set("name", counted.name);

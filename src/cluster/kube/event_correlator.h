@@ -46,6 +46,7 @@ class EventCorrelator {
   bool combine(Object& event, Time now);
   bool may_speak(const Object& event, Time now);
 
+  Time last_named_{};            // names come from the time, which may stand still between two events
   Recent<Counted> counted_;
   Recent<Similar> similar_;
   Recent<Bucket> buckets_;
