@@ -15,7 +15,9 @@ Result<void> ClientConnection::send_source(const Request& request, Duration dead
       stopped_sending_ = true;
       return {};
     }
-    std::string piece = TRY(request.body_source().in("request body"));
+    auto next = request.body_source();
+    source_failed_ = !next.ok();
+    const std::string piece = TRY(std::move(next).in("request body"));
     if (piece.empty()) break;
     if (!chunked) {
       TRY(transport_->write(piece, deadline));
@@ -71,7 +73,7 @@ Result<ResponseHead> ClientConnection::exchange(const Request& request, const st
   stopped_sending_ = false;
   const Result<void> sent = send(request, head, deadline);
   if (!sent.ok()) {
-    if (sent.error().code != ErrorCode::unavailable) return sent.error();
+    if (source_failed_ || sent.error().code != ErrorCode::unavailable) return sent.error();
     // The server may have answered and closed while we were sending: its answer says more than our broken pipe.
     stopped_sending_ = true;
     auto early = read_head(request, deadline);

@@ -39,7 +39,8 @@ class ClientConnection {
   std::unique_ptr<Transport> transport_;
   std::string in_;
   BodyDecoder decoder_;
-  bool reusable_ = true, got_nothing_ = true, stopped_sending_ = false, saw_end_ = false;
+  bool reusable_ = true, got_nothing_ = true, stopped_sending_ = false, saw_end_ = false,
+       source_failed_ = false;
 };
 
 }  // namespace caisson::http
