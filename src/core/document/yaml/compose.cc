@@ -123,7 +123,7 @@ class Composer {
     constexpr std::string_view kPrefix = "tag:yaml.org,2002:";
     if (event.tag.empty()) {
       if (event.style != Style::plain) return Value(event.value);
-      return resolve_plain(event.value, options_.mode);
+      return resolve_plain(event.value, options_.mode, options_.old_booleans);
     }
     if (!event.tag.starts_with(kPrefix)) {
       // "!" and tags of others say nothing that JSON could tell: text.
@@ -136,7 +136,7 @@ class Composer {
       if (!bytes.ok()) return failure(event, "a !!binary scalar that is not base64");
       return Value(*bytes);
     }
-    const Value resolved = resolve_plain(event.value, options_.mode);
+    const Value resolved = resolve_plain(event.value, options_.mode, options_.old_booleans);
     const bool fits = (type == "int" && resolved.is_int()) || (type == "bool" && resolved.is_bool()) ||
                       (type == "null" && (resolved.is_null() || event.value.empty())) || (type == "float" && resolved.is_number());
     if (fits && type == "float" && resolved.is_int()) return Value(static_cast<double>(resolved.as_int()));

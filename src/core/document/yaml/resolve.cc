@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include "core/base/text.h"
 #include "core/document/number.h"
 
 namespace caisson::yaml {
@@ -189,10 +190,13 @@ bool is_base60(std::string_view t) {
 
 }  // namespace
 
-Value resolve_plain(std::string_view text, Mode mode) { return mode == Mode::go ? resolve_go(text) : resolve_core(text); }
+Value resolve_plain(std::string_view text, Mode mode, bool old_booleans) {
+  if (old_booleans && is_old_bool(text)) return Value(text[0] == 'y' || text[0] == 'Y' || equals_ignoring_case(text, "on"));
+  return mode == Mode::go ? resolve_go(text) : resolve_core(text);
+}
 
 bool reads_as_other(std::string_view text) {
-  return text == "<<" || is_old_bool(text) || !resolve_go(text).is_string() || is_timestamp(text) || is_base60(text);
+  return is_old_bool(text) || !resolve_go(text).is_string() || is_timestamp(text) || is_base60(text);
 }
 
 }  // namespace caisson::yaml

@@ -8,7 +8,7 @@
 
 namespace caisson::yaml {
 
-Value resolve_plain(std::string_view text, Mode mode);
+Value resolve_plain(std::string_view text, Mode mode, bool old_booleans = false);
 // Whether go-yaml v2, v3 or an older reader would take the text, unquoted, for something else than this string.
 bool reads_as_other(std::string_view text);
 

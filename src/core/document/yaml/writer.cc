@@ -174,7 +174,7 @@ class Writer {
     if (text.find('\n') != text.npos) {
       if (may.block && !is_key) literal(text, indent);
       else double_quoted(text, indent, breaks_allowed);
-    } else if (reads_as_other(text)) {
+    } else if (reads_as_other(text) || (is_key && text == "<<")) {   // as a key it would merge
       double_quoted(text, indent, breaks_allowed);
     } else if (may.plain && !(is_key && may.multiline)) {
       plain(text, indent, breaks_allowed);

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+// Walks kustomizations: resources from files and directories, generators, components, transformers, in kustomize's order.
+#include <algorithm>
+
+#include "core/base/file.h"
+#include "core/document/json.h"
+#include "core/document/yaml.h"
+#include "delivery/render/kustomize/stages.h"
+
+namespace caisson::render::kustomize_impl {
+namespace {
+
+constexpr std::size_t kDirectoryDepthMax = 50;
+
+bool is_remote(const std::string& path) {
+  return path.find("://") != path.npos || path.starts_with("git@") || path.starts_with("github.com/") || path.find("?ref=") != path.npos;
+}
+
+bool is_directory_in(const FileSource& source, const std::string& path) { return source.list(path).ok(); }
+
+Error in_field(const Target& target, const std::string& field, Error error) {
+  return std::move(error).in(target.kustomization.file + ": " + field);
+}
+
+std::string below(const std::string& origin, const std::string& path) { return path_clean(path_join(origin, path)); }
+
+Result<void> accumulate_file(const Target& target, const std::string& entry, const std::string& path, const std::string& text, Accumulated& all) {
+  std::vector<Resource> resources = TRY(parse_resources(text, path));
+  for (Resource& resource : resources) {
+    if (target.build.traces_origins()) resource.origin = Value{{"path", Value(below(target.origin_path, entry))}};
+    TRY(all.resources.append(std::move(resource)).in(path));
+  }
+  return {};
+}
+
+Result<void> accumulate_target(const Target& target, Accumulated& all);
+
+Result<void> enter(Build& build, const std::string& directory) {
+  const auto known = std::find(build.open_directories.begin(), build.open_directories.end(), directory);
+  if (known != build.open_directories.end()) return Error{ErrorCode::invalid, "a cycle of kustomizations leads back to " + directory};
+  if (build.open_directories.size() >= kDirectoryDepthMax) return Error{ErrorCode::invalid, "kustomizations are nested too deeply"};
+  build.open_directories.push_back(directory);
+  return {};
+}
+
+Result<void> accumulate_directory(const Target& target, const std::string& entry, const std::string& directory, bool as_component, Accumulated& all) {
+  Build& build = target.build;
+  const Kustomization inner = TRY(load_kustomization(build.source, directory, build.warnings));
+  if (as_component && !inner.component()) return Error{ErrorCode::invalid, inner.file + ": kind must be Component, for it is named in 'components'"};
+  if (!as_component && inner.component()) return Error{ErrorCode::invalid, inner.file + ": kind is Component, so it must be named in 'components'"};
+  TRY(enter(build, directory));
+  const Target inner_target{build, inner, below(target.origin_path, entry)};
+  // A component works on what its parent has so far; any other kustomization on its own.
+  Accumulated own;
+  Accumulated& into = as_component ? all : own;
+  auto done = accumulate_target(inner_target, into);
+  build.open_directories.pop_back();
+  if (!done.ok()) return std::move(done).error();
+  if (as_component) return {};
+  return all.merge(std::move(own)).in(inner.file);
+}
+
+Result<void> accumulate_resources(const Target& target, const Value& entries, const std::string& field, Accumulated& all) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::string entry = entries[i].str();
+    const std::string at = field + "[" + std::to_string(i) + "]";
+    if (is_remote(entry)) {
+      return in_field(target, at, Error{ErrorCode::invalid, "remote resources are not fetched: " + entry + "; keep a copy in the repository"});
+    }
+    const std::string path = target.resolve(entry);
+    Result<void> done;
+    if (is_directory_in(target.build.source, path)) {
+      done = accumulate_directory(target, entry, path, false, all);
+    } else {
+      const std::string text = TRY(target.read(entry, at));
+      done = accumulate_file(target, entry, path, text, all);
+    }
+    if (!done.ok()) return in_field(target, at, std::move(done).error());
+  }
+  return {};
+}
+
+Result<void> accumulate_components(const Target& target, Accumulated& all) {
+  const Value& entries = target.kustomization.fields["components"];
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::string at = "components[" + std::to_string(i) + "]";
+    if (is_remote(entries[i].str())) return in_field(target, at, Error{ErrorCode::invalid, "remote components are not fetched: " + entries[i].str()});
+    auto done = accumulate_directory(target, entries[i].str(), target.resolve(entries[i].str()), true, all);
+    if (!done.ok()) return in_field(target, at, std::move(done).error());
+  }
+  return {};
+}
+
+Result<void> read_configurations(const Target& target, Accumulated& all) {
+  const Value& files = target.kustomization.fields["configurations"];
+  TransformerConfig config = TransformerConfig::built_in();
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string at = "configurations[" + std::to_string(i) + "]";
+    const std::string text = TRY(target.read(files[i].str(), at));
+    const Value file = TRY(yaml::read(text, {.name = target.resolve(files[i].str())}));
+    const TransformerConfig more = TRY(TransformerConfig::parse(file).in(target.resolve(files[i].str())));
+    TRY(config.merge(more).in(target.resolve(files[i].str())));
+  }
+  return all.config.merge(config);
+}
+
+Result<void> read_open_api(const Target& target) {
+  const Value& open_api = target.kustomization.fields["openapi"];
+  if (open_api["version"].is_string() && open_api["version"].as_string() != "v1.21.2" && open_api["version"].as_string() != "v1.20.4") {
+    return in_field(target, "openapi.version", Error{ErrorCode::invalid, "the OpenAPI version " + open_api["version"].str() + " is not built in"});
+  }
+  if (!open_api["path"].is_string()) return {};
+  const std::string text = TRY(target.read(open_api["path"].str(), "openapi.path"));
+  const Value document = TRY(yaml::read(text, {.name = target.resolve(open_api["path"].str())}));
+  target.build.merge_keys = document["definitions"];
+  return {};
+}
+
+Result<Variable> parse_variable(const Value& var) {
+  const Value& object = var["objref"];
+  Variable made{var["name"].str(), {}, "metadata.name"};
+  if (made.name.empty()) return Error{ErrorCode::invalid, "name: must be set"};
+  made.object.gvk = {object["group"].str(), object["version"].str(), object["kind"].str()};
+  if (object["apiVersion"].is_string()) made.object.gvk = Gvk::parse(object["apiVersion"].as_string(), object["kind"].as_string());
+  made.object.name = object["name"].str();
+  made.object.ns = object["namespace"].str();
+  if (!var["fieldref"]["fieldPath"].as_string().empty()) made.field_path = var["fieldref"]["fieldPath"].str();
+  if (!var["fieldref"]["fieldpath"].as_string().empty()) made.field_path = var["fieldref"]["fieldpath"].str();
+  return made;
+}
+
+Result<void> collect_variables(const Target& target, Accumulated& all) {
+  const Value& vars = target.kustomization.fields["vars"];
+  for (std::size_t i = 0; i < vars.size(); ++i) {
+    const std::string at = "vars[" + std::to_string(i) + "]";
+    auto parsed = parse_variable(vars[i]);
+    if (!parsed.ok()) return in_field(target, at, std::move(parsed).error());
+    const Variable variable = *parsed;
+    const bool with_ns = !variable.object.ns.empty() || variable.object.cluster_scoped();
+    const auto matched = all.resources.matching_any_id([&](const Id& id) {
+      return with_ns ? id.equals(variable.object) : id.name == variable.object.name && id.gvk == variable.object.gvk;
+    });
+    if (matched.size() > 1) {
+      return in_field(target, at, Error{ErrorCode::invalid, std::to_string(matched.size()) + " resources match the var " + variable.name});
+    }
+    if (matched.size() == 1) matched[0]->variables.push_back(variable.name);
+    auto added = all.add_variable(variable);
+    if (!added.ok()) return in_field(target, at, std::move(added).error());
+  }
+  return {};
+}
+
+// What `transformers` or `validators` name: inline objects, files, or directories with kustomizations.
+Result<std::vector<Resource>> read_plugins(const Target& target, const char* field) {
+  Accumulated plugins;
+  const Value& entries = target.kustomization.fields[field];
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].as_string().find('\n') != std::string_view::npos) {
+      const std::string at = std::string(field) + "[" + std::to_string(i) + "]";
+      auto inlined = parse_resources(entries[i].str(), target.kustomization.file);
+      if (!inlined.ok()) return in_field(target, at, std::move(inlined).error());
+      for (Resource& resource : std::move(inlined).value()) {
+        if (target.build.traces_origins()) resource.origin = Value{{"path", Value(below(target.origin_path, path_base(target.kustomization.file)))}};
+        TRY(plugins.resources.append(std::move(resource)).in(field));
+      }
+      continue;
+    }
+    const Value one(std::vector<Value>{entries[i]});
+    TRY(accumulate_resources(target, one, field, plugins));
+  }
+  std::vector<Resource> out;
+  for (Resource& resource : plugins.resources.all()) out.push_back(std::move(resource));
+  return out;
+}
+
+Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
+  const std::vector<Resource> plugins = TRY(read_plugins(target, "generators"));
+  for (const Resource& plugin : plugins) {
+    const std::string kind = plugin.object["kind"].str();
+    const std::string field = "generators (" + plugin.id().str() + ")";
+    Value args = plugin.object;
+    args.set("name", plugin.object["metadata"]["name"]);
+    if (plugin.object["metadata"].contains("namespace")) args.set("namespace", plugin.object["metadata"]["namespace"]);
+    if (plugin.object["apiVersion"].as_string() != "builtin" || (kind != "ConfigMapGenerator" && kind != "SecretGenerator")) {
+      return in_field(target, field, Error{ErrorCode::invalid, "external plugins are not run; the built-in generators are ConfigMapGenerator and SecretGenerator"});
+    }
+    Resource made = TRY(kind == "ConfigMapGenerator" ? generate_config_map(target, args, field) : generate_secret(target, args, field));
+    auto absorbed = all.resources.absorb(std::move(made));
+    if (!absorbed.ok()) return in_field(target, field, std::move(absorbed).error());
+  }
+  return {};
+}
+
+Result<void> run_plugins(const Target& target, Accumulated& all) {
+  const std::vector<Resource> transformers = TRY(read_plugins(target, "transformers"));
+  for (const Resource& plugin : transformers) {
+    TRY(run_configured_transformer(target, plugin, all).in(target.kustomization.file + ": transformers (" + plugin.id().str() + ")"));
+  }
+  const std::vector<Resource> validators = TRY(read_plugins(target, "validators"));
+  for (const Resource& plugin : validators) {
+    std::vector<Value> before;
+    for (const Resource& resource : all.resources.all()) before.push_back(resource.object);
+    const std::string where = target.kustomization.file + ": validators (" + plugin.id().str() + ")";
+    TRY(run_configured_transformer(target, plugin, all).in(where));
+    std::size_t i = 0;
+    for (const Resource& resource : all.resources.all()) {
+      if (i >= before.size() || !(before[i++] == resource.object)) {
+        return Error{ErrorCode::invalid, where + ": a validator must not change resources; it changed " + resource.id().str()};
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> accumulate_target(const Target& target, Accumulated& all) {
+  TRY(read_open_api(target));
+  TRY(accumulate_resources(target, target.kustomization.fields["resources"], "resources", all));
+  TRY(read_configurations(target, all));
+  TRY(run_generators(target, all.resources));
+  TRY(run_plugin_generators(target, all));
+  TRY(accumulate_components(target, all));
+  TRY(run_transformers(target, all));
+  TRY(run_plugins(target, all));
+  return collect_variables(target, all);
+}
+
+Result<void> add_object(const Value& object, const std::string& file, std::vector<Resource>& out) {
+  if (object.is_null() || (object.is_map() && object.empty())) return {};
+  if (!object.is_map()) return Error{ErrorCode::invalid, file + ": every document must be a map, not a " + std::string(document::kind_name(object.kind()))};
+  const std::string_view kind = object["kind"].as_string();
+  if (kind.empty()) return Error{ErrorCode::invalid, file + ": kind is missing in " + json::write(object).substr(0, 200)};
+  if (kind.ends_with("List") && object["items"].is_list()) {
+    for (const Value& item : object["items"].items()) TRY(add_object(item, file, out));
+    return {};
+  }
+  if (kind.ends_with("List") && object.contains("items")) return {};
+  if (object["metadata"]["name"].scalar_text().empty() && kind != "List") {
+    return Error{ErrorCode::invalid, file + ": metadata.name is missing in the " + std::string(kind)};
+  }
+  Resource resource;
+  resource.object = object;
+  resource.file = file;
+  out.push_back(std::move(resource));
+  return {};
+}
+
+}  // namespace
+
+Result<void> Accumulated::add_variable(Variable variable) {
+  const std::string name = variable.name;
+  if (!variables.emplace(name, std::move(variable)).second) return Error{ErrorCode::conflict, "the var " + name + " is defined twice"};
+  return {};
+}
+
+Result<void> Accumulated::merge(Accumulated other) {
+  TRY(resources.append_all(std::move(other.resources)));
+  TRY(config.merge(other.config));
+  for (auto& [name, variable] : other.variables) TRY(add_variable(std::move(variable)));
+  return {};
+}
+
+std::string Target::resolve(const std::string& path) const { return path_clean(path_join(kustomization.directory, path)); }
+
+Result<std::string> Target::read(const std::string& path, const std::string& field) const {
+  const std::string resolved = resolve(path);
+  const std::string where = kustomization.file + ": " + field;
+  if (path.starts_with("/")) return Error{ErrorCode::forbidden, where + ": an absolute path is not allowed: " + path};
+  const std::string root = path_clean(kustomization.directory);
+  const bool inside = root == "." ? !resolved.starts_with("..") : resolved.starts_with(root + "/");
+  if (!inside && !build.options.outside_root_allowed) {
+    return Error{ErrorCode::forbidden, where + ": " + path + " is not in or below the kustomization's directory"};
+  }
+  return build.source.read(resolved).in(where);
+}
+
+Result<std::vector<Resource>> parse_resources(const std::string& text, const std::string& file) {
+  const std::vector<Value> documents = TRY(yaml::read_all(text, {.name = file}));
+  std::vector<Resource> out;
+  for (const Value& document : documents) TRY(add_object(document, file, out));
+  return out;
+}
+
+Result<Accumulated> accumulate(Build& build, const std::string& directory, const std::string& origin_path) {
+  const Kustomization kustomization = TRY(load_kustomization(build.source, directory, build.warnings));
+  for (const Value& wanted : kustomization.fields["buildMetadata"].items()) build.metadata_wanted.insert(wanted.str());
+  TRY(enter(build, directory));
+  const Target target{build, kustomization, origin_path};
+  Accumulated all;
+  TRY(accumulate_target(target, all));
+  build.open_directories.pop_back();
+  return all;
+}
+
+}  // namespace caisson::render::kustomize_impl

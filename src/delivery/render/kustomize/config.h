@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the transformers act: field specifications, the built-in ones and those that `configurations` and `crds` add.
+// Source: kustomize api, internal/konfig/builtinpluginconsts.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "delivery/render/kustomize/resource.h"
+
+namespace caisson::render::kustomize_impl {
+
+struct FieldSpec {
+  Gvk gvk;                     // empty: every kind
+  std::string path;            // "spec/template/spec/containers[]/image"; lists on the way are walked, "\/" is a slash
+  bool create = false;
+  bool operator==(const FieldSpec&) const = default;
+  static Result<FieldSpec> parse(const Value& spec);
+};
+using FieldSpecs = std::vector<FieldSpec>;
+
+// Adds what is not there yet. Errors: conflict when one place is to be created and not to be created.
+Result<void> merge_specs(FieldSpecs& into, const FieldSpecs& more);
+
+struct NameReference {
+  Gvk target;                  // whose name is referred to
+  FieldSpecs referrers;
+};
+
+struct TransformerConfig {
+  FieldSpecs name_prefix, name_suffix, ns, common_labels, template_labels, labels, common_annotations, variables, images, replicas;
+  std::vector<NameReference> references;
+
+  static const TransformerConfig& built_in();
+  static Result<TransformerConfig> parse(const Value& file);
+  Result<void> merge(const TransformerConfig& more);
+};
+
+enum class Create { nothing, scalar, map };
+// Calls `change` on every place of `object` that the specification leads to, and makes the place when specification and `create` say so.
+// Errors: invalid when the way leads through a scalar.
+Result<void> visit_field(Value& object, const FieldSpec& spec, Create create, const std::function<Result<void>(Value&)>& change);
+
+// "a/b\/c" → a, b/c
+std::vector<std::string> split_path(std::string_view path, char separator);
+
+}  // namespace caisson::render::kustomize_impl

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+// ConfigMaps and Secrets made of literals, files and env files, and the hash of their contents in their names.
+#include <algorithm>
+#include <set>
+
+#include "core/base/encoding.h"
+#include "core/base/file.h"
+#include "core/base/hash.h"
+#include "core/base/text.h"
+#include "core/document/json.h"
+#include "delivery/render/kustomize/stages.h"
+
+namespace caisson::render::kustomize_impl {
+namespace {
+
+struct Pair {
+  std::string key, value;
+};
+
+Error wrong(const Target& target, const std::string& field, const std::string& why) {
+  return Error{ErrorCode::invalid, target.kustomization.file + ": " + field + ": " + why};
+}
+
+std::string without_quotes(std::string_view text) {
+  const bool quoted = text.size() >= 2 && text.front() == text.back() && (text.front() == '"' || text.front() == '\'');
+  return std::string(quoted ? text.substr(1, text.size() - 2) : text);
+}
+
+bool is_env_name(std::string_view name) {
+  if (name.empty() || (name[0] >= '0' && name[0] <= '9') || name == "." || name == "..") return false;
+  return std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; });
+}
+
+bool is_data_key(std::string_view key) {
+  if (key.empty() || key.size() > 253 || key == "." || key.starts_with("..")) return false;
+  return std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; });
+}
+
+Result<void> from_env_file(const Target& target, const std::string& path, const std::string& field, std::vector<Pair>& out) {
+  std::string text = TRY(target.read(path, field));
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
+  for (std::string_view line : split(text, '\n')) {
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    while (!line.empty() && std::isspace(static_cast<unsigned char>(line.front()))) line.remove_prefix(1);
+    if (line.empty() || line[0] == '#') continue;
+    if (!is_valid_utf8(line)) return wrong(target, field, path + ": a line that is not UTF-8");
+    const std::size_t equals = line.find('=');
+    const std::string key(line.substr(0, equals));
+    if (!is_env_name(key)) return wrong(target, field, path + ": \"" + key + "\" is not a valid key name");
+    out.push_back({key, equals == std::string_view::npos ? "" : std::string(line.substr(equals + 1))});
+  }
+  return {};
+}
+
+Result<void> from_literal(const Target& target, const std::string& source, const std::string& field, std::vector<Pair>& out) {
+  const std::size_t equals = source.find('=');
+  if (equals == 0 || equals == std::string::npos) return wrong(target, field, "\"" + source + "\" must be key=value");
+  out.push_back({source.substr(0, equals), without_quotes(std::string_view(source).substr(equals + 1))});
+  return {};
+}
+
+Result<void> from_file(const Target& target, const std::string& source, const std::string& field, std::vector<Pair>& out) {
+  const auto count = std::count(source.begin(), source.end(), '=');
+  if (count > 1) return wrong(target, field, "\"" + source + "\": key or file name holds '='");
+  const std::size_t equals = source.find('=');
+  const std::string key = count == 0 ? path_base(source) : source.substr(0, equals);
+  const std::string path = count == 0 ? source : source.substr(equals + 1);
+  if (key.empty() || path.empty()) return wrong(target, field, "\"" + source + "\" must be a path or key=path");
+  std::string text = TRY(target.read(path, field));
+  out.push_back({key, std::move(text)});
+  return {};
+}
+
+Result<std::vector<Pair>> pairs_of(const Target& target, const Value& args, const std::string& field) {
+  using Reader = Result<void> (*)(const Target&, const std::string&, const std::string&, std::vector<Pair>&);
+  static constexpr std::pair<const char*, Reader> kSources[] = {{"envs", from_env_file}, {"literals", from_literal}, {"files", from_file}};
+  std::vector<Pair> out;
+  for (const auto& [name, reader] : kSources) {
+    const Value& list = args[name];
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      TRY(reader(target, list[i].str(), field + "." + name + "[" + std::to_string(i) + "]", out));
+    }
+  }
+  std::set<std::string> keys;
+  for (const Pair& pair : out) {
+    if (!is_data_key(pair.key)) return wrong(target, field, "\"" + pair.key + "\" is not a valid key of a ConfigMap or Secret");
+    if (!keys.insert(pair.key).second) return wrong(target, field, "the key " + pair.key + " is there twice");
+  }
+  std::sort(out.begin(), out.end(), [](const Pair& a, const Pair& b) { return a.key < b.key; });
+  return out;
+}
+
+// Lines of 70 characters when it is longer than one, as kustomize writes base64.
+std::string wrapped_base64(std::string_view bytes) {
+  constexpr std::size_t kLine = 70;
+  const std::string text = base64(bytes);
+  if (text.size() < kLine) return text;
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); i += kLine) out += text.substr(i, kLine) + "\n";
+  return out;
+}
+
+// The generator's own options over those of generatorOptions.
+Value effective_options(const Target& target, const Value& own) {
+  const Value& global = target.kustomization.fields["generatorOptions"];
+  Value out = own;
+  for (const char* map : {"labels", "annotations"}) {
+    for (const auto& [key, value] : global[map].entries()) {
+      if (!out[map].contains(key)) out.edit(map).set(key, value);
+    }
+  }
+  for (const char* flag : {"disableNameSuffixHash", "immutable"}) {
+    if (global[flag].as_bool()) out.set(flag, true);
+  }
+  return out;
+}
+
+Result<Resource> base_of(const Target& target, const char* kind, const Value& args, const std::string& field) {
+  const std::string name = args["name"].str();
+  if (name.empty()) return wrong(target, field + ".name", "must be set");
+  Resource made;
+  made.object = Value{{"apiVersion", "v1"}, {"kind", kind}, {"metadata", Value{{"name", Value(name)}}}};
+  if (!args["namespace"].as_string().empty()) made.object.edit({"metadata", "namespace"}) = args["namespace"];
+  const Value options = effective_options(target, args["options"]);
+  for (const char* map : {"labels", "annotations"}) {
+    if (!options[map].empty()) made.object.edit({"metadata", map}) = options[map];
+  }
+  if (options["immutable"].as_bool()) made.object.set("immutable", true);
+  made.needs_hash = !options["disableNameSuffixHash"].as_bool();
+  made.behavior = args["behavior"].str();
+  made.file = target.kustomization.file;
+  if (!made.behavior.empty() && made.behavior != "create" && made.behavior != "merge" && made.behavior != "replace") {
+    return wrong(target, field + ".behavior", "must be create, merge or replace");
+  }
+  return made;
+}
+
+Value origin_of(const Target& target, const char* generator) {
+  const std::string configured_in = path_clean(path_join(target.origin_path, path_base(target.kustomization.file)));
+  return Value{{"configuredIn", Value(configured_in)}, {"configuredBy", Value{{"apiVersion", "builtin"}, {"kind", generator}}}};
+}
+
+Value sorted(Value value) {
+  value.sort_keys();
+  return value;
+}
+
+// Kubernetes' kubectl/pkg/util/hash: what counts is kind, name and data.
+std::string content_hash(const Value& object) {
+  const auto or_empty = [&](const char* field) { return object.contains(field) ? object[field] : Value(""); };
+  Value counted = Value{{"kind", object["kind"]}, {"name", object["metadata"]["name"]}, {"data", or_empty("data")}};
+  if (object["kind"].as_string() == "ConfigMap") {
+    if (object["binaryData"].is_map()) counted.set("binaryData", object["binaryData"]);
+  } else if (object["kind"].as_string() == "Secret") {
+    counted.set("type", or_empty("type"));
+    if (object["stringData"].is_map()) counted.set("stringData", object["stringData"]);
+  } else {
+    counted = object;
+  }
+  std::string hash = sha256_hex(json::write(sorted(counted), {.escape_html = true})).substr(0, 10);
+  for (char& c : hash) {
+    const std::size_t at = std::string_view("013ae").find(c);
+    if (at != std::string_view::npos) c = "ghkmt"[at];
+  }
+  return hash;
+}
+
+}  // namespace
+
+Result<Resource> generate_config_map(const Target& target, const Value& args, const std::string& field) {
+  Resource made = TRY(base_of(target, "ConfigMap", args, field));
+  const std::vector<Pair> pairs = TRY(pairs_of(target, args, field));
+  for (const Pair& pair : pairs) {
+    if (is_valid_utf8(pair.value)) made.object.edit("data").set(pair.key, Value(pair.value));
+    else made.object.edit("binaryData").set(pair.key, Value(wrapped_base64(pair.value)));
+  }
+  return made;
+}
+
+Result<Resource> generate_secret(const Target& target, const Value& args, const std::string& field) {
+  Resource made = TRY(base_of(target, "Secret", args, field));
+  const std::vector<Pair> pairs = TRY(pairs_of(target, args, field));
+  made.object.set("type", args["type"].as_string().empty() ? Value("Opaque") : args["type"]);
+  for (const Pair& pair : pairs) made.object.edit("data").set(pair.key, Value(wrapped_base64(pair.value)));
+  return made;
+}
+
+Result<void> run_generators(const Target& target, ResourceMap& resources) {
+  const Value& fields = target.kustomization.fields;
+  struct Generator {
+    const char* field;
+    const char* name;
+    Result<Resource> (*make)(const Target&, const Value&, const std::string&);
+  };
+  static constexpr Generator kGenerators[] = {{"configMapGenerator", "ConfigMapGenerator", generate_config_map},
+                                              {"secretGenerator", "SecretGenerator", generate_secret}};
+  for (const auto& [field, name, make] : kGenerators) {
+    for (std::size_t i = 0; i < fields[field].size(); ++i) {
+      const std::string at = std::string(field) + "[" + std::to_string(i) + "]";
+      Resource made = TRY(make(target, fields[field][i], at));
+      if (target.build.traces_origins()) made.origin = origin_of(target, name);
+      auto absorbed = resources.absorb(std::move(made));
+      if (!absorbed.ok()) return std::move(absorbed).error().in(target.kustomization.file + ": " + at);
+    }
+  }
+  if (!fields["helmCharts"].empty() || !fields["helmChartInflationGenerator"].empty()) {
+    return wrong(target, "helmCharts", "charts are not inflated by a kustomization; render the chart by itself");
+  }
+  return {};
+}
+
+void add_hashes(ResourceMap& resources) {
+  for (Resource& resource : resources.all()) {
+    if (!resource.needs_hash) continue;
+    const std::string hash = content_hash(resource.object);
+    resource.remember_id();
+    resource.set_name(resource.name() + "-" + hash);
+  }
+}
+
+}  // namespace caisson::render::kustomize_impl

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// `images`: new names, tags and digests for the images of containers, wherever a list of containers stands.
+#include <re2/re2.h>
+
+#include "delivery/render/kustomize/stages.h"
+
+namespace caisson::render::kustomize_impl {
+namespace {
+
+struct ImageName {
+  std::string name, tag, digest;
+};
+
+// The port of a registry ("host:5000/name") is no tag.
+ImageName split_image(const std::string& image) {
+  const std::size_t slash = image.find('/');
+  const std::size_t from = slash == std::string::npos || slash == 0 ? 0 : slash;
+  const std::size_t at = image.find('@', from), colon = image.find(':', from);
+  if (at != std::string::npos && (colon == std::string::npos || at < colon)) return {image.substr(0, at), "", image.substr(at + 1)};
+  if (at != std::string::npos) return {image.substr(0, colon), image.substr(colon + 1, at - colon - 1), image.substr(at + 1)};
+  if (colon != std::string::npos) return {image.substr(0, colon), image.substr(colon + 1), ""};
+  return {image, "", ""};
+}
+
+class ImageChange {
+ public:
+  explicit ImageChange(const Value& change)
+      : change_(change), pattern_("^" + change["name"].str() + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$", RE2::Quiet) {}
+  bool ok() const { return pattern_.ok(); }
+  const std::string& error() const { return pattern_.error(); }
+
+  void apply(Value& place) const {
+    const std::string image = place.scalar_text();
+    if (!RE2::PartialMatch(image, pattern_)) return;
+    ImageName parts = split_image(image);
+    const std::string tag = change_["newTag"].str(), digest = change_["digest"].str(), suffix = change_["tagSuffix"].str();
+    if (!change_["newName"].as_string().empty()) parts.name = change_["newName"].str();
+    if (!tag.empty() || !digest.empty()) {
+      parts.tag = tag;
+      parts.digest = digest;
+    } else if (!suffix.empty()) {
+      parts.tag += suffix;
+      parts.digest.clear();
+    }
+    std::string made = parts.name;
+    if (!parts.tag.empty()) made += ":" + parts.tag;
+    if (!parts.digest.empty()) made += "@" + parts.digest;
+    if (made != image) place = Value(made);
+  }
+
+ private:
+  const Value& change_;
+  RE2 pattern_;
+};
+
+// Every list called containers or initContainers, at any depth.
+void walk(Value& node, const ImageChange& change) {
+  if (node.is_list()) {
+    for (std::size_t i = 0; i < node.size(); ++i) walk(node.edit(i), change);
+    return;
+  }
+  if (!node.is_map()) return;
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : node.entries()) {
+    if (value.is_map() || value.is_list()) keys.emplace_back(key);
+  }
+  for (const std::string& key : keys) {
+    Value& member = node.edit(key);
+    walk(member, change);
+    if ((key != "containers" && key != "initContainers") || !member.is_list()) continue;
+    for (std::size_t i = 0; i < member.size(); ++i) {
+      if (member[i]["image"].is_string()) change.apply(member.edit(i).edit("image"));
+    }
+  }
+}
+
+}  // namespace
+
+Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap& resources) {
+  const ImageChange change(image);
+  if (!change.ok()) return Error{ErrorCode::invalid, "name: is no regular expression: " + change.error()};
+  for (Resource& resource : resources.all()) {
+    if (resource.object["kind"].as_string() != "CustomResourceDefinition") walk(resource.object, change);
+    for (const FieldSpec& spec : specs) {
+      TRY(visit_field(resource.object, spec, Create::nothing, [&](Value& place) -> Result<void> {
+        if (place.is_map() || place.is_list()) return Error{ErrorCode::invalid, spec.path + " is not a scalar"};
+        change.apply(place);
+        return {};
+      }).in(resource.id().str()));
+    }
+  }
+  return {};
+}
+
+}  // namespace caisson::render::kustomize_impl

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Patches: strategic merge by the name of the object or by a selector, JSON 6902 by a selector.
+#include <re2/re2.h>
+
+#include <algorithm>
+
+#include "cluster/kube/selector.h"
+#include "cluster/schema/schema.h"
+#include "core/base/text.h"
+#include "core/document/patch.h"
+#include "core/document/yaml.h"
+#include "delivery/render/kustomize/merge_schema.h"
+#include "delivery/render/kustomize/stages.h"
+
+namespace caisson::render::kustomize_impl {
+namespace {
+
+Error wrong(std::string why) { return Error{ErrorCode::invalid, std::move(why)}; }
+
+// Applies one strategic merge patch; an object that the patch deletes becomes null.
+Result<void> apply(const Target& target, Resource& resource, const Resource& patch) {
+  const Id before = resource.id();
+  const Value kind = resource.object["kind"], ns = resource.object["metadata"]["namespace"];
+  if (patch.may_change_name || patch.may_change_kind) resource.remember_id();
+  const MergeKeys keys = merge_keys_of(target.build, resource.object);
+  Value merged = TRY(merge_strategic(resource.object, patch.object, keys.root).in(before.str()));
+  resource.object = std::move(merged);
+  if (resource.object.is_null() || resource.object.empty()) {
+    resource.object = Value();
+    return {};
+  }
+  if (!patch.may_change_kind) resource.object.set("kind", kind);
+  if (!patch.may_change_name) resource.set_name(before.name);
+  if (ns.is_null()) resource.object.edit("metadata").erase("namespace");
+  else resource.object.edit({"metadata", "namespace"}) = ns;
+  return {};
+}
+
+Result<Value> parse_operations(const std::string& text, const std::string& name) {
+  const std::vector<Value> documents = TRY(yaml::read_all(text, {.name = name}));
+  if (documents.empty() || !documents[0].is_list()) return wrong(name + ": a JSON 6902 patch must be a list of operations");
+  return documents[0];
+}
+
+Result<void> apply_operations(const Value& operations, std::vector<Resource*> selected, bool remembers) {
+  for (Resource* resource : selected) {
+    if (remembers) resource->remember_id();
+    resource->object = TRY(document::json_patch(resource->object, operations).in(resource->id().str()));
+  }
+  return {};
+}
+
+struct PatchText {
+  std::string text, name;
+};
+
+Result<PatchText> read_patch(const Target& target, const Value& patch, const std::string& field) {
+  const std::string inlined(trim(patch["patch"].as_string())), path = patch["path"].str();
+  if (inlined.empty() == path.empty()) return wrong(inlined.empty() ? "one of patch and path must be set" : "patch and path must not be set both");
+  if (path.empty()) return PatchText{inlined, target.kustomization.file + ": " + field + ".patch"};
+  const std::string text = TRY(target.read(path, field + ".path"));
+  return PatchText{text, target.resolve(path)};
+}
+
+}  // namespace
+
+Selection Selection::parse(const Value& target) {
+  Selection made;
+  made.gvk = {target["group"].str(), target["version"].str(), target["kind"].str()};
+  if (target["apiVersion"].is_string()) made.gvk = Gvk::parse(target["apiVersion"].as_string(), target["kind"].as_string());
+  made.name = target["name"].str();
+  made.ns = target["namespace"].str();
+  made.label_selector = target["labelSelector"].str();
+  made.annotation_selector = target["annotationSelector"].str();
+  return made;
+}
+
+Result<bool> labels_match(const Value& labels, const std::string& selector) {
+  if (selector.empty()) return true;
+  const kube::LabelSelector parsed = TRY(kube::LabelSelector::parse(selector));
+  return parsed.matches(labels);
+}
+
+Result<std::vector<Resource*>> select(ResourceMap& resources, const Selection& selection) {
+  struct Part {
+    const std::string& pattern;
+    RE2 expression;
+    explicit Part(const std::string& text) : pattern(text), expression("(?:" + text + ")", RE2::Quiet) {}
+    bool matches(const std::string& text) const { return pattern.empty() || RE2::FullMatch(text, expression); }
+  };
+  const Part group(selection.gvk.group), version(selection.gvk.version), kind(selection.gvk.kind), name(selection.name), ns(selection.ns);
+  for (const Part* part : {&group, &version, &kind, &name, &ns}) {
+    if (!part->expression.ok()) return wrong("target: \"" + part->pattern + "\" is no regular expression: " + part->expression.error());
+  }
+  std::vector<Resource*> found;
+  for (Resource& resource : resources.all()) {
+    const Id now = resource.id(), original = resource.original_id();
+    if (!ns.matches(original.effective_ns()) && !ns.matches(now.effective_ns())) continue;
+    if (!name.matches(original.name) && !name.matches(now.name)) continue;
+    if (!group.matches(now.gvk.group) || !version.matches(now.gvk.version) || !kind.matches(now.gvk.kind)) continue;
+    const bool labels = TRY(labels_match(resource.object["metadata"]["labels"], selection.label_selector).in("target.labelSelector"));
+    if (!labels) continue;
+    const bool annotations = TRY(labels_match(resource.object["metadata"]["annotations"], selection.annotation_selector).in("target.annotationSelector"));
+    if (annotations) found.push_back(&resource);
+  }
+  return found;
+}
+
+Result<void> patch_strategic_merge_field(const Target& target, const Value& list, ResourceMap& resources) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::string at = "patchesStrategicMerge[" + std::to_string(i) + "]";
+    const std::string entry = list[i].str();
+    std::vector<Resource> patches;
+    if (entry.find('\n') != std::string::npos || entry.starts_with("{")) {
+      patches = TRY(parse_resources(entry, at));
+    } else {
+      const std::string text = TRY(target.read(entry, at));
+      patches = TRY(parse_resources(text, target.resolve(entry)));
+    }
+    if (patches.empty()) return wrong(at + ": the patch is empty");
+    for (const Resource& patch : patches) {
+      Resource* found = TRY(resources.find(patch.id()).in(at));
+      TRY(apply(target, *found, patch));
+      resources.drop_empty();
+    }
+  }
+  return {};
+}
+
+Result<void> patch_field(const Target& target, const Value& patch, ResourceMap& resources, const std::string& field) {
+  const PatchText text = TRY(read_patch(target, patch, field));
+  const Value& selector = patch["target"];
+  auto objects = parse_resources(text.text, text.name);
+  if (!objects.ok()) {
+    auto operations = parse_operations(text.text, text.name);
+    // Neither kind of patch: the one that it looks like says what is wrong.
+    if (!operations.ok()) return trim(text.text).starts_with("-") || trim(text.text).starts_with("[") ? std::move(operations).error() : std::move(objects).error();
+    if (selector.is_null()) return wrong("target: must be set for a JSON 6902 patch");
+    const std::vector<Resource*> selected = TRY(select(resources, Selection::parse(selector)));
+    return apply_operations(*operations, selected, true);
+  }
+  std::vector<Resource> patches = std::move(objects).value();
+  if (patches.empty()) return wrong("the patch is empty");
+  for (Resource& one : patches) {
+    one.may_change_name = patch["options"]["allowNameChange"].as_bool();
+    one.may_change_kind = patch["options"]["allowKindChange"].as_bool();
+  }
+  if (!selector.is_null()) {
+    if (patches.size() > 1) return wrong("target: must not be set for several patches in one text");
+    const std::vector<Resource*> selected = TRY(select(resources, Selection::parse(selector)));
+    for (Resource* resource : selected) TRY(apply(target, *resource, patches[0]));
+    resources.drop_empty();
+    return {};
+  }
+  for (const Resource& one : patches) {
+    Resource* found = TRY(resources.find(one.id()).in("the patch's target"));
+    TRY(apply(target, *found, one));
+    resources.drop_empty();
+  }
+  return {};
+}
+
+Result<void> patch_json6902_field(const Target& target, const Value& patch, ResourceMap& resources, const std::string& field) {
+  const PatchText text = TRY(read_patch(target, patch, field));
+  if (patch["target"]["name"].as_string().empty()) return wrong("target.name: must be set");
+  const Value operations = TRY(parse_operations(text.text, text.name));
+  if (operations.empty()) return wrong("the patch is empty");
+  const std::vector<Resource*> selected = TRY(select(resources, Selection::parse(patch["target"])));
+  return apply_operations(operations, selected, false);
+}
+
+}  // namespace caisson::render::kustomize_impl
