@@ -21,6 +21,7 @@ struct ReadOptions {
   std::size_t size_bytes_max = 64u << 20;
   std::size_t expanded_nodes_max = 4'000'000;
   bool old_booleans = false;                   // go: yes, no, on, off, y, n are booleans, as go-yaml v2 (sigs.k8s.io/yaml) reads them
+  bool expands_timestamps = false;             // go: a plain date becomes RFC 3339 text ("2024-01-02T00:00:00Z"), as kyaml's JSON has it
   bool duplicate_keys_refused = true;          // as sigs.k8s.io/yaml's strict mode and kustomize
 };
 

@@ -123,6 +123,10 @@ class Composer {
     constexpr std::string_view kPrefix = "tag:yaml.org,2002:";
     if (event.tag.empty()) {
       if (event.style != Style::plain) return Value(event.value);
+      if (options_.expands_timestamps) {
+        const std::string time = expanded_timestamp(event.value);
+        if (!time.empty()) return Value(time);
+      }
       return resolve_plain(event.value, options_.mode, options_.old_booleans);
     }
     if (!event.tag.starts_with(kPrefix)) {

@@ -195,6 +195,25 @@ Value resolve_plain(std::string_view text, Mode mode, bool old_booleans) {
   return mode == Mode::go ? resolve_go(text) : resolve_core(text);
 }
 
+std::string expanded_timestamp(std::string_view text) {
+  if (!is_timestamp(text)) return {};
+  const std::size_t split_at = std::min(text.find_first_of("Tt "), text.size());
+  const auto two = [](std::string_view digits) { return digits.size() == 1 ? "0" + std::string(digits) : std::string(digits); };
+  const auto date = split(text.substr(0, split_at), '-');
+  std::string out = std::string(date[0]) + "-" + two(date[1]) + "-" + two(date[2]);
+  if (split_at == text.size()) return out + "T00:00:00Z";
+  std::string_view rest = text.substr(split_at + 1);
+  const std::size_t zone_at = std::min(rest.find_first_of("Z+-"), rest.size());
+  const std::string zone(zone_at < rest.size() ? rest.substr(zone_at) : "Z");
+  rest = rest.substr(0, zone_at);
+  const std::size_t point = std::min(rest.find('.'), rest.size());
+  std::string fraction(rest.substr(point));
+  while (fraction.ends_with('0')) fraction.pop_back();
+  if (fraction == ".") fraction.clear();
+  const auto time = split(rest.substr(0, point), ':');
+  return out + "T" + two(time[0]) + ":" + two(time[1]) + ":" + two(time[2]) + fraction + (zone == "+00:00" ? "Z" : zone);
+}
+
 bool reads_as_other(std::string_view text) {
   return is_old_bool(text) || !resolve_go(text).is_string() || is_timestamp(text) || is_base60(text);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a plain scalar means. go: as go-yaml v3 resolves it; specification: YAML 1.2.2's core schema.
 #pragma once
+#include <string>
 #include <string_view>
 
 #include "core/document/value.h"
@@ -9,6 +10,8 @@
 namespace caisson::yaml {
 
 Value resolve_plain(std::string_view text, Mode mode, bool old_booleans = false);
+// A plain date or time as RFC 3339 text; empty when it is none.
+std::string expanded_timestamp(std::string_view text);
 // Whether go-yaml v2, v3 or an older reader would take the text, unquoted, for something else than this string.
 bool reads_as_other(std::string_view text);
 

@@ -218,10 +218,11 @@ class Writer {
   void double_quoted(std::string_view t, int indent, bool breaks_allowed) {
     put("\"");
     bool after_space = false;
+    const bool escapes_all = t.starts_with("\xEF\xBB\xBF");   // as go-yaml does after a byte order mark
     for (std::size_t i = 0; i < t.size();) {
       const std::size_t width = utf8::sequence_length(t, i);
       const std::uint32_t c = utf8::decode(t, i);
-      if (!is_printable(c) || is_break(t, i) || c == '"' || c == '\\') {
+      if (escapes_all || !is_printable(c) || is_break(t, i) || c == '"' || c == '\\') {
         escape(c);
         after_space = false;
       } else if (c == ' ') {

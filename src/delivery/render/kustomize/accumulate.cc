@@ -274,7 +274,7 @@ Result<std::string> Target::read(const std::string& path, const std::string& fie
 }
 
 Result<std::vector<Resource>> parse_resources(const std::string& text, const std::string& file) {
-  const std::vector<Value> documents = TRY(yaml::read_all(text, {.name = file}));
+  const std::vector<Value> documents = TRY(yaml::read_all(text, {.name = file, .expands_timestamps = true}));
   std::vector<Resource> out;
   for (const Value& document : documents) TRY(add_object(document, file, out));
   return out;

@@ -172,7 +172,8 @@ std::vector<NameReference> references() {
         {{"", "", "PersistentVolumeClaim"}, "spec/storageClassName"},
         {{"", "", "StatefulSet"}, "spec/volumeClaimTemplates/spec/storageClassName"}}},
       {{"scheduling.k8s.io", "v1", "PriorityClass"}, in_workloads("priorityClassName")},
-      {{"networking.k8s.io", "v1", "IngressClass"}, {{{"", "", "Ingress"}, "spec/ingressClassName"}}},
+      // Upstream's group is written with a version and so matches nothing: names of IngressClasses are not followed.
+      {{"networking.k8s.io/v1", "v1", "IngressClass"}, {{{"", "", "Ingress"}, "spec/ingressClassName"}}},
       {{admission, "", "ValidatingAdmissionPolicy"}, {{{admission, "", "ValidatingAdmissionPolicyBinding"}, "spec/policyName"}}},
   };
 }

@@ -145,10 +145,11 @@ Value sorted(Value value) {
   return value;
 }
 
-// Kubernetes' kubectl/pkg/util/hash: what counts is kind, name and data.
+// As kubectl/pkg/util/hash: kind, name and data count; but kustomize never finds the name (it looks for a field "metadata/name"), so
+// it counts as empty.
 std::string content_hash(const Value& object) {
   const auto or_empty = [&](const char* field) { return object.contains(field) ? object[field] : Value(""); };
-  Value counted = Value{{"kind", object["kind"]}, {"name", object["metadata"]["name"]}, {"data", or_empty("data")}};
+  Value counted = Value{{"kind", object["kind"]}, {"name", ""}, {"data", or_empty("data")}};
   if (object["kind"].as_string() == "ConfigMap") {
     if (object["binaryData"].is_map()) counted.set("binaryData", object["binaryData"]);
   } else if (object["kind"].as_string() == "Secret") {

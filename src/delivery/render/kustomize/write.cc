@@ -38,6 +38,16 @@ std::string origin_text(const Value& origin) { return yaml::write(origin); }
 
 void set_annotation(Value& object, const char* name, std::string text) { object.edit({"metadata", "annotations"}).set(name, Value(std::move(text))); }
 
+// kustomize reads annotations as strings and writes them back.
+void stringify_annotations(Value& object) {
+  std::vector<std::pair<std::string, std::string>> texts;
+  for (const auto& [key, value] : object["metadata"]["annotations"].entries()) {
+    if (value.is_string() || value.is_map() || value.is_list()) continue;
+    texts.emplace_back(key, value.number_text().empty() ? value.scalar_text() : std::string(value.number_text()));
+  }
+  for (const auto& [key, text] : texts) object.edit({"metadata", "annotations"}).set(key, Value(text));
+}
+
 }  // namespace
 
 void drop_local(ResourceMap& resources) {
@@ -82,6 +92,7 @@ Rendering write(const Build& build, ResourceMap resources) {
       set_annotation(object, "alpha.config.kubernetes.io/transformations", yaml::write(Value(resource.transformations)));
     }
     if (managed) object.edit({"metadata", "labels"}).set("app.kubernetes.io/managed-by", Value(build.options.managed_by));
+    stringify_annotations(object);
     // Build notes live in annotations in kustomize, and a map of annotations that became empty is dropped with them.
     const Value* annotations = object["metadata"].find("annotations");
     if (annotations != nullptr && annotations->is_map() && annotations->empty() && !resource.previous.empty()) object.edit("metadata").erase("annotations");

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kustomize: a folder holds input/, expected.yaml (bytes) or expected-error.txt, and args.txt with flags and the entry folder.
+#include <doctest/doctest.h>
+
+#include "cluster/schema/schema.h"
+#include "conformance/corpus.h"
+#include "core/document/patch.h"
+#include "delivery/render/render.h"
+
+namespace caisson::conformance {
+namespace {
+
+struct Arguments {
+  std::string entry = ".";
+  render::Options options;
+};
+
+Arguments arguments(const std::string& dir) {
+  Arguments out;
+  std::string previous;
+  const std::string text = text_of(dir + "/args.txt");
+  for (const std::string_view line : split(text, '\n')) {
+    if (line.empty()) continue;
+    if (previous == "--load-restrictor") out.options.outside_root_allowed = line == "LoadRestrictionsNone";
+    else if (line == "--enable-managedby-label") out.options.managed_by_label = true;
+    else if (!line.starts_with("-")) out.entry = line;
+    previous = line;
+  }
+  return out;
+}
+
+std::string check_case(const std::string& dir, const schema::Schema& schema) {
+  Arguments arguments = conformance::arguments(dir);
+  arguments.options.schema = &schema;
+  const auto source = render::disk_source(dir + "/input");
+  const auto rendering = render::kustomize(*source, arguments.entry, arguments.options);
+  if (exists(dir + "/expected-error.txt")) return rendering.ok() ? "was not refused" : "";
+  if (!rendering.ok()) return "refused: " + rendering.error().message;
+  const std::string want = text_of(dir + "/expected.yaml"), have = rendering->yaml();
+  return want == have ? "" : "output differs:\n" + document::unified_diff(want, have, "expected", "rendered").substr(0, 4000);
+}
+
+void run(const std::string& root, const schema::Schema& schema, Outcomes& outcomes) {
+  for (const std::string& id : cases_with(root, "input")) {
+    const std::string why = check_case(root + "/" + id, schema);
+    if (why.empty()) outcomes.passed(id);
+    else outcomes.failed(id, why);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("kustomizations render to the bytes that kustomize prints, or are refused") {
+  const auto schema = schema::Schema::built_in();
+  REQUIRE(schema.ok());
+  Outcomes outcomes("kustomize");
+  run(own_dir("kustomize"), *schema, outcomes);
+  const std::string upstream = corpus_dir("kustomize");
+  if (!upstream.empty()) run(upstream, *schema, outcomes);
+  outcomes.check(!upstream.empty());
+}
+
+}  // namespace caisson::conformance
