@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/platform/process_role.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+
+namespace caisson::platform {
+
+Result<ProcessRole> ProcessRole::enter() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  UniqueFd fd(::signalfd(-1, &set, SFD_CLOEXEC));
+  if (!fd) return errno_error("signalfd");
+  return ProcessRole(std::move(fd));
+}
+
+void ProcessRole::wait_for_end() {
+  pollfd fd{signals_.get(), POLLIN, 0};
+  while (::poll(&fd, 1, -1) <= 0) {
+  }
+}
+
+}  // namespace caisson::platform

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// The map of the server: declaration order is start order; C++ destroys in reverse.
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "artifact/content/blob_store.h"
+#include "artifact/content/tag_index.h"
+#include "artifact/registry/registry.h"
+#include "cluster/apiserver/api_server.h"
+#include "cluster/controllers/controllers.h"
+#include "cluster/kube/reconciler.h"
+#include "cluster/schema/schema.h"
+#include "cluster/store/store.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/worker_pool.h"
+#include "core/http/server.h"
+#include "delivery/git/git_server.h"
+#include "delivery/git/repositories.h"
+#include "delivery/gitops/gitops.h"
+#include "delivery/pipeline/pipeline.h"
+#include "main/platform/agent_link.h"
+#include "main/platform/portal.h"
+#include "main/platform/process_role.h"
+#include "main/platform/system_objects.h"
+#include "main/platform/up.h"
+
+namespace caisson::platform {
+namespace {
+
+apiserver::ApiServerOptions api_options(const Instance& instance, std::string ca_pem, SecretBytes key) {
+  apiserver::ApiServerOptions options;
+  options.service_account_key_pem = std::move(key);
+  options.ca_pem = std::move(ca_pem);
+  options.service_cidr = instance.settings.service_cidr;
+  options.advertise_address = instance.settings.listen;
+  options.node_name = instance.settings.node_name;
+  options.node_proxy = [socket = instance.path("run/agent.sock")](const std::string&) -> Result<http::ClientOptions> {
+    return http::ClientOptions{.unix_socket = socket};
+  };
+  return options;
+}
+
+git::RepositoriesOptions repository_options(const Instance& instance) {
+  const std::string port = std::to_string(instance.settings.ports.portal);
+  return {.directory = instance.path("git"),
+          .mirrors = instance.path("git/.mirrors"),
+          .own_hosts = {"localhost:" + port, "127.0.0.1:" + port, instance.settings.listen + ":" + port, "git.caisson-system.svc",
+                        "git.caisson-system.svc.cluster.local", "git.caisson-system"}};
+}
+
+}  // namespace
+
+Result<void> run_server(const Instance& instance) {
+  ProcessRole role = TRY(ProcessRole::enter());
+  const std::string ca_pem = TRY(read_file(instance.path("pki/ca.crt")));
+  const http::TlsOptions tls{TRY(read_file(instance.path("pki/server.crt"))), TRY(read_file(instance.path("pki/server.key"))), ca_pem};
+  SecretBytes service_account_key(TRY(read_file(instance.path("pki/service-account.key"))));
+  const Ports& ports = instance.settings.ports;
+
+  // --- cluster
+  auto store = TRY(store::Store::open(instance.path("store/store.db"), system_clock()));
+  schema::Schema schema = TRY(schema::Schema::built_in());
+  auto api = TRY(apiserver::ApiServer::open(*store, schema, api_options(instance, ca_pem, std::move(service_account_key))));
+  const auto client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
+  TRY(ensure_system_objects(*client, instance));
+  kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
+  const auto spans = kube::make_span_recorder(*client);
+  WorkerPool workers("worker", 4);
+  controllers::add_controllers(runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get()});
+
+  // --- delivery
+  git::Repositories repositories(repository_options(instance));
+  git::GitServer git(*client, *spans, system_clock(),
+                     {.directory = instance.path("git"), .url = "http://localhost:" + std::to_string(ports.portal)});
+  git.add_reconciler(runtime);
+  const auto pipeline = pipeline::add_pipeline(runtime, {.spans = spans.get()});
+  gitops::add_gitops(runtime, {.repositories = repositories, .workers = workers, .spans = *spans});
+
+  // --- artifacts
+  content::BlobStore blobs = TRY(content::BlobStore::open(instance.path("content")));
+  content::TagIndex tags = TRY(content::TagIndex::open(instance.path("content")));
+  const auto layers = make_agent_layers(instance.path("run/agent.sock"));
+  const http::Handler registry = registry::make_registry(
+      {.blobs = blobs, .tags = tags, .layers = layers.get(), .authorize = make_registry_rights(*client)});
+  const http::Handler portal = make_portal(git, pipeline->webhooks());
+  const http::Handler api_handler = [&api](const http::ExchangePtr& exchange) { api->handle(exchange); };
+
+  // --- listeners: the agent's socket, loopback for people, the node's address (which the agent makes later) for pods
+  http::Server server = TRY(http::Server::start({}));
+  TRY(server.listen_unix(instance.path("run/api.sock"), api_handler, 0660));
+  TRY(server.listen(instance.settings.listen, ports.api, api_handler, &tls));
+  const bool loopback = instance.settings.listen.starts_with("127.");   // off loopback every listener speaks TLS only
+  TRY(server.listen(instance.settings.listen, ports.portal, portal, loopback ? nullptr : &tls));
+  TRY(server.listen(instance.settings.listen, ports.registry, registry, loopback ? nullptr : &tls));
+  TRY(server.listen(instance.node_address(), kNodeApiPort, api_handler, &tls, true));
+  TRY(server.listen(instance.node_address(), kNodePortalPort, portal, &tls, true));
+  TRY(server.listen(instance.node_address(), kNodeRegistryPort, registry, &tls, true));
+  runtime.start();
+  log::info("server started", {{"data_dir", instance.settings.data_dir}, {"api_port", ports.api}});
+  role.wait_for_end();
+  return {};
+}
+
+}  // namespace caisson::platform
