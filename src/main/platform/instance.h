@@ -16,6 +16,9 @@ struct Ports {
   bool operator==(const Ports&) const = default;
 };
 
+// Ports on the node's address, for pods (TLS). They belong to an address of this instance, so they are the same in every one.
+inline constexpr int kNodeApiPort = 6443, kNodePortalPort = 8443, kNodeRegistryPort = 5000;
+
 // What a person may set: by flag, or by the same name in caisson.yaml. Empty and 0 mean "the default".
 struct Settings {
   std::string data_dir = "/var/lib/caisson";

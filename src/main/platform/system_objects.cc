@@ -17,9 +17,9 @@ struct SystemService {
 };
 
 constexpr SystemService kServices[] = {
-    {"default", "kubernetes", 1, "https", 443, 6443, false},
-    {"caisson-system", "git", 2, "https", 443, 8443, false},
-    {"caisson-system", "registry", 3, "https", 5000, 5000, false},
+    {"default", "kubernetes", 1, "https", 443, kNodeApiPort, false},
+    {"caisson-system", "git", 2, "https", 443, kNodePortalPort, false},
+    {"caisson-system", "registry", 3, "https", 5000, kNodeRegistryPort, false},
     {"kube-system", "kube-dns", 10, "dns", 53, 53, true},
 };
 
@@ -53,8 +53,7 @@ Result<void> ensure_service(kube::Client& client, const Instance& instance, cons
   slice.edit({"addressType"}) = Value("IPv4");
   Value endpoint{{"addresses", Value::list_of({instance.node_address()})}, {"conditions", Value{{"ready", true}, {"serving", true}, {"terminating", false}}}};
   slice.edit({"endpoints"}) = Value(std::vector<Value>{std::move(endpoint)});
-  const int target = service.offset == 1 ? kNodeApiPort : service.target;
-  slice.edit({"ports"}) = ports_of(service, "port", target);
+  slice.edit({"ports"}) = ports_of(service, "port", service.target);
   TRY(client.apply(slice, as_platform()).in("endpoint slice " + slice.key().str()));
   return {};
 }
