@@ -19,7 +19,7 @@ bool is_remote(const std::string& path) {
 bool is_directory_in(const FileSource& source, const std::string& path) { return source.list(path).ok(); }
 
 Error in_field(const Target& target, const std::string& field, Error error) {
-  return std::move(error).in(target.kustomization.file + ": " + field);
+  return target.at(field, std::move(error));
 }
 
 std::string below(const std::string& origin, const std::string& path) { return path_clean(path_join(origin, path)); }
@@ -99,7 +99,17 @@ Result<void> read_configurations(const Target& target, Accumulated& all) {
     const std::string text = TRY(target.read(files[i].str(), at));
     const Value file = TRY(yaml::read(text, {.name = target.resolve(files[i].str())}));
     const TransformerConfig more = TRY(TransformerConfig::parse(file).in(target.resolve(files[i].str())));
+    // Where names are changed is told anew, not in addition: so a configuration can spare most kinds.
+    if (!more.name_prefix.empty()) config.name_prefix.clear();
+    if (!more.name_suffix.empty()) config.name_suffix.clear();
     TRY(config.merge(more).in(target.resolve(files[i].str())));
+  }
+  const Value& crds = target.kustomization.fields["crds"];
+  for (std::size_t i = 0; i < crds.size(); ++i) {
+    const std::string text = TRY(target.read(crds[i].str(), "crds[" + std::to_string(i) + "]"));
+    const Value file = TRY(yaml::read(text, {.name = target.resolve(crds[i].str())}));
+    const TransformerConfig more = TRY(TransformerConfig::from_definitions(file).in(target.resolve(crds[i].str())));
+    TRY(config.merge(more).in(target.resolve(crds[i].str())));
   }
   return all.config.merge(config);
 }
@@ -173,18 +183,43 @@ Result<std::vector<Resource>> read_plugins(const Target& target, const char* fie
   return out;
 }
 
+// How the origin annotation tells of a plugin: its file and its own identity.
+Value configured_by(const Resource& plugin) {
+  Value by{{"apiVersion", plugin.object["apiVersion"]}, {"kind", plugin.object["kind"]}, {"name", plugin.object["metadata"]["name"]}};
+  if (plugin.object["metadata"].contains("namespace")) by.set("namespace", plugin.object["metadata"]["namespace"]);
+  return Value{{"configuredIn", plugin.origin["path"]}, {"configuredBy", std::move(by)}};
+}
+
+// A ServiceAccount bound to one of Google's cloud: the one kind of policy that kustomize's generator knows.
+Result<Resource> generate_iam_account(const Target& target, const Value& args, const std::string& field) {
+  if (args["cloud"].as_string() != "gke") return in_field(target, field + ".cloud", Error{ErrorCode::invalid, "must be gke"});
+  const std::string account = args["serviceAccount"]["name"].str() + "@" + args["serviceAccount"]["projectId"].str() + ".iam.gserviceaccount.com";
+  Resource made;
+  made.object = Value{{"apiVersion", "v1"}, {"kind", "ServiceAccount"}};
+  made.object.edit({"metadata", "annotations", "iam.gke.io/gcp-service-account"}) = Value(account);
+  made.object.edit({"metadata", "name"}) = args["kubernetesService"]["name"];
+  if (!args["kubernetesService"]["namespace"].as_string().empty()) made.object.edit({"metadata", "namespace"}) = args["kubernetesService"]["namespace"];
+  return made;
+}
+
 Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
   const std::vector<Resource> plugins = TRY(read_plugins(target, "generators"));
   for (const Resource& plugin : plugins) {
     const std::string kind = plugin.object["kind"].str();
     const std::string field = "generators (" + plugin.id().str() + ")";
     Value args = plugin.object;
-    args.set("name", plugin.object["metadata"]["name"]);
-    if (plugin.object["metadata"].contains("namespace")) args.set("namespace", plugin.object["metadata"]["namespace"]);
-    if (plugin.object["apiVersion"].as_string() != "builtin" || (kind != "ConfigMapGenerator" && kind != "SecretGenerator")) {
-      return in_field(target, field, Error{ErrorCode::invalid, "external plugins are not run; the built-in generators are ConfigMapGenerator and SecretGenerator"});
+    for (const char* part : {"name", "namespace"}) {
+      if (args[part].as_string().empty() && plugin.object["metadata"].contains(part)) args.set(part, plugin.object["metadata"][part]);
     }
-    Resource made = TRY(kind == "ConfigMapGenerator" ? generate_config_map(target, args, field) : generate_secret(target, args, field));
+    const auto generate = kind == "ConfigMapGenerator" ? generate_config_map
+                          : kind == "SecretGenerator"  ? generate_secret
+                          : kind == "IAMPolicyGenerator" ? generate_iam_account
+                                                         : nullptr;
+    if (plugin.object["apiVersion"].as_string() != "builtin" || generate == nullptr) {
+      return in_field(target, field, Error{ErrorCode::invalid, "external plugins are not run; the built-in generators are ConfigMapGenerator, SecretGenerator and IAMPolicyGenerator"});
+    }
+    Resource made = TRY(generate(target, args, field));
+    if (target.build.traces_origins()) made.origin = configured_by(plugin);
     auto absorbed = all.resources.absorb(std::move(made));
     if (!absorbed.ok()) return in_field(target, field, std::move(absorbed).error());
   }
@@ -257,6 +292,11 @@ Result<void> Accumulated::merge(Accumulated other) {
   TRY(config.merge(other.config));
   for (auto& [name, variable] : other.variables) TRY(add_variable(std::move(variable)));
   return {};
+}
+
+Error Target::at(const std::string& field, Error error) const {
+  if (error.message.starts_with(kustomization.file + ": ")) return error;
+  return std::move(error).in(kustomization.file + ": " + field);
 }
 
 std::string Target::resolve(const std::string& path) const { return path_clean(path_join(kustomization.directory, path)); }

@@ -249,7 +249,7 @@ Result<void> merge_specs(FieldSpecs& into, const FieldSpecs& more) {
   for (const FieldSpec& spec : more) {
     bool known = false;
     for (const FieldSpec& have : into) {
-      if (have.path != spec.path || !(have.gvk == spec.gvk)) continue;
+      if (have.path != spec.path || !have.gvk.selected_by(spec.gvk)) continue;
       if (have.create != spec.create) {
         return Error{ErrorCode::conflict, spec.path + ": one field specification creates the field and another does not"};
       }
@@ -277,6 +277,46 @@ Result<TransformerConfig> TransformerConfig::parse(const Value& file) {
     NameReference made{{reference["group"].str(), reference["version"].str(), reference["kind"].str()}, {}};
     made.referrers = TRY(parse_specs(reference["fieldSpecs"], "nameReference.fieldSpecs"));
     config.references.push_back(std::move(made));
+  }
+  return config;
+}
+
+namespace {
+
+Result<void> read_definition(TransformerConfig& config, const Value& definitions, const Gvk& kind, const Value& definition,
+                             const std::string& path, int depth) {
+  if (depth > 30) return Error{ErrorCode::invalid, path + ": definitions are nested too deeply"};
+  for (const auto& [name, property] : definition["properties"].entries()) {
+    const std::string at = path.empty() ? std::string(name) : path + "/" + std::string(name);
+    if (property.contains("x-kubernetes-annotation")) TRY(merge_specs(config.common_annotations, {{kind, at}}));
+    if (property.contains("x-kubernetes-label-selector")) TRY(merge_specs(config.common_labels, {{kind, at}}));
+    if (property.contains("x-kubernetes-identity")) TRY(merge_specs(config.name_prefix, {{kind, at}}));
+    if (property.contains("x-kubernetes-object-ref-api-version") && property.contains("x-kubernetes-object-ref-kind")) {
+      const Gvk target{"", property["x-kubernetes-object-ref-api-version"].str(), property["x-kubernetes-object-ref-kind"].str()};
+      const std::string_view key = property["x-kubernetes-object-ref-name-key"].as_string("name");
+      TransformerConfig one;
+      one.references.push_back({target, {{kind, at + "/" + std::string(key)}}});
+      TRY(config.merge(one));
+    }
+    if (property["$ref"].is_string()) {
+      const Value& inner = definitions[property["$ref"].as_string()];
+      TRY(read_definition(config, definitions, kind, inner.contains("Schema") ? inner["Schema"] : inner, at, depth + 1));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<TransformerConfig> TransformerConfig::from_definitions(const Value& definitions) {
+  TransformerConfig config;
+  for (const auto& [name, entry] : definitions.entries()) {
+    const Value& definition = entry.contains("Schema") ? entry["Schema"] : entry;
+    const Value& properties = definition["properties"];
+    if (!properties.contains("kind") || !properties.contains("apiVersion") || !properties.contains("metadata")) continue;
+    const std::size_t dot = name.rfind('.');
+    const std::string kind(dot == std::string_view::npos ? name : name.substr(dot + 1));
+    TRY(read_definition(config, definitions, {"", "", kind}, definition, "", 0));
   }
   return config;
 }

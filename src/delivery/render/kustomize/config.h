@@ -33,6 +33,8 @@ struct TransformerConfig {
 
   static const TransformerConfig& built_in();
   static Result<TransformerConfig> parse(const Value& file);
+  // The field specifications that CRDs' OpenAPI definitions (the `crds` field) tell by x-kubernetes-… extensions.
+  static Result<TransformerConfig> from_definitions(const Value& definitions);
   Result<void> merge(const TransformerConfig& more);
 };
 

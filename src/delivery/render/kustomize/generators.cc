@@ -26,16 +26,6 @@ std::string without_quotes(std::string_view text) {
   return std::string(quoted ? text.substr(1, text.size() - 2) : text);
 }
 
-bool is_env_name(std::string_view name) {
-  if (name.empty() || (name[0] >= '0' && name[0] <= '9') || name == "." || name == "..") return false;
-  return std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; });
-}
-
-bool is_data_key(std::string_view key) {
-  if (key.empty() || key.size() > 253 || key == "." || key.starts_with("..")) return false;
-  return std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; });
-}
-
 Result<void> from_env_file(const Target& target, const std::string& path, const std::string& field, std::vector<Pair>& out) {
   std::string text = TRY(target.read(path, field));
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
@@ -46,7 +36,6 @@ Result<void> from_env_file(const Target& target, const std::string& path, const 
     if (!is_valid_utf8(line)) return wrong(target, field, path + ": a line that is not UTF-8");
     const std::size_t equals = line.find('=');
     const std::string key(line.substr(0, equals));
-    if (!is_env_name(key)) return wrong(target, field, path + ": \"" + key + "\" is not a valid key name");
     out.push_back({key, equals == std::string_view::npos ? "" : std::string(line.substr(equals + 1))});
   }
   return {};
@@ -81,9 +70,9 @@ Result<std::vector<Pair>> pairs_of(const Target& target, const Value& args, cons
       TRY(reader(target, list[i].str(), field + "." + name + "[" + std::to_string(i) + "]", out));
     }
   }
+  // Whether a key is one that a ConfigMap may have is the API server's to say, as with kustomize.
   std::set<std::string> keys;
   for (const Pair& pair : out) {
-    if (!is_data_key(pair.key)) return wrong(target, field, "\"" + pair.key + "\" is not a valid key of a ConfigMap or Secret");
     if (!keys.insert(pair.key).second) return wrong(target, field, "the key " + pair.key + " is there twice");
   }
   std::sort(out.begin(), out.end(), [](const Pair& a, const Pair& b) { return a.key < b.key; });
@@ -123,6 +112,9 @@ Result<Resource> base_of(const Target& target, const char* kind, const Value& ar
   if (!args["namespace"].as_string().empty()) made.object.edit({"metadata", "namespace"}) = args["namespace"];
   const Value options = effective_options(target, args["options"]);
   for (const char* map : {"labels", "annotations"}) {
+    for (const char* word : {"true", "false"}) {
+      if (options[map].contains(word)) return wrong(target, field + ".options." + map, std::string("a key reads as the boolean ") + word);
+    }
     if (!options[map].empty()) made.object.edit({"metadata", map}) = options[map];
   }
   if (options["immutable"].as_bool()) made.object.set("immutable", true);
@@ -182,6 +174,7 @@ Result<Resource> generate_secret(const Target& target, const Value& args, const 
   Resource made = TRY(base_of(target, "Secret", args, field));
   const std::vector<Pair> pairs = TRY(pairs_of(target, args, field));
   made.object.set("type", args["type"].as_string().empty() ? Value("Opaque") : args["type"]);
+  made.object.set("data", Value::map());
   for (const Pair& pair : pairs) made.object.edit("data").set(pair.key, Value(wrapped_base64(pair.value)));
   return made;
 }
@@ -201,7 +194,7 @@ Result<void> run_generators(const Target& target, ResourceMap& resources) {
       Resource made = TRY(make(target, fields[field][i], at));
       if (target.build.traces_origins()) made.origin = origin_of(target, name);
       auto absorbed = resources.absorb(std::move(made));
-      if (!absorbed.ok()) return std::move(absorbed).error().in(target.kustomization.file + ": " + at);
+      if (!absorbed.ok()) return target.at(at, std::move(absorbed).error());
     }
   }
   if (!fields["helmCharts"].empty() || !fields["helmChartInflationGenerator"].empty()) {

@@ -67,6 +67,18 @@ bool same_item(const Value& item, const Value& wanted, const std::vector<std::st
   return compared;
 }
 
+// Whether more than the first key occurs (a protocol beside a port). Then kustomize leaves items the patch changes at their places;
+// with one key they move to the front.
+bool by_several_keys(const Value& before, const Value& patch, const std::vector<std::string>& keys) {
+  std::size_t present = 0;
+  for (const std::string& key : keys) {
+    const auto has = [&](const Value& item) { return item.contains(key); };
+    const auto old = before.items(), added = patch.items();
+    present += std::any_of(old.begin(), old.end(), has) || std::any_of(added.begin(), added.end(), has);
+  }
+  return present > 1;
+}
+
 Result<Value> merge_keyed_lists(const Value& before, const Value& patch, const MergeSchema& schema) {
   const std::vector<std::string>& keys = schema.merge_keys();
   for (const Value& item : patch.items()) {
@@ -79,12 +91,15 @@ Result<Value> merge_keyed_lists(const Value& before, const Value& patch, const M
     return out;
   }
   std::vector<Value> rest(before.items().begin(), before.items().end());
+  const bool keeps_places = by_several_keys(before, patch, keys);
   std::vector<Value> out;
   for (const Value& item : patch.items()) {
     if (!item.is_map()) return Error{ErrorCode::invalid, "an item of a list merged by " + keys[0] + " must be a map"};
     const auto known = std::find_if(rest.begin(), rest.end(), [&](const Value& old) { return same_item(old, item, keys); });
     Value merged = TRY(known != rest.end() ? merge(&*known, item, schema.item()) : added(item, schema.item()));
-    if (known != rest.end()) rest.erase(known);
+    const bool gone = merged.is_null() || merged.empty();
+    if (known != rest.end() && (gone || !keeps_places)) rest.erase(known);
+    else if (known != rest.end()) *known = std::exchange(merged, Value());
     if (!merged.is_null() && !merged.empty()) out.push_back(std::move(merged));
   }
   out.insert(out.end(), rest.begin(), rest.end());

@@ -23,7 +23,9 @@ Result<void> apply(const Target& target, Resource& resource, const Resource& pat
   const Value kind = resource.object["kind"], ns = resource.object["metadata"]["namespace"];
   if (patch.may_change_name || patch.may_change_kind) resource.remember_id();
   const MergeKeys keys = merge_keys_of(target.build, resource.object);
-  Value merged = TRY(merge_strategic(resource.object, patch.object, keys.root).in(before.str()));
+  Value change = patch.object;
+  change.set("apiVersion", resource.object["apiVersion"]);   // a patch does not change it
+  Value merged = TRY(merge_strategic(resource.object, change, keys.root).in(before.str()));
   resource.object = std::move(merged);
   if (resource.object.is_null() || resource.object.empty()) {
     resource.object = Value();

@@ -34,7 +34,7 @@ Result<void> add_value(const Target& target, const Value& config, ResourceMap& r
     for (Resource* resource : selected) {
       if (path == "metadata/namespace" && is_cluster_scoped(Gvk::of(resource->object))) continue;
       const auto position = static_cast<std::size_t>(one["filePathPosition"].as_int());
-      TRY(visit_field(resource->object, {{}, path, path == "metadata/namespace"}, Create::scalar, [&](Value& place) -> Result<void> {
+      TRY(visit_field(resource->object, {{}, path, true}, Create::scalar, [&](Value& place) -> Result<void> {
         if (position == 0) {
           place = Value(value);
           return {};
@@ -77,6 +77,7 @@ Result<void> run_configured_transformer(const Target& target, const Resource& co
   }
   if (kind == "ReplacementTransformer") return replace_values(target, config["replacements"], resources);
   if (kind == "ValueAddTransformer") return add_value(target, config, resources);
+  if (kind == "HashTransformer") return add_hashes(resources), Result<void>();
   if (kind == "SortOrderTransformer") return order(config["sortOptions"], resources);
   const FieldSpecs& defaults = kind == "ImageTagTransformer" ? known.images : kNone;
   const FieldSpecs specs = TRY(specs_of(config, defaults));

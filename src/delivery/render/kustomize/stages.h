@@ -55,6 +55,8 @@ struct Target {
   // A file that a field of the kustomization names. Errors name file and field.
   Result<std::string> read(const std::string& path, const std::string& field) const;
   std::string resolve(const std::string& path) const;
+  // Says in which file and field an error arose, unless it says so itself.
+  Error at(const std::string& field, Error error) const;
 };
 
 Result<Accumulated> accumulate(Build& build, const std::string& directory, const std::string& origin_path);

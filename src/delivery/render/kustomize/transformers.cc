@@ -81,7 +81,7 @@ class Steps {
   template <class Step>
   Result<void> run(const char* kind, const std::string& field, Step step) {
     auto done = step(all_.resources);
-    if (!done.ok()) return std::move(done).error().in(target_.kustomization.file + ": " + field);
+    if (!done.ok()) return target_.at(field, std::move(done).error());
     if (!target_.build.metadata_wanted.contains("transformerAnnotations")) return {};
     for (Resource& resource : all_.resources.all()) resource.transformations.push_back(transformer_origin(target_, kind));
     return {};

@@ -95,7 +95,7 @@ Rendering write(const Build& build, ResourceMap resources) {
     stringify_annotations(object);
     // Build notes live in annotations in kustomize, and a map of annotations that became empty is dropped with them.
     const Value* annotations = object["metadata"].find("annotations");
-    if (annotations != nullptr && annotations->is_map() && annotations->empty() && !resource.previous.empty()) object.edit("metadata").erase("annotations");
+    if (annotations != nullptr && annotations->empty() && (annotations->is_null() || !resource.previous.empty())) object.edit("metadata").erase("annotations");
     out.objects.push_back(std::move(object));
   }
   out.warnings = build.warnings;
