@@ -30,6 +30,7 @@ std::unique_ptr<kube::Client> connect_to_server(const Instance& instance) {
 
 node::ImageOptions image_options(const Instance& instance) {
   node::ImageOptions options;
+  options.directory = instance.path("cache/images");
   options.registry.port = instance.settings.ports.registry;
   options.registry.addresses = {instance.service_address(3) + ":5000", instance.node_address() + ":5000"};
   const std::string& wanted = instance.settings.stand_ins;
