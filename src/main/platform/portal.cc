@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/platform/portal.h"
 
+#include "core/base/text.h"
+#include "core/http/client.h"
 #include "main/platform/version.h"
 
 namespace caisson::platform {
@@ -32,13 +34,63 @@ Result<Value> review_token(kube::Client& client, std::string_view token) {
   return answer.status()["user"];
 }
 
+// Whether `user` (of a TokenReview) may do `verb` on a resource of caisson.dev.
+Result<bool> may(kube::Client& client, const Value& user, std::string_view resource, std::string_view verb, std::string_view ns,
+                 std::string_view name = {}) {
+  kube::Object review = kube::Object::make(schema::kSubjectAccessReviews, "", "");
+  Value attributes{{"group", "caisson.dev"}, {"resource", resource}, {"verb", verb}, {"namespace", ns}};
+  if (!name.empty()) attributes.set("name", name);
+  review.edit({"spec"}) = Value{{"user", user["username"]}, {"groups", user["groups"]}, {"resourceAttributes", attributes}};
+  const kube::Object answer = TRY(client.create(review));
+  return answer.status()["allowed"].as_bool();
+}
+
+Result<void> authorize_build_log(kube::Client& client, const http::Exchange& exchange, std::string_view ns, std::string_view name) {
+  std::string_view header = exchange.headers.get("Authorization");
+  if (!header.starts_with("Bearer ")) return Error{ErrorCode::unauthorized, "send a bearer token"};
+  const Value user = TRY(review_token(client, header.substr(7)));
+  const bool allowed = TRY(may(client, user, "builds", "get", ns, name));
+  if (!allowed) return Error{ErrorCode::forbidden, user["username"].str() + " may not get builds in " + std::string(ns)};
+  return {};
+}
+
+// Passes the agent's answer on, piece by piece; blocks while the log is followed.
+void pass_on(const http::ExchangePtr& exchange, const std::string& socket) {
+  const http::Client client({.unix_socket = socket});
+  http::Request request;
+  request.url = "http://unix" + exchange->target;
+  request.time_max = Duration(0);
+  auto answer_of_agent = client.open(request);
+  if (!answer_of_agent.ok()) return answer(exchange, 503, "text/plain", answer_of_agent.error().message + "\n");
+  const auto body = std::move(answer_of_agent).value();
+  const auto stream = exchange->stream(body->status, {{"Content-Type", std::string(body->headers.get("Content-Type"))}});
+  for (;;) {
+    const auto piece = body->read_some();
+    if (!piece.ok()) return stream->abort();
+    if (piece->empty()) return stream->finish();
+    if (!stream->write_blocking(*piece).ok()) return;
+  }
+}
+
 }  // namespace
 
-http::Handler make_portal(git::GitServer& git, http::Handler hooks) {
-  return [&git, hooks = std::move(hooks)](const http::ExchangePtr& exchange) {
+http::Handler make_build_logs(kube::Client& client, std::string agent_socket) {
+  return [&client, socket = std::move(agent_socket)](const http::ExchangePtr& exchange) {
+    const auto parts = split(exchange->path, '/');   // "", builds, ns, name, log
+    if (parts.size() != 5 || parts[4] != "log" || exchange->method != "GET") return answer(exchange, 404, "text/plain", "no such log\n");
+    const auto allowed = authorize_build_log(client, *exchange, parts[2], parts[3]);
+    if (allowed.ok()) return pass_on(exchange, socket);
+    const int status = allowed.error().code == ErrorCode::unauthorized ? 401 : allowed.error().code == ErrorCode::forbidden ? 403 : 503;
+    answer(exchange, status, "text/plain", allowed.error().message + "\n");
+  };
+}
+
+http::Handler make_portal(git::GitServer& git, http::Handler hooks, http::Handler builds) {
+  return [&git, hooks = std::move(hooks), builds = std::move(builds)](const http::ExchangePtr& exchange) {
     const std::string& path = exchange->path;
     if (git::GitServer::is_git_path(path)) git.handle(exchange);
     else if (path.starts_with("/hooks/")) hooks(exchange);
+    else if (path.starts_with("/builds/")) builds(exchange);
     else if (path == "/healthz" || path == "/readyz") answer(exchange, 200, "text/plain", "ok");
     else if (path == "/") answer(exchange, 200, "text/html; charset=utf-8", front_page());
     else answer(exchange, 404, "text/plain; charset=utf-8", "nothing is here; git repositories are at /ORGANISATION/REPOSITORY.git\n");
@@ -51,13 +103,8 @@ std::function<Result<void>(const registry::Credentials&, std::string_view, regis
     const Value user = TRY(review_token(client, credentials.secret.reveal()));
     if (repository.empty()) return {};
     const std::string ns(repository == "*" ? repository.substr(0, 0) : repository.substr(0, repository.find('/')));
-    kube::Object review = kube::Object::make(schema::kSubjectAccessReviews, "", "");
-    review.edit({"spec"}) = Value{
-        {"user", user["username"]},
-        {"groups", user["groups"]},
-        {"resourceAttributes", Value{{"group", "caisson.dev"}, {"resource", "images"}, {"verb", verb_of(action)}, {"namespace", ns}}}};
-    const kube::Object answer = TRY(client.create(review));
-    if (answer.status()["allowed"].as_bool()) return {};
+    const bool allowed = TRY(may(client, user, "images", verb_of(action), ns));
+    if (allowed) return {};
     return Error{ErrorCode::forbidden, user["username"].str() + " may not " + verb_of(action) + " images of '" + std::string(repository) + "'"};
   };
 }

@@ -11,7 +11,11 @@
 
 namespace caisson::platform {
 
-http::Handler make_portal(git::GitServer& git, http::Handler hooks);
+// `builds` answers /builds/{ns}/{name}/log for whoever may get that Build.
+http::Handler make_portal(git::GitServer& git, http::Handler hooks, http::Handler builds);
+
+// GET /builds/{ns}/{name}/log?follow, passed on to the agent after TokenReview and SubjectAccessReview (get builds.caisson.dev).
+http::Handler make_build_logs(kube::Client& client, std::string agent_socket);
 
 // Rights of a registry request, by TokenReview and SubjectAccessReview: get or update on images.caisson.dev in the namespace that is the
 // repository's first path segment.

@@ -84,7 +84,7 @@ Result<void> run_server(const Instance& instance) {
   const auto layers = make_agent_layers(instance.path("run/agent.sock"));
   const http::Handler registry = registry::make_registry(
       {.blobs = blobs, .tags = tags, .layers = layers.get(), .authorize = make_registry_rights(*client)});
-  const http::Handler portal = make_portal(git, pipeline->webhooks());
+  const http::Handler portal = make_portal(git, pipeline->webhooks(), make_build_logs(*client, instance.path("run/agent.sock")));
   const http::Handler api_handler = [&api](const http::ExchangePtr& exchange) { api->handle(exchange); };
 
   // --- listeners: the agent's socket, loopback for people, the node's address (which the agent makes later) for pods
