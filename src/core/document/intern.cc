@@ -62,7 +62,7 @@ struct Shard {
     char* place = take(sizeof header + key.size() + 1);
     std::memcpy(place, &header, sizeof header);
     char* text = place + sizeof header;
-    std::memcpy(text, key.data(), key.size());
+    if (!key.empty()) std::memcpy(text, key.data(), key.size());
     text[key.size()] = 0;
     slots[at] = text;
     if (++used * 2 > slots.size()) grow();

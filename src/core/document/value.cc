@@ -197,7 +197,7 @@ std::string_view kind_name(ValueKind kind) {
 
 void ValueAccess::set_short(Value& v, std::string_view text) {
   set(v, Rep::short_string, 0);
-  std::memcpy(reinterpret_cast<char*>(&v), text.data(), text.size());
+  if (!text.empty()) std::memcpy(reinterpret_cast<char*>(&v), text.data(), text.size());
   v.tag_ = static_cast<std::uint16_t>(static_cast<unsigned>(Rep::short_string) | text.size() << 8);
 }
 

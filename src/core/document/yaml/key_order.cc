@@ -1,38 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/document/yaml/key_order.h"
 
+#include <vector>
+
 #include "core/document/utf8.h"
 
 namespace caisson::yaml {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-// Characters beyond ASCII count as letters: keys beyond ASCII are rare, and their order among themselves is by code either way.
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80; }
+bool is_digit(std::uint32_t c) { return c >= '0' && c <= '9'; }
+
+// Unicode's letters, near enough for keys: symbols and punctuation beyond ASCII stand in few blocks.
+bool is_letter(std::uint32_t c) {
+  if (c < 0x80) return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  if (c < 0xC0) return c == 0xAA || c == 0xB5 || c == 0xBA;
+  const bool symbol = c == 0xD7 || c == 0xF7 || (c >= 0x2000 && c < 0x2C00) || (c >= 0x3000 && c < 0x3005) || (c >= 0x3008 && c < 0x3031) ||
+                      (c >= 0xE000 && c < 0xF900) || (c >= 0xFE00 && c < 0xFE70) || (c >= 0xFF00 && c < 0xFF21) || (c >= 0x1F000 && c < 0x20000);
+  return !symbol;
+}
+
+std::vector<std::uint32_t> characters(std::string_view text) {
+  std::vector<std::uint32_t> out;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t width = utf8::sequence_length(text, i);
+    out.push_back(width == 0 ? 0xFFFD : utf8::decode(text, i));
+    i += width == 0 ? 1 : width;
+  }
+  return out;
+}
+
+// The number that the digits from `at` on make, after `start`; as in Go it wraps around.
+std::int64_t number_at(const std::vector<std::uint32_t>& text, std::size_t& at, std::uint64_t start) {
+  std::uint64_t number = start;
+  for (; at < text.size() && is_digit(text[at]); ++at) number = number * 10 + (text[at] - '0');
+  return static_cast<std::int64_t>(number);
+}
 
 }  // namespace
 
-bool key_before(std::string_view a, std::string_view b) {
+bool key_before(std::string_view first, std::string_view second) {
+  const auto a = characters(first), b = characters(second);
   for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) {
     if (a[i] == b[i]) continue;
     const bool letter_a = is_letter(a[i]), letter_b = is_letter(b[i]);
-    const auto byte_before = static_cast<unsigned char>(a[i]) < static_cast<unsigned char>(b[i]);
-    if (letter_a && letter_b) return byte_before;
+    if (letter_a && letter_b) return a[i] < b[i];
     if (letter_a || letter_b) return letter_b;
-    std::int64_t number_a = 0, number_b = 0;
+    std::uint64_t start = 0;
     if (a[i] == '0' || b[i] == '0') {
-      for (std::size_t j = i; j > 0 && is_digit(a[j - 1]); --j) {
-        if (a[j - 1] == '0') continue;
-        number_a = number_b = 1;
-        break;
-      }
+      for (std::size_t j = i; j > 0 && is_digit(a[j - 1]) && start == 0; --j) start = a[j - 1] != '0' ? 1 : 0;
     }
     std::size_t end_a = i, end_b = i;
-    for (; end_a < a.size() && end_a < i + 17 && is_digit(a[end_a]); ++end_a) number_a = number_a * 10 + (a[end_a] - '0');
-    for (; end_b < b.size() && end_b < i + 17 && is_digit(b[end_b]); ++end_b) number_b = number_b * 10 + (b[end_b] - '0');
+    const std::int64_t number_a = number_at(a, end_a, start), number_b = number_at(b, end_b, start);
     if (number_a != number_b) return number_a < number_b;
     if (end_a != end_b) return end_a < end_b;
-    return byte_before;
+    return a[i] < b[i];
   }
   return a.size() < b.size();
 }

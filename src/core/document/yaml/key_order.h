@@ -7,6 +7,7 @@
 
 namespace caisson::yaml {
 
+// No strict weak order ("08", "0B1", "1E3" go round in a circle), so it must be used with std::stable_sort, which bears that.
 bool key_before(std::string_view a, std::string_view b);
 
 }  // namespace caisson::yaml

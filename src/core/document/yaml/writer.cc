@@ -107,17 +107,18 @@ class Writer {
     std::vector<const MapEntry*> entries;
     for (const MapEntry& entry : value.entries()) entries.push_back(&entry);
     if (options_.sort_keys) {
-      std::sort(entries.begin(), entries.end(), [](auto* a, auto* b) { return key_before(a->key, b->key); });
+      std::stable_sort(entries.begin(), entries.end(), [](auto* a, auto* b) { return key_before(a->key, b->key); });
     }
     for (const MapEntry* entry : entries) {
       if (!on_line) indent_to(indent);
       on_line = false;
-      key(entry->key, indent);
-      member(entry->value, indent);
+      const bool simple = key(entry->key, indent);
+      member(entry->value, indent, simple);
     }
   }
 
-  void key(std::string_view text, int indent) {
+  // Whether the key stands on its value's line; a long one or one of several lines is written "? key" with ": value" below it.
+  bool key(std::string_view text, int indent) {
     const bool simple = text.size() <= 128 && !analyse(text).multiline;
     if (simple) {
       string(text, indent + 2, true);
@@ -127,10 +128,16 @@ class Writer {
       indent_to(indent);
     }
     put(":");
+    return simple;
   }
 
-  void member(const Value& value, int indent) {
-    if (value.is_map() && !value.empty()) {
+  void member(const Value& value, int indent, bool simple_key) {
+    const bool collection = (value.is_map() || value.is_list()) && !value.empty();
+    if (collection && !simple_key) {
+      put(" ");
+      if (value.is_map()) map(value, indent + 2, true);
+      else list(value, indent + 2, true);
+    } else if (value.is_map() && !value.empty()) {
       map(value, indent + 2, false);
     } else if (value.is_list() && !value.empty()) {
       list(value, options_.indent_sequences ? indent + 2 : indent, false);
