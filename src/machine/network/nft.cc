@@ -54,7 +54,8 @@ Result<std::string> Nft::run(const std::string& commands) {
   const int code = impl_->run(impl_->context, commands.c_str());
   const std::string error = impl_->error(impl_->context);
   const std::string output = impl_->output(impl_->context);
-  if (code != 0) return Error{ErrorCode::internal, "nftables: " + error.substr(0, 2000)};
+  // "Error: …" and below it the whole command, which may have thousands of elements: the first line says what is wrong.
+  if (code != 0) return Error{ErrorCode::internal, "nftables: " + error.substr(0, std::min(error.find('\n', 0), std::size_t(300)))};
   return output;
 }
 

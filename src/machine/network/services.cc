@@ -123,9 +123,12 @@ Result<kube::Requeue> ServiceTable::run() {
   Result<std::string> done = script.empty() ? Result<std::string>(std::string()) : nft_.run(script);
 
   lock.lock();
-  if (!done.ok()) {   // whatever the table holds now, it is made anew next time
+  if (!done.ok()) {   // whatever the table holds now, it is made anew
     all_ = true;
-    return std::move(done).error().in("apply services");
+    lock.unlock();
+    if (all) return std::move(done).error().in("apply services");
+    log::warning("the services' table is made anew", {{"because", done.error()}});
+    return run();
   }
   all_ = false;
   rules_ = std::move(next);
