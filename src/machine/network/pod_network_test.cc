@@ -52,6 +52,7 @@ struct World {
       auto netlink = Netlink::open();
       REQUIRE(netlink.ok());
       Netlink nl = std::move(netlink).value();
+      REQUIRE(write_sysctl("net.ipv4.ip_forward", "0").ok());   // a new namespace inherits what this machine has now
       REQUIRE(nl.set_up((*nl.find_link("lo"))->index).ok());
       const UniqueFd out(::open(outside.path().c_str(), O_RDONLY));
       REQUIRE(nl.add_veth("up0", "eth0", out.get(), 1400).ok());
