@@ -32,7 +32,7 @@ struct NodeOptions {
   std::string runc = "runc", conmon = "conmon";
 };
 
-// Borrowed; must outlive the node.
+// Borrowed; must outlive the node. HTTP servers that use its handler end before it.
 struct NodeParts {
   kube::Runtime* runtime = nullptr;
   ImageProvider* images = nullptr;

@@ -195,7 +195,7 @@ void Pods::dispatch(const PodPtr& pod) {
   }
   const auto queued = submit(crew_.workers, [self = shared_from_this(), pod] { self->sync(pod); });
   if (queued.ok()) return;
-  log::error("pod not looked at", {{"pod", pod->uid}, {"error", queued.error()}});
+  if (queued.error().code != ErrorCode::unavailable) log::error("pod not looked at", {{"pod", pod->uid}, {"error", queued.error()}});
   const std::lock_guard lock(pod->mutex);
   pod->busy = false;
 }
