@@ -129,7 +129,8 @@ Result<void> put(Value& place, const Value& value, const Value& options) {
     place = retyped(place, Value(joined));
     return {};
   }
-  const bool scalar = !place.is_map() && !place.is_list() && !place.is_null();
+  // A place just made has no type of its own: the text's plain reading gives it one, as in kustomize.
+  const bool scalar = !place.is_map() && !place.is_list();
   place = scalar && !value.is_map() && !value.is_list() ? retyped(place, value) : value;
   return {};
 }
