@@ -65,18 +65,19 @@ Result<void> run_server(const Instance& instance) {
   auto api = TRY(apiserver::ApiServer::open(*store, schema, api_options(instance, ca_pem, std::move(service_account_key))));
   const auto client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
   TRY(ensure_system_objects(*client, instance));
-  kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
+  // The runtime ends first: what its reconcilers borrow stands above it.
   const auto spans = kube::make_span_recorder(*client);
+  git::Repositories repositories(repository_options(instance));
   WorkerPool workers("worker", 4);
+  kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
   controllers::add_controllers(runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get()});
 
   // --- delivery
-  git::Repositories repositories(repository_options(instance));
   git::GitServer git(*client, *spans, system_clock(),
                      {.directory = instance.path("git"), .url = "http://localhost:" + std::to_string(ports.portal)});
   git.add_reconciler(runtime);
   const auto pipeline = pipeline::add_pipeline(runtime, {.spans = spans.get()});
-  gitops::add_gitops(runtime, {.repositories = repositories, .workers = workers, .spans = *spans});
+  gitops::add_gitops(runtime, {.repositories = repositories, .workers = workers, .spans = *spans, .schema = schema});
 
   // --- artifacts
   content::BlobStore blobs = TRY(content::BlobStore::open(instance.path("content")));

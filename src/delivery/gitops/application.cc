@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "delivery/gitops/application.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "core/base/text.h"
+#include "core/document/json.h"
+
+namespace caisson::gitops {
+namespace {
+
+constexpr std::string_view kInCluster = "https://kubernetes.default.svc";
+
+Error invalid(std::string field, std::string what) { return {ErrorCode::invalid, std::move(field) + ": " + std::move(what)}; }
+
+Result<Source> parse_source(const Value& spec) {
+  if (spec["sources"].size() > 1) return invalid("spec.sources", "several sources are not supported; use one source a application");
+  const Value& from = spec["source"].is_map() ? spec["source"] : spec["sources"][0];
+  const std::string at = spec["source"].is_map() ? "spec.source" : "spec.sources[0]";
+  if (!from.is_map()) return invalid("spec.source", "required");
+  if (from["repoURL"].as_string().empty()) return invalid(at + ".repoURL", "required");
+  if (!from["chart"].as_string().empty() || from["helm"].is_map()) {
+    return invalid(at + (from["helm"].is_map() ? ".helm" : ".chart"), "Helm charts are not rendered by this version; use Kustomize or a directory");
+  }
+  if (from["plugin"].is_map()) return invalid(at + ".plugin", "config management plugins are not supported");
+  Source out{from["repoURL"].str(), from["path"].str(), from["targetRevision"].str(), from["kustomize"], from["directory"]};
+  if (out.path == "." || out.path == "./") out.path.clear();
+  while (!out.path.empty() && out.path.back() == '/') out.path.pop_back();
+  if (out.path.starts_with("./")) out.path.erase(0, 2);
+  if (out.path.starts_with('/')) return invalid(at + ".path", "must be relative to the repository's root, not \"" + out.path + "\"");
+  for (std::string_view part : split(out.path, '/')) {
+    if (part == "..") return invalid(at + ".path", "must not contain \"..\"");
+  }
+  if (out.target_revision.empty()) out.target_revision = "HEAD";
+  if (out.directory["jsonnet"].is_map() && !out.directory["jsonnet"].empty()) return invalid(at + ".directory.jsonnet", "Jsonnet is not supported");
+  return out;
+}
+
+Result<Duration> duration_or(const Value& value, Duration otherwise, const std::string& field) {
+  if (value.as_string().empty()) return otherwise;
+  auto parsed = parse_duration(value.as_string());
+  if (!parsed.ok()) return invalid(field, "\"" + value.str() + "\" is no duration, such as 5s or 3m");
+  return *parsed;
+}
+
+Result<std::optional<Retry>> parse_retry(const Value& value) {
+  if (!value.is_map()) return std::optional<Retry>();
+  Retry out;
+  out.limit = value["limit"].as_int();
+  const Value& backoff = value["backoff"];
+  out.first = TRY(duration_or(backoff["duration"], out.first, "spec.syncPolicy.retry.backoff.duration"));
+  out.most = TRY(duration_or(backoff["maxDuration"], out.most, "spec.syncPolicy.retry.backoff.maxDuration"));
+  out.factor = std::max<std::int64_t>(1, backoff["factor"].as_int(2));
+  return std::optional<Retry>(out);
+}
+
+bool matches(const std::string& pattern, const std::string& text) { return fnmatch(pattern.c_str(), text.c_str(), 0) == 0; }
+
+// A list of patterns of which those with '!' forbid.
+bool permitted(const Value& patterns, const std::string& text) {
+  bool any = false;
+  for (const Value& pattern : patterns.items()) {
+    const std::string one = pattern.str();
+    if (one.starts_with('!')) {
+      if (matches(one.substr(1), text)) return false;
+    } else {
+      any = any || matches(one, text);
+    }
+  }
+  return any;
+}
+
+bool kind_listed(const Value& list, std::string_view group, std::string_view kind) {
+  for (const Value& entry : list.items()) {
+    if (matches(entry["group"].str(), std::string(group)) && matches(entry["kind"].str(), std::string(kind))) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string Source::key() const {
+  return repo_url + "\n" + path + "\n" + target_revision + "\n" + json::write(kustomize) + "\n" + json::write(directory);
+}
+
+Duration Retry::delay(std::int64_t attempt) const {
+  Duration out = first;
+  for (std::int64_t i = 1; i < attempt && out < most; ++i) out *= factor;
+  return std::min(out, most);
+}
+
+Result<Application> parse_application(const kube::Object& object, std::string_view home_namespace) {
+  const Value& spec = object.spec();
+  Application out;
+  out.key = object.key();
+  out.instance = out.key.ns == home_namespace ? out.key.name : out.key.ns + "_" + out.key.name;
+  out.project = spec["project"].as_string().empty() ? "default" : spec["project"].str();
+  out.source = TRY(parse_source(spec));
+  out.destination_server = spec["destination"]["server"].str();
+  out.destination_name = spec["destination"]["name"].str();
+  out.destination_namespace = spec["destination"]["namespace"].str();
+  if (!out.destination_server.empty() && !out.destination_name.empty()) {
+    return invalid("spec.destination", "can't have both name and server defined: " + out.destination_name + " " + out.destination_server);
+  }
+  if (out.destination_server.empty() && out.destination_name.empty()) return invalid("spec.destination", "destination server missing from app spec");
+  if ((!out.destination_server.empty() && out.destination_server != kInCluster) || (!out.destination_name.empty() && out.destination_name != "in-cluster")) {
+    return invalid("spec.destination", "there is no cluster \"" + out.destination_server + out.destination_name + "\"; use " + std::string(kInCluster));
+  }
+  out.destination_server = kInCluster;
+  const Value& policy = spec["syncPolicy"];
+  const Value& automated = policy["automated"];
+  out.policy.automated = automated.is_map() && automated["enabled"].as_bool(true);
+  out.policy.prune = automated["prune"].as_bool();
+  out.policy.self_heal = automated["selfHeal"].as_bool();
+  out.policy.allow_empty = automated["allowEmpty"].as_bool();
+  out.policy.retry = TRY(parse_retry(policy["retry"]));
+  for (const Value& option : policy["syncOptions"].items()) out.policy.options.push_back(option.str());
+  for (const Value& rule : spec["ignoreDifferences"].items()) {
+    IgnoreRule ignore{rule["group"].str(), rule["kind"].str(), rule["name"].str(), rule["namespace"].str(), {}, {}};
+    if (!rule["jqPathExpressions"].empty()) return invalid("spec.ignoreDifferences", "jqPathExpressions are not supported; use jsonPointers");
+    for (const Value& pointer : rule["jsonPointers"].items()) ignore.json_pointers.push_back(pointer.str());
+    for (const Value& manager : rule["managedFieldsManagers"].items()) ignore.managers.push_back(manager.str());
+    out.ignore.push_back(std::move(ignore));
+  }
+  if (spec["revisionHistoryLimit"].is_int()) out.history_max = static_cast<std::size_t>(std::max<std::int64_t>(0, spec["revisionHistoryLimit"].as_int()));
+  return out;
+}
+
+bool has_option(const std::vector<std::string>& options, std::string_view option) {
+  return std::find(options.begin(), options.end(), option) != options.end();
+}
+
+bool has_option(const Value& object, std::string_view option) {
+  for (std::string_view one : split(object["metadata"]["annotations"][kSyncOptionsAnnotation].as_string(), ',')) {
+    if (trim(one) == option) return true;
+  }
+  return false;
+}
+
+std::string project_forbids(const Application& application, const kube::Object* project) {
+  if (!project) {
+    if (application.project == "default") return "";
+    return "Application referencing project " + application.project + " which does not exist";
+  }
+  const Value& spec = project->spec();
+  if (!permitted(spec["sourceRepos"], application.source.repo_url)) {
+    return "application repo " + application.source.repo_url + " is not permitted in project '" + application.project + "'";
+  }
+  for (const Value& destination : spec["destinations"].items()) {
+    const std::string server = destination["server"].str(), name = destination["name"].str(), ns = destination["namespace"].str();
+    const bool at = (!server.empty() && matches(server, application.destination_server)) || (!name.empty() && matches(name, "in-cluster"));
+    if (at && matches(ns, application.destination_namespace)) return "";
+  }
+  return "application destination server '" + application.destination_server + "' and namespace '" + application.destination_namespace +
+         "' do not match any of the allowed destinations in project '" + application.project + "'";
+}
+
+bool project_permits_kind(const kube::Object* project, std::string_view group, std::string_view kind, bool namespaced) {
+  if (!project) return true;
+  const Value& spec = project->spec();
+  if (namespaced) {
+    const Value* allowed = spec.find("namespaceResourceWhitelist");
+    return (!allowed || kind_listed(*allowed, group, kind)) && !kind_listed(spec["namespaceResourceBlacklist"], group, kind);
+  }
+  return kind_listed(spec["clusterResourceWhitelist"], group, kind) && !kind_listed(spec["clusterResourceBlacklist"], group, kind);
+}
+
+}  // namespace caisson::gitops

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "delivery/gitops/automation.h"
+
+#include <algorithm>
+
+namespace caisson::gitops {
+namespace {
+
+constexpr Duration kHealQuiet = std::chrono::seconds(60);      // a fight is over after this long without one
+constexpr Duration kHealFirst = std::chrono::milliseconds(250);
+constexpr Duration kHealMost = std::chrono::minutes(5);
+constexpr std::int64_t kAutoRetryLimit = 5;                    // upstream's, where spec.syncPolicy.retry is absent
+
+bool would_change(const Resource& resource, bool prune) {
+  if (resource.desired) return !resource.synced();
+  return prune && (*resource.live)["metadata"]["deletionTimestamp"].is_null() && !has_option(*resource.live, "Prune=false");
+}
+
+}  // namespace
+
+AutoSync decide_auto_sync(const Application& application, const Value& status, const Observation& observation, const std::string& commit) {
+  AutoSync out;
+  const SyncPolicy& policy = application.policy;
+  if (!policy.automated || !observation.errors.empty()) return out;
+  const auto& list = observation.resources;
+  if (std::none_of(list.begin(), list.end(), [&](const Resource& one) { return would_change(one, policy.prune); })) {
+    // Hooks alone are a reason to sync a new revision.
+    return out;
+  }
+  const bool nothing_desired = std::none_of(list.begin(), list.end(), [](const Resource& one) { return one.desired.has_value(); });
+  if (nothing_desired && policy.prune && !policy.allow_empty) {
+    out.error = "Skipping sync attempt to " + commit + ": auto-sync will wipe out all resources";
+    return out;
+  }
+  const Value& last = status["operationState"];
+  const bool attempted = last["syncResult"]["revision"].as_string() == commit;
+  const std::string_view phase = last["phase"].as_string();
+  if (attempted && phase != "Succeeded" && phase != "Running") {
+    out.error = "Failed last sync attempt to " + commit + ": " + last["message"].str();
+    return out;
+  }
+  if (attempted && !policy.self_heal) return out;
+  out.heal = attempted;
+  out.wanted = true;
+  return out;
+}
+
+Value auto_operation(const Application& application, const std::string& commit) {
+  Value sync{{"revision", commit}};
+  if (application.policy.prune) sync.set("prune", true);
+  if (!application.policy.options.empty()) sync.set("syncOptions", Value::list_of(application.policy.options));
+  Value retry = Value::map();
+  retry.set("limit", application.policy.retry ? application.policy.retry->limit : kAutoRetryLimit);
+  return Value{{"initiatedBy", Value{{"automated", true}}}, {"retry", std::move(retry)}, {"sync", std::move(sync)}};
+}
+
+Duration HealBackoff::next(Duration now) {
+  if (attempts_ > 0 && now - last_ > kHealQuiet) attempts_ = 0;
+  if (attempts_ > 0) {
+    Duration wait = kHealFirst;
+    for (int i = 1; i < attempts_ && wait < kHealMost; ++i) wait *= 2;
+    wait = std::min(wait, kHealMost);
+    if (now < last_ + wait) return last_ + wait - now;
+  }
+  ++attempts_;
+  last_ = now;
+  return Duration(0);
+}
+
+Value operation_source(const Value& operation, const Value& spec) {
+  const Value& source = operation["sync"]["source"];
+  if (source.is_map()) return source;
+  return spec["source"].is_map() ? spec["source"] : spec["sources"][0];
+}
+
+}  // namespace caisson::gitops

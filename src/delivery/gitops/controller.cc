@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "delivery/gitops/controller_run.h"
+
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/base/text.h"
+
+namespace caisson::gitops {
+namespace {
+
+constexpr Duration kRetryUnavailable = std::chrono::seconds(10);
+constexpr Duration kNotYet = std::chrono::milliseconds(50);
+
+kube::ObjectKey key_of_instance(const std::string& instance, const std::string& home) {
+  const std::size_t bar = instance.find('_');
+  return bar == std::string::npos ? kube::ObjectKey{home, instance} : kube::ObjectKey{instance.substr(0, bar), instance.substr(bar + 1)};
+}
+
+}  // namespace
+
+Controller::Controller(kube::Runtime& runtime, GitopsOptions options)
+    : runtime_(runtime), shared_(std::make_shared<Shared>(options)),
+      world_(runtime, [shared = shared_](const std::string& instance) {
+        if (shared->queue) shared->queue->add(key_of_instance(instance, shared->options.home_namespace));
+      }) {}
+
+std::shared_ptr<AppMemory> Controller::memory_of(const kube::ObjectKey& key) {
+  const std::lock_guard lock(shared_->mutex);
+  auto& memory = shared_->memory[key];
+  if (!memory) memory = std::make_shared<AppMemory>();
+  return memory;
+}
+
+Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
+  const auto found = world_.find(schema::kApplications, key);
+  if (!found) {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->memory.erase(key);
+    return kube::Requeue::never();
+  }
+  Run run;
+  run.before = *found;
+  run.after = found->value();
+  run.memory = memory_of(key);
+  run.now = runtime_.clock().now();
+  if (found->deleting()) return remove_resources(run);
+  auto application = parse_application(*found, shared_->options.home_namespace);
+  if (application.ok()) {
+    run.application = std::move(application).value();
+    run.project = runtime_.informer(schema::kAppProjects).find({key.ns, run.application.project});
+  }
+  const std::string forbidden = application.ok() ? project_forbids(run.application, run.project_or_null()) : application.error().message;
+  if (!forbidden.empty()) {
+    write_unknown(run.status(), found->spec(), run.now);
+    run.conditions.push_back({"InvalidSpecError", forbidden});
+    return save(run);
+  }
+  read_annotations(run);
+  if (!ensure_rendering(run)) return save(run);
+  pick_up_trace(run);
+  const Time start = runtime_.clock().now();
+  run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered, run.after["status"]["resources"], run.project_or_null());
+  if (!run.observation.complete) return kube::Requeue::after(kNotYet);
+  if (run.after["status"]["sync"]["revision"].as_string() != run.rendered->commit) {
+    record(run.memory->trace, "diff", key, start, runtime_.clock().now(), "");
+  }
+  TRY(operate(run));
+  for (const std::string& error : run.observation.errors) run.conditions.push_back({"ComparisonError", error});
+  for (const std::string& warning : run.observation.warnings) run.conditions.push_back({"SharedResourceWarning", warning});
+  note_health(run);
+  return save(run);
+}
+
+// argocd.argoproj.io/refresh: normal or hard, taken off when it is heard.
+void Controller::read_annotations(Run& run) {
+  const std::string_view refresh = run.before.annotation(kRefreshAnnotation);
+  if (refresh.empty()) return;
+  const std::lock_guard lock(shared_->mutex);
+  run.memory->refresh = true;
+  run.memory->hard = refresh == "hard";
+  run.after.edit({"metadata", "annotations"}).erase(kRefreshAnnotation);
+}
+
+// False: there is nothing to compare with yet, or the source can't be rendered (a condition says why).
+bool Controller::ensure_rendering(Run& run) {
+  AppMemory& memory = *run.memory;
+  const Duration now = runtime_.clock().monotonic();
+  const std::lock_guard lock(shared_->mutex);
+  const std::string key = run.application.source.key();
+  const bool due = memory.looked_at.count() == 0 || now - memory.looked_at >= shared_->options.poll_interval;
+  if (memory.source_key != key) {
+    memory.source_key = key;
+    memory.refresh = true;
+    memory.current.reset();
+    memory.error.reset();
+    const auto own = git::own_repository(shared_->options.repositories.options(), run.application.source.repo_url);
+    memory.repository = own.value_or("");
+    memory.revision = run.application.source.target_revision;
+    memory.path = run.application.source.path;
+  }
+  if ((memory.refresh || due) && !memory.rendering) {
+    memory.refresh = false;
+    memory.rendering = true;
+    look(run.application, run.memory);
+  }
+  if (memory.fresh) {
+    memory.fresh = false;
+    run.status().set("reconciledAt", format_time(run.now));
+  }
+  if (memory.error) {
+    run.conditions.push_back({"ComparisonError", "Failed to load target state: " + memory.error->message});
+    write_unknown(run.status(), run.before.spec(), run.now);
+    run.retry_in(memory.error->code == ErrorCode::unavailable || memory.error->code == ErrorCode::timeout ? kRetryUnavailable : shared_->options.poll_interval);
+    if (memory.error->code == ErrorCode::unavailable || memory.error->code == ErrorCode::timeout) memory.looked_at = now - shared_->options.poll_interval + kRetryUnavailable;
+    return false;
+  }
+  if (!memory.current) return false;
+  run.retry_in(std::max<Duration>(kNotYet, memory.looked_at + shared_->options.poll_interval - now));
+  run.rendered = memory.current;
+  return true;
+}
+
+// The trace of the push that brought `commit`, from its PushEvent.
+TraceContext Controller::find_trace(const AppMemory& memory, const std::string& commit) {
+  std::string repository;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    repository = memory.repository;
+  }
+  if (repository.empty()) return {};
+  for (const kube::Object& event : runtime_.informer(schema::kPushEvents).list(repository.substr(0, repository.find('/')))) {
+    if (event.spec()["after"].as_string() == commit && !event.trace().empty()) return event.trace();
+  }
+  return {};
+}
+
+// Once for every commit: what is rendered, compared and applied for it belongs to its push. Healing later does not.
+void Controller::pick_up_trace(Run& run) {
+  AppMemory& memory = *run.memory;
+  const std::string& commit = run.rendered->commit;
+  if (memory.traced_commit != commit) {
+    memory.traced_commit = commit;
+    const Value& status = run.before.status();
+    const bool news = status["sync"]["revision"].as_string() != commit || status["operationState"]["phase"].as_string() == "Running";
+    memory.trace = news ? find_trace(memory, commit) : TraceContext();
+  }
+  Time start, end;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    if (!std::exchange(memory.rendered_anew, false)) return;
+    start = memory.render_start;
+    end = memory.render_end;
+  }
+  record(memory.trace, "render", run.before.key(), start, end, "");
+}
+
+void Controller::record(const TraceContext& parent, std::string_view name, const kube::ObjectKey& key, Time start, Time end, const std::string& error) {
+  if (parent.empty()) return;
+  Span span;
+  span.context = parent.child(std::string(name) + " " + key.str());
+  span.parent_span_id = parent.span_id;
+  span.name = std::string(name);
+  span.component = "gitops";
+  span.start = start;
+  span.end = end;
+  span.error = error;
+  span.attributes = {{"application", key.str()}};
+  shared_->options.spans.record(std::move(span));
+}
+
+// On a worker: which commit, and its objects; then the Application is reconciled again. REQUIRES: the lock is held.
+void Controller::look(const Application& application, const std::shared_ptr<AppMemory>& memory) {
+  const bool hard = std::exchange(memory->hard, false);
+  memory->looked_at = runtime_.clock().monotonic();
+  auto started = shared_->options.workers.run([shared = shared_, memory, application, hard, &clock = runtime_.clock()] {
+    const Time start = clock.now();
+    if (hard) shared->renderer.forget(application.source);
+    auto commit = shared->renderer.resolve(application.source, application.source.target_revision);
+    RenderedPtr known;
+    {
+      const std::lock_guard lock(shared->mutex);
+      known = memory->current;
+    }
+    const bool moved = commit.ok() && (!known || known->commit != *commit);
+    Result<RenderedPtr> rendered = !commit.ok() ? Result<RenderedPtr>(commit.error()) : !moved && !hard ? Result<RenderedPtr>(known)
+                                                                                             : shared->renderer.render(application.source, *commit);
+    {
+      const std::lock_guard lock(shared->mutex);
+      memory->rendering = false;
+      memory->fresh = true;
+      if (memory->source_key == application.source.key()) {
+        memory->error = rendered.ok() ? std::nullopt : std::optional<Error>(rendered.error());
+        if (rendered.ok()) memory->current = *rendered;
+        if (rendered.ok() && moved) {
+          memory->rendered_anew = true;
+          memory->render_start = start;
+          memory->render_end = clock.now();
+        }
+      }
+    }
+    shared->queue->add(application.key);
+  });
+  if (started.ok()) return;
+  memory->rendering = false;
+  memory->refresh = true;
+  memory->error = started.error();
+}
+
+// The rendering of another revision, for a rollback; nullopt while a worker makes it.
+std::optional<Result<RenderedPtr>> Controller::other(const Application& application, const Source& source, const std::shared_ptr<AppMemory>& memory,
+                                                     const std::string& revision) {
+  const std::string key = revision + "\n" + source.key();
+  const std::lock_guard lock(shared_->mutex);
+  const auto known = memory->others.find(key);
+  if (known != memory->others.end()) return known->second;
+  memory->others[key] = std::nullopt;
+  auto started = shared_->options.workers.run([shared = shared_, memory, source, revision, key, app = application.key] {
+    auto commit = shared->renderer.resolve(source, revision);
+    Result<RenderedPtr> rendered = commit.ok() ? shared->renderer.render(source, *commit) : Result<RenderedPtr>(commit.error());
+    {
+      const std::lock_guard lock(shared->mutex);
+      memory->others[key] = std::move(rendered);
+    }
+    shared->queue->add(app);
+  });
+  if (!started.ok()) {
+    memory->others.erase(key);
+    return Result<RenderedPtr>(started.error());
+  }
+  return std::nullopt;
+}
+
+std::vector<kube::ObjectKey> Controller::pushed(const kube::Object& event) {
+  const Value& spec = event.spec();
+  std::vector<std::string> changed;
+  for (const Value& path : spec["changedPaths"].items()) changed.push_back(path.str());
+  const bool all = changed.empty() || spec["changedPathsTruncated"].as_bool();
+  const std::string repository = spec["repository"].str();
+  const std::string full = repository.find('/') == std::string::npos ? event.ns() + "/" + repository : repository;
+  std::vector<kube::ObjectKey> out;
+  const std::lock_guard lock(shared_->mutex);
+  for (auto& [key, memory] : shared_->memory) {
+    if (memory->repository != full || !moves(spec["ref"].as_string(), memory->revision)) continue;
+    if (memory->current && memory->current->commit == spec["after"].as_string()) continue;      // seen already
+    if (!all && memory->current && !concerns(memory->path, memory->current->inputs, changed)) continue;
+    memory->refresh = true;
+    out.push_back(key);
+  }
+  return out;
+}
+
+// --- writing
+
+Result<kube::Requeue> Controller::save(Run& run) {
+  Value& status = run.status();
+  if (status.is_null()) status = Value::map();
+  write_conditions(status, run.conditions, run.now);
+  if (!(run.after == run.before.value())) {
+    kube::WriteOptions options;
+    options.field_manager = "caisson-gitops-controller";
+    auto written = world_.client().update(kube::Object(run.after), options);
+    if (!written.ok()) {
+      if (written.error().code == ErrorCode::not_found) return kube::Requeue::never();
+      return std::move(written).error().in("write status of Application " + run.before.key().str());
+    }
+    world_.wrote(schema::kApplications, run.before.key(), run.before, *written);
+  }
+  return run.again ? kube::Requeue::after(*run.again) : kube::Requeue::never();
+}
+
+// The trace of a push closes when what it changed is healthy.
+void Controller::note_health(Run& run) {
+  auto& span = run.memory->until_healthy;
+  if (!span) return;
+  const std::string_view health = run.after["status"]["health"]["status"].as_string();
+  if (health != "Healthy" && health != "Degraded") return;
+  span->end = runtime_.clock().now();
+  if (health == "Degraded") span->error = "degraded";
+  shared_->options.spans.record(std::move(*span));
+  span.reset();
+}
+
+void add_gitops(kube::Runtime& runtime, GitopsOptions options) {
+  auto controller = std::make_unique<Controller>(runtime, options);
+  Controller* const reconciler = controller.get();                  // the runtime owns it, and its watches end before it does
+  const kube::Queue queue = runtime.add(std::move(controller), 4);
+  reconciler->set_queue(queue);
+  runtime.watch(schema::kApplications, queue);
+  runtime.watch(schema::kAppProjects, queue, [&runtime](const kube::Object& project) {
+    std::vector<kube::ObjectKey> keys;
+    for (const kube::Object& application : runtime.informer(schema::kApplications).list(project.ns())) {
+      if (application.spec()["project"].as_string() == project.name()) keys.push_back(application.key());
+    }
+    return keys;
+  });
+  runtime.watch(schema::kPushEvents, queue, [reconciler](const kube::Object& event) { return reconciler->pushed(event); });
+}
+
+}  // namespace caisson::gitops

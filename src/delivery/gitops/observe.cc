@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "delivery/gitops/observe.h"
+
+#include <algorithm>
+#include <set>
+
+namespace caisson::gitops {
+namespace {
+
+std::string version_of(const std::string& api_version) { return api_version.substr(api_version.find('/') + 1); }
+
+class Observer {
+ public:
+  Observer(World& world, const schema::Schema& schema, const Application& application, const kube::Object* project)
+      : world_(world), schema_(schema), application_(application), project_(project) {}
+
+  Observation run(const Rendered& rendered, const Value& previous) {
+    for (const Value& entry : previous.items()) {
+      const std::string group = entry["group"].str();
+      watch_kind((group.empty() ? "" : group + "/") + entry["version"].str(), entry["kind"].str());
+    }
+    for (const Value& object : rendered.objects) desired(object);
+    extraneous();
+    std::sort(out_.resources.begin(), out_.resources.end(), [](const Resource& a, const Resource& b) { return kind_before(a.id, b.id); });
+    return std::move(out_);
+  }
+
+ private:
+  // The kind, watched; nullopt and no error: not served.
+  std::optional<kube::Resource> watch_kind(const std::string& api_version, const std::string& kind) {
+    auto found = world_.resource_of(api_version, kind);
+    if (!found.ok()) {
+      out_.errors.push_back("look up " + api_version + " " + kind + ": " + found.error().message);
+      return std::nullopt;
+    }
+    if (*found && !world_.watch(**found)) out_.complete = false;
+    return *found;
+  }
+
+  void desired(const Value& object) {
+    const std::string api_version = object["apiVersion"].str(), kind = object["kind"].str();
+    const auto resource = watch_kind(api_version, kind);
+    auto prepared = prepare(application_, object, resource ? std::optional<bool>(resource->namespaced) : std::nullopt);
+    if (!prepared.ok()) {
+      out_.errors.push_back(prepared.error().message);
+      return;
+    }
+    if (is_hook(*prepared)) {
+      if (!hook_phases(*prepared).empty()) out_.hooks.push_back(*prepared);
+      return;
+    }
+    const ResourceId id = id_of(*prepared);
+    if (resource && !project_permits_kind(project_, id.group, id.kind, resource->namespaced)) {
+      out_.errors.push_back("resource " + id.group + ":" + id.kind + " is not permitted in project " + application_.project);
+      return;
+    }
+    if (!seen_.insert(id).second) {
+      out_.warnings.push_back("Resource " + id.str() + " appeared 2 times among application resources.");
+      std::erase_if(out_.resources, [&](const Resource& one) { return one.id == id; });
+    }
+    Resource made;
+    made.id = id;
+    made.version = version_of(api_version);
+    made.desired = *prepared;
+    if (resource) {
+      if (auto live = world_.find(*resource, {id.ns, id.name})) attach(made, *live);
+    }
+    out_.resources.push_back(std::move(made));
+  }
+
+  void attach(Resource& made, const kube::Object& live) {
+    const std::string owner = tracked_by(live.value());
+    if (!owner.empty() && owner != application_.instance) {
+      out_.warnings.push_back(made.id.kind + "/" + made.id.name + " is part of applications " + application_.instance + " and " + owner);
+    }
+    made.live = live.value();
+    const schema::KindPtr kind = schema_.find(made.id.group, made.version, made.id.kind);
+    made.drift = compare(*made.desired, live.value(), kind.get(), application_.ignore);
+  }
+
+  // Tracked, but no longer in the repository.
+  void extraneous() {
+    for (const kube::Object& object : world_.tracked(application_.instance)) {
+      const ResourceId id = id_of(object.value());
+      if (seen_.count(id) || is_hook(object.value()) || object.controller()) continue;
+      if (object.annotation(kCompareOptionsAnnotation).find("IgnoreExtraneous") != std::string_view::npos) continue;
+      Resource made;
+      made.id = id;
+      made.version = version_of(object.api_version());
+      made.live = object.value();
+      out_.resources.push_back(std::move(made));
+    }
+  }
+
+  World& world_;
+  const schema::Schema& schema_;
+  const Application& application_;
+  const kube::Object* project_;
+  Observation out_;
+  std::set<ResourceId> seen_;
+};
+
+}  // namespace
+
+bool Observation::in_sync() const {
+  return std::all_of(resources.begin(), resources.end(), [](const Resource& one) { return one.synced(); });
+}
+
+Observation observe(World& world, const schema::Schema& schema, const Application& application, const Rendered& rendered, const Value& previous,
+                    const kube::Object* project) {
+  return Observer(world, schema, application, project).run(rendered, previous);
+}
+
+}  // namespace caisson::gitops

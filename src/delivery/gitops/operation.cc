@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations of an Application: begun by a person (the field `operation`) or by auto-sync, run step by step, retried, finished; and the
+// cascade that deletes what an Application made.
+#include <algorithm>
+
+#include "delivery/gitops/controller_run.h"
+
+namespace caisson::gitops {
+namespace {
+
+Value& put(Value& map, std::string_view key, Value value) {
+  map.set(key, std::move(value));
+  return map;
+}
+
+bool automated(const Value& state) { return state["operation"]["initiatedBy"]["automated"].as_bool(); }
+
+Result<Source> source_of(const Application& application, const Value& operation) {
+  const Value& source = operation["sync"]["source"];
+  if (!source.is_map()) return application.source;
+  Value spec{{"project", application.project}, {"source", source}, {"destination", Value{{"server", application.destination_server}}}};
+  const Application parsed = TRY(parse_application(kube::Object(Value{{"spec", std::move(spec)}}), ""));
+  return parsed.source;
+}
+
+}  // namespace
+
+Result<void> Controller::operate(Run& run) {
+  begin_operation(run);
+  Value& status = run.status();
+  if (status["operationState"]["phase"].as_string() == "Terminating") {
+    finish_operation(run, status.edit("operationState"), "Failed", "Operation terminated");
+  }
+  if (status["operationState"]["phase"].as_string() == "Running") {
+    // A revision that is no longer wanted does not hold up the one that may repair it.
+    const Value& state = status["operationState"];
+    const std::string revision = state["syncResult"]["revision"].str();
+    if (automated(state) && !revision.empty() && revision != run.rendered->commit) {
+      finish_operation(run, status.edit("operationState"), "Failed", "superseded by revision " + run.rendered->commit);
+    }
+  }
+  write_observation(run.status(), run.before.spec(), *run.rendered, run.observation, run.now);
+  consider_auto_sync(run);
+  if (run.status()["operationState"]["phase"].as_string() != "Running") return {};
+  TRY(run_operation(run, run.status().edit("operationState")));
+  write_observation(run.status(), run.before.spec(), *run.rendered, run.observation, run.now);
+  return {};
+}
+
+// The field `operation` is a request: it moves into status.operationState.
+void Controller::begin_operation(Run& run) {
+  const Value operation = run.after["operation"];
+  if (!operation.is_map()) return;
+  if (run.after["status"]["operationState"]["phase"].as_string() == "Running" && !automated(run.after["status"]["operationState"])) return;
+  run.after.erase("operation");
+  Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
+  state.set("syncResult", Value{{"revision", ""}, {"source", operation_source(operation, run.before.spec())}, {"resources", Value::list()}});
+  put(run.status(), "operationState", std::move(state));
+}
+
+void Controller::consider_auto_sync(Run& run) {
+  if (run.status()["operationState"]["phase"].as_string() == "Running") return;
+  const AutoSync decision = decide_auto_sync(run.application, run.status(), run.observation, run.rendered->commit);
+  if (!decision.error.empty()) run.conditions.push_back({"SyncError", decision.error});
+  if (!decision.wanted) return;
+  if (decision.heal) {
+    const Duration wait = run.memory->heals.next(runtime_.clock().monotonic());
+    if (wait.count() > 0) return run.retry_in(wait);
+  }
+  const Value operation = auto_operation(run.application, run.rendered->commit);
+  Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
+  state.set("syncResult", Value{{"revision", run.rendered->commit}, {"source", operation_source(operation, run.before.spec())}, {"resources", Value::list()}});
+  put(run.status(), "operationState", std::move(state));
+}
+
+Result<void> Controller::run_operation(Run& run, Value& state) {
+  if (!state["finishedAt"].is_null()) {                                // between two tries
+    const auto ended = parse_time(state["finishedAt"].as_string());
+    const Retry retry = run.application.policy.retry.value_or(Retry{});
+    const Duration wait = ended ? *ended + retry.delay(state["retryCount"].as_int()) - run.now : Duration(0);
+    if (wait.count() > 0) {
+      run.retry_in(wait);
+      return {};
+    }
+    state.erase("finishedAt");
+    state.edit("syncResult").set("resources", Value::list());
+  }
+  auto source = source_of(run.application, state["operation"]);
+  if (!source.ok()) {
+    finish_operation(run, state, "Error", source.error().message);
+    return {};
+  }
+  RenderedPtr rendered = run.rendered;
+  const std::string revision = state["operation"]["sync"]["revision"].str();
+  const bool own = source->key() == run.application.source.key();
+  if (!own || (!revision.empty() && revision != run.rendered->commit && revision != run.application.source.target_revision)) {
+    auto other_rendering = other(run.application, *source, run.memory, revision.empty() ? source->target_revision : revision);
+    if (!other_rendering) return {};                                  // the worker brings us back
+    if (!other_rendering->ok()) {
+      finish_operation(run, state, "Error", "ComparisonError: " + other_rendering->error().message);
+      return {};
+    }
+    rendered = **other_rendering;
+  }
+  state.edit("syncResult").set("revision", rendered->commit);
+  Observation target = run.observation;
+  const auto look_again = [&] {
+    return observe(world_, shared_->options.schema, run.application, *rendered, run.after["status"]["resources"], run.project_or_null());
+  };
+  if (rendered->commit != run.rendered->commit || !own) target = look_again();
+  const TraceContext trace = run.memory->traced_commit == rendered->commit ? run.memory->trace : TraceContext();
+  SyncContext context{world_, run.application, *rendered, target, trace.empty() ? trace : trace.child("apply " + run.application.key.str()), run.now};
+  auto outcome = advance(context, state);
+  if (!outcome.ok()) return std::move(outcome).error().in("sync " + run.application.key.str());
+  if (outcome->wrote) {
+    run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered, run.after["status"]["resources"], run.project_or_null());
+  }
+  state.set("message", outcome->message);
+  if (outcome->phase == SyncOutcome::Phase::running) {
+    run.retry_in(std::chrono::seconds(2));
+    return {};
+  }
+  if (outcome->phase == SyncOutcome::Phase::failed) {
+    fail_or_retry(run, state, outcome->message);
+    return {};
+  }
+  finish_operation(run, state, "Succeeded", outcome->message);
+  write_history(run.status(), run.status()["operationState"], run.status()["operationState"]["syncResult"]["source"], run.application.history_max, run.now);
+  return {};
+}
+
+void Controller::fail_or_retry(Run& run, Value& state, const std::string& message) {
+  const std::int64_t limit = state["operation"]["retry"]["limit"].as_int();
+  const std::int64_t count = state["retryCount"].as_int();
+  if (limit >= 0 && count >= limit) {
+    const std::string tries = count > 0 ? " (retried " + std::to_string(count) + " times)." : "";
+    return finish_operation(run, state, "Failed", message + tries);
+  }
+  const Duration wait = run.application.policy.retry.value_or(Retry{}).delay(count + 1);
+  state.set("retryCount", count + 1);
+  state.set("finishedAt", format_time(run.now));
+  state.set("message", message + ". Retrying attempt #" + std::to_string(count + 1) + " at " + format_time(run.now + wait) + ".");
+  run.retry_in(wait);
+}
+
+void Controller::finish_operation(Run& run, Value& state, std::string_view phase, const std::string& message) {
+  const Time end = runtime_.clock().now();
+  state.set("phase", phase);
+  state.set("message", message);
+  state.set("finishedAt", format_time(end));
+  const std::string commit = state["syncResult"]["revision"].str();
+  const TraceContext trace = run.memory->traced_commit == commit ? run.memory->trace : TraceContext();
+  if (trace.empty()) return;
+  record(trace, "apply", run.application.key, run.now, end, phase == "Succeeded" ? "" : message);
+  run.after.edit({"metadata", "annotations"}).set(kTraceparentAnnotation, trace.traceparent());
+  if (phase == "Succeeded") {
+    Span span;
+    span.context = trace.child("healthy " + run.application.key.str());
+    span.parent_span_id = trace.span_id;
+    span.name = "healthy";
+    span.component = "gitops";
+    span.start = end;
+    span.attributes = {{"application", run.application.key.str()}, {"revision", commit}};
+    run.memory->until_healthy = std::move(span);
+  }
+  run.memory->trace = {};                                              // healing later is not this push
+}
+
+// resources-finalizer.argocd.argoproj.io: what the Application made goes first, the last wave first of all.
+Result<kube::Requeue> Controller::remove_resources(Run& run) {
+  std::string finalizer;
+  for (const Value& one : run.before.metadata()["finalizers"].items()) {
+    if (one.as_string().starts_with(kFinalizer)) finalizer = one.str();
+  }
+  if (finalizer.empty()) return kube::Requeue::never();
+  const kube::ObjectKey key = run.before.key();
+  const std::string instance = key.ns == shared_->options.home_namespace ? key.name : key.ns + "_" + key.name;
+  for (const Value& entry : run.before.status()["resources"].items()) {
+    const std::string group = entry["group"].str();
+    const auto resource = TRY(world_.resource_of((group.empty() ? "" : group + "/") + entry["version"].str(), entry["kind"].str()));
+    if (resource && !world_.watch(*resource)) return kube::Requeue::after(std::chrono::milliseconds(50));
+  }
+  std::vector<kube::Object> left;
+  for (kube::Object& object : world_.tracked(instance)) {
+    if (!object.controller() && !has_option(object.value(), "Delete=false")) left.push_back(std::move(object));
+  }
+  if (left.empty()) {
+    kube::Object after = run.before;
+    after.remove_finalizer(finalizer);
+    auto written = world_.client().update(after);
+    if (!written.ok() && written.error().code != ErrorCode::not_found) return std::move(written).error();
+    return kube::Requeue::never();
+  }
+  int last = wave_of(left.front().value());
+  for (const kube::Object& object : left) last = std::max(last, wave_of(object.value()));
+  std::sort(left.begin(), left.end(), [](const kube::Object& a, const kube::Object& b) { return kind_before(id_of(b.value()), id_of(a.value())); });
+  kube::DeleteOptions options;
+  options.propagation = finalizer.ends_with("/background") ? kube::Propagation::background : kube::Propagation::foreground;
+  for (const kube::Object& object : left) {
+    if (object.deleting() || wave_of(object.value()) != last) continue;
+    const auto resource = TRY(world_.resource_of(object.api_version(), object.kind()));
+    if (!resource) continue;
+    auto done = world_.client().remove(*resource, object.key(), options);
+    if (!done.ok() && done.error().code != ErrorCode::not_found) return std::move(done).error().in("delete " + id_of(object.value()).str());
+  }
+  return kube::Requeue::after(std::chrono::seconds(1));                // watches bring us back earlier
+}
+
+}  // namespace caisson::gitops

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "delivery/gitops/plan.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "core/base/text.h"
+
+namespace caisson::gitops {
+namespace {
+
+int kind_rank(std::string_view kind) {
+  static constexpr std::string_view kOrder[] = {
+      "Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodSecurityPolicy", "PodDisruptionBudget", "ServiceAccount", "Secret",
+      "SecretList", "ConfigMap", "StorageClass", "PersistentVolume", "PersistentVolumeClaim", "CustomResourceDefinition", "ClusterRole",
+      "ClusterRoleList", "ClusterRoleBinding", "ClusterRoleBindingList", "Role", "RoleList", "RoleBinding", "RoleBindingList", "Service",
+      "DaemonSet", "Pod", "ReplicationController", "ReplicaSet", "Deployment", "HorizontalPodAutoscaler", "StatefulSet", "Job", "CronJob",
+      "IngressClass", "Ingress", "APIService"};
+  int rank = 0;
+  for (std::string_view one : kOrder) {
+    if (one == kind) return rank;
+    ++rank;
+  }
+  return rank;
+}
+
+std::string generated_name(const Value& object, const PlanOptions& options, Phase phase) {
+  std::string name = object["metadata"]["generateName"].str();
+  const std::string part = options.revision.substr(0, 7) + "-" + to_lower(phase_name(phase)) + "-" + std::to_string(options.started_seconds);
+  if (name.size() + part.size() > 63) name.resize(63 - part.size());
+  return name + part;
+}
+
+Task hook_task(const Value& hook, Phase phase, const PlanOptions& options) {
+  Task task;
+  task.phase = phase;
+  task.wave = wave_of(hook);
+  task.hook = true;
+  task.object = hook;
+  if (hook["metadata"]["name"].as_string().empty()) {
+    const std::string name = generated_name(hook, options, phase);
+    task.object.edit("metadata").set("name", name);
+    task.object.edit("metadata").erase("generateName");
+  }
+  task.id = id_of(task.object);
+  return task;
+}
+
+Task apply_task(const Resource& resource, const PlanOptions& options) {
+  Task task;
+  task.wave = wave_of(*resource.desired);
+  task.id = resource.id;
+  task.object = *resource.desired;
+  if (resource.synced() && options.out_of_sync_only) {
+    task.skip = true;
+    task.skipped_because = "unchanged";
+  }
+  return task;
+}
+
+Task prune_task(const Resource& resource, const PlanOptions& options) {
+  Task task;
+  task.prune = true;
+  task.id = resource.id;
+  task.object = *resource.live;
+  task.wave = wave_of(*resource.live);
+  if (!options.prune) {
+    task.skip = true;
+    task.skipped_because = "ignored (requires pruning)";
+  } else if (has_option(*resource.live, "Prune=false")) {
+    task.skip = true;
+    task.skipped_because = "ignored (no prune)";
+  }
+  return task;
+}
+
+// Prunes go after everything of the Sync phase, the last wave first.
+auto order(const Task& task) {
+  return std::make_tuple(static_cast<int>(task.phase), task.prune, task.prune ? -task.wave : task.wave);
+}
+
+}  // namespace
+
+std::string_view phase_name(Phase phase) {
+  static constexpr std::string_view kNames[] = {"PreSync", "Sync", "PostSync", "SyncFail"};
+  return kNames[static_cast<int>(phase)];
+}
+
+bool is_hook(const Value& object) {
+  const std::string_view text = object["metadata"]["annotations"][kHookAnnotation].as_string();
+  return !trim(text).empty();
+}
+
+std::vector<Phase> hook_phases(const Value& object) {
+  std::vector<Phase> out;
+  for (std::string_view one : split(object["metadata"]["annotations"][kHookAnnotation].as_string(), ',')) {
+    for (Phase phase : {Phase::pre_sync, Phase::sync, Phase::post_sync, Phase::sync_fail}) {
+      if (trim(one) == phase_name(phase)) out.push_back(phase);
+    }
+  }
+  return out;
+}
+
+std::vector<DeletePolicy> delete_policies(const Value& object) {
+  std::vector<DeletePolicy> out;
+  for (std::string_view one : split(object["metadata"]["annotations"][kHookDeleteAnnotation].as_string(), ',')) {
+    if (trim(one) == "BeforeHookCreation") out.push_back(DeletePolicy::before_creation);
+    if (trim(one) == "HookSucceeded") out.push_back(DeletePolicy::succeeded);
+    if (trim(one) == "HookFailed") out.push_back(DeletePolicy::failed);
+  }
+  if (out.empty()) out.push_back(DeletePolicy::before_creation);
+  return out;
+}
+
+int wave_of(const Value& object) {
+  const auto wave = parse_int(trim(object["metadata"]["annotations"][kWaveAnnotation].as_string()));
+  return wave ? static_cast<int>(std::clamp<std::int64_t>(*wave, -1'000'000, 1'000'000)) : 0;
+}
+
+bool kind_before(const ResourceId& a, const ResourceId& b) {
+  return std::make_tuple(kind_rank(a.kind), std::string_view(a.kind), std::string_view(a.ns), std::string_view(a.name)) <
+         std::make_tuple(kind_rank(b.kind), std::string_view(b.kind), std::string_view(b.ns), std::string_view(b.name));
+}
+
+std::vector<Step> plan_sync(const std::vector<Resource>& resources, const std::vector<Value>& hooks, const PlanOptions& options) {
+  std::vector<Task> tasks;
+  bool has_namespace = options.create_namespace.empty();
+  for (const Resource& resource : resources) {
+    has_namespace = has_namespace || (resource.desired && resource.id.kind == "Namespace" && resource.id.name == options.create_namespace);
+    tasks.push_back(resource.desired ? apply_task(resource, options) : prune_task(resource, options));
+  }
+  for (const Value& hook : options.hooks ? hooks : std::vector<Value>{}) {
+    for (Phase phase : hook_phases(hook)) {
+      if (phase != Phase::sync_fail) tasks.push_back(hook_task(hook, phase, options));
+    }
+  }
+  if (!has_namespace && !tasks.empty()) {
+    // Before everything else, and never tracked: the Application does not own its destination.
+    Task task;
+    task.phase = Phase::pre_sync;
+    task.wave = -1'000'001;
+    Value metadata{{"name", options.create_namespace}};
+    for (std::string_view part : {"labels", "annotations"}) {
+      if (options.namespace_metadata[part].is_map()) metadata.set(part, options.namespace_metadata[part]);
+    }
+    task.object = Value{{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", std::move(metadata)}};
+    task.id = id_of(task.object);
+    tasks.push_back(std::move(task));
+  }
+  std::stable_sort(tasks.begin(), tasks.end(), [](const Task& a, const Task& b) {
+    if (order(a) != order(b)) return order(a) < order(b);
+    return a.prune ? kind_before(b.id, a.id) : kind_before(a.id, b.id);
+  });
+  std::vector<Step> steps;
+  for (Task& task : tasks) {
+    if (steps.empty() || steps.back().phase != task.phase || steps.back().wave != task.wave || steps.back().prune != task.prune) {
+      steps.push_back({task.phase, task.wave, task.prune, {}});
+    }
+    steps.back().tasks.push_back(std::move(task));
+  }
+  if (options.prune_last) {                                 // after PostSync too
+    std::stable_partition(steps.begin(), steps.end(), [](const Step& step) { return !step.prune; });
+  }
+  return steps;
+}
+
+std::vector<Task> fail_hooks(const std::vector<Value>& hooks, const PlanOptions& options) {
+  std::vector<Task> out;
+  for (const Value& hook : hooks) {
+    for (Phase phase : hook_phases(hook)) {
+      if (phase == Phase::sync_fail) out.push_back(hook_task(hook, phase, options));
+    }
+  }
+  return out;
+}
+
+}  // namespace caisson::gitops

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "delivery/gitops/source.h"
+
+#include <algorithm>
+
+#include "core/base/file.h"
+#include "core/base/text.h"
+#include "core/document/json.h"
+#include "core/document/yaml.h"
+#include "delivery/render/render.h"
+
+namespace caisson::gitops {
+namespace {
+
+constexpr std::size_t kCacheMax = 64;
+constexpr std::size_t kFileBytesMax = 16u << 20;
+constexpr std::string_view kOverlay = ".caisson-source";      // a folder that exists only while rendering
+
+// The tree of one commit, with one folder more when the source has options of its own; slow trees end at a deadline.
+class CommitSource final : public render::FileSource {
+ public:
+  CommitSource(git::Repository repository, std::string commit, Duration deadline)
+      : repository_(std::move(repository)), commit_(std::move(commit)), deadline_(deadline) {}
+
+  void set_overlay(std::string kustomization) { overlay_ = std::move(kustomization); }
+
+  Result<std::string> read(const std::string& path) const override {
+    TRY(in_time());
+    if (!overlay_.empty() && path == std::string(kOverlay) + "/kustomization.yaml") return overlay_;
+    return repository_.read(commit_, path, kFileBytesMax);
+  }
+
+  Result<std::vector<Entry>> list(const std::string& directory) const override {
+    TRY(in_time());
+    if (!overlay_.empty() && directory == kOverlay) return std::vector<Entry>{{"kustomization.yaml", false}};
+    auto entries = TRY(repository_.list(commit_, directory == "." ? "" : directory, false));
+    std::vector<Entry> out;
+    for (const git::TreeEntry& entry : entries) {
+      if (entry.type == git::TreeEntry::Type::submodule) continue;
+      out.push_back({entry.path, entry.type == git::TreeEntry::Type::directory});
+    }
+    std::sort(out.begin(), out.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
+    return out;
+  }
+
+ private:
+  Result<void> in_time() const {
+    if (system_clock().monotonic() > deadline_) return Error{ErrorCode::timeout, "rendering took too long"};
+    return {};
+  }
+
+  git::Repository repository_;
+  std::string commit_, overlay_;
+  Duration deadline_;
+};
+
+// "name=new:tag", "name:tag", "name@sha256:…", as `kustomize edit set image` reads them.
+Value image_override(std::string_view text) {
+  Value out = Value::map();
+  std::string_view target = text;
+  if (const std::size_t equal = text.find('='); equal != std::string_view::npos) {
+    out.set("name", text.substr(0, equal));
+    target = text.substr(equal + 1);
+  }
+  const std::size_t at = target.find('@');
+  const std::size_t colon = target.rfind(':');
+  std::string_view name = target;
+  if (at != std::string_view::npos) {
+    name = target.substr(0, at);
+    out.set("digest", target.substr(at + 1));
+  } else if (colon != std::string_view::npos && target.find('/', colon) == std::string_view::npos) {
+    name = target.substr(0, colon);
+    out.set("newTag", target.substr(colon + 1));
+  }
+  if (out["name"].is_null()) out.set("name", name);
+  else if (out["name"].as_string() != name) out.set("newName", name);
+  return out;
+}
+
+std::string cache_key(const Source& source, const std::string& tree) {
+  return source.repo_url + "\n" + tree + "\n" + source.path + "\n" + json::write(source.kustomize) + "\n" + json::write(source.directory);
+}
+
+}  // namespace
+
+Result<Value> kustomization_over(const std::string& path, const Value& options) {
+  Value out{{"apiVersion", "kustomize.config.k8s.io/v1beta1"}, {"kind", "Kustomization"}};
+  out.set("resources", Value::list_of({path.empty() ? ".." : "../" + path}));
+  for (const auto& [key, value] : options.entries()) {
+    if (key == "images") {
+      Value images = Value::list();
+      for (const Value& image : value.items()) images.push_back(image_override(image.as_string()));
+      out.set("images", std::move(images));
+    } else if (key == "components") {
+      Value components = Value::list();
+      for (const Value& one : value.items()) components.push_back("../" + path_clean(path_join(path, one.as_string())));
+      out.set("components", std::move(components));
+    } else if (key == "namePrefix" || key == "nameSuffix" || key == "namespace" || key == "commonLabels" || key == "commonAnnotations" ||
+               key == "patches" || key == "replicas") {
+      out.set(key, value);
+    } else if (key != "version" && key != "forceCommonLabels" && key != "forceCommonAnnotations" && key != "labelWithoutSelector") {
+      return Error{ErrorCode::invalid, "spec.source.kustomize." + std::string(key) + ": not supported"};
+    }
+  }
+  return out;
+}
+
+Result<std::string> Renderer::resolve(const Source& source, const std::string& revision) const {
+  const git::Repository repository = TRY(repositories_.fetch(source.repo_url));
+  return repository.resolve(revision == "HEAD" ? "" : revision).in("revision " + revision + " of " + source.repo_url);
+}
+
+Result<RenderedPtr> Renderer::render(const Source& source, const std::string& commit) {
+  const git::Repository repository = TRY(repositories_.find(source.repo_url));
+  const std::string tree = TRY(repository.tree_hash(commit, ""));
+  const std::string key = cache_key(source, tree);
+  if (RenderedPtr known = find(key)) {
+    if (known->commit == commit) return known;
+    auto copy = std::make_shared<Rendered>(*known);
+    copy->commit = commit;
+    return RenderedPtr(std::move(copy));
+  }
+  auto made = std::make_shared<Rendered>(TRY(make(source, repository, commit)));
+  keep(key, made);
+  return RenderedPtr(std::move(made));
+}
+
+Result<Rendered> Renderer::make(const Source& source, const git::Repository& repository, const std::string& commit) const {
+  CommitSource files(repository, commit, system_clock().monotonic() + time_max_);
+  const std::string where = source.path.empty() ? "the repository's root" : source.path;
+  const render::Kind kind = TRY(render::detect(files, source.path).in("app path " + where));
+  Rendered out;
+  out.commit = commit;
+  render::Rendering rendering;
+  if (kind == render::Kind::kustomize) {
+    out.type = "Kustomize";
+    std::string path = source.path;
+    if (!source.kustomize.empty()) {
+      const Value overlay = TRY(kustomization_over(source.path, source.kustomize));
+      files.set_overlay(yaml::write(overlay));
+      path = std::string(kOverlay);
+    }
+    render::Options options;
+    options.schema = &schema_;
+    rendering = TRY(render::kustomize(files, path, options));
+  } else {
+    out.type = "Directory";
+    render::DirectoryOptions options;
+    options.recurse = source.directory["recurse"].as_bool();
+    options.include = source.directory["include"].str();
+    options.exclude = source.directory["exclude"].str();
+    rendering = TRY(render::directory(files, source.path, options));
+  }
+  for (const render::Input& input : rendering.inputs) {
+    if (!input.path.starts_with(kOverlay)) out.inputs.push_back(input.path);
+  }
+  for (Value& object : rendering.objects) {                       // a List is its items
+    if (object["kind"].as_string().ends_with("List") && object["items"].is_list()) {
+      for (const Value& item : object["items"].items()) out.objects.push_back(item);
+    } else if (!object.is_null()) {
+      out.objects.push_back(std::move(object));
+    }
+  }
+  return out;
+}
+
+void Renderer::forget(const Source& source) {
+  const std::lock_guard lock(mutex_);
+  cache_.remove_if([&](const auto& entry) { return entry.first.starts_with(source.repo_url + "\n"); });
+}
+
+RenderedPtr Renderer::find(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  for (auto at = cache_.begin(); at != cache_.end(); ++at) {
+    if (at->first != key) continue;
+    cache_.splice(cache_.begin(), cache_, at);
+    return cache_.front().second;
+  }
+  return nullptr;
+}
+
+void Renderer::keep(const std::string& key, RenderedPtr rendered) {
+  const std::lock_guard lock(mutex_);
+  cache_.emplace_front(key, std::move(rendered));
+  if (cache_.size() > kCacheMax) cache_.pop_back();
+}
+
+bool concerns(const std::string& path, const std::vector<std::string>& inputs, const std::vector<std::string>& changed) {
+  const auto below = [](const std::string& file, const std::string& directory) {
+    return directory.empty() || directory == "." || file.starts_with(directory + "/");
+  };
+  for (const std::string& file : changed) {
+    if (below(file, path)) return true;
+    for (const std::string& input : inputs) {                     // a new file beside an input may be one, too
+      const std::size_t slash = input.rfind('/');
+      if (file == input || (slash != std::string::npos && below(file, input.substr(0, slash)))) return true;
+    }
+  }
+  return false;
+}
+
+bool moves(std::string_view ref, std::string_view revision) {
+  if (revision.empty() || revision == "HEAD") return ref.starts_with("refs/heads/");
+  return ref == revision || ref == "refs/heads/" + std::string(revision) || ref == "refs/tags/" + std::string(revision);
+}
+
+}  // namespace caisson::gitops
