@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/controllers/claims.h"
+
+#include "cluster/controllers/names.h"
+
+namespace caisson::controllers {
+namespace {
+
+using kube::Object;
+
+// The uid in the patch makes it fail, rather than touch another object of the same name.
+Value owner_patch(const Object& child, Value reference) {
+  Value patch = Value::map();
+  patch.edit({"metadata"}).set("uid", child.uid());
+  patch.edit({"metadata", "ownerReferences"}).push_back(std::move(reference));
+  return patch;
+}
+
+Value adopting(const Object& owner) {
+  Object holder(Value::map());
+  holder.set_controller(owner);
+  return holder.metadata()["ownerReferences"][0];
+}
+
+Value releasing(const Object& owner) {
+  Value reference = Value::map();
+  reference.set("$patch", "delete");
+  reference.set("uid", owner.uid());
+  return reference;
+}
+
+Result<bool> may_adopt(kube::Client& client, const schema::Resource& resource, const Object& owner) {
+  const auto live = client.get(resource, owner.key());
+  if (!live.ok()) {
+    if (live.error().code == ErrorCode::not_found) return false;
+    return live.error();
+  }
+  return live->uid() == owner.uid() && !live->deleting();
+}
+
+}  // namespace
+
+Result<std::vector<Object>> claim(kube::Client& client, const schema::Resource& owner_resource, const Object& owner,
+                                  const kube::LabelSelector& selector, const schema::Resource& child_resource,
+                                  const std::vector<Object>& candidates) {
+  std::vector<Object> out;
+  std::optional<bool> adopts;
+  for (const Object& child : candidates) {
+    const bool matches = selector.matches(child.metadata()["labels"]);
+    if (const auto controller = child.controller()) {
+      if (controller->uid != owner.uid()) continue;
+      if (matches) {
+        out.push_back(child);
+      } else if (!owner.deleting()) {
+        const auto released = client.patch(child_resource, child.key(), kube::PatchType::strategic, owner_patch(child, releasing(owner)),
+                                           by_manager());
+        // Gone, or already another's: either way no longer ours.
+        if (!released.ok() && released.error().code != ErrorCode::not_found && released.error().code != ErrorCode::invalid) {
+          return Error(released.error()).in("release " + child.key().str());
+        }
+      }
+      continue;
+    }
+    if (!matches || owner.deleting() || child.deleting()) continue;
+    if (!adopts) adopts = TRY(may_adopt(client, owner_resource, owner));
+    if (!*adopts) continue;
+    const auto adopted = client.patch(child_resource, child.key(), kube::PatchType::strategic, owner_patch(child, adopting(owner)),
+                                      by_manager());
+    if (adopted.ok()) {
+      out.push_back(*adopted);
+    } else if (adopted.error().code != ErrorCode::not_found) {
+      return Error(adopted.error()).in("adopt " + child.key().str());
+    }
+  }
+  return out;
+}
+
+void Expectations::created(const kube::ObjectKey& owner, const Object& child) {
+  const std::lock_guard lock(mutex_);
+  expected_[owner].push_back({child.key(), child.uid(), false, clock_.monotonic()});
+}
+
+void Expectations::deleted(const kube::ObjectKey& owner, const Object& child) {
+  const std::lock_guard lock(mutex_);
+  expected_[owner].push_back({child.key(), child.uid(), true, clock_.monotonic()});
+}
+
+bool Expectations::is_met(const Expected& expected) const {
+  const auto child = children_.find(expected.key);
+  const bool there = child && child->uid() == expected.uid;
+  if (expected.gone ? !there || child->deleting() : there) return true;
+  return clock_.monotonic() - expected.since > std::chrono::seconds(30);
+}
+
+bool Expectations::met(const kube::ObjectKey& owner) {
+  const std::lock_guard lock(mutex_);
+  const auto found = expected_.find(owner);
+  if (found == expected_.end()) return true;
+  std::erase_if(found->second, [this](const Expected& e) { return is_met(e); });
+  if (!found->second.empty()) return false;
+  expected_.erase(found);
+  return true;
+}
+
+void Expectations::forget(const kube::ObjectKey& owner) {
+  const std::lock_guard lock(mutex_);
+  expected_.erase(owner);
+}
+
+}  // namespace caisson::controllers

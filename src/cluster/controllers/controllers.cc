@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/controllers/controllers.h"
+
+#include "cluster/controllers/deployment.h"
+#include "cluster/controllers/endpoints.h"
+#include "cluster/controllers/garbage_collector.h"
+#include "cluster/controllers/namespace.h"
+#include "cluster/controllers/node_lifecycle.h"
+#include "cluster/controllers/replica_set.h"
+#include "cluster/controllers/retention.h"
+#include "cluster/controllers/scheduler.h"
+#include "cluster/controllers/service_account.h"
+#include "cluster/controllers/volumes.h"
+
+namespace caisson::controllers {
+
+void add_controllers(kube::Runtime& runtime, const ControllersOptions& options) {
+  add_namespace(runtime);
+  add_service_account(runtime, options.ca_pem);
+  add_deployment(runtime);
+  add_replica_set(runtime);
+  add_scheduler(runtime, options.spans);
+  add_endpoints(runtime);
+  add_volume_binder(runtime, options.volumes_root);
+  add_node_lifecycle(runtime);
+  add_garbage_collector(runtime);
+  add_retention(runtime, options.event_ttl, options.traces_max);
+}
+
+}  // namespace caisson::controllers

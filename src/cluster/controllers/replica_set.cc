@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/controllers/replica_set.h"
+
+#include <algorithm>
+
+#include "cluster/controllers/claims.h"
+#include "cluster/controllers/names.h"
+
+namespace caisson::controllers {
+namespace {
+
+constexpr std::int64_t kBurstMax = 500;
+
+using kube::EventRecorder;
+using kube::Requeue;
+
+class ReplicaSetReconciler : public kube::Reconciler {
+ public:
+  explicit ReplicaSetReconciler(kube::Runtime& runtime)
+      : client_(runtime.client()),
+        clock_(runtime.clock()),
+        replica_sets_(runtime.informer(schema::kReplicaSets)),
+        pods_(runtime.informer(schema::kPods)),
+        expectations_(pods_, clock_),
+        events_(client_, clock_, "replicaset-controller") {}
+
+  std::string_view name() const override { return "replicaset"; }
+
+  Result<Requeue> reconcile(const ObjectKey& key) override {
+    const auto set = replica_sets_.find(key);
+    if (!set) {
+      expectations_.forget(key);
+      return Requeue::never();
+    }
+    if (!expectations_.met(key)) return Requeue::after(std::chrono::seconds(5));      // the pod's event comes before
+    const auto selector = TRY(kube::LabelSelector::from(set->spec()["selector"]));
+    const auto claimed = TRY(claim(client_, schema::kReplicaSets, *set, selector, schema::kPods, candidates(*set, selector)));
+    const std::vector<Object> pods = active(claimed);
+    Result<void> managed;
+    std::string_view failure_reason;
+    if (!set->deleting()) managed = manage(*set, pods, failure_reason);
+    TRY(write_status(*set, pods, failure_reason, managed));
+    if (!managed.ok()) return managed.error();
+    return when_available(*set, pods);
+  }
+
+ private:
+  // The set's own pods, and orphans that it may adopt.
+  std::vector<Object> candidates(const Object& set, const kube::LabelSelector& selector) const {
+    std::vector<Object> out = pods_.controlled_by(set.uid());
+    for (Object& pod : pods_.list(set.ns(), selector)) {
+      if (!pod.controller()) out.push_back(std::move(pod));
+    }
+    return out;
+  }
+
+  std::vector<Object> siblings(const Object& set) const {
+    const auto owner = set.controller();
+    if (!owner) return pods_.controlled_by(set.uid());
+    std::vector<Object> out;
+    for (const Object& sibling : replica_sets_.controlled_by(owner->uid)) {
+      for (Object& pod : pods_.controlled_by(sibling.uid())) out.push_back(std::move(pod));
+    }
+    return out;
+  }
+
+  Result<void> manage(const Object& set, const std::vector<Object>& pods, std::string_view& failure_reason) {
+    const ReplicaSetPlan plan = plan_replicas(set, pods, siblings(set), clock_.now());
+    for (std::int64_t i = 0; i < plan.create; ++i) {
+      const auto pod = client_.create(pod_from_template(set, set.spec()["template"], set.name() + "-"), by_manager());
+      if (!pod.ok()) {
+        if (namespace_is_terminating(pod.error())) return {};        // what is made there goes at once
+        failure_reason = "FailedCreate";
+        events_.record(set, EventRecorder::Type::warning, "FailedCreate", "Error creating: " + pod.error().message);
+        return pod.error();
+      }
+      expectations_.created(set.key(), *pod);
+      events_.record(set, EventRecorder::Type::normal, "SuccessfulCreate", "Created pod: " + pod->name());
+    }
+    for (const Object& pod : plan.remove) {
+      const auto removed = client_.remove(schema::kPods, pod.key());
+      if (!removed.ok() && removed.error().code != ErrorCode::not_found) {
+        failure_reason = "FailedDelete";
+        events_.record(set, EventRecorder::Type::warning, "FailedDelete", "Error deleting: " + removed.error().message);
+        return removed.error();
+      }
+      expectations_.deleted(set.key(), pod);
+      if (removed.ok()) events_.record(set, EventRecorder::Type::normal, "SuccessfulDelete", "Deleted pod: " + pod.name());
+    }
+    return {};
+  }
+
+  Result<void> write_status(const Object& set, const std::vector<Object>& pods, std::string_view failure_reason, const Result<void>& managed) {
+    Object after = set;
+    after.edit().set("status", replica_set_status(set, pods, failure_reason, managed.ok() ? "" : managed.error().message, clock_.now()));
+    if (after.status() == set.status()) return {};
+    const auto written = client_.update(after, by_manager("status"));
+    if (!written.ok() && written.error().code != ErrorCode::not_found) return written.error();
+    return {};
+  }
+
+  // A ready pod becomes available by time alone.
+  Result<Requeue> when_available(const Object& set, const std::vector<Object>& pods) const {
+    const std::int64_t wait = set.spec()["minReadySeconds"].as_int();
+    if (wait == 0) return Requeue::never();
+    const Time now = clock_.now();
+    const bool waiting = std::any_of(pods.begin(), pods.end(), [&](const Object& p) { return is_ready(p) && !is_available(p, wait, now); });
+    return waiting ? Requeue::after(std::chrono::seconds(std::min<std::int64_t>(wait, 1))) : Requeue::never();
+  }
+
+  kube::Client& client_;
+  Clock& clock_;
+  kube::Informer& replica_sets_;
+  kube::Informer& pods_;
+  Expectations expectations_;
+  EventRecorder events_;
+};
+
+}  // namespace
+
+ReplicaSetPlan plan_replicas(const Object& replica_set, const std::vector<Object>& pods, const std::vector<Object>& siblings, Time now) {
+  const auto have = static_cast<std::int64_t>(pods.size());
+  const std::int64_t want = replica_set.spec()["replicas"].as_int(1);
+  ReplicaSetPlan plan;
+  if (have < want) plan.create = std::min(want - have, kBurstMax);
+  if (have <= want) return plan;
+  std::vector<std::size_t> related;
+  for (const Object& pod : pods) {
+    const std::string_view node = pod.spec()["nodeName"].as_string();
+    related.push_back(static_cast<std::size_t>(std::count_if(siblings.begin(), siblings.end(), [&](const Object& sibling) {
+      return is_active(sibling) && sibling.spec()["nodeName"].as_string() == node;
+    })));
+  }
+  plan.remove = in_deletion_order(pods, related, now);
+  plan.remove.resize(static_cast<std::size_t>(std::min(have - want, kBurstMax)));
+  return plan;
+}
+
+Value replica_set_status(const Object& replica_set, const std::vector<Object>& pods, std::string_view failure_reason,
+                         std::string_view failure, Time now) {
+  const auto labels = kube::LabelSelector::of(replica_set.spec()["template"]["metadata"]["labels"]);
+  const std::int64_t min_ready_seconds = replica_set.spec()["minReadySeconds"].as_int();
+  std::int64_t labelled = 0, ready = 0, available = 0;
+  for (const Object& pod : pods) {
+    labelled += labels.matches(pod.metadata()["labels"]) ? 1 : 0;
+    ready += is_ready(pod) ? 1 : 0;
+    available += is_available(pod, min_ready_seconds, now) ? 1 : 0;
+  }
+  Object holder(Value{{"status", Value::map()}});
+  if (const Value& before = replica_set.status()["conditions"]; !before.empty()) holder.edit({"status"}).set("conditions", before);
+  if (!failure_reason.empty()) {
+    kube::set_condition(holder, "ReplicaFailure", true, failure_reason, failure, now);
+  } else if (!kube::condition(holder, "ReplicaFailure").is_null()) {
+    Value kept = Value::list();
+    for (const Value& condition : holder.status()["conditions"].items()) {
+      if (condition["type"].as_string() != "ReplicaFailure") kept.push_back(condition);
+    }
+    if (kept.empty()) holder.edit({"status"}).erase("conditions");
+    else holder.edit({"status"}).set("conditions", kept);
+  }
+  Value& status = holder.edit({"status"});
+  status.set("replicas", static_cast<std::int64_t>(pods.size()));
+  // What is zero is left out, as upstream's omitempty does.
+  if (labelled > 0) status.set("fullyLabeledReplicas", labelled);
+  if (ready > 0) status.set("readyReplicas", ready);
+  if (available > 0) status.set("availableReplicas", available);
+  if (replica_set.generation() > 0) status.set("observedGeneration", replica_set.generation());
+  return status;
+}
+
+void add_replica_set(kube::Runtime& runtime) {
+  kube::Informer& replica_sets = runtime.informer(schema::kReplicaSets);
+  const kube::Queue queue = runtime.add(std::make_unique<ReplicaSetReconciler>(runtime));
+  runtime.watch(schema::kReplicaSets, queue);
+  runtime.watch(schema::kPods, queue, [&replica_sets](const Object& pod) -> std::vector<ObjectKey> {
+    if (pod.controller()) return kube::Runtime::to_controller("ReplicaSet")(pod);
+    std::vector<ObjectKey> out;                       // an orphan concerns every set that would adopt it
+    for (const Object& set : replica_sets.list(pod.ns())) {
+      const auto selector = kube::LabelSelector::from(set.spec()["selector"]);
+      if (selector.ok() && selector->matches(pod.metadata()["labels"])) out.push_back(set.key());
+    }
+    return out;
+  });
+}
+
+}  // namespace caisson::controllers
