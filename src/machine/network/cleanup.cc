@@ -23,8 +23,12 @@ Result<void> put_back(Netlink& netlink, const HostRecord& record) {
   for (const Link& link : links) {
     if (!is_bridge_of_instance(link.name)) continue;
     HostRecord theirs = parse_host_record(link.alias);
-    for (const auto& [key, value] : record)
-      if (key.starts_with(kSysctlPrefix)) theirs[key] = value;
+    for (const auto& [key, value] : record) {
+      if (!key.starts_with(kSysctlPrefix)) continue;
+      const std::string now = TRY(read_sysctl(key));
+      // Ours is the host's own value only when it differs from what instances set; else the other one came first and knows better.
+      if (value != now) theirs[key] = value;
+    }
     return netlink.set_alias(link.index, format_host_record(theirs));
   }
   for (const auto& [key, value] : record) {

@@ -152,6 +152,9 @@ TEST_CASE("a port in use is named, and a changed port reloads the running nginx"
     const auto moved = ensure_nginx(nginx.options);
     REQUIRE_MESSAGE(moved.ok(), (moved.ok() ? "" : moved.error().message));
     CHECK(ask("127.0.0.1", 8082).starts_with("503"));
+    // The old workers close their listener when they hear of it: a moment after the new ones serve.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (ask("127.0.0.1", 8081) != "refused" && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
     CHECK(ask("127.0.0.1", 8081) == "refused");
   });
 }

@@ -169,20 +169,23 @@ TEST_CASE("a range that this host routes elsewhere is refused by name") {
   });
 }
 
-TEST_CASE("the second instance takes over the record of the host's settings from the first that goes down") {
-  auto one = TempDir::make(), two = TempDir::make();
-  REQUIRE(one.ok());
-  REQUIRE(two.ok());
-  World world;
-  world.host.run([&] {
-    REQUIRE(PodNetwork::open({"aaaaaa", "10.42.0.0/16", "10.43.0.0/16", (*one).path() + "/network", 0}).ok());
-    const auto second = PodNetwork::open({"bbbbbb", "10.44.0.0/16", "10.45.0.0/16", (*two).path() + "/network", 0});
-    REQUIRE_MESSAGE(second.ok(), (second.ok() ? "" : second.error().message));
-    REQUIRE(cleanup("aaaaaa", (*one).path()).ok());
-    CHECK(*read_sysctl("net.ipv4.ip_forward") == "1");
-    REQUIRE(cleanup("bbbbbb", (*two).path()).ok());
-    CHECK(*read_sysctl("net.ipv4.ip_forward") == "0");
-  });
+TEST_CASE("whichever of two instances goes down last puts the host's settings back") {
+  for (const bool first_goes_first : {true, false}) {
+    auto one = TempDir::make(), two = TempDir::make();
+    REQUIRE(one.ok());
+    REQUIRE(two.ok());
+    World world;
+    world.host.run([&] {
+      REQUIRE(PodNetwork::open({"aaaaaa", "10.42.0.0/16", "10.43.0.0/16", (*one).path() + "/network", 0}).ok());
+      const auto second = PodNetwork::open({"bbbbbb", "10.44.0.0/16", "10.45.0.0/16", (*two).path() + "/network", 0});
+      REQUIRE_MESSAGE(second.ok(), (second.ok() ? "" : second.error().message));
+      const auto down = [&](bool first) { return first ? cleanup("aaaaaa", (*one).path()) : cleanup("bbbbbb", (*two).path()); };
+      REQUIRE(down(first_goes_first).ok());
+      CHECK(*read_sysctl("net.ipv4.ip_forward") == "1");
+      REQUIRE(down(!first_goes_first).ok());
+      CHECK(*read_sysctl("net.ipv4.ip_forward") == "0");
+    });
+  }
 }
 
 TEST_CASE("a service spreads over its ready endpoints, answers its own pod, and changes with its endpoints") {
