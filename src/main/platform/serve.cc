@@ -76,7 +76,7 @@ Result<void> run_server(const Instance& instance) {
   git::GitServer git(*client, *spans, system_clock(),
                      {.directory = instance.path("git"), .url = "http://localhost:" + std::to_string(ports.portal)});
   git.add_reconciler(runtime);
-  const auto pipeline = pipeline::add_pipeline(runtime, {.spans = spans.get()});
+  pipeline::add_pipeline(runtime, {.spans = spans.get()});
   gitops::add_gitops(runtime, {.repositories = repositories, .workers = workers, .spans = *spans, .schema = schema});
 
   // --- artifacts
@@ -85,7 +85,8 @@ Result<void> run_server(const Instance& instance) {
   const auto layers = make_agent_layers(instance.path("run/agent.sock"));
   const http::Handler registry = registry::make_registry(
       {.blobs = blobs, .tags = tags, .layers = layers.get(), .authorize = make_registry_rights(*client)});
-  const http::Handler portal = make_portal(git, pipeline->webhooks(), make_build_logs(*client, instance.path("run/agent.sock")));
+  const http::Handler hooks = [&client](const http::ExchangePtr& exchange) { pipeline::handle_hook(*client, system_clock(), exchange); };
+  const http::Handler portal = make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock")));
   const http::Handler api_handler = [&api](const http::ExchangePtr& exchange) { api->handle(exchange); };
 
   // --- listeners: the agent's socket, loopback for people, the node's address (which the agent makes later) for pods
