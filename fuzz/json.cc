@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What parses is written and parses again to the same value.
-#include "core/base/check.h"
 #include "core/document/json.h"
+#include "core/base/check.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto value = caisson::json::parse({reinterpret_cast<const char*>(data), size});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // {"doc": …, "patch": …}: every kind of patch ends; a merge patch between two documents leads from one to the other.
-#include "core/document/json.h"
 #include "core/document/patch.h"
+#include "core/document/json.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace caisson;
@@ -12,6 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static_cast<void>(document::json_patch(document, patch));
   static_cast<void>(document::merge_patch(document, patch));
   static_cast<void>(document::strategic_merge(document, patch, nullptr));
-  static_cast<void>(document::unified_diff(json::write(document, {.indent = 1}), json::write(patch, {.indent = 1}), "a", "b"));
+  static_cast<void>(
+      document::unified_diff(json::write(document, {.indent = 1}), json::write(patch, {.indent = 1}), "a", "b"));
   return 0;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Both modes end on any input; what Go's mode reads is written and reads again to the same value.
+#include "core/document/yaml.h"
 #include "core/base/check.h"
 #include "core/document/json.h"
-#include "core/document/yaml.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace caisson;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every conformance runner shares: where the cases are, and the list of those expected to fail. A run is good when exactly the
-// listed cases fail: an unlisted failure and a listed pass are both errors, so the list can only be true.
+// What every conformance runner shares: where the cases are, and the list of those expected to fail. A run is good when
+// exactly the listed cases fail: an unlisted failure and a listed pass are both errors, so the list can only be true.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -25,7 +25,9 @@ inline std::string corpus_dir(const std::string& name) {
   return {};
 }
 
-inline std::string own_dir(const std::string& name) { return std::string(CAISSON_REPOSITORY_DIR) + "/tests/conformance/" + name; }
+inline std::string own_dir(const std::string& name) {
+  return std::string(CAISSON_REPOSITORY_DIR) + "/tests/conformance/" + name;
+}
 
 inline std::string text_of(const std::string& path) {
   auto text = read_file(path);
@@ -54,7 +56,8 @@ inline std::vector<std::string> cases_with(const std::string& root, const std::s
   return found;
 }
 
-// Collects outcomes, then compares them with tests/conformance/NAME.expected-failures (one case a line; # begins a comment).
+// Collects outcomes, then compares them with tests/conformance/NAME.expected-failures (one case a line; # begins a
+// comment).
 class Outcomes {
  public:
   explicit Outcomes(std::string name) : name_(std::move(name)) {}
@@ -75,10 +78,12 @@ class Outcomes {
       if (expected.contains(id)) continue;
       if (++unlisted <= 400) MESSAGE(id << ": " << why);
     }
-    MESSAGE(name_ << ": " << passed_ << " passed, " << failed_.size() << " failed, of them " << failed_.size() - unlisted << " expected");
+    MESSAGE(name_ << ": " << passed_ << " passed, " << failed_.size() << " failed, of them "
+                  << failed_.size() - unlisted << " expected");
     CHECK_MESSAGE(unlisted == 0, "cases failed that are not in " << name_ << ".expected-failures");
     if (!whole_corpus) return;
-    for (const std::string& id : expected) CHECK_MESSAGE(seen.contains(id), id << " is listed as an expected failure but passes");
+    for (const std::string& id : expected)
+      CHECK_MESSAGE(seen.contains(id), id << " is listed as an expected failure but passes");
   }
 
  private:

@@ -27,8 +27,10 @@ void run(const std::string& root, Outcomes& outcomes) {
       const std::string id = std::string(file) + "#" + std::to_string(number++);
       if (test["disabled"].as_bool() || !test.contains("patch")) continue;
       const std::string why = check_case(test);
-      if (why.empty()) outcomes.passed(id);
-      else outcomes.failed(id, why + " (" + test["comment"].str() + ")");
+      if (why.empty())
+        outcomes.passed(id);
+      else
+        outcomes.failed(id, why + " (" + test["comment"].str() + ")");
     }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kustomize: a folder holds input/, expected.yaml (bytes) or expected-error.txt, and args.txt with flags and the entry folder.
+// Kustomize: a folder holds input/, expected.yaml (bytes) or expected-error.txt, and args.txt with flags and the entry
+// folder.
 #include <doctest/doctest.h>
 
 #include "cluster/schema/schema.h"
@@ -21,9 +22,12 @@ Arguments arguments(const std::string& dir) {
   const std::string text = text_of(dir + "/args.txt");
   for (const std::string_view line : split(text, '\n')) {
     if (line.empty()) continue;
-    if (previous == "--load-restrictor") out.options.outside_root_allowed = line == "LoadRestrictionsNone";
-    else if (line == "--enable-managedby-label") out.options.managed_by_label = true;
-    else if (!line.starts_with("-")) out.entry = line;
+    if (previous == "--load-restrictor")
+      out.options.outside_root_allowed = line == "LoadRestrictionsNone";
+    else if (line == "--enable-managedby-label")
+      out.options.managed_by_label = true;
+    else if (!line.starts_with("-"))
+      out.entry = line;
     previous = line;
   }
   return out;
@@ -37,14 +41,18 @@ std::string check_case(const std::string& dir, const schema::Schema& schema) {
   if (exists(dir + "/expected-error.txt")) return rendering.ok() ? "was not refused" : "";
   if (!rendering.ok()) return "refused: " + rendering.error().message;
   const std::string want = text_of(dir + "/expected.yaml"), have = rendering->yaml();
-  return want == have ? "" : "output differs:\n" + document::unified_diff(want, have, "expected", "rendered").substr(0, 4000);
+  return want == have
+             ? ""
+             : "output differs:\n" + document::unified_diff(want, have, "expected", "rendered").substr(0, 4000);
 }
 
 void run(const std::string& root, const schema::Schema& schema, Outcomes& outcomes) {
   for (const std::string& id : cases_with(root, "input")) {
     const std::string why = check_case(root + "/" + id, schema);
-    if (why.empty()) outcomes.passed(id);
-    else outcomes.failed(id, why);
+    if (why.empty())
+      outcomes.passed(id);
+    else
+      outcomes.failed(id, why);
   }
 }
 

@@ -56,11 +56,13 @@ std::string check_case(const std::string& dir) {
   const auto values = yaml::read_all(in, options);
   if (!values.ok()) return "value refused: " + values.error().message;
   const auto want = json_documents(text_of(dir + "/in.json"));
-  if (want.size() != values->size()) return "documents: " + std::to_string(values->size()) + " instead of " + std::to_string(want.size());
+  if (want.size() != values->size())
+    return "documents: " + std::to_string(values->size()) + " instead of " + std::to_string(want.size());
   for (std::size_t i = 0; i < want.size(); ++i) {
     const auto expected = json::parse(want[i]);
     if (!expected.ok()) return "the case's JSON is malformed";
-    if (!(*expected == (*values)[i])) return "value " + json::write((*values)[i]) + " instead of " + json::write(*expected);
+    if (!(*expected == (*values)[i]))
+      return "value " + json::write((*values)[i]) + " instead of " + json::write(*expected);
   }
   return "";
 }
@@ -68,8 +70,10 @@ std::string check_case(const std::string& dir) {
 void run(const std::string& root, Outcomes& outcomes) {
   for (const std::string& id : cases_with(root, "in.yaml")) {
     const std::string why = check_case(root + "/" + id);
-    if (why.empty()) outcomes.passed(id);
-    else outcomes.failed(id, why);
+    if (why.empty())
+      outcomes.passed(id);
+    else
+      outcomes.failed(id, why);
   }
 }
 

@@ -14,11 +14,14 @@ void compare(const Value& before, const Value& after, const std::string& path, s
     const std::string prefix = path.empty() ? "" : path + ".";
     for (const MapEntry& entry : before.entries()) {
       const Value* other = after.find(entry.key);
-      if (other != nullptr) compare(entry.value, *other, prefix + std::string(entry.key), out);
-      else out.push_back({prefix + std::string(entry.key), entry.value, Value(), false, true});
+      if (other != nullptr)
+        compare(entry.value, *other, prefix + std::string(entry.key), out);
+      else
+        out.push_back({prefix + std::string(entry.key), entry.value, Value(), false, true});
     }
     for (const MapEntry& entry : after.entries()) {
-      if (!before.contains(entry.key)) out.push_back({prefix + std::string(entry.key), Value(), entry.value, true, false});
+      if (!before.contains(entry.key))
+        out.push_back({prefix + std::string(entry.key), Value(), entry.value, true, false});
     }
     return;
   }
@@ -26,8 +29,10 @@ void compare(const Value& before, const Value& after, const std::string& path, s
     const std::size_t longer = std::max(before.size(), after.size());
     for (std::size_t i = 0; i < longer; ++i) {
       const std::string at = path + "[" + std::to_string(i) + "]";
-      if (i < before.size() && i < after.size()) compare(before[i], after[i], at, out);
-      else out.push_back({at, before[i], after[i], i >= before.size(), i >= after.size()});
+      if (i < before.size() && i < after.size())
+        compare(before[i], after[i], at, out);
+      else
+        out.push_back({at, before[i], after[i], i >= before.size(), i >= after.size()});
     }
     return;
   }
@@ -50,7 +55,7 @@ struct Edit {
   std::size_t before, after;  // line numbers from 0
 };
 
-constexpr std::size_t kEditsMax = 2000;   // beyond, the rest counts as replaced whole
+constexpr std::size_t kEditsMax = 2000;  // beyond, the rest counts as replaced whole
 
 std::vector<Edit> replaced(std::size_t first, std::size_t before_end, std::size_t after_end) {
   std::vector<Edit> out;
@@ -60,8 +65,8 @@ std::vector<Edit> replaced(std::size_t first, std::size_t before_end, std::size_
 }
 
 // The shortest way from a[first..a_end) to b[first..b_end).
-std::vector<Edit> shortest(const std::vector<std::string_view>& a, const std::vector<std::string_view>& b, std::size_t first,
-                           std::size_t a_end, std::size_t b_end) {
+std::vector<Edit> shortest(const std::vector<std::string_view>& a, const std::vector<std::string_view>& b,
+                           std::size_t first, std::size_t a_end, std::size_t b_end) {
   const auto n = static_cast<std::ptrdiff_t>(a_end - first), m = static_cast<std::ptrdiff_t>(b_end - first);
   const std::ptrdiff_t most = std::min<std::ptrdiff_t>(n + m, kEditsMax);
   const auto same = [&](std::ptrdiff_t x, std::ptrdiff_t y) {
@@ -85,7 +90,9 @@ std::vector<Edit> shortest(const std::vector<std::string_view>& a, const std::ve
   if (!found) return replaced(first, a_end, b_end);
   std::vector<Edit> out;
   std::ptrdiff_t x = n, y = m;
-  const auto put = [&](char mark) { out.push_back({mark, first + static_cast<std::size_t>(x), first + static_cast<std::size_t>(y)}); };
+  const auto put = [&](char mark) {
+    out.push_back({mark, first + static_cast<std::size_t>(x), first + static_cast<std::size_t>(y)});
+  };
   for (std::ptrdiff_t d = edits - 1; d >= 0; --d) {
     const auto& before = trace[static_cast<std::size_t>(d)];
     const std::ptrdiff_t k = x - y;
@@ -134,7 +141,8 @@ std::vector<Difference> differences(const Value& before, const Value& after) {
   return out;
 }
 
-std::string unified_diff(std::string_view before, std::string_view after, std::string_view before_name, std::string_view after_name) {
+std::string unified_diff(std::string_view before, std::string_view after, std::string_view before_name,
+                         std::string_view after_name) {
   if (before == after) return {};
   constexpr std::size_t kContext = 3;
   const auto a = lines_of(before), b = lines_of(after);
@@ -147,7 +155,7 @@ std::string unified_diff(std::string_view before, std::string_view after, std::s
       continue;
     }
     const std::size_t start = i > kContext ? i - kContext : 0;
-    std::size_t end = i, last_change = i;      // a hunk goes on while changes are at most two contexts apart
+    std::size_t end = i, last_change = i;  // a hunk goes on while changes are at most two contexts apart
     for (; end < edits.size() && end <= last_change + 2 * kContext; ++end) {
       if (edits[end].mark != ' ') last_change = end;
     }
@@ -157,7 +165,8 @@ std::string unified_diff(std::string_view before, std::string_view after, std::s
       before_count += edits[j].mark != '+';
       after_count += edits[j].mark != '-';
     }
-    out += "@@ -" + range_text(edits[start].before, before_count) + " +" + range_text(edits[start].after, after_count) + " @@\n";
+    out += "@@ -" + range_text(edits[start].before, before_count) + " +" + range_text(edits[start].after, after_count) +
+           " @@\n";
     for (std::size_t j = start; j < end; ++j) {
       const std::string_view line = edits[j].mark == '+' ? b[edits[j].after] : a[edits[j].before];
       out += edits[j].mark;

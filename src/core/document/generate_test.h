@@ -22,11 +22,13 @@ class Source {
 
   std::string text() {
     static constexpr std::string_view kTricky[] = {
-        "",     "true",  "yes",  "on",    "y",     "null",  "~",     "0x1f",       "0777",  "0o7",   "1e3",   "1_000", ".inf", ".nan",
-        "- a",  "a: b",  "a #b", "# c",   "a:",    " lead", "trail ", "2001-01-01", "12:30:45", "<<",  "=",     "*a",    "&a",   "!t",
-        "a\nb", "a\nb\n", "\n",  "a\n\n", " a\nb", "a \nb", "\ttab", "\"q\"",      "'q'",   "@a",    "`a",    "%a",    "?",    "? a",
-        "-",    "--",    "---",  "--- a", "...",   "{a}",   "[a]",   "a,b",        "|",     ">",     "0b11",  "+1",    "-1.5", "0.",
-        "a\r\nb", "\\",  "한글", "😀",    "\u0085", "\u2028x", "\ufeff", "\x7f",    "1.2.3", "null ", "a\tb", "NO", "Off", "012e3"};
+        "",       "true",       "yes",      "on",    "y",     "null",  "~",      "0x1f", "0777", "0o7",
+        "1e3",    "1_000",      ".inf",     ".nan",  "- a",   "a: b",  "a #b",   "# c",  "a:",   " lead",
+        "trail ", "2001-01-01", "12:30:45", "<<",    "=",     "*a",    "&a",     "!t",   "a\nb", "a\nb\n",
+        "\n",     "a\n\n",      " a\nb",    "a \nb", "\ttab", "\"q\"", "'q'",    "@a",   "`a",   "%a",
+        "?",      "? a",        "-",        "--",    "---",   "--- a", "...",    "{a}",  "[a]",  "a,b",
+        "|",      ">",          "0b11",     "+1",    "-1.5",  "0.",    "a\r\nb", "\\",   "한글", "😀",
+        "\u0085", "\u2028x",    "\ufeff",   "\x7f",  "1.2.3", "null ", "a\tb",   "NO",   "Off",  "012e3"};
     if (below(2) == 0) return std::string(kTricky[below(std::size(kTricky))]);
     std::string out;
     static constexpr char kAlphabet[] = "abcXYZ019 \n\t:-#,[]{}&*!|>'\"%@`~?=.\\/_";
@@ -45,11 +47,17 @@ class Source {
 
   Value scalar() {
     switch (below(7)) {
-      case 0: return Value();
-      case 1: return Value(below(2) == 0);
-      case 2: return Value(static_cast<std::int64_t>(random_()) >> below(64));
-      case 3: return Value(static_cast<double>(static_cast<std::int64_t>(random_())) / (1 + static_cast<double>(below(1'000'000))));
-      default: return Value(text());
+      case 0:
+        return Value();
+      case 1:
+        return Value(below(2) == 0);
+      case 2:
+        return Value(static_cast<std::int64_t>(random_()) >> below(64));
+      case 3:
+        return Value(static_cast<double>(static_cast<std::int64_t>(random_())) /
+                     (1 + static_cast<double>(below(1'000'000))));
+      default:
+        return Value(text());
     }
   }
 

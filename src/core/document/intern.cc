@@ -15,7 +15,7 @@ constexpr std::size_t kArenaBytes = 16 * 1024;
 
 struct Shard {
   std::mutex mutex;
-  std::vector<const char*> slots = std::vector<const char*>(64, nullptr);   // guarded by mutex; text after a KeyHeader
+  std::vector<const char*> slots = std::vector<const char*>(64, nullptr);  // guarded by mutex; text after a KeyHeader
   std::size_t used = 0;
   std::vector<std::unique_ptr<char[]>> arenas;
   std::size_t arena_left = 0;
@@ -26,7 +26,7 @@ struct Shard {
     if (bytes > kArenaBytes / 4) {
       arenas.push_back(std::make_unique<char[]>(bytes));
       char* own = arenas.back().get();
-      arena_left = 0;                 // the next small key opens a new arena
+      arena_left = 0;  // the next small key opens a new arena
       return own;
     }
     if (bytes > arena_left) {

@@ -14,8 +14,8 @@ namespace {
 using document::MapEntry;
 using document::ValueAccess;
 
-// Recursive descent. Members and items wait on two stacks until their container ends, so that every container is allocated once,
-// at its size. An error is a message and a place: the functions give false and the caller leaves.
+// Recursive descent. Members and items wait on two stacks until their container ends, so that every container is
+// allocated once, at its size. An error is a message and a place: the functions give false and the caller leaves.
 class Parser {
  public:
   Parser(std::string_view text, const ParseLimits& limits) : text_(text), limits_(limits) {}
@@ -69,18 +69,24 @@ class Parser {
   bool parse_value(Value& out, std::size_t depth) {
     if (at_ >= text_.size()) return fail("unexpected end");
     switch (text_[at_]) {
-      case '{': return parse_map(out, depth + 1);
-      case '[': return parse_list(out, depth + 1);
+      case '{':
+        return parse_map(out, depth + 1);
+      case '[':
+        return parse_list(out, depth + 1);
       case '"': {
         std::string_view text;
         if (!parse_string(text)) return false;
         out = Value(text);
         return true;
       }
-      case 't': return parse_word("true", Value(true), out);
-      case 'f': return parse_word("false", Value(false), out);
-      case 'n': return parse_word("null", Value(), out);
-      default: return parse_number(out);
+      case 't':
+        return parse_word("true", Value(true), out);
+      case 'f':
+        return parse_word("false", Value(false), out);
+      case 'n':
+        return parse_word("null", Value(), out);
+      default:
+        return parse_number(out);
     }
   }
 
@@ -194,14 +200,30 @@ class Parser {
 
   bool parse_escape() {
     switch (peek()) {
-      case '"': scratch_ += '"'; break;
-      case '\\': scratch_ += '\\'; break;
-      case '/': scratch_ += '/'; break;
-      case 'b': scratch_ += '\b'; break;
-      case 'f': scratch_ += '\f'; break;
-      case 'n': scratch_ += '\n'; break;
-      case 'r': scratch_ += '\r'; break;
-      case 't': scratch_ += '\t'; break;
+      case '"':
+        scratch_ += '"';
+        break;
+      case '\\':
+        scratch_ += '\\';
+        break;
+      case '/':
+        scratch_ += '/';
+        break;
+      case 'b':
+        scratch_ += '\b';
+        break;
+      case 'f':
+        scratch_ += '\f';
+        break;
+      case 'n':
+        scratch_ += '\n';
+        break;
+      case 'r':
+        scratch_ += '\r';
+        break;
+      case 't':
+        scratch_ += '\t';
+        break;
       case 'u': {
         ++at_;
         std::uint32_t code = 0;
@@ -210,7 +232,8 @@ class Parser {
         utf8::append(scratch_, code);
         return true;
       }
-      default: return fail("unknown escape in a string");
+      default:
+        return fail("unknown escape in a string");
     }
     ++at_;
     return true;
@@ -235,7 +258,9 @@ class Parser {
     at_ += 4;
     return true;
   }
-  bool parse_hex4(std::uint32_t& out) { return read_hex4(out) || fail("\\u must be followed by four hexadecimal digits"); }
+  bool parse_hex4(std::uint32_t& out) {
+    return read_hex4(out) || fail("\\u must be followed by four hexadecimal digits");
+  }
 
   bool parse_digits() {
     const std::size_t start = at_;
@@ -301,13 +326,27 @@ class Writer {
 
   void write(const Value& value, int depth) {
     switch (value.kind()) {
-      case ValueKind::null: out_ += "null"; return;
-      case ValueKind::boolean: out_ += value.as_bool() ? "true" : "false"; return;
-      case ValueKind::integer: write_integer(value.as_int()); return;
-      case ValueKind::floating: out_ += document::json_number(value.as_double()); return;
-      case ValueKind::string: write_string(value.as_string()); return;
-      case ValueKind::list: write_list(value, depth); return;
-      case ValueKind::map: write_map(value, depth); return;
+      case ValueKind::null:
+        out_ += "null";
+        return;
+      case ValueKind::boolean:
+        out_ += value.as_bool() ? "true" : "false";
+        return;
+      case ValueKind::integer:
+        write_integer(value.as_int());
+        return;
+      case ValueKind::floating:
+        out_ += document::json_number(value.as_double());
+        return;
+      case ValueKind::string:
+        write_string(value.as_string());
+        return;
+      case ValueKind::list:
+        write_list(value, depth);
+        return;
+      case ValueKind::map:
+        write_map(value, depth);
+        return;
     }
   }
 
@@ -319,7 +358,8 @@ class Writer {
       const auto c = static_cast<unsigned char>(text[i]);
       const bool html = options_.escape_html && (c == '<' || c == '>' || c == '&');
       // U+2028 and U+2029 end a line in JavaScript; Go escapes them always.
-      const bool line_end = c == 0xE2 && i + 2 < text.size() && text[i + 1] == '\x80' && (text[i + 2] == '\xA8' || text[i + 2] == '\xA9');
+      const bool line_end =
+          c == 0xE2 && i + 2 < text.size() && text[i + 1] == '\x80' && (text[i + 2] == '\xA8' || text[i + 2] == '\xA9');
       if (c >= 0x20 && c != '"' && c != '\\' && !html && !line_end) continue;
       out_.append(text, plain, i - plain);
       plain = i + 1;
@@ -330,13 +370,27 @@ class Writer {
         continue;
       }
       switch (c) {
-        case '"': out_ += "\\\""; break;
-        case '\\': out_ += "\\\\"; break;
-        case '\n': out_ += "\\n"; break;
-        case '\r': out_ += "\\r"; break;
-        case '\t': out_ += "\\t"; break;
-        case '\b': out_ += "\\b"; break;
-        case '\f': out_ += "\\f"; break;
+        case '"':
+          out_ += "\\\"";
+          break;
+        case '\\':
+          out_ += "\\\\";
+          break;
+        case '\n':
+          out_ += "\\n";
+          break;
+        case '\r':
+          out_ += "\\r";
+          break;
+        case '\t':
+          out_ += "\\t";
+          break;
+        case '\b':
+          out_ += "\\b";
+          break;
+        case '\f':
+          out_ += "\\f";
+          break;
         default:
           out_ += "\\u00";
           out_ += kHex[c >> 4];
@@ -411,7 +465,9 @@ const WriteOptions kCompact;
 
 }  // namespace
 
-Result<Value> parse(std::string_view text, const ParseLimits& limits) { return Parser(text, limits).parse(); }
+Result<Value> parse(std::string_view text, const ParseLimits& limits) {
+  return Parser(text, limits).parse();
+}
 
 std::string write(const Value& value, const WriteOptions& options) {
   std::string out;
@@ -419,7 +475,11 @@ std::string write(const Value& value, const WriteOptions& options) {
   return out;
 }
 
-void append(std::string& out, const Value& value) { Writer(out, kCompact).write(value, 0); }
-void append_string(std::string& out, std::string_view text) { Writer(out, kCompact).write_string(text); }
+void append(std::string& out, const Value& value) {
+  Writer(out, kCompact).write(value, 0);
+}
+void append_string(std::string& out, std::string_view text) {
+  Writer(out, kCompact).write_string(text);
+}
 
 }  // namespace caisson::json

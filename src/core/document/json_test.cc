@@ -8,7 +8,9 @@
 namespace caisson::json {
 
 TEST_CASE("documents are read and written again") {
-  struct Case { std::string_view in, out; };
+  struct Case {
+    std::string_view in, out;
+  };
   const Case cases[] = {
       {" { } ", "{}"},
       {"[1, -2,3.5,1e3,1E-7,1e21, -0, 0.1]", "[1,-2,3.5,1000,1e-7,1e+21,0,0.1]"},
@@ -31,7 +33,9 @@ TEST_CASE("documents are read and written again") {
 }
 
 TEST_CASE("what is not JSON is refused with its place") {
-  struct Case { std::string_view in, error; };
+  struct Case {
+    std::string_view in, error;
+  };
   const Case cases[] = {
       {"", "line 1, column 1: unexpected end"},
       {"{\n  \"a\": 1\n  \"b\": 2}", "line 3, column 3: expected ',' or '}' after a member"},

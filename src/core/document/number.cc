@@ -9,8 +9,8 @@ namespace {
 
 struct Decimal {
   bool negative = false;
-  std::string digits;    // no leading or trailing zeros but for zero itself
-  int exponent = 0;      // of the first digit: 1.5 has 0, 15 has 1
+  std::string digits;  // no leading or trailing zeros but for zero itself
+  int exponent = 0;    // of the first digit: 1.5 has 0, 15 has 1
 };
 
 Decimal shortest(double value) {
@@ -35,7 +35,8 @@ std::string fixed(const Decimal& d) {
   std::string out = d.negative ? "-" : "";
   const int count = static_cast<int>(d.digits.size());
   if (d.exponent < 0) return out + "0." + std::string(static_cast<std::size_t>(-d.exponent - 1), '0') + d.digits;
-  if (count <= d.exponent + 1) return out + d.digits + std::string(static_cast<std::size_t>(d.exponent + 1 - count), '0');
+  if (count <= d.exponent + 1)
+    return out + d.digits + std::string(static_cast<std::size_t>(d.exponent + 1 - count), '0');
   const auto point = static_cast<std::size_t>(d.exponent + 1);
   return out + d.digits.substr(0, point) + "." + d.digits.substr(point);
 }
@@ -53,7 +54,7 @@ std::string scientific(const Decimal& d, bool two_digit_exponent) {
 }  // namespace
 
 std::string json_number(double value) {
-  if (!std::isfinite(value)) return "null";   // JSON has no word for it
+  if (!std::isfinite(value)) return "null";  // JSON has no word for it
   if (value == 0) return std::signbit(value) ? "-0" : "0";
   const Decimal d = shortest(value);
   if (d.exponent >= 21) return scientific(d, true);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON Pointer (RFC 6901), JSON Patch (RFC 6902), merge patch (RFC 7386). Strategic merge: strategic.cc. Differences: diff.cc.
+// JSON Pointer (RFC 6901), JSON Patch (RFC 6902), merge patch (RFC 7386). Strategic merge: strategic.cc. Differences:
+// diff.cc.
 #include "core/document/patch.h"
 
 #include <charconv>
@@ -81,8 +82,10 @@ Failure replace(Value& document, const Pointer& path, Value value) {
   }
   if (find_pointer(document, path) == nullptr) return {"the path does not exist"};
   Value* parent = parent_of(document, path);
-  if (parent->is_map()) parent->set(path.back(), std::move(value));
-  else parent->edit(*index_of(path.back(), parent->size(), false)) = std::move(value);
+  if (parent->is_map())
+    parent->set(path.back(), std::move(value));
+  else
+    parent->edit(*index_of(path.back(), parent->size(), false)) = std::move(value);
   return {};
 }
 
@@ -124,10 +127,13 @@ Error refused(std::size_t index, const Value& operation, std::string_view why) {
 Result<std::vector<std::string>> parse_pointer(std::string_view pointer) {
   Pointer segments;
   if (pointer.empty()) return segments;
-  if (pointer[0] != '/') return Error{ErrorCode::bad_request, "a JSON pointer must begin with '/': " + std::string(pointer)};
+  if (pointer[0] != '/')
+    return Error{ErrorCode::bad_request, "a JSON pointer must begin with '/': " + std::string(pointer)};
   for (const char c : pointer) {
-    if (c == '/') segments.emplace_back();
-    else segments.back() += c;
+    if (c == '/')
+      segments.emplace_back();
+    else
+      segments.back() += c;
   }
   for (std::string& segment : segments) {
     std::string plain;
@@ -137,7 +143,8 @@ Result<std::vector<std::string>> parse_pointer(std::string_view pointer) {
         continue;
       }
       const char next = i + 1 < segment.size() ? segment[i + 1] : '\0';
-      if (next != '0' && next != '1') return Error{ErrorCode::bad_request, "'~' in a JSON pointer must be ~0 or ~1: " + std::string(pointer)};
+      if (next != '0' && next != '1')
+        return Error{ErrorCode::bad_request, "'~' in a JSON pointer must be ~0 or ~1: " + std::string(pointer)};
       plain += next == '0' ? '~' : '/';
       ++i;
     }

@@ -21,14 +21,15 @@ Value merge_patch_between(const Value& from, const Value& to);
 Result<std::vector<std::string>> parse_pointer(std::string_view pointer);
 const Value* find_pointer(const Value& document, const std::vector<std::string>& segments);
 
-// What strategic merge must know of a schema: walks beside the document. cluster/schema implements it; nullptr: nothing is known
-// (lists are replaced, maps are merged), as for custom resources.
+// What strategic merge must know of a schema: walks beside the document. cluster/schema implements it; nullptr: nothing
+// is known (lists are replaced, maps are merged), as for custom resources.
 class MergeSchema {
  public:
   virtual ~MergeSchema() = default;
-  virtual const MergeSchema* field(std::string_view name) const = 0;   // of a map
-  virtual const MergeSchema* item() const = 0;                         // of a list
-  // Of a list: {} replace; one key or more: merge by them ("containerPort,protocol"); merges_as_set for lists of scalars.
+  virtual const MergeSchema* field(std::string_view name) const = 0;  // of a map
+  virtual const MergeSchema* item() const = 0;                        // of a list
+  // Of a list: {} replace; one key or more: merge by them ("containerPort,protocol"); merges_as_set for lists of
+  // scalars.
   virtual const std::vector<std::string>& merge_keys() const = 0;
   virtual bool merges_as_set() const = 0;
   virtual bool retains_keys() const { return false; }
@@ -40,12 +41,13 @@ Result<Value> strategic_merge(Value document, const Value& patch, const MergeSch
 
 // Where two documents differ, for people and for drift.
 struct Difference {
-  std::string path;      // "spec.containers[0].image"
-  Value before, after;   // null kind and `absent` below when not there
+  std::string path;     // "spec.containers[0].image"
+  Value before, after;  // null kind and `absent` below when not there
   bool was_absent = false, is_absent = false;
 };
 std::vector<Difference> differences(const Value& before, const Value& after);
 // Unified diff of two texts by lines, three lines of context; empty when equal.
-std::string unified_diff(std::string_view before, std::string_view after, std::string_view before_name, std::string_view after_name);
+std::string unified_diff(std::string_view before, std::string_view after, std::string_view before_name,
+                         std::string_view after_name);
 
 }  // namespace caisson::document

@@ -23,7 +23,10 @@ class Schema : public MergeSchema {
     static const Schema plain, containers({"name"}), ports({"containerPort", "protocol"}), finalizers({}, true);
     return name == "containers" ? &containers : name == "ports" ? &ports : name == "finalizers" ? &finalizers : &plain;
   }
-  const MergeSchema* item() const override { static const Schema plain; return &plain; }
+  const MergeSchema* item() const override {
+    static const Schema plain;
+    return &plain;
+  }
   const std::vector<std::string>& merge_keys() const override { return keys_; }
   bool merges_as_set() const override { return set_; }
 
@@ -35,23 +38,31 @@ class Schema : public MergeSchema {
 }  // namespace
 
 TEST_CASE("a strategic merge patch follows the schema and its directives") {
-  struct Case { std::string_view name, document, patch, want; };
+  struct Case {
+    std::string_view name, document, patch, want;
+  };
   const Case cases[] = {
       {"keeps list items the patch does not name", R"({"containers":[{"name":"a","image":"x"},{"name":"b"}]})",
        R"({"containers":[{"name":"a","image":"y"}]})", R"({"containers":[{"name":"a","image":"y"},{"name":"b"}]})"},
-      {"appends a new item", R"({"containers":[{"name":"a"}]})", R"({"containers":[{"name":"b"}]})", R"({"containers":[{"name":"a"},{"name":"b"}]})"},
-      {"deletes an item", R"({"containers":[{"name":"a"},{"name":"b"}]})", R"({"containers":[{"name":"a","$patch":"delete"}]})", R"({"containers":[{"name":"b"}]})"},
-      {"replaces a list", R"({"containers":[{"name":"a"}]})", R"({"containers":[{"$patch":"replace"},{"name":"c"}]})", R"({"containers":[{"name":"c"}]})"},
+      {"appends a new item", R"({"containers":[{"name":"a"}]})", R"({"containers":[{"name":"b"}]})",
+       R"({"containers":[{"name":"a"},{"name":"b"}]})"},
+      {"deletes an item", R"({"containers":[{"name":"a"},{"name":"b"}]})",
+       R"({"containers":[{"name":"a","$patch":"delete"}]})", R"({"containers":[{"name":"b"}]})"},
+      {"replaces a list", R"({"containers":[{"name":"a"}]})", R"({"containers":[{"$patch":"replace"},{"name":"c"}]})",
+       R"({"containers":[{"name":"c"}]})"},
       {"replaces a map", R"({"a":{"b":1}})", R"({"a":{"$patch":"replace","c":2}})", R"({"a":{"c":2}})"},
       {"null deletes", R"({"a":1,"b":{"c":1,"d":2}})", R"({"a":null,"b":{"c":null}})", R"({"b":{"d":2}})"},
       {"lists without keys are replaced", R"({"args":["a","b"]})", R"({"args":["c"]})", R"({"args":["c"]})"},
       {"sets are joined", R"({"finalizers":["a"]})", R"({"finalizers":["b","a"]})", R"({"finalizers":["a","b"]})"},
-      {"deletes from a set", R"({"finalizers":["a","b"]})", R"({"$deleteFromPrimitiveList/finalizers":["a"]})", R"({"finalizers":["b"]})"},
+      {"deletes from a set", R"({"finalizers":["a","b"]})", R"({"$deleteFromPrimitiveList/finalizers":["a"]})",
+       R"({"finalizers":["b"]})"},
       {"orders items", R"({"containers":[{"name":"a"},{"name":"b"}]})",
-       R"({"$setElementOrder/containers":[{"name":"b"},{"name":"a"}],"containers":[{"name":"a","x":1}]})", R"({"containers":[{"name":"b"},{"name":"a","x":1}]})"},
-      {"retains keys", R"({"strategy":{"type":"Rolling","rolling":{"max":1}}})", R"({"strategy":{"$retainKeys":["type"],"type":"Recreate"}})",
-       R"({"strategy":{"type":"Recreate"}})"},
-      {"knows an item by two keys", R"({"ports":[{"containerPort":53,"protocol":"TCP"},{"containerPort":53,"protocol":"UDP"}]})",
+       R"({"$setElementOrder/containers":[{"name":"b"},{"name":"a"}],"containers":[{"name":"a","x":1}]})",
+       R"({"containers":[{"name":"b"},{"name":"a","x":1}]})"},
+      {"retains keys", R"({"strategy":{"type":"Rolling","rolling":{"max":1}}})",
+       R"({"strategy":{"$retainKeys":["type"],"type":"Recreate"}})", R"({"strategy":{"type":"Recreate"}})"},
+      {"knows an item by two keys",
+       R"({"ports":[{"containerPort":53,"protocol":"TCP"},{"containerPort":53,"protocol":"UDP"}]})",
        R"({"ports":[{"containerPort":53,"protocol":"UDP","name":"dns"}]})",
        R"({"ports":[{"containerPort":53,"protocol":"TCP"},{"containerPort":53,"protocol":"UDP","name":"dns"}]})"},
   };
@@ -66,24 +77,35 @@ TEST_CASE("a strategic merge patch follows the schema and its directives") {
 
 TEST_CASE("a strategic merge patch is refused where it is unclear") {
   const Schema schema;
-  const auto refused = [&](std::string_view patch) { return strategic_merge(parse(R"({"containers":[{"name":"a"}]})"), parse(patch), &schema).error().message; };
+  const auto refused = [&](std::string_view patch) {
+    return strategic_merge(parse(R"({"containers":[{"name":"a"}]})"), parse(patch), &schema).error().message;
+  };
   CHECK(refused(R"({"containers":[{"image":"x"}]})") == R"(containers[0]: has no merge key name: {"image":"x"})");
   CHECK(refused(R"({"a":{"$patch":"erase"}})") == R"(a: unknown directive $patch: "erase")");
   CHECK(refused(R"({"containers":["a"]})") == "containers[0]: must be a map, for the list is merged by name");
 }
 
 TEST_CASE("without a schema maps merge and lists are replaced") {
-  const auto have = strategic_merge(parse(R"({"spec":{"a":1,"containers":[{"name":"a"}]}})"), parse(R"({"spec":{"containers":[{"name":"b"}]}})"), nullptr);
+  const auto have = strategic_merge(parse(R"({"spec":{"a":1,"containers":[{"name":"a"}]}})"),
+                                    parse(R"({"spec":{"containers":[{"name":"b"}]}})"), nullptr);
   CHECK(json::write(*have) == R"({"spec":{"a":1,"containers":[{"name":"b"}]}})");
 }
 
 TEST_CASE("merge patches follow RFC 7386's examples") {
-  struct Case { std::string_view document, patch, want; };
+  struct Case {
+    std::string_view document, patch, want;
+  };
   const Case cases[] = {
-      {R"({"a":"b"})", R"({"a":"c"})", R"({"a":"c"})"}, {R"({"a":"b"})", R"({"b":"c"})", R"({"a":"b","b":"c"})"}, {R"({"a":"b"})", R"({"a":null})", "{}"},
-      {R"({"a":["b"]})", R"({"a":"c"})", R"({"a":"c"})"}, {R"({"a":{"b":"c"}})", R"({"a":{"b":"d","c":null}})", R"({"a":{"b":"d"}})"},
-      {R"(["a","b"])", R"(["c","d"])", R"(["c","d"])"}, {R"({"a":"foo"})", "null", "null"}, {R"({"e":null})", R"({"a":1})", R"({"e":null,"a":1})"},
-      {R"([1,2])", R"({"a":"b","c":null})", R"({"a":"b"})"}, {"{}", R"({"a":{"bb":{"ccc":null}}})", R"({"a":{"bb":{}}})"},
+      {R"({"a":"b"})", R"({"a":"c"})", R"({"a":"c"})"},
+      {R"({"a":"b"})", R"({"b":"c"})", R"({"a":"b","b":"c"})"},
+      {R"({"a":"b"})", R"({"a":null})", "{}"},
+      {R"({"a":["b"]})", R"({"a":"c"})", R"({"a":"c"})"},
+      {R"({"a":{"b":"c"}})", R"({"a":{"b":"d","c":null}})", R"({"a":{"b":"d"}})"},
+      {R"(["a","b"])", R"(["c","d"])", R"(["c","d"])"},
+      {R"({"a":"foo"})", "null", "null"},
+      {R"({"e":null})", R"({"a":1})", R"({"e":null,"a":1})"},
+      {R"([1,2])", R"({"a":"b","c":null})", R"({"a":"b"})"},
+      {"{}", R"({"a":{"bb":{"ccc":null}}})", R"({"a":{"bb":{}}})"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.patch);
@@ -92,9 +114,11 @@ TEST_CASE("merge patches follow RFC 7386's examples") {
 }
 
 TEST_CASE("a JSON patch that cannot be applied names operation and path") {
-  CHECK(json_patch(parse("{}"), parse(R"([{"op":"add","path":"/a","value":1},{"op":"remove","path":"/b"}])")).error().message ==
-        "operation 1 (remove /b): the path does not exist");
-  CHECK(json_patch(parse("{}"), parse(R"([{"op":"move","from":"/a","path":"/a/b"}])")).error().code == ErrorCode::invalid);
+  CHECK(json_patch(parse("{}"), parse(R"([{"op":"add","path":"/a","value":1},{"op":"remove","path":"/b"}])"))
+            .error()
+            .message == "operation 1 (remove /b): the path does not exist");
+  CHECK(json_patch(parse("{}"), parse(R"([{"op":"move","from":"/a","path":"/a/b"}])")).error().code ==
+        ErrorCode::invalid);
 }
 
 TEST_CASE("the merge patch between two documents leads from one to the other") {
@@ -110,13 +134,15 @@ TEST_CASE("the merge patch between two documents leads from one to the other") {
     return out;
   };
   for (int i = 0; i < 1000; ++i) {
-    const Value from = without_nulls(without_nulls, source.value(4)), to = without_nulls(without_nulls, source.value(4));
+    const Value from = without_nulls(without_nulls, source.value(4)),
+                to = without_nulls(without_nulls, source.value(4));
     REQUIRE(merge_patch(from, merge_patch_between(from, to)) == to);
   }
 }
 
 TEST_CASE("differences name the path, and tell absent from null") {
-  const auto found = differences(parse(R"({"spec":{"a":1,"list":[1,{"x":2}],"gone":null}})"), parse(R"({"spec":{"a":1,"list":[1,{"x":3},4],"new":5}})"));
+  const auto found = differences(parse(R"({"spec":{"a":1,"list":[1,{"x":2}],"gone":null}})"),
+                                 parse(R"({"spec":{"a":1,"list":[1,{"x":3},4],"new":5}})"));
   REQUIRE(found.size() == 4);
   CHECK(found[0].path == "spec.list[1].x");
   CHECK(found[1].path == "spec.list[2]");

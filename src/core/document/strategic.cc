@@ -22,13 +22,17 @@ std::string below(const std::string& path, std::string_view name) {
   return path.empty() ? std::string(name) : path + "." + std::string(name);
 }
 
-bool is_directive(std::string_view key) { return key == kDirective || key == kRetainKeys || key.starts_with(kSetElementOrder) || key.starts_with(kDeleteFromPrimitiveList); }
+bool is_directive(std::string_view key) {
+  return key == kDirective || key == kRetainKeys || key.starts_with(kSetElementOrder) ||
+         key.starts_with(kDeleteFromPrimitiveList);
+}
 
 bool same_item(const Value& a, const Value& b, const std::vector<std::string>& keys) {
   return std::all_of(keys.begin(), keys.end(), [&](const std::string& key) { return a[key] == b[key]; });
 }
 
-// Of several keys ("containerPort,protocol") an item is known by those that the patch's item has; the first must be there.
+// Of several keys ("containerPort,protocol") an item is known by those that the patch's item has; the first must be
+// there.
 std::vector<std::string> keys_of(const Value& item, const std::vector<std::string>& keys) {
   std::vector<std::string> present;
   for (const std::string& key : keys) {
@@ -89,7 +93,8 @@ struct ListMerge {
     }
   }
 
-  Result<void> merge_item(Value& document, const Value& item, const std::vector<std::string>& known_by, const std::string& at) const {
+  Result<void> merge_item(Value& document, const Value& item, const std::vector<std::string>& known_by,
+                          const std::string& at) const {
     for (std::size_t i = 0; i < document.size(); ++i) {
       if (!same_item(document[i], item, known_by)) continue;
       Value& place = document.edit(i);
@@ -113,13 +118,15 @@ Value ordered(const Value& list, const Value& order, const std::vector<std::stri
   for (const Value& item : list.items()) {
     if (position(item) < order.size()) named.push_back(item);
   }
-  std::stable_sort(named.begin(), named.end(), [&](const Value& a, const Value& b) { return position(a) < position(b); });
+  std::stable_sort(named.begin(), named.end(),
+                   [&](const Value& a, const Value& b) { return position(a) < position(b); });
   std::size_t next = 0;
   for (const Value& item : list.items()) out.push_back(position(item) < order.size() ? named[next++] : item);
   return Value(std::move(out));
 }
 
-Result<void> merge_member(Value& document, std::string_view key, const Value& patch, const MergeSchema* schema, const std::string& path) {
+Result<void> merge_member(Value& document, std::string_view key, const Value& patch, const MergeSchema* schema,
+                          const std::string& path) {
   const Value* before = document.find(key);
   if (patch.is_null()) {
     document.erase(key);
@@ -152,7 +159,8 @@ Result<void> merge_member(Value& document, std::string_view key, const Value& pa
   return {};
 }
 
-Result<void> apply_list_directives(Value& document, const Value& patch, const MergeSchema* schema, const std::string& path) {
+Result<void> apply_list_directives(Value& document, const Value& patch, const MergeSchema* schema,
+                                   const std::string& path) {
   for (const MapEntry& entry : patch.entries()) {
     const std::string_view directive = entry.key;
     if (!directive.starts_with(kDeleteFromPrimitiveList)) continue;
@@ -195,7 +203,8 @@ Result<Value> merge_map(Value document, const Value& patch, const MergeSchema* s
     std::vector<std::string> gone;
     for (const MapEntry& entry : document.entries()) {
       const auto names = retained->items();
-      if (std::find(names.begin(), names.end(), Value(std::string_view(entry.key))) == names.end()) gone.emplace_back(entry.key);
+      if (std::find(names.begin(), names.end(), Value(std::string_view(entry.key))) == names.end())
+        gone.emplace_back(entry.key);
     }
     for (const std::string& key : gone) document.erase(key);
   }

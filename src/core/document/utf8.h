@@ -7,9 +7,12 @@
 
 namespace caisson::utf8 {
 
-// Of the well-formed character at `at`: 1 to 4 bytes; 0 when malformed (overlong, surrogate, above U+10FFFF, cut short).
+// Of the well-formed character at `at`: 1 to 4 bytes; 0 when malformed (overlong, surrogate, above U+10FFFF, cut
+// short).
 inline std::size_t sequence_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) -> unsigned { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u; };
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u;
+  };
   const auto tail = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
   const unsigned c = byte(0);
   if (c < 0x80) return 1;

@@ -26,7 +26,9 @@ Block* allocate(std::size_t payload_bytes) {
   return block;
 }
 
-std::uint64_t word_of(const void* block) { return reinterpret_cast<std::uint64_t>(block); }
+std::uint64_t word_of(const void* block) {
+  return reinterpret_cast<std::uint64_t>(block);
+}
 
 std::size_t grown(std::size_t capacity, std::size_t needed) {
   const std::size_t next = capacity < 4 ? 4 : capacity + capacity / 2;
@@ -103,13 +105,16 @@ MapEntry* find_entry(MapBlock& map, std::string_view key) {
 // --- blocks for oneself
 
 // Values are moved by their bytes: a block owns them, and the old one is freed without destroying them.
-void move_bytes(void* to, const void* from, std::size_t bytes) { std::memmove(to, from, bytes); }
+void move_bytes(void* to, const void* from, std::size_t bytes) {
+  std::memmove(to, from, bytes);
+}
 
 ListBlock* own_list(Value& value, std::size_t room) {
   auto* block = Access::block<ListBlock>(value);
   const bool mine = block->refs.load(std::memory_order_acquire) == 1;
   if (mine && room <= block->capacity) return block;
-  auto* fresh = new_list(room <= block->capacity ? std::max<std::size_t>(room, block->size) : grown(block->capacity, room));
+  auto* fresh =
+      new_list(room <= block->capacity ? std::max<std::size_t>(room, block->size) : grown(block->capacity, room));
   if (mine) {
     move_bytes(fresh->items(), block->items(), block->size * sizeof(Value));
     fresh->size = block->size;
@@ -128,7 +133,8 @@ MapBlock* own_map(Value& value, std::size_t room) {
   auto* block = Access::block<MapBlock>(value);
   const bool mine = block->refs.load(std::memory_order_acquire) == 1;
   if (mine && room <= block->capacity) return block;
-  auto* fresh = new_map(room <= block->capacity ? std::max<std::size_t>(room, block->size) : grown(block->capacity, room));
+  auto* fresh =
+      new_map(room <= block->capacity ? std::max<std::size_t>(room, block->size) : grown(block->capacity, room));
   if (mine) {
     move_bytes(fresh->entries(), block->entries(), block->size * sizeof(MapEntry));
     fresh->size = block->size;
@@ -158,11 +164,16 @@ void become_map(Value& value) {
 
 double number_of(const Value& value) {
   switch (Access::rep(value)) {
-    case Rep::integer: return static_cast<double>(static_cast<std::int64_t>(Access::word(value)));
-    case Rep::floating: return std::bit_cast<double>(Access::word(value));
-    case Rep::noted_integer: return static_cast<double>(static_cast<std::int64_t>(Access::block<NumberBlock>(value)->bits));
-    case Rep::noted_floating: return std::bit_cast<double>(Access::block<NumberBlock>(value)->bits);
-    default: return 0;
+    case Rep::integer:
+      return static_cast<double>(static_cast<std::int64_t>(Access::word(value)));
+    case Rep::floating:
+      return std::bit_cast<double>(Access::word(value));
+    case Rep::noted_integer:
+      return static_cast<double>(static_cast<std::int64_t>(Access::block<NumberBlock>(value)->bits));
+    case Rep::noted_floating:
+      return std::bit_cast<double>(Access::block<NumberBlock>(value)->bits);
+    default:
+      return 0;
   }
 }
 
@@ -182,13 +193,20 @@ constinit const Value kNull;
 
 std::string_view kind_name(ValueKind kind) {
   switch (kind) {
-    case ValueKind::null: return "null";
-    case ValueKind::boolean: return "boolean";
-    case ValueKind::integer: return "integer";
-    case ValueKind::floating: return "number";
-    case ValueKind::string: return "string";
-    case ValueKind::list: return "list";
-    case ValueKind::map: return "map";
+    case ValueKind::null:
+      return "null";
+    case ValueKind::boolean:
+      return "boolean";
+    case ValueKind::integer:
+      return "integer";
+    case ValueKind::floating:
+      return "number";
+    case ValueKind::string:
+      return "string";
+    case ValueKind::list:
+      return "list";
+    case ValueKind::map:
+      return "map";
   }
   return "unknown";
 }
@@ -247,9 +265,15 @@ Value ValueAccess::map_from(MapEntry* entries, std::size_t count) {
 
 // --- making
 
-Value::Value(bool value) noexcept : Value() { Access::set(*this, Rep::boolean, value ? 1 : 0); }
-Value::Value(long long value) noexcept : Value() { Access::set(*this, Rep::integer, static_cast<std::uint64_t>(value)); }
-Value::Value(double value) noexcept : Value() { Access::set(*this, Rep::floating, std::bit_cast<std::uint64_t>(value)); }
+Value::Value(bool value) noexcept : Value() {
+  Access::set(*this, Rep::boolean, value ? 1 : 0);
+}
+Value::Value(long long value) noexcept : Value() {
+  Access::set(*this, Rep::integer, static_cast<std::uint64_t>(value));
+}
+Value::Value(double value) noexcept : Value() {
+  Access::set(*this, Rep::floating, std::bit_cast<std::uint64_t>(value));
+}
 
 Value::Value(std::string_view value) : Value() {
   if (value.size() <= kShortMax) {
@@ -287,7 +311,8 @@ Value Value::number(std::int64_t value, std::string_view source_text) {
   return noted(Rep::noted_integer, static_cast<std::uint64_t>(value), source_text);
 }
 
-Value::Value(const Value& other) noexcept : word_(other.word_), tail_(other.tail_), more_(other.more_), tag_(other.tag_) {
+Value::Value(const Value& other) noexcept
+    : word_(other.word_), tail_(other.tail_), more_(other.more_), tag_(other.tag_) {
   Access::retain(*this);
 }
 Value::Value(Value&& other) noexcept : word_(other.word_), tail_(other.tail_), more_(other.more_), tag_(other.tag_) {
@@ -306,44 +331,61 @@ Value& Value::operator=(Value&& other) noexcept {
   std::swap(tag_, taken.tag_);
   return *this;
 }
-Value::~Value() { Access::release(*this); }
+Value::~Value() {
+  Access::release(*this);
+}
 
 // --- reading
 
 ValueKind Value::kind() const noexcept {
   switch (Access::rep(*this)) {
-    case Rep::null: return ValueKind::null;
-    case Rep::boolean: return ValueKind::boolean;
+    case Rep::null:
+      return ValueKind::null;
+    case Rep::boolean:
+      return ValueKind::boolean;
     case Rep::integer:
-    case Rep::noted_integer: return ValueKind::integer;
+    case Rep::noted_integer:
+      return ValueKind::integer;
     case Rep::floating:
-    case Rep::noted_floating: return ValueKind::floating;
+    case Rep::noted_floating:
+      return ValueKind::floating;
     case Rep::short_string:
-    case Rep::string: return ValueKind::string;
-    case Rep::list: return ValueKind::list;
-    case Rep::map: return ValueKind::map;
+    case Rep::string:
+      return ValueKind::string;
+    case Rep::list:
+      return ValueKind::list;
+    case Rep::map:
+      return ValueKind::map;
   }
   return ValueKind::null;
 }
 
-bool Value::as_bool(bool otherwise) const { return is_bool() ? word_ != 0 : otherwise; }
+bool Value::as_bool(bool otherwise) const {
+  return is_bool() ? word_ != 0 : otherwise;
+}
 
 std::int64_t Value::as_int(std::int64_t otherwise) const {
   if (Access::rep(*this) == Rep::integer) return static_cast<std::int64_t>(word_);
-  if (Access::rep(*this) == Rep::noted_integer) return static_cast<std::int64_t>(Access::block<NumberBlock>(*this)->bits);
+  if (Access::rep(*this) == Rep::noted_integer)
+    return static_cast<std::int64_t>(Access::block<NumberBlock>(*this)->bits);
   if (kind() != ValueKind::floating) return otherwise;
   const double number = number_of(*this);
   if (!(number >= -0x1p63 && number < 0x1p63) || number != std::trunc(number)) return otherwise;
   return static_cast<std::int64_t>(number);
 }
 
-double Value::as_double(double otherwise) const { return is_number() ? number_of(*this) : otherwise; }
+double Value::as_double(double otherwise) const {
+  return is_number() ? number_of(*this) : otherwise;
+}
 
 std::string_view Value::as_string(std::string_view otherwise) const {
   switch (Access::rep(*this)) {
-    case Rep::short_string: return {Access::short_text(*this), Access::short_size(*this)};
-    case Rep::string: return {Access::block<TextBlock>(*this)->text, Access::block<TextBlock>(*this)->size};
-    default: return otherwise;
+    case Rep::short_string:
+      return {Access::short_text(*this), Access::short_size(*this)};
+    case Rep::string:
+      return {Access::block<TextBlock>(*this)->text, Access::block<TextBlock>(*this)->size};
+    default:
+      return otherwise;
   }
 }
 
@@ -356,11 +398,16 @@ std::string_view Value::number_text() const {
 
 std::string Value::scalar_text() const {
   switch (kind()) {
-    case ValueKind::boolean: return word_ != 0 ? "true" : "false";
-    case ValueKind::integer: return std::to_string(as_int());
-    case ValueKind::floating: return json_number(number_of(*this));
-    case ValueKind::string: return str();
-    default: return {};
+    case ValueKind::boolean:
+      return word_ != 0 ? "true" : "false";
+    case ValueKind::integer:
+      return std::to_string(as_int());
+    case ValueKind::floating:
+      return json_number(number_of(*this));
+    case ValueKind::string:
+      return str();
+    default:
+      return {};
   }
 }
 
@@ -472,7 +519,8 @@ void Value::erase_at(std::size_t index) {
 void Value::sort_keys(bool deep) {
   if (is_map() && !empty()) {
     MapBlock* map = own_map(*this, 0);
-    std::sort(map->entries(), map->entries() + map->size, [](const MapEntry& a, const MapEntry& b) { return a.key < b.key; });
+    std::sort(map->entries(), map->entries() + map->size,
+              [](const MapEntry& a, const MapEntry& b) { return a.key < b.key; });
     if (map->index != nullptr) index_rebuild(*map);
     if (!deep) return;
     for (std::uint32_t i = 0; i < map->size; ++i) map->entries()[i].value.sort_keys();
@@ -496,7 +544,8 @@ bool Value::operator==(const Value& other) const {
   if (shares_with(other)) return true;
   if (kind() != other.kind()) return false;
   switch (kind()) {
-    case ValueKind::string: return as_string() == other.as_string();
+    case ValueKind::string:
+      return as_string() == other.as_string();
     case ValueKind::list: {
       const auto a = items(), b = other.items();
       return std::equal(a.begin(), a.end(), b.begin(), b.end());
@@ -509,16 +558,19 @@ bool Value::operator==(const Value& other) const {
       }
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
 std::size_t Value::memory_bytes() const {
   std::size_t bytes = sizeof(Value);
   switch (Access::rep(*this)) {
-    case Rep::string: return bytes + sizeof(TextBlock) + Access::block<TextBlock>(*this)->size;
+    case Rep::string:
+      return bytes + sizeof(TextBlock) + Access::block<TextBlock>(*this)->size;
     case Rep::noted_integer:
-    case Rep::noted_floating: return bytes + sizeof(NumberBlock) + Access::block<NumberBlock>(*this)->size;
+    case Rep::noted_floating:
+      return bytes + sizeof(NumberBlock) + Access::block<NumberBlock>(*this)->size;
     case Rep::list:
       bytes += sizeof(ListBlock) + (Access::block<ListBlock>(*this)->capacity - size()) * sizeof(Value);
       for (const Value& item : items()) bytes += item.memory_bytes();
@@ -530,7 +582,8 @@ std::size_t Value::memory_bytes() const {
       for (const MapEntry& entry : entries()) bytes += sizeof entry.key + entry.value.memory_bytes();
       return bytes;
     }
-    default: return bytes;
+    default:
+      return bytes;
   }
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The representation of Value, for this room's parsers only.
 //
-// tag_ = representation | length of a short string << 8. Shared parts start with a reference count; what is reached through a count
-// above one is never written (Value::edit copies first). Blocks are flexible arrays from malloc, so that an object of n members costs
-// one allocation: 24 bytes and 32 for each entry. A map of more than kLinearMax entries carries a hash index over its entries.
+// tag_ = representation | length of a short string << 8. Shared parts start with a reference count; what is reached
+// through a count above one is never written (Value::edit copies first). Blocks are flexible arrays from malloc, so
+// that an object of n members costs one allocation: 24 bytes and 32 for each entry. A map of more than kLinearMax
+// entries carries a hash index over its entries.
 #pragma once
 #include <atomic>
 
@@ -11,7 +12,18 @@
 
 namespace caisson::document {
 
-enum class Rep : std::uint8_t { null, boolean, integer, floating, short_string, string, noted_integer, noted_floating, list, map };
+enum class Rep : std::uint8_t {
+  null,
+  boolean,
+  integer,
+  floating,
+  short_string,
+  string,
+  noted_integer,
+  noted_floating,
+  list,
+  map
+};
 
 inline constexpr std::size_t kShortMax = 14;
 inline constexpr std::size_t kLinearMax = 8;
@@ -19,12 +31,12 @@ inline constexpr std::size_t kLinearMax = 8;
 // The one copy of a key; valid for ever. Keys come from schemas and manifests, so the table stays small.
 std::string_view intern(std::string_view key);
 
-struct TextBlock {                     // a long string
+struct TextBlock {  // a long string
   std::atomic<std::uint32_t> refs;
   std::uint32_t size;
   char text[];
 };
-struct NumberBlock {                   // a number that remembers its source text
+struct NumberBlock {  // a number that remembers its source text
   std::atomic<std::uint32_t> refs;
   std::uint32_t size;
   std::uint64_t bits;
@@ -41,7 +53,7 @@ struct MapBlock {
   std::atomic<std::uint32_t> refs;
   std::uint32_t size;
   std::uint32_t capacity;
-  std::uint32_t index_mask;            // slots of `index` - 1; a slot holds position + 1, or 0
+  std::uint32_t index_mask;  // slots of `index` - 1; a slot holds position + 1, or 0
   std::uint32_t* index;
   MapEntry* entries() { return reinterpret_cast<MapEntry*>(this + 1); }
 };
@@ -52,7 +64,9 @@ struct ValueAccess {
   static const char* short_text(const Value& v) { return reinterpret_cast<const char*>(&v); }
   static std::uint64_t word(const Value& v) { return v.word_; }
   template <class Block>
-  static Block* block(const Value& v) { return reinterpret_cast<Block*>(v.word_); }
+  static Block* block(const Value& v) {
+    return reinterpret_cast<Block*>(v.word_);
+  }
   static void set(Value& v, Rep rep, std::uint64_t word) {
     v.word_ = word;
     v.tail_ = 0;
@@ -63,8 +77,8 @@ struct ValueAccess {
   static bool is_shared_rep(Rep rep) { return rep >= Rep::string; }
   static void retain(const Value& v);
   static void release(Value& v) noexcept;
-  // Moves the values away from `items`/`entries` into a block of exactly that size. Of duplicate keys the last value counts, at
-  // the first one's place. Keys must be interned.
+  // Moves the values away from `items`/`entries` into a block of exactly that size. Of duplicate keys the last value
+  // counts, at the first one's place. Keys must be interned.
   static Value list_from(Value* items, std::size_t count);
   static Value map_from(MapEntry* entries, std::size_t count);
 };

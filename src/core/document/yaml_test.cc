@@ -9,13 +9,44 @@
 namespace caisson::yaml {
 
 TEST_CASE("plain scalars mean what go-yaml takes them for") {
-  struct Case { std::string_view in, json; };
+  struct Case {
+    std::string_view in, json;
+  };
   const Case cases[] = {
-      {"true", "true"}, {"False", "false"}, {"yes", "\"yes\""}, {"on", "\"on\""}, {"y", "\"y\""}, {"~", "null"}, {"", "null"}, {"Null", "null"},
-      {"nUll", "\"nUll\""}, {"0777", "511"}, {"0o17", "15"}, {"0x1F", "31"}, {"-0x1F", "-31"}, {"0b101", "5"}, {"1_000", "1000"}, {"08", "8"},
-      {"089", "89"}, {"+12", "12"}, {"1e3", "1000"}, {"1.50", "1.5"}, {".5", "0.5"}, {"1.", "1"}, {"1.2.3", "\"1.2.3\""}, {"100m", "\"100m\""},
-      {"2001-01-01", "\"2001-01-01\""}, {"12:30:45", "\"12:30:45\""}, {"_1", "\"_1\""}, {"12345678901234567890", "12345678901234567000"},
-      {"\"true\"", "\"true\""}, {"!!str 1", "\"1\""}, {"!!int '7'", "7"}, {"!!float 1", "1"}, {"!custom x", "\"x\""}, {"=", "\"=\""},
+      {"true", "true"},
+      {"False", "false"},
+      {"yes", "\"yes\""},
+      {"on", "\"on\""},
+      {"y", "\"y\""},
+      {"~", "null"},
+      {"", "null"},
+      {"Null", "null"},
+      {"nUll", "\"nUll\""},
+      {"0777", "511"},
+      {"0o17", "15"},
+      {"0x1F", "31"},
+      {"-0x1F", "-31"},
+      {"0b101", "5"},
+      {"1_000", "1000"},
+      {"08", "8"},
+      {"089", "89"},
+      {"+12", "12"},
+      {"1e3", "1000"},
+      {"1.50", "1.5"},
+      {".5", "0.5"},
+      {"1.", "1"},
+      {"1.2.3", "\"1.2.3\""},
+      {"100m", "\"100m\""},
+      {"2001-01-01", "\"2001-01-01\""},
+      {"12:30:45", "\"12:30:45\""},
+      {"_1", "\"_1\""},
+      {"12345678901234567890", "12345678901234567000"},
+      {"\"true\"", "\"true\""},
+      {"!!str 1", "\"1\""},
+      {"!!int '7'", "7"},
+      {"!!float 1", "1"},
+      {"!custom x", "\"x\""},
+      {"=", "\"=\""},
   };
   for (const Case& c : cases) {
     CAPTURE(c.in);
@@ -39,7 +70,9 @@ TEST_CASE("a bracket may close in the key's own column, as people write and go-y
 }
 
 TEST_CASE("errors name file, line and column") {
-  struct Case { std::string_view in, error; };
+  struct Case {
+    std::string_view in, error;
+  };
   const Case cases[] = {
       {"a: 1\n b: 2\n", "f.yaml: line 2, column 3: a map's key must be on one line"},
       {"a: b: c\n", "f.yaml: line 1, column 5: a map's value is not allowed here; is the text to be quoted?"},
@@ -81,15 +114,59 @@ TEST_CASE("a small text cannot become a large document") {
 }
 
 TEST_CASE("strings are quoted as go-yaml v2 quotes them") {
-  struct Case { std::string_view text, yaml; };
+  struct Case {
+    std::string_view text, yaml;
+  };
   const Case cases[] = {
-      {"plain", "plain"}, {"", "\"\""}, {"yes", "\"yes\""}, {"on", "\"on\""}, {"y", "\"y\""}, {"true", "\"true\""}, {"null", "\"null\""}, {"~", "\"~\""},
-      {"0x1", "\"0x1\""}, {"1e3", "\"1e3\""}, {"0777", "\"0777\""}, {"1.0", "\"1.0\""}, {".inf", "\".inf\""}, {"2001-01-01", "\"2001-01-01\""},
-      {"12:30:45", "\"12:30:45\""}, {" lead", "' lead'"}, {"trail ", "'trail '"}, {"a: b", "'a: b'"}, {"a #b", "'a #b'"}, {"a#b", "a#b"},
-      {"a:b", "a:b"}, {"- a", "'- a'"}, {"-a", "-a"}, {"*a", "'*a'"}, {"@a", "'@a'"}, {"it's", "it's"}, {"'q'", "'''q'''"}, {"\"q\"", "'\"q\"'"},
-      {"{a}", "'{a}'"}, {"a,b", "a,b"}, {"a\tb", "\"a\\tb\""}, {"\\", "\\"}, {"한글", "한글"}, {"😀", "\"\\U0001F600\""}, {"a:", "'a:'"},
-      {"--- a", "'--- a'"}, {"a\nb", "|-\n  a\n  b"}, {"a\nb\n", "|\n  a\n  b"}, {"a\n\n", "|+\n  a\n"}, {" a\nb\n", "|2\n   a\n  b"},
-      {"a \nb", "\"a \\nb\""}, {"a\nb ", "\"a\\nb \""}, {"1.2.3", "1.2.3"}, {"100m", "100m"}, {"=", "="}, {"!t", "'!t'"}, {"%", "'%'"}, {"?", "'?'"}, {"?a", "?a"},
+      {"plain", "plain"},
+      {"", "\"\""},
+      {"yes", "\"yes\""},
+      {"on", "\"on\""},
+      {"y", "\"y\""},
+      {"true", "\"true\""},
+      {"null", "\"null\""},
+      {"~", "\"~\""},
+      {"0x1", "\"0x1\""},
+      {"1e3", "\"1e3\""},
+      {"0777", "\"0777\""},
+      {"1.0", "\"1.0\""},
+      {".inf", "\".inf\""},
+      {"2001-01-01", "\"2001-01-01\""},
+      {"12:30:45", "\"12:30:45\""},
+      {" lead", "' lead'"},
+      {"trail ", "'trail '"},
+      {"a: b", "'a: b'"},
+      {"a #b", "'a #b'"},
+      {"a#b", "a#b"},
+      {"a:b", "a:b"},
+      {"- a", "'- a'"},
+      {"-a", "-a"},
+      {"*a", "'*a'"},
+      {"@a", "'@a'"},
+      {"it's", "it's"},
+      {"'q'", "'''q'''"},
+      {"\"q\"", "'\"q\"'"},
+      {"{a}", "'{a}'"},
+      {"a,b", "a,b"},
+      {"a\tb", "\"a\\tb\""},
+      {"\\", "\\"},
+      {"한글", "한글"},
+      {"😀", "\"\\U0001F600\""},
+      {"a:", "'a:'"},
+      {"--- a", "'--- a'"},
+      {"a\nb", "|-\n  a\n  b"},
+      {"a\nb\n", "|\n  a\n  b"},
+      {"a\n\n", "|+\n  a\n"},
+      {" a\nb\n", "|2\n   a\n  b"},
+      {"a \nb", "\"a \\nb\""},
+      {"a\nb ", "\"a\\nb \""},
+      {"1.2.3", "1.2.3"},
+      {"100m", "100m"},
+      {"=", "="},
+      {"!t", "'!t'"},
+      {"%", "'%'"},
+      {"?", "'?'"},
+      {"?a", "?a"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.text);
@@ -98,8 +175,11 @@ TEST_CASE("strings are quoted as go-yaml v2 quotes them") {
 }
 
 TEST_CASE("maps and lists are laid out as sigs.k8s.io/yaml does") {
-  const Value value = *json::parse(R"({"b":[1,{"x":1,"z":[]},[2,[3]],{}],"a":{"c":null,"d":{}},"e":1e21,"f":"m\nn\n","g":[{"h":"i\nj"}]})");
-  CHECK(write(value) == "b:\n- 1\n- x: 1\n  z: []\n- - 2\n  - - 3\n- {}\na:\n  c: null\n  d: {}\ne: 1e+21\nf: |\n  m\n  n\ng:\n- h: |-\n    i\n    j\n");
+  const Value value = *json::parse(
+      R"({"b":[1,{"x":1,"z":[]},[2,[3]],{}],"a":{"c":null,"d":{}},"e":1e21,"f":"m\nn\n","g":[{"h":"i\nj"}]})");
+  CHECK(write(value) ==
+        "b:\n- 1\n- x: 1\n  z: []\n- - 2\n  - - 3\n- {}\na:\n  c: null\n  d: {}\ne: 1e+21\nf: |\n  m\n  n\ng:\n- h: "
+        "|-\n    i\n    j\n");
   CHECK(write(value["b"], {.indent_sequences = true}) == "- 1\n- x: 1\n  z: []\n- - 2\n  - - 3\n- {}\n");
   CHECK(write(Value{{"a", value["b"]}}, {.indent_sequences = true}).starts_with("a:\n  - 1\n  - x: 1\n    z: []\n"));
   CHECK(write(Value("x")) == "x\n");
@@ -111,7 +191,8 @@ TEST_CASE("keys are sorted with numbers by size and letters last") {
 }
 
 TEST_CASE("a long line is broken at the next space") {
-  const std::string words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen";
+  const std::string words =
+      "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen";
   CHECK(write(Value{{"k", Value(words)}}) ==
         "k: one two three four five six seven eight nine ten eleven twelve thirteen fourteen\n  fifteen sixteen\n");
   CHECK(write(Value{{"k", Value(words)}}, {.line_width = 0}) == "k: " + words + "\n");
@@ -123,7 +204,8 @@ TEST_CASE("read(write(x)) is x for generated documents, in every style") {
   document::generate::Source source(seed);
   for (int i = 0; i < 3000; ++i) {
     const Value value = source.value(4);
-    const std::string text = write(value, {.sort_keys = i % 2 == 0, .indent_sequences = i % 3 == 0, .line_width = i % 5 == 0 ? 0 : 80});
+    const std::string text =
+        write(value, {.sort_keys = i % 2 == 0, .indent_sequences = i % 3 == 0, .line_width = i % 5 == 0 ? 0 : 80});
     const auto again = read(text);
     CAPTURE(text);
     REQUIRE_MESSAGE(again.ok(), again.error().message);

@@ -70,6 +70,8 @@ bool match(std::string_view p, std::string_view t) {
 
 }  // namespace
 
-bool glob_matches(std::string_view pattern, std::string_view path) { return match(pattern, path); }
+bool glob_matches(std::string_view pattern, std::string_view path) {
+  return match(pattern, path);
+}
 
 }  // namespace caisson::render

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a folder of a repository to the objects it describes: Kustomize (the behaviour of kustomize v5.8) and plain directories of
-// YAML and JSON. Pure functions of a FileSource: nothing is fetched, no program is run, and the same files give the same bytes.
+// From a folder of a repository to the objects it describes: Kustomize (the behaviour of kustomize v5.8) and plain
+// directories of YAML and JSON. Pure functions of a FileSource: nothing is fetched, no program is run, and the same
+// files give the same bytes.
 //
-// Every file that was read is an input of the result, so that a caller knows which change can alter it. Errors: bad_request or
-// invalid, naming file and field ("overlays/prod/kustomization.yaml: images[0].newTag: must be a string"); not_found for a missing file.
-// Threads: any; a FileSource is used by one rendering at a time.
+// Every file that was read is an input of the result, so that a caller knows which change can alter it. Errors:
+// bad_request or invalid, naming file and field ("overlays/prod/kustomization.yaml: images[0].newTag: must be a
+// string"); not_found for a missing file. Threads: any; a FileSource is used by one rendering at a time.
 #pragma once
 #include <functional>
 #include <map>
@@ -30,7 +31,7 @@ class FileSource {
     bool directory = false;
   };
   virtual ~FileSource() = default;
-  virtual Result<std::string> read(const std::string& path) const = 0;              // not_found; bad_request for a directory
+  virtual Result<std::string> read(const std::string& path) const = 0;  // not_found; bad_request for a directory
   virtual Result<std::vector<Entry>> list(const std::string& directory) const = 0;  // sorted by name; not_found
 };
 
@@ -48,28 +49,28 @@ class MemorySource final : public FileSource {
 };
 
 struct Input {
-  std::string path, sha256;      // hex
+  std::string path, sha256;  // hex
 };
 
 struct Rendering {
-  std::vector<Value> objects;              // in the order in which they are written
-  std::vector<Input> inputs;               // sorted by path, each once
-  std::vector<std::string> warnings;       // deprecated fields
-  std::string yaml() const;                // documents between "---", keys sorted, as kustomize prints them
+  std::vector<Value> objects;         // in the order in which they are written
+  std::vector<Input> inputs;          // sorted by path, each once
+  std::vector<std::string> warnings;  // deprecated fields
+  std::string yaml() const;           // documents between "---", keys sorted, as kustomize prints them
 };
 
 struct Options {
-  const schema::Schema* schema = nullptr;           // merge keys of built-in kinds; null: lists are replaced by patches
-  bool outside_root_allowed = false;                // --load-restrictor LoadRestrictionsNone: files above the kustomization's folder
-  std::string managed_by = "kustomize-v5.8.2";      // value of the label that buildMetadata: [managedByLabel] adds
-  bool managed_by_label = false;                    // as if buildMetadata asked for it
+  const schema::Schema* schema = nullptr;  // merge keys of built-in kinds; null: lists are replaced by patches
+  bool outside_root_allowed = false;  // --load-restrictor LoadRestrictionsNone: files above the kustomization's folder
+  std::string managed_by = "kustomize-v5.8.2";  // value of the label that buildMetadata: [managedByLabel] adds
+  bool managed_by_label = false;                // as if buildMetadata asked for it
 };
 Result<Rendering> kustomize(const FileSource& source, const std::string& path, const Options& options);
 
 // As Argo CD reads a plain directory: every .yaml, .yml and .json file in order of its path.
 struct DirectoryOptions {
   bool recurse = false;
-  std::string include, exclude;            // globs over paths relative to the directory: "*.yaml", "{a,b}/**"; empty: all, none
+  std::string include, exclude;  // globs over paths relative to the directory: "*.yaml", "{a,b}/**"; empty: all, none
 };
 Result<Rendering> directory(const FileSource& source, const std::string& path, const DirectoryOptions& options);
 

@@ -12,14 +12,17 @@ namespace {
 
 constexpr const char* kDeployment =
     "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  template:\n    spec:\n      containers:\n"
-    "      - name: web\n        image: shop/web:1\n        envFrom:\n        - configMapRef:\n            name: settings\n";
+    "      - name: web\n        image: shop/web:1\n        envFrom:\n        - configMapRef:\n            name: "
+    "settings\n";
 
 std::map<std::string, std::string> shop() {
   return {
-      {"base/kustomization.yaml", "resources: [web.yaml]\nconfigMapGenerator:\n- name: settings\n  literals: [COLOR=blue]\n"},
+      {"base/kustomization.yaml",
+       "resources: [web.yaml]\nconfigMapGenerator:\n- name: settings\n  literals: [COLOR=blue]\n"},
       {"base/web.yaml", kDeployment},
       {"overlays/prod/kustomization.yaml",
-       "resources: [../../base]\nnamespace: shop\nnamePrefix: prod-\nimages:\n- name: shop/web\n  newTag: \"2\"\nreplicas:\n- name: web\n  count: 3\n"},
+       "resources: [../../base]\nnamespace: shop\nnamePrefix: prod-\nimages:\n- name: shop/web\n  newTag: "
+       "\"2\"\nreplicas:\n- name: web\n  count: 3\n"},
   };
 }
 
@@ -57,29 +60,45 @@ TEST_CASE("the inputs of a rendering are the files it read, with their digests")
   REQUIRE(rendering.ok());
   std::vector<std::string> paths;
   for (const Input& input : rendering->inputs) paths.push_back(input.path);
-  CHECK(paths == std::vector<std::string>{"base/kustomization.yaml", "base/web.yaml", "overlays/prod/kustomization.yaml"});
+  CHECK(paths ==
+        std::vector<std::string>{"base/kustomization.yaml", "base/web.yaml", "overlays/prod/kustomization.yaml"});
   CHECK(rendering->inputs[0].sha256.size() == 64);
 }
 
 TEST_CASE("errors name the file and the field") {
-  struct Case { const char* name; const char* file; const char* text; const char* error; };
+  struct Case {
+    const char* name;
+    const char* file;
+    const char* text;
+    const char* error;
+  };
   const Case cases[] = {
-      {"unknown field", "overlays/prod/kustomization.yaml", "resources: [../../base]\nnonsense: 1\n", "overlays/prod/kustomization.yaml: nonsense: unknown field"},
-      {"wrong type", "overlays/prod/kustomization.yaml", "namePrefix: 7\n", "overlays/prod/kustomization.yaml: namePrefix: must be a string, not the integer 7"},
+      {"unknown field", "overlays/prod/kustomization.yaml", "resources: [../../base]\nnonsense: 1\n",
+       "overlays/prod/kustomization.yaml: nonsense: unknown field"},
+      {"wrong type", "overlays/prod/kustomization.yaml", "namePrefix: 7\n",
+       "overlays/prod/kustomization.yaml: namePrefix: must be a string, not the integer 7"},
       {"nested wrong type", "overlays/prod/kustomization.yaml", "images:\n- name: a\n  newTag: 2\n",
        "overlays/prod/kustomization.yaml: images[0].newTag: must be a string, not the integer 2"},
       {"missing file", "base/kustomization.yaml", "resources: [gone.yaml]\n",
-       "overlays/prod/kustomization.yaml: resources[0]: base/kustomization.yaml: resources[0]: base/gone.yaml: no such file"},
-      {"malformed manifest", "base/web.yaml", "kind: [\n", "base/web.yaml: line 2, column 1: a flow collection that is not closed"},
+       "overlays/prod/kustomization.yaml: resources[0]: base/kustomization.yaml: resources[0]: base/gone.yaml: no such "
+       "file"},
+      {"malformed manifest", "base/web.yaml", "kind: [\n",
+       "base/web.yaml: line 2, column 1: a flow collection that is not closed"},
       {"no kind", "base/web.yaml", "apiVersion: v1\nmetadata: {name: x}\n", "base/web.yaml: kind is missing"},
-      {"cycle", "base/kustomization.yaml", "resources: [../overlays/prod]\n", "a cycle of kustomizations leads back to overlays/prod"},
-      {"outside", "overlays/prod/kustomization.yaml", "resources: [../../base/web.yaml]\n", "is not in or below the kustomization's directory"},
-      {"remote", "overlays/prod/kustomization.yaml", "resources: [\"https://example.com/x.yaml\"]\n", "remote resources are not fetched"},
+      {"cycle", "base/kustomization.yaml", "resources: [../overlays/prod]\n",
+       "a cycle of kustomizations leads back to overlays/prod"},
+      {"outside", "overlays/prod/kustomization.yaml", "resources: [../../base/web.yaml]\n",
+       "is not in or below the kustomization's directory"},
+      {"remote", "overlays/prod/kustomization.yaml", "resources: [\"https://example.com/x.yaml\"]\n",
+       "remote resources are not fetched"},
       {"patch without target", "overlays/prod/kustomization.yaml",
-       "resources: [../../base]\npatches:\n- patch: |-\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: other}\n",
-       "overlays/prod/kustomization.yaml: patches[0]: the patch's target: no resource is Deployment.v1.apps/other.[noNs]"},
+       "resources: [../../base]\npatches:\n- patch: |-\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: "
+       "{name: other}\n",
+       "overlays/prod/kustomization.yaml: patches[0]: the patch's target: no resource is "
+       "Deployment.v1.apps/other.[noNs]"},
       {"bad operation", "overlays/prod/kustomization.yaml",
-       "resources: [../../base]\npatches:\n- target: {kind: Deployment}\n  patch: '[{op: replace, path: /spec/no/where, value: 1}]'\n",
+       "resources: [../../base]\npatches:\n- target: {kind: Deployment}\n  patch: '[{op: replace, path: "
+       "/spec/no/where, value: 1}]'\n",
        "operation 0 (replace /spec/no/where): the path does not exist"},
   };
   for (const Case& c : cases) {
@@ -99,9 +118,13 @@ TEST_CASE("a kustomization file decides what kind of folder it is") {
 }
 
 TEST_CASE("a plain directory gives its manifests in order of their paths") {
-  const auto config_map = [](const char* name) { return std::string("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ") + name + "}\n"; };
-  const MemorySource source({{"m/b.yaml", config_map("b")}, {"m/a.json", R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}})"},
-                             {"m/c.txt", "not a manifest"}, {"m/sub/d.yml", config_map("d1") + "---\n" + config_map("d2")}});
+  const auto config_map = [](const char* name) {
+    return std::string("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ") + name + "}\n";
+  };
+  const MemorySource source({{"m/b.yaml", config_map("b")},
+                             {"m/a.json", R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}})"},
+                             {"m/c.txt", "not a manifest"},
+                             {"m/sub/d.yml", config_map("d1") + "---\n" + config_map("d2")}});
   const auto names = [&](const DirectoryOptions& options) {
     const auto rendering = directory(source, "m", options);
     REQUIRE_MESSAGE(rendering.ok(), rendering.error().message);
@@ -116,9 +139,15 @@ TEST_CASE("a plain directory gives its manifests in order of their paths") {
 }
 
 TEST_CASE("globs match as Argo CD's include and exclude") {
-  struct Case { const char* pattern; const char* path; bool want; };
-  const Case cases[] = {{"*.yaml", "a.yaml", true}, {"*.yaml", "d/a.yaml", false}, {"**/*.yaml", "d/e/a.yaml", true}, {"**/*.yaml", "a.yaml", true},
-                        {"{a,b}.yaml", "b.yaml", true}, {"{a,b}.yaml", "c.yaml", false}, {"[a-c]?.yml", "bx.yml", true}, {"[!a]", "a", false}, {"d/**", "d/x/y", true}};
+  struct Case {
+    const char* pattern;
+    const char* path;
+    bool want;
+  };
+  const Case cases[] = {
+      {"*.yaml", "a.yaml", true},     {"*.yaml", "d/a.yaml", false},  {"**/*.yaml", "d/e/a.yaml", true},
+      {"**/*.yaml", "a.yaml", true},  {"{a,b}.yaml", "b.yaml", true}, {"{a,b}.yaml", "c.yaml", false},
+      {"[a-c]?.yml", "bx.yml", true}, {"[!a]", "a", false},           {"d/**", "d/x/y", true}};
   for (const Case& c : cases) {
     CAPTURE(c.pattern);
     CAPTURE(c.path);

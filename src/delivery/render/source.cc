@@ -54,7 +54,9 @@ class DiskSource final : public FileSource {
 
 }  // namespace
 
-std::unique_ptr<FileSource> disk_source(std::string root) { return std::make_unique<DiskSource>(std::move(root)); }
+std::unique_ptr<FileSource> disk_source(std::string root) {
+  return std::make_unique<DiskSource>(std::move(root));
+}
 
 Result<std::string> MemorySource::read(const std::string& path) const {
   const auto found = files_.find(path_clean(path));

@@ -19,10 +19,10 @@ class Composer {
   Result<std::vector<Value>> compose() {
     std::vector<Value> documents;
     while (at_ < events_.events.size()) {
-      ++at_;                              // document_start
+      ++at_;  // document_start
       anchors_.clear();
       documents.push_back(TRY(node()));
-      ++at_;                              // document_end
+      ++at_;  // document_end
     }
     return documents;
   }
@@ -33,7 +33,9 @@ class Composer {
     std::size_t nodes = 0;
   };
 
-  Error failure(const Event& event, std::string_view message) const { return error_at(events_, options_, event.offset, message); }
+  Error failure(const Event& event, std::string_view message) const {
+    return error_at(events_, options_, event.offset, message);
+  }
 
   Result<void> count(const Event& event, std::size_t nodes) {
     nodes_ += nodes;
@@ -52,9 +54,12 @@ class Composer {
     }
     const std::size_t before = nodes_;
     Value value;
-    if (event.kind == EventKind::scalar) value = TRY(scalar(event));
-    else if (event.kind == EventKind::list_start) value = TRY(list());
-    else value = TRY(map());
+    if (event.kind == EventKind::scalar)
+      value = TRY(scalar(event));
+    else if (event.kind == EventKind::list_start)
+      value = TRY(list());
+    else
+      value = TRY(map());
     if (!event.anchor.empty()) anchors_[event.anchor] = {value, nodes_ - before};
     return value;
   }
@@ -91,7 +96,8 @@ class Composer {
 
   bool is_merge_key(const Event& event) const {
     if (options_.mode != Mode::go || event.kind != EventKind::scalar) return false;
-    return event.tag == "tag:yaml.org,2002:merge" || (event.value == "<<" && event.style == Style::plain && event.tag.empty());
+    return event.tag == "tag:yaml.org,2002:merge" ||
+           (event.value == "<<" && event.style == Style::plain && event.tag.empty());
   }
 
   // What the map has itself wins; of several sources the first.
@@ -142,7 +148,8 @@ class Composer {
     }
     const Value resolved = resolve_plain(event.value, options_.mode, options_.old_booleans);
     const bool fits = (type == "int" && resolved.is_int()) || (type == "bool" && resolved.is_bool()) ||
-                      (type == "null" && (resolved.is_null() || event.value.empty())) || (type == "float" && resolved.is_number());
+                      (type == "null" && (resolved.is_null() || event.value.empty())) ||
+                      (type == "float" && resolved.is_number());
     if (fits && type == "float" && resolved.is_int()) return Value(static_cast<double>(resolved.as_int()));
     if (fits) return resolved;
     if (type == "int" || type == "bool" || type == "null" || type == "float") {
@@ -171,7 +178,8 @@ Result<Value> read(std::string_view text, const ReadOptions& options) {
   if (documents.empty()) return Value();
   if (documents.size() > 1) {
     const std::string where = options.name.empty() ? "" : options.name + ": ";
-    return Error{ErrorCode::bad_request, where + "expected one YAML document, found " + std::to_string(documents.size())};
+    return Error{ErrorCode::bad_request,
+                 where + "expected one YAML document, found " + std::to_string(documents.size())};
   }
   return documents.front();
 }

@@ -26,7 +26,7 @@ Result<void> normalise(std::string_view text, const ReadOptions& options, Events
     const std::size_t length = utf8::sequence_length(text, i);
     if (length == 0) return error_at(out, options, out.text.size(), "invalid UTF-8");
     if (length == 3 && text.substr(i, 3) == kByteOrderMark && (out.text.empty() || out.text.back() == '\n')) {
-      i += 3;                            // a document of its own may begin with one
+      i += 3;  // a document of its own may begin with one
       continue;
     }
     out.text.append(text, i, length);
@@ -37,7 +37,8 @@ Result<void> normalise(std::string_view text, const ReadOptions& options, Events
 
 void describe_node(const Event& event, std::string_view what, std::string& out) {
   out += what;
-  if (event.kind != EventKind::scalar && event.style == Style::flow) out += event.kind == EventKind::map_start ? " {}" : " []";
+  if (event.kind != EventKind::scalar && event.style == Style::flow)
+    out += event.kind == EventKind::map_start ? " {}" : " []";
   if (!event.anchor.empty()) out.append(" &").append(event.anchor);
   if (!event.tag.empty()) out.append(" <").append(event.tag).append(">");
 }
@@ -45,23 +46,39 @@ void describe_node(const Event& event, std::string_view what, std::string& out) 
 void describe_text(std::string_view text, std::string& out) {
   for (const char c : text) {
     switch (c) {
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      default: out += c;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      default:
+        out += c;
     }
   }
 }
 
 char style_mark(Style style) {
   switch (style) {
-    case Style::single_quoted: return '\'';
-    case Style::double_quoted: return '"';
-    case Style::literal: return '|';
-    case Style::folded: return '>';
-    default: return ':';
+    case Style::single_quoted:
+      return '\'';
+    case Style::double_quoted:
+      return '"';
+    case Style::literal:
+      return '|';
+    case Style::folded:
+      return '>';
+    default:
+      return ':';
   }
 }
 
@@ -81,8 +98,9 @@ Error error_at(const Events& events, const ReadOptions& options, std::size_t off
 
 Result<void> parse_events(std::string_view text, const ReadOptions& options, Events& out) {
   if (text.size() > std::min<std::size_t>(options.size_bytes_max, UINT32_MAX)) {
-    return Error{ErrorCode::too_large, (options.name.empty() ? "" : options.name + ": ") + "YAML of " + std::to_string(text.size()) +
-                                           " bytes is above the limit of " + std::to_string(options.size_bytes_max)};
+    return Error{ErrorCode::too_large, (options.name.empty() ? "" : options.name + ": ") + "YAML of " +
+                                           std::to_string(text.size()) + " bytes is above the limit of " +
+                                           std::to_string(options.size_bytes_max)};
   }
   TRY(normalise(text, options, out));
   Parser parser(out, options.mode == Mode::specification, options.depth_max);
@@ -94,13 +112,27 @@ std::string describe(const Events& events) {
   std::string out;
   for (const Event& event : events.events) {
     switch (event.kind) {
-      case EventKind::document_start: out += event.is_explicit ? "+DOC ---" : "+DOC"; break;
-      case EventKind::document_end: out += event.is_explicit ? "-DOC ..." : "-DOC"; break;
-      case EventKind::map_start: describe_node(event, "+MAP", out); break;
-      case EventKind::map_end: out += "-MAP"; break;
-      case EventKind::list_start: describe_node(event, "+SEQ", out); break;
-      case EventKind::list_end: out += "-SEQ"; break;
-      case EventKind::alias: out.append("=ALI *").append(event.value); break;
+      case EventKind::document_start:
+        out += event.is_explicit ? "+DOC ---" : "+DOC";
+        break;
+      case EventKind::document_end:
+        out += event.is_explicit ? "-DOC ..." : "-DOC";
+        break;
+      case EventKind::map_start:
+        describe_node(event, "+MAP", out);
+        break;
+      case EventKind::map_end:
+        out += "-MAP";
+        break;
+      case EventKind::list_start:
+        describe_node(event, "+SEQ", out);
+        break;
+      case EventKind::list_end:
+        out += "-SEQ";
+        break;
+      case EventKind::alias:
+        out.append("=ALI *").append(event.value);
+        break;
       case EventKind::scalar:
         describe_node(event, "=VAL", out);
         out.append(" ").append(1, style_mark(event.style));

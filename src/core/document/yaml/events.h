@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The events of a YAML stream: what the grammar says, before any scalar has a type. Specification: YAML 1.2.2, chapters 6 to 9.
+// The events of a YAML stream: what the grammar says, before any scalar has a type. Specification: YAML 1.2.2, chapters
+// 6 to 9.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -12,17 +13,26 @@
 
 namespace caisson::yaml {
 
-enum class EventKind : std::uint8_t { document_start, document_end, map_start, map_end, list_start, list_end, scalar, alias };
+enum class EventKind : std::uint8_t {
+  document_start,
+  document_end,
+  map_start,
+  map_end,
+  list_start,
+  list_end,
+  scalar,
+  alias
+};
 enum class Style : std::uint8_t { plain, single_quoted, double_quoted, literal, folded, block, flow };
 
 struct Event {
   EventKind kind;
   Style style = Style::plain;
-  bool is_explicit = false;        // of a document's start or end: "---" or "..." was written
-  std::uint32_t offset = 0;        // in Events::text
-  std::string_view value;          // of a scalar; the name of an alias
+  bool is_explicit = false;  // of a document's start or end: "---" or "..." was written
+  std::uint32_t offset = 0;  // in Events::text
+  std::string_view value;    // of a scalar; the name of an alias
   std::string_view anchor;
-  std::string_view tag;            // resolved: "tag:yaml.org,2002:str"; "!" is the non-specific tag
+  std::string_view tag;  // resolved: "tag:yaml.org,2002:str"; "!" is the non-specific tag
 };
 
 // Views point into `text` and `storage`, so an Events must stay where it is.
@@ -30,7 +40,7 @@ struct Events {
   Events() = default;
   Events(const Events&) = delete;
   Events& operator=(const Events&) = delete;
-  std::string text;                // the stream with \n line ends, without byte order mark
+  std::string text;  // the stream with \n line ends, without byte order mark
   std::deque<std::string> storage;
   std::vector<Event> events;
 };

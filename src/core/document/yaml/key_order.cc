@@ -8,14 +8,17 @@
 namespace caisson::yaml {
 namespace {
 
-bool is_digit(std::uint32_t c) { return c >= '0' && c <= '9'; }
+bool is_digit(std::uint32_t c) {
+  return c >= '0' && c <= '9';
+}
 
 // Unicode's letters, near enough for keys: symbols and punctuation beyond ASCII stand in few blocks.
 bool is_letter(std::uint32_t c) {
   if (c < 0x80) return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
   if (c < 0xC0) return c == 0xAA || c == 0xB5 || c == 0xBA;
-  const bool symbol = c == 0xD7 || c == 0xF7 || (c >= 0x2000 && c < 0x2C00) || (c >= 0x3000 && c < 0x3005) || (c >= 0x3008 && c < 0x3031) ||
-                      (c >= 0xE000 && c < 0xF900) || (c >= 0xFE00 && c < 0xFE70) || (c >= 0xFF00 && c < 0xFF21) || (c >= 0x1F000 && c < 0x20000);
+  const bool symbol = c == 0xD7 || c == 0xF7 || (c >= 0x2000 && c < 0x2C00) || (c >= 0x3000 && c < 0x3005) ||
+                      (c >= 0x3008 && c < 0x3031) || (c >= 0xE000 && c < 0xF900) || (c >= 0xFE00 && c < 0xFE70) ||
+                      (c >= 0xFF00 && c < 0xFF21) || (c >= 0x1F000 && c < 0x20000);
   return !symbol;
 }
 

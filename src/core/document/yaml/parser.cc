@@ -16,7 +16,7 @@ void Parser::emit(EventKind kind, Style style, const Properties& properties, std
 // --- documents
 
 bool Parser::stream() {
-  bool ended = true;                    // directives may come: the stream's start, or after "..."
+  bool ended = true;  // directives may come: the stream's start, or after "..."
   while (true) {
     skip_separation();
     bool any_directive = false;
@@ -61,12 +61,14 @@ bool Parser::directive() {
   }
   if (words[0] == "%YAML") {
     if (yaml_directive_) return fail("a second %YAML directive");
-    if (words.size() != 2 || words[1].size() < 3 || words[1].substr(0, 2) != "1." || words[1].find_first_not_of("0123456789", 2) != words[1].npos) {
+    if (words.size() != 2 || words[1].size() < 3 || words[1].substr(0, 2) != "1." ||
+        words[1].find_first_not_of("0123456789", 2) != words[1].npos) {
       return fail("a %YAML directive must name one version, 1.x");
     }
     yaml_directive_ = true;
   } else if (words[0] == "%TAG") {
-    if (words.size() != 3 || words[1].front() != '!' || words[1].back() != '!') return fail("a %TAG directive must name a handle and a prefix");
+    if (words.size() != 3 || words[1].front() != '!' || words[1].back() != '!')
+      return fail("a %TAG directive must name a handle and a prefix");
     for (const auto& [handle, prefix] : tag_handles_) {
       if (handle == words[1]) return fail("a second %TAG directive for one handle");
     }
@@ -107,8 +109,8 @@ bool Parser::block_ended(int indent, bool same_column_list) const {
   return !(same_column_list && here == indent && column() == here && at_indicator('-'));
 }
 
-// A node below a parent of `indent`. compact: a collection may begin on this line, as after "- ". same_column_list: a list may
-// stand in the parent's own column, as below a map's key.
+// A node below a parent of `indent`. compact: a collection may begin on this line, as after "- ". same_column_list: a
+// list may stand in the parent's own column, as below a map's key.
 bool Parser::block_node(int indent, bool compact, bool same_column_list) {
   if (!deeper()) return false;
   const std::size_t first_line = line_start_;
@@ -147,7 +149,8 @@ bool Parser::block_node(int indent, bool compact, bool same_column_list) {
   return good;
 }
 
-bool Parser::block_content(int indent, bool collection_allowed, const Properties& outer, const Properties& own, std::size_t start) {
+bool Parser::block_content(int indent, bool collection_allowed, const Properties& outer, const Properties& own,
+                           std::size_t start) {
   const char c = peek();
   const auto start_column = static_cast<int>(start - line_start_);
   if (at_indicator('-') || at_indicator('?')) {
@@ -318,8 +321,10 @@ bool Parser::properties(Properties& out) {
       if (!out.tag.empty()) return fail("a second tag on one node");
       if (!tag(out.tag)) return false;
     }
-    if (!is_blank_or_end(peek()) && !is_flow_indicator(peek())) return fail("expected a space after an anchor or a tag");
-    if (is_flow_indicator(peek()) && peek() != ',' && peek() != ']' && peek() != '}') return fail("expected a space after an anchor or a tag");
+    if (!is_blank_or_end(peek()) && !is_flow_indicator(peek()))
+      return fail("expected a space after an anchor or a tag");
+    if (is_flow_indicator(peek()) && peek() != ',' && peek() != ']' && peek() != '}')
+      return fail("expected a space after an anchor or a tag");
     skip_blanks();
   }
   return true;
@@ -339,7 +344,7 @@ bool Parser::merge(const Properties& outer, Properties& own) {
 bool Parser::name(std::string_view& out, const char* what) {
   const std::size_t start = at_;
   while (!is_blank_or_end(peek()) && !is_flow_indicator(peek())) {
-    if (!strict_ && peek() == ':' && is_blank_or_end(peek(1))) break;   // go-yaml: "*a: x" is an alias as key
+    if (!strict_ && peek() == ':' && is_blank_or_end(peek(1))) break;  // go-yaml: "*a: x" is an alias as key
     ++at_;
   }
   out = text_.substr(start, at_ - start);
@@ -350,7 +355,8 @@ bool Parser::tag(std::string_view& out) {
   const std::size_t start = at_++;
   if (peek() == '<') {
     const std::size_t end = text_.find_first_of("> \t\n", at_);
-    if (end == std::string_view::npos || text_[end] != '>' || end == at_ + 1) return fail("a verbatim tag without its '>'");
+    if (end == std::string_view::npos || text_[end] != '>' || end == at_ + 1)
+      return fail("a verbatim tag without its '>'");
     out = text_.substr(at_ + 1, end - at_ - 1);
     at_ = end + 1;
     return true;
@@ -372,9 +378,12 @@ bool Parser::tag(std::string_view& out) {
     full = prefix;
     known = true;
   }
-  if (!known && handle == "!!") full = "tag:yaml.org,2002:";
-  else if (!known && handle == "!") full = "!";
-  else if (!known) return fail_at(start, "a tag whose handle no %TAG directive declares");
+  if (!known && handle == "!!")
+    full = "tag:yaml.org,2002:";
+  else if (!known && handle == "!")
+    full = "!";
+  else if (!known)
+    return fail_at(start, "a tag whose handle no %TAG directive declares");
   for (std::size_t i = 0; i < suffix.size(); ++i) {
     if (suffix[i] != '%') {
       full += suffix[i];

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recursive descent over the characters of a YAML stream. Cursor knows characters, lines and white space; Scalars reads the five
-// scalar styles; Parser knows nodes and documents. Every function that can fail gives false and has left message and place.
+// Recursive descent over the characters of a YAML stream. Cursor knows characters, lines and white space; Scalars reads
+// the five scalar styles; Parser knows nodes and documents. Every function that can fail gives false and has left
+// message and place.
 //
-// An implicit key is recognised after it was read: its events are in the list, and when ':' follows, the start of the map is put
-// before them. So nothing is read twice.
+// An implicit key is recognised after it was read: its events are in the list, and when ':' follows, the start of the
+// map is put before them. So nothing is read twice.
 #pragma once
 #include "core/document/yaml/events.h"
 
@@ -26,14 +27,19 @@ class Cursor {
   static bool is_flow_indicator(char c) { return c == ',' || c == '[' || c == ']' || c == '{' || c == '}'; }
 
   int column() const { return static_cast<int>(at_ - line_start_); }
-  int indent_here() const;               // leading spaces of this line
-  bool fresh_line() const;               // only white space stands before this place on its line
-  bool tab_before() const;               // the white space right before this place has a tab
-  bool at_document_marker() const;       // "---" or "..." at the line's start
+  int indent_here() const;          // leading spaces of this line
+  bool fresh_line() const;          // only white space stands before this place on its line
+  bool tab_before() const;          // the white space right before this place has a tab
+  bool at_document_marker() const;  // "---" or "..." at the line's start
   bool at_indicator(char c) const { return peek() == c && is_blank_or_end(peek(1)); }
 
-  void skip_blanks() { while (is_blank(peek())) ++at_; }
-  void next_line() { ++at_; line_start_ = at_; }
+  void skip_blanks() {
+    while (is_blank(peek())) ++at_;
+  }
+  void next_line() {
+    ++at_;
+    line_start_ = at_;
+  }
   // White space, comments and line ends up to the next content.
   void skip_separation();
 
@@ -41,7 +47,7 @@ class Cursor {
 
   Events& out_;
   std::string_view text_;
-  bool strict_;                          // by the specification, where go-yaml is lenient
+  bool strict_;  // by the specification, where go-yaml is lenient
   std::size_t at_ = 0;
   std::size_t line_start_ = 0;
   const char* message_ = nullptr;
@@ -87,7 +93,8 @@ class Parser : public Scalars {
 
   // block nodes
   bool block_node(int indent, bool compact, bool same_column_list);
-  bool block_content(int indent, bool collection_allowed, const Properties& outer, const Properties& own, std::size_t start);
+  bool block_content(int indent, bool collection_allowed, const Properties& outer, const Properties& own,
+                     std::size_t start);
   bool block_list(int column, int indent, const Properties& properties);
   bool block_map(int column, bool first_key_read);
   bool explicit_entry(int column);
@@ -111,12 +118,15 @@ class Parser : public Scalars {
   bool merge(const Properties& outer, Properties& own);
 
   void emit(EventKind kind, Style style, const Properties& properties, std::string_view value = {});
-  bool emit_empty(const Properties& properties) { emit(EventKind::scalar, Style::plain, properties); return true; }
+  bool emit_empty(const Properties& properties) {
+    emit(EventKind::scalar, Style::plain, properties);
+    return true;
+  }
   bool deeper() { return ++depth_ <= depth_max_ || fail("nested too deeply"); }
 
   std::size_t depth_max_;
   std::size_t depth_ = 0;
-  std::vector<std::pair<std::string, std::string>> tag_handles_;   // of this document: handle, prefix
+  std::vector<std::pair<std::string, std::string>> tag_handles_;  // of this document: handle, prefix
   bool yaml_directive_ = false;
 };
 

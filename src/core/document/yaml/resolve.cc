@@ -12,12 +12,16 @@
 namespace caisson::yaml {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 bool one_of(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), text) != words.end();
 }
 
-bool is_null(std::string_view t) { return t.empty() || one_of(t, {"~", "null", "Null", "NULL"}); }
+bool is_null(std::string_view t) {
+  return t.empty() || one_of(t, {"~", "null", "Null", "NULL"});
+}
 std::optional<bool> as_bool(std::string_view t) {
   if (one_of(t, {"true", "True", "TRUE"})) return true;
   if (one_of(t, {"false", "False", "FALSE"})) return false;
@@ -65,7 +69,7 @@ std::optional<double> read_float(std::string_view t) {
   double value = 0;
   const auto read = std::from_chars(t.data(), t.data() + t.size(), value);
   if (read.ec == std::errc()) return value;
-  return std::nullopt;   // out of range stays text, as in Go
+  return std::nullopt;  // out of range stays text, as in Go
 }
 
 struct Whole {
@@ -191,14 +195,17 @@ bool is_base60(std::string_view t) {
 }  // namespace
 
 Value resolve_plain(std::string_view text, Mode mode, bool old_booleans) {
-  if (old_booleans && is_old_bool(text)) return Value(text[0] == 'y' || text[0] == 'Y' || equals_ignoring_case(text, "on"));
+  if (old_booleans && is_old_bool(text))
+    return Value(text[0] == 'y' || text[0] == 'Y' || equals_ignoring_case(text, "on"));
   return mode == Mode::go ? resolve_go(text) : resolve_core(text);
 }
 
 std::string expanded_timestamp(std::string_view text) {
   if (!is_timestamp(text)) return {};
   const std::size_t split_at = std::min(text.find_first_of("Tt "), text.size());
-  const auto two = [](std::string_view digits) { return digits.size() == 1 ? "0" + std::string(digits) : std::string(digits); };
+  const auto two = [](std::string_view digits) {
+    return digits.size() == 1 ? "0" + std::string(digits) : std::string(digits);
+  };
   const auto date = split(text.substr(0, split_at), '-');
   std::string out = std::string(date[0]) + "-" + two(date[1]) + "-" + two(date[2]);
   if (split_at == text.size()) return out + "T00:00:00Z";
@@ -211,7 +218,8 @@ std::string expanded_timestamp(std::string_view text) {
   while (fraction.ends_with('0')) fraction.pop_back();
   if (fraction == ".") fraction.clear();
   const auto time = split(rest.substr(0, point), ':');
-  return out + "T" + two(time[0]) + ":" + two(time[1]) + ":" + two(time[2]) + fraction + (zone == "+00:00" ? "Z" : zone);
+  return out + "T" + two(time[0]) + ":" + two(time[1]) + ":" + two(time[2]) + fraction +
+         (zone == "+00:00" ? "Z" : zone);
 }
 
 bool reads_as_other(std::string_view text) {

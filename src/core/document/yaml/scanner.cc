@@ -108,8 +108,10 @@ bool Scalars::plain(int indent, bool flow, bool one_line, std::string_view& out)
       folded = &store();
       folded->assign(out);
     }
-    if (breaks == 1) *folded += ' ';
-    else folded->append(breaks - 1, '\n');
+    if (breaks == 1)
+      *folded += ' ';
+    else
+      folded->append(breaks - 1, '\n');
     const std::size_t end = plain_line_end(flow);
     folded->append(text_, at_, end - at_);
     at_ = end;
@@ -128,10 +130,12 @@ bool Scalars::quoted_line_break(int indent, std::string& out) {
     if (at_document_marker()) return fail("a document marker inside quotes");
     skip_blanks();
   }
-  if (at_end()) return true;          // the caller says where the quotes began
+  if (at_end()) return true;  // the caller says where the quotes began
   if (strict_ && indent_here() <= indent) return fail("a quoted string's line is not indented enough");
-  if (breaks == 1) out += ' ';
-  else out.append(breaks - 1, '\n');
+  if (breaks == 1)
+    out += ' ';
+  else
+    out.append(breaks - 1, '\n');
   return true;
 }
 
@@ -172,7 +176,7 @@ bool Scalars::double_quoted(int indent, std::string_view& out) {
     return true;
   }
   std::string& text = store();
-  std::size_t kept = 0;               // up to here white space was escaped and is no line's end
+  std::size_t kept = 0;  // up to here white space was escaped and is no line's end
   while (true) {
     if (at_end()) return fail_at(start, "quotes that are not closed");
     const char c = peek();
@@ -202,7 +206,7 @@ bool Scalars::double_quoted(int indent, std::string_view& out) {
 
 bool Scalars::escape(std::string& out) {
   static constexpr std::string_view kNames = "0abt\tnvfre \"/\\N_LP";
-  static constexpr std::uint32_t kCodes[] = {0,    7,   8,   9,    9,    10,   11,   12,     13,
+  static constexpr std::uint32_t kCodes[] = {0,    7,   8,   9,   9,    10,   11,   12,     13,
                                              0x1B, ' ', '"', '/', '\\', 0x85, 0xA0, 0x2028, 0x2029};
   ++at_;
   const char c = peek();
@@ -218,16 +222,20 @@ bool Scalars::escape(std::string& out) {
   for (int i = 1; i <= digits; ++i) {
     const char digit = peek(static_cast<std::size_t>(i));
     const char lower = static_cast<char>(digit | 0x20);
-    if (digit >= '0' && digit <= '9') code = code * 16 + static_cast<std::uint32_t>(digit - '0');
-    else if (lower >= 'a' && lower <= 'f') code = code * 16 + static_cast<std::uint32_t>(lower - 'a' + 10);
-    else return fail("an escape without its hexadecimal digits");
+    if (digit >= '0' && digit <= '9')
+      code = code * 16 + static_cast<std::uint32_t>(digit - '0');
+    else if (lower >= 'a' && lower <= 'f')
+      code = code * 16 + static_cast<std::uint32_t>(lower - 'a' + 10);
+    else
+      return fail("an escape without its hexadecimal digits");
   }
   at_ += 1 + static_cast<std::size_t>(digits);
   // JSON writes characters above U+FFFF as two surrogates.
   if (code >= 0xD800 && code < 0xDC00 && peek() == '\\' && peek(1) == 'u') {
     std::uint32_t low = 0;
     for (std::size_t i = 2; i < 6; ++i) {
-      const std::size_t digit = std::string_view("0123456789abcdef").find(static_cast<char>(peek(i) | (peek(i) >= 'A' ? 0x20 : 0)));
+      const std::size_t digit =
+          std::string_view("0123456789abcdef").find(static_cast<char>(peek(i) | (peek(i) >= 'A' ? 0x20 : 0)));
       if (digit == std::string_view::npos) return fail("an escape without its hexadecimal digits");
       low = low * 16 + static_cast<std::uint32_t>(digit);
     }
@@ -246,8 +254,10 @@ bool Scalars::escape(std::string& out) {
 bool Scalars::block_header(int& explicit_indent, char& chomping) {
   ++at_;
   for (int i = 0; i < 2; ++i) {
-    if ((peek() == '+' || peek() == '-') && chomping == 0) chomping = text_[at_++];
-    else if (peek() >= '1' && peek() <= '9' && explicit_indent == 0) explicit_indent = text_[at_++] - '0';
+    if ((peek() == '+' || peek() == '-') && chomping == 0)
+      chomping = text_[at_++];
+    else if (peek() >= '1' && peek() <= '9' && explicit_indent == 0)
+      explicit_indent = text_[at_++] - '0';
   }
   const bool spaced = is_blank(peek());
   skip_blanks();
@@ -272,7 +282,8 @@ bool Scalars::detect_block_indent(int parent, int& indent) {
         if (text_[i] == '\t' && strict_) return fail_at(i, "a tab where an indentation is expected");
         break;
       }
-      if (widest_blank > spaces) return fail_at(line, "a blank line at the start of a block scalar is indented more than its text");
+      if (widest_blank > spaces)
+        return fail_at(line, "a blank line at the start of a block scalar is indented more than its text");
       indent = spaces;
       return true;
     }
@@ -290,11 +301,13 @@ bool Scalars::block_scalar(int parent, std::string_view& out, Style& style) {
   int indent = 0;
   char chomping = 0;
   if (!block_header(indent, chomping)) return false;
-  if (indent > 0) indent += std::max(parent, 0);
-  else if (!detect_block_indent(parent, indent)) return false;
+  if (indent > 0)
+    indent += std::max(parent, 0);
+  else if (!detect_block_indent(parent, indent))
+    return false;
 
   std::string& text = store();
-  std::size_t breaks = 0;             // line ends not written yet
+  std::size_t breaks = 0;  // line ends not written yet
   bool was_more_indented = false, any = false;
   while (!at_end()) {
     if (at_document_marker()) break;
@@ -314,8 +327,10 @@ bool Scalars::block_scalar(int parent, std::string_view& out, Style& style) {
     } else {
       const bool more_indented = is_blank(text_[i]);
       if (folding && any && !more_indented && !was_more_indented) {
-        if (breaks == 1) text += ' ';
-        else text.append(breaks - 1, '\n');
+        if (breaks == 1)
+          text += ' ';
+        else
+          text.append(breaks - 1, '\n');
       } else {
         text.append(breaks, '\n');
       }
@@ -327,8 +342,10 @@ bool Scalars::block_scalar(int parent, std::string_view& out, Style& style) {
     at_ = end;
     if (!at_end()) next_line();
   }
-  if (chomping == '+') text.append(breaks, '\n');
-  else if (chomping == 0 && any && breaks > 0) text += '\n';
+  if (chomping == '+')
+    text.append(breaks, '\n');
+  else if (chomping == 0 && any && breaks > 0)
+    text += '\n';
   out = text;
   return true;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// YAML as go-yaml v2's emitter lays it out (the one of sigs.k8s.io/yaml, kubectl and kustomize): which style a string gets, where a
-// long line is broken, how a block scalar is marked. Source of the rules: go-yaml v2.4, encode.go and emitterc.go.
+// YAML as go-yaml v2's emitter lays it out (the one of sigs.k8s.io/yaml, kubectl and kustomize): which style a string
+// gets, where a long line is broken, how a block scalar is marked. Source of the rules: go-yaml v2.4, encode.go and
+// emitterc.go.
 #include "core/base/encoding.h"
 #include "core/base/text.h"
 #include "core/document/number.h"
@@ -13,19 +14,23 @@ namespace {
 
 using document::MapEntry;
 
-bool is_space(char c) { return c == ' '; }
+bool is_space(char c) {
+  return c == ' ';
+}
 bool is_blank_or_end(std::string_view t, std::size_t i) {
   return i >= t.size() || t[i] == ' ' || t[i] == '\t' || t[i] == '\n' || t[i] == '\r';
 }
 
 // U+0085, U+2028 and U+2029 are line ends too, as in YAML 1.1.
 bool is_break(std::string_view t, std::size_t i) {
-  return t[i] == '\n' || t[i] == '\r' || t.substr(i, 2) == "\xC2\x85" || t.substr(i, 3) == "\xE2\x80\xA8" || t.substr(i, 3) == "\xE2\x80\xA9";
+  return t[i] == '\n' || t[i] == '\r' || t.substr(i, 2) == "\xC2\x85" || t.substr(i, 3) == "\xE2\x80\xA8" ||
+         t.substr(i, 3) == "\xE2\x80\xA9";
 }
 
 // go-yaml takes characters above U+FFFF, tabs and U+FEFF for not printable.
 bool is_printable(std::uint32_t c) {
-  return c == '\n' || (c >= 0x20 && c <= 0x7E) || (c >= 0xA0 && c <= 0xD7FF) || (c >= 0xE000 && c <= 0xFFFD && c != 0xFEFF);
+  return c == '\n' || (c >= 0x20 && c <= 0x7E) || (c >= 0xA0 && c <= 0xD7FF) ||
+         (c >= 0xE000 && c <= 0xFFFD && c != 0xFEFF);
 }
 
 struct Analysis {
@@ -56,7 +61,8 @@ Analysis analyse(std::string_view t) {
       previous_space = true;
       previous_break = false;
     } else if (is_break(t, i)) {
-      // go-yaml writes the line ends of Unicode as they are; YAML 1.2 does not take them for line ends, so they are escaped here.
+      // go-yaml writes the line ends of Unicode as they are; YAML 1.2 does not take them for line ends, so they are
+      // escaped here.
       special |= c != '\n';
       breaks = true;
       edge |= i == 0 || last;
@@ -82,9 +88,12 @@ class Writer {
   Writer(std::string& out, const WriteOptions& options) : out_(out), options_(options) {}
 
   void document(const Value& value) {
-    if (value.is_map() && !value.empty()) map(value, 0, true);
-    else if (value.is_list() && !value.empty()) list(value, 0, true);
-    else scalar_or_empty(value, 2);
+    if (value.is_map() && !value.empty())
+      map(value, 0, true);
+    else if (value.is_list() && !value.empty())
+      list(value, 0, true);
+    else
+      scalar_or_empty(value, 2);
     if (out_.empty() || out_.back() != '\n') new_line();
   }
 
@@ -117,7 +126,8 @@ class Writer {
     }
   }
 
-  // Whether the key stands on its value's line; a long one or one of several lines is written "? key" with ": value" below it.
+  // Whether the key stands on its value's line; a long one or one of several lines is written "? key" with ": value"
+  // below it.
   bool key(std::string_view text, int indent) {
     const bool simple = text.size() <= 128 && !analyse(text).multiline;
     if (simple) {
@@ -135,8 +145,10 @@ class Writer {
     const bool collection = (value.is_map() || value.is_list()) && !value.empty();
     if (collection && !simple_key) {
       put(" ");
-      if (value.is_map()) map(value, indent + 2, true);
-      else list(value, indent + 2, true);
+      if (value.is_map())
+        map(value, indent + 2, true);
+      else
+        list(value, indent + 2, true);
     } else if (value.is_map() && !value.empty()) {
       map(value, indent + 2, false);
     } else if (value.is_list() && !value.empty()) {
@@ -152,22 +164,39 @@ class Writer {
       if (!on_line) indent_to(indent);
       on_line = false;
       put("- ");
-      if (item.is_map() && !item.empty()) map(item, indent + 2, true);
-      else if (item.is_list() && !item.empty()) list(item, indent + 2, true);
-      else scalar_or_empty(item, indent + 2);
+      if (item.is_map() && !item.empty())
+        map(item, indent + 2, true);
+      else if (item.is_list() && !item.empty())
+        list(item, indent + 2, true);
+      else
+        scalar_or_empty(item, indent + 2);
     }
   }
 
   // `indent` is that of the lines a scalar continues on.
   void scalar_or_empty(const Value& value, int indent) {
     switch (value.kind()) {
-      case ValueKind::null: put("null"); return;
-      case ValueKind::boolean: put(value.as_bool() ? "true" : "false"); return;
-      case ValueKind::integer: put(value.scalar_text()); return;
-      case ValueKind::floating: put(document::yaml_number(value.as_double())); return;
-      case ValueKind::string: string(value.as_string(), indent, false); return;
-      case ValueKind::list: put("[]"); return;
-      case ValueKind::map: put("{}"); return;
+      case ValueKind::null:
+        put("null");
+        return;
+      case ValueKind::boolean:
+        put(value.as_bool() ? "true" : "false");
+        return;
+      case ValueKind::integer:
+        put(value.scalar_text());
+        return;
+      case ValueKind::floating:
+        put(document::yaml_number(value.as_double()));
+        return;
+      case ValueKind::string:
+        string(value.as_string(), indent, false);
+        return;
+      case ValueKind::list:
+        put("[]");
+        return;
+      case ValueKind::map:
+        put("{}");
+        return;
     }
   }
 
@@ -179,9 +208,11 @@ class Writer {
     const Analysis may = analyse(text);
     const bool breaks_allowed = !is_key;
     if (text.find('\n') != text.npos) {
-      if (may.block && !is_key) literal(text, indent);
-      else double_quoted(text, indent, breaks_allowed);
-    } else if (reads_as_other(text) || (is_key && text == "<<")) {   // as a key it would merge
+      if (may.block && !is_key)
+        literal(text, indent);
+      else
+        double_quoted(text, indent, breaks_allowed);
+    } else if (reads_as_other(text) || (is_key && text == "<<")) {  // as a key it would merge
       double_quoted(text, indent, breaks_allowed);
     } else if (may.plain && !(is_key && may.multiline)) {
       plain(text, indent, breaks_allowed);
@@ -199,8 +230,10 @@ class Writer {
     for (std::size_t i = 0; i < t.size();) {
       const std::size_t width = utf8::sequence_length(t, i);
       const bool space = is_space(t[i]);
-      if (space && breaks_allowed && !after_space && line_full() && !(i + 1 < t.size() && is_space(t[i + 1]))) indent_to(indent);
-      else put(t.substr(i, width));
+      if (space && breaks_allowed && !after_space && line_full() && !(i + 1 < t.size() && is_space(t[i + 1])))
+        indent_to(indent);
+      else
+        put(t.substr(i, width));
       after_space = space;
       i += width;
     }
@@ -213,9 +246,12 @@ class Writer {
       const std::size_t width = utf8::sequence_length(t, i);
       const bool space = is_space(t[i]);
       const bool inside = i > 0 && i + 1 < t.size();
-      if (space && breaks_allowed && !after_space && line_full() && inside && !is_space(t[i + 1])) indent_to(indent);
-      else if (t[i] == '\'') put("''");
-      else put(t.substr(i, width));
+      if (space && breaks_allowed && !after_space && line_full() && inside && !is_space(t[i + 1]))
+        indent_to(indent);
+      else if (t[i] == '\'')
+        put("''");
+      else
+        put(t.substr(i, width));
       after_space = space;
       i += width;
     }
@@ -225,7 +261,7 @@ class Writer {
   void double_quoted(std::string_view t, int indent, bool breaks_allowed) {
     put("\"");
     bool after_space = false;
-    const bool escapes_all = t.starts_with("\xEF\xBB\xBF");   // as go-yaml does after a byte order mark
+    const bool escapes_all = t.starts_with("\xEF\xBB\xBF");  // as go-yaml does after a byte order mark
     for (std::size_t i = 0; i < t.size();) {
       const std::size_t width = utf8::sequence_length(t, i);
       const std::uint32_t c = utf8::decode(t, i);
@@ -251,8 +287,9 @@ class Writer {
 
   void escape(std::uint32_t c) {
     static constexpr std::pair<std::uint32_t, const char*> kNamed[] = {
-        {0, "\\0"},     {7, "\\a"},     {8, "\\b"},     {9, "\\t"},      {10, "\\n"},    {11, "\\v"},   {12, "\\f"},     {13, "\\r"},
-        {0x1B, "\\e"},  {'"', "\\\""},  {'\\', "\\\\"}, {0x85, "\\N"},   {0xA0, "\\_"},  {0xFEFF, "\\uFEFF"}, {0x2028, "\\L"}, {0x2029, "\\P"}};
+        {0, "\\0"},    {7, "\\a"},          {8, "\\b"},      {9, "\\t"},     {10, "\\n"},    {11, "\\v"},
+        {12, "\\f"},   {13, "\\r"},         {0x1B, "\\e"},   {'"', "\\\""},  {'\\', "\\\\"}, {0x85, "\\N"},
+        {0xA0, "\\_"}, {0xFEFF, "\\uFEFF"}, {0x2028, "\\L"}, {0x2029, "\\P"}};
     for (const auto& [code, name] : kNamed) {
       if (code == c) return put(name);
     }
@@ -266,8 +303,10 @@ class Writer {
   void literal(std::string_view t, int indent) {
     put("|");
     if (is_space(t[0]) || is_break(t, 0)) put("2");
-    if (t.back() != '\n') put("-");
-    else if (t.size() == 1 || t[t.size() - 2] == '\n') put("+");
+    if (t.back() != '\n')
+      put("-");
+    else if (t.size() == 1 || t[t.size() - 2] == '\n')
+      put("+");
     new_line();
     for (std::size_t at = 0; at < t.size();) {
       const std::size_t end = std::min(t.find('\n', at), t.size());

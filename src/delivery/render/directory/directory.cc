@@ -13,12 +13,15 @@ namespace {
 
 constexpr std::size_t kDepthMax = 50;
 
-bool is_manifest(const std::string& name) { return name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"); }
+bool is_manifest(const std::string& name) {
+  return name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json");
+}
 
-Result<void> collect(const FileSource& source, const std::string& root, const std::string& below, const DirectoryOptions& options,
-                     std::size_t depth, std::vector<std::string>& out) {
+Result<void> collect(const FileSource& source, const std::string& root, const std::string& below,
+                     const DirectoryOptions& options, std::size_t depth, std::vector<std::string>& out) {
   if (depth > kDepthMax) return Error{ErrorCode::invalid, below + ": directories are nested too deeply"};
-  const std::vector<FileSource::Entry> entries = TRY(source.list(path_clean(path_join(root, below.empty() ? "." : below))));
+  const std::vector<FileSource::Entry> entries =
+      TRY(source.list(path_clean(path_join(root, below.empty() ? "." : below))));
   for (const FileSource::Entry& entry : entries) {
     const std::string path = below.empty() ? entry.name : below + "/" + entry.name;
     if (entry.directory) {
@@ -35,14 +38,17 @@ Result<void> collect(const FileSource& source, const std::string& root, const st
 
 Result<void> add(const Value& object, const std::string& file, std::vector<Value>& out) {
   if (object.is_null() || (object.is_map() && object.empty())) return {};
-  if (!object.is_map()) return Error{ErrorCode::invalid, file + ": every document must be a map, not a " + std::string(document::kind_name(object.kind()))};
+  if (!object.is_map())
+    return Error{ErrorCode::invalid,
+                 file + ": every document must be a map, not a " + std::string(document::kind_name(object.kind()))};
   const std::string_view kind = object["kind"].as_string();
   if (kind.ends_with("List") && object["items"].is_list()) {
     for (const Value& item : object["items"].items()) TRY(add(item, file, out));
     return {};
   }
   for (const char* field : {"apiVersion", "kind"}) {
-    if (object[field].as_string().empty()) return Error{ErrorCode::invalid, file + ": " + field + " is missing in " + json::write(object).substr(0, 200)};
+    if (object[field].as_string().empty())
+      return Error{ErrorCode::invalid, file + ": " + field + " is missing in " + json::write(object).substr(0, 200)};
   }
   const Value& metadata = object["metadata"];
   if (metadata["name"].as_string().empty() && metadata["generateName"].as_string().empty()) {

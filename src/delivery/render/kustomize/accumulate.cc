@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walks kustomizations: resources from files and directories, generators, components, transformers, in kustomize's order.
+// Walks kustomizations: resources from files and directories, generators, components, transformers, in kustomize's
+// order.
 #include <algorithm>
 
 #include "core/base/file.h"
@@ -13,18 +14,24 @@ namespace {
 constexpr std::size_t kDirectoryDepthMax = 50;
 
 bool is_remote(const std::string& path) {
-  return path.find("://") != path.npos || path.starts_with("git@") || path.starts_with("github.com/") || path.find("?ref=") != path.npos;
+  return path.find("://") != path.npos || path.starts_with("git@") || path.starts_with("github.com/") ||
+         path.find("?ref=") != path.npos;
 }
 
-bool is_directory_in(const FileSource& source, const std::string& path) { return source.list(path).ok(); }
+bool is_directory_in(const FileSource& source, const std::string& path) {
+  return source.list(path).ok();
+}
 
 Error in_field(const Target& target, const std::string& field, Error error) {
   return target.at(field, std::move(error));
 }
 
-std::string below(const std::string& origin, const std::string& path) { return path_clean(path_join(origin, path)); }
+std::string below(const std::string& origin, const std::string& path) {
+  return path_clean(path_join(origin, path));
+}
 
-Result<void> accumulate_file(const Target& target, const std::string& entry, const std::string& path, const std::string& text, Accumulated& all) {
+Result<void> accumulate_file(const Target& target, const std::string& entry, const std::string& path,
+                             const std::string& text, Accumulated& all) {
   std::vector<Resource> resources = TRY(parse_resources(text, path));
   for (Resource& resource : resources) {
     if (target.build.traces_origins()) resource.origin = Value{{"path", Value(below(target.origin_path, entry))}};
@@ -37,17 +44,22 @@ Result<void> accumulate_target(const Target& target, Accumulated& all);
 
 Result<void> enter(Build& build, const std::string& directory) {
   const auto known = std::find(build.open_directories.begin(), build.open_directories.end(), directory);
-  if (known != build.open_directories.end()) return Error{ErrorCode::invalid, "a cycle of kustomizations leads back to " + directory};
-  if (build.open_directories.size() >= kDirectoryDepthMax) return Error{ErrorCode::invalid, "kustomizations are nested too deeply"};
+  if (known != build.open_directories.end())
+    return Error{ErrorCode::invalid, "a cycle of kustomizations leads back to " + directory};
+  if (build.open_directories.size() >= kDirectoryDepthMax)
+    return Error{ErrorCode::invalid, "kustomizations are nested too deeply"};
   build.open_directories.push_back(directory);
   return {};
 }
 
-Result<void> accumulate_directory(const Target& target, const std::string& entry, const std::string& directory, bool as_component, Accumulated& all) {
+Result<void> accumulate_directory(const Target& target, const std::string& entry, const std::string& directory,
+                                  bool as_component, Accumulated& all) {
   Build& build = target.build;
   const Kustomization inner = TRY(load_kustomization(build.source, directory, build.warnings));
-  if (as_component && !inner.component()) return Error{ErrorCode::invalid, inner.file + ": kind must be Component, for it is named in 'components'"};
-  if (!as_component && inner.component()) return Error{ErrorCode::invalid, inner.file + ": kind is Component, so it must be named in 'components'"};
+  if (as_component && !inner.component())
+    return Error{ErrorCode::invalid, inner.file + ": kind must be Component, for it is named in 'components'"};
+  if (!as_component && inner.component())
+    return Error{ErrorCode::invalid, inner.file + ": kind is Component, so it must be named in 'components'"};
   TRY(enter(build, directory));
   const Target inner_target{build, inner, below(target.origin_path, entry)};
   // A component works on what its parent has so far; any other kustomization on its own.
@@ -60,12 +72,15 @@ Result<void> accumulate_directory(const Target& target, const std::string& entry
   return all.merge(std::move(own)).in(inner.file);
 }
 
-Result<void> accumulate_resources(const Target& target, const Value& entries, const std::string& field, Accumulated& all) {
+Result<void> accumulate_resources(const Target& target, const Value& entries, const std::string& field,
+                                  Accumulated& all) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const std::string entry = entries[i].str();
     const std::string at = field + "[" + std::to_string(i) + "]";
     if (is_remote(entry)) {
-      return in_field(target, at, Error{ErrorCode::invalid, "remote resources are not fetched: " + entry + "; keep a copy in the repository"});
+      return in_field(
+          target, at,
+          Error{ErrorCode::invalid, "remote resources are not fetched: " + entry + "; keep a copy in the repository"});
     }
     const std::string path = target.resolve(entry);
     Result<void> done;
@@ -84,7 +99,8 @@ Result<void> accumulate_components(const Target& target, Accumulated& all) {
   const Value& entries = target.kustomization.fields["components"];
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const std::string at = "components[" + std::to_string(i) + "]";
-    if (is_remote(entries[i].str())) return in_field(target, at, Error{ErrorCode::invalid, "remote components are not fetched: " + entries[i].str()});
+    if (is_remote(entries[i].str()))
+      return in_field(target, at, Error{ErrorCode::invalid, "remote components are not fetched: " + entries[i].str()});
     auto done = accumulate_directory(target, entries[i].str(), target.resolve(entries[i].str()), true, all);
     if (!done.ok()) return in_field(target, at, std::move(done).error());
   }
@@ -116,8 +132,10 @@ Result<void> read_configurations(const Target& target, Accumulated& all) {
 
 Result<void> read_open_api(const Target& target) {
   const Value& open_api = target.kustomization.fields["openapi"];
-  if (open_api["version"].is_string() && open_api["version"].as_string() != "v1.21.2" && open_api["version"].as_string() != "v1.20.4") {
-    return in_field(target, "openapi.version", Error{ErrorCode::invalid, "the OpenAPI version " + open_api["version"].str() + " is not built in"});
+  if (open_api["version"].is_string() && open_api["version"].as_string() != "v1.21.2" &&
+      open_api["version"].as_string() != "v1.20.4") {
+    return in_field(target, "openapi.version",
+                    Error{ErrorCode::invalid, "the OpenAPI version " + open_api["version"].str() + " is not built in"});
   }
   if (!open_api["path"].is_string()) return {};
   const std::string text = TRY(target.read(open_api["path"].str(), "openapi.path"));
@@ -131,7 +149,8 @@ Result<Variable> parse_variable(const Value& var) {
   Variable made{var["name"].str(), {}, "metadata.name"};
   if (made.name.empty()) return Error{ErrorCode::invalid, "name: must be set"};
   made.object.gvk = {object["group"].str(), object["version"].str(), object["kind"].str()};
-  if (object["apiVersion"].is_string()) made.object.gvk = Gvk::parse(object["apiVersion"].as_string(), object["kind"].as_string());
+  if (object["apiVersion"].is_string())
+    made.object.gvk = Gvk::parse(object["apiVersion"].as_string(), object["kind"].as_string());
   made.object.name = object["name"].str();
   made.object.ns = object["namespace"].str();
   if (!var["fieldref"]["fieldPath"].as_string().empty()) made.field_path = var["fieldref"]["fieldPath"].str();
@@ -151,7 +170,9 @@ Result<void> collect_variables(const Target& target, Accumulated& all) {
       return with_ns ? id.equals(variable.object) : id.name == variable.object.name && id.gvk == variable.object.gvk;
     });
     if (matched.size() > 1) {
-      return in_field(target, at, Error{ErrorCode::invalid, std::to_string(matched.size()) + " resources match the var " + variable.name});
+      return in_field(
+          target, at,
+          Error{ErrorCode::invalid, std::to_string(matched.size()) + " resources match the var " + variable.name});
     }
     if (matched.size() == 1) matched[0]->variables.push_back(variable.name);
     auto added = all.add_variable(variable);
@@ -170,7 +191,8 @@ Result<std::vector<Resource>> read_plugins(const Target& target, const char* fie
       auto inlined = parse_resources(entries[i].str(), target.kustomization.file);
       if (!inlined.ok()) return in_field(target, at, std::move(inlined).error());
       for (Resource& resource : std::move(inlined).value()) {
-        if (target.build.traces_origins()) resource.origin = Value{{"path", Value(below(target.origin_path, path_base(target.kustomization.file)))}};
+        if (target.build.traces_origins())
+          resource.origin = Value{{"path", Value(below(target.origin_path, path_base(target.kustomization.file)))}};
         TRY(plugins.resources.append(std::move(resource)).in(field));
       }
       continue;
@@ -185,20 +207,25 @@ Result<std::vector<Resource>> read_plugins(const Target& target, const char* fie
 
 // How the origin annotation tells of a plugin: its file and its own identity.
 Value configured_by(const Resource& plugin) {
-  Value by{{"apiVersion", plugin.object["apiVersion"]}, {"kind", plugin.object["kind"]}, {"name", plugin.object["metadata"]["name"]}};
+  Value by{{"apiVersion", plugin.object["apiVersion"]},
+           {"kind", plugin.object["kind"]},
+           {"name", plugin.object["metadata"]["name"]}};
   if (plugin.object["metadata"].contains("namespace")) by.set("namespace", plugin.object["metadata"]["namespace"]);
   return Value{{"configuredIn", plugin.origin["path"]}, {"configuredBy", std::move(by)}};
 }
 
 // A ServiceAccount bound to one of Google's cloud: the one kind of policy that kustomize's generator knows.
 Result<Resource> generate_iam_account(const Target& target, const Value& args, const std::string& field) {
-  if (args["cloud"].as_string() != "gke") return in_field(target, field + ".cloud", Error{ErrorCode::invalid, "must be gke"});
-  const std::string account = args["serviceAccount"]["name"].str() + "@" + args["serviceAccount"]["projectId"].str() + ".iam.gserviceaccount.com";
+  if (args["cloud"].as_string() != "gke")
+    return in_field(target, field + ".cloud", Error{ErrorCode::invalid, "must be gke"});
+  const std::string account = args["serviceAccount"]["name"].str() + "@" + args["serviceAccount"]["projectId"].str() +
+                              ".iam.gserviceaccount.com";
   Resource made;
   made.object = Value{{"apiVersion", "v1"}, {"kind", "ServiceAccount"}};
   made.object.edit({"metadata", "annotations", "iam.gke.io/gcp-service-account"}) = Value(account);
   made.object.edit({"metadata", "name"}) = args["kubernetesService"]["name"];
-  if (!args["kubernetesService"]["namespace"].as_string().empty()) made.object.edit({"metadata", "namespace"}) = args["kubernetesService"]["namespace"];
+  if (!args["kubernetesService"]["namespace"].as_string().empty())
+    made.object.edit({"metadata", "namespace"}) = args["kubernetesService"]["namespace"];
   return made;
 }
 
@@ -209,14 +236,18 @@ Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
     const std::string field = "generators (" + plugin.id().str() + ")";
     Value args = plugin.object;
     for (const char* part : {"name", "namespace"}) {
-      if (args[part].as_string().empty() && plugin.object["metadata"].contains(part)) args.set(part, plugin.object["metadata"][part]);
+      if (args[part].as_string().empty() && plugin.object["metadata"].contains(part))
+        args.set(part, plugin.object["metadata"][part]);
     }
-    const auto generate = kind == "ConfigMapGenerator" ? generate_config_map
-                          : kind == "SecretGenerator"  ? generate_secret
+    const auto generate = kind == "ConfigMapGenerator"   ? generate_config_map
+                          : kind == "SecretGenerator"    ? generate_secret
                           : kind == "IAMPolicyGenerator" ? generate_iam_account
                                                          : nullptr;
     if (plugin.object["apiVersion"].as_string() != "builtin" || generate == nullptr) {
-      return in_field(target, field, Error{ErrorCode::invalid, "external plugins are not run; the built-in generators are ConfigMapGenerator, SecretGenerator and IAMPolicyGenerator"});
+      return in_field(target, field,
+                      Error{ErrorCode::invalid,
+                            "external plugins are not run; the built-in generators are ConfigMapGenerator, "
+                            "SecretGenerator and IAMPolicyGenerator"});
     }
     Resource made = TRY(generate(target, args, field));
     if (target.build.traces_origins()) made.origin = configured_by(plugin);
@@ -229,7 +260,8 @@ Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
 Result<void> run_plugins(const Target& target, Accumulated& all) {
   const std::vector<Resource> transformers = TRY(read_plugins(target, "transformers"));
   for (const Resource& plugin : transformers) {
-    TRY(run_configured_transformer(target, plugin, all).in(target.kustomization.file + ": transformers (" + plugin.id().str() + ")"));
+    TRY(run_configured_transformer(target, plugin, all)
+            .in(target.kustomization.file + ": transformers (" + plugin.id().str() + ")"));
   }
   const std::vector<Resource> validators = TRY(read_plugins(target, "validators"));
   for (const Resource& plugin : validators) {
@@ -240,7 +272,8 @@ Result<void> run_plugins(const Target& target, Accumulated& all) {
     std::size_t i = 0;
     for (const Resource& resource : all.resources.all()) {
       if (i >= before.size() || !(before[i++] == resource.object)) {
-        return Error{ErrorCode::invalid, where + ": a validator must not change resources; it changed " + resource.id().str()};
+        return Error{ErrorCode::invalid,
+                     where + ": a validator must not change resources; it changed " + resource.id().str()};
       }
     }
   }
@@ -261,9 +294,12 @@ Result<void> accumulate_target(const Target& target, Accumulated& all) {
 
 Result<void> add_object(const Value& object, const std::string& file, std::vector<Resource>& out) {
   if (object.is_null() || (object.is_map() && object.empty())) return {};
-  if (!object.is_map()) return Error{ErrorCode::invalid, file + ": every document must be a map, not a " + std::string(document::kind_name(object.kind()))};
+  if (!object.is_map())
+    return Error{ErrorCode::invalid,
+                 file + ": every document must be a map, not a " + std::string(document::kind_name(object.kind()))};
   const std::string_view kind = object["kind"].as_string();
-  if (kind.empty()) return Error{ErrorCode::invalid, file + ": kind is missing in " + json::write(object).substr(0, 200)};
+  if (kind.empty())
+    return Error{ErrorCode::invalid, file + ": kind is missing in " + json::write(object).substr(0, 200)};
   if (kind.ends_with("List") && object["items"].is_list()) {
     for (const Value& item : object["items"].items()) TRY(add_object(item, file, out));
     return {};
@@ -283,7 +319,8 @@ Result<void> add_object(const Value& object, const std::string& file, std::vecto
 
 Result<void> Accumulated::add_variable(Variable variable) {
   const std::string name = variable.name;
-  if (!variables.emplace(name, std::move(variable)).second) return Error{ErrorCode::conflict, "the var " + name + " is defined twice"};
+  if (!variables.emplace(name, std::move(variable)).second)
+    return Error{ErrorCode::conflict, "the var " + name + " is defined twice"};
   return {};
 }
 
@@ -299,7 +336,9 @@ Error Target::at(const std::string& field, Error error) const {
   return std::move(error).in(kustomization.file + ": " + field);
 }
 
-std::string Target::resolve(const std::string& path) const { return path_clean(path_join(kustomization.directory, path)); }
+std::string Target::resolve(const std::string& path) const {
+  return path_clean(path_join(kustomization.directory, path));
+}
 
 Result<std::string> Target::read(const std::string& path, const std::string& field) const {
   const std::string resolved = resolve(path);

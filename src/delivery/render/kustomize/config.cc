@@ -88,8 +88,11 @@ FieldSpecs selectors() {
   for (const char* kind : {"Deployment", "StatefulSet"}) {
     for (const char* affinity : {"podAffinity", "podAntiAffinity"}) {
       const std::string base = std::string("spec/template/spec/affinity/") + affinity;
-      specs.push_back({{"apps", "", kind}, base + "/preferredDuringSchedulingIgnoredDuringExecution/podAffinityTerm/labelSelector/matchLabels"});
-      specs.push_back({{"apps", "", kind}, base + "/requiredDuringSchedulingIgnoredDuringExecution/labelSelector/matchLabels"});
+      specs.push_back(
+          {{"apps", "", kind},
+           base + "/preferredDuringSchedulingIgnoredDuringExecution/podAffinityTerm/labelSelector/matchLabels"});
+      specs.push_back(
+          {{"apps", "", kind}, base + "/requiredDuringSchedulingIgnoredDuringExecution/labelSelector/matchLabels"});
     }
     specs.push_back({{"apps", "", kind}, "spec/template/spec/topologySpreadConstraints/labelSelector/matchLabels"});
   }
@@ -122,28 +125,32 @@ FieldSpecs variable_places() {
 std::vector<NameReference> references() {
   const std::string rbac = "rbac.authorization.k8s.io", admission = "admissionregistration.k8s.io";
   const FieldSpecs scaled{{{"", "", "HorizontalPodAutoscaler"}, "spec/scaleTargetRef/name"}};
-  const FieldSpecs named_in_rules{{{"", "", "Role"}, "rules/resourceNames"}, {{"", "", "ClusterRole"}, "rules/resourceNames"}};
+  const FieldSpecs named_in_rules{{{"", "", "Role"}, "rules/resourceNames"},
+                                  {{"", "", "ClusterRole"}, "rules/resourceNames"}};
   const FieldSpecs config_maps =
-      in_pods({"volumes/configMap/name", "containers/env/valueFrom/configMapKeyRef/name", "initContainers/env/valueFrom/configMapKeyRef/name",
-               "containers/envFrom/configMapRef/name", "initContainers/envFrom/configMapRef/name", "volumes/projected/sources/configMap/name"}) +
+      in_pods({"volumes/configMap/name", "containers/env/valueFrom/configMapKeyRef/name",
+               "initContainers/env/valueFrom/configMapKeyRef/name", "containers/envFrom/configMapRef/name",
+               "initContainers/envFrom/configMapRef/name", "volumes/projected/sources/configMap/name"}) +
       FieldSpecs{{{"", "", "Node"}, "spec/configSource/configMap"},
                  {{"", "", "Ingress"}, "metadata/annotations/nginx.ingress.kubernetes.io\\/fastcgi-params-configmap"}} +
       named_in_rules;
   const FieldSpecs secrets =
-      in_pods({"volumes/secret/secretName", "containers/env/valueFrom/secretKeyRef/name", "initContainers/env/valueFrom/secretKeyRef/name",
-               "containers/envFrom/secretRef/name", "initContainers/envFrom/secretRef/name", "imagePullSecrets/name",
+      in_pods({"volumes/secret/secretName", "containers/env/valueFrom/secretKeyRef/name",
+               "initContainers/env/valueFrom/secretKeyRef/name", "containers/envFrom/secretRef/name",
+               "initContainers/envFrom/secretRef/name", "imagePullSecrets/name",
                "volumes/projected/sources/secret/name"}) +
-      FieldSpecs{{{"", "", "Ingress"}, "spec/tls/secretName"},
-                 {{"", "", "Ingress"}, "metadata/annotations/ingress.kubernetes.io\\/auth-secret"},
-                 {{"", "", "Ingress"}, "metadata/annotations/nginx.ingress.kubernetes.io\\/auth-secret"},
-                 {{"", "", "Ingress"}, "metadata/annotations/nginx.ingress.kubernetes.io\\/auth-tls-secret"},
-                 {{"", "", "ServiceAccount"}, "imagePullSecrets/name"},
-                 {{"", "", "StorageClass"}, "parameters/secretName"},
-                 {{"", "", "StorageClass"}, "parameters/adminSecretName"},
-                 {{"", "", "StorageClass"}, "parameters/userSecretName"},
-                 {{"", "", "StorageClass"}, "parameters/secretRef"},
-                 {{"serving.knative.dev", "v1", "Service"}, "spec/template/spec/containers/env/valueFrom/secretKeyRef/name"},
-                 {{"", "", "PersistentVolume"}, "spec/azureFile/secretName"}} +
+      FieldSpecs{
+          {{"", "", "Ingress"}, "spec/tls/secretName"},
+          {{"", "", "Ingress"}, "metadata/annotations/ingress.kubernetes.io\\/auth-secret"},
+          {{"", "", "Ingress"}, "metadata/annotations/nginx.ingress.kubernetes.io\\/auth-secret"},
+          {{"", "", "Ingress"}, "metadata/annotations/nginx.ingress.kubernetes.io\\/auth-tls-secret"},
+          {{"", "", "ServiceAccount"}, "imagePullSecrets/name"},
+          {{"", "", "StorageClass"}, "parameters/secretName"},
+          {{"", "", "StorageClass"}, "parameters/adminSecretName"},
+          {{"", "", "StorageClass"}, "parameters/userSecretName"},
+          {{"", "", "StorageClass"}, "parameters/secretRef"},
+          {{"serving.knative.dev", "v1", "Service"}, "spec/template/spec/containers/env/valueFrom/secretKeyRef/name"},
+          {{"", "", "PersistentVolume"}, "spec/azureFile/secretName"}} +
       named_in_rules;
   const FieldSpecs services{{{"apps", "", "StatefulSet"}, "spec/serviceName"},
                             {{"", "", "Ingress"}, "spec/rules/http/paths/backend/serviceName"},
@@ -163,10 +170,12 @@ std::vector<NameReference> references() {
       {{"", "v1", "Secret"}, secrets},
       {{"", "v1", "Service"}, services},
       {{rbac, "", "Role"}, {{{rbac, "", "RoleBinding"}, "roleRef/name"}}},
-      {{rbac, "", "ClusterRole"}, {{{rbac, "", "RoleBinding"}, "roleRef/name"}, {{rbac, "", "ClusterRoleBinding"}, "roleRef/name"}}},
+      {{rbac, "", "ClusterRole"},
+       {{{rbac, "", "RoleBinding"}, "roleRef/name"}, {{rbac, "", "ClusterRoleBinding"}, "roleRef/name"}}},
       {{"", "v1", "ServiceAccount"}, subjects + in_workloads("serviceAccountName")},
       {{"", "v1", "PersistentVolumeClaim"}, in_workloads("volumes/persistentVolumeClaim/claimName")},
-      {{"", "v1", "PersistentVolume"}, {{{"", "", "PersistentVolumeClaim"}, "spec/volumeName"}, {{"", "", "ClusterRole"}, "rules/resourceNames"}}},
+      {{"", "v1", "PersistentVolume"},
+       {{{"", "", "PersistentVolumeClaim"}, "spec/volumeName"}, {{"", "", "ClusterRole"}, "rules/resourceNames"}}},
       {{"storage.k8s.io", "v1", "StorageClass"},
        {{{"", "", "PersistentVolume"}, "spec/storageClassName"},
         {{"", "", "PersistentVolumeClaim"}, "spec/storageClassName"},
@@ -174,7 +183,8 @@ std::vector<NameReference> references() {
       {{"scheduling.k8s.io", "v1", "PriorityClass"}, in_workloads("priorityClassName")},
       // Upstream's group is written with a version and so matches nothing: names of IngressClasses are not followed.
       {{"networking.k8s.io/v1", "v1", "IngressClass"}, {{{"", "", "Ingress"}, "spec/ingressClassName"}}},
-      {{admission, "", "ValidatingAdmissionPolicy"}, {{{admission, "", "ValidatingAdmissionPolicyBinding"}, "spec/policyName"}}},
+      {{admission, "", "ValidatingAdmissionPolicy"},
+       {{{admission, "", "ValidatingAdmissionPolicyBinding"}, "spec/policyName"}}},
   };
 }
 
@@ -183,13 +193,14 @@ TransformerConfig make_built_in() {
   config.name_prefix = config.name_suffix = {{{}, "metadata/name"}};
   config.ns = {{{"", "", "Namespace"}, "metadata/name", true},
                {{"apiregistration.k8s.io", "", "APIService"}, "spec/service/namespace", true},
-               {{"apiextensions.k8s.io", "", "CustomResourceDefinition"}, "spec/conversion/webhook/clientConfig/service/namespace"}};
+               {{"apiextensions.k8s.io", "", "CustomResourceDefinition"},
+                "spec/conversion/webhook/clientConfig/service/namespace"}};
   config.template_labels = labels_of_templates();
   config.common_labels = selectors() + labels_of_templates();
   config.common_annotations = template_metadata("annotations");
   config.variables = variable_places();
-  for (const char* path : {"spec/containers[]/image", "spec/initContainers[]/image", "spec/template/spec/containers[]/image",
-                           "spec/template/spec/initContainers[]/image"}) {
+  for (const char* path : {"spec/containers[]/image", "spec/initContainers[]/image",
+                           "spec/template/spec/containers[]/image", "spec/template/spec/initContainers[]/image"}) {
     config.images.push_back({{}, path, true});
   }
   for (const char* kind : {"Deployment", "ReplicationController", "ReplicaSet", "StatefulSet"}) {
@@ -215,7 +226,8 @@ Result<void> walk(Value& node, std::span<const std::string> path, const FieldSpe
     for (std::size_t i = 0; i < node.size(); ++i) TRY(walk(node.edit(i), path, spec, create, change));
     return {};
   }
-  if (!node.is_map()) return Error{ErrorCode::invalid, spec.path + ": leads through a " + std::string(document::kind_name(node.kind()))};
+  if (!node.is_map())
+    return Error{ErrorCode::invalid, spec.path + ": leads through a " + std::string(document::kind_name(node.kind()))};
   std::string name = path[0];
   const bool list_expected = name.ends_with("[]");
   if (list_expected) name.resize(name.size() - 2);
@@ -232,9 +244,12 @@ Result<void> walk(Value& node, std::span<const std::string> path, const FieldSpe
 std::vector<std::string> split_path(std::string_view path, char separator) {
   std::vector<std::string> parts(1);
   for (std::size_t i = 0; i < path.size(); ++i) {
-    if (path[i] == '\\' && i + 1 < path.size() && path[i + 1] == separator) parts.back() += path[++i];
-    else if (path[i] == separator) parts.emplace_back();
-    else parts.back() += path[i];
+    if (path[i] == '\\' && i + 1 < path.size() && path[i + 1] == separator)
+      parts.back() += path[++i];
+    else if (path[i] == separator)
+      parts.emplace_back();
+    else
+      parts.back() += path[i];
   }
   if (parts.size() > 1 && parts.front().empty()) parts.erase(parts.begin());
   return parts;
@@ -242,7 +257,8 @@ std::vector<std::string> split_path(std::string_view path, char separator) {
 
 Result<FieldSpec> FieldSpec::parse(const Value& spec) {
   if (!spec["path"].is_string()) return Error{ErrorCode::invalid, "path: must be a string"};
-  return FieldSpec{{spec["group"].str(), spec["version"].str(), spec["kind"].str()}, spec["path"].str(), spec["create"].as_bool()};
+  return FieldSpec{
+      {spec["group"].str(), spec["version"].str(), spec["kind"].str()}, spec["path"].str(), spec["create"].as_bool()};
 }
 
 Result<void> merge_specs(FieldSpecs& into, const FieldSpecs& more) {
@@ -251,7 +267,8 @@ Result<void> merge_specs(FieldSpecs& into, const FieldSpecs& more) {
     for (const FieldSpec& have : into) {
       if (have.path != spec.path || !have.gvk.selected_by(spec.gvk)) continue;
       if (have.create != spec.create) {
-        return Error{ErrorCode::conflict, spec.path + ": one field specification creates the field and another does not"};
+        return Error{ErrorCode::conflict,
+                     spec.path + ": one field specification creates the field and another does not"};
       }
       known = true;
     }
@@ -268,10 +285,16 @@ const TransformerConfig& TransformerConfig::built_in() {
 Result<TransformerConfig> TransformerConfig::parse(const Value& file) {
   TransformerConfig config;
   const std::pair<const char*, FieldSpecs TransformerConfig::*> fields[] = {
-      {"namePrefix", &TransformerConfig::name_prefix}, {"nameSuffix", &TransformerConfig::name_suffix}, {"namespace", &TransformerConfig::ns},
-      {"commonLabels", &TransformerConfig::common_labels}, {"templateLabels", &TransformerConfig::template_labels},
-      {"labels", &TransformerConfig::labels}, {"commonAnnotations", &TransformerConfig::common_annotations},
-      {"varReference", &TransformerConfig::variables}, {"images", &TransformerConfig::images}, {"replicas", &TransformerConfig::replicas}};
+      {"namePrefix", &TransformerConfig::name_prefix},
+      {"nameSuffix", &TransformerConfig::name_suffix},
+      {"namespace", &TransformerConfig::ns},
+      {"commonLabels", &TransformerConfig::common_labels},
+      {"templateLabels", &TransformerConfig::template_labels},
+      {"labels", &TransformerConfig::labels},
+      {"commonAnnotations", &TransformerConfig::common_annotations},
+      {"varReference", &TransformerConfig::variables},
+      {"images", &TransformerConfig::images},
+      {"replicas", &TransformerConfig::replicas}};
   for (const auto& [name, member] : fields) config.*member = TRY(parse_specs(file[name], name));
   for (const Value& reference : file["nameReference"].items()) {
     NameReference made{{reference["group"].str(), reference["version"].str(), reference["kind"].str()}, {}};
@@ -283,8 +306,8 @@ Result<TransformerConfig> TransformerConfig::parse(const Value& file) {
 
 namespace {
 
-Result<void> read_definition(TransformerConfig& config, const Value& definitions, const Gvk& kind, const Value& definition,
-                             const std::string& path, int depth) {
+Result<void> read_definition(TransformerConfig& config, const Value& definitions, const Gvk& kind,
+                             const Value& definition, const std::string& path, int depth) {
   if (depth > 30) return Error{ErrorCode::invalid, path + ": definitions are nested too deeply"};
   for (const auto& [name, property] : definition["properties"].entries()) {
     const std::string at = path.empty() ? std::string(name) : path + "/" + std::string(name);
@@ -292,7 +315,8 @@ Result<void> read_definition(TransformerConfig& config, const Value& definitions
     if (property.contains("x-kubernetes-label-selector")) TRY(merge_specs(config.common_labels, {{kind, at}}));
     if (property.contains("x-kubernetes-identity")) TRY(merge_specs(config.name_prefix, {{kind, at}}));
     if (property.contains("x-kubernetes-object-ref-api-version") && property.contains("x-kubernetes-object-ref-kind")) {
-      const Gvk target{"", property["x-kubernetes-object-ref-api-version"].str(), property["x-kubernetes-object-ref-kind"].str()};
+      const Gvk target{"", property["x-kubernetes-object-ref-api-version"].str(),
+                       property["x-kubernetes-object-ref-kind"].str()};
       const std::string_view key = property["x-kubernetes-object-ref-name-key"].as_string("name");
       TransformerConfig one;
       one.references.push_back({target, {{kind, at + "/" + std::string(key)}}});
@@ -300,7 +324,8 @@ Result<void> read_definition(TransformerConfig& config, const Value& definitions
     }
     if (property["$ref"].is_string()) {
       const Value& inner = definitions[property["$ref"].as_string()];
-      TRY(read_definition(config, definitions, kind, inner.contains("Schema") ? inner["Schema"] : inner, at, depth + 1));
+      TRY(read_definition(config, definitions, kind, inner.contains("Schema") ? inner["Schema"] : inner, at,
+                          depth + 1));
     }
   }
   return {};
@@ -313,7 +338,8 @@ Result<TransformerConfig> TransformerConfig::from_definitions(const Value& defin
   for (const auto& [name, entry] : definitions.entries()) {
     const Value& definition = entry.contains("Schema") ? entry["Schema"] : entry;
     const Value& properties = definition["properties"];
-    if (!properties.contains("kind") || !properties.contains("apiVersion") || !properties.contains("metadata")) continue;
+    if (!properties.contains("kind") || !properties.contains("apiVersion") || !properties.contains("metadata"))
+      continue;
     const std::size_t dot = name.rfind('.');
     const std::string kind(dot == std::string_view::npos ? name : name.substr(dot + 1));
     TRY(read_definition(config, definitions, {"", "", kind}, definition, "", 0));
@@ -323,20 +349,24 @@ Result<TransformerConfig> TransformerConfig::from_definitions(const Value& defin
 
 Result<void> TransformerConfig::merge(const TransformerConfig& more) {
   for (const auto member : {&TransformerConfig::name_prefix, &TransformerConfig::name_suffix, &TransformerConfig::ns,
-                            &TransformerConfig::common_labels, &TransformerConfig::template_labels, &TransformerConfig::labels,
-                            &TransformerConfig::common_annotations, &TransformerConfig::variables, &TransformerConfig::images,
-                            &TransformerConfig::replicas}) {
+                            &TransformerConfig::common_labels, &TransformerConfig::template_labels,
+                            &TransformerConfig::labels, &TransformerConfig::common_annotations,
+                            &TransformerConfig::variables, &TransformerConfig::images, &TransformerConfig::replicas}) {
     TRY(merge_specs(this->*member, more.*member));
   }
   for (const NameReference& reference : more.references) {
-    const auto known = std::find_if(references.begin(), references.end(), [&](const auto& have) { return have.target == reference.target; });
-    if (known == references.end()) references.push_back(reference);
-    else TRY(merge_specs(known->referrers, reference.referrers));
+    const auto known = std::find_if(references.begin(), references.end(),
+                                    [&](const auto& have) { return have.target == reference.target; });
+    if (known == references.end())
+      references.push_back(reference);
+    else
+      TRY(merge_specs(known->referrers, reference.referrers));
   }
   return {};
 }
 
-Result<void> visit_field(Value& object, const FieldSpec& spec, Create create, const std::function<Result<void>(Value&)>& change) {
+Result<void> visit_field(Value& object, const FieldSpec& spec, Create create,
+                         const std::function<Result<void>(Value&)>& change) {
   if (!Gvk::of(object).selected_by(spec.gvk)) return {};
   const std::vector<std::string> path = split_path(spec.path, '/');
   return walk(object, path, spec, create, change).in("considering field '" + spec.path + "'");

@@ -11,8 +11,8 @@
 namespace caisson::render::kustomize_impl {
 
 struct FieldSpec {
-  Gvk gvk;                     // empty: every kind
-  std::string path;            // "spec/template/spec/containers[]/image"; lists on the way are walked, "\/" is a slash
+  Gvk gvk;           // empty: every kind
+  std::string path;  // "spec/template/spec/containers[]/image"; lists on the way are walked, "\/" is a slash
   bool create = false;
   bool operator==(const FieldSpec&) const = default;
   static Result<FieldSpec> parse(const Value& spec);
@@ -23,12 +23,13 @@ using FieldSpecs = std::vector<FieldSpec>;
 Result<void> merge_specs(FieldSpecs& into, const FieldSpecs& more);
 
 struct NameReference {
-  Gvk target;                  // whose name is referred to
+  Gvk target;  // whose name is referred to
   FieldSpecs referrers;
 };
 
 struct TransformerConfig {
-  FieldSpecs name_prefix, name_suffix, ns, common_labels, template_labels, labels, common_annotations, variables, images, replicas;
+  FieldSpecs name_prefix, name_suffix, ns, common_labels, template_labels, labels, common_annotations, variables,
+      images, replicas;
   std::vector<NameReference> references;
 
   static const TransformerConfig& built_in();
@@ -39,9 +40,10 @@ struct TransformerConfig {
 };
 
 enum class Create { nothing, scalar, map };
-// Calls `change` on every place of `object` that the specification leads to, and makes the place when specification and `create` say so.
-// Errors: invalid when the way leads through a scalar.
-Result<void> visit_field(Value& object, const FieldSpec& spec, Create create, const std::function<Result<void>(Value&)>& change);
+// Calls `change` on every place of `object` that the specification leads to, and makes the place when specification and
+// `create` say so. Errors: invalid when the way leads through a scalar.
+Result<void> visit_field(Value& object, const FieldSpec& spec, Create create,
+                         const std::function<Result<void>(Value&)>& change);
 
 // "a/b\/c" → a, b/c
 std::vector<std::string> split_path(std::string_view path, char separator);

@@ -26,7 +26,8 @@ std::string without_quotes(std::string_view text) {
   return std::string(quoted ? text.substr(1, text.size() - 2) : text);
 }
 
-Result<void> from_env_file(const Target& target, const std::string& path, const std::string& field, std::vector<Pair>& out) {
+Result<void> from_env_file(const Target& target, const std::string& path, const std::string& field,
+                           std::vector<Pair>& out) {
   std::string text = TRY(target.read(path, field));
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
   for (std::string_view line : split(text, '\n')) {
@@ -41,14 +42,16 @@ Result<void> from_env_file(const Target& target, const std::string& path, const 
   return {};
 }
 
-Result<void> from_literal(const Target& target, const std::string& source, const std::string& field, std::vector<Pair>& out) {
+Result<void> from_literal(const Target& target, const std::string& source, const std::string& field,
+                          std::vector<Pair>& out) {
   const std::size_t equals = source.find('=');
   if (equals == 0 || equals == std::string::npos) return wrong(target, field, "\"" + source + "\" must be key=value");
   out.push_back({source.substr(0, equals), without_quotes(std::string_view(source).substr(equals + 1))});
   return {};
 }
 
-Result<void> from_file(const Target& target, const std::string& source, const std::string& field, std::vector<Pair>& out) {
+Result<void> from_file(const Target& target, const std::string& source, const std::string& field,
+                       std::vector<Pair>& out) {
   const auto count = std::count(source.begin(), source.end(), '=');
   if (count > 1) return wrong(target, field, "\"" + source + "\": key or file name holds '='");
   const std::size_t equals = source.find('=');
@@ -62,7 +65,8 @@ Result<void> from_file(const Target& target, const std::string& source, const st
 
 Result<std::vector<Pair>> pairs_of(const Target& target, const Value& args, const std::string& field) {
   using Reader = Result<void> (*)(const Target&, const std::string&, const std::string&, std::vector<Pair>&);
-  static constexpr std::pair<const char*, Reader> kSources[] = {{"envs", from_env_file}, {"literals", from_literal}, {"files", from_file}};
+  static constexpr std::pair<const char*, Reader> kSources[] = {
+      {"envs", from_env_file}, {"literals", from_literal}, {"files", from_file}};
   std::vector<Pair> out;
   for (const auto& [name, reader] : kSources) {
     const Value& list = args[name];
@@ -113,7 +117,8 @@ Result<Resource> base_of(const Target& target, const char* kind, const Value& ar
   const Value options = effective_options(target, args["options"]);
   for (const char* map : {"labels", "annotations"}) {
     for (const char* word : {"true", "false"}) {
-      if (options[map].contains(word)) return wrong(target, field + ".options." + map, std::string("a key reads as the boolean ") + word);
+      if (options[map].contains(word))
+        return wrong(target, field + ".options." + map, std::string("a key reads as the boolean ") + word);
     }
     if (!options[map].empty()) made.object.edit({"metadata", map}) = options[map];
   }
@@ -129,7 +134,8 @@ Result<Resource> base_of(const Target& target, const char* kind, const Value& ar
 
 Value origin_of(const Target& target, const char* generator) {
   const std::string configured_in = path_clean(path_join(target.origin_path, path_base(target.kustomization.file)));
-  return Value{{"configuredIn", Value(configured_in)}, {"configuredBy", Value{{"apiVersion", "builtin"}, {"kind", generator}}}};
+  return Value{{"configuredIn", Value(configured_in)},
+               {"configuredBy", Value{{"apiVersion", "builtin"}, {"kind", generator}}}};
 }
 
 Value sorted(Value value) {
@@ -137,8 +143,8 @@ Value sorted(Value value) {
   return value;
 }
 
-// As kubectl/pkg/util/hash: kind, name and data count; but kustomize never finds the name (it looks for a field "metadata/name"), so
-// it counts as empty.
+// As kubectl/pkg/util/hash: kind, name and data count; but kustomize never finds the name (it looks for a field
+// "metadata/name"), so it counts as empty.
 std::string content_hash(const Value& object) {
   const auto or_empty = [&](const char* field) { return object.contains(field) ? object[field] : Value(""); };
   Value counted = Value{{"kind", object["kind"]}, {"name", ""}, {"data", or_empty("data")}};
@@ -164,8 +170,10 @@ Result<Resource> generate_config_map(const Target& target, const Value& args, co
   Resource made = TRY(base_of(target, "ConfigMap", args, field));
   const std::vector<Pair> pairs = TRY(pairs_of(target, args, field));
   for (const Pair& pair : pairs) {
-    if (is_valid_utf8(pair.value)) made.object.edit("data").set(pair.key, Value(pair.value));
-    else made.object.edit("binaryData").set(pair.key, Value(wrapped_base64(pair.value)));
+    if (is_valid_utf8(pair.value))
+      made.object.edit("data").set(pair.key, Value(pair.value));
+    else
+      made.object.edit("binaryData").set(pair.key, Value(wrapped_base64(pair.value)));
   }
   return made;
 }

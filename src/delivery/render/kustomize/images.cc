@@ -16,8 +16,10 @@ ImageName split_image(const std::string& image) {
   const std::size_t slash = image.find('/');
   const std::size_t from = slash == std::string::npos || slash == 0 ? 0 : slash;
   const std::size_t at = image.find('@', from), colon = image.find(':', from);
-  if (at != std::string::npos && (colon == std::string::npos || at < colon)) return {image.substr(0, at), "", image.substr(at + 1)};
-  if (at != std::string::npos) return {image.substr(0, colon), image.substr(colon + 1, at - colon - 1), image.substr(at + 1)};
+  if (at != std::string::npos && (colon == std::string::npos || at < colon))
+    return {image.substr(0, at), "", image.substr(at + 1)};
+  if (at != std::string::npos)
+    return {image.substr(0, colon), image.substr(colon + 1, at - colon - 1), image.substr(at + 1)};
   if (colon != std::string::npos) return {image.substr(0, colon), image.substr(colon + 1), ""};
   return {image, "", ""};
 }
@@ -25,14 +27,16 @@ ImageName split_image(const std::string& image) {
 class ImageChange {
  public:
   explicit ImageChange(const Value& change)
-      : change_(change), pattern_("^" + change["name"].str() + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$", RE2::Quiet) {}
+      : change_(change),
+        pattern_("^" + change["name"].str() + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$", RE2::Quiet) {}
   bool ok() const { return pattern_.ok(); }
 
   void apply(Value& place) const {
     const std::string image = place.scalar_text();
     if (!RE2::PartialMatch(image, pattern_)) return;
     ImageName parts = split_image(image);
-    const std::string tag = change_["newTag"].str(), digest = change_["digest"].str(), suffix = change_["tagSuffix"].str();
+    const std::string tag = change_["newTag"].str(), digest = change_["digest"].str(),
+                      suffix = change_["tagSuffix"].str();
     if (!change_["newName"].as_string().empty()) parts.name = change_["newName"].str();
     if (!tag.empty() || !digest.empty()) {
       parts.tag = tag;
@@ -77,15 +81,15 @@ void walk(Value& node, const ImageChange& change) {
 
 Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap& resources) {
   const ImageChange change(image);
-  if (!change.ok()) return {};   // a name that is no regular expression matches no image, as in kustomize
+  if (!change.ok()) return {};  // a name that is no regular expression matches no image, as in kustomize
   for (Resource& resource : resources.all()) {
     if (resource.object["kind"].as_string() != "CustomResourceDefinition") walk(resource.object, change);
     for (const FieldSpec& spec : specs) {
       TRY(visit_field(resource.object, spec, Create::nothing, [&](Value& place) -> Result<void> {
-        if (place.is_map() || place.is_list()) return Error{ErrorCode::invalid, spec.path + " is not a scalar"};
-        change.apply(place);
-        return {};
-      }).in(resource.id().str()));
+            if (place.is_map() || place.is_list()) return Error{ErrorCode::invalid, spec.path + " is not a scalar"};
+            change.apply(place);
+            return {};
+          }).in(resource.id().str()));
     }
   }
   return {};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A kustomization file, checked: known fields of the right types, deprecated fields moved to those that took their place.
+// A kustomization file, checked: known fields of the right types, deprecated fields moved to those that took their
+// place.
 #pragma once
 #include <string>
 #include <string_view>
@@ -12,8 +13,8 @@
 namespace caisson::render::kustomize_impl {
 
 struct Kustomization {
-  std::string directory;        // relative to the source's root, "." for the root
-  std::string file;             // "overlays/prod/kustomization.yaml"
+  std::string directory;  // relative to the source's root, "." for the root
+  std::string file;       // "overlays/prod/kustomization.yaml"
   Value fields;
   bool component() const { return fields["kind"].as_string() == "Component"; }
 };
@@ -21,6 +22,7 @@ struct Kustomization {
 bool is_kustomization_name(std::string_view file_name);
 
 // Errors: not_found when the directory has no kustomization file; invalid, with file and field.
-Result<Kustomization> load_kustomization(const FileSource& source, const std::string& directory, std::vector<std::string>& warnings);
+Result<Kustomization> load_kustomization(const FileSource& source, const std::string& directory,
+                                         std::vector<std::string>& warnings);
 
 }  // namespace caisson::render::kustomize_impl

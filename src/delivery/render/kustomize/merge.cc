@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strategic merge as kustomize does it (kyaml merge2, lists prepended), which differs from the API server's: items of the patch stand
-// before those it does not name, and keys that a patch's item lacks are left out of the comparison.
+// Strategic merge as kustomize does it (kyaml merge2, lists prepended), which differs from the API server's: items of
+// the patch stand before those it does not name, and keys that a patch's item lacks are left out of the comparison.
 #include <algorithm>
 
 #include "core/document/json.h"
@@ -13,7 +13,6 @@ namespace {
 using document::MergeSchema;
 
 constexpr std::string_view kDirective = "$patch";
-
 
 Result<std::string_view> directive_of(const Value& patch) {
   const Value* found = patch.find(kDirective);
@@ -47,8 +46,10 @@ Result<Value> merge_maps(const Value* before, const Value& patch, const MergeSch
     const Value* old = out.find(key);
     const bool same_kind = old != nullptr && ((old->is_map() && value.is_map()) || (old->is_list() && value.is_list()));
     Value merged = TRY(same_kind ? merge(old, value, field) : added(value, field));
-    if (merged.is_null()) out.erase(key);
-    else out.set(key, std::move(merged));
+    if (merged.is_null())
+      out.erase(key);
+    else
+      out.set(key, std::move(merged));
   }
   return out;
 }
@@ -67,8 +68,8 @@ bool same_item(const Value& item, const Value& wanted, const std::vector<std::st
   return compared;
 }
 
-// Whether more than the first key occurs (a protocol beside a port). Then kustomize leaves items the patch changes at their places;
-// with one key they move to the front.
+// Whether more than the first key occurs (a protocol beside a port). Then kustomize leaves items the patch changes at
+// their places; with one key they move to the front.
 bool by_several_keys(const Value& before, const Value& patch, const std::vector<std::string>& keys) {
   std::size_t present = 0;
   for (const std::string& key : keys) {
@@ -95,11 +96,14 @@ Result<Value> merge_keyed_lists(const Value& before, const Value& patch, const M
   std::vector<Value> out;
   for (const Value& item : patch.items()) {
     if (!item.is_map()) return Error{ErrorCode::invalid, "an item of a list merged by " + keys[0] + " must be a map"};
-    const auto known = std::find_if(rest.begin(), rest.end(), [&](const Value& old) { return same_item(old, item, keys); });
+    const auto known =
+        std::find_if(rest.begin(), rest.end(), [&](const Value& old) { return same_item(old, item, keys); });
     Value merged = TRY(known != rest.end() ? merge(&*known, item, schema.item()) : added(item, schema.item()));
     const bool gone = merged.is_null() || merged.empty();
-    if (known != rest.end() && (gone || !keeps_places)) rest.erase(known);
-    else if (known != rest.end()) *known = std::exchange(merged, Value());
+    if (known != rest.end() && (gone || !keeps_places))
+      rest.erase(known);
+    else if (known != rest.end())
+      *known = std::exchange(merged, Value());
     if (!merged.is_null() && !merged.empty()) out.push_back(std::move(merged));
   }
   out.insert(out.end(), rest.begin(), rest.end());
@@ -125,6 +129,8 @@ Result<Value> merge(const Value* before, const Value& patch, const MergeSchema* 
 
 }  // namespace
 
-Result<Value> merge_strategic(Value object, const Value& patch, const MergeSchema* schema) { return merge(&object, patch, schema); }
+Result<Value> merge_strategic(Value object, const Value& patch, const MergeSchema* schema) {
+  return merge(&object, patch, schema);
+}
 
 }  // namespace caisson::render::kustomize_impl

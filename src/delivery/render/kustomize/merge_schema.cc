@@ -9,12 +9,15 @@
 namespace caisson::render::kustomize_impl {
 namespace {
 
-// Kubernetes' patch keys and, where a list is a map by several keys (a container's ports), those: kustomize merges by all of them.
+// Kubernetes' patch keys and, where a list is a map by several keys (a container's ports), those: kustomize merges by
+// all of them.
 class BuiltIn final : public document::MergeSchema {
  public:
   explicit BuiltIn(const schema::Field& field) : field_(field) {}
 
-  const MergeSchema* field(std::string_view name) const override { return child(field_.field(name), members_[std::string(name)]); }
+  const MergeSchema* field(std::string_view name) const override {
+    return child(field_.field(name), members_[std::string(name)]);
+  }
   const MergeSchema* item() const override { return child(field_.item(), item_); }
   const std::vector<std::string>& merge_keys() const override {
     static const std::vector<std::string> kNone;
@@ -37,9 +40,11 @@ class BuiltIn final : public document::MergeSchema {
 // OpenAPI v2 definitions with x-kubernetes-patch-merge-key.
 class FromOpenApi final : public document::MergeSchema {
  public:
-  FromOpenApi(const Value& definitions, const Value& schema) : definitions_(definitions), schema_(resolved(definitions, schema)) {
+  FromOpenApi(const Value& definitions, const Value& schema)
+      : definitions_(definitions), schema_(resolved(definitions, schema)) {
     if (schema["x-kubernetes-patch-strategy"].as_string().find("merge") == std::string_view::npos) return;
-    if (schema["x-kubernetes-patch-merge-key"].is_string()) keys_.push_back(schema["x-kubernetes-patch-merge-key"].str());
+    if (schema["x-kubernetes-patch-merge-key"].is_string())
+      keys_.push_back(schema["x-kubernetes-patch-merge-key"].str());
     set_ = keys_.empty();
   }
 
@@ -74,7 +79,9 @@ class FromOpenApi final : public document::MergeSchema {
 const Value* open_api_kind(const Value& definitions, const Gvk& gvk) {
   for (const auto& [name, definition] : definitions.entries()) {
     for (const Value& named : definition["x-kubernetes-group-version-kind"].items()) {
-      if (named["group"].as_string() == gvk.group && named["version"].as_string() == gvk.version && named["kind"].as_string() == gvk.kind) return &definition;
+      if (named["group"].as_string() == gvk.group && named["version"].as_string() == gvk.version &&
+          named["kind"].as_string() == gvk.kind)
+        return &definition;
     }
   }
   return nullptr;

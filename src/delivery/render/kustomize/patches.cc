@@ -15,7 +15,9 @@
 namespace caisson::render::kustomize_impl {
 namespace {
 
-Error wrong(std::string why) { return Error{ErrorCode::invalid, std::move(why)}; }
+Error wrong(std::string why) {
+  return Error{ErrorCode::invalid, std::move(why)};
+}
 
 // Applies one strategic merge patch; an object that the patch deletes becomes null.
 Result<void> apply(const Target& target, Resource& resource, const Resource& patch) {
@@ -24,7 +26,7 @@ Result<void> apply(const Target& target, Resource& resource, const Resource& pat
   if (patch.may_change_name || patch.may_change_kind) resource.remember_id();
   const MergeKeys keys = merge_keys_of(target.build, resource.object);
   Value change = patch.object;
-  change.set("apiVersion", resource.object["apiVersion"]);   // a patch does not change it
+  change.set("apiVersion", resource.object["apiVersion"]);  // a patch does not change it
   Value merged = TRY(merge_strategic(resource.object, change, keys.root).in(before.str()));
   resource.object = std::move(merged);
   if (resource.object.is_null() || resource.object.empty()) {
@@ -33,14 +35,17 @@ Result<void> apply(const Target& target, Resource& resource, const Resource& pat
   }
   if (!patch.may_change_kind) resource.object.set("kind", kind);
   if (!patch.may_change_name) resource.set_name(before.name);
-  if (ns.is_null()) resource.object.edit("metadata").erase("namespace");
-  else resource.object.edit({"metadata", "namespace"}) = ns;
+  if (ns.is_null())
+    resource.object.edit("metadata").erase("namespace");
+  else
+    resource.object.edit({"metadata", "namespace"}) = ns;
   return {};
 }
 
 Result<Value> parse_operations(const std::string& text, const std::string& name) {
   const std::vector<Value> documents = TRY(yaml::read_all(text, {.name = name}));
-  if (documents.empty() || !documents[0].is_list()) return wrong(name + ": a JSON 6902 patch must be a list of operations");
+  if (documents.empty() || !documents[0].is_list())
+    return wrong(name + ": a JSON 6902 patch must be a list of operations");
   return documents[0];
 }
 
@@ -58,7 +63,8 @@ struct PatchText {
 
 Result<PatchText> read_patch(const Target& target, const Value& patch, const std::string& field) {
   const std::string inlined(trim(patch["patch"].as_string())), path = patch["path"].str();
-  if (inlined.empty() == path.empty()) return wrong(inlined.empty() ? "one of patch and path must be set" : "patch and path must not be set both");
+  if (inlined.empty() == path.empty())
+    return wrong(inlined.empty() ? "one of patch and path must be set" : "patch and path must not be set both");
   if (path.empty()) return PatchText{inlined, target.kustomization.file + ": " + field + ".patch"};
   const std::string text = TRY(target.read(path, field + ".path"));
   return PatchText{text, target.resolve(path)};
@@ -69,7 +75,8 @@ Result<PatchText> read_patch(const Target& target, const Value& patch, const std
 Selection Selection::parse(const Value& target) {
   Selection made;
   made.gvk = {target["group"].str(), target["version"].str(), target["kind"].str()};
-  if (target["apiVersion"].is_string()) made.gvk = Gvk::parse(target["apiVersion"].as_string(), target["kind"].as_string());
+  if (target["apiVersion"].is_string())
+    made.gvk = Gvk::parse(target["apiVersion"].as_string(), target["kind"].as_string());
   made.name = target["name"].str();
   made.ns = target["namespace"].str();
   made.label_selector = target["labelSelector"].str();
@@ -90,9 +97,11 @@ Result<std::vector<Resource*>> select(ResourceMap& resources, const Selection& s
     explicit Part(const std::string& text) : pattern(text), expression("(?:" + text + ")", RE2::Quiet) {}
     bool matches(const std::string& text) const { return pattern.empty() || RE2::FullMatch(text, expression); }
   };
-  const Part group(selection.gvk.group), version(selection.gvk.version), kind(selection.gvk.kind), name(selection.name), ns(selection.ns);
+  const Part group(selection.gvk.group), version(selection.gvk.version), kind(selection.gvk.kind), name(selection.name),
+      ns(selection.ns);
   for (const Part* part : {&group, &version, &kind, &name, &ns}) {
-    if (!part->expression.ok()) return wrong("target: \"" + part->pattern + "\" is no regular expression: " + part->expression.error());
+    if (!part->expression.ok())
+      return wrong("target: \"" + part->pattern + "\" is no regular expression: " + part->expression.error());
   }
   std::vector<Resource*> found;
   for (Resource& resource : resources.all()) {
@@ -100,9 +109,11 @@ Result<std::vector<Resource*>> select(ResourceMap& resources, const Selection& s
     if (!ns.matches(original.effective_ns()) && !ns.matches(now.effective_ns())) continue;
     if (!name.matches(original.name) && !name.matches(now.name)) continue;
     if (!group.matches(now.gvk.group) || !version.matches(now.gvk.version) || !kind.matches(now.gvk.kind)) continue;
-    const bool labels = TRY(labels_match(resource.object["metadata"]["labels"], selection.label_selector).in("target.labelSelector"));
+    const bool labels =
+        TRY(labels_match(resource.object["metadata"]["labels"], selection.label_selector).in("target.labelSelector"));
     if (!labels) continue;
-    const bool annotations = TRY(labels_match(resource.object["metadata"]["annotations"], selection.annotation_selector).in("target.annotationSelector"));
+    const bool annotations = TRY(labels_match(resource.object["metadata"]["annotations"], selection.annotation_selector)
+                                     .in("target.annotationSelector"));
     if (annotations) found.push_back(&resource);
   }
   return found;
@@ -136,7 +147,9 @@ Result<void> patch_field(const Target& target, const Value& patch, ResourceMap& 
   if (!objects.ok()) {
     auto operations = parse_operations(text.text, text.name);
     // Neither kind of patch: the one that it looks like says what is wrong.
-    if (!operations.ok()) return trim(text.text).starts_with("-") || trim(text.text).starts_with("[") ? std::move(operations).error() : std::move(objects).error();
+    if (!operations.ok())
+      return trim(text.text).starts_with("-") || trim(text.text).starts_with("[") ? std::move(operations).error()
+                                                                                  : std::move(objects).error();
     if (selector.is_null()) return wrong("target: must be set for a JSON 6902 patch");
     const std::vector<Resource*> selected = TRY(select(resources, Selection::parse(selector)));
     return apply_operations(*operations, selected, true);
@@ -162,7 +175,8 @@ Result<void> patch_field(const Target& target, const Value& patch, ResourceMap& 
   return {};
 }
 
-Result<void> patch_json6902_field(const Target& target, const Value& patch, ResourceMap& resources, const std::string& field) {
+Result<void> patch_json6902_field(const Target& target, const Value& patch, ResourceMap& resources,
+                                  const std::string& field) {
   const PatchText text = TRY(read_patch(target, patch, field));
   if (patch["target"]["name"].as_string().empty()) return wrong("target.name: must be set");
   const Value operations = TRY(parse_operations(text.text, text.name));

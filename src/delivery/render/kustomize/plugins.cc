@@ -82,7 +82,8 @@ Result<void> run_configured_transformer(const Target& target, const Resource& co
   const FieldSpecs& defaults = kind == "ImageTagTransformer" ? known.images : kNone;
   const FieldSpecs specs = TRY(specs_of(config, defaults));
   if (kind == "NamespaceTransformer") {
-    return set_namespace(config["metadata"]["namespace"].str(), specs, config["setRoleBindingSubjects"].str(), config["unsetOnly"].as_bool(), resources);
+    return set_namespace(config["metadata"]["namespace"].str(), specs, config["setRoleBindingSubjects"].str(),
+                         config["unsetOnly"].as_bool(), resources);
   }
   if (kind == "PrefixTransformer") return add_prefix(config["prefix"].str(), specs, resources);
   if (kind == "SuffixTransformer") return add_suffix(config["suffix"].str(), specs, resources);
@@ -93,7 +94,8 @@ Result<void> run_configured_transformer(const Target& target, const Resource& co
   if (kind == "LabelTransformer") return set_entries(config["labels"], specs, resources);
   if (kind == "AnnotationsTransformer") return set_entries(config["annotations"], specs, resources);
   if (kind == "ImageTagTransformer") return set_image(config["imageTag"], specs, resources);
-  if (kind == "ReplicaCountTransformer") return set_replicas(config["replica"]["name"].str(), config["replica"]["count"].as_int(), specs, resources);
+  if (kind == "ReplicaCountTransformer")
+    return set_replicas(config["replica"]["name"].str(), config["replica"]["count"].as_int(), specs, resources);
   return Error{ErrorCode::invalid, "no built-in transformer is called " + std::string(kind)};
 }
 

@@ -15,7 +15,8 @@ void keep_if(Candidates& candidates, const std::function<bool(const Resource&)>&
 
 bool same_ending(const std::vector<std::string>& a, const std::vector<std::string>& b) {
   const std::size_t shorter = std::min(a.size(), b.size());
-  return std::equal(a.end() - static_cast<std::ptrdiff_t>(shorter), a.end(), b.end() - static_cast<std::ptrdiff_t>(shorter));
+  return std::equal(a.end() - static_cast<std::ptrdiff_t>(shorter), a.end(),
+                    b.end() - static_cast<std::ptrdiff_t>(shorter));
 }
 
 // Made in the same layers. lenient: what has no prefix or suffix fits everything.
@@ -39,8 +40,10 @@ class Reference {
     if (!place.is_list()) return update_scalar(place);
     for (std::size_t i = 0; i < place.size(); ++i) {
       Value& item = place.edit(i);
-      if (item.is_map()) TRY(update_map(item));
-      else if (!item.is_null()) TRY(update_scalar(item));
+      if (item.is_map())
+        TRY(update_map(item));
+      else if (!item.is_null())
+        TRY(update_scalar(item));
     }
     return {};
   }
@@ -87,7 +90,8 @@ class Reference {
 
   Result<const Resource*> choose(const std::string& name, Candidates candidates, bool with_ns) const {
     keep_if(candidates, [&](const Resource& r) { return r.any_prior([&](const Id& id) { return id.name == name; }); });
-    keep_if(candidates, [&](const Resource& r) { return r.any_prior([&](const Id& id) { return id.gvk.selected_by(target_); }); });
+    keep_if(candidates,
+            [&](const Resource& r) { return r.any_prior([&](const Id& id) { return id.gvk.selected_by(target_); }); });
     keep_if(candidates, [&](const Resource& r) { return selected_by_role_ref(r); });
     keep_if(candidates, [&](const Resource& r) { return reachable(r); });
     if (candidates.size() == 1) return candidates[0];
@@ -117,7 +121,8 @@ Result<Candidates> reachable_from(const Resource& referrer, ResourceMap& resourc
   if (id.gvk.kind == "RoleBinding") {
     for (const Value& subject : referrer.object["subjects"].items()) {
       if (subject["kind"].as_string() != "ServiceAccount" || !subject.contains("namespace")) continue;
-      if (!subject["namespace"].is_string()) return Error{ErrorCode::invalid, id.str() + ": subjects: the namespace is blank"};
+      if (!subject["namespace"].is_string())
+        return Error{ErrorCode::invalid, id.str() + ": subjects: the namespace is blank"};
       subjects.push_back(subject["namespace"].str());
     }
   }
@@ -143,7 +148,9 @@ Result<void> fix_references(const TransformerConfig& config, ResourceMap& resour
         FieldSpec place = spec;
         place.gvk = {};
         place.create = false;
-        TRY(visit_field(referrer.object, place, Create::nothing, [&](Value& value) { return update.update(value); }).in(referrer.id().str()));
+        TRY(visit_field(referrer.object, place, Create::nothing, [&](Value& value) {
+              return update.update(value);
+            }).in(referrer.id().str()));
       }
     }
   }

@@ -14,7 +14,9 @@
 namespace caisson::render::kustomize_impl {
 namespace {
 
-Error wrong(std::string why) { return Error{ErrorCode::invalid, std::move(why)}; }
+Error wrong(std::string why) {
+  return Error{ErrorCode::invalid, std::move(why)};
+}
 
 std::optional<std::size_t> index_of(const std::string& part) {
   std::size_t index = 0;
@@ -23,7 +25,9 @@ std::optional<std::size_t> index_of(const std::string& part) {
   return index;
 }
 
-bool is_list_selector(const std::string& part) { return part.size() > 2 && part.front() == '[' && part.back() == ']' && part.find('=') != part.npos; }
+bool is_list_selector(const std::string& part) {
+  return part.size() > 2 && part.front() == '[' && part.back() == ']' && part.find('=') != part.npos;
+}
 
 struct ListSelector {
   std::string field, pattern;
@@ -35,7 +39,8 @@ ListSelector list_selector(const std::string& part) {
 
 using Change = std::function<Result<void>(Value&)>;
 
-// Every place that the path leads to; with create, places are made (maps and items as the path tells), and the last starts as null.
+// Every place that the path leads to; with create, places are made (maps and items as the path tells), and the last
+// starts as null.
 class PathWalk {
  public:
   PathWalk(bool create, const Change& change) : create_(create), change_(change) {}
@@ -48,7 +53,8 @@ class PathWalk {
     }
     const std::string& part = path[0];
     if (part == "*") return walk_every(node, path);
-    if (const auto index = index_of(part); index && (node.is_list() || node.is_null())) return walk_index(node, *index, path);
+    if (const auto index = index_of(part); index && (node.is_list() || node.is_null()))
+      return walk_index(node, *index, path);
     if (is_list_selector(part)) return walk_matching(node, path);
     if (node.is_list()) return wrong("expected an index, [field=value] or * before " + part);
     if (!node.is_map() && !node.is_null()) return wrong("expected a map at " + part);
@@ -71,7 +77,8 @@ class PathWalk {
   Result<void> walk_index(Value& node, std::size_t index, std::span<const std::string> path) {
     if (node.is_null()) node = Value::list();
     if (index == node.size() && create_) node.push_back(Value());
-    if (index >= node.size()) return wrong("index " + std::to_string(index) + " is outside the list of " + std::to_string(node.size()));
+    if (index >= node.size())
+      return wrong("index " + std::to_string(index) + " is outside the list of " + std::to_string(node.size()));
     return walk(node.edit(index), path.subspan(1));
   }
 
@@ -83,7 +90,8 @@ class PathWalk {
     for (std::size_t i = 0; i < node.size(); ++i) {
       const Value& item = node[i];
       const bool has = selector.field.empty() || item.contains(selector.field);
-      if (!has || !RE2::PartialMatch((selector.field.empty() ? item : item[selector.field]).scalar_text(), pattern)) continue;
+      if (!has || !RE2::PartialMatch((selector.field.empty() ? item : item[selector.field]).scalar_text(), pattern))
+        continue;
       TRY(walk(node.edit(i), path.subspan(1)));
     }
     if (count != before || !create_) return {};
@@ -121,9 +129,12 @@ Result<void> put(Value& place, const Value& value, const Value& options) {
     std::vector<std::string> parts = split_text(place.scalar_text(), delimiter);
     const std::int64_t index = options["index"].as_int();
     const std::string text = value.scalar_text();
-    if (index < 0) parts.insert(parts.begin(), text);
-    else if (static_cast<std::size_t>(index) >= parts.size()) parts.push_back(text);
-    else parts[static_cast<std::size_t>(index)] = text;
+    if (index < 0)
+      parts.insert(parts.begin(), text);
+    else if (static_cast<std::size_t>(index) >= parts.size())
+      parts.push_back(text);
+    else
+      parts[static_cast<std::size_t>(index)] = text;
     std::string joined;
     for (std::size_t i = 0; i < parts.size(); ++i) joined += (i == 0 ? "" : delimiter) + parts[i];
     place = retyped(place, Value(joined));
@@ -146,7 +157,8 @@ Result<Value> source_value(const Value& source, ResourceMap& resources) {
   if (found.size() > 1) return wrong("source: several resources are " + wanted.str());
   const std::string path = source["fieldPath"].as_string().empty() ? "metadata.name" : source["fieldPath"].str();
   const Value* value = look_up(found[0]->object, split_field_path(path));
-  const bool missing = value == nullptr || value->is_null() || ((value->is_map() || value->is_list()) && value->empty()) ||
+  const bool missing = value == nullptr || value->is_null() ||
+                       ((value->is_map() || value->is_list()) && value->empty()) ||
                        (value->is_string() && value->as_string().empty());
   if (missing) return wrong("source.fieldPath: " + found[0]->id().str() + " has nothing at " + path);
   const std::string delimiter = source["options"]["delimiter"].str();
@@ -165,8 +177,9 @@ Result<bool> id_matches(const Resource& resource, const Selection& selection) {
     return pattern.empty() || RE2::FullMatch(text, RE2("(?:" + pattern + ")", RE2::Quiet));
   };
   const auto matches = [&](const Id& id) {
-    return full(selection.gvk.group, id.gvk.group) && full(selection.gvk.version, id.gvk.version) && full(selection.gvk.kind, id.gvk.kind) &&
-           full(selection.name, id.name) && full(selection.ns, id.effective_ns());
+    return full(selection.gvk.group, id.gvk.group) && full(selection.gvk.version, id.gvk.version) &&
+           full(selection.gvk.kind, id.gvk.kind) && full(selection.name, id.name) &&
+           full(selection.ns, id.effective_ns());
   };
   return resource.any_prior(matches) || matches(resource.id());
 }
@@ -221,8 +234,10 @@ Result<void> apply_to_target(const Value& value, const Value& target, ResourceMa
 
 Result<void> apply_one(const Value& replacement, ResourceMap& resources) {
   const bool given = replacement.contains("sourceValue");
-  if ((!given && !replacement["source"].is_map()) || replacement["targets"].empty()) return wrong("must have a source and at least one target");
-  const Value value = TRY(given ? Result<Value>(replacement["sourceValue"]) : source_value(replacement["source"], resources));
+  if ((!given && !replacement["source"].is_map()) || replacement["targets"].empty())
+    return wrong("must have a source and at least one target");
+  const Value value =
+      TRY(given ? Result<Value>(replacement["sourceValue"]) : source_value(replacement["source"], resources));
   for (std::size_t i = 0; i < replacement["targets"].size(); ++i) {
     TRY(apply_to_target(value, replacement["targets"][i], resources).in("targets[" + std::to_string(i) + "]"));
   }
@@ -292,7 +307,8 @@ std::vector<std::string> split_field_path(std::string_view path) {
       brackets += c == '[' ? 1 : -1;
       parts.back() += c;
       // A bracket without '=' only guards the dots of a key, or holds an index.
-      if (brackets == 0 && parts.back().find('=') == std::string::npos) parts.back() = parts.back().substr(1, parts.back().size() - 2);
+      if (brackets == 0 && parts.back().find('=') == std::string::npos)
+        parts.back() = parts.back().substr(1, parts.back().size() - 2);
     } else if (c == '.' && brackets == 0) {
       open();
     } else {

@@ -7,33 +7,59 @@
 namespace caisson::render::kustomize_impl {
 namespace {
 
-std::string or_mark(const std::string& text, const char* mark) { return text.empty() ? mark : text; }
+std::string or_mark(const std::string& text, const char* mark) {
+  return text.empty() ? mark : text;
+}
 
 // The kinds that kustomize knows, from Kubernetes' OpenAPI document, to have no namespace.
 bool known_cluster_scoped(std::string_view group, std::string_view kind) {
   static const std::set<std::pair<std::string_view, std::string_view>> kKinds = {
-      {"", "ComponentStatus"}, {"", "Namespace"}, {"", "Node"}, {"", "PersistentVolume"},
-      {"admissionregistration.k8s.io", "MutatingWebhookConfiguration"}, {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration"},
-      {"admissionregistration.k8s.io", "ValidatingAdmissionPolicy"}, {"admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"},
-      {"admissionregistration.k8s.io", "MutatingAdmissionPolicy"}, {"admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"},
-      {"apiextensions.k8s.io", "CustomResourceDefinition"}, {"apiregistration.k8s.io", "APIService"},
-      {"authentication.k8s.io", "SelfSubjectReview"}, {"authentication.k8s.io", "TokenReview"},
-      {"authorization.k8s.io", "SelfSubjectAccessReview"}, {"authorization.k8s.io", "SelfSubjectRulesReview"},
-      {"authorization.k8s.io", "SubjectAccessReview"}, {"certificates.k8s.io", "CertificateSigningRequest"},
-      {"flowcontrol.apiserver.k8s.io", "FlowSchema"}, {"flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"},
-      {"internal.apiserver.k8s.io", "StorageVersion"}, {"networking.k8s.io", "IngressClass"}, {"networking.k8s.io", "ClusterCIDR"},
-      {"node.k8s.io", "RuntimeClass"}, {"policy", "PodSecurityPolicy"}, {"extensions", "PodSecurityPolicy"},
-      {"rbac.authorization.k8s.io", "ClusterRole"}, {"rbac.authorization.k8s.io", "ClusterRoleBinding"},
-      {"resource.k8s.io", "ResourceClass"}, {"scheduling.k8s.io", "PriorityClass"}, {"storage.k8s.io", "CSIDriver"},
-      {"storage.k8s.io", "CSINode"}, {"storage.k8s.io", "StorageClass"}, {"storage.k8s.io", "VolumeAttachment"}};
+      {"", "ComponentStatus"},
+      {"", "Namespace"},
+      {"", "Node"},
+      {"", "PersistentVolume"},
+      {"admissionregistration.k8s.io", "MutatingWebhookConfiguration"},
+      {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration"},
+      {"admissionregistration.k8s.io", "ValidatingAdmissionPolicy"},
+      {"admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"},
+      {"admissionregistration.k8s.io", "MutatingAdmissionPolicy"},
+      {"admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"},
+      {"apiextensions.k8s.io", "CustomResourceDefinition"},
+      {"apiregistration.k8s.io", "APIService"},
+      {"authentication.k8s.io", "SelfSubjectReview"},
+      {"authentication.k8s.io", "TokenReview"},
+      {"authorization.k8s.io", "SelfSubjectAccessReview"},
+      {"authorization.k8s.io", "SelfSubjectRulesReview"},
+      {"authorization.k8s.io", "SubjectAccessReview"},
+      {"certificates.k8s.io", "CertificateSigningRequest"},
+      {"flowcontrol.apiserver.k8s.io", "FlowSchema"},
+      {"flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"},
+      {"internal.apiserver.k8s.io", "StorageVersion"},
+      {"networking.k8s.io", "IngressClass"},
+      {"networking.k8s.io", "ClusterCIDR"},
+      {"node.k8s.io", "RuntimeClass"},
+      {"policy", "PodSecurityPolicy"},
+      {"extensions", "PodSecurityPolicy"},
+      {"rbac.authorization.k8s.io", "ClusterRole"},
+      {"rbac.authorization.k8s.io", "ClusterRoleBinding"},
+      {"resource.k8s.io", "ResourceClass"},
+      {"scheduling.k8s.io", "PriorityClass"},
+      {"storage.k8s.io", "CSIDriver"},
+      {"storage.k8s.io", "CSINode"},
+      {"storage.k8s.io", "StorageClass"},
+      {"storage.k8s.io", "VolumeAttachment"}};
   return kKinds.contains({group, kind});
 }
 
 }  // namespace
 
-bool is_cluster_scoped(const Gvk& gvk) { return known_cluster_scoped(gvk.group, gvk.kind); }
+bool is_cluster_scoped(const Gvk& gvk) {
+  return known_cluster_scoped(gvk.group, gvk.kind);
+}
 
-std::string api_version_of(const Gvk& gvk) { return gvk.group.empty() ? gvk.version : gvk.group + "/" + gvk.version; }
+std::string api_version_of(const Gvk& gvk) {
+  return gvk.group.empty() ? gvk.version : gvk.group + "/" + gvk.version;
+}
 
 Gvk Gvk::parse(std::string_view api_version, std::string_view kind) {
   const std::size_t slash = api_version.find('/');
@@ -41,23 +67,39 @@ Gvk Gvk::parse(std::string_view api_version, std::string_view kind) {
   return {std::string(api_version.substr(0, slash)), std::string(api_version.substr(slash + 1)), std::string(kind)};
 }
 
-Gvk Gvk::of(const Value& object) { return parse(object["apiVersion"].as_string(), object["kind"].as_string()); }
+Gvk Gvk::of(const Value& object) {
+  return parse(object["apiVersion"].as_string(), object["kind"].as_string());
+}
 
 bool Gvk::selected_by(const Gvk& s) const {
-  return (s.group.empty() || s.group == group) && (s.version.empty() || s.version == version) && (s.kind.empty() || s.kind == kind);
+  return (s.group.empty() || s.group == group) && (s.version.empty() || s.version == version) &&
+         (s.kind.empty() || s.kind == kind);
 }
 
-std::string Gvk::str() const { return or_mark(kind, "[noKind]") + "." + or_mark(version, "[noVer]") + "." + or_mark(group, "[noGrp]"); }
+std::string Gvk::str() const {
+  return or_mark(kind, "[noKind]") + "." + or_mark(version, "[noVer]") + "." + or_mark(group, "[noGrp]");
+}
 
-bool Id::cluster_scoped() const { return is_cluster_scoped(gvk); }
-std::string Id::effective_ns() const { return cluster_scoped() ? "_" : ns.empty() ? "default" : ns; }
-bool Id::equals(const Id& other) const { return name == other.name && gvk == other.gvk && same_ns(other); }
+bool Id::cluster_scoped() const {
+  return is_cluster_scoped(gvk);
+}
+std::string Id::effective_ns() const {
+  return cluster_scoped() ? "_" : ns.empty() ? "default" : ns;
+}
+bool Id::equals(const Id& other) const {
+  return name == other.name && gvk == other.gvk && same_ns(other);
+}
 bool Id::selected_by(const Id& selector) const {
-  return (selector.name.empty() || selector.name == name) && (selector.ns.empty() || selector.same_ns(*this)) && gvk.selected_by(selector.gvk);
+  return (selector.name.empty() || selector.name == name) && (selector.ns.empty() || selector.same_ns(*this)) &&
+         gvk.selected_by(selector.gvk);
 }
-std::string Id::str() const { return gvk.str() + "/" + or_mark(name, "[noName]") + "." + or_mark(ns, "[noNs]"); }
+std::string Id::str() const {
+  return gvk.str() + "/" + or_mark(name, "[noName]") + "." + or_mark(ns, "[noNs]");
+}
 
-Id Resource::id() const { return {Gvk::of(object), name(), ns()}; }
+Id Resource::id() const {
+  return {Gvk::of(object), name(), ns()};
+}
 
 Id Resource::prior(std::size_t index) const {
   Id id = previous[index];
@@ -111,8 +153,10 @@ void take_over(Resource& generated, const Resource& old) {
     if (!merged.empty()) generated.object.edit({"metadata", field}) = std::move(merged);
   }
   generated.set_name(old.name());
-  if (!old.ns().empty()) generated.object.edit({"metadata", "namespace"}) = Value(old.ns());
-  else generated.object.edit("metadata").erase("namespace");
+  if (!old.ns().empty())
+    generated.object.edit({"metadata", "namespace"}) = Value(old.ns());
+  else
+    generated.object.edit("metadata").erase("namespace");
   generated.previous = old.previous;
   generated.prefixes = old.prefixes;
   generated.suffixes = old.suffixes;
@@ -167,7 +211,8 @@ Result<Resource*> ResourceMap::find(const Id& id) {
 }
 
 void ResourceMap::drop_empty() {
-  std::erase_if(resources_, [](const Resource& resource) { return !resource.object.is_map() || resource.object.empty(); });
+  std::erase_if(resources_,
+                [](const Resource& resource) { return !resource.object.is_map() || resource.object.empty(); });
 }
 
 }  // namespace caisson::render::kustomize_impl

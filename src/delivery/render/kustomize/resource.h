@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A resource on its way through kustomizations: the object, and what the stages must remember of it (earlier names, prefixes,
-// whether its name gets a hash). What kustomize keeps in annotations of its own is plain data here.
+// A resource on its way through kustomizations: the object, and what the stages must remember of it (earlier names,
+// prefixes, whether its name gets a hash). What kustomize keeps in annotations of its own is plain data here.
 #pragma once
 #include <deque>
 #include <functional>
@@ -20,7 +20,7 @@ struct Gvk {
   std::string group, version, kind;
   bool operator==(const Gvk&) const = default;
   bool selected_by(const Gvk& selector) const;
-  std::string str() const;                      // "Deployment.v1.apps"
+  std::string str() const;  // "Deployment.v1.apps"
   static Gvk of(const Value& object);
   static Gvk parse(std::string_view api_version, std::string_view kind);
 };
@@ -29,23 +29,23 @@ struct Id {
   Gvk gvk;
   std::string name, ns;
   bool cluster_scoped() const;
-  std::string effective_ns() const;             // "" counts as "default"; "_" for what has none
-  bool equals(const Id& other) const;           // with effective namespaces
+  std::string effective_ns() const;    // "" counts as "default"; "_" for what has none
+  bool equals(const Id& other) const;  // with effective namespaces
   bool same_ns(const Id& other) const { return effective_ns() == other.effective_ns(); }
   bool selected_by(const Id& selector) const;
-  std::string str() const;                      // "Deployment.v1.apps/web.[noNs]"
+  std::string str() const;  // "Deployment.v1.apps/web.[noNs]"
 };
 
 struct Resource {
   Value object;
-  std::string file;                             // where it was read, for messages
-  std::vector<Id> previous;                     // oldest first; group and version are those of now
+  std::string file;          // where it was read, for messages
+  std::vector<Id> previous;  // oldest first; group and version are those of now
   std::vector<std::string> prefixes, suffixes;
-  std::string behavior;                         // of a generated one: "", create, merge, replace
+  std::string behavior;  // of a generated one: "", create, merge, replace
   bool needs_hash = false;
-  bool may_change_name = false, may_change_kind = false;   // of a patch
-  std::vector<std::string> variables;           // names of the vars that read from it
-  Value origin;                                 // null when nobody asks for it
+  bool may_change_name = false, may_change_kind = false;  // of a patch
+  std::vector<std::string> variables;                     // names of the vars that read from it
+  Value origin;                                           // null when nobody asks for it
   std::vector<Value> transformations;
 
   Id id() const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The stages of a build, in the order in which one kustomization passes through them:
-//   load (kustomization.cc) → accumulate (accumulate.cc) → generate (generators.cc) → components → transform (transformers.cc,
-//   patches.cc, images.cc, replacements.cc) → vars are collected
+//   load (kustomization.cc) → accumulate (accumulate.cc) → generate (generators.cc) → components → transform
+//   (transformers.cc, patches.cc, images.cc, replacements.cc) → vars are collected
 // and once at the end: hashes, references (references.cc), vars (variables.cc), order and metadata (write.cc).
 #pragma once
 #include <map>
@@ -41,9 +41,9 @@ struct Build {
   const FileSource& source;
   const Options& options;
   std::vector<std::string> warnings;
-  std::set<std::string> metadata_wanted;          // the entry kustomization's buildMetadata
-  std::vector<std::string> open_directories;      // being accumulated, outermost first
-  Value merge_keys;                               // of custom kinds, from openapi files: "apiVersion/kind" → schema
+  std::set<std::string> metadata_wanted;      // the entry kustomization's buildMetadata
+  std::vector<std::string> open_directories;  // being accumulated, outermost first
+  Value merge_keys;                           // of custom kinds, from openapi files: "apiVersion/kind" → schema
   bool traces_origins() const { return !metadata_wanted.empty(); }
 };
 
@@ -51,7 +51,7 @@ struct Build {
 struct Target {
   Build& build;
   const Kustomization& kustomization;
-  std::string origin_path;                        // as the origin annotation tells it
+  std::string origin_path;  // as the origin annotation tells it
   // A file that a field of the kustomization names. Errors name file and field.
   Result<std::string> read(const std::string& path, const std::string& field) const;
   std::string resolve(const std::string& path) const;
@@ -73,7 +73,7 @@ Result<void> run_transformers(const Target& target, Accumulated& all);
 Result<void> run_configured_transformer(const Target& target, const Resource& configuration, Accumulated& all);
 
 // --- transformers
-struct Selection {                                // a patch's or replacement's target
+struct Selection {  // a patch's or replacement's target
   Gvk gvk;
   std::string name, ns, label_selector, annotation_selector;
   static Selection parse(const Value& target);
@@ -84,8 +84,10 @@ Result<bool> labels_match(const Value& labels, const std::string& selector);
 
 Result<void> patch_strategic_merge_field(const Target& target, const Value& list, ResourceMap& resources);
 Result<void> patch_field(const Target& target, const Value& patch, ResourceMap& resources, const std::string& field);
-Result<void> patch_json6902_field(const Target& target, const Value& patch, ResourceMap& resources, const std::string& field);
-Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const std::string& subjects_mode, bool unset_only, ResourceMap& resources);
+Result<void> patch_json6902_field(const Target& target, const Value& patch, ResourceMap& resources,
+                                  const std::string& field);
+Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const std::string& subjects_mode,
+                           bool unset_only, ResourceMap& resources);
 Result<void> add_prefix(const std::string& prefix, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> add_suffix(const std::string& suffix, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMap& resources);
@@ -93,7 +95,8 @@ Result<void> set_replicas(const std::string& name, std::int64_t count, const Fie
 Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> replace_values(const Target& target, const Value& replacements, ResourceMap& resources);
 
-// kustomize's own way of a strategic merge: what the patch adds to a list comes first. An empty result: the resource is deleted.
+// kustomize's own way of a strategic merge: what the patch adds to a list comes first. An empty result: the resource is
+// deleted.
 Result<Value> merge_strategic(Value object, const Value& patch, const document::MergeSchema* schema);
 
 // --- at the end

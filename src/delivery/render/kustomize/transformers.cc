@@ -7,7 +7,9 @@
 namespace caisson::render::kustomize_impl {
 namespace {
 
-bool is_role_binding(std::string_view kind) { return kind == "RoleBinding" || kind == "ClusterRoleBinding"; }
+bool is_role_binding(std::string_view kind) {
+  return kind == "RoleBinding" || kind == "ClusterRoleBinding";
+}
 
 // Kinds whose names other systems give.
 bool keeps_name(const Id& id) {
@@ -20,7 +22,8 @@ Result<void> set_subjects(Value& object, const std::string& ns, const std::strin
   Value& subjects = object.edit("subjects");
   for (std::size_t i = 0; i < subjects.size(); ++i) {
     const Value& subject = subjects[i];
-    const bool chosen = mode == "allServiceAccounts" ? subject["kind"].as_string() == "ServiceAccount" : subject["name"].as_string() == "default";
+    const bool chosen = mode == "allServiceAccounts" ? subject["kind"].as_string() == "ServiceAccount"
+                                                     : subject["name"].as_string() == "default";
     if (!chosen || (unset_only && !subject["namespace"].as_string().empty())) continue;
     subjects.edit(i).set("namespace", Value(ns));
   }
@@ -48,7 +51,8 @@ Result<void> rename_with(ResourceMap& resources, const FieldSpecs& specs, const 
 
 Value transformer_origin(const Target& target, const std::string& kind) {
   const std::string file = path_clean(path_join(target.origin_path, path_base(target.kustomization.file)));
-  return Value{{"configuredIn", Value(file)}, {"configuredBy", Value{{"apiVersion", "builtin"}, {"kind", Value(kind)}}}};
+  return Value{{"configuredIn", Value(file)},
+               {"configuredBy", Value{{"apiVersion", "builtin"}, {"kind", Value(kind)}}}};
 }
 
 Result<FieldSpecs> specs_for_label(const Value& label, const TransformerConfig& config) {
@@ -63,7 +67,8 @@ Result<FieldSpecs> specs_for_label(const Value& label, const TransformerConfig& 
     FieldSpecs templates = config.template_labels;
     // A claim's template can't be changed once the StatefulSet exists, so it is labelled only when that is asked for.
     if (!label["includeVolumeClaimTemplates"].as_bool()) {
-      std::erase_if(templates, [](const FieldSpec& spec) { return spec.path.starts_with("spec/volumeClaimTemplates"); });
+      std::erase_if(templates,
+                    [](const FieldSpec& spec) { return spec.path.starts_with("spec/volumeClaimTemplates"); });
     }
     TRY(merge_specs(specs, templates));
   } else if (label["includeVolumeClaimTemplates"].as_bool()) {
@@ -83,7 +88,8 @@ class Steps {
     auto done = step(all_.resources);
     if (!done.ok()) return target_.at(field, std::move(done).error());
     if (!target_.build.metadata_wanted.contains("transformerAnnotations")) return {};
-    for (Resource& resource : all_.resources.all()) resource.transformations.push_back(transformer_origin(target_, kind));
+    for (Resource& resource : all_.resources.all())
+      resource.transformations.push_back(transformer_origin(target_, kind));
     return {};
   }
 
@@ -104,19 +110,23 @@ class Steps {
 
 }  // namespace
 
-Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const std::string& subjects_mode, bool unset_only, ResourceMap& resources) {
-  if (!subjects_mode.empty() && subjects_mode != "defaultOnly" && subjects_mode != "allServiceAccounts" && subjects_mode != "none") {
+Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const std::string& subjects_mode,
+                           bool unset_only, ResourceMap& resources) {
+  if (!subjects_mode.empty() && subjects_mode != "defaultOnly" && subjects_mode != "allServiceAccounts" &&
+      subjects_mode != "none") {
     return Error{ErrorCode::invalid, "setRoleBindingSubjects: must be defaultOnly, allServiceAccounts or none"};
   }
   const auto set = [&](Value& place) -> Result<void> {
-    if (place.is_map() || place.is_list()) return Error{ErrorCode::invalid, "namespace field specifications must lead to scalars"};
+    if (place.is_map() || place.is_list())
+      return Error{ErrorCode::invalid, "namespace field specifications must lead to scalars"};
     if (!unset_only || place.scalar_text().empty()) place = Value(ns);
     return {};
   };
   for (Resource& resource : resources.all()) {
     resource.remember_id();
     const Gvk gvk = Gvk::of(resource.object);
-    if (!is_cluster_scoped(gvk)) TRY(visit_field(resource.object, {{}, "metadata/namespace", true}, Create::scalar, set));
+    if (!is_cluster_scoped(gvk))
+      TRY(visit_field(resource.object, {{}, "metadata/namespace", true}, Create::scalar, set));
     if (is_role_binding(gvk.kind)) TRY(set_subjects(resource.object, ns, subjects_mode, unset_only));
     for (const FieldSpec& spec : specs) {
       if (spec.path == "metadata/namespace") continue;
@@ -145,19 +155,21 @@ Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMa
   for (Resource& resource : resources.all()) {
     for (const FieldSpec& spec : specs) {
       TRY(visit_field(resource.object, spec, Create::map, [&](Value& map) -> Result<void> {
-        if (!map.is_map() && !map.is_null()) return Error{ErrorCode::invalid, spec.path + " is not a map"};
-        for (const auto& [key, value] : pairs.entries()) map.set(key, value.is_null() ? Value("") : value);
-        return {};
-      }).in(resource.id().str()));
+            if (!map.is_map() && !map.is_null()) return Error{ErrorCode::invalid, spec.path + " is not a map"};
+            for (const auto& [key, value] : pairs.entries()) map.set(key, value.is_null() ? Value("") : value);
+            return {};
+          }).in(resource.id().str()));
     }
   }
   return {};
 }
 
-Result<void> set_replicas(const std::string& name, std::int64_t count, const FieldSpecs& specs, ResourceMap& resources) {
+Result<void> set_replicas(const std::string& name, std::int64_t count, const FieldSpecs& specs,
+                          ResourceMap& resources) {
   bool found = false;
   for (const FieldSpec& spec : specs) {
-    for (Resource* resource : resources.matching_any_id([&](const Id& id) { return id.name == name && id.gvk.selected_by(spec.gvk); })) {
+    for (Resource* resource :
+         resources.matching_any_id([&](const Id& id) { return id.name == name && id.gvk.selected_by(spec.gvk); })) {
       found = true;
       TRY(visit_field(resource->object, spec, Create::scalar, [&](Value& place) -> Result<void> {
         place = Value(count);
@@ -176,40 +188,53 @@ Result<void> run_transformers(const Target& target, Accumulated& all) {
   const TransformerConfig& config = all.config;
   Steps steps(target, all);
   if (!fields["patchesStrategicMerge"].empty()) {
-    TRY(steps.run("PatchStrategicMergeTransformer", "patchesStrategicMerge",
-                  [&](ResourceMap& resources) { return patch_strategic_merge_field(target, fields["patchesStrategicMerge"], resources); }));
+    TRY(steps.run("PatchStrategicMergeTransformer", "patchesStrategicMerge", [&](ResourceMap& resources) {
+      return patch_strategic_merge_field(target, fields["patchesStrategicMerge"], resources);
+    }));
   }
   TRY(steps.run_each("PatchTransformer", "patches",
-                     [&](const Value& patch, const std::string& at, ResourceMap& resources) { return patch_field(target, patch, resources, at); }));
+                     [&](const Value& patch, const std::string& at, ResourceMap& resources) {
+                       return patch_field(target, patch, resources, at);
+                     }));
   if (const std::string ns = fields["namespace"].str(); !ns.empty()) {
-    TRY(steps.run("NamespaceTransformer", "namespace", [&](ResourceMap& resources) { return set_namespace(ns, config.ns, "", false, resources); }));
+    TRY(steps.run("NamespaceTransformer", "namespace",
+                  [&](ResourceMap& resources) { return set_namespace(ns, config.ns, "", false, resources); }));
   }
   if (const std::string prefix = fields["namePrefix"].str(); !prefix.empty()) {
-    TRY(steps.run("PrefixTransformer", "namePrefix", [&](ResourceMap& resources) { return add_prefix(prefix, config.name_prefix, resources); }));
+    TRY(steps.run("PrefixTransformer", "namePrefix",
+                  [&](ResourceMap& resources) { return add_prefix(prefix, config.name_prefix, resources); }));
   }
   if (const std::string suffix = fields["nameSuffix"].str(); !suffix.empty()) {
-    TRY(steps.run("SuffixTransformer", "nameSuffix", [&](ResourceMap& resources) { return add_suffix(suffix, config.name_suffix, resources); }));
+    TRY(steps.run("SuffixTransformer", "nameSuffix",
+                  [&](ResourceMap& resources) { return add_suffix(suffix, config.name_suffix, resources); }));
   }
-  TRY(steps.run_each("LabelTransformer", "labels", [&](const Value& label, const std::string&, ResourceMap& resources) -> Result<void> {
-    const FieldSpecs specs = TRY(specs_for_label(label, config));
-    return set_entries(label["pairs"], specs, resources);
-  }));
+  TRY(steps.run_each("LabelTransformer", "labels",
+                     [&](const Value& label, const std::string&, ResourceMap& resources) -> Result<void> {
+                       const FieldSpecs specs = TRY(specs_for_label(label, config));
+                       return set_entries(label["pairs"], specs, resources);
+                     }));
   if (!fields["commonLabels"].empty() || !fields["labels"].empty()) {
-    TRY(steps.run("LabelTransformer", "commonLabels",
-                  [&](ResourceMap& resources) { return set_entries(fields["commonLabels"], config.common_labels, resources); }));
+    TRY(steps.run("LabelTransformer", "commonLabels", [&](ResourceMap& resources) {
+      return set_entries(fields["commonLabels"], config.common_labels, resources);
+    }));
   }
   if (!fields["commonAnnotations"].empty()) {
-    TRY(steps.run("AnnotationsTransformer", "commonAnnotations",
-                  [&](ResourceMap& resources) { return set_entries(fields["commonAnnotations"], config.common_annotations, resources); }));
+    TRY(steps.run("AnnotationsTransformer", "commonAnnotations", [&](ResourceMap& resources) {
+      return set_entries(fields["commonAnnotations"], config.common_annotations, resources);
+    }));
   }
-  TRY(steps.run_each("PatchJson6902Transformer", "patchesJson6902", [&](const Value& patch, const std::string& at, ResourceMap& resources) {
-    return patch_json6902_field(target, patch, resources, at);
-  }));
-  TRY(steps.run_each("ReplicaCountTransformer", "replicas", [&](const Value& replica, const std::string&, ResourceMap& resources) {
-    return set_replicas(replica["name"].str(), replica["count"].as_int(), config.replicas, resources);
-  }));
+  TRY(steps.run_each("PatchJson6902Transformer", "patchesJson6902",
+                     [&](const Value& patch, const std::string& at, ResourceMap& resources) {
+                       return patch_json6902_field(target, patch, resources, at);
+                     }));
+  TRY(steps.run_each(
+      "ReplicaCountTransformer", "replicas", [&](const Value& replica, const std::string&, ResourceMap& resources) {
+        return set_replicas(replica["name"].str(), replica["count"].as_int(), config.replicas, resources);
+      }));
   TRY(steps.run_each("ImageTagTransformer", "images",
-                     [&](const Value& image, const std::string&, ResourceMap& resources) { return set_image(image, config.images, resources); }));
+                     [&](const Value& image, const std::string&, ResourceMap& resources) {
+                       return set_image(image, config.images, resources);
+                     }));
   if (!fields["replacements"].empty()) {
     TRY(steps.run("ReplacementTransformer", "replacements",
                   [&](ResourceMap& resources) { return replace_values(target, fields["replacements"], resources); }));

@@ -24,7 +24,8 @@ Value expand(std::string_view text, const Values& values) {
     }
     const std::string name(text.substr(i + 2, close - i - 2));
     const auto found = values.find(name);
-    const bool scalar = found != values.end() && !found->second.is_map() && !found->second.is_list() && !found->second.is_null();
+    const bool scalar =
+        found != values.end() && !found->second.is_map() && !found->second.is_list() && !found->second.is_null();
     if (scalar && i == 0 && close + 1 == text.size()) return found->second;
     out += scalar ? found->second.scalar_text() : "$(" + name + ")";
     i = close;
@@ -53,7 +54,9 @@ Result<Value> value_of(const Variable& variable, const ResourceMap& resources) {
     for (const std::string& name : resource.variables) {
       if (name != variable.name) continue;
       const Value* found = look_up(resource.object, split_field_path(variable.field_path));
-      if (found == nullptr) return Error{ErrorCode::invalid, "var " + name + ": " + resource.id().str() + " has no field " + variable.field_path};
+      if (found == nullptr)
+        return Error{ErrorCode::invalid,
+                     "var " + name + ": " + resource.id().str() + " has no field " + variable.field_path};
       return *found;
     }
   }
@@ -72,9 +75,9 @@ Result<void> resolve_variables(const Accumulated& all, ResourceMap& resources) {
   for (Resource& resource : resources.all()) {
     for (const FieldSpec& spec : all.config.variables) {
       TRY(visit_field(resource.object, spec, Create::nothing, [&](Value& place) -> Result<void> {
-        expand_place(place, values);
-        return {};
-      }).in(resource.id().str()));
+            expand_place(place, values);
+            return {};
+          }).in(resource.id().str()));
     }
   }
   return {};

@@ -9,15 +9,39 @@
 namespace caisson::render::kustomize_impl {
 namespace {
 
-constexpr const char* kFirst[] = {"Namespace", "ResourceQuota", "StorageClass", "CustomResourceDefinition", "ServiceAccount",
-                                  "PodSecurityPolicy", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "ConfigMap", "Secret",
-                                  "Endpoints", "Service", "LimitRange", "PriorityClass", "PersistentVolume", "PersistentVolumeClaim",
-                                  "Deployment", "StatefulSet", "CronJob", "PodDisruptionBudget"};
+constexpr const char* kFirst[] = {"Namespace",
+                                  "ResourceQuota",
+                                  "StorageClass",
+                                  "CustomResourceDefinition",
+                                  "ServiceAccount",
+                                  "PodSecurityPolicy",
+                                  "Role",
+                                  "ClusterRole",
+                                  "RoleBinding",
+                                  "ClusterRoleBinding",
+                                  "ConfigMap",
+                                  "Secret",
+                                  "Endpoints",
+                                  "Service",
+                                  "LimitRange",
+                                  "PriorityClass",
+                                  "PersistentVolume",
+                                  "PersistentVolumeClaim",
+                                  "Deployment",
+                                  "StatefulSet",
+                                  "CronJob",
+                                  "PodDisruptionBudget"};
 constexpr const char* kLast[] = {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"};
 
-std::string or_mark(const std::string& text, const char* mark) { return text.empty() ? mark : text; }
-std::string gvk_key(const Gvk& gvk) { return or_mark(gvk.group, "~G") + "_" + or_mark(gvk.version, "~V") + "_" + or_mark(gvk.kind, "~K"); }
-std::string id_key(const Id& id) { return id.gvk.str() + "|" + or_mark(id.ns, "~X") + "|" + or_mark(id.name, "~N"); }
+std::string or_mark(const std::string& text, const char* mark) {
+  return text.empty() ? mark : text;
+}
+std::string gvk_key(const Gvk& gvk) {
+  return or_mark(gvk.group, "~G") + "_" + or_mark(gvk.version, "~V") + "_" + or_mark(gvk.kind, "~K");
+}
+std::string id_key(const Id& id) {
+  return id.gvk.str() + "|" + or_mark(id.ns, "~X") + "|" + or_mark(id.name, "~N");
+}
 
 std::map<std::string, int> ranks(const Value& options) {
   std::map<std::string, int> out;
@@ -34,9 +58,13 @@ std::map<std::string, int> ranks(const Value& options) {
 }
 
 // Origins are written in their own order of fields, not sorted.
-std::string origin_text(const Value& origin) { return yaml::write(origin); }
+std::string origin_text(const Value& origin) {
+  return yaml::write(origin);
+}
 
-void set_annotation(Value& object, const char* name, std::string text) { object.edit({"metadata", "annotations"}).set(name, Value(std::move(text))); }
+void set_annotation(Value& object, const char* name, std::string text) {
+  object.edit({"metadata", "annotations"}).set(name, Value(std::move(text)));
+}
 
 // kustomize reads annotations as strings and writes them back.
 void stringify_annotations(Value& object) {
@@ -61,7 +89,8 @@ Result<void> order(const Value& sort_options, ResourceMap& resources) {
   const std::string how = sort_options.is_map() ? sort_options["order"].str() : "legacy";
   if (how != "fifo" && how != "legacy") return Error{ErrorCode::invalid, "sortOptions.order: must be fifo or legacy"};
   const Value& legacy = sort_options["legacySortOptions"];
-  if (how == "fifo" && legacy.is_map()) return Error{ErrorCode::invalid, "sortOptions.legacySortOptions: is set, but order is not legacy"};
+  if (how == "fifo" && legacy.is_map())
+    return Error{ErrorCode::invalid, "sortOptions.legacySortOptions: is set, but order is not legacy"};
   if (how == "fifo") return {};
   const std::map<std::string, int> rank = ranks(legacy);
   const auto rank_of = [&](const std::string& kind) {
@@ -74,7 +103,8 @@ Result<void> order(const Value& sort_options, ResourceMap& resources) {
     const int rank_x = rank_of(x.gvk.kind), rank_y = rank_of(y.gvk.kind);
     if (rank_x != rank_y) return rank_x < rank_y;
     // The core Namespace before others of that name: "~G" would sort behind.
-    if (x.gvk.kind == "Namespace" && y.gvk.kind == "Namespace" && (x.gvk.group.empty() || y.gvk.group.empty())) return gvk_key(x.gvk) > gvk_key(y.gvk);
+    if (x.gvk.kind == "Namespace" && y.gvk.kind == "Namespace" && (x.gvk.group.empty() || y.gvk.group.empty()))
+      return gvk_key(x.gvk) > gvk_key(y.gvk);
     return gvk_key(x.gvk) < gvk_key(y.gvk);
   });
   return {};
@@ -87,15 +117,19 @@ Rendering write(const Build& build, ResourceMap resources) {
   const bool managed = build.options.managed_by_label || build.metadata_wanted.contains("managedByLabel");
   for (Resource& resource : resources.all()) {
     Value& object = resource.object;
-    if (origins && !resource.origin.is_null()) set_annotation(object, "config.kubernetes.io/origin", origin_text(resource.origin));
+    if (origins && !resource.origin.is_null())
+      set_annotation(object, "config.kubernetes.io/origin", origin_text(resource.origin));
     if (transformations && !resource.transformations.empty()) {
-      set_annotation(object, "alpha.config.kubernetes.io/transformations", yaml::write(Value(resource.transformations)));
+      set_annotation(object, "alpha.config.kubernetes.io/transformations",
+                     yaml::write(Value(resource.transformations)));
     }
-    if (managed) object.edit({"metadata", "labels"}).set("app.kubernetes.io/managed-by", Value(build.options.managed_by));
+    if (managed)
+      object.edit({"metadata", "labels"}).set("app.kubernetes.io/managed-by", Value(build.options.managed_by));
     stringify_annotations(object);
     // Build notes live in annotations in kustomize, and a map of annotations that became empty is dropped with them.
     const Value* annotations = object["metadata"].find("annotations");
-    if (annotations != nullptr && annotations->empty() && (annotations->is_null() || !resource.previous.empty())) object.edit("metadata").erase("annotations");
+    if (annotations != nullptr && annotations->empty() && (annotations->is_null() || !resource.previous.empty()))
+      object.edit("metadata").erase("annotations");
     out.objects.push_back(std::move(object));
   }
   out.warnings = build.warnings;
