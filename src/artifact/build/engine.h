@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// One build as it runs: stages made when something needs them, each instruction applied to the stage's state. Of this room only.
+// One thread; the work directory is removed with the object.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "artifact/build/build.h"
+#include "artifact/build/cache.h"
+#include "artifact/build/copier.h"
+#include "artifact/build/run_mounts.h"
+#include "artifact/build/stages.h"
+#include "artifact/content/layer_store.h"
+
+namespace caisson::build {
+
+// An image as it grows.
+struct State {
+  content::ImageConfig config;
+  std::vector<content::Descriptor> layers;   // as many as config.diff_ids
+  Variables args;                            // declared in this stage or those it is based on, with a value
+  bool has_own_cmd = false;                  // ENTRYPOINT forgets a CMD that is only inherited
+};
+
+// Where an instruction is, for messages and the log.
+struct Step {
+  const Stage& stage;
+  const Instruction& instruction;
+  int number = 0, count = 0;
+};
+
+class Engine {
+ public:
+  Engine(const BuildRequest& request, const BuildServices& services);
+  ~Engine();
+  Result<BuildResult> run();
+
+ private:
+  // --- engine.cc: stages and layers
+  Result<void> open_context();
+  Result<const State*> stage(int index);                     // builds it when it is not yet
+  Result<State> base_of(const Stage& stage);
+  Result<State> state_of_image(const std::string& reference, const content::Platform& platform);
+  Result<void> apply_all(const Stage& stage, State& state);
+  Result<void> apply(const Step& step, State& state);
+  // A layer by its key: from the cache, or made by `fill` in a mounted root and committed. `fill` gets the root and the upper directory.
+  struct Room {
+    std::string merged, upper;
+  };
+  using Fill = std::function<Result<void>(const Room&)>;
+  Result<void> add_layer(const Step& step, State& state, const std::string& key, bool mounted, const Fill& fill);
+  Result<content::LayerInfo> make_layer(const State& state, bool mounted, const Fill& fill);
+  // A directory that shows the files of a stage, context or image; read only. `current` is the stage that asks.
+  Result<std::string> root_of(const std::string& name, const Stage& current);
+  Result<std::string> root_of_state(const State& state);
+  std::vector<std::string> lowers(const State& state) const;
+  std::string new_dir(std::string_view name);                // below the work directory
+  content::Hasher key_of(const State& state, std::string_view kind) const;
+  Variables scope(const State& state) const;                 // what $name means: ENV, and ARG where ENV has not got it
+  Result<BuildResult> finish(const State& state);
+  void log(std::string_view text) const;
+  std::string created_now() const;
+
+  // --- instructions.cc: what only changes the configuration
+  Result<void> apply_config(const Step& step, State& state);
+  Result<void> apply_arg(const Instruction& i, State& state);
+  Result<void> apply_pairs(const Instruction& i, State& state);
+  Result<void> apply_expose(const Instruction& i, State& state);
+  Result<void> apply_onbuild(const Instruction& i, State& state);
+  void apply_healthcheck(const Instruction& i, State& state);
+  std::vector<std::string> command_of(const Instruction& i, const State& state) const;
+  Result<void> apply_workdir(const Step& step, State& state);
+
+  // --- copy_step.cc: COPY and ADD
+  Result<void> apply_copy(const Step& step, State& state);
+  struct CopyPlan;
+  Result<CopyPlan> plan_copy(const Step& step, const State& state);
+  Result<void> add_source(CopyPlan& plan, const Step& step, const State& state, const std::string& word);
+  Result<void> fetch_url(CopyPlan& plan, const Step& step, const std::string& url, const std::string& to);
+  Result<void> run_copy(const CopyPlan& plan, const std::string& root);
+
+  // --- run_step.cc: RUN
+  Result<void> apply_run(const Step& step, State& state);
+  struct RunPlan;
+  Result<RunPlan> plan_run(const Step& step, const State& state);
+  Result<void> run_command(const Step& step, const State& state, RunPlan& plan, const Room& room);
+  Result<void> add_mount(const RunMount& mount, const Step& step, const State& state, RunPlan& plan, const std::string& merged);
+  Result<void> add_system_files(RunPlan& plan);
+  Result<void> hash_mounts(const std::vector<RunMount>& mounts, const Step& step, content::Hasher& hasher);
+
+  const BuildRequest& request_;
+  const BuildServices& services_;
+  CacheIndex cache_;
+  std::string work_;
+  std::string context_;                                      // empty until open_context
+  int directories_ = 0, runs_ = 0;
+  Dockerfile file_;
+  StagePlan plan_;
+  std::map<int, State> built_;
+  std::vector<int> building_;                                // to find circles
+  std::map<std::string, std::string> roots_;                 // mounted for --from, by layers
+  std::map<std::string, std::string> named_roots_;
+  BuildResult result_;
+};
+
+}  // namespace caisson::build
