@@ -240,7 +240,7 @@ class View {
   View(Builder& builder, const std::vector<content::Digest>& diff_ids, const std::string& name)
       : root_(builder.dir.path() + "/" + name) {
     container::RootSpec spec;
-    for (const content::Digest& id : diff_ids) spec.lowers.insert(spec.lowers.begin(), builder.layers->tree(id));
+    spec.lowers = builder.layers->lowers(diff_ids);
     const std::string empty = builder.dir.path() + "/empty";
     REQUIRE(make_dirs(empty).ok());
     spec.lowers.push_back(empty);
@@ -366,7 +366,8 @@ Value wanted_config(const Value& config) {
 
 // The essence: every quoted or long word of the expected text that names something of the Dockerfile must be in ours. The wording is
 // free; what counts is listed by the expected text's quoted parts, line number and flags.
-std::string compare_error(const std::string& have, const std::string& want) {
+std::string compare_error(const std::string& have, const std::string& recorded) {
+  const std::string want = replace_all(recorded, "\\n", "\n");
   const auto squeeze = [](std::string text) {
     for (const char* c : {"\"", "'", "`", "\\"}) text = replace_all(text, c, "");
     return to_lower(text);
@@ -380,6 +381,12 @@ std::string compare_error(const std::string& have, const std::string& want) {
       if (end == std::string::npos) break;
       essence.push_back(squeeze(want.substr(at + 1, end - at - 1)));
       at = want.find(quote, end + 1);
+    }
+  }
+  if (essence.empty()) {
+    for (const std::string_view word : split(want, ' ')) {
+      if (word.starts_with('/')) essence.emplace_back(word.substr(0, word.find(':')));
+      if (word.find('.') != std::string_view::npos && word.find('/') == std::string_view::npos) essence.emplace_back(word);
     }
   }
   if (const std::size_t line = want.find("on line "); line != std::string::npos) {
@@ -468,6 +475,12 @@ std::string run_case(Builder& builder, const std::string& source, const std::str
   return compare_files(base, list_root(view.root()), expected, args);
 }
 
+bool has_links(const std::string& root) {
+  bool found = false;
+  walk(root, "", [&](const std::string&, const struct stat& st) { found |= S_ISLNK(st.st_mode); });
+  return found;
+}
+
 }  // namespace
 
 TEST_CASE("Dockerfiles give the images that buildah and BuildKit give") {
@@ -482,6 +495,10 @@ TEST_CASE("Dockerfiles give the images that buildah and BuildKit give") {
   const char* only = std::getenv("CAISSON_CASE");
   for (const std::string& name : cases_with(root, "args.json")) {
     if (only != nullptr && name != only) continue;
+    if (name.starts_with("copy-symlink-") && !has_links(root + "/" + name)) {
+      MESSAGE("skipped: " << name << " (this copy of the corpus holds its symbolic links as plain files)");
+      continue;
+    }
     const std::string why = run_case(builder, root + "/" + name, name);
     if (why.empty()) outcomes.passed(name);
     else outcomes.failed(name, why);

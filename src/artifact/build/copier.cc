@@ -81,7 +81,7 @@ Result<ModeChange> ModeChange::parse(std::string_view text) {
       if (std::string_view("+-=").find(one[i]) == std::string_view::npos) return bad;
       clause.op = one[i++];
       clause.bits.clear();
-      while (i < one.size() && std::string_view("rwxXst").find(one[i]) != std::string_view::npos) clause.bits += one[i++];
+      while (i < one.size() && std::string_view("rwxXstugo").find(one[i]) != std::string_view::npos) clause.bits += one[i++];
       out.clauses_.push_back(clause);
     }
   }
@@ -93,6 +93,8 @@ unsigned ModeChange::apply(unsigned mode, bool is_directory) const {
   for (const Clause& clause : clauses_) {
     unsigned bits = 0;
     for (const char c : clause.bits) {
+      const unsigned copied = c == 'u' ? mode >> 6 & 7 : c == 'g' ? mode >> 3 & 7 : c == 'o' ? mode & 7 : 0;
+      bits |= (copied | copied << 3 | copied << 6) & clause.who;
       if (c == 'r') bits |= 0444 & clause.who;
       if (c == 'w') bits |= 0222 & clause.who;
       if (c == 'x' || (c == 'X' && (is_directory || (mode & 0111) != 0))) bits |= 0111 & clause.who;
@@ -187,7 +189,7 @@ Result<void> hash_entry(const std::string& host, const std::string& path, const 
 
 Result<void> hash_source(const Source& source, const CopyRules& rules, content::Hasher& hasher) {
   hash_text(hasher, source.path);
-  return hash_entry(source.host, source.path, "", rules, hasher);
+  return hash_entry(source.host, "", "", rules, hasher);
 }
 
 Result<std::string> Copier::place(const std::string& target) { return container::resolve_in_root(root_, target); }
@@ -200,7 +202,8 @@ bool Copier::is_directory_at(const std::string& target) const {
 
 Result<std::string> Copier::make_directory(const std::string& target) {
   std::string at;
-  for (const std::string_view part : split(path_clean("/" + target), '/')) {
+  const std::string clean = path_clean("/" + target);
+  for (const std::string_view part : split(clean, '/')) {
     if (part.empty()) continue;
     at += "/" + std::string(part);
     const std::string host = TRY(place(at));
@@ -287,9 +290,14 @@ Result<void> Copier::copy_directory(const std::string& from, const std::string& 
 Result<void> Copier::copy_entry(const std::string& from, const std::string& path, const std::string& to, const std::string& shown) {
   struct stat st{};
   if (::lstat(from.c_str(), &st) != 0) return errno_error("stat " + from);
-  const bool excluded = !rules_.exclude.empty() && rules_.exclude.ignores(path);
+  const bool excluded = !path.empty() && !rules_.exclude.empty() && rules_.exclude.ignores(path);
   if (excluded && !(S_ISDIR(st.st_mode) && rules_.exclude.brings_back())) return {};
-  if (S_ISDIR(st.st_mode)) return copy_directory(from, path, to, shown, false);
+  if (S_ISDIR(st.st_mode)) {
+    const bool was_there = exists(to);
+    TRY(copy_directory(from, path, to, shown, false));
+    if (excluded && !was_there) ::rmdir(to.c_str());   // stays when something in it was brought back
+    return {};
+  }
   TRY(make_way(to, shown));
   if (S_ISREG(st.st_mode)) return copy_file(from, st, to);
   if (S_ISLNK(st.st_mode)) {
@@ -317,14 +325,31 @@ Result<void> Copier::copy(const Source& source, const std::string& target) {
     }
     const bool made = ::lstat(existing.c_str(), &there) != 0;
     const std::string to = TRY(make_directory(target));
-    TRY(copy_directory(source.host, source.path, to, target == "/" ? "" : target, true));
+    TRY(copy_directory(source.host, "", to, target == "/" ? "" : target, true));
     if (made && rules_.chmod && ::chmod(to.c_str(), rules_.chmod->apply(0755, true)) != 0) return errno_error("chmod " + target);
     return {};
   }
-  if (!rules_.exclude.empty() && rules_.exclude.ignores(source.path)) return {};
   TRY(make_directory(path_dir(target)));
   const std::string to = TRY(place(target));
-  return copy_entry(source.host, source.path, to, target);
+  return copy_entry(source.host, "", to, target);
+}
+
+Result<void> Copier::copy_parents(const std::string& root, const Source& source, const std::string& destination) {
+  const std::string above = source.path.substr(0, source.path.size() - source.kept.size());
+  std::string at;
+  const std::string kept_dir = path_dir(source.kept);
+  for (const std::string_view part : split(kept_dir, '/')) {
+    if (part.empty() || part == ".") continue;
+    at += (at.empty() ? "" : "/") + std::string(part);
+    const std::string target = destination + "/" + at;
+    if (is_directory_at(target)) continue;
+    const std::string from = TRY(container::resolve_in_root(root, above + at));
+    const std::string to = TRY(make_directory(target));
+    struct stat st{};
+    if (::lstat(from.c_str(), &st) != 0) return errno_error("stat " + from);
+    TRY(set_attributes(to, st));
+  }
+  return {};
 }
 
 Result<void> Copier::write(const std::string& target, std::string_view contents, unsigned mode, std::optional<std::int64_t> mtime_s) {

@@ -42,7 +42,7 @@ class ModeChange {
 struct CopyRules {
   std::optional<Owner> owner;              // absent: as in the source
   std::optional<ModeChange> chmod;
-  IgnoreRules exclude;                     // paths relative to the source's root
+  IgnoreRules exclude;                     // paths relative to the folder that is copied
 };
 
 // A source as named: where it is, and its path in the root ("a/b"), links resolved for the host path only.
@@ -63,6 +63,8 @@ class Copier {
 
   // One source to `target`, an absolute path in the root; a folder's contents go into it.
   Result<void> copy(const Source& source, const std::string& target);
+  // With --parents: the folders above the kept part, as they are in `root`, below `destination`.
+  Result<void> copy_parents(const std::string& root, const Source& source, const std::string& destination);
   // A file from memory.
   Result<void> write(const std::string& target, std::string_view contents, unsigned mode, std::optional<std::int64_t> mtime_s);
   // Makes a folder and its parents; what is made belongs to the rules' owner (0:0 without one). Gives its path on the host.

@@ -243,7 +243,7 @@ Result<Engine::CopyPlan> Engine::plan_copy(const Step& step, const State& state)
     }
     CopyPlan::Item item;
     item.contents = heredoc->contents;
-    if (heredoc->expands) item.contents = TRY(expand(heredoc->contents, seen, {.escape = file_.escape, .keep_quotes = true}));
+    if (heredoc->expands) item.contents = TRY(expand(heredoc->contents, seen, {.escape = file_.escape, .plain_quotes = true}));
     item.target = plan.destination_is_directory ? (plan.destination == "/" ? "" : plan.destination) + "/" + heredoc->name : plan.destination;
     plan.key.update("heredoc " + item.target + " " + Digest::of(item.contents).hex + "\n");
     plan.items.push_back(std::move(item));
@@ -267,6 +267,7 @@ Result<void> Engine::run_copy(const CopyPlan& plan, const std::string& root) {
       continue;
     }
     const bool source_is_directory = is_directory(item.source.host);
+    if (plan.parents) TRY(copier.copy_parents(plan.root, item.source, plan.destination));
     std::string target = item.target;
     if (!source_is_directory && !plan.parents && (item.into_directory || copier.is_directory_at(target))) {
       target = (target == "/" ? "" : target) + "/" + path_base(item.source.path);

@@ -208,9 +208,7 @@ Result<void> Engine::apply(const Step& step, State& state) {
 }
 
 std::vector<std::string> Engine::lowers(const State& state) const {
-  std::vector<std::string> out;
-  for (const Digest& diff_id : state.config.diff_ids) out.insert(out.begin(), services_.layers.tree(diff_id));
-  return out;
+  return services_.layers.lowers(state.config.diff_ids);
 }
 
 Hasher Engine::key_of(const State& state, std::string_view kind) const {

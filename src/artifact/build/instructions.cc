@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "artifact/build/engine.h"
+#include "artifact/container/spec.h"
 #include "core/base/text.h"
 
 namespace caisson::build {
@@ -184,13 +185,16 @@ Result<void> Engine::apply_workdir(const Step& step, State& state) {
   const std::string base = state.config.working_dir.empty() ? "/" : state.config.working_dir;
   const std::string path = path_clean(given.starts_with("/") ? given : base + "/" + given);
   content::Hasher key = key_of(state, "WORKDIR");
-  key.update(path);
+  key.update(path + "\n" + state.config.user);
   TRY(add_layer(step, state, key.finish().hex, true, [&](const Room& room) -> Result<void> {
-    Copier copier(room.merged, CopyRules{});
+    CopyRules rules;   // what is made belongs to USER
+    const container::User user = TRY(container::resolve_user(room.merged, state.config.user));
+    rules.owner = Owner{user.uid, user.gid};
+    Copier copier(room.merged, rules);
     TRY(copier.make_directory(path));
     return {};
   }));
-  state.config.working_dir = path;
+  state.config.working_dir = path + (given.ends_with('/') && path != "/" ? "/" : "");
   return {};
 }
 

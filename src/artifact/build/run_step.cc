@@ -238,6 +238,8 @@ Result<void> Engine::run_command(const Step& step, const State& state, RunPlan& 
     return Error{ErrorCode::invalid, "process \"" + plan.shown + "\" did not complete successfully: " + user.error().message};
   }
   spec.user = *user;
+  auto& groups = spec.user.additional_gids;   // docker lists the group of the user among them
+  if (std::find(groups.begin(), groups.end(), spec.user.gid) == groups.end()) groups.push_back(spec.user.gid);
   spec.env = plan.env;
   for (const auto& [name, value] : plan.secret_env) set_variable(spec.env, name, value);
   for (const auto& names : kProxies) {

@@ -64,7 +64,7 @@ class Reader {
         const std::string value = TRY(dollar());
         out.text += value;
         words.add(value);
-      } else if (peek() == '\'' || peek() == '"') {
+      } else if (!options_.plain_quotes && (peek() == '\'' || peek() == '"')) {
         const std::string value = peek() == '"' ? TRY(double_quoted()) : TRY(single_quoted());
         out.text += value;
         words.add_raw(value);

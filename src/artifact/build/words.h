@@ -21,6 +21,7 @@ struct WordOptions {
   char escape = '\\';
   bool keep_unset = false;          // "$x" stays when x is not set
   bool keep_quotes = false;         // quotes and escapes are taken over
+  bool plain_quotes = false;        // quotes are letters like others: contents of heredocs
 };
 
 // One word: no splitting. Errors: bad_request, `failed to process "…": …`.

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -174,6 +175,16 @@ Result<std::unique_ptr<LayerStore>> LayerStore::open(std::string_view root, Arch
 
 bool LayerStore::has(const Digest& diff_id) { return exists(impl_->directory(diff_id) + "/recipe"); }
 std::string LayerStore::tree(const Digest& diff_id) const { return impl_->directory(diff_id) + "/tree"; }
+
+std::vector<std::string> LayerStore::lowers(const std::vector<Digest>& diff_ids) const {
+  std::vector<std::string> out;
+  for (auto it = diff_ids.rbegin(); it != diff_ids.rend(); ++it) {
+    const std::string one = tree(*it);
+    if (std::find(out.begin(), out.end(), one) == out.end()) out.push_back(one);
+  }
+  return out;
+}
+
 std::string LayerStore::work_dir() const { return impl_->root + "/.work"; }
 
 namespace {
@@ -299,7 +310,6 @@ Result<std::vector<std::string>> ensure_layers(const BlobStore& blobs, LayerStor
     return Error{ErrorCode::invalid, "the image's manifest has " + std::to_string(manifest.layers.size()) + " layers, its configuration " +
                                          std::to_string(config.diff_ids.size())};
   }
-  std::vector<std::string> trees;
   for (std::size_t i = 0; i < config.diff_ids.size(); ++i) {
     const Digest& diff_id = config.diff_ids[i];
     if (!layers.has(diff_id)) {
@@ -307,9 +317,8 @@ Result<std::vector<std::string>> ensure_layers(const BlobStore& blobs, LayerStor
       ByteSource bytes = TRY(blobs.open_read(blob).in("layer " + blob.str()));
       TRY(layers.unpack(diff_id, std::move(bytes)).in("layer " + blob.str()));
     }
-    trees.insert(trees.begin(), layers.tree(diff_id));
   }
-  return trees;
+  return layers.lowers(config.diff_ids);
 }
 
 }  // namespace caisson::content

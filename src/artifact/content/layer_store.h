@@ -39,6 +39,9 @@ class LayerStore : public LayerSource {
   Result<ByteSource> open(const Digest& diff_id) override;                   // not_found also when there is no recipe
   bool has_recipe(const Digest& diff_id);
   std::string tree(const Digest& diff_id) const;                             // path for overlayfs' lowerdir
+  // The trees of an image, topmost first, as overlayfs wants them: each once, because it refuses a directory twice (empty layers are
+  // often equal). The lower of two equal layers adds nothing to what the upper shows.
+  std::vector<std::string> lowers(const std::vector<Digest>& diff_ids) const;
   Result<std::vector<Digest>> list();
 
   // Unpacks a layer's tar: plain, gzip or zstd by its first bytes. Fine when it is there already (`next` is not read then).
@@ -56,7 +59,7 @@ class LayerStore : public LayerSource {
   std::unique_ptr<Impl> impl_;
 };
 
-// Makes every layer of an image unpacked, from blobs where it is not. Gives the trees, topmost first, as overlayfs wants them.
+// Makes every layer of an image unpacked, from blobs where it is not. Gives LayerStore::lowers.
 // Errors: not_found with the layer's digest when neither tree nor blob is there.
 Result<std::vector<std::string>> ensure_layers(const BlobStore& blobs, LayerStore& layers, const Manifest& manifest,
                                                const ImageConfig& config);
