@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/core.h"
+
+#include "cluster/apiserver/authorizer.h"
+#include "cluster/apiserver/documents.h"
+#include "cluster/apiserver/service_addresses.h"
+#include "cluster/apiserver/tokens.h"
+#include "cluster/apiserver/verbs.h"
+#include "core/base/log.h"
+
+namespace caisson::apiserver {
+namespace {
+
+constexpr int kAttemptsMax = 20;
+
+bool needs_pools(const Request& request) {
+  return request.kind && (request.plural == "services" || request.plural == "customresourcedefinitions");
+}
+
+}  // namespace
+
+Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
+  std::unique_lock<std::recursive_mutex> pools(core.pools, std::defer_lock);
+  if (needs_pools(request)) pools.lock();
+  const std::size_t warnings = request.warnings.size();
+  for (int attempt = 1;; ++attempt) {
+    request.warnings.resize(warnings);
+    Transaction tx(core.store);
+    Planned planned = TRY(plan(tx));
+    if (request.dry_run || tx.empty()) return planned;
+    const auto committed = tx.commit();
+    if (committed.ok()) {
+      if (planned.key) planned.object = in_version(*request.kind, tx.committed(*planned.key));
+      return planned;
+    }
+    if (committed.error().code != ErrorCode::conflict) return committed.error();
+    if (attempt == kAttemptsMax) return request.conflict();
+  }
+}
+
+void after_write(Core& core, const schema::KindSchema& kind, const Value& object, bool removed) {
+  if (kind.resource.plural != "customresourcedefinitions") return;
+  if (removed) {
+    core.schema.remove_crd(object["metadata"]["name"].as_string());
+    return;
+  }
+  const auto added = core.schema.add_crd(object);
+  if (!added.ok()) log::warning("custom resource definition not served", {{"name", object["metadata"]["name"].str()}, {"error", added.error()}});
+}
+
+Value ordered(const Value& object) {
+  const auto entries = object.entries();
+  if (entries.size() >= 3 && entries[0].key == "kind" && entries[1].key == "apiVersion" && entries[2].key == "metadata") return object;
+  Value result{{"kind", object["kind"]}, {"apiVersion", object["apiVersion"]}, {"metadata", object["metadata"]}};
+  for (const auto& [key, value] : entries)
+    if (key != "kind" && key != "apiVersion" && key != "metadata") result.set(key, value);
+  return result;
+}
+
+Value in_version(const schema::KindSchema& kind, const Value& stored) {
+  if (stored["apiVersion"].as_string() == kind.resource.api_version()) return stored;
+  Value object = stored;
+  object.set("apiVersion", kind.resource.api_version());
+  return object;
+}
+
+bool being_deleted(const Value& object) { return !object["metadata"]["deletionTimestamp"].is_null(); }
+
+std::string time_now(Clock& clock) { return format_time(clock.now()); }
+
+Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation, const Value& before, Value& object) {
+  const auto find = [&](const schema::Resource& resource, std::string_view ns, std::string_view name) {
+    const auto found = tx.find({resource.group_resource(), std::string(ns), std::string(name)});
+    return found ? found->value : Value();
+  };
+  const AdmissionRequest admission{operation, *request.kind, request.ns, request.name, request.subresource, request.user, before,
+                                   request.dry_run, request.warnings, find};
+  for (const auto& plugin : core.admission) TRY(plugin->mutate(admission, object));
+  return {};
+}
+
+Result<void> admit_validate(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation, const Value& before,
+                            const Value& object) {
+  const auto find = [&](const schema::Resource& resource, std::string_view ns, std::string_view name) {
+    const auto found = tx.find({resource.group_resource(), std::string(ns), std::string(name)});
+    return found ? found->value : Value();
+  };
+  const AdmissionRequest admission{operation, *request.kind, request.ns, request.name, request.subresource, request.user, before,
+                                   request.dry_run, request.warnings, find};
+  for (const auto& plugin : core.admission) TRY(plugin->validate(admission, object));
+  return {};
+}
+
+}  // namespace caisson::apiserver

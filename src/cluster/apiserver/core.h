@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Core: what every verb of the server works with, and the way of one write: plan in a transaction, commit, run again when a race was
+// lost. Internal to this room. Threads: any; a Request and a Transaction belong to one.
+#pragma once
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "cluster/apiserver/api_server.h"
+#include "cluster/apiserver/request.h"
+#include "cluster/apiserver/transaction.h"
+
+namespace caisson::apiserver {
+
+class Authorizer;
+class TokenAuthority;
+class ServiceAddresses;
+class Documents;
+
+struct Core {
+  Core(store::Store& s, schema::Schema& k, ApiServerOptions o);
+  ~Core();
+
+  store::Store& store;
+  schema::Schema& schema;
+  ApiServerOptions options;
+  Clock& clock;
+  std::vector<std::shared_ptr<Admission>> admission;
+  std::unique_ptr<Authorizer> authorizer;
+  std::unique_ptr<TokenAuthority> tokens;
+  std::unique_ptr<ServiceAddresses> addresses;
+  std::unique_ptr<Documents> documents;
+  // Held while a Service is written (addresses and ports are one pool) or a CustomResourceDefinition is (names are).
+  std::recursive_mutex pools;
+};
+
+// What a verb decided. Nothing is stored before the transaction is committed.
+struct Planned {
+  Value object;                         // the answer, when nothing was staged under `key`
+  std::optional<store::Key> key;        // staged: the answer is what was committed
+  int status = 200;
+};
+using Plan = std::function<Result<Planned>(Transaction&)>;
+
+// Plans and commits; again when another write came between (at most 20 times). With request.dry_run nothing is stored.
+Result<Planned> execute(Core& core, Request& request, const Plan& plan);
+// After a commit: what the server itself must know of it (CustomResourceDefinitions).
+void after_write(Core& core, const schema::KindSchema& kind, const Value& object, bool removed);
+
+// --- metadata helpers
+// kind, apiVersion and metadata first, as Go writes them: lists are made from these bytes.
+Value ordered(const Value& object);
+// The object in the version that the request asked for.
+Value in_version(const schema::KindSchema& kind, const Value& stored);
+bool being_deleted(const Value& object);
+std::string time_now(Clock& clock);
+
+}  // namespace caisson::apiserver

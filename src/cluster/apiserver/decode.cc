@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/verbs.h"
+#include "cluster/kube/quantity.h"
+#include "cluster/schema/defaults.h"
+#include "core/base/text.h"
+
+namespace caisson::apiserver {
+namespace {
+
+// What stands before a decoding error: Kubernetes' scheme says it for typed bodies, not for custom resources.
+std::string prefix(const schema::KindSchema& kind) {
+  if (kind.custom) return "";
+  return kind.resource.kind + " in version \"" + kind.resource.version + "\" cannot be handled as a " + kind.resource.kind + ": ";
+}
+
+Error decoding_failure(Request& request, const std::string& why, bool patched) {
+  if (!patched) return request.bad_request(prefix(*request.kind) + why);
+  const schema::FieldError error{schema::FieldError::Type::invalid, "patch", Value("{}"), why};
+  Value details{{"causes", schema::causes({error})}};
+  return request.fail(ErrorCode::invalid, " \"\" is invalid: " + error.str(), std::move(details));
+}
+
+Result<void> check_type_meta(Request& request, const Value& body) {
+  const schema::Resource& resource = request.kind->resource;
+  const std::string api_version = body["apiVersion"].str(), kind = body["kind"].str();
+  if (!body.is_map()) return request.bad_request("the object provided is unrecognized (must be of type " + resource.kind + "): it is no map");
+  if (!api_version.empty() && api_version != resource.api_version())
+    return request.bad_request("the API version in the data (" + api_version + ") does not match the expected API version (" +
+                               resource.api_version() + ")");
+  if (!kind.empty() && kind != resource.kind) {
+    const std::string gvk = resource.api_version() + ", Kind=" + kind;
+    return request.bad_request(kind + " in version \"" + resource.version + "\" cannot be handled as a " + resource.kind +
+                               ": no kind \"" + kind + "\" is registered here (" + gvk + ")");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Value> decode(Core& core, Request& request, Value body, bool patched) {
+  const schema::KindSchema& kind = *request.kind;
+  TRY(check_type_meta(request, body));
+  std::vector<std::string> unknown;
+  const bool look = request.field_validation != FieldValidation::ignore;
+  Value object = schema::pruned(kind, std::move(body), look ? &unknown : nullptr);
+  if (!unknown.empty()) {
+    std::vector<std::string> messages;
+    for (const std::string& field : unknown) messages.push_back("unknown field \"" + field + "\"");
+    if (request.field_validation == FieldValidation::strict)
+      return decoding_failure(request, "strict decoding error: " + join(messages, ", "), patched);
+    for (std::string& message : messages) request.warnings.push_back(std::move(message));
+  }
+  if (const auto wrong = schema::decode_error(kind, object)) return decoding_failure(request, wrong->message, patched);
+  object.set("apiVersion", kind.resource.api_version()).set("kind", kind.resource.kind);
+  if (object["metadata"].is_null()) object.set("metadata", Value::map());
+  object = schema::canonical(kind, std::move(object), kube::canonical_quantity);
+  (void)core;
+  return schema::with_defaults(kind, std::move(object));
+}
+
+}  // namespace caisson::apiserver

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/field_set.h"
+
+#include "core/document/json.h"
+
+namespace caisson::apiserver {
+namespace {
+
+using schema::Field;
+using schema::FieldType;
+using schema::ListType;
+
+// "k:{\"name\":\"web\"}" as people read it: [name="web"].
+std::string readable(std::string_view element) {
+  const std::string_view rest = element.substr(std::min<std::size_t>(2, element.size()));
+  if (element.starts_with("f:")) return "." + std::string(rest);
+  if (element.starts_with("v:")) return "[=" + std::string(rest) + "]";
+  if (element.starts_with("i:")) return "[" + std::string(rest) + "]";
+  const auto keys = json::parse(rest);
+  if (!keys.ok()) return "[" + std::string(rest) + "]";
+  std::string text;
+  for (const auto& [key, value] : keys->entries())
+    text += (text.empty() ? "" : ",") + std::string(key) + "=" + json::write(value);
+  return "[" + text + "]";
+}
+
+void add_paths(const FieldSet& set, const std::string& path, std::vector<std::string>& out) {
+  if (set.member) out.push_back(path);
+  for (const auto& [element, child] : set.children) add_paths(child, path + readable(element), out);
+}
+
+}  // namespace
+
+const FieldSet* FieldSet::find(std::string_view element) const {
+  const auto it = children.find(element);
+  return it == children.end() ? nullptr : &it->second;
+}
+
+void FieldSet::unite(const FieldSet& other) {
+  member = member || other.member;
+  for (const auto& [element, child] : other.children) children[element].unite(child);
+}
+
+void FieldSet::subtract(const FieldSet& other) {
+  if (other.member) member = false;
+  for (const auto& [element, child] : other.children) {
+    const auto it = children.find(element);
+    if (it == children.end()) continue;
+    it->second.subtract(child);
+    if (it->second.empty()) children.erase(it);
+  }
+}
+
+FieldSet FieldSet::intersection(const FieldSet& other) const {
+  FieldSet result;
+  result.member = member && other.member;
+  for (const auto& [element, child] : children) {
+    const FieldSet* theirs = other.find(element);
+    if (!theirs) continue;
+    FieldSet common = child.intersection(*theirs);
+    if (!common.empty()) result.children.emplace(element, std::move(common));
+  }
+  return result;
+}
+
+std::vector<std::string> FieldSet::paths() const {
+  std::vector<std::string> out;
+  add_paths(*this, "", out);
+  return out;
+}
+
+FieldSet FieldSet::from_value(const Value& fields) {
+  FieldSet set;
+  for (const auto& [element, below] : fields.entries()) {
+    if (element == ".") {
+      set.member = true;
+      continue;
+    }
+    FieldSet child = from_value(below);
+    if (below.empty()) child.member = true;
+    set.children.emplace(std::string(element), std::move(child));
+  }
+  return set;
+}
+
+Value FieldSet::to_value() const {
+  Value fields = Value::map();
+  if (member && !children.empty()) fields.set(".", Value::map());
+  for (const auto& [element, child] : children) fields.set(element, child.to_value());
+  return fields;
+}
+
+std::string field_element(std::string_view key) { return "f:" + std::string(key); }
+
+Shape shape_of(const Field* field, const Value& value) {
+  if (value.is_map()) return field && field->atomic_map ? Shape::leaf : Shape::map;
+  if (!value.is_list() || !field || field->type != FieldType::list) return Shape::leaf;
+  if (field->list_type == ListType::map && !field->list_keys.empty()) return Shape::list_map;
+  return field->list_type == ListType::set ? Shape::list_set : Shape::leaf;
+}
+
+const Field* field_below(const Field* field, std::string_view key) {
+  if (!field) return nullptr;
+  if (const schema::Member* member = field->member(key)) return member->field;
+  return field->type == FieldType::map ? field->element : nullptr;
+}
+
+bool is_named_field(const Field* field, std::string_view key) { return field && field->member(key) != nullptr; }
+
+std::string item_element(const Field* list, Shape shape, const Value& item) {
+  if (shape == Shape::list_set) return "v:" + json::write(item);
+  std::vector<std::string> names = list->list_keys;
+  std::sort(names.begin(), names.end());
+  std::string keys;
+  for (const std::string& name : names) {
+    const Value* value = item.find(name);
+    if (!value || value->is_null()) {
+      const schema::Member* member = list->element ? list->element->member(name) : nullptr;
+      if (!member || !member->field->has_default) continue;
+      value = &member->field->default_value;
+    }
+    keys += keys.empty() ? "{" : ",";
+    json::append_string(keys, name);
+    keys += ':';
+    json::append(keys, *value);
+  }
+  return keys.empty() ? "" : "k:" + keys + "}";
+}
+
+void collect(const Field* field, const Value& value, FieldSet& set) {
+  const Shape shape = shape_of(field, value);
+  if (shape == Shape::map) {
+    for (const auto& [key, child] : value.entries()) {
+      const Field* below = field_below(field, key);
+      FieldSet& place = set.children[field_element(key)];
+      if (child.is_null() || (child.is_map() && child.empty()) || !is_named_field(field, key) || shape_of(below, child) == Shape::leaf)
+        place.member = true;
+      if (shape_of(below, child) != Shape::leaf) collect(below, child, place);
+      if (place.empty()) set.children.erase(field_element(key));
+    }
+  } else if (shape != Shape::leaf) {
+    for (const Value& item : value.items()) {
+      FieldSet& place = set.children[item_element(field, shape, item)];
+      place.member = true;
+      if (shape == Shape::list_map) collect(field->element, item, place);
+    }
+  }
+}
+
+namespace {
+
+class Comparer {
+ public:
+  Comparison result;
+  std::vector<std::string> path;
+
+  void walk(const Field* field, const Value* before, const Value* after) {
+    if (before && before->is_null()) before = nullptr;
+    if (after && after->is_null()) after = nullptr;
+    if ((!before && !after) || (before && after && before->shares_with(*after))) return;
+    const bool both_empty = (!before || before->empty()) && (!after || after->empty());
+    const Shape of_before = before ? shape_of(field, *before) : Shape::leaf, of_after = after ? shape_of(field, *after) : Shape::leaf;
+    const Shape shape = after ? of_after : of_before;
+    if (both_empty || shape == Shape::leaf || (before && after && of_before != of_after)) return leaf(before, after);
+    if (shape == Shape::map) walk_map(field, before, after);
+    else walk_list(field, shape, before, after);
+    if (!before) insert(result.added);
+    else if (!after) insert(result.removed);
+  }
+
+ private:
+  void insert(FieldSet& set) {
+    FieldSet* place = &set;
+    for (const std::string& element : path) place = &place->children[element];
+    place->member = true;
+  }
+  void leaf(const Value* before, const Value* after) {
+    if (!before) insert(result.added);
+    else if (!after) insert(result.removed);
+    else if (!(*before == *after)) insert(result.modified);
+  }
+  void descend(std::string element, const Field* field, const Value* before, const Value* after) {
+    path.push_back(std::move(element));
+    walk(field, before, after);
+    path.pop_back();
+  }
+  void walk_map(const Field* field, const Value* before, const Value* after) {
+    if (before)
+      for (const auto& [key, value] : before->entries())
+        descend(field_element(key), field_below(field, key), &value, after ? after->find(key) : nullptr);
+    if (!after) return;
+    for (const auto& [key, value] : after->entries())
+      if (!before || !before->contains(key)) descend(field_element(key), field_below(field, key), nullptr, &value);
+  }
+  void walk_list(const Field* field, Shape shape, const Value* before, const Value* after) {
+    std::map<std::string, std::pair<const Value*, const Value*>> items;
+    if (before)
+      for (const Value& item : before->items()) items[item_element(field, shape, item)].first = &item;
+    if (after)
+      for (const Value& item : after->items()) items[item_element(field, shape, item)].second = &item;
+    for (const auto& [element, pair] : items) descend(element, shape == Shape::list_map ? field->element : nullptr, pair.first, pair.second);
+  }
+};
+
+}  // namespace
+
+Comparison compare(const Field* field, const Value* before, const Value* after) {
+  Comparer comparer;
+  comparer.walk(field, before, after);
+  return std::move(comparer.result);
+}
+
+Value merge_configuration(const Field* field, const Value& live, const Value& config) {
+  const Shape shape = shape_of(field, config);
+  if (live.is_null() || shape == Shape::leaf || shape_of(field, live) != shape) return config;
+  Value result = live;
+  if (shape == Shape::map) {
+    for (const auto& [key, value] : config.entries()) {
+      const Value& under = live[key];
+      result.set(key, under.is_null() ? value : merge_configuration(field_below(field, key), under, value));
+    }
+    return result;
+  }
+  std::map<std::string, std::size_t> places;
+  for (std::size_t i = 0; i < live.size(); ++i) places.emplace(item_element(field, shape, live[i]), i);
+  for (const Value& item : config.items()) {
+    const auto it = places.find(item_element(field, shape, item));
+    if (it == places.end()) result.push_back(item);
+    else if (shape == Shape::list_map) result.edit(it->second) = merge_configuration(field->element, live[it->second], item);
+  }
+  return result;
+}
+
+Value without_abandoned(const Field* field, Value value, const FieldSet& last, const FieldSet& owned) {
+  static const FieldSet none;
+  const Shape shape = shape_of(field, value);
+  if (shape == Shape::leaf) return value;
+  const auto gone = [&](std::string_view element, bool named) {
+    const FieldSet* mine = last.find(element);
+    if (!mine || !(mine->member || (named && !mine->children.empty()))) return false;
+    const FieldSet* other = owned.find(element);
+    return !other || !(other->member || (named && !other->children.empty()));
+  };
+  if (shape == Shape::map) {
+    std::vector<std::string> keys;
+    for (const auto& [key, child] : value.entries()) keys.emplace_back(key);
+    for (const std::string& key : keys) {
+      const std::string element = field_element(key);
+      const FieldSet* mine = last.find(element);
+      if (!mine) continue;
+      const FieldSet* other = owned.find(element);
+      if (gone(element, is_named_field(field, key))) value.erase(key);
+      else value.set(key, without_abandoned(field_below(field, key), value[key], *mine, other ? *other : none));
+    }
+    return value;
+  }
+  for (std::size_t i = value.size(); i-- > 0;) {
+    const std::string element = item_element(field, shape, value[i]);
+    const FieldSet* mine = last.find(element);
+    if (!mine) continue;
+    const FieldSet* other = owned.find(element);
+    if (gone(element, false)) value.erase_at(i);
+    else if (shape == Shape::list_map) value.edit(i) = without_abandoned(field->element, value[i], *mine, other ? *other : none);
+  }
+  return value;
+}
+
+}  // namespace caisson::apiserver

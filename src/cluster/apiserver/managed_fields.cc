@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/managed_fields.h"
+
+#include "core/document/json.h"
+
+namespace caisson::apiserver {
+namespace {
+
+using schema::Field;
+using schema::KindSchema;
+
+constexpr std::size_t kUpdateManagersMax = 10;      // more are merged into ancient-changes
+
+struct Entry {
+  std::string manager, operation, api_version, subresource, time;
+  FieldSet fields;
+  bool is(const FieldManager& m, std::string_view op, std::string_view version) const {
+    return manager == m.name && operation == op && api_version == version && subresource == m.subresource;
+  }
+};
+using Entries = std::vector<Entry>;
+
+Entries parse_entries(const Value& object) {
+  Entries entries;
+  for (const Value& entry : object["metadata"]["managedFields"].items()) {
+    if (entry["operation"].is_null()) continue;
+    entries.push_back({entry["manager"].str(), entry["operation"].str(), entry["apiVersion"].str(), entry["subresource"].str(),
+                       entry["time"].str(), FieldSet::from_value(entry["fieldsV1"])});
+  }
+  return entries;
+}
+
+// Applies first, then by time: as upstream writes them.
+void store_entries(Entries entries, Value& object) {
+  std::erase_if(entries, [](const Entry& entry) { return entry.fields.empty(); });
+  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.operation, a.time, a.manager, a.api_version, a.subresource) <
+           std::tie(b.operation, b.time, b.manager, b.api_version, b.subresource);
+  });
+  std::vector<Value> list;
+  for (const Entry& entry : entries) {
+    Value value{{"manager", entry.manager}, {"operation", entry.operation}, {"apiVersion", entry.api_version}};
+    if (!entry.time.empty()) value.set("time", entry.time);
+    value.set("fieldsType", "FieldsV1").set("fieldsV1", entry.fields.to_value());
+    if (!entry.subresource.empty()) value.set("subresource", entry.subresource);
+    list.push_back(std::move(value));
+  }
+  if (list.empty()) object.edit("metadata").erase("managedFields");
+  else object.edit("metadata").set("managedFields", Value(std::move(list)));
+}
+
+// The server's own fields, and those the (sub-)resource can't write.
+void strip(const KindSchema& kind, std::string_view subresource, FieldSet& set) {
+  set.member = false;
+  set.children.erase("f:apiVersion");
+  set.children.erase("f:kind");
+  if (const auto it = set.children.find("f:metadata"); it != set.children.end()) {
+    it->second.member = false;
+    for (const char* field : {"f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid", "f:clusterName", "f:generation",
+                              "f:managedFields", "f:resourceVersion", "f:deletionTimestamp", "f:deletionGracePeriodSeconds"})
+      it->second.children.erase(field);
+    if (it->second.empty()) set.children.erase(it);
+  }
+  if (subresource == "status") std::erase_if(set.children, [](const auto& child) { return child.first != "f:status" && child.first != "f:metadata"; });
+  else if (subresource.empty() && kind.has_status()) set.children.erase("f:status");
+}
+
+// What Go's zero value of the kind writes: structs that are no pointers are there, empty.
+Value zero_value(const Field& field) {
+  Value value = Value::map();
+  if (!field.object) return value;
+  for (const schema::Member& member : field.object->members) {
+    const Field& child = *member.field;
+    if (child.object && child.has_default && child.default_value.is_map() && child.default_value.empty()) value.set(member.name, zero_value(child));
+  }
+  return value;
+}
+
+void take_from_others(Entries& entries, const Entry* self, const FieldSet& taken, const FieldSet& removed) {
+  for (Entry& entry : entries) {
+    if (&entry == self) continue;
+    entry.fields.subtract(entry.fields.intersection(taken));
+    entry.fields.subtract(removed);
+  }
+}
+
+void cap_update_managers(Entries& entries) {
+  std::vector<std::size_t> updates;
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    if (entries[i].operation == "Update" && entries[i].subresource.empty()) updates.push_back(i);
+  if (updates.size() <= kUpdateManagersMax) return;
+  std::sort(updates.begin(), updates.end(), [&](std::size_t a, std::size_t b) { return entries[a].time < entries[b].time; });
+  Entry& oldest = entries[updates[0]];
+  Entry& next = entries[updates[1]];
+  next.fields.unite(oldest.fields);
+  next.manager = "ancient-changes";
+  oldest.fields = {};
+}
+
+Value without_managed_fields(const Value& object) {
+  Value copy = object;
+  if (copy["metadata"].contains("managedFields")) copy.edit("metadata").erase("managedFields");
+  return copy;
+}
+
+bool resets(const Value& object) {
+  const Value* fields = object["metadata"].find("managedFields");
+  return fields && fields->is_list() && (fields->empty() || (fields->size() == 1 && (*fields)[0].empty()));
+}
+
+// --- apply
+
+std::optional<std::string> undeclared(const Field* field, const Value& value, const std::string& path) {
+  if (!field) return std::nullopt;
+  if (value.is_map()) {
+    if (field->type != schema::FieldType::object && field->type != schema::FieldType::map) return std::nullopt;
+    for (const auto& [key, child] : value.entries()) {
+      const std::string at = path + "." + std::string(key);
+      const Field* below = field_below(field, key);
+      if (!below && field->type == schema::FieldType::object && field->object && !field->keeps_unknown()) return at + ": field not declared in schema";
+      if (auto found = undeclared(below, child, at)) return found;
+    }
+  } else if (value.is_list() && field->type == schema::FieldType::list) {
+    const Shape shape = shape_of(field, value);
+    std::map<std::string, int> seen;
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      std::string at = path + "[" + std::to_string(i) + "]";
+      if (shape == Shape::list_map || shape == Shape::list_set) {
+        const std::string element = item_element(field, shape, value[i]);
+        if (element.empty()) return path + ": element " + std::to_string(i) + ": associative list with keys has an element that omits key field \"" + field->list_keys[0] + "\"";
+        if (++seen[element] == 2) {
+          FieldSet duplicate;
+          duplicate.children[element].member = true;
+          return path + ": duplicate entries for key " + duplicate.paths()[0];
+        }
+      }
+      if (auto found = undeclared(field->element, value[i], at)) return found;
+    }
+  } else if (field->type == schema::FieldType::string && !value.is_string() && !value.is_null() && field->format != schema::Format::quantity) {
+    return path + ": expected string, got &value.valueUnstructured{Value:" + json::write(value) + "}";
+  }
+  return std::nullopt;
+}
+
+Result<void> check_conflicts(Request& request, const Entries& entries, const Entry* self, const FieldSet& changed) {
+  std::vector<Value> causes;
+  std::vector<std::pair<std::string, std::vector<std::string>>> groups;
+  std::size_t count = 0;
+  for (const Entry& entry : entries) {
+    if (&entry == self) continue;
+    const std::vector<std::string> paths = entry.fields.intersection(changed).paths();
+    if (paths.empty()) continue;
+    std::string who = "\"" + entry.manager + "\"";
+    if (!entry.subresource.empty()) who += " with subresource \"" + entry.subresource + "\"";
+    if (entry.operation == "Update") who += " using " + entry.api_version;
+    for (const std::string& path : paths)
+      causes.push_back(Value{{"reason", "FieldManagerConflict"}, {"message", "conflict with " + who}, {"field", path}});
+    count += paths.size();
+    groups.emplace_back(std::move(who), paths);
+  }
+  if (count == 0) return {};
+  std::string message = "Apply failed with " + std::to_string(count) + (count == 1 ? " conflict: " : " conflicts: ");
+  if (count == 1) {
+    message += "conflict with " + groups[0].first + ": " + groups[0].second[0];
+  } else {
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      if (i > 0) message += "\n";
+      message += "conflicts with " + groups[i].first + ":";
+      for (const std::string& path : groups[i].second) message += "\n- " + path;
+    }
+  }
+  return request.fail(ErrorCode::conflict, std::move(message), Value{{"causes", Value(std::move(causes))}});
+}
+
+}  // namespace
+
+void track_update(const KindSchema& kind, const Value& live, Value& object, const FieldManager& manager) {
+  if (resets(object)) {
+    object.edit("metadata").erase("managedFields");
+    return;
+  }
+  const bool creation = live.is_null();
+  Entries entries = parse_entries(creation ? object : live);
+  const Value before = creation ? (kind.custom ? Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}} : zero_value(kind.root()))
+                                : without_managed_fields(live);
+  const Value after = without_managed_fields(object);
+  Comparison changes = compare(&kind.root(), &before, &after);
+  for (FieldSet* set : {&changes.added, &changes.modified}) strip(kind, manager.subresource, *set);
+  FieldSet taken = changes.added;
+  taken.unite(changes.modified);
+  if (!creation && taken.empty() && changes.removed.empty()) {
+    store_entries(std::move(entries), object);
+    return;
+  }
+  const std::string version = kind.resource.api_version();
+  auto self = std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.is(manager, "Update", version); });
+  if (self == entries.end()) self = entries.insert(entries.end(), Entry{manager.name, "Update", version, manager.subresource, manager.time, {}});
+  const FieldSet owned = self->fields;
+  take_from_others(entries, &*self, taken, changes.removed);
+  self->fields.subtract(changes.removed);
+  self->fields.unite(taken);
+  if (!(self->fields == owned) || !taken.empty()) self->time = manager.time;
+  cap_update_managers(entries);
+  store_entries(std::move(entries), object);
+}
+
+Result<Value> apply_configuration(Request& request, const Value& live, const Value& config, const FieldManager& manager, bool force) {
+  const KindSchema& kind = *request.kind;
+  const Field* root = &kind.root();
+  if (const auto wrong = undeclared(root, config, "")) {
+    const schema::Resource& resource = kind.resource;
+    return request.fail_without_reason("failed to create typed patch object (" + request.ns + "/" + request.name + "; " +
+                                       (resource.group.empty() ? "" : resource.group) + "/" + resource.version + ", Kind=" + resource.kind + "): " + *wrong);
+  }
+  Entries entries = live.is_null() ? Entries{} : parse_entries(live);
+  if (!live.is_null() && entries.empty()) {
+    // Nobody is known to own what is there: it was not written by apply.
+    FieldSet all;
+    collect(root, without_managed_fields(live), all);
+    strip(kind, "", all);
+    entries.push_back({"before-first-apply", "Update", kind.resource.api_version(), "", manager.time, std::move(all)});
+  }
+  const std::string version = kind.resource.api_version();
+  auto self = std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.is(manager, "Apply", version); });
+  if (self == entries.end()) self = entries.insert(entries.end(), Entry{manager.name, "Apply", version, manager.subresource, manager.time, {}});
+  const FieldSet last = self->fields;
+  FieldSet wanted;
+  collect(root, config, wanted);
+  strip(kind, manager.subresource, wanted);
+  self->fields = wanted;
+  if (!(wanted == last)) self->time = manager.time;
+
+  const Value before = live.is_null() ? Value::map() : without_managed_fields(live);
+  Value merged = live.is_null() ? config : merge_configuration(root, before, config);
+  FieldSet owned;
+  for (const Entry& entry : entries) owned.unite(entry.fields);
+  merged = without_abandoned(root, std::move(merged), last, owned);
+
+  Comparison changes = compare(root, &before, &merged);
+  for (FieldSet* set : {&changes.added, &changes.modified}) strip(kind, manager.subresource, *set);
+  FieldSet changed = changes.added;
+  changed.unite(changes.modified);
+  if (!force) TRY(check_conflicts(request, entries, &*self, changed));
+  take_from_others(entries, &*self, changed, changes.removed);
+  store_entries(std::move(entries), merged);
+  return merged;
+}
+
+}  // namespace caisson::apiserver

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/verbs.h"
+#include "core/base/encoding.h"
+#include "core/base/text.h"
+#include "core/document/json.h"
+
+namespace caisson::apiserver {
+namespace {
+
+// {"v":"meta.k8s.io/v1","rv":123,"start":"name\u0000"}, as etcd3's continue tokens are.
+constexpr std::string_view kTokenVersion = "meta.k8s.io/v1";
+
+std::string make_token(store::Revision revision, std::string_view last) {
+  std::string start(last);
+  start += '\0';
+  return base64url(json::write(Value{{"v", kTokenVersion}, {"rv", revision}, {"start", start}}));
+}
+
+struct Token {
+  store::Revision revision = 0;
+  std::string after;
+};
+
+Result<Token> parse_token(Request& request, std::string_view text) {
+  const auto bytes = unbase64url(text);
+  if (!bytes.ok()) return request.bad_request("invalid continue token: continue key is not valid: " + bytes.error().message);
+  const auto value = json::parse(*bytes);
+  if (!value.ok()) return request.bad_request("invalid continue token: continue key is not valid: " + value.error().message);
+  if ((*value)["v"].as_string() != kTokenVersion)
+    return request.bad_request("invalid continue token: continue key is not valid: server does not recognize this encoded version \"" +
+                               (*value)["v"].str() + "\"");
+  std::string start = (*value)["start"].str();
+  if (start.empty() || start.starts_with('/') || start.find("..") != std::string::npos)
+    return request.bad_request("invalid continue token: continue key is not valid: start key is missing or invalid");
+  while (!start.empty() && start.back() == '\0') start.pop_back();
+  return Token{(*value)["rv"].as_int(), std::move(start)};
+}
+
+Error expired_token(Request& request) {
+  return request.fail(ErrorCode::expired,
+                      "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
+                      "continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing "
+                      "with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the "
+                      "time the first chunk was returned and now may show up in the list.");
+}
+
+std::string too_large(store::Revision asked, store::Revision current) {
+  return "Too large resource version: " + std::to_string(asked) + ", current: " + std::to_string(current);
+}
+
+Error too_large_version(Request& request, store::Revision asked, store::Revision current) {
+  Value cause{{"reason", "ResourceVersionTooLarge"}, {"message", "Too large resource version"}};
+  return request.fail(ErrorCode::timeout, too_large(asked, current),
+                      Value{{"causes", Value(std::vector<Value>{std::move(cause)})}, {"retryAfterSeconds", 1}});
+}
+
+Result<store::Revision> parse_version(Request& request, std::string_view text) {
+  const auto revision = parse_int(text);
+  if (revision && *revision >= 0) return *revision;
+  const schema::FieldError error{schema::FieldError::Type::invalid, "resourceVersion", Value(text),
+                                 "strconv.ParseUint: parsing \"" + std::string(text) + "\": invalid syntax"};
+  return request.bad_request(error.str());
+}
+
+}  // namespace
+
+bool matches(const ListParameters& parameters, const Value& object) {
+  if (!parameters.labels.everything() && !parameters.labels.matches(object["metadata"]["labels"])) return false;
+  return parameters.fields.everything() || parameters.fields.matches(object);
+}
+
+Result<ListParameters> list_parameters(Request& request, const http::Query& query) {
+  ListParameters parameters;
+  if (const auto text = http::query_get(query, "labelSelector"); !text.empty()) {
+    auto selector = kube::LabelSelector::parse(text);
+    if (!selector.ok()) return request.bad_request(selector.error().message);
+    parameters.labels = std::move(selector).value();
+  }
+  if (const auto text = http::query_get(query, "fieldSelector"); !text.empty()) {
+    auto selector = kube::FieldSelector::parse(text);
+    if (!selector.ok()) return request.bad_request(selector.error().message);
+    parameters.fields = std::move(selector).value();
+    for (const std::string& path : parameters.fields.paths()) {
+      const auto& known = request.kind->selectable_fields;
+      if (path == "metadata.name" || path == "metadata.namespace" || std::find(known.begin(), known.end(), path) != known.end()) continue;
+      return request.bad_request(request.kind->custom ? "field label not supported: " + path : "\"" + path + "\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
+    }
+  }
+  if (const auto text = http::query_get(query, "limit"); !text.empty()) {
+    const auto limit = parse_int(text);
+    if (!limit) return request.bad_request("strconv.ParseInt: parsing \"" + std::string(text) + "\": invalid syntax");
+    parameters.limit = *limit > 0 ? static_cast<std::size_t>(*limit) : 0;
+  }
+  parameters.continue_token = std::string(http::query_get(query, "continue"));
+  parameters.resource_version = std::string(http::query_get(query, "resourceVersion"));
+  parameters.resource_version_match = std::string(http::query_get(query, "resourceVersionMatch"));
+  return parameters;
+}
+
+Result<Value> get(Core& core, Request& request, std::string_view resource_version) {
+  if (!resource_version.empty()) {
+    const store::Revision asked = TRY(parse_version(request, resource_version));
+    const store::Revision current = core.store.revision();
+    if (asked > current) return too_large_version(request, asked, current);
+  }
+  const store::ItemPtr item = core.store.get(request.storage_resource(), request.ns, request.name);
+  if (!item) return request.not_found();
+  return in_version(*request.kind, item->value());
+}
+
+Result<ItemList> list(Core& core, Request& request, const ListParameters& parameters) {
+  store::ListOptions options{.ns = request.ns};
+  Token token;
+  const std::string_view version = parameters.resource_version, match = parameters.resource_version_match;
+  if (!parameters.continue_token.empty()) {
+    if (!version.empty() && version != "0") return request.bad_request("specifying resource version is not allowed when using continue");
+    token = TRY(parse_token(request, parameters.continue_token));
+    options.at = token.revision;
+    options.after = request.ns.empty() ? token.after : request.ns + "/" + token.after;
+  } else if (!version.empty() && version != "0") {
+    const store::Revision asked = TRY(parse_version(request, version));
+    const store::Revision current = core.store.revision();
+    if (asked > current) return too_large_version(request, asked, current);
+    if (match == "Exact") options.at = asked;
+  }
+  const bool selective = !parameters.labels.everything() || !parameters.fields.everything();
+  if (!selective) options.limit = parameters.limit;
+  auto listing = core.store.list(request.storage_resource(), options);
+  if (!listing.ok()) {
+    if (listing.error().code == ErrorCode::expired && !parameters.continue_token.empty()) return expired_token(request);
+    if (listing.error().code == ErrorCode::expired)
+      return request.fail(ErrorCode::expired, "The resourceVersion for the provided list is too old.");
+    return listing.error();
+  }
+  store::Listing found = std::move(listing).value();
+  ItemList result{.items = {}, .revision = found.revision, .continue_token = {}, .remaining = {}};
+  const std::size_t skip = request.ns.empty() ? 0 : request.ns.size() + 1;
+  if (!selective) {
+    result.items = std::move(found.items);
+    if (found.more) {
+      result.continue_token = make_token(found.revision, result.items.back()->path().substr(skip));
+      result.remaining = found.remaining;
+    }
+    return result;
+  }
+  for (store::ItemPtr& item : found.items) {
+    if (!matches(parameters, item->value())) continue;
+    if (parameters.limit != 0 && result.items.size() == parameters.limit) {
+      // With a selector upstream doesn't count what is left.
+      result.continue_token = make_token(found.revision, result.items.back()->path().substr(skip));
+      break;
+    }
+    result.items.push_back(std::move(item));
+  }
+  return result;
+}
+
+}  // namespace caisson::apiserver

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/managed_fields.h"
+#include "cluster/apiserver/service_addresses.h"
+#include "cluster/apiserver/verbs.h"
+#include "cluster/schema/defaults.h"
+
+namespace caisson::apiserver {
+namespace {
+
+// Kinds that PUT may create (AllowCreateOnUpdate of their strategies).
+bool update_creates(const Request& request) {
+  static constexpr std::string_view kPlurals[] = {"services",     "endpoints",       "events", "limitranges", "leases", "roles",
+                                                  "rolebindings", "clusterroles",    "clusterrolebindings", "runtimeclasses"};
+  return request.subresource.empty() && std::find(std::begin(kPlurals), std::end(kPlurals), request.plural) != std::end(kPlurals);
+}
+
+Result<void> check_identity(Request& request, const Value& metadata) {
+  const std::string_view name = metadata["name"].as_string(), ns = metadata["namespace"].as_string();
+  if (name.empty() && request.subresource.empty()) return request.bad_request("the name of the object (" + std::string("") + ") does not match the name on the URL (" + request.name + ")");
+  if (!name.empty() && name != request.name)
+    return request.bad_request("the name of the object (" + std::string(name) + ") does not match the name on the URL (" + request.name + ")");
+  if (request.kind->resource.namespaced && !ns.empty() && ns != request.ns)
+    return request.bad_request("the namespace of the object (" + std::string(ns) + ") does not match the namespace on the request (" +
+                               request.ns + ")");
+  return {};
+}
+
+// rest.BeforeUpdate: what the server owns comes from the stored object.
+void keep_owned_metadata(const Value& current, const Request& request, Value& desired) {
+  const Value& from = current["metadata"];
+  Value& to = desired.edit("metadata");
+  for (const char* field : {"name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+                            "generation", "resourceVersion"}) {
+    if (from.contains(field)) to.set(field, from[field]);
+    else to.erase(field);
+  }
+  to.erase("selfLink");
+  (void)request;
+}
+
+// The main resource may not write status; the status sub-resource may write nothing else.
+void keep_other_part(const Request& request, const Value& current, Value& desired) {
+  const schema::KindSchema& kind = *request.kind;
+  const auto keep = [&](const char* field) {
+    if (current.contains(field)) desired.set(field, current[field]);
+    else desired.erase(field);
+  };
+  if (request.subresource == "status") {
+    for (const auto& [key, value] : current.entries())
+      if (key != "status" && key != "metadata") desired.set(key, value);
+    std::vector<std::string> extra;
+    for (const auto& [key, value] : desired.entries())
+      if (key != "status" && key != "metadata" && !current.contains(key)) extra.emplace_back(key);
+    for (const std::string& key : extra) desired.erase(key);
+    if (kind.custom) {
+      Value metadata = current["metadata"];
+      metadata.set("managedFields", desired["metadata"]["managedFields"]);
+      if (metadata["managedFields"].is_null()) metadata.erase("managedFields");
+      desired.set("metadata", std::move(metadata));
+    } else if (const Value& labels = current["metadata"]["labels"]; request.group == "apps") {
+      if (labels.is_null()) desired.edit("metadata").erase("labels");
+      else desired.edit("metadata").set("labels", labels);
+    }
+    return;
+  }
+  if (kind.has_status()) keep("status");
+  // finalizers of a Namespace's spec change only through /finalize.
+  if (kind.resource.plural == "namespaces" && request.subresource.empty()) keep("spec");
+}
+
+// metadata.generation counts what controllers must look at: of a custom resource all but metadata and status.
+bool spec_differs(const schema::KindSchema& kind, const Value& before, const Value& after) {
+  if (!kind.custom) return !(before["spec"] == after["spec"]);
+  const auto rest = [](Value object) {
+    for (const char* field : {"metadata", "status"}) object.erase(field);
+    return object;
+  };
+  return !(rest(before) == rest(after));
+}
+
+bool finished(const Value& object) {
+  const Value& metadata = object["metadata"];
+  return being_deleted(object) && metadata["finalizers"].empty() && metadata["deletionGracePeriodSeconds"].as_int() == 0 &&
+         object.get({"spec", "finalizers"}).empty();
+}
+
+}  // namespace
+
+Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const Found& found, Value desired) {
+  const schema::KindSchema& kind = *request.kind;
+  const Value current = in_version(kind, found.value);
+  const Value& sent = desired["metadata"];
+  if (const auto uid = sent["uid"].as_string(); !uid.empty() && uid != current["metadata"]["uid"].as_string())
+    return request.conflict("StorageError: invalid object, Code: 4, Key: /registry/" + request.key().str() +
+                            ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: " + std::string(uid) +
+                            ", UID in object meta: " + current["metadata"]["uid"].str());
+  if (const auto version = sent["resourceVersion"].as_string();
+      !version.empty() && version != "0" && version != current["metadata"]["resourceVersion"].as_string())
+    return request.conflict();
+  keep_owned_metadata(current, request, desired);
+  keep_other_part(request, current, desired);
+
+  constexpr auto kUpdate = AdmissionRequest::Operation::update;
+  TRY(admit(core, request, tx, kUpdate, current, desired));
+  desired = ordered(schema::with_defaults(kind, std::move(desired)));
+  if (request.subresource.empty() && kind.has_generation && spec_differs(kind, current, desired))
+    desired.edit("metadata").set("generation", current["metadata"]["generation"].as_int() + 1);
+  if (request.verb != "apply") track_update(kind, current, desired, {request.field_manager, request.subresource, time_now(core.clock)});
+  if (request.plural == "services" && request.group.empty() && request.subresource.empty())
+    TRY(core.addresses->assign(request, current, desired));
+  const auto errors = schema::validate_update(kind, current, desired);
+  if (!errors.empty()) return request.invalid(errors, request.name);
+  TRY(admit_validate(core, request, tx, kUpdate, current, desired));
+
+  const store::Key key = request.key();
+  if (finished(desired) && !(finished(current) && desired == current)) {
+    tx.remove(key, desired, found.revision);
+    return Planned{std::move(desired), {}, 200};   // the answer shows the version before the deletion, as upstream's does
+  }
+  if (desired == current) return Planned{current, {}, 200};
+  tx.put(key, desired, found.revision);
+  return Planned{std::move(desired), key, 200};
+}
+
+Result<Planned> update(Core& core, Request& request, Transaction& tx, const Value& body) {
+  Value desired = TRY(decode(core, request, body));
+  TRY(check_identity(request, desired["metadata"]));
+  const auto found = tx.find(request.key());
+  if (!found) {
+    if (!update_creates(request)) return request.not_found();
+    if (!desired["metadata"]["uid"].as_string().empty()) return request.not_found();
+    desired.edit("metadata").erase("resourceVersion");
+    return create(core, request, tx, desired);
+  }
+  if (desired["metadata"]["resourceVersion"].as_string().empty() && request.group == "apiextensions.k8s.io")
+    return request.invalid({{schema::FieldError::Type::invalid, "metadata.resourceVersion", Value(0), "must be specified for an update"}},
+                           request.name);
+  return write_over(core, request, tx, *found, std::move(desired));
+}
+
+}  // namespace caisson::apiserver
