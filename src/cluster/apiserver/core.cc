@@ -2,6 +2,7 @@
 #include "cluster/apiserver/core.h"
 
 #include "cluster/apiserver/authorizer.h"
+#include "cluster/apiserver/bootstrap.h"
 #include "cluster/apiserver/documents.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/tokens.h"
@@ -13,11 +14,25 @@ namespace {
 
 constexpr int kAttemptsMax = 20;
 
+// A definition that goes takes its objects with it.
+void remove_definition(Core& core, const std::string& name) {
+  const auto listing = core.store.list(name);
+  std::vector<store::Change> changes;
+  if (listing.ok())
+    for (const store::ItemPtr& item : listing->items) changes.push_back({.key = item->key(), .deletion = true});
+  const auto done = core.store.commit(std::move(changes));
+  if (!done.ok()) log::warning("objects of a removed definition remain", {{"name", name}, {"error", done.error()}});
+  core.schema.remove_crd(name);
+}
+
 bool needs_pools(const Request& request) {
   return request.kind && (request.plural == "services" || request.plural == "customresourcedefinitions");
 }
 
 }  // namespace
+
+Core::Core(store::Store& s, schema::Schema& k, ApiServerOptions o) : store(s), schema(k), options(std::move(o)), clock(*options.clock) {}
+Core::~Core() = default;
 
 Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
   std::unique_lock<std::recursive_mutex> pools(core.pools, std::defer_lock);
@@ -30,6 +45,8 @@ Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
     if (request.dry_run || tx.empty()) return planned;
     const auto committed = tx.commit();
     if (committed.ok()) {
+      const store::ItemPtr now = core.store.get(request.storage_resource(), request.ns, request.name);
+      after_write(core, request, planned.object, request.verb != "create" && !now);
       if (planned.key) planned.object = in_version(*request.kind, tx.committed(*planned.key));
       return planned;
     }
@@ -38,14 +55,16 @@ Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
   }
 }
 
-void after_write(Core& core, const schema::KindSchema& kind, const Value& object, bool removed) {
-  if (kind.resource.plural != "customresourcedefinitions") return;
-  if (removed) {
-    core.schema.remove_crd(object["metadata"]["name"].as_string());
-    return;
+void after_write(Core& core, const Request& request, const Value& object, bool removed) {
+  if (request.plural == "customresourcedefinitions") {
+    if (removed) return remove_definition(core, request.name);
+    const auto added = core.schema.add_crd(object);
+    if (!added.ok()) log::warning("custom resource definition not served", {{"name", object["metadata"]["name"].str()}, {"error", added.error()}});
   }
-  const auto added = core.schema.add_crd(object);
-  if (!added.ok()) log::warning("custom resource definition not served", {{"name", object["metadata"]["name"].str()}, {"error", added.error()}});
+  if (request.plural == "clusterroles" && request.field_manager != kAggregationManager) {
+    const auto done = aggregate_cluster_roles(core);
+    if (!done.ok()) log::warning("cluster roles not aggregated", {{"error", done.error()}});
+  }
 }
 
 Value ordered(const Value& object) {

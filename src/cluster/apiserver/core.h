@@ -46,8 +46,8 @@ using Plan = std::function<Result<Planned>(Transaction&)>;
 
 // Plans and commits; again when another write came between (at most 20 times). With request.dry_run nothing is stored.
 Result<Planned> execute(Core& core, Request& request, const Plan& plan);
-// After a commit: what the server itself must know of it (CustomResourceDefinitions).
-void after_write(Core& core, const schema::KindSchema& kind, const Value& object, bool removed);
+// After a commit: what follows from it in the server itself (definitions are served or not, aggregated roles filled).
+void after_write(Core& core, const Request& request, const Value& object, bool removed);
 
 // --- metadata helpers
 // kind, apiVersion and metadata first, as Go writes them: lists are made from these bytes.

@@ -98,6 +98,15 @@ std::vector<Event> State::events_after(const WatchOptions& options) const {
   return events;
 }
 
+std::vector<Event> State::as_added(const WatchOptions& options) const {
+  std::vector<Event> events;
+  const auto listing = list(options.resource, {.ns = options.ns});
+  if (listing.ok())   // of now: it can't fail
+    for (const ItemPtr& item : listing->items) events.push_back({.type = Event::Type::added, .revision = item->revision(), .after = item});
+  events.push_back({.type = Event::Type::bookmark, .revision = revision_});
+  return events;
+}
+
 State::Objects State::objects_at(std::string_view resource, Revision at) const {
   Objects objects;
   if (const Table* now = table(resource))

@@ -46,6 +46,7 @@ class State {
   void begin_history_at(Revision oldest);               // after loading: what came before is not complete
 
   std::vector<Event> events_after(const WatchOptions& options) const;
+  std::vector<Event> as_added(const WatchOptions& options) const;     // what is there, and a bookmark
   Result<Listing> list(std::string_view resource, const ListOptions& options) const;
 
   // Rows of the log that nobody needs any more, oldest first, at most `count`; never the last row, which holds the revision.

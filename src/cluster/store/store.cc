@@ -182,6 +182,7 @@ std::vector<std::string> SqliteStore::resources() const {
 
 Result<std::unique_ptr<Watch>> SqliteStore::watch(const WatchOptions& options, std::function<void(const Event&)> call) {
   const std::shared_lock lock(state_mutex_);   // publish has the exclusive lock: nothing is missed and nothing comes twice
+  if (options.state_first) return delivery_.add(options, std::move(call), state_.as_added(options), state_.revision());
   if (options.after < state_.oldest())
     return Error{ErrorCode::expired,
                  "too old resource version: " + std::to_string(options.after) + " (" + std::to_string(state_.oldest()) + ")"};

@@ -44,6 +44,7 @@ struct WatchOptions {
   std::string resource;             // "deployments.apps"
   std::string ns;                   // empty: all
   Revision after = 0;               // events of later revisions
+  bool state_first = false;         // instead: everything that is there now, as added, a bookmark, then what comes later
   Duration bookmark_every{0};       // 0: none
   Duration time_max{0};             // then a closed event; 0: none
 };

@@ -189,6 +189,16 @@ TEST_CASE("a watch gets what came after its revision, once and in order") {
   CHECK(collector.events[1].after == f.store->get("things", "a", "x"));   // the store's own, not a copy
 }
 
+TEST_CASE("a watch can begin with what is there") {
+  Fixture f;
+  f.put("y");
+  f.put("x", 1);
+  Collector collector;
+  auto watch = f.store->watch({.resource = "things", .state_first = true}, collector.call());
+  f.put("x", 2);
+  CHECK(collector.wait(4) == Strings{"added a/x", "added a/y", "bookmark", "modified a/x"});
+}
+
 TEST_CASE("a watch of one namespace gets no other, and a destroyed one gets nothing") {
   Fixture f;
   Collector mine, other;

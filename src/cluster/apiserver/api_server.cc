@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/api_server.h"
+
+#include "cluster/apiserver/admit.h"
+#include "cluster/apiserver/authorizer.h"
+#include "cluster/apiserver/bootstrap.h"
+#include "cluster/apiserver/client.h"
+#include "cluster/apiserver/core.h"
+#include "cluster/apiserver/documents.h"
+#include "cluster/apiserver/http_api.h"
+#include "cluster/apiserver/service_addresses.h"
+#include "cluster/apiserver/tokens.h"
+#include "core/base/encoding.h"
+#include "core/base/log.h"
+#include "core/base/random.h"
+
+namespace caisson::apiserver {
+namespace {
+
+constexpr std::size_t kTokenBytes = 24;
+
+Result<void> load_definitions(Core& core) {
+  const store::Listing listing = TRY(core.store.list("customresourcedefinitions.apiextensions.k8s.io"));
+  for (const store::ItemPtr& item : listing.items) {
+    const auto added = core.schema.add_crd(item->value());
+    if (!added.ok()) log::warning("custom resource definition not served", {{"name", item->name()}, {"error", added.error()}});
+  }
+  return {};
+}
+
+}  // namespace
+
+struct ApiServer::Impl {
+  Impl(store::Store& store, schema::Schema& schema, ApiServerOptions options) : core(store, schema, std::move(options)), http(core) {}
+  Core core;
+  HttpApi http;
+};
+
+ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ApiServer::~ApiServer() = default;
+
+Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::Schema& schema, ApiServerOptions options) {
+  auto impl = std::make_unique<Impl>(store, schema, std::move(options));
+  Core& core = impl->core;
+  core.authorizer = std::make_unique<Authorizer>(store);
+  core.tokens = TRY(TokenAuthority::make(store, core.clock, core.options.service_account_key_pem, core.options.issuer));
+  core.addresses = TRY(ServiceAddresses::make(store, core.options.service_cidr, core.options.node_port_first, core.options.node_port_last));
+  core.documents = std::make_unique<Documents>(schema, core.options);
+  core.admission = {make_namespace_lifecycle(), make_service_account(), make_pod_defaults(), make_object_defaults(core.clock),
+                    make_unserved_warnings()};
+  for (const auto& plugin : core.options.admission) core.admission.push_back(plugin);
+  TRY(load_definitions(core));
+  TRY(make_bootstrap_objects(core));
+  return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
+}
+
+void ApiServer::handle(http::ExchangePtr exchange) { impl_->http.handle(exchange); }
+
+std::unique_ptr<kube::Client> ApiServer::client(User user) { return make_client(impl_->core, std::move(user)); }
+
+Result<User> ApiServer::authenticate_token(std::string_view token) const { return impl_->core.tokens->verify(token); }
+
+Result<SecretBytes> ApiServer::make_user_token(const std::string& user, const std::vector<std::string>& groups) {
+  const std::string token = "csn_" + base64url(random_bytes(kTokenBytes));
+  const auto admin = client({"system:apiserver", {"system:masters"}, "", {}});
+  TRY(admin->create(kube::Object(TokenAuthority::user_token_secret(token, user, groups)), {.field_manager = "caisson-apiserver"}));
+  return SecretBytes(token);
+}
+
+}  // namespace caisson::apiserver

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/http_api.h"
+
+#include "cluster/apiserver/authenticate.h"
+#include "cluster/apiserver/authorizer.h"
+#include "cluster/apiserver/connector.h"
+#include "cluster/apiserver/documents.h"
+#include "cluster/apiserver/negotiate.h"
+#include "cluster/apiserver/subresources.h"
+#include "cluster/apiserver/verbs.h"
+#include "cluster/apiserver/watch_stream.h"
+#include "cluster/schema/table.h"
+#include "core/base/text.h"
+#include "core/document/json.h"
+
+namespace caisson::apiserver {
+namespace {
+
+constexpr std::size_t kBodyBytesMax = 3u << 20;    // as kube-apiserver's
+constexpr std::size_t kFieldManagerMax = 128;
+
+bool is_true(std::string_view text) { return text == "true" || text == "1"; }
+
+std::string warning_header(std::string_view text) {
+  std::string quoted = "299 - \"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c == '\n' || c == '\r' ? ' ' : c;
+  }
+  return quoted + "\"";
+}
+
+std::string_view options_kind(std::string_view verb) {
+  return verb == "create" ? "CreateOptions" : verb == "patch" ? "PatchOptions" : verb == "update" ? "UpdateOptions" : "DeleteOptions";
+}
+
+Error option_error(Request& request, const schema::FieldError& error) {
+  const std::string kind(options_kind(request.verb));
+  Value details{{"group", "meta.k8s.io"}, {"kind", kind}, {"causes", schema::causes({error})}};
+  return request.fail(ErrorCode::invalid, kind + ".meta.k8s.io \"\" is invalid: " + error.str(), std::move(details));
+}
+
+// dryRun, fieldManager, fieldValidation, force.
+Result<void> read_write_options(Request& request, const http::Query& query, std::string_view user_agent, bool apply) {
+  using Type = schema::FieldError::Type;
+  for (const auto& [key, value] : query) {
+    if (key != "dryRun" || value.empty()) continue;
+    if (value != "All") return option_error(request, {Type::not_supported, "dryRun", {}, ""});
+    request.dry_run = true;
+  }
+  request.field_manager = std::string(http::query_get(query, "fieldManager"));
+  if (request.field_manager.size() > kFieldManagerMax)
+    return option_error(request, {Type::too_long, "fieldManager", {}, "may not be more than 128 bytes"});
+  if (apply && request.field_manager.empty()) return option_error(request, {Type::required, "fieldManager", {}, "is required for apply patch"});
+  if (request.field_manager.empty()) request.field_manager = std::string(user_agent.substr(0, user_agent.find('/')));
+  const std::string_view force = http::query_get(query, "force");
+  if (!force.empty() && !apply && request.verb == "patch")
+    return option_error(request, {Type::forbidden, "force", {}, "may not be specified for non-apply patch"});
+  request.force = is_true(force);
+  const std::string_view validation = http::query_get(query, "fieldValidation");
+  if (validation == "Strict") request.field_validation = FieldValidation::strict;
+  else if (validation == "Ignore") request.field_validation = FieldValidation::ignore;
+  else if (!validation.empty() && validation != "Warn")
+    return option_error(request, {Type::not_supported, "fieldValidation", Value(validation), "supported values: \"Ignore\", \"Strict\", \"Warn\""});
+  return {};
+}
+
+bool is_health(std::string_view path) {
+  return path == "/healthz" || path == "/livez" || path == "/readyz" || path.starts_with("/healthz/") || path.starts_with("/livez/") ||
+         path.starts_with("/readyz/");
+}
+
+}  // namespace
+
+struct HttpApi::Call {
+  http::ExchangePtr exchange;
+  Request request;
+  Representation as;
+
+  void send(int status, std::string body, std::string_view content_type) {
+    http::Response response{.status = status, .headers = {{"Content-Type", std::string(content_type)}}, .body = std::move(body)};
+    response.headers.set("Cache-Control", "no-cache, private");
+    for (const std::string& warning : request.warnings) response.headers.add("Warning", warning_header(warning));
+    if (status == 429 || status == 504) response.headers.set("Retry-After", "1");
+    exchange->respond(std::move(response));
+  }
+  void send(const Error& error) {
+    const Value status = request.status_of(error);
+    Representation plain = as;
+    plain.table = plain.partial = false;
+    send(http_status(error.code), encode(status, plain), plain.content_type());
+  }
+  void not_found() {
+    request.warnings.clear();
+    send(404, "404 page not found\n", "text/plain; charset=utf-8");
+  }
+  void method_not_allowed() {
+    send(request.fail(ErrorCode::method_not_allowed, "the server does not allow this method on the requested resource", Value::map()));
+  }
+
+  // One object (or Status) in the representation that was asked for.
+  void send_value(int status, const Value& value, Clock& clock) {
+    const bool of_kind = request.kind && value["kind"].as_string() == request.kind->resource.kind;
+    if (as.table && of_kind) {
+      Value table = schema::table(*request.kind, std::span(&value, 1), clock.now(), include());
+      table.edit("metadata").set("resourceVersion", value["metadata"]["resourceVersion"]);
+      return send(status, encode(table, as), as.content_type());
+    }
+    if (as.partial && of_kind) return send(status, encode(schema::partial_metadata(value), as), as.content_type());
+    send(status, encode(value, as), as.content_type());
+  }
+  schema::IncludeObject include() const {
+    const std::string_view wanted = http::query_get(exchange->query, "includeObject");
+    if (wanted == "None") return schema::IncludeObject::none;
+    return wanted == "Object" ? schema::IncludeObject::object : schema::IncludeObject::metadata;
+  }
+
+  Result<Value> read(BodyType type) {
+    auto bytes = exchange->read_body(kBodyBytesMax);
+    if (!bytes.ok()) {
+      if (bytes.error().code == ErrorCode::too_large)
+        return request.fail(ErrorCode::too_large, "Request entity too large: limit is " + std::to_string(kBodyBytesMax));
+      return std::move(bytes).error();
+    }
+    if (bytes->empty()) return Value();
+    return parse_body(*bytes, type);
+  }
+  Result<Value> read() {
+    const BodyType type = TRY(body_type(exchange->headers.get("Content-Type"), false));
+    return read(type);
+  }
+
+  // Lists from ready bytes: kind and apiVersion stand first in each (core.h, ordered) and built-in lists leave them out.
+  void send_list(const ItemList& list, Clock& clock);
+  std::string list_head(const ItemList& list, std::string_view kind, std::string_view api_version) const;
+
+  void get(Core& core);
+  void create(Core& core);
+  void update(Core& core);
+  void patch(Core& core);
+  void remove(Core& core);
+  void remove_collection(Core& core);
+  void list(Core& core);
+  void answer(Core& core, const Result<Planned>& planned) {
+    if (!planned.ok()) return send(planned.error());
+    send_value(planned->status, planned->object, core.clock);
+  }
+  void answer(Core& core, int status, const Result<Value>& value) {
+    if (!value.ok()) return send(value.error());
+    send_value(status, *value, core.clock);
+  }
+};
+
+std::string HttpApi::Call::list_head(const ItemList& list, std::string_view kind, std::string_view api_version) const {
+  Value metadata{{"resourceVersion", std::to_string(list.revision)}};
+  if (!list.continue_token.empty()) metadata.set("continue", list.continue_token);
+  if (list.remaining) metadata.set("remainingItemCount", static_cast<std::int64_t>(*list.remaining));
+  return "{\"kind\":\"" + std::string(kind) + "\",\"apiVersion\":\"" + std::string(api_version) + "\",\"metadata\":" + json::write(metadata);
+}
+
+void HttpApi::Call::send_list(const ItemList& list, Clock& clock) {
+  const schema::KindSchema& kind = *request.kind;
+  const std::string version = kind.resource.api_version();
+  std::vector<Value> values;
+  const auto load = [&] {
+    for (const store::ItemPtr& item : list.items) values.push_back(in_version(kind, item->value()));
+  };
+  if (as.table) {
+    load();
+    Value table = schema::table(kind, values, clock.now(), include());
+    Value metadata = json::parse(list_head(list, "Table", version) + "}").value()["metadata"];
+    table.set("metadata", std::move(metadata));
+    return send(200, encode(table, as), as.content_type());
+  }
+  std::string body;
+  if (as.partial) {
+    load();
+    body = list_head(list, "PartialObjectMetadataList", "meta.k8s.io/v1") + ",\"items\":[";
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (i > 0) body += ',';
+      json::append(body, schema::partial_metadata(values[i]));
+    }
+  } else {
+    const std::string prefix = "{\"kind\":\"" + kind.resource.kind + "\",\"apiVersion\":\"" + version + "\",";
+    std::size_t size = 200;
+    for (const store::ItemPtr& item : list.items) size += item->bytes().size() + 1;
+    body = list_head(list, kind.list_kind.empty() ? kind.resource.kind + "List" : kind.list_kind, version) + ",\"items\":[";
+    body.reserve(size);
+    for (std::size_t i = 0; i < list.items.size(); ++i) {
+      if (i > 0) body += ',';
+      const std::string& bytes = list.items[i]->bytes();
+      if (!bytes.starts_with(prefix)) json::append(body, in_version(kind, list.items[i]->value()));
+      else if (kind.custom) body += bytes;
+      else body.append("{").append(bytes, prefix.size());
+    }
+  }
+  body += "]}\n";
+  if (as.yaml || as.pretty) return send(200, encode(json::parse(body).value(), as), as.content_type());
+  send(200, std::move(body), as.content_type());
+}
+
+void HttpApi::Call::get(Core& core) {
+  if (request.subresource == "scale") return answer(core, 200, get_scale(core, request));
+  const std::string_view version = http::query_get(exchange->query, "resourceVersion");
+  answer(core, 200, apiserver::get(core, request, version));
+}
+
+void HttpApi::Call::list(Core& core) {
+  const auto parameters = list_parameters(request, exchange->query);
+  if (!parameters.ok()) return send(parameters.error());
+  const auto found = apiserver::list(core, request, *parameters);
+  if (!found.ok()) return send(found.error());
+  send_list(*found, core.clock);
+}
+
+void HttpApi::Call::create(Core& core) {
+  const auto body = read();
+  if (!body.ok()) return send(body.error());
+  if (!request.subresource.empty()) return answer(core, 201, post_subresource(core, request, *body));
+  if (request.kind->is_review()) return answer(core, 201, review(core, request, *body));
+  answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::create(core, request, tx, *body); }));
+}
+
+void HttpApi::Call::update(Core& core) {
+  const auto body = read();
+  if (!body.ok()) return send(body.error());
+  if (request.subresource == "scale") return answer(core, 200, write_scale(core, request, *body, {}));
+  if (request.subresource == "finalize") return answer(core, 200, finalize_namespace(core, request, *body));
+  answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::update(core, request, tx, *body); }));
+}
+
+void HttpApi::Call::patch(Core& core) {
+  const auto type = body_type(exchange->headers.get("Content-Type"), true);
+  if (!type.ok()) return send(type.error());
+  auto read_in = read(*type);
+  if (!read_in.ok()) return send(read_in.error());
+  const Value body = *read_in;
+  const kube::PatchType patch_type = *type == BodyType::json_patch ? kube::PatchType::json
+                                     : *type == BodyType::merge_patch ? kube::PatchType::merge : kube::PatchType::strategic;
+  if (request.subresource == "scale" && *type != BodyType::apply) return answer(core, 200, write_scale(core, request, body, patch_type));
+  if (*type == BodyType::apply)
+    return answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::apply(core, request, tx, body); }));
+  answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::patch(core, request, tx, patch_type, body); }));
+}
+
+void HttpApi::Call::remove(Core& core) {
+  const auto body = read();
+  if (!body.ok()) return send(body.error());
+  const auto parameters = delete_parameters(request, exchange->query, *body);
+  if (!parameters.ok()) return send(parameters.error());
+  answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::remove(core, request, tx, *parameters); }));
+}
+
+void HttpApi::Call::remove_collection(Core& core) {
+  const auto body = read();
+  if (!body.ok()) return send(body.error());
+  const auto parameters = delete_parameters(request, exchange->query, *body);
+  if (!parameters.ok()) return send(parameters.error());
+  const auto selection = list_parameters(request, exchange->query);
+  if (!selection.ok()) return send(selection.error());
+  request.name.clear();
+  const auto found = apiserver::list(core, request, *selection);
+  if (!found.ok()) return send(found.error());
+  for (const store::ItemPtr& item : found->items) {
+    Request one = request;
+    one.verb = "delete";
+    one.ns = std::string(item->ns());
+    one.name = std::string(item->name());
+    const auto removed = execute(core, one, [&](Transaction& tx) { return apiserver::remove(core, one, tx, *parameters); });
+    if (!removed.ok() && removed.error().code != ErrorCode::not_found) {
+      request = one;
+      return send(removed.error());
+    }
+  }
+  send_list(*found, core.clock);
+}
+
+HttpApi::HttpApi(Core& core) : core_(core), connector_(std::make_unique<Connector>(core)) {}
+HttpApi::~HttpApi() = default;
+
+void HttpApi::handle(const http::ExchangePtr& exchange) {
+  Call call{exchange, {}, {}};
+  parse_request_info(exchange->method, exchange->path, exchange->query, call.request);
+  if (is_health(exchange->path)) return call.send(200, "ok", "text/plain; charset=utf-8");
+  serve(call);
+}
+
+void HttpApi::serve(Call& call) {
+  Request& request = call.request;
+  const http::Exchange& exchange = *call.exchange;
+  request.user_agent = std::string(exchange.headers.get("User-Agent"));
+  if (exchange.path == "/version" || exchange.path == "/version/") {
+    // Open to everybody, as the binding system:public-info-viewer says upstream.
+    return call.send(200, *core_.documents->get("/version", false), "application/json");
+  }
+  auto user = authenticate(core_, exchange);
+  if (!user.ok()) return call.send(user.error());
+  user = impersonate(core_, request, exchange.headers, std::move(user).value());
+  if (!user.ok()) return call.send(user.error());
+  request.user = std::move(user).value();
+
+  const auto as = negotiate(exchange.headers.get("Accept"));
+  if (as.ok()) call.as = *as;
+  const std::string_view pretty = http::query_get(exchange.query, "pretty");
+  if (!pretty.empty()) call.as.pretty = is_true(pretty);
+  const Attributes attributes = attributes_of(request);
+  const auto decision = core_.authorizer->decide(request.user, attributes);
+  if (!decision.allowed) return call.send(refusal(request, attributes, decision.reason));
+  if (request.is_resource) {
+    request.kind = core_.schema.find_plural(request.group, request.version, request.plural);
+    if (!request.kind || !request.kind->served) return call.not_found();
+    if (!as.ok() && request.subresource != "log") return call.send(as.error());
+    return serve_resource(call);
+  }
+  if (request.verb != "get" && request.verb != "head") return call.method_not_allowed();
+  const auto document = core_.documents->get(exchange.path, call.as.aggregated);
+  if (!document) return call.not_found();
+  if (call.as.aggregated && (exchange.path == "/api" || exchange.path == "/apis"))
+    return call.send(200, *document + "\n", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+  if (call.as.yaml || call.as.pretty) {
+    const auto value = json::parse(*document);
+    if (value.ok()) return call.send(200, encode(*value, call.as), call.as.content_type());
+  }
+  call.send(200, *document, "application/json");
+}
+
+void HttpApi::serve_resource(Call& call) {
+  Request& request = call.request;
+  const schema::KindSchema& kind = *request.kind;
+  const std::string& verb = request.verb;
+  const bool cluster_scope = !kind.resource.namespaced;
+  if (cluster_scope) request.ns.clear();
+  else if (request.ns.empty() && verb != "list" && verb != "watch") return call.method_not_allowed();
+  if (!request.subresource.empty()) {
+    const schema::Subresource* sub = kind.subresource(request.subresource);
+    if (!sub) return call.not_found();
+    if (Connector::connects(request.subresource)) return connector_->connect(call.exchange, request);
+    if (std::find(sub->verbs.begin(), sub->verbs.end(), verb) == sub->verbs.end()) return call.method_not_allowed();
+  } else if (!kind.has_verb(verb)) {
+    return call.method_not_allowed();
+  }
+  if (verb != "get" && verb != "list" && verb != "watch") {
+    const bool apply = verb == "patch" && to_lower(call.exchange->headers.get("Content-Type")).starts_with("application/apply-patch+yaml");
+    const auto options = read_write_options(request, call.exchange->query, request.user_agent, apply);
+    if (!options.ok()) return call.send(options.error());
+  }
+  if (verb == "get") return call.get(core_);
+  if (verb == "list") return call.list(core_);
+  if (verb == "create") return call.create(core_);
+  if (verb == "update") return call.update(core_);
+  if (verb == "patch") return call.patch(core_);
+  if (verb == "delete") return call.remove(core_);
+  if (verb == "deletecollection") return call.remove_collection(core_);
+  if (verb != "watch") return call.method_not_allowed();
+  const auto started = start_watch(core_, request, *call.exchange, call.as);
+  if (!started.ok()) call.send(started.error());
+}
+
+}  // namespace caisson::apiserver
