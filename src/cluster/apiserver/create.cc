@@ -63,13 +63,13 @@ Result<Planned> create(Core& core, Request& request, Transaction& tx, const Valu
   key.name = name;
 
   constexpr auto kCreate = AdmissionRequest::Operation::create;
-  TRY(admit(core, request, tx, kCreate, kNull, object));
+  TRY(admit(core, request, tx, kCreate, document::kNull, object));
   object = ordered(schema::with_defaults(*request.kind, std::move(object)));
   track_update(*request.kind, Value(), object, {request.field_manager, request.subresource, time_now(core.clock)});
   if (request.plural == "services" && request.group.empty()) TRY(core.addresses->assign(request, Value(), object));
   const auto errors = schema::validate(*request.kind, object);
   if (!errors.empty()) return request.invalid(errors, name);
-  TRY(admit_validate(core, request, tx, kCreate, kNull, object));
+  TRY(admit_validate(core, request, tx, kCreate, document::kNull, object));
 
   if (const auto existing = tx.find(key)) {
     if (!being_deleted(existing->value)) return request.already_exists(name);

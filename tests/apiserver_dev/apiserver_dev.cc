@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The API server alone, for conformance runs and for trying it with kubectl: no controllers, no agent.
+// usage: apiserver_dev DIRECTORY [PORT]
+// Writes DIRECTORY/{token,ca.pem,kubeconfig,port}; serves until it is interrupted.
+#include <signal.h>
+
+#include <cstdio>
+
+#include "cluster/apiserver/api_server.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/http/server.h"
+#include "core/http/tls.h"
+
+using namespace caisson;
+
+namespace {
+
+std::string kubeconfig(int port, const std::string& ca_path, std::string_view token) {
+  return "apiVersion: v1\nkind: Config\ncurrent-context: dev\nclusters:\n- name: dev\n  cluster:\n    server: https://127.0.0.1:" +
+         std::to_string(port) + "\n    certificate-authority: " + ca_path +
+         "\ncontexts:\n- name: dev\n  context: {cluster: dev, user: dev}\nusers:\n- name: dev\n  user:\n    token: " + std::string(token) + "\n";
+}
+
+Result<void> serve(const std::string& directory, int port) {
+  TRY(make_dirs(directory));
+  const auto store = TRY(store::Store::open(directory + "/store.db", system_clock()));
+  schema::Schema schema = TRY(schema::Schema::built_in());
+  const std::string key = TRY(http::make_key_pem());
+  const http::KeyPair ca = TRY(http::make_ca("apiserver_dev", system_clock().now()));
+  apiserver::ApiServerOptions options;
+  options.service_account_key_pem = SecretBytes(key);
+  options.ca_pem = ca.certificate_pem;
+  options.service_cidr = "10.96.0.0/16";
+  const auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
+  const SecretBytes token = TRY(api->make_user_token("kubernetes-admin", {"system:masters"}));
+  const http::KeyPair pair = TRY(http::make_certificate(ca, {.common_name = "apiserver", .dns_names = {"localhost"}, .ip_addresses = {"127.0.0.1"}, .server = true},
+                                                        system_clock().now()));
+  const http::TlsOptions tls{pair.certificate_pem, std::string(pair.key_pem.reveal()), ca.certificate_pem};
+  http::Server server = TRY(http::Server::start({}));
+  const int bound = TRY(server.listen("127.0.0.1", port, [&](http::ExchangePtr exchange) { api->handle(std::move(exchange)); }, &tls));
+  TRY(write_file(directory + "/token", token.reveal(), 0600));
+  TRY(write_file(directory + "/ca.pem", ca.certificate_pem));
+  TRY(write_file(directory + "/kubeconfig", kubeconfig(bound, directory + "/ca.pem", token.reveal()), 0600));
+  TRY(write_file(directory + "/port", std::to_string(bound)));
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  int signal = 0;
+  sigwait(&signals, &signal);
+  server.stop_accepting();
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: apiserver_dev DIRECTORY [PORT]\n");
+    return 2;
+  }
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);   // before any thread: sigwait gets them
+  const auto port = argc > 2 ? parse_int(argv[2]) : std::optional<std::int64_t>(0);
+  const auto served = serve(argv[1], static_cast<int>(port.value_or(0)));
+  if (served.ok()) return 0;
+  std::fprintf(stderr, "apiserver_dev: %s\n", served.error().message.c_str());
+  return 1;
+}
