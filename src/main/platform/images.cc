@@ -58,4 +58,18 @@ class StandIns : public node::ImageSource {
 std::unique_ptr<node::ImageSource> make_upstream(content::BlobStore& blobs) { return std::make_unique<Upstream>(blobs); }
 std::unique_ptr<node::ImageSource> make_stand_ins(bootstrap::Bootstrap& bootstrap) { return std::make_unique<StandIns>(bootstrap); }
 
+
+std::function<Result<build::BaseImage>(const std::string&, const content::Platform&)> make_base_images(node::ImageProvider& images,
+                                                                                                     content::BlobStore& blobs) {
+  return [&images, &blobs](const std::string& reference, const content::Platform& platform) -> Result<build::BaseImage> {
+    if (platform.os != "linux" || platform.architecture != "amd64") {
+      return Error{ErrorCode::invalid, reference + ": this machine builds for linux/amd64 only, not " + platform.os + "/" + platform.architecture};
+    }
+    const node::Image image = TRY(images.ensure({.name = reference}));
+    const std::string bytes = TRY(blobs.read(image.digest, content::kManifestBytesMax));
+    content::Manifest manifest = TRY(content::parse_manifest(bytes));
+    return build::BaseImage{image.digest, std::move(manifest), image.config, !image.stand_in.empty()};
+  };
+}
+
 }  // namespace caisson::platform

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "artifact/bootstrap/bootstrap.h"
+#include "artifact/build/build.h"
 #include "machine/node/images.h"
 
 namespace caisson::platform {
@@ -12,5 +13,9 @@ namespace caisson::platform {
 std::unique_ptr<node::ImageSource> make_upstream(content::BlobStore& blobs);
 // Makes stand-ins; progress goes to the log.
 std::unique_ptr<node::ImageSource> make_stand_ins(bootstrap::Bootstrap& bootstrap);
+
+// The images behind FROM: found as the node finds those of pods.
+std::function<Result<build::BaseImage>(const std::string&, const content::Platform&)> make_base_images(node::ImageProvider& images,
+                                                                                                     content::BlobStore& blobs);
 
 }  // namespace caisson::platform

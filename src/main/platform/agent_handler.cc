@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/platform/agent_handler.h"
+
+namespace caisson::platform {
+namespace {
+
+// GET and HEAD /layers/{digest}: the tar, made again from its tree.
+void serve_layer(const http::ExchangePtr& exchange, content::LayerStore& layers) {
+  const auto refuse = [&](int status, const std::string& message) {
+    exchange->respond({status, {{"Content-Type", "text/plain"}}, message + "\n"});
+  };
+  const auto digest = content::Digest::parse(std::string_view(exchange->path).substr(8));
+  if (!digest.ok()) return refuse(400, digest.error().message);
+  const auto size = layers.size_bytes(*digest);
+  // Without a recipe the tar can't be made again: the blob is what there is, and the server has it.
+  if (!size.ok() || !layers.has_recipe(*digest)) return refuse(404, "layer " + digest->str() + " has no tree here");
+  const auto stream = exchange->stream(200, {{"Content-Type", "application/x-tar"}}, *size);
+  if (exchange->method == "HEAD") return stream->finish();
+  auto next = layers.open(*digest);
+  if (!next.ok()) return stream->abort();
+  for (;;) {
+    const auto piece = (*next)();
+    if (!piece.ok()) return stream->abort();
+    if (piece->empty()) return stream->finish();
+    if (!stream->write_blocking(*piece).ok()) return;
+  }
+}
+
+}  // namespace
+
+http::Handler make_agent_handler(http::Handler node, http::Handler build_logs, content::LayerStore& layers) {
+  return [node = std::move(node), build_logs = std::move(build_logs), &layers](const http::ExchangePtr& exchange) {
+    if (exchange->path == "/healthz") exchange->respond({200, {{"Content-Type", "text/plain"}}, "ok"});
+    else if (exchange->path.starts_with("/builds/")) build_logs(exchange);
+    else if (exchange->path.starts_with("/layers/")) serve_layer(exchange, layers);
+    else node(exchange);
+  };
+}
+
+}  // namespace caisson::platform
