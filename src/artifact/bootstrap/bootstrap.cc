@@ -27,7 +27,7 @@ using content::Digest;
 
 struct Contents {
   content::LayerInfo layer;
-  std::string version;     // of the package that the recipe names
+  std::string version;  // of the package that the recipe names
 };
 
 std::string version_of(const std::vector<Package>& packages, const std::string& name) {
@@ -93,13 +93,23 @@ Result<void> run_mmdebstrap(const std::string& tar, const std::string& scratch) 
   const std::string hook = scratch + "/sources-hook";
   TRY(write_file_unsynced(hook, kSourcesHook, 0755));
   Command command;
-  command.args = {"mmdebstrap", "--variant=minbase", "--mode=root", "--format=tar", "--include=ca-certificates",
-                  "--aptopt=Acquire::Check-Valid-Until \"false\"", "--dpkgopt=path-exclude=/usr/share/doc/*",
-                  "--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=path-exclude=/usr/share/man/*",
-                  "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/info/*",
-                  "--customize-hook=" + hook, "bookworm", tar};
+  command.args = {"mmdebstrap",
+                  "--variant=minbase",
+                  "--mode=root",
+                  "--format=tar",
+                  "--include=ca-certificates",
+                  "--aptopt=Acquire::Check-Valid-Until \"false\"",
+                  "--dpkgopt=path-exclude=/usr/share/doc/*",
+                  "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+                  "--dpkgopt=path-exclude=/usr/share/man/*",
+                  "--dpkgopt=path-exclude=/usr/share/locale/*",
+                  "--dpkgopt=path-exclude=/usr/share/info/*",
+                  "--customize-hook=" + hook,
+                  "bookworm",
+                  tar};
   const std::vector<std::string> sources = host_sources();
-  if (sources.empty()) return Error{ErrorCode::not_found, "this host has no apt sources of Debian to make the image from"};
+  if (sources.empty())
+    return Error{ErrorCode::not_found, "this host has no apt sources of Debian to make the image from"};
   command.args.insert(command.args.end(), sources.begin(), sources.end());
   command.env = {{"SOURCE_DATE_EPOCH", "1700000000"}, {"LC_ALL", "C"}, {"TMPDIR", scratch}};
   command.time_max = std::chrono::minutes(15);
@@ -115,7 +125,7 @@ struct Bootstrap::Impl {
   Options options;
   content::BlobStore& blobs;
   content::LayerStore& layers;
-  std::mutex mutex;   // one image at a time
+  std::mutex mutex;  // one image at a time
 
   std::string record(const Recipe& recipe) const { return path_join(options.directory, recipe.id); }
   std::optional<Digest> recorded(const Recipe& recipe);
@@ -158,7 +168,8 @@ Result<Contents> Bootstrap::Impl::make_debian(const Say& say) {
 }
 
 Result<Contents> Bootstrap::Impl::make_from_packages(const Recipe& recipe, const Say& say) {
-  const std::int64_t started = std::chrono::duration_cast<std::chrono::seconds>(system_clock().now().time_since_epoch()).count();
+  const std::int64_t started =
+      std::chrono::duration_cast<std::chrono::seconds>(system_clock().now().time_since_epoch()).count();
   const TempDir scratch = TRY(TempDir::make("stand-in", layers.work_dir()));
   const std::string tree = scratch.path() + "/tree";
   TRY(make_dirs(tree));
@@ -201,13 +212,20 @@ Result<Digest> Bootstrap::Impl::write_image(const Recipe& recipe, const Contents
   config.exposed_ports = recipe.exposed_ports;
   config.volumes = recipe.volumes;
   const std::string what = recipe.version_of + (contents.version.empty() ? "" : " " + contents.version);
-  config.labels = {{std::string(content::kStandInLabel), what + " of this machine's distribution, for " + recipe.repositories.front()}};
+  config.labels = {{std::string(content::kStandInLabel),
+                    what + " of this machine's distribution, for " + recipe.repositories.front()}};
   config.diff_ids = {contents.layer.diff_id};
-  config.history = {{.created = config.created, .created_by = "caisson bootstrap " + recipe.id, .comment = "made from distribution packages"}};
+  config.history = {{.created = config.created,
+                     .created_by = "caisson bootstrap " + recipe.id,
+                     .comment = "made from distribution packages"}};
   const std::string config_bytes = content::write_config(config);
   content::Manifest manifest;
-  manifest.config = {.media_type = std::string(content::kOciConfig), .digest = Digest::of(config_bytes), .size_bytes = config_bytes.size()};
-  manifest.layers = {{.media_type = std::string(content::kOciLayer), .digest = contents.layer.diff_id, .size_bytes = contents.layer.size_bytes}};
+  manifest.config = {.media_type = std::string(content::kOciConfig),
+                     .digest = Digest::of(config_bytes),
+                     .size_bytes = config_bytes.size()};
+  manifest.layers = {{.media_type = std::string(content::kOciLayer),
+                      .digest = contents.layer.diff_id,
+                      .size_bytes = contents.layer.size_bytes}};
   TRY(blobs.put_bytes(config_bytes));
   const Digest digest = TRY(blobs.put_bytes(content::write_manifest(manifest)));
   TRY(write_file(record(recipe), digest.str() + "\n"));
@@ -224,7 +242,9 @@ Result<Bootstrap> Bootstrap::open(const Options& options, content::BlobStore& bl
   return Bootstrap(std::unique_ptr<Impl>(new Impl{options, blobs, layers, {}}));
 }
 
-bool Bootstrap::knows(const content::Reference& reference) const { return find_recipe(reference).has_value(); }
+bool Bootstrap::knows(const content::Reference& reference) const {
+  return find_recipe(reference).has_value();
+}
 
 std::optional<Digest> Bootstrap::find(const content::Reference& reference) const {
   const auto recipe = find_recipe(reference);
@@ -236,17 +256,21 @@ Result<Digest> Bootstrap::make(const content::Reference& reference, const Progre
     return Error{ErrorCode::bad_request, reference.familiar() + ": a stand-in never answers for a digest"};
   const auto recipe = find_recipe(reference);
   if (!recipe)
-    return Error{ErrorCode::not_found, reference.familiar() + ": there is no stand-in for it; there are: " + join(names(), ", ")};
+    return Error{ErrorCode::not_found,
+                 reference.familiar() + ": there is no stand-in for it; there are: " + join(names(), ", ")};
   const std::lock_guard lock(impl_->mutex);
   if (const auto made = impl_->recorded(*recipe)) return *made;
   const Say say = [&](std::string_view text) {
     if (progress) progress(reference.familiar() + ": " + std::string(text));
   };
   const Duration began = system_clock().monotonic();
-  Result<Contents> made = recipe->base == Base::debootstrap ? impl_->make_debian(say) : impl_->make_from_packages(*recipe, say);
+  Result<Contents> made =
+      recipe->base == Base::debootstrap ? impl_->make_debian(say) : impl_->make_from_packages(*recipe, say);
   const Contents contents = TRY(std::move(made).in("make a stand-in for " + reference.familiar()));
   const Digest digest = TRY(impl_->write_image(*recipe, contents));
-  log::info("stand-in image made", {{"image", reference.familiar()}, {"digest", digest.str()}, {"size_bytes", contents.layer.size_bytes},
+  log::info("stand-in image made", {{"image", reference.familiar()},
+                                    {"digest", digest.str()},
+                                    {"size_bytes", contents.layer.size_bytes},
                                     {"took_ms", (system_clock().monotonic() - began).count() / 1'000'000}});
   return digest;
 }

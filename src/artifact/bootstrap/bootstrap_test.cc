@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Needs root and the host's package lists. CAISSON_STAND_INS names what is made beside busybox ("all", or "redis node:20"); with
-// CAISSON_DEB_CACHE packages are kept between runs.
+// Needs root and the host's package lists. CAISSON_STAND_INS names what is made beside busybox ("all", or "redis
+// node:20"); with CAISSON_DEB_CACHE packages are kept between runs.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
@@ -89,7 +89,8 @@ TEST_CASE("a recipe is found by repository and tag, never for a digest or for ou
 TEST_CASE("busybox is made once, runs, and its account tools take both dialects") {
   Stores stores = Stores::make();
   std::vector<std::string> said;
-  const auto made = stores.bootstrap.make(reference("busybox:1.36"), [&](std::string_view text) { said.emplace_back(text); });
+  const auto made =
+      stores.bootstrap.make(reference("busybox:1.36"), [&](std::string_view text) { said.emplace_back(text); });
   REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().message));
   CHECK_FALSE(said.empty());
   said.clear();
@@ -107,7 +108,8 @@ TEST_CASE("busybox is made once, runs, and its account tools take both dialects"
   };
   CHECK(sh("addgroup -S -g 1001 app; adduser -S -D -H -u 1001 -G app app; grep ^app: /etc/passwd /etc/group") ==
         "/etc/passwd:app:x:1001:1001::/home/app:/bin/sh\n/etc/group:app:x:1001:\n");
-  CHECK(sh("groupadd --gid=1002 web; useradd --system --uid 1002 --gid web --no-create-home --shell /usr/sbin/nologin web; "
+  CHECK(sh("groupadd --gid=1002 web; useradd --system --uid 1002 --gid web --no-create-home --shell /usr/sbin/nologin "
+           "web; "
            "grep ^web: /etc/passwd") == "web:x:1002:1002::/home/web:/usr/sbin/nologin\n");
   CHECK(sh("useradd -m -u 1003 -G web,app joe; grep -E '^(web|app|joe):' /etc/group; stat -c %u:%g /home/joe") ==
         "app:x:1001:joe\nweb:x:1002:joe\njoe:x:1003:\n1003:1003\n");
@@ -116,15 +118,20 @@ TEST_CASE("busybox is made once, runs, and its account tools take both dialects"
 
 TEST_CASE("a digest and an unknown image are refused in words") {
   Stores stores = Stores::make();
-  CHECK(stores.bootstrap.make(reference("nginx@sha256:" + std::string(64, 'a'))).error().code == ErrorCode::bad_request);
+  CHECK(stores.bootstrap.make(reference("nginx@sha256:" + std::string(64, 'a'))).error().code ==
+        ErrorCode::bad_request);
   const auto unknown = stores.bootstrap.make(reference("mongo:7"));
   REQUIRE_FALSE(unknown.ok());
-  CHECK(unknown.error().message.starts_with("mongo:7: there is no stand-in for it; there are: busybox, alpine, debian, nginx"));
+  CHECK(unknown.error().message.starts_with(
+      "mongo:7: there is no stand-in for it; there are: busybox, alpine, debian, nginx"));
 }
 
-TEST_CASE("the named stand-ins are made from packages, and their programs run" * doctest::skip(std::getenv("CAISSON_STAND_INS") == nullptr)) {
+TEST_CASE("the named stand-ins are made from packages, and their programs run" *
+          doctest::skip(std::getenv("CAISSON_STAND_INS") == nullptr)) {
   const std::vector<std::tuple<std::string, std::vector<std::string>, std::string>> programs = {
-      {"alpine:3.19", {"sh", "-c", "apk add --no-cache ca-certificates tzdata bash && apk add gcc || echo refused"}, "refused"},
+      {"alpine:3.19",
+       {"sh", "-c", "apk add --no-cache ca-certificates tzdata bash && apk add gcc || echo refused"},
+       "refused"},
       {"debian:bookworm-slim", {"sh", "-c", "dpkg --version && apt-get --version"}, "apt"},
       {"nginx:1.25", {"nginx", "-t"}, ""},
       {"nginxinc/nginx-unprivileged:alpine", {"nginx", "-t"}, ""},

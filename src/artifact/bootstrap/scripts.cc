@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shell texts and configuration that stand-ins carry. Each does what the upstream image's file of that name does, as far as said here.
+// Shell texts and configuration that stand-ins carry. Each does what the upstream image's file of that name does, as
+// far as said here.
 #include "artifact/bootstrap/recipe.h"
 
 namespace caisson::bootstrap {
 
-// adduser, addgroup (busybox's options) and useradd, groupadd (shadow's), over plain files: no program of the packages does it without
-// its maintainer scripts.
+// adduser, addgroup (busybox's options) and useradd, groupadd (shadow's), over plain files: no program of the packages
+// does it without its maintainer scripts.
 const std::string_view kAccountsScript = R"SH(#!/bin/sh
 # Part of a Caisson stand-in image: adduser, addgroup, useradd, groupadd.
 set -eu

@@ -16,7 +16,7 @@
 namespace caisson::bootstrap {
 namespace {
 
-constexpr std::int64_t kSettledTime = 1'700'000'000;   // 2023-11-14
+constexpr std::int64_t kSettledTime = 1'700'000'000;  // 2023-11-14
 
 // Fine when there is something already.
 Result<void> link_to(const std::string& path, const std::string& target) {
@@ -37,21 +37,26 @@ Result<void> make_directory(const std::string& path, unsigned mode, unsigned uid
 }
 
 Result<void> add_accounts(const std::string& tree, const Recipe& recipe) {
-  std::string users =
-      "root:x:0:0:root:/root:" + std::string(recipe.shell ? "/bin/sh" : "/usr/sbin/nologin") + "\n"
-      "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\nbin:x:2:2:bin:/bin:/usr/sbin/nologin\nmail:x:8:8:mail:/var/mail:/usr/sbin/nologin\n"
-      "www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
-  std::string groups = "root:x:0:\ndaemon:x:1:\nbin:x:2:\nadm:x:4:\ntty:x:5:\nmail:x:8:\nwww-data:x:33:\nstaff:x:50:\nusers:x:100:\nnogroup:x:65534:\n";
+  std::string users = "root:x:0:0:root:/root:" + std::string(recipe.shell ? "/bin/sh" : "/usr/sbin/nologin") +
+                      "\n"
+                      "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\nbin:x:2:2:bin:/bin:/usr/sbin/"
+                      "nologin\nmail:x:8:8:mail:/var/mail:/usr/sbin/nologin\n"
+                      "www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/"
+                      "usr/sbin/nologin\n";
+  std::string groups =
+      "root:x:0:\ndaemon:x:1:\nbin:x:2:\nadm:x:4:\ntty:x:5:\nmail:x:8:\nwww-data:x:33:\nstaff:x:50:\nusers:x:100:"
+      "\nnogroup:x:65534:\n";
   for (const Account& account : recipe.accounts) {
-    users += account.name + ":x:" + std::to_string(account.uid) + ":" + std::to_string(account.gid) + ":" + account.name + ":" +
-             account.home + ":" + account.shell + "\n";
+    users += account.name + ":x:" + std::to_string(account.uid) + ":" + std::to_string(account.gid) + ":" +
+             account.name + ":" + account.home + ":" + account.shell + "\n";
     groups += account.name + ":x:" + std::to_string(account.gid) + ":\n";
   }
   TRY(write_file_unsynced(tree + "/etc/passwd", users));
   TRY(write_file_unsynced(tree + "/etc/group", groups));
   TRY(write_file_unsynced(tree + "/etc/shadow", "root:*::0:99999:7:::\n", 0640));
   TRY(link_to(tree + "/etc/mtab", "/proc/mounts"));
-  TRY(write_file_unsynced(tree + "/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"));
+  TRY(write_file_unsynced(tree + "/etc/nsswitch.conf",
+                          "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"));
   return make_directory(tree + "/root", 0700, 0, 0);
 }
 
@@ -86,8 +91,11 @@ Result<void> add_shell(const std::string& tree) {
     if (line.empty()) continue;
     const std::string program(path_base(line));
     bool there = false;
-    for (const char* directory : {"/usr/bin/", "/usr/sbin/", "/usr/local/bin/"}) there = there || exists(tree + directory + program);
-    if (!there) TRY(link_to(tree + (line.find("sbin/") == std::string_view::npos ? "/usr/bin/" : "/usr/sbin/") + program, "/usr/bin/busybox"));
+    for (const char* directory : {"/usr/bin/", "/usr/sbin/", "/usr/local/bin/"})
+      there = there || exists(tree + directory + program);
+    if (!there)
+      TRY(link_to(tree + (line.find("sbin/") == std::string_view::npos ? "/usr/bin/" : "/usr/sbin/") + program,
+                  "/usr/bin/busybox"));
   }
   return {};
 }
@@ -97,7 +105,7 @@ Result<void> add_account_tools(const std::string& tree, bool apk) {
   if (apk) TRY(write_file_unsynced(tree + "/etc/alpine-release", "0.0.0_stand_in\n"));
   for (const char* name : {"adduser", "addgroup", "useradd", "groupadd"}) {
     const std::string path = tree + "/usr/sbin/" + name;
-    TRY(remove_file(path));   // the packages' own need their configuration and perl
+    TRY(remove_file(path));  // the packages' own need their configuration and perl
     TRY(write_file_unsynced(path, kAccountsScript, 0755));
   }
   return {};
@@ -105,7 +113,8 @@ Result<void> add_account_tools(const std::string& tree, bool apk) {
 
 // Documentation but the licences.
 Result<void> remove_documentation(const std::string& tree) {
-  for (const char* directory : {"/usr/share/man", "/usr/share/info", "/usr/share/locale", "/usr/share/lintian", "/usr/share/bug"})
+  for (const char* directory :
+       {"/usr/share/man", "/usr/share/info", "/usr/share/locale", "/usr/share/lintian", "/usr/share/bug"})
     TRY(remove_tree(tree + directory));
   const std::string docs = tree + "/usr/share/doc";
   if (!is_directory(docs)) return {};
@@ -126,7 +135,8 @@ Result<void> prepare_tree(const std::string& tree) {
     TRY(make_dirs(tree + "/usr/" + name));
     TRY(link_to(tree + "/" + name, std::string("usr/") + name));
   }
-  for (const char* name : {"dev", "etc", "home", "mnt", "opt", "proc", "run", "srv", "sys", "usr/local/bin", "var/lib", "var/log"})
+  for (const char* name :
+       {"dev", "etc", "home", "mnt", "opt", "proc", "run", "srv", "sys", "usr/local/bin", "var/lib", "var/log"})
     TRY(make_dirs(tree + "/" + name));
   TRY(make_directory(tree + "/tmp", 01777, 0, 0));
   TRY(make_directory(tree + "/var/tmp", 01777, 0, 0));
@@ -159,7 +169,7 @@ Result<void> complete_tree(const std::string& tree, const Recipe& recipe) {
 }
 
 namespace {
-thread_local std::int64_t settle_newer_than = 0;   // nftw gives its callback no argument
+thread_local std::int64_t settle_newer_than = 0;  // nftw gives its callback no argument
 
 int settle_one(const char* path, const struct stat* info, int, struct FTW*) {
   if (info->st_mtime < settle_newer_than) return 0;

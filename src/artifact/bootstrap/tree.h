@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What unpacked packages lack to be a root file system: accounts, links, a shell, the certificate bundle, the linker's cache; and what
-// they have too much: documentation. Works on a directory, runs nothing inside it. One thread at a time.
+// What unpacked packages lack to be a root file system: accounts, links, a shell, the certificate bundle, the linker's
+// cache; and what they have too much: documentation. Works on a directory, runs nothing inside it. One thread at a
+// time.
 #pragma once
 #include <string>
 

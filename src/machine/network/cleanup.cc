@@ -12,12 +12,13 @@
 namespace caisson::network {
 namespace {
 
-bool is_bridge_of_instance(std::string_view name) {   // c + six hex digits + br
+bool is_bridge_of_instance(std::string_view name) {  // c + six hex digits + br
   return name.size() == 9 && name.front() == 'c' && name.ends_with("br") &&
          name.substr(1, 6).find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-// The links are listed after ours are gone: another instance's bridge takes the record over, else the values are put back.
+// The links are listed after ours are gone: another instance's bridge takes the record over, else the values are put
+// back.
 Result<void> put_back(Netlink& netlink, const HostRecord& record) {
   const std::vector<Link> links = TRY(netlink.links());
   for (const Link& link : links) {
@@ -26,7 +27,8 @@ Result<void> put_back(Netlink& netlink, const HostRecord& record) {
     for (const auto& [key, value] : record) {
       if (!key.starts_with(kSysctlPrefix)) continue;
       const std::string now = TRY(read_sysctl(key));
-      // Ours is the host's own value only when it differs from what instances set; else the other one came first and knows better.
+      // Ours is the host's own value only when it differs from what instances set; else the other one came first and
+      // knows better.
       if (value != now) theirs[key] = value;
     }
     return netlink.set_alias(link.index, format_host_record(theirs));
@@ -57,14 +59,15 @@ Result<void> remove_links(const std::string& instance, const std::string& record
     const Cidr range = TRY(parse_cidr(pods->second));
     TRY(netlink.remove_route({Route::Kind::unreachable, {range.first(), range.prefix}, 0, 0, 0}));
   }
-  if (bridge) TRY(netlink.remove_link(bridge->index));   // and with it its addresses and the service route
+  if (bridge) TRY(netlink.remove_link(bridge->index));  // and with it its addresses and the service route
   TRY(put_back(netlink, record));
   return remove_file(record_file);
 }
 
 Result<void> remove_table(const std::string& instance) {
   Result<Nft> opened = Nft::open();
-  if (!opened.ok() && opened.error().code == ErrorCode::not_found) return {};   // without the library there never was a table
+  if (!opened.ok() && opened.error().code == ErrorCode::not_found)
+    return {};  // without the library there never was a table
   Nft nft = TRY(std::move(opened));
   const std::string table = "ip caisson_" + instance;
   TRY(nft.run("add table " + table + "\ndelete table " + table + "\n"));

@@ -25,7 +25,8 @@ Result<std::shared_ptr<Dns>> add_dns(kube::Runtime& runtime, const DnsOptions& o
   kube::Informer& slices = runtime.informer(schema::kEndpointSlices);
   slices.add_index(kServiceIndex, service_index);
   services.add_index(kAddressIndex, [](const kube::Object& service) {
-    return has_cluster_ip(service) ? std::vector<std::string>{service.spec()["clusterIP"].str()} : std::vector<std::string>{};
+    return has_cluster_ip(service) ? std::vector<std::string>{service.spec()["clusterIP"].str()}
+                                   : std::vector<std::string>{};
   });
   dns::ZoneSource source;
   source.domain = options.domain;

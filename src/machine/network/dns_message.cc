@@ -9,9 +9,11 @@ namespace {
 
 constexpr std::size_t kHeaderBytes = 12;
 constexpr std::size_t kRecordsMax = 512;
-constexpr std::size_t kUdpBytesMax = 1232;   // DNS flag day 2020: no fragments
+constexpr std::size_t kUdpBytesMax = 1232;  // DNS flag day 2020: no fragments
 
-Error malformed(const char* what) { return {ErrorCode::bad_request, std::string("malformed DNS message: ") + what}; }
+Error malformed(const char* what) {
+  return {ErrorCode::bad_request, std::string("malformed DNS message: ") + what};
+}
 
 // Reads forward through a packet; every method checks the bounds.
 class Reader {
@@ -173,6 +175,8 @@ Result<Query> parse_query(std::string_view packet) {
   out.type = TRY(reader.u16());
   out.klass = TRY(reader.u16());
   out.question = packet.substr(begin, reader.at() - begin);
+  // The bytes are used again in the answer, so they may not point elsewhere.
+  if (out.question.size() != out.name.size() + (out.name.empty() ? 5 : 6)) return malformed("compressed question");
   for (int i = 0; i < additionals; ++i) {
     TRY(reader.name());
     const Fixed fixed = TRY(read_fixed(reader));

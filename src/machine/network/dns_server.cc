@@ -27,32 +27,33 @@ namespace {
 using Steady = std::chrono::steady_clock;
 
 constexpr std::size_t kForwardsMax = 1000, kClientsMax = 64, kMessageMax = 65535;
-constexpr auto kTurn = std::chrono::seconds(2), kIdle = std::chrono::seconds(10), kResolversAge = std::chrono::seconds(2);
+constexpr auto kTurn = std::chrono::seconds(2), kIdle = std::chrono::seconds(10),
+               kResolversAge = std::chrono::seconds(2);
 
 enum Kind : std::uint64_t { kWake = 0, kUdp = 1, kTcp = 2, kClient = 3, kForward = 4 };
 
 struct Asker {
   sockaddr_in from{};
-  std::uint64_t client = 0;      // of TCP; 0: UDP
+  std::uint64_t client = 0;  // of TCP; 0: UDP
 };
 
 struct TcpClient {
   UniqueFd fd;
   std::string in, out;
-  int waiting = 0;               // questions that were forwarded and not answered
+  int waiting = 0;  // questions that were forwarded and not answered
   Steady::time_point ends;
 };
 
 struct Forwarded {
   Asker asker;
   Query query;
-  std::string packet;            // as the asker sent it
-  std::string alias;             // an ExternalName's target: asked for instead of the packet
-  Answer begun;                  // …and what the answer begins with
+  std::string packet;  // as the asker sent it
+  std::string alias;   // an ExternalName's target: asked for instead of the packet
+  Answer begun;        // …and what the answer begins with
   bool tcp = false;
   std::size_t turn = 0;
-  std::string sent;              // with our id
-  std::string out, in;           // TCP
+  std::string sent;     // with our id
+  std::string out, in;  // TCP
   UniqueFd fd;
   Steady::time_point ends;
 };
@@ -98,7 +99,8 @@ bool write_some(int fd, std::string& out) {
 std::optional<sockaddr_in> socket_address(std::string_view text) {
   const auto colon = text.find(':');
   const auto ip = parse_ipv4(text.substr(0, colon));
-  const auto port = colon == std::string_view::npos ? std::optional<std::int64_t>(53) : parse_int(text.substr(colon + 1));
+  const auto port =
+      colon == std::string_view::npos ? std::optional<std::int64_t>(53) : parse_int(text.substr(colon + 1));
   if (!ip.ok() || !port || *port <= 0 || *port > 65535) return std::nullopt;
   sockaddr_in out{};
   out.sin_family = AF_INET;
@@ -107,7 +109,9 @@ std::optional<sockaddr_in> socket_address(std::string_view text) {
   return out;
 }
 
-bool same_question(std::string_view a, std::string_view b) { return equals_ignoring_case(a, b); }
+bool same_question(std::string_view a, std::string_view b) {
+  return equals_ignoring_case(a, b);
+}
 
 }  // namespace
 
@@ -119,7 +123,7 @@ std::vector<std::string> read_resolvers(const std::string& path, const std::stri
     std::string_view rest = trim(line);
     if (!rest.starts_with("nameserver")) continue;
     rest = trim(rest.substr(10));
-    if (socket_address(rest) && rest != own_address && out.size() < 3) out.emplace_back(rest);   // glibc's MAXNS
+    if (socket_address(rest) && rest != own_address && out.size() < 3) out.emplace_back(rest);  // glibc's MAXNS
   }
   return out;
 }
@@ -224,12 +228,22 @@ void Server::Impl::loop() {
     for (int i = 0; i < count; ++i) {
       const std::uint64_t id = events[i].data.u64 & ((std::uint64_t(1) << 56) - 1);
       switch (events[i].data.u64 >> 56) {
-        case kWake: return;
-        case kUdp: on_udp(); break;
-        case kTcp: accept_client(); break;
-        case kClient: on_client(id, events[i].events); break;
-        case kForward: on_forward(id, events[i].events); break;
-        default: break;
+        case kWake:
+          return;
+        case kUdp:
+          on_udp();
+          break;
+        case kTcp:
+          accept_client();
+          break;
+        case kClient:
+          on_client(id, events[i].events);
+          break;
+        case kForward:
+          on_forward(id, events[i].events);
+          break;
+        default:
+          break;
       }
     }
     expire();
@@ -256,7 +270,7 @@ void Server::Impl::expire() {
 
 void Server::Impl::accept_client() {
   UniqueFd fd(::accept4(tcp_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd || clients_.size() >= kClientsMax) return;   // closed at once: the resolver asks again
+  if (!fd || clients_.size() >= kClientsMax) return;  // closed at once: the resolver asks again
   const std::uint64_t id = ++last_id_;
   add(fd.get(), kClient, id, EPOLLIN);
   TcpClient& client = clients_[id];
@@ -302,10 +316,11 @@ void Server::Impl::on_question(const Asker& asker, std::string packet) {
   if (!query.ok()) return reply(asker, make_error(packet, Code::format_error));
   ZoneAnswer answer = zone_((*query).name, (*query).type);
   const bool is_alias = answer.ours && !answer.alias.empty();
-  if (answer.ours && is_alias) {   // the target may be a cluster name as well
+  if (answer.ours && is_alias) {  // the target may be a cluster name as well
     ZoneAnswer target = zone_(answer.alias, (*query).type);
     if (target.ours && target.alias.empty()) {
-      answer.answer.answers.insert(answer.answer.answers.end(), target.answer.answers.begin(), target.answer.answers.end());
+      answer.answer.answers.insert(answer.answer.answers.end(), target.answer.answers.begin(),
+                                   target.answer.answers.end());
       answer.alias.clear();
     }
   }
@@ -420,7 +435,7 @@ void Server::Impl::on_forward(std::uint64_t id, std::uint32_t events) {
   }
   if (!packet) return;
   const Result<Reply> upstream = parse_reply(*packet);
-  if (!upstream.ok() || (*packet).substr(0, 2) != one.sent.substr(0, 2)) return;   // not the answer: wait on
+  if (!upstream.ok() || (*packet).substr(0, 2) != one.sent.substr(0, 2)) return;  // not the answer: wait on
   if (!same_question((*upstream).question, std::string_view(one.sent).substr(12, (*upstream).question.size()))) return;
   const bool failed = (*upstream).code == Code::server_failure || (*upstream).code == Code::refused;
   if (failed && one.turn + 1 < resolvers().size()) return next_turn(id);
@@ -459,7 +474,9 @@ void Server::Impl::finish_alias(Forwarded& one, const Reply& upstream) {
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
-int Server::port() const { return impl_->port(); }
+int Server::port() const {
+  return impl_->port();
+}
 
 Result<std::unique_ptr<Server>> Server::start(const Options& options,
                                               std::function<ZoneAnswer(const std::string&, std::uint16_t)> zone) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The DNS server: UDP and TCP on one address, one thread with epoll. Names that the zone calls its own are answered from it; all
-// others go to the host's resolvers, over the transport by which they came, with a small cache. RFC 1035, 7766.
-// Limits: 1,000 forwarded queries at a time, 64 TCP clients, 2 s for each resolver's turn, 2,000 cached answers of at most 30 s.
+// The DNS server: UDP and TCP on one address, one thread with epoll. Names that the zone calls its own are answered
+// from it; all others go to the host's resolvers, over the transport by which they came, with a small cache. RFC 1035,
+// 7766. Limits: 1,000 forwarded queries at a time, 64 TCP clients, 2 s for each resolver's turn, 2,000 cached answers
+// of at most 30 s.
 #pragma once
 #include <functional>
 #include <memory>
@@ -19,13 +20,13 @@ class Server {
  public:
   struct Options {
     std::string address;
-    int port = 53;                             // 0: a free one
+    int port = 53;  // 0: a free one
     std::string resolv_conf = "/etc/resolv.conf";
   };
   // `zone` is called on the server's thread and must not block.
   // Errors: already_exists "10.42.0.1:53 is in use".
-  static Result<std::unique_ptr<Server>> start(const Options& options,
-                                               std::function<ZoneAnswer(const std::string& name, std::uint16_t type)> zone);
+  static Result<std::unique_ptr<Server>> start(
+      const Options& options, std::function<ZoneAnswer(const std::string& name, std::uint16_t type)> zone);
   ~Server();
   int port() const;
 

@@ -26,18 +26,22 @@ ZoneSource shop() {
   source.registry_address = "10.43.0.3";
   source.service = [](const kube::ObjectKey& key) -> std::optional<kube::Object> {
     if (key == kube::ObjectKey{"shop", "web"})
-      return object_of("metadata: {name: web, namespace: shop}\nspec: {clusterIP: 10.43.0.7, ports: [{name: http, port: 80}]}\n");
+      return object_of(
+          "metadata: {name: web, namespace: shop}\nspec: {clusterIP: 10.43.0.7, ports: [{name: http, port: 80}]}\n");
     if (key == kube::ObjectKey{"shop", "db"})
-      return object_of("metadata: {name: db, namespace: shop}\nspec: {clusterIP: None, ports: [{name: sql, port: 5432}]}\n");
+      return object_of(
+          "metadata: {name: db, namespace: shop}\nspec: {clusterIP: None, ports: [{name: sql, port: 5432}]}\n");
     if (key == kube::ObjectKey{"shop", "far"})
-      return object_of("metadata: {name: far, namespace: shop}\nspec: {type: ExternalName, externalName: Example.ORG.}\n");
+      return object_of(
+          "metadata: {name: far, namespace: shop}\nspec: {type: ExternalName, externalName: Example.ORG.}\n");
     return std::nullopt;
   };
   source.slices = [](const kube::ObjectKey& key) -> std::vector<kube::Object> {
     if (key.name != "db") return {};
-    return {object_of("addressType: IPv4\nports: [{name: sql, port: 5432}]\nendpoints:\n"
-                      "- {addresses: [10.42.0.5], hostname: db-0}\n- {addresses: [10.42.0.6], hostname: db-1}\n"
-                      "- {addresses: [10.42.0.7], hostname: db-2, conditions: {ready: false}}\n")};
+    return {
+        object_of("addressType: IPv4\nports: [{name: sql, port: 5432}]\nendpoints:\n"
+                  "- {addresses: [10.42.0.5], hostname: db-0}\n- {addresses: [10.42.0.6], hostname: db-1}\n"
+                  "- {addresses: [10.42.0.7], hostname: db-2, conditions: {ready: false}}\n")};
   };
   source.service_by_ip = [source](const std::string& ip) -> std::optional<kube::Object> {
     return ip == "10.43.0.7" ? source.service({"shop", "web"}) : std::nullopt;
@@ -53,7 +57,8 @@ std::string shown(const ZoneAnswer& answer) {
     if (!out.empty()) out += ' ';
     if (record.type == kA) out += format_ipv4(read_u32(record.data, 0));
     if (record.type == kSrv) out += "srv:" + record.data.substr(7, static_cast<unsigned char>(record.data[6]));
-    if (record.type == kPtr || record.type == kCname) out += "name:" + record.data.substr(1, static_cast<unsigned char>(record.data[0]));
+    if (record.type == kPtr || record.type == kCname)
+      out += "name:" + record.data.substr(1, static_cast<unsigned char>(record.data[0]));
   }
   return out.empty() ? "empty" : out;
 }
@@ -81,8 +86,10 @@ std::string exchange(int port, const std::string& packet, bool tcp = false) {
 ZoneAnswer upstream_zone(const std::string& name, std::uint16_t type) {
   ZoneAnswer out;
   out.ours = true;
-  if (name == "example.org" && type == kA) out.answer.answers.push_back(make_a(name, 60, 0x01020304));
-  else out.answer.code = Code::name_error;
+  if (name == "example.org" && type == kA)
+    out.answer.answers.push_back(make_a(name, 60, 0x01020304));
+  else
+    out.answer.code = Code::name_error;
   return out;
 }
 
@@ -122,7 +129,8 @@ TEST_CASE("the server answers its own names, forwards others, completes aliases 
   const std::string conf = (*dir).path() + "/resolv.conf";
   REQUIRE(write_file(conf, "search x\nnameserver 127.0.0.1:" + std::to_string((*upstream)->port()) + "\n").ok());
   const ZoneSource source = shop();
-  auto server = Server::start({"127.0.0.1", 0, conf}, [&](const std::string& name, std::uint16_t type) { return resolve(source, name, type); });
+  auto server = Server::start({"127.0.0.1", 0, conf},
+                              [&](const std::string& name, std::uint16_t type) { return resolve(source, name, type); });
   REQUIRE_MESSAGE(server.ok(), (server.ok() ? "" : server.error().message));
   const int port = (*server)->port();
   for (const bool tcp : {false, true}) {
@@ -148,11 +156,12 @@ TEST_CASE("the server answers its own names, forwards others, completes aliases 
     REQUIRE(missing.ok());
     CHECK((*missing).code == Code::name_error);
   }
-  REQUIRE(write_file(conf, "nameserver 127.0.0.1:1\n").ok());   // nobody there
+  REQUIRE(write_file(conf, "nameserver 127.0.0.1:1\n").ok());  // nobody there
 }
 
 TEST_CASE("without a resolver a foreign name is a server failure, not silence") {
-  auto server = Server::start({"127.0.0.1", 0, "/nonexistent"}, [](const std::string&, std::uint16_t) { return ZoneAnswer{}; });
+  auto server =
+      Server::start({"127.0.0.1", 0, "/nonexistent"}, [](const std::string&, std::uint16_t) { return ZoneAnswer{}; });
   REQUIRE(server.ok());
   const auto reply = parse_reply(exchange((*server)->port(), make_query(1, "example.org", kA)));
   REQUIRE(reply.ok());

@@ -12,11 +12,12 @@ namespace {
 using kube::Object;
 using kube::ObjectKey;
 
-constexpr std::uint32_t kTtl = 5;   // seconds, as CoreDNS's kubernetes plugin
+constexpr std::uint32_t kTtl = 5;  // seconds, as CoreDNS's kubernetes plugin
 
 class Resolver {
  public:
-  Resolver(const ZoneSource& source, const std::string& name, std::uint16_t type) : source_(source), name_(name), type_(type) {}
+  Resolver(const ZoneSource& source, const std::string& name, std::uint16_t type)
+      : source_(source), name_(name), type_(type) {}
 
   ZoneAnswer run() {
     out_.ours = true;
@@ -54,7 +55,7 @@ class Resolver {
     if (n == 0) return true;
     if (labels[n - 1] == "pod") return resolve_pod(labels);
     if (labels[n - 1] != "svc") return false;
-    if (n <= 2) return true;   // "svc" and "NAMESPACE.svc" are there and empty
+    if (n <= 2) return true;  // "svc" and "NAMESPACE.svc" are there and empty
     const ObjectKey key{labels[n - 2], labels[n - 3]};
     const auto service = source_.service(key);
     if (!service) return false;
@@ -103,8 +104,8 @@ class Resolver {
     return found;
   }
 
-  bool resolve_port(const Object& service, const ObjectKey& key, const std::string& port_name, const std::string& protocol,
-                    const std::string& base) {
+  bool resolve_port(const Object& service, const ObjectKey& key, const std::string& port_name,
+                    const std::string& protocol, const std::string& base) {
     bool found = false;
     for (const ServicePort& port : service_ports(service)) {
       if (port.name != port_name || port.protocol != protocol) continue;
@@ -130,7 +131,8 @@ class Resolver {
     const auto labels = split(name_, '.');
     out_.ours = false;
     if (labels.size() != 6) return;
-    const std::string ip = join({std::string(labels[3]), std::string(labels[2]), std::string(labels[1]), std::string(labels[0])}, ".");
+    const std::string ip =
+        join({std::string(labels[3]), std::string(labels[2]), std::string(labels[1]), std::string(labels[0])}, ".");
     const auto service = source_.service_by_ip(ip);
     if (!service) return;
     out_.ours = true;

@@ -13,7 +13,9 @@ bool is_ready(const Value& endpoint) {
   return conditions["ready"].as_bool(true) && !conditions["terminating"].as_bool(false);
 }
 
-std::string protocol_of(const Value& port) { return to_lower(port["protocol"].as_string("TCP")); }
+std::string protocol_of(const Value& port) {
+  return to_lower(port["protocol"].as_string("TCP"));
+}
 
 }  // namespace
 
@@ -27,7 +29,9 @@ std::vector<ServicePort> service_ports(const kube::Object& service) {
   return out;
 }
 
-bool is_headless(const kube::Object& service) { return service.spec()["clusterIP"].as_string() == "None"; }
+bool is_headless(const kube::Object& service) {
+  return service.spec()["clusterIP"].as_string() == "None";
+}
 
 bool has_cluster_ip(const kube::Object& service) {
   return !service.spec()["clusterIP"].as_string().empty() && !is_headless(service) &&
@@ -60,11 +64,16 @@ std::vector<Endpoint> ready_endpoints(const std::vector<kube::Object>& slices) {
         out.push_back({endpoint["addresses"][0].str(), endpoint["hostname"].str()});
   const auto by_ip = [](const Endpoint& a, const Endpoint& b) { return a.ip < b.ip; };
   std::sort(out.begin(), out.end(), by_ip);
-  out.erase(std::unique(out.begin(), out.end(), [](const Endpoint& a, const Endpoint& b) { return a.ip == b.ip; }), out.end());
+  out.erase(std::unique(out.begin(), out.end(), [](const Endpoint& a, const Endpoint& b) { return a.ip == b.ip; }),
+            out.end());
   return out;
 }
 
-kube::ObjectKey service_of(const kube::Object& slice) { return {slice.ns(), std::string(slice.label(kServiceNameLabel))}; }
-std::vector<std::string> service_index(const kube::Object& slice) { return {service_of(slice).str()}; }
+kube::ObjectKey service_of(const kube::Object& slice) {
+  return {slice.ns(), std::string(slice.label(kServiceNameLabel))};
+}
+std::vector<std::string> service_index(const kube::Object& slice) {
+  return {service_of(slice).str()};
+}
 
 }  // namespace caisson::network

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Service and EndpointSlice objects say, in the words that services, DNS and ingress share. Pure functions; any thread.
-// Source: Kubernetes' EndpointSlice API (discovery.k8s.io/v1): only endpoints that are ready and not terminating are used.
+// What Service and EndpointSlice objects say, in the words that services, DNS and ingress share. Pure functions; any
+// thread. Source: Kubernetes' EndpointSlice API (discovery.k8s.io/v1): only endpoints that are ready and not
+// terminating are used.
 #pragma once
 #include <string>
 #include <string_view>
@@ -21,11 +22,11 @@ struct Backend {
 
 struct ServicePort {
   std::string name;
-  std::string protocol;       // "tcp", "udp"
+  std::string protocol;  // "tcp", "udp"
   int port = 0;
-  int node_port = 0;          // 0: none
+  int node_port = 0;  // 0: none
 };
-std::vector<ServicePort> service_ports(const kube::Object& service);   // SCTP is left out
+std::vector<ServicePort> service_ports(const kube::Object& service);  // SCTP is left out
 bool is_headless(const kube::Object& service);
 bool has_cluster_ip(const kube::Object& service);
 
@@ -35,7 +36,7 @@ std::vector<Backend> ready_backends(const std::vector<kube::Object>& slices, con
 struct Endpoint {
   std::string ip, hostname;
 };
-std::vector<Endpoint> ready_endpoints(const std::vector<kube::Object>& slices);   // sorted by address
+std::vector<Endpoint> ready_endpoints(const std::vector<kube::Object>& slices);  // sorted by address
 
 // The service's key of a slice; an empty name when it has none.
 kube::ObjectKey service_of(const kube::Object& slice);

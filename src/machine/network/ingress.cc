@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ingress controller: one reconciler with one key makes the whole table from the informers and posts it when it changed.
+// The ingress controller: one reconciler with one key makes the whole table from the informers and posts it when it
+// changed.
 #include <condition_variable>
 #include <map>
 #include <mutex>
 #include <set>
 
-#include "core/base/log.h"
 #include "core/base/file.h"
+#include "core/base/log.h"
 #include "core/http/tls.h"
 #include "machine/network/endpoints.h"
 #include "machine/network/ingress_table.h"
@@ -19,7 +20,7 @@ namespace {
 using kube::Object;
 using kube::ObjectKey;
 
-constexpr auto kCheckEvery = std::chrono::seconds(10);   // is nginx there, and does it hold the table
+constexpr auto kCheckEvery = std::chrono::seconds(10);  // is nginx there, and does it hold the table
 
 struct Sources {
   kube::Informer& ingresses;
@@ -31,7 +32,10 @@ struct Sources {
 class Controller : public Ingress {
  public:
   Controller(kube::Runtime& runtime, IngressOptions options, NginxOptions nginx, Sources sources)
-      : client_(runtime.client()), options_(std::move(options)), nginx_(std::move(nginx)), sources_(sources),
+      : client_(runtime.client()),
+        options_(std::move(options)),
+        nginx_(std::move(nginx)),
+        sources_(sources),
         events_(runtime.client(), runtime.clock(), "caisson-ingress") {}
 
   Result<kube::Requeue> run();
@@ -56,13 +60,13 @@ class Controller : public Ingress {
   kube::EventRecorder events_;
 
   // Of the one key's run.
-  std::string routes_, certificates_;              // as nginx holds them
-  std::string status_seen_;                        // nginx's answer after our last post: tells a restarted nginx
-  std::map<ObjectKey, std::string> told_;          // warnings that were made Events
+  std::string routes_, certificates_;      // as nginx holds them
+  std::string status_seen_;                // nginx's answer after our last post: tells a restarted nginx
+  std::map<ObjectKey, std::string> told_;  // warnings that were made Events
 
   mutable std::mutex mutex_;
   mutable std::condition_variable applied_;
-  std::set<std::string> addresses_;                // GUARDED_BY(mutex_), as all below; of endpoints in force
+  std::set<std::string> addresses_;  // GUARDED_BY(mutex_), as all below; of endpoints in force
   bool applied_once_ = false;
   std::uint64_t marks_ = 0, marks_applied_ = 0;
 };
@@ -119,7 +123,8 @@ void Controller::tell(const std::vector<Object>& ingresses, const IngressTable& 
     if (all == told) continue;
     told = all;
     if (found == table.warnings.end()) continue;
-    for (const auto& warning : found->second) events_.record(ingress, kube::EventRecorder::Type::warning, "Ingress", warning);
+    for (const auto& warning : found->second)
+      events_.record(ingress, kube::EventRecorder::Type::warning, "Ingress", warning);
   }
   std::erase_if(told_, [&](const auto& entry) { return !sources_.ingresses.find(entry.first); });
 }
@@ -132,11 +137,14 @@ Result<void> Controller::write_status(const std::vector<Object>& ingresses) {
     kube::WriteOptions write;
     write.field_manager = "caisson-ingress";
     write.subresource = "status";
-    const Result<Object> written = kube::modify(client_, schema::kIngresses, ingress.key(), [&](Object& object) {
-      object.edit({"status", "loadBalancer"}).set("ingress", Value(std::vector<Value>{address}));
-      return true;
-    }, write);
-    if (!written.ok() && written.error().code != ErrorCode::not_found)   // deleted meanwhile
+    const Result<Object> written = kube::modify(
+        client_, schema::kIngresses, ingress.key(),
+        [&](Object& object) {
+          object.edit({"status", "loadBalancer"}).set("ingress", Value(std::vector<Value>{address}));
+          return true;
+        },
+        write);
+    if (!written.ok() && written.error().code != ErrorCode::not_found)  // deleted meanwhile
       return Error(written.error()).in("write status of ingress " + ingress.key().str());
   }
   return {};
@@ -175,8 +183,9 @@ class IngressReconciler : public kube::Reconciler {
 };
 
 Result<NginxOptions> nginx_options(const IngressOptions& options) {
-  NginxOptions out{options.instance, options.directory, options.address, options.http_port, options.https_port,
-                   options.default_certificate_pem, options.default_key_pem};
+  NginxOptions out{options.instance,       options.directory,  options.address,
+                   options.http_port,      options.https_port, options.default_certificate_pem,
+                   options.default_key_pem};
   if (!out.default_certificate_pem.empty()) return out;
   // Without a platform CA: a certificate of our own, kept so that a restarted agent doesn't change the configuration.
   const std::string pem = options.directory + "/control/default.pem", key = options.directory + "/control/default.key";
@@ -207,7 +216,8 @@ Result<std::shared_ptr<Ingress>> add_ingress(kube::Runtime& runtime, const Ingre
     controller->mark();
     return std::vector<ObjectKey>{all};
   };
-  for (const auto* resource : {&schema::kIngresses, &schema::kServices, &schema::kEndpointSlices}) runtime.watch(*resource, queue, wake);
+  for (const auto* resource : {&schema::kIngresses, &schema::kServices, &schema::kEndpointSlices})
+    runtime.watch(*resource, queue, wake);
   runtime.watch(schema::kSecrets, queue, [wake](const Object& secret) {
     return secret["type"].as_string() == "kubernetes.io/tls" ? wake(secret) : std::vector<ObjectKey>{};
   });

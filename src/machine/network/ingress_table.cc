@@ -28,7 +28,8 @@ const std::map<std::string_view, std::string_view> kPassedOn = {
     {"cors-max-age", "cors_max_age"},
     {"enable-cors", "cors"},
 };
-const std::set<std::string_view> kRead = {"ssl-redirect", "force-ssl-redirect", "proxy-body-size", "use-regex", "backend-protocol"};
+const std::set<std::string_view> kRead = {"ssl-redirect", "force-ssl-redirect", "proxy-body-size", "use-regex",
+                                          "backend-protocol"};
 
 std::string_view annotation(const Object& ingress, std::string_view name) {
   return ingress.annotation(std::string(kAnnotationPrefix) + std::string(name));
@@ -49,9 +50,9 @@ class Builder {
 
   const IngressWorld& world_;
   IngressTable out_;
-  std::map<std::string, std::string> backends_;    // id → line
-  std::set<std::string> rules_;                    // host, kind, path: the oldest Ingress wins
-  std::map<std::string, std::string> by_host_;     // certificate lines
+  std::map<std::string, std::string> backends_;  // id → line
+  std::set<std::string> rules_;                  // host, kind, path: the oldest Ingress wins
+  std::map<std::string, std::string> by_host_;   // certificate lines
 };
 
 std::string Builder::options_of(const Object& ingress) {
@@ -64,7 +65,7 @@ std::string Builder::options_of(const Object& ingress) {
     else if (!kRead.contains(name))
       warn(ingress, "annotation " + std::string(key) + " is not supported; it has no effect");
   }
-  std::uint64_t body_max = 1 << 20;   // ingress-nginx's default
+  std::uint64_t body_max = 1 << 20;  // ingress-nginx's default
   if (const auto size = annotation(ingress, "proxy-body-size"); !size.empty()) {
     if (const auto parsed = parse_nginx_size(size))
       body_max = *parsed;
@@ -77,7 +78,8 @@ std::string Builder::options_of(const Object& ingress) {
 std::string Builder::backend(const Object& ingress, const Value& backend) {
   const Value& wanted = backend["service"];
   const ObjectKey key{ingress.ns(), wanted["name"].str()};
-  const std::string port_text = wanted["port"]["name"].is_string() ? wanted["port"]["name"].str() : wanted["port"]["number"].scalar_text();
+  const std::string port_text =
+      wanted["port"]["name"].is_string() ? wanted["port"]["name"].str() : wanted["port"]["number"].scalar_text();
   const std::string scheme = equals_ignoring_case(annotation(ingress, "backend-protocol"), "HTTPS") ? "https" : "http";
   const std::string id = key.str() + ":" + port_text + "/" + scheme;
   if (backends_.contains(id)) return id;
@@ -100,7 +102,8 @@ std::string Builder::backend(const Object& ingress, const Value& backend) {
   return id;
 }
 
-void Builder::rule(const Object& ingress, std::string_view host, const Value& path, bool has_tls, const std::string& options) {
+void Builder::rule(const Object& ingress, std::string_view host, const Value& path, bool has_tls,
+                   const std::string& options) {
   std::string text = path["path"].str();
   if (text.empty()) text = "/";
   const bool regex = annotation(ingress, "use-regex") == "true" || !annotation(ingress, "rewrite-target").empty();
@@ -120,15 +123,17 @@ void Builder::rule(const Object& ingress, std::string_view host, const Value& pa
 void Builder::certificates(const Object& ingress) {
   for (const Value& tls : ingress.spec()["tls"].items()) {
     const ObjectKey key{ingress.ns(), tls["secretName"].str()};
-    if (key.name.empty()) continue;   // the default certificate
+    if (key.name.empty()) continue;  // the default certificate
     const auto secret = world_.secret(key);
-    if (!secret || (*secret)["data"]["tls.crt"].as_string().empty() || (*secret)["data"]["tls.key"].as_string().empty()) {
+    if (!secret || (*secret)["data"]["tls.crt"].as_string().empty() ||
+        (*secret)["data"]["tls.key"].as_string().empty()) {
       warn(ingress, "secret " + key.str() + (secret ? " lacks tls.crt or tls.key" : " does not exist") +
                         "; its hosts get the default certificate");
       continue;
     }
     for (const Value& host : tls["hosts"].items())
-      by_host_.try_emplace(to_lower(host.as_string()), (*secret)["data"]["tls.crt"].str() + "\t" + (*secret)["data"]["tls.key"].str());
+      by_host_.try_emplace(to_lower(host.as_string()),
+                           (*secret)["data"]["tls.crt"].str() + "\t" + (*secret)["data"]["tls.key"].str());
   }
 }
 
@@ -162,7 +167,7 @@ IngressTable Builder::finish() {
 }  // namespace
 
 IngressTable make_ingress_table(const std::vector<Object>& ingresses, const IngressWorld& world) {
-  std::vector<Object> sorted = ingresses;   // ingress-nginx: of two rules for one path the older Ingress wins
+  std::vector<Object> sorted = ingresses;  // ingress-nginx: of two rules for one path the older Ingress wins
   std::stable_sort(sorted.begin(), sorted.end(), [](const Object& a, const Object& b) {
     const auto when = [](const Object& o) { return o.metadata()["creationTimestamp"].str(); };
     return std::make_pair(when(a), a.key()) < std::make_pair(when(b), b.key());
@@ -182,10 +187,20 @@ std::optional<std::uint64_t> parse_nginx_size(std::string_view text) {
   std::uint64_t unit = 1;
   if (text.empty()) return std::nullopt;
   switch (text.back()) {
-    case 'k': case 'K': unit = 1u << 10; break;
-    case 'm': case 'M': unit = 1u << 20; break;
-    case 'g': case 'G': unit = 1u << 30; break;
-    default: break;
+    case 'k':
+    case 'K':
+      unit = 1u << 10;
+      break;
+    case 'm':
+    case 'M':
+      unit = 1u << 20;
+      break;
+    case 'g':
+    case 'G':
+      unit = 1u << 30;
+      break;
+    default:
+      break;
   }
   const auto number = parse_int(unit == 1 ? text : text.substr(0, text.size() - 1));
   if (!number || *number < 0 || *number > (1 << 30)) return std::nullopt;

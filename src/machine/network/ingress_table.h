@@ -25,9 +25,9 @@ struct IngressWorld {
 };
 
 struct IngressTable {
-  std::string routes;                              // the text above
-  std::string certificates;                        // lines "HOST BASE64-CHAIN BASE64-KEY"; kept apart: it holds keys
-  std::set<std::string> addresses;                 // of endpoints in use
+  std::string routes;               // the text above
+  std::string certificates;         // lines "HOST BASE64-CHAIN BASE64-KEY"; kept apart: it holds keys
+  std::set<std::string> addresses;  // of endpoints in use
   // Per Ingress, what can't be done as written: unknown annotations, a missing Service or Secret.
   std::map<kube::ObjectKey, std::vector<std::string>> warnings;
 };

@@ -29,13 +29,15 @@ kube::Object object_of(const std::string& yaml) {
 
 // A cluster of one service, web:http, with the given endpoints.
 struct Cluster {
-  std::vector<std::string> endpoints;   // "ip:port"
+  std::vector<std::string> endpoints;  // "ip:port"
   std::map<kube::ObjectKey, kube::Object> secrets;
 
   IngressWorld world() const {
     return {[](const kube::ObjectKey& key) -> std::optional<kube::Object> {
               if (key.name != "web") return std::nullopt;
-              return object_of("metadata: {name: web, namespace: shop}\nspec: {clusterIP: 10.43.0.7, ports: [{name: http, port: 80}]}\n");
+              return object_of(
+                  "metadata: {name: web, namespace: shop}\nspec: {clusterIP: 10.43.0.7, ports: [{name: http, port: "
+                  "80}]}\n");
             },
             [this](const kube::ObjectKey&) {
               std::vector<kube::Object> out;
@@ -54,13 +56,16 @@ struct Cluster {
   }
 };
 
-kube::Object ingress(const std::string& host, const std::string& paths, const std::string& annotations = "", const std::string& tls = "") {
-  return object_of("metadata:\n  name: web\n  namespace: shop\n  annotations: {" + annotations + "}\nspec:\n  ingressClassName: nginx\n" +
-                   tls + "  rules:\n  - host: " + host + "\n    http:\n      paths:\n" + paths);
+kube::Object ingress(const std::string& host, const std::string& paths, const std::string& annotations = "",
+                     const std::string& tls = "") {
+  return object_of("metadata:\n  name: web\n  namespace: shop\n  annotations: {" + annotations +
+                   "}\nspec:\n  ingressClassName: nginx\n" + tls + "  rules:\n  - host: " + host +
+                   "\n    http:\n      paths:\n" + paths);
 }
 
 std::string path(const std::string& path, const std::string& type = "Prefix") {
-  return "      - {path: '" + path + "', pathType: " + type + ", backend: {service: {name: web, port: {number: 80}}}}\n";
+  return "      - {path: '" + path + "', pathType: " + type +
+         ", backend: {service: {name: web, port: {number: 80}}}}\n";
 }
 
 struct Nginx {
@@ -104,7 +109,7 @@ TEST_CASE("nginx routes by host and path, tries the next endpoint when one is de
     REQUIRE_MESSAGE(started.ok(), (started.ok() ? "" : started.error().message));
     CHECK(ask("127.0.0.1", 80).starts_with("503 Starting"));
     PodServer one(nginx.host, "one", 7001), two(nginx.host, "two", 7002);
-    Cluster cluster{{"127.0.0.1:7001", "127.0.0.1:7002", "127.0.0.1:7003"}, {}};   // nobody listens on 7003
+    Cluster cluster{{"127.0.0.1:7001", "127.0.0.1:7002", "127.0.0.1:7003"}, {}};  // nobody listens on 7003
     nginx.post(make_ingress_table({ingress("shop.localhost", path("/api"))}, cluster.world()));
 
     std::map<std::string, int> seen;
@@ -126,7 +131,8 @@ TEST_CASE("nginx routes by host and path, tries the next endpoint when one is de
     for (int i = 0; i < 10; ++i) CHECK(who(ask("127.0.0.1", 80, "shop.localhost", "/api")) == "two");
     cluster.endpoints = {};
     nginx.post(make_ingress_table({ingress("shop.localhost", path("/api"))}, cluster.world()));
-    CHECK(ask("127.0.0.1", 80, "shop.localhost", "/api").find("Service shop/web:80 has no ready endpoint") != std::string::npos);
+    CHECK(ask("127.0.0.1", 80, "shop.localhost", "/api").find("Service shop/web:80 has no ready endpoint") !=
+          std::string::npos);
     cluster.endpoints = {"127.0.0.1:7003"};
     nginx.post(make_ingress_table({ingress("shop.localhost", path("/api"))}, cluster.world()));
     CHECK(ask("127.0.0.1", 80, "shop.localhost", "/api").find("Endpoints tried: 127.0.0.1:7003") != std::string::npos);
@@ -134,7 +140,7 @@ TEST_CASE("nginx routes by host and path, tries the next endpoint when one is de
     // A second agent takes it over as it is.
     REQUIRE(ensure_nginx(nginx.options).ok());
     CHECK(*read_file(nginx.options.directory + "/nginx.pid") == *pid);
-    CHECK(ask("127.0.0.1", 80, "shop.localhost", "/apix").starts_with("404"));   // the table is still there
+    CHECK(ask("127.0.0.1", 80, "shop.localhost", "/apix").starts_with("404"));  // the table is still there
   });
 }
 
@@ -154,7 +160,8 @@ TEST_CASE("a port in use is named, and a changed port reloads the running nginx"
     CHECK(ask("127.0.0.1", 8082).starts_with("503"));
     // The old workers close their listener when they hear of it: a moment after the new ones serve.
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (ask("127.0.0.1", 8081) != "refused" && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    while (ask("127.0.0.1", 8081) != "refused" && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
     CHECK(ask("127.0.0.1", 8081) == "refused");
   });
 }
@@ -172,9 +179,9 @@ TEST_CASE("rewrite-target, TLS by name, the redirect to https and the body limit
     wanted.server = true;
     const auto pair = http::make_certificate(*ca, wanted, system_clock().now());
     REQUIRE(pair.ok());
-    cluster.secrets[{"shop", "safe-tls"}] =
-        kube::Object(Value{{"type", "kubernetes.io/tls"},
-                           {"data", Value{{"tls.crt", base64((*pair).certificate_pem)}, {"tls.key", base64((*pair).key_pem.reveal())}}}});
+    cluster.secrets[{"shop", "safe-tls"}] = kube::Object(Value{
+        {"type", "kubernetes.io/tls"},
+        {"data", Value{{"tls.crt", base64((*pair).certificate_pem)}, {"tls.key", base64((*pair).key_pem.reveal())}}}});
     IngressTable table = make_ingress_table(
         {ingress("cut.localhost", path("/api(/|$)(.*)", "ImplementationSpecific"),
                  "nginx.ingress.kubernetes.io/rewrite-target: /$2, nginx.ingress.kubernetes.io/proxy-body-size: 1k"),
@@ -193,14 +200,15 @@ TEST_CASE("rewrite-target, TLS by name, the redirect to https and the body limit
       return done.ok() ? (*done).out : done.error().message;
     };
     CHECK(curl({"-d", std::string(2000, 'x'), "http://cut.localhost/api/x"}).starts_with("HTTP/1.1 413"));
-    CHECK(curl({"-d", std::string(2000, 'x'), "-H", "Transfer-Encoding: chunked", "http://cut.localhost/api/x"}).starts_with("HTTP/1.1 413"));
+    CHECK(curl({"-d", std::string(2000, 'x'), "-H", "Transfer-Encoding: chunked", "http://cut.localhost/api/x"})
+              .starts_with("HTTP/1.1 413"));
     CHECK(curl({"-d", "small", "http://cut.localhost/api/x"}).starts_with("HTTP/1.1 200"));
     const std::string redirect = curl({"http://safe.localhost/a?b"});
     CHECK(redirect.starts_with("HTTP/1.1 308"));
     CHECK(redirect.find("Location: https://safe.localhost/a?b") != std::string::npos);
     const std::string secure = curl({"https://safe.localhost/"});
     CHECK_MESSAGE(secure.find("X-Forwarded-Proto: https") != std::string::npos, secure);
-    CHECK(curl({"https://unknown.localhost/"}).empty());   // the default certificate is not by this CA
+    CHECK(curl({"https://unknown.localhost/"}).empty());  // the default certificate is not by this CA
   });
 }
 

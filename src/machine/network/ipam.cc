@@ -21,11 +21,12 @@ Result<Ipam> Ipam::open(const std::string& path, Cidr range) {
       out.next_ = static_cast<std::uint64_t>(*offset);
     } else if (words.size() == 3 && words[0] == "pod") {
       const std::uint32_t address = TRY(parse_ipv4(words[2]).in(path + ": line " + std::to_string(number)));
-      if (!range.contains(address)) continue;   // the range was changed by hand; such a pod gets a new address
+      if (!range.contains(address)) continue;  // the range was changed by hand; such a pod gets a new address
       out.by_pod_[std::string(words[1])] = address;
       out.by_address_[address] = std::string(words[1]);
     } else {
-      return Error{ErrorCode::internal, path + ": line " + std::to_string(number) + " is neither \"next N\" nor \"pod UID IP\""};
+      return Error{ErrorCode::internal,
+                   path + ": line " + std::to_string(number) + " is neither \"next N\" nor \"pod UID IP\""};
     }
   }
   return out;
@@ -49,14 +50,13 @@ Result<std::uint32_t> Ipam::take(std::string_view pod_uid, std::optional<std::ui
       return Error{ErrorCode::invalid, "address " + format_ipv4(*want) + " is not for pods of " + range_.str()};
     chosen = *want;
   } else {
-    const std::uint64_t usable = range_.size() < 4 ? 0 : range_.size() - 3;   // without network, node and broadcast
+    const std::uint64_t usable = range_.size() < 4 ? 0 : range_.size() - 3;  // without network, node and broadcast
     for (std::uint64_t tried = 0; tried < usable && !chosen; ++tried) {
       if (next_ < 2 || next_ >= range_.size() - 1) next_ = 2;
       const auto candidate = static_cast<std::uint32_t>(first + next_++);
       if (!by_address_.contains(candidate)) chosen = candidate;
     }
-    if (!chosen)
-      return Error{ErrorCode::unavailable, "every address of the pod range " + range_.str() + " is in use"};
+    if (!chosen) return Error{ErrorCode::unavailable, "every address of the pod range " + range_.str() + " is in use"};
   }
   const std::string pod(pod_uid);
   const auto before = find(pod);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which pod has which address: a file that is rewritten durably before anything is made of a change. Lines: "next N" (the offset
-// where the search for a free address goes on, so that a freed address is used again last) and "pod UID ADDRESS".
+// Which pod has which address: a file that is rewritten durably before anything is made of a change. Lines: "next N"
+// (the offset where the search for a free address goes on, so that a freed address is used again last) and "pod UID
+// ADDRESS".
 //
-// Invariant: no two pods share an address; the first address (the node's) and the last are never given. One thread at a time.
+// Invariant: no two pods share an address; the first address (the node's) and the last are never given. One thread at a
+// time.
 #pragma once
 #include <map>
 #include <optional>
@@ -18,7 +20,8 @@ class Ipam {
  public:
   // Errors: internal when the file can't be read or a line of it isn't understood, with its number.
   static Result<Ipam> open(const std::string& path, Cidr range);
-  // Idempotent. Errors: already_exists (`want` is another pod's), invalid (`want` outside the range), unavailable (used up).
+  // Idempotent. Errors: already_exists (`want` is another pod's), invalid (`want` outside the range), unavailable (used
+  // up).
   Result<std::uint32_t> take(std::string_view pod_uid, std::optional<std::uint32_t> want);
   Result<void> give_back(std::string_view pod_uid);
   std::optional<std::uint32_t> find(std::string_view pod_uid) const;

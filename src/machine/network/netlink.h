@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Links, addresses, routes and connection tracking by netlink, without ip(8) and conntrack(8). Specifications: rtnetlink(7),
-// linux/rtnetlink.h, linux/netfilter/nfnetlink_conntrack.h. IPv4 only, as the room.
+// Links, addresses, routes and connection tracking by netlink, without ip(8) and conntrack(8). Specifications:
+// rtnetlink(7), linux/rtnetlink.h, linux/netfilter/nfnetlink_conntrack.h. IPv4 only, as the room.
 //
 // A Netlink object is one socket: it stays in the network namespace in which it was opened. One thread at a time.
 #pragma once
@@ -30,9 +30,10 @@ struct Cidr {
 };
 Result<std::uint32_t> parse_ipv4(std::string_view text);
 std::string format_ipv4(std::uint32_t address);
-Result<Cidr> parse_cidr(std::string_view text);          // "10.42.0.0/16"; a bare address is /32
+Result<Cidr> parse_cidr(std::string_view text);  // "10.42.0.0/16"; a bare address is /32
 
-// Runs `call` on a thread of its own that has entered the namespace: setns moves one thread, and this one never has to find back.
+// Runs `call` on a thread of its own that has entered the namespace: setns moves one thread, and this one never has to
+// find back.
 Result<void> run_in_namespace(const std::string& netns_path, const std::function<Result<void>()>& call);
 
 struct Link {
@@ -43,28 +44,28 @@ struct Link {
 };
 struct Route {
   enum class Kind { unicast, unreachable } kind = Kind::unicast;
-  Cidr to;                                               // 0.0.0.0/0: default
-  int link = 0;                                          // index; 0: none
-  std::uint32_t gateway = 0, source = 0;                 // 0: none
+  Cidr to;                                // 0.0.0.0/0: default
+  int link = 0;                           // index; 0: none
+  std::uint32_t gateway = 0, source = 0;  // 0: none
 };
 
 class Netlink {
  public:
-  static Result<Netlink> open();                         // in the thread's namespace
+  static Result<Netlink> open();  // in the thread's namespace
   static Result<Netlink> open_in(const std::string& netns_path);
 
   Result<std::vector<Link>> links();
   Result<std::optional<Link>> find_link(std::string_view name);
-  Result<void> add_bridge(const std::string& name);                       // fine when there is one
+  Result<void> add_bridge(const std::string& name);  // fine when there is one
   // `peer` appears in the namespace behind `netns_fd`. Errors: already_exists.
   Result<void> add_veth(const std::string& name, const std::string& peer, int netns_fd, int mtu);
   Result<void> set_up(int link);
-  Result<void> set_alias(int link, const std::string& alias);             // at most 255 bytes
-  Result<void> remove_link(int link);                                     // fine when absent
-  Result<void> add_address(int link, Cidr address, bool link_scope = false);   // fine when it is there
-  Result<std::vector<Route>> routes();                                    // of the main table
-  Result<void> set_route(const Route& route);                             // adds or replaces
-  Result<void> remove_route(const Route& route);                          // fine when absent
+  Result<void> set_alias(int link, const std::string& alias);                 // at most 255 bytes
+  Result<void> remove_link(int link);                                         // fine when absent
+  Result<void> add_address(int link, Cidr address, bool link_scope = false);  // fine when it is there
+  Result<std::vector<Route>> routes();                                        // of the main table
+  Result<void> set_route(const Route& route);                                 // adds or replaces
+  Result<void> remove_route(const Route& route);                              // fine when absent
 
  private:
   explicit Netlink(UniqueFd fd) : fd_(std::move(fd)) {}
@@ -74,8 +75,8 @@ class Netlink {
   std::uint32_t sequence_ = 0;
 };
 
-// Forgets the UDP connections that translation sends to `endpoint` (an address that no longer serves): without this a client that
-// keeps its port goes on talking to a dead pod. Gives how many there were.
+// Forgets the UDP connections that translation sends to `endpoint` (an address that no longer serves): without this a
+// client that keeps its port goes on talking to a dead pod. Gives how many there were.
 Result<int> forget_udp_connections(std::uint32_t endpoint);
 
 }  // namespace caisson::network

@@ -29,11 +29,13 @@ kube::Object object_of(const std::string& yaml) {
 }
 
 kube::Object slice(const std::vector<std::string>& ready, const std::vector<std::string>& terminating = {}) {
-  std::string text = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n"
-                     "metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}\n"
-                     "ports: [{name: http, port: 8080, protocol: TCP}]\nendpoints:\n";
+  std::string text =
+      "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n"
+      "metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}\n"
+      "ports: [{name: http, port: 8080, protocol: TCP}]\nendpoints:\n";
   for (const auto& ip : ready) text += "- {addresses: [" + ip + "], conditions: {ready: true}}\n";
-  for (const auto& ip : terminating) text += "- {addresses: [" + ip + "], conditions: {ready: false, terminating: true}}\n";
+  for (const auto& ip : terminating)
+    text += "- {addresses: [" + ip + "], conditions: {ready: false, terminating: true}}\n";
   return object_of(text);
 }
 
@@ -44,7 +46,8 @@ struct Agent {
   std::shared_ptr<Dns> dns;
   std::shared_ptr<Ingress> ingress;
 
-  Agent(kube::Client& client, const std::string& data, const std::string& node) : runtime(client, system_clock(), {.threads = 2, .crash_file = {}}) {
+  Agent(kube::Client& client, const std::string& data, const std::string& node)
+      : runtime(client, system_clock(), {.threads = 2, .crash_file = {}}) {
     auto made = add_services(runtime, {.instance = kInstance, .node_address = node});
     REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().message));
     services = *made;
@@ -65,7 +68,9 @@ struct Agent {
 
 }  // namespace
 
-TEST_CASE("an agent brings services, names and ingress into force, withdraws an endpoint that terminates, and restarts unnoticed") {
+TEST_CASE(
+    "an agent brings services, names and ingress into force, withdraws an endpoint that terminates, and restarts "
+    "unnoticed") {
   auto dir = TempDir::make();
   REQUIRE(dir.ok());
   REQUIRE(::chmod((*dir).path().c_str(), 0755) == 0);
@@ -84,13 +89,16 @@ TEST_CASE("an agent brings services, names and ingress into force, withdraws an 
     cluster.put(schema::kServices, object_of("apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n"
                                              "spec: {clusterIP: 10.43.0.7, ports: [{name: http, port: 80}]}\n"));
     cluster.put(schema::kEndpointSlices, slice({a, b}));
-    cluster.put(schema::kIngresses,
-                object_of("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: shop, namespace: shop, annotations: "
-                          "{nginx.ingress.kubernetes.io/auth-url: x}}\nspec: {rules: [{host: shop.localhost, http: {paths: "
-                          "[{path: /, pathType: Prefix, backend: {service: {name: web, port: {name: http}}}}]}}]}\n"));
+    cluster.put(
+        schema::kIngresses,
+        object_of(
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: shop, namespace: shop, annotations: "
+            "{nginx.ingress.kubernetes.io/auth-url: x}}\nspec: {rules: [{host: shop.localhost, http: {paths: "
+            "[{path: /, pathType: Prefix, backend: {service: {name: web, port: {name: http}}}}]}}]}\n"));
     {
       Agent agent(cluster, (*dir).path(), network.node_address());
-      CHECK_FALSE((agent.services->generation() == 0 && agent.services->withdrawn("10.42.0.99")));   // nothing is known yet
+      CHECK_FALSE(
+          (agent.services->generation() == 0 && agent.services->withdrawn("10.42.0.99")));  // nothing is known yet
       agent.settle();
       CHECK(agent.services->withdrawn("10.42.0.99"));
       CHECK_FALSE(agent.services->withdrawn(a));

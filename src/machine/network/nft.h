@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// nftables in this process: libnftables is opened on first use, so that a program that never needs it never loads it. A text is one
-// transaction: all of it is in force or nothing. Works in the network namespace of the thread that calls. One thread at a time.
+// nftables in this process: libnftables is opened on first use, so that a program that never needs it never loads it. A
+// text is one transaction: all of it is in force or nothing. Works in the network namespace of the thread that calls.
+// One thread at a time.
 #pragma once
 #include <memory>
 #include <string>

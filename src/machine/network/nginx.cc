@@ -27,8 +27,12 @@ extern const std::string_view kIngressLua;
 
 namespace {
 
-std::string conf_path(const std::string& directory) { return directory + "/nginx.conf"; }
-std::string socket_path(const std::string& directory) { return directory + "/control/control.sock"; }
+std::string conf_path(const std::string& directory) {
+  return directory + "/nginx.conf";
+}
+std::string socket_path(const std::string& directory) {
+  return directory + "/control/control.sock";
+}
 
 constexpr std::string_view kConfiguration = R"(# Written by Caisson; changes are overwritten.
 load_module MODULES/ndk_http_module.so;
@@ -160,7 +164,8 @@ Result<std::string> write_files(const NginxOptions& options, const std::string& 
   text = replace_all(std::move(text), "MODULES", modules);
   text = replace_all(std::move(text), "USER", user);
   text = replace_all(std::move(text), "DIR", directory);
-  text = replace_all(std::move(text), "WORKERS", std::to_string(std::clamp(std::thread::hardware_concurrency(), 1u, 4u)));
+  text =
+      replace_all(std::move(text), "WORKERS", std::to_string(std::clamp(std::thread::hardware_concurrency(), 1u, 4u)));
   text = replace_all(std::move(text), "ADDRESS", options.address);
   text = replace_all(std::move(text), "HTTPS_PORT", std::to_string(options.https_port));
   text = replace_all(std::move(text), "HTTP_PORT", std::to_string(options.http_port));
@@ -173,14 +178,16 @@ Result<std::string> write_files(const NginxOptions& options, const std::string& 
   return hash;
 }
 
-// The master's process id, when the one in the pid file is really ours: nginx shows its configuration's path in its command line.
+// The master's process id, when the one in the pid file is really ours: nginx shows its configuration's path in its
+// command line.
 std::optional<pid_t> master_of(const std::string& directory) {
   const Result<std::string> text = read_file(directory + "/nginx.pid");
   if (!text.ok()) return std::nullopt;
   const auto pid = parse_int(trim(*text));
   if (!pid || *pid <= 1) return std::nullopt;
   const Result<std::string> line = read_file("/proc/" + std::to_string(*pid) + "/cmdline");
-  if (!line.ok() || !(*line).starts_with("nginx: master process") || (*line).find(conf_path(directory)) == std::string::npos)
+  if (!line.ok() || !(*line).starts_with("nginx: master process") ||
+      (*line).find(conf_path(directory)) == std::string::npos)
     return std::nullopt;
   return static_cast<pid_t>(*pid);
 }
@@ -229,7 +236,9 @@ bool wait_end(pid_t pid, int time_max_ms) {
 
 }  // namespace
 
-bool nginx_runs(const std::string& directory) { return master_of(directory).has_value(); }
+bool nginx_runs(const std::string& directory) {
+  return master_of(directory).has_value();
+}
 
 Result<void> ensure_nginx(const NginxOptions& options) {
   const std::string program = find_program("nginx");
@@ -250,7 +259,8 @@ Result<void> ensure_nginx(const NginxOptions& options) {
   TRY(check_free(options.address, options.https_port));
   TRY(remove_file(socket_path(options.directory)));
   Command command;
-  command.args = {program, "-p", options.directory, "-c", conf_path(options.directory), "-e", options.directory + "/error.log"};
+  command.args = {
+      program, "-p", options.directory, "-c", conf_path(options.directory), "-e", options.directory + "/error.log"};
   TRY(run_checked(command).in("start nginx"));
   return wait_for(options.directory, hash);
 }
@@ -262,7 +272,7 @@ Result<void> stop_nginx(const std::string& directory) {
   if (!wait_end(*master, 2000)) {
     ::kill(*master, SIGTERM);
     if (!wait_end(*master, 2000)) {
-      ::kill(-*master, SIGKILL);   // nginx is the leader of its own session
+      ::kill(-*master, SIGKILL);  // nginx is the leader of its own session
       if (!wait_end(*master, 2000)) return Error{ErrorCode::internal, "nginx does not end"};
     }
   }
@@ -280,7 +290,8 @@ Result<std::string> nginx_control(const std::string& directory, const std::strin
   request.time_max = std::chrono::seconds(5);
   const http::Response response = TRY(client.send(request).in("nginx control"));
   if (response.status != 200)
-    return Error{ErrorCode::invalid, "nginx refused " + path + ": " + std::to_string(response.status) + " " + response.body};
+    return Error{ErrorCode::invalid,
+                 "nginx refused " + path + ": " + std::to_string(response.status) + " " + response.body};
   return response.body;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Lua side of the ingress, written beside nginx's configuration as lua/caisson.lua. It routes by the table of ingress_table.h,
-// which the agent posts to the control socket; each worker parses it once per version.
+// The Lua side of the ingress, written beside nginx's configuration as lua/caisson.lua. It routes by the table of
+// ingress_table.h, which the agent posts to the control socket; each worker parses it once per version.
 #include <string_view>
 
 namespace caisson::network {

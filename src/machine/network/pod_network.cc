@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// See pod_network.h. Everything here is made by idempotent steps, so that open() and attach() complete what a crash left half made.
+// See pod_network.h. Everything here is made by idempotent steps, so that open() and attach() complete what a crash
+// left half made.
 #include "machine/network/pod_network.h"
 
 #include <fcntl.h>
@@ -16,11 +17,15 @@
 namespace caisson::network {
 namespace {
 
-constexpr std::uint32_t kGateway = 0xa9fe0101;   // 169.254.1.1
+constexpr std::uint32_t kGateway = 0xa9fe0101;  // 169.254.1.1
 constexpr std::string_view kForwarding = "net.ipv4.ip_forward";
 
-std::string bridge_name(std::string_view instance) { return "c" + std::string(instance) + "br"; }
-std::string veth_prefix(std::string_view instance) { return "c" + std::string(instance) + "v"; }
+std::string bridge_name(std::string_view instance) {
+  return "c" + std::string(instance) + "br";
+}
+std::string veth_prefix(std::string_view instance) {
+  return "c" + std::string(instance) + "v";
+}
 
 Error overlap(const char* what, const Cidr& range, const Route& route, const std::vector<Link>& links) {
   std::string by = "an unreachable route";
@@ -30,7 +35,8 @@ Error overlap(const char* what, const Cidr& range, const Route& route, const std
                                          route.to.str() + " (" + by + ")"};
 }
 
-// Refuses ranges that this host routes elsewhere. Routes of this instance's own links don't count, nor does its unreachable route.
+// Refuses ranges that this host routes elsewhere. Routes of this instance's own links don't count, nor does its
+// unreachable route.
 Result<void> check_ranges(Netlink& netlink, std::string_view instance, const Cidr& pods, const Cidr& services) {
   const std::vector<Link> links = TRY(netlink.links());
   bool have_bridge = false;
@@ -74,7 +80,7 @@ Result<void> set_host_sysctls(Netlink& netlink, const Link& bridge, const std::s
 
 Result<void> set_link_sysctl(const std::string& link, const char* family, const char* name, const char* value) {
   Result<void> written = write_sysctl(std::string("net.") + family + ".conf." + link + "." + name, value);
-  if (!written.ok() && written.error().code == ErrorCode::not_found) return {};   // a kernel without that protocol
+  if (!written.ok() && written.error().code == ErrorCode::not_found) return {};  // a kernel without that protocol
   return written;
 }
 
@@ -86,8 +92,8 @@ struct PodNetwork::Impl {
   std::uint32_t node = 0;
   int mtu = 1500;
   std::string node_text, bridge_text;
-  mutable std::mutex mutex;          // of ipam
-  std::optional<Ipam> ipam;          // GUARDED_BY(mutex)
+  mutable std::mutex mutex;  // of ipam
+  std::optional<Ipam> ipam;  // GUARDED_BY(mutex)
 
   std::string veth_name(std::uint32_t address) const {
     return veth_prefix(options.instance) + std::to_string(address - pods.first());
@@ -150,8 +156,9 @@ Result<void> PodNetwork::Impl::configure_host_end(Netlink& netlink, const std::s
   const std::optional<Link> link = TRY(netlink.find_link(name));
   if (!link) return Error{ErrorCode::internal, "link " + name + " vanished"};
   TRY(set_link_sysctl(name, "ipv6", "disable_ipv6", "1"));
-  TRY(set_link_sysctl(name, "ipv4", "rp_filter", "1"));         // a pod can't send with another's address
-  TRY(set_link_sysctl(name, "ipv4", "route_localnet", "1"));    // NodePort at 127.0.0.1; the table's input chain guards loopback
+  TRY(set_link_sysctl(name, "ipv4", "rp_filter", "1"));  // a pod can't send with another's address
+  TRY(set_link_sysctl(name, "ipv4", "route_localnet",
+                      "1"));  // NodePort at 127.0.0.1; the table's input chain guards loopback
   TRY(netlink.set_up(link->index));
   return netlink.set_route({Route::Kind::unicast, {address, 32}, link->index, 0, node});
 }
@@ -162,7 +169,7 @@ Result<void> PodNetwork::Impl::connect(const std::string& netns_path, std::uint3
   const std::string name = veth_name(address);
   const std::optional<Link> host_end = TRY(netlink.find_link(name));
   const std::optional<Link> pod_end = TRY(inside.find_link("eth0"));
-  if (host_end && !pod_end) TRY(netlink.remove_link(host_end->index));   // its peer is in a sandbox that is no more
+  if (host_end && !pod_end) TRY(netlink.remove_link(host_end->index));  // its peer is in a sandbox that is no more
   if (!pod_end) {
     UniqueFd ns(::open(netns_path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!ns) return errno_error("open network namespace " + netns_path);
@@ -186,10 +193,15 @@ PodNetwork::PodNetwork(PodNetwork&&) noexcept = default;
 PodNetwork& PodNetwork::operator=(PodNetwork&&) noexcept = default;
 PodNetwork::~PodNetwork() = default;
 
-const std::string& PodNetwork::node_address() const { return impl_->node_text; }
-const std::string& PodNetwork::bridge() const { return impl_->bridge_text; }
+const std::string& PodNetwork::node_address() const {
+  return impl_->node_text;
+}
+const std::string& PodNetwork::bridge() const {
+  return impl_->bridge_text;
+}
 
-Result<std::string> PodNetwork::attach(std::string_view pod_uid, const std::string& netns_path, std::string_view want_ip) {
+Result<std::string> PodNetwork::attach(std::string_view pod_uid, const std::string& netns_path,
+                                       std::string_view want_ip) {
   const std::string doing = "attach pod " + std::string(pod_uid);
   if (pod_uid.empty() || pod_uid.find_first_of(" \n") != std::string_view::npos)
     return Error{ErrorCode::invalid, doing + ": not a uid"};

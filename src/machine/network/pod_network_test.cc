@@ -22,9 +22,13 @@ namespace {
 
 constexpr char kInstance[] = "7e57ab";
 
-PodNetwork::Options options_in(const TempDir& dir) { return {kInstance, "10.42.0.0/16", "10.43.0.0/16", dir.path() + "/network", 0}; }
+PodNetwork::Options options_in(const TempDir& dir) {
+  return {kInstance, "10.42.0.0/16", "10.43.0.0/16", dir.path() + "/network", 0};
+}
 
-TableOptions table_options() { return {kInstance, "10.42.0.0/16", "10.43.0.0/16", "10.42.0.1"}; }
+TableOptions table_options() {
+  return {kInstance, "10.42.0.0/16", "10.43.0.0/16", "10.42.0.1"};
+}
 
 kube::Object object_of(const std::string& yaml) {
   auto value = yaml::read(yaml);
@@ -34,12 +38,14 @@ kube::Object object_of(const std::string& yaml) {
 
 kube::Object web_service(const std::string& extra = "") {
   return object_of("metadata: {name: web, namespace: shop}\nspec:\n  clusterIP: 10.43.0.7\n" + extra +
-                   "  ports:\n  - {name: http, port: 80, protocol: TCP, nodePort: 30080}\n  - {name: dns, port: 53, protocol: UDP}\n");
+                   "  ports:\n  - {name: http, port: 80, protocol: TCP, nodePort: 30080}\n  - {name: dns, port: 53, "
+                   "protocol: UDP}\n");
 }
 
 kube::Object web_slice(const std::vector<std::string>& ready) {
-  std::string text = "addressType: IPv4\nmetadata: {name: web-1, namespace: shop}\nports:\n"
-                     "- {name: http, port: 8080, protocol: TCP}\n- {name: dns, port: 8080, protocol: UDP}\nendpoints:\n";
+  std::string text =
+      "addressType: IPv4\nmetadata: {name: web-1, namespace: shop}\nports:\n"
+      "- {name: http, port: 8080, protocol: TCP}\n- {name: dns, port: 8080, protocol: UDP}\nendpoints:\n";
   for (const auto& ip : ready) text += "- {addresses: [" + ip + "], conditions: {ready: true}}\n";
   return object_of(text);
 }
@@ -52,7 +58,7 @@ struct World {
       auto netlink = Netlink::open();
       REQUIRE(netlink.ok());
       Netlink nl = std::move(netlink).value();
-      REQUIRE(write_sysctl("net.ipv4.ip_forward", "0").ok());   // a new namespace inherits what this machine has now
+      REQUIRE(write_sysctl("net.ipv4.ip_forward", "0").ok());  // a new namespace inherits what this machine has now
       REQUIRE(nl.set_up((*nl.find_link("lo"))->index).ok());
       const UniqueFd out(::open(outside.path().c_str(), O_RDONLY));
       REQUIRE(nl.add_veth("up0", "eth0", out.get(), 1400).ok());
@@ -124,14 +130,15 @@ TEST_CASE("pods reach each other, the host and the outside, and nothing is left 
       Nft tables = std::move(nft).value();
       const auto made = tables.run(make_table(table_options()));
       REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().message));
-      PodServer in_a(world.a, "a", 80), in_b(world.b, "b", 80), far(world.outside, "outside", 80), here(world.host, "host", 81);
+      PodServer in_a(world.a, "a", 80), in_b(world.b, "b", 80), far(world.outside, "outside", 80),
+          here(world.host, "host", 81);
       REQUIRE(in_a.ready());
       CHECK(ask(*a, 80).starts_with("a 10.42.0.1"));
       world.a.run([&] {
         CHECK(ask(*b, 80).starts_with("b " + *a));
         CHECK(ask("10.42.0.1", 81).starts_with("host " + *a));
-        CHECK(ask("192.168.77.2", 80).starts_with("outside 192.168.77.1"));   // masqueraded
-        CHECK(ask("10.42.0.99", 80) == "");                                   // no such pod: at once
+        CHECK(ask("192.168.77.2", 80).starts_with("outside 192.168.77.1"));  // masqueraded
+        CHECK(ask("10.42.0.99", 80) == "");                                  // no such pod: at once
         CHECK(ask("10.43.0.99", 80) == "refused");
       });
     }
@@ -147,9 +154,10 @@ TEST_CASE("pods reach each other, the host and the outside, and nothing is left 
     CHECK(*read_sysctl("net.ipv4.ip_forward") == "0");
     auto netlink = Netlink::open();
     Netlink nl = std::move(netlink).value();
-    CHECK((*nl.links()).size() == 2);   // lo and up0
+    CHECK((*nl.links()).size() == 2);  // lo and up0
     const auto routes = nl.routes();
-    for (const Route& route : *routes) CHECK_MESSAGE((route.to.prefix == 0 || !route.to.overlaps(*parse_cidr("10.42.0.0/15"))), route.to.str());
+    for (const Route& route : *routes)
+      CHECK_MESSAGE((route.to.prefix == 0 || !route.to.overlaps(*parse_cidr("10.42.0.0/15"))), route.to.str());
     auto opened = Nft::open();
     Nft nft = std::move(opened).value();
     CHECK(*nft.run("list ruleset") == "");
@@ -165,7 +173,8 @@ TEST_CASE("a range that this host routes elsewhere is refused by name") {
     options.pod_cidr = "192.168.0.0/16";
     const auto opened = PodNetwork::open(options);
     REQUIRE_FALSE(opened.ok());
-    CHECK(opened.error().message == "pod range 192.168.0.0/16 overlaps this host's route to 192.168.77.0/24 (link up0)");
+    CHECK(opened.error().message ==
+          "pod range 192.168.0.0/16 overlaps this host's route to 192.168.77.0/24 (link up0)");
   });
 }
 
@@ -179,7 +188,9 @@ TEST_CASE("whichever of two instances goes down last puts the host's settings ba
       REQUIRE(PodNetwork::open({"aaaaaa", "10.42.0.0/16", "10.43.0.0/16", (*one).path() + "/network", 0}).ok());
       const auto second = PodNetwork::open({"bbbbbb", "10.44.0.0/16", "10.45.0.0/16", (*two).path() + "/network", 0});
       REQUIRE_MESSAGE(second.ok(), (second.ok() ? "" : second.error().message));
-      const auto down = [&](bool first) { return first ? cleanup("aaaaaa", (*one).path()) : cleanup("bbbbbb", (*two).path()); };
+      const auto down = [&](bool first) {
+        return first ? cleanup("aaaaaa", (*one).path()) : cleanup("bbbbbb", (*two).path());
+      };
       REQUIRE(down(first_goes_first).ok());
       CHECK(*read_sysctl("net.ipv4.ip_forward") == "1");
       REQUIRE(down(!first_goes_first).ok());
@@ -211,15 +222,17 @@ TEST_CASE("a service spreads over its ready endpoints, answers its own pod, and 
       return out;
     };
     std::map<std::string, int> seen;
-    world.a.run([&] { seen = count("10.43.0.7", 80); });   // half of it is hairpin
+    world.a.run([&] { seen = count("10.43.0.7", 80); });  // half of it is hairpin
     CHECK(seen["a"] + seen["b"] == 40);
     CHECK(seen["a"] > 3);
     CHECK(seen["b"] > 3);
-    seen = count("10.43.0.7", 80);                         // from the host
+    seen = count("10.43.0.7", 80);  // from the host
     CHECK(seen["a"] + seen["b"] == 40);
     CHECK(who(ask("127.0.0.1", 30080)) != "refused");
     CHECK(who(ask("127.0.0.1", 30080)) != "");
-    world.outside.run([&] { CHECK(ask("192.168.77.1", 30080).find(" 192.168.77.2\n") != std::string::npos); });   // its address is kept
+    world.outside.run([&] {
+      CHECK(ask("192.168.77.1", 30080).find(" 192.168.77.2\n") != std::string::npos);
+    });  // its address is kept
 
     apply(nft, now, rules_of(web_service(), {web_slice({*b})}));
     CHECK(count("10.43.0.7", 80)["b"] == 40);

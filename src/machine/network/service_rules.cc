@@ -9,7 +9,7 @@
 namespace caisson::network {
 namespace {
 
-constexpr int kSlots = 60;   // divides evenly by 1-6, 10 and 12 endpoints
+constexpr int kSlots = 60;  // divides evenly by 1-6, 10 and 12 endpoints
 
 std::vector<Backend> slots_of(const std::vector<Backend>& backends, bool sticky) {
   std::vector<Backend> out;
@@ -31,8 +31,8 @@ std::string slot_text(int slot) {
   return {'0', 'x', kDigits[slot / 16], kDigits[slot % 16]};
 }
 
-void add_port(ServiceRules& out, const std::string& cluster_ip, const ServicePort& port, const std::vector<Backend>& backends,
-              bool sticky) {
+void add_port(ServiceRules& out, const std::string& cluster_ip, const ServicePort& port,
+              const std::vector<Backend>& backends, bool sticky) {
   if (backends.empty()) return;
   const std::string cluster = cluster_ip + " . " + port.protocol + " . " + std::to_string(port.port);
   const std::string node = port.protocol + " . " + std::to_string(port.node_port);

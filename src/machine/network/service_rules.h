@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// From services to nftables text. The table is flat: a map from (address, protocol, port, slot) to the endpoint, 60 slots for each
-// port. A connection draws a slot at random; slot s belongs to endpoint s mod n. So a change of one service touches its own elements
-// only, and is one transaction with every other change at hand. Services with sessionAffinity ClientIP draw the slot by a hash of the
-// client's address, and give slots out by rendezvous hashing, so that another endpoint's end moves no client.
-// Pure functions; any thread.
+// From services to nftables text. The table is flat: a map from (address, protocol, port, slot) to the endpoint, 60
+// slots for each port. A connection draws a slot at random; slot s belongs to endpoint s mod n. So a change of one
+// service touches its own elements only, and is one transaction with every other change at hand. Services with
+// sessionAffinity ClientIP draw the slot by a hash of the client's address, and give slots out by rendezvous hashing,
+// so that another endpoint's end moves no client. Pure functions; any thread.
 #pragma once
 #include <map>
 #include <set>
@@ -17,12 +17,12 @@ namespace caisson::network {
 
 // The elements that one service puts into the table; also the sum of many.
 struct ServiceRules {
-  std::map<std::string, std::string> cluster;      // map ep: "10.43.0.7 . tcp . 80 . 0x3" → "10.42.0.9 . 8080"
-  std::map<std::string, std::string> node;         // map np: "tcp . 30080 . 0x3" → "10.42.0.9 . 8080"
-  std::set<std::string> node_ports;                // "tcp . 30080"
-  std::set<std::string> sticky, sticky_node;       // "10.43.0.7 . tcp . 80", "tcp . 30080"
-  std::set<std::string> addresses;                 // of endpoints in use
-  std::set<std::string> udp_addresses;             // of endpoints of UDP ports
+  std::map<std::string, std::string> cluster;  // map ep: "10.43.0.7 . tcp . 80 . 0x3" → "10.42.0.9 . 8080"
+  std::map<std::string, std::string> node;     // map np: "tcp . 30080 . 0x3" → "10.42.0.9 . 8080"
+  std::set<std::string> node_ports;            // "tcp . 30080"
+  std::set<std::string> sticky, sticky_node;   // "10.43.0.7 . tcp . 80", "tcp . 30080"
+  std::set<std::string> addresses;             // of endpoints in use
+  std::set<std::string> udp_addresses;         // of endpoints of UDP ports
   bool operator==(const ServiceRules&) const = default;
 };
 ServiceRules rules_of(const kube::Object& service, const std::vector<kube::Object>& slices);
@@ -33,8 +33,8 @@ struct TableOptions {
 };
 // Makes the table anew, empty of elements, in the same transaction that removes an old one.
 std::string make_table(const TableOptions& options);
-// What turns the elements of `before` into those of `after`; empty when they are equal. `hairpin_*`: addresses of all endpoints that
-// appear or vanish with it.
+// What turns the elements of `before` into those of `after`; empty when they are equal. `hairpin_*`: addresses of all
+// endpoints that appear or vanish with it.
 std::string change_elements(const TableOptions& options, const ServiceRules& before, const ServiceRules& after,
                             const std::set<std::string>& hairpin_added, const std::set<std::string>& hairpin_removed);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Services in nftables: one reconciler with one key. What changes marks its service as dirty and wakes the key, so everything that
-// came since the last run goes into one transaction.
+// Services in nftables: one reconciler with one key. What changes marks its service as dirty and wakes the key, so
+// everything that came since the last run goes into one transaction.
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -19,7 +19,7 @@ namespace {
 using kube::Object;
 using kube::ObjectKey;
 
-constexpr auto kCheckEvery = std::chrono::seconds(30);   // somebody may flush the host's ruleset
+constexpr auto kCheckEvery = std::chrono::seconds(30);  // somebody may flush the host's ruleset
 
 class ServiceTable : public Services {
  public:
@@ -44,14 +44,14 @@ class ServiceTable : public Services {
   kube::Informer& services_;
   kube::Informer& slices_;
   const TableOptions options_;
-  Nft nft_;                                        // of the one key's run
+  Nft nft_;  // of the one key's run
 
   mutable std::mutex mutex_;
   mutable std::condition_variable applied_;
-  bool all_ = true;                                // GUARDED_BY(mutex_), as all below
+  bool all_ = true;  // GUARDED_BY(mutex_), as all below
   std::set<ObjectKey> dirty_;
-  std::map<ObjectKey, ServiceRules> rules_;        // in force
-  std::map<std::string, int> uses_;                // endpoint address → services that use it, in force
+  std::map<ObjectKey, ServiceRules> rules_;  // in force
+  std::map<std::string, int> uses_;          // endpoint address → services that use it, in force
   std::uint64_t generation_ = 0, marks_ = 0, marks_applied_ = 0;
 };
 
@@ -60,7 +60,8 @@ bool ServiceTable::table_is_there() {
   return tables.ok() && (*tables).find("table " + options_.table() + "\n") != std::string::npos;
 }
 
-// A table that a former agent left is kept until all is known again; without one, pods need the way to the outside at once.
+// A table that a former agent left is kept until all is known again; without one, pods need the way to the outside at
+// once.
 Result<void> ServiceTable::prepare() {
   if (table_is_there()) return {};
   TRY(nft_.run(make_table(options_)).in("make table " + options_.table()));
@@ -77,7 +78,7 @@ std::string ServiceTable::plan(bool all, const std::set<ObjectKey>& dirty, std::
                                std::map<std::string, int>& uses, std::set<std::string>& udp_gone) const {
   const std::map<std::string, int> uses_before = all ? std::map<std::string, int>{} : uses;
   if (all) uses.clear();
-  ServiceRules before, after;   // of the services that change, summed: an address may move from one service to another
+  ServiceRules before, after;  // of the services that change, summed: an address may move from one service to another
   for (const ObjectKey& key : dirty) {
     ServiceRules was = std::exchange(next[key], {});
     const auto service = services_.find(key);
@@ -123,7 +124,7 @@ Result<kube::Requeue> ServiceTable::run() {
   Result<std::string> done = script.empty() ? Result<std::string>(std::string()) : nft_.run(script);
 
   lock.lock();
-  if (!done.ok()) {   // whatever the table holds now, it is made anew
+  if (!done.ok()) {  // whatever the table holds now, it is made anew
     all_ = true;
     lock.unlock();
     if (all) return std::move(done).error().in("apply services");

@@ -8,7 +8,9 @@
 namespace caisson::network {
 namespace {
 // A link's name may hold no dot here (ours never do), so dots are always separators.
-std::string path_of(const std::string& name) { return "/proc/sys/" + replace_all(name, ".", "/"); }
+std::string path_of(const std::string& name) {
+  return "/proc/sys/" + replace_all(name, ".", "/");
+}
 }  // namespace
 
 HostRecord parse_host_record(std::string_view text) {
@@ -16,7 +18,8 @@ HostRecord parse_host_record(std::string_view text) {
   for (std::string_view word : split(text, ' ')) {
     word = trim(word);
     const auto equals = word.find('=');
-    if (equals != std::string_view::npos) out[std::string(word.substr(0, equals))] = std::string(word.substr(equals + 1));
+    if (equals != std::string_view::npos)
+      out[std::string(word.substr(0, equals))] = std::string(word.substr(equals + 1));
   }
   return out;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an instance changed of this host's own settings, and how it is put back. The record is kept twice: in a file below the data
-// directory and in the alias of the instance's bridge, so that an instance that goes down can hand it to one that goes on running.
-// Text: one "key=value" per word, "pods=10.42.0.0/16 net.ipv4.ip_forward=0".
+// What an instance changed of this host's own settings, and how it is put back. The record is kept twice: in a file
+// below the data directory and in the alias of the instance's bridge, so that an instance that goes down can hand it to
+// one that goes on running. Text: one "key=value" per word, "pods=10.42.0.0/16 net.ipv4.ip_forward=0".
 #pragma once
 #include <map>
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests that need root: a host of their own (a network namespace), pods below it, and small servers and clients inside them.
-// Nothing outside the namespaces is touched; they vanish with their last descriptor.
+// For tests that need root: a host of their own (a network namespace), pods below it, and small servers and clients
+// inside them. Nothing outside the namespaces is touched; they vanish with their last descriptor.
 #pragma once
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -37,7 +37,7 @@ class Namespace {
   std::string path() const { return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(fd_.get()); }
   // Threads that `call` starts stay in the namespace.
   void run(const std::function<void()>& call) const {
-    std::exception_ptr failed;   // of a REQUIRE
+    std::exception_ptr failed;  // of a REQUIRE
     std::thread([&] {
       try {
         if (::setns(fd_.get(), CLONE_NEWNET) == 0) call();
@@ -70,7 +70,8 @@ class PodServer {
       const int on = 1;
       ::setsockopt(tcp_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
       const sockaddr_in any = address_of("0.0.0.0", port);
-      ready_ = ::bind(tcp_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0 && ::listen(tcp_.get(), 64) == 0 &&
+      ready_ = ::bind(tcp_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0 &&
+               ::listen(tcp_.get(), 64) == 0 &&
                ::bind(udp_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0;
       accepting_ = std::thread([this] { accept_loop(); });
       datagrams_ = std::thread([this] { datagram_loop(); });
@@ -135,7 +136,8 @@ class PodServer {
   std::vector<std::thread> threads_;
 };
 
-// One HTTP request on a new connection from this thread's namespace; "" when there is no answer, "refused" at once when refused.
+// One HTTP request on a new connection from this thread's namespace; "" when there is no answer, "refused" at once when
+// refused.
 inline std::string ask(const std::string& ip, int port, const std::string& host = "x", const std::string& path = "/") {
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval time_max{3, 0};
@@ -154,13 +156,16 @@ inline std::string ask(const std::string& ip, int port, const std::string& host 
     out.append(buffer, static_cast<std::size_t>(got));
     const auto head = out.find("\r\n\r\n");
     const auto length = out.find("Content-Length: ");
-    if (head != std::string::npos && length < head && out.size() >= head + 4 + std::stoul(out.substr(length + 16))) break;
+    if (head != std::string::npos && length < head && out.size() >= head + 4 + std::stoul(out.substr(length + 16)))
+      break;
   }
   const auto head = out.find("\r\n\r\n");
   return head == std::string::npos ? std::string() : out.substr(head + 4);
 }
 
 // The first word of an answer: which server it was.
-inline std::string who(const std::string& answer) { return answer.substr(0, answer.find(' ')); }
+inline std::string who(const std::string& answer) {
+  return answer.substr(0, answer.find(' '));
+}
 
 }  // namespace caisson::network::testing

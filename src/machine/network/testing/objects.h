@@ -59,14 +59,17 @@ class Objects : public kube::Client {
   Result<kube::Object> create(const kube::Object& object, const kube::WriteOptions&) override { return write(object); }
   Result<kube::Object> update(const kube::Object& object, const kube::WriteOptions&) override { return write(object); }
   Result<kube::Object> apply(const kube::Object& object, const kube::WriteOptions&) override { return write(object); }
-  Result<kube::Object> patch(const kube::Resource&, const kube::ObjectKey&, kube::PatchType, const Value&, const kube::WriteOptions&) override {
+  Result<kube::Object> patch(const kube::Resource&, const kube::ObjectKey&, kube::PatchType, const Value&,
+                             const kube::WriteOptions&) override {
     return refuse();
   }
   Result<void> remove(const kube::Resource& resource, const kube::ObjectKey& key, const kube::DeleteOptions&) override {
     erase(resource, key);
     return {};
   }
-  Result<Value> post(const kube::Resource&, const kube::ObjectKey&, std::string_view, const Value&) override { return refuse(); }
+  Result<Value> post(const kube::Resource&, const kube::ObjectKey&, std::string_view, const Value&) override {
+    return refuse();
+  }
   Result<std::vector<kube::Object>> transact(const std::vector<kube::Write>&) override { return refuse(); }
   bool atomic() const override { return false; }
   Result<kube::Resource> resource_for(std::string_view, std::string_view) override { return refuse(); }
@@ -76,7 +79,9 @@ class Objects : public kube::Client {
   static Error refuse() { return {ErrorCode::method_not_allowed, "not part of these tests"}; }
   Result<kube::Object> write(kube::Object object) {
     const std::lock_guard lock(mutex_);
-    const std::string plural = object.kind() == "Ingress" ? "ingresses" : object.kind() == "Event" ? "events" : "others";
+    const std::string plural = object.kind() == "Ingress" ? "ingresses"
+                               : object.kind() == "Event" ? "events"
+                                                          : "others";
     return store(plural, std::move(object));
   }
   kube::Object store(const std::string& plural, kube::Object object) {
