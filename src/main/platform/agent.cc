@@ -98,7 +98,15 @@ Result<void> run_agent(const Instance& instance) {
   // --- pods and builds
   const auto node = TRY(node::Node::start({.runtime = &runtime, .images = images.get(), .network = &pods, .withdrawal = withdrawal.get(), .spans = spans.get()},
                                           node_options(instance)));
-  const auto builder = TRY(start_builder(runtime, instance, {blobs, tags, *layers, *images, node->containers(), *spans}));
+  const auto builder = TRY(build::add_builder(runtime, {.blobs = blobs,
+                                                        .tags = tags,
+                                                        .layers = *layers,
+                                                        .containers = node->containers(),
+                                                        .base_image = make_base_images(*images, blobs),
+                                                        .spans = spans.get(),
+                                                        .directory = instance.path("builds"),
+                                                        .cache_dir = instance.path("cache/build"),
+                                                        .trust_host_ca = settings.trust_host_ca}));
 
   http::Server server = TRY(http::Server::start({}));
   const std::string socket = instance.path("run/agent.sock");

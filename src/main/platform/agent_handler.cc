@@ -1,8 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/platform/agent_handler.h"
 
+#include "core/base/text.h"
+
 namespace caisson::platform {
 namespace {
+
+// GET /builds/{ns}/{name}/log?follow: the log, as it comes.
+void serve_build_log(const http::ExchangePtr& exchange, build::Builder& builder) {
+  const auto parts = split(exchange->path, '/');   // "", builds, ns, name, log
+  if (parts.size() != 5 || parts[4] != "log") return exchange->respond({404, {}, "no such log\n"});
+  const std::string_view follow = http::query_get(exchange->query, "follow");
+  auto log = builder.open_log(std::string(parts[2]), std::string(parts[3]), follow == "true" || follow == "1");
+  if (!log.ok()) return exchange->respond({404, {{"Content-Type", "text/plain"}}, log.error().message + "\n"});
+  const auto stream = exchange->stream(200, {{"Content-Type", "text/plain; charset=utf-8"}});
+  for (;;) {
+    const auto piece = (*log)();
+    if (!piece.ok()) return stream->abort();
+    if (piece->empty()) return stream->finish();
+    if (!stream->write_blocking(*piece).ok()) return;
+  }
+}
 
 // GET and HEAD /layers/{digest}: the tar, made again from its tree.
 void serve_layer(const http::ExchangePtr& exchange, content::LayerStore& layers) {
@@ -28,10 +46,10 @@ void serve_layer(const http::ExchangePtr& exchange, content::LayerStore& layers)
 
 }  // namespace
 
-http::Handler make_agent_handler(http::Handler node, http::Handler build_logs, content::LayerStore& layers) {
-  return [node = std::move(node), build_logs = std::move(build_logs), &layers](const http::ExchangePtr& exchange) {
+http::Handler make_agent_handler(http::Handler node, build::Builder& builder, content::LayerStore& layers) {
+  return [node = std::move(node), &builder, &layers](const http::ExchangePtr& exchange) {
     if (exchange->path == "/healthz") exchange->respond({200, {{"Content-Type", "text/plain"}}, "ok"});
-    else if (exchange->path.starts_with("/builds/")) build_logs(exchange);
+    else if (exchange->path.starts_with("/builds/")) serve_build_log(exchange, builder);
     else if (exchange->path.starts_with("/layers/")) serve_layer(exchange, layers);
     else node(exchange);
   };
