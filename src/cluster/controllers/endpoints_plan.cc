@@ -102,11 +102,9 @@ Value plan_subsets(const Object& service, const std::vector<Object>& pods) {
   std::sort(sorted.begin(), sorted.end(), [](const Object& a, const Object& b) { return a.name() < b.name(); });
   for (const Object& pod : sorted) {
     if (!has_endpoint(pod) || (pod.deleting() && !publishes_not_ready(service))) continue;
-    Value ports = Value::list();
-    for (const Value& port : resolved_ports(service, pod).items()) {
-      Value copy = port;
-      if (copy["name"].as_string().empty()) copy.erase("name");
-      ports.push_back(std::move(copy));
+    Value ports = resolved_ports(service, pod);
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+      if (ports[i]["name"].as_string().empty()) ports.edit(i).erase("name");
     }
     if (ports.empty() && !service.spec()["ports"].empty()) continue;
     Value address = Value::map();

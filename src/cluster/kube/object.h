@@ -83,5 +83,10 @@ bool condition_is_true(const Object& object, std::string_view type);
 bool set_condition(Object& object, std::string_view type, bool is_true, std::string_view reason, std::string_view message, Time now);
 bool set_condition(Object& object, std::string_view type, std::string_view status, std::string_view reason, std::string_view message,
                    Time now);
+// A literal is a text: without this it would be taken for a bool.
+inline bool set_condition(Object& object, std::string_view type, const char* status, std::string_view reason, std::string_view message,
+                          Time now) {
+  return set_condition(object, type, std::string_view(status), reason, message, now);
+}
 
 }  // namespace caisson::kube

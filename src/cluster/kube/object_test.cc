@@ -44,6 +44,8 @@ TEST_CASE("a condition's transition time moves only with its status") {
   CHECK_EQ(condition(object, "Available")["lastTransitionTime"].str(), format_time(t1));
   CHECK_FALSE(condition_is_true(object, "Available"));
   CHECK(condition(object, "Progressing").is_null());
+  CHECK(set_condition(object, "Progressing", "Unknown", "", "", t0));      // a literal is no bool
+  CHECK_EQ(condition(object, "Progressing")["status"].str(), "Unknown");
 }
 
 }  // namespace caisson::kube
