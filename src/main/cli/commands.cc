@@ -157,7 +157,7 @@ void add_other_commands(Tree& t) {
   });
   // The two processes of `up`; not for people.
   for (const char* role : {"server", "agent"}) {
-    auto* process = add(t, t.app, role, "", "", [&t, role] {
+    auto* process = add(t, t.app, role, "", "", [&t, role]() -> Result<int> {
       const platform::Instance instance = TRY(platform::load_instance(t.global.data_dir));
       log::set_process(role);
       return done(std::string_view(role) == "server" ? platform::run_server(instance) : platform::run_agent(instance));
