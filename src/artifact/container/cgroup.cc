@@ -90,11 +90,11 @@ void enable_controllers(const std::string& mount_point, const std::string& path)
   std::string at = mount_point;
   for (const auto part : split(path, '/')) {
     if (!part.empty()) at += "/" + std::string(part);
+    ::mkdir(at.c_str(), 0755);
     for (const char* name : {"+cpu", "+memory", "+pids", "+io", "+cpuset"}) {
       const auto written = write_control(at + "/cgroup.subtree_control", name);
       static_cast<void>(written);  // absent controllers are the kernel's choice
     }
-    ::mkdir(at.c_str(), 0755);
   }
 }
 

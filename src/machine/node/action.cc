@@ -26,14 +26,16 @@ Result<ActionResult> run_exec(const ActionTarget& target, const Value& handler, 
   for (const auto& arg : handler["command"].items()) exec.args.push_back(arg.str());
   const auto done = target.containers->exec_run(target.container_id, exec, time_max, kBodyBytesMax);
   if (!done.ok()) {
-    if (done.error().code == ErrorCode::timeout) return ActionResult{false, "command timed out after " + format_duration(time_max)};
+    if (done.error().code == ErrorCode::timeout)
+      return ActionResult{false, "command timed out after " + format_duration(time_max)};
     return ActionResult{false, done.error().message};
   }
   return ActionResult{done->code == 0, done->output.empty() ? "exit code " + std::to_string(done->code) : done->output};
 }
 
 Result<ActionResult> run_http(const ActionTarget& target, const Value& handler, Duration time_max) {
-  static const http::Client client({.verify = false, .use_proxy = false, .redirects_max = 0});   // a probe does not verify, as the kubelet
+  static const http::Client client(
+      {.verify = false, .use_proxy = false, .redirects_max = 0});  // a probe does not verify, as the kubelet
   const int port = TRY(port_number(target.container, handler["port"]));
   std::string host = handler["host"].str();
   if (host.empty()) host = target.pod_ip;
@@ -42,7 +44,8 @@ Result<ActionResult> run_http(const ActionTarget& target, const Value& handler, 
   http::Request request;
   request.url = to_lower(handler["scheme"].as_string("HTTP")) + "://" + host + ":" + std::to_string(port) + path;
   request.headers = {{"User-Agent", "kube-probe/1.33"}, {"Accept", "*/*"}, {"Connection", "close"}};
-  for (const auto& header : handler["httpHeaders"].items()) request.headers.set(header["name"].as_string(), header["value"].as_string());
+  for (const auto& header : handler["httpHeaders"].items())
+    request.headers.set(header["name"].as_string(), header["value"].as_string());
   request.time_max = time_max;
   request.response_bytes_max = 1u << 20;
   const auto response = client.send(request);
@@ -58,10 +61,12 @@ Result<ActionResult> run_tcp(const ActionTarget& target, const Value& handler, D
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
-  if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) return Error{ErrorCode::invalid, where + "not an IPv4 address"};
+  if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1)
+    return Error{ErrorCode::invalid, where + "not an IPv4 address"};
   const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return errno_error("open a socket");
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EINPROGRESS) {
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
+      errno != EINPROGRESS) {
     return ActionResult{false, where + std::strerror(errno)};
   }
   pollfd one{socket.get(), POLLOUT, 0};
@@ -93,7 +98,8 @@ Result<ActionResult> run_action(const ActionTarget& target, const Value& handler
     std::this_thread::sleep_for(std::min<Duration>(time_max, std::chrono::seconds(sleep["seconds"].as_int())));
     return ActionResult{true, ""};
   }
-  if (handler.contains("grpc")) return Error{ErrorCode::invalid, "gRPC handlers are not supported; use tcpSocket, httpGet or exec"};
+  if (handler.contains("grpc"))
+    return Error{ErrorCode::invalid, "gRPC handlers are not supported; use tcpSocket, httpGet or exec"};
   return Error{ErrorCode::invalid, "the handler names no action (exec, httpGet, tcpSocket)"};
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What probes and lifecycle hooks do: exec, httpGet, tcpSocket, sleep. http and tcp go from the host to the pod's address. Any thread;
-// blocks for at most the time given.
+// What probes and lifecycle hooks do: exec, httpGet, tcpSocket, sleep. http and tcp go from the host to the pod's
+// address. Any thread; blocks for at most the time given.
 #pragma once
 #include <string>
 
@@ -13,11 +13,11 @@ namespace caisson::node {
 struct ActionTarget {
   container::Containers* containers = nullptr;
   std::string container_id, pod_ip;
-  Value container;   // its spec: named ports are looked up here
+  Value container;  // its spec: named ports are looked up here
 };
 struct ActionResult {
   bool success = false;
-  std::string message;   // why not, in the kubelet's words
+  std::string message;  // why not, in the kubelet's words
 };
 
 // Errors: invalid for a handler that is none (or of a kind that is not supported), which no repetition mends.

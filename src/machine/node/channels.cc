@@ -40,7 +40,8 @@ class Session : public std::enable_shared_from_this<Session> {
     socket_->on_message([weak, &loop = loop_](http::WebSocket::Message message) {
       loop.post([weak, data = std::move(message.data)] {
         const auto self = weak.lock();
-        if (self && !self->over_ && !data.empty()) self->message(static_cast<std::uint8_t>(data[0]), std::string_view(data).substr(1));
+        if (self && !self->over_ && !data.empty())
+          self->message(static_cast<std::uint8_t>(data[0]), std::string_view(data).substr(1));
       });
     });
     socket_->on_close([weak, &loop = loop_] {
@@ -53,14 +54,15 @@ class Session : public std::enable_shared_from_this<Session> {
  protected:
   virtual void start() = 0;
   virtual void message(std::uint8_t channel, std::string_view data) = 0;
-  virtual void stop() = 0;                          // lets go of everything
+  virtual void stop() = 0;  // lets go of everything
 
-  // Reads a piece and sends it on `channel`; when the peer is slow, waits with the next one. Gives whether the descriptor stays watched.
+  // Reads a piece and sends it on `channel`; when the peer is slow, waits with the next one. Gives whether the
+  // descriptor stays watched.
   bool forward(int fd, Channel channel, const std::shared_ptr<bool>& open) {
     char buffer[kPieceBytes];
     const ssize_t got = ::read(fd, buffer, sizeof buffer);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return true;
-    if (got <= 0) {   // end of file; EIO from a terminal whose other side is closed
+    if (got <= 0) {  // end of file; EIO from a terminal whose other side is closed
       *open = false;
       return false;
     }
@@ -116,7 +118,7 @@ class Session : public std::enable_shared_from_this<Session> {
     if (std::exchange(over_, true)) return;
     stop();
     socket_->close(kNormalClosure, "");
-    loop_.post([keep = std::move(keep_)] {});   // destroyed after this call is over
+    loop_.post([keep = std::move(keep_)] {});  // destroyed after this call is over
   }
 
   FdLoop& loop_;
@@ -130,7 +132,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
 class ProcessSession final : public Session {
  public:
-  ProcessSession(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::unique_ptr<container::ExecProcess> process, StreamsWanted wanted)
+  ProcessSession(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::unique_ptr<container::ExecProcess> process,
+                 StreamsWanted wanted)
       : Session(loop, std::move(socket)), process_(std::move(process)), wanted_(wanted) {}
 
  protected:
@@ -155,9 +158,10 @@ class ProcessSession final : public Session {
     if (channel == static_cast<std::uint8_t>(Channel::in) && wanted_.in) write_input(process_->in(), data);
     if (channel == static_cast<std::uint8_t>(Channel::resize)) {
       const auto size = json::parse(data);
-      if (size.ok()) process_->resize(static_cast<int>((*size)["Height"].as_int()), static_cast<int>((*size)["Width"].as_int()));
+      if (size.ok())
+        process_->resize(static_cast<int>((*size)["Height"].as_int()), static_cast<int>((*size)["Width"].as_int()));
     }
-    if (channel == static_cast<std::uint8_t>(Channel::close) && !data.empty() && data[0] == 0) {   // v5: no more input
+    if (channel == static_cast<std::uint8_t>(Channel::close) && !data.empty() && data[0] == 0) {  // v5: no more input
       close_wanted_ = true;
       input_written();
     }
@@ -175,7 +179,7 @@ class ProcessSession final : public Session {
 
   void stop() override {
     for (const auto token : {out_, err_, exit_}) loop_.remove(token);
-    process_.reset();   // kills it when it still runs
+    process_.reset();  // kills it when it still runs
   }
 
  private:
@@ -210,7 +214,8 @@ class ProcessSession final : public Session {
 
 class AttachmentSession final : public Session {
  public:
-  AttachmentSession(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::unique_ptr<container::Attachment> attachment, StreamsWanted wanted)
+  AttachmentSession(FdLoop& loop, std::shared_ptr<http::WebSocket> socket,
+                    std::unique_ptr<container::Attachment> attachment, StreamsWanted wanted)
       : Session(loop, std::move(socket)), attachment_(std::move(attachment)), wanted_(wanted) {}
 
  protected:
@@ -228,7 +233,8 @@ class AttachmentSession final : public Session {
     }
     if (channel == static_cast<std::uint8_t>(Channel::resize)) {
       const auto size = json::parse(data);
-      if (size.ok()) attachment_->resize(static_cast<int>((*size)["Height"].as_int()), static_cast<int>((*size)["Width"].as_int()));
+      if (size.ok())
+        attachment_->resize(static_cast<int>((*size)["Height"].as_int()), static_cast<int>((*size)["Width"].as_int()));
     }
   }
 
@@ -244,7 +250,7 @@ class AttachmentSession final : public Session {
   bool read_once() {
     const auto piece = attachment_->read();
     if (!piece.ok() && piece.error().code == ErrorCode::timeout) return true;
-    if (!piece.ok() || !*piece) {   // the container has ended; its code is in its status
+    if (!piece.ok() || !*piece) {  // the container has ended; its code is in its status
       send(framed(Channel::error, exit_message(0)));
       end();
       return false;
@@ -261,9 +267,12 @@ class AttachmentSession final : public Session {
 
 class PortSession final : public Session {
  public:
-  PortSession(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::vector<int> ports, std::vector<UniqueFd> connections,
-              std::vector<std::string> errors)
-      : Session(loop, std::move(socket)), ports_(std::move(ports)), connections_(std::move(connections)), errors_(std::move(errors)) {}
+  PortSession(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::vector<int> ports,
+              std::vector<UniqueFd> connections, std::vector<std::string> errors)
+      : Session(loop, std::move(socket)),
+        ports_(std::move(ports)),
+        connections_(std::move(connections)),
+        errors_(std::move(errors)) {}
 
  protected:
   void start() override {
@@ -296,7 +305,8 @@ class PortSession final : public Session {
 
   void message(std::uint8_t channel, std::string_view data) override {
     const std::size_t i = channel / 2;
-    if (channel % 2 == 0 && i < ports_.size() && *open_[i] && !write_input(connections_[i].get(), data)) *open_[i] = false;
+    if (channel % 2 == 0 && i < ports_.size() && *open_[i] && !write_input(connections_[i].get(), data))
+      *open_[i] = false;
   }
 
   void stop() override {
@@ -320,36 +330,45 @@ Result<std::string> choose_protocol(std::string_view offered) {
       if (trim(one) == wanted) return std::string(wanted);
     }
   }
-  return Error{ErrorCode::bad_request, "none of the subprotocols \"" + std::string(offered) + "\" is spoken here; v5.channel.k8s.io and v4.channel.k8s.io are"};
+  return Error{ErrorCode::bad_request, "none of the subprotocols \"" + std::string(offered) +
+                                           "\" is spoken here; v5.channel.k8s.io and v4.channel.k8s.io are"};
 }
 
 std::string exit_message(int code) {
   if (code == 0) return R"({"metadata":{},"status":"Success"})";
   const Value cause{{"reason", "ExitCode"}, {"message", std::to_string(code)}};
-  return json::write(Value{{"metadata", Value::map()},
-                           {"status", "Failure"},
-                           {"message", "command terminated with non-zero exit code: exit status " + std::to_string(code)},
-                           {"reason", "NonZeroExitCode"},
-                           {"details", Value{{"causes", Value(std::vector<Value>{cause})}}}});
+  return json::write(
+      Value{{"metadata", Value::map()},
+            {"status", "Failure"},
+            {"message", "command terminated with non-zero exit code: exit status " + std::to_string(code)},
+            {"reason", "NonZeroExitCode"},
+            {"details", Value{{"causes", Value(std::vector<Value>{cause})}}}});
 }
 
 std::string failure_message(std::string_view text) {
-  return json::write(Value{{"metadata", Value::map()}, {"status", "Failure"}, {"message", text}, {"reason", "InternalError"}, {"code", 500}});
+  return json::write(Value{{"metadata", Value::map()},
+                           {"status", "Failure"},
+                           {"message", text},
+                           {"reason", "InternalError"},
+                           {"code", 500}});
 }
 
-void serve_process(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::unique_ptr<container::ExecProcess> process, StreamsWanted wanted) {
+void serve_process(FdLoop& loop, std::shared_ptr<http::WebSocket> socket,
+                   std::unique_ptr<container::ExecProcess> process, StreamsWanted wanted) {
   auto session = std::make_shared<ProcessSession>(loop, std::move(socket), std::move(process), wanted);
   loop.post([session] { session->begin(); });
 }
 
-void serve_attachment(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::unique_ptr<container::Attachment> attachment, StreamsWanted wanted) {
+void serve_attachment(FdLoop& loop, std::shared_ptr<http::WebSocket> socket,
+                      std::unique_ptr<container::Attachment> attachment, StreamsWanted wanted) {
   auto session = std::make_shared<AttachmentSession>(loop, std::move(socket), std::move(attachment), wanted);
   loop.post([session] { session->begin(); });
 }
 
-void serve_ports(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::vector<int> ports, std::vector<UniqueFd> connections,
-                 std::vector<std::string> errors) {
-  auto session = std::make_shared<PortSession>(loop, std::move(socket), std::move(ports), std::move(connections), std::move(errors));
+void serve_ports(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::vector<int> ports,
+                 std::vector<UniqueFd> connections, std::vector<std::string> errors) {
+  auto session = std::make_shared<PortSession>(loop, std::move(socket), std::move(ports), std::move(connections),
+                                               std::move(errors));
   loop.post([session] { session->begin(); });
 }
 

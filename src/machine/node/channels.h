@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kubernetes' remote command protocol over WebSocket (v4.channel.k8s.io, v5.channel.k8s.io; apimachinery remotecommand): between a
-// WebSocket and the descriptors of a process. Sessions own themselves and end with the process or the peer. Any thread.
+// Kubernetes' remote command protocol over WebSocket (v4.channel.k8s.io, v5.channel.k8s.io; apimachinery
+// remotecommand): between a WebSocket and the descriptors of a process. Sessions own themselves and end with the
+// process or the peer. Any thread.
 #pragma once
 #include <memory>
 #include <string>
@@ -23,10 +24,13 @@ std::string failure_message(std::string_view text);
 struct StreamsWanted {
   bool in = false, out = false, err = false, terminal = false;
 };
-void serve_process(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::unique_ptr<container::ExecProcess> process, StreamsWanted wanted);
-void serve_attachment(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::unique_ptr<container::Attachment> attachment, StreamsWanted wanted);
-// Data of port i on channel 2i, errors on 2i+1; each channel begins with the port as two bytes, low first. `connections`: one a port, or -1.
-void serve_ports(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::vector<int> ports, std::vector<UniqueFd> connections,
-                 std::vector<std::string> errors);
+void serve_process(FdLoop& loop, std::shared_ptr<http::WebSocket> socket,
+                   std::unique_ptr<container::ExecProcess> process, StreamsWanted wanted);
+void serve_attachment(FdLoop& loop, std::shared_ptr<http::WebSocket> socket,
+                      std::unique_ptr<container::Attachment> attachment, StreamsWanted wanted);
+// Data of port i on channel 2i, errors on 2i+1; each channel begins with the port as two bytes, low first.
+// `connections`: one a port, or -1.
+void serve_ports(FdLoop& loop, std::shared_ptr<http::WebSocket> socket, std::vector<int> ports,
+                 std::vector<UniqueFd> connections, std::vector<std::string> errors);
 
 }  // namespace caisson::node

@@ -28,9 +28,9 @@ void set(Env& env, std::string name, std::string value) {
 }
 
 bool is_env_name(std::string_view name) {
-  return !name.empty() && !(name[0] >= '0' && name[0] <= '9') && std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return std::isalnum(c) || c == '_' || c == '-' || c == '.';
-  });
+  return !name.empty() && !(name[0] >= '0' && name[0] <= '9') &&
+         std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; });
 }
 
 // `data` of a ConfigMap as it is, of a Secret decoded.
@@ -50,7 +50,8 @@ Result<std::optional<kube::Object>> referenced(const Value& reference, bool secr
 }
 
 // Nothing: the variable is left out.
-Result<std::optional<std::string>> value_from(const kube::Object& pod, const Value& container, const Value& from, const Surroundings& around) {
+Result<std::optional<std::string>> value_from(const kube::Object& pod, const Value& container, const Value& from,
+                                              const Surroundings& around) {
   using Maybe = std::optional<std::string>;
   if (const Value& field = from["fieldRef"]; !field.is_null()) {
     return Maybe(TRY(field_value(pod, field["fieldPath"].as_string(), around)));
@@ -70,8 +71,9 @@ Result<std::optional<std::string>> value_from(const kube::Object& pod, const Val
   if (value.ok()) return Maybe(*value);
   if (value.error().code == ErrorCode::not_found && reference["optional"].as_bool()) return Maybe();
   if (value.error().code != ErrorCode::not_found) return value.error();
-  return Error{ErrorCode::not_found, "couldn't find key " + reference["key"].str() + " in " + (secret ? "Secret " : "ConfigMap ") +
-                                         pod.ns() + "/" + reference["name"].str()};
+  return Error{ErrorCode::not_found, "couldn't find key " + reference["key"].str() + " in " +
+                                         (secret ? "Secret " : "ConfigMap ") + pod.ns() + "/" +
+                                         reference["name"].str()};
 }
 
 Result<void> add_env_from(Env& env, const Value& source, const Surroundings& around) {
@@ -81,7 +83,7 @@ Result<void> add_env_from(Env& env, const Value& source, const Surroundings& aro
   const std::string prefix = source["prefix"].str();
   for (const auto& entry : (*object)["data"].entries()) {
     const std::string name = prefix + std::string(entry.key);
-    if (!is_env_name(name)) continue;   // as the kubelet: such a key is left out
+    if (!is_env_name(name)) continue;  // as the kubelet: such a key is left out
     set(env, name, TRY(data_value(*object, entry.key, secret)));
   }
   return {};
@@ -105,7 +107,9 @@ std::string map_lines(const Value& map) {
   return join(lines, "\n");
 }
 
-std::int64_t divide_up(std::int64_t value, std::int64_t by) { return by <= 0 ? value : (value + by - 1) / by; }
+std::int64_t divide_up(std::int64_t value, std::int64_t by) {
+  return by <= 0 ? value : (value + by - 1) / by;
+}
 
 std::string upper_name(std::string_view name) {
   std::string out(name);
@@ -150,8 +154,10 @@ Result<Env> container_env(const kube::Object& pod, const Value& container, const
   for (auto& [name, value] : service_env(around.services, pod.ns(), pod.spec()["enableServiceLinks"].as_bool(true))) {
     set(env, name, value);
   }
-  Env own;   // only what Kubernetes sets may be referred to, not the image's variables
-  for (const auto& [name, value] : service_env(around.services, pod.ns(), pod.spec()["enableServiceLinks"].as_bool(true))) set(own, name, value);
+  Env own;  // only what Kubernetes sets may be referred to, not the image's variables
+  for (const auto& [name, value] :
+       service_env(around.services, pod.ns(), pod.spec()["enableServiceLinks"].as_bool(true)))
+    set(own, name, value);
   for (const auto& source : container["envFrom"].items()) TRY(add_env_from(own, source, around));
   for (const auto& variable : container["env"].items()) {
     const std::string name = variable["name"].str();
@@ -178,7 +184,8 @@ Env service_env(const std::vector<kube::Object>& services, const std::string& ns
     set(env, name + "_SERVICE_HOST", ip);
     set(env, name + "_SERVICE_PORT", first_port);
     for (const auto& port : service.spec()["ports"].items()) {
-      if (!port["name"].as_string().empty()) set(env, name + "_SERVICE_PORT_" + upper_name(port["name"].as_string()), port["port"].scalar_text());
+      if (!port["name"].as_string().empty())
+        set(env, name + "_SERVICE_PORT_" + upper_name(port["name"].as_string()), port["port"].scalar_text());
     }
     bool first = true;
     for (const auto& port : service.spec()["ports"].items()) {
@@ -214,7 +221,8 @@ Result<std::string> field_value(const kube::Object& pod, std::string_view path, 
   return Error{ErrorCode::invalid, "unsupported fieldPath: " + std::string(path)};
 }
 
-Result<std::string> resource_value(const Value& container, std::string_view resource, std::string_view divisor, const Surroundings& around) {
+Result<std::string> resource_value(const Value& container, std::string_view resource, std::string_view divisor,
+                                   const Surroundings& around) {
   const std::size_t dot = resource.find('.');
   const std::string_view kind = resource.substr(0, dot), name = dot == resource.npos ? "" : resource.substr(dot + 1);
   if ((kind != "limits" && kind != "requests") || (name != "cpu" && name != "memory" && name != "ephemeral-storage")) {
@@ -237,7 +245,8 @@ Result<std::string> resource_value(const Value& container, std::string_view reso
 
 bool uses(const kube::Object& pod, bool secret, std::string_view name) {
   for (const auto& volume : pod.spec()["volumes"].items()) {
-    if (secret ? volume["secret"]["secretName"].as_string() == name : volume["configMap"]["name"].as_string() == name) return true;
+    if (secret ? volume["secret"]["secretName"].as_string() == name : volume["configMap"]["name"].as_string() == name)
+      return true;
     for (const auto& source : volume["projected"]["sources"].items()) {
       if (source[secret ? "secret" : "configMap"]["name"].as_string() == name) return true;
     }

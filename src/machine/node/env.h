@@ -20,14 +20,15 @@ std::string expand(std::string_view text, const Env& env);
 
 // What the objects around a pod say. Secrets and ConfigMaps are of the pod's namespace.
 struct Surroundings {
-  std::function<std::optional<kube::Object>(const std::string& name)> config_map, secret;
-  std::vector<kube::Object> services;        // of the pod's namespace, and default/kubernetes
+  std::function<std::optional<kube::Object>(const std::string&name)> config_map, secret;
+  std::vector<kube::Object> services;  // of the pod's namespace, and default/kubernetes
   std::string pod_ip, host_ip, node_name;
-  std::int64_t cpu_milli = 0, memory_bytes = 0;   // the node's, for limits that are not set
+  std::int64_t cpu_milli = 0, memory_bytes = 0;  // the node's, for limits that are not set
 };
 
-// The image's variables, then those of services, envFrom and env, later ones winning. Errors: not_found for a ConfigMap, Secret or key that
-// is not optional ("secret \"db\" not found": the container waits with CreateContainerConfigError); invalid for a bad field path.
+// The image's variables, then those of services, envFrom and env, later ones winning. Errors: not_found for a
+// ConfigMap, Secret or key that is not optional ("secret \"db\" not found": the container waits with
+// CreateContainerConfigError); invalid for a bad field path.
 Result<Env> container_env(const kube::Object& pod, const Value& container, const std::vector<std::string>& image_env,
                           const Surroundings& around);
 // The variables of Docker's links, which Kubernetes still sets: NAME_SERVICE_HOST, NAME_SERVICE_PORT, NAME_PORT …

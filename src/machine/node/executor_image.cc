@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The executor image: what kaniko's executor is elsewhere is here this very program under the name /kaniko/executor, so that nothing has
-// to be fetched and it always fits the platform. Its libraries are those that it is linked against, by DT_NEEDED and ldconfig's cache.
+// The executor image: what kaniko's executor is elsewhere is here this very program under the name /kaniko/executor, so
+// that nothing has to be fetched and it always fits the platform. Its libraries are those that it is linked against, by
+// DT_NEEDED and ldconfig's cache.
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -21,7 +22,8 @@ namespace caisson::node {
 namespace {
 
 constexpr std::size_t kProgramBytesMax = 1u << 30;
-constexpr const char* kCaBundles[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"};
+constexpr const char* kCaBundles[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                                      "/etc/ssl/cert.pem"};
 
 struct Needs {
   std::string loader;
@@ -46,14 +48,17 @@ Result<Needs> needs_of(const std::string& path) {
   const std::string file = TRY(read_file(path, kProgramBytesMax));
   const Error broken{ErrorCode::invalid, path + " is no whole 64-bit ELF file"};
   Elf64_Ehdr head{};
-  if (!read_at(file, 0, head) || std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64) return broken;
+  if (!read_at(file, 0, head) || std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+      head.e_ident[EI_CLASS] != ELFCLASS64)
+    return broken;
   std::vector<Elf64_Phdr> segments(head.e_phnum);
   for (std::size_t i = 0; i < segments.size(); ++i) {
     if (!read_at(file, head.e_phoff + i * sizeof(Elf64_Phdr), segments[i])) return broken;
   }
   const auto offset_of = [&](std::uint64_t address) -> std::uint64_t {
     for (const auto& s : segments) {
-      if (s.p_type == PT_LOAD && address >= s.p_vaddr && address - s.p_vaddr < s.p_filesz) return address - s.p_vaddr + s.p_offset;
+      if (s.p_type == PT_LOAD && address >= s.p_vaddr && address - s.p_vaddr < s.p_filesz)
+        return address - s.p_vaddr + s.p_offset;
     }
     return file.size();
   };
@@ -105,7 +110,8 @@ Result<void> copy_program(const std::string& tree, const std::string& executable
     const std::string path = open.front();
     open.pop_front();
     const Needs needs = TRY(needs_of(path));
-    if (!needs.loader.empty() && done.insert(needs.loader).second) TRY(copy_into(tree, needs.loader, needs.loader, 0755));
+    if (!needs.loader.empty() && done.insert(needs.loader).second)
+      TRY(copy_into(tree, needs.loader, needs.loader, 0755));
     for (const auto& library : needs.libraries) {
       const auto found = paths.find(library);
       if (found == paths.end()) {
@@ -128,7 +134,8 @@ Result<void> copy_rest(const std::string& tree) {
     TRY(copy_into(tree, bundle, "/kaniko/ssl/certs/ca-certificates.crt", 0644));
     break;
   }
-  for (const char* directory : {"/tmp", "/workspace", "/kaniko/.docker", "/root", "/etc"}) TRY(make_dirs(tree + directory));
+  for (const char* directory : {"/tmp", "/workspace", "/kaniko/.docker", "/root", "/etc"})
+    TRY(make_dirs(tree + directory));
   if (::chmod((tree + "/tmp").c_str(), 01777) != 0) return errno_error("chmod /tmp");
   TRY(write_file_unsynced(tree + "/etc/passwd", "root:x:0:0:root:/root:/busybox/sh\n"));
   TRY(write_file_unsynced(tree + "/etc/group", "root:x:0:\n"));
@@ -144,20 +151,22 @@ Result<void> copy_rest(const std::string& tree) {
 
 // The same program gives the same layer: no time of the copying is in it.
 Result<void> settle_times(const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return errno_error("stat " + path);
   if (S_ISDIR(info.st_mode)) {
     const auto names = TRY(list_dir(path));
     for (const auto& name : names) TRY(settle_times(path + "/" + name));
   }
   const timespec times[2] = {{0, 0}, {0, 0}};
-  if (::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) return errno_error("set the time of " + path);
+  if (::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno_error("set the time of " + path);
   return {};
 }
 
 }  // namespace
 
-Result<content::Digest> make_executor_image(const std::string& executable, content::BlobStore& blobs, content::LayerStore& layers) {
+Result<content::Digest> make_executor_image(const std::string& executable, content::BlobStore& blobs,
+                                            content::LayerStore& layers) {
   const std::string tree = layers.work_dir() + "/executor-" + random_name_suffix(8);
   const auto made = [&]() -> Result<content::LayerInfo> {
     TRY(make_dirs(tree));
@@ -177,8 +186,8 @@ Result<content::Digest> make_executor_image(const std::string& executable, conte
   config.created = "1970-01-01T00:00:00Z";
   config.entrypoint = {"/kaniko/executor"};
   config.working_dir = "/workspace";
-  config.env = {"PATH=/usr/local/bin:/kaniko:/busybox", "HOME=/root", "USER=root", "SSL_CERT_FILE=/kaniko/ssl/certs/ca-certificates.crt",
-                "DOCKER_CONFIG=/kaniko/.docker/"};
+  config.env = {"PATH=/usr/local/bin:/kaniko:/busybox", "HOME=/root", "USER=root",
+                "SSL_CERT_FILE=/kaniko/ssl/certs/ca-certificates.crt", "DOCKER_CONFIG=/kaniko/.docker/"};
   config.labels = {{"dev.caisson.executor", "true"}};
   config.diff_ids = {made->diff_id};
   const std::string config_bytes = content::write_config(config);

@@ -23,10 +23,10 @@ struct FdLoop::Impl {
 
   UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)}, wake{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::atomic<bool> stopping{false};
-  std::recursive_mutex mutex;                        // held while a callback runs, so that remove() is a barrier
-  std::map<Token, Entry> entries;                    // guarded by mutex
-  std::multimap<Duration, std::function<void()>> calls;   // guarded by mutex; by monotonic time
-  Token next = 1;                                    // guarded by mutex; 0 is the wake
+  std::recursive_mutex mutex;                            // held while a callback runs, so that remove() is a barrier
+  std::map<Token, Entry> entries;                        // guarded by mutex
+  std::multimap<Duration, std::function<void()>> calls;  // guarded by mutex; by monotonic time
+  Token next = 1;                                        // guarded by mutex; 0 is the wake
   std::thread thread;
 
   void ring() {
@@ -37,7 +37,8 @@ struct FdLoop::Impl {
   int wait_ms() {
     const std::lock_guard lock(mutex);
     if (calls.empty()) return -1;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(calls.begin()->first - system_clock().monotonic()).count();
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(calls.begin()->first - system_clock().monotonic()).count();
     return static_cast<int>(std::max<long long>(left, 0));
   }
 
@@ -55,7 +56,7 @@ struct FdLoop::Impl {
     const std::lock_guard lock(mutex);
     const auto it = entries.find(token);
     if (it == entries.end()) return;
-    const auto call = it->second.readable;   // it may remove itself
+    const auto call = it->second.readable;  // it may remove itself
     if (!(*call)()) drop(token);
   }
 
@@ -109,7 +110,9 @@ void FdLoop::remove(Token token) {
   impl_->drop(token);
 }
 
-void FdLoop::post(std::function<void()> call) { post_after(Duration(0), std::move(call)); }
+void FdLoop::post(std::function<void()> call) {
+  post_after(Duration(0), std::move(call));
+}
 
 void FdLoop::post_after(Duration delay, std::function<void()> call) {
   {

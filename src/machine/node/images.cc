@@ -26,14 +26,19 @@ struct Known {
 
 class Provider final : public ImageProvider {
  public:
-  Provider(content::BlobStore& blobs, content::TagIndex& tags, content::LayerStore& layers, ImageSource* upstream, ImageSource* stand_ins,
-           ImageOptions options)
-      : blobs_(blobs), tags_(tags), layers_(layers), upstream_(upstream), stand_ins_(stand_ins), options_(std::move(options)) {}
+  Provider(content::BlobStore& blobs, content::TagIndex& tags, content::LayerStore& layers, ImageSource* upstream,
+           ImageSource* stand_ins, ImageOptions options)
+      : blobs_(blobs),
+        tags_(tags),
+        layers_(layers),
+        upstream_(upstream),
+        stand_ins_(stand_ins),
+        options_(std::move(options)) {}
 
   Result<Image> ensure(const ImageRequest& request) override {
     const Reference reference = TRY(content::parse_reference(request.name, options_.registry));
     const std::shared_ptr<std::mutex> turn = turn_of(reference.str());
-    const std::lock_guard lock(*turn);   // the second to want an image finds it there
+    const std::lock_guard lock(*turn);  // the second to want an image finds it there
     if (is_executor(reference)) return executor(reference);
     if (reference.is_ours()) return own(reference);
     return foreign(reference, request);
@@ -77,7 +82,8 @@ class Provider final : public ImageProvider {
       if (digest.error().code != ErrorCode::not_found) return digest.error();
     }
     return Error{ErrorCode::not_found, "image " + reference.str() + " is not in the platform's registry: push it to " +
-                                           std::string(content::kRegistryName) + "/" + reference.str() + ", or correct the name"};
+                                           std::string(content::kRegistryName) + "/" + reference.str() +
+                                           ", or correct the name"};
   }
 
   Result<Image> foreign(const Reference& reference, const ImageRequest& request) {
@@ -87,18 +93,21 @@ class Provider final : public ImageProvider {
     if (usable && request.policy != PullPolicy::always) {
       auto image = load(reference, known->digest);
       if (image.ok()) return image;
-      log::warning("image is not whole any more and is fetched again", {{"image", reference.familiar()}, {"error", image.error()}});
+      log::warning("image is not whole any more and is fetched again",
+                   {{"image", reference.familiar()}, {"error", image.error()}});
     }
     if (request.policy == PullPolicy::never) {
       return Error{ErrorCode::not_found, "image " + reference.familiar() +
-                                             " is not present and imagePullPolicy is Never: change the policy, or push the image to the platform's registry"};
+                                             " is not present and imagePullPolicy is Never: change the policy, or push "
+                                             "the image to the platform's registry"};
     }
     if (request.on_pull) request.on_pull();
     if (standing_in && options_.stand_ins == StandIns::always) {
       auto made = stand_in(reference, request);
       if (made.ok() || made.error().code != ErrorCode::not_found) return made;
     }
-    auto pulled = upstream_ ? upstream_->fetch(reference, request) : Result<Digest>(Error{ErrorCode::unavailable, "no upstream registry is set up"});
+    auto pulled = upstream_ ? upstream_->fetch(reference, request)
+                            : Result<Digest>(Error{ErrorCode::unavailable, "no upstream registry is set up"});
     if (pulled.ok()) {
       TRY(remember(reference, {*pulled}));
       return load(reference, *pulled);
@@ -106,9 +115,12 @@ class Provider final : public ImageProvider {
     return without_upstream(reference, request, usable ? known : std::nullopt, pulled.error());
   }
 
-  // "Always" asks whether there is a newer one; where nobody answers, the one that is here goes on serving, or a stand-in does.
-  Result<Image> without_upstream(const Reference& reference, const ImageRequest& request, const std::optional<Known>& known, const Error& error) {
-    const bool refused = error.code == ErrorCode::not_found;   // docker.io answers 401 for what does not exist, and a proxy 403 for all
+  // "Always" asks whether there is a newer one; where nobody answers, the one that is here goes on serving, or a
+  // stand-in does.
+  Result<Image> without_upstream(const Reference& reference, const ImageRequest& request,
+                                 const std::optional<Known>& known, const Error& error) {
+    const bool refused =
+        error.code == ErrorCode::not_found;  // docker.io answers 401 for what does not exist, and a proxy 403 for all
     if (known && !refused) return load(reference, known->digest);
     std::string also;
     if (!refused && stand_ins_ && !reference.digest && options_.stand_ins == StandIns::automatic) {
@@ -116,8 +128,10 @@ class Provider final : public ImageProvider {
       if (made.ok()) return made;
       also = "; " + made.error().message;
     }
-    std::string hint = "push it to the platform's registry (" + std::string(content::kRegistryName) + ") and use that name";
-    if (error.code == ErrorCode::unauthorized || error.code == ErrorCode::forbidden) hint = "add imagePullSecrets with credentials, or " + hint;
+    std::string hint =
+        "push it to the platform's registry (" + std::string(content::kRegistryName) + ") and use that name";
+    if (error.code == ErrorCode::unauthorized || error.code == ErrorCode::forbidden)
+      hint = "add imagePullSecrets with credentials, or " + hint;
     if (refused) hint = "correct the name, or " + hint;
     return Error{error.code, "image " + reference.familiar() + ": " + error.message + also + "; " + hint};
   }
@@ -129,10 +143,10 @@ class Provider final : public ImageProvider {
   }
 
   Result<Image> executor(const Reference& reference) {
-    struct stat info{};
+    struct stat info {};
     if (::stat(options_.executable.c_str(), &info) != 0) return errno_error("look at " + options_.executable);
-    const std::string source = std::to_string(info.st_ino) + "/" + std::to_string(info.st_size) + "/" + std::to_string(info.st_mtim.tv_sec) + "." +
-                               std::to_string(info.st_mtim.tv_nsec);
+    const std::string source = std::to_string(info.st_ino) + "/" + std::to_string(info.st_size) + "/" +
+                               std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec);
     const Reference name{"caisson.dev", "executor", "latest", {}};
     const auto known = recall(name);
     if (known && known->source == source) {
@@ -144,7 +158,9 @@ class Provider final : public ImageProvider {
     return load(reference, digest);
   }
 
-  std::string record(const Reference& reference) const { return options_.directory + "/" + sha256_hex(reference.str()) + ".json"; }
+  std::string record(const Reference& reference) const {
+    return options_.directory + "/" + sha256_hex(reference.str()) + ".json";
+  }
 
   std::optional<Known> recall(const Reference& reference) const {
     if (reference.digest && blobs_.has(*reference.digest)) return Known{*reference.digest};
@@ -161,7 +177,10 @@ class Provider final : public ImageProvider {
   Result<void> remember(const Reference& reference, const Known& known) {
     if (options_.directory.empty()) return {};
     TRY(make_dirs(options_.directory, 0700));
-    const Value value{{"name", reference.str()}, {"digest", known.digest.str()}, {"standIn", known.stand_in}, {"source", known.source}};
+    const Value value{{"name", reference.str()},
+                      {"digest", known.digest.str()},
+                      {"standIn", known.stand_in},
+                      {"source", known.source}};
     return write_file(record(reference), json::write(value));
   }
 
@@ -172,7 +191,7 @@ class Provider final : public ImageProvider {
   ImageSource* stand_ins_;
   ImageOptions options_;
   std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<std::mutex>> turns_;   // guarded by mutex_
+  std::map<std::string, std::shared_ptr<std::mutex>> turns_;  // guarded by mutex_
 };
 
 }  // namespace
@@ -196,8 +215,9 @@ bool is_executor(const Reference& reference) {
          (reference.registry == "caisson.dev" && reference.repository == "executor");
 }
 
-std::unique_ptr<ImageProvider> make_image_provider(content::BlobStore& blobs, content::TagIndex& tags, content::LayerStore& layers,
-                                                   ImageSource* upstream, ImageSource* stand_ins, ImageOptions options) {
+std::unique_ptr<ImageProvider> make_image_provider(content::BlobStore& blobs, content::TagIndex& tags,
+                                                   content::LayerStore& layers, ImageSource* upstream,
+                                                   ImageSource* stand_ins, ImageOptions options) {
   return std::make_unique<Provider>(blobs, tags, layers, upstream, stand_ins, std::move(options));
 }
 

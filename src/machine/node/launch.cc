@@ -43,7 +43,9 @@ std::vector<std::string> strings(const Value& list) {
   return out;
 }
 
-void append(std::vector<std::string>& to, std::vector<std::string> more) { to.insert(to.end(), more.begin(), more.end()); }
+void append(std::vector<std::string>& to, std::vector<std::string> more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
 
 Result<Value> seccomp_of(const LaunchInput& in, const std::vector<std::string>& capabilities) {
   const Value& profile = security(*in.pod, *in.container, "seccompProfile");
@@ -67,11 +69,14 @@ std::string user_text(const kube::Object& pod, const Value& container, const con
   return text.substr(0, text.find(':')) + ":" + group.scalar_text();
 }
 
-Result<container::User> effective_user(const kube::Object& pod, const Value& container, container::User user, std::string_view text) {
+Result<container::User> effective_user(const kube::Object& pod, const Value& container, container::User user,
+                                       std::string_view text) {
   if (security(pod, container, "runAsNonRoot").as_bool() && user.uid == 0) {
     const bool by_name = !text.empty() && !parse_int(text.substr(0, text.find(':')));
-    return Error{ErrorCode::invalid, std::string("container has runAsNonRoot and ") + (by_name ? "its user is root" : "image will run as root") +
-                                         "; set securityContext.runAsUser to a number other than 0, or USER in the image"};
+    return Error{ErrorCode::invalid,
+                 std::string("container has runAsNonRoot and ") +
+                     (by_name ? "its user is root" : "image will run as root") +
+                     "; set securityContext.runAsUser to a number other than 0, or USER in the image"};
   }
   const auto add = [&user](const Value& group) {
     const auto gid = static_cast<std::uint32_t>(group.as_int());
@@ -161,7 +166,8 @@ Result<container::ContainerSpec> container_spec(const LaunchInput& in) {
   spec.log_path = in.log_path;
   spec.read_only_root = own["readOnlyRootFilesystem"].as_bool();
   spec.args = command_of(container, *in.image, in.env);
-  if (spec.args.empty()) return Error{ErrorCode::invalid, "no command specified: neither the image nor the container names one"};
+  if (spec.args.empty())
+    return Error{ErrorCode::invalid, "no command specified: neither the image nor the container names one"};
   spec.env = in.env;
   spec.cwd = container["workingDir"].str();
   if (spec.cwd.empty()) spec.cwd = in.image->working_dir.empty() ? "/" : in.image->working_dir;
@@ -169,19 +175,26 @@ Result<container::ContainerSpec> container_spec(const LaunchInput& in) {
   spec.terminal = container["tty"].as_bool();
   spec.keep_stdin = container["stdin"].as_bool();
   spec.mounts = in.mounts;
-  spec.namespaces = {.network = in.sandbox.network, .ipc = in.sandbox.ipc, .uts = in.sandbox.uts, .pid = "",
-                     .host_network = in.sandbox.network.empty(), .host_ipc = in.sandbox.ipc.empty(), .host_uts = in.sandbox.uts.empty(),
+  spec.namespaces = {.network = in.sandbox.network,
+                     .ipc = in.sandbox.ipc,
+                     .uts = in.sandbox.uts,
+                     .pid = "",
+                     .host_network = in.sandbox.network.empty(),
+                     .host_ipc = in.sandbox.ipc.empty(),
+                     .host_uts = in.sandbox.uts.empty(),
                      .host_pid = pod.spec()["hostPID"].as_bool()};
   spec.privileged = own["privileged"].as_bool();
-  // Stricter than Kubernetes' default: only a container that asks for it may gain privileges (setuid programs, file capabilities).
+  // Stricter than Kubernetes' default: only a container that asks for it may gain privileges (setuid programs, file
+  // capabilities).
   spec.no_new_privileges = !own["allowPrivilegeEscalation"].as_bool(false);
-  spec.capabilities = TRY(container::resolve_capabilities(container::default_capabilities(), strings(own["capabilities"]["add"]),
-                                                          strings(own["capabilities"]["drop"])));
+  spec.capabilities = TRY(container::resolve_capabilities(
+      container::default_capabilities(), strings(own["capabilities"]["add"]), strings(own["capabilities"]["drop"])));
   spec.seccomp = TRY(seccomp_of(in, spec.capabilities));
   spec.cgroup = "pod" + pod.uid() + "/" + in.id;
   spec.limits = limits_of(container);
   spec.oom_score_adj = oom_score_adj(pod, container, in.memory_bytes);
-  spec.labels = {{"pod", pod.uid()}, {"namespace", pod.ns()}, {"name", pod.name()}, {"container", container["name"].str()}};
+  spec.labels = {
+      {"pod", pod.uid()}, {"namespace", pod.ns()}, {"name", pod.name()}, {"container", container["name"].str()}};
   return spec;
 }
 
@@ -211,7 +224,8 @@ std::string hosts_file(const kube::Object& pod, const std::string& ip, const std
   return out;
 }
 
-std::string resolv_conf(const kube::Object& pod, const std::string& cluster_dns, const std::string& domain, const std::string& host) {
+std::string resolv_conf(const kube::Object& pod, const std::string& cluster_dns, const std::string& domain,
+                        const std::string& host) {
   std::vector<std::string> servers, search, options;
   for (const auto line : split(host, '\n')) {
     std::vector<std::string> words;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading the CRI logs of containers ("2026-11-21T02:30:17.129695980+00:00 stdout F text") as `kubectl logs` wants them, following them
-// without a thread each, and rotating them. Any thread.
+// Reading the CRI logs of containers ("2026-11-21T02:30:17.129695980+00:00 stdout F text") as `kubectl logs` wants
+// them, following them without a thread each, and rotating them. Any thread.
 #pragma once
 #include <functional>
 #include <memory>
@@ -39,13 +39,14 @@ class LogFormatter {
   void line(std::string_view line, std::string& out);
   LogOptions options_;
   std::string rest_;
-  bool in_partial_ = false;   // the line before was partial: no time stamp in the middle
+  bool in_partial_ = false;  // the line before was partial: no time stamp in the middle
 };
 
 // Where the last `lines` whole lines of a file begin (partial CRI lines do not count).
 Result<std::uint64_t> tail_offset(int fd, std::int64_t lines);
 
-// Renames a log that has outgrown `bytes_max` to <path>.1 (older ones to .2 …). Gives whether it did: then its writer must open it anew.
+// Renames a log that has outgrown `bytes_max` to <path>.1 (older ones to .2 …). Gives whether it did: then its writer
+// must open it anew.
 Result<bool> rotate_log(const std::string& path, std::uint64_t bytes_max, int files_kept);
 
 // Follows logs on one thread (inotify).
@@ -53,10 +54,11 @@ class LogFollower {
  public:
   static Result<std::unique_ptr<LogFollower>> start();
   ~LogFollower();
-  // Sends the log from where `fd` stands until `ended` says so and everything is sent, or the client is gone. `ended` is asked on the
-  // follower's thread and must not block.
-  void follow(UniqueFd fd, std::string path, LogFormatter formatter, std::shared_ptr<http::Stream> stream, std::function<bool()> ended);
-  void nudge();                // something ended: look again at every log
+  // Sends the log from where `fd` stands until `ended` says so and everything is sent, or the client is gone. `ended`
+  // is asked on the follower's thread and must not block.
+  void follow(UniqueFd fd, std::string path, LogFormatter formatter, std::shared_ptr<http::Stream> stream,
+              std::function<bool()> ended);
+  void nudge();  // something ended: look again at every log
 
  private:
   struct Impl;

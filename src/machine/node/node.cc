@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/node/node.h"
 
-#include <sys/utsname.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 
 #include <atomic>
 #include <thread>
@@ -43,7 +43,7 @@ class PodReconciler final : public kube::Reconciler {
   explicit PodReconciler(std::shared_ptr<Pods> pods) : pods_(std::move(pods)) {}
   std::string_view name() const override { return "kubelet"; }
   Result<kube::Requeue> reconcile(const kube::ObjectKey& key) override {
-    pods_->look(key);   // the work is done on the node's own pools
+    pods_->look(key);  // the work is done on the node's own pools
     return kube::Requeue::never();
   }
 
@@ -54,17 +54,19 @@ class PodReconciler final : public kube::Reconciler {
 // Keeps the Node object and its Lease.
 class NodeReconciler final : public kube::Reconciler {
  public:
-  NodeReconciler(std::shared_ptr<Pods> pods, kube::Client& client, Clock& clock) : pods_(std::move(pods)), client_(client), clock_(clock) {}
+  NodeReconciler(std::shared_ptr<Pods> pods, kube::Client& client, Clock& clock)
+      : pods_(std::move(pods)), client_(client), clock_(clock) {}
   std::string_view name() const override { return "node"; }
 
   Result<kube::Requeue> reconcile(const kube::ObjectKey&) override {
-    if (!std::exchange(looked_, true)) pods_->look_at_all();   // informers are synced: what has no object any more ends
+    if (!std::exchange(looked_, true)) pods_->look_at_all();  // informers are synced: what has no object any more ends
     if (status_written_ == Time{} || clock_.now() - status_written_ >= kStatusEvery) {
       TRY(write_node());
       status_written_ = clock_.now();
     }
     const auto renewed = renew_lease();
-    if (!renewed.ok() && !std::exchange(lease_failed_, true)) log::warning("node lease not renewed", {{"error", renewed.error()}});
+    if (!renewed.ok() && !std::exchange(lease_failed_, true))
+      log::warning("node lease not renewed", {{"error", renewed.error()}});
     if (renewed.ok()) lease_failed_ = false;
     return kube::Requeue::after(kLeaseEvery);
   }
@@ -80,16 +82,20 @@ class NodeReconciler final : public kube::Reconciler {
       auto created = client_.create(node, {.field_manager = "kubelet"});
       if (!created.ok() && created.error().code != ErrorCode::already_exists) return std::move(created).error();
     } else {
-      TRY(kube::modify(client_, schema::kNodes, key, [this](kube::Object& node) {
-        const Value before = node.value();
-        fill_metadata(node);
-        return !(before == node.value());
-      }, {.field_manager = "kubelet"}));
+      TRY(kube::modify(client_, schema::kNodes, key,
+                       [this](kube::Object& node) {
+                         const Value before = node.value();
+                         fill_metadata(node);
+                         return !(before == node.value());
+                       },
+                       {.field_manager = "kubelet"}));
     }
-    TRY(kube::modify(client_, schema::kNodes, key, [this](kube::Object& node) {
-      fill_status(node);
-      return true;
-    }, {.field_manager = "kubelet", .subresource = "status"}));
+    TRY(kube::modify(client_, schema::kNodes, key,
+                     [this](kube::Object& node) {
+                       fill_status(node);
+                       return true;
+                     },
+                     {.field_manager = "kubelet", .subresource = "status"}));
     return {};
   }
 
@@ -107,7 +113,7 @@ class NodeReconciler final : public kube::Reconciler {
   }
 
   void fill_status(kube::Object& node) {
-    struct statvfs disk{};
+    struct statvfs disk {};
     ::statvfs(options().data_dir.c_str(), &disk);
     const std::int64_t disk_bytes = static_cast<std::int64_t>(disk.f_blocks) * static_cast<std::int64_t>(disk.f_frsize);
     const std::int64_t memory = static_cast<std::int64_t>(container::host_memory_bytes());
@@ -126,7 +132,8 @@ class NodeReconciler final : public kube::Reconciler {
                                  {"bootID", line_of("/proc/sys/kernel/random/boot_id")},
                                  {"kernelVersion", host.release},
                                  {"osImage", os_image()},
-                                 {"containerRuntimeVersion", "caisson://" + options().version.substr(options().version.starts_with('v') ? 1 : 0)},
+                                 {"containerRuntimeVersion",
+                                  "caisson://" + options().version.substr(options().version.starts_with('v') ? 1 : 0)},
                                  {"kubeletVersion", options().version},
                                  {"kubeProxyVersion", options().version},
                                  {"operatingSystem", "linux"},
@@ -135,10 +142,11 @@ class NodeReconciler final : public kube::Reconciler {
     const struct {
       const char *type, *reason, *message;
       bool value;
-    } kConditions[] = {{"MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", false},
-                       {"DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", false},
-                       {"PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available", false},
-                       {"Ready", "KubeletReady", "the node runs pods", true}};
+    } kConditions[] = {
+        {"MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", false},
+        {"DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", false},
+        {"PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available", false},
+        {"Ready", "KubeletReady", "the node runs pods", true}};
     for (const auto& condition : kConditions) {
       kube::set_condition(node, condition.type, condition.value, condition.reason, condition.message, now);
     }
@@ -149,8 +157,11 @@ class NodeReconciler final : public kube::Reconciler {
 
   Result<void> renew_lease() {
     const kube::ObjectKey key{kLeaseNamespace, options().name};
-    const Value spec{{"holderIdentity", options().name}, {"leaseDurationSeconds", kLeaseSeconds}, {"renewTime", format_time_micros(clock_.now())}};
-    const auto patched = client_.patch(schema::kLeases, key, kube::PatchType::merge, Value{{"spec", spec}}, {.field_manager = "kubelet"});
+    const Value spec{{"holderIdentity", options().name},
+                     {"leaseDurationSeconds", kLeaseSeconds},
+                     {"renewTime", format_time_micros(clock_.now())}};
+    const auto patched = client_.patch(schema::kLeases, key, kube::PatchType::merge, Value{{"spec", spec}},
+                                       {.field_manager = "kubelet"});
     if (patched.ok()) return {};
     if (patched.error().code != ErrorCode::not_found) return patched.error();
     kube::Object lease = kube::Object::make(schema::kLeases, key.ns, key.name);
@@ -159,7 +170,9 @@ class NodeReconciler final : public kube::Reconciler {
     return {};
   }
 
-  const NodeOptions& options() const { return pods_->options(); }
+  const NodeOptions& options() const {
+    return pods_->options();
+  }
 
   std::shared_ptr<Pods> pods_;
   kube::Client& client_;
@@ -188,7 +201,8 @@ Result<std::unique_ptr<Node>> Node::start(const NodeParts& parts, NodeOptions op
   auto impl = std::make_shared<Impl>();
   impl->options = std::move(options);
   kube::Runtime& runtime = *parts.runtime;
-  for (const auto& resource : {schema::kPods, schema::kConfigMaps, schema::kSecrets, schema::kServices}) runtime.informer(resource);
+  for (const auto& resource : {schema::kPods, schema::kConfigMaps, schema::kSecrets, schema::kServices})
+    runtime.informer(resource);
   impl->crew.follower = TRY(LogFollower::start());
   impl->pods = std::make_shared<Pods>(parts, impl->options, impl->crew);
   TRY(impl->pods->open());
@@ -201,7 +215,8 @@ Result<std::unique_ptr<Node>> Node::start(const NodeParts& parts, NodeOptions op
   };
   runtime.watch(schema::kConfigMaps, queue, users(false));
   runtime.watch(schema::kSecrets, queue, users(true));
-  const kube::Queue node_queue = runtime.add(std::make_unique<NodeReconciler>(pods, runtime.client(), runtime.clock()), 1);
+  const kube::Queue node_queue =
+      runtime.add(std::make_unique<NodeReconciler>(pods, runtime.client(), runtime.clock()), 1);
   node_queue.add({"", impl->options.name});
   impl->serving = std::make_unique<Serving>(pods);
   impl->rotate_later();
@@ -218,6 +233,8 @@ http::Handler Node::handler() {
   return [impl = impl_](http::ExchangePtr exchange) { impl->serving->handle(std::move(exchange)); };
 }
 
-container::Containers& Node::containers() { return impl_->pods->containers(); }
+container::Containers& Node::containers() {
+  return impl_->pods->containers();
+}
 
 }  // namespace caisson::node

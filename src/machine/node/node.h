@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The node: what the kubelet is in Kubernetes, inside the agent. Runs the pods that are bound to it, tells their status, keeps its Node
-// object and Lease, and answers logs, exec, attach and port-forward. Follows Kubernetes 1.33.
+// The node: what the kubelet is in Kubernetes, inside the agent. Runs the pods that are bound to it, tells their
+// status, keeps its Node object and Lease, and answers logs, exec, attach and port-forward. Follows Kubernetes 1.33.
 //
-// A pod's state is on disk below <data>/pods/<uid>, containers belong to their monitors: the agent may be killed at any instruction, and
-// the next one goes on without a container having noticed.
-// Threads: any. Owned pools do the work; the reconciler runtime only says which pod to look at.
+// A pod's state is on disk below <data>/pods/<uid>, containers belong to their monitors: the agent may be killed at any
+// instruction, and the next one goes on without a container having noticed. Threads: any. Owned pools do the work; the
+// reconciler runtime only says which pod to look at.
 #pragma once
 #include <memory>
 #include <string>
@@ -20,14 +20,14 @@
 namespace caisson::node {
 
 struct NodeOptions {
-  std::string name;                     // of the Node object
-  std::string instance;                 // six hex digits: cgroup /caisson-<instance>
+  std::string name;      // of the Node object
+  std::string instance;  // six hex digits: cgroup /caisson-<instance>
   std::string data_dir;
-  std::string address;                  // PodNetwork::node_address()
+  std::string address;  // PodNetwork::node_address()
   std::string cluster_dns = "10.43.0.10";
   std::string cluster_domain = "cluster.local";
   std::string pod_cidr = "10.42.0.0/16";
-  std::string version = "v1.33.0";      // of the kubelet that this one behaves as
+  std::string version = "v1.33.0";  // of the kubelet that this one behaves as
   int pods_max = 250;
   std::string runc = "runc", conmon = "conmon";
 };
@@ -37,15 +37,16 @@ struct NodeParts {
   kube::Runtime* runtime = nullptr;
   ImageProvider* images = nullptr;
   network::PodNetwork* network = nullptr;
-  const network::Withdrawal* withdrawal = nullptr;   // may be null: then pods are signalled at once
-  SpanSink* spans = nullptr;                         // may be null
+  const network::Withdrawal* withdrawal = nullptr;  // may be null: then pods are signalled at once
+  SpanSink* spans = nullptr;                        // may be null
 };
 
 class Node {
  public:
-  // Adds its reconcilers to the runtime (before Runtime::start). Takes up the containers that run. Errors: as Containers::open.
+  // Adds its reconcilers to the runtime (before Runtime::start). Takes up the containers that run. Errors: as
+  // Containers::open.
   static Result<std::unique_ptr<Node>> start(const NodeParts& parts, NodeOptions options);
-  ~Node();                              // pods go on
+  ~Node();  // pods go on
 
   // /containerLogs, /exec, /attach, /portForward (docs/architecture.md); 404 for other paths.
   http::Handler handler();

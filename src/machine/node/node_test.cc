@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Needs root, runc, conmon and busybox (static): pods of real containers, links and mounts of an instance of their own, all gone at the end.
+// Needs root, runc, conmon and busybox (static): pods of real containers, links and mounts of an instance of their own,
+// all gone at the end.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,13 +45,15 @@ class BusyboxImages : public ImageProvider {
     const auto busybox = read_file("/bin/busybox");
     REQUIRE(busybox.ok());
     REQUIRE(write_file_unsynced(tree_ + "/bin/busybox", *busybox, 0755).ok());
-    for (const char* name : {"sh", "echo", "cat", "sleep", "true", "false", "id", "hostname", "grep", "httpd", "env", "mkdir", "touch", "test", "ls", "wget", "nc"}) {
+    for (const char* name : {"sh", "echo", "cat", "sleep", "true", "false", "id", "hostname", "grep", "httpd", "env",
+                             "mkdir", "touch", "test", "ls", "wget", "nc"}) {
       REQUIRE(::symlink("busybox", (tree_ + "/bin/" + name).c_str()) == 0);
     }
     REQUIRE(write_file_unsynced(tree_ + "/etc/passwd", "root:x:0:0::/:/bin/sh\n").ok());
   }
   Result<Image> ensure(const ImageRequest& request) override {
-    if (request.name.find("absent") != std::string::npos) return Error{ErrorCode::not_found, "image " + request.name + " is nowhere"};
+    if (request.name.find("absent") != std::string::npos)
+      return Error{ErrorCode::not_found, "image " + request.name + " is nowhere"};
     Image image;
     image.reference = *content::parse_reference(request.name, {});
     image.digest = content::Digest::of("busybox");
@@ -85,12 +88,19 @@ struct Bench {
 
   void start() {
     // A range of documentation (RFC 6890) that nothing on a test machine routes.
-    auto opened = network::PodNetwork::open({.instance = instance, .pod_cidr = "198.18.64.0/24", .service_cidr = "198.18.65.0/24", .state_dir = dir.path() + "/network"});
+    auto opened = network::PodNetwork::open({.instance = instance,
+                                             .pod_cidr = "198.18.64.0/24",
+                                             .service_cidr = "198.18.65.0/24",
+                                             .state_dir = dir.path() + "/network"});
     REQUIRE_MESSAGE(opened.ok(), why(opened));
     network.emplace(std::move(opened).value());
     runtime = std::make_unique<kube::Runtime>(client, system_clock());
     auto started = Node::start({.runtime = runtime.get(), .images = &images, .network = &*network},
-                               {.name = "n1", .instance = instance, .data_dir = dir.path(), .address = network->node_address(), .cluster_dns = "198.18.65.10"});
+                               {.name = "n1",
+                                .instance = instance,
+                                .data_dir = dir.path(),
+                                .address = network->node_address(),
+                                .cluster_dns = "198.18.65.10"});
     REQUIRE_MESSAGE(started.ok(), why(started));
     node = std::move(started).value();
     runtime->start();
@@ -116,10 +126,12 @@ struct Bench {
     return found.ok() ? *found : kube::Object();
   }
   // Blocks until the pod is so; says how it is when it does not come.
-  void wait(const std::string& name, const std::function<bool(const kube::Object&)>& condition, std::chrono::seconds most = 30s) {
+  void wait(const std::string& name, const std::function<bool(const kube::Object&)>& condition,
+            std::chrono::seconds most = 30s) {
     const auto end = std::chrono::steady_clock::now() + most;
     while (!condition(pod(name))) {
-      if (std::chrono::steady_clock::now() > end) FAIL("pod " << name << " is " << json::write(pod(name).status(), {.indent = 2}));
+      if (std::chrono::steady_clock::now() > end)
+        FAIL("pod " << name << " is " << json::write(pod(name).status(), {.indent = 2}));
       std::this_thread::yield();
     }
   }
@@ -130,7 +142,8 @@ struct Bench {
     wait(name, [](const kube::Object& p) { return kube::condition_is_true(p, "Ready"); });
   }
   std::string log(const std::string& name, const std::string& container, int attempt = 0) {
-    const auto text = read_file(dir.path() + "/logs/pods/default_" + name + "_" + pod(name).uid() + "/" + container + "/" + std::to_string(attempt) + ".log");
+    const auto text = read_file(dir.path() + "/logs/pods/default_" + name + "_" + pod(name).uid() + "/" + container +
+                                "/" + std::to_string(attempt) + ".log");
     return text.ok() ? *text : "";
   }
   const Value& container_status(const kube::Object& p, int index = 0) { return p.status()["containerStatuses"][index]; }
@@ -182,10 +195,13 @@ spec:
   const kube::Object pod = bench.pod("first");
   const std::string log = bench.log("first", "main");
   const std::string ip = pod.status()["podIP"].str();
-  for (const std::string& line : {std::string("prepared"), std::string("text of the file"), std::string("secret"), "hello-blue yes first " + ip,
-                                  std::string("192.0.2.7\tother.example"), std::string("nameserver 198.18.65.10"),
-                                  std::string("search default.svc.cluster.local svc.cluster.local cluster.local")}) {
-    CHECK_MESSAGE((log.find("stdout F " + line) != std::string::npos || log.find("stdout P " + line) != std::string::npos), line << " in " << log);
+  for (const std::string& line :
+       {std::string("prepared"), std::string("text of the file"), std::string("secret"), "hello-blue yes first " + ip,
+        std::string("192.0.2.7\tother.example"), std::string("nameserver 198.18.65.10"),
+        std::string("search default.svc.cluster.local svc.cluster.local cluster.local")}) {
+    CHECK_MESSAGE(
+        (log.find("stdout F " + line) != std::string::npos || log.find("stdout P " + line) != std::string::npos),
+        line << " in " << log);
   }
   const Value& ended = bench.container_status(pod)["state"]["terminated"];
   CHECK(ended["exitCode"].as_int() == 0);
@@ -215,7 +231,7 @@ spec:
     readinessProbe: {httpGet: {path: /index.html, port: http}, periodSeconds: 60}
     livenessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
 )yaml");
-  bench.wait_ready("web");   // well before periodSeconds
+  bench.wait_ready("web");  // well before periodSeconds
   const kube::Object pod = bench.pod("web");
   CHECK(bench.container_status(pod)["ready"].as_bool());
   http::Client http({.use_proxy = false});
@@ -261,17 +277,25 @@ metadata: {name: nomap}
 spec:
   containers: [{name: c, image: busybox, envFrom: [{configMapRef: {name: later}}], command: [sleep, "1000"]}]
 )yaml");
-  bench.wait("crash", [&](const kube::Object& p) { return bench.container_status(p)["state"]["waiting"]["reason"].as_string() == "CrashLoopBackOff"; });
+  bench.wait("crash", [&](const kube::Object& p) {
+    return bench.container_status(p)["state"]["waiting"]["reason"].as_string() == "CrashLoopBackOff";
+  });
   const kube::Object crash = bench.pod("crash");
   CHECK(bench.container_status(crash)["restartCount"].as_int() == 1);
   CHECK(bench.container_status(crash)["lastState"]["terminated"]["exitCode"].as_int() == 3);
   CHECK(bench.container_status(crash)["lastState"]["terminated"]["message"].as_string() == "oops\n");
-  bench.wait("noimage", [&](const kube::Object& p) { return bench.container_status(p)["state"]["waiting"]["reason"].as_string() == "ImagePullBackOff"; });
-  CHECK(bench.container_status(bench.pod("noimage"))["state"]["waiting"]["message"].as_string().find("is nowhere") != std::string::npos);
+  bench.wait("noimage", [&](const kube::Object& p) {
+    return bench.container_status(p)["state"]["waiting"]["reason"].as_string() == "ImagePullBackOff";
+  });
+  CHECK(bench.container_status(bench.pod("noimage"))["state"]["waiting"]["message"].as_string().find("is nowhere") !=
+        std::string::npos);
   bench.wait_phase("noprogram", "Failed");
   CHECK(bench.container_status(bench.pod("noprogram"))["state"]["terminated"]["reason"].as_string() == "StartError");
-  bench.wait("nomap", [&](const kube::Object& p) { return bench.container_status(p)["state"]["waiting"]["reason"].as_string() == "CreateContainerConfigError"; });
-  CHECK(bench.container_status(bench.pod("nomap"))["state"]["waiting"]["message"].as_string() == "configmap \"later\" not found");
+  bench.wait("nomap", [&](const kube::Object& p) {
+    return bench.container_status(p)["state"]["waiting"]["reason"].as_string() == "CreateContainerConfigError";
+  });
+  CHECK(bench.container_status(bench.pod("nomap"))["state"]["waiting"]["message"].as_string() ==
+        "configmap \"later\" not found");
 }
 
 TEST_CASE("steps run in order, what follows a failure is skipped, and results are told before the end") {
@@ -295,7 +319,8 @@ spec:
   const kube::Object pod = bench.pod("steps");
   std::vector<std::string> codes;
   for (const auto& status : pod.status()["containerStatuses"].items()) {
-    codes.push_back(status["state"]["terminated"]["exitCode"].scalar_text() + status["state"]["terminated"]["reason"].str());
+    codes.push_back(status["state"]["terminated"]["exitCode"].scalar_text() +
+                    status["state"]["terminated"]["reason"].str());
   }
   CHECK(join(codes, " ") == "0Completed 4Error 5Error 1Skipped");
   CHECK(pod.annotation("caisson.dev/results") == R"({"first":"one\n"})");
@@ -338,10 +363,12 @@ spec:
 )yaml");
   bench.wait_ready("stays");
   bench.wait_ready("goes");
-  const std::string before = bench.container_status(bench.pod("stays"))["containerID"].str(), ip = bench.pod("stays").status()["podIP"].str();
+  const std::string before = bench.container_status(bench.pod("stays"))["containerID"].str(),
+                    ip = bench.pod("stays").status()["podIP"].str();
   const std::string gone_uid = bench.pod("goes").uid();
   bench.stop();
-  REQUIRE(bench.client.remove(schema::kPods, {"default", "goes"}, {.grace_period_seconds = 0}).ok());   // while no node looks
+  REQUIRE(bench.client.remove(schema::kPods, {"default", "goes"}, {.grace_period_seconds = 0})
+              .ok());  // while no node looks
   bench.start();
   for (int i = 0; i < 100'000'000 && exists(bench.dir.path() + "/pods/" + gone_uid); ++i) std::this_thread::yield();
   CHECK_FALSE(exists(bench.dir.path() + "/pods/" + gone_uid));
@@ -370,7 +397,8 @@ spec:
   const std::string socket = bench.dir.path() + "/agent.sock";
   REQUIRE(server.listen_unix(socket, bench.node->handler()).ok());
   http::Client http({.unix_socket = socket});
-  for (int i = 0; i < 1'000'000 && bench.log("talk", "c").find("line 3") == std::string::npos; ++i) std::this_thread::yield();
+  for (int i = 0; i < 1'000'000 && bench.log("talk", "c").find("line 3") == std::string::npos; ++i)
+    std::this_thread::yield();
   const auto tail = http.send({.url = "http://unix/containerLogs/default/talk/c?tailLines=2"});
   REQUIRE_MESSAGE(tail.ok(), why(tail));
   CHECK(tail->body == "line 2\nline 3\n");
@@ -382,7 +410,8 @@ spec:
   REQUIRE_MESSAGE(follow.ok(), why(follow));
 
   const auto exec = [&](const std::string& query) {
-    auto socket_or = http.websocket({.url = "http://unix/exec/default/talk/c?" + query}, {"v5.channel.k8s.io", "v4.channel.k8s.io"});
+    auto socket_or =
+        http.websocket({.url = "http://unix/exec/default/talk/c?" + query}, {"v5.channel.k8s.io", "v4.channel.k8s.io"});
     REQUIRE_MESSAGE(socket_or.ok(), why(socket_or));
     return std::move(socket_or).value();
   };
@@ -394,7 +423,8 @@ spec:
       if (!(*message)->data.empty()) out[(*message)->data[0]] += (*message)->data.substr(1);
     }
   };
-  auto plain = exec("command=sh&command=-c&command=" + percent_encode("echo out; echo err >&2; exit 6") + "&stdout=true&stderr=true");
+  auto plain = exec("command=sh&command=-c&command=" + percent_encode("echo out; echo err >&2; exit 6") +
+                    "&stdout=true&stderr=true");
   CHECK(plain->subprotocol == "v5.channel.k8s.io");
   auto got = collect(*plain);
   CHECK(got[1] == "out\n");
@@ -403,7 +433,7 @@ spec:
 
   auto cat = exec("command=cat&stdin=true&stdout=true");
   REQUIRE(cat->send(std::string("\0abc", 4)).ok());
-  REQUIRE(cat->send(std::string("\xff\0", 2)).ok());   // v5: no more input
+  REQUIRE(cat->send(std::string("\xff\0", 2)).ok());  // v5: no more input
   got = collect(*cat);
   CHECK(got[1] == "abc");
   CHECK(got[3].find("Success") != std::string::npos);

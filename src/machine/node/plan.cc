@@ -20,8 +20,12 @@ const ContainerState& state_of(const PodState& state, std::string_view name) {
   return it == state.containers.end() ? none : it->second;
 }
 
-bool succeeded(const ContainerState& state) { return state.phase == Phase::terminated && state.terminated && state.terminated->exit_code == 0; }
-bool ended(const ContainerState& state) { return state.phase == Phase::terminated; }
+bool succeeded(const ContainerState& state) {
+  return state.phase == Phase::terminated && state.terminated && state.terminated->exit_code == 0;
+}
+bool ended(const ContainerState& state) {
+  return state.phase == Phase::terminated;
+}
 
 // Whether a container that is not running is (or will be) started again under `policy`.
 bool restarts(std::string_view policy, const ContainerState& state) {
@@ -38,7 +42,8 @@ class Planner {
 
   Plan run() {
     if (state_.killed) {
-      out_.finished = std::none_of(state_.containers.begin(), state_.containers.end(), [](const auto& c) { return c.second.phase == Phase::running; });
+      out_.finished = std::none_of(state_.containers.begin(), state_.containers.end(),
+                                   [](const auto& c) { return c.second.phase == Phase::running; });
       return out_;
     }
     if (!init_done()) return out_;
@@ -65,8 +70,8 @@ class Planner {
     out_.start.push_back(name);
   }
 
-  // Init containers run one after another; a sidecar lets the next one begin as soon as it has started. False while that goes on, or
-  // for ever after a failure that is not tried again.
+  // Init containers run one after another; a sidecar lets the next one begin as soon as it has started. False while
+  // that goes on, or for ever after a failure that is not tried again.
   bool init_done() {
     bool before_done = true;
     for (const auto& container : pod_.spec()["initContainers"].items()) {
@@ -109,7 +114,8 @@ class Planner {
     }
   }
 
-  // Steps of a pipeline: one after another; after one that failed the rest is skipped, unless its failure was to be passed over.
+  // Steps of a pipeline: one after another; after one that failed the rest is skipped, unless its failure was to be
+  // passed over.
   void steps() {
     const auto goes_on = split(pod_.annotation(kStepsContinueAnnotation), ',');
     bool failed = false;
@@ -125,7 +131,8 @@ class Planner {
         out_.skip.push_back(name);
         continue;
       }
-      const bool passed_over = std::any_of(goes_on.begin(), goes_on.end(), [&](std::string_view n) { return trim(n) == name; });
+      const bool passed_over =
+          std::any_of(goes_on.begin(), goes_on.end(), [&](std::string_view n) { return trim(n) == name; });
       if (!succeeded(state) && !passed_over) failed = true;
     }
   }
@@ -158,7 +165,9 @@ class Planner {
 
 }  // namespace
 
-Plan plan(const kube::Object& pod, const PodState& state, Time now) { return Planner(pod, state, now).run(); }
+Plan plan(const kube::Object& pod, const PodState& state, Time now) {
+  return Planner(pod, state, now).run();
+}
 
 Duration restart_delay(int crashes) {
   if (crashes <= 1) return Duration(0);
@@ -167,9 +176,13 @@ Duration restart_delay(int crashes) {
   return std::min(delay, kBackOffMax);
 }
 
-int crashes_after(int before, Duration ran) { return ran >= kCalmAfter ? 1 : before + 1; }
+int crashes_after(int before, Duration ran) {
+  return ran >= kCalmAfter ? 1 : before + 1;
+}
 
-bool is_sidecar(const Value& init_container) { return init_container["restartPolicy"].as_string() == "Always"; }
+bool is_sidecar(const Value& init_container) {
+  return init_container["restartPolicy"].as_string() == "Always";
+}
 
 std::vector<const Value*> all_containers(const kube::Object& pod) {
   std::vector<const Value*> all;
@@ -185,7 +198,9 @@ const Value* find_container(const kube::Object& pod, std::string_view name) {
   return nullptr;
 }
 
-bool is_finished_phase(std::string_view phase) { return phase == "Succeeded" || phase == "Failed"; }
+bool is_finished_phase(std::string_view phase) {
+  return phase == "Succeeded" || phase == "Failed";
+}
 
 std::string qos_class(const kube::Object& pod) {
   bool any = false, all_equal = true;

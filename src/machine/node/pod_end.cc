@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of a pod or a container: announced first (not ready), then withdrawn from services and ingress, then signalled, then killed.
+// The end of a pod or a container: announced first (not ready), then withdrawn from services and ingress, then
+// signalled, then killed.
 #include <algorithm>
 #include <csignal>
 
@@ -23,29 +24,33 @@ using Phase = ContainerState::Phase;
 int signal_number(std::string_view text) {
   if (const auto number = parse_int(text)) return static_cast<int>(*number);
   if (text.starts_with("SIG")) text.remove_prefix(3);
-  static const std::pair<std::string_view, int> kSignals[] = {{"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"KILL", SIGKILL},
-                                                              {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"TERM", SIGTERM}, {"WINCH", SIGWINCH},
-                                                              {"ABRT", SIGABRT}, {"STOP", SIGSTOP}};
+  static const std::pair<std::string_view, int> kSignals[] = {
+      {"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT},   {"KILL", SIGKILL}, {"USR1", SIGUSR1},
+      {"USR2", SIGUSR2}, {"TERM", SIGTERM}, {"WINCH", SIGWINCH}, {"ABRT", SIGABRT}, {"STOP", SIGSTOP}};
   for (const auto& [name, number] : kSignals) {
     if (text == name) return number;
   }
-  return text.starts_with("RTMIN") ? SIGRTMIN + static_cast<int>(parse_int(text.size() > 6 ? text.substr(6) : "0").value_or(0)) : SIGTERM;
+  return text.starts_with("RTMIN")
+             ? SIGRTMIN + static_cast<int>(parse_int(text.size() > 6 ? text.substr(6) : "0").value_or(0))
+             : SIGTERM;
 }
 
 }  // namespace
 
 bool Pods::any_running(const Pod& pod) const {
-  return std::any_of(pod.state.containers.begin(), pod.state.containers.end(), [](const auto& c) { return c.second.phase == Phase::running; });
+  return std::any_of(pod.state.containers.begin(), pod.state.containers.end(),
+                     [](const auto& c) { return c.second.phase == Phase::running; });
 }
 
-// Tells one container to end: preStop hook, its stop signal, and SIGKILL when the time is over. The exit comes in as any other.
+// Tells one container to end: preStop hook, its stop signal, and SIGKILL when the time is over. The exit comes in as
+// any other.
 void Pods::stop_container(const PodPtr& pod_ptr, const std::string& name, Duration grace, const std::string& why) {
   Pod& pod = *pod_ptr;
   const auto it = pod.state.containers.find(name);
   if (it == pod.state.containers.end() || it->second.phase != Phase::running) return;
   const Time kill_at = now() + grace;
   const auto [known, fresh] = pod.stopping.emplace(name, kill_at);
-  if (!fresh && known->second <= kill_at) return;   // told already, and will be killed sooner
+  if (!fresh && known->second <= kill_at) return;  // told already, and will be killed sooner
   known->second = kill_at;
   const std::string id = it->second.id;
   crew_.timers.after(grace, [weak = weak_from_this(), id] {
@@ -62,7 +67,7 @@ void Pods::stop_container(const PodPtr& pod_ptr, const std::string& name, Durati
   event(pod, false, "Killing", why.empty() ? "Stopping container " + name : why);
   const Value* spec = find_container(pod.object, name);
   const ActionTarget target{crew_.containers.get(), id, pod.state.ip, spec ? *spec : Value()};
-  const auto image_signal = read_file(directory(pod) + "/containers/" + id + "/stop-signal");   // launch() wrote it
+  const auto image_signal = read_file(directory(pod) + "/containers/" + id + "/stop-signal");  // launch() wrote it
   std::string wanted = target.container.get({"lifecycle", "stopSignal"}).str();
   if (wanted.empty() && image_signal.ok()) wanted = *image_signal;
   const int signal = wanted.empty() ? SIGTERM : signal_number(trim(wanted));
@@ -74,12 +79,14 @@ void Pods::stop_container(const PodPtr& pod_ptr, const std::string& name, Durati
         const std::string failure = done.ok() ? done->message : done.error().message;
         const std::weak_ptr<Pods> weak = self;
         self->post(pod_ptr, [weak, failure](Pod& pod) {
-          if (const auto pods = weak.lock()) pods->event(pod, true, "FailedPreStopHook", "PreStopHook failed: " + failure);
+          if (const auto pods = weak.lock())
+            pods->event(pod, true, "FailedPreStopHook", "PreStopHook failed: " + failure);
         });
       }
     }
     const auto signalled = self->crew_.containers->signal(target.container_id, signal);
-    if (!signalled.ok()) log::warning("container not signalled", {{"container", target.container_id}, {"error", signalled.error()}});
+    if (!signalled.ok())
+      log::warning("container not signalled", {{"container", target.container_id}, {"error", signalled.error()}});
   });
   if (!queued.ok()) log::error("container not signalled: too much to do", {{"container", id}});
 }
@@ -87,11 +94,16 @@ void Pods::stop_container(const PodPtr& pod_ptr, const std::string& name, Durati
 void Pods::end(const PodPtr& pod_ptr, Duration grace) {
   Pod& pod = *pod_ptr;
   const Time kill_at = now() + grace;
-  if (!pod.end_by) pod.end_by = pod.object.deleting() ? std::min(kill_at, parse_time(pod.object.metadata()["deletionTimestamp"].as_string()).value_or(kill_at)) : kill_at;
+  if (!pod.end_by)
+    pod.end_by =
+        pod.object.deleting()
+            ? std::min(kill_at, parse_time(pod.object.metadata()["deletionTimestamp"].as_string()).value_or(kill_at))
+            : kill_at;
   // 1. Told: not ready any more. Endpoints follow from that.
   tell_status(pod, true);
   // 2. Withdrawn: no rule sends it new connections.
-  if (!pod.withdrawn && any_running(pod) && parts_.withdrawal && !pod.gone && !pod.object.spec()["hostNetwork"].as_bool() && pod.was_ready) {
+  if (!pod.withdrawn && any_running(pod) && parts_.withdrawal && !pod.gone &&
+      !pod.object.spec()["hostNetwork"].as_bool() && pod.was_ready) {
     if (pod.withdrawal_asked) return;
     pod.withdrawal_asked = true;
     const Duration most = std::min(kWithdrawalMax, std::max<Duration>(*pod.end_by - now(), Duration(0)));
@@ -113,9 +125,10 @@ void Pods::end(const PodPtr& pod_ptr, Duration grace) {
       stop_container(pod_ptr, it->first, left, "");
     }
     for (const auto& [name, state] : pod.state.containers) {
-      if (!main_left && state.phase == Phase::running) stop_container(pod_ptr, name, std::max<Duration>(left, std::chrono::seconds(1)), "");
+      if (!main_left && state.phase == Phase::running)
+        stop_container(pod_ptr, name, std::max<Duration>(left, std::chrono::seconds(1)), "");
     }
-    return;   // an exit brings us back here
+    return;  // an exit brings us back here
   }
   // 4. Ended: the last status, then nothing is left, then the object goes.
   if (pod.state.killed && !pod.object.deleting() && !pod.gone) {
@@ -155,7 +168,9 @@ void Pods::finish(const PodPtr& pod_ptr) {
 // The files of the results volume become an annotation, before the phase says that the pod has ended.
 void Pods::write_results(Pod& pod) {
   const std::string volume(pod.object.annotation(kResultsDirAnnotation));
-  if (volume.empty() || pod.results_written || pod.gone || pod.object.metadata()["annotations"].contains(kResultsAnnotation)) return;
+  if (volume.empty() || pod.results_written || pod.gone ||
+      pod.object.metadata()["annotations"].contains(kResultsAnnotation))
+    return;
   const auto path = pod.volumes.find(volume);
   const std::string directory_path = path == pod.volumes.end() ? directory(pod) + "/volumes/" + volume : path->second;
   Value results = Value::map();
@@ -165,14 +180,18 @@ void Pods::write_results(Pod& pod) {
     if (results.size() >= kResultsMax) break;
     const std::string file = directory_path + "/" + name;
     if (is_directory(file)) continue;
-    const auto resolved = container::resolve_in_root(directory_path, name);   // what a step wrote may be a link to anywhere
+    const auto resolved =
+        container::resolve_in_root(directory_path, name);  // what a step wrote may be a link to anywhere
     if (!resolved.ok()) continue;
     const auto bytes = read_file(*resolved, kResultBytesMax);
     if (bytes.ok() && is_valid_utf8(*bytes)) results.set(name, *bytes);
-    if (!bytes.ok()) log::warning("result left out", {{"pod", pod.object.key().str()}, {"result", name}, {"error", bytes.error()}});
+    if (!bytes.ok())
+      log::warning("result left out", {{"pod", pod.object.key().str()}, {"result", name}, {"error", bytes.error()}});
   }
-  const Value patch{{"metadata", Value{{"uid", pod.uid}, {"annotations", Value{{kResultsAnnotation, json::write(results)}}}}}};
-  auto written = client_.patch(schema::kPods, pod.object.key(), kube::PatchType::merge, patch, {.field_manager = "kubelet"});
+  const Value patch{
+      {"metadata", Value{{"uid", pod.uid}, {"annotations", Value{{kResultsAnnotation, json::write(results)}}}}}};
+  auto written =
+      client_.patch(schema::kPods, pod.object.key(), kube::PatchType::merge, patch, {.field_manager = "kubelet"});
   if (!written.ok()) {
     log::warning("results not written", {{"pod", pod.object.key().str()}, {"error", written.error()}});
     return;
@@ -188,7 +207,7 @@ Result<void> Pods::tear_down(Pod& pod) {
   }
   if (!pod.object.spec()["hostNetwork"].as_bool()) TRY(parts_.network->detach(pod.uid));
   const std::string dir = directory(pod);
-  if (exists(dir)) TRY(container::unmount_below(dir));   // roots, tmpfs volumes, and the pinned namespaces
+  if (exists(dir)) TRY(container::unmount_below(dir));  // roots, tmpfs volumes, and the pinned namespaces
   TRY(container::remove_sandbox(dir + "/sandbox"));
   TRY(container::Cgroup("/caisson-" + options_.instance + "/pod" + pod.uid).remove());
   for (const char* part : {"/containers", "/volumes", "/etc", "/shm", "/sandbox"}) TRY(remove_tree(dir + part));

@@ -44,7 +44,7 @@ void Pods::run(const PodPtr& pod_ptr) {
   if (const std::int64_t seconds = pod.object.spec()["activeDeadlineSeconds"].as_int(); seconds > 0) {
     again_after(pod_ptr, pod.state.start + std::chrono::seconds(seconds) - now());
   }
-  if (now() < pod.set_up_next) return;   // a timer is set
+  if (now() < pod.set_up_next) return;  // a timer is set
   const auto up = set_up(pod_ptr);
   if (!up.ok()) {
     ++pod.set_up_failures;
@@ -54,7 +54,8 @@ void Pods::run(const PodPtr& pod_ptr) {
     event(pod, true, pod.state.sandbox ? "FailedMount" : "FailedCreatePodSandBox", up.error().message);
     for (const Value* container : all_containers(pod.object)) {
       ContainerState& state = pod.state.containers[(*container)["name"].str()];
-      if (state.phase == Phase::waiting) state.waiting_reason = "ContainerCreating", state.waiting_message = up.error().message;
+      if (state.phase == Phase::waiting)
+        state.waiting_reason = "ContainerCreating", state.waiting_message = up.error().message;
     }
     tell_status(pod, false);
     return;
@@ -78,7 +79,8 @@ void Pods::run(const PodPtr& pod_ptr) {
 
 void Pods::apply(const PodPtr& pod, const Plan& todo) {
   for (const auto& name : todo.stop) {
-    stop_container(pod, name, std::chrono::seconds(pod->object.spec()["terminationGracePeriodSeconds"].as_int(30)), "the pod's other containers have ended");
+    stop_container(pod, name, std::chrono::seconds(pod->object.spec()["terminationGracePeriodSeconds"].as_int(30)),
+                   "the pod's other containers have ended");
   }
   for (const auto& [name, left] : todo.back_off) back_off(pod, name, left);
   for (const auto& name : todo.start) start_container(pod, name);
@@ -98,11 +100,14 @@ bool Pods::over_deadline(Pod& pod) {
 void Pods::back_off(const PodPtr& pod, const std::string& name, Duration left) {
   ContainerState& state = pod->state.containers[name];
   if (state.waiting_reason != "CrashLoopBackOff") {
-    const std::string text = "back-off " + format_duration(restart_delay(state.crashes)) + " restarting failed container=" + name + " pod=" +
-                             pod->state.name + "_" + pod->state.ns + "(" + pod->uid + ")";
+    const std::string text = "back-off " + format_duration(restart_delay(state.crashes)) +
+                             " restarting failed container=" + name + " pod=" + pod->state.name + "_" + pod->state.ns +
+                             "(" + pod->uid + ")";
     state.waiting_reason = "CrashLoopBackOff";
     state.waiting_message = text;
-    event(*pod, true, "BackOff", "Back-off restarting failed container " + name + " in pod " + pod->state.name + "_" + pod->state.ns + "(" + pod->uid + ")");
+    event(*pod, true, "BackOff",
+          "Back-off restarting failed container " + name + " in pod " + pod->state.name + "_" + pod->state.ns + "(" +
+              pod->uid + ")");
   }
   again_after(pod, left);
 }
@@ -118,7 +123,9 @@ Result<void> Pods::set_up(const PodPtr& pod_ptr) {
   const std::string dir = directory(pod);
   TRY(make_dirs(dir, 0711));
   save(pod);
-  const container::SandboxSpec wanted{.directory = dir + "/sandbox", .hostname = hostname_of(pod.object), .host_network = host_network,
+  const container::SandboxSpec wanted{.directory = dir + "/sandbox",
+                                      .hostname = hostname_of(pod.object),
+                                      .host_network = host_network,
                                       .host_ipc = spec["hostIPC"].as_bool()};
   pod.sandbox = TRY(container::make_sandbox(wanted));
   if (host_network) {
@@ -150,9 +157,11 @@ Result<void> Pods::make_files(Pod& pod) {
   const auto resolvers = read_file("/etc/resolv.conf");
   TRY(write_file_unsynced(etc + "/hosts", hosts));
   TRY(write_file_unsynced(etc + "/hostname", hostname + "\n"));
-  TRY(write_file_unsynced(etc + "/resolv.conf", resolv_conf(pod.object, options_.cluster_dns, options_.cluster_domain, resolvers.ok() ? *resolvers : "")));
+  TRY(write_file_unsynced(etc + "/resolv.conf", resolv_conf(pod.object, options_.cluster_dns, options_.cluster_domain,
+                                                            resolvers.ok() ? *resolvers : "")));
   const auto mounted = TRY(container::mounts_below(dir + "/shm"));
-  if (mounted.empty() && !pod.object.spec()["hostIPC"].as_bool()) TRY(container::mount_tmpfs(dir + "/shm", 01777, kShmBytes));
+  if (mounted.empty() && !pod.object.spec()["hostIPC"].as_bool())
+    TRY(container::mount_tmpfs(dir + "/shm", 01777, kShmBytes));
   return {};
 }
 
@@ -163,7 +172,8 @@ std::string Pods::volumes_signature(Pod& pod) {
   std::string signature = pod.uid;
   const auto add = [&](bool secret, const Value& name) {
     if (name.as_string().empty()) return;
-    const auto found = parts_.runtime->informer(secret ? schema::kSecrets : schema::kConfigMaps).find({pod.state.ns, name.str()});
+    const auto found =
+        parts_.runtime->informer(secret ? schema::kSecrets : schema::kConfigMaps).find({pod.state.ns, name.str()});
     signature += "|" + name.str() + "=" + (found ? found->resource_version() : "");
   };
   bool downward = false;
@@ -175,12 +185,14 @@ std::string Pods::volumes_signature(Pod& pod) {
       add(false, source["configMap"]["name"]);
       add(true, source["secret"]["name"]);
       downward = downward || source.contains("downwardAPI");
-      if (source.contains("serviceAccountToken")) signature += now() >= pod.token_refresh ? "|token" + format_time(now()) : "";
+      if (source.contains("serviceAccountToken"))
+        signature += now() >= pod.token_refresh ? "|token" + format_time(now()) : "";
     }
   }
   if (downward) {
     for (const char* map : {"labels", "annotations"}) {
-      for (const auto& entry : pod.object.metadata()[map].entries()) signature += "|" + std::string(entry.key) + "=" + entry.value.str();
+      for (const auto& entry : pod.object.metadata()[map].entries())
+        signature += "|" + std::string(entry.key) + "=" + entry.value.str();
     }
   }
   return signature;
@@ -209,7 +221,9 @@ Result<void> Pods::refresh_volumes(const PodPtr& pod_ptr) {
 VolumeSources Pods::volume_sources(Pod& pod, const Surroundings& around) {
   VolumeSources sources;
   sources.around = &around;
-  sources.token = [this, &pod](const std::string& audience, std::int64_t seconds) { return token(pod, audience, seconds); };
+  sources.token = [this, &pod](const std::string& audience, std::int64_t seconds) {
+    return token(pod, audience, seconds);
+  };
   sources.claim = [this, ns = pod.state.ns](const std::string& name) -> std::optional<kube::Object> {
     auto found = client_.get(schema::kPersistentVolumeClaims, {ns, name});
     if (!found.ok()) return std::nullopt;
@@ -229,8 +243,9 @@ Result<std::string> Pods::token(Pod& pod, const std::string& audience, std::int6
   const std::string key = audience + "/" + std::to_string(seconds);
   auto& [text, renew] = pod.tokens[key];
   if (text.empty() || now() >= renew) {
-    Value spec{{"expirationSeconds", seconds},
-               {"boundObjectRef", Value{{"apiVersion", "v1"}, {"kind", "Pod"}, {"name", pod.state.name}, {"uid", pod.uid}}}};
+    Value spec{
+        {"expirationSeconds", seconds},
+        {"boundObjectRef", Value{{"apiVersion", "v1"}, {"kind", "Pod"}, {"name", pod.state.name}, {"uid", pod.uid}}}};
     spec.set("audiences", audience.empty() ? Value::list() : Value::list_of({audience}));
     const Value request{{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "TokenRequest"}, {"spec", spec}};
     std::string account = pod.object.spec()["serviceAccountName"].str();
@@ -238,7 +253,8 @@ Result<std::string> Pods::token(Pod& pod, const std::string& audience, std::int6
     auto answer = client_.post(schema::kServiceAccounts, {pod.state.ns, account}, "token", request);
     if (!answer.ok()) return std::move(answer).error().in("token of serviceaccount \"" + account + "\"");
     text = (*answer)["status"]["token"].str();
-    const Time end = parse_time((*answer)["status"]["expirationTimestamp"].as_string()).value_or(now() + std::chrono::seconds(seconds));
+    const Time end = parse_time((*answer)["status"]["expirationTimestamp"].as_string())
+                         .value_or(now() + std::chrono::seconds(seconds));
     renew = now() + (end - now()) * 8 / 10;
   }
   if (pod.token_refresh == Time{} || renew < pod.token_refresh) pod.token_refresh = renew;
@@ -248,7 +264,9 @@ Result<std::string> Pods::token(Pod& pod, const std::string& audience, std::int6
 Surroundings Pods::surroundings(const Pod& pod) {
   Surroundings around;
   const auto finder = [this, ns = pod.state.ns](const schema::Resource& resource) {
-    return [this, ns, resource](const std::string& name) { return parts_.runtime->informer(resource).find({ns, name}); };
+    return [this, ns, resource](const std::string& name) {
+      return parts_.runtime->informer(resource).find({ns, name});
+    };
   };
   around.config_map = finder(schema::kConfigMaps);
   around.secret = finder(schema::kSecrets);
@@ -285,7 +303,8 @@ void Pods::watch_probes(const PodPtr& pod_ptr) {
         self->post_to(uid, [weak, name, id, change](Pod& pod) {
           const auto self = weak.lock();
           const auto it = pod.state.containers.find(name);
-          if (self && it != pod.state.containers.end() && it->second.id == id && it->second.phase == Phase::running) change(*self, pod, it->second);
+          if (self && it != pod.state.containers.end() && it->second.id == id && it->second.phase == Phase::running)
+            change(*self, pod, it->second);
         });
       }
     };
@@ -296,9 +315,7 @@ void Pods::watch_probes(const PodPtr& pod_ptr) {
         if (!has_readiness) state.ready = true;
       });
     };
-    on.readiness = [tell](bool ready) {
-      tell([ready](Pods&, Pod&, ContainerState& state) { state.ready = ready; });
-    };
+    on.readiness = [tell](bool ready) { tell([ready](Pods&, Pod&, ContainerState& state) { state.ready = ready; }); };
     on.failed = [tell](std::string_view probe, std::string message) {
       tell([probe = std::string(probe), message](Pods& pods, Pod& pod, ContainerState&) {
         pods.event(pod, true, "Unhealthy", probe + " probe failed: " + message);
@@ -312,11 +329,15 @@ void Pods::watch_probes(const PodPtr& pod_ptr) {
         const Value* spec = find_container(pod.object, name);
         if (!ptr || !spec) return;
         const Value& own = (*spec)[kind + "Probe"]["terminationGracePeriodSeconds"];
-        const std::int64_t grace = own.is_int() ? own.as_int() : pod.object.spec()["terminationGracePeriodSeconds"].as_int(30);
-        pods.stop_container(ptr, name, std::chrono::seconds(grace), "Container " + name + " failed " + kind + " probe, will be restarted");
+        const std::int64_t grace =
+            own.is_int() ? own.as_int() : pod.object.spec()["terminationGracePeriodSeconds"].as_int(30);
+        pods.stop_container(ptr, name, std::chrono::seconds(grace),
+                            "Container " + name + " failed " + kind + " probe, will be restarted");
       });
     };
-    pod.probes[name] = ContainerProbes::start(crew_.timers, crew_.probers, {crew_.containers.get(), id, pod.state.ip, *spec}, state.start_passed && has_startup, std::move(on));
+    pod.probes[name] =
+        ContainerProbes::start(crew_.timers, crew_.probers, {crew_.containers.get(), id, pod.state.ip, *spec},
+                               state.start_passed && has_startup, std::move(on));
   }
 }
 

@@ -14,7 +14,7 @@
 namespace caisson::node {
 namespace {
 
-constexpr int kStartErrorCode = 128;   // what containerd reports for a command that can't be run
+constexpr int kStartErrorCode = 128;  // what containerd reports for a command that can't be run
 constexpr Duration kPostStartMax = std::chrono::minutes(5);
 
 using Phase = ContainerState::Phase;
@@ -24,10 +24,22 @@ PullPolicy policy_of(const Value& container) {
   if (policy == "Always") return PullPolicy::always;
   if (policy == "Never") return PullPolicy::never;
   if (policy == "IfNotPresent") return PullPolicy::if_not_present;
-  const std::string_view image = container["image"].as_string();   // admission fills it in; this is for objects that did not pass it
+  const std::string_view image =
+      container["image"].as_string();  // admission fills it in; this is for objects that did not pass it
   const std::size_t slash = image.rfind('/'), colon = image.rfind(':');
   const bool tagged = image.find('@') != image.npos || (colon != image.npos && (slash == image.npos || colon > slash));
   return !tagged || image.ends_with(":latest") ? PullPolicy::always : PullPolicy::if_not_present;
+}
+
+// The log of one run, with what was rotated off it.
+Result<void> remove_logs(const std::string& directory, int attempt) {
+  const std::string name = std::to_string(attempt) + ".log";
+  if (!exists(directory)) return {};
+  const auto files = TRY(list_dir(directory));
+  for (const auto& file : files) {
+    if (file == name || file.starts_with(name + ".")) TRY(remove_file(path_join(directory, file)));
+  }
+  return {};
 }
 
 std::string fetch_reason(const Error& error, PullPolicy policy) {
@@ -90,20 +102,22 @@ bool Pods::image_ready(const PodPtr& pod_ptr, const std::string& name, const Val
   request.docker_configs = pull_secrets(pod.object);
   const std::weak_ptr<Pods> weak = weak_from_this();
   request.on_pull = [weak, uid = pod.uid, image = request.name] {
-    if (const auto self = weak.lock()) self->post_to(uid, [weak, image](Pod& pod) {
-      if (const auto self = weak.lock()) self->event(pod, false, "Pulling", "Pulling image \"" + image + "\"");
-    });
+    if (const auto self = weak.lock())
+      self->post_to(uid, [weak, image](Pod& pod) {
+        if (const auto self = weak.lock()) self->event(pod, false, "Pulling", "Pulling image \"" + image + "\"");
+      });
   };
   const Time began = now();
-  const auto queued = submit(crew_.fetchers, [weak, pod_ptr, name, request = std::move(request), began, provider = parts_.images] {
-    auto image = provider->ensure(request);
-    const auto self = weak.lock();
-    if (!self) return;
-    auto shared = std::make_shared<Result<Image>>(std::move(image));
-    self->post(pod_ptr, [weak, pod_ptr, name, shared, began](Pod&) {
-      if (const auto self = weak.lock()) self->image_fetched(pod_ptr, name, std::move(*shared), began);
-    });
-  });
+  const auto queued =
+      submit(crew_.fetchers, [weak, pod_ptr, name, request = std::move(request), began, provider = parts_.images] {
+        auto image = provider->ensure(request);
+        const auto self = weak.lock();
+        if (!self) return;
+        auto shared = std::make_shared<Result<Image>>(std::move(image));
+        self->post(pod_ptr, [weak, pod_ptr, name, shared, began](Pod&) {
+          if (const auto self = weak.lock()) self->image_fetched(pod_ptr, name, std::move(*shared), began);
+        });
+      });
   if (!queued.ok()) fetch.running = false;
   return false;
 }
@@ -168,7 +182,8 @@ Result<std::vector<container::Mount>> Pods::mounts(Pod& pod, const Value& contai
   const Env env = pod.volumes.empty() ? none : TRY(container_env(pod.object, container, {}, surroundings(pod)));
   for (const auto& mount : container["volumeMounts"].items()) {
     const auto volume = pod.volumes.find(mount["name"].str());
-    if (volume == pod.volumes.end()) return Error{ErrorCode::invalid, "volumeMounts: the pod has no volume \"" + mount["name"].str() + "\""};
+    if (volume == pod.volumes.end())
+      return Error{ErrorCode::invalid, "volumeMounts: the pod has no volume \"" + mount["name"].str() + "\""};
     std::string sub = mount["subPath"].str();
     if (sub.empty()) sub = expand(mount["subPathExpr"].as_string(), env);
     container::Mount one{TRY(mount_source(volume->second, sub)), mount["mountPath"].str(), mount["readOnly"].as_bool()};
@@ -181,7 +196,8 @@ Result<std::vector<container::Mount>> Pods::mounts(Pod& pod, const Value& contai
   return mounts;
 }
 
-Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const Value& container, const Image& image, std::string& stage) {
+Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const Value& container, const Image& image,
+                          std::string& stage) {
   Pod& pod = *pod_ptr;
   ContainerState& state = pod.state.containers[name];
   const bool again = state.phase == Phase::terminated;
@@ -198,17 +214,21 @@ Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const 
   in.root = own + "/root";
   in.sandbox = pod.sandbox;
   in.log_path = log_directory(pod.state.ns, pod.state.name, pod.uid, name) + "/" + std::to_string(attempt) + ".log";
+  if (attempt >= 2) TRY(remove_logs(path_dir(in.log_path), attempt - 2));  // this run's and the one before are kept
   in.seccomp_directory = options_.data_dir + "/seccomp";
   in.memory_bytes = static_cast<std::int64_t>(container::host_memory_bytes());
   in.env = TRY(container_env(pod.object, container, image.config.env, surroundings(pod)));
   if (!pod.object.annotation(kTraceparentAnnotation).empty()) {
-    const bool has = std::any_of(in.env.begin(), in.env.end(), [](const auto& v) { return v.first == kTraceparentVariable; });
+    const bool has =
+        std::any_of(in.env.begin(), in.env.end(), [](const auto& v) { return v.first == kTraceparentVariable; });
     if (!has && pod.object.annotation(kStepsAnnotation) == "ordered") {
       in.env.emplace_back(kTraceparentVariable, pod.object.annotation(kTraceparentAnnotation));
     }
   }
-  const bool has_hostname = std::any_of(in.env.begin(), in.env.end(), [](const auto& v) { return v.first == "HOSTNAME"; });
-  if (!has_hostname && !pod.object.spec()["hostNetwork"].as_bool()) in.env.emplace_back("HOSTNAME", hostname_of(pod.object));
+  const bool has_hostname =
+      std::any_of(in.env.begin(), in.env.end(), [](const auto& v) { return v.first == "HOSTNAME"; });
+  if (!has_hostname && !pod.object.spec()["hostNetwork"].as_bool())
+    in.env.emplace_back("HOSTNAME", hostname_of(pod.object));
   in.mounts = TRY(mounts(pod, container, id));
   TRY(container::mount_root({image.trees, own + "/upper", own + "/work", in.root}));
   const auto abandon = [&own](Error error) -> Error {
@@ -238,7 +258,7 @@ Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const 
   state.waiting_reason.clear();
   state.waiting_message.clear();
   state.start_passed = state.ready = false;
-  save(pod);   // before the container is there: a kill in between must leave its id
+  save(pod);  // before the container is there: a kill in between must leave its id
   const auto created = crew_.containers->create(*spec);
   if (!created.ok()) {
     if (created.error().code == ErrorCode::invalid) stage = "StartError";
@@ -264,7 +284,7 @@ void Pods::start_failed(const PodPtr& pod_ptr, const std::string& name, const Er
   Pod& pod = *pod_ptr;
   ContainerState& state = pod.state.containers[name];
   event(pod, true, "Failed", "Error: " + error.message);
-  if (stage == "StartError") {   // the container was made of what the pod says, and can't run: an end like another
+  if (stage == "StartError") {  // the container was made of what the pod says, and can't run: an end like another
     state.phase = Phase::terminated;
     state.crashes = crashes_after(state.crashes, Duration(0));
     state.terminated = Terminated{kStartErrorCode, "StartError", error.message, now(), now(), state.id};
@@ -285,7 +305,8 @@ void Pods::run_post_start(const PodPtr& pod_ptr, const std::string& name, const 
   if (done.ok() && done->success) return;
   const std::string why = done.ok() ? done->message : done.error().message;
   event(pod, true, "FailedPostStartHook", "PostStartHook failed: " + why);
-  stop_container(pod_ptr, name, std::chrono::seconds(pod.object.spec()["terminationGracePeriodSeconds"].as_int(30)), "FailedPostStartHook");
+  stop_container(pod_ptr, name, std::chrono::seconds(pod.object.spec()["terminationGracePeriodSeconds"].as_int(30)),
+                 "FailedPostStartHook");
 }
 
 }  // namespace caisson::node

@@ -6,7 +6,9 @@
 namespace caisson::node {
 namespace {
 
-Time time_at(const Value& value) { return parse_time(value.as_string()).value_or(Time{}); }
+Time time_at(const Value& value) {
+  return parse_time(value.as_string()).value_or(Time{});
+}
 
 Value to_value(const Terminated& ended) {
   return Value{{"exitCode", ended.exit_code},
@@ -18,8 +20,12 @@ Value to_value(const Terminated& ended) {
 }
 
 Terminated terminated_from(const Value& value) {
-  return {static_cast<int>(value["exitCode"].as_int()), value["reason"].str(), value["message"].str(),
-          time_at(value["started"]), time_at(value["finished"]), value["id"].str()};
+  return {static_cast<int>(value["exitCode"].as_int()),
+          value["reason"].str(),
+          value["message"].str(),
+          time_at(value["started"]),
+          time_at(value["finished"]),
+          value["id"].str()};
 }
 
 Value to_value(const ContainerState& state) {
@@ -75,7 +81,8 @@ Value to_value(const PodState& state) {
 
 Result<PodState> pod_state_from(const Value& value) {
   if (value["version"].as_int() != 1) {
-    return Error{ErrorCode::invalid, "pod state of version " + value["version"].scalar_text() + ", this program reads 1"};
+    return Error{ErrorCode::invalid,
+                 "pod state of version " + value["version"].scalar_text() + ", this program reads 1"};
   }
   PodState state;
   state.uid = value["uid"].str();
@@ -87,7 +94,8 @@ Result<PodState> pod_state_from(const Value& value) {
   state.killed = value["killed"].as_bool();
   state.killed_reason = value["killedReason"].str();
   state.killed_message = value["killedMessage"].str();
-  for (const auto& entry : value["containers"].entries()) state.containers[std::string(entry.key)] = container_from(entry.value);
+  for (const auto& entry : value["containers"].entries())
+    state.containers[std::string(entry.key)] = container_from(entry.value);
   return state;
 }
 

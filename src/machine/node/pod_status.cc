@@ -23,7 +23,8 @@ Value terminated_value(const Terminated& ended) {
 
 Value state_value(const ContainerState& state, bool initializing) {
   if (state.phase == Phase::running) return Value{{"running", Value{{"startedAt", format_time(state.started)}}}};
-  if (state.phase == Phase::terminated && state.waiting_reason != "CrashLoopBackOff") return terminated_value(*state.terminated);
+  if (state.phase == Phase::terminated && state.waiting_reason != "CrashLoopBackOff")
+    return terminated_value(*state.terminated);
   std::string reason = state.waiting_reason;
   if (reason.empty()) reason = initializing ? "PodInitializing" : "ContainerCreating";
   Value waiting{{"reason", reason}};
@@ -51,7 +52,8 @@ class Status {
       if (!state_.killed_message.empty()) out.set("message", state_.killed_message);
     }
     if (!host_ip.empty()) out.set("hostIP", host_ip).set("hostIPs", Value(std::vector<Value>{Value{{"ip", host_ip}}}));
-    if (!state_.ip.empty()) out.set("podIP", state_.ip).set("podIPs", Value(std::vector<Value>{Value{{"ip", state_.ip}}}));
+    if (!state_.ip.empty())
+      out.set("podIP", state_.ip).set("podIPs", Value(std::vector<Value>{Value{{"ip", state_.ip}}}));
     out.set("startTime", format_time(state_.start));
     out.set("qosClass", qos_class(pod_));
     if (!pod_.spec()["initContainers"].empty()) out.set("initContainerStatuses", container_statuses("initContainers"));
@@ -91,7 +93,7 @@ class Status {
   // After the kubelet's getPhase.
   std::string compute_phase() const {
     const std::string_view before = pod_.status()["phase"].as_string();
-    if (is_finished_phase(before)) return std::string(before);   // an end is final
+    if (is_finished_phase(before)) return std::string(before);  // an end is final
     if (state_.killed) return "Failed";
     if (init_failed_for_good()) return "Failed";
     const std::string_view policy = pod_.spec()["restartPolicy"].as_string("Always");
@@ -122,7 +124,8 @@ class Status {
     for (const auto& container : pod_.spec()["containers"].items()) {
       const ContainerState& state = of(container);
       const std::string name = container["name"].str();
-      const bool may_fail = std::any_of(passed_over.begin(), passed_over.end(), [&](std::string_view n) { return trim(n) == name; });
+      const bool may_fail =
+          std::any_of(passed_over.begin(), passed_over.end(), [&](std::string_view n) { return trim(n) == name; });
       if (state.terminated && state.terminated->exit_code != 0 && !may_fail) return true;
     }
     return false;
@@ -133,8 +136,8 @@ class Status {
     Value list = Value::list();
     for (const auto& container : pod_.spec()[field].items()) {
       const ContainerState& state = of(container);
-      const bool init_success = field == "initContainers" && !is_sidecar(container) && state.phase == Phase::terminated &&
-                                state.terminated->exit_code == 0;
+      const bool init_success = field == "initContainers" && !is_sidecar(container) &&
+                                state.phase == Phase::terminated && state.terminated->exit_code == 0;
       const bool running = state.phase == Phase::running;
       Value one{{"name", container["name"].str()},
                 {"state", state_value(state, initializing)},
@@ -154,7 +157,8 @@ class Status {
     std::vector<Value> list;
     for (const auto& condition : pod_.status()["conditions"].items()) {
       const std::string_view type = condition["type"].as_string();
-      if (type != "PodReadyToStartContainers" && type != "Initialized" && type != "Ready" && type != "ContainersReady") list.push_back(condition);
+      if (type != "PodReadyToStartContainers" && type != "Initialized" && type != "Ready" && type != "ContainersReady")
+        list.push_back(condition);
     }
     const bool finished = is_finished_phase(phase);
     std::vector<std::string> unready;
@@ -177,12 +181,15 @@ class Status {
       if (!ready || kube::condition_is_true(pod_, gate["conditionType"].as_string())) continue;
       ready = false;
       ready_reason = "ReadinessGatesNotReady";
-      ready_message = "corresponding condition of pod readiness gate \"" + gate["conditionType"].str() + "\" does not exist or is not true";
+      ready_message = "corresponding condition of pod readiness gate \"" + gate["conditionType"].str() +
+                      "\" does not exist or is not true";
     }
     const bool initialized = init_done();
     list.push_back(condition("PodReadyToStartContainers", state_.sandbox, "", ""));
-    list.push_back(condition("Initialized", initialized, initialized ? (finished && phase == "Succeeded" ? "PodCompleted" : "") : "ContainersNotInitialized",
-                             initialized ? "" : "containers with incomplete status: [" + join(uninitialized(), " ") + "]"));
+    list.push_back(
+        condition("Initialized", initialized,
+                  initialized ? (finished && phase == "Succeeded" ? "PodCompleted" : "") : "ContainersNotInitialized",
+                  initialized ? "" : "containers with incomplete status: [" + join(uninitialized(), " ") + "]"));
     list.push_back(condition("Ready", ready, ready_reason, ready_message));
     list.push_back(condition("ContainersReady", containers_ready, reason, message));
     status.set("conditions", Value(std::move(list)));
@@ -192,7 +199,8 @@ class Status {
     std::vector<std::string> names;
     for (const auto& container : pod_.spec()["initContainers"].items()) {
       const ContainerState& state = of(container);
-      const bool done = is_sidecar(container) ? state.start_passed : state.phase == Phase::terminated && state.terminated->exit_code == 0;
+      const bool done = is_sidecar(container) ? state.start_passed
+                                              : state.phase == Phase::terminated && state.terminated->exit_code == 0;
       if (!done) names.push_back(container["name"].str());
     }
     return names;
@@ -202,7 +210,9 @@ class Status {
     const Value& before = kube::condition(pod_, type);
     const std::string_view status = is_true ? "True" : "False";
     const bool same = before["status"].as_string() == status;
-    Value out{{"type", type}, {"status", status}, {"lastProbeTime", nullptr},
+    Value out{{"type", type},
+              {"status", status},
+              {"lastProbeTime", nullptr},
               {"lastTransitionTime", same ? before["lastTransitionTime"] : Value(format_time(now_))}};
     if (!reason.empty()) out.set("reason", reason);
     if (!message.empty()) out.set("message", message);
@@ -217,7 +227,8 @@ class Status {
 
 }  // namespace
 
-Value pod_status(const kube::Object& pod, const PodState& state, const std::string& host_ip, bool terminating, Time now) {
+Value pod_status(const kube::Object& pod, const PodState& state, const std::string& host_ip, bool terminating,
+                 Time now) {
   return Status(pod, state, terminating, now).whole(host_ip);
 }
 

@@ -24,7 +24,8 @@ std::string log_tail(const std::string& path) {
   const auto text = read_file(path, 64u << 20);
   if (!text.ok()) return {};
   std::vector<std::string> lines;
-  for (const auto line : split(std::string_view(*text).substr(text->size() > (64u << 10) ? text->size() - (64u << 10) : 0), '\n')) {
+  for (const auto line :
+       split(std::string_view(*text).substr(text->size() > (64u << 10) ? text->size() - (64u << 10) : 0), '\n')) {
     const auto fields = split(line, ' ');
     if (fields.size() < 4) continue;
     lines.emplace_back(line.substr(static_cast<std::size_t>(fields[3].data() - line.data())));
@@ -35,7 +36,9 @@ std::string log_tail(const std::string& path) {
   return tail.size() > kLogTailBytes ? tail.substr(tail.size() - kLogTailBytes) : tail;
 }
 
-std::optional<std::int64_t> version_of(const kube::Object& object) { return parse_int(object.resource_version()); }
+std::optional<std::int64_t> version_of(const kube::Object& object) {
+  return parse_int(object.resource_version());
+}
 
 }  // namespace
 
@@ -69,11 +72,14 @@ Result<void> Pods::open() {
     pods_[uid] = std::move(pod);
   }
   TRY(parts_.network->keep_only(uids));
-  crew_.containers = TRY(container::Containers::open(
-      {.state_root = options_.data_dir + "/containers", .cgroup_root = "/caisson-" + options_.instance, .runc = options_.runc, .conmon = options_.conmon},
-      [weak = weak_from_this()](const container::ContainerStatus& status) {
-        if (const auto self = weak.lock()) self->on_exit(status);
-      }));
+  crew_.containers =
+      TRY(container::Containers::open({.state_root = options_.data_dir + "/containers",
+                                       .cgroup_root = "/caisson-" + options_.instance,
+                                       .runc = options_.runc,
+                                       .conmon = options_.conmon},
+                                      [weak = weak_from_this()](const container::ContainerStatus& status) {
+                                        if (const auto self = weak.lock()) self->on_exit(status);
+                                      }));
   // Containers that no pod's state names, and states whose container is not there: both come from a kill in between.
   for (const auto& status : crew_.containers->list()) {
     const auto pod = pods_.find(status.label("pod"));
@@ -85,14 +91,19 @@ Result<void> Pods::open() {
       if (state.id.empty() || state.phase == Phase::terminated) continue;
       const auto status = crew_.containers->find(state.id);
       if (state.phase == Phase::waiting && status && status->started && !status->exit) {
-        state.phase = Phase::running;   // killed between the start and its record
+        state.phase = Phase::running;  // killed between the start and its record
         state.started = *status->started;
       } else if (state.phase == Phase::waiting && status && !status->started) {
         TRY(crew_.containers->remove(state.id));
         state.id.clear();
       } else if (state.phase == Phase::running && !status) {
         state.phase = Phase::terminated;
-        state.terminated = Terminated{137, "ContainerStatusUnknown", "the container was not there when the node started", state.started, now(), state.id};
+        state.terminated = Terminated{137,
+                                      "ContainerStatusUnknown",
+                                      "the container was not there when the node started",
+                                      state.started,
+                                      now(),
+                                      state.id};
       }
     }
   }
@@ -111,7 +122,8 @@ void Pods::look(const kube::ObjectKey& key) {
     const bool ours = object && object->spec()["nodeName"].as_string() == options_.name;
     if (ours && !pods_.contains(object->uid())) {
       const std::string_view phase = object->status()["phase"].as_string();
-      // One that ended before this node knew it (its directory was cleaned) needs nothing but the deletion of its object.
+      // One that ended before this node knew it (its directory was cleaned) needs nothing but the deletion of its
+      // object.
       if (!is_finished_phase(phase) || object->deleting()) {
         auto pod = std::make_shared<Pod>(object->uid());
         pod->state = {.uid = object->uid(), .ns = key.ns, .name = key.name, .start = now()};
@@ -139,7 +151,8 @@ std::vector<kube::ObjectKey> Pods::pods_using(bool secret, const kube::Object& o
   const std::lock_guard lock(mutex_);
   for (const auto& [uid, pod] : pods_) {
     const std::lock_guard pod_lock(pod->mutex);
-    if (pod->published.ns == object.ns() && uses(pod->published_object, secret, object.name())) keys.push_back({pod->published.ns, pod->published.name});
+    if (pod->published.ns == object.ns() && uses(pod->published_object, secret, object.name()))
+      keys.push_back({pod->published.ns, pod->published.name});
   }
   return keys;
 }
@@ -156,7 +169,8 @@ Result<std::pair<kube::Object, PodState>> Pods::find(const std::string& ns, cons
   return Error{ErrorCode::not_found, "pod " + ns + "/" + name + " is not on this node"};
 }
 
-std::string Pods::log_directory(const std::string& ns, const std::string& name, const std::string& uid, const std::string& container) const {
+std::string Pods::log_directory(const std::string& ns, const std::string& name, const std::string& uid,
+                                const std::string& container) const {
   return options_.data_dir + "/logs/pods/" + ns + "_" + name + "_" + uid + "/" + container;
 }
 
@@ -195,7 +209,8 @@ void Pods::dispatch(const PodPtr& pod) {
   }
   const auto queued = submit(crew_.workers, [self = shared_from_this(), pod] { self->sync(pod); });
   if (queued.ok()) return;
-  if (queued.error().code != ErrorCode::unavailable) log::error("pod not looked at", {{"pod", pod->uid}, {"error", queued.error()}});
+  if (queued.error().code != ErrorCode::unavailable)
+    log::error("pod not looked at", {{"pod", pod->uid}, {"error", queued.error()}});
   const std::lock_guard lock(pod->mutex);
   pod->busy = false;
 }
@@ -209,7 +224,7 @@ void Pods::sync(const PodPtr& pod) {
   }
   refresh(*pod);
   for (const auto& change : changes) change(*pod);
-  const bool known = pod->gone || !pod->object.uid().empty();   // not before the informer has said what there is
+  const bool known = pod->gone || !pod->object.uid().empty();  // not before the informer has said what there is
   const bool deleting = pod->gone || pod->object.deleting();
   if (known && deleting) {
     const std::int64_t grace = pod->gone ? 2 : pod->object.metadata()["deletionGracePeriodSeconds"].as_int(30);
@@ -241,7 +256,8 @@ void Pods::refresh(Pod& pod) {
     pod.gone = parts_.runtime->informer(schema::kPods).synced();
     return;
   }
-  const auto ours = version_of(pod.object), theirs = version_of(*found);   // Kubernetes 1.35 (KEP-5504): they may be compared
+  const auto ours = version_of(pod.object),
+             theirs = version_of(*found);  // Kubernetes 1.35 (KEP-5504): they may be compared
   if (!ours || !theirs || *theirs >= *ours) pod.object = *found;
 }
 
@@ -292,9 +308,10 @@ void Pods::tell_status(Pod& pod, bool terminating) {
   for (const auto& entry : ours.entries()) wanted.set(entry.key, entry.value);
   const Value difference = document::merge_patch_between(pod.object.status(), wanted);
   if (difference.empty()) return;
-  save(pod);   // what the world is told must not be forgotten by a kill
+  save(pod);  // what the world is told must not be forgotten by a kill
   const Value patch{{"metadata", Value{{"uid", pod.uid}}}, {"status", difference}};
-  auto written = client_.patch(schema::kPods, pod.object.key(), kube::PatchType::merge, patch, {.field_manager = "kubelet", .subresource = "status"});
+  auto written = client_.patch(schema::kPods, pod.object.key(), kube::PatchType::merge, patch,
+                               {.field_manager = "kubelet", .subresource = "status"});
   if (written.ok()) {
     pod.object = std::move(written).value();
     const bool ready = kube::condition_is_true(pod.object, "Ready");
@@ -302,7 +319,7 @@ void Pods::tell_status(Pod& pod, bool terminating) {
     pod.was_ready = pod.was_ready || ready;
     return;
   }
-  if (written.error().code == ErrorCode::not_found) return;   // the informer will say so
+  if (written.error().code == ErrorCode::not_found) return;  // the informer will say so
   log::warning("pod status not written", {{"pod", pod.object.key().str()}, {"error", written.error()}});
   if (queue_) queue_->add_after(pod.object.key(), std::chrono::seconds(1));
 }
@@ -326,7 +343,9 @@ void Pods::ended(Pod& pod, const std::string& name, const container::ContainerSt
   ended.finished = status.exit->finished;
   ended.id = status.id;
   ended.reason = status.exit->oom_killed ? "OOMKilled" : status.exit->code == 0 ? "Completed" : "Error";
-  if (status.exit->lost) ended.reason = "ContainerStatusUnknown", ended.message = "the container's monitor was killed or the machine restarted";
+  if (status.exit->lost)
+    ended.reason = "ContainerStatusUnknown",
+    ended.message = "the container's monitor was killed or the machine restarted";
   const auto message = read_file(directory(pod) + "/containers/" + status.id + "/message", 16u << 20);
   if (message.ok() && !message->empty()) ended.message = message->substr(0, kTerminationBytesMax);
   const bool from_log = spec && (*spec)["terminationMessagePolicy"].as_string() == "FallbackToLogsOnError";
@@ -346,7 +365,8 @@ void Pods::ended(Pod& pod, const std::string& name, const container::ContainerSt
     if (!removed.ok()) log::warning("ended container not removed", {{"container", id}, {"error", removed.error()}});
     const auto unmounted = container::unmount_below(root);
     const auto cleared = unmounted.ok() ? remove_tree(root) : Result<void>(unmounted.error());
-    if (!cleared.ok()) log::warning("root of an ended container not removed", {{"container", id}, {"error", cleared.error()}});
+    if (!cleared.ok())
+      log::warning("root of an ended container not removed", {{"container", id}, {"error", cleared.error()}});
   });
   if (!queued.ok()) log::warning("ended container not removed yet", {{"container", id}, {"error", queued.error()}});
 }
@@ -362,7 +382,8 @@ void Pods::forget(const PodPtr& pod) {
 
 void Pods::event(const Pod& pod, bool warning, std::string_view reason, const std::string& message) {
   if (pod.object.uid().empty()) return;
-  events_.record(pod.object, warning ? kube::EventRecorder::Type::warning : kube::EventRecorder::Type::normal, reason, message);
+  events_.record(pod.object, warning ? kube::EventRecorder::Type::warning : kube::EventRecorder::Type::normal, reason,
+                 message);
 }
 
 void Pods::span(const Pod& pod, const std::string& name, const std::string& key, Time start, const std::string& error) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Private to the room: the pods of the node and the work on each. One pod is worked on by one thread at a time (`sync`); whatever happens
-// elsewhere (an exit, a probe's verdict, a fetched image) comes in as a small function in its inbox, which sync runs first. So only sync
-// touches a pod's state, and needs no lock for it; others read the published copy.
+// Private to the room: the pods of the node and the work on each. One pod is worked on by one thread at a time
+// (`sync`); whatever happens elsewhere (an exit, a probe's verdict, a fetched image) comes in as a small function in
+// its inbox, which sync runs first. So only sync touches a pod's state, and needs no lock for it; others read the
+// published copy.
 #pragma once
 #include <functional>
 #include <map>
@@ -29,7 +30,7 @@ inline constexpr std::string_view kResultsAnnotation = "caisson.dev/results";
 // How far the fetching of a container's image is.
 struct ImageFetch {
   bool running = false;
-  std::optional<Image> image;       // for the next start; used up by it
+  std::optional<Image> image;  // for the next start; used up by it
   int failures = 0;
   Time next_try{};
 };
@@ -46,38 +47,40 @@ struct Pod {
   PodState published;
 
   // --- of sync alone
-  kube::Object object;              // as last read or written
-  bool gone = false;                // the object is not there any more: end it and tell nobody
+  kube::Object object;  // as last read or written
+  bool gone = false;    // the object is not there any more: end it and tell nobody
   PodState state;
-  Value saved;                      // what state.json holds
+  Value saved;                                                     // what state.json holds
   std::map<std::string, ImageFetch> fetches;                       // by container
   std::map<std::string, std::unique_ptr<ContainerProbes>> probes;  // by container
   std::map<std::string, std::string> volumes;                      // host paths
-  std::string volumes_signature;    // of what the files were made from
+  std::string volumes_signature;                                   // of what the files were made from
   container::Sandbox sandbox;
   bool ready_for_containers = false;
   int set_up_failures = 0;
   Time set_up_next{};
-  std::map<std::string, Time> stopping;   // containers that were told to end, and when they are killed
+  std::map<std::string, Time> stopping;  // containers that were told to end, and when they are killed
   std::map<std::string, int> start_failures;
   std::map<std::string, Time> start_next;
-  std::optional<Time> end_by;       // termination has begun; SIGKILL then
+  std::optional<Time> end_by;  // termination has begun; SIGKILL then
   bool end_signalled = false;
   bool withdrawal_asked = false, withdrawn = false;
   bool torn_down = false, results_written = false, was_ready = false;
-  Time token_refresh{};             // the earliest; epoch: no token
-  std::map<std::string, std::pair<std::string, Time>> tokens;      // by audience and lifetime: the token and when to ask again
+  Time token_refresh{};  // the earliest; epoch: no token
+  std::map<std::string, std::pair<std::string, Time>>
+      tokens;  // by audience and lifetime: the token and when to ask again
 };
 using PodPtr = std::shared_ptr<Pod>;
 
-// The threads and the containers. Owned by Node, outside Pods, so that no thread of a pool ever joins itself by dropping the last reference.
+// The threads and the containers. Owned by Node, outside Pods, so that no thread of a pool ever joins itself by
+// dropping the last reference.
 struct Crew {
   std::unique_ptr<LogFollower> follower;
   std::unique_ptr<container::Containers> containers;
   Timers timers;
-  WorkerPool workers{"pods", 6};        // sync
-  WorkerPool fetchers{"images", 6};     // may block for minutes
-  WorkerPool stoppers{"endings", 8};    // preStop hooks, withdrawal
+  WorkerPool workers{"pods", 6};      // sync
+  WorkerPool fetchers{"images", 6};   // may block for minutes
+  WorkerPool stoppers{"endings", 8};  // preStop hooks, withdrawal
   WorkerPool probers{"probes", 4};
 };
 
@@ -90,10 +93,10 @@ class Pods : public std::enable_shared_from_this<Pods> {
   void attach(kube::Queue queue) { queue_ = std::move(queue); }
   // Called by the reconciler: looks at the pods of this name (one with the object's uid, and former ones).
   void look(const kube::ObjectKey& key);
-  void look_at_all();               // once the informers are synced: pods on disk without an object
+  void look_at_all();  // once the informers are synced: pods on disk without an object
   std::vector<kube::ObjectKey> pods_using(bool secret, const kube::Object& object);
 
-  void close();                     // nothing new is begun from here on
+  void close();  // nothing new is begun from here on
   void rotate_logs();
 
   container::Containers& containers() { return *crew_.containers; }
@@ -103,7 +106,8 @@ class Pods : public std::enable_shared_from_this<Pods> {
   Result<void> submit(WorkerPool& pool, std::function<void()> task);
   // The pod of that name that is here, newest first; its object and state as last published. Errors: not_found.
   Result<std::pair<kube::Object, PodState>> find(const std::string& ns, const std::string& name);
-  std::string log_directory(const std::string& ns, const std::string& name, const std::string& uid, const std::string& container) const;
+  std::string log_directory(const std::string& ns, const std::string& name, const std::string& uid,
+                            const std::string& container) const;
 
  private:
   // pods.cc
@@ -139,7 +143,8 @@ class Pods : public std::enable_shared_from_this<Pods> {
   bool image_ready(const PodPtr& pod, const std::string& name, const Value& container);
   void image_fetched(const PodPtr& pod, const std::string& name, Result<Image> image, Time began);
   // `stage`: the kubelet's reason for a failure there.
-  Result<void> launch(const PodPtr& pod, const std::string& name, const Value& container, const Image& image, std::string& stage);
+  Result<void> launch(const PodPtr& pod, const std::string& name, const Value& container, const Image& image,
+                      std::string& stage);
   Result<std::vector<container::Mount>> mounts(Pod& pod, const Value& container, const std::string& id);
   void start_failed(const PodPtr& pod, const std::string& name, const Error& error, const std::string& stage);
   void run_post_start(const PodPtr& pod, const std::string& name, const Value& container);
@@ -148,7 +153,7 @@ class Pods : public std::enable_shared_from_this<Pods> {
   // pod_end.cc
   void end(const PodPtr& pod, Duration grace);
   void stop_container(const PodPtr& pod, const std::string& name, Duration grace, const std::string& why);
-  void finish(const PodPtr& pod);                  // every container of a running pod has ended for good
+  void finish(const PodPtr& pod);  // every container of a running pod has ended for good
   void write_results(Pod& pod);
   Result<void> tear_down(Pod& pod);
   void delete_object(Pod& pod);
@@ -167,10 +172,9 @@ class Pods : public std::enable_shared_from_this<Pods> {
   std::optional<kube::Queue> queue_;
 
   std::mutex mutex_;
-  std::map<std::string, PodPtr> pods_;             // by uid; guarded by mutex_
+  std::map<std::string, PodPtr> pods_;  // by uid; guarded by mutex_
 
-  std::shared_mutex closing_mutex_;                // shared by submit, whole by close
-  bool closing_ = false;                           // guarded by closing_mutex_
-
+  std::shared_mutex closing_mutex_;  // shared by submit, whole by close
+  bool closing_ = false;             // guarded by closing_mutex_
 };
 }  // namespace caisson::node

@@ -10,10 +10,12 @@ namespace caisson::node {
 namespace {
 
 constexpr Duration kEarlyFirst = std::chrono::milliseconds(50);
-constexpr Duration kEarlyExecFirst = std::chrono::milliseconds(250);   // an exec costs 17 ms of processor time
+constexpr Duration kEarlyExecFirst = std::chrono::milliseconds(250);  // an exec costs 17 ms of processor time
 constexpr Duration kEarlyFor = std::chrono::seconds(30);
 
-Duration seconds_or(const Value& value, int otherwise) { return std::chrono::seconds(value.as_int(otherwise)); }
+Duration seconds_or(const Value& value, int otherwise) {
+  return std::chrono::seconds(value.as_int(otherwise));
+}
 
 enum class Kind { startup, liveness, readiness };
 
@@ -48,8 +50,8 @@ struct ContainerProbes::Impl : std::enable_shared_from_this<ContainerProbes::Imp
     Kind kind;
     ProbeSpec spec;
     ProbeCounter counter;
-    Duration began{};      // on the monotonic clock
-    Duration early{};      // the next quick repetition; 0: the period
+    Duration began{};  // on the monotonic clock
+    Duration early{};  // the next quick repetition; 0: the period
   };
 
   Timers& timers;
@@ -58,20 +60,25 @@ struct ContainerProbes::Impl : std::enable_shared_from_this<ContainerProbes::Imp
   ProbeEvents events;
   std::atomic<bool> over{false};
 
-  Impl(Timers& t, WorkerPool& p, ActionTarget a, ProbeEvents e) : timers(t), pool(p), target(std::move(a)), events(std::move(e)) {}
+  Impl(Timers& t, WorkerPool& p, ActionTarget a, ProbeEvents e)
+      : timers(t), pool(p), target(std::move(a)), events(std::move(e)) {}
 
   void begin(Kind kind, const Value& probe, std::optional<bool> first_verdict, bool resumed) {
     ProbeSpec spec = ProbeSpec::from(probe);
-    auto run = std::make_shared<Run>(Run{kind, spec, ProbeCounter(spec.success_threshold, spec.failure_threshold, first_verdict)});
+    auto run = std::make_shared<Run>(
+        Run{kind, spec, ProbeCounter(spec.success_threshold, spec.failure_threshold, first_verdict)});
     run->began = system_clock().monotonic() + spec.initial_delay;
     if (kind != Kind::liveness) run->early = spec.handler.contains("exec") ? kEarlyExecFirst : kEarlyFirst;
-    const Duration liveness_first = kind == Kind::liveness && spec.initial_delay.count() == 0 ? spec.period : spec.initial_delay;
+    const Duration liveness_first =
+        kind == Kind::liveness && spec.initial_delay.count() == 0 ? spec.period : spec.initial_delay;
     schedule(run, resumed ? Duration(0) : liveness_first);
   }
 
   void begin_after_startup(bool resumed) {
-    if (const Value& probe = target.container["livenessProbe"]; !probe.is_null()) begin(Kind::liveness, probe, true, resumed);
-    if (const Value& probe = target.container["readinessProbe"]; !probe.is_null()) begin(Kind::readiness, probe, false, resumed);
+    if (const Value& probe = target.container["livenessProbe"]; !probe.is_null())
+      begin(Kind::liveness, probe, true, resumed);
+    if (const Value& probe = target.container["readinessProbe"]; !probe.is_null())
+      begin(Kind::readiness, probe, false, resumed);
   }
 
   void schedule(const std::shared_ptr<Run>& run, Duration delay) {
@@ -79,7 +86,7 @@ struct ContainerProbes::Impl : std::enable_shared_from_this<ContainerProbes::Imp
       const auto impl = self.lock();
       if (!impl || impl->over) return;
       const auto queued = impl->pool.run([impl, run] { impl->once(run); });
-      if (!queued.ok()) impl->schedule(run, run->spec.period);   // the pool is full: this turn is left out
+      if (!queued.ok()) impl->schedule(run, run->spec.period);  // the pool is full: this turn is left out
     });
   }
 
@@ -91,7 +98,8 @@ struct ContainerProbes::Impl : std::enable_shared_from_this<ContainerProbes::Imp
     std::string message = result.ok() ? result->message : result.error().message;
     if (!success && run->early.count() > 0) {
       const Duration delay = run->early;
-      run->early = delay * 2 < run->spec.period && system_clock().monotonic() - run->began < kEarlyFor ? delay * 2 : Duration(0);
+      run->early =
+          delay * 2 < run->spec.period && system_clock().monotonic() - run->began < kEarlyFor ? delay * 2 : Duration(0);
       schedule(run, delay);
       return;
     }
@@ -119,10 +127,12 @@ struct ContainerProbes::Impl : std::enable_shared_from_this<ContainerProbes::Imp
 };
 
 ContainerProbes::ContainerProbes(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-ContainerProbes::~ContainerProbes() { impl_->over = true; }
+ContainerProbes::~ContainerProbes() {
+  impl_->over = true;
+}
 
-std::unique_ptr<ContainerProbes> ContainerProbes::start(Timers& timers, WorkerPool& pool, ActionTarget target, bool already_started,
-                                                        ProbeEvents events) {
+std::unique_ptr<ContainerProbes> ContainerProbes::start(Timers& timers, WorkerPool& pool, ActionTarget target,
+                                                        bool already_started, ProbeEvents events) {
   auto impl = std::make_shared<Impl>(timers, pool, std::move(target), std::move(events));
   const Value& startup = impl->target.container["startupProbe"];
   if (!startup.is_null() && !already_started) {

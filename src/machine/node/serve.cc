@@ -30,11 +30,17 @@ constexpr std::size_t kPortsMax = 32;
 
 int status_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::not_found: return 404;
-    case ErrorCode::bad_request: case ErrorCode::invalid: return 400;
-    case ErrorCode::timeout: return 504;
-    case ErrorCode::unavailable: return 503;
-    default: return 500;
+    case ErrorCode::not_found:
+      return 404;
+    case ErrorCode::bad_request:
+    case ErrorCode::invalid:
+      return 400;
+    case ErrorCode::timeout:
+      return 504;
+    case ErrorCode::unavailable:
+      return 503;
+    default:
+      return 500;
   }
 }
 
@@ -45,8 +51,10 @@ bool is_true(const http::Query& query, std::string_view name) {
 
 StreamsWanted wanted_of(const http::Query& query) {
   // The API has `stdin`, the kubelet's own paths `input`; both come here.
-  return {.in = is_true(query, "stdin") || is_true(query, "input"), .out = is_true(query, "stdout") || is_true(query, "output"),
-          .err = is_true(query, "stderr") || is_true(query, "error"), .terminal = is_true(query, "tty")};
+  return {.in = is_true(query, "stdin") || is_true(query, "input"),
+          .out = is_true(query, "stdout") || is_true(query, "output"),
+          .err = is_true(query, "stderr") || is_true(query, "error"),
+          .terminal = is_true(query, "tty")};
 }
 
 // Connects inside the pod's network namespace: what listens on the pod's 127.0.0.1 only can be forwarded too.
@@ -65,7 +73,8 @@ Result<UniqueFd> connect_in(const std::string& network, int port) {
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EINPROGRESS) {
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
+        errno != EINPROGRESS) {
       result = errno_error("connect to port " + std::to_string(port) + " in the pod");
       return;
     }
@@ -105,28 +114,38 @@ void Serving::handle(http::ExchangePtr exchange) {
   exchange->respond(std::move(response));
 }
 
-Result<void> Serving::logs(http::Exchange& exchange, const std::string& ns, const std::string& name, const std::string& container) {
+Result<void> Serving::logs(http::Exchange& exchange, const std::string& ns, const std::string& name,
+                           const std::string& container) {
   const LogOptions options = TRY(LogOptions::parse(exchange.query, system_clock().now()));
   const auto [object, state] = TRY(pods_->find(ns, name));
-  if (!find_container(object, container)) return Error{ErrorCode::bad_request, "container " + container + " is not valid for pod " + name};
+  if (!find_container(object, container))
+    return Error{ErrorCode::bad_request, "container " + container + " is not valid for pod " + name};
   const auto it = state.containers.find(container);
   const bool previous = is_true(exchange.query, "previous");
   if (it == state.containers.end() || it->second.id.empty()) {
-    const std::string reason = it == state.containers.end() || it->second.waiting_reason.empty() ? "ContainerCreating" : it->second.waiting_reason;
-    if (it != state.containers.end() && it->second.phase == ContainerState::Phase::terminated) {   // a skipped step has no log
+    const std::string reason = it == state.containers.end() || it->second.waiting_reason.empty()
+                                   ? "ContainerCreating"
+                                   : it->second.waiting_reason;
+    if (it != state.containers.end() &&
+        it->second.phase == ContainerState::Phase::terminated) {  // a skipped step has no log
       exchange.stream(200, {{"Content-Type", "text/plain"}})->finish();
       return {};
     }
-    return Error{ErrorCode::bad_request, "container \"" + container + "\" in pod \"" + name + "\" is waiting to start: " + reason};
+    return Error{ErrorCode::bad_request,
+                 "container \"" + container + "\" in pod \"" + name + "\" is waiting to start: " + reason};
   }
   const ContainerState& one = it->second;
   if (previous && one.restarts == 0) {
-    return Error{ErrorCode::bad_request, "previous terminated container \"" + container + "\" in pod \"" + name + "\" not found"};
+    return Error{ErrorCode::bad_request,
+                 "previous terminated container \"" + container + "\" in pod \"" + name + "\" not found"};
   }
   const int attempt = previous ? one.restarts - 1 : one.restarts;
-  const std::string path = pods_->log_directory(ns, name, state.uid, container) + "/" + std::to_string(attempt) + ".log";
+  const std::string path =
+      pods_->log_directory(ns, name, state.uid, container) + "/" + std::to_string(attempt) + ".log";
   UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return Error{ErrorCode::not_found, "the log of container \"" + container + "\" is not there: " + std::strerror(errno)};
+  if (!file)
+    return Error{ErrorCode::not_found,
+                 "the log of container \"" + container + "\" is not there: " + std::strerror(errno)};
   if (options.tail_lines) {
     const std::uint64_t offset = TRY(tail_offset(file.get(), *options.tail_lines));
     ::lseek(file.get(), static_cast<off_t>(offset), SEEK_SET);
@@ -138,7 +157,7 @@ Result<void> Serving::logs(http::Exchange& exchange, const std::string& ns, cons
     const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
     if (got <= 0) break;
     const std::string text = formatter.format(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));
-    if (!text.empty() && !stream->write_blocking(text).ok()) return {};   // the client is gone
+    if (!text.empty() && !stream->write_blocking(text).ok()) return {};  // the client is gone
   }
   if (!options.follow || previous || formatter.full()) {
     stream->finish();
@@ -154,13 +173,15 @@ Result<void> Serving::logs(http::Exchange& exchange, const std::string& ns, cons
 
 Result<std::string> Serving::running(const std::string& ns, const std::string& name, const std::string& container) {
   const auto [object, state] = TRY(pods_->find(ns, name));
-  if (!find_container(object, container)) return Error{ErrorCode::bad_request, "container " + container + " is not valid for pod " + name};
+  if (!find_container(object, container))
+    return Error{ErrorCode::bad_request, "container " + container + " is not valid for pod " + name};
   const auto it = state.containers.find(container);
   if (it != state.containers.end() && it->second.phase == ContainerState::Phase::running) return it->second.id;
   return Error{ErrorCode::bad_request, "container \"" + container + "\" in pod \"" + name + "\" is not running"};
 }
 
-Result<void> Serving::exec(http::Exchange& exchange, const std::string& ns, const std::string& name, const std::string& container) {
+Result<void> Serving::exec(http::Exchange& exchange, const std::string& ns, const std::string& name,
+                           const std::string& container) {
   const std::string id = TRY(running(ns, name, container));
   const std::string protocol = TRY(choose_protocol(exchange.headers.get("Sec-WebSocket-Protocol")));
   const StreamsWanted wanted = wanted_of(exchange.query);
@@ -169,7 +190,8 @@ Result<void> Serving::exec(http::Exchange& exchange, const std::string& ns, cons
   for (const auto& [key, value] : exchange.query) {
     if (key == "command") spec.args.push_back(value);
   }
-  if (spec.args.empty()) return Error{ErrorCode::bad_request, "you must specify at least one command for the container"};
+  if (spec.args.empty())
+    return Error{ErrorCode::bad_request, "you must specify at least one command for the container"};
   auto socket = TRY(exchange.websocket(protocol));
   auto process = pods_->containers().exec(id, spec);
   if (!process.ok()) {
@@ -183,7 +205,8 @@ Result<void> Serving::exec(http::Exchange& exchange, const std::string& ns, cons
   return {};
 }
 
-Result<void> Serving::attach(http::Exchange& exchange, const std::string& ns, const std::string& name, const std::string& container) {
+Result<void> Serving::attach(http::Exchange& exchange, const std::string& ns, const std::string& name,
+                             const std::string& container) {
   const std::string id = TRY(running(ns, name, container));
   const std::string protocol = TRY(choose_protocol(exchange.headers.get("Sec-WebSocket-Protocol")));
   auto attachment = TRY(pods_->containers().attach(id));
@@ -201,12 +224,15 @@ Result<void> Serving::port_forward(http::Exchange& exchange, const std::string& 
     if (key != "ports" && key != "port") continue;
     for (const auto text : split(value, ',')) {
       const auto port = parse_int(text);
-      if (!port || *port < 1 || *port > 65535) return Error{ErrorCode::bad_request, "ports: \"" + std::string(text) + "\" is no port"};
+      if (!port || *port < 1 || *port > 65535)
+        return Error{ErrorCode::bad_request, "ports: \"" + std::string(text) + "\" is no port"};
       ports.push_back(static_cast<int>(*port));
     }
   }
-  if (ports.empty() || ports.size() > kPortsMax) return Error{ErrorCode::bad_request, "ports: one to " + std::to_string(kPortsMax) + " are wanted"};
-  const std::string network = object.spec()["hostNetwork"].as_bool() ? "" : pods_->options().data_dir + "/pods/" + state.uid + "/sandbox/net";
+  if (ports.empty() || ports.size() > kPortsMax)
+    return Error{ErrorCode::bad_request, "ports: one to " + std::to_string(kPortsMax) + " are wanted"};
+  const std::string network =
+      object.spec()["hostNetwork"].as_bool() ? "" : pods_->options().data_dir + "/pods/" + state.uid + "/sandbox/net";
   std::vector<UniqueFd> connections;
   std::vector<std::string> errors;
   for (const int port : ports) {

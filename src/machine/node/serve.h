@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the agent answers for pods: logs, exec, attach, port-forward (docs/architecture.md). Exec, attach and port-forward speak the
-// WebSocket protocols v4.channel.k8s.io and v5.channel.k8s.io: the first byte of a message is the channel. Any thread.
+// What the agent answers for pods: logs, exec, attach, port-forward (docs/architecture.md). Exec, attach and
+// port-forward speak the WebSocket protocols v4.channel.k8s.io and v5.channel.k8s.io: the first byte of a message is
+// the channel. Any thread.
 #pragma once
 #include <memory>
 
@@ -16,9 +17,12 @@ class Serving {
   void handle(http::ExchangePtr exchange);
 
  private:
-  Result<void> logs(http::Exchange& exchange, const std::string& ns, const std::string& pod, const std::string& container);
-  Result<void> exec(http::Exchange& exchange, const std::string& ns, const std::string& pod, const std::string& container);
-  Result<void> attach(http::Exchange& exchange, const std::string& ns, const std::string& pod, const std::string& container);
+  Result<void> logs(http::Exchange& exchange, const std::string& ns, const std::string& pod,
+                    const std::string& container);
+  Result<void> exec(http::Exchange& exchange, const std::string& ns, const std::string& pod,
+                    const std::string& container);
+  Result<void> attach(http::Exchange& exchange, const std::string& ns, const std::string& pod,
+                      const std::string& container);
   Result<void> port_forward(http::Exchange& exchange, const std::string& ns, const std::string& pod);
   // The id of the container that runs under that name. Errors: not_found, bad_request "… is not running".
   Result<std::string> running(const std::string& ns, const std::string& pod, const std::string& container);

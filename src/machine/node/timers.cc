@@ -44,7 +44,9 @@ Timers::Timers() : impl_(std::make_unique<Impl>()) {
   impl_->thread = std::thread([this] { impl_->loop(); });
 }
 
-Timers::~Timers() { stop(); }
+Timers::~Timers() {
+  stop();
+}
 
 void Timers::stop() {
   {
@@ -56,7 +58,8 @@ void Timers::stop() {
 }
 
 void Timers::after(Duration delay, std::function<void()> call) {
-  const auto at = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::max(delay, Duration(0)));
+  const auto at = std::chrono::steady_clock::now() +
+                  std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::max(delay, Duration(0)));
   {
     const std::lock_guard lock(impl_->mutex);
     if (impl_->stopping) return;

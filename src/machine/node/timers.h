@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls in the future: one sleeping thread for all back-offs, probes and deadlines of the node. A call must be short: it hands work to a
-// pool or a queue. Any thread.
+// Calls in the future: one sleeping thread for all back-offs, probes and deadlines of the node. A call must be short:
+// it hands work to a pool or a queue. Any thread.
 #pragma once
 #include <functional>
 #include <memory>
@@ -12,8 +12,8 @@ namespace caisson::node {
 class Timers {
  public:
   Timers();
-  ~Timers();                                        // pending calls are dropped
-  void stop();                                      // ends the thread; later calls of after() do nothing
+  ~Timers();    // pending calls are dropped
+  void stop();  // ends the thread; later calls of after() do nothing
   void after(Duration delay, std::function<void()> call);
 
  private:

@@ -21,15 +21,18 @@ namespace caisson::node {
 namespace {
 
 constexpr unsigned kFileMode = 0644;
-constexpr std::int64_t kTokenSeconds = 3607;   // the kubelet's default, which the API server extends
+constexpr std::int64_t kTokenSeconds = 3607;  // the kubelet's default, which the API server extends
 constexpr const char* kData = "..data";
 
-unsigned mode_or(const Value& mode, unsigned otherwise) { return mode.is_int() ? static_cast<unsigned>(mode.as_int()) : otherwise; }
+unsigned mode_or(const Value& mode, unsigned otherwise) {
+  return mode.is_int() ? static_cast<unsigned>(mode.as_int()) : otherwise;
+}
 
 Result<std::string> item_path(const Value& item) {
   const std::string path = item["path"].str();
   auto safe = safe_path(path);
-  if (!safe.ok()) return Error{ErrorCode::invalid, "item path \"" + path + "\": must be relative and stay in the volume"};
+  if (!safe.ok())
+    return Error{ErrorCode::invalid, "item path \"" + path + "\": must be relative and stay in the volume"};
   return std::move(safe).value();
 }
 
@@ -40,7 +43,8 @@ Result<void> add_object(Payload& into, const kube::Object& object, const Value& 
       if (!secret) return std::optional<std::string>(text->str());
       return std::optional<std::string>(TRY(unbase64(text->as_string())));
     }
-    if (const Value* binary = object["binaryData"].find(key)) return std::optional<std::string>(TRY(unbase64(binary->as_string())));
+    if (const Value* binary = object["binaryData"].find(key))
+      return std::optional<std::string>(TRY(unbase64(binary->as_string())));
     return std::optional<std::string>();
   };
   if (source["items"].empty()) {
@@ -58,21 +62,25 @@ Result<void> add_object(Payload& into, const kube::Object& object, const Value& 
     if (data) {
       into[path] = {*data, mode_or(item["mode"], mode)};
     } else if (!source["optional"].as_bool()) {
-      return Error{ErrorCode::not_found, std::string(secret ? "secret" : "configmap") + " \"" + object.name() + "\" has no key \"" +
-                                             item["key"].str() + "\""};
+      return Error{ErrorCode::not_found, std::string(secret ? "secret" : "configmap") + " \"" + object.name() +
+                                             "\" has no key \"" + item["key"].str() + "\""};
     }
   }
   return {};
 }
 
-Result<void> add_reference(Payload& into, const Value& source, std::string_view name, unsigned mode, bool secret, const VolumeSources& sources) {
-  const auto object = secret ? sources.around->secret(std::string(name)) : sources.around->config_map(std::string(name));
+Result<void> add_reference(Payload& into, const Value& source, std::string_view name, unsigned mode, bool secret,
+                           const VolumeSources& sources) {
+  const auto object =
+      secret ? sources.around->secret(std::string(name)) : sources.around->config_map(std::string(name));
   if (object) return add_object(into, *object, source, mode, secret);
   if (source["optional"].as_bool()) return {};
-  return Error{ErrorCode::not_found, std::string(secret ? "secret" : "configmap") + " \"" + std::string(name) + "\" not found"};
+  return Error{ErrorCode::not_found,
+               std::string(secret ? "secret" : "configmap") + " \"" + std::string(name) + "\" not found"};
 }
 
-Result<void> add_downward(Payload& into, const kube::Object& pod, const Value& source, unsigned mode, const VolumeSources& sources) {
+Result<void> add_downward(Payload& into, const kube::Object& pod, const Value& source, unsigned mode,
+                          const VolumeSources& sources) {
   for (const auto& item : source["items"].items()) {
     const std::string path = TRY(item_path(item));
     std::string data;
@@ -81,8 +89,10 @@ Result<void> add_downward(Payload& into, const kube::Object& pod, const Value& s
     } else {
       const Value& resource = item["resourceFieldRef"];
       const Value* container = find_container(pod, resource["containerName"].as_string());
-      if (!container) return Error{ErrorCode::invalid, "resourceFieldRef: no container \"" + resource["containerName"].str() + "\""};
-      data = TRY(resource_value(*container, resource["resource"].as_string(), resource["divisor"].scalar_text(), *sources.around));
+      if (!container)
+        return Error{ErrorCode::invalid, "resourceFieldRef: no container \"" + resource["containerName"].str() + "\""};
+      data = TRY(resource_value(*container, resource["resource"].as_string(), resource["divisor"].scalar_text(),
+                                *sources.around));
     }
     into[path] = {std::move(data), mode_or(item["mode"], mode)};
   }
@@ -101,7 +111,8 @@ Result<Payload> projected(const kube::Object& pod, const Value& volume, const Vo
       TRY(add_downward(payload, pod, downward, mode, sources));
     } else if (const Value& token = source["serviceAccountToken"]; !token.is_null()) {
       const std::string path = TRY(item_path(token));
-      payload[path] = {TRY(sources.token(token["audience"].str(), token["expirationSeconds"].as_int(kTokenSeconds))), mode};
+      payload[path] = {TRY(sources.token(token["audience"].str(), token["expirationSeconds"].as_int(kTokenSeconds))),
+                       mode};
     } else {
       return Error{ErrorCode::invalid, "this kind of projected source is not supported"};
     }
@@ -117,7 +128,7 @@ Result<bool> holds(const std::string& directory, const Payload& payload) {
   // What is there by name is compared first, then by bytes and mode.
   for (const auto& [path, file] : payload) {
     const std::string full = directory + "/" + kData + "/" + path;
-    struct stat info{};
+    struct stat info {};
     if (::stat(full.c_str(), &info) != 0 || (info.st_mode & 0777u) != (file.mode & 0777u)) return false;
     const auto bytes = read_file(full);
     if (!bytes.ok() || *bytes != file.data) return false;
@@ -133,7 +144,7 @@ Result<void> write_one(const std::string& path, const VolumeFile& file, std::opt
   unsigned mode = file.mode;
   if (group) {
     if (::chown(path.c_str(), 0, *group) != 0) return errno_error("chown " + path);
-    mode |= 0440;   // the group must be able to read what it was given
+    mode |= 0440;  // the group must be able to read what it was given
   }
   if (::chmod(path.c_str(), mode) != 0) return errno_error("chmod " + path);
   return {};
@@ -147,10 +158,11 @@ std::optional<std::uint32_t> fs_group(const kube::Object& pod) {
 
 // fsGroup for volumes that containers write to: the group owns everything, new files inherit it.
 Result<void> give_to_group(const std::string& path, std::uint32_t group) {
-  struct stat info{};
+  struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return errno_error("stat " + path);
   if (S_ISLNK(info.st_mode)) return {};
-  if (info.st_gid != group && ::lchown(path.c_str(), static_cast<uid_t>(-1), group) != 0) return errno_error("chown " + path);
+  if (info.st_gid != group && ::lchown(path.c_str(), static_cast<uid_t>(-1), group) != 0)
+    return errno_error("chown " + path);
   const unsigned mode = (info.st_mode & 07777u) | (S_ISDIR(info.st_mode) ? 02770u : 0660u);
   if (::chmod(path.c_str(), mode) != 0) return errno_error("chmod " + path);
   if (!S_ISDIR(info.st_mode)) return {};
@@ -184,7 +196,7 @@ Result<void> make_empty_dir(const Value& source, const std::string& path, std::o
 
 Result<std::string> host_path(const Value& source) {
   const std::string path = source["path"].str(), type = source["type"].str();
-  struct stat info{};
+  struct stat info {};
   const bool there = ::stat(path.c_str(), &info) == 0;
   if (type == "DirectoryOrCreate" && !there) TRY(make_dirs(path));
   if (type == "FileOrCreate" && !there) {
@@ -195,16 +207,18 @@ Result<std::string> host_path(const Value& source) {
     if (is) return path;
     return Error{ErrorCode::not_found, "hostPath type check failed: " + path + " is not a " + what};
   };
-  if (type == "Directory" || (type == "DirectoryOrCreate" && there)) return check(there && S_ISDIR(info.st_mode), "directory");
+  if (type == "Directory" || (type == "DirectoryOrCreate" && there))
+    return check(there && S_ISDIR(info.st_mode), "directory");
   if (type == "File" || (type == "FileOrCreate" && there)) return check(there && S_ISREG(info.st_mode), "file");
   if (type == "Socket") return check(there && S_ISSOCK(info.st_mode), "socket file");
   if (type == "CharDevice") return check(there && S_ISCHR(info.st_mode), "character device");
   if (type == "BlockDevice") return check(there && S_ISBLK(info.st_mode), "block device");
-  if (type.empty() && !there) TRY(make_dirs(path));   // as the runtimes do for a bind source
+  if (type.empty() && !there) TRY(make_dirs(path));  // as the runtimes do for a bind source
   return path;
 }
 
-Result<std::string> claimed_path(const Value& source, const VolumeSources& sources, std::optional<std::uint32_t> group) {
+Result<std::string> claimed_path(const Value& source, const VolumeSources& sources,
+                                 std::optional<std::uint32_t> group) {
   const std::string name = source["claimName"].str();
   const auto claim = sources.claim(name);
   if (!claim) return Error{ErrorCode::not_found, "persistentvolumeclaim \"" + name + "\" not found"};
@@ -216,16 +230,18 @@ Result<std::string> claimed_path(const Value& source, const VolumeSources& sourc
   if (!volume) return Error{ErrorCode::not_found, "persistentvolume \"" + volume_name + "\" not found"};
   const Value& spec = volume->spec();
   const std::string path = spec["local"].is_null() ? spec["hostPath"]["path"].str() : spec["local"]["path"].str();
-  if (path.empty()) return Error{ErrorCode::invalid, "persistentvolume \"" + volume_name + "\" is neither hostPath nor local"};
+  if (path.empty())
+    return Error{ErrorCode::invalid, "persistentvolume \"" + volume_name + "\" is neither hostPath nor local"};
   const std::string type = spec["hostPath"]["type"].str();
   if (!exists(path)) {
     const bool ours = !sources.local_volumes.empty() && path_clean(path).starts_with(sources.local_volumes + "/");
-    if (!ours && type != "DirectoryOrCreate") return Error{ErrorCode::not_found, "persistentvolume \"" + volume_name + "\": " + path + " is not there"};
+    if (!ours && type != "DirectoryOrCreate")
+      return Error{ErrorCode::not_found, "persistentvolume \"" + volume_name + "\": " + path + " is not there"};
     TRY(make_dirs(path, 0777));
     if (::chmod(path.c_str(), 0777) != 0) return errno_error("chmod " + path);
   }
   if (group) {
-    struct stat info{};   // only when the top does not have it yet: a big volume is walked once
+    struct stat info {};  // only when the top does not have it yet: a big volume is walked once
     if (::stat(path.c_str(), &info) == 0 && info.st_gid != *group) TRY(give_to_group(path, *group));
   }
   return path;
@@ -241,12 +257,14 @@ bool on_tmpfs(const Value& volume) {
 
 }  // namespace
 
-Result<std::optional<Payload>> volume_payload(const kube::Object& pod, const Value& volume, const VolumeSources& sources) {
+Result<std::optional<Payload>> volume_payload(const kube::Object& pod, const Value& volume,
+                                              const VolumeSources& sources) {
   Payload payload;
   if (const Value& map = volume["configMap"]; !map.is_null()) {
     TRY(add_reference(payload, map, map["name"].as_string(), mode_or(map["defaultMode"], kFileMode), false, sources));
   } else if (const Value& secret = volume["secret"]; !secret.is_null()) {
-    TRY(add_reference(payload, secret, secret["secretName"].as_string(), mode_or(secret["defaultMode"], kFileMode), true, sources));
+    TRY(add_reference(payload, secret, secret["secretName"].as_string(), mode_or(secret["defaultMode"], kFileMode),
+                      true, sources));
   } else if (const Value& downward = volume["downwardAPI"]; !downward.is_null()) {
     TRY(add_downward(payload, pod, downward, mode_or(downward["defaultMode"], kFileMode), sources));
   } else if (const Value& all = volume["projected"]; !all.is_null()) {
@@ -272,7 +290,7 @@ Result<bool> write_payload(const std::string& directory, const Payload& payload,
   const std::string fresh = directory + "/" + kData + "_tmp", current = directory + "/" + kData;
   TRY(remove_file(fresh));
   if (::symlink(dated.c_str(), fresh.c_str()) != 0) return errno_error("link " + fresh);
-  TRY(rename_file(fresh, current));   // the moment of the change
+  TRY(rename_file(fresh, current));  // the moment of the change
   for (const auto& top : tops) {
     if (exists(directory + "/" + top)) continue;
     const std::string target = std::string(kData) + "/" + top;
@@ -286,7 +304,8 @@ Result<bool> write_payload(const std::string& directory, const Payload& payload,
   return true;
 }
 
-Result<std::map<std::string, std::string>> make_volumes(const kube::Object& pod, const std::string& directory, const VolumeSources& sources) {
+Result<std::map<std::string, std::string>> make_volumes(const kube::Object& pod, const std::string& directory,
+                                                        const VolumeSources& sources) {
   std::map<std::string, std::string> paths;
   const auto group = fs_group(pod);
   for (const auto& volume : pod.spec()["volumes"].items()) {
@@ -298,7 +317,8 @@ Result<std::map<std::string, std::string>> make_volumes(const kube::Object& pod,
         return own;
       }
       if (const Value& host = volume["hostPath"]; !host.is_null()) return host_path(host);
-      if (const Value& claim = volume["persistentVolumeClaim"]; !claim.is_null()) return claimed_path(claim, sources, group);
+      if (const Value& claim = volume["persistentVolumeClaim"]; !claim.is_null())
+        return claimed_path(claim, sources, group);
       const auto payload = TRY(volume_payload(pod, volume, sources));
       if (!payload) {
         std::string kind = "unknown";
@@ -320,11 +340,13 @@ Result<std::map<std::string, std::string>> make_volumes(const kube::Object& pod,
 Result<std::string> mount_source(const std::string& volume_path, std::string_view sub_path) {
   if (sub_path.empty()) return volume_path;
   const auto safe = safe_path(sub_path);
-  if (!safe.ok()) return Error{ErrorCode::invalid, "subPath \"" + std::string(sub_path) + "\" must be relative and stay in the volume"};
+  if (!safe.ok())
+    return Error{ErrorCode::invalid,
+                 "subPath \"" + std::string(sub_path) + "\" must be relative and stay in the volume"};
   const std::string path = TRY(container::resolve_in_root(volume_path, *safe));
   if (!exists(path)) {
     TRY(make_dirs(path));
-    struct stat info{};   // made as the volume is, so that who may write there may write here
+    struct stat info {};  // made as the volume is, so that who may write there may write here
     if (::stat(volume_path.c_str(), &info) == 0) {
       ::chmod(path.c_str(), info.st_mode & 07777u);
       [[maybe_unused]] const int owned = ::chown(path.c_str(), info.st_uid, info.st_gid);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// For this room's tests: an API in memory with what a node asks of one (objects of any kind, resource versions, merge patches, watches,
-// deletion with a grace period). Without schema, admission and authorization; the whole is tested in tests/e2e. Any thread.
+// For this room's tests: an API in memory with what a node asks of one (objects of any kind, resource versions, merge
+// patches, watches, deletion with a grace period). Without schema, admission and authorization; the whole is tested in
+// tests/e2e. Any thread.
 #pragma once
 #include <map>
 #include <mutex>
@@ -31,7 +32,8 @@ class MemoryClient : public kube::Client {
   Result<kube::Object> create(const kube::Object& object, const kube::WriteOptions&) override {
     const std::lock_guard lock(mutex_);
     const Id id{object.kind(), object.key()};
-    if (objects_.contains(id)) return Error{ErrorCode::already_exists, object.kind() + " " + id.second.str() + " already exists"};
+    if (objects_.contains(id))
+      return Error{ErrorCode::already_exists, object.kind() + " " + id.second.str() + " already exists"};
     kube::Object made = object;
     made.edit({"metadata"}).set("uid", random_uuid()).set("creationTimestamp", format_time(system_clock().now()));
     return store(id, std::move(made));
@@ -40,11 +42,12 @@ class MemoryClient : public kube::Client {
     const std::lock_guard lock(mutex_);
     const Id id{object.kind(), object.key()};
     if (!objects_.contains(id)) return Error{ErrorCode::not_found, id.second.str()};
-    if (object.resource_version() != objects_[id].resource_version()) return Error{ErrorCode::conflict, "changed meanwhile"};
+    if (object.resource_version() != objects_[id].resource_version())
+      return Error{ErrorCode::conflict, "changed meanwhile"};
     return store(id, object);
   }
-  Result<kube::Object> patch(const kube::Resource& resource, const kube::ObjectKey& key, kube::PatchType, const Value& patch,
-                             const kube::WriteOptions&) override {
+  Result<kube::Object> patch(const kube::Resource& resource, const kube::ObjectKey& key, kube::PatchType,
+                             const Value& patch, const kube::WriteOptions&) override {
     const std::lock_guard lock(mutex_);
     const auto it = objects_.find({resource.kind, key});
     if (it == objects_.end()) return missing(resource, key);
@@ -52,14 +55,16 @@ class MemoryClient : public kube::Client {
     if (!uid.empty() && uid != it->second.uid()) return Error{ErrorCode::conflict, "another uid"};
     return store(it->first, kube::Object(document::merge_patch(it->second.value(), patch)));
   }
-  Result<void> remove(const kube::Resource& resource, const kube::ObjectKey& key, const kube::DeleteOptions& options) override {
+  Result<void> remove(const kube::Resource& resource, const kube::ObjectKey& key,
+                      const kube::DeleteOptions& options) override {
     const std::lock_guard lock(mutex_);
     const auto it = objects_.find({resource.kind, key});
     if (it == objects_.end()) return missing(resource, key);
     const std::int64_t grace = options.grace_period_seconds.value_or(resource.kind == "Pod" ? 30 : 0);
     if (grace > 0) {
       kube::Object marked = it->second;
-      marked.edit({"metadata"}).set("deletionTimestamp", format_time(system_clock().now() + std::chrono::seconds(grace)));
+      marked.edit({"metadata"})
+          .set("deletionTimestamp", format_time(system_clock().now() + std::chrono::seconds(grace)));
       marked.edit({"metadata"}).set("deletionGracePeriodSeconds", grace);
       store(it->first, std::move(marked));
       return {};
@@ -70,7 +75,9 @@ class MemoryClient : public kube::Client {
     tell(resource.kind, {kube::WatchEvent::Type::deleted, last, {}});
     return {};
   }
-  Result<kube::Object> apply(const kube::Object& object, const kube::WriteOptions& options) override { return update(object, options); }
+  Result<kube::Object> apply(const kube::Object& object, const kube::WriteOptions& options) override {
+    return update(object, options);
+  }
   Result<Value> post(const kube::Resource&, const kube::ObjectKey& key, std::string_view, const Value&) override {
     const std::string end = format_time(system_clock().now() + std::chrono::hours(1));
     return Value{{"status", Value{{"token", "token-of-" + key.name}, {"expirationTimestamp", end}}}};
@@ -91,9 +98,13 @@ class MemoryClient : public kube::Client {
     };
     return std::unique_ptr<kube::Watch>(std::move(out));
   }
-  Result<std::vector<kube::Object>> transact(const std::vector<kube::Write>&) override { return Error{ErrorCode::method_not_allowed, "not here"}; }
+  Result<std::vector<kube::Object>> transact(const std::vector<kube::Write>&) override {
+    return Error{ErrorCode::method_not_allowed, "not here"};
+  }
   bool atomic() const override { return false; }
-  Result<kube::Resource> resource_for(std::string_view, std::string_view kind) override { return Error{ErrorCode::not_found, std::string(kind)}; }
+  Result<kube::Resource> resource_for(std::string_view, std::string_view kind) override {
+    return Error{ErrorCode::not_found, std::string(kind)};
+  }
   Result<std::vector<kube::Resource>> resources() override { return std::vector<kube::Resource>{}; }
 
  private:
