@@ -14,7 +14,9 @@ namespace {
 
 using Printer = std::function<Value(const Value& object, Time now, std::string_view argument)>;
 
-std::string joined(const std::vector<std::string>& parts) { return join(parts, ","); }
+std::string joined(const std::vector<std::string>& parts) {
+  return join(parts, ",");
+}
 
 std::string pairs(const Value& labels) {
   std::vector<std::string> out;
@@ -25,7 +27,8 @@ std::string pairs(const Value& labels) {
 
 std::string selector_text(const Value& selector) {
   std::vector<std::string> out;
-  for (const auto& [key, value] : selector["matchLabels"].entries()) out.push_back(std::string(key) + "=" + value.str());
+  for (const auto& [key, value] : selector["matchLabels"].entries())
+    out.push_back(std::string(key) + "=" + value.str());
   for (const Value& term : selector["matchExpressions"].items()) {
     const std::string key = term["key"].str();
     const std::string_view op = term["operator"].as_string();
@@ -193,9 +196,12 @@ const Value& either(const Value& event, std::string_view core, std::string_view 
 }
 
 std::string event_last(const Value& event, Time now) {
-  const std::string first = age_cell(event["eventTime"].is_null() ? either(event, "firstTimestamp", "deprecatedFirstTimestamp") : event["eventTime"], now);
+  const std::string first = age_cell(
+      event["eventTime"].is_null() ? either(event, "firstTimestamp", "deprecatedFirstTimestamp") : event["eventTime"],
+      now);
   if (event["series"].is_map()) {
-    return age_cell(event["series"]["lastObservedTime"], now) + " (x" + std::to_string(event["series"]["count"].as_int()) + " over " + first + ")";
+    return age_cell(event["series"]["lastObservedTime"], now) + " (x" +
+           std::to_string(event["series"]["count"].as_int()) + " over " + first + ")";
   }
   const std::int64_t count = either(event, "count", "deprecatedCount").as_int();
   const Value& last = either(event, "lastTimestamp", "deprecatedLastTimestamp");
@@ -211,8 +217,10 @@ std::string event_object(const Value& event) {
 
 std::string access_modes(const Value& modes) {
   std::vector<std::string> out;
-  for (const auto& [name, letters] : {std::pair<std::string_view, std::string_view>{"ReadWriteOnce", "RWO"}, {"ReadOnlyMany", "ROX"},
-                                      {"ReadWriteMany", "RWX"}, {"ReadWriteOncePod", "RWOP"}}) {
+  for (const auto& [name, letters] : {std::pair<std::string_view, std::string_view>{"ReadWriteOnce", "RWO"},
+                                      {"ReadOnlyMany", "ROX"},
+                                      {"ReadWriteMany", "RWX"},
+                                      {"ReadWriteOncePod", "RWOP"}}) {
     for (const Value& mode : modes.items()) {
       if (mode.as_string() == name) {
         out.emplace_back(letters);
@@ -231,7 +239,8 @@ std::string subjects(const Value& binding, std::string_view kind) {
   std::vector<std::string> out;
   for (const Value& subject : binding["subjects"].items()) {
     if (subject["kind"].as_string() != kind) continue;
-    out.push_back(kind == "ServiceAccount" ? subject["namespace"].str() + "/" + subject["name"].str() : subject["name"].str());
+    out.push_back(kind == "ServiceAccount" ? subject["namespace"].str() + "/" + subject["name"].str()
+                                           : subject["name"].str());
   }
   return join(out, ", ");
 }
@@ -242,7 +251,8 @@ std::string quota(const Value& object, bool limits) {
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
     if (name.starts_with("limits") != limits) continue;
-    out.push_back(name + ": " + object["status"]["used"][name].scalar_text() + "/" + object["status"]["hard"][name].scalar_text());
+    out.push_back(name + ": " + object["status"]["used"][name].scalar_text() + "/" +
+                  object["status"]["hard"][name].scalar_text());
   }
   return join(out, ", ");
 }
@@ -250,18 +260,22 @@ std::string quota(const Value& object, bool limits) {
 std::string metric_target(const Value& target, const Value& current) {
   if (!target["averageUtilization"].is_null()) {
     const Value& now = current["averageUtilization"];
-    return (now.is_null() ? "<unknown>" : now.scalar_text() + "%") + "/" + target["averageUtilization"].scalar_text() + "%";
+    return (now.is_null() ? "<unknown>" : now.scalar_text() + "%") + "/" + target["averageUtilization"].scalar_text() +
+           "%";
   }
   if (!target["averageValue"].is_null()) {
-    return (current["averageValue"].is_null() ? "<unknown>" : current["averageValue"].scalar_text()) + "/" + target["averageValue"].scalar_text();
+    return (current["averageValue"].is_null() ? "<unknown>" : current["averageValue"].scalar_text()) + "/" +
+           target["averageValue"].scalar_text();
   }
-  return (current["value"].is_null() ? "<unknown>" : current["value"].scalar_text()) + "/" + target["value"].scalar_text();
+  return (current["value"].is_null() ? "<unknown>" : current["value"].scalar_text()) + "/" +
+         target["value"].scalar_text();
 }
 
 std::string scale_metrics(const Value& scaler) {
   if (!scaler["spec"]["targetCPUUtilizationPercentage"].is_null()) {
     const Value& now = scaler["status"]["currentCPUUtilizationPercentage"];
-    return "cpu: " + (now.is_null() ? "<unknown>" : now.scalar_text() + "%") + "/" + scaler["spec"]["targetCPUUtilizationPercentage"].scalar_text() + "%";
+    return "cpu: " + (now.is_null() ? "<unknown>" : now.scalar_text() + "%") + "/" +
+           scaler["spec"]["targetCPUUtilizationPercentage"].scalar_text() + "%";
   }
   std::vector<std::string> out;
   const Value& metrics = scaler["spec"]["metrics"];
@@ -295,7 +309,9 @@ std::string component(const Value& object, std::string_view member) {
   for (const Value& condition : object["conditions"].items()) {
     if (condition["type"].as_string() != "Healthy") continue;
     if (member == "status") {
-      return condition["status"].as_string() == "True" ? "Healthy" : condition["status"].as_string() == "False" ? "Unhealthy" : "Unknown";
+      return condition["status"].as_string() == "True"    ? "Healthy"
+             : condition["status"].as_string() == "False" ? "Unhealthy"
+                                                          : "Unknown";
     }
     return condition[member].str();
   }
@@ -307,13 +323,18 @@ std::string cron_last(const Value& object, Time now) {
   return last.is_null() ? "<none>" : age_cell(last, now);
 }
 
-const Value& template_spec(const Value& object) { return object["kind"].as_string() == "PodTemplate" ? object["template"]["spec"] : object["spec"]["template"]["spec"]; }
-const Value& cron_spec(const Value& object) { return object["spec"]["jobTemplate"]["spec"]; }
+const Value& template_spec(const Value& object) {
+  return object["kind"].as_string() == "PodTemplate" ? object["template"]["spec"] : object["spec"]["template"]["spec"];
+}
+const Value& cron_spec(const Value& object) {
+  return object["spec"]["jobTemplate"]["spec"];
+}
 
 std::vector<std::string> slice_list(const Value& slice, bool ports) {
   std::vector<std::string> out;
   if (ports) {
-    for (const Value& port : slice["ports"].items()) out.push_back(port["port"].is_null() ? "*" : port["port"].scalar_text());
+    for (const Value& port : slice["ports"].items())
+      out.push_back(port["port"].is_null() ? "*" : port["port"].scalar_text());
   } else {
     for (const Value& endpoint : slice["endpoints"].items()) {
       for (const Value& address : endpoint["addresses"].items()) out.push_back(address.str());
@@ -331,9 +352,15 @@ std::string api_available(const Value& service) {
   return "Unknown";
 }
 
-std::string kind_and_name(const Value& ref) { return ref["kind"].str() + "/" + ref["name"].str(); }
+std::string kind_and_name(const Value& ref) {
+  return ref["kind"].str() + "/" + ref["name"].str();
+}
 
-#define CELL(expression) [](const Value& o, Time now, std::string_view a) -> Value { (void)o, (void)now, (void)a; return expression; }
+#define CELL(expression)                                      \
+  [](const Value& o, Time now, std::string_view a) -> Value { \
+    (void)o, (void)now, (void)a;                              \
+    return expression;                                        \
+  }
 
 const std::map<std::string_view, Printer>& printers() {
   static const std::map<std::string_view, Printer> kAll = {
@@ -355,45 +382,66 @@ const std::map<std::string_view, Printer>& printers() {
       {"pod-selector", CELL(selector_text(o["spec"]["podSelector"]))},
       {"map-selector", CELL(pairs(o["spec"]["selector"]))},
       {"node-selector", CELL(pairs(o["spec"]["template"]["spec"]["nodeSelector"]))},
-      {"deployment-ready", CELL(std::to_string(o["status"]["readyReplicas"].as_int()) + "/" + std::to_string(o["spec"]["replicas"].as_int()))},
-      {"stateful-set-ready", CELL(std::to_string(o["status"]["readyReplicas"].as_int()) + "/" + std::to_string(o["spec"]["replicas"].as_int()))},
-      {"controller", CELL(o["metadata"]["ownerReferences"].empty() ? std::string("<none>")
-          : to_lower(o["metadata"]["ownerReferences"][0]["kind"].as_string()) + ".apps/" + o["metadata"]["ownerReferences"][0]["name"].str())},
+      {"deployment-ready", CELL(std::to_string(o["status"]["readyReplicas"].as_int()) + "/" +
+                                std::to_string(o["spec"]["replicas"].as_int()))},
+      {"stateful-set-ready", CELL(std::to_string(o["status"]["readyReplicas"].as_int()) + "/" +
+                                  std::to_string(o["spec"]["replicas"].as_int()))},
+      {"controller", CELL(o["metadata"]["ownerReferences"].empty()
+                              ? std::string("<none>")
+                              : to_lower(o["metadata"]["ownerReferences"][0]["kind"].as_string()) + ".apps/" +
+                                    o["metadata"]["ownerReferences"][0]["name"].str())},
       {"job-status", CELL(job_status(o))},
       {"job-completions", CELL(job_completions(o))},
       {"job-duration", CELL(job_duration(o, now))},
-      {"cron-suspend", CELL(o["spec"]["suspend"].is_null() ? std::string("<unset>") : o["spec"]["suspend"].as_bool() ? std::string("True") : std::string("False"))},
+      {"cron-suspend", CELL(o["spec"]["suspend"].is_null()   ? std::string("<unset>")
+                            : o["spec"]["suspend"].as_bool() ? std::string("True")
+                                                             : std::string("False"))},
       {"cron-last", CELL(cron_last(o, now))},
       {"cron-containers", CELL(of_containers(cron_spec(o)["template"]["spec"], "name"))},
       {"cron-images", CELL(of_containers(cron_spec(o)["template"]["spec"], "image"))},
       {"cron-selector", CELL(selector_text(cron_spec(o)["selector"]))},
-      {"service-ip", CELL(o["spec"]["clusterIP"].as_string().empty() ? std::string("<none>") : o["spec"]["clusterIP"].str())},
+      {"service-ip",
+       CELL(o["spec"]["clusterIP"].as_string().empty() ? std::string("<none>") : o["spec"]["clusterIP"].str())},
       {"service-external", CELL(service_external(o))},
       {"service-ports", CELL(service_ports(o))},
       {"endpoints", CELL(endpoints_text(o))},
       {"slice-ports", CELL(first_three(slice_list(o, true), "<unset>"))},
       {"slice-endpoints", CELL(first_three(slice_list(o, false), "<unset>"))},
-      {"ingress-class", CELL(o["spec"]["ingressClassName"].is_null() ? std::string("<none>") : o["spec"]["ingressClassName"].str())},
+      {"ingress-class",
+       CELL(o["spec"]["ingressClassName"].is_null() ? std::string("<none>") : o["spec"]["ingressClassName"].str())},
       {"ingress-hosts", CELL(ingress_hosts(o))},
       {"ingress-ports", CELL(o["spec"]["tls"].empty() ? "80" : "80, 443")},
-      {"ingress-class-parameters", CELL(!o["spec"]["parameters"].is_map() ? std::string("<none>")
-          : o["spec"]["parameters"]["kind"].str() + (o["spec"]["parameters"]["apiGroup"].as_string().empty() ? "" : "." + o["spec"]["parameters"]["apiGroup"].str()) + "/" + o["spec"]["parameters"]["name"].str())},
+      {"ingress-class-parameters",
+       CELL(!o["spec"]["parameters"].is_map() ? std::string("<none>")
+                                              : o["spec"]["parameters"]["kind"].str() +
+                                                    (o["spec"]["parameters"]["apiGroup"].as_string().empty()
+                                                         ? ""
+                                                         : "." + o["spec"]["parameters"]["apiGroup"].str()) +
+                                                    "/" + o["spec"]["parameters"]["name"].str())},
       {"load-balancer", CELL(load_balancer(o))},
       {"node-status", CELL(node_status(o))},
       {"node-roles", CELL(node_roles(o))},
       {"node-internal-ip", CELL(node_address(o, "InternalIP"))},
       {"node-external-ip", CELL(node_address(o, "ExternalIP"))},
       {"event-last", CELL(event_last(o, now))},
-      {"event-first", CELL(age_cell(either(o, "firstTimestamp", "deprecatedFirstTimestamp").is_null() ? o["eventTime"] : either(o, "firstTimestamp", "deprecatedFirstTimestamp"), now))},
+      {"event-first", CELL(age_cell(either(o, "firstTimestamp", "deprecatedFirstTimestamp").is_null()
+                                        ? o["eventTime"]
+                                        : either(o, "firstTimestamp", "deprecatedFirstTimestamp"),
+                                    now))},
       {"event-object", CELL(event_object(o))},
       {"event-source", CELL(event_source(o))},
       {"event-message", CELL(std::string(trim(either(o, "message", "note").as_string())))},
       {"event-count", CELL(std::max<std::int64_t>(1, either(o, "count", "deprecatedCount").as_int()))},
       {"access-modes", CELL(access_modes(o["spec"]["accessModes"]))},
-      {"claim-access-modes", CELL(o["spec"]["volumeName"].as_string().empty() ? std::string() : access_modes(o["status"]["accessModes"]))},
-      {"claim-capacity", CELL(o["spec"]["volumeName"].as_string().empty() ? std::string() : o["status"]["capacity"]["storage"].scalar_text())},
+      {"claim-access-modes",
+       CELL(o["spec"]["volumeName"].as_string().empty() ? std::string() : access_modes(o["status"]["accessModes"]))},
+      {"claim-capacity",
+       CELL(o["spec"]["volumeName"].as_string().empty() ? std::string()
+                                                        : o["status"]["capacity"]["storage"].scalar_text())},
       {"phase", CELL(phase(o))},
-      {"volume-claim", CELL(o["spec"]["claimRef"].is_map() ? o["spec"]["claimRef"]["namespace"].str() + "/" + o["spec"]["claimRef"]["name"].str() : std::string())},
+      {"volume-claim", CELL(o["spec"]["claimRef"].is_map()
+                                ? o["spec"]["claimRef"]["namespace"].str() + "/" + o["spec"]["claimRef"]["name"].str()
+                                : std::string())},
       {"quota-requests", CELL(quota(o, false))},
       {"quota-limits", CELL(quota(o, true))},
       {"component-status", CELL(component(o, "status"))},
@@ -403,14 +451,24 @@ const std::map<std::string_view, Printer>& printers() {
       {"subjects", CELL(subjects(o, a))},
       {"scale-target", CELL(kind_and_name(o["spec"]["scaleTargetRef"]))},
       {"scale-metrics", CELL(scale_metrics(o))},
-      {"csr-duration", CELL(o["spec"]["expirationSeconds"].is_null() ? std::string("<none>") : format_age(std::chrono::seconds(o["spec"]["expirationSeconds"].as_int())))},
+      {"csr-duration", CELL(o["spec"]["expirationSeconds"].is_null()
+                                ? std::string("<none>")
+                                : format_age(std::chrono::seconds(o["spec"]["expirationSeconds"].as_int())))},
       {"csr-condition", CELL(csr_condition(o))},
-      {"param-kind", CELL(o["spec"]["paramKind"].is_map() ? o["spec"]["paramKind"]["apiVersion"].str() + "/" + o["spec"]["paramKind"]["kind"].str() : std::string("<unset>"))},
-      {"param-ref", CELL(o["spec"]["paramRef"].is_map() ? o["spec"]["paramRef"]["namespace"].str() + "/" + o["spec"]["paramRef"]["name"].str() : std::string("<unset>"))},
-      {"csi-tokens", CELL(o["spec"]["tokenRequests"].empty() ? std::string("<unset>") : o["spec"]["tokenRequests"][0]["audience"].str())},
-      {"csi-modes", CELL(o["spec"]["volumeLifecycleModes"].empty() ? std::string("<none>") : o["spec"]["volumeLifecycleModes"][0].str())},
+      {"param-kind", CELL(o["spec"]["paramKind"].is_map()
+                              ? o["spec"]["paramKind"]["apiVersion"].str() + "/" + o["spec"]["paramKind"]["kind"].str()
+                              : std::string("<unset>"))},
+      {"param-ref", CELL(o["spec"]["paramRef"].is_map()
+                             ? o["spec"]["paramRef"]["namespace"].str() + "/" + o["spec"]["paramRef"]["name"].str()
+                             : std::string("<unset>"))},
+      {"csi-tokens", CELL(o["spec"]["tokenRequests"].empty() ? std::string("<unset>")
+                                                             : o["spec"]["tokenRequests"][0]["audience"].str())},
+      {"csi-modes", CELL(o["spec"]["volumeLifecycleModes"].empty() ? std::string("<none>")
+                                                                   : o["spec"]["volumeLifecycleModes"][0].str())},
       {"missing-priority-level", CELL("False")},
-      {"api-service", CELL(o["spec"]["service"].is_map() ? o["spec"]["service"]["namespace"].str() + "/" + o["spec"]["service"]["name"].str() : std::string("Local"))},
+      {"api-service", CELL(o["spec"]["service"].is_map()
+                               ? o["spec"]["service"]["namespace"].str() + "/" + o["spec"]["service"]["name"].str()
+                               : std::string("Local"))},
       {"api-available", CELL(api_available(o))},
   };
   return kAll;
@@ -430,7 +488,9 @@ std::string age_cell(const Value& time, Time now) {
   return then ? format_age(now - *then) : "<unknown>";
 }
 
-bool has_cell(std::string_view printer) { return printer.starts_with("pod-") || printers().count(printer.substr(0, printer.find(':'))) != 0; }
+bool has_cell(std::string_view printer) {
+  return printer.starts_with("pod-") || printers().count(printer.substr(0, printer.find(':'))) != 0;
+}
 
 Value cell(std::string_view printer, const Value& object, Time now) {
   if (printer.starts_with("pod-")) {

@@ -8,12 +8,13 @@
 
 namespace caisson::schema {
 
-// `printer` is "pod-status", or with an argument "int:status.replicas". Null when there is no such printer (a test looks for that).
+// `printer` is "pod-status", or with an argument "int:status.replicas". Null when there is no such printer (a test
+// looks for that).
 Value cell(std::string_view printer, const Value& object, Time now);
 bool has_cell(std::string_view printer);
 
-Value pod_cell(std::string_view printer, const Value& pod, Time now);       // cells_pod.cc; null: not one of its own
-std::string age_cell(const Value& time, Time now);                           // "3m20s", "<unknown>"
-Value dotted(const Value& object, std::string_view path);                    // "status.phase"
+Value pod_cell(std::string_view printer, const Value& pod, Time now);  // cells_pod.cc; null: not one of its own
+std::string age_cell(const Value& time, Time now);                     // "3m20s", "<unknown>"
+Value dotted(const Value& object, std::string_view path);              // "status.phase"
 
 }  // namespace caisson::schema

@@ -31,7 +31,8 @@ void note_restart(Summary& out, const Value& status) {
 }
 
 // Gives whether the pod is still initialising.
-bool init_containers(const Value& pod, Summary& out, std::int64_t& sidecar_restarts, std::optional<Time>& sidecar_last) {
+bool init_containers(const Value& pod, Summary& out, std::int64_t& sidecar_restarts,
+                     std::optional<Time>& sidecar_last) {
   const Value& list = pod["status"]["initContainerStatuses"];
   for (std::size_t i = 0; i < list.size(); ++i) {
     const Value& status = list[i];
@@ -52,7 +53,8 @@ bool init_containers(const Value& pod, Summary& out, std::int64_t& sidecar_resta
     const Value& terminated = state["terminated"];
     const std::string waiting = state["waiting"]["reason"].str();
     if (terminated.is_map()) {
-      out.reason = "Init:" + (terminated["reason"].as_string().empty() ? exit_text(terminated) : terminated["reason"].str());
+      out.reason =
+          "Init:" + (terminated["reason"].as_string().empty() ? exit_text(terminated) : terminated["reason"].str());
     } else if (state["waiting"].is_map() && !waiting.empty() && waiting != "PodInitializing") {
       out.reason = "Init:" + waiting;
     } else {
@@ -94,11 +96,13 @@ void containers(const Value& pod, Summary& out) {
 Summary summary(const Value& pod) {
   Summary out;
   out.total = static_cast<std::int64_t>(pod["spec"]["containers"].size());
-  for (const Value& container : pod["spec"]["initContainers"].items()) out.total += container["restartPolicy"].as_string() == "Always";
+  for (const Value& container : pod["spec"]["initContainers"].items())
+    out.total += container["restartPolicy"].as_string() == "Always";
   const Value& status = pod["status"];
   out.reason = status["reason"].as_string().empty() ? status["phase"].str() : status["reason"].str();
   for (const Value& condition : status["conditions"].items()) {
-    if (condition["type"].as_string() == "PodScheduled" && condition["reason"].as_string() == "SchedulingGated") out.reason = "SchedulingGated";
+    if (condition["type"].as_string() == "PodScheduled" && condition["reason"].as_string() == "SchedulingGated")
+      out.reason = "SchedulingGated";
   }
   std::int64_t sidecar_restarts = 0;
   std::optional<Time> sidecar_last;
@@ -114,13 +118,17 @@ Summary summary(const Value& pod) {
   }
   if (!pod["metadata"]["deletionTimestamp"].is_null()) {
     const std::string_view phase = status["phase"].as_string();
-    if (status["reason"].as_string() == "NodeLost") out.reason = "Unknown";
-    else if (phase != "Succeeded" && phase != "Failed") out.reason = "Terminating";
+    if (status["reason"].as_string() == "NodeLost")
+      out.reason = "Unknown";
+    else if (phase != "Succeeded" && phase != "Failed")
+      out.reason = "Terminating";
   }
   return out;
 }
 
-Value or_none(const Value& value) { return value.as_string().empty() ? Value("<none>") : value; }
+Value or_none(const Value& value) {
+  return value.as_string().empty() ? Value("<none>") : value;
+}
 
 Value gates(const Value& pod) {
   const Value& wanted = pod["spec"]["readinessGates"];

@@ -11,27 +11,40 @@ namespace caisson::schema {
 namespace {
 
 constexpr std::string_view kLabelText =
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric "
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    "an alphanumeric "
     "character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 constexpr std::string_view kSubdomainText =
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an "
     "alphanumeric character (e.g. 'example.com', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 constexpr std::string_view k1035Text =
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an "
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "and end with an "
     "alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 constexpr std::string_view kNameText =
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or "
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+    "(e.g. 'MyName',  or "
     "'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 constexpr std::string_view kLabelValueText =
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an "
     "alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-bool lower(char c) { return c >= 'a' && c <= 'z'; }
-bool digit(char c) { return c >= '0' && c <= '9'; }
-bool alnum(char c) { return lower(c) || digit(c) || (c >= 'A' && c <= 'Z'); }
-bool low_alnum(char c) { return lower(c) || digit(c); }
+bool lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+bool digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool alnum(char c) {
+  return lower(c) || digit(c) || (c >= 'A' && c <= 'Z');
+}
+bool low_alnum(char c) {
+  return lower(c) || digit(c);
+}
 
 bool is_label(std::string_view text) {
   if (text.empty() || !low_alnum(text.front()) || !low_alnum(text.back())) return false;
@@ -49,7 +62,9 @@ bool is_name(std::string_view text) {
   return true;
 }
 
-std::string too_long(int max) { return "must be no more than " + std::to_string(max) + " characters"; }
+std::string too_long(int max) {
+  return "must be no more than " + std::to_string(max) + " characters";
+}
 
 bool is_subdomain(std::string_view text) {
   for (std::string_view part : split(text, '.')) {
@@ -88,14 +103,19 @@ std::vector<std::string> check_qualified_name(std::string_view text) {
   const auto slash = split(text, '/');
   std::string_view name = slash.back();
   if (slash.size() > 2) {
-    return {"a qualified name " + std::string(kNameText) + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"};
+    return {"a qualified name " + std::string(kNameText) +
+            " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"};
   }
   if (slash.size() == 2) {
-    if (slash[0].empty()) out.push_back("prefix part must be non-empty");
-    else for (const std::string& why : check_dns_subdomain(slash[0])) out.push_back("prefix part " + why);
+    if (slash[0].empty())
+      out.push_back("prefix part must be non-empty");
+    else
+      for (const std::string& why : check_dns_subdomain(slash[0])) out.push_back("prefix part " + why);
   }
-  if (name.empty()) out.push_back("name part must be non-empty");
-  else if (name.size() > 63) out.push_back("name part " + too_long(63));
+  if (name.empty())
+    out.push_back("name part must be non-empty");
+  else if (name.size() > 63)
+    out.push_back("name part " + too_long(63));
   if (!is_name(name)) out.push_back("name part " + std::string(kNameText));
   return out;
 }
@@ -122,11 +142,15 @@ std::vector<std::string> check_config_key(std::string_view text) {
   bool fine = !text.empty();
   for (char c : text) fine = fine && (alnum(c) || c == '-' || c == '_' || c == '.');
   if (!fine) {
-    out.emplace_back("a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
-                     "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')");
+    out.emplace_back(
+        "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME', "
+        " or "
+        "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')");
   }
-  if (text == "." || text == "..") out.push_back("must not be '" + std::string(text) + "'");
-  else if (text.starts_with("..")) out.emplace_back("must not start with '..'");
+  if (text == "." || text == "..")
+    out.push_back("must not be '" + std::string(text) + "'");
+  else if (text.starts_with(".."))
+    out.emplace_back("must not start with '..'");
   return out;
 }
 
@@ -151,7 +175,8 @@ std::vector<std::string> check_port_name(std::string_view text) {
   if (!charset) out.emplace_back("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
   if (!letter) out.emplace_back("must contain at least one letter (a-z)");
   if (doubled) out.emplace_back("must not contain consecutive hyphens");
-  if (!text.empty() && (text.front() == '-' || text.back() == '-')) out.emplace_back("must not begin or end with a hyphen");
+  if (!text.empty() && (text.front() == '-' || text.back() == '-'))
+    out.emplace_back("must not begin or end with a hyphen");
   return out;
 }
 
@@ -171,7 +196,10 @@ bool is_cidr(std::string_view text) {
 
 void run_check(std::string_view check, const std::string& field, const Value& value, std::vector<FieldError>& out) {
   static const std::map<std::string_view, Check> kTexts = {
-      {"dns-label", check_dns_label}, {"dns-subdomain", check_dns_subdomain}, {"env-name", check_env_name}, {"port-name", check_port_name},
+      {"dns-label", check_dns_label},
+      {"dns-subdomain", check_dns_subdomain},
+      {"env-name", check_env_name},
+      {"port-name", check_port_name},
   };
   if (const auto found = kTexts.find(check); found != kTexts.end()) {
     if (value.as_string().empty()) return;

@@ -10,13 +10,13 @@
 namespace caisson::schema {
 
 // What is wrong with it; empty: nothing.
-std::vector<std::string> check_dns_label(std::string_view text);          // RFC 1123 label
-std::vector<std::string> check_dns_subdomain(std::string_view text);      // RFC 1123 subdomain
+std::vector<std::string> check_dns_label(std::string_view text);      // RFC 1123 label
+std::vector<std::string> check_dns_subdomain(std::string_view text);  // RFC 1123 subdomain
 std::vector<std::string> check_dns_1035_label(std::string_view text);
-std::vector<std::string> check_qualified_name(std::string_view text);     // label and annotation keys
+std::vector<std::string> check_qualified_name(std::string_view text);  // label and annotation keys
 std::vector<std::string> check_label_value(std::string_view text);
-std::vector<std::string> check_path_segment(std::string_view text);       // RBAC names
-std::vector<std::string> check_config_key(std::string_view text);         // keys of ConfigMaps and Secrets
+std::vector<std::string> check_path_segment(std::string_view text);  // RBAC names
+std::vector<std::string> check_config_key(std::string_view text);    // keys of ConfigMaps and Secrets
 std::vector<std::string> check_env_name(std::string_view text);
 std::vector<std::string> check_port_name(std::string_view text);
 

@@ -11,9 +11,11 @@
 namespace caisson::schema {
 namespace {
 
-using Rules = std::map<std::string, std::map<std::string, std::string, std::less<>>, std::less<>>;   // type, field, attributes
+using Rules =
+    std::map<std::string, std::map<std::string, std::string, std::less<>>, std::less<>>;  // type, field, attributes
 
-const std::vector<std::string> kAllVerbs = {"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"};
+const std::vector<std::string> kAllVerbs = {"create", "delete", "deletecollection", "get",
+                                            "list",   "patch",  "update",           "watch"};
 
 std::vector<std::string> words(std::string_view text) {
   std::vector<std::string> out;
@@ -39,12 +41,18 @@ struct Scalar {
 };
 const Scalar* find_scalar(std::string_view name) {
   static const std::map<std::string_view, Scalar> kScalars = {
-      {"any", {FieldType::any, Format::none}},           {"bool", {FieldType::boolean, Format::none}},
-      {"int32", {FieldType::integer, Format::int32}},    {"int64", {FieldType::integer, Format::int64}},
-      {"number", {FieldType::number, Format::double_}},  {"string", {FieldType::string, Format::none}},
-      {"time", {FieldType::string, Format::time}},       {"microtime", {FieldType::string, Format::micro_time}},
-      {"quantity", {FieldType::string, Format::quantity}}, {"bytes", {FieldType::string, Format::byte}},
-      {"duration", {FieldType::string, Format::duration}}, {"intstr", {FieldType::int_or_string, Format::none}},
+      {"any", {FieldType::any, Format::none}},
+      {"bool", {FieldType::boolean, Format::none}},
+      {"int32", {FieldType::integer, Format::int32}},
+      {"int64", {FieldType::integer, Format::int64}},
+      {"number", {FieldType::number, Format::double_}},
+      {"string", {FieldType::string, Format::none}},
+      {"time", {FieldType::string, Format::time}},
+      {"microtime", {FieldType::string, Format::micro_time}},
+      {"quantity", {FieldType::string, Format::quantity}},
+      {"bytes", {FieldType::string, Format::byte}},
+      {"duration", {FieldType::string, Format::duration}},
+      {"intstr", {FieldType::int_or_string, Format::none}},
   };
   const auto found = kScalars.find(name);
   return found == kScalars.end() ? nullptr : &found->second;
@@ -56,7 +64,7 @@ class Compiler {
 
  private:
   struct File {
-    std::string name, home;      // "k8s/core.v1.yaml", "core.v1"
+    std::string name, home;  // "k8s/core.v1.yaml", "core.v1"
     Value value;
   };
   Result<void> read(std::span<const KindFile> files);
@@ -73,7 +81,7 @@ class Compiler {
   Rules rules_;
   Value columns_, selectable_;
   std::map<std::string, ObjectType*, std::less<>> types_;
-  std::map<std::string, const Field*, std::less<>> fields_;        // equal texts share one field
+  std::map<std::string, const Field*, std::less<>> fields_;  // equal texts share one field
 };
 
 Result<void> Compiler::read(std::span<const KindFile> files) {
@@ -132,15 +140,19 @@ Result<void> Compiler::fill(const File& file) {
       if (!made.ok()) return wrong(file.name, key + "." + std::string(member) + ": " + made.error().message);
       Member entry{out_.memory->intern(member), *made};
       const std::vector<std::string> attributes = words(spec);
-      const auto has = [&](std::string_view word) { return std::find(attributes.begin(), attributes.end(), word) != attributes.end(); };
+      const auto has = [&](std::string_view word) {
+        return std::find(attributes.begin(), attributes.end(), word) != attributes.end();
+      };
       entry.required = has("required");
       entry.non_empty = has("nonempty");
       type.members.push_back(entry);
     }
     type.in_crd = custom;
-    if (rules != rules_.end() && !rules->second.empty()) return wrong("rules", key + " has no field " + rules->second.begin()->first);
+    if (rules != rules_.end() && !rules->second.empty())
+      return wrong("rules", key + " has no field " + rules->second.begin()->first);
     if (rules != rules_.end()) rules_.erase(rules);
-    std::sort(type.members.begin(), type.members.end(), [](const Member& a, const Member& b) { return a.name < b.name; });
+    std::sort(type.members.begin(), type.members.end(),
+              [](const Member& a, const Member& b) { return a.name < b.name; });
     out_.types[key] = &type;
   }
   return {};
@@ -152,23 +164,44 @@ Result<void> Compiler::attribute(Field& field, Constraints& constraints, bool& c
   const std::string_view value = equal == std::string_view::npos ? std::string_view() : word.substr(equal + 1);
   const auto number = [&] { return static_cast<double>(parse_int(value).value_or(0)); };
   if (name == "required" || name == "nonempty") return {};
-  if (name == "set") { field.list_type = ListType::set; return {}; }
+  if (name == "set") {
+    field.list_type = ListType::set;
+    return {};
+  }
   if (name == "keys") {
     field.list_type = ListType::map;
     field.list_keys = parts(value, ',');
     return {};
   }
-  if (name == "atomic") { field.atomic_map = true; return {}; }
+  if (name == "atomic") {
+    field.atomic_map = true;
+    return {};
+  }
   if (name == "patch") {
     field.patch_merges = true;
     field.patch_keys = {std::string(value)};
     return {};
   }
-  if (name == "merge") { field.patch_merges = true; return {}; }
-  if (name == "retain") { field.patch_replaces_keys = true; return {}; }
-  if (name == "nullable") { field.nullable = true; return {}; }
-  if (name == "immutable") { field.immutable = true; return {}; }
-  if (name == "once") { field.set_once = true; return {}; }
+  if (name == "merge") {
+    field.patch_merges = true;
+    return {};
+  }
+  if (name == "retain") {
+    field.patch_replaces_keys = true;
+    return {};
+  }
+  if (name == "nullable") {
+    field.nullable = true;
+    return {};
+  }
+  if (name == "immutable") {
+    field.immutable = true;
+    return {};
+  }
+  if (name == "once") {
+    field.set_once = true;
+    return {};
+  }
   if (name == "default") {
     field.default_value = TRY(json::parse(value));
     field.has_default = true;
@@ -203,7 +236,7 @@ Result<const Field*> Compiler::field(const File& file, std::string_view text) {
 
   Field& made = out_.memory->fields.emplace_back();
   fields_[key] = &made;
-  std::string items;                                       // attributes of the elements: "item.enum=A|B"
+  std::string items;  // attributes of the elements: "item.enum=A|B"
   for (std::size_t i = 1; i < tokens.size(); ++i) {
     if (tokens[i].starts_with("item.")) items += " " + tokens[i].substr(5);
   }
@@ -239,7 +272,7 @@ void Compiler::subresources(KindSchema& kind, const Value& entry) const {
         sub.verbs.push_back(word);
         continue;
       }
-      const std::string full = word.substr(5);             // "autoscaling/v1.Scale", "v1.Binding" or "Binding"
+      const std::string full = word.substr(5);  // "autoscaling/v1.Scale", "v1.Binding" or "Binding"
       const std::size_t dot = full.rfind('.');
       sub.kind = dot == std::string::npos ? full : full.substr(dot + 1);
       if (dot != std::string::npos) {
@@ -264,12 +297,14 @@ Result<void> Compiler::columns(KindSchema& kind) const {
   if (!entries) entries = columns_.find(kind.resource.group_resource());
   if (!entries) {
     kind.columns.push_back({"Name", "string", "name", "Name must be unique within a namespace.", 0, "", "name"});
-    kind.columns.push_back({"Created At", "date", "", "Creation time of the object.", 0, ".metadata.creationTimestamp", ""});
+    kind.columns.push_back(
+        {"Created At", "date", "", "Creation time of the object.", 0, ".metadata.creationTimestamp", ""});
     return {};
   }
-  bool named = false;                                       // events show their name last
+  bool named = false;  // events show their name last
   for (const Value& entry : entries->items()) named = named || entry.as_string().starts_with("Name|");
-  if (!named) kind.columns.push_back({"Name", "string", "name", "Name must be unique within a namespace.", 0, "", "name"});
+  if (!named)
+    kind.columns.push_back({"Name", "string", "name", "Name must be unique within a namespace.", 0, "", "name"});
   for (const Value& entry : entries->items()) {
     const std::vector<std::string> fields = parts(entry.as_string(), '|');
     if (fields.size() < 4) return wrong("columns.yaml", kind.resource.group_resource() + ": " + entry.str());
@@ -329,6 +364,8 @@ std::string_view FieldMemory::intern(std::string_view name) {
   return found != names.end() ? *found : *names.emplace(name).first;
 }
 
-Result<Compiled> compile(std::span<const KindFile> files) { return Compiler().run(files); }
+Result<Compiled> compile(std::span<const KindFile> files) {
+  return Compiler().run(files);
+}
 
 }  // namespace caisson::schema

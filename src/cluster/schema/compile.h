@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From kind files to fields and kinds. The field language ("Container[] keys=name patch=name required") is in README.md. Internal to
-// the room. Threads: one at a time; what it made never changes afterwards.
+// From kind files to fields and kinds. The field language ("Container[] keys=name patch=name required") is in
+// README.md. Internal to the room. Threads: one at a time; what it made never changes afterwards.
 #pragma once
 #include <deque>
 #include <map>
@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/base/result.h"
 #include "cluster/schema/kind.h"
 #include "cluster/schema/kind_files.h"
+#include "core/base/result.h"
 
 namespace caisson::schema {
 
@@ -27,7 +27,7 @@ struct FieldMemory {
 struct Compiled {
   std::shared_ptr<FieldMemory> memory;
   std::vector<std::shared_ptr<KindSchema>> kinds;
-  std::map<std::string, const ObjectType*, std::less<>> types;     // by short name: "core.v1.PodSpec"
+  std::map<std::string, const ObjectType*, std::less<>> types;  // by short name: "core.v1.PodSpec"
 };
 
 // Errors: internal, with file and field.

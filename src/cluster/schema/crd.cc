@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// CustomResourceDefinitions: their structural schemas (apiextensions.k8s.io/v1) become fields like those of the kind files.
+// CustomResourceDefinitions: their structural schemas (apiextensions.k8s.io/v1) become fields like those of the kind
+// files.
 #include <algorithm>
 
 #include "cluster/schema/compile.h"
@@ -25,7 +26,9 @@ class CrdCompiler {
   const ObjectType* object_meta_;
 };
 
-Error invalid(const std::string& at, const std::string& what) { return {ErrorCode::invalid, at + ": " + what}; }
+Error invalid(const std::string& at, const std::string& what) {
+  return {ErrorCode::invalid, at + ": " + what};
+}
 
 FieldType type_of(const Value& schema) {
   const std::string_view type = schema["type"].as_string();
@@ -56,10 +59,12 @@ std::optional<std::int64_t> bound(const Value& value) {
 }
 
 std::unique_ptr<const Constraints> constraints_of(const Value& schema) {
-  static constexpr std::string_view kKeys[] = {"enum", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "multipleOf",
-                                               "minProperties", "maxProperties", "pattern", "format", "allOf", "anyOf", "oneOf", "not",
-                                               "uniqueItems", "x-kubernetes-validations"};
-  if (std::none_of(std::begin(kKeys), std::end(kKeys), [&](std::string_view key) { return schema.contains(key); })) return nullptr;
+  static constexpr std::string_view kKeys[] = {
+      "enum",     "minimum",    "maximum",       "minLength",     "maxLength",   "minItems",
+      "maxItems", "multipleOf", "minProperties", "maxProperties", "pattern",     "format",
+      "allOf",    "anyOf",      "oneOf",         "not",           "uniqueItems", "x-kubernetes-validations"};
+  if (std::none_of(std::begin(kKeys), std::end(kKeys), [&](std::string_view key) { return schema.contains(key); }))
+    return nullptr;
   auto made = std::make_unique<Constraints>();
   for (const Value& allowed : schema["enum"].items()) made->allowed.push_back(allowed);
   if (schema["minimum"].is_number()) made->minimum = schema["minimum"].as_double();
@@ -91,7 +96,8 @@ Result<void> CrdCompiler::object(Field& made, const Value& schema, const std::st
   for (const auto& [name, property] : schema["properties"].entries()) {
     Member member{memory_.intern(name), nullptr};
     member.field = TRY(field(property, at + ".properties[" + std::string(name) + "]"));
-    for (const Value& required : schema["required"].items()) member.required = member.required || required.as_string() == name;
+    for (const Value& required : schema["required"].items())
+      member.required = member.required || required.as_string() == name;
     type.members.push_back(member);
   }
   if (type.embedded_resource) {
@@ -130,7 +136,8 @@ Result<const Field*> CrdCompiler::field(const Value& schema, const std::string& 
       made.list_type = list_type == "map" ? ListType::map : list_type == "set" ? ListType::set : ListType::atomic;
       for (const Value& key : schema["x-kubernetes-list-map-keys"].items()) made.list_keys.push_back(key.str());
       if (made.list_type == ListType::map && made.list_keys.empty()) {
-        return invalid(at + ".x-kubernetes-list-map-keys", "Required value: must not be empty if x-kubernetes-list-type is map");
+        return invalid(at + ".x-kubernetes-list-map-keys",
+                       "Required value: must not be empty if x-kubernetes-list-type is map");
       }
       break;
     }
@@ -139,7 +146,7 @@ Result<const Field*> CrdCompiler::field(const Value& schema, const std::string& 
       if (schema["additionalProperties"].is_map()) {
         made.element = TRY(field(schema["additionalProperties"], at + ".additionalProperties"));
       } else {
-        made.element = &memory_.fields.emplace_back();                 // additionalProperties: true
+        made.element = &memory_.fields.emplace_back();  // additionalProperties: true
       }
       break;
     case FieldType::object:
@@ -201,10 +208,17 @@ void add_columns(KindSchema& kind, const Value& columns) {
 }
 
 void add_subresources(KindSchema& kind, const Value& subresources) {
-  if (subresources["status"].is_map()) kind.subresources.push_back({"status", "", "", "", {"get", "patch", "update"}, "", "", ""});
+  if (subresources["status"].is_map())
+    kind.subresources.push_back({"status", "", "", "", {"get", "patch", "update"}, "", "", ""});
   if (const Value& scale = subresources["scale"]; scale.is_map()) {
-    kind.subresources.push_back({"scale", "autoscaling", "v1", "Scale", {"get", "patch", "update"}, scale["specReplicasPath"].str(),
-                                 scale["statusReplicasPath"].str(), scale["labelSelectorPath"].str()});
+    kind.subresources.push_back({"scale",
+                                 "autoscaling",
+                                 "v1",
+                                 "Scale",
+                                 {"get", "patch", "update"},
+                                 scale["specReplicasPath"].str(),
+                                 scale["statusReplicasPath"].str(),
+                                 scale["labelSelectorPath"].str()});
   }
 }
 
@@ -217,8 +231,10 @@ Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, c
   for (const Value& version : spec["versions"].items()) {
     if (version["storage"].as_bool()) storage = version["name"].str();
   }
-  if (spec["versions"].empty()) return invalid("spec.versions", "Required value: must have exactly one version marked as storage version");
-  if (storage.empty()) return invalid("spec.versions", "Invalid value: must have exactly one version marked as storage version");
+  if (spec["versions"].empty())
+    return invalid("spec.versions", "Required value: must have exactly one version marked as storage version");
+  if (storage.empty())
+    return invalid("spec.versions", "Invalid value: must have exactly one version marked as storage version");
   std::vector<std::shared_ptr<KindSchema>> out;
   std::size_t index = 0;
   for (const Value& version : spec["versions"].items()) {
@@ -239,7 +255,7 @@ Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, c
     kind->served = version["served"].as_bool();
     kind->custom = true;
     kind->crd_name = crd["metadata"]["name"].str();
-    std::string reversed;                                          // "com.example.v1.Widget"
+    std::string reversed;  // "com.example.v1.Widget"
     for (std::size_t end = kind->resource.group.size(); end != std::string::npos && end != 0;) {
       const std::size_t dot = kind->resource.group.rfind('.', end - 1);
       const std::size_t from = dot == std::string::npos ? 0 : dot + 1;

@@ -48,7 +48,8 @@ class Pruner {
   Changed map(const Field& element, const Value& value, const std::string& path) {
     Changed out;
     for (const auto& [name, child] : value.entries()) {
-      if (Changed next = walk(element, child, unknown_ ? join_path(path, name) : path)) edit(out, value).set(name, std::move(*next));
+      if (Changed next = walk(element, child, unknown_ ? join_path(path, name) : path))
+        edit(out, value).set(name, std::move(*next));
     }
     return out;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Objects as posted and as a reference server gave them back: testdata/defaults/*.json, {"in": …, "want": …}. What admission and
-// allocators add (default tolerations, cluster IPs, tokens) is taken out of `want`.
+// Objects as posted and as a reference server gave them back: testdata/defaults/*.json, {"in": …, "want": …}. What
+// admission and allocators add (default tolerations, cluster IPs, tokens) is taken out of `want`.
 #include "cluster/schema/defaults.h"
 
 #include <doctest/doctest.h>
@@ -29,8 +29,9 @@ TEST_CASE("defaults are those of the reference") {
     REQUIRE(kind);
     const Value got = with_defaults(*kind, pruned(*kind, (*data)["in"]));
     for (const document::Difference& difference : document::differences((*data)["want"], got)) {
-      FAIL_CHECK(name << ": " << difference.path << ": want " << (difference.was_absent ? "nothing" : json::write(difference.before))
-                      << ", got " << (difference.is_absent ? "nothing" : json::write(difference.after)));
+      FAIL_CHECK(name << ": " << difference.path << ": want "
+                      << (difference.was_absent ? "nothing" : json::write(difference.before)) << ", got "
+                      << (difference.is_absent ? "nothing" : json::write(difference.after)));
     }
     CHECK(with_defaults(*kind, got) == got);
   }

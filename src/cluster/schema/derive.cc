@@ -50,7 +50,8 @@ DERIVE(container) {
 DERIVE(pod_spec) {
   Draft it(before, out);
   if (it.has("serviceAccountName")) {
-    if (it["serviceAccount"].as_string() != it["serviceAccountName"].as_string()) it.set("serviceAccount", it["serviceAccountName"]);
+    if (it["serviceAccount"].as_string() != it["serviceAccountName"].as_string())
+      it.set("serviceAccount", it["serviceAccountName"]);
   } else if (it.has("serviceAccount")) {
     it.set("serviceAccountName", it["serviceAccount"]);
   }
@@ -91,7 +92,8 @@ DERIVE(volume) {
 DERIVE(service_port) {
   Draft it(before, out);
   const Value& target = it["targetPort"];
-  if (target.is_null() || (target.is_int() && target.as_int() == 0) || (target.is_string() && target.as_string().empty())) {
+  if (target.is_null() || (target.is_int() && target.as_int() == 0) ||
+      (target.is_string() && target.as_string().empty())) {
     it.set("targetPort", it["port"]);
   }
 }
@@ -99,10 +101,12 @@ DERIVE(service_port) {
 DERIVE(service_spec) {
   Draft it(before, out);
   const std::string type = it["type"].str();
-  if (it["sessionAffinity"].as_string() == "ClientIP" && it["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].is_null()) {
+  if (it["sessionAffinity"].as_string() == "ClientIP" &&
+      it["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].is_null()) {
     it.edit().edit({"sessionAffinityConfig", "clientIP"}).set("timeoutSeconds", 10800);
   }
-  if (it["sessionAffinity"].as_string() == "None" && it.has("sessionAffinityConfig")) it.edit().erase("sessionAffinityConfig");
+  if (it["sessionAffinity"].as_string() == "None" && it.has("sessionAffinityConfig"))
+    it.edit().erase("sessionAffinityConfig");
   const bool outside = type == "NodePort" || type == "LoadBalancer";
   if (outside || !it["externalIPs"].empty()) it.set_absent("externalTrafficPolicy", "Cluster");
   if (outside || type == "ClusterIP") it.set_absent("internalTrafficPolicy", "Cluster");
@@ -228,7 +232,9 @@ DERIVE(autoscaler_v2_spec) {
     it.set("metrics", Value(std::vector<Value>{Value{{"type", "Resource"}, {"resource", cpu}}}));
   }
   if (!it.has("behavior")) return;
-  const auto policy = [](std::string_view type, int value) { return Value{{"type", type}, {"value", value}, {"periodSeconds", 15}}; };
+  const auto policy = [](std::string_view type, int value) {
+    return Value{{"type", type}, {"value", value}, {"periodSeconds", 15}};
+  };
   Value& behavior = it.edit().edit("behavior");
   const auto rules = [&](std::string_view name, std::vector<Value> policies) -> Value& {
     Value& rule = behavior.edit(name);
@@ -250,7 +256,8 @@ DERIVE(crd_spec) {
   Draft it(before, out);
   const Value names = it["names"];
   if (names["kind"].as_string().empty()) return;
-  if (names["singular"].as_string().empty()) it.edit().edit("names").set("singular", to_lower(names["kind"].as_string()));
+  if (names["singular"].as_string().empty())
+    it.edit().edit("names").set("singular", to_lower(names["kind"].as_string()));
   if (names["listKind"].as_string().empty()) it.edit().edit("names").set("listKind", names["kind"].str() + "List");
 }
 #undef DERIVE

@@ -12,10 +12,25 @@ namespace {
 
 // The groups in the order in which the reference lists them; others follow by name.
 int priority(std::string_view group) {
-  static constexpr std::string_view kOrder[] = {
-      "apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch",
-      "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io", "admissionregistration.k8s.io",
-      "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io", "node.k8s.io", "discovery.k8s.io", "flowcontrol.apiserver.k8s.io"};
+  static constexpr std::string_view kOrder[] = {"apiregistration.k8s.io",
+                                                "apps",
+                                                "events.k8s.io",
+                                                "authentication.k8s.io",
+                                                "authorization.k8s.io",
+                                                "autoscaling",
+                                                "batch",
+                                                "certificates.k8s.io",
+                                                "networking.k8s.io",
+                                                "policy",
+                                                "rbac.authorization.k8s.io",
+                                                "storage.k8s.io",
+                                                "admissionregistration.k8s.io",
+                                                "apiextensions.k8s.io",
+                                                "scheduling.k8s.io",
+                                                "coordination.k8s.io",
+                                                "node.k8s.io",
+                                                "discovery.k8s.io",
+                                                "flowcontrol.apiserver.k8s.io"};
   int at = 0;
   for (std::string_view name : kOrder) {
     if (name == group) return at;
@@ -26,19 +41,21 @@ int priority(std::string_view group) {
 
 struct Group {
   std::string name;
-  std::vector<std::pair<std::string, std::vector<KindPtr>>> versions;      // preferred first
+  std::vector<std::pair<std::string, std::vector<KindPtr>>> versions;  // preferred first
 };
 
 std::vector<Group> groups_of(const Schema& schema) {
   std::vector<Group> out;
-  for (const KindPtr& kind : schema.all()) {                                // sorted by group, then version
+  for (const KindPtr& kind : schema.all()) {  // sorted by group, then version
     if (!kind->served) continue;
     if (out.empty() || out.back().name != kind->resource.group) out.push_back({kind->resource.group, {}});
     auto& versions = out.back().versions;
-    if (versions.empty() || versions.back().first != kind->resource.version) versions.push_back({kind->resource.version, {}});
+    if (versions.empty() || versions.back().first != kind->resource.version)
+      versions.push_back({kind->resource.version, {}});
     versions.back().second.push_back(kind);
   }
-  std::stable_sort(out.begin(), out.end(), [](const Group& a, const Group& b) { return priority(a.name) < priority(b.name); });
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Group& a, const Group& b) { return priority(a.name) < priority(b.name); });
   return out;
 }
 
@@ -90,7 +107,8 @@ Value aggregated_resource(const KindSchema& kind) {
     return Value{{"group", group}, {"version", version}, {"kind", name}};
   };
   Value out{{"resource", kind.resource.plural},
-            {"responseKind", response(kind.custom ? kind.resource.group : "", kind.custom ? kind.resource.version : "", kind.resource.kind)},
+            {"responseKind", response(kind.custom ? kind.resource.group : "", kind.custom ? kind.resource.version : "",
+                                      kind.resource.kind)},
             {"scope", kind.resource.namespaced ? "Namespaced" : "Cluster"},
             {"singularResource", kind.singular},
             {"verbs", Value::list_of(kind.verbs)}};
@@ -98,9 +116,10 @@ Value aggregated_resource(const KindSchema& kind) {
   if (!kind.categories.empty()) out.set("categories", Value::list_of(kind.categories));
   Value subs = Value::list();
   for (const Subresource& sub : kind.subresources) {
-    subs.push_back(Value{{"subresource", sub.name},
-                         {"responseKind", response(sub.group, sub.version, sub.kind.empty() ? kind.resource.kind : sub.kind)},
-                         {"verbs", Value::list_of(sub.verbs)}});
+    subs.push_back(
+        Value{{"subresource", sub.name},
+              {"responseKind", response(sub.group, sub.version, sub.kind.empty() ? kind.resource.kind : sub.kind)},
+              {"verbs", Value::list_of(sub.verbs)}});
   }
   if (!subs.empty()) out.set("subresources", std::move(subs));
   return out;
@@ -134,7 +153,8 @@ std::optional<Value> api_group(const Schema& schema, std::string_view name) {
 std::optional<Value> api_resource_list(const Schema& schema, std::string_view group, std::string_view version) {
   Value resources = Value::list();
   for (const KindPtr& kind : schema.all()) {
-    if (kind->served && kind->resource.group == group && kind->resource.version == version) add_resources(resources, *kind);
+    if (kind->served && kind->resource.group == group && kind->resource.version == version)
+      add_resources(resources, *kind);
   }
   if (resources.empty()) return std::nullopt;
   Value out{{"kind", "APIResourceList"}};
@@ -158,7 +178,10 @@ Value aggregated_discovery(const Schema& schema, bool core) {
     if (!core) metadata.set("name", group.name);
     items.push_back(Value{{"metadata", std::move(metadata)}, {"versions", std::move(versions)}});
   }
-  return Value{{"kind", "APIGroupDiscoveryList"}, {"apiVersion", "apidiscovery.k8s.io/v2"}, {"metadata", Value::map()}, {"items", std::move(items)}};
+  return Value{{"kind", "APIGroupDiscoveryList"},
+               {"apiVersion", "apidiscovery.k8s.io/v2"},
+               {"metadata", Value::map()},
+               {"items", std::move(items)}};
 }
 
 }  // namespace caisson::schema

@@ -25,13 +25,14 @@ Values members(const Values& from, std::string_view name) {
 
 std::string_view unquoted(std::string_view text) {
   text = trim(text);
-  if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front()) return text.substr(1, text.size() - 2);
+  if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front())
+    return text.substr(1, text.size() - 2);
   return text;
 }
 
 // "?(@.type=="Ready")", "?(@.name)"
 Values filtered(const Values& from, std::string_view expression) {
-  expression = expression.substr(2, expression.size() - 3);                 // without ?( and )
+  expression = expression.substr(2, expression.size() - 3);  // without ?( and )
   std::size_t at = std::string_view::npos;
   bool equal = true;
   for (std::string_view op : {"==", "!="}) {
@@ -47,7 +48,8 @@ Values filtered(const Values& from, std::string_view expression) {
   for (const Value& value : from) {
     for (const Value& item : value.items()) {
       const Values found = json_path(item, left);
-      if (at == std::string_view::npos ? !found.empty() : !found.empty() && (found[0].scalar_text() == right) == equal) out.push_back(item);
+      if (at == std::string_view::npos ? !found.empty() : !found.empty() && (found[0].scalar_text() == right) == equal)
+        out.push_back(item);
     }
   }
   return out;
@@ -62,7 +64,8 @@ Values indexed(const Values& from, std::string_view index) {
   if (!number) return out;
   for (const Value& value : from) {
     const std::int64_t at = *number < 0 ? *number + static_cast<std::int64_t>(value.size()) : *number;
-    if (value.is_list() && at >= 0 && at < static_cast<std::int64_t>(value.size())) out.push_back(value[static_cast<std::size_t>(at)]);
+    if (value.is_list() && at >= 0 && at < static_cast<std::int64_t>(value.size()))
+      out.push_back(value[static_cast<std::size_t>(at)]);
   }
   return out;
 }
@@ -93,7 +96,7 @@ std::vector<Value> json_path(const Value& object, std::string_view path) {
       std::size_t end = i + 1;
       std::string name;
       for (; end < path.size() && path[end] != '.' && path[end] != '['; ++end) {
-        if (path[end] == '\\' && end + 1 < path.size()) ++end;              // "\." is a dot in a name
+        if (path[end] == '\\' && end + 1 < path.size()) ++end;  // "\." is a dot in a name
         name += path[end];
       }
       if (!name.empty()) current = members(current, name);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of JSONPath that printer columns use (k8s.io/client-go/util/jsonpath): ".a.b", ".a[0]", ".a[*]", ".a['x.y']",
+// The part of JSONPath that printer columns use (k8s.io/client-go/util/jsonpath): ".a.b", ".a[0]", ".a[*]",
+// ".a['x.y']",
 // ".a[?(@.type==\"Ready\")].status". Pure; any thread. Internal to the room.
 #pragma once
 #include <string_view>

@@ -7,7 +7,7 @@
 namespace caisson::schema {
 
 struct KindFile {
-  std::string_view path;      // below kinds/: "k8s/core.v1.yaml"
+  std::string_view path;  // below kinds/: "k8s/core.v1.yaml"
   std::string_view text;
 };
 std::span<const KindFile> kind_files();

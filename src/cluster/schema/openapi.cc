@@ -12,13 +12,18 @@
 namespace caisson::schema {
 namespace {
 
-std::string group_version_path(const Resource& r) { return r.group.empty() ? "api/" + r.version : "apis/" + r.group + "/" + r.version; }
+std::string group_version_path(const Resource& r) {
+  return r.group.empty() ? "api/" + r.version : "apis/" + r.group + "/" + r.version;
+}
 
-Value gvk(const Resource& r) { return Value{{"group", r.group}, {"kind", r.kind}, {"version", r.version}}; }
+Value gvk(const Resource& r) {
+  return Value{{"group", r.group}, {"kind", r.kind}, {"version", r.version}};
+}
 
 class Document {
  public:
-  Document(const Schema& schema, int version) : schema_(schema), v2_(version == 2), ref_(v2_ ? "#/definitions/" : "#/components/schemas/") {}
+  Document(const Schema& schema, int version)
+      : schema_(schema), v2_(version == 2), ref_(v2_ ? "#/definitions/" : "#/components/schemas/") {}
 
   void add(const KindSchema& kind) {
     type(kind.root(), kind.type_name, &kind);
@@ -36,8 +41,8 @@ class Document {
   void add_list(const KindSchema& kind);
   void add_body(const Subresource& sub);
   void add_paths(const KindSchema& kind);
-  Value operation(const KindSchema& kind, std::string_view action, const std::string& answer, std::initializer_list<std::string_view> query,
-                  const std::string& body) const;
+  Value operation(const KindSchema& kind, std::string_view action, const std::string& answer,
+                  std::initializer_list<std::string_view> query, const std::string& body) const;
   Value parameter(std::string_view name, std::string_view in, std::string_view type) const;
   Value meta(std::string_view name);
 
@@ -50,7 +55,7 @@ class Document {
 
 void Document::type(const Field& field, const std::string& name, const KindSchema* kind) {
   if (schemas_.count(name)) return;
-  schemas_[name] = Value();                            // stops recursion
+  schemas_[name] = Value();  // stops recursion
   Value made = field.object ? object(*field.object) : schema(field);
   if (kind) made.set("x-kubernetes-group-version-kind", Value(std::vector<Value>{gvk(kind->resource)}));
   schemas_[name] = std::move(made);
@@ -72,11 +77,14 @@ Value Document::object(const ObjectType& type) {
 }
 
 void scalar(const Field& field, Value& out) {
-  static constexpr std::string_view kTypes[] = {"", "boolean", "integer", "number", "string", "string", "array", "object", "object"};
-  static constexpr std::string_view kFormats[] = {"", "int32", "int64", "float", "double", "date-time", "date-time", "", "byte", "duration", ""};
+  static constexpr std::string_view kTypes[] = {"",       "boolean", "integer", "number", "string",
+                                                "string", "array",   "object",  "object"};
+  static constexpr std::string_view kFormats[] = {"",          "int32", "int64", "float",    "double", "date-time",
+                                                  "date-time", "",      "byte",  "duration", ""};
   const std::string_view type = kTypes[static_cast<int>(field.type)];
   if (!type.empty()) out.set("type", type);
-  const std::string_view format = field.type == FieldType::int_or_string ? "int-or-string" : kFormats[static_cast<int>(field.format)];
+  const std::string_view format =
+      field.type == FieldType::int_or_string ? "int-or-string" : kFormats[static_cast<int>(field.format)];
   if (!format.empty()) out.set("format", format);
   if (field.type == FieldType::any) out.set("x-kubernetes-preserve-unknown-fields", true);
 }
@@ -85,7 +93,8 @@ Value Document::schema(const Field& field) {
   Value out = Value::map();
   if (field.type == FieldType::object && field.object && !field.object->name.empty()) {
     type(field, field.object->name, nullptr);
-    out = v2_ ? reference(field.object->name) : Value{{"allOf", Value(std::vector<Value>{reference(field.object->name)})}};
+    out = v2_ ? reference(field.object->name)
+              : Value{{"allOf", Value(std::vector<Value>{reference(field.object->name)})}};
   } else if (field.type == FieldType::object && field.object) {
     out = object(*field.object);
   } else {
@@ -103,8 +112,10 @@ Value Document::schema(const Field& field) {
     if (field.list_type == ListType::atomic && !field.patch_merges) out.set("x-kubernetes-list-type", "atomic");
   }
   if (!field.patch_keys.empty()) out.set("x-kubernetes-patch-merge-key", field.patch_keys[0]);
-  if (field.patch_merges) out.set("x-kubernetes-patch-strategy", field.patch_replaces_keys ? "merge,retainKeys" : "merge");
-  else if (field.patch_replaces_keys) out.set("x-kubernetes-patch-strategy", "retainKeys");
+  if (field.patch_merges)
+    out.set("x-kubernetes-patch-strategy", field.patch_replaces_keys ? "merge,retainKeys" : "merge");
+  else if (field.patch_replaces_keys)
+    out.set("x-kubernetes-patch-strategy", "retainKeys");
   if (field.constraints && !field.constraints->allowed.empty()) out.set("enum", Value(field.constraints->allowed));
   return out;
 }
@@ -122,7 +133,9 @@ Value Document::meta(std::string_view name) {
 void Document::add_list(const KindSchema& kind) {
   if (!kind.has_verb("list")) return;
   Value items{{"type", "array"}, {"items", reference(kind.type_name)}};
-  Value properties{{"apiVersion", Value{{"type", "string"}}}, {"items", std::move(items)}, {"kind", Value{{"type", "string"}}},
+  Value properties{{"apiVersion", Value{{"type", "string"}}},
+                   {"items", std::move(items)},
+                   {"kind", Value{{"type", "string"}}},
                    {"metadata", meta("ListMeta")}};
   Resource list = kind.resource;
   list.kind = kind.list_kind;
@@ -134,7 +147,8 @@ void Document::add_list(const KindSchema& kind) {
 
 void Document::add_body(const Subresource& sub) {
   if (sub.kind.empty() || sub.version.empty()) return;
-  if (const KindPtr body = schema_.find(sub.group, sub.version, sub.kind)) type(body->root(), body->type_name, body.get());
+  if (const KindPtr body = schema_.find(sub.group, sub.version, sub.kind))
+    type(body->root(), body->type_name, body.get());
 }
 
 Value Document::parameter(std::string_view name, std::string_view in, std::string_view type) const {
@@ -154,7 +168,10 @@ Value Document::operation(const KindSchema& kind, std::string_view action, const
   Value parameters = Value::list();
   for (std::string_view name : query) {
     const bool flag = name == "force" || name == "watch";
-    parameters.push_back(parameter(name, "query", flag ? "boolean" : name == "gracePeriodSeconds" || name == "limit" ? "integer" : "string"));
+    parameters.push_back(parameter(name, "query",
+                                   flag                                              ? "boolean"
+                                   : name == "gracePeriodSeconds" || name == "limit" ? "integer"
+                                                                                     : "string"));
   }
   std::string id(action == "put" ? "replace" : action == "get" ? "read" : action == "post" ? "create" : action);
   for (char c : group_version_path(kind.resource)) {
@@ -163,23 +180,27 @@ Value Document::operation(const KindSchema& kind, std::string_view action, const
   Value out{{"operationId", id + (kind.resource.namespaced ? "Namespaced" : "") + kind.resource.kind}};
   const bool patch = action == "patch";
   static const std::vector<std::string> kPatches = {"application/json-patch+json", "application/merge-patch+json",
-                                                    "application/strategic-merge-patch+json", "application/apply-patch+yaml"};
+                                                    "application/strategic-merge-patch+json",
+                                                    "application/apply-patch+yaml"};
   Value response = Value::map();
   if (v2_) {
     out.set("consumes", Value::list_of(patch ? kPatches : std::vector<std::string>{"*/*"}));
     out.set("produces", Value::list_of({"application/json", "application/yaml"}));
     out.set("schemes", Value::list_of({"https"}));
     if (!body.empty()) {
-      parameters.push_back(Value{{"name", "body"}, {"in", "body"}, {"required", action != "delete"}, {"schema", reference(body)}});
+      parameters.push_back(
+          Value{{"name", "body"}, {"in", "body"}, {"required", action != "delete"}, {"schema", reference(body)}});
     }
     response = Value{{"description", "OK"}, {"schema", reference(answer)}};
   } else {
     Value content = Value::map();
-    for (std::string_view type : {"application/json", "application/yaml"}) content.set(type, Value{{"schema", reference(answer)}});
+    for (std::string_view type : {"application/json", "application/yaml"})
+      content.set(type, Value{{"schema", reference(answer)}});
     response = Value{{"description", "OK"}, {"content", std::move(content)}};
     if (!body.empty()) {
       Value accepted = Value::map();
-      for (const std::string& type : patch ? kPatches : std::vector<std::string>{"*/*"}) accepted.set(type, Value{{"schema", reference(body)}});
+      for (const std::string& type : patch ? kPatches : std::vector<std::string>{"*/*"})
+        accepted.set(type, Value{{"schema", reference(body)}});
       Value request{{"content", std::move(accepted)}};
       if (action != "delete") request.set("required", true);
       out.set("requestBody", std::move(request));
@@ -193,7 +214,8 @@ Value Document::operation(const KindSchema& kind, std::string_view action, const
 }
 
 void Document::add_paths(const KindSchema& kind) {
-  const std::string base = "/" + group_version_path(kind.resource) + (kind.resource.namespaced ? "/namespaces/{namespace}" : "") + "/" + kind.resource.plural;
+  const std::string base = "/" + group_version_path(kind.resource) +
+                           (kind.resource.namespaced ? "/namespaces/{namespace}" : "") + "/" + kind.resource.plural;
   const std::string& self = kind.type_name;
   const std::string list = self + "List";
   meta("DeleteOptions");
@@ -205,9 +227,13 @@ void Document::add_paths(const KindSchema& kind) {
   scope.push_back(parameter("pretty", "query", "string"));
   Value of_list{{"parameters", scope}};
   if (kind.has_verb("list")) {
-    of_list.set("get", operation(kind, "list", list, {"allowWatchBookmarks", "continue", "fieldSelector", "labelSelector", "limit", "resourceVersion", "watch"}, ""));
+    of_list.set("get", operation(kind, "list", list,
+                                 {"allowWatchBookmarks", "continue", "fieldSelector", "labelSelector", "limit",
+                                  "resourceVersion", "watch"},
+                                 ""));
   }
-  if (kind.has_verb("create")) of_list.set("post", operation(kind, "post", self, {"dryRun", "fieldManager", "fieldValidation"}, self));
+  if (kind.has_verb("create"))
+    of_list.set("post", operation(kind, "post", self, {"dryRun", "fieldManager", "fieldValidation"}, self));
   paths_[base] = std::move(of_list);
   if (!kind.has_verb("get")) return;
   Value named = Value::list();
@@ -215,12 +241,15 @@ void Document::add_paths(const KindSchema& kind) {
   for (const Value& one : scope.items()) named.push_back(one);
   Value of_one{{"parameters", named}};
   of_one.set("get", operation(kind, "get", self, {}, ""));
-  if (kind.has_verb("update")) of_one.set("put", operation(kind, "put", self, {"dryRun", "fieldManager", "fieldValidation"}, self));
+  if (kind.has_verb("update"))
+    of_one.set("put", operation(kind, "put", self, {"dryRun", "fieldManager", "fieldValidation"}, self));
   if (kind.has_verb("patch")) {
-    of_one.set("patch", operation(kind, "patch", self, {"dryRun", "fieldManager", "fieldValidation", "force"}, prefix + "Patch"));
+    of_one.set("patch", operation(kind, "patch", self, {"dryRun", "fieldManager", "fieldValidation", "force"},
+                                  prefix + "Patch"));
   }
   if (kind.has_verb("delete")) {
-    of_one.set("delete", operation(kind, "delete", prefix + "Status", {"dryRun", "gracePeriodSeconds", "propagationPolicy"}, prefix + "DeleteOptions"));
+    of_one.set("delete", operation(kind, "delete", prefix + "Status",
+                                   {"dryRun", "gracePeriodSeconds", "propagationPolicy"}, prefix + "DeleteOptions"));
   }
   paths_[base + "/{name}"] = std::move(of_one);
 }
@@ -232,10 +261,16 @@ Value Document::finish() {
   Value info{{"title", "Kubernetes"}, {"version", "v1.33.0"}};
   const Value bearer{{"BearerToken", Value{{"type", "apiKey"}, {"in", "header"}, {"name", "authorization"}}}};
   if (v2_) {
-    return Value{{"swagger", "2.0"}, {"info", std::move(info)}, {"paths", std::move(paths)}, {"definitions", std::move(schemas)},
-                 {"securityDefinitions", bearer}, {"security", Value(std::vector<Value>{Value{{"BearerToken", Value::list()}}})}};
+    return Value{{"swagger", "2.0"},
+                 {"info", std::move(info)},
+                 {"paths", std::move(paths)},
+                 {"definitions", std::move(schemas)},
+                 {"securityDefinitions", bearer},
+                 {"security", Value(std::vector<Value>{Value{{"BearerToken", Value::list()}}})}};
   }
-  return Value{{"openapi", "3.0.0"}, {"info", std::move(info)}, {"paths", std::move(paths)},
+  return Value{{"openapi", "3.0.0"},
+               {"info", std::move(info)},
+               {"paths", std::move(paths)},
                {"components", Value{{"schemas", std::move(schemas)}, {"securitySchemes", bearer}}}};
 }
 

@@ -27,12 +27,15 @@ std::vector<std::string> check_name(const KindSchema& kind, std::string_view nam
   return {};
 }
 
-void check_data(const Value& object, std::initializer_list<std::string_view> members, const std::string& field, Errors& out) {
+void check_data(const Value& object, std::initializer_list<std::string_view> members, const std::string& field,
+                Errors& out) {
   std::size_t bytes = 0;
   for (std::string_view member : members) {
-    for (const auto& [key, text] : object[member].entries()) bytes += text.as_string().size() * (member == "binaryData" ? 3 : 4) / 4;
+    for (const auto& [key, text] : object[member].entries())
+      bytes += text.as_string().size() * (member == "binaryData" ? 3 : 4) / 4;
   }
-  if (bytes > kDataBytesMax) out.push_back({FieldError::Type::too_long, field, Value(), "may not be more than 1048576 bytes"});
+  if (bytes > kDataBytesMax)
+    out.push_back({FieldError::Type::too_long, field, Value(), "may not be more than 1048576 bytes"});
 }
 
 void check_secret(const Value& object, Errors& out) {
@@ -77,7 +80,8 @@ void check_binding(const KindSchema& kind, const Value& object, Errors& out) {
   }
   const std::string_view role = ref["kind"].as_string();
   if (role != "ClusterRole" && (cluster || role != "Role")) {
-    const std::vector<std::string> kinds = cluster ? std::vector<std::string>{"ClusterRole"} : std::vector<std::string>{"Role", "ClusterRole"};
+    const std::vector<std::string> kinds =
+        cluster ? std::vector<std::string>{"ClusterRole"} : std::vector<std::string>{"Role", "ClusterRole"};
     out.push_back(unsupported_value("roleRef.kind", ref["kind"], kinds));
   }
   const Value& subjects = object["subjects"];
@@ -87,7 +91,8 @@ void check_binding(const KindSchema& kind, const Value& object, Errors& out) {
     const std::string_view group = subjects[i]["apiGroup"].as_string();
     if (what == "ServiceAccount") {
       for (const std::string& why : check_dns_subdomain(subjects[i]["name"].as_string())) {
-        if (!subjects[i]["name"].as_string().empty()) out.push_back(invalid_value(at + ".name", subjects[i]["name"], why));
+        if (!subjects[i]["name"].as_string().empty())
+          out.push_back(invalid_value(at + ".name", subjects[i]["name"], why));
       }
       if (!group.empty()) out.push_back(unsupported_value(at + ".apiGroup", subjects[i]["apiGroup"], {""}));
       if (subjects[i]["namespace"].as_string().empty()) out.push_back(required_value(at + ".namespace"));
@@ -103,15 +108,19 @@ void check_role(const KindSchema& kind, const Value& object, Errors& out) {
     const std::string at = "rules[" + std::to_string(i) + "]";
     if (!rules[i]["nonResourceURLs"].empty()) {
       if (kind.resource.namespaced) {
-        out.push_back(invalid_value(at + ".nonResourceURLs", rules[i]["nonResourceURLs"], "namespaced rules cannot apply to non-resource URLs"));
+        out.push_back(invalid_value(at + ".nonResourceURLs", rules[i]["nonResourceURLs"],
+                                    "namespaced rules cannot apply to non-resource URLs"));
       }
       if (!rules[i]["apiGroups"].empty() || !rules[i]["resources"].empty()) {
-        out.push_back(invalid_value(at + ".nonResourceURLs", rules[i]["nonResourceURLs"], "rules cannot apply to both regular resources and non-resource URLs"));
+        out.push_back(invalid_value(at + ".nonResourceURLs", rules[i]["nonResourceURLs"],
+                                    "rules cannot apply to both regular resources and non-resource URLs"));
       }
       continue;
     }
-    if (rules[i]["apiGroups"].empty()) out.push_back(required_value(at + ".apiGroups", "resource rules must supply at least one api group"));
-    if (rules[i]["resources"].empty()) out.push_back(required_value(at + ".resources", "resource rules must supply at least one resource"));
+    if (rules[i]["apiGroups"].empty())
+      out.push_back(required_value(at + ".apiGroups", "resource rules must supply at least one api group"));
+    if (rules[i]["resources"].empty())
+      out.push_back(required_value(at + ".resources", "resource rules must supply at least one resource"));
   }
 }
 
@@ -119,7 +128,8 @@ void check_crd(const Value& object, Errors& out) {
   const Value& spec = object["spec"];
   const std::string want = spec["names"]["plural"].str() + "." + spec["group"].str();
   if (object["metadata"]["name"].as_string() != want) {
-    out.push_back(invalid_value("metadata.name", object["metadata"]["name"], "must be spec.names.plural+\".\"+spec.group"));
+    out.push_back(
+        invalid_value("metadata.name", object["metadata"]["name"], "must be spec.names.plural+\".\"+spec.group"));
   }
   const std::string_view scope = spec["scope"].as_string();
   if (!scope.empty() && scope != "Namespaced" && scope != "Cluster") {
@@ -127,7 +137,8 @@ void check_crd(const Value& object, Errors& out) {
   }
   for (std::size_t i = 0; i < spec["versions"].size(); ++i) {
     if (!spec["versions"][i]["schema"]["openAPIV3Schema"].is_map()) {
-      out.push_back(required_value("spec.versions[" + std::to_string(i) + "].schema.openAPIV3Schema", "schemas are required"));
+      out.push_back(
+          required_value("spec.versions[" + std::to_string(i) + "].schema.openAPIV3Schema", "schemas are required"));
     }
   }
 }
@@ -148,16 +159,19 @@ void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
   if (name.empty() && metadata["generateName"].as_string().empty()) {
     out.push_back(required_value("metadata.name", "name or generateName is required"));
   } else if (!name.empty()) {
-    for (const std::string& why : check_name(kind, name)) out.push_back(invalid_value("metadata.name", metadata["name"], why));
+    for (const std::string& why : check_name(kind, name))
+      out.push_back(invalid_value("metadata.name", metadata["name"], why));
   }
   const bool cron = kind.resource.plural == "cronjobs" && kind.resource.group == "batch";
-  if (cron && name.size() > 52) out.push_back(invalid_value("metadata.name", metadata["name"], "must be no more than 52 characters"));
+  if (cron && name.size() > 52)
+    out.push_back(invalid_value("metadata.name", metadata["name"], "must be no more than 52 characters"));
   check_labels(metadata["labels"], "metadata.labels", out);
   std::size_t bytes = 0;
   for (const auto& [key, value] : metadata["annotations"].entries()) {
     std::string lower(key);
     for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    for (const std::string& why : check_qualified_name(lower)) out.push_back(invalid_value("metadata.annotations", Value(key), why));
+    for (const std::string& why : check_qualified_name(lower))
+      out.push_back(invalid_value("metadata.annotations", Value(key), why));
     bytes += key.size() + value.as_string().size();
   }
   if (bytes > kAnnotationsBytesMax) {
@@ -166,7 +180,8 @@ void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
   const Value& finalizers = metadata["finalizers"];
   for (std::size_t i = 0; i < finalizers.size(); ++i) {
     const std::string_view text = finalizers[i].as_string();
-    for (const std::string& why : check_qualified_name(text)) out.push_back(invalid_value("metadata.finalizers", finalizers[i], why));
+    for (const std::string& why : check_qualified_name(text))
+      out.push_back(invalid_value("metadata.finalizers", finalizers[i], why));
     const bool standard = text == "orphan" || text == "foregroundDeletion" || text == "kubernetes";
     if (!standard && text.find('/') == std::string_view::npos && !kind.custom) {
       out.push_back(invalid_value("metadata.finalizers[" + std::to_string(i) + "]", finalizers[i],
@@ -177,15 +192,21 @@ void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
   int controllers = 0;
   for (std::size_t i = 0; i < owners.size(); ++i) {
     const std::string at = "metadata.ownerReferences[" + std::to_string(i) + "]";
-    for (const auto& [member, text] : {std::pair<std::string_view, std::string_view>{"apiVersion", "version must not be empty"},
-                                       {"kind", "must not be empty"}, {"name", "must not be empty"}, {"uid", "must not be empty"}}) {
-      if (owners[i][member].as_string().empty()) out.push_back(invalid_value(at + "." + std::string(member), owners[i][member], std::string(text)));
+    for (const auto& [member, text] :
+         {std::pair<std::string_view, std::string_view>{"apiVersion", "version must not be empty"},
+          {"kind", "must not be empty"},
+          {"name", "must not be empty"},
+          {"uid", "must not be empty"}}) {
+      if (owners[i][member].as_string().empty())
+        out.push_back(invalid_value(at + "." + std::string(member), owners[i][member], std::string(text)));
     }
     controllers += owners[i]["controller"].as_bool();
   }
   if (controllers > 1) {
-    out.push_back(invalid_value("metadata.ownerReferences", owners, "Only one reference can have Controller set to true. Found \"true\" in "
-                                                                      "references for " + owners[0]["kind"].str()));
+    out.push_back(invalid_value("metadata.ownerReferences", owners,
+                                "Only one reference can have Controller set to true. Found \"true\" in "
+                                "references for " +
+                                    owners[0]["kind"].str()));
   }
 }
 
@@ -201,19 +222,26 @@ void check_metadata_update(const Value& before, const Value& after, Errors& out)
 void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
   const std::string_view group = kind.resource.group, name = kind.resource.kind;
   if (group.empty()) {
-    if (name == "Pod") check_pod_spec(object["spec"], "spec", out);
-    else if (name == "Service") check_service(object, out);
-    else if (name == "Secret") check_secret(object, out);
-    else if (name == "ConfigMap") check_data(object, {"data", "binaryData"}, "", out);
-    else if (name == "ReplicationController") check_workload(kind, object, out);
+    if (name == "Pod")
+      check_pod_spec(object["spec"], "spec", out);
+    else if (name == "Service")
+      check_service(object, out);
+    else if (name == "Secret")
+      check_secret(object, out);
+    else if (name == "ConfigMap")
+      check_data(object, {"data", "binaryData"}, "", out);
+    else if (name == "ReplicationController")
+      check_workload(kind, object, out);
   } else if (group == "apps" || group == "batch") {
     check_workload(kind, object, out);
   } else if (group == "networking.k8s.io") {
     if (name == "Ingress") check_ingress(object, out);
     if (name == "NetworkPolicy") check_label_selector(object["spec"]["podSelector"], "spec.podSelector", out);
   } else if (group == "rbac.authorization.k8s.io") {
-    if (name == "Role" || name == "ClusterRole") check_role(kind, object, out);
-    else check_binding(kind, object, out);
+    if (name == "Role" || name == "ClusterRole")
+      check_role(kind, object, out);
+    else
+      check_binding(kind, object, out);
   } else if (group == "apiextensions.k8s.io" && name == "CustomResourceDefinition") {
     check_crd(object, out);
   } else if (group == "policy" && name == "PodDisruptionBudget") {
@@ -224,13 +252,16 @@ void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
     check_label_selector(spec["selector"], "spec.selector", out);
   } else if (group == "autoscaling" && name == "HorizontalPodAutoscaler") {
     const Value& spec = object["spec"];
-    if (spec["maxReplicas"].as_int() < 1) out.push_back(invalid_value("spec.maxReplicas", spec["maxReplicas"], "must be greater than 0"));
+    if (spec["maxReplicas"].as_int() < 1)
+      out.push_back(invalid_value("spec.maxReplicas", spec["maxReplicas"], "must be greater than 0"));
     if (spec["maxReplicas"].as_int() < spec["minReplicas"].as_int(1)) {
-      out.push_back(invalid_value("spec.maxReplicas", spec["maxReplicas"], "must be greater than or equal to `minReplicas`"));
+      out.push_back(
+          invalid_value("spec.maxReplicas", spec["maxReplicas"], "must be greater than or equal to `minReplicas`"));
     }
   } else if (group == "coordination.k8s.io" && name == "Lease") {
     const Value& seconds = object["spec"]["leaseDurationSeconds"];
-    if (!seconds.is_null() && seconds.as_int() <= 0) out.push_back(invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0"));
+    if (!seconds.is_null() && seconds.as_int() <= 0)
+      out.push_back(invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0"));
   }
 }
 
@@ -238,7 +269,8 @@ void check_kind_update(const KindSchema& kind, const Value& before, const Value&
   const std::string_view group = kind.resource.group, name = kind.resource.kind;
   if (group.empty() && name == "Pod") return check_pod_update(before, after, out);
   if (group.empty() && (name == "ConfigMap" || name == "Secret") && before["immutable"].as_bool()) {
-    if (!after["immutable"].as_bool()) out.push_back(forbidden_value("immutable", "field is immutable when `immutable` is set"));
+    if (!after["immutable"].as_bool())
+      out.push_back(forbidden_value("immutable", "field is immutable when `immutable` is set"));
     for (std::string_view member : {"data", "binaryData"}) {
       if (!(before[member] == after[member])) {
         out.push_back(forbidden_value(std::string(member), "field is immutable when `immutable` is set"));
@@ -253,19 +285,22 @@ void check_kind_update(const KindSchema& kind, const Value& before, const Value&
       now.erase(member);
     }
     if (!(old == now)) {
-      out.push_back(forbidden_value("spec", "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
-                                            "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
-                                            "'minReadySeconds' are forbidden"));
+      out.push_back(
+          forbidden_value("spec",
+                          "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+                          "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
+                          "'minReadySeconds' are forbidden"));
     }
   }
   if (group == "batch" && name == "Job") {
-    for (std::string_view member : {"completions", "selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"}) {
+    for (std::string_view member :
+         {"completions", "selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"}) {
       if (!(before["spec"][member] == after["spec"][member])) {
         out.push_back(invalid_value("spec." + std::string(member), after["spec"][member], "field is immutable"));
       }
     }
     Value old = before["spec"]["template"], now = after["spec"]["template"];
-    if (before["spec"]["suspend"].as_bool()) {                        // a suspended job's pods may be placed anew
+    if (before["spec"]["suspend"].as_bool()) {  // a suspended job's pods may be placed anew
       for (std::string_view member : {"nodeSelector", "affinity", "tolerations", "schedulingGates"}) {
         old.edit("spec").erase(member);
         now.edit("spec").erase(member);
@@ -282,8 +317,10 @@ void check_kind_update(const KindSchema& kind, const Value& before, const Value&
       spec->edit("resources").erase("requests");
     }
     if (!(old == now)) {
-      out.push_back(forbidden_value("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
-                                            "bound claims"));
+      out.push_back(forbidden_value(
+          "spec",
+          "spec is immutable after creation except resources.requests and volumeAttributesClassName for "
+          "bound claims"));
     }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Kubernetes checks in code and no table can say, by kind (pkg/apis/*/validation of 1.33). Internal to the room. Pure.
+// What Kubernetes checks in code and no table can say, by kind (pkg/apis/*/validation of 1.33). Internal to the room.
+// Pure.
 #pragma once
 #include <string>
 #include <vector>
@@ -14,12 +15,12 @@ void check_kind(const KindSchema& kind, const Value& object, std::vector<FieldEr
 void check_kind_update(const KindSchema& kind, const Value& before, const Value& after, std::vector<FieldError>& out);
 
 // Parts, by room file.
-void check_pod_spec(const Value& spec, const std::string& path, std::vector<FieldError>& out);                       // rules_pod.cc
+void check_pod_spec(const Value& spec, const std::string& path, std::vector<FieldError>& out);  // rules_pod.cc
 void check_pod_update(const Value& before, const Value& after, std::vector<FieldError>& out);
-void check_workload(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);                      // rules_workload.cc
+void check_workload(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);  // rules_workload.cc
 void check_label_selector(const Value& selector, const std::string& path, std::vector<FieldError>& out);
-void check_labels(const Value& labels, const std::string& path, std::vector<FieldError>& out);                        // rules.cc
-void check_service(const Value& object, std::vector<FieldError>& out);                                                // rules_network.cc
+void check_labels(const Value& labels, const std::string& path, std::vector<FieldError>& out);  // rules.cc
+void check_service(const Value& object, std::vector<FieldError>& out);                          // rules_network.cc
 void check_ingress(const Value& object, std::vector<FieldError>& out);
 
 }  // namespace caisson::schema

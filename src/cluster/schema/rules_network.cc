@@ -19,7 +19,8 @@ void check_service_ports(const Value& spec, Errors& out) {
     if (name.empty()) {
       if (ports.size() > 1) out.push_back(required_value(at + ".name"));
     } else {
-      for (const std::string& why : check_dns_label(name)) out.push_back(invalid_value(at + ".name", ports[i]["name"], why));
+      for (const std::string& why : check_dns_label(name))
+        out.push_back(invalid_value(at + ".name", ports[i]["name"], why));
       if (!names.insert(name).second) out.push_back(duplicate_value(at + ".name", ports[i]["name"]));
     }
     const std::string number = ports[i]["protocol"].str() + ports[i]["port"].scalar_text();
@@ -55,15 +56,20 @@ void check_service(const Value& object, Errors& out) {
   check_labels(spec["selector"], "spec.selector", out);
   if (type == "ExternalName") {
     const Value& name = spec["externalName"];
-    if (name.as_string().empty()) out.push_back(required_value("spec.externalName"));
-    else for (const std::string& why : check_dns_subdomain(name.as_string())) out.push_back(invalid_value("spec.externalName", name, why));
+    if (name.as_string().empty())
+      out.push_back(required_value("spec.externalName"));
+    else
+      for (const std::string& why : check_dns_subdomain(name.as_string()))
+        out.push_back(invalid_value("spec.externalName", name, why));
   }
   if (headless && (type == "NodePort" || type == "LoadBalancer")) {
-    out.push_back(invalid_value("spec.clusterIPs[0]", "None", "may not be set to 'None' for " + std::string(type) + " services"));
+    out.push_back(
+        invalid_value("spec.clusterIPs[0]", "None", "may not be set to 'None' for " + std::string(type) + " services"));
   }
   const std::string_view address = spec["clusterIP"].as_string();
   if (!address.empty() && !headless && !is_ip(address)) {
-    out.push_back(invalid_value("spec.clusterIPs[0]", spec["clusterIP"], "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
+    out.push_back(invalid_value("spec.clusterIPs[0]", spec["clusterIP"],
+                                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
   }
   for (std::size_t i = 0; i < spec["externalIPs"].size(); ++i) {
     const Value& ip = spec["externalIPs"][i];
@@ -76,7 +82,8 @@ void check_service(const Value& object, Errors& out) {
   }
   const bool outside = type == "NodePort" || type == "LoadBalancer" || !spec["externalIPs"].empty();
   if (!outside && !spec["externalTrafficPolicy"].as_string().empty()) {
-    out.push_back(invalid_value("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], "may only be set for externally-accessible services"));
+    out.push_back(invalid_value("spec.externalTrafficPolicy", spec["externalTrafficPolicy"],
+                                "may only be set for externally-accessible services"));
   }
 }
 
@@ -90,10 +97,12 @@ void check_ingress(const Value& object, Errors& out) {
     const Value& rule = spec["rules"][r];
     const std::string at = "spec.rules[" + std::to_string(r) + "]";
     const std::string_view host = rule["host"].as_string();
-    if (is_ip(host)) out.push_back(invalid_value(at + ".host", rule["host"], "must be a DNS name, not an IP address"));
+    if (is_ip(host))
+      out.push_back(invalid_value(at + ".host", rule["host"], "must be a DNS name, not an IP address"));
     else if (!host.empty()) {
       const std::string_view name = host.starts_with("*.") ? host.substr(2) : host;
-      for (const std::string& why : check_dns_subdomain(name)) out.push_back(invalid_value(at + ".host", rule["host"], why));
+      for (const std::string& why : check_dns_subdomain(name))
+        out.push_back(invalid_value(at + ".host", rule["host"], why));
     }
     const Value& paths = rule["http"]["paths"];
     if (rule["http"].is_map() && paths.empty()) out.push_back(required_value(at + ".http.paths"));

@@ -19,7 +19,8 @@ bool matches(const Value& selector, const Value& labels) {
     const std::string_view op = term["operator"].as_string();
     bool in = false;
     for (const Value& value : term["values"].items()) in = in || (label && *label == value);
-    if ((op == "In" && !in) || (op == "NotIn" && in) || (op == "Exists" && !label) || (op == "DoesNotExist" && label)) return false;
+    if ((op == "In" && !in) || (op == "NotIn" && in) || (op == "Exists" && !label) || (op == "DoesNotExist" && label))
+      return false;
   }
   return true;
 }
@@ -29,27 +30,33 @@ void check_template(const Value& object, const Value& selector, Errors& out) {
   const Value& labels = pod_template["metadata"]["labels"];
   check_labels(labels, "spec.template.metadata.labels", out);
   if (!selector.empty() && !matches(selector, labels)) {
-    out.push_back(invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+    out.push_back(
+        invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
   }
   check_pod_spec(pod_template["spec"], "spec.template.spec", out);
 }
 
 void always_restarts(const Value& object, Errors& out) {
   const Value& policy = object["spec"]["template"]["spec"]["restartPolicy"];
-  if (policy.as_string() != "Always") out.push_back(unsupported_value("spec.template.spec.restartPolicy", policy, {"Always"}));
+  if (policy.as_string() != "Always")
+    out.push_back(unsupported_value("spec.template.spec.restartPolicy", policy, {"Always"}));
 }
 
 bool is_zero(const Value& value) {
-  return (value.is_int() && value.as_int() == 0) || (value.is_string() && (value.as_string() == "0%" || value.as_string() == "0"));
+  return (value.is_int() && value.as_int() == 0) ||
+         (value.is_string() && (value.as_string() == "0%" || value.as_string() == "0"));
 }
 
 void check_count_or_percent(const Value& value, const std::string& path, Errors& out) {
   if (value.is_string()) {
     const std::string_view text = value.as_string();
-    const bool percent = !text.empty() && text.back() == '%' && parse_int(text.substr(0, text.size() - 1)).value_or(-1) >= 0;
+    const bool percent =
+        !text.empty() && text.back() == '%' && parse_int(text.substr(0, text.size() - 1)).value_or(-1) >= 0;
     if (!percent) {
-      out.push_back(invalid_value(path, value, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or "
-                                               "'93%', regex used for validation is '[0-9]+%')"));
+      out.push_back(
+          invalid_value(path, value,
+                        "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or "
+                        "'93%', regex used for validation is '[0-9]+%')"));
     }
   } else if (value.is_int() && value.as_int() < 0) {
     out.push_back(invalid_value(path, value, "must be greater than or equal to 0"));
@@ -64,16 +71,20 @@ void check_deployment(const Value& object, Errors& out) {
   const Value& strategy = spec["strategy"];
   const Value& rolling = strategy["rollingUpdate"];
   if (strategy["type"].as_string() == "Recreate" && rolling.is_map()) {
-    out.push_back(forbidden_value("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"));
+    out.push_back(
+        forbidden_value("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"));
   } else if (strategy["type"].as_string() == "RollingUpdate") {
     check_count_or_percent(rolling["maxUnavailable"], "spec.strategy.rollingUpdate.maxUnavailable", out);
     check_count_or_percent(rolling["maxSurge"], "spec.strategy.rollingUpdate.maxSurge", out);
     if (is_zero(rolling["maxUnavailable"]) && is_zero(rolling["maxSurge"])) {
-      out.push_back(invalid_value("spec.strategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0"));
+      out.push_back(invalid_value("spec.strategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"],
+                                  "may not be 0 when `maxSurge` is 0"));
     }
   }
-  if (!spec["progressDeadlineSeconds"].is_null() && spec["progressDeadlineSeconds"].as_int() <= spec["minReadySeconds"].as_int()) {
-    out.push_back(invalid_value("spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"], "must be greater than minReadySeconds"));
+  if (!spec["progressDeadlineSeconds"].is_null() &&
+      spec["progressDeadlineSeconds"].as_int() <= spec["minReadySeconds"].as_int()) {
+    out.push_back(invalid_value("spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"],
+                                "must be greater than minReadySeconds"));
   }
 }
 
@@ -89,7 +100,8 @@ void check_daemon_set(const Value& object, Errors& out) {
     out.push_back(required_value("spec.updateStrategy.rollingUpdate.maxUnavailable", "cannot be 0 when maxSurge is 0"));
   }
   if (surge && unavailable) {
-    out.push_back(invalid_value("spec.updateStrategy.rollingUpdate.maxSurge", rolling["maxSurge"], "may not be set when maxUnavailable is non-zero"));
+    out.push_back(invalid_value("spec.updateStrategy.rollingUpdate.maxSurge", rolling["maxSurge"],
+                                "may not be set when maxUnavailable is non-zero"));
   }
 }
 
@@ -120,11 +132,13 @@ void check_label_selector(const Value& selector, const std::string& path, Errors
     if ((op == "In" || op == "NotIn") && terms[i]["values"].empty()) {
       out.push_back(required_value(at + ".values", "must be specified when `operator` is 'In' or 'NotIn'"));
     } else if ((op == "Exists" || op == "DoesNotExist") && !terms[i]["values"].empty()) {
-      out.push_back(forbidden_value(at + ".values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+      out.push_back(
+          forbidden_value(at + ".values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
     } else if (op != "In" && op != "NotIn" && op != "Exists" && op != "DoesNotExist") {
       out.push_back(invalid_value(at + ".operator", terms[i]["operator"], "not a valid selector operator"));
     }
-    for (const std::string& why : check_qualified_name(terms[i]["key"].as_string())) out.push_back(invalid_value(at + ".key", terms[i]["key"], why));
+    for (const std::string& why : check_qualified_name(terms[i]["key"].as_string()))
+      out.push_back(invalid_value(at + ".key", terms[i]["key"], why));
   }
 }
 

@@ -11,7 +11,6 @@
 namespace caisson::schema {
 namespace {
 
-
 bool before(const KindSchema& a, const KindSchema& b) {
   if (a.resource.group != b.resource.group) return a.resource.group < b.resource.group;
   if (a.resource.version != b.resource.version) return version_before(a.resource.version, b.resource.version);
@@ -32,7 +31,9 @@ const Field* Field::field(std::string_view name) const {
   return found ? found->field : nullptr;
 }
 
-bool KindSchema::has_verb(std::string_view verb) const { return std::find(verbs.begin(), verbs.end(), verb) != verbs.end(); }
+bool KindSchema::has_verb(std::string_view verb) const {
+  return std::find(verbs.begin(), verbs.end(), verb) != verbs.end();
+}
 
 const Subresource* KindSchema::subresource(std::string_view name) const {
   for (const Subresource& sub : subresources) {
@@ -44,7 +45,7 @@ const Subresource* KindSchema::subresource(std::string_view name) const {
 // Look-ups take a shared lock; a change replaces map entries, and KindPtrs given out live on.
 struct Schema::Impl {
   mutable std::shared_mutex mutex;
-  std::map<std::string, KindPtr, std::less<>> by_kind, by_plural;      // "group/version/Kind"; GUARDED_BY(mutex)
+  std::map<std::string, KindPtr, std::less<>> by_kind, by_plural;  // "group/version/Kind"; GUARDED_BY(mutex)
   std::uint64_t generation = 1;
   const ObjectType* object_meta = nullptr;
   std::map<std::string, const ObjectType*, std::less<>> types;
@@ -84,7 +85,7 @@ Result<Schema> Schema::built_in() {
   impl->memory = compiled.memory;
   impl->types = std::move(compiled.types);
   impl->object_meta = impl->types["meta.v1.ObjectMeta"];
-  std::map<std::string, std::string> preferred;                 // group → version
+  std::map<std::string, std::string> preferred;  // group → version
   for (const auto& kind : compiled.kinds) {
     std::string& best = preferred[kind->resource.group];
     if (best.empty() || version_before(kind->resource.version, best)) best = kind->resource.version;
@@ -149,15 +150,18 @@ Result<void> Schema::add_crd(const Value& crd) {
   for (const auto& [key, other] : impl_->by_plural) {
     if (other->resource.group != resource.group || other->crd_name == name) continue;
     const bool same = other->resource.plural == resource.plural || other->resource.kind == resource.kind;
-    if (same && other->custom && other->crd_name.empty()) return {};     // ours already serves it: upstream's definition adds nothing
+    if (same && other->custom && other->crd_name.empty())
+      return {};  // ours already serves it: upstream's definition adds nothing
     if (same) {
-      return Error{ErrorCode::already_exists, "spec.names: \"" + resource.plural + "\" of group " + resource.group + " is already in use"};
+      return Error{ErrorCode::already_exists,
+                   "spec.names: \"" + resource.plural + "\" of group " + resource.group + " is already in use"};
     }
   }
   impl_->remove(name);
   for (const auto& kind : kinds) {
     kind->preferred = kind->resource.version == best;
-    kind->memory = std::make_shared<std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>>(kind->memory, impl_->memory);
+    kind->memory = std::make_shared<std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>>(kind->memory,
+                                                                                                         impl_->memory);
     impl_->put(kind);
   }
   ++impl_->generation;
@@ -180,6 +184,8 @@ const ObjectType* find_type(const Schema& schema, std::string_view name) {
   return found == schema.impl_->types.end() ? nullptr : found->second;
 }
 
-const document::MergeSchema* merge_schema(const KindSchema& kind) { return kind.custom ? nullptr : &kind.root(); }
+const document::MergeSchema* merge_schema(const KindSchema& kind) {
+  return kind.custom ? nullptr : &kind.root();
+}
 
 }  // namespace caisson::schema

@@ -3,9 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <unistd.h>
 #include <chrono>
 #include <cstdio>
-#include <unistd.h>
 
 #include "cluster/schema/cells.h"
 #include "cluster/schema/defaults.h"
@@ -63,7 +63,8 @@ TEST_CASE("the kind files compile, quickly and small") {
   const long before = resident_kib();
   const auto start = std::chrono::steady_clock::now();
   auto made = Schema::built_in();
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();
+  const auto took =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();
   if (!made.ok()) MESSAGE(made.error().message);
   REQUIRE(made.ok());
   MESSAGE("built in " << took << " ms, " << resident_kib() - before << " KiB, " << made->all().size() << " kinds");
@@ -90,7 +91,8 @@ TEST_CASE("kinds are found by kind and by plural") {
   CHECK(built_in().find("apps", "v2", "Deployment") == nullptr);
   CHECK(built_in().find("autoscaling", "v2", "HorizontalPodAutoscaler")->preferred);
   CHECK_FALSE(built_in().find("autoscaling", "v1", "HorizontalPodAutoscaler")->preferred);
-  for (const Resource& r : {kPods, kDeployments, kPipelineRuns, kEventListeners, kApplications, kRepositories, kBuilds, kSpans, kTokenReviews}) {
+  for (const Resource& r : {kPods, kDeployments, kPipelineRuns, kEventListeners, kApplications, kRepositories, kBuilds,
+                            kSpans, kTokenReviews}) {
     const KindPtr kind = built_in().find(r.group, r.version, r.kind);
     REQUIRE_MESSAGE(kind, r.kind);
     CHECK(kind->resource == r);
@@ -109,7 +111,9 @@ TEST_CASE("strategic merge keys come from the kind") {
 TEST_CASE("unknown fields are pruned and named") {
   std::vector<std::string> unknown;
   const KindPtr kind = built_in().find("apps", "v1", "Deployment");
-  const Value object = yaml_value("metadata: {name: a, foo: 1}\nspec: {replica: 2, template: {spec: {containers: [{name: a, imag: b, command: null}]}}}\n");
+  const Value object = yaml_value(
+      "metadata: {name: a, foo: 1}\nspec: {replica: 2, template: {spec: {containers: [{name: a, imag: b, command: "
+      "null}]}}}\n");
   const Value out = pruned(*kind, object, &unknown);
   CHECK(unknown == std::vector<std::string>{"metadata.foo", "spec.replica", "spec.template.spec.containers[0].imag"});
   CHECK(out == yaml_value("metadata: {name: a}\nspec: {template: {spec: {containers: [{name: a}]}}}\n"));
@@ -119,29 +123,39 @@ TEST_CASE("wrong types are refused in the words of Go's decoder") {
   const KindPtr kind = built_in().find("apps", "v1", "Deployment");
   const auto error = decode_error(*kind, yaml_value("spec: {replicas: three}"));
   REQUIRE(error);
-  CHECK(error->message == "Deployment in version \"v1\" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct "
-                          "field DeploymentSpec.spec.replicas of type int32");
-  CHECK_FALSE(decode_error(*kind, yaml_value("spec: {replicas: 3, template: {spec: {containers: [{name: a, resources: {limits: {cpu: 1}}}]}}}")));
+  CHECK(error->message ==
+        "Deployment in version \"v1\" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct "
+        "field DeploymentSpec.spec.replicas of type int32");
+  CHECK_FALSE(decode_error(
+      *kind,
+      yaml_value("spec: {replicas: 3, template: {spec: {containers: [{name: a, resources: {limits: {cpu: 1}}}]}}}")));
 }
 
 TEST_CASE("validation speaks as Kubernetes does") {
-  CHECK(errors_of("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {replicas: -1, selector: {matchLabels: {a: b}}, "
+  CHECK(errors_of("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {replicas: -1, selector: "
+                  "{matchLabels: {a: b}}, "
                   "template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}") ==
         "spec.replicas: Invalid value: -1: must be greater than or equal to 0\n");
-  CHECK(errors_of("{apiVersion: v1, kind: Pod, metadata: {name: A_}, spec: {containers: []}}").find("spec.containers: Required value") != std::string::npos);
+  CHECK(errors_of("{apiVersion: v1, kind: Pod, metadata: {name: A_}, spec: {containers: []}}")
+            .find("spec.containers: Required value") != std::string::npos);
   CHECK(errors_of("{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: Odd, ports: [{port: 80}]}}") ==
-        "spec.type: Unsupported value: \"Odd\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\"\n");
-  CHECK(errors_of("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {selector: {matchLabels: {a: x}}, "
-                  "template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}") ==
-        "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`\n");
-  CHECK(errors_of("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c, image: i, volumeMounts: [{name: v, mountPath: /v}]}]}}") ==
+        "spec.type: Unsupported value: \"Odd\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", "
+        "\"NodePort\"\n");
+  CHECK(
+      errors_of("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {selector: {matchLabels: {a: x}}, "
+                "template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}") ==
+      "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`\n");
+  CHECK(errors_of("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c, image: i, "
+                  "volumeMounts: [{name: v, mountPath: /v}]}]}}") ==
         "spec.containers[0].volumeMounts[0].name: Not found: \"v\"\n");
 }
 
 TEST_CASE("immutable fields stay") {
   const KindPtr kind = built_in().find("apps", "v1", "Deployment");
-  Value before = with_defaults(*kind, yaml_value("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {selector: {matchLabels: {a: b}}, "
-                                                 "template: {metadata: {labels: {a: b, c: d}}, spec: {containers: [{name: c, image: i}]}}}}"));
+  Value before = with_defaults(
+      *kind,
+      yaml_value("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {selector: {matchLabels: {a: b}}, "
+                 "template: {metadata: {labels: {a: b, c: d}}, spec: {containers: [{name: c, image: i}]}}}}"));
   Value after = before;
   after.edit({"spec", "selector", "matchLabels"}).set("c", "d");
   const auto errors = validate_update(*kind, before, after);
@@ -189,7 +203,8 @@ spec:
   REQUIRE(errors.size() == 1);
   CHECK(errors[0].str() == "spec.size: Invalid value: 0: spec.size in body should be greater than or equal to 1");
   object.edit({"spec"}).set("size", "big");
-  CHECK(validate(*widget, object)[0].str() == "spec.size: Invalid value: \"string\": spec.size in body must be of type integer: \"string\"");
+  CHECK(validate(*widget, object)[0].str() ==
+        "spec.size: Invalid value: \"string\": spec.size in body must be of type integer: \"string\"");
   CHECK(table_cells(*widget, yaml_value("{metadata: {name: a}, spec: {size: 3}}"), Time())[1] == Value(3));
 }
 
@@ -206,7 +221,8 @@ status:
 )");
   FakeClock clock;
   const auto cells = table_cells(*built_in().find("", "v1", "Pod"), pod, clock.now());
-  CHECK(json::write(Value(cells)) == R"row(["web","1/2","CrashLoopBackOff","2 (10s ago)","0s","10.42.0.7","n1","<none>","<none>"])row");
+  CHECK(json::write(Value(cells)) ==
+        R"row(["web","1/2","CrashLoopBackOff","2 (10s ago)","0s","10.42.0.7","n1","<none>","<none>"])row");
 }
 
 TEST_CASE("discovery and OpenAPI list what there is") {

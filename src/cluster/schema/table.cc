@@ -31,10 +31,11 @@ Value row_conditions(const KindSchema& kind, const Value& object) {
   const std::string_view phase = object["status"]["phase"].as_string();
   if (phase != "Succeeded" && phase != "Failed") return Value();
   const bool fine = phase == "Succeeded";
-  return Value(std::vector<Value>{Value{{"type", "Completed"},
-                                        {"status", "True"},
-                                        {"reason", phase},
-                                        {"message", fine ? "The pod has completed successfully." : "The pod failed."}}});
+  return Value(
+      std::vector<Value>{Value{{"type", "Completed"},
+                               {"status", "True"},
+                               {"reason", phase},
+                               {"message", fine ? "The pod has completed successfully." : "The pod failed."}}});
 }
 
 }  // namespace
@@ -61,7 +62,7 @@ std::vector<Value> table_cells(const KindSchema& kind, const Value& object, Time
   for (const Column& column : kind.columns) {
     if (!column.computed.empty()) {
       out.push_back(cell(column.computed, object, now));
-    } else if (!kind.custom && column.type == "date") {               // the default table of kinds without a printer
+    } else if (!kind.custom && column.type == "date") {  // the default table of kinds without a printer
       out.push_back(json_path(object, column.path).empty() ? Value() : json_path(object, column.path)[0]);
     } else {
       out.push_back(path_cell(column, object, now));
@@ -74,13 +75,17 @@ Value table(const KindSchema& kind, std::span<const Value> objects, Time now, In
   Value rows = Value::list();
   for (const Value& object : objects) {
     Value row{{"cells", Value(table_cells(kind, object, now))}};
-    if (Value conditions = row_conditions(kind, object); !conditions.is_null()) row.set("conditions", std::move(conditions));
+    if (Value conditions = row_conditions(kind, object); !conditions.is_null())
+      row.set("conditions", std::move(conditions));
     if (include == IncludeObject::metadata) row.set("object", partial_metadata(object));
     if (include == IncludeObject::object) row.set("object", object);
     rows.push_back(std::move(row));
   }
-  return Value{{"kind", "Table"}, {"apiVersion", "meta.k8s.io/v1"}, {"metadata", Value::map()},
-               {"columnDefinitions", table_columns(kind)}, {"rows", std::move(rows)}};
+  return Value{{"kind", "Table"},
+               {"apiVersion", "meta.k8s.io/v1"},
+               {"metadata", Value::map()},
+               {"columnDefinitions", table_columns(kind)},
+               {"rows", std::move(rows)}};
 }
 
 }  // namespace caisson::schema

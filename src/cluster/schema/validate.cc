@@ -13,11 +13,14 @@ namespace {
 
 using Errors = std::vector<FieldError>;
 
-std::string below(const std::string& path, std::string_view name) { return path.empty() ? std::string(name) : path + "." + std::string(name); }
+std::string below(const std::string& path, std::string_view name) {
+  return path.empty() ? std::string(name) : path + "." + std::string(name);
+}
 
 std::string number_text(double number) {
-  return number == static_cast<double>(static_cast<std::int64_t>(number)) ? std::to_string(static_cast<std::int64_t>(number))
-                                                                           : Value(number).scalar_text();
+  return number == static_cast<double>(static_cast<std::int64_t>(number))
+             ? std::to_string(static_cast<std::int64_t>(number))
+             : Value(number).scalar_text();
 }
 
 bool empty_value(const Value& value) {
@@ -28,44 +31,66 @@ bool empty_value(const Value& value) {
 
 std::string_view type_name(FieldType type) {
   switch (type) {
-    case FieldType::boolean: return "boolean";
-    case FieldType::integer: return "integer";
-    case FieldType::number: return "number";
-    case FieldType::string: return "string";
-    case FieldType::list: return "array";
+    case FieldType::boolean:
+      return "boolean";
+    case FieldType::integer:
+      return "integer";
+    case FieldType::number:
+      return "number";
+    case FieldType::string:
+      return "string";
+    case FieldType::list:
+      return "array";
     case FieldType::map:
-    case FieldType::object: return "object";
-    case FieldType::int_or_string: return "integer,string";
-    case FieldType::any: break;
+    case FieldType::object:
+      return "object";
+    case FieldType::int_or_string:
+      return "integer,string";
+    case FieldType::any:
+      break;
   }
   return "any";
 }
 
 bool has_type(const Field& field, const Value& value) {
   switch (field.type) {
-    case FieldType::any: return true;
-    case FieldType::boolean: return value.is_bool();
+    case FieldType::any:
+      return true;
+    case FieldType::boolean:
+      return value.is_bool();
     case FieldType::integer:
       return value.is_int() || (value.is_number() && value.as_double() == static_cast<double>(value.as_int()));
-    case FieldType::number: return value.is_number();
-    case FieldType::string: return value.is_string() || (field.format == Format::quantity && value.is_number());
-    case FieldType::int_or_string: return value.is_int() || value.is_string();
-    case FieldType::list: return value.is_list();
+    case FieldType::number:
+      return value.is_number();
+    case FieldType::string:
+      return value.is_string() || (field.format == Format::quantity && value.is_number());
+    case FieldType::int_or_string:
+      return value.is_int() || value.is_string();
+    case FieldType::list:
+      return value.is_list();
     case FieldType::map:
-    case FieldType::object: return value.is_map();
+    case FieldType::object:
+      return value.is_map();
   }
   return true;
 }
 
 std::string_view json_type(const Value& value) {
   switch (value.kind()) {
-    case ValueKind::null: return "null";
-    case ValueKind::boolean: return "boolean";
-    case ValueKind::integer: return "integer";
-    case ValueKind::floating: return "number";
-    case ValueKind::string: return "string";
-    case ValueKind::list: return "array";
-    case ValueKind::map: return "object";
+    case ValueKind::null:
+      return "null";
+    case ValueKind::boolean:
+      return "boolean";
+    case ValueKind::integer:
+      return "integer";
+    case ValueKind::floating:
+      return "number";
+    case ValueKind::string:
+      return "string";
+    case ValueKind::list:
+      return "array";
+    case ValueKind::map:
+      return "object";
   }
   return "";
 }
@@ -85,9 +110,11 @@ class Walk {
     if (field.type == FieldType::object && field.object) {
       object(*field.object, value, path);
     } else if (field.type == FieldType::map && field.element) {
-      for (const auto& [name, child] : value.entries()) this->field(*field.element, child, path + "[" + std::string(name) + "]", custom);
+      for (const auto& [name, child] : value.entries())
+        this->field(*field.element, child, path + "[" + std::string(name) + "]", custom);
     } else if (field.type == FieldType::list && field.element) {
-      for (std::size_t i = 0; i < value.size(); ++i) this->field(*field.element, value[i], path + "[" + std::to_string(i) + "]", custom);
+      for (std::size_t i = 0; i < value.size(); ++i)
+        this->field(*field.element, value[i], path + "[" + std::to_string(i) + "]", custom);
       if (custom && field.list_type != ListType::atomic) duplicates(field, value, path);
     }
   }
@@ -142,19 +169,24 @@ class Walk {
     if (value.is_list()) {
       const auto size = static_cast<std::int64_t>(value.size());
       if (c.items_max && size > *c.items_max) {
-        out_.push_back({FieldError::Type::too_many, path, Value(size), "must have at most " + std::to_string(*c.items_max) + " items"});
+        out_.push_back({FieldError::Type::too_many, path, Value(size),
+                        "must have at most " + std::to_string(*c.items_max) + " items"});
       }
       if (c.items_min && size < *c.items_min) {
-        out_.push_back(invalid_value(path, Value(size), path + " in body should have at least " + std::to_string(*c.items_min) + " items"));
+        out_.push_back(invalid_value(
+            path, Value(size), path + " in body should have at least " + std::to_string(*c.items_min) + " items"));
       }
     }
     if (value.is_map()) {
       const auto size = static_cast<std::int64_t>(value.size());
       if (c.properties_max && size > *c.properties_max) {
-        out_.push_back({FieldError::Type::too_many, path, Value(size), "must have at most " + std::to_string(*c.properties_max) + " items"});
+        out_.push_back({FieldError::Type::too_many, path, Value(size),
+                        "must have at most " + std::to_string(*c.properties_max) + " items"});
       }
       if (c.properties_min && size < *c.properties_min) {
-        out_.push_back(invalid_value(path, Value(size), path + " in body should have at least " + std::to_string(*c.properties_min) + " properties"));
+        out_.push_back(
+            invalid_value(path, Value(size),
+                          path + " in body should have at least " + std::to_string(*c.properties_min) + " properties"));
       }
     }
     if (!c.check.empty()) run_check(c.check, path, value, out_);
@@ -164,15 +196,20 @@ class Walk {
     const double number = value.as_double();
     const std::string in_body = custom ? path + " in body should be " : "must be ";
     if (c.minimum && (number < *c.minimum || (c.exclusive_minimum && number == *c.minimum))) {
-      out_.push_back(invalid_value(path, value, in_body + (c.exclusive_minimum ? "greater than " : "greater than or equal to ") + number_text(*c.minimum)));
+      out_.push_back(invalid_value(
+          path, value,
+          in_body + (c.exclusive_minimum ? "greater than " : "greater than or equal to ") + number_text(*c.minimum)));
     }
     if (c.maximum && (number > *c.maximum || (c.exclusive_maximum && number == *c.maximum))) {
-      out_.push_back(invalid_value(path, value, in_body + (c.exclusive_maximum ? "less than " : "less than or equal to ") + number_text(*c.maximum)));
+      out_.push_back(invalid_value(
+          path, value,
+          in_body + (c.exclusive_maximum ? "less than " : "less than or equal to ") + number_text(*c.maximum)));
     }
     if (c.multiple_of && *c.multiple_of != 0) {
       const double times = number / *c.multiple_of;
       if (times != static_cast<double>(static_cast<std::int64_t>(times))) {
-        out_.push_back(invalid_value(path, value, path + " in body should be a multiple of " + number_text(*c.multiple_of)));
+        out_.push_back(
+            invalid_value(path, value, path + " in body should be a multiple of " + number_text(*c.multiple_of)));
       }
     }
   }
@@ -181,14 +218,17 @@ class Walk {
     std::int64_t length = 0;
     for (char byte : value.as_string()) length += (byte & 0xC0) != 0x80;
     if (c.length_max && length > *c.length_max) {
-      out_.push_back({FieldError::Type::too_long, path, Value(), "may not be more than " + std::to_string(*c.length_max) + " bytes"});
+      out_.push_back({FieldError::Type::too_long, path, Value(),
+                      "may not be more than " + std::to_string(*c.length_max) + " bytes"});
     }
     if (c.length_min && length < *c.length_min) {
-      out_.push_back(invalid_value(path, value, path + " in body should be at least " + std::to_string(*c.length_min) + " chars long"));
+      out_.push_back(invalid_value(
+          path, value, path + " in body should be at least " + std::to_string(*c.length_min) + " chars long"));
     }
     if (!c.pattern.empty()) {
       const re2::RE2 pattern(c.pattern, re2::RE2::Quiet);
-      if (!pattern.ok() || !re2::RE2::PartialMatch(re2::StringPiece(value.as_string().data(), value.as_string().size()), pattern)) {
+      if (!pattern.ok() ||
+          !re2::RE2::PartialMatch(re2::StringPiece(value.as_string().data(), value.as_string().size()), pattern)) {
         out_.push_back(invalid_value(path, value, path + " in body should match '" + c.pattern + "'"));
       }
     }
@@ -200,7 +240,8 @@ class Walk {
 void immutable(const Field& field, const Value& before, const Value& after, const std::string& path, Errors& out) {
   if (before.shares_with(after)) return;
   if (field.immutable || field.set_once) {
-    if ((field.immutable || !empty_value(before)) && !(before == after)) out.push_back(invalid_value(path, after, "field is immutable"));
+    if ((field.immutable || !empty_value(before)) && !(before == after))
+      out.push_back(invalid_value(path, after, "field is immutable"));
     return;
   }
   if (field.type != FieldType::object || !field.object || !before.is_map() || !after.is_map()) return;
@@ -210,16 +251,24 @@ void immutable(const Field& field, const Value& before, const Value& after, cons
 }
 
 // Go's decoder stops at the first wrong type.
-std::optional<std::string> decode(const Field& field, const Value& value, const std::string& path, std::string_view holder) {
+std::optional<std::string> decode(const Field& field, const Value& value, const std::string& path,
+                                  std::string_view holder) {
   if (value.is_null()) return std::nullopt;
   if (!has_type(field, value)) {
-    static constexpr std::string_view kGo[] = {"interface {}", "bool", "int32", "float64", "string", "intstr.IntOrString", "[]", "map", "struct"};
+    static constexpr std::string_view kGo[] = {"interface {}",       "bool", "int32", "float64", "string",
+                                               "intstr.IntOrString", "[]",   "map",   "struct"};
     std::string go(kGo[static_cast<int>(field.type)]);
     if (field.type == FieldType::integer && field.format == Format::int64) go = "int64";
     if (field.type == FieldType::map) go = "map[string]string";
-    if (field.type == FieldType::object && field.object) go = "v1" + field.object->name.substr(field.object->name.rfind('.'));
-    std::string_view what = value.is_map() ? "object" : value.is_list() ? "array" : value.is_bool() ? "bool" : value.is_number() ? "number" : "string";
-    return "json: cannot unmarshal " + std::string(what) + " into Go struct field " + std::string(holder) + "." + path + " of type " + go;
+    if (field.type == FieldType::object && field.object)
+      go = "v1" + field.object->name.substr(field.object->name.rfind('.'));
+    std::string_view what = value.is_map()      ? "object"
+                            : value.is_list()   ? "array"
+                            : value.is_bool()   ? "bool"
+                            : value.is_number() ? "number"
+                                                : "string";
+    return "json: cannot unmarshal " + std::string(what) + " into Go struct field " + std::string(holder) + "." + path +
+           " of type " + go;
   }
   if (field.type == FieldType::object && field.object) {
     const std::string_view name = std::string_view(field.object->name).substr(field.object->name.rfind('.') + 1);
@@ -247,23 +296,34 @@ std::optional<std::string> decode(const Field& field, const Value& value, const 
 
 std::string_view FieldError::reason() const {
   switch (type) {
-    case Type::not_found: return "FieldValueNotFound";
-    case Type::required: return "FieldValueRequired";
-    case Type::duplicate: return "FieldValueDuplicate";
-    case Type::invalid: return "FieldValueInvalid";
-    case Type::not_supported: return "FieldValueNotSupported";
-    case Type::forbidden: return "FieldValueForbidden";
-    case Type::too_long: return "FieldValueTooLong";
-    case Type::too_many: return "FieldValueTooMany";
-    case Type::type_invalid: return "FieldValueTypeInvalid";
-    case Type::internal: return "InternalError";
+    case Type::not_found:
+      return "FieldValueNotFound";
+    case Type::required:
+      return "FieldValueRequired";
+    case Type::duplicate:
+      return "FieldValueDuplicate";
+    case Type::invalid:
+      return "FieldValueInvalid";
+    case Type::not_supported:
+      return "FieldValueNotSupported";
+    case Type::forbidden:
+      return "FieldValueForbidden";
+    case Type::too_long:
+      return "FieldValueTooLong";
+    case Type::too_many:
+      return "FieldValueTooMany";
+    case Type::type_invalid:
+      return "FieldValueTypeInvalid";
+    case Type::internal:
+      return "InternalError";
   }
   return "";
 }
 
 std::string FieldError::body() const {
-  static constexpr std::string_view kWords[] = {"Not found",        "Required value", "Duplicate value", "Invalid value", "Unsupported value",
-                                                "Forbidden",        "Too long",       "Too many",        "Invalid value", "Internal error"};
+  static constexpr std::string_view kWords[] = {
+      "Not found", "Required value", "Duplicate value", "Invalid value", "Unsupported value",
+      "Forbidden", "Too long",       "Too many",        "Invalid value", "Internal error"};
   std::string out(kWords[static_cast<int>(type)]);
   if (type != Type::required && type != Type::forbidden && type != Type::too_long && type != Type::internal) {
     out += ": " + (bad_value.is_null() ? std::string("null") : json::write(bad_value));
@@ -272,13 +332,15 @@ std::string FieldError::body() const {
   return out;
 }
 
-std::string FieldError::str() const { return (field.empty() ? "[]" : field) + ": " + body(); }
+std::string FieldError::str() const {
+  return (field.empty() ? "[]" : field) + ": " + body();
+}
 
 std::optional<Error> decode_error(const KindSchema& kind, const Value& object) {
   auto wrong = decode(kind.root(), object, "", kind.resource.kind);
   if (!wrong) return std::nullopt;
-  return Error{ErrorCode::bad_request, kind.resource.kind + " in version \"" + kind.resource.version + "\" cannot be handled as a " +
-                                           kind.resource.kind + ": " + *wrong};
+  return Error{ErrorCode::bad_request, kind.resource.kind + " in version \"" + kind.resource.version +
+                                           "\" cannot be handled as a " + kind.resource.kind + ": " + *wrong};
 }
 
 std::vector<FieldError> validate(const KindSchema& kind, const Value& object) {
@@ -310,8 +372,9 @@ std::vector<FieldError> validate_update(const KindSchema& kind, const Value& bef
 }
 
 std::string invalid_message(const KindSchema& kind, std::string_view name, const std::vector<FieldError>& errors) {
-  std::string out = kind.resource.kind + (kind.resource.group.empty() ? "" : "." + kind.resource.group) + " \"" + std::string(name) + "\" is invalid: ";
-  std::vector<std::string> texts;                       // aggregated as apimachinery does: equal ones once
+  std::string out = kind.resource.kind + (kind.resource.group.empty() ? "" : "." + kind.resource.group) + " \"" +
+                    std::string(name) + "\" is invalid: ";
+  std::vector<std::string> texts;  // aggregated as apimachinery does: equal ones once
   for (const FieldError& error : errors) {
     std::string text = error.str();
     if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(std::move(text));
@@ -322,7 +385,8 @@ std::string invalid_message(const KindSchema& kind, std::string_view name, const
 Value causes(const std::vector<FieldError>& errors) {
   Value out = Value::list();
   for (const FieldError& error : errors) {
-    out.push_back(Value{{"reason", error.reason()}, {"message", error.body()}, {"field", error.field.empty() ? "[]" : error.field}});
+    out.push_back(Value{
+        {"reason", error.reason()}, {"message", error.body()}, {"field", error.field.empty() ? "[]" : error.field}});
   }
   return out;
 }

@@ -1,33 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// Is this object allowed? Types, required fields, enums and bounds come from the kind's data; what Kubernetes checks in code
-// (pkg/apis/*/validation) is in rules/. Words and order are Kubernetes'. Pure; any thread.
+// Is this object allowed? Types, required fields, enums and bounds come from the kind's data; what Kubernetes checks in
+// code (pkg/apis/*/validation) is in rules/. Words and order are Kubernetes'. Pure; any thread.
 #pragma once
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cluster/schema/kind.h"
 #include "core/base/result.h"
 #include "core/document/value.h"
-#include "cluster/schema/kind.h"
 
 namespace caisson::schema {
 
 // field.Error of apimachinery.
 struct FieldError {
-  enum class Type { not_found, required, duplicate, invalid, not_supported, forbidden, too_long, too_many, type_invalid, internal };
+  enum class Type {
+    not_found,
+    required,
+    duplicate,
+    invalid,
+    not_supported,
+    forbidden,
+    too_long,
+    too_many,
+    type_invalid,
+    internal
+  };
   Type type;
-  std::string field;              // "spec.containers[0].name"
-  Value bad_value;                // null: not shown for required and forbidden
+  std::string field;  // "spec.containers[0].name"
+  Value bad_value;    // null: not shown for required and forbidden
   std::string detail;
 
-  std::string_view reason() const;    // of status.details.causes: "FieldValueInvalid"
-  std::string body() const;           // without the field: what stands in a cause's message
-  std::string str() const;            // "spec.replicas: Invalid value: -1: must be greater than or equal to 0"
+  std::string_view reason() const;  // of status.details.causes: "FieldValueInvalid"
+  std::string body() const;         // without the field: what stands in a cause's message
+  std::string str() const;          // "spec.replicas: Invalid value: -1: must be greater than or equal to 0"
 };
 
-// Wrong types, found while the body is decoded: the API answers 400 with them, before anything else is looked at. Go's words:
-// "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32".
+// Wrong types, found while the body is decoded: the API answers 400 with them, before anything else is looked at. Go's
+// words: "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32".
 std::optional<Error> decode_error(const KindSchema& kind, const Value& object);
 
 // Of an object that passed pruned and with_defaults. Empty: fine.

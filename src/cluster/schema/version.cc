@@ -17,7 +17,7 @@ std::int64_t number(std::string_view& text) {
 }
 
 struct Parsed {
-  int stage = 0;             // 3 stable, 2 beta, 1 alpha, 0 no version of this form
+  int stage = 0;  // 3 stable, 2 beta, 1 alpha, 0 no version of this form
   std::int64_t major = 0, minor = 0;
 };
 

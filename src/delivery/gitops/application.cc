@@ -13,28 +13,35 @@ namespace {
 
 constexpr std::string_view kInCluster = "https://kubernetes.default.svc";
 
-Error invalid(std::string field, std::string what) { return {ErrorCode::invalid, std::move(field) + ": " + std::move(what)}; }
+Error invalid(std::string field, std::string what) {
+  return {ErrorCode::invalid, std::move(field) + ": " + std::move(what)};
+}
 
 Result<Source> parse_source(const Value& spec) {
-  if (spec["sources"].size() > 1) return invalid("spec.sources", "several sources are not supported; use one source a application");
+  if (spec["sources"].size() > 1)
+    return invalid("spec.sources", "several sources are not supported; use one source a application");
   const Value& from = spec["source"].is_map() ? spec["source"] : spec["sources"][0];
   const std::string at = spec["source"].is_map() ? "spec.source" : "spec.sources[0]";
   if (!from.is_map()) return invalid("spec.source", "required");
   if (from["repoURL"].as_string().empty()) return invalid(at + ".repoURL", "required");
   if (!from["chart"].as_string().empty() || from["helm"].is_map()) {
-    return invalid(at + (from["helm"].is_map() ? ".helm" : ".chart"), "Helm charts are not rendered by this version; use Kustomize or a directory");
+    return invalid(at + (from["helm"].is_map() ? ".helm" : ".chart"),
+                   "Helm charts are not rendered by this version; use Kustomize or a directory");
   }
   if (from["plugin"].is_map()) return invalid(at + ".plugin", "config management plugins are not supported");
-  Source out{from["repoURL"].str(), from["path"].str(), from["targetRevision"].str(), from["kustomize"], from["directory"]};
+  Source out{from["repoURL"].str(), from["path"].str(), from["targetRevision"].str(), from["kustomize"],
+             from["directory"]};
   if (out.path == "." || out.path == "./") out.path.clear();
   while (!out.path.empty() && out.path.back() == '/') out.path.pop_back();
   if (out.path.starts_with("./")) out.path.erase(0, 2);
-  if (out.path.starts_with('/')) return invalid(at + ".path", "must be relative to the repository's root, not \"" + out.path + "\"");
+  if (out.path.starts_with('/'))
+    return invalid(at + ".path", "must be relative to the repository's root, not \"" + out.path + "\"");
   for (std::string_view part : split(out.path, '/')) {
     if (part == "..") return invalid(at + ".path", "must not contain \"..\"");
   }
   if (out.target_revision.empty()) out.target_revision = "HEAD";
-  if (out.directory["jsonnet"].is_map() && !out.directory["jsonnet"].empty()) return invalid(at + ".directory.jsonnet", "Jsonnet is not supported");
+  if (out.directory["jsonnet"].is_map() && !out.directory["jsonnet"].empty())
+    return invalid(at + ".directory.jsonnet", "Jsonnet is not supported");
   return out;
 }
 
@@ -56,7 +63,9 @@ Result<std::optional<Retry>> parse_retry(const Value& value) {
   return std::optional<Retry>(out);
 }
 
-bool matches(const std::string& pattern, const std::string& text) { return fnmatch(pattern.c_str(), text.c_str(), 0) == 0; }
+bool matches(const std::string& pattern, const std::string& text) {
+  return fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
+}
 
 // A list of patterns of which those with '!' forbid.
 bool permitted(const Value& patterns, const std::string& text) {
@@ -74,7 +83,8 @@ bool permitted(const Value& patterns, const std::string& text) {
 
 bool kind_listed(const Value& list, std::string_view group, std::string_view kind) {
   for (const Value& entry : list.items()) {
-    if (matches(entry["group"].str(), std::string(group)) && matches(entry["kind"].str(), std::string(kind))) return true;
+    if (matches(entry["group"].str(), std::string(group)) && matches(entry["kind"].str(), std::string(kind)))
+      return true;
   }
   return false;
 }
@@ -82,7 +92,8 @@ bool kind_listed(const Value& list, std::string_view group, std::string_view kin
 }  // namespace
 
 std::string Source::key() const {
-  return repo_url + "\n" + path + "\n" + target_revision + "\n" + json::write(kustomize) + "\n" + json::write(directory);
+  return repo_url + "\n" + path + "\n" + target_revision + "\n" + json::write(kustomize) + "\n" +
+         json::write(directory);
 }
 
 Duration Retry::delay(std::int64_t attempt) const {
@@ -102,11 +113,15 @@ Result<Application> parse_application(const kube::Object& object, std::string_vi
   out.destination_name = spec["destination"]["name"].str();
   out.destination_namespace = spec["destination"]["namespace"].str();
   if (!out.destination_server.empty() && !out.destination_name.empty()) {
-    return invalid("spec.destination", "can't have both name and server defined: " + out.destination_name + " " + out.destination_server);
+    return invalid("spec.destination",
+                   "can't have both name and server defined: " + out.destination_name + " " + out.destination_server);
   }
-  if (out.destination_server.empty() && out.destination_name.empty()) return invalid("spec.destination", "destination server missing from app spec");
-  if ((!out.destination_server.empty() && out.destination_server != kInCluster) || (!out.destination_name.empty() && out.destination_name != "in-cluster")) {
-    return invalid("spec.destination", "there is no cluster \"" + out.destination_server + out.destination_name + "\"; use " + std::string(kInCluster));
+  if (out.destination_server.empty() && out.destination_name.empty())
+    return invalid("spec.destination", "destination server missing from app spec");
+  if ((!out.destination_server.empty() && out.destination_server != kInCluster) ||
+      (!out.destination_name.empty() && out.destination_name != "in-cluster")) {
+    return invalid("spec.destination", "there is no cluster \"" + out.destination_server + out.destination_name +
+                                           "\"; use " + std::string(kInCluster));
   }
   out.destination_server = kInCluster;
   const Value& policy = spec["syncPolicy"];
@@ -119,12 +134,14 @@ Result<Application> parse_application(const kube::Object& object, std::string_vi
   for (const Value& option : policy["syncOptions"].items()) out.policy.options.push_back(option.str());
   for (const Value& rule : spec["ignoreDifferences"].items()) {
     IgnoreRule ignore{rule["group"].str(), rule["kind"].str(), rule["name"].str(), rule["namespace"].str(), {}, {}};
-    if (!rule["jqPathExpressions"].empty()) return invalid("spec.ignoreDifferences", "jqPathExpressions are not supported; use jsonPointers");
+    if (!rule["jqPathExpressions"].empty())
+      return invalid("spec.ignoreDifferences", "jqPathExpressions are not supported; use jsonPointers");
     for (const Value& pointer : rule["jsonPointers"].items()) ignore.json_pointers.push_back(pointer.str());
     for (const Value& manager : rule["managedFieldsManagers"].items()) ignore.managers.push_back(manager.str());
     out.ignore.push_back(std::move(ignore));
   }
-  if (spec["revisionHistoryLimit"].is_int()) out.history_max = static_cast<std::size_t>(std::max<std::int64_t>(0, spec["revisionHistoryLimit"].as_int()));
+  if (spec["revisionHistoryLimit"].is_int())
+    out.history_max = static_cast<std::size_t>(std::max<std::int64_t>(0, spec["revisionHistoryLimit"].as_int()));
   return out;
 }
 
@@ -146,15 +163,19 @@ std::string project_forbids(const Application& application, const kube::Object* 
   }
   const Value& spec = project->spec();
   if (!permitted(spec["sourceRepos"], application.source.repo_url)) {
-    return "application repo " + application.source.repo_url + " is not permitted in project '" + application.project + "'";
+    return "application repo " + application.source.repo_url + " is not permitted in project '" + application.project +
+           "'";
   }
   for (const Value& destination : spec["destinations"].items()) {
-    const std::string server = destination["server"].str(), name = destination["name"].str(), ns = destination["namespace"].str();
-    const bool at = (!server.empty() && matches(server, application.destination_server)) || (!name.empty() && matches(name, "in-cluster"));
+    const std::string server = destination["server"].str(), name = destination["name"].str(),
+                      ns = destination["namespace"].str();
+    const bool at = (!server.empty() && matches(server, application.destination_server)) ||
+                    (!name.empty() && matches(name, "in-cluster"));
     if (at && matches(ns, application.destination_namespace)) return "";
   }
-  return "application destination server '" + application.destination_server + "' and namespace '" + application.destination_namespace +
-         "' do not match any of the allowed destinations in project '" + application.project + "'";
+  return "application destination server '" + application.destination_server + "' and namespace '" +
+         application.destination_namespace + "' do not match any of the allowed destinations in project '" +
+         application.project + "'";
 }
 
 bool project_permits_kind(const kube::Object* project, std::string_view group, std::string_view kind, bool namespaced) {
@@ -162,9 +183,11 @@ bool project_permits_kind(const kube::Object* project, std::string_view group, s
   const Value& spec = project->spec();
   if (namespaced) {
     const Value* allowed = spec.find("namespaceResourceWhitelist");
-    return (!allowed || kind_listed(*allowed, group, kind)) && !kind_listed(spec["namespaceResourceBlacklist"], group, kind);
+    return (!allowed || kind_listed(*allowed, group, kind)) &&
+           !kind_listed(spec["namespaceResourceBlacklist"], group, kind);
   }
-  return kind_listed(spec["clusterResourceWhitelist"], group, kind) && !kind_listed(spec["clusterResourceBlacklist"], group, kind);
+  return kind_listed(spec["clusterResourceWhitelist"], group, kind) &&
+         !kind_listed(spec["clusterResourceBlacklist"], group, kind);
 }
 
 }  // namespace caisson::gitops

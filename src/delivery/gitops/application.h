@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An Application's spec, read and checked. What upstream knows and this room does not act on is an error by name, never ignored in
-// silence. Follows Argo CD 3.0 pkg/apis/application/v1alpha1/types.go. Pure; any thread.
+// An Application's spec, read and checked. What upstream knows and this room does not act on is an error by name, never
+// ignored in silence. Follows Argo CD 3.0 pkg/apis/application/v1alpha1/types.go. Pure; any thread.
 #pragma once
 #include <map>
 #include <optional>
@@ -8,29 +8,29 @@
 #include <string_view>
 #include <vector>
 
+#include "cluster/kube/object.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
-#include "cluster/kube/object.h"
 
 namespace caisson::gitops {
 
 struct Source {
   std::string repo_url, path, target_revision;
-  Value kustomize, directory;          // spec.source.kustomize / .directory
-  std::string key() const;             // equal for equal sources
+  Value kustomize, directory;  // spec.source.kustomize / .directory
+  std::string key() const;     // equal for equal sources
 };
 
 struct Retry {
-  std::int64_t limit = 0;              // below 0: for ever
+  std::int64_t limit = 0;  // below 0: for ever
   Duration first = std::chrono::seconds(5), most = std::chrono::minutes(3);
   std::int64_t factor = 2;
-  Duration delay(std::int64_t attempt) const;      // before attempt 1, 2, …
+  Duration delay(std::int64_t attempt) const;  // before attempt 1, 2, …
 };
 
 struct SyncPolicy {
   bool automated = false, prune = false, self_heal = false, allow_empty = false;
   std::optional<Retry> retry;
-  std::vector<std::string> options;    // "CreateNamespace=true"
+  std::vector<std::string> options;  // "CreateNamespace=true"
 };
 
 struct IgnoreRule {
@@ -40,7 +40,7 @@ struct IgnoreRule {
 
 struct Application {
   kube::ObjectKey key;
-  std::string instance;                // in tracking ids: the name, or "namespace_name"
+  std::string instance;  // in tracking ids: the name, or "namespace_name"
   std::string project;
   Source source;
   std::string destination_server, destination_name, destination_namespace;
@@ -57,8 +57,8 @@ bool has_option(const std::vector<std::string>& options, std::string_view option
 // The same in the annotation argocd.argoproj.io/sync-options of an object.
 bool has_option(const Value& object, std::string_view option);
 
-// AppProject: may this Application use its repository and destination? `project` is null when there is none of that name. The project
-// "default" permits everything where it does not exist. Empty: it may; otherwise a sentence.
+// AppProject: may this Application use its repository and destination? `project` is null when there is none of that
+// name. The project "default" permits everything where it does not exist. Empty: it may; otherwise a sentence.
 std::string project_forbids(const Application& application, const kube::Object* project);
 // Whether an object's kind is allowed by the project.
 bool project_permits_kind(const kube::Object* project, std::string_view group, std::string_view kind, bool namespaced);

@@ -6,19 +6,21 @@
 namespace caisson::gitops {
 namespace {
 
-constexpr Duration kHealQuiet = std::chrono::seconds(60);      // a fight is over after this long without one
+constexpr Duration kHealQuiet = std::chrono::seconds(60);  // a fight is over after this long without one
 constexpr Duration kHealFirst = std::chrono::milliseconds(250);
 constexpr Duration kHealMost = std::chrono::minutes(5);
-constexpr std::int64_t kAutoRetryLimit = 5;                    // upstream's, where spec.syncPolicy.retry is absent
+constexpr std::int64_t kAutoRetryLimit = 5;  // upstream's, where spec.syncPolicy.retry is absent
 
 bool would_change(const Resource& resource, bool prune) {
   if (resource.desired) return !resource.synced();
-  return prune && (*resource.live)["metadata"]["deletionTimestamp"].is_null() && !has_option(*resource.live, "Prune=false");
+  return prune && (*resource.live)["metadata"]["deletionTimestamp"].is_null() &&
+         !has_option(*resource.live, "Prune=false");
 }
 
 }  // namespace
 
-AutoSync decide_auto_sync(const Application& application, const Value& status, const Observation& observation, const std::string& commit) {
+AutoSync decide_auto_sync(const Application& application, const Value& status, const Observation& observation,
+                          const std::string& commit) {
   AutoSync out;
   const SyncPolicy& policy = application.policy;
   if (!policy.automated || !observation.errors.empty()) return out;
@@ -27,7 +29,8 @@ AutoSync decide_auto_sync(const Application& application, const Value& status, c
     // Hooks alone are a reason to sync a new revision.
     return out;
   }
-  const bool nothing_desired = std::none_of(list.begin(), list.end(), [](const Resource& one) { return one.desired.has_value(); });
+  const bool nothing_desired =
+      std::none_of(list.begin(), list.end(), [](const Resource& one) { return one.desired.has_value(); });
   if (nothing_desired && policy.prune && !policy.allow_empty) {
     out.error = "Skipping sync attempt to " + commit + ": auto-sync will wipe out all resources";
     return out;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// When does an Application sync by itself, and what becomes of an operation that failed. Follows argo-cd controller/appcontroller.go
-// (autoSync, processRequestedAppOperation). Pure; any thread.
+// When does an Application sync by itself, and what becomes of an operation that failed. Follows argo-cd
+// controller/appcontroller.go (autoSync, processRequestedAppOperation). Pure; any thread.
 #pragma once
 #include <string>
 
@@ -10,10 +10,11 @@ namespace caisson::gitops {
 
 struct AutoSync {
   bool wanted = false;
-  bool heal = false;            // the revision was synced before; live objects drifted
-  std::string error;            // SyncError condition: why it does not
+  bool heal = false;  // the revision was synced before; live objects drifted
+  std::string error;  // SyncError condition: why it does not
 };
-AutoSync decide_auto_sync(const Application& application, const Value& status, const Observation& observation, const std::string& commit);
+AutoSync decide_auto_sync(const Application& application, const Value& status, const Observation& observation,
+                          const std::string& commit);
 
 // The operation that auto-sync begins: what a person would write into `operation`.
 Value auto_operation(const Application& application, const std::string& commit);

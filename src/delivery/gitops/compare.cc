@@ -19,8 +19,9 @@ using schema::ListType;
 constexpr std::size_t kPathsMax = 20;
 
 bool blank(const Value& value) {
-  return value.is_null() || ((value.is_map() || value.is_list()) && value.empty()) || (value.is_string() && value.as_string().empty()) ||
-         (value.is_bool() && !value.as_bool()) || (value.is_int() && value.as_int() == 0);
+  return value.is_null() || ((value.is_map() || value.is_list()) && value.empty()) ||
+         (value.is_string() && value.as_string().empty()) || (value.is_bool() && !value.as_bool()) ||
+         (value.is_int() && value.as_int() == 0);
 }
 
 bool same_key(const Value& a, const Value& b, const std::vector<std::string>& keys) {
@@ -37,14 +38,18 @@ class Walk {
     if (desired.is_map() && live.is_map()) {
       for (const auto& [name, child] : desired.entries()) {
         const Value* there = live.find(name);
-        if (there) contains(field ? field->field(name) : nullptr, child, *there, join(path, name));
-        else if (!blank(child)) add(join(path, name));
+        if (there)
+          contains(field ? field->field(name) : nullptr, child, *there, join(path, name));
+        else if (!blank(child))
+          add(join(path, name));
       }
       return;
     }
     if (desired.is_list() && live.is_list()) return lists(field, desired, live, path);
     if (desired == live || (blank(desired) && blank(live))) return;
-    if (desired.scalar_text() == live.scalar_text() && !desired.is_map() && !desired.is_list() && !live.is_map() && !live.is_list()) return;
+    if (desired.scalar_text() == live.scalar_text() && !desired.is_map() && !desired.is_list() && !live.is_map() &&
+        !live.is_list())
+      return;
     add(path);
   }
 
@@ -57,16 +62,20 @@ class Walk {
         const Value* there = live.find(name);
         if (!there) continue;
         const Value* wanted = desired.find(name);
-        if (wanted) this->owned(deeper, *wanted, *there, join(path, name));
-        else if (!blank(*there) && !kept_by_others(*there, deeper)) add(join(path, name));
+        if (wanted)
+          this->owned(deeper, *wanted, *there, join(path, name));
+        else if (!blank(*there) && !kept_by_others(*there, deeper))
+          add(join(path, name));
       } else if (key.starts_with("k:")) {
         auto by = json::parse(key.substr(2));
         if (!by.ok()) continue;
         const Value* wanted = item(desired, *by);
         const Value* there = item(live, *by);
         if (!there) continue;
-        if (wanted) this->owned(deeper, *wanted, *there, path + "[" + std::string(key.substr(2)) + "]");
-        else add(path + "[" + std::string(key.substr(2)) + "]");
+        if (wanted)
+          this->owned(deeper, *wanted, *there, path + "[" + std::string(key.substr(2)) + "]");
+        else
+          add(path + "[" + std::string(key.substr(2)) + "]");
       } else if (key.starts_with("v:")) {
         auto value = json::parse(key.substr(2));
         if (!value.ok()) continue;
@@ -83,15 +92,20 @@ class Walk {
   void add(const std::string& path) {
     if (!full()) out_.paths.push_back(path);
   }
-  static std::string join(const std::string& path, std::string_view name) { return path.empty() ? std::string(name) : path + "." + std::string(name); }
+  static std::string join(const std::string& path, std::string_view name) {
+    return path.empty() ? std::string(name) : path + "." + std::string(name);
+  }
 
   // A struct or map of which we owned parts may live on with what others put into it: only owned leaves count.
-  static bool kept_by_others(const Value& live, const Value& owned) { return live.is_map() && !owned.empty() && !owned.contains("."); }
+  static bool kept_by_others(const Value& live, const Value& owned) {
+    return live.is_map() && !owned.empty() && !owned.contains(".");
+  }
 
   static const Value* item(const Value& list, const Value& by) {
     for (const Value& one : list.items()) {
       bool same = true;
-      for (const auto& [name, value] : by.entries()) same = same && (one[name] == value || (one[name].is_null() && name == "protocol"));
+      for (const auto& [name, value] : by.entries())
+        same = same && (one[name] == value || (one[name].is_null() && name == "protocol"));
       if (same) return &one;
     }
     return nullptr;
@@ -106,19 +120,23 @@ class Walk {
           if (same_key(desired[i], one, field->list_keys)) there = &one;
         }
         const std::string at = path + "[" + std::to_string(i) + "]";
-        if (there) contains(element, desired[i], *there, at);
-        else add(at);
+        if (there)
+          contains(element, desired[i], *there, at);
+        else
+          add(at);
       }
       return;
     }
     if (field && field->list_type == ListType::set) {
       for (const Value& one : desired.items()) {
-        if (std::none_of(live.items().begin(), live.items().end(), [&](const Value& other) { return other == one; })) add(path);
+        if (std::none_of(live.items().begin(), live.items().end(), [&](const Value& other) { return other == one; }))
+          add(path);
       }
       return;
     }
     if (desired.size() != live.size()) return add(path);
-    for (std::size_t i = 0; i < desired.size(); ++i) contains(element, desired[i], live[i], path + "[" + std::to_string(i) + "]");
+    for (std::size_t i = 0; i < desired.size(); ++i)
+      contains(element, desired[i], live[i], path + "[" + std::to_string(i) + "]");
   }
 
   Drift& out_;
@@ -134,15 +152,20 @@ Value comparable(Value object) {
   }
   if (!kept["annotations"].is_null()) {
     Value& annotations = kept.edit("annotations");
-    for (std::string_view name : {std::string_view("kubectl.kubernetes.io/last-applied-configuration"), kTraceparentAnnotation}) annotations.erase(name);
+    for (std::string_view name :
+         {std::string_view("kubectl.kubernetes.io/last-applied-configuration"), kTraceparentAnnotation})
+      annotations.erase(name);
   }
   object.set("metadata", std::move(kept));
   return object;
 }
 
 bool rule_matches(const IgnoreRule& rule, const ResourceId& id) {
-  const auto fits = [](const std::string& want, const std::string& have) { return want.empty() || want == "*" || want == have; };
-  return (rule.group == id.group || rule.group == "*") && fits(rule.kind, id.kind) && fits(rule.name, id.name) && fits(rule.ns, id.ns);
+  const auto fits = [](const std::string& want, const std::string& have) {
+    return want.empty() || want == "*" || want == have;
+  };
+  return (rule.group == id.group || rule.group == "*") && fits(rule.kind, id.kind) && fits(rule.name, id.name) &&
+         fits(rule.ns, id.ns);
 }
 
 void remove_at(Value& object, const std::vector<std::string>& segments, std::size_t at = 0) {
@@ -171,20 +194,24 @@ const Value* owned_fields(const Value& live, std::string_view manager) {
 void remove_owned(Value& object, const Value& owned) {
   for (const auto& [key, deeper] : owned.entries()) {
     if (!key.starts_with("f:") || !object.contains(key.substr(2))) continue;
-    if (deeper.empty()) object.erase(key.substr(2));
-    else if (object[key.substr(2)].is_map()) remove_owned(object.edit(key.substr(2)), deeper);
+    if (deeper.empty())
+      object.erase(key.substr(2));
+    else if (object[key.substr(2)].is_map())
+      remove_owned(object.edit(key.substr(2)), deeper);
   }
 }
 
 }  // namespace
 
-std::string ResourceId::str() const { return (group.empty() ? "" : group + "/") + kind + "/" + (ns.empty() ? "" : ns + "/") + name; }
+std::string ResourceId::str() const {
+  return (group.empty() ? "" : group + "/") + kind + "/" + (ns.empty() ? "" : ns + "/") + name;
+}
 
 ResourceId id_of(const Value& object) {
   const std::string_view api_version = object["apiVersion"].as_string();
   const std::size_t slash = api_version.find('/');
-  return {slash == std::string_view::npos ? "" : std::string(api_version.substr(0, slash)), object["kind"].str(), object["metadata"]["namespace"].str(),
-          object["metadata"]["name"].str()};
+  return {slash == std::string_view::npos ? "" : std::string(api_version.substr(0, slash)), object["kind"].str(),
+          object["metadata"]["namespace"].str(), object["metadata"]["name"].str()};
 }
 
 std::string tracking_id(std::string_view instance, const ResourceId& id) {
@@ -206,8 +233,10 @@ Result<Value> prepare(const Application& application, Value object, std::optiona
   if (object["metadata"]["name"].as_string().empty() && object["metadata"]["generateName"].as_string().empty()) {
     return Error{ErrorCode::invalid, object["kind"].str() + " without metadata.name"};
   }
-  if (namespaced && !*namespaced) object.edit("metadata").erase("namespace");
-  else if (object["metadata"]["namespace"].as_string().empty() && namespaced.value_or(true) && !application.destination_namespace.empty()) {
+  if (namespaced && !*namespaced)
+    object.edit("metadata").erase("namespace");
+  else if (object["metadata"]["namespace"].as_string().empty() && namespaced.value_or(true) &&
+           !application.destination_namespace.empty()) {
     object.edit("metadata").set("namespace", application.destination_namespace);
   }
   if (object["metadata"]["annotations"].is_null()) object.edit("metadata").set("annotations", Value::map());
@@ -216,7 +245,8 @@ Result<Value> prepare(const Application& application, Value object, std::optiona
   return object;
 }
 
-Drift compare(const Value& desired, const Value& live, const schema::KindSchema* kind, const std::vector<IgnoreRule>& ignore) {
+Drift compare(const Value& desired, const Value& live, const schema::KindSchema* kind,
+              const std::vector<IgnoreRule>& ignore) {
   Drift out;
   Value want = comparable(desired), have = comparable(live);
   if (kind) {

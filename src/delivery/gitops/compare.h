@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Desired against live. What the server fills, what other managers own and what carries a trace is no difference; what this room
-// applied once and the repository no longer says is one (three-way, by managedFields). Pure; any thread.
+// Desired against live. What the server fills, what other managers own and what carries a trace is no difference; what
+// this room applied once and the repository no longer says is one (three-way, by managedFields). Pure; any thread.
 #pragma once
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "core/document/value.h"
 #include "cluster/kube/object.h"
 #include "cluster/schema/schema.h"
+#include "core/document/value.h"
 #include "delivery/gitops/application.h"
 
 namespace caisson::gitops {
@@ -18,7 +18,7 @@ namespace caisson::gitops {
 struct ResourceId {
   std::string group, kind, ns, name;
   auto operator<=>(const ResourceId&) const = default;
-  std::string str() const;                                  // "apps/Deployment/shop/web"
+  std::string str() const;  // "apps/Deployment/shop/web"
 };
 ResourceId id_of(const Value& object);
 // "web:apps/Deployment:shop/web" (argocd.argoproj.io/tracking-id).
@@ -26,15 +26,16 @@ std::string tracking_id(std::string_view instance, const ResourceId& id);
 // The Application's instance name in a tracking id; empty when it has none or names another object (a copy).
 std::string tracked_by(const Value& object);
 
-// The rendered object as it is to be applied: namespace filled or dropped by the kind's scope, and the tracking annotation set.
-// Errors: invalid for what is no object ("deploy.yaml" documents without kind or name).
+// The rendered object as it is to be applied: namespace filled or dropped by the kind's scope, and the tracking
+// annotation set. Errors: invalid for what is no object ("deploy.yaml" documents without kind or name).
 Result<Value> prepare(const Application& application, Value object, std::optional<bool> namespaced);
 
 struct Drift {
-  std::vector<std::string> paths;                           // "spec.replicas": what differs, at most 20
+  std::vector<std::string> paths;  // "spec.replicas": what differs, at most 20
   bool any() const { return !paths.empty(); }
 };
 // `kind` null: unknown kind, compared without defaults.
-Drift compare(const Value& desired, const Value& live, const schema::KindSchema* kind, const std::vector<IgnoreRule>& ignore);
+Drift compare(const Value& desired, const Value& live, const schema::KindSchema* kind,
+              const std::vector<IgnoreRule>& ignore);
 
 }  // namespace caisson::gitops

@@ -14,13 +14,15 @@ constexpr Duration kNotYet = std::chrono::milliseconds(50);
 
 kube::ObjectKey key_of_instance(const std::string& instance, const std::string& home) {
   const std::size_t bar = instance.find('_');
-  return bar == std::string::npos ? kube::ObjectKey{home, instance} : kube::ObjectKey{instance.substr(0, bar), instance.substr(bar + 1)};
+  return bar == std::string::npos ? kube::ObjectKey{home, instance}
+                                  : kube::ObjectKey{instance.substr(0, bar), instance.substr(bar + 1)};
 }
 
 }  // namespace
 
 Controller::Controller(kube::Runtime& runtime, GitopsOptions options)
-    : runtime_(runtime), shared_(std::make_shared<Shared>(options)),
+    : runtime_(runtime),
+      shared_(std::make_shared<Shared>(options)),
       world_(runtime, [shared = shared_](const std::string& instance) {
         if (shared->queue) shared->queue->add(key_of_instance(instance, shared->options.home_namespace));
       }) {}
@@ -50,7 +52,8 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
     run.application = std::move(application).value();
     run.project = runtime_.informer(schema::kAppProjects).find({key.ns, run.application.project});
   }
-  const std::string forbidden = application.ok() ? project_forbids(run.application, run.project_or_null()) : application.error().message;
+  const std::string forbidden =
+      application.ok() ? project_forbids(run.application, run.project_or_null()) : application.error().message;
   if (!forbidden.empty()) {
     write_unknown(run.status(), found->spec(), run.now);
     run.conditions.push_back({"InvalidSpecError", forbidden});
@@ -60,14 +63,16 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   if (!ensure_rendering(run)) return save(run);
   pick_up_trace(run);
   const Time start = runtime_.clock().now();
-  run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered, run.after["status"]["resources"], run.project_or_null());
+  run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered,
+                            run.after["status"]["resources"], run.project_or_null());
   if (!run.observation.complete) return kube::Requeue::after(kNotYet);
   if (run.after["status"]["sync"]["revision"].as_string() != run.rendered->commit) {
     record(run.memory->trace, "diff", key, start, runtime_.clock().now(), "");
   }
   TRY(operate(run));
   for (const std::string& error : run.observation.errors) run.conditions.push_back({"ComparisonError", error});
-  for (const std::string& warning : run.observation.warnings) run.conditions.push_back({"SharedResourceWarning", warning});
+  for (const std::string& warning : run.observation.warnings)
+    run.conditions.push_back({"SharedResourceWarning", warning});
   note_health(run);
   return save(run);
 }
@@ -111,8 +116,11 @@ bool Controller::ensure_rendering(Run& run) {
   if (memory.error) {
     run.conditions.push_back({"ComparisonError", "Failed to load target state: " + memory.error->message});
     write_unknown(run.status(), run.before.spec(), run.now);
-    run.retry_in(memory.error->code == ErrorCode::unavailable || memory.error->code == ErrorCode::timeout ? kRetryUnavailable : shared_->options.poll_interval);
-    if (memory.error->code == ErrorCode::unavailable || memory.error->code == ErrorCode::timeout) memory.looked_at = now - shared_->options.poll_interval + kRetryUnavailable;
+    run.retry_in(memory.error->code == ErrorCode::unavailable || memory.error->code == ErrorCode::timeout
+                     ? kRetryUnavailable
+                     : shared_->options.poll_interval);
+    if (memory.error->code == ErrorCode::unavailable || memory.error->code == ErrorCode::timeout)
+      memory.looked_at = now - shared_->options.poll_interval + kRetryUnavailable;
     return false;
   }
   if (!memory.current) return false;
@@ -129,7 +137,8 @@ TraceContext Controller::find_trace(const AppMemory& memory, const std::string& 
     repository = memory.repository;
   }
   if (repository.empty()) return {};
-  for (const kube::Object& event : runtime_.informer(schema::kPushEvents).list(repository.substr(0, repository.find('/')))) {
+  for (const kube::Object& event :
+       runtime_.informer(schema::kPushEvents).list(repository.substr(0, repository.find('/')))) {
     if (event.spec()["after"].as_string() == commit && !event.trace().empty()) return event.trace();
   }
   return {};
@@ -142,7 +151,8 @@ void Controller::pick_up_trace(Run& run) {
   if (memory.traced_commit != commit) {
     memory.traced_commit = commit;
     const Value& status = run.before.status();
-    const bool news = status["sync"]["revision"].as_string() != commit || status["operationState"]["phase"].as_string() == "Running";
+    const bool news =
+        status["sync"]["revision"].as_string() != commit || status["operationState"]["phase"].as_string() == "Running";
     memory.trace = news ? find_trace(memory, commit) : TraceContext();
   }
   Time start, end;
@@ -155,7 +165,8 @@ void Controller::pick_up_trace(Run& run) {
   record(memory.trace, "render", run.before.key(), start, end, "");
 }
 
-void Controller::record(const TraceContext& parent, std::string_view name, const kube::ObjectKey& key, Time start, Time end, const std::string& error) {
+void Controller::record(const TraceContext& parent, std::string_view name, const kube::ObjectKey& key, Time start,
+                        Time end, const std::string& error) {
   if (parent.empty()) return;
   Span span;
   span.context = parent.child(std::string(name) + " " + key.str());
@@ -183,8 +194,9 @@ void Controller::look(const Application& application, const std::shared_ptr<AppM
       known = memory->current;
     }
     const bool moved = commit.ok() && (!known || known->commit != *commit);
-    Result<RenderedPtr> rendered = !commit.ok() ? Result<RenderedPtr>(commit.error()) : !moved && !hard ? Result<RenderedPtr>(known)
-                                                                                             : shared->renderer.render(application.source, *commit);
+    Result<RenderedPtr> rendered = !commit.ok()      ? Result<RenderedPtr>(commit.error())
+                                   : !moved && !hard ? Result<RenderedPtr>(known)
+                                                     : shared->renderer.render(application.source, *commit);
     {
       const std::lock_guard lock(shared->mutex);
       memory->rendering = false;
@@ -208,7 +220,8 @@ void Controller::look(const Application& application, const std::shared_ptr<AppM
 }
 
 // The rendering of another revision, for a rollback; nullopt while a worker makes it.
-std::optional<Result<RenderedPtr>> Controller::other(const Application& application, const Source& source, const std::shared_ptr<AppMemory>& memory,
+std::optional<Result<RenderedPtr>> Controller::other(const Application& application, const Source& source,
+                                                     const std::shared_ptr<AppMemory>& memory,
                                                      const std::string& revision) {
   const std::string key = revision + "\n" + source.key();
   const std::lock_guard lock(shared_->mutex);
@@ -217,7 +230,8 @@ std::optional<Result<RenderedPtr>> Controller::other(const Application& applicat
   memory->others[key] = std::nullopt;
   auto started = shared_->options.workers.run([shared = shared_, memory, source, revision, key, app = application.key] {
     auto commit = shared->renderer.resolve(source, revision);
-    Result<RenderedPtr> rendered = commit.ok() ? shared->renderer.render(source, *commit) : Result<RenderedPtr>(commit.error());
+    Result<RenderedPtr> rendered =
+        commit.ok() ? shared->renderer.render(source, *commit) : Result<RenderedPtr>(commit.error());
     {
       const std::lock_guard lock(shared->mutex);
       memory->others[key] = std::move(rendered);
@@ -242,7 +256,7 @@ std::vector<kube::ObjectKey> Controller::pushed(const kube::Object& event) {
   const std::lock_guard lock(shared_->mutex);
   for (auto& [key, memory] : shared_->memory) {
     if (memory->repository != full || !moves(spec["ref"].as_string(), memory->revision)) continue;
-    if (memory->current && memory->current->commit == spec["after"].as_string()) continue;      // seen already
+    if (memory->current && memory->current->commit == spec["after"].as_string()) continue;  // seen already
     if (!all && memory->current && !concerns(memory->path, memory->current->inputs, changed)) continue;
     memory->refresh = true;
     out.push_back(key);
@@ -283,7 +297,7 @@ void Controller::note_health(Run& run) {
 
 void add_gitops(kube::Runtime& runtime, GitopsOptions options) {
   auto controller = std::make_unique<Controller>(runtime, options);
-  Controller* const reconciler = controller.get();                  // the runtime owns it, and its watches end before it does
+  Controller* const reconciler = controller.get();  // the runtime owns it, and its watches end before it does
   const kube::Queue queue = runtime.add(std::move(controller), 4);
   reconciler->set_queue(queue);
   runtime.watch(schema::kApplications, queue);
@@ -294,7 +308,8 @@ void add_gitops(kube::Runtime& runtime, GitopsOptions options) {
     }
     return keys;
   });
-  runtime.watch(schema::kPushEvents, queue, [reconciler](const kube::Object& event) { return reconciler->pushed(event); });
+  runtime.watch(schema::kPushEvents, queue,
+                [reconciler](const kube::Object& event) { return reconciler->pushed(event); });
 }
 
 }  // namespace caisson::gitops

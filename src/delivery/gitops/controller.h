@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Application reconciler. Internal to the room; see gitops.h for the door and README.md for the way through the files.
+// The Application reconciler. Internal to the room; see gitops.h for the door and README.md for the way through the
+// files.
 #pragma once
 #include <map>
 #include <memory>
@@ -19,18 +20,20 @@ namespace caisson::gitops {
 // What is kept in memory for one Application; all of it can be lost.
 struct AppMemory {
   // --- shared with workers and watches; GUARDED_BY(Controller::mutex_)
-  bool refresh = true, hard = false, rendering = false, fresh = false;   // fresh: a refresh ended that no status shows yet
-  std::string repository, revision, path;                 // what PushEvents are matched with
+  bool refresh = true, hard = false, rendering = false,
+       fresh = false;                      // fresh: a refresh ended that no status shows yet
+  std::string repository, revision, path;  // what PushEvents are matched with
   std::string source_key;
   RenderedPtr current;
   std::optional<Error> error;
   Duration looked_at{0};
-  Time render_start{}, render_end{};                      // of `current`
-  bool rendered_anew = false;                             // no span tells of it yet
-  std::map<std::string, std::optional<Result<RenderedPtr>>> others;      // renderings for operations at other revisions; empty: under way
+  Time render_start{}, render_end{};  // of `current`
+  bool rendered_anew = false;         // no span tells of it yet
+  std::map<std::string, std::optional<Result<RenderedPtr>>>
+      others;  // renderings for operations at other revisions; empty: under way
   // --- only the reconciler's, which never runs one key twice at once
   HealBackoff heals;
-  std::string traced_commit;                              // whose push `trace` is; empty trace: nothing to tell (any more)
+  std::string traced_commit;  // whose push `trace` is; empty trace: nothing to tell (any more)
   TraceContext trace;
   std::optional<Span> until_healthy;
 };
@@ -53,14 +56,14 @@ class Controller final : public kube::Reconciler {
     Renderer renderer;
     std::optional<kube::Queue> queue;
     std::mutex mutex;
-    std::map<kube::ObjectKey, std::shared_ptr<AppMemory>> memory;        // GUARDED_BY(mutex)
+    std::map<kube::ObjectKey, std::shared_ptr<AppMemory>> memory;  // GUARDED_BY(mutex)
   };
-  struct Run;                                             // one reconciliation
+  struct Run;  // one reconciliation
 
   std::shared_ptr<AppMemory> memory_of(const kube::ObjectKey& key);
   void look(const Application& application, const std::shared_ptr<AppMemory>& memory);
-  std::optional<Result<RenderedPtr>> other(const Application& application, const Source& source, const std::shared_ptr<AppMemory>& memory,
-                                           const std::string& revision);
+  std::optional<Result<RenderedPtr>> other(const Application& application, const Source& source,
+                                           const std::shared_ptr<AppMemory>& memory, const std::string& revision);
   void read_annotations(Run& run);
   bool ensure_rendering(Run& run);
   Result<void> operate(Run& run);
@@ -74,7 +77,8 @@ class Controller final : public kube::Reconciler {
   Result<kube::Requeue> remove_resources(Run& run);
   TraceContext find_trace(const AppMemory& memory, const std::string& commit);
   void pick_up_trace(Run& run);
-  void record(const TraceContext& parent, std::string_view name, const kube::ObjectKey& key, Time start, Time end, const std::string& error);
+  void record(const TraceContext& parent, std::string_view name, const kube::ObjectKey& key, Time start, Time end,
+              const std::string& error);
 
   kube::Runtime& runtime_;
   std::shared_ptr<Shared> shared_;

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// GitOps: Applications (argoproj.io/v1alpha1) made true. A reconciler on kube::Client: it renders what a repository says, compares it
-// with what is live, and applies the difference by phases and waves; App of Apps is Applications among the rendered objects.
+// GitOps: Applications (argoproj.io/v1alpha1) made true. A reconciler on kube::Client: it renders what a repository
+// says, compares it with what is live, and applies the difference by phases and waves; App of Apps is Applications
+// among the rendered objects.
 //
-// Follows Argo CD 3.0 (fields of spec and status, phases, waves, hooks, delete policies, tracking by annotation, health). Invariant:
-// one Application's failure is a condition on it and touches no other. Threads: add_gitops once, before the runtime starts.
+// Follows Argo CD 3.0 (fields of spec and status, phases, waves, hooks, delete policies, tracking by annotation,
+// health). Invariant: one Application's failure is a condition on it and touches no other. Threads: add_gitops once,
+// before the runtime starts.
 #pragma once
 #include <string>
 
-#include "core/base/trace.h"
-#include "core/base/worker_pool.h"
 #include "cluster/kube/reconciler.h"
 #include "cluster/schema/schema.h"
+#include "core/base/trace.h"
+#include "core/base/worker_pool.h"
 #include "delivery/git/repositories.h"
 
 namespace caisson::gitops {
@@ -19,12 +21,12 @@ inline constexpr std::string_view kFieldManager = "caisson-gitops";
 
 struct GitopsOptions {
   git::Repositories& repositories;
-  WorkerPool& workers;                                // where rendering runs
+  WorkerPool& workers;  // where rendering runs
   SpanSink& spans;
-  const schema::Schema& schema;                       // defaults, for comparing
-  Duration poll_interval = std::chrono::minutes(3);   // when no PushEvent tells of a change
+  const schema::Schema& schema;                      // defaults, for comparing
+  Duration poll_interval = std::chrono::minutes(3);  // when no PushEvent tells of a change
   Duration render_time_max = std::chrono::minutes(1);
-  std::string home_namespace = "argocd";              // Applications here are tracked by their bare name, as upstream does
+  std::string home_namespace = "argocd";  // Applications here are tracked by their bare name, as upstream does
 };
 
 // Everything that `options` borrows lives longer than the runtime.

@@ -24,7 +24,8 @@ const schema::Schema& kinds() {
   return kAll;
 }
 
-std::vector<std::string> drift(std::string_view desired, std::string_view live, const std::vector<IgnoreRule>& ignore = {}) {
+std::vector<std::string> drift(std::string_view desired, std::string_view live,
+                               const std::vector<IgnoreRule>& ignore = {}) {
   const Value want = doc(desired), have = doc(live);
   return compare(want, have, kinds().find_object(want).get(), ignore).paths;
 }
@@ -71,13 +72,19 @@ status: {replicas: 2}
 )";
 
 Value application(std::string_view extra = "") {
-  return doc("metadata: {name: shop, namespace: argocd}\nspec:\n  project: default\n  source: {repoURL: \"http://localhost:8080/shop/deploy.git\", path: overlays/dev}\n"
-             "  destination: {server: \"https://kubernetes.default.svc\", namespace: shop}\n" + std::string(extra));
+  return doc(
+      "metadata: {name: shop, namespace: argocd}\nspec:\n  project: default\n  source: {repoURL: "
+      "\"http://localhost:8080/shop/deploy.git\", path: overlays/dev}\n"
+      "  destination: {server: \"https://kubernetes.default.svc\", namespace: shop}\n" +
+      std::string(extra));
 }
 
 Resource resource(std::string_view kind, std::string_view name, int wave = 0, bool live = false) {
   Resource out;
-  out.desired = Value{{"apiVersion", "v1"}, {"kind", kind}, {"metadata", Value{{"name", name}, {"annotations", Value{{kWaveAnnotation, std::to_string(wave)}}}}}};
+  out.desired =
+      Value{{"apiVersion", "v1"},
+            {"kind", kind},
+            {"metadata", Value{{"name", name}, {"annotations", Value{{kWaveAnnotation, std::to_string(wave)}}}}}};
   out.id = id_of(*out.desired);
   if (live) out.live = out.desired;
   return out;
@@ -86,7 +93,8 @@ Resource resource(std::string_view kind, std::string_view name, int wave = 0, bo
 std::string order(const std::vector<Step>& steps) {
   std::string out;
   for (const Step& step : steps) {
-    out += std::string(out.empty() ? "" : " | ") + std::string(phase_name(step.phase)) + (step.prune ? " prune" : "") + ":";
+    out += std::string(out.empty() ? "" : " | ") + std::string(phase_name(step.phase)) + (step.prune ? " prune" : "") +
+           ":";
     for (const Task& task : step.tasks) out += " " + task.id.name;
   }
   return out;
@@ -94,7 +102,9 @@ std::string order(const std::vector<Step>& steps) {
 
 }  // namespace
 
-TEST_CASE("what the server fills is no drift") { CHECK(drift(kDeployment, kLive).empty()); }
+TEST_CASE("what the server fills is no drift") {
+  CHECK(drift(kDeployment, kLive).empty());
+}
 
 TEST_CASE("an edited field is drift, and its path is named") {
   std::string live(kLive);
@@ -104,14 +114,18 @@ TEST_CASE("an edited field is drift, and its path is named") {
 }
 
 TEST_CASE("a field that we applied and no longer say is drift; one that others own is not") {
-  const std::string live = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, managedFields: [{manager: caisson-gitops, operation: Apply, "
-                           "fieldsV1: {'f:data': {'f:a': {}, 'f:old': {}}}}]}, data: {a: '1', old: '2', foreign: '3'}}";
-  CHECK(drift("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {a: '1'}}", live) == std::vector<std::string>{"data.old"});
+  const std::string live =
+      "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, managedFields: [{manager: caisson-gitops, operation: "
+      "Apply, "
+      "fieldsV1: {'f:data': {'f:a': {}, 'f:old': {}}}}]}, data: {a: '1', old: '2', foreign: '3'}}";
+  CHECK(drift("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {a: '1'}}", live) ==
+        std::vector<std::string>{"data.old"});
 }
 
 TEST_CASE("stringData is compared as data") {
   CHECK(drift("{apiVersion: v1, kind: Secret, metadata: {name: a}, stringData: {k: v}}",
-              "{apiVersion: v1, kind: Secret, metadata: {name: a}, type: Opaque, data: {k: dg==}}").empty());
+              "{apiVersion: v1, kind: Secret, metadata: {name: a}, type: Opaque, data: {k: dg==}}")
+            .empty());
 }
 
 TEST_CASE("a tracking id names its object; a copy is not ours") {
@@ -132,25 +146,30 @@ TEST_CASE("a spec that asks for what is not there is refused by field") {
     auto parsed = parse_application(kube::Object(doc(yaml)), "argocd");
     return parsed.ok() ? std::string() : parsed.error().message;
   };
-  CHECK(message("spec: {source: {repoURL: x, helm: {}}, destination: {name: in-cluster}}").starts_with("spec.source.helm: "));
+  CHECK(message("spec: {source: {repoURL: x, helm: {}}, destination: {name: in-cluster}}")
+            .starts_with("spec.source.helm: "));
   CHECK(message("spec: {source: {path: x}, destination: {name: in-cluster}}") == "spec.source.repoURL: required");
-  CHECK(message("spec: {source: {repoURL: x, path: ../y}, destination: {name: in-cluster}}").starts_with("spec.source.path: "));
-  CHECK(message("spec: {source: {repoURL: x}, destination: {server: 'https://elsewhere'}}").starts_with("spec.destination: "));
+  CHECK(message("spec: {source: {repoURL: x, path: ../y}, destination: {name: in-cluster}}")
+            .starts_with("spec.source.path: "));
+  CHECK(message("spec: {source: {repoURL: x}, destination: {server: 'https://elsewhere'}}")
+            .starts_with("spec.destination: "));
 }
 
 TEST_CASE("a project permits sources and destinations by pattern") {
   auto app = parse_application(kube::Object(application()), "argocd");
   REQUIRE(app.ok());
   CHECK(project_forbids(*app, nullptr).empty());
-  const kube::Object project(doc("spec: {sourceRepos: ['http://localhost:8080/shop/*'], destinations: [{server: '*', namespace: 'shop*'}]}"));
+  const kube::Object project(
+      doc("spec: {sourceRepos: ['http://localhost:8080/shop/*'], destinations: [{server: '*', namespace: 'shop*'}]}"));
   CHECK(project_forbids(*app, &project).empty());
-  const kube::Object other(doc("spec: {sourceRepos: ['http://localhost:8080/else/*'], destinations: [{server: '*', namespace: '*'}]}"));
+  const kube::Object other(
+      doc("spec: {sourceRepos: ['http://localhost:8080/else/*'], destinations: [{server: '*', namespace: '*'}]}"));
   CHECK(project_forbids(*app, &other).find("is not permitted in project 'default'") != std::string::npos);
 }
 
 TEST_CASE("waves go up, kinds have their order, prunes come last and backwards") {
-  std::vector<Resource> list = {resource("Service", "svc"), resource("Deployment", "dep"), resource("Namespace", "ns"), resource("ConfigMap", "late", 2),
-                                resource("ConfigMap", "early", -1)};
+  std::vector<Resource> list = {resource("Service", "svc"), resource("Deployment", "dep"), resource("Namespace", "ns"),
+                                resource("ConfigMap", "late", 2), resource("ConfigMap", "early", -1)};
   for (const char* name : {"old-a", "old-b"}) {
     Resource gone = resource("ConfigMap", name, name[4] == 'b' ? 1 : 0, true);
     gone.desired.reset();
@@ -158,12 +177,17 @@ TEST_CASE("waves go up, kinds have their order, prunes come last and backwards")
   }
   PlanOptions options;
   options.prune = true;
-  CHECK(order(plan_sync(list, {}, options)) == "Sync: early | Sync: ns svc dep | Sync: late | Sync prune: old-b | Sync prune: old-a");
+  CHECK(order(plan_sync(list, {}, options)) ==
+        "Sync: early | Sync: ns svc dep | Sync: late | Sync prune: old-b | Sync prune: old-a");
 }
 
 TEST_CASE("hooks run in their phases; the destination's namespace is made first") {
-  const Value pre = doc("{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-, annotations: {argocd.argoproj.io/hook: PreSync}}}");
-  const Value both = doc("{apiVersion: batch/v1, kind: Job, metadata: {name: note, annotations: {argocd.argoproj.io/hook: 'Sync,PostSync'}}}");
+  const Value pre =
+      doc("{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-, annotations: {argocd.argoproj.io/hook: "
+          "PreSync}}}");
+  const Value both =
+      doc("{apiVersion: batch/v1, kind: Job, metadata: {name: note, annotations: {argocd.argoproj.io/hook: "
+          "'Sync,PostSync'}}}");
   PlanOptions options;
   options.create_namespace = "shop";
   options.revision = "0123456789";
@@ -183,22 +207,28 @@ TEST_CASE("what is as desired is not written") {
 TEST_CASE("health of workloads") {
   const auto health = [](std::string_view yaml) {
     const auto got = health_of(doc(yaml));
-    return got ? std::string(health_name(got->code)) + (got->message.empty() ? "" : ": " + got->message) : std::string("none");
+    return got ? std::string(health_name(got->code)) + (got->message.empty() ? "" : ": " + got->message)
+               : std::string("none");
   };
-  const std::string deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, generation: 2}, spec: {replicas: 2}, status: ";
-  CHECK(health(deployment + "{observedGeneration: 1}}") == "Progressing: Waiting for rollout to finish: observed deployment generation less than desired generation");
-  CHECK(health(deployment + "{observedGeneration: 2, replicas: 2, updatedReplicas: 2, availableReplicas: 2}}") == "Healthy");
+  const std::string deployment =
+      "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, generation: 2}, spec: {replicas: 2}, status: ";
+  CHECK(health(deployment + "{observedGeneration: 1}}") ==
+        "Progressing: Waiting for rollout to finish: observed deployment generation less than desired generation");
+  CHECK(health(deployment + "{observedGeneration: 2, replicas: 2, updatedReplicas: 2, availableReplicas: 2}}") ==
+        "Healthy");
   CHECK(health(deployment + "{observedGeneration: 2, replicas: 2, updatedReplicas: 2, availableReplicas: 1}}") ==
         "Progressing: Waiting for rollout to finish: 1 of 2 updated replicas are available...");
-  CHECK(health(deployment + "{observedGeneration: 2, conditions: [{type: Progressing, reason: ProgressDeadlineExceeded}]}}") ==
+  CHECK(health(deployment +
+               "{observedGeneration: 2, conditions: [{type: Progressing, reason: ProgressDeadlineExceeded}]}}") ==
         "Degraded: Deployment \"a\" exceeded its progress deadline");
-  CHECK(health("{apiVersion: batch/v1, kind: Job, status: {conditions: [{type: Failed, status: 'True', message: BackoffLimitExceeded}]}}") ==
-        "Degraded: BackoffLimitExceeded");
+  CHECK(health("{apiVersion: batch/v1, kind: Job, status: {conditions: [{type: Failed, status: 'True', message: "
+               "BackoffLimitExceeded}]}}") == "Degraded: BackoffLimitExceeded");
   CHECK(health("{apiVersion: v1, kind: PersistentVolumeClaim, status: {phase: Pending}}") == "Progressing");
   CHECK(health("{apiVersion: v1, kind: ConfigMap}") == "none");
-  CHECK(health("{apiVersion: argoproj.io/v1alpha1, kind: Application, status: {health: {status: Degraded}}}") == "Degraded");
-  CHECK(health("{apiVersion: policy/v1, kind: PodDisruptionBudget, status: {conditions: [{type: DisruptionAllowed, status: 'False', reason: SyncFailed}]}}") ==
-        "Degraded: PodDisruptionBudget has SyncFailed");
+  CHECK(health("{apiVersion: argoproj.io/v1alpha1, kind: Application, status: {health: {status: Degraded}}}") ==
+        "Degraded");
+  CHECK(health("{apiVersion: policy/v1, kind: PodDisruptionBudget, status: {conditions: [{type: DisruptionAllowed, "
+               "status: 'False', reason: SyncFailed}]}}") == "Degraded: PodDisruptionBudget has SyncFailed");
 }
 
 TEST_CASE("auto-sync: new revisions once, drift only with selfHeal, never to nothing") {
@@ -231,7 +261,8 @@ TEST_CASE("healing starts at once and slows down when somebody fights it") {
 }
 
 TEST_CASE("only a push that touches inputs concerns an Application") {
-  const std::vector<std::string> inputs = {"base/deployment.yaml", "base/kustomization.yaml", "overlays/dev/kustomization.yaml"};
+  const std::vector<std::string> inputs = {"base/deployment.yaml", "base/kustomization.yaml",
+                                           "overlays/dev/kustomization.yaml"};
   CHECK(concerns("overlays/dev", inputs, {"overlays/dev/patch.yaml"}));
   CHECK(concerns("overlays/dev", inputs, {"base/service.yaml"}));
   CHECK_FALSE(concerns("overlays/dev", inputs, {"overlays/prod/kustomization.yaml", "README.md"}));

@@ -16,7 +16,9 @@ const Value& condition(const Value& object, std::string_view type) {
   return document::kNull;
 }
 
-std::string count(const Value& value) { return std::to_string(value.as_int()); }
+std::string count(const Value& value) {
+  return std::to_string(value.as_int());
+}
 
 bool not_observed(const Value& object) {
   return object["metadata"]["generation"].as_int() > object["status"]["observedGeneration"].as_int();
@@ -25,33 +27,38 @@ bool not_observed(const Value& object) {
 Health deployment(const Value& o) {
   const Value& status = o["status"];
   if (o["spec"]["paused"].as_bool()) return {Code::suspended, "Deployment is paused"};
-  if (not_observed(o)) return {Code::progressing, "Waiting for rollout to finish: observed deployment generation less than desired generation"};
+  if (not_observed(o))
+    return {Code::progressing,
+            "Waiting for rollout to finish: observed deployment generation less than desired generation"};
   if (condition(o, "Progressing")["reason"].as_string() == "ProgressDeadlineExceeded") {
     return {Code::degraded, "Deployment \"" + o["metadata"]["name"].str() + "\" exceeded its progress deadline"};
   }
   const std::int64_t updated = status["updatedReplicas"].as_int(), replicas = status["replicas"].as_int();
   if (!o["spec"]["replicas"].is_null() && updated < o["spec"]["replicas"].as_int()) {
-    return {Code::progressing, "Waiting for rollout to finish: " + std::to_string(updated) + " out of " + count(o["spec"]["replicas"]) +
-                                   " new replicas have been updated..."};
+    return {Code::progressing, "Waiting for rollout to finish: " + std::to_string(updated) + " out of " +
+                                   count(o["spec"]["replicas"]) + " new replicas have been updated..."};
   }
   if (replicas > updated) {
-    return {Code::progressing, "Waiting for rollout to finish: " + std::to_string(replicas - updated) + " old replicas are pending termination..."};
+    return {Code::progressing, "Waiting for rollout to finish: " + std::to_string(replicas - updated) +
+                                   " old replicas are pending termination..."};
   }
   if (status["availableReplicas"].as_int() < updated) {
-    return {Code::progressing, "Waiting for rollout to finish: " + count(status["availableReplicas"]) + " of " + std::to_string(updated) +
-                                   " updated replicas are available..."};
+    return {Code::progressing, "Waiting for rollout to finish: " + count(status["availableReplicas"]) + " of " +
+                                   std::to_string(updated) + " updated replicas are available..."};
   }
   return {};
 }
 
 Health replica_set(const Value& o) {
-  if (not_observed(o)) return {Code::progressing, "Waiting for rollout to finish: observed replica set generation less than desired generation"};
+  if (not_observed(o))
+    return {Code::progressing,
+            "Waiting for rollout to finish: observed replica set generation less than desired generation"};
   const Value& failure = condition(o, "ReplicaFailure");
   if (failure["status"].as_string() == "True") return {Code::degraded, failure["message"].str()};
   const std::int64_t available = o["status"]["availableReplicas"].as_int();
   if (!o["spec"]["replicas"].is_null() && available < o["spec"]["replicas"].as_int()) {
-    return {Code::progressing, "Waiting for rollout to finish: " + std::to_string(available) + " out of " + count(o["spec"]["replicas"]) +
-                                   " new replicas are available..."};
+    return {Code::progressing, "Waiting for rollout to finish: " + std::to_string(available) + " out of " +
+                                   count(o["spec"]["replicas"]) + " new replicas are available..."};
   }
   return {};
 }
@@ -62,46 +69,58 @@ Health stateful_set(const Value& o) {
     return {Code::progressing, "Waiting for statefulset spec update to be observed..."};
   }
   if (!o["spec"]["replicas"].is_null() && status["readyReplicas"].as_int() < o["spec"]["replicas"].as_int()) {
-    return {Code::progressing, "Waiting for " + std::to_string(o["spec"]["replicas"].as_int() - status["readyReplicas"].as_int()) + " pods to be ready..."};
+    return {Code::progressing, "Waiting for " +
+                                   std::to_string(o["spec"]["replicas"].as_int() - status["readyReplicas"].as_int()) +
+                                   " pods to be ready..."};
   }
   const Value& strategy = o["spec"]["updateStrategy"];
   if (strategy["type"].as_string() == "RollingUpdate" && strategy["rollingUpdate"]["partition"].as_int() > 0) {
     const std::int64_t wanted = o["spec"]["replicas"].as_int() - strategy["rollingUpdate"]["partition"].as_int();
     if (status["updatedReplicas"].as_int() < wanted) {
-      return {Code::progressing, "Waiting for partitioned roll out to finish: " + count(status["updatedReplicas"]) + " out of " +
-                                     std::to_string(wanted) + " new pods have been updated..."};
+      return {Code::progressing, "Waiting for partitioned roll out to finish: " + count(status["updatedReplicas"]) +
+                                     " out of " + std::to_string(wanted) + " new pods have been updated..."};
     }
-    return {Code::healthy, "partitioned roll out complete: " + count(status["updatedReplicas"]) + " new pods have been updated..."};
+    return {Code::healthy,
+            "partitioned roll out complete: " + count(status["updatedReplicas"]) + " new pods have been updated..."};
   }
-  if (strategy["type"].as_string() == "OnDelete") return {Code::healthy, "statefulset has " + count(status["readyReplicas"]) + " ready pods"};
+  if (strategy["type"].as_string() == "OnDelete")
+    return {Code::healthy, "statefulset has " + count(status["readyReplicas"]) + " ready pods"};
   if (!(status["updateRevision"] == status["currentRevision"])) {
-    return {Code::progressing, "waiting for statefulset rolling update to complete " + count(status["updatedReplicas"]) + " pods at revision " +
+    return {Code::progressing, "waiting for statefulset rolling update to complete " +
+                                   count(status["updatedReplicas"]) + " pods at revision " +
                                    status["updateRevision"].str() + "..."};
   }
-  return {Code::healthy, "statefulset rolling update complete " + count(status["currentReplicas"]) + " pods at revision " + status["currentRevision"].str() + "..."};
+  return {Code::healthy, "statefulset rolling update complete " + count(status["currentReplicas"]) +
+                             " pods at revision " + status["currentRevision"].str() + "..."};
 }
 
 Health daemon_set(const Value& o) {
   const Value& status = o["status"];
-  if (not_observed(o)) return {Code::progressing, "Waiting for rollout to finish: observed daemon set generation less than desired generation"};
+  if (not_observed(o))
+    return {Code::progressing,
+            "Waiting for rollout to finish: observed daemon set generation less than desired generation"};
   if (o["spec"]["updateStrategy"]["type"].as_string() == "OnDelete") {
-    return {Code::healthy, "daemon set " + count(status["currentNumberScheduled"]) + " out of " + count(status["desiredNumberScheduled"]) + " new pods have been updated"};
+    return {Code::healthy, "daemon set " + count(status["currentNumberScheduled"]) + " out of " +
+                               count(status["desiredNumberScheduled"]) + " new pods have been updated"};
   }
   const std::int64_t wanted = status["desiredNumberScheduled"].as_int();
   if (status["updatedNumberScheduled"].as_int() < wanted) {
-    return {Code::progressing, "Waiting for daemon set \"" + o["metadata"]["name"].str() + "\" rollout to finish: " +
-                                   count(status["updatedNumberScheduled"]) + " out of " + std::to_string(wanted) + " new pods have been updated..."};
+    return {Code::progressing, "Waiting for daemon set \"" + o["metadata"]["name"].str() +
+                                   "\" rollout to finish: " + count(status["updatedNumberScheduled"]) + " out of " +
+                                   std::to_string(wanted) + " new pods have been updated..."};
   }
   if (status["numberAvailable"].as_int() < wanted) {
-    return {Code::progressing, "Waiting for daemon set \"" + o["metadata"]["name"].str() + "\" rollout to finish: " + count(status["numberAvailable"]) +
-                                   " of " + std::to_string(wanted) + " updated pods are available..."};
+    return {Code::progressing, "Waiting for daemon set \"" + o["metadata"]["name"].str() +
+                                   "\" rollout to finish: " + count(status["numberAvailable"]) + " of " +
+                                   std::to_string(wanted) + " updated pods are available..."};
   }
   return {};
 }
 
 bool is_bad_wait(std::string_view reason) {
-  return reason.ends_with("Error") || reason.ends_with("BackOff") || reason.ends_with("ErrImagePull") || reason == "ErrImagePull" ||
-         reason == "CreateContainerConfigError" || reason.starts_with("Err") || reason.starts_with("Invalid");
+  return reason.ends_with("Error") || reason.ends_with("BackOff") || reason.ends_with("ErrImagePull") ||
+         reason == "ErrImagePull" || reason == "CreateContainerConfigError" || reason.starts_with("Err") ||
+         reason.starts_with("Invalid");
 }
 
 std::string fail_message(const Value& status) {
@@ -109,7 +128,8 @@ std::string fail_message(const Value& status) {
   if (!ended.is_map()) return "";
   if (!ended["message"].as_string().empty()) return ended["message"].str();
   if (ended["reason"].as_string() == "OOMKilled") return "OOMKilled";
-  if (ended["exitCode"].as_int() != 0) return "container \"" + status["name"].str() + "\" failed with exit code " + count(ended["exitCode"]);
+  if (ended["exitCode"].as_int() != 0)
+    return "container \"" + status["name"].str() + "\" failed with exit code " + count(ended["exitCode"]);
   return "";
 }
 
@@ -154,11 +174,17 @@ Health service(const Value& o) {
   return {o["status"]["loadBalancer"]["ingress"].empty() ? Code::progressing : Code::healthy, ""};
 }
 
-Health ingress(const Value& o) { return {o["status"]["loadBalancer"]["ingress"].empty() ? Code::progressing : Code::healthy, ""}; }
+Health ingress(const Value& o) {
+  return {o["status"]["loadBalancer"]["ingress"].empty() ? Code::progressing : Code::healthy, ""};
+}
 
 Health claim(const Value& o) {
   const std::string_view phase = o["status"]["phase"].as_string();
-  return {phase == "Lost" ? Code::degraded : phase == "Pending" ? Code::progressing : phase == "Bound" ? Code::healthy : Code::unknown, ""};
+  return {phase == "Lost"      ? Code::degraded
+          : phase == "Pending" ? Code::progressing
+          : phase == "Bound"   ? Code::healthy
+                               : Code::unknown,
+          ""};
 }
 
 Health job(const Value& o) {
@@ -187,7 +213,8 @@ Health job(const Value& o) {
 
 Health autoscaler(const Value& o) {
   const Value& list = o["status"]["conditions"];
-  static constexpr std::string_view kFailures[] = {"FailedGetScale", "FailedUpdateScale", "FailedGetResourceMetric", "InvalidSelector"};
+  static constexpr std::string_view kFailures[] = {"FailedGetScale", "FailedUpdateScale", "FailedGetResourceMetric",
+                                                   "InvalidSelector"};
   for (const Value& one : list.items()) {
     for (std::string_view reason : kFailures) {
       if (one["reason"].as_string() == reason) return {Code::degraded, one["message"].str()};
@@ -195,7 +222,8 @@ Health autoscaler(const Value& o) {
   }
   for (const Value& one : list.items()) {
     const std::string_view type = one["type"].as_string();
-    if ((type == "AbleToScale" || type == "ScalingLimited") && one["status"].as_string() == "True") return {Code::healthy, one["message"].str()};
+    if ((type == "AbleToScale" || type == "ScalingLimited") && one["status"].as_string() == "True")
+      return {Code::healthy, one["message"].str()};
   }
   return {Code::progressing, "Waiting to Autoscale"};
 }
@@ -212,14 +240,18 @@ Health tekton_run(const Value& o) {
   const Value& succeeded = condition(o, "Succeeded");
   if (succeeded.is_null()) return {Code::progressing, "Waiting for the run to start"};
   const std::string_view status = succeeded["status"].as_string();
-  return {status == "True" ? Code::healthy : status == "False" ? Code::degraded : Code::progressing, succeeded["message"].str()};
+  return {status == "True"    ? Code::healthy
+          : status == "False" ? Code::degraded
+                              : Code::progressing,
+          succeeded["message"].str()};
 }
 
 Health application(const Value& o) {
   const Value& health = o["status"]["health"];
   const auto code = parse_health(health["status"].as_string());
   if (!code) return {Code::progressing, "Waiting for the application to be reconciled"};
-  if (o["status"]["sync"]["status"].as_string() == "OutOfSync" && o["spec"]["syncPolicy"]["automated"].is_map() && *code == Code::healthy) {
+  if (o["status"]["sync"]["status"].as_string() == "OutOfSync" && o["spec"]["syncPolicy"]["automated"].is_map() &&
+      *code == Code::healthy) {
     return {Code::progressing, "Waiting for the application to be synced"};
   }
   return {*code, health["message"].str()};
@@ -227,7 +259,8 @@ Health application(const Value& o) {
 
 Health definition(const Value& o) {
   const Value& names = condition(o, "NamesAccepted");
-  if (names["status"].as_string() == "False") return {Code::degraded, "CRD names have not been accepted: " + names["message"].str()};
+  if (names["status"].as_string() == "False")
+    return {Code::degraded, "CRD names have not been accepted: " + names["message"].str()};
   const Value& established = condition(o, "Established");
   if (established["status"].as_string() == "True") return {Code::healthy, "CRD is healthy"};
   return {Code::progressing, established.is_null() ? "Status conditions not found" : "CRD is not established"};
@@ -275,7 +308,9 @@ constexpr std::string_view kNames[] = {"Healthy", "Suspended", "Progressing", "M
 
 }  // namespace
 
-std::string_view health_name(HealthCode code) { return kNames[static_cast<int>(code)]; }
+std::string_view health_name(HealthCode code) {
+  return kNames[static_cast<int>(code)];
+}
 
 std::optional<HealthCode> parse_health(std::string_view name) {
   for (int i = 0; i < 6; ++i) {
@@ -284,7 +319,9 @@ std::optional<HealthCode> parse_health(std::string_view name) {
   return std::nullopt;
 }
 
-HealthCode worse(HealthCode a, HealthCode b) { return static_cast<int>(a) > static_cast<int>(b) ? a : b; }
+HealthCode worse(HealthCode a, HealthCode b) {
+  return static_cast<int>(a) > static_cast<int>(b) ? a : b;
+}
 
 std::optional<Health> health_of(const Value& object) {
   if (!object["metadata"]["deletionTimestamp"].is_null()) return Health{Code::progressing, "Pending deletion"};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Health of one object, by kind. Follows argo-cd's gitops-engine/pkg/health and resource_customizations for the kinds that this
-// platform serves; kinds it does not know have no health. Pure; any thread.
+// Health of one object, by kind. Follows argo-cd's gitops-engine/pkg/health and resource_customizations for the kinds
+// that this platform serves; kinds it does not know have no health. Pure; any thread.
 #pragma once
 #include <optional>
 #include <string>
@@ -12,7 +12,7 @@ namespace caisson::gitops {
 
 // From best to worst, as upstream orders them when several are combined.
 enum class HealthCode { healthy, suspended, progressing, missing, degraded, unknown };
-std::string_view health_name(HealthCode code);                         // "Healthy"
+std::string_view health_name(HealthCode code);  // "Healthy"
 std::optional<HealthCode> parse_health(std::string_view name);
 HealthCode worse(HealthCode a, HealthCode b);
 

@@ -7,7 +7,9 @@
 namespace caisson::gitops {
 namespace {
 
-std::string version_of(const std::string& api_version) { return api_version.substr(api_version.find('/') + 1); }
+std::string version_of(const std::string& api_version) {
+  return api_version.substr(api_version.find('/') + 1);
+}
 
 class Observer {
  public:
@@ -21,7 +23,8 @@ class Observer {
     }
     for (const Value& object : rendered.objects) desired(object);
     extraneous();
-    std::sort(out_.resources.begin(), out_.resources.end(), [](const Resource& a, const Resource& b) { return kind_before(a.id, b.id); });
+    std::sort(out_.resources.begin(), out_.resources.end(),
+              [](const Resource& a, const Resource& b) { return kind_before(a.id, b.id); });
     return std::move(out_);
   }
 
@@ -51,7 +54,8 @@ class Observer {
     }
     const ResourceId id = id_of(*prepared);
     if (resource && !project_permits_kind(project_, id.group, id.kind, resource->namespaced)) {
-      out_.errors.push_back("resource " + id.group + ":" + id.kind + " is not permitted in project " + application_.project);
+      out_.errors.push_back("resource " + id.group + ":" + id.kind + " is not permitted in project " +
+                            application_.project);
       return;
     }
     if (!seen_.insert(id).second) {
@@ -71,7 +75,8 @@ class Observer {
   void attach(Resource& made, const kube::Object& live) {
     const std::string owner = tracked_by(live.value());
     if (!owner.empty() && owner != application_.instance) {
-      out_.warnings.push_back(made.id.kind + "/" + made.id.name + " is part of applications " + application_.instance + " and " + owner);
+      out_.warnings.push_back(made.id.kind + "/" + made.id.name + " is part of applications " + application_.instance +
+                              " and " + owner);
     }
     made.live = live.value();
     const schema::KindPtr kind = schema_.find(made.id.group, made.version, made.id.kind);
@@ -106,8 +111,8 @@ bool Observation::in_sync() const {
   return std::all_of(resources.begin(), resources.end(), [](const Resource& one) { return one.synced(); });
 }
 
-Observation observe(World& world, const schema::Schema& schema, const Application& application, const Rendered& rendered, const Value& previous,
-                    const kube::Object* project) {
+Observation observe(World& world, const schema::Schema& schema, const Application& application,
+                    const Rendered& rendered, const Value& previous, const kube::Object* project) {
   return Observer(world, schema, application, project).run(rendered, previous);
 }
 

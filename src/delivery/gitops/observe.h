@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Desired and live side by side: what status.resources shows and what a sync plans from. Threads: any (the World's rules).
+// Desired and live side by side: what status.resources shows and what a sync plans from. Threads: any (the World's
+// rules).
 #pragma once
 #include <string>
 #include <vector>
@@ -11,16 +12,16 @@
 namespace caisson::gitops {
 
 struct Observation {
-  std::vector<Resource> resources;          // in kubectl's order of kinds
-  std::vector<Value> hooks;                 // prepared
-  std::vector<std::string> errors;          // the comparison is not to be trusted: ComparisonError
-  std::vector<std::string> warnings;        // SharedResourceWarning, RepeatedResourceWarning
-  bool complete = true;                     // false: a kind's first list is not in yet
+  std::vector<Resource> resources;    // in kubectl's order of kinds
+  std::vector<Value> hooks;           // prepared
+  std::vector<std::string> errors;    // the comparison is not to be trusted: ComparisonError
+  std::vector<std::string> warnings;  // SharedResourceWarning, RepeatedResourceWarning
+  bool complete = true;               // false: a kind's first list is not in yet
   bool in_sync() const;
 };
 
 // `previous` is status.resources: kinds of the past are looked at, too. `project` may be null.
-Observation observe(World& world, const schema::Schema& schema, const Application& application, const Rendered& rendered,
-                    const Value& previous, const kube::Object* project);
+Observation observe(World& world, const schema::Schema& schema, const Application& application,
+                    const Rendered& rendered, const Value& previous, const kube::Object* project);
 
 }  // namespace caisson::gitops

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operations of an Application: begun by a person (the field `operation`) or by auto-sync, run step by step, retried, finished; and the
-// cascade that deletes what an Application made.
+// Operations of an Application: begun by a person (the field `operation`) or by auto-sync, run step by step, retried,
+// finished; and the cascade that deletes what an Application made.
 #include <algorithm>
 
 #include "delivery/gitops/controller_run.h"
@@ -13,12 +13,16 @@ Value& put(Value& map, std::string_view key, Value value) {
   return map;
 }
 
-bool automated(const Value& state) { return state["operation"]["initiatedBy"]["automated"].as_bool(); }
+bool automated(const Value& state) {
+  return state["operation"]["initiatedBy"]["automated"].as_bool();
+}
 
 Result<Source> source_of(const Application& application, const Value& operation) {
   const Value& source = operation["sync"]["source"];
   if (!source.is_map()) return application.source;
-  Value spec{{"project", application.project}, {"source", source}, {"destination", Value{{"server", application.destination_server}}}};
+  Value spec{{"project", application.project},
+             {"source", source},
+             {"destination", Value{{"server", application.destination_server}}}};
   const Application parsed = TRY(parse_application(kube::Object(Value{{"spec", std::move(spec)}}), ""));
   return parsed.source;
 }
@@ -51,10 +55,14 @@ Result<void> Controller::operate(Run& run) {
 void Controller::begin_operation(Run& run) {
   const Value operation = run.after["operation"];
   if (!operation.is_map()) return;
-  if (run.after["status"]["operationState"]["phase"].as_string() == "Running" && !automated(run.after["status"]["operationState"])) return;
+  if (run.after["status"]["operationState"]["phase"].as_string() == "Running" &&
+      !automated(run.after["status"]["operationState"]))
+    return;
   run.after.erase("operation");
   Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
-  state.set("syncResult", Value{{"revision", ""}, {"source", operation_source(operation, run.before.spec())}, {"resources", Value::list()}});
+  state.set("syncResult", Value{{"revision", ""},
+                                {"source", operation_source(operation, run.before.spec())},
+                                {"resources", Value::list()}});
   put(run.status(), "operationState", std::move(state));
 }
 
@@ -69,12 +77,14 @@ void Controller::consider_auto_sync(Run& run) {
   }
   const Value operation = auto_operation(run.application, run.rendered->commit);
   Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
-  state.set("syncResult", Value{{"revision", run.rendered->commit}, {"source", operation_source(operation, run.before.spec())}, {"resources", Value::list()}});
+  state.set("syncResult", Value{{"revision", run.rendered->commit},
+                                {"source", operation_source(operation, run.before.spec())},
+                                {"resources", Value::list()}});
   put(run.status(), "operationState", std::move(state));
 }
 
 Result<void> Controller::run_operation(Run& run, Value& state) {
-  if (!state["finishedAt"].is_null()) {                                // between two tries
+  if (!state["finishedAt"].is_null()) {  // between two tries
     const auto ended = parse_time(state["finishedAt"].as_string());
     const Retry retry = run.application.policy.retry.value_or(Retry{});
     const Duration wait = ended ? *ended + retry.delay(state["retryCount"].as_int()) - run.now : Duration(0);
@@ -93,9 +103,11 @@ Result<void> Controller::run_operation(Run& run, Value& state) {
   RenderedPtr rendered = run.rendered;
   const std::string revision = state["operation"]["sync"]["revision"].str();
   const bool own = source->key() == run.application.source.key();
-  if (!own || (!revision.empty() && revision != run.rendered->commit && revision != run.application.source.target_revision)) {
-    auto other_rendering = other(run.application, *source, run.memory, revision.empty() ? source->target_revision : revision);
-    if (!other_rendering) return {};                                  // the worker brings us back
+  if (!own ||
+      (!revision.empty() && revision != run.rendered->commit && revision != run.application.source.target_revision)) {
+    auto other_rendering =
+        other(run.application, *source, run.memory, revision.empty() ? source->target_revision : revision);
+    if (!other_rendering) return {};  // the worker brings us back
     if (!other_rendering->ok()) {
       finish_operation(run, state, "Error", "ComparisonError: " + other_rendering->error().message);
       return {};
@@ -105,15 +117,22 @@ Result<void> Controller::run_operation(Run& run, Value& state) {
   state.edit("syncResult").set("revision", rendered->commit);
   Observation target = run.observation;
   const auto look_again = [&] {
-    return observe(world_, shared_->options.schema, run.application, *rendered, run.after["status"]["resources"], run.project_or_null());
+    return observe(world_, shared_->options.schema, run.application, *rendered, run.after["status"]["resources"],
+                   run.project_or_null());
   };
   if (rendered->commit != run.rendered->commit || !own) target = look_again();
   const TraceContext trace = run.memory->traced_commit == rendered->commit ? run.memory->trace : TraceContext();
-  SyncContext context{world_, run.application, *rendered, target, trace.empty() ? trace : trace.child("apply " + run.application.key.str()), run.now};
+  SyncContext context{world_,
+                      run.application,
+                      *rendered,
+                      target,
+                      trace.empty() ? trace : trace.child("apply " + run.application.key.str()),
+                      run.now};
   auto outcome = advance(context, state);
   if (!outcome.ok()) return std::move(outcome).error().in("sync " + run.application.key.str());
   if (outcome->wrote) {
-    run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered, run.after["status"]["resources"], run.project_or_null());
+    run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered,
+                              run.after["status"]["resources"], run.project_or_null());
   }
   state.set("message", outcome->message);
   if (outcome->phase == SyncOutcome::Phase::running) {
@@ -125,7 +144,8 @@ Result<void> Controller::run_operation(Run& run, Value& state) {
     return {};
   }
   finish_operation(run, state, "Succeeded", outcome->message);
-  write_history(run.status(), run.status()["operationState"], run.status()["operationState"]["syncResult"]["source"], run.application.history_max, run.now);
+  write_history(run.status(), run.status()["operationState"], run.status()["operationState"]["syncResult"]["source"],
+                run.application.history_max, run.now);
   return {};
 }
 
@@ -139,7 +159,8 @@ void Controller::fail_or_retry(Run& run, Value& state, const std::string& messag
   const Duration wait = run.application.policy.retry.value_or(Retry{}).delay(count + 1);
   state.set("retryCount", count + 1);
   state.set("finishedAt", format_time(run.now));
-  state.set("message", message + ". Retrying attempt #" + std::to_string(count + 1) + " at " + format_time(run.now + wait) + ".");
+  state.set("message",
+            message + ". Retrying attempt #" + std::to_string(count + 1) + " at " + format_time(run.now + wait) + ".");
   run.retry_in(wait);
 }
 
@@ -163,7 +184,7 @@ void Controller::finish_operation(Run& run, Value& state, std::string_view phase
     span.attributes = {{"application", run.application.key.str()}, {"revision", commit}};
     run.memory->until_healthy = std::move(span);
   }
-  run.memory->trace = {};                                              // healing later is not this push
+  run.memory->trace = {};  // healing later is not this push
 }
 
 // resources-finalizer.argocd.argoproj.io: what the Application made goes first, the last wave first of all.
@@ -177,7 +198,8 @@ Result<kube::Requeue> Controller::remove_resources(Run& run) {
   const std::string instance = key.ns == shared_->options.home_namespace ? key.name : key.ns + "_" + key.name;
   for (const Value& entry : run.before.status()["resources"].items()) {
     const std::string group = entry["group"].str();
-    const auto resource = TRY(world_.resource_of((group.empty() ? "" : group + "/") + entry["version"].str(), entry["kind"].str()));
+    const auto resource =
+        TRY(world_.resource_of((group.empty() ? "" : group + "/") + entry["version"].str(), entry["kind"].str()));
     if (resource && !world_.watch(*resource)) return kube::Requeue::after(std::chrono::milliseconds(50));
   }
   std::vector<kube::Object> left;
@@ -193,17 +215,21 @@ Result<kube::Requeue> Controller::remove_resources(Run& run) {
   }
   int last = wave_of(left.front().value());
   for (const kube::Object& object : left) last = std::max(last, wave_of(object.value()));
-  std::sort(left.begin(), left.end(), [](const kube::Object& a, const kube::Object& b) { return kind_before(id_of(b.value()), id_of(a.value())); });
+  std::sort(left.begin(), left.end(), [](const kube::Object& a, const kube::Object& b) {
+    return kind_before(id_of(b.value()), id_of(a.value()));
+  });
   kube::DeleteOptions options;
-  options.propagation = finalizer.ends_with("/background") ? kube::Propagation::background : kube::Propagation::foreground;
+  options.propagation =
+      finalizer.ends_with("/background") ? kube::Propagation::background : kube::Propagation::foreground;
   for (const kube::Object& object : left) {
     if (object.deleting() || wave_of(object.value()) != last) continue;
     const auto resource = TRY(world_.resource_of(object.api_version(), object.kind()));
     if (!resource) continue;
     auto done = world_.client().remove(*resource, object.key(), options);
-    if (!done.ok() && done.error().code != ErrorCode::not_found) return std::move(done).error().in("delete " + id_of(object.value()).str());
+    if (!done.ok() && done.error().code != ErrorCode::not_found)
+      return std::move(done).error().in("delete " + id_of(object.value()).str());
   }
-  return kube::Requeue::after(std::chrono::seconds(1));                // watches bring us back earlier
+  return kube::Requeue::after(std::chrono::seconds(1));  // watches bring us back earlier
 }
 
 }  // namespace caisson::gitops

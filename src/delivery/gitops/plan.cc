@@ -10,12 +10,41 @@ namespace caisson::gitops {
 namespace {
 
 int kind_rank(std::string_view kind) {
-  static constexpr std::string_view kOrder[] = {
-      "Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodSecurityPolicy", "PodDisruptionBudget", "ServiceAccount", "Secret",
-      "SecretList", "ConfigMap", "StorageClass", "PersistentVolume", "PersistentVolumeClaim", "CustomResourceDefinition", "ClusterRole",
-      "ClusterRoleList", "ClusterRoleBinding", "ClusterRoleBindingList", "Role", "RoleList", "RoleBinding", "RoleBindingList", "Service",
-      "DaemonSet", "Pod", "ReplicationController", "ReplicaSet", "Deployment", "HorizontalPodAutoscaler", "StatefulSet", "Job", "CronJob",
-      "IngressClass", "Ingress", "APIService"};
+  static constexpr std::string_view kOrder[] = {"Namespace",
+                                                "NetworkPolicy",
+                                                "ResourceQuota",
+                                                "LimitRange",
+                                                "PodSecurityPolicy",
+                                                "PodDisruptionBudget",
+                                                "ServiceAccount",
+                                                "Secret",
+                                                "SecretList",
+                                                "ConfigMap",
+                                                "StorageClass",
+                                                "PersistentVolume",
+                                                "PersistentVolumeClaim",
+                                                "CustomResourceDefinition",
+                                                "ClusterRole",
+                                                "ClusterRoleList",
+                                                "ClusterRoleBinding",
+                                                "ClusterRoleBindingList",
+                                                "Role",
+                                                "RoleList",
+                                                "RoleBinding",
+                                                "RoleBindingList",
+                                                "Service",
+                                                "DaemonSet",
+                                                "Pod",
+                                                "ReplicationController",
+                                                "ReplicaSet",
+                                                "Deployment",
+                                                "HorizontalPodAutoscaler",
+                                                "StatefulSet",
+                                                "Job",
+                                                "CronJob",
+                                                "IngressClass",
+                                                "Ingress",
+                                                "APIService"};
   int rank = 0;
   for (std::string_view one : kOrder) {
     if (one == kind) return rank;
@@ -26,7 +55,8 @@ int kind_rank(std::string_view kind) {
 
 std::string generated_name(const Value& object, const PlanOptions& options, Phase phase) {
   std::string name = object["metadata"]["generateName"].str();
-  const std::string part = options.revision.substr(0, 7) + "-" + to_lower(phase_name(phase)) + "-" + std::to_string(options.started_seconds);
+  const std::string part =
+      options.revision.substr(0, 7) + "-" + to_lower(phase_name(phase)) + "-" + std::to_string(options.started_seconds);
   if (name.size() + part.size() > 63) name.resize(63 - part.size());
   return name + part;
 }
@@ -118,15 +148,18 @@ int wave_of(const Value& object) {
 }
 
 bool kind_before(const ResourceId& a, const ResourceId& b) {
-  return std::make_tuple(kind_rank(a.kind), std::string_view(a.kind), std::string_view(a.ns), std::string_view(a.name)) <
+  return std::make_tuple(kind_rank(a.kind), std::string_view(a.kind), std::string_view(a.ns),
+                         std::string_view(a.name)) <
          std::make_tuple(kind_rank(b.kind), std::string_view(b.kind), std::string_view(b.ns), std::string_view(b.name));
 }
 
-std::vector<Step> plan_sync(const std::vector<Resource>& resources, const std::vector<Value>& hooks, const PlanOptions& options) {
+std::vector<Step> plan_sync(const std::vector<Resource>& resources, const std::vector<Value>& hooks,
+                            const PlanOptions& options) {
   std::vector<Task> tasks;
   bool has_namespace = options.create_namespace.empty();
   for (const Resource& resource : resources) {
-    has_namespace = has_namespace || (resource.desired && resource.id.kind == "Namespace" && resource.id.name == options.create_namespace);
+    has_namespace = has_namespace || (resource.desired && resource.id.kind == "Namespace" &&
+                                      resource.id.name == options.create_namespace);
     tasks.push_back(resource.desired ? apply_task(resource, options) : prune_task(resource, options));
   }
   for (const Value& hook : options.hooks ? hooks : std::vector<Value>{}) {
@@ -153,12 +186,13 @@ std::vector<Step> plan_sync(const std::vector<Resource>& resources, const std::v
   });
   std::vector<Step> steps;
   for (Task& task : tasks) {
-    if (steps.empty() || steps.back().phase != task.phase || steps.back().wave != task.wave || steps.back().prune != task.prune) {
+    if (steps.empty() || steps.back().phase != task.phase || steps.back().wave != task.wave ||
+        steps.back().prune != task.prune) {
       steps.push_back({task.phase, task.wave, task.prune, {}});
     }
     steps.back().tasks.push_back(std::move(task));
   }
-  if (options.prune_last) {                                 // after PostSync too
+  if (options.prune_last) {  // after PostSync too
     std::stable_partition(steps.begin(), steps.end(), [](const Step& step) { return !step.prune; });
   }
   return steps;

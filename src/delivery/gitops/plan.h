@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a sync does, in which order: phases (PreSync, Sync, PostSync, SyncFail), waves inside a phase, kinds inside a wave, deletions
-// last and backwards. Follows gitops-engine/pkg/sync (sync_tasks.go, sync_phase.go, hook/) of Argo CD 3.0. Pure; any thread.
+// What a sync does, in which order: phases (PreSync, Sync, PostSync, SyncFail), waves inside a phase, kinds inside a
+// wave, deletions last and backwards. Follows gitops-engine/pkg/sync (sync_tasks.go, sync_phase.go, hook/) of Argo
+// CD 3.0. Pure; any thread.
 #pragma once
 #include <map>
 #include <optional>
@@ -16,13 +17,13 @@
 namespace caisson::gitops {
 
 enum class Phase { pre_sync, sync, post_sync, sync_fail };
-std::string_view phase_name(Phase phase);                   // "PreSync"
+std::string_view phase_name(Phase phase);  // "PreSync"
 
 enum class DeletePolicy { before_creation, succeeded, failed };
 
 // One hook may run in several phases.
 bool is_hook(const Value& object);
-std::vector<Phase> hook_phases(const Value& object);        // empty for what is skipped (hook: Skip)
+std::vector<Phase> hook_phases(const Value& object);  // empty for what is skipped (hook: Skip)
 std::vector<DeletePolicy> delete_policies(const Value& object);
 int wave_of(const Value& object);
 
@@ -30,7 +31,7 @@ int wave_of(const Value& object);
 struct Resource {
   ResourceId id;
   std::string version;
-  std::optional<Value> desired;                             // prepared; absent: to be pruned
+  std::optional<Value> desired;  // prepared; absent: to be pruned
   std::optional<Value> live;
   Drift drift;
   bool synced() const { return desired && live && !drift.any(); }
@@ -41,27 +42,29 @@ struct Task {
   int wave = 0;
   bool prune = false, hook = false;
   ResourceId id;
-  Value object;                                             // to apply; of a prune: the live object
-  bool skip = false;                                        // nothing to write: already as desired, or pruning is not allowed
-  std::string skipped_because;                              // "unchanged", "ignored (requires pruning)"
+  Value object;                 // to apply; of a prune: the live object
+  bool skip = false;            // nothing to write: already as desired, or pruning is not allowed
+  std::string skipped_because;  // "unchanged", "ignored (requires pruning)"
 };
 
 struct PlanOptions {
   bool prune = false, prune_last = false, out_of_sync_only = true, hooks = true;
-  std::string create_namespace;                             // CreateNamespace=true: the destination's
-  Value namespace_metadata;                                 // managedNamespaceMetadata
-  std::string revision;                                     // for generated names of hooks
+  std::string create_namespace;  // CreateNamespace=true: the destination's
+  Value namespace_metadata;      // managedNamespaceMetadata
+  std::string revision;          // for generated names of hooks
   std::int64_t started_seconds = 0;
 };
 
-// Steps in order; the tasks of a step are applied together (one transaction where possible). SyncFail steps are not among them.
+// Steps in order; the tasks of a step are applied together (one transaction where possible). SyncFail steps are not
+// among them.
 struct Step {
   Phase phase;
   int wave;
   bool prune;
   std::vector<Task> tasks;
 };
-std::vector<Step> plan_sync(const std::vector<Resource>& resources, const std::vector<Value>& hooks, const PlanOptions& options);
+std::vector<Step> plan_sync(const std::vector<Resource>& resources, const std::vector<Value>& hooks,
+                            const PlanOptions& options);
 std::vector<Task> fail_hooks(const std::vector<Value>& hooks, const PlanOptions& options);
 
 // Sorts as upstream: by kind (Namespace, … Deployment, … Ingress, …), then by name.

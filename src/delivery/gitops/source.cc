@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kCacheMax = 64;
 constexpr std::size_t kFileBytesMax = 16u << 20;
-constexpr std::string_view kOverlay = ".caisson-source";      // a folder that exists only while rendering
+constexpr std::string_view kOverlay = ".caisson-source";  // a folder that exists only while rendering
 
 // The tree of one commit, with one folder more when the source has options of its own; slow trees end at a deadline.
 class CommitSource final : public render::FileSource {
@@ -72,13 +72,16 @@ Value image_override(std::string_view text) {
     name = target.substr(0, colon);
     out.set("newTag", target.substr(colon + 1));
   }
-  if (out["name"].is_null()) out.set("name", name);
-  else if (out["name"].as_string() != name) out.set("newName", name);
+  if (out["name"].is_null())
+    out.set("name", name);
+  else if (out["name"].as_string() != name)
+    out.set("newName", name);
   return out;
 }
 
 std::string cache_key(const Source& source, const std::string& tree) {
-  return source.repo_url + "\n" + tree + "\n" + source.path + "\n" + json::write(source.kustomize) + "\n" + json::write(source.directory);
+  return source.repo_url + "\n" + tree + "\n" + source.path + "\n" + json::write(source.kustomize) + "\n" +
+         json::write(source.directory);
 }
 
 }  // namespace
@@ -95,10 +98,11 @@ Result<Value> kustomization_over(const std::string& path, const Value& options) 
       Value components = Value::list();
       for (const Value& one : value.items()) components.push_back("../" + path_clean(path_join(path, one.as_string())));
       out.set("components", std::move(components));
-    } else if (key == "namePrefix" || key == "nameSuffix" || key == "namespace" || key == "commonLabels" || key == "commonAnnotations" ||
-               key == "patches" || key == "replicas") {
+    } else if (key == "namePrefix" || key == "nameSuffix" || key == "namespace" || key == "commonLabels" ||
+               key == "commonAnnotations" || key == "patches" || key == "replicas") {
       out.set(key, value);
-    } else if (key != "version" && key != "forceCommonLabels" && key != "forceCommonAnnotations" && key != "labelWithoutSelector") {
+    } else if (key != "version" && key != "forceCommonLabels" && key != "forceCommonAnnotations" &&
+               key != "labelWithoutSelector") {
       return Error{ErrorCode::invalid, "spec.source.kustomize." + std::string(key) + ": not supported"};
     }
   }
@@ -125,7 +129,8 @@ Result<RenderedPtr> Renderer::render(const Source& source, const std::string& co
   return RenderedPtr(std::move(made));
 }
 
-Result<Rendered> Renderer::make(const Source& source, const git::Repository& repository, const std::string& commit) const {
+Result<Rendered> Renderer::make(const Source& source, const git::Repository& repository,
+                                const std::string& commit) const {
   CommitSource files(repository, commit, system_clock().monotonic() + time_max_);
   const std::string where = source.path.empty() ? "the repository's root" : source.path;
   const render::Kind kind = TRY(render::detect(files, source.path).in("app path " + where));
@@ -154,7 +159,7 @@ Result<Rendered> Renderer::make(const Source& source, const git::Repository& rep
   for (const render::Input& input : rendering.inputs) {
     if (!input.path.starts_with(kOverlay)) out.inputs.push_back(input.path);
   }
-  for (Value& object : rendering.objects) {                       // a List is its items
+  for (Value& object : rendering.objects) {  // a List is its items
     if (object["kind"].as_string().ends_with("List") && object["items"].is_list()) {
       for (const Value& item : object["items"].items()) out.objects.push_back(item);
     } else if (!object.is_null()) {
@@ -185,13 +190,14 @@ void Renderer::keep(const std::string& key, RenderedPtr rendered) {
   if (cache_.size() > kCacheMax) cache_.pop_back();
 }
 
-bool concerns(const std::string& path, const std::vector<std::string>& inputs, const std::vector<std::string>& changed) {
+bool concerns(const std::string& path, const std::vector<std::string>& inputs,
+              const std::vector<std::string>& changed) {
   const auto below = [](const std::string& file, const std::string& directory) {
     return directory.empty() || directory == "." || file.starts_with(directory + "/");
   };
   for (const std::string& file : changed) {
     if (below(file, path)) return true;
-    for (const std::string& input : inputs) {                     // a new file beside an input may be one, too
+    for (const std::string& input : inputs) {  // a new file beside an input may be one, too
       const std::size_t slash = input.rfind('/');
       if (file == input || (slash != std::string::npos && below(file, input.substr(0, slash)))) return true;
     }

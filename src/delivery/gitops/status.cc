@@ -12,7 +12,8 @@ void set_health(Value& status, const Health& health, Time now) {
   Value next{{"status", health_name(health.code)}};
   if (!health.message.empty()) next.set("message", health.message);
   const bool same = before["status"] == next["status"];
-  next.set("lastTransitionTime", same && !before["lastTransitionTime"].is_null() ? before["lastTransitionTime"] : Value(format_time(now)));
+  next.set("lastTransitionTime",
+           same && !before["lastTransitionTime"].is_null() ? before["lastTransitionTime"] : Value(format_time(now)));
   status.set("health", std::move(next));
 }
 
@@ -67,7 +68,8 @@ Value entry_of(const Resource& resource) {
   entry.set("name", resource.id.name);
   entry.set("status", resource.synced() ? "Synced" : "OutOfSync");
   if (!resource.desired) entry.set("requiresPruning", true);
-  if (const int wave = wave_of(resource.desired ? *resource.desired : *resource.live); wave != 0) entry.set("syncWave", wave);
+  if (const int wave = wave_of(resource.desired ? *resource.desired : *resource.live); wave != 0)
+    entry.set("syncWave", wave);
   if (const auto state = health(resource)) {
     Value value{{"status", health_name(state->code)}};
     if (!state->message.empty()) value.set("message", state->message);
@@ -96,7 +98,8 @@ Verdict verdict_of(const Observation& observation) {
   return out;
 }
 
-void write_observation(Value& status, const Value& spec, const Rendered& rendered, const Observation& observation, Time now) {
+void write_observation(Value& status, const Value& spec, const Rendered& rendered, const Observation& observation,
+                       Time now) {
   const Verdict verdict = verdict_of(observation);
   status.set("sync", Value{{"status", verdict.sync}, {"revision", rendered.commit}, {"comparedTo", compared_to(spec)}});
   set_health(status, verdict.health, now);
@@ -120,16 +123,20 @@ void write_conditions(Value& status, const std::vector<Condition>& conditions, T
     Value entry{{"type", condition.type}, {"message", condition.message}};
     Value since(format_time(now));
     for (const Value& before : status["conditions"].items()) {
-      if (before["type"].as_string() == condition.type && before["message"].as_string() == condition.message) since = before["lastTransitionTime"];
+      if (before["type"].as_string() == condition.type && before["message"].as_string() == condition.message)
+        since = before["lastTransitionTime"];
     }
     entry.set("lastTransitionTime", std::move(since));
     out.push_back(std::move(entry));
   }
-  if (out.empty()) status.erase("conditions");
-  else status.set("conditions", std::move(out));
+  if (out.empty())
+    status.erase("conditions");
+  else
+    status.set("conditions", std::move(out));
 }
 
-void write_history(Value& status, const Value& operation_state, const Value& source, std::size_t history_max, Time now) {
+void write_history(Value& status, const Value& operation_state, const Value& source, std::size_t history_max,
+                   Time now) {
   if (history_max == 0) {
     status.erase("history");
     return;
@@ -142,7 +149,8 @@ void write_history(Value& status, const Value& operation_state, const Value& sou
               {"deployStartedAt", operation_state["startedAt"]},
               {"deployedAt", format_time(now)},
               {"source", source}};
-  if (operation_state["operation"]["initiatedBy"].is_map()) entry.set("initiatedBy", operation_state["operation"]["initiatedBy"]);
+  if (operation_state["operation"]["initiatedBy"].is_map())
+    entry.set("initiatedBy", operation_state["operation"]["initiatedBy"]);
   Value history = Value::list();
   const std::size_t from = before.size() + 1 > history_max ? before.size() + 1 - history_max : 0;
   for (std::size_t i = from; i < before.size(); ++i) history.push_back(before[i]);

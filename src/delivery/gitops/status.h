@@ -11,17 +11,18 @@
 namespace caisson::gitops {
 
 struct Condition {
-  std::string type, message;                // "ComparisonError"
+  std::string type, message;  // "ComparisonError"
 };
 
 struct Verdict {
-  std::string sync;                         // "Synced", "OutOfSync", "Unknown"
+  std::string sync;  // "Synced", "OutOfSync", "Unknown"
   Health health;
 };
 Verdict verdict_of(const Observation& observation);
 
 // status.sync, .health, .resources, .summary, .sourceType.
-void write_observation(Value& status, const Value& spec, const Rendered& rendered, const Observation& observation, Time now);
+void write_observation(Value& status, const Value& spec, const Rendered& rendered, const Observation& observation,
+                       Time now);
 // What could not be rendered or compared: sync Unknown; resources stay as they were.
 void write_unknown(Value& status, const Value& spec, Time now);
 // lastTransitionTime stays where a condition of the same type says the same.

@@ -12,10 +12,13 @@ namespace {
 enum class TaskState { pending, running, done, failed };
 
 bool transient(const Error& error) {
-  return error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout || error.code == ErrorCode::too_many_requests;
+  return error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout ||
+         error.code == ErrorCode::too_many_requests;
 }
 
-std::string lower_kind(const ResourceId& id) { return to_lower(id.kind) + (id.group.empty() ? "" : "." + id.group) + "/" + id.name; }
+std::string lower_kind(const ResourceId& id) {
+  return to_lower(id.kind) + (id.group.empty() ? "" : "." + id.group) + "/" + id.name;
+}
 
 class Sync {
  public:
@@ -62,9 +65,11 @@ PlanOptions Sync::plan_options() const {
   out.hooks = !sync_["syncStrategy"]["apply"].is_map();
   out.revision = it_.rendered.commit;
   const auto started = parse_time(state_["startedAt"].as_string());
-  out.started_seconds = started ? std::chrono::duration_cast<std::chrono::seconds>(started->time_since_epoch()).count() : 0;
+  out.started_seconds =
+      started ? std::chrono::duration_cast<std::chrono::seconds>(started->time_since_epoch()).count() : 0;
   if (option("CreateNamespace=true") && !it_.application.destination_namespace.empty()) {
-    const bool there = it_.world.watch(schema::kNamespaces) && it_.world.find(schema::kNamespaces, {"", it_.application.destination_namespace});
+    const bool there = it_.world.watch(schema::kNamespaces) &&
+                       it_.world.find(schema::kNamespaces, {"", it_.application.destination_namespace});
     if (!there) out.create_namespace = it_.application.destination_namespace;
   }
   return out;
@@ -86,7 +91,8 @@ Result<SyncOutcome> Sync::run() {
     for (const Task& task : step.tasks) {
       std::string message;
       const TaskState state = task_state(task, message);
-      if (state == TaskState::running) waiting.push_back(task.hook ? "completion of hook " + task.id.str() : "healthy state of " + task.id.str());
+      if (state == TaskState::running)
+        waiting.push_back(task.hook ? "completion of hook " + task.id.str() : "healthy state of " + task.id.str());
       if (state == TaskState::failed) broken.push_back(task.id.str() + (message.empty() ? "" : ": " + message));
     }
     if (!broken.empty()) {
@@ -95,12 +101,16 @@ Result<SyncOutcome> Sync::run() {
     }
     if (!waiting.empty()) {
       const std::size_t more = waiting.size() - 1;
-      return SyncOutcome{SyncOutcome::Phase::running, "waiting for " + waiting[0] + (more ? " and " + std::to_string(more) + " more" : ""), wrote_};
+      return SyncOutcome{SyncOutcome::Phase::running,
+                         "waiting for " + waiting[0] + (more ? " and " + std::to_string(more) + " more" : ""), wrote_};
     }
   }
   TRY(remove_hooks(all, true));
   const bool ignored = std::any_of(all.begin(), all.end(), [](const Task& task) { return task.prune && task.skip; });
-  return SyncOutcome{SyncOutcome::Phase::succeeded, ignored ? "successfully synced (no more tasks); some resources require pruning" : "successfully synced (all tasks run)", wrote_};
+  return SyncOutcome{SyncOutcome::Phase::succeeded,
+                     ignored ? "successfully synced (no more tasks); some resources require pruning"
+                             : "successfully synced (all tasks run)",
+                     wrote_};
 }
 
 Result<SyncOutcome> Sync::fail(const std::string& message) {
@@ -110,9 +120,10 @@ Result<SyncOutcome> Sync::fail(const std::string& message) {
     if (!result_of(hook)) tasks.push_back(&hook);
   }
   if (!tasks.empty()) TRY(apply(tasks));
-  for (const Task& hook : hooks) {                          // the operation fails when they have run
+  for (const Task& hook : hooks) {  // the operation fails when they have run
     std::string why;
-    if (task_state(hook, why) == TaskState::running) return SyncOutcome{SyncOutcome::Phase::running, "running SyncFail hooks: " + message, wrote_};
+    if (task_state(hook, why) == TaskState::running)
+      return SyncOutcome{SyncOutcome::Phase::running, "running SyncFail hooks: " + message, wrote_};
   }
   return SyncOutcome{SyncOutcome::Phase::failed, message, wrote_};
 }
@@ -129,10 +140,15 @@ const Value* Sync::result_of(const Task& task) const {
 
 void Sync::record(const Task& task, std::string_view status, const std::string& message) {
   const std::string api_version = task.object["apiVersion"].str();
-  Value entry{{"group", task.id.group}, {"version", api_version.substr(api_version.find('/') + 1)}, {"kind", task.id.kind},
-              {"namespace", task.id.ns}, {"name", task.id.name}, {"status", status}, {"message", message}, {"syncPhase", phase_name(task.phase)}};
+  Value entry{{"group", task.id.group}, {"version", api_version.substr(api_version.find('/') + 1)},
+              {"kind", task.id.kind},   {"namespace", task.id.ns},
+              {"name", task.id.name},   {"status", status},
+              {"message", message},     {"syncPhase", phase_name(task.phase)}};
   if (task.hook) entry.set("hookType", phase_name(task.phase));
-  entry.set("hookPhase", status == "SyncFailed" ? "Failed" : task.hook ? "Running" : task.prune || status == "Synced" ? "Succeeded" : "Running");
+  entry.set("hookPhase", status == "SyncFailed"             ? "Failed"
+                         : task.hook                        ? "Running"
+                         : task.prune || status == "Synced" ? "Succeeded"
+                                                            : "Running");
   Value& list = state_.edit({"syncResult", "resources"});
   if (list.is_null()) list = Value::list();
   list.push_back(std::move(entry));
@@ -153,7 +169,7 @@ TaskState Sync::task_state(const Task& task, std::string& message) const {
   const auto live = live_of(task);
   if (task.prune) return task.skip || !live ? TaskState::done : TaskState::running;
   if (!task.hook && !multi_step_) return TaskState::done;
-  if (!live) return task.hook ? TaskState::done : TaskState::running;       // a hook that is gone has run
+  if (!live) return task.hook ? TaskState::done : TaskState::running;  // a hook that is gone has run
   const auto health = health_of(live->value());
   if (!health) return TaskState::done;
   message = health->message;
@@ -172,8 +188,10 @@ TaskState Sync::task_state(const Task& task, std::string& message) const {
 Value Sync::traced(const Task& task, const std::optional<kube::Object>& live) const {
   Value object = task.object;
   Value& annotations = object.edit({"metadata", "annotations"});
-  if (!it_.trace.empty()) annotations.set(kTraceparentAnnotation, it_.trace.traceparent());
-  else if (live && !live->annotation(kTraceparentAnnotation).empty()) annotations.set(kTraceparentAnnotation, live->annotation(kTraceparentAnnotation));
+  if (!it_.trace.empty())
+    annotations.set(kTraceparentAnnotation, it_.trace.traceparent());
+  else if (live && !live->annotation(kTraceparentAnnotation).empty())
+    annotations.set(kTraceparentAnnotation, live->annotation(kTraceparentAnnotation));
   return object;
 }
 
@@ -220,7 +238,8 @@ Result<void> Sync::remove_hooks(const std::vector<Task>& tasks, bool succeeded) 
     if (!task.hook || !result_of(task)) continue;
     const auto policies = delete_policies(task.object);
     const DeletePolicy wanted = succeeded ? DeletePolicy::succeeded : DeletePolicy::failed;
-    if (std::find(policies.begin(), policies.end(), wanted) != policies.end()) TRY(remove(task.id, task.object["apiVersion"].str()));
+    if (std::find(policies.begin(), policies.end(), wanted) != policies.end())
+      TRY(remove(task.id, task.object["apiVersion"].str()));
   }
   return {};
 }
@@ -229,8 +248,10 @@ Result<void> Sync::remove_hooks(const std::vector<Task>& tasks, bool succeeded) 
 Result<void> Sync::apply(const std::vector<const Task*>& tasks) {
   std::vector<const Task*> writes;
   for (const Task* task : tasks) {
-    if (task->skip) record(*task, task->prune ? "PruneSkipped" : "Synced", task->skipped_because);
-    else writes.push_back(task);
+    if (task->skip)
+      record(*task, task->prune ? "PruneSkipped" : "Synced", task->skipped_because);
+    else
+      writes.push_back(task);
   }
   for (const Task* task : writes) {
     if (task->hook) TRY(before_creation(*task));
@@ -250,7 +271,7 @@ Result<void> Sync::write_together(const std::vector<const Task*>& tasks) {
   auto written = it_.world.client().transact(writes);
   if (!written.ok()) {
     if (transient(written.error())) return std::move(written).error();
-    for (const Task* task : tasks) TRY(write_one(*task));        // says which of them it was
+    for (const Task* task : tasks) TRY(write_one(*task));  // says which of them it was
     return {};
   }
   wrote_ = true;
@@ -259,9 +280,11 @@ Result<void> Sync::write_together(const std::vector<const Task*>& tasks) {
     auto resource = it_.world.resource_of(task.object["apiVersion"].str(), task.id.kind);
     if (resource.ok() && *resource) {
       it_.world.watch(**resource);
-      it_.world.wrote(**resource, {task.id.ns, task.id.name}, before[i], task.prune ? std::nullopt : std::optional((*written)[i]));
+      it_.world.wrote(**resource, {task.id.ns, task.id.name}, before[i],
+                      task.prune ? std::nullopt : std::optional((*written)[i]));
     }
-    record(task, task.prune ? "Pruned" : "Synced", task.prune ? "pruned" : lower_kind(task.id) + (before[i] ? " configured" : " created"));
+    record(task, task.prune ? "Pruned" : "Synced",
+           task.prune ? "pruned" : lower_kind(task.id) + (before[i] ? " configured" : " created"));
   }
   return {};
 }
@@ -269,8 +292,10 @@ Result<void> Sync::write_together(const std::vector<const Task*>& tasks) {
 Result<void> Sync::write_one(const Task& task) {
   const auto resource = TRY(it_.world.resource_of(task.object["apiVersion"].str(), task.id.kind));
   if (!resource) {
-    record(task, "SyncFailed", "The Kubernetes API could not find " + task.object["apiVersion"].str() + "/" + task.id.kind + " for requested resource " +
-                                   task.id.ns + "/" + task.id.name + ". Make sure the \"" + task.id.kind + "\" CRD is installed on the destination cluster.");
+    record(task, "SyncFailed",
+           "The Kubernetes API could not find " + task.object["apiVersion"].str() + "/" + task.id.kind +
+               " for requested resource " + task.id.ns + "/" + task.id.name + ". Make sure the \"" + task.id.kind +
+               "\" CRD is installed on the destination cluster.");
     return {};
   }
   it_.world.watch(*resource);
@@ -287,8 +312,10 @@ Result<void> Sync::write_one(const Task& task) {
     auto answer = write.verb == kube::Write::Verb::apply    ? client.apply(write.object, write.options)
                   : write.verb == kube::Write::Verb::create ? client.create(write.object, write.options)
                                                             : client.update(write.object, write.options);
-    if (answer.ok()) after = *answer;
-    else done = std::move(answer).error();
+    if (answer.ok())
+      after = *answer;
+    else
+      done = std::move(answer).error();
   }
   if (!done.ok()) {
     if (transient(done.error())) return done;
@@ -297,12 +324,15 @@ Result<void> Sync::write_one(const Task& task) {
   }
   wrote_ = true;
   it_.world.wrote(*resource, key, live, after);
-  record(task, task.prune ? "Pruned" : "Synced", task.prune ? "pruned" : lower_kind(task.id) + (live ? " configured" : " created"));
+  record(task, task.prune ? "Pruned" : "Synced",
+         task.prune ? "pruned" : lower_kind(task.id) + (live ? " configured" : " created"));
   return {};
 }
 
 }  // namespace
 
-Result<SyncOutcome> advance(const SyncContext& context, Value& state) { return Sync(context, state).run(); }
+Result<SyncOutcome> advance(const SyncContext& context, Value& state) {
+  return Sync(context, state).run();
+}
 
 }  // namespace caisson::gitops

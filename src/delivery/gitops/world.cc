@@ -8,7 +8,9 @@ constexpr std::string_view kIndex = "gitops-instance";
 constexpr Duration kCatchUpMax = std::chrono::seconds(5);
 constexpr Duration kFirstListMax = std::chrono::seconds(2);
 
-std::string kind_key(const kube::Resource& resource) { return resource.api_version() + "/" + resource.kind; }
+std::string kind_key(const kube::Resource& resource) {
+  return resource.api_version() + "/" + resource.kind;
+}
 
 std::vector<std::string> instances(const kube::Object& object) {
   const std::string instance = tracked_by(object.value());
@@ -17,7 +19,8 @@ std::vector<std::string> instances(const kube::Object& object) {
 
 }  // namespace
 
-World::World(kube::Runtime& runtime, std::function<void(const std::string&)> changed) : runtime_(runtime), changed_(std::move(changed)) {}
+World::World(kube::Runtime& runtime, std::function<void(const std::string&)> changed)
+    : runtime_(runtime), changed_(std::move(changed)) {}
 
 Result<std::optional<kube::Resource>> World::resource_of(const std::string& api_version, const std::string& kind) {
   {
@@ -52,7 +55,8 @@ bool World::watch(const kube::Resource& resource) {
   return informer.synced() || informer.wait_synced(kFirstListMax);
 }
 
-std::optional<kube::Object> World::overlaid(const kube::Resource& resource, const kube::ObjectKey& key, std::optional<kube::Object> cached) {
+std::optional<kube::Object> World::overlaid(const kube::Resource& resource, const kube::ObjectKey& key,
+                                            std::optional<kube::Object> cached) {
   const std::lock_guard lock(mutex_);
   auto kind = overlays_.find(kind_key(resource));
   if (kind == overlays_.end()) return cached;
@@ -61,7 +65,7 @@ std::optional<kube::Object> World::overlaid(const kube::Resource& resource, cons
   const std::string version = cached ? cached->resource_version() : "";
   const bool stands = runtime_.clock().monotonic() < found->second.until;
   if (stands && version == found->second.version_before) return found->second.after;
-  kind->second.erase(found);                                  // the watch has caught up
+  kind->second.erase(found);  // the watch has caught up
   return cached;
 }
 
@@ -87,11 +91,12 @@ std::vector<kube::Object> World::tracked(const std::string& instance) {
 
 void World::wrote(const kube::Resource& resource, const kube::ObjectKey& key, const std::optional<kube::Object>& before,
                   const std::optional<kube::Object>& after) {
-  if (before && after && before->resource_version() == after->resource_version()) return;      // nothing changed
+  if (before && after && before->resource_version() == after->resource_version()) return;  // nothing changed
   const std::optional<kube::Object> cached = runtime_.informer(resource).find(key);
-  if (cached && after && cached->resource_version() == after->resource_version()) return;       // the watch was quicker
+  if (cached && after && cached->resource_version() == after->resource_version()) return;  // the watch was quicker
   const std::lock_guard lock(mutex_);
-  overlays_[kind_key(resource)][key] = {before ? before->resource_version() : "", after, runtime_.clock().monotonic() + kCatchUpMax};
+  overlays_[kind_key(resource)][key] = {before ? before->resource_version() : "", after,
+                                        runtime_.clock().monotonic() + kCatchUpMax};
 }
 
 }  // namespace caisson::gitops

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is live, for one room: informers on every kind that an Application has ever had, found by tracking id, with what this process
-// has just written laid over them until the watch has caught up (so that a sync is not repeated against a stale cache).
-// Threads: any.
+// What is live, for one room: informers on every kind that an Application has ever had, found by tracking id, with what
+// this process has just written laid over them until the watch has caught up (so that a sync is not repeated against a
+// stale cache). Threads: any.
 #pragma once
 #include <functional>
 #include <map>
@@ -27,7 +27,7 @@ class World {
   // Watches the kind from now on. False while its first list is not in.
   bool watch(const kube::Resource& resource);
   std::optional<kube::Object> find(const kube::Resource& resource, const kube::ObjectKey& key);
-  std::vector<kube::Object> tracked(const std::string& instance);      // of all watched kinds
+  std::vector<kube::Object> tracked(const std::string& instance);  // of all watched kinds
 
   // A write of ours: `before` is what find gave, `after` what the server answered (nullopt: deleted).
   void wrote(const kube::Resource& resource, const kube::ObjectKey& key, const std::optional<kube::Object>& before,
@@ -35,17 +35,18 @@ class World {
 
  private:
   struct Overlay {
-    std::string version_before;                  // empty: it was not there
+    std::string version_before;  // empty: it was not there
     std::optional<kube::Object> after;
-    Duration until;                              // a watch that has not caught up by then never will: it saw the change undone
+    Duration until;  // a watch that has not caught up by then never will: it saw the change undone
   };
-  std::optional<kube::Object> overlaid(const kube::Resource& resource, const kube::ObjectKey& key, std::optional<kube::Object> cached);
+  std::optional<kube::Object> overlaid(const kube::Resource& resource, const kube::ObjectKey& key,
+                                       std::optional<kube::Object> cached);
 
   kube::Runtime& runtime_;
   std::function<void(const std::string&)> changed_;
   std::mutex mutex_;
-  std::map<std::string, kube::Resource> watched_;                                        // by apiVersion/kind; GUARDED_BY(mutex_)
-  std::map<std::string, std::map<kube::ObjectKey, Overlay>> overlays_;                   // the same keys; GUARDED_BY(mutex_)
+  std::map<std::string, kube::Resource> watched_;                       // by apiVersion/kind; GUARDED_BY(mutex_)
+  std::map<std::string, std::map<kube::ObjectKey, Overlay>> overlays_;  // the same keys; GUARDED_BY(mutex_)
 };
 
 }  // namespace caisson::gitops
