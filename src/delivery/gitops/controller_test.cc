@@ -136,11 +136,11 @@ struct Platform {
   void announce(const std::string& commit, std::vector<std::string> paths) {
     kube::Object event = kube::Object::make(schema::kPushEvents, "shop", "push-" + commit.substr(0, 10));
     event.set_annotation(kTraceparentAnnotation, trace.traceparent());
-    event.edit("spec") = Value{{"repository", "shop/deploy"},
-                               {"ref", "refs/heads/main"},
-                               {"before", std::string(40, '0')},
-                               {"after", commit},
-                               {"changedPaths", Value::list_of(paths)}};
+    event.edit({"spec"}) = Value{{"repository", "shop/deploy"},
+                                 {"ref", "refs/heads/main"},
+                                 {"before", std::string(40, '0')},
+                                 {"after", commit},
+                                 {"changedPaths", Value::list_of(paths)}};
     must(client->create(event));
   }
 
@@ -219,7 +219,7 @@ TEST_CASE("an Application follows its repository: sync, heal, push, prune, roll 
   // Back to the first revision, by hand.
   must(kube::modify(*it.client, schema::kApplications, {"argocd", "shop"}, [&](kube::Object& object) {
     object.edit({"spec", "syncPolicy"}).erase("automated");
-    object.edit("operation") = Value{{"sync", Value{{"revision", first}, {"prune", true}}}};
+    object.edit({"operation"}) = Value{{"sync", Value{{"revision", first}, {"prune", true}}}};
     return true;
   }));
   REQUIRE(
@@ -228,9 +228,9 @@ TEST_CASE("an Application follows its repository: sync, heal, push, prune, roll 
   const Value history = it.application("shop")["status"]["history"];
   CHECK(history[history.size() - 1]["revision"].as_string() == first);
 
-  // With the finalizer, what it made goes with it.
+  // With the finalizer, what it made goes with it (in the background: no garbage collector runs here).
   must(kube::modify(*it.client, schema::kApplications, {"argocd", "shop"}, [](kube::Object& object) {
-    object.add_finalizer(gitops::kFinalizer);
+    object.add_finalizer(std::string(gitops::kFinalizer) + "/background");
     return true;
   }));
   must(it.client->remove(schema::kApplications, {"argocd", "shop"}));
