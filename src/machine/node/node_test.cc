@@ -11,7 +11,10 @@
 
 #include "artifact/container/cleanup.h"
 #include "artifact/container/root.h"
+#include "cluster/apiserver/api_server.h"
 #include "cluster/kube/reconciler.h"
+#include "cluster/schema/schema.h"
+#include "cluster/store/store.h"
 #include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
@@ -22,9 +25,9 @@
 #include "core/document/yaml.h"
 #include "core/http/client.h"
 #include "core/http/server.h"
+#include "core/http/tls.h"
 #include "machine/network/pod_network.h"
 #include "machine/node/node.h"
-#include "machine/node/testing/memory_client.h"
 
 using namespace caisson;
 using namespace caisson::node;
@@ -46,7 +49,7 @@ class BusyboxImages : public ImageProvider {
     REQUIRE(busybox.ok());
     REQUIRE(write_file_unsynced(tree_ + "/bin/busybox", *busybox, 0755).ok());
     for (const char* name : {"sh", "echo", "cat", "sleep", "true", "false", "id", "hostname", "grep", "httpd", "env",
-                             "mkdir", "touch", "test", "ls", "wget", "nc"}) {
+                             "mkdir", "touch", "test", "ls", "wget", "nc", "wc"}) {
       REQUIRE(::symlink("busybox", (tree_ + "/bin/" + name).c_str()) == 0);
     }
     REQUIRE(write_file_unsynced(tree_ + "/etc/passwd", "root:x:0:0::/:/bin/sh\n").ok());
@@ -70,13 +73,42 @@ class BusyboxImages : public ImageProvider {
 struct Bench {
   TempDir dir = std::move(TempDir::make("node")).value();
   std::string instance = hex(random_bytes(3));
-  testing::MemoryClient client;
+  // The real API server in process; the test acts as the administrator, the node as itself.
+  std::unique_ptr<store::Store> store;
+  std::optional<schema::Schema> schema;
+  std::unique_ptr<apiserver::ApiServer> api;
+  std::unique_ptr<kube::Client> admin, own;
   BusyboxImages images{dir.path()};
   std::optional<network::PodNetwork> network;
   std::unique_ptr<kube::Runtime> runtime;
   std::unique_ptr<Node> node;
 
-  Bench() { start(); }
+  Bench() {
+    auto opened = store::Store::open(dir.path() + "/store.db", system_clock());
+    REQUIRE_MESSAGE(opened.ok(), why(opened));
+    store = std::move(opened).value();
+    schema.emplace(std::move(schema::Schema::built_in()).value());
+    auto key = http::make_key_pem();
+    REQUIRE_MESSAGE(key.ok(), why(key));
+    apiserver::ApiServerOptions options;
+    options.service_account_key_pem = SecretBytes(std::move(key).value());
+    options.ca_pem = "the platform's CA\n";
+    options.service_cidr = "198.18.65.0/24";
+    options.node_name = "n1";
+    auto served = apiserver::ApiServer::open(*store, *schema, std::move(options));
+    REQUIRE_MESSAGE(served.ok(), why(served));
+    api = std::move(served).value();
+    admin = api->client({.name = "admin", .groups = {"system:masters"}});
+    own = api->client({.name = "system:node:n1", .groups = {"system:nodes", "caisson:agents"}});
+    // What the controllers make in a namespace.
+    kube::Object ca = kube::Object::make(schema::kConfigMaps, "default", "kube-root-ca.crt");
+    ca.edit({"data"}).set("ca.crt", "the platform's CA\n");
+    for (const auto& object : {kube::Object::make(schema::kServiceAccounts, "default", "default"), ca}) {
+      const auto made = admin->create(object, {});
+      REQUIRE_MESSAGE(made.ok(), why(made));
+    }
+    start();
+  }
   ~Bench() {
     stop();
     network.reset();
@@ -94,7 +126,7 @@ struct Bench {
                                              .state_dir = dir.path() + "/network"});
     REQUIRE_MESSAGE(opened.ok(), why(opened));
     network.emplace(std::move(opened).value());
-    runtime = std::make_unique<kube::Runtime>(client, system_clock());
+    runtime = std::make_unique<kube::Runtime>(*own, system_clock());
     auto started = Node::start({.runtime = runtime.get(), .images = &images, .network = &*network},
                                {.name = "n1",
                                 .instance = instance,
@@ -117,12 +149,12 @@ struct Bench {
       kube::Object object(document);
       object.edit({"metadata"}).set("namespace", "default");
       if (object.kind() == "Pod") object.edit({"spec"}).set("nodeName", "n1");
-      const auto made = client.create(object, {});
+      const auto made = admin->create(object, {});
       REQUIRE_MESSAGE(made.ok(), why(made));
     }
   }
   kube::Object pod(const std::string& name) {
-    const auto found = client.get(schema::kPods, {"default", name});
+    const auto found = admin->get(schema::kPods, {"default", name});
     return found.ok() ? *found : kube::Object();
   }
   // Blocks until the pod is so; says how it is when it does not come.
@@ -176,7 +208,7 @@ spec:
   - name: main
     image: busybox
     command: [sh, -c]
-    args: ["cat /work/note; cat /config/file.txt; echo; cat /secret/password; echo; echo $(GREETING) $FROM_IMAGE $POD $IP; hostname; cat /etc/hosts /etc/resolv.conf; echo done > /dev/termination-log"]
+    args: ["cat /work/note; cat /config/file.txt; echo; cat /secret/password; echo; cat /var/run/secrets/kubernetes.io/serviceaccount/ca.crt; wc -c /var/run/secrets/kubernetes.io/serviceaccount/token; echo $(GREETING) $FROM_IMAGE $POD $IP; hostname; cat /etc/hosts /etc/resolv.conf; echo done > /dev/termination-log"]
     env:
     - {name: COLOR, valueFrom: {configMapKeyRef: {name: settings, key: color}}}
     - {name: GREETING, value: "hello-$(COLOR)"}
@@ -195,10 +227,10 @@ spec:
   const kube::Object pod = bench.pod("first");
   const std::string log = bench.log("first", "main");
   const std::string ip = pod.status()["podIP"].str();
-  for (const std::string& line :
-       {std::string("prepared"), std::string("text of the file"), std::string("secret"), "hello-blue yes first " + ip,
-        std::string("192.0.2.7\tother.example"), std::string("nameserver 198.18.65.10"),
-        std::string("search default.svc.cluster.local svc.cluster.local cluster.local")}) {
+  for (const std::string& line : {std::string("prepared"), std::string("text of the file"), std::string("secret"),
+                                  std::string("the platform's CA"), "hello-blue yes first " + ip,
+                                  std::string("192.0.2.7\tother.example"), std::string("nameserver 198.18.65.10"),
+                                  std::string("search default.svc.cluster.local svc.cluster.local cluster.local")}) {
     CHECK_MESSAGE(
         (log.find("stdout F " + line) != std::string::npos || log.find("stdout P " + line) != std::string::npos),
         line << " in " << log);
@@ -211,7 +243,7 @@ spec:
   CHECK(kube::condition_is_true(pod, "Initialized"));
   CHECK(kube::condition(pod, "Ready")["reason"].as_string() == "PodCompleted");
   CHECK(pod.status()["initContainerStatuses"][0]["ready"].as_bool());
-  REQUIRE(bench.client.remove(schema::kPods, {"default", "first"}, {}).ok());
+  REQUIRE(bench.admin->remove(schema::kPods, {"default", "first"}, {}).ok());
   bench.wait("first", [](const kube::Object& p) { return p.uid().empty(); });
 }
 
@@ -238,7 +270,7 @@ spec:
   const auto answer = http.send({.url = "http://" + pod.status()["podIP"].str() + ":8080/index.html"});
   REQUIRE_MESSAGE(answer.ok(), why(answer));
   CHECK(answer->body == "ok\n");
-  REQUIRE(bench.client.remove(schema::kPods, {"default", "web"}, {.grace_period_seconds = 5}).ok());
+  REQUIRE(bench.admin->remove(schema::kPods, {"default", "web"}, {.grace_period_seconds = 5}).ok());
   bench.wait("web", [](const kube::Object& p) { return p.uid().empty(); });
   bool gone = false;
   for (int i = 0; i < 10'000'000 && !gone; ++i) gone = !exists(bench.dir.path() + "/pods/" + pod.uid());
@@ -367,7 +399,7 @@ spec:
                     ip = bench.pod("stays").status()["podIP"].str();
   const std::string gone_uid = bench.pod("goes").uid();
   bench.stop();
-  REQUIRE(bench.client.remove(schema::kPods, {"default", "goes"}, {.grace_period_seconds = 0})
+  REQUIRE(bench.admin->remove(schema::kPods, {"default", "goes"}, {.grace_period_seconds = 0})
               .ok());  // while no node looks
   bench.start();
   for (int i = 0; i < 100'000'000 && exists(bench.dir.path() + "/pods/" + gone_uid); ++i) std::this_thread::yield();
@@ -459,7 +491,7 @@ TEST_CASE("the node keeps its object and its lease") {
   Bench bench;
   kube::Object node;
   for (int i = 0; i < 10'000'000 && !kube::condition_is_true(node, "Ready"); ++i) {
-    const auto found = bench.client.get(schema::kNodes, {"", "n1"});
+    const auto found = bench.admin->get(schema::kNodes, {"", "n1"});
     if (found.ok()) node = *found;
   }
   CHECK(kube::condition_is_true(node, "Ready"));
@@ -467,7 +499,7 @@ TEST_CASE("the node keeps its object and its lease") {
   CHECK(node.status()["capacity"]["pods"].as_string() == "250");
   CHECK(node.status()["addresses"][0]["address"].as_string() == bench.network->node_address());
   for (int i = 0; i < 10'000'000; ++i) {
-    if (bench.client.get(schema::kLeases, {"kube-node-lease", "n1"}).ok()) break;
+    if (bench.admin->get(schema::kLeases, {"kube-node-lease", "n1"}).ok()) break;
   }
-  CHECK(bench.client.get(schema::kLeases, {"kube-node-lease", "n1"}).ok());
+  CHECK(bench.admin->get(schema::kLeases, {"kube-node-lease", "n1"}).ok());
 }

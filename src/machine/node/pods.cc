@@ -151,8 +151,12 @@ std::vector<kube::ObjectKey> Pods::pods_using(bool secret, const kube::Object& o
   const std::lock_guard lock(mutex_);
   for (const auto& [uid, pod] : pods_) {
     const std::lock_guard pod_lock(pod->mutex);
-    if (pod->published.ns == object.ns() && uses(pod->published_object, secret, object.name()))
-      keys.push_back({pod->published.ns, pod->published.name});
+    if (pod->published.ns != object.ns() || !uses(pod->published_object, secret, object.name())) continue;
+    keys.push_back({pod->published.ns, pod->published.name});
+    pod->inbox.push_back([](Pod& waiting) {  // what it waited for may be here: no reason to wait on
+      waiting.set_up_next = Time{};
+      waiting.start_next.clear();
+    });
   }
   return keys;
 }
