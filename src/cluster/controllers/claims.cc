@@ -9,24 +9,25 @@ namespace {
 using kube::Object;
 
 // The uid in the patch makes it fail, rather than touch another object of the same name.
-Value owner_patch(const Object& child, Value reference) {
-  Value patch = Value::map();
+Value adopting(const Object& child, const Object& owner) {
+  Object patch(Value::map());
+  patch.set_controller(owner);
   patch.edit({"metadata"}).set("uid", child.uid());
-  patch.edit({"metadata", "ownerReferences"}).push_back(std::move(reference));
+  return patch.value();
+}
+
+// Writes the list as a whole: with the version, so that nobody else's reference is lost.
+Value releasing(const Object& child, const Object& owner) {
+  Value kept = Value::list();
+  for (const Value& reference : child.metadata()["ownerReferences"].items()) {
+    if (reference["uid"].as_string() != owner.uid()) kept.push_back(reference);
+  }
+  Value patch = Value::map();
+  Value& metadata = patch.edit("metadata");
+  metadata.set("uid", child.uid());
+  metadata.set("resourceVersion", child.resource_version());
+  metadata.set("ownerReferences", kept.empty() ? Value() : std::move(kept));
   return patch;
-}
-
-Value adopting(const Object& owner) {
-  Object holder(Value::map());
-  holder.set_controller(owner);
-  return holder.metadata()["ownerReferences"][0];
-}
-
-Value releasing(const Object& owner) {
-  Value reference = Value::map();
-  reference.set("$patch", "delete");
-  reference.set("uid", owner.uid());
-  return reference;
 }
 
 Result<bool> may_adopt(kube::Client& client, const schema::Resource& resource, const Object& owner) {
@@ -52,8 +53,7 @@ Result<std::vector<Object>> claim(kube::Client& client, const schema::Resource& 
       if (matches) {
         out.push_back(child);
       } else if (!owner.deleting()) {
-        const auto released = client.patch(child_resource, child.key(), kube::PatchType::strategic, owner_patch(child, releasing(owner)),
-                                           by_manager());
+        const auto released = client.patch(child_resource, child.key(), kube::PatchType::merge, releasing(child, owner), by_manager());
         // Gone, or already another's: either way no longer ours.
         if (!released.ok() && released.error().code != ErrorCode::not_found && released.error().code != ErrorCode::invalid) {
           return Error(released.error()).in("release " + child.key().str());
@@ -64,8 +64,7 @@ Result<std::vector<Object>> claim(kube::Client& client, const schema::Resource& 
     if (!matches || owner.deleting() || child.deleting()) continue;
     if (!adopts) adopts = TRY(may_adopt(client, owner_resource, owner));
     if (!*adopts) continue;
-    const auto adopted = client.patch(child_resource, child.key(), kube::PatchType::strategic, owner_patch(child, adopting(owner)),
-                                      by_manager());
+    const auto adopted = client.patch(child_resource, child.key(), kube::PatchType::strategic, adopting(child, owner), by_manager());
     if (adopted.ok()) {
       out.push_back(*adopted);
     } else if (adopted.error().code != ErrorCode::not_found) {

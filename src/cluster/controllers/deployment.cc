@@ -26,6 +26,14 @@ class DeploymentReconciler : public kube::Reconciler {
   std::string_view name() const override { return "deployment"; }
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
+    Result<Requeue> done = bring_forward(key);
+    // Deleted meanwhile, it or one of its ReplicaSets: the event of that brings us back.
+    if (!done.ok() && done.error().code == ErrorCode::not_found) return Requeue::never();
+    return done;
+  }
+
+ private:
+  Result<Requeue> bring_forward(const ObjectKey& key) {
     auto deployment = deployments_.find(key);
     if (!deployment) return Requeue::never();                 // owner references clear its ReplicaSets
     if (!expectations_.met(key)) return Requeue::after(std::chrono::seconds(5));
@@ -42,7 +50,6 @@ class DeploymentReconciler : public kube::Reconciler {
     return is_rolling(*deployment) ? roll(*deployment, sets) : recreate(*deployment, sets);
   }
 
- private:
   Result<Requeue> resize(Object& deployment, ReplicaSets& sets) {
     if (sets.current) TRY(keep_current(deployment, sets));
     TRY(scale_all(deployment, plan_scale(deployment, sets)));

@@ -46,7 +46,7 @@ class Scheduler : public kube::Reconciler {
     if (!pod->spec()["schedulingGates"].empty()) {
       return refuse(*pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", false);
     }
-    const std::vector<NodeState> nodes = states();
+    const std::vector<NodeState> nodes = states(*pod);
     const ClaimState claims = claim_state(*pod, claims_);
     if (claims.waits_for_binder) return Requeue::never();             // the claim's event brings us back
     if (!claims.problem.empty()) {
@@ -55,14 +55,21 @@ class Scheduler : public kube::Reconciler {
                                                " Preemption is not helpful for scheduling.", true);
     }
     const Choice choice = choose(*pod, nodes);
-    if (choice.node.empty()) return refuse(*pod, "Unschedulable", choice.message, true);
-    return bind(*pod, choice.node);
+    if (!choice.node.empty()) return bind(*pod, choice.node);
+    if (const Preemption preemption = plan_preemption(*pod, nodes); !preemption.node.empty()) return preempt(*pod, preemption, choice.message);
+    return refuse(*pod, "Unschedulable", choice.message, true);
   }
 
  private:
-  std::vector<NodeState> states() {
+  // As `wanting` meets them: what others of its rank have been promised counts as taken.
+  std::vector<NodeState> states(const Object& wanting) {
     std::map<std::string, std::vector<Object>> by_node;
     for (const Object& pod : pods_.list()) {
+      const std::string promised = pod.status()["nominatedNodeName"].str();
+      if (!promised.empty() && waits_for_node(pod) && pod.uid() != wanting.uid() && !assumed_.contains(pod.uid()) &&
+          priority(pod) >= priority(wanting)) {
+        by_node[promised].push_back(pod);
+      }
       const std::string node = pod.spec()["nodeName"].str();
       if (!node.empty()) assumed_.erase(pod.uid());
       if (!node.empty() && !is_finished(pod)) by_node[node].push_back(pod);
@@ -87,15 +94,51 @@ class Scheduler : public kube::Reconciler {
     const auto bound = client_.post(schema::kPods, pod.key(), "binding", binding);
     if (!bound.ok()) {
       if (bound.error().code == ErrorCode::not_found) return Requeue::never();
-      events_.record(pod, EventRecorder::Type::warning, "FailedScheduling", bound.error().message);
+      events_.record(pod, EventRecorder::Type::warning, "FailedScheduling", bound.error().message, "Scheduling");
       return Error(bound.error()).in("bind " + pod.key().str() + " to " + node);
     }
     Object assumed = pod;
     assumed.edit({"spec"}).set("nodeName", node);
     assumed_[pod.uid()] = assumed;
-    events_.record(pod, EventRecorder::Type::normal, "Scheduled", "Successfully assigned " + pod.key().str() + " to " + node);
+    events_.record(pod, EventRecorder::Type::normal, "Scheduled", "Successfully assigned " + pod.key().str() + " to " + node, "Binding");
     tell(pod, node, begun);
     return Requeue::never();
+  }
+
+  // The victims end as gracefully as they wish; their going brings the pod back.
+  Result<Requeue> preempt(const Object& pod, const Preemption& preemption, const std::string& message) {
+    const auto promised = kube::modify(client_, schema::kPods, pod.key(), [&](Object& live) {
+      if (live.uid() != pod.uid() || live.status()["nominatedNodeName"].as_string() == preemption.node) return false;
+      live.edit({"status"}).set("nominatedNodeName", preemption.node);
+      return true;
+    }, by_scheduler("status"));
+    if (!promised.ok()) {
+      if (promised.error().code == ErrorCode::not_found) return Requeue::never();
+      return promised.error();
+    }
+    for (const Object& victim : preemption.victims) {
+      if (victim.deleting()) continue;
+      const auto marked = kube::modify(client_, schema::kPods, victim.key(), [&](Object& live) {
+        return live.uid() == victim.uid() && kube::set_condition(live, "DisruptionTarget", true, "PreemptionByScheduler",
+                                                                 "default-scheduler: preempting to accommodate a higher priority pod", clock_.now());
+      }, by_scheduler("status"));
+      if (!marked.ok() && marked.error().code != ErrorCode::not_found) return marked.error();
+      kube::DeleteOptions options;
+      options.uid = victim.uid();
+      const auto removed = client_.remove(schema::kPods, victim.key(), options);
+      if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
+      events_.record(victim, EventRecorder::Type::normal, "Preempted", "Preempted by pod " + pod.uid() + " on node " + preemption.node,
+                     "Preempting");
+    }
+    const auto live = client_.get(schema::kPods, pod.key());
+    return refuse(live.ok() ? *live : pod, "Unschedulable", message, true);
+  }
+
+  static kube::WriteOptions by_scheduler(std::string_view subresource) {
+    kube::WriteOptions options;
+    options.field_manager = std::string(kSchedulerName);
+    options.subresource = std::string(subresource);
+    return options;
   }
 
   // From the pod's creation: the wait for a place is part of it.
@@ -113,13 +156,12 @@ class Scheduler : public kube::Reconciler {
     spans_->record(std::move(span));
   }
 
+  // In upstream's order: what PodScheduled says is what the event says.
   Result<Requeue> refuse(const Object& pod, std::string_view reason, const std::string& message, bool is_event) {
-    if (is_event) events_.record(pod, EventRecorder::Type::warning, "FailedScheduling", message);
+    if (is_event) events_.record(pod, EventRecorder::Type::warning, "FailedScheduling", message, "Scheduling");
     Object after = pod;
     if (kube::set_condition(after, "PodScheduled", false, reason, message, clock_.now())) {
-      kube::WriteOptions options = by_manager("status");
-      options.field_manager = std::string(kSchedulerName);
-      const auto written = client_.update(after, options);
+      const auto written = client_.update(after, by_scheduler("status"));
       if (!written.ok() && written.error().code != ErrorCode::not_found) return written.error();
     }
     return is_event ? Requeue::after(std::chrono::minutes(5)) : Requeue::never();

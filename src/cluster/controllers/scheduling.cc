@@ -112,7 +112,6 @@ Refusal refuse_resources(const Object& pod, const NodeState& node) {
     if (wanted == 0) continue;
     const auto used = node.used.find(resource);
     if (wanted + (used == node.used.end() ? 0 : used->second) > allocatable(resource)) out.reasons.push_back("Insufficient " + resource);
-    if (wanted > allocatable(resource)) out.helped_by_preemption = false;
   }
   return out;
 }

@@ -39,6 +39,15 @@ struct Choice {
 };
 Choice choose(const Object& pod, const std::vector<NodeState>& nodes);
 
+// --- preemption.cc
+// A node where the pod would fit if these pods of lower priority went: as few and as unimportant as possible.
+struct Preemption {
+  std::string node;                        // empty: it would not help
+  std::vector<Object> victims;
+};
+Preemption plan_preemption(const Object& pod, const std::vector<NodeState>& nodes);
+std::int64_t priority(const Object& pod);
+
 bool tolerates(const Value& tolerations, const Value& taint);
 // A nodeSelectorTerms list against a node (labels and the field metadata.name).
 bool matches_node_selector(const Value& node_selector, const Object& node);

@@ -37,8 +37,8 @@ TEST_CASE("why no node will do is said in upstream's words") {
                 "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: 1 No preemption victims found for "
                 "incoming pod."},
            Case{"both", {node_state(node("a"), {full}), node_state(node("b"), {})}, asking("p", "cpu: 2, memory: 9Gi"),
-                "0/2 nodes are available: 1 Insufficient cpu, 2 Insufficient memory. preemption: 0/2 nodes are available: 2 Preemption is "
-                "not helpful for scheduling."},
+                "0/2 nodes are available: 1 Insufficient cpu, 2 Insufficient memory. preemption: 0/2 nodes are available: 2 No "
+                "preemption victims found for incoming pod."},
            Case{"selector", {node_state(node("a"), {})}, asking("p", "", "nodeSelector: {disk: ssd}"),
                 "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. preemption: 0/1 nodes are available: 1 "
                 "Preemption is not helpful for scheduling."},
@@ -54,8 +54,8 @@ TEST_CASE("why no node will do is said in upstream's words") {
            Case{"never preempts", {node_state(node("a"), {full})}, asking("p", "cpu: 2", "preemptionPolicy: Never"),
                 "0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never."},
            Case{"extended resource", {node_state(node("a"), {})}, asking("p", "example.com/gpu: 1"),
-                "0/1 nodes are available: 1 Insufficient example.com/gpu. preemption: 0/1 nodes are available: 1 Preemption is not helpful "
-                "for scheduling."},
+                "0/1 nodes are available: 1 Insufficient example.com/gpu. preemption: 0/1 nodes are available: 1 No preemption victims "
+                "found for incoming pod."},
            Case{"anti-affinity", {node_state(node("a"), {asking("x", "")})},
                 asking("p", "", "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
                                 "kubernetes.io/hostname, labelSelector: {matchLabels: {app: web}}}]}}"),
@@ -110,6 +110,26 @@ TEST_CASE("a host port is taken once on a node") {
   Object udp = web;
   udp.edit({"spec"}).set("containers", read("[{name: c, ports: [{hostPort: 80, protocol: UDP}]}]"));
   CHECK(filter(udp, states[0], states).reasons.empty());
+}
+
+TEST_CASE("the least important pods that make room are preempted, and no more of them than needed") {
+  const auto ranked = [](const std::string& name, int rank, const char* requests) {
+    Object out = asking(name, requests);
+    out.edit({"spec"}).set("priority", rank);
+    return out;
+  };
+  const Object high = ranked("high", 100, "cpu: 2");
+  const std::vector<NodeState> nodes{node_state(node("a"), {ranked("a1", 50, "cpu: 2"), ranked("a2", 10, "cpu: 2")}),
+                                     node_state(node("b"), {ranked("b1", 60, "cpu: 3")}),
+                                     node_state(node("c"), {ranked("c1", 200, "cpu: 4")})};
+  const Preemption got = plan_preemption(high, nodes);
+  CHECK_EQ(got.node, "a");
+  REQUIRE_EQ(got.victims.size(), 1);
+  CHECK_EQ(got.victims[0].name(), "a2");
+  Object never = high;
+  never.edit({"spec"}).set("preemptionPolicy", "Never");
+  CHECK(plan_preemption(never, nodes).node.empty());
+  CHECK(plan_preemption(ranked("low", 1, "cpu: 2"), nodes).node.empty());
 }
 
 TEST_CASE("tolerations match taints by key, value and effect") {

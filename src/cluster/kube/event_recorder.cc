@@ -41,6 +41,7 @@ struct EventRecorder::Impl {
     Result<void> done = outcome->is_new ? create(outcome->event) : raise_count(outcome->event);
     if (done.ok()) return;
     correlator.forget(outcome->event);
+    if (done.error().message.find("because it is being terminated") != std::string::npos) return;    // its namespace goes, and it with it
     log::warning("event not recorded", {{"about", outcome->event["involvedObject"]["kind"].str() + " " +
                                                       outcome->event["involvedObject"]["name"].str()},
                                         {"reason", outcome->event["reason"].as_string()}, {"error", done.error()}});
@@ -70,7 +71,7 @@ EventRecorder::EventRecorder(Client& client, Clock& clock, std::string component
 
 EventRecorder::~EventRecorder() = default;
 
-void EventRecorder::record(const Object& about, Type type, std::string_view reason, std::string_view message) {
+void EventRecorder::record(const Object& about, Type type, std::string_view reason, std::string_view message, std::string_view action) {
   const std::string ns = about.ns().empty() ? "default" : about.ns();
   Object event = Object::make(schema::kEvents, ns, "");
   Value& value = event.edit();
@@ -78,11 +79,12 @@ void EventRecorder::record(const Object& about, Type type, std::string_view reas
   value.set("reason", reason);
   value.set("message", message.substr(0, 1024));
   Value source = Value::map();
-  source.set("component", impl_->component);
+  if (action.empty()) source.set("component", impl_->component);
   if (!impl_->host.empty()) source.set("host", impl_->host);
   value.set("source", std::move(source));
   value.set("type", type == Type::normal ? "Normal" : "Warning");
   value.set("eventTime", Value());
+  if (!action.empty()) value.set("action", action);
   value.set("reportingComponent", impl_->component);
   value.set("reportingInstance", impl_->host);
   impl_->queue.add({std::move(event), impl_->clock.now()});

@@ -93,7 +93,8 @@ class EventRecorder {
   EventRecorder(Client& client, Clock& clock, std::string component, std::string host = "");
   ~EventRecorder();
   enum class Type { normal, warning };
-  void record(const Object& about, Type type, std::string_view reason, std::string_view message);
+  // With `action` the event is told as events.k8s.io/v1 has it: by a reporting component, without a source.
+  void record(const Object& about, Type type, std::string_view reason, std::string_view message, std::string_view action = {});
 
  private:
   struct Impl;
