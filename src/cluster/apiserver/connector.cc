@@ -101,7 +101,7 @@ struct Connector::Impl {
   // Runs `work` on a thread of its own; false when there are too many.
   bool start(const std::shared_ptr<Impl>& self, std::function<void(Open&)> work);
   void set_cancel(Open& slot, std::function<void()> cancel);
-  static void pass_body(const http::ExchangePtr& exchange, http::ResponseStream& from);
+  static void pass_body(const http::ExchangePtr& exchange, const std::shared_ptr<http::ResponseStream>& from);
   static void pass_messages(http::WebSocket& client, const std::shared_ptr<http::ClientWebSocket>& agent, const std::shared_ptr<Outbox>& outbox);
 };
 
@@ -165,15 +165,18 @@ Result<Target> Connector::Impl::target_of(Request& request, const http::Exchange
   return Target{std::move(agent), verb + object + "/" + percent_encode(container) + query};
 }
 
-void Connector::Impl::pass_body(const http::ExchangePtr& exchange, http::ResponseStream& from) {
+void Connector::Impl::pass_body(const http::ExchangePtr& exchange, const std::shared_ptr<http::ResponseStream>& from) {
   http::Headers headers;
-  const std::string_view type = from.headers.get("Content-Type");
+  const std::string_view type = from->headers.get("Content-Type");
   headers.set("Content-Type", type.empty() ? "text/plain" : type);
   headers.set("Cache-Control", "no-cache, private");
-  const auto to = exchange->stream(from.status, std::move(headers));
-  to->on_close([&from] { from.cancel(); });
+  const auto to = exchange->stream(from->status, std::move(headers));
+  // The stream may close after this function has returned: it must not hold what lives here.
+  to->on_close([weak = std::weak_ptr<http::ResponseStream>(from)] {
+    if (const auto alive = weak.lock()) alive->cancel();
+  });
   while (true) {
-    const auto piece = from.read_some();
+    const auto piece = from->read_some();
     if (!piece.ok()) return to->closed() ? void() : to->abort();
     if (piece->empty()) break;
     if (!to->write_blocking(*piece).ok()) break;
@@ -212,8 +215,8 @@ void Connector::connect(const http::ExchangePtr& exchange, Request& request) {
     if (plain) {
       auto from = agent.open(ask);
       if (!from.ok()) return send_error(*exchange, request, request.fail(ErrorCode::unavailable, from.error().message));
-      http::ResponseStream& stream = **from;
-      impl->set_cancel(slot, [&stream] { stream.cancel(); });
+      const std::shared_ptr<http::ResponseStream> stream = std::move(from).value();
+      impl->set_cancel(slot, [stream] { stream->cancel(); });
       impl->pass_body(exchange, stream);
       return impl->set_cancel(slot, nullptr);
     }
