@@ -36,8 +36,10 @@ std::string address_text(const sockaddr_storage& storage) {
     inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr, text, sizeof text);
   } else if (storage.ss_family == AF_INET6) {
     const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(&address)) inet_ntop(AF_INET, address.s6_addr + 12, text, sizeof text);
-    else inet_ntop(AF_INET6, &address, text, sizeof text);
+    if (IN6_IS_ADDR_V4MAPPED(&address))
+      inet_ntop(AF_INET, address.s6_addr + 12, text, sizeof text);
+    else
+      inet_ntop(AF_INET6, &address, text, sizeof text);
   }
   return text;
 }

@@ -18,11 +18,11 @@ struct SocketAddress {
 
 // A numeric address, or "localhost" (IPv4). Errors: bad_request.
 Result<SocketAddress> numeric_address(const std::string& host, int port);
-std::string address_text(const sockaddr_storage& storage);     // without port; IPv4-mapped IPv6 as IPv4
+std::string address_text(const sockaddr_storage& storage);  // without port; IPv4-mapped IPv6 as IPv4
 int address_port(const sockaddr_storage& storage);
 
-// The address of a unix socket of any path length: a path too long for sockaddr_un goes through its directory's descriptor, which
-// `directory` keeps open for as long as the address is used.
+// The address of a unix socket of any path length: a path too long for sockaddr_un goes through its directory's
+// descriptor, which `directory` keeps open for as long as the address is used.
 Result<SocketAddress> unix_address(const std::string& path, UniqueFd& directory);
 
 }  // namespace caisson::http

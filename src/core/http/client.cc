@@ -26,7 +26,9 @@ std::string host_field(const Url& url) {
   return url.port == 0 ? host : host + ":" + std::to_string(url.port);
 }
 
-int port_of(const Url& url) { return url.port != 0 ? url.port : url.scheme == "https" ? 443 : 80; }
+int port_of(const Url& url) {
+  return url.port != 0 ? url.port : url.scheme == "https" ? 443 : 80;
+}
 
 // A Location, which may be relative (RFC 3986 §5.2 as far as servers use it).
 Result<Url> resolve(const Url& base, std::string_view location) {
@@ -38,8 +40,10 @@ Result<Url> resolve(const Url& base, std::string_view location) {
   const auto end = std::min(location.find('#'), location.size());
   const auto question = location.substr(0, end).find('?');
   const std::string_view path = location.substr(0, std::min(question, end));
-  if (path.starts_with("/")) url.path = path;
-  else if (!path.empty()) url.path = base.path.substr(0, base.path.rfind('/') + 1) + std::string(path);
+  if (path.starts_with("/"))
+    url.path = path;
+  else if (!path.empty())
+    url.path = base.path.substr(0, base.path.rfind('/') + 1) + std::string(path);
   url.query = question == std::string_view::npos ? "" : std::string(location.substr(question + 1, end - question - 1));
   return url;
 }
@@ -50,8 +54,8 @@ struct Client::Impl {
   ClientOptions options;
   ProxyVariables proxies;
   std::mutex mutex;
-  std::map<std::string, std::vector<std::unique_ptr<ClientConnection>>> idle;   // GUARDED_BY(mutex)
-  SslContextPtr tls;                                                            // GUARDED_BY(mutex), made at first use
+  std::map<std::string, std::vector<std::unique_ptr<ClientConnection>>> idle;  // GUARDED_BY(mutex)
+  SslContextPtr tls;                                                           // GUARDED_BY(mutex), made at first use
 
   // Where a request goes: the pool's key and how to get there.
   struct Route {
@@ -77,7 +81,8 @@ struct Client::Impl {
     Route out;
     out.url = url;
     out.port = port_of(url);
-    if (url.scheme != "http" && url.scheme != "https") return Error{ErrorCode::bad_request, "URL scheme '" + url.scheme + "' is not http or https"};
+    if (url.scheme != "http" && url.scheme != "https")
+      return Error{ErrorCode::bad_request, "URL scheme '" + url.scheme + "' is not http or https"};
     if (options.unix_socket.empty() && options.use_proxy) out.proxy = TRY(proxy_for(proxies, url, out.port));
     out.absolute_form = out.proxy && url.scheme == "http";
     out.key = url.scheme + "://" + url.host + ":" + std::to_string(out.port);
@@ -85,14 +90,17 @@ struct Client::Impl {
   }
 
   Result<void> open_tunnel(std::unique_ptr<Transport>& transport, const Route& route, Duration deadline) {
-    const std::string authority = (route.url.host.find(':') != std::string::npos ? "[" + route.url.host + "]" : route.url.host) + ":" +
-                                  std::to_string(route.port);
-    std::string head = "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n" + proxy_authorization(route) + "\r\n";
+    const std::string authority =
+        (route.url.host.find(':') != std::string::npos ? "[" + route.url.host + "]" : route.url.host) + ":" +
+        std::to_string(route.port);
+    std::string head =
+        "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n" + proxy_authorization(route) + "\r\n";
     ClientConnection connection(std::move(transport));
     Request request;
-    request.method = "HEAD";   // an answer to CONNECT has no body either
+    request.method = "HEAD";  // an answer to CONNECT has no body either
     const ResponseHead answer = TRY(connection.exchange(request, head, deadline));
-    if (answer.status / 100 != 2) return Error{ErrorCode::unavailable, "the proxy refused CONNECT with " + std::to_string(answer.status)};
+    if (answer.status / 100 != 2)
+      return Error{ErrorCode::unavailable, "the proxy refused CONNECT with " + std::to_string(answer.status)};
     transport = connection.take_transport();
     return {};
   }
@@ -109,14 +117,17 @@ struct Client::Impl {
       transport = TRY(Transport::connect_unix(options.unix_socket, connect_deadline).in(options.unix_socket));
     } else if (route.proxy) {
       const std::string where = route.proxy->host + ":" + std::to_string(route.proxy->port);
-      transport = TRY(Transport::connect_tcp(route.proxy->host, route.proxy->port, connect_deadline).in("proxy " + where));
+      transport =
+          TRY(Transport::connect_tcp(route.proxy->host, route.proxy->port, connect_deadline).in("proxy " + where));
       if (!route.absolute_form) TRY(open_tunnel(transport, route, connect_deadline).in("proxy " + where));
     } else {
-      transport = TRY(Transport::connect_tcp(route.url.host, route.port, connect_deadline).in(route.url.host + ":" + std::to_string(route.port)));
+      transport = TRY(Transport::connect_tcp(route.url.host, route.port, connect_deadline)
+                          .in(route.url.host + ":" + std::to_string(route.port)));
     }
     if (route.url.scheme == "https") {
       SSL_CTX* context = TRY(tls_context());
-      TRY(transport->start_tls(context, route.url.host, options.verify, connect_deadline).in(route.url.host + ":" + std::to_string(route.port)));
+      TRY(transport->start_tls(context, route.url.host, options.verify, connect_deadline)
+              .in(route.url.host + ":" + std::to_string(route.port)));
     }
     return std::make_unique<ClientConnection>(std::move(transport));
   }
@@ -170,7 +181,8 @@ struct Client::Impl {
     return out + "\r\n";
   }
 
-  // One request without redirects. A kept connection may have been closed by the server just now: then once more, on a new one.
+  // One request without redirects. A kept connection may have been closed by the server just now: then once more, on a
+  // new one.
   Result<Answer> once(const Request& request, const Url& url, Duration deadline, bool fresh_only) {
     Answer out;
     const Route route = TRY(this->route(url));
@@ -198,15 +210,18 @@ struct Client::Impl {
     Request current = request;
     const bool follows = request.method == "GET" || request.method == "HEAD";
     for (int redirects = 0;; ++redirects) {
-      Answer answer = TRY(once(current, url, deadline, fresh_only).in(request.method + " " + url.str_without_userinfo()));
+      Answer answer =
+          TRY(once(current, url, deadline, fresh_only).in(request.method + " " + url.str_without_userinfo()));
       const int status = answer.head.status;
       const std::string location(answer.head.headers.get("Location"));
       const bool redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
       if (!follows || !redirect || location.empty() || options.redirects_max == 0) return answer;
       if (redirects == options.redirects_max)
-        return Error{ErrorCode::unavailable, request.method + " " + request.url + ": more than " + std::to_string(redirects) + " redirects"};
+        return Error{ErrorCode::unavailable,
+                     request.method + " " + request.url + ": more than " + std::to_string(redirects) + " redirects"};
       Url next = TRY(resolve(url, location).in("redirect to " + location));
-      if (next.host != url.host || port_of(next) != port_of(url) || next.scheme != url.scheme) current.headers.erase("Authorization");
+      if (next.host != url.host || port_of(next) != port_of(url) || next.scheme != url.scheme)
+        current.headers.erase("Authorization");
       url = std::move(next);
     }
   }
@@ -226,7 +241,7 @@ class ResponseStreamImpl final : public ResponseStream {
     if (!connection_) return std::string();
     std::string piece = TRY(connection_->read_some(deadline_));
     if (piece.empty()) {
-      const std::scoped_lock lock(mutex_);   // cancel must not shut a connection that others use by then
+      const std::scoped_lock lock(mutex_);  // cancel must not shut a connection that others use by then
       if (!cancelled_) keep_(std::move(connection_));
       connection_.reset();
     }
@@ -241,7 +256,7 @@ class ResponseStreamImpl final : public ResponseStream {
  private:
   std::mutex mutex_;
   std::unique_ptr<ClientConnection> connection_;
-  bool cancelled_ = false;   // GUARDED_BY(mutex_)
+  bool cancelled_ = false;  // GUARDED_BY(mutex_)
   const Duration deadline_;
   const Keep keep_;
 };
@@ -278,11 +293,12 @@ Result<std::unique_ptr<ResponseStream>> Client::open(const Request& request) con
   auto keep = [pool = std::weak_ptr<Impl>(impl_), key = answer.key](std::unique_ptr<ClientConnection> connection) {
     if (const auto alive = pool.lock()) alive->keep(key, std::move(connection));
   };
-  return std::unique_ptr<ResponseStream>(
-      std::make_unique<ResponseStreamImpl>(std::move(answer.connection), std::move(answer.head), deadline, std::move(keep)));
+  return std::unique_ptr<ResponseStream>(std::make_unique<ResponseStreamImpl>(
+      std::move(answer.connection), std::move(answer.head), deadline, std::move(keep)));
 }
 
-Result<std::unique_ptr<ClientWebSocket>> Client::websocket(const Request& request, const std::vector<std::string>& subprotocols) const {
+Result<std::unique_ptr<ClientWebSocket>> Client::websocket(const Request& request,
+                                                           const std::vector<std::string>& subprotocols) const {
   Request upgrade = request;
   if (upgrade.url.starts_with("ws://")) upgrade.url.replace(0, 2, "http");
   if (upgrade.url.starts_with("wss://")) upgrade.url.replace(0, 3, "https");

@@ -11,7 +11,7 @@ constexpr std::size_t kResponseHeadBytesMax = 256u << 10;
 Result<void> ClientConnection::send_source(const Request& request, Duration deadline) {
   const bool chunked = !request.headers.contains("Content-Length");
   for (;;) {
-    if (transport_->has_input()) {   // the server answers before it has it all: an error, most likely
+    if (transport_->has_input()) {  // the server answers before it has it all: an error, most likely
       stopped_sending_ = true;
       return {};
     }
@@ -55,11 +55,13 @@ Result<ResponseHead> ClientConnection::read_head(const Request& request, Duratio
       if (head.status < 200 && head.status != 101) continue;
       const Framing framing = TRY(response_framing(head, request.method == "HEAD"));
       decoder_ = BodyDecoder(framing);
-      reusable_ = !stopped_sending_ && head.status != 101 && !decoder_.ends_with_connection() && wants_keep_alive(head.minor, head.headers);
+      reusable_ = !stopped_sending_ && head.status != 101 && !decoder_.ends_with_connection() &&
+                  wants_keep_alive(head.minor, head.headers);
       return head;
     }
     scanned = in_.size();
-    if (in_.size() > kResponseHeadBytesMax) return Error{ErrorCode::too_large, "the response head is larger than 256 KiB"};
+    if (in_.size() > kResponseHeadBytesMax)
+      return Error{ErrorCode::too_large, "the response head is larger than 256 KiB"};
     const std::string piece = TRY(transport_->read_some(deadline));
     if (piece.empty()) return Error{ErrorCode::unavailable, "the server closed the connection without an answer"};
     got_nothing_ = false;

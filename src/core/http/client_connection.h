@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One client connection speaking HTTP/1.1: requests out, response heads and bodies in. Internal to the room. One thread at a time, but
-// for `transport().shut_down()`.
+// One client connection speaking HTTP/1.1: requests out, response heads and bodies in. Internal to the room. One thread
+// at a time, but for `transport().shut_down()`.
 #pragma once
 #include <memory>
 #include <string>
@@ -24,7 +24,7 @@ class ClientConnection {
   Result<std::string> read_some(Duration deadline);
   bool body_done() const { return decoder_.done(); }
   bool reusable() const { return reusable_ && body_done() && in_.empty(); }
-  std::string take_unread() { return std::exchange(in_, {}); }   // after 101: the first frames
+  std::string take_unread() { return std::exchange(in_, {}); }  // after 101: the first frames
   Transport& transport() { return *transport_; }
   std::unique_ptr<Transport> take_transport() { return std::move(transport_); }
   // Fit for another request: the server has neither closed it nor said something unasked.
@@ -39,8 +39,7 @@ class ClientConnection {
   std::unique_ptr<Transport> transport_;
   std::string in_;
   BodyDecoder decoder_;
-  bool reusable_ = true, got_nothing_ = true, stopped_sending_ = false, saw_end_ = false,
-       source_failed_ = false;
+  bool reusable_ = true, got_nothing_ = true, stopped_sending_ = false, saw_end_ = false, source_failed_ = false;
 };
 
 }  // namespace caisson::http

@@ -20,7 +20,9 @@ class ClientWebSocketImpl final : public ClientWebSocket {
   }
   ~ClientWebSocketImpl() override { ClientWebSocketImpl::close(); }
 
-  Result<void> send(std::string_view data, bool binary) override { return write(binary ? Opcode::binary : Opcode::text, data); }
+  Result<void> send(std::string_view data, bool binary) override {
+    return write(binary ? Opcode::binary : Opcode::text, data);
+  }
 
   Result<std::optional<Message>> receive() override {
     using Found = std::optional<Message>;
@@ -45,10 +47,16 @@ class ClientWebSocketImpl final : public ClientWebSocket {
         continue;
       }
       switch (item->opcode) {
-        case Opcode::ping: TRY(write(Opcode::pong, item->data)); break;
-        case Opcode::pong: break;
-        case Opcode::close: end(1000); return Found();
-        default: return Found(Message{item->opcode == Opcode::binary, std::move(item->data)});
+        case Opcode::ping:
+          TRY(write(Opcode::pong, item->data));
+          break;
+        case Opcode::pong:
+          break;
+        case Opcode::close:
+          end(1000);
+          return Found();
+        default:
+          return Found(Message{item->opcode == Opcode::binary, std::move(item->data)});
       }
     }
   }
@@ -66,37 +74,47 @@ class ClientWebSocketImpl final : public ClientWebSocket {
     const std::scoped_lock lock(write_mutex_);
     if (std::exchange(closed_, true)) return;
     // A courtesy to a peer that may be gone already.
-    [[maybe_unused]] const auto sent = connection_->transport().write(
-        websocket_frame(Opcode::close, websocket_close_payload(code, ""), true), deadline_after(std::chrono::seconds(1)));
+    [[maybe_unused]] const auto sent =
+        connection_->transport().write(websocket_frame(Opcode::close, websocket_close_payload(code, ""), true),
+                                       deadline_after(std::chrono::seconds(1)));
     connection_->transport().shut_down();
   }
 
   std::unique_ptr<ClientConnection> connection_;
   FrameReader reader_{false};
   std::mutex write_mutex_;
-  bool closed_ = false;   // GUARDED_BY(write_mutex_)
+  bool closed_ = false;  // GUARDED_BY(write_mutex_)
 };
 
 ErrorCode code_of(int status) {
   switch (status) {
-    case 400: return ErrorCode::bad_request;
-    case 401: return ErrorCode::unauthorized;
-    case 403: return ErrorCode::forbidden;
-    case 404: return ErrorCode::not_found;
-    case 409: return ErrorCode::conflict;
-    default: return ErrorCode::unavailable;
+    case 400:
+      return ErrorCode::bad_request;
+    case 401:
+      return ErrorCode::unauthorized;
+    case 403:
+      return ErrorCode::forbidden;
+    case 404:
+      return ErrorCode::not_found;
+    case 409:
+      return ErrorCode::conflict;
+    default:
+      return ErrorCode::unavailable;
   }
 }
 
 }  // namespace
 
-Result<std::unique_ptr<ClientWebSocket>> make_client_websocket(std::unique_ptr<ClientConnection> connection, const ResponseHead& head,
-                                                               const std::string& key, const std::vector<std::string>& offered) {
-  if (!header_has_token(head.headers, "Upgrade", "websocket") || head.headers.get("Sec-WebSocket-Accept") != websocket_accept(key))
+Result<std::unique_ptr<ClientWebSocket>> make_client_websocket(std::unique_ptr<ClientConnection> connection,
+                                                               const ResponseHead& head, const std::string& key,
+                                                               const std::vector<std::string>& offered) {
+  if (!header_has_token(head.headers, "Upgrade", "websocket") ||
+      head.headers.get("Sec-WebSocket-Accept") != websocket_accept(key))
     return Error{ErrorCode::unavailable, "WebSocket: the server's answer does not accept our key"};
   const std::string chosen(head.headers.get("Sec-WebSocket-Protocol"));
   if (!chosen.empty() && std::find(offered.begin(), offered.end(), chosen) == offered.end())
-    return Error{ErrorCode::unavailable, "WebSocket: the server chose the subprotocol " + chosen + ", which was not offered"};
+    return Error{ErrorCode::unavailable,
+                 "WebSocket: the server chose the subprotocol " + chosen + ", which was not offered"};
   auto out = std::make_unique<ClientWebSocketImpl>(std::move(connection));
   out->subprotocol = chosen;
   return std::unique_ptr<ClientWebSocket>(std::move(out));

@@ -10,8 +10,9 @@
 namespace caisson::http {
 
 // Errors: unavailable when the server's answer is no acceptance of `key`, or of a subprotocol that was not offered.
-Result<std::unique_ptr<ClientWebSocket>> make_client_websocket(std::unique_ptr<ClientConnection> connection, const ResponseHead& head,
-                                                               const std::string& key, const std::vector<std::string>& offered);
+Result<std::unique_ptr<ClientWebSocket>> make_client_websocket(std::unique_ptr<ClientConnection> connection,
+                                                               const ResponseHead& head, const std::string& key,
+                                                               const std::vector<std::string>& offered);
 // The error that a refusal's status and body mean.
 Error refused_websocket(const ResponseHead& head, ClientConnection& connection);
 

@@ -13,12 +13,12 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64u << 10;
 constexpr std::size_t kPipelinedBytesMax = 64u << 10;
-constexpr std::size_t kTakeBytes = 1u << 20;                   // moved from a transfer to the connection at once
-constexpr std::uint64_t kDrainedBytesMax = 64u << 20;          // of a body whose request was answered before it ended
+constexpr std::size_t kTakeBytes = 1u << 20;           // moved from a transfer to the connection at once
+constexpr std::uint64_t kDrainedBytesMax = 64u << 20;  // of a body whose request was answered before it ended
 constexpr Duration kLingerTime = std::chrono::seconds(3);
 constexpr Duration kDrainTime = std::chrono::seconds(15);
 constexpr Duration kCloseHandshakeTime = std::chrono::seconds(5);
-constexpr int kReadsPerEvent = 16;                             // then the others have their turn
+constexpr int kReadsPerEvent = 16;  // then the others have their turn
 
 Result<std::string> decode_path(std::string_view path) {
   std::string decoded = TRY(percent_decode(path));
@@ -28,9 +28,13 @@ Result<std::string> decode_path(std::string_view path) {
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<ServerShared> shared, std::shared_ptr<const Handler> handler, UniqueFd fd, SslPtr ssl,
-                       Peer peer)
-    : shared_(std::move(shared)), handler_(std::move(handler)), fd_(std::move(fd)), ssl_(std::move(ssl)), peer_(std::move(peer)) {}
+Connection::Connection(std::shared_ptr<ServerShared> shared, std::shared_ptr<const Handler> handler, UniqueFd fd,
+                       SslPtr ssl, Peer peer)
+    : shared_(std::move(shared)),
+      handler_(std::move(handler)),
+      fd_(std::move(fd)),
+      ssl_(std::move(ssl)),
+      peer_(std::move(peer)) {}
 
 Connection::~Connection() = default;
 
@@ -73,7 +77,7 @@ void Connection::on_deadline() {
       if (!in_.empty()) return refuse(408, "the request head did not arrive in time");
       return close();
     case State::body:
-      if (transfer_->body_is_full()) return;   // it is the handler that is slow
+      if (transfer_->body_is_full()) return;  // it is the handler that is slow
       transfer_->fail_body(Error{ErrorCode::timeout, "the request body did not arrive in time"});
       broken_ = true;
       state_ = State::answer;
@@ -81,7 +85,8 @@ void Connection::on_deadline() {
     case State::answer:
       if (write_blocked_) close();
       return;
-    default: return close();
+    default:
+      return close();
   }
 }
 
@@ -109,11 +114,16 @@ void Connection::read_peer_certificate() {
 bool Connection::wants_bytes() const {
   if (peer_eof_) return false;
   switch (state_) {
-    case State::body: return !transfer_->body_is_full();
-    case State::answer: return !broken_ && in_.size() < kPipelinedBytesMax;
-    case State::websocket: return !transfer_->messages_are_full();
-    case State::closed: return false;
-    default: return true;
+    case State::body:
+      return !transfer_->body_is_full();
+    case State::answer:
+      return !broken_ && in_.size() < kPipelinedBytesMax;
+    case State::websocket:
+      return !transfer_->messages_are_full();
+    case State::closed:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -159,7 +169,7 @@ bool Connection::fill() {
     }
     process();
     if (state_ == State::body) set_deadline(shared_->options.header_time_max);
-    if (!ssl_ && count < kReadBytes) return state_ != State::closed;   // a short read: nothing more now
+    if (!ssl_ && count < kReadBytes) return state_ != State::closed;  // a short read: nothing more now
   }
   return state_ != State::closed;
 }
@@ -172,7 +182,7 @@ void Connection::on_peer_eof() {
     const std::scoped_lock lock(transfer_->mutex);
     endless = transfer_->streaming && !transfer_->sized;
   }
-  if (endless) close();   // a watch or a followed log whose reader left
+  if (endless) close();  // a watch or a followed log whose reader left
 }
 
 void Connection::process() {
@@ -181,12 +191,21 @@ void Connection::process() {
   bool more = true;
   while (more) {
     switch (state_) {
-      case State::head: more = process_head(); break;
+      case State::head:
+        more = process_head();
+        break;
       case State::body:
-      case State::drain: more = process_body(); break;
-      case State::websocket: more = process_websocket(); break;
-      case State::linger: in_.clear(); [[fallthrough]];
-      default: more = false;
+      case State::drain:
+        more = process_body();
+        break;
+      case State::websocket:
+        more = process_websocket();
+        break;
+      case State::linger:
+        in_.clear();
+        [[fallthrough]];
+      default:
+        more = false;
     }
   }
   processing_ = false;
@@ -195,7 +214,7 @@ void Connection::process() {
 
 bool Connection::process_head() {
   if (scanned_ == 0) {
-    const auto start = in_.find_first_not_of("\r\n");   // RFC 9112 §2.2: empty lines before a request are skipped
+    const auto start = in_.find_first_not_of("\r\n");  // RFC 9112 §2.2: empty lines before a request are skipped
     in_.erase(0, start == std::string::npos ? in_.size() : start);
     if (in_.empty()) {
       if (peer_eof_) close();
@@ -225,7 +244,7 @@ bool Connection::process_head() {
 
 void Connection::begin_request(RequestHead head, const Framing& framing) {
   std::string_view path = head.target;
-  if (const auto scheme = path.find("://"); scheme != std::string_view::npos && path.front() != '/') {   // absolute form
+  if (const auto scheme = path.find("://"); scheme != std::string_view::npos && path.front() != '/') {  // absolute form
     const auto slash = path.find('/', scheme + 3);
     path = slash == std::string_view::npos ? std::string_view("/") : path.substr(slash);
   }
@@ -253,9 +272,10 @@ void Connection::begin_request(RequestHead head, const Framing& framing) {
   state_ = decoder_.done() ? State::answer : State::body;
   if (state_ == State::body) {
     set_deadline(shared_->options.header_time_max);
-    process_body();   // a short body is there already: the handler need not wait for it
+    process_body();  // a short body is there already: the handler need not wait for it
   }
-  shared_->dispatch([handler = handler_, exchange = std::move(exchange)]() mutable { (*handler)(std::move(exchange)); });
+  shared_->dispatch(
+      [handler = handler_, exchange = std::move(exchange)]() mutable { (*handler)(std::move(exchange)); });
 }
 
 bool Connection::process_body() {
@@ -295,7 +315,7 @@ bool Connection::process_websocket() {
     auto item = frames_->next();
     if (!item.ok()) {
       transfer_->close_websocket(websocket_close_code(item.error()), item.error().message);
-      close_received_ = true;   // nothing that follows can be understood
+      close_received_ = true;  // nothing that follows can be understood
       break;
     }
     if (!*item) break;
@@ -310,24 +330,27 @@ void Connection::on_websocket_item(FrameReader::Item item) {
       // A peer that pings without reading our pongs fills its queue, and is let go.
       if (!transfer_->send_frame(Opcode::pong, item.data).ok()) close();
       return;
-    case Opcode::pong: return;
+    case Opcode::pong:
+      return;
     case Opcode::close: {
       close_received_ = true;
-      const int code = item.data.size() < 2 ? 1000
-                                            : (static_cast<unsigned char>(item.data[0]) << 8 | static_cast<unsigned char>(item.data[1]));
+      const int code = item.data.size() < 2
+                           ? 1000
+                           : (static_cast<unsigned char>(item.data[0]) << 8 | static_cast<unsigned char>(item.data[1]));
       transfer_->close_websocket(code, "");
       transfer_->wake_loop();
       return;
     }
-    default: transfer_->deliver(WebSocket::Message{item.opcode == Opcode::binary, std::move(item.data)});
+    default:
+      transfer_->deliver(WebSocket::Message{item.opcode == Opcode::binary, std::move(item.data)});
   }
 }
 
 // The request never reaches a handler.
 void Connection::refuse(int status, std::string_view message) {
   out_ = "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason_phrase(status)) +
-         "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: " + std::to_string(message.size() + 1) +
-         "\r\n\r\n" + std::string(message) + "\n";
+         "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: " +
+         std::to_string(message.size() + 1) + "\r\n\r\n" + std::string(message) + "\n";
   out_at_ = 0;
   in_.clear();
   state_ = State::linger;
@@ -354,7 +377,7 @@ void Connection::on_transfer(const std::shared_ptr<Transfer>& transfer) {
   }
   flush();
   if (state_ == State::closed) return;
-  if ((interest_ & EPOLLIN) == 0 && wants_bytes()) {   // reading had paused
+  if ((interest_ & EPOLLIN) == 0 && wants_bytes()) {  // reading had paused
     if (state_ == State::body) set_deadline(shared_->options.header_time_max);
     fill();
   }
@@ -367,7 +390,8 @@ bool Connection::write_some() {
     std::size_t count = 0;
     if (ssl_) {
       ERR_clear_error();
-      const int result = SSL_write(ssl_.get(), out_.data() + out_at_, static_cast<int>(std::min<std::size_t>(size, 1u << 30)));
+      const int result =
+          SSL_write(ssl_.get(), out_.data() + out_at_, static_cast<int>(std::min<std::size_t>(size, 1u << 30)));
       if (result <= 0) {
         const int error = SSL_get_error(ssl_.get(), result);
         write_blocked_ = error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ;
@@ -409,7 +433,8 @@ void Connection::flush() {
     if (out_.empty()) break;
     if (!write_some()) return;
     if (write_blocked_) {
-      if (state_ != State::linger) set_deadline(shared_->options.idle_max);   // somebody who reads nothing for so long is gone
+      if (state_ != State::linger)
+        set_deadline(shared_->options.idle_max);  // somebody who reads nothing for so long is gone
       return;
     }
     if (state_ == State::answer || state_ == State::websocket) deadline = Duration::max();
@@ -429,8 +454,10 @@ void Connection::after_write() {
     close_sent = transfer_->close_sent;
   }
   if (state_ == State::websocket) {
-    if (close_sent && close_received_) begin_linger(kLingerTime);
-    else if (close_sent && deadline == Duration::max()) set_deadline(kCloseHandshakeTime);
+    if (close_sent && close_received_)
+      begin_linger(kLingerTime);
+    else if (close_sent && deadline == Duration::max())
+      set_deadline(kCloseHandshakeTime);
     return;
   }
   if (finished) end_exchange(close_after);
@@ -440,7 +467,7 @@ void Connection::end_exchange(bool close_after) {
   if (transfer_) {
     const auto ended = std::exchange(transfer_, nullptr);
     ended->close();
-    if (state_ == State::body && !close_after) {   // answered early: the rest of the body goes nowhere
+    if (state_ == State::body && !close_after) {  // answered early: the rest of the body goes nowhere
       state_ = State::drain;
       drained_bytes_ = 0;
       set_deadline(kDrainTime);

@@ -18,10 +18,11 @@ std::string_view date_now() {
     std::tm parts{};
     gmtime_r(&now, &parts);
     static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    std::snprintf(text, sizeof text, "%s, %02u %s %u %02u:%02u:%02u GMT", kDays[parts.tm_wday], unsigned(parts.tm_mday) % 100,
-                  kMonths[parts.tm_mon], (unsigned(parts.tm_year) + 1900) % 10000, unsigned(parts.tm_hour) % 100,
-                  unsigned(parts.tm_min) % 100, unsigned(parts.tm_sec) % 100);
+    static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    std::snprintf(text, sizeof text, "%s, %02u %s %u %02u:%02u:%02u GMT", kDays[parts.tm_wday],
+                  unsigned(parts.tm_mday) % 100, kMonths[parts.tm_mon], (unsigned(parts.tm_year) + 1900) % 10000,
+                  unsigned(parts.tm_hour) % 100, unsigned(parts.tm_min) % 100, unsigned(parts.tm_sec) % 100);
     last = now;
   }
   return text;
@@ -42,7 +43,7 @@ std::string head_text(int status, const Headers& headers, bool keep_alive, bool 
   for (const auto& [name, value] : headers.fields()) {
     if (equals_ignoring_case(name, "Content-Length") || equals_ignoring_case(name, "Transfer-Encoding") ||
         equals_ignoring_case(name, "Connection") || equals_ignoring_case(name, "Date"))
-      continue;   // framing is ours
+      continue;  // framing is ours
     append_field(out, name, value);
   }
   if (status != 101 && !keep_alive) out.append("Connection: close\r\n");
@@ -50,7 +51,9 @@ std::string head_text(int status, const Headers& headers, bool keep_alive, bool 
   return out;
 }
 
-bool has_no_body(int status) { return status < 200 || status == 204 || status == 304; }
+bool has_no_body(int status) {
+  return status < 200 || status == 204 || status == 304;
+}
 
 class StreamImpl final : public Stream {
  public:
@@ -64,7 +67,8 @@ class StreamImpl final : public Stream {
   void on_close(std::function<void()> call) override { transfer_->set_on_close(std::move(call)); }
   void finish() override {
     if (finished_.exchange(true)) return;
-    if (length_ && !silent_ && written_ != *length_) return transfer_->abort();   // the client must not take it for whole
+    if (length_ && !silent_ && written_ != *length_)
+      return transfer_->abort();  // the client must not take it for whole
     if (chunked_ && !silent_) {
       // Fails only when the client is gone, and then nobody is left to tell.
       [[maybe_unused]] const auto sent = transfer_->send("0\r\n\r\n", true);
@@ -83,7 +87,8 @@ class StreamImpl final : public Stream {
     if (finished_) return Error{ErrorCode::internal, "write to a finished stream"};
     if (silent_) return {};
     if (!chunked_) {
-      if (length_ && written_ + bytes.size() > *length_) return Error{ErrorCode::internal, "more bytes than the announced length"};
+      if (length_ && written_ + bytes.size() > *length_)
+        return Error{ErrorCode::internal, "more bytes than the announced length"};
       TRY(((*transfer_).*send)(bytes));
       written_ += bytes.size();
       return {};
@@ -99,7 +104,7 @@ class StreamImpl final : public Stream {
   const std::shared_ptr<Transfer> transfer_;
   const bool chunked_;
   const std::optional<std::uint64_t> length_;
-  const bool silent_;                       // a HEAD request: the head is all
+  const bool silent_;  // a HEAD request: the head is all
   std::atomic<std::uint64_t> written_ = 0;
   std::atomic<bool> finished_ = false;
 };
@@ -133,9 +138,12 @@ class ExchangeImpl final : public Exchange {
       std::string piece = TRY(transfer_->take_body());
       if (piece.empty()) return whole;
       if (whole.size() + piece.size() > size_bytes_max)
-        return Error{ErrorCode::too_large, "the request body is larger than " + std::to_string(size_bytes_max) + " bytes"};
-      if (whole.empty()) whole = std::move(piece);
-      else whole.append(piece);
+        return Error{ErrorCode::too_large,
+                     "the request body is larger than " + std::to_string(size_bytes_max) + " bytes"};
+      if (whole.empty())
+        whole = std::move(piece);
+      else
+        whole.append(piece);
     }
   }
   Result<std::string> read_some() override { return transfer_->take_body(); }
@@ -152,8 +160,10 @@ class ExchangeImpl final : public Exchange {
     if (!first) return out;
     const bool keep_alive = keeps_alive() && (chunked || length);
     std::string head = head_text(status, headers, keep_alive, transfer_->is_http10);
-    if (length) append_field(head, "Content-Length", std::to_string(*length));
-    else if (chunked && !has_no_body(status)) append_field(head, "Transfer-Encoding", "chunked");
+    if (length)
+      append_field(head, "Content-Length", std::to_string(*length));
+    else if (chunked && !has_no_body(status))
+      append_field(head, "Transfer-Encoding", "chunked");
     head.append("\r\n");
     {
       const std::scoped_lock lock(transfer_->mutex);
@@ -169,8 +179,8 @@ class ExchangeImpl final : public Exchange {
   Result<std::shared_ptr<WebSocket>> websocket(std::string_view subprotocol) override {
     const std::string_view key = headers.get("Sec-WebSocket-Key");
     const auto nonce = unbase64(key);
-    if (method != "GET" || !header_has_token(headers, "Connection", "upgrade") || !header_has_token(headers, "Upgrade", "websocket") ||
-        !nonce.ok() || nonce->size() != 16)
+    if (method != "GET" || !header_has_token(headers, "Connection", "upgrade") ||
+        !header_has_token(headers, "Upgrade", "websocket") || !nonce.ok() || nonce->size() != 16)
       return Error{ErrorCode::bad_request, "not a WebSocket request (RFC 6455)"};
     if (headers.get("Sec-WebSocket-Version") != "13")
       return Error{ErrorCode::bad_request, "only version 13 of WebSocket is spoken here"};
@@ -201,15 +211,17 @@ class ExchangeImpl final : public Exchange {
     // A HEAD's length is that of the body that GET would give, which the handler may know without having it.
     const std::string_view told = response.headers.get("Content-Length");
     const bool bare = transfer_->is_head || has_no_body(response.status);
-    if (bare && !told.empty()) append_field(out, "Content-Length", told);
-    else if (!has_no_body(response.status)) append_field(out, "Content-Length", std::to_string(response.body.size()));
+    if (bare && !told.empty())
+      append_field(out, "Content-Length", told);
+    else if (!has_no_body(response.status))
+      append_field(out, "Content-Length", std::to_string(response.body.size()));
     out.append("\r\n");
     if (!bare) out.append(response.body);
     {
       const std::scoped_lock lock(transfer_->mutex);
       transfer_->close_after = !keep_alive;
     }
-    [[maybe_unused]] const auto sent = transfer_->send(out, true);   // an error: nobody is left to answer
+    [[maybe_unused]] const auto sent = transfer_->send(out, true);  // an error: nobody is left to answer
   }
 
   const std::shared_ptr<Transfer> transfer_;
@@ -217,6 +229,8 @@ class ExchangeImpl final : public Exchange {
 
 }  // namespace
 
-ExchangePtr make_exchange(std::shared_ptr<Transfer> transfer) { return std::make_shared<ExchangeImpl>(std::move(transfer)); }
+ExchangePtr make_exchange(std::shared_ptr<Transfer> transfer) {
+  return std::make_shared<ExchangeImpl>(std::move(transfer));
+}
 
 }  // namespace caisson::http

@@ -23,7 +23,9 @@ Result<std::shared_ptr<Loop>> Loop::make() {
   return std::make_shared<Loop>(std::move(epoll), std::move(wake));
 }
 
-Duration Loop::now() { return std::chrono::steady_clock::now().time_since_epoch(); }
+Duration Loop::now() {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
 
 int Loop::wait_ms() const {
   if (next_deadline_ == Duration::max()) return -1;
@@ -62,7 +64,7 @@ void Loop::post(std::function<void()> task) {
   const std::scoped_lock lock(mutex_);
   if (stopped_) return;
   posted_.push_back(std::move(task));
-  if (posted_.size() > 1) return;   // the loop is already on its way
+  if (posted_.size() > 1) return;  // the loop is already on its way
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(wake_.get(), &one, sizeof one);
 }

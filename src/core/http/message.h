@@ -16,9 +16,9 @@ class Headers {
  public:
   Headers() = default;
   Headers(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
-  std::string_view get(std::string_view name) const;            // the first; "" when absent
+  std::string_view get(std::string_view name) const;  // the first; "" when absent
   bool contains(std::string_view name) const;
-  void set(std::string_view name, std::string_view value);      // replaces all of that name
+  void set(std::string_view name, std::string_view value);  // replaces all of that name
   void add(std::string_view name, std::string_view value);
   void erase(std::string_view name);
   const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
@@ -30,13 +30,13 @@ class Headers {
 
 // "/api/v1/pods?watch=1&x=a%20b" in parts. Decoding fails with bad_request.
 struct Url {
-  std::string scheme, host, path, query;    // path is still percent-encoded
-  int port = 0;                             // 0: the scheme's own
-  std::string user, password;               // userinfo; never logged
+  std::string scheme, host, path, query;  // path is still percent-encoded
+  int port = 0;                           // 0: the scheme's own
+  std::string user, password;             // userinfo; never logged
   static Result<Url> parse(std::string_view text);
   std::string str_without_userinfo() const;
 };
-using Query = std::vector<std::pair<std::string, std::string>>;   // decoded, in order
+using Query = std::vector<std::pair<std::string, std::string>>;  // decoded, in order
 Query parse_query(std::string_view query);
 std::string_view query_get(const Query& query, std::string_view name);
 

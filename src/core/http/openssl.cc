@@ -23,7 +23,9 @@ Error openssl_error(std::string_view what, ErrorCode code) {
   return Error{code, std::move(message)};
 }
 
-BioPtr memory_bio(std::string_view bytes) { return BioPtr(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size()))); }
+BioPtr memory_bio(std::string_view bytes) {
+  return BioPtr(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
+}
 
 Result<KeyPtr> read_private_key(std::string_view pem) {
   const BioPtr bio = memory_bio(pem);
@@ -37,14 +39,15 @@ Result<std::vector<CertificatePtr>> read_certificates(std::string_view pem) {
   std::vector<CertificatePtr> out;
   while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) out.emplace_back(certificate);
   if (out.empty()) return openssl_error("read certificate", ErrorCode::bad_request);
-  ERR_clear_error();   // the end of the text leaves "no start line"
+  ERR_clear_error();  // the end of the text leaves "no start line"
   return out;
 }
 
 std::vector<std::string> subject_entries(X509* certificate, int nid) {
   std::vector<std::string> out;
   const X509_NAME* subject = X509_get_subject_name(certificate);
-  for (int at = X509_NAME_get_index_by_NID(subject, nid, -1); at >= 0; at = X509_NAME_get_index_by_NID(subject, nid, at)) {
+  for (int at = X509_NAME_get_index_by_NID(subject, nid, -1); at >= 0;
+       at = X509_NAME_get_index_by_NID(subject, nid, at)) {
     unsigned char* text = nullptr;
     const int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
     if (size >= 0) out.emplace_back(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
@@ -56,7 +59,8 @@ std::vector<std::string> subject_entries(X509* certificate, int nid) {
 namespace {
 
 // HTTP/1.1 is all we speak: a client that offers protocols without it must hear so (RFC 7301 §3.2).
-int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size, void*) {
+int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size,
+                void*) {
   static constexpr unsigned char kHttp11[] = "http/1.1";
   for (unsigned at = 0; at + 1 + in[at] <= in_size; at += 1 + in[at]) {
     if (in[at] == 8 && std::memcmp(in + at + 1, kHttp11, 8) == 0) {
@@ -84,7 +88,8 @@ Result<void> use_certificate(SSL_CTX* context, std::string_view certificate_pem,
 Result<void> trust(SSL_CTX* context, std::string_view ca_pem, bool announce) {
   auto roots = TRY(read_certificates(ca_pem));
   for (const CertificatePtr& root : roots) {
-    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), root.get()) != 1) return openssl_error("trust certificate");
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), root.get()) != 1)
+      return openssl_error("trust certificate");
     if (announce) SSL_CTX_add_client_CA(context, root.get());
   }
   return {};
@@ -110,7 +115,8 @@ Result<SslContextPtr> server_context(const TlsOptions& options) {
   SSL_CTX_set_session_id_context(context.get(), kSessionContext, sizeof kSessionContext - 1);
   if (!options.client_ca_pem.empty()) {
     TRY(trust(context.get(), options.client_ca_pem, true).in("client certificate authority"));
-    SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);   // asked for, not required; a false one fails the handshake
+    SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER,
+                       nullptr);  // asked for, not required; a false one fails the handshake
   }
   return context;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The few things of OpenSSL that both ends and the certificate maker share: owners, PEM in and out, error text. Internal to the room.
+// The few things of OpenSSL that both ends and the certificate maker share: owners, PEM in and out, error text.
+// Internal to the room.
 #pragma once
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -18,7 +19,9 @@ namespace caisson::http {
 template <auto Free>
 struct Freer {
   template <class T>
-  void operator()(T* object) const { Free(object); }
+  void operator()(T* object) const {
+    Free(object);
+  }
 };
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using CertificatePtr = std::unique_ptr<X509, Freer<X509_free>>;
@@ -31,7 +34,7 @@ Error openssl_error(std::string_view what, ErrorCode code = ErrorCode::internal)
 
 BioPtr memory_bio(std::string_view bytes);
 Result<KeyPtr> read_private_key(std::string_view pem);
-Result<std::vector<CertificatePtr>> read_certificates(std::string_view pem);   // at least one
+Result<std::vector<CertificatePtr>> read_certificates(std::string_view pem);  // at least one
 // Entries of a subject by NID, in order.
 std::vector<std::string> subject_entries(X509* certificate, int nid);
 

@@ -40,14 +40,17 @@ Refusal parse_fields(std::string_view bytes, Headers& headers) {
   std::size_t count = 0;
   for (std::string_view line = take_line(bytes); !line.empty(); line = take_line(bytes)) {
     if (++count > kFieldsMax) return {431, "more than 500 header fields"};
-    if (line.front() == ' ' || line.front() == '\t') return {400, "a header field continues on a second line (obs-fold)"};
+    if (line.front() == ' ' || line.front() == '\t')
+      return {400, "a header field continues on a second line (obs-fold)"};
     const auto colon = line.find(':');
     if (colon == std::string_view::npos) return {400, "a header line without ':'"};
     const std::string_view name = line.substr(0, colon);
-    if (!is_token(name)) return {400, "a header name that is empty or holds white space or other characters that names may not hold"};
+    if (!is_token(name))
+      return {400, "a header name that is empty or holds white space or other characters that names may not hold"};
     const std::string_view value = trim_ows(line.substr(colon + 1));
     for (const unsigned char c : value) {
-      if ((c < 0x20 && c != '\t') || c == 0x7f) return {400, "a control character in the value of header " + std::string(name)};
+      if ((c < 0x20 && c != '\t') || c == 0x7f)
+        return {400, "a control character in the value of header " + std::string(name)};
     }
     headers.add(name, value);
   }
@@ -71,7 +74,8 @@ Refusal length_framing(const Headers& headers, Framing& framing) {
 }  // namespace
 
 bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return is_token_char(static_cast<unsigned char>(c)); });
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return is_token_char(static_cast<unsigned char>(c)); });
 }
 
 HeadEnd find_head_end(std::string_view bytes, std::size_t from) {
@@ -102,12 +106,15 @@ Refusal parse_request_head(std::string_view bytes, RequestHead& head) {
   head.minor = version.back() - '0';
   if (Refusal refusal = parse_fields(bytes, head.headers); refusal.status != 0) return refusal;
   const std::size_t hosts = count_of(head.headers, "Host");
-  if (hosts > 1 || (hosts == 0 && head.minor == 1)) return {400, hosts == 0 ? "no Host header" : "more than one Host header"};
+  if (hosts > 1 || (hosts == 0 && head.minor == 1))
+    return {400, hosts == 0 ? "no Host header" : "more than one Host header"};
   return {};
 }
 
 Result<ResponseHead> parse_response_head(std::string_view bytes) {
-  const auto malformed = [](const std::string& what) { return Error{ErrorCode::unavailable, "malformed HTTP response: " + what}; };
+  const auto malformed = [](const std::string& what) {
+    return Error{ErrorCode::unavailable, "malformed HTTP response: " + what};
+  };
   ResponseHead head;
   const std::string_view line = take_line(bytes);
   if (line.size() < 12 || !line.starts_with("HTTP/1.") || line[8] != ' ' || !is_digits(line.substr(9, 3)) ||
@@ -142,7 +149,8 @@ Refusal request_framing(const RequestHead& head, Framing& framing) {
     if (head.minor == 0) return {400, "Transfer-Encoding in HTTP/1.0"};
     if (count_of(head.headers, "Transfer-Encoding") > 1) return {400, "more than one Transfer-Encoding"};
     if (!equals_ignoring_case(head.headers.get("Transfer-Encoding"), "chunked"))
-      return {501, "transfer coding '" + std::string(head.headers.get("Transfer-Encoding")) + "' (only chunked is known)"};
+      return {501,
+              "transfer coding '" + std::string(head.headers.get("Transfer-Encoding")) + "' (only chunked is known)"};
     framing.kind = Framing::Kind::chunked;
     return {};
   }
@@ -174,7 +182,8 @@ BodyDecoder::BodyDecoder(const Framing& framing) : kind_(framing.kind), left_(fr
 }
 
 Result<void> BodyDecoder::chunk_line(std::string_view line) {
-  if (line.empty() || line.back() != '\r') return Error{ErrorCode::bad_request, "a chunk line that does not end with CRLF"};
+  if (line.empty() || line.back() != '\r')
+    return Error{ErrorCode::bad_request, "a chunk line that does not end with CRLF"};
   line.remove_suffix(1);
   if (chunk_ == Chunk::trailer) {
     trailer_bytes_ += line.size() + 2;
@@ -183,10 +192,14 @@ Result<void> BodyDecoder::chunk_line(std::string_view line) {
     return {};
   }
   const std::string_view digits = trim_ows(line.substr(0, line.find(';')));
-  if (digits.empty() || digits.size() > 15) return Error{ErrorCode::bad_request, "a chunk size that is not a hexadecimal number"};
+  if (digits.empty() || digits.size() > 15)
+    return Error{ErrorCode::bad_request, "a chunk size that is not a hexadecimal number"};
   left_ = 0;
   for (const char c : digits) {
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (digit < 0) return Error{ErrorCode::bad_request, "a chunk size that is not a hexadecimal number"};
     left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
   }
@@ -214,7 +227,8 @@ Result<std::size_t> BodyDecoder::decode(std::string_view in, std::string& out) {
     const auto newline = rest.find('\n');
     const std::size_t taken = newline == std::string_view::npos ? rest.size() : newline + 1;
     used += taken;
-    if (line_.size() + taken > kChunkLineBytesMax) return Error{ErrorCode::bad_request, "a chunk line longer than 4 KiB"};
+    if (line_.size() + taken > kChunkLineBytesMax)
+      return Error{ErrorCode::bad_request, "a chunk line longer than 4 KiB"};
     line_.append(rest.substr(0, newline == std::string_view::npos ? taken : newline));
     if (newline == std::string_view::npos) break;
     const std::string line = std::exchange(line_, {});

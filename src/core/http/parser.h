@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The grammar of HTTP/1.1 (RFC 9112): heads and body framing, without sockets. Strict where leniency is how requests are smuggled:
-// bare LF, obs-fold, white space before the colon, Content-Length beside Transfer-Encoding, and repeated lengths are all refused.
-// Used by one thread at a time.
+// The grammar of HTTP/1.1 (RFC 9112): heads and body framing, without sockets. Strict where leniency is how requests
+// are smuggled: bare LF, obs-fold, white space before the colon, Content-Length beside Transfer-Encoding, and repeated
+// lengths are all refused. Used by one thread at a time.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,20 +14,20 @@ namespace caisson::http {
 
 // A refusal with the HTTP status that says it.
 struct Refusal {
-  int status = 0;            // 0: none
+  int status = 0;  // 0: none
   std::string message;
 };
 
 // Where the head that `bytes` begins with ends (after the empty line). Scanning goes on at `from`.
 struct HeadEnd {
   enum class State { incomplete, complete, malformed } state = State::incomplete;
-  std::size_t size = 0;      // of the head with its empty line, when complete
+  std::size_t size = 0;  // of the head with its empty line, when complete
 };
 HeadEnd find_head_end(std::string_view bytes, std::size_t from);
 
 struct RequestHead {
   std::string method, target;
-  int minor = 1;             // of HTTP/1.x
+  int minor = 1;  // of HTTP/1.x
   Headers headers;
 };
 struct ResponseHead {
@@ -68,7 +68,7 @@ class BodyDecoder {
   Framing::Kind kind_ = Framing::Kind::none;
   Chunk chunk_ = Chunk::size;
   std::uint64_t left_ = 0;
-  std::string line_;         // an unfinished chunk-size or trailer line
+  std::string line_;  // an unfinished chunk-size or trailer line
   std::size_t trailer_bytes_ = 0;
   bool done_ = true;
 };

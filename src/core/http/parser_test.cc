@@ -34,7 +34,8 @@ TEST_CASE("a request head is taken or refused with the status that says why") {
       {"length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n", 200},
       {"chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n", 200},
       {"not at its end", "GET / HTTP/1.1\r\nHost: a\r\n", 0},
-      {"length and chunked", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+      {"length and chunked", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+       400},
       {"two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", 400},
       {"list of lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\n", 400},
       {"negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400},
@@ -42,7 +43,8 @@ TEST_CASE("a request head is taken or refused with the status that says why") {
       {"length beyond 64 bits", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},
       {"another coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501},
       {"coding that looks like chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 501},
-      {"two codings", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+      {"two codings", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+       400},
       {"chunked in 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
       {"space before colon", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 3\r\n\r\n", 400},
       {"obs-fold", "GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n", 400},
@@ -91,7 +93,14 @@ TEST_CASE("a body is decoded alike however its bytes are cut") {
       {"size line ends with LF", chunked, "5\nhello\r\n", "", false},
       {"data longer than its size", chunked, "5\r\nhelloo\r\n", "", false},
       {"endless size line", chunked, std::string(5000, '0'), "", false},
-      {"endless trailers", chunked, "0\r\n" + [] { std::string t; for (int i = 0; i < 3000; ++i) t += "A: bcd\r\n"; return t; }(), "", false},
+      {"endless trailers", chunked,
+       "0\r\n" +
+           [] {
+             std::string t;
+             for (int i = 0; i < 3000; ++i) t += "A: bcd\r\n";
+             return t;
+           }(),
+       "", false},
   };
   for (const Case& c : cases) {
     for (const std::size_t step : {std::size_t{1}, std::size_t{3}, std::size_t{100'000}}) {
@@ -128,7 +137,8 @@ TEST_CASE("a response head is parsed, and a malformed one refused") {
   CHECK(head->status == 404);
   CHECK(head->headers.get("x") == "y");
   CHECK(parse_response_head("HTTP/1.1 200\r\n\r\n").ok());
-  for (const char* bad : {"HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "nonsense\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n"}) {
+  for (const char* bad :
+       {"HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "nonsense\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_response_head(bad).ok());
   }
@@ -145,7 +155,8 @@ TEST_CASE("a URL is taken apart, and a malformed one refused") {
   CHECK(url->user == "ada");
   CHECK(url->password == "s@crets");
   CHECK(url->str_without_userinfo() == "https://[::1]:6443/a%20b?x=1");
-  for (const char* bad : {"", "localhost/x", "http://", "http://a:0/", "http://a:70000/", "http://a:x/", "http://[::1/", "http://a b/"}) {
+  for (const char* bad :
+       {"", "localhost/x", "http://", "http://a:0/", "http://a:70000/", "http://a:x/", "http://[::1/", "http://a b/"}) {
     CAPTURE(bad);
     CHECK_FALSE(Url::parse(bad).ok());
   }
@@ -167,7 +178,7 @@ TEST_CASE("WebSocket frames come back as the messages that went in") {
       CHECK((*item)->data == std::string(size, 'x'));
     }
   }
-  CHECK(websocket_accept("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");   // RFC 6455 §1.3
+  CHECK(websocket_accept("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");  // RFC 6455 §1.3
 }
 
 TEST_CASE("a WebSocket frame that breaks the protocol ends with its close code") {

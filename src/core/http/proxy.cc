@@ -54,7 +54,8 @@ bool matches_no_proxy(const std::string& no_proxy, const std::string& host, int 
       if (in_range(host, entry)) return true;
       continue;
     }
-    if (const auto colon = entry.find(':'); colon != std::string_view::npos && entry.find(':', colon + 1) == std::string_view::npos) {
+    if (const auto colon = entry.find(':');
+        colon != std::string_view::npos && entry.find(':', colon + 1) == std::string_view::npos) {
       if (parse_int(entry.substr(colon + 1)) != port) continue;
       entry = entry.substr(0, colon);
     }
@@ -68,9 +69,12 @@ bool matches_no_proxy(const std::string& no_proxy, const std::string& host, int 
 
 Result<std::optional<Url>> proxy_for(const ProxyVariables& variables, const Url& url, int port) {
   const std::string& text = url.scheme == "https" ? variables.https : variables.http;
-  if (text.empty() || is_loopback(url.host) || matches_no_proxy(variables.no_proxy, url.host, port)) return std::optional<Url>();
+  if (text.empty() || is_loopback(url.host) || matches_no_proxy(variables.no_proxy, url.host, port))
+    return std::optional<Url>();
   Url proxy = TRY(Url::parse(text.find("://") == std::string::npos ? "http://" + text : text).in("proxy variable"));
-  if (proxy.scheme != "http") return Error{ErrorCode::bad_request, "proxy variable: only http:// proxies are supported, not " + proxy.scheme + "://"};
+  if (proxy.scheme != "http")
+    return Error{ErrorCode::bad_request,
+                 "proxy variable: only http:// proxies are supported, not " + proxy.scheme + "://"};
   if (proxy.port == 0) proxy.port = 80;
   return std::optional<Url>(std::move(proxy));
 }

@@ -29,12 +29,14 @@ class HandlerPool {
     const std::scoped_lock lock(mutex_);
     if (stopped_) return;
     queue_.push_back(std::move(task));
-    if (queue_.size() > idle_ && threads_.size() < threads_max_) threads_.emplace_back([this] { work(); });
-    else ready_.notify_one();
+    if (queue_.size() > idle_ && threads_.size() < threads_max_)
+      threads_.emplace_back([this] { work(); });
+    else
+      ready_.notify_one();
   }
 
   void stop() {
-    std::deque<std::function<void()>> dropped;   // exchanges that answer their closed connections
+    std::deque<std::function<void()>> dropped;  // exchanges that answer their closed connections
     std::vector<std::thread> threads;
     {
       const std::scoped_lock lock(mutex_);
@@ -59,7 +61,7 @@ class HandlerPool {
       lock.unlock();
       try {
         task();
-      } catch (const std::exception& error) {   // a library's; the exchange answers 500 as it goes
+      } catch (const std::exception& error) {  // a library's; the exchange answers 500 as it goes
         log::error("request handler failed", {{"error", error.what()}});
       }
       task = nullptr;
@@ -70,10 +72,10 @@ class HandlerPool {
   const std::size_t threads_max_;
   std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<std::function<void()>> queue_;   // GUARDED_BY(mutex_)
-  std::vector<std::thread> threads_;          // GUARDED_BY(mutex_)
-  std::size_t idle_ = 0;                      // GUARDED_BY(mutex_)
-  bool stopped_ = false;                      // GUARDED_BY(mutex_)
+  std::deque<std::function<void()>> queue_;  // GUARDED_BY(mutex_)
+  std::vector<std::thread> threads_;         // GUARDED_BY(mutex_)
+  std::size_t idle_ = 0;                     // GUARDED_BY(mutex_)
+  bool stopped_ = false;                     // GUARDED_BY(mutex_)
 };
 
 constexpr Duration kAcceptPause = std::chrono::milliseconds(200);
@@ -81,13 +83,17 @@ constexpr Duration kAcceptPause = std::chrono::milliseconds(200);
 class Listener final : public Watched, public std::enable_shared_from_this<Listener> {
  public:
   Listener(std::shared_ptr<ServerShared> shared, UniqueFd fd, Handler handler, SslContextPtr tls)
-      : shared_(std::move(shared)), fd_(std::move(fd)), handler_(std::make_shared<const Handler>(std::move(handler))),
+      : shared_(std::move(shared)),
+        fd_(std::move(fd)),
+        handler_(std::make_shared<const Handler>(std::move(handler))),
         tls_(std::move(tls)) {}
 
   void start() {
     auto added = shared_->loop->add(fd_.get(), EPOLLIN, shared_from_this());
-    if (added.ok()) id_ = *added;
-    else log::error("listener not watched", {{"error", added.error()}});
+    if (added.ok())
+      id_ = *added;
+    else
+      log::error("listener not watched", {{"error", added.error()}});
   }
 
   void on_events(std::uint32_t) override {
@@ -100,7 +106,8 @@ class Listener final : public Watched, public std::enable_shared_from_this<Liste
         return;
       }
       if (shared_->connections >= shared_->options.connections_max) {
-        if (!refusing_) log::warning("connection refused: too many", {{"connections_max", shared_->options.connections_max}});
+        if (!refusing_)
+          log::warning("connection refused: too many", {{"connections_max", shared_->options.connections_max}});
         refusing_ = true;
         continue;
       }
@@ -109,7 +116,7 @@ class Listener final : public Watched, public std::enable_shared_from_this<Liste
     }
   }
 
-  void on_deadline() override {   // the pause is over
+  void on_deadline() override {  // the pause is over
     shared_->loop->change(fd_.get(), id_, EPOLLIN);
   }
 
@@ -135,13 +142,14 @@ class Listener final : public Watched, public std::enable_shared_from_this<Liste
       peer.address = "unix";
       ucred credentials{};
       socklen_t size = sizeof credentials;
-      if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) peer.unix_uid = static_cast<int>(credentials.uid);
+      if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0)
+        peer.unix_uid = static_cast<int>(credentials.uid);
     } else {
       peer.address = address_text(from);
       peer.port = address_port(from);
       const int on = 1, idle_seconds = 60, interval_seconds = 15;
       setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);   // a watch whose peer lost power ends
+      setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);  // a watch whose peer lost power ends
       setsockopt(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
       setsockopt(fd.get(), IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds, sizeof interval_seconds);
     }
@@ -214,7 +222,7 @@ Server& Server::operator=(Server&&) noexcept = default;
 Server::~Server() = default;
 
 Result<Server> Server::start(const ServerOptions& options) {
-  std::signal(SIGPIPE, SIG_IGN);   // OpenSSL writes without MSG_NOSIGNAL
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
   auto impl = std::make_unique<Impl>();
   impl->shared->options = options;
   impl->shared->loop = TRY(Loop::make());
@@ -224,7 +232,8 @@ Result<Server> Server::start(const ServerOptions& options) {
   return Server(std::move(impl));
 }
 
-Result<int> Server::listen(const std::string& address, int port, Handler handler, const TlsOptions* tls, bool freebind) {
+Result<int> Server::listen(const std::string& address, int port, Handler handler, const TlsOptions* tls,
+                           bool freebind) {
   SslContextPtr context;
   if (tls != nullptr) context = TRY(server_context(*tls));
   const SocketAddress bound = TRY(numeric_address(address, port));
@@ -250,7 +259,8 @@ Result<void> Server::listen_unix(const std::string& path, Handler handler, unsig
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return errno_error("socket");
   if (bind(fd.get(), address.get(), address.size) != 0) return bind_error(path);
-  if (chmod(path.c_str(), mode) != 0) return errno_error("chmod " + path);   // before listen: nobody can have come in yet
+  if (chmod(path.c_str(), mode) != 0)
+    return errno_error("chmod " + path);  // before listen: nobody can have come in yet
   if (::listen(fd.get(), SOMAXCONN) != 0) return bind_error(path);
   return impl_->add(std::make_shared<Listener>(impl_->shared, std::move(fd), std::move(handler), nullptr));
 }

@@ -24,8 +24,10 @@ constexpr Duration kPatience = std::chrono::seconds(20);
 void serve(ExchangePtr exchange) {
   if (exchange->path == "/echo") {
     auto body = exchange->read_body(8u << 20);
-    if (!body.ok()) return exchange->respond({body.error().code == ErrorCode::too_large ? 413 : 400, {}, body.error().message});
-    Response response{200, {{"X-Method", exchange->method}, {"X-Query", std::string(query_get(exchange->query, "q"))}}, ""};
+    if (!body.ok())
+      return exchange->respond({body.error().code == ErrorCode::too_large ? 413 : 400, {}, body.error().message});
+    Response response{
+        200, {{"X-Method", exchange->method}, {"X-Query", std::string(query_get(exchange->query, "q"))}}, ""};
     response.body = std::move(body).value();
     return exchange->respond(std::move(response));
   }
@@ -175,7 +177,9 @@ TEST_CASE("a chunked upload and a chunked answer arrive whole") {
   const Client client;
   Request upload = request("PUT", f.url("/count"));
   int pieces = 0;
-  upload.body_source = [&]() -> Result<std::string> { return ++pieces <= 40 ? std::string(100'000, 'x') : std::string(); };
+  upload.body_source = [&]() -> Result<std::string> {
+    return ++pieces <= 40 ? std::string(100'000, 'x') : std::string();
+  };
   const auto counted = client.send(upload);
   REQUIRE(counted.ok());
   CHECK(counted->body == "4000000");
@@ -225,7 +229,8 @@ TEST_CASE("a big upload does not pile up in memory while its handler waits") {
     const auto response = client.send(upload);
     REQUIRE(response.ok());
     CHECK(response->body == std::to_string(64u << 20));
-    CHECK(std::stoul(std::string(response->headers.get("X-Biggest"))) < (1u << 20));   // what the server had held at most
+    CHECK(std::stoul(std::string(response->headers.get("X-Biggest"))) <
+          (1u << 20));  // what the server had held at most
   });
   go.set_value();
   uploader.join();
@@ -345,7 +350,7 @@ TEST_CASE("a port in use and a refused connection are named") {
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().code == ErrorCode::unavailable);
   CHECK(refused.error().message.find("127.0.0.1:" + std::to_string(port)) != std::string::npos);
-  CHECK(second.listen("198.51.100.7", 0, serve, nullptr, true).ok());   // an address that is not there yet
+  CHECK(second.listen("198.51.100.7", 0, serve, nullptr, true).ok());  // an address that is not there yet
 }
 
 TEST_CASE("a client gives up at its time limit, and another thread can cancel its read") {
@@ -391,12 +396,14 @@ TEST_CASE("curl is content") {
   if (find_program("curl").empty()) return;
   Fixture f;
   Command command;
-  command.args = {"curl", "-sS", "--noproxy", "*", "-d", "@-", "-H", "Transfer-Encoding: chunked", f.url("/count"), f.url("/chunks"), "-w", "%{num_connects}"};
+  command.args = {
+      "curl",           "-sS", "--noproxy",      "*", "-d", "@-", "-H", "Transfer-Encoding: chunked", f.url("/count"),
+      f.url("/chunks"), "-w",  "%{num_connects}"};
   command.input = std::string(3'000'000, 'x');
   const auto exit = run(command);
   REQUIRE(exit.ok());
   CHECK(exit->code == 0);
-  CHECK(exit->out.starts_with("30000001line 0\n"));   // one connection made, then none
+  CHECK(exit->out.starts_with("30000001line 0\n"));  // one connection made, then none
 }
 
 TEST_CASE("many clients at once get each their own answer") {

@@ -14,7 +14,7 @@
 namespace caisson::http {
 namespace {
 
-constexpr int kCoordinateBytes = 32;   // of P-256
+constexpr int kCoordinateBytes = 32;  // of P-256
 
 std::string bio_text(BIO* bio) {
   char* data = nullptr;
@@ -22,7 +22,9 @@ std::string bio_text(BIO* bio) {
   return {data, static_cast<std::size_t>(size)};
 }
 
-BioPtr new_bio() { return BioPtr(BIO_new(BIO_s_mem())); }
+BioPtr new_bio() {
+  return BioPtr(BIO_new(BIO_s_mem()));
+}
 
 Result<KeyPtr> new_key() {
   KeyPtr key(EVP_EC_gen("P-256"));
@@ -80,7 +82,8 @@ Result<void> add_alternative_names(X509* certificate, const CertificateRequest& 
 Result<void> set_subject(X509* certificate, const CertificateRequest& request) {
   X509_NAME* subject = X509_get_subject_name(certificate);
   const auto add = [&](const char* field, const std::string& text) {
-    return X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(text.data()),
+    return X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8,
+                                      reinterpret_cast<const unsigned char*>(text.data()),
                                       static_cast<int>(text.size()), -1, 0) == 1;
   };
   for (const std::string& organization : request.organizations) {
@@ -91,7 +94,9 @@ Result<void> set_subject(X509* certificate, const CertificateRequest& request) {
   return {};
 }
 
-time_t seconds_of(Time time) { return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count(); }
+time_t seconds_of(Time time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
 
 // Version, serial number, validity, subject and key; valid from five minutes ago, for clocks that disagree a little.
 Result<CertificatePtr> new_certificate(const CertificateRequest& request, EVP_PKEY* key, Time now) {
@@ -215,7 +220,8 @@ Result<std::string> sign_es256(const SecretBytes& key_pem, std::string_view mess
   return std::string(reinterpret_cast<const char*>(raw), sizeof raw);
 }
 
-Result<bool> verify_es256(std::string_view certificate_or_public_key_pem, std::string_view message, std::string_view signature) {
+Result<bool> verify_es256(std::string_view certificate_or_public_key_pem, std::string_view message,
+                          std::string_view signature) {
   if (signature.size() != 2 * kCoordinateBytes) return false;
   const KeyPtr key = TRY(read_public_key(certificate_or_public_key_pem));
   const auto* raw = reinterpret_cast<const unsigned char*>(signature.data());
@@ -233,7 +239,7 @@ Result<bool> verify_es256(std::string_view certificate_or_public_key_pem, std::s
   }
   OPENSSL_free(der);
   if (verdict == 1) return true;
-  const Error error = openssl_error("verify signature");   // also clears the queue, which a false signature fills
+  const Error error = openssl_error("verify signature");  // also clears the queue, which a false signature fills
   if (verdict < 0) return error;
   return false;
 }

@@ -10,7 +10,9 @@
 namespace caisson::http {
 namespace {
 
-Time now() { return system_clock().now(); }
+Time now() {
+  return system_clock().now();
+}
 
 struct Pki {
   KeyPair ca = make_ca("test CA", now()).value();
@@ -86,7 +88,9 @@ TEST_CASE("TLS: the server's name and the client's certificate are verified") {
   ClientOptions trusting;
   trusting.ca_pem = pki.ca.certificate_pem;
 
-  SUBCASE("without client certificate the peer has no name") { CHECK(get(trusting, url)->body == " tls"); }
+  SUBCASE("without client certificate the peer has no name") {
+    CHECK(get(trusting, url)->body == " tls");
+  }
   SUBCASE("with one it has, organisations too") {
     trusting.certificate_pem = pki.client.certificate_pem;
     trusting.key_pem = pki.client.key_pem.reveal();
@@ -145,15 +149,20 @@ TEST_CASE("TLS carries big bodies both ways") {
   const Pki pki;
   auto server = Server::start({}).value();
   const TlsOptions tls = pki.tls();
-  const int port = server.listen("127.0.0.1", 0, [](ExchangePtr exchange) {
-    const auto stream = exchange->stream(200, {});
-    for (;;) {
-      const auto piece = exchange->read_some();
-      if (!piece.ok()) return stream->abort();
-      if (piece->empty()) return;
-      if (!stream->write_blocking(*piece).ok()) return;
-    }
-  }, &tls).value();
+  const int port = server
+                       .listen(
+                           "127.0.0.1", 0,
+                           [](ExchangePtr exchange) {
+                             const auto stream = exchange->stream(200, {});
+                             for (;;) {
+                               const auto piece = exchange->read_some();
+                               if (!piece.ok()) return stream->abort();
+                               if (piece->empty()) return;
+                               if (!stream->write_blocking(*piece).ok()) return;
+                             }
+                           },
+                           &tls)
+                       .value();
   ClientOptions options;
   options.ca_pem = pki.ca.certificate_pem;
   Request request;

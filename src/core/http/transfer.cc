@@ -5,7 +5,9 @@
 
 namespace caisson::http {
 namespace {
-Error client_gone() { return Error{ErrorCode::unavailable, "the client closed the connection"}; }
+Error client_gone() {
+  return Error{ErrorCode::unavailable, "the client closed the connection"};
+}
 }  // namespace
 
 void Transfer::wake_loop() {
@@ -39,7 +41,7 @@ Result<std::string> Transfer::take_body() {
     std::string taken = std::exchange(body, {});
     const bool more = !body_ended && !body_error;
     lock.unlock();
-    if (more && taken.size() >= kBodyBufferBytes / 2) wake_loop();   // reading may have paused
+    if (more && taken.size() >= kBodyBufferBytes / 2) wake_loop();  // reading may have paused
     return taken;
   }
   if (body_error) return *body_error;
@@ -121,7 +123,7 @@ void Transfer::set_on_message(std::function<void(WebSocket::Message)> call) {
       if (!self->closed) self->on_message = call;
     }
     for (WebSocket::Message& message : early) call(std::move(message));
-    self->wake_loop();   // reading may have paused
+    self->wake_loop();  // reading may have paused
   });
 }
 
@@ -143,8 +145,10 @@ void Transfer::close_websocket(int code, std::string_view reason) {
 void Transfer::give_body(std::string&& bytes, bool ended) {
   {
     const std::scoped_lock lock(mutex);
-    if (body.empty()) body = std::move(bytes);
-    else body.append(bytes);
+    if (body.empty())
+      body = std::move(bytes);
+    else
+      body.append(bytes);
     body_ended = ended;
   }
   changed.notify_all();
@@ -195,7 +199,7 @@ void Transfer::sent(std::size_t bytes) {
 
 void Transfer::close() {
   std::function<void()> call;
-  std::function<void(WebSocket::Message)> dropped;   // its captures may end what holds this: not under the lock
+  std::function<void(WebSocket::Message)> dropped;  // its captures may end what holds this: not under the lock
   {
     const std::scoped_lock lock(mutex);
     if (std::exchange(closed, true)) return;

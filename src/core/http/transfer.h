@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Transfer: what the loop and the threads of a handler share about one request: body bytes on their way in, response bytes on their
-// way out, callbacks. It outlives both sides; a late writer to an ended transfer hears `unavailable`. Internal to the room.
+// Transfer: what the loop and the threads of a handler share about one request: body bytes on their way in, response
+// bytes on their way out, callbacks. It outlives both sides; a late writer to an ended transfer hears `unavailable`.
+// Internal to the room.
 //
 // Threads: any; `mutex` guards all that is not const. Callbacks run without it.
 #pragma once
@@ -24,18 +25,18 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
       : loop(std::move(loop)), connection(connection), queued_bytes_max(queued_bytes_max) {}
 
   const std::shared_ptr<Loop> loop;
-  const std::uint64_t connection;           // its id in the loop
+  const std::uint64_t connection;  // its id in the loop
   const std::size_t queued_bytes_max;
   // Set by the connection before any other thread sees this.
   bool keep_alive = true, is_head = false, is_http10 = false, expects_continue = false;
 
   // --- the handler's side
-  Result<std::string> take_body();                                      // empty at the end
+  Result<std::string> take_body();  // empty at the end
   // Queues bytes; `last` ends the response.
   Result<void> send(std::string_view bytes, bool last);
   Result<void> send_now(std::string_view bytes) { return send(bytes, false); }
   Result<void> send_blocking(std::string_view bytes);
-  bool begin_answer();                                                  // false when it was answered before
+  bool begin_answer();  // false when it was answered before
   void finish();
   void abort();
   bool is_closed();
@@ -43,7 +44,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   void set_on_message(std::function<void(WebSocket::Message)> call);
   Result<void> send_frame(Opcode opcode, std::string_view payload);
   void close_websocket(int code, std::string_view reason);
-  void wake_loop();                                                     // has the connection look at this again
+  void wake_loop();  // has the connection look at this again
 
   // --- the loop's side
   void give_body(std::string&& bytes, bool ended);
@@ -52,7 +53,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   void deliver(WebSocket::Message message);
   bool messages_are_full();
   void sent(std::size_t bytes);
-  void close();                                                         // the connection is gone: wakes and tells everyone
+  void close();  // the connection is gone: wakes and tells everyone
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -61,11 +62,11 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   bool body_ended = false;
   std::optional<Error> body_error;
   // response
-  std::string out;                          // not yet taken by the loop
-  std::size_t unsent = 0;                   // out, and what the loop holds
+  std::string out;         // not yet taken by the loop
+  std::size_t unsent = 0;  // out, and what the loop holds
   bool answered = false, finished = false, aborted = false, closed = false, wake_posted = false;
-  bool close_after = false;                 // the connection ends with this response
-  bool streaming = false, sized = false;    // a Stream is open; it told its length
+  bool close_after = false;               // the connection ends with this response
+  bool streaming = false, sized = false;  // a Stream is open; it told its length
   // WebSocket
   bool is_websocket = false, close_sent = false;
   std::deque<WebSocket::Message> messages;  // that came before on_message was set
@@ -74,7 +75,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   std::function<void()> on_close;
 };
 
-inline constexpr std::size_t kBodyBufferBytes = 256u << 10;   // of an upload that nobody has read yet
+inline constexpr std::size_t kBodyBufferBytes = 256u << 10;  // of an upload that nobody has read yet
 
 ExchangePtr make_exchange(std::shared_ptr<Transfer> transfer);
 

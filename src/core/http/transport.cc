@@ -18,9 +18,13 @@
 
 namespace caisson::http {
 
-Duration monotonic_now() { return std::chrono::steady_clock::now().time_since_epoch(); }
+Duration monotonic_now() {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
 
-Duration deadline_after(Duration time_max) { return time_max.count() <= 0 ? Duration::max() : monotonic_now() + time_max; }
+Duration deadline_after(Duration time_max) {
+  return time_max.count() <= 0 ? Duration::max() : monotonic_now() + time_max;
+}
 
 namespace {
 
@@ -48,7 +52,7 @@ Result<UniqueFd> connect_address(const SocketAddress& address, Duration deadline
   if (!fd) return gone("socket");
   if (connect(fd.get(), address.get(), address.size) != 0) {
     if (errno != EINPROGRESS && errno != EAGAIN) return gone("connect");
-    if (errno == EAGAIN) {   // a unix socket whose backlog is full: the only wait there is
+    if (errno == EAGAIN) {  // a unix socket whose backlog is full: the only wait there is
       return Error{ErrorCode::unavailable, "connect: the listener's queue is full"};
     }
     TRY(wait_fd(fd.get(), POLLOUT, deadline).in("connect"));
@@ -72,12 +76,13 @@ Result<UniqueFd> connect_address(const SocketAddress& address, Duration deadline
 }  // namespace
 
 Result<std::unique_ptr<Transport>> Transport::connect_tcp(const std::string& host, int port, Duration deadline) {
-  std::signal(SIGPIPE, SIG_IGN);   // OpenSSL writes without MSG_NOSIGNAL
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_ADDRCONFIG;
   in6_addr numeric{};
-  if (inet_pton(AF_INET, host.c_str(), &numeric) == 1 || inet_pton(AF_INET6, host.c_str(), &numeric) == 1) hints.ai_flags = AI_NUMERICHOST;
+  if (inet_pton(AF_INET, host.c_str(), &numeric) == 1 || inet_pton(AF_INET6, host.c_str(), &numeric) == 1)
+    hints.ai_flags = AI_NUMERICHOST;
   addrinfo* found = nullptr;
   const int failure = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
   if (failure != 0) return Error{ErrorCode::unavailable, "look up " + host + ": " + gai_strerror(failure)};
@@ -104,7 +109,8 @@ Result<void> Transport::start_tls(SSL_CTX* context, const std::string& host, boo
   SslPtr ssl(SSL_new(context));
   if (!ssl || SSL_set_fd(ssl.get(), fd_.get()) != 1) return openssl_error("TLS");
   in6_addr numeric{};
-  const bool is_address = inet_pton(AF_INET, host.c_str(), &numeric) == 1 || inet_pton(AF_INET6, host.c_str(), &numeric) == 1;
+  const bool is_address =
+      inet_pton(AF_INET, host.c_str(), &numeric) == 1 || inet_pton(AF_INET6, host.c_str(), &numeric) == 1;
   if (!is_address) SSL_set_tlsext_host_name(ssl.get(), host.c_str());
   if (verify) {
     X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl.get());
@@ -124,7 +130,8 @@ Result<void> Transport::start_tls(SSL_CTX* context, const std::string& host, boo
     const long verdict = SSL_get_verify_result(ssl.get());
     if (verify && verdict != X509_V_OK) {
       ERR_clear_error();
-      return Error{ErrorCode::unavailable, std::string("TLS: the certificate can't be trusted: ") + X509_verify_cert_error_string(verdict)};
+      return Error{ErrorCode::unavailable,
+                   std::string("TLS: the certificate can't be trusted: ") + X509_verify_cert_error_string(verdict)};
     }
     return openssl_error("TLS handshake", ErrorCode::unavailable);
   }
@@ -141,13 +148,17 @@ Result<void> Transport::wait(short events, Duration deadline) {
 // Called with ssl_mutex_ held, after an SSL call that did not succeed.
 Result<std::optional<int>> Transport::ssl_step(int result) {
   switch (SSL_get_error(ssl_.get(), result)) {
-    case SSL_ERROR_WANT_READ: return std::optional<int>(POLLIN);
-    case SSL_ERROR_WANT_WRITE: return std::optional<int>(POLLOUT);
-    case SSL_ERROR_ZERO_RETURN: return std::optional<int>();
+    case SSL_ERROR_WANT_READ:
+      return std::optional<int>(POLLIN);
+    case SSL_ERROR_WANT_WRITE:
+      return std::optional<int>(POLLOUT);
+    case SSL_ERROR_ZERO_RETURN:
+      return std::optional<int>();
     case SSL_ERROR_SYSCALL:
       ERR_clear_error();
       return gone("connection");
-    default: return openssl_error("TLS", ErrorCode::unavailable);
+    default:
+      return openssl_error("TLS", ErrorCode::unavailable);
   }
 }
 
@@ -185,7 +196,8 @@ Result<void> Transport::write(std::string_view bytes, Duration deadline) {
     if (ssl_) {
       const std::scoped_lock lock(ssl_mutex_);
       ERR_clear_error();
-      const int count = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1u << 30)));
+      const int count =
+          SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), 1u << 30)));
       if (count > 0) {
         bytes.remove_prefix(static_cast<std::size_t>(count));
         continue;
@@ -212,7 +224,7 @@ bool Transport::has_input() {
     const std::scoped_lock lock(ssl_mutex_);
     if (SSL_pending(ssl_.get()) > 0) return true;
     if (poll(&item, 1, 0) <= 0) return false;
-    char byte = 0;   // readable, but perhaps only a session ticket
+    char byte = 0;  // readable, but perhaps only a session ticket
     ERR_clear_error();
     const int count = SSL_peek(ssl_.get(), &byte, 1);
     if (count > 0) return true;

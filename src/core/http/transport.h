@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Transport: one connected socket of the client, with or without TLS, read and written with deadlines. Internal to the room.
+// Transport: one connected socket of the client, with or without TLS, read and written with deadlines. Internal to the
+// room.
 //
 // Threads: one reader and one writer at a time; shut_down from any thread.
 #pragma once
@@ -29,16 +30,16 @@ class Transport {
   // Some bytes; empty when the peer ended.
   Result<std::string> read_some(Duration deadline);
   Result<void> write(std::string_view bytes, Duration deadline);
-  bool has_input();          // without waiting: bytes, or the end
-  void shut_down();          // wakes whoever waits
+  bool has_input();  // without waiting: bytes, or the end
+  void shut_down();  // wakes whoever waits
   bool is_shut_down() const { return shut_down_; }
 
  private:
   Result<void> wait(short events, Duration deadline);
-  Result<std::optional<int>> ssl_step(int result);   // the events to wait for; nothing: the peer ended
+  Result<std::optional<int>> ssl_step(int result);  // the events to wait for; nothing: the peer ended
 
   UniqueFd fd_;
-  std::mutex ssl_mutex_;     // an SSL object is not made for two threads, and a WebSocket has two
+  std::mutex ssl_mutex_;  // an SSL object is not made for two threads, and a WebSocket has two
   SslPtr ssl_;
   std::atomic<bool> shut_down_ = false;
 };

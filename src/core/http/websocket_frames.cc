@@ -14,7 +14,9 @@ void apply_mask(std::string& payload, std::string_view key) {
   for (std::size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<char>(payload[i] ^ key[i % 4]);
 }
 
-Error protocol_error(std::string_view what) { return Error{ErrorCode::bad_request, "WebSocket: " + std::string(what)}; }
+Error protocol_error(std::string_view what) {
+  return Error{ErrorCode::bad_request, "WebSocket: " + std::string(what)};
+}
 
 }  // namespace
 
@@ -44,7 +46,7 @@ std::string websocket_close_payload(int code, std::string_view reason) {
   std::string out;
   out.push_back(static_cast<char>(code >> 8));
   out.push_back(static_cast<char>(code & 0xff));
-  std::size_t size = std::min<std::size_t>(reason.size(), 123);   // a control frame holds 125 bytes
+  std::size_t size = std::min<std::size_t>(reason.size(), 123);  // a control frame holds 125 bytes
   while (size > 0 && !is_valid_utf8(reason.substr(0, size))) --size;
   return out.append(reason.substr(0, size));
 }
@@ -64,7 +66,8 @@ Result<bool> FrameReader::take_frame(bool& fin, Opcode& opcode, std::string& pay
   fin = (byte(0) & 0x80) != 0;
   if ((byte(0) & 0x70) != 0) return protocol_error("reserved bits are set");
   opcode = static_cast<Opcode>(byte(0) & 0x0f);
-  if ((byte(1) & 0x80) != (masked_ ? 0x80 : 0)) return protocol_error(masked_ ? "a client's frame without mask" : "a masked frame");
+  if ((byte(1) & 0x80) != (masked_ ? 0x80 : 0))
+    return protocol_error(masked_ ? "a client's frame without mask" : "a masked frame");
   std::uint64_t size = byte(1) & 0x7f;
   std::size_t at = 2;
   if (size >= 126) {
@@ -78,7 +81,8 @@ Result<bool> FrameReader::take_frame(bool& fin, Opcode& opcode, std::string& pay
   if (control && (size > 125 || !fin)) return protocol_error("a control frame that is long or fragmented");
   const std::size_t assembled = message_ ? message_->data.size() : 0;
   if (size > message_bytes_max_ || assembled + size > message_bytes_max_)
-    return Error{ErrorCode::too_large, "WebSocket: a message larger than " + std::to_string(message_bytes_max_) + " bytes"};
+    return Error{ErrorCode::too_large,
+                 "WebSocket: a message larger than " + std::to_string(message_bytes_max_) + " bytes"};
   const std::string_view key = in.substr(at, masked_ ? 4 : 0);
   if (masked_) at += 4;
   if (in.size() < at + size) return false;
@@ -105,7 +109,8 @@ Result<std::optional<FrameReader::Item>> FrameReader::next() {
         if (payload.size() == 1) return protocol_error("a close frame with half a code");
         return Found(Item{opcode, std::move(payload)});
       case Opcode::ping:
-      case Opcode::pong: return Found(Item{opcode, std::move(payload)});
+      case Opcode::pong:
+        return Found(Item{opcode, std::move(payload)});
       case Opcode::text:
       case Opcode::binary:
         if (message_) return protocol_error("a new message inside a fragmented one");
@@ -115,7 +120,8 @@ Result<std::optional<FrameReader::Item>> FrameReader::next() {
         if (!message_) return protocol_error("a continuation of nothing");
         message_->data.append(payload);
         break;
-      default: return protocol_error("an unknown opcode");
+      default:
+        return protocol_error("an unknown opcode");
     }
     if (!fin) continue;
     Found done = std::exchange(message_, std::nullopt);

@@ -23,7 +23,7 @@ std::string websocket_accept(std::string_view key);
 class FrameReader {
  public:
   struct Item {
-    Opcode opcode;           // text or binary: a whole message; close, ping, pong
+    Opcode opcode;  // text or binary: a whole message; close, ping, pong
     std::string data;
   };
   explicit FrameReader(bool masked, std::size_t message_bytes_max = kWebSocketMessageBytesMax)
@@ -40,7 +40,7 @@ class FrameReader {
   const std::size_t message_bytes_max_;
   std::string buffer_;
   std::size_t position_ = 0;
-  std::optional<Item> message_;   // being assembled from fragments
+  std::optional<Item> message_;  // being assembled from fragments
 };
 // The close code that an error of next() asks for.
 int websocket_close_code(const Error& error);

@@ -17,7 +17,8 @@ constexpr Duration kPatience = std::chrono::seconds(20);
 // Sends every message back; "bye" closes.
 void echo(ExchangePtr exchange) {
   const std::string_view offered = exchange->headers.get("Sec-WebSocket-Protocol");
-  auto accepted = exchange->websocket(offered.find("v5.channel.k8s.io") != std::string_view::npos ? "v5.channel.k8s.io" : "");
+  auto accepted =
+      exchange->websocket(offered.find("v5.channel.k8s.io") != std::string_view::npos ? "v5.channel.k8s.io" : "");
   if (!accepted.ok()) return exchange->respond({400, {}, accepted.error().message});
   const auto socket = std::move(accepted).value();
   socket->on_message([socket](WebSocket::Message message) {

@@ -36,7 +36,8 @@ Result<User> Authorizer::authenticate(const http::Headers& headers) const {
   return user;
 }
 
-Result<bool> Authorizer::may(const User& user, std::string_view verb, std::string_view org, std::string_view repository) const {
+Result<bool> Authorizer::may(const User& user, std::string_view verb, std::string_view org,
+                             std::string_view repository) const {
   kube::Object review = kube::Object::make(schema::kSubjectAccessReviews, "", "");
   Value& spec = review.edit({"spec"});
   spec.set("user", user.name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who sends a git request and what they may do: credentials by TokenReview, rights by SubjectAccessReview on repositories.caisson.dev.
-// Internal to the room. Any thread; calls block.
+// Who sends a git request and what they may do: credentials by TokenReview, rights by SubjectAccessReview on
+// repositories.caisson.dev. Internal to the room. Any thread; calls block.
 #pragma once
 #include <string>
 #include <string_view>

@@ -39,7 +39,8 @@ Command git_command(std::vector<std::string> arguments, const std::string& direc
   Command command;
   command.args = std::move(arguments);
   command.directory = directory;
-  command.env = {{"GIT_CONFIG_NOSYSTEM", "1"}, {"GIT_CONFIG_GLOBAL", "/dev/null"}, {"HOME", directory}, {"LC_ALL", "C.UTF-8"}};
+  command.env = {
+      {"GIT_CONFIG_NOSYSTEM", "1"}, {"GIT_CONFIG_GLOBAL", "/dev/null"}, {"HOME", directory}, {"LC_ALL", "C.UTF-8"}};
   return command;
 }
 
@@ -49,13 +50,14 @@ Result<void> make_bare_repository(const std::string& path, const std::string& de
   TRY(make_dirs(parent));
   const TempDir scratch = TRY(TempDir::make(".new", parent));
   const std::string made = scratch.path() + "/r";
-  for (const char* directory : {"/objects/info", "/objects/pack", "/refs/heads", "/refs/tags"}) TRY(make_dirs(made + directory));
+  for (const char* directory : {"/objects/info", "/objects/pack", "/refs/heads", "/refs/tags"})
+    TRY(make_dirs(made + directory));
   TRY(write_file(made + "/HEAD", "ref: refs/heads/" + default_branch + "\n"));
   TRY(write_file(made + "/config", kConfig));
   for (const char* directory : {"/objects/info", "/objects/pack", "/objects", "/refs/heads", "/refs/tags", "/refs", ""})
     TRY(sync_dir(made + directory));
   const Result<void> moved = rename_file(made, path);
-  if (!moved.ok() && is_directory(path)) return {};   // somebody else was quicker
+  if (!moved.ok() && is_directory(path)) return {};  // somebody else was quicker
   TRY(moved);
   return sync_dir(parent);
 }

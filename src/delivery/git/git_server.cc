@@ -22,7 +22,7 @@ constexpr std::string_view kUploadPack = "git-upload-pack", kReceivePack = "git-
 
 // What a path asks for.
 struct Target {
-  std::string org, repository, action;     // action: "info/refs", "git-upload-pack", "git-receive-pack"
+  std::string org, repository, action;  // action: "info/refs", "git-upload-pack", "git-receive-pack"
   std::string name() const { return org + "/" + repository; }
 };
 
@@ -42,27 +42,38 @@ std::optional<Target> target_of(std::string_view path) {
 
 int status_of(const Error& error) {
   switch (error.code) {
-    case ErrorCode::bad_request: return 400;
-    case ErrorCode::unauthorized: return 401;
-    case ErrorCode::forbidden: return 403;
-    case ErrorCode::not_found: return 404;
-    case ErrorCode::too_large: return 413;
-    case ErrorCode::unavailable: return 503;
-    default: return 500;
+    case ErrorCode::bad_request:
+      return 400;
+    case ErrorCode::unauthorized:
+      return 401;
+    case ErrorCode::forbidden:
+      return 403;
+    case ErrorCode::not_found:
+      return 404;
+    case ErrorCode::too_large:
+      return 413;
+    case ErrorCode::unavailable:
+      return 503;
+    default:
+      return 500;
   }
 }
 
 // git shows a text/plain body as "remote: …".
 void refuse(http::Exchange& exchange, const Error& error) {
-  http::Response response{status_of(error), {{"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-cache"}}, error.message + "\n"};
-  if (error.code == ErrorCode::unauthorized) response.headers.set("WWW-Authenticate", "Basic realm=\"caisson\", charset=\"UTF-8\"");
+  http::Response response{status_of(error),
+                          {{"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-cache"}},
+                          error.message + "\n"};
+  if (error.code == ErrorCode::unauthorized)
+    response.headers.set("WWW-Authenticate", "Basic realm=\"caisson\", charset=\"UTF-8\"");
   exchange.respond(std::move(response));
 }
 
-Command service_command(std::vector<std::string> arguments, const std::string& path, const http::Exchange& exchange, Duration time_max) {
+Command service_command(std::vector<std::string> arguments, const std::string& path, const http::Exchange& exchange,
+                        Duration time_max) {
   Command command = git_command(std::move(arguments), path);
   command.time_max = time_max;
-  const std::string_view protocol = exchange.headers.get("Git-Protocol");   // "version=2"
+  const std::string_view protocol = exchange.headers.get("Git-Protocol");  // "version=2"
   if (!protocol.empty() && protocol.size() < 200) command.env.emplace_back("GIT_PROTOCOL", std::string(protocol));
   return command;
 }
@@ -106,7 +117,8 @@ struct GitServer::Impl {
   Result<User> admit(const http::Exchange& exchange, const Target& target, bool push) {
     User user = TRY(authorizer.authenticate(exchange.headers));
     if (!is_repository_name(target.name()))
-      return Error{ErrorCode::bad_request, "'" + target.name() + "' can't be a repository: names hold lower-case letters, digits, '-' and '.'"};
+      return Error{ErrorCode::bad_request,
+                   "'" + target.name() + "' can't be a repository: names hold lower-case letters, digits, '-' and '.'"};
     const bool known = TRY(hosting.exists(target.name()));
     const char* verb = !push ? "get" : known ? "update" : "create";
     const bool allowed = TRY(authorizer.may(user, verb, target.org, target.repository));
@@ -124,14 +136,17 @@ struct GitServer::Impl {
   Result<void> advertise(http::Exchange& exchange, const Target& target) {
     const std::string service(http::query_get(exchange.query, "service"));
     if (service != kUploadPack && service != kReceivePack)
-      return Error{ErrorCode::forbidden, "only git's smart HTTP protocol is spoken here: please use git 1.6.6 or later"};
+      return Error{ErrorCode::forbidden,
+                   "only git's smart HTTP protocol is spoken here: please use git 1.6.6 or later"};
     TRY(admit(exchange, target, service == kReceivePack));
-    Command command = service_command({"git", service.substr(4), "--http-backend-info-refs", "."}, hosting.path_of(target.name()), exchange,
-                                      hosting.options().command_time_max);
+    Command command = service_command({"git", service.substr(4), "--http-backend-info-refs", "."},
+                                      hosting.path_of(target.name()), exchange, hosting.options().command_time_max);
     command.output_bytes_max = kAdvertisementBytesMax;
     const std::string refs = TRY(run_checked(command));
-    http::Response response{200, {{"Content-Type", "application/x-" + service + "-advertisement"}, {"Cache-Control", "no-cache"}}, ""};
-    const bool version_2 = exchange.headers.get("Git-Protocol").find("version=2") != std::string_view::npos && service == kUploadPack;
+    http::Response response{
+        200, {{"Content-Type", "application/x-" + service + "-advertisement"}, {"Cache-Control", "no-cache"}}, ""};
+    const bool version_2 =
+        exchange.headers.get("Git-Protocol").find("version=2") != std::string_view::npos && service == kUploadPack;
     if (!version_2) response.body = pkt_line("# service=" + service + "\n") + "0000";
     response.body += refs;
     exchange.respond(std::move(response));
@@ -156,16 +171,20 @@ struct GitServer::Impl {
   Result<void> upload_pack(http::Exchange& exchange, const Target& target) {
     TRY(admit(exchange, target, false));
     const RequestBody body = TRY(body_of(exchange, kUploadPack));
-    Command command = service_command({"git", "upload-pack", "--stateless-rpc", "--timeout=600", "."}, hosting.path_of(target.name()), exchange, Duration(0));
+    Command command = service_command({"git", "upload-pack", "--stateless-rpc", "--timeout=600", "."},
+                                      hosting.path_of(target.name()), exchange, Duration(0));
     command.fds = {{body.fd(), 0}};
-    Process process = TRY(Process::start(command, {.in = Process::Io::null, .out = Process::Io::pipe, .err = Process::Io::pipe}));
+    Process process =
+        TRY(Process::start(command, {.in = Process::Io::null, .out = Process::Io::pipe, .err = Process::Io::pipe}));
     const auto stream = exchange.stream(200, result_headers(kUploadPack));
     std::string complaint;
     const auto code = relay(process, *stream, complaint);
     if (code.ok() && *code == 0) return {};
     // What came so far looks whole to HTTP unless it is cut here. A client that left is its own business.
     stream->abort();
-    if (code.ok()) log::warning("upload-pack failed", {{"repository", target.name()}, {"exit_code", *code}, {"error", trim(complaint)}});
+    if (code.ok())
+      log::warning("upload-pack failed",
+                   {{"repository", target.name()}, {"exit_code", *code}, {"error", trim(complaint)}});
     return {};
   }
 
@@ -180,8 +199,8 @@ struct GitServer::Impl {
     const TraceContext trace = parent.empty() ? TraceContext::start() : parent.child();
     const auto mutex = hosting.lock_of(target.name());
     const std::scoped_lock lock(*mutex);
-    Command command = service_command({"git", "receive-pack", "--stateless-rpc", "."}, hosting.path_of(target.name()), exchange,
-                                      hosting.options().command_time_max);
+    Command command = service_command({"git", "receive-pack", "--stateless-rpc", "."}, hosting.path_of(target.name()),
+                                      exchange, hosting.options().command_time_max);
     command.fds = {{body.fd(), 0}};
     command.output_bytes_max = kReportBytesMax;
     Exit exit = TRY(run(command));
@@ -189,16 +208,19 @@ struct GitServer::Impl {
     if (!moved.empty()) {
       const auto recorded = hosting.record(target.name(), moved, user.name, trace);
       // The push itself is safe; the reconciler will emit what is missing here.
-      if (!recorded.ok()) log::error("push not recorded yet", {{"repository", target.name()}, {"error", recorded.error()}});
+      if (!recorded.ok())
+        log::error("push not recorded yet", {{"repository", target.name()}, {"error", recorded.error()}});
       record_span(target.name(), moved, trace, parent, start, user);
     }
-    if (!exit.ok() && exit.out.empty()) return Error{ErrorCode::bad_request, "git receive-pack: " + std::string(trim(exit.err))};
+    if (!exit.ok() && exit.out.empty())
+      return Error{ErrorCode::bad_request, "git receive-pack: " + std::string(trim(exit.err))};
     exchange.respond({200, result_headers(kReceivePack), std::move(exit.out)});
     return {};
   }
 
   // The refs that the push moved: as receive-pack reports, or, for clients that ask for no report, as they read now.
-  Result<std::vector<RefUpdate>> moved_refs(const std::string& name, const std::vector<RefUpdate>& updates, std::string_view output) const {
+  Result<std::vector<RefUpdate>> moved_refs(const std::string& name, const std::vector<RefUpdate>& updates,
+                                            std::string_view output) const {
     std::vector<RefUpdate> moved;
     if (updates.empty()) return moved;
     const PushReport report = parse_push_report(output);
@@ -216,8 +238,8 @@ struct GitServer::Impl {
     return moved;
   }
 
-  void record_span(const std::string& name, const std::vector<RefUpdate>& moved, const TraceContext& trace, const TraceContext& parent,
-                   Time start, const User& user) {
+  void record_span(const std::string& name, const std::vector<RefUpdate>& moved, const TraceContext& trace,
+                   const TraceContext& parent, Time start, const User& user) {
     Span span;
     span.context = trace;
     span.parent_span_id = parent.span_id;
@@ -225,7 +247,8 @@ struct GitServer::Impl {
     span.component = "git";
     span.start = start;
     span.end = hosting.clock().now();
-    span.attributes = {{"repository", name}, {"ref", moved.front().ref}, {"commit", moved.front().after}, {"pusher", user.name}};
+    span.attributes = {
+        {"repository", name}, {"ref", moved.front().ref}, {"commit", moved.front().after}, {"pusher", user.name}};
     spans.record(std::move(span));
   }
 
@@ -278,12 +301,15 @@ GitServer::GitServer(kube::Client& client, SpanSink& spans, Clock& clock, GitSer
     : impl_(std::make_shared<Impl>(client, spans, clock, std::move(options))) {}
 GitServer::~GitServer() = default;
 
-bool GitServer::is_git_path(std::string_view path) { return target_of(path).has_value(); }
+bool GitServer::is_git_path(std::string_view path) {
+  return target_of(path).has_value();
+}
 
 void GitServer::handle(const http::ExchangePtr& exchange) {
   const Result<void> served = impl_->serve(*exchange);
   if (served.ok()) return;
-  if (served.error().code == ErrorCode::internal) log::error("git request failed", {{"path", exchange->path}, {"error", served.error()}});
+  if (served.error().code == ErrorCode::internal)
+    log::error("git request failed", {{"path", exchange->path}, {"error", served.error()}});
   refuse(*exchange, served.error());
 }
 

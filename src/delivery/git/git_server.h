@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hosting repositories by git's smart HTTP protocol (gitprotocol-http(5), versions 0, 1 and 2), with the API's credentials and rights.
+// Hosting repositories by git's smart HTTP protocol (gitprotocol-http(5), versions 0, 1 and 2), with the API's
+// credentials and rights.
 //
-// Invariant: a push is answered after its objects and refs are durable. The PushEvent that follows is a hint: the reconciler compares
-// every ref with Repository.status.refs, at start and each minute, and emits what is missing.
+// Invariant: a push is answered after its objects and refs are durable. The PushEvent that follows is a hint: the
+// reconciler compares every ref with Repository.status.refs, at start and each minute, and emits what is missing.
 //
 // Threads: handle from any worker (it blocks); pushes of one repository take turns.
 #pragma once
@@ -18,8 +19,8 @@
 namespace caisson::git {
 
 struct GitServerOptions {
-  std::string directory;                   // git/: <org>/<repo>.git
-  std::string url = "http://localhost:8080";   // of clone_url in events
+  std::string directory;                      // git/: <org>/<repo>.git
+  std::string url = "http://localhost:8080";  // of clone_url in events
   std::uint64_t push_bytes_max = std::uint64_t{4} << 30;
   Duration command_time_max = std::chrono::minutes(30);
   Duration scan_every = std::chrono::seconds(60);

@@ -27,7 +27,8 @@ std::shared_ptr<std::mutex> Hosting::lock_of(const std::string& name) {
 }
 
 Result<void> Hosting::check_organization(const std::string& org) const {
-  const Error unknown{ErrorCode::not_found, "organisation '" + org + "' does not exist here: it is made by `caisson org create " + org +
+  const Error unknown{ErrorCode::not_found, "organisation '" + org +
+                                                "' does not exist here: it is made by `caisson org create " + org +
                                                 "` (a Namespace with the label caisson.dev/organization=true)"};
   const auto found = client_.get(schema::kNamespaces, {"", org});
   if (!found.ok()) return found.error().code == ErrorCode::not_found ? unknown : found.error();
@@ -67,13 +68,16 @@ Result<std::string> Hosting::settle_head(const Repository& repository, const std
     return std::any_of(refs.begin(), refs.end(), [&](const Ref& ref) { return ref.name == name; });
   };
   std::string settled = head;
-  if (!wanted.empty() && has("refs/heads/" + wanted)) settled = "refs/heads/" + wanted;
-  else if (!has(head) && !refs.empty() && refs.front().name.starts_with("refs/heads/")) settled = refs.front().name;
+  if (!wanted.empty() && has("refs/heads/" + wanted))
+    settled = "refs/heads/" + wanted;
+  else if (!has(head) && !refs.empty() && refs.front().name.starts_with("refs/heads/"))
+    settled = refs.front().name;
   if (settled != head) TRY(write_file(repository.path() + "/HEAD", "ref: " + settled + "\n"));
   return settled;
 }
 
-Result<void> Hosting::write_status(const kube::ObjectKey& key, const Repository& repository, const std::string& head) const {
+Result<void> Hosting::write_status(const kube::ObjectKey& key, const Repository& repository,
+                                   const std::string& head) const {
   const auto refs = TRY(repository.refs());
   Value map = Value::map();
   std::string head_id;
@@ -83,13 +87,16 @@ Result<void> Hosting::write_status(const kube::ObjectKey& key, const Repository&
   }
   kube::WriteOptions options;
   options.subresource = "status";
-  TRY(kube::modify(client_, schema::kRepositories, key, [&](kube::Object& object) {
-    Value& status = object.edit({"status"});
-    if (status["refs"] == map && status["head"].as_string() == head_id) return false;
-    status.set("head", head_id);
-    status.set("refs", map);
-    return true;
-  }, options));
+  TRY(kube::modify(
+      client_, schema::kRepositories, key,
+      [&](kube::Object& object) {
+        Value& status = object.edit({"status"});
+        if (status["refs"] == map && status["head"].as_string() == head_id) return false;
+        status.set("head", head_id);
+        status.set("refs", map);
+        return true;
+      },
+      options));
   return {};
 }
 
@@ -109,8 +116,10 @@ Result<void> Hosting::record(const std::string& name, const std::vector<RefUpdat
   for (const RefUpdate& update : updates) {
     const kube::Object event = TRY(make_push_event(repository, update, context).in("push event of " + name));
     const auto created = client_.create(event);
-    if (!created.ok() && created.error().code != ErrorCode::already_exists) return Error(created.error()).in("push event of " + name);
-    log::info("push recorded", {{"repository", name}, {"ref", update.ref}, {"after", update.after}, {"pusher", pusher}});
+    if (!created.ok() && created.error().code != ErrorCode::already_exists)
+      return Error(created.error()).in("push event of " + name);
+    log::info("push recorded",
+              {{"repository", name}, {"ref", update.ref}, {"after", update.after}, {"pusher", pusher}});
   }
   return write_status(key, repository, head);
 }
@@ -145,7 +154,8 @@ Result<void> Hosting::prune_events(const std::string& name) const {
   options.field_selector = "spec.repository=" + name;
   kube::ObjectList events = TRY(client_.list(schema::kPushEvents, options));
   if (events.items.size() <= kEventsKeptMin) return {};
-  std::sort(events.items.begin(), events.items.end(), [](const auto& a, const auto& b) { return a.created() > b.created(); });
+  std::sort(events.items.begin(), events.items.end(),
+            [](const auto& a, const auto& b) { return a.created() > b.created(); });
   for (std::size_t i = kEventsKeptMin; i < events.items.size(); ++i) {
     const auto created = events.items[i].created();
     if (!created || clock_.now() - *created < options_.events_kept) continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hosting: a repository on disk and its Repository object kept together, and the PushEvents between them. Internal to the room.
-// Threads: any; whoever moves or compares refs holds the repository's lock.
+// Hosting: a repository on disk and its Repository object kept together, and the PushEvents between them. Internal to
+// the room. Threads: any; whoever moves or compares refs holds the repository's lock.
 #pragma once
 #include <map>
 #include <memory>
@@ -15,7 +15,8 @@ namespace caisson::git {
 
 class Hosting {
  public:
-  Hosting(kube::Client& client, Clock& clock, GitServerOptions options) : client_(client), clock_(clock), options_(std::move(options)) {}
+  Hosting(kube::Client& client, Clock& clock, GitServerOptions options)
+      : client_(client), clock_(clock), options_(std::move(options)) {}
 
   const GitServerOptions& options() const { return options_; }
   Clock& clock() const { return clock_; }
@@ -43,9 +44,9 @@ class Hosting {
   Clock& clock_;
   const GitServerOptions options_;
   std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<std::mutex>> locks_;   // GUARDED_BY(mutex_)
+  std::map<std::string, std::shared_ptr<std::mutex>> locks_;  // GUARDED_BY(mutex_)
 };
 
-kube::ObjectKey key_of(const std::string& name);               // "org/repo"
+kube::ObjectKey key_of(const std::string& name);  // "org/repo"
 
 }  // namespace caisson::git

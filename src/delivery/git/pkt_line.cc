@@ -18,7 +18,10 @@ Line take(std::string_view& bytes, std::string_view& data) {
   unsigned size = 0;
   for (int i = 0; i < 4; ++i) {
     const char c = bytes[static_cast<std::size_t>(i)];
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (digit < 0) return Line::broken;
     size = size * 16 + static_cast<unsigned>(digit);
   }
@@ -32,7 +35,9 @@ Line take(std::string_view& bytes, std::string_view& data) {
   return Line::data;
 }
 
-bool is_id(std::string_view text) { return text.size() == 40 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+bool is_id(std::string_view text) {
+  return text.size() == 40 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
 
 std::string_view without_newline(std::string_view line) {
   if (!line.empty() && line.back() == '\n') line.remove_suffix(1);
@@ -43,9 +48,12 @@ void read_report(std::string_view bytes, PushReport& report) {
   std::string_view line;
   while (take(bytes, line) == Line::data) {
     line = without_newline(line);
-    if (line.starts_with("unpack ")) report.reported = true;
-    else if (line.starts_with("ok ")) report.refs[std::string(line.substr(3))] = true;
-    else if (line.starts_with("ng ")) report.refs[std::string(line.substr(3, line.find(' ', 3) - 3))] = false;
+    if (line.starts_with("unpack "))
+      report.reported = true;
+    else if (line.starts_with("ok "))
+      report.refs[std::string(line.substr(3))] = true;
+    else if (line.starts_with("ng "))
+      report.refs[std::string(line.substr(3, line.find(' ', 3) - 3))] = false;
   }
 }
 
@@ -70,8 +78,10 @@ Result<std::vector<RefUpdate>> parse_push_commands(std::string_view bytes) {
     }
     line = without_newline(line.substr(0, line.find('\0')));
     if (line.starts_with("shallow ")) continue;
-    if (line.starts_with("push-cert")) return Error{ErrorCode::bad_request, "signed pushes (git push --signed) are not supported"};
-    if (line.size() < 83 || line[40] != ' ' || line[81] != ' ' || !is_id(line.substr(0, 40)) || !is_id(line.substr(41, 40)))
+    if (line.starts_with("push-cert"))
+      return Error{ErrorCode::bad_request, "signed pushes (git push --signed) are not supported"};
+    if (line.size() < 83 || line[40] != ' ' || line[81] != ' ' || !is_id(line.substr(0, 40)) ||
+        !is_id(line.substr(41, 40)))
       return Error{ErrorCode::bad_request, "malformed line in the list of refs"};
     out.push_back({std::string(line.substr(82)), std::string(line.substr(0, 40)), std::string(line.substr(41, 40))});
   }

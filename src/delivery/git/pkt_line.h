@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What we read of git's wire protocol (gitprotocol-pack(5)): the commands that open a push, and the report that ends it. Pure.
+// What we read of git's wire protocol (gitprotocol-pack(5)): the commands that open a push, and the report that ends
+// it. Pure.
 #pragma once
 #include <map>
 #include <string>
@@ -17,7 +18,8 @@ struct RefUpdate {
 
 inline constexpr std::size_t kCommandBytesMax = 1u << 20;
 
-// The "old new ref" lines before the first flush. Errors: bad_request for broken pkt-lines; too_large when there is no flush in `bytes`.
+// The "old new ref" lines before the first flush. Errors: bad_request for broken pkt-lines; too_large when there is no
+// flush in `bytes`.
 Result<std::vector<RefUpdate>> parse_push_commands(std::string_view bytes);
 
 // Which refs the report-status (plain, or in side-band 1) says moved; `reported` is false when it holds no report.

@@ -17,7 +17,8 @@ Value commit_value(const Repository& repository, const Commit& commit) {
             {"timestamp", format_time(commit.time)},
             {"author", Value{{"name", commit.author_name}, {"email", commit.author_email}}}};
   // A commit whose tree can't be read still has a message: its paths are then empty.
-  const auto changes = repository.changes(commit.parents.empty() ? "" : commit.parents.front(), commit.id, kPathsPerCommitMax);
+  const auto changes =
+      repository.changes(commit.parents.empty() ? "" : commit.parents.front(), commit.id, kPathsPerCommitMax);
   out.set("added", Value::list_of(changes.ok() ? changes->added : std::vector<std::string>()));
   out.set("removed", Value::list_of(changes.ok() ? changes->removed : std::vector<std::string>()));
   out.set("modified", Value::list_of(changes.ok() ? changes->modified : std::vector<std::string>()));
@@ -40,7 +41,8 @@ std::string push_event_name(std::string_view repository, const RefUpdate& update
   return name.substr(0, 60) + "-" + sha256_hex(text).substr(0, 16);
 }
 
-Result<kube::Object> make_push_event(const Repository& repository, const RefUpdate& update, const PushContext& context) {
+Result<kube::Object> make_push_event(const Repository& repository, const RefUpdate& update,
+                                     const PushContext& context) {
   const std::string& full_name = repository.name();
   const auto slash = full_name.find('/');
   const std::string org = full_name.substr(0, slash), name = full_name.substr(slash + 1);
@@ -61,14 +63,11 @@ Result<kube::Object> make_push_event(const Repository& repository, const RefUpda
   Value commits = Value::list();
   if (!after.empty()) {
     auto log = TRY(repository.log(after, kCommitsMax, until));
-    for (auto commit = log.rbegin(); commit != log.rend(); ++commit) commits.push_back(commit_value(repository, *commit));   // oldest first
+    for (auto commit = log.rbegin(); commit != log.rend(); ++commit)
+      commits.push_back(commit_value(repository, *commit));  // oldest first
   }
-  Value body{{"ref", update.ref},
-             {"before", update.before},
-             {"after", update.after},
-             {"created", created},
-             {"deleted", deleted},
-             {"forced", forced}};
+  Value body{{"ref", update.ref},  {"before", update.before}, {"after", update.after},
+             {"created", created}, {"deleted", deleted},      {"forced", forced}};
   body.set("repository", Value{{"name", name},
                                {"full_name", full_name},
                                {"clone_url", context.clone_url},

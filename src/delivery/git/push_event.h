@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PushEvent objects: what a moved ref means, in the words of GitHub's push webhook. Pure but for reading the repository. Internal.
+// PushEvent objects: what a moved ref means, in the words of GitHub's push webhook. Pure but for reading the
+// repository. Internal.
 #pragma once
 #include <string>
 
@@ -12,7 +13,7 @@ namespace caisson::git {
 struct PushContext {
   std::string pusher;
   std::string clone_url, html_url;
-  std::string default_branch;              // its name, "main"
+  std::string default_branch;  // its name, "main"
   TraceContext trace;
   Time now{};
 };

@@ -37,9 +37,13 @@ std::optional<std::string> own_repository(const RepositoriesOptions& options, st
     const auto url = http::Url::parse(name_or_url);
     if (!url.ok()) return std::nullopt;
     const std::string host = to_lower(url->host);
-    const std::string full = host + ":" + std::to_string(url->port != 0 ? url->port : url->scheme == "https" ? 443 : 80);
+    const std::string full = host + ":" +
+                             std::to_string(url->port != 0           ? url->port
+                                            : url->scheme == "https" ? 443
+                                                                     : 80);
     bool own = false;
-    for (const std::string& candidate : options.own_hosts) own = own || candidate == full || (candidate == host && url->port == 0);
+    for (const std::string& candidate : options.own_hosts)
+      own = own || candidate == full || (candidate == host && url->port == 0);
     if (!own) return std::nullopt;
     name = url->path.substr(1);
   }
@@ -52,7 +56,7 @@ std::optional<std::string> own_repository(const RepositoriesOptions& options, st
 struct Repositories::Impl {
   RepositoriesOptions options;
   std::mutex mutex;
-  std::map<std::string, std::shared_ptr<std::mutex>> fetching;   // GUARDED_BY(mutex): one fetch per mirror at a time
+  std::map<std::string, std::shared_ptr<std::mutex>> fetching;  // GUARDED_BY(mutex): one fetch per mirror at a time
 
   std::shared_ptr<std::mutex> lock_of(const std::string& path) {
     const std::scoped_lock lock(mutex);
@@ -65,14 +69,15 @@ struct Repositories::Impl {
     Command command = git_command(std::move(arguments), path);
     command.time_max = options.fetch_time_max;
     std::vector<std::pair<std::string, std::string>> config = {{"protocol.allow", "never"},
-                                                              {"protocol.https.allow", "always"},
-                                                              {"protocol.http.allow", "always"},
-                                                              {"http.lowSpeedLimit", "1000"},
-                                                              {"http.lowSpeedTime", "30"}};
+                                                               {"protocol.https.allow", "always"},
+                                                               {"protocol.http.allow", "always"},
+                                                               {"http.lowSpeedLimit", "1000"},
+                                                               {"http.lowSpeedTime", "30"}};
     if (!options.ca_file.empty()) config.emplace_back("http.sslCAInfo", options.ca_file);
-    if (!credentials.password.empty()) {   // in the environment: arguments can be read by everybody
-      config.emplace_back("http.extraHeader",
-                          "Authorization: Basic " + base64(credentials.user + ":" + std::string(credentials.password.reveal())));
+    if (!credentials.password.empty()) {  // in the environment: arguments can be read by everybody
+      config.emplace_back(
+          "http.extraHeader",
+          "Authorization: Basic " + base64(credentials.user + ":" + std::string(credentials.password.reveal())));
     }
     command.env.emplace_back("GIT_CONFIG_COUNT", std::to_string(config.size()));
     for (std::size_t i = 0; i < config.size(); ++i) {
@@ -91,9 +96,10 @@ struct Repositories::Impl {
     const auto symref = run_checked(git({"git", "ls-remote", "--symref", url, "HEAD"}, path, credentials));
     if (!symref.ok()) return unavailable(Error(symref.error()));
     const auto fetched = run_checked(git({"git", "fetch", "--quiet", "--prune", "--force", "--no-write-fetch-head", url,
-                                          "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"}, path, credentials));
+                                          "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"},
+                                         path, credentials));
     if (!fetched.ok()) return unavailable(Error(fetched.error()));
-    for (const std::string_view line : split(*symref, '\n')) {   // "ref: refs/heads/main\tHEAD"
+    for (const std::string_view line : split(*symref, '\n')) {  // "ref: refs/heads/main\tHEAD"
       const auto tab = line.find('\t');
       if (line.starts_with("ref: refs/heads/") && tab != std::string_view::npos)
         return write_file_unsynced(path + "/HEAD", std::string(line.substr(0, tab)) + "\n");
@@ -102,17 +108,19 @@ struct Repositories::Impl {
   }
 
   Result<Repository> open(std::string_view name_or_url, const Credentials& credentials, bool refresh_always) {
-    if (const auto own = own_repository(options, name_or_url)) return open_repository(options.directory + "/" + *own + ".git", *own);
+    if (const auto own = own_repository(options, name_or_url))
+      return open_repository(options.directory + "/" + *own + ".git", *own);
     const http::Url url = TRY(http::Url::parse(name_or_url).in("repository '" + std::string(name_or_url) + "'"));
     if (url.scheme != "https" && url.scheme != "http")
-      return Error{ErrorCode::bad_request, "repository " + url.str_without_userinfo() + ": only https:// and http:// can be fetched, not " + url.scheme + "://"};
+      return Error{ErrorCode::bad_request, "repository " + url.str_without_userinfo() +
+                                               ": only https:// and http:// can be fetched, not " + url.scheme + "://"};
     const std::string plain = url.str_without_userinfo();
     Credentials with = credentials;
     if (with.password.empty() && !url.password.empty()) with = {url.user, SecretBytes(url.password)};
     const std::string path = options.mirrors + "/" + sha256_hex(plain).substr(0, 32) + ".git";
     const auto mutex = lock_of(path);
     const std::scoped_lock lock(*mutex);
-    const std::string done = path + "/caisson-fetched";   // a mirror whose first fetch failed is none
+    const std::string done = path + "/caisson-fetched";  // a mirror whose first fetch failed is none
     if (!is_directory(path)) TRY(make_bare_repository(path, "main"));
     if (refresh_always || !exists(done)) {
       TRY(refresh(path, plain, with).in("fetch " + plain));
@@ -122,9 +130,13 @@ struct Repositories::Impl {
   }
 };
 
-Repositories::Repositories(RepositoriesOptions options) : impl_(std::make_unique<Impl>()) { impl_->options = std::move(options); }
+Repositories::Repositories(RepositoriesOptions options) : impl_(std::make_unique<Impl>()) {
+  impl_->options = std::move(options);
+}
 Repositories::~Repositories() = default;
-const RepositoriesOptions& Repositories::options() const { return impl_->options; }
+const RepositoriesOptions& Repositories::options() const {
+  return impl_->options;
+}
 
 Result<Repository> Repositories::find(std::string_view name_or_url, const Credentials& credentials) const {
   return impl_->open(name_or_url, credentials, false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading git repositories: ours from disk, others through a mirror in a cache directory. Trees and blobs come from libgit2, which is
-// opened on first use; fetching is git's own.
+// Reading git repositories: ours from disk, others through a mirror in a cache directory. Trees and blobs come from
+// libgit2, which is opened on first use; fetching is git's own.
 //
 // Threads: any. A Repository is cheap to copy; its copies share one handle and take turns.
 #pragma once
@@ -19,22 +19,22 @@ namespace caisson::git {
 inline constexpr std::string_view kNoCommit = "0000000000000000000000000000000000000000";
 
 struct Commit {
-  std::string id, message;                 // the message with its newline, as git keeps it
+  std::string id, message;  // the message with its newline, as git keeps it
   std::string author_name, author_email, committer_name;
-  Time time{};                             // of the commit
+  Time time{};  // of the commit
   std::vector<std::string> parents;
 };
 
 struct TreeEntry {
   enum class Type { file, executable, symlink, directory, submodule };
-  std::string path;                        // below the listed directory
+  std::string path;  // below the listed directory
   Type type = Type::file;
-  std::string id;                          // of the blob, tree or (submodule) commit
+  std::string id;  // of the blob, tree or (submodule) commit
   bool operator==(const TreeEntry&) const = default;
 };
 
 struct Ref {
-  std::string name, id;                    // "refs/heads/main"
+  std::string name, id;  // "refs/heads/main"
   bool operator==(const Ref&) const = default;
 };
 
@@ -43,25 +43,27 @@ Result<Repository> open_repository(const std::string& path, std::string name);
 
 class Repository {
  public:
-  const std::string& path() const;         // of the bare repository on disk
-  const std::string& name() const;         // "shop/shop-app", or the URL of a mirror
+  const std::string& path() const;  // of the bare repository on disk
+  const std::string& name() const;  // "shop/shop-app", or the URL of a mirror
 
   // A branch, tag, whole or short id, "HEAD" or "" (the default branch), "main~2": the commit's id. Errors: not_found.
   Result<std::string> resolve(std::string_view revision) const;
-  Result<std::vector<Ref>> refs() const;                               // branches and tags, sorted by name; tags unpeeled
-  Result<std::string> head() const;                                    // the ref that HEAD names, born or not
+  Result<std::vector<Ref>> refs() const;  // branches and tags, sorted by name; tags unpeeled
+  Result<std::string> head() const;       // the ref that HEAD names, born or not
   Result<Commit> commit(std::string_view id) const;
   Result<std::vector<Commit>> log(std::string_view from, std::size_t count_max, std::string_view until = {}) const;
 
   // `commit` is an id from resolve; `path` has no leading '/', and "" is the root. Errors: not_found, too_large.
-  Result<std::string> read(std::string_view commit, std::string_view path, std::size_t size_bytes_max = 64u << 20) const;
-  Result<std::vector<TreeEntry>> list(std::string_view commit, std::string_view path, bool recursive = true) const;   // sorted by path
-  Result<std::string> tree_hash(std::string_view commit, std::string_view path) const;   // id of the tree or blob there
+  Result<std::string> read(std::string_view commit, std::string_view path,
+                           std::size_t size_bytes_max = 64u << 20) const;
+  Result<std::vector<TreeEntry>> list(std::string_view commit, std::string_view path,
+                                      bool recursive = true) const;                     // sorted by path
+  Result<std::string> tree_hash(std::string_view commit, std::string_view path) const;  // id of the tree or blob there
 
   struct Changes {
-    std::vector<std::string> added, removed, modified;                 // files, sorted
-    bool truncated = false;                                            // more than `count_max`
-    std::vector<std::string> all() const;                              // sorted
+    std::vector<std::string> added, removed, modified;  // files, sorted
+    bool truncated = false;                             // more than `count_max`
+    std::vector<std::string> all() const;               // sorted
   };
   // Between two commits; an empty or zero `before` is the empty tree.
   Result<Changes> changes(std::string_view before, std::string_view after, std::size_t count_max = 10'000) const;
@@ -75,10 +77,11 @@ class Repository {
 };
 
 struct RepositoriesOptions {
-  std::string directory;                   // git/: <org>/<repo>.git
-  std::string mirrors;                     // cache directory
-  std::vector<std::string> own_hosts;      // host or host:port of URLs that mean `directory`: "localhost:8080", "git.caisson-system.svc"
-  std::string ca_file;                     // for fetching; empty: the system's
+  std::string directory;  // git/: <org>/<repo>.git
+  std::string mirrors;    // cache directory
+  std::vector<std::string>
+      own_hosts;        // host or host:port of URLs that mean `directory`: "localhost:8080", "git.caisson-system.svc"
+  std::string ca_file;  // for fetching; empty: the system's
   Duration fetch_time_max = std::chrono::minutes(2);
 };
 

@@ -36,8 +36,11 @@ struct Fixture {
     Command command;
     command.args = std::move(args);
     command.directory = dir.path() + "/" + where;
-    command.env = {{"GIT_CONFIG_GLOBAL", "/dev/null"}, {"GIT_AUTHOR_NAME", "Ada"}, {"GIT_AUTHOR_EMAIL", "ada@example.org"},
-                   {"GIT_COMMITTER_NAME", "Ada"}, {"GIT_COMMITTER_EMAIL", "ada@example.org"}};
+    command.env = {{"GIT_CONFIG_GLOBAL", "/dev/null"},
+                   {"GIT_AUTHOR_NAME", "Ada"},
+                   {"GIT_AUTHOR_EMAIL", "ada@example.org"},
+                   {"GIT_COMMITTER_NAME", "Ada"},
+                   {"GIT_COMMITTER_EMAIL", "ada@example.org"}};
     const auto out = run_checked(command);
     REQUIRE(out.ok());
     return std::string(trim(*out));
@@ -52,7 +55,9 @@ struct Fixture {
     return git({"rev-parse", "HEAD"}, "work");
   }
   Repositories repositories() const {
-    return Repositories({.directory = dir.path() + "/git", .mirrors = dir.path() + "/cache", .own_hosts = {"localhost:8080", "git.caisson-system.svc"}});
+    return Repositories({.directory = dir.path() + "/git",
+                         .mirrors = dir.path() + "/cache",
+                         .own_hosts = {"localhost:8080", "git.caisson-system.svc"}});
   }
 };
 
@@ -60,7 +65,8 @@ TEST_CASE("revisions, trees, blobs and changes read as git made them") {
   Fixture f;
   const Repository repository = f.repositories().find("shop/app").value();
   for (const char* revision : {"", "HEAD", "main", "refs/heads/main"}) CHECK(*repository.resolve(revision) == f.second);
-  for (const std::string& revision : {std::string("v1"), std::string("main~1"), f.first, f.first.substr(0, 10)}) CHECK(*repository.resolve(revision) == f.first);
+  for (const std::string& revision : {std::string("v1"), std::string("main~1"), f.first, f.first.substr(0, 10)})
+    CHECK(*repository.resolve(revision) == f.first);
   CHECK(repository.resolve("nothing").error().code == ErrorCode::not_found);
   CHECK(*repository.head() == "refs/heads/main");
   CHECK(repository.refs()->size() == 2);
@@ -108,7 +114,8 @@ TEST_CASE("which names and URLs are ours") {
   CHECK(own("https://git.caisson-system.svc/shop/app.git/") == "shop/app");
   CHECK(own("https://localhost/shop/app.git") == "-");
   CHECK(own("https://example.org/shop/app.git") == "-");
-  for (const char* bad : {"shop", "shop/..", "../x", "shop/a/b", "Shop/app", "shop/-a", "shop/a..b", "shop/a.lock", "sh.op/a", "/a", "a/"}) {
+  for (const char* bad : {"shop", "shop/..", "../x", "shop/a/b", "Shop/app", "shop/-a", "shop/a..b", "shop/a.lock",
+                          "sh.op/a", "/a", "a/"}) {
     CAPTURE(bad);
     CHECK_FALSE(is_repository_name(bad));
   }

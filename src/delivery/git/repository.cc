@@ -1,19 +1,108 @@
 // SPDX-License-Identifier: Apache-2.0
-// Repository: reading commits, trees and blobs through libgit2.
+// Repository: reading commits, trees and blobs through libgit2, which is opened on first use (a table of symbols): the
+// program starts without it.
+#include <dlfcn.h>
+#include <git2.h>
+
 #include <algorithm>
 #include <mutex>
 
 #include "core/base/file.h"
 #include "core/base/text.h"
-#include "delivery/git/libgit2.h"
 #include "delivery/git/repositories.h"
 
 namespace caisson::git {
+namespace {
+
+#define CAISSON_LIBGIT2(X)                                                                                          \
+  X(libgit2_init)                                                                                                   \
+  X(libgit2_opts)                                                                                                   \
+  X(error_last) X(repository_open_bare) X(repository_free) X(revparse_single) X(object_peel) X(object_free)         \
+      X(object_id) X(object_lookup) X(oid_fromstrn) X(oid_tostr) X(oid_cmp) X(commit_lookup) X(commit_free)         \
+          X(commit_message) X(commit_author) X(commit_committer) X(commit_tree) X(commit_parentcount)               \
+              X(commit_parent_id) X(commit_time) X(tree_free) X(tree_lookup) X(tree_id) X(tree_entrycount)          \
+                  X(tree_entry_byindex) X(tree_entry_bypath) X(tree_entry_free) X(tree_entry_name) X(tree_entry_id) \
+                      X(tree_entry_filemode) X(blob_lookup) X(blob_free) X(blob_rawcontent) X(blob_rawsize)         \
+                          X(revwalk_new) X(revwalk_free) X(revwalk_push) X(revwalk_hide) X(revwalk_next)            \
+                              X(revwalk_sorting) X(reference_lookup) X(reference_free) X(reference_name)            \
+                                  X(reference_target) X(reference_type) X(reference_symbolic_target)                \
+                                      X(reference_iterator_new) X(reference_next) X(reference_iterator_free)        \
+                                          X(graph_descendant_of)
+
+struct Libgit2 {
+#define X(name) decltype(&git_##name) name = nullptr;
+  CAISSON_LIBGIT2(X)
+#undef X
+};
+
+// Owns an object of the library: Owned<git_tree> tree(lib.tree_free).
+template <class T>
+class Owned {
+ public:
+  explicit Owned(void (*free)(T*)) : free_(free) {}
+  Owned(Owned&& other) noexcept : free_(other.free_), object_(std::exchange(other.object_, nullptr)) {}
+  Owned& operator=(Owned&& other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Owned() {
+    if (object_ != nullptr) free_(object_);
+  }
+  T** out() { return &object_; }
+  T* get() const { return object_; }
+
+ private:
+  void (*free_)(T*);
+  T* object_ = nullptr;
+};
+
+// The structures that we share with the library (oid, signature, time) are the same in these versions.
+constexpr const char* kNames[] = {"libgit2.so.1.5", "libgit2.so.1.6", "libgit2.so.1.7", "libgit2.so.1.8",
+                                  "libgit2.so.1.9"};
+
+Result<const Libgit2*> load() {
+  void* handle = nullptr;
+  for (const char* name : kNames) {
+    if ((handle = dlopen(name, RTLD_NOW | RTLD_LOCAL)) != nullptr) break;
+  }
+  if (handle == nullptr) return Error{ErrorCode::unavailable, "libgit2 is not installed (Debian: libgit2-1.5)"};
+  static Libgit2 lib;
+  const char* missing = nullptr;
+#define X(name)                                                                 \
+  lib.name = reinterpret_cast<decltype(lib.name)>(dlsym(handle, "git_" #name)); \
+  if (lib.name == nullptr) missing = "git_" #name;
+  CAISSON_LIBGIT2(X)
+#undef X
+  if (missing != nullptr) return Error{ErrorCode::unavailable, std::string("libgit2 lacks ") + missing};
+  lib.libgit2_init();
+  // What we read is ours to read, whoever owns the files; and the host's configuration has no say.
+  lib.libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+  for (const int level :
+       {GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL, GIT_CONFIG_LEVEL_PROGRAMDATA})
+    lib.libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, "");
+  return static_cast<const Libgit2*>(&lib);
+}
+
+// Errors: unavailable when the library is not installed.
+Result<const Libgit2*> libgit2() {
+  static const Result<const Libgit2*> loaded = load();
+  return loaded;
+}
+
+// The library's last words on this thread.
+Error libgit2_error(const Libgit2& lib, int code, std::string_view doing) {
+  const git_error* last = lib.error_last();
+  const std::string why = last != nullptr && last->message != nullptr ? last->message : "unknown error";
+  const bool absent = code == GIT_ENOTFOUND || code == GIT_EUNBORNBRANCH || code == GIT_EINVALIDSPEC;
+  return Error{absent ? ErrorCode::not_found : ErrorCode::internal, std::string(doing) + ": " + why};
+}
+
+}  // namespace
 
 struct Repository::Impl {
   std::string path, name;
   const Libgit2& lib;
-  std::mutex mutex;                   // a handle serves one thread at a time
+  std::mutex mutex;  // a handle serves one thread at a time
   Owned<git_repository> handle;
 
   Impl(std::string path, std::string name, const Libgit2& lib)
@@ -64,11 +153,16 @@ std::string_view clean(std::string_view path) {
 
 TreeEntry::Type type_of(git_filemode_t mode) {
   switch (mode) {
-    case GIT_FILEMODE_TREE: return TreeEntry::Type::directory;
-    case GIT_FILEMODE_BLOB_EXECUTABLE: return TreeEntry::Type::executable;
-    case GIT_FILEMODE_LINK: return TreeEntry::Type::symlink;
-    case GIT_FILEMODE_COMMIT: return TreeEntry::Type::submodule;
-    default: return TreeEntry::Type::file;
+    case GIT_FILEMODE_TREE:
+      return TreeEntry::Type::directory;
+    case GIT_FILEMODE_BLOB_EXECUTABLE:
+      return TreeEntry::Type::executable;
+    case GIT_FILEMODE_LINK:
+      return TreeEntry::Type::symlink;
+    case GIT_FILEMODE_COMMIT:
+      return TreeEntry::Type::submodule;
+    default:
+      return TreeEntry::Type::file;
   }
 }
 
@@ -78,13 +172,14 @@ Result<Owned<git_tree>> tree_of(const Libgit2& lib, git_repository* repository, 
   return tree;
 }
 
-Result<void> walk(const Libgit2& lib, git_repository* repository, git_tree* tree, const std::string& prefix, bool recursive, int depth,
-                  std::vector<TreeEntry>& out) {
+Result<void> walk(const Libgit2& lib, git_repository* repository, git_tree* tree, const std::string& prefix,
+                  bool recursive, int depth, std::vector<TreeEntry>& out) {
   if (depth > kTreeDepthMax) return Error{ErrorCode::too_large, "directories nested deeper than 200 at " + prefix};
   const std::size_t count = lib.tree_entrycount(tree);
   for (std::size_t i = 0; i < count; ++i) {
     const git_tree_entry* entry = lib.tree_entry_byindex(tree, i);
-    TreeEntry found{prefix + lib.tree_entry_name(entry), type_of(lib.tree_entry_filemode(entry)), text_of(lib, lib.tree_entry_id(entry))};
+    TreeEntry found{prefix + lib.tree_entry_name(entry), type_of(lib.tree_entry_filemode(entry)),
+                    text_of(lib, lib.tree_entry_id(entry))};
     const bool descend = recursive && found.type == TreeEntry::Type::directory;
     out.push_back(std::move(found));
     if (!descend) continue;
@@ -97,7 +192,8 @@ Result<void> walk(const Libgit2& lib, git_repository* repository, git_tree* tree
 // Two trees side by side; equal ids end the descent, so the cost is that of the difference.
 class TreeDiff {
  public:
-  TreeDiff(const Libgit2& lib, git_repository* repository, std::size_t count_max) : lib_(lib), repository_(repository), left_(count_max) {}
+  TreeDiff(const Libgit2& lib, git_repository* repository, std::size_t count_max)
+      : lib_(lib), repository_(repository), left_(count_max) {}
 
   Result<void> compare(git_tree* before, git_tree* after, const std::string& prefix, int depth) {
     if (depth > kTreeDepthMax) return Error{ErrorCode::too_large, "directories nested deeper than 200 at " + prefix};
@@ -106,9 +202,12 @@ class TreeDiff {
     auto j = b.begin();
     while ((i != a.end() || j != b.end()) && !changes.truncated) {
       const int order = i == a.end() ? 1 : j == b.end() ? -1 : i->first.compare(j->first);
-      if (order < 0) TRY(one_sided((i++)->second, prefix, depth, changes.removed));
-      else if (order > 0) TRY(one_sided((j++)->second, prefix, depth, changes.added));
-      else TRY(both((i++)->second, (j++)->second, prefix, depth));
+      if (order < 0)
+        TRY(one_sided((i++)->second, prefix, depth, changes.removed));
+      else if (order > 0)
+        TRY(one_sided((j++)->second, prefix, depth, changes.added));
+      else
+        TRY(both((i++)->second, (j++)->second, prefix, depth));
     }
     return {};
   }
@@ -140,11 +239,13 @@ class TreeDiff {
     list.push_back(std::move(path));
   }
 
-  Result<void> one_sided(const git_tree_entry* entry, const std::string& prefix, int depth, std::vector<std::string>& list) {
+  Result<void> one_sided(const git_tree_entry* entry, const std::string& prefix, int depth,
+                         std::vector<std::string>& list) {
     const std::string path = prefix + lib_.tree_entry_name(entry);
     if (!is_tree(entry)) return note(list, path), Result<void>();
     const Owned<git_tree> tree = TRY(tree_of(lib_, repository_, lib_.tree_entry_id(entry)));
-    return &list == &changes.added ? compare(nullptr, tree.get(), path + "/", depth + 1) : compare(tree.get(), nullptr, path + "/", depth + 1);
+    return &list == &changes.added ? compare(nullptr, tree.get(), path + "/", depth + 1)
+                                   : compare(tree.get(), nullptr, path + "/", depth + 1);
   }
 
   Result<void> both(const git_tree_entry* before, const git_tree_entry* after, const std::string& prefix, int depth) {
@@ -177,7 +278,8 @@ Commit commit_of(const Libgit2& lib, git_commit* commit) {
   }
   if (const git_signature* committer = lib.commit_committer(commit)) out.committer_name = text(committer->name);
   out.time = Time(std::chrono::seconds(lib.commit_time(commit)));
-  for (unsigned i = 0; i < lib.commit_parentcount(commit); ++i) out.parents.push_back(text_of(lib, lib.commit_parent_id(commit, i)));
+  for (unsigned i = 0; i < lib.commit_parentcount(commit); ++i)
+    out.parents.push_back(text_of(lib, lib.commit_parent_id(commit, i)));
   return out;
 }
 
@@ -192,8 +294,12 @@ Result<Repository> open_repository(const std::string& path, std::string name) {
   return Repository(std::move(impl));
 }
 
-const std::string& Repository::path() const { return impl_->path; }
-const std::string& Repository::name() const { return impl_->name; }
+const std::string& Repository::path() const {
+  return impl_->path;
+}
+const std::string& Repository::name() const {
+  return impl_->name;
+}
 
 Result<std::string> Repository::resolve(std::string_view revision) const {
   const std::scoped_lock lock(impl_->mutex);
@@ -220,7 +326,8 @@ Result<std::vector<Ref>> Repository::refs() const {
   const std::scoped_lock lock(impl_->mutex);
   const Libgit2& lib = impl_->lib;
   Owned<git_reference_iterator> iterator(lib.reference_iterator_free);
-  if (const int code = lib.reference_iterator_new(iterator.out(), impl_->handle.get()); code != 0) return libgit2_error(lib, code, "list refs");
+  if (const int code = lib.reference_iterator_new(iterator.out(), impl_->handle.get()); code != 0)
+    return libgit2_error(lib, code, "list refs");
   std::vector<Ref> out;
   for (;;) {
     Owned<git_reference> ref(lib.reference_free);
@@ -229,7 +336,8 @@ Result<std::vector<Ref>> Repository::refs() const {
     if (code != 0) return libgit2_error(lib, code, "list refs");
     const std::string_view name = lib.reference_name(ref.get());
     if (!name.starts_with("refs/heads/") && !name.starts_with("refs/tags/")) continue;
-    if (const git_oid* target = lib.reference_target(ref.get())) out.push_back({std::string(name), text_of(lib, target)});
+    if (const git_oid* target = lib.reference_target(ref.get()))
+      out.push_back({std::string(name), text_of(lib, target)});
   }
   std::sort(out.begin(), out.end(), [](const Ref& a, const Ref& b) { return a.name < b.name; });
   return out;
@@ -248,12 +356,14 @@ Result<Commit> Repository::commit(std::string_view id) const {
   return commit_of(impl_->lib, commit.get());
 }
 
-Result<std::vector<Commit>> Repository::log(std::string_view from, std::size_t count_max, std::string_view until) const {
+Result<std::vector<Commit>> Repository::log(std::string_view from, std::size_t count_max,
+                                            std::string_view until) const {
   const std::scoped_lock lock(impl_->mutex);
   const Libgit2& lib = impl_->lib;
   const git_oid start = TRY(oid_of(lib, from));
   Owned<git_revwalk> walk(lib.revwalk_free);
-  if (const int code = lib.revwalk_new(walk.out(), impl_->handle.get()); code != 0) return libgit2_error(lib, code, "log");
+  if (const int code = lib.revwalk_new(walk.out(), impl_->handle.get()); code != 0)
+    return libgit2_error(lib, code, "log");
   lib.revwalk_sorting(walk.get(), GIT_SORT_TOPOLOGICAL | GIT_SORT_TIME);
   if (const int code = lib.revwalk_push(walk.get(), &start); code != 0) return libgit2_error(lib, code, "log");
   if (!until.empty() && until != kNoCommit) {
@@ -264,7 +374,8 @@ Result<std::vector<Commit>> Repository::log(std::string_view from, std::size_t c
   git_oid id;
   while (out.size() < count_max && lib.revwalk_next(&id, walk.get()) == 0) {
     Owned<git_commit> commit(lib.commit_free);
-    if (const int code = lib.commit_lookup(commit.out(), impl_->handle.get(), &id); code != 0) return libgit2_error(lib, code, "log");
+    if (const int code = lib.commit_lookup(commit.out(), impl_->handle.get(), &id); code != 0)
+      return libgit2_error(lib, code, "log");
     out.push_back(commit_of(lib, commit.get()));
   }
   return out;
@@ -276,15 +387,18 @@ Result<std::string> Repository::read(std::string_view commit, std::string_view p
   const std::string cleaned(clean(path));
   const Owned<git_tree> root = TRY(root_tree(lib, impl_->handle.get(), commit));
   Owned<git_tree_entry> entry(lib.tree_entry_free);
-  if (cleaned.empty() || lib.tree_entry_bypath(entry.out(), root.get(), cleaned.c_str()) != 0) return no_such_path(commit, path);
+  if (cleaned.empty() || lib.tree_entry_bypath(entry.out(), root.get(), cleaned.c_str()) != 0)
+    return no_such_path(commit, path);
   const git_filemode_t mode = lib.tree_entry_filemode(entry.get());
   if (mode == GIT_FILEMODE_TREE || mode == GIT_FILEMODE_COMMIT)
-    return Error{ErrorCode::bad_request, "'" + cleaned + "' is a " + (mode == GIT_FILEMODE_TREE ? "directory" : "submodule")};
+    return Error{ErrorCode::bad_request,
+                 "'" + cleaned + "' is a " + (mode == GIT_FILEMODE_TREE ? "directory" : "submodule")};
   Owned<git_blob> blob(lib.blob_free);
   if (const int code = lib.blob_lookup(blob.out(), impl_->handle.get(), lib.tree_entry_id(entry.get())); code != 0)
     return libgit2_error(lib, code, "read " + cleaned);
   const auto size = static_cast<std::size_t>(lib.blob_rawsize(blob.get()));
-  if (size > size_bytes_max) return Error{ErrorCode::too_large, "'" + cleaned + "' is larger than " + std::to_string(size_bytes_max) + " bytes"};
+  if (size > size_bytes_max)
+    return Error{ErrorCode::too_large, "'" + cleaned + "' is larger than " + std::to_string(size_bytes_max) + " bytes"};
   return std::string(static_cast<const char*>(lib.blob_rawcontent(blob.get())), size);
 }
 
@@ -295,7 +409,8 @@ Result<std::vector<TreeEntry>> Repository::list(std::string_view commit, std::st
   if (const std::string cleaned(clean(path)); !cleaned.empty()) {
     Owned<git_tree_entry> entry(lib.tree_entry_free);
     if (lib.tree_entry_bypath(entry.out(), tree.get(), cleaned.c_str()) != 0) return no_such_path(commit, path);
-    if (lib.tree_entry_filemode(entry.get()) != GIT_FILEMODE_TREE) return Error{ErrorCode::bad_request, "'" + cleaned + "' is not a directory"};
+    if (lib.tree_entry_filemode(entry.get()) != GIT_FILEMODE_TREE)
+      return Error{ErrorCode::bad_request, "'" + cleaned + "' is not a directory"};
     tree = TRY(tree_of(lib, impl_->handle.get(), lib.tree_entry_id(entry.get())));
   }
   std::vector<TreeEntry> out;
@@ -315,7 +430,8 @@ Result<std::string> Repository::tree_hash(std::string_view commit, std::string_v
   return text_of(lib, lib.tree_entry_id(entry.get()));
 }
 
-Result<Repository::Changes> Repository::changes(std::string_view before, std::string_view after, std::size_t count_max) const {
+Result<Repository::Changes> Repository::changes(std::string_view before, std::string_view after,
+                                                std::size_t count_max) const {
   const std::scoped_lock lock(impl_->mutex);
   const Libgit2& lib = impl_->lib;
   Owned<git_tree> a(lib.tree_free), b(lib.tree_free);
@@ -323,7 +439,8 @@ Result<Repository::Changes> Repository::changes(std::string_view before, std::st
   if (!after.empty() && after != kNoCommit) b = TRY(root_tree(lib, impl_->handle.get(), after));
   TreeDiff diff(lib, impl_->handle.get(), count_max);
   TRY(diff.compare(a.get(), b.get(), "", 0));
-  for (auto* list : {&diff.changes.added, &diff.changes.removed, &diff.changes.modified}) std::sort(list->begin(), list->end());
+  for (auto* list : {&diff.changes.added, &diff.changes.removed, &diff.changes.modified})
+    std::sort(list->begin(), list->end());
   return std::move(diff.changes);
 }
 

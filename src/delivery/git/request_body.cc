@@ -11,7 +11,7 @@ namespace {
 // gzip to plain bytes, in pieces, so that a small body can't become a big string.
 class Inflate {
  public:
-  Inflate() { inflateInit2(&stream_, 15 + 16); }   // gzip framing
+  Inflate() { inflateInit2(&stream_, 15 + 16); }  // gzip framing
   ~Inflate() { inflateEnd(&stream_); }
   Inflate(const Inflate&) = delete;
   Inflate& operator=(const Inflate&) = delete;
@@ -24,7 +24,8 @@ class Inflate {
       stream_.next_out = reinterpret_cast<Bytef*>(buffer);
       stream_.avail_out = sizeof buffer;
       const int code = inflate(&stream_, Z_NO_FLUSH);
-      if (code != Z_OK && code != Z_STREAM_END) return Error{ErrorCode::bad_request, "the gzip'd request body is broken"};
+      if (code != Z_OK && code != Z_STREAM_END)
+        return Error{ErrorCode::bad_request, "the gzip'd request body is broken"};
       ended_ = code == Z_STREAM_END;
       TRY(out({buffer, sizeof buffer - stream_.avail_out}));
     }
@@ -39,8 +40,8 @@ class Inflate {
 
 }  // namespace
 
-Result<RequestBody> RequestBody::receive(const std::function<Result<std::string>()>& next, bool gzip, const std::string& directory,
-                                         std::uint64_t size_bytes_max) {
+Result<RequestBody> RequestBody::receive(const std::function<Result<std::string>()>& next, bool gzip,
+                                         const std::string& directory, std::uint64_t size_bytes_max) {
   RequestBody body;
   TRY(make_dirs(directory));
   body.file_.reset(open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
@@ -55,8 +56,10 @@ Result<RequestBody> RequestBody::receive(const std::function<Result<std::string>
   for (;;) {
     std::string piece = TRY(next());
     if (piece.empty()) break;
-    if (gzip) TRY(inflate.feed(piece, keep));
-    else TRY(keep(piece));
+    if (gzip)
+      TRY(inflate.feed(piece, keep));
+    else
+      TRY(keep(piece));
   }
   if (gzip && !inflate.ended()) return Error{ErrorCode::bad_request, "the gzip'd request body was cut off"};
   if (lseek(body.file_.get(), 0, SEEK_SET) != 0) return errno_error("rewind the request body");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The body of a git request, received whole into an unnamed file before git starts: a slow or broken-off upload holds no process and
-// leaves nothing behind. gzip'd bodies are unpacked on the way. Internal to the room.
+// The body of a git request, received whole into an unnamed file before git starts: a slow or broken-off upload holds
+// no process and leaves nothing behind. gzip'd bodies are unpacked on the way. Internal to the room.
 #pragma once
 #include <functional>
 #include <string>
@@ -13,9 +13,9 @@ namespace caisson::git {
 class RequestBody {
  public:
   // `next` gives the pieces; empty ends. Errors: what `next` gives, too_large, bad_request (broken gzip).
-  static Result<RequestBody> receive(const std::function<Result<std::string>()>& next, bool gzip, const std::string& directory,
-                                     std::uint64_t size_bytes_max);
-  int fd() const { return file_.get(); }                       // at its beginning
+  static Result<RequestBody> receive(const std::function<Result<std::string>()>& next, bool gzip,
+                                     const std::string& directory, std::uint64_t size_bytes_max);
+  int fd() const { return file_.get(); }  // at its beginning
   Result<std::string> first(std::size_t size_bytes_max) const;
   std::uint64_t size() const { return size_; }
 

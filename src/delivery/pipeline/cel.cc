@@ -11,7 +11,8 @@ namespace {
 constexpr int kDepthMax = 100;
 constexpr std::size_t kExpressionBytesMax = 16u << 10;
 
-// A recursive-descent parser that evaluates as it goes. Where CEL does not evaluate (the other branch of ?:, the right side of a decided
+// A recursive-descent parser that evaluates as it goes. Where CEL does not evaluate (the other branch of ?:, the right
+// side of a decided
 // && or ||) it parses on with `live_` false, so that syntax is always checked.
 class Evaluator {
  public:
@@ -38,7 +39,8 @@ class Evaluator {
   }
 
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
+      ++at_;
   }
   bool take(std::string_view token) {
     skip_space();
@@ -50,7 +52,9 @@ class Evaluator {
     skip_space();
     return text_.substr(at_).starts_with(token);
   }
-  static bool is_name_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9'); }
+  static bool is_name_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9');
+  }
   std::string_view take_name() {
     skip_space();
     const std::size_t begin = at_;
@@ -139,9 +143,12 @@ class Evaluator {
       return Value(false);
     }
     double order = 0;
-    if (left.is_string() && right.is_string()) order = left.as_string().compare(right.as_string());
-    else if (left.is_number() && right.is_number()) order = left.as_double() < right.as_double() ? -1 : left.as_double() > right.as_double() ? 1 : 0;
-    else return fail("values of different types are compared with '" + std::string(operation) + "'");
+    if (left.is_string() && right.is_string())
+      order = left.as_string().compare(right.as_string());
+    else if (left.is_number() && right.is_number())
+      order = left.as_double() < right.as_double() ? -1 : left.as_double() > right.as_double() ? 1 : 0;
+    else
+      return fail("values of different types are compared with '" + std::string(operation) + "'");
     if (operation == "<") return Value(order < 0);
     if (operation == "<=") return Value(order <= 0);
     return operation == ">" ? Value(order > 0) : Value(order >= 0);
@@ -152,9 +159,12 @@ class Evaluator {
     while (take("+")) {
       const Value right = TRY(unary(depth + 1));
       if (!live_) continue;
-      if (left.is_string() && right.is_string()) left = Value(left.str() + right.str());
-      else if (left.is_int() && right.is_int()) left = Value(left.as_int() + right.as_int());
-      else return fail("'+' needs two strings or two integers");
+      if (left.is_string() && right.is_string())
+        left = Value(left.str() + right.str());
+      else if (left.is_int() && right.is_int())
+        left = Value(left.as_int() + right.as_int());
+      else
+        return fail("'+' needs two strings or two integers");
     }
     for (const std::string_view operation : {"-", "*", "/", "%"}) {
       if (peek(operation)) return fail("the operator '" + std::string(operation) + "' is not supported");
@@ -204,7 +214,8 @@ class Evaluator {
   Result<Value> subscript(const Value& value, const Value& index) {
     if (value.is_map() && index.is_string()) return field(value, index.str());
     if (!value.is_list() || !index.is_int()) return fail("'[]' needs a list and an integer, or a map and a string");
-    if (index.as_int() >= 0 && static_cast<std::size_t>(index.as_int()) < value.size()) return value[static_cast<std::size_t>(index.as_int())];
+    if (index.as_int() >= 0 && static_cast<std::size_t>(index.as_int()) < value.size())
+      return value[static_cast<std::size_t>(index.as_int())];
     return absent(fail("index " + std::to_string(index.as_int()) + " is beyond the list"));
   }
 
@@ -220,22 +231,27 @@ class Evaluator {
 
   Result<Value> call(const Value& on, const std::string& name, const std::vector<Value>& arguments) {
     const bool text = on.is_string();
-    const auto argument = [&](std::size_t i) { return i < arguments.size() ? arguments[i].as_string() : std::string_view(); };
+    const auto argument = [&](std::size_t i) {
+      return i < arguments.size() ? arguments[i].as_string() : std::string_view();
+    };
     const bool one_string = arguments.size() == 1 && arguments[0].is_string();
     if (name == "startsWith" && text && one_string) return Value(on.as_string().starts_with(argument(0)));
     if (name == "endsWith" && text && one_string) return Value(on.as_string().ends_with(argument(0)));
-    if (name == "contains" && text && one_string) return Value(on.as_string().find(argument(0)) != std::string_view::npos);
+    if (name == "contains" && text && one_string)
+      return Value(on.as_string().find(argument(0)) != std::string_view::npos);
     if (name == "lowerAscii" && text && arguments.empty()) return Value(to_lower(on.as_string()));
     if (name == "size" && arguments.empty()) return size_of(on);
     if (name == "truncate" && text && arguments.size() == 1 && arguments[0].is_int())
-      return Value(on.as_string().substr(0, static_cast<std::size_t>(std::max<std::int64_t>(0, arguments[0].as_int()))));
+      return Value(
+          on.as_string().substr(0, static_cast<std::size_t>(std::max<std::int64_t>(0, arguments[0].as_int()))));
     if (name == "upperAscii" && text && arguments.empty()) {
       std::string upper = on.str();
       for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
       return Value(upper);
     }
     if (name == "split" && text && one_string) return split_text(on.str(), std::string(argument(0)));
-    if (name == "match" && on == header_marker() && arguments.size() == 2) return Value(input_.headers.get(argument(0)) == argument(1));
+    if (name == "match" && on == header_marker() && arguments.size() == 2)
+      return Value(input_.headers.get(argument(0)) == argument(1));
     if (name == "canonical" && on == header_marker() && one_string) return Value(input_.headers.get(argument(0)));
     return fail("the function " + name + " is not supported here, or not with these arguments");
   }
@@ -332,11 +348,23 @@ class Evaluator {
       }
       if (++at_ >= text_.size()) break;
       switch (text_[at_]) {
-        case 'n': out.push_back('\n'); break;
-        case 't': out.push_back('\t'); break;
-        case 'r': out.push_back('\r'); break;
-        case '\\': case '\'': case '"': case '`': out.push_back(text_[at_]); break;
-        default: return fail("the escape \\" + std::string(1, text_[at_]) + " is not supported");
+        case 'n':
+          out.push_back('\n');
+          break;
+        case 't':
+          out.push_back('\t');
+          break;
+        case 'r':
+          out.push_back('\r');
+          break;
+        case '\\':
+        case '\'':
+        case '"':
+        case '`':
+          out.push_back(text_[at_]);
+          break;
+        default:
+          return fail("the escape \\" + std::string(1, text_[at_]) + " is not supported");
       }
     }
     return fail("a string without its closing quote");
@@ -358,20 +386,23 @@ class Evaluator {
   const std::string_view text_;
   const CelInput& input_;
   std::size_t at_ = 0;
-  bool live_ = true;          // what is parsed is also evaluated
-  std::optional<Error> absent_;   // a field that is not there: the error of what surrounds it, unless && or || or has() absorb it
+  bool live_ = true;  // what is parsed is also evaluated
+  std::optional<Error>
+      absent_;  // a field that is not there: the error of what surrounds it, unless && or || or has() absorb it
 };
 
 }  // namespace
 
 Result<Value> evaluate_cel(std::string_view expression, const CelInput& input) {
-  if (expression.size() > kExpressionBytesMax) return Error{ErrorCode::bad_request, "CEL: an expression longer than 16 KiB"};
+  if (expression.size() > kExpressionBytesMax)
+    return Error{ErrorCode::bad_request, "CEL: an expression longer than 16 KiB"};
   return Evaluator(expression, input).run();
 }
 
 Result<bool> cel_holds(std::string_view expression, const CelInput& input) {
   const Value value = TRY(evaluate_cel(expression, input));
-  if (!value.is_bool()) return Error{ErrorCode::bad_request, "CEL: the filter '" + std::string(expression) + "' is not a boolean"};
+  if (!value.is_bool())
+    return Error{ErrorCode::bad_request, "CEL: the filter '" + std::string(expression) + "' is not a boolean"};
   return value.as_bool();
 }
 

@@ -12,7 +12,8 @@ constexpr std::string_view kRepositoryAnnotation = "caisson.dev/repository";
 constexpr std::string_view kNoCommit = "0000000000000000000000000000000000000000";
 constexpr Duration kLateListenerMax = std::chrono::minutes(30);
 const kube::Resource kTriggers{"triggers.tekton.dev", "v1beta1", "Trigger", "triggers"};
-const kube::Resource kClusterTriggerBindings{"triggers.tekton.dev", "v1beta1", "ClusterTriggerBinding", "clustertriggerbindings", false};
+const kube::Resource kClusterTriggerBindings{"triggers.tekton.dev", "v1beta1", "ClusterTriggerBinding",
+                                             "clustertriggerbindings", false};
 
 Result<Value> find_spec(kube::Client& client, const std::string& ns, const std::string& kind, const std::string& name) {
   const kube::Resource* resource = kind == "TriggerBinding"          ? &schema::kTriggerBindings
@@ -23,11 +24,13 @@ Result<Value> find_spec(kube::Client& client, const std::string& ns, const std::
   if (resource == nullptr) return Error{ErrorCode::invalid, "kind " + kind + " can't be referred to here"};
   const auto object = client.get(*resource, {resource->namespaced ? ns : "", name});
   if (object.ok()) return object->spec();
-  if (object.error().code == ErrorCode::not_found) return Error{ErrorCode::not_found, kind + " \"" + name + "\" not found"};
+  if (object.error().code == ErrorCode::not_found)
+    return Error{ErrorCode::not_found, kind + " \"" + name + "\" not found"};
   return object.error();
 }
 
-Result<std::string> find_secret(kube::Client& client, const std::string& ns, const std::string& name, const std::string& key) {
+Result<std::string> find_secret(kube::Client& client, const std::string& ns, const std::string& name,
+                                const std::string& key) {
   const auto secret = client.get(schema::kSecrets, {ns, name});
   if (!secret.ok()) return Error(secret.error()).in("secret " + name);
   const Value& value = (*secret)["data"][key];
@@ -35,42 +38,56 @@ Result<std::string> find_secret(kube::Client& client, const std::string& ns, con
   return unbase64(value.as_string());
 }
 
-// Runs in the listener's own namespace are what a listener is for. Everything else needs the rights of its ServiceAccount, or a
-// template would be a way to this controller's.
-Result<void> check_rights(kube::Client& client, const kube::Object& listener, const kube::Object& object, const kube::Resource& resource) {
-  const bool own_run = object.ns() == listener.ns() && resource.group == "tekton.dev" && (resource.kind == "PipelineRun" || resource.kind == "TaskRun");
+// Runs in the listener's own namespace are what a listener is for. Everything else needs the rights of its
+// ServiceAccount, or a template would be a way to this controller's.
+Result<void> check_rights(kube::Client& client, const kube::Object& listener, const kube::Object& object,
+                          const kube::Resource& resource) {
+  const bool own_run = object.ns() == listener.ns() && resource.group == "tekton.dev" &&
+                       (resource.kind == "PipelineRun" || resource.kind == "TaskRun");
   if (own_run) return {};
-  const std::string account = listener.spec()["serviceAccountName"].as_string().empty() ? "default" : listener.spec()["serviceAccountName"].str();
+  const std::string account = listener.spec()["serviceAccountName"].as_string().empty()
+                                  ? "default"
+                                  : listener.spec()["serviceAccountName"].str();
   const std::string user = "system:serviceaccount:" + listener.ns() + ":" + account;
   kube::Object review = kube::Object::make(schema::kSubjectAccessReviews, "", "");
-  review.edit({"spec"}) = Value{{"user", user},
-                                {"groups", Value::list_of({"system:serviceaccounts", "system:serviceaccounts:" + listener.ns(), "system:authenticated"})},
-                                {"resourceAttributes", Value{{"namespace", resource.namespaced ? object.ns() : ""},
-                                                             {"verb", "create"},
-                                                             {"group", resource.group},
-                                                             {"resource", resource.plural}}}};
+  review.edit({"spec"}) = Value{
+      {"user", user},
+      {"groups",
+       Value::list_of({"system:serviceaccounts", "system:serviceaccounts:" + listener.ns(), "system:authenticated"})},
+      {"resourceAttributes", Value{{"namespace", resource.namespaced ? object.ns() : ""},
+                                   {"verb", "create"},
+                                   {"group", resource.group},
+                                   {"resource", resource.plural}}}};
   const kube::Object answer = TRY(client.create(review));
   if (answer.status()["allowed"].as_bool()) return {};
-  return Error{ErrorCode::forbidden, user + " may not create " + resource.plural + " in " + (object.ns().empty() ? "the cluster" : object.ns())};
+  return Error{ErrorCode::forbidden, user + " may not create " + resource.plural + " in " +
+                                         (object.ns().empty() ? "the cluster" : object.ns())};
 }
 
-Result<std::string> create(kube::Client& client, const kube::Object& listener, kube::Object object, const TraceContext& trace) {
+Result<std::string> create(kube::Client& client, const kube::Object& listener, kube::Object object,
+                           const TraceContext& trace) {
   const kube::Resource resource = TRY(client.resource_for(object.api_version(), object.kind()));
   if (!resource.namespaced) object.edit({"metadata"}).erase("namespace");
   TRY(check_rights(client, listener, object, resource));
   if (!trace.empty()) object.set_annotation(kTraceparentAnnotation, trace.traceparent());
   const auto created = client.create(object);
-  if (!created.ok() && created.error().code != ErrorCode::already_exists) return Error(created.error()).in("create " + resource.plural + " " + object.name());
+  if (!created.ok() && created.error().code != ErrorCode::already_exists)
+    return Error(created.error()).in("create " + resource.plural + " " + object.name());
   return resource.plural + "/" + object.name();
 }
 
 // Errors that another try may cure are not the trigger's own.
-bool is_passing(const Error& error) { return error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout || error.code == ErrorCode::too_many_requests; }
+bool is_passing(const Error& error) {
+  return error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout ||
+         error.code == ErrorCode::too_many_requests;
+}
 
-Result<std::vector<std::string>> run_one(kube::Client& client, const kube::Object& listener, const Value& trigger, TriggerEvent event, const TraceContext& trace) {
+Result<std::vector<std::string>> run_one(kube::Client& client, const kube::Object& listener, const Value& trigger,
+                                         TriggerEvent event, const TraceContext& trace) {
   const std::string ns = listener.ns();
-  const TriggerParts parts{[&](const std::string& kind, const std::string& name) { return find_spec(client, ns, kind, name); },
-                           [&](const std::string& secret, const std::string& key) { return find_secret(client, ns, secret, key); }};
+  const TriggerParts parts{
+      [&](const std::string& kind, const std::string& name) { return find_spec(client, ns, kind, name); },
+      [&](const std::string& secret, const std::string& key) { return find_secret(client, ns, secret, key); }};
   Value spec = trigger;
   if (const std::string reference = trigger["triggerRef"].str(); !reference.empty()) {
     spec = TRY(find_spec(client, ns, "Trigger", reference));
@@ -99,10 +116,12 @@ bool is_handled(const kube::Object& event, const kube::Object& listener) {
 
 }  // namespace
 
-Result<TriggerOutcome> run_triggers(kube::Client& client, const kube::Object& listener, const TriggerEvent& event, const TraceContext& trace) {
+Result<TriggerOutcome> run_triggers(kube::Client& client, const kube::Object& listener, const TriggerEvent& event,
+                                    const TraceContext& trace) {
   TriggerOutcome out;
   for (const char* unsupported : {"triggerGroups", "namespaceSelector", "labelSelector"}) {
-    if (!listener.spec()[unsupported].empty()) out.errors.push_back(std::string("spec.") + unsupported + " is not supported");
+    if (!listener.spec()[unsupported].empty())
+      out.errors.push_back(std::string("spec.") + unsupported + " is not supported");
   }
   bool all_forbidden = true;
   std::size_t index = 0;
@@ -125,21 +144,27 @@ Result<TriggerOutcome> run_triggers(kube::Client& client, const kube::Object& li
 
 bool listens_to(const kube::Object& listener, const kube::Object& event, bool newest_of_its_ref) {
   if (listener.ns() != event.ns() || listener.deleting()) return false;
-  if (!names_repository(listener.annotation(kRepositoryAnnotation), event.spec()["repository"].as_string())) return false;
-  if (event.spec()["after"].as_string() == kNoCommit) return false;   // a deleted ref has nothing to build
+  if (!names_repository(listener.annotation(kRepositoryAnnotation), event.spec()["repository"].as_string()))
+    return false;
+  if (event.spec()["after"].as_string() == kNoCommit) return false;  // a deleted ref has nothing to build
   const auto pushed = event.created(), made = listener.created();
   if (!pushed || !made || *made <= *pushed) return true;
   return newest_of_its_ref && *made - *pushed <= kLateListenerMax;
 }
 
 PushEventReconciler::PushEventReconciler(kube::Runtime& runtime)
-    : client_(runtime.client()), clock_(runtime.clock()), events_(runtime.client(), runtime.clock(), "EventListener"),
-      listeners_(runtime.informer(schema::kEventListeners)), push_events_(runtime.informer(schema::kPushEvents)) {}
+    : client_(runtime.client()),
+      clock_(runtime.clock()),
+      events_(runtime.client(), runtime.clock(), "EventListener"),
+      listeners_(runtime.informer(schema::kEventListeners)),
+      push_events_(runtime.informer(schema::kPushEvents)) {}
 
 bool PushEventReconciler::is_newest_of_its_ref(const kube::Object& event) const {
   for (const kube::Object& other : push_events_.list(event.ns())) {
-    const bool same = other.spec()["repository"] == event.spec()["repository"] && other.spec()["ref"] == event.spec()["ref"];
-    if (same && other.name() != event.name() && other.spec()["before"] == event.spec()["after"]) return false;   // a later push began here
+    const bool same =
+        other.spec()["repository"] == event.spec()["repository"] && other.spec()["ref"] == event.spec()["ref"];
+    if (same && other.name() != event.name() && other.spec()["before"] == event.spec()["after"])
+      return false;  // a later push began here
   }
   return true;
 }
@@ -148,7 +173,8 @@ Result<void> PushEventReconciler::hand_over(const kube::Object& event, const kub
   TriggerEvent trigger_event;
   trigger_event.input.body = event.spec()["body"];
   trigger_event.input.extensions = Value::map();
-  trigger_event.input.headers = {{"X-GitHub-Event", "push"}, {"Content-Type", "application/json"}, {"X-GitHub-Delivery", event.uid()}};
+  trigger_event.input.headers = {
+      {"X-GitHub-Event", "push"}, {"Content-Type", "application/json"}, {"X-GitHub-Delivery", event.uid()}};
   trigger_event.id = event.name();
   trigger_event.trusted = true;
   const TriggerOutcome outcome = TRY(run_triggers(client_, listener, trigger_event, event.trace()));
@@ -156,19 +182,27 @@ Result<void> PushEventReconciler::hand_over(const kube::Object& event, const kub
     events_.record(listener, kube::EventRecorder::Type::warning, "TriggerFailed", error);
     log::warning("trigger failed", {{"event_listener", listener.key().str()}, {"error", error}});
   }
-  Value entry{{"kind", "EventListener"}, {"name", listener.name()}, {"uid", listener.uid()}, {"time", format_time(clock_.now())}};
+  Value entry{{"kind", "EventListener"},
+              {"name", listener.name()},
+              {"uid", listener.uid()},
+              {"time", format_time(clock_.now())}};
   entry.set("created", Value::list_of(outcome.created));
   if (!outcome.errors.empty()) entry.set("errors", Value::list_of(outcome.errors));
   kube::WriteOptions options;
   options.subresource = "status";
-  TRY(kube::modify(client_, schema::kPushEvents, event.key(), [&](kube::Object& object) {
-    if (is_handled(object, listener)) return false;
-    Value all = object.status()["handledBy"].is_null() ? Value::list() : object.status()["handledBy"];
-    all.push_back(entry);
-    object.edit({"status"}).set("handledBy", all);
-    return true;
-  }, options));
-  log::info("push handled", {{"event_listener", listener.key().str()}, {"push_event", event.name()}, {"created", outcome.created.size()}});
+  TRY(kube::modify(
+      client_, schema::kPushEvents, event.key(),
+      [&](kube::Object& object) {
+        if (is_handled(object, listener)) return false;
+        Value all = object.status()["handledBy"].is_null() ? Value::list() : object.status()["handledBy"];
+        all.push_back(entry);
+        object.edit({"status"}).set("handledBy", all);
+        return true;
+      },
+      options));
+  log::info(
+      "push handled",
+      {{"event_listener", listener.key().str()}, {"push_event", event.name()}, {"created", outcome.created.size()}});
   return {};
 }
 

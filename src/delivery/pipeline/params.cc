@@ -7,7 +7,9 @@
 namespace caisson::pipeline {
 namespace {
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
 
 std::string_view type_of(const Value& declaration) {
   if (const auto type = declaration["type"].as_string(); !type.empty()) return type;
@@ -24,8 +26,12 @@ const Value* find_named(const Value& list, std::string_view name) {
 }
 
 Result<void> check_type(std::string_view name, std::string_view type, const Value& value) {
-  const bool fits = type == "array" ? value.is_list() : type == "object" ? value.is_map() : !value.is_list() && !value.is_map();
-  if (!fits) return invalid("param \"" + std::string(name) + "\" is of type " + std::string(type) + ", but its value is a " + std::string(document::kind_name(value.kind())));
+  const bool fits = type == "array"    ? value.is_list()
+                    : type == "object" ? value.is_map()
+                                       : !value.is_list() && !value.is_map();
+  if (!fits)
+    return invalid("param \"" + std::string(name) + "\" is of type " + std::string(type) + ", but its value is a " +
+                   std::string(document::kind_name(value.kind())));
   return {};
 }
 
@@ -43,12 +49,13 @@ Result<void> add_params(Scope& scope, const Value& declared, const Value& given,
       continue;
     }
     TRY(check_type(name, type_of(declaration), value));
-    if (value.is_map()) {   // keys that the run leaves out come from the default
+    if (value.is_map()) {  // keys that the run leaves out come from the default
       for (const auto& entry : fallback != nullptr ? fallback->entries() : std::span<const document::MapEntry>()) {
         if (!value.contains(entry.key)) value.set(entry.key, entry.value);
       }
       for (const auto& property : declaration["properties"].entries()) {
-        if (!value.contains(property.key)) return invalid("param \"" + name + "\" lacks the key \"" + std::string(property.key) + "\"");
+        if (!value.contains(property.key))
+          return invalid("param \"" + name + "\" lacks the key \"" + std::string(property.key) + "\"");
       }
     }
     if (const Value& choices = declaration["enum"]; !choices.empty()) {
@@ -58,7 +65,8 @@ Result<void> add_params(Scope& scope, const Value& declared, const Value& given,
     }
     scope.set("params." + name, std::move(value));
   }
-  if (!missing.empty()) return invalid("missing values for these params which have no default values: [" + join(missing, " ") + "]");
+  if (!missing.empty())
+    return invalid("missing values for these params which have no default values: [" + join(missing, " ") + "]");
   for (const Value& extra : given.items()) {
     const std::string name = extra["name"].str();
     if (extra_allowed && find_named(declared, name) == nullptr) scope.set("params." + name, extra["value"]);
@@ -66,7 +74,8 @@ Result<void> add_params(Scope& scope, const Value& declared, const Value& given,
   return {};
 }
 
-Result<void> check_references(const Value& document, const Scope& scope, std::string_view prefix, std::string_view what) {
+Result<void> check_references(const Value& document, const Scope& scope, std::string_view prefix,
+                              std::string_view what) {
   for (const std::string& reference : references(document)) {
     if (!reference.starts_with(prefix)) continue;
     std::string name = reference.substr(0, reference.find('['));
@@ -95,7 +104,8 @@ Result<Value> parse_result(std::string_view type, const std::string& text) {
   if (type != "array" && type != "object") return Value(text);
   Value value = TRY(json::parse(text));
   if (type == "array" ? !value.is_list() : !value.is_map())
-    return Error{ErrorCode::bad_request, "the result is of type " + std::string(type) + ", but was written as something else"};
+    return Error{ErrorCode::bad_request,
+                 "the result is of type " + std::string(type) + ", but was written as something else"};
   return value;
 }
 

@@ -24,7 +24,9 @@ std::optional<HookTarget> hook_target(std::string_view path) {
   if (!path.starts_with(kHookPrefix)) return std::nullopt;
   path.remove_prefix(kHookPrefix.size());
   const auto slash = path.find('/');
-  if (slash == std::string_view::npos || slash == 0 || slash + 1 == path.size() || path.find('/', slash + 1) != std::string_view::npos) return std::nullopt;
+  if (slash == std::string_view::npos || slash == 0 || slash + 1 == path.size() ||
+      path.find('/', slash + 1) != std::string_view::npos)
+    return std::nullopt;
   return HookTarget{std::string(path.substr(0, slash)), std::string(path.substr(slash + 1))};
 }
 
@@ -55,18 +57,25 @@ void add_pipeline(kube::Runtime& runtime, const PipelineOptions& options) {
   });
 }
 
-bool is_hook_path(std::string_view path) { return hook_target(path).has_value(); }
+bool is_hook_path(std::string_view path) {
+  return hook_target(path).has_value();
+}
 
 void handle_hook(kube::Client& client, Clock&, const http::ExchangePtr& exchange) {
   const auto target = hook_target(exchange->path);
   if (!target) return answer(*exchange, 404, Value{{"errorMessage", "no such hook"}});
   if (exchange->method != "POST") return answer(*exchange, 405, Value{{"errorMessage", "a hook takes POST"}});
   const auto listener = client.get(schema::kEventListeners, {target->ns, target->listener});
-  if (!listener.ok()) return answer(*exchange, listener.error().code == ErrorCode::not_found ? 404 : 503, Value{{"errorMessage", listener.error().message}});
+  if (!listener.ok())
+    return answer(*exchange, listener.error().code == ErrorCode::not_found ? 404 : 503,
+                  Value{{"errorMessage", listener.error().message}});
   const auto body = exchange->read_body(kHookBytesMax);
-  if (!body.ok()) return answer(*exchange, body.error().code == ErrorCode::too_large ? 413 : 400, Value{{"errorMessage", body.error().message}});
+  if (!body.ok())
+    return answer(*exchange, body.error().code == ErrorCode::too_large ? 413 : 400,
+                  Value{{"errorMessage", body.error().message}});
   const auto payload = json::parse(body->empty() ? "{}" : *body);
-  if (!payload.ok()) return answer(*exchange, 400, Value{{"errorMessage", "the body is not JSON: " + payload.error().message}});
+  if (!payload.ok())
+    return answer(*exchange, 400, Value{{"errorMessage", "the body is not JSON: " + payload.error().message}});
   TriggerEvent event;
   event.input = CelInput{*payload, Value::map(), exchange->headers};
   event.raw_body = *body;
@@ -75,8 +84,12 @@ void handle_hook(kube::Client& client, Clock&, const http::ExchangePtr& exchange
   if (trace.empty()) trace = TraceContext::start();
   const auto outcome = run_triggers(client, *listener, event, trace);
   if (!outcome.ok()) return answer(*exchange, 503, Value{{"errorMessage", outcome.error().message}});
-  for (const std::string& error : outcome->errors) log::warning("trigger failed", {{"event_listener", listener->key().str()}, {"error", error}});
-  Value out{{"eventListener", target->listener}, {"namespace", target->ns}, {"eventListenerUID", listener->uid()}, {"eventID", event.id}};
+  for (const std::string& error : outcome->errors)
+    log::warning("trigger failed", {{"event_listener", listener->key().str()}, {"error", error}});
+  Value out{{"eventListener", target->listener},
+            {"namespace", target->ns},
+            {"eventListenerUID", listener->uid()},
+            {"eventID", event.id}};
   if (!outcome->errors.empty()) out.set("errorMessage", join(outcome->errors, "; "));
   answer(*exchange, outcome->forbidden ? 403 : 202, out);
 }

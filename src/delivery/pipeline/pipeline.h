@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tekton: reconcilers of TaskRun, PipelineRun (tekton.dev/v1) and EventListener (triggers.tekton.dev/v1beta1), and the webhook door.
+// Tekton: reconcilers of TaskRun, PipelineRun (tekton.dev/v1) and EventListener (triggers.tekton.dev/v1beta1), and the
+// webhook door.
 #pragma once
 #include <memory>
 #include <string>
@@ -11,14 +12,16 @@
 namespace caisson::pipeline {
 
 struct PipelineOptions {
-  SpanSink* spans = nullptr;                                 // required; must outlive the runtime
-  std::string git_url = "https://git.caisson-system.svc";    // where pods reach our git
+  SpanSink* spans = nullptr;                               // required; must outlive the runtime
+  std::string git_url = "https://git.caisson-system.svc";  // where pods reach our git
+  std::string portal_url = "http://localhost:8080";  // what clone_url of a push says: in a step's git it means git_url
 };
 
 // Adds the reconcilers task-run, pipeline-run and event-listener. Call before runtime.start.
 void add_pipeline(kube::Runtime& runtime, const PipelineOptions& options);
 
-// POST /hooks/<namespace>/<listener>: a webhook with a JSON body, checked by the listener's interceptors. Any worker; blocks.
+// POST /hooks/<namespace>/<listener>: a webhook with a JSON body, checked by the listener's interceptors. Any worker;
+// blocks.
 bool is_hook_path(std::string_view path);
 void handle_hook(kube::Client& client, Clock& clock, const http::ExchangePtr& exchange);
 

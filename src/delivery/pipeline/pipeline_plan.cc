@@ -12,7 +12,9 @@
 namespace caisson::pipeline {
 namespace {
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
 
 enum class State { waiting, running, succeeded, failed, cancelled, skipped };
 
@@ -21,20 +23,27 @@ struct Step {
   State state = State::waiting;
   const kube::Object* run = nullptr;
   std::string skip_reason;
-  Value when;                              // with variables replaced: for status
+  Value when;  // with variables replaced: for status
   bool ended() const { return state != State::waiting && state != State::running; }
   bool passed_over() const { return node.spec["onError"].as_string() == "continue"; }
 };
 
-constexpr std::string_view kWhenFalse = "When Expressions evaluated to false", kParentSkipped = "Parent Tasks were skipped",
-                           kStopping = "PipelineRun was stopping", kMissing = "Results were missing",
-                           kGraceful = "PipelineRun was gracefully cancelled", kTasksTimeout = "PipelineRun Tasks timeout has been reached",
-                           kFinallyTimeout = "PipelineRun Finally timeout has been reached", kCancelled = "PipelineRun was cancelled";
+constexpr std::string_view kWhenFalse = "When Expressions evaluated to false",
+                           kParentSkipped = "Parent Tasks were skipped", kStopping = "PipelineRun was stopping",
+                           kMissing = "Results were missing", kGraceful = "PipelineRun was gracefully cancelled",
+                           kTasksTimeout = "PipelineRun Tasks timeout has been reached",
+                           kFinallyTimeout = "PipelineRun Finally timeout has been reached",
+                           kCancelled = "PipelineRun was cancelled";
 
 class Planner {
  public:
-  Planner(const kube::Object& run, const Value& spec, const std::string& name, const std::map<std::string, kube::Object>& task_runs, Time now)
-      : run_(run), spec_(spec), name_(name), task_runs_(task_runs), now_(now),
+  Planner(const kube::Object& run, const Value& spec, const std::string& name,
+          const std::map<std::string, kube::Object>& task_runs, Time now)
+      : run_(run),
+        spec_(spec),
+        name_(name),
+        task_runs_(task_runs),
+        now_(now),
         started_(parse_time(run.status()["startTime"].as_string()).value_or(now)) {}
 
   Result<PipelinePlan> plan() {
@@ -62,11 +71,12 @@ class Planner {
     for (const Value& workspace : spec_["workspaces"].items()) {
       const std::string name = workspace["name"].str();
       const bool bound = find_binding(run_, name) != nullptr;
-      if (!bound && !workspace["optional"].as_bool()) return invalid("pipeline requires workspace with name \"" + name + "\" be provided by pipelinerun");
+      if (!bound && !workspace["optional"].as_bool())
+        return invalid("pipeline requires workspace with name \"" + name + "\" be provided by pipelinerun");
       scope_.set("workspaces." + name + ".bound", bound ? "true" : "false");
     }
     for (TaskNode& node : TRY(pipeline_graph(spec_))) {
-      Value outside = node.spec;   // an embedded task's own params are its own business
+      Value outside = node.spec;  // an embedded task's own params are its own business
       outside.erase("taskSpec");
       TRY(check_references(outside, scope_, "params.", "pipeline task " + node.name));
       steps_.push_back(Step{std::move(node), State::waiting, nullptr, "", {}});
@@ -83,13 +93,15 @@ class Planner {
   Result<void> read_limits() {
     pipeline_limit_ = TRY(limit("pipeline", std::chrono::hours(1)));
     finally_limit_ = TRY(limit("finally", Duration(0)));
-    const Duration rest = pipeline_limit_.count() > 0 && finally_limit_.count() > 0 ? pipeline_limit_ - finally_limit_ : Duration(0);
+    const Duration rest =
+        pipeline_limit_.count() > 0 && finally_limit_.count() > 0 ? pipeline_limit_ - finally_limit_ : Duration(0);
     tasks_limit_ = TRY(limit("tasks", rest));
     const Duration age = now_ - started_;
     pipeline_timed_out_ = pipeline_limit_.count() > 0 && age >= pipeline_limit_;
     tasks_timed_out_ = tasks_limit_.count() > 0 && age >= tasks_limit_;
     for (const Duration limit : {pipeline_limit_, tasks_limit_}) {
-      if (limit.count() > 0 && age < limit) plan_.again_after = std::min(plan_.again_after.value_or(limit - age), limit - age);
+      if (limit.count() > 0 && age < limit)
+        plan_.again_after = std::min(plan_.again_after.value_or(limit - age), limit - age);
     }
     return {};
   }
@@ -100,13 +112,18 @@ class Planner {
     step.run = &found->second;
     const std::string_view status = succeeded(found->second);
     const std::string_view reason = kube::condition(found->second, "Succeeded")["reason"].as_string();
-    step.state = status == "True" ? State::succeeded : status != "False" ? State::running : reason == "TaskRunCancelled" ? State::cancelled : State::failed;
+    step.state = status == "True"               ? State::succeeded
+                 : status != "False"            ? State::running
+                 : reason == "TaskRunCancelled" ? State::cancelled
+                                                : State::failed;
     for (const Value& result : found->second.status()["results"].items()) {
       const std::string suffix = "." + step.node.name + ".results." + result["name"].str();
       scope_.set((step.node.final ? "finally" : "tasks") + suffix, result["value"]);
     }
     if (step.node.final) return;
-    scope_.set("tasks." + step.node.name + ".status", status == "True" ? "Succeeded" : status == "False" ? "Failed" : "None");
+    scope_.set("tasks." + step.node.name + ".status", status == "True"    ? "Succeeded"
+                                                      : status == "False" ? "Failed"
+                                                                          : "None");
     scope_.set("tasks." + step.node.name + ".reason", reason);
   }
 
@@ -118,8 +135,10 @@ class Planner {
   void cancel(bool tasks, bool finals) {
     for (Step& step : steps_) {
       if (step.node.final ? !finals : !tasks) continue;
-      if (step.state == State::running && step.run->spec()["status"].as_string().empty()) plan_.cancel.push_back(step.run->name());
-      if (step.state == State::waiting) skip(step, pipeline_timed_out_ ? "PipelineRun timeout has been reached" : kCancelled);
+      if (step.state == State::running && step.run->spec()["status"].as_string().empty())
+        plan_.cancel.push_back(step.run->name());
+      if (step.state == State::waiting)
+        skip(step, pipeline_timed_out_ ? "PipelineRun timeout has been reached" : kCancelled);
     }
   }
 
@@ -141,16 +160,21 @@ class Planner {
     if (order_ == "PipelineRunPending") return {};
     if (order_ == "CancelledRunFinally" || tasks_timed_out_) {
       for (Step& step : steps_) {
-        if (!step.node.final && step.state == State::running && step.run->spec()["status"].as_string().empty()) plan_.cancel.push_back(step.run->name());
+        if (!step.node.final && step.state == State::running && step.run->spec()["status"].as_string().empty())
+          plan_.cancel.push_back(step.run->name());
       }
     }
     const bool graceful = order_ == "CancelledRunFinally" || order_ == "StoppedRunFinally";
     for (Step& step : steps_) {
       if (step.node.final || step.state != State::waiting) continue;
-      if (graceful) skip(step, kGraceful);
-      else if (tasks_timed_out_) skip(step, kTasksTimeout);
-      else if (failed_somewhere()) skip(step, kStopping);
-      else TRY(consider(step));
+      if (graceful)
+        skip(step, kGraceful);
+      else if (tasks_timed_out_)
+        skip(step, kTasksTimeout);
+      else if (failed_somewhere())
+        skip(step, kStopping);
+      else
+        TRY(consider(step));
     }
     return {};
   }
@@ -167,8 +191,10 @@ class Planner {
     }
     for (const ResultReference& reference : result_references(step.node.spec)) {
       if (scope_.find("tasks." + reference.task + ".results." + reference.result) != nullptr) continue;
-      if (step_named(reference.task).state == State::failed) return skip(step, kMissing), Result<void>();   // onError: continue
-      return invalid("invalid result reference in pipeline task \"" + step.node.name + "\": task \"" + reference.task + "\" has no result \"" + reference.result + "\"");
+      if (step_named(reference.task).state == State::failed)
+        return skip(step, kMissing), Result<void>();  // onError: continue
+      return invalid("invalid result reference in pipeline task \"" + step.node.name + "\": task \"" + reference.task +
+                     "\" has no result \"" + reference.result + "\"");
     }
     const bool holds = TRY(evaluate_when(step));
     if (!holds) return skip(step, kWhenFalse), Result<void>();
@@ -188,7 +214,9 @@ class Planner {
     const Duration age = now_ - started_;
     const Duration whole = step.node.final || tasks_limit_.count() == 0 ? pipeline_limit_ : tasks_limit_;
     const Duration left = whole.count() > 0 ? std::max<Duration>(whole - age, std::chrono::seconds(1)) : Duration(0);
-    kube::Object task_run = TRY(make_task_run(run_, name_, step.node.name, step.node.spec, step.node.final, scope_, left).in("pipeline task " + step.node.name));
+    kube::Object task_run =
+        TRY(make_task_run(run_, name_, step.node.name, step.node.spec, step.node.final, scope_, left)
+                .in("pipeline task " + step.node.name));
     plan_.create.push_back(std::move(task_run));
     step.state = State::running;
     return {};
@@ -216,7 +244,8 @@ class Planner {
     const bool late = finally_limit_.count() > 0 && now_ - started_ - ended >= finally_limit_;
     for (Step& step : steps_) {
       if (!step.node.final) continue;
-      if (late && step.state == State::running && step.run->spec()["status"].as_string().empty()) plan_.cancel.push_back(step.run->name());
+      if (late && step.state == State::running && step.run->spec()["status"].as_string().empty())
+        plan_.cancel.push_back(step.run->name());
       if (step.state != State::waiting) continue;
       if (late) {
         skip(step, kFinallyTimeout);
@@ -230,10 +259,13 @@ class Planner {
         continue;
       }
       const bool holds = TRY(evaluate_when(step));
-      if (holds) TRY(start(step));
-      else skip(step, kWhenFalse);
+      if (holds)
+        TRY(start(step));
+      else
+        skip(step, kWhenFalse);
     }
-    if (finally_limit_.count() > 0 && !late) plan_.again_after = std::min(plan_.again_after.value_or(finally_limit_), finally_limit_);
+    if (finally_limit_.count() > 0 && !late)
+      plan_.again_after = std::min(plan_.again_after.value_or(finally_limit_), finally_limit_);
     return {};
   }
 
@@ -254,9 +286,12 @@ class Planner {
     for (const Step& step : steps_) {
       const bool made = step.run != nullptr || step.state == State::running;
       if (made) {
-        Value child{{"apiVersion", "tekton.dev/v1"}, {"kind", "TaskRun"}, {"name", step.run != nullptr ? step.run->name() : task_run_name(run_, step.node.name)},
+        Value child{{"apiVersion", "tekton.dev/v1"},
+                    {"kind", "TaskRun"},
+                    {"name", step.run != nullptr ? step.run->name() : task_run_name(run_, step.node.name)},
                     {"pipelineTaskName", step.node.name}};
-        if (!step.node.spec["when"].empty()) child.set("whenExpressions", step.when.is_null() ? old_when(step.node.name) : step.when);
+        if (!step.node.spec["when"].empty())
+          child.set("whenExpressions", step.when.is_null() ? old_when(step.node.name) : step.when);
         children.push_back(child);
       } else if (step.state == State::skipped) {
         Value entry{{"name", step.node.name}, {"reason", step.skip_reason}};
@@ -265,8 +300,10 @@ class Planner {
       }
     }
     status.set("childReferences", children);
-    if (!skipped.empty()) status.set("skippedTasks", skipped);
-    else status.erase("skippedTasks");
+    if (!skipped.empty())
+      status.set("skippedTasks", skipped);
+    else
+      status.erase("skippedTasks");
     conclude(out);
     plan_.status = out.status();
   }
@@ -285,11 +322,20 @@ class Planner {
     Counts out;
     for (const Step& step : steps_) {
       switch (step.state) {
-        case State::succeeded: ++out.succeeded; break;
-        case State::failed: ++out.failed; break;
-        case State::cancelled: ++out.cancelled; break;
-        case State::skipped: ++out.skipped; break;
-        default: ++out.open;
+        case State::succeeded:
+          ++out.succeeded;
+          break;
+        case State::failed:
+          ++out.failed;
+          break;
+        case State::cancelled:
+          ++out.cancelled;
+          break;
+        case State::skipped:
+          ++out.skipped;
+          break;
+        default:
+          ++out.open;
       }
     }
     return out;
@@ -306,10 +352,12 @@ class Planner {
 
   void conclude(kube::Object& out) {
     const Counts n = count();
-    const std::string done = "Tasks Completed: " + std::to_string(n.succeeded + n.failed + n.cancelled) + " (Failed: " + std::to_string(n.failed) +
-                             ", Cancelled " + std::to_string(n.cancelled) + ")";
+    const std::string done = "Tasks Completed: " + std::to_string(n.succeeded + n.failed + n.cancelled) +
+                             " (Failed: " + std::to_string(n.failed) + ", Cancelled " + std::to_string(n.cancelled) +
+                             ")";
     if (pipeline_timed_out_) {
-      const std::string message = "PipelineRun \"" + run_.name() + "\" failed to finish within \"" + format_duration(pipeline_limit_) + "\"";
+      const std::string message =
+          "PipelineRun \"" + run_.name() + "\" failed to finish within \"" + format_duration(pipeline_limit_) + "\"";
       return end(out, "False", "PipelineRunTimeout", message);
     }
     if (order_ == "PipelineRunPending") {
@@ -320,7 +368,8 @@ class Planner {
       std::string reason = failed_somewhere() ? "Stopping" : "Running";
       if (order_ == "CancelledRunFinally") reason = "CancelledRunningFinally";
       if (order_ == "StoppedRunFinally") reason = "StoppedRunningFinally";
-      set_succeeded(out, "Unknown", reason, done + ", Incomplete: " + std::to_string(n.open) + ", Skipped: " + std::to_string(n.skipped), now_);
+      set_succeeded(out, "Unknown", reason,
+                    done + ", Incomplete: " + std::to_string(n.open) + ", Skipped: " + std::to_string(n.skipped), now_);
       return;
     }
     const std::string message = done + ", Skipped: " + std::to_string(n.skipped);
@@ -328,7 +377,9 @@ class Planner {
     const bool failed = std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
       return !step.passed_over() && (step.state == State::failed || step.state == State::cancelled);
     });
-    if (tasks_timed_out_ && failed) return end(out, "False", "PipelineRunTimeout", message + ". The tasks did not finish within \"" + format_duration(tasks_limit_) + "\"");
+    if (tasks_timed_out_ && failed)
+      return end(out, "False", "PipelineRunTimeout",
+                 message + ". The tasks did not finish within \"" + format_duration(tasks_limit_) + "\"");
     if (failed) return end(out, "False", "Failed", message + first_failure());
     write_results(out);
     end(out, "True", n.skipped > 0 ? "Completed" : "Succeeded", message);
@@ -343,9 +394,10 @@ class Planner {
   void write_results(kube::Object& out) const {
     Value results = Value::list();
     for (const Value& declared : spec_["results"].items()) {
-      bool missing = false;   // of a task that was skipped: the result is left out
+      bool missing = false;  // of a task that was skipped: the result is left out
       for (const ResultReference& reference : result_references(declared["value"])) {
-        const std::string name = std::string(reference.of_final ? "finally." : "tasks.") + reference.task + ".results." + reference.result;
+        const std::string name =
+            std::string(reference.of_final ? "finally." : "tasks.") + reference.task + ".results." + reference.result;
         missing = missing || scope_.find(name) == nullptr;
       }
       if (missing) continue;
@@ -370,9 +422,12 @@ class Planner {
 
 }  // namespace
 
-std::string task_run_name(const kube::Object& run, std::string_view pipeline_task) { return child_name(run.name(), "-" + std::string(pipeline_task)); }
+std::string task_run_name(const kube::Object& run, std::string_view pipeline_task) {
+  return child_name(run.name(), "-" + std::string(pipeline_task));
+}
 
-Result<PipelinePlan> plan_pipeline(const kube::Object& run, const Value& pipeline_spec, const std::string& pipeline_name,
+Result<PipelinePlan> plan_pipeline(const kube::Object& run, const Value& pipeline_spec,
+                                   const std::string& pipeline_name,
                                    const std::map<std::string, kube::Object>& task_runs, Time now) {
   return Planner(run, pipeline_spec, pipeline_name, task_runs, now).plan();
 }

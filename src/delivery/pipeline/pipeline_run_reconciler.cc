@@ -11,22 +11,32 @@ using Event = kube::EventRecorder::Type;
 }
 
 PipelineRunReconciler::PipelineRunReconciler(kube::Runtime& runtime, const PipelineOptions& options)
-    : client_(runtime.client()), clock_(runtime.clock()), options_(options), events_(runtime.client(), runtime.clock(), "PipelineRun") {}
+    : client_(runtime.client()),
+      clock_(runtime.clock()),
+      options_(options),
+      events_(runtime.client(), runtime.clock(), "PipelineRun") {}
 
 Result<PipelineRunReconciler::Pipeline> PipelineRunReconciler::find_pipeline(const kube::Object& run) const {
-  if (const Value& known = run.status()["pipelineSpec"]; !known.is_null())   // an edit of the Pipeline does not change runs under way
-    return Pipeline{run.spec()["pipelineRef"]["name"].as_string().empty() ? run.name() : run.spec()["pipelineRef"]["name"].str(), known};
+  if (const Value& known = run.status()["pipelineSpec"];
+      !known.is_null())  // an edit of the Pipeline does not change runs under way
+    return Pipeline{
+        run.spec()["pipelineRef"]["name"].as_string().empty() ? run.name() : run.spec()["pipelineRef"]["name"].str(),
+        known};
   const Value& reference = run.spec()["pipelineRef"];
   const Value& embedded = run.spec()["pipelineSpec"];
-  if (reference.is_null() == embedded.is_null()) return Error{ErrorCode::invalid, "expected exactly one of pipelineRef and pipelineSpec"};
+  if (reference.is_null() == embedded.is_null())
+    return Error{ErrorCode::invalid, "expected exactly one of pipelineRef and pipelineSpec"};
   if (!embedded.is_null()) return Pipeline{run.name(), embedded};
   for (const char* key : {"resolver", "bundle"}) {
-    if (reference.contains(key)) return Error{ErrorCode::invalid, std::string("pipelineRef.") + key + " is not supported; name a Pipeline of this namespace"};
+    if (reference.contains(key))
+      return Error{ErrorCode::invalid,
+                   std::string("pipelineRef.") + key + " is not supported; name a Pipeline of this namespace"};
   }
   const std::string name = reference["name"].str();
   const auto pipeline = client_.get(schema::kPipelines, {run.ns(), name});
   if (pipeline.ok()) return Pipeline{name, pipeline->spec()};
-  if (pipeline.error().code == ErrorCode::not_found) return Error{ErrorCode::invalid, "pipelines.tekton.dev \"" + name + "\" not found"};
+  if (pipeline.error().code == ErrorCode::not_found)
+    return Error{ErrorCode::invalid, "pipelines.tekton.dev \"" + name + "\" not found"};
   return pipeline.error();
 }
 
@@ -62,10 +72,14 @@ Result<void> PipelineRunReconciler::act(const kube::Object& run, const PipelineP
   if (!plan.create.empty()) TRY(claim_workspaces(run));
   for (const kube::Object& task_run : plan.create) {
     const auto created = client_.create(task_run);
-    if (!created.ok() && created.error().code != ErrorCode::already_exists) return Error(created.error()).in("create TaskRun " + task_run.name());
+    if (!created.ok() && created.error().code != ErrorCode::already_exists)
+      return Error(created.error()).in("create TaskRun " + task_run.name());
   }
   for (const std::string& name : plan.cancel) {
-    const Value patch{{"spec", Value{{"status", "TaskRunCancelled"}, {"statusMessage", "TaskRun cancelled as the PipelineRun it belongs to has been cancelled or timed out."}}}};
+    const Value patch{
+        {"spec", Value{{"status", "TaskRunCancelled"},
+                       {"statusMessage",
+                        "TaskRun cancelled as the PipelineRun it belongs to has been cancelled or timed out."}}}};
     const auto patched = client_.patch(schema::kTaskRuns, {run.ns(), name}, kube::PatchType::merge, patch);
     if (!patched.ok() && patched.error().code != ErrorCode::not_found) return patched.error();
   }
@@ -73,7 +87,7 @@ Result<void> PipelineRunReconciler::act(const kube::Object& run, const PipelineP
 }
 
 Result<kube::Requeue> PipelineRunReconciler::reconcile(const kube::ObjectKey& key) {
-  auto found = client_.get(schema::kPipelineRuns, key);   // not from the cache: see TaskRunReconciler
+  auto found = client_.get(schema::kPipelineRuns, key);  // not from the cache: see TaskRunReconciler
   if (!found.ok()) {
     if (found.error().code == ErrorCode::not_found) return kube::Requeue::never();
     return std::move(found).error();
@@ -101,7 +115,8 @@ Result<kube::Requeue> PipelineRunReconciler::reconcile(const kube::ObjectKey& ke
   if (!(before == run.status())) TRY(client_.update_status(run));
   if (!is_done(run)) return again;
   const Value& condition = kube::condition(run, "Succeeded");
-  events_.record(run, condition["status"].as_string() == "True" ? Event::normal : Event::warning, condition["reason"].as_string(), condition["message"].as_string());
+  events_.record(run, condition["status"].as_string() == "True" ? Event::normal : Event::warning,
+                 condition["reason"].as_string(), condition["message"].as_string());
   log::info("pipeline run ended", {{"pipeline_run", run.key().str()}, {"reason", condition["reason"].as_string()}});
   record_pipeline_span(*options_.spans, run);
   return kube::Requeue::never();

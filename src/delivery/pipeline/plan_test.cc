@@ -37,9 +37,15 @@ kube::Object run_of(const std::string& kind, const std::string& spec) {
 }
 
 // A TaskRun that ended (or runs), with results.
-kube::Object task_run(const std::string& name, const std::string& status, const std::string& reason = "", const Value& results = {}, const std::string& message = "") {
+kube::Object task_run(const std::string& name, const std::string& status, const std::string& reason = "",
+                      const Value& results = {}, const std::string& message = "") {
   kube::Object run = kube::Object::make(schema::kTaskRuns, "shop", "run-" + name);
-  set_succeeded(run, status, reason.empty() ? (status == "True" ? "Succeeded" : status == "False" ? "Failed" : "Running") : reason, message, kStart);
+  set_succeeded(run, status,
+                reason.empty() ? (status == "True"    ? "Succeeded"
+                                  : status == "False" ? "Failed"
+                                                      : "Running")
+                               : reason,
+                message, kStart);
   if (!results.is_null()) run.edit({"status"}).set("results", results);
   return run;
 }
@@ -51,7 +57,8 @@ std::string created(const PipelinePlan& plan) {
 }
 std::string skipped(const PipelinePlan& plan) {
   std::vector<std::string> names;
-  for (const Value& task : plan.status["skippedTasks"].items()) names.push_back(task["name"].str() + ": " + task["reason"].str());
+  for (const Value& task : plan.status["skippedTasks"].items())
+    names.push_back(task["name"].str() + ": " + task["reason"].str());
   return join(names, ", ");
 }
 std::string condition(const PipelinePlan& plan) {
@@ -87,30 +94,80 @@ TEST_CASE("a pipeline's tasks start when what they wait for has ended") {
     const char* cancel = "";
   };
   const Case cases[] = {
-      {"at first", "{}", {}, "clone", "", "Unknown Running Tasks Completed: 0 (Failed: 0, Cancelled 0), Incomplete: 7, Skipped: 0"},
-      {"clone runs", "{}", {{"clone", task_run("clone", "Unknown")}}, "", "", "Unknown Running Tasks Completed: 0 (Failed: 0, Cancelled 0), Incomplete: 7, Skipped: 0"},
-      {"clone is done", "{}", {{"clone", task_run("clone", "True", "", results)}}, "test build", "",
+      {"at first",
+       "{}",
+       {},
+       "clone",
+       "",
+       "Unknown Running Tasks Completed: 0 (Failed: 0, Cancelled 0), Incomplete: 7, Skipped: 0"},
+      {"clone runs",
+       "{}",
+       {{"clone", task_run("clone", "Unknown")}},
+       "",
+       "",
+       "Unknown Running Tasks Completed: 0 (Failed: 0, Cancelled 0), Incomplete: 7, Skipped: 0"},
+      {"clone is done",
+       "{}",
+       {{"clone", task_run("clone", "True", "", results)}},
+       "test build",
+       "",
        "Unknown Running Tasks Completed: 1 (Failed: 0, Cancelled 0), Incomplete: 6, Skipped: 0"},
-      {"clone failed: finally runs", "{}", {{"clone", task_run("clone", "False", "Failed", {}, "\"step-clone\" exited with code 128: boom")}}, "report",
-       "test: PipelineRun was stopping, build: PipelineRun was stopping, deploy: PipelineRun was stopping, notify: PipelineRun was stopping, after-deploy: Results were missing",
+      {"clone failed: finally runs",
+       "{}",
+       {{"clone", task_run("clone", "False", "Failed", {}, "\"step-clone\" exited with code 128: boom")}},
+       "report",
+       "test: PipelineRun was stopping, build: PipelineRun was stopping, deploy: PipelineRun was stopping, notify: "
+       "PipelineRun was stopping, after-deploy: Results were missing",
        "Unknown Stopping Tasks Completed: 1 (Failed: 1, Cancelled 0), Incomplete: 1, Skipped: 5"},
-      {"all over after a failure", "{}",
-       {{"clone", task_run("clone", "False", "Failed", {}, "\"step-clone\" exited with code 128: boom")}, {"report", task_run("report", "True")}}, "",
-       "test: PipelineRun was stopping, build: PipelineRun was stopping, deploy: PipelineRun was stopping, notify: PipelineRun was stopping, after-deploy: Results were missing",
-       "False Failed Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 5. Task clone failed: \"step-clone\" exited with code 128: boom"},
-      {"a when that is false lets those go on that only come after it", "{params: [{name: branch, value: side}]}",
-       {{"clone", task_run("clone", "True", "", results)}, {"test", task_run("test", "True")}, {"build", task_run("build", "True", "", digest)}}, "notify",
-       "deploy: When Expressions evaluated to false", "Unknown Running Tasks Completed: 3 (Failed: 0, Cancelled 0), Incomplete: 3, Skipped: 1"},
-      {"cancelled", "{status: Cancelled}", {{"clone", task_run("clone", "Unknown")}}, "",
-       "test: PipelineRun was cancelled, build: PipelineRun was cancelled, deploy: PipelineRun was cancelled, notify: PipelineRun was cancelled, report: PipelineRun was cancelled, after-deploy: PipelineRun was cancelled",
-       "Unknown Running Tasks Completed: 0 (Failed: 0, Cancelled 0), Incomplete: 1, Skipped: 6", {}, "run-clone"},
-      {"cancelled and over", "{status: Cancelled}", {{"clone", task_run("clone", "False", "TaskRunCancelled")}}, "",
-       "test: PipelineRun was cancelled, build: PipelineRun was cancelled, deploy: PipelineRun was cancelled, notify: PipelineRun was cancelled, report: PipelineRun was cancelled, after-deploy: PipelineRun was cancelled",
+      {"all over after a failure",
+       "{}",
+       {{"clone", task_run("clone", "False", "Failed", {}, "\"step-clone\" exited with code 128: boom")},
+        {"report", task_run("report", "True")}},
+       "",
+       "test: PipelineRun was stopping, build: PipelineRun was stopping, deploy: PipelineRun was stopping, notify: "
+       "PipelineRun was stopping, after-deploy: Results were missing",
+       "False Failed Tasks Completed: 2 (Failed: 1, Cancelled 0), Skipped: 5. Task clone failed: \"step-clone\" exited "
+       "with code 128: boom"},
+      {"a when that is false lets those go on that only come after it",
+       "{params: [{name: branch, value: side}]}",
+       {{"clone", task_run("clone", "True", "", results)},
+        {"test", task_run("test", "True")},
+        {"build", task_run("build", "True", "", digest)}},
+       "notify",
+       "deploy: When Expressions evaluated to false",
+       "Unknown Running Tasks Completed: 3 (Failed: 0, Cancelled 0), Incomplete: 3, Skipped: 1"},
+      {"cancelled",
+       "{status: Cancelled}",
+       {{"clone", task_run("clone", "Unknown")}},
+       "",
+       "test: PipelineRun was cancelled, build: PipelineRun was cancelled, deploy: PipelineRun was cancelled, notify: "
+       "PipelineRun was cancelled, report: PipelineRun was cancelled, after-deploy: PipelineRun was cancelled",
+       "Unknown Running Tasks Completed: 0 (Failed: 0, Cancelled 0), Incomplete: 1, Skipped: 6",
+       {},
+       "run-clone"},
+      {"cancelled and over",
+       "{status: Cancelled}",
+       {{"clone", task_run("clone", "False", "TaskRunCancelled")}},
+       "",
+       "test: PipelineRun was cancelled, build: PipelineRun was cancelled, deploy: PipelineRun was cancelled, notify: "
+       "PipelineRun was cancelled, report: PipelineRun was cancelled, after-deploy: PipelineRun was cancelled",
        "False Cancelled PipelineRun \"run\" was cancelled"},
-      {"out of time", "{timeouts: {pipeline: 10m}}", {{"clone", task_run("clone", "Unknown")}}, "",
-       "test: PipelineRun timeout has been reached, build: PipelineRun timeout has been reached, deploy: PipelineRun timeout has been reached, notify: PipelineRun timeout has been reached, report: PipelineRun timeout has been reached, after-deploy: PipelineRun timeout has been reached",
-       "False PipelineRunTimeout PipelineRun \"run\" failed to finish within \"10m0s\"", std::chrono::minutes(11), "run-clone"},
-      {"pending", "{status: PipelineRunPending}", {}, "", "", "Unknown PipelineRunPending PipelineRun \"run\" is pending"},
+      {"out of time",
+       "{timeouts: {pipeline: 10m}}",
+       {{"clone", task_run("clone", "Unknown")}},
+       "",
+       "test: PipelineRun timeout has been reached, build: PipelineRun timeout has been reached, deploy: PipelineRun "
+       "timeout has been reached, notify: PipelineRun timeout has been reached, report: PipelineRun timeout has been "
+       "reached, after-deploy: PipelineRun timeout has been reached",
+       "False PipelineRunTimeout PipelineRun \"run\" failed to finish within \"10m0s\"",
+       std::chrono::minutes(11),
+       "run-clone"},
+      {"pending",
+       "{status: PipelineRunPending}",
+       {},
+       "",
+       "",
+       "Unknown PipelineRunPending PipelineRun \"run\" is pending"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.name);
@@ -128,7 +185,8 @@ TEST_CASE("a pipeline that went well has its results, and its tasks got theirs")
   const Value results = parse("[{name: commit, type: string, value: abc}]");
   const Value digest = parse("[{name: digest, type: string, value: sha256:1}]");
   std::map<std::string, kube::Object> runs{{"clone", task_run("clone", "True", "", results)}};
-  const kube::Object run = run_of("PipelineRun", "{taskRunTemplate: {serviceAccountName: builder}, timeouts: {pipeline: 30m}}");
+  const kube::Object run =
+      run_of("PipelineRun", "{taskRunTemplate: {serviceAccountName: builder}, timeouts: {pipeline: 30m}}");
   auto plan = plan_pipeline(run, parse(kPipeline), "ship", runs, kStart + std::chrono::minutes(10)).value();
   REQUIRE(plan.create.size() == 2);
   const kube::Object& build = plan.create[1];
@@ -138,7 +196,8 @@ TEST_CASE("a pipeline that went well has its results, and its tasks got theirs")
   CHECK(build.spec()["timeout"].as_string() == "20m0s");
   CHECK(build.controller()->uid == "uid-1");
   CHECK(build.trace().trace_id == "0123456789abcdef0123456789abcdef");
-  for (const char* name : {"test", "deploy", "notify", "report", "after-deploy"}) runs.emplace(name, task_run(name, "True"));
+  for (const char* name : {"test", "deploy", "notify", "report", "after-deploy"})
+    runs.emplace(name, task_run(name, "True"));
   runs.emplace("build", task_run("build", "True", "", digest));
   plan = plan_pipeline(run, parse(kPipeline), "ship", runs, kStart).value();
   CHECK(plan.done);
@@ -150,17 +209,25 @@ TEST_CASE("a pipeline that went well has its results, and its tasks got theirs")
 TEST_CASE("a pipeline that can't run says why") {
   const std::pair<const char*, const char*> cases[] = {
       {"tasks: []", "a pipeline needs at least one task"},
-      {"tasks: [{name: a, taskRef: {name: x}, runAfter: [b]}]", "task a runs after b, which is no task of the pipeline"},
-      {"tasks: [{name: a, taskRef: {name: x}, runAfter: [b]}, {name: b, taskRef: {name: x}, runAfter: [a]}]", "the tasks wait for each other: a → b → a"},
+      {"tasks: [{name: a, taskRef: {name: x}, runAfter: [b]}]",
+       "task a runs after b, which is no task of the pipeline"},
+      {"tasks: [{name: a, taskRef: {name: x}, runAfter: [b]}, {name: b, taskRef: {name: x}, runAfter: [a]}]",
+       "the tasks wait for each other: a → b → a"},
       {"tasks: [{name: a, taskRef: {name: x}}, {name: a, taskRef: {name: x}}]", "two tasks called a"},
       {"tasks: [{name: a}]", "exactly one of taskRef and taskSpec"},
       {"tasks: [{name: a, taskRef: {name: x}, matrix: {}}]", "tasks[0].matrix is not supported"},
-      {"tasks: [{name: a, taskRef: {name: x, apiVersion: example.dev/v1}}]", "custom tasks (example.dev/v1) are not supported"},
-      {"tasks: [{name: a, taskRef: {name: x}, params: [{name: p, value: $(params.none)}]}]", "$(params.none) refers to something that is not declared"},
-      {"tasks: [{name: a, taskRef: {name: x}, params: [{name: p, value: $(tasks.b.results.r)}]}]", "uses the result r of b, which is no task of the pipeline"},
-      {"{params: [{name: p}], tasks: [{name: a, taskRef: {name: x}}]}", "missing values for these params which have no default values: [p]"},
-      {"{workspaces: [{name: w}], tasks: [{name: a, taskRef: {name: x}}]}", "pipeline requires workspace with name \"w\""},
-      {"tasks: [{name: a, taskRef: {name: x}, when: [{input: a, operator: like, values: [a]}]}]", "operator \"like\" is not recognized"},
+      {"tasks: [{name: a, taskRef: {name: x, apiVersion: example.dev/v1}}]",
+       "custom tasks (example.dev/v1) are not supported"},
+      {"tasks: [{name: a, taskRef: {name: x}, params: [{name: p, value: $(params.none)}]}]",
+       "$(params.none) refers to something that is not declared"},
+      {"tasks: [{name: a, taskRef: {name: x}, params: [{name: p, value: $(tasks.b.results.r)}]}]",
+       "uses the result r of b, which is no task of the pipeline"},
+      {"{params: [{name: p}], tasks: [{name: a, taskRef: {name: x}}]}",
+       "missing values for these params which have no default values: [p]"},
+      {"{workspaces: [{name: w}], tasks: [{name: a, taskRef: {name: x}}]}",
+       "pipeline requires workspace with name \"w\""},
+      {"tasks: [{name: a, taskRef: {name: x}, when: [{input: a, operator: like, values: [a]}]}]",
+       "operator \"like\" is not recognized"},
   };
   for (const auto& [spec, want] : cases) {
     CAPTURE(spec);
@@ -183,7 +250,9 @@ steps:
 )yaml";
 
 TEST_CASE("a task becomes a pod whose containers are its steps") {
-  const kube::Object run = run_of("TaskRun", "{serviceAccountName: builder, workspaces: [{name: source, persistentVolumeClaim: {claimName: pvc-1}, subPath: a}]}");
+  const kube::Object run = run_of("TaskRun",
+                                  "{serviceAccountName: builder, workspaces: [{name: source, persistentVolumeClaim: "
+                                  "{claimName: pvc-1}, subPath: a}]}");
   const std::vector<Credential> credentials{{"github", "kubernetes.io/basic-auth", {"https://github.com"}}};
   const auto plan = plan_task(run, parse(kTask), "ship", credentials, {}).value();
   const Value& spec = plan.pod.spec();
@@ -214,8 +283,10 @@ TEST_CASE("a task becomes a pod whose containers are its steps") {
   CHECK(build["resources"]["limits"]["memory"].as_string() == "64Mi");
   CHECK(spec["containers"][2]["name"].as_string() == "step-unnamed-2");
   std::string mounts;
-  for (const Value& mount : hello["volumeMounts"].items()) mounts += mount["mountPath"].str() + (mount["subPath"].is_null() ? "" : "(" + mount["subPath"].str() + ")") + " ";
-  CHECK(mounts == "/tekton/creds-secrets/github /tekton/home /tekton/results /tekton/scripts /workspace /workspace/source(a) ");
+  for (const Value& mount : hello["volumeMounts"].items())
+    mounts += mount["mountPath"].str() + (mount["subPath"].is_null() ? "" : "(" + mount["subPath"].str() + ")") + " ";
+  CHECK(mounts ==
+        "/tekton/creds-secrets/github /tekton/home /tekton/results /tekton/scripts /workspace /workspace/source(a) ");
 }
 
 TEST_CASE("a task that can't run says why") {
@@ -229,11 +300,14 @@ TEST_CASE("a task that can't run says why") {
       {"{}", "steps: [{name: a, image: i}, {name: a, image: i}]", "is there twice"},
       {"{}", "steps: [{name: a, ref: {name: s}}]", "StepActions are not supported"},
       {"{}", "{steps: [{name: a, image: i, results: []}]}", "spec.steps[0].results is not supported"},
-      {"{}", "{steps: [{name: a, image: i, script: 'cat $(steps.step-x.exitCode.path) $(params.none)'}]}", "$(params.none) refers to something"},
+      {"{}", "{steps: [{name: a, image: i, script: 'cat $(steps.step-x.exitCode.path) $(params.none)'}]}",
+       "$(params.none) refers to something"},
       {"{}", "{workspaces: [{name: w}], steps: [{name: a, image: i}]}", "needs the workspace \"w\""},
       {"{workspaces: [{name: w, emptyDir: {}}]}", "{steps: [{name: a, image: i}]}", "which task ship does not declare"},
-      {"{workspaces: [{name: w}]}", "{workspaces: [{name: w}], steps: [{name: a, image: i}]}", "must be bound to exactly one of"},
-      {"{params: [{name: p, value: [a]}]}", "{params: [{name: p}], steps: [{name: a, image: i}]}", "is of type string, but its value is a list"},
+      {"{workspaces: [{name: w}]}", "{workspaces: [{name: w}], steps: [{name: a, image: i}]}",
+       "must be bound to exactly one of"},
+      {"{params: [{name: p, value: [a]}]}", "{params: [{name: p}], steps: [{name: a, image: i}]}",
+       "is of type string, but its value is a list"},
       {"{podTemplate: {colour: red}}", "{steps: [{name: a, image: i}]}", "podTemplate.colour is not known"},
   };
   for (const Case& c : cases) {
@@ -251,17 +325,28 @@ TEST_CASE("a pod's word becomes the run's status") {
   };
   const Case cases[] = {
       {"pending", "{status: {phase: Pending}}", "Unknown Pending Pending", "null"},
-      {"running", "{status: {phase: Running, containerStatuses: [{name: step-hello, state: {running: {startedAt: '2023-11-14T22:13:20Z'}}}]}}",
+      {"running",
+       "{status: {phase: Running, containerStatuses: [{name: step-hello, state: {running: {startedAt: "
+       "'2023-11-14T22:13:20Z'}}}]}}",
        "Unknown Running Not all Steps in the Task have finished executing", "null"},
-      {"well", R"({metadata: {annotations: {caisson.dev/results: '{"digest":"sha256:1\n","list":"[\"a\"]"}'}}, status: {phase: Succeeded}})",
-       "True Succeeded All Steps have completed executing", R"([{"name":"digest","type":"string","value":"sha256:1\n"},{"name":"list","type":"array","value":["a"]}])"},
-      {"a step failed", R"({status: {phase: Failed, containerStatuses: [{name: step-hello, state: {terminated: {exitCode: 3, reason: Error, message: "one\nlast words\n"}}},
+      {"well",
+       R"({metadata: {annotations: {caisson.dev/results: '{"digest":"sha256:1\n","list":"[\"a\"]"}'}}, status: {phase: Succeeded}})",
+       "True Succeeded All Steps have completed executing",
+       R"([{"name":"digest","type":"string","value":"sha256:1\n"},{"name":"list","type":"array","value":["a"]}])"},
+      {"a step failed",
+       R"({status: {phase: Failed, containerStatuses: [{name: step-hello, state: {terminated: {exitCode: 3, reason: Error, message: "one\nlast words\n"}}},
         {name: step-build, state: {terminated: {exitCode: 1, reason: Skipped}}}]}})",
        "False Failed \"step-hello\" exited with code 3: last words", "null"},
-      {"a step that may fail did not", "{status: {phase: Failed, containerStatuses: [{name: step-build, state: {terminated: {exitCode: 1}}}, {name: step-unnamed-2, state: {terminated: {exitCode: 137, reason: OOMKilled}}}]}}",
+      {"a step that may fail did not",
+       "{status: {phase: Failed, containerStatuses: [{name: step-build, state: {terminated: {exitCode: 1}}}, {name: "
+       "step-unnamed-2, state: {terminated: {exitCode: 137, reason: OOMKilled}}}]}}",
        "False Failed \"step-unnamed-2\" exited with code 137 (OOMKilled)", "null"},
-      {"no such image", "{status: {phase: Pending, containerStatuses: [{name: step-hello, image: nowhere/x, state: {waiting: {reason: ImagePullBackOff, message: not found}}}]}}",
-       "False TaskRunImagePullFailed the step \"step-hello\" in TaskRun \"run\" failed to pull the image \"nowhere/x\": not found", "null"},
+      {"no such image",
+       "{status: {phase: Pending, containerStatuses: [{name: step-hello, image: nowhere/x, state: {waiting: {reason: "
+       "ImagePullBackOff, message: not found}}}]}}",
+       "False TaskRunImagePullFailed the step \"step-hello\" in TaskRun \"run\" failed to pull the image "
+       "\"nowhere/x\": not found",
+       "null"},
   };
   for (const Case& c : cases) {
     CAPTURE(c.name);
@@ -273,14 +358,18 @@ TEST_CASE("a pod's word becomes the run's status") {
     CHECK(json::write(run.status()["results"]) == c.results);
     CHECK(run.status()["steps"].size() == 3);
   }
-  const kube::Object pod{parse("{status: {phase: Running, containerStatuses: [{name: step-unnamed-2, state: {running: {startedAt: '2023-11-14T22:13:20Z'}}}]}}")};
+  const kube::Object pod{
+      parse("{status: {phase: Running, containerStatuses: [{name: step-unnamed-2, state: {running: {startedAt: "
+            "'2023-11-14T22:13:20Z'}}}]}}")};
   CHECK(overdue_step(pod, parse(kTask), kStart + std::chrono::seconds(4)) == "");
   CHECK(overdue_step(pod, parse(kTask), kStart + std::chrono::seconds(6)) == "step-unnamed-2");
 }
 
 TEST_CASE("an event goes through interceptors, bindings and template") {
   TriggerEvent event;
-  event.input.body = parse("{ref: refs/heads/main, n: 3, head_commit: {id: abc, message: \"say \\\"hi\\\"\\nline\"}, commits: [{id: abc}], list: [1, 2]}");
+  event.input.body = parse(
+      "{ref: refs/heads/main, n: 3, head_commit: {id: abc, message: \"say \\\"hi\\\"\\nline\"}, commits: [{id: abc}], "
+      "list: [1, 2]}");
   event.input.extensions = Value::map();
   event.input.headers = {{"X-GitHub-Event", "push"}};
   event.raw_body = "{}";
@@ -296,12 +385,16 @@ resourcetemplates:
     pipelineRef: {name: ship}
     params: [{name: sha, value: $(tt.params.sha)}, {name: m, value: "$(tt.params.message)"}, {name: d, value: $(tt.params.depth)}, {name: b, value: $(tt.params.branch)}]
 )yaml");
-  const TriggerParts parts{[&](const std::string& kind, const std::string& name) -> Result<Value> {
-                             if (kind == "TriggerTemplate" && name == "t") return trigger_template;
-                             if (kind == "TriggerBinding" && name == "b") return parse("{params: [{name: sha, value: $(body.head_commit.id)}, {name: message, value: $(body.head_commit.message)}]}");
-                             return Error{ErrorCode::not_found, kind + " \"" + name + "\" not found"};
-                           },
-                           [](const std::string&, const std::string&) -> Result<std::string> { return std::string("s3cret"); }};
+  const TriggerParts parts{
+      [&](const std::string& kind, const std::string& name) -> Result<Value> {
+        if (kind == "TriggerTemplate" && name == "t") return trigger_template;
+        if (kind == "TriggerBinding" && name == "b")
+          return parse(
+              "{params: [{name: sha, value: $(body.head_commit.id)}, {name: message, value: "
+              "$(body.head_commit.message)}]}");
+        return Error{ErrorCode::not_found, kind + " \"" + name + "\" not found"};
+      },
+      [](const std::string&, const std::string&) -> Result<std::string> { return std::string("s3cret"); }};
   const Value trigger = parse(R"yaml(
 name: push
 interceptors:
@@ -320,7 +413,8 @@ template: {ref: t}
   CHECK(run.api_version() == "tekton.dev/v1");
   CHECK(run.ns() == "shop");
   CHECK(run.name().starts_with("build-"));
-  CHECK(run.name() == instantiate(trigger, "listener", "shop", event, parts).value()[0].name());   // the same event, the same name
+  CHECK(run.name() ==
+        instantiate(trigger, "listener", "shop", event, parts).value()[0].name());  // the same event, the same name
   CHECK(run.spec()["taskRunTemplate"]["serviceAccountName"].as_string() == "builder");
   CHECK(run.spec()["params"][0]["value"].as_string() == "abc");
   CHECK(run.spec()["params"][1]["value"].as_string() == "say \"hi\"\nline");
@@ -331,7 +425,8 @@ template: {ref: t}
   CHECK(binding_value("body.commits[0].id", event)->as_string() == "abc");
   CHECK(binding_value("header.x-github-event", event)->as_string() == "push");
   CHECK(binding_value("context.eventID", event)->as_string() == "ev-1");
-  for (const char* bad : {"body.nothing", "body.commits[1]", "header.none", "other.x"}) CHECK_FALSE(binding_value(bad, event).ok());
+  for (const char* bad : {"body.nothing", "body.commits[1]", "header.none", "other.x"})
+    CHECK_FALSE(binding_value(bad, event).ok());
 
   const auto refused = [&](const std::string& interceptor) {
     TriggerEvent copy = event;
@@ -341,7 +436,8 @@ template: {ref: t}
   CHECK(refused("{ref: {name: github}, params: [{name: eventTypes, value: [pull_request]}]}") == "filtered");
   CHECK(refused("{ref: {name: cel}, params: [{name: filter, value: 'body.n == 4'}]}") == "filtered");
   CHECK(refused("{ref: {name: slack}}").find("interceptor \"slack\" is not known") != std::string::npos);
-  const std::string signed_github = "{ref: {name: github}, params: [{name: secretRef, value: {secretName: s, secretKey: k}}]}";
+  const std::string signed_github =
+      "{ref: {name: github}, params: [{name: secretRef, value: {secretName: s, secretKey: k}}]}";
   CHECK(refused(signed_github).find("no X-Hub-Signature-256") != std::string::npos);
   event.input.headers.set("X-Hub-Signature-256", "sha256=" + hex(hmac_sha256("wrong", "{}")));
   CHECK(refused(signed_github).find("does not match") != std::string::npos);
@@ -372,7 +468,8 @@ TEST_CASE("which listeners hear a push") {
 
 TEST_CASE("long names are cut and stay apart") {
   CHECK(child_name("run", "-pod") == "run-pod");
-  const std::string a = child_name(std::string(70, 'a') + "1", "-pod"), b = child_name(std::string(70, 'a') + "2", "-pod");
+  const std::string a = child_name(std::string(70, 'a') + "1", "-pod"),
+                    b = child_name(std::string(70, 'a') + "2", "-pod");
   CHECK(a.size() == 63);
   CHECK(a != b);
   CHECK(a.ends_with("-pod"));

@@ -7,7 +7,9 @@
 namespace caisson::pipeline {
 namespace {
 
-Time time_or(std::string_view text, Time otherwise) { return parse_time(text).value_or(otherwise); }
+Time time_or(std::string_view text, Time otherwise) {
+  return parse_time(text).value_or(otherwise);
+}
 
 std::string pipeline_name(const kube::Object& run) {
   const std::string name = run.spec()["pipelineRef"]["name"].str();
@@ -66,7 +68,8 @@ void record_task_spans(SpanSink& sink, const kube::Object& run, const kube::Obje
     span.component = "pipeline";
     span.start = time_or(terminated["startedAt"].as_string(), owner.start);
     span.end = time_or(terminated["finishedAt"].as_string(), owner.end);
-    if (terminated["exitCode"].as_int() != 0) span.error = "exited with code " + std::to_string(terminated["exitCode"].as_int());
+    if (terminated["exitCode"].as_int() != 0)
+      span.error = "exited with code " + std::to_string(terminated["exitCode"].as_int());
     span.attributes = {{"exitCode", std::to_string(terminated["exitCode"].as_int())}};
     sink.record(std::move(span));
   }
@@ -75,10 +78,12 @@ void record_task_spans(SpanSink& sink, const kube::Object& run, const kube::Obje
 
 kube::Object workspace_claim(const kube::Object& run, const Value& workspace) {
   const Value& claim_template = workspace["volumeClaimTemplate"];
-  const std::string base = claim_template["metadata"]["name"].as_string().empty() ? "pvc" : claim_template["metadata"]["name"].str();
+  const std::string base =
+      claim_template["metadata"]["name"].as_string().empty() ? "pvc" : claim_template["metadata"]["name"].str();
   const std::string hash = sha256_hex(run.uid() + "/" + workspace["name"].str()).substr(0, 10);
   kube::Object claim = kube::Object::make(schema::kPersistentVolumeClaims, run.ns(), base + "-" + hash);
-  for (const auto& label : claim_template["metadata"]["labels"].entries()) claim.set_label(label.key, label.value.as_string());
+  for (const auto& label : claim_template["metadata"]["labels"].entries())
+    claim.set_label(label.key, label.value.as_string());
   claim.set_controller(run);
   claim.edit().set("spec", claim_template["spec"]);
   return claim;

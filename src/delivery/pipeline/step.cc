@@ -9,7 +9,9 @@
 namespace caisson::pipeline {
 namespace {
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
 
 bool has_named(const Value& list, std::string_view name) {
   for (const Value& item : list.items()) {
@@ -28,20 +30,28 @@ Result<void> check_known(const Value& map, std::initializer_list<std::string_vie
 }
 
 Result<void> check_step(const Value& step, const std::string& where) {
-  TRY(check_known(step, {"name", "displayName", "image", "command", "args", "script", "workingDir", "env", "envFrom", "volumeMounts", "imagePullPolicy",
-                         "securityContext", "computeResources", "resources", "onError", "timeout"}, where));
-  if (step["script"].as_string().size() > 0 && !step["command"].empty()) return invalid(where + ": script and command exclude each other");
+  TRY(check_known(
+      step,
+      {"name", "displayName", "image", "command", "args", "script", "workingDir", "env", "envFrom", "volumeMounts",
+       "imagePullPolicy", "securityContext", "computeResources", "resources", "onError", "timeout"},
+      where));
+  if (step["script"].as_string().size() > 0 && !step["command"].empty())
+    return invalid(where + ": script and command exclude each other");
   const std::string_view on_error = step["onError"].as_string();
   if (!on_error.empty() && on_error != "continue" && on_error != "stopAndFail")
     return invalid(where + ".onError is \"" + std::string(on_error) + "\", not continue or stopAndFail");
-  if (const std::string timeout = step["timeout"].str(); !timeout.empty()) TRY(parse_duration(timeout).in(where + ".timeout"));
+  if (const std::string timeout = step["timeout"].str(); !timeout.empty())
+    TRY(parse_duration(timeout).in(where + ".timeout"));
   return {};
 }
 
 }  // namespace
 
 Result<void> check_task_spec(const Value& task_spec) {
-  TRY(check_known(task_spec, {"description", "displayName", "params", "workspaces", "results", "steps", "stepTemplate", "sidecars", "volumes"}, "spec"));
+  TRY(check_known(
+      task_spec,
+      {"description", "displayName", "params", "workspaces", "results", "steps", "stepTemplate", "sidecars", "volumes"},
+      "spec"));
   if (task_spec["steps"].empty()) return invalid("spec.steps: a task needs at least one step");
   std::vector<std::string> names;
   std::size_t index = 0;
@@ -49,13 +59,16 @@ Result<void> check_task_spec(const Value& task_spec) {
     const std::string where = "spec.steps[" + std::to_string(index) + "]";
     if (step.contains("ref")) return invalid(where + ".ref: StepActions are not supported");
     TRY(check_step(step, where));
-    if (step["image"].as_string().empty() && task_spec["stepTemplate"]["image"].as_string().empty()) return invalid(where + ".image is missing");
+    if (step["image"].as_string().empty() && task_spec["stepTemplate"]["image"].as_string().empty())
+      return invalid(where + ".image is missing");
     const std::string name = step_container(step, index++);
-    if (std::find(names.begin(), names.end(), name) != names.end()) return invalid(where + ".name \"" + step["name"].str() + "\" is there twice");
+    if (std::find(names.begin(), names.end(), name) != names.end())
+      return invalid(where + ".name \"" + step["name"].str() + "\" is there twice");
     names.push_back(name);
   }
   for (const Value& result : task_spec["results"].items()) {
-    if (result.contains("value")) return invalid("result " + result["name"].str() + ": values from step results are not supported");
+    if (result.contains("value"))
+      return invalid("result " + result["name"].str() + ": values from step results are not supported");
   }
   for (const Value& sidecar : task_spec["sidecars"].items()) {
     if (sidecar["name"].as_string().empty()) return invalid("spec.sidecars: a sidecar needs a name");
@@ -88,12 +101,15 @@ Result<Value> make_step_container(const Value& step, const ContainerParts& parts
   Value out{{"name", parts.name}};
   for (const auto& entry : step.entries()) {
     const std::string_view key = entry.key;
-    if (key == "name" || key == "displayName" || key == "script" || key == "onError" || key == "timeout" || key == "env" || key == "volumeMounts") continue;
+    if (key == "name" || key == "displayName" || key == "script" || key == "onError" || key == "timeout" ||
+        key == "env" || key == "volumeMounts")
+      continue;
     out.set(key == "computeResources" ? std::string_view("resources") : key, entry.value);
   }
   if (const std::string_view script = step["script"].as_string(); !script.empty()) {
     // Without an interpreter line upstream's default is a shell that stops at the first error.
-    scripts.set(parts.script_name, script.starts_with("#!") ? std::string(script) : "#!/bin/sh\nset -e\n" + std::string(script));
+    scripts.set(parts.script_name,
+                script.starts_with("#!") ? std::string(script) : "#!/bin/sh\nset -e\n" + std::string(script));
     out.set("command", Value::list_of({"/tekton/scripts/" + parts.script_name}));
   }
   Value env = step["env"].is_null() ? Value::list() : step["env"];
@@ -102,7 +118,7 @@ Result<Value> make_step_container(const Value& step, const ContainerParts& parts
   }
   if (!env.empty()) out.set("env", env);
   Value mounts = step["volumeMounts"].is_null() ? Value::list() : step["volumeMounts"];
-  const auto mount = [&mounts](const Value& added) {   // a step's own mount at the same place wins
+  const auto mount = [&mounts](const Value& added) {  // a step's own mount at the same place wins
     for (const Value& own : mounts.items()) {
       if (own["mountPath"] == added["mountPath"]) return;
     }
@@ -110,14 +126,18 @@ Result<Value> make_step_container(const Value& step, const ContainerParts& parts
   };
   for (const Value& added : parts.mounts.items()) mount(added);
   for (const Value& added : parts.workspace_mounts.items()) mount(added);
-  if (!step["script"].as_string().empty()) mount(Value{{"name", "tekton-scripts"}, {"mountPath", "/tekton/scripts"}, {"readOnly", true}});
-  std::vector<Value> sorted(mounts.items().begin(), mounts.items().end());   // what is mounted below another comes after it
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Value& a, const Value& b) { return a["mountPath"].as_string() < b["mountPath"].as_string(); });
+  if (!step["script"].as_string().empty())
+    mount(Value{{"name", "tekton-scripts"}, {"mountPath", "/tekton/scripts"}, {"readOnly", true}});
+  std::vector<Value> sorted(mounts.items().begin(),
+                            mounts.items().end());  // what is mounted below another comes after it
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Value& a, const Value& b) {
+    return a["mountPath"].as_string() < b["mountPath"].as_string();
+  });
   out.set("volumeMounts", Value(std::move(sorted)));
   if (step["workingDir"].as_string().empty()) out.erase("workingDir");
   out.set("terminationMessagePath", "/tekton/termination");
-  out.set("terminationMessagePolicy", "FallbackToLogsOnError");   // the last log line of a failed step is what a person wants first
+  out.set("terminationMessagePolicy",
+          "FallbackToLogsOnError");  // the last log line of a failed step is what a person wants first
   return out;
 }
 

@@ -12,10 +12,10 @@ namespace caisson::pipeline {
 
 struct ContainerParts {
   std::string name;
-  std::string script_name;                                  // the file of its script, when it has one
-  const Value& mounts;                                      // of every container
+  std::string script_name;  // the file of its script, when it has one
+  const Value& mounts;      // of every container
   const Value& workspace_mounts;
-  std::vector<std::pair<std::string, std::string>> environment;   // unless the step sets the same
+  std::vector<std::pair<std::string, std::string>> environment;  // unless the step sets the same
 };
 
 // stepTemplate's fields under the step's own; env merges by name.

@@ -29,10 +29,14 @@ Reference parse_reference(std::string_view text) {
     if (end == std::string_view::npos) break;
     const std::string_view inside = text.substr(at + 1, end - at - 1);
     at = end + 1;
-    const bool quoted = inside.size() >= 2 && (inside.front() == '"' || inside.front() == '\'') && inside.back() == inside.front();
-    if (quoted) out.name += "." + std::string(inside.substr(1, inside.size() - 2));
-    else if (at == text.size()) out.index = std::string(inside);
-    else out.name += "[" + std::string(inside) + "]";
+    const bool quoted =
+        inside.size() >= 2 && (inside.front() == '"' || inside.front() == '\'') && inside.back() == inside.front();
+    if (quoted)
+      out.name += "." + std::string(inside.substr(1, inside.size() - 2));
+    else if (at == text.size())
+      out.index = std::string(inside);
+    else
+      out.name += "[" + std::string(inside) + "]";
   }
   return out;
 }
@@ -46,10 +50,12 @@ struct Found {
 Found look_up(std::string_view text, const Scope& scope) {
   const Reference reference = parse_reference(text);
   if (const Value* value = scope.find(reference.name)) return {value, reference.index};
-  for (auto dot = reference.name.rfind('.'); dot != std::string::npos && dot > 0; dot = reference.name.rfind('.', dot - 1)) {
+  for (auto dot = reference.name.rfind('.'); dot != std::string::npos && dot > 0;
+       dot = reference.name.rfind('.', dot - 1)) {
     const Value* map = scope.find(std::string_view(reference.name).substr(0, dot));
     if (map == nullptr || !map->is_map()) continue;
-    if (const Value* member = map->find(std::string_view(reference.name).substr(dot + 1))) return {member, reference.index};
+    if (const Value* member = map->find(std::string_view(reference.name).substr(dot + 1)))
+      return {member, reference.index};
   }
   return {};
 }
@@ -71,9 +77,11 @@ Result<Value> element(const Found& found, std::string_view text) {
   if (!found.index) return *found.value;
   if (*found.index == "*") return *found.value;
   const auto number = parse_int(*found.index);
-  if (!number || !found.value->is_list()) return Error{ErrorCode::bad_request, "$(" + std::string(text) + ") is not an index into a list"};
+  if (!number || !found.value->is_list())
+    return Error{ErrorCode::bad_request, "$(" + std::string(text) + ") is not an index into a list"};
   if (*number < 0 || static_cast<std::size_t>(*number) >= found.value->size())
-    return Error{ErrorCode::bad_request, "$(" + std::string(text) + "): the list has only " + std::to_string(found.value->size()) + " items"};
+    return Error{ErrorCode::bad_request,
+                 "$(" + std::string(text) + "): the list has only " + std::to_string(found.value->size()) + " items"};
   return (*found.value)[static_cast<std::size_t>(*number)];
 }
 
@@ -150,7 +158,7 @@ Result<std::string> substitute_text(std::string_view text, const Scope& scope) {
     out.append(text.substr(at, hit.begin - at));
     at = hit.begin;
     const Found found = look_up(hit.inside, scope);
-    if (found.value == nullptr) {   // not ours; but "$(a $(params.b))" holds one that is
+    if (found.value == nullptr) {  // not ours; but "$(a $(params.b))" holds one that is
       if (const auto inner = hit.inside.find("$("); inner != std::string_view::npos) hit.end = hit.begin + 2 + inner;
       out.append(text.substr(at, hit.end - at));
       at = hit.end;
@@ -158,7 +166,9 @@ Result<std::string> substitute_text(std::string_view text, const Scope& scope) {
     }
     const Value value = TRY(element(found, hit.inside));
     if (value.is_list() || value.is_map())
-      return Error{ErrorCode::bad_request, "$(" + std::string(hit.inside) + ") is a " + std::string(document::kind_name(value.kind())) + " and can't stand inside text"};
+      return Error{ErrorCode::bad_request, "$(" + std::string(hit.inside) + ") is a " +
+                                               std::string(document::kind_name(value.kind())) +
+                                               " and can't stand inside text"};
     out.append(value.scalar_text());
     at = hit.end;
   }

@@ -10,7 +10,9 @@
 namespace caisson::pipeline {
 namespace {
 
-Value parse(std::string_view text) { return json::parse(text).value(); }
+Value parse(std::string_view text) {
+  return json::parse(text).value();
+}
 
 TEST_CASE("variables become what the scope says, and what it does not know stays") {
   Scope scope;
@@ -48,7 +50,8 @@ TEST_CASE("variables become what the scope says, and what it does not know stays
     REQUIRE(out.ok());
     CHECK(json::write(*out) == c.want);
   }
-  for (const char* bad : {R"j("$(params.list[2])")j", R"j("a $(params.list[*])")j", R"j("x $(params.object) y")j", R"j("$(params.url[0])")j"}) {
+  for (const char* bad : {R"j("$(params.list[2])")j", R"j("a $(params.list[*])")j", R"j("x $(params.object) y")j",
+                          R"j("$(params.url[0])")j"}) {
     CAPTURE(bad);
     CHECK_FALSE(substitute(parse(bad), scope).ok());
   }
@@ -58,21 +61,24 @@ TEST_CASE("variables become what the scope says, and what it does not know stays
 
 TEST_CASE("params take their value from the run, else their default, and say what is wrong") {
   struct Case {
-    const char *name, *declared, *given, *want;   // want: the scope as JSON, or the error
+    const char *name, *declared, *given, *want;  // want: the scope as JSON, or the error
   };
   const Case cases[] = {
       {"given", R"([{"name":"a"}])", R"([{"name":"a","value":"1"}])", R"({"params.a":"1"})"},
       {"default", R"([{"name":"a","default":"d"}])", "[]", R"({"params.a":"d"})"},
       {"empty default", R"([{"name":"a","default":""}])", "[]", R"({"params.a":""})"},
-      {"missing", R"([{"name":"a"},{"name":"b"}])", "[]", "missing values for these params which have no default values: [a b]"},
+      {"missing", R"([{"name":"a"},{"name":"b"}])", "[]",
+       "missing values for these params which have no default values: [a b]"},
       {"array", R"([{"name":"a","type":"array"}])", R"([{"name":"a","value":["1","2"]}])", R"({"params.a":["1","2"]})"},
       {"array by default", R"([{"name":"a","default":["x"]}])", "[]", R"({"params.a":["x"]})"},
-      {"string for array", R"([{"name":"a","type":"array"}])", R"([{"name":"a","value":"1"}])", "param \"a\" is of type array, but its value is a string"},
+      {"string for array", R"([{"name":"a","type":"array"}])", R"([{"name":"a","value":"1"}])",
+       "param \"a\" is of type array, but its value is a string"},
       {"object with default keys", R"([{"name":"a","type":"object","properties":{"x":{},"y":{}},"default":{"y":"2"}}])",
        R"([{"name":"a","value":{"x":"1"}}])", R"({"params.a":{"x":"1","y":"2"}})"},
-      {"object lacks a key", R"([{"name":"a","type":"object","properties":{"x":{},"y":{}}}])", R"([{"name":"a","value":{"x":"1"}}])",
-       "param \"a\" lacks the key \"y\""},
-      {"enum", R"([{"name":"a","enum":["x","y"]}])", R"([{"name":"a","value":"z"}])", "param \"a\" value z is not one of its enum"},
+      {"object lacks a key", R"([{"name":"a","type":"object","properties":{"x":{},"y":{}}}])",
+       R"([{"name":"a","value":{"x":"1"}}])", "param \"a\" lacks the key \"y\""},
+      {"enum", R"([{"name":"a","enum":["x","y"]}])", R"([{"name":"a","value":"z"}])",
+       "param \"a\" value z is not one of its enum"},
       {"extra", "[]", R"([{"name":"more","value":"1"}])", R"({"params.more":"1"})"},
   };
   for (const Case& c : cases) {
@@ -91,12 +97,13 @@ TEST_CASE("params take their value from the run, else their default, and say wha
 
 TEST_CASE("CEL filters hold, do not hold, or are refused by name") {
   CelInput input;
-  input.body = parse(R"({"ref":"refs/heads/main","action":"opened","n":3,"commits":[{"id":"abcdef0123","added":["a.txt"]}],
+  input.body =
+      parse(R"({"ref":"refs/heads/main","action":"opened","n":3,"commits":[{"id":"abcdef0123","added":["a.txt"]}],
                          "repository":{"full_name":"shop/app"},"deleted":false,"empty":""})");
   input.extensions = parse(R"({"branch":"main"})");
   input.headers = {{"X-GitHub-Event", "push"}};
   struct Case {
-    const char *expression, *want;   // JSON, or the beginning of what the error says after the position
+    const char *expression, *want;  // JSON, or the beginning of what the error says after the position
   };
   const Case cases[] = {
       {"body.ref == 'refs/heads/main'", "true"},

@@ -19,8 +19,9 @@ const Value* find_named(const Value& list, std::string_view name) {
 Scope scope_inside(const Scope& scope, const Value& task_spec) {
   Scope inside;
   for (const auto& [name, value] : scope.values()) {
-    if (name.starts_with("params.") && find_named(task_spec["params"], std::string_view(name).substr(7)) != nullptr) continue;
-    if (name.starts_with("workspaces.")) continue;   // the task's own
+    if (name.starts_with("params.") && find_named(task_spec["params"], std::string_view(name).substr(7)) != nullptr)
+      continue;
+    if (name.starts_with("workspaces.")) continue;  // the task's own
     inside.set(name, value);
   }
   return inside;
@@ -59,7 +60,7 @@ Result<Value> workspaces_of(const kube::Object& run, const Value& task, const Sc
     const std::string name = wanted["name"].str();
     const std::string source = wanted["workspace"].as_string().empty() ? name : wanted["workspace"].str();
     const Value* bound = find_binding(run, source);
-    if (bound == nullptr) continue;   // an optional one; the task says when it needs it
+    if (bound == nullptr) continue;  // an optional one; the task says when it needs it
     const std::string sub_path = TRY(substitute_text(wanted["subPath"].as_string(), scope));
     out.push_back(binding_of(run, *bound, name, sub_path));
   }
@@ -69,10 +70,13 @@ Result<Value> workspaces_of(const kube::Object& run, const Value& task, const Sc
 void hand_down_metadata(const kube::Object& run, const Value& embedded_metadata, kube::Object& task_run) {
   for (const auto& label : run.metadata()["labels"].entries()) task_run.set_label(label.key, label.value.as_string());
   for (const auto& annotation : run.metadata()["annotations"].entries()) {
-    if (annotation.key != "kubectl.kubernetes.io/last-applied-configuration") task_run.set_annotation(annotation.key, annotation.value.as_string());
+    if (annotation.key != "kubectl.kubernetes.io/last-applied-configuration")
+      task_run.set_annotation(annotation.key, annotation.value.as_string());
   }
-  for (const auto& label : embedded_metadata["labels"].entries()) task_run.set_label(label.key, label.value.as_string());
-  for (const auto& annotation : embedded_metadata["annotations"].entries()) task_run.set_annotation(annotation.key, annotation.value.as_string());
+  for (const auto& label : embedded_metadata["labels"].entries())
+    task_run.set_label(label.key, label.value.as_string());
+  for (const auto& annotation : embedded_metadata["annotations"].entries())
+    task_run.set_annotation(annotation.key, annotation.value.as_string());
 }
 
 // taskRunTemplate for all tasks, taskRunSpecs for one.
@@ -90,10 +94,13 @@ void hand_down_settings(const kube::Object& run, const std::string& task_name, V
 
 }  // namespace
 
-const Value* find_binding(const kube::Object& run, std::string_view workspace) { return find_named(run.spec()["workspaces"], workspace); }
+const Value* find_binding(const kube::Object& run, std::string_view workspace) {
+  return find_named(run.spec()["workspaces"], workspace);
+}
 
-Result<kube::Object> make_task_run(const kube::Object& run, const std::string& pipeline_name, const std::string& task_name, const Value& task,
-                                   bool final, const Scope& scope, Duration time_left) {
+Result<kube::Object> make_task_run(const kube::Object& run, const std::string& pipeline_name,
+                                   const std::string& task_name, const Value& task, bool final, const Scope& scope,
+                                   Duration time_left) {
   kube::Object out = kube::Object::make(schema::kTaskRuns, run.ns(), task_run_name(run, task_name));
   hand_down_metadata(run, task["taskSpec"]["metadata"], out);
   out.set_label("tekton.dev/pipelineRun", run.name());
@@ -103,7 +110,8 @@ Result<kube::Object> make_task_run(const kube::Object& run, const std::string& p
   out.set_label("tekton.dev/memberOf", final ? "finally" : "tasks");
   out.set_label("app.kubernetes.io/managed-by", "tekton-pipelines");
   out.set_controller(run);
-  if (const TraceContext trace = pipeline_trace(run); !trace.empty()) out.set_annotation(kTraceparentAnnotation, trace.traceparent());
+  if (const TraceContext trace = pipeline_trace(run); !trace.empty())
+    out.set_annotation(kTraceparentAnnotation, trace.traceparent());
 
   Value spec = Value::map();
   Value params = TRY(substitute(task["params"], scope));
@@ -119,7 +127,8 @@ Result<kube::Object> make_task_run(const kube::Object& run, const std::string& p
   }
   if (!workspaces.empty()) spec.set("workspaces", workspaces);
   if (task["retries"].as_int() > 0) spec.set("retries", task["retries"]);
-  spec.set("timeout", task["timeout"].is_null() ? format_duration(time_left) : TRY(substitute_text(task["timeout"].scalar_text(), scope)));
+  spec.set("timeout", task["timeout"].is_null() ? format_duration(time_left)
+                                                : TRY(substitute_text(task["timeout"].scalar_text(), scope)));
   hand_down_settings(run, task_name, spec);
   if (spec["serviceAccountName"].as_string().empty()) spec.set("serviceAccountName", "default");
   out.edit().set("spec", spec);

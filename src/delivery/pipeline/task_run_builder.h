@@ -13,7 +13,8 @@ namespace caisson::pipeline {
 const Value* find_binding(const kube::Object& run, std::string_view workspace);
 
 // `time_left`: of the pipeline; zero when it has no limit. Errors: invalid.
-Result<kube::Object> make_task_run(const kube::Object& run, const std::string& pipeline_name, const std::string& task_name, const Value& task,
-                                   bool final, const Scope& scope, Duration time_left);
+Result<kube::Object> make_task_run(const kube::Object& run, const std::string& pipeline_name,
+                                   const std::string& task_name, const Value& task, bool final, const Scope& scope,
+                                   Duration time_left);
 
 }  // namespace caisson::pipeline

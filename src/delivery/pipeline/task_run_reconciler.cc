@@ -10,12 +10,17 @@ namespace caisson::pipeline {
 namespace {
 
 using Event = kube::EventRecorder::Type;
+constexpr Duration kAccountPatience = std::chrono::seconds(30);
 
 }  // namespace
 
 TaskRunReconciler::TaskRunReconciler(kube::Runtime& runtime, const PipelineOptions& options)
-    : client_(runtime.client()), clock_(runtime.clock()), pods_(runtime.informer(schema::kPods)), options_(options),
-      settings_{options.git_url}, events_(runtime.client(), runtime.clock(), "TaskRun") {}
+    : client_(runtime.client()),
+      clock_(runtime.clock()),
+      pods_(runtime.informer(schema::kPods)),
+      options_(options),
+      settings_{options.git_url, options.portal_url},
+      events_(runtime.client(), runtime.clock(), "TaskRun") {}
 
 Result<kube::Requeue> TaskRunReconciler::reconcile(const kube::ObjectKey& key) {
   // Read from the API: a cache that lags behind our own status write would run the same step twice.
@@ -30,12 +35,16 @@ Result<kube::Requeue> TaskRunReconciler::reconcile(const kube::ObjectKey& key) {
   const std::string order = run.spec()["status"].str();
   if (order == "TaskRunCancelled") {
     const std::string why = run.spec()["statusMessage"].str();
-    TRY(stop(run, "TaskRunCancelled", "TaskRun \"" + run.name() + "\" was cancelled" + (why.empty() ? "." : ". " + why)));
+    TRY(stop(run, "TaskRunCancelled",
+             "TaskRun \"" + run.name() + "\" was cancelled" + (why.empty() ? "." : ". " + why)));
     TRY(save(before, run));
     return kube::Requeue::never();
   }
   const Result<void> begun = begin(run);
-  if (!begun.ok() && begun.error().code != ErrorCode::invalid && begun.error().code != ErrorCode::bad_request) return begun.error();
+  if (!begun.ok() && begun.error().code != ErrorCode::invalid && begun.error().code != ErrorCode::bad_request) {
+    TRY(save(before, run));  // the clock of the run's timeout has started
+    return begun.error();
+  }
   kube::Requeue again = kube::Requeue::never();
   if (begun.ok()) {
     again = TRY(follow(run));
@@ -54,16 +63,22 @@ Result<kube::Requeue> TaskRunReconciler::reconcile(const kube::ObjectKey& key) {
 Result<TaskRunReconciler::Task> TaskRunReconciler::find_task(const kube::Object& run) const {
   const Value& reference = run.spec()["taskRef"];
   const Value& embedded = run.spec()["taskSpec"];
-  if (!embedded.is_null() && !reference.is_null()) return Error{ErrorCode::invalid, "expected exactly one of taskRef and taskSpec, got both"};
+  if (!embedded.is_null() && !reference.is_null())
+    return Error{ErrorCode::invalid, "expected exactly one of taskRef and taskSpec, got both"};
   if (!embedded.is_null()) return Task{"", embedded};
-  if (reference.contains("resolver")) return Error{ErrorCode::invalid, "taskRef.resolver \"" + reference["resolver"].str() + "\" is not supported; name a Task of this namespace"};
-  if (reference.contains("bundle")) return Error{ErrorCode::invalid, "taskRef.bundle is not supported; name a Task of this namespace"};
+  if (reference.contains("resolver"))
+    return Error{ErrorCode::invalid, "taskRef.resolver \"" + reference["resolver"].str() +
+                                         "\" is not supported; name a Task of this namespace"};
+  if (reference.contains("bundle"))
+    return Error{ErrorCode::invalid, "taskRef.bundle is not supported; name a Task of this namespace"};
   const std::string kind = reference["kind"].str(), name = reference["name"].str();
-  if (!kind.empty() && kind != "Task") return Error{ErrorCode::invalid, "taskRef.kind \"" + kind + "\" is not supported (Task is)"};
+  if (!kind.empty() && kind != "Task")
+    return Error{ErrorCode::invalid, "taskRef.kind \"" + kind + "\" is not supported (Task is)"};
   if (name.empty()) return Error{ErrorCode::invalid, "expected exactly one of taskRef and taskSpec, got neither"};
   const auto task = client_.get(schema::kTasks, {run.ns(), name});
   if (task.ok()) return Task{name, task->spec()};
-  if (task.error().code == ErrorCode::not_found) return Error{ErrorCode::invalid, "tasks.tekton.dev \"" + name + "\" not found"};
+  if (task.error().code == ErrorCode::not_found)
+    return Error{ErrorCode::invalid, "tasks.tekton.dev \"" + name + "\" not found"};
   return task.error();
 }
 
@@ -72,13 +87,19 @@ Result<std::vector<Credential>> TaskRunReconciler::credentials_of(const kube::Ob
   const auto account = client_.get(schema::kServiceAccounts, {run.ns(), name.empty() ? "default" : name});
   if (!account.ok()) {
     if (account.error().code != ErrorCode::not_found) return account.error();
-    return Error{ErrorCode::invalid, "serviceaccounts \"" + (name.empty() ? "default" : name) + "\" not found"};
+    // In a namespace that was just made the account may be on its way.
+    const auto started = parse_time(run.status()["startTime"].as_string());
+    const bool early = started && clock_.now() - *started < kAccountPatience;
+    return Error{early ? ErrorCode::unavailable : ErrorCode::invalid,
+                 "serviceaccounts \"" + (name.empty() ? "default" : name) + "\" not found"};
   }
   std::vector<kube::Object> secrets;
   for (const Value& entry : (*account)["secrets"].items()) {
     const auto secret = client_.get(schema::kSecrets, {run.ns(), entry["name"].str()});
-    if (secret.ok()) secrets.push_back(*secret);
-    else if (secret.error().code != ErrorCode::not_found) return secret.error();
+    if (secret.ok())
+      secrets.push_back(*secret);
+    else if (secret.error().code != ErrorCode::not_found)
+      return secret.error();
   }
   return git_credentials(secrets);
 }
@@ -91,7 +112,8 @@ Result<void> TaskRunReconciler::begin(kube::Object& run) {
     set_succeeded(run, "Unknown", "Started", "", clock_.now());
     events_.record(run, Event::normal, "Started", "");
   }
-  if (const Value& timeout = run.spec()["timeout"]; !timeout.is_null()) TRY(parse_duration(timeout.scalar_text()).in("spec.timeout"));
+  if (const Value& timeout = run.spec()["timeout"]; !timeout.is_null())
+    TRY(parse_duration(timeout.scalar_text()).in("spec.timeout"));
   const Task task = TRY(find_task(run));
   TRY(claim_workspaces(run));
   TRY(make_pod(run, task));
@@ -111,7 +133,8 @@ Result<void> TaskRunReconciler::claim_workspaces(kube::Object& run) {
     if (!workspace["subPath"].is_null()) bound.set("subPath", workspace["subPath"]);
     workspaces.edit(i) = bound;
   }
-  if (!workspaces.is_null()) run.edit({"spec"}).set("workspaces", workspaces);   // only in our hands: save writes the status
+  if (!workspaces.is_null())
+    run.edit({"spec"}).set("workspaces", workspaces);  // only in our hands: save writes the status
   return {};
 }
 
@@ -126,9 +149,10 @@ Result<void> TaskRunReconciler::make_pod(kube::Object& run, const Task& task) {
   if (!task.name.empty()) plan.pod.set_label("tekton.dev/task", task.name);
   const auto made = client_.create(plan.pod);
   if (!made.ok() && made.error().code != ErrorCode::already_exists) {
-    const bool refused = made.error().code == ErrorCode::invalid || made.error().code == ErrorCode::forbidden || made.error().code == ErrorCode::bad_request;
+    const bool refused = made.error().code == ErrorCode::invalid || made.error().code == ErrorCode::forbidden ||
+                         made.error().code == ErrorCode::bad_request;
     Error error = made.error();
-    if (refused) error.code = ErrorCode::invalid;   // trying again would not help
+    if (refused) error.code = ErrorCode::invalid;  // trying again would not help
     return std::move(error).in("failed to create task run pod \"" + run.name() + "\"");
   }
   Value& status = run.edit({"status"});
@@ -142,13 +166,14 @@ Result<kube::Requeue> TaskRunReconciler::follow(kube::Object& run) {
   const Time started = parse_time(run.status()["startTime"].as_string()).value_or(now);
   const Duration limit = timeout_of(run);
   if (limit.count() > 0 && now - started >= limit) {
-    TRY(stop(run, "TaskRunTimeout", "TaskRun \"" + run.name() + "\" failed to finish within \"" + format_duration(limit) + "\""));
+    TRY(stop(run, "TaskRunTimeout",
+             "TaskRun \"" + run.name() + "\" failed to finish within \"" + format_duration(limit) + "\""));
     return kube::Requeue::never();
   }
   const Value task_spec = run.status()["taskSpec"];
   const auto pod = client_.get(schema::kPods, {run.ns(), run.status()["podName"].str()});
   if (!pod.ok() && pod.error().code != ErrorCode::not_found) return pod.error();
-  if (!pod.ok()) {   // somebody deleted it: the task starts anew, as upstream does
+  if (!pod.ok()) {  // somebody deleted it: the task starts anew, as upstream does
     run.edit({"status"}).erase("taskSpec");
     run.edit({"status"}).erase("podName");
     return kube::Requeue::after(std::chrono::milliseconds(100));
@@ -159,13 +184,16 @@ Result<kube::Requeue> TaskRunReconciler::follow(kube::Object& run) {
   }
   if (succeeded(run) == "False" && retry(run)) return kube::Requeue::after(Duration(0));
   if (is_done(run)) {
-    if (pod->status()["phase"].as_string() == "Pending") TRY(stop(run, kube::condition(run, "Succeeded")["reason"].str(), kube::condition(run, "Succeeded")["message"].str()));
+    if (pod->status()["phase"].as_string() == "Pending")
+      TRY(stop(run, kube::condition(run, "Succeeded")["reason"].str(),
+               kube::condition(run, "Succeeded")["message"].str()));
     return kube::Requeue::never();
   }
   Duration next = limit.count() > 0 ? started + limit - now : Duration(std::chrono::minutes(1));
   for (const Value& step : task_spec["steps"].items()) {
     const auto step_limit = parse_duration(step["timeout"].as_string());
-    if (!step["timeout"].as_string().empty() && step_limit.ok()) next = std::min(next, std::max<Duration>(*step_limit / 4, std::chrono::milliseconds(500)));
+    if (!step["timeout"].as_string().empty() && step_limit.ok())
+      next = std::min(next, std::max<Duration>(*step_limit / 4, std::chrono::milliseconds(500)));
   }
   return kube::Requeue::after(next);
 }
@@ -174,7 +202,8 @@ Result<kube::Requeue> TaskRunReconciler::follow(kube::Object& run) {
 bool TaskRunReconciler::retry(kube::Object& run) const {
   const Value tries = run.status()["retriesStatus"];
   const std::string reason = kube::condition(run, "Succeeded")["reason"].str();
-  if (static_cast<std::int64_t>(tries.size()) >= run.spec()["retries"].as_int() || reason == "TaskRunCancelled") return false;
+  if (static_cast<std::int64_t>(tries.size()) >= run.spec()["retries"].as_int() || reason == "TaskRunCancelled")
+    return false;
   const std::string message = kube::condition(run, "Succeeded")["message"].str();
   Value past = run.status();
   past.erase("retriesStatus");
@@ -207,7 +236,8 @@ Result<void> TaskRunReconciler::save(const kube::Object& before, const kube::Obj
 void TaskRunReconciler::finished(const kube::Object& run, const kube::Object* pod) {
   const bool well = succeeded(run) == "True";
   const Value& condition = kube::condition(run, "Succeeded");
-  events_.record(run, well ? Event::normal : Event::warning, condition["reason"].as_string(), condition["message"].as_string());
+  events_.record(run, well ? Event::normal : Event::warning, condition["reason"].as_string(),
+                 condition["message"].as_string());
   log::info("task run ended", {{"task_run", run.key().str()}, {"reason", condition["reason"].as_string()}});
   record_task_spans(*options_.spans, run, pod);
 }

@@ -50,7 +50,8 @@ std::string failure_message(const kube::Object& pod, const Value& task_spec) {
     const Value* status = container_status(pod, "containerStatuses", container);
     if (status == nullptr || step["onError"].as_string() == "continue") continue;
     const Value& terminated = (*status)["state"]["terminated"];
-    if (terminated.is_null() || terminated["exitCode"].as_int() == 0 || terminated["reason"].as_string() == "Skipped") continue;
+    if (terminated.is_null() || terminated["exitCode"].as_int() == 0 || terminated["reason"].as_string() == "Skipped")
+      continue;
     std::string message = "\"" + container + "\" exited with code " + std::to_string(terminated["exitCode"].as_int());
     if (terminated["reason"].as_string() == "OOMKilled") message += " (OOMKilled)";
     const std::string line = last_line(terminated["message"].as_string());
@@ -71,7 +72,8 @@ std::optional<Waiting> hopeless(const kube::Object& pod) {
     for (const Value& status : pod.status()[list].items()) {
       const Value& waiting = status["state"]["waiting"];
       const std::string_view reason = waiting["reason"].as_string();
-      if (reason == "ImagePullBackOff" || reason == "InvalidImageName" || reason == "ErrImageNeverPull" || reason == "CreateContainerConfigError")
+      if (reason == "ImagePullBackOff" || reason == "InvalidImageName" || reason == "ErrImageNeverPull" ||
+          reason == "CreateContainerConfigError")
         return Waiting{status["name"].str(), std::string(reason), waiting["message"].str(), status["image"].str()};
     }
   }
@@ -80,7 +82,7 @@ std::optional<Waiting> hopeless(const kube::Object& pod) {
 
 void read_results(kube::Object& run, const kube::Object& pod, const Value& task_spec) {
   const auto written = json::parse(pod.annotation(kResultsAnnotation));
-  if (!written.ok()) return;   // no annotation: no results
+  if (!written.ok()) return;  // no annotation: no results
   Value results = Value::list();
   for (const Value& declared : task_spec["results"].items()) {
     const Value* text = written->find(declared["name"].as_string());
@@ -88,18 +90,22 @@ void read_results(kube::Object& run, const kube::Object& pod, const Value& task_
     const std::string type = declared["type"].as_string().empty() ? "string" : declared["type"].str();
     auto value = parse_result(type, text->str());
     // What does not parse is kept as the text that was written: who uses it says what is wrong.
-    results.push_back(Value{{"name", declared["name"]}, {"type", value.ok() ? type : "string"}, {"value", value.ok() ? *value : *text}});
+    results.push_back(Value{
+        {"name", declared["name"]}, {"type", value.ok() ? type : "string"}, {"value", value.ok() ? *value : *text}});
   }
   if (!results.empty()) run.edit({"status"}).set("results", results);
 }
 
 }  // namespace
 
-bool set_succeeded(kube::Object& run, std::string_view status, std::string_view reason, std::string_view message, Time now) {
+bool set_succeeded(kube::Object& run, std::string_view status, std::string_view reason, std::string_view message,
+                   Time now) {
   return kube::set_condition(run, "Succeeded", status, reason, message, now);
 }
 
-std::string_view succeeded(const kube::Object& run) { return kube::condition(run, "Succeeded")["status"].as_string(); }
+std::string_view succeeded(const kube::Object& run) {
+  return kube::condition(run, "Succeeded")["status"].as_string();
+}
 
 bool is_done(const kube::Object& run) {
   const std::string_view status = succeeded(run);
@@ -114,13 +120,15 @@ void observe_pod(kube::Object& run, const kube::Object& pod, const Value& task_s
   for (const Value& step : task_spec["steps"].items()) {
     const std::string container = step_container(step, index++);
     const Value* found = container_status(pod, "containerStatuses", container);
-    steps.push_back(step_state(found != nullptr ? *found : document::kNull, container.substr(5), container, step["onError"].as_string() == "continue"));
+    steps.push_back(step_state(found != nullptr ? *found : document::kNull, container.substr(5), container,
+                               step["onError"].as_string() == "continue"));
   }
   status.set("steps", steps);
   Value sidecars = Value::list();
   for (const Value& sidecar : task_spec["sidecars"].items()) {
     const std::string container = "sidecar-" + sidecar["name"].str();
-    if (const Value* found = container_status(pod, "initContainerStatuses", container)) sidecars.push_back(step_state(*found, sidecar["name"].str(), container, false));
+    if (const Value* found = container_status(pod, "initContainerStatuses", container))
+      sidecars.push_back(step_state(*found, sidecar["name"].str(), container, false));
   }
   if (!sidecars.empty()) status.set("sidecars", sidecars);
 
@@ -128,21 +136,26 @@ void observe_pod(kube::Object& run, const kube::Object& pod, const Value& task_s
   if (phase == "Succeeded" || phase == "Failed") {
     read_results(run, pod, task_spec);
     run.edit({"status"}).set("completionTime", format_time(now));
-    if (phase == "Succeeded") set_succeeded(run, "True", "Succeeded", "All Steps have completed executing", now);
-    else set_succeeded(run, "False", "Failed", failure_message(pod, task_spec), now);
+    if (phase == "Succeeded")
+      set_succeeded(run, "True", "Succeeded", "All Steps have completed executing", now);
+    else
+      set_succeeded(run, "False", "Failed", failure_message(pod, task_spec), now);
     return;
   }
   if (const auto waiting = hopeless(pod)) {
     const bool image = waiting->reason != "CreateContainerConfigError";
-    const std::string message = image ? "the step \"" + waiting->container + "\" in TaskRun \"" + run.name() + "\" failed to pull the image \"" +
-                                            waiting->image + "\": " + waiting->message
-                                      : waiting->container + ": " + waiting->message;
+    const std::string message = image
+                                    ? "the step \"" + waiting->container + "\" in TaskRun \"" + run.name() +
+                                          "\" failed to pull the image \"" + waiting->image + "\": " + waiting->message
+                                    : waiting->container + ": " + waiting->message;
     run.edit({"status"}).set("completionTime", format_time(now));
     set_succeeded(run, "False", image ? "TaskRunImagePullFailed" : waiting->reason, message, now);
     return;
   }
-  if (phase == "Running") set_succeeded(run, "Unknown", "Running", "Not all Steps in the Task have finished executing", now);
-  else set_succeeded(run, "Unknown", "Pending", "Pending", now);
+  if (phase == "Running")
+    set_succeeded(run, "Unknown", "Running", "Not all Steps in the Task have finished executing", now);
+  else
+    set_succeeded(run, "Unknown", "Pending", "Pending", now);
 }
 
 Duration timeout_of(const kube::Object& run) {
@@ -158,7 +171,8 @@ std::string overdue_step(const kube::Object& pod, const Value& task_spec, Time n
     const std::string container = step_container(step, index++);
     if (step["timeout"].as_string().empty()) continue;
     const Value* status = container_status(pod, "containerStatuses", container);
-    const auto started = status != nullptr ? parse_time((*status)["state"]["running"]["startedAt"].as_string()) : std::nullopt;
+    const auto started =
+        status != nullptr ? parse_time((*status)["state"]["running"]["startedAt"].as_string()) : std::nullopt;
     const auto limit = parse_duration(step["timeout"].as_string());
     if (started && limit.ok() && now - *started > *limit) return container;
   }

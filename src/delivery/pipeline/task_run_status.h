@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A TaskRun's status, from its pod. Pure; any thread. Source: tektoncd/pipeline v1, docs/taskruns.md "Monitoring execution status",
-// pkg/pod/status.go.
+// A TaskRun's status, from its pod. Pure; any thread. Source: tektoncd/pipeline v1, docs/taskruns.md "Monitoring
+// execution status", pkg/pod/status.go.
 #pragma once
 #include <string>
 
@@ -9,12 +9,14 @@
 namespace caisson::pipeline {
 
 // Sets the condition Succeeded; Tekton writes reason and message into the one condition. Gives whether it changed.
-bool set_succeeded(kube::Object& run, std::string_view status, std::string_view reason, std::string_view message, Time now);
+bool set_succeeded(kube::Object& run, std::string_view status, std::string_view reason, std::string_view message,
+                   Time now);
 // "True", "False", "Unknown"; "" before anything was said.
 std::string_view succeeded(const kube::Object& run);
 bool is_done(const kube::Object& run);
 
-// Writes what `pod` says into the run's status: condition, steps, sidecars, results, times. `task_spec` is the one of status.taskSpec.
+// Writes what `pod` says into the run's status: condition, steps, sidecars, results, times. `task_spec` is the one of
+// status.taskSpec.
 void observe_pod(kube::Object& run, const kube::Object& pod, const Value& task_spec, Time now);
 
 // How long the run may take; zero: no limit.

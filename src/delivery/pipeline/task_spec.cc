@@ -9,7 +9,9 @@
 namespace caisson::pipeline {
 namespace {
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
 
 const Value* find_named(const Value& list, std::string_view name) {
   for (const Value& item : list.items()) {
@@ -21,8 +23,8 @@ const Value* find_named(const Value& list, std::string_view name) {
 // Everything that belongs to one plan while it is made.
 class Planner {
  public:
-  Planner(const kube::Object& run, const Value& spec, const std::string& task_name, const std::vector<Credential>& credentials,
-          const PodSettings& settings)
+  Planner(const kube::Object& run, const Value& spec, const std::string& task_name,
+          const std::vector<Credential>& credentials, const PodSettings& settings)
       : run_(run), spec_(spec), task_name_(task_name), credentials_(credentials), settings_(settings) {}
 
   Result<TaskPlan> make() {
@@ -65,7 +67,8 @@ class Planner {
     }
     for (const Value& binding : run_.spec()["workspaces"].items()) {
       if (find_named(spec_["workspaces"], binding["name"].as_string()) == nullptr)
-        return invalid("the run binds the workspace \"" + binding["name"].str() + "\", which task " + task_name_ + " does not declare");
+        return invalid("the run binds the workspace \"" + binding["name"].str() + "\", which task " + task_name_ +
+                       " does not declare");
     }
     return {};
   }
@@ -115,16 +118,19 @@ class Planner {
     const std::string ours = settings_.git_url;
     std::vector<std::pair<std::string, std::string>> config = {
         {"credential." + ours + ".helper",
-         "!f() { test \"$1\" = get && echo username=serviceaccount && echo password=`cat " + std::string(kAccount) + "token`; }; f"},
+         "!f() { test \"$1\" = get && echo username=serviceaccount && echo password=`cat " + std::string(kAccount) +
+             "token`; }; f"},
         {"http." + ours + "/.sslCAInfo", std::string(kAccount) + "ca.crt"},
         {"safe.directory", "*"},
     };
+    if (!settings_.portal_url.empty()) config.emplace_back("url." + ours + "/.insteadOf", settings_.portal_url + "/");
     if (!trace.empty()) config.emplace_back("http." + ours + "/.extraHeader", "traceparent: " + trace.traceparent());
     for (const Credential& credential : credentials_) {
       const std::string files = "/tekton/creds-secrets/" + credential.secret + "/";
       for (const std::string& url : credential.git_urls)
         config.emplace_back("credential." + url + ".helper", "!f() { test \"$1\" = get && echo username=`cat " + files +
-                                                                 "username` && echo password=`cat " + files + "password`; }; f");
+                                                                 "username` && echo password=`cat " + files +
+                                                                 "password`; }; f");
     }
     std::vector<std::pair<std::string, std::string>> out = {{"GIT_CONFIG_COUNT", std::to_string(config.size())}};
     for (std::size_t i = 0; i < config.size(); ++i) {
@@ -148,7 +154,8 @@ class Planner {
       const std::string name = step_container(step, index);
       ContainerParts parts{name, "script-" + std::to_string(index), mounts_, workspace_mounts_,
                            environment(trace.empty() ? trace : trace.child("step " + name.substr(5)))};
-      out.push_back(TRY(make_step_container(merge_step_template(step, spec["stepTemplate"]), parts, scripts_).in("step " + name.substr(5))));
+      out.push_back(TRY(make_step_container(merge_step_template(step, spec["stepTemplate"]), parts, scripts_)
+                            .in("step " + name.substr(5))));
       if (step["onError"].as_string() == "continue") passed_over_.push_back(name);
       ++index;
     }
@@ -159,9 +166,13 @@ class Planner {
     Value out = Value::list();
     std::size_t index = 0;
     for (const Value& sidecar : spec["sidecars"].items()) {
-      ContainerParts parts{"sidecar-" + sidecar["name"].str(), "sidecar-script-" + std::to_string(index++), mounts_, workspace_mounts_, {}};
+      ContainerParts parts{"sidecar-" + sidecar["name"].str(),
+                           "sidecar-script-" + std::to_string(index++),
+                           mounts_,
+                           workspace_mounts_,
+                           {}};
       Value container = TRY(make_step_container(sidecar, parts, scripts_).in("sidecar " + sidecar["name"].str()));
-      container.set("restartPolicy", "Always");   // a native sidecar: it starts before the steps and ends after them
+      container.set("restartPolicy", "Always");  // a native sidecar: it starts before the steps and ends after them
       out.push_back(container);
     }
     return out;
@@ -174,7 +185,9 @@ class Planner {
     Value containers = TRY(containers_of(spec, trace));
     Value sidecars = TRY(sidecars_of(spec));
     if (!scripts_.empty()) {
-      volumes_.push_back(Value{{"name", "tekton-scripts"}, {"configMap", Value{{"name", child_name(run_.name(), "-scripts")}, {"defaultMode", 0755}}}});
+      volumes_.push_back(
+          Value{{"name", "tekton-scripts"},
+                {"configMap", Value{{"name", child_name(run_.name(), "-scripts")}, {"defaultMode", 0755}}}});
     }
     for (const Value& volume : spec["volumes"].items()) volumes_.push_back(volume);
 
@@ -211,14 +224,15 @@ class Planner {
       } else if (key == "env") {
         Value containers = pod_spec["containers"];
         for (std::size_t i = 0; i < containers.size(); ++i) {
-          Value env = entry.value;   // a step's own variables come later and win
+          Value env = entry.value;  // a step's own variables come later and win
           for (const Value& variable : containers[i]["env"].items()) env.push_back(variable);
           containers.edit(i).set("env", env);
         }
         pod_spec.set("containers", containers);
-      } else if (key == "nodeSelector" || key == "tolerations" || key == "affinity" || key == "securityContext" || key == "hostAliases" ||
-                 key == "runtimeClassName" || key == "automountServiceAccountToken" || key == "dnsPolicy" || key == "dnsConfig" ||
-                 key == "enableServiceLinks" || key == "priorityClassName" || key == "schedulerName" || key == "imagePullSecrets" ||
+      } else if (key == "nodeSelector" || key == "tolerations" || key == "affinity" || key == "securityContext" ||
+                 key == "hostAliases" || key == "runtimeClassName" || key == "automountServiceAccountToken" ||
+                 key == "dnsPolicy" || key == "dnsConfig" || key == "enableServiceLinks" ||
+                 key == "priorityClassName" || key == "schedulerName" || key == "imagePullSecrets" ||
                  key == "hostNetwork" || key == "topologySpreadConstraints") {
         pod_spec.set(key, entry.value);
       } else {
@@ -258,7 +272,9 @@ Result<Value> workspace_volume(const Value& binding, std::string_view volume_nam
     ++sources;
   }
   if (sources == 1) return out;
-  return invalid("workspace \"" + binding["name"].str() + "\" must be bound to exactly one of emptyDir, persistentVolumeClaim, volumeClaimTemplate, configMap, secret, projected, csi");
+  return invalid("workspace \"" + binding["name"].str() +
+                 "\" must be bound to exactly one of emptyDir, persistentVolumeClaim, volumeClaimTemplate, configMap, "
+                 "secret, projected, csi");
 }
 
 Result<std::vector<Credential>> git_credentials(const std::vector<kube::Object>& secrets) {
@@ -266,11 +282,13 @@ Result<std::vector<Credential>> git_credentials(const std::vector<kube::Object>&
   for (const kube::Object& secret : secrets) {
     Credential credential{secret.name(), secret["type"].str(), {}};
     for (const auto& annotation : secret.metadata()["annotations"].entries()) {
-      if (std::string_view(annotation.key).starts_with("tekton.dev/git-")) credential.git_urls.push_back(annotation.value.str());
+      if (std::string_view(annotation.key).starts_with("tekton.dev/git-"))
+        credential.git_urls.push_back(annotation.value.str());
     }
     if (credential.git_urls.empty()) continue;
     if (credential.type != "kubernetes.io/basic-auth")
-      return invalid("secret " + credential.secret + ": git credentials of type " + credential.type + " are not supported (kubernetes.io/basic-auth is)");
+      return invalid("secret " + credential.secret + ": git credentials of type " + credential.type +
+                     " are not supported (kubernetes.io/basic-auth is)");
     out.push_back(std::move(credential));
   }
   return out;

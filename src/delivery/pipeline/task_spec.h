@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a TaskRun and its Task to a Pod: params and workspaces resolved, steps as containers that the node runs in order. Pure; any thread.
-// Source: tektoncd/pipeline v1, docs/tasks.md, docs/taskruns.md; pkg/pod. Where upstream's entrypoint binary orders the steps, the node
-// does (annotations caisson.dev/steps, steps-continue, results-dir; docs/architecture.md).
+// From a TaskRun and its Task to a Pod: params and workspaces resolved, steps as containers that the node runs in
+// order. Pure; any thread. Source: tektoncd/pipeline v1, docs/tasks.md, docs/taskruns.md; pkg/pod. Where upstream's
+// entrypoint binary orders the steps, the node does (annotations caisson.dev/steps, steps-continue, results-dir;
+// docs/architecture.md).
 #pragma once
 #include <string>
 #include <vector>
@@ -14,22 +15,26 @@ namespace caisson::pipeline {
 inline constexpr std::string_view kResultsAnnotation = "caisson.dev/results";
 
 struct PodSettings {
-  std::string git_url = "https://git.caisson-system.svc";   // where a pod reaches our git, with the ServiceAccount's token
+  std::string git_url =
+      "https://git.caisson-system.svc";  // where a pod reaches our git, with the ServiceAccount's token
+  std::string portal_url;                // the same for people on the host; a step's git goes to git_url instead
 };
 
-// A Secret that the run's ServiceAccount names for git or a registry (annotations tekton.dev/git-0, tekton.dev/docker-0).
+// A Secret that the run's ServiceAccount names for git or a registry (annotations tekton.dev/git-0,
+// tekton.dev/docker-0).
 struct Credential {
   std::string secret;
-  std::string type;                       // "kubernetes.io/basic-auth"
+  std::string type;  // "kubernetes.io/basic-auth"
   std::vector<std::string> git_urls;
 };
-// Of the ServiceAccount's secrets, those annotated for git. Errors: invalid for types that are not supported (ssh-auth).
+// Of the ServiceAccount's secrets, those annotated for git. Errors: invalid for types that are not supported
+// (ssh-auth).
 Result<std::vector<Credential>> git_credentials(const std::vector<kube::Object>& secrets);
 
 struct TaskPlan {
-  Value spec;                              // the task's spec with variables replaced: status.taskSpec
+  Value spec;  // the task's spec with variables replaced: status.taskSpec
   kube::Object pod;
-  kube::Object scripts;                    // ConfigMap, mounted at /tekton/scripts; null value when no step has a script
+  kube::Object scripts;  // ConfigMap, mounted at /tekton/scripts; null value when no step has a script
 };
 
 // Errors: invalid, in words for the condition of the run; the code says nothing else.
@@ -39,7 +44,7 @@ Result<TaskPlan> plan_task(const kube::Object& task_run, const Value& task_spec,
 // What of a task's spec is not done here, by name. Errors: invalid.
 Result<void> check_task_spec(const Value& task_spec);
 
-std::string step_container(const Value& step, std::size_t index);       // "step-build", "step-unnamed-0"
+std::string step_container(const Value& step, std::size_t index);  // "step-build", "step-unnamed-0"
 // A name of at most 63 characters: a long one is cut and ends with a hash of what was cut.
 std::string child_name(std::string_view parent, std::string_view suffix);
 

@@ -10,7 +10,9 @@
 namespace caisson::pipeline {
 namespace {
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
 
 const Value& parameter(const Value& interceptor, std::string_view name) {
   for (const Value& item : interceptor["params"].items()) {
@@ -45,7 +47,8 @@ Result<void> check_signature(const Value& interceptor, const TriggerEvent& event
     want.push_back(kDigits[c >> 4]);
     want.push_back(kDigits[c & 15]);
   }
-  if (!equals_in_constant_time(want, sent)) return Error{ErrorCode::forbidden, "the payload's signature does not match the secret"};
+  if (!equals_in_constant_time(want, sent))
+    return Error{ErrorCode::forbidden, "the payload's signature does not match the secret"};
   return {};
 }
 
@@ -55,7 +58,8 @@ Result<bool> intercept_cel(const Value& interceptor, TriggerEvent& event) {
     if (!holds) return false;
   }
   for (const Value& overlay : parameter(interceptor, "overlays").items()) {
-    Value value = TRY(evaluate_cel(overlay["expression"].as_string(), event.input).in("overlay " + overlay["key"].str()));
+    Value value =
+        TRY(evaluate_cel(overlay["expression"].as_string(), event.input).in("overlay " + overlay["key"].str()));
     Value* at = &event.input.extensions;
     const std::string key = overlay["key"].str();
     const auto parts = split(key, '.');
@@ -71,12 +75,14 @@ Result<bool> intercept_one(const Value& interceptor, TriggerEvent& event, const 
   if (name == "cel") return intercept_cel(interceptor, event);
   if (name == "github" || name == "bitbucket") {
     TRY(check_signature(interceptor, event, parts));
-    return names_event(parameter(interceptor, "eventTypes"), headers.get(name == "github" ? "X-GitHub-Event" : "X-Event-Key"));
+    return names_event(parameter(interceptor, "eventTypes"),
+                       headers.get(name == "github" ? "X-GitHub-Event" : "X-Event-Key"));
   }
   if (name == "gitlab") {
     if (!event.trusted && !parameter(interceptor, "secretRef").is_null()) {
       const std::string secret = TRY(secret_of(interceptor, parts));
-      if (!equals_in_constant_time(secret, headers.get("X-GitLab-Token"))) return Error{ErrorCode::forbidden, "X-GitLab-Token does not match the secret"};
+      if (!equals_in_constant_time(secret, headers.get("X-GitLab-Token")))
+        return Error{ErrorCode::forbidden, "X-GitLab-Token does not match the secret"};
     }
     return names_event(parameter(interceptor, "eventTypes"), headers.get("X-Gitlab-Event"));
   }
@@ -114,7 +120,8 @@ Result<void> bind_params(const Value& params, const TriggerEvent& event, Scope& 
   return {};
 }
 
-Result<Scope> bind_all(const Value& trigger, const Value& template_spec, const TriggerEvent& event, const TriggerParts& parts) {
+Result<Scope> bind_all(const Value& trigger, const Value& template_spec, const TriggerEvent& event,
+                       const TriggerParts& parts) {
   Scope scope;
   for (const Value& declared : template_spec["params"].items()) {
     if (declared.contains("default")) scope.set("tt.params." + declared["name"].str(), declared["default"]);
@@ -127,7 +134,7 @@ Result<Scope> bind_all(const Value& trigger, const Value& template_spec, const T
     } else if (!binding["spec"].is_null()) {
       TRY(bind_params(binding["spec"]["params"], event, scope));
     } else {
-      TRY(bind_params(Value(std::vector<Value>{binding}), event, scope));   // an inline name and value
+      TRY(bind_params(Value(std::vector<Value>{binding}), event, scope));  // an inline name and value
     }
   }
   return scope;
@@ -160,19 +167,22 @@ Result<Value> binding_value(std::string_view path, const TriggerEvent& event) {
     return Value(event.input.headers.get(rest));
   }
   const Value* at = root == "body" ? &event.input.body : root == "extensions" ? &event.input.extensions : nullptr;
-  if (at == nullptr) return Error{ErrorCode::bad_request, "$(" + std::string(path) + "): only body, header, extensions and context are known"};
+  if (at == nullptr)
+    return Error{ErrorCode::bad_request,
+                 "$(" + std::string(path) + "): only body, header, extensions and context are known"};
   while (!rest.empty()) {
     if (rest.front() == '.') rest.remove_prefix(1);
     if (rest.front() == '[') {
       const auto end = rest.find(']');
-      if (end == std::string_view::npos) return Error{ErrorCode::bad_request, "$(" + std::string(path) + "): '[' without ']'"};
+      if (end == std::string_view::npos)
+        return Error{ErrorCode::bad_request, "$(" + std::string(path) + "): '[' without ']'"};
       const auto index = parse_int(rest.substr(1, end - 1));
       if (!index || *index < 0 || static_cast<std::size_t>(*index) >= at->size() || !at->is_list()) return missing;
       at = &(*at)[static_cast<std::size_t>(*index)];
       rest.remove_prefix(end + 1);
       continue;
     }
-    std::string key;   // "a\.b" is one key
+    std::string key;  // "a\.b" is one key
     while (!rest.empty() && rest.front() != '.' && rest.front() != '[') {
       if (rest.front() == '\\' && rest.size() > 1) rest.remove_prefix(1);
       key.push_back(rest.front());
@@ -187,14 +197,15 @@ Result<Value> binding_value(std::string_view path, const TriggerEvent& event) {
 
 Result<bool> intercept(const Value& trigger, TriggerEvent& event, const TriggerParts& parts) {
   for (const Value& interceptor : trigger["interceptors"].items()) {
-    const bool passes = TRY(intercept_one(interceptor, event, parts).in("interceptor " + interceptor["ref"]["name"].str()));
+    const bool passes =
+        TRY(intercept_one(interceptor, event, parts).in("interceptor " + interceptor["ref"]["name"].str()));
     if (!passes) return false;
   }
   return true;
 }
 
-Result<std::vector<kube::Object>> instantiate(const Value& trigger, const std::string& listener, const std::string& ns, const TriggerEvent& event,
-                                              const TriggerParts& parts) {
+Result<std::vector<kube::Object>> instantiate(const Value& trigger, const std::string& listener, const std::string& ns,
+                                              const TriggerEvent& event, const TriggerParts& parts) {
   const Value& reference = trigger["template"];
   Value spec = reference["spec"];
   if (spec.is_null()) spec = TRY(parts.find("TriggerTemplate", reference["ref"].str()));
@@ -205,7 +216,8 @@ Result<std::vector<kube::Object>> instantiate(const Value& trigger, const std::s
   scope.set("context.eventID", event.id);
   for (const std::string& unknown : references(spec["resourcetemplates"])) {
     if (unknown.starts_with("tt.params.") && scope.find(unknown) == nullptr)
-      return Error{ErrorCode::bad_request, "the template uses $(" + unknown + "), which no binding gives and which has no default"};
+      return Error{ErrorCode::bad_request,
+                   "the template uses $(" + unknown + "), which no binding gives and which has no default"};
   }
   std::vector<kube::Object> out;
   for (const Value& resource : spec["resourcetemplates"].items()) {

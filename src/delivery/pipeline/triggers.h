@@ -14,26 +14,30 @@ namespace caisson::pipeline {
 
 struct TriggerEvent {
   CelInput input;
-  std::string raw_body;                    // for signatures
-  std::string id;                          // $(context.eventID); also what makes generated names repeatable
-  bool trusted = false;                    // of our own git: signatures are not asked for
+  std::string raw_body;  // for signatures
+  std::string id;        // $(context.eventID); also what makes generated names repeatable
+  bool trusted = false;  // of our own git: signatures are not asked for
 };
 
 // What a trigger of a listener refers to, read from the API by whoever calls.
 struct TriggerParts {
-  std::function<Result<Value>(const std::string& kind, const std::string& name)> find;       // a spec: TriggerBinding, TriggerTemplate, …
+  std::function<Result<Value>(const std::string& kind, const std::string& name)>
+      find;  // a spec: TriggerBinding, TriggerTemplate, …
   std::function<Result<std::string>(const std::string& secret, const std::string& key)> secret;
 };
 
 // Whether the trigger's interceptors let the event pass; CEL overlays go into event.input.extensions.
-// Errors: forbidden (a wrong signature), bad_request (what can't be evaluated), invalid (an interceptor that is not known).
+// Errors: forbidden (a wrong signature), bad_request (what can't be evaluated), invalid (an interceptor that is not
+// known).
 Result<bool> intercept(const Value& trigger, TriggerEvent& event, const TriggerParts& parts);
 
-// The objects that the trigger's template makes of the event, in `ns`, with names that are a function of event, trigger and place.
-Result<std::vector<kube::Object>> instantiate(const Value& trigger, const std::string& listener, const std::string& ns, const TriggerEvent& event,
-                                              const TriggerParts& parts);
+// The objects that the trigger's template makes of the event, in `ns`, with names that are a function of event, trigger
+// and place.
+Result<std::vector<kube::Object>> instantiate(const Value& trigger, const std::string& listener, const std::string& ns,
+                                              const TriggerEvent& event, const TriggerParts& parts);
 
-// "body.commits[0].id", "header.X-Github-Event", "extensions.x", "context.eventID". Errors: not_found, naming what is missing.
+// "body.commits[0].id", "header.X-Github-Event", "extensions.x", "context.eventID". Errors: not_found, naming what is
+// missing.
 Result<Value> binding_value(std::string_view path, const TriggerEvent& event);
 
 }  // namespace caisson::pipeline

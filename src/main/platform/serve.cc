@@ -76,7 +76,8 @@ Result<void> run_server(const Instance& instance) {
   git::GitServer git(*client, *spans, system_clock(),
                      {.directory = instance.path("git"), .url = "http://localhost:" + std::to_string(ports.portal)});
   git.add_reconciler(runtime);
-  pipeline::add_pipeline(runtime, {.spans = spans.get()});
+  pipeline::add_pipeline(
+      runtime, {.spans = spans.get(), .portal_url = "http://localhost:" + std::to_string(ports.portal)});
   gitops::add_gitops(runtime, {.repositories = repositories, .workers = workers, .spans = *spans, .schema = schema});
 
   // --- artifacts
