@@ -1,263 +1,452 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "artifact/build/executor.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <thread>
 
-#include "artifact/build/context.h"
+#include "artifact/build/builder.h"
+#include "artifact/build/glob.h"
 #include "artifact/content/image.h"
 #include "artifact/content/reference.h"
+#include "artifact/content/tar.h"
 #include "artifact/registry/registry_client.h"
 #include "cluster/kube/http_client.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
-#include "core/base/trace.h"
-#include "core/http/client.h"
 
 namespace caisson::build {
 namespace {
 
-constexpr const char* kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
-constexpr const char* kPortal = "https://git.caisson-system.svc";
+constexpr std::string_view kAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
+constexpr std::string_view kPortal = "https://git.caisson-system.svc";
 
-// What the pod gives: who we are, where the platform is.
-struct Pod {
-  std::string token, ca_pem, ns, api, traceparent;
+std::string environment(const char* name) {
+  const char* value = ::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+void say(const std::string& line) {
+  std::fputs((line + "\n").c_str(), stdout);
+  std::fflush(stdout);
+}
+
+// Flags of kaniko that change nothing here: said, not refused, so that a kaniko step runs as it is.
+bool is_without_effect(std::string_view name) {
+  static constexpr std::string_view names[] = {
+      "cache-repo", "cache-copy-layers", "cache-run-layers", "cache-ttl", "cache-dir", "verbosity", "log-format", "log-timestamp",
+      "snapshot-mode", "snapshotMode", "use-new-run", "single-snapshot", "compressed-caching", "compression", "compression-level", "cleanup",
+      "push-retry", "image-download-retry", "image-fs-extract-retry", "ignore-path", "skip-unused-stages", "force", "reproducible",
+      "skip-tls-verify", "skip-tls-verify-pull", "skip-tls-verify-registry", "insecure", "insecure-pull", "insecure-registry", "v"};
+  for (const std::string_view one : names) {
+    if (name == one) return true;
+  }
+  return false;
+}
+
+// What this pod may do as.
+struct Account {
+  std::string token, ca, ns;
+};
+Result<Account> read_account() {
+  const std::string root(kAccount);
+  Account out;
+  out.token = TRY(read_file(root + "/token", 64u << 10).in("the ServiceAccount's token"));
+  out.ca = TRY(read_file(root + "/ca.crt", 1u << 20).in("the platform's CA"));
+  out.ns = TRY(read_file(root + "/namespace", 1024).in("the pod's namespace"));
+  out.token = std::string(trim(out.token));
+  out.ns = std::string(trim(out.ns));
+  return out;
+}
+
+// A tar of the context in a temporary file; what .dockerignore names is left out, but never the Dockerfile and the ignore files.
+class ContextTar {
+ public:
+  ContextTar(std::string root, std::string dockerfile) : root_(std::move(root)), dockerfile_(std::move(dockerfile)) {}
+
+  Result<void> write() {
+    std::string name = "/tmp/context-XXXXXX";
+    file_.reset(::mkostemp(name.data(), O_CLOEXEC));
+    if (!file_) return errno_error("make a temporary file");
+    ::unlink(name.c_str());
+    for (const std::string& ignore : {dockerfile_ + ".dockerignore", std::string(".dockerignore")}) {
+      if (!exists(root_ + "/" + ignore)) continue;
+      const std::string text = TRY(read_file(root_ + "/" + ignore));
+      rules_ = TRY(IgnoreRules::parse(text).in(ignore));
+      break;
+    }
+    TRY(add_directory(""));
+    return put(std::string(content::kTrailerBytes, '\0'));
+  }
+
+  content::Digest finish() { return hasher_.finish(); }
+  std::uint64_t size_bytes() const { return size_; }
+  Result<content::ByteSource> open() const {
+    return content::ByteSource([fd = file_.get(), offset = off_t{0}]() mutable -> Result<std::string> {
+      std::string piece(256u << 10, '\0');
+      const ssize_t n = ::pread(fd, piece.data(), piece.size(), offset);
+      if (n < 0) return errno_error("read the context");
+      offset += n;
+      piece.resize(static_cast<std::size_t>(n));
+      return piece;
+    });
+  }
+
+ private:
+  Result<void> put(std::string_view bytes) {
+    hasher_.update(bytes);
+    size_ += bytes.size();
+    return write_all(file_.get(), bytes);
+  }
+
+  bool is_left_out(const std::string& path) const {
+    if (rules_.empty() || path == dockerfile_ || path == dockerfile_ + ".dockerignore" || path == ".dockerignore") return false;
+    return rules_.ignores(path);
+  }
+
+  Result<void> add_directory(const std::string& path) {
+    const std::string host = path.empty() ? root_ : root_ + "/" + path;
+    for (const std::string& name : TRY(list_dir(host))) TRY(add_entry(path.empty() ? name : path + "/" + name));
+    return {};
+  }
+
+  Result<void> add_entry(const std::string& path) {
+    const std::string host = root_ + "/" + path;
+    struct stat st{};
+    if (::lstat(host.c_str(), &st) != 0) return errno_error("stat " + host);
+    const bool left_out = is_left_out(path);
+    if (S_ISDIR(st.st_mode)) {
+      const bool holds_dockerfile = dockerfile_.starts_with(path + "/");
+      if (left_out && !rules_.brings_back() && !holds_dockerfile) return {};
+      TRY(add_header(path + "/", content::EntryType::directory, st, ""));
+      return add_directory(path);
+    }
+    if (left_out || S_ISSOCK(st.st_mode) || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) return {};
+    if (S_ISLNK(st.st_mode)) {
+      std::string target(4097, '\0');
+      const ssize_t n = ::readlink(host.c_str(), target.data(), target.size());
+      if (n < 0) return errno_error("read link " + host);
+      return add_header(path, content::EntryType::symlink, st, target.substr(0, static_cast<std::size_t>(n)));
+    }
+    if (S_ISFIFO(st.st_mode)) return add_header(path, content::EntryType::fifo, st, "");
+    return add_file(path, host, st);
+  }
+
+  Result<void> add_header(const std::string& name, content::EntryType type, const struct stat& st, const std::string& link) {
+    content::TarEntry entry;
+    entry.type = type;
+    entry.name = name;
+    entry.link = link;
+    entry.mode = st.st_mode & 07777;
+    entry.mtime_s = st.st_mtim.tv_sec;
+    if (type == content::EntryType::file) entry.size_bytes = static_cast<std::uint64_t>(st.st_size);
+    std::string header;
+    content::append_header(header, entry);
+    return put(header);
+  }
+
+  Result<void> add_file(const std::string& path, const std::string& host, const struct stat& st) {
+    TRY(add_header(path, content::EntryType::file, st, ""));
+    const UniqueFd fd(::open(host.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) return errno_error("open " + host);
+    std::uint64_t left = static_cast<std::uint64_t>(st.st_size);
+    std::string piece(256u << 10, '\0');
+    while (left > 0) {
+      const ssize_t n = ::read(fd.get(), piece.data(), std::min<std::uint64_t>(piece.size(), left));
+      if (n < 0) return errno_error("read " + host);
+      if (n == 0) return Error{ErrorCode::conflict, path + " became shorter while it was read"};
+      TRY(put(std::string_view(piece.data(), static_cast<std::size_t>(n))));
+      left -= static_cast<std::uint64_t>(n);
+    }
+    return put(std::string(content::padding_bytes(static_cast<std::uint64_t>(st.st_size)), '\0'));
+  }
+
+  std::string root_, dockerfile_;
+  IgnoreRules rules_;
+  UniqueFd file_;
+  content::Hasher hasher_;
+  std::uint64_t size_ = 0;
 };
 
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
-}
-
-Result<Pod> read_pod() {
-  Pod pod;
-  const std::string base = kServiceAccount;
-  pod.token = TRY(read_file(base + "/token").in("this program runs inside a pod, with its ServiceAccount"));
-  pod.ca_pem = TRY(read_file(base + "/ca.crt"));
-  pod.ns = TRY(read_file(base + "/namespace"));
-  const std::string host = variable("KUBERNETES_SERVICE_HOST"), port = variable("KUBERNETES_SERVICE_PORT");
-  pod.api = "https://" + (host.empty() ? "kubernetes.default.svc" : host) + ":" + (port.empty() ? "443" : port);
-  pod.traceparent = variable("TRACEPARENT");
-  return pod;
-}
-
-registry::RegistryClient registry_of(const Pod& pod) {
-  registry::ClientOptions options;
-  options.http.ca_pem = pod.ca_pem;
-  options.http.use_proxy = false;
-  options.login = [token = pod.token](std::string_view) { return registry::Login{"serviceaccount", SecretBytes(token)}; };
-  options.own_url = "https://" + std::string(content::kRegistryName);
-  options.traceparent = pod.traceparent;
-  return registry::RegistryClient(std::move(options));
-}
-
-std::unique_ptr<kube::Client> api_of(const Pod& pod) {
-  kube::Connection connection;
-  connection.server = pod.api;
-  connection.token = pod.token;
-  connection.http.ca_pem = pod.ca_pem;
-  connection.http.use_proxy = false;
-  return kube::make_http_client(std::move(connection));
-}
-
-Result<content::Digest> send_context(const ExecutorFlags& flags, const Pod& pod) {
-  std::string directory = flags.context;
-  if (directory.starts_with("dir://")) directory = directory.substr(6);
-  const Context context = TRY(Context::open(path_join(directory, flags.context_sub_path), flags.dockerfile));
-  const Context::Summary summary = TRY(context.summary());
-  std::printf("context: %zu entries, %llu bytes\n", summary.files, static_cast<unsigned long long>(summary.size_bytes));
-  std::fflush(stdout);
-  content::Reference place;
-  place.repository = pod.ns + "/contexts";
-  registry::RegistryClient registry = registry_of(pod);
-  TRY(registry.put_blob(place, summary.digest, summary.size_bytes, [&] { return Result<content::ByteSource>(context.stream()); })
-          .in("send the context"));
-  return summary.digest;
-}
-
-Value map_of(const std::vector<std::string>& assignments) {
-  Value map = Value::map();
-  for (const std::string& text : assignments) {
-    const auto equals = text.find('=');
-    // "--build-arg NAME" without a value takes it from the environment, as docker does.
-    map.set(text.substr(0, equals), equals == std::string::npos ? variable(text.c_str()) : text.substr(equals + 1));
+class Executor {
+ public:
+  Executor(ExecutorFlags flags, Account account) : flags_(std::move(flags)), account_(std::move(account)) {
+    kube::Connection connection;
+    const std::string host = environment("KUBERNETES_SERVICE_HOST"), port = environment("KUBERNETES_SERVICE_PORT");
+    connection.server = "https://" + (host.empty() ? "kubernetes.default.svc" : host) + ":" + (port.empty() ? "443" : port);
+    connection.http.ca_pem = account_.ca;
+    connection.http.use_proxy = false;
+    connection.token = account_.token;
+    connection.ns = account_.ns;
+    client_ = kube::make_http_client(std::move(connection));
   }
-  return map;
-}
 
-kube::Object build_object(const ExecutorFlags& flags, const Pod& pod, const content::Digest& context) {
-  kube::Object build = kube::Object::make(schema::kBuilds, pod.ns, "");
-  build.edit({"metadata"}).erase("name");
-  build.edit({"metadata", "generateName"}) = Value("build-");
-  if (!pod.traceparent.empty()) build.set_annotation(kTraceparentAnnotation, pod.traceparent);
-  build.edit({"spec"}) = Value{{"contextDigest", context.str()},
-                               {"dockerfile", flags.dockerfile},
-                               {"buildArgs", map_of(flags.build_args)},
-                               {"labels", map_of(flags.labels)},
-                               {"destinations", Value::list_of(flags.destinations)},
-                               {"cache", flags.cache}};
-  if (!flags.target.empty()) build.edit({"spec", "target"}) = Value(flags.target);
-  return build;
-}
-
-// Prints the log until it ends. A log that can't be read does not end the build: its status is what counts.
-void print_log(const Pod& pod, const std::string& name) {
-  http::ClientOptions options;
-  options.ca_pem = pod.ca_pem;
-  options.use_proxy = false;
-  const http::Client client(std::move(options));
-  http::Request request;
-  request.url = std::string(kPortal) + "/builds/" + pod.ns + "/" + name + "/log?follow=true";
-  request.headers.set("Authorization", "Bearer " + pod.token);
-  request.time_max = Duration(0);
-  auto stream = client.open(request);
-  if (!stream.ok() || (*stream)->status != 200) {
-    std::fprintf(stderr, "the log can't be followed: %s\n", stream.ok() ? ("status " + std::to_string((*stream)->status)).c_str() : stream.error().message.c_str());
-    return;
+  Result<void> run() {
+    for (const std::string& text : flags_.destinations) {
+      content::Reference ref = TRY(content::parse_reference(text, names_).in("--destination"));
+      destinations_.push_back(std::move(ref));
+    }
+    TRY(upload_context());
+    TRY(create_build());
+    const content::Digest digest = TRY(follow());
+    say("built " + digest.str());
+    if (!flags_.no_push) {
+      for (const content::Reference& ref : destinations_) TRY(push(ref, digest));
+    }
+    if (!flags_.digest_file.empty()) {
+      TRY(make_dirs(path_dir(flags_.digest_file)));
+      TRY(write_file_unsynced(flags_.digest_file, digest.str()));
+    }
+    return {};
   }
-  const auto body = std::move(stream).value();
-  for (;;) {
-    const auto piece = body->read_some();
-    if (!piece.ok() || piece->empty() || !write_all(STDOUT_FILENO, *piece).ok()) return;
+
+ private:
+  registry::RegistryClient registry(bool own) const {
+    registry::ClientOptions options;
+    options.own_url = "https://" + std::string(content::kRegistryName);
+    options.traceparent = environment("TRACEPARENT");
+    if (own) {
+      options.http.ca_pem = account_.ca;
+      options.http.use_proxy = false;
+      options.login = [token = account_.token](std::string_view) {
+        return std::optional<registry::Login>(registry::Login{"serviceaccount", SecretBytes(token), false});
+      };
+    }
+    return registry::RegistryClient(std::move(options));
   }
-}
 
-bool is_final(const kube::Object& build) {
-  const auto phase = build.status()["phase"].as_string();
-  return phase == "Succeeded" || phase == "Failed";
-}
+  content::Reference builds_reference() const {
+    content::Reference ref;
+    ref.repository = builds_repository(account_.ns);
+    return ref;
+  }
 
-// The Build when it has ended; a watch that breaks (the server was restarted) is begun again.
-Result<kube::Object> wait_for(kube::Client& client, const kube::ObjectKey& key) {
-  for (int failures = 0;;) {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::optional<kube::Object> ended;
-    bool closed = false;
-    const auto see = [&](const kube::WatchEvent& event) {
-      const std::lock_guard lock(mutex);
-      if (event.type == kube::WatchEvent::Type::closed || event.type == kube::WatchEvent::Type::deleted) closed = true;
-      else if (event.type != kube::WatchEvent::Type::bookmark && is_final(event.object)) ended = event.object;
-      changed.notify_all();
+  Result<void> upload_context() {
+    std::string root = flags_.context;
+    if (root.starts_with("dir://")) root = root.substr(6);
+    if (root.find("://") != std::string::npos) return Error{ErrorCode::bad_request, "--context: only dir:// and paths are supported, not " + root};
+    if (!flags_.sub_path.empty()) root = path_join(root, TRY(safe_path(flags_.sub_path).in("--context-sub-path")));
+    root = path_clean(root);
+    if (!is_directory(root)) return Error{ErrorCode::not_found, "--context: there is no folder " + root};
+    dockerfile_ = flags_.dockerfile;
+    if (dockerfile_.starts_with(root + "/")) dockerfile_ = dockerfile_.substr(root.size() + 1);
+    if (dockerfile_.starts_with("/")) return Error{ErrorCode::bad_request, "--dockerfile: " + dockerfile_ + " is not in the context " + root};
+    dockerfile_ = path_clean(dockerfile_);
+    if (!exists(root + "/" + dockerfile_)) return Error{ErrorCode::not_found, "--dockerfile: there is no " + root + "/" + dockerfile_};
+    ContextTar tar(root, dockerfile_);
+    TRY(tar.write());
+    context_ = tar.finish();
+    say("context " + root + ": " + std::to_string(tar.size_bytes()) + " bytes, " + context_.str());
+    registry::RegistryClient client = registry(true);
+    return client.put_blob(builds_reference(), context_, tar.size_bytes(), [&] { return tar.open(); }).in("upload the context");
+  }
+
+  // Named after the pod and what is built, so that a container that is started again takes the same Build up.
+  Result<void> create_build() {
+    std::string host(256, '\0');
+    ::gethostname(host.data(), host.size() - 1);
+    host.resize(std::char_traits<char>::length(host.c_str()));
+    std::string inputs = context_.str() + dockerfile_ + flags_.target;
+    for (const auto& [name, value] : flags_.build_args) inputs += "\n" + name + "=" + value;
+    const std::string pod = to_lower(host.substr(0, 40));
+    key_ = {account_.ns, pod + "-" + content::Digest::of(inputs).hex.substr(0, 10)};
+
+    kube::Object build = kube::Object::make(schema::kBuilds, key_.ns, key_.name);
+    Value& spec = build.edit({"spec"});
+    spec.set("contextDigest", context_.str()).set("dockerfile", dockerfile_).set("cache", flags_.cache);
+    if (!flags_.target.empty()) spec.set("target", flags_.target);
+    const auto set_map = [&spec](std::string_view field, const std::vector<std::pair<std::string, std::string>>& pairs) {
+      for (const auto& [name, value] : pairs) spec.edit(field).set(name, value);
     };
-    auto watch = client.watch(schema::kBuilds, {.ns = key.ns, .field_selector = "metadata.name=" + key.name}, see);
-    auto build = client.get(schema::kBuilds, key);
-    if (build.ok() && is_final(*build)) return build;
-    if (!build.ok() && build.error().code == ErrorCode::not_found) return Error{ErrorCode::gone, "the build " + key.str() + " was deleted"};
-    if ((!watch.ok() || !build.ok()) && ++failures > 100) return watch.ok() ? build.error() : watch.error();
-    std::unique_lock lock(mutex);
-    // The time limit covers what no event tells: a server that went away between watch and get.
-    changed.wait_for(lock, std::chrono::milliseconds(watch.ok() ? 5000 : 300), [&] { return ended || closed; });
-    if (ended) return *ended;
+    set_map("buildArgs", flags_.build_args);
+    set_map("labels", flags_.labels);
+    if (!flags_.destinations.empty()) spec.set("destinations", Value::list_of(flags_.destinations));
+    const std::string trace = environment(std::string(kTraceparentVariable).c_str());
+    if (!trace.empty()) build.set_annotation(kTraceparentAnnotation, trace);
+    // The Build goes with its pod, where the account may look that up.
+    if (const Result<kube::Object> owner = client_->get(schema::kPods, {account_.ns, host}); owner.ok()) {
+      Value reference = Value::map();
+      reference.set("apiVersion", "v1").set("kind", "Pod").set("name", owner->name()).set("uid", owner->uid());
+      build.edit({"metadata", "ownerReferences"}) = Value(std::vector<Value>{reference});
+    }
+    const Result<kube::Object> created = client_->create(build);
+    if (!created.ok() && created.error().code != ErrorCode::already_exists) return Error(created.error()).in("create Build " + key_.str());
+    say("build " + key_.str());
+    return {};
   }
+
+  // Prints the log as it grows; gives whether something came. Errors leave the status to tell.
+  void print_log(const std::stop_token& stop) {
+    http::ClientOptions options;
+    options.ca_pem = account_.ca;
+    options.use_proxy = false;
+    const http::Client http(options);
+    std::uint64_t printed = 0;
+    while (!stop.stop_requested()) {
+      http::Request request;
+      request.url = std::string(kPortal) + "/builds/" + key_.ns + "/" + key_.name + "/log?follow=true";
+      request.headers.set("Authorization", "Bearer " + account_.token);
+      request.time_max = Duration(0);
+      Result<std::unique_ptr<http::ResponseStream>> opened = http.open(request);
+      if (opened.ok() && (*opened)->status == 200) {
+        const std::unique_ptr<http::ResponseStream> stream = std::move(opened).value();
+        const std::stop_callback cancel(stop, [&stream] { stream->cancel(); });
+        std::uint64_t skip = printed;
+        for (;;) {
+          const Result<std::string> piece = stream->read_some();
+          if (!piece.ok() || piece->empty()) {
+            if (piece.ok()) return;
+            break;   // cut off: once more, from where we are
+          }
+          const std::size_t known = static_cast<std::size_t>(std::min<std::uint64_t>(skip, piece->size()));
+          skip -= known;
+          std::fwrite(piece->data() + known, 1, piece->size() - known, stdout);
+          std::fflush(stdout);
+          printed += piece->size() - known;
+        }
+      }
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, stop, std::chrono::milliseconds(300), [] { return false; });
+    }
+  }
+
+  Result<content::Digest> follow() {
+    std::jthread log([this](const std::stop_token& stop) { print_log(stop); });
+    kube::Object last;
+    Duration pause = std::chrono::milliseconds(50);
+    for (;;) {
+      const Result<kube::Object> build = client_->get(schema::kBuilds, key_);
+      if (build.ok()) {
+        last = *build;
+        const std::string phase = last.status()["phase"].str();
+        if (phase == "Succeeded" || phase == "Failed") break;
+      } else if (build.error().code != ErrorCode::unavailable && build.error().code != ErrorCode::timeout) {
+        return Error(build.error()).in("build " + key_.str());
+      }   // the server is being restarted: wait for it
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, pause, [] { return false; });
+      pause = std::min<Duration>(pause * 2, std::chrono::milliseconds(500));
+    }
+    finish_log(log);
+    if (last.status()["phase"].as_string() == "Failed") return Error{ErrorCode::bad_request, last.status()["message"].str()};
+    return content::Digest::parse(last.status()["imageDigest"].as_string());
+  }
+
+  // The log's stream ends by itself soon after the build; a server that is away must not hold us up.
+  void finish_log(std::jthread& log) {
+    std::jthread watchdog([&log, this](const std::stop_token& stop) {
+      std::unique_lock lock(mutex_);
+      if (!changed_.wait_for(lock, stop, std::chrono::seconds(3), [] { return false; })) log.request_stop();
+    });
+    log.join();
+  }
+
+  Result<void> push(const content::Reference& ref, const content::Digest& digest) {
+    registry::RegistryClient own = registry(true);
+    content::Reference from = builds_reference();
+    from.digest = digest;
+    const registry::FetchedManifest fetched = TRY(own.manifest(from));
+    const content::Manifest manifest = TRY(content::parse_manifest(fetched.bytes));
+    std::vector<content::Descriptor> parts = manifest.layers;
+    parts.push_back(manifest.config);
+    registry::RegistryClient target = registry(ref.is_ours());
+    for (const content::Descriptor& part : parts) {
+      if (ref.is_ours() && ref.repository != from.repository) {
+        const bool mounted = TRY(target.mount_blob(ref, part.digest, from.repository).in("push " + ref.familiar()));
+        if (!mounted) return Error{ErrorCode::internal, "push " + ref.familiar() + ": layer " + part.digest.str() + " is not in the registry"};
+      } else if (!ref.is_ours()) {
+        TRY(target.put_blob(ref, part.digest, part.size_bytes, [&] { return own.open_blob(from, part.digest); }).in("push " + ref.familiar()));
+      }
+    }
+    TRY(target.put_manifest(ref, fetched.bytes, fetched.media_type));
+    say("pushed " + ref.familiar() + "@" + digest.str());
+    return {};
+  }
+
+  ExecutorFlags flags_;
+  Account account_;
+  content::RegistryNames names_;
+  std::unique_ptr<kube::Client> client_;
+  std::vector<content::Reference> destinations_;
+  std::string dockerfile_;
+  content::Digest context_;
+  kube::ObjectKey key_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+};
+
+Result<std::pair<std::string, std::string>> pair_of(const std::string& flag, const std::string& value) {
+  const std::size_t equals = value.find('=');
+  if (equals == std::string::npos) {
+    const char* inherited = ::getenv(value.c_str());
+    if (inherited == nullptr) return Error{ErrorCode::bad_request, "--" + flag + " " + value + ": want NAME=value"};
+    return std::pair(value, std::string(inherited));
+  }
+  return std::pair(value.substr(0, equals), value.substr(equals + 1));
 }
 
-// Makes the image, which the builder left in "<namespace>/builds", visible under the destination.
-Result<void> put_image(const Pod& pod, const std::string& destination, const content::Digest& digest) {
-  const content::Reference to = TRY(content::parse_reference(destination, {}));
-  if (!to.is_ours()) {
-    return Error{ErrorCode::bad_request, "destination " + destination + " is another registry: images are pushed to " +
-                                             std::string(content::kRegistryName) + " only; push on from there with crane or skopeo"};
-  }
-  content::Reference from;
-  from.repository = pod.ns + "/builds";
-  from.digest = digest;
-  registry::RegistryClient registry = registry_of(pod);
-  const registry::FetchedManifest fetched = TRY(registry.manifest(from));
-  const content::Manifest manifest = TRY(content::parse_manifest(fetched.bytes));
-  std::vector<content::Descriptor> blobs = manifest.layers;
-  blobs.push_back(manifest.config);
-  for (const content::Descriptor& blob : blobs) {
-    const bool mounted = TRY(registry.mount_blob(to, blob.digest, from.repository));
-    if (!mounted) return Error{ErrorCode::internal, "the registry would not mount " + blob.digest.str() + " from " + from.repository};
-  }
-  TRY(registry.put_manifest(to, fetched.bytes, fetched.media_type));
-  std::printf("pushed %s (%s)\n", destination.c_str(), digest.str().c_str());
-  return {};
-}
-
-Result<void> run_executor(const ExecutorFlags& flags) {
-  const Pod pod = TRY(read_pod());
-  const content::Digest context = TRY(send_context(flags, pod));
-  const auto client = api_of(pod);
-  const kube::Object created = TRY(client->create(build_object(flags, pod, context)).in("create the build"));
-  print_log(pod, created.name());
-  const kube::Object build = TRY(wait_for(*client, created.key()));
-  if (build.status()["phase"].as_string() != "Succeeded") return Error{ErrorCode::invalid, build.status()["message"].str()};
-  const content::Digest digest = TRY(content::Digest::parse(build.status()["imageDigest"].as_string()));
-  if (!flags.digest_file.empty()) TRY(write_file_unsynced(flags.digest_file, digest.str()));
-  if (!flags.push) return {};
-  for (const std::string& destination : flags.destinations) TRY(put_image(pod, destination, digest).in("push " + destination));
-  return {};
-}
-
-bool is_true(std::string_view text) { return text.empty() || text == "true" || text == "1"; }
-
-// Flags of kaniko that change nothing here: no daemon, no snapshots, the layer cache is the platform's own.
-bool is_moot(std::string_view flag) {
-  for (const std::string_view name : {"--cache-repo", "--cache-ttl", "--cache-dir", "--snapshot-mode", "--use-new-run", "--verbosity", "-v", "--cleanup",
-                                      "--compressed-caching", "--log-format", "--log-timestamp", "--single-snapshot", "--reproducible",
-                                      "--skip-unused-stages", "--force", "--push-retry", "--image-fs-extract-retry", "--cache-copy-layers",
-                                      "--cache-run-layers"}) {
-    if (flag == name) return true;
-  }
-  return false;
-}
-
-bool is_switch(std::string_view flag) {
-  for (const std::string_view name : {"--no-push", "--cache", "--cleanup", "--force", "--reproducible", "--single-snapshot", "--skip-unused-stages",
-                                      "--use-new-run", "--compressed-caching", "--log-timestamp", "--cache-copy-layers", "--cache-run-layers"}) {
-    if (flag == name) return true;
-  }
-  return false;
+Result<bool> bool_of(const std::string& flag, const std::string& value) {
+  if (value == "true" || value == "1" || value.empty()) return true;
+  if (value == "false" || value == "0") return false;
+  return Error{ErrorCode::bad_request, "--" + flag + "=" + value + ": want true or false"};
 }
 
 }  // namespace
 
 Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args) {
-  ExecutorFlags flags;
+  ExecutorFlags out;
   for (std::size_t i = 0; i < args.size(); ++i) {
-    const auto equals = args[i].find('=');
-    const std::string flag = args[i].substr(0, equals);
-    std::string value = equals == std::string::npos ? "" : args[i].substr(equals + 1);
-    if (equals == std::string::npos && !is_switch(flag)) {
-      if (i + 1 == args.size()) return Error{ErrorCode::bad_request, "flag " + flag + " needs a value"};
-      value = args[++i];
+    const std::string& arg = args[i];
+    if (!arg.starts_with("-")) return Error{ErrorCode::bad_request, "unexpected argument \"" + arg + "\""};
+    const std::size_t dashes = arg.starts_with("--") ? 2 : 1;
+    const std::size_t equals = arg.find('=');
+    std::string name = arg.substr(dashes, equals == std::string::npos ? std::string::npos : equals - dashes);
+    static constexpr std::pair<std::string_view, std::string_view> kShort[] = {{"f", "dockerfile"}, {"c", "context"}, {"d", "destination"}};
+    for (const auto& [letter, whole] : kShort) {
+      if (name == letter) name = whole;
     }
-    if (flag == "--context" || flag == "-c") flags.context = value;
-    else if (flag == "--context-sub-path") flags.context_sub_path = value;
-    else if (flag == "--dockerfile" || flag == "-f") flags.dockerfile = value;
-    else if (flag == "--destination" || flag == "-d") flags.destinations.push_back(value);
-    else if (flag == "--build-arg") flags.build_args.push_back(value);
-    else if (flag == "--label") flags.labels.push_back(value);
-    else if (flag == "--target") flags.target = value;
-    else if (flag == "--digest-file") flags.digest_file = value;
-    else if (flag == "--no-push") flags.push = !is_true(value);
-    else if (flag == "--cache") flags.cache = is_true(value);
-    else if (!is_moot(flag)) return Error{ErrorCode::bad_request, "flag " + flag + " is not understood; see docs/conformance.md for those that are"};
+    const bool is_switch = name == "cache" || name == "no-push";
+    std::string value;
+    if (equals != std::string::npos) value = arg.substr(equals + 1);
+    else if (is_without_effect(name)) {
+      if (i + 1 < args.size() && !args[i + 1].starts_with("-")) ++i;   // its value, if it has one
+    } else if (!is_switch) {
+      if (++i == args.size()) return Error{ErrorCode::bad_request, "--" + name + " needs a value"};
+      value = args[i];
+    }
+    if (name == "dockerfile") out.dockerfile = value;
+    else if (name == "context") out.context = value;
+    else if (name == "context-sub-path") out.sub_path = value;
+    else if (name == "destination") out.destinations.push_back(value);
+    else if (name == "target") out.target = value;
+    else if (name == "digest-file") out.digest_file = value;
+    else if (name == "build-arg") out.build_args.push_back(TRY(pair_of(name, value)));
+    else if (name == "label") out.labels.push_back(TRY(pair_of(name, value)));
+    else if (name == "cache") out.cache = TRY(bool_of(name, value));
+    else if (name == "no-push") out.no_push = TRY(bool_of(name, value));
+    else if (!is_without_effect(name)) return Error{ErrorCode::bad_request, "the flag --" + name + " is not supported"};
   }
-  if (flags.push && flags.destinations.empty()) return Error{ErrorCode::bad_request, "name a --destination, or say --no-push"};
-  const std::size_t scheme = flags.context.find("://");
-  if (scheme != std::string::npos && !flags.context.starts_with("dir://")) {
-    return Error{ErrorCode::bad_request, "--context " + flags.context + ": only directories (dir://) are built; clone in a step before"};
+  if (out.destinations.empty() && !out.no_push) {
+    return Error{ErrorCode::bad_request, "say where to push with --destination, or that nothing is to be pushed with --no-push"};
   }
-  return flags;
+  return out;
 }
 
 int executor_main(const std::vector<std::string>& args) {
-  const auto flags = parse_executor_flags(args);
-  if (!flags.ok()) {
-    std::fprintf(stderr, "executor: %s\n", flags.error().message.c_str());
-    return 2;
-  }
-  const auto done = run_executor(*flags);
+  const auto go = [&]() -> Result<void> {
+    ExecutorFlags flags = TRY(parse_executor_flags(args));
+    Account account = TRY(read_account());
+    return Executor(std::move(flags), std::move(account)).run();
+  };
+  const Result<void> done = go();
   if (done.ok()) return 0;
-  std::fprintf(stderr, "executor: %s\n", done.error().message.c_str());
+  std::fprintf(stderr, "error: %s\n", done.error().message.c_str());
   return 1;
 }
 

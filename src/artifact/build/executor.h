@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program behind a kaniko-style step: this binary under the name /kaniko/executor, inside a pod, with the pod's ServiceAccount and
-// nothing else. It sends its context to the registry as a blob, creates a Build, prints the build's log as it comes, and puts the image
-// under each destination by the registry's protocol, where the rights on it are checked (docs/adr/0004-build-is-an-object.md).
-// Flags follow kaniko 1.23; one that isn't understood is refused by name. One thread.
+// The step program of a pipeline: kaniko's executor by its command line (GoogleContainerTools/kaniko v1.23), but the building is done by
+// the agent: this uploads the context, creates a Build, follows it, and tags the result. Runs as a process of its own, in a pod.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/result.h"
@@ -12,15 +11,17 @@
 namespace caisson::build {
 
 struct ExecutorFlags {
-  std::string context = "/workspace", context_sub_path, dockerfile = "Dockerfile", target, digest_file;
-  std::vector<std::string> destinations, build_args, labels;
-  bool push = true, cache = true;
+  std::string dockerfile = "Dockerfile", context = "/workspace", sub_path, target, digest_file;
+  std::vector<std::string> destinations;
+  std::vector<std::pair<std::string, std::string>> build_args, labels;
+  bool cache = true, no_push = false;
+  bool operator==(const ExecutorFlags&) const = default;
 };
 
 // Errors: bad_request, which names the flag.
 Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args);
 
-// Gives the exit status; what went wrong is on standard error.
+// The whole program. `args` without the program's name. Gives the exit status: 0, or 1 with the reason on standard error.
 int executor_main(const std::vector<std::string>& args);
 
 }  // namespace caisson::build

@@ -225,6 +225,15 @@ Result<bool> RegistryClient::has_blob(const Reference& ref, const Digest& digest
   return error_of(answer.status, answer.body, "blob " + digest.str());
 }
 
+Result<ByteSource> RegistryClient::open_blob(const Reference& ref, const Digest& digest) {
+  http::Request request;
+  request.url = impl_->url(ref, "blobs/" + digest.str());
+  request.time_max = Duration(0);
+  std::shared_ptr<http::ResponseStream> answer = TRY(impl_->open(std::move(request), ref));
+  if (answer->status != 200) return error_of(answer->status, "", "blob " + digest.str());
+  return ByteSource([answer] { return answer->read_some(); });
+}
+
 Result<void> RegistryClient::Impl::fetch_part(const Reference& ref, const Descriptor& blob, BlobStore& into, const std::string& upload) {
   const std::uint64_t have = TRY(into.upload_size_bytes(upload));
   if (have >= blob.size_bytes && have > 0) return {};

@@ -54,6 +54,7 @@ class RegistryClient {
   Result<FetchedManifest> manifest(const content::Reference& ref);
   Result<content::Digest> resolve(const content::Reference& ref);   // HEAD: the digest behind a tag
   Result<bool> has_blob(const content::Reference& ref, const content::Digest& digest);
+  Result<content::ByteSource> open_blob(const content::Reference& ref, const content::Digest& digest);   // not checked
   Result<void> fetch_blob(const content::Reference& ref, const content::Descriptor& blob, content::BlobStore& into);
   // `progress` is told of each blob as it is done.
   Result<PulledImage> pull(const content::Reference& ref, content::BlobStore& into, const content::Platform& platform = {},
