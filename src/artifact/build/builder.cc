@@ -22,7 +22,8 @@ using kube::Object;
 using kube::ObjectKey;
 using kube::Requeue;
 
-std::string builds_repository(std::string_view ns) { return std::string(ns) + "/caisson-builds"; }
+std::string contexts_repository(std::string_view ns) { return std::string(ns) + "/contexts"; }
+std::string builds_repository(std::string_view ns) { return std::string(ns) + "/builds"; }
 
 namespace {
 
@@ -265,8 +266,8 @@ class BuilderImpl : public Builder {
 
   Result<void> unpack_context(const Object& build, const std::string& directory) {
     const content::Digest digest = TRY(content::Digest::parse(build.spec()["contextDigest"].as_string()).in("spec.contextDigest"));
-    if (!options_.tags.has_blob(builds_repository(build.ns()), digest)) {
-      return Error{ErrorCode::not_found, "the context " + digest.str() + " was not uploaded to " + builds_repository(build.ns())};
+    if (!options_.tags.has_blob(contexts_repository(build.ns()), digest)) {
+      return Error{ErrorCode::not_found, "the context " + digest.str() + " was not uploaded to " + contexts_repository(build.ns())};
     }
     TRY(remove_tree(directory));
     TRY(make_dirs(directory, 0755));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The builder of the agent: reconciles Build objects (docs/architecture.md, "Contracts between rooms"). A Build that was running when the
 // program was killed is run again, from the layer cache; one that is deleted is stopped. Logs: <directory>/<ns>_<name>/log.
-// Invariant: a Build's context and result are blobs of the repository builds_repository(namespace); a Build can name no others, so what
-// one namespace uploads another can't build from. A manifest is linked there before the status says Succeeded.
+// Invariant: a Build's context is a blob of the repository contexts_repository(namespace); a Build can name no other, so what one namespace
+// uploads another can't build from. A result is in builds_repository(namespace) before the status says Succeeded.
 // Threads: any; builds run on threads of the builder's own.
 #pragma once
 #include <functional>
@@ -17,8 +17,8 @@
 
 namespace caisson::build {
 
-// "<ns>/caisson-builds": contexts are uploaded there, results are mounted from there.
-std::string builds_repository(std::string_view ns);
+std::string contexts_repository(std::string_view ns);   // "<ns>/contexts": what the steps upload
+std::string builds_repository(std::string_view ns);     // "<ns>/builds": results, to be mounted into other repositories
 
 struct BuilderOptions {
   content::BlobStore& blobs;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "artifact/build/executor.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -12,10 +10,9 @@
 #include <thread>
 
 #include "artifact/build/builder.h"
-#include "artifact/build/glob.h"
+#include "artifact/build/context.h"
 #include "artifact/content/image.h"
 #include "artifact/content/reference.h"
-#include "artifact/content/tar.h"
 #include "artifact/registry/registry_client.h"
 #include "cluster/kube/http_client.h"
 #include "core/base/file.h"
@@ -64,115 +61,6 @@ Result<Account> read_account() {
   out.ns = std::string(trim(out.ns));
   return out;
 }
-
-// A tar of the context in a temporary file; what .dockerignore names is left out, but never the Dockerfile and the ignore files.
-class ContextTar {
- public:
-  ContextTar(std::string root, std::string dockerfile) : root_(std::move(root)), dockerfile_(std::move(dockerfile)) {}
-
-  Result<void> write() {
-    std::string name = "/tmp/context-XXXXXX";
-    file_.reset(::mkostemp(name.data(), O_CLOEXEC));
-    if (!file_) return errno_error("make a temporary file");
-    ::unlink(name.c_str());
-    for (const std::string& ignore : {dockerfile_ + ".dockerignore", std::string(".dockerignore")}) {
-      if (!exists(root_ + "/" + ignore)) continue;
-      const std::string text = TRY(read_file(root_ + "/" + ignore));
-      rules_ = TRY(IgnoreRules::parse(text).in(ignore));
-      break;
-    }
-    TRY(add_directory(""));
-    return put(std::string(content::kTrailerBytes, '\0'));
-  }
-
-  content::Digest finish() { return hasher_.finish(); }
-  std::uint64_t size_bytes() const { return size_; }
-  Result<content::ByteSource> open() const {
-    return content::ByteSource([fd = file_.get(), offset = off_t{0}]() mutable -> Result<std::string> {
-      std::string piece(256u << 10, '\0');
-      const ssize_t n = ::pread(fd, piece.data(), piece.size(), offset);
-      if (n < 0) return errno_error("read the context");
-      offset += n;
-      piece.resize(static_cast<std::size_t>(n));
-      return piece;
-    });
-  }
-
- private:
-  Result<void> put(std::string_view bytes) {
-    hasher_.update(bytes);
-    size_ += bytes.size();
-    return write_all(file_.get(), bytes);
-  }
-
-  bool is_left_out(const std::string& path) const {
-    if (rules_.empty() || path == dockerfile_ || path == dockerfile_ + ".dockerignore" || path == ".dockerignore") return false;
-    return rules_.ignores(path);
-  }
-
-  Result<void> add_directory(const std::string& path) {
-    const std::string host = path.empty() ? root_ : root_ + "/" + path;
-    for (const std::string& name : TRY(list_dir(host))) TRY(add_entry(path.empty() ? name : path + "/" + name));
-    return {};
-  }
-
-  Result<void> add_entry(const std::string& path) {
-    const std::string host = root_ + "/" + path;
-    struct stat st{};
-    if (::lstat(host.c_str(), &st) != 0) return errno_error("stat " + host);
-    const bool left_out = is_left_out(path);
-    if (S_ISDIR(st.st_mode)) {
-      const bool holds_dockerfile = dockerfile_.starts_with(path + "/");
-      if (left_out && !rules_.brings_back() && !holds_dockerfile) return {};
-      TRY(add_header(path + "/", content::EntryType::directory, st, ""));
-      return add_directory(path);
-    }
-    if (left_out || S_ISSOCK(st.st_mode) || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) return {};
-    if (S_ISLNK(st.st_mode)) {
-      std::string target(4097, '\0');
-      const ssize_t n = ::readlink(host.c_str(), target.data(), target.size());
-      if (n < 0) return errno_error("read link " + host);
-      return add_header(path, content::EntryType::symlink, st, target.substr(0, static_cast<std::size_t>(n)));
-    }
-    if (S_ISFIFO(st.st_mode)) return add_header(path, content::EntryType::fifo, st, "");
-    return add_file(path, host, st);
-  }
-
-  Result<void> add_header(const std::string& name, content::EntryType type, const struct stat& st, const std::string& link) {
-    content::TarEntry entry;
-    entry.type = type;
-    entry.name = name;
-    entry.link = link;
-    entry.mode = st.st_mode & 07777;
-    entry.mtime_s = st.st_mtim.tv_sec;
-    if (type == content::EntryType::file) entry.size_bytes = static_cast<std::uint64_t>(st.st_size);
-    std::string header;
-    content::append_header(header, entry);
-    return put(header);
-  }
-
-  Result<void> add_file(const std::string& path, const std::string& host, const struct stat& st) {
-    TRY(add_header(path, content::EntryType::file, st, ""));
-    const UniqueFd fd(::open(host.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd) return errno_error("open " + host);
-    std::uint64_t left = static_cast<std::uint64_t>(st.st_size);
-    std::string piece(256u << 10, '\0');
-    while (left > 0) {
-      const ssize_t n = ::read(fd.get(), piece.data(), std::min<std::uint64_t>(piece.size(), left));
-      if (n < 0) return errno_error("read " + host);
-      if (n == 0) return Error{ErrorCode::conflict, path + " became shorter while it was read"};
-      TRY(put(std::string_view(piece.data(), static_cast<std::size_t>(n))));
-      left -= static_cast<std::uint64_t>(n);
-    }
-    return put(std::string(content::padding_bytes(static_cast<std::uint64_t>(st.st_size)), '\0'));
-  }
-
-  std::string root_, dockerfile_;
-  IgnoreRules rules_;
-  UniqueFd file_;
-  content::Hasher hasher_;
-  std::uint64_t size_ = 0;
-};
 
 class Executor {
  public:
@@ -233,18 +121,19 @@ class Executor {
     if (root.find("://") != std::string::npos) return Error{ErrorCode::bad_request, "--context: only dir:// and paths are supported, not " + root};
     if (!flags_.sub_path.empty()) root = path_join(root, TRY(safe_path(flags_.sub_path).in("--context-sub-path")));
     root = path_clean(root);
-    if (!is_directory(root)) return Error{ErrorCode::not_found, "--context: there is no folder " + root};
     dockerfile_ = flags_.dockerfile;
     if (dockerfile_.starts_with(root + "/")) dockerfile_ = dockerfile_.substr(root.size() + 1);
     if (dockerfile_.starts_with("/")) return Error{ErrorCode::bad_request, "--dockerfile: " + dockerfile_ + " is not in the context " + root};
     dockerfile_ = path_clean(dockerfile_);
-    if (!exists(root + "/" + dockerfile_)) return Error{ErrorCode::not_found, "--dockerfile: there is no " + root + "/" + dockerfile_};
-    ContextTar tar(root, dockerfile_);
-    TRY(tar.write());
-    context_ = tar.finish();
-    say("context " + root + ": " + std::to_string(tar.size_bytes()) + " bytes, " + context_.str());
+    const Context context = TRY(Context::open(root, dockerfile_));
+    const Context::Summary summary = TRY(context.summary());
+    context_ = summary.digest;
+    say("context " + root + ": " + std::to_string(summary.files) + " entries, " + std::to_string(summary.size_bytes) + " bytes");
     registry::RegistryClient client = registry(true);
-    return client.put_blob(builds_reference(), context_, tar.size_bytes(), [&] { return tar.open(); }).in("upload the context");
+    content::Reference ref;
+    ref.repository = contexts_repository(account_.ns);
+    return client.put_blob(ref, context_, summary.size_bytes, [&] { return Result<content::ByteSource>(context.stream()); })
+        .in("upload the context");
   }
 
   // Named after the pod and what is built, so that a container that is started again takes the same Build up.

@@ -147,12 +147,12 @@ TEST_CASE("the client pushes and pulls an image whose layer is a tree, and one w
   CHECK(*other.size_bytes(blob) == 3'000'000);
 
   // The builder links a layer that has no blob into the organisation's repository; from there it is mounted.
-  REQUIRE(f.tags.add_blob("shop/caisson-builds", f.layer.digest()).ok());
+  REQUIRE(f.tags.add_blob("shop/builds", f.layer.digest()).ok());
   const Digest second = make_image(mine, {f.layer.digest()}, 10240, kOciLayer);
   const std::string bytes = mine.read(second, kManifestBytesMax).value();
   CHECK(client.put_manifest(f.ref("shop/api:v1"), bytes, kOciManifest).error().message.find("MANIFEST_BLOB_UNKNOWN") != std::string::npos);
-  CHECK(*client.mount_blob(f.ref("shop/api"), f.layer.digest(), "shop/caisson-builds"));
-  CHECK_FALSE(*client.mount_blob(f.ref("shop/api"), Digest::of("nothing"), "shop/caisson-builds"));
+  CHECK(*client.mount_blob(f.ref("shop/api"), f.layer.digest(), "shop/builds"));
+  CHECK_FALSE(*client.mount_blob(f.ref("shop/api"), Digest::of("nothing"), "shop/builds"));
   const Digest config = parse_manifest(bytes)->config.digest;
   REQUIRE(client.put_blob(f.ref("shop/api"), config, *mine.size_bytes(config), [&] { return mine.open_read(config); }).ok());
   REQUIRE(client.put_manifest(f.ref("shop/api:v1"), bytes, kOciManifest).ok());
