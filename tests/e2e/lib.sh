@@ -41,7 +41,7 @@ host_state() {
     echo "tables"; nft list tables | sort
     echo "cgroups"; find /sys/fs/cgroup -maxdepth 2 -name 'caisson*' | sort
     echo "sysctls"; sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.rp_filter net.ipv4.conf.all.route_localnet 2>/dev/null
-    echo "processes"; pgrep -fc 'conmon|nginx: master' || :
+    echo "processes"; ps -eo stat=,args= | grep -v '^Z' | grep -cE '[c]onmon|[n]ginx: master' || :
     echo "routes"; ip route
     echo "files"; find /etc /run /usr/local -newer "$TEST_DIR" -type f 2>/dev/null | grep -v -E '/run/(udev|lock|systemd|utmp)|/etc/(mtab|resolv)' | sort | head -n 20
   }

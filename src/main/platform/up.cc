@@ -144,11 +144,15 @@ Result<void> supervise(const UpOptions& options, const Instance& instance, int r
   Child server("server", options, static_cast<uid_t>(instance.settings.server_uid));
   Child agent("agent", options, std::nullopt);
   TRY(server.start());
-  TRY(agent.start());
+  bool agent_started = false;   // it begins when the server answers, so that none of its informers has to fail first
   const Duration began = system_clock().monotonic();
   bool ready = false;
   for (;;) {
-    const Duration next = std::min(server.tend(), agent.tend());
+    const Duration next = agent_started ? std::min(server.tend(), agent.tend()) : server.tend();
+    if (!agent_started && answers(options.settings.data_dir + "/run/api.sock", "/readyz")) {
+      TRY(agent.start());
+      agent_started = true;
+    }
     if (!ready && is_ready(options.settings)) {
       ready = true;
       const auto took = std::chrono::duration_cast<milliseconds>(system_clock().monotonic() - began);
