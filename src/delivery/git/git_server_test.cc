@@ -13,8 +13,8 @@
 #include "core/base/text.h"
 #include "core/http/client.h"
 #include "delivery/git/pkt_line.h"
+#include "delivery/git/platform_test.h"
 #include "delivery/git/push_event.h"
-#include "delivery/git/testing_platform.h"
 
 namespace caisson::git {
 namespace {

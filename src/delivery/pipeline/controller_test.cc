@@ -5,7 +5,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/http/client.h"
-#include "delivery/git/testing_platform.h"
+#include "delivery/git/platform_test.h"
 #include "delivery/pipeline/pipeline.h"
 #include "delivery/pipeline/task_run_status.h"
 
