@@ -216,8 +216,11 @@ bool TaskRunReconciler::retry(kube::Object& run) const {
 
 // Ends the run from outside its steps.
 Result<void> TaskRunReconciler::stop(kube::Object& run, std::string_view reason, const std::string& message) {
-  if (const std::string pod = run.status()["podName"].str(); !pod.empty()) {
-    const auto removed = client_.remove(schema::kPods, {run.ns(), pod});
+  // By its name, not by our status: a pod may have been made whose mention in the status met a conflict.
+  const auto pod = client_.get(schema::kPods, {run.ns(), pod_name(run)});
+  if (!pod.ok() && pod.error().code != ErrorCode::not_found) return pod.error();
+  if (pod.ok() && pod->is_controlled_by(run.uid())) {
+    const auto removed = client_.remove(schema::kPods, pod->key());
     if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
   }
   Value& status = run.edit({"status"});

@@ -191,9 +191,7 @@ class Planner {
     }
     for (const Value& volume : spec["volumes"].items()) volumes_.push_back(volume);
 
-    const std::size_t retry = run_.status()["retriesStatus"].size();
-    const std::string suffix = retry == 0 ? "-pod" : "-pod-retry" + std::to_string(retry);
-    kube::Object pod = kube::Object::make(schema::kPods, run_.ns(), child_name(run_.name(), suffix));
+    kube::Object pod = kube::Object::make(schema::kPods, run_.ns(), pod_name(run_));
     pod.set_controller(run_);
     for (const auto& label : run_.metadata()["labels"].entries()) pod.set_label(label.key, label.value.as_string());
     pod.set_label("app.kubernetes.io/managed-by", "tekton-pipelines");
@@ -261,6 +259,11 @@ std::string child_name(std::string_view parent, std::string_view suffix) {
   const std::string hash = sha256_hex(parent).substr(0, 10);
   if (suffix.size() > 40) suffix = suffix.substr(suffix.size() - 40);
   return std::string(parent.substr(0, kNameMax - suffix.size() - hash.size() - 1)) + "-" + hash + std::string(suffix);
+}
+
+std::string pod_name(const kube::Object& task_run) {
+  const std::size_t retry = task_run.status()["retriesStatus"].size();
+  return child_name(task_run.name(), retry == 0 ? "-pod" : "-pod-retry" + std::to_string(retry));
 }
 
 Result<Value> workspace_volume(const Value& binding, std::string_view volume_name) {
