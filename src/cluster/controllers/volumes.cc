@@ -20,7 +20,11 @@ const Resource kStorageClasses{"storage.k8s.io", "v1", "StorageClass", "storagec
 const ObjectKey kMakeClass{"", ""};
 constexpr std::string_view kProvisioner = "caisson.dev/local";
 
-bool is_local(const Object& claim) { return claim.spec()["storageClassName"].as_string() == kLocalClass; }
+// A claim that names no class means the default one, which is ours (an empty name means "no class" and is nobody's here).
+bool is_local(const Object& claim) {
+  const Value& name = claim.spec()["storageClassName"];
+  return name.is_null() || name.as_string() == kLocalClass;
+}
 bool is_bound(const Object& claim) { return claim.status()["phase"].as_string() == "Bound"; }
 
 std::vector<std::string> claim_names(const Object& pod) {
