@@ -29,6 +29,38 @@ Result<void> check_known(const Value& map, std::initializer_list<std::string_vie
   return {};
 }
 
+Result<void> check_sidecars(const Value& sidecars) {
+  for (std::size_t i = 0; i < sidecars.size(); ++i) {
+    const std::string where = "spec.sidecars[" + std::to_string(i) + "]";
+    TRY(check_known(sidecars[i],
+                    {"name",
+                     "image",
+                     "command",
+                     "args",
+                     "script",
+                     "workingDir",
+                     "env",
+                     "envFrom",
+                     "volumeMounts",
+                     "imagePullPolicy",
+                     "securityContext",
+                     "computeResources",
+                     "resources",
+                     "ports",
+                     "livenessProbe",
+                     "readinessProbe",
+                     "startupProbe",
+                     "lifecycle",
+                     "stdin",
+                     "stdinOnce",
+                     "tty",
+                     "restartPolicy"},
+                    where));
+    if (sidecars[i]["image"].as_string().empty()) return invalid(where + ".image is missing");
+  }
+  return {};
+}
+
 Result<void> check_step(const Value& step, const std::string& where) {
   TRY(check_known(
       step,
@@ -38,7 +70,7 @@ Result<void> check_step(const Value& step, const std::string& where) {
   if (step["script"].as_string().size() > 0 && !step["command"].empty())
     return invalid(where + ": script and command exclude each other");
   const std::string_view on_error = step["onError"].as_string();
-  if (!on_error.empty() && on_error != "continue" && on_error != "stopAndFail")
+  if (!on_error.empty() && on_error != "continue" && on_error != "stopAndFail" && !on_error.starts_with("$("))
     return invalid(where + ".onError is \"" + std::string(on_error) + "\", not continue or stopAndFail");
   if (const std::string timeout = step["timeout"].str(); !timeout.empty())
     TRY(parse_duration(timeout).in(where + ".timeout"));
@@ -66,14 +98,17 @@ Result<void> check_task_spec(const Value& task_spec) {
       return invalid(where + ".name \"" + step["name"].str() + "\" is there twice");
     names.push_back(name);
   }
+  TRY(check_sidecars(task_spec["sidecars"]));
   for (const Value& result : task_spec["results"].items()) {
     if (result.contains("value"))
       return invalid("result " + result["name"].str() + ": values from step results are not supported");
   }
-  for (const Value& sidecar : task_spec["sidecars"].items()) {
-    if (sidecar["name"].as_string().empty()) return invalid("spec.sidecars: a sidecar needs a name");
-  }
   return {};
+}
+
+std::string sidecar_container(const Value& sidecar, std::size_t index) {
+  const std::string name = sidecar["name"].str();
+  return name.empty() ? "sidecar-unnamed-" + std::to_string(index) : "sidecar-" + name;
 }
 
 std::string step_container(const Value& step, std::size_t index) {

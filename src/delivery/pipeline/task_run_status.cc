@@ -125,10 +125,11 @@ void observe_pod(kube::Object& run, const kube::Object& pod, const Value& task_s
   }
   status.set("steps", steps);
   Value sidecars = Value::list();
+  index = 0;
   for (const Value& sidecar : task_spec["sidecars"].items()) {
-    const std::string container = "sidecar-" + sidecar["name"].str();
+    const std::string container = sidecar_container(sidecar, index++);
     if (const Value* found = container_status(pod, "initContainerStatuses", container))
-      sidecars.push_back(step_state(*found, sidecar["name"].str(), container, false));
+      sidecars.push_back(step_state(*found, container.substr(8), container, false));
   }
   if (!sidecars.empty()) status.set("sidecars", sidecars);
 

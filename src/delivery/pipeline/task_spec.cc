@@ -29,12 +29,13 @@ class Planner {
 
   Result<TaskPlan> make() {
     TRY(check_task_spec(spec_));
+    declare_bound_workspaces();
     TRY(fill_scope());
     TRY(check_references(spec_, scope_, "params.", "task " + task_name_));
     TRY(check_references(spec_, scope_, "workspaces.", "task " + task_name_));
-    TRY(check_references(spec_, scope_, "results.", "task " + task_name_));
     TaskPlan out;
     out.spec = TRY(substitute(spec_, scope_));
+    TRY(check_task_spec(out.spec));  // again: a variable may have become what it must not be
     TRY(bind_workspaces(out.spec));
     out.pod = TRY(make_pod(out.spec));
     if (!scripts_.empty()) {
@@ -46,6 +47,15 @@ class Planner {
   }
 
  private:
+  // An embedded task has what its run binds (docs/taskruns.md, "Propagated Workspaces").
+  void declare_bound_workspaces() {
+    if (run_.spec()["taskSpec"].is_null()) return;
+    for (const Value& binding : run_.spec()["workspaces"].items()) {
+      if (find_named(spec_["workspaces"], binding["name"].as_string()) != nullptr) continue;
+      spec_.edit("workspaces").push_back(Value{{"name", binding["name"]}});
+    }
+  }
+
   Result<void> fill_scope() {
     TRY(add_params(scope_, spec_["params"], run_.spec()["params"]));
     scope_.set("context.taskRun.name", run_.name());
@@ -166,12 +176,9 @@ class Planner {
     Value out = Value::list();
     std::size_t index = 0;
     for (const Value& sidecar : spec["sidecars"].items()) {
-      ContainerParts parts{"sidecar-" + sidecar["name"].str(),
-                           "sidecar-script-" + std::to_string(index++),
-                           mounts_,
-                           workspace_mounts_,
-                           {}};
-      Value container = TRY(make_step_container(sidecar, parts, scripts_).in("sidecar " + sidecar["name"].str()));
+      const std::string name = sidecar_container(sidecar, index);
+      ContainerParts parts{name, "sidecar-script-" + std::to_string(index++), mounts_, workspace_mounts_, {}};
+      Value container = TRY(make_step_container(sidecar, parts, scripts_).in(name));
       container.set("restartPolicy", "Always");  // a native sidecar: it starts before the steps and ends after them
       out.push_back(container);
     }
@@ -241,7 +248,7 @@ class Planner {
   }
 
   const kube::Object& run_;
-  const Value& spec_;
+  Value spec_;
   const std::string& task_name_;
   const std::vector<Credential>& credentials_;
   const PodSettings& settings_;

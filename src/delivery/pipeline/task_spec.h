@@ -44,8 +44,9 @@ Result<TaskPlan> plan_task(const kube::Object& task_run, const Value& task_spec,
 // What of a task's spec is not done here, by name. Errors: invalid.
 Result<void> check_task_spec(const Value& task_spec);
 
-std::string pod_name(const kube::Object& task_run);                     // of its current try: known before the pod is made
+std::string pod_name(const kube::Object& task_run);                // of its current try: known before the pod is made
 std::string step_container(const Value& step, std::size_t index);  // "step-build", "step-unnamed-0"
+std::string sidecar_container(const Value& sidecar, std::size_t index);  // "sidecar-db", "sidecar-unnamed-0"
 // A name of at most 63 characters: a long one is cut and ends with a hash of what was cut.
 std::string child_name(std::string_view parent, std::string_view suffix);
 
