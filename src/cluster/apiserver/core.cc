@@ -83,6 +83,15 @@ Value in_version(const schema::KindSchema& kind, const Value& stored) {
   return object;
 }
 
+bool counts_generation(const schema::KindSchema& kind) {
+  static constexpr std::string_view kGroups[] = {"apps", "batch", "networking.k8s.io", "policy", "admissionregistration.k8s.io",
+                                                 "apiextensions.k8s.io", "scheduling.k8s.io", "discovery.k8s.io", "flowcontrol.apiserver.k8s.io"};
+  const schema::Resource& resource = kind.resource;
+  if (kind.custom) return true;
+  if (resource.group.empty()) return resource.plural == "pods" || resource.plural == "podtemplates" || resource.plural == "replicationcontrollers";
+  return resource.plural != "controllerrevisions" && std::find(std::begin(kGroups), std::end(kGroups), resource.group) != std::end(kGroups);
+}
+
 bool being_deleted(const Value& object) { return !object["metadata"]["deletionTimestamp"].is_null(); }
 
 std::string time_now(Clock& clock) { return format_time(clock.now()); }

@@ -54,6 +54,8 @@ void after_write(Core& core, const Request& request, const Value& object, bool r
 Value ordered(const Value& object);
 // The object in the version that the request asked for.
 Value in_version(const schema::KindSchema& kind, const Value& stored);
+// Does metadata.generation count changes of this kind?
+bool counts_generation(const schema::KindSchema& kind);
 bool being_deleted(const Value& object);
 std::string time_now(Clock& clock);
 

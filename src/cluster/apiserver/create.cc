@@ -25,7 +25,7 @@ void own_metadata(Core& core, const Request& request, Value& object) {
   }
   metadata.set("uid", random_uuid());
   metadata.set("creationTimestamp", time_now(core.clock));
-  if (request.kind->has_generation) metadata.set("generation", 1);
+  if (counts_generation(*request.kind)) metadata.set("generation", 1);
 }
 
 // What the strategy of a kind resets before it is stored.

@@ -155,6 +155,7 @@ class Comparer {
   std::vector<std::string> path;
 
   void walk(const Field* field, const Value* before, const Value* after) {
+    const bool was = before != nullptr, is = after != nullptr;   // a null is there, with nothing in it
     if (before && before->is_null()) before = nullptr;
     if (after && after->is_null()) after = nullptr;
     if ((!before && !after) || (before && after && before->shares_with(*after))) return;
@@ -164,8 +165,8 @@ class Comparer {
     if (both_empty || shape == Shape::leaf || (before && after && of_before != of_after)) return leaf(before, after);
     if (shape == Shape::map) walk_map(field, before, after);
     else walk_list(field, shape, before, after);
-    if (!before) insert(result.added);
-    else if (!after) insert(result.removed);
+    if (!was) insert(result.added);
+    else if (!is) insert(result.removed);
   }
 
  private:

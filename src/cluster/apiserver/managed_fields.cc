@@ -65,13 +65,21 @@ void strip(const KindSchema& kind, std::string_view subresource, FieldSet& set) 
   else if (subresource.empty() && kind.has_status()) set.children.erase("f:status");
 }
 
-// What Go's zero value of the kind writes: structs that are no pointers are there, empty.
+// Pointers in Go that have the default {} all the same.
+bool is_pointer(std::string_view name) {
+  return name == "securityContext" || name == "persistentVolumeClaimRetentionPolicy" || name == "namespaceSelector" ||
+         name == "objectSelector" || name == "conversion";
+}
+
+// What Go's zero value of the kind writes: structs that are no pointers are there, empty; so are required lists and maps, as null.
 Value zero_value(const Field& field) {
   Value value = Value::map();
   if (!field.object) return value;
   for (const schema::Member& member : field.object->members) {
     const Field& child = *member.field;
-    if (child.object && child.has_default && child.default_value.is_map() && child.default_value.empty()) value.set(member.name, zero_value(child));
+    const bool is_struct = child.object && child.has_default && child.default_value.is_map() && child.default_value.empty();
+    if (is_struct && !is_pointer(member.name)) value.set(member.name, zero_value(child));
+    else if (member.required && (child.type == schema::FieldType::list || child.type == schema::FieldType::map)) value.set(member.name, Value());
   }
   return value;
 }

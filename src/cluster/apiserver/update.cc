@@ -70,7 +70,7 @@ void keep_other_part(const Request& request, const Value& current, Value& desire
 
 // metadata.generation counts what controllers must look at: of a custom resource all but metadata and status.
 bool spec_differs(const schema::KindSchema& kind, const Value& before, const Value& after) {
-  if (!kind.custom) return !(before["spec"] == after["spec"]);
+  if (!kind.custom && before.contains("spec")) return !(before["spec"] == after["spec"]);
   const auto rest = [](Value object) {
     for (const char* field : {"metadata", "status"}) object.erase(field);
     return object;
@@ -103,7 +103,7 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   constexpr auto kUpdate = AdmissionRequest::Operation::update;
   TRY(admit(core, request, tx, kUpdate, current, desired));
   desired = ordered(schema::with_defaults(kind, std::move(desired)));
-  if (request.subresource.empty() && kind.has_generation && spec_differs(kind, current, desired))
+  if (request.subresource.empty() && counts_generation(kind) && spec_differs(kind, current, desired))
     desired.edit("metadata").set("generation", current["metadata"]["generation"].as_int() + 1);
   if (request.verb != "apply") track_update(kind, current, desired, {request.field_manager, request.subresource, time_now(core.clock)});
   if (request.plural == "services" && request.group.empty() && request.subresource.empty())
