@@ -6,14 +6,13 @@
 
 #include "cluster/apiserver/admission.h"
 #include "cluster/apiserver/authorizer.h"
-#include "core/base/clock.h"
 
 namespace caisson::apiserver {
 
 std::shared_ptr<Admission> make_namespace_lifecycle();
 std::shared_ptr<Admission> make_service_account();
 std::shared_ptr<Admission> make_pod_defaults();             // DefaultTolerationSeconds, Priority
-std::shared_ptr<Admission> make_object_defaults(Clock& clock);   // what strategies fill: Namespace finalizers, CRD conditions, RBAC groups
+std::shared_ptr<Admission> make_object_defaults();          // what strategies fill: Namespace finalizers, CRD names, Job selectors …
 std::shared_ptr<Admission> make_unserved_warnings();        // a Warning for kinds and fields that nothing acts on
 
 }  // namespace caisson::apiserver

@@ -2,6 +2,7 @@
 // What the strategies of single kinds fill in, and warnings for what this program stores and does not act on.
 #include "cluster/apiserver/admit.h"
 #include "core/base/encoding.h"
+#include "core/base/text.h"
 
 namespace caisson::apiserver {
 namespace {
@@ -19,34 +20,54 @@ void fill_namespace(const AdmissionRequest& request, Value& object) {
   object.set("status", Value{{"phase", "Active"}});
 }
 
-Value condition(std::string_view type, std::string_view reason, std::string_view message, const std::string& now) {
-  return Value{{"lastTransitionTime", now}, {"message", message}, {"reason", reason}, {"status", "True"}, {"type", type}};
-}
-
-// The definition is served as soon as it is stored: there is no controller to wait for.
-void fill_crd(const AdmissionRequest& request, Value& object, Clock& clock) {
+// Names are filled here; the status follows when the definition is served (core.cc, establish).
+void fill_crd(const AdmissionRequest& request, Value& object) {
   if (!request.subresource.empty()) return;
   Value& names = object.edit({"spec", "names"});
-  if (names["singular"].as_string().empty() && names["kind"].is_string()) {
-    std::string singular = names["kind"].str();
-    for (char& c : singular) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    names.set("singular", singular);
-  }
+  if (names["singular"].as_string().empty() && names["kind"].is_string()) names.set("singular", to_lower(names["kind"].as_string()));
   if (names["listKind"].as_string().empty()) names.set("listKind", names["kind"].str() + "List");
-  const std::string now = format_time(clock.now());
   Value& status = object.edit("status");
-  status.set("acceptedNames", object["spec"]["names"]);
-  if (status["conditions"].empty())
-    status.set("conditions", Value(std::vector<Value>{condition("NamesAccepted", "NoConflicts", "no conflicts found", now),
-                                                      condition("Established", "InitialNamesAccepted", "the initial names have been accepted", now)}));
+  if (!status.contains("conditions")) status.set("conditions", Value());
+  if (!status.contains("acceptedNames")) status.set("acceptedNames", object["spec"]["names"]);
   Value stored = status["storedVersions"];
   for (const Value& version : object["spec"]["versions"].items()) {
     if (!version["storage"].as_bool()) continue;
-    bool there = false;
-    for (const Value& s : stored.items()) there = there || s == version["name"];
-    if (!there) stored.push_back(version["name"]);
+    const auto known = stored.items();
+    if (std::find(known.begin(), known.end(), version["name"]) == known.end()) stored.push_back(version["name"]);
   }
   status.set("storedVersions", std::move(stored));
+}
+
+void add_finalizer(Value& object, std::string_view name) {
+  const auto there = object["metadata"]["finalizers"].items();
+  if (std::none_of(there.begin(), there.end(), [&](const Value& f) { return f.as_string() == name; }))
+    object.edit({"metadata", "finalizers"}).push_back(name);
+}
+
+// jobStrategy.PrepareForCreate: a selector of its own, unless the client made one.
+void fill_job(Value& job) {
+  if (job["spec"]["manualSelector"].as_bool()) return;
+  const Value uid = job["metadata"]["uid"], name = job["metadata"]["name"];
+  Value& labels = job.edit({"spec", "template", "metadata", "labels"});
+  labels.set("batch.kubernetes.io/controller-uid", uid).set("batch.kubernetes.io/job-name", name).set("controller-uid", uid).set("job-name", name);
+  job.edit("spec").set("selector", Value{{"matchLabels", Value{{"batch.kubernetes.io/controller-uid", uid}}}});
+  if (job["metadata"]["labels"].empty()) job.edit("metadata").set("labels", job["spec"]["template"]["metadata"]["labels"]);
+}
+
+std::string_view qos_class(const Value& pod) {
+  bool any = false, all_limited = true, equal = true;
+  for (const char* list : {"containers", "initContainers"}) {
+    for (const Value& container : pod["spec"][list].items()) {
+      for (const char* resource : {"cpu", "memory"}) {
+        const Value& request = container["resources"]["requests"][resource];
+        const Value& limit = container["resources"]["limits"][resource];
+        any = any || !request.is_null() || !limit.is_null();
+        all_limited = all_limited && !limit.is_null();
+        equal = equal && (request.is_null() || request == limit);
+      }
+    }
+  }
+  return !any ? "BestEffort" : all_limited && equal ? "Guaranteed" : "Burstable";
 }
 
 void fill_binding(Value& object) {
@@ -66,9 +87,16 @@ void fill_secret(Value& object) {
   object.erase("stringData");
 }
 
+void fill_new(const schema::Resource& resource, Value& object) {
+  if (resource == schema::kPods) object.edit("status").set("phase", "Pending").set("qosClass", qos_class(object));
+  if (resource == schema::kJobs) fill_job(object);
+  if (resource == schema::kPersistentVolumeClaims) add_finalizer(object, "kubernetes.io/pvc-protection");
+  if (resource.plural == "persistentvolumes") add_finalizer(object, "kubernetes.io/pv-protection");
+  if (resource == schema::kDaemonSets) object.edit({"metadata", "annotations"}).set("deprecated.daemonset.template.generation", "1");
+}
+
 class ObjectDefaults : public Admission {
  public:
-  explicit ObjectDefaults(Clock& clock) : clock_(clock) {}
   std::string_view name() const override { return "ObjectDefaults"; }
 
   Result<void> mutate(const AdmissionRequest& request, Value& object) const override {
@@ -76,13 +104,11 @@ class ObjectDefaults : public Admission {
     const schema::Resource& resource = request.kind.resource;
     if (resource == schema::kNamespaces) fill_namespace(request, object);
     if (resource == schema::kSecrets) fill_secret(object);
-    if (resource.plural == "customresourcedefinitions") fill_crd(request, object, clock_);
+    if (resource.plural == "customresourcedefinitions") fill_crd(request, object);
+    if (request.operation == Operation::create && request.subresource.empty()) fill_new(resource, object);
     if (resource == schema::kRoleBindings || resource == schema::kClusterRoleBindings) fill_binding(object);
     return {};
   }
-
- private:
-  Clock& clock_;
 };
 
 // Kinds that are stored, served and acted on by nobody (docs/conformance.md).
@@ -108,7 +134,7 @@ class UnservedWarnings : public Admission {
 
 }  // namespace
 
-std::shared_ptr<Admission> make_object_defaults(Clock& clock) { return std::make_shared<ObjectDefaults>(clock); }
+std::shared_ptr<Admission> make_object_defaults() { return std::make_shared<ObjectDefaults>(); }
 std::shared_ptr<Admission> make_unserved_warnings() { return std::make_shared<UnservedWarnings>(); }
 
 }  // namespace caisson::apiserver

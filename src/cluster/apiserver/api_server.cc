@@ -46,7 +46,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
   core.tokens = TRY(TokenAuthority::make(store, core.clock, core.options.service_account_key_pem, core.options.issuer));
   core.addresses = TRY(ServiceAddresses::make(store, core.options.service_cidr, core.options.node_port_first, core.options.node_port_last));
   core.documents = std::make_unique<Documents>(schema, core.options);
-  core.admission = {make_namespace_lifecycle(), make_service_account(), make_pod_defaults(), make_object_defaults(core.clock),
+  core.admission = {make_namespace_lifecycle(), make_service_account(), make_pod_defaults(), make_object_defaults(),
                     make_unserved_warnings()};
   for (const auto& plugin : core.options.admission) core.admission.push_back(plugin);
   TRY(load_definitions(core));

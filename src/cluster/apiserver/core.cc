@@ -3,6 +3,7 @@
 
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/bootstrap.h"
+#include "cluster/apiserver/client.h"
 #include "cluster/apiserver/documents.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/tokens.h"
@@ -23,6 +24,25 @@ void remove_definition(Core& core, const std::string& name) {
   const auto done = core.store.commit(std::move(changes));
   if (!done.ok()) log::warning("objects of a removed definition remain", {{"name", name}, {"error", done.error()}});
   core.schema.remove_crd(name);
+}
+
+Value true_condition(std::string_view type, std::string_view reason, std::string_view message, const std::string& now) {
+  return Value{{"lastTransitionTime", now}, {"message", message}, {"reason", reason}, {"status", "True"}, {"type", type}};
+}
+
+// The definition is served: its status says so, in a write of its own as upstream's controllers make it.
+void establish(Core& core, const Value& stored) {
+  Value definition = stored;
+  Value& status = definition.edit("status");
+  if (!status["conditions"].empty() && status["acceptedNames"] == definition["spec"]["names"]) return;
+  const std::string now = time_now(core.clock);
+  status.set("acceptedNames", stored["spec"]["names"]);
+  status.set("conditions", Value(std::vector<Value>{
+                               true_condition("NamesAccepted", "NoConflicts", "no conflicts found", now),
+                               true_condition("Established", "InitialNamesAccepted", "the initial names have been accepted", now)}));
+  const auto client = make_client(core, {"system:apiserver", {"system:masters"}, "", {}});
+  const auto updated = client->update(kube::Object(definition), {.field_manager = "kube-apiserver", .subresource = "status"});
+  if (!updated.ok()) log::warning("status of a definition not written", {{"name", definition["metadata"]["name"].str()}, {"error", updated.error()}});
 }
 
 bool needs_pools(const Request& request) {
@@ -46,8 +66,8 @@ Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
     const auto committed = tx.commit();
     if (committed.ok()) {
       const store::ItemPtr now = core.store.get(request.storage_resource(), request.ns, request.name);
-      after_write(core, request, planned.object, request.verb != "create" && !now);
       if (planned.key) planned.object = in_version(*request.kind, tx.committed(*planned.key));
+      after_write(core, request, planned.object, request.verb != "create" && !now);
       return planned;
     }
     if (committed.error().code != ErrorCode::conflict) return committed.error();
@@ -60,6 +80,7 @@ void after_write(Core& core, const Request& request, const Value& object, bool r
     if (removed) return remove_definition(core, request.name);
     const auto added = core.schema.add_crd(object);
     if (!added.ok()) log::warning("custom resource definition not served", {{"name", object["metadata"]["name"].str()}, {"error", added.error()}});
+    else if (!object["metadata"]["resourceVersion"].is_null()) establish(core, object);
   }
   if (request.plural == "clusterroles" && request.field_manager != kAggregationManager) {
     const auto done = aggregate_cluster_roles(core);
@@ -96,6 +117,30 @@ bool being_deleted(const Value& object) { return !object["metadata"]["deletionTi
 
 std::string time_now(Clock& clock) { return format_time(clock.now()); }
 
+namespace {
+
+// A plug-in says 'namespaces "x" not found'; the Status names group, kind and name as well.
+Error with_details(Request& request, Error error) {
+  const auto quote = error.message.find(" \"");
+  if (quote == std::string::npos || error.message.substr(0, quote).find(' ') != std::string::npos) return error;
+  const auto end = error.message.find('"', quote + 2);
+  if (end == std::string::npos) return error;
+  const std::string resource = error.message.substr(0, quote), name = error.message.substr(quote + 2, end - quote - 2);
+  const auto dot = resource.find('.');
+  Value details = Value::map();
+  if (!name.empty()) details.set("name", name);
+  if (dot != std::string::npos) details.set("group", resource.substr(dot + 1));
+  details.set("kind", resource.substr(0, dot));
+  constexpr std::string_view kTerminating = "because it is being terminated";
+  if (error.code == ErrorCode::forbidden && error.message.ends_with(kTerminating)) {
+    Value cause{{"reason", "NamespaceTerminating"}, {"message", "namespace " + request.ns + " is being terminated"}, {"field", "metadata.namespace"}};
+    details.set("causes", Value(std::vector<Value>{std::move(cause)}));
+  }
+  return request.fail(error.code, error.message, std::move(details));
+}
+
+}  // namespace
+
 Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation, const Value& before, Value& object) {
   const auto find = [&](const schema::Resource& resource, std::string_view ns, std::string_view name) {
     const auto found = tx.find({resource.group_resource(), std::string(ns), std::string(name)});
@@ -103,7 +148,10 @@ Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionReque
   };
   const AdmissionRequest admission{operation, *request.kind, request.ns, request.name, request.subresource, request.user, before,
                                    request.dry_run, request.warnings, find};
-  for (const auto& plugin : core.admission) TRY(plugin->mutate(admission, object));
+  for (const auto& plugin : core.admission) {
+    auto done = plugin->mutate(admission, object);
+    if (!done.ok()) return with_details(request, std::move(done).error());
+  }
   return {};
 }
 
@@ -115,7 +163,10 @@ Result<void> admit_validate(Core& core, Request& request, Transaction& tx, Admis
   };
   const AdmissionRequest admission{operation, *request.kind, request.ns, request.name, request.subresource, request.user, before,
                                    request.dry_run, request.warnings, find};
-  for (const auto& plugin : core.admission) TRY(plugin->validate(admission, object));
+  for (const auto& plugin : core.admission) {
+    auto done = plugin->validate(admission, object);
+    if (!done.ok()) return with_details(request, std::move(done).error());
+  }
   return {};
 }
 

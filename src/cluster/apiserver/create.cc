@@ -14,8 +14,7 @@ constexpr std::size_t kNameMax = 63;
 // rest.BeforeCreate: what the client may not choose.
 void own_metadata(Core& core, const Request& request, Value& object) {
   Value& metadata = object.edit("metadata");
-  for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "uid", "generation"})
-    metadata.erase(field);
+  for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "uid"}) metadata.erase(field);
   if (request.kind->resource.namespaced) metadata.set("namespace", request.ns);
   else metadata.erase("namespace");
   if (metadata["name"].as_string().empty() && !metadata["generateName"].as_string().empty()) {
@@ -56,6 +55,8 @@ Result<Planned> create(Core& core, Request& request, Transaction& tx, const Valu
   if (!request.name.empty()) object.edit("metadata").set("name", request.name);
   if (!object["metadata"]["resourceVersion"].as_string().empty())
     return request.fail(ErrorCode::internal, "resourceVersion should not be set on objects to be created");
+  // Who set what is told by what was sent: what admission and the kind's strategy add belongs to nobody.
+  if (request.verb != "apply") track_update(*request.kind, Value(), object, {request.field_manager, request.subresource, time_now(core.clock)});
   own_metadata(core, request, object);
   reset_status(*request.kind, object);
   const std::string name = object["metadata"]["name"].str();
@@ -64,8 +65,7 @@ Result<Planned> create(Core& core, Request& request, Transaction& tx, const Valu
 
   constexpr auto kCreate = AdmissionRequest::Operation::create;
   TRY(admit(core, request, tx, kCreate, document::kNull, object));
-  object = ordered(schema::with_defaults(*request.kind, std::move(object)));
-  track_update(*request.kind, Value(), object, {request.field_manager, request.subresource, time_now(core.clock)});
+  object = settled(*request.kind, std::move(object));
   if (request.plural == "services" && request.group.empty()) TRY(core.addresses->assign(request, Value(), object));
   const auto errors = schema::validate(*request.kind, object);
   if (!errors.empty()) return request.invalid(errors, name);

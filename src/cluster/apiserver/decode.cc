@@ -35,7 +35,52 @@ Result<void> check_type_meta(Request& request, const Value& body) {
   return {};
 }
 
+void null_time(Value& object) {
+  if (!object.is_map()) return;
+  if (!object["metadata"].contains("creationTimestamp")) object.edit("metadata").set("creationTimestamp", Value());
+}
+
 }  // namespace
+
+Value completed(const schema::KindSchema& kind, Value object) {
+  object = schema::with_defaults(kind, std::move(object));
+  if (kind.custom) return object;
+  const auto absent_is_null = [&](const char* field) {
+    if (!object.contains(field)) object.set(field, Value());
+  };
+  const std::string_view plural = kind.resource.plural;
+  if (plural == "clusterroles" || plural == "roles") absent_is_null("rules");
+  if (plural == "endpointslices") absent_is_null("endpoints"), absent_is_null("ports");
+  if (plural == "events") {
+    if (!object.contains("eventTime")) object.set("eventTime", Value());
+    const bool fresh = kind.resource.group == "events.k8s.io";
+    for (const char* field : {fresh ? "deprecatedFirstTimestamp" : "firstTimestamp", fresh ? "deprecatedLastTimestamp" : "lastTimestamp"})
+      if (!object.contains(field)) object.set(field, Value());
+  }
+  if (plural == "jobs" && object["metadata"]["labels"].empty() && !object.get({"spec", "template", "metadata", "labels"}).empty())
+    object.edit("metadata").set("labels", object.get({"spec", "template", "metadata", "labels"}));
+  if (plural == "daemonsets" && object.get({"metadata", "annotations", "deprecated.daemonset.template.generation"}).is_null())
+    object.edit({"metadata", "annotations"}).set("deprecated.daemonset.template.generation", "1");
+  if (plural == "podtemplates") null_time(object.edit("template"));
+  if (kind.is_review()) null_time(object);
+  if (!object["spec"].is_map()) return object;
+  for (const char* field : {"template", "jobTemplate"})
+    if (object["spec"][field].is_map() && !object["spec"][field]["metadata"].contains("creationTimestamp")) null_time(object.edit({"spec", field}));
+  if (const Value& nested = object.get({"spec", "jobTemplate", "spec", "template"}); nested.is_map() && !nested["metadata"].contains("creationTimestamp"))
+    null_time(object.edit({"spec", "jobTemplate", "spec", "template"}));
+  for (std::size_t i = 0; i < object["spec"]["volumeClaimTemplates"].size(); ++i)
+    if (!object["spec"]["volumeClaimTemplates"][i]["metadata"].contains("creationTimestamp"))
+      null_time(object.edit("spec").edit("volumeClaimTemplates").edit(i));
+  return object;
+}
+
+Value settled(const schema::KindSchema& kind, Value object) {
+  object = completed(kind, std::move(object));
+  // Through Go's internal types an empty list comes back as none.
+  for (const char* field : {"rules", "endpoints", "ports"})
+    if (!kind.custom && object[field].is_list() && object[field].empty()) object.set(field, Value());
+  return ordered(object);
+}
 
 Result<Value> decode(Core& core, Request& request, Value body, bool patched) {
   const schema::KindSchema& kind = *request.kind;
@@ -55,7 +100,7 @@ Result<Value> decode(Core& core, Request& request, Value body, bool patched) {
   if (object["metadata"].is_null()) object.set("metadata", Value::map());
   object = schema::canonical(kind, std::move(object), kube::canonical_quantity);
   (void)core;
-  return schema::with_defaults(kind, std::move(object));
+  return completed(kind, std::move(object));
 }
 
 }  // namespace caisson::apiserver

@@ -40,12 +40,19 @@ Error option_error(Request& request, const schema::FieldError& error) {
   return request.fail(ErrorCode::invalid, kind + ".meta.k8s.io \"\" is invalid: " + error.str(), std::move(details));
 }
 
+Error unsupported(Request& request, std::string_view field, const std::string& message) {
+  const std::string kind(options_kind(request.verb));
+  Value cause{{"reason", "FieldValueNotSupported"}, {"message", message}, {"field", field}};
+  Value details{{"group", "meta.k8s.io"}, {"kind", kind}, {"causes", Value(std::vector<Value>{std::move(cause)})}};
+  return request.fail(ErrorCode::invalid, kind + ".meta.k8s.io \"\" is invalid: " + std::string(field) + ": " + message, std::move(details));
+}
+
 // dryRun, fieldManager, fieldValidation, force.
 Result<void> read_write_options(Request& request, const http::Query& query, std::string_view user_agent, bool apply) {
   using Type = schema::FieldError::Type;
   for (const auto& [key, value] : query) {
     if (key != "dryRun" || value.empty()) continue;
-    if (value != "All") return option_error(request, {Type::not_supported, "dryRun", {}, ""});
+    if (value != "All") return unsupported(request, "dryRun", "Unsupported value: []string{\"" + value + "\"}: supported values: \"All\"");
     request.dry_run = true;
   }
   request.field_manager = std::string(http::query_get(query, "fieldManager"));
@@ -61,13 +68,26 @@ Result<void> read_write_options(Request& request, const http::Query& query, std:
   if (validation == "Strict") request.field_validation = FieldValidation::strict;
   else if (validation == "Ignore") request.field_validation = FieldValidation::ignore;
   else if (!validation.empty() && validation != "Warn")
-    return option_error(request, {Type::not_supported, "fieldValidation", Value(validation), "supported values: \"Ignore\", \"Strict\", \"Warn\""});
+    return unsupported(request, "fieldValidation",
+                       "Unsupported value: \"" + std::string(validation) + "\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
   return {};
 }
 
+bool group_is_known(const schema::Schema& schema, std::string_view group) {
+  for (const schema::KindPtr& kind : schema.all())
+    if (kind->resource.group == group && !kind->custom) return true;
+  return false;
+}
+
+std::string_view group_in(std::string_view path) {
+  const auto parts = split(path, '/');
+  return parts.size() > 2 ? parts[2] : std::string_view();
+}
+
 bool is_health(std::string_view path) {
-  return path == "/healthz" || path == "/livez" || path == "/readyz" || path.starts_with("/healthz/") || path.starts_with("/livez/") ||
-         path.starts_with("/readyz/");
+  for (const std::string_view root : {"/healthz", "/livez", "/readyz"})
+    if (path == root || (path.starts_with(root) && (path.substr(root.size()) == "/ping" || path.substr(root.size()) == "/etcd"))) return true;
+  return false;
 }
 
 }  // namespace
@@ -93,6 +113,12 @@ struct HttpApi::Call {
   void not_found() {
     request.warnings.clear();
     send(404, "404 page not found\n", "text/plain; charset=utf-8");
+  }
+  // Of a group that is served the answer is a Status; elsewhere there is nobody who knows Status.
+  void no_resource(bool group_known) {
+    if (!group_known) return not_found();
+    request.warnings.clear();
+    send(request.fail(ErrorCode::not_found, "the server could not find the requested resource", Value::map()));
   }
   void method_not_allowed() {
     send(request.fail(ErrorCode::method_not_allowed, "the server does not allow this method on the requested resource", Value::map()));
@@ -308,13 +334,13 @@ void HttpApi::serve(Call& call) {
   if (!decision.allowed) return call.send(refusal(request, attributes, decision.reason));
   if (request.is_resource) {
     request.kind = core_.schema.find_plural(request.group, request.version, request.plural);
-    if (!request.kind || !request.kind->served) return call.not_found();
-    if (!as.ok() && request.subresource != "log") return call.send(as.error());
+    if (!request.kind || !request.kind->served) return call.no_resource(group_is_known(core_.schema, request.group));
+    if (!as.ok() && request.subresource != "log") return call.send(request.fail(as.error().code, as.error().message, Value::map()));
     return serve_resource(call);
   }
   if (request.verb != "get" && request.verb != "head") return call.method_not_allowed();
   const auto document = core_.documents->get(exchange.path, call.as.aggregated);
-  if (!document) return call.not_found();
+  if (!document) return call.no_resource(exchange.path.starts_with("/api/") || (exchange.path.starts_with("/apis/") && group_is_known(core_.schema, group_in(exchange.path))));
   if (call.as.aggregated && (exchange.path == "/api" || exchange.path == "/apis"))
     return call.send(200, *document + "\n", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
   if (call.as.yaml || call.as.pretty) {
@@ -331,9 +357,12 @@ void HttpApi::serve_resource(Call& call) {
   const bool cluster_scope = !kind.resource.namespaced;
   if (cluster_scope) request.ns.clear();
   else if (request.ns.empty() && verb != "list" && verb != "watch") return call.method_not_allowed();
+  const bool named = !request.name.empty() && verb != "list" && verb != "watch" && verb != "deletecollection";
+  if (request.subresource.empty() && ((verb == "create") == named || verb.empty()) && (verb == "create" || verb == "update" || verb == "patch" || verb.empty()))
+    return call.method_not_allowed();
   if (!request.subresource.empty()) {
     const schema::Subresource* sub = kind.subresource(request.subresource);
-    if (!sub) return call.not_found();
+    if (!sub) return call.no_resource(true);
     if (Connector::connects(request.subresource)) return connector_->connect(call.exchange, request);
     if (std::find(sub->verbs.begin(), sub->verbs.end(), verb) == sub->verbs.end()) return call.method_not_allowed();
   } else if (!kind.has_verb(verb)) {

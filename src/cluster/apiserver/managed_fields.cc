@@ -79,6 +79,7 @@ Value zero_value(const Field& field) {
     const Field& child = *member.field;
     const bool is_struct = child.object && child.has_default && child.default_value.is_map() && child.default_value.empty();
     if (is_struct && !is_pointer(member.name)) value.set(member.name, zero_value(child));
+    else if (child.has_default && child.default_value.is_string() && child.default_value.as_string().empty()) value.set(member.name, "");
     else if (member.required && (child.type == schema::FieldType::list || child.type == schema::FieldType::map)) value.set(member.name, Value());
   }
   return value;
@@ -188,6 +189,8 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
     return;
   }
   const bool creation = live.is_null();
+  // Upstream's skipNonApplied: what was never tracked begins to be with the first apply.
+  if (!creation && live["metadata"]["managedFields"].empty()) return;
   Entries entries = parse_entries(creation ? object : live);
   const Value before = creation ? (kind.custom ? Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}} : zero_value(kind.root()))
                                 : without_managed_fields(live);

@@ -29,7 +29,7 @@ MediaType parse_media_type(std::string_view text) {
   return media;
 }
 
-constexpr std::string_view kAccepted = "application/json, application/yaml";
+constexpr std::string_view kAccepted = "application/json, application/yaml";   // upstream adds protobuf
 
 std::optional<Representation> representation_of(const MediaType& media) {
   Representation as;
@@ -52,7 +52,7 @@ Result<Representation> negotiate(std::string_view accept) {
   if (trim(accept).empty()) return Representation{};
   for (const std::string_view part : split(accept, ','))
     if (auto as = representation_of(parse_media_type(part))) return *as;
-  return Error{ErrorCode::not_acceptable, "only the following media types are accepted: " + std::string(kAccepted)};
+  return Error{ErrorCode::not_acceptable, "406: Not Acceptable\n\nAvailable representations: " + std::string(kAccepted)};
 }
 
 std::string encode(const Value& value, const Representation& as) {

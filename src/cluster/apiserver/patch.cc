@@ -56,10 +56,10 @@ Result<Planned> apply(Core& core, Request& request, Transaction& tx, const Value
   const schema::KindSchema& kind = *request.kind;
   const std::string api_version = body["apiVersion"].str(), kind_name = body["kind"].str();
   if (api_version != kind.resource.api_version() || kind_name != kind.resource.kind)
-    return request.bad_request("Object 'Kind' and 'apiVersion' must be those of " + kind.resource.api_version() + ", Kind=" + kind.resource.kind);
+    return request.bad_request("invalid object type: " + (api_version.find('/') == std::string::npos ? "/" + api_version : api_version) + ", Kind=" + kind_name);
   if (const auto name = body["metadata"]["name"].as_string(); !name.empty() && name != request.name)
     return request.bad_request("the name of the object (" + std::string(name) + ") does not match the name on the URL (" + request.name + ")");
-  if (!body["metadata"]["managedFields"].empty())
+  if (body["metadata"].contains("managedFields"))
     return request.bad_request("metadata.managedFields must be nil");
   const auto found = tx.find(request.key());
   if (!found && !request.subresource.empty()) return request.not_found();

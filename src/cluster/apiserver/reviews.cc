@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/authorizer.h"
+#include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/subresources.h"
 #include "cluster/apiserver/tokens.h"
 
@@ -67,7 +68,8 @@ Value token_status(const TokenAuthority& tokens, const Value& spec) {
 Result<Value> review(Core& core, Request& request, Value body) {
   Value object = TRY(decode(core, request, std::move(body)));
   const std::string& kind = request.kind->resource.kind;
-  const Value& spec = object["spec"];
+  if (!request.in_process) track_update(*request.kind, Value(), object, {request.field_manager, "", time_now(core.clock)});
+  const Value spec = object["spec"];
   const bool access = kind == "SubjectAccessReview" || kind == "SelfSubjectAccessReview" || kind == "LocalSubjectAccessReview";
   if (access && spec["resourceAttributes"].is_map() == spec["nonResourceAttributes"].is_map()) {
     const schema::FieldError error{schema::FieldError::Type::invalid, "spec.resourceAttributes", spec["resourceAttributes"],

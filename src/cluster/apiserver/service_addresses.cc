@@ -99,6 +99,10 @@ Result<void> ServiceAddresses::assign_ip(Request& request, const Taken& taken, c
       before["type"].as_string() != "ExternalName")
     spec.set("clusterIP", before["clusterIP"]);
   const std::string asked = spec["clusterIP"].str();
+  const std::string had = before["type"].as_string() == "ExternalName" ? "" : before["clusterIP"].str();
+  if (!had.empty() && asked != had)
+    return request.invalid({{FieldError::Type::invalid, "spec.clusterIPs[0]", Value(std::vector<Value>{Value(asked)}), "may not change once set"}},
+                           request.name);
   if (!asked.empty() && asked != "None") {
     const auto refuse = [&](const std::string& why) {
       const std::vector<FieldError> errors{{FieldError::Type::invalid, "spec.clusterIPs", Value(std::vector<Value>{Value(asked)}),

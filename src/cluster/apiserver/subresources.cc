@@ -11,6 +11,12 @@ namespace {
 
 using schema::FieldError;
 
+Value created_status() {
+  Value status = success_status({});
+  status.set("code", 201);
+  return status;
+}
+
 const Value& at_path(const Value& object, std::string_view dotted) {
   const Value* value = &object;
   for (const std::string_view part : split(dotted, '.'))
@@ -117,7 +123,7 @@ Result<Planned> plan_binding(Core& core, Request& request, Transaction& tx, cons
   if (!placed) conditions.push_back(std::move(scheduled));
   changed.edit("status").set("conditions", std::move(conditions));
   tx.put(request.key(), changed, found->revision);
-  return Planned{success_status({}), {}, 201};
+  return Planned{created_status(), {}, 201};
 }
 
 Result<Planned> plan_eviction(Core& core, Request& request, Transaction& tx, const Value& body) {
@@ -148,7 +154,7 @@ Result<Planned> plan_eviction(Core& core, Request& request, Transaction& tx, con
   request.dry_run = request.dry_run || deletion.dry_run;
   const Planned planned = TRY(remove(core, deletion, tx, parameters));
   (void)planned;
-  return Planned{success_status({}), {}, 201};
+  return Planned{created_status(), {}, 201};
 }
 
 Result<Value> request_token(Core& core, Request& request, const Value& body) {

@@ -7,6 +7,8 @@
 namespace caisson::apiserver {
 namespace {
 
+using schema::FieldError;
+
 // Kinds that PUT may create (AllowCreateOnUpdate of their strategies).
 bool update_creates(const Request& request) {
   static constexpr std::string_view kPlurals[] = {"services",     "endpoints",       "events", "limitranges", "leases", "roles",
@@ -70,6 +72,7 @@ void keep_other_part(const Request& request, const Value& current, Value& desire
 
 // metadata.generation counts what controllers must look at: of a custom resource all but metadata and status.
 bool spec_differs(const schema::KindSchema& kind, const Value& before, const Value& after) {
+  if (kind.resource == schema::kDeployments && !(before["metadata"]["annotations"] == after["metadata"]["annotations"])) return true;
   if (!kind.custom && before.contains("spec")) return !(before["spec"] == after["spec"]);
   const auto rest = [](Value object) {
     for (const char* field : {"metadata", "status"}) object.erase(field);
@@ -78,10 +81,32 @@ bool spec_differs(const schema::KindSchema& kind, const Value& before, const Val
   return !(rest(before) == rest(after));
 }
 
+// Of an object that is going: a finalizer that comes now could come too late.
+std::optional<FieldError> new_finalizers(const Value& current, const Value& desired) {
+  if (!being_deleted(current)) return std::nullopt;
+  std::string added;
+  for (const Value& finalizer : desired["metadata"]["finalizers"].items()) {
+    const auto had = current["metadata"]["finalizers"].items();
+    if (std::find(had.begin(), had.end(), finalizer) == had.end()) added += (added.empty() ? "\"" : ", \"") + finalizer.str() + "\"";
+  }
+  if (added.empty()) return std::nullopt;
+  return FieldError{FieldError::Type::forbidden, "metadata.finalizers", {},
+                    "no new finalizers can be added if the object is being deleted, found new finalizers []string{" + added + "}"};
+}
+
 bool finished(const Value& object) {
   const Value& metadata = object["metadata"];
   return being_deleted(object) && metadata["finalizers"].empty() && metadata["deletionGracePeriodSeconds"].as_int() == 0 &&
          object.get({"spec", "finalizers"}).empty();
+}
+
+Error must_name_version(Request& request) {
+  const std::string message = "Invalid value: 0x0: must be specified for an update";
+  Value cause{{"reason", "FieldValueInvalid"}, {"message", message}, {"field", "metadata.resourceVersion"}};
+  Value details{{"name", request.name}, {"group", request.group}, {"kind", request.plural}, {"causes", Value(std::vector<Value>{std::move(cause)})}};
+  return request.fail(ErrorCode::invalid,
+                      request.kind->resource.group_resource() + " \"" + request.name + "\" is invalid: metadata.resourceVersion: " + message,
+                      std::move(details));
 }
 
 }  // namespace
@@ -97,18 +122,20 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   if (const auto version = sent["resourceVersion"].as_string();
       !version.empty() && version != "0" && version != current["metadata"]["resourceVersion"].as_string())
     return request.conflict();
+  const FieldManager manager{request.field_manager, request.subresource, time_now(core.clock)};
+  if (request.verb != "apply") track_update(kind, current, desired, manager);
   keep_owned_metadata(current, request, desired);
   keep_other_part(request, current, desired);
 
   constexpr auto kUpdate = AdmissionRequest::Operation::update;
   TRY(admit(core, request, tx, kUpdate, current, desired));
-  desired = ordered(schema::with_defaults(kind, std::move(desired)));
+  desired = settled(kind, std::move(desired));
   if (request.subresource.empty() && counts_generation(kind) && spec_differs(kind, current, desired))
     desired.edit("metadata").set("generation", current["metadata"]["generation"].as_int() + 1);
-  if (request.verb != "apply") track_update(kind, current, desired, {request.field_manager, request.subresource, time_now(core.clock)});
   if (request.plural == "services" && request.group.empty() && request.subresource.empty())
     TRY(core.addresses->assign(request, current, desired));
-  const auto errors = schema::validate_update(kind, current, desired);
+  auto errors = schema::validate_update(kind, current, desired);
+  if (auto added = new_finalizers(current, desired)) errors.insert(errors.begin(), std::move(*added));
   if (!errors.empty()) return request.invalid(errors, request.name);
   TRY(admit_validate(core, request, tx, kUpdate, current, desired));
 
@@ -132,9 +159,9 @@ Result<Planned> update(Core& core, Request& request, Transaction& tx, const Valu
     desired.edit("metadata").erase("resourceVersion");
     return create(core, request, tx, desired);
   }
-  if (desired["metadata"]["resourceVersion"].as_string().empty() && request.group == "apiextensions.k8s.io")
-    return request.invalid({{schema::FieldError::Type::invalid, "metadata.resourceVersion", Value(0), "must be specified for an update"}},
-                           request.name);
+  // Custom resources have no last-write-wins upstream. In process it stays, as kube::Client says.
+  if (!request.in_process && !request.kind->crd_name.empty() && desired["metadata"]["resourceVersion"].as_string().empty())
+    return must_name_version(request);
   return write_over(core, request, tx, *found, std::move(desired));
 }
 

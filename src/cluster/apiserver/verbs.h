@@ -18,6 +18,11 @@ namespace caisson::apiserver {
 // `patched`: it came out of a patch, whose words for the same failures differ.
 Result<Value> decode(Core& core, Request& request, Value body, bool patched = false);
 
+// Defaults, and the nulls that Go writes for fields that are no pointers and have no omitempty (creationTimestamp of a template).
+Value completed(const schema::KindSchema& kind, Value object);
+// The same as it is stored: what admission added completed too, kind, apiVersion and metadata first.
+Value settled(const schema::KindSchema& kind, Value object);
+
 // --- create.cc
 Result<Planned> create(Core& core, Request& request, Transaction& tx, const Value& body);
 

@@ -50,7 +50,7 @@ Value table_columns(const KindSchema& kind) {
     out.push_back(Value{{"name", column.name},
                         {"type", column.type},
                         {"format", column.format},
-                        {"description", column.description},
+                        {"description", column.description == column.name ? column.name + " of the object" : column.description},
                         {"priority", column.priority}});
   }
   return out;
@@ -77,6 +77,7 @@ Value table(const KindSchema& kind, std::span<const Value> objects, Time now, In
     Value row{{"cells", Value(table_cells(kind, object, now))}};
     if (Value conditions = row_conditions(kind, object); !conditions.is_null())
       row.set("conditions", std::move(conditions));
+    if (include == IncludeObject::none) row.set("object", Value());  // upstream's RawExtension writes null
     if (include == IncludeObject::metadata) row.set("object", partial_metadata(object));
     if (include == IncludeObject::object) row.set("object", object);
     rows.push_back(std::move(row));
