@@ -28,7 +28,7 @@ void fill_crd(const AdmissionRequest& request, Value& object) {
   if (names["listKind"].as_string().empty()) names.set("listKind", names["kind"].str() + "List");
   Value& status = object.edit("status");
   if (!status.contains("conditions")) status.set("conditions", Value());
-  if (!status.contains("acceptedNames")) status.set("acceptedNames", object["spec"]["names"]);
+  if (status["acceptedNames"]["kind"].as_string().empty()) status.set("acceptedNames", object["spec"]["names"]);
   Value stored = status["storedVersions"];
   for (const Value& version : object["spec"]["versions"].items()) {
     if (!version["storage"].as_bool()) continue;

@@ -13,7 +13,8 @@
 namespace caisson::apiserver {
 namespace {
 
-constexpr int kAttemptsMax = 20;
+constexpr int kAttemptsMax = 50;
+constexpr int kAttemptsTogether = 3;
 
 // A definition that goes takes its objects with it.
 void remove_definition(Core& core, const std::string& name) {
@@ -58,7 +59,9 @@ Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
   std::unique_lock<std::recursive_mutex> pools(core.pools, std::defer_lock);
   if (needs_pools(request)) pools.lock();
   const std::size_t warnings = request.warnings.size();
+  std::unique_lock<std::mutex> alone(core.contended, std::defer_lock);
   for (int attempt = 1;; ++attempt) {
+    if (attempt == kAttemptsTogether + 1) alone.lock();
     request.warnings.resize(warnings);
     Transaction tx(core.store);
     Planned planned = TRY(plan(tx));
@@ -66,6 +69,7 @@ Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
     const auto committed = tx.commit();
     if (committed.ok()) {
       const store::ItemPtr now = core.store.get(request.storage_resource(), request.ns, request.name);
+      if (alone.owns_lock()) alone.unlock();   // what follows writes too
       if (planned.key) planned.object = in_version(*request.kind, tx.committed(*planned.key));
       after_write(core, request, planned.object, request.verb != "create" && !now);
       return planned;

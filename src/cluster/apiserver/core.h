@@ -34,6 +34,8 @@ struct Core {
   std::unique_ptr<Documents> documents;
   // Held while a Service is written (addresses and ports are one pool) or a CustomResourceDefinition is (names are).
   std::recursive_mutex pools;
+  // Writers that lost several races for one object go one by one, so that each gets through.
+  std::mutex contended;
 };
 
 // What a verb decided. Nothing is stored before the transaction is committed.
@@ -44,7 +46,7 @@ struct Planned {
 };
 using Plan = std::function<Result<Planned>(Transaction&)>;
 
-// Plans and commits; again when another write came between (at most 20 times). With request.dry_run nothing is stored.
+// Plans and commits; again when another write came between. With request.dry_run nothing is stored.
 Result<Planned> execute(Core& core, Request& request, const Plan& plan);
 // After a commit: what follows from it in the server itself (definitions are served or not, aggregated roles filled).
 void after_write(Core& core, const Request& request, const Value& object, bool removed);

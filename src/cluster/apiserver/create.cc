@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/verbs.h"
@@ -64,6 +65,7 @@ Result<Planned> create(Core& core, Request& request, Transaction& tx, const Valu
   key.name = name;
 
   constexpr auto kCreate = AdmissionRequest::Operation::create;
+  TRY(check_escalation(*core.authorizer, request, document::kNull, object));
   TRY(admit(core, request, tx, kCreate, document::kNull, object));
   object = settled(*request.kind, std::move(object));
   if (request.plural == "services" && request.group.empty()) TRY(core.addresses->assign(request, Value(), object));

@@ -62,7 +62,7 @@ void strip(const KindSchema& kind, std::string_view subresource, FieldSet& set) 
     if (it->second.empty()) set.children.erase(it);
   }
   if (subresource == "status") std::erase_if(set.children, [](const auto& child) { return child.first != "f:status" && child.first != "f:metadata"; });
-  else if (subresource.empty() && kind.has_status()) set.children.erase("f:status");
+  else if (subresource.empty() && (kind.has_status() || kind.is_review())) set.children.erase("f:status");
 }
 
 // Pointers in Go that have the default {} all the same.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/verbs.h"
@@ -128,6 +129,7 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   keep_other_part(request, current, desired);
 
   constexpr auto kUpdate = AdmissionRequest::Operation::update;
+  TRY(check_escalation(*core.authorizer, request, current, desired));
   TRY(admit(core, request, tx, kUpdate, current, desired));
   desired = settled(kind, std::move(desired));
   if (request.subresource.empty() && counts_generation(kind) && spec_differs(kind, current, desired))
