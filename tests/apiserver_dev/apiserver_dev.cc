@@ -18,9 +18,11 @@ using namespace caisson;
 namespace {
 
 std::string kubeconfig(int port, const std::string& ca_path, std::string_view token) {
-  return "apiVersion: v1\nkind: Config\ncurrent-context: dev\nclusters:\n- name: dev\n  cluster:\n    server: https://127.0.0.1:" +
+  return "apiVersion: v1\nkind: Config\ncurrent-context: dev\nclusters:\n- name: dev\n  cluster:\n    server: "
+         "https://127.0.0.1:" +
          std::to_string(port) + "\n    certificate-authority: " + ca_path +
-         "\ncontexts:\n- name: dev\n  context: {cluster: dev, user: dev}\nusers:\n- name: dev\n  user:\n    token: " + std::string(token) + "\n";
+         "\ncontexts:\n- name: dev\n  context: {cluster: dev, user: dev}\nusers:\n- name: dev\n  user:\n    token: " +
+         std::string(token) + "\n";
 }
 
 Result<void> serve(const std::string& directory, int port) {
@@ -35,11 +37,13 @@ Result<void> serve(const std::string& directory, int port) {
   options.service_cidr = "10.96.0.0/16";
   const auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
   const SecretBytes token = TRY(api->make_user_token("kubernetes-admin", {"system:masters"}));
-  const http::KeyPair pair = TRY(http::make_certificate(ca, {.common_name = "apiserver", .dns_names = {"localhost"}, .ip_addresses = {"127.0.0.1"}, .server = true},
-                                                        system_clock().now()));
+  const http::KeyPair pair = TRY(http::make_certificate(
+      ca, {.common_name = "apiserver", .dns_names = {"localhost"}, .ip_addresses = {"127.0.0.1"}, .server = true},
+      system_clock().now()));
   const http::TlsOptions tls{pair.certificate_pem, std::string(pair.key_pem.reveal()), ca.certificate_pem};
   http::Server server = TRY(http::Server::start({}));
-  const int bound = TRY(server.listen("127.0.0.1", port, [&](http::ExchangePtr exchange) { api->handle(std::move(exchange)); }, &tls));
+  const int bound = TRY(server.listen(
+      "127.0.0.1", port, [&](http::ExchangePtr exchange) { api->handle(std::move(exchange)); }, &tls));
   TRY(write_file(directory + "/token", token.reveal(), 0600));
   TRY(write_file(directory + "/ca.pem", ca.certificate_pem));
   TRY(write_file(directory + "/kubeconfig", kubeconfig(bound, directory + "/ca.pem", token.reveal()), 0600));
@@ -65,7 +69,7 @@ int main(int argc, char** argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);   // before any thread: sigwait gets them
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread: sigwait gets them
   const auto port = argc > 2 ? parse_int(argv[2]) : std::optional<std::int64_t>(0);
   const auto served = serve(argv[1], static_cast<int>(port.value_or(0)));
   if (served.ok()) return 0;

@@ -24,12 +24,17 @@ rules:
 - {apiGroups: [""], resources: ["*/status"], verbs: [patch]})");
     bind("RoleBinding", "reader", "Role", "reader", "{kind: User, name: ann, apiGroup: rbac.authorization.k8s.io}");
   }
-  void bind(const std::string& kind, const std::string& name, const std::string& role_kind, const std::string& role, const std::string& subject) {
-    create("{apiVersion: rbac.authorization.k8s.io/v1, kind: " + kind + ", metadata: {name: " + name + (kind == "RoleBinding" ? ", namespace: shop" : "") +
-           "}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: " + role_kind + ", name: '" + role + "'}, subjects: [" + subject + "]}");
+  void bind(const std::string& kind, const std::string& name, const std::string& role_kind, const std::string& role,
+            const std::string& subject) {
+    create("{apiVersion: rbac.authorization.k8s.io/v1, kind: " + kind + ", metadata: {name: " + name +
+           (kind == "RoleBinding" ? ", namespace: shop" : "") +
+           "}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: " + role_kind + ", name: '" + role +
+           "'}, subjects: [" + subject + "]}");
   }
   bool allowed(const std::string& user, Value attributes) {
-    const Object review(Value{{"apiVersion", "authorization.k8s.io/v1"}, {"kind", "SubjectAccessReview"}, {"spec", Value{{"user", user}, {"resourceAttributes", std::move(attributes)}}}});
+    const Object review(Value{{"apiVersion", "authorization.k8s.io/v1"},
+                              {"kind", "SubjectAccessReview"},
+                              {"spec", Value{{"user", user}, {"resourceAttributes", std::move(attributes)}}}});
     auto answer = admin->create(review);
     REQUIRE_MESSAGE(answer.ok(), failure(answer));
     return answer->status()["allowed"].as_bool();
@@ -68,8 +73,14 @@ TEST_CASE("a role gives what it says and nothing more") {
     CAPTURE(c.subresource);
     CAPTURE(c.name);
     CAPTURE(c.ns);
-    CHECK(s.allowed("ann", Value{{"verb", c.verb}, {"group", c.group}, {"resource", c.resource}, {"subresource", c.subresource}, {"name", c.name}, {"namespace", c.ns}}) == c.want);
-    CHECK_FALSE(s.allowed("eve", Value{{"verb", c.verb}, {"group", c.group}, {"resource", c.resource}, {"namespace", c.ns}}));
+    CHECK(s.allowed("ann", Value{{"verb", c.verb},
+                                 {"group", c.group},
+                                 {"resource", c.resource},
+                                 {"subresource", c.subresource},
+                                 {"name", c.name},
+                                 {"namespace", c.ns}}) == c.want);
+    CHECK_FALSE(
+        s.allowed("eve", Value{{"verb", c.verb}, {"group", c.group}, {"resource", c.resource}, {"namespace", c.ns}}));
   }
 }
 
@@ -77,17 +88,23 @@ TEST_CASE("a refusal says who, what and where") {
   AccessServer s;
   const auto ann = s.client("ann");
   CHECK(ann->list(schema::kPods, {.ns = "shop"}).ok());
-  CHECK(failure(ann->list(schema::kPods, {})) == "pods is forbidden: User \"ann\" cannot list resource \"pods\" in API group \"\" at the cluster scope");
+  CHECK(failure(ann->list(schema::kPods, {})) ==
+        "pods is forbidden: User \"ann\" cannot list resource \"pods\" in API group \"\" at the cluster scope");
   CHECK(failure(ann->remove(schema::kDeployments, {"shop", "d"})) ==
-        "deployments.apps \"d\" is forbidden: User \"ann\" cannot delete resource \"deployments\" in API group \"apps\" in the namespace \"shop\"");
+        "deployments.apps \"d\" is forbidden: User \"ann\" cannot delete resource \"deployments\" in API group "
+        "\"apps\" in the namespace \"shop\"");
 }
 
 TEST_CASE("a change of a role counts at once") {
   AccessServer s;
   const schema::Resource roles = schema::kRoles;
   CHECK_FALSE(s.allowed("ann", Value{{"verb", "delete"}, {"resource", "pods"}, {"namespace", "shop"}}));
-  REQUIRE(s.admin->patch(roles, {"shop", "reader"}, kube::PatchType::json,
-                         yaml::read("[{op: add, path: /rules/-, value: {apiGroups: [''], resources: [pods], verbs: [delete]}}]").value()).ok());
+  REQUIRE(s.admin
+              ->patch(roles, {"shop", "reader"}, kube::PatchType::json,
+                      yaml::read(
+                          "[{op: add, path: /rules/-, value: {apiGroups: [''], resources: [pods], verbs: [delete]}}]")
+                          .value())
+              .ok());
   CHECK(s.allowed("ann", Value{{"verb", "delete"}, {"resource", "pods"}, {"namespace", "shop"}}));
 }
 
@@ -100,19 +117,25 @@ metadata: {name: role-writer}
 rules:
 - {apiGroups: [rbac.authorization.k8s.io], resources: [roles, rolebindings], verbs: [create, update, patch, get]}
 - {apiGroups: [""], resources: [pods], verbs: [get]})");
-  s.bind("ClusterRoleBinding", "bob", "ClusterRole", "role-writer", "{kind: User, name: bob, apiGroup: rbac.authorization.k8s.io}");
+  s.bind("ClusterRoleBinding", "bob", "ClusterRole", "role-writer",
+         "{kind: User, name: bob, apiGroup: rbac.authorization.k8s.io}");
   const auto bob = s.client("bob");
   const auto role = [](std::string_view verb) {
     return object("{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: 'r-" + std::string(verb) +
-                  "', namespace: shop}, rules: [{apiGroups: [''], resources: [pods], verbs: [" + std::string(verb) + "]}]}");
+                  "', namespace: shop}, rules: [{apiGroups: [''], resources: [pods], verbs: [" + std::string(verb) +
+                  "]}]}");
   };
   CHECK(bob->create(role("get")).ok());
   const std::string refused = failure(bob->create(role("delete")));
-  CHECK_MESSAGE(refused.starts_with("roles.rbac.authorization.k8s.io \"r-delete\" is forbidden: user \"bob\" (groups=[\"system:authenticated\"]) is attempting to "
-                                    "grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}"),
-                refused);
+  CHECK_MESSAGE(
+      refused.starts_with(
+          "roles.rbac.authorization.k8s.io \"r-delete\" is forbidden: user \"bob\" (groups=[\"system:authenticated\"]) "
+          "is attempting to "
+          "grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}"),
+      refused);
   const Object binding = object(
-      "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: up, namespace: shop}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: "
+      "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: up, namespace: shop}, roleRef: "
+      "{apiGroup: rbac.authorization.k8s.io, kind: "
       "ClusterRole, name: cluster-admin}, subjects: [{kind: User, name: bob, apiGroup: rbac.authorization.k8s.io}]}");
   CHECK(bob->create(binding).error().code == ErrorCode::forbidden);
 }
@@ -133,7 +156,8 @@ rules: [{apiGroups: [example.com], resources: [widgets], verbs: [get]}])");
 
 TEST_CASE("a developer of an organisation pushes there and nowhere else") {
   AccessServer s;
-  s.bind("RoleBinding", "dev", "ClusterRole", "caisson:developer", "{kind: User, name: dan, apiGroup: rbac.authorization.k8s.io}");
+  s.bind("RoleBinding", "dev", "ClusterRole", "caisson:developer",
+         "{kind: User, name: dan, apiGroup: rbac.authorization.k8s.io}");
   const auto can = [&](const char* verb, const char* resource, const char* ns) {
     return s.allowed("dan", Value{{"verb", verb}, {"group", "caisson.dev"}, {"resource", resource}, {"namespace", ns}});
   };
@@ -142,7 +166,8 @@ TEST_CASE("a developer of an organisation pushes there and nowhere else") {
   CHECK(can("update", "images", "shop"));
   CHECK_FALSE(can("delete", "repositories", "shop"));
   CHECK_FALSE(can("update", "repositories", "default"));
-  CHECK(s.allowed("dan", Value{{"verb", "create"}, {"group", "apps"}, {"resource", "deployments"}, {"namespace", "shop"}}));
+  CHECK(s.allowed("dan",
+                  Value{{"verb", "create"}, {"group", "apps"}, {"resource", "deployments"}, {"namespace", "shop"}}));
 }
 
 TEST_CASE("credentials: a user's token, none, a wrong one, an account's token that expires or loses its pod") {
@@ -155,8 +180,10 @@ TEST_CASE("credentials: a user's token, none, a wrong one, an account's token th
   CHECK(s.send("GET", "/version", "", {{"Authorization", "none"}}).status == 200);
   CHECK(s.send("GET", "/healthz", "", {{"Authorization", "none"}}).text == "ok");
 
-  s.create("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop}, spec: {containers: [{name: a, image: a}]}}");
-  const Value ask = yaml::read("{spec: {expirationSeconds: 600, boundObjectRef: {kind: Pod, apiVersion: v1, name: p}}}").value();
+  s.create(
+      "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop}, spec: {containers: [{name: a, image: a}]}}");
+  const Value ask =
+      yaml::read("{spec: {expirationSeconds: 600, boundObjectRef: {kind: Pod, apiVersion: v1, name: p}}}").value();
   const auto made = s.admin->post(schema::kServiceAccounts, {"shop", "default"}, "token", ask);
   REQUIRE_MESSAGE(made.ok(), failure(made));
   const std::string token = (*made)["status"]["token"].str();
@@ -164,7 +191,9 @@ TEST_CASE("credentials: a user's token, none, a wrong one, an account's token th
   REQUIRE_MESSAGE(user.ok(), failure(user));
   CHECK(user->name == "system:serviceaccount:shop:default");
   CHECK(user->in_group("system:serviceaccounts:shop"));
-  const auto as_account = [&] { return s.send("GET", "/api/v1/namespaces/shop/pods", "", {{"Authorization", "Bearer " + token}}).status; };
+  const auto as_account = [&] {
+    return s.send("GET", "/api/v1/namespaces/shop/pods", "", {{"Authorization", "Bearer " + token}}).status;
+  };
   CHECK(as_account() == 403);
   std::string forged = token;
   forged[forged.size() - 3] = forged[forged.size() - 3] == 'A' ? 'B' : 'A';
@@ -183,7 +212,8 @@ TEST_CASE("credentials: a user's token, none, a wrong one, an account's token th
     CHECK(as_account() == 401);
   }
   SUBCASE("TokenReview tells whose it is") {
-    const auto review = s.admin->create(Object(Value{{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "TokenReview"}, {"spec", Value{{"token", token}}}}));
+    const auto review = s.admin->create(Object(
+        Value{{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "TokenReview"}, {"spec", Value{{"token", token}}}}));
     REQUIRE(review.ok());
     CHECK(review->status()["authenticated"].as_bool());
     CHECK(review->status()["user"]["username"].str() == "system:serviceaccount:shop:default");
@@ -205,5 +235,7 @@ TEST_CASE("impersonation needs the right to it") {
   const std::string ann = "Bearer " + std::string(s.api->make_user_token("ann", {}).value().reveal());
   const auto refused = s.send("GET", "/api/v1/pods", "", {{"Authorization", ann}, {"Impersonate-User", "admin"}});
   CHECK(refused.status == 403);
-  CHECK(refused.body["message"].str() == "users \"admin\" is forbidden: User \"ann\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope");
+  CHECK(refused.body["message"].str() ==
+        "users \"admin\" is forbidden: User \"ann\" cannot impersonate resource \"users\" in API group \"\" at the "
+        "cluster scope");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Admission: what may change or refuse a write after authorization and before it is stored. Plug-ins of this room stand in
-// admit_*.cc; others (policy) are given in ApiServerOptions. Order: all mutate, then validation by schema, then all validate.
+// Admission: what may change or refuse a write after authorization and before it is stored. Plug-ins of this room stand
+// in admit_*.cc; others (policy) are given in ApiServerOptions. Order: all mutate, then validation by schema, then all
+// validate.
 //
 // Threads: any, several at once. A plug-in must not write through the API server.
 #pragma once
@@ -8,21 +9,21 @@
 #include <string>
 #include <vector>
 
-#include "core/base/result.h"
-#include "core/document/value.h"
 #include "cluster/apiserver/user.h"
 #include "cluster/schema/kind.h"
+#include "core/base/result.h"
+#include "core/document/value.h"
 
 namespace caisson::apiserver {
 
 struct AdmissionRequest {
   enum class Operation { create, update, remove, connect } operation;
   const schema::KindSchema& kind;
-  std::string ns, name, subresource;    // name is empty for a generateName that is not yet filled
+  std::string ns, name, subresource;  // name is empty for a generateName that is not yet filled
   const User& user;
-  const Value& before;                  // null for create
+  const Value& before;  // null for create
   bool dry_run = false;
-  std::vector<std::string>& warnings;   // each becomes a Warning header
+  std::vector<std::string>& warnings;  // each becomes a Warning header
   // Reads as the request's own transaction sees it; null when absent.
   std::function<Value(const schema::Resource&, std::string_view ns, std::string_view name)> find;
 };
@@ -32,8 +33,14 @@ class Admission {
   virtual ~Admission() = default;
   virtual std::string_view name() const = 0;
   // `object` is null for remove and connect. Errors: forbidden and invalid are answered as they are.
-  virtual Result<void> mutate(const AdmissionRequest&, Value& object) const { (void)object; return {}; }
-  virtual Result<void> validate(const AdmissionRequest&, const Value& object) const { (void)object; return {}; }
+  virtual Result<void> mutate(const AdmissionRequest&, Value& object) const {
+    (void)object;
+    return {};
+  }
+  virtual Result<void> validate(const AdmissionRequest&, const Value& object) const {
+    (void)object;
+    return {};
+  }
 };
 
 }  // namespace caisson::apiserver

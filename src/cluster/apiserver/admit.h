@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The admission plug-ins of the server itself, in the order in which they run. Each follows the upstream plug-in of its name.
+// The admission plug-ins of the server itself, in the order in which they run. Each follows the upstream plug-in of its
+// name.
 #pragma once
 #include <memory>
 #include <vector>
@@ -11,8 +12,9 @@ namespace caisson::apiserver {
 
 std::shared_ptr<Admission> make_namespace_lifecycle();
 std::shared_ptr<Admission> make_service_account();
-std::shared_ptr<Admission> make_pod_defaults();             // DefaultTolerationSeconds, Priority
-std::shared_ptr<Admission> make_object_defaults();          // what strategies fill: Namespace finalizers, CRD names, Job selectors …
-std::shared_ptr<Admission> make_unserved_warnings();        // a Warning for kinds and fields that nothing acts on
+std::shared_ptr<Admission> make_pod_defaults();  // DefaultTolerationSeconds, Priority
+std::shared_ptr<Admission>
+make_object_defaults();  // what strategies fill: Namespace finalizers, CRD names, Job selectors …
+std::shared_ptr<Admission> make_unserved_warnings();  // a Warning for kinds and fields that nothing acts on
 
 }  // namespace caisson::apiserver

@@ -24,7 +24,8 @@ void fill_namespace(const AdmissionRequest& request, Value& object) {
 void fill_crd(const AdmissionRequest& request, Value& object) {
   if (!request.subresource.empty()) return;
   Value& names = object.edit({"spec", "names"});
-  if (names["singular"].as_string().empty() && names["kind"].is_string()) names.set("singular", to_lower(names["kind"].as_string()));
+  if (names["singular"].as_string().empty() && names["kind"].is_string())
+    names.set("singular", to_lower(names["kind"].as_string()));
   if (names["listKind"].as_string().empty()) names.set("listKind", names["kind"].str() + "List");
   Value& status = object.edit("status");
   if (!status.contains("conditions")) status.set("conditions", Value());
@@ -49,9 +50,13 @@ void fill_job(Value& job) {
   if (job["spec"]["manualSelector"].as_bool()) return;
   const Value uid = job["metadata"]["uid"], name = job["metadata"]["name"];
   Value& labels = job.edit({"spec", "template", "metadata", "labels"});
-  labels.set("batch.kubernetes.io/controller-uid", uid).set("batch.kubernetes.io/job-name", name).set("controller-uid", uid).set("job-name", name);
+  labels.set("batch.kubernetes.io/controller-uid", uid)
+      .set("batch.kubernetes.io/job-name", name)
+      .set("controller-uid", uid)
+      .set("job-name", name);
   job.edit("spec").set("selector", Value{{"matchLabels", Value{{"batch.kubernetes.io/controller-uid", uid}}}});
-  if (job["metadata"]["labels"].empty()) job.edit("metadata").set("labels", job["spec"]["template"]["metadata"]["labels"]);
+  if (job["metadata"]["labels"].empty())
+    job.edit("metadata").set("labels", job["spec"]["template"]["metadata"]["labels"]);
 }
 
 std::string_view qos_class(const Value& pod) {
@@ -74,10 +79,12 @@ void fill_binding(Value& object) {
   Value& subjects = object.edit("subjects");
   for (std::size_t i = 0; i < subjects.size(); ++i) {
     Value& subject = subjects.edit(i);
-    if (subject["apiGroup"].is_null() && subject["kind"].as_string() != "ServiceAccount") subject.set("apiGroup", "rbac.authorization.k8s.io");
+    if (subject["apiGroup"].is_null() && subject["kind"].as_string() != "ServiceAccount")
+      subject.set("apiGroup", "rbac.authorization.k8s.io");
   }
   if (subjects.is_null()) object.erase("subjects");
-  if (object["roleRef"]["apiGroup"].as_string().empty()) object.edit("roleRef").set("apiGroup", "rbac.authorization.k8s.io");
+  if (object["roleRef"]["apiGroup"].as_string().empty())
+    object.edit("roleRef").set("apiGroup", "rbac.authorization.k8s.io");
 }
 
 void fill_secret(Value& object) {
@@ -92,7 +99,8 @@ void fill_new(const schema::Resource& resource, Value& object) {
   if (resource == schema::kJobs) fill_job(object);
   if (resource == schema::kPersistentVolumeClaims) add_finalizer(object, "kubernetes.io/pvc-protection");
   if (resource.plural == "persistentvolumes") add_finalizer(object, "kubernetes.io/pv-protection");
-  if (resource == schema::kDaemonSets) object.edit({"metadata", "annotations"}).set("deprecated.daemonset.template.generation", "1");
+  if (resource == schema::kDaemonSets)
+    object.edit({"metadata", "annotations"}).set("deprecated.daemonset.template.generation", "1");
 }
 
 class ObjectDefaults : public Admission {
@@ -115,8 +123,10 @@ class ObjectDefaults : public Admission {
 constexpr std::pair<std::string_view, std::string_view> kUnserved[] = {
     {"horizontalpodautoscalers.autoscaling", "HorizontalPodAutoscaler: nothing scales workloads by metrics yet"},
     {"networkpolicies.networking.k8s.io", "NetworkPolicy: traffic is not restricted yet"},
-    {"mutatingwebhookconfigurations.admissionregistration.k8s.io", "MutatingWebhookConfiguration: webhooks are not called yet"},
-    {"validatingwebhookconfigurations.admissionregistration.k8s.io", "ValidatingWebhookConfiguration: webhooks are not called yet"},
+    {"mutatingwebhookconfigurations.admissionregistration.k8s.io",
+     "MutatingWebhookConfiguration: webhooks are not called yet"},
+    {"validatingwebhookconfigurations.admissionregistration.k8s.io",
+     "ValidatingWebhookConfiguration: webhooks are not called yet"},
     {"apiservices.apiregistration.k8s.io", "APIService: requests are not passed on to other servers"},
     {"resourcequotas", "ResourceQuota: quotas are not counted yet"},
 };
@@ -134,7 +144,11 @@ class UnservedWarnings : public Admission {
 
 }  // namespace
 
-std::shared_ptr<Admission> make_object_defaults() { return std::make_shared<ObjectDefaults>(); }
-std::shared_ptr<Admission> make_unserved_warnings() { return std::make_shared<UnservedWarnings>(); }
+std::shared_ptr<Admission> make_object_defaults() {
+  return std::make_shared<ObjectDefaults>();
+}
+std::shared_ptr<Admission> make_unserved_warnings() {
+  return std::make_shared<UnservedWarnings>();
+}
 
 }  // namespace caisson::apiserver

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What admission fills into Pods: ServiceAccount and its token volume (plugin/pkg/admission/serviceaccount), DefaultTolerationSeconds,
-// Priority; Kubernetes 1.33.
+// What admission fills into Pods: ServiceAccount and its token volume (plugin/pkg/admission/serviceaccount),
+// DefaultTolerationSeconds, Priority; Kubernetes 1.33.
 #include "cluster/apiserver/admit.h"
 #include "core/base/random.h"
 
@@ -10,19 +10,23 @@ namespace {
 using Operation = AdmissionRequest::Operation;
 
 constexpr std::string_view kMountPath = "/var/run/secrets/kubernetes.io/serviceaccount";
-constexpr std::int64_t kTokenSeconds = 3607;      // upstream's hour and seven seconds
+constexpr std::int64_t kTokenSeconds = 3607;  // upstream's hour and seven seconds
 constexpr std::int64_t kTolerationSeconds = 300;
 
 bool creates_pod(const AdmissionRequest& request) {
-  return request.operation == Operation::create && request.subresource.empty() && request.kind.resource == schema::kPods;
+  return request.operation == Operation::create && request.subresource.empty() &&
+         request.kind.resource == schema::kPods;
 }
 
 Value token_volume(const std::string& name) {
   const Value token{{"serviceAccountToken", Value{{"expirationSeconds", kTokenSeconds}, {"path", "token"}}}};
-  const Value ca{{"configMap", Value{{"items", Value(std::vector<Value>{Value{{"key", "ca.crt"}, {"path", "ca.crt"}}})}, {"name", "kube-root-ca.crt"}}}};
-  const Value field{{"fieldRef", Value{{"apiVersion", "v1"}, {"fieldPath", "metadata.namespace"}}}, {"path", "namespace"}};
+  const Value ca{{"configMap", Value{{"items", Value(std::vector<Value>{Value{{"key", "ca.crt"}, {"path", "ca.crt"}}})},
+                                     {"name", "kube-root-ca.crt"}}}};
+  const Value field{{"fieldRef", Value{{"apiVersion", "v1"}, {"fieldPath", "metadata.namespace"}}},
+                    {"path", "namespace"}};
   const Value ns{{"downwardAPI", Value{{"items", Value(std::vector<Value>{field})}}}};
-  return Value{{"name", name}, {"projected", Value{{"defaultMode", 420}, {"sources", Value(std::vector<Value>{token, ca, ns})}}}};
+  return Value{{"name", name},
+               {"projected", Value{{"defaultMode", 420}, {"sources", Value(std::vector<Value>{token, ca, ns})}}}};
 }
 
 // Mounts the token where no mount of the container is at its path. Gives whether one was added.
@@ -33,7 +37,9 @@ bool mount_token(Value& containers, const std::string& volume) {
     const bool there = std::any_of(mounts.items().begin(), mounts.items().end(),
                                    [](const Value& mount) { return mount["mountPath"].as_string() == kMountPath; });
     if (there) continue;
-    containers.edit(i).edit("volumeMounts").push_back(Value{{"mountPath", kMountPath}, {"name", volume}, {"readOnly", true}});
+    containers.edit(i)
+        .edit("volumeMounts")
+        .push_back(Value{{"mountPath", kMountPath}, {"name", volume}, {"readOnly", true}});
     added = true;
   }
   return added;
@@ -51,12 +57,15 @@ class ServiceAccountPlugin : public Admission {
     if (account.empty()) account = "default";
     const Value found = request.find(schema::kServiceAccounts, request.ns, account);
     if (found.is_null())
-      return Error{ErrorCode::forbidden, "pods \"" + pod["metadata"]["name"].str() + "\" is forbidden: error looking up service account " +
-                                             request.ns + "/" + account + ": serviceaccount \"" + account + "\" not found"};
+      return Error{ErrorCode::forbidden, "pods \"" + pod["metadata"]["name"].str() +
+                                             "\" is forbidden: error looking up service account " + request.ns + "/" +
+                                             account + ": serviceaccount \"" + account + "\" not found"};
     spec.set("serviceAccountName", account).set("serviceAccount", account);
-    if (spec["imagePullSecrets"].empty() && !found["imagePullSecrets"].empty()) spec.set("imagePullSecrets", found["imagePullSecrets"]);
-    const bool automount = spec["automountServiceAccountToken"].is_null() ? found["automountServiceAccountToken"].as_bool(true)
-                                                                          : spec["automountServiceAccountToken"].as_bool();
+    if (spec["imagePullSecrets"].empty() && !found["imagePullSecrets"].empty())
+      spec.set("imagePullSecrets", found["imagePullSecrets"]);
+    const bool automount = spec["automountServiceAccountToken"].is_null()
+                               ? found["automountServiceAccountToken"].as_bool(true)
+                               : spec["automountServiceAccountToken"].as_bool();
     if (!automount) return {};
     // A volume of this kind that is there already (a pod that was read back and created again) is used.
     std::string volume;
@@ -78,7 +87,8 @@ class PodDefaults : public Admission {
   Result<void> mutate(const AdmissionRequest& request, Value& pod) const override {
     if (!creates_pod(request)) return {};
     Value& spec = pod.edit("spec");
-    for (const std::string_view key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) tolerate(spec, key);
+    for (const std::string_view key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
+      tolerate(spec, key);
     return set_priority(request, pod, spec);
   }
 
@@ -88,25 +98,33 @@ class PodDefaults : public Admission {
       const std::string_view k = toleration["key"].as_string(), effect = toleration["effect"].as_string();
       if ((k.empty() || k == key) && (effect.empty() || effect == "NoExecute")) return;
     }
-    spec.edit("tolerations").push_back(Value{{"effect", "NoExecute"}, {"key", key}, {"operator", "Exists"}, {"tolerationSeconds", kTolerationSeconds}});
+    spec.edit("tolerations")
+        .push_back(Value{
+            {"effect", "NoExecute"}, {"key", key}, {"operator", "Exists"}, {"tolerationSeconds", kTolerationSeconds}});
   }
 
   static Result<void> set_priority(const AdmissionRequest& request, const Value& pod, Value& spec) {
-    static const schema::Resource kPriorityClasses{"scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", false};
+    static const schema::Resource kPriorityClasses{"scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses",
+                                                   false};
     const std::string name = spec["priorityClassName"].str();
     std::int64_t priority = 0;
     std::string policy = "PreemptLowerPriority";
     if (!name.empty()) {
       const Value found = request.find(kPriorityClasses, "", name);
       if (found.is_null() && name != "system-cluster-critical" && name != "system-node-critical")
-        return Error{ErrorCode::forbidden, "pods \"" + pod["metadata"]["name"].str() + "\" is forbidden: no PriorityClass with name " + name + " was found"};
-      priority = name == "system-cluster-critical" ? 2'000'000'000 : name == "system-node-critical" ? 2'000'001'000 : found["value"].as_int();
+        return Error{ErrorCode::forbidden, "pods \"" + pod["metadata"]["name"].str() +
+                                               "\" is forbidden: no PriorityClass with name " + name + " was found"};
+      priority = name == "system-cluster-critical" ? 2'000'000'000
+                 : name == "system-node-critical"  ? 2'000'001'000
+                                                   : found["value"].as_int();
       if (!found["preemptionPolicy"].is_null()) policy = found["preemptionPolicy"].str();
     }
     if (spec["priority"].is_int() && spec["priority"].as_int() != priority)
-      return Error{ErrorCode::forbidden, "pods \"" + pod["metadata"]["name"].str() + "\" is forbidden: the integer value of priority (" +
-                                             std::to_string(spec["priority"].as_int()) + ") must not be provided in pod spec; priority admission controller computed " +
-                                             std::to_string(priority) + " from the given PriorityClass name"};
+      return Error{ErrorCode::forbidden,
+                   "pods \"" + pod["metadata"]["name"].str() + "\" is forbidden: the integer value of priority (" +
+                       std::to_string(spec["priority"].as_int()) +
+                       ") must not be provided in pod spec; priority admission controller computed " +
+                       std::to_string(priority) + " from the given PriorityClass name"};
     spec.set("priority", priority);
     if (spec["preemptionPolicy"].is_null()) spec.set("preemptionPolicy", policy);
     return {};
@@ -115,7 +133,11 @@ class PodDefaults : public Admission {
 
 }  // namespace
 
-std::shared_ptr<Admission> make_service_account() { return std::make_shared<ServiceAccountPlugin>(); }
-std::shared_ptr<Admission> make_pod_defaults() { return std::make_shared<PodDefaults>(); }
+std::shared_ptr<Admission> make_service_account() {
+  return std::make_shared<ServiceAccountPlugin>();
+}
+std::shared_ptr<Admission> make_pod_defaults() {
+  return std::make_shared<PodDefaults>();
+}
 
 }  // namespace caisson::apiserver

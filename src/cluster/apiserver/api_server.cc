@@ -23,7 +23,8 @@ Result<void> load_definitions(Core& core) {
   const store::Listing listing = TRY(core.store.list("customresourcedefinitions.apiextensions.k8s.io"));
   for (const store::ItemPtr& item : listing.items) {
     const auto added = core.schema.add_crd(item->value());
-    if (!added.ok()) log::warning("custom resource definition not served", {{"name", item->name()}, {"error", added.error()}});
+    if (!added.ok())
+      log::warning("custom resource definition not served", {{"name", item->name()}, {"error", added.error()}});
   }
   return {};
 }
@@ -31,7 +32,8 @@ Result<void> load_definitions(Core& core) {
 }  // namespace
 
 struct ApiServer::Impl {
-  Impl(store::Store& store, schema::Schema& schema, ApiServerOptions options) : core(store, schema, std::move(options)), http(core) {}
+  Impl(store::Store& store, schema::Schema& schema, ApiServerOptions options)
+      : core(store, schema, std::move(options)), http(core) {}
   Core core;
   HttpApi http;
 };
@@ -39,12 +41,14 @@ struct ApiServer::Impl {
 ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ApiServer::~ApiServer() = default;
 
-Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::Schema& schema, ApiServerOptions options) {
+Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::Schema& schema,
+                                                   ApiServerOptions options) {
   auto impl = std::make_unique<Impl>(store, schema, std::move(options));
   Core& core = impl->core;
   core.authorizer = std::make_unique<Authorizer>(store);
   core.tokens = TRY(TokenAuthority::make(store, core.clock, core.options.service_account_key_pem, core.options.issuer));
-  core.addresses = TRY(ServiceAddresses::make(store, core.options.service_cidr, core.options.node_port_first, core.options.node_port_last));
+  core.addresses = TRY(ServiceAddresses::make(store, core.options.service_cidr, core.options.node_port_first,
+                                              core.options.node_port_last));
   core.documents = std::make_unique<Documents>(schema, core.options);
   core.admission = {make_namespace_lifecycle(), make_service_account(), make_pod_defaults(), make_object_defaults(),
                     make_unserved_warnings()};
@@ -54,16 +58,23 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
 }
 
-void ApiServer::handle(http::ExchangePtr exchange) { impl_->http.handle(exchange); }
+void ApiServer::handle(http::ExchangePtr exchange) {
+  impl_->http.handle(exchange);
+}
 
-std::unique_ptr<kube::Client> ApiServer::client(User user) { return make_client(impl_->core, std::move(user)); }
+std::unique_ptr<kube::Client> ApiServer::client(User user) {
+  return make_client(impl_->core, std::move(user));
+}
 
-Result<User> ApiServer::authenticate_token(std::string_view token) const { return impl_->core.tokens->verify(token); }
+Result<User> ApiServer::authenticate_token(std::string_view token) const {
+  return impl_->core.tokens->verify(token);
+}
 
 Result<SecretBytes> ApiServer::make_user_token(const std::string& user, const std::vector<std::string>& groups) {
   const std::string token = "csn_" + base64url(random_bytes(kTokenBytes));
   const auto admin = client({"system:apiserver", {"system:masters"}, "", {}});
-  TRY(admin->create(kube::Object(TokenAuthority::user_token_secret(token, user, groups)), {.field_manager = "caisson-apiserver"}));
+  TRY(admin->create(kube::Object(TokenAuthority::user_token_secret(token, user, groups)),
+                    {.field_manager = "caisson-apiserver"}));
   return SecretBytes(token);
 }
 

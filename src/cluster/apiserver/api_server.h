@@ -1,56 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
-// ApiServer: Kubernetes' API over the store: authentication → authorization (RBAC) → decoding → defaults → mutating admission →
-// validation → validating admission → store. Follows kube-apiserver 1.33.
+// ApiServer: Kubernetes' API over the store: authentication → authorization (RBAC) → decoding → defaults → mutating
+// admission → validation → validating admission → store. Follows kube-apiserver 1.33.
 //
-// Invariant: every write, in process too, goes the whole way; what is answered is what the store holds, byte for byte. Watches hold
-// no thread. Threads: every method may be called from any thread.
+// Invariant: every write, in process too, goes the whole way; what is answered is what the store holds, byte for byte.
+// Watches hold no thread. Threads: every method may be called from any thread.
 #pragma once
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "core/base/clock.h"
-#include "core/base/result.h"
-#include "core/base/secret.h"
-#include "core/http/client.h"
-#include "core/http/server.h"
 #include "cluster/apiserver/admission.h"
 #include "cluster/apiserver/user.h"
 #include "cluster/kube/client.h"
 #include "cluster/schema/schema.h"
 #include "cluster/store/store.h"
+#include "core/base/clock.h"
+#include "core/base/result.h"
+#include "core/base/secret.h"
+#include "core/http/client.h"
+#include "core/http/server.h"
 
 namespace caisson::apiserver {
 
 struct ApiServerOptions {
   Clock* clock = &system_clock();
-  SecretBytes service_account_key_pem;            // ECDSA P-256: signs and checks ServiceAccount tokens (ES256)
-  std::string ca_pem;                             // of the cluster: goes into each namespace's ConfigMap kube-root-ca.crt
+  SecretBytes service_account_key_pem;  // ECDSA P-256: signs and checks ServiceAccount tokens (ES256)
+  std::string ca_pem;                   // of the cluster: goes into each namespace's ConfigMap kube-root-ca.crt
   std::string issuer = "https://kubernetes.default.svc.cluster.local";
   std::string service_cidr = "10.43.0.0/16";
   int node_port_first = 30000, node_port_last = 32767;
-  std::string advertise_address = "127.0.0.1";    // in /api's serverAddressByClientCIDRs
+  std::string advertise_address = "127.0.0.1";  // in /api's serverAddressByClientCIDRs
   // How to reach the agent of a node, for logs, exec, attach and port-forward. Unset: those answer 503.
   std::function<Result<http::ClientOptions>(const std::string& node)> node_proxy;
-  std::string node_name = "local";                // whose agent a unix-socket peer with uid 0 is
-  std::string version = "v1.33.1";                // gitVersion of /version
-  std::string build = "caisson";                  // appended as +build
-  std::vector<std::shared_ptr<Admission>> admission;   // after this room's own
+  std::string node_name = "local";                    // whose agent a unix-socket peer with uid 0 is
+  std::string version = "v1.33.1";                    // gitVersion of /version
+  std::string build = "caisson";                      // appended as +build
+  std::vector<std::shared_ptr<Admission>> admission;  // after this room's own
 };
 
 class ApiServer {
  public:
-  // Makes the bootstrap objects (namespaces, cluster roles and bindings, the kubernetes Service) that are missing and loads stored
-  // CustomResourceDefinitions into `schema`. Errors: those of the store; bad_request for options that can't be.
+  // Makes the bootstrap objects (namespaces, cluster roles and bindings, the kubernetes Service) that are missing and
+  // loads stored CustomResourceDefinitions into `schema`. Errors: those of the store; bad_request for options that
+  // can't be.
   static Result<std::unique_ptr<ApiServer>> open(store::Store& store, schema::Schema& schema, ApiServerOptions options);
   ~ApiServer();
 
   // Answers one request: a handler for http::Server.
   void handle(http::ExchangePtr exchange);
 
-  // In process, for one named user: through authorization and admission like any other; watches and reads hand out the store's own
-  // objects. Must not outlive the server.
+  // In process, for one named user: through authorization and admission like any other; watches and reads hand out the
+  // store's own objects. Must not outlive the server.
   std::unique_ptr<kube::Client> client(User user);
 
   // Who a bearer token speaks for. Errors: unauthorized.

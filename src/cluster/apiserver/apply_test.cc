@@ -11,11 +11,13 @@ using schema::kDeployments;
 namespace {
 
 Object deployment(std::string_view spec) {
-  return object("{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: " + std::string(spec) + "}");
+  return object("{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: " +
+                std::string(spec) + "}");
 }
 
 std::string spec_of(std::string_view image, std::string_view more = "", std::string_view container_more = "") {
-  return "{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: " +
+  return "{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: "
+         "app, image: " +
          std::string(image) + std::string(container_more) + "}]}}" + std::string(more) + "}";
 }
 
@@ -44,7 +46,7 @@ TEST_CASE("apply creates, and its manager owns what it named") {
   CHECK(fields.get({"f:spec", "f:replicas"}).is_map());
   CHECK(fields.get({"f:spec", "f:template", "f:spec", "f:containers", "k:{\"name\":\"app\"}", "f:image"}).is_map());
   CHECK(fields.get({"f:spec", "f:template", "f:spec", "f:containers", "k:{\"name\":\"app\"}", "."}).is_map());
-  CHECK(fields.get({"f:spec", "f:strategy"}).is_null());   // a default belongs to nobody
+  CHECK(fields.get({"f:spec", "f:strategy"}).is_null());  // a default belongs to nobody
 }
 
 TEST_CASE("applying the same again writes nothing") {
@@ -69,9 +71,14 @@ TEST_CASE("a field that the manager no longer names goes, unless another owns it
 
 TEST_CASE("items of keyed lists are merged by key and taken away by key") {
   Applied s;
-  REQUIRE(s.apply(deployment(spec_of("'nginx:1'", "", ", ports: [{containerPort: 80}, {containerPort: 443}]")), "gitops").ok());
-  REQUIRE(s.admin->patch(kDeployments, {"shop", "web"}, kube::PatchType::strategic,
-                         yaml::read("{spec: {template: {spec: {containers: [{name: side, image: busybox}]}}}}").value(), {.field_manager = "injector"}).ok());
+  REQUIRE(
+      s.apply(deployment(spec_of("'nginx:1'", "", ", ports: [{containerPort: 80}, {containerPort: 443}]")), "gitops")
+          .ok());
+  REQUIRE(s.admin
+              ->patch(kDeployments, {"shop", "web"}, kube::PatchType::strategic,
+                      yaml::read("{spec: {template: {spec: {containers: [{name: side, image: busybox}]}}}}").value(),
+                      {.field_manager = "injector"})
+              .ok());
   const auto applied = s.apply(deployment(spec_of("'nginx:1'", "", ", ports: [{containerPort: 80}]")), "gitops");
   REQUIRE_MESSAGE(applied.ok(), failure(applied));
   const Value& containers = applied->get({"spec", "template", "spec", "containers"});
@@ -122,20 +129,24 @@ TEST_CASE("a controller's status is owned apart and never conflicts with spec") 
 TEST_CASE("apply refuses what it can't understand") {
   Applied s;
   CHECK(failure(s.apply(deployment("{replicas: 1, frobs: 2}"), "x")) ==
-        "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): .spec.frobs: field not declared in schema");
-  CHECK(failure(s.apply(deployment(spec_of("'nginx:1'", "", ", ports: [{containerPort: 80}, {containerPort: 80}]")), "x")).find("duplicate entries for key") !=
-        std::string::npos);
+        "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): .spec.frobs: field not declared in "
+        "schema");
+  CHECK(
+      failure(s.apply(deployment(spec_of("'nginx:1'", "", ", ports: [{containerPort: 80}, {containerPort: 80}]")), "x"))
+          .find("duplicate entries for key") != std::string::npos);
   Object with_fields = deployment(spec_of("'nginx:1'"));
   with_fields.edit({"metadata", "managedFields"}) = Value::list();
   CHECK(failure(s.apply(with_fields, "x")) == "metadata.managedFields must be nil");
 }
 
 TEST_CASE("field sets print as fieldsV1 and read back") {
-  const char* const text = R"({"f:metadata":{"f:labels":{".":{},"f:app":{}}},"f:spec":{"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:port":{}}}}})";
+  const char* const text =
+      R"({"f:metadata":{"f:labels":{".":{},"f:app":{}}},"f:spec":{"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:port":{}}}}})";
   const Value value = json::parse(text).value();
   const FieldSet set = FieldSet::from_value(value);
   CHECK(set.to_value() == value);
-  CHECK(set.paths() == std::vector<std::string>{".metadata.labels", ".metadata.labels.app", ".spec.ports[port=80,protocol=\"TCP\"]",
+  CHECK(set.paths() == std::vector<std::string>{".metadata.labels", ".metadata.labels.app",
+                                                ".spec.ports[port=80,protocol=\"TCP\"]",
                                                 ".spec.ports[port=80,protocol=\"TCP\"].port"});
   FieldSet less = set;
   less.subtract(FieldSet::from_value(json::parse(R"({"f:metadata":{"f:labels":{"f:app":{}}}})").value()));

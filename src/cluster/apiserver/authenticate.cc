@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::string_view kAuthenticated = "system:authenticated";
 
-Error unauthorized() { return Error{ErrorCode::unauthorized, "Unauthorized"}; }
+Error unauthorized() {
+  return Error{ErrorCode::unauthorized, "Unauthorized"};
+}
 
 User known(User user) {
   if (!user.in_group(kAuthenticated) && user.name != "system:anonymous") user.groups.emplace_back(kAuthenticated);
@@ -20,7 +22,8 @@ User known(User user) {
 
 std::string_view bearer_token(std::string_view authorization) {
   constexpr std::string_view kBearer = "bearer ";
-  if (authorization.size() <= kBearer.size() || !equals_ignoring_case(authorization.substr(0, kBearer.size()), kBearer)) return {};
+  if (authorization.size() <= kBearer.size() || !equals_ignoring_case(authorization.substr(0, kBearer.size()), kBearer))
+    return {};
   return trim(authorization.substr(kBearer.size()));
 }
 
@@ -39,8 +42,10 @@ Result<User> authenticate(Core& core, const http::Exchange& exchange) {
     return known(std::move(user).value());
   }
   const http::Peer& peer = exchange.peer;
-  if (!peer.certificate_common_name.empty()) return known({peer.certificate_common_name, peer.certificate_organizations, "", {}});
-  if (peer.unix_uid == 0) return known({"system:node:" + core.options.node_name, {"system:nodes", "caisson:agents"}, "", {}});
+  if (!peer.certificate_common_name.empty())
+    return known({peer.certificate_common_name, peer.certificate_organizations, "", {}});
+  if (peer.unix_uid == 0)
+    return known({"system:node:" + core.options.node_name, {"system:nodes", "caisson:agents"}, "", {}});
   return unauthorized();
 }
 
@@ -55,9 +60,12 @@ Result<User> impersonate(Core& core, Request& request, const http::Headers& head
   if (name.empty() && groups.empty() && !others) return user;
   request.user = user;
   if (name.empty())
-    return request.fail(ErrorCode::internal, "Internal Server Error: \"" + request.path + "\": requested [{UserInfo  groups/uid without user}] without impersonating a user");
+    return request.fail(ErrorCode::internal,
+                        "Internal Server Error: \"" + request.path +
+                            "\": requested [{UserInfo  groups/uid without user}] without impersonating a user");
   const auto check = [&](std::string_view resource, std::string_view ns, std::string_view who) -> Result<void> {
-    Attributes a{.verb = "impersonate", .resource = std::string(resource), .name = std::string(who), .ns = std::string(ns)};
+    Attributes a{
+        .verb = "impersonate", .resource = std::string(resource), .name = std::string(who), .ns = std::string(ns)};
     if (core.authorizer->decide(user, a).allowed) return {};
     Request asked;
     asked.user = user;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Authentication: client certificate, bearer token, unix-socket peer; and impersonation headers. Follows apiserver's authenticator
-// (pkg/authentication/request) 1.33. Threads: any.
+// Authentication: client certificate, bearer token, unix-socket peer; and impersonation headers. Follows apiserver's
+// authenticator (pkg/authentication/request) 1.33. Threads: any.
 #pragma once
 #include <optional>
 

@@ -48,17 +48,18 @@ bool path_matches(const Strings& paths, std::string_view path) {
 struct Subject {
   enum class Kind { user, group } kind;
   std::string name;
-  std::string shown;          // 'ServiceAccount "default/shop"'
+  std::string shown;  // 'ServiceAccount "default/shop"'
 };
 
 struct Binding {
-  std::string shown;          // 'RoleBinding "ann/rbac-role" of Role "reader"'
+  std::string shown;  // 'RoleBinding "ann/rbac-role" of Role "reader"'
   std::vector<Subject> subjects;
   std::shared_ptr<const PolicyRules> rules;
 
   const Subject* of(const User& user) const {
     for (const Subject& subject : subjects)
-      if (subject.kind == Subject::Kind::user ? user.name == subject.name : user.in_group(subject.name)) return &subject;
+      if (subject.kind == Subject::Kind::user ? user.name == subject.name : user.in_group(subject.name))
+        return &subject;
     return nullptr;
   }
 };
@@ -67,7 +68,7 @@ struct Policy {
   store::Revision revision = -1;
   std::vector<Binding> cluster;
   std::map<std::string, std::vector<Binding>, std::less<>> namespaced;
-  std::map<std::string, std::shared_ptr<const PolicyRules>, std::less<>> roles;   // "ns/name", "name" of a ClusterRole
+  std::map<std::string, std::shared_ptr<const PolicyRules>, std::less<>> roles;  // "ns/name", "name" of a ClusterRole
 };
 
 std::vector<Subject> subjects_of(const Value& binding) {
@@ -79,7 +80,8 @@ std::vector<Subject> subjects_of(const Value& binding) {
     if (kind != "ServiceAccount") continue;
     std::string ns = subject["namespace"].str();
     if (ns.empty()) ns = binding["metadata"]["namespace"].str();
-    subjects.push_back({Subject::Kind::user, "system:serviceaccount:" + ns + ":" + name, "ServiceAccount \"" + name + "/" + ns + "\""});
+    subjects.push_back({Subject::Kind::user, "system:serviceaccount:" + ns + ":" + name,
+                        "ServiceAccount \"" + name + "/" + ns + "\""});
   }
   return subjects;
 }
@@ -93,8 +95,8 @@ std::string quoted_list(const Strings& list) {
 }  // namespace
 
 PolicyRule PolicyRule::parse(const Value& rule) {
-  return {strings(rule["verbs"]), strings(rule["apiGroups"]), strings(rule["resources"]), strings(rule["resourceNames"]),
-          strings(rule["nonResourceURLs"])};
+  return {strings(rule["verbs"]), strings(rule["apiGroups"]), strings(rule["resources"]),
+          strings(rule["resourceNames"]), strings(rule["nonResourceURLs"])};
 }
 
 bool PolicyRule::allows(const Attributes& a) const {
@@ -127,7 +129,7 @@ struct Authorizer::Impl {
   explicit Impl(store::Store& s) : store(s) {}
   store::Store& store;
   mutable std::mutex mutex;
-  mutable std::shared_ptr<const Policy> policy;   // guarded by mutex
+  mutable std::shared_ptr<const Policy> policy;  // guarded by mutex
 
   std::string resource(std::string_view plural) const { return std::string(plural) + std::string(kGroup); }
   std::shared_ptr<const Policy> current() const;
@@ -154,11 +156,14 @@ void Authorizer::Impl::bind(const Value& binding, Policy& policy) const {
   const std::string role_kind = binding["roleRef"]["kind"].str(), role = binding["roleRef"]["name"].str();
   const auto rules = policy.roles.find(role_kind == "Role" ? ns + "/" + role : role);
   if (rules == policy.roles.end()) return;
-  const std::string shown = (ns.empty() ? "ClusterRoleBinding \"" + name + "\"" : "RoleBinding \"" + name + "/" + ns + "\"") + " of " +
-                            role_kind + " \"" + role + "\"";
+  const std::string shown =
+      (ns.empty() ? "ClusterRoleBinding \"" + name + "\"" : "RoleBinding \"" + name + "/" + ns + "\"") + " of " +
+      role_kind + " \"" + role + "\"";
   Binding made{shown, subjects_of(binding), rules->second};
-  if (ns.empty()) policy.cluster.push_back(std::move(made));
-  else policy.namespaced[ns].push_back(std::move(made));
+  if (ns.empty())
+    policy.cluster.push_back(std::move(made));
+  else
+    policy.namespaced[ns].push_back(std::move(made));
 }
 
 std::shared_ptr<const Policy> Authorizer::Impl::compile(store::Revision revision) const {
@@ -166,7 +171,7 @@ std::shared_ptr<const Policy> Authorizer::Impl::compile(store::Revision revision
   made->revision = revision;
   const auto each = [&](std::string_view plural, const auto& call) {
     const auto listing = store.list(resource(plural));
-    if (!listing.ok()) return;   // a list of now can't fail
+    if (!listing.ok()) return;  // a list of now can't fail
     for (const store::ItemPtr& item : listing->items) call(*item);
   };
   const auto add_role = [&](const store::Item& item) {
@@ -193,7 +198,8 @@ Authorizer::Decision Authorizer::decide(const User& user, const Attributes& attr
       const Subject* subject = binding.of(user);
       if (!subject) continue;
       for (const PolicyRule& rule : *binding.rules)
-        if (rule.allows(attributes)) return Decision{true, "RBAC: allowed by " + binding.shown + " to " + subject->shown};
+        if (rule.allows(attributes))
+          return Decision{true, "RBAC: allowed by " + binding.shown + " to " + subject->shown};
     }
     return std::nullopt;
   };
@@ -245,9 +251,11 @@ bool covers(const PolicyRule& held, const PolicyRule& part) {
   const std::string& resource = part.resources[0];
   const auto slash = resource.find('/');
   const bool resource_held = has(held.resources, resource) ||
-                             (slash != std::string::npos && resource_matches(held.resources, resource.substr(0, slash), resource.substr(slash + 1)));
+                             (slash != std::string::npos &&
+                              resource_matches(held.resources, resource.substr(0, slash), resource.substr(slash + 1)));
   if (!has(held.groups, part.groups[0]) || !resource_held) return false;
-  return held.names.empty() || (!part.names.empty() && std::find(held.names.begin(), held.names.end(), part.names[0]) != held.names.end());
+  return held.names.empty() ||
+         (!part.names.empty() && std::find(held.names.begin(), held.names.end(), part.names[0]) != held.names.end());
 }
 
 // Parts that differ only in their verb become one rule again.
@@ -255,10 +263,13 @@ PolicyRules compact(const PolicyRules& parts) {
   PolicyRules rules;
   for (const PolicyRule& part : parts) {
     const auto it = std::find_if(rules.begin(), rules.end(), [&](const PolicyRule& rule) {
-      return rule.groups == part.groups && rule.resources == part.resources && rule.names == part.names && rule.paths == part.paths;
+      return rule.groups == part.groups && rule.resources == part.resources && rule.names == part.names &&
+             rule.paths == part.paths;
     });
-    if (it == rules.end()) rules.push_back(part);
-    else it->verbs.push_back(part.verbs[0]);
+    if (it == rules.end())
+      rules.push_back(part);
+    else
+      it->verbs.push_back(part.verbs[0]);
   }
   return rules;
 }
@@ -269,13 +280,20 @@ PolicyRules Authorizer::missing(const PolicyRules& held, const PolicyRules& want
   PolicyRules parts;
   for (const PolicyRule& rule : wanted)
     for (const PolicyRule& part : broken_down(rule))
-      if (std::none_of(held.begin(), held.end(), [&](const PolicyRule& h) { return covers(h, part); })) parts.push_back(part);
+      if (std::none_of(held.begin(), held.end(), [&](const PolicyRule& h) { return covers(h, part); }))
+        parts.push_back(part);
   return compact(parts);
 }
 
 Attributes attributes_of(const Request& request) {
-  return {request.verb == "apply" ? "patch" : request.verb, request.is_resource, request.group, request.plural, request.subresource,
-          request.name, request.ns, request.path};
+  return {request.verb == "apply" ? "patch" : request.verb,
+          request.is_resource,
+          request.group,
+          request.plural,
+          request.subresource,
+          request.name,
+          request.ns,
+          request.path};
 }
 
 Error refusal(Request& request, const Attributes& a, std::string_view reason) {
@@ -284,14 +302,17 @@ Error refusal(Request& request, const Attributes& a, std::string_view reason) {
     std::string message = "forbidden: User \"" + request.user.name + "\" cannot " + a.verb + " path \"" + a.path + "\"";
     return request.fail(ErrorCode::forbidden, std::move(message), Value::map());
   }
-  why = "User \"" + request.user.name + "\" cannot " + a.verb + " resource \"" + a.resource + (a.subresource.empty() ? "" : "/" + a.subresource) +
-        "\" in API group \"" + a.group + "\" " + (a.ns.empty() ? "at the cluster scope" : "in the namespace \"" + a.ns + "\"");
+  why = "User \"" + request.user.name + "\" cannot " + a.verb + " resource \"" + a.resource +
+        (a.subresource.empty() ? "" : "/" + a.subresource) + "\" in API group \"" + a.group + "\" " +
+        (a.ns.empty() ? "at the cluster scope" : "in the namespace \"" + a.ns + "\"");
   if (!reason.empty()) why += ": " + std::string(reason);
   return request.forbidden(why);
 }
 
-Result<void> check_escalation(const Authorizer& authorizer, Request& request, const Value& before, const Value& object) {
-  if (object.is_null() || request.group != "rbac.authorization.k8s.io" || request.user.in_group("system:masters")) return {};
+Result<void> check_escalation(const Authorizer& authorizer, Request& request, const Value& before,
+                              const Value& object) {
+  if (object.is_null() || request.group != "rbac.authorization.k8s.io" || request.user.in_group("system:masters"))
+    return {};
   const bool role = request.plural == "roles" || request.plural == "clusterroles";
   PolicyRules wanted;
   Attributes pass = attributes_of(request);
@@ -300,7 +321,8 @@ Result<void> check_escalation(const Authorizer& authorizer, Request& request, co
     for (const Value& rule : object["rules"].items()) wanted.push_back(PolicyRule::parse(rule));
     pass.verb = "escalate";
   } else {
-    if (!before.is_null() && before["roleRef"] == object["roleRef"] && before["subjects"] == object["subjects"]) return {};
+    if (!before.is_null() && before["roleRef"] == object["roleRef"] && before["subjects"] == object["subjects"])
+      return {};
     const Value& reference = object["roleRef"];
     wanted = authorizer.rules_of_role(reference["kind"].as_string(), reference["name"].as_string(), request.ns);
     pass.verb = "bind";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Authorizer: may this user do this? RBAC (rbac.authorization.k8s.io/v1) over the store's roles and bindings; system:masters may do all.
-// Follows plugin/pkg/auth/authorizer/rbac of Kubernetes 1.33. Threads: any. What it compiled is made again when a role changed.
+// Authorizer: may this user do this? RBAC (rbac.authorization.k8s.io/v1) over the store's roles and bindings;
+// system:masters may do all. Follows plugin/pkg/auth/authorizer/rbac of Kubernetes 1.33. Threads: any. What it compiled
+// is made again when a role changed.
 #pragma once
 #include <memory>
 #include <string>
@@ -15,14 +16,14 @@ struct Attributes {
   std::string verb;
   bool is_resource = true;
   std::string group, resource, subresource, name, ns;
-  std::string path;                     // of a non-resource request
+  std::string path;  // of a non-resource request
 };
 
 struct PolicyRule {
   std::vector<std::string> verbs, groups, resources, names, paths;
   static PolicyRule parse(const Value& rule);
   bool allows(const Attributes& attributes) const;
-  std::string str() const;              // as upstream prints it: {APIGroups:[""], Resources:["pods"], Verbs:["get"]}
+  std::string str() const;  // as upstream prints it: {APIGroups:[""], Resources:["pods"], Verbs:["get"]}
   Value to_value() const;
 };
 using PolicyRules = std::vector<PolicyRule>;
@@ -34,7 +35,7 @@ class Authorizer {
 
   struct Decision {
     bool allowed = false;
-    std::string reason;                 // of an allowed one: the binding
+    std::string reason;  // of an allowed one: the binding
   };
   Decision decide(const User& user, const Attributes& attributes) const;
   // All rules that hold for `user` in `ns` (empty: only those of the cluster).
@@ -52,7 +53,8 @@ class Authorizer {
 // The error of a refused request, in Kubernetes' words.
 Error refusal(Request& request, const Attributes& attributes, std::string_view reason = {});
 Attributes attributes_of(const Request& request);
-// Writing a role or binding needs what it grants (escalation prevention), or the verb escalate or bind. A null `object` is fine.
+// Writing a role or binding needs what it grants (escalation prevention), or the verb escalate or bind. A null `object`
+// is fine.
 Result<void> check_escalation(const Authorizer& authorizer, Request& request, const Value& before, const Value& object);
 
 }  // namespace caisson::apiserver

@@ -17,9 +17,13 @@ using kube::Object;
 constexpr std::string_view kDeveloperLabel = "caisson.dev/aggregate-to-developer";
 const User kBootstrapUser{"system:apiserver", {"system:masters"}, "", {}};
 
-std::string aggregate_label(std::string_view role) { return "rbac.authorization.k8s.io/aggregate-to-" + std::string(role); }
+std::string aggregate_label(std::string_view role) {
+  return "rbac.authorization.k8s.io/aggregate-to-" + std::string(role);
+}
 
-Value selector(const std::string& label) { return Value{{"matchLabels", Value{{label, "true"}}}}; }
+Value selector(const std::string& label) {
+  return Value{{"matchLabels", Value{{label, "true"}}}};
+}
 
 Value role_object(const Value& brief) {
   Value labels{{"kubernetes.io/bootstrapping", "rbac-defaults"}};
@@ -27,7 +31,8 @@ Value role_object(const Value& brief) {
   if (brief["developer"].as_bool()) labels.set(kDeveloperLabel, "true");
   Value role{{"apiVersion", "rbac.authorization.k8s.io/v1"},
              {"kind", "ClusterRole"},
-             {"metadata", Value{{"name", brief["name"]}, {"labels", std::move(labels)},
+             {"metadata", Value{{"name", brief["name"]},
+                                {"labels", std::move(labels)},
                                 {"annotations", Value{{"rbac.authorization.kubernetes.io/autoupdate", "true"}}}}}};
   if (brief["from"].empty()) {
     role.set("rules", brief["rules"]);
@@ -45,12 +50,14 @@ Value binding_object(const Value& brief) {
   std::vector<Value> subjects;
   for (const Value& group : brief["groups"].items())
     subjects.push_back(Value{{"kind", "Group"}, {"apiGroup", "rbac.authorization.k8s.io"}, {"name", group}});
-  return Value{{"apiVersion", "rbac.authorization.k8s.io/v1"},
-               {"kind", "ClusterRoleBinding"},
-               {"metadata", Value{{"name", brief["name"]}, {"labels", Value{{"kubernetes.io/bootstrapping", "rbac-defaults"}}},
-                                  {"annotations", Value{{"rbac.authorization.kubernetes.io/autoupdate", "true"}}}}},
-               {"roleRef", Value{{"apiGroup", "rbac.authorization.k8s.io"}, {"kind", "ClusterRole"}, {"name", brief["role"]}}},
-               {"subjects", Value(std::move(subjects))}};
+  return Value{
+      {"apiVersion", "rbac.authorization.k8s.io/v1"},
+      {"kind", "ClusterRoleBinding"},
+      {"metadata", Value{{"name", brief["name"]},
+                         {"labels", Value{{"kubernetes.io/bootstrapping", "rbac-defaults"}}},
+                         {"annotations", Value{{"rbac.authorization.kubernetes.io/autoupdate", "true"}}}}},
+      {"roleRef", Value{{"apiGroup", "rbac.authorization.k8s.io"}, {"kind", "ClusterRole"}, {"name", brief["role"]}}},
+      {"subjects", Value(std::move(subjects))}};
 }
 
 // Creates what is absent; a role that lacks rules it should have gets them (a newer version of this program).
@@ -81,9 +88,13 @@ Value service_object(const std::string& ip) {
   const Value port{{"name", "https"}, {"port", 443}, {"protocol", "TCP"}, {"targetPort", 6443}};
   return Value{{"apiVersion", "v1"},
                {"kind", "Service"},
-               {"metadata", Value{{"name", "kubernetes"}, {"namespace", "default"},
+               {"metadata", Value{{"name", "kubernetes"},
+                                  {"namespace", "default"},
                                   {"labels", Value{{"component", "apiserver"}, {"provider", "kubernetes"}}}}},
-               {"spec", Value{{"clusterIP", ip}, {"type", "ClusterIP"}, {"sessionAffinity", "None"}, {"ports", Value(std::vector<Value>{port})}}}};
+               {"spec", Value{{"clusterIP", ip},
+                              {"type", "ClusterIP"},
+                              {"sessionAffinity", "None"},
+                              {"ports", Value(std::vector<Value>{port})}}}};
 }
 
 Value namespace_object(std::string_view name) {
@@ -107,7 +118,8 @@ Result<void> make_bootstrap_objects(Core& core) {
 Result<void> aggregate_cluster_roles(Core& core) {
   const std::string resource = "clusterroles.rbac.authorization.k8s.io";
   const auto client = make_client(core, kBootstrapUser);
-  // A role that is made of others may itself be a part (edit of admin): until nothing changes, at most as deep as people nest them.
+  // A role that is made of others may itself be a part (edit of admin): until nothing changes, at most as deep as
+  // people nest them.
   for (int round = 0; round < 5; ++round) {
     const store::Listing listing = TRY(core.store.list(resource));
     bool changed = false;

@@ -3,7 +3,8 @@
 
 namespace caisson::apiserver {
 
-// Short form: `to` are the aggregate-to-… labels, `from` the aggregated label; rules are [groups, resources, verbs] or [paths, verbs].
+// Short form: `to` are the aggregate-to-… labels, `from` the aggregated label; rules are [groups, resources, verbs] or
+// [paths, verbs].
 const std::string_view kBootstrapRoles = R"yaml(
 - name: cluster-admin
   rules:

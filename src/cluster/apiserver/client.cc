@@ -18,9 +18,12 @@ using kube::WriteOptions;
 
 std::string_view propagation_name(kube::Propagation propagation) {
   switch (propagation) {
-    case kube::Propagation::foreground: return "Foreground";
-    case kube::Propagation::orphan: return "Orphan";
-    case kube::Propagation::background: break;
+    case kube::Propagation::foreground:
+      return "Foreground";
+    case kube::Propagation::orphan:
+      return "Orphan";
+    case kube::Propagation::background:
+      break;
   }
   return "Background";
 }
@@ -80,12 +83,14 @@ class LocalClient : public kube::Client {
     Request request = TRY(begin("delete", resource, key));
     request.dry_run = options.dry_run;
     const DeleteParameters parameters = parameters_of(options);
-    const auto removed = write(request, [&](Transaction& tx) { return apiserver::remove(core_, request, tx, parameters); });
+    const auto removed =
+        write(request, [&](Transaction& tx) { return apiserver::remove(core_, request, tx, parameters); });
     if (!removed.ok()) return removed.error();
     return {};
   }
 
-  Result<Value> post(const kube::Resource& resource, const ObjectKey& key, std::string_view subresource, const Value& body) override {
+  Result<Value> post(const kube::Resource& resource, const ObjectKey& key, std::string_view subresource,
+                     const Value& body) override {
     WriteOptions options;
     options.subresource = std::string(subresource);
     Request request = TRY(begin("create", resource, key, &options));
@@ -100,7 +105,8 @@ class LocalClient : public kube::Client {
   Result<kube::Resource> resource_for(std::string_view api_version, std::string_view kind) override {
     const auto found = core_.schema.find_api_version(api_version, kind);
     if (!found)
-      return Error{ErrorCode::not_found, "no matches for kind \"" + std::string(kind) + "\" in version \"" + std::string(api_version) + "\""};
+      return Error{ErrorCode::not_found,
+                   "no matches for kind \"" + std::string(kind) + "\" in version \"" + std::string(api_version) + "\""};
     return found->resource;
   }
 
@@ -113,7 +119,8 @@ class LocalClient : public kube::Client {
 
  private:
   // The request, authorized.
-  Result<Request> begin(std::string_view verb, const kube::Resource& resource, const ObjectKey& key, const WriteOptions* options = nullptr) {
+  Result<Request> begin(std::string_view verb, const kube::Resource& resource, const ObjectKey& key,
+                        const WriteOptions* options = nullptr) {
     Request request;
     request.user = user_;
     request.verb = std::string(verb);
@@ -132,7 +139,9 @@ class LocalClient : public kube::Client {
       request.subresource = options->subresource;
     }
     request.kind = core_.schema.find_plural(resource.group, resource.version, resource.plural);
-    if (!request.kind) return Error{ErrorCode::not_found, "the server could not find the requested resource " + resource.group_resource()};
+    if (!request.kind)
+      return Error{ErrorCode::not_found,
+                   "the server could not find the requested resource " + resource.group_resource()};
     const Attributes attributes = attributes_of(request);
     if (!core_.authorizer->decide(request.user, attributes).allowed) return refusal(request, attributes);
     return request;
@@ -141,7 +150,8 @@ class LocalClient : public kube::Client {
   Result<Request> begin_write(std::string_view verb, const Object& object, const WriteOptions& options) {
     const auto kind = core_.schema.find_object(object.value());
     if (!kind)
-      return Error{ErrorCode::not_found, "no matches for kind \"" + object.kind() + "\" in version \"" + object.api_version() + "\""};
+      return Error{ErrorCode::not_found,
+                   "no matches for kind \"" + object.kind() + "\" in version \"" + object.api_version() + "\""};
     return begin(verb, kind->resource, object.key(), &options);
   }
 
@@ -156,7 +166,8 @@ class LocalClient : public kube::Client {
   }
 
   static DeleteParameters parameters_of(const DeleteOptions& options) {
-    return {options.grace_period_seconds, std::string(propagation_name(options.propagation)), options.uid, options.resource_version, false};
+    return {options.grace_period_seconds, std::string(propagation_name(options.propagation)), options.uid,
+            options.resource_version, false};
   }
 
   Result<Object> write(Request& request, const Plan& plan) {
@@ -188,14 +199,17 @@ Result<std::unique_ptr<kube::Watch>> LocalClient::watch(const kube::Resource& re
   Request request = TRY(begin("watch", resource, {options.ns, ""}));
   const ListParameters parameters = TRY(parameters_of(request, options));
   store::WatchOptions watch{.resource = request.storage_resource(), .ns = request.ns};
-  if (options.resource_version.empty() || options.resource_version == "0") watch.state_first = true;
-  else watch.after = std::strtoll(options.resource_version.c_str(), nullptr, 10);
+  if (options.resource_version.empty() || options.resource_version == "0")
+    watch.state_first = true;
+  else
+    watch.after = std::strtoll(options.resource_version.c_str(), nullptr, 10);
   const auto deliver = [kind = request.kind, parameters, call = std::move(call)](const store::Event& event) {
     using From = store::Event::Type;
     using To = kube::WatchEvent::Type;
     if (event.type == From::closed) return call({To::closed, Object(), event.error});
     if (event.type == From::bookmark) {
-      const Value bookmark{{"kind", kind->resource.kind}, {"apiVersion", kind->resource.api_version()},
+      const Value bookmark{{"kind", kind->resource.kind},
+                           {"apiVersion", kind->resource.api_version()},
                            {"metadata", Value{{"resourceVersion", std::to_string(event.revision)}}}};
       return call({To::bookmark, Object(bookmark), {}});
     }
@@ -210,10 +224,14 @@ Result<std::unique_ptr<kube::Watch>> LocalClient::watch(const kube::Resource& re
 
 Result<Planned> LocalClient::plan(Transaction& tx, Request& request, const kube::Write& write) {
   switch (write.verb) {
-    case kube::Write::Verb::create: return apiserver::create(core_, request, tx, write.object.value());
-    case kube::Write::Verb::update: return apiserver::update(core_, request, tx, write.object.value());
-    case kube::Write::Verb::apply: return apiserver::apply(core_, request, tx, write.object.value());
-    case kube::Write::Verb::remove: break;
+    case kube::Write::Verb::create:
+      return apiserver::create(core_, request, tx, write.object.value());
+    case kube::Write::Verb::update:
+      return apiserver::update(core_, request, tx, write.object.value());
+    case kube::Write::Verb::apply:
+      return apiserver::apply(core_, request, tx, write.object.value());
+    case kube::Write::Verb::remove:
+      break;
   }
   return apiserver::remove(core_, request, tx, parameters_of(write.remove_options));
 }

@@ -18,7 +18,8 @@ constexpr std::size_t kStreamsMax = 200;
 constexpr std::size_t kQueuedMessagesMax = 1'000;
 
 void send_error(http::Exchange& exchange, Request& request, const Error& error) {
-  exchange.respond({.status = http_status(error.code), .headers = {{"Content-Type", "application/json"}},
+  exchange.respond({.status = http_status(error.code),
+                    .headers = {{"Content-Type", "application/json"}},
                     .body = json::write(request.status_of(error)) + "\n"});
 }
 
@@ -43,7 +44,8 @@ Result<std::string> container_of(Request& request, const Value& pod, std::string
     if (names.size() == 1 && all.size() == 1) return names[0];
     if (names.size() == 1) return names[0];
     std::string choices = "[" + join(names, " ") + "]";
-    return request.bad_request("a container name must be specified for pod " + request.name + ", choose one of: " + choices);
+    return request.bad_request("a container name must be specified for pod " + request.name +
+                               ", choose one of: " + choices);
   }
   if (std::find(all.begin(), all.end(), asked) != all.end()) return std::string(asked);
   return request.bad_request("container " + std::string(asked) + " is not valid for pod " + request.name);
@@ -51,7 +53,7 @@ Result<std::string> container_of(Request& request, const Value& pod, std::string
 
 struct Target {
   http::ClientOptions agent;
-  std::string path;                   // with the query
+  std::string path;  // with the query
 };
 
 // Messages of the client on their way to the agent: they come on the loop thread, and sending may block.
@@ -59,8 +61,10 @@ class Outbox {
  public:
   void push(http::WebSocket::Message message) {
     const std::lock_guard lock(mutex_);
-    if (messages_.size() < kQueuedMessagesMax) messages_.push_back(std::move(message));
-    else closed_ = true;
+    if (messages_.size() < kQueuedMessagesMax)
+      messages_.push_back(std::move(message));
+    else
+      closed_ = true;
     changed_.notify_one();
   }
   void close() {
@@ -102,7 +106,8 @@ struct Connector::Impl {
   bool start(const std::shared_ptr<Impl>& self, std::function<void(Open&)> work);
   void set_cancel(Open& slot, std::function<void()> cancel);
   static void pass_body(const http::ExchangePtr& exchange, const std::shared_ptr<http::ResponseStream>& from);
-  static void pass_messages(http::WebSocket& client, const std::shared_ptr<http::ClientWebSocket>& agent, const std::shared_ptr<Outbox>& outbox);
+  static void pass_messages(http::WebSocket& client, const std::shared_ptr<http::ClientWebSocket>& agent,
+                            const std::shared_ptr<Outbox>& outbox);
 };
 
 Connector::Connector(Core& core) : impl_(std::make_shared<Impl>(core)) {}
@@ -132,7 +137,7 @@ bool Connector::Impl::start(const std::shared_ptr<Impl>& self, std::function<voi
     const std::lock_guard lock(self->mutex);
     self->open.erase(slot);
     self->ended.notify_all();
-  }).detach();   // the destructor waits for `open` to be empty
+  }).detach();  // the destructor waits for `open` to be empty
   return true;
 }
 
@@ -148,12 +153,14 @@ Result<Target> Connector::Impl::target_of(Request& request, const http::Exchange
     if (!item) return request.not_found();
     if (!core.options.node_proxy) return request.fail(ErrorCode::unavailable, "no agent is connected");
     http::ClientOptions agent = TRY(core.options.node_proxy(core.options.node_name));
-    return Target{std::move(agent), "/builds/" + request.ns + "/" + request.name + "/log" + encoded_query(exchange.query, {})};
+    return Target{std::move(agent),
+                  "/builds/" + request.ns + "/" + request.name + "/log" + encoded_query(exchange.query, {})};
   }
   if (!item) return request.not_found();
   const Value pod = item->value();
-  const std::string container(TRY(request.subresource == "portforward" ? Result<std::string>(std::string())
-                                                                       : container_of(request, pod, http::query_get(exchange.query, "container"))));
+  const std::string container(TRY(request.subresource == "portforward"
+                                      ? Result<std::string>(std::string())
+                                      : container_of(request, pod, http::query_get(exchange.query, "container"))));
   const std::string node = pod.get({"spec", "nodeName"}).str();
   if (node.empty()) return request.bad_request("pod " + request.name + " does not have a host assigned");
   if (!core.options.node_proxy) return request.fail(ErrorCode::unavailable, "no agent is connected");
@@ -206,8 +213,11 @@ void Connector::connect(const http::ExchangePtr& exchange, Request& request) {
   if (!target.ok()) return send_error(*exchange, request, target.error());
   const bool plain = request.subresource == "log";
   if (!plain && !equals_ignoring_case(exchange->headers.get("Upgrade"), "websocket"))
-    return send_error(*exchange, request, request.bad_request("unable to upgrade: use WebSocket (kubectl 1.30 or later); SPDY is not served"));
-  const auto work = [impl = impl_.get(), exchange, request, target = std::move(target).value(), plain](Impl::Open& slot) mutable {
+    return send_error(
+        *exchange, request,
+        request.bad_request("unable to upgrade: use WebSocket (kubectl 1.30 or later); SPDY is not served"));
+  const auto work = [impl = impl_.get(), exchange, request, target = std::move(target).value(),
+                     plain](Impl::Open& slot) mutable {
     const http::Client agent(target.agent);
     http::Request ask;
     ask.url = "http://agent" + target.path;
@@ -224,7 +234,8 @@ void Connector::connect(const http::ExchangePtr& exchange, Request& request) {
     for (const std::string_view protocol : split(exchange->headers.get("Sec-WebSocket-Protocol"), ','))
       if (!trim(protocol).empty()) offered.emplace_back(trim(protocol));
     auto opened = agent.websocket(ask, offered);
-    if (!opened.ok()) return send_error(*exchange, request, request.fail(ErrorCode::unavailable, opened.error().message));
+    if (!opened.ok())
+      return send_error(*exchange, request, request.fail(ErrorCode::unavailable, opened.error().message));
     const std::shared_ptr<http::ClientWebSocket> upstream = std::move(opened).value();
     auto client = exchange->websocket(upstream->subprotocol);
     if (!client.ok()) return send_error(*exchange, request, client.error());

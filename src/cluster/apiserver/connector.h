@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connector: logs, exec, attach and port-forward of Pods, passed on to the agent of the Pod's node (docs/architecture.md, "What the
-// agent serves"). Each open stream has threads of its own, at most kStreamsMax streams; none of http::Server's workers waits for one.
+// Connector: logs, exec, attach and port-forward of Pods, passed on to the agent of the Pod's node
+// (docs/architecture.md, "What the agent serves"). Each open stream has threads of its own, at most kStreamsMax
+// streams; none of http::Server's workers waits for one.
 #pragma once
 #include <memory>
 
@@ -12,7 +13,7 @@ namespace caisson::apiserver {
 class Connector {
  public:
   explicit Connector(Core& core);
-  ~Connector();                       // ends all streams, joins
+  ~Connector();  // ends all streams, joins
 
   static bool connects(std::string_view subresource);
   // Answers the exchange, now or as the stream goes on. The request is authorized.

@@ -28,7 +28,8 @@ void remove_definition(Core& core, const std::string& name) {
 }
 
 Value true_condition(std::string_view type, std::string_view reason, std::string_view message, const std::string& now) {
-  return Value{{"lastTransitionTime", now}, {"message", message}, {"reason", reason}, {"status", "True"}, {"type", type}};
+  return Value{
+      {"lastTransitionTime", now}, {"message", message}, {"reason", reason}, {"status", "True"}, {"type", type}};
 }
 
 // The definition is served: its status says so, in a write of its own as upstream's controllers make it.
@@ -38,12 +39,16 @@ void establish(Core& core, const Value& stored) {
   if (!status["conditions"].empty() && status["acceptedNames"] == definition["spec"]["names"]) return;
   const std::string now = time_now(core.clock);
   status.set("acceptedNames", stored["spec"]["names"]);
-  status.set("conditions", Value(std::vector<Value>{
-                               true_condition("NamesAccepted", "NoConflicts", "no conflicts found", now),
-                               true_condition("Established", "InitialNamesAccepted", "the initial names have been accepted", now)}));
+  status.set("conditions",
+             Value(std::vector<Value>{
+                 true_condition("NamesAccepted", "NoConflicts", "no conflicts found", now),
+                 true_condition("Established", "InitialNamesAccepted", "the initial names have been accepted", now)}));
   const auto client = make_client(core, {"system:apiserver", {"system:masters"}, "", {}});
-  const auto updated = client->update(kube::Object(definition), {.field_manager = "kube-apiserver", .subresource = "status"});
-  if (!updated.ok()) log::warning("status of a definition not written", {{"name", definition["metadata"]["name"].str()}, {"error", updated.error()}});
+  const auto updated =
+      client->update(kube::Object(definition), {.field_manager = "kube-apiserver", .subresource = "status"});
+  if (!updated.ok())
+    log::warning("status of a definition not written",
+                 {{"name", definition["metadata"]["name"].str()}, {"error", updated.error()}});
 }
 
 bool needs_pools(const Request& request) {
@@ -52,7 +57,8 @@ bool needs_pools(const Request& request) {
 
 }  // namespace
 
-Core::Core(store::Store& s, schema::Schema& k, ApiServerOptions o) : store(s), schema(k), options(std::move(o)), clock(*options.clock) {}
+Core::Core(store::Store& s, schema::Schema& k, ApiServerOptions o)
+    : store(s), schema(k), options(std::move(o)), clock(*options.clock) {}
 Core::~Core() = default;
 
 Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
@@ -69,7 +75,7 @@ Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
     const auto committed = tx.commit();
     if (committed.ok()) {
       const store::ItemPtr now = core.store.get(request.storage_resource(), request.ns, request.name);
-      if (alone.owns_lock()) alone.unlock();   // what follows writes too
+      if (alone.owns_lock()) alone.unlock();  // what follows writes too
       if (planned.key) planned.object = in_version(*request.kind, tx.committed(*planned.key));
       after_write(core, request, planned.object, request.verb != "create" && !now);
       return planned;
@@ -83,8 +89,11 @@ void after_write(Core& core, const Request& request, const Value& object, bool r
   if (request.plural == "customresourcedefinitions") {
     if (removed) return remove_definition(core, request.name);
     const auto added = core.schema.add_crd(object);
-    if (!added.ok()) log::warning("custom resource definition not served", {{"name", object["metadata"]["name"].str()}, {"error", added.error()}});
-    else if (!object["metadata"]["resourceVersion"].is_null()) establish(core, object);
+    if (!added.ok())
+      log::warning("custom resource definition not served",
+                   {{"name", object["metadata"]["name"].str()}, {"error", added.error()}});
+    else if (!object["metadata"]["resourceVersion"].is_null())
+      establish(core, object);
   }
   if (request.plural == "clusterroles" && request.field_manager != kAggregationManager) {
     const auto done = aggregate_cluster_roles(core);
@@ -94,7 +103,8 @@ void after_write(Core& core, const Request& request, const Value& object, bool r
 
 Value ordered(const Value& object) {
   const auto entries = object.entries();
-  if (entries.size() >= 3 && entries[0].key == "kind" && entries[1].key == "apiVersion" && entries[2].key == "metadata") return object;
+  if (entries.size() >= 3 && entries[0].key == "kind" && entries[1].key == "apiVersion" && entries[2].key == "metadata")
+    return object;
   Value result{{"kind", object["kind"]}, {"apiVersion", object["apiVersion"]}, {"metadata", object["metadata"]}};
   for (const auto& [key, value] : entries)
     if (key != "kind" && key != "apiVersion" && key != "metadata") result.set(key, value);
@@ -109,17 +119,31 @@ Value in_version(const schema::KindSchema& kind, const Value& stored) {
 }
 
 bool counts_generation(const schema::KindSchema& kind) {
-  static constexpr std::string_view kGroups[] = {"apps", "batch", "networking.k8s.io", "policy", "admissionregistration.k8s.io",
-                                                 "apiextensions.k8s.io", "scheduling.k8s.io", "discovery.k8s.io", "flowcontrol.apiserver.k8s.io"};
+  static constexpr std::string_view kGroups[] = {"apps",
+                                                 "batch",
+                                                 "networking.k8s.io",
+                                                 "policy",
+                                                 "admissionregistration.k8s.io",
+                                                 "apiextensions.k8s.io",
+                                                 "scheduling.k8s.io",
+                                                 "discovery.k8s.io",
+                                                 "flowcontrol.apiserver.k8s.io"};
   const schema::Resource& resource = kind.resource;
   if (kind.custom) return true;
-  if (resource.group.empty()) return resource.plural == "pods" || resource.plural == "podtemplates" || resource.plural == "replicationcontrollers";
-  return resource.plural != "controllerrevisions" && std::find(std::begin(kGroups), std::end(kGroups), resource.group) != std::end(kGroups);
+  if (resource.group.empty())
+    return resource.plural == "pods" || resource.plural == "podtemplates" ||
+           resource.plural == "replicationcontrollers";
+  return resource.plural != "controllerrevisions" &&
+         std::find(std::begin(kGroups), std::end(kGroups), resource.group) != std::end(kGroups);
 }
 
-bool being_deleted(const Value& object) { return !object["metadata"]["deletionTimestamp"].is_null(); }
+bool being_deleted(const Value& object) {
+  return !object["metadata"]["deletionTimestamp"].is_null();
+}
 
-std::string time_now(Clock& clock) { return format_time(clock.now()); }
+std::string time_now(Clock& clock) {
+  return format_time(clock.now());
+}
 
 namespace {
 
@@ -137,7 +161,9 @@ Error with_details(Request& request, Error error) {
   details.set("kind", resource.substr(0, dot));
   constexpr std::string_view kTerminating = "because it is being terminated";
   if (error.code == ErrorCode::forbidden && error.message.ends_with(kTerminating)) {
-    Value cause{{"reason", "NamespaceTerminating"}, {"message", "namespace " + request.ns + " is being terminated"}, {"field", "metadata.namespace"}};
+    Value cause{{"reason", "NamespaceTerminating"},
+                {"message", "namespace " + request.ns + " is being terminated"},
+                {"field", "metadata.namespace"}};
     details.set("causes", Value(std::vector<Value>{std::move(cause)}));
   }
   return request.fail(error.code, error.message, std::move(details));
@@ -145,13 +171,14 @@ Error with_details(Request& request, Error error) {
 
 }  // namespace
 
-Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation, const Value& before, Value& object) {
+Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
+                   const Value& before, Value& object) {
   const auto find = [&](const schema::Resource& resource, std::string_view ns, std::string_view name) {
     const auto found = tx.find({resource.group_resource(), std::string(ns), std::string(name)});
     return found ? found->value : Value();
   };
-  const AdmissionRequest admission{operation, *request.kind, request.ns, request.name, request.subresource, request.user, before,
-                                   request.dry_run, request.warnings, find};
+  const AdmissionRequest admission{operation,    *request.kind, request.ns,      request.name,     request.subresource,
+                                   request.user, before,        request.dry_run, request.warnings, find};
   for (const auto& plugin : core.admission) {
     auto done = plugin->mutate(admission, object);
     if (!done.ok()) return with_details(request, std::move(done).error());
@@ -159,14 +186,14 @@ Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionReque
   return {};
 }
 
-Result<void> admit_validate(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation, const Value& before,
-                            const Value& object) {
+Result<void> admit_validate(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
+                            const Value& before, const Value& object) {
   const auto find = [&](const schema::Resource& resource, std::string_view ns, std::string_view name) {
     const auto found = tx.find({resource.group_resource(), std::string(ns), std::string(name)});
     return found ? found->value : Value();
   };
-  const AdmissionRequest admission{operation, *request.kind, request.ns, request.name, request.subresource, request.user, before,
-                                   request.dry_run, request.warnings, find};
+  const AdmissionRequest admission{operation,    *request.kind, request.ns,      request.name,     request.subresource,
+                                   request.user, before,        request.dry_run, request.warnings, find};
   for (const auto& plugin : core.admission) {
     auto done = plugin->validate(admission, object);
     if (!done.ok()) return with_details(request, std::move(done).error());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Core: what every verb of the server works with, and the way of one write: plan in a transaction, commit, run again when a race was
-// lost. Internal to this room. Threads: any; a Request and a Transaction belong to one.
+// Core: what every verb of the server works with, and the way of one write: plan in a transaction, commit, run again
+// when a race was lost. Internal to this room. Threads: any; a Request and a Transaction belong to one.
 #pragma once
 #include <functional>
 #include <memory>
@@ -40,8 +40,8 @@ struct Core {
 
 // What a verb decided. Nothing is stored before the transaction is committed.
 struct Planned {
-  Value object;                         // the answer, when nothing was staged under `key`
-  std::optional<store::Key> key;        // staged: the answer is what was committed
+  Value object;                   // the answer, when nothing was staged under `key`
+  std::optional<store::Key> key;  // staged: the answer is what was committed
   int status = 200;
 };
 using Plan = std::function<Result<Planned>(Transaction&)>;

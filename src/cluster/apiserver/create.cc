@@ -15,9 +15,12 @@ constexpr std::size_t kNameMax = 63;
 // rest.BeforeCreate: what the client may not choose.
 void own_metadata(Core& core, const Request& request, Value& object) {
   Value& metadata = object.edit("metadata");
-  for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "uid"}) metadata.erase(field);
-  if (request.kind->resource.namespaced) metadata.set("namespace", request.ns);
-  else metadata.erase("namespace");
+  for (const char* field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "uid"})
+    metadata.erase(field);
+  if (request.kind->resource.namespaced)
+    metadata.set("namespace", request.ns);
+  else
+    metadata.erase("namespace");
   if (metadata["name"].as_string().empty() && !metadata["generateName"].as_string().empty()) {
     std::string base = metadata["generateName"].str();
     base.resize(std::min(base.size(), kNameMax - kSuffixLength));
@@ -41,10 +44,11 @@ Result<void> check_names(Request& request, const Value& object) {
   if (request.kind->resource.namespaced && !ns.empty() && ns != request.ns)
     return request.bad_request("the namespace of the provided object does not match the namespace sent on the request");
   if (!request.name.empty() && !metadata["name"].as_string().empty() && metadata["name"].as_string() != request.name)
-    return request.bad_request("the name of the object (" + metadata["name"].str() + ") does not match the name on the URL (" +
-                               request.name + ")");
+    return request.bad_request("the name of the object (" + metadata["name"].str() +
+                               ") does not match the name on the URL (" + request.name + ")");
   if (metadata["name"].as_string().empty() && metadata["generateName"].as_string().empty() && request.name.empty())
-    return request.invalid({{schema::FieldError::Type::required, "metadata.name", {}, "name or generateName is required"}}, "");
+    return request.invalid(
+        {{schema::FieldError::Type::required, "metadata.name", {}, "name or generateName is required"}}, "");
   return {};
 }
 
@@ -57,7 +61,8 @@ Result<Planned> create(Core& core, Request& request, Transaction& tx, const Valu
   if (!object["metadata"]["resourceVersion"].as_string().empty())
     return request.fail(ErrorCode::internal, "resourceVersion should not be set on objects to be created");
   // Who set what is told by what was sent: what admission and the kind's strategy add belongs to nobody.
-  if (request.verb != "apply") track_update(*request.kind, Value(), object, {request.field_manager, request.subresource, time_now(core.clock)});
+  if (request.verb != "apply")
+    track_update(*request.kind, Value(), object, {request.field_manager, request.subresource, time_now(core.clock)});
   own_metadata(core, request, object);
   reset_status(*request.kind, object);
   const std::string name = object["metadata"]["name"].str();

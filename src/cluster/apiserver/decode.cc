@@ -10,7 +10,8 @@ namespace {
 // What stands before a decoding error: Kubernetes' scheme says it for typed bodies, not for custom resources.
 std::string prefix(const schema::KindSchema& kind) {
   if (kind.custom) return "";
-  return kind.resource.kind + " in version \"" + kind.resource.version + "\" cannot be handled as a " + kind.resource.kind + ": ";
+  return kind.resource.kind + " in version \"" + kind.resource.version + "\" cannot be handled as a " +
+         kind.resource.kind + ": ";
 }
 
 Error decoding_failure(Request& request, const std::string& why, bool patched) {
@@ -23,14 +24,16 @@ Error decoding_failure(Request& request, const std::string& why, bool patched) {
 Result<void> check_type_meta(Request& request, const Value& body) {
   const schema::Resource& resource = request.kind->resource;
   const std::string api_version = body["apiVersion"].str(), kind = body["kind"].str();
-  if (!body.is_map()) return request.bad_request("the object provided is unrecognized (must be of type " + resource.kind + "): it is no map");
+  if (!body.is_map())
+    return request.bad_request("the object provided is unrecognized (must be of type " + resource.kind +
+                               "): it is no map");
   if (!api_version.empty() && api_version != resource.api_version())
-    return request.bad_request("the API version in the data (" + api_version + ") does not match the expected API version (" +
-                               resource.api_version() + ")");
+    return request.bad_request("the API version in the data (" + api_version +
+                               ") does not match the expected API version (" + resource.api_version() + ")");
   if (!kind.empty() && kind != resource.kind) {
     const std::string gvk = resource.api_version() + ", Kind=" + kind;
-    return request.bad_request(kind + " in version \"" + resource.version + "\" cannot be handled as a " + resource.kind +
-                               ": no kind \"" + kind + "\" is registered here (" + gvk + ")");
+    return request.bad_request(kind + " in version \"" + resource.version + "\" cannot be handled as a " +
+                               resource.kind + ": no kind \"" + kind + "\" is registered here (" + gvk + ")");
   }
   return {};
 }
@@ -54,19 +57,24 @@ Value completed(const schema::KindSchema& kind, Value object) {
   if (plural == "events") {
     if (!object.contains("eventTime")) object.set("eventTime", Value());
     const bool fresh = kind.resource.group == "events.k8s.io";
-    for (const char* field : {fresh ? "deprecatedFirstTimestamp" : "firstTimestamp", fresh ? "deprecatedLastTimestamp" : "lastTimestamp"})
+    for (const char* field :
+         {fresh ? "deprecatedFirstTimestamp" : "firstTimestamp", fresh ? "deprecatedLastTimestamp" : "lastTimestamp"})
       if (!object.contains(field)) object.set(field, Value());
   }
-  if (plural == "jobs" && object["metadata"]["labels"].empty() && !object.get({"spec", "template", "metadata", "labels"}).empty())
+  if (plural == "jobs" && object["metadata"]["labels"].empty() &&
+      !object.get({"spec", "template", "metadata", "labels"}).empty())
     object.edit("metadata").set("labels", object.get({"spec", "template", "metadata", "labels"}));
-  if (plural == "daemonsets" && object.get({"metadata", "annotations", "deprecated.daemonset.template.generation"}).is_null())
+  if (plural == "daemonsets" &&
+      object.get({"metadata", "annotations", "deprecated.daemonset.template.generation"}).is_null())
     object.edit({"metadata", "annotations"}).set("deprecated.daemonset.template.generation", "1");
   if (plural == "podtemplates") null_time(object.edit("template"));
   if (kind.is_review()) null_time(object);
   if (!object["spec"].is_map()) return object;
   for (const char* field : {"template", "jobTemplate"})
-    if (object["spec"][field].is_map() && !object["spec"][field]["metadata"].contains("creationTimestamp")) null_time(object.edit({"spec", field}));
-  if (const Value& nested = object.get({"spec", "jobTemplate", "spec", "template"}); nested.is_map() && !nested["metadata"].contains("creationTimestamp"))
+    if (object["spec"][field].is_map() && !object["spec"][field]["metadata"].contains("creationTimestamp"))
+      null_time(object.edit({"spec", field}));
+  if (const Value& nested = object.get({"spec", "jobTemplate", "spec", "template"});
+      nested.is_map() && !nested["metadata"].contains("creationTimestamp"))
     null_time(object.edit({"spec", "jobTemplate", "spec", "template"}));
   for (std::size_t i = 0; i < object["spec"]["volumeClaimTemplates"].size(); ++i)
     if (!object["spec"]["volumeClaimTemplates"][i]["metadata"].contains("creationTimestamp"))

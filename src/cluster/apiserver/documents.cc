@@ -16,7 +16,7 @@ struct Documents::Impl {
   std::string version, build, address;
   std::mutex mutex;
   std::uint64_t generation = 0;
-  std::map<std::string, std::string, std::less<>> kept;   // of `generation`
+  std::map<std::string, std::string, std::less<>> kept;  // of `generation`
 
   std::optional<Value> discovery(std::string_view path, bool aggregated) const;
   std::optional<Value> openapi(std::string_view path) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Documents: discovery, OpenAPI and version answers. Made when asked for; discovery is kept while the kinds stay the same, OpenAPI is
-// large and is not kept. Threads: any.
+// Documents: discovery, OpenAPI and version answers. Made when asked for; discovery is kept while the kinds stay the
+// same, OpenAPI is large and is not kept. Threads: any.
 #pragma once
 #include <memory>
 #include <optional>

@@ -90,7 +90,9 @@ Value FieldSet::to_value() const {
   return fields;
 }
 
-std::string field_element(std::string_view key) { return "f:" + std::string(key); }
+std::string field_element(std::string_view key) {
+  return "f:" + std::string(key);
+}
 
 Shape shape_of(const Field* field, const Value& value) {
   if (value.is_map()) return field && field->atomic_map ? Shape::leaf : Shape::map;
@@ -105,7 +107,9 @@ const Field* field_below(const Field* field, std::string_view key) {
   return field->type == FieldType::map ? field->element : nullptr;
 }
 
-bool is_named_field(const Field* field, std::string_view key) { return field && field->member(key) != nullptr; }
+bool is_named_field(const Field* field, std::string_view key) {
+  return field && field->member(key) != nullptr;
+}
 
 std::string item_element(const Field* list, Shape shape, const Value& item) {
   if (shape == Shape::list_set) return "v:" + json::write(item);
@@ -133,7 +137,8 @@ void collect(const Field* field, const Value& value, FieldSet& set) {
     for (const auto& [key, child] : value.entries()) {
       const Field* below = field_below(field, key);
       FieldSet& place = set.children[field_element(key)];
-      if (child.is_null() || (child.is_map() && child.empty()) || !is_named_field(field, key) || shape_of(below, child) == Shape::leaf)
+      if (child.is_null() || (child.is_map() && child.empty()) || !is_named_field(field, key) ||
+          shape_of(below, child) == Shape::leaf)
         place.member = true;
       if (shape_of(below, child) != Shape::leaf) collect(below, child, place);
       if (place.empty()) set.children.erase(field_element(key));
@@ -155,18 +160,23 @@ class Comparer {
   std::vector<std::string> path;
 
   void walk(const Field* field, const Value* before, const Value* after) {
-    const bool was = before != nullptr, is = after != nullptr;   // a null is there, with nothing in it
+    const bool was = before != nullptr, is = after != nullptr;  // a null is there, with nothing in it
     if (before && before->is_null()) before = nullptr;
     if (after && after->is_null()) after = nullptr;
     if ((!before && !after) || (before && after && before->shares_with(*after))) return;
     const bool both_empty = (!before || before->empty()) && (!after || after->empty());
-    const Shape of_before = before ? shape_of(field, *before) : Shape::leaf, of_after = after ? shape_of(field, *after) : Shape::leaf;
+    const Shape of_before = before ? shape_of(field, *before) : Shape::leaf,
+                of_after = after ? shape_of(field, *after) : Shape::leaf;
     const Shape shape = after ? of_after : of_before;
     if (both_empty || shape == Shape::leaf || (before && after && of_before != of_after)) return leaf(before, after);
-    if (shape == Shape::map) walk_map(field, before, after);
-    else walk_list(field, shape, before, after);
-    if (!was) insert(result.added);
-    else if (!is) insert(result.removed);
+    if (shape == Shape::map)
+      walk_map(field, before, after);
+    else
+      walk_list(field, shape, before, after);
+    if (!was)
+      insert(result.added);
+    else if (!is)
+      insert(result.removed);
   }
 
  private:
@@ -176,9 +186,12 @@ class Comparer {
     place->member = true;
   }
   void leaf(const Value* before, const Value* after) {
-    if (!before) insert(result.added);
-    else if (!after) insert(result.removed);
-    else if (!(*before == *after)) insert(result.modified);
+    if (!before)
+      insert(result.added);
+    else if (!after)
+      insert(result.removed);
+    else if (!(*before == *after))
+      insert(result.modified);
   }
   void descend(std::string element, const Field* field, const Value* before, const Value* after) {
     path.push_back(std::move(element));
@@ -199,7 +212,8 @@ class Comparer {
       for (const Value& item : before->items()) items[item_element(field, shape, item)].first = &item;
     if (after)
       for (const Value& item : after->items()) items[item_element(field, shape, item)].second = &item;
-    for (const auto& [element, pair] : items) descend(element, shape == Shape::list_map ? field->element : nullptr, pair.first, pair.second);
+    for (const auto& [element, pair] : items)
+      descend(element, shape == Shape::list_map ? field->element : nullptr, pair.first, pair.second);
   }
 };
 
@@ -226,8 +240,10 @@ Value merge_configuration(const Field* field, const Value& live, const Value& co
   for (std::size_t i = 0; i < live.size(); ++i) places.emplace(item_element(field, shape, live[i]), i);
   for (const Value& item : config.items()) {
     const auto it = places.find(item_element(field, shape, item));
-    if (it == places.end()) result.push_back(item);
-    else if (shape == Shape::list_map) result.edit(it->second) = merge_configuration(field->element, live[it->second], item);
+    if (it == places.end())
+      result.push_back(item);
+    else if (shape == Shape::list_map)
+      result.edit(it->second) = merge_configuration(field->element, live[it->second], item);
   }
   return result;
 }
@@ -250,8 +266,10 @@ Value without_abandoned(const Field* field, Value value, const FieldSet& last, c
       const FieldSet* mine = last.find(element);
       if (!mine) continue;
       const FieldSet* other = owned.find(element);
-      if (gone(element, is_named_field(field, key))) value.erase(key);
-      else value.set(key, without_abandoned(field_below(field, key), value[key], *mine, other ? *other : none));
+      if (gone(element, is_named_field(field, key)))
+        value.erase(key);
+      else
+        value.set(key, without_abandoned(field_below(field, key), value[key], *mine, other ? *other : none));
     }
     return value;
   }
@@ -260,8 +278,10 @@ Value without_abandoned(const Field* field, Value value, const FieldSet& last, c
     const FieldSet* mine = last.find(element);
     if (!mine) continue;
     const FieldSet* other = owned.find(element);
-    if (gone(element, false)) value.erase_at(i);
-    else if (shape == Shape::list_map) value.edit(i) = without_abandoned(field->element, value[i], *mine, other ? *other : none);
+    if (gone(element, false))
+      value.erase_at(i);
+    else if (shape == Shape::list_map)
+      value.edit(i) = without_abandoned(field->element, value[i], *mine, other ? *other : none);
   }
   return value;
 }

@@ -16,10 +16,12 @@
 namespace caisson::apiserver {
 namespace {
 
-constexpr std::size_t kBodyBytesMax = 3u << 20;    // as kube-apiserver's
+constexpr std::size_t kBodyBytesMax = 3u << 20;  // as kube-apiserver's
 constexpr std::size_t kFieldManagerMax = 128;
 
-bool is_true(std::string_view text) { return text == "true" || text == "1"; }
+bool is_true(std::string_view text) {
+  return text == "true" || text == "1";
+}
 
 std::string warning_header(std::string_view text) {
   std::string quoted = "299 - \"";
@@ -31,7 +33,10 @@ std::string warning_header(std::string_view text) {
 }
 
 std::string_view options_kind(std::string_view verb) {
-  return verb == "create" ? "CreateOptions" : verb == "patch" ? "PatchOptions" : verb == "update" ? "UpdateOptions" : "DeleteOptions";
+  return verb == "create"   ? "CreateOptions"
+         : verb == "patch"  ? "PatchOptions"
+         : verb == "update" ? "UpdateOptions"
+                            : "DeleteOptions";
 }
 
 Error option_error(Request& request, const schema::FieldError& error) {
@@ -44,7 +49,8 @@ Error unsupported(Request& request, std::string_view field, const std::string& m
   const std::string kind(options_kind(request.verb));
   Value cause{{"reason", "FieldValueNotSupported"}, {"message", message}, {"field", field}};
   Value details{{"group", "meta.k8s.io"}, {"kind", kind}, {"causes", Value(std::vector<Value>{std::move(cause)})}};
-  return request.fail(ErrorCode::invalid, kind + ".meta.k8s.io \"\" is invalid: " + std::string(field) + ": " + message, std::move(details));
+  return request.fail(ErrorCode::invalid, kind + ".meta.k8s.io \"\" is invalid: " + std::string(field) + ": " + message,
+                      std::move(details));
 }
 
 // dryRun, fieldManager, fieldValidation, force.
@@ -52,24 +58,30 @@ Result<void> read_write_options(Request& request, const http::Query& query, std:
   using Type = schema::FieldError::Type;
   for (const auto& [key, value] : query) {
     if (key != "dryRun" || value.empty()) continue;
-    if (value != "All") return unsupported(request, "dryRun", "Unsupported value: []string{\"" + value + "\"}: supported values: \"All\"");
+    if (value != "All")
+      return unsupported(request, "dryRun",
+                         "Unsupported value: []string{\"" + value + "\"}: supported values: \"All\"");
     request.dry_run = true;
   }
   request.field_manager = std::string(http::query_get(query, "fieldManager"));
   if (request.field_manager.size() > kFieldManagerMax)
     return option_error(request, {Type::too_long, "fieldManager", {}, "may not be more than 128 bytes"});
-  if (apply && request.field_manager.empty()) return option_error(request, {Type::required, "fieldManager", {}, "is required for apply patch"});
+  if (apply && request.field_manager.empty())
+    return option_error(request, {Type::required, "fieldManager", {}, "is required for apply patch"});
   if (request.field_manager.empty()) request.field_manager = std::string(user_agent.substr(0, user_agent.find('/')));
   const std::string_view force = http::query_get(query, "force");
   if (!force.empty() && !apply && request.verb == "patch")
     return option_error(request, {Type::forbidden, "force", {}, "may not be specified for non-apply patch"});
   request.force = is_true(force);
   const std::string_view validation = http::query_get(query, "fieldValidation");
-  if (validation == "Strict") request.field_validation = FieldValidation::strict;
-  else if (validation == "Ignore") request.field_validation = FieldValidation::ignore;
+  if (validation == "Strict")
+    request.field_validation = FieldValidation::strict;
+  else if (validation == "Ignore")
+    request.field_validation = FieldValidation::ignore;
   else if (!validation.empty() && validation != "Warn")
     return unsupported(request, "fieldValidation",
-                       "Unsupported value: \"" + std::string(validation) + "\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
+                       "Unsupported value: \"" + std::string(validation) +
+                           "\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
   return {};
 }
 
@@ -86,7 +98,9 @@ std::string_view group_in(std::string_view path) {
 
 bool is_health(std::string_view path) {
   for (const std::string_view root : {"/healthz", "/livez", "/readyz"})
-    if (path == root || (path.starts_with(root) && (path.substr(root.size()) == "/ping" || path.substr(root.size()) == "/etcd"))) return true;
+    if (path == root ||
+        (path.starts_with(root) && (path.substr(root.size()) == "/ping" || path.substr(root.size()) == "/etcd")))
+      return true;
   return false;
 }
 
@@ -98,7 +112,8 @@ struct HttpApi::Call {
   Representation as;
 
   void send(int status, std::string body, std::string_view content_type) {
-    http::Response response{.status = status, .headers = {{"Content-Type", std::string(content_type)}}, .body = std::move(body)};
+    http::Response response{
+        .status = status, .headers = {{"Content-Type", std::string(content_type)}}, .body = std::move(body)};
     response.headers.set("Cache-Control", "no-cache, private");
     for (const std::string& warning : request.warnings) response.headers.add("Warning", warning_header(warning));
     if (status == 429 || status == 504) response.headers.set("Retry-After", "1");
@@ -121,7 +136,8 @@ struct HttpApi::Call {
     send(request.fail(ErrorCode::not_found, "the server could not find the requested resource", Value::map()));
   }
   void method_not_allowed() {
-    send(request.fail(ErrorCode::method_not_allowed, "the server does not allow this method on the requested resource", Value::map()));
+    send(request.fail(ErrorCode::method_not_allowed, "the server does not allow this method on the requested resource",
+                      Value::map()));
   }
 
   // One object (or Status) in the representation that was asked for.
@@ -145,7 +161,8 @@ struct HttpApi::Call {
     auto bytes = exchange->read_body(kBodyBytesMax);
     if (!bytes.ok()) {
       if (bytes.error().code == ErrorCode::too_large)
-        return request.fail(ErrorCode::too_large, "Request entity too large: limit is " + std::to_string(kBodyBytesMax));
+        return request.fail(ErrorCode::too_large,
+                            "Request entity too large: limit is " + std::to_string(kBodyBytesMax));
       return std::move(bytes).error();
     }
     if (bytes->empty()) return Value();
@@ -156,7 +173,8 @@ struct HttpApi::Call {
     return read(type);
   }
 
-  // Lists from ready bytes: kind and apiVersion stand first in each (core.h, ordered) and built-in lists leave them out.
+  // Lists from ready bytes: kind and apiVersion stand first in each (core.h, ordered) and built-in lists leave them
+  // out.
   void send_list(const ItemList& list, Clock& clock);
   std::string list_head(const ItemList& list, std::string_view kind, std::string_view api_version) const;
 
@@ -181,7 +199,8 @@ std::string HttpApi::Call::list_head(const ItemList& list, std::string_view kind
   Value metadata{{"resourceVersion", std::to_string(list.revision)}};
   if (!list.continue_token.empty()) metadata.set("continue", list.continue_token);
   if (list.remaining) metadata.set("remainingItemCount", static_cast<std::int64_t>(*list.remaining));
-  return "{\"kind\":\"" + std::string(kind) + "\",\"apiVersion\":\"" + std::string(api_version) + "\",\"metadata\":" + json::write(metadata);
+  return "{\"kind\":\"" + std::string(kind) + "\",\"apiVersion\":\"" + std::string(api_version) +
+         "\",\"metadata\":" + json::write(metadata);
 }
 
 void HttpApi::Call::send_list(const ItemList& list, Clock& clock) {
@@ -210,14 +229,18 @@ void HttpApi::Call::send_list(const ItemList& list, Clock& clock) {
     const std::string prefix = "{\"kind\":\"" + kind.resource.kind + "\",\"apiVersion\":\"" + version + "\",";
     std::size_t size = 200;
     for (const store::ItemPtr& item : list.items) size += item->bytes().size() + 1;
-    body = list_head(list, kind.list_kind.empty() ? kind.resource.kind + "List" : kind.list_kind, version) + ",\"items\":[";
+    body = list_head(list, kind.list_kind.empty() ? kind.resource.kind + "List" : kind.list_kind, version) +
+           ",\"items\":[";
     body.reserve(size);
     for (std::size_t i = 0; i < list.items.size(); ++i) {
       if (i > 0) body += ',';
       const std::string& bytes = list.items[i]->bytes();
-      if (!bytes.starts_with(prefix)) json::append(body, in_version(kind, list.items[i]->value()));
-      else if (kind.custom) body += bytes;
-      else body.append("{").append(bytes, prefix.size());
+      if (!bytes.starts_with(prefix))
+        json::append(body, in_version(kind, list.items[i]->value()));
+      else if (kind.custom)
+        body += bytes;
+      else
+        body.append("{").append(bytes, prefix.size());
     }
   }
   body += "]}\n";
@@ -261,12 +284,16 @@ void HttpApi::Call::patch(Core& core) {
   auto read_in = read(*type);
   if (!read_in.ok()) return send(read_in.error());
   const Value body = *read_in;
-  const kube::PatchType patch_type = *type == BodyType::json_patch ? kube::PatchType::json
-                                     : *type == BodyType::merge_patch ? kube::PatchType::merge : kube::PatchType::strategic;
-  if (request.subresource == "scale" && *type != BodyType::apply) return answer(core, 200, write_scale(core, request, body, patch_type));
+  const kube::PatchType patch_type = *type == BodyType::json_patch    ? kube::PatchType::json
+                                     : *type == BodyType::merge_patch ? kube::PatchType::merge
+                                                                      : kube::PatchType::strategic;
+  if (request.subresource == "scale" && *type != BodyType::apply)
+    return answer(core, 200, write_scale(core, request, body, patch_type));
   if (*type == BodyType::apply)
-    return answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::apply(core, request, tx, body); }));
-  answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::patch(core, request, tx, patch_type, body); }));
+    return answer(core,
+                  execute(core, request, [&](Transaction& tx) { return apiserver::apply(core, request, tx, body); }));
+  answer(core, execute(core, request,
+                       [&](Transaction& tx) { return apiserver::patch(core, request, tx, patch_type, body); }));
 }
 
 void HttpApi::Call::remove(Core& core) {
@@ -274,7 +301,8 @@ void HttpApi::Call::remove(Core& core) {
   if (!body.ok()) return send(body.error());
   const auto parameters = delete_parameters(request, exchange->query, *body);
   if (!parameters.ok()) return send(parameters.error());
-  answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::remove(core, request, tx, *parameters); }));
+  answer(core,
+         execute(core, request, [&](Transaction& tx) { return apiserver::remove(core, request, tx, *parameters); }));
 }
 
 void HttpApi::Call::remove_collection(Core& core) {
@@ -292,7 +320,8 @@ void HttpApi::Call::remove_collection(Core& core) {
     one.verb = "delete";
     one.ns = std::string(item->ns());
     one.name = std::string(item->name());
-    const auto removed = execute(core, one, [&](Transaction& tx) { return apiserver::remove(core, one, tx, *parameters); });
+    const auto removed =
+        execute(core, one, [&](Transaction& tx) { return apiserver::remove(core, one, tx, *parameters); });
     if (!removed.ok() && removed.error().code != ErrorCode::not_found) {
       request = one;
       return send(removed.error());
@@ -335,12 +364,16 @@ void HttpApi::serve(Call& call) {
   if (request.is_resource) {
     request.kind = core_.schema.find_plural(request.group, request.version, request.plural);
     if (!request.kind || !request.kind->served) return call.no_resource(group_is_known(core_.schema, request.group));
-    if (!as.ok() && request.subresource != "log") return call.send(request.fail(as.error().code, as.error().message, Value::map()));
+    if (!as.ok() && request.subresource != "log")
+      return call.send(request.fail(as.error().code, as.error().message, Value::map()));
     return serve_resource(call);
   }
   if (request.verb != "get" && request.verb != "head") return call.method_not_allowed();
   const auto document = core_.documents->get(exchange.path, call.as.aggregated);
-  if (!document) return call.no_resource(exchange.path.starts_with("/api/") || (exchange.path.starts_with("/apis/") && group_is_known(core_.schema, group_in(exchange.path))));
+  if (!document)
+    return call.no_resource(
+        exchange.path.starts_with("/api/") ||
+        (exchange.path.starts_with("/apis/") && group_is_known(core_.schema, group_in(exchange.path))));
   if (call.as.aggregated && (exchange.path == "/api" || exchange.path == "/apis"))
     return call.send(200, *document + "\n", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
   if (call.as.yaml || call.as.pretty) {
@@ -355,10 +388,13 @@ void HttpApi::serve_resource(Call& call) {
   const schema::KindSchema& kind = *request.kind;
   const std::string& verb = request.verb;
   const bool cluster_scope = !kind.resource.namespaced;
-  if (cluster_scope) request.ns.clear();
-  else if (request.ns.empty() && verb != "list" && verb != "watch") return call.method_not_allowed();
+  if (cluster_scope)
+    request.ns.clear();
+  else if (request.ns.empty() && verb != "list" && verb != "watch")
+    return call.method_not_allowed();
   const bool named = !request.name.empty() && verb != "list" && verb != "watch" && verb != "deletecollection";
-  if (request.subresource.empty() && ((verb == "create") == named || verb.empty()) && (verb == "create" || verb == "update" || verb == "patch" || verb.empty()))
+  if (request.subresource.empty() && ((verb == "create") == named || verb.empty()) &&
+      (verb == "create" || verb == "update" || verb == "patch" || verb.empty()))
     return call.method_not_allowed();
   if (!request.subresource.empty()) {
     const schema::Subresource* sub = kind.subresource(request.subresource);
@@ -369,7 +405,8 @@ void HttpApi::serve_resource(Call& call) {
     return call.method_not_allowed();
   }
   if (verb != "get" && verb != "list" && verb != "watch") {
-    const bool apply = verb == "patch" && to_lower(call.exchange->headers.get("Content-Type")).starts_with("application/apply-patch+yaml");
+    const bool apply = verb == "patch" &&
+                       to_lower(call.exchange->headers.get("Content-Type")).starts_with("application/apply-patch+yaml");
     const auto options = read_write_options(request, call.exchange->query, request.user_agent, apply);
     if (!options.ok()) return call.send(options.error());
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HttpApi: the API over HTTP: who asks, what for, decoding, the verb, the answer in the representation that was asked for.
-// Threads: handle runs on a worker of http::Server; watches and proxied streams live on without it.
+// HttpApi: the API over HTTP: who asks, what for, decoding, the verb, the answer in the representation that was asked
+// for. Threads: handle runs on a worker of http::Server; watches and proxied streams live on without it.
 #pragma once
 #include <memory>
 

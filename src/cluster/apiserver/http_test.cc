@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The API as HTTP clients see it: paths, representations, watches, warnings; and the real kubectl where it is installed.
+// The API as HTTP clients see it: paths, representations, watches, warnings; and the real kubectl where it is
+// installed.
 #include "cluster/apiserver/testing_test.h"
+#include "core/base/encoding.h"
 #include "core/base/process.h"
 #include "core/base/text.h"
 
@@ -15,7 +17,8 @@ const std::string kMaps = "/api/v1/namespaces/shop/configmaps";
 struct Shop : HttpTestServer {
   Shop() { make_namespace("shop"); }
   Answer post_map(const std::string& name, const std::string& data = "{}") {
-    return send("POST", kMaps, R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":")" + name + R"("},"data":)" + data + "}");
+    return send("POST", kMaps,
+                R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":")" + name + R"("},"data":)" + data + "}");
   }
 };
 
@@ -31,9 +34,12 @@ TEST_CASE("paths and methods answer as upstream's do") {
   for (const Case& c : std::initializer_list<Case>{
            {"GET", "/api/v1/namespaces/shop/frobs", 404, "the server could not find the requested resource"},
            {"GET", "/apis/apps/v1/namespaces/shop/deployments/nope", 404, "deployments.apps \"nope\" not found"},
-           {"PUT", "/api/v1/namespaces/shop/configmaps", 405, "the server does not allow this method on the requested resource"},
-           {"PATCH", "/api/v1/namespaces/shop/configmaps", 405, "the server does not allow this method on the requested resource"},
-           {"POST", "/api/v1/namespaces/shop/configmaps/a", 405, "the server does not allow this method on the requested resource"},
+           {"PUT", "/api/v1/namespaces/shop/configmaps", 405,
+            "the server does not allow this method on the requested resource"},
+           {"PATCH", "/api/v1/namespaces/shop/configmaps", 405,
+            "the server does not allow this method on the requested resource"},
+           {"POST", "/api/v1/namespaces/shop/configmaps/a", 405,
+            "the server does not allow this method on the requested resource"},
            {"GET", "/api/v1/namespaces/shop/pods/x/frob", 404, "the server could not find the requested resource"},
            {"POST", "/version", 405, nullptr},
            {"GET", "/nope", 404, nullptr},
@@ -52,7 +58,8 @@ TEST_CASE("discovery, OpenAPI and version are served") {
   CHECK(s.send("GET", "/api").body["versions"][0].str() == "v1");
   CHECK(s.send("GET", "/apis").body["groups"].size() > 5);
   CHECK(s.send("GET", "/apis/apps/v1").body["resources"].size() > 5);
-  const auto aggregated = s.send("GET", "/apis", "", {{"Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}});
+  const auto aggregated =
+      s.send("GET", "/apis", "", {{"Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}});
   CHECK(aggregated.body["kind"].str() == "APIGroupDiscoveryList");
   CHECK(s.send("GET", "/openapi/v3").body["paths"].contains("apis/apps/v1"));
   CHECK(s.send("GET", "/openapi/v3/apis/apps/v1").body["components"]["schemas"].size() > 10);
@@ -66,12 +73,15 @@ TEST_CASE("representations: table, partial metadata, YAML, pretty, and what can'
   const auto table = get("application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
   CHECK(table.body["kind"].str() == "Table");
   CHECK(table.body["rows"][0]["cells"][0].str() == "a");
-  CHECK(get("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io").body["kind"].str() == "PartialObjectMetadata");
+  CHECK(get("application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io").body["kind"].str() ==
+        "PartialObjectMetadata");
   CHECK(get("application/yaml").text.starts_with("apiVersion: v1\n"));
   CHECK(get("text/html").status == 406);
   CHECK(s.send("GET", kMaps + "?pretty=true").text.find("\n  ") != std::string::npos);
   CHECK(s.send("POST", kMaps, "x", {{"Content-Type", "application/vnd.kubernetes.protobuf"}}).status == 415);
-  CHECK(s.send("POST", kMaps, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\n", {{"Content-Type", "application/yaml"}}).status == 201);
+  CHECK(s.send("POST", kMaps, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\n",
+               {{"Content-Type", "application/yaml"}})
+            .status == 201);
 }
 
 TEST_CASE("lists are cut by limit, go on by token at the same revision, and leave kind out of built-in items") {
@@ -99,15 +109,17 @@ TEST_CASE("unknown fields: warned of, refused or ignored, as fieldValidation say
   CHECK(warned.headers.get("Warning") == "299 - \"unknown field \\\"dta\\\"\"");
   const auto strict = s.send("POST", kMaps + "?dryRun=All&fieldValidation=Strict", body);
   CHECK(strict.status == 400);
-  CHECK(strict.body["message"].str() == "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"dta\"");
+  CHECK(strict.body["message"].str() ==
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"dta\"");
   CHECK_FALSE(s.send("POST", kMaps + "?dryRun=All&fieldValidation=Ignore", body).headers.contains("Warning"));
-  CHECK(s.send("GET", kMaps + "/a").status == 404);   // dry run stored nothing
+  CHECK(s.send("GET", kMaps + "/a").status == 404);  // dry run stored nothing
 }
 
 TEST_CASE("a kind that nothing acts on yet is answered with a warning") {
   Shop s;
-  const auto answer = s.send("POST", "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies",
-                             R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"n"},"spec":{"podSelector":{}}})");
+  const auto answer = s.send(
+      "POST", "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies",
+      R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"n"},"spec":{"podSelector":{}}})");
   CHECK(answer.status == 201);
   CHECK(answer.headers.get("Warning").find("NetworkPolicy") != std::string_view::npos);
 }
@@ -117,8 +129,10 @@ TEST_CASE("a watch streams lines, from what is there or from a revision, and say
   s.post_map("a");
   const std::string version = s.send("GET", kMaps).body["metadata"]["resourceVersion"].str();
   const auto open = [&](const std::string& query) {
-    http::Request request{.url = "http://127.0.0.1:" + std::to_string(s.port) + kMaps + "?watch=1&timeoutSeconds=30" + query,
-                          .headers = {{"Authorization", "Bearer " + std::string(s.token.reveal())}}, .time_max = 20s};
+    http::Request request{
+        .url = "http://127.0.0.1:" + std::to_string(s.port) + kMaps + "?watch=1&timeoutSeconds=30" + query,
+        .headers = {{"Authorization", "Bearer " + std::string(s.token.reveal())}},
+        .time_max = 20s};
     auto stream = s.client_.open(request);
     REQUIRE_MESSAGE(stream.ok(), failure(stream));
     return std::move(stream).value();
@@ -134,7 +148,8 @@ TEST_CASE("a watch streams lines, from what is there or from a revision, and say
     for (const std::string_view line : split(text, '\n')) {
       if (line.empty()) continue;
       const Value event = json::parse(line).value();
-      seen.push_back(event["type"].str() + " " + event["object"]["metadata"]["name"].str() + event["object"]["reason"].str());
+      seen.push_back(event["type"].str() + " " + event["object"]["metadata"]["name"].str() +
+                     event["object"]["reason"].str());
     }
     return seen;
   };
@@ -169,8 +184,10 @@ TEST_CASE("too large a body is refused") {
 
 TEST_CASE("kubectl works: apply, get, patch, scale, watch, delete, auth can-i") {
   std::vector<std::string> programs;
-  for (const char* name : {"kubectl.1.33", "kubectl.1.30", "kubectl"})
+  for (const char* name : {"kubectl.1.33", "kubectl.1.30", "kubectl.1.29"})
     if (const std::string path = find_program(name); !path.empty()) programs.push_back(path);
+  if (programs.empty())
+    if (const std::string path = find_program("kubectl"); !path.empty()) programs.push_back(path);
   if (programs.empty()) {
     MESSAGE("skipped: no kubectl in PATH");
     return;
@@ -178,27 +195,51 @@ TEST_CASE("kubectl works: apply, get, patch, scale, watch, delete, auth can-i") 
   for (const std::string& program : programs) {
     CAPTURE(program);
     Shop s;
+    // kubectl sends a token by TLS only.
+    const Time now = system_clock().now();
+    const http::KeyPair ca = http::make_ca("test", now).value();
+    const http::KeyPair pair =
+        http::make_certificate(ca, {.common_name = "apiserver", .ip_addresses = {"127.0.0.1"}, .server = true}, now)
+            .value();
+    const http::TlsOptions tls{pair.certificate_pem, std::string(pair.key_pem.reveal()), ca.certificate_pem};
+    const int port =
+        s.server
+            .listen(
+                "127.0.0.1", 0, [&](http::ExchangePtr exchange) { s.api->handle(std::move(exchange)); }, &tls)
+            .value();
     const std::string config = s.dir.path() + "/kubeconfig";
-    REQUIRE(write_file_unsynced(config, "apiVersion: v1\nkind: Config\ncurrent-context: t\nclusters: [{name: t, cluster: {server: 'http://127.0.0.1:" +
-                                            std::to_string(s.port) + "'}}]\ncontexts: [{name: t, context: {cluster: t, user: t, namespace: shop}}]\nusers: [{name: t, user: {token: '" +
-                                            std::string(s.token.reveal()) + "'}}]\n", 0600).ok());
+    REQUIRE(write_file_unsynced(config,
+                                "apiVersion: v1\nkind: Config\ncurrent-context: t\nclusters: [{name: t, cluster: "
+                                "{server: 'https://127.0.0.1:" +
+                                    std::to_string(port) +
+                                    "', certificate-authority-data: " + base64(ca.certificate_pem) +
+                                    "}}]\ncontexts: [{name: t, context: {cluster: t, user: t, namespace: "
+                                    "shop}}]\nusers: [{name: t, user: {token: '" +
+                                    std::string(s.token.reveal()) + "'}}]\n",
+                                0600)
+                .ok());
     const auto kubectl = [&](std::vector<std::string> args, const std::string& input = "") {
-      Command command{.args = {program, "--kubeconfig", config, "--cache-dir", s.dir.path() + "/cache"}, .input = input, .time_max = 30s};
+      Command command{.args = {program, "--kubeconfig", config, "--cache-dir", s.dir.path() + "/cache"},
+                      .input = input,
+                      .time_max = 30s};
       command.args.insert(command.args.end(), args.begin(), args.end());
       auto exit = run(command);
       REQUIRE_MESSAGE(exit.ok(), failure(exit));
       return exit->out + exit->err;
     };
-    const std::string yaml = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n"
-                             "  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: nginx}]}}\n";
+    const std::string yaml =
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n"
+        "  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: nginx}]}}\n";
     CHECK(kubectl({"apply", "-f", "-"}, yaml) == "deployment.apps/web created\n");
     CHECK(kubectl({"apply", "-f", "-"}, yaml) == "deployment.apps/web unchanged\n");
-    CHECK(kubectl({"apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-"}, yaml) == "deployment.apps/web serverside-applied\n");
+    CHECK(kubectl({"apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-"}, yaml) ==
+          "deployment.apps/web serverside-applied\n");
     CHECK(kubectl({"get", "deployments"}).starts_with("NAME   READY   UP-TO-DATE   AVAILABLE   AGE\nweb "));
     CHECK(kubectl({"get", "deploy", "web", "-o", "jsonpath={.spec.replicas}"}) == "1");
     CHECK(kubectl({"scale", "deploy/web", "--replicas=3"}) == "deployment.apps/web scaled\n");
     CHECK(kubectl({"patch", "deploy", "web", "-p", "{\"spec\":{\"replicas\":4}}"}) == "deployment.apps/web patched\n");
-    CHECK(kubectl({"create", "-f", "-"}, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n") == "configmap/c created\n");
+    CHECK(kubectl({"create", "-f", "-"}, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n") ==
+          "configmap/c created\n");
     CHECK(kubectl({"describe", "deploy", "web"}).find("Replicas:               4 desired") != std::string::npos);
     CHECK(kubectl({"explain", "deployment.spec.replicas"}).find("replicas") != std::string::npos);
     CHECK(kubectl({"delete", "deploy", "web"}).starts_with("deployment.apps \"web\" deleted"));

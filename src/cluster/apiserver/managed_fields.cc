@@ -9,7 +9,7 @@ namespace {
 using schema::Field;
 using schema::KindSchema;
 
-constexpr std::size_t kUpdateManagersMax = 10;      // more are merged into ancient-changes
+constexpr std::size_t kUpdateManagersMax = 10;  // more are merged into ancient-changes
 
 struct Entry {
   std::string manager, operation, api_version, subresource, time;
@@ -24,8 +24,8 @@ Entries parse_entries(const Value& object) {
   Entries entries;
   for (const Value& entry : object["metadata"]["managedFields"].items()) {
     if (entry["operation"].is_null()) continue;
-    entries.push_back({entry["manager"].str(), entry["operation"].str(), entry["apiVersion"].str(), entry["subresource"].str(),
-                       entry["time"].str(), FieldSet::from_value(entry["fieldsV1"])});
+    entries.push_back({entry["manager"].str(), entry["operation"].str(), entry["apiVersion"].str(),
+                       entry["subresource"].str(), entry["time"].str(), FieldSet::from_value(entry["fieldsV1"])});
   }
   return entries;
 }
@@ -45,8 +45,10 @@ void store_entries(Entries entries, Value& object) {
     if (!entry.subresource.empty()) value.set("subresource", entry.subresource);
     list.push_back(std::move(value));
   }
-  if (list.empty()) object.edit("metadata").erase("managedFields");
-  else object.edit("metadata").set("managedFields", Value(std::move(list)));
+  if (list.empty())
+    object.edit("metadata").erase("managedFields");
+  else
+    object.edit("metadata").set("managedFields", Value(std::move(list)));
 }
 
 // The server's own fields, and those the (sub-)resource can't write.
@@ -56,13 +58,17 @@ void strip(const KindSchema& kind, std::string_view subresource, FieldSet& set) 
   set.children.erase("f:kind");
   if (const auto it = set.children.find("f:metadata"); it != set.children.end()) {
     it->second.member = false;
-    for (const char* field : {"f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid", "f:clusterName", "f:generation",
-                              "f:managedFields", "f:resourceVersion", "f:deletionTimestamp", "f:deletionGracePeriodSeconds"})
+    for (const char* field :
+         {"f:name", "f:namespace", "f:creationTimestamp", "f:selfLink", "f:uid", "f:clusterName", "f:generation",
+          "f:managedFields", "f:resourceVersion", "f:deletionTimestamp", "f:deletionGracePeriodSeconds"})
       it->second.children.erase(field);
     if (it->second.empty()) set.children.erase(it);
   }
-  if (subresource == "status") std::erase_if(set.children, [](const auto& child) { return child.first != "f:status" && child.first != "f:metadata"; });
-  else if (subresource.empty() && (kind.has_status() || kind.is_review())) set.children.erase("f:status");
+  if (subresource == "status")
+    std::erase_if(set.children,
+                  [](const auto& child) { return child.first != "f:status" && child.first != "f:metadata"; });
+  else if (subresource.empty() && (kind.has_status() || kind.is_review()))
+    set.children.erase("f:status");
 }
 
 // Pointers in Go that have the default {} all the same.
@@ -71,16 +77,21 @@ bool is_pointer(std::string_view name) {
          name == "objectSelector" || name == "conversion";
 }
 
-// What Go's zero value of the kind writes: structs that are no pointers are there, empty; so are required lists and maps, as null.
+// What Go's zero value of the kind writes: structs that are no pointers are there, empty; so are required lists and
+// maps, as null.
 Value zero_value(const Field& field) {
   Value value = Value::map();
   if (!field.object) return value;
   for (const schema::Member& member : field.object->members) {
     const Field& child = *member.field;
-    const bool is_struct = child.object && child.has_default && child.default_value.is_map() && child.default_value.empty();
-    if (is_struct && !is_pointer(member.name)) value.set(member.name, zero_value(child));
-    else if (child.has_default && child.default_value.is_string() && child.default_value.as_string().empty()) value.set(member.name, "");
-    else if (member.required && (child.type == schema::FieldType::list || child.type == schema::FieldType::map)) value.set(member.name, Value());
+    const bool is_struct =
+        child.object && child.has_default && child.default_value.is_map() && child.default_value.empty();
+    if (is_struct && !is_pointer(member.name))
+      value.set(member.name, zero_value(child));
+    else if (child.has_default && child.default_value.is_string() && child.default_value.as_string().empty())
+      value.set(member.name, "");
+    else if (member.required && (child.type == schema::FieldType::list || child.type == schema::FieldType::map))
+      value.set(member.name, Value());
   }
   return value;
 }
@@ -98,7 +109,8 @@ void cap_update_managers(Entries& entries) {
   for (std::size_t i = 0; i < entries.size(); ++i)
     if (entries[i].operation == "Update" && entries[i].subresource.empty()) updates.push_back(i);
   if (updates.size() <= kUpdateManagersMax) return;
-  std::sort(updates.begin(), updates.end(), [&](std::size_t a, std::size_t b) { return entries[a].time < entries[b].time; });
+  std::sort(updates.begin(), updates.end(),
+            [&](std::size_t a, std::size_t b) { return entries[a].time < entries[b].time; });
   Entry& oldest = entries[updates[0]];
   Entry& next = entries[updates[1]];
   next.fields.unite(oldest.fields);
@@ -126,7 +138,8 @@ std::optional<std::string> undeclared(const Field* field, const Value& value, co
     for (const auto& [key, child] : value.entries()) {
       const std::string at = path + "." + std::string(key);
       const Field* below = field_below(field, key);
-      if (!below && field->type == schema::FieldType::object && field->object && !field->keeps_unknown()) return at + ": field not declared in schema";
+      if (!below && field->type == schema::FieldType::object && field->object && !field->keeps_unknown())
+        return at + ": field not declared in schema";
       if (auto found = undeclared(below, child, at)) return found;
     }
   } else if (value.is_list() && field->type == schema::FieldType::list) {
@@ -136,7 +149,9 @@ std::optional<std::string> undeclared(const Field* field, const Value& value, co
       std::string at = path + "[" + std::to_string(i) + "]";
       if (shape == Shape::list_map || shape == Shape::list_set) {
         const std::string element = item_element(field, shape, value[i]);
-        if (element.empty()) return path + ": element " + std::to_string(i) + ": associative list with keys has an element that omits key field \"" + field->list_keys[0] + "\"";
+        if (element.empty())
+          return path + ": element " + std::to_string(i) +
+                 ": associative list with keys has an element that omits key field \"" + field->list_keys[0] + "\"";
         if (++seen[element] == 2) {
           FieldSet duplicate;
           duplicate.children[element].member = true;
@@ -145,7 +160,8 @@ std::optional<std::string> undeclared(const Field* field, const Value& value, co
       }
       if (auto found = undeclared(field->element, value[i], at)) return found;
     }
-  } else if (field->type == schema::FieldType::string && !value.is_string() && !value.is_null() && field->format != schema::Format::quantity) {
+  } else if (field->type == schema::FieldType::string && !value.is_string() && !value.is_null() &&
+             field->format != schema::Format::quantity) {
     return path + ": expected string, got &value.valueUnstructured{Value:" + json::write(value) + "}";
   }
   return std::nullopt;
@@ -192,8 +208,10 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
   // Upstream's skipNonApplied: what was never tracked begins to be with the first apply.
   if (!creation && live["metadata"]["managedFields"].empty()) return;
   Entries entries = parse_entries(creation ? object : live);
-  const Value before = creation ? (kind.custom ? Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}} : zero_value(kind.root()))
-                                : without_managed_fields(live);
+  const Value before =
+      creation ? (kind.custom ? Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}}
+                              : zero_value(kind.root()))
+               : without_managed_fields(live);
   const Value after = without_managed_fields(object);
   Comparison changes = compare(&kind.root(), &before, &after);
   for (FieldSet* set : {&changes.added, &changes.modified}) strip(kind, manager.subresource, *set);
@@ -204,8 +222,10 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
     return;
   }
   const std::string version = kind.resource.api_version();
-  auto self = std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.is(manager, "Update", version); });
-  if (self == entries.end()) self = entries.insert(entries.end(), Entry{manager.name, "Update", version, manager.subresource, manager.time, {}});
+  auto self = std::find_if(entries.begin(), entries.end(),
+                           [&](const Entry& entry) { return entry.is(manager, "Update", version); });
+  if (self == entries.end())
+    self = entries.insert(entries.end(), Entry{manager.name, "Update", version, manager.subresource, manager.time, {}});
   const FieldSet owned = self->fields;
   take_from_others(entries, &*self, taken, changes.removed);
   self->fields.subtract(changes.removed);
@@ -215,13 +235,15 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
   store_entries(std::move(entries), object);
 }
 
-Result<Value> apply_configuration(Request& request, const Value& live, const Value& config, const FieldManager& manager, bool force) {
+Result<Value> apply_configuration(Request& request, const Value& live, const Value& config, const FieldManager& manager,
+                                  bool force) {
   const KindSchema& kind = *request.kind;
   const Field* root = &kind.root();
   if (const auto wrong = undeclared(root, config, "")) {
     const schema::Resource& resource = kind.resource;
-    return request.fail_without_reason("failed to create typed patch object (" + request.ns + "/" + request.name + "; " +
-                                       (resource.group.empty() ? "" : resource.group) + "/" + resource.version + ", Kind=" + resource.kind + "): " + *wrong);
+    return request.fail_without_reason("failed to create typed patch object (" + request.ns + "/" + request.name +
+                                       "; " + (resource.group.empty() ? "" : resource.group) + "/" + resource.version +
+                                       ", Kind=" + resource.kind + "): " + *wrong);
   }
   Entries entries = live.is_null() ? Entries{} : parse_entries(live);
   if (!live.is_null() && entries.empty()) {
@@ -232,8 +254,10 @@ Result<Value> apply_configuration(Request& request, const Value& live, const Val
     entries.push_back({"before-first-apply", "Update", kind.resource.api_version(), "", manager.time, std::move(all)});
   }
   const std::string version = kind.resource.api_version();
-  auto self = std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.is(manager, "Apply", version); });
-  if (self == entries.end()) self = entries.insert(entries.end(), Entry{manager.name, "Apply", version, manager.subresource, manager.time, {}});
+  auto self = std::find_if(entries.begin(), entries.end(),
+                           [&](const Entry& entry) { return entry.is(manager, "Apply", version); });
+  if (self == entries.end())
+    self = entries.insert(entries.end(), Entry{manager.name, "Apply", version, manager.subresource, manager.time, {}});
   const FieldSet last = self->fields;
   FieldSet wanted;
   collect(root, config, wanted);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// metadata.managedFields: who set which field, and server-side apply on top of it. Follows apimachinery's managedfields and
-// structured-merge-diff's merge.Updater (Kubernetes 1.33).
+// metadata.managedFields: who set which field, and server-side apply on top of it. Follows apimachinery's managedfields
+// and structured-merge-diff's merge.Updater (Kubernetes 1.33).
 #pragma once
 #include <string>
 
@@ -16,8 +16,9 @@ struct FieldManager {
 // After a create (`live` null) or an update: gives the fields that changed to `manager` and takes them from the others.
 void track_update(const schema::KindSchema& kind, const Value& live, Value& object, const FieldManager& manager);
 
-// What `live` (null: absent) becomes when `manager` applies `config`, managedFields included; not yet defaulted. Errors: conflict when
-// others own what differs and not `force`; internal for a field the schema doesn't have.
-Result<Value> apply_configuration(Request& request, const Value& live, const Value& config, const FieldManager& manager, bool force);
+// What `live` (null: absent) becomes when `manager` applies `config`, managedFields included; not yet defaulted.
+// Errors: conflict when others own what differs and not `force`; internal for a field the schema doesn't have.
+Result<Value> apply_configuration(Request& request, const Value& live, const Value& config, const FieldManager& manager,
+                                  bool force);
 
 }  // namespace caisson::apiserver

@@ -24,25 +24,33 @@ MediaType parse_media_type(std::string_view text) {
   for (std::size_t i = 1; i < parts.size(); ++i) {
     const std::string_view part = trim(parts[i]);
     const auto equals = part.find('=');
-    if (equals != std::string_view::npos) media.parameters.emplace_back(to_lower(trim(part.substr(0, equals))), trim(part.substr(equals + 1)));
+    if (equals != std::string_view::npos)
+      media.parameters.emplace_back(to_lower(trim(part.substr(0, equals))), trim(part.substr(equals + 1)));
   }
   return media;
 }
 
-constexpr std::string_view kAccepted = "application/json, application/yaml";   // upstream adds protobuf
+constexpr std::string_view kAccepted = "application/json, application/yaml";  // upstream adds protobuf
 
 std::optional<Representation> representation_of(const MediaType& media) {
   Representation as;
-  if (media.type == "application/yaml") as.yaml = true;
-  else if (media.type != "application/json" && media.type != "*/*" && media.type != "application/*") return std::nullopt;
+  if (media.type == "application/yaml")
+    as.yaml = true;
+  else if (media.type != "application/json" && media.type != "*/*" && media.type != "application/*")
+    return std::nullopt;
   as.pretty = media.get("pretty") == "1";
   const std::string_view kind = media.get("as"), group = media.get("g"), version = media.get("v");
   if (kind.empty()) return as;
-  if (kind == "APIGroupDiscoveryList" && group == "apidiscovery.k8s.io" && version == "v2") as.aggregated = true;
-  else if (group != "meta.k8s.io" || version != "v1") return std::nullopt;
-  else if (kind == "Table") as.table = true;
-  else if (kind == "PartialObjectMetadata" || kind == "PartialObjectMetadataList") as.partial = true;
-  else return std::nullopt;
+  if (kind == "APIGroupDiscoveryList" && group == "apidiscovery.k8s.io" && version == "v2")
+    as.aggregated = true;
+  else if (group != "meta.k8s.io" || version != "v1")
+    return std::nullopt;
+  else if (kind == "Table")
+    as.table = true;
+  else if (kind == "PartialObjectMetadata" || kind == "PartialObjectMetadataList")
+    as.partial = true;
+  else
+    return std::nullopt;
   return as;
 }
 
@@ -52,7 +60,8 @@ Result<Representation> negotiate(std::string_view accept) {
   if (trim(accept).empty()) return Representation{};
   for (const std::string_view part : split(accept, ','))
     if (auto as = representation_of(parse_media_type(part))) return *as;
-  return Error{ErrorCode::not_acceptable, "406: Not Acceptable\n\nAvailable representations: " + std::string(kAccepted)};
+  return Error{ErrorCode::not_acceptable,
+               "406: Not Acceptable\n\nAvailable representations: " + std::string(kAccepted)};
 }
 
 std::string encode(const Value& value, const Representation& as) {
@@ -70,27 +79,33 @@ Result<BodyType> body_type(std::string_view content_type, bool patch) {
     if (type == "application/merge-patch+json") return BodyType::merge_patch;
     if (type == "application/strategic-merge-patch+json") return BodyType::strategic_patch;
     if (type == "application/apply-patch+yaml") return BodyType::apply;
-    return Error{ErrorCode::unsupported_media_type,
-                 "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, "
-                 "application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml"};
+    return Error{
+        ErrorCode::unsupported_media_type,
+        "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, "
+        "application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml"};
   }
   if (type.empty() || type == "application/json" || type == "*/*") return BodyType::json;
   if (type == "application/yaml") return BodyType::yaml;
-  return Error{ErrorCode::unsupported_media_type,
-               "the body of the request was in an unknown format - accepted media types include: " + std::string(kAccepted)};
+  return Error{
+      ErrorCode::unsupported_media_type,
+      "the body of the request was in an unknown format - accepted media types include: " + std::string(kAccepted)};
 }
 
 Result<Value> parse_body(std::string_view bytes, BodyType type) {
   if (type == BodyType::yaml || type == BodyType::apply) {
     auto value = yaml::read(bytes);
-    if (!value.ok()) return Error{ErrorCode::bad_request, (type == BodyType::apply ? "error decoding YAML: " : "yaml: ") + value.error().message};
+    if (!value.ok())
+      return Error{ErrorCode::bad_request,
+                   (type == BodyType::apply ? "error decoding YAML: " : "yaml: ") + value.error().message};
     return value;
   }
   auto value = json::parse(bytes);
   if (value.ok()) return value;
   // kubectl and curl users write YAML into a body that says it is JSON.
   const bool patch = type != BodyType::json;
-  return Error{ErrorCode::bad_request, (patch ? "error decoding patch: " : "couldn't get version/kind; json parse error: ") + value.error().message};
+  return Error{
+      ErrorCode::bad_request,
+      (patch ? "error decoding patch: " : "couldn't get version/kind; json parse error: ") + value.error().message};
 }
 
 }  // namespace caisson::apiserver

@@ -15,8 +15,8 @@ struct Representation {
   bool yaml = false;
   bool pretty = false;
   bool table = false;
-  bool partial = false;          // PartialObjectMetadata(List)
-  bool aggregated = false;       // APIGroupDiscoveryList, v2
+  bool partial = false;     // PartialObjectMetadata(List)
+  bool aggregated = false;  // APIGroupDiscoveryList, v2
   std::string_view content_type() const { return yaml ? "application/yaml" : "application/json"; }
 };
 

@@ -23,12 +23,15 @@ struct Token {
 
 Result<Token> parse_token(Request& request, std::string_view text) {
   const auto bytes = unbase64url(text);
-  if (!bytes.ok()) return request.bad_request("invalid continue token: continue key is not valid: " + bytes.error().message);
+  if (!bytes.ok())
+    return request.bad_request("invalid continue token: continue key is not valid: " + bytes.error().message);
   const auto value = json::parse(*bytes);
-  if (!value.ok()) return request.bad_request("invalid continue token: continue key is not valid: " + value.error().message);
+  if (!value.ok())
+    return request.bad_request("invalid continue token: continue key is not valid: " + value.error().message);
   if ((*value)["v"].as_string() != kTokenVersion)
-    return request.bad_request("invalid continue token: continue key is not valid: server does not recognize this encoded version \"" +
-                               (*value)["v"].str() + "\"");
+    return request.bad_request(
+        "invalid continue token: continue key is not valid: server does not recognize this encoded version \"" +
+        (*value)["v"].str() + "\"");
   std::string start = (*value)["start"].str();
   if (start.empty() || start.starts_with('/') || start.find("..") != std::string::npos)
     return request.bad_request("invalid continue token: continue key is not valid: start key is missing or invalid");
@@ -38,9 +41,12 @@ Result<Token> parse_token(Request& request, std::string_view text) {
 
 Error expired_token(Request& request) {
   return request.fail(ErrorCode::expired,
-                      "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
-                      "continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing "
-                      "with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the "
+                      "The provided continue parameter is too old to display a consistent list result. You can start a "
+                      "new list without the "
+                      "continue parameter, or use the continue token in this response to retrieve the remainder of the "
+                      "results. Continuing "
+                      "with the provided token results in an inconsistent list - objects that were created, modified, "
+                      "or deleted between the "
                       "time the first chunk was returned and now may show up in the list.");
 }
 
@@ -82,8 +88,13 @@ Result<ListParameters> list_parameters(Request& request, const http::Query& quer
     parameters.fields = std::move(selector).value();
     for (const std::string& path : parameters.fields.paths()) {
       const auto& known = request.kind->selectable_fields;
-      if (path == "metadata.name" || path == "metadata.namespace" || std::find(known.begin(), known.end(), path) != known.end()) continue;
-      return request.bad_request(request.kind->custom ? "field label not supported: " + path : "\"" + path + "\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
+      if (path == "metadata.name" || path == "metadata.namespace" ||
+          std::find(known.begin(), known.end(), path) != known.end())
+        continue;
+      return request.bad_request(
+          request.kind->custom
+              ? "field label not supported: " + path
+              : "\"" + path + "\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
     }
   }
   if (const auto text = http::query_get(query, "limit"); !text.empty()) {
@@ -113,7 +124,8 @@ Result<ItemList> list(Core& core, Request& request, const ListParameters& parame
   Token token;
   const std::string_view version = parameters.resource_version, match = parameters.resource_version_match;
   if (!parameters.continue_token.empty()) {
-    if (!version.empty() && version != "0") return request.bad_request("specifying resource version is not allowed when using continue");
+    if (!version.empty() && version != "0")
+      return request.bad_request("specifying resource version is not allowed when using continue");
     token = TRY(parse_token(request, parameters.continue_token));
     options.at = token.revision;
     options.after = request.ns.empty() ? token.after : request.ns + "/" + token.after;

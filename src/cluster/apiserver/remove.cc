@@ -10,17 +10,28 @@ constexpr std::string_view kForeground = "foregroundDeletion";
 
 Error invalid_option(Request& request, std::string_view field, const std::string& message) {
   Value cause{{"reason", "FieldValueNotSupported"}, {"message", message}, {"field", field}};
-  Value details{{"group", "meta.k8s.io"}, {"kind", "DeleteOptions"}, {"causes", Value(std::vector<Value>{std::move(cause)})}};
-  return request.fail(ErrorCode::invalid, "DeleteOptions.meta.k8s.io \"\" is invalid: " + std::string(field) + ": " + message,
+  Value details{
+      {"group", "meta.k8s.io"}, {"kind", "DeleteOptions"}, {"causes", Value(std::vector<Value>{std::move(cause)})}};
+  return request.fail(ErrorCode::invalid,
+                      "DeleteOptions.meta.k8s.io \"\" is invalid: " + std::string(field) + ": " + message,
                       std::move(details));
 }
 
 // Kinds that answer a deletion with the object (ReturnDeletedObject of their stores), not with a Status.
 bool answers_with_object(const schema::KindSchema& kind) {
-  static constexpr std::string_view kResources[] = {
-      "pods", "services", "serviceaccounts", "podtemplates", "persistentvolumes", "persistentvolumeclaims", "resourcequotas",
-      "storageclasses.storage.k8s.io", "volumeattachments.storage.k8s.io", "csinodes.storage.k8s.io", "csidrivers.storage.k8s.io"};
-  return std::find(std::begin(kResources), std::end(kResources), kind.resource.group_resource()) != std::end(kResources);
+  static constexpr std::string_view kResources[] = {"pods",
+                                                    "services",
+                                                    "serviceaccounts",
+                                                    "podtemplates",
+                                                    "persistentvolumes",
+                                                    "persistentvolumeclaims",
+                                                    "resourcequotas",
+                                                    "storageclasses.storage.k8s.io",
+                                                    "volumeattachments.storage.k8s.io",
+                                                    "csinodes.storage.k8s.io",
+                                                    "csidrivers.storage.k8s.io"};
+  return std::find(std::begin(kResources), std::end(kResources), kind.resource.group_resource()) !=
+         std::end(kResources);
 }
 
 Value success(const Request& request, const Value& object) {
@@ -33,8 +44,10 @@ Value success(const Request& request, const Value& object) {
 // How long a Pod may go on: pod strategy's CheckGracefulDelete.
 std::int64_t grace_of_pod(const Value& pod, const DeleteParameters& parameters) {
   std::int64_t period = 30;
-  if (parameters.grace_period_seconds) period = *parameters.grace_period_seconds;
-  else if (const Value& own = pod.get({"spec", "terminationGracePeriodSeconds"}); own.is_int()) period = own.as_int();
+  if (parameters.grace_period_seconds)
+    period = *parameters.grace_period_seconds;
+  else if (const Value& own = pod.get({"spec", "terminationGracePeriodSeconds"}); own.is_int())
+    period = own.as_int();
   if (pod.get({"spec", "nodeName"}).as_string().empty()) period = 0;
   const std::string_view phase = pod.get({"status", "phase"}).as_string();
   if (phase == "Failed" || phase == "Succeeded") period = 0;
@@ -51,7 +64,9 @@ void mark_deleted(Core& core, Value& object, std::int64_t grace_seconds) {
 // Propagation is remembered in finalizers for the garbage collector. Gives whether they changed.
 bool set_propagation(const DeleteParameters& parameters, Value& object) {
   if (!parameters.propagation) return false;
-  const std::string_view wanted = *parameters.propagation == "Orphan" ? kOrphan : *parameters.propagation == "Foreground" ? kForeground : "";
+  const std::string_view wanted = *parameters.propagation == "Orphan"       ? kOrphan
+                                  : *parameters.propagation == "Foreground" ? kForeground
+                                                                            : "";
   std::vector<Value> kept;
   bool has = false;
   const Value before = object["metadata"]["finalizers"];
@@ -62,19 +77,22 @@ bool set_propagation(const DeleteParameters& parameters, Value& object) {
   }
   if (!wanted.empty() && !has) kept.emplace_back(wanted);
   if (kept.size() == before.size() && (wanted.empty() || has)) return false;
-  if (kept.empty()) object.edit("metadata").erase("finalizers");
-  else object.edit("metadata").set("finalizers", Value(std::move(kept)));
+  if (kept.empty())
+    object.edit("metadata").erase("finalizers");
+  else
+    object.edit("metadata").set("finalizers", Value(std::move(kept)));
   return true;
 }
 
 Result<void> check_preconditions(Request& request, const DeleteParameters& parameters, const Value& object) {
   const std::string uid = object["metadata"]["uid"].str(), version = object["metadata"]["resourceVersion"].str();
   if (!parameters.uid.empty() && parameters.uid != uid)
-    return request.conflict("the UID in the precondition (" + parameters.uid + ") does not match the UID in record (" + uid +
-                            "). The object might have been deleted and then recreated");
+    return request.conflict("the UID in the precondition (" + parameters.uid + ") does not match the UID in record (" +
+                            uid + "). The object might have been deleted and then recreated");
   if (!parameters.resource_version.empty() && parameters.resource_version != version)
     return request.conflict("the ResourceVersion in the precondition (" + parameters.resource_version +
-                            ") does not match the ResourceVersion in record (" + version + "). The object might have been modified");
+                            ") does not match the ResourceVersion in record (" + version +
+                            "). The object might have been modified");
   return {};
 }
 
@@ -104,23 +122,29 @@ Result<DeleteParameters> delete_parameters(Request& request, const http::Query& 
   Value options = body.is_map() ? body : Value::map();
   if (const auto grace = http::query_get(query, "gracePeriodSeconds"); !grace.empty()) {
     const auto seconds = parse_int(grace);
-    if (!seconds) return request.bad_request("strconv.ParseInt: parsing \"" + std::string(grace) + "\": invalid syntax");
+    if (!seconds)
+      return request.bad_request("strconv.ParseInt: parsing \"" + std::string(grace) + "\": invalid syntax");
     if (options["gracePeriodSeconds"].is_null()) options.set("gracePeriodSeconds", *seconds);
   }
-  if (const auto policy = http::query_get(query, "propagationPolicy"); !policy.empty() && options["propagationPolicy"].is_null())
+  if (const auto policy = http::query_get(query, "propagationPolicy");
+      !policy.empty() && options["propagationPolicy"].is_null())
     options.set("propagationPolicy", policy);
-  if (const auto orphan = http::query_get(query, "orphanDependents"); !orphan.empty()) options.set("orphanDependents", orphan == "true" || orphan == "1");
+  if (const auto orphan = http::query_get(query, "orphanDependents"); !orphan.empty())
+    options.set("orphanDependents", orphan == "true" || orphan == "1");
   if (options["gracePeriodSeconds"].is_int()) parameters.grace_period_seconds = options["gracePeriodSeconds"].as_int();
-  if (options["orphanDependents"].is_bool()) parameters.propagation = options["orphanDependents"].as_bool() ? "Orphan" : "Background";
+  if (options["orphanDependents"].is_bool())
+    parameters.propagation = options["orphanDependents"].as_bool() ? "Orphan" : "Background";
   if (const std::string policy = options["propagationPolicy"].str(); !policy.empty()) {
     if (policy != "Background" && policy != "Foreground" && policy != "Orphan")
-      return invalid_option(request, "propagationPolicy",
-                            "Unsupported value: \"" + policy + "\": supported values: \"Foreground\", \"Background\", \"Orphan\"");
+      return invalid_option(
+          request, "propagationPolicy",
+          "Unsupported value: \"" + policy + "\": supported values: \"Foreground\", \"Background\", \"Orphan\"");
     parameters.propagation = policy;
   }
   for (const Value& dry : options["dryRun"].items()) {
     if (dry.as_string() != "All")
-      return invalid_option(request, "dryRun", "Unsupported value: []string{\"" + dry.str() + "\"}: supported values: \"All\"");
+      return invalid_option(request, "dryRun",
+                            "Unsupported value: []string{\"" + dry.str() + "\"}: supported values: \"All\"");
     request.dry_run = true;
   }
   parameters.uid = options.get({"preconditions", "uid"}).str();
@@ -136,7 +160,8 @@ Result<Planned> remove(Core& core, Request& request, Transaction& tx, const Dele
   Value none;
   TRY(admit(core, request, tx, AdmissionRequest::Operation::remove, object, none));
   TRY(admit_validate(core, request, tx, AdmissionRequest::Operation::remove, object, none));
-  if (request.plural == "namespaces" && request.group.empty()) return remove_namespace(core, request, tx, *found, std::move(object));
+  if (request.plural == "namespaces" && request.group.empty())
+    return remove_namespace(core, request, tx, *found, std::move(object));
 
   const store::Key key = request.key();
   const bool pod = request.plural == "pods" && request.group.empty();
@@ -145,8 +170,10 @@ Result<Planned> remove(Core& core, Request& request, Transaction& tx, const Dele
   const Value& metadata = object["metadata"];
   if (being_deleted(object)) {
     // A second deletion may only make it sooner.
-    const bool sooner = pod && parameters.grace_period_seconds && grace < metadata["deletionGracePeriodSeconds"].as_int();
-    const bool at_once = grace == 0 && metadata["finalizers"].empty() && (sooner || metadata["deletionGracePeriodSeconds"].as_int() == 0);
+    const bool sooner =
+        pod && parameters.grace_period_seconds && grace < metadata["deletionGracePeriodSeconds"].as_int();
+    const bool at_once = grace == 0 && metadata["finalizers"].empty() &&
+                         (sooner || metadata["deletionGracePeriodSeconds"].as_int() == 0);
     if (at_once) {
       object.edit("metadata").set("deletionGracePeriodSeconds", 0);
       tx.remove(key, object, found->revision);

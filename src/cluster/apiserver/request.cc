@@ -13,23 +13,40 @@ struct CodeEntry {
 
 CodeEntry entry_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::bad_request: return {400, "BadRequest"};
-    case ErrorCode::unauthorized: return {401, "Unauthorized"};
-    case ErrorCode::forbidden: return {403, "Forbidden"};
-    case ErrorCode::not_found: return {404, "NotFound"};
-    case ErrorCode::method_not_allowed: return {405, "MethodNotAllowed"};
-    case ErrorCode::not_acceptable: return {406, "NotAcceptable"};
-    case ErrorCode::already_exists: return {409, "AlreadyExists"};
-    case ErrorCode::conflict: return {409, "Conflict"};
-    case ErrorCode::gone: return {410, "Gone"};
-    case ErrorCode::expired: return {410, "Expired"};
-    case ErrorCode::invalid: return {422, "Invalid"};
-    case ErrorCode::too_large: return {413, "RequestEntityTooLarge"};
-    case ErrorCode::unsupported_media_type: return {415, "UnsupportedMediaType"};
-    case ErrorCode::too_many_requests: return {429, "TooManyRequests"};
-    case ErrorCode::timeout: return {504, "Timeout"};
-    case ErrorCode::unavailable: return {503, "ServiceUnavailable"};
-    case ErrorCode::internal: break;
+    case ErrorCode::bad_request:
+      return {400, "BadRequest"};
+    case ErrorCode::unauthorized:
+      return {401, "Unauthorized"};
+    case ErrorCode::forbidden:
+      return {403, "Forbidden"};
+    case ErrorCode::not_found:
+      return {404, "NotFound"};
+    case ErrorCode::method_not_allowed:
+      return {405, "MethodNotAllowed"};
+    case ErrorCode::not_acceptable:
+      return {406, "NotAcceptable"};
+    case ErrorCode::already_exists:
+      return {409, "AlreadyExists"};
+    case ErrorCode::conflict:
+      return {409, "Conflict"};
+    case ErrorCode::gone:
+      return {410, "Gone"};
+    case ErrorCode::expired:
+      return {410, "Expired"};
+    case ErrorCode::invalid:
+      return {422, "Invalid"};
+    case ErrorCode::too_large:
+      return {413, "RequestEntityTooLarge"};
+    case ErrorCode::unsupported_media_type:
+      return {415, "UnsupportedMediaType"};
+    case ErrorCode::too_many_requests:
+      return {429, "TooManyRequests"};
+    case ErrorCode::timeout:
+      return {504, "Timeout"};
+    case ErrorCode::unavailable:
+      return {503, "ServiceUnavailable"};
+    case ErrorCode::internal:
+      break;
   }
   return {500, "InternalError"};
 }
@@ -61,12 +78,16 @@ bool is_true(std::string_view text) {
 
 }  // namespace
 
-int http_status(ErrorCode code) { return entry_of(code).status; }
-std::string_view status_reason(ErrorCode code) { return entry_of(code).reason; }
+int http_status(ErrorCode code) {
+  return entry_of(code).status;
+}
+std::string_view status_reason(ErrorCode code) {
+  return entry_of(code).reason;
+}
 
 Value failure_status(ErrorCode code, std::string_view message, const Value& details) {
-  Value status{{"kind", "Status"},   {"apiVersion", "v1"}, {"metadata", Value::map()}, {"status", "Failure"},
-               {"message", message}, {"reason", status_reason(code)}};
+  Value status{{"kind", "Status"},    {"apiVersion", "v1"}, {"metadata", Value::map()},
+               {"status", "Failure"}, {"message", message}, {"reason", status_reason(code)}};
   if (!details.is_null()) status.set("details", details);
   status.set("code", http_status(code));
   return status;
@@ -124,7 +145,9 @@ Error Request::invalid(const std::vector<schema::FieldError>& errors, std::strin
   return fail(ErrorCode::invalid, schema::invalid_message(*kind, named, errors), std::move(details));
 }
 
-std::string Request::storage_resource() const { return apiserver::storage_resource(*kind); }
+std::string Request::storage_resource() const {
+  return apiserver::storage_resource(*kind);
+}
 
 Value Request::status_of(const Error& error) const {
   if (!details_message_.empty() && error.message == details_message_) {
@@ -134,7 +157,8 @@ Value Request::status_of(const Error& error) const {
   }
   // Errors made below this room (admission plug-ins, the schema) have their names from the request.
   const bool named = error.code == ErrorCode::not_found || error.code == ErrorCode::already_exists ||
-                     error.code == ErrorCode::conflict || error.code == ErrorCode::forbidden || error.code == ErrorCode::invalid;
+                     error.code == ErrorCode::conflict || error.code == ErrorCode::forbidden ||
+                     error.code == ErrorCode::invalid;
   return failure_status(error.code, error.message, named && is_resource ? details_of(*this, name) : Value());
 }
 
@@ -162,12 +186,13 @@ void parse_request_info(std::string_view method, std::string_view path, const ht
     return;
   }
   request.is_resource = true;
-  const bool watch_path = parts[at] == "watch" && parts.size() > at + 1;   // /api/v1/watch/…: deprecated, still served
+  const bool watch_path = parts[at] == "watch" && parts.size() > at + 1;  // /api/v1/watch/…: deprecated, still served
   if (watch_path) ++at;
   // "namespaces/x" is the Namespace x itself unless a resource follows that isn't one of its sub-resources.
   if (parts[at] == "namespaces" && parts.size() > at + 1) {
     request.ns = std::string(parts[at + 1]);
-    const bool of_namespace = request.group.empty() && (parts.size() == at + 2 || parts[at + 2] == "status" || parts[at + 2] == "finalize");
+    const bool of_namespace =
+        request.group.empty() && (parts.size() == at + 2 || parts[at + 2] == "status" || parts[at + 2] == "finalize");
     if (parts.size() > at + 2 && !of_namespace) at += 2;
   }
   request.plural = std::string(parts[at]);
@@ -175,7 +200,8 @@ void parse_request_info(std::string_view method, std::string_view path, const ht
   if (parts.size() > at + 2) request.subresource = std::string(parts[at + 2]);
   for (std::size_t i = at + 3; i < parts.size(); ++i) request.subpath.append("/").append(parts[i]);
   request.verb = std::string(verb_of(method, !request.name.empty()));
-  if ((request.verb == "list" && is_true(http::query_get(query, "watch"))) || (watch_path && request.verb != "create")) request.verb = "watch";
+  if ((request.verb == "list" && is_true(http::query_get(query, "watch"))) || (watch_path && request.verb != "create"))
+    request.verb = "watch";
   if (request.verb == "list" || request.verb == "watch" || request.verb == "deletecollection") {
     // A list of one name is authorized as that name.
     constexpr std::string_view kByName = "metadata.name=";

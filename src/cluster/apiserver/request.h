@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Request: one call of the API, by HTTP or in process: who asks for what, and what the answer needs beyond its body.
-// Follows apiserver's RequestInfo (staging/src/k8s.io/apiserver/pkg/endpoints/request/requestinfo.go). One thread at a time.
+// Follows apiserver's RequestInfo (staging/src/k8s.io/apiserver/pkg/endpoints/request/requestinfo.go). One thread at a
+// time.
 #pragma once
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "core/base/result.h"
-#include "core/document/value.h"
-#include "core/http/message.h"
 #include "cluster/apiserver/user.h"
 #include "cluster/kube/object.h"
 #include "cluster/schema/schema.h"
 #include "cluster/schema/validate.h"
 #include "cluster/store/store.h"
+#include "core/base/result.h"
+#include "core/document/value.h"
+#include "core/http/message.h"
 
 namespace caisson::apiserver {
 
@@ -21,33 +22,33 @@ enum class FieldValidation { ignore, warn, strict };
 
 struct Request {
   User user;
-  std::string verb;                     // RBAC's: "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"
-  std::string path;                     // of a non-resource request, what RBAC looks at
+  std::string verb;  // RBAC's: "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"
+  std::string path;  // of a non-resource request, what RBAC looks at
   bool is_resource = false;
   std::string group, version, plural, subresource, ns, name;
-  std::string subpath;                  // after the sub-resource: proxy paths
-  schema::KindPtr kind;                 // null: no such resource
+  std::string subpath;   // after the sub-resource: proxy paths
+  schema::KindPtr kind;  // null: no such resource
 
   std::string field_manager, user_agent;
   bool dry_run = false, force = false;
   bool in_process = false;
   FieldValidation field_validation = FieldValidation::warn;
 
-  std::vector<std::string> warnings;    // become Warning headers
+  std::vector<std::string> warnings;  // become Warning headers
 
   // An error whose Status has `details` beyond what its code and name say. The details belong to the last error made.
   Error fail(ErrorCode code, std::string message, Value details = {});
-  Error fail_without_reason(std::string message);   // 500, as errors of Go that are no Status
-  Error not_found();                    // pods "x" not found
+  Error fail_without_reason(std::string message);  // 500, as errors of Go that are no Status
+  Error not_found();                               // pods "x" not found
   Error already_exists(std::string_view name);
-  Error conflict();                     // the object has been modified …
-  Error conflict(std::string_view why); // Operation cannot be fulfilled on …: why
+  Error conflict();                      // the object has been modified …
+  Error conflict(std::string_view why);  // Operation cannot be fulfilled on …: why
   Error forbidden(std::string_view why);
   Error bad_request(std::string message) { return fail(ErrorCode::bad_request, std::move(message)); }
   Error invalid(const std::vector<schema::FieldError>& errors, std::string_view name);
 
   store::Key key() const { return {storage_resource(), ns, name}; }
-  std::string storage_resource() const;   // where the kind's objects are kept: "deployments.apps"
+  std::string storage_resource() const;  // where the kind's objects are kept: "deployments.apps"
   bool status_only() const { return subresource == "status"; }
 
   // metav1.Status of `error`, which one of this request's functions gave.
@@ -55,7 +56,7 @@ struct Request {
 
  private:
   Value details_;
-  std::string details_message_;         // of the error that details_ belongs to
+  std::string details_message_;  // of the error that details_ belongs to
   bool without_reason_ = false;
 };
 

@@ -39,8 +39,11 @@ User user_of_spec(const Value& spec) {
 
 Value rules_status(const Authorizer& authorizer, const User& user, const std::string& ns) {
   std::vector<Value> resources, paths;
-  for (const PolicyRule& rule : authorizer.rules_of(user, ns)) (rule.paths.empty() ? resources : paths).push_back(rule.to_value());
-  return Value{{"incomplete", false}, {"nonResourceRules", Value(std::move(paths))}, {"resourceRules", Value(std::move(resources))}};
+  for (const PolicyRule& rule : authorizer.rules_of(user, ns))
+    (rule.paths.empty() ? resources : paths).push_back(rule.to_value());
+  return Value{{"incomplete", false},
+               {"nonResourceRules", Value(std::move(paths))},
+               {"resourceRules", Value(std::move(resources))}};
 }
 
 Value user_info(const User& user) {
@@ -55,7 +58,8 @@ Value token_status(const TokenAuthority& tokens, const Value& spec) {
   std::vector<std::string> audiences;
   for (const Value& audience : spec["audiences"].items()) audiences.push_back(audience.str());
   auto user = tokens.verify(spec["token"].as_string(), audiences);
-  if (!user.ok()) return Value{{"user", Value::map()}, {"error", "[invalid bearer token, " + user.error().message + "]"}};
+  if (!user.ok())
+    return Value{{"user", Value::map()}, {"error", "[invalid bearer token, " + user.error().message + "]"}};
   User known = std::move(user).value();
   known.groups.push_back("system:authenticated");
   Value status{{"authenticated", true}, {"user", user_info(known)}};
@@ -68,11 +72,14 @@ Value token_status(const TokenAuthority& tokens, const Value& spec) {
 Result<Value> review(Core& core, Request& request, Value body) {
   Value object = TRY(decode(core, request, std::move(body)));
   const std::string& kind = request.kind->resource.kind;
-  if (!request.in_process) track_update(*request.kind, Value(), object, {request.field_manager, "", time_now(core.clock)});
+  if (!request.in_process)
+    track_update(*request.kind, Value(), object, {request.field_manager, "", time_now(core.clock)});
   const Value spec = object["spec"];
-  const bool access = kind == "SubjectAccessReview" || kind == "SelfSubjectAccessReview" || kind == "LocalSubjectAccessReview";
+  const bool access =
+      kind == "SubjectAccessReview" || kind == "SelfSubjectAccessReview" || kind == "LocalSubjectAccessReview";
   if (access && spec["resourceAttributes"].is_map() == spec["nonResourceAttributes"].is_map()) {
-    const schema::FieldError error{schema::FieldError::Type::invalid, "spec.resourceAttributes", spec["resourceAttributes"],
+    const schema::FieldError error{schema::FieldError::Type::invalid, "spec.resourceAttributes",
+                                   spec["resourceAttributes"],
                                    "exactly one of nonResourceAttributes or resourceAttributes must be specified"};
     return request.invalid({error}, "");
   }
@@ -81,7 +88,8 @@ Result<Value> review(Core& core, Request& request, Value body) {
   } else if (access) {
     const User user = user_of_spec(spec);
     if (user.name.empty() && user.groups.empty()) {
-      const schema::FieldError error{schema::FieldError::Type::invalid, "spec.user", Value(""), "at least one of user or group must be specified"};
+      const schema::FieldError error{schema::FieldError::Type::invalid, "spec.user", Value(""),
+                                     "at least one of user or group must be specified"};
       return request.invalid({error}, "");
     }
     object.set("status", access_status(*core.authorizer, user, spec));
@@ -92,10 +100,12 @@ Result<Value> review(Core& core, Request& request, Value body) {
     object.edit("metadata").set("creationTimestamp", time_now(core.clock));
     object.set("status", Value{{"userInfo", user_info(request.user)}});
   } else if (kind == "TokenReview") {
-    if (spec["token"].as_string().empty()) return request.bad_request("token is required for TokenReview in authentication");
+    if (spec["token"].as_string().empty())
+      return request.bad_request("token is required for TokenReview in authentication");
     object.set("status", token_status(*core.tokens, spec));
   } else {
-    return request.fail(ErrorCode::method_not_allowed, "the server does not allow this method on the requested resource", Value::map());
+    return request.fail(ErrorCode::method_not_allowed,
+                        "the server does not allow this method on the requested resource", Value::map());
   }
   return ordered(object);
 }

@@ -48,16 +48,20 @@ Value scale_of(const Request& request, const Value& object) {
   for (const char* field : {"namespace", "uid", "resourceVersion", "creationTimestamp"})
     if (!from[field].is_null()) metadata.set(field, from[field]);
   const std::string spec_path = scale->spec_replicas_path.empty() ? ".spec.replicas" : scale->spec_replicas_path;
-  const std::string status_path = scale->status_replicas_path.empty() ? ".status.replicas" : scale->status_replicas_path;
+  const std::string status_path =
+      scale->status_replicas_path.empty() ? ".status.replicas" : scale->status_replicas_path;
   Value spec = Value::map();
   if (const std::int64_t replicas = at_path(object, spec_path).as_int(); replicas != 0) spec.set("replicas", replicas);
   Value status{{"replicas", at_path(object, status_path).as_int()}};
-  const Value& selector = scale->label_selector_path.empty() ? object["spec"]["selector"] : at_path(object, scale->label_selector_path);
+  const Value& selector =
+      scale->label_selector_path.empty() ? object["spec"]["selector"] : at_path(object, scale->label_selector_path);
   if (const std::string text = selector_text(selector); !text.empty()) status.set("selector", text);
-  return Value{{"kind", "Scale"}, {"apiVersion", "autoscaling/v1"}, {"metadata", metadata}, {"spec", spec}, {"status", status}};
+  return Value{
+      {"kind", "Scale"}, {"apiVersion", "autoscaling/v1"}, {"metadata", metadata}, {"spec", spec}, {"status", status}};
 }
 
-Result<Planned> plan_scale(Core& core, Request& request, Transaction& tx, const Value& body, std::optional<kube::PatchType> type) {
+Result<Planned> plan_scale(Core& core, Request& request, Transaction& tx, const Value& body,
+                           std::optional<kube::PatchType> type) {
   const auto found = tx.find(request.key());
   if (!found) return request.not_found();
   const Value object = in_version(*request.kind, found->value);
@@ -66,7 +70,9 @@ Result<Planned> plan_scale(Core& core, Request& request, Transaction& tx, const 
     const Value current = scale_of(request, object);
     if (*type == kube::PatchType::json) {
       auto patched = document::json_patch(current, body);
-      if (!patched.ok()) return request.fail(ErrorCode::invalid, "the server rejected our request due to an error in our request", Value::map());
+      if (!patched.ok())
+        return request.fail(ErrorCode::invalid, "the server rejected our request due to an error in our request",
+                            Value::map());
       scale = std::move(patched).value();
     } else {
       scale = document::merge_patch(current, body);
@@ -74,13 +80,16 @@ Result<Planned> plan_scale(Core& core, Request& request, Transaction& tx, const 
   }
   const Value& name = scale["metadata"]["name"];
   if (!name.as_string().empty() && name.as_string() != request.name)
-    return request.bad_request("the name of the object (" + name.str() + ") does not match the name on the URL (" + request.name + ")");
+    return request.bad_request("the name of the object (" + name.str() + ") does not match the name on the URL (" +
+                               request.name + ")");
   const Value& replicas = scale["spec"]["replicas"];
   if (!replicas.is_null() && !replicas.is_int()) return request.bad_request("spec.replicas must be an integer");
   if (replicas.as_int() < 0) {
     const FieldError error{FieldError::Type::invalid, "spec.replicas", replicas, "must be greater than or equal to 0"};
-    Value details{{"name", request.name}, {"group", "autoscaling"}, {"kind", "Scale"}, {"causes", schema::causes({error})}};
-    return request.fail(ErrorCode::invalid, "Scale.autoscaling \"" + request.name + "\" is invalid: " + error.str(), std::move(details));
+    Value details{
+        {"name", request.name}, {"group", "autoscaling"}, {"kind", "Scale"}, {"causes", schema::causes({error})}};
+    return request.fail(ErrorCode::invalid, "Scale.autoscaling \"" + request.name + "\" is invalid: " + error.str(),
+                        std::move(details));
   }
   const std::string version = scale["metadata"]["resourceVersion"].str();
   if (!version.empty() && version != object["metadata"]["resourceVersion"].as_string()) return request.conflict();
@@ -100,20 +109,27 @@ Result<Planned> plan_binding(Core& core, Request& request, Transaction& tx, cons
   const Value& pod = found->value;
   const Value& target = body["target"];
   const std::string node = target["name"].str();
-  if (node.empty() || (!target["kind"].is_null() && target["kind"].as_string() != "Node" && !target["kind"].as_string().empty()))
+  if (node.empty() ||
+      (!target["kind"].is_null() && target["kind"].as_string() != "Node" && !target["kind"].as_string().empty()))
     return request.fail(ErrorCode::invalid, "Binding \"" + request.name + "\" is invalid: target.name: Required value",
                         Value{{"name", request.name}, {"kind", "Binding"}});
-  if (being_deleted(pod)) return request.conflict("pod " + request.name + " is being deleted, cannot be assigned to a host");
+  if (being_deleted(pod))
+    return request.conflict("pod " + request.name + " is being deleted, cannot be assigned to a host");
   const std::string bound = pod.get({"spec", "nodeName"}).str();
   if (!bound.empty()) return request.conflict("pod " + request.name + " is already assigned to node \"" + bound + "\"");
   const std::string uid = body["metadata"]["uid"].str();
-  if (!uid.empty() && uid != pod["metadata"]["uid"].as_string()) return request.conflict("the pod was deleted and made again");
+  if (!uid.empty() && uid != pod["metadata"]["uid"].as_string())
+    return request.conflict("the pod was deleted and made again");
   Value changed = pod;
   changed.edit("spec").set("nodeName", node);
-  for (const auto& [key, value] : body["metadata"]["annotations"].entries()) changed.edit({"metadata", "annotations"}).set(key, value);
+  for (const auto& [key, value] : body["metadata"]["annotations"].entries())
+    changed.edit({"metadata", "annotations"}).set(key, value);
   // PodScheduled, as pod BindingREST sets it.
   Value conditions = changed.get({"status", "conditions"});
-  Value scheduled{{"lastProbeTime", Value()}, {"lastTransitionTime", time_now(core.clock)}, {"status", "True"}, {"type", "PodScheduled"}};
+  Value scheduled{{"lastProbeTime", Value()},
+                  {"lastTransitionTime", time_now(core.clock)},
+                  {"status", "True"},
+                  {"type", "PodScheduled"}};
   bool placed = false;
   for (std::size_t i = 0; i < conditions.size(); ++i) {
     if (conditions[i]["type"].as_string() != "PodScheduled") continue;
@@ -138,12 +154,15 @@ Result<Planned> plan_eviction(Core& core, Request& request, Transaction& tx, con
     for (const store::ItemPtr& item : budgets->items) {
       const Value budget = item->value();
       const kube::LabelSelector selector = TRY(kube::LabelSelector::from(budget["spec"]["selector"]));
-      if (!selector.matches(pod["metadata"]["labels"]) || budget.get({"status", "disruptionsAllowed"}).as_int() > 0) continue;
-      Value cause{{"reason", "DisruptionBudget"},
-                  {"message", "The disruption budget " + budget["metadata"]["name"].str() + " needs " +
-                                  std::to_string(budget.get({"status", "desiredHealthy"}).as_int()) + " healthy pods and has " +
-                                  std::to_string(budget.get({"status", "currentHealthy"}).as_int()) + " currently"}};
-      return request.fail(ErrorCode::too_many_requests, "Cannot evict pod as it would violate the pod's disruption budget.",
+      if (!selector.matches(pod["metadata"]["labels"]) || budget.get({"status", "disruptionsAllowed"}).as_int() > 0)
+        continue;
+      Value cause{
+          {"reason", "DisruptionBudget"},
+          {"message", "The disruption budget " + budget["metadata"]["name"].str() + " needs " +
+                          std::to_string(budget.get({"status", "desiredHealthy"}).as_int()) + " healthy pods and has " +
+                          std::to_string(budget.get({"status", "currentHealthy"}).as_int()) + " currently"}};
+      return request.fail(ErrorCode::too_many_requests,
+                          "Cannot evict pod as it would violate the pod's disruption budget.",
                           Value{{"causes", Value(std::vector<Value>{std::move(cause)})}});
     }
   }
@@ -166,7 +185,8 @@ Result<Value> request_token(Core& core, Request& request, const Value& body) {
   if (audiences.empty()) audiences.push_back(core.tokens->issuer());
   const std::int64_t seconds = spec["expirationSeconds"].as_int(3600);
   if (seconds < 600) {
-    const FieldError error{FieldError::Type::invalid, "spec.expirationSeconds", Value(seconds), "may not specify a duration less than 10 minutes"};
+    const FieldError error{FieldError::Type::invalid, "spec.expirationSeconds", Value(seconds),
+                           "may not specify a duration less than 10 minutes"};
     return request.invalid({error}, request.name);
   }
   TokenAuthority::Bound bound;
@@ -174,7 +194,8 @@ Result<Value> request_token(Core& core, Request& request, const Value& body) {
     bound = {reference["kind"].str(), reference["name"].str(), reference["uid"].str(), "", ""};
     const bool pod = bound.kind == "Pod";
     if (!pod && bound.kind != "Secret")
-      return request.bad_request("cannot bind token to object of type " + reference["apiVersion"].str() + ", Kind=" + bound.kind);
+      return request.bad_request("cannot bind token to object of type " + reference["apiVersion"].str() +
+                                 ", Kind=" + bound.kind);
     const store::ItemPtr item = core.store.get(pod ? "pods" : "secrets", request.ns, bound.name);
     if (!item)
       return request.fail(ErrorCode::not_found, (pod ? "pods \"" : "secrets \"") + bound.name + "\" not found",
@@ -182,20 +203,29 @@ Result<Value> request_token(Core& core, Request& request, const Value& body) {
     const Value object = item->value();
     const std::string uid = object["metadata"]["uid"].str();
     if (!bound.uid.empty() && bound.uid != uid)
-      return request.conflict("the UID in the bound object reference (" + bound.uid + ") does not match the UID in record. The object might have been deleted and then recreated");
+      return request.conflict(
+          "the UID in the bound object reference (" + bound.uid +
+          ") does not match the UID in record. The object might have been deleted and then recreated");
     bound.uid = uid;
     if (pod) bound.node_name = object.get({"spec", "nodeName"}).str();
-    if (const auto node = core.store.get("nodes", "", bound.node_name)) bound.node_uid = node->value()["metadata"]["uid"].str();
-    else bound.node_name.clear();
+    if (const auto node = core.store.get("nodes", "", bound.node_name))
+      bound.node_uid = node->value()["metadata"]["uid"].str();
+    else
+      bound.node_name.clear();
   }
   const std::string uid = account->value()["metadata"]["uid"].str();
-  const std::string token = TRY(core.tokens->issue(request.ns, request.name, uid, bound, audiences, std::chrono::seconds(seconds)));
+  const std::string token =
+      TRY(core.tokens->issue(request.ns, request.name, uid, bound, audiences, std::chrono::seconds(seconds)));
   Value answer = body;
   answer.set("kind", "TokenRequest").set("apiVersion", "authentication.k8s.io/v1");
-  answer.edit("metadata").set("name", request.name).set("namespace", request.ns).set("creationTimestamp", time_now(core.clock));
+  answer.edit("metadata")
+      .set("name", request.name)
+      .set("namespace", request.ns)
+      .set("creationTimestamp", time_now(core.clock));
   answer.edit("spec").set("audiences", Value::list_of(audiences)).set("expirationSeconds", seconds);
   if (!answer["spec"].contains("boundObjectRef")) answer.edit("spec").set("boundObjectRef", Value());
-  answer.set("status", Value{{"token", token}, {"expirationTimestamp", format_time(core.clock.now() + std::chrono::seconds(seconds))}});
+  answer.set("status", Value{{"token", token},
+                             {"expirationTimestamp", format_time(core.clock.now() + std::chrono::seconds(seconds))}});
   return answer;
 }
 
@@ -207,14 +237,16 @@ Result<Value> get_scale(Core& core, Request& request) {
 }
 
 Result<Value> write_scale(Core& core, Request& request, const Value& body, std::optional<kube::PatchType> type) {
-  const Planned planned = TRY(execute(core, request, [&](Transaction& tx) { return plan_scale(core, request, tx, body, type); }));
+  const Planned planned =
+      TRY(execute(core, request, [&](Transaction& tx) { return plan_scale(core, request, tx, body, type); }));
   return scale_of(request, planned.object);
 }
 
 Result<Value> post_subresource(Core& core, Request& request, const Value& body) {
   const std::string& name = request.subresource;
   if (name == "token") return request_token(core, request, body);
-  if (name != "binding" && name != "eviction") return request.fail(ErrorCode::not_found, "the server could not find the requested resource", Value::map());
+  if (name != "binding" && name != "eviction")
+    return request.fail(ErrorCode::not_found, "the server could not find the requested resource", Value::map());
   const Planned planned = TRY(execute(core, request, [&](Transaction& tx) {
     return name == "binding" ? plan_binding(core, request, tx, body) : plan_eviction(core, request, tx, body);
   }));
@@ -226,10 +258,13 @@ Result<Value> finalize_namespace(Core& core, Request& request, const Value& body
     const auto found = tx.find(request.key());
     if (!found) return request.not_found();
     const std::string version = body["metadata"]["resourceVersion"].str();
-    if (!version.empty() && version != found->value["metadata"]["resourceVersion"].as_string()) return request.conflict();
+    if (!version.empty() && version != found->value["metadata"]["resourceVersion"].as_string())
+      return request.conflict();
     Value ns = found->value;
-    if (body["spec"]["finalizers"].empty()) ns.edit("spec").erase("finalizers");
-    else ns.edit("spec").set("finalizers", body["spec"]["finalizers"]);
+    if (body["spec"]["finalizers"].empty())
+      ns.edit("spec").erase("finalizers");
+    else
+      ns.edit("spec").set("finalizers", body["spec"]["finalizers"]);
     if (being_deleted(ns) && ns["spec"]["finalizers"].empty() && ns["metadata"]["finalizers"].empty()) {
       tx.remove(request.key(), ns, found->revision);
       return Planned{ns, {}, 200};

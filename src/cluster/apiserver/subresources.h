@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sub-resources that are no plain read or write of the object: scale, binding, eviction, token, finalize; and the review kinds, which
-// are answered and never stored. The request is authorized already.
+// Sub-resources that are no plain read or write of the object: scale, binding, eviction, token, finalize; and the
+// review kinds, which are answered and never stored. The request is authorized already.
 #pragma once
 #include "cluster/apiserver/verbs.h"
 

@@ -46,7 +46,9 @@ struct TestServer {
   }
 };
 
-inline kube::Object object(std::string_view yaml) { return kube::Object(yaml::read(yaml).value()); }
+inline kube::Object object(std::string_view yaml) {
+  return kube::Object(yaml::read(yaml).value());
+}
 
 template <class T>
 std::string failure(const Result<T>& result) {
@@ -56,7 +58,8 @@ std::string failure(const Result<T>& result) {
 // The same server over real HTTP, spoken to with a token.
 struct HttpTestServer : TestServer {
   http::Server server = http::Server::start({}).value();
-  int port = server.listen("127.0.0.1", 0, [this](http::ExchangePtr exchange) { api->handle(std::move(exchange)); }).value();
+  int port =
+      server.listen("127.0.0.1", 0, [this](http::ExchangePtr exchange) { api->handle(std::move(exchange)); }).value();
   SecretBytes token = api->make_user_token("root", {"system:masters"}).value();
   http::Client client_{{}};
 
@@ -66,9 +69,14 @@ struct HttpTestServer : TestServer {
     std::string text;
     Value body;
   };
-  Answer send(const std::string& method, const std::string& path, const std::string& body = "", http::Headers headers = {}) {
-    http::Request request{.method = method, .url = "http://127.0.0.1:" + std::to_string(port) + path, .headers = std::move(headers), .body = body};
-    if (!request.headers.contains("Authorization")) request.headers.set("Authorization", "Bearer " + std::string(token.reveal()));
+  Answer send(const std::string& method, const std::string& path, const std::string& body = "",
+              http::Headers headers = {}) {
+    http::Request request{.method = method,
+                          .url = "http://127.0.0.1:" + std::to_string(port) + path,
+                          .headers = std::move(headers),
+                          .body = body};
+    if (!request.headers.contains("Authorization"))
+      request.headers.set("Authorization", "Bearer " + std::string(token.reveal()));
     if (request.headers.get("Authorization") == "none") request.headers.erase("Authorization");
     auto response = client_.send(request);
     REQUIRE_MESSAGE(response.ok(), response.error().message);

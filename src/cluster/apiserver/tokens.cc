@@ -16,9 +16,13 @@ namespace {
 
 constexpr std::size_t kVerifiedMax = 1'000;
 
-std::int64_t seconds_of(Time time) { return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count(); }
+std::int64_t seconds_of(Time time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
 
-Error refused(std::string why) { return Error{ErrorCode::unauthorized, std::move(why)}; }
+Error refused(std::string why) {
+  return Error{ErrorCode::unauthorized, std::move(why)};
+}
 
 struct UserToken {
   User user;
@@ -32,16 +36,17 @@ std::string secret_text(const Value& secret, std::string_view field) {
 }  // namespace
 
 struct TokenAuthority::Impl {
-  Impl(store::Store& s, Clock& c, SecretBytes k, std::string i) : store(s), clock(c), key(std::move(k)), issuer(std::move(i)) {}
+  Impl(store::Store& s, Clock& c, SecretBytes k, std::string i)
+      : store(s), clock(c), key(std::move(k)), issuer(std::move(i)) {}
   store::Store& store;
   Clock& clock;
   SecretBytes key;
   std::string public_key, key_id, issuer;
 
   mutable std::mutex mutex;
-  mutable std::map<std::string, Value> verified;            // hash of a token whose signature was right → claims
+  mutable std::map<std::string, Value> verified;  // hash of a token whose signature was right → claims
   mutable store::Revision secrets_revision = -1;
-  mutable std::map<std::string, User> users;                // hash → user
+  mutable std::map<std::string, User> users;  // hash → user
 
   Result<Value> claims_of(std::string_view token) const;
   Result<User> service_account(const Value& claims, const std::vector<std::string>& audiences) const;
@@ -51,16 +56,20 @@ struct TokenAuthority::Impl {
 
 TokenAuthority::TokenAuthority(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TokenAuthority::~TokenAuthority() = default;
-const std::string& TokenAuthority::issuer() const { return impl_->issuer; }
+const std::string& TokenAuthority::issuer() const {
+  return impl_->issuer;
+}
 
-Result<std::unique_ptr<TokenAuthority>> TokenAuthority::make(store::Store& store, Clock& clock, const SecretBytes& key_pem, std::string issuer) {
+Result<std::unique_ptr<TokenAuthority>> TokenAuthority::make(store::Store& store, Clock& clock,
+                                                             const SecretBytes& key_pem, std::string issuer) {
   auto impl = std::make_unique<Impl>(store, clock, key_pem, std::move(issuer));
   impl->public_key = TRY(http::public_key_pem(key_pem).in("service account key"));
   impl->key_id = base64url(sha256(impl->public_key));
   return std::unique_ptr<TokenAuthority>(new TokenAuthority(std::move(impl)));
 }
 
-Result<std::string> TokenAuthority::issue(const std::string& ns, const std::string& account, const std::string& account_uid, const Bound& bound,
+Result<std::string> TokenAuthority::issue(const std::string& ns, const std::string& account,
+                                          const std::string& account_uid, const Bound& bound,
                                           const std::vector<std::string>& audiences, Duration lifetime) const {
   const std::int64_t now = seconds_of(impl_->clock.now());
   const std::int64_t end = now + std::chrono::duration_cast<std::chrono::seconds>(lifetime).count();
@@ -68,8 +77,13 @@ Result<std::string> TokenAuthority::issue(const std::string& ns, const std::stri
   if (!bound.node_name.empty()) kubernetes.set("node", Value{{"name", bound.node_name}, {"uid", bound.node_uid}});
   if (!bound.kind.empty()) kubernetes.set(to_lower(bound.kind), Value{{"name", bound.name}, {"uid", bound.uid}});
   const Value claims{{"aud", Value::list_of(audiences.empty() ? std::vector<std::string>{impl_->issuer} : audiences)},
-                     {"exp", end}, {"iat", now}, {"iss", impl_->issuer}, {"jti", random_uuid()}, {"kubernetes.io", kubernetes},
-                     {"nbf", now}, {"sub", "system:serviceaccount:" + ns + ":" + account}};
+                     {"exp", end},
+                     {"iat", now},
+                     {"iss", impl_->issuer},
+                     {"jti", random_uuid()},
+                     {"kubernetes.io", kubernetes},
+                     {"nbf", now},
+                     {"sub", "system:serviceaccount:" + ns + ":" + account}};
   const Value header{{"alg", "ES256"}, {"kid", impl_->key_id}};
   std::string token = base64url(json::write(header)) + "." + base64url(json::write(claims));
   const std::string signature = TRY(http::sign_es256(impl_->key, token));
@@ -88,7 +102,8 @@ Result<Value> TokenAuthority::Impl::claims_of(std::string_view token) const {
   const Value header = TRY(json::parse(header_bytes));
   if (header["alg"].as_string() != "ES256") return refused("signed with " + header["alg"].str() + ", not ES256");
   const std::string signature = TRY(unbase64url(parts[2]));
-  const bool right = TRY(http::verify_es256(public_key, token.substr(0, parts[0].size() + 1 + parts[1].size()), signature));
+  const bool right =
+      TRY(http::verify_es256(public_key, token.substr(0, parts[0].size() + 1 + parts[1].size()), signature));
   if (!right) return refused("the signature is wrong");
   const std::string claims_bytes = TRY(unbase64url(parts[1]));
   const Value claims = TRY(json::parse(claims_bytes));
@@ -103,7 +118,8 @@ bool TokenAuthority::Impl::exists(std::string_view resource, std::string_view ns
   return item && item->value()["metadata"]["uid"].as_string() == reference["uid"].as_string();
 }
 
-Result<User> TokenAuthority::Impl::service_account(const Value& claims, const std::vector<std::string>& audiences) const {
+Result<User> TokenAuthority::Impl::service_account(const Value& claims,
+                                                   const std::vector<std::string>& audiences) const {
   const std::int64_t now = seconds_of(clock.now());
   if (claims["iss"].as_string() != issuer) return refused("issued by " + claims["iss"].str());
   if (claims["exp"].as_int() <= now) return refused("service account token has expired");
@@ -117,8 +133,10 @@ Result<User> TokenAuthority::Impl::service_account(const Value& claims, const st
   const Value& kubernetes = claims["kubernetes.io"];
   const std::string ns = kubernetes["namespace"].str(), account = kubernetes["serviceaccount"]["name"].str();
   if (!exists("serviceaccounts", ns, kubernetes["serviceaccount"])) return refused("the service account was deleted");
-  if (!kubernetes["pod"].is_null() && !exists("pods", ns, kubernetes["pod"])) return refused("the pod of the token was deleted");
-  if (!kubernetes["secret"].is_null() && !exists("secrets", ns, kubernetes["secret"])) return refused("the secret of the token was deleted");
+  if (!kubernetes["pod"].is_null() && !exists("pods", ns, kubernetes["pod"]))
+    return refused("the pod of the token was deleted");
+  if (!kubernetes["secret"].is_null() && !exists("secrets", ns, kubernetes["secret"]))
+    return refused("the secret of the token was deleted");
   User user{.name = "system:serviceaccount:" + ns + ":" + account,
             .groups = {"system:serviceaccounts", "system:serviceaccounts:" + ns},
             .uid = kubernetes["serviceaccount"]["uid"].str()};
@@ -160,7 +178,8 @@ Result<User> TokenAuthority::verify(std::string_view token, const std::vector<st
   return impl_->service_account(*claims, audiences);
 }
 
-Value TokenAuthority::user_token_secret(std::string_view token, const std::string& user, const std::vector<std::string>& groups) {
+Value TokenAuthority::user_token_secret(std::string_view token, const std::string& user,
+                                        const std::vector<std::string>& groups) {
   const std::string hash = sha256_hex(token);
   return Value{{"apiVersion", "v1"},
                {"kind", "Secret"},

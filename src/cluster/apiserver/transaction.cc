@@ -44,7 +44,7 @@ Result<void> Transaction::commit() {
   std::vector<store::Change> changes;
   std::vector<Staged*> written;
   for (auto& [key, staged] : order) {
-    if (staged->removed && staged->expected == 0) continue;   // made and removed by the same transaction
+    if (staged->removed && staged->expected == 0) continue;  // made and removed by the same transaction
     changes.push_back({.key = *key, .value = staged->value, .deletion = staged->removed, .expected = staged->expected});
     written.push_back(staged);
   }

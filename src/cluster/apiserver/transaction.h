@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Transaction: the store as one request sees it while it plans its writes: what it staged itself, else what is stored. Committing
-// expects every object that was read for writing to be unchanged, so a verb that lost a race is simply run again.
-// One thread at a time.
+// Transaction: the store as one request sees it while it plans its writes: what it staged itself, else what is stored.
+// Committing expects every object that was read for writing to be unchanged, so a verb that lost a race is simply run
+// again. One thread at a time.
 #pragma once
 #include <map>
 #include <optional>
@@ -13,7 +13,7 @@ namespace caisson::apiserver {
 
 struct Found {
   Value value;
-  store::Revision revision = 0;      // 0: staged by this transaction
+  store::Revision revision = 0;  // 0: staged by this transaction
 };
 
 class Transaction {
@@ -35,7 +35,7 @@ class Transaction {
   struct Staged {
     Value value;
     bool removed = false;
-    store::Revision expected = 0;    // 0: was not there
+    store::Revision expected = 0;  // 0: was not there
     std::size_t order = 0;
   };
   Staged& stage(const store::Key& key, store::Revision read);

@@ -12,19 +12,24 @@ using schema::FieldError;
 
 // Kinds that PUT may create (AllowCreateOnUpdate of their strategies).
 bool update_creates(const Request& request) {
-  static constexpr std::string_view kPlurals[] = {"services",     "endpoints",       "events", "limitranges", "leases", "roles",
-                                                  "rolebindings", "clusterroles",    "clusterrolebindings", "runtimeclasses"};
-  return request.subresource.empty() && std::find(std::begin(kPlurals), std::end(kPlurals), request.plural) != std::end(kPlurals);
+  static constexpr std::string_view kPlurals[] = {
+      "services", "endpoints",    "events",       "limitranges",         "leases",
+      "roles",    "rolebindings", "clusterroles", "clusterrolebindings", "runtimeclasses"};
+  return request.subresource.empty() &&
+         std::find(std::begin(kPlurals), std::end(kPlurals), request.plural) != std::end(kPlurals);
 }
 
 Result<void> check_identity(Request& request, const Value& metadata) {
   const std::string_view name = metadata["name"].as_string(), ns = metadata["namespace"].as_string();
-  if (name.empty() && request.subresource.empty()) return request.bad_request("the name of the object (" + std::string("") + ") does not match the name on the URL (" + request.name + ")");
+  if (name.empty() && request.subresource.empty())
+    return request.bad_request("the name of the object (" + std::string("") + ") does not match the name on the URL (" +
+                               request.name + ")");
   if (!name.empty() && name != request.name)
-    return request.bad_request("the name of the object (" + std::string(name) + ") does not match the name on the URL (" + request.name + ")");
+    return request.bad_request("the name of the object (" + std::string(name) +
+                               ") does not match the name on the URL (" + request.name + ")");
   if (request.kind->resource.namespaced && !ns.empty() && ns != request.ns)
-    return request.bad_request("the namespace of the object (" + std::string(ns) + ") does not match the namespace on the request (" +
-                               request.ns + ")");
+    return request.bad_request("the namespace of the object (" + std::string(ns) +
+                               ") does not match the namespace on the request (" + request.ns + ")");
   return {};
 }
 
@@ -32,10 +37,12 @@ Result<void> check_identity(Request& request, const Value& metadata) {
 void keep_owned_metadata(const Value& current, const Request& request, Value& desired) {
   const Value& from = current["metadata"];
   Value& to = desired.edit("metadata");
-  for (const char* field : {"name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
-                            "generation", "resourceVersion"}) {
-    if (from.contains(field)) to.set(field, from[field]);
-    else to.erase(field);
+  for (const char* field : {"name", "namespace", "uid", "creationTimestamp", "deletionTimestamp",
+                            "deletionGracePeriodSeconds", "generation", "resourceVersion"}) {
+    if (from.contains(field))
+      to.set(field, from[field]);
+    else
+      to.erase(field);
   }
   to.erase("selfLink");
   (void)request;
@@ -45,8 +52,10 @@ void keep_owned_metadata(const Value& current, const Request& request, Value& de
 void keep_other_part(const Request& request, const Value& current, Value& desired) {
   const schema::KindSchema& kind = *request.kind;
   const auto keep = [&](const char* field) {
-    if (current.contains(field)) desired.set(field, current[field]);
-    else desired.erase(field);
+    if (current.contains(field))
+      desired.set(field, current[field]);
+    else
+      desired.erase(field);
   };
   if (request.subresource == "status") {
     for (const auto& [key, value] : current.entries())
@@ -61,8 +70,10 @@ void keep_other_part(const Request& request, const Value& current, Value& desire
       if (metadata["managedFields"].is_null()) metadata.erase("managedFields");
       desired.set("metadata", std::move(metadata));
     } else if (const Value& labels = current["metadata"]["labels"]; request.group == "apps") {
-      if (labels.is_null()) desired.edit("metadata").erase("labels");
-      else desired.edit("metadata").set("labels", labels);
+      if (labels.is_null())
+        desired.edit("metadata").erase("labels");
+      else
+        desired.edit("metadata").set("labels", labels);
     }
     return;
   }
@@ -73,7 +84,8 @@ void keep_other_part(const Request& request, const Value& current, Value& desire
 
 // metadata.generation counts what controllers must look at: of a custom resource all but metadata and status.
 bool spec_differs(const schema::KindSchema& kind, const Value& before, const Value& after) {
-  if (kind.resource == schema::kDeployments && !(before["metadata"]["annotations"] == after["metadata"]["annotations"])) return true;
+  if (kind.resource == schema::kDeployments && !(before["metadata"]["annotations"] == after["metadata"]["annotations"]))
+    return true;
   if (!kind.custom && before.contains("spec")) return !(before["spec"] == after["spec"]);
   const auto rest = [](Value object) {
     for (const char* field : {"metadata", "status"}) object.erase(field);
@@ -88,25 +100,33 @@ std::optional<FieldError> new_finalizers(const Value& current, const Value& desi
   std::string added;
   for (const Value& finalizer : desired["metadata"]["finalizers"].items()) {
     const auto had = current["metadata"]["finalizers"].items();
-    if (std::find(had.begin(), had.end(), finalizer) == had.end()) added += (added.empty() ? "\"" : ", \"") + finalizer.str() + "\"";
+    if (std::find(had.begin(), had.end(), finalizer) == had.end())
+      added += (added.empty() ? "\"" : ", \"") + finalizer.str() + "\"";
   }
   if (added.empty()) return std::nullopt;
-  return FieldError{FieldError::Type::forbidden, "metadata.finalizers", {},
-                    "no new finalizers can be added if the object is being deleted, found new finalizers []string{" + added + "}"};
+  return FieldError{
+      FieldError::Type::forbidden,
+      "metadata.finalizers",
+      {},
+      "no new finalizers can be added if the object is being deleted, found new finalizers []string{" + added + "}"};
 }
 
 bool finished(const Value& object) {
   const Value& metadata = object["metadata"];
-  return being_deleted(object) && metadata["finalizers"].empty() && metadata["deletionGracePeriodSeconds"].as_int() == 0 &&
-         object.get({"spec", "finalizers"}).empty();
+  return being_deleted(object) && metadata["finalizers"].empty() &&
+         metadata["deletionGracePeriodSeconds"].as_int() == 0 && object.get({"spec", "finalizers"}).empty();
 }
 
 Error must_name_version(Request& request) {
   const std::string message = "Invalid value: 0x0: must be specified for an update";
   Value cause{{"reason", "FieldValueInvalid"}, {"message", message}, {"field", "metadata.resourceVersion"}};
-  Value details{{"name", request.name}, {"group", request.group}, {"kind", request.plural}, {"causes", Value(std::vector<Value>{std::move(cause)})}};
+  Value details{{"name", request.name},
+                {"group", request.group},
+                {"kind", request.plural},
+                {"causes", Value(std::vector<Value>{std::move(cause)})}};
   return request.fail(ErrorCode::invalid,
-                      request.kind->resource.group_resource() + " \"" + request.name + "\" is invalid: metadata.resourceVersion: " + message,
+                      request.kind->resource.group_resource() + " \"" + request.name +
+                          "\" is invalid: metadata.resourceVersion: " + message,
                       std::move(details));
 }
 
@@ -118,8 +138,8 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   const Value& sent = desired["metadata"];
   if (const auto uid = sent["uid"].as_string(); !uid.empty() && uid != current["metadata"]["uid"].as_string())
     return request.conflict("StorageError: invalid object, Code: 4, Key: /registry/" + request.key().str() +
-                            ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: " + std::string(uid) +
-                            ", UID in object meta: " + current["metadata"]["uid"].str());
+                            ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: " +
+                            std::string(uid) + ", UID in object meta: " + current["metadata"]["uid"].str());
   if (const auto version = sent["resourceVersion"].as_string();
       !version.empty() && version != "0" && version != current["metadata"]["resourceVersion"].as_string())
     return request.conflict();
@@ -144,7 +164,8 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   const store::Key key = request.key();
   if (finished(desired) && !(finished(current) && desired == current)) {
     tx.remove(key, desired, found.revision);
-    return Planned{std::move(desired), {}, 200};   // the answer shows the version before the deletion, as upstream's does
+    return Planned{
+        std::move(desired), {}, 200};  // the answer shows the version before the deletion, as upstream's does
   }
   if (desired == current) return Planned{current, {}, 200};
   tx.put(key, desired, found.revision);
@@ -162,7 +183,8 @@ Result<Planned> update(Core& core, Request& request, Transaction& tx, const Valu
     return create(core, request, tx, desired);
   }
   // Custom resources have no last-write-wins upstream. In process it stays, as kube::Client says.
-  if (!request.in_process && !request.kind->crd_name.empty() && desired["metadata"]["resourceVersion"].as_string().empty())
+  if (!request.in_process && !request.kind->crd_name.empty() &&
+      desired["metadata"]["resourceVersion"].as_string().empty())
     return must_name_version(request);
   return write_over(core, request, tx, *found, std::move(desired));
 }

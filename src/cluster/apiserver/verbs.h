@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verbs: each reads, checks and stages one change of one object in a transaction. Follows apiserver's registry store
-// (staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go and registry/rest, 1.33). The request is authorized already.
+// The verbs: each reads, checks and stages one change of one object in a transaction. Follows apiserver's registry
+// store (staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go and registry/rest, 1.33). The request is
+// authorized already.
 #pragma once
 #include <functional>
 #include <optional>
@@ -14,11 +15,12 @@
 namespace caisson::apiserver {
 
 // --- decode.cc
-// A body as the kind has it: kind and version checked, unknown fields dealt with as fieldValidation says, types checked, defaults filled.
-// `patched`: it came out of a patch, whose words for the same failures differ.
+// A body as the kind has it: kind and version checked, unknown fields dealt with as fieldValidation says, types
+// checked, defaults filled. `patched`: it came out of a patch, whose words for the same failures differ.
 Result<Value> decode(Core& core, Request& request, Value body, bool patched = false);
 
-// Defaults, and the nulls that Go writes for fields that are no pointers and have no omitempty (creationTimestamp of a template).
+// Defaults, and the nulls that Go writes for fields that are no pointers and have no omitempty (creationTimestamp of a
+// template).
 Value completed(const schema::KindSchema& kind, Value object);
 // The same as it is stored: what admission added completed too, kind, apiVersion and metadata first.
 Value settled(const schema::KindSchema& kind, Value object);
@@ -38,7 +40,7 @@ Result<Planned> apply(Core& core, Request& request, Transaction& tx, const Value
 // --- remove.cc
 struct DeleteParameters {
   std::optional<std::int64_t> grace_period_seconds;
-  std::optional<std::string> propagation;          // "Background", "Foreground", "Orphan"
+  std::optional<std::string> propagation;  // "Background", "Foreground", "Orphan"
   std::string uid, resource_version;
   bool ignore_read_error = false;
 };
@@ -54,7 +56,7 @@ struct ListParameters {
   std::string continue_token, resource_version, resource_version_match;
 };
 struct ItemList {
-  std::vector<store::ItemPtr> items;               // those that match, in the stored version
+  std::vector<store::ItemPtr> items;  // those that match, in the stored version
   store::Revision revision = 0;
   std::string continue_token;
   std::optional<std::size_t> remaining;
@@ -65,8 +67,9 @@ Result<ItemList> list(Core& core, Request& request, const ListParameters& parame
 bool matches(const ListParameters& parameters, const Value& object);
 
 // Admission of one change: mutate changes `object`; validate looks at it. Gives the plug-in's error as it is.
-Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation, const Value& before, Value& object);
-Result<void> admit_validate(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation, const Value& before,
-                            const Value& object);
+Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
+                   const Value& before, Value& object);
+Result<void> admit_validate(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
+                            const Value& before, const Value& object);
 
 }  // namespace caisson::apiserver

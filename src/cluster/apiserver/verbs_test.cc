@@ -33,7 +33,10 @@ spec:
     spec: {containers: [{name: app, image: "nginx:1.27"}]})";
 
 Object config_map(std::string_view name, std::string_view value) {
-  return Object(Value{{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", Value{{"name", name}, {"namespace", "shop"}}}, {"data", Value{{"k", value}}}});
+  return Object(Value{{"apiVersion", "v1"},
+                      {"kind", "ConfigMap"},
+                      {"metadata", Value{{"name", name}, {"namespace", "shop"}}},
+                      {"data", Value{{"k", value}}}});
 }
 
 }  // namespace
@@ -70,8 +73,11 @@ TEST_CASE("refusals are said in Kubernetes' words") {
   elsewhere.edit({"metadata", "namespace"}) = "nowhere";
   CHECK(failure(s.admin->create(elsewhere)) == "namespaces \"nowhere\" not found");
   Object nameless = config_map("", "1");
-  CHECK(failure(s.admin->create(nameless)) == "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required");
-  CHECK(failure(s.admin->create(config_map("Upper", "1"))).starts_with("ConfigMap \"Upper\" is invalid: metadata.name: Invalid value: \"Upper\": a lowercase RFC 1123"));
+  CHECK(failure(s.admin->create(nameless)) ==
+        "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required");
+  CHECK(failure(s.admin->create(config_map("Upper", "1")))
+            .starts_with(
+                "ConfigMap \"Upper\" is invalid: metadata.name: Invalid value: \"Upper\": a lowercase RFC 1123"));
   CHECK(failure(s.admin->update(config_map("absent", "1"))) == "configmaps \"absent\" not found");
 }
 
@@ -98,8 +104,10 @@ TEST_CASE("an update with an old resourceVersion is a conflict; without one the 
   const auto refused = s.admin->update(late);
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().code == ErrorCode::conflict);
-  CHECK(refused.error().message == "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the "
-                                   "latest version and try again");
+  CHECK(refused.error().message ==
+        "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to "
+        "the "
+        "latest version and try again");
   CHECK(s.admin->update(config_map("a", "4")).ok());
 }
 
@@ -142,13 +150,19 @@ TEST_CASE("patches: merge, JSON, strategic") {
     return s.admin->patch(kDeployments, {"shop", "web"}, type, yaml::read(yaml).value());
   };
   CHECK(patch(kube::PatchType::merge, "{spec: {replicas: 3}}")->spec()["replicas"].as_int() == 3);
-  CHECK(patch(kube::PatchType::json, "[{op: test, path: /spec/replicas, value: 3}, {op: replace, path: /spec/replicas, value: 4}]")->spec()["replicas"].as_int() == 4);
-  CHECK(patch(kube::PatchType::json, "[{op: test, path: /spec/replicas, value: 99}]").error().code == ErrorCode::invalid);
-  const auto merged = patch(kube::PatchType::strategic, "{spec: {template: {spec: {containers: [{name: app, image: 'nginx:2'}]}}}}");
+  CHECK(patch(kube::PatchType::json,
+              "[{op: test, path: /spec/replicas, value: 3}, {op: replace, path: /spec/replicas, value: 4}]")
+            ->spec()["replicas"]
+            .as_int() == 4);
+  CHECK(patch(kube::PatchType::json, "[{op: test, path: /spec/replicas, value: 99}]").error().code ==
+        ErrorCode::invalid);
+  const auto merged =
+      patch(kube::PatchType::strategic, "{spec: {template: {spec: {containers: [{name: app, image: 'nginx:2'}]}}}}");
   REQUIRE(merged.ok());
   CHECK(merged->get({"spec", "template", "spec", "containers"})[0]["image"].str() == "nginx:2");
   CHECK(merged->get({"spec", "template", "spec", "containers"})[0]["imagePullPolicy"].str() == "IfNotPresent");
-  CHECK(patch(kube::PatchType::merge, "{metadata: {resourceVersion: '1'}, spec: {replicas: 8}}").error().code == ErrorCode::conflict);
+  CHECK(patch(kube::PatchType::merge, "{metadata: {resourceVersion: '1'}, spec: {replicas: 8}}").error().code ==
+        ErrorCode::conflict);
 }
 
 TEST_CASE("deleting: at once, held by finalizers, gracefully for bound pods") {
@@ -173,12 +187,19 @@ TEST_CASE("deleting: at once, held by finalizers, gracefully for bound pods") {
     CHECK(s.admin->get(kPods, key).error().code == ErrorCode::not_found);
   }
   SUBCASE("a finalizer holds it until it is taken away, and no new one may come") {
-    REQUIRE(s.admin->patch(kPods, key, kube::PatchType::merge, yaml::read("{metadata: {finalizers: [example.com/f]}}").value()).ok());
+    REQUIRE(
+        s.admin
+            ->patch(kPods, key, kube::PatchType::merge, yaml::read("{metadata: {finalizers: [example.com/f]}}").value())
+            .ok());
     REQUIRE(s.admin->remove(kPods, key).ok());
     CHECK(s.admin->get(kPods, key)->deleting());
-    CHECK(s.admin->patch(kPods, key, kube::PatchType::merge, yaml::read("{metadata: {finalizers: [example.com/f, example.com/g]}}").value()).error().code ==
-          ErrorCode::invalid);
-    REQUIRE(s.admin->patch(kPods, key, kube::PatchType::merge, yaml::read("{metadata: {finalizers: null}}").value()).ok());
+    CHECK(s.admin
+              ->patch(kPods, key, kube::PatchType::merge,
+                      yaml::read("{metadata: {finalizers: [example.com/f, example.com/g]}}").value())
+              .error()
+              .code == ErrorCode::invalid);
+    REQUIRE(
+        s.admin->patch(kPods, key, kube::PatchType::merge, yaml::read("{metadata: {finalizers: null}}").value()).ok());
     CHECK(s.admin->get(kPods, key).error().code == ErrorCode::not_found);
   }
   SUBCASE("preconditions hold or nothing happens") {
@@ -202,7 +223,8 @@ TEST_CASE("a pod gets its account, its token, tolerations and priority") {
   CHECK(pod.status()["qosClass"].str() == "BestEffort");
   REQUIRE(pod.spec()["volumes"].size() == 1);
   CHECK(pod.spec()["volumes"][0]["name"].str().starts_with("kube-api-access-"));
-  CHECK(pod.spec()["containers"][0]["volumeMounts"][0]["mountPath"].str() == "/var/run/secrets/kubernetes.io/serviceaccount");
+  CHECK(pod.spec()["containers"][0]["volumeMounts"][0]["mountPath"].str() ==
+        "/var/run/secrets/kubernetes.io/serviceaccount");
   Object other = object(kPod);
   other.edit({"spec", "serviceAccountName"}) = "absent";
   other.edit({"metadata", "name"}) = "q";
@@ -222,36 +244,46 @@ TEST_CASE("namespaces: label, no content while terminating, gone after finalize,
   ns.edit({"spec", "finalizers"}) = Value::list();
   REQUIRE(s.admin->update(ns, {.subresource = "finalize"}).ok());
   CHECK(s.admin->get(kNamespaces, {"", "shop"}).error().code == ErrorCode::not_found);
-  CHECK(failure(s.admin->remove(kNamespaces, {"", "default"})) == "namespaces \"default\" is forbidden: this namespace may not be deleted");
+  CHECK(failure(s.admin->remove(kNamespaces, {"", "default"})) ==
+        "namespaces \"default\" is forbidden: this namespace may not be deleted");
 }
 
 TEST_CASE("services get addresses and ports from the pool, fixed ones when asked") {
   TestServer s;
   s.make_namespace("shop");
   const auto service = [](std::string_view name, std::string_view spec) {
-    return object("{apiVersion: v1, kind: Service, metadata: {name: " + std::string(name) + ", namespace: shop}, spec: " + std::string(spec) + "}");
+    return object("{apiVersion: v1, kind: Service, metadata: {name: " + std::string(name) +
+                  ", namespace: shop}, spec: " + std::string(spec) + "}");
   };
   CHECK(s.admin->get(kServices, {"default", "kubernetes"})->spec()["clusterIP"].str() == "10.43.0.1");
   CHECK(s.admin->create(service("a", "{ports: [{port: 80}]}"))->spec()["clusterIP"].str().starts_with("10.43."));
-  CHECK(s.admin->create(service("b", "{clusterIP: 10.43.0.2, ports: [{port: 80}]}"))->spec()["clusterIPs"][0].str() == "10.43.0.2");
-  CHECK(failure(s.admin->create(service("c", "{clusterIP: 10.43.0.2, ports: [{port: 80}]}"))).find("provided IP is already allocated") != std::string::npos);
-  CHECK(failure(s.admin->create(service("c", "{clusterIP: 10.1.0.2, ports: [{port: 80}]}"))).find("does not match the current range") != std::string::npos);
-  CHECK(s.admin->create(service("none", "{clusterIP: None, ports: [{port: 80}]}"))->spec()["clusterIP"].str() == "None");
+  CHECK(s.admin->create(service("b", "{clusterIP: 10.43.0.2, ports: [{port: 80}]}"))->spec()["clusterIPs"][0].str() ==
+        "10.43.0.2");
+  CHECK(failure(s.admin->create(service("c", "{clusterIP: 10.43.0.2, ports: [{port: 80}]}")))
+            .find("provided IP is already allocated") != std::string::npos);
+  CHECK(failure(s.admin->create(service("c", "{clusterIP: 10.1.0.2, ports: [{port: 80}]}")))
+            .find("does not match the current range") != std::string::npos);
+  CHECK(s.admin->create(service("none", "{clusterIP: None, ports: [{port: 80}]}"))->spec()["clusterIP"].str() ==
+        "None");
   const Object np = s.admin->create(service("np", "{type: NodePort, ports: [{port: 80, nodePort: 30999}]}")).value();
   CHECK(np.spec()["ports"][0]["nodePort"].as_int() == 30999);
-  CHECK(failure(s.admin->create(service("np2", "{type: NodePort, ports: [{port: 80, nodePort: 30999}]}"))).find("already allocated") != std::string::npos);
+  CHECK(failure(s.admin->create(service("np2", "{type: NodePort, ports: [{port: 80, nodePort: 30999}]}")))
+            .find("already allocated") != std::string::npos);
   REQUIRE(s.admin->remove(kServices, {"shop", "b"}).ok());
   CHECK(s.admin->create(service("c", "{clusterIP: 10.43.0.2, ports: [{port: 80}]}")).ok());
   // An update that leaves the address out keeps it, one that changes it is refused.
-  CHECK(s.admin->update(service("a", "{ports: [{port: 81}]}"))->spec()["clusterIP"] == s.admin->get(kServices, {"shop", "a"})->spec()["clusterIP"]);
-  CHECK(s.admin->update(service("a", "{clusterIP: 10.43.9.9, ports: [{port: 81}]}")).error().code == ErrorCode::invalid);
+  CHECK(s.admin->update(service("a", "{ports: [{port: 81}]}"))->spec()["clusterIP"] ==
+        s.admin->get(kServices, {"shop", "a"})->spec()["clusterIP"]);
+  CHECK(s.admin->update(service("a", "{clusterIP: 10.43.9.9, ports: [{port: 81}]}")).error().code ==
+        ErrorCode::invalid);
 }
 
 TEST_CASE("scale is read and written through its sub-resource") {
   TestServer s;
   s.make_namespace("shop");
   s.create(kDeployment);
-  const auto scaled = s.admin->patch(kDeployments, {"shop", "web"}, kube::PatchType::merge, yaml::read("{spec: {replicas: 6}}").value(), {.subresource = "scale"});
+  const auto scaled = s.admin->patch(kDeployments, {"shop", "web"}, kube::PatchType::merge,
+                                     yaml::read("{spec: {replicas: 6}}").value(), {.subresource = "scale"});
   REQUIRE_MESSAGE(scaled.ok(), failure(scaled));
   CHECK(scaled->kind() == "Scale");
   CHECK(scaled->status()["selector"].str() == "app=web");
@@ -262,10 +294,12 @@ TEST_CASE("a transaction stores all or nothing, and later objects see the earlie
   TestServer s;
   const auto write = [](kube::Write::Verb verb, const Object& o) { return kube::Write{verb, o, {}, {}}; };
   const Object ns = object("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}");
-  const auto good = s.admin->transact({write(kube::Write::Verb::create, ns), write(kube::Write::Verb::apply, config_map("a", "1"))});
+  const auto good =
+      s.admin->transact({write(kube::Write::Verb::create, ns), write(kube::Write::Verb::apply, config_map("a", "1"))});
   REQUIRE_MESSAGE(good.ok(), failure(good));
   CHECK((*good)[0].resource_version() == (*good)[1].resource_version());
-  const auto bad = s.admin->transact({write(kube::Write::Verb::update, config_map("a", "2")), write(kube::Write::Verb::create, config_map("Wrong", "2"))});
+  const auto bad = s.admin->transact({write(kube::Write::Verb::update, config_map("a", "2")),
+                                      write(kube::Write::Verb::create, config_map("Wrong", "2"))});
   CHECK_FALSE(bad.ok());
   CHECK(s.admin->get(kConfigMaps, {"shop", "a"})->get({"data", "k"}).str() == "1");
 }
@@ -286,9 +320,11 @@ spec:
     served: true
     storage: true
     schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer, default: 3}}}}}})");
-  const Object widget = object("{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: shop}, spec: {}}");
+  const Object widget =
+      object("{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: shop}, spec: {}}");
   CHECK(s.admin->create(widget).error().code == ErrorCode::not_found);
-  const auto made = s.admin->transact({{kube::Write::Verb::create, crd, {}, {}}, {kube::Write::Verb::create, widget, {}, {}}});
+  const auto made =
+      s.admin->transact({{kube::Write::Verb::create, crd, {}, {}}, {kube::Write::Verb::create, widget, {}, {}}});
   REQUIRE_MESSAGE(made.ok(), failure(made));
   CHECK((*made)[1].spec()["size"].as_int() == 3);
   const auto resource = s.admin->resource_for("example.com/v1", "Widget");
@@ -308,7 +344,8 @@ TEST_CASE("concurrent patches of one object lose no update") {
     threads.emplace_back([&s, t] {
       for (int i = 0; i < 5; ++i) {
         const std::string key = "k" + std::to_string(t) + "-" + std::to_string(i);
-        const auto done = s.admin->patch(kConfigMaps, {"shop", "a"}, kube::PatchType::merge, Value{{"data", Value{{key, "x"}}}});
+        const auto done =
+            s.admin->patch(kConfigMaps, {"shop", "a"}, kube::PatchType::merge, Value{{"data", Value{{key, "x"}}}});
         if (!done.ok()) std::fprintf(stderr, "%s\n", done.error().message.c_str());
       }
     });
@@ -325,12 +362,13 @@ TEST_CASE("a watch in process begins with what is there, follows selectors, and 
   Object map = config_map("a", "1");
   map.set_label("app", "web");
   REQUIRE(s.admin->create(map).ok());
-  auto watch = s.admin->watch(kConfigMaps, {.ns = "shop", .label_selector = "app=web"}, [&](const kube::WatchEvent& event) {
-    static const char* const names[] = {"added", "modified", "deleted", "bookmark", "closed"};
-    const std::lock_guard lock(mutex);
-    seen.push_back(std::string(names[static_cast<int>(event.type)]) + " " + event.object.name());
-    changed.notify_all();
-  });
+  auto watch =
+      s.admin->watch(kConfigMaps, {.ns = "shop", .label_selector = "app=web"}, [&](const kube::WatchEvent& event) {
+        static const char* const names[] = {"added", "modified", "deleted", "bookmark", "closed"};
+        const std::lock_guard lock(mutex);
+        seen.push_back(std::string(names[static_cast<int>(event.type)]) + " " + event.object.name());
+        changed.notify_all();
+      });
   REQUIRE(watch.ok());
   map.edit({"data", "k"}) = "2";
   REQUIRE(s.admin->update(map).ok());

@@ -13,15 +13,22 @@ namespace caisson::apiserver {
 namespace {
 
 constexpr auto kBookmarkEvery = std::chrono::minutes(1);
-constexpr std::int64_t kTimeoutSecondsMin = 1800;      // without timeoutSeconds: between this and twice this, as upstream
+constexpr std::int64_t kTimeoutSecondsMin = 1800;  // without timeoutSeconds: between this and twice this, as upstream
 
-bool is_true(std::string_view text) { return text == "true" || text == "1"; }
+bool is_true(std::string_view text) {
+  return text == "true" || text == "1";
+}
 
 // Lives as long as the stream or the store's watch refers to it.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(schema::KindPtr kind, ListParameters parameters, Representation as, Clock& clock, std::shared_ptr<http::Stream> stream)
-      : kind_(std::move(kind)), parameters_(std::move(parameters)), as_(as), clock_(clock), stream_(std::move(stream)) {}
+  Session(schema::KindPtr kind, ListParameters parameters, Representation as, Clock& clock,
+          std::shared_ptr<http::Stream> stream)
+      : kind_(std::move(kind)),
+        parameters_(std::move(parameters)),
+        as_(as),
+        clock_(clock),
+        stream_(std::move(stream)) {}
 
   bool initial_events_wanted = false;
 
@@ -39,7 +46,10 @@ class Session : public std::enable_shared_from_this<Session> {
     if (event.type == Type::bookmark) return bookmark(event.revision);
     const auto seen = seen_by(parameters_, event);
     if (!seen) return;
-    write(seen->type == Type::added ? "ADDED" : seen->type == Type::modified ? "MODIFIED" : "DELETED", object_text(*seen->item));
+    write(seen->type == Type::added      ? "ADDED"
+          : seen->type == Type::modified ? "MODIFIED"
+                                         : "DELETED",
+          object_text(*seen->item));
   }
 
   void fail(const Error& error) {
@@ -61,10 +71,13 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   void bookmark(store::Revision revision) {
-    Value object{{"kind", kind_->resource.kind}, {"apiVersion", kind_->resource.api_version()},
+    Value object{{"kind", kind_->resource.kind},
+                 {"apiVersion", kind_->resource.api_version()},
                  {"metadata", Value{{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", Value()}}}};
-    if (std::exchange(initial_events_wanted, false)) object.edit({"metadata", "annotations"}).set("k8s.io/initial-events-end", "true");
-    else if (!bookmarks) return;
+    if (std::exchange(initial_events_wanted, false))
+      object.edit({"metadata", "annotations"}).set("k8s.io/initial-events-end", "true");
+    else if (!bookmarks)
+      return;
     if (as_.table) return write("BOOKMARK", json::write(table_of(object, false)));
     if (as_.partial) object.set("kind", "PartialObjectMetadata").set("apiVersion", "meta.k8s.io/v1");
     write("BOOKMARK", json::write(object));
@@ -80,7 +93,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string object_text(const store::Item& item) {
     if (as_.table) return json::write(table_of(in_version(*kind_, item.value()), true));
     if (as_.partial) return json::write(schema::partial_metadata(in_version(*kind_, item.value())));
-    if (item.bytes().starts_with("{\"kind\":\"" + kind_->resource.kind + "\",\"apiVersion\":\"" + kind_->resource.api_version() + "\","))
+    if (item.bytes().starts_with("{\"kind\":\"" + kind_->resource.kind + "\",\"apiVersion\":\"" +
+                                 kind_->resource.api_version() + "\","))
       return item.bytes();
     return json::write(in_version(*kind_, item.value()));
   }
@@ -113,7 +127,8 @@ class Session : public std::enable_shared_from_this<Session> {
 Error forbidden_option(Request& request, std::string_view field, const std::string& why) {
   const schema::FieldError error{schema::FieldError::Type::forbidden, std::string(field), {}, why};
   Value details{{"group", "meta.k8s.io"}, {"kind", "ListOptions"}, {"causes", schema::causes({error})}};
-  return request.fail(ErrorCode::invalid, "ListOptions.meta.k8s.io \"\" is invalid: " + error.str(), std::move(details));
+  return request.fail(ErrorCode::invalid, "ListOptions.meta.k8s.io \"\" is invalid: " + error.str(),
+                      std::move(details));
 }
 
 }  // namespace
@@ -124,23 +139,29 @@ Result<void> start_watch(Core& core, Request& request, http::Exchange& exchange,
   if (as.yaml) return request.fail(ErrorCode::not_acceptable, "a watch is given as application/json only");
   const bool initial = is_true(http::query_get(query, "sendInitialEvents"));
   if (!parameters.resource_version_match.empty() && http::query_get(query, "sendInitialEvents").empty())
-    return forbidden_option(request, "resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    return forbidden_option(request, "resourceVersionMatch",
+                            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
   std::int64_t seconds = kTimeoutSecondsMin + static_cast<std::int64_t>(random_u64() % kTimeoutSecondsMin);
   if (const auto text = http::query_get(query, "timeoutSeconds"); !text.empty()) {
     const auto asked = parse_int(text);
     if (!asked) return request.bad_request("strconv.ParseInt: parsing \"" + std::string(text) + "\": invalid syntax");
     if (*asked > 0) seconds = *asked;
   }
-  if (!request.name.empty() && parameters.fields.everything()) parameters.fields = TRY(kube::FieldSelector::parse("metadata.name=" + request.name));
-  store::WatchOptions options{.resource = request.storage_resource(), .ns = request.ns, .time_max = std::chrono::seconds(seconds)};
-  options.bookmark_every = is_true(http::query_get(query, "allowWatchBookmarks")) ? Duration(kBookmarkEvery) : Duration(0);
+  if (!request.name.empty() && parameters.fields.everything())
+    parameters.fields = TRY(kube::FieldSelector::parse("metadata.name=" + request.name));
+  store::WatchOptions options{
+      .resource = request.storage_resource(), .ns = request.ns, .time_max = std::chrono::seconds(seconds)};
+  options.bookmark_every =
+      is_true(http::query_get(query, "allowWatchBookmarks")) ? Duration(kBookmarkEvery) : Duration(0);
   const std::string& version = parameters.resource_version;
   const bool from_state = version.empty() || version == "0" || initial;
   if (from_state) {
     options.state_first = true;
   } else {
     const auto after = parse_int(version);
-    if (!after) return request.bad_request("resourceVersion: Invalid value: \"" + version + "\": strconv.ParseUint: parsing \"" + version + "\": invalid syntax");
+    if (!after)
+      return request.bad_request("resourceVersion: Invalid value: \"" + version + "\": strconv.ParseUint: parsing \"" +
+                                 version + "\": invalid syntax");
     options.after = *after;
   }
   const std::string type = as.table ? "application/json;as=Table;v=v1;g=meta.k8s.io" : "application/json";

@@ -7,7 +7,8 @@
 
 namespace caisson::apiserver {
 
-// Answers the exchange with a stream. Errors (nothing was answered): bad_request, invalid, expired as an event of the stream.
+// Answers the exchange with a stream. Errors (nothing was answered): bad_request, invalid, expired as an event of the
+// stream.
 Result<void> start_watch(Core& core, Request& request, http::Exchange& exchange, const Representation& as);
 
 }  // namespace caisson::apiserver

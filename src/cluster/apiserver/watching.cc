@@ -18,7 +18,8 @@ std::optional<Seen> seen_by(const ListParameters& parameters, const store::Event
   Value last = event.before->value();
   last.edit("metadata").set("resourceVersion", std::to_string(event.revision));
   std::string bytes = json::write(last);
-  return Seen{Type::deleted, std::make_shared<const store::Item>(event.before->key(), event.revision, std::move(bytes), std::move(last))};
+  return Seen{Type::deleted, std::make_shared<const store::Item>(event.before->key(), event.revision, std::move(bytes),
+                                                                 std::move(last))};
 }
 
 }  // namespace caisson::apiserver

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a watch with selectors sees of the store's events: an object that stops matching is deleted for it, one that begins is added.
+// What a watch with selectors sees of the store's events: an object that stops matching is deleted for it, one that
+// begins is added.
 #pragma once
 #include <optional>
 
@@ -8,7 +9,7 @@
 namespace caisson::apiserver {
 
 struct Seen {
-  store::Event::Type type;          // added, modified or deleted
+  store::Event::Type type;  // added, modified or deleted
   store::ItemPtr item;
 };
 std::optional<Seen> seen_by(const ListParameters& parameters, const store::Event& event);

@@ -12,10 +12,10 @@ namespace {
 struct Watcher {
   WatchOptions options;
   std::function<void(const Event&)> call;
-  std::vector<Event> missed;          // delivered first
-  Revision delivered = 0;             // events up to here are not for this watch any more
+  std::vector<Event> missed;  // delivered first
+  Revision delivered = 0;     // events up to here are not for this watch any more
   Duration started{}, bookmarked{};
-  std::mutex calling;                 // held while `call` runs
+  std::mutex calling;  // held while `call` runs
   std::atomic<std::thread::id> caller{};
   std::atomic<bool> ended{false};
 
@@ -38,8 +38,8 @@ struct Delivery::Impl {
   Clock& clock;
   std::mutex mutex;
   std::condition_variable changed;
-  std::multimap<std::string, WatcherPtr, std::less<>> watchers;   // by resource
-  std::vector<WatcherPtr> added;                                  // whose missed events wait
+  std::multimap<std::string, WatcherPtr, std::less<>> watchers;  // by resource
+  std::vector<WatcherPtr> added;                                 // whose missed events wait
   std::vector<Event> events;
   Revision revision = 0;
   bool stopping = false;
@@ -60,7 +60,7 @@ class Handle : public Watch {
   ~Handle() override {
     watcher_->ended = true;
     if (watcher_->caller.load() != std::this_thread::get_id()) {
-      const std::lock_guard lock(watcher_->calling);   // a running callback ends first
+      const std::lock_guard lock(watcher_->calling);  // a running callback ends first
       watcher_->call = nullptr;
     }
     if (const auto alive = owner_.lock()) forget_();
@@ -141,14 +141,15 @@ void Delivery::Impl::tick(Duration now) {
   std::vector<std::pair<WatcherPtr, Event>> due;
   {
     const std::lock_guard lock(mutex);
-    if (!events.empty() || !added.empty()) return;   // soon again; a bookmark must not overtake
+    if (!events.empty() || !added.empty()) return;  // soon again; a bookmark must not overtake
     for (auto& [resource, watcher] : watchers) {
       const WatchOptions& options = watcher->options;
       if (options.time_max.count() > 0 && now - watcher->started >= options.time_max) {
         due.emplace_back(watcher, Event{.type = Event::Type::closed});
       } else if (options.bookmark_every.count() > 0 && now - watcher->bookmarked >= options.bookmark_every) {
         watcher->bookmarked = now;
-        due.emplace_back(watcher, Event{.type = Event::Type::bookmark, .revision = std::max(revision, watcher->delivered)});
+        due.emplace_back(watcher,
+                         Event{.type = Event::Type::bookmark, .revision = std::max(revision, watcher->delivered)});
       }
     }
   }
@@ -156,8 +157,8 @@ void Delivery::Impl::tick(Duration now) {
     if (!watcher->ended) watcher->deliver(event);
 }
 
-std::unique_ptr<Watch> Delivery::add(const WatchOptions& options, std::function<void(const Event&)> call, std::vector<Event> missed,
-                                     Revision revision) {
+std::unique_ptr<Watch> Delivery::add(const WatchOptions& options, std::function<void(const Event&)> call,
+                                     std::vector<Event> missed, Revision revision) {
   auto watcher = std::make_shared<Watcher>();
   watcher->options = options;
   watcher->call = std::move(call);

@@ -13,11 +13,12 @@ namespace caisson::store {
 class Delivery {
  public:
   explicit Delivery(Clock& clock);
-  ~Delivery();   // ends every watch with a closed event
+  ~Delivery();  // ends every watch with a closed event
 
-  // `missed`: events after options.after that were published before; `revision`: up to where. Call under the lock that orders publish.
-  std::unique_ptr<Watch> add(const WatchOptions& options, std::function<void(const Event&)> call, std::vector<Event> missed,
-                             Revision revision);
+  // `missed`: events after options.after that were published before; `revision`: up to where. Call under the lock that
+  // orders publish.
+  std::unique_ptr<Watch> add(const WatchOptions& options, std::function<void(const Event&)> call,
+                             std::vector<Event> missed, Revision revision);
   // Call in order of revision.
   void publish(std::vector<Event> events);
   std::size_t watches() const;

@@ -19,7 +19,8 @@ std::mutex& mutex_of(const void* item) {
 
 const std::string* intern_resource(const std::string& resource) {
   static std::mutex mutex;
-  static std::set<std::string>* known = new std::set<std::string>;   // never destroyed: items may outlive static destruction
+  static std::set<std::string>* known =
+      new std::set<std::string>;  // never destroyed: items may outlive static destruction
   const std::lock_guard lock(mutex);
   return &*known->insert(resource).first;
 }
@@ -44,7 +45,7 @@ Value Item::value() const {
   used_ = true;
   if (value_.is_null()) {
     auto parsed = json::parse(bytes_);
-    CHECK(parsed.ok());   // the store wrote these bytes itself, and checked them when it opened the file
+    CHECK(parsed.ok());  // the store wrote these bytes itself, and checked them when it opened the file
     value_ = std::move(parsed).value();
   }
   return value_;

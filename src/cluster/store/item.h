@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Item: one version of one object as the store keeps it: its JSON bytes, and its parsed Value once somebody asked for it.
-// Invariant: never changes; bytes and value() are the same document. Threads: any.
+// Item: one version of one object as the store keeps it: its JSON bytes, and its parsed Value once somebody asked for
+// it. Invariant: never changes; bytes and value() are the same document. Threads: any.
 #pragma once
 #include <atomic>
 #include <compare>
@@ -16,10 +16,10 @@ namespace caisson::store {
 using Revision = std::int64_t;
 
 struct Key {
-  std::string resource;       // "deployments.apps", "pods"
-  std::string ns;             // empty for cluster-scoped resources
+  std::string resource;  // "deployments.apps", "pods"
+  std::string ns;        // empty for cluster-scoped resources
   std::string name;
-  std::string path() const;   // "ns/name", or "name": what lists are sorted by
+  std::string path() const;  // "ns/name", or "name": what lists are sorted by
   std::string str() const { return resource + "/" + path(); }
   auto operator<=>(const Key&) const = default;
 };
@@ -36,17 +36,17 @@ class Item {
   Revision revision() const { return revision_; }
   const std::string& bytes() const { return bytes_; }
 
-  Value value() const;                // parsed on first use, then shared
+  Value value() const;  // parsed on first use, then shared
   // Forgets the parsed form when nobody asked for it since the last call; gives whether it did.
   bool forget_value() const;
 
  private:
-  const std::string* resource_;       // interned for ever: there are few
+  const std::string* resource_;  // interned for ever: there are few
   std::string path_;
   std::uint32_t ns_length_;
   Revision revision_;
   std::string bytes_;
-  mutable Value value_;               // guarded by a mutex of item.cc's pool
+  mutable Value value_;  // guarded by a mutex of item.cc's pool
   mutable bool used_ = false;
 };
 using ItemPtr = std::shared_ptr<const Item>;

@@ -21,15 +21,17 @@ void bind_text(sqlite3_stmt* statement, int index, std::string_view text) {
 
 std::string_view column_text(sqlite3_stmt* statement, int index) {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, index));
-  return text ? std::string_view(text, static_cast<std::size_t>(sqlite3_column_bytes(statement, index))) : std::string_view();
+  return text ? std::string_view(text, static_cast<std::size_t>(sqlite3_column_bytes(statement, index)))
+              : std::string_view();
 }
 
 }  // namespace
 
 Error LogFile::failure(sqlite3* db, std::string_view doing) const {
   const int code = db ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
-  const bool may_recover = code == SQLITE_FULL || code == SQLITE_IOERR || code == SQLITE_BUSY || code == SQLITE_LOCKED ||
-                           code == SQLITE_READONLY || code == SQLITE_CANTOPEN || code == SQLITE_NOMEM;
+  const bool may_recover = code == SQLITE_FULL || code == SQLITE_IOERR || code == SQLITE_BUSY ||
+                           code == SQLITE_LOCKED || code == SQLITE_READONLY || code == SQLITE_CANTOPEN ||
+                           code == SQLITE_NOMEM;
   return Error{may_recover ? ErrorCode::unavailable : ErrorCode::internal,
                std::string(doing) + " " + path_ + ": " + (db ? sqlite3_errmsg(db) : "out of memory")};
 }
@@ -47,9 +49,10 @@ Result<sqlite3*> LogFile::connect(int flags) const {
     return error;
   }
   sqlite3_extended_result_codes(db, 1);
-  sqlite3_busy_timeout(db, 5'000);   // an sqlite3 shell, or the checkpoint's end
+  sqlite3_busy_timeout(db, 5'000);  // an sqlite3 shell, or the checkpoint's end
   // The map in memory is the cache; SQLite's own may be small.
-  const auto set = execute(db, "PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;");
+  const auto set = execute(
+      db, "PRAGMA cache_size=-256; PRAGMA temp_store=MEMORY; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;");
   if (!set.ok()) {
     sqlite3_close(db);
     return set.error();
@@ -83,22 +86,26 @@ Result<void> LogFile::prepare_tables() {
   if (application != 0 && application != kApplicationId)
     return Error{ErrorCode::internal, path_ + " is the SQLite file of another program"};
   if (format > kFormat)
-    return Error{ErrorCode::internal, path_ + " has format " + std::to_string(format) + ", written by a later version; this one reads " +
-                                          std::to_string(kFormat)};
-  TRY(execute(db_, "PRAGMA journal_mode=WAL;"));   // a backup is not in WAL mode
+    return Error{ErrorCode::internal, path_ + " has format " + std::to_string(format) +
+                                          ", written by a later version; this one reads " + std::to_string(kFormat)};
+  TRY(execute(db_, "PRAGMA journal_mode=WAL;"));  // a backup is not in WAL mode
   if (format == 0) {
     TRY(execute(db_,
                 "BEGIN IMMEDIATE;"
-                "CREATE TABLE log(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, resource TEXT NOT NULL, namespace TEXT NOT NULL,"
+                "CREATE TABLE log(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, resource TEXT NOT NULL, namespace "
+                "TEXT NOT NULL,"
                 " name TEXT NOT NULL, deleted INTEGER NOT NULL, at INTEGER NOT NULL, value TEXT NOT NULL);"
                 // For people with the sqlite3 shell; the program keeps its own map.
-                "CREATE VIEW objects AS SELECT resource, namespace, name, revision, datetime(at, 'unixepoch') AS at, value FROM log WHERE id"
+                "CREATE VIEW objects AS SELECT resource, namespace, name, revision, datetime(at, 'unixepoch') AS at, "
+                "value FROM log WHERE id"
                 " IN (SELECT max(id) FROM log GROUP BY resource, namespace, name) AND NOT deleted;"
                 "PRAGMA application_id=1668509233; PRAGMA user_version=1; COMMIT;"));
     TRY(sync_dir(path_dir(path_)));
   }
-  if (sqlite3_prepare_v3(db_, "INSERT INTO log VALUES(?,?,?,?,?,?,?,?)", -1, SQLITE_PREPARE_PERSISTENT, &insert_, nullptr) != SQLITE_OK ||
-      sqlite3_prepare_v3(db_, "DELETE FROM log WHERE id=?", -1, SQLITE_PREPARE_PERSISTENT, &erase_, nullptr) != SQLITE_OK)
+  if (sqlite3_prepare_v3(db_, "INSERT INTO log VALUES(?,?,?,?,?,?,?,?)", -1, SQLITE_PREPARE_PERSISTENT, &insert_,
+                         nullptr) != SQLITE_OK ||
+      sqlite3_prepare_v3(db_, "DELETE FROM log WHERE id=?", -1, SQLITE_PREPARE_PERSISTENT, &erase_, nullptr) !=
+          SQLITE_OK)
     return failure(db_, "read");
   return {};
 }
@@ -107,13 +114,13 @@ LogFile::~LogFile() {
   sqlite3_finalize(insert_);
   sqlite3_finalize(erase_);
   sqlite3_close(checkpoint_db_);
-  sqlite3_close(db_);   // the last connection checkpoints and removes the WAL
+  sqlite3_close(db_);  // the last connection checkpoints and removes the WAL
 }
 
 Result<void> LogFile::load(const std::function<void(const LogRow&)>& row) {
   sqlite3_stmt* select = nullptr;
-  if (sqlite3_prepare_v2(db_, "SELECT id, revision, resource, namespace, name, deleted, at, value FROM log ORDER BY id", -1, &select,
-                         nullptr) != SQLITE_OK)
+  if (sqlite3_prepare_v2(db_, "SELECT id, revision, resource, namespace, name, deleted, at, value FROM log ORDER BY id",
+                         -1, &select, nullptr) != SQLITE_OK)
     return failure(db_, "read");
   int code;
   while ((code = sqlite3_step(select)) == SQLITE_ROW) {

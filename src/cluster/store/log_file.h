@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // LogFile: the store's SQLite file. One table is the log of all versions that are kept; nothing else knows SQL.
 //
-// Invariant: append returns after the rows are on disk (WAL, synchronous=FULL), or leaves no trace. Threads: load, append and erase
-// by one thread at a time (the writer); checkpoint and backup have connections of their own and may run beside it.
+// Invariant: append returns after the rows are on disk (WAL, synchronous=FULL), or leaves no trace. Threads: load,
+// append and erase by one thread at a time (the writer); checkpoint and backup have connections of their own and may
+// run beside it.
 #pragma once
 #include <functional>
 #include <memory>
@@ -19,12 +20,12 @@ struct sqlite3_stmt;
 namespace caisson::store {
 
 struct LogRow {
-  std::int64_t id = 0;              // grows by one a row
-  Revision revision = 0;            // the transaction's, which is the id of its last row
+  std::int64_t id = 0;    // grows by one a row
+  Revision revision = 0;  // the transaction's, which is the id of its last row
   std::string_view resource, ns, name;
   bool deleted = false;
-  std::int64_t at = 0;              // seconds since 1970
-  std::string_view value;           // JSON
+  std::int64_t at = 0;     // seconds since 1970
+  std::string_view value;  // JSON
 };
 
 class LogFile {
@@ -34,10 +35,10 @@ class LogFile {
   LogFile(const LogFile&) = delete;
   LogFile& operator=(const LogFile&) = delete;
 
-  Result<void> load(const std::function<void(const LogRow&)>& row);   // in order of id
+  Result<void> load(const std::function<void(const LogRow&)>& row);  // in order of id
   Result<void> append(std::span<const LogRow> rows);
   Result<void> erase(std::span<const std::int64_t> ids);
-  int wal_pages() const { return wal_pages_; }                        // after the last append or erase
+  int wal_pages() const { return wal_pages_; }  // after the last append or erase
 
   // Copies the WAL into the file as far as no reader is in the way. From its own connection (the first call opens it).
   Result<void> checkpoint();

@@ -93,7 +93,8 @@ std::vector<Event> State::events_after(const WatchOptions& options) const {
                              [](Revision revision, const Past& past) { return revision < past.event.revision; });
   for (; it != history_.end(); ++it) {
     const Item& item = *it->event.after;
-    if (item.resource() == options.resource && (options.ns.empty() || item.ns() == options.ns)) events.push_back(it->event);
+    if (item.resource() == options.resource && (options.ns.empty() || item.ns() == options.ns))
+      events.push_back(it->event);
   }
   return events;
 }
@@ -101,8 +102,9 @@ std::vector<Event> State::events_after(const WatchOptions& options) const {
 std::vector<Event> State::as_added(const WatchOptions& options) const {
   std::vector<Event> events;
   const auto listing = list(options.resource, {.ns = options.ns});
-  if (listing.ok())   // of now: it can't fail
-    for (const ItemPtr& item : listing->items) events.push_back({.type = Event::Type::added, .revision = item->revision(), .after = item});
+  if (listing.ok())  // of now: it can't fail
+    for (const ItemPtr& item : listing->items)
+      events.push_back({.type = Event::Type::added, .revision = item->revision(), .after = item});
   events.push_back({.type = Event::Type::bookmark, .revision = revision_});
   return events;
 }
@@ -124,8 +126,8 @@ State::Objects State::objects_at(std::string_view resource, Revision at) const {
 
 Result<Listing> State::list(std::string_view resource, const ListOptions& options) const {
   if (options.at > revision_)
-    return Error{ErrorCode::timeout,
-                 "Too large resource version: " + std::to_string(options.at) + ", current: " + std::to_string(revision_)};
+    return Error{ErrorCode::timeout, "Too large resource version: " + std::to_string(options.at) +
+                                         ", current: " + std::to_string(revision_)};
   Listing listing;
   if (options.at == 0 || options.at == revision_) {
     static const std::map<std::string, Stored, std::less<>> none;

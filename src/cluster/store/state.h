@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// State: what the store holds in memory: every object's last version, and the recent events from which older states are made again.
-// Invariant: tables() plus history() backwards is the state at any revision of [oldest(), revision()]. Not thread-safe: Store locks.
+// State: what the store holds in memory: every object's last version, and the recent events from which older states are
+// made again. Invariant: tables() plus history() backwards is the state at any revision of [oldest(), revision()]. Not
+// thread-safe: Store locks.
 #pragma once
 #include <deque>
 #include <map>
@@ -14,11 +15,11 @@ namespace caisson::store {
 
 struct Stored {
   ItemPtr item;
-  std::int64_t row = 0;         // its row of the log
+  std::int64_t row = 0;  // its row of the log
 };
 
 struct Table {
-  std::map<std::string, Stored, std::less<>> objects;   // by Key::path()
+  std::map<std::string, Stored, std::less<>> objects;  // by Key::path()
   Revision changed = 0;
 };
 
@@ -27,7 +28,7 @@ struct Applied {
   ItemPtr item;
   std::int64_t row = 0;
   bool deletion = false;
-  std::int64_t at = 0;          // seconds since 1970
+  std::int64_t at = 0;  // seconds since 1970
 };
 
 class State {
@@ -41,17 +42,20 @@ class State {
   std::map<std::string, Table, std::less<>>& tables() { return tables_; }
   const std::map<std::string, Table, std::less<>>& tables() const { return tables_; }
 
-  Event apply(const Applied& change);                   // and remembers it in the history
-  void trim(std::int64_t now);                          // the history, to its bounds
-  void begin_history_at(Revision oldest);               // after loading: what came before is not complete
+  Event apply(const Applied& change);      // and remembers it in the history
+  void trim(std::int64_t now);             // the history, to its bounds
+  void begin_history_at(Revision oldest);  // after loading: what came before is not complete
 
   std::vector<Event> events_after(const WatchOptions& options) const;
-  std::vector<Event> as_added(const WatchOptions& options) const;     // what is there, and a bookmark
+  std::vector<Event> as_added(const WatchOptions& options) const;  // what is there, and a bookmark
   Result<Listing> list(std::string_view resource, const ListOptions& options) const;
 
-  // Rows of the log that nobody needs any more, oldest first, at most `count`; never the last row, which holds the revision.
+  // Rows of the log that nobody needs any more, oldest first, at most `count`; never the last row, which holds the
+  // revision.
   std::vector<std::int64_t> takeable_rows(std::size_t count) const;
-  void rows_erased(std::size_t count) { unneeded_.erase(unneeded_.begin(), unneeded_.begin() + static_cast<long>(count)); }
+  void rows_erased(std::size_t count) {
+    unneeded_.erase(unneeded_.begin(), unneeded_.begin() + static_cast<long>(count));
+  }
 
   std::size_t history_size() const { return history_.size(); }
   std::size_t history_bytes() const { return history_bytes_; }
@@ -64,7 +68,7 @@ class State {
   };
   struct Unneeded {
     std::int64_t row;
-    Revision since;                                     // from which revision on
+    Revision since;  // from which revision on
   };
   using Objects = std::map<std::string, ItemPtr, std::less<>>;
   Objects objects_at(std::string_view resource, Revision at) const;

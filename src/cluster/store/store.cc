@@ -17,9 +17,9 @@
 namespace caisson::store {
 namespace {
 
-constexpr std::size_t kRowsPerCommitMax = 64;        // beyond it a commit's latency grows faster than its gain
-constexpr std::size_t kErasedPerCommitMax = 200;     // more stalls writers (docs/benchmarks.md)
-constexpr int kCheckpointPages = 1'000;              // 4 MiB of WAL
+constexpr std::size_t kRowsPerCommitMax = 64;     // beyond it a commit's latency grows faster than its gain
+constexpr std::size_t kErasedPerCommitMax = 200;  // more stalls writers (docs/benchmarks.md)
+constexpr int kCheckpointPages = 1'000;           // 4 MiB of WAL
 constexpr int kCheckpointRestPages = 4'000;
 constexpr auto kMaintenanceEvery = std::chrono::seconds(10);
 constexpr auto kForgetValuesEvery = std::chrono::minutes(2);
@@ -28,7 +28,7 @@ constexpr auto kForgetValuesEvery = std::chrono::minutes(2);
 struct Prepared {
   Change change;
   std::string bytes;
-  std::size_t revision_at = 0;       // where in `bytes` the marker stands
+  std::size_t revision_at = 0;  // where in `bytes` the marker stands
 };
 
 struct Transaction {
@@ -50,7 +50,12 @@ std::int64_t seconds_of(Time time) {
 class SqliteStore : public Store {
  public:
   SqliteStore(std::unique_ptr<LogFile> file, Clock& clock, const StoreOptions& options)
-      : file_(std::move(file)), clock_(clock), options_(options), state_(options), delivery_(clock), marker_("@" + hex(random_bytes(16))) {}
+      : file_(std::move(file)),
+        clock_(clock),
+        options_(options),
+        state_(options),
+        delivery_(clock),
+        marker_("@" + hex(random_bytes(16))) {}
   ~SqliteStore() override;
 
   Result<void> load();
@@ -67,7 +72,7 @@ class SqliteStore : public Store {
   StoreStats stats() const override;
 
  private:
-  using Overlay = std::map<std::pair<std::string, std::string>, ItemPtr>;   // null: deleted
+  using Overlay = std::map<std::pair<std::string, std::string>, ItemPtr>;  // null: deleted
 
   Result<Prepared> prepare(Change change) const;
   void write_loop();
@@ -85,11 +90,12 @@ class SqliteStore : public Store {
   Clock& clock_;
   StoreOptions options_;
 
-  mutable std::shared_mutex state_mutex_;   // only the writer thread locks it exclusively, for the length of a map insert
+  mutable std::shared_mutex
+      state_mutex_;  // only the writer thread locks it exclusively, for the length of a map insert
   State state_;
   std::uint64_t commits_ = 0, rows_ = 0;
   Delivery delivery_;
-  std::string marker_;                      // stands for the revision in prepared bytes; nobody can guess it
+  std::string marker_;  // stands for the revision in prepared bytes; nobody can guess it
 
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
@@ -126,7 +132,7 @@ SqliteStore::~SqliteStore() {
 }
 
 Result<void> SqliteStore::load() {
-  Revision complete_since = 0;   // the first revision whose event has its version before
+  Revision complete_since = 0;  // the first revision whose event has its version before
   TRY(file_->load([&](const LogRow& row) {
     const Key key{std::string(row.resource), std::string(row.ns), std::string(row.name)};
     if (complete_since == 0 && state_.find(row.resource, key.path())) complete_since = row.revision;
@@ -181,11 +187,12 @@ std::vector<std::string> SqliteStore::resources() const {
 }
 
 Result<std::unique_ptr<Watch>> SqliteStore::watch(const WatchOptions& options, std::function<void(const Event&)> call) {
-  const std::shared_lock lock(state_mutex_);   // publish has the exclusive lock: nothing is missed and nothing comes twice
+  const std::shared_lock lock(
+      state_mutex_);  // publish has the exclusive lock: nothing is missed and nothing comes twice
   if (options.state_first) return delivery_.add(options, std::move(call), state_.as_added(options), state_.revision());
   if (options.after < state_.oldest())
-    return Error{ErrorCode::expired,
-                 "too old resource version: " + std::to_string(options.after) + " (" + std::to_string(state_.oldest()) + ")"};
+    return Error{ErrorCode::expired, "too old resource version: " + std::to_string(options.after) + " (" +
+                                         std::to_string(state_.oldest()) + ")"};
   if (options.after > state_.revision())
     return Error{ErrorCode::timeout, "Too large resource version: " + std::to_string(options.after) +
                                          ", current: " + std::to_string(state_.revision())};
@@ -194,8 +201,13 @@ Result<std::unique_ptr<Watch>> SqliteStore::watch(const WatchOptions& options, s
 
 StoreStats SqliteStore::stats() const {
   const std::shared_lock lock(state_mutex_);
-  StoreStats stats{.revision = state_.revision(), .oldest = state_.oldest(), .history = state_.history_size(),
-                   .history_bytes = state_.history_bytes(), .watches = delivery_.watches(), .commits = commits_, .rows = rows_};
+  StoreStats stats{.revision = state_.revision(),
+                   .oldest = state_.oldest(),
+                   .history = state_.history_size(),
+                   .history_bytes = state_.history_bytes(),
+                   .watches = delivery_.watches(),
+                   .commits = commits_,
+                   .rows = rows_};
   for (const auto& [name, table] : state_.tables()) {
     stats.objects += table.objects.size();
     for (const auto& [path, stored] : table.objects) stats.objects_bytes += stored.item->bytes().size();
@@ -213,8 +225,8 @@ Result<Prepared> SqliteStore::prepare(Change change) const {
     step.bytes = json::write(marked);
     step.revision_at = step.bytes.find(marker_);
     if (step.bytes.size() > options_.object_bytes_max)
-      return Error{ErrorCode::too_large, "the object is " + std::to_string(step.bytes.size()) + " bytes; the limit is " +
-                                             std::to_string(options_.object_bytes_max)};
+      return Error{ErrorCode::too_large, "the object is " + std::to_string(step.bytes.size()) +
+                                             " bytes; the limit is " + std::to_string(options_.object_bytes_max)};
   } else if (!change.deletion) {
     return Error{ErrorCode::bad_request, change.key.str() + ": no value to store"};
   }
@@ -266,7 +278,7 @@ void SqliteStore::write_loop() {
 ItemPtr SqliteStore::current(const Key& key, const Overlay& overlay) const {
   const auto it = overlay.find({key.resource, key.path()});
   if (it != overlay.end()) return it->second;
-  const Stored* stored = state_.find(key.resource, key.path());   // the writer alone changes state_: no lock to read it
+  const Stored* stored = state_.find(key.resource, key.path());  // the writer alone changes state_: no lock to read it
   return stored ? stored->item : nullptr;
 }
 
@@ -286,7 +298,7 @@ ItemPtr SqliteStore::item_of(const Prepared& step, Revision revision, const Item
 
 Result<void> SqliteStore::plan(Transaction& transaction, Overlay& overlay, std::int64_t& row) const {
   const Revision revision = row + static_cast<std::int64_t>(transaction.steps.size());
-  Overlay changed;   // by this transaction: dropped when it does not hold
+  Overlay changed;  // by this transaction: dropped when it does not hold
   std::int64_t next = row;
   for (const Prepared& step : transaction.steps) {
     const Key& key = step.change.key;
@@ -294,7 +306,8 @@ Result<void> SqliteStore::plan(Transaction& transaction, Overlay& overlay, std::
     const ItemPtr before = own != changed.end() ? own->second : current(key, overlay);
     const std::optional<Revision>& expected = step.change.expected;
     if (expected && *expected == 0 && before) return Error{ErrorCode::already_exists, key.str() + " already exists"};
-    if (!before && (step.change.deletion || (expected && *expected != 0))) return Error{ErrorCode::not_found, key.str() + " not found"};
+    if (!before && (step.change.deletion || (expected && *expected != 0)))
+      return Error{ErrorCode::not_found, key.str() + " not found"};
     if (expected && *expected != 0 && own == changed.end() && before->revision() != *expected)
       return Error{ErrorCode::conflict, key.str() + " has revision " + std::to_string(before->revision()) + ", not " +
                                             std::to_string(*expected)};
@@ -324,8 +337,14 @@ void SqliteStore::write(std::vector<std::shared_ptr<Transaction>>& batch) {
     for (Applied& applied : transaction->applied) {
       applied.at = now;
       const Item& item = *applied.item;
-      rows.push_back({.id = applied.row, .revision = item.revision(), .resource = item.resource(), .ns = item.ns(), .name = item.name(),
-                      .deleted = applied.deletion, .at = now, .value = item.bytes()});
+      rows.push_back({.id = applied.row,
+                      .revision = item.revision(),
+                      .resource = item.resource(),
+                      .ns = item.ns(),
+                      .name = item.name(),
+                      .deleted = applied.deletion,
+                      .at = now,
+                      .value = item.bytes()});
     }
     planned.push_back(transaction);
   }
@@ -375,7 +394,7 @@ void SqliteStore::maintain() {
 
 void SqliteStore::erase_rows() {
   const std::vector<std::int64_t> rows = state_.takeable_rows(kErasedPerCommitMax);
-  if (rows.size() < kErasedPerCommitMax) return;   // a commit for a few is not worth its sync
+  if (rows.size() < kErasedPerCommitMax) return;  // a commit for a few is not worth its sync
   const auto erased = file_->erase(rows);
   if (erased.ok())
     state_.rows_erased(rows.size());
@@ -385,7 +404,7 @@ void SqliteStore::erase_rows() {
 
 void SqliteStore::ask_for_checkpoint() {
   const int pages = file_->wal_pages();
-  if (pages < checkpointed_pages_) checkpointed_pages_ = 0;   // the WAL started over
+  if (pages < checkpointed_pages_) checkpointed_pages_ = 0;  // the WAL started over
   if (pages - checkpointed_pages_ < kCheckpointPages || checkpoint_running_) return;
   checkpointed_pages_ = pages;
   if (pages >= kCheckpointRestPages) {

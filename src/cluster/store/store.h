@@ -2,10 +2,11 @@
 // Store: all objects of the platform, with one global revision. Multi-version key-value on one SQLite file in WAL mode
 // (synchronous=FULL); follows what kube-apiserver expects of etcd v3.
 //
-// Invariants: a write is acknowledged only after the commit that holds it is on disk, and visible to readers only then; revisions
-// never repeat or go back, over restarts too; memory always shows exactly what the file holds at revision(). History (for watches
-// and old lists) is bounded by StoreOptions. The file is readable with the sqlite3 shell: see README.md.
-// Threads: every method may be called from any thread. get and list answer from memory and never wait for a commit.
+// Invariants: a write is acknowledged only after the commit that holds it is on disk, and visible to readers only then;
+// revisions never repeat or go back, over restarts too; memory always shows exactly what the file holds at revision().
+// History (for watches and old lists) is bounded by StoreOptions. The file is readable with the sqlite3 shell: see
+// README.md. Threads: every method may be called from any thread. get and list answer from memory and never wait for a
+// commit.
 #pragma once
 #include <functional>
 #include <memory>
@@ -23,30 +24,31 @@ namespace caisson::store {
 // One step of a transaction.
 struct Change {
   Key key;
-  // What the object shall be; the store writes metadata.resourceVersion into it. Of a deletion: its last state (null: as stored).
+  // What the object shall be; the store writes metadata.resourceVersion into it. Of a deletion: its last state (null:
+  // as stored).
   Value value;
   bool deletion = false;
-  // 0: must not exist; a revision: must be the stored object's (an object that this transaction changed before counts as changed,
-  // whatever revision is expected); none: whatever there is.
+  // 0: must not exist; a revision: must be the stored object's (an object that this transaction changed before counts
+  // as changed, whatever revision is expected); none: whatever there is.
   std::optional<Revision> expected;
 };
 
 // What happened to one object. Shared parts are the store's own.
 struct Event {
   enum class Type { added, modified, deleted, bookmark, closed } type;
-  Revision revision = 0;            // of a bookmark: nothing up to it is missing
-  ItemPtr before;                   // null for added
-  ItemPtr after;                    // of deleted: the last state, with the deletion's revision
-  std::optional<Error> error;       // with closed: why; none when the watch's time is over
+  Revision revision = 0;       // of a bookmark: nothing up to it is missing
+  ItemPtr before;              // null for added
+  ItemPtr after;               // of deleted: the last state, with the deletion's revision
+  std::optional<Error> error;  // with closed: why; none when the watch's time is over
 };
 
 struct WatchOptions {
-  std::string resource;             // "deployments.apps"
-  std::string ns;                   // empty: all
-  Revision after = 0;               // events of later revisions
-  bool state_first = false;         // instead: everything that is there now, as added, a bookmark, then what comes later
-  Duration bookmark_every{0};       // 0: none
-  Duration time_max{0};             // then a closed event; 0: none
+  std::string resource;        // "deployments.apps"
+  std::string ns;              // empty: all
+  Revision after = 0;          // events of later revisions
+  bool state_first = false;    // instead: everything that is there now, as added, a bookmark, then what comes later
+  Duration bookmark_every{0};  // 0: none
+  Duration time_max{0};        // then a closed event; 0: none
 };
 
 // Ends when destroyed; after the destructor no callback runs (a callback may destroy its own watch).
@@ -56,54 +58,58 @@ class Watch {
 };
 
 struct Listing {
-  std::vector<ItemPtr> items;       // sorted by "namespace/name", as etcd's keys are
+  std::vector<ItemPtr> items;  // sorted by "namespace/name", as etcd's keys are
   Revision revision = 0;
-  bool more = false;                // `limit` cut it
-  std::size_t remaining = 0;        // how many were cut
+  bool more = false;          // `limit` cut it
+  std::size_t remaining = 0;  // how many were cut
 };
 
 struct ListOptions {
-  std::string ns;                   // empty: all
-  std::string after;                // keys after this "namespace/name"
-  std::size_t limit = 0;            // 0: all
-  Revision at = 0;                  // as it was at this revision; 0: now
+  std::string ns;         // empty: all
+  std::string after;      // keys after this "namespace/name"
+  std::size_t limit = 0;  // 0: all
+  Revision at = 0;        // as it was at this revision; 0: now
 };
 
 struct StoreOptions {
   std::int64_t history_revisions_max = 10'000;
   Duration history_age_max = std::chrono::minutes(5);
-  std::size_t history_bytes_max = 32u << 20;     // in memory
-  std::size_t object_bytes_max = 3u << 20;       // etcd's default request limit is 1.5 MiB; ours serves Spans and PushEvents as well
+  std::size_t history_bytes_max = 32u << 20;  // in memory
+  std::size_t object_bytes_max =
+      3u << 20;  // etcd's default request limit is 1.5 MiB; ours serves Spans and PushEvents as well
 };
 
 struct StoreStats {
-  Revision revision = 0, oldest = 0;             // oldest: watches may begin after it
+  Revision revision = 0, oldest = 0;  // oldest: watches may begin after it
   std::size_t objects = 0, objects_bytes = 0, history = 0, history_bytes = 0, watches = 0;
   std::uint64_t commits = 0, rows = 0;
 };
 
 class Store {
  public:
-  // Creates the file when absent. Errors: internal for a file of a later format or a damaged one; unavailable when the disk is full.
+  // Creates the file when absent. Errors: internal for a file of a later format or a damaged one; unavailable when the
+  // disk is full.
   static Result<std::unique_ptr<Store>> open(const std::string& path, Clock& clock, const StoreOptions& options = {});
-  virtual ~Store() = default;       // after what was acknowledged is on disk (it always is)
+  virtual ~Store() = default;  // after what was acknowledged is on disk (it always is)
 
   virtual Revision revision() const = 0;
   // The last revision that changed something of `resource`; 0 when nothing ever did.
   virtual Revision revision_of(std::string_view resource) const = 0;
 
-  virtual ItemPtr get(std::string_view resource, std::string_view ns, std::string_view name) const = 0;   // null when absent
+  virtual ItemPtr get(std::string_view resource, std::string_view ns,
+                      std::string_view name) const = 0;  // null when absent
   // Errors: expired when `at` is older than the history; timeout when it is in the future.
   virtual Result<Listing> list(std::string_view resource, const ListOptions& options = {}) const = 0;
-  virtual std::vector<std::string> resources() const = 0;       // that have objects
+  virtual std::vector<std::string> resources() const = 0;  // that have objects
 
-  // All or nothing, with one revision and one sync; blocks until it is durable. Gives what was written, in order (of a deletion: the
-  // last state). A later change of the transaction sees the earlier ones. Errors: already_exists, not_found, conflict (the
-  // expectation does not hold), too_large, unavailable (disk full: reads go on, and writes do as soon as there is room).
+  // All or nothing, with one revision and one sync; blocks until it is durable. Gives what was written, in order (of a
+  // deletion: the last state). A later change of the transaction sees the earlier ones. Errors: already_exists,
+  // not_found, conflict (the expectation does not hold), too_large, unavailable (disk full: reads go on, and writes do
+  // as soon as there is room).
   virtual Result<std::vector<ItemPtr>> commit(std::vector<Change> changes) = 0;
 
-  // Calls `call` with each event in order, on the store's one delivery thread: it must not block. Errors: expired "too old resource
-  // version" when `after` is older than the history.
+  // Calls `call` with each event in order, on the store's one delivery thread: it must not block. Errors: expired "too
+  // old resource version" when `after` is older than the history.
   virtual Result<std::unique_ptr<Watch>> watch(const WatchOptions& options, std::function<void(const Event&)> call) = 0;
 
   // A consistent copy in one file, while writes go on. Errors: already_exists, unavailable.

@@ -24,7 +24,9 @@ using namespace std::chrono_literals;
 namespace {
 
 Value object(std::string_view name, std::int64_t number = 0, std::size_t padding = 0) {
-  return Value{{"kind", "Thing"}, {"metadata", Value{{"name", name}}}, {"spec", Value{{"n", number}, {"pad", std::string(padding, 'x')}}}};
+  return Value{{"kind", "Thing"},
+               {"metadata", Value{{"name", name}}},
+               {"spec", Value{{"n", number}, {"pad", std::string(padding, 'x')}}}};
 }
 
 Key key(std::string_view name, std::string_view ns = "a", std::string_view resource = "things") {
@@ -83,7 +85,8 @@ struct Collector {
     std::vector<std::string> texts;
     for (const Event& event : events) {
       static const char* const names[] = {"added", "modified", "deleted", "bookmark", "closed"};
-      texts.push_back(std::string(names[static_cast<int>(event.type)]) + (event.after ? " " + event.after->path() : ""));
+      texts.push_back(std::string(names[static_cast<int>(event.type)]) +
+                      (event.after ? " " + event.after->path() : ""));
     }
     return texts;
   }
@@ -124,9 +127,11 @@ TEST_CASE("a reopened store shows the last committed revision") {
 TEST_CASE("expectations hold or nothing is written") {
   Fixture f;
   const Revision first = f.put("x", 1);
-  const auto code = [&](std::optional<Revision> expected, std::string_view name, bool deletion = false) -> std::optional<ErrorCode> {
-    const auto result = f.store->commit({{.key = key("other"), .value = object("other")},
-                                         {.key = key(name), .value = object(name, 9), .deletion = deletion, .expected = expected}});
+  const auto code = [&](std::optional<Revision> expected, std::string_view name,
+                        bool deletion = false) -> std::optional<ErrorCode> {
+    const auto result =
+        f.store->commit({{.key = key("other"), .value = object("other")},
+                         {.key = key(name), .value = object(name, 9), .deletion = deletion, .expected = expected}});
     if (result.ok()) return std::nullopt;
     return result.error().code;
   };
@@ -186,7 +191,7 @@ TEST_CASE("a watch gets what came after its revision, once and in order") {
   CHECK(collector.events[1].before->value()["spec"]["n"].as_int() == 1);
   CHECK(collector.events[2].after->revision() == f.store->revision());
   CHECK(collector.events[2].after->value()["metadata"]["resourceVersion"].str() == std::to_string(f.store->revision()));
-  CHECK(collector.events[1].after == f.store->get("things", "a", "x"));   // the store's own, not a copy
+  CHECK(collector.events[1].after == f.store->get("things", "a", "x"));  // the store's own, not a copy
 }
 
 TEST_CASE("a watch can begin with what is there") {
@@ -227,13 +232,18 @@ TEST_CASE("history is bounded: an old watch is told to list again, and rows leav
   const StoreStats after = f.store->stats();
   CHECK(after.revision == before.revision);
   CHECK(after.history <= 300);
-  CHECK(after.history >= 200);   // a restart keeps what watches need to go on
+  CHECK(after.history >= 200);  // a restart keeps what watches need to go on
   CHECK(f.store->watch({.resource = "things", .after = after.revision - 100}, [](const Event&) {}).ok());
   sqlite3* db = nullptr;
   REQUIRE(sqlite3_open((f.dir.path() + "/store.db").c_str(), &db) == SQLITE_OK);
   int rows = 0;
-  sqlite3_exec(db, "SELECT count(*) FROM log", [](void* n, int, char** v, char**) { *static_cast<int*>(n) = std::atoi(v[0]); return 0; },
-               &rows, nullptr);
+  sqlite3_exec(
+      db, "SELECT count(*) FROM log",
+      [](void* n, int, char** v, char**) {
+        *static_cast<int*>(n) = std::atoi(v[0]);
+        return 0;
+      },
+      &rows, nullptr);
   sqlite3_close(db);
   CHECK(rows < 600);
 }
@@ -264,7 +274,8 @@ TEST_CASE("bookmarks and time limits come by the clock") {
   Fixture f;
   f.put("x");
   Collector collector;
-  auto watch = f.store->watch({.resource = "things", .after = 1, .bookmark_every = 1min, .time_max = 150s}, collector.call());
+  auto watch =
+      f.store->watch({.resource = "things", .after = 1, .bookmark_every = 1min, .time_max = 150s}, collector.call());
   REQUIRE(watch.ok());
   f.put("x");
   CHECK(collector.wait(1).size() == 1);
@@ -373,7 +384,8 @@ TEST_CASE("kill -9 at any moment loses nothing that was acknowledged") {
       FakeClock clock;
       auto store = Store::open(path, clock, {.history_revisions_max = 50}).value();
       for (std::int64_t n = acknowledged + 1;; ++n) {
-        const auto done = store->commit({{.key = key("left"), .value = object("left", n, 500)}, {.key = key("right"), .value = object("right", n, 500)}});
+        const auto done = store->commit({{.key = key("left"), .value = object("left", n, 500)},
+                                         {.key = key("right"), .value = object("right", n, 500)}});
         if (!done.ok() || ::write(pipe_fds[1], &n, sizeof n) != sizeof n) _exit(1);
       }
     }
@@ -382,7 +394,7 @@ TEST_CASE("kill -9 at any moment loses nothing that was acknowledged") {
     std::int64_t n = 0;
     while (n < stop_at && ::read(pipe_fds[0], &n, sizeof n) == sizeof n) acknowledged = n;
     kill(child, SIGKILL);
-    while (::read(pipe_fds[0], &n, sizeof n) == sizeof n) acknowledged = n;   // acknowledged before the signal came
+    while (::read(pipe_fds[0], &n, sizeof n) == sizeof n) acknowledged = n;  // acknowledged before the signal came
     close(pipe_fds[0]);
     int status = 0;
     REQUIRE(waitpid(child, &status, 0) == child);
@@ -394,7 +406,7 @@ TEST_CASE("kill -9 at any moment loses nothing that was acknowledged") {
     const std::int64_t right = (*opened)->get("things", "a", "right")->value()["spec"]["n"].as_int();
     CHECK(left == right);
     CHECK(left >= acknowledged);
-    CHECK(left <= acknowledged + 1);   // at most the one that was on its way
+    CHECK(left <= acknowledged + 1);  // at most the one that was on its way
     acknowledged = left;
   }
 }
