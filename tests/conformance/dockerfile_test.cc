@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Golden cases of the Dockerfile builder: configuration and flattened root against what buildah and BuildKit gave. Needs root, runc and a
-// static busybox; leaves nothing behind. CAISSON_CASE=name runs one case.
+// Golden cases of the Dockerfile builder: configuration and flattened root against what buildah and BuildKit gave.
+// Needs root, runc and a static busybox; leaves nothing behind. CAISSON_CASE=name runs one case.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -39,8 +39,9 @@ Result<void> set_time(const std::string& path, std::int64_t seconds) {
 }
 
 // Every path below `root`, folders after their contents.
-void walk(const std::string& root, const std::string& path, const std::function<void(const std::string&, const struct stat&)>& visit) {
-  struct stat st{};
+void walk(const std::string& root, const std::string& path,
+          const std::function<void(const std::string&, const struct stat&)>& visit) {
+  struct stat st {};
   const std::string host = path.empty() ? root : root + "/" + path;
   if (::lstat(host.c_str(), &st) != 0) return;
   if (S_ISDIR(st.st_mode)) {
@@ -65,8 +66,9 @@ void make_busybox(const std::string& root) {
     REQUIRE(make_dirs(root + "/" + path).ok());
     REQUIRE(::chmod((root + "/" + path).c_str(), mode) == 0);
   };
-  for (const char* path : {"bin", "sbin", "usr", "usr/bin", "usr/sbin", "usr/local", "usr/local/bin", "usr/local/sbin", "etc", "home", "var",
-                           "var/log", "opt", "opt/base", "opt/base/dir", "opt/base/empty", "dev", "proc", "sys", "mnt", "run", "home/app"}) {
+  for (const char* path : {"bin", "sbin", "usr", "usr/bin", "usr/sbin", "usr/local", "usr/local/bin", "usr/local/sbin",
+                           "etc", "home", "var", "var/log", "opt",      "opt/base",  "opt/base/dir",  "opt/base/empty",
+                           "dev", "proc", "sys", "mnt",     "run",      "home/app"}) {
     directory(path, 0755);
   }
   directory("root", 0700);
@@ -93,9 +95,12 @@ void make_busybox(const std::string& root) {
   REQUIRE(::symlink("one.txt", (root + "/opt/base/link").c_str()) == 0);
   REQUIRE(::symlink("dir", (root + "/opt/base/dirlink").c_str()) == 0);
   file("etc/passwd",
-       "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\nwww-data:x:33:33:www-data:/var/www:/bin/false\n"
-       "app:x:1000:1000:app:/home/app:/bin/sh\ndev:x:1001:50:dev:/home/dev:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n");
-  file("etc/group", "root:x:0:\ndaemon:x:1:\nwww-data:x:33:\nstaff:x:50:app\nvideo:x:44:app,dev\napp:x:1000:\nnogroup:x:65534:\n");
+       "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\nwww-data:x:33:33:www-data:/var/www:/"
+       "bin/false\n"
+       "app:x:1000:1000:app:/home/app:/bin/sh\ndev:x:1001:50:dev:/home/dev:/bin/sh\nnobody:x:65534:65534:nobody:/home:/"
+       "bin/false\n");
+  file("etc/group",
+       "root:x:0:\ndaemon:x:1:\nwww-data:x:33:\nstaff:x:50:app\nvideo:x:44:app,dev\napp:x:1000:\nnogroup:x:65534:\n");
   REQUIRE(::chown((root + "/home/app").c_str(), 1000, 1000) == 0);
   walk(root, "", [&](const std::string& path, const struct stat&) { CHECK(set_time(root + "/" + path, kTime).ok()); });
 }
@@ -154,7 +159,8 @@ void setup_step(const std::string& root, const Value& step) {
   } else if (op == "chmod") {
     REQUIRE(::chmod(path.c_str(), static_cast<mode_t>(std::stoul(step["mode"].scalar_text(), nullptr, 8))) == 0);
   } else if (op == "chown") {
-    REQUIRE(::lchown(path.c_str(), static_cast<uid_t>(step["uid"].as_int()), static_cast<gid_t>(step["gid"].as_int())) == 0);
+    REQUIRE(::lchown(path.c_str(), static_cast<uid_t>(step["uid"].as_int()),
+                     static_cast<gid_t>(step["gid"].as_int())) == 0);
   } else if (op == "hardlink") {
     REQUIRE(::link((root + "/" + step["to"].str()).c_str(), path.c_str()) == 0);
   } else if (op == "fill") {
@@ -181,9 +187,12 @@ void prepare(const std::string& source, const std::string& root, const Value& ar
     if (S_ISREG(st.st_mode)) REQUIRE(::chmod(host.c_str(), (st.st_mode & 0111) ? 0755 : 0644) == 0);
   });
   for (const Value& step : args["setup"].items()) setup_step(root, step);
-  walk(root, "", [&](const std::string& path, const struct stat&) { REQUIRE(set_time(path.empty() ? root : root + "/" + path, kTime).ok()); });
+  walk(root, "", [&](const std::string& path, const struct stat&) {
+    REQUIRE(set_time(path.empty() ? root : root + "/" + path, kTime).ok());
+  });
   for (const Value& step : args["setup"].items()) {
-    if (step["op"].as_string() == "mtime") REQUIRE(set_time(root + "/" + step["path"].str(), step["time"].as_int()).ok());
+    if (step["op"].as_string() == "mtime")
+      REQUIRE(set_time(root + "/" + step["path"].str(), step["time"].as_int()).ok());
   }
 }
 
@@ -206,14 +215,17 @@ std::map<std::string, Value> list_root(const std::string& root) {
     if (!S_ISLNK(st.st_mode)) e.set("mode", octal(st.st_mode));
     e.set("mtime", static_cast<std::int64_t>(st.st_mtim.tv_sec));
     if (S_ISREG(st.st_mode)) {
-      e.set("type", "file").set("size", static_cast<std::int64_t>(st.st_size)).set("sha256", sha256_hex(*read_file(host)));
+      e.set("type", "file")
+          .set("size", static_cast<std::int64_t>(st.st_size))
+          .set("sha256", sha256_hex(*read_file(host)));
       if (st.st_nlink > 1) names[{st.st_dev, st.st_ino}].push_back(name);
     } else if (S_ISDIR(st.st_mode)) {
       e.set("type", "dir");
     } else if (S_ISLNK(st.st_mode)) {
       char target[4096];
       const ssize_t n = ::readlink(host.c_str(), target, sizeof target);
-      e.set("type", "symlink").set("target", std::string_view(target, static_cast<std::size_t>(std::max<ssize_t>(n, 0))));
+      e.set("type", "symlink")
+          .set("target", std::string_view(target, static_cast<std::size_t>(std::max<ssize_t>(n, 0))));
     } else {
       e.set("type", S_ISFIFO(st.st_mode) ? "fifo" : S_ISCHR(st.st_mode) ? "char" : "block");
     }
@@ -271,7 +283,8 @@ Value comparable(Value entry, bool with_time) {
   return entry;
 }
 
-bool is_accepted(const std::map<std::string, Value>& have, const std::string& path, const Value& accept, bool with_time) {
+bool is_accepted(const std::map<std::string, Value>& have, const std::string& path, const Value& accept,
+                 bool with_time) {
   const Value* options = accept.find(path);
   if (options == nullptr) return false;
   const auto it = have.find(path);
@@ -286,8 +299,8 @@ bool is_accepted(const std::map<std::string, Value>& have, const std::string& pa
   return false;
 }
 
-std::string compare_files(const std::map<std::string, Value>& base, const std::map<std::string, Value>& image, const Value& expected,
-                          const Value& args) {
+std::string compare_files(const std::map<std::string, Value>& base, const std::map<std::string, Value>& image,
+                          const Value& expected, const Value& args) {
   std::set<std::string> timed;
   for (const Value& path : args["check_mtime"].items()) timed.insert(path.str());
   std::map<std::string, Value> changed;
@@ -308,11 +321,12 @@ std::string compare_files(const std::map<std::string, Value>& base, const std::m
     const bool with_time = timed.contains(path) || want.contains("mtime");
     if (it != changed.end() && comparable(it->second, with_time) == comparable(want, with_time)) continue;
     if (is_accepted(changed, path, expected["accept"], with_time)) continue;
-    differs(path + ": " + (it == changed.end() ? "absent" : json::write(comparable(it->second, with_time))) + " instead of " +
-            json::write(comparable(want, with_time)));
+    differs(path + ": " + (it == changed.end() ? "absent" : json::write(comparable(it->second, with_time))) +
+            " instead of " + json::write(comparable(want, with_time)));
   }
   for (const auto& [path, entry] : changed) {
-    if (expected["files"].contains(path) || is_accepted(changed, path, expected["accept"], timed.contains(path))) continue;
+    if (expected["files"].contains(path) || is_accepted(changed, path, expected["accept"], timed.contains(path)))
+      continue;
     differs(path + ": extra " + json::write(comparable(entry, false)));
   }
   std::set<std::string> want_removed;
@@ -330,11 +344,14 @@ Value config_value(const content::ImageConfig& config, bool with_created) {
   const Value whole = json::parse(content::write_config(config)).value();
   Value out = Value::map();
   const auto put = [&](std::string_view key, const Value& value) {
-    if (value.is_null() || (value.is_string() && value.as_string().empty()) || ((value.is_map() || value.is_list()) && value.empty())) return;
+    if (value.is_null() || (value.is_string() && value.as_string().empty()) ||
+        ((value.is_map() || value.is_list()) && value.empty()))
+      return;
     out.set(key, value);
   };
   const Value& inner = whole["config"];
-  for (const char* key : {"Env", "Entrypoint", "Cmd", "User", "WorkingDir", "Labels", "StopSignal", "Healthcheck", "Shell", "OnBuild"}) {
+  for (const char* key :
+       {"Env", "Entrypoint", "Cmd", "User", "WorkingDir", "Labels", "StopSignal", "Healthcheck", "Shell", "OnBuild"}) {
     put(key, inner[key]);
   }
   for (const char* key : {"ExposedPorts", "Volumes"}) {
@@ -351,7 +368,8 @@ Value config_value(const content::ImageConfig& config, bool with_created) {
 Value wanted_config(const Value& config) {
   Value out = Value::map();
   for (const auto& [key, value] : config.entries()) {
-    const bool empty = value.is_null() || (value.is_string() && value.as_string().empty()) || ((value.is_map() || value.is_list()) && value.empty());
+    const bool empty = value.is_null() || (value.is_string() && value.as_string().empty()) ||
+                       ((value.is_map() || value.is_list()) && value.empty());
     if (empty || (key == "WorkingDir" && value.as_string() == "/")) continue;
     if ((key == "ExposedPorts" || key == "Volumes") && value.is_map()) {
       Value keys = Value::list();
@@ -364,8 +382,8 @@ Value wanted_config(const Value& config) {
   return out;
 }
 
-// The essence: every quoted or long word of the expected text that names something of the Dockerfile must be in ours. The wording is
-// free; what counts is listed by the expected text's quoted parts, line number and flags.
+// The essence: every quoted or long word of the expected text that names something of the Dockerfile must be in ours.
+// The wording is free; what counts is listed by the expected text's quoted parts, line number and flags.
 std::string compare_error(const std::string& have, const std::string& recorded) {
   const std::string want = replace_all(recorded, "\\n", "\n");
   const auto squeeze = [](std::string text) {
@@ -386,15 +404,20 @@ std::string compare_error(const std::string& have, const std::string& recorded) 
   if (essence.empty()) {
     for (const std::string_view word : split(want, ' ')) {
       if (word.starts_with('/')) essence.emplace_back(word.substr(0, word.find(':')));
-      if (word.find('.') != std::string_view::npos && word.find('/') == std::string_view::npos) essence.emplace_back(word);
+      if (word.find('.') != std::string_view::npos && word.find('/') == std::string_view::npos)
+        essence.emplace_back(word);
     }
   }
   if (const std::size_t line = want.find("on line "); line != std::string::npos) {
     essence.push_back(want.substr(line, want.find(':', line) - line));
   }
-  if (const std::size_t flag = want.find("--"); flag != std::string::npos) essence.push_back(want.substr(flag, want.find_first_of(" :", flag) - flag));
-  if (const std::size_t code = want.find("exit code: "); code != std::string::npos) essence.push_back(want.substr(code));
-  const auto contains = [&](const std::string& part) { return ours.find(squeeze(std::string(trim(part)))) != std::string::npos; };
+  if (const std::size_t flag = want.find("--"); flag != std::string::npos)
+    essence.push_back(want.substr(flag, want.find_first_of(" :", flag) - flag));
+  if (const std::size_t code = want.find("exit code: "); code != std::string::npos)
+    essence.push_back(want.substr(code));
+  const auto contains = [&](const std::string& part) {
+    return ours.find(squeeze(std::string(trim(part)))) != std::string::npos;
+  };
   if (!essence.empty() && std::all_of(essence.begin(), essence.end(), contains)) return "";
   return "said \"" + have + "\" instead of \"" + std::string(trim(want)) + "\"";
 }
@@ -408,22 +431,28 @@ build::BuildRequest request_of(const std::string& root, const std::string& name,
   request.cache_scope = name;
   request.use_cache = false;
   if (args.contains("file")) request.dockerfile_path = root + "/" + args["file"].str();
-  if (request.dockerfile_path.starts_with(request.context_dir + "/")) request.dockerfile_path.erase(0, request.context_dir.size() + 1);
+  if (request.dockerfile_path.starts_with(request.context_dir + "/"))
+    request.dockerfile_path.erase(0, request.context_dir.size() + 1);
   request.target = args["target"].str();
   for (const auto& [key, value] : args["build_args"].entries()) {
-    if (!value.is_null()) request.build_args.emplace_back(key, value.str());
-    else if (args["env"].contains(key)) request.build_args.emplace_back(key, args["env"][key].str());
+    if (!value.is_null())
+      request.build_args.emplace_back(key, value.str());
+    else if (args["env"].contains(key))
+      request.build_args.emplace_back(key, args["env"][key].str());
   }
   for (const auto& [key, value] : args["labels"].entries()) request.labels.emplace_back(key, value.str());
   for (const auto& [key, value] : args["add_hosts"].entries()) request.add_hosts.emplace_back(key, value.str());
   for (const Value& secret : args["secrets"].items()) {
     const std::string file = secret["file"].str();
-    request.secrets[secret["id"].str()] = file.empty() ? args["env"][secret["env"].str()].str() : text_of(root + "/" + file);
+    request.secrets[secret["id"].str()] =
+        file.empty() ? args["env"][secret["env"].str()].str() : text_of(root + "/" + file);
   }
   for (const auto& [key, value] : args["contexts"].entries()) {
     const std::string where = value.str();
-    if (where.starts_with("image:")) request.contexts[std::string(key)].image = where.substr(6);
-    else request.contexts[std::string(key)].directory = root + "/" + where;
+    if (where.starts_with("image:"))
+      request.contexts[std::string(key)].image = where.substr(6);
+    else
+      request.contexts[std::string(key)].directory = root + "/" + where;
   }
   request.log = [&text](std::string_view piece) { text += piece; };
   return request;
@@ -439,21 +468,27 @@ std::string run_case(Builder& builder, const std::string& source, const std::str
   http::Server server = http::Server::start({}).value();
   if (args.contains("http")) {
     const std::string served = root + "/" + args["http"].str();
-    const int port = server.listen("127.0.0.1", 0, [served](http::ExchangePtr exchange) {
-      const std::string path = served + path_clean(exchange->path);
-      struct stat st{};
-      const auto bytes = read_file(path);
-      if (!bytes.ok() || ::stat(path.c_str(), &st) != 0) return exchange->respond({404, {}, "no"});
-      char date[64];
-      tm parts{};
-      ::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", ::gmtime_r(&st.st_mtim.tv_sec, &parts));
-      exchange->respond({200, {{"Last-Modified", date}}, *bytes});
-    }).value();
+    const int port = server
+                         .listen("127.0.0.1", 0,
+                                 [served](http::ExchangePtr exchange) {
+                                   const std::string path = served + path_clean(exchange->path);
+                                   struct stat st {};
+                                   const auto bytes = read_file(path);
+                                   if (!bytes.ok() || ::stat(path.c_str(), &st) != 0)
+                                     return exchange->respond({404, {}, "no"});
+                                   char date[64];
+                                   tm parts{};
+                                   ::strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT",
+                                              ::gmtime_r(&st.st_mtim.tv_sec, &parts));
+                                   exchange->respond({200, {{"Last-Modified", date}}, *bytes});
+                                 })
+                         .value();
     request.build_args.emplace_back("BASE_URL", "http://127.0.0.1:" + std::to_string(port));
   }
   if (args.contains("platform")) {
     const std::vector<std::string_view> parts = split(args["platform"].as_string(), '/');
-    request.platform = {std::string(parts[0]), parts.size() > 1 ? std::string(parts[1]) : "amd64", parts.size() > 2 ? std::string(parts[2]) : ""};
+    request.platform = {std::string(parts[0]), parts.size() > 1 ? std::string(parts[1]) : "amd64",
+                        parts.size() > 2 ? std::string(parts[2]) : ""};
   }
   const auto result = build::build_image(request, builder.services());
   if (exists(source + "/expected-error.txt")) {
@@ -470,7 +505,8 @@ std::string run_case(Builder& builder, const std::string& source, const std::str
     return std::to_string(result->layers.size()) + " layers instead of " + expected["layers"].scalar_text();
   }
   std::map<std::string, Value> base;
-  if (args["base"].as_string() != "scratch") base = list_root(View(builder, builder.busybox.config.diff_ids, "base").root());
+  if (args["base"].as_string() != "scratch")
+    base = list_root(View(builder, builder.busybox.config.diff_ids, "base").root());
   const View view(builder, result->config.diff_ids, "image");
   return compare_files(base, list_root(view.root()), expected, args);
 }
@@ -500,8 +536,10 @@ TEST_CASE("Dockerfiles give the images that buildah and BuildKit give") {
       continue;
     }
     const std::string why = run_case(builder, root + "/" + name, name);
-    if (why.empty()) outcomes.passed(name);
-    else outcomes.failed(name, why);
+    if (why.empty())
+      outcomes.passed(name);
+    else
+      outcomes.failed(name, why);
   }
   outcomes.check(only == nullptr);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recorded exchanges with an OCI registry: each begins with an empty one, and each step's status, headers and body must hold.
+// Recorded exchanges with an OCI registry: each begins with an empty one, and each step's status, headers and body must
+// hold.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -85,7 +86,10 @@ std::string compare_header(const std::string& name, const std::string& want, con
   const auto differs = [&] { return name + ": \"" + std::string(have) + "\" instead of \"" + want + "\""; };
   const std::string lower = to_lower(name);
   if (lower == "docker-distribution-api-version" || lower == "docker-upload-uuid" || lower == "etag") return "";
-  if (lower == "link") return (want.find("rel=\"next\"") != std::string::npos) == (have.find("rel=\"next\"") != std::string_view::npos) ? "" : differs();
+  if (lower == "link")
+    return (want.find("rel=\"next\"") != std::string::npos) == (have.find("rel=\"next\"") != std::string_view::npos)
+               ? ""
+               : differs();
   if (lower == "content-type") {
     const auto plain = [](std::string_view text) { return trim(text.substr(0, text.find(';'))); };
     return plain(have) == plain(want) ? "" : differs();
@@ -182,11 +186,13 @@ std::string run_step(const Value& step, const std::string& base, std::map<std::s
   request.body = step["body"].str();
   const auto answer = client.send(request);
   if (!answer.ok()) return answer.error().message;
-  for (const auto& [name, header] : step["capture"].entries()) captured[std::string(name)] = answer->headers.get(header.as_string());
+  for (const auto& [name, header] : step["capture"].entries())
+    captured[std::string(name)] = answer->headers.get(header.as_string());
   const Value& expect = step["expect"];
   if (!holds(expect["status"], answer->status)) {
     if (holds(expect["status_any"], answer->status)) return "";
-    return "status " + std::to_string(answer->status) + " instead of " + json::write(expect["status"]) + ": " + answer->body.substr(0, 200);
+    return "status " + std::to_string(answer->status) + " instead of " + json::write(expect["status"]) + ": " +
+           answer->body.substr(0, 200);
   }
   for (const auto& [name, value] : expect["headers"].entries()) {
     // Lists are compared as JSON, where [] and null are equal; their length says nothing then.
@@ -203,7 +209,8 @@ std::string run_exchange(const Value& exchange) {
   std::size_t number = 0;
   for (const Value& step : exchange["steps"].items()) {
     const std::string why = run_step(step, subject.url, captured);
-    if (!why.empty()) return "step " + std::to_string(number) + " (" + step["method"].str() + " " + step["path"].str() + "): " + why;
+    if (!why.empty())
+      return "step " + std::to_string(number) + " (" + step["method"].str() + " " + step["path"].str() + "): " + why;
     ++number;
   }
   return "";
@@ -223,8 +230,10 @@ TEST_CASE("the registry answers as the OCI distribution specification and the re
     REQUIRE_MESSAGE(exchange.ok(), file);
     const std::string why = run_exchange(*exchange);
     const std::string id = (*exchange)["name"].str();
-    if (why.empty()) outcomes.passed(id);
-    else outcomes.failed(id, why);
+    if (why.empty())
+      outcomes.passed(id);
+    else
+      outcomes.failed(id, why);
   }
   outcomes.check(true);
 }

@@ -22,8 +22,12 @@ using kube::Object;
 using kube::ObjectKey;
 using kube::Requeue;
 
-std::string contexts_repository(std::string_view ns) { return std::string(ns) + "/contexts"; }
-std::string builds_repository(std::string_view ns) { return std::string(ns) + "/builds"; }
+std::string contexts_repository(std::string_view ns) {
+  return std::string(ns) + "/contexts";
+}
+std::string builds_repository(std::string_view ns) {
+  return std::string(ns) + "/builds";
+}
 
 namespace {
 
@@ -71,7 +75,7 @@ class LogFile {
   bool complained_ = false;
   std::mutex mutex_;
   std::condition_variable grown_;
-  bool ended_ = false;   // GUARDED_BY(mutex_)
+  bool ended_ = false;  // GUARDED_BY(mutex_)
 };
 
 std::vector<std::pair<std::string, std::string>> string_map(const Value& map) {
@@ -81,7 +85,9 @@ std::vector<std::pair<std::string, std::string>> string_map(const Value& map) {
 }
 
 // Names of objects are DNS names: safe in paths. '_' can't be in them, so the pair is unique.
-std::string directory_name(const ObjectKey& key) { return key.ns + "_" + key.name; }
+std::string directory_name(const ObjectKey& key) {
+  return key.ns + "_" + key.name;
+}
 
 class BuilderImpl : public Builder {
  public:
@@ -92,7 +98,7 @@ class BuilderImpl : public Builder {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
     for (auto& [key, run] : runs_) run.stop.request_stop();
-  }   // the pool, declared last, joins
+  }  // the pool, declared last, joins
 
   void set_queue(kube::Queue queue) { queue_ = std::move(queue); }
 
@@ -104,9 +110,9 @@ class BuilderImpl : public Builder {
     {
       const std::lock_guard lock(mutex_);
       const auto it = runs_.find(key);
-      if (it != runs_.end() && it->second.uid != build->uid()) {   // deleted and made again under the same name
+      if (it != runs_.end() && it->second.uid != build->uid()) {  // deleted and made again under the same name
         it->second.stop.request_stop();
-        if (!it->second.done) return Requeue::never();             // its end queues the key
+        if (!it->second.done) return Requeue::never();  // its end queues the key
         runs_.erase(it);
       } else if (it != runs_.end()) {
         // The informer may still show what was before the report: a finished build is not begun again.
@@ -136,7 +142,7 @@ class BuilderImpl : public Builder {
     return content::ByteSource([file, live, follow]() -> Result<std::string> {
       std::string piece(64u << 10, '\0');
       for (;;) {
-        const bool ended = !live || live->ended();   // asked before reading: what was written before the end is read
+        const bool ended = !live || live->ended();  // asked before reading: what was written before the end is read
         const ssize_t n = ::read(file->get(), piece.data(), piece.size());
         if (n < 0) return errno_error("read log");
         piece.resize(static_cast<std::size_t>(n));
@@ -158,7 +164,7 @@ class BuilderImpl : public Builder {
     std::stop_source stop;
     std::shared_ptr<LogFile> log;
     std::optional<Done> done;
-    bool reported = false;         // the status says so; kept until the object goes
+    bool reported = false;  // the status says so; kept until the object goes
   };
 
   std::string directory_of(const ObjectKey& key) const { return options_.directory + "/" + directory_name(key); }
@@ -169,7 +175,7 @@ class BuilderImpl : public Builder {
       const auto it = runs_.find(key);
       if (it != runs_.end() && !it->second.done) {
         it->second.stop.request_stop();
-        return Requeue::never();   // its end queues the key
+        return Requeue::never();  // its end queues the key
       }
       runs_.erase(key);
     }
@@ -193,7 +199,8 @@ class BuilderImpl : public Builder {
       run = Run{build.uid(), {}, log, {}, false};
       stop = run.stop.get_token();
     }
-    const Result<void> queued = pool_.run([this, build, log, stop] { finish(build.key(), build.uid(), log, run(build, log, stop)); });
+    const Result<void> queued =
+        pool_.run([this, build, log, stop] { finish(build.key(), build.uid(), log, run(build, log, stop)); });
     if (!queued.ok()) {
       const std::lock_guard lock(mutex_);
       runs_.erase(key);
@@ -232,8 +239,8 @@ class BuilderImpl : public Builder {
     return done;
   }
 
-  Result<content::Digest> build_object(const Object& build, const std::shared_ptr<LogFile>& log, const std::stop_token& stop,
-                                       const TraceContext& trace) {
+  Result<content::Digest> build_object(const Object& build, const std::shared_ptr<LogFile>& log,
+                                       const std::stop_token& stop, const TraceContext& trace) {
     const Value& spec = build.spec();
     if (!spec["secretMounts"].empty()) return Error{ErrorCode::invalid, "spec.secretMounts is not supported"};
     const std::string context = directory_of(build.key()) + "/context";
@@ -241,7 +248,8 @@ class BuilderImpl : public Builder {
     BuildRequest request;
     request.id = build.uid();
     request.context_dir = context;
-    if (!spec["dockerfile"].str().empty()) request.dockerfile_path = path_clean("/" + spec["dockerfile"].str()).substr(1);
+    if (!spec["dockerfile"].str().empty())
+      request.dockerfile_path = path_clean("/" + spec["dockerfile"].str()).substr(1);
     request.target = spec["target"].str();
     request.build_args = string_map(spec["buildArgs"]);
     request.labels = string_map(spec["labels"]);
@@ -253,21 +261,25 @@ class BuilderImpl : public Builder {
     request.stop = stop;
     request.spans = options_.spans;
     request.trace = trace;
-    const BuildServices services{options_.blobs, options_.layers, options_.containers, options_.base_image, options_.cache_dir,
-                                 runtime_.clock()};
+    const BuildServices services{options_.blobs,      options_.layers,    options_.containers,
+                                 options_.base_image, options_.cache_dir, runtime_.clock()};
     Result<BuildResult> result = build_image(request, services);
     TRY(remove_tree(context));
     const BuildResult built = TRY(std::move(result));
     TRY(link(build.ns(), built));
-    log::info("image built", {{"build", build.key().str()}, {"digest", built.manifest.str()}, {"steps_cached", built.steps_cached},
+    log::info("image built", {{"build", build.key().str()},
+                              {"digest", built.manifest.str()},
+                              {"steps_cached", built.steps_cached},
                               {"steps_run", built.steps_run}});
     return built.manifest;
   }
 
   Result<void> unpack_context(const Object& build, const std::string& directory) {
-    const content::Digest digest = TRY(content::Digest::parse(build.spec()["contextDigest"].as_string()).in("spec.contextDigest"));
+    const content::Digest digest =
+        TRY(content::Digest::parse(build.spec()["contextDigest"].as_string()).in("spec.contextDigest"));
     if (!options_.tags.has_blob(contexts_repository(build.ns()), digest)) {
-      return Error{ErrorCode::not_found, "the context " + digest.str() + " was not uploaded to " + contexts_repository(build.ns())};
+      return Error{ErrorCode::not_found,
+                   "the context " + digest.str() + " was not uploaded to " + contexts_repository(build.ns())};
     }
     TRY(remove_tree(directory));
     TRY(make_dirs(directory, 0755));
@@ -320,10 +332,13 @@ class BuilderImpl : public Builder {
   Result<void> set_status(const ObjectKey& key, const std::function<void(Value&)>& change) {
     kube::WriteOptions options;
     options.subresource = "status";
-    const Result<Object> written = kube::modify(runtime_.client(), schema::kBuilds, key, [&](Object& object) {
-      change(object.edit({"status"}));
-      return true;
-    }, options);
+    const Result<Object> written = kube::modify(
+        runtime_.client(), schema::kBuilds, key,
+        [&](Object& object) {
+          change(object.edit({"status"}));
+          return true;
+        },
+        options);
     if (!written.ok()) return written.error();
     return {};
   }
@@ -332,8 +347,8 @@ class BuilderImpl : public Builder {
   BuilderOptions options_;
   kube::Queue queue_;
   std::mutex mutex_;
-  std::map<ObjectKey, Run> runs_;   // GUARDED_BY(mutex_)
-  bool stopping_ = false;           // GUARDED_BY(mutex_)
+  std::map<ObjectKey, Run> runs_;  // GUARDED_BY(mutex_)
+  bool stopping_ = false;          // GUARDED_BY(mutex_)
   WorkerPool pool_;
 };
 
@@ -351,7 +366,8 @@ class BuildReconciler : public kube::Reconciler {
 
 Result<std::unique_ptr<Builder>> add_builder(kube::Runtime& runtime, BuilderOptions options) {
   TRY(make_dirs(options.directory, 0750));
-  TRY(clean_up_builds({options.blobs, options.layers, options.containers, options.base_image, options.cache_dir, runtime.clock()}));
+  TRY(clean_up_builds(
+      {options.blobs, options.layers, options.containers, options.base_image, options.cache_dir, runtime.clock()}));
   auto builder = std::make_unique<BuilderImpl>(runtime, std::move(options));
   const kube::Queue queue = runtime.add(std::make_unique<BuildReconciler>(*builder));
   builder->set_queue(queue);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The builder of the agent: reconciles Build objects (docs/architecture.md, "Contracts between rooms"). A Build that was running when the
-// program was killed is run again, from the layer cache; one that is deleted is stopped. Logs: <directory>/<ns>_<name>/log.
-// Invariant: a Build's context is a blob of the repository contexts_repository(namespace); a Build can name no other, so what one namespace
-// uploads another can't build from. A result is in builds_repository(namespace) before the status says Succeeded.
+// The builder of the agent: reconciles Build objects (docs/architecture.md, "Contracts between rooms"). A Build that
+// was running when the program was killed is run again, from the layer cache; one that is deleted is stopped. Logs:
+// <directory>/<ns>_<name>/log.
+// Invariant: a Build's context is a blob of the repository contexts_repository(namespace); a Build can name no other,
+// so what one namespace uploads another can't build from. A result is in builds_repository(namespace) before the status
+// says Succeeded.
 // Threads: any; builds run on threads of the builder's own.
 #pragma once
 #include <functional>
@@ -17,8 +19,8 @@
 
 namespace caisson::build {
 
-std::string contexts_repository(std::string_view ns);   // "<ns>/contexts": what the steps upload
-std::string builds_repository(std::string_view ns);     // "<ns>/builds": results, to be mounted into other repositories
+std::string contexts_repository(std::string_view ns);  // "<ns>/contexts": what the steps upload
+std::string builds_repository(std::string_view ns);    // "<ns>/builds": results, to be mounted into other repositories
 
 struct BuilderOptions {
   content::BlobStore& blobs;
@@ -27,15 +29,15 @@ struct BuilderOptions {
   container::Containers& containers;
   std::function<Result<BaseImage>(const std::string& reference, const content::Platform& platform)> base_image;
   SpanSink* spans = nullptr;
-  std::string directory;             // "<data>/builds"
-  std::string cache_dir;             // "<data>/cache/build"
+  std::string directory;  // "<data>/builds"
+  std::string cache_dir;  // "<data>/cache/build"
   int concurrent_max = 2;
-  bool trust_host_ca = false;        // for Builds that do not say
+  bool trust_host_ca = false;  // for Builds that do not say
 };
 
 class Builder {
  public:
-  virtual ~Builder() = default;      // stops what runs; it is taken up again by the next start
+  virtual ~Builder() = default;  // stops what runs; it is taken up again by the next start
   // The log so far; with `follow` the stream waits for more until the build has ended. Errors: not_found.
   virtual Result<content::ByteSource> open_log(const std::string& ns, const std::string& name, bool follow) = 0;
 };

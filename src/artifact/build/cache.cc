@@ -30,7 +30,7 @@ Result<CacheIndex::Mount> CacheIndex::open_mount(std::string_view scope, std::st
   const std::string name = content::Digest::of(std::string(scope) + "\n" + std::string(id)).hex.substr(0, 32);
   const std::string base = directory_ + "/mounts";
   TRY(make_dirs(base, 0700));
-  for (int copy = 0;; ++copy) {   // `private`: the first that nobody holds
+  for (int copy = 0;; ++copy) {  // `private`: the first that nobody holds
     Mount out;
     out.directory = base + "/" + name + (copy == 0 ? "" : "-" + std::to_string(copy));
     if (sharing != Sharing::shared) {

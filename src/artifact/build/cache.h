@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The index of built layers: key → layer, one small file each below <dir>/layers; and the directories of RUN --mount=type=cache below
-// <dir>/mounts. Can be deleted at any time: what is not found is built again. Any thread.
+// The index of built layers: key → layer, one small file each below <dir>/layers; and the directories of RUN
+// --mount=type=cache below <dir>/mounts. Can be deleted at any time: what is not found is built again. Any thread.
 #pragma once
 #include <optional>
 #include <string>
@@ -15,7 +15,7 @@ namespace caisson::build {
 struct CachedLayer {
   content::Digest diff_id;
   std::uint64_t size_bytes = 0;
-  std::string created;           // when it was made, so that an unchanged build gives an unchanged image
+  std::string created;  // when it was made, so that an unchanged build gives an unchanged image
 };
 
 class CacheIndex {
@@ -24,7 +24,8 @@ class CacheIndex {
   std::optional<CachedLayer> find(const content::Digest& key) const;
   Result<void> put(const content::Digest& key, const CachedLayer& layer);
 
-  // The directory of a cache mount; `is_new` when it was just made. With `locked` nobody else has it until `lock` is closed.
+  // The directory of a cache mount; `is_new` when it was just made. With `locked` nobody else has it until `lock` is
+  // closed.
   struct Mount {
     std::string directory;
     UniqueFd lock;

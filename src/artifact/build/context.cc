@@ -21,9 +21,9 @@ Result<void> walk(const std::string& root, const std::string& below, const Ignor
                   std::vector<std::string>& names) {
   for (const std::string& name : TRY(list_dir(path_join(root, below)))) {
     const std::string path = below.empty() ? name : below + "/" + name;
-    struct stat info{};
+    struct stat info {};
     if (::lstat(path_join(root, path).c_str(), &info) != 0) return errno_error("read " + path);
-    const bool ignored = rules.ignores(path) && path != kept;   // the Dockerfile is always sent
+    const bool ignored = rules.ignores(path) && path != kept;  // the Dockerfile is always sent
     if (S_ISDIR(info.st_mode)) {
       if (ignored && !rules.brings_back() && !kept.starts_with(path + "/")) continue;
       if (!ignored) names.push_back(path);
@@ -37,12 +37,12 @@ Result<void> walk(const std::string& root, const std::string& below, const Ignor
 
 Result<content::TarEntry> entry_of(const std::string& root, const std::string& name) {
   const std::string path = path_join(root, name);
-  struct stat info{};
+  struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return errno_error("read " + name);
   content::TarEntry entry;
   entry.name = name;
   entry.mode = info.st_mode & 07777;
-  entry.mtime_s = info.st_mtime;   // kept: nginx makes its ETag from it
+  entry.mtime_s = info.st_mtime;  // kept: nginx makes its ETag from it
   if (S_ISDIR(info.st_mode)) {
     entry.type = content::EntryType::directory;
     entry.name += "/";
@@ -108,7 +108,8 @@ Result<Context> Context::open(const std::string& directory, const std::string& d
   if (!is_directory(directory)) return Error{ErrorCode::not_found, "the context " + directory + " is no directory"};
   const std::string kept = path_clean(dockerfile);
   if (!exists(path_join(directory, kept))) {
-    return Error{ErrorCode::not_found, "no Dockerfile '" + dockerfile + "' in the context " + directory + "; name it with --dockerfile"};
+    return Error{ErrorCode::not_found,
+                 "no Dockerfile '" + dockerfile + "' in the context " + directory + "; name it with --dockerfile"};
   }
   IgnoreRules rules;
   for (const std::string& name : {kept + ".dockerignore", std::string(".dockerignore")}) {

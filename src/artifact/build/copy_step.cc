@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// COPY and ADD. First a plan: which sources go where, by which rules; its hash is the cache key. Then, if the layer is not known, the work.
+// COPY and ADD. First a plan: which sources go where, by which rules; its hash is the cache key. Then, if the layer is
+// not known, the work.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,20 +22,20 @@ using content::Digest;
 
 struct Engine::CopyPlan {
   struct Item {
-    Source source;                          // host is empty for contents from memory
+    Source source;  // host is empty for contents from memory
     std::string contents;
     unsigned mode = 0644;
     std::optional<std::int64_t> mtime_s;
-    std::string target;                     // absolute in the image; files go to or below it
-    bool into_directory = false;            // target is a folder even when it is not there yet
-    bool is_archive = false;                // unpack at target
+    std::string target;           // absolute in the image; files go to or below it
+    bool into_directory = false;  // target is a folder even when it is not there yet
+    bool is_archive = false;      // unpack at target
   };
   std::vector<Item> items;
   std::string destination;
   bool destination_is_directory = false, parents = false, link = false;
-  std::string root;                         // of the sources
+  std::string root;  // of the sources
   CopyRules rules;
-  std::optional<std::string> chown;         // as written; resolved in the image
+  std::optional<std::string> chown;  // as written; resolved in the image
   content::Hasher key{"sha256"};
 };
 
@@ -42,7 +43,9 @@ namespace {
 
 constexpr std::size_t kUrlBytesMax = 4ull << 30;
 
-bool is_url(std::string_view text) { return text.starts_with("http://") || text.starts_with("https://"); }
+bool is_url(std::string_view text) {
+  return text.starts_with("http://") || text.starts_with("https://");
+}
 bool is_git(std::string_view text) {
   if (text.starts_with("git@") || text.starts_with("git://") || text.starts_with("ssh://")) return true;
   return is_url(text) && text.substr(0, text.find('#')).ends_with(".git");
@@ -50,7 +53,7 @@ bool is_git(std::string_view text) {
 
 // By contents, whatever the name: a tar, plain or compressed.
 bool is_archive(const std::string& path) {
-  struct stat st{};
+  struct stat st {};
   if (::lstat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0) return false;
   auto fd = std::make_shared<UniqueFd>(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!*fd) return false;
@@ -146,10 +149,12 @@ Result<void> Engine::fetch_url(CopyPlan& plan, const Step& step, const std::stri
   request.response_bytes_max = kUrlBytesMax;
   http::Response answer = TRY(http::Client().send(request));
   if (answer.status != 200) {
-    return Error{ErrorCode::bad_request, "invalid response status " + std::to_string(answer.status) + " for " + parsed.str_without_userinfo()};
+    return Error{ErrorCode::bad_request,
+                 "invalid response status " + std::to_string(answer.status) + " for " + parsed.str_without_userinfo()};
   }
   const Digest digest = Digest::of(answer.body);
-  if (const std::string* checksum = find_flag(step.instruction, "checksum"); checksum != nullptr && *checksum != digest.str()) {
+  if (const std::string* checksum = find_flag(step.instruction, "checksum");
+      checksum != nullptr && *checksum != digest.str()) {
     return Error{ErrorCode::bad_request, "digest mismatch " + digest.str() + ": " + *checksum};
   }
   item.contents = std::move(answer.body);
@@ -160,8 +165,10 @@ Result<void> Engine::fetch_url(CopyPlan& plan, const Step& step, const std::stri
     item.source.host = new_dir("download");
     TRY(write_file_unsynced(item.source.host, item.contents, 0600));
     item.is_archive = is_archive(item.source.host);
-    if (item.is_archive) item.target = to;
-    else item.source.host.clear();
+    if (item.is_archive)
+      item.target = to;
+    else
+      item.source.host.clear();
     plan.key.update(item.is_archive ? "unpack\n" : "");
   }
   plan.items.push_back(std::move(item));
@@ -170,7 +177,8 @@ Result<void> Engine::fetch_url(CopyPlan& plan, const Step& step, const std::stri
 
 Result<void> Engine::add_source(CopyPlan& plan, const Step& step, const State&, const std::string& word) {
   const Instruction& i = step.instruction;
-  if (i.keyword == "ADD" && is_git(word)) return Error{ErrorCode::invalid, "ADD from Git repositories is not supported: " + word};
+  if (i.keyword == "ADD" && is_git(word))
+    return Error{ErrorCode::invalid, "ADD from Git repositories is not supported: " + word};
   if (i.keyword == "ADD" && is_url(word)) return fetch_url(plan, step, word, plan.destination);
   const std::string* unpack = find_flag(i, "unpack");
   const bool may_unpack = i.keyword == "ADD" && (unpack == nullptr || *unpack != "false");
@@ -224,18 +232,20 @@ Result<Engine::CopyPlan> Engine::plan_copy(const Step& step, const State& state)
   if (destination.empty()) return Error{ErrorCode::invalid, "the destination is empty"};
   plan.destination_is_directory = destination.ends_with('/') || destination.ends_with("/.") || destination == ".";
   if (words.size() > 1 && !plan.destination_is_directory) {
-    return Error{ErrorCode::invalid, "when using " + i.keyword +
-                                         " with more than one source file, the destination must be a directory and end with a /"};
+    return Error{ErrorCode::invalid,
+                 "when using " + i.keyword +
+                     " with more than one source file, the destination must be a directory and end with a /"};
   }
   const std::string base = state.config.working_dir.empty() ? "/" : state.config.working_dir;
   plan.destination = path_clean(destination.starts_with("/") ? destination : base + "/" + destination);
-  plan.key.update("to " + plan.destination + (plan.destination_is_directory ? "/" : "") + (plan.parents ? " parents" : "") +
-                  (plan.link ? " link" : "") + "\n");
+  plan.key.update("to " + plan.destination + (plan.destination_is_directory ? "/" : "") +
+                  (plan.parents ? " parents" : "") + (plan.link ? " link" : "") + "\n");
   for (std::size_t n = 0; n < words.size(); ++n) {
     const std::string& raw = i.words[n];
     const auto heredoc = std::find_if(i.heredocs.begin(), i.heredocs.end(), [&](const Heredoc& h) {
       return !i.is_json && raw.find("<<") != std::string::npos &&
-             replace_all(replace_all(raw.substr(raw.find("<<") + 2), "\"", ""), "'", "") == (raw.find("<<-") != std::string::npos ? "-" : "") + h.name;
+             replace_all(replace_all(raw.substr(raw.find("<<") + 2), "\"", ""), "'", "") ==
+                 (raw.find("<<-") != std::string::npos ? "-" : "") + h.name;
     });
     if (heredoc == i.heredocs.end()) {
       TRY(add_source(plan, step, state, words[n]));
@@ -243,8 +253,11 @@ Result<Engine::CopyPlan> Engine::plan_copy(const Step& step, const State& state)
     }
     CopyPlan::Item item;
     item.contents = heredoc->contents;
-    if (heredoc->expands) item.contents = TRY(expand(heredoc->contents, seen, {.escape = file_.escape, .plain_quotes = true}));
-    item.target = plan.destination_is_directory ? (plan.destination == "/" ? "" : plan.destination) + "/" + heredoc->name : plan.destination;
+    if (heredoc->expands)
+      item.contents = TRY(expand(heredoc->contents, seen, {.escape = file_.escape, .plain_quotes = true}));
+    item.target = plan.destination_is_directory
+                      ? (plan.destination == "/" ? "" : plan.destination) + "/" + heredoc->name
+                      : plan.destination;
     plan.key.update("heredoc " + item.target + " " + Digest::of(item.contents).hex + "\n");
     plan.items.push_back(std::move(item));
   }
@@ -256,7 +269,7 @@ Result<void> Engine::run_copy(const CopyPlan& plan, const std::string& root) {
   for (const CopyPlan::Item& item : plan.items) {
     if (item.is_archive) {
       CopyRules rules = plan.rules;
-      if (!plan.chown) rules.owner.reset();   // an archive has owners of its own
+      if (!plan.chown) rules.owner.reset();  // an archive has owners of its own
       const std::string directory = TRY(copier.make_directory(item.target));
       TRY(extract(item.source.host, directory, rules));
       continue;

@@ -38,7 +38,7 @@ class Lines {
   explicit Lines(std::string_view text) : text_(text) {}
   bool done() const { return text_.empty(); }
   int number() const { return number_; }
-  std::string_view next_raw() {            // with its line end
+  std::string_view next_raw() {  // with its line end
     const std::size_t end = text_.find('\n');
     const std::string_view line = text_.substr(0, end == std::string_view::npos ? text_.size() : end + 1);
     text_.remove_prefix(line.size());
@@ -74,7 +74,10 @@ Result<Directives> read_directives(std::string_view text) {
     if (equals == std::string_view::npos) break;
     const std::string name = to_lower(trim(body.substr(0, equals)));
     const std::string value(trim(body.substr(equals + 1)));
-    bool* seen = name == "escape" ? &seen_escape : name == "syntax" ? &seen_syntax : name == "check" ? &seen_check : nullptr;
+    bool* seen = name == "escape"   ? &seen_escape
+                 : name == "syntax" ? &seen_syntax
+                 : name == "check"  ? &seen_check
+                                    : nullptr;
     if (seen == nullptr || value.empty()) break;
     if (*seen) return parse_error(lines.number(), "only one " + name + " parser directive can be used");
     *seen = true;
@@ -129,7 +132,7 @@ std::string without_leading_tabs(std::string_view text) {
 
 Result<void> read_heredocs(Instruction& instruction, std::string_view line, Lines& lines) {
   const Result<std::vector<std::string>> words = expand_words(line, {}, {.keep_unset = true, .keep_quotes = true});
-  if (!words.ok()) return {};   // an open quote: whatever this is, it has no heredoc
+  if (!words.ok()) return {};  // an open quote: whatever this is, it has no heredoc
   for (const std::string& word : *words) {
     bool strips_tabs = false;
     std::optional<Heredoc> heredoc = heredoc_of(word, strips_tabs);
@@ -161,8 +164,10 @@ Result<std::string_view> read_flags(std::string_view text, char escape, Instruct
       if (c == escape && at + 1 < text.size() && quote != '\'') {
         word += text[++at];
       } else if (quote != 0) {
-        if (c == quote) quote = 0;
-        else word += c;
+        if (c == quote)
+          quote = 0;
+        else
+          word += c;
       } else if (c == '"' || c == '\'') {
         quote = c;
       } else if (kBlanks.find(c) != std::string_view::npos) {
@@ -180,7 +185,8 @@ Result<std::string_view> read_flags(std::string_view text, char escape, Instruct
   }
 }
 
-// BuildKit's parseJSON: only a list of strings counts; a list with something else in it is an error, anything else no JSON.
+// BuildKit's parseJSON: only a list of strings counts; a list with something else in it is an error, anything else no
+// JSON.
 Result<bool> read_json(std::string_view text, Instruction& out) {
   text = skip_blanks(text);
   if (!text.starts_with('[')) return false;
@@ -222,8 +228,10 @@ std::vector<std::string> quoted_words(std::string_view text, char escape) {
     in_word = true;
     word += c;
     if (quote != 0) {
-      if (c == quote) quote = 0;
-      else if (c == escape && quote == '"' && i + 1 < text.size()) word += text[++i];
+      if (c == quote)
+        quote = 0;
+      else if (c == escape && quote == '"' && i + 1 < text.size())
+        word += text[++i];
     } else if (c == '\'' || c == '"') {
       quote = c;
     } else if (c == escape && i + 1 < text.size()) {
@@ -253,8 +261,9 @@ Result<void> read_pairs(std::string_view text, char escape, Instruction& out) {
   return {};
 }
 
-const std::vector<std::string_view> kKeywords = {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
-                                                 "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"};
+const std::vector<std::string_view> kKeywords = {"ADD",    "ARG",   "CMD",         "COPY",  "ENTRYPOINT", "ENV",
+                                                 "EXPOSE", "FROM",  "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD",
+                                                 "RUN",    "SHELL", "STOPSIGNAL",  "USER",  "VOLUME",     "WORKDIR"};
 
 Result<Instruction> read_instruction(std::string_view text, int line, char escape) {
   Instruction out;
@@ -299,7 +308,7 @@ bool takes_heredocs(const Instruction& instruction) {
 }  // namespace
 
 Result<Instruction> parse_instruction(std::string_view text, int line, char escape) {
-  const std::size_t end = text.find('\n');   // heredocs follow the line, as ONBUILD keeps them
+  const std::size_t end = text.find('\n');  // heredocs follow the line, as ONBUILD keeps them
   Instruction out = TRY(read_instruction(text.substr(0, end), line, escape));
   if (end != std::string_view::npos && takes_heredocs(out)) {
     Lines lines(text.substr(end + 1));
@@ -322,7 +331,7 @@ Result<Dockerfile> parse_dockerfile(std::string_view text) {
     const int number = lines.number();
     if (line.empty() || line[0] == '#') continue;
     while (continues(line, out.escape) && !lines.done()) {
-      for (;;) {   // comments and empty lines inside do not count
+      for (;;) {  // comments and empty lines inside do not count
         std::string more(lines.next());
         const std::string_view bare = skip_blanks(more);
         if (!bare.empty() && bare[0] != '#') {

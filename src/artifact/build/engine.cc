@@ -24,7 +24,7 @@ namespace {
 constexpr std::string_view kDefaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::string_view kWorkPrefix = "build-";
 constexpr std::size_t kDockerfileBytesMax = 4u << 20;
-constexpr std::size_t kLayersMax = 450;   // overlayfs stops at 500 lower directories
+constexpr std::size_t kLayersMax = 450;  // overlayfs stops at 500 lower directories
 
 void hash_text(Hasher& hasher, std::string_view text) {
   hasher.update(std::to_string(text.size()));
@@ -44,7 +44,7 @@ std::string oci_layer_type(const std::string& type) {
 Result<void> prune(const std::string& directory, const std::string& path, const IgnoreRules& rules) {
   for (const std::string& name : TRY(list_dir(directory))) {
     const std::string inner = path.empty() ? name : path + "/" + name, host = directory + "/" + name;
-    struct stat st{};
+    struct stat st {};
     if (::lstat(host.c_str(), &st) != 0) return errno_error("stat " + host);
     const bool ignored = rules.ignores(inner);
     if (S_ISDIR(st.st_mode) && (!ignored || rules.brings_back())) {
@@ -85,12 +85,19 @@ void Engine::log(std::string_view text) const {
 
 std::string Engine::created_now() const {
   if (const std::string* epoch = find_variable(request_.build_args, "SOURCE_DATE_EPOCH")) {
-    if (const std::optional<std::int64_t> seconds = parse_int(*epoch)) return format_time(Time(std::chrono::seconds(*seconds)));
+    if (const std::optional<std::int64_t> seconds = parse_int(*epoch))
+      return format_time(Time(std::chrono::seconds(*seconds)));
   }
   return format_time_nanos(services_.clock.now());
 }
 
-std::string Engine::new_dir(std::string_view name) { return work_ + "/" + std::to_string(++directories_) + "-" + std::string(name); }
+std::string Engine::file_name() const {
+  return path_base(request_.dockerfile_path);
+}
+
+std::string Engine::new_dir(std::string_view name) {
+  return work_ + "/" + std::to_string(++directories_) + "-" + std::string(name);
+}
 
 Result<BuildResult> Engine::run() {
   TRY(remove_tree(work_));
@@ -116,11 +123,14 @@ Result<BuildResult> Engine::run() {
 
 Result<void> Engine::open_context() {
   if (!context_.empty()) return {};
-  const std::string own = request_.dockerfile_path.starts_with("/") ? request_.dockerfile_path + ".dockerignore"
-                                                                     : request_.context_dir + "/" + request_.dockerfile_path + ".dockerignore";
+  const std::string own = request_.dockerfile_path.starts_with("/")
+                              ? request_.dockerfile_path + ".dockerignore"
+                              : request_.context_dir + "/" + request_.dockerfile_path + ".dockerignore";
   const std::string common = request_.context_dir + "/.dockerignore";
-  if (exists(own)) TRY(prune_by_file(request_.context_dir, own));
-  else if (exists(common)) TRY(prune_by_file(request_.context_dir, common));
+  if (exists(own))
+    TRY(prune_by_file(request_.context_dir, own));
+  else if (exists(common))
+    TRY(prune_by_file(request_.context_dir, common));
   context_ = request_.context_dir;
   return {};
 }
@@ -129,11 +139,13 @@ Result<const State*> Engine::stage(int index) {
   if (const auto it = built_.find(index); it != built_.end()) return &it->second;
   const Stage& stage = plan_.stages[static_cast<std::size_t>(index)];
   if (std::find(building_.begin(), building_.end(), index) != building_.end()) {
-    return Error{ErrorCode::invalid, "circular dependency detected on stage: " + (stage.name.empty() ? std::to_string(index) : stage.name)};
+    return Error{ErrorCode::invalid,
+                 "circular dependency detected on stage: " + (stage.name.empty() ? std::to_string(index) : stage.name)};
   }
   building_.push_back(index);
   Result<State> base = base_of(stage);
-  if (!base.ok()) return std::move(base).in("Dockerfile:" + std::to_string(stage.from.line) + ": " + stage.from.original).error();
+  if (!base.ok())
+    return std::move(base).in(file_name() + ":" + std::to_string(stage.from.line) + ": " + stage.from.original).error();
   State state = std::move(base).value();
   TRY(apply_all(stage, state));
   building_.pop_back();
@@ -142,8 +154,10 @@ Result<const State*> Engine::stage(int index) {
 
 Result<State> Engine::state_of_image(const std::string& reference, const content::Platform& platform) {
   log("[image] " + reference + "\n");
-  const BaseImage image = TRY(services_.base_image(reference, platform).in(reference + ": failed to resolve source metadata"));
-  if (image.stand_in) log("[image] " + reference + " is a stand-in made from distribution packages, not the upstream image\n");
+  const BaseImage image =
+      TRY(services_.base_image(reference, platform).in(reference + ": failed to resolve source metadata"));
+  if (image.stand_in)
+    log("[image] " + reference + " is a stand-in made from distribution packages, not the upstream image\n");
   TRY(content::ensure_layers(services_.blobs, services_.layers, image.manifest, image.config).in(reference));
   State state;
   state.config = image.config;
@@ -163,7 +177,8 @@ Result<State> Engine::base_of(const Stage& stage) {
   std::string reference = stage.base;
   for (const auto& [name, context] : request_.contexts) {
     if (to_lower(name) != to_lower(stage.base)) continue;
-    if (context.image.empty()) return Error{ErrorCode::invalid, "the context \"" + name + "\" is a folder, not an image"};
+    if (context.image.empty())
+      return Error{ErrorCode::invalid, "the context \"" + name + "\" is a folder, not an image"};
     reference = context.image;
   }
   if (reference == "scratch") {
@@ -191,7 +206,7 @@ Result<void> Engine::apply_all(const Stage& stage, State& state) {
     Result<void> applied = apply(step, state);
     if (!applied.ok()) {
       const std::string shown = one->original.substr(0, 200);
-      return std::move(applied).in("Dockerfile:" + std::to_string(one->line) + ": " + shown);
+      return std::move(applied).in(file_name() + ":" + std::to_string(one->line) + ": " + shown);
     }
   }
   return {};
@@ -258,7 +273,8 @@ Result<content::LayerInfo> Engine::make_layer(const State& state, bool mounted, 
 }
 
 Result<void> Engine::add_layer(const Step& step, State& state, const std::string& key, bool mounted, const Fill& fill) {
-  if (state.config.diff_ids.size() >= kLayersMax) return Error{ErrorCode::invalid, "an image can't have more than 450 layers"};
+  if (state.config.diff_ids.size() >= kLayersMax)
+    return Error{ErrorCode::invalid, "an image can't have more than 450 layers"};
   const std::string name = step.stage.name.empty() ? "stage-" + std::to_string(step.stage.index) : step.stage.name;
   const std::string title = "[" + name + " " + std::to_string(step.number) + "/" + std::to_string(step.count) + "] ";
   log(title + step.instruction.original + "\n");
@@ -282,7 +298,8 @@ Result<void> Engine::add_layer(const Step& step, State& state, const std::string
   const Duration took = services_.clock.monotonic() - began;
   if (request_.spans != nullptr && !request_.trace.empty()) {
     span.name = "layer " + step.instruction.original.substr(0, 80);
-    span.context = request_.trace.child("layer " + std::to_string(step.stage.index) + "." + std::to_string(step.number));
+    span.context =
+        request_.trace.child("layer " + std::to_string(step.stage.index) + "." + std::to_string(step.number));
     span.parent_span_id = request_.trace.span_id;
     span.component = "build";
     span.end = services_.clock.now();
@@ -291,7 +308,8 @@ Result<void> Engine::add_layer(const Step& step, State& state, const std::string
     request_.spans->record(std::move(span));
   }
   TRY(std::move(made));
-  log(title + (cached ? "CACHED" : "done in " + format_duration(std::chrono::floor<std::chrono::milliseconds>(took))) + "\n");
+  log(title + (cached ? "CACHED" : "done in " + format_duration(std::chrono::floor<std::chrono::milliseconds>(took))) +
+      "\n");
   (cached ? result_.steps_cached : result_.steps_run) += 1;
   state.config.diff_ids.push_back(layer->diff_id);
   state.layers.push_back({std::string(content::kOciLayer), layer->diff_id, layer->size_bytes, {}, "", {}});
@@ -346,10 +364,12 @@ Result<std::string> Engine::root_of(const std::string& name, const Stage& curren
     index = static_cast<int>(*number);
   }
   if (index == current.index) {
-    return Error{ErrorCode::invalid, "circular dependency detected on stage: " + (current.name.empty() ? name : current.name)};
+    return Error{ErrorCode::invalid,
+                 "circular dependency detected on stage: " + (current.name.empty() ? name : current.name)};
   }
   if (index > current.index) {
-    return Error{ErrorCode::invalid, "cannot copy from stage \"" + name + "\", it needs to be defined before current stage \"" +
+    return Error{ErrorCode::invalid, "cannot copy from stage \"" + name +
+                                         "\", it needs to be defined before current stage \"" +
                                          (current.name.empty() ? std::to_string(current.index) : current.name) + "\""};
   }
   if (index >= 0) {
@@ -365,14 +385,16 @@ Result<std::string> Engine::root_of(const std::string& name, const Stage& curren
 Result<BuildResult> Engine::finish(const State& state) {
   ImageConfig config = state.config;
   for (const auto& [name, value] : request_.labels) set_variable(config.labels, name, value);
-  if (config.created.empty() || find_variable(request_.build_args, "SOURCE_DATE_EPOCH") != nullptr) config.created = created_now();
+  if (config.created.empty() || find_variable(request_.build_args, "SOURCE_DATE_EPOCH") != nullptr)
+    config.created = created_now();
   // An image that only differs in when its empty steps ran must not differ.
   for (content::History& item : config.history) {
     if (item.empty_layer) item.created = config.created;
   }
   const std::string config_bytes = content::write_config(config);
   content::Manifest manifest;
-  manifest.config = {std::string(content::kOciConfig), TRY(services_.blobs.put_bytes(config_bytes)), config_bytes.size(), {}, "", {}};
+  manifest.config = {
+      std::string(content::kOciConfig), TRY(services_.blobs.put_bytes(config_bytes)), config_bytes.size(), {}, "", {}};
   manifest.layers = state.layers;
   result_.manifest = TRY(services_.blobs.put_bytes(content::write_manifest(manifest)));
   result_.config = config;

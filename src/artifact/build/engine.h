@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One build as it runs: stages made when something needs them, each instruction applied to the stage's state. Of this room only.
-// One thread; the work directory is removed with the object.
+// One build as it runs: stages made when something needs them, each instruction applied to the stage's state. Of this
+// room only. One thread; the work directory is removed with the object.
 #pragma once
 #include <functional>
 #include <map>
@@ -21,9 +21,9 @@ namespace caisson::build {
 // An image as it grows.
 struct State {
   content::ImageConfig config;
-  std::vector<content::Descriptor> layers;   // as many as config.diff_ids
-  Variables args;                            // declared in this stage or those it is based on, with a value
-  bool has_own_cmd = false;                  // ENTRYPOINT forgets a CMD that is only inherited
+  std::vector<content::Descriptor> layers;  // as many as config.diff_ids
+  Variables args;                           // declared in this stage or those it is based on, with a value
+  bool has_own_cmd = false;                 // ENTRYPOINT forgets a CMD that is only inherited
 };
 
 // Where an instruction is, for messages and the log.
@@ -42,12 +42,13 @@ class Engine {
  private:
   // --- engine.cc: stages and layers
   Result<void> open_context();
-  Result<const State*> stage(int index);                     // builds it when it is not yet
+  Result<const State*> stage(int index);  // builds it when it is not yet
   Result<State> base_of(const Stage& stage);
   Result<State> state_of_image(const std::string& reference, const content::Platform& platform);
   Result<void> apply_all(const Stage& stage, State& state);
   Result<void> apply(const Step& step, State& state);
-  // A layer by its key: from the cache, or made by `fill` in a mounted root and committed. `fill` gets the root and the upper directory.
+  // A layer by its key: from the cache, or made by `fill` in a mounted root and committed. `fill` gets the root and the
+  // upper directory.
   struct Room {
     std::string merged, upper;
   };
@@ -58,12 +59,13 @@ class Engine {
   Result<std::string> root_of(const std::string& name, const Stage& current);
   Result<std::string> root_of_state(const State& state);
   std::vector<std::string> lowers(const State& state) const;
-  std::string new_dir(std::string_view name);                // below the work directory
+  std::string new_dir(std::string_view name);  // below the work directory
   content::Hasher key_of(const State& state, std::string_view kind) const;
-  Variables scope(const State& state) const;                 // what $name means: ENV, and ARG where ENV has not got it
+  Variables scope(const State& state) const;  // what $name means: ENV, and ARG where ENV has not got it
   Result<BuildResult> finish(const State& state);
   void log(std::string_view text) const;
   std::string created_now() const;
+  std::string file_name() const;  // of the Dockerfile, for messages
 
   // --- instructions.cc: what only changes the configuration
   Result<void> apply_config(const Step& step, State& state);
@@ -88,7 +90,8 @@ class Engine {
   struct RunPlan;
   Result<RunPlan> plan_run(const Step& step, const State& state);
   Result<void> run_command(const Step& step, const State& state, RunPlan& plan, const Room& room);
-  Result<void> add_mount(const RunMount& mount, const Step& step, const State& state, RunPlan& plan, const std::string& merged);
+  Result<void> add_mount(const RunMount& mount, const Step& step, const State& state, RunPlan& plan,
+                         const std::string& merged);
   Result<void> add_system_files(RunPlan& plan);
   Result<void> hash_mounts(const std::vector<RunMount>& mounts, const Step& step, content::Hasher& hasher);
 
@@ -96,13 +99,13 @@ class Engine {
   const BuildServices& services_;
   CacheIndex cache_;
   std::string work_;
-  std::string context_;                                      // empty until open_context
+  std::string context_;  // empty until open_context
   int directories_ = 0, runs_ = 0;
   Dockerfile file_;
   StagePlan plan_;
   std::map<int, State> built_;
-  std::vector<int> building_;                                // to find circles
-  std::map<std::string, std::string> roots_;                 // mounted for --from, by layers
+  std::vector<int> building_;                 // to find circles
+  std::map<std::string, std::string> roots_;  // mounted for --from, by layers
   std::map<std::string, std::string> named_roots_;
   BuildResult result_;
 };

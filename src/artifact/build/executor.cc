@@ -36,11 +36,36 @@ void say(const std::string& line) {
 
 // Flags of kaniko that change nothing here: said, not refused, so that a kaniko step runs as it is.
 bool is_without_effect(std::string_view name) {
-  static constexpr std::string_view names[] = {
-      "cache-repo", "cache-copy-layers", "cache-run-layers", "cache-ttl", "cache-dir", "verbosity", "log-format", "log-timestamp",
-      "snapshot-mode", "snapshotMode", "use-new-run", "single-snapshot", "compressed-caching", "compression", "compression-level", "cleanup",
-      "push-retry", "image-download-retry", "image-fs-extract-retry", "ignore-path", "skip-unused-stages", "force", "reproducible",
-      "skip-tls-verify", "skip-tls-verify-pull", "skip-tls-verify-registry", "insecure", "insecure-pull", "insecure-registry", "v"};
+  static constexpr std::string_view names[] = {"cache-repo",
+                                               "cache-copy-layers",
+                                               "cache-run-layers",
+                                               "cache-ttl",
+                                               "cache-dir",
+                                               "verbosity",
+                                               "log-format",
+                                               "log-timestamp",
+                                               "snapshot-mode",
+                                               "snapshotMode",
+                                               "use-new-run",
+                                               "single-snapshot",
+                                               "compressed-caching",
+                                               "compression",
+                                               "compression-level",
+                                               "cleanup",
+                                               "push-retry",
+                                               "image-download-retry",
+                                               "image-fs-extract-retry",
+                                               "ignore-path",
+                                               "skip-unused-stages",
+                                               "force",
+                                               "reproducible",
+                                               "skip-tls-verify",
+                                               "skip-tls-verify-pull",
+                                               "skip-tls-verify-registry",
+                                               "insecure",
+                                               "insecure-pull",
+                                               "insecure-registry",
+                                               "v"};
   for (const std::string_view one : names) {
     if (name == one) return true;
   }
@@ -67,7 +92,8 @@ class Executor {
   Executor(ExecutorFlags flags, Account account) : flags_(std::move(flags)), account_(std::move(account)) {
     kube::Connection connection;
     const std::string host = environment("KUBERNETES_SERVICE_HOST"), port = environment("KUBERNETES_SERVICE_PORT");
-    connection.server = "https://" + (host.empty() ? "kubernetes.default.svc" : host) + ":" + (port.empty() ? "443" : port);
+    connection.server =
+        "https://" + (host.empty() ? "kubernetes.default.svc" : host) + ":" + (port.empty() ? "443" : port);
     connection.http.ca_pem = account_.ca;
     connection.http.use_proxy = false;
     connection.token = account_.token;
@@ -118,21 +144,25 @@ class Executor {
   Result<void> upload_context() {
     std::string root = flags_.context;
     if (root.starts_with("dir://")) root = root.substr(6);
-    if (root.find("://") != std::string::npos) return Error{ErrorCode::bad_request, "--context: only dir:// and paths are supported, not " + root};
+    if (root.find("://") != std::string::npos)
+      return Error{ErrorCode::bad_request, "--context: only dir:// and paths are supported, not " + root};
     if (!flags_.sub_path.empty()) root = path_join(root, TRY(safe_path(flags_.sub_path).in("--context-sub-path")));
     root = path_clean(root);
     dockerfile_ = flags_.dockerfile;
     if (dockerfile_.starts_with(root + "/")) dockerfile_ = dockerfile_.substr(root.size() + 1);
-    if (dockerfile_.starts_with("/")) return Error{ErrorCode::bad_request, "--dockerfile: " + dockerfile_ + " is not in the context " + root};
+    if (dockerfile_.starts_with("/"))
+      return Error{ErrorCode::bad_request, "--dockerfile: " + dockerfile_ + " is not in the context " + root};
     dockerfile_ = path_clean(dockerfile_);
     const Context context = TRY(Context::open(root, dockerfile_));
     const Context::Summary summary = TRY(context.summary());
     context_ = summary.digest;
-    say("context " + root + ": " + std::to_string(summary.files) + " entries, " + std::to_string(summary.size_bytes) + " bytes");
+    say("context " + root + ": " + std::to_string(summary.files) + " entries, " + std::to_string(summary.size_bytes) +
+        " bytes");
     registry::RegistryClient client = registry(true);
     content::Reference ref;
     ref.repository = contexts_repository(account_.ns);
-    return client.put_blob(ref, context_, summary.size_bytes, [&] { return Result<content::ByteSource>(context.stream()); })
+    return client
+        .put_blob(ref, context_, summary.size_bytes, [&] { return Result<content::ByteSource>(context.stream()); })
         .in("upload the context");
   }
 
@@ -150,7 +180,8 @@ class Executor {
     Value& spec = build.edit({"spec"});
     spec.set("contextDigest", context_.str()).set("dockerfile", dockerfile_).set("cache", flags_.cache);
     if (!flags_.target.empty()) spec.set("target", flags_.target);
-    const auto set_map = [&spec](std::string_view field, const std::vector<std::pair<std::string, std::string>>& pairs) {
+    const auto set_map = [&spec](std::string_view field,
+                                 const std::vector<std::pair<std::string, std::string>>& pairs) {
       for (const auto& [name, value] : pairs) spec.edit(field).set(name, value);
     };
     set_map("buildArgs", flags_.build_args);
@@ -165,7 +196,8 @@ class Executor {
       build.edit({"metadata", "ownerReferences"}) = Value(std::vector<Value>{reference});
     }
     const Result<kube::Object> created = client_->create(build);
-    if (!created.ok() && created.error().code != ErrorCode::already_exists) return Error(created.error()).in("create Build " + key_.str());
+    if (!created.ok() && created.error().code != ErrorCode::already_exists)
+      return Error(created.error()).in("create Build " + key_.str());
     say("build " + key_.str());
     return {};
   }
@@ -191,7 +223,7 @@ class Executor {
           const Result<std::string> piece = stream->read_some();
           if (!piece.ok() || piece->empty()) {
             if (piece.ok()) return;
-            break;   // cut off: once more, from where we are
+            break;  // cut off: once more, from where we are
           }
           const std::size_t known = static_cast<std::size_t>(std::min<std::uint64_t>(skip, piece->size()));
           skip -= known;
@@ -217,13 +249,14 @@ class Executor {
         if (phase == "Succeeded" || phase == "Failed") break;
       } else if (build.error().code != ErrorCode::unavailable && build.error().code != ErrorCode::timeout) {
         return Error(build.error()).in("build " + key_.str());
-      }   // the server is being restarted: wait for it
+      }  // the server is being restarted: wait for it
       std::unique_lock lock(mutex_);
       changed_.wait_for(lock, pause, [] { return false; });
       pause = std::min<Duration>(pause * 2, std::chrono::milliseconds(500));
     }
     finish_log(log);
-    if (last.status()["phase"].as_string() == "Failed") return Error{ErrorCode::bad_request, last.status()["message"].str()};
+    if (last.status()["phase"].as_string() == "Failed")
+      return Error{ErrorCode::bad_request, last.status()["message"].str()};
     return content::Digest::parse(last.status()["imageDigest"].as_string());
   }
 
@@ -248,9 +281,12 @@ class Executor {
     for (const content::Descriptor& part : parts) {
       if (ref.is_ours() && ref.repository != from.repository) {
         const bool mounted = TRY(target.mount_blob(ref, part.digest, from.repository).in("push " + ref.familiar()));
-        if (!mounted) return Error{ErrorCode::internal, "push " + ref.familiar() + ": layer " + part.digest.str() + " is not in the registry"};
+        if (!mounted)
+          return Error{ErrorCode::internal,
+                       "push " + ref.familiar() + ": layer " + part.digest.str() + " is not in the registry"};
       } else if (!ref.is_ours()) {
-        TRY(target.put_blob(ref, part.digest, part.size_bytes, [&] { return own.open_blob(from, part.digest); }).in("push " + ref.familiar()));
+        TRY(target.put_blob(ref, part.digest, part.size_bytes, [&] { return own.open_blob(from, part.digest); })
+                .in("push " + ref.familiar()));
       }
     }
     TRY(target.put_manifest(ref, fetched.bytes, fetched.media_type));
@@ -296,33 +332,47 @@ Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args)
     const std::size_t dashes = arg.starts_with("--") ? 2 : 1;
     const std::size_t equals = arg.find('=');
     std::string name = arg.substr(dashes, equals == std::string::npos ? std::string::npos : equals - dashes);
-    static constexpr std::pair<std::string_view, std::string_view> kShort[] = {{"f", "dockerfile"}, {"c", "context"}, {"d", "destination"}};
+    static constexpr std::pair<std::string_view, std::string_view> kShort[] = {
+        {"f", "dockerfile"}, {"c", "context"}, {"d", "destination"}};
     for (const auto& [letter, whole] : kShort) {
       if (name == letter) name = whole;
     }
     const bool is_switch = name == "cache" || name == "no-push";
     std::string value;
-    if (equals != std::string::npos) value = arg.substr(equals + 1);
+    if (equals != std::string::npos)
+      value = arg.substr(equals + 1);
     else if (is_without_effect(name)) {
-      if (i + 1 < args.size() && !args[i + 1].starts_with("-")) ++i;   // its value, if it has one
+      if (i + 1 < args.size() && !args[i + 1].starts_with("-")) ++i;  // its value, if it has one
     } else if (!is_switch) {
       if (++i == args.size()) return Error{ErrorCode::bad_request, "--" + name + " needs a value"};
       value = args[i];
     }
-    if (name == "dockerfile") out.dockerfile = value;
-    else if (name == "context") out.context = value;
-    else if (name == "context-sub-path") out.sub_path = value;
-    else if (name == "destination") out.destinations.push_back(value);
-    else if (name == "target") out.target = value;
-    else if (name == "digest-file") out.digest_file = value;
-    else if (name == "build-arg") out.build_args.push_back(TRY(pair_of(name, value)));
-    else if (name == "label") out.labels.push_back(TRY(pair_of(name, value)));
-    else if (name == "cache") out.cache = TRY(bool_of(name, value));
-    else if (name == "no-push") out.no_push = TRY(bool_of(name, value));
-    else if (!is_without_effect(name)) return Error{ErrorCode::bad_request, "the flag --" + name + " is not supported"};
+    if (name == "dockerfile")
+      out.dockerfile = value;
+    else if (name == "context")
+      out.context = value;
+    else if (name == "context-sub-path")
+      out.sub_path = value;
+    else if (name == "destination")
+      out.destinations.push_back(value);
+    else if (name == "target")
+      out.target = value;
+    else if (name == "digest-file")
+      out.digest_file = value;
+    else if (name == "build-arg")
+      out.build_args.push_back(TRY(pair_of(name, value)));
+    else if (name == "label")
+      out.labels.push_back(TRY(pair_of(name, value)));
+    else if (name == "cache")
+      out.cache = TRY(bool_of(name, value));
+    else if (name == "no-push")
+      out.no_push = TRY(bool_of(name, value));
+    else if (!is_without_effect(name))
+      return Error{ErrorCode::bad_request, "the flag --" + name + " is not supported"};
   }
   if (out.destinations.empty() && !out.no_push) {
-    return Error{ErrorCode::bad_request, "say where to push with --destination, or that nothing is to be pushed with --no-push"};
+    return Error{ErrorCode::bad_request,
+                 "say where to push with --destination, or that nothing is to be pushed with --no-push"};
   }
   return out;
 }

@@ -7,7 +7,8 @@
 namespace caisson::build {
 namespace {
 
-// A pattern as a row of tokens. `any` is * within a name, `any_deep` everything, `folders` "**/": nothing, or whole folders.
+// A pattern as a row of tokens. `any` is * within a name, `any_deep` everything, `folders` "**/": nothing, or whole
+// folders.
 struct Token {
   enum class Kind { literal, one, any, any_deep, folders, set } kind;
   char c = 0;
@@ -16,7 +17,7 @@ struct Token {
 };
 
 struct Style {
-  bool deep = false;        // "**" has a meaning
+  bool deep = false;  // "**" has a meaning
   bool classes = true;
   bool slash_is_special = true;
 };
@@ -83,16 +84,20 @@ std::optional<std::vector<Token>> tokenize(std::string_view p, const Style& styl
 
 bool accepts(const Token& token, char c, const Style& style) {
   switch (token.kind) {
-    case Token::Kind::literal: return token.c == c;
-    case Token::Kind::one: return !style.slash_is_special || c != '/';
+    case Token::Kind::literal:
+      return token.c == c;
+    case Token::Kind::one:
+      return !style.slash_is_special || c != '/';
     case Token::Kind::set: {
       if (style.slash_is_special && c == '/') return false;
       bool in = false;
-      for (const auto& [low, high] : token.ranges) in |= static_cast<unsigned char>(c) >= static_cast<unsigned char>(low) &&
-                                                         static_cast<unsigned char>(c) <= static_cast<unsigned char>(high);
+      for (const auto& [low, high] : token.ranges)
+        in |= static_cast<unsigned char>(c) >= static_cast<unsigned char>(low) &&
+              static_cast<unsigned char>(c) <= static_cast<unsigned char>(high);
       return in != token.negated;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -103,12 +108,14 @@ bool run(const std::vector<Token>& tokens, std::string_view text, const Style& s
   for (const Token& token : tokens) {
     std::fill(after.begin(), after.end(), 0);
     switch (token.kind) {
-      case Token::Kind::any: case Token::Kind::any_deep: {
+      case Token::Kind::any:
+      case Token::Kind::any_deep: {
         bool open = false;
         for (std::size_t i = 0; i <= text.size(); ++i) {
           if (now[i]) open = true;
           if (open) after[i] = 1;
-          if (i < text.size() && text[i] == '/' && token.kind == Token::Kind::any && style.slash_is_special) open = false;
+          if (i < text.size() && text[i] == '/' && token.kind == Token::Kind::any && style.slash_is_special)
+            open = false;
         }
         break;
       }
@@ -142,14 +149,22 @@ bool match(std::string_view pattern, std::string_view text, const Style& style) 
 
 bool has_wildcards(std::string_view pattern) {
   for (std::size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == '\\') ++i;
-    else if (pattern[i] == '*' || pattern[i] == '?' || pattern[i] == '[') return true;
+    if (pattern[i] == '\\')
+      ++i;
+    else if (pattern[i] == '*' || pattern[i] == '?' || pattern[i] == '[')
+      return true;
   }
   return false;
 }
-bool matches_path(std::string_view pattern, std::string_view path) { return match(pattern, path, {.deep = true}); }
-bool is_valid_pattern(std::string_view pattern) { return tokenize(pattern, {}).has_value(); }
-bool matches_name(std::string_view pattern, std::string_view name) { return match(pattern, name, {}); }
+bool matches_path(std::string_view pattern, std::string_view path) {
+  return match(pattern, path, {.deep = true});
+}
+bool is_valid_pattern(std::string_view pattern) {
+  return tokenize(pattern, {}).has_value();
+}
+bool matches_name(std::string_view pattern, std::string_view name) {
+  return match(pattern, name, {});
+}
 bool matches_shell(std::string_view pattern, std::string_view text) {
   return match(pattern, text, {.deep = false, .classes = false, .slash_is_special = false});
 }
@@ -164,7 +179,8 @@ Result<void> IgnoreRules::add(std::string_view text) {
   }
   rule.pattern = path_clean(pattern);
   if (rule.pattern.size() > 1 && rule.pattern[0] == '/') rule.pattern.erase(0, 1);
-  if (!is_valid_pattern(rule.pattern)) return Error{ErrorCode::bad_request, "\"" + std::string(text) + "\": syntax error in pattern"};
+  if (!is_valid_pattern(rule.pattern))
+    return Error{ErrorCode::bad_request, "\"" + std::string(text) + "\": syntax error in pattern"};
   brings_back_ |= rule.negated;
   rules_.push_back(std::move(rule));
   return {};
@@ -192,10 +208,11 @@ bool IgnoreRules::ignores(std::string_view path) const {
   const Style style{.deep = true};
   bool ignored = false;
   for (const Rule& rule : rules_) {
-    if (rule.negated != ignored) continue;   // it would change nothing
+    if (rule.negated != ignored) continue;  // it would change nothing
     if (rule.pattern == ".") continue;
     bool hit = match(rule.pattern, path, style);
-    for (std::size_t slash = path.find('/'); !hit && slash != std::string_view::npos; slash = path.find('/', slash + 1)) {
+    for (std::size_t slash = path.find('/'); !hit && slash != std::string_view::npos;
+         slash = path.find('/', slash + 1)) {
       hit = match(rule.pattern, path.substr(0, slash), style);
     }
     if (hit) ignored = !rule.negated;

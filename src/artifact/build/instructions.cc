@@ -16,8 +16,9 @@ bool is_signal(std::string_view text) {
   for (char& c : name) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
   if (name.starts_with("SIG")) name.erase(0, 3);
   static const std::vector<std::string_view> known = {
-      "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL", "PROF", "PWR", "QUIT",
-      "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ"};
+      "ABRT", "ALRM", "BUS",  "CHLD", "CLD",  "CONT", "FPE",    "HUP",    "ILL",  "INT", "IO",   "IOT",
+      "KILL", "PIPE", "POLL", "PROF", "PWR",  "QUIT", "SEGV",   "STKFLT", "STOP", "SYS", "TERM", "TRAP",
+      "TSTP", "TTIN", "TTOU", "URG",  "USR1", "USR2", "VTALRM", "WINCH",  "XCPU", "XFSZ"};
   if (std::find(known.begin(), known.end(), name) != known.end()) return true;
   return name.starts_with("RTMIN") || name.starts_with("RTMAX");
 }
@@ -37,9 +38,8 @@ std::int64_t nanoseconds(const Instruction& i, std::string_view flag) {
   const std::string* text = find_flag(i, flag);
   if (text == nullptr || text->empty()) return 0;
   const Result<Duration> duration = parse_duration(*text);
-  return duration.ok() ? duration->count() : 0;   // checked by check_instruction
+  return duration.ok() ? duration->count() : 0;  // checked by check_instruction
 }
-
 
 }  // namespace
 
@@ -65,7 +65,7 @@ Result<void> Engine::apply_arg(const Instruction& i, State& state) {
 }
 
 Result<void> Engine::apply_pairs(const Instruction& i, State& state) {
-  const Variables seen = scope(state);   // a name set in this instruction is not seen by it
+  const Variables seen = scope(state);  // a name set in this instruction is not seen by it
   const WordOptions options{.escape = file_.escape};
   for (const std::string& word : i.words) {
     const std::size_t equals = word.find('=');
@@ -78,8 +78,10 @@ Result<void> Engine::apply_pairs(const Instruction& i, State& state) {
     const std::string line = name + "=" + value;
     const auto old = std::find_if(state.config.env.begin(), state.config.env.end(),
                                   [&](const std::string& one) { return one.substr(0, one.find('=')) == name; });
-    if (old == state.config.env.end()) state.config.env.push_back(line);
-    else *old = line;
+    if (old == state.config.env.end())
+      state.config.env.push_back(line);
+    else
+      *old = line;
   }
   return {};
 }
@@ -90,7 +92,8 @@ Result<void> Engine::apply_expose(const Instruction& i, State& state) {
       const Error bad{ErrorCode::invalid, "invalid containerPort: " + spec.substr(0, spec.find('/'))};
       const std::size_t slash = spec.find('/');
       const std::string protocol = slash == std::string::npos ? "tcp" : to_lower(spec.substr(slash + 1));
-      if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") return Error{ErrorCode::invalid, "invalid proto: " + protocol};
+      if (protocol != "tcp" && protocol != "udp" && protocol != "sctp")
+        return Error{ErrorCode::invalid, "invalid proto: " + protocol};
       std::string ports = spec.substr(0, slash);
       if (const std::size_t colon = ports.rfind(':'); colon != std::string::npos) ports = ports.substr(colon + 1);
       const std::size_t dash = ports.find('-');
@@ -127,7 +130,8 @@ void Engine::apply_healthcheck(const Instruction& i, State& state) {
     check.timeout_ns = nanoseconds(i, "timeout");
     check.start_period_ns = nanoseconds(i, "start-period");
     check.start_interval_ns = nanoseconds(i, "start-interval");
-    if (const std::string* retries = find_flag(i, "retries")) check.retries = static_cast<int>(parse_int(*retries).value_or(0));
+    if (const std::string* retries = find_flag(i, "retries"))
+      check.retries = static_cast<int>(parse_int(*retries).value_or(0));
   }
   state.config.healthcheck = check;
 }
@@ -187,7 +191,7 @@ Result<void> Engine::apply_workdir(const Step& step, State& state) {
   content::Hasher key = key_of(state, "WORKDIR");
   key.update(path + "\n" + state.config.user);
   TRY(add_layer(step, state, key.finish().hex, true, [&](const Room& room) -> Result<void> {
-    CopyRules rules;   // what is made belongs to USER
+    CopyRules rules;  // what is made belongs to USER
     const container::User user = TRY(container::resolve_user(room.merged, state.config.user));
     rules.owner = Owner{user.uid, user.gid};
     Copier copier(room.merged, rules);

@@ -18,11 +18,28 @@ TEST_CASE("variables are filled in as BuildKit does") {
   struct Case {
     const char *text, *want;
   };
-  for (const Case& c : std::initializer_list<Case>{
-           {"$A", "one"}, {"${A}x", "onex"}, {"$Ax", ""}, {"\\$A", "$A"}, {"'$A'", "$A"}, {"\"$A b\"", "one b"}, {"a\\ b", "a b"},
-           {"${N:-x$A}", "xone"}, {"${E:-x}", "x"}, {"${E-x}", ""}, {"${A:+y}", "y"}, {"${E:+y}", ""}, {"${E+y}", "y"},
-           {"${P#*/}", "b.tar.gz"}, {"${P%.*}", "a/b.tar"}, {"${P%%.*}", "a/b"}, {"${P##*.}", "gz"}, {"${P/a/z}", "z/b.tar.gz"},
-           {"${P//a/z}", "z/b.tzr.gz"}, {"$", "$"}, {"a$ b", "a$ b"}, {"\"a\\nb\"", "a\\nb"}}) {
+  for (const Case& c : std::initializer_list<Case>{{"$A", "one"},
+                                                   {"${A}x", "onex"},
+                                                   {"$Ax", ""},
+                                                   {"\\$A", "$A"},
+                                                   {"'$A'", "$A"},
+                                                   {"\"$A b\"", "one b"},
+                                                   {"a\\ b", "a b"},
+                                                   {"${N:-x$A}", "xone"},
+                                                   {"${E:-x}", "x"},
+                                                   {"${E-x}", ""},
+                                                   {"${A:+y}", "y"},
+                                                   {"${E:+y}", ""},
+                                                   {"${E+y}", "y"},
+                                                   {"${P#*/}", "b.tar.gz"},
+                                                   {"${P%.*}", "a/b.tar"},
+                                                   {"${P%%.*}", "a/b"},
+                                                   {"${P##*.}", "gz"},
+                                                   {"${P/a/z}", "z/b.tar.gz"},
+                                                   {"${P//a/z}", "z/b.tzr.gz"},
+                                                   {"$", "$"},
+                                                   {"a$ b", "a$ b"},
+                                                   {"\"a\\nb\"", "a\\nb"}}) {
     CAPTURE(c.text);
     const Result<std::string> have = expand(c.text, variables);
     REQUIRE(have.ok());
@@ -46,11 +63,23 @@ TEST_CASE("ignore rules: the last match wins, parents count, ** spans folders") 
     const char *rules, *path;
     bool ignored;
   };
-  for (const Case& c : std::initializer_list<Case>{{"a", "a/b/c", true}, {"a", "x/a", false}, {"**/a", "x/y/a/z", true}, {"*.o", "x/a.o", false},
-                                                   {"**/*.o", "a.o", true}, {"*\n!keep", "keep/x", false}, {"*\n!keep", "other", true},
-                                                   {"a\n!a/b\na/b/c", "a/b/c", true}, {"a\n!a/b", "a/b/x", false}, {"/a/", "a/x", true},
-                                                   {"# c\n\n a ", "a", true}, {"a/../b", "b", true}, {"[ab]x", "bx", true}, {".", "a", false},
-                                                   {"a**", "abc/d", true}, {"\\*", "*", true}, {"\\*", "x", false}}) {
+  for (const Case& c : std::initializer_list<Case>{{"a", "a/b/c", true},
+                                                   {"a", "x/a", false},
+                                                   {"**/a", "x/y/a/z", true},
+                                                   {"*.o", "x/a.o", false},
+                                                   {"**/*.o", "a.o", true},
+                                                   {"*\n!keep", "keep/x", false},
+                                                   {"*\n!keep", "other", true},
+                                                   {"a\n!a/b\na/b/c", "a/b/c", true},
+                                                   {"a\n!a/b", "a/b/x", false},
+                                                   {"/a/", "a/x", true},
+                                                   {"# c\n\n a ", "a", true},
+                                                   {"a/../b", "b", true},
+                                                   {"[ab]x", "bx", true},
+                                                   {".", "a", false},
+                                                   {"a**", "abc/d", true},
+                                                   {"\\*", "*", true},
+                                                   {"\\*", "x", false}}) {
     CAPTURE(c.rules);
     CAPTURE(c.path);
     const Result<IgnoreRules> rules = IgnoreRules::parse(c.rules);
@@ -68,8 +97,10 @@ TEST_CASE("a pattern of many stars takes no more time than its length asks for")
 
 TEST_CASE("instructions are read with flags, forms and heredocs") {
   const Result<Dockerfile> file = parse_dockerfile(
-      "# escape=`\r\n# comment\nfrom a AS b\n  RUN --mount=type=cache,target=/c --network=none echo `\n  # inside\n\n  two\n"
-      "CMD [\"x\", \"y z\"]\nCOPY --from=b <<E1 <<-\"E2\" /d/\none $A\nE1\n\ttwo\n\tE2\nLABEL a=b \"c d\"='e f'\nENV k the rest\n");
+      "# escape=`\r\n# comment\nfrom a AS b\n  RUN --mount=type=cache,target=/c --network=none echo `\n  # inside\n\n  "
+      "two\n"
+      "CMD [\"x\", \"y z\"]\nCOPY --from=b <<E1 <<-\"E2\" /d/\none $A\nE1\n\ttwo\n\tE2\nLABEL a=b \"c d\"='e f'\nENV k "
+      "the rest\n");
   REQUIRE_MESSAGE(file.ok(), file.error().message);
   CHECK(file->escape == '`');
   REQUIRE(file->instructions.size() == 6);
@@ -97,7 +128,8 @@ TEST_CASE("errors name the line") {
                                                    {"FROM a\nCOPY --chwon=1 a b", "line 2: unknown flag: --chwon"},
                                                    {"FROM a\nCOPY <<E /x\nno end", "line 2: unterminated heredoc"},
                                                    {"FROM a\nENV x", "line 2: ENV must have two arguments"},
-                                                   {"RUN x", "line 1: no build stage"}, {"", "cannot be empty"}}) {
+                                                   {"RUN x", "line 1: no build stage"},
+                                                   {"", "cannot be empty"}}) {
     CAPTURE(c.text);
     const auto check = [&]() -> Result<void> {
       const Dockerfile file = TRY(parse_dockerfile(c.text));
@@ -117,9 +149,14 @@ TEST_CASE("modes are octal or symbolic") {
     bool is_directory;
     unsigned want;
   };
-  for (const Case& c : std::initializer_list<Case>{{"0750", 0644, false, 0750}, {"u+x", 0644, false, 0744}, {"go-r,u=rwx", 0644, false, 0700},
-                                                   {"a=rX", 0600, true, 0555}, {"a=rX", 0600, false, 0444}, {"g=u", 0640, false, 0660},
-                                                   {"u+s,o+t", 0755, false, 05755}, {"+x", 0644, false, 0755}}) {
+  for (const Case& c : std::initializer_list<Case>{{"0750", 0644, false, 0750},
+                                                   {"u+x", 0644, false, 0744},
+                                                   {"go-r,u=rwx", 0644, false, 0700},
+                                                   {"a=rX", 0600, true, 0555},
+                                                   {"a=rX", 0600, false, 0444},
+                                                   {"g=u", 0640, false, 0660},
+                                                   {"u+s,o+t", 0755, false, 05755},
+                                                   {"+x", 0644, false, 0755}}) {
     CAPTURE(c.text);
     const Result<ModeChange> change = ModeChange::parse(c.text);
     REQUIRE(change.ok());
@@ -129,7 +166,8 @@ TEST_CASE("modes are octal or symbolic") {
 }
 
 TEST_CASE("mounts are read, and what is unknown in them is named") {
-  const Result<RunMount> mount = parse_run_mount("type=cache,target=$D,id=x,sharing=locked,mode=0700,uid=5,ro", {{"D", "/cache"}});
+  const Result<RunMount> mount =
+      parse_run_mount("type=cache,target=$D,id=x,sharing=locked,mode=0700,uid=5,ro", {{"D", "/cache"}});
   REQUIRE(mount.ok());
   CHECK(mount->target == "/cache");
   CHECK(mount->mode == 0700u);
@@ -141,8 +179,9 @@ TEST_CASE("mounts are read, and what is unknown in them is named") {
 }
 
 TEST_CASE("the executor takes kaniko's flags, and names those it can't honour") {
-  const Result<ExecutorFlags> flags = parse_executor_flags({"--context=dir:///w", "--dockerfile", "D", "-d", "shop/web:1", "--destination=shop/web:2",
-                                                            "--build-arg=A=1", "--cache=false", "--snapshot-mode=redo", "--cache-repo", "x/y"});
+  const Result<ExecutorFlags> flags =
+      parse_executor_flags({"--context=dir:///w", "--dockerfile", "D", "-d", "shop/web:1", "--destination=shop/web:2",
+                            "--build-arg=A=1", "--cache=false", "--snapshot-mode=redo", "--cache-repo", "x/y"});
   REQUIRE(flags.ok());
   CHECK(flags->context == "dir:///w");
   CHECK(flags->dockerfile == "D");

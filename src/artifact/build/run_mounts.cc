@@ -9,16 +9,21 @@
 namespace caisson::build {
 namespace {
 
-Error invalid(std::string what) { return Error{ErrorCode::invalid, std::move(what)}; }
+Error invalid(std::string what) {
+  return Error{ErrorCode::invalid, std::move(what)};
+}
 
 // Comma-separated, with "…" around fields that hold commas.
 std::vector<std::string> fields_of(std::string_view text) {
   std::vector<std::string> out{""};
   bool quoted = false;
   for (const char c : text) {
-    if (c == '"') quoted = !quoted;
-    else if (c == ',' && !quoted) out.emplace_back();
-    else out.back() += c;
+    if (c == '"')
+      quoted = !quoted;
+    else if (c == ',' && !quoted)
+      out.emplace_back();
+    else
+      out.back() += c;
   }
   return out;
 }
@@ -39,7 +44,7 @@ Result<unsigned> number(const std::string& key, const std::string& value, int ba
   return out;
 }
 
-Result<std::uint64_t> size_of(const std::string& value) {   // "10m", "1g", bytes
+Result<std::uint64_t> size_of(const std::string& value) {  // "10m", "1g", bytes
   std::string_view digits = value;
   std::uint64_t unit = 1;
   if (digits.ends_with('b') || digits.ends_with('B')) digits.remove_suffix(1);
@@ -55,36 +60,58 @@ Result<std::uint64_t> size_of(const std::string& value) {   // "10m", "1g", byte
 
 Result<void> set_type(RunMount& mount, const std::string& value) {
   using Type = RunMount::Type;
-  if (value == "bind") mount.type = Type::bind;
-  else if (value == "cache") mount.type = Type::cache;
-  else if (value == "tmpfs") mount.type = Type::tmpfs;
-  else if (value == "secret") mount.type = Type::secret;
-  else if (value == "ssh") mount.type = Type::ssh;
-  else return invalid("unsupported mount type \"" + value + "\"");
+  if (value == "bind")
+    mount.type = Type::bind;
+  else if (value == "cache")
+    mount.type = Type::cache;
+  else if (value == "tmpfs")
+    mount.type = Type::tmpfs;
+  else if (value == "secret")
+    mount.type = Type::secret;
+  else if (value == "ssh")
+    mount.type = Type::ssh;
+  else
+    return invalid("unsupported mount type \"" + value + "\"");
   return {};
 }
 
-Result<void> set_field(RunMount& mount, const std::string& key, bool has_value, const std::string& value, const std::string& field) {
-  if (key == "readonly" || key == "ro") mount.read_only = TRY(flag_value(key, has_value, value));
-  else if (key == "readwrite" || key == "rw") mount.read_write = TRY(flag_value(key, has_value, value));
-  else if (key == "required") mount.required = TRY(flag_value(key, has_value, value));
-  else if (!has_value) return invalid("invalid field '" + field + "' must be a key=value pair");
-  else if (key == "type") return set_type(mount, value);
-  else if (key == "from") mount.from = value;
-  else if (key == "source" || key == "src") mount.source = value;
+Result<void> set_field(RunMount& mount, const std::string& key, bool has_value, const std::string& value,
+                       const std::string& field) {
+  if (key == "readonly" || key == "ro")
+    mount.read_only = TRY(flag_value(key, has_value, value));
+  else if (key == "readwrite" || key == "rw")
+    mount.read_write = TRY(flag_value(key, has_value, value));
+  else if (key == "required")
+    mount.required = TRY(flag_value(key, has_value, value));
+  else if (!has_value)
+    return invalid("invalid field '" + field + "' must be a key=value pair");
+  else if (key == "type")
+    return set_type(mount, value);
+  else if (key == "from")
+    mount.from = value;
+  else if (key == "source" || key == "src")
+    mount.source = value;
   else if (key == "target" || key == "dst" || key == "destination") {
     mount.target = value;
     mount.has_target = true;
-  } else if (key == "id") mount.id = value;
-  else if (key == "env") mount.env = value;
+  } else if (key == "id")
+    mount.id = value;
+  else if (key == "env")
+    mount.env = value;
   else if (key == "sharing") {
-    if (value != "shared" && value != "private" && value != "locked") return invalid("unsupported sharing value \"" + value + "\"");
+    if (value != "shared" && value != "private" && value != "locked")
+      return invalid("unsupported sharing value \"" + value + "\"");
     mount.sharing = value;
-  } else if (key == "mode") mount.mode = TRY(number(key, value, 8));
-  else if (key == "uid") mount.uid = TRY(number(key, value, 10));
-  else if (key == "gid") mount.gid = TRY(number(key, value, 10));
-  else if (key == "size") mount.size_bytes = TRY(size_of(value));
-  else return invalid("unexpected key '" + key + "' in '" + field + "'");
+  } else if (key == "mode")
+    mount.mode = TRY(number(key, value, 8));
+  else if (key == "uid")
+    mount.uid = TRY(number(key, value, 10));
+  else if (key == "gid")
+    mount.gid = TRY(number(key, value, 10));
+  else if (key == "size")
+    mount.size_bytes = TRY(size_of(value));
+  else
+    return invalid("unexpected key '" + key + "' in '" + field + "'");
   return {};
 }
 
@@ -99,7 +126,8 @@ Result<RunMount> parse_run_mount(std::string_view text, const Variables& variabl
     if (equals != std::string::npos) value = TRY(expand(field.substr(equals + 1), variables));
     TRY(set_field(out, key, equals != std::string::npos, value, field));
   }
-  const bool needs_target = out.type == RunMount::Type::bind || out.type == RunMount::Type::cache || out.type == RunMount::Type::tmpfs;
+  const bool needs_target =
+      out.type == RunMount::Type::bind || out.type == RunMount::Type::cache || out.type == RunMount::Type::tmpfs;
   if (needs_target && path_clean("/" + out.target) == "/") return invalid("invalid mount target \"/\"");
   if (out.type == RunMount::Type::secret) {
     if (out.id.empty() && out.has_target) out.id = path_base(out.target);

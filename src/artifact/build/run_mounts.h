@@ -14,11 +14,11 @@ namespace caisson::build {
 struct RunMount {
   enum class Type { bind, cache, tmpfs, secret, ssh } type = Type::bind;
   std::string target, source, from, id;
-  std::string env;                       // of a secret
+  std::string env;  // of a secret
   std::string sharing = "shared";
   bool read_write = false, read_only = false, required = false;
   std::optional<unsigned> mode, uid, gid;
-  std::uint64_t size_bytes = 0;          // of a tmpfs
+  std::uint64_t size_bytes = 0;  // of a tmpfs
   bool has_target = false;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RUN: the command in a container over the stage's layers, with its mounts. What the mounts needed (empty files and folders that runc made
-// in the root) is taken away again before the layer is committed.
+// RUN: the command in a container over the stage's layers, with its mounts. What the mounts needed (empty files and
+// folders that runc made in the root) is taken away again before the layer is committed.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,12 +19,12 @@ using container::ContainerSpec;
 
 struct Engine::RunPlan {
   std::vector<std::string> args;
-  std::string shown;                          // for messages: the words with blanks between
-  Variables env;                              // ARG and ENV
+  std::string shown;  // for messages: the words with blanks between
+  Variables env;      // ARG and ENV
   std::vector<RunMount> mounts;
   bool network_none = false;
-  std::vector<container::Mount> binds;        // filled while it runs
-  std::vector<UniqueFd> locks;                // of cache mounts
+  std::vector<container::Mount> binds;  // filled while it runs
+  std::vector<UniqueFd> locks;          // of cache mounts
   Variables secret_env;
 };
 
@@ -32,10 +32,13 @@ namespace {
 
 constexpr std::string_view kHostBundle = "/etc/ssl/certs/ca-certificates.crt";
 constexpr std::string_view kBundlePlaces[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"};
-constexpr std::string_view kBundleVariables[] = {"SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
-                                                 "GIT_SSL_CAINFO"};
-constexpr std::string_view kProxies[][2] = {{"HTTP_PROXY", "http_proxy"}, {"HTTPS_PROXY", "https_proxy"}, {"FTP_PROXY", "ftp_proxy"},
-                                            {"NO_PROXY", "no_proxy"}, {"ALL_PROXY", "all_proxy"}};
+constexpr std::string_view kBundleVariables[] = {
+    "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"};
+constexpr std::string_view kProxies[][2] = {{"HTTP_PROXY", "http_proxy"},
+                                            {"HTTPS_PROXY", "https_proxy"},
+                                            {"FTP_PROXY", "ftp_proxy"},
+                                            {"NO_PROXY", "no_proxy"},
+                                            {"ALL_PROXY", "all_proxy"}};
 // What runc mounts in every container.
 constexpr std::string_view kSystemMounts[] = {"/proc", "/dev", "/sys"};
 
@@ -54,13 +57,16 @@ class MountPoints {
   }
   // Takes away what was made for mounts and holds nothing.
   void remove_from(const std::string& upper) {
-    std::sort(missing_.begin(), missing_.end(), [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
+    std::sort(missing_.begin(), missing_.end(),
+              [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
     for (const std::string& path : missing_) {
       const std::string host = upper + path;
-      struct stat st{};
+      struct stat st {};
       if (::lstat(host.c_str(), &st) != 0) continue;
-      if (S_ISDIR(st.st_mode)) ::rmdir(host.c_str());   // stays when the command put something there
-      else if (S_ISREG(st.st_mode) && st.st_size == 0) ::unlink(host.c_str());
+      if (S_ISDIR(st.st_mode))
+        ::rmdir(host.c_str());  // stays when the command put something there
+      else if (S_ISREG(st.st_mode) && st.st_size == 0)
+        ::unlink(host.c_str());
     }
   }
 
@@ -69,7 +75,9 @@ class MountPoints {
   std::vector<std::string> missing_;
 };
 
-std::string shown_command(const std::vector<std::string>& args) { return join(args, " "); }
+std::string shown_command(const std::vector<std::string>& args) {
+  return join(args, " ");
+}
 
 }  // namespace
 
@@ -111,12 +119,14 @@ Result<void> Engine::hash_mounts(const std::vector<RunMount>& mounts, const Step
   for (const RunMount& mount : mounts) {
     if (mount.type != RunMount::Type::bind) continue;
     const std::string root = TRY(root_of(mount.from, step.stage));
-    for (const Source& source : TRY(find_sources(root, mount.source, false))) TRY(hash_source(source, CopyRules{}, hasher));
+    for (const Source& source : TRY(find_sources(root, mount.source, false)))
+      TRY(hash_source(source, CopyRules{}, hasher));
   }
   return {};
 }
 
-Result<void> Engine::add_mount(const RunMount& mount, const Step& step, const State& state, RunPlan& plan, const std::string&) {
+Result<void> Engine::add_mount(const RunMount& mount, const Step& step, const State& state, RunPlan& plan,
+                               const std::string&) {
   using Type = RunMount::Type;
   const std::string base = state.config.working_dir.empty() ? "/" : state.config.working_dir;
   const std::string target = path_clean(mount.target.starts_with("/") ? mount.target : base + "/" + mount.target);
@@ -141,20 +151,24 @@ Result<void> Engine::add_mount(const RunMount& mount, const Step& step, const St
     out.source = new_dir("secret");
     TRY(write_file_unsynced(out.source, secret->second, 0400));
     if (::chmod(out.source.c_str(), mount.mode.value_or(0400)) != 0) return errno_error("chmod secret");
-    if (::chown(out.source.c_str(), mount.uid.value_or(0), mount.gid.value_or(0)) != 0) return errno_error("chown secret");
+    if (::chown(out.source.c_str(), mount.uid.value_or(0), mount.gid.value_or(0)) != 0)
+      return errno_error("chown secret");
     out.read_only = true;
   } else if (mount.type == Type::cache) {
     const auto sharing = mount.sharing == "locked"    ? CacheIndex::Sharing::locked
                          : mount.sharing == "private" ? CacheIndex::Sharing::exclusive
                                                       : CacheIndex::Sharing::shared;
-    CacheIndex::Mount cache = TRY(cache_.open_mount(request_.cache_scope, mount.id.empty() ? target : mount.id, sharing));
+    CacheIndex::Mount cache =
+        TRY(cache_.open_mount(request_.cache_scope, mount.id.empty() ? target : mount.id, sharing));
     if (cache.is_new) {
       CopyRules rules;
       if (!mount.from.empty()) {
         const std::string root = TRY(root_of(mount.from, step.stage));
-        for (const Source& source : TRY(find_sources(root, mount.source, false))) TRY(Copier(cache.directory, rules).copy(source, "/"));
+        for (const Source& source : TRY(find_sources(root, mount.source, false)))
+          TRY(Copier(cache.directory, rules).copy(source, "/"));
       }
-      if (::chown(cache.directory.c_str(), mount.uid.value_or(0), mount.gid.value_or(0)) != 0) return errno_error("chown cache");
+      if (::chown(cache.directory.c_str(), mount.uid.value_or(0), mount.gid.value_or(0)) != 0)
+        return errno_error("chown cache");
       if (::chmod(cache.directory.c_str(), mount.mode.value_or(0755)) != 0) return errno_error("chmod cache");
     }
     out.source = cache.directory;
@@ -165,7 +179,7 @@ Result<void> Engine::add_mount(const RunMount& mount, const Step& step, const St
     const std::vector<Source> sources = TRY(find_sources(root, mount.source, false));
     out.source = sources[0].host;
     out.read_only = !mount.read_write;
-    if (mount.read_write) {   // written data is thrown away
+    if (mount.read_write) {  // written data is thrown away
       const std::string copy = new_dir("bind");
       if (is_directory(out.source)) {
         container::RootSpec overlay;
@@ -235,10 +249,11 @@ Result<void> Engine::run_command(const Step& step, const State& state, RunPlan& 
   spec.cwd = state.config.working_dir.empty() ? "/" : state.config.working_dir;
   Result<container::User> user = container::resolve_user(room.merged, state.config.user);
   if (!user.ok()) {
-    return Error{ErrorCode::invalid, "process \"" + plan.shown + "\" did not complete successfully: " + user.error().message};
+    return Error{ErrorCode::invalid,
+                 "process \"" + plan.shown + "\" did not complete successfully: " + user.error().message};
   }
   spec.user = *user;
-  auto& groups = spec.user.additional_gids;   // docker lists the group of the user among them
+  auto& groups = spec.user.additional_gids;  // docker lists the group of the user among them
   if (std::find(groups.begin(), groups.end(), spec.user.gid) == groups.end()) groups.push_back(spec.user.gid);
   spec.env = plan.env;
   for (const auto& [name, value] : plan.secret_env) set_variable(spec.env, name, value);
@@ -247,7 +262,8 @@ Result<void> Engine::run_command(const Step& step, const State& state, RunPlan& 
       const std::string* value = find_variable(request_.build_args, names[given]);
       if (value == nullptr) continue;
       for (const std::string_view name : names) {
-        if (find_variable(request_.build_args, name) == nullptr || name == names[given]) set_variable(spec.env, name, *value);
+        if (find_variable(request_.build_args, name) == nullptr || name == names[given])
+          set_variable(spec.env, name, *value);
       }
     }
   }
@@ -259,7 +275,7 @@ Result<void> Engine::run_command(const Step& step, const State& state, RunPlan& 
   spec.mounts = plan.binds;
   spec.namespaces.host_network = !plan.network_none;
   spec.capabilities = container::default_capabilities();
-  spec.no_new_privileges = false;   // as docker: su and sudo work in a build
+  spec.no_new_privileges = false;  // as docker: su and sudo work in a build
   spec.seccomp = container::default_seccomp(spec.capabilities);
   spec.cgroup = "build/" + spec.id;
 
@@ -295,7 +311,8 @@ Result<void> Engine::apply_run(const Step& step, State& state) {
   add(plan.network_none ? "none" : "host");
   for (const auto& [name, address] : request_.add_hosts) add(name + " " + address);
   TRY(hash_mounts(plan.mounts, step, key));
-  return add_layer(step, state, key.finish().hex, true, [&](const Room& room) { return run_command(step, state, plan, room); });
+  return add_layer(step, state, key.finish().hex, true,
+                   [&](const Room& room) { return run_command(step, state, plan, room); });
 }
 
 }  // namespace caisson::build

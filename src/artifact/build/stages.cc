@@ -16,11 +16,14 @@ struct FlagRule {
 
 const std::vector<FlagRule>& flags_of(std::string_view keyword) {
   static const std::vector<FlagRule> from = {{"platform"}};
-  static const std::vector<FlagRule> add = {{"checksum"}, {"chown"}, {"chmod"}, {"keep-git-dir", true}, {"link", true},
-                                            {"exclude", false, true}, {"unpack", true}};
-  static const std::vector<FlagRule> copy = {{"from"}, {"chown"}, {"chmod"}, {"link", true}, {"parents", true}, {"exclude", false, true}};
+  static const std::vector<FlagRule> add = {{"checksum"},           {"chown"},      {"chmod"},
+                                            {"keep-git-dir", true}, {"link", true}, {"exclude", false, true},
+                                            {"unpack", true}};
+  static const std::vector<FlagRule> copy = {{"from"},       {"chown"},         {"chmod"},
+                                             {"link", true}, {"parents", true}, {"exclude", false, true}};
   static const std::vector<FlagRule> run = {{"mount", false, true}, {"network"}, {"security"}};
-  static const std::vector<FlagRule> health = {{"interval"}, {"timeout"}, {"start-period"}, {"start-interval"}, {"retries"}};
+  static const std::vector<FlagRule> health = {
+      {"interval"}, {"timeout"}, {"start-period"}, {"start-interval"}, {"retries"}};
   static const std::vector<FlagRule> none;
   if (keyword == "FROM") return from;
   if (keyword == "ADD") return add;
@@ -62,22 +65,28 @@ Result<void> check_from(const Instruction& i) {
   if (i.words.size() != 1 && !with_name) return parse_error(i.line, "FROM requires either one or three arguments");
   if (!with_name) return {};
   const std::string name = to_lower(i.words[2]);
-  const auto fine = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'; };
+  const auto fine = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+  };
   if (!(name[0] >= 'a' && name[0] <= 'z') || !std::all_of(name.begin(), name.end(), fine)) {
-    return parse_error(i.line, "invalid name for build stage: \"" + i.words[2] + "\", name can't start with a number or contain symbols");
+    return parse_error(i.line, "invalid name for build stage: \"" + i.words[2] +
+                                   "\", name can't start with a number or contain symbols");
   }
   return {};
 }
 
 Result<void> check_copy(const Instruction& i) {
   if (i.words.size() < 2) {
-    return parse_error(i.line, i.keyword + " requires at least two arguments, but only " + (i.words.empty() ? "none was" : "one was") +
+    return parse_error(i.line, i.keyword + " requires at least two arguments, but only " +
+                                   (i.words.empty() ? "none was" : "one was") +
                                    " provided. Destination could not be determined");
   }
   const std::string* from = find_flag(i, "from");
   if (from != nullptr && from->find('$') != std::string::npos) {
-    return parse_error(i.line, "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope "
-                               "as a workaround");
+    return parse_error(
+        i.line,
+        "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope "
+        "as a workaround");
   }
   const std::string* checksum = find_flag(i, "checksum");
   if (checksum != nullptr && !i.words[0].starts_with("http://") && !i.words[0].starts_with("https://") &&
@@ -114,7 +123,8 @@ Result<void> check_health(const Instruction& i) {
 }
 
 Result<void> check_run(const Instruction& i) {
-  if (i.rest.empty() || (i.is_json && i.words.empty())) return parse_error(i.line, "RUN requires at least one argument");
+  if (i.rest.empty() || (i.is_json && i.words.empty()))
+    return parse_error(i.line, "RUN requires at least one argument");
   if (const std::string* network = find_flag(i, "network")) {
     if (*network != "default" && *network != "none" && *network != "host") {
       return parse_error(i.line, "invalid network mode \"" + *network + "\"");
@@ -171,7 +181,8 @@ Result<void> check_instruction(const Instruction& i) {
   if ((k == "WORKDIR" || k == "USER" || k == "STOPSIGNAL" || k == "MAINTAINER") && i.rest.empty()) {
     return parse_error(i.line, k + " requires exactly one argument");
   }
-  if ((k == "VOLUME" || k == "EXPOSE") && i.words.empty()) return parse_error(i.line, k + " requires at least one argument");
+  if ((k == "VOLUME" || k == "EXPOSE") && i.words.empty())
+    return parse_error(i.line, k + " requires at least one argument");
   if (k == "VOLUME") {
     for (const std::string& word : i.words) {
       if (trim(word).empty()) return parse_error(i.line, "VOLUME specified can not be an empty string");
@@ -187,7 +198,8 @@ Result<void> check_instruction(const Instruction& i) {
 int find_stage(const std::vector<Stage>& stages, std::string_view name) {
   const std::string lower = to_lower(name);
   for (int i = static_cast<int>(stages.size()) - 1; i >= 0; --i) {
-    if (!stages[static_cast<std::size_t>(i)].name.empty() && stages[static_cast<std::size_t>(i)].name == lower) return i;
+    if (!stages[static_cast<std::size_t>(i)].name.empty() && stages[static_cast<std::size_t>(i)].name == lower)
+      return i;
   }
   return -1;
 }
@@ -198,10 +210,12 @@ Result<content::Platform> parse_platform(std::string_view text) {
     return std::find(list.begin(), list.end(), word) != list.end();
   };
   content::Platform out;
-  const bool shape = parts.size() <= 3 && std::none_of(parts.begin(), parts.end(), [](std::string_view p) { return p.empty(); });
+  const bool shape =
+      parts.size() <= 3 && std::none_of(parts.begin(), parts.end(), [](std::string_view p) { return p.empty(); });
   if (!shape) {
     const std::string quoted = "\"" + std::string(text) + "\"";
-    return Error{ErrorCode::invalid, "failed to parse platform " + std::string(text) + ": " + quoted + ": cannot parse platform specifier"};
+    return Error{ErrorCode::invalid,
+                 "failed to parse platform " + std::string(text) + ": " + quoted + ": cannot parse platform specifier"};
   }
   const auto architecture = [](std::string_view name) {
     if (name == "x86_64" || name == "x86-64") return std::string("amd64");
@@ -209,8 +223,10 @@ Result<content::Platform> parse_platform(std::string_view text) {
     return std::string(name);
   };
   if (parts.size() == 1) {
-    if (known(parts[0], {"linux", "windows", "darwin", "freebsd"})) out.os = parts[0];
-    else out.architecture = architecture(parts[0]);
+    if (known(parts[0], {"linux", "windows", "darwin", "freebsd"}))
+      out.os = parts[0];
+    else
+      out.architecture = architecture(parts[0]);
   } else {
     out.os = parts[0];
     out.architecture = architecture(parts[1]);
@@ -225,9 +241,15 @@ Variables platform_args(const content::Platform& target, std::string_view stage_
     return p.os + "/" + p.architecture + (p.variant.empty() ? "" : "/" + p.variant);
   };
   const content::Platform host;
-  return {{"TARGETPLATFORM", text(target)}, {"TARGETOS", target.os},   {"TARGETARCH", target.architecture}, {"TARGETVARIANT", target.variant},
-          {"TARGETSTAGE", std::string(stage_name)}, {"BUILDPLATFORM", text(host)}, {"BUILDOS", host.os},
-          {"BUILDARCH", host.architecture}, {"BUILDVARIANT", host.variant}};
+  return {{"TARGETPLATFORM", text(target)},
+          {"TARGETOS", target.os},
+          {"TARGETARCH", target.architecture},
+          {"TARGETVARIANT", target.variant},
+          {"TARGETSTAGE", std::string(stage_name)},
+          {"BUILDPLATFORM", text(host)},
+          {"BUILDOS", host.os},
+          {"BUILDARCH", host.architecture},
+          {"BUILDVARIANT", host.variant}};
 }
 
 namespace {
@@ -268,7 +290,8 @@ Result<Stage> open_stage(const Instruction& i, const StageInput& input, const Va
     if (!platform.ok()) return parse_error(i.line, platform.error().message);
     stage.platform = *platform;
   }
-  const bool from_context = std::find(input.contexts.begin(), input.contexts.end(), to_lower(stage.base)) != input.contexts.end();
+  const bool from_context =
+      std::find(input.contexts.begin(), input.contexts.end(), to_lower(stage.base)) != input.contexts.end();
   if (!from_context) stage.base_stage = find_stage(plan.stages, stage.base);
   return stage;
 }
@@ -290,7 +313,8 @@ Result<StagePlan> plan_stages(const Dockerfile& file, const StageInput& input) {
       plan.stages.back().instructions.push_back(i);
     }
   }
-  if (plan.stages.empty()) return Error{ErrorCode::invalid, "no build stage in current context: the Dockerfile has no FROM"};
+  if (plan.stages.empty())
+    return Error{ErrorCode::invalid, "no build stage in current context: the Dockerfile has no FROM"};
   plan.target = static_cast<int>(plan.stages.size()) - 1;
   if (input.target.empty()) return plan;
   plan.target = find_stage(plan.stages, input.target);

@@ -7,16 +7,24 @@ namespace caisson::build {
 namespace {
 
 constexpr int kEnd = -1;
-constexpr int kDepthMax = 50;   // of ${a:-${b:-…}}
+constexpr int kDepthMax = 50;  // of ${a:-${b:-…}}
 
-bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool is_name_char(int c) { return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(int c) { return c >= '0' && c <= '9'; }
-bool is_special(int c) { return c != kEnd && std::string_view("@*#?-$!").find(static_cast<char>(c)) != std::string_view::npos; }
+bool is_blank(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+bool is_name_char(int c) {
+  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_digit(int c) {
+  return c >= '0' && c <= '9';
+}
+bool is_special(int c) {
+  return c != kEnd && std::string_view("@*#?-$!").find(static_cast<char>(c)) != std::string_view::npos;
+}
 
 class Words {
  public:
-  void add(char c) {                       // splits at blanks
+  void add(char c) {  // splits at blanks
     if (is_blank(c)) {
       end();
     } else {
@@ -24,7 +32,9 @@ class Words {
     }
   }
   void add_raw(char c) { word_ += c; }
-  void add(std::string_view text) { for (const char c : text) add(c); }
+  void add(std::string_view text) {
+    for (const char c : text) add(c);
+  }
   void add_raw(std::string_view text) { word_ += text; }
   std::vector<std::string> take() {
     end();
@@ -86,7 +96,8 @@ class Reader {
       }
     }
     if (stop != kEnd) {
-      return Error{ErrorCode::bad_request, std::string("unexpected end of statement while looking for matching ") + static_cast<char>(stop)};
+      return Error{ErrorCode::bad_request,
+                   std::string("unexpected end of statement while looking for matching ") + static_cast<char>(stop)};
     }
     --depth_;
     out.words = words.take();
@@ -103,7 +114,8 @@ class Reader {
     if (options_.keep_quotes) out += static_cast<char>(quote);
     for (;;) {
       const int c = next();
-      if (c == kEnd) return Error{ErrorCode::bad_request, "unexpected end of statement while looking for matching single-quote"};
+      if (c == kEnd)
+        return Error{ErrorCode::bad_request, "unexpected end of statement while looking for matching single-quote"};
       if (c == '\'') {
         if (options_.keep_quotes) out += '\'';
         return out;
@@ -118,7 +130,8 @@ class Reader {
     if (options_.keep_quotes) out += '"';
     for (;;) {
       const int c = peek();
-      if (c == kEnd) return Error{ErrorCode::bad_request, "unexpected end of statement while looking for matching double-quote"};
+      if (c == kEnd)
+        return Error{ErrorCode::bad_request, "unexpected end of statement while looking for matching double-quote"};
       if (c == '"') {
         next();
         if (options_.keep_quotes) out += '"';
@@ -186,11 +199,14 @@ class Reader {
     const bool is_unset = value == nullptr || (empty_is_unset && value->empty());
     const std::string set_value = value == nullptr ? std::string() : *value;
     const auto unsupported = [&] {
-      const std::string modifier = std::string(empty_is_unset ? ":" : "") + (c == kEnd ? "" : std::string(1, static_cast<char>(c)));
+      const std::string modifier =
+          std::string(empty_is_unset ? ":" : "") + (c == kEnd ? "" : std::string(1, static_cast<char>(c)));
       return Error{ErrorCode::bad_request, "unsupported modifier (" + modifier + ") in substitution"};
     };
     switch (c) {
-      case '-': case '+': case '?': {
+      case '-':
+      case '+':
+      case '?': {
         const std::string word = TRY(operand('}', false));
         if (c == '-') return is_unset ? word : set_value;
         if (c == '+') return is_unset ? std::string() : word;
@@ -198,7 +214,8 @@ class Reader {
         const std::string default_message = empty_is_unset ? "not allowed to be empty" : "not allowed to be unset";
         return Error{ErrorCode::bad_request, variable + ": " + (word.empty() ? default_message : word)};
       }
-      case '#': case '%': {
+      case '#':
+      case '%': {
         if (empty_is_unset) return unsupported();
         bool greedy = false;
         if (peek() == c) {
@@ -216,7 +233,8 @@ class Reader {
         const std::string replacement = TRY(operand('}', false));
         return replace_pattern(set_value, pattern, replacement, all);
       }
-      default: return unsupported();
+      default:
+        return unsupported();
     }
   }
 
@@ -243,7 +261,8 @@ class Reader {
     }
     return value;
   }
-  static std::string replace_pattern(const std::string& value, const std::string& pattern, const std::string& to, bool all) {
+  static std::string replace_pattern(const std::string& value, const std::string& pattern, const std::string& to,
+                                     bool all) {
     std::string out;
     std::size_t at = 0;
     while (at <= value.size()) {
@@ -299,7 +318,8 @@ Result<std::string> expand(std::string_view text, const Variables& variables, co
   return std::move(out.text);
 }
 
-Result<std::vector<std::string>> expand_words(std::string_view text, const Variables& variables, const WordOptions& options) {
+Result<std::vector<std::string>> expand_words(std::string_view text, const Variables& variables,
+                                              const WordOptions& options) {
   Expanded out = TRY(process(text, variables, options));
   return std::move(out.words);
 }

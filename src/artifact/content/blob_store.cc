@@ -24,7 +24,9 @@ bool is_upload_id(std::string_view id) {
   return true;
 }
 
-Error no_blob(const Digest& digest) { return Error{ErrorCode::not_found, "blob " + digest.str() + " is not here"}; }
+Error no_blob(const Digest& digest) {
+  return Error{ErrorCode::not_found, "blob " + digest.str() + " is not here"};
+}
 }  // namespace
 
 struct BlobStore::Impl {
@@ -39,7 +41,7 @@ struct BlobStore::Impl {
     std::uint64_t size_bytes = 0;
   };
   std::mutex mutex;
-  std::map<std::string, Progress> progress;   // GUARDED_BY(mutex)
+  std::map<std::string, Progress> progress;  // GUARDED_BY(mutex)
 
   std::string upload_path(const std::string& id) const { return root + "/uploads/" + id; }
 
@@ -65,7 +67,7 @@ Result<BlobStore> BlobStore::open(std::string_view root) {
   impl->root = root;
   const bool made = !exists(impl->root);
   TRY(make_dirs(impl->root, 0750));
-  struct stat st{};
+  struct stat st {};
   if (::stat(impl->root.c_str(), &st) != 0) return errno_error("stat " + impl->root);
   impl->uid = st.st_uid;
   impl->gid = st.st_gid;
@@ -79,12 +81,16 @@ Result<BlobStore> BlobStore::open(std::string_view root) {
   return BlobStore(std::move(impl));
 }
 
-std::string BlobStore::path(const Digest& digest) const { return impl_->root + "/blobs/" + digest.algorithm + "/" + digest.hex; }
+std::string BlobStore::path(const Digest& digest) const {
+  return impl_->root + "/blobs/" + digest.algorithm + "/" + digest.hex;
+}
 
-bool BlobStore::has(const Digest& digest) const { return exists(path(digest)); }
+bool BlobStore::has(const Digest& digest) const {
+  return exists(path(digest));
+}
 
 Result<std::uint64_t> BlobStore::size_bytes(const Digest& digest) const {
-  struct stat st{};
+  struct stat st {};
   if (::stat(path(digest).c_str(), &st) != 0) return no_blob(digest);
   return static_cast<std::uint64_t>(st.st_size);
 }
@@ -115,7 +121,8 @@ Result<std::vector<Digest>> BlobStore::list() const {
   std::vector<Digest> out;
   for (const char* algorithm : {"sha256", "sha512"}) {
     for (const std::string& hex : TRY(list_dir(impl_->root + "/blobs/" + algorithm))) {
-      if (Result<Digest> digest = Digest::parse(std::string(algorithm) + ":" + hex); digest.ok()) out.push_back(*digest);
+      if (Result<Digest> digest = Digest::parse(std::string(algorithm) + ":" + hex); digest.ok())
+        out.push_back(*digest);
     }
   }
   return out;
@@ -138,7 +145,9 @@ Result<Digest> BlobStore::put_bytes(std::string_view bytes) {
   return digest;
 }
 
-Result<void> BlobStore::remove(const Digest& digest) { return remove_file(path(digest)); }
+Result<void> BlobStore::remove(const Digest& digest) {
+  return remove_file(path(digest));
+}
 
 Result<std::string> BlobStore::begin_upload() {
   const std::string id = random_uuid();
@@ -149,7 +158,7 @@ Result<std::string> BlobStore::begin_upload() {
 }
 
 Result<std::uint64_t> BlobStore::upload_size_bytes(const std::string& id) const {
-  struct stat st{};
+  struct stat st {};
   if (!is_upload_id(id) || ::stat(impl_->upload_path(id).c_str(), &st) != 0) {
     return Error{ErrorCode::not_found, "upload " + id.substr(0, 64) + " is not here"};
   }
@@ -238,7 +247,7 @@ Result<void> BlobStore::cancel_upload(const std::string& id) {
 Result<int> BlobStore::expire_uploads(Time older_than) {
   int gone = 0;
   for (const std::string& id : TRY(list_dir(impl_->root + "/uploads"))) {
-    struct stat st{};
+    struct stat st {};
     if (::stat(impl_->upload_path(id).c_str(), &st) != 0) continue;
     if (Time(std::chrono::seconds(st.st_mtim.tv_sec)) >= older_than) continue;
     {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every decoder is a small state machine that turns pieces into pieces of at most 1 MiB; `Inflater` adapts it to a ByteSource.
+// Every decoder is a small state machine that turns pieces into pieces of at most 1 MiB; `Inflater` adapts it to a
+// ByteSource.
 #include "artifact/content/compress.h"
 
 #include <bzlib.h>
@@ -52,7 +53,8 @@ Error broken(std::string_view format, std::string_view why) {
   return Error{ErrorCode::bad_request, std::string(format) + ": " + std::string(why)};
 }
 
-// Turns input into output. step() consumes from the front of `in` and appends to `out`; `at_end` is set between members.
+// Turns input into output. step() consumes from the front of `in` and appends to `out`; `at_end` is set between
+// members.
 class Codec {
  public:
   virtual ~Codec() = default;
@@ -71,7 +73,7 @@ class GzipDecoder : public Codec {
   Result<void> step(std::string_view& in, bool, std::string& out) override {
     if (at_end) {
       if (in.empty()) return {};
-      if (in[0] == '\0') {   // padding after the last member, as tar makes on tapes
+      if (in[0] == '\0') {  // padding after the last member, as tar makes on tapes
         in = in.substr(1);
         return {};
       }
@@ -135,7 +137,8 @@ class Bzip2Decoder : public Codec {
     stream_.next_out = out.data();
     stream_.avail_out = static_cast<unsigned>(out.size());
     const int status = BZ2_bzDecompress(&stream_);
-    if (status != BZ_OK && status != BZ_STREAM_END) return broken("bzip2", "corrupt data (" + std::to_string(status) + ")");
+    if (status != BZ_OK && status != BZ_STREAM_END)
+      return broken("bzip2", "corrupt data (" + std::to_string(status) + ")");
     in = in.substr(in.size() - stream_.avail_in);
     out.resize(out.size() - stream_.avail_out);
     if (status == BZ_STREAM_END) {
@@ -279,7 +282,10 @@ Compression detect_compression(std::string_view first) {
   if (first.starts_with("\x1f\x8b")) return Compression::gzip;
   if (first.starts_with("\x28\xb5\x2f\xfd")) return Compression::zstd;
   if (first.starts_with("BZh")) return Compression::bzip2;
-  if (first.starts_with(std::string_view("\xfd" "7zXZ\0", 6))) return Compression::xz;
+  if (first.starts_with(std::string_view("\xfd"
+                                         "7zXZ\0",
+                                         6)))
+    return Compression::xz;
   return Compression::none;
 }
 
@@ -296,13 +302,17 @@ Result<ByteSource> decompress(ByteSource source) {
     return source();
   };
   switch (kind) {
-    case Compression::none: return whole;
+    case Compression::none:
+      return whole;
     case Compression::gzip:
       if (!isal().error.empty()) return Error{ErrorCode::unavailable, isal().error};
       return pump(std::move(whole), std::make_unique<GzipDecoder>(), "gzip", true);
-    case Compression::zstd: return pump(std::move(whole), std::make_unique<ZstdDecoder>(), "zstd", true);
-    case Compression::bzip2: return pump(std::move(whole), std::make_unique<Bzip2Decoder>(), "bzip2", true);
-    case Compression::xz: return pump(std::move(whole), std::make_unique<XzDecoder>(), "xz", true);
+    case Compression::zstd:
+      return pump(std::move(whole), std::make_unique<ZstdDecoder>(), "zstd", true);
+    case Compression::bzip2:
+      return pump(std::move(whole), std::make_unique<Bzip2Decoder>(), "bzip2", true);
+    case Compression::xz:
+      return pump(std::move(whole), std::make_unique<XzDecoder>(), "xz", true);
   }
   return whole;
 }

@@ -13,7 +13,8 @@ namespace caisson::content {
 Result<Digest> Digest::parse(std::string_view text) {
   const std::size_t colon = text.find(':');
   const auto bad = [&](std::string_view why) {
-    return Error{ErrorCode::bad_request, "invalid digest \"" + std::string(text.substr(0, 200)) + "\": " + std::string(why)};
+    return Error{ErrorCode::bad_request,
+                 "invalid digest \"" + std::string(text.substr(0, 200)) + "\": " + std::string(why)};
   };
   if (colon == std::string_view::npos) return bad("want algorithm:hex");
   const std::string_view algorithm = text.substr(0, colon), hex = text.substr(colon + 1);
@@ -25,7 +26,9 @@ Result<Digest> Digest::parse(std::string_view text) {
   return Digest{std::string(algorithm), std::string(hex)};
 }
 
-Digest Digest::of(std::string_view bytes) { return Digest{"sha256", sha256_hex(bytes)}; }
+Digest Digest::of(std::string_view bytes) {
+  return Digest{"sha256", sha256_hex(bytes)};
+}
 
 struct Hasher::Impl {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
@@ -42,7 +45,9 @@ Hasher::Hasher(Hasher&&) noexcept = default;
 Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 Hasher::~Hasher() = default;
 
-void Hasher::update(std::string_view bytes) { CHECK(EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()) == 1); }
+void Hasher::update(std::string_view bytes) {
+  CHECK(EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()) == 1);
+}
 
 Digest Hasher::finish() {
   unsigned char out[EVP_MAX_MD_SIZE];

@@ -57,7 +57,9 @@ bool is_allowed_xattr(std::string_view name) {
   return name == "security.capability" || (name.starts_with("user.") && !name.starts_with("user.overlay."));
 }
 
-bool is_whiteout(const struct stat& st) { return S_ISCHR(st.st_mode) && st.st_rdev == 0; }
+bool is_whiteout(const struct stat& st) {
+  return S_ISCHR(st.st_mode) && st.st_rdev == 0;
+}
 
 std::pair<std::string, std::string> split_path(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -72,7 +74,9 @@ Result<std::string> entry_path(std::string_view name) {
   if (name.find('\0') != std::string_view::npos) return Error{ErrorCode::bad_request, "an entry's name holds a NUL"};
   for (const std::string_view part : split(name, '/')) {
     if (part.empty() || part == ".") continue;
-    if (part == "..") return Error{ErrorCode::bad_request, "\"" + std::string(name.substr(0, 300)) + "\" leads out of the archive's root"};
+    if (part == "..")
+      return Error{ErrorCode::bad_request,
+                   "\"" + std::string(name.substr(0, 300)) + "\" leads out of the archive's root"};
     if (!out.empty()) out += '/';
     out += part;
   }
@@ -83,7 +87,7 @@ struct Extractor::Impl {
   UniqueFd root;
   ExtractOptions options;
   bool replaced = false;
-  std::string parent_path{"\1"};   // of `parent`: entries come grouped by directory
+  std::string parent_path{"\1"};  // of `parent`: entries come grouped by directory
   UniqueFd parent;
   struct DirectoryTime {
     std::string path;
@@ -131,17 +135,19 @@ struct Extractor::Impl {
   Result<void> make_opaque(int up, const std::string& name) {
     const UniqueFd fd(::openat(up, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) return errno_error("open directory");
-    if (::fsetxattr(fd.get(), "trusted.overlay.opaque", "y", 1, 0) != 0) return errno_error("set trusted.overlay.opaque");
+    if (::fsetxattr(fd.get(), "trusted.overlay.opaque", "y", 1, 0) != 0)
+      return errno_error("set trusted.overlay.opaque");
     return {};
   }
 
   Result<void> add_whiteout(int up, const std::string& name, const TarEntry& entry) {
     if (entry.size_bytes > 0) replaced = true;
     if (name == kOpaque) return make_opaque(up, ".");
-    if (std::string_view(name).starts_with(".wh..wh.")) return {};   // AUFS's own
+    if (std::string_view(name).starts_with(".wh..wh.")) return {};  // AUFS's own
     const std::string hidden = name.substr(kWhiteout.size());
-    if (hidden.empty() || hidden == "." || hidden == "..") return Error{ErrorCode::bad_request, "a whiteout without a name"};
-    struct stat st{};
+    if (hidden.empty() || hidden == "." || hidden == "..")
+      return Error{ErrorCode::bad_request, "a whiteout without a name"};
+    struct stat st {};
     if (::fstatat(up, hidden.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
       // A whiteout hides what lower layers have, never its own layer's entry.
       return S_ISDIR(st.st_mode) ? make_opaque(up, hidden) : Result<void>();
@@ -178,12 +184,13 @@ struct Extractor::Impl {
     const auto [above, base] = split_path(target);
     const UniqueFd from(open_in_root(root.get(), above, O_PATH | O_DIRECTORY));
     if (!from) return errno_error("hard link to " + target);
-    struct stat st{};
+    struct stat st {};
     if (base.empty() || ::fstatat(from.get(), base.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
       return errno_error("hard link to \"" + target + "\"");
     }
     if (S_ISDIR(st.st_mode)) return Error{ErrorCode::bad_request, "hard link to the directory \"" + target + "\""};
-    if (::linkat(from.get(), base.c_str(), up, name.c_str(), 0) != 0) return errno_error("hard link to \"" + target + "\"");
+    if (::linkat(from.get(), base.c_str(), up, name.c_str(), 0) != 0)
+      return errno_error("hard link to \"" + target + "\"");
     return {};
   }
 
@@ -192,12 +199,15 @@ struct Extractor::Impl {
       if (entry.link.empty()) return Error{ErrorCode::bad_request, "a symbolic link to nothing"};
       if (::symlinkat(entry.link.c_str(), up, name.c_str()) != 0) return errno_error("symbolic link");
     } else {
-      const mode_t kind = entry.type == EntryType::char_device ? S_IFCHR : entry.type == EntryType::block_device ? S_IFBLK : S_IFIFO;
+      const mode_t kind = entry.type == EntryType::char_device    ? S_IFCHR
+                          : entry.type == EntryType::block_device ? S_IFBLK
+                                                                  : S_IFIFO;
       const dev_t device = entry.type == EntryType::fifo ? 0 : makedev(entry.device_major, entry.device_minor);
       if (::mknodat(up, name.c_str(), kind | entry.mode, device) != 0) return errno_error("make device");
     }
     if (::fchownat(up, name.c_str(), entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0) return errno_error("chown");
-    if (entry.type != EntryType::symlink && ::fchmodat(up, name.c_str(), entry.mode, 0) != 0) return errno_error("chmod");
+    if (entry.type != EntryType::symlink && ::fchmodat(up, name.c_str(), entry.mode, 0) != 0)
+      return errno_error("chmod");
     const timespec times[2] = {mtime_of(entry), mtime_of(entry)};
     if (::utimensat(up, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) return errno_error("set times");
     return {};
@@ -212,27 +222,30 @@ struct Extractor::Impl {
       return add_directory(up, name, path, entry);
     }
     if (options.whiteouts && name.starts_with(kWhiteout)) return add_whiteout(up, name, entry);
-    struct stat st{};
+    struct stat st {};
     bool opaque = false;
     if (::fstatat(up, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
       const bool both_directories = S_ISDIR(st.st_mode) && entry.type == EntryType::directory;
       opaque = options.whiteouts && is_whiteout(st) && entry.type == EntryType::directory;
       if (!both_directories) {
-        if (entry.type == EntryType::hard_link && TRY(entry_path(entry.link)) == path) return {};   // a link to itself
+        if (entry.type == EntryType::hard_link && TRY(entry_path(entry.link)) == path) return {};  // a link to itself
         replaced = true;
         TRY(remove_at(up, name));
-        if (!S_ISREG(st.st_mode)) parent_path = "\1";   // a path that led here may lead elsewhere now
+        if (!S_ISREG(st.st_mode)) parent_path = "\1";  // a path that led here may lead elsewhere now
       }
     }
     switch (entry.type) {
-      case EntryType::file: return add_file(up, name, entry, contents);
+      case EntryType::file:
+        return add_file(up, name, entry, contents);
       case EntryType::directory: {
         TRY(add_directory(up, name, path, entry));
         if (opaque) return make_opaque(up, name);
         return {};
       }
-      case EntryType::hard_link: return add_hard_link(up, name, entry);
-      default: return add_special(up, name, entry);
+      case EntryType::hard_link:
+        return add_hard_link(up, name, entry);
+      default:
+        return add_special(up, name, entry);
     }
   }
 };
@@ -261,13 +274,15 @@ Result<void> Extractor::add(const TarEntry& entry, const ByteSource& contents) {
 Result<void> Extractor::finish() {
   for (const Impl::DirectoryTime& one : impl_->directory_times) {
     const UniqueFd fd(open_in_root(impl_->root.get(), one.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    if (!fd) continue;   // a later entry took its place
+    if (!fd) continue;  // a later entry took its place
     const timespec times[2] = {one.mtime, one.mtime};
     if (::futimens(fd.get(), times) != 0) return errno_error("set times of " + one.path);
   }
   return {};
 }
 
-bool Extractor::replaced() const { return impl_->replaced; }
+bool Extractor::replaced() const {
+  return impl_->replaced;
+}
 
 }  // namespace caisson::content

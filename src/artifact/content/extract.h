@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts archive entries into a directory, and never anywhere else: names are cleaned, parents are opened beneath the directory with links
-// resolved inside it (openat2 RESOLVE_IN_ROOT), so neither "..", nor an absolute name, nor a link on the way leaves it. Needs root for
-// owners, devices and capabilities. One thread at a time.
+// Puts archive entries into a directory, and never anywhere else: names are cleaned, parents are opened beneath the
+// directory with links resolved inside it (openat2 RESOLVE_IN_ROOT), so neither "..", nor an absolute name, nor a link
+// on the way leaves it. Needs root for owners, devices and capabilities. One thread at a time.
 #pragma once
 #include <memory>
 #include <string>
@@ -13,7 +13,8 @@
 namespace caisson::content {
 
 struct ExtractOptions {
-  bool whiteouts = false;        // `.wh.NAME` and `.wh..wh..opq` become overlayfs' own marks; otherwise they are files like others
+  // `.wh.NAME` and `.wh..wh..opq` become overlayfs' own marks; otherwise they are files like others
+  bool whiteouts = false;
 };
 
 class Extractor {
@@ -22,7 +23,8 @@ class Extractor {
   Extractor(Extractor&&) noexcept;
   ~Extractor();
 
-  // Makes `entry`; what is at its place is replaced (a directory is kept under a directory). `contents` is read for files.
+  // Makes `entry`; what is at its place is replaced (a directory is kept under a directory). `contents` is read for
+  // files.
   // Errors: bad_request with the entry's name.
   Result<void> add(const TarEntry& entry, const ByteSource& contents);
   // Sets the times of directories, which adding their entries has moved. Call once, last.
@@ -36,7 +38,8 @@ class Extractor {
   std::unique_ptr<Impl> impl_;
 };
 
-// The path below a root that an entry's name means: "./a//b/" is "a/b", "/a" is "a", the root is "". Errors: bad_request for "..", NUL.
+// The path below a root that an entry's name means: "./a//b/" is "a/b", "/a" is "a", the root is "". Errors:
+// bad_request for "..", NUL.
 Result<std::string> entry_path(std::string_view name);
 
 }  // namespace caisson::content

@@ -8,7 +8,9 @@
 namespace caisson::content {
 namespace {
 
-Error invalid(std::string_view what) { return Error{ErrorCode::invalid, std::string(what)}; }
+Error invalid(std::string_view what) {
+  return Error{ErrorCode::invalid, std::string(what)};
+}
 
 std::vector<std::string> strings(const Value& list) {
   std::vector<std::string> out;
@@ -52,7 +54,8 @@ Result<Descriptor> descriptor_of(const Value& value, std::string_view field) {
   Result<Digest> digest = Digest::parse(value["digest"].as_string());
   if (!digest.ok()) return invalid(std::string(field) + ".digest: " + digest.error().message);
   out.digest = *digest;
-  if (!value["size"].is_int() || value["size"].as_int() < 0) return invalid(std::string(field) + ".size: want a number of bytes");
+  if (!value["size"].is_int() || value["size"].as_int() < 0)
+    return invalid(std::string(field) + ".size: want a number of bytes");
   out.size_bytes = static_cast<std::uint64_t>(value["size"].as_int());
   if (value["platform"].is_map()) out.platform = platform_of(value["platform"]);
   out.artifact_type = value["artifactType"].str();
@@ -157,8 +160,12 @@ std::string ImageConfig::label(std::string_view key) const {
   return {};
 }
 
-bool is_index_type(std::string_view media_type) { return media_type == kOciIndex || media_type == kDockerList; }
-bool is_manifest_type(std::string_view media_type) { return media_type == kOciManifest || media_type == kDockerManifest; }
+bool is_index_type(std::string_view media_type) {
+  return media_type == kOciIndex || media_type == kDockerList;
+}
+bool is_manifest_type(std::string_view media_type) {
+  return media_type == kOciManifest || media_type == kDockerManifest;
+}
 
 Result<std::string> detect_media_type(const Value& manifest) {
   if (const std::string type = manifest["mediaType"].str(); !type.empty()) return type;
@@ -212,7 +219,8 @@ Result<ImageConfig> parse_config(std::string_view bytes) {
     out.diff_ids.push_back(*digest);
   }
   for (const Value& item : v["history"].items()) {
-    out.history.push_back({item["created"].str(), item["created_by"].str(), item["comment"].str(), item["empty_layer"].as_bool()});
+    out.history.push_back(
+        {item["created"].str(), item["created_by"].str(), item["comment"].str(), item["empty_layer"].as_bool()});
   }
   return out;
 }
@@ -277,8 +285,8 @@ Result<Descriptor> choose_platform(const Index& index, const Platform& platform)
   }
   if (without_variant != nullptr) return *without_variant;
   if (index.manifests.size() == 1 && !index.manifests[0].platform) return index.manifests[0];
-  return Error{ErrorCode::not_found,
-               "no image for " + platform.os + "/" + platform.architecture + " (there is: " + (seen.empty() ? "nothing" : seen) + ")"};
+  return Error{ErrorCode::not_found, "no image for " + platform.os + "/" + platform.architecture +
+                                         " (there is: " + (seen.empty() ? "nothing" : seen) + ")"};
 }
 
 }  // namespace caisson::content

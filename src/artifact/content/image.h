@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Image manifests, indexes and configurations as data. Reads OCI (image-spec 1.1) and Docker (v2 schema 2), writes OCI. Bytes that came
-// from outside are kept as they came: a digest names bytes, so nothing is parsed and written again. Pure functions; any thread.
+// Image manifests, indexes and configurations as data. Reads OCI (image-spec 1.1) and Docker (v2 schema 2), writes OCI.
+// Bytes that came from outside are kept as they came: a digest names bytes, so nothing is parsed and written again.
+// Pure functions; any thread.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -26,7 +27,7 @@ inline constexpr std::string_view kStandInLabel = "dev.caisson.stand-in";
 inline constexpr std::size_t kManifestBytesMax = 4u << 20;
 inline constexpr std::size_t kConfigBytesMax = 8u << 20;
 
-using Pairs = std::vector<std::pair<std::string, std::string>>;   // in order
+using Pairs = std::vector<std::pair<std::string, std::string>>;  // in order
 
 struct Platform {
   std::string os = "linux", architecture = "amd64", variant;
@@ -63,7 +64,7 @@ struct Index {
 };
 
 struct Healthcheck {
-  std::vector<std::string> test;              // {"NONE"}, {"CMD", …}, {"CMD-SHELL", "…"}
+  std::vector<std::string> test;  // {"NONE"}, {"CMD", …}, {"CMD-SHELL", "…"}
   std::int64_t interval_ns = 0, timeout_ns = 0, start_period_ns = 0, start_interval_ns = 0;
   int retries = 0;
   bool operator==(const Healthcheck&) const = default;
@@ -77,14 +78,14 @@ struct History {
 
 struct ImageConfig {
   Platform platform;
-  std::string created, author;                // created: RFC 3339
-  std::vector<std::string> env;               // "NAME=value", in order
+  std::string created, author;   // created: RFC 3339
+  std::vector<std::string> env;  // "NAME=value", in order
   std::vector<std::string> entrypoint, cmd;
   bool args_escaped = false;
   std::string working_dir, user, stop_signal;
-  std::vector<std::string> exposed_ports;     // "80/tcp", sorted
-  std::vector<std::string> volumes;           // sorted
-  Pairs labels;                               // in order
+  std::vector<std::string> exposed_ports;  // "80/tcp", sorted
+  std::vector<std::string> volumes;        // sorted
+  Pairs labels;                            // in order
   std::optional<Healthcheck> healthcheck;
   std::vector<std::string> shell, on_build;
   std::vector<Digest> diff_ids;
@@ -95,7 +96,7 @@ struct ImageConfig {
 };
 
 bool is_index_type(std::string_view media_type);
-bool is_manifest_type(std::string_view media_type);      // of one image
+bool is_manifest_type(std::string_view media_type);  // of one image
 // The media type of manifest bytes: its mediaType field, else by its shape. Errors: invalid.
 Result<std::string> detect_media_type(const Value& manifest);
 

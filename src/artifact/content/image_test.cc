@@ -54,7 +54,12 @@ TEST_CASE("parse(write(x)) is x for configurations, manifests and indexes") {
 
 TEST_CASE("the platform is chosen as containerd does") {
   const auto entry = [](const char* os, const char* arch, const char* variant) {
-    return Descriptor{std::string(kOciManifest), Digest::of(std::string(os) + arch + variant), 1, Platform{os, arch, variant}, "", {}};
+    return Descriptor{std::string(kOciManifest),
+                      Digest::of(std::string(os) + arch + variant),
+                      1,
+                      Platform{os, arch, variant},
+                      "",
+                      {}};
   };
   Index index;
   index.manifests = {entry("unknown", "unknown", ""), entry("linux", "arm64", "v8"), entry("linux", "amd64", "")};
@@ -70,11 +75,12 @@ TEST_CASE("malformed manifests are refused with the field") {
   struct Case {
     std::string text, why;
   };
-  for (const Case& c : {Case{"[]", "object"}, Case{"{\"schemaVersion\":1}", "schemaVersion"},
-                        Case{"{\"schemaVersion\":2,\"layers\":[]}", "config"},
-                        Case{"{\"schemaVersion\":2,\"config\":{\"digest\":\"sha256:zz\",\"size\":1}}", "config.digest"},
-                        Case{"{\"schemaVersion\":2,\"config\":{\"digest\":\"sha256:" + hex + "\",\"size\":-1}}", "config.size"},
-                        Case{"{\"schemaVersion\":2,\"manifests\":[]}", "index"}}) {
+  for (const Case& c :
+       {Case{"[]", "object"}, Case{"{\"schemaVersion\":1}", "schemaVersion"},
+        Case{"{\"schemaVersion\":2,\"layers\":[]}", "config"},
+        Case{"{\"schemaVersion\":2,\"config\":{\"digest\":\"sha256:zz\",\"size\":1}}", "config.digest"},
+        Case{"{\"schemaVersion\":2,\"config\":{\"digest\":\"sha256:" + hex + "\",\"size\":-1}}", "config.size"},
+        Case{"{\"schemaVersion\":2,\"manifests\":[]}", "index"}}) {
     CAPTURE(c.text);
     const Result<Manifest> manifest = parse_manifest(c.text);
     REQUIRE_FALSE(manifest.ok());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// <root>/<hex>/recipe begins with one line, "caisson-layer 1 <bytes of the tar> recipe|cache\n"; after it, for `recipe`, the tar without
-// the contents of its files, compressed with zstd (39 bytes an entry).
+// <root>/<hex>/recipe begins with one line, "caisson-layer 1 <bytes of the tar> recipe|cache\n"; after it, for
+// `recipe`, the tar without the contents of its files, compressed with zstd (39 bytes an entry).
 #include "artifact/content/layer_store.h"
 
 #include <fcntl.h>
@@ -28,7 +28,8 @@ constexpr std::string_view kMagic = "caisson-layer 1 ";
 constexpr std::size_t kRecipeBytesMax = 1u << 30;
 
 std::string recipe_text(std::uint64_t tar_bytes, bool can_rebuild, std::string_view headers) {
-  return std::string(kMagic) + std::to_string(tar_bytes) + (can_rebuild ? " recipe\n" : " cache\n") + std::string(headers);
+  return std::string(kMagic) + std::to_string(tar_bytes) + (can_rebuild ? " recipe\n" : " cache\n") +
+         std::string(headers);
 }
 
 struct RecipeHead {
@@ -61,9 +62,10 @@ class PushZstd {
   }
 
  private:
-  void flush() {   // frames follow one another: zstd reads them as one stream
+  void flush() {  // frames follow one another: zstd reads them as one stream
     if (pending_.empty()) return;
-    const Result<std::string> frame = read_all(compress_zstd(from_string(std::exchange(pending_, {}))), kRecipeBytesMax);
+    const Result<std::string> frame =
+        read_all(compress_zstd(from_string(std::exchange(pending_, {}))), kRecipeBytesMax);
     if (frame.ok()) out_ += *frame;
   }
   std::string pending_, out_;
@@ -74,7 +76,8 @@ class Rebuild {
  public:
   Rebuild(Digest expected, ByteSource headers, UniqueFd tree, ArchiveLimits limits)
       : expected_(std::move(expected)),
-        reader_(TarReader::without_contents(std::move(headers), limits, [this](std::string_view raw) { pending_ += raw; })),
+        reader_(
+            TarReader::without_contents(std::move(headers), limits, [this](std::string_view raw) { pending_ += raw; })),
         tree_(std::move(tree)) {}
 
   Result<std::string> next() {
@@ -84,7 +87,8 @@ class Rebuild {
     } else if (!checked_) {
       checked_ = true;
       if (hasher_.finish() != expected_) {
-        return Error{ErrorCode::internal, "layer " + expected_.str() + " is damaged: its tree no longer gives its digest"};
+        return Error{ErrorCode::internal,
+                     "layer " + expected_.str() + " is damaged: its tree no longer gives its digest"};
       }
     }
     return out;
@@ -111,7 +115,8 @@ class Rebuild {
     std::string out(static_cast<std::size_t>(std::min<std::uint64_t>(left_, 512u << 10)), '\0');
     const ssize_t n = ::read(file_.get(), out.data(), out.size());
     if (n < 0) return errno_error("read a layer's file");
-    if (n == 0) return Error{ErrorCode::internal, "layer " + expected_.str() + " is damaged: a file of its tree is too short"};
+    if (n == 0)
+      return Error{ErrorCode::internal, "layer " + expected_.str() + " is damaged: a file of its tree is too short"};
     out.resize(static_cast<std::size_t>(n));
     left_ -= out.size();
     return out;
@@ -133,7 +138,7 @@ struct LayerStore::Impl {
   ArchiveLimits limits;
   std::mutex mutex;
   std::condition_variable settled;
-  std::set<std::string> unpacking;   // GUARDED_BY(mutex)
+  std::set<std::string> unpacking;  // GUARDED_BY(mutex)
 
   std::string directory(const Digest& digest) const { return root + "/" + digest.hex; }
 
@@ -168,13 +173,17 @@ Result<std::unique_ptr<LayerStore>> LayerStore::open(std::string_view root, Arch
   TRY(make_dirs(impl->root, 0700));
   TRY(make_dirs(impl->root + "/.work", 0700));
   for (const std::string& name : TRY(list_dir(impl->root + "/.work"))) {
-    if (name.starts_with("layer-")) TRY(remove_tree(impl->root + "/.work/" + name));   // what a crash left
+    if (name.starts_with("layer-")) TRY(remove_tree(impl->root + "/.work/" + name));  // what a crash left
   }
   return std::unique_ptr<LayerStore>(new LayerStore(std::move(impl)));
 }
 
-bool LayerStore::has(const Digest& diff_id) { return exists(impl_->directory(diff_id) + "/recipe"); }
-std::string LayerStore::tree(const Digest& diff_id) const { return impl_->directory(diff_id) + "/tree"; }
+bool LayerStore::has(const Digest& diff_id) {
+  return exists(impl_->directory(diff_id) + "/recipe");
+}
+std::string LayerStore::tree(const Digest& diff_id) const {
+  return impl_->directory(diff_id) + "/tree";
+}
 
 std::vector<std::string> LayerStore::lowers(const std::vector<Digest>& diff_ids) const {
   std::vector<std::string> out;
@@ -185,7 +194,9 @@ std::vector<std::string> LayerStore::lowers(const std::vector<Digest>& diff_ids)
   return out;
 }
 
-std::string LayerStore::work_dir() const { return impl_->root + "/.work"; }
+std::string LayerStore::work_dir() const {
+  return impl_->root + "/.work";
+}
 
 namespace {
 Result<RecipeHead> read_head(const std::string& path, const Digest& diff_id) {
@@ -211,7 +222,8 @@ bool LayerStore::has_recipe(const Digest& diff_id) {
 Result<ByteSource> LayerStore::open(const Digest& diff_id) {
   const std::string path = impl_->directory(diff_id) + "/recipe";
   const RecipeHead head = TRY(read_head(path, diff_id));
-  if (!head.can_rebuild) return Error{ErrorCode::not_found, "layer " + diff_id.str() + " has no recipe: it is a cache of its blob"};
+  if (!head.can_rebuild)
+    return Error{ErrorCode::not_found, "layer " + diff_id.str() + " has no recipe: it is a cache of its blob"};
   std::string recipe = TRY(read_file(path, kRecipeBytesMax));
   recipe.erase(0, head.head_bytes);
   UniqueFd tree_fd(::open(tree(diff_id).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -239,7 +251,8 @@ Result<LayerInfo> LayerStore::Impl::unpack_into(const std::string& work, const D
     std::string piece = TRY(plain());
     hasher.update(piece);
     tar_bytes += piece.size();
-    if (tar_bytes > tar_bytes_max) return Error{ErrorCode::too_large, "a layer of more than " + std::to_string(tar_bytes_max) + " bytes"};
+    if (tar_bytes > tar_bytes_max)
+      return Error{ErrorCode::too_large, "a layer of more than " + std::to_string(tar_bytes_max) + " bytes"};
     return piece;
   };
   PushZstd headers;
@@ -268,9 +281,11 @@ Result<LayerInfo> LayerStore::unpack(const Digest& expected, ByteSource next) {
   }
   if (has(expected)) return LayerInfo{expected, TRY(size_bytes(expected))};
   const Result<std::string> work = impl_->make_work();
-  Result<LayerInfo> done = work.ok() ? impl_->unpack_into(*work, expected, std::move(next)) : Result<LayerInfo>(work.error());
+  Result<LayerInfo> done =
+      work.ok() ? impl_->unpack_into(*work, expected, std::move(next)) : Result<LayerInfo>(work.error());
   if (!done.ok() && work.ok()) {
-    if (const Result<void> gone = remove_tree(*work); !gone.ok()) log::warning("layer work left", {{"error", gone.error()}});
+    if (const Result<void> gone = remove_tree(*work); !gone.ok())
+      log::warning("layer work left", {{"error", gone.error()}});
   }
   {
     const std::lock_guard lock(impl_->mutex);
@@ -307,8 +322,8 @@ Result<void> LayerStore::remove(const Digest& diff_id) {
 Result<std::vector<std::string>> ensure_layers(const BlobStore& blobs, LayerStore& layers, const Manifest& manifest,
                                                const ImageConfig& config) {
   if (manifest.layers.size() != config.diff_ids.size()) {
-    return Error{ErrorCode::invalid, "the image's manifest has " + std::to_string(manifest.layers.size()) + " layers, its configuration " +
-                                         std::to_string(config.diff_ids.size())};
+    return Error{ErrorCode::invalid, "the image's manifest has " + std::to_string(manifest.layers.size()) +
+                                         " layers, its configuration " + std::to_string(config.diff_ids.size())};
   }
   for (std::size_t i = 0; i < config.diff_ids.size(); ++i) {
     const Digest& diff_id = config.diff_ids[i];

@@ -96,7 +96,8 @@ TEST_CASE("GNU tar's own archives are read") {
   REQUIRE(write_file_unsynced(dir->path() + "/" + long_name, "data").ok());
   for (const char* format : {"gnu", "pax", "ustar"}) {
     CAPTURE(format);
-    if (std::string_view(format) == "ustar") REQUIRE(rename_file(dir->path() + "/" + long_name, dir->path() + "/short").ok());
+    if (std::string_view(format) == "ustar")
+      REQUIRE(rename_file(dir->path() + "/" + long_name, dir->path() + "/short").ok());
     run_lines({"tar", std::string("--format=") + format, "-C", dir->path(), "-cf", dir->path() + ".tar", "."});
     TarReader reader(dribble(*read_file(dir->path() + ".tar")));
     bool found = false;
@@ -146,12 +147,13 @@ TEST_CASE("archives can't leave the directory") {
   const std::vector<Case> cases = {
       {{file("../outside/x", "x")}, true},
       {{file("/../outside/x", "x")}, true},
-      {{other(EntryType::symlink, "l", outside), file("l/x", "x")}, true},                  // dangling inside the root
+      {{other(EntryType::symlink, "l", outside), file("l/x", "x")}, true},  // dangling inside the root
       {{other(EntryType::symlink, "l", "../outside"), file("l/x", "x")}, true},
-      {{other(EntryType::symlink, "l", "../../.."), file("l/x", "x")}, false},              // ".." stops at the root
+      {{other(EntryType::symlink, "l", "../../.."), file("l/x", "x")}, false},  // ".." stops at the root
       {{other(EntryType::symlink, "l", "/"), other(EntryType::hard_link, "h", "l/../outside")}, true},
       {{other(EntryType::hard_link, "h", "../outside")}, true},
-      {{file(std::string("a\0b", 3), "x")}, false},                                          // cut at the NUL by the format
+      // cut at the NUL by the format
+      {{file(std::string("a\0b", 3), "x")}, false},
   };
   for (const Case& c : cases) {
     CAPTURE(c.items[0].entry.name);
@@ -210,14 +212,15 @@ TEST_CASE("a layer is unpacked with whiteouts, owners and capabilities, and its 
   owned.entry.gid = 42;
   Item suid = file("bin/su", std::string(100'000, 's'), 04755);
   suid.entry.xattrs = {{"user.note", "n"}};
-  const std::string tar = tar_of({other(EntryType::directory, "etc/"), owned, suid, other(EntryType::hard_link, "bin/su2", "bin/su"),
-                                  other(EntryType::symlink, "lnk", "/etc/shadow"), file("var/.wh.gone", ""), file("opt/.wh..wh..opq", "")});
+  const std::string tar =
+      tar_of({other(EntryType::directory, "etc/"), owned, suid, other(EntryType::hard_link, "bin/su2", "bin/su"),
+              other(EntryType::symlink, "lnk", "/etc/shadow"), file("var/.wh.gone", ""), file("opt/.wh..wh..opq", "")});
   const Digest digest = Digest::of(tar);
   const std::string gzip = *read_all(*compress_gzip(from_string(tar)), 1u << 24);
   REQUIRE(layers.unpack(digest, dribble(gzip)).ok());
   CHECK(layers.has(digest));
   const std::string tree = layers.tree(digest);
-  struct stat st{};
+  struct stat st {};
   REQUIRE(::lstat((tree + "/etc/shadow").c_str(), &st) == 0);
   CHECK(st.st_uid == 7);
   CHECK(st.st_gid == 42);

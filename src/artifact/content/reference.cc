@@ -7,7 +7,9 @@
 namespace caisson::content {
 namespace {
 
-bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool is_alnum(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
 
 // [a-z0-9]+ separated by '.', '_', '__' or any number of '-'.
 bool is_valid_component(std::string_view part) {
@@ -104,7 +106,8 @@ Result<Reference> parse_reference(std::string_view text, const RegistryNames& na
   }
   if (ref.registry == "index.docker.io" || ref.registry == "registry-1.docker.io") ref.registry = "docker.io";
   ref.repository = rest;
-  if (ref.registry == "docker.io" && rest.find('/') == std::string_view::npos) ref.repository = "library/" + ref.repository;
+  if (ref.registry == "docker.io" && rest.find('/') == std::string_view::npos)
+    ref.repository = "library/" + ref.repository;
   if (to_lower(ref.repository) != ref.repository) return bad("repository name must be lower case");
   if (!is_valid_repository(ref.repository)) return bad("invalid repository name");
   if (names.is_ours(ref.registry)) ref.registry.clear();
@@ -118,7 +121,9 @@ std::string suffix(const Reference& ref) {
 }
 }  // namespace
 
-std::string Reference::str() const { return (registry.empty() ? "" : registry + "/") + repository + suffix(*this); }
+std::string Reference::str() const {
+  return (registry.empty() ? "" : registry + "/") + repository + suffix(*this);
+}
 
 std::string Reference::familiar() const {
   if (registry.empty()) return std::string(kRegistryName) + "/" + repository + suffix(*this);

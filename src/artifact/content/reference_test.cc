@@ -41,8 +41,8 @@ TEST_CASE("references are normalised as docker does, and every name of our regis
 }
 
 TEST_CASE("malformed references are refused with what is wrong") {
-  for (const char* text : {"", ":v1", "Nginx", "a//b", "a/b:", "a/b:.x", "nginx@sha256:12", "-a", "a_-b", "a/b ", "x@md5:aa",
-                           "registry.example:5000/", "a___b", "ghcr.io/A/b"}) {
+  for (const char* text : {"", ":v1", "Nginx", "a//b", "a/b:", "a/b:.x", "nginx@sha256:12", "-a", "a_-b", "a/b ",
+                           "x@md5:aa", "registry.example:5000/", "a___b", "ghcr.io/A/b"}) {
     CAPTURE(text);
     const Result<Reference> ref = parse_reference(text, {});
     CHECK_FALSE(ref.ok());

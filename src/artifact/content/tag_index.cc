@@ -15,7 +15,9 @@
 namespace caisson::content {
 namespace {
 
-std::string file_name(const Digest& digest) { return digest.algorithm + "-" + digest.hex; }
+std::string file_name(const Digest& digest) {
+  return digest.algorithm + "-" + digest.hex;
+}
 
 Result<Digest> digest_of(std::string_view name) {
   const std::size_t dash = name.find('-');
@@ -43,7 +45,8 @@ struct TagIndex::Impl {
   // Every part of a path that comes here is checked, so that none leaves the root.
   Result<std::string> directory(std::string_view repository) const {
     if (!is_valid_repository(repository)) {
-      return Error{ErrorCode::bad_request, "invalid repository name \"" + std::string(repository.substr(0, 300)) + "\""};
+      return Error{ErrorCode::bad_request,
+                   "invalid repository name \"" + std::string(repository.substr(0, 300)) + "\""};
     }
     return root + "/" + std::string(repository);
   }
@@ -66,7 +69,8 @@ struct TagIndex::Impl {
   Result<void> write(const std::string& directory, const std::string& name, std::string_view bytes) const {
     TRY(make(directory));
     TRY(make(root + "/_tmp"));
-    const std::string temporary = root + "/_tmp/" + random_uuid();   // not beside the file: there it would look like a tag
+    // not beside the file: there it would look like a tag
+    const std::string temporary = root + "/_tmp/" + random_uuid();
     const UniqueFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
     if (!file) return errno_error("open " + temporary);
     TRY(write_all(file.get(), bytes));
@@ -95,7 +99,7 @@ TagIndex::~TagIndex() = default;
 Result<TagIndex> TagIndex::open(std::string_view root) {
   auto impl = std::make_unique<Impl>();
   TRY(make_dirs(std::string(root), 0750));
-  struct stat st{};
+  struct stat st {};
   if (::stat(std::string(root).c_str(), &st) != 0) return errno_error("stat " + std::string(root));
   impl->uid = st.st_uid;
   impl->gid = st.st_gid;
@@ -117,7 +121,8 @@ Result<Digest> TagIndex::find(std::string_view repository, std::string_view tag)
 
 Result<void> TagIndex::set(std::string_view repository, std::string_view tag, const Digest& manifest) {
   const std::string directory = TRY(impl_->directory(repository));
-  if (!is_valid_tag(tag)) return Error{ErrorCode::bad_request, "invalid tag \"" + std::string(tag.substr(0, 140)) + "\""};
+  if (!is_valid_tag(tag))
+    return Error{ErrorCode::bad_request, "invalid tag \"" + std::string(tag.substr(0, 140)) + "\""};
   TRY(manifest_type(repository, manifest));
   return impl_->write(directory + "/_tags", std::string(tag), manifest.str());
 }
@@ -191,7 +196,8 @@ bool TagIndex::has_blob(std::string_view repository, const Digest& blob) const {
 }
 
 Result<void> TagIndex::remove_blob(std::string_view repository, const Digest& blob) {
-  if (!has_blob(repository, blob)) return Error{ErrorCode::not_found, "blob " + blob.str() + " is not in " + std::string(repository)};
+  if (!has_blob(repository, blob))
+    return Error{ErrorCode::not_found, "blob " + blob.str() + " is not in " + std::string(repository)};
   const std::string directory = TRY(impl_->directory(repository)) + "/_blobs";
   TRY(remove_file(directory + "/" + file_name(blob)));
   return sync_dir(directory);

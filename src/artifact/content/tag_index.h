@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a repository holds: tags, manifests, links to blobs. Files below <root>/tags/<repository>/: `_tags/<tag>` (a digest),
-// `_manifests/<algorithm>-<hex>` (a media type), `_blobs/<algorithm>-<hex>` (empty), `_referrers/<subject>/<manifest>` (a descriptor).
-// Invariant: every change is one durable rename, and a tag is written only after what it names (the caller stores blobs and manifest
-// first). Threads and processes: any; of two writers of one tag the later wins.
+// What a repository holds: tags, manifests, links to blobs. Files below <root>/tags/<repository>/: `_tags/<tag>` (a
+// digest), `_manifests/<algorithm>-<hex>` (a media type), `_blobs/<algorithm>-<hex>` (empty),
+// `_referrers/<subject>/<manifest>` (a descriptor).
+// Invariant: every change is one durable rename, and a tag is written only after what it names (the caller stores blobs
+// and manifest first). Threads and processes: any; of two writers of one tag the later wins.
 #pragma once
 #include <memory>
 #include <string>
@@ -17,7 +18,7 @@ namespace caisson::content {
 
 class TagIndex {
  public:
-  static Result<TagIndex> open(std::string_view root);             // "<data>/content"
+  static Result<TagIndex> open(std::string_view root);  // "<data>/content"
   TagIndex(TagIndex&&) noexcept;
   ~TagIndex();
 
@@ -25,13 +26,14 @@ class TagIndex {
   Result<Digest> find(std::string_view repository, std::string_view tag) const;
   // REQUIRES: the manifest is linked. Errors: not_found when it is not.
   Result<void> set(std::string_view repository, std::string_view tag, const Digest& manifest);
-  Result<void> remove(std::string_view repository, std::string_view tag);             // not_found
-  Result<std::vector<std::string>> tags(std::string_view repository) const;           // sorted; not_found: no such repository
-  Result<std::vector<std::string>> repositories() const;                              // sorted
+  Result<void> remove(std::string_view repository, std::string_view tag);  // not_found
+  // sorted; not_found: no such repository
+  Result<std::vector<std::string>> tags(std::string_view repository) const;
+  Result<std::vector<std::string>> repositories() const;  // sorted
 
   // Manifests of the repository.
   Result<void> add_manifest(std::string_view repository, const Digest& manifest, std::string_view media_type);
-  Result<std::string> manifest_type(std::string_view repository, const Digest& manifest) const;   // not_found
+  Result<std::string> manifest_type(std::string_view repository, const Digest& manifest) const;  // not_found
   Result<void> remove_manifest(std::string_view repository, const Digest& manifest);  // and the tags that name it
   Result<std::vector<Digest>> manifests(std::string_view repository) const;
 

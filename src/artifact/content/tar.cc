@@ -43,7 +43,9 @@ std::optional<std::int64_t> number(std::string_view field) {
   return static_cast<std::int64_t>(value);
 }
 
-std::string_view text(std::string_view field) { return field.substr(0, field.find('\0')); }
+std::string_view text(std::string_view field) {
+  return field.substr(0, field.find('\0'));
+}
 
 bool checksum_is_right(std::string_view block) {
   std::int64_t as_unsigned = 0, as_signed = 0;
@@ -65,7 +67,8 @@ bool parse_pax(std::string_view bytes, PaxRecords& out) {
     const std::size_t space = bytes.find(' ');
     if (space == std::string_view::npos || space > 10) return false;
     const std::optional<std::int64_t> length = parse_int(bytes.substr(0, space));
-    if (!length || *length <= static_cast<std::int64_t>(space) + 1 || *length > static_cast<std::int64_t>(bytes.size())) return false;
+    if (!length || *length <= static_cast<std::int64_t>(space) + 1 || *length > static_cast<std::int64_t>(bytes.size()))
+      return false;
     const std::string_view record = bytes.substr(space + 1, static_cast<std::size_t>(*length) - space - 1);
     const std::size_t equals = record.find('=');
     if (equals == std::string_view::npos || !record.ends_with('\n')) return false;
@@ -102,9 +105,9 @@ struct TarReader::Impl {
   std::function<void(std::string_view)> raw;
   bool without_contents = false;
 
-  std::string buffer;              // what has come and is not used up
+  std::string buffer;  // what has come and is not used up
   std::size_t used = 0;
-  std::uint64_t offset = 0;        // of the next byte
+  std::uint64_t offset = 0;  // of the next byte
   std::uint64_t content_left = 0, padding_left = 0;
   std::uint64_t entries = 0, bytes = 0;
   bool ended = false;
@@ -136,7 +139,8 @@ struct TarReader::Impl {
     if (content_left == 0) return std::string();
     std::string_view have = TRY(want(1));
     if (have.empty()) return bad(offset, "cut off in the contents of an entry");
-    have = std::string_view(buffer).substr(used, static_cast<std::size_t>(std::min<std::uint64_t>(content_left, 1u << 20)));
+    have = std::string_view(buffer).substr(used,
+                                           static_cast<std::size_t>(std::min<std::uint64_t>(content_left, 1u << 20)));
     std::string out(have);
     content_left -= out.size();
     take(out.size(), true);
@@ -160,7 +164,8 @@ struct TarReader::Impl {
 
   // Contents of a PAX or GNU header, which count as header bytes.
   Result<std::string> header_contents(std::uint64_t size) {
-    if (size > limits.header_bytes_max) return Error{ErrorCode::too_large, "tar: a header of " + std::to_string(size) + " bytes"};
+    if (size > limits.header_bytes_max)
+      return Error{ErrorCode::too_large, "tar: a header of " + std::to_string(size) + " bytes"};
     const std::size_t whole = size + padding_bytes(size);
     std::string out(TRY(want(whole)));
     if (out.size() < whole) return bad(offset, "cut off in a header");
@@ -183,7 +188,7 @@ struct TarReader::Impl {
       const std::string block(have);
       const std::uint64_t at = offset;
       take(kBlock, false);
-      if (block.find_first_not_of('\0') == std::string::npos) {   // the end; what follows is padding of the stream
+      if (block.find_first_not_of('\0') == std::string::npos) {  // the end; what follows is padding of the stream
         TRY(drain());
         return std::optional<TarEntry>();
       }
@@ -207,8 +212,8 @@ struct TarReader::Impl {
     }
   }
 
-  Result<std::optional<TarEntry>> entry_of(const std::string& block, std::uint64_t at, std::int64_t size, const PaxRecords& pax,
-                                           const std::optional<std::string>& long_name,
+  Result<std::optional<TarEntry>> entry_of(const std::string& block, std::uint64_t at, std::int64_t size,
+                                           const PaxRecords& pax, const std::optional<std::string>& long_name,
                                            const std::optional<std::string>& long_link) {
     TarEntry entry;
     const std::string_view head(block);
@@ -220,9 +225,10 @@ struct TarReader::Impl {
     entry.link = text(field(157, 100));
     if (long_name) entry.name = *long_name;
     if (long_link) entry.link = *long_link;
-    const std::optional<std::int64_t> mode = number(field(100, 8)), uid = number(field(108, 8)), gid = number(field(116, 8)),
-                                      mtime = number(field(136, 12));
-    if (!mode || !uid || !gid || !mtime) return bad(at, "a number in the header of \"" + entry.name.substr(0, 200) + "\" is malformed");
+    const std::optional<std::int64_t> mode = number(field(100, 8)), uid = number(field(108, 8)),
+                                      gid = number(field(116, 8)), mtime = number(field(136, 12));
+    if (!mode || !uid || !gid || !mtime)
+      return bad(at, "a number in the header of \"" + entry.name.substr(0, 200) + "\" is malformed");
     entry.mode = static_cast<std::uint32_t>(*mode) & 07777;
     std::int64_t wide_uid = *uid, wide_gid = *gid;
     entry.mtime_s = *mtime;
@@ -232,12 +238,18 @@ struct TarReader::Impl {
       entry.group = text(field(297, 32));
     }
     for (const auto& [key, value] : pax) {
-      if (key == "path") entry.name = value;
-      else if (key == "linkpath") entry.link = value;
-      else if (key == "uname") entry.user = value;
-      else if (key == "gname") entry.group = value;
-      else if (key.starts_with(kXattrPrefix)) entry.xattrs.emplace_back(key.substr(kXattrPrefix.size()), value);
-      else if (key.starts_with("GNU.sparse.")) return bad(at, "\"" + entry.name.substr(0, 200) + "\" is a sparse file, which is not supported");
+      if (key == "path")
+        entry.name = value;
+      else if (key == "linkpath")
+        entry.link = value;
+      else if (key == "uname")
+        entry.user = value;
+      else if (key == "gname")
+        entry.group = value;
+      else if (key.starts_with(kXattrPrefix))
+        entry.xattrs.emplace_back(key.substr(kXattrPrefix.size()), value);
+      else if (key.starts_with("GNU.sparse."))
+        return bad(at, "\"" + entry.name.substr(0, 200) + "\" is a sparse file, which is not supported");
       else if (key == "size" || key == "uid" || key == "gid") {
         const std::optional<std::int64_t> n = parse_int(value);
         if (!n || *n < 0) return bad(at, "PAX record " + key + " is malformed");
@@ -249,23 +261,43 @@ struct TarReader::Impl {
         entry.mtime_ns = time->second;
       }
     }
-    if (wide_uid < 0 || wide_uid > 0xfffffffell || wide_gid < 0 || wide_gid > 0xfffffffell) return bad(at, "owner out of range");
+    if (wide_uid < 0 || wide_uid > 0xfffffffell || wide_gid < 0 || wide_gid > 0xfffffffell)
+      return bad(at, "owner out of range");
     entry.uid = static_cast<std::uint32_t>(wide_uid);
     entry.gid = static_cast<std::uint32_t>(wide_gid);
-    if (entry.name.size() > limits.name_bytes_max || entry.link.size() > limits.name_bytes_max) return bad(at, "a name is too long");
+    if (entry.name.size() > limits.name_bytes_max || entry.link.size() > limits.name_bytes_max)
+      return bad(at, "a name is too long");
     switch (block[156]) {
-      case '0': case '\0': case '7':
+      case '0':
+      case '\0':
+      case '7':
         entry.type = entry.name.ends_with('/') ? EntryType::directory : EntryType::file;
         break;
-      case '1': entry.type = EntryType::hard_link; break;
-      case '2': entry.type = EntryType::symlink; break;
-      case '3': entry.type = EntryType::char_device; break;
-      case '4': entry.type = EntryType::block_device; break;
-      case '5': entry.type = EntryType::directory; break;
-      case '6': entry.type = EntryType::fifo; break;
-      case 'S': return bad(at, "\"" + entry.name.substr(0, 200) + "\" is a sparse file, which is not supported");
-      case 'M': case 'V': return bad(at, "multi-volume archives are not supported");
-      default: return bad(at, std::string("unknown entry type '") + block[156] + "'");
+      case '1':
+        entry.type = EntryType::hard_link;
+        break;
+      case '2':
+        entry.type = EntryType::symlink;
+        break;
+      case '3':
+        entry.type = EntryType::char_device;
+        break;
+      case '4':
+        entry.type = EntryType::block_device;
+        break;
+      case '5':
+        entry.type = EntryType::directory;
+        break;
+      case '6':
+        entry.type = EntryType::fifo;
+        break;
+      case 'S':
+        return bad(at, "\"" + entry.name.substr(0, 200) + "\" is a sparse file, which is not supported");
+      case 'M':
+      case 'V':
+        return bad(at, "multi-volume archives are not supported");
+      default:
+        return bad(at, std::string("unknown entry type '") + block[156] + "'");
     }
     if (entry.type == EntryType::char_device || entry.type == EntryType::block_device) {
       const std::optional<std::int64_t> major = number(field(329, 8)), minor = number(field(337, 8));
@@ -276,7 +308,8 @@ struct TarReader::Impl {
     // Some archivers give links a size although nothing follows; archive/tar ignores it there, and so do we.
     const bool has_contents = entry.type == EntryType::file;
     if (has_contents) entry.size_bytes = static_cast<std::uint64_t>(size);
-    if (++entries > limits.entries_max) return Error{ErrorCode::too_large, "tar: more than " + std::to_string(limits.entries_max) + " entries"};
+    if (++entries > limits.entries_max)
+      return Error{ErrorCode::too_large, "tar: more than " + std::to_string(limits.entries_max) + " entries"};
     bytes += entry.size_bytes;
     if (entry.size_bytes > limits.bytes_max || bytes > limits.bytes_max) {
       return Error{ErrorCode::too_large, "tar: contents of more than " + std::to_string(limits.bytes_max) + " bytes"};
@@ -309,7 +342,8 @@ TarReader::TarReader(ByteSource source, ArchiveLimits limits, std::function<void
   impl_->raw = std::move(raw);
 }
 
-TarReader TarReader::without_contents(ByteSource source, ArchiveLimits limits, std::function<void(std::string_view)> raw) {
+TarReader TarReader::without_contents(ByteSource source, ArchiveLimits limits,
+                                      std::function<void(std::string_view)> raw) {
   TarReader reader(std::move(source), limits, std::move(raw));
   reader.impl_->without_contents = true;
   return reader;
@@ -319,10 +353,16 @@ Result<std::optional<TarEntry>> TarReader::next() {
   if (impl_->ended) return std::optional<TarEntry>();
   return impl_->next();
 }
-Result<std::string> TarReader::read_some() { return impl_->content_piece(); }
-Result<void> TarReader::drain() { return impl_->drain(); }
+Result<std::string> TarReader::read_some() {
+  return impl_->content_piece();
+}
+Result<void> TarReader::drain() {
+  return impl_->drain();
+}
 
-std::size_t padding_bytes(std::uint64_t size_bytes) { return (kBlock - size_bytes % kBlock) % kBlock; }
+std::size_t padding_bytes(std::uint64_t size_bytes) {
+  return (kBlock - size_bytes % kBlock) % kBlock;
+}
 
 namespace {
 
@@ -334,23 +374,32 @@ void put_octal(char* field, std::size_t width, std::uint64_t value) {
   }
 }
 
-bool fits_octal(std::uint64_t value, std::size_t width) { return value < (std::uint64_t{1} << (3 * (width - 1))); }
+bool fits_octal(std::uint64_t value, std::size_t width) {
+  return value < (std::uint64_t{1} << (3 * (width - 1)));
+}
 
 char type_flag(EntryType type) {
   switch (type) {
-    case EntryType::file: return '0';
-    case EntryType::hard_link: return '1';
-    case EntryType::symlink: return '2';
-    case EntryType::char_device: return '3';
-    case EntryType::block_device: return '4';
-    case EntryType::directory: return '5';
-    case EntryType::fifo: return '6';
+    case EntryType::file:
+      return '0';
+    case EntryType::hard_link:
+      return '1';
+    case EntryType::symlink:
+      return '2';
+    case EntryType::char_device:
+      return '3';
+    case EntryType::block_device:
+      return '4';
+    case EntryType::directory:
+      return '5';
+    case EntryType::fifo:
+      return '6';
   }
   return '0';
 }
 
 std::string pax_record(std::string_view key, std::string_view value) {
-  const std::size_t base = key.size() + value.size() + 3;   // space, '=', newline
+  const std::size_t base = key.size() + value.size() + 3;  // space, '=', newline
   std::size_t length = base + 1;
   while (std::to_string(length).size() + base != length) length = std::to_string(length).size() + base;
   return std::to_string(length) + " " + std::string(key) + "=" + std::string(value) + "\n";
@@ -393,7 +442,7 @@ void append_header(std::string& out, const TarEntry& e) {
   if (!fits_octal(e.gid, 8)) pax += pax_record("gid", std::to_string(e.gid));
   if (!fits_octal(e.size_bytes, 12)) pax += pax_record("size", std::to_string(e.size_bytes));
   if (e.mtime_ns != 0) {
-    const bool before_1970 = e.mtime_s < 0;   // -1.5 is held as -2 s and half a second
+    const bool before_1970 = e.mtime_s < 0;  // -1.5 is held as -2 s and half a second
     std::string digits = std::to_string(before_1970 ? 1'000'000'000 - e.mtime_ns : e.mtime_ns);
     digits.insert(0, 9 - digits.size(), '0');
     const std::string sign = before_1970 ? "-" : "";

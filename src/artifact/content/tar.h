@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tar streams: ustar, PAX (POSIX.1-2001) and GNU long names read; ustar with PAX where needed written. Sparse files and multi-volume
-// archives are refused by name. Never touches the file system: see extract.h. One thread at a time.
+// Tar streams: ustar, PAX (POSIX.1-2001) and GNU long names read; ustar with PAX where needed written. Sparse files and
+// multi-volume archives are refused by name. Never touches the file system: see extract.h. One thread at a time.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -20,25 +20,25 @@ enum class EntryType : std::uint8_t { file, hard_link, symlink, char_device, blo
 
 struct TarEntry {
   EntryType type = EntryType::file;
-  std::string name;                      // as in the archive
-  std::string link;                      // target of a link
-  std::uint32_t mode = 0644;             // permission bits, setuid, setgid, sticky
+  std::string name;           // as in the archive
+  std::string link;           // target of a link
+  std::uint32_t mode = 0644;  // permission bits, setuid, setgid, sticky
   std::uint32_t uid = 0, gid = 0;
   std::string user, group;
   std::int64_t mtime_s = 0;
   std::uint32_t mtime_ns = 0;
   std::uint64_t size_bytes = 0;
   std::uint32_t device_major = 0, device_minor = 0;
-  std::vector<std::pair<std::string, std::string>> xattrs;   // sorted by name
+  std::vector<std::pair<std::string, std::string>> xattrs;  // sorted by name
   bool operator==(const TarEntry&) const = default;
 };
 
 // What an archive may ask for.
 struct ArchiveLimits {
   std::uint64_t entries_max = 2'000'000;
-  std::uint64_t bytes_max = 64ull << 30;         // of contents, uncompressed
+  std::uint64_t bytes_max = 64ull << 30;  // of contents, uncompressed
   std::size_t name_bytes_max = 4096;
-  std::size_t header_bytes_max = 1u << 20;       // PAX records of one entry
+  std::size_t header_bytes_max = 1u << 20;  // PAX records of one entry
 };
 
 class TarReader {
@@ -50,7 +50,8 @@ class TarReader {
   TarReader(TarReader&&) noexcept;
   ~TarReader();
 
-  // The next entry; what was not read of the last one is skipped. Nothing at the end. Errors: bad_request (offset and what), too_large.
+  // The next entry; what was not read of the last one is skipped. Nothing at the end. Errors: bad_request (offset and
+  // what), too_large.
   Result<std::optional<TarEntry>> next();
   // Contents of the entry in pieces, empty at its end.
   Result<std::string> read_some();
@@ -63,10 +64,11 @@ class TarReader {
   std::unique_ptr<Impl> impl_;
 };
 
-// The header blocks of `entry`: one of ustar, before it a PAX block when a field does not fit. A function of the entry alone.
+// The header blocks of `entry`: one of ustar, before it a PAX block when a field does not fit. A function of the entry
+// alone.
 void append_header(std::string& out, const TarEntry& entry);
 // How many zero bytes follow contents of that size.
 std::size_t padding_bytes(std::uint64_t size_bytes);
-inline constexpr std::size_t kTrailerBytes = 1024;   // two zero blocks
+inline constexpr std::size_t kTrailerBytes = 1024;  // two zero blocks
 
 }  // namespace caisson::content

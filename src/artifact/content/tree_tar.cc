@@ -59,11 +59,11 @@ class Walk {
   }
 
   Result<void> entry(const std::string& path, const std::string& name) {
-    struct stat st{};
+    struct stat st {};
     if (::lstat(host(path).c_str(), &st) != 0) return errno_error("stat " + host(path));
     TarEntry e;
     e.name = path;
-    if (S_ISCHR(st.st_mode) && st.st_rdev == 0) {   // all whiteouts of a mount may be one inode: never hard links
+    if (S_ISCHR(st.st_mode) && st.st_rdev == 0) {  // all whiteouts of a mount may be one inode: never hard links
       e.name = path.substr(0, path.size() - name.size()) + ".wh." + name;
       header(e);
       return {};
@@ -98,7 +98,9 @@ class Walk {
       e.link = target.substr(0, static_cast<std::size_t>(n));
       e.mode = 0777;
     } else {
-      e.type = S_ISCHR(st.st_mode) ? EntryType::char_device : S_ISBLK(st.st_mode) ? EntryType::block_device : EntryType::fifo;
+      e.type = S_ISCHR(st.st_mode)   ? EntryType::char_device
+               : S_ISBLK(st.st_mode) ? EntryType::block_device
+                                     : EntryType::fifo;
       e.device_major = major(st.st_rdev);
       e.device_minor = minor(st.st_rdev);
     }
@@ -141,7 +143,7 @@ std::vector<std::pair<std::string, std::string>> read_layer_xattrs(const std::st
   std::vector<std::pair<std::string, std::string>> out;
   std::string names(64u << 10, '\0');
   const ssize_t length = ::llistxattr(path.c_str(), names.data(), names.size());
-  if (length <= 0) return out;   // none, or a file system without them
+  if (length <= 0) return out;  // none, or a file system without them
   names.resize(static_cast<std::size_t>(length));
   for (const std::string_view name : split(names, '\0')) {
     if (name != "security.capability" && (!name.starts_with("user.") || name.starts_with("user.overlay."))) continue;
@@ -167,8 +169,9 @@ Result<UniqueFd> open_tree_file(int tree, const std::string& path) {
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
   UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, tree, path.c_str(), &how, sizeof how)));
   if (!fd) return errno_error("open " + path);
-  struct stat st{};
-  if (::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return Error{ErrorCode::internal, path + " is no regular file"};
+  struct stat st {};
+  if (::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode))
+    return Error{ErrorCode::internal, path + " is no regular file"};
   return fd;
 }
 

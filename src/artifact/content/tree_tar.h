@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The deterministic tar of a directory in overlayfs' form: names sorted bytewise, whole seconds, no user names, hard links after their
-// first name, whiteouts and opaque marks as OCI image-spec 1.1 (layer.md) has them. Only security.capability and user.* attributes.
-// Sockets are removed from the directory, as no tar can hold them. One thread at a time.
+// The deterministic tar of a directory in overlayfs' form: names sorted bytewise, whole seconds, no user names, hard
+// links after their first name, whiteouts and opaque marks as OCI image-spec 1.1 (layer.md) has them. Only
+// security.capability and user.* attributes. Sockets are removed from the directory, as no tar can hold them. One
+// thread at a time.
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -6,7 +6,9 @@
 
 namespace caisson::registry {
 
-http::Headers base_headers() { return {{"Docker-Distribution-Api-Version", "registry/2.0"}, {"X-Content-Type-Options", "nosniff"}}; }
+http::Headers base_headers() {
+  return {{"Docker-Distribution-Api-Version", "registry/2.0"}, {"X-Content-Type-Options", "nosniff"}};
+}
 
 http::Response json_answer(int status, std::string body) {
   http::Response answer{status, base_headers(), std::move(body)};
@@ -24,16 +26,26 @@ http::Response error_answer(int status, std::string_view code, std::string_view 
 
 http::Response error_answer(const Error& error, std::string_view unknown) {
   switch (error.code) {
-    case ErrorCode::not_found: return error_answer(404, unknown, error.message);
-    case ErrorCode::unauthorized: return error_answer(401, "UNAUTHORIZED", error.message);
-    case ErrorCode::forbidden: return error_answer(403, "DENIED", error.message);
-    case ErrorCode::bad_request: return error_answer(400, "DIGEST_INVALID", error.message);
-    case ErrorCode::invalid: return error_answer(400, "MANIFEST_INVALID", error.message);
-    case ErrorCode::too_large: return error_answer(413, "SIZE_INVALID", error.message);
-    case ErrorCode::too_many_requests: return error_answer(429, "TOOMANYREQUESTS", error.message);
-    case ErrorCode::timeout: return error_answer(408, "BLOB_UPLOAD_INVALID", error.message);
-    case ErrorCode::unavailable: return error_answer(503, "UNAVAILABLE", error.message);
-    default: return error_answer(500, "UNKNOWN", error.message);
+    case ErrorCode::not_found:
+      return error_answer(404, unknown, error.message);
+    case ErrorCode::unauthorized:
+      return error_answer(401, "UNAUTHORIZED", error.message);
+    case ErrorCode::forbidden:
+      return error_answer(403, "DENIED", error.message);
+    case ErrorCode::bad_request:
+      return error_answer(400, "DIGEST_INVALID", error.message);
+    case ErrorCode::invalid:
+      return error_answer(400, "MANIFEST_INVALID", error.message);
+    case ErrorCode::too_large:
+      return error_answer(413, "SIZE_INVALID", error.message);
+    case ErrorCode::too_many_requests:
+      return error_answer(429, "TOOMANYREQUESTS", error.message);
+    case ErrorCode::timeout:
+      return error_answer(408, "BLOB_UPLOAD_INVALID", error.message);
+    case ErrorCode::unavailable:
+      return error_answer(503, "UNAVAILABLE", error.message);
+    default:
+      return error_answer(500, "UNKNOWN", error.message);
   }
 }
 
@@ -45,7 +57,7 @@ ByteRange parse_range(std::string_view header, std::uint64_t size) {
   if (dash == std::string_view::npos) return whole;
   const std::optional<std::int64_t> first = parse_int(spec.substr(0, dash)), last = parse_int(spec.substr(dash + 1));
   const ByteRange none{0, 0, ByteRange::Kind::unsatisfiable};
-  if (dash == 0) {   // the last so many bytes
+  if (dash == 0) {  // the last so many bytes
     if (!last || *last < 0) return whole;
     if (*last == 0 || size == 0) return none;
     const std::uint64_t length = std::min<std::uint64_t>(static_cast<std::uint64_t>(*last), size);

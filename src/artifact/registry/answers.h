@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers of the registry: error bodies by distribution-spec 1.1 "Error Codes", and the headers that every answer has. Of this room only.
+// Answers of the registry: error bodies by distribution-spec 1.1 "Error Codes", and the headers that every answer has.
+// Of this room only.
 #pragma once
 #include <string>
 #include <string_view>

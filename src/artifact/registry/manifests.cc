@@ -13,13 +13,19 @@ using content::Digest;
 
 namespace {
 
-bool is_digest(std::string_view item) { return item.find(':') != std::string_view::npos; }
+bool is_digest(std::string_view item) {
+  return item.find(':') != std::string_view::npos;
+}
 
-http::Response unknown_manifest() { return error_answer(404, "MANIFEST_UNKNOWN", "manifest unknown"); }
+http::Response unknown_manifest() {
+  return error_answer(404, "MANIFEST_UNKNOWN", "manifest unknown");
+}
 
 // Foreign layers (Windows bases) are fetched from where their URLs say and need not be here.
-bool may_be_absent(const Descriptor& layer) { return layer.media_type.find("nondistributable") != std::string::npos ||
-                                                     layer.media_type.find("foreign") != std::string::npos; }
+bool may_be_absent(const Descriptor& layer) {
+  return layer.media_type.find("nondistributable") != std::string::npos ||
+         layer.media_type.find("foreign") != std::string::npos;
+}
 
 // The subject and the artifact type that a manifest's entry in the referrers list has.
 struct Referring {
@@ -50,7 +56,8 @@ Result<Referring> referring(std::string_view bytes, std::string_view media_type,
 void Service::manifest(const http::ExchangePtr& exchange, const Route& route) {
   if (is_digest(route.item) ? !Digest::parse(route.item).ok() : !content::is_valid_tag(route.item)) {
     const bool digest = is_digest(route.item);
-    return exchange->respond(error_answer(digest ? 400 : 404, digest ? "DIGEST_INVALID" : "TAG_INVALID", "invalid tag or digest"));
+    return exchange->respond(
+        error_answer(digest ? 400 : 404, digest ? "DIGEST_INVALID" : "TAG_INVALID", "invalid tag or digest"));
   }
   if (exchange->method == "PUT") return exchange->respond(put_manifest(*exchange, route));
   if (exchange->method == "DELETE") return exchange->respond(delete_manifest(route));
@@ -60,7 +67,8 @@ void Service::manifest(const http::ExchangePtr& exchange, const Route& route) {
 Result<Digest> Service::manifest_digest(const http::Exchange& exchange, const Route& route) const {
   if (is_digest(route.item)) return Digest::parse(route.item);
   const Digest digest = TRY(options_.tags.find(route.repository, route.item));
-  // Clients from before manifest lists ask for an image only: they get the one for linux/amd64, as Distribution gives it.
+  // Clients from before manifest lists ask for an image only: they get the one for linux/amd64, as Distribution gives
+  // it.
   const std::string_view accept = exchange.headers.get("Accept");
   const auto accepts = [&](std::string_view type) { return accept.find(type) != std::string_view::npos; };
   if (!accepts(content::kDockerManifest) || accepts(content::kDockerList) || accepts("*/*")) return digest;
@@ -103,14 +111,17 @@ Result<void> Service::check_parts(const Route& route, std::string_view bytes, st
   if (content::is_index_type(media_type)) {
     const content::Index index = TRY(content::parse_index(bytes));
     for (const Descriptor& child : index.manifests) {
-      if (!options_.tags.manifest_type(route.repository, child.digest).ok() && !options_.tags.has_blob(route.repository, child.digest)) {
+      if (!options_.tags.manifest_type(route.repository, child.digest).ok() &&
+          !options_.tags.has_blob(route.repository, child.digest)) {
         return missing(child.digest);
       }
     }
     return {};
   }
   const content::Manifest manifest = TRY(content::parse_manifest(bytes));
-  const auto linked = [&](const Digest& digest) { return options_.tags.has_blob(route.repository, digest) && is_here(digest); };
+  const auto linked = [&](const Digest& digest) {
+    return options_.tags.has_blob(route.repository, digest) && is_here(digest);
+  };
   if (!linked(manifest.config.digest)) return missing(manifest.config.digest);
   for (const Descriptor& layer : manifest.layers) {
     if (!linked(layer.digest) && !may_be_absent(layer)) return missing(layer.digest);
@@ -131,7 +142,8 @@ http::Response Service::put_manifest(http::Exchange& exchange, const Route& rout
   std::string_view given = exchange.headers.get("Content-Type");
   given = trim(given.substr(0, given.find(';')));
   const std::string type = given.empty() ? *detected : std::string(given);
-  // Without a mediaType field the shape decides between image and index only, so the header may say which of the two families it is.
+  // Without a mediaType field the shape decides between image and index only, so the header may say which of the two
+  // families it is.
   const bool stated = !(*parsed)["mediaType"].str().empty();
   const bool known = content::is_index_type(type) || content::is_manifest_type(type);
   if (!known || (stated && type != *detected) || content::is_index_type(type) != content::is_index_type(*detected)) {
@@ -156,13 +168,15 @@ http::Response Service::put_manifest(http::Exchange& exchange, const Route& rout
   // In this order, each durable: bytes, link, referrer, tag. So a tag never names what is not there.
   Result<void> done = options_.blobs.put(digest, content::from_string(*body));
   if (done.ok()) done = options_.tags.add_manifest(route.repository, digest, type);
-  if (done.ok() && about->subject) done = options_.tags.add_referrer(route.repository, about->subject->digest, about->entry);
+  if (done.ok() && about->subject)
+    done = options_.tags.add_referrer(route.repository, about->subject->digest, about->entry);
   const bool by_tag = !is_digest(route.item);
   if (done.ok() && by_tag) done = options_.tags.set(route.repository, route.item, digest);
   if (!done.ok()) return error_answer(done.error(), "MANIFEST_UNKNOWN");
   log::info("manifest pushed", {{"repository", route.repository}, {"reference", route.item}, {"digest", digest.str()}});
   if (options_.on_push) {
-    options_.on_push({route.repository, by_tag ? route.item : "", digest, std::string(exchange.headers.get("traceparent"))});
+    options_.on_push(
+        {route.repository, by_tag ? route.item : "", digest, std::string(exchange.headers.get("traceparent"))});
   }
   http::Response answer{201, base_headers(), ""};
   answer.headers.set("Location", "/v2/" + route.repository + "/manifests/" + digest.str());

@@ -47,11 +47,16 @@ Action action_of(const Route& route, std::string_view method) {
 
 std::string_view allowed_methods(Route::Kind kind) {
   switch (kind) {
-    case Route::Kind::manifest: return "DELETE, GET, HEAD, PUT";
-    case Route::Kind::blob: return "DELETE, GET, HEAD";
-    case Route::Kind::uploads: return "POST";
-    case Route::Kind::upload: return "DELETE, GET, HEAD, PATCH, PUT";
-    default: return "GET";
+    case Route::Kind::manifest:
+      return "DELETE, GET, HEAD, PUT";
+    case Route::Kind::blob:
+      return "DELETE, GET, HEAD";
+    case Route::Kind::uploads:
+      return "POST";
+    case Route::Kind::upload:
+      return "DELETE, GET, HEAD, PATCH, PUT";
+    default:
+      return "GET";
   }
 }
 
@@ -64,7 +69,8 @@ bool is_allowed(Route::Kind kind, std::string_view method) {
 
 }  // namespace
 
-http::Response Service::challenge(std::string_view repository, const std::vector<std::string>& scopes, bool had_token) const {
+http::Response Service::challenge(std::string_view repository, const std::vector<std::string>& scopes,
+                                  bool had_token) const {
   http::Response answer = error_answer(401, "UNAUTHORIZED", "authentication required");
   if (options_.token_realm.empty()) {
     answer.headers.set("WWW-Authenticate", "Basic realm=\"" + options_.realm + "\"");
@@ -77,7 +83,8 @@ http::Response Service::challenge(std::string_view repository, const std::vector
   return answer;
 }
 
-std::optional<http::Response> Service::refuse(const http::Exchange& exchange, std::string_view repository, Action action) const {
+std::optional<http::Response> Service::refuse(const http::Exchange& exchange, std::string_view repository,
+                                              Action action) const {
   if (!options_.authorize) return std::nullopt;
   const Credentials who = credentials_of(exchange.headers.get("Authorization"));
   const Result<void> allowed = options_.authorize(who, repository, action);
@@ -105,7 +112,8 @@ void Service::handle(const http::ExchangePtr& exchange) {
   }
   const std::string_view repository = route.kind == Route::Kind::catalog ? "*" : std::string_view(route.repository);
   const Action action = action_of(route, method);
-  if (std::optional<http::Response> refusal = refuse(*exchange, repository, action)) return exchange->respond(std::move(*refusal));
+  if (std::optional<http::Response> refusal = refuse(*exchange, repository, action))
+    return exchange->respond(std::move(*refusal));
   if (options_.read_only && action != Action::pull) {
     http::Response answer = error_answer(405, "UNSUPPORTED", "the registry is read-only");
     answer.headers.set("Allow", "GET, HEAD");
@@ -115,15 +123,24 @@ void Service::handle(const http::ExchangePtr& exchange) {
     return exchange->respond(error_answer(405, "UNSUPPORTED", "The operation is unsupported."));
   }
   switch (route.kind) {
-    case Route::Kind::root: return exchange->respond(json_answer(200, "{}"));
-    case Route::Kind::catalog: return exchange->respond(catalog(*exchange));
-    case Route::Kind::tags: return exchange->respond(tag_list(*exchange, route));
-    case Route::Kind::manifest: return manifest(exchange, route);
-    case Route::Kind::blob: return blob(exchange, route);
-    case Route::Kind::uploads: return exchange->respond(begin_upload(*exchange, route));
-    case Route::Kind::upload: return exchange->respond(upload(*exchange, route));
-    case Route::Kind::referrers: return exchange->respond(referrers(*exchange, route));
-    default: return exchange->respond(error_answer(404, "NOT_FOUND", "no such page"));
+    case Route::Kind::root:
+      return exchange->respond(json_answer(200, "{}"));
+    case Route::Kind::catalog:
+      return exchange->respond(catalog(*exchange));
+    case Route::Kind::tags:
+      return exchange->respond(tag_list(*exchange, route));
+    case Route::Kind::manifest:
+      return manifest(exchange, route);
+    case Route::Kind::blob:
+      return blob(exchange, route);
+    case Route::Kind::uploads:
+      return exchange->respond(begin_upload(*exchange, route));
+    case Route::Kind::upload:
+      return exchange->respond(upload(*exchange, route));
+    case Route::Kind::referrers:
+      return exchange->respond(referrers(*exchange, route));
+    default:
+      return exchange->respond(error_answer(404, "NOT_FOUND", "no such page"));
   }
 }
 
@@ -143,8 +160,10 @@ Result<Page> page_of(const std::vector<std::string>& all, const http::Query& que
   }
   Page page;
   auto it = last.empty() ? all.begin() : std::upper_bound(all.begin(), all.end(), std::string(last));
-  for (; it != all.end() && (!count || static_cast<std::int64_t>(page.items.size()) < *count); ++it) page.items.push_back(*it);
-  if (it != all.end() && !page.items.empty()) page.next = "?last=" + percent_encode(page.items.back()) + "&n=" + std::string(n);
+  for (; it != all.end() && (!count || static_cast<std::int64_t>(page.items.size()) < *count); ++it)
+    page.items.push_back(*it);
+  if (it != all.end() && !page.items.empty())
+    page.next = "?last=" + percent_encode(page.items.back()) + "&n=" + std::string(n);
   return page;
 }
 
@@ -202,7 +221,8 @@ void Service::blob(const http::ExchangePtr& exchange, const Route& route) {
   headers.set("Accept-Ranges", "bytes");
   headers.set("Content-Type", "application/octet-stream");
   headers.set("Cache-Control", "max-age=31536000");
-  const ByteRange range = exchange->method == "GET" ? parse_range(exchange->headers.get("Range"), *size) : ByteRange{0, *size};
+  const ByteRange range =
+      exchange->method == "GET" ? parse_range(exchange->headers.get("Range"), *size) : ByteRange{0, *size};
   if (range.kind == ByteRange::Kind::unsatisfiable) {
     headers.set("Content-Range", "bytes */" + std::to_string(*size));
     return exchange->respond({416, headers, ""});
@@ -214,8 +234,8 @@ void Service::blob(const http::ExchangePtr& exchange, const Route& route) {
   int status = 200;
   if (range.kind == ByteRange::Kind::part) {
     status = 206;
-    headers.set("Content-Range", "bytes " + std::to_string(range.first) + "-" + std::to_string(range.first + range.length - 1) + "/" +
-                                     std::to_string(*size));
+    headers.set("Content-Range", "bytes " + std::to_string(range.first) + "-" +
+                                     std::to_string(range.first + range.length - 1) + "/" + std::to_string(*size));
   }
   Result<content::ByteSource> bytes =
       stored ? options_.blobs.open_read(*digest, range.first, range.length) : options_.layers->open(*digest);
@@ -231,7 +251,7 @@ void Service::blob(const http::ExchangePtr& exchange, const Route& route) {
       return stream->abort();
     }
     if (piece->empty()) return stream->finish();
-    if (!stream->write_blocking(*piece).ok()) return;   // the client is gone
+    if (!stream->write_blocking(*piece).ok()) return;  // the client is gone
   }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The registry: OCI distribution-spec 1.1 (and what Docker's clients ask for: schema 2, _catalog) over content's blobs, tags and layers.
-// Invariant: a tag names a manifest whose blobs are all here and durable. Blobs are visible only through a repository that links them,
-// so who may read one repository learns nothing of another. A layer that is kept as a tree is served by streaming its tar.
+// The registry: OCI distribution-spec 1.1 (and what Docker's clients ask for: schema 2, _catalog) over content's blobs,
+// tags and layers.
+// Invariant: a tag names a manifest whose blobs are all here and durable. Blobs are visible only through a repository
+// that links them, so who may read one repository learns nothing of another. A layer that is kept as a tree is served
+// by streaming its tar.
 // Threads: the handler may be called from any thread, and blocks.
 #pragma once
 #include <functional>
@@ -22,23 +24,23 @@ enum class Action { pull, push, remove };
 
 // What came in the Authorization header.
 struct Credentials {
-  std::string user;                  // of Basic
-  SecretBytes secret;                // Basic's password or the Bearer token
+  std::string user;    // of Basic
+  SecretBytes secret;  // Basic's password or the Bearer token
   bool is_bearer = false;
   bool present() const { return !secret.empty() || !user.empty(); }
 };
 
 // After a tag or digest was put, on the request's thread.
 struct Pushed {
-  std::string repository, tag;       // tag empty: by digest
+  std::string repository, tag;  // tag empty: by digest
   content::Digest digest;
-  std::string traceparent;           // of the request; may be empty
+  std::string traceparent;  // of the request; may be empty
 };
 
 struct RegistryOptions {
   content::BlobStore& blobs;
   content::TagIndex& tags;
-  content::LayerSource* layers = nullptr;   // absent: blobs only
+  content::LayerSource* layers = nullptr;  // absent: blobs only
   // May the caller do this? `repository` is empty for the version check (any known user) and "*" for the catalog.
   // Errors: unauthorized → 401 with a challenge, forbidden → 403; anything else → 503.
   std::function<Result<void>(const Credentials&, std::string_view repository, Action)> authorize;

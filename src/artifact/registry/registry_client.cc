@@ -69,7 +69,8 @@ std::map<std::string, std::string> challenge_parameters(std::string_view header)
 }
 
 bool is_worth_another_try(const Error& error) {
-  return error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout || error.code == ErrorCode::too_many_requests;
+  return error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout ||
+         error.code == ErrorCode::too_many_requests;
 }
 
 }  // namespace
@@ -78,7 +79,7 @@ struct RegistryClient::Impl {
   ClientOptions options;
   http::Client http;
   std::mutex mutex;
-  std::map<std::string, std::string> authorizations;   // GUARDED_BY(mutex): by host and scope, the header's value
+  std::map<std::string, std::string> authorizations;  // GUARDED_BY(mutex): by host and scope, the header's value
 
   explicit Impl(ClientOptions o) : options(std::move(o)), http(options.http) {}
 
@@ -113,7 +114,8 @@ struct RegistryClient::Impl {
     } else if (to_lower(challenge).starts_with("bearer")) {
       header = TRY(fetch_token(ref, push, challenge, login));
     } else {
-      return Error{ErrorCode::unauthorized, who + " asks for an unknown kind of login: " + std::string(challenge.substr(0, 100))};
+      return Error{ErrorCode::unauthorized,
+                   who + " asks for an unknown kind of login: " + std::string(challenge.substr(0, 100))};
     }
     const std::lock_guard lock(mutex);
     authorizations[ref.registry + " " + scope(ref, push)] = header;
@@ -125,7 +127,8 @@ struct RegistryClient::Impl {
     return "Basic " + base64(login.user + ":" + std::string(login.password.reveal()));
   }
 
-  Result<std::string> fetch_token(const Reference& ref, bool push, std::string_view challenge, const std::optional<Login>& login) {
+  Result<std::string> fetch_token(const Reference& ref, bool push, std::string_view challenge,
+                                  const std::optional<Login>& login) {
     auto parameters = challenge_parameters(challenge);
     if (parameters["realm"].empty()) return Error{ErrorCode::unauthorized, "the registry's challenge names no realm"};
     http::Request request;
@@ -134,7 +137,8 @@ struct RegistryClient::Impl {
                   "&scope=" + percent_encode(parameters["scope"].empty() ? scope(ref, push) : parameters["scope"]);
     if (login) request.headers.set("Authorization", basic_or_bearer(*login));
     const http::Response answer = TRY(http.send(request));
-    if (answer.status != 200) return error_of(answer.status == 403 ? 403 : 401, answer.body, "token of " + parameters["service"]);
+    if (answer.status != 200)
+      return error_of(answer.status == 403 ? 403 : 401, answer.body, "token of " + parameters["service"]);
     const Value body = TRY(json::parse(answer.body));
     std::string token = body["token"].str();
     if (token.empty()) token = body["access_token"].str();
@@ -147,7 +151,8 @@ struct RegistryClient::Impl {
     if (!options.traceparent.empty()) request.headers.set("traceparent", options.traceparent);
   }
 
-  // Sends; on 401 once more with what the challenge asks for. A body source can't be sent twice: probe first (see put_blob).
+  // Sends; on 401 once more with what the challenge asks for. A body source can't be sent twice: probe first (see
+  // put_blob).
   Result<http::Response> send(http::Request request, const Reference& ref, bool push) {
     prepare(request, ref, push);
     http::Response answer = TRY(http.send(request));
@@ -191,7 +196,8 @@ Result<FetchedManifest> RegistryClient::manifest(const Reference& ref) {
     content::Hasher hasher(ref.digest->algorithm);
     hasher.update(answer.body);
     out.digest = hasher.finish();
-    if (out.digest != *ref.digest) return Error{ErrorCode::bad_request, doing + ": the bytes hash to " + out.digest.str()};
+    if (out.digest != *ref.digest)
+      return Error{ErrorCode::bad_request, doing + ": the bytes hash to " + out.digest.str()};
   } else {
     out.digest = Digest::of(answer.body);
   }
@@ -234,7 +240,8 @@ Result<ByteSource> RegistryClient::open_blob(const Reference& ref, const Digest&
   return ByteSource([answer] { return answer->read_some(); });
 }
 
-Result<void> RegistryClient::Impl::fetch_part(const Reference& ref, const Descriptor& blob, BlobStore& into, const std::string& upload) {
+Result<void> RegistryClient::Impl::fetch_part(const Reference& ref, const Descriptor& blob, BlobStore& into,
+                                              const std::string& upload) {
   const std::uint64_t have = TRY(into.upload_size_bytes(upload));
   if (have >= blob.size_bytes && have > 0) return {};
   http::Request request;
@@ -247,7 +254,7 @@ Result<void> RegistryClient::Impl::fetch_part(const Reference& ref, const Descri
     return error_of(answer->status, body.ok() ? *body : "", "blob " + blob.digest.str());
   }
   ByteSource bytes = [&]() { return answer->read_some(); };
-  if (have > 0 && answer->status == 200) bytes = content::slice(bytes, have, UINT64_MAX);   // it does not know ranges
+  if (have > 0 && answer->status == 200) bytes = content::slice(bytes, have, UINT64_MAX);  // it does not know ranges
   std::uint64_t got = have;
   TRY(into.append_upload(upload, [&]() -> Result<std::string> {
     std::string piece = TRY(bytes());
@@ -296,11 +303,12 @@ Result<PulledImage> RegistryClient::pull(const Reference& ref, BlobStore& into, 
     TRY(fetch_blob(ref, layer, into).in(doing));
     if (progress) progress(layer);
   }
-  TRY(into.put(fetched.digest, content::from_string(fetched.bytes)));   // last: the manifest's blobs are all there
+  TRY(into.put(fetched.digest, content::from_string(fetched.bytes)));  // last: the manifest's blobs are all there
   return out;
 }
 
-Result<void> RegistryClient::Impl::put_blob_once(const Reference& ref, const Digest& digest, std::uint64_t size, const ByteSource& bytes) {
+Result<void> RegistryClient::Impl::put_blob_once(const Reference& ref, const Digest& digest, std::uint64_t size,
+                                                 const ByteSource& bytes) {
   http::Request begin;
   begin.method = "POST";
   begin.url = url(ref, "blobs/uploads/");
@@ -336,11 +344,13 @@ Result<void> RegistryClient::put_blob(const Reference& ref, const Digest& digest
 Result<bool> RegistryClient::mount_blob(const Reference& ref, const Digest& digest, std::string_view from) {
   http::Request request;
   request.method = "POST";
-  request.url = impl_->url(ref, "blobs/uploads/?mount=" + percent_encode(digest.str()) + "&from=" + percent_encode(from));
+  request.url =
+      impl_->url(ref, "blobs/uploads/?mount=" + percent_encode(digest.str()) + "&from=" + percent_encode(from));
   const http::Response answer = TRY(impl_->send(std::move(request), ref, true));
   if (answer.status == 201) return true;
-  if (answer.status != 202) return error_of(answer.status, answer.body, "mount " + digest.str() + " from " + std::string(from));
-  http::Request cancel;   // an upload was begun instead
+  if (answer.status != 202)
+    return error_of(answer.status, answer.body, "mount " + digest.str() + " from " + std::string(from));
+  http::Request cancel;  // an upload was begun instead
   cancel.method = "DELETE";
   cancel.url = impl_->location(ref, answer.headers.get("Location"));
   TRY(impl_->send(std::move(cancel), ref, true));
@@ -358,7 +368,8 @@ Result<void> RegistryClient::put_manifest(const Reference& ref, std::string_view
   return {};
 }
 
-Result<void> RegistryClient::push(const Reference& ref, const Digest& manifest, const BlobStore& blobs, content::LayerSource* layers) {
+Result<void> RegistryClient::push(const Reference& ref, const Digest& manifest, const BlobStore& blobs,
+                                  content::LayerSource* layers) {
   const std::string bytes = TRY(blobs.read(manifest, content::kManifestBytesMax));
   const content::Manifest parsed = TRY(content::parse_manifest(bytes));
   std::vector<Descriptor> parts = parsed.layers;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The registry client: pulls from and pushes to any OCI registry (distribution-spec 1.1; docker's token authentication). Every byte is
-// checked against its digest; a blob that is cut off goes on where it stopped. Loopback registries are spoken to in plain HTTP, as docker
-// does; all others by TLS. Any thread; calls block.
+// The registry client: pulls from and pushes to any OCI registry (distribution-spec 1.1; docker's token
+// authentication). Every byte is checked against its digest; a blob that is cut off goes on where it stopped. Loopback
+// registries are spoken to in plain HTTP, as docker does; all others by TLS. Any thread; calls block.
 #pragma once
 #include <functional>
 #include <memory>
@@ -21,15 +21,15 @@ namespace caisson::registry {
 struct Login {
   std::string user;
   SecretBytes password;
-  bool is_bearer = false;            // password is a Bearer token
+  bool is_bearer = false;  // password is a Bearer token
 };
 
 struct ClientOptions {
-  http::ClientOptions http;          // CA, proxy
-  std::function<std::optional<Login>(std::string_view host)> login;   // host as in the reference; "" is our own registry
-  std::string own_url;               // where references without a host go: "https://registry.caisson.internal:5000"
-  int attempts_max = 4;              // for a blob that is cut off
-  std::string traceparent;           // sent along when set
+  http::ClientOptions http;                                          // CA, proxy
+  std::function<std::optional<Login>(std::string_view host)> login;  // host as in the reference; "" is our own registry
+  std::string own_url;      // where references without a host go: "https://registry.caisson.internal:5000"
+  int attempts_max = 4;     // for a blob that is cut off
+  std::string traceparent;  // sent along when set
 };
 
 struct FetchedManifest {
@@ -39,7 +39,7 @@ struct FetchedManifest {
 
 // One image, with manifest and configuration parsed; their blobs and the layers' are in the store.
 struct PulledImage {
-  content::Digest digest;            // of the image's own manifest, not of the index it came from
+  content::Digest digest;  // of the image's own manifest, not of the index it came from
   content::Manifest manifest;
   content::ImageConfig config;
 };
@@ -52,18 +52,20 @@ class RegistryClient {
 
   // Errors: not_found, unauthorized and forbidden as the registry says; unavailable when it can't be reached.
   Result<FetchedManifest> manifest(const content::Reference& ref);
-  Result<content::Digest> resolve(const content::Reference& ref);   // HEAD: the digest behind a tag
+  Result<content::Digest> resolve(const content::Reference& ref);  // HEAD: the digest behind a tag
   Result<bool> has_blob(const content::Reference& ref, const content::Digest& digest);
-  Result<content::ByteSource> open_blob(const content::Reference& ref, const content::Digest& digest);   // not checked
+  Result<content::ByteSource> open_blob(const content::Reference& ref, const content::Digest& digest);  // not checked
   Result<void> fetch_blob(const content::Reference& ref, const content::Descriptor& blob, content::BlobStore& into);
   // `progress` is told of each blob as it is done.
-  Result<PulledImage> pull(const content::Reference& ref, content::BlobStore& into, const content::Platform& platform = {},
+  Result<PulledImage> pull(const content::Reference& ref, content::BlobStore& into,
+                           const content::Platform& platform = {},
                            const std::function<void(const content::Descriptor&)>& progress = {});
 
   // Puts a blob that is not there yet. `open` is called again for another attempt.
   Result<void> put_blob(const content::Reference& ref, const content::Digest& digest, std::uint64_t size_bytes,
                         const std::function<Result<content::ByteSource>()>& open);
-  // Makes a blob of `from` visible in `ref`'s repository, on the registry itself. Gives false when the registry would not.
+  // Makes a blob of `from` visible in `ref`'s repository, on the registry itself. Gives false when the registry would
+  // not.
   Result<bool> mount_blob(const content::Reference& ref, const content::Digest& digest, std::string_view from);
   Result<void> put_manifest(const content::Reference& ref, std::string_view bytes, std::string_view media_type);
   // The image with its blobs; layers that have no blob come from `layers`.

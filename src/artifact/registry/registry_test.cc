@@ -43,10 +43,12 @@ struct Fixture {
   explicit Fixture(bool with_login = false) {
     RegistryOptions options{.blobs = blobs, .tags = tags, .layers = &layer};
     options.on_push = [this](const Pushed& p) { pushed.push_back(p); };
-    options.authorize = [with_login](const Credentials& who, std::string_view repository, Action action) -> Result<void> {
+    options.authorize = [with_login](const Credentials& who, std::string_view repository,
+                                     Action action) -> Result<void> {
       if (!with_login) return {};
       if (!who.present()) return Error{ErrorCode::unauthorized, "who are you?"};
-      if (who.user != "alice" || who.secret.reveal() != "secret") return Error{ErrorCode::unauthorized, "wrong password"};
+      if (who.user != "alice" || who.secret.reveal() != "secret")
+        return Error{ErrorCode::unauthorized, "wrong password"};
       if (action != Action::pull && repository.starts_with("other/")) return Error{ErrorCode::forbidden, "not yours"};
       return {};
     };
@@ -67,7 +69,8 @@ registry::ClientOptions alice() {
 }
 
 // An image of one blob layer in `store`; gives its manifest's digest.
-Digest make_image(BlobStore& store, const std::vector<Digest>& layers, std::uint64_t layer_bytes, std::string_view type) {
+Digest make_image(BlobStore& store, const std::vector<Digest>& layers, std::uint64_t layer_bytes,
+                  std::string_view type) {
   ImageConfig config;
   config.diff_ids = layers;
   config.env = {"PATH=/bin"};
@@ -113,10 +116,15 @@ TEST_CASE("ranges are cut to the blob") {
     std::uint64_t first, length;
     Kind kind;
   };
-  for (const Case& c : std::initializer_list<Case>{{"", 0, 10, Kind::whole}, {"bytes=0-3", 0, 4, Kind::part}, {"bytes=4-", 4, 6, Kind::part},
-                                                   {"bytes=-3", 7, 3, Kind::part}, {"bytes=8-99", 8, 2, Kind::part},
-                                                   {"bytes=10-", 0, 0, Kind::unsatisfiable}, {"bytes=-0", 0, 0, Kind::unsatisfiable},
-                                                   {"bytes=5-2", 0, 10, Kind::whole}, {"bytes=0-1,3-4", 0, 10, Kind::whole}}) {
+  for (const Case& c : std::initializer_list<Case>{{"", 0, 10, Kind::whole},
+                                                   {"bytes=0-3", 0, 4, Kind::part},
+                                                   {"bytes=4-", 4, 6, Kind::part},
+                                                   {"bytes=-3", 7, 3, Kind::part},
+                                                   {"bytes=8-99", 8, 2, Kind::part},
+                                                   {"bytes=10-", 0, 0, Kind::unsatisfiable},
+                                                   {"bytes=-0", 0, 0, Kind::unsatisfiable},
+                                                   {"bytes=5-2", 0, 10, Kind::whole},
+                                                   {"bytes=0-1,3-4", 0, 10, Kind::whole}}) {
     CAPTURE(c.text);
     const ByteRange range = parse_range(c.text, 10);
     CHECK(range.kind == c.kind);
@@ -150,11 +158,13 @@ TEST_CASE("the client pushes and pulls an image whose layer is a tree, and one w
   REQUIRE(f.tags.add_blob("shop/builds", f.layer.digest()).ok());
   const Digest second = make_image(mine, {f.layer.digest()}, 10240, kOciLayer);
   const std::string bytes = mine.read(second, kManifestBytesMax).value();
-  CHECK(client.put_manifest(f.ref("shop/api:v1"), bytes, kOciManifest).error().message.find("MANIFEST_BLOB_UNKNOWN") != std::string::npos);
+  CHECK(client.put_manifest(f.ref("shop/api:v1"), bytes, kOciManifest).error().message.find("MANIFEST_BLOB_UNKNOWN") !=
+        std::string::npos);
   CHECK(*client.mount_blob(f.ref("shop/api"), f.layer.digest(), "shop/builds"));
   CHECK_FALSE(*client.mount_blob(f.ref("shop/api"), Digest::of("nothing"), "shop/builds"));
   const Digest config = parse_manifest(bytes)->config.digest;
-  REQUIRE(client.put_blob(f.ref("shop/api"), config, *mine.size_bytes(config), [&] { return mine.open_read(config); }).ok());
+  REQUIRE(client.put_blob(f.ref("shop/api"), config, *mine.size_bytes(config), [&] { return mine.open_read(config); })
+              .ok());
   REQUIRE(client.put_manifest(f.ref("shop/api:v1"), bytes, kOciManifest).ok());
   REQUIRE(client.pull(f.ref("shop/api:v1"), other).ok());
   CHECK(other.has(f.layer.digest()));
@@ -181,19 +191,23 @@ TEST_CASE("a blob that is cut off goes on where it stopped, and wrong bytes are 
   BlobStore mine = BlobStore::open(dir.path()).value();
   std::vector<std::string> ranges;
   http::Server server = http::Server::start({}).value();
-  const int port = server.listen("127.0.0.1", 0, [&](http::ExchangePtr exchange) {
-    ranges.emplace_back(exchange->headers.get("Range"));
-    if (ranges.size() == 1) {
-      const std::shared_ptr<http::Stream> stream = exchange->stream(200, {}, bytes.size());
-      const Result<void> written = stream->write_blocking(bytes.substr(0, 50'000));
-      CHECK(written.ok());
-      const std::string upload = list_dir(dir.path() + "/uploads")->at(0);
-      while (*mine.upload_size_bytes(upload) < 50'000) std::this_thread::yield();   // the client has them
-      return stream->abort();
-    }
-    const ByteRange range = parse_range(ranges.back(), bytes.size());
-    exchange->respond({206, {}, bytes.substr(range.first, range.length)});
-  }).value();
+  const int port = server
+                       .listen("127.0.0.1", 0,
+                               [&](http::ExchangePtr exchange) {
+                                 ranges.emplace_back(exchange->headers.get("Range"));
+                                 if (ranges.size() == 1) {
+                                   const std::shared_ptr<http::Stream> stream = exchange->stream(200, {}, bytes.size());
+                                   const Result<void> written = stream->write_blocking(bytes.substr(0, 50'000));
+                                   CHECK(written.ok());
+                                   const std::string upload = list_dir(dir.path() + "/uploads")->at(0);
+                                   while (*mine.upload_size_bytes(upload) < 50'000)
+                                     std::this_thread::yield();  // the client has them
+                                   return stream->abort();
+                                 }
+                                 const ByteRange range = parse_range(ranges.back(), bytes.size());
+                                 exchange->respond({206, {}, bytes.substr(range.first, range.length)});
+                               })
+                       .value();
   RegistryClient client{registry::ClientOptions{}};
   RegistryNames names;
   names.port = 1;
@@ -212,22 +226,27 @@ TEST_CASE("a token server is asked with the challenge's realm, service and scope
   std::string asked, authorization;
   http::Server server = http::Server::start({}).value();
   int port = 0;
-  port = server.listen("127.0.0.1", 0, [&](http::ExchangePtr exchange) {
-    if (exchange->path == "/token") {
-      asked = std::string(http::query_get(exchange->query, "scope"));
-      return exchange->respond({200, {}, "{\"token\":\"t0ken\"}"});
-    }
-    authorization = std::string(exchange->headers.get("Authorization"));
-    if (authorization != "Bearer t0ken") {
-      const std::string realm = "Bearer realm=\"http://127.0.0.1:" + std::to_string(port) + "/token\",service=\"s\",scope=\"repository:a/b:pull\"";
-      return exchange->respond({401, {{"WWW-Authenticate", realm}}, ""});
-    }
-    exchange->respond({200, {{"Docker-Content-Digest", Digest::of("x").str()}}, ""});
-  }).value();
+  port = server
+             .listen("127.0.0.1", 0,
+                     [&](http::ExchangePtr exchange) {
+                       if (exchange->path == "/token") {
+                         asked = std::string(http::query_get(exchange->query, "scope"));
+                         return exchange->respond({200, {}, "{\"token\":\"t0ken\"}"});
+                       }
+                       authorization = std::string(exchange->headers.get("Authorization"));
+                       if (authorization != "Bearer t0ken") {
+                         const std::string realm = "Bearer realm=\"http://127.0.0.1:" + std::to_string(port) +
+                                                   "/token\",service=\"s\",scope=\"repository:a/b:pull\"";
+                         return exchange->respond({401, {{"WWW-Authenticate", realm}}, ""});
+                       }
+                       exchange->respond({200, {{"Docker-Content-Digest", Digest::of("x").str()}}, ""});
+                     })
+             .value();
   RegistryClient client{registry::ClientOptions{}};
   RegistryNames names;
   names.port = 1;
-  const Result<Digest> digest = client.resolve(parse_reference("127.0.0.1:" + std::to_string(port) + "/a/b:v", names).value());
+  const Result<Digest> digest =
+      client.resolve(parse_reference("127.0.0.1:" + std::to_string(port) + "/a/b:v", names).value());
   REQUIRE(digest.ok());
   CHECK(*digest == Digest::of("x"));
   CHECK(asked == "repository:a/b:pull");
@@ -252,10 +271,12 @@ TEST_CASE("crane and skopeo push and pull with a login") {
   if (crane.empty()) {
     MESSAGE("skipped: crane is not installed");
   } else {
-    CHECK_FALSE(run_with({crane, "append", "-f", dir.path() + "/layer.tar.gz", "-t", f.host() + "/shop/crane:v1"})->ok());
+    CHECK_FALSE(
+        run_with({crane, "append", "-f", dir.path() + "/layer.tar.gz", "-t", f.host() + "/shop/crane:v1"})->ok());
     Result<Exit> login = run_with({crane, "auth", "login", f.host(), "-u", "alice", "-p", "secret"});
     REQUIRE_MESSAGE(login->ok(), login->err);
-    const Result<Exit> pushed = run_with({crane, "append", "-f", dir.path() + "/layer.tar.gz", "-t", f.host() + "/shop/crane:v1"});
+    const Result<Exit> pushed =
+        run_with({crane, "append", "-f", dir.path() + "/layer.tar.gz", "-t", f.host() + "/shop/crane:v1"});
     REQUIRE_MESSAGE(pushed->ok(), pushed->err);
     const Result<Exit> validated = run_with({crane, "validate", "--remote", f.host() + "/shop/crane:v1"});
     CHECK_MESSAGE(validated->ok(), validated->err);
@@ -265,13 +286,15 @@ TEST_CASE("crane and skopeo push and pull with a login") {
   }
   if (find_program("skopeo").empty() || crane.empty()) return;
   const std::string image = "docker://" + f.host() + "/shop/crane:v1";
-  const Result<Exit> down = run_with({"skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", "--src-creds", "alice:secret", image,
-                                      "oci:" + dir.path() + "/out:x"});
+  const Result<Exit> down = run_with({"skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", "--src-creds",
+                                      "alice:secret", image, "oci:" + dir.path() + "/out:x"});
   REQUIRE_MESSAGE(down->ok(), down->err);
-  const Result<Exit> up = run_with({"skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "--dest-creds", "alice:secret",
-                                    "oci:" + dir.path() + "/out:x", "docker://" + f.host() + "/shop/skopeo:v1"});
+  const Result<Exit> up =
+      run_with({"skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "--dest-creds", "alice:secret",
+                "oci:" + dir.path() + "/out:x", "docker://" + f.host() + "/shop/skopeo:v1"});
   REQUIRE_MESSAGE(up->ok(), up->err);
-  const Result<Exit> refused = run_with({"skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "--dest-creds", "alice:guess",
-                                         "oci:" + dir.path() + "/out:x", "docker://" + f.host() + "/shop/skopeo:v2"});
+  const Result<Exit> refused =
+      run_with({"skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "--dest-creds", "alice:guess",
+                "oci:" + dir.path() + "/out:x", "docker://" + f.host() + "/shop/skopeo:v2"});
   CHECK_FALSE(refused->ok());
 }

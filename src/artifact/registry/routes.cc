@@ -28,9 +28,11 @@ Route parse_route(std::string_view path) {
     std::string_view text;
     Route::Kind kind;
   };
-  for (const Suffix& suffix : {Suffix{"/blobs/uploads", Route::Kind::upload}, Suffix{"/manifests", Route::Kind::manifest},
-                               Suffix{"/blobs", Route::Kind::blob}, Suffix{"/referrers", Route::Kind::referrers}}) {
-    if (before.ends_with(suffix.text)) return named(suffix.kind, before.substr(0, before.size() - suffix.text.size()), item);
+  for (const Suffix& suffix :
+       {Suffix{"/blobs/uploads", Route::Kind::upload}, Suffix{"/manifests", Route::Kind::manifest},
+        Suffix{"/blobs", Route::Kind::blob}, Suffix{"/referrers", Route::Kind::referrers}}) {
+    if (before.ends_with(suffix.text))
+      return named(suffix.kind, before.substr(0, before.size() - suffix.text.size()), item);
   }
   return {};
 }

@@ -18,7 +18,8 @@ class Service {
 
  private:
   // The answer to give instead when the caller may not.
-  std::optional<http::Response> refuse(const http::Exchange& exchange, std::string_view repository, Action action) const;
+  std::optional<http::Response> refuse(const http::Exchange& exchange, std::string_view repository,
+                                       Action action) const;
   http::Response challenge(std::string_view repository, const std::vector<std::string>& scopes, bool had_token) const;
   bool is_here(const content::Digest& digest) const;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pushing blobs: distribution-spec 1.1 "Pushing blobs": monolithic, in chunks with resume, and mounted from another repository.
+// Pushing blobs: distribution-spec 1.1 "Pushing blobs": monolithic, in chunks with resume, and mounted from another
+// repository.
 #include "artifact/registry/service.h"
 #include "core/base/text.h"
 
@@ -13,7 +14,9 @@ http::Response created(const Route& route, const content::Digest& digest) {
   return answer;
 }
 
-http::Response unknown_upload() { return error_answer(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"); }
+http::Response unknown_upload() {
+  return error_answer(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+}
 
 // "0-4" or "bytes 0-4/*"; absent: nothing to check.
 std::optional<std::int64_t> chunk_start(std::string_view header) {
@@ -32,7 +35,8 @@ http::Response Service::upload_state(int status, const Route& route, const std::
 }
 
 http::Response Service::begin_upload(http::Exchange& exchange, const Route& route) {
-  const std::string_view mount = http::query_get(exchange.query, "mount"), from = http::query_get(exchange.query, "from");
+  const std::string_view mount = http::query_get(exchange.query, "mount"),
+                         from = http::query_get(exchange.query, "from");
   if (!mount.empty() && !from.empty()) {
     const Result<content::Digest> digest = content::Digest::parse(mount);
     if (!digest.ok()) return error_answer(400, "DIGEST_INVALID", digest.error().message);
@@ -45,7 +49,7 @@ http::Response Service::begin_upload(http::Exchange& exchange, const Route& rout
   }
   const Result<std::string> id = options_.blobs.begin_upload();
   if (!id.ok()) return error_answer(id.error(), "BLOB_UPLOAD_UNKNOWN");
-  if (!http::query_get(exchange.query, "digest").empty()) {   // monolithic in one POST
+  if (!http::query_get(exchange.query, "digest").empty()) {  // monolithic in one POST
     const Result<std::uint64_t> size = take_body(exchange, *id, 0);
     if (!size.ok()) return error_answer(size.error(), "BLOB_UPLOAD_UNKNOWN");
     return finish(exchange, route, *id);
@@ -78,9 +82,10 @@ http::Response Service::upload(http::Exchange& exchange, const Route& route) {
 
 http::Response Service::append(http::Exchange& exchange, const Route& route, std::uint64_t size) {
   const std::string& id = route.item;
-  if (exchange.method == "PUT") {   // refused before the body is taken
+  if (exchange.method == "PUT") {  // refused before the body is taken
     const std::string_view digest = http::query_get(exchange.query, "digest");
-    if (!content::Digest::parse(digest).ok()) return error_answer(400, "DIGEST_INVALID", "the digest is missing or malformed");
+    if (!content::Digest::parse(digest).ok())
+      return error_answer(400, "DIGEST_INVALID", "the digest is missing or malformed");
   }
   const Result<std::uint64_t> now = take_body(exchange, id, size);
   if (!now.ok()) return error_answer(now.error(), "BLOB_UPLOAD_UNKNOWN");
