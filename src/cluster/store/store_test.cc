@@ -142,6 +142,7 @@ TEST_CASE("expectations hold or nothing is written") {
   CHECK(f.store->revision() == first);
   CHECK(f.names() == Strings{"a/x"});
   CHECK(code(first, "x") == std::nullopt);
+  CHECK(code(first, "x") == ErrorCode::conflict);  // somebody wrote since
 }
 
 TEST_CASE("a transaction has one revision, and its later changes see the earlier ones") {
