@@ -74,6 +74,10 @@ Result<std::vector<Object>> claim(kube::Client& client, const schema::Resource& 
   return out;
 }
 
+bool selects_template(const kube::LabelSelector& selector, const Value& pod_template) {
+  return !selector.everything() && selector.matches(pod_template["metadata"]["labels"]);
+}
+
 void Expectations::created(const kube::ObjectKey& owner, const Object& child) {
   const std::lock_guard lock(mutex_);
   expected_[owner].push_back({child.key(), child.uid(), false, clock_.monotonic()});

@@ -22,6 +22,10 @@ Result<std::vector<kube::Object>> claim(kube::Client& client, const schema::Reso
                                         const kube::LabelSelector& selector, const schema::Resource& child_resource,
                                         const std::vector<kube::Object>& candidates);
 
+// Whether pods of the template will be the owner's own. The API server sees to it; a controller that trusted it blindly would make pods
+// that it does not count.
+bool selects_template(const kube::LabelSelector& selector, const Value& pod_template);
+
 // Keeps a controller from making or deleting children twice because its cache is a step behind: until the cache shows what was asked for
 // (or 30 seconds have gone) the owner's children must not be counted.
 class Expectations {

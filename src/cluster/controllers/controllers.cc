@@ -4,6 +4,7 @@
 #include "cluster/controllers/deployment.h"
 #include "cluster/controllers/endpoints.h"
 #include "cluster/controllers/garbage_collector.h"
+#include "cluster/controllers/job.h"
 #include "cluster/controllers/namespace.h"
 #include "cluster/controllers/node_lifecycle.h"
 #include "cluster/controllers/replica_set.h"
@@ -19,6 +20,7 @@ void add_controllers(kube::Runtime& runtime, const ControllersOptions& options) 
   add_service_account(runtime, options.ca_pem);
   add_deployment(runtime);
   add_replica_set(runtime);
+  add_job(runtime);
   add_scheduler(runtime, options.spans);
   add_endpoints(runtime);
   add_volume_binder(runtime, options.volumes_root);

@@ -34,6 +34,9 @@ class ReplicaSetReconciler : public kube::Reconciler {
     }
     if (!expectations_.met(key)) return Requeue::after(std::chrono::seconds(5));      // the pod's event comes before
     const auto selector = TRY(kube::LabelSelector::from(set->spec()["selector"]));
+    if (!selects_template(selector, set->spec()["template"])) {
+      return Error{ErrorCode::invalid, "the selector does not select the template's labels: pods would be made without end"};
+    }
     const auto claimed = TRY(claim(client_, schema::kReplicaSets, *set, selector, schema::kPods, candidates(*set, selector)));
     const std::vector<Object> pods = active(claimed);
     Result<void> managed;
