@@ -100,7 +100,9 @@ class JobReconciler : public kube::Reconciler {
     return Requeue::never();
   }
 
+  // A pod that the job itself takes away is no failure: it goes uncounted.
   Result<void> remove(const Object& job, const Object& pod) {
+    TRY(release(pod));
     const auto removed = client_.remove(schema::kPods, pod.key());
     if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
     expectations_.deleted(job.key(), pod);
