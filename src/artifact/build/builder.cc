@@ -38,10 +38,12 @@ constexpr std::size_t kMessageBytesMax = 4096;
 // A log that is written by one and read by many.
 class LogFile {
  public:
-  static Result<std::shared_ptr<LogFile>> create(const std::string& path) {
+  // `goes_on`: a build that was cut off writes on, so that readers who know where they are miss nothing.
+  static Result<std::shared_ptr<LogFile>> open(const std::string& path, bool goes_on) {
     auto out = std::make_shared<LogFile>();
     out->path_ = path;
-    out->file_.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0640));
+    const int start = goes_on ? 0 : O_TRUNC;
+    out->file_.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | start, 0640));
     if (!out->file_) return errno_error("open " + path);
     return out;
   }
@@ -185,12 +187,14 @@ class BuilderImpl : public Builder {
 
   Result<Requeue> begin(const Object& build) {
     const ObjectKey key = build.key();
+    const bool goes_on = build.status()["phase"].as_string() == "Running";
     TRY(set_status(key, [&](Value& status) {
       status.set("phase", "Running").set("message", "");
       if (status["startTime"].is_null()) status.set("startTime", format_time(runtime_.clock().now()));
     }));
     TRY(make_dirs(directory_of(key), 0750));
-    std::shared_ptr<LogFile> log = TRY(LogFile::create(directory_of(key) + "/log"));
+    std::shared_ptr<LogFile> log = TRY(LogFile::open(directory_of(key) + "/log", goes_on));
+    if (goes_on) log->write("\n[build] was cut off; it goes on from the cache\n");
     std::stop_token stop;
     {
       const std::lock_guard lock(mutex_);
