@@ -128,9 +128,40 @@ Result<void> remove_documentation(const std::string& tree) {
   return {};
 }
 
+bool is_real_directory(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+// Moves what is below `from` into `to`; what is there already is replaced, directories are merged.
+Result<void> merge_directory(const std::string& from, const std::string& to) {
+  if (!is_real_directory(to)) return rename_file(from, to);
+  const std::vector<std::string> names = TRY(list_dir(from));
+  for (const std::string& name : names) {
+    const std::string source = path_join(from, name), target = path_join(to, name);
+    if (is_real_directory(source)) TRY(merge_directory(source, target));
+    else TRY(rename_file(source, target));
+  }
+  if (::rmdir(from.c_str()) != 0) return errno_error("remove " + from);
+  return {};
+}
+
+// "dpkg-deb -x" puts a directory in the place of the link /bin when a package names /bin itself: the merged /usr is made again.
+Result<void> merge_usr(const std::string& tree) {
+  for (const char* name : {"bin", "sbin", "lib", "lib64"}) {
+    const std::string path = tree + "/" + name;
+    if (!is_real_directory(path)) continue;
+    TRY(merge_directory(path, tree + "/usr/" + name));
+    TRY(link_to(path, std::string("usr/") + name));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> prepare_tree(const std::string& tree) {
+  // The tree's own mode is that of "/" in a container: whoever runs there must be able to walk it.
+  if (::chmod(tree.c_str(), 0755) != 0) return errno_error("chmod " + tree);
   for (const char* name : {"bin", "sbin", "lib", "lib64"}) {
     TRY(make_dirs(tree + "/usr/" + name));
     TRY(link_to(tree + "/" + name, std::string("usr/") + name));
@@ -144,6 +175,7 @@ Result<void> prepare_tree(const std::string& tree) {
 }
 
 Result<void> complete_tree(const std::string& tree, const Recipe& recipe) {
+  TRY(merge_usr(tree));
   TRY(remove_documentation(tree));
   for (const std::string& path : recipe.remove) TRY(remove_tree(tree + "/" + path));
   TRY(add_accounts(tree, recipe));
