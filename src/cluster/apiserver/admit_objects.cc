@@ -49,14 +49,16 @@ void add_finalizer(Value& object, std::string_view name) {
 void fill_job(Value& job) {
   if (job["spec"]["manualSelector"].as_bool()) return;
   const Value uid = job["metadata"]["uid"], name = job["metadata"]["name"];
+  // Labels that were copied from the template are one map with it in Go: they get what the template gets.
+  const bool copied = job["metadata"]["labels"].empty() ||
+                      job["metadata"]["labels"] == job.get({"spec", "template", "metadata", "labels"});
   Value& labels = job.edit({"spec", "template", "metadata", "labels"});
   labels.set("batch.kubernetes.io/controller-uid", uid)
       .set("batch.kubernetes.io/job-name", name)
       .set("controller-uid", uid)
       .set("job-name", name);
   job.edit("spec").set("selector", Value{{"matchLabels", Value{{"batch.kubernetes.io/controller-uid", uid}}}});
-  if (job["metadata"]["labels"].empty())
-    job.edit("metadata").set("labels", job["spec"]["template"]["metadata"]["labels"]);
+  if (copied) job.edit("metadata").set("labels", job["spec"]["template"]["metadata"]["labels"]);
 }
 
 std::string_view qos_class(const Value& pod) {

@@ -330,8 +330,9 @@ Result<void> check_escalation(const Authorizer& authorizer, Request& request, co
     pass.name = reference["name"].str();
   }
   if (authorizer.decide(request.user, pass).allowed) return {};
-  const PolicyRules lacking = Authorizer::missing(authorizer.rules_of(request.user, request.ns), wanted);
+  PolicyRules lacking = Authorizer::missing(authorizer.rules_of(request.user, request.ns), wanted);
   if (lacking.empty()) return {};
+  std::sort(lacking.begin(), lacking.end(), [](const PolicyRule& a, const PolicyRule& b) { return a.str() < b.str(); });
   std::string why = "user \"" + request.user.name + "\" (groups=" + quoted_list(request.user.groups) +
                     ") is attempting to grant RBAC permissions not currently held:";
   for (const PolicyRule& rule : lacking) why += "\n" + rule.str();

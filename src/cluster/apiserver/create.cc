@@ -59,7 +59,7 @@ Result<Planned> create(Core& core, Request& request, Transaction& tx, const Valu
   TRY(check_names(request, object));
   if (!request.name.empty()) object.edit("metadata").set("name", request.name);
   if (!object["metadata"]["resourceVersion"].as_string().empty())
-    return request.fail(ErrorCode::internal, "resourceVersion should not be set on objects to be created");
+    return request.fail_without_reason("resourceVersion should not be set on objects to be created");
   // Who set what is told by what was sent: what admission and the kind's strategy add belongs to nobody.
   if (request.verb != "apply")
     track_update(*request.kind, Value(), object, {request.field_manager, request.subresource, time_now(core.clock)});

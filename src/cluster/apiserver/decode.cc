@@ -38,6 +38,31 @@ Result<void> check_type_meta(Request& request, const Value& body) {
   return {};
 }
 
+// Go leaves out empty lists and maps (omitempty) of fields that are not required; custom resources keep what they have.
+std::optional<Value> without_empty(const schema::Field& field, const Value& value) {
+  std::optional<Value> out;
+  const auto edit = [&]() -> Value& {
+    if (!out) out = value;
+    return *out;
+  };
+  if (value.is_map() && field.object) {
+    for (const auto& [key, child] : value.entries()) {
+      const schema::Member* member = field.object->find(key);
+      if (!member) continue;
+      const bool collection =
+          member->field->type == schema::FieldType::list || member->field->type == schema::FieldType::map;
+      if (collection && !member->required && !child.is_null() && child.empty())
+        edit().erase(key);
+      else if (auto next = without_empty(*member->field, child))
+        edit().set(key, *std::move(next));
+    }
+  } else if (value.is_list() && field.type == schema::FieldType::list && field.element && field.element->object) {
+    for (std::size_t i = 0; i < value.size(); ++i)
+      if (auto next = without_empty(*field.element, value[i])) edit().edit(i) = *std::move(next);
+  }
+  return out;
+}
+
 void null_time(Value& object) {
   if (!object.is_map()) return;
   if (!object["metadata"].contains("creationTimestamp")) object.edit("metadata").set("creationTimestamp", Value());
@@ -48,6 +73,10 @@ void null_time(Value& object) {
 Value completed(const schema::KindSchema& kind, Value object) {
   object = schema::with_defaults(kind, std::move(object));
   if (kind.custom) return object;
+  const bool null_lists =
+      kind.resource.group == "rbac.authorization.k8s.io" || kind.resource.group == "discovery.k8s.io";  // settled: null
+  if (!null_lists)
+    if (auto lean = without_empty(kind.root(), object)) object = *std::move(lean);
   const auto absent_is_null = [&](const char* field) {
     if (!object.contains(field)) object.set(field, Value());
   };

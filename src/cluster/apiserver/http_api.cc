@@ -197,7 +197,8 @@ struct HttpApi::Call {
 
 std::string HttpApi::Call::list_head(const ItemList& list, std::string_view kind, std::string_view api_version) const {
   Value metadata{{"resourceVersion", std::to_string(list.revision)}};
-  if (!list.continue_token.empty()) metadata.set("continue", list.continue_token);
+  if (!list.continue_token.empty() || (request.kind->custom && kind.ends_with("List")))
+    metadata.set("continue", list.continue_token);
   if (list.remaining) metadata.set("remainingItemCount", static_cast<std::int64_t>(*list.remaining));
   return "{\"kind\":\"" + std::string(kind) + "\",\"apiVersion\":\"" + std::string(api_version) +
          "\",\"metadata\":" + json::write(metadata);

@@ -29,6 +29,8 @@ struct Request {
   std::string subpath;   // after the sub-resource: proxy paths
   schema::KindPtr kind;  // null: no such resource
 
+  std::string
+      owner_subresource;  // what managedFields names when it is not `subresource` (a scale writes the main resource)
   std::string field_manager, user_agent;
   bool dry_run = false, force = false;
   bool in_process = false;

@@ -98,6 +98,7 @@ Result<Planned> plan_scale(Core& core, Request& request, Transaction& tx, const 
   set_path(desired, path.empty() ? ".spec.replicas" : path, replicas.as_int());
   // The object's own sub-resource rules: a scale writes spec.
   const std::string subresource = std::exchange(request.subresource, "");
+  request.owner_subresource = subresource;
   auto planned = write_over(core, request, tx, *found, std::move(desired));
   request.subresource = subresource;
   return planned;
@@ -156,6 +157,14 @@ Result<Planned> plan_eviction(Core& core, Request& request, Transaction& tx, con
       const kube::LabelSelector selector = TRY(kube::LabelSelector::from(budget["spec"]["selector"]));
       if (!selector.matches(pod["metadata"]["labels"]) || budget.get({"status", "disruptionsAllowed"}).as_int() > 0)
         continue;
+      if (budget.get({"status", "observedGeneration"}).as_int() < budget["metadata"]["generation"].as_int()) {
+        Value cause{{"reason", "DisruptionBudget"},
+                    {"message", "The disruption budget " + budget["metadata"]["name"].str() +
+                                    " is still being processed by the server."}};
+        return request.fail(ErrorCode::too_many_requests,
+                            "Cannot evict pod as it would violate the pod's disruption budget.",
+                            Value{{"causes", Value(std::vector<Value>{std::move(cause)})}, {"retryAfterSeconds", 10}});
+      }
       Value cause{
           {"reason", "DisruptionBudget"},
           {"message", "The disruption budget " + budget["metadata"]["name"].str() + " needs " +

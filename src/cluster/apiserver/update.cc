@@ -87,8 +87,9 @@ bool spec_differs(const schema::KindSchema& kind, const Value& before, const Val
   if (kind.resource == schema::kDeployments && !(before["metadata"]["annotations"] == after["metadata"]["annotations"]))
     return true;
   if (!kind.custom && before.contains("spec")) return !(before["spec"] == after["spec"]);
-  const auto rest = [](Value object) {
-    for (const char* field : {"metadata", "status"}) object.erase(field);
+  const auto rest = [&](Value object) {
+    object.erase("metadata");
+    if (kind.has_status()) object.erase("status");
     return object;
   };
   return !(rest(before) == rest(after));
@@ -143,7 +144,9 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   if (const auto version = sent["resourceVersion"].as_string();
       !version.empty() && version != "0" && version != current["metadata"]["resourceVersion"].as_string())
     return request.conflict();
-  const FieldManager manager{request.field_manager, request.subresource, time_now(core.clock)};
+  const FieldManager manager{request.field_manager,
+                             request.owner_subresource.empty() ? request.subresource : request.owner_subresource,
+                             time_now(core.clock)};
   if (request.verb != "apply") track_update(kind, current, desired, manager);
   keep_owned_metadata(current, request, desired);
   keep_other_part(request, current, desired);
