@@ -10,6 +10,7 @@ export CAISSON CAISSON_PACKAGE_CACHE=${CAISSON_PACKAGE_CACHE:-/var/cache/caisson
 mkdir -p "$CAISSON_PACKAGE_CACHE"
 
 TEST_DIR=$(mktemp -d /var/tmp/caisson-e2e-XXXXXX)
+chmod 755 "$TEST_DIR"   # the server's user must be able to enter it
 DATA=$TEST_DIR/data
 c() { "$CAISSON" --data-dir "$DATA" "$@"; }
 k() { KUBECONFIG=$DATA/pki/admin.kubeconfig "${KUBECTL:-kubectl}" "$@"; }
@@ -17,6 +18,9 @@ note() { printf '  %s\n' "$*"; }
 die() { printf 'FAILED: %s\n' "$*"; [ ! -s "$DATA/logs/caisson.log" ] || tail -n 40 "$DATA/logs/caisson.log"; exit 1; }
 setting() { sed -nE "s/^ *\"$1\": \"?([^\",]*)\"?,?$/\1/p" "$DATA/instance.json" | head -n 1; }
 instance() { sed -nE 's/^ *"id": "([^"]*)".*/\1/p' "$DATA/instance.json"; }
+
+# says PATTERN COMMAND...: whether the command's output holds the pattern, whatever its exit status (pipefail would mix the two).
+says() { local pattern=$1 out; shift; out=$("$@" 2>&1 || :); grep -qE -- "$pattern" <<<"$out"; }
 
 # until_true SECONDS WHAT COMMAND...: runs the command until it succeeds; WHAT is what is waited for.
 until_true() {

@@ -113,6 +113,18 @@ Result<void> prepare_directories(const Instance& instance) {
   return {};
 }
 
+// The server runs under a user of its own, which must be able to walk to the data.
+Result<void> check_reachable(const std::string& data_dir) {
+  for (std::string at = path_dir(data_dir);; at = path_dir(at)) {
+    struct stat info{};
+    if (::stat(at.c_str(), &info) == 0 && !(info.st_mode & S_IXOTH)) {
+      return Error{ErrorCode::forbidden, "the server's user can't enter " + at + ", which is above " + data_dir +
+                                             ": 'chmod o+x " + at + "', or choose another place with --data-dir"};
+    }
+    if (at == "/" || at == ".") return {};
+  }
+}
+
 Result<UniqueFd> lock_data_dir(const std::string& data_dir) {
   const std::string path = data_dir + "/run/supervisor.pid";
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
@@ -218,6 +230,7 @@ Result<void> up(const UpOptions& options) {
     return Error{ErrorCode::conflict, "the platform in " + options.settings.data_dir + " runs already (process " + std::to_string(pid) +
                                           "); see 'caisson status', or stop it with 'caisson down'"};
   }
+  TRY(check_reachable(options.settings.data_dir));
   const Instance instance = TRY(prepare_instance(options.settings));
   TRY(check_ports_free(instance.settings));
   TRY(prepare_directories(instance));
