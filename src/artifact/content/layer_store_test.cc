@@ -117,7 +117,7 @@ TEST_CASE("GNU tar's own archives are read") {
 
 TEST_CASE("every compression is found by its first bytes and undone, also when members follow one another") {
   std::string text;
-  for (int i = 0; i < 300'000; ++i) text += static_cast<char>('a' + (i * i) % 23);
+  for (int i = 0; i < 300'000; ++i) text += static_cast<char>('a' + (i % 1000) * (i % 1000) % 23);
   const std::string gzip = *read_all(*compress_gzip(dribble(text)), 1u << 24);
   const std::string zstd = *read_all(compress_zstd(dribble(text)), 1u << 24);
   CHECK(detect_compression(gzip) == Compression::gzip);
