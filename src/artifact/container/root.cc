@@ -59,6 +59,10 @@ Result<Outcome> mount_by_fsopen(const RootSpec& spec) {
     if (errno == ENOSYS) return Outcome::not_known;
     return errno_error("open the overlay file system");
   }
+  // Before Linux 6.5 (Debian 12 has 6.1) overlayfs took its options as one text: any key is accepted here, and refused
+  // only when the file system is made.
+  if (fs_config(fs.get(), kFsConfigSetString, "no-such-option", "1") == 0) return Outcome::not_known;
+  kernel_words(fs.get());  // what it says to that is no concern of later errors
   for (std::size_t i = 0; i < spec.lowers.size(); ++i) {
     if (fs_config(fs.get(), kFsConfigSetString, "lowerdir+", spec.lowers[i].c_str()) == 0) continue;
     if (i == 0 && errno == EINVAL && exists(spec.lowers[i])) return Outcome::not_known;
