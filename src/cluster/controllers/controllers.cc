@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/controllers/controllers.h"
 
+#include "cluster/controllers/cron_job.h"
+#include "cluster/controllers/daemon_set.h"
 #include "cluster/controllers/deployment.h"
 #include "cluster/controllers/endpoints.h"
 #include "cluster/controllers/garbage_collector.h"
@@ -11,6 +13,7 @@
 #include "cluster/controllers/retention.h"
 #include "cluster/controllers/scheduler.h"
 #include "cluster/controllers/service_account.h"
+#include "cluster/controllers/stateful_set.h"
 #include "cluster/controllers/volumes.h"
 
 namespace caisson::controllers {
@@ -20,7 +23,10 @@ void add_controllers(kube::Runtime& runtime, const ControllersOptions& options) 
   add_service_account(runtime, options.ca_pem);
   add_deployment(runtime);
   add_replica_set(runtime);
+  add_stateful_set(runtime);
+  add_daemon_set(runtime);
   add_job(runtime);
+  add_cron_job(runtime);
   add_scheduler(runtime, options.spans);
   add_endpoints(runtime);
   add_volume_binder(runtime, options.volumes_root);
