@@ -42,18 +42,18 @@ host_state() {
   {
     echo "mounts"; awk '{print $5}' /proc/self/mountinfo | sort
     echo "links"; ip -o link | awk -F': ' '{print $2}' | sort
-    echo "tables"; nft list tables | sort
-    echo "cgroups"; find /sys/fs/cgroup -maxdepth 2 -name 'caisson*' | sort
-    echo "sysctls"; sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.rp_filter net.ipv4.conf.all.route_localnet 2>/dev/null
+    echo "tables"; nft list tables 2>/dev/null | sort || :
+    echo "cgroups"; find /sys/fs/cgroup -maxdepth 2 -name 'caisson*' 2>/dev/null | sort || :
+    echo "sysctls"; sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.rp_filter net.ipv4.conf.all.route_localnet 2>/dev/null || :
     echo "processes"; ps -eo stat=,args= | grep -v '^Z' | grep -cE '[c]onmon|[n]ginx: master' || :
     echo "routes"; ip route
-    echo "files"; find /etc /run /usr/local -newer "$TEST_DIR" -type f 2>/dev/null | grep -v -E '/run/(udev|lock|systemd|utmp)|/etc/(mtab|resolv)' | sort | head -n 20
+    echo "files"; find /etc /run /usr/local -newer "$TEST_DIR" -type f 2>/dev/null | grep -v -E '/run/(udev|lock|systemd|utmp)|/etc/(mtab|resolv)' | sort | head -n 20 || :
   }
 }
 cleanup() {
   local code=$?
   [ ! -e "$DATA/instance.json" ] || c down --purge >/dev/null 2>&1 || :
-  rm -rf "$TEST_DIR"
+  rm -rf "$TEST_DIR" ${ALSO_REMOVE:+"$ALSO_REMOVE"}
   exit $code
 }
 trap cleanup EXIT

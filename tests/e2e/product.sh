@@ -6,8 +6,8 @@ make_product() {
   ORG=org$(tr -dc 'a-z' </dev/urandom | head -c 6 || :)
   APP=svc$(tr -dc 'a-z' </dev/urandom | head -c 5 || :)
   PORT=$((20000 + RANDOM % 20000)) HOST=$APP.localhost TEXT="안녕 $RANDOM-$RANDOM"
-  mkdir -p "$dir/$ORG-app/tekton" "$dir/$ORG-deploy"/{base,overlays/dev,apps}
-  cat >"$dir/$ORG-app/Dockerfile" <<D
+  mkdir -p "$dir/$ORG-app/tekton" "$dir/$ORG-app/backend/page" "$dir/$ORG-deploy"/{base,overlays/dev,apps}
+  cat >"$dir/$ORG-app/backend/Dockerfile" <<D
 FROM busybox:1.36 AS text
 COPY page /page
 RUN sed "s/@@/\$(cat /page/text)/" /page/frame > /out.html
@@ -18,9 +18,8 @@ USER 1000:1000
 EXPOSE $PORT
 ENTRYPOINT ["httpd", "-f", "-p", "$PORT", "-h", "/www"]
 D
-  mkdir -p "$dir/$ORG-app/page"
-  printf '%s' "$TEXT" >"$dir/$ORG-app/page/text"
-  echo '<p>@@</p>' >"$dir/$ORG-app/page/frame"
+  printf '%s' "$TEXT" >"$dir/$ORG-app/backend/page/text"
+  echo '<p>@@</p>' >"$dir/$ORG-app/backend/page/frame"
   local shop=$ROOT/examples/shop
   cp "$shop/shop-app/tekton/tasks.yaml" "$dir/$ORG-app/tekton/"
   for file in pipeline.yaml trigger.yaml service-account.yaml; do
@@ -33,7 +32,7 @@ import re, sys
 path, app = sys.argv[1:]
 text = open(path).read()
 text = re.sub(r"    - name: build-frontend.*?(?=    - name: write-tag)", "", text, flags=re.S)
-text = text.replace("build-backend, build-frontend", "build-backend").replace("value: backend}", "value: .}").replace("$(params.registry)/backend", "$(params.registry)/" + app)
+text = text.replace("build-backend, build-frontend", "build-backend").replace("$(params.registry)/backend", "$(params.registry)/" + app)
 open(path, "w").write(text)
 PY
   cat >"$dir/$ORG-deploy/base/kustomization.yaml" <<D
@@ -60,7 +59,7 @@ spec:
       securityContext: {runAsNonRoot: true, runAsUser: 1000}
       containers:
         - name: web
-          image: app
+          image: backend
           envFrom:
             - configMapRef: {name: settings}
           ports:
@@ -105,7 +104,7 @@ resources:
   - namespace.yaml
   - ../../base
 images:
-  - name: app
+  - name: backend
     newName: registry.caisson.internal:5000/$ORG/$APP
     newTag: "none"
 D

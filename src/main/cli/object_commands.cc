@@ -168,24 +168,41 @@ Result<void> apply_one(const Session& session, Manifest& manifest, bool dry_run)
   return {};
 }
 
-Result<void> remove_one(const Session& session, const kube::Resource& resource, const kube::ObjectKey& key, bool wait) {
-  TRY(session.client->remove(resource, key));
-  std::printf("%s deleted\n", shown_name(resource, key.name).c_str());
-  if (!wait) return {};
+std::string join_finalizers(const kube::Object& object) {
+  std::vector<std::string> names;
+  for (const Value& name : object.metadata()["finalizers"].items()) names.push_back(name.str());
+  return names.empty() ? "none" : join(names, ", ");
+}
+
+// Waits until the object of that uid is gone; one that is made again under its name is another object.
+Result<void> wait_gone(const Session& session, const kube::Resource& resource, const kube::Object& object) {
   std::mutex mutex;
   std::condition_variable changed;
   bool gone = false;
-  kube::ListOptions only{.ns = key.ns, .field_selector = "metadata.name=" + key.name};
+  const kube::ListOptions only{.ns = object.ns(), .field_selector = "metadata.name=" + object.name()};
   auto watch = TRY(session.client->watch(resource, only, [&](const kube::WatchEvent& event) {
-    if (event.type != kube::WatchEvent::Type::deleted && event.type != kube::WatchEvent::Type::closed) return;
+    const bool another = event.type != kube::WatchEvent::Type::bookmark && event.object.uid() != object.uid();
+    if (event.type != kube::WatchEvent::Type::deleted && event.type != kube::WatchEvent::Type::closed && !another) return;
     const std::lock_guard lock(mutex);
     gone = true;
     changed.notify_all();
   }));
-  if (const auto still = session.client->get(resource, key); !still.ok()) return {};
+  const auto still = session.client->get(resource, object.key());
+  if (!still.ok() || still->uid() != object.uid()) return {};
   std::unique_lock lock(mutex);
-  changed.wait_for(lock, std::chrono::minutes(5), [&] { return gone; });
+  if (!changed.wait_for(lock, std::chrono::minutes(5), [&] { return gone; })) {
+    return Error{ErrorCode::timeout, shown_name(resource, object.name()) + " is still there after 5 minutes; finalizers: " +
+                                         join_finalizers(object)};
+  }
   return {};
+}
+
+Result<void> remove_one(const Session& session, const kube::Resource& resource, const kube::ObjectKey& key, bool wait) {
+  const kube::Object object = TRY(session.client->get(resource, key));
+  TRY(session.client->remove(resource, key, {.uid = object.uid()}));
+  std::printf("%s deleted\n", shown_name(resource, key.name).c_str());
+  std::fflush(stdout);
+  return wait ? wait_gone(session, resource, object) : Result<void>{};
 }
 
 // --- describe
