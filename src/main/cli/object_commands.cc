@@ -46,6 +46,11 @@ Result<std::vector<Selection>> select(const Session& session, const std::vector<
   return selections;
 }
 
+// As kubectl names an object: "deployment.apps/web".
+std::string shown_name(const kube::Resource& resource, const std::string& name) {
+  return to_lower(resource.kind) + (resource.group.empty() ? "" : "." + resource.group) + "/" + name;
+}
+
 std::string collection_path(const Session& session, const kube::Resource& resource, bool all_namespaces) {
   return resource.path(all_namespaces || !resource.namespaced ? "" : session.ns);
 }
@@ -91,7 +96,7 @@ Result<void> get_one(const Session& session, const Global& global, const Selecti
     const Value answer = TRY(fetch(session, selection, name, flags, machine ? "application/json" : kTableAccept));
     if (global.output == "name") {
       const auto print_name = [&](const Value& object) {
-        std::printf("%s/%s\n", selection.resource.group_resource().c_str(), object["metadata"]["name"].str().c_str());
+        std::printf("%s\n", shown_name(selection.resource, object["metadata"]["name"].str()).c_str());
       };
       if (name.empty()) {
         for (const Value& item : answer["items"].items()) print_name(item);
@@ -151,10 +156,6 @@ Result<kube::Resource> place(const Session& session, Manifest& manifest) {
       TRY(session.client->resource_for(manifest.object.api_version(), manifest.object.kind()).in(manifest.file));
   if (resource.namespaced && manifest.object.ns().empty()) manifest.object.edit({"metadata", "namespace"}) = Value(session.ns);
   return resource;
-}
-
-std::string shown_name(const kube::Resource& resource, const std::string& name) {
-  return to_lower(resource.kind) + (resource.group.empty() ? "" : "." + resource.group) + "/" + name;
 }
 
 Result<void> apply_one(const Session& session, Manifest& manifest, bool dry_run) {

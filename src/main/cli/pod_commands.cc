@@ -21,7 +21,9 @@ namespace {
 constexpr char kStdin = 0, kStdout = 1, kStderr = 2, kError = 3, kResize = 4;
 
 std::string pod_path(const Session& session, std::string_view pod, std::string_view subresource) {
-  if (pod.starts_with("pod/")) pod.remove_prefix(4);
+  for (const std::string_view prefix : {"pod/", "pods/", "po/"}) {
+    if (pod.starts_with(prefix)) pod.remove_prefix(prefix.size());
+  }
   return schema::kPods.path(session.ns, pod) + "/" + std::string(subresource);
 }
 
