@@ -53,9 +53,11 @@ Result<std::vector<Object>> claim(kube::Client& client, const schema::Resource& 
       if (matches) {
         out.push_back(child);
       } else if (!owner.deleting()) {
-        const auto released = client.patch(child_resource, child.key(), kube::PatchType::merge, releasing(child, owner), by_manager());
+        const auto released =
+            client.patch(child_resource, child.key(), kube::PatchType::merge, releasing(child, owner), by_manager());
         // Gone, or already another's: either way no longer ours.
-        if (!released.ok() && released.error().code != ErrorCode::not_found && released.error().code != ErrorCode::invalid) {
+        if (!released.ok() && released.error().code != ErrorCode::not_found &&
+            released.error().code != ErrorCode::invalid) {
           return Error(released.error()).in("release " + child.key().str());
         }
       }
@@ -64,7 +66,8 @@ Result<std::vector<Object>> claim(kube::Client& client, const schema::Resource& 
     if (!matches || owner.deleting() || child.deleting()) continue;
     if (!adopts) adopts = TRY(may_adopt(client, owner_resource, owner));
     if (!*adopts) continue;
-    const auto adopted = client.patch(child_resource, child.key(), kube::PatchType::strategic, adopting(child, owner), by_manager());
+    const auto adopted =
+        client.patch(child_resource, child.key(), kube::PatchType::strategic, adopting(child, owner), by_manager());
     if (adopted.ok()) {
       out.push_back(*adopted);
     } else if (adopted.error().code != ErrorCode::not_found) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The controllers of a cluster: what kube-controller-manager and kube-scheduler do upstream (Kubernetes 1.33), as reconcilers of one
-// runtime. Each is level-triggered and may be killed at any instruction. src/main calls add_controllers once, before Runtime::start.
+// The controllers of a cluster: what kube-controller-manager and kube-scheduler do upstream (Kubernetes 1.33), as
+// reconcilers of one runtime. Each is level-triggered and may be killed at any instruction. src/main calls
+// add_controllers once, before Runtime::start.
 #pragma once
 #include <string>
 
@@ -10,10 +11,10 @@
 namespace caisson::controllers {
 
 struct ControllersOptions {
-  std::string ca_pem;                  // of the platform: ConfigMap kube-root-ca.crt of every namespace; empty: not made
-  std::string volumes_root;            // folder of local volumes: <volumes_root>/<ns>_<claim>; empty: claims stay Pending
-  SpanSink* spans = nullptr;           // where "schedule" is told; may be null
-  std::size_t traces_max = 200;        // spans of older traces are deleted
+  std::string ca_pem;            // of the platform: ConfigMap kube-root-ca.crt of every namespace; empty: not made
+  std::string volumes_root;      // folder of local volumes: <volumes_root>/<ns>_<claim>; empty: claims stay Pending
+  SpanSink* spans = nullptr;     // where "schedule" is told; may be null
+  std::size_t traces_max = 200;  // spans of older traces are deleted
   Duration event_ttl = std::chrono::hours(1);
 };
 

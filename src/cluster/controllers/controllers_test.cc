@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// All controllers against the real API server, in this process. A kubelet of a few lines makes bound pods ready and lets deleted ones go.
+// All controllers against the real API server, in this process. A kubelet of a few lines makes bound pods ready and
+// lets deleted ones go.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -36,7 +37,8 @@ struct Spans : SpanSink {
   }
 };
 
-// Runs what is bound: gives it an address and readiness, and ends it when it is being deleted. What it saw at most is kept.
+// Runs what is bound: gives it an address and readiness, and ends it when it is being deleted. What it saw at most is
+// kept.
 class Kubelet : public kube::Reconciler {
  public:
   explicit Kubelet(kube::Runtime& runtime) : client_(runtime.client()), pods_(runtime.informer(schema::kPods)) {}
@@ -91,8 +93,11 @@ struct World {
     runtime->start();
     make("{apiVersion: v1, kind: Node, metadata: {name: n1}}");
     Object node = must(client->get(schema::kNodes, {"", "n1"}));
-    node.edit().set("status", read("{allocatable: {cpu: '4', memory: 8Gi, pods: '110'}, capacity: {cpu: '4', memory: 8Gi, pods: '110'}, "
-                                   "conditions: [{type: Ready, status: 'True', lastHeartbeatTime: '" + ago(0) + "'}]}"));
+    node.edit().set(
+        "status",
+        read("{allocatable: {cpu: '4', memory: 8Gi, pods: '110'}, capacity: {cpu: '4', memory: 8Gi, pods: '110'}, "
+             "conditions: [{type: Ready, status: 'True', lastHeartbeatTime: '" +
+             ago(0) + "'}]}"));
     must(client->update_status(node));
     make("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}");
     until([&] { return get(schema::kServiceAccounts, "default").has_value(); });
@@ -125,7 +130,8 @@ struct World {
   bool rolled_out(const std::string& name) {
     const auto d = get(schema::kDeployments, name);
     return d && kube::condition(*d, "Progressing")["reason"].as_string() == "NewReplicaSetAvailable" &&
-           d->status()["observedGeneration"].as_int() == d->generation() && d->status()["updatedReplicas"].as_int() == d->spec()["replicas"].as_int() &&
+           d->status()["observedGeneration"].as_int() == d->generation() &&
+           d->status()["updatedReplicas"].as_int() == d->spec()["replicas"].as_int() &&
            d->status()["replicas"].as_int() == d->spec()["replicas"].as_int() &&
            d->status()["availableReplicas"].as_int() == d->spec()["replicas"].as_int();
   }
@@ -167,8 +173,10 @@ TEST_CASE("a deployment rolls out, rolls over without a gap, back, up and down, 
   auto watch = must(world.client->watch(schema::kPods, {.ns = "shop"}, [&](const kube::WatchEvent& event) {
     const std::lock_guard lock(mutex);
     if (event.type == kube::WatchEvent::Type::bookmark || event.type == kube::WatchEvent::Type::closed) return;
-    if (event.type == kube::WatchEvent::Type::deleted) seen.erase(event.object.key());
-    else seen[event.object.key()] = event.object;
+    if (event.type == kube::WatchEvent::Type::deleted)
+      seen.erase(event.object.key());
+    else
+      seen[event.object.key()] = event.object;
     std::int64_t present = 0, ready = 0;
     for (const auto& [key, pod] : seen) {
       present += pod.deleting() ? 0 : 1;
@@ -192,8 +200,13 @@ TEST_CASE("a deployment rolls out, rolls over without a gap, back, up and down, 
   }
 
   // What `kubectl rollout undo` does: the old template again.
-  world.change(schema::kDeployments, "web", "{spec: {template: {spec: {containers: [{name: c, image: 'web:1', ports: [{name: http, containerPort: 8080}]}]}}}}");
-  world.until([&] { return world.rolled_out("web") && world.get(schema::kDeployments, "web")->annotation("deployment.kubernetes.io/revision") == "3"; });
+  world.change(schema::kDeployments, "web",
+               "{spec: {template: {spec: {containers: [{name: c, image: 'web:1', ports: [{name: http, containerPort: "
+               "8080}]}]}}}}");
+  world.until([&] {
+    return world.rolled_out("web") &&
+           world.get(schema::kDeployments, "web")->annotation("deployment.kubernetes.io/revision") == "3";
+  });
   CHECK_EQ(world.list(schema::kReplicaSets).size(), 2);
 
   world.change(schema::kDeployments, "web", "{spec: {replicas: 5}}");
@@ -216,7 +229,9 @@ TEST_CASE("a rollout that makes no progress says so when its deadline has passed
   web.edit({"spec", "template", "metadata"}).set("annotations", Value{{"test/hold", "1"}});
   must(world.client->create(web));
   world.until([&] { return world.list(schema::kPods).size() == 3; });
-  const auto reason = [&] { return kube::condition(*world.get(schema::kDeployments, "web"), "Progressing")["reason"].str(); };
+  const auto reason = [&] {
+    return kube::condition(*world.get(schema::kDeployments, "web"), "Progressing")["reason"].str();
+  };
   world.until([&] { return reason() == "ReplicaSetUpdated"; });
   world.clock.advance(std::chrono::seconds(65));
   world.until([&] { return reason() == "ProgressDeadlineExceeded"; });
@@ -224,18 +239,24 @@ TEST_CASE("a rollout that makes no progress says so when its deadline has passed
 
 TEST_CASE("a service's endpoints follow its pods, and leave one that is being deleted before it ends") {
   World world;
-  world.make("{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}}");
+  world.make(
+      "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {selector: {app: web}, ports: "
+      "[{port: 80, targetPort: http}]}}");
   world.make(kWeb);
   const auto ready = [&] {
     std::size_t count = 0;
     for (const Object& slice : world.list(schema::kEndpointSlices)) {
-      for (const Value& endpoint : slice["endpoints"].items()) count += endpoint["conditions"]["ready"].as_bool() ? 1 : 0;
+      for (const Value& endpoint : slice["endpoints"].items())
+        count += endpoint["conditions"]["ready"].as_bool() ? 1 : 0;
     }
     return count;
   };
   world.until([&] { return ready() == 3; });
   CHECK_EQ(world.list(schema::kEndpointSlices).size(), 1);
-  world.until([&] { return world.get(schema::kEndpoints, "web") && world.get(schema::kEndpoints, "web")->get({"subsets"})[0]["addresses"].size() == 3; });
+  world.until([&] {
+    return world.get(schema::kEndpoints, "web") &&
+           world.get(schema::kEndpoints, "web")->get({"subsets"})[0]["addresses"].size() == 3;
+  });
 
   // A finalizer holds the pod, as a slow end does.
   const std::string name = world.list(schema::kPods)[0].name();
@@ -244,7 +265,8 @@ TEST_CASE("a service's endpoints follow its pods, and leave one that is being de
   world.until([&] {
     for (const Object& slice : world.list(schema::kEndpointSlices)) {
       for (const Value& e : slice["endpoints"].items()) {
-        if (e["targetRef"]["name"].as_string() == name) return e["conditions"]["terminating"].as_bool() && !e["conditions"]["ready"].as_bool();
+        if (e["targetRef"]["name"].as_string() == name)
+          return e["conditions"]["terminating"].as_bool() && !e["conditions"]["ready"].as_bool();
       }
     }
     return false;
@@ -277,7 +299,8 @@ TEST_CASE("garbage collection: in the background, in the foreground, not at all"
     child.set_controller(owner);
     return must(world.client->create(child));
   };
-  for (const kube::Propagation propagation : {kube::Propagation::background, kube::Propagation::foreground, kube::Propagation::orphan}) {
+  for (const kube::Propagation propagation :
+       {kube::Propagation::background, kube::Propagation::foreground, kube::Propagation::orphan}) {
     const Object owner = world.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: owner, namespace: shop}}");
     child_of(owner, "child");
     kube::DeleteOptions options;
@@ -290,8 +313,10 @@ TEST_CASE("garbage collection: in the background, in the foreground, not at all"
       world.until([&] { return !world.get(schema::kConfigMaps, "child"); });
     }
   }
-  Object lost = object("{apiVersion: v1, kind: ConfigMap, metadata: {name: lost, namespace: shop, ownerReferences: [{apiVersion: v1, kind: ConfigMap, "
-                       "name: never, uid: 11111111-2222-4333-8444-555555555555}]}}");
+  Object lost = object(
+      "{apiVersion: v1, kind: ConfigMap, metadata: {name: lost, namespace: shop, ownerReferences: [{apiVersion: v1, "
+      "kind: ConfigMap, "
+      "name: never, uid: 11111111-2222-4333-8444-555555555555}]}}");
   must(world.client->create(lost));
   world.until([&] { return !world.get(schema::kConfigMaps, "lost"); });
 }
@@ -301,7 +326,9 @@ TEST_CASE("what a namespace must have comes again, and a silent node takes no po
   world.until([&] { return world.get(schema::kConfigMaps, "kube-root-ca.crt").has_value(); });
   REQUIRE(world.client->remove(schema::kConfigMaps, {"shop", "kube-root-ca.crt"}).ok());
   REQUIRE(world.client->remove(schema::kServiceAccounts, {"shop", "default"}).ok());
-  world.until([&] { return world.get(schema::kConfigMaps, "kube-root-ca.crt") && world.get(schema::kServiceAccounts, "default"); });
+  world.until([&] {
+    return world.get(schema::kConfigMaps, "kube-root-ca.crt") && world.get(schema::kServiceAccounts, "default");
+  });
   CHECK_EQ(world.get(schema::kConfigMaps, "kube-root-ca.crt")->get({"data", "ca.crt"}).str(), "CA");
 
   world.clock.advance(std::chrono::seconds(45));
@@ -309,10 +336,12 @@ TEST_CASE("what a namespace must have comes again, and a silent node takes no po
     const auto node = world.get(schema::kNodes, "n1");
     return kube::condition(*node, "Ready")["status"].as_string() == "Unknown" && node->spec()["taints"].size() == 2;
   });
-  world.make("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop}, spec: {containers: [{name: c, image: i}]}}");
+  world.make(
+      "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop}, spec: {containers: [{name: c, image: i}]}}");
   world.until([&] {
     const auto pod = world.get(schema::kPods, "p");
-    return kube::condition(*pod, "PodScheduled")["message"].as_string().starts_with("0/1 nodes are available: 1 node(s) had untolerated taint {");
+    return kube::condition(*pod, "PodScheduled")["message"].as_string().starts_with(
+        "0/1 nodes are available: 1 node(s) had untolerated taint {");
   });
   Object node = *world.get(schema::kNodes, "n1");
   kube::set_condition(node, "Ready", true, "KubeletReady", "", world.clock.now());
@@ -323,21 +352,29 @@ TEST_CASE("what a namespace must have comes again, and a silent node takes no po
 
 TEST_CASE("a claim of the local class is bound when a pod uses it, and its volume goes with it") {
   World world;
-  world.make("{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data, namespace: shop}, spec: {storageClassName: local, accessModes: "
-             "[ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}");
-  world.make("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop}, spec: {containers: [{name: c, image: i}], volumes: [{name: v, "
-             "persistentVolumeClaim: {claimName: data}}]}}");
+  world.make(
+      "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data, namespace: shop}, spec: {storageClassName: "
+      "local, accessModes: "
+      "[ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}");
+  world.make(
+      "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop}, spec: {containers: [{name: c, image: i}], "
+      "volumes: [{name: v, "
+      "persistentVolumeClaim: {claimName: data}}]}}");
   world.until([&] { return !world.get(schema::kPods, "p")->spec()["nodeName"].as_string().empty(); });
   const auto claim = world.get(schema::kPersistentVolumeClaims, "data");
   CHECK_EQ(claim->status()["phase"].str(), "Bound");
   const schema::Resource volumes{"", "v1", "PersistentVolume", "persistentvolumes", false};
-  CHECK_EQ(world.get(volumes, claim->spec()["volumeName"].str())->spec()["hostPath"]["path"].str(), world.dir.path() + "/shop_data");
+  CHECK_EQ(world.get(volumes, claim->spec()["volumeName"].str())->spec()["hostPath"]["path"].str(),
+           world.dir.path() + "/shop_data");
 }
 
 TEST_CASE("an Event lives for an hour") {
   World world;
-  world.make("{apiVersion: v1, kind: Event, metadata: {name: e, namespace: shop}, involvedObject: {kind: Pod, namespace: shop, name: p}, reason: R, "
-             "message: m, type: Normal, lastTimestamp: '" + format_time(world.clock.now()) + "'}");
+  world.make(
+      "{apiVersion: v1, kind: Event, metadata: {name: e, namespace: shop}, involvedObject: {kind: Pod, namespace: "
+      "shop, name: p}, reason: R, "
+      "message: m, type: Normal, lastTimestamp: '" +
+      format_time(world.clock.now()) + "'}");
   world.clock.advance(std::chrono::minutes(50));
   REQUIRE(world.runtime->wait_idle(std::chrono::seconds(10)));
   CHECK(world.get(schema::kEvents, "e"));

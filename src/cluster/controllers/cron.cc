@@ -12,7 +12,7 @@ namespace {
 struct FieldKind {
   std::string_view name;
   int least, most;
-  std::vector<std::string_view> names;       // of `least` and so on
+  std::vector<std::string_view> names;  // of `least` and so on
 };
 const FieldKind& field_kind(std::size_t index) {
   static const FieldKind kinds[] = {
@@ -26,8 +26,9 @@ const FieldKind& field_kind(std::size_t index) {
 }
 
 Error wrong(const FieldKind& kind, std::string_view text) {
-  return {ErrorCode::bad_request, "schedule: " + std::string(kind.name) + " \"" + std::string(text) + "\" is not from " +
-                                      std::to_string(kind.least) + " to " + std::to_string(kind.most)};
+  return {ErrorCode::bad_request, "schedule: " + std::string(kind.name) + " \"" + std::string(text) +
+                                      "\" is not from " + std::to_string(kind.least) + " to " +
+                                      std::to_string(kind.most)};
 }
 
 Result<int> parse_value(const FieldKind& kind, std::string_view text) {
@@ -47,14 +48,17 @@ Result<std::uint64_t> parse_part(const FieldKind& kind, std::string_view text) {
   int first = kind.least, last = kind.most, step = 1;
   if (slash != std::string_view::npos) {
     const auto number = parse_int(text.substr(slash + 1));
-    if (!number || *number <= 0) return Error{ErrorCode::bad_request, "schedule: step in \"" + std::string(text) + "\" must be a positive number"};
+    if (!number || *number <= 0)
+      return Error{ErrorCode::bad_request, "schedule: step in \"" + std::string(text) + "\" must be a positive number"};
     step = static_cast<int>(std::min<std::int64_t>(*number, 100));
   }
   if (range != "*" && range != "?") {
     const auto dash = range.find('-');
     first = TRY(parse_value(kind, range.substr(0, dash)));
-    if (dash != std::string_view::npos) last = TRY(parse_value(kind, range.substr(dash + 1)));
-    else if (slash == std::string_view::npos) last = first;
+    if (dash != std::string_view::npos)
+      last = TRY(parse_value(kind, range.substr(dash + 1)));
+    else if (slash == std::string_view::npos)
+      last = first;
     if (first > last) return wrong(kind, range);
   }
   std::uint64_t bits = 0;
@@ -68,21 +72,27 @@ Result<std::uint64_t> parse_field(const FieldKind& kind, std::string_view text) 
   return bits;
 }
 
-bool has(std::uint64_t bits, unsigned value) { return (bits >> value & 1) != 0; }
+bool has(std::uint64_t bits, unsigned value) {
+  return (bits >> value & 1) != 0;
+}
 
 }  // namespace
 
 Result<CronSchedule> CronSchedule::parse(std::string_view text) {
-  struct Named { std::string_view name, fields; };
-  for (const Named& named : {Named{"@yearly", "0 0 1 1 *"}, Named{"@annually", "0 0 1 1 *"}, Named{"@monthly", "0 0 1 * *"},
-                             Named{"@weekly", "0 0 * * 0"}, Named{"@daily", "0 0 * * *"}, Named{"@midnight", "0 0 * * *"},
-                             Named{"@hourly", "0 * * * *"}}) {
+  struct Named {
+    std::string_view name, fields;
+  };
+  for (const Named& named :
+       {Named{"@yearly", "0 0 1 1 *"}, Named{"@annually", "0 0 1 1 *"}, Named{"@monthly", "0 0 1 * *"},
+        Named{"@weekly", "0 0 * * 0"}, Named{"@daily", "0 0 * * *"}, Named{"@midnight", "0 0 * * *"},
+        Named{"@hourly", "0 * * * *"}}) {
     if (named.name == text) return parse(named.fields);
   }
   CronSchedule out;
   if (text.starts_with("@every ")) {
     out.every_ = TRY(parse_duration(trim(text.substr(7))));
-    if (out.every_ < std::chrono::seconds(1)) return Error{ErrorCode::bad_request, "schedule: @every needs at least one second"};
+    if (out.every_ < std::chrono::seconds(1))
+      return Error{ErrorCode::bad_request, "schedule: @every needs at least one second"};
     return out;
   }
   std::vector<std::string_view> fields;
@@ -90,7 +100,8 @@ Result<CronSchedule> CronSchedule::parse(std::string_view text) {
     if (!field.empty()) fields.push_back(field);
   }
   if (fields.size() != 5) {
-    return Error{ErrorCode::bad_request, "expected exactly 5 fields, found " + std::to_string(fields.size()) + ": [" + std::string(text) + "]"};
+    return Error{ErrorCode::bad_request,
+                 "expected exactly 5 fields, found " + std::to_string(fields.size()) + ": [" + std::string(text) + "]"};
   }
   std::uint64_t* const targets[] = {&out.minutes_, &out.hours_, &out.days_, &out.months_, &out.weekdays_};
   for (std::size_t i = 0; i < 5; ++i) *targets[i] = TRY(parse_field(field_kind(i), fields[i]));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cron schedules as robfig/cron v3 reads them (what CronJob uses): five fields, names, ranges, steps, @hourly and its like, @every.
-// Times are UTC. Pure; any thread.
+// Cron schedules as robfig/cron v3 reads them (what CronJob uses): five fields, names, ranges, steps, @hourly and its
+// like, @every. Times are UTC. Pure; any thread.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -13,7 +13,7 @@ namespace caisson::controllers {
 
 class CronSchedule {
  public:
-  static Result<CronSchedule> parse(std::string_view text);      // bad_request, naming the field
+  static Result<CronSchedule> parse(std::string_view text);  // bad_request, naming the field
   // The first time after `after`; nothing within five years (31 February).
   std::optional<Time> next(Time after) const;
 

@@ -16,8 +16,8 @@ using kube::Requeue;
 const schema::Resource kCronJobs{"batch", "v1", "CronJob", "cronjobs"};
 
 Value reference_to(const Object& job) {
-  return Value{{"kind", "Job"}, {"namespace", job.ns()}, {"name", job.name()}, {"uid", job.uid()}, {"apiVersion", "batch/v1"},
-               {"resourceVersion", job.resource_version()}};
+  return Value{{"kind", "Job"},    {"namespace", job.ns()},    {"name", job.name()},
+               {"uid", job.uid()}, {"apiVersion", "batch/v1"}, {"resourceVersion", job.resource_version()}};
 }
 
 class CronJobReconciler : public kube::Reconciler {
@@ -51,7 +51,8 @@ class CronJobReconciler : public kube::Reconciler {
     Value active = Value::list();
     for (const Object& job : jobs) {
       const auto listed = after.status()["active"].items();
-      const bool was_active = std::any_of(listed.begin(), listed.end(), [&](const Value& r) { return r["uid"].as_string() == job.uid(); });
+      const bool was_active =
+          std::any_of(listed.begin(), listed.end(), [&](const Value& r) { return r["uid"].as_string() == job.uid(); });
       if (!is_job_finished(job)) {
         active.push_back(reference_to(job));
         continue;
@@ -62,17 +63,21 @@ class CronJobReconciler : public kube::Reconciler {
                        "Saw completed job: " + job.name() + ", condition: " + (complete ? "Complete" : "Failed"));
       }
       const std::string_view ended = job.status()["completionTime"].as_string();
-      if (complete && ended > after.status()["lastSuccessfulTime"].as_string()) after.edit({"status"}).set("lastSuccessfulTime", ended);
+      if (complete && ended > after.status()["lastSuccessfulTime"].as_string())
+        after.edit({"status"}).set("lastSuccessfulTime", ended);
     }
-    if (active.empty()) after.edit({"status"}).erase("active");
-    else after.edit({"status"}).set("active", std::move(active));
+    if (active.empty())
+      after.edit({"status"}).erase("active");
+    else
+      after.edit({"status"}).set("active", std::move(active));
   }
 
   Result<Requeue> run_if_due(const Object& cron_job, Object& after, const std::vector<Object>& jobs) {
     const Time now = clock_.now();
     const std::string zone = cron_job.spec()["timeZone"].str();
     if (!zone.empty() && zone != "UTC" && zone != "Etc/UTC") {
-      events_.record(cron_job, EventRecorder::Type::warning, "UnknownTimeZone", "time zone " + zone + " is not supported: schedules are in UTC");
+      events_.record(cron_job, EventRecorder::Type::warning, "UnknownTimeZone",
+                     "time zone " + zone + " is not supported: schedules are in UTC");
       return Requeue::never();
     }
     const auto schedule = CronSchedule::parse(cron_job.spec()["schedule"].as_string());
@@ -84,7 +89,8 @@ class CronJobReconciler : public kube::Reconciler {
     const DueTime due = due_time(cron_job, *schedule, now);
     const auto wait = due.next ? Requeue::after(*due.next - now + std::chrono::milliseconds(100)) : Requeue::never();
     if (due.missed) {
-      events_.record(cron_job, EventRecorder::Type::warning, "MissSchedule", "Missed scheduled time to start a job: " + format_time(*due.missed));
+      events_.record(cron_job, EventRecorder::Type::warning, "MissSchedule",
+                     "Missed scheduled time to start a job: " + format_time(*due.missed));
     }
     if (!due.run) return wait;
     const std::string_view policy = cron_job.spec()["concurrencyPolicy"].as_string();
@@ -109,7 +115,8 @@ class CronJobReconciler : public kube::Reconciler {
     const auto job = client_.create(wanted, by_manager());
     if (!job.ok() && job.error().code != ErrorCode::already_exists) {
       if (namespace_is_terminating(job.error())) return {};
-      events_.record(cron_job, EventRecorder::Type::warning, "FailedCreate", "Error creating job: " + job.error().message);
+      events_.record(cron_job, EventRecorder::Type::warning, "FailedCreate",
+                     "Error creating job: " + job.error().message);
       return job.error();
     }
     if (job.ok()) {
@@ -124,7 +131,8 @@ class CronJobReconciler : public kube::Reconciler {
   Result<void> remove(const Object& cron_job, const Object& job) {
     const auto removed = client_.remove(schema::kJobs, job.key());
     if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
-    if (removed.ok()) events_.record(cron_job, EventRecorder::Type::normal, "SuccessfulDelete", "Deleted job " + job.name());
+    if (removed.ok())
+      events_.record(cron_job, EventRecorder::Type::normal, "SuccessfulDelete", "Deleted job " + job.name());
     return {};
   }
 
@@ -168,7 +176,8 @@ Object job_for(const Object& cron_job, Time scheduled) {
   const Value& from = cron_job.spec()["jobTemplate"];
   Object job = Object::make(schema::kJobs, cron_job.ns(), cron_job.name() + "-" + std::to_string(minutes));
   if (const Value& labels = from["metadata"]["labels"]; !labels.empty()) job.edit({"metadata"}).set("labels", labels);
-  if (const Value& annotations = from["metadata"]["annotations"]; !annotations.empty()) job.edit({"metadata"}).set("annotations", annotations);
+  if (const Value& annotations = from["metadata"]["annotations"]; !annotations.empty())
+    job.edit({"metadata"}).set("annotations", annotations);
   job.set_annotation("batch.kubernetes.io/cronjob-scheduled-timestamp", format_time(scheduled));
   job.edit().set("spec", from["spec"]);
   job.set_controller(cron_job);
@@ -177,12 +186,14 @@ Object job_for(const Object& cron_job, Time scheduled) {
 
 std::vector<Object> plan_job_history(const Object& cron_job, const std::vector<Object>& jobs) {
   std::vector<Object> out;
-  for (const auto& [type, limit, otherwise] : {std::tuple{"Complete", "successfulJobsHistoryLimit", 3}, std::tuple{"Failed", "failedJobsHistoryLimit", 1}}) {
+  for (const auto& [type, limit, otherwise] :
+       {std::tuple{"Complete", "successfulJobsHistoryLimit", 3}, std::tuple{"Failed", "failedJobsHistoryLimit", 1}}) {
     std::vector<Object> ended;
     for (const Object& job : jobs) {
       if (kube::condition_is_true(job, type)) ended.push_back(job);
     }
-    std::stable_sort(ended.begin(), ended.end(), [](const Object& a, const Object& b) { return a.created() < b.created(); });
+    std::stable_sort(ended.begin(), ended.end(),
+                     [](const Object& a, const Object& b) { return a.created() < b.created(); });
     const auto keep = static_cast<std::size_t>(cron_job.spec()[limit].as_int(otherwise));
     for (std::size_t i = 0; i + keep < ended.size(); ++i) out.push_back(ended[i]);
   }

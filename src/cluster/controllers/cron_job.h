@@ -11,9 +11,9 @@
 namespace caisson::controllers {
 
 struct DueTime {
-  std::optional<Time> run;             // the latest time that was not run yet, and is not too late for
-  std::optional<Time> missed;          // one that startingDeadlineSeconds has overtaken
-  std::optional<Time> next;            // the one after now
+  std::optional<Time> run;     // the latest time that was not run yet, and is not too late for
+  std::optional<Time> missed;  // one that startingDeadlineSeconds has overtaken
+  std::optional<Time> next;    // the one after now
 };
 DueTime due_time(const Object& cron_job, const CronSchedule& schedule, Time now);
 Object job_for(const Object& cron_job, Time scheduled);

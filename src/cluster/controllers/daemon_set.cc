@@ -18,8 +18,8 @@ using kube::Requeue;
 constexpr std::string_view kGeneration = "pod-template-generation";
 
 struct Willing {
-  bool runs = false;           // a pod belongs there
-  bool may_stay = false;       // one that is there need not go
+  bool runs = false;      // a pod belongs there
+  bool may_stay = false;  // one that is there need not go
 };
 
 Willing willing(const Object& pod, const Object& node) {
@@ -37,25 +37,31 @@ Willing willing(const Object& pod, const Object& node) {
   return out;
 }
 
-bool is_current(const Object& pod, const std::string& hash) { return pod.label(kControllerRevisionHash) == hash; }
+bool is_current(const Object& pod, const std::string& hash) {
+  return pod.label(kControllerRevisionHash) == hash;
+}
 
 struct OnNode {
   Willing willing;
-  std::vector<Object> pods;              // oldest first; none that is being deleted
+  std::vector<Object> pods;  // oldest first; none that is being deleted
 };
 
 class Planner {
  public:
-  Planner(const Object& set, const std::vector<Object>& nodes, const std::vector<Object>& pods, const std::string& hash, Time now)
+  Planner(const Object& set, const std::vector<Object>& nodes, const std::vector<Object>& pods, const std::string& hash,
+          Time now)
       : set_(set), hash_(hash), now_(now), min_ready_(set.spec()["minReadySeconds"].as_int()) {
     for (const Object& node : nodes) by_node_[node.name()].willing = willing(daemon_pod(set, node.name(), hash), node);
     for (const Object& pod : pods) {
       const std::string node = node_of(pod);
-      if (pod.deleting()) deleting_on_[node] = true;
-      else by_node_[node].pods.push_back(pod);
+      if (pod.deleting())
+        deleting_on_[node] = true;
+      else
+        by_node_[node].pods.push_back(pod);
     }
     for (auto& [name, on] : by_node_) {
-      std::stable_sort(on.pods.begin(), on.pods.end(), [](const Object& a, const Object& b) { return a.created() < b.created(); });
+      std::stable_sort(on.pods.begin(), on.pods.end(),
+                       [](const Object& a, const Object& b) { return a.created() < b.created(); });
     }
   }
 
@@ -100,7 +106,8 @@ class Planner {
     for (const auto& [name, on] : by_node_) {
       if (!on.willing.runs) continue;
       wanted += 1;
-      if (std::none_of(on.pods.begin(), on.pods.end(), [this](const Object& p) { return available(p); })) unavailable += 1;
+      if (std::none_of(on.pods.begin(), on.pods.end(), [this](const Object& p) { return available(p); }))
+        unavailable += 1;
       if (on.pods.size() > 1) surging += 1;
     }
     const std::int64_t surge = scaled(rolling["maxSurge"], wanted, true);
@@ -108,13 +115,15 @@ class Planner {
     if (surge == 0) room = std::max<std::int64_t>(room, 1);
     room -= unavailable;
     for (auto& [name, on] : by_node_) {
-      const auto old = std::find_if(on.pods.begin(), on.pods.end(), [this](const Object& p) { return !is_current(p, hash_); });
+      const auto old =
+          std::find_if(on.pods.begin(), on.pods.end(), [this](const Object& p) { return !is_current(p, hash_); });
       if (old == on.pods.end()) continue;
-      const auto fresh = std::find_if(on.pods.begin(), on.pods.end(), [this](const Object& p) { return is_current(p, hash_); });
+      const auto fresh =
+          std::find_if(on.pods.begin(), on.pods.end(), [this](const Object& p) { return is_current(p, hash_); });
       if (fresh != on.pods.end()) {
         if (available(*fresh) || !available(*old)) remove(on, Object(*old));
       } else if (!available(*old)) {
-        remove(on, Object(*old));                    // it serves nobody
+        remove(on, Object(*old));  // it serves nobody
       } else if (surge > surging) {
         plan_.create.push_back(name);
         ++surging;
@@ -130,7 +139,7 @@ class Planner {
     for (const auto& [name, on] : by_node_) {
       std::vector<Object> pods = on.pods;
       for (const Object& pod : plan_.remove) {
-        if (node_of(pod) == name) pods.push_back(pod);          // still there
+        if (node_of(pod) == name) pods.push_back(pod);  // still there
       }
       desired += on.willing.runs ? 1 : 0;
       if (!pods.empty()) (on.willing.runs ? current : misplaced) += 1;
@@ -205,7 +214,8 @@ class DaemonSetReconciler : public kube::Reconciler {
       const auto removed = client_.remove(schema::kPods, pod.key());
       if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
       expectations_.deleted(set.key(), pod);
-      if (removed.ok()) events_.record(set, EventRecorder::Type::normal, "SuccessfulDelete", "Deleted pod: " + pod.name());
+      if (removed.ok())
+        events_.record(set, EventRecorder::Type::normal, "SuccessfulDelete", "Deleted pod: " + pod.name());
     }
     for (const std::string& node : plan.create) {
       const auto pod = client_.create(daemon_pod(set, node, hash), by_manager());
@@ -220,7 +230,8 @@ class DaemonSetReconciler : public kube::Reconciler {
     return {};
   }
 
-  Result<void> clean_up(const Object& set, const std::vector<Object>& owned, const std::vector<Object>& pods, const Object& revision) {
+  Result<void> clean_up(const Object& set, const std::vector<Object>& owned, const std::vector<Object>& pods,
+                        const Object& revision) {
     std::vector<std::string> in_use{revision.name()};
     for (const Object& pod : pods) in_use.push_back(set.name() + "-" + std::string(pod.label(kControllerRevisionHash)));
     for (const Object& old : plan_revision_cleanup(set, owned, in_use)) {
@@ -238,7 +249,8 @@ class DaemonSetReconciler : public kube::Reconciler {
       const auto written = client_.update(after, by_manager("status"));
       if (!written.ok() && written.error().code != ErrorCode::not_found) return written.error();
     }
-    return set.spec()["minReadySeconds"].as_int() > 0 && status["numberReady"].as_int() > status["numberAvailable"].as_int();
+    return set.spec()["minReadySeconds"].as_int() > 0 &&
+           status["numberReady"].as_int() > status["numberAvailable"].as_int();
   }
 
   kube::Client& client_;
@@ -265,18 +277,25 @@ Object daemon_pod(const Object& set, const std::string& node, const std::string&
   if (terms.empty()) terms.push_back(Value::map());
   for (std::size_t i = 0; i < terms.size(); ++i) terms.edit(i).set("matchFields", Value(std::vector<Value>{field}));
   required.set("nodeSelectorTerms", std::move(terms));
-  struct Tolerated { std::string_view key, effect; };
-  std::vector<Tolerated> tolerated{{kTaintNotReady, "NoExecute"}, {kTaintUnreachable, "NoExecute"},
-                                   {"node.kubernetes.io/disk-pressure", "NoSchedule"}, {"node.kubernetes.io/memory-pressure", "NoSchedule"},
-                                   {"node.kubernetes.io/pid-pressure", "NoSchedule"}, {kTaintUnschedulable, "NoSchedule"}};
-  if (pod.spec()["hostNetwork"].as_bool()) tolerated.push_back({"node.kubernetes.io/network-unavailable", "NoSchedule"});
+  struct Tolerated {
+    std::string_view key, effect;
+  };
+  std::vector<Tolerated> tolerated{{kTaintNotReady, "NoExecute"},
+                                   {kTaintUnreachable, "NoExecute"},
+                                   {"node.kubernetes.io/disk-pressure", "NoSchedule"},
+                                   {"node.kubernetes.io/memory-pressure", "NoSchedule"},
+                                   {"node.kubernetes.io/pid-pressure", "NoSchedule"},
+                                   {kTaintUnschedulable, "NoSchedule"}};
+  if (pod.spec()["hostNetwork"].as_bool())
+    tolerated.push_back({"node.kubernetes.io/network-unavailable", "NoSchedule"});
   Value& tolerations = pod.edit({"spec", "tolerations"});
-  for (const Tolerated& t : tolerated) tolerations.push_back(Value{{"key", t.key}, {"operator", "Exists"}, {"effect", t.effect}});
+  for (const Tolerated& t : tolerated)
+    tolerations.push_back(Value{{"key", t.key}, {"operator", "Exists"}, {"effect", t.effect}});
   return pod;
 }
 
-DaemonSetPlan plan_daemon_set(const Object& set, const std::vector<Object>& nodes, const std::vector<Object>& pods, const std::string& hash,
-                              Time now) {
+DaemonSetPlan plan_daemon_set(const Object& set, const std::vector<Object>& nodes, const std::vector<Object>& pods,
+                              const std::string& hash, Time now) {
   return Planner(set, nodes, pods, hash, now).plan();
 }
 
@@ -287,7 +306,9 @@ void add_daemon_set(kube::Runtime& runtime) {
   runtime.watch(schema::kPods, queue, kube::Runtime::to_controller("DaemonSet"));
   // Heartbeats change nothing here.
   runtime.informer(schema::kNodes).on_change([&sets, queue](const Object* before, const Object* after) {
-    if (before && after && before->spec() == after->spec() && before->metadata()["labels"] == after->metadata()["labels"]) return;
+    if (before && after && before->spec() == after->spec() &&
+        before->metadata()["labels"] == after->metadata()["labels"])
+      return;
     for (const Object& set : sets.list()) queue.add(set.key());
   });
 }

@@ -10,12 +10,13 @@
 namespace caisson::controllers {
 
 struct DaemonSetPlan {
-  std::vector<std::string> create;       // on these nodes
+  std::vector<std::string> create;  // on these nodes
   std::vector<Object> remove;
   Value status;
 };
 // `pods`: all of the set; `hash`: of its present template.
-DaemonSetPlan plan_daemon_set(const Object& set, const std::vector<Object>& nodes, const std::vector<Object>& pods, const std::string& hash, Time now);
+DaemonSetPlan plan_daemon_set(const Object& set, const std::vector<Object>& nodes, const std::vector<Object>& pods,
+                              const std::string& hash, Time now);
 // Bound to its node by affinity, tolerating what a daemon must.
 Object daemon_pod(const Object& set, const std::string& node, const std::string& hash);
 

@@ -35,10 +35,10 @@ class DeploymentReconciler : public kube::Reconciler {
  private:
   Result<Requeue> bring_forward(const ObjectKey& key) {
     auto deployment = deployments_.find(key);
-    if (!deployment) return Requeue::never();                 // owner references clear its ReplicaSets
+    if (!deployment) return Requeue::never();  // owner references clear its ReplicaSets
     if (!expectations_.met(key)) return Requeue::after(std::chrono::seconds(5));
     const auto selector = TRY(kube::LabelSelector::from(deployment->spec()["selector"]));
-    if (selector.everything()) return Requeue::never();       // it would own every ReplicaSet there is
+    if (selector.everything()) return Requeue::never();  // it would own every ReplicaSet there is
     const auto candidates = replica_sets_.list(key.ns);
     auto claimed = TRY(claim(client_, schema::kDeployments, *deployment, selector, schema::kReplicaSets, candidates));
     ReplicaSets sets = sort_out(*deployment, std::move(claimed));
@@ -80,7 +80,8 @@ class DeploymentReconciler : public kube::Reconciler {
   bool old_pods_run(const ReplicaSets& sets) const {
     return std::any_of(sets.old.begin(), sets.old.end(), [this](const Object& set) {
       const auto pods = pods_.controlled_by(set.uid());
-      return set.status()["replicas"].as_int() > 0 || std::any_of(pods.begin(), pods.end(), [](const Object& p) { return !is_finished(p); });
+      return set.status()["replicas"].as_int() > 0 ||
+             std::any_of(pods.begin(), pods.end(), [](const Object& p) { return !is_finished(p); });
     });
   }
 
@@ -92,7 +93,8 @@ class DeploymentReconciler : public kube::Reconciler {
     const std::int64_t size = new_replicas(deployment, sets, 0);
     set.edit({"spec"}).set("replicas", size);
     auto created = client_.create(set, by_manager());
-    if (!created.ok() && created.error().code == ErrorCode::already_exists) return settle_collision(deployment, sets, set);
+    if (!created.ok() && created.error().code == ErrorCode::already_exists)
+      return settle_collision(deployment, sets, set);
     if (!created.ok()) return refuse(deployment, created.error());
     expectations_.created(deployment.key(), *created);
     if (size > 0) {
@@ -103,10 +105,12 @@ class DeploymentReconciler : public kube::Reconciler {
     return note_current(deployment, *sets.current, number, "NewReplicaSetCreated", "Created new replica set \"");
   }
 
-  // What has the name already is ours of an earlier run that the cache does not show, or another template's with the same hash.
+  // What has the name already is ours of an earlier run that the cache does not show, or another template's with the
+  // same hash.
   Result<void> settle_collision(Object& deployment, ReplicaSets& sets, const Object& wanted) {
     const Object there = TRY(client_.get(schema::kReplicaSets, wanted.key()));
-    if (there.is_controlled_by(deployment.uid()) && same_template(there.spec()["template"], wanted.spec()["template"])) {
+    if (there.is_controlled_by(deployment.uid()) &&
+        same_template(there.spec()["template"], wanted.spec()["template"])) {
       sets.current = there;
       return {};
     }
@@ -138,11 +142,13 @@ class DeploymentReconciler : public kube::Reconciler {
       changed = true;
     }
     if (changed) sets.current = TRY(client_.update(set, by_manager()));
-    return note_current(deployment, *sets.current, revision(*sets.current), "NewReplicaSetFound", "Found new replica set \"");
+    return note_current(deployment, *sets.current, revision(*sets.current), "NewReplicaSetFound",
+                        "Found new replica set \"");
   }
 
   // The deployment carries the revision of its current ReplicaSet, and a first Progressing condition.
-  Result<void> note_current(Object& deployment, const Object& set, std::int64_t number, std::string_view reason, std::string_view found) {
+  Result<void> note_current(Object& deployment, const Object& set, std::int64_t number, std::string_view reason,
+                            std::string_view found) {
     Object after = deployment;
     bool changed = false;
     if (revision(deployment) != number) {
@@ -150,8 +156,10 @@ class DeploymentReconciler : public kube::Reconciler {
       changed = true;
     }
     const bool created = reason == "NewReplicaSetCreated";
-    if (!deployment.spec()["progressDeadlineSeconds"].is_null() && (created || find_condition(after.status(), "Progressing").is_null())) {
-      changed |= set_progress(after.edit({"status"}), "Progressing", "True", reason, std::string(found) + set.name() + "\"", clock_.now());
+    if (!deployment.spec()["progressDeadlineSeconds"].is_null() &&
+        (created || find_condition(after.status(), "Progressing").is_null())) {
+      changed |= set_progress(after.edit({"status"}), "Progressing", "True", reason,
+                              std::string(found) + set.name() + "\"", clock_.now());
     }
     if (!changed) return {};
     deployment = TRY(client_.update(after, by_manager("status")));

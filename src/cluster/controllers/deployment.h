@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deployment: rolls from one ReplicaSet to the next. The pure parts, which hold upstream's arithmetic to the letter; deployment.cc acts.
-// Source: pkg/controller/deployment (rolling.go, recreate.go, sync.go, progress.go, util/deployment_util.go; v1.33).
+// Deployment: rolls from one ReplicaSet to the next. The pure parts, which hold upstream's arithmetic to the letter;
+// deployment.cc acts. Source: pkg/controller/deployment (rolling.go, recreate.go, sync.go, progress.go,
+// util/deployment_util.go; v1.33).
 #pragma once
 #include <optional>
 #include <vector>
@@ -19,7 +20,7 @@ bool is_rolling(const Object& deployment);
 
 // The ReplicaSets of a deployment, sorted by creation.
 struct ReplicaSets {
-  std::optional<Object> current;            // made from the present template
+  std::optional<Object> current;  // made from the present template
   std::vector<Object> old;
   std::vector<Object> all() const;
 };
@@ -61,7 +62,8 @@ bool is_complete(const Object& deployment, const Value& status);
 // When the deadline must be looked at again; nothing when it need not.
 std::optional<Duration> until_deadline(const Object& deployment, const Value& status, Time now);
 // Deployment conditions keep their times as upstream keeps them: also lastUpdateTime. Gives whether it changed.
-bool set_progress(Value& status, std::string_view type, std::string_view value, std::string_view reason, std::string_view message, Time now);
+bool set_progress(Value& status, std::string_view type, std::string_view value, std::string_view reason,
+                  std::string_view message, Time now);
 const Value& find_condition(const Value& status, std::string_view type);
 // Progressing is Unknown while paused, and again after. Gives whether it changed.
 bool note_pause(const Object& deployment, Value& status, Time now);

@@ -9,8 +9,12 @@
 namespace caisson::controllers {
 namespace {
 
-std::int64_t replicas_of(const Object& object) { return object.spec()["replicas"].as_int(1); }
-std::int64_t available_of(const Object& object) { return object.status()["availableReplicas"].as_int(); }
+std::int64_t replicas_of(const Object& object) {
+  return object.spec()["replicas"].as_int(1);
+}
+std::int64_t available_of(const Object& object) {
+  return object.status()["availableReplicas"].as_int();
+}
 
 std::int64_t sum_replicas(const std::vector<Object>& sets) {
   std::int64_t sum = 0;
@@ -52,7 +56,9 @@ std::int64_t proportion(const Object& set, const Object& deployment, std::int64_
     std::int64_t most_before = parse_int(set.annotation(kMaxReplicas)).value_or(0);
     if (most_before == 0) most_before = deployment.status()["replicas"].as_int();
     const std::int64_t most_now = replicas_of(deployment) + fences(deployment).surge;
-    share = most_before == 0 ? 0 : std::llround(static_cast<double>(size * most_now) / static_cast<double>(most_before)) - size;
+    share = most_before == 0
+                ? 0
+                : std::llround(static_cast<double>(size * most_now) / static_cast<double>(most_before)) - size;
   }
   return to_add > 0 ? std::min(share, allowed) : std::max(share, allowed);
 }
@@ -99,8 +105,12 @@ void scale_down_old(std::vector<Scale>& old, std::int64_t most) {
 }
 
 bool copied_to_replica_set(std::string_view annotation) {
-  static constexpr std::string_view kNot[] = {"kubectl.kubernetes.io/last-applied-configuration", kRevision, kRevisionHistory,
-                                              kDesiredReplicas, kMaxReplicas, "deprecated.deployment.rollback.to"};
+  static constexpr std::string_view kNot[] = {"kubectl.kubernetes.io/last-applied-configuration",
+                                              kRevision,
+                                              kRevisionHistory,
+                                              kDesiredReplicas,
+                                              kMaxReplicas,
+                                              "deprecated.deployment.rollback.to"};
   return std::find(std::begin(kNot), std::end(kNot), annotation) == std::end(kNot);
 }
 
@@ -109,20 +119,23 @@ void remember_revision(Object& set, std::string_view old_revision) {
   constexpr std::size_t kCharactersMax = 2000;
   std::string history(set.annotation(kRevisionHistory));
   history = history.empty() ? std::string(old_revision) : history + "," + std::string(old_revision);
-  while (history.size() > kCharactersMax && history.find(',') != std::string::npos) history.erase(0, history.find(',') + 1);
+  while (history.size() > kCharactersMax && history.find(',') != std::string::npos)
+    history.erase(0, history.find(',') + 1);
   set.set_annotation(kRevisionHistory, history);
 }
 
 }  // namespace
 
-bool is_rolling(const Object& deployment) { return deployment.spec()["strategy"]["type"].as_string() != "Recreate"; }
+bool is_rolling(const Object& deployment) {
+  return deployment.spec()["strategy"]["type"].as_string() != "Recreate";
+}
 
 Fences fences(const Object& deployment) {
   if (!is_rolling(deployment)) return {};
   const std::int64_t replicas = replicas_of(deployment);
   const Value& rolling = deployment.spec()["strategy"]["rollingUpdate"];
   Fences out{scaled(rolling["maxSurge"], replicas, true), scaled(rolling["maxUnavailable"], replicas, false)};
-  if (out.surge == 0 && out.unavailable == 0) out.unavailable = 1;       // otherwise nothing could ever move
+  if (out.surge == 0 && out.unavailable == 0) out.unavailable = 1;  // otherwise nothing could ever move
   out.unavailable = replicas == 0 ? 0 : std::min(out.unavailable, replicas);
   return out;
 }
@@ -138,8 +151,10 @@ ReplicaSets sort_out(const Object& deployment, std::vector<Object> replica_sets)
   ReplicaSets out;
   for (Object& set : replica_sets) {
     // Two may have the template after a rollback by hand: the older one counts, always the same.
-    if (!out.current && same_template(set.spec()["template"], deployment.spec()["template"])) out.current = std::move(set);
-    else out.old.push_back(std::move(set));
+    if (!out.current && same_template(set.spec()["template"], deployment.spec()["template"]))
+      out.current = std::move(set);
+    else
+      out.old.push_back(std::move(set));
   }
   return out;
 }
@@ -212,15 +227,19 @@ std::vector<Object> plan_cleanup(const Object& deployment, const std::vector<Obj
   std::erase_if(alive, [](const Object& set) { return set.deleting(); });
   const std::int64_t excess = static_cast<std::int64_t>(alive.size()) - limit.as_int();
   if (excess <= 0) return {};
-  std::stable_sort(alive.begin(), alive.end(), [](const Object& a, const Object& b) { return revision(a) < revision(b); });
+  std::stable_sort(alive.begin(), alive.end(),
+                   [](const Object& a, const Object& b) { return revision(a) < revision(b); });
   alive.resize(static_cast<std::size_t>(excess));
   std::erase_if(alive, [](const Object& set) {
-    return set.status()["replicas"].as_int() != 0 || replicas_of(set) != 0 || set.generation() > set.status()["observedGeneration"].as_int();
+    return set.status()["replicas"].as_int() != 0 || replicas_of(set) != 0 ||
+           set.generation() > set.status()["observedGeneration"].as_int();
   });
   return alive;
 }
 
-std::int64_t revision(const Object& object) { return parse_int(object.annotation(kRevision)).value_or(0); }
+std::int64_t revision(const Object& object) {
+  return parse_int(object.annotation(kRevision)).value_or(0);
+}
 
 std::int64_t next_revision(const std::vector<Object>& old) {
   std::int64_t most = 0;
@@ -253,7 +272,8 @@ bool annotate(const Object& deployment, Object& replica_set, std::int64_t new_re
     if (!old_revision.empty()) remember_revision(replica_set, old_revision);
     changed = true;
   }
-  if (!exists) changed |= annotate_size(replica_set, replicas_of(deployment), replicas_of(deployment) + fences(deployment).surge);
+  if (!exists)
+    changed |= annotate_size(replica_set, replicas_of(deployment), replicas_of(deployment) + fences(deployment).surge);
   return changed;
 }
 

@@ -19,8 +19,10 @@ void drop_condition(Value& status, std::string_view type) {
   for (const Value& item : status["conditions"].items()) {
     if (item["type"].as_string() != type) kept.push_back(item);
   }
-  if (kept.empty()) status.erase("conditions");
-  else status.set("conditions", std::move(kept));
+  if (kept.empty())
+    status.erase("conditions");
+  else
+    status.set("conditions", std::move(kept));
 }
 
 // A deadline that upstream takes for none.
@@ -46,7 +48,8 @@ bool timed_out(const Object& deployment, const Value& status, Time now) {
 }
 
 void judge_progress(const Object& deployment, const ReplicaSets& sets, Value& status, Time now) {
-  const std::string subject = sets.current ? "ReplicaSet \"" + sets.current->name() + "\"" : "Deployment \"" + deployment.name() + "\"";
+  const std::string subject =
+      sets.current ? "ReplicaSet \"" + sets.current->name() + "\"" : "Deployment \"" + deployment.name() + "\"";
   const Value current = find_condition(status, "Progressing");
   if (is_complete(deployment, status)) {
     set_progress(status, "Progressing", "True", kNewAvailable, subject + " has successfully progressed.", now);
@@ -85,10 +88,11 @@ const Value& find_condition(const Value& status, std::string_view type) {
   return document::kNull;
 }
 
-bool set_progress(Value& status, std::string_view type, std::string_view value, std::string_view reason, std::string_view message,
-                  Time now) {
+bool set_progress(Value& status, std::string_view type, std::string_view value, std::string_view reason,
+                  std::string_view message, Time now) {
   const Value before = find_condition(status, type);
-  if (!before.is_null() && before["status"].as_string() == value && before["reason"].as_string() == reason) return false;
+  if (!before.is_null() && before["status"].as_string() == value && before["reason"].as_string() == reason)
+    return false;
   Value after = Value::map();
   after.set("type", type);
   after.set("status", value);
@@ -118,7 +122,8 @@ bool note_pause(const Object& deployment, Value& status, Time now) {
 
 bool is_complete(const Object& deployment, const Value& status) {
   const std::int64_t want = deployment.spec()["replicas"].as_int(1);
-  return status["updatedReplicas"].as_int() == want && status["replicas"].as_int() == want && status["availableReplicas"].as_int() == want &&
+  return status["updatedReplicas"].as_int() == want && status["replicas"].as_int() == want &&
+         status["availableReplicas"].as_int() == want &&
          status["observedGeneration"].as_int() >= deployment.generation();
 }
 
@@ -142,7 +147,8 @@ Value count_status(const Object& deployment, const ReplicaSets& sets, Time now) 
   if (available >= deployment.spec()["replicas"].as_int(1) - fences(deployment).unavailable) {
     set_progress(status, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.", now);
   } else {
-    set_progress(status, "Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.", now);
+    set_progress(status, "Available", "False", "MinimumReplicasUnavailable",
+                 "Deployment does not have minimum availability.", now);
   }
   return status;
 }
@@ -155,7 +161,8 @@ Value rollout_status(const Object& deployment, const ReplicaSets& sets, Time now
                             progress["reason"].as_string() == kNewAvailable;
   if (has_deadline(deployment) && !was_complete) judge_progress(deployment, sets, status, now);
   if (const Value failure = replica_failure(sets); !failure.is_null()) {
-    set_progress(status, "ReplicaFailure", failure["status"].as_string(), failure["reason"].as_string(), failure["message"].as_string(), now);
+    set_progress(status, "ReplicaFailure", failure["status"].as_string(), failure["reason"].as_string(),
+                 failure["message"].as_string(), now);
   } else if (!find_condition(status, "ReplicaFailure").is_null()) {
     drop_condition(status, "ReplicaFailure");
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers: upstream's own tables (pkg/controller/deployment/rolling_test.go, util/deployment_util_test.go, sync_test.go; v1.33).
+// Numbers: upstream's own tables (pkg/controller/deployment/rolling_test.go, util/deployment_util_test.go,
+// sync_test.go; v1.33).
 #include "cluster/controllers/deployment.h"
 #include "cluster/controllers/testing_objects.h"
 
@@ -9,14 +10,21 @@ using namespace testing;
 namespace {
 
 Object deployment(int replicas, const char* surge, const char* unavailable) {
-  return object("{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop, uid: d, generation: 2}, spec: {replicas: " +
-                std::to_string(replicas) + ", revisionHistoryLimit: 2, progressDeadlineSeconds: 600, strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: " +
-                surge + ", maxUnavailable: " + unavailable + "}}, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {v: new}}}}");
+  return object(
+      "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop, uid: d, generation: 2}, spec: "
+      "{replicas: " +
+      std::to_string(replicas) +
+      ", revisionHistoryLimit: 2, progressDeadlineSeconds: 600, strategy: {type: RollingUpdate, rollingUpdate: "
+      "{maxSurge: " +
+      surge + ", maxUnavailable: " + unavailable +
+      "}}, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {v: new}}}}");
 }
 
 // A ReplicaSet of `version` with so many wanted and available pods; older for smaller ages.
 Object set(const std::string& version, int replicas, int available, int age_s = 0) {
-  Object out = object("{apiVersion: apps/v1, kind: ReplicaSet, metadata: {namespace: shop}, spec: {template: {metadata: {labels: {app: web}}, spec: {}}}}");
+  Object out = object(
+      "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {namespace: shop}, spec: {template: {metadata: {labels: {app: "
+      "web}}, spec: {}}}}");
   out.edit({"metadata"}).set("name", "web-" + version);
   out.edit({"metadata"}).set("uid", version);
   out.edit({"metadata"}).set("creationTimestamp", ago(age_s));
@@ -30,16 +38,22 @@ Object set(const std::string& version, int replicas, int available, int age_s = 
 
 std::string text(const std::vector<Scale>& scales) {
   std::string out;
-  for (const Scale& s : scales) out += (out.empty() ? "" : " ") + s.replica_set.name() + "=" + std::to_string(s.replicas);
+  for (const Scale& s : scales)
+    out += (out.empty() ? "" : " ") + s.replica_set.name() + "=" + std::to_string(s.replicas);
   return out;
 }
 
 }  // namespace
 
 TEST_CASE("surge rounds up, unavailability down, and one pod at least may be missing") {
-  struct Case { int replicas; const char *surge, *unavailable; std::int64_t want_surge, want_unavailable; };
-  for (const Case& c : {Case{10, "25%", "25%", 3, 2}, Case{10, "0", "0", 0, 1}, Case{1, "25%", "25%", 1, 0}, Case{4, "1", "0", 1, 0},
-                        Case{3, "100%", "100%", 3, 3}, Case{0, "1", "1", 1, 0}, Case{2, "0", "5", 0, 2}, Case{10, "0%", "5%", 0, 1}}) {
+  struct Case {
+    int replicas;
+    const char *surge, *unavailable;
+    std::int64_t want_surge, want_unavailable;
+  };
+  for (const Case& c :
+       {Case{10, "25%", "25%", 3, 2}, Case{10, "0", "0", 0, 1}, Case{1, "25%", "25%", 1, 0}, Case{4, "1", "0", 1, 0},
+        Case{3, "100%", "100%", 3, 3}, Case{0, "1", "1", 1, 0}, Case{2, "0", "5", 0, 2}, Case{10, "0%", "5%", 0, 1}}) {
     CAPTURE(c.replicas);
     const Fences got = fences(deployment(c.replicas, c.surge, c.unavailable));
     CHECK_EQ(got.surge, c.want_surge);
@@ -52,7 +66,7 @@ TEST_CASE("each step of a rolling update keeps both fences") {
     const char* why;
     int replicas;
     const char *surge, *unavailable;
-    std::pair<int, int> current, old;       // wanted, available
+    std::pair<int, int> current, old;  // wanted, available
     const char* want;
   };
   for (const Case& c : {
@@ -61,7 +75,8 @@ TEST_CASE("each step of a rolling update keeps both fences") {
            Case{"then the new fills up", 10, "0", "2", {0, 0}, {8, 8}, "web-new=2"},
            Case{"wait for the new to be available", 10, "0", "2", {2, 0}, {8, 8}, ""},
            Case{"the available new lets old ones go", 10, "2", "0", {2, 2}, {10, 10}, "web-old=8"},
-           Case{"unhealthy old ones go even while the new is not available", 10, "0", "2", {2, 0}, {10, 8}, "web-old=8"},
+           Case{
+               "unhealthy old ones go even while the new is not available", 10, "0", "2", {2, 0}, {10, 8}, "web-old=8"},
            Case{"more unhealthy ones than the fence", 10, "2", "2", {2, 0}, {10, 4}, "web-old=8"},
            Case{"too large a new set shrinks", 5, "1", "0", {8, 8}, {0, 0}, "web-new=5"},
            Case{"done", 10, "2", "0", {10, 10}, {0, 0}, ""},
@@ -93,7 +108,12 @@ TEST_CASE("recreation waits until the old pods are gone") {
 }
 
 TEST_CASE("scaling during a rollout keeps the proportions of the sets") {
-  struct Case { const char* why; int from, to; std::pair<int, int> sizes; const char* want; };   // new, old
+  struct Case {
+    const char* why;
+    int from, to;
+    std::pair<int, int> sizes;
+    const char* want;
+  };  // new, old
   for (const Case& c : {
            Case{"up", 10, 20, {5, 5}, "web-new=10 web-old=10"},
            Case{"down", 10, 5, {5, 5}, "web-old=2 web-new=3"},
@@ -184,7 +204,8 @@ TEST_CASE("the conditions of a rollout say what upstream says") {
   sets = {set("new", 2, 2), {set("old", 0, 0, 100)}};
   stuck.edit().set("status", rollout_status(stuck, sets, late));
   CHECK(is_complete(stuck, stuck.status()));
-  CHECK_EQ(kube::condition(stuck, "Progressing")["message"].str(), "ReplicaSet \"web-new\" has successfully progressed.");
+  CHECK_EQ(kube::condition(stuck, "Progressing")["message"].str(),
+           "ReplicaSet \"web-new\" has successfully progressed.");
   const Value settled = rollout_status(stuck, sets, late + std::chrono::hours(5));
   CHECK(settled == stuck.status());
 }

@@ -38,9 +38,10 @@ class EndpointsReconciler : public kube::Reconciler {
       if (left && left->label("endpoints.kubernetes.io/managed-by") == "endpoint-controller") {
         TRY(ignore_absent(client_.remove(schema::kEndpoints, key)));
       }
-      return Requeue::never();                               // slices go with their owner
+      return Requeue::never();  // slices go with their owner
     }
-    if (service->spec()["selector"].empty() || service->deleting()) return Requeue::never();      // its endpoints are somebody else's
+    if (service->spec()["selector"].empty() || service->deleting())
+      return Requeue::never();  // its endpoints are somebody else's
     if (!expectations_.met(key)) return Requeue::after(std::chrono::seconds(5));
     const auto pods = pods_.list(key.ns, kube::LabelSelector::of(service->spec()["selector"]));
     TRY(write_slices(*service, plan_endpoints(*service, pods, zones())));
@@ -77,7 +78,8 @@ class EndpointsReconciler : public kube::Reconciler {
   std::vector<Object> own_slices(const Object& service) const {
     std::vector<Object> out = slices_.list(service.ns());
     std::erase_if(out, [&](const Object& slice) {
-      return slice.label(kServiceName) != service.name() || slice.label(kManagedBy) != kSliceManager || slice.deleting();
+      return slice.label(kServiceName) != service.name() || slice.label(kManagedBy) != kSliceManager ||
+             slice.deleting();
     });
     return out;
   }
@@ -86,10 +88,12 @@ class EndpointsReconciler : public kube::Reconciler {
   Result<void> write_slices(const Object& service, const std::vector<PortGroup>& groups) {
     std::vector<Object> spare = own_slices(service);
     std::vector<PortGroup> wanted = in_slices(groups);
-    if (wanted.empty()) wanted.push_back({Value(), {}});          // a service without pods still has a (placeholder) slice
+    if (wanted.empty()) wanted.push_back({Value(), {}});  // a service without pods still has a (placeholder) slice
     std::vector<PortGroup> missing;
     for (const PortGroup& group : wanted) {
-      const auto fits = [&](const Object& slice) { return slice["ports"] == group.ports || (group.ports.empty() && slice["ports"].empty()); };
+      const auto fits = [&](const Object& slice) {
+        return slice["ports"] == group.ports || (group.ports.empty() && slice["ports"].empty());
+      };
       const auto found = std::find_if(spare.begin(), spare.end(), fits);
       if (found == spare.end()) {
         missing.push_back(group);
@@ -115,7 +119,9 @@ class EndpointsReconciler : public kube::Reconciler {
     for (const PortGroup& group : groups) {
       for (std::size_t at = 0; at < group.endpoints.size(); at += kSliceEndpointsMax) {
         const std::size_t end = std::min(at + kSliceEndpointsMax, group.endpoints.size());
-        out.push_back({group.ports, {group.endpoints.begin() + static_cast<long>(at), group.endpoints.begin() + static_cast<long>(end)}});
+        out.push_back(
+            {group.ports,
+             {group.endpoints.begin() + static_cast<long>(at), group.endpoints.begin() + static_cast<long>(end)}});
       }
     }
     return out;
@@ -133,7 +139,8 @@ class EndpointsReconciler : public kube::Reconciler {
   Result<void> update_slice(const Object& service, const Object& before, const PortGroup& group) {
     Object after = before;
     fill(service, after, group);
-    if (after["endpoints"] == before["endpoints"] && (after["ports"] == before["ports"] || (after["ports"].empty() && before["ports"].empty())) &&
+    if (after["endpoints"] == before["endpoints"] &&
+        (after["ports"] == before["ports"] || (after["ports"].empty() && before["ports"].empty())) &&
         after.metadata()["labels"] == before.metadata()["labels"]) {
       return {};
     }
@@ -162,9 +169,13 @@ class EndpointsReconciler : public kube::Reconciler {
     const auto before = endpoints_.find(service.key());
     Object after = before ? *before : Object::make(schema::kEndpoints, service.ns(), service.name());
     after.edit({"metadata"}).set("labels", std::move(all));
-    if (subsets.empty()) after.edit().erase("subsets");
-    else after.edit().set("subsets", subsets);
-    if (before && after["subsets"] == (*before)["subsets"] && after.metadata()["labels"] == before->metadata()["labels"]) return {};
+    if (subsets.empty())
+      after.edit().erase("subsets");
+    else
+      after.edit().set("subsets", subsets);
+    if (before && after["subsets"] == (*before)["subsets"] &&
+        after.metadata()["labels"] == before->metadata()["labels"])
+      return {};
     if (before) return ignore_absent(client_.update(after, by_manager()));
     const auto created = client_.create(after, by_manager());
     if (created.ok() || namespace_is_terminating(created.error())) return {};
@@ -193,7 +204,8 @@ void add_endpoints(kube::Runtime& runtime) {
     std::vector<ObjectKey> out;
     for (const Object& service : services.list(pod.ns())) {
       const Value& selector = service.spec()["selector"];
-      if (!selector.empty() && kube::LabelSelector::of(selector).matches(pod.metadata()["labels"])) out.push_back(service.key());
+      if (!selector.empty() && kube::LabelSelector::of(selector).matches(pod.metadata()["labels"]))
+        out.push_back(service.key());
     }
     return out;
   });

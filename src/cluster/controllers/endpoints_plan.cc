@@ -7,10 +7,14 @@
 namespace caisson::controllers {
 namespace {
 
-bool publishes_not_ready(const Object& service) { return service.spec()["publishNotReadyAddresses"].as_bool(); }
+bool publishes_not_ready(const Object& service) {
+  return service.spec()["publishNotReadyAddresses"].as_bool();
+}
 
 // A pod has an endpoint from its address to its end.
-bool has_endpoint(const Object& pod) { return !pod.status()["podIP"].as_string().empty() && !is_finished(pod); }
+bool has_endpoint(const Object& pod) {
+  return !pod.status()["podIP"].as_string().empty() && !is_finished(pod);
+}
 
 // The number behind a targetPort, which may name a container's port; 0 when the pod has none of that name.
 std::int64_t target_port(const Object& pod, const Value& service_port) {
@@ -79,7 +83,7 @@ Value endpoint(const Object& service, const Object& pod, const std::map<std::str
 
 std::vector<PortGroup> plan_endpoints(const Object& service, const std::vector<Object>& pods,
                                       const std::map<std::string, std::string>& zones) {
-  std::map<std::string, PortGroup> groups;               // by the ports' text: one order, whatever the pods' order
+  std::map<std::string, PortGroup> groups;  // by the ports' text: one order, whatever the pods' order
   std::vector<Object> sorted = pods;
   std::sort(sorted.begin(), sorted.end(), [](const Object& a, const Object& b) { return a.name() < b.name(); });
   for (const Object& pod : sorted) {
@@ -96,7 +100,9 @@ std::vector<PortGroup> plan_endpoints(const Object& service, const std::vector<O
 }
 
 Value plan_subsets(const Object& service, const std::vector<Object>& pods) {
-  struct Subset { Value ports, ready, not_ready; };
+  struct Subset {
+    Value ports, ready, not_ready;
+  };
   std::map<std::string, Subset> subsets;
   std::vector<Object> sorted = pods;
   std::sort(sorted.begin(), sorted.end(), [](const Object& a, const Object& b) { return a.name() < b.name(); });

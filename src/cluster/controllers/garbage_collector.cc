@@ -21,12 +21,14 @@ using kube::Requeue;
 using schema::Resource;
 
 const ObjectKey kDiscovery{"discovery", ""};
-const Resource kCustomResourceDefinitions{"apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false};
+const Resource kCustomResourceDefinitions{"apiextensions.k8s.io", "v1", "CustomResourceDefinition",
+                                          "customresourcedefinitions", false};
 
 // Many, short-lived, and never owners.
 bool is_ignored(const Resource& resource) {
-  return resource.plural == "events" || resource.group == "authentication.k8s.io" || resource.group == "authorization.k8s.io" ||
-         resource == schema::kSpans || resource.plural == "bindings" || resource.plural == "componentstatuses";
+  return resource.plural == "events" || resource.group == "authentication.k8s.io" ||
+         resource.group == "authorization.k8s.io" || resource == schema::kSpans || resource.plural == "bindings" ||
+         resource.plural == "componentstatuses";
 }
 
 class GarbageCollector : public kube::Reconciler {
@@ -64,17 +66,19 @@ class GarbageCollector : public kube::Reconciler {
         informers_.push_back(&informer);
       }
       informer.on_change([this, resource](const Object* before, const Object* after) {
-        for (const std::string& uid : after ? graph_.put(resource, *after) : graph_.erase(*before)) queue_.add({"", uid});
+        for (const std::string& uid : after ? graph_.put(resource, *after) : graph_.erase(*before))
+          queue_.add({"", uid});
       });
     }
     complete_ = true;
-    return Requeue::after(std::chrono::minutes(5));       // an aggregated API may have come
+    return Requeue::after(std::chrono::minutes(5));  // an aggregated API may have come
   }
 
   // Before every kind was listed once, nobody knows all dependents.
   bool knows_all() {
     const std::lock_guard lock(mutex_);
-    return complete_ && std::all_of(informers_.begin(), informers_.end(), [](const kube::Informer* i) { return i->synced(); });
+    return complete_ &&
+           std::all_of(informers_.begin(), informers_.end(), [](const kube::Informer* i) { return i->synced(); });
   }
 
   // Without asking the server: each owner is there, and none waits.
@@ -93,7 +97,7 @@ class GarbageCollector : public kube::Reconciler {
     }
     if (live->uid() != uid || (live->deleting() && !live->has_finalizer(kForegroundFinalizer))) return Requeue::never();
     auto classified = classify(*live);
-    if (!classified.ok() && classified.error().code == ErrorCode::invalid) {      // no time will mend it
+    if (!classified.ok() && classified.error().code == ErrorCode::invalid) {  // no time will mend it
       log::warning("owner reference can't be followed", {{"error", classified.error()}});
       return Requeue::never();
     }
@@ -135,26 +139,36 @@ class GarbageCollector : public kube::Reconciler {
   Result<Object> live_owner(const Object& object, const OwnerReference& reference) {
     const auto resource = client_.resource_for(reference.api_version, reference.kind);
     // A kind that is not served may come back with its CRD: its objects are not gone for sure.
-    if (!resource.ok()) return Error{ErrorCode::unavailable, "owner " + reference.kind + " " + reference.name + ": " + resource.error().message};
+    if (!resource.ok())
+      return Error{ErrorCode::unavailable,
+                   "owner " + reference.kind + " " + reference.name + ": " + resource.error().message};
     if (resource->namespaced && object.ns().empty()) {
-      return Error{ErrorCode::invalid, object.kind() + " " + object.name() + " has no namespace, but its owner " + reference.kind + " has"};
+      return Error{ErrorCode::invalid,
+                   object.kind() + " " + object.name() + " has no namespace, but its owner " + reference.kind + " has"};
     }
     return client_.get(*resource, {resource->namespaced ? object.ns() : "", reference.name});
   }
 
-  Result<void> drop_owners(const OwnerGraph::Node& node, const std::string& uid, const std::vector<OwnerReference>& owners) {
-    const auto dropped = kube::modify(client_, node.resource, node.key, [&](Object& object) {
-      if (object.uid() != uid) return false;
-      Value kept = Value::list();
-      for (const Value& reference : object.metadata()["ownerReferences"].items()) {
-        const bool drop = std::any_of(owners.begin(), owners.end(), [&](const auto& o) { return o.uid == reference["uid"].as_string(); });
-        if (!drop) kept.push_back(reference);
-      }
-      if (kept.size() == object.metadata()["ownerReferences"].size()) return false;
-      if (kept.empty()) object.edit({"metadata"}).erase("ownerReferences");
-      else object.edit({"metadata"}).set("ownerReferences", std::move(kept));
-      return true;
-    }, by_manager());
+  Result<void> drop_owners(const OwnerGraph::Node& node, const std::string& uid,
+                           const std::vector<OwnerReference>& owners) {
+    const auto dropped = kube::modify(
+        client_, node.resource, node.key,
+        [&](Object& object) {
+          if (object.uid() != uid) return false;
+          Value kept = Value::list();
+          for (const Value& reference : object.metadata()["ownerReferences"].items()) {
+            const bool drop = std::any_of(owners.begin(), owners.end(),
+                                          [&](const auto& o) { return o.uid == reference["uid"].as_string(); });
+            if (!drop) kept.push_back(reference);
+          }
+          if (kept.size() == object.metadata()["ownerReferences"].size()) return false;
+          if (kept.empty())
+            object.edit({"metadata"}).erase("ownerReferences");
+          else
+            object.edit({"metadata"}).set("ownerReferences", std::move(kept));
+          return true;
+        },
+        by_manager());
     if (!dropped.ok() && dropped.error().code != ErrorCode::not_found) return dropped.error();
     return {};
   }
@@ -176,7 +190,7 @@ class GarbageCollector : public kube::Reconciler {
       const auto dependent = graph_.find(child);
       if (dependent && !dependent->deleting) queue_.add({"", child});
     }
-    if (!blocking.empty()) return Requeue::never();         // the last one's end brings us back
+    if (!blocking.empty()) return Requeue::never();  // the last one's end brings us back
     return remove_finalizer(node, uid, kForegroundFinalizer);
   }
 
@@ -191,11 +205,14 @@ class GarbageCollector : public kube::Reconciler {
   }
 
   Result<Requeue> remove_finalizer(const OwnerGraph::Node& node, const std::string& uid, std::string_view finalizer) {
-    const auto removed = kube::modify(client_, node.resource, node.key, [&](Object& object) {
-      if (object.uid() != uid || !object.has_finalizer(finalizer)) return false;
-      object.remove_finalizer(finalizer);
-      return true;
-    }, by_manager());
+    const auto removed = kube::modify(
+        client_, node.resource, node.key,
+        [&](Object& object) {
+          if (object.uid() != uid || !object.has_finalizer(finalizer)) return false;
+          object.remove_finalizer(finalizer);
+          return true;
+        },
+        by_manager());
     if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
     return Requeue::never();
   }
@@ -204,9 +221,9 @@ class GarbageCollector : public kube::Reconciler {
   kube::Client& client_;
   kube::Queue queue_;
   OwnerGraph graph_;
-  std::set<std::string> watched_;                 // of the discovery key's runs, which never overlap
+  std::set<std::string> watched_;  // of the discovery key's runs, which never overlap
   std::mutex mutex_;
-  std::vector<kube::Informer*> informers_;        // GUARDED_BY(mutex_)
+  std::vector<kube::Informer*> informers_;  // GUARDED_BY(mutex_)
   std::atomic<bool> complete_ = false;
 };
 

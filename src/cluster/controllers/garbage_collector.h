@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Garbage collection by owner references: an object all of whose owners are gone goes too; foreground deletion waits for dependents,
-// orphaning lets them live. It watches every kind that the server has, CRDs included. Source: pkg/controller/garbagecollector (v1.33).
+// Garbage collection by owner references: an object all of whose owners are gone goes too; foreground deletion waits
+// for dependents, orphaning lets them live. It watches every kind that the server has, CRDs included. Source:
+// pkg/controller/garbagecollector (v1.33).
 #pragma once
 #include "cluster/kube/reconciler.h"
 

@@ -37,7 +37,8 @@ class JobReconciler : public kube::Reconciler {
     }
     const auto selector = TRY(kube::LabelSelector::from(job->spec()["selector"]));
     if (!selects_template(selector, job->spec()["template"])) {
-      return Error{ErrorCode::invalid, "the selector does not select the template's labels: pods would be made without end"};
+      return Error{ErrorCode::invalid,
+                   "the selector does not select the template's labels: pods would be made without end"};
     }
     const auto pods = TRY(children(*job, selector));
     const JobPlan plan = plan_job(*job, pods, clock_.now());
@@ -70,7 +71,9 @@ class JobReconciler : public kube::Reconciler {
   }
 
   void tell(const Object& before, const Object& after) {
-    const auto became = [&](std::string_view type) { return kube::condition_is_true(after, type) && !kube::condition_is_true(before, type); };
+    const auto became = [&](std::string_view type) {
+      return kube::condition_is_true(after, type) && !kube::condition_is_true(before, type);
+    };
     if (became("Complete")) events_.record(after, EventRecorder::Type::normal, "Completed", "Job completed");
     if (became("Suspended")) events_.record(after, EventRecorder::Type::normal, "Suspended", "Job suspended");
     if (kube::condition_is_true(before, "Suspended") && !kube::condition_is_true(after, "Suspended")) {
@@ -82,11 +85,14 @@ class JobReconciler : public kube::Reconciler {
   }
 
   Result<void> release(const Object& pod) {
-    const auto released = kube::modify(client_, schema::kPods, pod.key(), [&pod](Object& live) {
-      if (live.uid() != pod.uid() || !live.has_finalizer(kJobTracking)) return false;
-      live.remove_finalizer(kJobTracking);
-      return true;
-    }, by_manager());
+    const auto released = kube::modify(
+        client_, schema::kPods, pod.key(),
+        [&pod](Object& live) {
+          if (live.uid() != pod.uid() || !live.has_finalizer(kJobTracking)) return false;
+          live.remove_finalizer(kJobTracking);
+          return true;
+        },
+        by_manager());
     if (!released.ok() && released.error().code != ErrorCode::not_found) return released.error();
     return {};
   }
@@ -95,7 +101,8 @@ class JobReconciler : public kube::Reconciler {
   Result<Requeue> release_orphans(const ObjectKey& key) {
     for (const Object& pod : pods_.list(key.ns)) {
       const auto owner = pod.controller();
-      if (pod.has_finalizer(kJobTracking) && (!owner || (owner->kind == "Job" && owner->name == key.name))) TRY(release(pod));
+      if (pod.has_finalizer(kJobTracking) && (!owner || (owner->kind == "Job" && owner->name == key.name)))
+        TRY(release(pod));
     }
     return Requeue::never();
   }
@@ -106,7 +113,8 @@ class JobReconciler : public kube::Reconciler {
     const auto removed = client_.remove(schema::kPods, pod.key());
     if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
     expectations_.deleted(job.key(), pod);
-    if (removed.ok()) events_.record(job, EventRecorder::Type::normal, "SuccessfulDelete", "Deleted pod: " + pod.name());
+    if (removed.ok())
+      events_.record(job, EventRecorder::Type::normal, "SuccessfulDelete", "Deleted pod: " + pod.name());
     return {};
   }
 

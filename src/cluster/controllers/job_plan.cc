@@ -11,9 +11,13 @@ namespace {
 
 constexpr std::string_view kIndexFailures = "batch.kubernetes.io/job-index-failure-count";
 
-bool is_indexed(const Object& job) { return job.spec()["completionMode"].as_string() == "Indexed"; }
+bool is_indexed(const Object& job) {
+  return job.spec()["completionMode"].as_string() == "Indexed";
+}
 
-std::int64_t index_of(const Object& pod) { return parse_int(pod.annotation(kCompletionIndex)).value_or(-1); }
+std::int64_t index_of(const Object& pod) {
+  return parse_int(pod.annotation(kCompletionIndex)).value_or(-1);
+}
 
 struct Verdict {
   std::string reason, message;
@@ -27,7 +31,8 @@ class Count {
     const Value& status = job.status();
     succeeded_ = status["succeeded"].as_int();
     failed_ = status["failed"].as_int();
-    for (const Value& uid : status["uncountedTerminatedPods"]["succeeded"].items()) uncounted_succeeded_.insert(uid.str());
+    for (const Value& uid : status["uncountedTerminatedPods"]["succeeded"].items())
+      uncounted_succeeded_.insert(uid.str());
     for (const Value& uid : status["uncountedTerminatedPods"]["failed"].items()) uncounted_failed_.insert(uid.str());
     completed = parse_indexes(status["completedIndexes"].as_string());
     failed_indexes = parse_indexes(status["failedIndexes"].as_string());
@@ -39,7 +44,7 @@ class Count {
   std::vector<Object> active, release, failed_pods;
   std::int64_t ready = 0, terminating = 0, ignored = 0;
   Indexes completed, failed_indexes, active_indexes;
-  std::optional<Verdict> policy;                  // a pod failure policy that ends the job
+  std::optional<Verdict> policy;  // a pod failure policy that ends the job
 
   std::int64_t succeeded() const {
     return is_indexed(job_) ? succeeded_ : succeeded_ + static_cast<std::int64_t>(uncounted_succeeded_.size());
@@ -49,8 +54,10 @@ class Count {
 
   void write(Value& status) const {
     const auto put = [&status](std::string_view key, std::int64_t value) {
-      if (value > 0) status.set(key, value);
-      else status.erase(key);
+      if (value > 0)
+        status.set(key, value);
+      else
+        status.erase(key);
     };
     put("active", static_cast<std::int64_t>(active.size()));
     put("succeeded", succeeded_);
@@ -58,11 +65,14 @@ class Count {
     status.set("ready", ready);
     status.set("terminating", terminating);
     Value uncounted = Value::map();
-    if (!uncounted_succeeded_.empty()) uncounted.set("succeeded", Value::list_of({uncounted_succeeded_.begin(), uncounted_succeeded_.end()}));
-    if (!uncounted_failed_.empty()) uncounted.set("failed", Value::list_of({uncounted_failed_.begin(), uncounted_failed_.end()}));
+    if (!uncounted_succeeded_.empty())
+      uncounted.set("succeeded", Value::list_of({uncounted_succeeded_.begin(), uncounted_succeeded_.end()}));
+    if (!uncounted_failed_.empty())
+      uncounted.set("failed", Value::list_of({uncounted_failed_.begin(), uncounted_failed_.end()}));
     status.set("uncountedTerminatedPods", std::move(uncounted));
     if (!completed.empty()) status.set("completedIndexes", format_indexes(completed));
-    if (!job_.spec()["backoffLimitPerIndex"].is_null() && !failed_indexes.empty()) status.set("failedIndexes", format_indexes(failed_indexes));
+    if (!job_.spec()["backoffLimitPerIndex"].is_null() && !failed_indexes.empty())
+      status.set("failedIndexes", format_indexes(failed_indexes));
   }
 
  private:
@@ -73,7 +83,8 @@ class Count {
       if (pod.has_finalizer(kJobTracking)) held.insert(pod.uid());
     }
     const auto move = [&held](std::set<std::string>& uids, std::int64_t& number) {
-      number += static_cast<std::int64_t>(std::erase_if(uids, [&held](const std::string& uid) { return !held.contains(uid); }));
+      number += static_cast<std::int64_t>(
+          std::erase_if(uids, [&held](const std::string& uid) { return !held.contains(uid); }));
     };
     move(uncounted_succeeded_, succeeded_);
     move(uncounted_failed_, failed_);
@@ -107,7 +118,8 @@ class Count {
   void judge_index(const Object& pod) {
     const Value& limit = job_.spec()["backoffLimitPerIndex"];
     if (limit.is_null()) return;
-    if (parse_int(pod.annotation(kIndexFailures)).value_or(0) + 1 > limit.as_int()) failed_indexes.insert(index_of(pod));
+    if (parse_int(pod.annotation(kIndexFailures)).value_or(0) + 1 > limit.as_int())
+      failed_indexes.insert(index_of(pod));
   }
 
   // By podFailurePolicy: the first rule that fits decides.
@@ -117,7 +129,8 @@ class Count {
       const std::string why = matches(rules[i], pod);
       if (why.empty()) continue;
       const std::string_view action = rules[i]["action"].as_string();
-      if (action == "FailJob") policy = Verdict{"PodFailurePolicy", why + " matching FailJob rule at index " + std::to_string(i), false};
+      if (action == "FailJob")
+        policy = Verdict{"PodFailurePolicy", why + " matching FailJob rule at index " + std::to_string(i), false};
       if (action == "FailIndex") failed_indexes.insert(index_of(pod));
       return action != "Ignore";
     }
@@ -137,9 +150,12 @@ class Count {
       for (const Value& container : pod.status()[list].items()) {
         const Value& ended = container["state"]["terminated"];
         const std::string_view only = on_exit["containerName"].as_string();
-        if (ended.is_null() || ended["exitCode"].as_int() == 0 || (!only.empty() && only != container["name"].as_string())) continue;
+        if (ended.is_null() || ended["exitCode"].as_int() == 0 ||
+            (!only.empty() && only != container["name"].as_string()))
+          continue;
         const auto codes = on_exit["values"].items();
-        const bool listed = std::any_of(codes.begin(), codes.end(), [&](const Value& v) { return v.as_int() == ended["exitCode"].as_int(); });
+        const bool listed = std::any_of(codes.begin(), codes.end(),
+                                        [&](const Value& v) { return v.as_int() == ended["exitCode"].as_int(); });
         if (listed != (on_exit["operator"].as_string() == "In")) continue;
         return "Container " + container["name"].str() + " for pod " + pod.key().str() + " failed with exit code " +
                std::to_string(ended["exitCode"].as_int());
@@ -170,7 +186,8 @@ std::optional<Verdict> judge(const Object& job, const Count& count, Time now) {
   // What was decided before stays decided.
   for (const auto& [type, success] : {std::pair{"FailureTarget", false}, std::pair{"SuccessCriteriaMet", true}}) {
     const Value& decided = kube::condition(job, type);
-    if (decided["status"].as_string() == "True") return Verdict{decided["reason"].str(), decided["message"].str(), success};
+    if (decided["status"].as_string() == "True")
+      return Verdict{decided["reason"].str(), decided["message"].str(), success};
   }
   if (count.policy) return count.policy;
   if (const auto success = success_policy(job, count)) return success;
@@ -180,22 +197,26 @@ std::optional<Verdict> judge(const Object& job, const Count& count, Time now) {
   }
   const auto started = parse_time(job.status()["startTime"].as_string());
   const Value& deadline = spec["activeDeadlineSeconds"];
-  if (!deadline.is_null() && started && *started + std::chrono::seconds(deadline.as_int()) <= now && !spec["suspend"].as_bool()) {
+  if (!deadline.is_null() && started && *started + std::chrono::seconds(deadline.as_int()) <= now &&
+      !spec["suspend"].as_bool()) {
     return Verdict{"DeadlineExceeded", "Job was active longer than specified deadline", false};
   }
   const Value& most = spec["maxFailedIndexes"];
   if (!most.is_null() && static_cast<std::int64_t>(count.failed_indexes.size()) > most.as_int()) {
-    return Verdict{"MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes", false};
+    return Verdict{"MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes",
+                   false};
   }
   const Value& completions = spec["completions"];
   const std::int64_t ended = count.succeeded() + static_cast<std::int64_t>(count.failed_indexes.size());
-  const bool all_ended = completions.is_null() ? count.succeeded() > 0 && count.active.empty() : ended >= completions.as_int() && count.active.empty();
+  const bool all_ended = completions.is_null() ? count.succeeded() > 0 && count.active.empty()
+                                               : ended >= completions.as_int() && count.active.empty();
   if (!all_ended || (completions.is_null() && count.terminating > 0)) return std::nullopt;
   if (!count.failed_indexes.empty()) return Verdict{"FailedIndexes", "Job has failed indexes", false};
   return Verdict{"CompletionsReached", "Reached expected number of succeeded pods", true};
 }
 
-void set_job_condition(Object& job, std::string_view type, std::string_view value, std::string_view reason, std::string_view message, Time now) {
+void set_job_condition(Object& job, std::string_view type, std::string_view value, std::string_view reason,
+                       std::string_view message, Time now) {
   if (!kube::set_condition(job, type, value, reason, message, now)) return;
   Value& list = job.edit({"status", "conditions"});
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -233,12 +254,15 @@ Object make_pod(const Object& job, std::optional<std::int64_t> index, const Coun
   if (!job.spec()["backoffLimitPerIndex"].is_null()) {
     std::int64_t failures = 0;
     for (const Object& failed : count.failed_pods) {
-      if (index_of(failed) == *index) failures = std::max(failures, parse_int(failed.annotation(kIndexFailures)).value_or(0) + 1);
+      if (index_of(failed) == *index)
+        failures = std::max(failures, parse_int(failed.annotation(kIndexFailures)).value_or(0) + 1);
     }
     pod.set_annotation(kIndexFailures, std::to_string(failures));
   }
-  const Value variable{{"name", "JOB_COMPLETION_INDEX"},
-                       {"valueFrom", Value{{"fieldRef", Value{{"fieldPath", "metadata.labels['" + std::string(kCompletionIndex) + "']"}}}}}};
+  const Value variable{
+      {"name", "JOB_COMPLETION_INDEX"},
+      {"valueFrom",
+       Value{{"fieldRef", Value{{"fieldPath", "metadata.labels['" + std::string(kCompletionIndex) + "']"}}}}}};
   for (const char* list : {"initContainers", "containers"}) {
     if (pod.spec()[list].empty()) continue;
     Value& containers = pod.edit({"spec", list});
@@ -252,12 +276,14 @@ void plan_pods(const Object& job, const Count& count, Time now, JobPlan& plan) {
   const auto have = static_cast<std::int64_t>(count.active.size());
   std::int64_t want = job.spec()["parallelism"].as_int(1);
   if (completions.is_null()) {
-    if (count.succeeded() > 0) want = have;                 // one has found it: the others end by themselves
+    if (count.succeeded() > 0) want = have;  // one has found it: the others end by themselves
   } else {
-    const std::int64_t left = completions.as_int() - count.succeeded() - static_cast<std::int64_t>(count.failed_indexes.size());
+    const std::int64_t left =
+        completions.as_int() - count.succeeded() - static_cast<std::int64_t>(count.failed_indexes.size());
     want = std::min(want, std::max<std::int64_t>(0, left));
   }
-  if (job.spec()["podReplacementPolicy"].as_string() == "Failed") want = std::max<std::int64_t>(0, want - count.terminating);
+  if (job.spec()["podReplacementPolicy"].as_string() == "Failed")
+    want = std::max<std::int64_t>(0, want - count.terminating);
   if (have > want) {
     plan.remove = in_deletion_order(count.active, {}, now);
     plan.remove.resize(static_cast<std::size_t>(have - want));
@@ -274,7 +300,8 @@ void plan_pods(const Object& job, const Count& count, Time now, JobPlan& plan) {
     return;
   }
   for (std::int64_t index = 0; index < completions.as_int() && missing > 0; ++index) {
-    if (count.completed.contains(index) || count.failed_indexes.contains(index) || count.active_indexes.contains(index)) continue;
+    if (count.completed.contains(index) || count.failed_indexes.contains(index) || count.active_indexes.contains(index))
+      continue;
     plan.create.push_back(make_pod(job, index, count));
     --missing;
   }
@@ -282,7 +309,8 @@ void plan_pods(const Object& job, const Count& count, Time now, JobPlan& plan) {
 
 // The end comes in two steps: what will be is said at once, that it is when no pod runs and all are counted.
 void conclude(Object& after, const Verdict& verdict, const Count& count, Time now) {
-  set_job_condition(after, verdict.success ? "SuccessCriteriaMet" : "FailureTarget", "True", verdict.reason, verdict.message, now);
+  set_job_condition(after, verdict.success ? "SuccessCriteriaMet" : "FailureTarget", "True", verdict.reason,
+                    verdict.message, now);
   if (!count.active.empty() || count.terminating > 0 || !count.all_counted()) return;
   set_job_condition(after, verdict.success ? "Complete" : "Failed", "True", verdict.reason, verdict.message, now);
   if (verdict.success) after.edit({"status"}).set("completionTime", format_time(now));
@@ -308,13 +336,17 @@ std::string format_indexes(const Indexes& indexes) {
     const std::int64_t first = *at;
     std::int64_t last = first;
     for (++at; at != indexes.end() && *at == last + 1; ++at) last = *at;
-    if (last == first) parts.push_back(std::to_string(first));
-    else parts.push_back(std::to_string(first) + (last == first + 1 ? "," : "-") + std::to_string(last));
+    if (last == first)
+      parts.push_back(std::to_string(first));
+    else
+      parts.push_back(std::to_string(first) + (last == first + 1 ? "," : "-") + std::to_string(last));
   }
   return join(parts, ",");
 }
 
-bool is_job_finished(const Object& job) { return kube::condition_is_true(job, "Complete") || kube::condition_is_true(job, "Failed"); }
+bool is_job_finished(const Object& job) {
+  return kube::condition_is_true(job, "Complete") || kube::condition_is_true(job, "Failed");
+}
 
 std::optional<Duration> time_to_live(const Object& job, Time now) {
   const Value& ttl = job.spec()["ttlSecondsAfterFinished"];
@@ -339,8 +371,10 @@ JobPlan plan_job(const Object& job, const std::vector<Object>& pods, Time now) {
   Object after = job;
   Value& status = after.edit({"status"});
   const bool suspended = job.spec()["suspend"].as_bool();
-  if (suspended) status.erase("startTime");
-  else if (status["startTime"].is_null()) status.set("startTime", format_time(now));
+  if (suspended)
+    status.erase("startTime");
+  else if (status["startTime"].is_null())
+    status.set("startTime", format_time(now));
   count.write(status);
 
   if (const auto verdict = judge(after, count, now)) {
@@ -350,7 +384,8 @@ JobPlan plan_job(const Object& job, const std::vector<Object>& pods, Time now) {
     plan.remove = count.active;
     set_job_condition(after, "Suspended", "True", "JobSuspended", "Job suspended", now);
   } else {
-    if (kube::condition_is_true(job, "Suspended")) set_job_condition(after, "Suspended", "False", "JobResumed", "Job resumed", now);
+    if (kube::condition_is_true(job, "Suspended"))
+      set_job_condition(after, "Suspended", "False", "JobResumed", "Job resumed", now);
     if (!job.deleting()) plan_pods(after, count, now, plan);
     const Value& deadline = job.spec()["activeDeadlineSeconds"];
     if (!deadline.is_null()) {

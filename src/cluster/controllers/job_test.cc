@@ -8,7 +8,9 @@ using namespace testing;
 namespace {
 Object job(const std::string& spec, const std::string& status = "startTime: '2023-11-14T22:13:00Z'") {
   return object("{apiVersion: batch/v1, kind: Job, metadata: {name: j, namespace: shop, uid: j1}, spec: {" + spec +
-                (spec.empty() ? "" : ", ") + "backoffLimit: 2, template: {metadata: {}, spec: {containers: [{name: c}]}}}, status: {" + status + "}}");
+                (spec.empty() ? "" : ", ") +
+                "backoffLimit: 2, template: {metadata: {}, spec: {containers: [{name: c}]}}}, status: {" + status +
+                "}}");
 }
 Object job_pod(const std::string& name, const std::string& phase, bool tracked = true, int index = -1) {
   Object out = pod({.name = name, .phase = phase});
@@ -28,11 +30,17 @@ TEST_CASE("indexes are written as ranges and read back") {
 }
 
 TEST_CASE("a job makes as many pods as may run now") {
-  struct Case { const char* spec; std::vector<const char*> phases; std::size_t create, remove; };
-  for (const Case& c : {Case{"parallelism: 1, completions: 1", {}, 1, 0}, Case{"parallelism: 2, completions: 5", {}, 2, 0},
-                        Case{"parallelism: 2, completions: 5", {"Running"}, 1, 0}, Case{"parallelism: 3, completions: 2", {}, 2, 0},
-                        Case{"parallelism: 1, completions: 3", {"Running", "Pending"}, 0, 1}, Case{"parallelism: 2", {"Running"}, 1, 0},
-                        Case{"parallelism: 2", {"Succeeded", "Running"}, 0, 0}, Case{"parallelism: 2, suspend: true", {"Running"}, 0, 1}}) {
+  struct Case {
+    const char* spec;
+    std::vector<const char*> phases;
+    std::size_t create, remove;
+  };
+  for (const Case& c :
+       {Case{"parallelism: 1, completions: 1", {}, 1, 0}, Case{"parallelism: 2, completions: 5", {}, 2, 0},
+        Case{"parallelism: 2, completions: 5", {"Running"}, 1, 0}, Case{"parallelism: 3, completions: 2", {}, 2, 0},
+        Case{"parallelism: 1, completions: 3", {"Running", "Pending"}, 0, 1}, Case{"parallelism: 2", {"Running"}, 1, 0},
+        Case{"parallelism: 2", {"Succeeded", "Running"}, 0, 0},
+        Case{"parallelism: 2, suspend: true", {"Running"}, 0, 1}}) {
     CAPTURE(c.spec);
     std::vector<Object> pods;
     for (const char* phase : c.phases) pods.push_back(job_pod("p" + std::to_string(pods.size()), phase));
@@ -49,17 +57,17 @@ TEST_CASE("each pod's end is counted once: noted, released, then part of the num
   CHECK(plan.status["uncountedTerminatedPods"] == read("{succeeded: [uid-a]}"));
   CHECK_FALSE(plan.status.contains("succeeded"));
   CHECK_EQ(plan.release.size(), 1);
-  CHECK_EQ(plan.create.size(), 1);                  // it counts already for what is still to do
+  CHECK_EQ(plan.create.size(), 1);  // it counts already for what is still to do
 
   j.edit().set("status", plan.status);
-  CHECK(plan_job(j, {ended}, kNow).status == plan.status);      // again, after a crash before the release
+  CHECK(plan_job(j, {ended}, kNow).status == plan.status);  // again, after a crash before the release
   ended.remove_finalizer(kJobTracking);
   plan = plan_job(j, {ended}, kNow);
   CHECK_EQ(plan.status["succeeded"].as_int(), 1);
   CHECK(plan.status["uncountedTerminatedPods"] == Value::map());
   j.edit().set("status", plan.status);
   CHECK_EQ(plan_job(j, {ended}, kNow).status["succeeded"].as_int(), 1);
-  CHECK_EQ(plan_job(j, {}, kNow).status["succeeded"].as_int(), 1);      // the pod may go
+  CHECK_EQ(plan_job(j, {}, kNow).status["succeeded"].as_int(), 1);  // the pod may go
 }
 
 TEST_CASE("a job completes when all is counted and nothing runs") {
@@ -76,18 +84,37 @@ TEST_CASE("a job completes when all is counted and nothing runs") {
 }
 
 TEST_CASE("a job fails by its limits") {
-  struct Case { const char *spec, *status; std::vector<Object> pods; const char* want; };
+  struct Case {
+    const char *spec, *status;
+    std::vector<Object> pods;
+    const char* want;
+  };
   Object exited = job_pod("x", "Failed");
   exited.edit({"status"}).set("containerStatuses", read("[{name: c, state: {terminated: {exitCode: 42}}}]"));
   Object one = job_pod("i", "Failed", true, 1), zero = job_pod("o", "Succeeded", true, 0);
   for (const Case& c : {
-           Case{"parallelism: 1, completions: 1", "startTime: '2023-11-14T22:13:00Z', failed: 2", {job_pod("a", "Failed")}, "BackoffLimitExceeded"},
-           Case{"parallelism: 1, completions: 1, activeDeadlineSeconds: 10", "startTime: '2023-11-14T22:13:00Z'", {job_pod("a", "Running")}, "DeadlineExceeded"},
-           Case{"parallelism: 1, completions: 1, podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: In, values: [42]}}]}",
-                "startTime: '2023-11-14T22:13:00Z'", {exited}, "PodFailurePolicy"},
-           Case{"parallelism: 2, completions: 2, completionMode: Indexed, backoffLimitPerIndex: 0", "startTime: '2023-11-14T22:13:00Z'", {zero, one}, "FailedIndexes"},
-           Case{"parallelism: 1, completions: 1, podFailurePolicy: {rules: [{action: Ignore, onExitCodes: {operator: In, values: [42]}}]}",
-                "startTime: '2023-11-14T22:13:00Z', failed: 2", {exited}, ""},
+           Case{"parallelism: 1, completions: 1",
+                "startTime: '2023-11-14T22:13:00Z', failed: 2",
+                {job_pod("a", "Failed")},
+                "BackoffLimitExceeded"},
+           Case{"parallelism: 1, completions: 1, activeDeadlineSeconds: 10",
+                "startTime: '2023-11-14T22:13:00Z'",
+                {job_pod("a", "Running")},
+                "DeadlineExceeded"},
+           Case{"parallelism: 1, completions: 1, podFailurePolicy: {rules: [{action: FailJob, onExitCodes: {operator: "
+                "In, values: [42]}}]}",
+                "startTime: '2023-11-14T22:13:00Z'",
+                {exited},
+                "PodFailurePolicy"},
+           Case{"parallelism: 2, completions: 2, completionMode: Indexed, backoffLimitPerIndex: 0",
+                "startTime: '2023-11-14T22:13:00Z'",
+                {zero, one},
+                "FailedIndexes"},
+           Case{"parallelism: 1, completions: 1, podFailurePolicy: {rules: [{action: Ignore, onExitCodes: {operator: "
+                "In, values: [42]}}]}",
+                "startTime: '2023-11-14T22:13:00Z', failed: 2",
+                {exited},
+                ""},
        }) {
     CAPTURE(c.spec);
     CHECK_EQ(condition_reason(plan_job(job(c.spec, c.status), c.pods, kNow).status, "FailureTarget"), c.want);
@@ -97,7 +124,8 @@ TEST_CASE("a job fails by its limits") {
 TEST_CASE("after a failure the next pod waits, longer each time") {
   const Object j = job("parallelism: 1, completions: 1");
   Object failed = job_pod("a", "Failed");
-  failed.edit({"status"}).set("containerStatuses", read("[{state: {terminated: {exitCode: 1, finishedAt: '" + ago(4) + "'}}}]"));
+  failed.edit({"status"})
+      .set("containerStatuses", read("[{state: {terminated: {exitCode: 1, finishedAt: '" + ago(4) + "'}}}]"));
   JobPlan plan = plan_job(j, {failed}, kNow);
   CHECK(plan.create.empty());
   CHECK(plan.again == std::optional<Duration>(std::chrono::seconds(6)));
@@ -105,7 +133,8 @@ TEST_CASE("after a failure the next pod waits, longer each time") {
 }
 
 TEST_CASE("an indexed job gives each pod its index, and ends early by its success policy") {
-  const Object j = job("parallelism: 3, completions: 3, completionMode: Indexed, successPolicy: {rules: [{succeededIndexes: '0'}]}");
+  const Object j =
+      job("parallelism: 3, completions: 3, completionMode: Indexed, successPolicy: {rules: [{succeededIndexes: '0'}]}");
   JobPlan plan = plan_job(j, {job_pod("a", "Running", true, 1)}, kNow);
   REQUIRE_EQ(plan.create.size(), 2);
   CHECK_EQ(plan.create[0].annotation(kCompletionIndex), "0");

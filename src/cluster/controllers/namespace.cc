@@ -18,7 +18,9 @@ using schema::Resource;
 constexpr Duration kLookAgain = std::chrono::milliseconds(500);
 
 // A kind that can only be created (reviews, bindings) has nothing to delete.
-bool holds_nothing(const Error& error) { return error.code == ErrorCode::method_not_allowed || error.code == ErrorCode::not_found; }
+bool holds_nothing(const Error& error) {
+  return error.code == ErrorCode::method_not_allowed || error.code == ErrorCode::not_found;
+}
 
 class NamespaceReconciler : public kube::Reconciler {
  public:
@@ -32,7 +34,7 @@ class NamespaceReconciler : public kube::Reconciler {
     if (!ns || !ns->deleting() || !has_kubernetes_finalizer(*ns)) return Requeue::never();
     NamespaceRemains remains;
     empty(schema::kPods, key.name, remains);
-    if (remains.empty()) {                           // secrets and services outlive the pods that use them
+    if (remains.empty()) {  // secrets and services outlive the pods that use them
       for (const Resource& resource : TRY(resources())) empty(resource, key.name, remains);
     }
     TRY(write_conditions(*ns, remains));
@@ -44,7 +46,8 @@ class NamespaceReconciler : public kube::Reconciler {
  private:
   static bool has_kubernetes_finalizer(const Object& ns) {
     const auto finalizers = ns.spec()["finalizers"].items();
-    return std::any_of(finalizers.begin(), finalizers.end(), [](const Value& f) { return f.as_string() == "kubernetes"; });
+    return std::any_of(finalizers.begin(), finalizers.end(),
+                       [](const Value& f) { return f.as_string() == "kubernetes"; });
   }
 
   // Every namespaced resource once: two versions of a group show the same objects.
@@ -91,14 +94,17 @@ class NamespaceReconciler : public kube::Reconciler {
   }
 
   Result<void> finalize(const ObjectKey& key) {
-    const auto finalized = kube::modify(client_, schema::kNamespaces, key, [](Object& ns) {
-      Value kept = Value::list();
-      for (const Value& finalizer : ns.spec()["finalizers"].items()) {
-        if (finalizer.as_string() != "kubernetes") kept.push_back(finalizer);
-      }
-      ns.edit({"spec"}).set("finalizers", std::move(kept));
-      return true;
-    }, by_manager("finalize"));
+    const auto finalized = kube::modify(
+        client_, schema::kNamespaces, key,
+        [](Object& ns) {
+          Value kept = Value::list();
+          for (const Value& finalizer : ns.spec()["finalizers"].items()) {
+            if (finalizer.as_string() != "kubernetes") kept.push_back(finalizer);
+          }
+          ns.edit({"spec"}).set("finalizers", std::move(kept));
+          return true;
+        },
+        by_manager("finalize"));
     if (!finalized.ok() && finalized.error().code != ErrorCode::not_found) return finalized.error();
     return {};
   }
@@ -129,14 +135,17 @@ bool note_remains(Object& ns, const NamespaceRemains& remains, Time now) {
                  : kube::set_condition(ns, "NamespaceDeletionContentFailure", true, "ContentDeletionFailed",
                                        "Failed to delete all resource types, 1 remaining: " + remains.failure, now);
   changed |= remains.counts.empty()
-                 ? kube::set_condition(ns, "NamespaceContentRemaining", false, "ContentRemoved", "All content successfully removed", now)
+                 ? kube::set_condition(ns, "NamespaceContentRemaining", false, "ContentRemoved",
+                                       "All content successfully removed", now)
                  : kube::set_condition(ns, "NamespaceContentRemaining", true, "SomeResourcesRemain",
                                        "Some resources are remaining: " + listed(remains.counts, ". has "), now);
-  changed |= remains.finalizers.empty()
-                 ? kube::set_condition(ns, "NamespaceFinalizersRemaining", false, "ContentHasNoFinalizers",
-                                       "All content-preserving finalizers finished", now)
-                 : kube::set_condition(ns, "NamespaceFinalizersRemaining", true, "SomeFinalizersRemain",
-                                       "Some content in the namespace has finalizers remaining: " + listed(remains.finalizers, " in "), now);
+  changed |=
+      remains.finalizers.empty()
+          ? kube::set_condition(ns, "NamespaceFinalizersRemaining", false, "ContentHasNoFinalizers",
+                                "All content-preserving finalizers finished", now)
+          : kube::set_condition(
+                ns, "NamespaceFinalizersRemaining", true, "SomeFinalizersRemain",
+                "Some content in the namespace has finalizers remaining: " + listed(remains.finalizers, " in "), now);
   return changed;
 }
 

@@ -25,7 +25,9 @@ std::vector<Wanted> wanted_taints(const Object& node) {
   const std::string_view ready = kube::condition(node, "Ready")["status"].as_string();
   if (ready == "False") out = {{kTaintNotReady, "NoSchedule"}, {kTaintNotReady, "NoExecute"}};
   if (ready == "Unknown") out = {{kTaintUnreachable, "NoSchedule"}, {kTaintUnreachable, "NoExecute"}};
-  struct Pressure { std::string_view condition, taint; };
+  struct Pressure {
+    std::string_view condition, taint;
+  };
   for (const Pressure& p : {Pressure{"MemoryPressure", "node.kubernetes.io/memory-pressure"},
                             Pressure{"DiskPressure", "node.kubernetes.io/disk-pressure"},
                             Pressure{"PIDPressure", "node.kubernetes.io/pid-pressure"},
@@ -37,9 +39,13 @@ std::vector<Wanted> wanted_taints(const Object& node) {
 }
 
 bool is_ours(std::string_view key) {
-  static constexpr std::string_view kOurs[] = {kTaintNotReady, kTaintUnreachable, kTaintUnschedulable,
-                                               "node.kubernetes.io/memory-pressure", "node.kubernetes.io/disk-pressure",
-                                               "node.kubernetes.io/pid-pressure", "node.kubernetes.io/network-unavailable"};
+  static constexpr std::string_view kOurs[] = {kTaintNotReady,
+                                               kTaintUnreachable,
+                                               kTaintUnschedulable,
+                                               "node.kubernetes.io/memory-pressure",
+                                               "node.kubernetes.io/disk-pressure",
+                                               "node.kubernetes.io/pid-pressure",
+                                               "node.kubernetes.io/network-unavailable"};
   return std::find(std::begin(kOurs), std::end(kOurs), key) != std::end(kOurs);
 }
 
@@ -60,12 +66,14 @@ class NodeLifecycleReconciler : public kube::Reconciler {
     const auto heard = last_heartbeat(*node, leases_.find({std::string(kLeaseNamespace), key.name}));
     const Duration silence = heard ? clock_.now() - *heard : Duration(0);
     if (heard && silence > kNodeGrace && mark_unknown(*node, clock_.now())) {
-      events_.record(*node, kube::EventRecorder::Type::normal, "NodeNotReady", "Node " + key.name + " status is now: NodeNotReady");
+      events_.record(*node, kube::EventRecorder::Type::normal, "NodeNotReady",
+                     "Node " + key.name + " status is now: NodeNotReady");
       node = TRY(client_.update(*node, by_manager("status")));
     }
     if (set_taints(*node, clock_.now())) TRY(client_.update(*node, by_manager()));
     // A node that is silent already comes back by its own write.
-    return heard && silence <= kNodeGrace ? Requeue::after(kNodeGrace - silence + std::chrono::seconds(1)) : Requeue::never();
+    return heard && silence <= kNodeGrace ? Requeue::after(kNodeGrace - silence + std::chrono::seconds(1))
+                                          : Requeue::never();
   }
 
  private:
@@ -85,7 +93,8 @@ std::optional<Time> last_heartbeat(const Object& node, const std::optional<Objec
     if (time && (!heard || *time > *heard)) heard = time;
   };
   for (const Value& condition : node.status()["conditions"].items()) {
-    if (condition["type"].as_string() == "Ready" && condition["reason"].as_string() != "NodeStatusUnknown") take(condition["lastHeartbeatTime"]);
+    if (condition["type"].as_string() == "Ready" && condition["reason"].as_string() != "NodeStatusUnknown")
+      take(condition["lastHeartbeatTime"]);
   }
   if (lease) take(lease->spec()["renewTime"]);
   return heard;
@@ -97,8 +106,9 @@ bool mark_unknown(Object& node, Time now) {
     const Value before = kube::condition(node, type);
     if (before["status"].as_string() == "Unknown") continue;
     const bool never = before.is_null();
-    changed |= kube::set_condition(node, type, "Unknown", never ? "NodeStatusNeverUpdated" : "NodeStatusUnknown",
-                                   never ? "Kubelet never posted node status." : "Kubelet stopped posting node status.", now);
+    changed |=
+        kube::set_condition(node, type, "Unknown", never ? "NodeStatusNeverUpdated" : "NodeStatusUnknown",
+                            never ? "Kubelet never posted node status." : "Kubelet stopped posting node status.", now);
   }
   return changed;
 }
@@ -126,8 +136,10 @@ bool set_taints(Object& node, Time now) {
     changed = true;
   }
   if (!changed) return false;
-  if (taints.empty()) node.edit({"spec"}).erase("taints");
-  else node.edit({"spec"}).set("taints", std::move(taints));
+  if (taints.empty())
+    node.edit({"spec"}).erase("taints");
+  else
+    node.edit({"spec"}).set("taints", std::move(taints));
   return true;
 }
 

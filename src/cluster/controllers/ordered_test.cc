@@ -12,11 +12,15 @@ using namespace testing;
 namespace {
 
 Object revision(const std::string& name, int image) {
-  return object("{metadata: {name: " + name + "}, data: {spec: {template: {$patch: replace, metadata: {labels: {app: w}}, spec: {v: " + std::to_string(image) + "}}}}}");
+  return object("{metadata: {name: " + name +
+                "}, data: {spec: {template: {$patch: replace, metadata: {labels: {app: w}}, spec: {v: " +
+                std::to_string(image) + "}}}}}");
 }
 Object stateful(int replicas, const std::string& more = "") {
-  return object("{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: w, namespace: shop, uid: s}, spec: {serviceName: w, replicas: " + std::to_string(replicas) +
-                (more.empty() ? "" : ", " + more) + "}, status: {currentReplicas: 9}}");
+  return object(
+      "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: w, namespace: shop, uid: s}, spec: {serviceName: w, "
+      "replicas: " +
+      std::to_string(replicas) + (more.empty() ? "" : ", " + more) + "}, status: {currentReplicas: 9}}");
 }
 // "0u" is pod 0 of the update revision, ready; "-" not ready, "!" being deleted.
 std::vector<Object> ordinals(const std::string& words) {
@@ -40,7 +44,11 @@ std::string names(const std::vector<Object>& pods) {
 }  // namespace
 
 TEST_CASE("a StatefulSet goes one by one: up in order, down and over from the end, never past one that is not ready") {
-  struct Case { const char* why; Object set; const char *pods, *create, *remove; };
+  struct Case {
+    const char* why;
+    Object set;
+    const char *pods, *create, *remove;
+  };
   for (const Case& c : {
            Case{"first", stateful(3), "", "w-0", ""},
            Case{"the next waits", stateful(3), "0u-", "", ""},
@@ -52,35 +60,40 @@ TEST_CASE("a StatefulSet goes one by one: up in order, down and over from the en
            Case{"update from the end", stateful(3), "0c 1c 2c", "", "w-2"},
            Case{"update waits for the last", stateful(3), "0c 1c 2u-", "", ""},
            Case{"update goes on", stateful(3), "0c 1c 2u", "", "w-1"},
-           Case{"partition", stateful(3, "updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 2}}"), "0c 1c 2u", "", ""},
+           Case{"partition", stateful(3, "updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 2}}"),
+                "0c 1c 2u", "", ""},
            Case{"on delete", stateful(3, "updateStrategy: {type: OnDelete}"), "0c 1c 2c", "", ""},
            Case{"ordinals start at", stateful(1, "ordinals: {start: 5}"), "", "w-5", ""},
        }) {
     CAPTURE(c.why);
-    const StatefulSetPlan plan = plan_stateful_set(c.set, ordinals(c.pods), revision("w-c", 1), revision("w-u", 2), kNow);
+    const StatefulSetPlan plan =
+        plan_stateful_set(c.set, ordinals(c.pods), revision("w-c", 1), revision("w-u", 2), kNow);
     CHECK_EQ(names(plan.create), c.create);
     CHECK_EQ(names(plan.remove), c.remove);
   }
 }
 
 TEST_CASE("a StatefulSet's pod has its name, its host name and its own claims") {
-  const Object set = stateful(1, "selector: {matchLabels: {app: w}}, volumeClaimTemplates: [{metadata: {name: data}, spec: {a: b}}]");
+  const Object set =
+      stateful(1, "selector: {matchLabels: {app: w}}, volumeClaimTemplates: [{metadata: {name: data}, spec: {a: b}}]");
   const StatefulSetPlan plan = plan_stateful_set(set, {}, revision("w-c", 1), revision("w-u", 2), kNow);
   REQUIRE_EQ(plan.create.size(), 1);
   const Object& made = plan.create[0];
   CHECK_EQ(made.spec()["hostname"].str(), "w-0");
   CHECK_EQ(made.spec()["subdomain"].str(), "w");
   CHECK_EQ(made.label("apps.kubernetes.io/pod-index"), "0");
-  CHECK_EQ(made.label("controller-revision-hash"), "w-c");            // below what still is current
+  CHECK_EQ(made.label("controller-revision-hash"), "w-c");  // below what still is current
   CHECK(made.spec()["volumes"] == read("[{name: data, persistentVolumeClaim: {claimName: data-w-0}}]"));
   CHECK(claims_for(set, 0)[0].metadata()["labels"] == read("{app: w}"));
 }
 
 TEST_CASE("a StatefulSet's status ends the rollout when all are new and ready") {
-  const Value status = plan_stateful_set(stateful(2), ordinals("0u 1u"), revision("w-c", 1), revision("w-u", 2), kNow).status;
+  const Value status =
+      plan_stateful_set(stateful(2), ordinals("0u 1u"), revision("w-c", 1), revision("w-u", 2), kNow).status;
   CHECK_EQ(status["currentRevision"].str(), "w-u");
   CHECK_EQ(status["currentReplicas"].as_int(), 2);
-  const Value half = plan_stateful_set(stateful(2), ordinals("0c 1u"), revision("w-c", 1), revision("w-u", 2), kNow).status;
+  const Value half =
+      plan_stateful_set(stateful(2), ordinals("0c 1u"), revision("w-c", 1), revision("w-u", 2), kNow).status;
   CHECK_EQ(half["currentRevision"].str(), "w-c");
   CHECK_EQ(half["currentReplicas"].as_int(), 1);
   CHECK_EQ(half["updatedReplicas"].as_int(), 1);
@@ -95,31 +108,50 @@ TEST_CASE("a DaemonSet has one pod on each node that will have it, and replaces 
     out.set_label("controller-revision-hash", hash);
     return out;
   };
-  const Object set = object("{metadata: {name: d, namespace: shop, generation: 1}, spec: {template: {metadata: {labels: {app: d}}, spec: {}}}}");
-  DaemonSetPlan plan = plan_daemon_set(set, {node("a"), node("b"), node("c", "[{key: x, effect: NoSchedule}]")}, {on("a", "h")}, "h", kNow);
+  const Object set = object(
+      "{metadata: {name: d, namespace: shop, generation: 1}, spec: {template: {metadata: {labels: {app: d}}, spec: "
+      "{}}}}");
+  DaemonSetPlan plan = plan_daemon_set(set, {node("a"), node("b"), node("c", "[{key: x, effect: NoSchedule}]")},
+                                       {on("a", "h")}, "h", kNow);
   CHECK(plan.create == std::vector<std::string>{"b"});
-  CHECK(plan.status == read("{currentNumberScheduled: 1, numberMisscheduled: 0, desiredNumberScheduled: 2, numberReady: 1, observedGeneration: 1, "
+  CHECK(plan.status == read("{currentNumberScheduled: 1, numberMisscheduled: 0, desiredNumberScheduled: 2, "
+                            "numberReady: 1, observedGeneration: 1, "
                             "updatedNumberScheduled: 1, numberAvailable: 1, numberUnavailable: 1}"));
-  CHECK_EQ(names(plan_daemon_set(set, {node("a"), node("b")}, {on("a", "old"), on("b", "old")}, "h", kNow).remove), "d-a");
-  CHECK_EQ(names(plan_daemon_set(set, {node("a"), node("b")}, {on("a", "h", false), on("b", "old")}, "h", kNow).remove), "");
-  CHECK_EQ(names(plan_daemon_set(set, {node("a"), node("b")}, {on("a", "old", false), on("b", "old")}, "h", kNow).remove), "d-a");
-  CHECK_EQ(names(plan_daemon_set(set, {node("a", "[{key: x, effect: NoExecute}]")}, {on("a", "h")}, "h", kNow).remove), "d-a");
+  CHECK_EQ(names(plan_daemon_set(set, {node("a"), node("b")}, {on("a", "old"), on("b", "old")}, "h", kNow).remove),
+           "d-a");
+  CHECK_EQ(names(plan_daemon_set(set, {node("a"), node("b")}, {on("a", "h", false), on("b", "old")}, "h", kNow).remove),
+           "");
+  CHECK_EQ(
+      names(plan_daemon_set(set, {node("a"), node("b")}, {on("a", "old", false), on("b", "old")}, "h", kNow).remove),
+      "d-a");
+  CHECK_EQ(names(plan_daemon_set(set, {node("a", "[{key: x, effect: NoExecute}]")}, {on("a", "h")}, "h", kNow).remove),
+           "d-a");
   Object surging = set;
-  surging.edit({"spec"}).set("updateStrategy", read("{type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}"));
+  surging.edit({"spec"}).set("updateStrategy",
+                             read("{type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}"));
   plan = plan_daemon_set(surging, {node("a"), node("b")}, {on("a", "old"), on("b", "old")}, "h", kNow);
   CHECK_EQ(plan.create.size(), 1);
   CHECK(plan.remove.empty());
   const Object made = daemon_pod(set, "a", "h");
-  CHECK_EQ(made.spec()["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"][0]["matchFields"][0]["values"][0].str(), "a");
+  CHECK_EQ(made.spec()["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+                      ["nodeSelectorTerms"][0]["matchFields"][0]["values"][0]
+                          .str(),
+           "a");
   CHECK_EQ(made.spec()["tolerations"].size(), 6);
 }
 
 TEST_CASE("cron schedules are read, and the next time is found") {
-  struct Case { const char *text, *after, *want; };
-  for (const Case& c : {Case{"* * * * *", "2026-01-01T00:00:30Z", "2026-01-01T00:01:00Z"}, Case{"*/15 * * * *", "2026-01-01T00:15:00Z", "2026-01-01T00:30:00Z"},
-                        Case{"0 3 * * mon-fri", "2026-01-02T03:00:00Z", "2026-01-05T03:00:00Z"}, Case{"30 4 1 */2 *", "2026-01-02T00:00:00Z", "2026-03-01T04:30:00Z"},
-                        Case{"0 0 13 * 5", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"}, Case{"0 0 29 2 *", "2026-01-01T00:00:00Z", "2028-02-29T00:00:00Z"},
-                        Case{"@hourly", "2026-01-01T00:59:59Z", "2026-01-01T01:00:00Z"}, Case{"@every 90s", "2026-01-01T00:00:00Z", "2026-01-01T00:01:30Z"},
+  struct Case {
+    const char *text, *after, *want;
+  };
+  for (const Case& c : {Case{"* * * * *", "2026-01-01T00:00:30Z", "2026-01-01T00:01:00Z"},
+                        Case{"*/15 * * * *", "2026-01-01T00:15:00Z", "2026-01-01T00:30:00Z"},
+                        Case{"0 3 * * mon-fri", "2026-01-02T03:00:00Z", "2026-01-05T03:00:00Z"},
+                        Case{"30 4 1 */2 *", "2026-01-02T00:00:00Z", "2026-03-01T04:30:00Z"},
+                        Case{"0 0 13 * 5", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"},
+                        Case{"0 0 29 2 *", "2026-01-01T00:00:00Z", "2028-02-29T00:00:00Z"},
+                        Case{"@hourly", "2026-01-01T00:59:59Z", "2026-01-01T01:00:00Z"},
+                        Case{"@every 90s", "2026-01-01T00:00:00Z", "2026-01-01T00:01:30Z"},
                         Case{"5,10-12 * * * *", "2026-01-01T00:05:00Z", "2026-01-01T00:10:00Z"}}) {
     CAPTURE(c.text);
     const auto schedule = CronSchedule::parse(c.text);
@@ -128,7 +160,8 @@ TEST_CASE("cron schedules are read, and the next time is found") {
     REQUIRE(next);
     CHECK_EQ(format_time(*next), c.want);
   }
-  for (const char* text : {"", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "*/0 * * * *", "5-1 * * * *", "* * * foo *", "@every x", "@noon"}) {
+  for (const char* text : {"", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "*/0 * * * *", "5-1 * * * *",
+                           "* * * foo *", "@every x", "@noon"}) {
     CAPTURE(text);
     CHECK_FALSE(CronSchedule::parse(text).ok());
   }
@@ -152,7 +185,8 @@ TEST_CASE("of missed times only the latest runs, and none that is too late") {
 TEST_CASE("a CronJob keeps the last jobs of each kind") {
   const Object cron = object("{spec: {successfulJobsHistoryLimit: 1}}");
   std::vector<Object> jobs;
-  for (const auto& [name, type, age] : {std::tuple{"a", "Complete", 30}, std::tuple{"b", "Complete", 20}, std::tuple{"c", "Failed", 10}, std::tuple{"d", "Complete", 5}}) {
+  for (const auto& [name, type, age] : {std::tuple{"a", "Complete", 30}, std::tuple{"b", "Complete", 20},
+                                        std::tuple{"c", "Failed", 10}, std::tuple{"d", "Complete", 5}}) {
     jobs.push_back(object("{metadata: {name: " + std::string(name) + ", creationTimestamp: '" + ago(age) + "'}}"));
     kube::set_condition(jobs.back(), type, true, "", "", kNow);
   }

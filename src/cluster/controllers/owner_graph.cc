@@ -5,7 +5,11 @@ namespace caisson::controllers {
 
 std::vector<std::string> OwnerGraph::put(const schema::Resource& resource, const kube::Object& object) {
   const std::string uid = object.uid();
-  Node node{resource, object.key(), object.owners(), object.deleting(), object.has_finalizer(kForegroundFinalizer),
+  Node node{resource,
+            object.key(),
+            object.owners(),
+            object.deleting(),
+            object.has_finalizer(kForegroundFinalizer),
             object.has_finalizer(kOrphanFinalizer)};
   const std::lock_guard lock(mutex_);
   const auto before = nodes_.find(uid);
@@ -19,7 +23,7 @@ std::vector<std::string> OwnerGraph::put(const schema::Resource& resource, const
     look = owners_before != owners_now;
     for (const auto& owner : was.owners) {
       dependents_[owner.uid].erase(uid);
-      if (look) out.push_back(owner.uid);              // it may have waited for this one
+      if (look) out.push_back(owner.uid);  // it may have waited for this one
     }
   }
   if (node.waits_for_dependents() || node.lets_dependents_go()) look = true;

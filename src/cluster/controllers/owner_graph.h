@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// OwnerGraph: who owns whom, over every kind, as the garbage collector has seen it. Source: pkg/controller/garbagecollector/graph.go.
-// Any thread.
+// OwnerGraph: who owns whom, over every kind, as the garbage collector has seen it. Source:
+// pkg/controller/garbagecollector/graph.go. Any thread.
 #pragma once
 #include <map>
 #include <mutex>
@@ -19,7 +19,7 @@ class OwnerGraph {
     schema::Resource resource;
     kube::ObjectKey key;
     std::vector<kube::OwnerReference> owners;
-    bool deleting = false, foreground = false, orphans = false;     // by deletionTimestamp and finalizers
+    bool deleting = false, foreground = false, orphans = false;  // by deletionTimestamp and finalizers
     bool waits_for_dependents() const { return deleting && foreground; }
     bool lets_dependents_go() const { return deleting && orphans; }
   };
@@ -35,8 +35,8 @@ class OwnerGraph {
 
  private:
   mutable std::mutex mutex_;
-  std::map<std::string, Node> nodes_;                               // GUARDED_BY(mutex_)
-  std::map<std::string, std::set<std::string>> dependents_;         // by the owner's uid, known or not; GUARDED_BY(mutex_)
+  std::map<std::string, Node> nodes_;                        // GUARDED_BY(mutex_)
+  std::map<std::string, std::set<std::string>> dependents_;  // by the owner's uid, known or not; GUARDED_BY(mutex_)
 };
 
 inline constexpr std::string_view kForegroundFinalizer = "foregroundDeletion";

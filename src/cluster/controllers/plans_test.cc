@@ -19,12 +19,16 @@ Object web_pod(const std::string& name, const std::string& ip, bool ready, bool 
   if (deleting) out.edit({"metadata"}).set("deletionTimestamp", ago(1));
   return out;
 }
-const char* kService = "{metadata: {name: web, namespace: shop}, spec: {selector: {app: web}, ports: [{name: h, port: 80, targetPort: http, protocol: TCP}]}}";
+const char* kService =
+    "{metadata: {name: web, namespace: shop}, spec: {selector: {app: web}, ports: [{name: h, port: 80, targetPort: "
+    "http, protocol: TCP}]}}";
 }  // namespace
 
 TEST_CASE("an endpoint is ready while its pod is, and not from the moment it is being deleted") {
-  const auto groups = plan_endpoints(object(kService), {web_pod("b", "10.0.0.2", false), web_pod("a", "10.0.0.1", true),
-                                                        web_pod("c", "10.0.0.3", true, true), web_pod("d", "", true)}, {{"n1", "z1"}});
+  const auto groups = plan_endpoints(object(kService),
+                                     {web_pod("b", "10.0.0.2", false), web_pod("a", "10.0.0.1", true),
+                                      web_pod("c", "10.0.0.3", true, true), web_pod("d", "", true)},
+                                     {{"n1", "z1"}});
   REQUIRE_EQ(groups.size(), 1);
   CHECK(groups[0].ports == read("[{name: h, port: 8080, protocol: TCP}]"));
   REQUIRE_EQ(groups[0].endpoints.size(), 3);
@@ -70,7 +74,8 @@ TEST_CASE("a namespace says what keeps it") {
   remains.counts = {{"configmaps", 1}};
   remains.finalizers = {{"x.io/f", 1}};
   CHECK(note_remains(ns, remains, kNow));
-  CHECK_EQ(kube::condition(ns, "NamespaceContentRemaining")["message"].str(), "Some resources are remaining: configmaps. has 1 resource instances");
+  CHECK_EQ(kube::condition(ns, "NamespaceContentRemaining")["message"].str(),
+           "Some resources are remaining: configmaps. has 1 resource instances");
   CHECK_EQ(kube::condition(ns, "NamespaceFinalizersRemaining")["message"].str(),
            "Some content in the namespace has finalizers remaining: x.io/f in 1 resource instances");
   CHECK_FALSE(note_remains(ns, remains, kNow));
@@ -79,8 +84,10 @@ TEST_CASE("a namespace says what keeps it") {
 }
 
 TEST_CASE("a silent node becomes unknown and tainted, and clean again when it speaks") {
-  Object node = object("{metadata: {name: n, creationTimestamp: '" + ago(1000) + "'}, spec: {taints: [{key: team, effect: NoSchedule}]}, status: {conditions: "
-                       "[{type: Ready, status: 'True', lastHeartbeatTime: '" + ago(90) + "'}]}}");
+  Object node = object("{metadata: {name: n, creationTimestamp: '" + ago(1000) +
+                       "'}, spec: {taints: [{key: team, effect: NoSchedule}]}, status: {conditions: "
+                       "[{type: Ready, status: 'True', lastHeartbeatTime: '" +
+                       ago(90) + "'}]}}");
   CHECK(last_heartbeat(node, {}) == kNow - std::chrono::seconds(90));
   CHECK(last_heartbeat(node, object("{spec: {renewTime: '" + ago(3) + "'}}")) == kNow - std::chrono::seconds(3));
   CHECK_FALSE(set_taints(node, kNow));
@@ -102,7 +109,8 @@ TEST_CASE("spans of the traces that were active last are kept") {
   std::vector<Object> spans;
   for (int trace = 0; trace < 5; ++trace) {
     for (int i = 0; i < 2; ++i) {
-      spans.push_back(object("{spec: {traceId: t" + std::to_string(trace) + ", startTime: '2026-01-01T00:00:0" + std::to_string(trace + i) + ".000000000Z'}}"));
+      spans.push_back(object("{spec: {traceId: t" + std::to_string(trace) + ", startTime: '2026-01-01T00:00:0" +
+                             std::to_string(trace + i) + ".000000000Z'}}"));
     }
   }
   const auto gone = plan_span_retention(spans, 3);
@@ -114,12 +122,13 @@ TEST_CASE("spans of the traces that were active last are kept") {
 TEST_CASE("the owner graph tells whom a change concerns") {
   OwnerGraph graph;
   const Object owner = object("{metadata: {name: o, namespace: n, uid: u-o}}");
-  const Object child = object("{metadata: {name: c, namespace: n, uid: u-c, ownerReferences: [{uid: u-o, name: o, kind: ConfigMap, "
-                              "apiVersion: v1, blockOwnerDeletion: true}]}}");
+  const Object child = object(
+      "{metadata: {name: c, namespace: n, uid: u-c, ownerReferences: [{uid: u-o, name: o, kind: ConfigMap, "
+      "apiVersion: v1, blockOwnerDeletion: true}]}}");
   using Uids = std::vector<std::string>;
   CHECK(graph.put(schema::kConfigMaps, owner).empty());
   CHECK(graph.put(schema::kConfigMaps, child) == Uids{"u-c"});
-  CHECK(graph.put(schema::kConfigMaps, child).empty());              // nothing about owners changed
+  CHECK(graph.put(schema::kConfigMaps, child).empty());  // nothing about owners changed
   CHECK(graph.dependents("u-o") == Uids{"u-c"});
   CHECK(graph.blocking("u-o") == Uids{"u-c"});
   Object waiting = owner;
@@ -134,7 +143,9 @@ TEST_CASE("the owner graph tells whom a change concerns") {
 }
 
 TEST_CASE("a claim's volume is a folder of its own") {
-  const Object claim = object("{metadata: {name: data, namespace: shop, uid: u1}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}");
+  const Object claim = object(
+      "{metadata: {name: data, namespace: shop, uid: u1}, spec: {accessModes: [ReadWriteOnce], resources: {requests: "
+      "{storage: 1Gi}}}}");
   const Object volume = make_volume(claim, "/data/volumes");
   CHECK_EQ(volume.name(), "pvc-u1");
   CHECK_EQ(volume.spec()["hostPath"]["path"].str(), "/data/volumes/shop_data");

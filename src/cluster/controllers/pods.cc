@@ -21,7 +21,8 @@ std::optional<Time> ready_since(const Object& pod) {
 
 std::int64_t restarts_max(const Object& pod) {
   std::int64_t most = 0;
-  for (const Value& status : pod.status()["containerStatuses"].items()) most = std::max(most, status["restartCount"].as_int());
+  for (const Value& status : pod.status()["containerStatuses"].items())
+    most = std::max(most, status["restartCount"].as_int());
   return most;
 }
 
@@ -30,7 +31,9 @@ int phase_rank(const Object& pod) {
   return phase == "Running" ? 2 : phase == "Unknown" ? 1 : 0;
 }
 
-std::int64_t deletion_cost(const Object& pod) { return parse_int(pod.annotation(kDeletionCost)).value_or(0); }
+std::int64_t deletion_cost(const Object& pod) {
+  return parse_int(pod.annotation(kDeletionCost)).value_or(0);
+}
 
 // Ages within a factor of two count as one, so that victims spread over them (LogarithmicScaleDown).
 int age_rank(std::optional<Time> since, Time now) {
@@ -47,7 +50,8 @@ struct Candidate {
 // Whether `a` goes before `b`.
 bool goes_first(const Candidate& a, const Candidate& b, Time now) {
   const Object &x = *a.pod, &y = *b.pod;
-  const bool x_assigned = !x.spec()["nodeName"].as_string().empty(), y_assigned = !y.spec()["nodeName"].as_string().empty();
+  const bool x_assigned = !x.spec()["nodeName"].as_string().empty(),
+             y_assigned = !y.spec()["nodeName"].as_string().empty();
   if (x_assigned != y_assigned) return !x_assigned;
   if (phase_rank(x) != phase_rank(y)) return phase_rank(x) < phase_rank(y);
   if (is_ready(x) != is_ready(y)) return !is_ready(x);
@@ -77,7 +81,9 @@ Value without_hash(const Value& pod_template) {
 
 }  // namespace
 
-bool is_ready(const Object& pod) { return kube::condition_is_true(pod, "Ready"); }
+bool is_ready(const Object& pod) {
+  return kube::condition_is_true(pod, "Ready");
+}
 
 bool is_available(const Object& pod, std::int64_t min_ready_seconds, Time now) {
   if (!is_ready(pod)) return false;
@@ -91,25 +97,31 @@ bool is_finished(const Object& pod) {
   return phase == "Succeeded" || phase == "Failed";
 }
 
-bool is_active(const Object& pod) { return !is_finished(pod) && !pod.deleting(); }
+bool is_active(const Object& pod) {
+  return !is_finished(pod) && !pod.deleting();
+}
 
 std::vector<Object> active(std::vector<Object> pods) {
   std::erase_if(pods, [](const Object& pod) { return !is_active(pod); });
   return pods;
 }
 
-Object pod_from_template(const Object& owner, const Value& pod_template, std::string_view prefix, std::string_view name) {
+Object pod_from_template(const Object& owner, const Value& pod_template, std::string_view prefix,
+                         std::string_view name) {
   Object pod(Value{{"apiVersion", "v1"}, {"kind", "Pod"}});
   Value& metadata = pod.edit({"metadata"});
-  if (name.empty()) metadata.set("generateName", prefix);
-  else metadata.set("name", name);
+  if (name.empty())
+    metadata.set("generateName", prefix);
+  else
+    metadata.set("name", name);
   metadata.set("namespace", owner.ns());
   for (const char* field : {"labels", "annotations", "finalizers"}) {
     if (const Value& value = pod_template["metadata"][field]; !value.empty()) metadata.set(field, value);
   }
   pod.edit().set("spec", pod_template["spec"]);
   pod.set_controller(owner);
-  if (const auto trace = owner.annotation(kTraceparentAnnotation); !trace.empty()) pod.set_annotation(kTraceparentAnnotation, trace);
+  if (const auto trace = owner.annotation(kTraceparentAnnotation); !trace.empty())
+    pod.set_annotation(kTraceparentAnnotation, trace);
   return pod;
 }
 
@@ -121,19 +133,23 @@ std::string template_hash(const Value& pod_template, std::int64_t collision_coun
   return safe_encode(std::to_string(fnv32a(text)));
 }
 
-bool same_template(const Value& a, const Value& b) { return without_hash(a) == without_hash(b); }
+bool same_template(const Value& a, const Value& b) {
+  return without_hash(a) == without_hash(b);
+}
 
 std::vector<Object> in_deletion_order(std::vector<Object> pods, const std::vector<std::size_t>& related, Time now) {
   std::vector<Candidate> candidates;
   for (std::size_t i = 0; i < pods.size(); ++i) candidates.push_back({&pods[i], i < related.size() ? related[i] : 0});
-  std::stable_sort(candidates.begin(), candidates.end(), [now](const Candidate& a, const Candidate& b) { return goes_first(a, b, now); });
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [now](const Candidate& a, const Candidate& b) { return goes_first(a, b, now); });
   std::vector<Object> out;
   for (const Candidate& candidate : candidates) out.push_back(*candidate.pod);
   return out;
 }
 
 bool namespace_is_terminating(const Error& error) {
-  return error.code == ErrorCode::forbidden && error.message.find("because it is being terminated") != std::string::npos;
+  return error.code == ErrorCode::forbidden &&
+         error.message.find("because it is being terminated") != std::string::npos;
 }
 
 std::int64_t scaled(const Value& int_or_percent, std::int64_t total, bool round_up) {

@@ -17,13 +17,14 @@ using kube::ObjectKey;
 bool is_ready(const Object& pod);
 // Ready for at least `min_ready_seconds`.
 bool is_available(const Object& pod, std::int64_t min_ready_seconds, Time now);
-bool is_finished(const Object& pod);                 // Succeeded or Failed
-bool is_active(const Object& pod);                   // neither finished nor being deleted
+bool is_finished(const Object& pod);  // Succeeded or Failed
+bool is_active(const Object& pod);    // neither finished nor being deleted
 std::vector<Object> active(std::vector<Object> pods);
 
-// A pod of `owner` as its template says, controlled by it. Its name is generated from `prefix`, or is `name` when that is not empty.
-// The trace of the owner (metadata annotation) goes along; it is not part of the template.
-Object pod_from_template(const Object& owner, const Value& pod_template, std::string_view prefix, std::string_view name = "");
+// A pod of `owner` as its template says, controlled by it. Its name is generated from `prefix`, or is `name` when that
+// is not empty. The trace of the owner (metadata annotation) goes along; it is not part of the template.
+Object pod_from_template(const Object& owner, const Value& pod_template, std::string_view prefix,
+                         std::string_view name = "");
 
 // Kubernetes' hash of a template: stable for equal templates, different for another collision count.
 std::string template_hash(const Value& pod_template, std::int64_t collision_count);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Source: pkg/scheduler/framework/plugins/defaultpreemption, framework/preemption (v1.33). PodDisruptionBudgets are not weighed.
+// Source: pkg/scheduler/framework/plugins/defaultpreemption, framework/preemption (v1.33). PodDisruptionBudgets are not
+// weighed.
 #include <algorithm>
 #include <tuple>
 
@@ -14,7 +15,9 @@ bool more_important(const Object& a, const Object& b) {
   return a.created() < b.created();
 }
 
-bool fits(const Object& pod, const NodeState& node, const std::vector<NodeState>& all) { return filter(pod, node, all).reasons.empty(); }
+bool fits(const Object& pod, const NodeState& node, const std::vector<NodeState>& all) {
+  return filter(pod, node, all).reasons.empty();
+}
 
 // Everybody less important goes; then, the most important first, whoever may stay after all.
 std::vector<Object> victims_on(const Object& pod, std::size_t at, std::vector<NodeState> nodes) {
@@ -48,7 +51,9 @@ std::tuple<std::int64_t, std::int64_t, std::size_t> cost(const std::vector<Objec
 
 }  // namespace
 
-std::int64_t priority(const Object& pod) { return pod.spec()["priority"].as_int(); }
+std::int64_t priority(const Object& pod) {
+  return pod.spec()["priority"].as_int();
+}
 
 Preemption plan_preemption(const Object& pod, const std::vector<NodeState>& nodes) {
   Preemption best;

@@ -32,12 +32,14 @@ class ReplicaSetReconciler : public kube::Reconciler {
       expectations_.forget(key);
       return Requeue::never();
     }
-    if (!expectations_.met(key)) return Requeue::after(std::chrono::seconds(5));      // the pod's event comes before
+    if (!expectations_.met(key)) return Requeue::after(std::chrono::seconds(5));  // the pod's event comes before
     const auto selector = TRY(kube::LabelSelector::from(set->spec()["selector"]));
     if (!selects_template(selector, set->spec()["template"])) {
-      return Error{ErrorCode::invalid, "the selector does not select the template's labels: pods would be made without end"};
+      return Error{ErrorCode::invalid,
+                   "the selector does not select the template's labels: pods would be made without end"};
     }
-    const auto claimed = TRY(claim(client_, schema::kReplicaSets, *set, selector, schema::kPods, candidates(*set, selector)));
+    const auto claimed =
+        TRY(claim(client_, schema::kReplicaSets, *set, selector, schema::kPods, candidates(*set, selector)));
     const std::vector<Object> pods = active(claimed);
     Result<void> managed;
     std::string_view failure_reason;
@@ -72,7 +74,7 @@ class ReplicaSetReconciler : public kube::Reconciler {
     for (std::int64_t i = 0; i < plan.create; ++i) {
       const auto pod = client_.create(pod_from_template(set, set.spec()["template"], set.name() + "-"), by_manager());
       if (!pod.ok()) {
-        if (namespace_is_terminating(pod.error())) return {};        // what is made there goes at once
+        if (namespace_is_terminating(pod.error())) return {};  // what is made there goes at once
         failure_reason = "FailedCreate";
         events_.record(set, EventRecorder::Type::warning, "FailedCreate", "Error creating: " + pod.error().message);
         return pod.error();
@@ -88,14 +90,17 @@ class ReplicaSetReconciler : public kube::Reconciler {
         return removed.error();
       }
       expectations_.deleted(set.key(), pod);
-      if (removed.ok()) events_.record(set, EventRecorder::Type::normal, "SuccessfulDelete", "Deleted pod: " + pod.name());
+      if (removed.ok())
+        events_.record(set, EventRecorder::Type::normal, "SuccessfulDelete", "Deleted pod: " + pod.name());
     }
     return {};
   }
 
-  Result<void> write_status(const Object& set, const std::vector<Object>& pods, std::string_view failure_reason, const Result<void>& managed) {
+  Result<void> write_status(const Object& set, const std::vector<Object>& pods, std::string_view failure_reason,
+                            const Result<void>& managed) {
     Object after = set;
-    after.edit().set("status", replica_set_status(set, pods, failure_reason, managed.ok() ? "" : managed.error().message, clock_.now()));
+    after.edit().set("status", replica_set_status(set, pods, failure_reason,
+                                                  managed.ok() ? "" : managed.error().message, clock_.now()));
     if (after.status() == set.status()) return {};
     const auto written = client_.update(after, by_manager("status"));
     if (!written.ok() && written.error().code != ErrorCode::not_found) return written.error();
@@ -107,7 +112,8 @@ class ReplicaSetReconciler : public kube::Reconciler {
     const std::int64_t wait = set.spec()["minReadySeconds"].as_int();
     if (wait == 0) return Requeue::never();
     const Time now = clock_.now();
-    const bool waiting = std::any_of(pods.begin(), pods.end(), [&](const Object& p) { return is_ready(p) && !is_available(p, wait, now); });
+    const bool waiting = std::any_of(pods.begin(), pods.end(),
+                                     [&](const Object& p) { return is_ready(p) && !is_available(p, wait, now); });
     return waiting ? Requeue::after(std::chrono::seconds(std::min<std::int64_t>(wait, 1))) : Requeue::never();
   }
 
@@ -121,7 +127,8 @@ class ReplicaSetReconciler : public kube::Reconciler {
 
 }  // namespace
 
-ReplicaSetPlan plan_replicas(const Object& replica_set, const std::vector<Object>& pods, const std::vector<Object>& siblings, Time now) {
+ReplicaSetPlan plan_replicas(const Object& replica_set, const std::vector<Object>& pods,
+                             const std::vector<Object>& siblings, Time now) {
   const auto have = static_cast<std::int64_t>(pods.size());
   const std::int64_t want = replica_set.spec()["replicas"].as_int(1);
   ReplicaSetPlan plan;
@@ -130,9 +137,10 @@ ReplicaSetPlan plan_replicas(const Object& replica_set, const std::vector<Object
   std::vector<std::size_t> related;
   for (const Object& pod : pods) {
     const std::string_view node = pod.spec()["nodeName"].as_string();
-    related.push_back(static_cast<std::size_t>(std::count_if(siblings.begin(), siblings.end(), [&](const Object& sibling) {
-      return is_active(sibling) && sibling.spec()["nodeName"].as_string() == node;
-    })));
+    related.push_back(
+        static_cast<std::size_t>(std::count_if(siblings.begin(), siblings.end(), [&](const Object& sibling) {
+          return is_active(sibling) && sibling.spec()["nodeName"].as_string() == node;
+        })));
   }
   plan.remove = in_deletion_order(pods, related, now);
   plan.remove.resize(static_cast<std::size_t>(std::min(have - want, kBurstMax)));
@@ -150,7 +158,8 @@ Value replica_set_status(const Object& replica_set, const std::vector<Object>& p
     available += is_available(pod, min_ready_seconds, now) ? 1 : 0;
   }
   Object holder(Value{{"status", Value::map()}});
-  if (const Value& before = replica_set.status()["conditions"]; !before.empty()) holder.edit({"status"}).set("conditions", before);
+  if (const Value& before = replica_set.status()["conditions"]; !before.empty())
+    holder.edit({"status"}).set("conditions", before);
   if (!failure_reason.empty()) {
     kube::set_condition(holder, "ReplicaFailure", true, failure_reason, failure, now);
   } else if (!kube::condition(holder, "ReplicaFailure").is_null()) {
@@ -158,8 +167,10 @@ Value replica_set_status(const Object& replica_set, const std::vector<Object>& p
     for (const Value& condition : holder.status()["conditions"].items()) {
       if (condition["type"].as_string() != "ReplicaFailure") kept.push_back(condition);
     }
-    if (kept.empty()) holder.edit({"status"}).erase("conditions");
-    else holder.edit({"status"}).set("conditions", kept);
+    if (kept.empty())
+      holder.edit({"status"}).erase("conditions");
+    else
+      holder.edit({"status"}).set("conditions", kept);
   }
   Value& status = holder.edit({"status"});
   status.set("replicas", static_cast<std::int64_t>(pods.size()));
@@ -177,7 +188,7 @@ void add_replica_set(kube::Runtime& runtime) {
   runtime.watch(schema::kReplicaSets, queue);
   runtime.watch(schema::kPods, queue, [&replica_sets](const Object& pod) -> std::vector<ObjectKey> {
     if (pod.controller()) return kube::Runtime::to_controller("ReplicaSet")(pod);
-    std::vector<ObjectKey> out;                       // an orphan concerns every set that would adopt it
+    std::vector<ObjectKey> out;  // an orphan concerns every set that would adopt it
     for (const Object& set : replica_sets.list(pod.ns())) {
       const auto selector = kube::LabelSelector::from(set.spec()["selector"]);
       if (selector.ok() && selector->matches(pod.metadata()["labels"])) out.push_back(set.key());

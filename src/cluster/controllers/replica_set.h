@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ReplicaSet: keeps so many pods of one template. Source: pkg/controller/replicaset (v1.33). ReplicationController is not served.
+// ReplicaSet: keeps so many pods of one template. Source: pkg/controller/replicaset (v1.33). ReplicationController is
+// not served.
 #pragma once
 #include <memory>
 #include <vector>
@@ -13,8 +14,10 @@ struct ReplicaSetPlan {
   std::int64_t create = 0;
   std::vector<Object> remove;
 };
-// `pods`: the active pods of the set; `siblings`: those of all ReplicaSets of the same owner, by which crowded nodes are relieved first.
-ReplicaSetPlan plan_replicas(const Object& replica_set, const std::vector<Object>& pods, const std::vector<Object>& siblings, Time now);
+// `pods`: the active pods of the set; `siblings`: those of all ReplicaSets of the same owner, by which crowded nodes
+// are relieved first.
+ReplicaSetPlan plan_replicas(const Object& replica_set, const std::vector<Object>& pods,
+                             const std::vector<Object>& siblings, Time now);
 // The status that `pods` give; `failure` is why the last change was not made, empty when it was.
 Value replica_set_status(const Object& replica_set, const std::vector<Object>& pods, std::string_view failure_reason,
                          std::string_view failure, Time now);

@@ -73,7 +73,7 @@ class SpanRetention : public kube::Reconciler {
 }  // namespace
 
 std::vector<Object> plan_span_retention(const std::vector<Object>& spans, std::size_t traces_max) {
-  std::map<std::string_view, std::string_view> last_active;      // RFC 3339 with nine digits sorts as text
+  std::map<std::string_view, std::string_view> last_active;  // RFC 3339 with nine digits sorts as text
   for (const Object& span : spans) {
     std::string_view& last = last_active[span.spec()["traceId"].as_string()];
     last = std::max(last, span.spec()["startTime"].as_string());

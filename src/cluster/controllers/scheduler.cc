@@ -23,7 +23,8 @@ bool waits_for_node(const Object& pod) {
 
 // What of a node decides where pods go; its heartbeat does not.
 bool same_for_scheduling(const Object& a, const Object& b) {
-  return a.metadata()["labels"] == b.metadata()["labels"] && a.spec() == b.spec() && a.status()["allocatable"] == b.status()["allocatable"];
+  return a.metadata()["labels"] == b.metadata()["labels"] && a.spec() == b.spec() &&
+         a.status()["allocatable"] == b.status()["allocatable"];
 }
 
 class Scheduler : public kube::Reconciler {
@@ -42,21 +43,24 @@ class Scheduler : public kube::Reconciler {
   Result<Requeue> reconcile(const ObjectKey& key) override {
     const auto pod = pods_.find(key);
     if (!pod || !waits_for_node(*pod)) return Requeue::never();
-    if (assumed_.contains(pod->uid())) return Requeue::never();       // bound already; the cache is a step behind
+    if (assumed_.contains(pod->uid())) return Requeue::never();  // bound already; the cache is a step behind
     if (!pod->spec()["schedulingGates"].empty()) {
       return refuse(*pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", false);
     }
     const std::vector<NodeState> nodes = states(*pod);
     const ClaimState claims = claim_state(*pod, claims_);
-    if (claims.waits_for_binder) return Requeue::never();             // the claim's event brings us back
+    if (claims.waits_for_binder) return Requeue::never();  // the claim's event brings us back
     if (!claims.problem.empty()) {
       const std::string none = "0/" + std::to_string(nodes.size()) + " nodes are available: ";
-      return refuse(*pod, "Unschedulable", none + claims.problem + " preemption: " + none + std::to_string(nodes.size()) +
-                                               " Preemption is not helpful for scheduling.", true);
+      return refuse(*pod, "Unschedulable",
+                    none + claims.problem + " preemption: " + none + std::to_string(nodes.size()) +
+                        " Preemption is not helpful for scheduling.",
+                    true);
     }
     const Choice choice = choose(*pod, nodes);
     if (!choice.node.empty()) return bind(*pod, choice.node);
-    if (const Preemption preemption = plan_preemption(*pod, nodes); !preemption.node.empty()) return preempt(*pod, preemption, choice.message);
+    if (const Preemption preemption = plan_preemption(*pod, nodes); !preemption.node.empty())
+      return preempt(*pod, preemption, choice.message);
     return refuse(*pod, "Unschedulable", choice.message, true);
   }
 
@@ -100,35 +104,45 @@ class Scheduler : public kube::Reconciler {
     Object assumed = pod;
     assumed.edit({"spec"}).set("nodeName", node);
     assumed_[pod.uid()] = assumed;
-    events_.record(pod, EventRecorder::Type::normal, "Scheduled", "Successfully assigned " + pod.key().str() + " to " + node, "Binding");
+    events_.record(pod, EventRecorder::Type::normal, "Scheduled",
+                   "Successfully assigned " + pod.key().str() + " to " + node, "Binding");
     tell(pod, node, begun);
     return Requeue::never();
   }
 
   // The victims end as gracefully as they wish; their going brings the pod back.
   Result<Requeue> preempt(const Object& pod, const Preemption& preemption, const std::string& message) {
-    const auto promised = kube::modify(client_, schema::kPods, pod.key(), [&](Object& live) {
-      if (live.uid() != pod.uid() || live.status()["nominatedNodeName"].as_string() == preemption.node) return false;
-      live.edit({"status"}).set("nominatedNodeName", preemption.node);
-      return true;
-    }, by_scheduler("status"));
+    const auto promised = kube::modify(
+        client_, schema::kPods, pod.key(),
+        [&](Object& live) {
+          if (live.uid() != pod.uid() || live.status()["nominatedNodeName"].as_string() == preemption.node)
+            return false;
+          live.edit({"status"}).set("nominatedNodeName", preemption.node);
+          return true;
+        },
+        by_scheduler("status"));
     if (!promised.ok()) {
       if (promised.error().code == ErrorCode::not_found) return Requeue::never();
       return promised.error();
     }
     for (const Object& victim : preemption.victims) {
       if (victim.deleting()) continue;
-      const auto marked = kube::modify(client_, schema::kPods, victim.key(), [&](Object& live) {
-        return live.uid() == victim.uid() && kube::set_condition(live, "DisruptionTarget", true, "PreemptionByScheduler",
-                                                                 "default-scheduler: preempting to accommodate a higher priority pod", clock_.now());
-      }, by_scheduler("status"));
+      const auto marked = kube::modify(
+          client_, schema::kPods, victim.key(),
+          [&](Object& live) {
+            return live.uid() == victim.uid() &&
+                   kube::set_condition(live, "DisruptionTarget", true, "PreemptionByScheduler",
+                                       "default-scheduler: preempting to accommodate a higher priority pod",
+                                       clock_.now());
+          },
+          by_scheduler("status"));
       if (!marked.ok() && marked.error().code != ErrorCode::not_found) return marked.error();
       kube::DeleteOptions options;
       options.uid = victim.uid();
       const auto removed = client_.remove(schema::kPods, victim.key(), options);
       if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
-      events_.record(victim, EventRecorder::Type::normal, "Preempted", "Preempted by pod " + pod.uid() + " on node " + preemption.node,
-                     "Preempting");
+      events_.record(victim, EventRecorder::Type::normal, "Preempted",
+                     "Preempted by pod " + pod.uid() + " on node " + preemption.node, "Preempting");
     }
     const auto live = client_.get(schema::kPods, pod.key());
     return refuse(live.ok() ? *live : pod, "Unschedulable", message, true);
@@ -174,7 +188,7 @@ class Scheduler : public kube::Reconciler {
   kube::Informer& nodes_;
   kube::Informer& claims_;
   EventRecorder events_;
-  std::map<std::string, Object> assumed_;       // bound by us, not yet seen bound; by uid. One run at a time touches it.
+  std::map<std::string, Object> assumed_;  // bound by us, not yet seen bound; by uid. One run at a time touches it.
 };
 
 }  // namespace
@@ -198,7 +212,9 @@ void add_scheduler(kube::Runtime& runtime, SpanSink* spans) {
     const bool had_room = before && !before->spec()["nodeName"].as_string().empty() && !is_finished(*before);
     if (had_room && (!after || is_finished(*after))) retry_all();
   });
-  runtime.informer(schema::kPersistentVolumeClaims).on_change([retry_all](const Object*, const Object*) { retry_all(); });
+  runtime.informer(schema::kPersistentVolumeClaims).on_change([retry_all](const Object*, const Object*) {
+    retry_all();
+  });
 }
 
 }  // namespace caisson::controllers

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The scheduler: gives every pod without a node one, by the sub-resource `binding`. Source: pkg/scheduler (v1.33), profile
-// default-scheduler. Choosing is scheduling.h.
+// The scheduler: gives every pod without a node one, by the sub-resource `binding`. Source: pkg/scheduler (v1.33),
+// profile default-scheduler. Choosing is scheduling.h.
 #pragma once
 #include "cluster/kube/reconciler.h"
 

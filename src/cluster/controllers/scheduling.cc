@@ -16,7 +16,7 @@ using kube::LabelSelector;
 std::int64_t amount(std::string_view resource, const Value& quantity) {
   const std::string text = quantity.scalar_text();
   const auto parsed = resource == "cpu" ? kube::parse_quantity_milli(text) : kube::parse_quantity(text);
-  return parsed.ok() ? *parsed : 0;                    // the server has refused what is no quantity
+  return parsed.ok() ? *parsed : 0;  // the server has refused what is no quantity
 }
 
 void add_to(Amounts& sum, const Amounts& more, std::int64_t sign = 1) {
@@ -29,13 +29,15 @@ void raise_to(Amounts& least, const Amounts& other) {
 Amounts container_requests(const Value& container, bool for_score) {
   Amounts out;
   if (for_score) out = {{"cpu", 100}, {"memory", 200ll << 20}};
-  for (const auto& entry : container["resources"]["requests"].entries()) out[std::string(entry.key)] = amount(entry.key, entry.value);
+  for (const auto& entry : container["resources"]["requests"].entries())
+    out[std::string(entry.key)] = amount(entry.key, entry.value);
   return out;
 }
 
 Amounts sum_requests(const Object& pod, bool for_score) {
   Amounts total, init_most, sidecars;
-  for (const Value& container : pod.spec()["containers"].items()) add_to(total, container_requests(container, for_score));
+  for (const Value& container : pod.spec()["containers"].items())
+    add_to(total, container_requests(container, for_score));
   for (const Value& container : pod.spec()["initContainers"].items()) {
     Amounts now = container_requests(container, for_score);
     if (container["restartPolicy"].as_string() == "Always") {
@@ -48,7 +50,8 @@ Amounts sum_requests(const Object& pod, bool for_score) {
     raise_to(init_most, now);
   }
   raise_to(total, init_most);
-  for (const auto& entry : pod.spec()["overhead"].entries()) total[std::string(entry.key)] += amount(entry.key, entry.value);
+  for (const auto& entry : pod.spec()["overhead"].entries())
+    total[std::string(entry.key)] += amount(entry.key, entry.value);
   return total;
 }
 
@@ -80,7 +83,8 @@ bool ports_clash(const Object& pod, const NodeState& node) {
     for (const Value& container : from.spec()["containers"].items()) {
       for (const Value& port : container["ports"].items()) {
         if (const auto number = port["hostPort"].as_int(); number > 0) {
-          out.push_back({port["hostIP"].as_string("0.0.0.0").empty() ? "0.0.0.0" : std::string(port["hostIP"].as_string("0.0.0.0")),
+          out.push_back({port["hostIP"].as_string("0.0.0.0").empty() ? "0.0.0.0"
+                                                                     : std::string(port["hostIP"].as_string("0.0.0.0")),
                          std::string(port["protocol"].as_string("TCP")), number});
         }
       }
@@ -111,17 +115,20 @@ Refusal refuse_resources(const Object& pod, const NodeState& node) {
   for (const auto& [resource, wanted] : requests(pod)) {
     if (wanted == 0) continue;
     const auto used = node.used.find(resource);
-    if (wanted + (used == node.used.end() ? 0 : used->second) > allocatable(resource)) out.reasons.push_back("Insufficient " + resource);
+    if (wanted + (used == node.used.end() ? 0 : used->second) > allocatable(resource))
+      out.reasons.push_back("Insufficient " + resource);
   }
   return out;
 }
 
 // --- other pods
 
-std::string_view topology_value(const Object& node, std::string_view key) { return node.label(key); }
+std::string_view topology_value(const Object& node, std::string_view key) {
+  return node.label(key);
+}
 
-// Whether `other` is one that a pod (anti-)affinity term of `pod` speaks of. namespaceSelector is not looked at: the term's own
-// namespaces, else the pod's.
+// Whether `other` is one that a pod (anti-)affinity term of `pod` speaks of. namespaceSelector is not looked at: the
+// term's own namespaces, else the pod's.
 bool term_selects(const Value& term, const Object& pod, const Object& other) {
   const auto namespaces = term["namespaces"].items();
   const bool same_ns = namespaces.empty() ? other.ns() == pod.ns()
@@ -138,7 +145,8 @@ const Value& pod_terms(const Object& pod, std::string_view kind) {
 
 // How many pods, that `selects` takes, run in the same domain as `node`.
 template <class Selects>
-std::int64_t count_in_domain(const std::vector<NodeState>& all, const Object& node, std::string_view key, Selects selects) {
+std::int64_t count_in_domain(const std::vector<NodeState>& all, const Object& node, std::string_view key,
+                             Selects selects) {
   const std::string_view domain = topology_value(node, key);
   std::int64_t count = 0;
   for (const NodeState& other : all) {
@@ -152,10 +160,13 @@ std::string refuse_spread(const Object& pod, const NodeState& node, const std::v
   for (const Value& constraint : pod.spec()["topologySpreadConstraints"].items()) {
     if (constraint["whenUnsatisfiable"].as_string() != "DoNotSchedule") continue;
     const std::string_view key = constraint["topologyKey"].as_string();
-    if (topology_value(node.node, key).empty()) return "node(s) didn't match pod topology spread constraints (missing required label)";
+    if (topology_value(node.node, key).empty())
+      return "node(s) didn't match pod topology spread constraints (missing required label)";
     const auto selector = LabelSelector::from(constraint["labelSelector"]);
     if (!selector.ok()) continue;
-    const auto counts = [&](const Object& p) { return p.ns() == pod.ns() && !p.deleting() && selector->matches(p.metadata()["labels"]); };
+    const auto counts = [&](const Object& p) {
+      return p.ns() == pod.ns() && !p.deleting() && selector->matches(p.metadata()["labels"]);
+    };
     std::int64_t least = INT64_MAX;
     for (const NodeState& other : all) {
       if (topology_value(other.node, key).empty() || !affine_to_node(pod, other.node)) continue;
@@ -178,18 +189,22 @@ std::string refuse_pods(const Object& pod, const NodeState& node, const std::vec
     // The first of a group that wants to be together may go anywhere that has the label.
     bool any = false;
     for (const NodeState& other : all) any |= std::any_of(other.pods.begin(), other.pods.end(), selected);
-    if (any || !selected(pod) || topology_value(node.node, key).empty()) return "node(s) didn't match pod affinity rules";
+    if (any || !selected(pod) || topology_value(node.node, key).empty())
+      return "node(s) didn't match pod affinity rules";
   }
   for (const Value& term : pod_terms(pod, "podAntiAffinity").items()) {
     const auto selected = [&](const Object& other) { return term_selects(term, pod, other); };
-    if (count_in_domain(all, node.node, term["topologyKey"].as_string(), selected) > 0) return "node(s) didn't match pod anti-affinity rules";
+    if (count_in_domain(all, node.node, term["topologyKey"].as_string(), selected) > 0)
+      return "node(s) didn't match pod anti-affinity rules";
   }
   for (const NodeState& other : all) {
     for (const Object& theirs : other.pods) {
       for (const Value& term : pod_terms(theirs, "podAntiAffinity").items()) {
         const std::string_view key = term["topologyKey"].as_string();
-        const bool same_domain = !topology_value(node.node, key).empty() && topology_value(node.node, key) == topology_value(other.node, key);
-        if (same_domain && term_selects(term, theirs, pod)) return "node(s) didn't satisfy existing pods anti-affinity rules";
+        const bool same_domain = !topology_value(node.node, key).empty() &&
+                                 topology_value(node.node, key) == topology_value(other.node, key);
+        if (same_domain && term_selects(term, theirs, pod))
+          return "node(s) didn't satisfy existing pods anti-affinity rules";
       }
     }
   }
@@ -216,7 +231,8 @@ double score_resources(const Object& pod, const NodeState& node) {
 
 double score_node_affinity(const Object& pod, const Object& node) {
   double sum = 0, most = 0;
-  for (const Value& preferred : pod.spec()["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].items()) {
+  for (const Value& preferred :
+       pod.spec()["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].items()) {
     const double weight = static_cast<double>(preferred["weight"].as_int());
     Value selector = Value::map();
     selector.edit("nodeSelectorTerms").push_back(preferred["preference"]);
@@ -229,7 +245,8 @@ double score_node_affinity(const Object& pod, const Object& node) {
 double score_taints(const Object& pod, const Object& node) {
   double untolerated = 0;
   for (const Value& taint : node.spec()["taints"].items()) {
-    if (taint["effect"].as_string() == "PreferNoSchedule" && !tolerates(pod.spec()["tolerations"], taint)) untolerated += 1;
+    if (taint["effect"].as_string() == "PreferNoSchedule" && !tolerates(pod.spec()["tolerations"], taint))
+      untolerated += 1;
   }
   return 100 / (1 + untolerated);
 }
@@ -237,7 +254,8 @@ double score_taints(const Object& pod, const Object& node) {
 double score_pod_affinity(const Object& pod, const NodeState& node, const std::vector<NodeState>& all) {
   double sum = 0;
   for (const auto& [kind, sign] : {std::pair{"podAffinity", 1.0}, std::pair{"podAntiAffinity", -1.0}}) {
-    for (const Value& preferred : pod.spec()["affinity"][kind]["preferredDuringSchedulingIgnoredDuringExecution"].items()) {
+    for (const Value& preferred :
+         pod.spec()["affinity"][kind]["preferredDuringSchedulingIgnoredDuringExecution"].items()) {
       const Value& term = preferred["podAffinityTerm"];
       const auto selected = [&](const Object& other) { return term_selects(term, pod, other); };
       sum += sign * static_cast<double>(preferred["weight"].as_int()) *
@@ -251,7 +269,8 @@ double score_pod_affinity(const Object& pod, const NodeState& node, const std::v
 double score_spread(const Object& pod, const NodeState& node) {
   const auto owner = pod.controller();
   if (!owner) return 0;
-  const auto siblings = std::count_if(node.pods.begin(), node.pods.end(), [&](const Object& p) { return p.is_controlled_by(owner->uid); });
+  const auto siblings = std::count_if(node.pods.begin(), node.pods.end(),
+                                      [&](const Object& p) { return p.is_controlled_by(owner->uid); });
   return 100.0 / static_cast<double>(1 + siblings);
 }
 
@@ -269,8 +288,12 @@ std::string counted(const std::map<std::string, int>& reasons) {
 
 }  // namespace
 
-Amounts requests(const Object& pod) { return sum_requests(pod, false); }
-Amounts requests_for_score(const Object& pod) { return sum_requests(pod, true); }
+Amounts requests(const Object& pod) {
+  return sum_requests(pod, false);
+}
+Amounts requests_for_score(const Object& pod) {
+  return sum_requests(pod, true);
+}
 
 void NodeState::add(const Object& pod) {
   pods.push_back(pod);
@@ -308,7 +331,7 @@ bool tolerates(const Value& tolerations, const Value& taint) {
 
 bool matches_node_selector(const Value& node_selector, const Object& node) {
   for (const Value& term : node_selector["nodeSelectorTerms"].items()) {
-    if (term["matchExpressions"].empty() && term["matchFields"].empty()) continue;      // an empty term matches nothing
+    if (term["matchExpressions"].empty() && term["matchFields"].empty()) continue;  // an empty term matches nothing
     const auto labels = LabelSelector::from(Value{{"matchExpressions", term["matchExpressions"]}});
     const auto fields = LabelSelector::from(Value{{"matchExpressions", term["matchFields"]}});
     const Value own{{"metadata.name", node.name()}};
@@ -357,8 +380,8 @@ Choice choose(const Object& pod, const std::vector<NodeState>& nodes) {
   if (!best.node.empty()) return best;
   const std::string none = "0/" + std::to_string(nodes.size()) + " nodes are available: ";
   const bool never = pod.spec()["preemptionPolicy"].as_string() == "Never";
-  best.message = none + counted(reasons) + " preemption: " +
-                 (never ? "not eligible due to preemptionPolicy=Never." : none + counted(preemption));
+  best.message = none + counted(reasons) +
+                 " preemption: " + (never ? "not eligible due to preemptionPolicy=Never." : none + counted(preemption));
   return best;
 }
 

@@ -8,11 +8,13 @@ using namespace testing;
 namespace {
 Object node(const std::string& name, const std::string& extra = "") {
   return object("{apiVersion: v1, kind: Node, metadata: {name: " + name + ", labels: {kubernetes.io/hostname: " + name +
-                ", zone: z-" + name + "}}, spec: {" + extra + "}, status: {allocatable: {cpu: '4', memory: 8Gi, pods: '3'}}}");
+                ", zone: z-" + name + "}}, spec: {" + extra +
+                "}, status: {allocatable: {cpu: '4', memory: 8Gi, pods: '3'}}}");
 }
 Object asking(const std::string& name, const std::string& requests, const std::string& spec = "") {
-  return object("{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", namespace: shop, uid: " + name + ", labels: {app: web}}, spec: {" +
-                spec + (spec.empty() ? "" : ", ") + "containers: [{name: c, resources: {requests: {" + requests + "}}}]}}");
+  return object("{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", namespace: shop, uid: " + name +
+                ", labels: {app: web}}, spec: {" + spec + (spec.empty() ? "" : ", ") +
+                "containers: [{name: c, resources: {requests: {" + requests + "}}}]}}");
 }
 }  // namespace
 
@@ -29,37 +31,68 @@ TEST_CASE("a pod's requests are its containers' or its largest init container's;
 }
 
 TEST_CASE("why no node will do is said in upstream's words") {
-  struct Case { const char* why; std::vector<NodeState> nodes; Object pod; const char* want; };
+  struct Case {
+    const char* why;
+    std::vector<NodeState> nodes;
+    Object pod;
+    const char* want;
+  };
   const Object full = asking("x", "cpu: 3, memory: 7Gi");
   for (const Case& c : {
            Case{"no node", {}, asking("p", ""), "no nodes available to schedule pods"},
-           Case{"memory", {node_state(node("a"), {full})}, asking("p", "memory: 2Gi"),
-                "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: 1 No preemption victims found for "
+           Case{"memory",
+                {node_state(node("a"), {full})},
+                asking("p", "memory: 2Gi"),
+                "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: 1 No preemption "
+                "victims found for "
                 "incoming pod."},
-           Case{"both", {node_state(node("a"), {full}), node_state(node("b"), {})}, asking("p", "cpu: 2, memory: 9Gi"),
-                "0/2 nodes are available: 1 Insufficient cpu, 2 Insufficient memory. preemption: 0/2 nodes are available: 2 No "
+           Case{"both",
+                {node_state(node("a"), {full}), node_state(node("b"), {})},
+                asking("p", "cpu: 2, memory: 9Gi"),
+                "0/2 nodes are available: 1 Insufficient cpu, 2 Insufficient memory. preemption: 0/2 nodes are "
+                "available: 2 No "
                 "preemption victims found for incoming pod."},
-           Case{"selector", {node_state(node("a"), {})}, asking("p", "", "nodeSelector: {disk: ssd}"),
-                "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. preemption: 0/1 nodes are available: 1 "
+           Case{"selector",
+                {node_state(node("a"), {})},
+                asking("p", "", "nodeSelector: {disk: ssd}"),
+                "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. preemption: 0/1 nodes "
+                "are available: 1 "
                 "Preemption is not helpful for scheduling."},
-           Case{"taint", {node_state(node("a", "taints: [{key: team, value: t1, effect: NoSchedule}]"), {})}, asking("p", ""),
-                "0/1 nodes are available: 1 node(s) had untolerated taint {team: t1}. preemption: 0/1 nodes are available: 1 Preemption is "
+           Case{"taint",
+                {node_state(node("a", "taints: [{key: team, value: t1, effect: NoSchedule}]"), {})},
+                asking("p", ""),
+                "0/1 nodes are available: 1 node(s) had untolerated taint {team: t1}. preemption: 0/1 nodes are "
+                "available: 1 Preemption is "
                 "not helpful for scheduling."},
-           Case{"cordoned", {node_state(node("a", "unschedulable: true"), {})}, asking("p", ""),
-                "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available: 1 Preemption is not helpful "
+           Case{"cordoned",
+                {node_state(node("a", "unschedulable: true"), {})},
+                asking("p", ""),
+                "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available: 1 "
+                "Preemption is not helpful "
                 "for scheduling."},
-           Case{"too many pods", {node_state(node("a"), {asking("x", ""), asking("y", ""), asking("z", "")})}, asking("p", ""),
-                "0/1 nodes are available: 1 Too many pods. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming "
+           Case{"too many pods",
+                {node_state(node("a"), {asking("x", ""), asking("y", ""), asking("z", "")})},
+                asking("p", ""),
+                "0/1 nodes are available: 1 Too many pods. preemption: 0/1 nodes are available: 1 No preemption "
+                "victims found for incoming "
                 "pod."},
-           Case{"never preempts", {node_state(node("a"), {full})}, asking("p", "cpu: 2", "preemptionPolicy: Never"),
+           Case{"never preempts",
+                {node_state(node("a"), {full})},
+                asking("p", "cpu: 2", "preemptionPolicy: Never"),
                 "0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never."},
-           Case{"extended resource", {node_state(node("a"), {})}, asking("p", "example.com/gpu: 1"),
-                "0/1 nodes are available: 1 Insufficient example.com/gpu. preemption: 0/1 nodes are available: 1 No preemption victims "
+           Case{"extended resource",
+                {node_state(node("a"), {})},
+                asking("p", "example.com/gpu: 1"),
+                "0/1 nodes are available: 1 Insufficient example.com/gpu. preemption: 0/1 nodes are available: 1 No "
+                "preemption victims "
                 "found for incoming pod."},
-           Case{"anti-affinity", {node_state(node("a"), {asking("x", "")})},
-                asking("p", "", "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
-                                "kubernetes.io/hostname, labelSelector: {matchLabels: {app: web}}}]}}"),
-                "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules. preemption: 0/1 nodes are available: 1 No "
+           Case{"anti-affinity",
+                {node_state(node("a"), {asking("x", "")})},
+                asking("p", "",
+                       "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: "
+                       "kubernetes.io/hostname, labelSelector: {matchLabels: {app: web}}}]}}"),
+                "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules. preemption: 0/1 nodes are "
+                "available: 1 No "
                 "preemption victims found for incoming pod."},
        }) {
     CAPTURE(c.why);
@@ -70,30 +103,58 @@ TEST_CASE("why no node will do is said in upstream's words") {
 }
 
 TEST_CASE("the best node is chosen: room, preference, apart from one's own kind") {
-  struct Case { const char* why; std::vector<NodeState> nodes; Object pod; const char* want; };
+  struct Case {
+    const char* why;
+    std::vector<NodeState> nodes;
+    Object pod;
+    const char* want;
+  };
   Object mine = asking("m", "");
   mine.edit({"metadata"}).set("ownerReferences", read("[{uid: r1, controller: true}]"));
   Object sibling = asking("p", "");
   sibling.edit({"metadata"}).set("ownerReferences", read("[{uid: r1, controller: true}]"));
   for (const Case& c : {
-           Case{"the emptier one", {node_state(node("a"), {asking("x", "cpu: 2, memory: 4Gi")}), node_state(node("b"), {})}, asking("p", "cpu: 1"), "b"},
-           Case{"preferred by affinity", {node_state(node("a"), {}), node_state(node("b"), {})},
-                asking("p", "", "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, preference: "
-                                "{matchExpressions: [{key: zone, operator: In, values: [z-b]}]}}]}}"), "b"},
-           Case{"required by field", {node_state(node("a"), {}), node_state(node("b"), {})},
-                asking("p", "", "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: "
-                                "[{key: metadata.name, operator: In, values: [b]}]}]}}}"), "b"},
+           Case{"the emptier one",
+                {node_state(node("a"), {asking("x", "cpu: 2, memory: 4Gi")}), node_state(node("b"), {})},
+                asking("p", "cpu: 1"),
+                "b"},
+           Case{"preferred by affinity",
+                {node_state(node("a"), {}), node_state(node("b"), {})},
+                asking("p", "",
+                       "affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, "
+                       "preference: "
+                       "{matchExpressions: [{key: zone, operator: In, values: [z-b]}]}}]}}"),
+                "b"},
+           Case{"required by field",
+                {node_state(node("a"), {}), node_state(node("b"), {})},
+                asking("p", "",
+                       "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: "
+                       "[{matchFields: "
+                       "[{key: metadata.name, operator: In, values: [b]}]}]}}}"),
+                "b"},
            Case{"away from siblings", {node_state(node("a"), {mine}), node_state(node("b"), {})}, sibling, "b"},
-           Case{"tolerated", {node_state(node("a", "taints: [{key: team, value: t1, effect: NoSchedule}]"), {})},
-                asking("p", "", "tolerations: [{key: team, operator: Equal, value: t1}]"), "a"},
-           Case{"prefers no taint", {node_state(node("a", "taints: [{key: team, effect: PreferNoSchedule}]"), {}), node_state(node("b"), {})},
-                asking("p", ""), "b"},
-           Case{"together by affinity", {node_state(node("a"), {}), node_state(node("b"), {asking("x", "cpu: 2")})},
-                asking("p", "", "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, labelSelector: "
-                                "{matchLabels: {app: web}}}]}}"), "b"},
-           Case{"spread by constraint", {node_state(node("a"), {asking("x", "")}), node_state(node("b"), {asking("big", "cpu: 3", "")})},
-                asking("p", "cpu: 1", "topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, "
-                                      "labelSelector: {matchLabels: {app: other}}}]"), "a"},
+           Case{"tolerated",
+                {node_state(node("a", "taints: [{key: team, value: t1, effect: NoSchedule}]"), {})},
+                asking("p", "", "tolerations: [{key: team, operator: Equal, value: t1}]"),
+                "a"},
+           Case{"prefers no taint",
+                {node_state(node("a", "taints: [{key: team, effect: PreferNoSchedule}]"), {}),
+                 node_state(node("b"), {})},
+                asking("p", ""),
+                "b"},
+           Case{"together by affinity",
+                {node_state(node("a"), {}), node_state(node("b"), {asking("x", "cpu: 2")})},
+                asking("p", "",
+                       "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, "
+                       "labelSelector: "
+                       "{matchLabels: {app: web}}}]}}"),
+                "b"},
+           Case{"spread by constraint",
+                {node_state(node("a"), {asking("x", "")}), node_state(node("b"), {asking("big", "cpu: 3", "")})},
+                asking("p", "cpu: 1",
+                       "topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, "
+                       "labelSelector: {matchLabels: {app: other}}}]"),
+                "a"},
        }) {
     CAPTURE(c.why);
     const Choice got = choose(c.pod, c.nodes);
@@ -133,8 +194,12 @@ TEST_CASE("the least important pods that make room are preempted, and no more of
 }
 
 TEST_CASE("tolerations match taints by key, value and effect") {
-  struct Case { const char *tolerations, *taint; bool want; };
-  for (const Case& c : {Case{"[]", "{key: a, effect: NoSchedule}", false}, Case{"[{operator: Exists}]", "{key: a, effect: NoSchedule}", true},
+  struct Case {
+    const char *tolerations, *taint;
+    bool want;
+  };
+  for (const Case& c : {Case{"[]", "{key: a, effect: NoSchedule}", false},
+                        Case{"[{operator: Exists}]", "{key: a, effect: NoSchedule}", true},
                         Case{"[{key: a, operator: Exists}]", "{key: a, value: x, effect: NoExecute}", true},
                         Case{"[{key: a, operator: Exists, effect: NoSchedule}]", "{key: a, effect: NoExecute}", false},
                         Case{"[{key: a, value: x}]", "{key: a, value: x, effect: NoSchedule}", true},

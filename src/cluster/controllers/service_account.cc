@@ -12,7 +12,8 @@ using kube::Requeue;
 
 constexpr std::string_view kRootCa = "kube-root-ca.crt";
 constexpr std::string_view kDescription =
-    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or "
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
+    "internal service IP or "
     "kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
 
 class ServiceAccountReconciler : public kube::Reconciler {
@@ -30,7 +31,8 @@ class ServiceAccountReconciler : public kube::Reconciler {
   Result<Requeue> reconcile(const ObjectKey& key) override {
     const auto ns = namespaces_.find(key);
     if (!ns || ns->deleting()) return Requeue::never();
-    if (!accounts_.find({key.name, "default"})) TRY(ensure(Object::make(schema::kServiceAccounts, key.name, "default")));
+    if (!accounts_.find({key.name, "default"}))
+      TRY(ensure(Object::make(schema::kServiceAccounts, key.name, "default")));
     if (!ca_pem_.empty()) TRY(publish_ca(key.name));
     return Requeue::never();
   }
@@ -49,7 +51,9 @@ class ServiceAccountReconciler : public kube::Reconciler {
 
   Result<void> ensure(const Object& object) {
     const auto created = client_.create(object, by_manager());
-    if (created.ok() || created.error().code == ErrorCode::already_exists || created.error().code == ErrorCode::not_found) return {};
+    if (created.ok() || created.error().code == ErrorCode::already_exists ||
+        created.error().code == ErrorCode::not_found)
+      return {};
     if (created.error().message.find("because it is being terminated") != std::string::npos) return {};
     return created.error();
   }
@@ -61,7 +65,9 @@ class ServiceAccountReconciler : public kube::Reconciler {
   kube::Informer& config_maps_;
 };
 
-std::vector<ObjectKey> namespace_of(const Object& object) { return {ObjectKey{"", object.ns()}}; }
+std::vector<ObjectKey> namespace_of(const Object& object) {
+  return {ObjectKey{"", object.ns()}};
+}
 
 }  // namespace
 
@@ -71,9 +77,8 @@ void add_service_account(kube::Runtime& runtime, std::string ca_pem) {
   runtime.watch(schema::kServiceAccounts, queue, [](const Object& account) {
     return account.name() == "default" ? namespace_of(account) : std::vector<ObjectKey>{};
   });
-  runtime.watch(schema::kConfigMaps, queue, [](const Object& map) {
-    return map.name() == kRootCa ? namespace_of(map) : std::vector<ObjectKey>{};
-  });
+  runtime.watch(schema::kConfigMaps, queue,
+                [](const Object& map) { return map.name() == kRootCa ? namespace_of(map) : std::vector<ObjectKey>{}; });
 }
 
 }  // namespace caisson::controllers

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ServiceAccount: every namespace has the account "default" and the ConfigMap kube-root-ca.crt, and gets them again when they go.
-// Source: pkg/controller/serviceaccount/serviceaccounts_controller.go, certificates/rootcacertpublisher (v1.33).
+// ServiceAccount: every namespace has the account "default" and the ConfigMap kube-root-ca.crt, and gets them again
+// when they go. Source: pkg/controller/serviceaccount/serviceaccounts_controller.go, certificates/rootcacertpublisher
+// (v1.33).
 #pragma once
 #include <string>
 

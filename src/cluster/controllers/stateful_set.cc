@@ -37,7 +37,8 @@ class StatefulSetReconciler : public kube::Reconciler {
     if (!expectations_.met(key)) return Requeue::after(std::chrono::seconds(5));
     const auto selector = TRY(kube::LabelSelector::from(set->spec()["selector"]));
     if (!selects_template(selector, set->spec()["template"])) return Requeue::never();
-    const auto pods = TRY(claim(client_, schema::kStatefulSets, *set, selector, schema::kPods, candidates(*set, selector)));
+    const auto pods =
+        TRY(claim(client_, schema::kStatefulSets, *set, selector, schema::kPods, candidates(*set, selector)));
     const auto owned = revisions_.controlled_by(set->uid());
     const Object update = TRY(ensure_revision(client_, *set, owned));
     const Object current = current_revision(*set, owned, update);
@@ -66,13 +67,17 @@ class StatefulSetReconciler : public kube::Reconciler {
   void tell(const Object& set, const std::string& verb, const std::string& pod, const Result<void>& done) {
     std::string reason = verb == "create" ? "Create" : "Delete";
     std::string message = verb + " Pod " + pod + " in StatefulSet " + set.name();
-    if (done.ok()) events_.record(set, EventRecorder::Type::normal, "Successful" + reason, message + " successful");
-    else events_.record(set, EventRecorder::Type::warning, "Failed" + reason, message + " failed error: " + done.error().message);
+    if (done.ok())
+      events_.record(set, EventRecorder::Type::normal, "Successful" + reason, message + " successful");
+    else
+      events_.record(set, EventRecorder::Type::warning, "Failed" + reason,
+                     message + " failed error: " + done.error().message);
   }
 
   Result<void> act(const Object& set, const StatefulSetPlan& plan) {
     for (const Object& pod : plan.remove) {
-      const bool condemned = std::any_of(plan.condemned.begin(), plan.condemned.end(), [&](const Object& p) { return p.uid() == pod.uid(); });
+      const bool condemned = std::any_of(plan.condemned.begin(), plan.condemned.end(),
+                                         [&](const Object& p) { return p.uid() == pod.uid(); });
       if (condemned) TRY(bequeath(set, pod));
       const auto removed = client_.remove(schema::kPods, pod.key());
       if (!removed.ok() && removed.error().code == ErrorCode::not_found) continue;
@@ -96,8 +101,9 @@ class StatefulSetReconciler : public kube::Reconciler {
       if (claims_.find(wanted.key())) continue;
       const auto created = client_.create(wanted, by_manager());
       if (created.ok()) {
-        events_.record(set, EventRecorder::Type::normal, "SuccessfulCreate",
-                       "create Claim " + wanted.name() + " Pod " + pod.name() + " in StatefulSet " + set.name() + " success");
+        events_.record(
+            set, EventRecorder::Type::normal, "SuccessfulCreate",
+            "create Claim " + wanted.name() + " Pod " + pod.name() + " in StatefulSet " + set.name() + " success");
       } else if (created.error().code != ErrorCode::already_exists) {
         return created.error();
       }
@@ -109,19 +115,22 @@ class StatefulSetReconciler : public kube::Reconciler {
   Result<void> bequeath(const Object& set, const Object& pod) {
     if (set.spec()["persistentVolumeClaimRetentionPolicy"]["whenScaled"].as_string() != "Delete") return {};
     for (const Object& claim : claims_for(set, ordinal_of(set, pod.name()))) {
-      const auto owned = kube::modify(client_, schema::kPersistentVolumeClaims, claim.key(), [&pod](Object& live) {
-        if (live.is_controlled_by(pod.uid())) return false;
-        live.edit({"metadata"}).erase("ownerReferences");
-        live.set_controller(pod);
-        return true;
-      }, by_manager());
+      const auto owned = kube::modify(
+          client_, schema::kPersistentVolumeClaims, claim.key(),
+          [&pod](Object& live) {
+            if (live.is_controlled_by(pod.uid())) return false;
+            live.edit({"metadata"}).erase("ownerReferences");
+            live.set_controller(pod);
+            return true;
+          },
+          by_manager());
       if (!owned.ok() && owned.error().code != ErrorCode::not_found) return owned.error();
     }
     return {};
   }
 
-  Result<void> clean_up(const Object& set, const std::vector<Object>& owned, const std::vector<Object>& pods, const Object& current,
-                        const Object& update) {
+  Result<void> clean_up(const Object& set, const std::vector<Object>& owned, const std::vector<Object>& pods,
+                        const Object& current, const Object& update) {
     std::vector<std::string> in_use{current.name(), update.name()};
     for (const Object& pod : pods) in_use.emplace_back(pod.label(kControllerRevisionHash));
     for (const Object& old : plan_revision_cleanup(set, owned, in_use)) {
@@ -138,7 +147,8 @@ class StatefulSetReconciler : public kube::Reconciler {
       const auto written = client_.update(after, by_manager("status"));
       if (!written.ok() && written.error().code != ErrorCode::not_found) return written.error();
     }
-    return set.spec()["minReadySeconds"].as_int() > 0 && status["readyReplicas"].as_int() > status["availableReplicas"].as_int();
+    return set.spec()["minReadySeconds"].as_int() > 0 &&
+           status["readyReplicas"].as_int() > status["availableReplicas"].as_int();
   }
 
   kube::Client& client_;

@@ -15,8 +15,13 @@ constexpr std::string_view kPodName = "statefulset.kubernetes.io/pod-name", kPod
 class Planner {
  public:
   Planner(const Object& set, const std::vector<Object>& pods, const Object& current, const Object& update, Time now)
-      : set_(set), current_(current), update_(update), now_(now), first_(set.spec()["ordinals"]["start"].as_int()),
-        end_(first_ + set.spec()["replicas"].as_int(1)), ordered_(set.spec()["podManagementPolicy"].as_string() != "Parallel"),
+      : set_(set),
+        current_(current),
+        update_(update),
+        now_(now),
+        first_(set.spec()["ordinals"]["start"].as_int()),
+        end_(first_ + set.spec()["replicas"].as_int(1)),
+        ordered_(set.spec()["podManagementPolicy"].as_string() != "Parallel"),
         min_ready_(set.spec()["minReadySeconds"].as_int()) {
     for (const Object& pod : pods) {
       if (const std::int64_t ordinal = ordinal_of(set, pod.name()); ordinal >= 0) pods_[ordinal] = pod;
@@ -32,9 +37,12 @@ class Planner {
 
  private:
   bool healthy(const Object& pod) const { return is_available(pod, min_ready_, now_) && !pod.deleting(); }
-  static bool has_revision(const Object& pod, const Object& revision) { return pod.label(kControllerRevisionHash) == revision.name(); }
+  static bool has_revision(const Object& pod, const Object& revision) {
+    return pod.label(kControllerRevisionHash) == revision.name();
+  }
 
-  // Below the partition (or while rolling forward below those not yet reached) a pod that is made again keeps the old revision.
+  // Below the partition (or while rolling forward below those not yet reached) a pod that is made again keeps the old
+  // revision.
   const Object& revision_for(std::int64_t ordinal) const {
     const Value& partition = set_.spec()["updateStrategy"]["rollingUpdate"]["partition"];
     if (set_.spec()["updateStrategy"]["type"].as_string() == "OnDelete") return update_;
@@ -51,7 +59,8 @@ class Planner {
     pod.set_label(kPodIndex, std::to_string(ordinal));
     pod.set_label(kControllerRevisionHash, revision.name());
     pod.edit({"spec"}).set("hostname", name);
-    if (const Value& service = set_.spec()["serviceName"]; !service.as_string().empty()) pod.edit({"spec"}).set("subdomain", service);
+    if (const Value& service = set_.spec()["serviceName"]; !service.as_string().empty())
+      pod.edit({"spec"}).set("subdomain", service);
     Value volumes = Value::list();
     const auto claims = claims_for(set_, ordinal);
     for (std::size_t i = 0; i < claims.size(); ++i) {
@@ -60,7 +69,8 @@ class Planner {
     }
     for (const Value& volume : pod.spec()["volumes"].items()) {
       const auto ours = volumes.items();
-      const bool replaced = std::any_of(ours.begin(), ours.end(), [&](const Value& v) { return v["name"] == volume["name"]; });
+      const bool replaced =
+          std::any_of(ours.begin(), ours.end(), [&](const Value& v) { return v["name"] == volume["name"]; });
       if (!replaced) volumes.push_back(volume);
     }
     if (!volumes.empty()) pod.edit({"spec"}).set("volumes", std::move(volumes));
@@ -74,7 +84,7 @@ class Planner {
       if (found == pods_.end()) {
         plan_.create.push_back(make_pod(ordinal));
       } else if (is_finished(found->second) && !found->second.deleting()) {
-        plan_.remove.push_back(found->second);         // to be made again
+        plan_.remove.push_back(found->second);  // to be made again
       } else if (healthy(found->second)) {
         continue;
       }
@@ -163,15 +173,18 @@ std::vector<Object> claims_for(const Object& set, std::int64_t ordinal) {
     Value labels = wanted["metadata"]["labels"].is_map() ? wanted["metadata"]["labels"] : Value::map();
     for (const auto& entry : set.spec()["selector"]["matchLabels"].entries()) labels.set(entry.key, entry.value);
     claim.edit({"metadata"}).set("labels", std::move(labels));
-    if (const Value& annotations = wanted["metadata"]["annotations"]; !annotations.empty()) claim.edit({"metadata"}).set("annotations", annotations);
+    if (const Value& annotations = wanted["metadata"]["annotations"]; !annotations.empty())
+      claim.edit({"metadata"}).set("annotations", annotations);
     claim.edit().set("spec", wanted["spec"]);
-    if (set.spec()["persistentVolumeClaimRetentionPolicy"]["whenDeleted"].as_string() == "Delete") claim.set_controller(set);
+    if (set.spec()["persistentVolumeClaimRetentionPolicy"]["whenDeleted"].as_string() == "Delete")
+      claim.set_controller(set);
     out.push_back(std::move(claim));
   }
   return out;
 }
 
-StatefulSetPlan plan_stateful_set(const Object& set, const std::vector<Object>& pods, const Object& current, const Object& update, Time now) {
+StatefulSetPlan plan_stateful_set(const Object& set, const std::vector<Object>& pods, const Object& current,
+                                  const Object& update, Time now) {
   return Planner(set, pods, current, update, now).plan();
 }
 

@@ -13,10 +13,14 @@ inline Value read(std::string_view text) {
   REQUIRE_MESSAGE(value.ok(), std::string(value.ok() ? "" : value.error().message));
   return std::move(value).value();
 }
-inline Object object(std::string_view text) { return Object(read(text)); }
+inline Object object(std::string_view text) {
+  return Object(read(text));
+}
 
 // 2023-11-14T22:13:20Z, where a FakeClock stands; `age_s` seconds before.
-inline std::string ago(std::int64_t age_s) { return format_time(Time(std::chrono::seconds(1'700'000'000 - age_s))); }
+inline std::string ago(std::int64_t age_s) {
+  return format_time(Time(std::chrono::seconds(1'700'000'000 - age_s)));
+}
 inline const Time kNow{std::chrono::seconds(1'700'000'000)};
 
 struct PodText {

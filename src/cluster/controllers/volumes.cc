@@ -20,12 +20,15 @@ const Resource kStorageClasses{"storage.k8s.io", "v1", "StorageClass", "storagec
 const ObjectKey kMakeClass{"", ""};
 constexpr std::string_view kProvisioner = "caisson.dev/local";
 
-// A claim that names no class means the default one, which is ours (an empty name means "no class" and is nobody's here).
+// A claim that names no class means the default one, which is ours (an empty name means "no class" and is nobody's
+// here).
 bool is_local(const Object& claim) {
   const Value& name = claim.spec()["storageClassName"];
   return name.is_null() || name.as_string() == kLocalClass;
 }
-bool is_bound(const Object& claim) { return claim.status()["phase"].as_string() == "Bound"; }
+bool is_bound(const Object& claim) {
+  return claim.status()["phase"].as_string() == "Bound";
+}
 
 std::vector<std::string> claim_names(const Object& pod) {
   std::vector<std::string> out;
@@ -82,7 +85,8 @@ class VolumeBinder : public kube::Reconciler {
   }
 
   Result<Requeue> say_waiting(const Object& claim) {
-    events_.record(claim, EventRecorder::Type::normal, "WaitForFirstConsumer", "waiting for first consumer to be created before binding");
+    events_.record(claim, EventRecorder::Type::normal, "WaitForFirstConsumer",
+                   "waiting for first consumer to be created before binding");
     return Requeue::never();
   }
 
@@ -99,11 +103,14 @@ class VolumeBinder : public kube::Reconciler {
     status.set("accessModes", claim.spec()["accessModes"]);
     status.set("capacity", volume.spec()["capacity"]);
     TRY(client_.update(chosen, by_manager("status")));
-    TRY(kube::modify(client_, kPersistentVolumes, volume.key(), [](Object& live) {
-      if (live.status()["phase"].as_string() == "Bound") return false;
-      live.edit({"status"}).set("phase", "Bound");
-      return true;
-    }, by_manager("status")));
+    TRY(kube::modify(
+        client_, kPersistentVolumes, volume.key(),
+        [](Object& live) {
+          if (live.status()["phase"].as_string() == "Bound") return false;
+          live.edit({"status"}).set("phase", "Bound");
+          return true;
+        },
+        by_manager("status")));
     return {};
   }
 
@@ -112,7 +119,9 @@ class VolumeBinder : public kube::Reconciler {
     for (const Object& volume : volumes_.list()) {
       const Value& of = volume.spec()["claimRef"];
       if (of["namespace"].as_string() != key.ns || of["name"].as_string() != key.name || volume.deleting()) continue;
-      if (volume.spec()["storageClassName"].as_string() != kLocalClass || volume.spec()["persistentVolumeReclaimPolicy"].as_string() != "Delete") continue;
+      if (volume.spec()["storageClassName"].as_string() != kLocalClass ||
+          volume.spec()["persistentVolumeReclaimPolicy"].as_string() != "Delete")
+        continue;
       const auto removed = client_.remove(kPersistentVolumes, volume.key());
       if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
     }
@@ -138,8 +147,10 @@ ClaimState claim_state(const Object& pod, const kube::Informer& claims) {
       return out;
     }
     if (is_bound(*claim)) continue;
-    if (is_local(*claim)) out.waits_for_binder = true;
-    else out.problem = "pod has unbound immediate PersistentVolumeClaims.";
+    if (is_local(*claim))
+      out.waits_for_binder = true;
+    else
+      out.problem = "pod has unbound immediate PersistentVolumeClaims.";
   }
   if (!out.problem.empty()) out.waits_for_binder = false;
   return out;
@@ -148,7 +159,10 @@ ClaimState claim_state(const Object& pod, const kube::Informer& claims) {
 Object make_volume(const Object& claim, const std::string& root) {
   Object volume = Object::make(kPersistentVolumes, "", "pvc-" + claim.uid());
   volume.set_annotation("pv.kubernetes.io/provisioned-by", kProvisioner);
-  Value reference{{"apiVersion", "v1"}, {"kind", "PersistentVolumeClaim"}, {"namespace", claim.ns()}, {"name", claim.name()},
+  Value reference{{"apiVersion", "v1"},
+                  {"kind", "PersistentVolumeClaim"},
+                  {"namespace", claim.ns()},
+                  {"name", claim.name()},
                   {"uid", claim.uid()}};
   Value& spec = volume.edit({"spec"});
   spec.set("capacity", Value{{"storage", claim.spec()["resources"]["requests"]["storage"]}});
@@ -157,7 +171,8 @@ Object make_volume(const Object& claim, const std::string& root) {
   spec.set("storageClassName", kLocalClass);
   spec.set("volumeMode", "Filesystem");
   spec.set("claimRef", std::move(reference));
-  spec.set("hostPath", Value{{"path", path_join(root, claim.ns() + "_" + claim.name())}, {"type", "DirectoryOrCreate"}});
+  spec.set("hostPath",
+           Value{{"path", path_join(root, claim.ns() + "_" + claim.name())}, {"type", "DirectoryOrCreate"}});
   return volume;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Volumes: a claim of the storage class `local` is bound, when a pod uses it, to a folder of this machine. Source: pkg/controller/volume/
-// persistentvolume (v1.33), as far as one machine needs it; the agent makes the folder when it mounts it.
+// Volumes: a claim of the storage class `local` is bound, when a pod uses it, to a folder of this machine. Source:
+// pkg/controller/volume/ persistentvolume (v1.33), as far as one machine needs it; the agent makes the folder when it
+// mounts it.
 #pragma once
 #include <optional>
 #include <string>
@@ -14,8 +15,8 @@ inline constexpr std::string_view kLocalClass = "local";
 
 // What keeps a pod from being scheduled on account of its claims.
 struct ClaimState {
-  bool waits_for_binder = false;     // ours will bind it presently
-  std::string problem;               // in the scheduler's words
+  bool waits_for_binder = false;  // ours will bind it presently
+  std::string problem;            // in the scheduler's words
 };
 ClaimState claim_state(const kube::Object& pod, const kube::Informer& claims);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BackgroundQueue: one thread that takes what others leave, in batches, so that who leaves something never waits. When the queue is full
-// the newest is dropped and counted. The destructor writes what is queued and joins. Any thread.
+// BackgroundQueue: one thread that takes what others leave, in batches, so that who leaves something never waits. When
+// the queue is full the newest is dropped and counted. The destructor writes what is queued and joins. Any thread.
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -17,8 +17,11 @@ namespace caisson::kube {
 template <class T>
 class BackgroundQueue {
  public:
-  BackgroundQueue(std::string_view name, std::size_t queued_max, std::size_t batch_max, std::function<void(std::vector<T>)> handle)
-      : name_(name), queued_max_(queued_max), batch_max_(batch_max), handle_(std::move(handle)), thread_([this] { run(); }) {}
+  BackgroundQueue(std::string_view name, std::size_t queued_max, std::size_t batch_max,
+                  std::function<void(std::vector<T>)> handle)
+      : name_(name), queued_max_(queued_max), batch_max_(batch_max), handle_(std::move(handle)), thread_([this] {
+          run();
+        }) {}
 
   ~BackgroundQueue() {
     {
@@ -46,7 +49,8 @@ class BackgroundQueue {
       changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) return;
       std::vector<T> batch;
-      for (; !queue_.empty() && batch.size() < batch_max_; queue_.pop_front()) batch.push_back(std::move(queue_.front()));
+      for (; !queue_.empty() && batch.size() < batch_max_; queue_.pop_front())
+        batch.push_back(std::move(queue_.front()));
       if (dropped_ > 0) log::warning("dropped while the queue was full", {{"queue", name_}, {"count", dropped_}});
       dropped_ = 0;
       lock.unlock();

@@ -9,8 +9,8 @@ Result<Object> Client::update_status(const Object& object) {
   return update(object, options);
 }
 
-Result<Object> modify(Client& client, const Resource& resource, const ObjectKey& key, const std::function<bool(Object&)>& change,
-                      const WriteOptions& options) {
+Result<Object> modify(Client& client, const Resource& resource, const ObjectKey& key,
+                      const std::function<bool(Object&)>& change, const WriteOptions& options) {
   constexpr int kTriesMax = 10;
   for (int tries = 1;; ++tries) {
     Object object = TRY(client.get(resource, key));

@@ -23,8 +23,8 @@ struct Record {
   enum State : std::uint32_t { free, running, crashed, noted };
   volatile std::uint32_t state;
   std::uint32_t crashes;
-  std::int64_t last_crash_s;               // since the epoch
-  char name[kNameBytes];                   // "reconciler key"
+  std::int64_t last_crash_s;  // since the epoch
+  char name[kNameBytes];      // "reconciler key"
 };
 struct Layout {
   char magic[8];
@@ -51,14 +51,16 @@ std::string record_name(std::string_view reconciler, std::string_view key) {
   return name;
 }
 
-std::int64_t seconds(Time time) { return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count(); }
+std::int64_t seconds(Time time) {
+  return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+}
 
 }  // namespace
 
 struct CrashFile::Impl {
   Clock& clock;
   Layout* layout;
-  mutable std::mutex mutex;                // which record is whose; the contents of a running one are its thread's
+  mutable std::mutex mutex;  // which record is whose; the contents of a running one are its thread's
 
   Record* find(std::string_view name, Record::State state) const {
     for (Record& record : layout->records) {
@@ -89,7 +91,8 @@ struct CrashFile::Impl {
 
   bool holds(const Record& record) const {
     constexpr auto kHeldForS = std::chrono::duration_cast<std::chrono::seconds>(kHeldFor).count();
-    return record.state == Record::noted && record.crashes >= kCrashesMax && seconds(clock.now()) - record.last_crash_s < kHeldForS;
+    return record.state == Record::noted && record.crashes >= kCrashesMax &&
+           seconds(clock.now()) - record.last_crash_s < kHeldForS;
   }
 };
 
@@ -145,13 +148,13 @@ void CrashFile::begin(std::string_view reconciler, std::string_view key) {
     current = &record;
     return;
   }
-  current = nullptr;       // more notes than records: this run is not watched
+  current = nullptr;  // more notes than records: this run is not watched
 }
 
 void CrashFile::end() {
   if (!current) return;
   const std::lock_guard lock(impl_->mutex);
-  if (Record* note = impl_->find(current->name, Record::noted)) note->state = Record::free;   // it can live
+  if (Record* note = impl_->find(current->name, Record::noted)) note->state = Record::free;  // it can live
   current->state = Record::free;
   current = nullptr;
 }

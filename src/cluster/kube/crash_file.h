@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// CrashFile: which key was being reconciled when the process crashed. Its records lie in a file mapped into memory, so that noting a key
-// costs a copy, and what was noted survives the process (not the machine, whose loss is nobody's fault here).
+// CrashFile: which key was being reconciled when the process crashed. Its records lie in a file mapped into memory, so
+// that noting a key costs a copy, and what was noted survives the process (not the machine, whose loss is nobody's
+// fault here).
 //
-// Only the thread that got the fatal signal (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT) marks its key; a process killed from outside blames
-// nobody. A key that crashed the process twice in a row is held for an hour after the last crash.
+// Only the thread that got the fatal signal (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT) marks its key; a process killed
+// from outside blames nobody. A key that crashed the process twice in a row is held for an hour after the last crash.
 // Any thread. One CrashFile with a file at a time in a process: signal handlers are the process's.
 #pragma once
 #include <memory>
@@ -25,7 +26,7 @@ class CrashFile {
   ~CrashFile();
 
   bool is_held(std::string_view reconciler, std::string_view key) const;
-  std::vector<std::string> held() const;                       // "deployment shop/frontend"
+  std::vector<std::string> held() const;  // "deployment shop/frontend"
 
   // Around a run, on the thread that runs.
   void begin(std::string_view reconciler, std::string_view key);

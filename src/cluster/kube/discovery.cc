@@ -11,9 +11,9 @@ Result<std::vector<schema::Resource>> Discovery::read(const std::string& api_ver
   const Value list = TRY(get_((core ? "/api/" : "/apis/") + api_version));
   std::vector<schema::Resource> out;
   for (const Value& item : list["resources"].items()) {
-    if (item["name"].as_string().find('/') != std::string_view::npos) continue;     // a sub-resource
-    out.push_back({core ? "" : api_version.substr(0, slash), core ? api_version : api_version.substr(slash + 1), item["kind"].str(),
-                   item["name"].str(), item["namespaced"].as_bool()});
+    if (item["name"].as_string().find('/') != std::string_view::npos) continue;  // a sub-resource
+    out.push_back({core ? "" : api_version.substr(0, slash), core ? api_version : api_version.substr(slash + 1),
+                   item["kind"].str(), item["name"].str(), item["namespaced"].as_bool()});
   }
   return out;
 }

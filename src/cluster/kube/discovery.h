@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What kinds a server has, by its discovery documents, kept per group version. Source: Kubernetes API concepts, "Discovery API"
-// (the unaggregated form, which every version serves). Any thread.
+// What kinds a server has, by its discovery documents, kept per group version. Source: Kubernetes API concepts,
+// "Discovery API" (the unaggregated form, which every version serves). Any thread.
 #pragma once
 #include <functional>
 #include <map>
@@ -30,7 +30,7 @@ class Discovery {
 
   Get get_;
   std::mutex mutex_;
-  std::map<std::string, std::vector<schema::Resource>, std::less<>> by_version_;   // GUARDED_BY(mutex_)
+  std::map<std::string, std::vector<schema::Resource>, std::less<>> by_version_;  // GUARDED_BY(mutex_)
 };
 
 }  // namespace caisson::kube

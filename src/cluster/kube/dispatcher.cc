@@ -8,7 +8,8 @@
 
 namespace caisson::kube {
 
-Dispatcher::Dispatcher(Clock& clock, const RuntimeOptions& options) : clock_(clock), threads_wanted_(std::max(1, options.threads)) {
+Dispatcher::Dispatcher(Clock& clock, const RuntimeOptions& options)
+    : clock_(clock), threads_wanted_(std::max(1, options.threads)) {
   if (options.crash_file.empty()) return;
   auto file = CrashFile::open(options.crash_file, clock);
   if (!file.ok()) {
@@ -16,7 +17,8 @@ Dispatcher::Dispatcher(Clock& clock, const RuntimeOptions& options) : clock_(clo
     return;
   }
   crash_file_ = std::move(file).value();
-  for (const std::string& name : crash_file_->held()) log::error("held back: it crashed the process twice", {{"run", name}});
+  for (const std::string& name : crash_file_->held())
+    log::error("held back: it crashed the process twice", {{"run", name}});
 }
 
 Dispatcher::Lane& Dispatcher::add_lane(std::unique_ptr<Reconciler> reconciler, int concurrent_max) {
@@ -86,7 +88,8 @@ void Dispatcher::keep_time() {
 Dispatcher::Lane* Dispatcher::next_lane() {
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     Lane& lane = *lanes_[(turn_ + i) % lanes_.size()];
-    if (!lane.queue.has_ready() || lane.queue.running_count() >= static_cast<std::size_t>(lane.concurrent_max)) continue;
+    if (!lane.queue.has_ready() || lane.queue.running_count() >= static_cast<std::size_t>(lane.concurrent_max))
+      continue;
     turn_ = (turn_ + i + 1) % lanes_.size();
     return &lane;
   }
@@ -147,7 +150,8 @@ void Dispatcher::settle(Lane& lane, const ObjectKey& key, const Result<Requeue>&
     if (lane.queue.failures(key) == 1) return lane.queue.add(key);
   } else {
     lane.errors += 1;
-    if (!stopping_) log::warning("reconcile failed", {{"reconciler", lane.name}, {"key", key.str()}, {"error", result.error()}});
+    if (!stopping_)
+      log::warning("reconcile failed", {{"reconciler", lane.name}, {"key", key.str()}, {"error", result.error()}});
   }
   lane.queue.add_after(key, clock_.monotonic() + delay);
   time_changed_.notify_one();

@@ -34,15 +34,15 @@ class Dispatcher {
   void add_after(Lane& lane, const ObjectKey& key, Duration delay);
 
   void start();
-  void stop();                        // waits for the runs that are on
-  void drop_reconcilers();            // after stop; they may hold queues, which hold the dispatcher
+  void stop();              // waits for the runs that are on
+  void drop_reconcilers();  // after stop; they may hold queues, which hold the dispatcher
   bool wait_idle(Duration time_max, Duration horizon);
   Value metrics() const;
 
  private:
   void work();
   void keep_time();
-  Lane* next_lane();                  // one that may run a key, each in turn
+  Lane* next_lane();  // one that may run a key, each in turn
   void run_one(Lane& lane, std::unique_lock<std::mutex>& lock);
   void settle(Lane& lane, const ObjectKey& key, const Result<Requeue>& result);
   bool idle(Duration horizon);
@@ -53,7 +53,7 @@ class Dispatcher {
 
   mutable std::mutex mutex_;
   std::condition_variable has_work_, time_changed_, became_idle_;
-  std::vector<std::unique_ptr<Lane>> lanes_;     // GUARDED_BY(mutex_), as all below
+  std::vector<std::unique_ptr<Lane>> lanes_;  // GUARDED_BY(mutex_), as all below
   std::size_t turn_ = 0;
   bool stopping_ = false, started_ = false;
   std::vector<std::thread> threads_;

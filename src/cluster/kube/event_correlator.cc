@@ -59,7 +59,7 @@ bool EventCorrelator::combine(Object& event, Time now) {
   similar.last = now;
   similar.messages.insert(event["message"].str());
   if (similar.messages.size() < kSimilarMax) return false;
-  similar.messages.erase(similar.messages.begin());      // bounded, and stays at the brink
+  similar.messages.erase(similar.messages.begin());  // bounded, and stays at the brink
   event.edit().set("message", std::string(kCombined) + event["message"].str());
   return true;
 }

@@ -28,11 +28,14 @@ struct EventRecorder::Impl {
   Client& client;
   Clock& clock;
   const std::string component, host;
-  EventCorrelator correlator;                    // of the queue's thread
+  EventCorrelator correlator;  // of the queue's thread
   BackgroundQueue<Said> queue;
 
   Impl(Client& c, Clock& k, std::string comp, std::string h)
-      : client(c), clock(k), component(std::move(comp)), host(std::move(h)),
+      : client(c),
+        clock(k),
+        component(std::move(comp)),
+        host(std::move(h)),
         queue("events", 1000, 1, [this](std::vector<Said> said) { write(std::move(said.front())); }) {}
 
   void write(Said said) {
@@ -41,10 +44,12 @@ struct EventRecorder::Impl {
     Result<void> done = outcome->is_new ? create(outcome->event) : raise_count(outcome->event);
     if (done.ok()) return;
     correlator.forget(outcome->event);
-    if (done.error().message.find("because it is being terminated") != std::string::npos) return;    // its namespace goes, and it with it
+    if (done.error().message.find("because it is being terminated") != std::string::npos)
+      return;  // its namespace goes, and it with it
     log::warning("event not recorded", {{"about", outcome->event["involvedObject"]["kind"].str() + " " +
                                                       outcome->event["involvedObject"]["name"].str()},
-                                        {"reason", outcome->event["reason"].as_string()}, {"error", done.error()}});
+                                        {"reason", outcome->event["reason"].as_string()},
+                                        {"error", done.error()}});
   }
 
   Result<void> create(const Object& event) {
@@ -61,7 +66,7 @@ struct EventRecorder::Impl {
     options.field_manager = component;
     const auto patched = client.patch(schema::kEvents, event.key(), PatchType::strategic, patch, options);
     if (patched.ok()) return {};
-    if (patched.error().code == ErrorCode::not_found) return create(event);      // it outlived its hour
+    if (patched.error().code == ErrorCode::not_found) return create(event);  // it outlived its hour
     return patched.error();
   }
 };
@@ -71,7 +76,8 @@ EventRecorder::EventRecorder(Client& client, Clock& clock, std::string component
 
 EventRecorder::~EventRecorder() = default;
 
-void EventRecorder::record(const Object& about, Type type, std::string_view reason, std::string_view message, std::string_view action) {
+void EventRecorder::record(const Object& about, Type type, std::string_view reason, std::string_view message,
+                           std::string_view action) {
   const std::string ns = about.ns().empty() ? "default" : about.ns();
   Object event = Object::make(schema::kEvents, ns, "");
   Value& value = event.edit();

@@ -32,13 +32,15 @@ Result<std::string> unescape(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\\') {
       if (text[i] == ',' || text[i] == '=') {
-        return Error{ErrorCode::bad_request, "invalid field selector: unescaped character in value: " + std::string(1, text[i])};
+        return Error{ErrorCode::bad_request,
+                     "invalid field selector: unescaped character in value: " + std::string(1, text[i])};
       }
       out += text[i];
       continue;
     }
     if (++i == text.size() || (text[i] != '\\' && text[i] != ',' && text[i] != '=')) {
-      return Error{ErrorCode::bad_request, "invalid field selector: invalid escape sequence: " + std::string(text.substr(i - 1, 2))};
+      return Error{ErrorCode::bad_request,
+                   "invalid field selector: invalid escape sequence: " + std::string(text.substr(i - 1, 2))};
     }
     out += text[i];
   }

@@ -45,9 +45,12 @@ QueryText write_query(const WriteOptions& options) {
 
 std::string_view propagation_name(Propagation propagation) {
   switch (propagation) {
-    case Propagation::background: return "Background";
-    case Propagation::foreground: return "Foreground";
-    case Propagation::orphan: return "Orphan";
+    case Propagation::background:
+      return "Background";
+    case Propagation::foreground:
+      return "Foreground";
+    case Propagation::orphan:
+      return "Orphan";
   }
   return "Background";
 }
@@ -66,9 +69,12 @@ Value delete_body(const DeleteOptions& options) {
 
 std::string_view patch_content_type(PatchType type) {
   switch (type) {
-    case PatchType::json: return "application/json-patch+json";
-    case PatchType::merge: return "application/merge-patch+json";
-    case PatchType::strategic: return "application/strategic-merge-patch+json";
+    case PatchType::json:
+      return "application/json-patch+json";
+    case PatchType::merge:
+      return "application/merge-patch+json";
+    case PatchType::strategic:
+      return "application/strategic-merge-patch+json";
   }
   return "";
 }
@@ -171,15 +177,17 @@ class HttpClient : public Client {
 
   Result<Object> create(const Object& object, const WriteOptions& options) override {
     const Resource resource = TRY(resource_for(object.api_version(), object.kind()));
-    const std::string path = options.subresource.empty() ? resource.path(object.ns())
-                                                         : resource.path(object.ns(), object.name()) + "/" + options.subresource;
+    const std::string path = options.subresource.empty()
+                                 ? resource.path(object.ns())
+                                 : resource.path(object.ns(), object.name()) + "/" + options.subresource;
     Value value = TRY(exchange("POST", path + write_query(options).str(), &object.value()));
     return Object(std::move(value));
   }
 
   Result<Object> update(const Object& object, const WriteOptions& options) override {
     const Resource resource = TRY(resource_for(object.api_version(), object.kind()));
-    Value value = TRY(exchange("PUT", item_path(resource, object.key(), options) + write_query(options).str(), &object.value()));
+    Value value =
+        TRY(exchange("PUT", item_path(resource, object.key(), options) + write_query(options).str(), &object.value()));
     return Object(std::move(value));
   }
 
@@ -206,7 +214,8 @@ class HttpClient : public Client {
     return {};
   }
 
-  Result<Value> post(const Resource& resource, const ObjectKey& key, std::string_view subresource, const Value& body) override {
+  Result<Value> post(const Resource& resource, const ObjectKey& key, std::string_view subresource,
+                     const Value& body) override {
     std::string path = resource.path(key.ns, key.name);
     if (!subresource.empty()) path.append("/").append(subresource);
     return exchange("POST", path, &body);
@@ -265,10 +274,14 @@ class HttpClient : public Client {
 
   Result<Object> single(const Write& write) {
     switch (write.verb) {
-      case Write::Verb::create: return create(write.object, write.options);
-      case Write::Verb::update: return update(write.object, write.options);
-      case Write::Verb::apply: return apply(write.object, write.options);
-      case Write::Verb::remove: break;
+      case Write::Verb::create:
+        return create(write.object, write.options);
+      case Write::Verb::update:
+        return update(write.object, write.options);
+      case Write::Verb::apply:
+        return apply(write.object, write.options);
+      case Write::Verb::remove:
+        break;
     }
     const Resource resource = TRY(resource_for(write.object.api_version(), write.object.kind()));
     TRY(remove(resource, write.object.key(), write.remove_options));
@@ -309,6 +322,8 @@ class HttpClient : public Client {
 
 }  // namespace
 
-std::unique_ptr<Client> make_http_client(Connection connection) { return std::make_unique<HttpClient>(std::move(connection)); }
+std::unique_ptr<Client> make_http_client(Connection connection) {
+  return std::make_unique<HttpClient>(std::move(connection));
+}
 
 }  // namespace caisson::kube

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What goes over the wire and how answers are understood; behaviour against a real API server is tested in cluster/apiserver.
+// What goes over the wire and how answers are understood; behaviour against a real API server is tested in
+// cluster/apiserver.
 #include <doctest/doctest.h>
 
 #include <condition_variable>
@@ -17,7 +18,7 @@ namespace {
 // Answers by "METHOD target" and writes down what came.
 struct Wire {
   std::mutex mutex;
-  std::vector<std::string> lines;                            // "METHOD target content-type body"
+  std::vector<std::string> lines;  // "METHOD target content-type body"
   std::map<std::string, http::Response> answers;
   std::shared_ptr<http::Stream> watch;
   std::optional<http::Server> server;
@@ -49,7 +50,8 @@ struct Wire {
       return;
     }
     const auto found = answers.find(head);
-    exchange->respond(found != answers.end() ? found->second : http::Response{200, {}, body.ok() && !body->empty() ? *body : "{}"});
+    exchange->respond(found != answers.end() ? found->second
+                                             : http::Response{200, {}, body.ok() && !body->empty() ? *body : "{}"});
   }
   std::string last() {
     const std::lock_guard lock(mutex);
@@ -79,26 +81,44 @@ TEST_CASE("each verb is the request that the API knows") {
   gone.uid = "u1";
   Value patch = Value::map();
   patch.edit("data").set("k", "w");
-  struct Case { std::string want; std::function<bool()> call; };
+  struct Case {
+    std::string want;
+    std::function<bool()> call;
+  };
   const std::vector<Case> cases = {
-      {"GET /api/v1/namespaces/shop/configmaps/a  ", [&] { return client.get(schema::kConfigMaps, {"shop", "a"}).ok(); }},
+      {"GET /api/v1/namespaces/shop/configmaps/a  ",
+       [&] {
+         return client.get(schema::kConfigMaps, {"shop", "a"}).ok();
+       }},
       {"GET /api/v1/configmaps?labelSelector=a%3Db%2Cc&limit=5  ",
        [&] { return client.list(schema::kConfigMaps, {.label_selector = "a=b,c", .limit = 5}).ok(); }},
-      {"POST /api/v1/namespaces/shop/configmaps?fieldManager=caisson application/json " + body, [&] { return client.create(config_map()).ok(); }},
-      {"PUT /api/v1/namespaces/shop/configmaps/a?fieldManager=caisson application/json " + body, [&] { return client.update(config_map()).ok(); }},
+      {"POST /api/v1/namespaces/shop/configmaps?fieldManager=caisson application/json " + body,
+       [&] { return client.create(config_map()).ok(); }},
+      {"PUT /api/v1/namespaces/shop/configmaps/a?fieldManager=caisson application/json " + body,
+       [&] { return client.update(config_map()).ok(); }},
       {"PUT /api/v1/namespaces/shop/configmaps/a/status?fieldManager=caisson application/json " + body,
        [&] { return client.update_status(config_map()).ok(); }},
-      {"PATCH /api/v1/namespaces/shop/configmaps/a?fieldManager=me&dryRun=All&force=true application/apply-patch+yaml " + body,
+      {"PATCH /api/v1/namespaces/shop/configmaps/a?fieldManager=me&dryRun=All&force=true "
+       "application/apply-patch+yaml " +
+           body,
        [&] { return client.apply(config_map(), forced).ok(); }},
       {R"(PATCH /api/v1/namespaces/shop/configmaps/a?fieldManager=caisson application/merge-patch+json {"data":{"k":"w"}})",
-       [&] { return client.patch(schema::kConfigMaps, {"shop", "a"}, PatchType::merge, patch).ok(); }},
+       [&] {
+         return client.patch(schema::kConfigMaps, {"shop", "a"}, PatchType::merge, patch).ok();
+       }},
       {R"(PATCH /api/v1/namespaces/shop/configmaps/a?fieldManager=caisson application/strategic-merge-patch+json {"data":{"k":"w"}})",
-       [&] { return client.patch(schema::kConfigMaps, {"shop", "a"}, PatchType::strategic, patch).ok(); }},
+       [&] {
+         return client.patch(schema::kConfigMaps, {"shop", "a"}, PatchType::strategic, patch).ok();
+       }},
       {R"(DELETE /api/v1/namespaces/shop/configmaps/a application/json {"apiVersion":"v1","kind":"DeleteOptions",)"
        R"("propagationPolicy":"Foreground","gracePeriodSeconds":0,"preconditions":{"uid":"u1"}})",
-       [&] { return client.remove(schema::kConfigMaps, {"shop", "a"}, gone).ok(); }},
+       [&] {
+         return client.remove(schema::kConfigMaps, {"shop", "a"}, gone).ok();
+       }},
       {R"(POST /api/v1/namespaces/shop/pods/p/binding application/json {"data":{"k":"w"}})",
-       [&] { return client.post(schema::kPods, {"shop", "p"}, "binding", patch).ok(); }},
+       [&] {
+         return client.post(schema::kPods, {"shop", "p"}, "binding", patch).ok();
+       }},
   };
   for (const Case& c : cases) {
     CHECK(c.call());
@@ -107,14 +127,21 @@ TEST_CASE("each verb is the request that the API knows") {
 }
 
 TEST_CASE("an answer's reason decides the error, and without one its HTTP status") {
-  struct Case { int http; const char* body; ErrorCode want; const char* message; };
+  struct Case {
+    int http;
+    const char* body;
+    ErrorCode want;
+    const char* message;
+  };
   for (const Case& c :
-       {Case{409, R"({"kind":"Status","reason":"AlreadyExists","message":"x exists"})", ErrorCode::already_exists, "x exists"},
+       {Case{409, R"({"kind":"Status","reason":"AlreadyExists","message":"x exists"})", ErrorCode::already_exists,
+             "x exists"},
         Case{409, R"({"kind":"Status","reason":"Conflict","message":"x changed"})", ErrorCode::conflict, "x changed"},
         Case{410, R"({"kind":"Status","reason":"Expired","message":"too old"})", ErrorCode::expired, "too old"},
         Case{500, R"({"kind":"Status","reason":"ServerTimeout","message":"slow"})", ErrorCode::timeout, "slow"},
         Case{404, "404 page not found\n", ErrorCode::not_found, "the server answered 404: 404 page not found"},
-        Case{409, "", ErrorCode::conflict, "the server answered 409"}, Case{502, "<html>", ErrorCode::internal, "the server answered 502: <html>"},
+        Case{409, "", ErrorCode::conflict, "the server answered 409"},
+        Case{502, "<html>", ErrorCode::internal, "the server answered 502: <html>"},
         Case{418, "{}", ErrorCode::bad_request, "the server answered 418"}}) {
     CAPTURE(c.body);
     const Error error = error_from_response(c.http, c.body);
@@ -146,17 +173,19 @@ TEST_CASE("a watch gives its events in order, and says why it ended") {
   std::vector<std::string> seen;
   std::optional<Error> ended;
   bool closed = false;
-  auto watch = wire.client->watch(schema::kConfigMaps, {.ns = "shop", .resource_version = "7"}, [&](const WatchEvent& event) {
-    const std::lock_guard lock(mutex);
-    if (event.type == WatchEvent::Type::closed) {
-      closed = true;
-      ended = event.error;
-    } else {
-      seen.push_back(event.object.name() + "@" + event.object.resource_version());
-    }
-  });
+  auto watch =
+      wire.client->watch(schema::kConfigMaps, {.ns = "shop", .resource_version = "7"}, [&](const WatchEvent& event) {
+        const std::lock_guard lock(mutex);
+        if (event.type == WatchEvent::Type::closed) {
+          closed = true;
+          ended = event.error;
+        } else {
+          seen.push_back(event.object.name() + "@" + event.object.resource_version());
+        }
+      });
   REQUIRE(watch.ok());
-  CHECK_EQ(wire.last(), "GET /api/v1/namespaces/shop/configmaps?resourceVersion=7&watch=true&allowWatchBookmarks=true  ");
+  CHECK_EQ(wire.last(),
+           "GET /api/v1/namespaces/shop/configmaps?resourceVersion=7&watch=true&allowWatchBookmarks=true  ");
   std::shared_ptr<http::Stream> stream;
   REQUIRE(eventually([&] {
     const std::lock_guard lock(wire.mutex);
@@ -165,12 +194,18 @@ TEST_CASE("a watch gives its events in order, and says why it ended") {
   }));
   // One event comes in two pieces, two in one.
   REQUIRE(stream->write(R"({"type":"ADDED","object":{"metadata":{"name":"a","resource)").ok());
-  REQUIRE(stream->write("Version\":\"8\"}}}\n{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"9\"}}}\n").ok());
+  REQUIRE(
+      stream
+          ->write("Version\":\"8\"}}}\n{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"9\"}}}\n")
+          .ok());
   REQUIRE(eventually([&] {
     const std::lock_guard lock(mutex);
     return seen == std::vector<std::string>{"a@8", "@9"};
   }));
-  REQUIRE(stream->write("{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"reason\":\"Expired\",\"message\":\"old\",\"code\":410}}\n").ok());
+  REQUIRE(stream
+              ->write("{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"reason\":\"Expired\",\"message\":\"old\","
+                      "\"code\":410}}\n")
+              .ok());
   REQUIRE(eventually([&] {
     const std::lock_guard lock(mutex);
     return closed;
@@ -185,11 +220,17 @@ TEST_CASE("a kubeconfig is read with its certificates, tokens and contexts; what
   const std::string path = dir->path() + "/config";
   REQUIRE(write_file(dir->path() + "/ca.pem", "CA").ok());
   REQUIRE(write_file(dir->path() + "/token", "t1\n").ok());
-  const std::string head = "apiVersion: v1\nkind: Config\ncurrent-context: one\ncontexts:\n"
-                           "- {name: one, context: {cluster: c, user: u, namespace: shop}}\n- {name: two, context: {cluster: d, user: u}}\n"
-                           "clusters:\n- {name: c, cluster: {server: 'https://h:6443', certificate-authority: ca.pem}}\n"
-                           "- {name: d, cluster: {server: 'https://i', insecure-skip-tls-verify: true, certificate-authority-data: Q0E=}}\n";
-  REQUIRE(write_file(path, head + "users:\n- {name: u, user: {tokenFile: token, client-certificate-data: Qw==, client-key-data: Sw==}}\n").ok());
+  const std::string head =
+      "apiVersion: v1\nkind: Config\ncurrent-context: one\ncontexts:\n"
+      "- {name: one, context: {cluster: c, user: u, namespace: shop}}\n- {name: two, context: {cluster: d, user: u}}\n"
+      "clusters:\n- {name: c, cluster: {server: 'https://h:6443', certificate-authority: ca.pem}}\n"
+      "- {name: d, cluster: {server: 'https://i', insecure-skip-tls-verify: true, certificate-authority-data: Q0E=}}\n";
+  REQUIRE(
+      write_file(
+          path,
+          head +
+              "users:\n- {name: u, user: {tokenFile: token, client-certificate-data: Qw==, client-key-data: Sw==}}\n")
+          .ok());
   const auto one = load_kubeconfig(path);
   REQUIRE(one.ok());
   CHECK_EQ(one->server, "https://h:6443");
@@ -203,12 +244,18 @@ TEST_CASE("a kubeconfig is read with its certificates, tokens and contexts; what
   CHECK_FALSE(two->http.verify);
   CHECK_EQ(two->ns, "default");
 
-  struct Case { const char* user; const char* context; const char* want; };
-  for (const Case& c : {Case{"{exec: {command: aws}}", "", "users[u].user.exec: the credential plug-in \"aws\" is not run; put a token or a "
-                                                           "client certificate into the kubeconfig"},
-                        Case{"{client-key-data: '***'}", "", "users[u].user.client-key-data: not base64"},
-                        Case{"{client-certificate-data: Qw==}", "", "users[u].user: client-certificate and client-key belong together"},
-                        Case{"{}", "three", "contexts: no entry named \"three\""}}) {
+  struct Case {
+    const char* user;
+    const char* context;
+    const char* want;
+  };
+  for (const Case& c :
+       {Case{"{exec: {command: aws}}", "",
+             "users[u].user.exec: the credential plug-in \"aws\" is not run; put a token or a "
+             "client certificate into the kubeconfig"},
+        Case{"{client-key-data: '***'}", "", "users[u].user.client-key-data: not base64"},
+        Case{"{client-certificate-data: Qw==}", "", "users[u].user: client-certificate and client-key belong together"},
+        Case{"{}", "three", "contexts: no entry named \"three\""}}) {
     REQUIRE(write_file(path, head + "users:\n- {name: u, user: " + c.user + "}\n").ok());
     const auto refused = load_kubeconfig(path, c.context);
     REQUIRE_FALSE(refused.ok());

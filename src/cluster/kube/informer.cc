@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Source: client-go's reflector.go and thread_safe_store.go. One thread an informer lists, watches and waits for the watch to end;
-// events are put into the cache on the watch's own thread.
+// Source: client-go's reflector.go and thread_safe_store.go. One thread an informer lists, watches and waits for the
+// watch to end; events are put into the cache on the watch's own thread.
 #include "cluster/kube/informer.h"
 
 #include <algorithm>
@@ -23,7 +23,9 @@ constexpr std::int64_t kPageItems = 500;
 constexpr Duration kBackoffMin = std::chrono::milliseconds(100);
 constexpr Duration kBackoffMax = std::chrono::seconds(30);
 
-bool must_list_again(const Error& error) { return error.code == ErrorCode::gone || error.code == ErrorCode::expired; }
+bool must_list_again(const Error& error) {
+  return error.code == ErrorCode::gone || error.code == ErrorCode::expired;
+}
 
 struct Index {
   std::function<std::vector<std::string>(const Object&)> keys;
@@ -105,8 +107,8 @@ class Cache {
   }
 
   mutable std::shared_mutex mutex_;
-  std::map<ObjectKey, Object> objects_;                         // GUARDED_BY(mutex_)
-  std::map<std::string, Index, std::less<>> indexes_;           // GUARDED_BY(mutex_)
+  std::map<ObjectKey, Object> objects_;                // GUARDED_BY(mutex_)
+  std::map<std::string, Index, std::less<>> indexes_;  // GUARDED_BY(mutex_)
 };
 
 }  // namespace
@@ -118,18 +120,19 @@ struct Informer::Impl {
   Clock& clock;
   Cache cache;
 
-  std::mutex dispatch_mutex;                     // held while a change enters the cache and the handlers see it: one order for all
-  std::vector<Handler> handlers;                 // GUARDED_BY(dispatch_mutex)
-  std::string resource_version;                  // GUARDED_BY(dispatch_mutex)
+  std::mutex dispatch_mutex;      // held while a change enters the cache and the handlers see it: one order for all
+  std::vector<Handler> handlers;  // GUARDED_BY(dispatch_mutex)
+  std::string resource_version;   // GUARDED_BY(dispatch_mutex)
 
   mutable std::mutex state_mutex;
   mutable std::condition_variable state_changed;
-  bool started = false, stopping = false, synced = false;       // GUARDED_BY(state_mutex)
-  bool watch_ended = false;                                     // GUARDED_BY(state_mutex)
-  std::optional<Error> watch_error;                             // GUARDED_BY(state_mutex)
+  bool started = false, stopping = false, synced = false;  // GUARDED_BY(state_mutex)
+  bool watch_ended = false;                                // GUARDED_BY(state_mutex)
+  std::optional<Error> watch_error;                        // GUARDED_BY(state_mutex)
   std::thread thread;
 
-  Impl(Client& c, Resource r, ListOptions o, Clock& k) : client(c), resource(std::move(r)), options(std::move(o)), clock(k) {}
+  Impl(Client& c, Resource r, ListOptions o, Clock& k)
+      : client(c), resource(std::move(r)), options(std::move(o)), clock(k) {}
 
   void notify(const Object* before, const Object* after) {
     for (const Handler& handler : handlers) handler(before, after);
@@ -156,8 +159,10 @@ struct Informer::Impl {
     }
     const std::lock_guard lock(dispatch_mutex);
     resource_version = event.object.resource_version();
-    if (event.type == WatchEvent::Type::deleted) erase(event.object.key(), &event.object);
-    else if (event.type != WatchEvent::Type::bookmark) put(event.object);
+    if (event.type == WatchEvent::Type::deleted)
+      erase(event.object.key(), &event.object);
+    else if (event.type != WatchEvent::Type::bookmark)
+      put(event.object);
   }
 
   // Reads everything and makes the cache equal to it: what is gone from the list was deleted while nobody looked.
@@ -195,11 +200,12 @@ struct Informer::Impl {
       watch_ended = false;
       watch_error.reset();
     }
-    const std::unique_ptr<Watch> watch = TRY(client.watch(resource, from, [this](const WatchEvent& event) { on_event(event); }));
+    const std::unique_ptr<Watch> watch =
+        TRY(client.watch(resource, from, [this](const WatchEvent& event) { on_event(event); }));
     std::unique_lock lock(state_mutex);
     state_changed.wait(lock, [this] { return watch_ended || stopping; });
     const std::optional<Error> error = watch_error;
-    lock.unlock();                                 // the watch's destructor waits for a callback that may want the lock
+    lock.unlock();  // the watch's destructor waits for a callback that may want the lock
     if (error) return *error;
     return {};
   }
@@ -212,7 +218,8 @@ struct Informer::Impl {
   // Between half of and all of `pause`, so that many informers do not come back at once.
   void wait_jittered(Duration pause) {
     const Duration half = pause / 2;
-    const Duration deadline = clock.monotonic() + half + Duration(static_cast<std::int64_t>(random_u64() % (half.count() + 1)));
+    const Duration deadline =
+        clock.monotonic() + half + Duration(static_cast<std::int64_t>(random_u64() % (half.count() + 1)));
     std::unique_lock lock(state_mutex);
     while (!stopping && clock.monotonic() < deadline) wait_until(state_changed, lock, clock, deadline);
   }
@@ -238,7 +245,8 @@ struct Informer::Impl {
       } else if (!is_stopping()) {
         // A kind that is not served (yet) has no objects: who waits for the first list need not wait for it.
         if (listing && done.error().code == ErrorCode::not_found) mark_synced();
-        log::warning("informer interrupted", {{"kind", resource.kind}, {"doing", listing ? "list" : "watch"}, {"error", done.error()}});
+        log::warning("informer interrupted",
+                     {{"kind", resource.kind}, {"doing", listing ? "list" : "watch"}, {"error", done.error()}});
       }
       wait_jittered(pause);
       pause = std::min(pause * 2, kBackoffMax);
@@ -264,9 +272,13 @@ struct Informer::Impl {
 Informer::Informer(Client& client, Resource resource, ListOptions options, Clock& clock)
     : impl_(std::make_shared<Impl>(client, std::move(resource), std::move(options), clock)) {}
 
-Informer::~Informer() { impl_->stop(); }
+Informer::~Informer() {
+  impl_->stop();
+}
 
-const Resource& Informer::resource() const { return impl_->resource; }
+const Resource& Informer::resource() const {
+  return impl_->resource;
+}
 
 void Informer::start() {
   const std::lock_guard lock(impl_->state_mutex);
@@ -282,24 +294,32 @@ bool Informer::synced() const {
 
 bool Informer::wait_synced(Duration time_max) const {
   std::unique_lock lock(impl_->state_mutex);
-  return impl_->state_changed.wait_for(lock, time_max, [this] { return impl_->synced || impl_->stopping; }) && impl_->synced;
+  return impl_->state_changed.wait_for(lock, time_max, [this] { return impl_->synced || impl_->stopping; }) &&
+         impl_->synced;
 }
 
-std::optional<Object> Informer::find(const ObjectKey& key) const { return impl_->cache.find(key); }
+std::optional<Object> Informer::find(const ObjectKey& key) const {
+  return impl_->cache.find(key);
+}
 
 std::vector<Object> Informer::list(std::string_view ns, const LabelSelector& selector) const {
   std::vector<Object> out = impl_->cache.in_namespace(ns);
-  if (!selector.everything()) std::erase_if(out, [&](const Object& o) { return !selector.matches(o.metadata()["labels"]); });
+  if (!selector.everything())
+    std::erase_if(out, [&](const Object& o) { return !selector.matches(o.metadata()["labels"]); });
   return out;
 }
 
-std::vector<Object> Informer::controlled_by(std::string_view uid) const { return impl_->cache.by_index("controller", uid); }
+std::vector<Object> Informer::controlled_by(std::string_view uid) const {
+  return impl_->cache.by_index("controller", uid);
+}
 
 void Informer::add_index(std::string name, std::function<std::vector<std::string>(const Object&)> keys) {
   impl_->cache.add_index(std::move(name), std::move(keys));
 }
 
-std::vector<Object> Informer::by_index(std::string_view name, std::string_view key) const { return impl_->cache.by_index(name, key); }
+std::vector<Object> Informer::by_index(std::string_view name, std::string_view key) const {
+  return impl_->cache.by_index(name, key);
+}
 
 void Informer::on_change(Handler handler) {
   const std::lock_guard lock(impl_->dispatch_mutex);

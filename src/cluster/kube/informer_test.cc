@@ -63,7 +63,7 @@ TEST_CASE("what was deleted while nobody watched is noticed by the next list") {
   client.put(kC, "1", false);
   client.cut(Error{ErrorCode::expired, "too old resource version"});
   REQUIRE(eventually([&] { return ear.has("-n/b") && ear.has("+m/c"); }));
-  CHECK_FALSE(ear.has("~n/a"));       // the same version is no change
+  CHECK_FALSE(ear.has("~n/a"));  // the same version is no change
 }
 
 TEST_CASE("a watch that breaks otherwise is opened again without a list") {

@@ -15,7 +15,8 @@ struct Place {
   Error error(const std::string& message) const { return {ErrorCode::bad_request, file + ": " + message}; }
 };
 
-Result<Value> named(const Value& config, std::string_view list, std::string_view item, std::string_view name, const Place& place) {
+Result<Value> named(const Value& config, std::string_view list, std::string_view item, std::string_view name,
+                    const Place& place) {
   for (const Value& entry : config[list].items()) {
     if (entry["name"].as_string() == name) return entry[item];
   }
@@ -23,7 +24,8 @@ Result<Value> named(const Value& config, std::string_view list, std::string_view
 }
 
 // The bytes of `field`: inline in base64 as FIELD-data, or the file that FIELD names. Empty when neither is there.
-Result<std::string> inline_or_file(const Value& from, const std::string& field, const std::string& label, const Place& place) {
+Result<std::string> inline_or_file(const Value& from, const std::string& field, const std::string& label,
+                                   const Place& place) {
   if (const std::string_view data = from[field + "-data"].as_string(); !data.empty()) {
     auto bytes = unbase64(data);
     if (!bytes.ok()) return place.error(label + "." + field + "-data: not base64");
@@ -49,7 +51,8 @@ Result<void> read_user(const Value& user, const std::string& label, const Place&
   }
   out.token = user["token"].str();
   if (const std::string path = user["tokenFile"].str(); !path.empty()) {
-    const std::string token = TRY(read_file(path[0] == '/' ? path : path_join(place.folder(), path)).in(place.file + ": " + label));
+    const std::string token =
+        TRY(read_file(path[0] == '/' ? path : path_join(place.folder(), path)).in(place.file + ": " + label));
     out.token = std::string(trim(token));
   }
   return {};

@@ -42,7 +42,9 @@ std::string Object::group() const {
   return slash == std::string_view::npos ? "" : std::string(version.substr(0, slash));
 }
 
-std::optional<Time> Object::created() const { return parse_time(metadata()["creationTimestamp"].as_string()); }
+std::optional<Time> Object::created() const {
+  return parse_time(metadata()["creationTimestamp"].as_string());
+}
 
 std::vector<OwnerReference> Object::owners() const {
   std::vector<OwnerReference> out;
@@ -113,12 +115,14 @@ bool condition_is_true(const Object& object, std::string_view type) {
   return condition(object, type)["status"].as_string() == "True";
 }
 
-bool set_condition(Object& object, std::string_view type, bool is_true, std::string_view reason, std::string_view message, Time now) {
-  return set_condition(object, type, is_true ? std::string_view("True") : std::string_view("False"), reason, message, now);
+bool set_condition(Object& object, std::string_view type, bool is_true, std::string_view reason,
+                   std::string_view message, Time now) {
+  return set_condition(object, type, is_true ? std::string_view("True") : std::string_view("False"), reason, message,
+                       now);
 }
 
-bool set_condition(Object& object, std::string_view type, std::string_view status, std::string_view reason, std::string_view message,
-                   Time now) {
+bool set_condition(Object& object, std::string_view type, std::string_view status, std::string_view reason,
+                   std::string_view message, Time now) {
   const Value before = condition(object, type);
   const bool same_status = before["status"].as_string() == status && !before.is_null();
   if (same_status && before["reason"].as_string() == reason && before["message"].as_string() == message) return false;

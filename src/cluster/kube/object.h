@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Object: an API object, which is a Value plus quick ways to its metadata. Copying it is a count. Follows metav1.ObjectMeta.
+// Object: an API object, which is a Value plus quick ways to its metadata. Copying it is a count. Follows
+// metav1.ObjectMeta.
 #pragma once
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cluster/schema/resource.h"
 #include "core/base/clock.h"
 #include "core/base/trace.h"
 #include "core/document/value.h"
-#include "cluster/schema/resource.h"
 
 namespace caisson::kube {
 
@@ -17,10 +18,10 @@ using schema::Resource;
 
 // What a reconciler gets: which object, not what happened to it.
 struct ObjectKey {
-  std::string ns;     // empty for cluster-scoped kinds
+  std::string ns;  // empty for cluster-scoped kinds
   std::string name;
   std::string str() const { return ns.empty() ? name : ns + "/" + name; }
-  static ObjectKey parse(std::string_view text);     // the inverse of str
+  static ObjectKey parse(std::string_view text);  // the inverse of str
   auto operator<=>(const ObjectKey&) const = default;
 };
 
@@ -57,15 +58,17 @@ class Object {
   std::string_view label(std::string_view key) const { return metadata()["labels"][key].as_string(); }
   std::string_view annotation(std::string_view key) const { return metadata()["annotations"][key].as_string(); }
   void set_label(std::string_view key, std::string_view value) { value_.edit({"metadata", "labels"}).set(key, value); }
-  void set_annotation(std::string_view key, std::string_view value) { value_.edit({"metadata", "annotations"}).set(key, value); }
+  void set_annotation(std::string_view key, std::string_view value) {
+    value_.edit({"metadata", "annotations"}).set(key, value);
+  }
   const Value& spec() const { return value_["spec"]; }
   const Value& status() const { return value_["status"]; }
   TraceContext trace() const { return TraceContext::parse(annotation(kTraceparentAnnotation)); }
 
   std::vector<OwnerReference> owners() const;
-  std::optional<OwnerReference> controller() const;     // the owner with controller: true
+  std::optional<OwnerReference> controller() const;  // the owner with controller: true
   bool is_controlled_by(std::string_view uid) const;
-  void set_controller(const Object& owner);             // adds the reference, controller and blockOwnerDeletion true
+  void set_controller(const Object& owner);  // adds the reference, controller and blockOwnerDeletion true
   bool has_finalizer(std::string_view name) const;
   void add_finalizer(std::string_view name);
   void remove_finalizer(std::string_view name);
@@ -77,15 +80,16 @@ class Object {
 };
 
 // status.conditions as metav1.Condition has them; lastTransitionTime moves only when the status value changes.
-const Value& condition(const Object& object, std::string_view type);          // null when absent
+const Value& condition(const Object& object, std::string_view type);  // null when absent
 bool condition_is_true(const Object& object, std::string_view type);
 // Gives whether something changed. `object`'s status is edited.
-bool set_condition(Object& object, std::string_view type, bool is_true, std::string_view reason, std::string_view message, Time now);
-bool set_condition(Object& object, std::string_view type, std::string_view status, std::string_view reason, std::string_view message,
-                   Time now);
+bool set_condition(Object& object, std::string_view type, bool is_true, std::string_view reason,
+                   std::string_view message, Time now);
+bool set_condition(Object& object, std::string_view type, std::string_view status, std::string_view reason,
+                   std::string_view message, Time now);
 // A literal is a text: without this it would be taken for a bool.
-inline bool set_condition(Object& object, std::string_view type, const char* status, std::string_view reason, std::string_view message,
-                          Time now) {
+inline bool set_condition(Object& object, std::string_view type, const char* status, std::string_view reason,
+                          std::string_view message, Time now) {
   return set_condition(object, type, std::string_view(status), reason, message, now);
 }
 

@@ -6,7 +6,8 @@
 namespace caisson::kube {
 
 TEST_CASE("an object key is its text and back") {
-  for (const ObjectKey& key : {ObjectKey{"shop", "web"}, ObjectKey{"", "node-1"}}) CHECK(ObjectKey::parse(key.str()) == key);
+  for (const ObjectKey& key : {ObjectKey{"shop", "web"}, ObjectKey{"", "node-1"}})
+    CHECK(ObjectKey::parse(key.str()) == key);
 }
 
 TEST_CASE("the controller is the one owner that says so") {
@@ -44,7 +45,7 @@ TEST_CASE("a condition's transition time moves only with its status") {
   CHECK_EQ(condition(object, "Available")["lastTransitionTime"].str(), format_time(t1));
   CHECK_FALSE(condition_is_true(object, "Available"));
   CHECK(condition(object, "Progressing").is_null());
-  CHECK(set_condition(object, "Progressing", "Unknown", "", "", t0));      // a literal is no bool
+  CHECK(set_condition(object, "Progressing", "Unknown", "", "", t0));  // a literal is no bool
   CHECK_EQ(condition(object, "Progressing")["status"].str(), "Unknown");
 }
 

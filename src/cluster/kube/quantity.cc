@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A quantity is held as a whole number of billionths, apimachinery's smallest unit, in 128 bits: exact for everything it accepts.
+// A quantity is held as a whole number of billionths, apimachinery's smallest unit, in 128 bits: exact for everything
+// it accepts.
 #include "cluster/kube/quantity.h"
 
 #include <limits>
@@ -20,17 +21,22 @@ struct Quantity {
 };
 
 struct Suffix {
-  int power;     // of ten, or of 1024 when binary
+  int power;  // of ten, or of 1024 when binary
   Format format;
 };
 
 std::optional<Suffix> parse_suffix(std::string_view text) {
-  struct Named { std::string_view name; Suffix suffix; };
+  struct Named {
+    std::string_view name;
+    Suffix suffix;
+  };
   static constexpr Named kNamed[] = {
-      {"", {0, Format::decimal}},   {"n", {-9, Format::decimal}}, {"u", {-6, Format::decimal}},  {"m", {-3, Format::decimal}},
-      {"k", {3, Format::decimal}},  {"M", {6, Format::decimal}},  {"G", {9, Format::decimal}},   {"T", {12, Format::decimal}},
-      {"P", {15, Format::decimal}}, {"E", {18, Format::decimal}}, {"Ki", {1, Format::binary}},   {"Mi", {2, Format::binary}},
-      {"Gi", {3, Format::binary}},  {"Ti", {4, Format::binary}},  {"Pi", {5, Format::binary}},   {"Ei", {6, Format::binary}}};
+      {"", {0, Format::decimal}},   {"n", {-9, Format::decimal}}, {"u", {-6, Format::decimal}},
+      {"m", {-3, Format::decimal}}, {"k", {3, Format::decimal}},  {"M", {6, Format::decimal}},
+      {"G", {9, Format::decimal}},  {"T", {12, Format::decimal}}, {"P", {15, Format::decimal}},
+      {"E", {18, Format::decimal}}, {"Ki", {1, Format::binary}},  {"Mi", {2, Format::binary}},
+      {"Gi", {3, Format::binary}},  {"Ti", {4, Format::binary}},  {"Pi", {5, Format::binary}},
+      {"Ei", {6, Format::binary}}};
   for (const Named& named : kNamed) {
     if (named.name == text) return named.suffix;
   }
@@ -51,7 +57,7 @@ std::optional<Suffix> parse_suffix(std::string_view text) {
 struct Digits {
   Nano number = 0;
   int places = 0;
-  bool inexact = false;    // digits beyond what counts were dropped
+  bool inexact = false;  // digits beyond what counts were dropped
 };
 
 std::optional<Digits> parse_digits(std::string_view text) {
@@ -70,7 +76,7 @@ std::optional<Digits> parse_digits(std::string_view text) {
       continue;
     }
     if (out.number > kNanoMax) {
-      if (!point) --out.places;       // too large for us anyway: keep the magnitude
+      if (!point) --out.places;  // too large for us anyway: keep the magnitude
       continue;
     }
     out.number = out.number * 10 + (c - '0');
@@ -80,13 +86,18 @@ std::optional<Digits> parse_digits(std::string_view text) {
   return out;
 }
 
-Nano times(Nano number, Nano factor) { return number > kNanoMax / factor ? kNanoMax : number * factor; }
+Nano times(Nano number, Nano factor) {
+  return number > kNanoMax / factor ? kNanoMax : number * factor;
+}
 
 // Away from zero, as apimachinery: who asks for something gets something.
-Nano divide_up(Nano number, Nano divisor) { return (number + divisor - 1) / divisor; }
+Nano divide_up(Nano number, Nano divisor) {
+  return (number + divisor - 1) / divisor;
+}
 
 Result<Quantity> parse(std::string_view text) {
-  const Error wrong{ErrorCode::bad_request, "quantities must match the regular expression "
+  const Error wrong{ErrorCode::bad_request,
+                    "quantities must match the regular expression "
                     "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"};
   if (text.empty()) return wrong;
   const bool negative = text[0] == '-';
@@ -158,7 +169,9 @@ Result<std::int64_t> parse_quantity(std::string_view text) {
   return scaled_up(quantity.nano, kOne);
 }
 
-std::string format_quantity_milli(std::int64_t milli) { return canonical({static_cast<Nano>(milli) * 1'000'000, Format::decimal}); }
+std::string format_quantity_milli(std::int64_t milli) {
+  return canonical({static_cast<Nano>(milli) * 1'000'000, Format::decimal});
+}
 
 std::string format_quantity_bytes(std::int64_t bytes) {
   const bool binary = bytes != 0 && bytes % 1024 == 0;

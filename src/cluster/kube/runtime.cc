@@ -14,16 +14,21 @@ struct Queue::Impl {
   Dispatcher::Lane& lane;
 };
 
-void Queue::add(const ObjectKey& key) const { impl_->dispatcher->add(impl_->lane, key); }
-void Queue::add_after(const ObjectKey& key, Duration delay) const { impl_->dispatcher->add_after(impl_->lane, key, delay); }
+void Queue::add(const ObjectKey& key) const {
+  impl_->dispatcher->add(impl_->lane, key);
+}
+void Queue::add_after(const ObjectKey& key, Duration delay) const {
+  impl_->dispatcher->add_after(impl_->lane, key, delay);
+}
 
 struct Runtime::Impl {
   Client& client;
   Clock& clock;
   std::shared_ptr<Dispatcher> dispatcher;
   std::mutex mutex;
-  std::map<std::pair<std::string, std::string>, std::unique_ptr<Informer>> informers;   // by apiVersion and kind; GUARDED_BY(mutex)
-  bool started = false;                                                                 // GUARDED_BY(mutex)
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<Informer>>
+      informers;         // by apiVersion and kind; GUARDED_BY(mutex)
+  bool started = false;  // GUARDED_BY(mutex)
   std::atomic<bool> stopping = false;
   std::thread starter;
 
@@ -59,8 +64,12 @@ Runtime::~Runtime() {
   impl_->dispatcher->drop_reconcilers();
 }
 
-Client& Runtime::client() { return impl_->client; }
-Clock& Runtime::clock() { return impl_->clock; }
+Client& Runtime::client() {
+  return impl_->client;
+}
+Clock& Runtime::clock() {
+  return impl_->clock;
+}
 
 Informer& Runtime::informer(const Resource& resource) {
   const std::lock_guard lock(impl_->mutex);
@@ -110,10 +119,16 @@ void Runtime::start() {
   });
 }
 
-bool Runtime::wait_synced(Duration time_max) { return impl_->wait_synced(time_max); }
+bool Runtime::wait_synced(Duration time_max) {
+  return impl_->wait_synced(time_max);
+}
 
-bool Runtime::wait_idle(Duration time_max, Duration horizon) { return impl_->dispatcher->wait_idle(time_max, horizon); }
+bool Runtime::wait_idle(Duration time_max, Duration horizon) {
+  return impl_->dispatcher->wait_idle(time_max, horizon);
+}
 
-Value Runtime::metrics() const { return impl_->dispatcher->metrics(); }
+Value Runtime::metrics() const {
+  return impl_->dispatcher->metrics();
+}
 
 }  // namespace caisson::kube

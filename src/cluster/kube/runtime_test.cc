@@ -27,7 +27,9 @@ class Calls : public Reconciler {
   std::string name_;
   Run run_;
 };
-std::unique_ptr<Reconciler> calls(std::string name, Calls::Run run) { return std::make_unique<Calls>(std::move(name), std::move(run)); }
+std::unique_ptr<Reconciler> calls(std::string name, Calls::Run run) {
+  return std::make_unique<Calls>(std::move(name), std::move(run));
+}
 }  // namespace
 
 TEST_CASE("a change of an object runs its key, and its owner's where it is mapped so") {
@@ -43,7 +45,9 @@ TEST_CASE("a change of an object runs its key, and its owner's where it is mappe
     return Requeue::never();
   }));
   runtime.watch(schema::kConfigMaps, queue);
-  runtime.watch(schema::kConfigMaps, queue, [](const Object& o) { return std::vector<ObjectKey>{{"owner", o.name()}}; });
+  runtime.watch(schema::kConfigMaps, queue, [](const Object& o) {
+    return std::vector<ObjectKey>{{"owner", o.name()}};
+  });
   runtime.start();
   REQUIRE(runtime.wait_synced(kSoon));
   REQUIRE(eventually([&] {
@@ -60,20 +64,22 @@ TEST_CASE("one key never runs twice at once, and a reconciler never more than it
   std::mutex mutex;
   std::map<ObjectKey, int> running;
   int at_once_max = 0, same_key_max = 0, total = 0;
-  const Queue queue = runtime.add(calls("test", [&](const ObjectKey& key) -> Result<Requeue> {
-    {
-      const std::lock_guard lock(mutex);
-      same_key_max = std::max(same_key_max, ++running[key]);
-      int at_once = 0;
-      for (const auto& [k, n] : running) at_once += n;
-      at_once_max = std::max(at_once_max, at_once);
-      ++total;
-    }
-    std::this_thread::yield();
-    const std::lock_guard lock(mutex);
-    --running[key];
-    return Requeue::never();
-  }), 2);
+  const Queue queue = runtime.add(calls("test",
+                                        [&](const ObjectKey& key) -> Result<Requeue> {
+                                          {
+                                            const std::lock_guard lock(mutex);
+                                            same_key_max = std::max(same_key_max, ++running[key]);
+                                            int at_once = 0;
+                                            for (const auto& [k, n] : running) at_once += n;
+                                            at_once_max = std::max(at_once_max, at_once);
+                                            ++total;
+                                          }
+                                          std::this_thread::yield();
+                                          const std::lock_guard lock(mutex);
+                                          --running[key];
+                                          return Requeue::never();
+                                        }),
+                                  2);
   runtime.start();
   for (int i = 0; i < 2000; ++i) queue.add({"n", std::to_string(i % 5)});
   REQUIRE(runtime.wait_idle(kSoon));
@@ -100,7 +106,7 @@ TEST_CASE("errors back off by the clock, a success resets, a delay waits for its
   CHECK_EQ(runs, 1);
   clock.advance(std::chrono::milliseconds(10));
   REQUIRE(eventually([&] { return runs == 2; }));
-  REQUIRE(runtime.wait_idle(kSoon));          // the failure is entered, so that its pause counts from now
+  REQUIRE(runtime.wait_idle(kSoon));  // the failure is entered, so that its pause counts from now
   clock.advance(std::chrono::milliseconds(20));
   REQUIRE(eventually([&] { return runs == 3; }));
   REQUIRE(runtime.wait_idle(kSoon));
@@ -138,7 +144,7 @@ TEST_CASE("a key that crashed the process twice is held, for an hour, and no oth
   const auto crash_in_child = [&](int number, bool by_itself) {
     const pid_t pid = fork();
     if (pid == 0) {
-      signal(SIGABRT, SIG_DFL);        // the test framework reports where we want to die
+      signal(SIGABRT, SIG_DFL);  // the test framework reports where we want to die
       auto file = CrashFile::open(path, clock);
       if (!file.ok()) _exit(9);
       CrashFile::prepare_thread();
@@ -158,7 +164,7 @@ TEST_CASE("a key that crashed the process twice is held, for an hour, and no oth
   };
   CHECK_EQ(crash_in_child(0, false), SIGKILL);
   CHECK_EQ(crash_in_child(0, false), SIGKILL);
-  CHECK_FALSE(is_held("shop/web"));                       // killed from outside: nobody's fault
+  CHECK_FALSE(is_held("shop/web"));  // killed from outside: nobody's fault
   CHECK_EQ(crash_in_child(SIGABRT, true), SIGABRT);
   CHECK_FALSE(is_held("shop/web"));
   CHECK_EQ(crash_in_child(SIGABRT, true), SIGABRT);
@@ -169,7 +175,7 @@ TEST_CASE("a key that crashed the process twice is held, for an hour, and no oth
   const auto file = CrashFile::open(path, clock);
   REQUIRE(file.ok());
   (*file)->begin("deployment", "shop/web");
-  (*file)->end();                                         // it lives: forgiven
+  (*file)->end();  // it lives: forgiven
   CHECK((*file)->held().empty());
 }
 
@@ -204,10 +210,11 @@ TEST_CASE("a source that says too much about one object is quietened") {
   const Object pod = Object::make(schema::kPods, "shop", "web");
   {
     EventRecorder recorder(client, clock, "kubelet");
-    for (int i = 0; i < 100; ++i) recorder.record(pod, EventRecorder::Type::warning, "Failed", "try " + std::to_string(i));
+    for (int i = 0; i < 100; ++i)
+      recorder.record(pod, EventRecorder::Type::warning, "Failed", "try " + std::to_string(i));
   }
   CHECK_EQ(client.creates + client.patches, 25);
-  CHECK_EQ(client.creates, 10);             // nine singly, then one combined
+  CHECK_EQ(client.creates, 10);  // nine singly, then one combined
 }
 
 TEST_CASE("a span recorded twice is one") {

@@ -10,15 +10,33 @@
 namespace caisson::kube {
 namespace {
 
-enum class Token { end, identifier, comma, open, close, equals, double_equals, not_equals, in, not_in, greater, less, bang };
+enum class Token {
+  end,
+  identifier,
+  comma,
+  open,
+  close,
+  equals,
+  double_equals,
+  not_equals,
+  in,
+  not_in,
+  greater,
+  less,
+  bang
+};
 
 struct Lexeme {
   Token token;
   std::string text;
 };
 
-bool is_special(char c) { return std::string_view("=!(),><").find(c) != std::string_view::npos; }
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+bool is_special(char c) {
+  return std::string_view("=!(),><").find(c) != std::string_view::npos;
+}
+bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 class Lexer {
  public:
@@ -45,7 +63,10 @@ class Lexer {
   }
 
   Lexeme lex_symbol(std::size_t& at) const {
-    struct Symbol { std::string_view text; Token token; };
+    struct Symbol {
+      std::string_view text;
+      Token token;
+    };
     static constexpr Symbol kSymbols[] = {{"==", Token::double_equals}, {"!=", Token::not_equals}, {"=", Token::equals},
                                           {"!", Token::bang},           {"(", Token::open},        {")", Token::close},
                                           {",", Token::comma},          {">", Token::greater},     {"<", Token::less}};
@@ -66,11 +87,14 @@ Error found(const Lexeme& lexeme, std::string_view expected) {
   return {ErrorCode::bad_request, "found '" + lexeme.text + "', expected: " + std::string(expected)};
 }
 
-bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+bool is_alphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
 
 bool is_name_part(std::string_view text) {
   if (text.empty() || text.size() > 63 || !is_alphanumeric(text.front()) || !is_alphanumeric(text.back())) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
 }
 
 bool is_subdomain(std::string_view text) {
@@ -83,27 +107,32 @@ Result<void> check_key(std::string_view key) {
   const auto slash = key.find('/');
   const std::string_view name = slash == std::string_view::npos ? key : key.substr(slash + 1);
   if (slash != std::string_view::npos && !is_subdomain(key.substr(0, slash))) {
-    return Error{ErrorCode::bad_request,
-                 "key: Invalid value: \"" + std::string(key) +
-                     "\": prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and "
-                     "must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-                     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"};
+    return Error{
+        ErrorCode::bad_request,
+        "key: Invalid value: \"" + std::string(key) +
+            "\": prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+            "'.', and "
+            "must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+            "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"};
   }
   if (is_name_part(name)) return {};
   return Error{ErrorCode::bad_request,
                "key: Invalid value: \"" + std::string(key) +
-                   "\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+                   "\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end "
+                   "with an alphanumeric "
                    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
                    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"};
 }
 
 Result<void> check_value(std::size_t index, std::string_view key, std::string_view value) {
   if (value.empty() || is_name_part(value)) return {};
-  return Error{ErrorCode::bad_request,
-               "values[" + std::to_string(index) + "][" + std::string(key) + "]: Invalid value: \"" + std::string(value) +
-                   "\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-                   "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-                   "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"};
+  return Error{ErrorCode::bad_request, "values[" + std::to_string(index) + "][" + std::string(key) +
+                                           "]: Invalid value: \"" + std::string(value) +
+                                           "\": a valid label must be an empty string or consist of alphanumeric "
+                                           "characters, '-', '_' or '.', and must start and "
+                                           "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or "
+                                           "'12345', regex used for validation is "
+                                           "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"};
 }
 
 Result<std::vector<std::string>> parse_values(Lexer& lexer) {
@@ -117,7 +146,7 @@ Result<std::vector<std::string>> parse_values(Lexer& lexer) {
       values.push_back(lexeme.text);
       wants_value = false;
     } else if (lexeme.token == Token::comma) {
-      if (wants_value) values.emplace_back();       // "in (,a)" holds the empty value
+      if (wants_value) values.emplace_back();  // "in (,a)" holds the empty value
       wants_value = true;
     } else if (lexeme.token == Token::close) {
       if (wants_value) values.emplace_back();
@@ -148,13 +177,27 @@ Result<LabelSelector> LabelSelector::parse(std::string_view text) {
     }
     const Lexeme op = lexer.take();
     switch (op.token) {
-      case Token::in: out.op = Op::in; break;
-      case Token::not_in: out.op = Op::not_in; break;
-      case Token::equals: case Token::double_equals: out.op = Op::in; break;
-      case Token::not_equals: out.op = Op::not_in; break;
-      case Token::greater: out.op = Op::greater; break;
-      case Token::less: out.op = Op::less; break;
-      default: return found(op, "in, notin, =, ==, !=, gt, lt");
+      case Token::in:
+        out.op = Op::in;
+        break;
+      case Token::not_in:
+        out.op = Op::not_in;
+        break;
+      case Token::equals:
+      case Token::double_equals:
+        out.op = Op::in;
+        break;
+      case Token::not_equals:
+        out.op = Op::not_in;
+        break;
+      case Token::greater:
+        out.op = Op::greater;
+        break;
+      case Token::less:
+        out.op = Op::less;
+        break;
+      default:
+        return found(op, "in, notin, =, ==, !=, gt, lt");
     }
     if (negated) return found(op, "',' or 'end of string'");
     if (op.token == Token::in || op.token == Token::not_in) {
@@ -192,7 +235,8 @@ Result<LabelSelector> LabelSelector::parse(std::string_view text) {
     const Lexeme next = lexer.take();
     if (next.token == Token::end) break;
     if (next.token != Token::comma) {
-      return Error{ErrorCode::bad_request, "unable to parse requirement: " + found(next, "',' or 'end of string'").message};
+      return Error{ErrorCode::bad_request,
+                   "unable to parse requirement: " + found(next, "',' or 'end of string'").message};
     }
   }
   std::stable_sort(out.requirements_.begin(), out.requirements_.end(),
@@ -211,17 +255,25 @@ Result<LabelSelector> LabelSelector::from(const Value& label_selector) {
     Requirement requirement;
     requirement.key = expression["key"].str();
     const std::string_view op = expression["operator"].as_string();
-    if (op == "In") requirement.op = Op::in;
-    else if (op == "NotIn") requirement.op = Op::not_in;
-    else if (op == "Exists") requirement.op = Op::exists;
-    else if (op == "DoesNotExist") requirement.op = Op::not_exists;
-    else if (op == "Gt") requirement.op = Op::greater;     // node selectors only
-    else if (op == "Lt") requirement.op = Op::less;
-    else return Error{ErrorCode::bad_request, "\"" + std::string(op) + "\" is not a valid label selector operator"};
+    if (op == "In")
+      requirement.op = Op::in;
+    else if (op == "NotIn")
+      requirement.op = Op::not_in;
+    else if (op == "Exists")
+      requirement.op = Op::exists;
+    else if (op == "DoesNotExist")
+      requirement.op = Op::not_exists;
+    else if (op == "Gt")
+      requirement.op = Op::greater;  // node selectors only
+    else if (op == "Lt")
+      requirement.op = Op::less;
+    else
+      return Error{ErrorCode::bad_request, "\"" + std::string(op) + "\" is not a valid label selector operator"};
     for (const Value& value : expression["values"].items()) requirement.values.push_back(value.scalar_text());
     const bool wants_values = requirement.op == Op::in || requirement.op == Op::not_in;
     if (wants_values && requirement.values.empty()) {
-      return Error{ErrorCode::bad_request, "values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty"};
+      return Error{ErrorCode::bad_request,
+                   "values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty"};
     }
     std::sort(requirement.values.begin(), requirement.values.end());
     out.requirements_.push_back(std::move(requirement));
@@ -246,13 +298,23 @@ bool LabelSelector::matches(const Value& labels) const {
   for (const Requirement& requirement : requirements_) {
     const Value* value = labels.find(requirement.key);
     const std::string_view text = value ? value->as_string() : std::string_view();
-    const auto listed = [&] { return std::find(requirement.values.begin(), requirement.values.end(), text) != requirement.values.end(); };
+    const auto listed = [&] {
+      return std::find(requirement.values.begin(), requirement.values.end(), text) != requirement.values.end();
+    };
     bool holds = false;
     switch (requirement.op) {
-      case Op::in: holds = value && listed(); break;
-      case Op::not_in: holds = !value || !listed(); break;
-      case Op::exists: holds = value; break;
-      case Op::not_exists: holds = !value; break;
+      case Op::in:
+        holds = value && listed();
+        break;
+      case Op::not_in:
+        holds = !value || !listed();
+        break;
+      case Op::exists:
+        holds = value;
+        break;
+      case Op::not_exists:
+        holds = !value;
+        break;
       case Op::greater:
       case Op::less: {
         const auto have = parse_int(text);
@@ -272,12 +334,24 @@ std::string LabelSelector::str() const {
     const bool one = requirement.values.size() == 1;
     const std::string values = one ? requirement.values[0] : join(requirement.values, ",");
     switch (requirement.op) {
-      case Op::in: parts.push_back(requirement.key + (one ? "=" + values : " in (" + values + ")")); break;
-      case Op::not_in: parts.push_back(requirement.key + (one ? "!=" + values : " notin (" + values + ")")); break;
-      case Op::exists: parts.push_back(requirement.key); break;
-      case Op::not_exists: parts.push_back("!" + requirement.key); break;
-      case Op::greater: parts.push_back(requirement.key + ">" + values); break;
-      case Op::less: parts.push_back(requirement.key + "<" + values); break;
+      case Op::in:
+        parts.push_back(requirement.key + (one ? "=" + values : " in (" + values + ")"));
+        break;
+      case Op::not_in:
+        parts.push_back(requirement.key + (one ? "!=" + values : " notin (" + values + ")"));
+        break;
+      case Op::exists:
+        parts.push_back(requirement.key);
+        break;
+      case Op::not_exists:
+        parts.push_back("!" + requirement.key);
+        break;
+      case Op::greater:
+        parts.push_back(requirement.key + ">" + values);
+        break;
+      case Op::less:
+        parts.push_back(requirement.key + "<" + values);
+        break;
     }
   }
   return join(parts, ",");
@@ -285,7 +359,8 @@ std::string LabelSelector::str() const {
 
 std::string_view LabelSelector::required_value(std::string_view key) const {
   for (const Requirement& requirement : requirements_) {
-    if (requirement.op == Op::in && requirement.key == key && requirement.values.size() == 1) return requirement.values[0];
+    if (requirement.op == Op::in && requirement.key == key && requirement.values.size() == 1)
+      return requirement.values[0];
   }
   return {};
 }

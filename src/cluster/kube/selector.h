@@ -12,10 +12,11 @@ namespace caisson::kube {
 
 class LabelSelector {
  public:
-  LabelSelector() = default;                                        // matches everything
-  static Result<LabelSelector> parse(std::string_view text);        // bad_request, in Kubernetes' words
-  static Result<LabelSelector> from(const Value& label_selector);   // matchLabels and matchExpressions; null matches nothing
-  static LabelSelector of(const Value& match_labels);               // a plain map, as Service.spec.selector
+  LabelSelector() = default;                                  // matches everything
+  static Result<LabelSelector> parse(std::string_view text);  // bad_request, in Kubernetes' words
+  static Result<LabelSelector> from(
+      const Value& label_selector);                    // matchLabels and matchExpressions; null matches nothing
+  static LabelSelector of(const Value& match_labels);  // a plain map, as Service.spec.selector
   bool matches(const Value& labels) const;
   bool everything() const { return requirements_.empty() && !nothing_; }
   std::string str() const;
@@ -45,7 +46,10 @@ class FieldSelector {
   std::vector<std::string> paths() const;
 
  private:
-  struct Term { std::string path, value; bool equal; };
+  struct Term {
+    std::string path, value;
+    bool equal;
+  };
   std::vector<Term> terms_;
 };
 

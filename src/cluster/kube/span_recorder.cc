@@ -65,6 +65,8 @@ class SpanRecorder : public SpanSink {
 
 }  // namespace
 
-std::unique_ptr<SpanSink> make_span_recorder(Client& client) { return std::make_unique<SpanRecorder>(client); }
+std::unique_ptr<SpanSink> make_span_recorder(Client& client) {
+  return std::make_unique<SpanRecorder>(client);
+}
 
 }  // namespace caisson::kube

@@ -57,7 +57,8 @@ Error error_from_response(int http_status, std::string_view body) {
   std::string message = status["message"].str();
   if (message.empty()) {
     message = "the server answered " + std::to_string(http_status);
-    if (const auto text = trim(body.substr(0, 500)); !text.empty() && !status.is_map()) message += ": " + std::string(text);
+    if (const auto text = trim(body.substr(0, 500)); !text.empty() && !status.is_map())
+      message += ": " + std::string(text);
   }
   for (const Row& row : kRows) {
     if (row.reason == status["reason"].as_string()) return {row.code, message};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TestingClient: what the unit tests of the informer and the runtime need of a server: a map of objects, watches that the test can cut,
-// errors that it can order. Everything else is tested against the real API server. Any thread.
+// TestingClient: what the unit tests of the informer and the runtime need of a server: a map of objects, watches that
+// the test can cut, errors that it can order. Everything else is tested against the real API server. Any thread.
 #pragma once
 #include <algorithm>
 #include <deque>
@@ -14,7 +14,7 @@ namespace caisson::kube {
 class TestingClient : public Client {
  public:
   std::map<ObjectKey, Object> objects;
-  std::deque<Error> list_errors, watch_errors;      // the next calls fail with these
+  std::deque<Error> list_errors, watch_errors;  // the next calls fail with these
   int lists = 0, watches = 0, creates = 0, patches = 0;
   std::int64_t page_items = 1000;
 
@@ -59,7 +59,8 @@ class TestingClient : public Client {
     return out;
   }
 
-  Result<std::unique_ptr<Watch>> watch(const Resource&, const ListOptions&, std::function<void(const WatchEvent&)> call) override {
+  Result<std::unique_ptr<Watch>> watch(const Resource&, const ListOptions&,
+                                       std::function<void(const WatchEvent&)> call) override {
     const std::lock_guard lock(mutex_);
     ++watches;
     if (!watch_errors.empty()) return pop(watch_errors);
@@ -83,7 +84,8 @@ class TestingClient : public Client {
     if (objects.contains(object.key())) return Error{ErrorCode::already_exists, "there already"};
     return objects[object.key()] = object;
   }
-  Result<Object> patch(const Resource&, const ObjectKey& key, PatchType, const Value& patch, const WriteOptions&) override {
+  Result<Object> patch(const Resource&, const ObjectKey& key, PatchType, const Value& patch,
+                       const WriteOptions&) override {
     const std::lock_guard lock(mutex_);
     ++patches;
     if (!objects.contains(key)) return Error{ErrorCode::not_found, "not there"};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting by the Clock that was passed in. A clock other than the system's stands still until a test moves it and wakes nobody, so it is
-// looked at every few milliseconds; the system's is waited for exactly.
+// Waiting by the Clock that was passed in. A clock other than the system's stands still until a test moves it and wakes
+// nobody, so it is looked at every few milliseconds; the system's is waited for exactly.
 #pragma once
 #include <condition_variable>
 #include <mutex>
@@ -12,7 +12,8 @@ namespace caisson::kube {
 inline constexpr Duration kForever = Duration::max();
 
 // Returns when notified, when `deadline` of `clock.monotonic()` has come, or spuriously.
-inline void wait_until(std::condition_variable& condition, std::unique_lock<std::mutex>& lock, const Clock& clock, Duration deadline) {
+inline void wait_until(std::condition_variable& condition, std::unique_lock<std::mutex>& lock, const Clock& clock,
+                       Duration deadline) {
   if (deadline == kForever) {
     condition.wait(lock);
     return;

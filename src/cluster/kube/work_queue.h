@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// WorkQueue: which keys of one reconciler must run, and when. Source: client-go's util/workqueue (queue.go, delaying_queue.go,
-// default_rate_limiters.go).
+// WorkQueue: which keys of one reconciler must run, and when. Source: client-go's util/workqueue (queue.go,
+// delaying_queue.go, default_rate_limiters.go).
 //
-// Invariant: a key is never given out twice at once; a key that is added while it runs is run once more afterwards, however often it was
-// added. Threads: none of its own and no lock; the Dispatcher guards it.
+// Invariant: a key is never given out twice at once; a key that is added while it runs is run once more afterwards,
+// however often it was added. Threads: none of its own and no lock; the Dispatcher guards it.
 #pragma once
 #include <deque>
 #include <map>
 #include <optional>
 #include <set>
 
-#include "core/base/clock.h"
 #include "cluster/kube/object.h"
+#include "core/base/clock.h"
 
 namespace caisson::kube {
 
@@ -41,10 +41,10 @@ class WorkQueue {
 
  private:
   std::deque<ObjectKey> ready_;
-  std::set<ObjectKey> dirty_;                              // ready, or to be ready when they are done
+  std::set<ObjectKey> dirty_;  // ready, or to be ready when they are done
   std::set<ObjectKey> running_;
   std::map<ObjectKey, Duration> due_;
-  std::set<std::pair<Duration, ObjectKey>> timeline_;      // the same as due_, by time
+  std::set<std::pair<Duration, ObjectKey>> timeline_;  // the same as due_, by time
   std::map<ObjectKey, int> failures_;
 };
 

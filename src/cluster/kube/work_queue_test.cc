@@ -18,7 +18,7 @@ TEST_CASE("a key that is added while it runs is run once more afterwards") {
   CHECK(queue.take() == kA);
   queue.add(kA);
   queue.add(kA);
-  CHECK_EQ(queue.ready_count(), 1);        // only b: a runs
+  CHECK_EQ(queue.ready_count(), 1);  // only b: a runs
   queue.done(kA);
   CHECK(queue.take() == kB);
   CHECK(queue.take() == kA);
