@@ -13,6 +13,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "machine/network/nginx.h"
 
 namespace caisson::platform {
 namespace {
@@ -208,7 +209,10 @@ Result<void> check_ports_free(const Settings& settings) {
   const Ports& p = settings.ports;
   const std::pair<int, const char*> wanted[] = {
       {p.api, "--api-port"}, {p.portal, "--portal-port"}, {p.registry, "--registry-port"}, {p.http, "--http-port"}, {p.https, "--https-port"}};
+  // The ingress outlives the platform and is taken over by the next start: its ports are ours already.
+  const bool ingress_runs = network::nginx_runs(settings.data_dir + "/nginx");
   for (const auto& [number, flag] : wanted) {
+    if (ingress_runs && (number == p.http || number == p.https)) continue;
     const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const int on = 1;
     setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);

@@ -53,7 +53,7 @@ Result<Instance> prepare_instance(const Settings& settings);
 
 // A /16 or so as text; true when no route or address of this machine overlaps it.
 Result<bool> range_is_free(std::string_view cidr, std::string_view own_prefix);
-// Errors: already_exists "127.0.0.1:6443 is in use; choose another with --api-port".
+// Errors: already_exists "127.0.0.1:6443 is in use; choose another with --api-port". What this instance's own ingress holds is free.
 Result<void> check_ports_free(const Settings& settings);
 
 }  // namespace caisson::platform
