@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 
@@ -26,7 +27,7 @@ struct Tree {
   DeleteFlags remove;
   LogFlags logs;
   ExecFlags exec;
-  std::vector<std::string> files, rest;
+  std::vector<std::string> files;
   std::string data_dir = "/var/lib/caisson", text, timeout = "10m", from;
   bool purge = false, dry_run = false;
   std::function<Result<int>()> action;
@@ -149,12 +150,8 @@ void add_pod_commands(Tree& t) {
 void add_other_commands(Tree& t) {
   auto* kustomize = add(t, t.app, "kustomize", "render Kustomize trees", "caisson kustomize build overlays/dev", nullptr);
   kustomize->require_subcommand(1);
-  auto* build = add(t, *kustomize, "build", "print the objects of a kustomization", "caisson kustomize build overlays/dev", [&t] { return done(command_kustomize_build(t.rest)); });
-  build->prefix_command();
-  build->callback([&t, build] {
-    t.rest = build->remaining();
-    t.action = [&t] { return done(command_kustomize_build(t.rest)); };
-  });
+  // Only for the help: render_commands.cc reads the arguments itself (see run_command_line).
+  add(t, *kustomize, "build", "print the objects of a kustomization", "caisson kustomize build overlays/dev", [&t] { return done(command_kustomize_build({})); });
   // The two processes of `up`; not for people.
   for (const char* role : {"server", "agent"}) {
     auto* process = add(t, t.app, role, "", "", [&t, role]() -> Result<int> {
@@ -172,12 +169,24 @@ std::string own_path() {
   return length > 0 ? std::string(path, static_cast<std::size_t>(length)) : "caisson";
 }
 
+int finish(const Result<int>& result) {
+  if (result.ok()) return *result;
+  std::fprintf(stderr, "%s %s\n", paint("error:", kRed).c_str(), result.error().message.c_str());
+  return 1;
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   // Inside a build step's container this program is the executor.
   if (path_base(argv[0]) == "executor") return build::executor_main({argv + 1, argv + argc});
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  const bool asks_help = std::find_if(words.begin(), words.end(), [](const auto& w) { return w == "--help" || w == "-h"; }) != words.end();
+  // Run in loops by people and tools, with kustomize's own rules for flags: the tree need not be built for it.
+  if (words.size() >= 2 && words[0] == "kustomize" && words[1] == "build" && !asks_help) {
+    return finish(done(command_kustomize_build({words.begin() + 2, words.end()})));
+  }
   Tree tree;
   tree.app.require_subcommand(1);
   tree.app.fallthrough();
@@ -193,10 +202,7 @@ int run_command_line(int argc, char** argv) {
     const int code = tree.app.exit(error);
     return code == 0 ? 0 : 2;
   }
-  const auto result = tree.action ? tree.action() : Result<int>(Error{ErrorCode::bad_request, "no command"});
-  if (result.ok()) return *result;
-  std::fprintf(stderr, "%s %s\n", paint("error:", kRed).c_str(), result.error().message.c_str());
-  return 1;
+  return finish(tree.action ? tree.action() : Result<int>(Error{ErrorCode::bad_request, "no command"}));
 }
 
 }  // namespace caisson::cli
