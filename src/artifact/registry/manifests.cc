@@ -130,6 +130,7 @@ Result<void> Service::check_parts(const Route& route, std::string_view bytes, st
 }
 
 http::Response Service::put_manifest(http::Exchange& exchange, const Route& route) {
+  const Duration began = system_clock().monotonic();
   const Result<std::string> body = exchange.read_body(content::kManifestBytesMax);
   if (!body.ok()) {
     const bool large = body.error().code == ErrorCode::too_large;
@@ -176,7 +177,8 @@ http::Response Service::put_manifest(http::Exchange& exchange, const Route& rout
   log::info("manifest pushed", {{"repository", route.repository}, {"reference", route.item}, {"digest", digest.str()}});
   if (options_.on_push) {
     options_.on_push(
-        {route.repository, by_tag ? route.item : "", digest, std::string(exchange.headers.get("traceparent"))});
+        {route.repository, by_tag ? route.item : "", digest, std::string(exchange.headers.get("traceparent")),
+         system_clock().monotonic() - began});
   }
   http::Response answer{201, base_headers(), ""};
   answer.headers.set("Location", "/v2/" + route.repository + "/manifests/" + digest.str());

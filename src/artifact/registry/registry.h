@@ -14,6 +14,7 @@
 
 #include "artifact/content/blob_store.h"
 #include "artifact/content/tag_index.h"
+#include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/base/secret.h"
 #include "core/http/server.h"
@@ -35,6 +36,7 @@ struct Pushed {
   std::string repository, tag;  // tag empty: by digest
   content::Digest digest;
   std::string traceparent;  // of the request; may be empty
+  Duration took{};          // from the manifest's arrival until it was durable
 };
 
 struct RegistryOptions {

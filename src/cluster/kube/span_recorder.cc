@@ -17,7 +17,7 @@ Object object_of(const Span& span) {
   spec.set("name", span.name);
   spec.set("component", span.component);
   spec.set("startTime", format_time_nanos(span.start));
-  spec.set("endTime", format_time_nanos(span.end));
+  if (span.end != Time{}) spec.set("endTime", format_time_nanos(span.end));
   if (!span.error.empty()) spec.set("error", span.error);
   if (!span.attributes.empty()) {
     Value attributes = Value::map();
@@ -50,14 +50,25 @@ class SpanRecorder : public SpanSink {
     }
   }
 
-  // What is told again (after a crash) is told better: the later telling stays.
+  // What is told again (at its end, or after a crash) is told better: the later telling stays, but for the start, which was seen
+  // exactly only when it happened.
   Result<void> write_one(const Object& object) {
     const auto created = client_.create(object);
     if (created.ok()) return {};
     if (created.error().code != ErrorCode::already_exists) return created.error();
-    TRY(client_.update(object));
+    const Object known = TRY(client_.get(schema::kSpans, object.key()));
+    Object told = object;
+    const auto first = parse_time(known.spec()["startTime"].as_string());
+    const auto again = parse_time(object.spec()["startTime"].as_string());
+    // Ended is final: a start that is told late must not open the span again.
+    if (object.spec()["endTime"].is_null() && !known.spec()["endTime"].is_null()) return {};
+    if (first && (!again || kept_start(*first, *again))) told.edit({"spec"}).set("startTime", known.spec()["startTime"]);
+    TRY(client_.update(told));
     return {};
   }
+
+  // Starts that come from an object's status are whole seconds, cut off: a known start within that second is the exact one.
+  static bool kept_start(Time known, Time told) { return known < told || known - told < std::chrono::seconds(1); }
 
   Client& client_;
   BackgroundQueue<Span> queue_;

@@ -6,7 +6,6 @@
 #include "cluster/schema/derive.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
-#include "core/document/yaml.h"
 
 namespace caisson::schema {
 namespace {
@@ -86,9 +85,7 @@ class Compiler {
 
 Result<void> Compiler::read(std::span<const KindFile> files) {
   for (const KindFile& file : files) {
-    yaml::ReadOptions options;
-    options.name = std::string(file.path);
-    Value value = TRY(yaml::read(file.text, options));
+    Value value = TRY(json::parse(file.json));
     if (file.path == "columns.yaml") {
       columns_ = std::move(value);
     } else if (file.path == "selectable.yaml") {

@@ -33,7 +33,7 @@ struct Span {
   std::string parent_span_id;
   std::string name;                      // "git receive-pack", "layer RUN go build", "kustomize build"
   std::string component;                 // the room: "git", "build", "gitops", "node"
-  Time start{}, end{};
+  Time start{}, end{};                   // no end: it goes on; told again with one, the earlier start stays
   std::string error;                     // empty: it went well
   std::vector<std::pair<std::string, std::string>> attributes;
 };

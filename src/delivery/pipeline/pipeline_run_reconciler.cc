@@ -99,6 +99,7 @@ Result<kube::Requeue> PipelineRunReconciler::reconcile(const kube::ObjectKey& ke
     run.edit({"status"}).set("startTime", format_time(clock_.now()));
     set_succeeded(run, "Unknown", "Started", "", clock_.now());
     events_.record(run, Event::normal, "Started", "");
+    record_pipeline_span(*options_.spans, run, clock_.now());
   }
   const auto planned = plan(run);
   kube::Requeue again = kube::Requeue::never();
@@ -118,7 +119,7 @@ Result<kube::Requeue> PipelineRunReconciler::reconcile(const kube::ObjectKey& ke
   events_.record(run, condition["status"].as_string() == "True" ? Event::normal : Event::warning,
                  condition["reason"].as_string(), condition["message"].as_string());
   log::info("pipeline run ended", {{"pipeline_run", run.key().str()}, {"reason", condition["reason"].as_string()}});
-  record_pipeline_span(*options_.spans, run);
+  record_pipeline_span(*options_.spans, run, clock_.now());
   return kube::Requeue::never();
 }
 

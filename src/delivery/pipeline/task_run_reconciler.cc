@@ -111,6 +111,7 @@ Result<void> TaskRunReconciler::begin(kube::Object& run) {
     run.edit({"status"}).set("startTime", format_time(clock_.now()));
     set_succeeded(run, "Unknown", "Started", "", clock_.now());
     events_.record(run, Event::normal, "Started", "");
+    record_task_spans(*options_.spans, run, nullptr, clock_.now());
   }
   if (const Value& timeout = run.spec()["timeout"]; !timeout.is_null())
     TRY(parse_duration(timeout.scalar_text()).in("spec.timeout"));
@@ -242,7 +243,7 @@ void TaskRunReconciler::finished(const kube::Object& run, const kube::Object* po
   events_.record(run, well ? Event::normal : Event::warning, condition["reason"].as_string(),
                  condition["message"].as_string());
   log::info("task run ended", {{"task_run", run.key().str()}, {"reason", condition["reason"].as_string()}});
-  record_task_spans(*options_.spans, run, pod);
+  record_task_spans(*options_.spans, run, pod, clock_.now());
 }
 
 }  // namespace caisson::pipeline

@@ -13,6 +13,7 @@
 namespace caisson::pipeline {
 
 inline constexpr std::string_view kResultsAnnotation = "caisson.dev/results";
+inline constexpr std::string_view kStepTimesAnnotation = "caisson.dev/step-times";
 
 struct PodSettings {
   std::string git_url =

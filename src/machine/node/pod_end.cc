@@ -165,17 +165,13 @@ void Pods::finish(const PodPtr& pod_ptr) {
   }
 }
 
-// The files of the results volume become an annotation, before the phase says that the pod has ended.
-void Pods::write_results(Pod& pod) {
-  const std::string volume(pod.object.annotation(kResultsDirAnnotation));
-  if (volume.empty() || pod.results_written || pod.gone ||
-      pod.object.metadata()["annotations"].contains(kResultsAnnotation))
-    return;
-  const auto path = pod.volumes.find(volume);
-  const std::string directory_path = path == pod.volumes.end() ? directory(pod) + "/volumes/" + volume : path->second;
+namespace {
+
+// What the steps left in the results volume.
+Value read_results(const kube::Object& pod, const std::string& directory_path) {
   Value results = Value::map();
   const auto names = list_dir(directory_path);
-  if (!names.ok()) return;
+  if (!names.ok()) return results;
   for (const auto& name : *names) {
     if (results.size() >= kResultsMax) break;
     const std::string file = directory_path + "/" + name;
@@ -186,10 +182,37 @@ void Pods::write_results(Pod& pod) {
     const auto bytes = read_file(*resolved, kResultBytesMax);
     if (bytes.ok() && is_valid_utf8(*bytes)) results.set(name, *bytes);
     if (!bytes.ok())
-      log::warning("result left out", {{"pod", pod.object.key().str()}, {"result", name}, {"error", bytes.error()}});
+      log::warning("result left out", {{"pod", pod.key().str()}, {"result", name}, {"error", bytes.error()}});
   }
-  const Value patch{
-      {"metadata", Value{{"uid", pod.uid}, {"annotations", Value{{kResultsAnnotation, json::write(results)}}}}}};
+  return results;
+}
+
+// Statuses hold whole seconds; a trace wants to know better.
+Value step_times(const PodState& state) {
+  Value times = Value::map();
+  for (const auto& [name, container] : state.containers) {
+    if (!container.terminated || container.terminated->started == Time{}) continue;
+    const Terminated& ended = *container.terminated;
+    times.set(name, Value(std::vector<Value>{format_time_nanos(ended.started), format_time_nanos(ended.finished)}));
+  }
+  return times;
+}
+
+}  // namespace
+
+// Steps: results and exact times become annotations, before the phase says that the pod has ended.
+void Pods::write_results(Pod& pod) {
+  const Value& annotations = pod.object.metadata()["annotations"];
+  if (!annotations.contains(kStepsAnnotation) || pod.results_written || pod.gone ||
+      annotations.contains(kStepTimesAnnotation))
+    return;
+  Value told{{kStepTimesAnnotation, json::write(step_times(pod.state))}};
+  if (const std::string volume(pod.object.annotation(kResultsDirAnnotation)); !volume.empty()) {
+    const auto path = pod.volumes.find(volume);
+    const std::string directory_path = path == pod.volumes.end() ? directory(pod) + "/volumes/" + volume : path->second;
+    told.set(kResultsAnnotation, json::write(read_results(pod.object, directory_path)));
+  }
+  const Value patch{{"metadata", Value{{"uid", pod.uid}, {"annotations", std::move(told)}}}};
   auto written =
       client_.patch(schema::kPods, pod.object.key(), kube::PatchType::merge, patch, {.field_manager = "kubelet"});
   if (!written.ok()) {

@@ -24,6 +24,7 @@
 
 namespace caisson::node {
 
+inline constexpr std::string_view kStepTimesAnnotation = "caisson.dev/step-times";
 inline constexpr std::string_view kResultsDirAnnotation = "caisson.dev/results-dir";
 inline constexpr std::string_view kResultsAnnotation = "caisson.dev/results";
 

@@ -163,6 +163,25 @@ void add_other_commands(Tree& t) {
   }
 }
 
+// A command line needs only the group of its command: making the whole tree takes as long as loading the program.
+struct Group {
+  std::string_view commands;
+  void (*add)(Tree&);
+};
+constexpr Group kGroups[] = {
+    {" up down preflight status version login git-credential ", add_platform_commands},
+    {" get describe apply delete rollout ", add_object_commands},
+    {" logs exec timeline ", add_pod_commands},
+    {" kustomize server agent ", add_other_commands},
+};
+
+bool is_wanted(const Group& group, const std::vector<std::string>& words) {
+  const auto has = [&](const Group& candidate) {
+    return !words.empty() && candidate.commands.find(" " + words[0] + " ") != std::string_view::npos;
+  };
+  return has(group) || std::none_of(std::begin(kGroups), std::end(kGroups), has);  // help, a flag first, or an unknown word: all
+}
+
 std::string own_path() {
   char path[4096];
   const ssize_t length = ::readlink("/proc/self/exe", path, sizeof path);
@@ -192,10 +211,9 @@ int run_command_line(int argc, char** argv) {
   tree.app.fallthrough();
   tree.app.add_option("--data-dir", tree.global.data_dir, "the platform's directory")->envname("CAISSON_DATA_DIR")->capture_default_str();
   tree.up.program = own_path();
-  add_platform_commands(tree);
-  add_object_commands(tree);
-  add_pod_commands(tree);
-  add_other_commands(tree);
+  for (const Group& group : kGroups) {
+    if (is_wanted(group, words)) group.add(tree);
+  }
   try {
     tree.app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

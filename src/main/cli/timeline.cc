@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <tuple>
 
 #include "core/base/text.h"
 #include "main/cli/commands.h"
@@ -16,11 +17,13 @@ namespace {
 struct Row {
   std::string id, parent, name, component, error;
   Time start, end;
+  bool open;  // goes on: drawn until now
 };
 
-Row read_row(const Value& spec) {
-  return {spec["spanId"].str(),    spec["parentSpanId"].str(), spec["name"].str(), spec["component"].str(), spec["error"].str(),
-          parse_time(spec["startTime"].as_string()).value_or(Time{}), parse_time(spec["endTime"].as_string()).value_or(Time{})};
+Row read_row(const Value& spec, Time now) {
+  const auto end = parse_time(spec["endTime"].as_string());
+  return {spec["spanId"].str(), spec["parentSpanId"].str(), spec["name"].str(), spec["component"].str(), spec["error"].str(),
+          parse_time(spec["startTime"].as_string()).value_or(now), end.value_or(now), !end};
 }
 
 std::string format_ms(Duration duration) {
@@ -57,7 +60,7 @@ std::vector<std::pair<const Row*, int>> as_tree(const std::vector<Row>& rows) {
   std::vector<std::pair<const Row*, int>> order;
   const std::function<void(const std::string&, int)> walk = [&](const std::string& id, int depth) {
     auto& below = children[id];
-    std::sort(below.begin(), below.end(), [](const Row* a, const Row* b) { return a->start < b->start; });
+    std::sort(below.begin(), below.end(), [](const Row* a, const Row* b) { return std::tie(a->start, a->end) < std::tie(b->start, b->end); });
     for (const Row* row : below) {
       order.emplace_back(row, depth);
       if (depth < 50) walk(row->id, depth + 1);
@@ -87,8 +90,8 @@ void draw(const std::vector<Row>& rows, const std::string& trace_id) {
     std::string line(from, ' ');
     for (std::size_t i = 0; i < std::min(length, bar - from); ++i) line += "━";
     line.append(bar - from - std::min(length, bar - from), ' ');
-    std::printf("%s %s %9s  %s\n", name.c_str(), paint(line, row->error.empty() ? kGreen : kRed).c_str(),
-                format_ms(row->end - row->start).c_str(), paint(row->component, kDim).c_str());
+    std::printf("%s %s %9s  %s\n", name.c_str(), paint(line, !row->error.empty() ? kRed : row->open ? kYellow : kGreen).c_str(),
+                (format_ms(row->end - row->start) + (row->open ? " …" : "")).c_str(), paint(row->component, kDim).c_str());
     if (!row->error.empty()) std::printf("%*s%s\n", depth * 2 + 2, "", paint("✗ " + row->error, kRed).c_str());
   }
 }
@@ -102,7 +105,7 @@ Result<void> command_timeline(const Global& global, const std::string& app) {
   std::vector<Row> rows;
   std::vector<Value> specs;
   for (const kube::Object& span : spans.items) {
-    rows.push_back(read_row(span.spec()));
+    rows.push_back(read_row(span.spec(), system_clock().now()));
     specs.push_back(span.spec());
   }
   if (!global.output.empty()) {

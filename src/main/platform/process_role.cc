@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/platform/process_role.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -9,6 +10,7 @@
 namespace caisson::platform {
 
 Result<ProcessRole> ProcessRole::enter() {
+  ::mallopt(M_ARENA_MAX, 2);  // a heap for each of our mostly sleeping threads would hold what none of them needs
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);

@@ -50,6 +50,23 @@ git::RepositoriesOptions repository_options(const Instance& instance) {
                         "git.caisson-system.svc.cluster.local", "git.caisson-system"}};
 }
 
+// The span of a push to the registry: the manifest's way, as layers built here are there already.
+std::function<void(const registry::Pushed&)> tell_push(SpanSink& spans) {
+  return [&spans](const registry::Pushed& push) {
+    const TraceContext parent = TraceContext::parse(push.traceparent);
+    if (parent.empty()) return;
+    Span span;
+    span.context = parent.child("registry push " + push.repository + push.digest.str());
+    span.parent_span_id = parent.span_id;
+    span.name = "registry push";
+    span.component = "registry";
+    span.end = system_clock().now();
+    span.start = span.end - push.took;
+    span.attributes = {{"repository", push.repository}, {"tag", push.tag}, {"digest", push.digest.str()}};
+    spans.record(std::move(span));
+  };
+}
+
 }  // namespace
 
 Result<void> run_server(const Instance& instance) {
@@ -85,7 +102,7 @@ Result<void> run_server(const Instance& instance) {
   content::TagIndex tags = TRY(content::TagIndex::open(instance.path("content")));
   const auto layers = make_agent_layers(instance.path("run/agent.sock"));
   const http::Handler registry = registry::make_registry(
-      {.blobs = blobs, .tags = tags, .layers = layers.get(), .authorize = make_registry_rights(*client)});
+      {.blobs = blobs, .tags = tags, .layers = layers.get(), .authorize = make_registry_rights(*client), .on_push = tell_push(*spans)});
   const http::Handler hooks = [&client](const http::ExchangePtr& exchange) { pipeline::handle_hook(*client, system_clock(), exchange); };
   const http::Handler portal = make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock")));
   const http::Handler api_handler = [&api](const http::ExchangePtr& exchange) { api->handle(exchange); };
