@@ -49,14 +49,14 @@ bool is_comparable(const Datum& datum) {
   return datum.kind() != Kind::slice && datum.kind() != Kind::map && datum.kind() != Kind::function;
 }
 
-// How Go's %v and %s write a reflect.Value in its complaints.
-Result<std::string> shown(const Datum& datum) { return to_text(datum); }
+// Go's complaints write a value with %s, whatever it is.
+Result<std::string> shown(const Datum& datum) { return sprintf("%s", std::span(&datum, 1)); }
 
 Result<bool> equals_other(const Datum& a, const Datum& b) {
   const bool same_kind = a.kind() == b.kind();
   if (!same_kind && a.is_valid() && b.is_valid()) {
     return invalid("non-comparable types " + TRY(shown(a)) + ": " + std::string(a.type_name()) + ", " +
-                   std::string(b.type_name()) + ": " + TRY(shown(b)));
+                   std::string(b.type_name()) + ": " + TRY(to_text(b)));
   }
   if (a.is_nil() || b.is_nil()) return a.is_nil() == b.is_nil();
   if (!is_comparable(b)) return invalid("non-comparable type " + TRY(shown(b)) + ": " + std::string(b.type_name()));

@@ -50,8 +50,11 @@ Slot* Evaluator::find_variable(std::string_view name) {
   return found == variables_.rend() ? nullptr : &found->value;
 }
 
-void Evaluator::set_variable(std::string_view name, Slot value) {
-  if (Slot* slot = find_variable(name)) *slot = std::move(value);  // the parser knows that it is declared
+Result<void> Evaluator::set_variable(std::string_view name, Slot value) {
+  Slot* slot = find_variable(name);
+  if (!slot) return fail("undefined variable: " + std::string(name));
+  *slot = std::move(value);
+  return {};
 }
 
 Result<void> Evaluator::run(const Datum& data) {
@@ -184,10 +187,10 @@ Result<Evaluator::Flow> Evaluator::iteration(Range& range, Slot index, Slot item
   const Slot dot = item;
   if (pipe.is_assign) {
     if (count > 1) {
-      set_variable(pipe.variables[0], std::move(index));
-      set_variable(pipe.variables[1], std::move(item));
+      TRY(set_variable(pipe.variables[0], std::move(index)));
+      TRY(set_variable(pipe.variables[1], std::move(item)));
     } else if (count == 1) {
-      set_variable(pipe.variables[0], std::move(item));
+      TRY(set_variable(pipe.variables[0], std::move(item)));
     }
   } else {
     if (count > 0) variables_[range.mark - 1].value = std::move(item);

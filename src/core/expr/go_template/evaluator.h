@@ -38,7 +38,7 @@ class Evaluator {
   Error fail(std::string_view message, ErrorCode code = ErrorCode::invalid) const;
   void at(const TreeNode& node) { node_ = &node; }
   Slot* find_variable(std::string_view name);
-  void set_variable(std::string_view name, Slot value);
+  Result<void> set_variable(std::string_view name, Slot value);
 
   Result<Flow> walk(const Slot& dot, const TreeNode& node);
   Result<Flow> walk_list(const Slot& dot, const ListNode& list);

@@ -43,7 +43,7 @@ Result<Datum> Evaluator::pipeline_here(const Slot& dot, const PipeNode& pipe) {
   }
   for (const std::string& name : pipe.variables) {
     if (pipe.is_assign) {
-      set_variable(name, {value});
+      TRY(set_variable(name, {value}));
     } else {
       variables_.push_back({name, {value}});
     }

@@ -43,7 +43,7 @@ std::string zone_text(const Offset& offset) {
   if (!offset.name.empty()) return offset.name;
   const int minutes = offset.seconds / 60;
   std::string out = (minutes < 0 ? "-" : "+") + padded(std::abs(minutes) / 60, 2);
-  return minutes % 60 ? out + padded(std::abs(minutes) % 60, 2) : out;
+  return out + padded(std::abs(minutes) % 60, 2);
 }
 
 std::string element_text(const LayoutPiece& piece, const ClockFace& face, int nanos) {

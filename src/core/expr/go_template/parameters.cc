@@ -16,6 +16,7 @@ const Parameter kParameters[] = {
     {'u', "uint32", &kUint32},     {'f', "float64", &kFloat64},    {'m', "map[string]interface {}", &kMap},
     {'l', "[]interface {}", &kList}, {'S', "[]string", &kStringList},
     {'t', "time.Time", nullptr},    {'c', "sprig.certificate", nullptr},
+    {'V', "*semver.Version", nullptr},
 };
 
 const Parameter& parameter(char letter) {

@@ -63,7 +63,7 @@ Result<std::string> decoded(const Alphabet& alphabet, std::string_view text) {
     bits = 0;
     letters = 0;
   }
-  if (letters != 0) return corrupt(text.size() - (alphabet.quantum == 4 ? letters : 0));
+  if (letters != 0) return corrupt(text.size() - letters);
   return out;
 }
 

@@ -12,12 +12,9 @@ const Version& version_of(const Datum& datum) { return static_cast<const Version
 
 Datum uint64(std::uint64_t number) { return Datum::scalar(kUint64, Value(static_cast<long long>(number))); }
 
-Result<const Version*> other_version(const Call& call) {
-  if (call[0].type() == call.receiver->type() && call[0].as_object()) return &version_of(call[0]);
-  return sprig::invalid("wrong type for value; expected *semver.Version; got " + std::string(call[0].type_name()));
-}
+const Version& other_version(const Call& call) { return version_of(call[0]); }  // the letter 'V' says that it is one
 
-// vPrefix: what Inc… keep of the way it was written.
+// What Inc… keep of the way it was written is the "v".
 Datum next(const Version& from, Version version) {
   version.prerelease.clear();
   version.metadata.clear();
@@ -34,14 +31,14 @@ Result<Datum> original(Call& call) { return Datum(version_of(*call.receiver).ori
 Result<Datum> string(Call& call) { return Datum(version_of(*call.receiver).str()); }
 
 Result<Datum> compare(Call& call) {
-  return Datum::integer(version_of(*call.receiver).compare(*TRY(other_version(call))));
+  return Datum::integer(version_of(*call.receiver).compare(other_version(call)));
 }
-Result<Datum> equal(Call& call) { return Datum(version_of(*call.receiver).compare(*TRY(other_version(call))) == 0); }
-Result<Datum> less(Call& call) { return Datum(version_of(*call.receiver).compare(*TRY(other_version(call))) < 0); }
-Result<Datum> greater(Call& call) { return Datum(version_of(*call.receiver).compare(*TRY(other_version(call))) > 0); }
-Result<Datum> less_equal(Call& call) { return Datum(version_of(*call.receiver).compare(*TRY(other_version(call))) <= 0); }
+Result<Datum> equal(Call& call) { return Datum(version_of(*call.receiver).compare(other_version(call)) == 0); }
+Result<Datum> less(Call& call) { return Datum(version_of(*call.receiver).compare(other_version(call)) < 0); }
+Result<Datum> greater(Call& call) { return Datum(version_of(*call.receiver).compare(other_version(call)) > 0); }
+Result<Datum> less_equal(Call& call) { return Datum(version_of(*call.receiver).compare(other_version(call)) <= 0); }
 Result<Datum> greater_equal(Call& call) {
-  return Datum(version_of(*call.receiver).compare(*TRY(other_version(call))) >= 0);
+  return Datum(version_of(*call.receiver).compare(other_version(call)) >= 0);
 }
 
 Result<Datum> inc_major(Call& call) {
@@ -63,15 +60,15 @@ Result<Datum> inc_patch(Call& call) {
 }
 
 constexpr Method kMethods[] = {
-    {"Compare", "a", compare},
-    {"Equal", "a", equal},
-    {"GreaterThan", "a", greater},
-    {"GreaterThanEqual", "a", greater_equal},
+    {"Compare", "V", compare},
+    {"Equal", "V", equal},
+    {"GreaterThan", "V", greater},
+    {"GreaterThanEqual", "V", greater_equal},
     {"IncMajor", "", inc_major},
     {"IncMinor", "", inc_minor},
     {"IncPatch", "", inc_patch},
-    {"LessThan", "a", less},
-    {"LessThanEqual", "a", less_equal},
+    {"LessThan", "V", less},
+    {"LessThanEqual", "V", less_equal},
     {"Major", "", major},
     {"Metadata", "", metadata},
     {"Minor", "", minor},
