@@ -17,24 +17,32 @@ import (
 )
 
 type program struct {
-	Template string                 `json:"template"`
-	Values   map[string]interface{} `json:"values"`
-	Output   *string                `json:"output,omitempty"`
-	Error    string                 `json:"error,omitempty"`
+	Template string          `json:"template"`
+	Values   json.RawMessage `json:"values,omitempty"` // those of the line before when absent
+	Output   *string         `json:"output,omitempty"`
+	Error    string          `json:"error,omitempty"`
 }
 
 func main() {
 	in, out := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
 	in.Buffer(nil, 64<<20)
 	out.SetEscapeHTML(false)
+	var last json.RawMessage
 	for in.Scan() {
 		var p program
 		if err := json.Unmarshal(in.Bytes(), &p); err != nil {
 			panic(err)
 		}
+		if p.Values != nil {
+			last = p.Values
+		}
+		given := map[string]interface{}{}
+		if err := json.Unmarshal(last, &given); err != nil {
+			panic(err)
+		}
 		c := &chart.Chart{Metadata: &chart.Metadata{Name: "c", Version: "1.0.0"}}
 		c.Templates = []*chart.File{{Name: "t", Data: []byte(p.Template)}}
-		values, err := chartutil.ToRenderValues(c, p.Values, chartutil.ReleaseOptions{Name: "r"}, nil)
+		values, err := chartutil.ToRenderValues(c, given, chartutil.ReleaseOptions{Name: "r"}, nil)
 		rendered := map[string]string{}
 		if err == nil {
 			rendered, err = engine.Render(c, values)

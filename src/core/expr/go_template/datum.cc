@@ -5,7 +5,9 @@
 
 #include "core/base/check.h"
 #include "core/base/encoding.h"
+#include "core/base/text.h"
 #include "core/expr/go_template/complex.h"
+#include "core/expr/go_template/unicode.h"
 
 namespace caisson::go_template {
 
@@ -46,7 +48,11 @@ constexpr std::string_view kKindNames[] = {
 Error not_json(std::string what) { return Error{ErrorCode::invalid, "json: " + std::move(what)}; }
 
 // encoding/json replaces what is not UTF-8 by U+FFFD when it writes.
-Value json_text(std::string_view text) { return Value(text); }
+Value json_text(const Value& value) {
+  const std::string_view text = value.as_string();
+  if (is_valid_utf8(text)) return value;
+  return Value(from_runes(runes(text)));
+}
 
 Result<Value> value_of(const Datum& datum, std::size_t depth);
 
@@ -87,7 +93,7 @@ Result<Value> value_of(const Datum& datum, std::size_t depth) {
     case Kind::boolean:
       return Value(datum.as_bool());
     case Kind::string:
-      return json_text(datum.as_string());
+      return json_text(datum.scalar_value());
     case Kind::map:
       return value_of_map(datum.as_map(), depth);
     case Kind::slice:

@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/expr/go_template/execution.h"
+#include "core/expr/go_template/unicode.h"
 
 using namespace caisson;
 using namespace caisson::go_template;
@@ -62,10 +63,14 @@ Answer render(const std::string& text, const Value& values) {
 
 // What both may answer in their own way, with the reason.
 bool is_excused(const Answer& wanted, const Answer& got) {
-  if (!wanted.failed || !got.failed) return false;
   // YAML that can't be read: the position and the words are those of the reader.
-  return wanted.text.find("error converting YAML to JSON") != std::string::npos;
+  constexpr std::string_view kYaml = "error converting YAML to JSON";
+  return wanted.failed == got.failed && wanted.text.find(kYaml) != std::string::npos &&
+         got.text.find(kYaml) != std::string::npos;
 }
+
+// The answers stand in JSON, which has no place for bytes that are no characters.
+std::string utf8(const std::string& text) { return is_valid_utf8(text) ? text : from_runes(runes(text)); }
 
 }  // namespace
 
@@ -74,13 +79,16 @@ TEST_CASE("programs give what Helm's engine gives") {
   std::ifstream file(other ? other : CAISSON_SOURCE_DIR "/go_template/testdata/golden.jsonl");
   REQUIRE(file.good());
   std::string line;
+  Value values;
   int count = 0, different = 0;
   while (std::getline(file, line)) {
     const auto golden = json::parse(line);
     REQUIRE(golden.ok());
     const bool failed = golden->contains("error");
     const Answer wanted{failed, (*golden)[failed ? "error" : "output"].str()};
-    const Answer got = render((*golden)["template"].str(), (*golden)["values"]);
+    if (golden->contains("values")) values = (*golden)["values"];
+    Answer got = render((*golden)["template"].str(), values);
+    got.text = utf8(got.text);
     ++count;
     if (wanted == got || is_excused(wanted, got)) continue;
     ++different;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Helm's functions that need nothing but values. Follows pkg/engine of Helm 3.22: what can't be written is "", what can't
 // be read is told by a member "Error".
+#include <cmath>
+
 #include "core/document/yaml.h"
 #include "core/expr/go_template/execution.h"
 #include "core/expr/go_template/function.h"
 #include "core/expr/go_template/json_text.h"
+#include "core/expr/go_template/numbers.h"
 #include "core/expr/go_template/toml.h"
 
 namespace caisson::go_template {
@@ -42,10 +45,26 @@ Result<Datum> as_kind(const Value& value, const Type& wanted) {
   return Datum::from(value);
 }
 
+// YAML has numbers that JSON can't write.
+Result<void> check_json(const Value& value) {
+  if (value.kind() == ValueKind::floating && !std::isfinite(value.as_double())) {
+    return Error{ErrorCode::invalid, "json: unsupported value: " + format_float(value.as_double())};
+  }
+  for (const Value& item : value.items()) TRY(check_json(item));
+  for (const document::MapEntry& entry : value.entries()) TRY(check_json(entry.value));
+  return {};
+}
+
 Result<Datum> read_yaml(std::string_view text, const Type& wanted) {
-  const auto value = yaml::read(text, {.old_booleans = true, .duplicate_keys_refused = false});
-  if (!value.ok()) return Error(value.error()).in("error converting YAML to JSON: yaml");
-  auto datum = as_kind(with_json_numbers(*value), wanted);
+  constexpr std::string_view kConverting = "error converting YAML to JSON";
+  const auto documents = yaml::read_all(text, {.old_booleans = true, .duplicate_keys_refused = false});
+  if (!documents.ok()) return Error(documents.error()).in("yaml").in(kConverting);
+  if (documents->empty() || documents->front().is_null()) {
+    return wanted.kind == Kind::map ? Datum(make<Map>()) : Datum(make<List>());
+  }
+  const Value& first = documents->front();
+  TRY(check_json(first).in(kConverting));
+  auto datum = as_kind(with_json_numbers(first), wanted);
   if (datum.ok()) return datum;
   return std::move(datum).error().in("error unmarshaling JSON: while decoding JSON");
 }
@@ -92,6 +111,9 @@ Result<Datum> to_json(Call& call) {
 }
 
 Result<Datum> to_toml(Call& call) {
+  if (!call[0].is_valid() || call[0].kind() == Kind::interface) {
+    return Error{ErrorCode::invalid, "reflect: call of reflect.Value.Type on zero Value"};
+  }
   const auto text = toml_text(call[0]);
   return Datum(text.ok() ? *text : text.error().message);
 }

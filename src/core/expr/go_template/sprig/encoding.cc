@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// base64, base32, JSON, paths and regular expressions' kin of strings: what turns text into other text by a standard.
+// base64, base32, JSON and paths.
 #include "core/base/encoding.h"
 
 #include <array>
@@ -113,7 +113,9 @@ Result<Datum> b64dec(Call& call) {
   return Datum(bytes.ok() ? *bytes : bytes.error().message);
 }
 Result<Datum> b32dec(Call& call) {
-  const auto bytes = decoded(k32, call.text(0));
+  std::string text(call.text(0));
+  std::erase_if(text, [](char c) { return c == '\n' || c == '\r'; });  // before Go counts, unlike base64
+  const auto bytes = decoded(k32, text);
   return Datum(bytes.ok() ? *bytes : bytes.error().message);
 }
 

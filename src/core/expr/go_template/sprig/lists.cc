@@ -134,7 +134,13 @@ Result<Datum> concat(Call& call) {
 Result<Datum> chunk(Call& call) {
   const std::int64_t size = call[0].as_int();
   const auto items = TRY(items_of(call[1], "chunk"));
-  if (size <= 0) return invalid("runtime error: makeslice: len out of range");
+  if (size <= 0) {
+    // Go's arithmetic of a negative size comes out at no chunk, or at a number that no slice can have.
+    const bool is_none = size < 0 && !items.empty() &&
+                         std::floor(static_cast<double>(items.size() - 1) / static_cast<double>(size)) == -1;
+    if (!is_none) return invalid("runtime error: makeslice: len out of range");
+    return Datum(make<List>(), kListOfLists);
+  }
   std::vector<Datum> chunks;
   for (std::size_t start = 0; start < items.size();) {
     const std::size_t count = std::min(items.size() - start, static_cast<std::size_t>(size));

@@ -22,6 +22,32 @@ std::int64_t wrap_mul(std::int64_t a, std::int64_t b) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
 }
 
+// 10^places by squaring, as Go's math.Pow does it: where the last bit differs from libm's, so does what round gives.
+double power_of_ten(std::int64_t places) {
+  constexpr int kExponentMax = 1 << 12;
+  double result = 1, base = 0;
+  int exponent = 0, base_exponent = 0;
+  base = std::frexp(10.0, &base_exponent);
+  for (std::uint64_t n = places < 0 ? ~static_cast<std::uint64_t>(places) + 1 : static_cast<std::uint64_t>(places); n != 0;
+       n >>= 1) {
+    if (base_exponent > kExponentMax) {
+      exponent += base_exponent;
+      break;
+    }
+    if (n & 1) {
+      result *= base;
+      exponent += base_exponent;
+    }
+    base *= base;
+    base_exponent *= 2;
+    if (base < 0.5) {
+      base += base;
+      --base_exponent;
+    }
+  }
+  return places < 0 ? std::ldexp(1 / result, -exponent) : std::ldexp(result, exponent);
+}
+
 Error division_by_zero() { return invalid("runtime error: integer divide by zero"); }
 
 // start, start + step, … before stop.
@@ -134,7 +160,7 @@ Result<Datum> floor(Call& call) { return Datum(std::floor(to_double(call[0]))); 
 
 Result<Datum> round(Call& call) {
   const double up_from = call.size() > 2 ? call[2].as_double() : 0.5;
-  const double power = std::pow(10, static_cast<double>(call[1].as_int()));
+  const double power = power_of_ten(call[1].as_int());
   const double digits = power * to_double(call[0]);
   double whole = 0;
   const double fraction = std::modf(digits, &whole);

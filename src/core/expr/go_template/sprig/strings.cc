@@ -13,8 +13,8 @@ namespace {
 
 // A count or an index of a template, with what Go's run time says when it is out of its range.
 Error out_of_range(std::int64_t at, std::size_t size) {
-  return invalid("runtime error: slice bounds out of range [:" + std::to_string(at) + "] with length " +
-                 std::to_string(size));
+  return invalid("runtime error: slice bounds out of range [:" + std::to_string(at) + "]" +
+                 (at < 0 ? "" : " with length " + std::to_string(size)));
 }
 
 bool is_in_set(std::string_view set, std::uint32_t code) {
