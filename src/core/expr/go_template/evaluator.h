@@ -73,6 +73,7 @@ class Evaluator {
     const Datum* receiver;
   };
   Result<Slot> call(const Slot& dot, const Callee& callee, const TreeNode& node, Args args, const Datum* final);
+  Result<void> pay_for_text(const Datum& datum);
   Result<Datum> call_special(const Slot& dot, const Callee& callee, const TreeNode& node, Args args,
                              const Datum* final);
   Result<Datum> and_or(const Slot& dot, bool is_or, Args args, const Datum* final);

@@ -219,7 +219,18 @@ Result<Slot> Evaluator::call(const Slot& dot, const Callee& callee, const TreeNo
     at(node);
     return fail("error calling " + std::string(callee.name) + ": " + result.error().message, result.error().code);
   }
-  return Slot{std::move(result).value()};
+  Datum value = std::move(result).value();
+  TRY(pay_for_text(value));
+  return Slot{std::move(value)};
+}
+
+Result<void> Evaluator::pay_for_text(const Datum& datum) {
+  constexpr std::size_t kBytesOfStep = 64;
+  const std::size_t size = datum.scalar_value().as_string().size();
+  if (size < kBytesOfStep) return {};
+  const auto paid = execution_.spend(size / kBytesOfStep, size);
+  if (!paid.ok()) return fail(paid.error().message, paid.error().code);
+  return {};
 }
 
 // and, or, call: they are evaluated like no function is.

@@ -33,8 +33,10 @@ enum class MissingKey { invalid, zero, error };
 struct Limits {
   std::size_t depth_max = 100'000;           // {{template}} within {{template}}; Go's own
   std::size_t include_depth_max = 1'000;     // of one name through Execution::include; Helm's own
-  std::uint64_t steps_max = 100'000'000;     // nodes evaluated and items made, in all
-  std::size_t output_bytes_max = 512u << 20;  // of one run, and of any text that a function makes
+  // Of the whole Execution: nodes evaluated, items made, and a step for each 64 bytes of text that functions give. The
+  // largest charts take some hundred thousand.
+  std::uint64_t steps_max = 20'000'000;
+  std::size_t output_bytes_max = 128u << 20;  // of one run, and of any text that a function gives
 };
 
 struct Options {
