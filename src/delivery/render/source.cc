@@ -81,10 +81,13 @@ Result<std::vector<FileSource::Entry>> MemorySource::list(const std::string& dir
 
 Result<Kind> detect(const FileSource& source, const std::string& path) {
   const std::vector<FileSource::Entry> entries = TRY(source.list(path));
+  Kind kind = Kind::directory;
   for (const FileSource::Entry& entry : entries) {
-    if (!entry.directory && kustomize_impl::is_kustomization_name(entry.name)) return Kind::kustomize;
+    if (entry.directory) continue;
+    if (kustomize_impl::is_kustomization_name(entry.name)) return Kind::kustomize;
+    if (entry.name == "Chart.yaml") kind = Kind::helm;
   }
-  return Kind::directory;
+  return kind;
 }
 
 }  // namespace caisson::render
