@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "core/base/encoding.h"
+#include "core/expr/go_template/complex.h"
 
 namespace caisson::go_template {
 
@@ -120,6 +121,12 @@ Datum Datum::nil_of(const Type& type) {
   return out;
 }
 
+Datum Datum::of(Ref<Node> node, const Type& type) {
+  Datum out = nil_of(type);
+  out.node_ = std::move(node);
+  return out;
+}
+
 Datum Datum::scalar(const Type& type, Value value) {
   Datum out;
   out.type_ = &type;
@@ -200,6 +207,10 @@ Datum Datum::with_type(const Type& type) const {
   Datum out = *this;
   out.type_ = &type;
   return out;
+}
+
+Datum Complex::datum(double real, double imaginary) {
+  return Datum::of(Ref<Node>(new Complex(real, imaginary)), kComplex128);
 }
 
 Result<Value> Datum::to_value() const { return value_of(*this, 0); }

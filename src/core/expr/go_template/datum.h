@@ -145,6 +145,7 @@ class Datum {
   static Datum scalar(const Type& type, Value value);      // a number, string or bool of a given (perhaps named) type
   static Datum bytes(std::string_view bytes);              // []uint8
   static Datum nil_of(const Type& type);                   // a nil map, list or pointer of that type
+  static Datum of(Ref<Node> node, const Type& type);       // REQUIRES: the class of the node fits the type
   static Datum from(const Value& value);                   // see above; a null is a nil interface
   static Datum strings(const std::vector<std::string>& items);  // []string
 

@@ -40,6 +40,11 @@ class Set {
   std::vector<std::string> names() const;  // sorted
   const std::string& name() const { return name_; }
 
+  // As parse(), but the template `name` itself is kept for alone(), and replaces nothing when it is empty. For texts
+  // that are templates of their own (`tpl`).
+  Result<void> parse_alone(std::string_view name, std::string_view text);
+  const Tree* alone() const { return alone_.get(); }  // nullptr before
+
   // A set on top of this one: sees its templates, and what is parsed into it stays its own (Helm's `tpl`). This set must
   // outlive it.
   Set layer() const;
@@ -52,6 +57,7 @@ class Set {
   std::vector<FunctionTable> functions_;
   ParseLimits limits_;
   const Set* below_ = nullptr;
+  std::shared_ptr<const Tree> alone_;
   std::map<std::string, std::shared_ptr<const Tree>, std::less<>> trees_;
 };
 

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/expr/go_template/lexer.h"
+
+#include <algorithm>
+
+#include "core/expr/go_template/unicode.h"
+
+namespace caisson::go_template {
+namespace {
+
+constexpr std::string_view kLeft = "{{", kRight = "}}";
+constexpr std::string_view kBlanks = " \t\r\n";
+constexpr std::size_t kMarkerSize = 2;  // "- " or " -"
+
+struct Keyword {
+  std::string_view word;
+  TokenType type;
+};
+constexpr Keyword kKeywords[] = {
+    {"block", TokenType::block}, {"break", TokenType::break_}, {"continue", TokenType::continue_},
+    {"define", TokenType::define}, {"else", TokenType::else_}, {"end", TokenType::end}, {"if", TokenType::if_},
+    {"nil", TokenType::nil}, {"range", TokenType::range}, {"template", TokenType::template_},
+    {"with", TokenType::with},
+};
+
+bool is_blank(std::uint32_t rune) { return rune == ' ' || rune == '\t' || rune == '\r' || rune == '\n'; }
+
+bool is_word(std::uint32_t rune) { return rune == '_' || is_letter(rune) || is_digit(rune); }
+
+bool has_left_marker(std::string_view text) {
+  return text.size() >= 2 && text[0] == '-' && is_blank(static_cast<unsigned char>(text[1]));
+}
+bool has_right_marker(std::string_view text) {
+  return text.size() >= 2 && is_blank(static_cast<unsigned char>(text[0])) && text[1] == '-';
+}
+
+}  // namespace
+
+std::string describe(const Token& token) {
+  constexpr std::size_t kShownMax = 10;
+  if (token.type == TokenType::eof) return "EOF";
+  if (token.type == TokenType::error) return std::string(token.value);
+  if (token.type > TokenType::keyword) return "<" + std::string(token.value) + ">";
+  if (token.value.size() <= kShownMax) return quote(token.value);
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < kShownMax && size < token.value.size(); ++i) {
+    size += decode_rune(token.value.substr(size)).size;
+  }
+  return quote(token.value.substr(0, size)) + "...";
+}
+
+std::uint32_t Lexer::peek() const { return pos_ < text_.size() ? decode_rune(text_.substr(pos_)).code : kEnd; }
+
+std::uint32_t Lexer::take() {
+  if (pos_ >= text_.size()) return kEnd;
+  const Rune rune = decode_rune(text_.substr(pos_));
+  pos_ += rune.size;
+  if (rune.code == '\n') ++line_;
+  return rune.code;
+}
+
+// Undoes the take() that gave `rune`.
+void Lexer::back(std::uint32_t rune) {
+  if (rune == kEnd) return;
+  pos_ -= decode_last_rune(text_.substr(0, pos_)).size;
+  if (rune == '\n') --line_;
+}
+
+bool Lexer::accept(std::string_view set) {
+  if (pos_ >= text_.size() || set.find(text_[pos_]) == std::string_view::npos) return false;
+  ++pos_;
+  return true;
+}
+
+void Lexer::accept_run(std::string_view set) {
+  while (accept(set)) {
+  }
+}
+
+bool Lexer::starts_with(std::string_view prefix, std::size_t offset) const {
+  return pos_ + offset <= text_.size() && text_.substr(pos_ + offset).starts_with(prefix);
+}
+
+Token Lexer::make(TokenType type) {
+  const Token token{type, start_, text_.substr(start_, pos_ - start_), start_line_};
+  start_ = pos_;
+  start_line_ = line_;
+  return token;
+}
+
+Token Lexer::fail(std::string message) {
+  message_ = std::move(message);
+  const Token token{TokenType::error, start_, message_, start_line_};
+  text_ = {};
+  pos_ = start_ = 0;
+  return token;
+}
+
+void Lexer::count_lines() {
+  line_ += static_cast<int>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(start_),
+                                       text_.begin() + static_cast<std::ptrdiff_t>(pos_), '\n'));
+}
+
+void Lexer::ignore() {
+  count_lines();
+  start_ = pos_;
+  start_line_ = line_;
+}
+
+std::size_t Lexer::blanks_from(std::size_t pos) const {
+  const std::size_t end = text_.find_first_not_of(kBlanks, pos);
+  return (end == std::string_view::npos ? text_.size() : end) - pos;
+}
+
+bool Lexer::at_right_delim(bool& trims) const {
+  trims = has_right_marker(text_.substr(pos_)) && starts_with(kRight, kMarkerSize);
+  return trims || starts_with(kRight);
+}
+
+// May an identifier end here?
+bool Lexer::at_terminator() const {
+  const std::uint32_t rune = peek();
+  if (rune == kEnd || is_blank(rune)) return true;
+  return (rune < 0x80 && std::string_view(".,|:)(").find(static_cast<char>(rune)) != std::string_view::npos) ||
+         starts_with(kRight);
+}
+
+Token Lexer::next() {
+  if (inside_action_) return lex_inside_action();
+  Token token;
+  while (!lex_text(token)) {
+  }
+  return token;
+}
+
+bool Lexer::lex_text(Token& token) {
+  const std::size_t found = text_.find(kLeft, pos_);
+  if (found == std::string_view::npos) {
+    pos_ = text_.size();
+    const bool is_end = pos_ <= start_;
+    if (!is_end) count_lines();
+    token = make(is_end ? TokenType::eof : TokenType::text);
+    return true;
+  }
+  if (found > pos_) {
+    pos_ = found;
+    std::size_t trimmed = 0;
+    if (has_left_marker(text_.substr(pos_ + kLeft.size()))) {
+      const std::size_t last = text_.substr(start_, pos_ - start_).find_last_not_of(kBlanks);
+      trimmed = pos_ - start_ - (last == std::string_view::npos ? 0 : last + 1);
+    }
+    pos_ -= trimmed;
+    count_lines();
+    token = make(TokenType::text);
+    pos_ += trimmed;
+    ignore();
+    if (!token.value.empty()) return true;
+  }
+  return lex_left_delim(token);
+}
+
+bool Lexer::lex_left_delim(Token& token) {
+  pos_ += kLeft.size();
+  const std::size_t marker = has_left_marker(text_.substr(pos_)) ? kMarkerSize : 0;
+  if (starts_with("/*", marker)) {
+    pos_ += marker;
+    ignore();
+    return lex_comment(token);
+  }
+  token = make(TokenType::left_delim);
+  inside_action_ = true;
+  pos_ += marker;
+  ignore();
+  paren_depth_ = 0;
+  return true;
+}
+
+bool Lexer::lex_comment(Token& token) {
+  const std::size_t end = text_.find("*/", pos_ + 2);
+  if (end == std::string_view::npos) {
+    token = fail("unclosed comment");
+    return true;
+  }
+  pos_ = end + 2;
+  bool trims = false;
+  if (!at_right_delim(trims)) {
+    token = fail("comment ends before closing delimiter");
+    return true;
+  }
+  ignore();
+  pos_ += (trims ? kMarkerSize : 0) + kRight.size();
+  if (trims) pos_ += blanks_from(pos_);
+  ignore();
+  return false;
+}
+
+Token Lexer::lex_right_delim() {
+  bool trims = false;
+  at_right_delim(trims);
+  if (trims) {
+    pos_ += kMarkerSize;
+    ignore();
+  }
+  pos_ += kRight.size();
+  const Token token = make(TokenType::right_delim);
+  if (trims) {
+    pos_ += blanks_from(pos_);
+    ignore();
+  }
+  inside_action_ = false;
+  return token;
+}
+
+Token Lexer::lex_inside_action() {
+  bool trims = false;
+  if (at_right_delim(trims)) return paren_depth_ == 0 ? lex_right_delim() : fail("unclosed left paren");
+  const std::uint32_t rune = take();
+  if (rune == kEnd) {
+    // What failed is at its end from then on; a text that ends within an action says so once.
+    return text_.empty() ? Token{TokenType::eof, 0, "EOF", start_line_} : fail("unclosed action");
+  }
+  if (is_blank(rune)) {
+    back(rune);
+    return lex_space();
+  }
+  switch (rune) {
+    case '=':
+      return make(TokenType::assign);
+    case ':':
+      return take() == '=' ? make(TokenType::declare) : fail("expected :=");
+    case '|':
+      return make(TokenType::pipe);
+    case '"':
+      return lex_quoted('"', TokenType::string, "quoted string");
+    case '\'':
+      return lex_quoted('\'', TokenType::char_constant, "character constant");
+    case '`':
+      return lex_raw_string();
+    case '$':
+      return lex_path(TokenType::variable);
+    case '(':
+      ++paren_depth_;
+      return make(TokenType::left_paren);
+    case ')':
+      return --paren_depth_ < 0 ? fail("unexpected right paren") : make(TokenType::right_paren);
+    default:
+      break;
+  }
+  const bool is_number = (rune >= '0' && rune <= '9') || rune == '+' || rune == '-';
+  if (rune == '.' && pos_ < text_.size() && (text_[pos_] < '0' || text_[pos_] > '9')) return lex_path(TokenType::field);
+  if (is_number || rune == '.') {
+    back(rune);
+    return lex_number();
+  }
+  if (is_word(rune)) {
+    back(rune);
+    return lex_identifier();
+  }
+  if (rune < 0x80 && is_printable(rune)) return make(TokenType::character);
+  return fail("unrecognized character in action: " + describe_rune(rune));
+}
+
+// Blanks before a trimming "-}}" belong to it but for all before the last one.
+Token Lexer::lex_space() {
+  std::size_t count = 0;
+  for (; is_blank(peek()); ++count) take();
+  --pos_;
+  const bool before_marker = has_right_marker(text_.substr(pos_)) && starts_with(kRight, kMarkerSize);
+  ++pos_;
+  if (before_marker) {
+    back(static_cast<unsigned char>(text_[pos_ - 1]));
+    if (count == 1) return lex_right_delim();
+  }
+  return make(TokenType::space);
+}
+
+Token Lexer::lex_identifier() {
+  while (is_word(peek())) take();
+  const std::string_view word = text_.substr(start_, pos_ - start_);
+  if (!at_terminator()) return fail("bad character " + describe_rune(peek()));
+  for (const Keyword& keyword : kKeywords) {
+    if (keyword.word == word) return make(keyword.type);
+  }
+  return make(word == "true" || word == "false" ? TokenType::boolean : TokenType::identifier);
+}
+
+Token Lexer::lex_path(TokenType type) {
+  if (at_terminator()) return make(type == TokenType::variable ? type : TokenType::dot);
+  while (is_word(peek())) take();
+  if (!at_terminator()) return fail("bad character " + describe_rune(peek()));
+  return make(type);
+}
+
+Token Lexer::lex_quoted(char mark, TokenType type, std::string_view what) {
+  while (true) {
+    std::uint32_t rune = take();
+    if (rune == '\\') {
+      rune = take();
+      if (rune != kEnd && rune != '\n') continue;
+    }
+    if (rune == kEnd || rune == '\n') return fail("unterminated " + std::string(what));
+    if (rune == static_cast<unsigned char>(mark)) return make(type);
+  }
+}
+
+Token Lexer::lex_raw_string() {
+  while (true) {
+    const std::uint32_t rune = take();
+    if (rune == kEnd) return fail("unterminated raw quoted string");
+    if (rune == '`') return make(TokenType::raw_string);
+  }
+}
+
+Token Lexer::lex_number() {
+  const auto bad = [&] { return fail("bad number syntax: " + quote(text_.substr(start_, pos_ - start_))); };
+  if (!scan_number()) return bad();
+  if (peek() != '+' && peek() != '-') return make(TokenType::number);
+  if (!scan_number() || text_[pos_ - 1] != 'i') return bad();
+  return make(TokenType::complex);
+}
+
+bool Lexer::scan_number() {
+  accept("+-");
+  std::string_view digits = "0123456789_";
+  bool is_decimal = true, is_hex = false;
+  if (accept("0")) {
+    if (accept("xX")) {
+      digits = "0123456789abcdefABCDEF_";
+      is_decimal = false;
+      is_hex = true;
+    } else if (accept("oO")) {
+      digits = "01234567_";
+      is_decimal = false;
+    } else if (accept("bB")) {
+      digits = "01_";
+      is_decimal = false;
+    }
+  }
+  accept_run(digits);
+  if (accept(".")) accept_run(digits);
+  if ((is_decimal && accept("eE")) || (is_hex && accept("pP"))) {
+    accept("+-");
+    accept_run("0123456789_");
+  }
+  accept("i");
+  if (!is_word(peek())) return true;
+  take();
+  return false;
+}
+
+}  // namespace caisson::go_template

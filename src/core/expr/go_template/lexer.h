@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokens of a template's text. Follows text/template/parse of Go 1.26, its messages included.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace caisson::go_template {
+
+enum class TokenType : std::uint8_t {
+  error,  // `value` is the message
+  boolean, character, char_constant, complex, assign, declare, eof, field, identifier, left_delim, left_paren, number,
+  pipe, raw_string, right_delim, right_paren, space, string, text, variable,
+  keyword,  // what follows is one
+  block, break_, continue_, dot, define, else_, end, if_, nil, range, template_, with,
+};
+
+struct Token {
+  TokenType type = TokenType::error;
+  std::size_t pos = 0;
+  std::string_view value;  // within the text, or a constant, or Lexer's own message
+  int line = 0;            // from 1
+};
+
+// As messages show it: `"{{"`, `<end>`, `EOF`.
+std::string describe(const Token& token);
+
+class Lexer {
+ public:
+  explicit Lexer(std::string_view text) : text_(text) {}  // `text` must outlive the tokens
+  Lexer(const Lexer&) = delete;
+  Lexer& operator=(const Lexer&) = delete;
+
+  Token next();  // after an error or the end: end of file
+
+ private:
+  static constexpr std::uint32_t kEnd = 0xFFFFFFFF;
+
+  std::uint32_t take();
+  std::uint32_t peek() const;
+  void back(std::uint32_t rune);
+  bool accept(std::string_view set);
+  void accept_run(std::string_view set);
+  bool starts_with(std::string_view prefix, std::size_t offset = 0) const;
+  Token make(TokenType type);
+  Token fail(std::string message);
+  void ignore();
+  void count_lines();
+  bool at_right_delim(bool& trims) const;
+  bool at_terminator() const;
+  std::size_t blanks_from(std::size_t pos) const;
+
+  bool lex_text(Token& token);  // false: a comment was passed, go on
+  bool lex_left_delim(Token& token);
+  bool lex_comment(Token& token);
+  Token lex_right_delim();
+  Token lex_inside_action();
+  Token lex_space();
+  Token lex_identifier();
+  Token lex_path(TokenType type);
+  Token lex_quoted(char mark, TokenType type, std::string_view what);
+  Token lex_raw_string();
+  Token lex_number();
+  bool scan_number();
+
+  std::string_view text_;
+  std::string message_;
+  std::size_t pos_ = 0, start_ = 0;
+  int line_ = 1, start_line_ = 1;
+  int paren_depth_ = 0;
+  bool inside_action_ = false;
+};
+
+}  // namespace caisson::go_template
