@@ -7,11 +7,11 @@
 #include <set>
 
 #include "core/base/file.h"
-#include "core/base/process.h"
 #include "core/base/text.h"
 #include "delivery/render/helm/go_text.h"
 #include "main/cli/commands.h"
 #include "main/cli/helm_common.h"
+#include "main/cli/helm_release.h"
 
 namespace caisson::cli {
 namespace {
@@ -19,6 +19,29 @@ namespace {
 using namespace render::helm;
 using enum FlagKind;
 
+constexpr FlagSpec kReleaseFlags[] = {
+    {"install", boolean, 'i'},        {"reset-values", boolean},    {"reuse-values", boolean},
+    {"reset-then-reuse-values", boolean}, {"cleanup-on-fail", boolean}, {"history-max", text},
+    {"keep-history", boolean},        {"ignore-not-found", boolean}, {"cascade", text},
+    {"recreate-pods", boolean},       {"output", text, 'o'},        {"logs", boolean},
+    {"filter", array},                {"hide-notes", boolean},
+};
+constexpr FlagSpec kQueryFlags[] = {
+    {"output", text, 'o'},        {"all-namespaces", boolean, 'A'}, {"all", boolean, 'a'},
+    {"short", boolean, 'q'},      {"filter", text, 'f'},            {"max", text, 'm'},
+    {"deployed", boolean},        {"failed", boolean},              {"pending", boolean},
+    {"superseded", boolean},      {"uninstalled", boolean},         {"uninstalling", boolean},
+    {"revision", text},           {"show-desc", boolean},           {"no-headers", boolean},
+    {"date", boolean, 'd'},       {"reverse", boolean, 'r'},        {"template", text},
+};
+constexpr FlagSpec kShowFlags[] = {{"devel", boolean}};
+constexpr FlagSpec kLintFlags[] = {
+    {"strict", boolean}, {"with-subcharts", boolean}, {"quiet", boolean}, {"kube-version", text},
+    {"skip-schema-validation", boolean},
+};
+constexpr FlagSpec kPackageFlags[] = {
+    {"destination", text, 'd'}, {"app-version", text}, {"dependency-update", boolean, 'u'}, {"sign", boolean},
+};
 constexpr FlagSpec kTemplateFlags[] = {
     {"show-only", array, 's'},    {"output-dir", text},   {"validate", boolean},
     {"include-crds", boolean},    {"skip-tests", boolean}, {"is-upgrade", boolean},
@@ -49,34 +72,27 @@ Result<void> write_files(const RenderedChart& rendered, const Flags& flags, cons
   return {};
 }
 
-Result<RenderOptions> template_options(const Flags& flags, const std::string& release) {
-  RenderOptions options;
-  options.release.name = release;
+Result<RenderOptions> template_options(const Flags& flags) {
+  RenderOptions options = helm_render_options(flags);
   options.release.ns = flags.text("namespace", "default");
   options.release.is_upgrade = flags.is_set("is-upgrade");
   options.release.is_install = !options.release.is_upgrade;
-  options.skip_schema_validation = flags.is_set("skip-schema-validation");
   options.include_crds = flags.is_set("include-crds");
-  options.subchart_notes = flags.is_set("render-subchart-notes");
+  if (flags.is_set("validate")) {
+    const HelmSession session = TRY(connect_helm(flags));
+    options.release.ns = session.ns();
+    TRY(use_cluster(session, options));
+  }
   if (const std::string version = flags.text("kube-version"); !version.empty())
     options.capabilities.kube_version = TRY(parse_kube_version(version));
   for (std::string& version : flags.all("api-versions")) options.capabilities.api_versions.push_back(std::move(version));
   return options;
 }
 
-Result<std::string> post_rendered(std::string manifest, const Flags& flags) {
-  if (!flags.has("post-renderer")) return manifest;
-  std::vector<std::string> command{flags.text("post-renderer")};
-  for (std::string& argument : flags.all("post-renderer-args")) command.push_back(std::move(argument));
-  caisson::Command run;
-  run.args = std::move(command);
-  run.input = std::move(manifest);
-  return run_checked(run).in("error while running post render on files");
-}
-
 Result<void> command_template(const Flags& flags) {
   const NameAndChart target = TRY(name_and_chart(flags, "release-name"));
-  const RenderOptions options = TRY(template_options(flags, target.name));
+  RenderOptions options = TRY(template_options(flags));
+  options.release.name = target.name;
   const Value values = TRY(helm_values(flags));
   Chart chart = TRY(load_helm_chart(target.chart, flags));
   TRY(check_installable(chart));
@@ -93,39 +109,65 @@ Result<void> command_template(const Flags& flags) {
   }
   const TemplateOutput output{flags.is_set("no-hooks"), flags.is_set("skip-tests"), flags.all("show-only")};
   if (flags.has("output-dir")) return write_files(*rendered, flags, output, target.name);
-  const std::string manifest = TRY(post_rendered(rendered->manifest, flags));
-  return write_all(STDOUT_FILENO, TRY(template_output(*rendered, manifest, output)));
+  return write_all(STDOUT_FILENO, TRY(template_output(*rendered, rendered->manifest, output)));
 }
 
+// What the command takes: flags of its own, and the groups of helm_common.h.
 struct SubCommand {
   std::string_view name;
   std::span<const FlagSpec> own;
-  bool takes_values, installs;
+  enum Groups { plain, values, installs } groups;
   Result<void> (*run)(const Flags& flags);
 };
 constexpr SubCommand kCommands[] = {
-    {"template", kTemplateFlags, true, true, command_template},
+    {"template", kTemplateFlags, SubCommand::installs, command_template},
+    {"install", kReleaseFlags, SubCommand::installs, command_helm_install},
+    {"upgrade", kReleaseFlags, SubCommand::installs, command_helm_upgrade},
+    {"rollback", kReleaseFlags, SubCommand::installs, command_helm_rollback},
+    {"uninstall", kReleaseFlags, SubCommand::installs, command_helm_uninstall},
+    {"delete", kReleaseFlags, SubCommand::installs, command_helm_uninstall},
+    {"del", kReleaseFlags, SubCommand::installs, command_helm_uninstall},
+    {"un", kReleaseFlags, SubCommand::installs, command_helm_uninstall},
+    {"test", kReleaseFlags, SubCommand::installs, command_helm_test},
+    {"list", kQueryFlags, SubCommand::plain, command_helm_list},
+    {"ls", kQueryFlags, SubCommand::plain, command_helm_list},
+    {"history", kQueryFlags, SubCommand::plain, command_helm_history},
+    {"hist", kQueryFlags, SubCommand::plain, command_helm_history},
+    {"status", kQueryFlags, SubCommand::plain, command_helm_status},
+    {"get", kQueryFlags, SubCommand::plain, command_helm_get},
+    {"diff", kReleaseFlags, SubCommand::installs, command_helm_diff},
+    {"show", kShowFlags, SubCommand::values, command_helm_show},
+    {"inspect", kShowFlags, SubCommand::values, command_helm_show},
+    {"lint", kLintFlags, SubCommand::values, command_helm_lint},
+    {"package", kPackageFlags, SubCommand::values, command_helm_package},
+    {"version", kQueryFlags, SubCommand::plain, command_helm_version},
 };
+
+std::string usage() {
+  std::string out = "Usage: caisson helm COMMAND [flags]\n\nCommands, with Helm's own arguments and flags:\n ";
+  for (const SubCommand& command : kCommands) out += " " + std::string(command.name);
+  return out + "\n";
+}
 
 }  // namespace
 
 Result<void> command_helm(const std::vector<std::string>& words) {
   // Global flags may stand before the command's name.
-  const auto at = std::find_if(words.begin(), words.end(), [](const std::string& word) {
-    return std::any_of(std::begin(kCommands), std::end(kCommands), [&](const SubCommand& c) { return c.name == word; });
-  });
-  if (at == words.end()) {
-    const std::string name = words.empty() ? "" : words[0];
-    return Error{ErrorCode::bad_request, "unknown command " + go_quote(name) + " for \"helm\""};
-  }
-  const SubCommand& command =
-      *std::find_if(std::begin(kCommands), std::end(kCommands), [&](const SubCommand& c) { return c.name == *at; });
+  const auto command = [](const std::string& word) {
+    return std::find_if(std::begin(kCommands), std::end(kCommands), [&](const SubCommand& c) { return c.name == word; });
+  };
+  const auto at = std::find_if(words.begin(), words.end(),
+                               [&](const std::string& word) { return command(word) != std::end(kCommands); });
+  const bool asks_help = std::any_of(words.begin(), words.end(), [](const auto& w) { return w == "--help" || w == "-h"; });
+  if (words.empty() || asks_help) return write_all(STDOUT_FILENO, usage());
+  if (at == words.end())
+    return Error{ErrorCode::bad_request, "unknown command " + go_quote(words[0]) + " for \"helm\""};
   std::vector<std::string> rest(words.begin(), at);
   rest.insert(rest.end(), at + 1, words.end());
-  std::vector<std::span<const FlagSpec>> known{helm_global_flags(), command.own};
-  if (command.takes_values) known.insert(known.end(), {helm_value_flags(), helm_chart_flags()});
-  if (command.installs) known.push_back(helm_install_flags());
-  return command.run(TRY(Flags::parse(rest, known)));
+  std::vector<std::span<const FlagSpec>> known{command(*at)->own, helm_global_flags()};
+  if (command(*at)->groups != SubCommand::plain) known.insert(known.end(), {helm_value_flags(), helm_chart_flags()});
+  if (command(*at)->groups == SubCommand::installs) known.push_back(helm_install_flags());
+  return command(*at)->run(TRY(Flags::parse(rest, known)));
 }
 
 }  // namespace caisson::cli

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/cli/helm_common.h"
 
-#include <sys/stat.h>
+#include <netdb.h>
 #include <unistd.h>
 
 #include <climits>
@@ -10,7 +10,7 @@
 #include <set>
 
 #include "core/base/file.h"
-#include "core/base/random.h"
+#include "core/base/process.h"
 #include "core/base/text.h"
 #include "delivery/render/helm/go_text.h"
 
@@ -64,6 +64,16 @@ Result<std::string> read_values_file(const std::string& path) {
   if (text.ok()) return text;
   if (text.error().code == ErrorCode::not_found)
     return Error{ErrorCode::not_found, "open " + path + ": no such file or directory"};
+  return text;
+}
+
+// The first address of a host, as text; empty when it has none.
+std::string first_address(const std::string& host) {
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), nullptr, nullptr, &found) != 0) return {};
+  char text[NI_MAXHOST] = "";
+  ::getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
+  ::freeaddrinfo(found);
   return text;
 }
 
@@ -139,6 +149,24 @@ Result<NameAndChart> name_and_chart(const Flags& flags, const std::string& fixed
   base = base.substr(0, base.find('-'));
   if (base == "." || base.empty()) base = "chart";
   return NameAndChart{base + "-" + std::to_string(::time(nullptr)), words[0]};
+}
+
+render::helm::RenderOptions helm_render_options(const Flags& flags) {
+  render::helm::RenderOptions options;
+  options.skip_schema_validation = flags.is_set("skip-schema-validation");
+  options.subchart_notes = flags.is_set("render-subchart-notes");
+  if (flags.is_set("enable-dns")) options.engine.host_by_name = first_address;
+  if (flags.has("post-renderer")) {
+    std::vector<std::string> words{flags.text("post-renderer")};
+    for (std::string& word : flags.all("post-renderer-args")) words.push_back(std::move(word));
+    options.post_render = [words](std::string manifest) {
+      Command command;
+      command.args = words;
+      command.input = std::move(manifest);
+      return run_checked(command);
+    };
+  }
+  return options;
 }
 
 void print_helm_warnings(const std::vector<std::string>& warnings) {

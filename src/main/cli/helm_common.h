@@ -28,6 +28,9 @@ struct NameAndChart {
 };
 Result<NameAndChart> name_and_chart(const Flags& flags, const std::string& fixed_name);
 
+// --skip-schema-validation, --render-subchart-notes, --enable-dns and --post-renderer.
+render::helm::RenderOptions helm_render_options(const Flags& flags);
+
 void print_helm_warnings(const std::vector<std::string>& warnings);  // on standard error, each once
 
 }  // namespace caisson::cli

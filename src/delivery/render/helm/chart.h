@@ -70,6 +70,9 @@ Result<Chart> load_archive(std::string_view tgz, std::vector<std::string>& warni
 Result<Chart> load_files(std::vector<File> files, std::vector<std::string>& warnings, const LoadLimits& limits = {},
                          std::size_t depth = 0);
 
+// The files of the folder or .tgz at `path`, with names below the chart's folder; in a folder less what .helmignore names.
+Result<std::vector<File>> read_chart_files(const FileSource& source, const std::string& path,
+                                           const LoadLimits& limits = {});
 // What a .tgz holds, below its one folder.
 Result<std::vector<File>> read_archive(std::string_view tgz, const LoadLimits& limits = {});
 

@@ -223,14 +223,18 @@ Result<Chart> load_archive(std::string_view tgz, std::vector<std::string>& warni
 
 Result<Chart> load_chart(const FileSource& source, const std::string& path, std::vector<std::string>& warnings,
                          const LoadLimits& limits) {
-  if (source.list(path).ok()) return load_files(TRY(read_folder(source, path, limits)), warnings, limits);
+  return load_files(TRY(read_chart_files(source, path, limits)), warnings, limits);
+}
+
+Result<std::vector<File>> read_chart_files(const FileSource& source, const std::string& path, const LoadLimits& limits) {
+  if (source.list(path).ok()) return read_folder(source, path, limits);
   const std::string bytes = TRY(source.read(path));
   if (!bytes.starts_with("\x1F\x8B\x08")) {
     if (path.ends_with(".yml") || path.ends_with(".yaml"))
       return invalid("file '" + path + "' seems to be a YAML file, but expected a gzipped archive");
     return invalid("file '" + path + "' does not appear to be a gzipped archive");
   }
-  return load_archive(bytes, warnings, limits);
+  return read_archive(bytes, limits);
 }
 
 namespace {

@@ -98,6 +98,8 @@ Result<RenderedChart> render_prepared(const Prepared& prepared, const RenderOpti
     for (const Crd& crd : out.crds) out.manifest += with_source(crd.source, crd.file->data);
   }
   for (const Manifest& manifest : out.manifests.resources) out.manifest += with_source(manifest.source, manifest.content);
+  if (options.post_render)
+    out.manifest = TRY(options.post_render(std::move(out.manifest)).in("error while running post render on files"));
   return out;
 }
 

@@ -18,6 +18,7 @@ struct RenderOptions {
   bool include_crds = false;  // into `manifest`
   bool subchart_notes = false;
   EngineOptions engine;
+  std::function<Result<std::string>(std::string manifest)> post_render;  // --post-renderer
 };
 
 // A chart whose dependencies are chosen, and the values that its templates see.
