@@ -292,6 +292,7 @@ Result<Datum> Evaluator::literal(char letter, const TreeNode& node) {
       return fail("expected bool; found " + to_text(node));
     case 'i':
     case 'I':
+    case 'u':
     case 'f':
       return literal_number(letter, node);
     default:
@@ -304,6 +305,10 @@ Result<Datum> Evaluator::literal_number(char letter, const TreeNode& node) {
   if (letter == 'f') {
     if (number && number->is_float) return Datum(number->float_value);
     return fail("expected float; found " + to_text(node));
+  }
+  if (letter == 'u') {
+    if (!number || !number->is_uint) return fail("expected unsigned integer; found " + to_text(node));
+    return Datum::scalar(kUint32, Value(static_cast<long long>(number->uint_value & 0xFFFFFFFF)));
   }
   if (!number || !number->is_int) return fail("expected integer; found " + to_text(node));
   return letter == 'i' ? Datum::integer(number->int_value) : Datum(number->int_value);

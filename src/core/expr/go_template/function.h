@@ -30,7 +30,7 @@ struct Call {
 };
 
 // `parameters` has a letter for each parameter, and ends with '*' when the last one is variadic:
-//   a interface {}   s string   b bool   i int   I int64   f float64   m map[string]interface {}   l []interface {}
+//   a interface {}   s string   b bool   i int   I int64   u uint32   f float64   m map[string]interface {}   l []interface {}
 //   S []string   t time.Time   c a certificate of genCA   v reflect.Value (takes anything; a nil interface stays one)
 // An argument of another type is refused with Go's words before the call ("wrong type for value; expected string; got
 // float64"), and so is a wrong number ("wrong number of args for trunc: want 2 got 1").

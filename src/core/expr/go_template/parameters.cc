@@ -13,7 +13,7 @@ const Parameter kParameters[] = {
     {'a', "interface {}", nullptr}, {'v', "reflect.Value", nullptr},
     {'s', "string", &kString},      {'b', "bool", &kBool},
     {'i', "int", &kInt},            {'I', "int64", &kInt64},
-    {'f', "float64", &kFloat64},    {'m', "map[string]interface {}", &kMap},
+    {'u', "uint32", &kUint32},     {'f', "float64", &kFloat64},    {'m', "map[string]interface {}", &kMap},
     {'l', "[]interface {}", &kList}, {'S', "[]string", &kStringList},
     {'t', "time.Time", nullptr},    {'c', "sprig.certificate", nullptr},
 };

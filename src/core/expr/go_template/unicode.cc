@@ -206,6 +206,9 @@ bool is_letter(std::uint32_t code) {
 }
 bool is_digit(std::uint32_t code) { return code < 0x80 ? code >= '0' && code <= '9' : holds(kDigits, code); }
 bool is_upper(std::uint32_t code) { return code < 0x80 ? code >= 'A' && code <= 'Z' : holds(kUpper, code); }
+bool is_lower(std::uint32_t code) { return code < 0x80 ? code >= 'a' && code <= 'z' : holds(kLower, code); }
+bool is_number(std::uint32_t code) { return code < 0x80 ? code >= '0' && code <= '9' : holds(kNumbers, code); }
+bool is_punctuation(std::uint32_t code) { return holds(kPunctuation, code); }
 bool is_printable(std::uint32_t code) {
   return code < 0x80 ? code >= 0x20 && code < 0x7F : holds(kPrintable, code);
 }

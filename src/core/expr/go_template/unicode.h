@@ -26,6 +26,9 @@ std::string from_runes(const std::vector<std::uint32_t>& codes);
 bool is_letter(std::uint32_t code);
 bool is_digit(std::uint32_t code);
 bool is_upper(std::uint32_t code);
+bool is_lower(std::uint32_t code);
+bool is_number(std::uint32_t code);  // digits, and "½", "Ⅷ", …
+bool is_punctuation(std::uint32_t code);
 bool is_printable(std::uint32_t code);  // strconv.IsPrint
 bool is_space(std::uint32_t code);      // unicode.IsSpace
 std::uint32_t to_upper(std::uint32_t code);

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Helm's functions that need nothing but values. Follows pkg/engine of Helm 3.22: what can't be written is "", what can't
+// be read is told by a member "Error".
+#include "core/document/yaml.h"
+#include "core/expr/go_template/execution.h"
+#include "core/expr/go_template/function.h"
+#include "core/expr/go_template/json_text.h"
+#include "core/expr/go_template/toml.h"
+
+namespace caisson::go_template {
+namespace {
+
+std::string_view json_kind(const Value& value) {
+  switch (value.kind()) {
+    case ValueKind::boolean: return "bool";
+    case ValueKind::integer:
+    case ValueKind::floating: return "number";
+    case ValueKind::string: return "string";
+    case ValueKind::list: return "array";
+    default: return "object";
+  }
+}
+
+Error wrong_kind(const Value& value, const Type& wanted) {
+  return Error{ErrorCode::invalid, "json: cannot unmarshal " + std::string(json_kind(value)) + " into Go value of type " +
+                                       std::string(wanted.name)};
+}
+
+Datum error_dict(const std::string& message) {
+  Map::Entries entries;
+  entries.emplace("Error", Datum(message));
+  return Datum(make<Map>(std::move(entries)));
+}
+
+Datum error_list(const std::string& message) { return Datum(make<List>(std::vector<Datum>{Datum(message)})); }
+
+// A document of which a map (or a list) is wanted; null is a nil one.
+Result<Datum> as_kind(const Value& value, const Type& wanted) {
+  if (value.is_null()) return Datum::nil_of(wanted);
+  const bool fits = wanted.kind == Kind::map ? value.is_map() : value.is_list();
+  if (!fits) return wrong_kind(value, wanted);
+  return Datum::from(value);
+}
+
+Result<Datum> read_yaml(std::string_view text, const Type& wanted) {
+  const auto value = yaml::read(text, {.old_booleans = true, .duplicate_keys_refused = false});
+  if (!value.ok()) return Error(value.error()).in("error converting YAML to JSON: yaml");
+  auto datum = as_kind(with_json_numbers(*value), wanted);
+  if (datum.ok()) return datum;
+  return std::move(datum).error().in("error unmarshaling JSON: while decoding JSON");
+}
+
+Result<Datum> read_json(std::string_view text, const Type& wanted) { return as_kind(TRY(parse_json(text)), wanted); }
+
+Result<Datum> from_yaml(Call& call) {
+  auto dict = read_yaml(call.text(0), kMap);
+  return dict.ok() ? std::move(dict).value() : error_dict(dict.error().message);
+}
+Result<Datum> from_yaml_array(Call& call) {
+  auto list = read_yaml(call.text(0), kList);
+  return list.ok() ? std::move(list).value() : error_list(list.error().message);
+}
+Result<Datum> from_json(Call& call) {
+  auto dict = read_json(call.text(0), kMap);
+  return dict.ok() ? std::move(dict).value() : error_dict(dict.error().message);
+}
+Result<Datum> from_json_array(Call& call) {
+  auto list = read_json(call.text(0), kList);
+  return list.ok() ? std::move(list).value() : error_list(list.error().message);
+}
+
+std::string without_newline(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+Result<Datum> to_yaml(Call& call) {
+  const auto value = call[0].to_value();
+  if (!value.ok()) return Datum("");
+  return Datum(without_newline(yaml::write(*value, {.sort_keys = true})));
+}
+
+Result<Datum> to_yaml_pretty(Call& call) {
+  const auto value = call[0].to_value();
+  if (!value.ok()) return Datum("");
+  return Datum(without_newline(yaml::write(*value, {.sort_keys = true, .indent_sequences = true, .line_width = 0})));
+}
+
+Result<Datum> to_json(Call& call) {
+  const auto text = json_text(call[0], JsonStyle::escaped);
+  return Datum(text.ok() ? *text : "");
+}
+
+Result<Datum> to_toml(Call& call) {
+  const auto text = toml_text(call[0]);
+  return Datum(text.ok() ? *text : text.error().message);
+}
+
+Result<Datum> from_toml(Call& call) {
+  const auto value = parse_toml(call.text(0));
+  return value.ok() ? Datum::from(*value) : error_dict(value.error().message);
+}
+
+Error author_says(std::string_view message) {
+  return Error{ErrorCode::invalid,
+               std::string(kAuthorMessageStart) + std::string(message) + std::string(kAuthorMessageEnd)};
+}
+
+Result<Datum> required(Call& call) {
+  const Datum& given = call[1];
+  const bool is_nil = !given.is_valid() || given.kind() == Kind::interface;
+  if (!is_nil && !(given.type() == &kString && given.size() == 0)) return given;
+  if (call.execution.options().lint) return Datum("");
+  return author_says(call.text(0));
+}
+
+Result<Datum> fail(Call& call) {
+  if (call.execution.options().lint) return Datum("");
+  return author_says(call.text(0));
+}
+
+constexpr Function kHelmFunctions[] = {
+    {"fail", "s", fail},
+    {"fromJson", "s", from_json},
+    {"fromJsonArray", "s", from_json_array},
+    {"fromToml", "s", from_toml},
+    {"fromYaml", "s", from_yaml},
+    {"fromYamlArray", "s", from_yaml_array},
+    {"required", "sa", required},
+    {"toJson", "a", to_json},
+    {"toToml", "a", to_toml},
+    {"toYaml", "a", to_yaml},
+    {"toYamlPretty", "a", to_yaml_pretty},
+};
+
+}  // namespace
+
+FunctionTable helm_functions() { return kHelmFunctions; }
+
+}  // namespace caisson::go_template
