@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Source: Helm 3.22 pkg/chartutil/dependencies.go.
 #include <algorithm>
-#include <optional>
+#include <map>
+#include <memory>
 #include <set>
 
 #include "core/base/text.h"
@@ -103,19 +104,81 @@ Result<void> choose(Chart& chart, const Value& values, const std::string& path, 
   return {};
 }
 
+// --- import-values
+
+// Values as Go has them: maps are shared. What is imported stays the child's own table, so that what a later import adds
+// at the same place is seen in the child, too.
+struct Tree;
+using Table = std::map<std::string, Tree, std::less<>>;
+struct Tree {
+  Value leaf;                    // when it is no table
+  std::shared_ptr<Table> table;  // null when it is none
+};
+
+Tree tree_of(const Value& value) {
+  if (!value.is_map()) return {value, nullptr};
+  Tree out{Value(), std::make_shared<Table>()};
+  for (const auto& [key, member] : value.entries()) out.table->emplace(key, tree_of(member));
+  return out;
+}
+
+Value value_of(const Tree& tree) {
+  if (tree.table == nullptr) return tree.leaf;
+  Value out = Value::map();
+  for (const auto& [key, member] : *tree.table) out.set(key, value_of(member));
+  return out;
+}
+
+// Of one key that both have.
+void warn_of_conflict(const std::string& at, bool over_is_table, const Tree& given, Warnings& warnings) {
+  const std::string text = go_text(value_of(given));
+  if (given.table != nullptr)
+    warnings.push_back("warning: cannot overwrite table with non table for " + at + " (" + text + ")");
+  else if (over_is_table && !given.leaf.is_null())
+    warnings.push_back("warning: destination for " + at + " is a table. Ignoring non-table value (" + text + ")");
+}
+
+// As merge_tables of values.cc with Nulls::kept, by reference.
+void merge_trees(Table& over, Table& defaults, const std::string& prefix, Warnings& warnings) {
+  if (&over == &defaults) return;
+  for (const auto& [key, member] : over) {
+    if (member.table == nullptr && member.leaf.is_null()) defaults[key] = Tree();
+  }
+  for (auto& [key, given] : defaults) {
+    const auto there = over.find(key);
+    const std::string at = prefix.empty() ? key : prefix + "." + key;
+    if (there == over.end())
+      over.emplace(key, given);
+    else if (given.table != nullptr && there->second.table != nullptr)
+      merge_trees(*there->second.table, *given.table, at, warnings);
+    else
+      warn_of_conflict(at, there->second.table != nullptr, given, warnings);
+  }
+}
+
+std::shared_ptr<Table> table_in(const std::shared_ptr<Table>& root, std::string_view path) {
+  std::shared_ptr<Table> at = root;
+  for (const std::string_view part : split(path, '.')) {
+    const auto found = at->find(part);
+    if (found == at->end() || found->second.table == nullptr) return nullptr;
+    at = found->second.table;
+  }
+  return at;
+}
+
 // `table` at "a.b" of an otherwise empty map; "." is the table itself.
-Value nested_at(const std::string& path, Value table) {
+std::shared_ptr<Table> nested_at(const std::string& path, std::shared_ptr<Table> table) {
   if (path == ".") return table;
   const auto parts = split(path, '.');
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-    Value outer = Value::map();
-    outer.set(*part, std::move(table));
+    auto outer = std::make_shared<Table>();
+    outer->emplace(*part, Tree{Value(), std::move(table)});
     table = std::move(outer);
   }
   return table;
 }
 
-void take_imports(Dependency& dependency, const Value& values, Value& imported, Warnings& warnings) {
+void take_imports(Dependency& dependency, const std::shared_ptr<Table>& values, Table& imported, Warnings& warnings) {
   std::vector<Value> shown;
   for (const Value& one : dependency.import_values) {
     std::string child, parent = ".";
@@ -128,13 +191,13 @@ void take_imports(Dependency& dependency, const Value& values, Value& imported, 
       continue;
     }
     shown.push_back(Value{{"child", child}, {"parent", parent}});
-    const Value* table = table_at(values, dependency.name + "." + child);
+    auto table = table_in(values, dependency.name + "." + child);
     if (table == nullptr) {
       warnings.push_back("Warning: ImportValues missing table from chart " + dependency.name + ": \"" + child +
                          "\" is not a table");
       continue;
     }
-    imported = coalesce_tables(std::move(imported), nested_at(parent, *table), Nulls::kept, warnings);
+    merge_trees(imported, *nested_at(parent, std::move(table)), "", warnings);
   }
   dependency.import_values = std::move(shown);
 }
@@ -143,10 +206,17 @@ Result<void> import_values(Chart& chart, Warnings& warnings) {
   for (Chart& child : chart.dependencies) TRY(import_values(child, warnings));
   if (chart.metadata.dependencies.empty()) return {};
   Warnings ignored;
-  Value values = TRY(coalesce(chart, Value(), Nulls::kept, ignored));
-  Value imported = Value::map();
-  for (Dependency& dependency : chart.metadata.dependencies) take_imports(dependency, values, imported, warnings);
-  chart.values = coalesce_tables(std::move(values), std::move(imported), Nulls::kept, warnings);
+  chart.values = TRY(coalesce(chart, Value(), Nulls::kept, ignored));
+  const bool any = std::any_of(chart.metadata.dependencies.begin(), chart.metadata.dependencies.end(),
+                               [](const Dependency& dependency) { return !dependency.import_values.empty(); });
+  if (!any) return {};
+  const Tree values = tree_of(chart.values);
+  Table imported;
+  for (Dependency& dependency : chart.metadata.dependencies)
+    take_imports(dependency, values.table, imported, warnings);
+  const Tree copy = tree_of(value_of(values));  // the chart's own values win over what it imports
+  merge_trees(*copy.table, imported, "", warnings);
+  chart.values = value_of(copy);
   return {};
 }
 

@@ -135,7 +135,7 @@ TEST_CASE("ranges of versions are read as Masterminds/semver reads them") {
            Case{">=1.20.0-0", "1.30.0", true},  Case{">=1.20", "v1.30.0-eks", false}, Case{">=1.20-0", "v1.30.0-eks", true},
            Case{"^1.2.3", "1.9.0", true},       Case{"^1.2.3", "2.0.0", false},       Case{"^0.2.3", "0.3.0", false},
            Case{"~1.2.3", "1.2.9", true},       Case{"~1.2.3", "1.3.0", false},       Case{"~1", "1.9.9", true},
-           Case{"1.x", "1.4.0", true},          Case{"*", "3.0.0", true},             Case{"", "3.0.0", true},
+           Case{"1.x", "1.4.0", true},          Case{"*", "3.0.0", true},             Case{"", "3.0.0", false},
            Case{"1.2 - 2.0", "1.5.0", true},    Case{"1.2 - 2.0", "2.1.0", false},    Case{"<1 || >=2", "2.0.0", true},
            Case{">1, <2", "1.5.0", false},       Case{"!=1.5.0", "1.5.0", false},      Case{"=1.5.0", "1.5.0", true},
            Case{">11", "11.1.0", false},        Case{"<=11", "11.9.0", true},         Case{"nonsense", "1.0.0", false},
