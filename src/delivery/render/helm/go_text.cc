@@ -16,7 +16,7 @@ std::string go_float(double value) {
   const std::string text(buffer, scientific.ptr);
   const std::size_t e = text.find('e');
   const int exponent = std::stoi(text.substr(e + 1));
-  if (exponent < -4 || exponent >= 21) return text;
+  if (exponent < -4 || exponent >= 6) return text;
   const auto fixed = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed);
   return std::string(buffer, fixed.ptr);
 }

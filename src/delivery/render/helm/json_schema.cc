@@ -51,6 +51,24 @@ std::string shown(const Value& value) {
   return go_text(value);
 }
 
+// Numbers as golang.org/x/text prints them for English: "1,234.5", "2×10⁰⁶".
+std::string localized(double value) {
+  static constexpr const char* kRaised[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  const std::string text = go_float(value);
+  if (const std::size_t e = text.find('e'); e != std::string::npos) {
+    std::string out = text.substr(0, e) + "×10";
+    for (const char c : text.substr(e + 1)) {
+      if (c == '-') out += "⁻";
+      if (c >= '0' && c <= '9') out += kRaised[c - '0'];
+    }
+    return out;
+  }
+  std::string out = text;
+  const std::size_t sign = out.starts_with('-') ? 1 : 0;
+  for (std::size_t at = std::min(out.find('.'), out.size()); at > sign + 3;) out.insert(at -= 3, ",");
+  return out;
+}
+
 std::string_view type_name(const Value& value) {
   switch (value.kind()) {
     case ValueKind::null: return "null";
@@ -259,7 +277,7 @@ class Checker {
     if (!wanted.is_number()) return;
     const double limit = wanted.as_double(), got = static_cast<double>(have);
     if (least ? got >= limit : got <= limit) return;
-    out.push_back(plain(std::string(keyword) + ": got " + std::to_string(have) + ", want " + go_float(limit)));
+    out.push_back(plain(std::string(keyword) + ": got " + localized(got) + ", want " + localized(limit)));
   }
 
   static std::vector<std::string> missing(const Value& names, const Value& object) {
@@ -295,7 +313,10 @@ class Checker {
     check_members(at, object, out, mine);
     if (draft_ == 4 || !schema.contains("propertyNames")) return;
     for (const std::string_view name : sorted_keys(object)) {
-      if (Verdict wrong = check({&schema["propertyNames"], at.resource}, Value(name))) {
+      const Path here = std::exchange(path_, {});  // a name has no place of its own
+      Verdict wrong = check({&schema["propertyNames"], at.resource}, Value(name));
+      path_ = here;
+      if (wrong) {
         Violation violation = plain("invalid propertyName " + quoted(name));
         violation.causes.push_back(std::move(*wrong));
         out.push_back(std::move(violation));
@@ -387,7 +408,7 @@ class Checker {
     const std::string items = " items required to match contains schema, but ";
     if (draft_ >= 2019 && least.is_number()) {
       if (static_cast<double>(count) < least.as_double()) {
-        complain("min " + go_float(least.as_double()) + items +
+        complain("min " + localized(least.as_double()) + items +
                      (count == 0 ? "none matched" : "matched " + std::to_string(count) + " items at " + matched),
                  true);
       }
@@ -395,7 +416,7 @@ class Checker {
       complain("no items match contains schema", true);
     }
     if (draft_ >= 2019 && most.is_number() && static_cast<double>(count) > most.as_double())
-      complain("max " + go_float(most.as_double()) + items + "matched " + std::to_string(count) + " items at " + matched,
+      complain("max " + localized(most.as_double()) + items + "matched " + std::to_string(count) + " items at " + matched,
                false);
   }
 
@@ -412,7 +433,7 @@ class Checker {
 
   void check_number(const Value& schema, double number, std::vector<Violation>& out) const {
     const auto bound = [&](const char* keyword, bool holds, double limit) {
-      if (!holds) out.push_back(plain(std::string(keyword) + ": got " + go_float(number) + ", want " + go_float(limit)));
+      if (!holds) out.push_back(plain(std::string(keyword) + ": got " + localized(number) + ", want " + localized(limit)));
     };
     const Value &least = schema["minimum"], &most = schema["maximum"];
     const Value &above = schema["exclusiveMinimum"], &under = schema["exclusiveMaximum"];

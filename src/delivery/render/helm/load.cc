@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/document/yaml.h"
 #include "core/expr/go_template/datum.h"
+#include "core/expr/go_template/yaml_error.h"
 #include "delivery/render/helm/chart.h"
 #include "delivery/render/helm/ignore.h"
 
@@ -265,7 +266,10 @@ Result<Value> read_yaml(std::string_view text, bool json_numbers) {
   options.old_booleans = true;
   options.duplicate_keys_refused = false;
   auto documents = yaml::read_all(text, options);
-  if (!documents.ok()) return std::move(documents).error().in("error converting YAML to JSON: yaml");
+  if (!documents.ok()) {
+    return Error{documents.error().code,
+                 "error converting YAML to JSON: " + go_template::go_yaml_error(documents.error())};
+  }
   if (documents->empty()) return Value();
   std::vector<Value> all = std::move(documents).value();
   return json_numbers ? go_template::with_json_numbers(all[0]) : std::move(all[0]);

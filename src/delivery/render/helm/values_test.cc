@@ -186,6 +186,9 @@ TEST_CASE("values are held to their schema, with the reference's words") {
            Case{R"({"$schema":"http://json-schema.org/draft-07/schema#","items":{},"properties":{"a":{"format":"ipv4"}}})", "a: 1.2.3",
                 "- at '/a': '1.2.3' is not valid ipv4: expected four decimals"},
            Case{R"({"properties":{"a":{"multipleOf":0.1}}})", "a: 0.3", ""},
+           Case{R"({"properties":{"a":{"maximum":100000}}})", "a: 2000000", "- at '/a': maximum: got 2×10⁰⁶, want 100,000"},
+           Case{R"({"propertyNames":{"pattern":"^b"}})", "a: 1",
+                "- at '': invalid propertyName 'a'\n  - at '': 'a' does not match pattern '^b'"},
        }) {
     CAPTURE(c.schema);
     const auto found = schema_violations(c.schema, yaml_of(c.values));
