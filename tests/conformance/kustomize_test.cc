@@ -24,6 +24,8 @@ Arguments arguments(const std::string& dir) {
     if (line.empty()) continue;
     if (previous == "--load-restrictor")
       out.options.outside_root_allowed = line == "LoadRestrictionsNone";
+    else if (line == "--enable-helm")
+      out.options.charts_enabled = true;
     else if (line == "--enable-managedby-label")
       out.options.managed_by_label = true;
     else if (!line.starts_with("-"))

@@ -24,13 +24,11 @@ Result<Source> parse_source(const Value& spec) {
   const std::string at = spec["source"].is_map() ? "spec.source" : "spec.sources[0]";
   if (!from.is_map()) return invalid("spec.source", "required");
   if (from["repoURL"].as_string().empty()) return invalid(at + ".repoURL", "required");
-  if (!from["chart"].as_string().empty() || from["helm"].is_map()) {
-    return invalid(at + (from["helm"].is_map() ? ".helm" : ".chart"),
-                   "Helm charts are not rendered by this version; use Kustomize or a directory");
-  }
+  if (!from["chart"].as_string().empty())
+    return invalid(at + ".chart", "charts of Helm and OCI repositories are not fetched; keep the chart in git");
   if (from["plugin"].is_map()) return invalid(at + ".plugin", "config management plugins are not supported");
   Source out{from["repoURL"].str(), from["path"].str(), from["targetRevision"].str(), from["kustomize"],
-             from["directory"]};
+             from["directory"], from["helm"], {}, {}};
   if (out.path == "." || out.path == "./") out.path.clear();
   while (!out.path.empty() && out.path.back() == '/') out.path.pop_back();
   if (out.path.starts_with("./")) out.path.erase(0, 2);
@@ -92,8 +90,12 @@ bool kind_listed(const Value& list, std::string_view group, std::string_view kin
 }  // namespace
 
 std::string Source::key() const {
-  return repo_url + "\n" + path + "\n" + target_revision + "\n" + json::write(kustomize) + "\n" +
-         json::write(directory);
+  return repo_url + "\n" + path + "\n" + target_revision + "\n" + options_key();
+}
+
+std::string Source::options_key() const {
+  return json::write(kustomize) + "\n" + json::write(directory) + "\n" + json::write(helm) + "\n" + application +
+         "\n" + destination_namespace;
 }
 
 Duration Retry::delay(std::int64_t attempt) const {
@@ -112,6 +114,8 @@ Result<Application> parse_application(const kube::Object& object, std::string_vi
   out.destination_server = spec["destination"]["server"].str();
   out.destination_name = spec["destination"]["name"].str();
   out.destination_namespace = spec["destination"]["namespace"].str();
+  out.source.application = out.key.name;
+  out.source.destination_namespace = out.destination_namespace;
   if (!out.destination_server.empty() && !out.destination_name.empty()) {
     return invalid("spec.destination",
                    "can't have both name and server defined: " + out.destination_name + " " + out.destination_server);

@@ -16,8 +16,10 @@ namespace caisson::gitops {
 
 struct Source {
   std::string repo_url, path, target_revision;
-  Value kustomize, directory;  // spec.source.kustomize / .directory
-  std::string key() const;     // equal for equal sources
+  Value kustomize, directory, helm;  // spec.source.kustomize / .directory / .helm
+  std::string application, destination_namespace;  // whose it is: a chart's release is named after it
+  std::string key() const;          // equal for equal sources
+  std::string options_key() const;  // of what is not the place
 };
 
 struct Retry {

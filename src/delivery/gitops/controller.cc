@@ -22,7 +22,7 @@ kube::ObjectKey key_of_instance(const std::string& instance, const std::string& 
 
 Controller::Controller(kube::Runtime& runtime, GitopsOptions options)
     : runtime_(runtime),
-      shared_(std::make_shared<Shared>(options)),
+      shared_(std::make_shared<Shared>(options, runtime.client())),
       world_(runtime, [shared = shared_](const std::string& instance) {
         if (shared->queue) shared->queue->add(key_of_instance(instance, shared->options.home_namespace));
       }) {}

@@ -10,6 +10,7 @@
 
 #include "delivery/gitops/automation.h"
 #include "delivery/gitops/gitops.h"
+#include "delivery/gitops/helm_source.h"
 #include "delivery/gitops/source.h"
 #include "delivery/gitops/status.h"
 #include "delivery/gitops/sync.h"
@@ -51,7 +52,10 @@ class Controller final : public kube::Reconciler {
  private:
   // Workers may outlive a run of the reconciler: what they touch is shared.
   struct Shared {
-    Shared(GitopsOptions o) : options(o), renderer(o.repositories, o.schema, o.render_time_max) {}
+    Shared(GitopsOptions o, kube::Client& client)
+        : options(o), renderer(o.repositories, o.schema, o.render_time_max, [this, &client] {
+            return cluster_capabilities(client, options.kube_version);
+          }) {}
     GitopsOptions options;
     Renderer renderer;
     std::optional<kube::Queue> queue;

@@ -26,6 +26,7 @@ struct GitopsOptions {
   const schema::Schema& schema;                      // defaults, for comparing
   Duration poll_interval = std::chrono::minutes(3);  // when no PushEvent tells of a change
   Duration render_time_max = std::chrono::minutes(1);
+  std::string kube_version = "v1.33.1";  // what charts see as .Capabilities.KubeVersion
   std::string home_namespace = "argocd";  // Applications here are tracked by their bare name, as upstream does
 };
 

@@ -146,8 +146,8 @@ TEST_CASE("a spec that asks for what is not there is refused by field") {
     auto parsed = parse_application(kube::Object(doc(yaml)), "argocd");
     return parsed.ok() ? std::string() : parsed.error().message;
   };
-  CHECK(message("spec: {source: {repoURL: x, helm: {}}, destination: {name: in-cluster}}")
-            .starts_with("spec.source.helm: "));
+  CHECK(message("spec: {source: {repoURL: x, chart: web}, destination: {name: in-cluster}}")
+            .starts_with("spec.source.chart: "));
   CHECK(message("spec: {source: {path: x}, destination: {name: in-cluster}}") == "spec.source.repoURL: required");
   CHECK(message("spec: {source: {repoURL: x, path: ../y}, destination: {name: in-cluster}}")
             .starts_with("spec.source.path: "));

@@ -109,6 +109,22 @@ auto order(const Task& task) {
   return std::make_tuple(static_cast<int>(task.phase), task.prune, task.prune ? -task.wave : task.wave);
 }
 
+constexpr std::string_view kHelmHookAnnotation = "helm.sh/hook";
+
+// Argo CD's reading of Helm's events; of those that are not there (tests, deletion, rollback) nothing is applied.
+std::vector<Phase> helm_hook_phases(const Value& annotations) {
+  std::vector<Phase> out;
+  const auto add = [&](Phase phase) {
+    if (std::find(out.begin(), out.end(), phase) == out.end()) out.push_back(phase);
+  };
+  for (std::string_view one : split(annotations[kHelmHookAnnotation].as_string(), ',')) {
+    one = trim(one);
+    if (one == "crd-install" || one == "pre-install" || one == "pre-upgrade") add(Phase::pre_sync);
+    if (one == "post-install" || one == "post-upgrade") add(Phase::post_sync);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string_view phase_name(Phase phase) {
@@ -117,8 +133,10 @@ std::string_view phase_name(Phase phase) {
 }
 
 bool is_hook(const Value& object) {
-  const std::string_view text = object["metadata"]["annotations"][kHookAnnotation].as_string();
-  return !trim(text).empty();
+  const Value& annotations = object["metadata"]["annotations"];
+  if (!trim(annotations[kHookAnnotation].as_string()).empty()) return true;
+  const std::string_view helm = annotations[kHelmHookAnnotation].as_string();
+  return !helm.empty() && helm != "crd-install";
 }
 
 std::vector<Phase> hook_phases(const Value& object) {
@@ -128,6 +146,8 @@ std::vector<Phase> hook_phases(const Value& object) {
       if (trim(one) == phase_name(phase)) out.push_back(phase);
     }
   }
+  if (out.empty() && object["metadata"]["annotations"][kHookAnnotation].is_null())
+    return helm_hook_phases(object["metadata"]["annotations"]);
   return out;
 }
 
@@ -138,12 +158,19 @@ std::vector<DeletePolicy> delete_policies(const Value& object) {
     if (trim(one) == "HookSucceeded") out.push_back(DeletePolicy::succeeded);
     if (trim(one) == "HookFailed") out.push_back(DeletePolicy::failed);
   }
+  for (std::string_view one : split(object["metadata"]["annotations"]["helm.sh/hook-delete-policy"].as_string(), ',')) {
+    if (trim(one) == "before-hook-creation") out.push_back(DeletePolicy::before_creation);
+    if (trim(one) == "hook-succeeded") out.push_back(DeletePolicy::succeeded);
+    if (trim(one) == "hook-failed") out.push_back(DeletePolicy::failed);
+  }
   if (out.empty()) out.push_back(DeletePolicy::before_creation);
   return out;
 }
 
 int wave_of(const Value& object) {
-  const auto wave = parse_int(trim(object["metadata"]["annotations"][kWaveAnnotation].as_string()));
+  const Value& annotations = object["metadata"]["annotations"];
+  auto wave = parse_int(trim(annotations[kWaveAnnotation].as_string()));
+  if (!wave) wave = parse_int(trim(annotations["helm.sh/hook-weight"].scalar_text()));
   return wave ? static_cast<int>(std::clamp<std::int64_t>(*wave, -1'000'000, 1'000'000)) : 0;
 }
 

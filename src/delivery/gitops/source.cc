@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/gitops/source.h"
 
+#include "delivery/gitops/helm_source.h"
+
 #include <algorithm>
 
 #include "core/base/file.h"
@@ -80,8 +82,23 @@ Value image_override(std::string_view text) {
 }
 
 std::string cache_key(const Source& source, const std::string& tree) {
-  return source.repo_url + "\n" + tree + "\n" + source.path + "\n" + json::write(source.kustomize) + "\n" +
-         json::write(source.directory);
+  return source.repo_url + "\n" + tree + "\n" + source.path + "\n" + source.options_key();
+}
+
+HelmSource helm_source(const Source& source, const std::string& commit, render::helm::Capabilities capabilities) {
+  HelmSource out{source.path, source.helm, source.application, source.destination_namespace, {}, {}};
+  out.environment = {{"ARGOCD_APP_NAME", source.application},
+                     {"ARGOCD_APP_NAMESPACE", source.destination_namespace},
+                     {"ARGOCD_APP_REVISION", commit},
+                     {"ARGOCD_APP_REVISION_SHORT", commit.substr(0, 7)},
+                     {"ARGOCD_APP_REVISION_SHORT_8", commit.substr(0, 8)},
+                     {"ARGOCD_APP_SOURCE_REPO_URL", source.repo_url},
+                     {"ARGOCD_APP_SOURCE_PATH", source.path},
+                     {"ARGOCD_APP_SOURCE_TARGET_REVISION", source.target_revision},
+                     {"KUBE_VERSION", capabilities.kube_version.version},
+                     {"KUBE_API_VERSIONS", join(capabilities.api_versions, ",")}};
+  out.capabilities = std::move(capabilities);
+  return out;
 }
 
 }  // namespace
@@ -133,7 +150,9 @@ Result<Rendered> Renderer::make(const Source& source, const git::Repository& rep
                                 const std::string& commit) const {
   CommitSource files(repository, commit, system_clock().monotonic() + time_max_);
   const std::string where = source.path.empty() ? "the repository's root" : source.path;
-  const render::Kind kind = TRY(render::detect(files, source.path).in("app path " + where));
+  render::Kind kind = TRY(render::detect(files, source.path).in("app path " + where));
+  // Options of one tool say that this tool is meant, whatever else lies there.
+  if (!source.helm.empty()) kind = render::Kind::helm;
   Rendered out;
   out.commit = commit;
   render::Rendering rendering;
@@ -148,6 +167,9 @@ Result<Rendered> Renderer::make(const Source& source, const git::Repository& rep
     render::Options options;
     options.schema = &schema_;
     rendering = TRY(render::kustomize(files, path, options));
+  } else if (kind == render::Kind::helm) {
+    out.type = "Helm";
+    rendering = TRY(render_helm(files, helm_source(source, commit, capabilities_())));
   } else {
     out.type = "Directory";
     render::DirectoryOptions options;

@@ -3,6 +3,7 @@
 // commit's tree and the source's options, so that a push that touches nothing of a source costs no rendering. Threads:
 // any; render blocks (git, files, patches) and belongs on a worker.
 #pragma once
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -15,12 +16,13 @@
 #include "core/base/result.h"
 #include "delivery/git/repositories.h"
 #include "delivery/gitops/application.h"
+#include "delivery/render/helm/capabilities.h"
 
 namespace caisson::gitops {
 
 struct Rendered {
   std::string commit;               // whole id
-  std::string type;                 // "Kustomize", "Directory"
+  std::string type;                 // "Kustomize", "Helm", "Directory"
   std::vector<Value> objects;       // as written in the repository, in order
   std::vector<std::string> inputs;  // files that were read
 };
@@ -28,8 +30,12 @@ using RenderedPtr = std::shared_ptr<const Rendered>;
 
 class Renderer {
  public:
-  Renderer(const git::Repositories& repositories, const schema::Schema& schema, Duration time_max)
-      : repositories_(repositories), schema_(schema), time_max_(time_max) {}
+  // What charts are told of the cluster.
+  using Capabilities = std::function<render::helm::Capabilities()>;
+
+  Renderer(const git::Repositories& repositories, const schema::Schema& schema, Duration time_max,
+           Capabilities capabilities = render::helm::default_capabilities)
+      : repositories_(repositories), schema_(schema), time_max_(time_max), capabilities_(std::move(capabilities)) {}
 
   // The commit that `revision` of the source's repository names now; a mirror is fetched first.
   Result<std::string> resolve(const Source& source, const std::string& revision) const;
@@ -45,6 +51,7 @@ class Renderer {
   const git::Repositories& repositories_;
   const schema::Schema& schema_;
   const Duration time_max_;
+  const Capabilities capabilities_;
   std::mutex mutex_;
   std::list<std::pair<std::string, RenderedPtr>> cache_;  // newest first; GUARDED_BY(mutex_)
 };

@@ -64,6 +64,9 @@ struct Options {
   bool outside_root_allowed = false;  // --load-restrictor LoadRestrictionsNone: files above the kustomization's folder
   std::string managed_by = "kustomize-v5.8.2";  // value of the label that buildMetadata: [managedByLabel] adds
   bool managed_by_label = false;                // as if buildMetadata asked for it
+  bool charts_enabled = false;                  // --enable-helm: helmCharts that lie in the tree are rendered
+  std::string chart_kube_version;               // --helm-kube-version; empty: what the kustomization says
+  std::vector<std::string> chart_api_versions;  // --helm-api-versions
 };
 Result<Rendering> kustomize(const FileSource& source, const std::string& path, const Options& options);
 
@@ -74,8 +77,9 @@ struct DirectoryOptions {
 };
 Result<Rendering> directory(const FileSource& source, const std::string& path, const DirectoryOptions& options);
 
-enum class Kind { kustomize, directory };
-// kustomize when the directory has a kustomization file. Errors: not_found when it is no directory.
+enum class Kind { kustomize, helm, directory };
+// kustomize when the directory has a kustomization file, helm when it has a Chart.yaml. Errors: not_found when it is no
+// directory.
 Result<Kind> detect(const FileSource& source, const std::string& path);
 
 // *, ?, [a-z], {a,b}, and ** over slashes.

@@ -16,7 +16,7 @@ namespace {
 
 class DiskSource final : public FileSource {
  public:
-  explicit DiskSource(std::string root) : root_(std::move(root)) {}
+  explicit DiskSource(std::string root) : root_(std::move(root)), real_root_(real(root_, ".")) {}
 
   Result<std::string> read(const std::string& path) const override {
     const std::string full = TRY(resolve(path));
@@ -35,7 +35,7 @@ class DiskSource final : public FileSource {
  private:
   // The real place of `path`, which must lie below the real place of the root.
   Result<std::string> resolve(const std::string& path) const {
-    const std::string root = TRY(real(root_, "."));
+    const std::string root = TRY(Result<std::string>(real_root_));
     const std::string full = TRY(real(path_join(root_, path), path));
     if (full != root && !full.starts_with(root == "/" ? root : root + "/")) {
       return Error{ErrorCode::forbidden, path + ": leads out of the directory"};
@@ -50,6 +50,7 @@ class DiskSource final : public FileSource {
   }
 
   std::string root_;
+  Result<std::string> real_root_;  // at the time when the source was made
 };
 
 }  // namespace
@@ -81,10 +82,13 @@ Result<std::vector<FileSource::Entry>> MemorySource::list(const std::string& dir
 
 Result<Kind> detect(const FileSource& source, const std::string& path) {
   const std::vector<FileSource::Entry> entries = TRY(source.list(path));
+  Kind kind = Kind::directory;
   for (const FileSource::Entry& entry : entries) {
-    if (!entry.directory && kustomize_impl::is_kustomization_name(entry.name)) return Kind::kustomize;
+    if (entry.directory) continue;
+    if (kustomize_impl::is_kustomization_name(entry.name)) return Kind::kustomize;
+    if (entry.name == "Chart.yaml") kind = Kind::helm;
   }
-  return Kind::directory;
+  return kind;
 }
 
 }  // namespace caisson::render

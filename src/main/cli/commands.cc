@@ -152,6 +152,8 @@ void add_other_commands(Tree& t) {
   kustomize->require_subcommand(1);
   // Only for the help: render_commands.cc reads the arguments itself (see run_command_line).
   add(t, *kustomize, "build", "print the objects of a kustomization", "caisson kustomize build overlays/dev", [&t] { return done(command_kustomize_build({})); });
+  add(t, t.app, "helm", "render charts, with Helm's sub-commands and flags", "caisson helm template web ./chart -f values.yaml",
+      [&t] { return done(command_helm({})); });
   // The two processes of `up`; not for people.
   for (const char* role : {"server", "agent"}) {
     auto* process = add(t, t.app, role, "", "", [&t, role]() -> Result<int> {
@@ -205,6 +207,11 @@ int run_command_line(int argc, char** argv) {
   // Run in loops by people and tools, with kustomize's own rules for flags: the tree need not be built for it.
   if (words.size() >= 2 && words[0] == "kustomize" && words[1] == "build" && !asks_help) {
     return finish(done(command_kustomize_build({words.begin() + 2, words.end()})));
+  }
+  if (!words.empty() && words[0] == "helm") {
+    const Result<void> result = command_helm({words.begin() + 1, words.end()});
+    if (!result.ok()) std::fprintf(stderr, "Error: %s\n", result.error().message.c_str());
+    return result.ok() ? 0 : 1;
   }
   Tree tree;
   tree.app.require_subcommand(1);

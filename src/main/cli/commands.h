@@ -66,4 +66,7 @@ Result<void> command_timeline(const Global& global, const std::string& app);
 // render_commands.cc
 Result<void> command_kustomize_build(const std::vector<std::string>& arguments);
 
+// helm_commands.cc: `caisson helm …`, with Helm's own sub-commands and flags.
+Result<void> command_helm(const std::vector<std::string>& words);
+
 }  // namespace caisson::cli

@@ -39,6 +39,16 @@ Result<BuildArguments> read_arguments(const std::vector<std::string>& arguments)
       result.options.outside_root_allowed = restrictor == "LoadRestrictionsNone";
     } else if (flag == "-o" || flag == "--output") {
       result.output = TRY(value());
+    } else if (flag == "--enable-helm") {
+      result.options.charts_enabled = equals == std::string::npos || arguments[i].substr(equals + 1) == "true";
+    } else if (flag == "--helm-kube-version") {
+      result.options.chart_kube_version = TRY(value());
+    } else if (flag == "--helm-api-versions") {
+      const std::string versions = TRY(value());
+      for (const std::string_view one : split(versions, ',')) result.options.chart_api_versions.emplace_back(one);
+    } else if (flag == "--helm-command") {
+      TRY(value());  // charts are rendered here, whatever the program is called
+    } else if (flag == "--helm-debug") {
     } else if (flag == "--enable-managedby-label") {
       result.options.managed_by_label = equals == std::string::npos || arguments[i].substr(equals + 1) == "true";
     } else if (flag.starts_with("-") && flag.size() > 1) {

@@ -121,6 +121,8 @@ class Composer {
   Result<std::string> key_text(const Event& event) {
     Value key = TRY(node());
     if (key.is_map() || key.is_list()) return failure(event, "a map's key must be a scalar");
+    if (key.is_null() && options_.old_booleans)  // sigs.k8s.io/yaml has no JSON for it
+      return failure(event, "unsupported map key of type: null");
     if (key.is_null() && options_.mode == Mode::go && !event.value.empty()) return std::string("null");
     return key.scalar_text();
   }

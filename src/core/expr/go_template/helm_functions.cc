@@ -3,12 +3,16 @@
 // be read is told by a member "Error".
 #include <cmath>
 
+#include "core/base/text.h"
+#include "core/document/json.h"
 #include "core/document/yaml.h"
 #include "core/expr/go_template/execution.h"
+#include "core/expr/go_template/format.h"
 #include "core/expr/go_template/function.h"
 #include "core/expr/go_template/json_text.h"
 #include "core/expr/go_template/numbers.h"
 #include "core/expr/go_template/toml.h"
+#include "core/expr/go_template/yaml_error.h"
 
 namespace caisson::go_template {
 namespace {
@@ -58,7 +62,7 @@ Result<void> check_json(const Value& value) {
 Result<Datum> read_yaml(std::string_view text, const Type& wanted) {
   constexpr std::string_view kConverting = "error converting YAML to JSON";
   const auto documents = yaml::read_all(text, {.old_booleans = true, .duplicate_keys_refused = false});
-  if (!documents.ok()) return Error(documents.error()).in("yaml").in(kConverting);
+  if (!documents.ok()) return Error{documents.error().code, go_yaml_error(documents.error())}.in(kConverting);
   if (documents->empty() || documents->front().is_null()) {
     return wanted.kind == Kind::map ? Datum(make<Map>()) : Datum(make<List>());
   }
@@ -99,10 +103,37 @@ Result<Datum> to_yaml(Call& call) {
   return Datum(without_newline(yaml::write(*value, {.sort_keys = true})));
 }
 
+// yaml.v3 writes a float as %g, "1e+06"; our writer as sigs.k8s.io/yaml, "1000000". So that one differs stands in the
+// text as a word that nothing else in it begins with, until the text is made.
+struct GoFloats {
+  std::string word = "float64-";
+  std::vector<std::string> texts;
+
+  Value marked(const Value& value) {
+    if (value.kind() == ValueKind::floating) {
+      const auto text_or = to_text(Datum(value.as_double()));
+      if (!text_or.ok() || text_or->find('e') == text_or->npos) return value;
+      const std::string& text = *text_or;
+      texts.push_back(text);
+      return Value(word + std::to_string(texts.size()) + "-");
+    }
+    Value out = value;
+    for (std::size_t i = 0; i < value.items().size(); ++i) out.edit(i) = marked(value[i]);
+    for (const auto& [key, member] : value.entries()) out.edit(key) = marked(member);
+    return out;
+  }
+};
+
 Result<Datum> to_yaml_pretty(Call& call) {
   const auto value = call[0].to_value();
   if (!value.ok()) return Datum("");
-  return Datum(without_newline(yaml::write(*value, {.sort_keys = true, .indent_sequences = true, .line_width = 0})));
+  GoFloats floats;
+  for (const std::string plain = json::write(*value); plain.find(floats.word) != plain.npos;) floats.word += "x-";
+  const Value marked = floats.marked(*value);
+  std::string text = yaml::write(marked, {.sort_keys = true, .indent_sequences = true, .line_width = 0});
+  for (std::size_t i = 0; i < floats.texts.size(); ++i)
+    text = replace_all(std::move(text), floats.word + std::to_string(i + 1) + "-", floats.texts[i]);
+  return Datum(without_newline(std::move(text)));
 }
 
 Result<Datum> to_json(Call& call) {

@@ -61,7 +61,9 @@ Result<void> accumulate_directory(const Target& target, const std::string& entry
   if (!as_component && inner.component())
     return Error{ErrorCode::invalid, inner.file + ": kind is Component, so it must be named in 'components'"};
   TRY(enter(build, directory));
-  const Target inner_target{build, inner, below(target.origin_path, entry)};
+  const std::string own_namespace = target.kustomization.fields["namespace"].str();
+  const Target inner_target{build, inner, below(target.origin_path, entry),
+                            own_namespace.empty() ? target.chart_namespace : own_namespace};
   // A component works on what its parent has so far; any other kustomization on its own.
   Accumulated own;
   Accumulated& into = as_component ? all : own;
@@ -229,6 +231,18 @@ Result<Resource> generate_iam_account(const Target& target, const Value& args, c
   return made;
 }
 
+Result<void> run_chart_plugin(const Target& target, const Resource& plugin, const Value& args, const std::string& field,
+                              Accumulated& all) {
+  auto made = inflate_chart(target, args, args);
+  if (!made.ok()) return in_field(target, field, std::move(made).error());
+  for (Resource& resource : std::move(made).value()) {
+    if (target.build.traces_origins()) resource.origin = configured_by(plugin);
+    auto absorbed = all.resources.absorb(std::move(resource));
+    if (!absorbed.ok()) return in_field(target, field, std::move(absorbed).error());
+  }
+  return {};
+}
+
 Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
   const std::vector<Resource> plugins = TRY(read_plugins(target, "generators"));
   for (const Resource& plugin : plugins) {
@@ -238,6 +252,10 @@ Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
     for (const char* part : {"name", "namespace"}) {
       if (args[part].as_string().empty() && plugin.object["metadata"].contains(part))
         args.set(part, plugin.object["metadata"][part]);
+    }
+    if (kind == "HelmChartInflationGenerator" && plugin.object["apiVersion"].as_string() == "builtin") {
+      TRY(run_chart_plugin(target, plugin, args, field, all));
+      continue;
     }
     const auto generate = kind == "ConfigMapGenerator"   ? generate_config_map
                           : kind == "SecretGenerator"    ? generate_secret

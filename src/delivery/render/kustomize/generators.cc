@@ -187,6 +187,49 @@ Result<Resource> generate_secret(const Target& target, const Value& args, const 
   return made;
 }
 
+namespace {
+
+// The older field's entry under the names of the newer.
+Value modern_chart(const Value& old) {
+  static constexpr std::pair<const char*, const char*> kNames[] = {
+      {"chartName", "name"},       {"chartVersion", "version"}, {"chartRepoUrl", "repo"},      {"values", "valuesFile"},
+      {"valuesLocal", "valuesInline"}, {"valuesMerge", "valuesMerge"}, {"releaseName", "releaseName"}};
+  Value chart = Value::map();
+  for (const auto& [from, to] : kNames) {
+    if (old.contains(from)) chart.set(to, old[from]);
+  }
+  return chart;
+}
+
+Result<void> run_chart(const Target& target, const Value& chart, const Value& globals, const std::string& at,
+                       ResourceMap& resources) {
+  auto made = inflate_chart(target, chart, globals);
+  if (!made.ok()) return target.at(at, std::move(made).error());
+  for (Resource& resource : std::move(made).value()) {
+    if (target.build.traces_origins()) resource.origin = origin_of(target, "HelmChartInflationGenerator");
+    auto absorbed = resources.absorb(std::move(resource));
+    if (!absorbed.ok()) return target.at(at, std::move(absorbed).error());
+  }
+  return {};
+}
+
+Result<void> run_charts(const Target& target, ResourceMap& resources) {
+  const Value& fields = target.kustomization.fields;
+  Value globals = fields["helmGlobals"];
+  const Value& old = fields["helmChartInflationGenerator"];
+  for (const Value& one : old.items()) {
+    if (!one["chartHome"].as_string().empty()) globals.set("chartHome", one["chartHome"]);
+  }
+  const auto at = [](const char* field, std::size_t i) { return std::string(field) + "[" + std::to_string(i) + "]"; };
+  for (std::size_t i = 0; i < fields["helmCharts"].size(); ++i)
+    TRY(run_chart(target, fields["helmCharts"][i], globals, at("helmCharts", i), resources));
+  for (std::size_t i = 0; i < old.size(); ++i)
+    TRY(run_chart(target, modern_chart(old[i]), globals, at("helmChartInflationGenerator", i), resources));
+  return {};
+}
+
+}  // namespace
+
 Result<void> run_generators(const Target& target, ResourceMap& resources) {
   const Value& fields = target.kustomization.fields;
   struct Generator {
@@ -205,10 +248,7 @@ Result<void> run_generators(const Target& target, ResourceMap& resources) {
       if (!absorbed.ok()) return target.at(at, std::move(absorbed).error());
     }
   }
-  if (!fields["helmCharts"].empty() || !fields["helmChartInflationGenerator"].empty()) {
-    return wrong(target, "helmCharts", "charts are not inflated by a kustomization; render the chart by itself");
-  }
-  return {};
+  return run_charts(target, resources);
 }
 
 void add_hashes(ResourceMap& resources) {

@@ -52,6 +52,7 @@ struct Target {
   Build& build;
   const Kustomization& kustomization;
   std::string origin_path;  // as the origin annotation tells it
+  std::string chart_namespace = {};  // for charts of kustomizations that set no namespace: that of the one above
   // A file that a field of the kustomization names. Errors name file and field.
   Result<std::string> read(const std::string& path, const std::string& field) const;
   std::string resolve(const std::string& path) const;
@@ -67,6 +68,9 @@ Result<std::vector<Resource>> parse_resources(const std::string& text, const std
 Result<void> run_generators(const Target& target, ResourceMap& resources);
 Result<Resource> generate_config_map(const Target& target, const Value& args, const std::string& field);
 Result<Resource> generate_secret(const Target& target, const Value& args, const std::string& field);
+
+// The resources of one entry of helmCharts (charts.cc).
+Result<std::vector<Resource>> inflate_chart(const Target& target, const Value& chart, const Value& globals);
 
 Result<void> run_transformers(const Target& target, Accumulated& all);
 // A built-in transformer by its configuration object, as `transformers:` names it.

@@ -123,6 +123,7 @@ Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const
     return {};
   };
   for (Resource& resource : resources.all()) {
+    if (resource.from_chart) continue;
     resource.remember_id();
     const Gvk gvk = Gvk::of(resource.object);
     if (!is_cluster_scoped(gvk))

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "delivery/render/helm/engine.h"
+
+#include <algorithm>
+
+#include "core/base/file.h"
+#include "core/base/text.h"
+#include "core/expr/go_template/execution.h"
+
+namespace caisson::render::helm {
+namespace {
+
+using go_template::Call;
+using go_template::Datum;
+
+struct EngineHost final : go_template::Host {
+  explicit EngineHost(const EngineOptions& options) : options(options) {}
+  const EngineOptions& options;
+};
+
+Result<Datum> call_include(Call& call) {
+  return Datum(TRY(call.execution.include(call.text(0), call[1])));
+}
+
+Result<Datum> call_tpl(Call& call) {
+  return Datum(TRY(call.execution.expand(call.text(0), call[1])));
+}
+
+Result<Datum> call_lookup(Call& call) {
+  const auto& lookup = static_cast<EngineHost*>(call.host())->options.lookup;
+  if (!lookup) return Datum::from(Value::map());
+  auto found = lookup(call.text(0), call.text(1), call.text(2), call.text(3));
+  if (found.ok()) return Datum::from(go_template::with_json_numbers(*found));
+  if (found.error().code == ErrorCode::not_found) return Datum::from(Value::map());
+  return std::move(found).error();
+}
+
+Result<Datum> call_host_by_name(Call& call) {
+  const auto& resolve = static_cast<EngineHost*>(call.host())->options.host_by_name;
+  return Datum(resolve ? resolve(std::string(call.text(0))) : std::string());
+}
+
+constexpr go_template::Function kFunctions[] = {
+    {"getHostByName", "s", call_host_by_name},
+    {"include", "sa", call_include},
+    {"lookup", "ssss", call_lookup},
+    {"tpl", "sa", call_tpl},
+};
+
+std::ptrdiff_t slashes(const std::string& path) {
+  return std::count(path.begin(), path.end(), '/');
+}
+
+// Deeper paths first, and of one depth the later name: so a chart's own definitions come after its subcharts' and win.
+bool parsed_before(const std::string& a, const std::string& b) {
+  return slashes(a) != slashes(b) ? slashes(a) > slashes(b) : a > b;
+}
+
+void collect_templates(const Chart& chart, const std::string& parent, std::map<std::string, const std::string*>& out) {
+  const std::string path = parent.empty() ? chart.name() : parent + "/charts/" + chart.name();
+  for (const Chart& child : chart.dependencies) collect_templates(child, path, out);
+  for (const File& file : chart.files->templates) {
+    if (chart.metadata.is_library() && !path_base(file.name).starts_with('_')) continue;
+    out[path_clean(path + "/" + file.name)] = &file.data;
+  }
+}
+
+template <class Map>
+std::vector<std::string> in_order(const Map& by_path) {
+  std::vector<std::string> paths;
+  for (const auto& entry : by_path) paths.push_back(entry.first);
+  std::sort(paths.begin(), paths.end(), parsed_before);
+  return paths;
+}
+
+// "template: FILE:LINE: …: WHAT" is shown as "parse error at (FILE:LINE): WHAT".
+Error parse_error(const std::string& path, const Error& error) {
+  const std::string& text = error.message;
+  const std::size_t first = text.find(": ");
+  if (first == std::string::npos) return {ErrorCode::invalid, "parse error in (" + path + "): " + text};
+  const std::size_t second = text.find(": ", first + 2);
+  const std::size_t last = text.rfind(": ");
+  return {ErrorCode::invalid,
+          "parse error at (" + text.substr(first + 2, second - first - 2) + "): " + text.substr(last + 2)};
+}
+
+// What `required` and `fail` said is shown alone, with the place where it was said.
+Error run_error(const Error& error) {
+  const std::string& text = error.message;
+  const std::size_t start = text.find(go_template::kAuthorMessageStart);
+  const std::size_t end = text.rfind(go_template::kAuthorMessageEnd);
+  const std::size_t first = text.find(": ");
+  const std::size_t second = first == std::string::npos ? first : text.find(": ", first + 2);
+  if (start == std::string::npos || end == std::string::npos || second == std::string::npos || start < second)
+    return error;
+  const std::size_t from = start + go_template::kAuthorMessageStart.size();
+  if (end < from) return error;
+  return {error.code, "execution error at (" + text.substr(first + 2, second - first - 2) +
+                          "): " + text.substr(from, end - from)};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const go_template::Set>> parse_templates(const Chart& chart) {
+  auto set = std::make_shared<go_template::Set>(
+      "gotpl", std::vector<go_template::FunctionTable>{kFunctions, go_template::helm_functions(),
+                                                       go_template::sprig_functions(), go_template::go_functions()});
+  std::map<std::string, const std::string*> templates;
+  collect_templates(chart, "", templates);
+  for (const std::string& path : in_order(templates)) {
+    const auto parsed = set->parse(path, *templates[path]);
+    if (!parsed.ok()) return parse_error(path, parsed.error());
+  }
+  return std::shared_ptr<const go_template::Set>(std::move(set));
+}
+
+Result<std::map<std::string, std::string>> run_templates(const go_template::Set& set, const Chart& chart,
+                                                         const Value& values, const ReleaseInfo& release,
+                                                         const Capabilities& capabilities,
+                                                         const EngineOptions& options) {
+  EngineHost host(options);
+  go_template::Options run_options;
+  run_options.missing_key = go_template::MissingKey::zero;
+  run_options.lint = options.lint;
+  run_options.limits.steps_max = options.steps_max;
+  run_options.clock = options.clock;
+  const auto templates = renderables(chart, values, release, capabilities);
+  go_template::Execution execution(set, run_options, &host);
+  std::map<std::string, std::string> out;
+  for (const std::string& path : in_order(templates)) {
+    if (path_base(path).starts_with('_')) continue;
+    const Renderable& renderable = templates.at(path);
+    set_template(renderable, path);
+    auto text = execution.run(path, renderable.data);
+    if (!text.ok()) return run_error(text.error());
+    out[path] = replace_all(std::move(text).value(), "<no value>", "");
+  }
+  return out;
+}
+
+}  // namespace caisson::render::helm

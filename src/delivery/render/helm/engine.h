@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The templates of a chart and its subcharts, parsed in Helm's order and run. Source: Helm 3.22 pkg/engine. Templates
+// reach nothing of the host: `lookup` and `getHostByName` answer empty unless the caller hands functions in.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
+#include "core/expr/go_template/set.h"
+#include "delivery/render/helm/objects.h"
+
+namespace caisson::render::helm {
+
+struct EngineOptions {
+  // An object, or with an empty name the list of them; not_found gives the template an empty map.
+  std::function<Result<Value>(std::string_view api_version, std::string_view kind, std::string_view ns,
+                              std::string_view name)>
+      lookup;
+  std::function<std::string(const std::string& host)> host_by_name;
+  bool lint = false;               // `required` and `fail` let pass
+  const Clock* clock = nullptr;    // null: the system's
+  std::uint64_t steps_max = 100'000'000;
+};
+
+// All templates that may see one another. Any thread; one may be used for many renderings of the same chart.
+// Errors: invalid "parse error at (chart/templates/x.yaml:3): …".
+Result<std::shared_ptr<const go_template::Set>> parse_templates(const Chart& chart);
+
+// What the templates give, by path, partials left out. `values`: coalesced. Errors: invalid in Helm's words; timeout and
+// too_large above limits.
+Result<std::map<std::string, std::string>> run_templates(const go_template::Set& set, const Chart& chart,
+                                                         const Value& values, const ReleaseInfo& release,
+                                                         const Capabilities& capabilities,
+                                                         const EngineOptions& options);
+
+}  // namespace caisson::render::helm

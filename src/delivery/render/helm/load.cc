@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// Source: Helm 3.22 pkg/chart/loader (what is read, in which order, and the words of its errors).
+#include <algorithm>
+#include <map>
+
+#include "artifact/content/compress.h"
+#include "artifact/content/tar.h"
+#include "core/base/file.h"
+#include "core/base/text.h"
+#include "core/document/yaml.h"
+#include "core/expr/go_template/datum.h"
+#include "core/expr/go_template/yaml_error.h"
+#include "delivery/render/helm/chart.h"
+#include "delivery/render/helm/ignore.h"
+
+namespace caisson::render::helm {
+namespace {
+
+Error invalid(std::string message) {
+  return {ErrorCode::invalid, std::move(message)};
+}
+
+void drop_byte_order_mark(std::string& data) {
+  if (data.starts_with("\xEF\xBB\xBF")) data.erase(0, 3);
+}
+
+// What a folder holds, less what .helmignore names.
+struct FolderWalk {
+  const FileSource& source;
+  const LoadLimits& limits;
+  std::string root;
+  IgnoreRules rules;
+  std::vector<File> files;
+  std::size_t bytes = 0;
+
+  Result<void> walk(const std::string& below, std::size_t depth) {
+    if (depth > 64) return Error{ErrorCode::too_large, below + ": folders nest too deeply"};
+    const auto entries = TRY(source.list(below.empty() ? root : path_join(root, below)));
+    for (const FileSource::Entry& entry : entries) {
+      const std::string name = below.empty() ? entry.name : below + "/" + entry.name;
+      if (rules.ignores(name, entry.directory)) continue;
+      if (entry.directory) {
+        TRY(walk(name, depth + 1));
+        continue;
+      }
+      std::string data = TRY(source.read(path_join(root, name)).in("error reading " + name));
+      if (data.size() > limits.file_bytes_max) {
+        return Error{ErrorCode::too_large, "chart file \"" + entry.name + "\" is larger than the maximum file size " +
+                                               std::to_string(limits.file_bytes_max)};
+      }
+      bytes += data.size();
+      if (bytes > limits.chart_bytes_max || files.size() >= limits.files_max)
+        return Error{ErrorCode::too_large, root + ": the chart is larger than the maximum size"};
+      drop_byte_order_mark(data);
+      files.push_back({name, std::move(data)});
+    }
+    return {};
+  }
+};
+
+Result<std::vector<File>> read_folder(const FileSource& source, const std::string& path, const LoadLimits& limits) {
+  FolderWalk walk{source, limits, path, {}, {}};
+  const auto ignore = source.read(path_join(path, ".helmignore"));
+  if (ignore.ok()) walk.rules = TRY(IgnoreRules::parse(*ignore));
+  TRY(walk.walk("", 0));
+  return std::move(walk.files);
+}
+
+// An entry's path below the archive's one folder. Errors as Helm's, so that no name leaves the chart.
+Result<std::string> archive_path(const std::string& name) {
+  const char delimiter = name.find('\\') != std::string::npos ? '\\' : '/';
+  const std::size_t cut = name.find(delimiter);
+  if (name.substr(0, cut) == "Chart.yaml") return invalid("chart yaml not in base directory");
+  std::string below = cut == std::string::npos ? "" : name.substr(cut + 1);
+  std::replace(below.begin(), below.end(), delimiter, '/');
+  if (below.starts_with('/')) return invalid("chart illegally contains absolute paths");
+  below = path_clean(below);
+  if (below == ".") return invalid("chart illegally contains content outside the base directory: \"" + name + "\"");
+  if (below.starts_with("..")) return invalid("chart illegally references parent directory");
+  const bool letter = (below[0] >= 'a' && below[0] <= 'z') || (below[0] >= 'A' && below[0] <= 'Z');
+  if (letter && below.substr(1, 2) == ":/") return invalid("chart contains illegally named files");
+  return below;
+}
+
+Result<std::string> read_entry(content::TarReader& reader, std::uint64_t size_bytes) {
+  std::string data;
+  data.reserve(size_bytes);
+  while (true) {
+    const std::string piece = TRY(reader.read_some());
+    if (piece.empty()) return data;
+    data += piece;
+  }
+}
+
+Result<void> read_dependencies_file(const File& file, Chart& chart, ChartFiles& files,
+                                    std::vector<std::string>& warnings) {
+  if (chart.metadata.api_version != "v1") {
+    warnings.push_back("Warning: Dependencies are handled in Chart.yaml since apiVersion \"v2\". We recommend migrating "
+                       "dependencies to Chart.yaml.");
+  }
+  const Value document = TRY(read_yaml(file.data).in("cannot load requirements.yaml"));
+  TRY(read_metadata(document, chart.metadata).in("cannot load requirements.yaml"));
+  if (chart.metadata.api_version == "v1") files.others.push_back(file);
+  return {};
+}
+
+Result<Value> read_values(const std::string& text) {
+  Value values = TRY(read_yaml(text).in("cannot load values.yaml"));
+  if (values.is_null()) return Value::map();
+  if (values.is_map()) return values;
+  return invalid("cannot load values.yaml: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal " +
+                 std::string(values.is_list() ? "array" : values.is_bool() ? "bool" : values.is_string() ? "string"
+                                                                                                         : "number") +
+                 " into Go value of type map[string]interface {}");
+}
+
+using Subcharts = std::map<std::string, std::vector<File>>;  // by the first part of the name below charts/
+
+Result<void> place_file(File& file, Chart& chart, ChartFiles& files, Subcharts& subcharts,
+                        std::vector<std::string>& warnings) {
+  if (file.name == "Chart.yaml") return {};
+  if (file.name == "Chart.lock" || file.name == "requirements.lock") {
+    files.lock = TRY(read_yaml(file.data).in("cannot load " + file.name));
+    if (file.name == "requirements.lock" && chart.metadata.api_version == "v1") files.others.push_back(std::move(file));
+  } else if (file.name == "values.yaml") {
+    chart.values = TRY(read_values(file.data));
+  } else if (file.name == "values.schema.json") {
+    files.schema = std::move(file.data);
+  } else if (file.name == "requirements.yaml") {
+    TRY(read_dependencies_file(file, chart, files, warnings));
+  } else if (file.name.starts_with("templates/")) {
+    files.templates.push_back(std::move(file));
+  } else if (file.name.starts_with("charts/") && !file.name.ends_with(".prov")) {
+    const std::string below = file.name.substr(7);
+    subcharts[below.substr(0, below.find('/'))].push_back({below, std::move(file.data)});
+  } else {
+    files.others.push_back(std::move(file));
+  }
+  return {};
+}
+
+Result<Chart> load_subchart(const std::string& name, std::vector<File> files, std::vector<std::string>& warnings,
+                            const LoadLimits& limits, std::size_t depth) {
+  if (depth > limits.depth_max) return Error{ErrorCode::too_large, "charts nest too deeply"};
+  if (name.ends_with(".tgz")) {
+    if (files[0].name != name) return invalid("expected " + name + ", got " + files[0].name);
+    return load_files(TRY(read_archive(files[0].data, limits)), warnings, limits, depth);
+  }
+  std::vector<File> below;
+  for (File& file : files) {
+    const std::size_t slash = file.name.find('/');
+    if (slash != std::string::npos) below.push_back({file.name.substr(slash + 1), std::move(file.data)});
+  }
+  return load_files(std::move(below), warnings, limits, depth);
+}
+
+}  // namespace
+
+Result<std::vector<File>> read_archive(std::string_view tgz, const LoadLimits& limits) {
+  if (!tgz.starts_with("\x1F\x8B")) return invalid("gzip: invalid header");
+  content::ByteSource bytes = TRY(content::decompress(content::from_string(std::string(tgz))));
+  content::ArchiveLimits archive_limits;
+  archive_limits.entries_max = limits.files_max;
+  archive_limits.bytes_max = limits.chart_bytes_max;
+  content::TarReader reader(std::move(bytes), archive_limits);
+  std::vector<File> files;
+  std::uint64_t total = 0;
+  while (true) {
+    const auto entry = TRY(reader.next());
+    if (!entry) break;
+    if (entry->type == content::EntryType::directory) continue;
+    std::string name = TRY(archive_path(entry->name));
+    if (entry->size_bytes > limits.file_bytes_max) {
+      return Error{ErrorCode::too_large, "decompressed chart file \"" + entry->name +
+                                             "\" is larger than the maximum file size " +
+                                             std::to_string(limits.file_bytes_max)};
+    }
+    total += entry->size_bytes;
+    if (total > limits.chart_bytes_max) {
+      return Error{ErrorCode::too_large, "decompressed chart is larger than the maximum file size " +
+                                             std::to_string(limits.chart_bytes_max)};
+    }
+    std::string data = TRY(read_entry(reader, entry->size_bytes));
+    drop_byte_order_mark(data);
+    files.push_back({std::move(name), std::move(data)});
+  }
+  if (files.empty()) return invalid("no files in chart archive");
+  return files;
+}
+
+Result<Chart> load_files(std::vector<File> all, std::vector<std::string>& warnings, const LoadLimits& limits,
+                         std::size_t depth) {
+  Chart chart;
+  bool described = false;
+  for (const File& file : all) {
+    if (file.name != "Chart.yaml") continue;
+    described = true;
+    const Value document = TRY(read_yaml(file.data, false).in("cannot load Chart.yaml"));
+    TRY(read_metadata(document, chart.metadata).in("cannot load Chart.yaml"));
+    if (chart.metadata.api_version.empty()) {  // Helm 2 took charts without one
+      chart.metadata.api_version = "v1";
+      chart.metadata.fields.set("apiVersion", "v1");
+    }
+  }
+  auto files = std::make_shared<ChartFiles>();
+  Subcharts subcharts;
+  for (File& file : all) TRY(place_file(file, chart, *files, subcharts, warnings));
+  if (!described) return Error{ErrorCode::not_found, "Chart.yaml file is missing"};
+  TRY(check_metadata(chart.metadata));
+  if (chart.values.is_null()) chart.values = Value::map();
+  for (auto& [name, below] : subcharts) {
+    if (name.starts_with('_') || name.starts_with('.')) continue;
+    Chart child = TRY(load_subchart(name, std::move(below), warnings, limits, depth + 1)
+                          .in("error unpacking subchart " + name + " in " + chart.name()));
+    chart.dependencies.push_back(std::move(child));
+  }
+  chart.files = std::move(files);
+  return chart;
+}
+
+Result<Chart> load_archive(std::string_view tgz, std::vector<std::string>& warnings, const LoadLimits& limits) {
+  return load_files(TRY(read_archive(tgz, limits)), warnings, limits);
+}
+
+Result<Chart> load_chart(const FileSource& source, const std::string& path, std::vector<std::string>& warnings,
+                         const LoadLimits& limits) {
+  return load_files(TRY(read_chart_files(source, path, limits)), warnings, limits);
+}
+
+Result<std::vector<File>> read_chart_files(const FileSource& source, const std::string& path, const LoadLimits& limits) {
+  if (source.list(path).ok()) return read_folder(source, path, limits);
+  const std::string bytes = TRY(source.read(path));
+  if (!bytes.starts_with("\x1F\x8B\x08")) {
+    if (path.ends_with(".yml") || path.ends_with(".yaml"))
+      return invalid("file '" + path + "' seems to be a YAML file, but expected a gzipped archive");
+    return invalid("file '" + path + "' does not appear to be a gzipped archive");
+  }
+  return read_archive(bytes, limits);
+}
+
+namespace {
+
+void collect_crds(const Chart& chart, const std::string& parent, std::vector<Crd>& out) {
+  const std::string path = parent.empty() ? chart.name() : parent + "/charts/" + chart.name();
+  for (const File& file : chart.files->others) {
+    if (!file.name.starts_with("crds/")) continue;
+    const std::size_t dot = path_base(file.name).rfind('.');
+    if (dot == std::string::npos) continue;
+    const std::string extension = to_lower(path_base(file.name).substr(dot));
+    if (extension == ".yaml" || extension == ".yml" || extension == ".json")
+      out.push_back({path + "/" + file.name, &file});
+  }
+  for (const Chart& child : chart.dependencies) collect_crds(child, path, out);
+}
+
+}  // namespace
+
+std::vector<Crd> crds(const Chart& chart) {
+  std::vector<Crd> out;
+  collect_crds(chart, "", out);
+  return out;
+}
+
+Result<Value> read_yaml(std::string_view text, bool json_numbers) {
+  yaml::ReadOptions options;
+  options.old_booleans = true;
+  options.duplicate_keys_refused = false;
+  auto documents = yaml::read_all(text, options);
+  if (!documents.ok()) {
+    return Error{documents.error().code,
+                 "error converting YAML to JSON: " + go_template::go_yaml_error(documents.error())};
+  }
+  if (documents->empty()) return Value();
+  std::vector<Value> all = std::move(documents).value();
+  return json_numbers ? go_template::with_json_numbers(all[0]) : std::move(all[0]);
+}
+
+}  // namespace caisson::render::helm

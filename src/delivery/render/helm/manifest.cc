@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "delivery/render/helm/manifest.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "core/base/file.h"
+#include "core/base/text.h"
+#include "delivery/render/helm/chart.h"
+#include "delivery/render/helm/go_text.h"
+
+namespace caisson::render::helm {
+namespace {
+
+constexpr std::string_view kInstallOrder[] = {
+    "PriorityClass",      "Namespace",              "NetworkPolicy",      "ResourceQuota",
+    "LimitRange",         "PodSecurityPolicy",      "PodDisruptionBudget", "ServiceAccount",
+    "Secret",             "SecretList",             "ConfigMap",          "StorageClass",
+    "PersistentVolume",   "PersistentVolumeClaim",  "CustomResourceDefinition", "ClusterRole",
+    "ClusterRoleList",    "ClusterRoleBinding",     "ClusterRoleBindingList", "Role",
+    "RoleList",           "RoleBinding",            "RoleBindingList",    "Service",
+    "DaemonSet",          "Pod",                    "ReplicationController", "ReplicaSet",
+    "Deployment",         "HorizontalPodAutoscaler", "StatefulSet",       "Job",
+    "CronJob",            "IngressClass",           "Ingress",            "APIService"};
+constexpr std::string_view kUninstallOrder[] = {
+    "APIService",         "Ingress",                "IngressClass",       "Service",
+    "CronJob",            "Job",                    "StatefulSet",        "HorizontalPodAutoscaler",
+    "Deployment",         "ReplicaSet",             "ReplicationController", "Pod",
+    "DaemonSet",          "RoleBindingList",        "RoleBinding",        "RoleList",
+    "Role",               "ClusterRoleBindingList", "ClusterRoleBinding", "ClusterRoleList",
+    "ClusterRole",        "CustomResourceDefinition", "PersistentVolumeClaim", "PersistentVolume",
+    "StorageClass",       "ConfigMap",              "SecretList",         "Secret",
+    "ServiceAccount",     "PodDisruptionBudget",    "PodSecurityPolicy",  "LimitRange",
+    "ResourceQuota",      "NetworkPolicy",          "Namespace",          "PriorityClass"};
+
+constexpr std::string_view kEvents[] = {"pre-install",  "post-install", "pre-delete",   "post-delete", "pre-upgrade",
+                                        "post-upgrade", "pre-rollback", "post-rollback", "test"};
+
+using Order = std::span<const std::string_view>;
+
+bool kind_before(const std::string& a, const std::string& b, Order order) {
+  const auto first = std::find(order.begin(), order.end(), a), second = std::find(order.begin(), order.end(), b);
+  if (first == order.end() && second == order.end()) return a < b;
+  return first < second;
+}
+
+void sort_by(std::vector<Manifest>& manifests, Order order) {
+  std::stable_sort(manifests.begin(), manifests.end(),
+                   [&](const Manifest& a, const Manifest& b) { return kind_before(a.kind(), b.kind(), order); });
+}
+
+bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+}
+
+// The pieces of "a, B ,c", in lower case.
+std::vector<std::string> words(std::string_view text) {
+  std::vector<std::string> out;
+  for (const std::string_view piece : split(text, ',')) out.push_back(to_lower(trim(piece)));
+  return out;
+}
+
+Hook make_hook(Manifest manifest, const Value& annotations) {
+  Hook hook;
+  hook.name = manifest.object["metadata"]["name"].scalar_text();
+  hook.weight = parse_int(annotations["helm.sh/hook-weight"].scalar_text()).value_or(0);
+  if (const Value* policies = annotations.find("helm.sh/hook-delete-policy"))
+    hook.delete_policies = words(policies->scalar_text());
+  if (const Value* policies = annotations.find("helm.sh/hook-output-log-policy"))
+    hook.output_log_policies = words(policies->scalar_text());
+  hook.manifest = std::move(manifest);
+  return hook;
+}
+
+// Nothing when one of the events is unknown.
+bool take_events(Hook& hook, const std::string& text) {
+  for (std::string& event : words(text)) {
+    if (event == "test-success") event = "test";  // Helm 2's name
+    if (std::find(std::begin(kEvents), std::end(kEvents), event) == std::end(kEvents)) return false;
+    hook.events.push_back(std::move(event));
+  }
+  return true;
+}
+
+Error wrong_type(const Value& value, std::string_view where, std::string_view wanted) {
+  return {ErrorCode::invalid, "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal " +
+                                  go_json_kind(value) + " into Go " + std::string(where) + " of type " +
+                                  std::string(wanted)};
+}
+
+// The types that Helm needs of a manifest's head.
+Result<void> check_head(const Value& object) {
+  if (object.is_null()) return {};
+  if (!object.is_map()) return wrong_type(object, "value", "releaseutil.SimpleHead");
+  for (const char* field : {"apiVersion", "kind"}) {
+    if (object[field].is_map() || object[field].is_list())
+      return wrong_type(object[field], std::string("struct field SimpleHead.") + field, "string");
+  }
+  const Value& metadata = object["metadata"];
+  if (metadata.is_null()) return {};
+  if (!metadata.is_map())
+    return wrong_type(metadata, "struct field SimpleHead.metadata",
+                      "struct { Name string \"json:\\\"name\\\"\"; Annotations map[string]string "
+                      "\"json:\\\"annotations\\\"\" }");
+  if (metadata["name"].is_map() || metadata["name"].is_list())
+    return wrong_type(metadata["name"], "struct field .metadata.name", "string");
+  const Value& annotations = metadata["annotations"];
+  if (!annotations.is_null() && !annotations.is_map())
+    return wrong_type(annotations, "struct field .metadata.annotations", "map[string]string");
+  for (const auto& [key, value] : annotations.entries()) {
+    if (value.is_map() || value.is_list()) return wrong_type(value, "struct field .metadata.annotations", "string");
+  }
+  return {};
+}
+
+Result<void> take_document(const std::string& path, std::string content, Manifests& out,
+                           std::vector<std::string>& warnings) {
+  Value object = TRY(read_yaml(content, false));
+  TRY(check_head(object));
+  const Value annotations = object["metadata"]["annotations"];
+  Manifest manifest{path, std::move(content), std::move(object)};
+  const Value* events = annotations.find("helm.sh/hook");
+  if (events == nullptr) {
+    out.resources.push_back(std::move(manifest));
+    return {};
+  }
+  const std::string text = events->scalar_text();
+  Hook hook = make_hook(std::move(manifest), annotations);
+  if (take_events(hook, text))
+    out.hooks.push_back(std::move(hook));
+  else
+    warnings.push_back("info: skipping unknown hook: " + go_quote(text));
+  return {};
+}
+
+}  // namespace
+
+bool Hook::has_event(std::string_view event) const {
+  return std::find(events.begin(), events.end(), event) != events.end();
+}
+
+// The separator is Helm's: at the start, or after a line break that no other separator has taken, three dashes and all
+// blanks around them, whatever follows.
+std::vector<std::string> split_manifests(std::string_view text) {
+  text = trim(text);
+  std::vector<std::string> out;
+  const auto take = [&](std::string_view document) {
+    if (!document.empty()) out.emplace_back(trim(document));
+  };
+  std::size_t begin = 0;
+  for (std::size_t at = 0; (at = text.find("---", at)) != std::string_view::npos;) {
+    std::size_t from = at;
+    while (from > begin && is_blank(text[from - 1])) --from;
+    const bool own_line = at == 0 || (at > begin && text[at - 1] == '\n');
+    if (!own_line) {
+      ++at;
+      continue;
+    }
+    take(text.substr(begin, from - begin));
+    begin = at + 3;
+    while (begin < text.size() && is_blank(text[begin])) ++begin;
+    at = begin;
+  }
+  take(text.substr(begin));
+  return out;
+}
+
+Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings) {
+  Manifests out;
+  for (const auto& [path, text] : files) {
+    if (path_base(path).starts_with('_') || trim(text).empty()) continue;
+    for (std::string& content : split_manifests(text))
+      TRY(take_document(path, std::move(content), out, warnings).in("YAML parse error on " + path));
+  }
+  sort_by_install_order(out.resources);
+  std::stable_sort(out.hooks.begin(), out.hooks.end(), [](const Hook& a, const Hook& b) {
+    return kind_before(a.manifest.kind(), b.manifest.kind(), kInstallOrder);
+  });
+  return out;
+}
+
+void sort_by_install_order(std::vector<Manifest>& manifests) {
+  sort_by(manifests, kInstallOrder);
+}
+
+void sort_by_uninstall_order(std::vector<Manifest>& manifests) {
+  sort_by(manifests, kUninstallOrder);
+}
+
+}  // namespace caisson::render::helm

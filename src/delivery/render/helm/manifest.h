@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// From rendered files to manifests: documents split, hooks told from resources, both in the order in which Helm installs
+// kinds. Source: Helm 3.22 pkg/releaseutil. Pure; any thread.
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/document/value.h"
+
+namespace caisson::render::helm {
+
+struct Manifest {
+  std::string source;   // "chart/templates/web.yaml"
+  std::string content;  // as rendered, without blanks around it
+  Value object;
+  std::string kind() const { return object["kind"].scalar_text(); }
+};
+
+// "pre-install", "post-install", "pre-delete", "post-delete", "pre-upgrade", "post-upgrade", "pre-rollback",
+// "post-rollback", "test".
+struct Hook {
+  Manifest manifest;
+  std::string name;
+  std::vector<std::string> events, delete_policies, output_log_policies;
+  std::int64_t weight = 0;
+  bool has_event(std::string_view event) const;
+};
+
+struct Manifests {
+  std::vector<Hook> hooks;
+  std::vector<Manifest> resources;
+};
+
+// The documents of a stream, without blanks around them, empty ones left out.
+std::vector<std::string> split_manifests(std::string_view text);
+
+// `files`: rendered texts by path; partials and empty files are passed over. Errors: invalid "YAML parse error on PATH:
+// …". Hooks of unknown events go into `warnings`.
+Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings);
+
+// By InstallOrder or UninstallOrder; kinds that are in neither come last, by name. Keeps the order within a kind.
+void sort_by_install_order(std::vector<Manifest>& manifests);
+void sort_by_uninstall_order(std::vector<Manifest>& manifests);
+
+}  // namespace caisson::render::helm

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/cli/helm_common.h"
+
+#include <netdb.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+
+#include "core/base/file.h"
+#include "core/base/process.h"
+#include "core/base/text.h"
+#include "delivery/render/helm/go_text.h"
+
+namespace caisson::cli {
+namespace {
+
+using enum FlagKind;
+
+constexpr FlagSpec kGlobal[] = {
+    {"namespace", text, 'n'},  {"kubeconfig", text},          {"kube-context", text},
+    {"kube-apiserver", text},  {"kube-token", text},          {"kube-as-user", text},
+    {"kube-as-group", array},  {"kube-ca-file", text},        {"kube-tls-server-name", text},
+    {"kube-insecure-skip-tls-verify", boolean},               {"debug", boolean},
+    {"registry-config", text}, {"repository-config", text},   {"repository-cache", text},
+    {"burst-limit", text},     {"qps", text},                 {"help", boolean, 'h'},
+};
+constexpr FlagSpec kValues[] = {
+    {"values", list, 'f'},     {"set", array},      {"set-string", array},
+    {"set-json", array},       {"set-file", array}, {"set-literal", array},
+};
+constexpr FlagSpec kChart[] = {
+    {"version", text},   {"verify", boolean},    {"keyring", text},
+    {"repo", text},      {"username", text},     {"password", text},
+    {"cert-file", text}, {"key-file", text},     {"insecure-skip-tls-verify", boolean},
+    {"ca-file", text},   {"plain-http", boolean}, {"pass-credentials", boolean},
+};
+constexpr FlagSpec kInstall[] = {
+    {"create-namespace", boolean}, {"dry-run", optional},           {"force", boolean},
+    {"no-hooks", boolean},         {"replace", boolean},            {"timeout", text},
+    {"wait", boolean},             {"wait-for-jobs", boolean},      {"generate-name", boolean, 'g'},
+    {"name-template", text},       {"description", text},           {"devel", boolean},
+    {"dependency-update", boolean}, {"disable-openapi-validation", boolean}, {"atomic", boolean},
+    {"skip-crds", boolean},        {"render-subchart-notes", boolean}, {"skip-schema-validation", boolean},
+    {"labels", list, 'l'},         {"enable-dns", boolean},         {"hide-notes", boolean},
+    {"take-ownership", boolean},   {"hide-secret", boolean},        {"post-renderer", text},
+    {"post-renderer-args", array},
+};
+
+Result<std::string> read_standard_input() {
+  std::string out;
+  char buffer[65536];
+  for (ssize_t got; (got = ::read(STDIN_FILENO, buffer, sizeof buffer)) > 0;) out.append(buffer, static_cast<std::size_t>(got));
+  return out;
+}
+
+Result<std::string> read_values_file(const std::string& path) {
+  if (trim(path) == "-") return read_standard_input();
+  if (path.find("://") != std::string::npos)
+    return Error{ErrorCode::bad_request, path + ": values are not fetched; name a file"};
+  auto text = read_file(path);
+  if (text.ok()) return text;
+  if (text.error().code == ErrorCode::not_found)
+    return Error{ErrorCode::not_found, "open " + path + ": no such file or directory"};
+  return text;
+}
+
+// The first address of a host, as text; empty when it has none.
+std::string first_address(const std::string& host) {
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), nullptr, nullptr, &found) != 0) return {};
+  char text[NI_MAXHOST] = "";
+  ::getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
+  ::freeaddrinfo(found);
+  return text;
+}
+
+}  // namespace
+
+std::span<const FlagSpec> helm_global_flags() {
+  return kGlobal;
+}
+std::span<const FlagSpec> helm_value_flags() {
+  return kValues;
+}
+std::span<const FlagSpec> helm_chart_flags() {
+  return kChart;
+}
+std::span<const FlagSpec> helm_install_flags() {
+  return kInstall;
+}
+
+Result<Value> helm_values(const Flags& flags) {
+  render::helm::ValueSources sources;
+  sources.files = flags.all("values");
+  for (const auto& [name, value] : flags.given()) {
+    using render::helm::SetKind;
+    if (name == "set") sources.sets.emplace_back(SetKind::value, value);
+    if (name == "set-string") sources.sets.emplace_back(SetKind::string, value);
+    if (name == "set-json") sources.sets.emplace_back(SetKind::json, value);
+    if (name == "set-file") sources.sets.emplace_back(SetKind::file, value);
+    if (name == "set-literal") sources.sets.emplace_back(SetKind::literal, value);
+  }
+  return render::helm::merge_sources(sources, read_values_file);
+}
+
+Result<render::helm::Chart> load_helm_chart(const std::string& given, const Flags& flags) {
+  const std::string name(trim(given));
+  char absolute[PATH_MAX];
+  if (::realpath(name.c_str(), absolute) == nullptr) {
+    if (name.starts_with('/') || name.starts_with('.'))
+      return Error{ErrorCode::not_found, "path " + render::helm::go_quote(name) + " not found"};
+    if (name.find('/') == std::string::npos && !flags.has("repo")) {
+      return Error{ErrorCode::not_found,
+                   "non-absolute URLs should be in form of repo_name/path_to_chart, got: " + name};
+    }
+    return Error{ErrorCode::not_found, "chart " + render::helm::go_quote(name) + " not found: pull it first"};
+  }
+  if (flags.is_set("verify")) return Error{ErrorCode::bad_request, "--verify: provenance is not checked"};
+  const auto files = render::disk_source("/");
+  std::vector<std::string> warnings;
+  auto chart = render::helm::load_chart(*files, std::string(absolute).substr(1), warnings);
+  print_helm_warnings(warnings);
+  return chart;
+}
+
+Result<NameAndChart> name_and_chart(const Flags& flags, const std::string& fixed_name) {
+  const auto& words = flags.arguments();
+  const std::string name_template = flags.text("name-template");
+  const bool generate = flags.is_set("generate-name");
+  if (words.empty()) return Error{ErrorCode::bad_request, "requires at least 1 argument: a chart"};
+  if (words.size() > 2) {
+    std::string more;
+    for (std::size_t i = 2; i < words.size(); ++i) more += (i == 2 ? "" : ", ") + words[i];
+    return Error{ErrorCode::bad_request, "expected at most two arguments, unexpected arguments: " + more};
+  }
+  if (words.size() == 2) {
+    if (generate) return Error{ErrorCode::bad_request, "cannot set --generate-name and also specify a name"};
+    if (!name_template.empty())
+      return Error{ErrorCode::bad_request, "cannot set --name-template and also specify a name"};
+    return NameAndChart{words[0], words[1]};
+  }
+  if (!name_template.empty()) return NameAndChart{TRY(render::helm::name_from_template(name_template)), words[0]};
+  if (!fixed_name.empty()) return NameAndChart{fixed_name, words[0]};
+  if (!generate) return Error{ErrorCode::bad_request, "must either provide a name or specify --generate-name"};
+  std::string base = path_base(words[0]);
+  base = base.substr(0, base.find('-'));
+  if (base == "." || base.empty()) base = "chart";
+  return NameAndChart{base + "-" + std::to_string(::time(nullptr)), words[0]};
+}
+
+render::helm::RenderOptions helm_render_options(const Flags& flags) {
+  render::helm::RenderOptions options;
+  options.skip_schema_validation = flags.is_set("skip-schema-validation");
+  options.subchart_notes = flags.is_set("render-subchart-notes");
+  if (flags.is_set("enable-dns")) options.engine.host_by_name = first_address;
+  if (flags.has("post-renderer")) {
+    std::vector<std::string> words{flags.text("post-renderer")};
+    for (std::string& word : flags.all("post-renderer-args")) words.push_back(std::move(word));
+    options.post_render = [words](std::string manifest) {
+      Command command;
+      command.args = words;
+      command.input = std::move(manifest);
+      return run_checked(command);
+    };
+  }
+  return options;
+}
+
+void print_helm_warnings(const std::vector<std::string>& warnings) {
+  std::set<std::string_view> printed;
+  for (const std::string& warning : warnings) {
+    if (printed.insert(warning).second) std::fprintf(stderr, "%s\n", warning.c_str());
+  }
+}
+
+}  // namespace caisson::cli

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/cli/helm_flags.h"
+
+#include "core/base/text.h"
+
+namespace caisson::cli {
+namespace {
+
+using Known = std::span<const std::span<const FlagSpec>>;
+
+const FlagSpec* find_flag(Known known, std::string_view name) {
+  for (const auto& table : known) {
+    for (const FlagSpec& spec : table) {
+      if (spec.name == name) return &spec;
+    }
+  }
+  return nullptr;
+}
+
+const FlagSpec* find_letter(Known known, char letter) {
+  for (const auto& table : known) {
+    for (const FlagSpec& spec : table) {
+      if (spec.letter == letter) return &spec;
+    }
+  }
+  return nullptr;
+}
+
+bool is_true(std::string_view text) {
+  return text == "true" || text == "1" || text == "t" || text == "T" || text == "TRUE" || text == "True";
+}
+
+}  // namespace
+
+Result<Flags> Flags::parse(const std::vector<std::string>& words, Known known) {
+  Flags out;
+  const auto keep = [&](const FlagSpec& spec, std::string_view value) {
+    out.given_.push_back({spec.name, std::string(value)});
+    auto& values = out.values_[spec.name];
+    if (spec.kind == FlagKind::list) {
+      for (const std::string_view part : split(value, ',')) values.emplace_back(part);
+      return;
+    }
+    if (spec.kind != FlagKind::array) values.clear();
+    values.emplace_back(value);
+  };
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string_view word = words[i];
+    if (word == "--") {
+      out.arguments_.insert(out.arguments_.end(), words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
+      break;
+    }
+    if (word.size() < 2 || word[0] != '-') {
+      out.arguments_.emplace_back(word);
+      continue;
+    }
+    const bool is_long = word[1] == '-';
+    const std::size_t equal = is_long ? word.find('=') : std::string_view::npos;
+    std::string_view rest = is_long ? word.substr(std::min(equal, word.size())) : word.substr(2);
+    const FlagSpec* spec = is_long ? find_flag(known, word.substr(2, equal - 2)) : find_letter(known, word[1]);
+    if (spec == nullptr) {
+      if (is_long)
+        return Error{ErrorCode::bad_request, "unknown flag: " + std::string(word.substr(0, equal))};
+      return Error{ErrorCode::bad_request,
+                   "unknown shorthand flag: '" + std::string(1, word[1]) + "' in " + std::string(word)};
+    }
+    if (rest.starts_with('=')) {
+      keep(*spec, rest.substr(1));
+    } else if (spec->kind == FlagKind::boolean) {
+      keep(*spec, "true");
+      for (const char letter : rest) {  // "-gd": more of one letter
+        const FlagSpec* other = find_letter(known, letter);
+        if (other == nullptr || other->kind != FlagKind::boolean)
+          return Error{ErrorCode::bad_request,
+                       "unknown shorthand flag: '" + std::string(1, letter) + "' in " + std::string(word)};
+        keep(*other, "true");
+      }
+    } else if (spec->kind == FlagKind::optional) {
+      keep(*spec, kOptionalFlagAlone);
+    } else if (!rest.empty()) {
+      keep(*spec, rest);
+    } else if (i + 1 < words.size()) {
+      keep(*spec, words[++i]);
+    } else {
+      return Error{ErrorCode::bad_request, "flag needs an argument: " + std::string(word)};
+    }
+  }
+  return out;
+}
+
+bool Flags::is_set(std::string_view name) const {
+  const auto found = values_.find(name);
+  return found != values_.end() && is_true(found->second.back());
+}
+
+std::string Flags::text(std::string_view name, std::string_view otherwise) const {
+  const auto found = values_.find(name);
+  return found == values_.end() ? std::string(otherwise) : found->second.back();
+}
+
+std::vector<std::string> Flags::all(std::string_view name) const {
+  const auto found = values_.find(name);
+  return found == values_.end() ? std::vector<std::string>() : found->second;
+}
+
+}  // namespace caisson::cli

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The `caisson helm` commands that talk to a cluster or look at charts; the table of commands is in helm_commands.cc.
+#pragma once
+#include "core/base/result.h"
+#include "delivery/render/helm/actions.h"
+#include "main/cli/helm_common.h"
+#include "main/cli/session.h"
+
+namespace caisson::cli {
+
+struct HelmSession {
+  Session session;
+  const std::string& ns() const { return session.ns; }
+};
+// By --kubeconfig, --kube-context and -n.
+Result<HelmSession> connect_helm(const Flags& flags);
+// .Capabilities and `lookup` from the cluster. The session must outlive `options`.
+Result<void> use_cluster(const HelmSession& session, render::helm::RenderOptions& options);
+
+// What `status`, `install` and `upgrade` print of a release.
+struct ReleaseView {
+  bool hide_notes = false, show_description = false;
+  std::string format;  // "", "json", "yaml"
+};
+Result<void> print_release(const render::helm::Release& release, const ReleaseView& view);
+
+// helm_release_commands.cc
+Result<void> command_helm_install(const Flags& flags);
+Result<void> command_helm_upgrade(const Flags& flags);
+Result<void> command_helm_rollback(const Flags& flags);
+Result<void> command_helm_uninstall(const Flags& flags);
+Result<void> command_helm_test(const Flags& flags);
+Result<void> command_helm_diff(const Flags& flags);
+// helm_query_commands.cc
+Result<void> command_helm_list(const Flags& flags);
+Result<void> command_helm_history(const Flags& flags);
+Result<void> command_helm_status(const Flags& flags);
+Result<void> command_helm_get(const Flags& flags);
+Result<void> command_helm_version(const Flags& flags);
+// helm_chart_commands.cc
+Result<void> command_helm_show(const Flags& flags);
+Result<void> command_helm_lint(const Flags& flags);
+Result<void> command_helm_package(const Flags& flags);
+
+}  // namespace caisson::cli
