@@ -36,6 +36,7 @@ enum class Library : std::uint32_t {
   two_variable_comprehensions = 1u << 7,  // transformList, transformMap, all(i, v, …) …
   protos = 1u << 8,                       // proto.getExt, proto.hasExt
   block = 1u << 9,                        // cel.block, as optimizers write it
+  strings_reverse = 1u << 10,             // since version 3 of strings; Kubernetes has version 2
   // Kubernetes' own
   kubernetes_lists = 1u << 16,  // isSorted, sum, min, max, indexOf, lastIndexOf
   regex = 1u << 17,

@@ -97,7 +97,11 @@ class Checker {
                        false);
       return;
     }
+    // What a text is formatted with may be of several types.
+    const bool formats = node.member && node.name == "format";
+    formatting_ += formats;
     for (const NodePtr& child : node.children) visit(*child);
+    formatting_ -= formats;
     if (node.overloads.empty()) {
       undeclared(node, node.name);
       node.type = TypeKind::error;
@@ -197,8 +201,10 @@ class Checker {
 
   std::optional<Type> join(const Node& node, const std::optional<Type>& previous, const Type& current) {
     if (!previous) return current;
-    if (types_.assign(*previous, current)) return most_general(*previous, current);
-    if (!environment_.options.homogeneous_literals) return Type();
+    const bool must_agree = environment_.options.homogeneous_literals && formatting_ == 0;
+    const bool one_is_dyn = types_.apply(*previous, false).is_dyn() != types_.apply(current, false).is_dyn();
+    if (!(must_agree && one_is_dyn) && types_.assign(*previous, current)) return most_general(*previous, current);
+    if (!must_agree) return Type();
     mismatch(node, *previous, current);
     return Type(TypeKind::error);
   }
@@ -303,6 +309,7 @@ class Checker {
   Findings& findings_;
   std::vector<Type> locals_;
   Substitution types_;
+  int formatting_ = 0;
 };
 
 }  // namespace

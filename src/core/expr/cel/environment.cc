@@ -107,6 +107,7 @@ FunctionTable make_table(const EnvironmentOptions& options) {
   using Provider = std::span<const Declaration> (*)();
   static constexpr std::pair<Library, Provider> kProviders[] = {
       {Library::optional_types, optional_functions}, {Library::strings, string_functions},
+      {Library::strings_reverse, string_reverse_functions},
       {Library::math, math_functions},               {Library::lists, list_functions},
       {Library::sets, set_functions},                {Library::encoders, encoder_functions},
       {Library::two_variable_comprehensions, map_functions},

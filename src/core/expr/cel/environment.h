@@ -77,6 +77,7 @@ std::span<const Declaration> standard_functions();
 std::span<const Declaration> time_functions();
 std::span<const Declaration> optional_functions();
 std::span<const Declaration> string_functions();
+std::span<const Declaration> string_reverse_functions();
 std::span<const Declaration> math_functions();
 std::span<const Declaration> list_functions();
 std::span<const Declaration> set_functions();

@@ -212,12 +212,14 @@ class Evaluator {
   }
 
   Result<Value> equality(const Node& node) {
-    const Value left = TRY(eval(*node.children[0]));
-    const Value right = TRY(eval(*node.children[1]));
-    if (left.is(Kind::unknown)) return left;
-    if (right.is(Kind::unknown)) return right;
-    if (!charge(string_cost(std::min(actual_size(left), actual_size(right))))) return stopped();
-    return Value(equals(left, right) == (node.call == CallKind::equal));
+    const Result<Value> left = eval(*node.children[0]);
+    const Result<Value> right = eval(*node.children[1]);
+    if (stopped_) return stopped();
+    const bool both = left.ok() && right.ok() && !left->is(Kind::object);
+    if (!charge(both ? string_cost(std::min(actual_size(*left), actual_size(*right))) : 1)) return stopped();
+    if (!left.ok() || left->is(Kind::unknown)) return left;
+    if (!right.ok() || right->is(Kind::unknown)) return right;
+    return Value(equals(*left, *right) == (node.call == CallKind::equal));
   }
 
   Result<Value> not_strictly_false(const Node& node) {
@@ -241,7 +243,9 @@ class Evaluator {
     std::vector<Value> arguments;
     arguments.reserve(node.children.size());
     for (const NodePtr& child : node.children) {
-      arguments.push_back(TRY(eval(*child)));
+      Result<Value> argument = eval(*child);
+      if (!argument.ok()) return failed_argument(node, arguments.size(), std::move(argument).error());
+      arguments.push_back(std::move(argument).value());
       if (arguments.back().is(Kind::unknown)) return arguments.back();
     }
     for (const Overload* overload : node.overloads) {
@@ -254,6 +258,17 @@ class Evaluator {
       return result;
     }
     return no_such_overload();
+  }
+
+  // Calls of one or two arguments cost something even when one fails, and both are evaluated.
+  Result<Value> failed_argument(const Node& node, std::size_t which, Error error) {
+    if (node.is_free || node.children.size() > 2) return error;
+    if (which + 1 < node.children.size()) {
+      const Result<Value> other = eval(*node.children[which + 1]);
+      if (other.ok() && other->is(Kind::unknown)) return other;
+    }
+    if (stopped_ || !charge(1)) return stopped();
+    return error;
   }
 
   static bool all_accepted(const Overload& overload, const std::vector<Value>& arguments) {

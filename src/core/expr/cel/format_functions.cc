@@ -18,7 +18,7 @@ bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_lower_or_digit(char c) { return is_lower(c) || is_digit(c); }
 
-std::string too_long(std::size_t most) { return "must be no more than " + std::to_string(most) + " bytes"; }
+std::string too_long(std::size_t most) { return "must be no more than " + std::to_string(most) + " characters"; }
 
 // [a-z0-9]([-a-z0-9]*[a-z0-9])?
 bool is_label(std::string_view text) {
@@ -129,7 +129,7 @@ Problems uuid(std::string_view text, bool) {
   return digits == 32 ? Problems{} : Problems{"does not match the UUID format"};
 }
 Problems base64_bytes(std::string_view text, bool) {
-  return text.size() % 4 == 0 && unbase64(text).ok() ? Problems{} : Problems{"invalid base64"};
+  return !text.empty() && text.size() % 4 == 0 && unbase64(text).ok() ? Problems{} : Problems{"invalid base64"};
 }
 Problems date(std::string_view text, bool) {
   const bool good = text.size() == 10 && parse_timestamp(std::string(text) + "T00:00:00Z");
@@ -143,7 +143,7 @@ struct Format {
   std::string_view key, name;
   Problems (*check)(std::string_view text, bool prefix);
   bool prefix;
-  double regex_size;
+  std::uint64_t regex_size;  // what Kubernetes counts the check's regular expression as
 };
 constexpr Format kFormats[] = {
     {"dns1123Label", "DNS1123Label", label, false, 30},
@@ -154,11 +154,11 @@ constexpr Format kFormats[] = {
     {"dns1123SubdomainPrefix", "DNS1123SubdomainPrefix", subdomain, true, 60},
     {"dns1035LabelPrefix", "DNS1035LabelPrefix", label1035, true, 30},
     {"labelValue", "LabelValue", label_value, false, 40},
-    {"uri", "URI", uri, false, 0},
-    {"uuid", "uuid", uuid, false, 0},
-    {"byte", "byte", base64_bytes, false, 0},
-    {"date", "date", date, false, 0},
-    {"datetime", "datetime", date_time, false, 0},
+    {"uri", "URI", uri, false, 1103},
+    {"uuid", "uuid", uuid, false, 72},
+    {"byte", "byte", base64_bytes, false, 84},
+    {"date", "date", date, false, 72},
+    {"datetime", "datetime", date_time, false, 72},
 };
 
 class FormatObject : public Object {
@@ -196,7 +196,7 @@ Result<Value> validate(Arguments a) {
 
 std::uint64_t cost_of_validate(Arguments a, const Value&) {
   const Format& format = static_cast<const FormatObject&>(a[0].as_object()).format();
-  return string_cost(actual_size(a[1])) * string_cost(static_cast<std::uint64_t>(format.regex_size), 0.25);
+  return string_cost(actual_size(a[1]) + 1) * string_cost(format.regex_size, 0.25);
 }
 
 #define F "kubernetes.NamedFormat"

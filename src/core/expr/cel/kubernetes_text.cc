@@ -90,10 +90,10 @@ std::optional<Url> parse_url(std::string_view text) {
     rest.remove_prefix(colon + 1);
   }
   if (const std::size_t question = rest.find('?'); question != std::string_view::npos) {
-    out.query = rest.substr(question + 1);
+    out.query = rest.substr(question + 1, rest.find('#', question) - question - 1);
     rest = rest.substr(0, question);
   }
-  if (!rest.starts_with('/')) return std::nullopt;
+  if (!rest.starts_with('/')) return out.scheme.empty() ? std::nullopt : std::optional(std::move(out));
   if (rest.starts_with("//") && (!out.scheme.empty() || !rest.starts_with("///"))) {
     const std::size_t end = std::min(rest.find('/', 2), rest.size());
     std::string_view authority = rest.substr(2, end - 2);

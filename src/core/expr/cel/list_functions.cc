@@ -130,12 +130,13 @@ Result<Value> sets_intersects(Arguments a) {
   return Value(false);
 }
 std::uint64_t cost_of_sets(Arguments a, const Value&) {
-  return std::max<std::uint64_t>(1, a[0].size() * a[1].size());
+  return 1 + a[0].size() * a[1].size();
 }
+std::uint64_t cost_of_equivalence(Arguments a, const Value&) { return 1 + 2 * a[0].size() * a[1].size(); }
 
 constexpr Declaration kSets[] = {
     {"sets.contains(list(A), list(A)): bool", sets_contains, cost_of_sets},
-    {"sets.equivalent(list(A), list(A)): bool", sets_equivalent, cost_of_sets},
+    {"sets.equivalent(list(A), list(A)): bool", sets_equivalent, cost_of_equivalence},
     {"sets.intersects(list(A), list(A)): bool", sets_intersects, cost_of_sets},
 };
 

@@ -109,9 +109,9 @@ class Expander {
                      std::move(same), std::move(body));
   }
 
-  bool variable_name(const Node& node, std::string& out) {
+  bool variable_name(const Node& node, std::string& out, const char* refusal = "argument is not an identifier") {
     if (node.kind != NodeKind::identifier || node.name.starts_with('.') || node.parenthesized_chain) {
-      fail(node, "argument is not an identifier");
+      fail(node, refusal);
       return false;
     }
     if (node.name == kAccumulator || node.name == "__result__") {
@@ -149,9 +149,12 @@ class Expander {
   }
 
   bool variables(std::size_t how_many, Variables& out) {
-    if (!variable_name(*argument(0), out.first)) return false;
+    const bool quantifier = call_->name == "all" || call_->name.starts_with("exists");
+    const char* refusal =
+        quantifier || how_many == 2 ? "argument must be a simple name" : "argument is not an identifier";
+    if (!variable_name(*argument(0), out.first, refusal)) return false;
     if (how_many == 1) return true;
-    if (!variable_name(*argument(1), out.second)) return false;
+    if (!variable_name(*argument(1), out.second, refusal)) return false;
     if (out.first != out.second) return true;
     fail(*argument(1), "duplicate variable name: " + out.first);
     return false;

@@ -11,25 +11,37 @@ using Arguments = std::span<const Value>;
 __extension__ typedef __int128 Nanos;
 constexpr Nanos kOne = 1'000'000'000;
 
+// Kubernetes keeps a quantity as a 64-bit number with a decimal exponent where it can, and only that form with no
+// negative exponent counts as an integer: "1000m" and "1.5Gi" do not.
+struct Parsed {
+  Nanos value = 0;
+  bool is_integer = false;
+};
+
 class Quantity : public Object {
  public:
-  explicit Quantity(Nanos value) : value_(value) {}
+  explicit Quantity(Parsed parsed) : value_(parsed.value), is_integer_(parsed.is_integer) {}
   Type type() const override { return Type::opaque("kubernetes.Quantity"); }
   bool equals(const Object& other) const override {
     const auto* quantity = dynamic_cast<const Quantity*>(&other);
     return quantity != nullptr && quantity->value_ == value_;
   }
   Nanos value() const { return value_; }
+  bool is_integer() const { return is_integer_; }
 
  private:
   Nanos value_;
+  bool is_integer_;
 };
 
 Nanos value_of(const Value& v) { return static_cast<const Quantity&>(v.as_object()).value(); }
+bool is_integer_form(const Value& v) { return static_cast<const Quantity&>(v.as_object()).is_integer(); }
 
 struct Scale {
   Nanos times = kOne;  // of a whole unit, in nanos
   Nanos divide = 1;
+  int exponent = 0;  // of 10, or of 2 when binary
+  bool is_binary = false;
 };
 
 std::optional<Nanos> power(Nanos base, int exponent) {
@@ -43,10 +55,10 @@ std::optional<Nanos> power(Nanos base, int exponent) {
 std::optional<Scale> decimal_scale(int exponent) {
   if (exponent < -9) {
     const auto divide = power(10, -9 - exponent);
-    return divide ? std::optional(Scale{1, *divide}) : std::nullopt;
+    return divide ? std::optional(Scale{1, *divide, exponent, false}) : std::nullopt;
   }
   const auto times = power(10, 9 + exponent);
-  return times ? std::optional(Scale{*times, 1}) : std::nullopt;
+  return times ? std::optional(Scale{*times, 1, exponent, false}) : std::nullopt;
 }
 
 std::optional<Scale> suffix_scale(std::string_view suffix) {
@@ -61,7 +73,7 @@ std::optional<Scale> suffix_scale(std::string_view suffix) {
   if (suffix.size() == 2 && suffix[1] == 'i') {
     const std::size_t at = kBinary.find(suffix[0]);
     if (at == std::string_view::npos) return std::nullopt;
-    return Scale{kOne * *power(1024, static_cast<int>(at) + 1), 1};
+    return Scale{kOne * *power(1024, static_cast<int>(at) + 1), 1, 10 * (static_cast<int>(at) + 1), true};
   }
   if (suffix[0] != 'e' && suffix[0] != 'E') return std::nullopt;
   std::size_t at = 1;
@@ -76,8 +88,16 @@ std::optional<Scale> suffix_scale(std::string_view suffix) {
   return decimal_scale(negative ? -exponent : exponent);
 }
 
+bool keeps_integer_form(std::string_view number, const Scale& scale) {
+  const std::size_t dot = number.find('.');
+  const int fraction = dot == number.npos ? 0 : static_cast<int>(number.size() - dot - 1);
+  const int whole = static_cast<int>(number.size()) - fraction - (dot == number.npos ? 0 : 1);
+  if (scale.is_binary) return fraction == 0 && 15 - whole - scale.exponent * 3 / 10 - 1 >= 0;
+  return scale.exponent - fraction >= 0 && whole + fraction <= 18;
+}
+
 // Rounds away from zero below a nano-unit, as Kubernetes does. Nothing when malformed or beyond 128 bits.
-std::optional<Nanos> parse(std::string_view text) {
+std::optional<Parsed> parse(std::string_view text) {
   std::size_t at = 0;
   const bool negative = text.starts_with('-');
   if (negative || text.starts_with('+')) at = 1;
@@ -105,10 +125,10 @@ std::optional<Nanos> parse(std::string_view text) {
   const Nanos divisor = fraction_scale * scale->divide;
   Nanos out = scaled / divisor;
   if (scaled % divisor != 0 || rest) ++out;
-  return negative ? -out : out;
+  return Parsed{negative ? -out : out, keeps_integer_form(number, *scale)};
 }
 
-Value make(Nanos value) { return Value(std::make_shared<const Quantity>(value)); }
+Value make(Parsed value) { return Value(std::make_shared<const Quantity>(value)); }
 
 Result<Value> quantity(Arguments a) {
   const auto value = parse(a[0].as_string());
@@ -123,12 +143,13 @@ Result<Value> greater(Arguments a) { return Value(value_of(a[0]) > value_of(a[1]
 Result<Value> less(Arguments a) { return Value(value_of(a[0]) < value_of(a[1])); }
 Result<Value> compare_to(Arguments a) { return Value(order(value_of(a[0]), value_of(a[1]))); }
 Result<Value> approximate(Arguments a) { return Value(static_cast<double>(value_of(a[0])) / 1e9); }
-bool is_whole(Nanos value) {
-  return value % kOne == 0 && value / kOne <= INT64_MAX && value / kOne >= INT64_MIN;
+bool is_whole(const Value& v) {
+  const Nanos value = value_of(v);
+  return is_integer_form(v) && value % kOne == 0 && value / kOne <= INT64_MAX && value / kOne >= INT64_MIN;
 }
-Result<Value> is_integer(Arguments a) { return Value(is_whole(value_of(a[0]))); }
+Result<Value> is_integer(Arguments a) { return Value(is_whole(a[0])); }
 Result<Value> as_integer(Arguments a) {
-  if (!is_whole(value_of(a[0]))) return bad("cannot convert value to integer");
+  if (!is_whole(a[0])) return bad("cannot convert value to integer");
   return Value(static_cast<std::int64_t>(value_of(a[0]) / kOne));
 }
 
@@ -137,7 +158,7 @@ Result<Value> add(Arguments a) {
   const Nanos other = a[1].is(Kind::integer) ? a[1].as_int() * kOne : value_of(a[1]);
   Nanos out = 0;
   if (__builtin_add_overflow(value_of(a[0]), Sign * other, &out)) return bad("quantity overflow");
-  return make(out);
+  return make({out, is_integer_form(a[0]) && (a[1].is(Kind::integer) || is_integer_form(a[1]))});
 }
 
 #define Q "kubernetes.Quantity"

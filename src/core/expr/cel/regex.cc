@@ -12,6 +12,29 @@ namespace {
 constexpr std::size_t kCacheMax = 256;
 constexpr std::int64_t kProgramBytesMax = 8 << 20;
 
+// Go's template to RE2's: "$1" becomes "\\1".
+std::string rewrite_of(std::string_view replacement) {
+  std::string out;
+  for (std::size_t at = 0; at < replacement.size(); ++at) {
+    const char c = replacement[at];
+    if (c == '\\') {
+      out += "\\\\";
+    } else if (c != '$') {
+      out += c;
+    } else if (replacement.substr(at + 1).starts_with("$")) {
+      out += c;
+      ++at;
+    } else {
+      const bool braced = replacement.substr(at + 1).starts_with("{");
+      const std::size_t digit = at + 1 + braced;
+      if (digit >= replacement.size() || replacement[digit] < '0' || replacement[digit] > '9') continue;
+      (out += '\\') += replacement[digit];
+      at = digit + braced;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 struct Regex::Impl {
@@ -46,6 +69,12 @@ Result<Regex> Regex::compile(std::string_view pattern) {
 
 bool Regex::matches(std::string_view text) const {
   return RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), impl_->regex);
+}
+
+std::string Regex::replace_all(std::string_view text, std::string_view replacement) const {
+  std::string out(text);
+  RE2::GlobalReplace(&out, impl_->regex, rewrite_of(replacement));
+  return out;
 }
 
 std::vector<std::string_view> Regex::find_all(std::string_view text, std::size_t count_max) const {

@@ -14,8 +14,10 @@ class Regex {
  public:
   static Result<Regex> compile(std::string_view pattern);  // bad_request with RE2's words
   bool matches(std::string_view text) const;               // anywhere in the text
-  // The first match; nothing when there is none.
+  // At most `count_max` matches that do not overlap, as Go's FindAllString has them.
   std::vector<std::string_view> find_all(std::string_view text, std::size_t count_max) const;
+  // Every match replaced; "$1" and "${1}" in `replacement` are groups, "$$" is a dollar, as in Go.
+  std::string replace_all(std::string_view text, std::string_view replacement) const;
 
  private:
   struct Impl;

@@ -188,12 +188,14 @@ constexpr Declaration kFunctions[] = {
     {"(list(string)).join(): string", join, cost_of_join},
     {"(list(string)).join(string): string", join, cost_of_join},
     {"strings.quote(string): string", quote, cost_of_first, false},
-    {"(string).reverse(): string", reverse},
     {"(string).format(list(dyn)): string", format, cost_of_first, false},
 };
 
+constexpr Declaration kReverse[] = {{"(string).reverse(): string", reverse}};
+
 }  // namespace
 
+std::span<const Declaration> string_reverse_functions() { return kReverse; }
 std::span<const Declaration> string_functions() { return kFunctions; }
 
 }  // namespace caisson::cel
