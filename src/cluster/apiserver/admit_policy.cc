@@ -108,29 +108,27 @@ class ValidatingAdmissionPolicy : public Admission {
 
   Result<void> apply(const Binding& binding, const AdmissionRequest& request, const Value& object,
                      const Value& ns) const {
-    std::vector<PolicyFinding> findings;
-    auto params = params_of(binding, request);
+    const auto params = params_of(binding, request);
     if (!params.ok()) {
-      if (!binding.policy->ignores_failure)
-        findings.push_back({"failed to configure binding: " + params.error().message, "", true});
-    } else {
-      for (const Value& one : *params) {
-        const PolicyInput input{request, object, ns, binding.policy->param_kind.is_null() ? nullptr : &one, authorizer_};
-        for (PolicyFinding& finding : evaluate(*binding.policy, input)) findings.push_back(std::move(finding));
+      // A binding that can't be used refuses whatever its actions are.
+      if (binding.policy->ignores_failure) return {};
+      return denial(binding, request, object, {"failed to configure binding: " + params.error().message, ""});
+    }
+    for (const Value& one : *params) {
+      const PolicyInput input{request, object, ns, binding.policy->param_kind.is_null() ? nullptr : &one, authorizer_};
+      for (const PolicyFinding& finding : evaluate(*binding.policy, input)) {
+        if (binding.warns)
+          request.warnings.push_back("Validation failed for ValidatingAdmissionPolicy '" + binding.policy->name +
+                                     "' with binding '" + binding.name + "': " + finding.message);
+        if (binding.denies) return denial(binding, request, object, finding);
       }
     }
-    for (const PolicyFinding& finding : findings) TRY(act(binding, request, object, finding));
     return {};
   }
 
-  static Result<void> act(const Binding& binding, const AdmissionRequest& request, const Value& object,
-                          const PolicyFinding& finding) {
+  static Error denial(const Binding& binding, const AdmissionRequest& request, const Value& object,
+                      const PolicyFinding& finding) {
     const std::string& policy = binding.policy->name;
-    if (binding.warns && !finding.is_error)
-      request.warnings.push_back("Validation failed for ValidatingAdmissionPolicy '" + policy + "' with binding '" +
-                                 binding.name + "': " + finding.message);
-    // What could not be evaluated is refused whatever the binding's actions are, unless failurePolicy is Ignore.
-    if (!binding.denies && !finding.is_error) return {};
     std::string name = request.name;
     if (name.empty()) name = object["metadata"]["name"].str();
     return Error{code_of(finding.reason), request.kind.resource.group_resource() + " \"" + name +

@@ -264,13 +264,13 @@ class Evaluation {
       if (!result.ok())
         failed("expression '" + validation.text + "' resulted in error: " + result.error().message, out);
       else if (!result->is(cel::Kind::boolean) || !result->as_bool())
-        out.push_back({message_of(validation), validation.reason, false});
+        out.push_back({message_of(validation), validation.reason});
     }
   }
 
  private:
   void failed(std::string message, std::vector<PolicyFinding>& out) const {
-    if (!policy_.ignores_failure) out.push_back({std::move(message), "", true});
+    if (!policy_.ignores_failure) out.push_back({std::move(message), ""});
   }
 
   std::string message_of(const PolicyProgram::Validation& validation) {

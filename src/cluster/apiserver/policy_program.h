@@ -37,11 +37,10 @@ struct PolicyProgram {
   static Result<PolicyProgram> compile(const Value& policy);
 };
 
-// Why a request is refused, or what could not be evaluated.
+// Why a request is to be refused; under failurePolicy Fail also what could not be evaluated.
 struct PolicyFinding {
   std::string message;
   std::string reason;  // "Invalid", "Forbidden" …; empty: Invalid
-  bool is_error = false;
 };
 
 struct PolicyInput {

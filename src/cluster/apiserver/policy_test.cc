@@ -58,7 +58,7 @@ TEST_CASE("conditions, requests, old objects and the authorizer are what express
   CHECK(server.client("root", {"system:masters"})->remove(schema::kConfigMaps, {"shop", "c"}).ok());
 }
 
-TEST_CASE("an expression that fails refuses unless the failure policy is Ignore; Warn only warns") {
+TEST_CASE("an expression that fails refuses unless the failure policy is Ignore") {
   TestServer server;
   server.make_namespace("shop");
   bind(server, "validations: [{expression: \"object.data.nothing == 'x'\"}]");
@@ -73,6 +73,18 @@ TEST_CASE("an expression that fails refuses unless the failure policy is Ignore;
   changed.edit("spec").set("failurePolicy", "Ignore");
   REQUIRE(server.admin->update(kube::Object(changed)).ok());
   CHECK(create(server, "{a: '1'}").empty());
+}
+
+TEST_CASE("a binding that only warns lets what is refused pass with a warning") {
+  HttpTestServer server;
+  server.make_namespace("shop");
+  bind(server, "validations: [{expression: 'false', message: not so}]", "validationActions: [Warn, Audit]");
+  const auto answer = server.send("POST", "/api/v1/namespaces/shop/configmaps",
+                                  R"({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}})",
+                                  {{"Content-Type", "application/json"}});
+  CHECK(answer.status == 201);
+  CHECK(answer.headers.get("Warning").find("Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': not "
+                                           "so") != std::string_view::npos);
 }
 
 TEST_CASE("parameters come from the object that the binding names; without it the request is refused") {
