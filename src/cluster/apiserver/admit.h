@@ -7,6 +7,7 @@
 
 #include "cluster/apiserver/admission.h"
 #include "cluster/apiserver/authorizer.h"
+#include "cluster/schema/schema.h"
 
 namespace caisson::apiserver {
 
@@ -16,5 +17,7 @@ std::shared_ptr<Admission> make_pod_defaults();  // DefaultTolerationSeconds, Pr
 std::shared_ptr<Admission>
 make_object_defaults();  // what strategies fill: Namespace finalizers, CRD names, Job selectors …
 std::shared_ptr<Admission> make_unserved_warnings();  // a Warning for kinds and fields that nothing acts on
+std::shared_ptr<Admission> make_validating_admission_policy(store::Store& store, const schema::Schema& schema,
+                                                            const Authorizer& authorizer);
 
 }  // namespace caisson::apiserver

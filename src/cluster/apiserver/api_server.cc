@@ -53,6 +53,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
   core.admission = {make_namespace_lifecycle(), make_service_account(), make_pod_defaults(), make_object_defaults(),
                     make_unserved_warnings()};
   for (const auto& plugin : core.options.admission) core.admission.push_back(plugin);
+  core.admission.push_back(make_validating_admission_policy(store, schema, *core.authorizer));
   TRY(load_definitions(core));
   TRY(make_bootstrap_objects(core));
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));

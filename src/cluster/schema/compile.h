@@ -16,11 +16,15 @@
 
 namespace caisson::schema {
 
+class CelRules;
+
 // Owns fields and types; addresses stay.
 struct FieldMemory {
   std::deque<Field> fields;
   std::deque<ObjectType> types;
   std::set<std::string, std::less<>> names;
+  std::shared_ptr<const void> built_in;  // of a CustomResourceDefinition: what `object_meta` lives in
+  std::shared_ptr<const CelRules> rules;  // of a CustomResourceDefinition's version; null: none
   std::string_view intern(std::string_view name);
 };
 
@@ -33,7 +37,9 @@ struct Compiled {
 // Errors: internal, with file and field.
 Result<Compiled> compile(std::span<const KindFile> files);
 
-// One version of a CustomResourceDefinition. Errors: invalid, with the field of the definition.
-Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, const ObjectType* object_meta);
+// The versions of a CustomResourceDefinition; `object_meta` lives in `built_in`. Errors: invalid, with the field of the
+// definition.
+Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, const ObjectType* object_meta,
+                                                             std::shared_ptr<const void> built_in);
 
 }  // namespace caisson::schema

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cluster/schema/compile.h"
+#include "cluster/schema/rules_cel.h"
 
 namespace caisson::schema {
 namespace {
@@ -224,7 +225,8 @@ void add_subresources(KindSchema& kind, const Value& subresources) {
 
 }  // namespace
 
-Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, const ObjectType* object_meta) {
+Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, const ObjectType* object_meta,
+                                                             std::shared_ptr<const void> built_in) {
   const Value& spec = crd["spec"];
   const Value& names = spec["names"];
   std::string storage;
@@ -240,6 +242,7 @@ Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, c
   for (const Value& version : spec["versions"].items()) {
     const std::string at = "spec.versions[" + std::to_string(index++) + "].schema.openAPIV3Schema";
     auto memory = std::make_shared<FieldMemory>();
+    memory->built_in = built_in;
     auto kind = std::make_shared<KindSchema>();
     kind->resource = {spec["group"].str(), version["name"].str(), names["kind"].str(), names["plural"].str(),
                       spec["scope"].as_string() == "Namespaced"};
@@ -270,6 +273,7 @@ Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, c
     add_columns(*kind, version["additionalPrinterColumns"]);
     add_subresources(*kind, version["subresources"]);
     kind->root_field = TRY(CrdCompiler(*memory, object_meta).root(version["schema"]["openAPIV3Schema"], at));
+    memory->rules = TRY(CelRules::compile(version["schema"]["openAPIV3Schema"], at));
     kind->memory = memory;
     out.push_back(std::move(kind));
   }

@@ -140,7 +140,7 @@ std::vector<KindPtr> Schema::all() const {
 
 Result<void> Schema::add_crd(const Value& crd) {
   const std::string name = crd["metadata"]["name"].str();
-  auto kinds = TRY(compile_crd(crd, impl_->object_meta));
+  auto kinds = TRY(compile_crd(crd, impl_->object_meta, impl_->memory));
   std::string best;
   for (const auto& kind : kinds) {
     if (kind->served && (best.empty() || version_before(kind->resource.version, best))) best = kind->resource.version;
@@ -160,8 +160,6 @@ Result<void> Schema::add_crd(const Value& crd) {
   impl_->remove(name);
   for (const auto& kind : kinds) {
     kind->preferred = kind->resource.version == best;
-    kind->memory = std::make_shared<std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>>(kind->memory,
-                                                                                                         impl_->memory);
     impl_->put(kind);
   }
   ++impl_->generation;

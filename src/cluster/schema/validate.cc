@@ -5,6 +5,7 @@
 
 #include "cluster/schema/checks.h"
 #include "cluster/schema/rules.h"
+#include "cluster/schema/rules_cel.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 
@@ -343,7 +344,9 @@ std::optional<Error> decode_error(const KindSchema& kind, const Value& object) {
                                            "\" cannot be handled as a " + kind.resource.kind + ": " + *wrong};
 }
 
-std::vector<FieldError> validate(const KindSchema& kind, const Value& object) {
+namespace {
+
+Errors validate_form(const KindSchema& kind, const Value& object) {
   Errors out;
   check_metadata(kind, object, out);
   for (const Member& member : kind.root().object->members) {
@@ -360,14 +363,23 @@ std::vector<FieldError> validate(const KindSchema& kind, const Value& object) {
   return out;
 }
 
+}  // namespace
+
+std::vector<FieldError> validate(const KindSchema& kind, const Value& object) {
+  Errors out = validate_form(kind, object);
+  check_cel_rules(kind, nullptr, object, out);
+  return out;
+}
+
 std::vector<FieldError> validate_update(const KindSchema& kind, const Value& before, const Value& after) {
-  Errors out = validate(kind, after);
+  Errors out = validate_form(kind, after);
   check_metadata_update(before, after, out);
   for (const Member& member : kind.root().object->members) {
     if (member.name == "metadata") continue;
     immutable(*member.field, before[member.name], after[member.name], std::string(member.name), out);
   }
   if (!kind.custom) check_kind_update(kind, before, after, out);
+  check_cel_rules(kind, &before, after, out);
   return out;
 }
 

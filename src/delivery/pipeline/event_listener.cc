@@ -88,6 +88,13 @@ Result<std::vector<std::string>> run_one(kube::Client& client, const kube::Objec
   const TriggerParts parts{
       [&](const std::string& kind, const std::string& name) { return find_spec(client, ns, kind, name); },
       [&](const std::string& secret, const std::string& key) { return find_secret(client, ns, secret, key); }};
+  // A listener reads the secrets of its own namespace only.
+  event.input.secret = [&](const std::string& where, const std::string& secret,
+                           const std::string& key) -> Result<std::string> {
+    if (!where.empty() && where != ns)
+      return Error{ErrorCode::forbidden, "compareSecret: the secret is not in the listener's namespace " + ns};
+    return find_secret(client, ns, secret, key);
+  };
   Value spec = trigger;
   if (const std::string reference = trigger["triggerRef"].str(); !reference.empty()) {
     spec = TRY(find_spec(client, ns, "Trigger", reference));

@@ -3,6 +3,7 @@
 
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "delivery/pipeline/cel.h"
 
 namespace caisson::pipeline {
 namespace {
@@ -91,7 +92,7 @@ Result<void> check_references(const Value& document, const Scope& scope, std::st
 }
 
 Result<bool> when_holds(const Value& when) {
-  if (when.contains("cel")) return invalid("when expressions in CEL are not supported; use input, operator and values");
+  if (when.contains("cel")) return when_cel_holds(when["cel"].as_string());
   const std::string_view operation = when["operator"].as_string();
   bool found = false;
   for (const Value& value : when["values"].items()) found = found || value.scalar_text() == when["input"].scalar_text();

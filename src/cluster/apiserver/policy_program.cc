@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/policy_program.h"
+
+#include <algorithm>
+#include <map>
+
+#include "core/base/text.h"
+#include "core/document/json.h"
+#include "core/expr/cel/authorizer.h"
+#include "core/expr/cel/schema.h"
+
+namespace caisson::apiserver {
+namespace {
+
+constexpr std::uint64_t kCostMaxPerExpression = 1'000'000;
+constexpr std::uint64_t kCostMaxPerPolicy = 10'000'000;
+constexpr std::size_t kMessageBytesMax = 5u << 10;
+
+// admission.k8s.io/v1 AdmissionRequest, as expressions see it.
+const cel::Type& request_type() {
+  static const cel::Type type = [] {
+    const Value text{{"type", "string"}};
+    const auto object = [](Value properties) { return Value{{"type", "object"}, {"properties", std::move(properties)}}; };
+    const Value kind = object(Value{{"group", text}, {"version", text}, {"kind", text}});
+    const Value resource = object(Value{{"group", text}, {"version", text}, {"resource", text}});
+    const Value texts{{"type", "array"}, {"items", text}};
+    const Value extra{{"type", "object"}, {"additionalProperties", texts}};
+    const Value user = object(Value{{"username", text}, {"uid", text}, {"groups", texts}, {"extra", extra}});
+    const cel::Type escaped = cel::type_from_schema(object(Value{{"kind", kind},
+                                              {"resource", resource},
+                                              {"subResource", text},
+                                              {"requestKind", kind},
+                                              {"requestResource", resource},
+                                              {"requestSubResource", text},
+                                              {"name", text},
+                                              {"namespace", text},
+                                              {"operation", text},
+                                              {"userInfo", user},
+                                              {"dryRun", Value{{"type", "boolean"}}},
+                                              {"options", Value{{"x-kubernetes-int-or-string", true}}}}),
+                                                    "kubernetes.AdmissionRequest");
+    // Here, other than in custom resources, a field is written as it is: request.namespace.
+    cel::TypeNode node = *escaped.node();
+    for (cel::Field& field : node.fields) field.name = field.key;
+    std::sort(node.fields.begin(), node.fields.end(),
+              [](const cel::Field& a, const cel::Field& b) { return a.name < b.name; });
+    return cel::Type::from(cel::TypeKind::object, std::move(node));
+  }();
+  return type;
+}
+
+Error refused(const std::string& at, const Value& value, const std::string& why) {
+  return {ErrorCode::invalid, at + ": Invalid value: " + json::write(value) + ": " + why};
+}
+
+class Compiler {
+ public:
+  explicit Compiler(const Value& spec) : spec_(spec) {}
+
+  Result<PolicyProgram> run() {
+    PolicyProgram out;
+    out.ignores_failure = spec_["failurePolicy"].as_string() == "Ignore";
+    out.param_kind = spec_["paramKind"];
+    out.match = TRY(ResourceMatch::from(spec_["matchConstraints"]).in("spec.matchConstraints"));
+    TRY(variables(out));
+    TRY(conditions(out));
+    TRY(validations(out));
+    out.variables_type = variables_type();
+    return out;
+  }
+
+ private:
+  cel::Type variables_type() const {
+    cel::TypeNode node{.name = "kubernetes.variables"};
+    node.has_fields = true;
+    node.fields = fields_;
+    std::sort(node.fields.begin(), node.fields.end(),
+              [](const cel::Field& a, const cel::Field& b) { return a.name < b.name; });
+    return cel::Type::from(cel::TypeKind::object, std::move(node));
+  }
+
+  Result<cel::Program> compile(const Value& expression, const std::string& at, cel::TypeKind wanted) const {
+    cel::EnvironmentOptions options = cel::kubernetes_options();
+    options.variables = {{"object", cel::Type()},
+                         {"oldObject", cel::Type()},
+                         {"request", request_type()},
+                         {"namespaceObject", cel::Type()},
+                         {"authorizer", cel::authorizer_type()},
+                         {"authorizer.requestResource", cel::resource_check_type()},
+                         {"variables", variables_type()}};
+    if (!spec_["paramKind"].is_null()) options.variables.push_back({"params", cel::Type()});
+    const std::string text(trim(expression.as_string()));
+    if (text.empty()) return Error{ErrorCode::invalid, at + ": Required value: expression is not specified"};
+    auto program = cel::Environment(std::move(options)).compile(text);
+    if (!program.ok()) return refused(at, expression, "compilation failed: " + program.error().message);
+    if (wanted != cel::TypeKind::dyn && !program->result_type().is(wanted))
+      return refused(at, expression, "must evaluate to " + std::string(cel::Type(wanted).name()));
+    return std::move(program).value();
+  }
+
+  Result<void> variables(PolicyProgram& out) {
+    std::size_t index = 0;
+    for (const Value& variable : spec_["variables"].items()) {
+      const std::string at = "spec.variables[" + std::to_string(index++) + "].expression";
+      auto program = TRY(compile(variable["expression"], at, cel::TypeKind::dyn));
+      const std::string name = variable["name"].str();
+      fields_.push_back({name, name, program.result_type()});
+      out.variables.push_back({name, std::move(program)});
+    }
+    return {};
+  }
+
+  Result<void> conditions(PolicyProgram& out) const {
+    std::size_t index = 0;
+    for (const Value& condition : spec_["matchConditions"].items()) {
+      const std::string at = "spec.matchConditions[" + std::to_string(index++) + "].expression";
+      auto program = TRY(compile(condition["expression"], at, cel::TypeKind::boolean));
+      out.conditions.push_back({condition["name"].str(), std::move(program)});
+    }
+    return {};
+  }
+
+  Result<void> validations(PolicyProgram& out) const {
+    std::size_t index = 0;
+    for (const Value& validation : spec_["validations"].items()) {
+      const std::string at = "spec.validations[" + std::to_string(index++) + "]";
+      auto program = TRY(compile(validation["expression"], at + ".expression", cel::TypeKind::boolean));
+      PolicyProgram::Validation made{std::move(program), std::nullopt,
+                                     std::string(trim(validation["expression"].as_string())),
+                                     std::string(trim(validation["message"].as_string())), validation["reason"].str()};
+      if (const Value& expression = validation["messageExpression"]; !expression.is_null())
+        made.message_expression = TRY(compile(expression, at + ".messageExpression", cel::TypeKind::string));
+      out.validations.push_back(std::move(made));
+    }
+    return {};
+  }
+
+  const Value& spec_;
+  std::vector<cel::Field> fields_;
+};
+
+Value request_value(const AdmissionRequest& request) {
+  const schema::Resource& r = request.kind.resource;
+  const Value kind{{"group", r.group}, {"version", r.version}, {"kind", r.kind}};
+  const Value resource{{"group", r.group}, {"version", r.version}, {"resource", r.plural}};
+  Value extra = Value::map();
+  for (const auto& [key, values] : request.user.extra) extra.set(key, Value::list_of(values));
+  const Value user{{"username", request.user.name},
+                   {"uid", request.user.uid},
+                   {"groups", Value::list_of(request.user.groups)},
+                   {"extra", extra}};
+  return Value{{"kind", kind},
+               {"resource", resource},
+               {"subResource", request.subresource},
+               {"requestKind", kind},
+               {"requestResource", resource},
+               {"requestSubResource", request.subresource},
+               {"name", request.name},
+               {"namespace", request.ns},
+               {"operation", operation_name(request.operation)},
+               {"userInfo", user},
+               {"dryRun", request.dry_run}};
+}
+
+// `authorizer` asks this server's RBAC for the request's user, or for a ServiceAccount.
+class RequestAuthorizer : public cel::Authorizer {
+ public:
+  RequestAuthorizer(const apiserver::Authorizer& authorizer, const User& user) : authorizer_(authorizer), user_(user) {}
+  cel::AuthorizerDecision check(const cel::AuthorizerRequest& asked) const override {
+    User user = user_;
+    if (!asked.service_account.empty()) {
+      const std::string ns = asked.service_account.substr(0, asked.service_account.find(':'));
+      user = {"system:serviceaccount:" + asked.service_account,
+              {"system:serviceaccounts", "system:serviceaccounts:" + ns, "system:authenticated"},
+              "",
+              {}};
+    }
+    const auto decision = authorizer_.decide(user, {.verb = asked.verb,
+                                                    .is_resource = asked.is_resource,
+                                                    .group = asked.group,
+                                                    .resource = asked.resource,
+                                                    .subresource = asked.subresource,
+                                                    .name = asked.name,
+                                                    .ns = asked.namespace_,
+                                                    .path = asked.path});
+    return {decision.allowed, decision.reason, ""};
+  }
+
+ private:
+  const apiserver::Authorizer& authorizer_;
+  const User user_;
+};
+
+class Evaluation;
+
+// `variables`: each is evaluated when first asked for, and once.
+class Variables : public cel::Object {
+ public:
+  Variables(const PolicyProgram& policy, Evaluation& evaluation) : policy_(policy), evaluation_(evaluation) {}
+  cel::Type type() const override { return policy_.variables_type; }
+  bool equals(const Object& other) const override { return &other == this; }
+  Result<bool> has_field(std::string_view name) const override {
+    return std::any_of(policy_.variables.begin(), policy_.variables.end(),
+                       [&](const PolicyProgram::Named& v) { return v.name == name; });
+  }
+  Result<cel::Value> field(std::string_view name) const override;
+
+ private:
+  const PolicyProgram& policy_;
+  Evaluation& evaluation_;
+  mutable std::map<std::string, Result<cel::Value>, std::less<>> known_;
+};
+
+class Evaluation {
+ public:
+  Evaluation(const PolicyProgram& policy, const PolicyInput& input) : policy_(policy) {
+    const auto authorizer = std::make_shared<const RequestAuthorizer>(input.authorizer, input.request.user);
+    const AdmissionRequest& request = input.request;
+    bindings_.set("object", cel::Value::from(input.object));
+    bindings_.set("oldObject", cel::Value::from(request.before));
+    bindings_.set("request", cel::Value::from(request_value(request), request_type()));
+    bindings_.set("namespaceObject", cel::Value::from(input.ns));
+    bindings_.set("authorizer", cel::authorizer_value(authorizer));
+    cel::AuthorizerRequest own;
+    own.is_resource = true;
+    own.group = request.kind.resource.group;
+    own.resource = request.kind.resource.plural;
+    own.subresource = request.subresource;
+    own.namespace_ = request.ns;
+    own.name = request.name;
+    bindings_.set("authorizer.requestResource", cel::resource_check_value(authorizer, std::move(own)));
+    bindings_.set("params", input.params == nullptr ? cel::Value() : cel::Value::from(*input.params));
+    bindings_.set("variables", cel::Value(std::make_shared<const Variables>(policy, *this)));
+  }
+
+  Result<cel::Value> value(const cel::Program& program) {
+    if (spent_ > kCostMaxPerPolicy)
+      return Error{ErrorCode::too_large, "validation failed due to running out of cost budget, no further validation "
+                                         "rules will be run"};
+    cel::Outcome outcome = program.evaluate(bindings_, {.cost_max = kCostMaxPerExpression});
+    spent_ += outcome.cost;
+    return std::move(outcome.value);
+  }
+
+  // Whether the policy is for this request; an error is a finding.
+  bool wanted(std::vector<PolicyFinding>& out) {
+    std::string errors;
+    for (const auto& condition : policy_.conditions) {
+      const auto result = value(condition.program);
+      if (result.ok() && result->is(cel::Kind::boolean)) {
+        if (!result->as_bool()) return false;
+        continue;
+      }
+      errors += (errors.empty() ? "" : ", ") + std::string("match condition ") + condition.name + ": " +
+                (result.ok() ? "not a boolean" : result.error().message);
+    }
+    if (!errors.empty()) failed(errors, out);
+    return errors.empty();
+  }
+
+  void validate(std::vector<PolicyFinding>& out) {
+    for (const auto& validation : policy_.validations) {
+      const auto result = value(validation.program);
+      if (!result.ok())
+        failed("expression '" + validation.text + "' resulted in error: " + result.error().message, out);
+      else if (!result->is(cel::Kind::boolean) || !result->as_bool())
+        out.push_back({message_of(validation), validation.reason});
+    }
+  }
+
+ private:
+  void failed(std::string message, std::vector<PolicyFinding>& out) const {
+    if (!policy_.ignores_failure) out.push_back({std::move(message), ""});
+  }
+
+  std::string message_of(const PolicyProgram::Validation& validation) {
+    if (validation.message_expression) {
+      const auto result = value(*validation.message_expression);
+      if (result.ok() && result->is(cel::Kind::string)) {
+        const std::string_view text = trim(result->as_string());
+        if (!text.empty() && text.size() <= kMessageBytesMax && text.find('\n') == std::string_view::npos)
+          return std::string(text);
+      }
+    }
+    return validation.message.empty() ? "failed expression: " + validation.text : validation.message;
+  }
+
+  const PolicyProgram& policy_;
+  cel::Bindings bindings_;
+  std::uint64_t spent_ = 0;
+};
+
+Result<cel::Value> Variables::field(std::string_view name) const {
+  if (const auto found = known_.find(name); found != known_.end()) return found->second;
+  for (const auto& variable : policy_.variables) {
+    if (variable.name != name) continue;
+    auto value = evaluation_.value(variable.program);
+    if (!value.ok())
+      value = Error{value.error().code,
+                    "composited variable \"" + variable.name + "\" fails to evaluate: " + value.error().message};
+    return known_.emplace(std::string(name), std::move(value)).first->second;
+  }
+  return Error{ErrorCode::bad_request, "no such key: " + std::string(name)};
+}
+
+}  // namespace
+
+Result<PolicyProgram> PolicyProgram::compile(const Value& policy) {
+  auto out = TRY(Compiler(policy["spec"]).run());
+  out.name = policy["metadata"]["name"].str();
+  return out;
+}
+
+std::vector<PolicyFinding> evaluate(const PolicyProgram& policy, const PolicyInput& input) {
+  std::vector<PolicyFinding> out;
+  Evaluation evaluation(policy, input);
+  if (evaluation.wanted(out)) evaluation.validate(out);
+  return out;
+}
+
+}  // namespace caisson::apiserver
