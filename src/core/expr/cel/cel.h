@@ -140,9 +140,9 @@ class Environment {
   explicit Environment(EnvironmentOptions options);  // CHECKs the signatures of `functions`
 
   // Errors: invalid, with every finding as cel-go words and shows them:
-  //   ERROR: <input>:1:6: undefined field 'y'
+  //   ERROR: <input>:1:5: undefined field 'y'
   //    | self.y
-  //    | .....^
+  //    | ....^
   Result<Program> compile(std::string_view text) const;
   Result<Program> compile_unchecked(std::string_view text) const;  // parsed only; types are met at run time
   const EnvironmentOptions& options() const;
