@@ -21,7 +21,7 @@ class SignatureParser {
       out.parameters.push_back(type());
       CHECK(take(')') && take('.'));
     }
-    out.function = word("@._<>=!+-*/%[]?");
+    out.function = word("@._<>=!+-*/%[]?|&");
     CHECK(take('('));
     while (!take(')')) {
       out.parameters.push_back(type());

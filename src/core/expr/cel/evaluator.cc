@@ -122,24 +122,21 @@ class Evaluator {
   Result<Value> step(const Value& on, const Value& key, bool optional, bool is_field) {
     if (on.is(Kind::optional)) {
       if (on.as_optional() == nullptr) return on;
-      return Value::optional(TRY(find(*on.as_optional(), key, is_field)));
+      return Value::optional(TRY(find(*on.as_optional(), key, is_field, false)));
     }
-    std::optional<Value> found = TRY(find(on, key, is_field));
+    std::optional<Value> found = TRY(find(on, key, is_field, !optional));
     if (optional) return Value::optional(std::move(found));
     if (found) return *std::move(found);
     if (on.is(Kind::list)) return bad("index out of bounds: " + shown_key(key));
     return bad("no such key: " + shown_key(key));
   }
 
-  // Nothing when absent; an error when `on` can have no such thing.
-  static Result<std::optional<Value>> find(const Value& on, const Value& key, bool is_field) {
+  // Nothing when absent; an error when `on` can have no such thing. A field that is not set reads as its default where
+  // no optional is wanted.
+  static Result<std::optional<Value>> find(const Value& on, const Value& key, bool is_field, bool defaults) {
     if (on.is(Kind::map)) return on.find(key);
     if (on.is(Kind::object) && key.is(Kind::string)) {
-      if (!TRY(on.as_object().has_field(key.as_string()))) {
-        // A field that is not set reads as its default, unless an optional is wanted.
-        if (is_field) return std::optional<Value>(TRY(on.as_object().field(key.as_string())));
-        return std::optional<Value>();
-      }
+      if (!defaults && !TRY(on.as_object().has_field(key.as_string()))) return std::optional<Value>();
       return std::optional<Value>(TRY(on.as_object().field(key.as_string())));
     }
     if (!on.is(Kind::list)) return is_field ? bad("no such key: " + shown_key(key)) : no_such_overload();

@@ -90,7 +90,7 @@ class Resolver {
   std::optional<Value> standard_type(const std::string& name) const {
     for (const TypeKind kind : {TypeKind::boolean, TypeKind::integer, TypeKind::unsigned_integer, TypeKind::floating,
                                 TypeKind::string, TypeKind::bytes, TypeKind::list, TypeKind::map, TypeKind::null,
-                                TypeKind::type, TypeKind::dyn, TypeKind::timestamp, TypeKind::duration}) {
+                                TypeKind::type, TypeKind::timestamp, TypeKind::duration}) {
       if (Type(kind).name() == name) return Value(Type(kind));
     }
     for (const auto& [function, overloads] : environment_.functions) {
