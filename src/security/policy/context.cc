@@ -57,15 +57,29 @@ Result<jmespath::Expression> Expressions::get(std::string_view text) const {
   return expression;
 }
 
+std::vector<std::string> dotted_names(std::string_view path) {
+  std::vector<std::string> names{""};
+  bool quoted = false;
+  for (const char c : path) {
+    if (c == '"')
+      quoted = !quoted;
+    else if (c == '.' && !quoted)
+      names.emplace_back();
+    else
+      names.back() += c;
+  }
+  return names;
+}
+
 void Context::set_path(std::string_view dotted, Value value) {
-  const auto parts = split(dotted, '.');
+  const auto names = dotted_names(dotted);
   Value* at = &root_;
-  for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
-    Value& next = at->edit(parts[i]);
+  for (std::size_t i = 0; i + 1 < names.size(); ++i) {
+    Value& next = at->edit(names[i]);
     if (!next.is_map()) next = Value::map();
     at = &next;
   }
-  at->set(parts.back(), std::move(value));
+  at->set(names.back(), std::move(value));
 }
 
 void Context::defer(const Value& entries) {

@@ -51,6 +51,9 @@ class Expressions {
   std::unique_ptr<Impl> impl_;
 };
 
+// The names of a dotted path; quotes keep dots: a."b.c/d" is a, b.c/d.
+std::vector<std::string> dotted_names(std::string_view path);
+
 class Context {
  public:
   Context(const Expressions& expressions, const jmespath::Environment& environment, const Lookups& lookups)

@@ -15,6 +15,16 @@ namespace {
 
 Value strings(const std::vector<std::string>& list) { return Value::list_of(list); }
 
+// As the admission request has it: what is not known is not there.
+Value user_value(const UserInfo& user) {
+  Value out = Value::map();
+  if (!user.name.empty()) out.set("username", user.name);
+  if (!user.uid.empty()) out.set("uid", user.uid);
+  if (!user.groups.empty()) out.set("groups", strings(user.groups));
+  return out;
+}
+Value names_value(const std::vector<std::string>& names) { return names.empty() ? Value() : strings(names); }
+
 Value request_value(const Request& request) {
   const Target& target = request.target;
   const bool removes = target.operation == "DELETE";
@@ -23,9 +33,9 @@ Value request_value(const Request& request) {
             {"name", target.name()},
             {"dryRun", request.dry_run},
             {"subResource", target.subresource},
-            {"userInfo", Value{{"username", target.user.name}, {"uid", target.user.uid}, {"groups", strings(target.user.groups)}}},
-            {"roles", strings(target.user.roles)},
-            {"clusterRoles", strings(target.user.cluster_roles)}};
+            {"userInfo", user_value(target.user)},
+            {"roles", names_value(target.user.roles)},
+            {"clusterRoles", names_value(target.user.cluster_roles)}};
   if (!target.ns().empty()) out.set("namespace", target.ns());
   if (!request.uid.empty()) out.set("uid", request.uid);
   if (!removes) out.set("object", target.object);

@@ -18,25 +18,49 @@ namespace {
 
 constexpr int kNestingMax = 10;
 
-// RFC 6902 as Kyverno applies it: what is to be removed need not be there, and an `add` makes the way to its place.
-Result<Value> apply_operation(Value object, const Value& operation) {
-  const std::string_view op = operation["op"].as_string();
-  const auto path = TRY(document::parse_pointer(operation["path"].as_string()));
-  if (op == "remove" && document::find_pointer(object, path) == nullptr) return object;
-  if (op == "add") {
-    for (std::size_t length = 1; length < path.size(); ++length) {
-      const std::vector<std::string> parent(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(length));
-      const Value* found = document::find_pointer(object, parent);
-      if (found != nullptr && !found->is_null()) continue;
-      const std::string& next = path[length];
-      std::string pointer;
-      for (const std::string& part : parent) pointer += "/" + replace_all(replace_all(part, "~", "~0"), "/", "~1");
-      const bool list = next == "-" || parse_int(next).has_value();
-      const Value make(std::vector<Value>{
-          Value{{"op", "add"}, {"path", pointer}, {"value", list ? Value::list() : Value::map()}}});
-      object = TRY(document::json_patch(std::move(object), make));
+std::string pointer_of(std::span<const std::string> path) {
+  std::string pointer;
+  for (const std::string& part : path) pointer += "/" + replace_all(replace_all(part, "~", "~0"), "/", "~1");
+  return pointer;
+}
+
+// Indexes from the end ("-1") become indexes; an `add` counts the place behind the last item too.
+std::vector<std::string> counted(const Value& object, std::vector<std::string> path, bool adds) {
+  const Value* at = &object;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const auto index = parse_int(path[i]);
+    if (index && *index < 0) {
+      const bool last = i + 1 == path.size();
+      const auto size = static_cast<std::int64_t>(at->size()) + (last && adds ? 1 : 0);
+      path[i] = std::to_string(std::max<std::int64_t>(0, size + *index));
     }
+    const auto found = parse_int(path[i]);
+    at = at->is_list() ? &(*at)[found && *found >= 0 ? static_cast<std::size_t>(*found) : at->size()] : &(*at)[path[i]];
   }
+  return path;
+}
+
+// RFC 6902 as Kyverno applies it: what is to be removed need not be there, an `add` makes the way to its place, and
+// indexes may count from the end.
+Result<Value> apply_operation(Value object, const Value& given) {
+  const std::string_view op = given["op"].as_string();
+  auto path = TRY(document::parse_pointer(given["path"].as_string()));
+  const bool adds = op == "add";
+  for (std::size_t length = 1; adds && length < path.size(); ++length) {
+    const std::string next = path[length];
+    path = counted(object, std::move(path), true);
+    const std::vector<std::string> parent(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(length));
+    const Value* found = document::find_pointer(object, parent);
+    if (found != nullptr && !found->is_null()) continue;
+    const bool list = next == "-" || parse_int(next).has_value();
+    const Value make(std::vector<Value>{
+        Value{{"op", "add"}, {"path", pointer_of(parent)}, {"value", list ? Value::list() : Value::map()}}});
+    object = TRY(document::json_patch(std::move(object), make));
+  }
+  path = counted(object, std::move(path), adds);
+  if (op == "remove" && document::find_pointer(object, path) == nullptr) return object;
+  Value operation = given;
+  operation.set("path", pointer_of(path));
   return document::json_patch(std::move(object), Value(std::vector<Value>{operation}));
 }
 

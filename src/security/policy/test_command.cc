@@ -143,8 +143,11 @@ class TestRun {
 
   Result<void> load_cluster(const std::string& path) {
     inputs_.api_calls = true;
-    for (const Value& document : TRY(read_documents(path)))
+    for (const Value& document : TRY(read_documents(path))) {
       for (const Value& object : document["spec"]["resources"].items()) inputs_.world.push_back(object);
+      for (const Value& name : document["spec"]["crds"].items())
+        for (Value& crd : TRY(read_objects(path_of(name.as_string())))) inputs_.world.push_back(std::move(crd));
+    }
     return {};
   }
 

@@ -123,16 +123,27 @@ class TestLookups final : public Lookups {
       ns = parts[1];
       parts.erase(parts.begin(), parts.begin() + 2);
     }
-    const schema::KindPtr kind = built_in_schema().find_plural(group, version, parts[0]);
-    if (kind == nullptr) return Error{ErrorCode::not_found, "the server could not find " + url};
+    const std::string kind = kind_of(group, version, parts[0]);
+    if (kind.empty()) return Error{ErrorCode::not_found, "the server could not find " + url};
     const std::string api_version = (core ? "" : std::string(group) + "/") + std::string(version);
     if (parts.size() > 1) {
-      const Value found = TRY(object(api_version, kind->resource.kind, ns, std::string(parts[1])));
+      const Value found = TRY(object(api_version, kind, ns, std::string(parts[1])));
       if (found.is_null()) return Error{ErrorCode::not_found, std::string(parts[0]) + " \"" + std::string(parts[1]) + "\" not found"};
       return std::optional<Value>(found);
     }
-    auto found = TRY(objects(api_version, kind->resource.kind, ns));
-    return std::optional<Value>(Value{{"apiVersion", api_version}, {"kind", kind->list_kind}, {"items", Value(std::move(found))}});
+    auto found = TRY(objects(api_version, kind, ns));
+    return std::optional<Value>(Value{{"apiVersion", api_version}, {"kind", kind + "List"}, {"items", Value(std::move(found))}});
+  }
+
+  std::string kind_of(std::string_view group, std::string_view version, std::string_view plural) const {
+    if (const schema::KindPtr kind = built_in_schema().find_plural(group, version, plural)) return kind->resource.kind;
+    for (const Value& crd : inputs_.world) {
+      const Value& spec = crd["spec"];
+      if (crd["kind"].as_string() == "CustomResourceDefinition" && spec["group"].as_string() == group &&
+          spec["names"]["plural"].as_string() == plural)
+        return spec["names"]["kind"].str();
+    }
+    return "";
   }
 
   const TestInputs& inputs_;
