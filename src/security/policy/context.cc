@@ -25,6 +25,9 @@ class NoLookups final : public Lookups {
   Result<std::vector<Value>> objects(const std::string&, const std::string&, const std::string&) const override {
     return std::vector<Value>{};
   }
+  Result<std::string> kind_of(const std::string&, const std::string& plural) const override {
+    return Error{ErrorCode::not_found, "there is no resource " + plural};
+  }
   static std::optional<Value> nothing() { return std::nullopt; }
 };
 

@@ -34,6 +34,8 @@ class Lookups {
                                const std::string& name) const = 0;
   virtual Result<std::vector<Value>> objects(const std::string& api_version, const std::string& kind,
                                              const std::string& ns) const = 0;
+  // The kind of a resource: "Deployment" of ("apps/v1", "deployments"). Errors: not_found.
+  virtual Result<std::string> kind_of(const std::string& api_version, const std::string& plural) const = 0;
 };
 
 // Nothing is there; every lookup is "not here".

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "security/policy/evaluate.h"
 
+#include "security/policy/cel_policy.h"
+
 #include <algorithm>
 
 #include "core/base/text.h"
@@ -83,6 +85,8 @@ std::string_view written_name(const Rule& rule) {
 struct PolicySet::Impl {
   Engine engine;
   std::vector<Policy> policies;
+  std::vector<CelPolicy> cel_policies;
+  std::vector<Value> bindings;
   Engine::Exceptions exceptions;
   std::map<std::string, std::string> invalid;
 
@@ -90,7 +94,55 @@ struct PolicySet::Impl {
                       const TestInputs& inputs) const;
   std::vector<Evaluation> stage(RuleKind kind, const Policy& policy, const Request& request, const TestInputs& inputs,
                                 const Lookups& lookups, bool existing) const;
+  Request plain_request(const Value& resource, const std::string& operation, const TestInputs& inputs) const;
+  std::optional<Evaluation> cel(const CelPolicy& policy, const Value& resource, const std::string& operation,
+                                const TestInputs& inputs, const Lookups& lookups) const;
 };
+
+Request PolicySet::Impl::plain_request(const Value& resource, const std::string& operation, const TestInputs& inputs) const {
+  return request_for(Policy{}, resource, operation, inputs);
+}
+
+std::optional<Evaluation> PolicySet::Impl::cel(const CelPolicy& policy, const Value& resource, const std::string& operation,
+                                               const TestInputs& inputs, const Lookups& lookups) const {
+  const Request request = plain_request(resource, operation, inputs);
+  Evaluation out{policy.name(), true, resource, resource, {}};
+  Value namespace_object;
+  const auto labels = inputs.namespace_labels.find(request.target.ns());
+  if (labels != inputs.namespace_labels.end())
+    namespace_object = Value{{"metadata", Value{{"name", labels->first}, {"labels", labels->second}}}};
+  std::vector<Value> params{Value()};
+  bool bound = false;
+  for (const Value& binding : bindings) {
+    if (binding["spec"]["policyName"].as_string() != policy.name()) continue;
+    if (!binding_matches(binding, request.target)) {
+      params.clear();
+      continue;
+    }
+    bound = true;
+    const Value& reference = binding["spec"]["paramRef"];
+    if (!reference.is_map()) continue;
+    params.clear();
+    const Value& kind = policy.object()["spec"]["paramKind"];
+    const auto candidates = lookups.objects(kind["apiVersion"].str(), kind["kind"].str(), "");
+    if (!candidates.ok()) continue;
+    for (const Value& object : *candidates) {
+      const Value& metadata = object["metadata"];
+      const bool named = reference["selector"].is_map() ? labels_match(reference["selector"], metadata["labels"])
+                                                        : metadata["name"].as_string() == reference["name"].as_string();
+      if (named) params.push_back(object);
+    }
+  }
+  (void)bound;
+  for (const Value& param : params) {
+    auto response = policy.evaluate(request, namespace_object, param, lookups, out.patched);
+    if (!response) continue;
+    const bool decides = response->status == Status::fail || response->status == Status::error;
+    out.rules.assign(1, std::move(*response));
+    if (decides) break;
+  }
+  return out;
+}
 
 Request PolicySet::Impl::request_for(const Policy& policy, const Value& resource, const std::string& operation,
                                      const TestInputs& inputs) const {
@@ -161,6 +213,14 @@ PolicySet::PolicySet() : impl_(std::make_unique<Impl>()) {}
 PolicySet::~PolicySet() = default;
 
 void PolicySet::add(const Value& document) {
+  if (is_binding(document)) impl_->bindings.push_back(document);
+  if (CelPolicy::is_one(document)) {
+    auto policy = CelPolicy::compile(document);
+    if (policy.ok())
+      impl_->cel_policies.push_back(std::move(policy).value());
+    else
+      impl_->invalid[document["metadata"]["name"].str()] = policy.error().message;
+  }
   if (!is_policy(document)) return;
   auto policy = compile_policy(document);
   if (policy.ok())
@@ -171,6 +231,10 @@ void PolicySet::add(const Value& document) {
 
 Result<void> PolicySet::add_exception(const Value& document) {
   if (document["kind"].as_string() != "PolicyException") return {};
+  if (document["apiVersion"].as_string().starts_with("policies.kyverno.io/")) {
+    for (CelPolicy& policy : impl_->cel_policies) TRY(policy.add_exception(document));
+    return {};
+  }
   impl_->exceptions.push_back(TRY(parse_exception(document)));
   return {};
 }
@@ -180,7 +244,7 @@ std::string PolicySet::invalid(const std::string& policy) const {
   return found == impl_->invalid.end() ? "" : found->second;
 }
 
-std::size_t PolicySet::size() const { return impl_->policies.size(); }
+std::size_t PolicySet::size() const { return impl_->policies.size() + impl_->cel_policies.size(); }
 
 std::vector<Evaluation> PolicySet::evaluate(const Value& given, const std::string& operation, const TestInputs& inputs,
                                             const std::vector<Value>& targets, const Lookups& lookups) const {
@@ -199,9 +263,20 @@ std::vector<Evaluation> PolicySet::evaluate(const Value& given, const std::strin
     run(RuleKind::mutate, policy, false);
     if (!targets.empty()) run(RuleKind::mutate, policy, true);
   }
-  for (const RuleKind kind : {RuleKind::verify_images, RuleKind::validate, RuleKind::generate})
+  for (const RuleKind kind : {RuleKind::verify_images, RuleKind::validate})
     for (const Policy& policy : impl_->policies)
       if (policy.has(kind)) run(kind, policy, false);
+  for (const CelForm form : {CelForm::mutating, CelForm::validating, CelForm::generating, CelForm::deleting}) {
+    for (const CelPolicy& policy : impl_->cel_policies) {
+      if (policy.form() != form) continue;
+      auto one = impl_->cel(policy, resource, operation, inputs, lookups);
+      if (!one) continue;
+      if (form == CelForm::mutating) resource = one->patched;
+      out.push_back(std::move(*one));
+    }
+  }
+  for (const Policy& policy : impl_->policies)
+    if (policy.has(RuleKind::generate)) run(RuleKind::generate, policy, false);
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include "core/expr/jmespath/jmespath.h"
 #include "core/expr/jmespath/wildcard.h"
 #include "security/policy/autogen.h"
+#include "security/policy/cel_checks.h"
 #include "security/policy/operators.h"
 #include "security/policy/variables.h"
 
@@ -131,6 +132,13 @@ Result<Rule> compile_rule(const Value& source) {
   rule.overrides = overrides_in(rule.body["failureActionOverrides"]);
   if (rule.kind == RuleKind::verify_images && rule.body.size() > 0) rule.action = action_in(rule.body[0]["failureAction"]);
   TRY(check_body(rule));
+  if (rule.kind == RuleKind::validate && rule.body["cel"].is_map()) {
+    const Value& cel = rule.body["cel"];
+    auto checks = TRY(compile_checks(rule.cel_preconditions, cel["variables"], cel["expressions"]).in("validate.cel"));
+    for (CelValidation& validation : checks.validations)
+      if (validation.message.empty()) validation.message = rule.body["message"].str();
+    rule.cel = std::make_shared<const CelChecks>(std::move(checks));
+  }
   return rule;
 }
 

@@ -110,6 +110,12 @@ class TestRun {
     for (const Value& row : test_["results"].items())
       if (!row["cloneSourceResource"].as_string().empty())
         for (const Value& object : TRY(read_objects(path_of(row["cloneSourceResource"].as_string())))) inputs_.world.push_back(object);
+    if (!test_["context"].as_string().empty())
+      for (const Value& context : TRY(read_documents(path_of(test_["context"].as_string())))) {
+        for (const Value& object : context["spec"]["resources"].items()) inputs_.world.push_back(object);
+        inputs_.images = context["spec"]["images"];
+        for (const Value& entry : context["spec"]["globalContext"].items()) inputs_.global_entries.push_back(entry);
+      }
     inputs_.world.insert(inputs_.world.end(), resources_.begin(), resources_.end());
     inputs_.world.insert(inputs_.world.end(), targets_.begin(), targets_.end());
     for (const Value& name : test_["exceptions"].items())

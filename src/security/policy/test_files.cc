@@ -86,7 +86,26 @@ class TestLookups final : public Lookups {
     return std::optional<Value>();
   }
 
-  Result<std::optional<Value>> image(const std::string&) const override { return std::optional<Value>(); }
+  Result<std::optional<Value>> image(const std::string& reference) const override {
+    for (const Value& image : inputs_.images.items())
+      if (image["image"].as_string() == reference) return std::optional<Value>(image);
+    return std::optional<Value>();
+  }
+
+  Result<std::string> kind_of(const std::string& api_version, const std::string& plural) const override {
+    const std::size_t slash = api_version.find('/');
+    const std::string_view all = api_version;
+    const std::string_view group = slash == std::string::npos ? "" : all.substr(0, slash);
+    const std::string_view version = slash == std::string::npos ? all : all.substr(slash + 1);
+    if (const schema::KindPtr kind = built_in_schema().find_plural(group, version, plural)) return kind->resource.kind;
+    for (const Value& crd : inputs_.world) {
+      const Value& spec = crd["spec"];
+      if (crd["kind"].as_string() == "CustomResourceDefinition" && spec["group"].as_string() == group &&
+          spec["names"]["plural"].as_string() == plural)
+        return spec["names"]["kind"].str();
+    }
+    return Error{ErrorCode::not_found, "the server could not find " + plural + " of " + api_version};
+  }
 
   Result<Value> object(const std::string& api_version, const std::string& kind, const std::string& ns,
                        const std::string& name) const override {
@@ -123,9 +142,8 @@ class TestLookups final : public Lookups {
       ns = parts[1];
       parts.erase(parts.begin(), parts.begin() + 2);
     }
-    const std::string kind = kind_of(group, version, parts[0]);
-    if (kind.empty()) return Error{ErrorCode::not_found, "the server could not find " + url};
     const std::string api_version = (core ? "" : std::string(group) + "/") + std::string(version);
+    const std::string kind = TRY(kind_of(api_version, std::string(parts[0])));
     if (parts.size() > 1) {
       const Value found = TRY(object(api_version, kind, ns, std::string(parts[1])));
       if (found.is_null()) return Error{ErrorCode::not_found, std::string(parts[0]) + " \"" + std::string(parts[1]) + "\" not found"};
@@ -133,17 +151,6 @@ class TestLookups final : public Lookups {
     }
     auto found = TRY(objects(api_version, kind, ns));
     return std::optional<Value>(Value{{"apiVersion", api_version}, {"kind", kind + "List"}, {"items", Value(std::move(found))}});
-  }
-
-  std::string kind_of(std::string_view group, std::string_view version, std::string_view plural) const {
-    if (const schema::KindPtr kind = built_in_schema().find_plural(group, version, plural)) return kind->resource.kind;
-    for (const Value& crd : inputs_.world) {
-      const Value& spec = crd["spec"];
-      if (crd["kind"].as_string() == "CustomResourceDefinition" && spec["group"].as_string() == group &&
-          spec["names"]["plural"].as_string() == plural)
-        return spec["names"]["kind"].str();
-    }
-    return "";
   }
 
   const TestInputs& inputs_;

@@ -26,7 +26,7 @@ struct TestInputs {
   std::map<std::string, Value> namespace_labels;
   std::vector<Value> world;  // live objects for lookups
   bool api_calls = false;    // whether apiCall reads the world
-  Value api_responses, global_entries;
+  Value api_responses, global_entries, images;
 };
 
 // Lookups over TestInputs, which must outlive it.

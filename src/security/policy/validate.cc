@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/text.h"
+#include "security/policy/cel_checks.h"
 #include "security/policy/images.h"
 #include "security/policy/pattern.h"
 #include "security/policy/pod_security.h"
@@ -170,6 +171,47 @@ bool violated_before(const Stage& stage) {
   return response && response->status == Status::fail;
 }
 
+// The objects that paramRef names; one null where the rule has no parameters. Errors: not_found where they must be there.
+Result<std::vector<Value>> params_of(const Stage& stage, const Value& cel) {
+  if (!cel["paramKind"].is_map()) return std::vector<Value>{Value()};
+  const Value &kind = cel["paramKind"], &reference = cel["paramRef"];
+  std::string ns = reference["namespace"].str();
+  if (ns.empty()) ns = stage.request.target.ns();
+  auto all = TRY(stage.context.lookups().objects(kind["apiVersion"].str(), kind["kind"].str(), ""));
+  std::vector<Value> out;
+  for (const Value& object : all) {
+    const Value& metadata = object["metadata"];
+    if (!metadata["namespace"].as_string().empty() && metadata["namespace"].as_string() != ns) continue;
+    if (reference["selector"].is_map() ? labels_match(reference["selector"], metadata["labels"])
+                                       : metadata["name"].as_string() == reference["name"].as_string())
+      out.push_back(object);
+  }
+  if (out.empty() && reference["parameterNotFoundAction"].as_string() == "Deny")
+    return Error{ErrorCode::not_found, "no params found"};
+  return out;
+}
+
+std::optional<RuleResponse> check_cel(const Stage& stage) {
+  const auto params = params_of(stage, stage.rule.body["cel"]);
+  if (!params.ok()) return stage.fail_with("error in parameterized resource", params.error());
+  CelInput input;
+  input.object = stage.resource;
+  input.old_object = stage.request.target.operation == "DELETE" ? stage.request.target.object : stage.request.old_object;
+  input.request = admission_request_value(stage.request.target, stage.request.dry_run);
+  input.lookups = &stage.context.lookups();
+  const std::string ns = stage.request.target.ns();
+  if (!ns.empty() && stage.request.target.kind != "Namespace")
+    input.namespace_object = Value{{"metadata", Value{{"name", ns}, {"labels", stage.request.target.namespace_labels}}}};
+  for (const Value& param : *params) {
+    input.params = param;
+    const CelOutcome outcome = evaluate_checks(*stage.rule.cel, input);
+    if (outcome.verdict == CelVerdict::not_matched) return stage.respond(Status::skip, "cel preconditions not met");
+    // What can't be evaluated refuses, as failurePolicy Fail has it.
+    if (outcome.verdict != CelVerdict::pass) return stage.respond(Status::fail, outcome.message);
+  }
+  return stage.respond(Status::pass, "Validation rule '" + stage.rule.name + "' passed.");
+}
+
 }  // namespace
 
 std::optional<RuleResponse> check_pod_security(const Stage& stage) {
@@ -192,7 +234,8 @@ std::optional<RuleResponse> check_pod_security(const Stage& stage) {
 
 std::optional<RuleResponse> validate_rule(const Stage& stage) {
   const Value& body = stage.rule.body;
-  for (const char* other : {"cel", "assert", "manifests"})
+  if (stage.rule.cel) return check_cel(stage);
+  for (const char* other : {"assert", "manifests"})
     if (body.contains(other))
       return stage.respond(Status::error, "validate." + std::string(other) + " is not evaluated by this engine");
   auto response = body["podSecurity"].is_map() ? check_pod_security(stage)
