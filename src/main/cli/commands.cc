@@ -152,6 +152,12 @@ void add_other_commands(Tree& t) {
   kustomize->require_subcommand(1);
   // Only for the help: render_commands.cc reads the arguments itself (see run_command_line).
   add(t, *kustomize, "build", "print the objects of a kustomization", "caisson kustomize build overlays/dev", [&t] { return done(command_kustomize_build({})); });
+  auto* policy = add(t, t.app, "policy", "check objects against policies", "caisson policy test policies/", nullptr);
+  policy->require_subcommand(1);
+  // Only for the help: policy_commands.cc reads the arguments itself (see run_command_line).
+  add(t, *policy, "test", "run the kyverno-test.yaml files of folders", "caisson policy test policies/", [] { return command_policy({"test"}); });
+  add(t, *policy, "apply", "apply policies to resource files", "caisson policy apply policy.yaml --resource pod.yaml", [] { return command_policy({"apply"}); });
+  add(t, *policy, "jp", "JMESPath: query EXPRESSION -i FILE, function [NAME]", "caisson policy jp query 'length(@)' -i list.yaml", [] { return command_policy({"jp"}); });
   // The two processes of `up`; not for people.
   for (const char* role : {"server", "agent"}) {
     auto* process = add(t, t.app, role, "", "", [&t, role]() -> Result<int> {
@@ -187,6 +193,7 @@ int run_command_line(int argc, char** argv) {
   if (words.size() >= 2 && words[0] == "kustomize" && words[1] == "build" && !asks_help) {
     return finish(done(command_kustomize_build({words.begin() + 2, words.end()})));
   }
+  if (words.size() >= 2 && words[0] == "policy" && !asks_help) return finish(command_policy({words.begin() + 1, words.end()}));
   Tree tree;
   tree.app.require_subcommand(1);
   tree.app.fallthrough();

@@ -66,4 +66,7 @@ Result<void> command_timeline(const Global& global, const std::string& app);
 // render_commands.cc
 Result<void> command_kustomize_build(const std::vector<std::string>& arguments);
 
+// policy_commands.cc: the words behind `policy`. Gives the exit status.
+Result<int> command_policy(const std::vector<std::string>& words);
+
 }  // namespace caisson::cli

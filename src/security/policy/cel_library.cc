@@ -69,7 +69,7 @@ Result<cel::Value> http_call(Arguments a, const char* method, bool has_body) {
   if (has_body) call.set("data", TRY(a[2].to_document()));
   const auto answer = TRY(input.lookups->api_call(call));
   if (!answer) return not_here("http " + text(a[1]));
-  return cel::Value::from(*answer);
+  return cel::Value::from(Value{{"statusCode", 200}, {"body", *answer}});
 }
 Result<cel::Value> http_get(Arguments a) { return http_call(a, "GET", false); }
 Result<cel::Value> http_post(Arguments a) { return http_call(a, "POST", true); }

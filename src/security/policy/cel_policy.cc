@@ -192,9 +192,8 @@ RuleResponse CelPolicy::Impl::run(const Variant& variant, CelInput input, Value&
   if (form == CelForm::mutating) {
     auto result = apply_mutations(variant.mutations, variant.checks.variables, input);
     if (!result.ok()) return respond(Status::error, result.error().message);
-    const bool changed = !(*result == input.object);
     patched = std::move(result).value();
-    return respond(changed ? Status::pass : Status::skip, changed ? "mutated" : "no patches applied");
+    return respond(Status::pass, patched == input.object ? "nothing to change" : "mutated");
   }
   RuleResponse response = respond(Status::pass, "success");
   if (form == CelForm::generating) {

@@ -106,20 +106,17 @@ Request PolicySet::Impl::plain_request(const Value& resource, const std::string&
 std::optional<Evaluation> PolicySet::Impl::cel(const CelPolicy& policy, const Value& resource, const std::string& operation,
                                                const TestInputs& inputs, const Lookups& lookups) const {
   const Request request = plain_request(resource, operation, inputs);
-  Evaluation out{policy.name(), true, resource, resource, {}};
+  Evaluation out{policy.name(), true, resource, resource, {}, policy.object()["metadata"]["annotations"]};
   Value namespace_object;
-  const auto labels = inputs.namespace_labels.find(request.target.ns());
-  if (labels != inputs.namespace_labels.end())
-    namespace_object = Value{{"metadata", Value{{"name", labels->first}, {"labels", labels->second}}}};
+  const auto found = inputs.namespaces.find(request.target.ns());
+  if (found != inputs.namespaces.end()) namespace_object = found->second;
   std::vector<Value> params{Value()};
-  bool bound = false;
   for (const Value& binding : bindings) {
     if (binding["spec"]["policyName"].as_string() != policy.name()) continue;
     if (!binding_matches(binding, request.target)) {
       params.clear();
       continue;
     }
-    bound = true;
     const Value& reference = binding["spec"]["paramRef"];
     if (!reference.is_map()) continue;
     params.clear();
@@ -132,8 +129,10 @@ std::optional<Evaluation> PolicySet::Impl::cel(const CelPolicy& policy, const Va
                                                         : metadata["name"].as_string() == reference["name"].as_string();
       if (named) params.push_back(object);
     }
+    // A mutation is made once: what a selector finds is handed in as a list.
+    if (policy.form() == CelForm::mutating && reference["selector"].is_map())
+      params = {Value{{"items", Value(std::move(params))}}};
   }
-  (void)bound;
   for (const Value& param : params) {
     auto response = policy.evaluate(request, namespace_object, param, lookups, out.patched);
     if (!response) continue;
@@ -167,8 +166,8 @@ Request PolicySet::Impl::request_for(const Policy& policy, const Value& resource
   target.kind = resource["kind"].str();
   apply_subresource(inputs.values, target);
   if (target.operation != "CREATE") request.old_object = resource;
-  const auto labels = inputs.namespace_labels.find(target.ns());
-  if (labels != inputs.namespace_labels.end()) target.namespace_labels = labels->second;
+  const auto found = inputs.namespaces.find(target.ns());
+  if (found != inputs.namespaces.end()) target.namespace_labels = found->second["metadata"]["labels"];
   target.user = user_of(inputs.user);
   return request;
 }
@@ -176,7 +175,8 @@ Request PolicySet::Impl::request_for(const Policy& policy, const Value& resource
 std::vector<Evaluation> PolicySet::Impl::stage(RuleKind kind, const Policy& policy, const Request& request,
                                                const TestInputs& inputs, const Lookups& lookups, bool existing) const {
   // Values may be given for one rule alone: then that rule is asked by itself.
-  Evaluation out{policy.name, false, request.target.object, request.target.object, {}};
+  Evaluation out{policy.name, false, request.target.object, request.target.object, {},
+                 policy.object["metadata"]["annotations"]};
   Request current = request;
   for (const Rule& rule : policy.rules) {
     if (rule.kind != kind) continue;
@@ -243,6 +243,8 @@ std::string PolicySet::invalid(const std::string& policy) const {
   const auto found = impl_->invalid.find(policy);
   return found == impl_->invalid.end() ? "" : found->second;
 }
+
+const std::map<std::string, std::string>& PolicySet::invalid_policies() const { return impl_->invalid; }
 
 std::size_t PolicySet::size() const { return impl_->policies.size() + impl_->cel_policies.size(); }
 

@@ -20,6 +20,7 @@ struct Evaluation {
   bool ruleless = false;  // of a form without rules: the whole policy answers
   Value resource, patched;
   std::vector<RuleResponse> rules;
+  Value annotations;  // of the policy: title, category, severity
 };
 
 class PolicySet {
@@ -31,6 +32,7 @@ class PolicySet {
   void add(const Value& document);
   Result<void> add_exception(const Value& document);
   std::string invalid(const std::string& policy) const;  // why; empty: it is fine or unknown
+  const std::map<std::string, std::string>& invalid_policies() const;
   std::size_t size() const;
 
   // `operation` empty: what the inputs say, else CREATE. Rules that change existing objects look at `targets`.

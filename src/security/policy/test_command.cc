@@ -134,9 +134,10 @@ class TestRun {
       if (!documents.empty()) inputs_.user = documents[0];
     }
     for (const Value& entry : inputs_.values["namespaceSelector"].items())
-      inputs_.namespace_labels[entry["name"].str()] = entry["labels"];
+      inputs_.namespaces[entry["name"].str()] =
+          Value{{"metadata", Value{{"name", entry["name"]}, {"labels", entry["labels"]}}}};
     for (const Value& entry : inputs_.values["namespaces"].items())
-      inputs_.namespace_labels[entry["metadata"]["name"].str()] = entry["metadata"]["labels"];
+      inputs_.namespaces[entry["metadata"]["name"].str()] = entry;
     inputs_.api_responses = test_["apiCallResponses"];
     inputs_.global_entries = test_["globalContextEntries"];
     for (std::size_t i = 0; i < inputs_.global_entries.size(); ++i) {

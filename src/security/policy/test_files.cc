@@ -7,6 +7,7 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/document/yaml.h"
+#include "core/expr/jmespath/jmespath.h"
 #include "security/policy/stages.h"
 
 namespace caisson::policy {
@@ -81,7 +82,7 @@ class TestLookups final : public Lookups {
     for (const Value& entry : inputs_.global_entries.items()) {
       if (entry["name"].as_string() != name) continue;
       if (entry["resources"].is_list()) return std::optional<Value>(entry["resources"]);
-      return std::optional<Value>(entry["data"]);
+      return projected(entry);
     }
     return std::optional<Value>();
   }
@@ -128,6 +129,17 @@ class TestLookups final : public Lookups {
   }
 
  private:
+  // The data with the members that the entry's projections (JMESPath) add.
+  static Result<std::optional<Value>> projected(const Value& entry) {
+    Value out = entry["data"];
+    for (const Value& projection : entry["projections"].items()) {
+      const auto path = TRY(jmespath::Expression::compile(projection["path"].as_string()));
+      Value value = TRY(path.search(entry["data"], {}));
+      out.set(projection["name"].as_string(), std::move(value));
+    }
+    return std::optional<Value>(std::move(out));
+  }
+
   // "/api/v1/namespaces/NS/PLURAL/NAME" and "/apis/GROUP/VERSION/…", as far as the built-in kinds know the plural.
   Result<std::optional<Value>> from_world(const std::string& url) const {
     std::vector<std::string_view> parts;

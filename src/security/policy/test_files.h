@@ -23,7 +23,7 @@ Result<std::vector<Value>> read_objects(const std::string& path);
 struct TestInputs {
   Value values;  // of a Values file: globalValues, policies, namespaceSelector, subresources
   Value user;    // of a UserInfo file
-  std::map<std::string, Value> namespace_labels;
+  std::map<std::string, Value> namespaces;  // Namespace objects by name
   std::vector<Value> world;  // live objects for lookups
   bool api_calls = false;    // whether apiCall reads the world
   Value api_responses, global_entries, images;

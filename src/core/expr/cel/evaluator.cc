@@ -229,7 +229,7 @@ class Evaluator {
   Result<Value> optional_or(const Node& node) {
     const Value left = TRY(eval(*node.children[0]));
     if (left.is(Kind::unknown)) return left;
-    if (!left.is(Kind::optional)) return no_such_overload();
+    if (!left.is(Kind::optional)) return left;  // cel-go: what is no optional is what it is
     const bool unwraps = node.call == CallKind::optional_or_value;
     if (left.as_optional() != nullptr) return unwraps ? Value(*left.as_optional()) : left;
     const Value right = TRY(eval(*node.children[1]));
