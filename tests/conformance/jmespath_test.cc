@@ -19,7 +19,8 @@ std::string check_case(const Value& given, const Value& test) {
   if (test.contains("error")) {
     if (result.ok()) return "was not refused: " + test["error"].str();
     const std::string_view kind = jmespath::error_kind(result.error());
-    return kind == test["error"].as_string() ? "" : "refused as " + std::string(kind) + " instead of " + test["error"].str();
+    return kind == test["error"].as_string() ? ""
+                                             : "refused as " + std::string(kind) + " instead of " + test["error"].str();
   }
   if (!result.ok()) return "refused: " + result.error().message;
   if (test.contains("bench") || *result == test["result"]) return "";

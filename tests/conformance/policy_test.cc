@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policy tests of Kyverno's policy library and command line. A case is a kyverno-test.yaml: every row must hold. Cases that
-// read an image registry are left out; one names a policy that is not there, and must be reported as failed.
+// Policy tests of Kyverno's policy library and command line. A case is a kyverno-test.yaml: every row must hold. Cases
+// that read an image registry are left out; one names a policy that is not there, and must be reported as failed.
 #include <doctest/doctest.h>
 
 #include "conformance/corpus.h"
@@ -24,8 +24,8 @@ std::string check_case(const std::string& path) {
   std::string why;
   for (const policy::TestRow& row : report->rows)
     if (!row.ok)
-      why += (why.empty() ? "" : "\n    ") + row.policy + "/" + row.rule + " " + row.resource + ": " + row.reason + " (" +
-             row.message.substr(0, 300) + ")";
+      why += (why.empty() ? "" : "\n    ") + row.policy + "/" + row.rule + " " + row.resource + ": " + row.reason +
+             " (" + row.message.substr(0, 300) + ")";
   return why;
 }
 

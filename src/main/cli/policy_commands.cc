@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `caisson policy`: test (kyverno-test.yaml), apply (policies to files), jp (JMESPath with Kyverno's functions). The flags are
-// those of Kyverno's command line.
+// `caisson policy`: test (kyverno-test.yaml), apply (policies to files), jp (JMESPath with Kyverno's functions). The
+// flags are those of Kyverno's command line.
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ namespace caisson::cli {
 namespace {
 
 struct PolicyArguments {
-  std::vector<std::string> words;                // what is no flag
+  std::vector<std::string> words;                  // what is no flag
   std::vector<std::string> resources, exceptions;  // may be repeated
   std::string output, values, user_info, file_name = "kyverno-test.yaml", input, query;
   bool fail_only = false, warn_exit = false, audit_warn = false, detailed = false, compact = false;
@@ -101,15 +101,16 @@ Result<int> run_tests(const PolicyArguments& arguments) {
       ++(row.ok ? row.skipped ? skipped : passed : failed);
       if (arguments.fail_only && row.ok) continue;
       rows.push_back({std::to_string(rows.size() + 1), row.policy, row.rule, row.resource, outcome(row), row.reason});
-      if (arguments.detailed || !row.ok) rows.back().push_back(row.message.substr(0, row.message.find('\n')));
+      if (arguments.detailed || !row.ok)
+        rows.back().push_back(arguments.detailed ? row.message : row.message.substr(0, row.message.find('\n')));
     }
     if (rows.empty()) continue;
     std::printf("%s (%s)\n", report->name.c_str(), path.c_str());
     print_table({"ID", "POLICY", "RULE", "RESOURCE", "RESULT", "REASON", "MESSAGE"}, rows);
     std::printf("\n");
   }
-  std::printf("%zu tests: %zu rows passed, %zu skipped, %zu failed, %zu files could not be read\n", tests.size(), passed,
-              skipped, failed, broken);
+  std::printf("%zu tests: %zu rows passed, %zu skipped, %zu failed, %zu files could not be read\n", tests.size(),
+              passed, skipped, failed, broken);
   return failed + broken == 0 ? 0 : 1;
 }
 
@@ -125,7 +126,8 @@ Result<policy::TestInputs> read_inputs(const PolicyArguments& arguments) {
     if (!documents.empty()) inputs.user = documents[0];
   }
   for (const Value& entry : inputs.values["namespaceSelector"].items())
-    inputs.namespaces[entry["name"].str()] = Value{{"metadata", Value{{"name", entry["name"]}, {"labels", entry["labels"]}}}};
+    inputs.namespaces[entry["name"].str()] =
+        Value{{"metadata", Value{{"name", entry["name"]}, {"labels", entry["labels"]}}}};
   return inputs;
 }
 

@@ -15,10 +15,14 @@ using Operation = apiserver::AdmissionRequest::Operation;
 
 std::string_view operation_name(Operation operation) {
   switch (operation) {
-    case Operation::create: return "CREATE";
-    case Operation::update: return "UPDATE";
-    case Operation::remove: return "DELETE";
-    case Operation::connect: return "CONNECT";
+    case Operation::create:
+      return "CREATE";
+    case Operation::update:
+      return "UPDATE";
+    case Operation::remove:
+      return "DELETE";
+    case Operation::connect:
+      return "CONNECT";
   }
   return "CREATE";
 }
@@ -45,18 +49,23 @@ bool is_policy_kind(const schema::Resource& resource) {
 Result<void> check_policy(const Value& object) {
   if (is_policy(object)) {
     const auto policy = compile_policy(object);
-    if (!policy.ok()) return Error{ErrorCode::forbidden, "admission webhook \"validate-policy.kyverno.svc\" denied the request: " + policy.error().message};
+    if (!policy.ok())
+      return Error{ErrorCode::forbidden,
+                   "admission webhook \"validate-policy.kyverno.svc\" denied the request: " + policy.error().message};
   }
   if (CelPolicy::is_one(object)) {
     const auto policy = CelPolicy::compile(object);
-    if (!policy.ok()) return Error{ErrorCode::forbidden, "admission webhook \"validate-policy.kyverno.svc\" denied the request: " + policy.error().message};
+    if (!policy.ok())
+      return Error{ErrorCode::forbidden,
+                   "admission webhook \"validate-policy.kyverno.svc\" denied the request: " + policy.error().message};
   }
   return {};
 }
 
 class PolicyAdmission final : public apiserver::Admission {
  public:
-  explicit PolicyAdmission(AdmissionOptions options) : options_(std::move(options)), engine_({.clock = options_.clock}) {}
+  explicit PolicyAdmission(AdmissionOptions options)
+      : options_(std::move(options)), engine_({.clock = options_.clock}) {}
 
   std::string_view name() const override { return "Policy"; }
 
@@ -87,7 +96,8 @@ class PolicyAdmission final : public apiserver::Admission {
   }
 
   Result<void> validate(const apiserver::AdmissionRequest& request, const Value& object) const override {
-    if (is_policy_kind(request.kind.resource)) return request.operation == Operation::remove ? Result<void>() : check_policy(object);
+    if (is_policy_kind(request.kind.resource))
+      return request.operation == Operation::remove ? Result<void>() : check_policy(object);
     if (is_filtered(request)) return {};
     const Asked asked = ask(request, object);
     if (asked.is_nothing()) return {};
@@ -95,9 +105,11 @@ class PolicyAdmission final : public apiserver::Admission {
     for (const Policy* policy : asked.policies) {
       if (!policy->admission) continue;
       if (policy->has(RuleKind::validate))
-        collect(*policy, engine_.validate(*policy, asked.request, *asked.lookups, asked.snapshot->exceptions), request, refusals);
+        collect(*policy, engine_.validate(*policy, asked.request, *asked.lookups, asked.snapshot->exceptions), request,
+                refusals);
       if (policy->has(RuleKind::verify_images))
-        collect(*policy, engine_.verify_images(*policy, asked.request, *asked.lookups, asked.snapshot->exceptions), request, refusals);
+        collect(*policy, engine_.verify_images(*policy, asked.request, *asked.lookups, asked.snapshot->exceptions),
+                request, refusals);
     }
     for (const auto& policy : asked.snapshot->cel_policies) {
       if (policy->form() != CelForm::validating) continue;
@@ -184,7 +196,8 @@ class PolicyAdmission final : public apiserver::Admission {
       for (const auto& [rule, message] : rules) lines.edit(policy).set(rule, message);
     const std::string ns = target.ns();
     const std::string resource = target.kind + "/" + (ns.empty() ? "" : ns + "/") + target.name();
-    return {ErrorCode::forbidden, "admission webhook \"" + std::string(webhook) + "\" denied the request: \n\nresource " + resource +
+    return {ErrorCode::forbidden, "admission webhook \"" + std::string(webhook) +
+                                      "\" denied the request: \n\nresource " + resource +
                                       " was blocked due to the following policies \n\n" + yaml::write(lines)};
   }
 

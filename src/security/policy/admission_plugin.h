@@ -15,8 +15,8 @@ namespace caisson::policy {
 
 struct AdmissionOptions {
   std::shared_ptr<Policies> policies;
-  // The server's own client, for context entries and roles; asked for when it is needed, since the server that it leads to
-  // is made after its admission. May give null: then nothing is looked up.
+  // The server's own client, for context entries and roles; asked for when it is needed, since the server that it leads
+  // to is made after its admission. May give null: then nothing is looked up.
   std::function<kube::Client*()> client;
   Clock* clock = &system_clock();
 };

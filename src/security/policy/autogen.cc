@@ -12,8 +12,8 @@
 namespace caisson::policy {
 namespace {
 
-constexpr std::array<std::string_view, 7> kControllers = {"CronJob", "DaemonSet",  "Deployment", "Job",
-                                                          "ReplicaSet", "ReplicationController", "StatefulSet"};
+constexpr std::array<std::string_view, 7> kControllers = {
+    "CronJob", "DaemonSet", "Deployment", "Job", "ReplicaSet", "ReplicationController", "StatefulSet"};
 constexpr std::size_t kNameMax = 63;
 
 bool is_controller(std::string_view kind) {
@@ -83,7 +83,9 @@ void replace_kinds(Value& block, const std::vector<std::string>& kinds, bool onl
   if (always || !block["resources"]["kinds"].empty()) block.edit("resources").set("kinds", kind_paths(kinds));
 }
 
-Value wrapped(const char* key, const Value& inner) { return Value{{"spec", Value{{key, inner}}}}; }
+Value wrapped(const char* key, const Value& inner) {
+  return Value{{"spec", Value{{key, inner}}}};
+}
 
 // $(/validate/pattern/spec) of a message leads to the same place of the longer pattern.
 std::string shifted(std::string message, std::string_view shift, std::string_view pivot) {
@@ -98,8 +100,8 @@ std::string shifted(std::string message, std::string_view shift, std::string_vie
 Value shifted_validate(const Value& validate, const char* key, std::string_view shift) {
   Value out = Value::map();
   for (const auto& entry : validate.entries()) {
-    const bool general = entry.key == "message" || entry.key.starts_with("failureAction") ||
-                         entry.key == "allowExistingViolations";
+    const bool general =
+        entry.key == "message" || entry.key.starts_with("failureAction") || entry.key == "allowExistingViolations";
     if (general) out.set(entry.key, entry.value);
   }
   const auto take = [&](const char* name, Value value) {
@@ -166,13 +168,15 @@ std::string moved_text(std::string text, std::string_view at, bool cel) {
     for (const char* member : {"spec", "metadata"}) {
       const std::string from = (cel ? "" : "request.") + std::string(base) + "." + member;
       const std::string to = (cel ? "" : "request.") + std::string(base) + "." + std::string(at) + "." + member;
-      if (cel && base[1] == 'l') continue;  // "oldObject.spec" holds no "object.spec"; it is replaced by its own name below
+      if (cel && base[1] == 'l')
+        continue;  // "oldObject.spec" holds no "object.spec"; it is replaced by its own name below
       text = replace_all(std::move(text), from, to);
     }
   }
   if (!cel) return text;
   for (const char* member : {"spec", "metadata"})
-    text = replace_all(std::move(text), "oldObject." + std::string(member), "oldObject." + std::string(at) + "." + member);
+    text =
+        replace_all(std::move(text), "oldObject." + std::string(member), "oldObject." + std::string(at) + "." + member);
   return text;
 }
 
@@ -186,7 +190,8 @@ Value moved(const Value& value, std::string_view at, bool cel) {
   }
   if (!value.is_map()) return value;
   Value out = Value::map();
-  for (const auto& entry : value.entries()) out.set(moved_text(std::string(entry.key), at, cel), moved(entry.value, at, cel));
+  for (const auto& entry : value.entries())
+    out.set(moved_text(std::string(entry.key), at, cel), moved(entry.value, at, cel));
   return out;
 }
 
@@ -232,7 +237,8 @@ std::vector<Value> generated_rules(const Value& spec, const Value& annotations) 
     if (!cron_jobs) continue;
     const Value inner = shifted_rule(rule, {"autogen", "template", "spec/template", true}, {"CronJob"});
     if (inner.is_null()) continue;
-    Value cron = shifted_rule(inner, {"autogen-cronjob", "jobTemplate", "spec/jobTemplate/spec/template", false}, {"CronJob"});
+    Value cron =
+        shifted_rule(inner, {"autogen-cronjob", "jobTemplate", "spec/jobTemplate/spec/template", false}, {"CronJob"});
     if (cron.is_null()) continue;
     cron.set("name", ("autogen-cronjob-" + rule["name"].str()).substr(0, kNameMax));
     out.push_back(moved(cron, "spec.jobTemplate.spec.template", cel));

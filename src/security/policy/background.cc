@@ -27,14 +27,18 @@ bool is_named(const Policy& policy, const schema::Resource& resource) {
     for (const ResourceFilter& filter : rule.match.filters)
       for (const KindSelector& kind : filter.kinds)
         // A wildcard of kinds means requests; scanning everything there is would be another thing.
-        if (kind.kind == resource.kind && kind.matches(resource.group, resource.version, resource.kind, "")) return true;
+        if (kind.kind == resource.kind && kind.matches(resource.group, resource.version, resource.kind, ""))
+          return true;
   return false;
 }
 
 class Scanner final : public kube::Reconciler {
  public:
   Scanner(kube::Client& client, Clock& clock, BackgroundOptions options)
-      : client_(client), clock_(clock), options_(std::move(options)), engine_({.clock = &clock}),
+      : client_(client),
+        clock_(clock),
+        options_(std::move(options)),
+        engine_({.clock = &clock}),
         lookups_(make_client_lookups(client)) {}
 
   std::string_view name() const override { return "policy"; }
@@ -81,16 +85,17 @@ class Scanner final : public kube::Reconciler {
     return request;
   }
 
-  void scan(const PolicySnapshot& snapshot, const std::vector<const Policy*>& policies, const schema::Resource& resource,
-            const kube::Object& object, std::map<std::string, kube::Object>& reports) {
+  void scan(const PolicySnapshot& snapshot, const std::vector<const Policy*>& policies,
+            const schema::Resource& resource, const kube::Object& object,
+            std::map<std::string, kube::Object>& reports) {
     if (object.deleting()) return;
     const Request request = request_for(resource, object);
     std::vector<Finding> findings;
     for (const Policy* policy : policies) {
       if (policy->background && policy->has(RuleKind::validate)) {
         const PolicyResponse response = engine_.validate(*policy, request, *lookups_, snapshot.exceptions);
-        Evaluation evaluation{policy->key(), false, request.target.object, Value(), response.rules,
-                              policy->object["metadata"]["annotations"]};
+        Evaluation evaluation{policy->key(), false,          request.target.object,
+                              Value(),       response.rules, policy->object["metadata"]["annotations"]};
         add_findings(evaluation, !policy->scored, findings);
       }
       if (is_due(*policy, object, "generateExisting")) generate(*policy, request, snapshot);
@@ -116,7 +121,8 @@ class Scanner final : public kube::Reconciler {
     for (const RuleResponse& rule : response.rules) {
       if (rule.status != Status::pass) {
         if (rule.status != Status::skip)
-          log::warning("generate rule failed", {{"policy", policy.key()}, {"rule", rule.rule}, {"message", rule.message}});
+          log::warning("generate rule failed",
+                       {{"policy", policy.key()}, {"rule", rule.rule}, {"message", rule.message}});
         continue;
       }
       for (const Value& object : rule.generated) keep(policy, rule.rule, object);
@@ -131,7 +137,9 @@ class Scanner final : public kube::Reconciler {
     const kube::Object wanted(object);
     const auto done = synchronize ? client_.apply(wanted, options) : client_.create(wanted, options);
     if (!done.ok() && done.error().code != ErrorCode::already_exists)
-      log::warning("generated object refused", {{"policy", policy.key()}, {"kind", wanted.kind()}, {"name", wanted.name()}, {"error", done.error()}});
+      log::warning(
+          "generated object refused",
+          {{"policy", policy.key()}, {"kind", wanted.kind()}, {"name", wanted.name()}, {"error", done.error()}});
   }
 
   void mutate_targets(const Policy& policy, const Request& request, const PolicySnapshot& snapshot) {
@@ -142,7 +150,8 @@ class Scanner final : public kube::Reconciler {
       // The resourceVersion that was read is in it: an object that changed since is looked at in the next scan.
       const auto done = client_.update(kube::Object(rule.patched_target), {.field_manager = std::string(kManager)});
       if (!done.ok() && done.error().code != ErrorCode::conflict)
-        log::warning("existing object not changed", {{"policy", policy.key()}, {"rule", rule.rule}, {"error", done.error()}});
+        log::warning("existing object not changed",
+                     {{"policy", policy.key()}, {"rule", rule.rule}, {"error", done.error()}});
     }
   }
 
@@ -156,7 +165,8 @@ class Scanner final : public kube::Reconciler {
                                      {"name", object.name()},
                                      {"namespace", object.ns()},
                                      {"uid", object.uid()}});
-    const Value owner{{"apiVersion", about["apiVersion"]}, {"kind", about["kind"]}, {"name", object.name()}, {"uid", object.uid()}};
+    const Value owner{
+        {"apiVersion", about["apiVersion"]}, {"kind", about["kind"]}, {"name", object.name()}, {"uid", object.uid()}};
     report.edit({"metadata"}).set("ownerReferences", Value(std::vector<Value>{owner}));
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(clock_.now().time_since_epoch()).count();
     report.edit().set("results", report_results(findings, seconds)).set("summary", report_summary(count(findings)));
@@ -172,7 +182,8 @@ class Scanner final : public kube::Reconciler {
 
   Result<void> write_reports(std::map<std::string, kube::Object>& reports) {
     for (const bool cluster : {false, true}) {
-      const auto existing = TRY(client_.list(report_resource(cluster), {.label_selector = "app.kubernetes.io/managed-by=kyverno"}));
+      const auto existing =
+          TRY(client_.list(report_resource(cluster), {.label_selector = "app.kubernetes.io/managed-by=kyverno"}));
       for (const kube::Object& old : existing.items) {
         const auto wanted = reports.find(old.ns() + "/" + old.name());
         if (wanted == reports.end()) {
@@ -203,7 +214,8 @@ class Scanner final : public kube::Reconciler {
 
 void add_policies(kube::Runtime& runtime, BackgroundOptions options) {
   const auto policies = options.policies;
-  const kube::Queue queue = runtime.add(std::make_unique<Scanner>(runtime.client(), runtime.clock(), std::move(options)), 1);
+  const kube::Queue queue =
+      runtime.add(std::make_unique<Scanner>(runtime.client(), runtime.clock(), std::move(options)), 1);
   const auto scan = [](const kube::Object&) { return std::vector<kube::ObjectKey>{scan_key()}; };
   for (const schema::Resource& resource : policy_resources()) {
     runtime.informer(resource).on_change([policies](const kube::Object* before, const kube::Object* after) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policies over what is there already: PolicyReports for each object, objects that generate rules ask for, and existing
-// objects that mutate rules change. A reconciler of one key ("scan") that runs when a policy or a namespace changes, and
-// every `interval`.
+// objects that mutate rules change. A reconciler of one key ("scan") that runs when a policy or a namespace changes,
+// and every `interval`.
 //
 // Contract: writes PolicyReport and ClusterPolicyReport (named by the object's uid, label
 // app.kubernetes.io/managed-by: kyverno), and what generate and mutate rules make, as field manager "caisson-policy".

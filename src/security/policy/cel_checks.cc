@@ -31,7 +31,8 @@ Result<CelChecks> compile_checks(const Value& conditions, const Value& variables
     checks.variables.emplace_back(variable["name"].str(), std::move(program));
   }
   for (const Value& validation : validations.items()) {
-    CelValidation one{TRY(compile(validation["expression"], "validations.expression")), validation["message"].str(), {}};
+    CelValidation one{
+        TRY(compile(validation["expression"], "validations.expression")), validation["message"].str(), {}};
     if (!validation["messageExpression"].as_string().empty())
       one.message_expression = TRY(compile(validation["messageExpression"], "validations.messageExpression"));
     checks.validations.push_back(std::move(one));

@@ -16,7 +16,8 @@ constexpr std::uint64_t kCostMax = 10'000'000;  // Kubernetes' budget for all ex
 // `variables`: evaluated when asked for, and then kept.
 class LazyVariables final : public cel::Object {
  public:
-  LazyVariables(const CelVariables& programs, const cel::Bindings& bindings) : programs_(programs), bindings_(bindings) {}
+  LazyVariables(const CelVariables& programs, const cel::Bindings& bindings)
+      : programs_(programs), bindings_(bindings) {}
   cel::Type type() const override { return cel::Type::opaque("policy.variables"); }
   bool equals(const cel::Object& other) const override { return this == &other; }
   Result<bool> has_field(std::string_view name) const override { return find(name) != nullptr; }
@@ -46,7 +47,9 @@ class LazyVariables final : public cel::Object {
 };
 
 class NoAuthorizer final : public cel::Authorizer {
-  cel::AuthorizerDecision check(const cel::AuthorizerRequest&) const override { return {false, "nobody is asked here", ""}; }
+  cel::AuthorizerDecision check(const cel::AuthorizerRequest&) const override {
+    return {false, "nobody is asked here", ""};
+  }
 };
 
 std::string plural_of(const Target& target) {
@@ -62,10 +65,10 @@ std::string plural_of(const Target& target) {
 const cel::Environment& cel_environment() {
   static const cel::Environment environment = [] {
     cel::EnvironmentOptions options = cel::kubernetes_options(33);
-    options.libraries = options.libraries | cel::Library::json_patch | cel::Library::optional_types | cel::Library::math |
-                        cel::Library::bindings | cel::Library::lists | cel::Library::encoders;
-    for (const char* name : {"object", "oldObject", "request", "namespaceObject", "params", "variables", "images", "target",
-                             "exceptions"})
+    options.libraries = options.libraries | cel::Library::json_patch | cel::Library::optional_types |
+                        cel::Library::math | cel::Library::bindings | cel::Library::lists | cel::Library::encoders;
+    for (const char* name :
+         {"object", "oldObject", "request", "namespaceObject", "params", "variables", "images", "target", "exceptions"})
       options.variables.push_back({name, cel::Type()});
     for (const std::string_view name : kCelReceivers)
       options.variables.push_back({std::string(name), cel::Type::opaque("policy." + std::string(name))});
@@ -108,13 +111,15 @@ CelScope::CelScope(const CelInput& input, const CelVariables& variables) : impl_
   bindings.set("params", cel::Value::from(input.params));
   bindings.set("images", cel::Value::from(input.images));
   bindings.set("target", cel::Value::from(input.target));
-  bindings.set("exceptions", cel::Value::from(Value{{"allowedImages", Value::list()}, {"allowedValues", Value::list()}}));
+  bindings.set("exceptions",
+               cel::Value::from(Value{{"allowedImages", Value::list()}, {"allowedValues", Value::list()}}));
   const auto nobody = std::make_shared<const NoAuthorizer>();
   bindings.set("authorizer", cel::authorizer_value(nobody));
   bindings.set("authorizer.requestResource", cel::resource_check_value(nobody, {}));
   for (const std::string_view name : kCelReceivers) bindings.set(name, cel_receiver(name, input));
-  bindings.set("variables", cel::Value(std::shared_ptr<const cel::Object>(
-                                std::make_shared<const LazyVariables>(variables, bindings))));
+  bindings.set(
+      "variables",
+      cel::Value(std::shared_ptr<const cel::Object>(std::make_shared<const LazyVariables>(variables, bindings))));
 }
 CelScope::~CelScope() = default;
 
@@ -124,7 +129,8 @@ Result<cel::Value> CelScope::evaluate(const cel::Program& program) const {
 
 Result<bool> CelScope::holds(const cel::Program& program) const {
   const cel::Value value = TRY(evaluate(program));
-  if (!value.is(cel::Kind::boolean)) return Error{ErrorCode::bad_request, "the expression gives no bool: " + program.text()};
+  if (!value.is(cel::Kind::boolean))
+    return Error{ErrorCode::bad_request, "the expression gives no bool: " + program.text()};
   return value.as_bool();
 }
 

@@ -45,7 +45,8 @@ class CelScope {
 std::vector<cel::Function> cel_functions();
 // The receivers of resource.Get(), http.Get(), globalContext.Get(), generator.Apply() and so on.
 cel::Value cel_receiver(std::string_view name, const CelInput& input);
-inline constexpr std::string_view kCelReceivers[] = {"resource", "http", "globalContext", "generator", "json", "yaml", "image"};
+inline constexpr std::string_view kCelReceivers[] = {"resource", "http", "globalContext", "generator",
+                                                     "json",     "yaml", "image"};
 // cel_types.cc
 std::shared_ptr<const cel::TypeProvider> cel_types();
 

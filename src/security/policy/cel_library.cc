@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kyverno's functions in CEL: resource, http, globalContext, generator, json, yaml, image, digests. What reaches beyond the
-// expression goes through Lookups.
+// Kyverno's functions in CEL: resource, http, globalContext, generator, json, yaml, image, digests. What reaches beyond
+// the expression goes through Lookups.
 #include "core/base/encoding.h"
 #include "core/base/hash.h"
 #include "core/document/json.h"
@@ -30,8 +30,12 @@ class Receiver final : public cel::Object {
 const CelInput& input_of(const cel::Value& receiver) {
   return static_cast<const Receiver&>(receiver.as_object()).input;
 }
-std::string text(const cel::Value& value) { return std::string(value.as_string()); }
-Error not_here(std::string_view what) { return {ErrorCode::bad_request, std::string(what) + " can't be asked here"}; }
+std::string text(const cel::Value& value) {
+  return std::string(value.as_string());
+}
+Error not_here(std::string_view what) {
+  return {ErrorCode::bad_request, std::string(what) + " can't be asked here"};
+}
 
 Result<cel::Value> get_object(const CelInput& input, const std::string& api_version, const std::string& plural,
                               const std::string& ns, const std::string& name) {
@@ -58,7 +62,8 @@ Result<cel::Value> resource_list(Arguments a) {
   auto objects = TRY(input.lookups->objects(api_version, kind, ns));
   Value items = Value::list();
   for (const Value& object : objects)
-    if (labels.is_null() || labels_match(Value{{"matchLabels", labels}}, object["metadata"]["labels"])) items.push_back(object);
+    if (labels.is_null() || labels_match(Value{{"matchLabels", labels}}, object["metadata"]["labels"]))
+      items.push_back(object);
   return cel::Value::from(Value{{"apiVersion", api_version}, {"kind", kind + "List"}, {"items", items}});
 }
 
@@ -71,8 +76,12 @@ Result<cel::Value> http_call(Arguments a, const char* method, bool has_body) {
   if (!answer) return not_here("http " + text(a[1]));
   return cel::Value::from(Value{{"statusCode", 200}, {"body", *answer}});
 }
-Result<cel::Value> http_get(Arguments a) { return http_call(a, "GET", false); }
-Result<cel::Value> http_post(Arguments a) { return http_call(a, "POST", true); }
+Result<cel::Value> http_get(Arguments a) {
+  return http_call(a, "GET", false);
+}
+Result<cel::Value> http_post(Arguments a) {
+  return http_call(a, "POST", true);
+}
 
 Result<cel::Value> global_get(Arguments a) {
   const CelInput& input = input_of(a[0]);
@@ -80,8 +89,9 @@ Result<cel::Value> global_get(Arguments a) {
   const auto entry = TRY(input.lookups->global_entry(text(a[1])));
   if (!entry) return Error{ErrorCode::not_found, "there is no global context entry " + text(a[1])};
   if (a.size() < 3 || a[2].as_string().empty()) return cel::Value::from(*entry);
-  return cel::Value::from((*entry)["projections"][a[2].as_string()].is_null() ? (*entry)[a[2].as_string()]
-                                                                           : (*entry)["projections"][a[2].as_string()]);
+  return cel::Value::from((*entry)["projections"][a[2].as_string()].is_null()
+                              ? (*entry)[a[2].as_string()]
+                              : (*entry)["projections"][a[2].as_string()]);
 }
 
 Result<cel::Value> generator_apply(Arguments a) {
@@ -97,7 +107,8 @@ Result<cel::Value> generator_apply(Arguments a) {
       objects.push_back(std::move(object));
     for (Value& one : objects) {
       Value& metadata = one.edit("metadata");
-      for (const char* own : {"uid", "resourceVersion", "creationTimestamp", "managedFields", "ownerReferences", "generation"})
+      for (const char* own :
+           {"uid", "resourceVersion", "creationTimestamp", "managedFields", "ownerReferences", "generation"})
         metadata.erase(own);
       if (!a[1].as_string().empty()) metadata.set("namespace", text(a[1]));
       input.generated->push_back(std::move(one));
@@ -134,23 +145,38 @@ class Image final : public cel::Object {
   }
   jmespath::ImageName name;
 };
-const jmespath::ImageName& image_of(const cel::Value& value) { return static_cast<const Image&>(value.as_object()).name; }
+const jmespath::ImageName& image_of(const cel::Value& value) {
+  return static_cast<const Image&>(value.as_object()).name;
+}
 
 Result<cel::Value> make_image(Arguments a) {
   auto image = TRY(jmespath::parse_image_name(a[0].as_string(), "index.docker.io"));
-  if (image.registry == "index.docker.io" && image.path.find('/') == std::string::npos) image.path = "library/" + image.path;
+  if (image.registry == "index.docker.io" && image.path.find('/') == std::string::npos)
+    image.path = "library/" + image.path;
   return cel::Value(std::shared_ptr<const cel::Object>(std::make_shared<const Image>(std::move(image))));
 }
-Result<cel::Value> is_image(Arguments a) { return cel::Value(jmespath::parse_image_name(a[0].as_string()).ok()); }
-Result<cel::Value> image_registry(Arguments a) { return cel::Value::string(image_of(a[0]).registry); }
-Result<cel::Value> image_repository(Arguments a) { return cel::Value::string(image_of(a[0]).path); }
-Result<cel::Value> image_tag(Arguments a) { return cel::Value::string(image_of(a[0]).tag); }
-Result<cel::Value> image_digest(Arguments a) { return cel::Value::string(image_of(a[0]).digest); }
+Result<cel::Value> is_image(Arguments a) {
+  return cel::Value(jmespath::parse_image_name(a[0].as_string()).ok());
+}
+Result<cel::Value> image_registry(Arguments a) {
+  return cel::Value::string(image_of(a[0]).registry);
+}
+Result<cel::Value> image_repository(Arguments a) {
+  return cel::Value::string(image_of(a[0]).path);
+}
+Result<cel::Value> image_tag(Arguments a) {
+  return cel::Value::string(image_of(a[0]).tag);
+}
+Result<cel::Value> image_digest(Arguments a) {
+  return cel::Value::string(image_of(a[0]).digest);
+}
 Result<cel::Value> image_identifier(Arguments a) {
   const auto& image = image_of(a[0]);
   return cel::Value::string(image.digest.empty() ? image.tag : image.digest);
 }
-Result<cel::Value> image_has_digest(Arguments a) { return cel::Value(!image_of(a[0]).digest.empty()); }
+Result<cel::Value> image_has_digest(Arguments a) {
+  return cel::Value(!image_of(a[0]).digest.empty());
+}
 
 // The functions of the same name in JMESPath, so that both languages give the same.
 Result<cel::Value> by_jmespath(const char* expression, const cel::Value& argument) {
@@ -159,9 +185,15 @@ Result<cel::Value> by_jmespath(const char* expression, const cel::Value& argumen
   const Value value = TRY(compiled.search(input, {}));
   return cel::Value::from(value);
 }
-Result<cel::Value> sha256_of(Arguments a) { return cel::Value::string(sha256_hex(a[0].as_string())); }
-Result<cel::Value> sha1_of(Arguments a) { return by_jmespath("sha1(@)", a[0]); }
-Result<cel::Value> md5_of(Arguments a) { return by_jmespath("md5(@)", a[0]); }
+Result<cel::Value> sha256_of(Arguments a) {
+  return cel::Value::string(sha256_hex(a[0].as_string()));
+}
+Result<cel::Value> sha1_of(Arguments a) {
+  return by_jmespath("sha1(@)", a[0]);
+}
+Result<cel::Value> md5_of(Arguments a) {
+  return by_jmespath("md5(@)", a[0]);
+}
 
 }  // namespace
 

@@ -7,9 +7,8 @@ namespace caisson::policy {
 namespace {
 
 bool names(const Value& list, std::string_view wanted) {
-  return std::any_of(list.items().begin(), list.items().end(), [&](const Value& item) {
-    return item.as_string() == "*" || item.as_string() == wanted;
-  });
+  return std::any_of(list.items().begin(), list.items().end(),
+                     [&](const Value& item) { return item.as_string() == "*" || item.as_string() == wanted; });
 }
 
 // "pods", "pods/status", "*", "*/*", "pods/*", "*/status".

@@ -37,7 +37,8 @@ Value applied(const Value& before, const Value& config, const schema::Field* fie
   Value out = before;
   for (const Value& item : config.items()) {
     const auto items = out.items();
-    const auto known = std::find_if(items.begin(), items.end(), [&](const Value& old) { return same_item(old, item, keys); });
+    const auto known =
+        std::find_if(items.begin(), items.end(), [&](const Value& old) { return same_item(old, item, keys); });
     if (known == items.end()) {
       out.push_back(item);
       continue;
@@ -49,7 +50,8 @@ Value applied(const Value& before, const Value& config, const schema::Field* fie
   return out;
 }
 
-Result<Value> apply_one(const CelMutation& mutation, const CelVariables& variables, const CelInput& input, const Value& object) {
+Result<Value> apply_one(const CelMutation& mutation, const CelVariables& variables, const CelInput& input,
+                        const Value& object) {
   const CelScope scope(input, variables);
   const cel::Value result = TRY(scope.evaluate(mutation.expression));
   const Value document = TRY(result.to_document());
@@ -73,7 +75,8 @@ Result<std::vector<CelMutation>> compile_mutations(const Value& mutations) {
   return out;
 }
 
-Result<Value> apply_mutations(const std::vector<CelMutation>& mutations, const CelVariables& variables, CelInput input) {
+Result<Value> apply_mutations(const std::vector<CelMutation>& mutations, const CelVariables& variables,
+                              CelInput input) {
   for (const CelMutation& mutation : mutations) {
     Value next = TRY(apply_one(mutation, variables, input, input.object));
     input.object = std::move(next);

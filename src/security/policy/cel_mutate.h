@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mutations in CEL: ApplyConfiguration (an Object{…} laid over the object as server-side apply does) and JSONPatch (a list
-// of operations). Internal to this room.
+// Mutations in CEL: ApplyConfiguration (an Object{…} laid over the object as server-side apply does) and JSONPatch (a
+// list of operations). Internal to this room.
 #pragma once
 #include <vector>
 

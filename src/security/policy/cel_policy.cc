@@ -53,7 +53,9 @@ Result<Variant> compile_variant(const Value& spec, CelForm form) {
 
 // --- policies on Pods said of controllers
 
-bool is_name_character(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+bool is_name_character(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+}
 
 // "object.spec" becomes "object.spec.template.spec"; metadata.namespace stays that of the object.
 std::string moved(const std::string& text, std::string_view from, std::string_view to) {
@@ -91,21 +93,24 @@ Value moved_expressions(const Value& value, const std::string& at) {
 bool only_pods(const Value& constraints) {
   const Value& rules = constraints["resourceRules"];
   const Value& rule = rules[0];
-  const auto is_one = [](const Value& list, std::string_view text) { return list.size() == 1 && list[0].as_string() == text; };
+  const auto is_one = [](const Value& list, std::string_view text) {
+    return list.size() == 1 && list[0].as_string() == text;
+  };
   return rules.size() == 1 && constraints["excludeResourceRules"].empty() && rule["resourceNames"].empty() &&
-         constraints["objectSelector"]["matchLabels"].empty() && constraints["objectSelector"]["matchExpressions"].empty() &&
-         is_one(rule["apiGroups"], "") && is_one(rule["apiVersions"], "v1") && is_one(rule["resources"], "pods");
+         constraints["objectSelector"]["matchLabels"].empty() &&
+         constraints["objectSelector"]["matchExpressions"].empty() && is_one(rule["apiGroups"], "") &&
+         is_one(rule["apiVersions"], "v1") && is_one(rule["resources"], "pods");
 }
 
 struct Controller {
   std::string_view group, plural;
 };
 constexpr std::array<Controller, 6> kControllers = {{{"apps", "daemonsets"},
-                                                    {"apps", "deployments"},
-                                                    {"apps", "replicasets"},
-                                                    {"apps", "statefulsets"},
-                                                    {"batch", "jobs"},
-                                                    {"batch", "cronjobs"}}};
+                                                     {"apps", "deployments"},
+                                                     {"apps", "replicasets"},
+                                                     {"apps", "statefulsets"},
+                                                     {"batch", "jobs"},
+                                                     {"batch", "cronjobs"}}};
 
 std::vector<Value> controller_specs(const Value& spec) {
   std::vector<Value> out;
@@ -121,7 +126,8 @@ std::vector<Value> controller_specs(const Value& spec) {
     for (const Controller& one : kControllers) {
       if ((one.plural == "cronjobs") != cron || !is_chosen(one.plural)) continue;
       Value rule = spec["matchConstraints"]["resourceRules"][0];
-      rule.set("apiGroups", Value::list_of({std::string(one.group)})).set("resources", Value::list_of({std::string(one.plural)}));
+      rule.set("apiGroups", Value::list_of({std::string(one.group)}))
+          .set("resources", Value::list_of({std::string(one.plural)}));
       rules.push_back(rule);
     }
     if (rules.empty()) continue;
@@ -134,7 +140,9 @@ std::vector<Value> controller_specs(const Value& spec) {
   return out;
 }
 
-std::string plural_of(const Value& request) { return request["resource"]["resource"].str(); }
+std::string plural_of(const Value& request) {
+  return request["resource"]["resource"].str();
+}
 
 }  // namespace
 
@@ -171,7 +179,8 @@ std::optional<RuleResponse> CelPolicy::Impl::exempted(const CelInput& input) con
     const CelOutcome outcome = evaluate_checks(exception.checks, input);
     if (outcome.verdict != CelVerdict::pass) continue;
     return respond(exception.reports_pass ? Status::pass : Status::skip,
-                   "rule is " + std::string(exception.reports_pass ? "passed" : "skipped") + " due to policy exception: " + exception.key);
+                   "rule is " + std::string(exception.reports_pass ? "passed" : "skipped") +
+                       " due to policy exception: " + exception.key);
   }
   return {};
 }
@@ -184,10 +193,14 @@ RuleResponse CelPolicy::Impl::run(const Variant& variant, CelInput input, Value&
     return respond(goes ? Status::pass : Status::fail, goes ? "resource matched" : "resource did not match");
   }
   switch (outcome.verdict) {
-    case CelVerdict::not_matched: return respond(Status::skip, outcome.message);
-    case CelVerdict::fail: return respond(Status::fail, outcome.message);
-    case CelVerdict::error: return respond(ignores_failures ? Status::skip : Status::error, outcome.message);
-    case CelVerdict::pass: break;
+    case CelVerdict::not_matched:
+      return respond(Status::skip, outcome.message);
+    case CelVerdict::fail:
+      return respond(Status::fail, outcome.message);
+    case CelVerdict::error:
+      return respond(ignores_failures ? Status::skip : Status::error, outcome.message);
+    case CelVerdict::pass:
+      break;
   }
   if (form == CelForm::mutating) {
     auto result = apply_mutations(variant.mutations, variant.checks.variables, input);
@@ -207,7 +220,9 @@ RuleResponse CelPolicy::Impl::run(const Variant& variant, CelInput input, Value&
   return response;
 }
 
-bool CelPolicy::is_one(const Value& object) { return form_of(object).has_value(); }
+bool CelPolicy::is_one(const Value& object) {
+  return form_of(object).has_value();
+}
 
 Result<CelPolicy> CelPolicy::compile(const Value& object) {
   auto impl = std::make_shared<Impl>();
@@ -225,18 +240,29 @@ Result<CelPolicy> CelPolicy::compile(const Value& object) {
   impl->variants.push_back(TRY(compile_variant(spec, *form).in(impl->name)));
   const bool of_kyverno = object["apiVersion"].as_string().starts_with("policies.kyverno.io/");
   if (of_kyverno && *form == CelForm::validating)
-    for (const Value& other : controller_specs(spec)) impl->variants.push_back(TRY(compile_variant(other, *form).in(impl->name)));
+    for (const Value& other : controller_specs(spec))
+      impl->variants.push_back(TRY(compile_variant(other, *form).in(impl->name)));
   return CelPolicy(std::move(impl));
 }
 
-CelForm CelPolicy::form() const { return impl_->form; }
-const std::string& CelPolicy::name() const { return impl_->name; }
-const Value& CelPolicy::object() const { return impl_->object; }
-bool CelPolicy::denies() const { return impl_->denies; }
+CelForm CelPolicy::form() const {
+  return impl_->form;
+}
+const std::string& CelPolicy::name() const {
+  return impl_->name;
+}
+const Value& CelPolicy::object() const {
+  return impl_->object;
+}
+bool CelPolicy::denies() const {
+  return impl_->denies;
+}
 
 Result<void> CelPolicy::add_exception(const Value& exception) {
   for (const Value& reference : exception["spec"]["policyRefs"].items()) {
-    if (reference["name"].as_string() != impl_->name || reference["kind"].as_string() != impl_->object["kind"].as_string()) continue;
+    if (reference["name"].as_string() != impl_->name ||
+        reference["kind"].as_string() != impl_->object["kind"].as_string())
+      continue;
     Impl::Exempted one;
     one.key = exception["metadata"]["namespace"].str() + "/" + exception["metadata"]["name"].str();
     one.checks = TRY(compile_checks(exception["spec"]["matchConditions"], Value(), Value()));
@@ -246,8 +272,8 @@ Result<void> CelPolicy::add_exception(const Value& exception) {
   return {};
 }
 
-std::optional<RuleResponse> CelPolicy::evaluate(const Request& request, const Value& namespace_object, const Value& params,
-                                                const Lookups& lookups, Value& patched) const {
+std::optional<RuleResponse> CelPolicy::evaluate(const Request& request, const Value& namespace_object,
+                                                const Value& params, const Lookups& lookups, Value& patched) const {
   CelInput input;
   const bool removes = request.target.operation == "DELETE";
   if (!removes) input.object = request.target.object;
@@ -271,7 +297,8 @@ bool is_binding(const Value& object) {
 }
 
 bool binding_matches(const Value& binding, const Target& target) {
-  return constraints_match(binding["spec"]["matchResources"], target, plural_of(admission_request_value(target, false)));
+  return constraints_match(binding["spec"]["matchResources"], target,
+                           plural_of(admission_request_value(target, false)));
 }
 
 }  // namespace caisson::policy

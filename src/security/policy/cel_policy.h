@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policies written in CEL: ValidatingPolicy, MutatingPolicy, GeneratingPolicy, DeletingPolicy (policies.kyverno.io) and
-// ValidatingAdmissionPolicy, MutatingAdmissionPolicy (admissionregistration.k8s.io). Follows Kyverno 1.19 and Kubernetes
-// 1.33. Compiled once; any thread.
+// ValidatingAdmissionPolicy, MutatingAdmissionPolicy (admissionregistration.k8s.io). Follows Kyverno 1.19 and
+// Kubernetes 1.33. Compiled once; any thread.
 #pragma once
 #include <memory>
 #include <optional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The types of mutations: Object, Object.spec, Object.spec.containers … and JSONPatch. Their fields are dyn: what they
-// make is checked when it is laid over the object.
+// The types of mutations: Object, Object.spec, Object.spec.containers … and JSONPatch. Their fields are dyn: what
+// they make is checked when it is laid over the object.
 #include <algorithm>
 
 #include "security/policy/cel_environment.h"
@@ -44,12 +44,14 @@ class Message final : public cel::Object {
 class MutationTypes final : public cel::TypeProvider {
  public:
   std::optional<cel::Type> find_type(std::string_view name) const override {
-    if (name == "JSONPatch" || name == "Object" || name.starts_with("Object.")) return cel::Type::object(std::string(name));
+    if (name == "JSONPatch" || name == "Object" || name.starts_with("Object."))
+      return cel::Type::object(std::string(name));
     return {};
   }
   std::optional<cel::Type> find_field(std::string_view, std::string_view) const override { return cel::Type(); }
   std::optional<cel::Value> find_constant(std::string_view) const override { return {}; }
-  Result<cel::Value> make(std::string_view type, std::span<const std::pair<std::string, cel::Value>> fields) const override {
+  Result<cel::Value> make(std::string_view type,
+                          std::span<const std::pair<std::string, cel::Value>> fields) const override {
     return cel::Value(std::shared_ptr<const cel::Object>(std::make_shared<const Message>(
         std::string(type), std::vector<std::pair<std::string, cel::Value>>(fields.begin(), fields.end()))));
   }
@@ -57,6 +59,8 @@ class MutationTypes final : public cel::TypeProvider {
 
 }  // namespace
 
-std::shared_ptr<const cel::TypeProvider> cel_types() { return std::make_shared<const MutationTypes>(); }
+std::shared_ptr<const cel::TypeProvider> cel_types() {
+  return std::make_shared<const MutationTypes>();
+}
 
 }  // namespace caisson::policy

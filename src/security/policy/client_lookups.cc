@@ -23,12 +23,14 @@ class ClientLookups final : public Lookups {
   Result<std::optional<Value>> api_call(const Value& call) const override {
     if (call["service"].is_map()) return from_service(call);
     const std::string method = call["method"].as_string().empty() ? "GET" : call["method"].str();
-    if (method != "GET") return Error{ErrorCode::bad_request, "apiCall to the cluster: only GET is answered, not " + method};
+    if (method != "GET")
+      return Error{ErrorCode::bad_request, "apiCall to the cluster: only GET is answered, not " + method};
     return from_cluster(call["urlPath"].str());
   }
 
   Result<std::optional<Value>> global_entry(const std::string& name) const override {
-    static const schema::Resource kEntries{"kyverno.io", "v2alpha1", "GlobalContextEntry", "globalcontextentries", false};
+    static const schema::Resource kEntries{"kyverno.io", "v2alpha1", "GlobalContextEntry", "globalcontextentries",
+                                           false};
     const auto entry = TRY(client_.get(kEntries, {"", name}));
     const Value& spec = entry.value()["spec"];
     std::optional<Value> data;
@@ -143,14 +145,17 @@ bool binds(const Value& binding, const UserInfo& user) {
     const std::string name = subject["name"].str();
     if (kind == "User" && name == user.name) return true;
     if (kind == "Group" && std::find(user.groups.begin(), user.groups.end(), name) != user.groups.end()) return true;
-    if (kind == "ServiceAccount" && "system:serviceaccount:" + subject["namespace"].str() + ":" + name == user.name) return true;
+    if (kind == "ServiceAccount" && "system:serviceaccount:" + subject["namespace"].str() + ":" + name == user.name)
+      return true;
   }
   return false;
 }
 
 }  // namespace
 
-std::unique_ptr<Lookups> make_client_lookups(kube::Client& client) { return std::make_unique<ClientLookups>(client); }
+std::unique_ptr<Lookups> make_client_lookups(kube::Client& client) {
+  return std::make_unique<ClientLookups>(client);
+}
 
 Result<void> add_roles(kube::Client& client, UserInfo& user) {
   const auto own = TRY(client.list(schema::kRoleBindings, {}));

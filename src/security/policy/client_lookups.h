@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lookups through kube::Client: ConfigMaps, apiCall to the cluster and to services, GlobalContextEntries. Calls to services
-// have 5 s and 2 MiB. Any thread; the client must outlive it.
+// Lookups through kube::Client: ConfigMaps, apiCall to the cluster and to services, GlobalContextEntries. Calls to
+// services have 5 s and 2 MiB. Any thread; the client must outlive it.
 #pragma once
 #include <memory>
 

@@ -16,7 +16,8 @@ void append(std::string& messages, const Value& message) {
 
 Result<bool> condition_holds(const Value& condition, Context& context) {
   const Value key = TRY(substitute(condition["key"], context).in("failed to substitute variables in condition key"));
-  const Value value = TRY(substitute(condition["value"], context).in("failed to substitute variables in condition value"));
+  const Value value =
+      TRY(substitute(condition["value"], context).in("failed to substitute variables in condition value"));
   const auto op = parse_operator(condition["operator"].as_string());
   if (!op) return Error{ErrorCode::bad_request, "unknown operator " + condition["operator"].str()};
   return holds(*op, key, value);

@@ -92,7 +92,8 @@ void Context::defer(const Value& entries) {
 Result<Value> Context::query(std::string_view text) {
   const auto expression = expressions_->get(trim(text));
   if (!expression.ok())
-    return Error{ErrorCode::bad_request, "incorrect query " + std::string(trim(text)) + ": " + expression.error().message};
+    return Error{ErrorCode::bad_request,
+                 "incorrect query " + std::string(trim(text)) + ": " + expression.error().message};
   if (!pending_.empty())
     for (const std::string& name : expression->roots()) TRY(load(name));
   auto found = expression->find(root_, *environment_);
@@ -110,7 +111,8 @@ Result<void> Context::load(std::string_view name) {
     }
     const Value entry = pending_[i];
     pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
-    if (++depth_ > kLoadDepthMax) return Error{ErrorCode::bad_request, "context entries refer to one another endlessly"};
+    if (++depth_ > kLoadDepthMax)
+      return Error{ErrorCode::bad_request, "context entries refer to one another endlessly"};
     TRY(load_entry(entry));
     --depth_;
     i = 0;  // an entry may have loaded others
@@ -146,7 +148,8 @@ Result<std::optional<Value>> Context::value_of(const Value& entry) {
     const Value source = TRY(substitute(Value{{"reference", entry["imageRegistry"]["reference"]}}, *this));
     return narrowed(lookups_->image(source["reference"].str()), entry["imageRegistry"]);
   }
-  return Error{ErrorCode::bad_request, "the entry has no variable, configMap, apiCall, globalReference or imageRegistry"};
+  return Error{ErrorCode::bad_request,
+               "the entry has no variable, configMap, apiCall, globalReference or imageRegistry"};
 }
 
 // jmesPath over what was found; `default` when that fails or is null.

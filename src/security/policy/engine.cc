@@ -13,7 +13,9 @@
 namespace caisson::policy {
 namespace {
 
-Value strings(const std::vector<std::string>& list) { return Value::list_of(list); }
+Value strings(const std::vector<std::string>& list) {
+  return Value::list_of(list);
+}
 
 // As the admission request has it: what is not known is not there.
 Value user_value(const UserInfo& user) {
@@ -23,7 +25,9 @@ Value user_value(const UserInfo& user) {
   if (!user.groups.empty()) out.set("groups", strings(user.groups));
   return out;
 }
-Value names_value(const std::vector<std::string>& names) { return names.empty() ? Value() : strings(names); }
+Value names_value(const std::vector<std::string>& names) {
+  return names.empty() ? Value() : strings(names);
+}
 
 Value request_value(const Request& request) {
   const Target& target = request.target;
@@ -119,8 +123,12 @@ void run_stage(const Stage& stage, bool existing, PolicyResponse& out) {
       else
         out.rules.push_back(mutate_rule(stage, out.patched));
       return;
-    case RuleKind::generate: out.rules.push_back(generate_rule(stage)); return;
-    case RuleKind::verify_images: out.rules.push_back(verify_images_rule(stage, out.patched)); return;
+    case RuleKind::generate:
+      out.rules.push_back(generate_rule(stage));
+      return;
+    case RuleKind::verify_images:
+      out.rules.push_back(verify_images_rule(stage, out.patched));
+      return;
   }
 }
 
@@ -132,11 +140,16 @@ bool applies(const PolicyResponse& response) {
 
 std::string_view status_name(Status status) {
   switch (status) {
-    case Status::pass: return "pass";
-    case Status::fail: return "fail";
-    case Status::warn: return "warn";
-    case Status::error: return "error";
-    case Status::skip: return "skip";
+    case Status::pass:
+      return "pass";
+    case Status::fail:
+      return "fail";
+    case Status::warn:
+      return "warn";
+    case Status::error:
+      return "error";
+    case Status::skip:
+      return "skip";
   }
   return "";
 }
@@ -209,7 +222,7 @@ PolicyResponse Engine::run(RuleKind kind, bool existing, const Policy& policy, c
     for (const auto& [name, value] : current.variables) context.set_path(name, value);
     context.defer(rule.context);
     const Value& resource = current.target.operation == "DELETE" ? document::kNull : current.target.object;
-    const Stage stage{policy,   rule, current, context, matching(exceptions, policy, rule, current.target, context),
+    const Stage stage{policy,  rule, current, context, matching(exceptions, policy, rule, current.target, context),
                       resource};
     run_stage(stage, existing, out);
     if (policy.apply_one_rule && applies(out)) break;

@@ -2,8 +2,8 @@
 // The engine: one policy, one request, what each rule says of it. Stages stand in validate.cc, mutate.cc, generate.cc,
 // verify_images.cc; this is what they share and the order in which a rule is asked. Follows Kyverno 1.19, pkg/engine.
 //
-// Threads: any; an Engine does not change. A call is bounded by the limits of patterns, variables and expressions, and by
-// those of its Lookups.
+// Threads: any; an Engine does not change. A call is bounded by the limits of patterns, variables and expressions, and
+// by those of its Lookups.
 #pragma once
 #include <memory>
 #include <string>
@@ -33,13 +33,13 @@ struct RuleResponse {
 
 struct PolicyResponse {
   const Policy* policy = nullptr;
-  Value resource, patched;  // before and after; the same unless a rule mutated
+  Value resource, patched;          // before and after; the same unless a rule mutated
   std::vector<RuleResponse> rules;  // of the rules that speak of the request
 };
 
 struct Request {
-  Target target;      // `object`: the new one; of a DELETE the one that goes
-  Value old_object;   // of UPDATE and DELETE
+  Target target;     // `object`: the new one; of a DELETE the one that goes
+  Value old_object;  // of UPDATE and DELETE
   bool dry_run = false;
   std::string uid;
   std::vector<std::pair<std::string, Value>> variables;  // set before the context is loaded, by dotted name

@@ -58,7 +58,8 @@ void apply_subresource(const Value& values, Target& target) {
 }
 
 // The values that a test's file gives for a policy and a resource.
-std::vector<std::pair<std::string, Value>> variables_for(const Value& values, const Policy& policy, const Value& resource) {
+std::vector<std::pair<std::string, Value>> variables_for(const Value& values, const Policy& policy,
+                                                         const Value& resource) {
   std::vector<std::pair<std::string, Value>> out;
   const auto take = [&](const Value& map) {
     for (const auto& entry : map.entries()) out.emplace_back(entry.key, entry.value);
@@ -92,19 +93,25 @@ struct PolicySet::Impl {
 
   Request request_for(const Policy& policy, const Value& resource, const std::string& operation,
                       const TestInputs& inputs) const;
-  std::vector<Evaluation> stage(RuleKind kind, const Policy& policy, const Request& request, const TestInputs& inputs,
-                                const Lookups& lookups, bool existing) const;
+  PolicyResponse ask(RuleKind kind, const Policy& policy, const Request& request, const Lookups& lookups,
+                     bool existing) const;
+  PolicyResponse ask_by_rule(RuleKind kind, const Policy& policy, const Request& request, const Value& values,
+                             const Lookups& lookups, bool existing) const;
+  Evaluation stage(RuleKind kind, const Policy& policy, const Request& request, const TestInputs& inputs,
+                   const Lookups& lookups, bool existing) const;
   Request plain_request(const Value& resource, const std::string& operation, const TestInputs& inputs) const;
   std::optional<Evaluation> cel(const CelPolicy& policy, const Value& resource, const std::string& operation,
                                 const TestInputs& inputs, const Lookups& lookups) const;
 };
 
-Request PolicySet::Impl::plain_request(const Value& resource, const std::string& operation, const TestInputs& inputs) const {
+Request PolicySet::Impl::plain_request(const Value& resource, const std::string& operation,
+                                       const TestInputs& inputs) const {
   return request_for(Policy{}, resource, operation, inputs);
 }
 
-std::optional<Evaluation> PolicySet::Impl::cel(const CelPolicy& policy, const Value& resource, const std::string& operation,
-                                               const TestInputs& inputs, const Lookups& lookups) const {
+std::optional<Evaluation> PolicySet::Impl::cel(const CelPolicy& policy, const Value& resource,
+                                               const std::string& operation, const TestInputs& inputs,
+                                               const Lookups& lookups) const {
   const Request request = plain_request(resource, operation, inputs);
   Evaluation out{policy.name(), true, resource, resource, {}, policy.object()["metadata"]["annotations"]};
   Value namespace_object;
@@ -172,41 +179,61 @@ Request PolicySet::Impl::request_for(const Policy& policy, const Value& resource
   return request;
 }
 
-std::vector<Evaluation> PolicySet::Impl::stage(RuleKind kind, const Policy& policy, const Request& request,
-                                               const TestInputs& inputs, const Lookups& lookups, bool existing) const {
-  // Values may be given for one rule alone: then that rule is asked by itself.
-  Evaluation out{policy.name, false, request.target.object, request.target.object, {},
-                 policy.object["metadata"]["annotations"]};
+PolicyResponse PolicySet::Impl::ask(RuleKind kind, const Policy& policy, const Request& request, const Lookups& lookups,
+                                    bool existing) const {
+  switch (kind) {
+    case RuleKind::mutate:
+      return existing ? engine.mutate_existing(policy, request, lookups, exceptions)
+                      : engine.mutate(policy, request, lookups, exceptions);
+    case RuleKind::verify_images:
+      return engine.verify_images(policy, request, lookups, exceptions);
+    case RuleKind::generate:
+      return engine.generate(policy, request, lookups, exceptions);
+    case RuleKind::validate:
+      break;
+  }
+  return engine.validate(policy, request, lookups, exceptions);
+}
+
+// A file may give values for one rule alone: then each rule is asked by itself.
+PolicyResponse PolicySet::Impl::ask_by_rule(RuleKind kind, const Policy& policy, const Request& request,
+                                            const Value& values, const Lookups& lookups, bool existing) const {
+  PolicyResponse out{&policy, request.target.object, request.target.object, {}};
   Request current = request;
   for (const Rule& rule : policy.rules) {
     if (rule.kind != kind) continue;
     Policy one = policy;
     one.rules = {rule};
     current.variables = request.variables;
-    const Value& own = named(named(inputs.values["policies"], policy.name)["rules"], written_name(rule));
+    const Value& own = named(values, written_name(rule));
     for (const auto& entry : own["values"].entries()) current.variables.emplace_back(entry.key, entry.value);
     for (const auto& entry : own["foreachValues"].entries()) current.variables.emplace_back(entry.key, entry.value[0]);
-    PolicyResponse response;
-    switch (kind) {
-      case RuleKind::mutate:
-        response = existing ? engine.mutate_existing(one, current, lookups, exceptions)
-                            : engine.mutate(one, current, lookups, exceptions);
-        break;
-      case RuleKind::validate: response = engine.validate(one, current, lookups, exceptions); break;
-      case RuleKind::verify_images: response = engine.verify_images(one, current, lookups, exceptions); break;
-      case RuleKind::generate: response = engine.generate(one, current, lookups, exceptions); break;
-    }
+    PolicyResponse response = ask(kind, one, current, lookups, existing);
     current.target.object = response.patched;
     bool applied = false;
     for (RuleResponse& each : response.rules) {
-      if (each.status == Status::fail && !policy.scored) each.status = Status::warn;
       applied = applied || each.status != Status::skip;
       out.rules.push_back(std::move(each));
     }
     if (policy.apply_one_rule && applied) break;
   }
   out.patched = current.target.object;
-  return {std::move(out)};
+  return out;
+}
+
+Evaluation PolicySet::Impl::stage(RuleKind kind, const Policy& policy, const Request& request, const TestInputs& inputs,
+                                  const Lookups& lookups, bool existing) const {
+  const Value& values = named(inputs.values["policies"], policy.name)["rules"];
+  PolicyResponse response = values.empty() ? ask(kind, policy, request, lookups, existing)
+                                           : ask_by_rule(kind, policy, request, values, lookups, existing);
+  for (RuleResponse& each : response.rules)
+    if (each.status == Status::fail && !policy.scored) each.status = Status::warn;
+  return {policy.name,
+          false,
+          request.target.object,
+          response.patched,
+          std::move(response.rules),
+          policy.object["metadata"]["annotations"]};
 }
 
 PolicySet::PolicySet() : impl_(std::make_unique<Impl>()) {}
@@ -244,9 +271,13 @@ std::string PolicySet::invalid(const std::string& policy) const {
   return found == impl_->invalid.end() ? "" : found->second;
 }
 
-const std::map<std::string, std::string>& PolicySet::invalid_policies() const { return impl_->invalid; }
+const std::map<std::string, std::string>& PolicySet::invalid_policies() const {
+  return impl_->invalid;
+}
 
-std::size_t PolicySet::size() const { return impl_->policies.size() + impl_->cel_policies.size(); }
+std::size_t PolicySet::size() const {
+  return impl_->policies.size() + impl_->cel_policies.size();
+}
 
 std::vector<Evaluation> PolicySet::evaluate(const Value& given, const std::string& operation, const TestInputs& inputs,
                                             const std::vector<Value>& targets, const Lookups& lookups) const {
@@ -254,11 +285,9 @@ std::vector<Evaluation> PolicySet::evaluate(const Value& given, const std::strin
   Value resource = given;
   const auto run = [&](RuleKind kind, const Policy& policy, bool existing) {
     const Request request = impl_->request_for(policy, resource, operation, inputs);
-    for (Evaluation& one : impl_->stage(kind, policy, request, inputs, lookups, existing)) {
-      if (kind == RuleKind::mutate && !existing) resource = one.patched;
-      if (kind == RuleKind::generate && one.rules.empty()) continue;
-      out.push_back(std::move(one));
-    }
+    Evaluation one = impl_->stage(kind, policy, request, inputs, lookups, existing);
+    if (kind == RuleKind::mutate && !existing) resource = one.patched;
+    if (kind != RuleKind::generate || !one.rules.empty()) out.push_back(std::move(one));
   };
   for (const Policy& policy : impl_->policies) {
     if (!policy.has(RuleKind::mutate)) continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policies of every form, asked of one resource as the command line asks: mutate, verify images, validate, generate. What
-// `policy test` and `policy apply` share. One thread.
+// Policies of every form, asked of one resource as the command line asks: mutate, verify images, validate, generate.
+// What `policy test` and `policy apply` share. One thread.
 #pragma once
 #include <map>
 #include <memory>

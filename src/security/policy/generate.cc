@@ -66,11 +66,12 @@ Result<std::vector<Value>> cloned_list(const Value& list, const std::string& ns,
 Result<std::vector<Value>> objects_of(const Value& body, const Lookups& lookups) {
   if (body["cloneList"]["kinds"].is_list()) return cloned_list(body["cloneList"], body["namespace"].str(), lookups);
   if (!body["clone"]["name"].as_string().empty()) {
-    const Value source = TRY(lookups.object(body["apiVersion"].str(), body["kind"].str(), body["clone"]["namespace"].str(),
-                                            body["clone"]["name"].str()));
+    const Value source = TRY(lookups.object(body["apiVersion"].str(), body["kind"].str(),
+                                            body["clone"]["namespace"].str(), body["clone"]["name"].str()));
     if (source.is_null())
-      return Error{ErrorCode::not_found, "source resource " + body["apiVersion"].str() + "/" + body["kind"].str() + "/" +
-                                             body["clone"]["namespace"].str() + "/" + body["clone"]["name"].str() + " not found"};
+      return Error{ErrorCode::not_found, "source resource " + body["apiVersion"].str() + "/" + body["kind"].str() +
+                                             "/" + body["clone"]["namespace"].str() + "/" +
+                                             body["clone"]["name"].str() + " not found"};
     return std::vector<Value>{copied(source, body["namespace"].str(), body["name"].str())};
   }
   return std::vector<Value>{named(body["data"], body)};

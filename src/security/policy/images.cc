@@ -63,8 +63,8 @@ void extract(Value& out, const Value& object, const Value& extractor) {
 PodParts pod_parts(const Value& object) {
   const std::string_view kind = object["kind"].as_string();
   if (kind == "Pod") return {object["metadata"], object["spec"]};
-  const Value& template_ = kind == "CronJob" ? object.get({"spec", "jobTemplate", "spec", "template"})
-                                             : object["spec"]["template"];
+  const Value& template_ =
+      kind == "CronJob" ? object.get({"spec", "jobTemplate", "spec", "template"}) : object["spec"]["template"];
   for (const char* known :
        {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"})
     if (kind == known) return {template_["metadata"], template_["spec"]};

@@ -43,7 +43,8 @@ bool annotations_match(const Value& wanted, const Value& have) {
 }
 
 bool is_subject(const Subject& subject, const UserInfo& user) {
-  if (subject.kind == "ServiceAccount") return wildcard_match("system:serviceaccount:" + subject.ns + ":" + subject.name, user.name);
+  if (subject.kind == "ServiceAccount")
+    return wildcard_match("system:serviceaccount:" + subject.ns + ":" + subject.name, user.name);
   if (subject.kind == "User") return wildcard_match(subject.name, user.name);
   if (subject.kind == "Group")
     return std::any_of(user.groups.begin(), user.groups.end(),
@@ -105,12 +106,15 @@ KindSelector KindSelector::parse(std::string_view text) {
     return KindSelector{std::string(group), std::string(version), std::string(kind), std::string(sub)};
   };
   switch (parts.size()) {
-    case 1: return make("*", "*", parts[0], "");
-    case 2: return is_version(parts[0]) ? make("*", parts[0], parts[1], "") : make("*", "*", parts[0], parts[1]);
+    case 1:
+      return make("*", "*", parts[0], "");
+    case 2:
+      return is_version(parts[0]) ? make("*", parts[0], parts[1], "") : make("*", "*", parts[0], parts[1]);
     case 3:
       if (is_version(parts[0]) && !is_version(parts[1])) return make("*", parts[0], parts[1], parts[2]);
       return is_version(parts[1]) ? make(parts[0], parts[1], parts[2], "") : make("*", parts[0], parts[1], parts[2]);
-    default: return make(parts[0], parts[1], parts[2], parts[3]);
+    default:
+      return make(parts[0], parts[1], parts[2], parts[3]);
   }
 }
 
@@ -132,7 +136,8 @@ Result<MatchBlock> parse_match(const Value& block) {
   for (const Value& item : list.items()) match.filters.push_back(TRY(parse_filter(item)));
   if (list.empty() && block.is_map()) {
     ResourceFilter filter = TRY(parse_filter(block));
-    if (!filter.says_nothing_of_resources() || !filter.says_nothing_of_users()) match.filters.push_back(std::move(filter));
+    if (!filter.says_nothing_of_resources() || !filter.says_nothing_of_users())
+      match.filters.push_back(std::move(filter));
   }
   return match;
 }
@@ -155,7 +160,8 @@ std::string match_failure(const ResourceFilter& filter, const Target& target) {
   if (!filter.names.empty() && !any_fits(filter.names, target.name())) return "none of the names match";
   const std::string ns = target.kind == "Namespace" ? target.name() : target.ns();
   if (!filter.namespaces.empty() && !any_fits(filter.namespaces, ns)) return "namespace does not match";
-  if (!annotations_match(filter.annotations, target.object["metadata"]["annotations"])) return "annotations does not match";
+  if (!annotations_match(filter.annotations, target.object["metadata"]["annotations"]))
+    return "annotations does not match";
   const std::string why = selector_failure(filter, target);
   return why.empty() ? user_failure(filter, target.user) : why;
 }

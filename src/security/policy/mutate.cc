@@ -74,7 +74,9 @@ Result<Value> apply_json_patch(const Value& object, const Value& given) {
 
 // `body`: the rule's mutate or one item of a foreach, before its variables are substituted.
 Result<Value> patched_by(const Value& body, Context& context, const Value& object) {
-  const auto substituted = [&](const char* name) { return substitute(body[name], context).in("variable substitution failed"); };
+  const auto substituted = [&](const char* name) {
+    return substitute(body[name], context).in("variable substitution failed");
+  };
   if (!body["patchStrategicMerge"].is_null()) {
     const Value patch = TRY(substituted("patchStrategicMerge"));
     const Value resolved = TRY(resolve_anchors(patch, object).in("failed to patch resource"));
@@ -102,7 +104,8 @@ class LoopMutator {
   }
 
  private:
-  Result<Value> elements(const Value& loop, const std::vector<Value>& items, Context& context, Value object, int nesting) {
+  Result<Value> elements(const Value& loop, const std::vector<Value>& items, Context& context, Value object,
+                         int nesting) {
     bool reverse = !loop["patchStrategicMerge"].is_null();
     if (loop.contains("order")) reverse = loop["order"].as_string() == "Descending";
     for (std::size_t n = 0; n < items.size(); ++n) {
@@ -111,7 +114,8 @@ class LoopMutator {
       Context own = context;
       set_element(own, items[i], i, nesting);
       own.defer(loop["context"]);
-      const auto conditions = TRY(evaluate_conditions(loop["preconditions"], own).in("failed to evaluate preconditions"));
+      const auto conditions =
+          TRY(evaluate_conditions(loop["preconditions"], own).in("failed to evaluate preconditions"));
       if (!conditions.holds) continue;
       object = loop["foreach"].is_list() ? TRY(run(loop["foreach"], own, std::move(object), nesting + 1))
                                          : TRY(patched_by(loop, own, object));

@@ -99,18 +99,22 @@ std::optional<bool> equal(const Value& key, const Value& value) {
     case ValueKind::map:
       if (!value.is_map()) return {};
       return key == value;
-    case ValueKind::null: break;
+    case ValueKind::null:
+      break;
   }
   return {};
 }
 
-bool fit(std::string_view a, std::string_view b) { return wildcard_match(a, b) || wildcard_match(b, a); }
+bool fit(std::string_view a, std::string_view b) {
+  return wildcard_match(a, b) || wildcard_match(b, a);
+}
 bool is_among(const std::string& text, const std::vector<std::string>& set) {
   return std::any_of(set.begin(), set.end(), [&](const std::string& member) { return fit(text, member); });
 }
 std::vector<std::string> texts_of(const Value& list) {
   std::vector<std::string> out;
-  for (const Value& item : list.items()) out.push_back(item.is_list() || item.is_map() ? json::write(item) : item.scalar_text());
+  for (const Value& item : list.items())
+    out.push_back(item.is_list() || item.is_map() ? json::write(item) : item.scalar_text());
   return out;
 }
 
@@ -141,10 +145,14 @@ std::optional<bool> key_is_in(const std::string& key, const Value& value) {
 bool range_holds(Operator op, const std::vector<std::string>& keys, const std::string& range) {
   const auto inside = [&](const std::string& key) { return scalar_fits(Value(key), Value(range)); };
   switch (op) {
-    case Operator::any_in: return std::any_of(keys.begin(), keys.end(), inside);
-    case Operator::all_in: return std::all_of(keys.begin(), keys.end(), inside);
-    case Operator::any_not_in: return !std::all_of(keys.begin(), keys.end(), inside);
-    default: return std::none_of(keys.begin(), keys.end(), inside);
+    case Operator::any_in:
+      return std::any_of(keys.begin(), keys.end(), inside);
+    case Operator::all_in:
+      return std::all_of(keys.begin(), keys.end(), inside);
+    case Operator::any_not_in:
+      return !std::all_of(keys.begin(), keys.end(), inside);
+    default:
+      return std::none_of(keys.begin(), keys.end(), inside);
   }
 }
 
@@ -161,12 +169,18 @@ bool set_holds(Operator op, const std::vector<std::string>& keys, const Value& v
     return std::find(set->begin(), set->end(), key) != set->end();
   };
   switch (op) {
-    case Operator::in: return std::all_of(keys.begin(), keys.end(), equals_one);
-    case Operator::not_in: return !std::all_of(keys.begin(), keys.end(), equals_one);
-    case Operator::any_in: return std::any_of(keys.begin(), keys.end(), among);
-    case Operator::all_in: return std::all_of(keys.begin(), keys.end(), among);
-    case Operator::any_not_in: return !std::all_of(keys.begin(), keys.end(), among);
-    default: return std::none_of(keys.begin(), keys.end(), among);
+    case Operator::in:
+      return std::all_of(keys.begin(), keys.end(), equals_one);
+    case Operator::not_in:
+      return !std::all_of(keys.begin(), keys.end(), equals_one);
+    case Operator::any_in:
+      return std::any_of(keys.begin(), keys.end(), among);
+    case Operator::all_in:
+      return std::all_of(keys.begin(), keys.end(), among);
+    case Operator::any_not_in:
+      return !std::all_of(keys.begin(), keys.end(), among);
+    default:
+      return std::none_of(keys.begin(), keys.end(), among);
   }
 }
 
@@ -182,12 +196,16 @@ bool membership(Operator op, const Value& key, const Value& value) {
 bool ordered(Operator op, double order) {
   switch (op) {
     case Operator::greater:
-    case Operator::duration_greater: return order > 0;
+    case Operator::duration_greater:
+      return order > 0;
     case Operator::greater_or_equals:
-    case Operator::duration_greater_or_equals: return order >= 0;
+    case Operator::duration_greater_or_equals:
+      return order >= 0;
     case Operator::less:
-    case Operator::duration_less: return order < 0;
-    default: return order <= 0;
+    case Operator::duration_less:
+      return order < 0;
+    default:
+      return order <= 0;
   }
 }
 
@@ -226,18 +244,22 @@ std::optional<Operator> parse_operator(std::string_view name) {
 
 bool holds(Operator op, const Value& key, const Value& value) {
   switch (op) {
-    case Operator::equals: return equal(key, value).value_or(false);
-    case Operator::not_equals: return !key.is_null() && !equal(key, value).value_or(false);
+    case Operator::equals:
+      return equal(key, value).value_or(false);
+    case Operator::not_equals:
+      return !key.is_null() && !equal(key, value).value_or(false);
     case Operator::in:
     case Operator::not_in:
     case Operator::any_in:
     case Operator::all_in:
     case Operator::any_not_in:
-    case Operator::all_not_in: return membership(op, key, value);
+    case Operator::all_not_in:
+      return membership(op, key, value);
     case Operator::greater:
     case Operator::greater_or_equals:
     case Operator::less:
-    case Operator::less_or_equals: return compare_numbers(op, key, value);
+    case Operator::less_or_equals:
+      return compare_numbers(op, key, value);
     default: {
       const auto a = seconds_of(key), b = seconds_of(value);
       return a && b && ordered(op, *a - *b);

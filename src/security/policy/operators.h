@@ -10,9 +10,22 @@
 namespace caisson::policy {
 
 enum class Operator {
-  equals, not_equals, in, not_in, any_in, all_in, any_not_in, all_not_in,
-  greater, greater_or_equals, less, less_or_equals,
-  duration_greater, duration_greater_or_equals, duration_less, duration_less_or_equals,
+  equals,
+  not_equals,
+  in,
+  not_in,
+  any_in,
+  all_in,
+  any_not_in,
+  all_not_in,
+  greater,
+  greater_or_equals,
+  less,
+  less_or_equals,
+  duration_greater,
+  duration_greater_or_equals,
+  duration_less,
+  duration_less_or_equals,
 };
 std::optional<Operator> parse_operator(std::string_view name);  // without regard to case
 

@@ -26,9 +26,13 @@ struct Mismatch {
 };
 using Outcome = std::optional<Mismatch>;
 
-Mismatch failed(std::string path, std::string message) { return {std::move(path), std::move(message)}; }
+Mismatch failed(std::string path, std::string message) {
+  return {std::move(path), std::move(message)};
+}
 
-std::string shown(const Value& value) { return value.is_string() ? value.str() : json::write(value); }
+std::string shown(const Value& value) {
+  return value.is_string() ? value.str() : json::write(value);
+}
 
 bool has_key(const Value& resource, std::string_view key) {
   if (resource.is_map()) return resource.contains(key);
@@ -102,8 +106,7 @@ class Matcher {
  private:
   Outcome dispatch(const Value& resource, const Value& pattern, const std::string& path) {
     if (pattern.is_map()) {
-      if (!resource.is_map())
-        return failed(path, "pattern and resource have different structures. Path: " + path);
+      if (!resource.is_map()) return failed(path, "pattern and resource have different structures. Path: " + path);
       note_anchors(pattern, resource);
       return map(resource, pattern, path);
     }
@@ -114,7 +117,8 @@ class Matcher {
       return list(resource, pattern, path);
     }
     const auto mismatch = [&] {
-      return failed(path, "resource value '" + shown(resource) + "' does not match '" + shown(pattern) + "' at path " + path);
+      return failed(path,
+                    "resource value '" + shown(resource) + "' does not match '" + shown(pattern) + "' at path " + path);
     };
     if (resource.is_list()) {
       for (const Value& item : resource.items())
@@ -139,7 +143,8 @@ class Matcher {
     std::vector<std::string_view> anchors, others;
     for (const auto& entry : pattern.entries()) {
       const AnchorKind kind = parse_anchor(entry.key).kind;
-      const bool first = kind != AnchorKind::none && kind != AnchorKind::global && kind != AnchorKind::add_if_not_present;
+      const bool first =
+          kind != AnchorKind::none && kind != AnchorKind::global && kind != AnchorKind::add_if_not_present;
       (first ? anchors : others).push_back(entry.key);
     }
     if (Outcome outcome = anchored(resource, pattern, std::move(anchors), path)) return outcome;
@@ -168,8 +173,10 @@ class Matcher {
     return {};
   }
 
-  // Maps with anchors below come first, and global anchors before everything, so that they decide before a mismatch does.
-  Outcome rest(const Value& resource, const Value& pattern, std::vector<std::string_view> keys, const std::string& path) {
+  // Maps with anchors below come first, and global anchors before everything, so that they decide before a mismatch
+  // does.
+  Outcome rest(const Value& resource, const Value& pattern, std::vector<std::string_view> keys,
+               const std::string& path) {
     std::sort(keys.begin(), keys.end());
     std::vector<std::string_view> ordered;
     for (const std::string_view key : keys) {
@@ -188,7 +195,8 @@ class Matcher {
     switch (anchor.kind) {
       case AnchorKind::condition:
         if (value == nullptr)
-          return Mismatch{at, "conditional anchor mismatch: conditional anchor key doesn't exist in the resource", true, true};
+          return Mismatch{at, "conditional anchor mismatch: conditional anchor key doesn't exist in the resource", true,
+                          true};
         return conditional(*value, pattern, at, "conditional anchor mismatch: ");
       case AnchorKind::global:
         if (value == nullptr) return {};
@@ -196,9 +204,12 @@ class Matcher {
       case AnchorKind::negation:
         if (value == nullptr) return {};
         return Mismatch{at, "negation anchor matched in resource: " + at + " is not allowed", false, false, true};
-      case AnchorKind::equality: return value == nullptr ? Outcome() : element(*value, pattern, at);
-      case AnchorKind::existence: return value == nullptr ? Outcome() : existence(*value, pattern, at);
-      default: break;
+      case AnchorKind::equality:
+        return value == nullptr ? Outcome() : element(*value, pattern, at);
+      case AnchorKind::existence:
+        return value == nullptr ? Outcome() : existence(*value, pattern, at);
+      default:
+        break;
     }
     const std::string here = path + std::string(text) + "/";
     const Value& found = resource[text];

@@ -62,7 +62,8 @@ bool fits_one(const Value& patterns, std::string_view text) {
                      [&](const Value& pattern) { return jmespath::wildcard_match(pattern.as_string(), text); });
 }
 
-// The Pod that an exclusion speaks of: the containers of its images, or the Pod itself with a container that says nothing.
+// The Pod that an exclusion speaks of: the containers of its images, or the Pod itself with a container that says
+// nothing.
 Value excluded_spec(const Value& spec, const Value& exclude) {
   if (exclude["images"].empty()) {
     Value out = spec;
@@ -118,7 +119,8 @@ Result<std::vector<PodSecurityFinding>> check_pod(const Value& metadata, const V
                                                   const PodSecurityOptions& options) {
   if (options.level == "privileged") return std::vector<PodSecurityFinding>{};
   if (options.level != "baseline" && options.level != "restricted")
-    return Error{ErrorCode::bad_request, "podSecurity.level: \"" + options.level + "\" is none of privileged, baseline, restricted"};
+    return Error{ErrorCode::bad_request,
+                 "podSecurity.level: \"" + options.level + "\" is none of privileged, baseline, restricted"};
   const auto minor = minor_of(options.version);
   if (!minor) return Error{ErrorCode::bad_request, "podSecurity.version: \"" + options.version + "\" is no version"};
   const bool restricted = options.level == "restricted";

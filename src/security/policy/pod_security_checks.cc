@@ -10,7 +10,9 @@ namespace {
 using Errors = std::vector<PodSecurityError>;
 using Names = std::span<const std::string_view>;
 
-bool contains(Names names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); }
+bool contains(Names names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 void each_container(const Value& spec, const std::function<void(const Value&, const std::string&)>& call) {
   for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
@@ -19,7 +21,9 @@ void each_container(const Value& spec, const std::function<void(const Value&, co
       call(containers[i], "spec." + std::string(list) + "[" + std::to_string(i) + "]");
   }
 }
-bool is_windows(const PodView& pod) { return pod.minor >= 25 && pod.spec["os"]["name"].as_string() == "windows"; }
+bool is_windows(const PodView& pod) {
+  return pod.minor >= 25 && pod.spec["os"]["name"].as_string() == "windows";
+}
 
 void privileged(const PodView& pod, Errors& errors) {
   each_container(pod.spec, [&](const Value& c, const std::string& at) {
@@ -28,9 +32,9 @@ void privileged(const PodView& pod, Errors& errors) {
 }
 
 void capabilities_baseline(const PodView& pod, Errors& errors) {
-  static constexpr std::string_view kAllowed[] = {
-      "AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE", "FOWNER",  "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
-      "SETFCAP",     "SETGID", "SETPCAP",      "SETUID", "SYS_CHROOT"};
+  static constexpr std::string_view kAllowed[] = {"AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE",     "FOWNER",  "FSETID",
+                                                  "KILL",        "MKNOD",  "NET_BIND_SERVICE", "SETFCAP", "SETGID",
+                                                  "SETPCAP",     "SETUID", "SYS_CHROOT"};
   each_container(pod.spec, [&](const Value& c, const std::string& at) {
     std::vector<std::string> bad;
     for (const Value& name : c["securityContext"]["capabilities"]["add"].items())
@@ -114,7 +118,9 @@ void selinux(const PodView& pod, Errors& errors) {
   each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
 }
 
-bool is_seccomp_allowed(std::string_view type) { return type == "RuntimeDefault" || type == "Localhost"; }
+bool is_seccomp_allowed(std::string_view type) {
+  return type == "RuntimeDefault" || type == "Localhost";
+}
 
 void seccomp_annotations(const PodView& pod, Errors& errors) {
   for (const auto& entry : pod.metadata["annotations"].entries()) {
@@ -158,9 +164,8 @@ void sysctls(const PodView& pod, Errors& errors) {
   const Value& list = pod.spec["securityContext"]["sysctls"];
   for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string_view name = list[i]["name"].as_string();
-    const bool allowed = std::any_of(std::begin(kAllowed), std::end(kAllowed), [&](const Allowed& one) {
-      return one.name == name && pod.minor >= one.since;
-    });
+    const bool allowed = std::any_of(std::begin(kAllowed), std::end(kAllowed),
+                                     [&](const Allowed& one) { return one.name == name && pod.minor >= one.since; });
     if (!allowed)
       errors.push_back({"spec.securityContext.sysctls[" + std::to_string(i) + "].name", {std::string(name)}});
   }
@@ -206,8 +211,9 @@ void capabilities_restricted(const PodView& pod, Errors& errors) {
 }
 
 void restricted_volumes(const PodView& pod, Errors& errors) {
-  static constexpr std::string_view kAllowed[] = {"configMap", "csi",      "downwardAPI", "emptyDir", "ephemeral",
-                                                  "image",     "persistentVolumeClaim", "projected", "secret"};
+  static constexpr std::string_view kAllowed[] = {"configMap", "csi",   "downwardAPI",           "emptyDir",
+                                                  "ephemeral", "image", "persistentVolumeClaim", "projected",
+                                                  "secret"};
   const Value& volumes = pod.spec["volumes"];
   for (std::size_t i = 0; i < volumes.size(); ++i) {
     for (const auto& entry : volumes[i].entries()) {
@@ -276,6 +282,8 @@ constexpr PodSecurityCheck kChecks[] = {
 
 }  // namespace
 
-std::span<const PodSecurityCheck> pod_security_checks() { return kChecks; }
+std::span<const PodSecurityCheck> pod_security_checks() {
+  return kChecks;
+}
 
 }  // namespace caisson::policy

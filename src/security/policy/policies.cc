@@ -41,7 +41,8 @@ bool asks_for_roles(const Policy& policy) {
 }
 
 void report_invalid(const Value& object, const Error& error) {
-  log::warning("policy left out", {{"kind", object["kind"].str()}, {"name", object["metadata"]["name"].str()}, {"error", error}});
+  log::warning("policy left out",
+               {{"kind", object["kind"].str()}, {"name", object["metadata"]["name"].str()}, {"error", error}});
 }
 
 }  // namespace
@@ -110,7 +111,8 @@ void Policies::rebuild() {
   auto next = std::make_shared<PolicySnapshot>();
   for (const auto& entry : compiled_) next->policies.push_back(entry.second);
   for (const auto& entry : compiled_cel_) next->cel_policies.push_back(entry.second);
-  std::sort(next->policies.begin(), next->policies.end(), [](const auto& a, const auto& b) { return a->key() < b->key(); });
+  std::sort(next->policies.begin(), next->policies.end(),
+            [](const auto& a, const auto& b) { return a->key() < b->key(); });
   std::sort(next->cel_policies.begin(), next->cel_policies.end(),
             [](const auto& a, const auto& b) { return a->name() < b->name(); });
   for (std::size_t i = 0; i < next->policies.size(); ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The policies in force, compiled once, by the kind and the operation that they speak of: a request meets only the rules
-// that can match it. Any thread; readers take a snapshot and never wait for a writer's compiling.
+// The policies in force, compiled once, by the kind and the operation that they speak of: a request meets only the
+// rules that can match it. Any thread; readers take a snapshot and never wait for a writer's compiling.
 #pragma once
 #include <memory>
 #include <mutex>
@@ -31,8 +31,8 @@ struct PolicySnapshot {
 class Policies {
  public:
   Policies();
-  // Reads every policy, exception and CEL policy there is. Errors: those of the client; a policy that can't be compiled is
-  // logged and left out.
+  // Reads every policy, exception and CEL policy there is. Errors: those of the client; a policy that can't be compiled
+  // is logged and left out.
   Result<void> load(kube::Client& client);
   // One object changed or went.
   void set(const Value& object);

@@ -15,7 +15,9 @@
 namespace caisson::policy {
 namespace {
 
-Error invalid(std::string why) { return {ErrorCode::invalid, std::move(why)}; }
+Error invalid(std::string why) {
+  return {ErrorCode::invalid, std::move(why)};
+}
 
 std::optional<FailureAction> action_in(const Value& value) {
   const std::string text = to_lower(value.as_string());
@@ -96,8 +98,9 @@ Result<void> check_body(const Rule& rule) {
   if (rule.kind == RuleKind::validate) {
     TRY(check_conditions(rule.body["deny"]["conditions"]).in("validate.deny.conditions"));
     const Value& v = rule.body;
-    const bool known = v.contains("pattern") || v.contains("anyPattern") || v.contains("deny") || v.contains("foreach") ||
-                       v.contains("podSecurity") || v.contains("cel") || v.contains("assert") || v.contains("manifests");
+    const bool known = v.contains("pattern") || v.contains("anyPattern") || v.contains("deny") ||
+                       v.contains("foreach") || v.contains("podSecurity") || v.contains("cel") ||
+                       v.contains("assert") || v.contains("manifests");
     if (!known)
       return invalid("validate: needs one of pattern, anyPattern, deny, foreach, podSecurity, cel, assert, manifests");
   }
@@ -130,7 +133,8 @@ Result<Rule> compile_rule(const Value& source) {
   TRY(check_conditions(rule.preconditions).in("preconditions"));
   rule.action = action_in(rule.body["failureAction"]);
   rule.overrides = overrides_in(rule.body["failureActionOverrides"]);
-  if (rule.kind == RuleKind::verify_images && rule.body.size() > 0) rule.action = action_in(rule.body[0]["failureAction"]);
+  if (rule.kind == RuleKind::verify_images && rule.body.size() > 0)
+    rule.action = action_in(rule.body[0]["failureAction"]);
   TRY(check_body(rule));
   if (rule.kind == RuleKind::validate && rule.body["cel"].is_map()) {
     const Value& cel = rule.body["cel"];
@@ -163,10 +167,14 @@ std::optional<FailureAction> overridden(const std::vector<ActionOverride>& overr
 
 std::string_view rule_kind_name(RuleKind kind) {
   switch (kind) {
-    case RuleKind::mutate: return "Mutation";
-    case RuleKind::generate: return "Generation";
-    case RuleKind::verify_images: return "ImageVerify";
-    default: return "Validation";
+    case RuleKind::mutate:
+      return "Mutation";
+    case RuleKind::generate:
+      return "Generation";
+    case RuleKind::verify_images:
+      return "ImageVerify";
+    default:
+      return "Validation";
   }
 }
 

@@ -47,7 +47,7 @@ struct Policy {
   FailureAction action = FailureAction::audit;
   std::vector<ActionOverride> overrides;
   bool admission = true, background = true;
-  bool apply_one_rule = false;       // applyRules: One
+  bool apply_one_rule = false;  // applyRules: One
   bool failure_policy_ignore = false;
   bool scored = true;  // false: what fails is reported as a warning
 

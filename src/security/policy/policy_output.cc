@@ -10,7 +10,9 @@
 namespace caisson::policy {
 namespace {
 
-bool is_violation(const Finding& finding) { return finding.status == Status::fail || finding.status == Status::error; }
+bool is_violation(const Finding& finding) {
+  return finding.status == Status::fail || finding.status == Status::error;
+}
 
 std::string resource_path(const Value& object) {
   const Value& metadata = object["metadata"];
@@ -48,9 +50,9 @@ Value sarif(const std::vector<Finding>& findings) {
       known.push_back(id);
       rules.push_back(Value{{"id", id}, {"shortDescription", Value{{"text", finding.policy}}}});
     }
-    const Value location{{"logicalLocations", Value(std::vector<Value>{Value{
-                                                  {"fullyQualifiedName", resource_path(finding.resource)},
-                                                  {"kind", "resource"}}})}};
+    const Value location{
+        {"logicalLocations", Value(std::vector<Value>{Value{{"fullyQualifiedName", resource_path(finding.resource)},
+                                                            {"kind", "resource"}}})}};
     results.push_back(Value{{"ruleId", id},
                             {"level", finding.status == Status::warn ? "warning" : "error"},
                             {"message", Value{{"text", finding.message}}},
@@ -67,10 +69,18 @@ std::string xml(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
       default:
         // XML 1.0 has no control characters but these three.
         if (static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t' || c == '\r') out += c;
@@ -99,8 +109,13 @@ std::string junit(const std::vector<Finding>& findings) {
 
 void add_findings(const Evaluation& evaluation, bool audit_warn, std::vector<Finding>& out) {
   for (const RuleResponse& rule : evaluation.rules) {
-    Finding finding{evaluation.policy, rule.rule, rule.message, evaluation.annotations["policies.kyverno.io/category"].str(),
-                    evaluation.annotations["policies.kyverno.io/severity"].str(), rule.status, evaluation.resource};
+    Finding finding{evaluation.policy,
+                    rule.rule,
+                    rule.message,
+                    evaluation.annotations["policies.kyverno.io/category"].str(),
+                    evaluation.annotations["policies.kyverno.io/severity"].str(),
+                    rule.status,
+                    evaluation.resource};
     if (audit_warn && rule.status == Status::fail && rule.action == FailureAction::audit) finding.status = Status::warn;
     out.push_back(std::move(finding));
   }
@@ -110,11 +125,21 @@ Counts count(const std::vector<Finding>& findings) {
   Counts counts;
   for (const Finding& finding : findings) {
     switch (finding.status) {
-      case Status::pass: ++counts.pass; break;
-      case Status::fail: ++counts.fail; break;
-      case Status::warn: ++counts.warn; break;
-      case Status::error: ++counts.error; break;
-      case Status::skip: ++counts.skip; break;
+      case Status::pass:
+        ++counts.pass;
+        break;
+      case Status::fail:
+        ++counts.fail;
+        break;
+      case Status::warn:
+        ++counts.warn;
+        break;
+      case Status::error:
+        ++counts.error;
+        break;
+      case Status::skip:
+        ++counts.skip;
+        break;
     }
   }
   return counts;
@@ -132,13 +157,19 @@ Result<std::string> print_findings(const std::vector<Finding>& findings, const s
 Value report_results(const std::vector<Finding>& findings, std::int64_t seconds) {
   Value out = Value::list();
   for (const Finding& finding : findings) {
-    Value entry{{"source", "kyverno"}, {"policy", finding.policy}, {"rule", finding.rule}, {"message", finding.message},
-                {"result", status_name(finding.status)}, {"scored", finding.status != Status::warn}};
+    Value entry{{"source", "kyverno"},
+                {"policy", finding.policy},
+                {"rule", finding.rule},
+                {"message", finding.message},
+                {"result", status_name(finding.status)},
+                {"scored", finding.status != Status::warn}};
     if (!finding.category.empty()) entry.set("category", finding.category);
     if (!finding.severity.empty()) entry.set("severity", finding.severity);
     if (seconds == 0) {
       const Value& metadata = finding.resource["metadata"];
-      Value about{{"apiVersion", finding.resource["apiVersion"]}, {"kind", finding.resource["kind"]}, {"name", metadata["name"]}};
+      Value about{{"apiVersion", finding.resource["apiVersion"]},
+                  {"kind", finding.resource["kind"]},
+                  {"name", metadata["name"]}};
       if (!metadata["namespace"].as_string().empty()) about.set("namespace", metadata["namespace"]);
       entry.set("resources", Value(std::vector<Value>{about}));
     } else {
@@ -151,8 +182,11 @@ Value report_results(const std::vector<Finding>& findings, std::int64_t seconds)
 
 Value report_summary(const Counts& counts) {
   const auto number = [](std::size_t n) { return Value(static_cast<std::int64_t>(n)); };
-  return Value{{"pass", number(counts.pass)}, {"fail", number(counts.fail)}, {"warn", number(counts.warn)},
-               {"error", number(counts.error)}, {"skip", number(counts.skip)}};
+  return Value{{"pass", number(counts.pass)},
+               {"fail", number(counts.fail)},
+               {"warn", number(counts.warn)},
+               {"error", number(counts.error)},
+               {"skip", number(counts.skip)}};
 }
 
 }  // namespace caisson::policy

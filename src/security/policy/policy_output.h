@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What policies found, for people (a table), for programs (JSON, a PolicyReport), for code scanning (SARIF 2.1.0) and for
-// CI (JUnit). Pure; any thread.
+// What policies found, for people (a table), for programs (JSON, a PolicyReport), for code scanning (SARIF 2.1.0) and
+// for CI (JUnit). Pure; any thread.
 #pragma once
 #include <string>
 #include <vector>

@@ -132,12 +132,17 @@ bool number_fits(const Value& value, double pattern) {
 // A pattern of null takes what is absent and every zero.
 bool null_fits(const Value& value) {
   switch (value.kind()) {
-    case ValueKind::null: return true;
-    case ValueKind::boolean: return !value.as_bool();
-    case ValueKind::string: return value.as_string().empty();
+    case ValueKind::null:
+      return true;
+    case ValueKind::boolean:
+      return !value.as_bool();
+    case ValueKind::string:
+      return value.as_string().empty();
     case ValueKind::list:
-    case ValueKind::map: return false;
-    default: return value.as_double() == 0;
+    case ValueKind::map:
+      return false;
+    default:
+      return value.as_double() == 0;
   }
 }
 
@@ -157,13 +162,19 @@ std::string_view leading_operator(std::string_view pattern) {
 
 bool scalar_fits(const Value& value, const Value& pattern) {
   switch (pattern.kind()) {
-    case ValueKind::boolean: return value.is_bool() && value.as_bool() == pattern.as_bool();
+    case ValueKind::boolean:
+      return value.is_bool() && value.as_bool() == pattern.as_bool();
     case ValueKind::integer:
-    case ValueKind::floating: return number_fits(value, pattern.as_double());
-    case ValueKind::string: return string_fits(value, pattern.as_string());
-    case ValueKind::null: return null_fits(value);
-    case ValueKind::map: return value.is_map();
-    case ValueKind::list: break;
+    case ValueKind::floating:
+      return number_fits(value, pattern.as_double());
+    case ValueKind::string:
+      return string_fits(value, pattern.as_string());
+    case ValueKind::null:
+      return null_fits(value);
+    case ValueKind::map:
+      return value.is_map();
+    case ValueKind::list:
+      break;
   }
   return false;
 }

@@ -21,8 +21,12 @@ bool has_anchors(const Value& patch, const std::function<bool(const Anchor&)>& w
   return std::any_of(patch.items().begin(), patch.items().end(),
                      [&](const Value& item) { return has_anchors(item, wanted); });
 }
-bool decides(const Anchor& anchor) { return anchor.is_condition() || anchor.kind == AnchorKind::add_if_not_present; }
-bool is_global(const Anchor& anchor) { return anchor.kind == AnchorKind::global; }
+bool decides(const Anchor& anchor) {
+  return anchor.is_condition() || anchor.kind == AnchorKind::add_if_not_present;
+}
+bool is_global(const Anchor& anchor) {
+  return anchor.kind == AnchorKind::global;
+}
 
 // +(key): gone where the object has the key, plain where it has not. Gives how many there were.
 int settle_additions(Value& patch, const Value& resource) {
@@ -42,7 +46,9 @@ int settle_additions(Value& patch, const Value& resource) {
   return count;
 }
 
-Value comparable(const Value& value) { return value.is_map() || value.is_list() ? value : Value(value.scalar_text()); }
+Value comparable(const Value& value) {
+  return value.is_map() || value.is_list() ? value : Value(value.scalar_text());
+}
 
 bool conditions_hold(Value& patch, const Value& resource, AnchorKind kind) {
   const Value before = patch;
@@ -125,7 +131,8 @@ Verdict resolve_items(Value& patch, const Value& resource, int depth) {
 
 Verdict resolve(Value& patch, const Value& resource, int depth) {
   if (depth > kDepthMax) return Verdict::too_deep;
-  if (patch.is_list()) return !patch.empty() && patch[0].is_map() ? resolve_items(patch, resource, depth) : Verdict::fine;
+  if (patch.is_list())
+    return !patch.empty() && patch[0].is_map() ? resolve_items(patch, resource, depth) : Verdict::fine;
   if (!patch.is_map()) return Verdict::fine;
   settle_additions(patch, resource);
   if (!conditions_hold(patch, resource, AnchorKind::global)) return Verdict::global_failed;

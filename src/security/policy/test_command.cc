@@ -7,6 +7,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/document/json.h"
 #include "core/document/patch.h"
 #include "security/policy/evaluate.h"
 #include "security/policy/test_files.h"
@@ -61,7 +62,9 @@ Comparison compare_with_file(const Value& actual, const std::string& path) {
     const Value a = comparable(actual), b = comparable(expected);
     if (a == b) return {true, true, ""};
     std::string why = "differs from " + path;
-    for (const auto& difference : document::differences(b, a)) why += "\n  " + difference.path;
+    for (const auto& difference : document::differences(b, a))
+      why += "\n  " + difference.path + ": " + json::write(difference.after) + " instead of " +
+             json::write(difference.before);
     return {false, true, why};
   }
   return {false, false, "resource with name " + actual["metadata"]["name"].str() + " not found in manifest"};
@@ -79,7 +82,9 @@ class TestRun {
   }
 
  private:
-  std::string path_of(std::string_view name) const { return name.starts_with("/") ? std::string(name) : path_join(directory_, name); }
+  std::string path_of(std::string_view name) const {
+    return name.starts_with("/") ? std::string(name) : path_join(directory_, name);
+  }
 
   Result<std::vector<Value>> objects_in(const char* member) const {
     std::vector<Value> out;
@@ -109,7 +114,8 @@ class TestRun {
     for (const Value& name : test_["clusterResources"].items()) TRY(load_cluster(path_of(name.as_string())));
     for (const Value& row : test_["results"].items())
       if (!row["cloneSourceResource"].as_string().empty())
-        for (const Value& object : TRY(read_objects(path_of(row["cloneSourceResource"].as_string())))) inputs_.world.push_back(object);
+        for (const Value& object : TRY(read_objects(path_of(row["cloneSourceResource"].as_string()))))
+          inputs_.world.push_back(object);
     if (!test_["context"].as_string().empty())
       for (const Value& context : TRY(read_documents(path_of(test_["context"].as_string())))) {
         for (const Value& object : context["spec"]["resources"].items()) inputs_.world.push_back(object);
@@ -119,7 +125,8 @@ class TestRun {
     inputs_.world.insert(inputs_.world.end(), resources_.begin(), resources_.end());
     inputs_.world.insert(inputs_.world.end(), targets_.begin(), targets_.end());
     for (const Value& name : test_["exceptions"].items())
-      for (const Value& document : TRY(read_documents(path_of(name.as_string())))) TRY(policies_.add_exception(document));
+      for (const Value& document : TRY(read_documents(path_of(name.as_string()))))
+        TRY(policies_.add_exception(document));
     return {};
   }
 
@@ -243,7 +250,8 @@ class TestRun {
     if (rows_.size() == before && !unlisted) add(row, key, name, true, "Excluded", "");
   }
 
-  void check_rule(const Value& row, const std::string& key, const RuleResponse& rule, const Value& actual, bool& unlisted) {
+  void check_rule(const Value& row, const std::string& key, const RuleResponse& rule, const Value& actual,
+                  bool& unlisted) {
     const bool nothing_generated = rule.kind == RuleKind::generate && rule.generated.empty();
     Value files = row["generatedResources"];
     if (files.empty() && !row["generatedResource"].as_string().empty()) files.push_back(row["generatedResource"]);
@@ -261,10 +269,12 @@ class TestRun {
     if (!last.same) return add(row, key, rule.rule, false, "Resource diff", last.why);
     const std::string_view status = status_name(rule.status), wanted = row["result"].as_string();
     const bool ok = status == wanted;
-    add(row, key, rule.rule, ok, ok ? "Ok" : "Want " + std::string(wanted) + ", got " + std::string(status), rule.message);
+    add(row, key, rule.rule, ok, ok ? "Ok" : "Want " + std::string(wanted) + ", got " + std::string(status),
+        rule.message);
   }
 
-  void add(const Value& row, const std::string& key, const std::string& rule, bool ok, std::string reason, std::string message) {
+  void add(const Value& row, const std::string& key, const std::string& rule, bool ok, std::string reason,
+           std::string message) {
     const bool skipped = reason == "Excluded" || row["result"].as_string() == "skip";
     rows_.push_back({row["policy"].str(), rule, replace_all(key, ",", "/"), row["result"].str(), std::move(reason),
                      std::move(message), ok, ok && skipped});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policy tests: the rows of a kyverno-test.yaml against what the engine says. Follows Kyverno 1.19's `kyverno test`: a row
-// of a policy that does not speak of a resource is met. One thread.
+// Policy tests: the rows of a kyverno-test.yaml against what the engine says. Follows Kyverno 1.19's `kyverno test`: a
+// row of a policy that does not speak of a resource is met. One thread.
 #pragma once
 #include <string>
 #include <vector>

@@ -13,7 +13,9 @@
 namespace caisson::policy {
 namespace {
 
-bool is_yaml(std::string_view name) { return name.ends_with(".yaml") || name.ends_with(".yml"); }
+bool is_yaml(std::string_view name) {
+  return name.ends_with(".yaml") || name.ends_with(".yml");
+}
 
 void take_apart(const Value& document, std::vector<Value>& out) {
   if (document.is_null()) return;
@@ -71,7 +73,8 @@ class TestLookups final : public Lookups {
       const std::string known_method = response["method"].as_string().empty() ? method : response["method"].str();
       if (known != url || !equals_ignoring_case(known_method, method)) continue;
       const std::int64_t status = response["response"]["statusCode"].as_int(200);
-      if (status < 200 || status > 299) return Error{ErrorCode::unavailable, "HTTP " + std::to_string(status) + " from " + url};
+      if (status < 200 || status > 299)
+        return Error{ErrorCode::unavailable, "HTTP " + std::to_string(status) + " from " + url};
       return std::optional<Value>(response["response"]["body"]);
     }
     if (!inputs_.api_calls || call["service"].is_map()) return std::optional<Value>();
@@ -123,7 +126,8 @@ class TestLookups final : public Lookups {
                                      const std::string& ns) const override {
     std::vector<Value> out;
     for (const Value& candidate : inputs_.world)
-      if (has_identity(candidate, api_version, kind) && (ns.empty() || candidate["metadata"]["namespace"].as_string() == ns))
+      if (has_identity(candidate, api_version, kind) &&
+          (ns.empty() || candidate["metadata"]["namespace"].as_string() == ns))
         out.push_back(candidate);
     return out;
   }
@@ -158,11 +162,13 @@ class TestLookups final : public Lookups {
     const std::string kind = TRY(kind_of(api_version, std::string(parts[0])));
     if (parts.size() > 1) {
       const Value found = TRY(object(api_version, kind, ns, std::string(parts[1])));
-      if (found.is_null()) return Error{ErrorCode::not_found, std::string(parts[0]) + " \"" + std::string(parts[1]) + "\" not found"};
+      if (found.is_null())
+        return Error{ErrorCode::not_found, std::string(parts[0]) + " \"" + std::string(parts[1]) + "\" not found"};
       return std::optional<Value>(found);
     }
     auto found = TRY(objects(api_version, kind, ns));
-    return std::optional<Value>(Value{{"apiVersion", api_version}, {"kind", kind + "List"}, {"items", Value(std::move(found))}});
+    return std::optional<Value>(
+        Value{{"apiVersion", api_version}, {"kind", kind + "List"}, {"items", Value(std::move(found))}});
   }
 
   const TestInputs& inputs_;
@@ -193,6 +199,8 @@ Result<std::vector<Value>> read_objects(const std::string& path) {
   return documents;
 }
 
-std::unique_ptr<Lookups> make_test_lookups(const TestInputs& inputs) { return std::make_unique<TestLookups>(inputs); }
+std::unique_ptr<Lookups> make_test_lookups(const TestInputs& inputs) {
+  return std::make_unique<TestLookups>(inputs);
+}
 
 }  // namespace caisson::policy

@@ -21,11 +21,11 @@ Result<std::vector<Value>> read_objects(const std::string& path);
 
 // What a test gives beside its policies: values of variables, labels of namespaces, who asks, and a world to look up.
 struct TestInputs {
-  Value values;  // of a Values file: globalValues, policies, namespaceSelector, subresources
-  Value user;    // of a UserInfo file
+  Value values;                             // of a Values file: globalValues, policies, namespaceSelector, subresources
+  Value user;                               // of a UserInfo file
   std::map<std::string, Value> namespaces;  // Namespace objects by name
-  std::vector<Value> world;  // live objects for lookups
-  bool api_calls = false;    // whether apiCall reads the world
+  std::vector<Value> world;                 // live objects for lookups
+  bool api_calls = false;                   // whether apiCall reads the world
   Value api_responses, global_entries, images;
 };
 

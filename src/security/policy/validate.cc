@@ -15,7 +15,9 @@ namespace {
 
 constexpr int kNestingMax = 10;
 
-std::string with_full_stop(std::string text) { return text.ends_with(".") ? text : text + "."; }
+std::string with_full_stop(std::string text) {
+  return text.ends_with(".") ? text : text + ".";
+}
 
 class Validator {
  public:
@@ -39,7 +41,8 @@ class Validator {
     const std::string_view text = stage_.rule.body["message"].as_string();
     if (text.empty()) return "";
     auto done = substitute_text(text, context);
-    return done.ok() ? std::move(done).value() : "variables substitution error in rule " + name() + " execution error: " + done.error().message;
+    return done.ok() ? std::move(done).value()
+                     : "variables substitution error in rule " + name() + " execution error: " + done.error().message;
   }
 
   RuleResponse deny(const Value& deny, Context& context) const {
@@ -61,15 +64,19 @@ class Validator {
     if (resource.is_null()) return {};  // nothing is left to look at
     const PatternOutcome outcome = match_pattern(resource, *pattern);
     switch (outcome.kind) {
-      case PatternOutcome::Kind::pass: return stage_.respond(Status::pass, passed());
-      case PatternOutcome::Kind::skip: return stage_.respond(Status::skip, outcome.message);
-      default: break;
+      case PatternOutcome::Kind::pass:
+        return stage_.respond(Status::pass, passed());
+      case PatternOutcome::Kind::skip:
+        return stage_.respond(Status::skip, outcome.message);
+      default:
+        break;
     }
     const bool failed = outcome.kind == PatternOutcome::Kind::fail;
     const std::string text = message(context);
     const std::string why = failed ? "failed at path " + outcome.path : "execution error: " + outcome.message;
-    return stage_.respond(failed ? Status::fail : Status::error,
-                          "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + "rule " + name() + " " + why);
+    return stage_.respond(
+        failed ? Status::fail : Status::error,
+        "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + "rule " + name() + " " + why);
   }
 
   std::optional<RuleResponse> any_pattern(const Value& given, Context& context, const Value& resource) const {
@@ -81,7 +88,8 @@ class Validator {
       const PatternOutcome outcome = match_pattern(resource, (*patterns)[i]);
       const std::string which = name() + "[" + std::to_string(i) + "]";
       if (outcome.passed())
-        return stage_.respond(Status::pass, "validation rule '" + name() + "' anyPattern[" + std::to_string(i) + "] passed.");
+        return stage_.respond(Status::pass,
+                              "validation rule '" + name() + "' anyPattern[" + std::to_string(i) + "] passed.");
       if (outcome.kind == PatternOutcome::Kind::skip)
         skipped += (skipped.empty() ? "" : " ") + std::string("rule ") + which + " skipped: " + outcome.message;
       else if (outcome.path.empty())
@@ -91,7 +99,8 @@ class Validator {
     }
     if (failed.empty()) return stage_.respond(skipped.empty() ? Status::pass : Status::skip, skipped);
     const std::string text = message(context);
-    return stage_.respond(Status::fail, "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + failed);
+    return stage_.respond(Status::fail,
+                          "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + failed);
   }
 
   std::optional<RuleResponse> loops(const Value& loops, Context& context, const Value& resource, int nesting) {
@@ -119,7 +128,8 @@ class Validator {
       if (items[i].is_null()) continue;
       const bool is_map = items[i].is_map();
       const bool scoped = loop["elementScope"].as_bool(is_map);
-      if (scoped && !is_map) return stage_.respond(Status::error, "failed to process foreach: elementScope needs elements that are maps");
+      if (scoped && !is_map)
+        return stage_.respond(Status::error, "failed to process foreach: elementScope needs elements that are maps");
       Context own = context;
       set_element(own, items[i], i, nesting);
       own.defer(loop["context"]);
@@ -171,7 +181,8 @@ bool violated_before(const Stage& stage) {
   return response && response->status == Status::fail;
 }
 
-// The objects that paramRef names; one null where the rule has no parameters. Errors: not_found where they must be there.
+// The objects that paramRef names; one null where the rule has no parameters. Errors: not_found where they must be
+// there.
 Result<std::vector<Value>> params_of(const Stage& stage, const Value& cel) {
   if (!cel["paramKind"].is_map()) return std::vector<Value>{Value()};
   const Value &kind = cel["paramKind"], &reference = cel["paramRef"];
@@ -196,12 +207,14 @@ std::optional<RuleResponse> check_cel(const Stage& stage) {
   if (!params.ok()) return stage.fail_with("error in parameterized resource", params.error());
   CelInput input;
   input.object = stage.resource;
-  input.old_object = stage.request.target.operation == "DELETE" ? stage.request.target.object : stage.request.old_object;
+  input.old_object =
+      stage.request.target.operation == "DELETE" ? stage.request.target.object : stage.request.old_object;
   input.request = admission_request_value(stage.request.target, stage.request.dry_run);
   input.lookups = &stage.context.lookups();
   const std::string ns = stage.request.target.ns();
   if (!ns.empty() && stage.request.target.kind != "Namespace")
-    input.namespace_object = Value{{"metadata", Value{{"name", ns}, {"labels", stage.request.target.namespace_labels}}}};
+    input.namespace_object =
+        Value{{"metadata", Value{{"name", ns}, {"labels", stage.request.target.namespace_labels}}}};
   for (const Value& param : *params) {
     input.params = param;
     const CelOutcome outcome = evaluate_checks(*stage.rule.cel, input);

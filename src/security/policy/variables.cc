@@ -58,7 +58,8 @@ class Substitution {
   Result<Value> value(const Value& given) {
     if (static_cast<int>(path_.size()) > kDepthMax) return Error{ErrorCode::bad_request, "nested too deeply"};
     switch (given.kind()) {
-      case ValueKind::string: return text(given);
+      case ValueKind::string:
+        return text(given);
       case ValueKind::list: {
         if (!has_variables(given)) return given;
         std::vector<Value> items;
@@ -69,8 +70,10 @@ class Substitution {
         }
         return Value(std::move(items));
       }
-      case ValueKind::map: return map(given);
-      default: return given;
+      case ValueKind::map:
+        return map(given);
+      default:
+        return given;
     }
   }
 
@@ -113,7 +116,8 @@ class Substitution {
   }
 
   Result<void> replace(std::string& text, const Variable& variable, const Value& result) {
-    std::string shown = result.is_string() ? result.str() : json::write(result, {.escape_html = true, .sort_keys = true});
+    std::string shown =
+        result.is_string() ? result.str() : json::write(result, {.escape_html = true, .sort_keys = true});
     if (variable.shallow) shown = replace_all(std::move(shown), "{{", "\\{{");
     // The occurrence that was seen: the first that no backslash stands before.
     std::size_t at = text.find(variable.text);
@@ -178,7 +182,8 @@ class Substitution {
   Result<std::string> referenced(const std::string& reference) {
     const std::string_view op = leading_operator(reference);
     const std::string_view given = std::string_view(reference).substr(op.size());
-    const std::string absolute = given.starts_with("/") ? path_clean(given) : path_clean(path_text() + "/" + std::string(given));
+    const std::string absolute =
+        given.starts_with("/") ? path_clean(given) : path_clean(path_text() + "/" + std::string(given));
     const Value* found = &document_;
     for (const std::string_view part : split(std::string_view(absolute).substr(1), '/')) found = member(*found, part);
     if (found->is_null() || found->is_map() || found->is_list())

@@ -139,6 +139,7 @@ class Evaluator {
       if (!defaults && !TRY(on.as_object().has_field(key.as_string()))) return std::optional<Value>();
       return std::optional<Value>(TRY(on.as_object().field(key.as_string())));
     }
+    if (on.is(Kind::null) && !defaults) return std::optional<Value>();  // cel-go: of null nothing is there
     if (!on.is(Kind::list)) return is_field ? bad("no such key: " + shown_key(key)) : no_such_overload();
     const auto index = as_index(key);
     if (!index) return bad("unsupported index type '" + key.type().str() + "' in list");

@@ -12,24 +12,35 @@
 namespace caisson::jmespath {
 namespace {
 
-constexpr std::pair<std::uint16_t, std::string_view> kTypeNames[] = {
-    {kNumber, "number"}, {kString, "string"},        {kBoolean, "boolean"},      {kArray, "array"},
-    {kObject, "object"}, {kReference, "expression"}, {kArrayOfNumber, "array[number]"}, {kArrayOfString, "array[string]"}};
+constexpr std::pair<std::uint16_t, std::string_view> kTypeNames[] = {{kNumber, "number"},
+                                                                     {kString, "string"},
+                                                                     {kBoolean, "boolean"},
+                                                                     {kArray, "array"},
+                                                                     {kObject, "object"},
+                                                                     {kReference, "expression"},
+                                                                     {kArrayOfNumber, "array[number]"},
+                                                                     {kArrayOfString, "array[string]"}};
 
 std::array<std::span<const Function>, 6> tables() {
-  return {text_functions(), number_functions(), data_functions(), time_functions(), digest_functions(),
-          standard_functions()};
+  return {text_functions(), number_functions(), data_functions(),
+          time_functions(), digest_functions(), standard_functions()};
 }
 
 std::uint16_t bits_of(const Value& value) {
   switch (value.kind()) {
-    case ValueKind::null: return kNull;
-    case ValueKind::boolean: return kBoolean;
+    case ValueKind::null:
+      return kNull;
+    case ValueKind::boolean:
+      return kBoolean;
     case ValueKind::integer:
-    case ValueKind::floating: return kNumber;
-    case ValueKind::string: return kString;
-    case ValueKind::map: return kObject;
-    case ValueKind::list: break;
+    case ValueKind::floating:
+      return kNumber;
+    case ValueKind::string:
+      return kString;
+    case ValueKind::map:
+      return kObject;
+    case ValueKind::list:
+      break;
   }
   std::uint16_t bits = kArray | kArrayOfNumber | kArrayOfString;
   for (const Value& item : value.items()) {
@@ -64,7 +75,9 @@ Error Call::invalid_type(std::string_view why) const {
   return {ErrorCode::bad_request,
           "invalid-type: JMESPath function '" + std::string(function.name) + "': " + std::string(why)};
 }
-Result<Value> Call::apply(const Node& reference, const Value& to) const { return interpreter.apply(reference, to); }
+Result<Value> Call::apply(const Node& reference, const Value& to) const {
+  return interpreter.apply(reference, to);
+}
 
 const Function* find_function(std::string_view name, Dialect dialect) {
   if (dialect == Dialect::standard) {
@@ -118,8 +131,7 @@ std::vector<FunctionInfo> functions(Dialect dialect) {
     for (const FunctionInfo& known : all)
       if (known.name == function.name) return;  // Kyverno's own comes first
     std::string signature = std::string(function.name) + "(";
-    for (std::size_t i = 0; i < function.arity; ++i)
-      signature += (i == 0 ? "" : ", ") + type_names(function.types[i]);
+    for (std::size_t i = 0; i < function.arity; ++i) signature += (i == 0 ? "" : ", ") + type_names(function.types[i]);
     signature += (function.variadic ? "...) -> " : ") -> ") + std::string(function.gives);
     all.push_back({function.name, std::move(signature), function.note});
   };

@@ -94,8 +94,10 @@ Result<Value> run_image_normalize(const Call& call) {
 
 // The host of scheme://user@host:port/…; brackets of an IPv6 address are taken off.
 std::string_view host_of(std::string_view url) {
-  if (const std::size_t at = url.find("://"); at != std::string_view::npos) url.remove_prefix(at + 3);
-  else return {};
+  if (const std::size_t at = url.find("://"); at != std::string_view::npos)
+    url.remove_prefix(at + 3);
+  else
+    return {};
   url = url.substr(0, url.find_first_of("/?#"));
   if (const std::size_t at = url.rfind('@'); at != std::string_view::npos) url.remove_prefix(at + 1);
   if (url.starts_with("[")) return url.substr(1, url.find(']') - 1);
@@ -131,7 +133,13 @@ Result<Value> run_is_external_url(const Call& call) {
 constexpr Function kTable[] = {
     {"image_normalize", 1, false, {kString}, "string", run_image_normalize, "an image's whole name"},
     {"is_external_url", 1, false, {kString}, "boolean", run_is_external_url, "whether a URL leads to a public address"},
-    {"items", 3, false, {kObject | kArray, kString, kString}, "array", run_items, "members as objects of key and value"},
+    {"items",
+     3,
+     false,
+     {kObject | kArray, kString, kString},
+     "array",
+     run_items,
+     "members as objects of key and value"},
     {"label_match", 2, false, {kObject, kObject}, "boolean", run_label_match, "whether all labels are among others"},
     {"lookup", 2, false, {kObject | kArray, kString | kNumber}, "any", run_lookup, "a member by its computed key"},
     {"object_from_lists", 2, false, {kArray, kArray}, "object", run_object_from_lists, "an object of keys and values"},
@@ -142,6 +150,8 @@ constexpr Function kTable[] = {
 
 }  // namespace
 
-std::span<const Function> data_functions() { return kTable; }
+std::span<const Function> data_functions() {
+  return kTable;
+}
 
 }  // namespace caisson::jmespath

@@ -17,9 +17,15 @@ Result<Value> digest(const Call& call, const EVP_MD* algorithm) {
     return call.fail("the digest is not available");
   return Value(hex({reinterpret_cast<const char*>(bytes), length}));
 }
-Result<Value> run_md5(const Call& call) { return digest(call, EVP_md5()); }
-Result<Value> run_sha1(const Call& call) { return digest(call, EVP_sha1()); }
-Result<Value> run_sha256(const Call& call) { return digest(call, EVP_sha256()); }
+Result<Value> run_md5(const Call& call) {
+  return digest(call, EVP_md5());
+}
+Result<Value> run_sha1(const Call& call) {
+  return digest(call, EVP_sha1());
+}
+Result<Value> run_sha256(const Call& call) {
+  return digest(call, EVP_sha256());
+}
 Result<Value> run_x509_decode(const Call& call) {
   auto value = decode_x509(call.text(0));
   if (!value.ok()) return call.fail(value.error().message);
@@ -35,6 +41,8 @@ constexpr Function kTable[] = {
 
 }  // namespace
 
-std::span<const Function> digest_functions() { return kTable; }
+std::span<const Function> digest_functions() {
+  return kTable;
+}
 
 }  // namespace caisson::jmespath

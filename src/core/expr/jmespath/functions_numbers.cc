@@ -24,12 +24,16 @@ Result<Operand> operand(const Call& call, const Value& value) {
   return call.fail("invalid operand");
 }
 
-Error mismatch(const Call& call) { return call.invalid_type("Types mismatch"); }
-Error zero_divisor(const Call& call) {
-  return {ErrorCode::bad_request, "invalid-value: JMESPath function '" + std::string(call.function.name) +
-                                      "': Zero divisor passed"};
+Error mismatch(const Call& call) {
+  return call.invalid_type("Types mismatch");
 }
-Error not_integer(const Call& call) { return call.fail("Non-integer argument(s) passed for modulo"); }
+Error zero_divisor(const Call& call) {
+  return {ErrorCode::bad_request,
+          "invalid-value: JMESPath function '" + std::string(call.function.name) + "': Zero divisor passed"};
+}
+Error not_integer(const Call& call) {
+  return call.fail("Non-integer argument(s) passed for modulo");
+}
 
 Result<Value> text_of(const Call& call, const std::optional<Quantity>& quantity) {
   if (!quantity) return call.fail("the result has too many digits");
@@ -39,7 +43,9 @@ Result<Value> text_of(const Call& call, double seconds) {
   if (!(std::fabs(seconds) < 9.2e9)) return call.fail("the duration is out of range");
   return Value(format_duration(Duration(static_cast<std::int64_t>(seconds * 1e9))));
 }
-double seconds_of(Duration duration) { return static_cast<double>(duration.count()) / 1e9; }
+double seconds_of(Duration duration) {
+  return static_cast<double>(duration.count()) / 1e9;
+}
 
 Result<Value> add(const Call& call, const Value& left, const Value& right, int sign) {
   const Operand a = TRY(operand(call, left)), b = TRY(operand(call, right));
@@ -55,8 +61,12 @@ Result<Value> add(const Call& call, const Value& left, const Value& right, int s
   return Value(format_duration(Duration(sum)));
 }
 
-Result<Value> run_add(const Call& call) { return add(call, call.value(0), call.value(1), 1); }
-Result<Value> run_subtract(const Call& call) { return add(call, call.value(0), call.value(1), -1); }
+Result<Value> run_add(const Call& call) {
+  return add(call, call.value(0), call.value(1), 1);
+}
+Result<Value> run_subtract(const Call& call) {
+  return add(call, call.value(0), call.value(1), -1);
+}
 Result<Value> run_sum(const Call& call) {
   const auto items = call.value(0).items();
   if (items.empty()) return call.fail("at least one element in the array is required");
@@ -143,6 +153,8 @@ constexpr Function kTable[] = {
 
 }  // namespace
 
-std::span<const Function> number_functions() { return kTable; }
+std::span<const Function> number_functions() {
+  return kTable;
+}
 
 }  // namespace caisson::jmespath

@@ -40,15 +40,21 @@ Result<Value> run_abs(const Call& call) {
   if (value.is_int() && value.as_int() >= 0) return value;
   return number_value(std::fabs(call.number(0)));
 }
-Result<Value> run_ceil(const Call& call) { return number_value(std::ceil(call.number(0))); }
-Result<Value> run_floor(const Call& call) { return number_value(std::floor(call.number(0))); }
+Result<Value> run_ceil(const Call& call) {
+  return number_value(std::ceil(call.number(0)));
+}
+Result<Value> run_floor(const Call& call) {
+  return number_value(std::floor(call.number(0)));
+}
 
 double total(const Value& list) {
   double sum = 0;
   for (const Value& item : list.items()) sum += item.as_double();
   return sum;
 }
-Result<Value> run_sum(const Call& call) { return number_value(total(call.value(0))); }
+Result<Value> run_sum(const Call& call) {
+  return number_value(total(call.value(0)));
+}
 Result<Value> run_avg(const Call& call) {
   const Value& list = call.value(0);
   if (list.empty()) return Value();
@@ -58,15 +64,18 @@ Result<Value> run_avg(const Call& call) {
 Result<Value> run_contains(const Call& call) {
   const Value& in = call.value(0);
   if (in.is_string()) {
-    const bool found =
-        call.value(1).is_string() && in.as_string().find(call.text(1)) != std::string_view::npos;
+    const bool found = call.value(1).is_string() && in.as_string().find(call.text(1)) != std::string_view::npos;
     return Value(found);
   }
   const auto items = in.items();
   return Value(std::find(items.begin(), items.end(), call.value(1)) != items.end());
 }
-Result<Value> run_starts_with(const Call& call) { return Value(call.text(0).starts_with(call.text(1))); }
-Result<Value> run_ends_with(const Call& call) { return Value(call.text(0).ends_with(call.text(1))); }
+Result<Value> run_starts_with(const Call& call) {
+  return Value(call.text(0).starts_with(call.text(1)));
+}
+Result<Value> run_ends_with(const Call& call) {
+  return Value(call.text(0).ends_with(call.text(1)));
+}
 
 Result<Value> run_join(const Call& call) {
   std::string out;
@@ -183,12 +192,18 @@ Result<Value> run_to_number(const Call& call) {
 }
 Result<Value> run_type(const Call& call) {
   switch (call.value(0).kind()) {
-    case ValueKind::null: return Value("null");
-    case ValueKind::boolean: return Value("boolean");
-    case ValueKind::string: return Value("string");
-    case ValueKind::list: return Value("array");
-    case ValueKind::map: return Value("object");
-    default: return Value("number");
+    case ValueKind::null:
+      return Value("null");
+    case ValueKind::boolean:
+      return Value("boolean");
+    case ValueKind::string:
+      return Value("string");
+    case ValueKind::list:
+      return Value("array");
+    case ValueKind::map:
+      return Value("object");
+    default:
+      return Value("number");
   }
 }
 
@@ -224,6 +239,8 @@ constexpr Function kTable[] = {
 
 }  // namespace
 
-std::span<const Function> standard_functions() { return kTable; }
+std::span<const Function> standard_functions() {
+  return kTable;
+}
 
 }  // namespace caisson::jmespath

@@ -33,12 +33,19 @@ Result<Value> run_compare(const Call& call) {
   const int order = call.text(0).compare(call.text(1));
   return Value(order < 0 ? -1 : order > 0 ? 1 : 0);
 }
-Result<Value> run_equal_fold(const Call& call) { return Value(fold_case(call.text(0)) == fold_case(call.text(1))); }
-Result<Value> run_to_lower(const Call& call) { return Value(lower_case(call.text(0))); }
-Result<Value> run_to_upper(const Call& call) { return Value(upper_case(call.text(0))); }
+Result<Value> run_equal_fold(const Call& call) {
+  return Value(fold_case(call.text(0)) == fold_case(call.text(1)));
+}
+Result<Value> run_to_lower(const Call& call) {
+  return Value(lower_case(call.text(0)));
+}
+Result<Value> run_to_upper(const Call& call) {
+  return Value(upper_case(call.text(0)));
+}
 
 // strings.Replace: an empty `from` stands before each character and at the end; a negative count is no limit.
-std::string replaced(std::string_view text, std::string_view from, std::string_view to, double count, std::size_t most) {
+std::string replaced(std::string_view text, std::string_view from, std::string_view to, double count,
+                     std::size_t most) {
   std::string out;
   std::size_t at = 0;
   const auto may_go_on = [&] { return (count < 0 || count >= 1) && out.size() <= most; };
@@ -69,7 +76,9 @@ Result<Value> run_replace_all(const Call& call) {
 }
 
 // Characters of `set`, as strings.Trim takes them.
-bool in_set(std::string_view set, std::string_view character) { return set.find(character) != std::string_view::npos; }
+bool in_set(std::string_view set, std::string_view character) {
+  return set.find(character) != std::string_view::npos;
+}
 Result<Value> run_trim(const Call& call) {
   std::string_view text = call.text(0);
   const std::string_view set = call.text(1);
@@ -147,7 +156,8 @@ std::string expanded(std::string_view form, const RE2& regex, std::span<const re
       group = static_cast<std::size_t>(*number);
     else if (const auto found = names.find(name); found != names.end())
       group = static_cast<std::size_t>(found->second);
-    if (group < groups.size() && groups[group].data() != nullptr) out.append(groups[group].data(), groups[group].size());
+    if (group < groups.size() && groups[group].data() != nullptr)
+      out.append(groups[group].data(), groups[group].size());
     i = braced ? to : to - 1;
   }
   return out;
@@ -176,8 +186,12 @@ Result<Value> regex_replaced(const Call& call, bool literal) {
   if (copied < subject.size()) out.append(subject, copied);
   return bounded(call, std::move(out));
 }
-Result<Value> run_regex_replace_all(const Call& call) { return regex_replaced(call, false); }
-Result<Value> run_regex_replace_all_literal(const Call& call) { return regex_replaced(call, true); }
+Result<Value> run_regex_replace_all(const Call& call) {
+  return regex_replaced(call, false);
+}
+Result<Value> run_regex_replace_all_literal(const Call& call) {
+  return regex_replaced(call, true);
+}
 
 Result<Value> run_pattern_match(const Call& call) {
   return Value(wildcard_match(call.text(0), text_or_number(call.value(1))));
@@ -208,7 +222,9 @@ Result<Value> run_semver_compare(const Call& call) {
   if (!held.ok()) return call.fail(held.error().message);
   return Value(*held);
 }
-Result<Value> run_base64_encode(const Call& call) { return Value(base64(call.text(0))); }
+Result<Value> run_base64_encode(const Call& call) {
+  return Value(base64(call.text(0)));
+}
 Result<Value> run_base64_decode(const Call& call) {
   const auto text = unbase64(call.text(0));
   if (!text.ok()) return call.fail(text.error().message);
@@ -232,9 +248,19 @@ constexpr Function kTable[] = {
     {"pattern_match", 2, false, {kString, kTextual}, "boolean", run_pattern_match, "whether * and ? of a pattern fit"},
     {"random", 1, false, {kString}, "string", run_random, "a text that a regular expression describes"},
     {"regex_match", 2, false, {kString, kTextual}, "boolean", run_regex_match, "whether a regular expression is found"},
-    {"regex_replace_all", 3, false, {kString, kTextual, kTextual}, "string", run_regex_replace_all,
+    {"regex_replace_all",
+     3,
+     false,
+     {kString, kTextual, kTextual},
+     "string",
+     run_regex_replace_all,
      "matches replaced, $1 stands for a group"},
-    {"regex_replace_all_literal", 3, false, {kString, kTextual, kTextual}, "string", run_regex_replace_all_literal,
+    {"regex_replace_all_literal",
+     3,
+     false,
+     {kString, kTextual, kTextual},
+     "string",
+     run_regex_replace_all_literal,
      "matches replaced by the text as it is"},
     {"replace", 4, false, {kString, kString, kString, kNumber}, "string", run_replace, "the first so many replaced"},
     {"replace_all", 3, false, {kString, kString, kString}, "string", run_replace_all, "every occurrence replaced"},
@@ -250,6 +276,8 @@ constexpr Function kTable[] = {
 
 }  // namespace
 
-std::span<const Function> text_functions() { return kTable; }
+std::span<const Function> text_functions() {
+  return kTable;
+}
 
 }  // namespace caisson::jmespath

@@ -12,7 +12,9 @@ Result<ZonedTime> time_in(const Call& call, std::string_view layout, std::string
   if (!time.ok()) return call.fail(time.error().message);
   return time;
 }
-Result<ZonedTime> time_argument(const Call& call, std::size_t i) { return time_in(call, kRfc3339, call.text(i)); }
+Result<ZonedTime> time_argument(const Call& call, std::size_t i) {
+  return time_in(call, kRfc3339, call.text(i));
+}
 Result<Duration> duration_argument(const Call& call, std::size_t i) {
   auto duration = parse_duration(call.text(i));
   if (!duration.ok()) return call.fail(duration.error().message);
@@ -92,13 +94,23 @@ constexpr Function kTable[] = {
     {"time_add", 2, false, {kString, kString}, "string", run_time_add, "a time and a duration added"},
     {"time_after", 2, false, {kString, kString}, "boolean", run_time_after, "whether the first is after the second"},
     {"time_before", 2, false, {kString, kString}, "boolean", run_time_before, "whether the first is before the second"},
-    {"time_between", 3, false, {kString, kString, kString}, "boolean", run_time_between,
+    {"time_between",
+     3,
+     false,
+     {kString, kString, kString},
+     "boolean",
+     run_time_between,
      "whether the first is between the others"},
     {"time_diff", 2, false, {kString, kString}, "string", run_time_diff, "the duration from one time to another"},
     {"time_now", 0, false, {}, "string", run_time_now, "the time"},
     {"time_now_utc", 0, false, {}, "string", run_time_now, "the time in UTC"},
     {"time_parse", 2, false, {kString, kString}, "string", run_time_parse, "a time read by a layout of Go"},
-    {"time_since", 3, false, {kString, kString, kString}, "string", run_time_since,
+    {"time_since",
+     3,
+     false,
+     {kString, kString, kString},
+     "string",
+     run_time_since,
      "the duration between two times of a layout; the second may be empty for now"},
     {"time_to_cron", 1, false, {kString}, "string", run_time_to_cron, "a time as a cron expression"},
     {"time_truncate", 2, false, {kString, kString}, "string", run_time_truncate, "rounded down to a duration"},
@@ -107,6 +119,8 @@ constexpr Function kTable[] = {
 
 }  // namespace
 
-std::span<const Function> time_functions() { return kTable; }
+std::span<const Function> time_functions() {
+  return kTable;
+}
 
 }  // namespace caisson::jmespath

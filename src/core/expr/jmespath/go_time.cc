@@ -10,15 +10,40 @@
 namespace caisson::jmespath {
 namespace {
 
-constexpr std::array<std::string_view, 12> kMonths = {"January", "February", "March",     "April",   "May",      "June",
-                                                      "July",    "August",   "September", "October", "November", "December"};
+constexpr std::array<std::string_view, 12> kMonths = {"January",   "February", "March",    "April",
+                                                      "May",       "June",     "July",     "August",
+                                                      "September", "October",  "November", "December"};
 constexpr std::array<std::string_view, 7> kDays = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                                    "Thursday", "Friday", "Saturday"};
 
 enum class Part {
-  literal, long_month, month_name, month, zero_month, long_day, day_name, day, under_day, zero_day, hour, hour12,
-  zero_hour12, minute, zero_minute, second, zero_second, long_year, year, pm, zone_name, iso_zone, iso_zone_colon,
-  zone, zone_colon, zone_hour, year_day
+  literal,
+  long_month,
+  month_name,
+  month,
+  zero_month,
+  long_day,
+  day_name,
+  day,
+  under_day,
+  zero_day,
+  hour,
+  hour12,
+  zero_hour12,
+  minute,
+  zero_minute,
+  second,
+  zero_second,
+  long_year,
+  year,
+  pm,
+  zone_name,
+  iso_zone,
+  iso_zone_colon,
+  zone,
+  zone_colon,
+  zone_hour,
+  year_day
 };
 // Longer texts stand before those that they begin with.
 struct Word {
@@ -26,13 +51,33 @@ struct Word {
   Part part;
 };
 constexpr Word kWords[] = {
-    {"January", Part::long_month}, {"Jan", Part::month_name},        {"Monday", Part::long_day}, {"Mon", Part::day_name},
-    {"MST", Part::zone_name},      {"2006", Part::long_year},        {"002", Part::year_day},    {"01", Part::zero_month},
-    {"02", Part::zero_day},        {"03", Part::zero_hour12},        {"04", Part::zero_minute},  {"05", Part::zero_second},
-    {"06", Part::year},            {"15", Part::hour},               {"_2", Part::under_day},    {"PM", Part::pm},
-    {"pm", Part::pm},              {"Z07:00", Part::iso_zone_colon}, {"Z0700", Part::iso_zone},  {"-07:00", Part::zone_colon},
-    {"-0700", Part::zone},         {"-07", Part::zone_hour},         {"1", Part::month},         {"2", Part::day},
-    {"3", Part::hour12},           {"4", Part::minute},              {"5", Part::second},
+    {"January", Part::long_month},
+    {"Jan", Part::month_name},
+    {"Monday", Part::long_day},
+    {"Mon", Part::day_name},
+    {"MST", Part::zone_name},
+    {"2006", Part::long_year},
+    {"002", Part::year_day},
+    {"01", Part::zero_month},
+    {"02", Part::zero_day},
+    {"03", Part::zero_hour12},
+    {"04", Part::zero_minute},
+    {"05", Part::zero_second},
+    {"06", Part::year},
+    {"15", Part::hour},
+    {"_2", Part::under_day},
+    {"PM", Part::pm},
+    {"pm", Part::pm},
+    {"Z07:00", Part::iso_zone_colon},
+    {"Z0700", Part::iso_zone},
+    {"-07:00", Part::zone_colon},
+    {"-0700", Part::zone},
+    {"-07", Part::zone_hour},
+    {"1", Part::month},
+    {"2", Part::day},
+    {"3", Part::hour12},
+    {"4", Part::minute},
+    {"5", Part::second},
 };
 
 struct Reading {
@@ -116,23 +161,37 @@ bool read_part(Part part, std::string_view& text, Reading& out) {
       return month.has_value();
     }
     case Part::long_day:
-    case Part::day_name: return name_of(text, kDays, part == Part::long_day).has_value();
-    case Part::month: return set(c.month, digits(text, 1, 2));
-    case Part::zero_month: return set(c.month, digits(text, 2, 2));
+    case Part::day_name:
+      return name_of(text, kDays, part == Part::long_day).has_value();
+    case Part::month:
+      return set(c.month, digits(text, 1, 2));
+    case Part::zero_month:
+      return set(c.month, digits(text, 2, 2));
     case Part::under_day:
       if (text.starts_with(" ")) text.remove_prefix(1);
       return set(c.day, digits(text, 1, 2));
-    case Part::day: return set(c.day, digits(text, 1, 2));
-    case Part::zero_day: return set(c.day, digits(text, 2, 2));
-    case Part::year_day: return set(out.year_day, digits(text, 3, 3));
-    case Part::hour: return set(c.hour, digits(text, 2, 2));
-    case Part::hour12: return set(c.hour, digits(text, 1, 2));
-    case Part::zero_hour12: return set(c.hour, digits(text, 2, 2));
-    case Part::minute: return set(c.minute, digits(text, 1, 2));
-    case Part::zero_minute: return set(c.minute, digits(text, 2, 2));
-    case Part::second: return set(c.second, digits(text, 1, 2)) && read_fraction(text, out.nanos);
-    case Part::zero_second: return set(c.second, digits(text, 2, 2)) && read_fraction(text, out.nanos);
-    case Part::long_year: return set(c.year, digits(text, 4, 4));
+    case Part::day:
+      return set(c.day, digits(text, 1, 2));
+    case Part::zero_day:
+      return set(c.day, digits(text, 2, 2));
+    case Part::year_day:
+      return set(out.year_day, digits(text, 3, 3));
+    case Part::hour:
+      return set(c.hour, digits(text, 2, 2));
+    case Part::hour12:
+      return set(c.hour, digits(text, 1, 2));
+    case Part::zero_hour12:
+      return set(c.hour, digits(text, 2, 2));
+    case Part::minute:
+      return set(c.minute, digits(text, 1, 2));
+    case Part::zero_minute:
+      return set(c.minute, digits(text, 2, 2));
+    case Part::second:
+      return set(c.second, digits(text, 1, 2)) && read_fraction(text, out.nanos);
+    case Part::zero_second:
+      return set(c.second, digits(text, 2, 2)) && read_fraction(text, out.nanos);
+    case Part::long_year:
+      return set(c.year, digits(text, 4, 4));
     case Part::year: {
       const auto year = digits(text, 2, 2);
       if (year) c.year = *year + (*year >= 69 ? 1900 : 2000);
@@ -151,7 +210,8 @@ bool read_part(Part part, std::string_view& text, Reading& out) {
       text.remove_prefix(length);  // names tell no offset: UTC, as Go does with names that it does not know
       return true;
     }
-    default: return read_zone(text, part, out.offset);
+    default:
+      return read_zone(text, part, out.offset);
   }
 }
 
@@ -163,7 +223,8 @@ bool is_plausible(const Reading& r) {
 }
 
 Error unreadable(std::string_view layout, std::string_view text) {
-  return {ErrorCode::bad_request, "parsing time \"" + std::string(text) + "\" as \"" + std::string(layout) + "\" failed"};
+  return {ErrorCode::bad_request,
+          "parsing time \"" + std::string(text) + "\" as \"" + std::string(layout) + "\" failed"};
 }
 
 }  // namespace
@@ -196,8 +257,9 @@ Result<ZonedTime> parse_go_time(std::string_view layout, std::string_view text) 
     days = std::chrono::sys_days(std::chrono::year(c.year) / 1 / 1) + std::chrono::days(reading.year_day - 1);
   if (c.year < 1700 || c.year > 2250) return unreadable(layout, text);  // beyond what nanoseconds can count
   const auto seconds = std::chrono::hours(c.hour) + std::chrono::minutes(c.minute) + std::chrono::seconds(c.second);
-  return ZonedTime{Time(days) + seconds + std::chrono::nanoseconds(reading.nanos) - std::chrono::seconds(reading.offset),
-                   reading.offset};
+  return ZonedTime{
+      Time(days) + seconds + std::chrono::nanoseconds(reading.nanos) - std::chrono::seconds(reading.offset),
+      reading.offset};
 }
 
 CivilTime civil(const ZonedTime& zoned) {

@@ -8,7 +8,9 @@
 namespace caisson::jmespath {
 namespace {
 
-bool is_lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool is_lower_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
 
 // Letters and digits, between them one ".", one or two "_", or dashes.
 bool is_path_part(std::string_view part) {
@@ -59,7 +61,9 @@ std::string ImageName::str() const {
   const std::string image = registry.empty() ? path : registry + "/" + path;
   return digest.empty() ? image + ":" + tag : image + "@" + digest;
 }
-std::string ImageName::with_tag() const { return (registry.empty() ? path : registry + "/" + path) + ":" + tag; }
+std::string ImageName::with_tag() const {
+  return (registry.empty() ? path : registry + "/" + path) + ":" + tag;
+}
 
 Result<ImageName> parse_image_name(std::string_view text, std::string_view default_registry) {
   const auto bad = [&] {

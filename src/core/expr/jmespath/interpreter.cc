@@ -28,18 +28,25 @@ Bounds bounds_of(const Node& node, std::int64_t size) {
   return {from, to, step};
 }
 
-Error invalid_value(std::string_view why) { return {ErrorCode::bad_request, "invalid-value: " + std::string(why)}; }
+Error invalid_value(std::string_view why) {
+  return {ErrorCode::bad_request, "invalid-value: " + std::string(why)};
+}
 
 }  // namespace
 
 bool is_true(const Value& value) {
   switch (value.kind()) {
-    case ValueKind::null: return false;
-    case ValueKind::boolean: return value.as_bool();
-    case ValueKind::string: return !value.as_string().empty();
+    case ValueKind::null:
+      return false;
+    case ValueKind::boolean:
+      return value.as_bool();
+    case ValueKind::string:
+      return !value.as_string().empty();
     case ValueKind::list:
-    case ValueKind::map: return !value.empty();
-    default: return true;
+    case ValueKind::map:
+      return !value.empty();
+    default:
+      return true;
   }
 }
 
@@ -50,7 +57,9 @@ Result<Found> Interpreter::run(const Value& input) {
   return found;
 }
 
-Result<Value> Interpreter::apply(const Node& reference, const Value& to) { return settled(reference.a, to); }
+Result<Value> Interpreter::apply(const Node& reference, const Value& to) {
+  return settled(reference.a, to);
+}
 
 Result<Value> Interpreter::settled(std::uint32_t index, const Value& current) {
   Value value = TRY(eval(index, current));
@@ -63,9 +72,12 @@ Result<Value> Interpreter::eval(std::uint32_t index, const Value& current) {
   const Node& node = tree_.nodes[index];
   missing_ = nullptr;
   switch (node.kind) {
-    case NodeKind::identity: return current;
-    case NodeKind::field: return field(node, current);
-    case NodeKind::literal: return node.value;
+    case NodeKind::identity:
+      return current;
+    case NodeKind::field:
+      return field(node, current);
+    case NodeKind::literal:
+      return node.value;
     case NodeKind::subexpression: {
       const Value left = TRY(eval(node.a, current));
       if (missing_ != nullptr) return left;
@@ -77,12 +89,18 @@ Result<Value> Interpreter::eval(std::uint32_t index, const Value& current) {
       const std::int64_t at = node.number < 0 ? node.number + size : node.number;
       return at < 0 || at >= size ? Value() : current[static_cast<std::size_t>(at)];
     }
-    case NodeKind::slice: return slice(node, current);
-    case NodeKind::projection: return project(node, current);
-    case NodeKind::value_projection: return project_values(node, current);
-    case NodeKind::filter_projection: return filter(node, current);
-    case NodeKind::flatten: return flatten(node, current);
-    case NodeKind::comparison: return compare(node, current);
+    case NodeKind::slice:
+      return slice(node, current);
+    case NodeKind::projection:
+      return project(node, current);
+    case NodeKind::value_projection:
+      return project_values(node, current);
+    case NodeKind::filter_projection:
+      return filter(node, current);
+    case NodeKind::flatten:
+      return flatten(node, current);
+    case NodeKind::comparison:
+      return compare(node, current);
     case NodeKind::either: {
       Value left = TRY(settled(node.a, current));
       return is_true(left) ? Result<Value>(std::move(left)) : settled(node.b, current);
@@ -99,10 +117,14 @@ Result<Value> Interpreter::eval(std::uint32_t index, const Value& current) {
       const Value left = TRY(settled(node.a, current));
       return settled(node.b, left);
     }
-    case NodeKind::multi_list: return multi_list(node, current);
-    case NodeKind::multi_hash: return multi_hash(node, current);
-    case NodeKind::call: return call(node, current);
-    case NodeKind::reference: return Value();  // an argument: call() hands on the node itself
+    case NodeKind::multi_list:
+      return multi_list(node, current);
+    case NodeKind::multi_hash:
+      return multi_hash(node, current);
+    case NodeKind::call:
+      return call(node, current);
+    case NodeKind::reference:
+      return Value();  // an argument: call() hands on the node itself
   }
   return Value();
 }
@@ -123,10 +145,14 @@ Result<Value> Interpreter::compare(const Node& node, const Value& current) {
   if (!left.is_number() || !right.is_number()) return Value();
   const double a = left.as_double(), b = right.as_double();
   switch (node.comparator) {
-    case Comparator::less: return Value(a < b);
-    case Comparator::less_equal: return Value(a <= b);
-    case Comparator::greater: return Value(a > b);
-    default: return Value(a >= b);
+    case Comparator::less:
+      return Value(a < b);
+    case Comparator::less_equal:
+      return Value(a <= b);
+    case Comparator::greater:
+      return Value(a > b);
+    default:
+      return Value(a >= b);
   }
 }
 

@@ -27,7 +27,8 @@ void collect_roots(const Tree& tree, std::uint32_t index, bool at_input, std::ve
     case NodeKind::projection:
     case NodeKind::value_projection:
     case NodeKind::pipe: {
-      const bool passes = at_input && tree.nodes[node.a].kind == NodeKind::identity && node.kind != NodeKind::projection;
+      const bool passes =
+          at_input && tree.nodes[node.a].kind == NodeKind::identity && node.kind != NodeKind::projection;
       collect_roots(tree, node.a, at_input, roots);
       return collect_roots(tree, node.b, passes, roots);
     }
@@ -36,8 +37,10 @@ void collect_roots(const Tree& tree, std::uint32_t index, bool at_input, std::ve
       collect_roots(tree, node.b, false, roots);
       return collect_roots(tree, node.c, false, roots);
     case NodeKind::flatten:
-    case NodeKind::negation: return collect_roots(tree, node.a, at_input, roots);
-    case NodeKind::reference: return collect_roots(tree, node.a, false, roots);
+    case NodeKind::negation:
+      return collect_roots(tree, node.a, at_input, roots);
+    case NodeKind::reference:
+      return collect_roots(tree, node.a, false, roots);
     case NodeKind::comparison:
     case NodeKind::either:
     case NodeKind::both:
@@ -48,7 +51,8 @@ void collect_roots(const Tree& tree, std::uint32_t index, bool at_input, std::ve
     case NodeKind::call:
       for (const std::uint32_t child : node.children) collect_roots(tree, child, at_input, roots);
       return;
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -71,8 +75,12 @@ Result<Value> Expression::search(const Value& input, const Environment& environm
   return std::move(found.value);
 }
 
-const std::string& Expression::text() const { return program_->text; }
-const std::vector<std::string>& Expression::roots() const { return program_->roots; }
+const std::string& Expression::text() const {
+  return program_->text;
+}
+const std::vector<std::string>& Expression::roots() const {
+  return program_->roots;
+}
 
 std::string_view error_kind(const Error& error) {
   return std::string_view(error.message).substr(0, error.message.find(':'));

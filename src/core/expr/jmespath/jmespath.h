@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JMESPath: an expression is compiled once and evaluated over a Value any number of times. Follows the JMESPath
-// specification (jmespath.org, the grammar of 2015 and its compliance suite) and, in the Kyverno dialect, Kyverno 1.19's
-// functions.
+// specification (jmespath.org, the grammar of 2015 and its compliance suite) and, in the Kyverno dialect,
+// Kyverno 1.19's functions.
 //
 // Errors: the message begins with the specification's kind and a colon: "syntax", "invalid-arity", "invalid-type",
 // "invalid-value", "unknown-function" or "runtime" (a limit, a function that failed). error_kind() gives it.

@@ -7,8 +7,12 @@
 namespace caisson::jmespath {
 namespace {
 
-bool begins_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool begins_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 class Lexer {
  public:
@@ -101,28 +105,44 @@ class Lexer {
   Result<void> symbol(char c) {
     const char next = at_ + 1 < text_.size() ? text_[at_ + 1] : '\0';
     switch (c) {
-      case '.': return add(TokenKind::dot, 1);
-      case '*': return add(TokenKind::star, 1);
-      case ',': return add(TokenKind::comma, 1);
-      case ':': return add(TokenKind::colon, 1);
-      case '{': return add(TokenKind::left_brace, 1);
-      case '}': return add(TokenKind::right_brace, 1);
-      case ']': return add(TokenKind::right_bracket, 1);
-      case '(': return add(TokenKind::left_paren, 1);
-      case ')': return add(TokenKind::right_paren, 1);
-      case '@': return add(TokenKind::current, 1);
+      case '.':
+        return add(TokenKind::dot, 1);
+      case '*':
+        return add(TokenKind::star, 1);
+      case ',':
+        return add(TokenKind::comma, 1);
+      case ':':
+        return add(TokenKind::colon, 1);
+      case '{':
+        return add(TokenKind::left_brace, 1);
+      case '}':
+        return add(TokenKind::right_brace, 1);
+      case ']':
+        return add(TokenKind::right_bracket, 1);
+      case '(':
+        return add(TokenKind::left_paren, 1);
+      case ')':
+        return add(TokenKind::right_paren, 1);
+      case '@':
+        return add(TokenKind::current, 1);
       case '[':
         if (next == '?') return add(TokenKind::filter, 2);
         return next == ']' ? add(TokenKind::flatten, 2) : add(TokenKind::left_bracket, 1);
-      case '|': return next == '|' ? add(TokenKind::either, 2) : add(TokenKind::pipe, 1);
-      case '&': return next == '&' ? add(TokenKind::both, 2) : add(TokenKind::reference, 1);
-      case '!': return next == '=' ? add(TokenKind::not_equal, 2) : add(TokenKind::negation, 1);
-      case '<': return next == '=' ? add(TokenKind::less_equal, 2) : add(TokenKind::less, 1);
-      case '>': return next == '=' ? add(TokenKind::greater_equal, 2) : add(TokenKind::greater, 1);
+      case '|':
+        return next == '|' ? add(TokenKind::either, 2) : add(TokenKind::pipe, 1);
+      case '&':
+        return next == '&' ? add(TokenKind::both, 2) : add(TokenKind::reference, 1);
+      case '!':
+        return next == '=' ? add(TokenKind::not_equal, 2) : add(TokenKind::negation, 1);
+      case '<':
+        return next == '=' ? add(TokenKind::less_equal, 2) : add(TokenKind::less, 1);
+      case '>':
+        return next == '=' ? add(TokenKind::greater_equal, 2) : add(TokenKind::greater, 1);
       case '=':
         if (next == '=') return add(TokenKind::equal, 2);
         break;
-      default: break;
+      default:
+        break;
     }
     return syntax_error("unknown character '" + std::string(1, c) + "'", at_);
   }
@@ -140,6 +160,8 @@ class Lexer {
 
 }  // namespace
 
-Result<std::vector<Token>> tokens_of(std::string_view text) { return Lexer(text).run(); }
+Result<std::vector<Token>> tokens_of(std::string_view text) {
+  return Lexer(text).run();
+}
 
 }  // namespace caisson::jmespath

@@ -12,16 +12,42 @@
 namespace caisson::jmespath {
 
 enum class TokenKind : std::uint8_t {
-  end, name, quoted_name, literal, number, dot, star, left_bracket, right_bracket, filter, flatten, left_paren,
-  right_paren, left_brace, right_brace, comma, colon, pipe, either, both, negation, reference, current, equal,
-  not_equal, less, less_equal, greater, greater_equal,
+  end,
+  name,
+  quoted_name,
+  literal,
+  number,
+  dot,
+  star,
+  left_bracket,
+  right_bracket,
+  filter,
+  flatten,
+  left_paren,
+  right_paren,
+  left_brace,
+  right_brace,
+  comma,
+  colon,
+  pipe,
+  either,
+  both,
+  negation,
+  reference,
+  current,
+  equal,
+  not_equal,
+  less,
+  less_equal,
+  greater,
+  greater_equal,
 };
 
 struct Token {
   TokenKind kind = TokenKind::end;
-  std::size_t at = 0;     // byte offset in the expression
-  std::string text;       // of a name
-  Value value;            // of a literal
+  std::size_t at = 0;  // byte offset in the expression
+  std::string text;    // of a name
+  Value value;         // of a literal
   std::int64_t number = 0;
 };
 

@@ -15,35 +15,54 @@ namespace {
 constexpr int kProjectionEnd = 10;
 int binding_power(TokenKind kind) {
   switch (kind) {
-    case TokenKind::pipe: return 1;
-    case TokenKind::either: return 2;
-    case TokenKind::both: return 3;
+    case TokenKind::pipe:
+      return 1;
+    case TokenKind::either:
+      return 2;
+    case TokenKind::both:
+      return 3;
     case TokenKind::equal:
     case TokenKind::not_equal:
     case TokenKind::less:
     case TokenKind::less_equal:
     case TokenKind::greater:
-    case TokenKind::greater_equal: return 5;
-    case TokenKind::flatten: return 9;
-    case TokenKind::star: return 20;
-    case TokenKind::filter: return 21;
-    case TokenKind::dot: return 40;
-    case TokenKind::negation: return 45;
-    case TokenKind::left_brace: return 50;
-    case TokenKind::left_bracket: return 55;
-    case TokenKind::left_paren: return 60;
-    default: return 0;
+    case TokenKind::greater_equal:
+      return 5;
+    case TokenKind::flatten:
+      return 9;
+    case TokenKind::star:
+      return 20;
+    case TokenKind::filter:
+      return 21;
+    case TokenKind::dot:
+      return 40;
+    case TokenKind::negation:
+      return 45;
+    case TokenKind::left_brace:
+      return 50;
+    case TokenKind::left_bracket:
+      return 55;
+    case TokenKind::left_paren:
+      return 60;
+    default:
+      return 0;
   }
 }
 
 Comparator comparator_of(TokenKind kind) {
   switch (kind) {
-    case TokenKind::not_equal: return Comparator::not_equal;
-    case TokenKind::less: return Comparator::less;
-    case TokenKind::less_equal: return Comparator::less_equal;
-    case TokenKind::greater: return Comparator::greater;
-    case TokenKind::greater_equal: return Comparator::greater_equal;
-    default: return Comparator::equal;
+    case TokenKind::not_equal:
+      return Comparator::not_equal;
+    case TokenKind::less:
+      return Comparator::less;
+    case TokenKind::less_equal:
+      return Comparator::less_equal;
+    case TokenKind::greater:
+      return Comparator::greater;
+    case TokenKind::greater_equal:
+      return Comparator::greater_equal;
+    default:
+      return Comparator::equal;
   }
 }
 
@@ -107,7 +126,8 @@ class Parser {
   Result<Index> prefix() {
     const Token& token = take();
     switch (token.kind) {
-      case TokenKind::literal: return add({.kind = NodeKind::literal, .value = token.value});
+      case TokenKind::literal:
+        return add({.kind = NodeKind::literal, .value = token.value});
       case TokenKind::name: {
         if (peek() == TokenKind::left_paren) return call(token);
         return add({.kind = NodeKind::field, .text = token.text});
@@ -115,7 +135,8 @@ class Parser {
       case TokenKind::quoted_name:
         if (peek() == TokenKind::left_paren) return syntax_error("a quoted name is no function", token.at);
         return add({.kind = NodeKind::field, .text = token.text});
-      case TokenKind::current: return leaf(NodeKind::identity);
+      case TokenKind::current:
+        return leaf(NodeKind::identity);
       case TokenKind::star: {
         const Index left = TRY(leaf(NodeKind::identity));
         return values_of(left);
@@ -128,8 +149,10 @@ class Parser {
         const Index left = TRY(leaf(NodeKind::identity));
         return flatten(left);
       }
-      case TokenKind::left_brace: return multi_hash();
-      case TokenKind::left_bracket: return bracket_prefix();
+      case TokenKind::left_brace:
+        return multi_hash();
+      case TokenKind::left_bracket:
+        return bracket_prefix();
       case TokenKind::negation: {
         const Index inner = TRY(expression(binding_power(TokenKind::negation)));
         return add({.kind = NodeKind::negation, .a = inner});
@@ -139,8 +162,11 @@ class Parser {
         TRY(expect(TokenKind::right_paren));
         return inner;
       }
-      case TokenKind::reference: return syntax_error("& stands only before an argument", token.at);
-      default: --at_; return unexpected();
+      case TokenKind::reference:
+        return syntax_error("& stands only before an argument", token.at);
+      default:
+        --at_;
+        return unexpected();
     }
   }
 
@@ -149,7 +175,7 @@ class Parser {
     if (peek() == TokenKind::number || peek() == TokenKind::colon) return index_or_slice(left);
     if (peek() == TokenKind::star && peek(1) == TokenKind::right_bracket) {
       at_ += 2;
-      const Index right = TRY(projected());
+      const Index right = TRY(projected(TokenKind::star));
       return pair(NodeKind::projection, left, right);
     }
     return multi_list();
@@ -163,11 +189,16 @@ class Parser {
         const Index right = TRY(after_dot(binding_power(TokenKind::dot)));
         return pair(NodeKind::subexpression, left, right);
       }
-      case TokenKind::pipe: return binary(NodeKind::pipe, left, token.kind);
-      case TokenKind::either: return binary(NodeKind::either, left, token.kind);
-      case TokenKind::both: return binary(NodeKind::both, left, token.kind);
-      case TokenKind::filter: return filter(left);
-      case TokenKind::flatten: return flatten(left);
+      case TokenKind::pipe:
+        return binary(NodeKind::pipe, left, token.kind);
+      case TokenKind::either:
+        return binary(NodeKind::either, left, token.kind);
+      case TokenKind::both:
+        return binary(NodeKind::both, left, token.kind);
+      case TokenKind::filter:
+        return filter(left);
+      case TokenKind::flatten:
+        return flatten(left);
       case TokenKind::equal:
       case TokenKind::not_equal:
       case TokenKind::less:
@@ -182,11 +213,13 @@ class Parser {
         if (peek() == TokenKind::number || peek() == TokenKind::colon) return index_or_slice(left);
         if (accept(TokenKind::star)) {
           TRY(expect(TokenKind::right_bracket));
-          const Index right = TRY(projected());
+          const Index right = TRY(projected(TokenKind::star));
           return pair(NodeKind::projection, left, right);
         }
         return unexpected();
-      default: --at_; return unexpected();
+      default:
+        --at_;
+        return unexpected();
     }
   }
 
@@ -196,7 +229,7 @@ class Parser {
   }
 
   Result<Index> values_of(Index left) {
-    const Index right = TRY(projected());
+    const Index right = TRY(projected(TokenKind::star));
     return pair(NodeKind::value_projection, left, right);
   }
 
@@ -207,21 +240,23 @@ class Parser {
     if (peek() == TokenKind::flatten)
       right = TRY(leaf(NodeKind::identity));
     else
-      right = TRY(projected());
+      right = TRY(projected(TokenKind::filter));
     return add({.kind = NodeKind::filter_projection, .a = left, .b = right, .c = condition});
   }
 
   Result<Index> flatten(Index left) {
     const Index flat = TRY(add({.kind = NodeKind::flatten, .a = left}));
-    const Index right = TRY(projected());
+    const Index right = TRY(projected(TokenKind::flatten));
     return pair(NodeKind::projection, flat, right);
   }
 
-  // What a projection does to each item: everything up to a token that ends it.
-  Result<Index> projected() {
+  // What a projection does to each item: everything up to a token that ends it, or that binds no tighter than the
+  // projection's own token ("a[?b].c[?d]" filters the list of c, not each c).
+  Result<Index> projected(TokenKind by) {
+    const int power = binding_power(by);
     if (binding_power(peek()) < kProjectionEnd) return leaf(NodeKind::identity);
-    if (peek() == TokenKind::left_bracket || peek() == TokenKind::filter) return expression(20);
-    if (accept(TokenKind::dot)) return after_dot(20);
+    if (peek() == TokenKind::left_bracket || peek() == TokenKind::filter) return expression(power);
+    if (accept(TokenKind::dot)) return after_dot(power);
     return unexpected();
   }
 
@@ -229,10 +264,16 @@ class Parser {
     switch (peek()) {
       case TokenKind::name:
       case TokenKind::quoted_name:
-      case TokenKind::star: return expression(power);
-      case TokenKind::left_bracket: ++at_; return multi_list();
-      case TokenKind::left_brace: ++at_; return multi_hash();
-      default: return unexpected();
+      case TokenKind::star:
+        return expression(power);
+      case TokenKind::left_bracket:
+        ++at_;
+        return multi_list();
+      case TokenKind::left_brace:
+        ++at_;
+        return multi_hash();
+      default:
+        return unexpected();
     }
   }
 
@@ -259,7 +300,7 @@ class Parser {
     ++at_;
     const Index sliced = TRY(add(std::move(slice)));
     const Index whole = TRY(pair(NodeKind::subexpression, left, sliced));
-    const Index right = TRY(projected());
+    const Index right = TRY(projected(TokenKind::star));
     return pair(NodeKind::projection, whole, right);
   }
 

@@ -45,7 +45,7 @@ struct Suffix {
   std::string_view text;
   int power;
 };
-constexpr Suffix kDecimal[] = {{"n", -9}, {"u", -6}, {"m", -3}, {"", 0},  {"k", 3},
+constexpr Suffix kDecimal[] = {{"n", -9}, {"u", -6}, {"m", -3}, {"", 0},   {"k", 3},
                                {"M", 6},  {"G", 9},  {"T", 12}, {"P", 15}, {"E", 18}};
 constexpr Suffix kBinary[] = {{"Ki", 1}, {"Mi", 2}, {"Gi", 3}, {"Ti", 4}, {"Pi", 5}, {"Ei", 6}};
 
@@ -198,7 +198,9 @@ int Quantity::compare(const Quantity& other) const {
   return both->a < both->b ? -1 : both->a > both->b ? 1 : 0;
 }
 
-double Quantity::as_double() const { return static_cast<double>(mantissa_) / std::pow(10.0, scale_); }
+double Quantity::as_double() const {
+  return static_cast<double>(mantissa_) / std::pow(10.0, scale_);
+}
 
 std::string Quantity::str() const {
   const bool small = as_double() > -1024 && as_double() < 1024;

@@ -69,11 +69,19 @@ class Generator {
     using Range = std::pair<std::size_t, std::size_t>;
     if (at_end()) return Range{1, 1};
     switch (pattern_[at_]) {
-      case '*': ++at_; return Range{0, kOpenRepeat};
-      case '+': ++at_; return Range{1, kOpenRepeat};
-      case '?': ++at_; return Range{0, 1};
-      case '{': break;
-      default: return Range{1, 1};
+      case '*':
+        ++at_;
+        return Range{0, kOpenRepeat};
+      case '+':
+        ++at_;
+        return Range{1, kOpenRepeat};
+      case '?':
+        ++at_;
+        return Range{0, 1};
+      case '{':
+        break;
+      default:
+        return Range{1, 1};
     }
     ++at_;
     const std::size_t least = TRY(count());
@@ -108,18 +116,23 @@ class Generator {
         ++at_;
         return {};
       }
-      case '[': return char_class(quiet);
-      case '.': return emit(quiet, printable());
+      case '[':
+        return char_class(quiet);
+      case '.':
+        return emit(quiet, printable());
       case '\\': {
         if (at_end()) return unreadable("a backslash at the end");
         return emit(quiet, escaped(pattern_[at_++]));
       }
       case '^':
-      case '$': return {};
+      case '$':
+        return {};
       case '*':
       case '+':
-      case '?': return unreadable("nothing to repeat");
-      default: return emit(quiet, std::string(1, c));
+      case '?':
+        return unreadable("nothing to repeat");
+      default:
+        return emit(quiet, std::string(1, c));
     }
   }
 
@@ -171,12 +184,18 @@ class Generator {
   static std::string printable() { return range(' ', '~'); }
   static std::string escaped(char c) {
     switch (c) {
-      case 'd': return range('0', '9');
-      case 'w': return range('0', '9') + range('A', 'Z') + "_" + range('a', 'z');
-      case 's': return " \t";
-      case 'n': return "\n";
-      case 't': return "\t";
-      default: return std::string(1, c);
+      case 'd':
+        return range('0', '9');
+      case 'w':
+        return range('0', '9') + range('A', 'Z') + "_" + range('a', 'z');
+      case 's':
+        return " \t";
+      case 'n':
+        return "\n";
+      case 't':
+        return "\t";
+      default:
+        return std::string(1, c);
     }
   }
 

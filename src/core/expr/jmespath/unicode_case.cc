@@ -13,10 +13,9 @@ struct CaseRange {
   std::uint8_t step;
 };
 constexpr CaseRange kRanges[] = {
-    {0x41, 0x5a, 32, 1},     {0xc0, 0xd6, 32, 1},   {0xd8, 0xde, 32, 1},   {0x100, 0x12e, 1, 2},
-    {0x132, 0x136, 1, 2},    {0x139, 0x147, 1, 2},  {0x14a, 0x176, 1, 2},  {0x179, 0x17d, 1, 2},
-    {0x391, 0x3a1, 32, 1},   {0x3a3, 0x3ab, 32, 1}, {0x400, 0x40f, 80, 1}, {0x410, 0x42f, 32, 1},
-    {0x460, 0x480, 1, 2},    {0x48a, 0x4be, 1, 2},  {0x4d0, 0x52e, 1, 2},
+    {0x41, 0x5a, 32, 1},   {0xc0, 0xd6, 32, 1},   {0xd8, 0xde, 32, 1},  {0x100, 0x12e, 1, 2},  {0x132, 0x136, 1, 2},
+    {0x139, 0x147, 1, 2},  {0x14a, 0x176, 1, 2},  {0x179, 0x17d, 1, 2}, {0x391, 0x3a1, 32, 1}, {0x3a3, 0x3ab, 32, 1},
+    {0x400, 0x40f, 80, 1}, {0x410, 0x42f, 32, 1}, {0x460, 0x480, 1, 2}, {0x48a, 0x4be, 1, 2},  {0x4d0, 0x52e, 1, 2},
 };
 
 char32_t mapped(char32_t c, bool lower) {
@@ -51,7 +50,11 @@ std::string with_case(std::string_view text, bool lower) {
 
 }  // namespace
 
-std::string lower_case(std::string_view text) { return with_case(text, true); }
-std::string upper_case(std::string_view text) { return with_case(text, false); }
+std::string lower_case(std::string_view text) {
+  return with_case(text, true);
+}
+std::string upper_case(std::string_view text) {
+  return with_case(text, false);
+}
 
 }  // namespace caisson::jmespath

@@ -8,6 +8,8 @@ namespace caisson::jmespath {
 
 std::string lower_case(std::string_view text);
 std::string upper_case(std::string_view text);
-inline std::string fold_case(std::string_view text) { return lower_case(text); }
+inline std::string fold_case(std::string_view text) {
+  return lower_case(text);
+}
 
 }  // namespace caisson::jmespath

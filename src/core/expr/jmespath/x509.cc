@@ -27,7 +27,9 @@ using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
 using CertificateRequest = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;
 using BigNumber = std::unique_ptr<BIGNUM, Deleter<BN_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-void free_names(GENERAL_NAMES* names) { GENERAL_NAMES_free(names); }
+void free_names(GENERAL_NAMES* names) {
+  GENERAL_NAMES_free(names);
+}
 using Names = std::unique_ptr<GENERAL_NAMES, Deleter<free_names>>;
 
 Error bad(std::string_view why) {
@@ -67,12 +69,15 @@ Value name_of(const X509_NAME* name) {
     int nid;
     bool list;
   };
-  static constexpr Member kMembers[] = {
-      {"Country", NID_countryName, true},         {"Organization", NID_organizationName, true},
-      {"OrganizationalUnit", NID_organizationalUnitName, true}, {"Locality", NID_localityName, true},
-      {"Province", NID_stateOrProvinceName, true}, {"StreetAddress", NID_streetAddress, true},
-      {"PostalCode", NID_postalCode, true},       {"SerialNumber", NID_serialNumber, false},
-      {"CommonName", NID_commonName, false}};
+  static constexpr Member kMembers[] = {{"Country", NID_countryName, true},
+                                        {"Organization", NID_organizationName, true},
+                                        {"OrganizationalUnit", NID_organizationalUnitName, true},
+                                        {"Locality", NID_localityName, true},
+                                        {"Province", NID_stateOrProvinceName, true},
+                                        {"StreetAddress", NID_streetAddress, true},
+                                        {"PostalCode", NID_postalCode, true},
+                                        {"SerialNumber", NID_serialNumber, false},
+                                        {"CommonName", NID_commonName, false}};
   Value out = Value::map();
   for (const Member& member : kMembers) {
     Value values;
@@ -122,13 +127,20 @@ void add_names(const GENERAL_NAMES* names, Value& out) {
 constexpr std::int64_t kGoRsa = 1;
 std::int64_t signature_algorithm(int nid) {
   switch (nid) {
-    case NID_md5WithRSAEncryption: return 2;
-    case NID_sha1WithRSAEncryption: return 3;
-    case NID_sha256WithRSAEncryption: return 4;
-    case NID_sha384WithRSAEncryption: return 5;
-    case NID_sha512WithRSAEncryption: return 6;
-    case NID_ecdsa_with_SHA256: return 10;
-    default: return 0;
+    case NID_md5WithRSAEncryption:
+      return 2;
+    case NID_sha1WithRSAEncryption:
+      return 3;
+    case NID_sha256WithRSAEncryption:
+      return 4;
+    case NID_sha384WithRSAEncryption:
+      return 5;
+    case NID_sha512WithRSAEncryption:
+      return 6;
+    case NID_ecdsa_with_SHA256:
+      return 10;
+    default:
+      return 0;
   }
 }
 
@@ -160,8 +172,7 @@ Result<Value> decode_certificate(BIO* bio) {
       .set("BasicConstraintsValid", (flags & EXFLAG_BCONS) != 0)
       .set("SubjectKeyId", base64(bytes_of(X509_get0_subject_key_id(certificate.get()))))
       .set("AuthorityKeyId", base64(bytes_of(X509_get0_authority_key_id(certificate.get()))));
-  const Names names(
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(x, NID_subject_alt_name, nullptr, nullptr)));
+  const Names names(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(x, NID_subject_alt_name, nullptr, nullptr)));
   add_names(names.get(), out);
   return out;
 }
