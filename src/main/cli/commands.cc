@@ -154,6 +154,12 @@ void add_other_commands(Tree& t) {
   add(t, *kustomize, "build", "print the objects of a kustomization", "caisson kustomize build overlays/dev", [&t] { return done(command_kustomize_build({})); });
   add(t, t.app, "helm", "render charts, with Helm's sub-commands and flags", "caisson helm template web ./chart -f values.yaml",
       [&t] { return done(command_helm({})); });
+  auto* policy = add(t, t.app, "policy", "check objects against policies", "caisson policy test policies/", nullptr);
+  policy->require_subcommand(1);
+  // Only for the help: policy_commands.cc reads the arguments itself (see run_command_line).
+  add(t, *policy, "test", "run the kyverno-test.yaml files of folders", "caisson policy test policies/", [] { return command_policy({"test"}); });
+  add(t, *policy, "apply", "apply policies to resource files", "caisson policy apply policy.yaml --resource pod.yaml", [] { return command_policy({"apply"}); });
+  add(t, *policy, "jp", "JMESPath: query EXPRESSION -i FILE, function [NAME]", "caisson policy jp query 'length(@)' -i list.yaml", [] { return command_policy({"jp"}); });
   // The two processes of `up`; not for people.
   for (const char* role : {"server", "agent"}) {
     auto* process = add(t, t.app, role, "", "", [&t, role]() -> Result<int> {
@@ -174,7 +180,7 @@ constexpr Group kGroups[] = {
     {" up down preflight status version login git-credential ", add_platform_commands},
     {" get describe apply delete rollout ", add_object_commands},
     {" logs exec timeline ", add_pod_commands},
-    {" kustomize server agent ", add_other_commands},
+    {" kustomize helm policy server agent ", add_other_commands},
 };
 
 bool is_wanted(const Group& group, const std::vector<std::string>& words) {
@@ -213,6 +219,7 @@ int run_command_line(int argc, char** argv) {
     if (!result.ok()) std::fprintf(stderr, "Error: %s\n", result.error().message.c_str());
     return result.ok() ? 0 : 1;
   }
+  if (words.size() >= 2 && words[0] == "policy" && !asks_help) return finish(command_policy({words.begin() + 1, words.end()}));
   Tree tree;
   tree.app.require_subcommand(1);
   tree.app.fallthrough();

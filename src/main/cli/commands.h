@@ -68,5 +68,7 @@ Result<void> command_kustomize_build(const std::vector<std::string>& arguments);
 
 // helm_commands.cc: `caisson helm …`, with Helm's own sub-commands and flags.
 Result<void> command_helm(const std::vector<std::string>& words);
+// policy_commands.cc: the words behind `policy`. Gives the exit status.
+Result<int> command_policy(const std::vector<std::string>& words);
 
 }  // namespace caisson::cli

@@ -25,6 +25,8 @@
 #include "main/platform/process_role.h"
 #include "main/platform/system_objects.h"
 #include "main/platform/up.h"
+#include "security/policy/admission_plugin.h"
+#include "security/policy/background.h"
 
 namespace caisson::platform {
 namespace {
@@ -79,8 +81,14 @@ Result<void> run_server(const Instance& instance) {
   // --- cluster
   auto store = TRY(store::Store::open(instance.path("store/store.db"), system_clock()));
   schema::Schema schema = TRY(schema::Schema::built_in());
-  auto api = TRY(apiserver::ApiServer::open(*store, schema, api_options(instance, ca_pem, std::move(service_account_key))));
-  const auto client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
+  // Policies ask the server that they are part of: its client is there once it is.
+  const auto policies = std::make_shared<policy::Policies>();
+  std::unique_ptr<kube::Client> client;
+  apiserver::ApiServerOptions options = api_options(instance, ca_pem, std::move(service_account_key));
+  options.admission.push_back(policy::make_policy_admission({.policies = policies, .client = [&client] { return client.get(); }}));
+  auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
+  client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
+  TRY(policies->load(*client));
   TRY(ensure_system_objects(*client, instance));
   // The runtime ends first: what its reconcilers borrow stands above it.
   const auto spans = kube::make_span_recorder(*client);
@@ -88,6 +96,8 @@ Result<void> run_server(const Instance& instance) {
   WorkerPool workers("worker", 4);
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
   controllers::add_controllers(runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get()});
+
+  policy::add_policies(runtime, {.policies = policies});
 
   // --- delivery
   git::GitServer git(*client, *spans, system_clock(),

@@ -139,6 +139,7 @@ class Evaluator {
       if (!defaults && !TRY(on.as_object().has_field(key.as_string()))) return std::optional<Value>();
       return std::optional<Value>(TRY(on.as_object().field(key.as_string())));
     }
+    if (on.is(Kind::null) && !defaults) return std::optional<Value>();  // cel-go: of null nothing is there
     if (!on.is(Kind::list)) return is_field ? bad("no such key: " + shown_key(key)) : no_such_overload();
     const auto index = as_index(key);
     if (!index) return bad("unsupported index type '" + key.type().str() + "' in list");
@@ -231,7 +232,7 @@ class Evaluator {
   Result<Value> optional_or(const Node& node) {
     const Value left = TRY(eval(*node.children[0]));
     if (left.is(Kind::unknown)) return left;
-    if (!left.is(Kind::optional)) return no_such_overload();
+    if (!left.is(Kind::optional)) return left;  // cel-go: what is no optional is what it is
     const bool unwraps = node.call == CallKind::optional_or_value;
     if (left.as_optional() != nullptr) return unwraps ? Value(*left.as_optional()) : left;
     const Value right = TRY(eval(*node.children[1]));

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/expr/jmespath/jmespath.h"
+
+#include <algorithm>
+
+#include "core/expr/jmespath/interpreter.h"
+#include "core/expr/jmespath/parser.h"
+
+namespace caisson::jmespath {
+
+struct Expression::Program {
+  std::string text;
+  Tree tree;
+  std::vector<std::string> roots;
+};
+
+namespace {
+
+// Collects the first names of paths; `at_input` tells whether the current value is still the input.
+void collect_roots(const Tree& tree, std::uint32_t index, bool at_input, std::vector<std::string>& roots) {
+  const Node& node = tree.nodes[index];
+  switch (node.kind) {
+    case NodeKind::field:
+      if (at_input && std::find(roots.begin(), roots.end(), node.text) == roots.end()) roots.push_back(node.text);
+      return;
+    case NodeKind::subexpression:
+    case NodeKind::projection:
+    case NodeKind::value_projection:
+    case NodeKind::pipe: {
+      const bool passes =
+          at_input && tree.nodes[node.a].kind == NodeKind::identity && node.kind != NodeKind::projection;
+      collect_roots(tree, node.a, at_input, roots);
+      return collect_roots(tree, node.b, passes, roots);
+    }
+    case NodeKind::filter_projection:
+      collect_roots(tree, node.a, at_input, roots);
+      collect_roots(tree, node.b, false, roots);
+      return collect_roots(tree, node.c, false, roots);
+    case NodeKind::flatten:
+    case NodeKind::negation:
+      return collect_roots(tree, node.a, at_input, roots);
+    case NodeKind::reference:
+      return collect_roots(tree, node.a, false, roots);
+    case NodeKind::comparison:
+    case NodeKind::either:
+    case NodeKind::both:
+      collect_roots(tree, node.a, at_input, roots);
+      return collect_roots(tree, node.b, at_input, roots);
+    case NodeKind::multi_list:
+    case NodeKind::multi_hash:
+    case NodeKind::call:
+      for (const std::uint32_t child : node.children) collect_roots(tree, child, at_input, roots);
+      return;
+    default:
+      return;
+  }
+}
+
+}  // namespace
+
+Result<Expression> Expression::compile(std::string_view text, Dialect dialect) {
+  auto program = std::make_shared<Program>();
+  program->text = std::string(text);
+  program->tree = TRY(parse(text, dialect));
+  collect_roots(program->tree, program->tree.root, true, program->roots);
+  return Expression(std::move(program));
+}
+
+Result<Found> Expression::find(const Value& input, const Environment& environment) const {
+  return Interpreter(program_->tree, environment).run(input);
+}
+
+Result<Value> Expression::search(const Value& input, const Environment& environment) const {
+  Found found = TRY(find(input, environment));
+  return std::move(found.value);
+}
+
+const std::string& Expression::text() const {
+  return program_->text;
+}
+const std::vector<std::string>& Expression::roots() const {
+  return program_->roots;
+}
+
+std::string_view error_kind(const Error& error) {
+  return std::string_view(error.message).substr(0, error.message.find(':'));
+}
+
+}  // namespace caisson::jmespath

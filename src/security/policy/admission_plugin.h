@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Policies in the API server's admission chain, in process: mutate, then validate. What an enforced rule refuses is
+// answered in Kyverno's words; what only audits becomes a warning. A policy that can't be compiled is refused itself.
+// Threads: as apiserver::Admission; any.
+#pragma once
+#include <functional>
+#include <memory>
+
+#include "cluster/apiserver/admission.h"
+#include "cluster/kube/client.h"
+#include "core/base/clock.h"
+#include "security/policy/policies.h"
+
+namespace caisson::policy {
+
+struct AdmissionOptions {
+  std::shared_ptr<Policies> policies;
+  // The server's own client, for context entries and roles; asked for when it is needed, since the server that it leads
+  // to is made after its admission. May give null: then nothing is looked up.
+  std::function<kube::Client*()> client;
+  Clock* clock = &system_clock();
+};
+
+std::shared_ptr<apiserver::Admission> make_policy_admission(AdmissionOptions options);
+
+}  // namespace caisson::policy

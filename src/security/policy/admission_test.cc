@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Policies in the chain of a real API server over a temporary store.
+#include <doctest/doctest.h>
+
+#include "cluster/apiserver/testing_test.h"
+#include "security/policy/admission_plugin.h"
+
+namespace caisson::policy {
+namespace {
+
+struct PolicedServer {
+  std::shared_ptr<Policies> policies = std::make_shared<Policies>();
+  std::unique_ptr<kube::Client> own;
+  apiserver::TestServer server{options()};
+
+  PolicedServer() {
+    own = server.client("system:caisson", {"system:masters"});
+    server.make_namespace("shop");
+  }
+  apiserver::ApiServerOptions options() {
+    apiserver::ApiServerOptions options;
+    options.admission.push_back(make_policy_admission({.policies = policies, .client = [this] { return own.get(); }}));
+    return options;
+  }
+  // As the informer would tell it.
+  void add_policy(std::string_view yaml) { policies->set(server.create(yaml).value()); }
+  Result<kube::Object> make(std::string_view yaml) { return server.admin->create(apiserver::object(yaml)); }
+};
+
+constexpr std::string_view kNeedsLabel = R"yaml(
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: require-team}
+spec:
+  rules:
+  - name: check-team
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    validate:
+      failureAction: Enforce
+      message: "label team is needed"
+      pattern: {metadata: {labels: {team: "?*"}}}
+)yaml";
+
+}  // namespace
+
+TEST_CASE("an enforced rule refuses an object in Kyverno's words") {
+  PolicedServer s;
+  s.add_policy(kNeedsLabel);
+  const auto refused = s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}");
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().message.find("resource ConfigMap/shop/a was blocked due to the following policies") !=
+        std::string::npos);
+  CHECK(refused.error().message.find("require-team:\n  check-team: ") != std::string::npos);
+  CHECK(refused.error().message.find("label team is needed.") != std::string::npos);
+  CHECK(refused.error().message.find("failed at path /metadata/labels/") != std::string::npos);
+  CHECK(s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: b, namespace: shop, labels: {team: web}}}").ok());
+}
+
+TEST_CASE("other kinds and the platform's own namespaces are not asked about") {
+  PolicedServer s;
+  s.add_policy(kNeedsLabel);
+  CHECK(s.make("{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: shop}}").ok());
+  CHECK(s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: kube-system}}").ok());
+}
+
+TEST_CASE("a policy that can't be compiled is refused with its rule and field named") {
+  PolicedServer s;
+  const auto refused = s.make(R"yaml(
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: broken}
+spec:
+  rules:
+  - name: wrong
+    match: {any: [{resources: {kinds: [Pod]}}]}
+    validate: {deny: {conditions: {any: [{key: "{{ request.object.( }}", operator: Equals, value: x}]}}}
+)yaml");
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().message.find("rule wrong") != std::string::npos);
+  CHECK(refused.error().message.find("{{ request.object.( }}") != std::string::npos);
+}
+
+TEST_CASE("mutation comes before validation, so that what a policy adds is there") {
+  PolicedServer s;
+  s.add_policy(kNeedsLabel);
+  s.add_policy(R"yaml(
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: add-team}
+spec:
+  rules:
+  - name: add-team
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    mutate: {patchStrategicMerge: {metadata: {labels: {"+(team)": "{{ request.userInfo.username }}"}}}}
+)yaml");
+  const auto made = s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}");
+  REQUIRE_MESSAGE(made.ok(), apiserver::failure(made));
+  CHECK(made->label("team") == "admin");
+}
+
+TEST_CASE("an exception exempts the object that it names and no other") {
+  PolicedServer s;
+  s.add_policy(kNeedsLabel);
+  s.add_policy(R"yaml(
+apiVersion: kyverno.io/v2
+kind: PolicyException
+metadata: {name: old-one, namespace: shop}
+spec:
+  exceptions: [{policyName: require-team, ruleNames: [check-team]}]
+  match: {any: [{resources: {kinds: [ConfigMap], names: [legacy]}}]}
+)yaml");
+  CHECK(s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: legacy, namespace: shop}}").ok());
+  CHECK(!s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: new, namespace: shop}}").ok());
+}
+
+TEST_CASE("a removed policy refuses nothing any more") {
+  PolicedServer s;
+  s.add_policy(kNeedsLabel);
+  s.policies->remove(apiserver::object(kNeedsLabel).value());
+  CHECK(s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}").ok());
+}
+
+TEST_CASE("a policy in CEL refuses and names its message") {
+  PolicedServer s;
+  s.add_policy(R"yaml(
+apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: small-maps}
+spec:
+  validationActions: [Deny]
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
+  validations: [{expression: "size(object.?data.orValue({})) < 2", message: "too many keys"}]
+)yaml");
+  const auto refused =
+      s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}, data: {a: x, b: y}}");
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().message.find("too many keys") != std::string::npos);
+  CHECK(s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: b, namespace: shop}, data: {a: x}}").ok());
+}
+
+TEST_CASE("a rule that speaks of roles looks at the bindings of who asks") {
+  PolicedServer s;
+  s.add_policy(R"yaml(
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: only-admins}
+spec:
+  rules:
+  - name: deny-others
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    exclude: {any: [{clusterRoles: [cluster-admin]}]}
+    validate: {failureAction: Enforce, message: "only administrators", deny: {}}
+)yaml");
+  CHECK(s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}").ok());
+  const auto editor = s.server.client("ed");
+  s.server.create(
+      R"yaml({apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: ed, namespace: shop},
+    subjects: [{kind: User, name: ed, apiGroup: rbac.authorization.k8s.io}],
+    roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}})yaml");
+  const auto refused =
+      editor->create(apiserver::object("{apiVersion: v1, kind: ConfigMap, metadata: {name: b, namespace: shop}}"));
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().message.find("only administrators") != std::string::npos);
+}
+
+}  // namespace caisson::policy

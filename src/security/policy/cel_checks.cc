@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "security/policy/cel_checks.h"
+
+namespace caisson::policy {
+namespace {
+
+Result<cel::Program> compile(const Value& text, std::string_view field) {
+  auto program = cel_environment().compile(text.as_string());
+  if (program.ok()) return program;
+  return Error{ErrorCode::invalid, std::string(field) + ": " + program.error().message};
+}
+
+std::string message_of(const CelValidation& validation, const CelScope& scope, std::size_t index) {
+  if (validation.message_expression) {
+    const auto text = scope.evaluate(*validation.message_expression);
+    if (text.ok() && text->is(cel::Kind::string)) return std::string(text->as_string());
+  }
+  if (!validation.message.empty()) return validation.message;
+  (void)index;
+  return "failed expression: " + validation.expression.text();
+}
+
+}  // namespace
+
+Result<CelChecks> compile_checks(const Value& conditions, const Value& variables, const Value& validations) {
+  CelChecks checks;
+  for (const Value& condition : conditions.items())
+    checks.conditions.push_back(TRY(compile(condition["expression"], "matchConditions." + condition["name"].str())));
+  for (const Value& variable : variables.items()) {
+    auto program = TRY(compile(variable["expression"], "variables." + variable["name"].str()));
+    checks.variables.emplace_back(variable["name"].str(), std::move(program));
+  }
+  for (const Value& validation : validations.items()) {
+    CelValidation one{
+        TRY(compile(validation["expression"], "validations.expression")), validation["message"].str(), {}};
+    if (!validation["messageExpression"].as_string().empty())
+      one.message_expression = TRY(compile(validation["messageExpression"], "validations.messageExpression"));
+    checks.validations.push_back(std::move(one));
+  }
+  return checks;
+}
+
+CelOutcome evaluate_checks(const CelChecks& checks, const CelInput& input) {
+  const CelScope scope(input, checks.variables);
+  std::string failed_condition;
+  for (const cel::Program& condition : checks.conditions) {
+    const auto holds = scope.holds(condition);
+    if (!holds.ok())
+      failed_condition = holds.error().message;
+    else if (!*holds)
+      return {CelVerdict::not_matched, "match conditions not met"};
+  }
+  if (!failed_condition.empty()) return {CelVerdict::error, "failed to evaluate match conditions: " + failed_condition};
+  for (std::size_t i = 0; i < checks.validations.size(); ++i) {
+    const auto holds = scope.holds(checks.validations[i].expression);
+    if (!holds.ok()) return {CelVerdict::error, holds.error().message};
+    if (!*holds) return {CelVerdict::fail, message_of(checks.validations[i], scope, i)};
+  }
+  return {};
+}
+
+}  // namespace caisson::policy

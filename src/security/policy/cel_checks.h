@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every form of CEL policy shares: match conditions, variables, validations. Compiled once; any thread.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "security/policy/cel_environment.h"
+
+namespace caisson::policy {
+
+struct CelValidation {
+  cel::Program expression;
+  std::string message;
+  std::optional<cel::Program> message_expression;
+};
+
+struct CelChecks {
+  std::vector<cel::Program> conditions;
+  CelVariables variables;
+  std::vector<CelValidation> validations;
+};
+// `conditions`: [{name, expression}]; `variables`: the same; `validations`: [{expression, message, messageExpression}].
+// Errors: invalid, which names the expression.
+Result<CelChecks> compile_checks(const Value& conditions, const Value& variables, const Value& validations);
+
+enum class CelVerdict { pass, fail, error, not_matched };
+struct CelOutcome {
+  CelVerdict verdict = CelVerdict::pass;
+  std::string message;
+};
+CelOutcome evaluate_checks(const CelChecks& checks, const CelInput& input);
+
+}  // namespace caisson::policy

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "security/policy/cel_environment.h"
+
+#include <map>
+
+#include "cluster/schema/schema.h"
+#include "core/base/text.h"
+#include "core/expr/cel/authorizer.h"
+#include "security/policy/stages.h"
+
+namespace caisson::policy {
+namespace {
+
+constexpr std::uint64_t kCostMax = 10'000'000;  // Kubernetes' budget for all expressions of a policy
+
+// `variables`: evaluated when asked for, and then kept.
+class LazyVariables final : public cel::Object {
+ public:
+  LazyVariables(const CelVariables& programs, const cel::Bindings& bindings)
+      : programs_(programs), bindings_(bindings) {}
+  cel::Type type() const override { return cel::Type::opaque("policy.variables"); }
+  bool equals(const cel::Object& other) const override { return this == &other; }
+  Result<bool> has_field(std::string_view name) const override { return find(name) != nullptr; }
+  Result<cel::Value> field(std::string_view name) const override {
+    const auto known = values_.find(std::string(name));
+    if (known != values_.end()) return known->second;
+    const cel::Program* program = find(name);
+    if (program == nullptr) return Error{ErrorCode::bad_request, "no such key: " + std::string(name)};
+    if (++depth_ > 100) return Error{ErrorCode::bad_request, "variables refer to one another endlessly"};
+    auto outcome = program->evaluate(bindings_, {.cost_max = kCostMax});
+    --depth_;
+    if (!outcome.value.ok()) return std::move(outcome.value).error().in("variable " + std::string(name));
+    values_.emplace(std::string(name), *outcome.value);
+    return outcome.value;
+  }
+
+ private:
+  const cel::Program* find(std::string_view name) const {
+    for (const auto& [known, program] : programs_)
+      if (known == name) return &program;
+    return nullptr;
+  }
+  const CelVariables& programs_;
+  const cel::Bindings& bindings_;
+  mutable std::map<std::string, cel::Value> values_;  // one thread: a scope belongs to one evaluation
+  mutable int depth_ = 0;
+};
+
+class NoAuthorizer final : public cel::Authorizer {
+  cel::AuthorizerDecision check(const cel::AuthorizerRequest&) const override {
+    return {false, "nobody is asked here", ""};
+  }
+};
+
+std::string plural_of(const Target& target) {
+  const schema::KindPtr kind = built_in_schema().find(target.group, target.version, target.kind);
+  if (kind != nullptr) return kind->resource.plural;
+  const std::string lower = to_lower(target.kind);
+  if (lower.ends_with("y") && !lower.ends_with("ey")) return lower.substr(0, lower.size() - 1) + "ies";
+  return lower + (lower.ends_with("s") || lower.ends_with("x") ? "es" : "s");
+}
+
+}  // namespace
+
+const cel::Environment& cel_environment() {
+  static const cel::Environment environment = [] {
+    cel::EnvironmentOptions options = cel::kubernetes_options(33);
+    options.libraries = options.libraries | cel::Library::json_patch | cel::Library::optional_types |
+                        cel::Library::math | cel::Library::bindings | cel::Library::lists | cel::Library::encoders;
+    for (const char* name :
+         {"object", "oldObject", "request", "namespaceObject", "params", "variables", "images", "target", "exceptions"})
+      options.variables.push_back({name, cel::Type()});
+    for (const std::string_view name : kCelReceivers)
+      options.variables.push_back({std::string(name), cel::Type::opaque("policy." + std::string(name))});
+    options.variables.push_back({"authorizer", cel::authorizer_type()});
+    options.variables.push_back({"authorizer.requestResource", cel::resource_check_type()});
+    options.functions = cel_functions();
+    options.types = cel_types();
+    options.homogeneous_literals = false;  // Kyverno's own libraries take mixed maps
+    return cel::Environment(std::move(options));
+  }();
+  return environment;
+}
+
+Value admission_request_value(const Target& target, bool dry_run) {
+  Value user{{"username", target.user.name}, {"uid", target.user.uid}, {"groups", Value::list_of(target.user.groups)}};
+  const Value kind{{"group", target.group}, {"version", target.version}, {"kind", target.kind}};
+  const Value resource{{"group", target.group}, {"version", target.version}, {"resource", plural_of(target)}};
+  return Value{{"kind", kind},
+               {"resource", resource},
+               {"requestKind", kind},
+               {"requestResource", resource},
+               {"subResource", target.subresource},
+               {"name", target.name()},
+               {"namespace", target.kind == "Namespace" ? target.name() : target.ns()},
+               {"operation", target.operation},
+               {"userInfo", std::move(user)},
+               {"dryRun", dry_run}};
+}
+
+struct CelScope::Impl {
+  cel::Bindings bindings;
+};
+
+CelScope::CelScope(const CelInput& input, const CelVariables& variables) : impl_(std::make_unique<Impl>()) {
+  cel::Bindings& bindings = impl_->bindings;
+  bindings.set("object", cel::Value::from(input.object));
+  bindings.set("oldObject", cel::Value::from(input.old_object));
+  bindings.set("request", cel::Value::from(input.request));
+  bindings.set("namespaceObject", cel::Value::from(input.namespace_object));
+  bindings.set("params", cel::Value::from(input.params));
+  bindings.set("images", cel::Value::from(input.images));
+  bindings.set("target", cel::Value::from(input.target));
+  bindings.set("exceptions",
+               cel::Value::from(Value{{"allowedImages", Value::list()}, {"allowedValues", Value::list()}}));
+  const auto nobody = std::make_shared<const NoAuthorizer>();
+  bindings.set("authorizer", cel::authorizer_value(nobody));
+  bindings.set("authorizer.requestResource", cel::resource_check_value(nobody, {}));
+  for (const std::string_view name : kCelReceivers) bindings.set(name, cel_receiver(name, input));
+  bindings.set(
+      "variables",
+      cel::Value(std::shared_ptr<const cel::Object>(std::make_shared<const LazyVariables>(variables, bindings))));
+}
+CelScope::~CelScope() = default;
+
+Result<cel::Value> CelScope::evaluate(const cel::Program& program) const {
+  return program.evaluate(impl_->bindings, {.cost_max = kCostMax}).value;
+}
+
+Result<bool> CelScope::holds(const cel::Program& program) const {
+  const cel::Value value = TRY(evaluate(program));
+  if (!value.is(cel::Kind::boolean))
+    return Error{ErrorCode::bad_request, "the expression gives no bool: " + program.text()};
+  return value.as_bool();
+}
+
+}  // namespace caisson::policy

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// CEL as policies use it: Kubernetes' admission environment with Kyverno's libraries and the types of mutations
+// (Object{…}, JSONPatch{…}). Internal to this room. Any thread; a CelScope belongs to one.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/document/value.h"
+#include "core/expr/cel/cel.h"
+#include "security/policy/context.h"
+#include "security/policy/match.h"
+
+namespace caisson::policy {
+
+const cel::Environment& cel_environment();
+
+// What expressions see. Absent values are null.
+struct CelInput {
+  Value object, old_object, request, namespace_object, params, images, target;
+  const Lookups* lookups = nullptr;
+  std::vector<Value>* generated = nullptr;  // where generator.Apply puts its objects
+};
+Value admission_request_value(const Target& target, bool dry_run);
+
+using CelVariables = std::vector<std::pair<std::string, cel::Program>>;
+
+// Bindings with `variables`, each evaluated when it is first used. Lives while its expressions are evaluated.
+class CelScope {
+ public:
+  CelScope(const CelInput& input, const CelVariables& variables);
+  ~CelScope();
+  Result<cel::Value> evaluate(const cel::Program& program) const;
+  Result<bool> holds(const cel::Program& program) const;  // bad_request when it is no bool
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// cel_library.cc
+std::vector<cel::Function> cel_functions();
+// The receivers of resource.Get(), http.Get(), globalContext.Get(), generator.Apply() and so on.
+cel::Value cel_receiver(std::string_view name, const CelInput& input);
+inline constexpr std::string_view kCelReceivers[] = {"resource", "http", "globalContext", "generator",
+                                                     "json",     "yaml", "image"};
+// cel_types.cc
+std::shared_ptr<const cel::TypeProvider> cel_types();
+
+}  // namespace caisson::policy

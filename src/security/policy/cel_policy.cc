@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "security/policy/cel_policy.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/base/text.h"
+#include "security/policy/cel_checks.h"
+#include "security/policy/cel_match.h"
+#include "security/policy/cel_mutate.h"
+
+namespace caisson::policy {
+namespace {
+
+std::optional<CelForm> form_of(const Value& object) {
+  const std::string_view group = object["apiVersion"].as_string();
+  std::string_view kind = object["kind"].as_string();
+  if (group.starts_with("policies.kyverno.io/")) {
+    if (kind.starts_with("Namespaced")) kind.remove_prefix(std::string_view("Namespaced").size());
+    if (kind == "ValidatingPolicy") return CelForm::validating;
+    if (kind == "MutatingPolicy") return CelForm::mutating;
+    if (kind == "GeneratingPolicy") return CelForm::generating;
+    if (kind == "DeletingPolicy") return CelForm::deleting;
+  }
+  if (group.starts_with("admissionregistration.k8s.io/")) {
+    if (kind == "ValidatingAdmissionPolicy") return CelForm::validating;
+    if (kind == "MutatingAdmissionPolicy") return CelForm::mutating;
+  }
+  return {};
+}
+
+// A policy as written, or said of the controllers that make Pods.
+struct Variant {
+  Value constraints;
+  CelChecks checks;
+  std::vector<CelMutation> mutations;
+  std::vector<cel::Program> generators;
+};
+
+Result<Variant> compile_variant(const Value& spec, CelForm form) {
+  Variant variant;
+  variant.constraints = spec["matchConstraints"];
+  const Value& conditions = form == CelForm::deleting ? spec["conditions"] : spec["matchConditions"];
+  variant.checks = TRY(compile_checks(conditions, spec["variables"], spec["validations"]));
+  variant.mutations = TRY(compile_mutations(spec["mutations"]));
+  for (const Value& generator : spec["generate"].items()) {
+    auto program = cel_environment().compile(generator["expression"].as_string());
+    if (!program.ok()) return Error{ErrorCode::invalid, "generate: " + program.error().message};
+    variant.generators.push_back(std::move(program).value());
+  }
+  return variant;
+}
+
+// --- policies on Pods said of controllers
+
+bool is_name_character(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+}
+
+// "object.spec" becomes "object.spec.template.spec"; metadata.namespace stays that of the object.
+std::string moved(const std::string& text, std::string_view from, std::string_view to) {
+  std::string out;
+  std::size_t at = 0;
+  for (std::size_t found; (found = text.find(from, at)) != std::string::npos; at = found + from.size()) {
+    out.append(text, at, found - at);
+    const std::string_view rest = std::string_view(text).substr(found + from.size());
+    constexpr std::string_view kProtected = ".namespace";
+    const bool stays = rest.starts_with(kProtected) &&
+                       (rest.size() == kProtected.size() || !is_name_character(rest[kProtected.size()]));
+    out += stays ? from : to;
+  }
+  return out.append(text, at);
+}
+Value moved_expressions(const Value& value, const std::string& at) {
+  if (value.is_string()) {
+    std::string text = value.str();
+    for (const char* member : {"spec", "metadata"})
+      for (const char* base : {"object.", "oldObject."})
+        text = moved(text, std::string(base) + member, std::string(base) + at + "." + member);
+    return Value(text);
+  }
+  if (value.is_list()) {
+    Value out = Value::list();
+    for (const Value& item : value.items()) out.push_back(moved_expressions(item, at));
+    return out;
+  }
+  if (!value.is_map()) return value;
+  Value out = Value::map();
+  for (const auto& entry : value.entries()) out.set(entry.key, moved_expressions(entry.value, at));
+  return out;
+}
+
+bool only_pods(const Value& constraints) {
+  const Value& rules = constraints["resourceRules"];
+  const Value& rule = rules[0];
+  const auto is_one = [](const Value& list, std::string_view text) {
+    return list.size() == 1 && list[0].as_string() == text;
+  };
+  return rules.size() == 1 && constraints["excludeResourceRules"].empty() && rule["resourceNames"].empty() &&
+         constraints["objectSelector"]["matchLabels"].empty() &&
+         constraints["objectSelector"]["matchExpressions"].empty() && is_one(rule["apiGroups"], "") &&
+         is_one(rule["apiVersions"], "v1") && is_one(rule["resources"], "pods");
+}
+
+struct Controller {
+  std::string_view group, plural;
+};
+constexpr std::array<Controller, 6> kControllers = {{{"apps", "daemonsets"},
+                                                     {"apps", "deployments"},
+                                                     {"apps", "replicasets"},
+                                                     {"apps", "statefulsets"},
+                                                     {"batch", "jobs"},
+                                                     {"batch", "cronjobs"}}};
+
+std::vector<Value> controller_specs(const Value& spec) {
+  std::vector<Value> out;
+  if (!only_pods(spec["matchConstraints"])) return out;
+  const Value* chosen = spec["autogen"]["podControllers"].find("controllers");
+  const auto is_chosen = [&](std::string_view plural) {
+    if (chosen == nullptr) return true;
+    return std::any_of(chosen->items().begin(), chosen->items().end(),
+                       [&](const Value& name) { return name.as_string() == plural; });
+  };
+  for (const bool cron : {false, true}) {
+    Value rules = Value::list();
+    for (const Controller& one : kControllers) {
+      if ((one.plural == "cronjobs") != cron || !is_chosen(one.plural)) continue;
+      Value rule = spec["matchConstraints"]["resourceRules"][0];
+      rule.set("apiGroups", Value::list_of({std::string(one.group)}))
+          .set("resources", Value::list_of({std::string(one.plural)}));
+      rules.push_back(rule);
+    }
+    if (rules.empty()) continue;
+    Value constraints = spec["matchConstraints"];
+    constraints.set("resourceRules", rules);
+    Value other = moved_expressions(spec, cron ? "spec.jobTemplate.spec.template" : "spec.template");
+    other.set("matchConstraints", constraints);
+    out.push_back(std::move(other));
+  }
+  return out;
+}
+
+std::string plural_of(const Value& request) {
+  return request["resource"]["resource"].str();
+}
+
+}  // namespace
+
+struct CelPolicy::Impl {
+  CelForm form = CelForm::validating;
+  std::string name;
+  Value object;
+  bool denies = true, ignores_failures = false, takes_json = false;
+  std::vector<Variant> variants;
+  struct Exempted {
+    std::string key;
+    CelChecks checks;
+    bool reports_pass = false;
+  };
+  std::vector<Exempted> exceptions;
+
+  RuleResponse respond(Status status, std::string message) const {
+    RuleResponse response;
+    response.rule = name;
+    response.kind = form == CelForm::mutating     ? RuleKind::mutate
+                    : form == CelForm::generating ? RuleKind::generate
+                                                  : RuleKind::validate;
+    response.status = status;
+    response.message = std::move(message);
+    response.action = denies ? FailureAction::enforce : FailureAction::audit;
+    return response;
+  }
+  std::optional<RuleResponse> exempted(const CelInput& input) const;
+  RuleResponse run(const Variant& variant, CelInput input, Value& patched) const;
+};
+
+std::optional<RuleResponse> CelPolicy::Impl::exempted(const CelInput& input) const {
+  for (const Exempted& exception : exceptions) {
+    const CelOutcome outcome = evaluate_checks(exception.checks, input);
+    if (outcome.verdict != CelVerdict::pass) continue;
+    return respond(exception.reports_pass ? Status::pass : Status::skip,
+                   "rule is " + std::string(exception.reports_pass ? "passed" : "skipped") +
+                       " due to policy exception: " + exception.key);
+  }
+  return {};
+}
+
+RuleResponse CelPolicy::Impl::run(const Variant& variant, CelInput input, Value& patched) const {
+  const CelOutcome outcome = evaluate_checks(variant.checks, input);
+  if (form == CelForm::deleting) {
+    if (outcome.verdict == CelVerdict::error) return respond(Status::error, outcome.message);
+    const bool goes = outcome.verdict == CelVerdict::pass;
+    return respond(goes ? Status::pass : Status::fail, goes ? "resource matched" : "resource did not match");
+  }
+  switch (outcome.verdict) {
+    case CelVerdict::not_matched:
+      return respond(Status::skip, outcome.message);
+    case CelVerdict::fail:
+      return respond(Status::fail, outcome.message);
+    case CelVerdict::error:
+      return respond(ignores_failures ? Status::skip : Status::error, outcome.message);
+    case CelVerdict::pass:
+      break;
+  }
+  if (form == CelForm::mutating) {
+    auto result = apply_mutations(variant.mutations, variant.checks.variables, input);
+    if (!result.ok()) return respond(Status::error, result.error().message);
+    patched = std::move(result).value();
+    return respond(Status::pass, patched == input.object ? "nothing to change" : "mutated");
+  }
+  RuleResponse response = respond(Status::pass, "success");
+  if (form == CelForm::generating) {
+    input.generated = &response.generated;
+    const CelScope scope(input, variant.checks.variables);
+    for (const cel::Program& generator : variant.generators) {
+      const auto made = scope.evaluate(generator);
+      if (!made.ok()) return respond(Status::error, made.error().message);
+    }
+  }
+  return response;
+}
+
+bool CelPolicy::is_one(const Value& object) {
+  return form_of(object).has_value();
+}
+
+Result<CelPolicy> CelPolicy::compile(const Value& object) {
+  auto impl = std::make_shared<Impl>();
+  const auto form = form_of(object);
+  if (!form) return Error{ErrorCode::invalid, object["kind"].str() + " is no policy in CEL"};
+  const Value& spec = object["spec"];
+  impl->form = *form;
+  impl->name = object["metadata"]["name"].str();
+  impl->object = object;
+  impl->ignores_failures = spec["failurePolicy"].as_string() == "Ignore";
+  impl->takes_json = spec["evaluation"]["mode"].as_string() == "JSON";
+  const Value& actions = spec["validationActions"];
+  impl->denies = std::any_of(actions.items().begin(), actions.items().end(),
+                             [](const Value& action) { return action.as_string() == "Deny"; });
+  impl->variants.push_back(TRY(compile_variant(spec, *form).in(impl->name)));
+  const bool of_kyverno = object["apiVersion"].as_string().starts_with("policies.kyverno.io/");
+  if (of_kyverno && *form == CelForm::validating)
+    for (const Value& other : controller_specs(spec))
+      impl->variants.push_back(TRY(compile_variant(other, *form).in(impl->name)));
+  return CelPolicy(std::move(impl));
+}
+
+CelForm CelPolicy::form() const {
+  return impl_->form;
+}
+const std::string& CelPolicy::name() const {
+  return impl_->name;
+}
+const Value& CelPolicy::object() const {
+  return impl_->object;
+}
+bool CelPolicy::denies() const {
+  return impl_->denies;
+}
+
+Result<void> CelPolicy::add_exception(const Value& exception) {
+  for (const Value& reference : exception["spec"]["policyRefs"].items()) {
+    if (reference["name"].as_string() != impl_->name ||
+        reference["kind"].as_string() != impl_->object["kind"].as_string())
+      continue;
+    Impl::Exempted one;
+    one.key = exception["metadata"]["namespace"].str() + "/" + exception["metadata"]["name"].str();
+    one.checks = TRY(compile_checks(exception["spec"]["matchConditions"], Value(), Value()));
+    one.reports_pass = exception["spec"]["reportResult"].as_string() == "pass";
+    impl_->exceptions.push_back(std::move(one));
+  }
+  return {};
+}
+
+std::optional<RuleResponse> CelPolicy::evaluate(const Request& request, const Value& namespace_object,
+                                                const Value& params, const Lookups& lookups, Value& patched) const {
+  CelInput input;
+  const bool removes = request.target.operation == "DELETE";
+  if (!removes) input.object = request.target.object;
+  input.old_object = removes ? request.target.object : request.old_object;
+  input.request = admission_request_value(request.target, request.dry_run);
+  input.namespace_object = namespace_object;
+  input.params = params;
+  input.lookups = &lookups;
+  const std::string plural = plural_of(input.request);
+  for (const Variant& variant : impl_->variants) {
+    if (!impl_->takes_json && !constraints_match(variant.constraints, request.target, plural)) continue;
+    if (auto response = impl_->exempted(input)) return response;
+    return impl_->run(variant, input, patched);
+  }
+  return {};
+}
+
+bool is_binding(const Value& object) {
+  return object["apiVersion"].as_string().starts_with("admissionregistration.k8s.io/") &&
+         object["kind"].as_string().ends_with("AdmissionPolicyBinding");
+}
+
+bool binding_matches(const Value& binding, const Target& target) {
+  return constraints_match(binding["spec"]["matchResources"], target,
+                           plural_of(admission_request_value(target, false)));
+}
+
+}  // namespace caisson::policy

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "security/policy/client_lookups.h"
+
+#include <algorithm>
+
+#include "core/base/text.h"
+#include "core/document/json.h"
+#include "core/expr/jmespath/jmespath.h"
+#include "core/http/client.h"
+
+namespace caisson::policy {
+namespace {
+
+class ClientLookups final : public Lookups {
+ public:
+  explicit ClientLookups(kube::Client& client) : client_(client) {}
+
+  Result<std::optional<Value>> config_map(const std::string& ns, const std::string& name) const override {
+    const auto found = TRY(client_.get(schema::kConfigMaps, {ns, name}));
+    return std::optional<Value>(found.value());
+  }
+
+  Result<std::optional<Value>> api_call(const Value& call) const override {
+    if (call["service"].is_map()) return from_service(call);
+    const std::string method = call["method"].as_string().empty() ? "GET" : call["method"].str();
+    if (method != "GET")
+      return Error{ErrorCode::bad_request, "apiCall to the cluster: only GET is answered, not " + method};
+    return from_cluster(call["urlPath"].str());
+  }
+
+  Result<std::optional<Value>> global_entry(const std::string& name) const override {
+    static const schema::Resource kEntries{"kyverno.io", "v2alpha1", "GlobalContextEntry", "globalcontextentries",
+                                           false};
+    const auto entry = TRY(client_.get(kEntries, {"", name}));
+    const Value& spec = entry.value()["spec"];
+    std::optional<Value> data;
+    if (spec["apiCall"].is_map()) {
+      data = TRY(api_call(spec["apiCall"]));
+    } else {
+      const Value& of = spec["kubernetesResource"];
+      const std::string group = of["group"].as_string().empty() ? "" : of["group"].str() + "/";
+      const std::string api_version = group + of["version"].str();
+      const std::string kind = TRY(kind_of(api_version, of["resource"].str()));
+      auto found = TRY(objects(api_version, kind, of["namespace"].str()));
+      data = Value(std::move(found));
+    }
+    if (!data) return data;
+    Value out = *data;
+    for (const Value& projection : spec["projections"].items()) {
+      const auto path = TRY(jmespath::Expression::compile(projection["jmesPath"].as_string()));
+      Value value = TRY(path.search(*data, {}));
+      if (!out.is_map()) out = Value::map();
+      out.set(projection["name"].as_string(), std::move(value));
+    }
+    return std::optional<Value>(std::move(out));
+  }
+
+  Result<std::optional<Value>> image(const std::string& reference) const override {
+    return Error{ErrorCode::unavailable, "images are not read by policies here: " + reference};
+  }
+
+  Result<Value> object(const std::string& api_version, const std::string& kind, const std::string& ns,
+                       const std::string& name) const override {
+    const auto resource = TRY(client_.resource_for(api_version, kind));
+    const auto found = client_.get(resource, {resource.namespaced ? ns : "", name});
+    if (found.ok()) return found->value();
+    if (found.error().code == ErrorCode::not_found) return Value();
+    return found.error();
+  }
+
+  Result<std::vector<Value>> objects(const std::string& api_version, const std::string& kind,
+                                     const std::string& ns) const override {
+    const auto resource = TRY(client_.resource_for(api_version, kind));
+    const auto list = TRY(client_.list(resource, {.ns = ns}));
+    std::vector<Value> out;
+    for (const kube::Object& item : list.items) {
+      Value value = item.value();
+      value.set("apiVersion", api_version).set("kind", kind);
+      out.push_back(std::move(value));
+    }
+    return out;
+  }
+
+  Result<std::string> kind_of(const std::string& api_version, const std::string& plural) const override {
+    for (const auto& resource : TRY(client_.resources()))
+      if (resource.api_version() == api_version && resource.plural == plural) return resource.kind;
+    return Error{ErrorCode::not_found, "the server could not find " + plural + " of " + api_version};
+  }
+
+ private:
+  // "/api/v1/namespaces/NS/PLURAL/NAME" and "/apis/GROUP/VERSION/…", as the API writes them.
+  Result<std::optional<Value>> from_cluster(const std::string& url) const {
+    std::vector<std::string_view> parts;
+    for (const std::string_view part : split(std::string_view(url).substr(0, url.find('?')), '/'))
+      if (!part.empty()) parts.push_back(part);
+    const bool core = !parts.empty() && parts[0] == "api";
+    const std::size_t head = core ? 2 : 3;
+    if (parts.size() <= head) return Error{ErrorCode::bad_request, "apiCall.urlPath names no resource: " + url};
+    const std::string api_version = core ? std::string(parts[1]) : std::string(parts[1]) + "/" + std::string(parts[2]);
+    parts.erase(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(head));
+    std::string ns;
+    if (parts.size() > 2 && parts[0] == "namespaces") {
+      ns = parts[1];
+      parts.erase(parts.begin(), parts.begin() + 2);
+    }
+    const std::string kind = TRY(kind_of(api_version, std::string(parts[0])));
+    if (parts.size() > 1) {
+      const Value found = TRY(object(api_version, kind, ns, std::string(parts[1])));
+      if (found.is_null())
+        return Error{ErrorCode::not_found, std::string(parts[0]) + " \"" + std::string(parts[1]) + "\" not found"};
+      return std::optional<Value>(found);
+    }
+    auto found = TRY(objects(api_version, kind, ns));
+    return std::optional<Value>(
+        Value{{"apiVersion", api_version}, {"kind", kind + "List"}, {"items", Value(std::move(found))}});
+  }
+
+  static Result<std::optional<Value>> from_service(const Value& call) {
+    http::ClientOptions options;
+    options.ca_pem = call["service"]["caBundle"].str();
+    http::Client client(options);
+    http::Request request{.method = call["method"].as_string().empty() ? "GET" : call["method"].str(),
+                          .url = call["service"]["url"].str()};
+    request.time_max = std::chrono::seconds(5);
+    request.response_bytes_max = 2u << 20;
+    if (call["data"].is_list()) {
+      Value body = Value::map();
+      for (const Value& member : call["data"].items()) body.set(member["key"].as_string(), member["value"]);
+      request.body = json::write(body);
+      request.headers.set("Content-Type", "application/json");
+    }
+    const auto response = TRY(client.send(request));
+    if (response.status < 200 || response.status > 299)
+      return Error{ErrorCode::unavailable, "HTTP " + std::to_string(response.status) + " from " + request.url};
+    const Value value = TRY(json::parse(response.body));
+    return std::optional<Value>(value);
+  }
+
+  kube::Client& client_;
+};
+
+bool binds(const Value& binding, const UserInfo& user) {
+  for (const Value& subject : binding["subjects"].items()) {
+    const std::string_view kind = subject["kind"].as_string();
+    const std::string name = subject["name"].str();
+    if (kind == "User" && name == user.name) return true;
+    if (kind == "Group" && std::find(user.groups.begin(), user.groups.end(), name) != user.groups.end()) return true;
+    if (kind == "ServiceAccount" && "system:serviceaccount:" + subject["namespace"].str() + ":" + name == user.name)
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::unique_ptr<Lookups> make_client_lookups(kube::Client& client) {
+  return std::make_unique<ClientLookups>(client);
+}
+
+Result<void> add_roles(kube::Client& client, UserInfo& user) {
+  const auto own = TRY(client.list(schema::kRoleBindings, {}));
+  for (const kube::Object& binding : own.items) {
+    if (!binds(binding.value(), user)) continue;
+    const Value& role = binding.value()["roleRef"];
+    if (role["kind"].as_string() == "Role") user.roles.push_back(binding.ns() + ":" + role["name"].str());
+    if (role["kind"].as_string() == "ClusterRole") user.cluster_roles.push_back(role["name"].str());
+  }
+  const auto cluster = TRY(client.list(schema::kClusterRoleBindings, {}));
+  for (const kube::Object& binding : cluster.items)
+    if (binds(binding.value(), user)) user.cluster_roles.push_back(binding.value()["roleRef"]["name"].str());
+  return {};
+}
+
+}  // namespace caisson::policy

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the variables of a rule see: the request, the images, the entries of the rule's context and the element of a
+// loop. Entries are loaded when the first query names them. Follows Kyverno 1.19, pkg/engine/context and factories.
+//
+// A Context belongs to one thread; copying one is cheap (values are shared) and how a loop gets a scope of its own.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/document/value.h"
+#include "core/expr/jmespath/jmespath.h"
+
+namespace caisson::policy {
+
+// What a context entry may ask of the world. Nothing: "not here" (a test that gives the value by other means).
+// Implementations have their own limits of time and size. Any thread.
+class Lookups {
+ public:
+  virtual ~Lookups() = default;
+  virtual Result<std::optional<Value>> config_map(const std::string& ns, const std::string& name) const = 0;
+  // `call` is a context entry's apiCall with its variables substituted: urlPath, method, data, service.
+  virtual Result<std::optional<Value>> api_call(const Value& call) const = 0;
+  virtual Result<std::optional<Value>> global_entry(const std::string& name) const = 0;
+  // imageRegistry: {image, resolvedImage, registry, repository, identifier, manifest, configData}.
+  virtual Result<std::optional<Value>> image(const std::string& reference) const = 0;
+  // A live object, or null; and those of a kind in a namespace ("" : all).
+  virtual Result<Value> object(const std::string& api_version, const std::string& kind, const std::string& ns,
+                               const std::string& name) const = 0;
+  virtual Result<std::vector<Value>> objects(const std::string& api_version, const std::string& kind,
+                                             const std::string& ns) const = 0;
+  // The kind of a resource: "Deployment" of ("apps/v1", "deployments"). Errors: not_found.
+  virtual Result<std::string> kind_of(const std::string& api_version, const std::string& plural) const = 0;
+};
+
+// Nothing is there; every lookup is "not here".
+const Lookups& no_lookups();
+
+// Compiled expressions by their text, so that a policy's variables are read once. Any thread.
+class Expressions {
+ public:
+  Expressions();
+  ~Expressions();
+  Result<jmespath::Expression> get(std::string_view text) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The names of a dotted path; quotes keep dots: a."b.c/d" is a, b.c/d.
+std::vector<std::string> dotted_names(std::string_view path);
+
+class Context {
+ public:
+  Context(const Expressions& expressions, const jmespath::Environment& environment, const Lookups& lookups)
+      : expressions_(&expressions), environment_(&environment), lookups_(&lookups), root_(Value::map()) {}
+
+  const Value& root() const { return root_; }
+  void set(std::string_view name, Value value) { root_.set(name, std::move(value)); }
+  // "request.object.spec" and the like: members are made on the way.
+  void set_path(std::string_view dotted, Value value);
+  void defer(const Value& entries);  // a rule's `context` list
+
+  // Errors: not_found when the path ends at a missing key, in Kyverno's words; bad_request otherwise.
+  Result<Value> query(std::string_view expression);
+
+  bool is_delete() const { return root_["request"]["operation"].as_string() == "DELETE"; }
+  bool has(std::string_view name) const { return root_.contains(name); }
+  const Lookups& lookups() const { return *lookups_; }
+  const Expressions& expressions() const { return *expressions_; }
+  const jmespath::Environment& environment() const { return *environment_; }
+
+ private:
+  Result<void> load(std::string_view name);
+  Result<void> load_entry(const Value& entry);
+  Result<std::optional<Value>> value_of(const Value& entry);
+  Result<std::optional<Value>> variable(const Value& variable);
+  Result<std::optional<Value>> narrowed(Result<std::optional<Value>> found, const Value& source);
+
+  const Expressions* expressions_;
+  const jmespath::Environment* environment_;
+  const Lookups* lookups_;
+  Value root_;
+  std::vector<Value> pending_;  // entries not loaded yet, in order
+  int depth_ = 0;
+};
+
+}  // namespace caisson::policy

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "security/policy/engine.h"
+
+#include <algorithm>
+
+#include "core/base/random.h"
+#include "core/base/text.h"
+#include "core/expr/jmespath/wildcard.h"
+#include "security/policy/images.h"
+#include "security/policy/stages.h"
+#include "security/policy/variables.h"
+
+namespace caisson::policy {
+namespace {
+
+Value strings(const std::vector<std::string>& list) {
+  return Value::list_of(list);
+}
+
+// As the admission request has it: what is not known is not there.
+Value user_value(const UserInfo& user) {
+  Value out = Value::map();
+  if (!user.name.empty()) out.set("username", user.name);
+  if (!user.uid.empty()) out.set("uid", user.uid);
+  if (!user.groups.empty()) out.set("groups", strings(user.groups));
+  return out;
+}
+Value names_value(const std::vector<std::string>& names) {
+  return names.empty() ? Value() : strings(names);
+}
+
+Value request_value(const Request& request) {
+  const Target& target = request.target;
+  const bool removes = target.operation == "DELETE";
+  Value out{{"operation", target.operation},
+            {"kind", Value{{"group", target.group}, {"version", target.version}, {"kind", target.kind}}},
+            {"name", target.name()},
+            {"dryRun", request.dry_run},
+            {"subResource", target.subresource},
+            {"userInfo", user_value(target.user)},
+            {"roles", names_value(target.user.roles)},
+            {"clusterRoles", names_value(target.user.cluster_roles)}};
+  if (!target.ns().empty()) out.set("namespace", target.ns());
+  if (!request.uid.empty()) out.set("uid", request.uid);
+  if (!removes) out.set("object", target.object);
+  if (!request.old_object.is_null()) out.set("oldObject", request.old_object);
+  if (removes && request.old_object.is_null()) out.set("oldObject", target.object);
+  return out;
+}
+
+void set_service_account(Context& context, const std::string& user) {
+  constexpr std::string_view kPrefix = "system:serviceaccount:";
+  std::string ns, name;
+  if (user.starts_with(kPrefix)) {
+    const auto parts = split(std::string_view(user).substr(kPrefix.size()), ':');
+    if (parts.size() == 2) {
+      ns = parts[0];
+      name = parts[1];
+    }
+  }
+  context.set("serviceAccountName", name);
+  context.set("serviceAccountNamespace", ns);
+}
+
+void set_resource(Context& context, const Rule& rule, const Value& object) {
+  const Value images = images_of(object, rule.image_extractors);
+  if (!images.is_null()) context.set("images", images);
+}
+
+bool names_rule(const Exception& exception, const Policy& policy, const Rule& rule) {
+  return std::any_of(exception.exempted.begin(), exception.exempted.end(), [&](const Exception::Exempted& one) {
+    if (one.policy != policy.key()) return false;
+    return std::any_of(one.rules.begin(), one.rules.end(),
+                       [&](const std::string& name) { return jmespath::wildcard_match(name, rule.name); });
+  });
+}
+
+std::vector<const Exception*> matching(const Engine::Exceptions& exceptions, const Policy& policy, const Rule& rule,
+                                       const Target& target, const Context& context) {
+  std::vector<const Exception*> out;
+  for (const Exception& exception : exceptions) {
+    if (!names_rule(exception, policy, rule) || !matches(exception.match, target)) continue;
+    Context own = context;
+    const auto conditions = evaluate_conditions(exception.conditions, own);
+    // A condition that can't be evaluated exempts nobody.
+    if (conditions.ok() && conditions->holds) out.push_back(&exception);
+  }
+  return out;
+}
+
+// An exception that names Pod Security controls only narrows a podSecurity rule.
+const Exception* exempting(const Stage& stage) {
+  const bool pod_security = stage.rule.kind == RuleKind::validate && stage.rule.body["podSecurity"].is_map();
+  for (const Exception* exception : stage.exceptions)
+    if (!pod_security || exception->pod_security.empty()) return exception;
+  return nullptr;
+}
+
+void run_stage(const Stage& stage, bool existing, PolicyResponse& out) {
+  if (const Exception* exception = exempting(stage)) {
+    out.rules.push_back(stage.respond(Status::skip, "rule is skipped due to policy exception " + exception->key));
+    return;
+  }
+  // A loop's own conditions are asked by the loop.
+  const auto conditions = evaluate_conditions(stage.rule.preconditions, stage.context);
+  if (!conditions.ok()) {
+    out.rules.push_back(stage.fail_with("failed to evaluate preconditions", conditions.error()));
+    return;
+  }
+  if (!conditions->holds) {
+    std::string why = "preconditions not met";
+    if (!conditions->message.empty()) why += "; " + conditions->message;
+    out.rules.push_back(stage.respond(Status::skip, std::move(why)));
+    return;
+  }
+  switch (stage.rule.kind) {
+    case RuleKind::validate:
+      if (auto response = validate_rule(stage)) out.rules.push_back(std::move(*response));
+      return;
+    case RuleKind::mutate:
+      if (existing)
+        for (RuleResponse& response : mutate_existing_rule(stage)) out.rules.push_back(std::move(response));
+      else
+        out.rules.push_back(mutate_rule(stage, out.patched));
+      return;
+    case RuleKind::generate:
+      out.rules.push_back(generate_rule(stage));
+      return;
+    case RuleKind::verify_images:
+      out.rules.push_back(verify_images_rule(stage, out.patched));
+      return;
+  }
+}
+
+bool applies(const PolicyResponse& response) {
+  return !response.rules.empty() && response.rules.back().status != Status::skip;
+}
+
+}  // namespace
+
+std::string_view status_name(Status status) {
+  switch (status) {
+    case Status::pass:
+      return "pass";
+    case Status::fail:
+      return "fail";
+    case Status::warn:
+      return "warn";
+    case Status::error:
+      return "error";
+    case Status::skip:
+      return "skip";
+  }
+  return "";
+}
+
+RuleResponse Stage::respond(Status status, std::string message) const {
+  RuleResponse response;
+  response.rule = rule.name;
+  response.kind = rule.kind;
+  response.status = status;
+  response.message = std::move(message);
+  response.action = action_of(policy, rule, request.target.ns(), request.target.namespace_labels);
+  return response;
+}
+
+RuleResponse Stage::fail_with(std::string_view what, const Error& error) const {
+  return respond(Status::error, std::string(what) + ": " + error.message);
+}
+
+Result<std::vector<Value>> loop_items(const Value& loop, Context& context) {
+  const std::string list = TRY(substitute_text(loop["list"].as_string(), context));
+  const Value found = TRY(context.query(list));
+  if (found.is_list()) return std::vector<Value>(found.items().begin(), found.items().end());
+  return std::vector<Value>{found};
+}
+
+void set_element(Context& context, const Value& element, std::size_t index, int nesting) {
+  const Value number(static_cast<std::int64_t>(index));
+  const std::string level = std::to_string(nesting);
+  context.set("element", element);
+  context.set("element" + level, element);
+  context.set("elementIndex", number);
+  context.set("elementIndex" + level, number);
+}
+
+Result<Exception> parse_exception(const Value& object) {
+  Exception exception;
+  const std::string ns = object["metadata"]["namespace"].str();
+  exception.key = (ns.empty() ? "" : ns + "/") + object["metadata"]["name"].str();
+  for (const Value& item : object["spec"]["exceptions"].items()) {
+    Exception::Exempted one{item["policyName"].str(), {}};
+    for (const Value& rule : item["ruleNames"].items()) one.rules.push_back(rule.str());
+    exception.exempted.push_back(std::move(one));
+  }
+  exception.match = TRY(parse_match(object["spec"]["match"]).in("PolicyException " + exception.key + ": spec.match"));
+  exception.conditions = object["spec"]["conditions"];
+  exception.pod_security = object["spec"]["podSecurity"];
+  return exception;
+}
+
+Engine::Engine(EngineOptions options) {
+  environment_.clock = options.clock;
+  environment_.random = options.random ? std::move(options.random) : [] { return random_u64(); };
+}
+Engine::~Engine() = default;
+
+PolicyResponse Engine::run(RuleKind kind, bool existing, const Policy& policy, const Request& request,
+                           const Lookups& lookups, const Exceptions& exceptions) const {
+  PolicyResponse out{&policy, request.target.object, request.target.object, {}};
+  if (!policy.ns.empty() && policy.ns != request.target.ns()) return out;
+  Request current = request;
+  for (const Rule& rule : policy.rules) {
+    if (rule.kind != kind) continue;
+    if (kind == RuleKind::mutate && rule.body.contains("targets") != existing) continue;
+    current.target.object = out.patched;
+    if (!matches(rule.match, current.target) || excludes(rule.exclude, current.target)) continue;
+    Context context(expressions_, environment_, lookups);
+    context.set("request", request_value(current));
+    set_service_account(context, current.target.user.name);
+    set_resource(context, rule, current.target.object);
+    for (const auto& [name, value] : current.variables) context.set_path(name, value);
+    context.defer(rule.context);
+    const Value& resource = current.target.operation == "DELETE" ? document::kNull : current.target.object;
+    const Stage stage{policy,  rule, current, context, matching(exceptions, policy, rule, current.target, context),
+                      resource};
+    run_stage(stage, existing, out);
+    if (policy.apply_one_rule && applies(out)) break;
+  }
+  return out;
+}
+
+PolicyResponse Engine::mutate(const Policy& policy, const Request& request, const Lookups& lookups,
+                              const Exceptions& exceptions) const {
+  return run(RuleKind::mutate, false, policy, request, lookups, exceptions);
+}
+PolicyResponse Engine::validate(const Policy& policy, const Request& request, const Lookups& lookups,
+                                const Exceptions& exceptions) const {
+  return run(RuleKind::validate, false, policy, request, lookups, exceptions);
+}
+PolicyResponse Engine::verify_images(const Policy& policy, const Request& request, const Lookups& lookups,
+                                     const Exceptions& exceptions) const {
+  return run(RuleKind::verify_images, false, policy, request, lookups, exceptions);
+}
+PolicyResponse Engine::generate(const Policy& policy, const Request& request, const Lookups& lookups,
+                                const Exceptions& exceptions) const {
+  return run(RuleKind::generate, false, policy, request, lookups, exceptions);
+}
+PolicyResponse Engine::mutate_existing(const Policy& policy, const Request& request, const Lookups& lookups,
+                                       const Exceptions& exceptions) const {
+  return run(RuleKind::mutate, true, policy, request, lookups, exceptions);
+}
+
+}  // namespace caisson::policy

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "security/policy/pod_security_checks.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace caisson::policy {
+namespace {
+
+using Errors = std::vector<PodSecurityError>;
+using Names = std::span<const std::string_view>;
+
+bool contains(Names names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void each_container(const Value& spec, const std::function<void(const Value&, const std::string&)>& call) {
+  for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
+    const Value& containers = spec[list];
+    for (std::size_t i = 0; i < containers.size(); ++i)
+      call(containers[i], "spec." + std::string(list) + "[" + std::to_string(i) + "]");
+  }
+}
+bool is_windows(const PodView& pod) {
+  return pod.minor >= 25 && pod.spec["os"]["name"].as_string() == "windows";
+}
+
+void privileged(const PodView& pod, Errors& errors) {
+  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+    if (c["securityContext"]["privileged"].as_bool()) errors.push_back({at + ".securityContext.privileged", {"true"}});
+  });
+}
+
+void capabilities_baseline(const PodView& pod, Errors& errors) {
+  static constexpr std::string_view kAllowed[] = {"AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE",     "FOWNER",  "FSETID",
+                                                  "KILL",        "MKNOD",  "NET_BIND_SERVICE", "SETFCAP", "SETGID",
+                                                  "SETPCAP",     "SETUID", "SYS_CHROOT"};
+  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+    std::vector<std::string> bad;
+    for (const Value& name : c["securityContext"]["capabilities"]["add"].items())
+      if (!contains(kAllowed, name.as_string())) bad.push_back(name.str());
+    if (!bad.empty()) errors.push_back({at + ".securityContext.capabilities.add", bad});
+  });
+}
+
+void host_namespaces(const PodView& pod, Errors& errors) {
+  for (const char* field : {"hostNetwork", "hostPID", "hostIPC"})
+    if (pod.spec[field].as_bool()) errors.push_back({"spec." + std::string(field), {"true"}});
+}
+
+void host_path_volumes(const PodView& pod, Errors& errors) {
+  const Value& volumes = pod.spec["volumes"];
+  for (std::size_t i = 0; i < volumes.size(); ++i)
+    if (volumes[i]["hostPath"].is_map())
+      errors.push_back({"spec.volumes[" + std::to_string(i) + "].hostPath", {volumes[i]["hostPath"]["path"].str()}});
+}
+
+void host_ports(const PodView& pod, Errors& errors) {
+  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+    const Value& ports = c["ports"];
+    for (std::size_t i = 0; i < ports.size(); ++i)
+      if (ports[i]["hostPort"].as_int() != 0)
+        errors.push_back({at + ".ports[" + std::to_string(i) + "].hostPort", {ports[i]["hostPort"].scalar_text()}});
+  });
+}
+
+void host_probes(const PodView& pod, Errors& errors) {
+  const auto check = [&](const Value& handler, const std::string& at) {
+    for (const char* kind : {"httpGet", "tcpSocket"}) {
+      const std::string_view host = handler[kind]["host"].as_string();
+      if (!host.empty() && host != "127.0.0.1" && host != "::1" && host != "localhost")
+        errors.push_back({at + "." + kind + ".host", {std::string(host)}});
+    }
+  };
+  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+    for (const char* probe : {"livenessProbe", "readinessProbe", "startupProbe"}) check(c[probe], at + "." + probe);
+    for (const char* hook : {"postStart", "preStop"}) check(c["lifecycle"][hook], at + ".lifecycle." + hook);
+  });
+}
+
+void app_armor(const PodView& pod, Errors& errors) {
+  constexpr std::string_view kPrefix = "container.apparmor.security.beta.kubernetes.io/";
+  for (const auto& entry : pod.metadata["annotations"].entries()) {
+    if (!entry.key.starts_with(kPrefix)) continue;
+    const std::string_view profile = entry.value.as_string();
+    if (!profile.empty() && profile != "runtime/default" && !profile.starts_with("localhost/"))
+      errors.push_back({"metadata.annotations[" + std::string(entry.key) + "]", {std::string(profile)}});
+  }
+  const auto check = [&](const Value& context, const std::string& at) {
+    const Value& type = context["appArmorProfile"]["type"];
+    if (!type.is_null() && type.as_string() != "RuntimeDefault" && type.as_string() != "Localhost")
+      errors.push_back({at + ".securityContext.appArmorProfile.type", {type.str()}});
+  };
+  check(pod.spec["securityContext"], "spec");
+  each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
+}
+
+void proc_mount(const PodView& pod, Errors& errors) {
+  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+    const Value& mount = c["securityContext"]["procMount"];
+    if (!mount.is_null() && mount.as_string() != "Default")
+      errors.push_back({at + ".securityContext.procMount", {mount.str()}});
+  });
+}
+
+void selinux(const PodView& pod, Errors& errors) {
+  static constexpr std::string_view kTypes[] = {"", "container_t", "container_init_t", "container_kvm_t"};
+  const auto check = [&](const Value& context, const std::string& at) {
+    const Value& options = context["seLinuxOptions"];
+    const std::string base = at + ".securityContext.seLinuxOptions.";
+    const std::string_view type = options["type"].as_string();
+    if (!contains(kTypes, type) && !(pod.minor >= 31 && type == "container_engine_t"))
+      errors.push_back({base + "type", {std::string(type)}});
+    for (const char* field : {"user", "role"})
+      if (!options[field].as_string().empty()) errors.push_back({base + field, {options[field].str()}});
+  };
+  check(pod.spec["securityContext"], "spec");
+  each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
+}
+
+bool is_seccomp_allowed(std::string_view type) {
+  return type == "RuntimeDefault" || type == "Localhost";
+}
+
+void seccomp_annotations(const PodView& pod, Errors& errors) {
+  for (const auto& entry : pod.metadata["annotations"].entries()) {
+    if (entry.key != "seccomp.security.alpha.kubernetes.io/pod" &&
+        !entry.key.starts_with("container.seccomp.security.alpha.kubernetes.io/"))
+      continue;
+    const std::string_view profile = entry.value.as_string();
+    if (profile != "runtime/default" && profile != "docker/default" && !profile.starts_with("localhost/"))
+      errors.push_back({"metadata.annotations[" + std::string(entry.key) + "]", {std::string(profile)}});
+  }
+}
+
+void seccomp_baseline(const PodView& pod, Errors& errors) {
+  if (pod.minor < 19) return seccomp_annotations(pod, errors);
+  const auto check = [&](const Value& context, const std::string& at) {
+    const Value& type = context["seccompProfile"]["type"];
+    if (!type.is_null() && !is_seccomp_allowed(type.as_string()))
+      errors.push_back({at + ".securityContext.seccompProfile.type", {type.str()}});
+  };
+  check(pod.spec["securityContext"], "spec");
+  each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
+}
+
+void sysctls(const PodView& pod, Errors& errors) {
+  struct Allowed {
+    std::string_view name;
+    int since;
+  };
+  static constexpr Allowed kAllowed[] = {{"kernel.shm_rmid_forced", 0},
+                                         {"net.ipv4.ip_local_port_range", 0},
+                                         {"net.ipv4.tcp_syncookies", 0},
+                                         {"net.ipv4.ping_group_range", 0},
+                                         {"net.ipv4.ip_unprivileged_port_start", 0},
+                                         {"net.ipv4.ip_local_reserved_ports", 27},
+                                         {"net.ipv4.tcp_keepalive_time", 29},
+                                         {"net.ipv4.tcp_fin_timeout", 29},
+                                         {"net.ipv4.tcp_keepalive_intvl", 29},
+                                         {"net.ipv4.tcp_keepalive_probes", 29},
+                                         {"net.ipv4.tcp_rmem", 32},
+                                         {"net.ipv4.tcp_wmem", 32}};
+  const Value& list = pod.spec["securityContext"]["sysctls"];
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::string_view name = list[i]["name"].as_string();
+    const bool allowed = std::any_of(std::begin(kAllowed), std::end(kAllowed),
+                                     [&](const Allowed& one) { return one.name == name && pod.minor >= one.since; });
+    if (!allowed)
+      errors.push_back({"spec.securityContext.sysctls[" + std::to_string(i) + "].name", {std::string(name)}});
+  }
+}
+
+void windows_host_process(const PodView& pod, Errors& errors) {
+  const auto check = [&](const Value& context, const std::string& at) {
+    if (context["windowsOptions"]["hostProcess"].as_bool())
+      errors.push_back({at + ".securityContext.windowsOptions.hostProcess", {"true"}});
+  };
+  check(pod.spec["securityContext"], "spec");
+  each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
+}
+
+// --- restricted
+
+void privilege_escalation(const PodView& pod, Errors& errors) {
+  if (is_windows(pod)) return;
+  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+    const Value& allowed = c["securityContext"]["allowPrivilegeEscalation"];
+    if (allowed.is_null())
+      errors.push_back({at + ".securityContext.allowPrivilegeEscalation", {}});
+    else if (allowed.as_bool())
+      errors.push_back({at + ".securityContext.allowPrivilegeEscalation", {"true"}});
+  });
+}
+
+void capabilities_restricted(const PodView& pod, Errors& errors) {
+  if (is_windows(pod)) return;
+  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+    const Value& capabilities = c["securityContext"]["capabilities"];
+    std::vector<std::string> dropped, added;
+    bool drops_all = false;
+    for (const Value& name : capabilities["drop"].items()) {
+      dropped.push_back(name.str());
+      drops_all = drops_all || name.as_string() == "ALL";
+    }
+    for (const Value& name : capabilities["add"].items())
+      if (name.as_string() != "NET_BIND_SERVICE") added.push_back(name.str());
+    if (!drops_all) errors.push_back({at + ".securityContext.capabilities.drop", dropped});
+    if (!added.empty()) errors.push_back({at + ".securityContext.capabilities.add", added});
+  });
+}
+
+void restricted_volumes(const PodView& pod, Errors& errors) {
+  static constexpr std::string_view kAllowed[] = {"configMap", "csi",   "downwardAPI",           "emptyDir",
+                                                  "ephemeral", "image", "persistentVolumeClaim", "projected",
+                                                  "secret"};
+  const Value& volumes = pod.spec["volumes"];
+  for (std::size_t i = 0; i < volumes.size(); ++i) {
+    for (const auto& entry : volumes[i].entries()) {
+      if (entry.key == "name" || contains(kAllowed, entry.key)) continue;
+      errors.push_back({"spec.volumes[" + std::to_string(i) + "]." + std::string(entry.key), {std::string(entry.key)}});
+    }
+  }
+}
+
+void run_as_non_root(const PodView& pod, Errors& errors) {
+  const Value& at_pod = pod.spec["securityContext"]["runAsNonRoot"];
+  if (at_pod.is_bool() && !at_pod.as_bool()) errors.push_back({"spec.securityContext.runAsNonRoot", {"false"}});
+  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+    const Value& own = c["securityContext"]["runAsNonRoot"];
+    if (own.is_bool() && !own.as_bool())
+      errors.push_back({at + ".securityContext.runAsNonRoot", {"false"}});
+    else if (own.is_null() && !at_pod.as_bool())
+      errors.push_back({at + ".securityContext.runAsNonRoot", {}});
+  });
+}
+
+void run_as_user(const PodView& pod, Errors& errors) {
+  const auto check = [&](const Value& context, const std::string& at) {
+    const Value& user = context["runAsUser"];
+    if (user.is_number() && user.as_int() == 0) errors.push_back({at + ".securityContext.runAsUser", {"0"}});
+  };
+  check(pod.spec["securityContext"], "spec");
+  each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
+}
+
+void seccomp_restricted(const PodView& pod, Errors& errors) {
+  if (is_windows(pod)) return;
+  const Value& at_pod = pod.spec["securityContext"]["seccompProfile"]["type"];
+  const bool pod_fine = is_seccomp_allowed(at_pod.as_string());
+  if (!at_pod.is_null() && !pod_fine) errors.push_back({"spec.securityContext.seccompProfile.type", {at_pod.str()}});
+  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+    const Value& own = c["securityContext"]["seccompProfile"]["type"];
+    if (!own.is_null() && !is_seccomp_allowed(own.as_string()))
+      errors.push_back({at + ".securityContext.seccompProfile.type", {own.str()}});
+    else if (own.is_null() && !pod_fine)
+      errors.push_back({at + ".securityContext.seccompProfile.type", {}});
+  });
+}
+
+constexpr PodSecurityCheck kChecks[] = {
+    {"privileged", "Privileged Containers", "privileged", true, 0, privileged},
+    {"capabilities_baseline", "Capabilities", "non-default capabilities", true, 0, capabilities_baseline},
+    {"hostNamespaces", "Host Namespaces", "host namespaces", true, 0, host_namespaces},
+    {"hostPathVolumes", "HostPath Volumes", "hostPath volumes", true, 0, host_path_volumes},
+    {"hostPorts", "Host Ports", "hostPort", true, 0, host_ports},
+    {"hostProbesAndHostLifecycle", "Host Probes / Lifecycle Hooks", "probe or lifecycle host", true, 34, host_probes},
+    {"appArmorProfile", "AppArmor", "forbidden AppArmor profile", true, 0, app_armor},
+    {"procMount", "/proc Mount Type", "procMount", true, 0, proc_mount},
+    {"seLinuxOptions", "SELinux", "seLinuxOptions", true, 0, selinux},
+    {"seccompProfile_baseline", "Seccomp", "seccompProfile", true, 0, seccomp_baseline},
+    {"sysctls", "Sysctls", "forbidden sysctls", true, 0, sysctls},
+    {"windowsHostProcess", "HostProcess", "hostProcess", true, 0, windows_host_process},
+    {"allowPrivilegeEscalation", "Privilege Escalation", "allowPrivilegeEscalation != false", false, 8,
+     privilege_escalation},
+    {"capabilities_restricted", "Capabilities", "unrestricted capabilities", false, 22, capabilities_restricted},
+    {"restrictedVolumes", "Volume Types", "restricted volume types", false, 0, restricted_volumes},
+    {"runAsNonRoot", "Running as Non-root", "runAsNonRoot != true", false, 0, run_as_non_root},
+    {"runAsUser", "Running as Non-root user", "runAsUser=0", false, 23, run_as_user},
+    {"seccompProfile_restricted", "Seccomp", "seccompProfile", false, 19, seccomp_restricted},
+};
+
+}  // namespace
+
+std::span<const PodSecurityCheck> pod_security_checks() {
+  return kChecks;
+}
+
+}  // namespace caisson::policy

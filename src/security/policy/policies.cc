@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "security/policy/policies.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "core/base/log.h"
+#include "core/expr/jmespath/wildcard.h"
+
+namespace caisson::policy {
+namespace {
+
+constexpr std::array<std::string_view, 4> kOperations = {"CREATE", "UPDATE", "DELETE", "CONNECT"};
+
+std::string key_of(const Value& object) {
+  const Value& metadata = object["metadata"];
+  return object["kind"].str() + "/" + metadata["namespace"].str() + "/" + metadata["name"].str();
+}
+
+void index_rule(const Rule& rule, std::set<std::string>& keys) {
+  for (const ResourceFilter& filter : rule.match.filters) {
+    for (const std::string_view operation : kOperations) {
+      const auto& wanted = filter.operations;
+      if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), operation) == wanted.end()) continue;
+      if (filter.kinds.empty()) keys.insert("*/" + std::string(operation));
+      for (const KindSelector& kind : filter.kinds)
+        keys.insert((jmespath::has_wildcard(kind.kind) ? "*" : kind.kind) + "/" + std::string(operation));
+    }
+  }
+}
+
+bool asks_for_roles(const Policy& policy) {
+  const auto asks = [](const MatchBlock& block) {
+    return std::any_of(block.filters.begin(), block.filters.end(), [](const ResourceFilter& filter) {
+      return !filter.roles.empty() || !filter.cluster_roles.empty();
+    });
+  };
+  return std::any_of(policy.rules.begin(), policy.rules.end(),
+                     [&](const Rule& rule) { return asks(rule.match) || asks(rule.exclude); });
+}
+
+void report_invalid(const Value& object, const Error& error) {
+  log::warning("policy left out",
+               {{"kind", object["kind"].str()}, {"name", object["metadata"]["name"].str()}, {"error", error}});
+}
+
+}  // namespace
+
+std::vector<const Policy*> PolicySnapshot::for_request(std::string_view kind, std::string_view operation) const {
+  std::vector<std::size_t> which;
+  for (const std::string_view name : {kind, std::string_view("*")}) {
+    const auto found = index.find(std::string(name) + "/" + std::string(operation));
+    if (found != index.end()) which.insert(which.end(), found->second.begin(), found->second.end());
+  }
+  std::sort(which.begin(), which.end());
+  which.erase(std::unique(which.begin(), which.end()), which.end());
+  std::vector<const Policy*> out;
+  for (const std::size_t at : which) out.push_back(policies[at].get());
+  return out;
+}
+
+Policies::Policies() : snapshot_(std::make_shared<const PolicySnapshot>()) {}
+
+std::vector<schema::Resource> policy_resources() {
+  return {{"kyverno.io", "v1", "ClusterPolicy", "clusterpolicies", false},
+          {"kyverno.io", "v1", "Policy", "policies", true},
+          {"kyverno.io", "v2", "PolicyException", "policyexceptions", true},
+          {"policies.kyverno.io", "v1", "ValidatingPolicy", "validatingpolicies", false},
+          {"policies.kyverno.io", "v1", "MutatingPolicy", "mutatingpolicies", false}};
+}
+
+Result<void> Policies::load(kube::Client& client) {
+  for (const schema::Resource& resource : policy_resources()) {
+    const auto list = TRY(client.list(resource, {}).in("read the policies"));
+    for (const kube::Object& object : list.items) set(object.value());
+  }
+  return {};
+}
+
+void Policies::set(const Value& object) {
+  const std::string key = key_of(object);
+  std::shared_ptr<const Policy> policy;
+  std::shared_ptr<const CelPolicy> cel;
+  if (is_policy(object)) {
+    auto compiled = compile_policy(object);
+    if (!compiled.ok()) return report_invalid(object, compiled.error());
+    policy = std::make_shared<const Policy>(std::move(compiled).value());
+  } else if (CelPolicy::is_one(object)) {
+    auto compiled = CelPolicy::compile(object);
+    if (!compiled.ok()) return report_invalid(object, compiled.error());
+    cel = std::make_shared<const CelPolicy>(std::move(compiled).value());
+  }
+  const std::lock_guard lock(mutex_);
+  objects_[key] = object;
+  if (policy) compiled_[key] = std::move(policy);
+  if (cel) compiled_cel_[key] = std::move(cel);
+  rebuild();
+}
+
+void Policies::remove(const Value& object) {
+  const std::string key = key_of(object);
+  const std::lock_guard lock(mutex_);
+  objects_.erase(key);
+  compiled_.erase(key);
+  compiled_cel_.erase(key);
+  rebuild();
+}
+
+void Policies::rebuild() {
+  auto next = std::make_shared<PolicySnapshot>();
+  for (const auto& entry : compiled_) next->policies.push_back(entry.second);
+  for (const auto& entry : compiled_cel_) next->cel_policies.push_back(entry.second);
+  std::sort(next->policies.begin(), next->policies.end(),
+            [](const auto& a, const auto& b) { return a->key() < b->key(); });
+  std::sort(next->cel_policies.begin(), next->cel_policies.end(),
+            [](const auto& a, const auto& b) { return a->name() < b->name(); });
+  for (std::size_t i = 0; i < next->policies.size(); ++i) {
+    std::set<std::string> keys;
+    for (const Rule& rule : next->policies[i]->rules) index_rule(rule, keys);
+    for (const std::string& key : keys) next->index[key].push_back(i);
+    next->asks_for_roles = next->asks_for_roles || asks_for_roles(*next->policies[i]);
+  }
+  for (const auto& entry : objects_) {
+    if (entry.second["kind"].as_string() != "PolicyException") continue;
+    auto exception = parse_exception(entry.second);
+    if (exception.ok())
+      next->exceptions.push_back(std::move(exception).value());
+    else
+      report_invalid(entry.second, exception.error());
+  }
+  snapshot_ = std::move(next);
+}
+
+std::shared_ptr<const PolicySnapshot> Policies::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return snapshot_;
+}
+
+}  // namespace caisson::policy

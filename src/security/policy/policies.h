@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The policies in force, compiled once, by the kind and the operation that they speak of: a request meets only the
+// rules that can match it. Any thread; readers take a snapshot and never wait for a writer's compiling.
+#pragma once
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cluster/kube/client.h"
+#include "security/policy/cel_policy.h"
+#include "security/policy/engine.h"
+
+namespace caisson::policy {
+
+struct PolicySnapshot {
+  std::vector<std::shared_ptr<const Policy>> policies;  // sorted by key
+  std::vector<std::shared_ptr<const CelPolicy>> cel_policies;
+  Engine::Exceptions exceptions;
+  bool asks_for_roles = false;  // whether a rule looks at roles or clusterRoles
+
+  // Policies with a rule that can match a request on `kind` by `operation`.
+  std::vector<const Policy*> for_request(std::string_view kind, std::string_view operation) const;
+
+  // "Pod/CREATE" → indexes of `policies`; those that speak of any kind stand under "*".
+  std::unordered_map<std::string, std::vector<std::size_t>> index;
+};
+
+class Policies {
+ public:
+  Policies();
+  // Reads every policy, exception and CEL policy there is. Errors: those of the client; a policy that can't be compiled
+  // is logged and left out.
+  Result<void> load(kube::Client& client);
+  // One object changed or went.
+  void set(const Value& object);
+  void remove(const Value& object);
+  std::shared_ptr<const PolicySnapshot> snapshot() const;
+
+ private:
+  void rebuild();  // REQUIRES the lock
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, Value> objects_;  // GUARDED_BY(mutex_), by kind, namespace and name
+  std::unordered_map<std::string, std::shared_ptr<const Policy>> compiled_;
+  std::unordered_map<std::string, std::shared_ptr<const CelPolicy>> compiled_cel_;
+  std::shared_ptr<const PolicySnapshot> snapshot_;
+};
+
+// The resources that hold policies and exceptions.
+std::vector<schema::Resource> policy_resources();
+
+}  // namespace caisson::policy

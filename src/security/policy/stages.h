@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a stage is handed and what it gives. Internal to this room.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "security/policy/conditions.h"
+#include "security/policy/engine.h"
+
+namespace caisson::schema {
+class Schema;
+}
+
+namespace caisson::policy {
+
+const schema::Schema& built_in_schema();
+
+struct Stage {
+  const Policy& policy;
+  const Rule& rule;
+  const Request& request;
+  Context& context;
+  std::vector<const Exception*> exceptions;  // those that speak of this rule and request
+  const Value& resource;                     // the object to look at; null when a DELETE has only an old one
+
+  RuleResponse respond(Status status, std::string message) const;
+  RuleResponse fail_with(std::string_view what, const Error& error) const;  // Status::error
+};
+
+// Nothing: the rule says nothing of the request after all.
+std::optional<RuleResponse> validate_rule(const Stage& stage);
+std::optional<RuleResponse> check_pod_security(const Stage& stage);
+// `patched` becomes the object that the rule makes.
+RuleResponse mutate_rule(const Stage& stage, Value& patched);
+std::vector<RuleResponse> mutate_existing_rule(const Stage& stage);
+RuleResponse generate_rule(const Stage& stage);
+RuleResponse verify_images_rule(const Stage& stage, Value& patched);
+
+// The list of a loop. A value that is no list is a list of it.
+Result<std::vector<Value>> loop_items(const Value& loop, Context& context);
+void set_element(Context& context, const Value& element, std::size_t index, int nesting);
+
+}  // namespace caisson::policy

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+// validate: deny, pattern, anyPattern, foreach, podSecurity. Follows Kyverno 1.19, pkg/engine/handlers/validation.
+#include <algorithm>
+
+#include "core/base/text.h"
+#include "security/policy/cel_checks.h"
+#include "security/policy/images.h"
+#include "security/policy/pattern.h"
+#include "security/policy/pod_security.h"
+#include "security/policy/stages.h"
+#include "security/policy/variables.h"
+
+namespace caisson::policy {
+namespace {
+
+constexpr int kNestingMax = 10;
+
+std::string with_full_stop(std::string text) {
+  return text.ends_with(".") ? text : text + ".";
+}
+
+class Validator {
+ public:
+  explicit Validator(const Stage& stage) : stage_(stage) {}
+
+  // `body`: the rule's validate, or one item of a foreach.
+  std::optional<RuleResponse> check(const Value& body, Context& context, const Value& resource, int nesting) {
+    if (body["deny"].is_map()) return deny(body["deny"], context);
+    if (!body["pattern"].is_null()) return pattern(body["pattern"], context, resource);
+    if (body["anyPattern"].is_list()) return any_pattern(body["anyPattern"], context, resource);
+    if (body["foreach"].is_list()) return loops(body["foreach"], context, resource, nesting);
+    return stage_.respond(Status::error, "invalid validation rule: podSecurity, cel, patterns, or deny expected");
+  }
+
+ private:
+  const std::string& name() const { return stage_.rule.name; }
+  std::string passed() const { return "validation rule '" + name() + "' passed."; }
+
+  // The rule's message with its variables; empty when it has none. Failures of its variables are told in place.
+  std::string message(Context& context) const {
+    const std::string_view text = stage_.rule.body["message"].as_string();
+    if (text.empty()) return "";
+    auto done = substitute_text(text, context);
+    return done.ok() ? std::move(done).value()
+                     : "variables substitution error in rule " + name() + " execution error: " + done.error().message;
+  }
+
+  RuleResponse deny(const Value& deny, Context& context) const {
+    const auto outcome = evaluate_conditions(deny["conditions"], context);
+    if (!outcome.ok()) return stage_.fail_with("failed to check deny conditions", outcome.error());
+    if (!outcome->holds) return stage_.respond(Status::pass, passed());
+    std::string text = message(context);
+    if (!outcome->message.empty()) {
+      const auto more = substitute_text(outcome->message, context);
+      text += (text.empty() ? "" : "; ") + (more.ok() ? *more : outcome->message);
+    }
+    if (text.empty()) text = "validation error: rule " + name() + " failed";
+    return stage_.respond(Status::fail, std::move(text));
+  }
+
+  std::optional<RuleResponse> pattern(const Value& given, Context& context, const Value& resource) const {
+    const auto pattern = substitute(given, context);
+    if (!pattern.ok()) return stage_.fail_with("variable substitution failed", pattern.error());
+    if (resource.is_null()) return {};  // nothing is left to look at
+    const PatternOutcome outcome = match_pattern(resource, *pattern);
+    switch (outcome.kind) {
+      case PatternOutcome::Kind::pass:
+        return stage_.respond(Status::pass, passed());
+      case PatternOutcome::Kind::skip:
+        return stage_.respond(Status::skip, outcome.message);
+      default:
+        break;
+    }
+    const bool failed = outcome.kind == PatternOutcome::Kind::fail;
+    const std::string text = message(context);
+    const std::string why = failed ? "failed at path " + outcome.path : "execution error: " + outcome.message;
+    return stage_.respond(
+        failed ? Status::fail : Status::error,
+        "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + "rule " + name() + " " + why);
+  }
+
+  std::optional<RuleResponse> any_pattern(const Value& given, Context& context, const Value& resource) const {
+    const auto patterns = substitute(given, context);
+    if (!patterns.ok()) return stage_.fail_with("variable substitution failed", patterns.error());
+    if (resource.is_null()) return {};
+    std::string failed, skipped;
+    for (std::size_t i = 0; i < patterns->size(); ++i) {
+      const PatternOutcome outcome = match_pattern(resource, (*patterns)[i]);
+      const std::string which = name() + "[" + std::to_string(i) + "]";
+      if (outcome.passed())
+        return stage_.respond(Status::pass,
+                              "validation rule '" + name() + "' anyPattern[" + std::to_string(i) + "] passed.");
+      if (outcome.kind == PatternOutcome::Kind::skip)
+        skipped += (skipped.empty() ? "" : " ") + std::string("rule ") + which + " skipped: " + outcome.message;
+      else if (outcome.path.empty())
+        failed += (failed.empty() ? "" : " ") + std::string("rule ") + which + " failed: " + outcome.message;
+      else
+        failed += (failed.empty() ? "" : " ") + std::string("rule ") + which + " failed at path " + outcome.path;
+    }
+    if (failed.empty()) return stage_.respond(skipped.empty() ? Status::pass : Status::skip, skipped);
+    const std::string text = message(context);
+    return stage_.respond(Status::fail,
+                          "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + failed);
+  }
+
+  std::optional<RuleResponse> loops(const Value& loops, Context& context, const Value& resource, int nesting) {
+    if (nesting > kNestingMax) return stage_.respond(Status::error, "foreach is nested too deeply");
+    std::size_t applied = 0;
+    std::optional<Error> list_error;
+    for (const Value& loop : loops.items()) {
+      auto items = loop_items(loop, context);
+      if (!items.ok()) {
+        // A field that is not there has no items.
+        if (items.error().code != ErrorCode::not_found) list_error = items.error();
+        continue;
+      }
+      if (auto response = elements(loop, *items, context, resource, nesting, applied)) return response;
+    }
+    if (applied > 0) return stage_.respond(Status::pass, "rule passed");
+    if (list_error) return stage_.fail_with("failed to evaluate list", *list_error);
+    return {};
+  }
+
+  // Nothing: every element passed or said nothing.
+  std::optional<RuleResponse> elements(const Value& loop, const std::vector<Value>& items, Context& context,
+                                       const Value& resource, int nesting, std::size_t& applied) {
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (items[i].is_null()) continue;
+      const bool is_map = items[i].is_map();
+      const bool scoped = loop["elementScope"].as_bool(is_map);
+      if (scoped && !is_map)
+        return stage_.respond(Status::error, "failed to process foreach: elementScope needs elements that are maps");
+      Context own = context;
+      set_element(own, items[i], i, nesting);
+      own.defer(loop["context"]);
+      const auto conditions = evaluate_conditions(loop["preconditions"], own);
+      if (!conditions.ok() || !conditions->holds) continue;
+      auto response = check(loop, own, scoped ? items[i] : resource, nesting + 1);
+      if (!response || response->status == Status::skip) continue;
+      if (response->status != Status::pass) {
+        response->message = "validation failure: " + response->message;
+        return response;
+      }
+      ++applied;
+    }
+    return {};
+  }
+
+  const Stage& stage_;
+};
+
+Value exclusions(const Stage& stage) {
+  Value list = stage.rule.body["podSecurity"]["exclude"];
+  if (list.is_null()) list = Value::list();
+  for (const Exception* exception : stage.exceptions)
+    for (const Value& item : exception->pod_security.items()) list.push_back(item);
+  return list;
+}
+
+// On UPDATE, what the old object violated already does not stop the new one (allowExistingViolations, on unless said
+// otherwise).
+bool violated_before(const Stage& stage) {
+  if (stage.request.target.operation != "UPDATE" || stage.request.old_object.is_null()) return false;
+  if (!stage.rule.body["allowExistingViolations"].as_bool(true)) return false;
+  if (action_of(stage.policy, stage.rule, stage.request.target.ns(), stage.request.target.namespace_labels) !=
+      FailureAction::enforce)
+    return false;
+  Request before = stage.request;
+  before.target.operation = "CREATE";
+  before.target.object = stage.request.old_object;
+  before.old_object = Value();
+  before.target.user = {};
+  if (!matches(stage.rule.match, before.target) || excludes(stage.rule.exclude, before.target)) return false;
+  Context context = stage.context;
+  context.set_path("request.object", before.target.object);
+  context.set_path("request.operation", "CREATE");
+  const Stage old{stage.policy, stage.rule, before, context, stage.exceptions, before.target.object};
+  const auto conditions = evaluate_conditions(stage.rule.preconditions, context);
+  if (!conditions.ok() || !conditions->holds) return false;
+  const auto response = validate_rule(old);
+  return response && response->status == Status::fail;
+}
+
+// The objects that paramRef names; one null where the rule has no parameters. Errors: not_found where they must be
+// there.
+Result<std::vector<Value>> params_of(const Stage& stage, const Value& cel) {
+  if (!cel["paramKind"].is_map()) return std::vector<Value>{Value()};
+  const Value &kind = cel["paramKind"], &reference = cel["paramRef"];
+  std::string ns = reference["namespace"].str();
+  if (ns.empty()) ns = stage.request.target.ns();
+  auto all = TRY(stage.context.lookups().objects(kind["apiVersion"].str(), kind["kind"].str(), ""));
+  std::vector<Value> out;
+  for (const Value& object : all) {
+    const Value& metadata = object["metadata"];
+    if (!metadata["namespace"].as_string().empty() && metadata["namespace"].as_string() != ns) continue;
+    if (reference["selector"].is_map() ? labels_match(reference["selector"], metadata["labels"])
+                                       : metadata["name"].as_string() == reference["name"].as_string())
+      out.push_back(object);
+  }
+  if (out.empty() && reference["parameterNotFoundAction"].as_string() == "Deny")
+    return Error{ErrorCode::not_found, "no params found"};
+  return out;
+}
+
+std::optional<RuleResponse> check_cel(const Stage& stage) {
+  const auto params = params_of(stage, stage.rule.body["cel"]);
+  if (!params.ok()) return stage.fail_with("error in parameterized resource", params.error());
+  CelInput input;
+  input.object = stage.resource;
+  input.old_object =
+      stage.request.target.operation == "DELETE" ? stage.request.target.object : stage.request.old_object;
+  input.request = admission_request_value(stage.request.target, stage.request.dry_run);
+  input.lookups = &stage.context.lookups();
+  const std::string ns = stage.request.target.ns();
+  if (!ns.empty() && stage.request.target.kind != "Namespace")
+    input.namespace_object =
+        Value{{"metadata", Value{{"name", ns}, {"labels", stage.request.target.namespace_labels}}}};
+  for (const Value& param : *params) {
+    input.params = param;
+    const CelOutcome outcome = evaluate_checks(*stage.rule.cel, input);
+    if (outcome.verdict == CelVerdict::not_matched) return stage.respond(Status::skip, "cel preconditions not met");
+    // What can't be evaluated refuses, as failurePolicy Fail has it.
+    if (outcome.verdict != CelVerdict::pass) return stage.respond(Status::fail, outcome.message);
+  }
+  return stage.respond(Status::pass, "Validation rule '" + stage.rule.name + "' passed.");
+}
+
+}  // namespace
+
+std::optional<RuleResponse> check_pod_security(const Stage& stage) {
+  if (stage.resource.is_null()) return {};
+  const Value& rule = stage.rule.body["podSecurity"];
+  const PodParts pod = pod_parts(stage.resource);
+  if (pod.spec.is_null()) return stage.respond(Status::error, "Error while getting new resource: it makes no Pods");
+  const std::string level = rule["level"].str(), version = rule["version"].str();
+  const auto own = check_pod(pod.metadata, pod.spec, {level, version, rule["exclude"]});
+  if (!own.ok()) return stage.fail_with("failed to parse pod security api version", own.error());
+  if (own->empty()) return stage.respond(Status::pass, "Validation rule '" + stage.rule.name + "' passed.");
+  if (!stage.exceptions.empty()) {
+    const auto excused = check_pod(pod.metadata, pod.spec, {level, version, exclusions(stage)});
+    if (excused.ok() && excused->empty())
+      return stage.respond(Status::skip, "rule is skipped due to policy exceptions " + stage.exceptions[0]->key);
+  }
+  return stage.respond(Status::fail, "Validation rule '" + stage.rule.name + "' failed. It violates PodSecurity \"" +
+                                         level + ":" + version + "\": " + describe(*own));
+}
+
+std::optional<RuleResponse> validate_rule(const Stage& stage) {
+  const Value& body = stage.rule.body;
+  if (stage.rule.cel) return check_cel(stage);
+  for (const char* other : {"assert", "manifests"})
+    if (body.contains(other))
+      return stage.respond(Status::error, "validate." + std::string(other) + " is not evaluated by this engine");
+  auto response = body["podSecurity"].is_map() ? check_pod_security(stage)
+                                               : Validator(stage).check(body, stage.context, stage.resource, 0);
+  if (response && response->status == Status::fail && violated_before(stage))
+    return stage.respond(Status::skip, "skipping the rule evaluation as pre-existing violations are allowed");
+  return response;
+}
+
+}  // namespace caisson::policy
