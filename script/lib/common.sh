@@ -11,6 +11,9 @@ RUN_PACKAGES=(git runc conmon nginx-light libnginx-mod-http-ndk libnginx-mod-htt
   mmdebstrap busybox-static ca-certificates)
 TEST_PACKAGES=(curl skopeo python3 python3-yaml procps iproute2)
 
+# Paths below this folder count as relative, so that every copy of the repository shares what ccache has.
+export CCACHE_COMPRESS=1 CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
+
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
