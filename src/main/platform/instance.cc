@@ -103,22 +103,6 @@ std::uint32_t from_route_hex(std::string_view text) {
   return ntohl(static_cast<std::uint32_t>(std::strtoul(std::string(text).c_str(), nullptr, 16)));
 }
 
-// Picks the first pair of ranges that nothing on this machine uses.
-Result<void> choose_ranges(Settings& settings, std::string_view own_prefix) {
-  for (int second = 42; settings.pod_cidr.empty() || settings.service_cidr.empty(); second += 2) {
-    if (second > 250) {
-      return Error{ErrorCode::conflict, "no free address range below 10.0.0.0/8: choose ranges with --pod-cidr and --service-cidr"};
-    }
-    const std::string pods = "10." + std::to_string(second) + ".0.0/16", services = "10." + std::to_string(second + 1) + ".0.0/16";
-    const bool pods_free = TRY(range_is_free(pods, own_prefix));
-    const bool services_free = TRY(range_is_free(services, own_prefix));
-    if (!pods_free || !services_free) continue;
-    if (settings.pod_cidr.empty()) settings.pod_cidr = pods;
-    if (settings.service_cidr.empty()) settings.service_cidr = services;
-  }
-  return {};
-}
-
 std::string host_name() {
   char name[256] = {};
   gethostname(name, sizeof name - 1);
@@ -192,6 +176,21 @@ Result<Instance> prepare_instance(const Settings& settings) {
   return instance;
 }
 
+Result<void> choose_ranges(Settings& settings, std::string_view own_prefix) {
+  for (int second = 42; settings.pod_cidr.empty() || settings.service_cidr.empty(); second += 2) {
+    if (second > 250) {
+      return Error{ErrorCode::conflict, "no free address range below 10.0.0.0/8: choose ranges with --pod-cidr and --service-cidr"};
+    }
+    const std::string pods = "10." + std::to_string(second) + ".0.0/16", services = "10." + std::to_string(second + 1) + ".0.0/16";
+    const bool pods_free = TRY(range_is_free(pods, own_prefix));
+    const bool services_free = TRY(range_is_free(services, own_prefix));
+    if (!pods_free || !services_free) continue;
+    if (settings.pod_cidr.empty()) settings.pod_cidr = pods;
+    if (settings.service_cidr.empty()) settings.service_cidr = services;
+  }
+  return {};
+}
+
 Result<bool> range_is_free(std::string_view cidr, std::string_view own_prefix) {
   const Range wanted = TRY(parse_range(cidr));
   const std::string routes = TRY(read_file("/proc/net/route", 16 << 20));
@@ -205,12 +204,13 @@ Result<bool> range_is_free(std::string_view cidr, std::string_view own_prefix) {
   return true;
 }
 
-Result<void> check_ports_free(const Settings& settings) {
+Result<std::vector<PortTaken>> ports_taken(const Settings& settings) {
   const Ports& p = settings.ports;
   const std::pair<int, const char*> wanted[] = {
       {p.api, "--api-port"}, {p.portal, "--portal-port"}, {p.registry, "--registry-port"}, {p.http, "--http-port"}, {p.https, "--https-port"}};
   // The ingress outlives the platform and is taken over by the next start: its ports are ours already.
   const bool ingress_runs = network::nginx_runs(settings.data_dir + "/nginx");
+  std::vector<PortTaken> taken;
   for (const auto& [number, flag] : wanted) {
     if (ingress_runs && (number == p.http || number == p.https)) continue;
     const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -222,13 +222,18 @@ Result<void> check_ports_free(const Settings& settings) {
     if (inet_pton(AF_INET, settings.listen.c_str(), &address.sin_addr) != 1) {
       return Error{ErrorCode::bad_request, "--listen " + settings.listen + " is not an IPv4 address"};
     }
-    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      Error error = errno_error(settings.listen + ":" + std::to_string(number));
-      error.message += std::string("; choose another port with ") + flag;
-      return error;
-    }
+    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) taken.push_back({number, flag, errno});
   }
-  return {};
+  return taken;
+}
+
+Result<void> check_ports_free(const Settings& settings) {
+  const std::vector<PortTaken> taken = TRY(ports_taken(settings));
+  if (taken.empty()) return {};
+  errno = taken[0].reason;
+  Error error = errno_error(settings.listen + ":" + std::to_string(taken[0].port));
+  error.message += "; choose another port with " + taken[0].flag;
+  return error;
 }
 
 }  // namespace caisson::platform
