@@ -17,11 +17,14 @@ export CCACHE_COMPRESS=1 CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDI
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
+# as_root COMMAND...: by sudo where that is needed. sudo would drop the proxy that apt, pulls and builds need.
 as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else
-    command -v sudo >/dev/null || fail "this needs root: install sudo, or run the script as root"
-    sudo "$@"
-  fi
+  local name kept=()
+  if [ "$(id -u)" = 0 ]; then "$@"; return; fi
+  command -v sudo >/dev/null || fail "this needs root: install sudo, or run the script as root"
+  for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do [ -z "${!name:-}" ] || kept+=("$name"); done
+  [ ${#kept[@]} = 0 ] || set -- "--preserve-env=$(IFS=,; echo "${kept[*]}")" "$@"
+  sudo "$@"
 }
 
 # install_packages NAME...: installs what is missing. No service of the host is started meanwhile: Debian's policy-rc.d says no, and
