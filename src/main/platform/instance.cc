@@ -103,6 +103,22 @@ std::uint32_t from_route_hex(std::string_view text) {
   return ntohl(static_cast<std::uint32_t>(std::strtoul(std::string(text).c_str(), nullptr, 16)));
 }
 
+// The first pair of ranges that nothing on this machine uses, for those that are empty.
+Result<void> choose_ranges(Settings& settings, std::string_view own_prefix) {
+  for (int second = 42; settings.pod_cidr.empty() || settings.service_cidr.empty(); second += 2) {
+    if (second > 250) {
+      return Error{ErrorCode::conflict, "no free address range below 10.0.0.0/8: choose ranges with --pod-cidr and --service-cidr"};
+    }
+    const std::string pods = "10." + std::to_string(second) + ".0.0/16", services = "10." + std::to_string(second + 1) + ".0.0/16";
+    const bool pods_free = TRY(range_is_free(pods, own_prefix));
+    const bool services_free = TRY(range_is_free(services, own_prefix));
+    if (!pods_free || !services_free) continue;
+    if (settings.pod_cidr.empty()) settings.pod_cidr = pods;
+    if (settings.service_cidr.empty()) settings.service_cidr = services;
+  }
+  return {};
+}
+
 std::string host_name() {
   char name[256] = {};
   gethostname(name, sizeof name - 1);
@@ -158,37 +174,30 @@ Result<Instance> prepare_instance(const Settings& settings) {
   if (exists(instance.path("instance.json"))) {
     const Instance before = TRY(load_instance(settings.data_dir));
     instance.id = before.id;
-    if (instance.settings.pod_cidr.empty()) instance.settings.pod_cidr = before.settings.pod_cidr;
-    if (instance.settings.service_cidr.empty()) instance.settings.service_cidr = before.settings.service_cidr;
     if (instance.settings.node_name.empty()) instance.settings.node_name = before.settings.node_name;
   } else {
     instance.id = hex(random_bytes(3));
   }
   if (instance.settings.node_name.empty()) instance.settings.node_name = host_name();
-  for (const auto& [cidr, flag] : {std::pair{settings.pod_cidr, "--pod-cidr"}, {settings.service_cidr, "--service-cidr"}}) {
-    if (cidr.empty()) continue;
-    const bool is_free = TRY(range_is_free(cidr, instance.link_prefix()));
-    if (!is_free) return Error{ErrorCode::conflict, "range " + cidr + " is in use on this machine (see 'ip route'); choose another with " + flag};
-  }
-  TRY(choose_ranges(instance.settings, instance.link_prefix()));
+  TRY(settle_ranges(instance.settings));
   TRY(make_dirs(settings.data_dir, 0711));
   TRY(save(instance));
   return instance;
 }
 
-Result<void> choose_ranges(Settings& settings, std::string_view own_prefix) {
-  for (int second = 42; settings.pod_cidr.empty() || settings.service_cidr.empty(); second += 2) {
-    if (second > 250) {
-      return Error{ErrorCode::conflict, "no free address range below 10.0.0.0/8: choose ranges with --pod-cidr and --service-cidr"};
-    }
-    const std::string pods = "10." + std::to_string(second) + ".0.0/16", services = "10." + std::to_string(second + 1) + ".0.0/16";
-    const bool pods_free = TRY(range_is_free(pods, own_prefix));
-    const bool services_free = TRY(range_is_free(services, own_prefix));
-    if (!pods_free || !services_free) continue;
-    if (settings.pod_cidr.empty()) settings.pod_cidr = pods;
-    if (settings.service_cidr.empty()) settings.service_cidr = services;
+Result<void> settle_ranges(Settings& settings) {
+  std::optional<Instance> before;
+  if (exists(settings.data_dir + "/instance.json")) before = TRY(load_instance(settings.data_dir));
+  const std::string own = before ? before->link_prefix() : "c-none";
+  for (const auto& [member, flag] : {std::pair{&Settings::pod_cidr, "--pod-cidr"}, {&Settings::service_cidr, "--service-cidr"}}) {
+    std::string& cidr = settings.*member;
+    if (before && cidr.empty()) cidr = before->settings.*member;
+    // Its own route for the range outlives the platform and carries no link by which it could be known.
+    if (cidr.empty() || (before && cidr == before->settings.*member)) continue;
+    const bool is_free = TRY(range_is_free(cidr, own));
+    if (!is_free) return Error{ErrorCode::conflict, "range " + cidr + " is in use on this machine (see 'ip route'); choose another with " + flag};
   }
-  return {};
+  return choose_ranges(settings, own);
 }
 
 Result<bool> range_is_free(std::string_view cidr, std::string_view own_prefix) {

@@ -53,8 +53,9 @@ Result<Instance> prepare_instance(const Settings& settings);
 
 // A /16 or so as text; true when no route or address of this machine overlaps it.
 Result<bool> range_is_free(std::string_view cidr, std::string_view own_prefix);
-// Fills in the ranges that are empty with the first pair that nothing on this machine uses. Errors: conflict when there is none.
-Result<void> choose_ranges(Settings& settings, std::string_view own_prefix);
+// Fills in the ranges that are empty: those of the instance in data_dir, or the first pair that nothing on this machine uses. Errors:
+// conflict "range 10.42.0.0/16 is in use on this machine …; choose another with --pod-cidr".
+Result<void> settle_ranges(Settings& settings);
 
 struct PortTaken {
   int port = 0;

@@ -101,7 +101,7 @@ Check judge_ports(const Machine& m, const Settings& settings) {
 }
 
 Check judge_ranges(const Machine& m) {
-  if (!m.range_error.empty()) return bad("ranges", m.range_error, "choose others with --pod-cidr and --service-cidr ('ip route' shows what is in use)");
+  if (!m.range_error.empty()) return bad("ranges", m.range_error, "choose others with --pod-cidr and --service-cidr; 'ip route' shows what is in use");
   return good("ranges", "pods " + m.pod_cidr + ", services " + m.service_cidr);
 }
 

@@ -175,19 +175,7 @@ void look_at_ports(Machine& m, const Settings& settings) {
 
 // The ranges that `up` would take, or has.
 void look_at_ranges(Machine& m, Settings settings) {
-  const auto before = load_instance(settings.data_dir);
-  const std::string own = before.ok() ? before->link_prefix() : "c-none";
-  for (auto [member, flag] : {std::pair{&Settings::pod_cidr, "--pod-cidr"}, {&Settings::service_cidr, "--service-cidr"}}) {
-    std::string& cidr = settings.*member;
-    if (cidr.empty() && before.ok()) cidr = before->settings.*member;
-    if (cidr.empty()) continue;
-    const auto free = range_is_free(cidr, own);
-    if (!free.ok()) m.range_error = std::string(flag) + ": " + free.error().message;
-    else if (!*free) m.range_error = cidr + " (" + flag + ") is in use";
-  }
-  if (m.range_error.empty()) {
-    if (const auto chosen = choose_ranges(settings, own); !chosen.ok()) m.range_error = chosen.error().message;
-  }
+  if (const auto settled = settle_ranges(settings); !settled.ok()) m.range_error = settled.error().message;
   m.pod_cidr = settings.pod_cidr;
   m.service_cidr = settings.service_cidr;
 }

@@ -75,7 +75,7 @@ const std::vector<Case>& cases() {
        State::failed, "80: held by nginx (process 812)", "systemctl disable --now nginx when it is not used, or choose other ports with --http-port"},
       {"two ports", [](Machine& m) { m.ports_taken = {{6443, "--api-port", "Address already in use", "k3s-server (process 9)"}, {5000, "--registry-port", "Address already in use", ""}}; },
        "ports", State::failed, "6443: held by k3s-server (process 9); 5000: Address already in use", "--api-port, --registry-port"},
-      {"a range in use", [](Machine& m) { m.range_error = "10.42.0.0/16 (--pod-cidr) is in use"; }, "ranges", State::failed, "10.42.0.0/16", "--service-cidr"},
+      {"a range in use", [](Machine& m) { m.range_error = "range 10.42.0.0/16 is in use on this machine (see 'ip route'); choose another with --pod-cidr"; }, "ranges", State::failed, "10.42.0.0/16", "--service-cidr"},
       {"a file instead of the null device", [](Machine& m) { m.null_device = false; }, "/dev/null", State::failed, "not the null device", "mknod -m 666 /dev/null c 1 3"},
       {"a kernel without nftables", [](Machine& m) { m.nft_error = "Operation not supported"; }, "nftables", State::failed, "Operation not supported", "modprobe nf_tables"},
       {"Docker's FORWARD policy", [](Machine& m) { m.barriers = {barrier(Barrier::Owner::docker)}; }, "firewalls", State::warning, "ip filter FORWARD stops what pods send",
