@@ -11,14 +11,20 @@ RUN_PACKAGES=(git runc conmon nginx-light libnginx-mod-http-ndk libnginx-mod-htt
   mmdebstrap busybox-static ca-certificates)
 TEST_PACKAGES=(curl skopeo python3 python3-yaml procps iproute2)
 
+# Paths below this folder count as relative, so that every copy of the repository shares what ccache has.
+export CCACHE_COMPRESS=1 CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
+
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
+# as_root COMMAND...: by sudo where that is needed. sudo would drop the proxy that apt, pulls and builds need.
 as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else
-    command -v sudo >/dev/null || fail "this needs root: install sudo, or run the script as root"
-    sudo "$@"
-  fi
+  local name kept=()
+  if [ "$(id -u)" = 0 ]; then "$@"; return; fi
+  command -v sudo >/dev/null || fail "this needs root: install sudo, or run the script as root"
+  for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do [ -z "${!name:-}" ] || kept+=("$name"); done
+  [ ${#kept[@]} = 0 ] || set -- "--preserve-env=$(IFS=,; echo "${kept[*]}")" "$@"
+  sudo "$@"
 }
 
 # install_packages NAME...: installs what is missing. No service of the host is started meanwhile: Debian's policy-rc.d says no, and

@@ -88,6 +88,20 @@ Result<Value> fetch(const Session& session, const Selection& selection, const st
   return json::parse(response.body);
 }
 
+// As kubectl does: who set which field is noise to a reader, and an apply of what was read would be refused for it.
+Value without_managed_fields(Value answer) {
+  const auto clear = [](Value& object) {
+    if (object["metadata"].contains("managedFields")) object.edit("metadata").erase("managedFields");
+  };
+  if (!answer["items"].is_list()) {
+    clear(answer);
+    return answer;
+  }
+  Value& items = answer.edit("items");
+  for (std::size_t i = 0; i < items.size(); ++i) clear(items.edit(i));
+  return answer;
+}
+
 Result<void> get_one(const Session& session, const Global& global, const Selection& selection, const GetFlags& flags) {
   const bool machine = global.output == "json" || global.output == "yaml" || global.output == "name";
   std::vector<std::string> names = selection.names;
@@ -104,7 +118,7 @@ Result<void> get_one(const Session& session, const Global& global, const Selecti
         print_name(answer);
       }
     } else if (machine) {
-      print_value(answer, global.output);
+      print_value(without_managed_fields(answer), global.output);
     } else if (answer["rows"].empty()) {
       std::printf("%s\n", flags.all_namespaces || !selection.resource.namespaced
                               ? "No resources found"

@@ -103,7 +103,7 @@ std::uint32_t from_route_hex(std::string_view text) {
   return ntohl(static_cast<std::uint32_t>(std::strtoul(std::string(text).c_str(), nullptr, 16)));
 }
 
-// Picks the first pair of ranges that nothing on this machine uses.
+// The first pair of ranges that nothing on this machine uses, for those that are empty.
 Result<void> choose_ranges(Settings& settings, std::string_view own_prefix) {
   for (int second = 42; settings.pod_cidr.empty() || settings.service_cidr.empty(); second += 2) {
     if (second > 250) {
@@ -174,22 +174,30 @@ Result<Instance> prepare_instance(const Settings& settings) {
   if (exists(instance.path("instance.json"))) {
     const Instance before = TRY(load_instance(settings.data_dir));
     instance.id = before.id;
-    if (instance.settings.pod_cidr.empty()) instance.settings.pod_cidr = before.settings.pod_cidr;
-    if (instance.settings.service_cidr.empty()) instance.settings.service_cidr = before.settings.service_cidr;
     if (instance.settings.node_name.empty()) instance.settings.node_name = before.settings.node_name;
   } else {
     instance.id = hex(random_bytes(3));
   }
   if (instance.settings.node_name.empty()) instance.settings.node_name = host_name();
-  for (const auto& [cidr, flag] : {std::pair{settings.pod_cidr, "--pod-cidr"}, {settings.service_cidr, "--service-cidr"}}) {
-    if (cidr.empty()) continue;
-    const bool is_free = TRY(range_is_free(cidr, instance.link_prefix()));
-    if (!is_free) return Error{ErrorCode::conflict, "range " + cidr + " is in use on this machine (see 'ip route'); choose another with " + flag};
-  }
-  TRY(choose_ranges(instance.settings, instance.link_prefix()));
+  TRY(settle_ranges(instance.settings));
   TRY(make_dirs(settings.data_dir, 0711));
   TRY(save(instance));
   return instance;
+}
+
+Result<void> settle_ranges(Settings& settings) {
+  std::optional<Instance> before;
+  if (exists(settings.data_dir + "/instance.json")) before = TRY(load_instance(settings.data_dir));
+  const std::string own = before ? before->link_prefix() : "c-none";
+  for (const auto& [member, flag] : {std::pair{&Settings::pod_cidr, "--pod-cidr"}, {&Settings::service_cidr, "--service-cidr"}}) {
+    std::string& cidr = settings.*member;
+    if (before && cidr.empty()) cidr = before->settings.*member;
+    // Its own route for the range outlives the platform and carries no link by which it could be known.
+    if (cidr.empty() || (before && cidr == before->settings.*member)) continue;
+    const bool is_free = TRY(range_is_free(cidr, own));
+    if (!is_free) return Error{ErrorCode::conflict, "range " + cidr + " is in use on this machine (see 'ip route'); choose another with " + flag};
+  }
+  return choose_ranges(settings, own);
 }
 
 Result<bool> range_is_free(std::string_view cidr, std::string_view own_prefix) {
@@ -205,12 +213,13 @@ Result<bool> range_is_free(std::string_view cidr, std::string_view own_prefix) {
   return true;
 }
 
-Result<void> check_ports_free(const Settings& settings) {
+Result<std::vector<PortTaken>> ports_taken(const Settings& settings) {
   const Ports& p = settings.ports;
   const std::pair<int, const char*> wanted[] = {
       {p.api, "--api-port"}, {p.portal, "--portal-port"}, {p.registry, "--registry-port"}, {p.http, "--http-port"}, {p.https, "--https-port"}};
   // The ingress outlives the platform and is taken over by the next start: its ports are ours already.
   const bool ingress_runs = network::nginx_runs(settings.data_dir + "/nginx");
+  std::vector<PortTaken> taken;
   for (const auto& [number, flag] : wanted) {
     if (ingress_runs && (number == p.http || number == p.https)) continue;
     const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -222,13 +231,18 @@ Result<void> check_ports_free(const Settings& settings) {
     if (inet_pton(AF_INET, settings.listen.c_str(), &address.sin_addr) != 1) {
       return Error{ErrorCode::bad_request, "--listen " + settings.listen + " is not an IPv4 address"};
     }
-    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      Error error = errno_error(settings.listen + ":" + std::to_string(number));
-      error.message += std::string("; choose another port with ") + flag;
-      return error;
-    }
+    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) taken.push_back({number, flag, errno});
   }
-  return {};
+  return taken;
+}
+
+Result<void> check_ports_free(const Settings& settings) {
+  const std::vector<PortTaken> taken = TRY(ports_taken(settings));
+  if (taken.empty()) return {};
+  errno = taken[0].reason;
+  Error error = errno_error(settings.listen + ":" + std::to_string(taken[0].port));
+  error.message += "; choose another port with " + taken[0].flag;
+  return error;
 }
 
 }  // namespace caisson::platform

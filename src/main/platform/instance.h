@@ -53,7 +53,18 @@ Result<Instance> prepare_instance(const Settings& settings);
 
 // A /16 or so as text; true when no route or address of this machine overlaps it.
 Result<bool> range_is_free(std::string_view cidr, std::string_view own_prefix);
-// Errors: already_exists "127.0.0.1:6443 is in use; choose another with --api-port". What this instance's own ingress holds is free.
+// Fills in the ranges that are empty: those of the instance in data_dir, or the first pair that nothing on this machine uses. Errors:
+// conflict "range 10.42.0.0/16 is in use on this machine …; choose another with --pod-cidr".
+Result<void> settle_ranges(Settings& settings);
+
+struct PortTaken {
+  int port = 0;
+  std::string flag;   // "--api-port"
+  int reason = 0;     // errno of bind(2)
+};
+// What this instance's own ingress holds is free. Errors: bad_request when --listen is no IPv4 address.
+Result<std::vector<PortTaken>> ports_taken(const Settings& settings);
+// Errors: already_exists "127.0.0.1:6443 is in use; choose another with --api-port".
 Result<void> check_ports_free(const Settings& settings);
 
 }  // namespace caisson::platform

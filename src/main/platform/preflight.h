@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `caisson preflight`: what of this machine would keep the platform from running, each with what to do about it.
+// `caisson preflight`: what of this machine would keep the platform from running, each with what to do about it. What was found
+// (`preflight_machine.h`) and what it means (`judge`, a pure function) are apart.
 #pragma once
 #include <string>
 #include <vector>
@@ -8,14 +9,20 @@
 
 namespace caisson::platform {
 
+struct Machine;
+
 struct Check {
   enum class State { ok, warning, failed } state;
   std::string name;      // "kernel"
   std::string found;     // "6.1.0-18-amd64"
-  std::string advice;    // what to do; empty when ok
+  std::string advice;    // what to do next; empty exactly when ok
+  bool operator==(const Check&) const = default;
 };
 
-// Changes nothing. Takes some 20 ms.
+// What `machine` means for a platform with these settings, in the order in which a person reads it.
+std::vector<Check> judge(const Machine& machine, const Settings& settings);
+
+// Changes nothing. Takes some 50 ms.
 std::vector<Check> preflight(const Settings& settings);
 
 }  // namespace caisson::platform

@@ -19,6 +19,7 @@
 #include "core/base/text.h"
 #include "core/http/client.h"
 #include "main/platform/pki.h"
+#include "main/platform/service_manager.h"
 
 namespace caisson::platform {
 namespace {
@@ -147,6 +148,11 @@ int owner_uid() {
   return static_cast<int>(uid.value_or(0));
 }
 
+// The platform runs as well when the service manager does not hear of it.
+void tell_service_manager(std::string_view state) {
+  if (const auto told = notify_service_manager(state); !told.ok()) log::warning("service manager not told", {{"error", told.error()}});
+}
+
 Result<void> supervise(const UpOptions& options, const Instance& instance, int ready_fd) {
   sigset_t signals;
   sigemptyset(&signals);
@@ -171,6 +177,7 @@ Result<void> supervise(const UpOptions& options, const Instance& instance, int r
       log::info("platform ready", {{"took_ms", took.count()}});
       if (ready_fd >= 0) TRY(write_all(ready_fd, "ready\n"));
       if (options.progress && ready_fd < 0) options.progress("ready");
+      if (ready_fd < 0) tell_service_manager("READY=1");
     }
     pollfd fd{signal_fd.get(), POLLIN, 0};
     const auto wait = ready ? std::chrono::ceil<milliseconds>(next).count() : 20;
@@ -178,6 +185,7 @@ Result<void> supervise(const UpOptions& options, const Instance& instance, int r
     signalfd_siginfo info{};
     if (::read(signal_fd.get(), &info, sizeof info) != sizeof info) continue;
     if (info.ssi_signo == SIGCHLD || info.ssi_signo == SIGHUP) continue;
+    if (ready_fd < 0) tell_service_manager("STOPPING=1");
     agent.stop();
     server.stop();
     return {};
