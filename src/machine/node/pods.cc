@@ -310,6 +310,7 @@ void Pods::tell_status(Pod& pod, bool terminating) {
     if (!ours.contains(name)) wanted.erase(name);
   }
   for (const auto& entry : ours.entries()) wanted.set(entry.key, entry.value);
+  pod.was_ready = pod.was_ready || kube::condition_is_true(pod.object, "Ready");  // also said by a former agent
   const Value difference = document::merge_patch_between(pod.object.status(), wanted);
   if (difference.empty()) return;
   save(pod);  // what the world is told must not be forgotten by a kill

@@ -81,7 +81,8 @@ struct Crew {
   Timers timers;
   WorkerPool workers{"pods", 6};      // sync
   WorkerPool fetchers{"images", 6};   // may block for minutes
-  WorkerPool stoppers{"endings", 8};  // preStop hooks, withdrawal
+  WorkerPool stoppers{"endings", 8};  // preStop hooks, signals
+  WorkerPool withdrawers{"withdrawals", 8};  // each blocks for some seconds at most
   WorkerPool probers{"probes", 4};
 };
 
@@ -153,6 +154,7 @@ class Pods : public std::enable_shared_from_this<Pods> {
 
   // pod_end.cc
   void end(const PodPtr& pod, Duration grace);
+  bool withdraw(const PodPtr& pod);
   void stop_container(const PodPtr& pod, const std::string& name, Duration grace, const std::string& why);
   void finish(const PodPtr& pod);  // every container of a running pod has ended for good
   void write_results(Pod& pod);
