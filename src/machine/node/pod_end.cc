@@ -155,7 +155,8 @@ void Pods::end(const PodPtr& pod_ptr, Duration grace) {
     if (fetch.running) continue;
     fetch.image.reset();
   }
-  write_results(pod);
+  if (const auto written = write_results(pod); !written.ok())  // its owner has given it up: nobody reads them
+    log::warning("results not written", {{"pod", pod.object.key().str()}, {"error", written.error()}});
   tell_status(pod, true);
   if (!pod.torn_down) {
     const auto down = tear_down(pod);
@@ -170,7 +171,11 @@ void Pods::end(const PodPtr& pod_ptr, Duration grace) {
 
 void Pods::finish(const PodPtr& pod_ptr) {
   Pod& pod = *pod_ptr;
-  write_results(pod);
+  if (const auto written = write_results(pod); !written.ok()) {  // whoever reads the phase must find the results there
+    log::warning("results not written", {{"pod", pod.object.key().str()}, {"error", written.error()}});
+    again_after(pod_ptr, std::chrono::milliseconds(500));
+    return;
+  }
   tell_status(pod, false);
   if (is_finished_phase(pod.object.status()["phase"].as_string()) && !pod.torn_down) {
     const auto down = tear_down(pod);
@@ -217,11 +222,11 @@ Value step_times(const PodState& state) {
 }  // namespace
 
 // Steps: results and exact times become annotations, before the phase says that the pod has ended.
-void Pods::write_results(Pod& pod) {
+Result<void> Pods::write_results(Pod& pod) {
   const Value& annotations = pod.object.metadata()["annotations"];
   if (!annotations.contains(kStepsAnnotation) || pod.results_written || pod.gone ||
       annotations.contains(kStepTimesAnnotation))
-    return;
+    return {};
   Value told{{kStepTimesAnnotation, json::write(step_times(pod.state))}};
   if (const std::string volume(pod.object.annotation(kResultsDirAnnotation)); !volume.empty()) {
     const auto path = pod.volumes.find(volume);
@@ -231,12 +236,10 @@ void Pods::write_results(Pod& pod) {
   const Value patch{{"metadata", Value{{"uid", pod.uid}, {"annotations", std::move(told)}}}};
   auto written =
       client_.patch(schema::kPods, pod.object.key(), kube::PatchType::merge, patch, {.field_manager = "kubelet"});
-  if (!written.ok()) {
-    log::warning("results not written", {{"pod", pod.object.key().str()}, {"error", written.error()}});
-    return;
-  }
-  pod.object = std::move(written).value();
+  if (!written.ok() && written.error().code != ErrorCode::not_found) return std::move(written).error();
+  if (written.ok()) pod.object = std::move(written).value();
   pod.results_written = true;
+  return {};
 }
 
 Result<void> Pods::tear_down(Pod& pod) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client of the load program: sends requests at a fixed rate, however long the answers take, until its standard input ends; then
 // waits for the answers that are due and says what became of every request.
-//   http_load fire NAME=MODE,RATE,IP:PORT,HOST...     one stream for each argument, RATE requests a second each
+//   http_load fire NAME=MODE,RATE,IP:PORT,HOST[/PATH]...     one stream for each argument, RATE requests a second each
 // MODE:
 //   new     a connection for each request
 //   keep    connections are kept and used again; one that the other side closed under a request is a failure
@@ -223,7 +223,12 @@ std::optional<Stream> parse(const std::string& text) {
     return std::nullopt;
   out.to = address(to.substr(0, colon), std::atoi(to.substr(colon + 1).c_str()));
   out.every_us = 1000000 / rate;
-  out.request = "GET /work HTTP/1.1\r\nHost: " + out.host + "\r\n" + (out.mode == "new" ? "Connection: close\r\n" : "") + "\r\n";
+  std::string path = "/work";
+  if (const auto slash = out.host.find('/'); slash != std::string::npos) {
+    path = out.host.substr(slash);
+    out.host.resize(slash);
+  }
+  out.request = "GET " + path + " HTTP/1.1\r\nHost: " + out.host + "\r\n" + (out.mode == "new" ? "Connection: close\r\n" : "") + "\r\n";
   return out;
 }
 
@@ -234,7 +239,7 @@ int fire(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) {
     auto stream = parse(argv[i]);
     if (!stream) {
-      std::fprintf(stderr, "'%s' is not NAME=new|keep|retry,RATE,IP:PORT,HOST\n", argv[i]);
+      std::fprintf(stderr, "'%s' is not NAME=new|keep|retry,RATE,IP:PORT,HOST[/PATH]\n", argv[i]);
       return 2;
     }
     streams.push_back(std::move(*stream));
