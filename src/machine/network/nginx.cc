@@ -95,6 +95,7 @@ http {
       set $caisson_scheme http;
       set $caisson_service '';
       set $caisson_tried '';
+      set $caisson_late '';
       access_by_lua_block { caisson.access() }
       header_filter_by_lua_block { caisson.header_filter() }
       error_page 502 504 @failed;

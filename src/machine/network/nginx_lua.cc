@@ -17,6 +17,7 @@ local M = { config = "" }
 
 local state = { version = -1, hosts = {}, backends = {} }
 local parsed_certificates = { version = -1 }
+local no_peer = -3                    -- NGX_BUSY: what a balancer says to end the tries with 502; a status would make it 500
 local turn = {}                       -- backend id -> round robin position of this worker
 
 local function decode(text)
@@ -232,17 +233,21 @@ end
 -- A request that was handed over, and whose answer only takes too long, is not given to another endpoint as well.
 local function may_go_on()
   local _, status = balancer.get_last_failure()
-  local connected = (ngx.var.upstream_connect_time or ""):match("([^, ]+)$")
-  return status ~= 504 or not connected or connected == "-"
+  local took = "-"   -- to connect, of the last try: "-" when that failed
+  for one in (ngx.var.upstream_connect_time or ""):gmatch("[%d%.%-]+") do took = one end
+  return status ~= 504 or took == "-"
 end
 
 -- Reads the newest table, not the one of the access phase: a retry must not choose an endpoint that was withdrawn meanwhile.
 function M.balance()
   local ctx = ngx.ctx
-  if ctx.tried and not may_go_on() then return ngx.exit(504) end
+  if ctx.tried and not may_go_on() then
+    ngx.var.caisson_late = "1"
+    return ngx.exit(no_peer)
+  end
   local rule = ctx.rule
   local backend = current().backends[rule.backend]
-  if not backend or #backend.peers == 0 then return ngx.exit(503) end
+  if not backend or #backend.peers == 0 then return ngx.exit(no_peer) end
   local count = #backend.peers
   if not ctx.tried then
     ctx.tried = {}
@@ -268,7 +273,7 @@ function M.balance()
   local ok, err = balancer.set_current_peer(peer.ip, peer.port)
   if not ok then
     ngx.log(ngx.ERR, "set_current_peer: ", err)
-    return ngx.exit(502)
+    return ngx.exit(no_peer)
   end
 end
 
@@ -283,7 +288,8 @@ end
 
 -- In a location of its own, where ngx.ctx is empty again; variables stay.
 function M.failed()
-  return say(ngx.status, ngx.status == 504 and "Too late" or "No answer", {
+  local status = ngx.var.caisson_late == "1" and 504 or ngx.status
+  return say(status, status == 504 and "Too late" or "No answer", {
     "Service " .. ngx.var.caisson_service .. " did not answer.",
     "Endpoints tried:" .. ngx.var.caisson_tried,
   })
