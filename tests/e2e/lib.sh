@@ -11,7 +11,7 @@ mkdir -p "$CAISSON_PACKAGE_CACHE"
 
 TEST_DIR=$(mktemp -d /var/tmp/caisson-e2e-XXXXXX)
 chmod 755 "$TEST_DIR"   # the server's user must be able to enter it
-DATA=$TEST_DIR/data
+DATA=$TEST_DIR/${TEST_DIR##*-}   # names the working copies of script/demo too: one for each test
 c() { "$CAISSON" --data-dir "$DATA" "$@"; }
 k() { KUBECONFIG=$DATA/pki/admin.kubeconfig "${KUBECTL:-kubectl}" "$@"; }
 note() { printf '  %s\n' "$*"; }
@@ -35,6 +35,11 @@ up() { c up --detach --api-port "$(free_port)" --portal-port "$(free_port)" --re
 again() { c up --detach --api-port "$(setting apiPort)" --portal-port "$(setting portalPort)" --registry-port "$(setting registryPort)" --http-port "$(setting httpPort)" --https-port "$(setting httpsPort)" --package-cache "$CAISSON_PACKAGE_CACHE"; }
 # get HOST PATH: one request through the ingress.
 get() { curl -sS -m 5 -H "Host: $1" "http://127.0.0.1:$(setting httpPort)$2"; }
+# api METHOD PATH [BODY [TYPE]]: one request to the API as the administrator.
+token() { sed -nE 's/^ *token: "?([^" ]*)"?$/\1/p' "$DATA/pki/admin.kubeconfig" | head -n 1; }
+api() {
+  curl -ksS -m 10 -X "$1" -H "Authorization: Bearer $(token)" ${3:+-H "Content-Type: ${4:-application/json}" -d "$3"} "https://127.0.0.1:$(setting apiPort)$2"
+}
 process_of() { pgrep -f -- "$CAISSON $1 --data-dir $DATA\$" | head -n 1; }
 
 # What of the host must be as it was after `down`.
@@ -53,6 +58,7 @@ host_state() {
 cleanup() {
   local code=$?
   [ ! -e "$DATA/instance.json" ] || c down --purge >/dev/null 2>&1 || :
+  [ -z "${ALSO_UNMOUNT:-}" ] || umount -l "$ALSO_UNMOUNT" 2>/dev/null || :
   rm -rf "$TEST_DIR" ${ALSO_REMOVE:+"$ALSO_REMOVE"}
   exit $code
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <condition_variable>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -378,6 +379,9 @@ Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args)
 }
 
 int executor_main(const std::vector<std::string>& args) {
+  // The first process of a pid namespace is not ended by a signal that it does not handle, and while this one stays its pod does, and
+  // with the pod the Build: an endless RUN would outlive its pipeline by the grace period.
+  for (const int number : {SIGTERM, SIGINT}) ::signal(number, [](int signal) { ::_exit(128 + signal); });
   const auto go = [&]() -> Result<void> {
     ExecutorFlags flags = TRY(parse_executor_flags(args));
     Account account = TRY(read_account());

@@ -2,6 +2,7 @@
 // Pushing blobs: distribution-spec 1.1 "Pushing blobs": monolithic, in chunks with resume, and mounted from another
 // repository.
 #include "artifact/registry/service.h"
+#include "core/base/log.h"
 #include "core/base/text.h"
 
 namespace caisson::registry {
@@ -51,7 +52,11 @@ http::Response Service::begin_upload(http::Exchange& exchange, const Route& rout
   if (!id.ok()) return error_answer(id.error(), "BLOB_UPLOAD_UNKNOWN");
   if (!http::query_get(exchange.query, "digest").empty()) {  // monolithic in one POST
     const Result<std::uint64_t> size = take_body(exchange, *id, 0);
-    if (!size.ok()) return error_answer(size.error(), "BLOB_UPLOAD_UNKNOWN");
+    if (!size.ok()) {  // nobody was told its id, so nobody can go on with it
+      if (const Result<void> gone = options_.blobs.cancel_upload(*id); !gone.ok())
+        log::warning("upload not removed", {{"upload", *id}, {"error", gone.error()}});
+      return error_answer(size.error(), "BLOB_UPLOAD_UNKNOWN");
+    }
     return finish(exchange, route, *id);
   }
   return upload_state(202, route, *id, 0);

@@ -171,6 +171,7 @@ struct GitServer::Impl {
   Result<void> upload_pack(http::Exchange& exchange, const Target& target) {
     TRY(admit(exchange, target, false));
     const RequestBody body = TRY(body_of(exchange, kUploadPack));
+    if (body.lost()) return *body.lost();
     Command command = service_command({"git", "upload-pack", "--stateless-rpc", "--timeout=600", "."},
                                       hosting.path_of(target.name()), exchange, Duration(0));
     command.fds = {{body.fd(), 0}};
@@ -194,6 +195,7 @@ struct GitServer::Impl {
     const RequestBody body = TRY(body_of(exchange, kReceivePack));
     const std::string commands = TRY(body.first(kCommandBytesMax));
     const auto updates = TRY(parse_push_commands(commands));
+    if (body.lost()) return refuse_push(exchange, target, commands, updates, *body.lost());
 
     const TraceContext parent = TraceContext::parse(exchange.headers.get("traceparent"));
     const TraceContext trace = parent.empty() ? TraceContext::start() : parent.child();
@@ -215,6 +217,17 @@ struct GitServer::Impl {
     if (!exit.ok() && exit.out.empty())
       return Error{ErrorCode::bad_request, "git receive-pack: " + std::string(trim(exit.err))};
     exchange.respond({200, result_headers(kReceivePack), std::move(exit.out)});
+    return {};
+  }
+
+  // git shows nothing of a body with status 503, so what went wrong is told in its own protocol.
+  static Result<void> refuse_push(http::Exchange& exchange, const Target& target, std::string_view commands,
+                                  const std::vector<RefUpdate>& updates, const Error& why) {
+    // No command: the client only tries out whether its credentials are taken, before it sends much.
+    std::string report = refusing_report(commands, updates, why.message);
+    if (report.empty() && !updates.empty()) return why;
+    log::error("push refused", {{"repository", target.name()}, {"error", why}});
+    exchange.respond({200, result_headers(kReceivePack), std::move(report)});
     return {};
   }
 

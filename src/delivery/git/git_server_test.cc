@@ -241,7 +241,7 @@ TEST_CASE("an upload that breaks off leaves nothing behind") {
     int pieces = 0;
     if (!whole_http)
       request.body_source = [&]() -> Result<std::string> {
-        if (pieces++ == 0) return commands;
+        if (pieces++ == 0) return commands + std::string(2u << 20, 'x');  // more than is held in memory
         return Error{ErrorCode::unavailable, "the cable was pulled"};
       };
     const auto response = client.send(request);
@@ -308,6 +308,26 @@ TEST_CASE("a Repository object gets its directory, and a first push of another b
   REQUIRE(f.run({"push", "-q", f.url("shop/other"), "master"}, "work").ok());
   REQUIRE(f.run({"clone", "-q", f.url("shop/other"), "copy"}, "").ok());
   CHECK(trim(f.run({"branch", "--show-current"}, "copy").out) == "master");
+}
+
+TEST_CASE("a push that can't be kept is refused in git's own words, in the form that the client asks for") {
+  const std::string id(40, 'a'), none(40, '0');
+  const std::vector<RefUpdate> updates{{"refs/heads/main", none, id}, {"refs/tags/v1", none, id}};
+  const auto commands = [&](const std::string& capabilities) {
+    return pkt_line(none + " " + id + " refs/heads/main" + std::string(1, '\0') + capabilities) +
+           pkt_line(none + " " + id + " refs/tags/v1") + "0000";
+  };
+  const std::string plain = pkt_line("unpack No space left on device\n") + pkt_line("ng refs/heads/main unpacker error\n") +
+                            pkt_line("ng refs/tags/v1 unpacker error\n") + "0000";
+  CHECK(refusing_report(commands(" report-status"), updates, "No space left on device") == plain);
+  const std::string banded =
+      refusing_report(commands(" report-status-v2 side-band-64k agent=git/2.39.5\n"), updates, "No space left on device");
+  CHECK(banded == pkt_line("\1" + plain) + "0000");
+  const PushReport report = parse_push_report(banded);
+  CHECK(report.reported);
+  CHECK(report.refs == std::map<std::string, bool>{{"refs/heads/main", false}, {"refs/tags/v1", false}});
+  CHECK(refusing_report(commands(" agent=git/2.39.5"), updates, "why").empty());
+  CHECK(refusing_report("0000", {}, "why").empty());
 }
 
 TEST_CASE("push commands and reports are read from their lines") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/git/pkt_line.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 
@@ -85,6 +86,25 @@ Result<std::vector<RefUpdate>> parse_push_commands(std::string_view bytes) {
       return Error{ErrorCode::bad_request, "malformed line in the list of refs"};
     out.push_back({std::string(line.substr(82)), std::string(line.substr(0, 40)), std::string(line.substr(41, 40))});
   }
+}
+
+std::string refusing_report(std::string_view commands, const std::vector<RefUpdate>& updates, const std::string& why) {
+  std::string_view line;
+  if (take(commands, line) != Line::data || line.find('\0') == std::string_view::npos) return {};
+  const auto capabilities = split(without_newline(line.substr(line.find('\0') + 1)), ' ');
+  const auto asks_for = [&](std::string_view name) {
+    return std::find(capabilities.begin(), capabilities.end(), name) != capabilities.end();
+  };
+  if (!asks_for("report-status") && !asks_for("report-status-v2")) return {};
+  std::string report = pkt_line("unpack " + why + "\n");
+  for (const RefUpdate& update : updates) report += pkt_line("ng " + update.ref + " unpacker error\n");
+  report += "0000";
+  if (!asks_for("side-band-64k") && !asks_for("side-band")) return report;
+  const std::size_t band_bytes_max = asks_for("side-band-64k") ? 65515 : 995;
+  std::string out;
+  for (std::size_t at = 0; at < report.size(); at += band_bytes_max)
+    out += pkt_line("\1" + report.substr(at, band_bytes_max));
+  return out + "0000";
 }
 
 PushReport parse_push_report(std::string_view bytes) {

@@ -2,6 +2,7 @@
 #include "delivery/git/request_body.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -40,35 +41,53 @@ class Inflate {
 
 }  // namespace
 
+Result<void> RequestBody::keep(std::string_view bytes, const std::string& directory) {
+  if (!file_ && size_ + bytes.size() > kMemoryBytesMax) {
+    TRY(make_dirs(directory));
+    UniqueFd file(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (!file) return errno_error("make a temporary file in " + directory);
+    const std::string held = TRY(first(kMemoryBytesMax));
+    TRY(write_all(file.get(), held));
+    file_ = std::move(file);
+  }
+  TRY(write_all(fd(), bytes));
+  size_ += bytes.size();
+  return {};
+}
+
 Result<RequestBody> RequestBody::receive(const std::function<Result<std::string>()>& next, bool gzip,
                                          const std::string& directory, std::uint64_t size_bytes_max) {
   RequestBody body;
-  TRY(make_dirs(directory));
-  body.file_.reset(open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (!body.file_) return errno_error("make a temporary file in " + directory);
-  const auto keep = [&](std::string_view bytes) -> Result<void> {
-    body.size_ += bytes.size();
-    if (body.size_ > size_bytes_max)
+  body.memory_.reset(::memfd_create("git-request", MFD_CLOEXEC));
+  if (!body.memory_) return errno_error("hold a request in memory");
+  std::uint64_t received = 0;
+  const auto take = [&](std::string_view bytes) -> Result<void> {
+    received += bytes.size();
+    if (received > size_bytes_max)
       return Error{ErrorCode::too_large, "the push is larger than " + std::to_string(size_bytes_max >> 20) + " MiB"};
-    return write_all(body.file_.get(), bytes);
+    if (body.lost_) return {};
+    const auto kept = body.keep(bytes, directory).in("keep what is pushed");
+    if (!kept.ok()) body.lost_ = kept.error();
+    return {};
   };
   Inflate inflate;
   for (;;) {
     std::string piece = TRY(next());
     if (piece.empty()) break;
     if (gzip)
-      TRY(inflate.feed(piece, keep));
+      TRY(inflate.feed(piece, take));
     else
-      TRY(keep(piece));
+      TRY(take(piece));
   }
   if (gzip && !inflate.ended()) return Error{ErrorCode::bad_request, "the gzip'd request body was cut off"};
-  if (lseek(body.file_.get(), 0, SEEK_SET) != 0) return errno_error("rewind the request body");
+  if (lseek(body.fd(), 0, SEEK_SET) != 0) return errno_error("rewind the request body");
   return body;
 }
 
 Result<std::string> RequestBody::first(std::size_t size_bytes_max) const {
+  // What was written to the file before it was full may be less than what is still held in memory.
   std::string out(size_bytes_max, '\0');
-  const ssize_t count = pread(file_.get(), out.data(), out.size(), 0);
+  const ssize_t count = pread(lost_ ? memory_.get() : fd(), out.data(), out.size(), 0);
   if (count < 0) return errno_error("read the request body");
   out.resize(static_cast<std::size_t>(count));
   return out;

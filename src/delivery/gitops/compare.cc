@@ -64,7 +64,9 @@ class Walk {
         const Value* wanted = desired.find(name);
         if (wanted)
           this->owned(deeper, *wanted, *there, join(path, name));
-        else if (!blank(*there) && !kept_by_others(*there, deeper))
+        else if (owned_in_parts(*there, deeper))
+          this->owned(deeper, document::kNull, *there, join(path, name));
+        else if (!blank(*there))
           add(join(path, name));
       } else if (key.starts_with("k:")) {
         auto by = json::parse(key.substr(2));
@@ -96,8 +98,8 @@ class Walk {
     return path.empty() ? std::string(name) : path + "." + std::string(name);
   }
 
-  // A struct or map of which we owned parts may live on with what others put into it: only owned leaves count.
-  static bool kept_by_others(const Value& live, const Value& owned) {
+  // A struct or map of which we owned parts may live on with what others put into it: only the owned leaves count.
+  static bool owned_in_parts(const Value& live, const Value& owned) {
     return live.is_map() && !owned.empty() && !owned.contains(".");
   }
 

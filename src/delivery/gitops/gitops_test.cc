@@ -122,6 +122,13 @@ TEST_CASE("a field that we applied and no longer say is drift; one that others o
         std::vector<std::string>{"data.old"});
 }
 
+TEST_CASE("a whole map that we applied and no longer say is drift, leaf by leaf; what others put into it is not") {
+  const std::string live =
+      "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, managedFields: [{manager: caisson-gitops, operation: Apply, "
+      "fieldsV1: {'f:data': {'f:a': {}, 'f:b': {}}}}]}, data: {a: '1', b: '2', foreign: '3'}}";
+  CHECK(drift("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}", live) == std::vector<std::string>{"data.a", "data.b"});
+}
+
 TEST_CASE("stringData is compared as data") {
   CHECK(drift("{apiVersion: v1, kind: Secret, metadata: {name: a}, stringData: {k: v}}",
               "{apiVersion: v1, kind: Secret, metadata: {name: a}, type: Opaque, data: {k: dg==}}")

@@ -80,8 +80,8 @@ struct Fixture : git::Platform {
   git::Eventually eventually{runtime, {schema::kPods, schema::kTaskRuns, schema::kPipelineRuns, schema::kPushEvents}};
   TraceContext trace = TraceContext::start();
 
-  Fixture() {
-    add_pipeline(runtime, {.spans = &spans});
+  explicit Fixture(Time up_since = Time{}) {
+    add_pipeline(runtime, {.spans = &spans, .up_since = up_since});
     make_organization("shop");
     REQUIRE(create(kManifests) == "");
     runtime.start();
@@ -232,6 +232,30 @@ spec: {serviceAccountName: builder, taskRef: {name: nothing}}
   CHECK(state("again").status()["retriesStatus"].size() == 1);
   REQUIRE(f.eventually([&] { return succeeded(state("lost")) == "False"; }));
   CHECK(kube::condition(state("lost"), "Succeeded")["message"].as_string() == "tasks.tekton.dev \"nothing\" not found");
+}
+
+TEST_CASE("a step that failed while the platform was away is no verdict: its task starts anew") {
+  Fixture f(system_clock().now() + std::chrono::hours(1));  // whatever ends now ended before
+  REQUIRE(f.create(R"yaml(
+{apiVersion: tekton.dev/v1, kind: TaskRun, metadata: {name: cut, namespace: shop}, spec: {serviceAccountName: builder, taskSpec: {steps: [{image: busybox}]}}}
+)yaml") == "");
+  REQUIRE(f.eventually([&] {
+    for (const kube::Object& pod : f.all(schema::kPods)) {
+      if (pod.name() == "cut-pod") return true;
+    }
+    return false;
+  }));
+  const kube::Object first = f.client->get(schema::kPods, {"shop", "cut-pod"}).value();
+  f.end_pod(first, 128, "{}", "fatal: fetch-pack: invalid index-pack output");
+  REQUIRE(f.eventually([&] {
+    const auto now = f.client->get(schema::kPods, {"shop", "cut-pod"});
+    return now.ok() && now->uid() != first.uid();
+  }));
+  const auto state = [&] { return f.client->get(schema::kTaskRuns, {"shop", "cut"}).value(); };
+  CHECK(succeeded(state()) == "Unknown");
+  CHECK(state().status()["retriesStatus"].empty());  // nobody's retries are used up
+  f.end_pod(f.client->get(schema::kPods, {"shop", "cut-pod"}).value(), 0);
+  REQUIRE(f.eventually([&] { return succeeded(state()) == "True"; }));
 }
 
 TEST_CASE("a webhook with the right signature makes its run, one with a wrong signature is refused") {

@@ -211,11 +211,10 @@ class Planner {
   }
 
   Result<void> start(Step& step) {
-    const Duration age = now_ - started_;
-    const Duration whole = step.node.final || tasks_limit_.count() == 0 ? pipeline_limit_ : tasks_limit_;
-    const Duration left = whole.count() > 0 ? std::max<Duration>(whole - age, std::chrono::seconds(1)) : Duration(0);
+    // The whole limit, not what is left of it: it begins later than the pipeline's, so that the pipeline's ends first and is told.
+    const Duration limit = step.node.final || tasks_limit_.count() == 0 ? pipeline_limit_ : tasks_limit_;
     kube::Object task_run =
-        TRY(make_task_run(run_, name_, step.node.name, step.node.spec, step.node.final, scope_, left)
+        TRY(make_task_run(run_, name_, step.node.name, step.node.spec, step.node.final, scope_, limit)
                 .in("pipeline task " + step.node.name));
     plan_.create.push_back(std::move(task_run));
     step.state = State::running;

@@ -193,7 +193,7 @@ TEST_CASE("a pipeline that went well has its results, and its tasks got theirs")
   CHECK(build.name() == "run-build");
   CHECK(build.spec()["params"][0]["value"].as_string() == "abc");
   CHECK(build.spec()["serviceAccountName"].as_string() == "builder");
-  CHECK(build.spec()["timeout"].as_string() == "20m0s");
+  CHECK(build.spec()["timeout"].as_string() == "30m0s");
   CHECK(build.controller()->uid == "uid-1");
   CHECK(build.trace().trace_id == "0123456789abcdef0123456789abcdef");
   for (const char* name : {"test", "deploy", "notify", "report", "after-deploy"})

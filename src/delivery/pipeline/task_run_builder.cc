@@ -100,7 +100,7 @@ const Value* find_binding(const kube::Object& run, std::string_view workspace) {
 
 Result<kube::Object> make_task_run(const kube::Object& run, const std::string& pipeline_name,
                                    const std::string& task_name, const Value& task, bool final, const Scope& scope,
-                                   Duration time_left) {
+                                   Duration time_max) {
   kube::Object out = kube::Object::make(schema::kTaskRuns, run.ns(), task_run_name(run, task_name));
   hand_down_metadata(run, task["taskSpec"]["metadata"], out);
   out.set_label("tekton.dev/pipelineRun", run.name());
@@ -127,7 +127,7 @@ Result<kube::Object> make_task_run(const kube::Object& run, const std::string& p
   }
   if (!workspaces.empty()) spec.set("workspaces", workspaces);
   if (task["retries"].as_int() > 0) spec.set("retries", task["retries"]);
-  spec.set("timeout", task["timeout"].is_null() ? format_duration(time_left)
+  spec.set("timeout", task["timeout"].is_null() ? format_duration(time_max)
                                                 : TRY(substitute_text(task["timeout"].scalar_text(), scope)));
   hand_down_settings(run, task_name, spec);
   if (spec["serviceAccountName"].as_string().empty()) spec.set("serviceAccountName", "default");

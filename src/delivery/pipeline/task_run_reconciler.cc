@@ -179,6 +179,7 @@ Result<kube::Requeue> TaskRunReconciler::follow(kube::Object& run) {
     run.edit({"status"}).erase("podName");
     return kube::Requeue::after(std::chrono::milliseconds(100));
   }
+  if (was_interrupted(*pod, task_spec, options_.up_since)) return begin_anew(run, *pod);
   observe_pod(run, *pod, task_spec, now);
   if (const std::string step = overdue_step(*pod, task_spec, now); !step.empty() && !is_done(run)) {
     TRY(stop(run, "Failed", "\"" + step + "\" exited because the step exceeded the specified timeout limit"));
@@ -197,6 +198,19 @@ Result<kube::Requeue> TaskRunReconciler::follow(kube::Object& run) {
       next = std::min(next, std::max<Duration>(*step_limit / 4, std::chrono::milliseconds(500)));
   }
   return kube::Requeue::after(next);
+}
+
+// The pod goes; once it is gone, another one of its name comes.
+Result<kube::Requeue> TaskRunReconciler::begin_anew(kube::Object& run, const kube::Object& pod) {
+  if (!pod.deleting()) {
+    const std::string message = "the platform was restarted while a step ran, and the step failed: the task starts anew";
+    events_.record(run, Event::warning, "Interrupted", message);
+    log::info("task run starts anew", {{"task_run", run.key().str()}, {"reason", "Interrupted"}});
+    set_succeeded(run, "Unknown", "Interrupted", message, clock_.now());
+    const auto removed = client_.remove(schema::kPods, pod.key());
+    if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
+  }
+  return kube::Requeue::after(std::chrono::milliseconds(100));
 }
 
 // The failed try goes into retriesStatus, and the run begins again with a new pod.

@@ -25,6 +25,7 @@ class TaskRunReconciler final : public kube::Reconciler {
   Result<void> begin(kube::Object& run);
   Result<void> claim_workspaces(kube::Object& run);
   Result<kube::Requeue> follow(kube::Object& run);
+  Result<kube::Requeue> begin_anew(kube::Object& run, const kube::Object& pod);
   Result<void> make_pod(kube::Object& run, const Task& task);
   Result<void> stop(kube::Object& run, std::string_view reason, const std::string& message);
   bool retry(kube::Object& run) const;

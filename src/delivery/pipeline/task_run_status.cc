@@ -10,6 +10,7 @@ namespace caisson::pipeline {
 namespace {
 
 constexpr std::size_t kMessageBytesMax = 2000;
+constexpr Duration kInterruptionNoticed = std::chrono::seconds(5);  // a step may notice a lost connection that much later
 
 // The last line that says something.
 std::string last_line(std::string_view text) {
@@ -42,16 +43,22 @@ Value step_state(const Value& status, const std::string& name, const std::string
   return out;
 }
 
-// The first step that ended badly and was not to be passed over.
-std::string failure_message(const kube::Object& pod, const Value& task_spec) {
+// The first step that ended badly and was not to be passed over: its container and how it ended; the null value when there is none.
+std::pair<std::string, Value> failed_step(const kube::Object& pod, const Value& task_spec) {
   std::size_t index = 0;
   for (const Value& step : task_spec["steps"].items()) {
     const std::string container = step_container(step, index++);
     const Value* status = container_status(pod, "containerStatuses", container);
     if (status == nullptr || step["onError"].as_string() == "continue") continue;
     const Value& terminated = (*status)["state"]["terminated"];
-    if (terminated.is_null() || terminated["exitCode"].as_int() == 0 || terminated["reason"].as_string() == "Skipped")
-      continue;
+    if (!terminated.is_null() && terminated["exitCode"].as_int() != 0 && terminated["reason"].as_string() != "Skipped")
+      return {container, terminated};
+  }
+  return {};
+}
+
+std::string failure_message(const kube::Object& pod, const Value& task_spec) {
+  if (const auto [container, terminated] = failed_step(pod, task_spec); !terminated.is_null()) {
     std::string message = "\"" + container + "\" exited with code " + std::to_string(terminated["exitCode"].as_int());
     if (terminated["reason"].as_string() == "OOMKilled") message += " (OOMKilled)";
     const std::string line = last_line(terminated["message"].as_string());
@@ -164,6 +171,15 @@ Duration timeout_of(const kube::Object& run) {
   if (text.is_null()) return std::chrono::hours(1);
   const auto duration = parse_duration(text.scalar_text());
   return duration.ok() ? *duration : Duration(std::chrono::hours(1));
+}
+
+bool was_interrupted(const kube::Object& pod, const Value& task_spec, Time up_since) {
+  if (pod.status()["phase"].as_string() != "Failed") return false;
+  const Value terminated = failed_step(pod, task_spec).second;
+  if (terminated["reason"].as_string() == "Interrupted") return true;
+  const auto started = parse_time(terminated["startedAt"].as_string()),
+             finished = parse_time(terminated["finishedAt"].as_string());
+  return started && finished && *started < up_since && *finished < up_since + kInterruptionNoticed;
 }
 
 std::string overdue_step(const kube::Object& pod, const Value& task_spec, Time now) {

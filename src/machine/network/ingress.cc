@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ingress controller: one reconciler with one key makes the whole table from the informers and posts it when it
 // changed.
+#include <poll.h>
+
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -8,6 +10,7 @@
 
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "core/base/text.h"
 #include "core/http/tls.h"
 #include "machine/network/endpoints.h"
 #include "machine/network/ingress_table.h"
@@ -21,6 +24,7 @@ using kube::Object;
 using kube::ObjectKey;
 
 constexpr auto kCheckEvery = std::chrono::seconds(10);  // is nginx there, and does it hold the table
+constexpr int kAskEveryMs = 10;
 
 struct Sources {
   kube::Informer& ingresses;
@@ -51,6 +55,7 @@ class Controller : public Ingress {
   Result<void> post(const IngressTable& table);
   Result<void> write_status(const std::vector<Object>& ingresses);
   void tell(const std::vector<Object>& ingresses, const IngressTable& table);
+  std::int64_t requests_under_way(std::string_view pod_ip) const;
   bool withdrawn_locked(std::string_view ip) const { return applied_once_ && !addresses_.contains(std::string(ip)); }
 
   kube::Client& client_;
@@ -161,8 +166,20 @@ bool Controller::withdrawn(std::string_view pod_ip) const {
 }
 
 bool Controller::wait_withdrawn(std::string_view pod_ip, Duration time_max) const {
-  std::unique_lock lock(mutex_);
-  return applied_.wait_for(lock, time_max, [&] { return withdrawn_locked(pod_ip); });
+  const auto until = std::chrono::steady_clock::now() + time_max;
+  {
+    std::unique_lock lock(mutex_);
+    if (!applied_.wait_for(lock, time_max, [&] { return withdrawn_locked(pod_ip); })) return false;
+  }
+  // nginx doesn't call us back: it is asked until its last request there is answered, or the time is over.
+  while (requests_under_way(pod_ip) > 0 && std::chrono::steady_clock::now() < until) ::poll(nullptr, 0, kAskEveryMs);
+  return true;
+}
+
+// 0 as well when nginx doesn't answer: then it serves nothing.
+std::int64_t Controller::requests_under_way(std::string_view pod_ip) const {
+  const auto answer = nginx_control(options_.directory, "/under-way?address=" + std::string(pod_ip), "");
+  return answer.ok() ? parse_int(trim(*answer)).value_or(0) : 0;
 }
 
 Result<void> Controller::wait_applied(Duration time_max) const {

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Needs root: nginx with Lua in a network namespace of its own, before pods of which some are dead.
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+
+#include <thread>
 
 #include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/process.h"
+#include "core/base/text.h"
 #include "core/document/yaml.h"
 #include "core/http/tls.h"
 #include "machine/network/ingress_table.h"
@@ -141,6 +145,42 @@ TEST_CASE("nginx routes by host and path, tries the next endpoint when one is de
     REQUIRE(ensure_nginx(nginx.options).ok());
     CHECK(*read_file(nginx.options.directory + "/nginx.pid") == *pid);
     CHECK(ask("127.0.0.1", 80, "shop.localhost", "/apix").starts_with("404"));  // the table is still there
+  });
+}
+
+TEST_CASE("a request that an endpoint was given is counted until it ends, and is not given to another when it takes too long") {
+  Nginx nginx = make_nginx();
+  nginx.host.run([&] {
+    REQUIRE(ensure_nginx(nginx.options).ok());
+    // Takes connections and never answers: what the kernel does for a listener that does not accept.
+    const UniqueFd mute(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in any = testing::address_of("0.0.0.0", 7009);
+    REQUIRE(::bind(mute.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0);
+    REQUIRE(::listen(mute.get(), 16) == 0);
+    const auto under_way = [&] {
+      std::string out;
+      for (const char* address : {"127.0.0.8", "127.0.0.9"}) {
+        const auto answer = nginx_control(nginx.options.directory, "/under-way?address=" + std::string(address), "");
+        out += answer.ok() ? *answer : answer.error().message;
+      }
+      return out;
+    };
+    const Cluster cluster{{"127.0.0.8:7009", "127.0.0.9:7009"}, {}};
+    nginx.post(make_ingress_table(
+        {ingress("shop.localhost", path("/"), "nginx.ingress.kubernetes.io/proxy-read-timeout: '1'")}, cluster.world()));
+    CHECK(under_way() == "00");
+    std::string answer;
+    std::thread asking([&] { answer = ask("127.0.0.1", 80, "shop.localhost", "/"); });
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    const auto is_seen = [&] { return under_way() == "10" || under_way() == "01"; };
+    while (!is_seen() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    CHECK(is_seen());
+    asking.join();
+    CHECK_MESSAGE(answer.starts_with("504 "), answer);
+    const auto tried = answer.find("Endpoints tried: ");
+    REQUIRE(tried != std::string::npos);
+    CHECK(split(trim(std::string_view(answer).substr(tried)), ' ').size() == 3);  // "Endpoints tried: IP:PORT"
+    CHECK(under_way() == "00");
   });
 }
 

@@ -47,12 +47,13 @@ http {
   lua_package_path "DIR/lua/?.lua;/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua;;";
   lua_shared_dict caisson_routes 32m;
   lua_shared_dict caisson_certificates 16m;
+  lua_shared_dict caisson_under_way 2m;
   init_by_lua_block {
     caisson = require "caisson"
     caisson.config = "HASH"
     caisson.https_port = HTTPS_PORT
   }
-  init_worker_by_lua_block { math.randomseed(ngx.worker.pid() + ngx.now() * 1000) }
+  init_worker_by_lua_block { caisson.start_worker() }
 
   client_body_temp_path DIR/temp/body;
   proxy_temp_path DIR/temp/proxy;
@@ -88,11 +89,13 @@ http {
     ssl_certificate DIR/control/default.pem;
     ssl_certificate_key DIR/control/default.key;
     ssl_certificate_by_lua_block { caisson.certificate() }
+    log_by_lua_block { caisson.finished() }
 
     location / {
       set $caisson_scheme http;
       set $caisson_service '';
       set $caisson_tried '';
+      set $caisson_late '';
       access_by_lua_block { caisson.access() }
       header_filter_by_lua_block { caisson.header_filter() }
       error_page 502 504 @failed;
@@ -133,6 +136,7 @@ http {
     client_body_buffer_size 32m;
     location = /routes { content_by_lua_block { caisson.put_routes() } }
     location = /certificates { content_by_lua_block { caisson.put_certificates() } }
+    location = /under-way { content_by_lua_block { caisson.requests_under_way() } }
     location = /status { content_by_lua_block { caisson.status() } }
   }
 }

@@ -12,10 +12,12 @@ local ssl = require "ngx.ssl"
 
 local routes = ngx.shared.caisson_routes
 local certificates = ngx.shared.caisson_certificates
+local under_way = ngx.shared.caisson_under_way   -- endpoint's address -> requests that wait for its answer
 local M = { config = "" }
 
 local state = { version = -1, hosts = {}, backends = {} }
 local parsed_certificates = { version = -1 }
+local no_peer = -3                    -- NGX_BUSY: what a balancer says to end the tries with 502; a status would make it 500
 local turn = {}                       -- backend id -> round robin position of this worker
 
 local function decode(text)
@@ -203,12 +205,49 @@ function M.access()
   ngx.var.caisson_service = backend.name
 end
 
+-- The counts of a worker that crashed would never be taken back: every start begins anew.
+function M.start_worker()
+  math.randomseed(ngx.worker.pid() + ngx.now() * 1000)
+  under_way:flush_all()
+end
+
+-- The endpoint's address that the request is at, from the list of those tried: variables stay when the request goes on to @failed,
+-- ngx.ctx does not. A connection that was upgraded may last for days and is nobody's reason to wait.
+local function address_tried()
+  if (ngx.var.http_upgrade or "") ~= "" then return nil end
+  return (ngx.var.caisson_tried or ""):match("([^ ]+):%d+$")
+end
+
+local function leave(address)
+  if address and (under_way:incr(address, -1, 0) or 0) < 0 then under_way:set(address, 0) end
+end
+
+function M.finished()
+  leave(address_tried())
+end
+
+function M.requests_under_way()
+  ngx.print(under_way:get(ngx.var.arg_address) or 0)
+end
+
+-- A request that was handed over, and whose answer only takes too long, is not given to another endpoint as well.
+local function may_go_on()
+  local _, status = balancer.get_last_failure()
+  local took = "-"   -- to connect, of the last try: "-" when that failed
+  for one in (ngx.var.upstream_connect_time or ""):gmatch("[%d%.%-]+") do took = one end
+  return status ~= 504 or took == "-"
+end
+
 -- Reads the newest table, not the one of the access phase: a retry must not choose an endpoint that was withdrawn meanwhile.
 function M.balance()
   local ctx = ngx.ctx
+  if ctx.tried and not may_go_on() then
+    ngx.var.caisson_late = "1"
+    return ngx.exit(no_peer)
+  end
   local rule = ctx.rule
   local backend = current().backends[rule.backend]
-  if not backend or #backend.peers == 0 then return ngx.exit(503) end
+  if not backend or #backend.peers == 0 then return ngx.exit(no_peer) end
   local count = #backend.peers
   if not ctx.tried then
     ctx.tried = {}
@@ -224,14 +263,17 @@ function M.balance()
   turn[rule.backend] = position
   local name = peer.ip .. ":" .. peer.port
   ctx.tried[name] = true
+  leave(address_tried())
   ngx.var.caisson_tried = ngx.var.caisson_tried .. " " .. name
+  local address = address_tried()
+  if address then under_way:incr(address, 1, 0) end
   if rule.connect_timeout or rule.send_timeout or rule.read_timeout then
     balancer.set_timeouts(tonumber(rule.connect_timeout), tonumber(rule.send_timeout), tonumber(rule.read_timeout))
   end
   local ok, err = balancer.set_current_peer(peer.ip, peer.port)
   if not ok then
     ngx.log(ngx.ERR, "set_current_peer: ", err)
-    return ngx.exit(502)
+    return ngx.exit(no_peer)
   end
 end
 
@@ -246,7 +288,8 @@ end
 
 -- In a location of its own, where ngx.ctx is empty again; variables stay.
 function M.failed()
-  return say(ngx.status, ngx.status == 504 and "Too late" or "No answer", {
+  local status = ngx.var.caisson_late == "1" and 504 or ngx.status
+  return say(status, status == 504 and "Too late" or "No answer", {
     "Service " .. ngx.var.caisson_service .. " did not answer.",
     "Endpoints tried:" .. ngx.var.caisson_tried,
   })

@@ -17,7 +17,8 @@ class Withdrawal {
   // No rule or upstream that is in force now names the address. False until the first rules of this process are in
   // force.
   virtual bool withdrawn(std::string_view pod_ip) const = 0;
-  // Blocks until withdrawn, at most time_max; gives whether it is.
+  // Blocks until withdrawn and until the requests are answered that the ingress has under way there, at most time_max;
+  // gives whether the address is withdrawn.
   virtual bool wait_withdrawn(std::string_view pod_ip, Duration time_max) const = 0;
 };
 

@@ -3,13 +3,18 @@
 // container.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/base/file.h"
 #include "core/base/process.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "machine/node/accept_queue.h"
 #include "machine/node/channels.h"
 #include "machine/node/images.h"
 #include "machine/node/logs.h"
@@ -43,6 +48,40 @@ TEST_CASE("probe verdicts change at their thresholds only") {
     for (const char result : std::string_view(c.results)) changes += counter.add(result == '+') ? 'c' : '.';
     CHECK_MESSAGE(changes == c.changes, c.results);
   }
+}
+
+TEST_CASE("connections that nobody accepted are counted, from the kernel's table") {
+  const std::string heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n";
+  CHECK(unaccepted_connections(heading) == 0);
+  // Two in the accept queue of a listener, one handshake under way; unread bytes of an accepted connection are not counted.
+  CHECK(unaccepted_connections(heading + "   0: 00000000:1F90 00000000:0000 0A 00000000:00000002 00:00000000 00000000     0\n"
+                                         "   1: 0100007F:1F90 0100007F:A1B2 03 00000000:00000000 00:00000000 00000000     0\n"
+                                         "  12: 0100007F:1F90 0100007F:A1B3 01 00000000:00000010 00:00000000 00000000     0\n") ==
+        3);
+  CHECK(unaccepted_connections("nothing of the kind\n0: 0A") == 0);
+}
+
+TEST_CASE("a connection is waited for until it is accepted") {
+  // In a network namespace of its own, where nobody else listens.
+  const UniqueFd before(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+  REQUIRE(::unshare(CLONE_NEWNET) == 0);
+  REQUIRE(run_checked(Command{.args = {"ip", "link", "set", "lo", "up"}}).ok());
+  const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  socklen_t size = sizeof at;
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+  REQUIRE(::listen(listener.get(), 8) == 0);
+  REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &size) == 0);
+  const auto self = static_cast<pid_t>(::syscall(SYS_gettid));
+  CHECK(wait_until_accepted(self, std::chrono::seconds(5)));
+  REQUIRE(::connect(client.get(), reinterpret_cast<sockaddr*>(&at), size) == 0);
+  CHECK_FALSE(wait_until_accepted(self, std::chrono::milliseconds(20)));
+  const UniqueFd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  CHECK(accepted);
+  CHECK(wait_until_accepted(self, std::chrono::seconds(5)));
+  REQUIRE(::setns(before.get(), CLONE_NEWNET) == 0);
 }
 
 TEST_CASE("files of a volume are swapped as a whole") {

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "machine/node/accept_queue.h"
 #include "machine/node/pods.h"
 
 namespace caisson::node {
@@ -91,6 +92,29 @@ void Pods::stop_container(const PodPtr& pod_ptr, const std::string& name, Durati
   if (!queued.ok()) log::error("container not signalled: too much to do", {{"container", id}});
 }
 
+// Asks the network to let go of the pod; sync comes again when it has. False when that can't be asked.
+bool Pods::withdraw(const PodPtr& pod_ptr) {
+  Pod& pod = *pod_ptr;
+  // The rest of the grace period is the program's own.
+  const Duration most = std::min<Duration>(kWithdrawalMax, std::max<Duration>(*pod.end_by - now(), Duration(0)) / 2);
+  pid_t pid = 0;  // any: they share the network namespace
+  for (const auto& [name, state] : pod.state.containers) {
+    const auto status = state.phase == Phase::running ? crew_.containers->find(state.id) : std::nullopt;
+    if (status && status->pid > 0) pid = status->pid;
+  }
+  const auto queued = submit(crew_.withdrawers, [self = shared_from_this(), pod_ptr, ip = pod.state.ip, pid, most] {
+    const Duration until = self->clock_.monotonic() + most;
+    if (!self->parts_.withdrawal->wait_withdrawn(ip, most)) {
+      log::warning("a pod is ended though the network still names it", {{"address", ip}});
+    } else if (pid > 0 && !wait_until_accepted(pid, std::max<Duration>(until - self->clock_.monotonic(), Duration(0)))) {
+      log::warning("a pod is ended though connections wait to be accepted", {{"address", ip}});
+    }
+    self->post(pod_ptr, [](Pod& pod) { pod.withdrawn = true; });
+  });
+  pod.withdrawal_asked = queued.ok();
+  return queued.ok();
+}
+
 void Pods::end(const PodPtr& pod_ptr, Duration grace) {
   Pod& pod = *pod_ptr;
   const Time kill_at = now() + grace;
@@ -101,18 +125,10 @@ void Pods::end(const PodPtr& pod_ptr, Duration grace) {
             : kill_at;
   // 1. Told: not ready any more. Endpoints follow from that.
   tell_status(pod, true);
-  // 2. Withdrawn: no rule sends it new connections.
+  // 2. Withdrawn: no rule sends it new connections, and those that it was sent are accepted.
   if (!pod.withdrawn && any_running(pod) && parts_.withdrawal && !pod.gone &&
       !pod.object.spec()["hostNetwork"].as_bool() && pod.was_ready) {
-    if (pod.withdrawal_asked) return;
-    pod.withdrawal_asked = true;
-    const Duration most = std::min(kWithdrawalMax, std::max<Duration>(*pod.end_by - now(), Duration(0)));
-    const auto queued = submit(crew_.stoppers, [self = shared_from_this(), pod_ptr, ip = pod.state.ip, most] {
-      const bool out = self->parts_.withdrawal->wait_withdrawn(ip, most);
-      if (!out) log::warning("a pod is ended though the network still names it", {{"address", ip}});
-      self->post(pod_ptr, [](Pod& pod) { pod.withdrawn = true; });
-    });
-    if (queued.ok()) return;
+    if (pod.withdrawal_asked || withdraw(pod_ptr)) return;
   }
   // 3. Signalled: the main containers first, sidecars after them.
   if (any_running(pod)) {
@@ -139,7 +155,8 @@ void Pods::end(const PodPtr& pod_ptr, Duration grace) {
     if (fetch.running) continue;
     fetch.image.reset();
   }
-  write_results(pod);
+  if (const auto written = write_results(pod); !written.ok())  // its owner has given it up: nobody reads them
+    log::warning("results not written", {{"pod", pod.object.key().str()}, {"error", written.error()}});
   tell_status(pod, true);
   if (!pod.torn_down) {
     const auto down = tear_down(pod);
@@ -154,7 +171,11 @@ void Pods::end(const PodPtr& pod_ptr, Duration grace) {
 
 void Pods::finish(const PodPtr& pod_ptr) {
   Pod& pod = *pod_ptr;
-  write_results(pod);
+  if (const auto written = write_results(pod); !written.ok()) {  // whoever reads the phase must find the results there
+    log::warning("results not written", {{"pod", pod.object.key().str()}, {"error", written.error()}});
+    again_after(pod_ptr, std::chrono::milliseconds(500));
+    return;
+  }
   tell_status(pod, false);
   if (is_finished_phase(pod.object.status()["phase"].as_string()) && !pod.torn_down) {
     const auto down = tear_down(pod);
@@ -201,11 +222,11 @@ Value step_times(const PodState& state) {
 }  // namespace
 
 // Steps: results and exact times become annotations, before the phase says that the pod has ended.
-void Pods::write_results(Pod& pod) {
+Result<void> Pods::write_results(Pod& pod) {
   const Value& annotations = pod.object.metadata()["annotations"];
   if (!annotations.contains(kStepsAnnotation) || pod.results_written || pod.gone ||
       annotations.contains(kStepTimesAnnotation))
-    return;
+    return {};
   Value told{{kStepTimesAnnotation, json::write(step_times(pod.state))}};
   if (const std::string volume(pod.object.annotation(kResultsDirAnnotation)); !volume.empty()) {
     const auto path = pod.volumes.find(volume);
@@ -215,12 +236,10 @@ void Pods::write_results(Pod& pod) {
   const Value patch{{"metadata", Value{{"uid", pod.uid}, {"annotations", std::move(told)}}}};
   auto written =
       client_.patch(schema::kPods, pod.object.key(), kube::PatchType::merge, patch, {.field_manager = "kubelet"});
-  if (!written.ok()) {
-    log::warning("results not written", {{"pod", pod.object.key().str()}, {"error", written.error()}});
-    return;
-  }
-  pod.object = std::move(written).value();
+  if (!written.ok() && written.error().code != ErrorCode::not_found) return std::move(written).error();
+  if (written.ok()) pod.object = std::move(written).value();
   pod.results_written = true;
+  return {};
 }
 
 Result<void> Pods::tear_down(Pod& pod) {

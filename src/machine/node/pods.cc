@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kTerminationBytesMax = 4096;
 constexpr std::size_t kLogTailBytes = 2048;
 constexpr int kLogTailLines = 80;
+constexpr Duration kInterruptionNoticed = std::chrono::seconds(5);
 
 using Phase = ContainerState::Phase;
 
@@ -47,6 +48,7 @@ Pods::Pods(const NodeParts& parts, const NodeOptions& options, Crew& crew)
       options_(options),
       client_(parts.runtime->client()),
       clock_(parts.runtime->clock()),
+      started_(clock_.now()),
       crew_(crew),
       events_(client_, clock_, "kubelet", options.name) {}
 
@@ -227,13 +229,19 @@ void Pods::sync(const PodPtr& pod) {
     pod->again = false;
   }
   refresh(*pod);
+  if (!pod->gone && pod->object.uid().empty()) {
+    // The informer has not said yet what there is: what happened is judged by the object, and look_at_all brings us back.
+    const std::lock_guard lock(pod->mutex);
+    pod->inbox.insert(pod->inbox.begin(), std::make_move_iterator(changes.begin()), std::make_move_iterator(changes.end()));
+    pod->busy = false;
+    return;
+  }
   for (const auto& change : changes) change(*pod);
-  const bool known = pod->gone || !pod->object.uid().empty();  // not before the informer has said what there is
   const bool deleting = pod->gone || pod->object.deleting();
-  if (known && deleting) {
+  if (deleting) {
     const std::int64_t grace = pod->gone ? 2 : pod->object.metadata()["deletionGracePeriodSeconds"].as_int(30);
     end(pod, std::chrono::seconds(grace));
-  } else if (known) {
+  } else {
     run(pod);
   }
   if (pod->torn_down && pod->gone) {
@@ -310,6 +318,7 @@ void Pods::tell_status(Pod& pod, bool terminating) {
     if (!ours.contains(name)) wanted.erase(name);
   }
   for (const auto& entry : ours.entries()) wanted.set(entry.key, entry.value);
+  pod.was_ready = pod.was_ready || kube::condition_is_true(pod.object, "Ready");  // also said by a former agent
   const Value difference = document::merge_patch_between(pod.object.status(), wanted);
   if (difference.empty()) return;
   save(pod);  // what the world is told must not be forgotten by a kill
@@ -354,6 +363,10 @@ void Pods::ended(Pod& pod, const std::string& name, const container::ContainerSt
   if (message.ok() && !message->empty()) ended.message = message->substr(0, kTerminationBytesMax);
   const bool from_log = spec && (*spec)["terminationMessagePolicy"].as_string() == "FallbackToLogsOnError";
   if (from_log && ended.message.empty() && ended.exit_code != 0) ended.message = log_tail(status.log_path);
+  if (was_interrupted(pod, ended)) {
+    ended.reason = kInterrupted;
+    ended.message = "the node's agent was restarted while this step ran";
+  }
   state.crashes = crashes_after(state.crashes, ended.finished - ended.started);
   state.terminated = std::move(ended);
   state.phase = Phase::terminated;
@@ -373,6 +386,12 @@ void Pods::ended(Pod& pod, const std::string& name, const container::ContainerSt
       log::warning("root of an ended container not removed", {{"container", id}, {"error", cleared.error()}});
   });
   if (!queued.ok()) log::warning("ended container not removed yet", {{"container", id}, {"error", queued.error()}});
+}
+
+// What a step had asked for in vain it may notice a little later.
+bool Pods::was_interrupted(const Pod& pod, const Terminated& ended) const {
+  return pod.object.annotation(kStepsAnnotation) == "ordered" && ended.exit_code != 0 && ended.started < started_ &&
+         ended.finished < started_ + kInterruptionNoticed;
 }
 
 void Pods::forget(const PodPtr& pod) {

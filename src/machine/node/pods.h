@@ -27,6 +27,8 @@ namespace caisson::node {
 inline constexpr std::string_view kStepTimesAnnotation = "caisson.dev/step-times";
 inline constexpr std::string_view kResultsDirAnnotation = "caisson.dev/results-dir";
 inline constexpr std::string_view kResultsAnnotation = "caisson.dev/results";
+// The reason of a step that failed while this program was away: DNS and exec were too, so that is no verdict on the step.
+inline constexpr std::string_view kInterrupted = "Interrupted";
 
 // How far the fetching of a container's image is.
 struct ImageFetch {
@@ -81,7 +83,8 @@ struct Crew {
   Timers timers;
   WorkerPool workers{"pods", 6};      // sync
   WorkerPool fetchers{"images", 6};   // may block for minutes
-  WorkerPool stoppers{"endings", 8};  // preStop hooks, withdrawal
+  WorkerPool stoppers{"endings", 8};  // preStop hooks, signals
+  WorkerPool withdrawers{"withdrawals", 8};  // each blocks for some seconds at most
   WorkerPool probers{"probes", 4};
 };
 
@@ -153,9 +156,10 @@ class Pods : public std::enable_shared_from_this<Pods> {
 
   // pod_end.cc
   void end(const PodPtr& pod, Duration grace);
+  bool withdraw(const PodPtr& pod);
   void stop_container(const PodPtr& pod, const std::string& name, Duration grace, const std::string& why);
   void finish(const PodPtr& pod);  // every container of a running pod has ended for good
-  void write_results(Pod& pod);
+  Result<void> write_results(Pod& pod);
   Result<void> tear_down(Pod& pod);
   void delete_object(Pod& pod);
   bool any_running(const Pod& pod) const;
@@ -164,10 +168,13 @@ class Pods : public std::enable_shared_from_this<Pods> {
   void span(const Pod& pod, const std::string& name, const std::string& key, Time start, const std::string& error = "");
   Time now() { return clock_.now(); }
 
+  bool was_interrupted(const Pod& pod, const Terminated& ended) const;
+
   NodeParts parts_;
   NodeOptions options_;
   kube::Client& client_;
   Clock& clock_;
+  const Time started_;
   Crew& crew_;
   kube::EventRecorder events_;
   std::optional<kube::Queue> queue_;

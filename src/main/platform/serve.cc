@@ -104,7 +104,7 @@ Result<void> run_server(const Instance& instance) {
                      {.directory = instance.path("git"), .url = "http://localhost:" + std::to_string(ports.portal)});
   git.add_reconciler(runtime);
   pipeline::add_pipeline(
-      runtime, {.spans = spans.get(), .portal_url = "http://localhost:" + std::to_string(ports.portal)});
+      runtime, {.spans = spans.get(), .up_since = system_clock().now(), .portal_url = "http://localhost:" + std::to_string(ports.portal)});
   gitops::add_gitops(runtime, {.repositories = repositories, .workers = workers, .spans = *spans, .schema = schema});
 
   // --- artifacts
