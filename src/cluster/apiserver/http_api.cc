@@ -9,6 +9,7 @@
 #include "cluster/apiserver/subresources.h"
 #include "cluster/apiserver/verbs.h"
 #include "cluster/apiserver/watch_stream.h"
+#include "cluster/schema/protobuf.h"
 #include "cluster/schema/table.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
@@ -157,7 +158,7 @@ struct HttpApi::Call {
     return wanted == "Object" ? schema::IncludeObject::object : schema::IncludeObject::metadata;
   }
 
-  Result<Value> read(BodyType type) {
+  Result<Value> read(Core& core, BodyType type) {
     auto bytes = exchange->read_body(kBodyBytesMax);
     if (!bytes.ok()) {
       if (bytes.error().code == ErrorCode::too_large)
@@ -166,11 +167,11 @@ struct HttpApi::Call {
       return std::move(bytes).error();
     }
     if (bytes->empty()) return Value();
-    return parse_body(*bytes, type);
+    return type == BodyType::protobuf ? schema::from_protobuf(core.schema, *bytes) : parse_body(*bytes, type);
   }
-  Result<Value> read() {
+  Result<Value> read(Core& core) {
     const BodyType type = TRY(body_type(exchange->headers.get("Content-Type"), false));
-    return read(type);
+    return read(core, type);
   }
 
   // Lists from ready bytes: kind and apiVersion stand first in each (core.h, ordered) and built-in lists leave them
@@ -264,7 +265,7 @@ void HttpApi::Call::list(Core& core) {
 }
 
 void HttpApi::Call::create(Core& core) {
-  const auto body = read();
+  const auto body = read(core);
   if (!body.ok()) return send(body.error());
   if (!request.subresource.empty()) return answer(core, 201, post_subresource(core, request, *body));
   if (request.kind->is_review()) return answer(core, 201, review(core, request, *body));
@@ -272,7 +273,7 @@ void HttpApi::Call::create(Core& core) {
 }
 
 void HttpApi::Call::update(Core& core) {
-  const auto body = read();
+  const auto body = read(core);
   if (!body.ok()) return send(body.error());
   if (request.subresource == "scale") return answer(core, 200, write_scale(core, request, *body, {}));
   if (request.subresource == "finalize") return answer(core, 200, finalize_namespace(core, request, *body));
@@ -282,7 +283,7 @@ void HttpApi::Call::update(Core& core) {
 void HttpApi::Call::patch(Core& core) {
   const auto type = body_type(exchange->headers.get("Content-Type"), true);
   if (!type.ok()) return send(type.error());
-  auto read_in = read(*type);
+  auto read_in = read(core, *type);
   if (!read_in.ok()) return send(read_in.error());
   const Value body = *read_in;
   const kube::PatchType patch_type = *type == BodyType::json_patch    ? kube::PatchType::json
@@ -298,7 +299,7 @@ void HttpApi::Call::patch(Core& core) {
 }
 
 void HttpApi::Call::remove(Core& core) {
-  const auto body = read();
+  const auto body = read(core);
   if (!body.ok()) return send(body.error());
   const auto parameters = delete_parameters(request, exchange->query, *body);
   if (!parameters.ok()) return send(parameters.error());
@@ -307,7 +308,7 @@ void HttpApi::Call::remove(Core& core) {
 }
 
 void HttpApi::Call::remove_collection(Core& core) {
-  const auto body = read();
+  const auto body = read(core);
   if (!body.ok()) return send(body.error());
   const auto parameters = delete_parameters(request, exchange->query, *body);
   if (!parameters.ok()) return send(parameters.error());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/negotiate.h"
 
+#include "cluster/schema/protobuf.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
@@ -86,6 +87,7 @@ Result<BodyType> body_type(std::string_view content_type, bool patch) {
   }
   if (type.empty() || type == "application/json" || type == "*/*") return BodyType::json;
   if (type == "application/yaml") return BodyType::yaml;
+  if (type == schema::kProtobufType) return BodyType::protobuf;
   return Error{
       ErrorCode::unsupported_media_type,
       "the body of the request was in an unknown format - accepted media types include: " + std::string(kAccepted)};
