@@ -35,6 +35,8 @@ Result<void> serve(const std::string& directory, int port) {
   options.service_account_key_pem = SecretBytes(key);
   options.ca_pem = ca.certificate_pem;
   options.service_cidr = "10.96.0.0/16";
+  options.issuer = "https://kubernetes.default.svc";
+  options.warn_unserved = false;  // nothing is acted on here at all
   const auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
   const SecretBytes token = TRY(api->make_user_token("kubernetes-admin", {"system:masters"}));
   const http::KeyPair pair = TRY(http::make_certificate(

@@ -130,7 +130,6 @@ constexpr std::pair<std::string_view, std::string_view> kUnserved[] = {
     {"validatingwebhookconfigurations.admissionregistration.k8s.io",
      "ValidatingWebhookConfiguration: webhooks are not called yet"},
     {"apiservices.apiregistration.k8s.io", "APIService: requests are not passed on to other servers"},
-    {"resourcequotas", "ResourceQuota: quotas are not counted yet"},
 };
 
 class UnservedWarnings : public Admission {

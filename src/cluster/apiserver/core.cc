@@ -9,6 +9,7 @@
 #include "cluster/apiserver/tokens.h"
 #include "cluster/apiserver/verbs.h"
 #include "core/base/log.h"
+#include "core/base/text.h"
 
 namespace caisson::apiserver {
 namespace {
@@ -171,32 +172,74 @@ Error with_details(Request& request, Error error) {
 
 }  // namespace
 
-Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
-                   const Value& before, Value& object) {
-  const auto find = [&](const schema::Resource& resource, std::string_view ns, std::string_view name) {
+namespace {
+
+// One run of all plug-ins over one request: what they see and say.
+struct AdmissionRun {
+  AdmissionRun(Core& c, Request& r, Transaction& t, AdmissionRequest::Operation operation, const Value& before)
+      : core(c),
+        request(r),
+        tx(t),
+        admission{operation,
+                  *r.kind,
+                  r.ns,
+                  r.name,
+                  r.subresource,
+                  r.user,
+                  before,
+                  r.dry_run,
+                  r.warnings,
+                  [this](const auto& resource, auto ns, auto name) { return find(resource, ns, name); },
+                  [this](const auto& resource, auto ns) { return list(resource, ns); },
+                  [this](const auto& resource, const Value& object) { stage(resource, object); },
+                  details} {}
+
+  Value find(const schema::Resource& resource, std::string_view ns, std::string_view name) const {
     const auto found = tx.find({resource.group_resource(), std::string(ns), std::string(name)});
     return found ? found->value : Value();
-  };
-  const AdmissionRequest admission{operation,    *request.kind, request.ns,      request.name,     request.subresource,
-                                   request.user, before,        request.dry_run, request.warnings, find};
+  }
+  std::vector<Value> list(const schema::Resource& resource, std::string_view ns) const {
+    std::vector<Value> values;
+    const auto listing = core.store.list(resource.group_resource(), {.ns = std::string(ns)});
+    if (!listing.ok()) return values;
+    for (const store::ItemPtr& item : listing->items) values.push_back(item->value());
+    return values;
+  }
+  void stage(const schema::Resource& resource, const Value& object) const {
+    const Value& metadata = object["metadata"];
+    tx.put({resource.group_resource(), metadata["namespace"].str(), metadata["name"].str()}, object,
+           parse_int(metadata["resourceVersion"].as_string()).value_or(0));
+  }
+  Error refusal(Error error) {
+    if (details.is_null()) return with_details(request, std::move(error));
+    return request.fail(error.code, std::move(error.message), std::move(details));
+  }
+
+  Core& core;
+  Request& request;
+  Transaction& tx;
+  Value details;
+  const AdmissionRequest admission;
+};
+
+}  // namespace
+
+Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
+                   const Value& before, Value& object) {
+  AdmissionRun run(core, request, tx, operation, before);
   for (const auto& plugin : core.admission) {
-    auto done = plugin->mutate(admission, object);
-    if (!done.ok()) return with_details(request, std::move(done).error());
+    auto done = plugin->mutate(run.admission, object);
+    if (!done.ok()) return run.refusal(std::move(done).error());
   }
   return {};
 }
 
 Result<void> admit_validate(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
                             const Value& before, const Value& object) {
-  const auto find = [&](const schema::Resource& resource, std::string_view ns, std::string_view name) {
-    const auto found = tx.find({resource.group_resource(), std::string(ns), std::string(name)});
-    return found ? found->value : Value();
-  };
-  const AdmissionRequest admission{operation,    *request.kind, request.ns,      request.name,     request.subresource,
-                                   request.user, before,        request.dry_run, request.warnings, find};
+  AdmissionRun run(core, request, tx, operation, before);
   for (const auto& plugin : core.admission) {
-    auto done = plugin->validate(admission, object);
-    if (!done.ok()) return with_details(request, std::move(done).error());
+    auto done = plugin->validate(run.admission, object);
+    if (!done.ok()) return run.refusal(std::move(done).error());
   }
   return {};
 }
