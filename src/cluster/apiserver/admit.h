@@ -22,7 +22,7 @@ std::shared_ptr<Admission> make_default_storage_class();
 std::shared_ptr<Admission> make_runtime_class();
 std::shared_ptr<Admission> make_default_ingress_class();
 std::shared_ptr<Admission>
-make_object_defaults();  // what strategies fill: Namespace finalizers, CRD names, Job selectors …
+make_object_defaults(Clock& clock);  // what strategies fill: Namespace finalizers, CRD names, Job selectors …
 std::shared_ptr<Admission> make_resource_quota(Clock& clock);
 std::shared_ptr<Admission> make_unserved_warnings();  // a Warning for kinds and fields that nothing acts on
 

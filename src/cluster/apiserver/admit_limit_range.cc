@@ -75,7 +75,7 @@ class Bounds {
       out_.push_back(head + ".  No request is specified");
     else if (request->second.milli < bound.milli)
       out_.push_back(head + ", but request is " + request->second.str());
-    if (limit != limits.end() && limit->second.milli < bound.milli)
+    else if (limit != limits.end() && limit->second.milli < bound.milli)
       out_.push_back(head + ", but limit is " + limit->second.str());
   }
 
@@ -86,7 +86,7 @@ class Bounds {
       out_.push_back(head + ".  No limit is specified");
     else if (limit->second.milli > bound.milli)
       out_.push_back(head + ", but limit is " + limit->second.str());
-    if (request != requests.end() && request->second.milli > bound.milli)
+    else if (request != requests.end() && request->second.milli > bound.milli)
       out_.push_back(head + ", but request is " + request->second.str());
   }
 
@@ -104,8 +104,10 @@ class Bounds {
     const std::string head = std::string(name) + " max limit to request ratio per " + type_ + " is " + bound.str();
     const bool asks = request != requests.end() && request->second.milli != 0;
     const bool limited = limit != limits.end() && limit->second.milli != 0;
-    if (!asks) out_.push_back(head + ", but no request is specified or request is 0");
-    if (!limited) out_.push_back(head + ", but no limit is specified or limit is 0");
+    if (!asks)
+      out_.push_back(head + ", but no request is specified or request is 0");
+    else if (!limited)
+      out_.push_back(head + ", but no limit is specified or limit is 0");
     if (!asks || !limited) return;
     const double observed = static_cast<double>(limit->second.milli) / static_cast<double>(request->second.milli);
     if (observed * 1000 > static_cast<double>(bound.milli))

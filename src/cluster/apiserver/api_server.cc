@@ -53,7 +53,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
   core.admission = {make_namespace_lifecycle(), make_limit_ranger(),          make_service_account(),
                     make_taint_nodes(),         make_pod_security(),          make_priority(),
                     make_pod_defaults(),        make_default_storage_class(), make_runtime_class(),
-                    make_default_ingress_class(), make_object_defaults()};
+                    make_default_ingress_class(), make_object_defaults(core.clock)};
   for (const auto& plugin : core.options.admission) core.admission.push_back(plugin);
   core.admission.push_back(make_resource_quota(core.clock));
   if (core.options.warn_unserved) core.admission.push_back(make_unserved_warnings());

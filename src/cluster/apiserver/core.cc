@@ -112,9 +112,37 @@ Value ordered(const Value& object) {
   return result;
 }
 
+namespace {
+
+// An Event has other names for the same fields in its two groups (pkg/apis/events/v1/conversion.go).
+constexpr std::pair<std::string_view, std::string_view> kEventNames[] = {
+    {"involvedObject", "regarding"},         {"message", "note"},
+    {"source", "deprecatedSource"},          {"firstTimestamp", "deprecatedFirstTimestamp"},
+    {"lastTimestamp", "deprecatedLastTimestamp"}, {"count", "deprecatedCount"},
+    {"reportingComponent", "reportingController"}};
+
+Value event_in_group(const Value& event, bool core_group) {
+  Value out = Value::map();
+  for (const auto& [key, value] : event.entries()) {
+    std::string_view name = key;
+    for (const auto& [core_name, new_name] : kEventNames)
+      if (key == (core_group ? new_name : core_name)) name = core_group ? core_name : new_name;
+    out.set(name, value);
+  }
+  // Fields that one group's JSON always has and the other's leaves out when empty.
+  for (const char* field : {"reportingInstance", core_group ? "reportingComponent" : "reportingController"}) {
+    if (core_group && !out.contains(field)) out.set(field, "");
+    if (!core_group && out[field].is_string() && out[field].as_string().empty()) out.erase(field);
+  }
+  return out;
+}
+
+}  // namespace
+
 Value in_version(const schema::KindSchema& kind, const Value& stored) {
   if (stored["apiVersion"].as_string() == kind.resource.api_version()) return stored;
-  Value object = stored;
+  const bool event = kind.resource.plural == "events" && !kind.custom;
+  Value object = event ? event_in_group(stored, kind.resource.group.empty()) : stored;
   object.set("apiVersion", kind.resource.api_version());
   return object;
 }

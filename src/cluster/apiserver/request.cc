@@ -171,9 +171,8 @@ std::string storage_resource(const schema::KindSchema& kind) {
 void parse_request_info(std::string_view method, std::string_view path, const http::Query& query, Request& request) {
   request.path = std::string(path);
   request.verb = to_lower(method);
-  std::vector<std::string_view> parts;
-  for (const std::string_view part : split(path, '/'))
-    if (!part.empty()) parts.push_back(part);
+  std::vector<std::string_view> parts = split(path.starts_with('/') ? path.substr(1) : path, '/');
+  if (parts.size() > 1 && parts.back().empty()) parts.pop_back();
   std::size_t at = 0;
   if (parts.size() >= 3 && parts[0] == "api") {
     request.version = std::string(parts[1]);

@@ -187,6 +187,7 @@ std::string event_source(const Value& event) {
   if (component.empty()) component = event["deprecatedSource"]["component"].str();
   if (component.empty()) component = event["reportingController"].str();
   if (host.empty()) host = event["deprecatedSource"]["host"].str();
+  if (host.empty()) host = event["reportingInstance"].str();
   return host.empty() ? component : component + ", " + host;
 }
 
@@ -199,13 +200,8 @@ std::string event_last(const Value& event, Time now) {
   const std::string first = age_cell(
       event["eventTime"].is_null() ? either(event, "firstTimestamp", "deprecatedFirstTimestamp") : event["eventTime"],
       now);
-  if (event["series"].is_map()) {
-    return age_cell(event["series"]["lastObservedTime"], now) + " (x" +
-           std::to_string(event["series"]["count"].as_int()) + " over " + first + ")";
-  }
-  const std::int64_t count = either(event, "count", "deprecatedCount").as_int();
+  if (event["series"].is_map()) return age_cell(event["series"]["lastObservedTime"], now);
   const Value& last = either(event, "lastTimestamp", "deprecatedLastTimestamp");
-  if (count > 1) return age_cell(last, now) + " (x" + std::to_string(count) + " over " + first + ")";
   return last.is_null() ? first : age_cell(last, now);
 }
 

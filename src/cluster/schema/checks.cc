@@ -240,6 +240,12 @@ void run_check(std::string_view check, const std::string& field, const Value& va
 FieldError invalid_value(std::string field, Value bad, std::string detail) {
   return {FieldError::Type::invalid, std::move(field), std::move(bad), std::move(detail)};
 }
+FieldError bare_invalid(std::string field, std::string detail) {
+  return {FieldError::Type::invalid, std::move(field), go_value(""), std::move(detail)};
+}
+Value go_value(std::string text) {
+  return Value(FieldError::kAsItStands + std::move(text));
+}
 FieldError required_value(std::string field, std::string detail) {
   return {FieldError::Type::required, std::move(field), Value(), std::move(detail)};
 }

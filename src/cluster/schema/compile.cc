@@ -202,12 +202,14 @@ Result<void> Compiler::attribute(Field& field, Constraints& constraints, bool& c
   }
   if (name == "default") {
     field.default_value = TRY(json::parse(value));
-    field.has_default = true;
+    field.has_default = !field.default_value.is_null();  // null takes OpenAPI's away
     return {};
   }
   constrained = true;
   if (name == "enum") {
-    for (const std::string& allowed : parts(value, '|')) constraints.allowed.emplace_back(allowed);
+    constraints.allowed.clear();  // what a rules file says replaces OpenAPI's, whose order is the alphabet; "enum=" takes it away
+    if (!value.empty())
+      for (const std::string& allowed : parts(value, '|')) constraints.allowed.emplace_back(allowed);
   } else if (name == "min") {
     constraints.minimum = number();
   } else if (name == "max") {
