@@ -25,15 +25,16 @@ std::string beside_this_program(const std::string& name) {
 // The server on a port of its own choosing; `directory` has its token when this returns.
 Process start_server(const std::string& directory) {
   Command command{.args = {beside_this_program("apiserver_dev"), directory}, .time_max = Duration(0)};
-  auto server = Process::start(command, {.err_file = directory + "/log"});
-  REQUIRE_MESSAGE(server.ok(), server.error().message);
+  auto started = Process::start(command, {.err_file = directory + "/log"});
+  REQUIRE_MESSAGE(started.ok(), started.error().message);
+  Process server = std::move(started).value();
   const auto until = std::chrono::steady_clock::now() + kStartMax;
   while (!exists(directory + "/port") && std::chrono::steady_clock::now() < until) {
-    REQUIRE_MESSAGE(!server->poll(), text_of(directory + "/log"));
+    REQUIRE_MESSAGE(!server.poll(), text_of(directory + "/log"));
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   REQUIRE_MESSAGE(exists(directory + "/port"), "the server did not start: " << text_of(directory + "/log"));
-  return std::move(server).value();
+  return server;
 }
 
 }  // namespace
@@ -47,7 +48,7 @@ TEST_CASE("the API answers as the recorded kube-apiserver") {
   }
   const auto directory = TempDir::make("kubeapi");
   REQUIRE(directory.ok());
-  const Process server = start_server(directory->path());
+  Process server = start_server(directory->path());
   const std::string results = directory->path() + "/results.json";
   const auto replayed = run({.args = {"python3", "-B", tool, "--server",
                                       "https://127.0.0.1:" + text_of(directory->path() + "/port"), "--token",

@@ -58,7 +58,8 @@ void fill_job(Value& job) {
       .set("batch.kubernetes.io/job-name", name)
       .set("controller-uid", uid)
       .set("job-name", name);
-  job.edit("spec").set("selector", Value{{"matchLabels", Value{{"batch.kubernetes.io/controller-uid", uid}}}});
+  Value& selector = job.edit({"spec", "selector", "matchLabels"});
+  if (selector["batch.kubernetes.io/controller-uid"].is_null()) selector.set("batch.kubernetes.io/controller-uid", uid);
   if (copied) job.edit("metadata").set("labels", job["spec"]["template"]["metadata"]["labels"]);
 }
 
@@ -138,8 +139,6 @@ void fill_signing_request(const User& user, Value& object) {
 void fill_new(const schema::Resource& resource, const User& user, const std::string& now, Value& object) {
   if (resource.plural == "certificatesigningrequests") fill_signing_request(user, object);
   if (resource.plural == "persistentvolumes") object.edit("status").set("lastPhaseTransitionTime", now);
-  if (resource == schema::kNodes && object["spec"]["podCIDRs"].is_null() && !object["spec"]["podCIDR"].is_null())
-    object.edit({"spec", "podCIDRs"}).push_back(object["spec"]["podCIDR"]);
   if (resource == schema::kPods) fill_pod(object, now);
   if (resource == schema::kJobs) fill_job(object);
   if (resource == schema::kPersistentVolumeClaims) add_finalizer(object, "kubernetes.io/pvc-protection");

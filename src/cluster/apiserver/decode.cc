@@ -121,6 +121,8 @@ Value completed(const schema::KindSchema& kind, Value object) {
   if (plural == "horizontalpodautoscalers" && kind.resource.version == "v2" && object["status"].is_map() &&
       !object["status"].contains("currentMetrics"))
     object.edit("status").set("currentMetrics", Value());
+  if (plural == "nodes" && object["spec"]["podCIDRs"].is_null() && !object["spec"]["podCIDR"].is_null())
+    object.edit({"spec", "podCIDRs"}).push_back(object["spec"]["podCIDR"]);
   if (plural == "pods")
     for (std::size_t i = 0; i < object["status"]["conditions"].size(); ++i)
       for (const char* time : {"lastProbeTime", "lastTransitionTime"})

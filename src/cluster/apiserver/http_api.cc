@@ -10,6 +10,8 @@
 #include "cluster/apiserver/subresources.h"
 #include "cluster/apiserver/verbs.h"
 #include "cluster/apiserver/watch_stream.h"
+#include "cluster/schema/openapi.h"
+#include "cluster/schema/openapi_proto.h"
 #include "cluster/schema/protobuf.h"
 #include "cluster/schema/table.h"
 #include "core/base/text.h"
@@ -420,6 +422,8 @@ void HttpApi::serve(Call& call) {
     return serve_resource(call);
   }
   if (request.verb != "get" && request.verb != "head") return call.method_not_allowed();
+  if (exchange.path == "/openapi/v2" && exchange.headers.get("Accept").find("proto-openapi") != std::string_view::npos)
+    return call.send(200, schema::openapi_protobuf(schema::openapi_v2(core_.schema)), schema::kOpenapiProtobuf);
   const auto document = core_.documents->get(exchange.path, call.as.aggregated);
   if (!document)
     return call.no_resource(

@@ -90,6 +90,14 @@ bool is_pointer(std::string_view name) {
 Value zero_value(const Field& field) {
   Value value = Value::map();
   if (!field.object) return value;
+  const std::string_view type = field.object->name;
+  if (type.ends_with(".v1.ObjectMeta")) value.set("creationTimestamp", Value());
+  if (type.ends_with(".rbac.v1.Role") || type.ends_with(".rbac.v1.ClusterRole")) value.set("rules", Value());
+  if (type.ends_with(".v1.EndpointSlice")) value.set("endpoints", Value()).set("ports", Value());
+  if (type.ends_with(".v1.Event"))
+    for (const char* time :
+         {"eventTime", "firstTimestamp", "lastTimestamp", "deprecatedFirstTimestamp", "deprecatedLastTimestamp"})
+      value.set(time, Value());
   for (const schema::Member& member : field.object->members) {
     const Field& child = *member.field;
     const bool is_struct =
@@ -98,6 +106,8 @@ Value zero_value(const Field& field) {
                                                      field.object->name.ends_with(".ReplicationControllerSpec"));
     if (is_struct && !pointer)
       value.set(member.name, zero_value(child));
+    else if (member.required && child.type == schema::FieldType::integer)
+      value.set(member.name, 0);
     else if (child.has_default && child.default_value.is_string() && child.default_value.as_string().empty())
       value.set(member.name, "");
     else if (member.required && (child.type == schema::FieldType::list || child.type == schema::FieldType::map))

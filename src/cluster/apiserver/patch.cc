@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/document/patch.h"
+#include "core/document/json.h"
 #include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/verbs.h"
 #include "cluster/schema/defaults.h"
@@ -59,6 +60,17 @@ Error wrong_document(Request& request, const Value& patch, std::string_view want
                              " into Go value of type " + std::string(wanted));
 }
 
+// 'spec.containers[0]: has no merge key name: {…}' is Go's 'map: map[…] does not contain declared merge key: name'.
+Error strategic_failure(Request& request, const std::string& message) {
+  constexpr std::string_view kNoKey = ": has no merge key ";
+  const std::size_t at = message.find(kNoKey), colon = message.find(": {", at == std::string::npos ? 0 : at + 2);
+  if (at == std::string::npos || colon == std::string::npos) return request.bad_request(message);
+  const std::string key = message.substr(at + kNoKey.size(), colon - at - kNoKey.size());
+  const auto item = json::parse(std::string_view(message).substr(colon + 2));
+  return request.fail_without_reason("map: " + (item.ok() ? go_text(*item) : message.substr(colon + 2)) +
+                                     " does not contain declared merge key: " + key);
+}
+
 Result<Value> patched(Request& request, kube::PatchType type, const Value& current, const Value& patch) {
   switch (type) {
     case kube::PatchType::json: {
@@ -86,7 +98,7 @@ Result<Value> patched(Request& request, kube::PatchType type, const Value& curre
         return request.fail_without_reason("unknown patch type: " + holder["$patch"].str() +
                                            " in map: " + go_text(holder));
       auto result = document::strategic_merge(current, patch, schema::merge_schema(*request.kind));
-      if (!result.ok()) return request.bad_request(result.error().message);
+      if (!result.ok()) return strategic_failure(request, result.error().message);
       return result;
     }
   }
@@ -104,7 +116,8 @@ Result<Planned> patch(Core& core, Request& request, Transaction& tx, kube::Patch
   if (metadata["name"].as_string() != request.name)
     return request.bad_request("the name of the object (" + metadata["name"].str() +
                                ") does not match the name on the URL (" + request.name + ")");
-  if (request.kind->resource.namespaced && metadata["namespace"].as_string() != request.ns)
+  if (const auto ns = metadata["namespace"].as_string();
+      request.kind->resource.namespaced && !ns.empty() && ns != request.ns)
     return request.bad_request("the namespace of the provided object does not match the namespace sent on the request");
   // A version that the patch names is a precondition; the one that was read is only what it was computed from.
   Value desired = TRY(decode(core, request, std::move(changed), true));

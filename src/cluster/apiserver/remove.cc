@@ -156,9 +156,15 @@ Result<DeleteParameters> delete_parameters(Request& request, const http::Query& 
                             "Unsupported value: []string{\"" + dry.str() + "\"}: supported values: \"All\"");
     request.dry_run = true;
   }
-  // ReplicationControllers keep what kubectl of old expected: their Pods stay.
-  if (!parameters.propagation && request.plural == "replicationcontrollers" && request.group.empty())
+  // ReplicationControllers and Jobs keep what clients of old expected: their Pods stay.
+  const bool job = request.plural == "jobs" && request.group == "batch";
+  if (!parameters.propagation && (job || (request.plural == "replicationcontrollers" && request.group.empty()))) {
     parameters.propagation = "Orphan";
+    if (job)
+      request.warnings.emplace_back(
+          "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
+          "set propagationPolicy=Orphan to suppress this warning");
+  }
   parameters.uid = options.get({"preconditions", "uid"}).str();
   parameters.resource_version = options.get({"preconditions", "resourceVersion"}).str();
   return parameters;

@@ -139,9 +139,16 @@ Error Request::forbidden(std::string_view why) {
 Error Request::invalid(const std::vector<schema::FieldError>& errors, std::string_view named) {
   Value details = Value::map();
   if (!named.empty()) details.set("name", named);
-  if (!kind->resource.group.empty()) details.set("group", kind->resource.group);
+  // Events of both groups are validated as core's.
+  const bool event = kind->resource.plural == "events" && !kind->custom;
+  if (!kind->resource.group.empty() && !event) details.set("group", kind->resource.group);
   details.set("kind", kind->resource.kind);
   details.set("causes", schema::causes(errors));
+  if (event) {
+    std::string message = schema::invalid_message(*kind, named, errors);
+    message.erase(0, message.find(" \""));
+    return fail(ErrorCode::invalid, "Event" + message, std::move(details));
+  }
   return fail(ErrorCode::invalid, schema::invalid_message(*kind, named, errors), std::move(details));
 }
 

@@ -296,6 +296,18 @@ Result<Value> request_token(Core& core, Request& request, const Value& body) {
       .set("namespace", request.ns)
       .set("creationTimestamp", time_now(core.clock));
   answer.edit("spec").set("audiences", Value::list_of(audiences)).set("expirationSeconds", seconds);
+  Value owned = Value::map();
+  for (const auto& [key, value] : spec.entries())
+    if (!value.is_null()) owned.set("f:" + std::string(key), Value::map());
+  if (!owned.empty() && !request.in_process)
+    answer.edit({"metadata", "managedFields"})
+        .push_back(Value{{"manager", request.field_manager},
+                         {"operation", "Update"},
+                         {"apiVersion", "authentication.k8s.io/v1"},
+                         {"time", time_now(core.clock)},
+                         {"fieldsType", "FieldsV1"},
+                         {"fieldsV1", Value{{"f:spec", owned}}},
+                         {"subresource", "token"}});
   if (!answer["spec"].contains("boundObjectRef")) answer.edit("spec").set("boundObjectRef", Value());
   answer.set("status", Value{{"token", token},
                              {"expirationTimestamp", format_time(core.clock.now() + std::chrono::seconds(seconds))}});
@@ -306,6 +318,12 @@ Result<Value> request_token(Core& core, Request& request, const Value& body) {
 
 Result<Value> get_scale(Core& core, Request& request) {
   const Value object = TRY(get(core, request));
+  const std::string& path = request.kind->subresource("scale")->spec_replicas_path;
+  if (request.kind->custom && at_path(object, path).is_null()) {
+    const std::string why = "the spec replicas field \"" + path + "\" does not exist";
+    return request.fail(ErrorCode::internal, "Internal error occurred: " + why,
+                        Value{{"causes", Value(std::vector<Value>{Value{{"message", why}}})}});
+  }
   return scale_of(request, object);
 }
 

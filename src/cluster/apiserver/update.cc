@@ -119,8 +119,12 @@ std::vector<FieldError> immutable_metadata(const Value& current, const Value& de
     const Value& was = current["metadata"][field];
     const Value& is = desired["metadata"][field];
     if (is == was || is.is_null()) continue;
-    // A time is shown by its own String(), not quoted.
-    Value shown = is.is_string() && field != std::string_view("uid") ? Value(FieldError::kAsItStands + is.str()) : is;
+    Value shown = is;
+    if (const auto time = parse_time(is.as_string()); time && field != std::string_view("uid")) {
+      std::string text = format_time(*time);  // a time is shown by Go's String(), not quoted
+      text.replace(text.find('T'), 1, " ").replace(text.find('Z'), 1, " +0000 UTC");
+      shown = Value(FieldError::kAsItStands + text);
+    }
     out.push_back({FieldError::Type::invalid, "metadata." + std::string(field), std::move(shown), "field is immutable"});
   }
   return out;

@@ -25,22 +25,30 @@ std::string pairs(const Value& labels) {
   return out.empty() ? "<none>" : joined(out);
 }
 
+// As Go prints a quantity that is not there.
+std::string zero_if_absent(const Value& quantity) {
+  return quantity.is_null() ? "0" : quantity.scalar_text();
+}
+
 std::string selector_text(const Value& selector) {
   std::vector<std::string> out;
   for (const auto& [key, value] : selector["matchLabels"].entries())
     out.push_back(std::string(key) + "=" + value.str());
+  std::sort(out.begin(), out.end());
+  std::vector<std::pair<std::string, std::string>> terms;  // by key, as requirements are sorted
   for (const Value& term : selector["matchExpressions"].items()) {
     const std::string key = term["key"].str();
     const std::string_view op = term["operator"].as_string();
-    if (op == "Exists") out.push_back(key);
-    if (op == "DoesNotExist") out.push_back("!" + key);
+    if (op == "Exists") terms.emplace_back(key, key);
+    if (op == "DoesNotExist") terms.emplace_back(key, "!" + key);
     if (op != "In" && op != "NotIn") continue;
     std::vector<std::string> values;
     for (const Value& value : term["values"].items()) values.push_back(value.str());
     std::sort(values.begin(), values.end());
-    out.push_back(key + (op == "In" ? " in (" : " notin (") + joined(values) + ")");
+    terms.emplace_back(key, key + (op == "In" ? " in (" : " notin (") + joined(values) + ")");
   }
-  std::sort(out.begin(), out.end());
+  std::stable_sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto& [key, text] : terms) out.push_back(std::move(text));
   return out.empty() ? "<none>" : joined(out);
 }
 
@@ -433,7 +441,7 @@ const std::map<std::string_view, Printer>& printers() {
        CELL(o["spec"]["volumeName"].as_string().empty() ? std::string() : access_modes(o["status"]["accessModes"]))},
       {"claim-capacity",
        CELL(o["spec"]["volumeName"].as_string().empty() ? std::string()
-                                                        : o["status"]["capacity"]["storage"].scalar_text())},
+                                                        : zero_if_absent(o["status"]["capacity"]["storage"]))},
       {"phase", CELL(phase(o))},
       {"volume-claim", CELL(o["spec"]["claimRef"].is_map()
                                 ? o["spec"]["claimRef"]["namespace"].str() + "/" + o["spec"]["claimRef"]["name"].str()

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <map>
 
 #include "core/base/text.h"
@@ -242,6 +243,13 @@ FieldError invalid_value(std::string field, Value bad, std::string detail) {
 }
 FieldError bare_invalid(std::string field, std::string detail) {
   return {FieldError::Type::invalid, std::move(field), go_value(""), std::move(detail)};
+}
+Value go_map(const Value& map) {
+  if (map.empty()) return go_value("map[string]string(nil)");
+  std::vector<std::string> parts;
+  for (const auto& [key, child] : map.entries()) parts.push_back("\"" + std::string(key) + "\":\"" + child.str() + "\"");
+  std::sort(parts.begin(), parts.end());
+  return go_value("map[string]string{" + join(parts, ", ") + "}");
 }
 Value go_value(std::string text) {
   return Value(FieldError::kAsItStands + std::move(text));

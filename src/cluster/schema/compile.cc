@@ -314,7 +314,7 @@ Result<void> Compiler::columns(KindSchema& kind) const {
     column.priority = parse_int(fields[2]).value_or(0);
     (fields[3].starts_with('@') ? column.computed : column.path) = fields[3].substr(fields[3].starts_with('@') ? 1 : 0);
     if (fields.size() > 4) column.format = fields[4];
-    column.description = fields[0];
+    if (fields.size() < 6) column.description = fields[0];  // a sixth part: shown without one
     kind.columns.push_back(std::move(column));
   }
   return {};

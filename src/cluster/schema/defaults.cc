@@ -85,7 +85,9 @@ Changed fill_object(const ObjectType& type, const Value& value) {
   };
   for (const Member& member : type.members) {
     const Value* child = value.find(member.name);
-    if ((!child || (child->is_null() && !member.field->nullable)) && member.field->has_default) {
+    // Go can't tell an empty text from an absent one.
+    const bool empty_text = child && child->is_string() && child->as_string().empty() && !type.in_crd;
+    if ((!child || (child->is_null() && !member.field->nullable) || empty_text) && member.field->has_default) {
       Changed deeper = fill(*member.field, member.field->default_value);
       edit().set(member.name, deeper ? std::move(*deeper) : member.field->default_value);
     } else if (child) {

@@ -118,7 +118,7 @@ void check_binding(const KindSchema& kind, const Value& object, Errors& out) {
           out.push_back(invalid_value(at + ".name", subjects[i]["name"], why));
       }
       if (!group.empty()) out.push_back(unsupported_value(at + ".apiGroup", subjects[i]["apiGroup"], {""}));
-      if (subjects[i]["namespace"].as_string().empty()) out.push_back(required_value(at + ".namespace"));
+      if (cluster && subjects[i]["namespace"].as_string().empty()) out.push_back(required_value(at + ".namespace"));
     } else if ((what == "User" || what == "Group") && group != "rbac.authorization.k8s.io") {
       out.push_back(unsupported_value(at + ".apiGroup", subjects[i]["apiGroup"], {"rbac.authorization.k8s.io"}));
     }
@@ -161,6 +161,15 @@ void check_crd(const Value& object, Errors& out) {
     out.push_back(invalid_value("spec.group", spec["group"], "should be a domain with at least one dot"));
   std::size_t storing = 0;
   for (const Value& version : spec["versions"].items()) storing += version["storage"].as_bool() ? 1 : 0;
+  std::set<std::string> versions;
+  bool unique = true;
+  for (std::size_t i = 0; i < spec["versions"].size(); ++i) {
+    const Value& version = spec["versions"][i]["name"];
+    unique = versions.insert(version.str()).second && unique;
+    for (const std::string& why : check_dns_1035_label(version.as_string()))
+      out.push_back(invalid_value("spec.versions[" + std::to_string(i) + "].name", version, why));
+  }
+  if (!unique) out.push_back(invalid_value("spec.versions", spec["versions"], "must contain unique version names"));
   if (storing != 1)
     out.push_back(invalid_value("spec.versions", spec["versions"], "must have exactly one version marked as storage version"));
   if (object["status"]["storedVersions"].empty())
@@ -272,6 +281,8 @@ void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
     }
     else if (name == "Service")
       check_service(object, out);
+    else if (name == "PersistentVolumeClaim" && object["spec"]["accessModes"].empty())
+      out.push_back(required_value("spec.accessModes", "at least 1 access mode is required"));
     else if (name == "Secret")
       check_secret(object, out);
     else if (name == "ConfigMap")
@@ -310,6 +321,12 @@ void check_kind_update(const KindSchema& kind, const Value& before, const Value&
       out.push_back(invalid_value("status.Phase", phase, "may only be 'Active' if `deletionTimestamp` is empty"));
     if (going && phase.as_string() != "Terminating")
       out.push_back(invalid_value("status.Phase", phase, "may only be 'Terminating' if `deletionTimestamp` is not empty"));
+  }
+  if (group.empty() && name == "Pod") {
+    const Value& conditions = after["status"]["conditions"];
+    for (std::size_t i = 0; i < conditions.size(); ++i)
+      for (const std::string& why : check_qualified_name(conditions[i]["type"].as_string()))
+        out.push_back(invalid_value("status.conditions[" + std::to_string(i) + "].Type", conditions[i]["type"], why));
   }
   if (group == "events.k8s.io" && name == "Event") {
     static constexpr std::pair<std::string_view, std::string_view> kFixed[] = {

@@ -288,14 +288,15 @@ void check_job(const Value& object, Errors& out) {
   const Value& labels = spec["template"]["metadata"]["labels"];
   const Value& selector = spec["selector"];
   if (selector.is_null()) out.push_back(required_value("spec.selector"));
-  const bool generated = !spec["manualSelector"].as_bool();
-  const std::string_view uid = object["metadata"]["uid"].as_string();
-  if (generated && !selector.is_null() &&
-      (uid.empty() || selector["matchLabels"]["batch.kubernetes.io/controller-uid"].as_string() != uid) &&
-      selector["matchLabels"]["controller-uid"].as_string() != uid)
+  const Value& metadata = object["metadata"];
+  const Value expected{{"batch.kubernetes.io/controller-uid", metadata["uid"]},
+                       {"batch.kubernetes.io/job-name", metadata["name"]},
+                       {"controller-uid", metadata["uid"]},
+                       {"job-name", metadata["name"]}};
+  if (!spec["manualSelector"].as_bool() && !selector.is_null() && !selector_matches(selector, expected))
     out.push_back(invalid_value("spec.selector", selector, "`selector` not auto-generated"));
   if (!selector_matches(selector, labels))
-    out.push_back(invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+    out.push_back(invalid_value("spec.template.metadata.labels", go_map(labels), "`selector` does not match template `labels`"));
 }
 
 void check_cron_job(const Value& object, Errors& out) {

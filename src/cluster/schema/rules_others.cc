@@ -65,7 +65,6 @@ void check_endpoints(const Value& object, Errors& out) {
 void check_endpoint_slice(const Value& object, Errors& out) {
   const Value& type = object["addressType"];
   const std::string_view family = type.as_string();
-  if (family.empty()) out.push_back(required_value("addressType"));
   std::set<std::string> names;
   for (std::size_t i = 0; i < object["ports"].size(); ++i) {
     const Value& name = object["ports"][i]["name"];
@@ -149,7 +148,15 @@ void check_signing_request(const Value& object, Errors& out) {
     out.push_back(invalid_value("spec.request", go_value(shown), "PEM block type must be CERTIFICATE REQUEST"));
   }
   const Value& usages = spec["usages"];
+  static const std::vector<std::string> kUsages = {
+      "any", "cert sign", "client auth", "code signing", "content commitment", "crl sign", "data encipherment",
+      "decipher only", "digital signature", "email protection", "encipher only", "ipsec end system", "ipsec tunnel",
+      "ipsec user", "key agreement", "key encipherment", "microsoft sgc", "netscape sgc", "ocsp signing", "s/mime",
+      "server auth", "signing", "timestamping"};
   std::set<std::string> seen;
+  for (std::size_t i = 0; i < usages.size(); ++i)
+    if (std::find(kUsages.begin(), kUsages.end(), usages[i].as_string()) == kUsages.end())
+      out.push_back(unsupported_value("spec.usages[" + std::to_string(i) + "]", usages[i], kUsages));
   for (std::size_t i = 0; i < usages.size(); ++i)
     if (!seen.insert(usages[i].str()).second)
       out.push_back(duplicate_value("spec.usages[" + std::to_string(i) + "]", usages[i]));
@@ -242,12 +249,15 @@ void check_webhook_rule(const Value& rule, const std::string& path, Errors& out)
       if (one.as_string() == "*") return list.size() > 1;
     return false;
   };
-  for (const char* list : {"operations", "apiGroups", "apiVersions"})
-    if (star_among(rule[list]))
-      out.push_back(invalid_value(path + "." + list, rule[list], "if '*' is present, must not specify other " +
-                                                                     std::string(list == std::string_view("operations") ? "operations"
-                                                                                 : list == std::string_view("apiGroups") ? "API groups"
-                                                                                                                          : "API versions")));
+  for (const auto& [list, others] : {std::pair<std::string_view, std::string_view>{"operations", "operations"},
+                                     {"apiGroups", "API groups"},
+                                     {"apiVersions", "API versions"}}) {
+    if (!star_among(rule[list])) continue;
+    Value shown = rule[list];
+    if (list == "operations") shown = go_value("[]admissionregistration.OperationType{" + std::to_string(shown.size()) + "}");
+    out.push_back(invalid_value(path + "." + std::string(list), shown,
+                                "if '*' is present, must not specify other " + std::string(others)));
+  }
   const Value& resources = rule["resources"];
   for (const Value& resource : resources.items())
     if (resource.as_string() == "*/*" && resources.size() > 1)

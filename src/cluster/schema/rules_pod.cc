@@ -206,7 +206,7 @@ bool keeps_tolerations(const Value& before, const Value& after) {
 void check_pod_spec(const Value& spec, const std::string& path, Errors& out) {
   const auto volumes = check_volumes(spec, path, out);
   std::set<std::string> names;
-  for (std::string_view list : {"initContainers", "containers"}) {
+  for (std::string_view list : {"containers", "initContainers"}) {
     for (std::size_t i = 0; i < spec[list].size(); ++i) {
       const Value& container = spec[list][i];
       const std::string where = at(path, list, i);

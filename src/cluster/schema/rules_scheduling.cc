@@ -106,7 +106,6 @@ void check_pod_affinity(const Value& affinity, const std::string& path, Errors& 
 }
 
 void check_spreading(const Value& spec, const std::string& path, Errors& out) {
-  std::set<std::string> pairs;
   for (std::size_t i = 0; i < spec["topologySpreadConstraints"].size(); ++i) {
     const Value& constraint = spec["topologySpreadConstraints"][i];
     const std::string where = at(path, "topologySpreadConstraints", i);
@@ -127,8 +126,11 @@ void check_spreading(const Value& spec, const std::string& path, Errors& out) {
                                     "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not " + when));
     }
     check_label_selector(constraint["labelSelector"], where + ".labelSelector", out);
-    if (!key.empty() && !pairs.insert(key + "\n" + when).second)
-      out.push_back(duplicate_value(where + ".{topologyKey, whenUnsatisfiable}", Value("{" + key + ", " + when + "}")));
+    for (std::size_t k = i + 1; k < spec["topologySpreadConstraints"].size(); ++k) {
+      const Value& other = spec["topologySpreadConstraints"][k];
+      if (!key.empty() && other["topologyKey"].as_string() == key && other["whenUnsatisfiable"].as_string() == when)
+        out.push_back(duplicate_value(where + ".{topologyKey, whenUnsatisfiable}", Value("{" + key + ", " + when + "}")));
+    }
   }
 }
 

@@ -305,11 +305,6 @@ std::string go_text(const Value& value) {
     for (const Value& item : value.items()) parts.push_back(json::write(item));
     return "[]string{" + join(parts, ", ") + "}";
   }
-  if (value.is_map() && strings(value.entries(), [](const auto& e) -> const Value& { return e.value; })) {
-    for (const auto& [key, child] : value.entries()) parts.push_back(json::write(Value(key)) + ":" + json::write(child));
-    std::sort(parts.begin(), parts.end());
-    return "map[string]string{" + join(parts, ", ") + "}";
-  }
   if (value.is_map()) return json::write(Value(json::write(value)));
   if (value.is_list()) {
     for (const Value& item : value.items()) parts.push_back(json::write(item));
