@@ -82,6 +82,8 @@ std::string_view qos_class(const Value& pod) {
 // podStrategy.PrepareForCreate.
 void fill_pod(Value& pod, const std::string& now) {
   pod.edit("status").set("phase", "Pending").set("qosClass", qos_class(pod));
+  if (pod["spec"]["terminationGracePeriodSeconds"].as_int() < 0)
+    pod.edit("spec").set("terminationGracePeriodSeconds", 1);
   if (!pod["spec"]["schedulingGates"].empty())
     pod.edit({"status", "conditions"})
         .push_back(Value{{"lastProbeTime", Value()},

@@ -296,10 +296,10 @@ Result<Value> request_token(Core& core, Request& request, const Value& body) {
       .set("namespace", request.ns)
       .set("creationTimestamp", time_now(core.clock));
   answer.edit("spec").set("audiences", Value::list_of(audiences)).set("expirationSeconds", seconds);
-  Value owned = Value::map();
+  Value owned{{"f:expirationSeconds", Value::map()}};  // has a default
   for (const auto& [key, value] : spec.entries())
     if (!value.is_null()) owned.set("f:" + std::string(key), Value::map());
-  if (!owned.empty() && !request.in_process)
+  if (!request.in_process)
     answer.edit({"metadata", "managedFields"})
         .push_back(Value{{"manager", request.field_manager},
                          {"operation", "Update"},

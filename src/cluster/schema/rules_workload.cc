@@ -75,7 +75,8 @@ void check_daemon_set(const Value& object, Errors& out) {
     out.push_back(required_value("spec.updateStrategy.rollingUpdate.maxUnavailable", "cannot be 0 when maxSurge is 0"));
   }
   if (surge && unavailable) {
-    out.push_back(invalid_value("spec.updateStrategy.rollingUpdate.maxSurge", rolling["maxSurge"],
+    out.push_back(invalid_value("spec.updateStrategy.rollingUpdate.maxSurge",
+                                go_value("intstr.IntOrString{" + rolling["maxSurge"].scalar_text() + "}"),
                                 "may not be set when maxUnavailable is non-zero"));
   }
 }
