@@ -4,6 +4,7 @@
 #include "cluster/controllers/cron_job.h"
 #include "cluster/controllers/daemon_set.h"
 #include "cluster/controllers/deployment.h"
+#include "cluster/controllers/disruption.h"
 #include "cluster/controllers/endpoints.h"
 #include "cluster/controllers/garbage_collector.h"
 #include "cluster/controllers/job.h"
@@ -34,6 +35,7 @@ void add_controllers(kube::Runtime& runtime, const ControllersOptions& options) 
   add_node_lifecycle(runtime);
   add_garbage_collector(runtime);
   add_resource_quota(runtime);
+  add_disruption(runtime);
   add_retention(runtime, options.event_ttl, options.traces_max);
 }
 
