@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The API server alone, for conformance runs and for trying it with kubectl: no controllers, no agent.
-// usage: apiserver_dev DIRECTORY [PORT]
+// The API server alone, for conformance runs and for trying it with kubectl: no agent, and controllers when asked for.
+// usage: apiserver_dev DIRECTORY [PORT] [--controllers]
 // Writes DIRECTORY/{token,ca.pem,kubeconfig,port}; serves until it is interrupted.
 #include <signal.h>
 
 #include <cstdio>
 
 #include "cluster/apiserver/api_server.h"
+#include "cluster/controllers/controllers.h"
+#include "cluster/kube/reconciler.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
@@ -25,7 +27,7 @@ std::string kubeconfig(int port, const std::string& ca_path, std::string_view to
          std::string(token) + "\n";
 }
 
-Result<void> serve(const std::string& directory, int port) {
+Result<void> serve(const std::string& directory, int port, bool controllers) {
   TRY(make_dirs(directory));
   const auto store = TRY(store::Store::open(directory + "/store.db", system_clock()));
   schema::Schema schema = TRY(schema::Schema::built_in());
@@ -35,6 +37,8 @@ Result<void> serve(const std::string& directory, int port) {
   options.service_account_key_pem = SecretBytes(key);
   options.ca_pem = ca.certificate_pem;
   options.service_cidr = "10.96.0.0/16";
+  options.issuer = "https://kubernetes.default.svc";
+  options.warn_unserved = false;  // nothing is acted on here at all
   const auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
   const SecretBytes token = TRY(api->make_user_token("kubernetes-admin", {"system:masters"}));
   const http::KeyPair pair = TRY(http::make_certificate(
@@ -44,6 +48,12 @@ Result<void> serve(const std::string& directory, int port) {
   http::Server server = TRY(http::Server::start({}));
   const int bound = TRY(server.listen(
       "127.0.0.1", port, [&](http::ExchangePtr exchange) { api->handle(std::move(exchange)); }, &tls));
+  const auto client = api->client({.name = "system:kube-controller-manager", .groups = {"system:masters"}});
+  kube::Runtime runtime(*client, system_clock());
+  if (controllers) {
+    caisson::controllers::add_controllers(runtime, {.ca_pem = ca.certificate_pem, .volumes_root = directory + "/volumes"});
+    runtime.start();
+  }
   TRY(write_file(directory + "/token", token.reveal(), 0600));
   TRY(write_file(directory + "/ca.pem", ca.certificate_pem));
   TRY(write_file(directory + "/kubeconfig", kubeconfig(bound, directory + "/ca.pem", token.reveal()), 0600));
@@ -62,7 +72,7 @@ Result<void> serve(const std::string& directory, int port) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: apiserver_dev DIRECTORY [PORT]\n");
+    std::fprintf(stderr, "usage: apiserver_dev DIRECTORY [PORT] [--controllers]\n");
     return 2;
   }
   sigset_t signals;
@@ -71,7 +81,8 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread: sigwait gets them
   const auto port = argc > 2 ? parse_int(argv[2]) : std::optional<std::int64_t>(0);
-  const auto served = serve(argv[1], static_cast<int>(port.value_or(0)));
+  const bool controllers = std::string_view(argv[argc - 1]) == "--controllers";
+  const auto served = serve(argv[1], static_cast<int>(port.value_or(0)), controllers);
   if (served.ok()) return 0;
   std::fprintf(stderr, "apiserver_dev: %s\n", served.error().message.c_str());
   return 1;

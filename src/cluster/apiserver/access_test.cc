@@ -173,7 +173,7 @@ TEST_CASE("a developer of an organisation pushes there and nowhere else") {
 TEST_CASE("credentials: a user's token, none, a wrong one, an account's token that expires or loses its pod") {
   AccessServer s;
   CHECK(s.send("GET", "/api/v1/namespaces").status == 200);
-  CHECK(s.send("GET", "/api/v1/namespaces", "", {{"Authorization", "none"}}).status == 401);
+  CHECK(s.send("GET", "/api/v1/namespaces", "", {{"Authorization", "none"}}).status == 403);
   const auto wrong = s.send("GET", "/api/v1/namespaces", "", {{"Authorization", "Bearer csn_wrong"}});
   CHECK(wrong.status == 401);
   CHECK(wrong.body["message"].str() == "Unauthorized");

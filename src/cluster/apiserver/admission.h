@@ -26,6 +26,12 @@ struct AdmissionRequest {
   std::vector<std::string>& warnings;  // each becomes a Warning header
   // Reads as the request's own transaction sees it; null when absent.
   std::function<Value(const schema::Resource&, std::string_view ns, std::string_view name)> find;
+  // What is stored, by name; an empty namespace: of all.
+  std::function<std::vector<Value>(const schema::Resource&, std::string_view ns)> list;
+  // Stages a change of another object, made from one that `list` or `find` gave, in the request's own transaction: both
+  // are written or neither, and when somebody else changed it meanwhile the request is admitted anew.
+  std::function<void(const schema::Resource&, const Value& object)> stage;
+  Value& details;  // of the Status when the plug-in refuses; null: made from its message
 };
 
 class Admission {

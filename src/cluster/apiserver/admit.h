@@ -8,14 +8,23 @@
 #include "cluster/apiserver/admission.h"
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/schema/schema.h"
+#include "core/base/clock.h"
 
 namespace caisson::apiserver {
 
 std::shared_ptr<Admission> make_namespace_lifecycle();
 std::shared_ptr<Admission> make_service_account();
-std::shared_ptr<Admission> make_pod_defaults();  // DefaultTolerationSeconds, Priority
+std::shared_ptr<Admission> make_limit_ranger();
+std::shared_ptr<Admission> make_taint_nodes();  // TaintNodesByCondition
+std::shared_ptr<Admission> make_pod_security();
+std::shared_ptr<Admission> make_priority();
+std::shared_ptr<Admission> make_pod_defaults();  // DefaultTolerationSeconds
+std::shared_ptr<Admission> make_default_storage_class();
+std::shared_ptr<Admission> make_runtime_class();
+std::shared_ptr<Admission> make_default_ingress_class();
 std::shared_ptr<Admission>
-make_object_defaults();  // what strategies fill: Namespace finalizers, CRD names, Job selectors …
+make_object_defaults(Clock& clock);  // what strategies fill: Namespace finalizers, CRD names, Job selectors …
+std::shared_ptr<Admission> make_resource_quota(Clock& clock);
 std::shared_ptr<Admission> make_unserved_warnings();  // a Warning for kinds and fields that nothing acts on
 std::shared_ptr<Admission> make_validating_admission_policy(store::Store& store, const schema::Schema& schema,
                                                             const Authorizer& authorizer);

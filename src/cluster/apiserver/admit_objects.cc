@@ -2,6 +2,7 @@
 // What the strategies of single kinds fill in, and warnings for what this program stores and does not act on.
 #include "cluster/apiserver/admit.h"
 #include "core/base/encoding.h"
+#include "cluster/apiserver/core.h"
 #include "core/base/text.h"
 
 namespace caisson::apiserver {
@@ -29,7 +30,7 @@ void fill_crd(const AdmissionRequest& request, Value& object) {
   if (names["listKind"].as_string().empty()) names.set("listKind", names["kind"].str() + "List");
   Value& status = object.edit("status");
   if (!status.contains("conditions")) status.set("conditions", Value());
-  if (status["acceptedNames"]["kind"].as_string().empty()) status.set("acceptedNames", object["spec"]["names"]);
+  if (status["acceptedNames"].is_null()) status.set("acceptedNames", Value{{"kind", ""}, {"plural", ""}});
   Value stored = status["storedVersions"];
   for (const Value& version : object["spec"]["versions"].items()) {
     if (!version["storage"].as_bool()) continue;
@@ -57,7 +58,8 @@ void fill_job(Value& job) {
       .set("batch.kubernetes.io/job-name", name)
       .set("controller-uid", uid)
       .set("job-name", name);
-  job.edit("spec").set("selector", Value{{"matchLabels", Value{{"batch.kubernetes.io/controller-uid", uid}}}});
+  Value& selector = job.edit({"spec", "selector", "matchLabels"});
+  if (selector["batch.kubernetes.io/controller-uid"].is_null()) selector.set("batch.kubernetes.io/controller-uid", uid);
   if (copied) job.edit("metadata").set("labels", job["spec"]["template"]["metadata"]["labels"]);
 }
 
@@ -75,6 +77,38 @@ std::string_view qos_class(const Value& pod) {
     }
   }
   return !any ? "BestEffort" : all_limited && equal ? "Guaranteed" : "Burstable";
+}
+
+// podStrategy.PrepareForCreate.
+void fill_pod(Value& pod, const std::string& now) {
+  pod.edit("status").set("phase", "Pending").set("qosClass", qos_class(pod));
+  if (pod["spec"]["terminationGracePeriodSeconds"].as_int() < 0)
+    pod.edit("spec").set("terminationGracePeriodSeconds", 1);
+  if (!pod["spec"]["schedulingGates"].empty())
+    pod.edit({"status", "conditions"})
+        .push_back(Value{{"lastProbeTime", Value()},
+                         {"lastTransitionTime", now},
+                         {"message", "Scheduling is blocked due to non-empty scheduling gates"},
+                         {"reason", "SchedulingGated"},
+                         {"status", "False"},
+                         {"type", "PodScheduled"}});
+  // Profiles are fields since 1.30; what reads the annotations of before finds them there too.
+  const auto annotate = [&](const Value& profile, const Value& container) {
+    const std::string type = profile["type"].str();
+    if (type.empty()) return;
+    const std::string text = type == "RuntimeDefault" ? "runtime/default"
+                             : type == "Localhost"    ? "localhost/" + profile["localhostProfile"].str()
+                                                      : "unconfined";
+    const std::string key = "container.apparmor.security.beta.kubernetes.io/" + container["name"].str();
+    if (!pod["metadata"]["annotations"].contains(key)) pod.edit({"metadata", "annotations"}).set(key, text);
+  };
+  for (const char* list : {"initContainers", "containers"}) {
+    const Value containers = pod["spec"][list];
+    for (const Value& container : containers.items()) {
+      const Value& own = container["securityContext"]["appArmorProfile"];
+      annotate(own.is_null() ? pod["spec"]["securityContext"]["appArmorProfile"] : own, container);
+    }
+  }
 }
 
 void fill_binding(Value& object) {
@@ -96,8 +130,18 @@ void fill_secret(Value& object) {
   object.erase("stringData");
 }
 
-void fill_new(const schema::Resource& resource, Value& object) {
-  if (resource == schema::kPods) object.edit("status").set("phase", "Pending").set("qosClass", qos_class(object));
+// csrStrategy.PrepareForCreate: who asks is not for the asker to say.
+void fill_signing_request(const User& user, Value& object) {
+  Value& spec = object.edit("spec");
+  spec.set("username", user.name).set("groups", Value::list_of(user.groups));
+  if (!user.uid.empty()) spec.set("uid", user.uid);
+  for (const auto& [key, values] : user.extra) spec.edit("extra").set(key, Value::list_of(values));
+}
+
+void fill_new(const schema::Resource& resource, const User& user, const std::string& now, Value& object) {
+  if (resource.plural == "certificatesigningrequests") fill_signing_request(user, object);
+  if (resource.plural == "persistentvolumes") object.edit("status").set("lastPhaseTransitionTime", now);
+  if (resource == schema::kPods) fill_pod(object, now);
   if (resource == schema::kJobs) fill_job(object);
   if (resource == schema::kPersistentVolumeClaims) add_finalizer(object, "kubernetes.io/pvc-protection");
   if (resource.plural == "persistentvolumes") add_finalizer(object, "kubernetes.io/pv-protection");
@@ -107,6 +151,7 @@ void fill_new(const schema::Resource& resource, Value& object) {
 
 class ObjectDefaults : public Admission {
  public:
+  explicit ObjectDefaults(Clock& clock) : clock_(clock) {}
   std::string_view name() const override { return "ObjectDefaults"; }
 
   Result<void> mutate(const AdmissionRequest& request, Value& object) const override {
@@ -115,10 +160,13 @@ class ObjectDefaults : public Admission {
     if (resource == schema::kNamespaces) fill_namespace(request, object);
     if (resource == schema::kSecrets) fill_secret(object);
     if (resource.plural == "customresourcedefinitions") fill_crd(request, object);
-    if (request.operation == Operation::create && request.subresource.empty()) fill_new(resource, object);
+    if (request.operation == Operation::create && request.subresource.empty()) fill_new(resource, request.user, time_now(clock_), object);
     if (resource == schema::kRoleBindings || resource == schema::kClusterRoleBindings) fill_binding(object);
     return {};
   }
+
+ private:
+  Clock& clock_;
 };
 
 // Kinds that are stored, served and acted on by nobody (docs/conformance.md).
@@ -130,7 +178,6 @@ constexpr std::pair<std::string_view, std::string_view> kUnserved[] = {
     {"validatingwebhookconfigurations.admissionregistration.k8s.io",
      "ValidatingWebhookConfiguration: webhooks are not called yet"},
     {"apiservices.apiregistration.k8s.io", "APIService: requests are not passed on to other servers"},
-    {"resourcequotas", "ResourceQuota: quotas are not counted yet"},
 };
 
 class UnservedWarnings : public Admission {
@@ -146,8 +193,8 @@ class UnservedWarnings : public Admission {
 
 }  // namespace
 
-std::shared_ptr<Admission> make_object_defaults() {
-  return std::make_shared<ObjectDefaults>();
+std::shared_ptr<Admission> make_object_defaults(Clock& clock) {
+  return std::make_shared<ObjectDefaults>(clock);
 }
 std::shared_ptr<Admission> make_unserved_warnings() {
   return std::make_shared<UnservedWarnings>();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What admission fills into Pods: ServiceAccount and its token volume (plugin/pkg/admission/serviceaccount),
-// DefaultTolerationSeconds, Priority; Kubernetes 1.33.
+// DefaultTolerationSeconds; TaintNodesByCondition of Nodes; Kubernetes 1.33.
 #include "cluster/apiserver/admit.h"
 #include "core/base/random.h"
 
@@ -89,7 +89,7 @@ class PodDefaults : public Admission {
     Value& spec = pod.edit("spec");
     for (const std::string_view key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
       tolerate(spec, key);
-    return set_priority(request, pod, spec);
+    return {};
   }
 
  private:
@@ -102,37 +102,30 @@ class PodDefaults : public Admission {
         .push_back(Value{
             {"effect", "NoExecute"}, {"key", key}, {"operator", "Exists"}, {"tolerationSeconds", kTolerationSeconds}});
   }
+};
 
-  static Result<void> set_priority(const AdmissionRequest& request, const Value& pod, Value& spec) {
-    static const schema::Resource kPriorityClasses{"scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses",
-                                                   false};
-    const std::string name = spec["priorityClassName"].str();
-    std::int64_t priority = 0;
-    std::string policy = "PreemptLowerPriority";
-    if (!name.empty()) {
-      const Value found = request.find(kPriorityClasses, "", name);
-      if (found.is_null() && name != "system-cluster-critical" && name != "system-node-critical")
-        return Error{ErrorCode::forbidden, "pods \"" + pod["metadata"]["name"].str() +
-                                               "\" is forbidden: no PriorityClass with name " + name + " was found"};
-      priority = name == "system-cluster-critical" ? 2'000'000'000
-                 : name == "system-node-critical"  ? 2'000'001'000
-                                                   : found["value"].as_int();
-      if (!found["preemptionPolicy"].is_null()) policy = found["preemptionPolicy"].str();
-    }
-    if (spec["priority"].is_int() && spec["priority"].as_int() != priority)
-      return Error{ErrorCode::forbidden,
-                   "pods \"" + pod["metadata"]["name"].str() + "\" is forbidden: the integer value of priority (" +
-                       std::to_string(spec["priority"].as_int()) +
-                       ") must not be provided in pod spec; priority admission controller computed " +
-                       std::to_string(priority) + " from the given PriorityClass name"};
-    spec.set("priority", priority);
-    if (spec["preemptionPolicy"].is_null()) spec.set("preemptionPolicy", policy);
+// A new Node takes no Pods before it has said that it is ready.
+class TaintNodes : public Admission {
+ public:
+  std::string_view name() const override { return "TaintNodesByCondition"; }
+
+  Result<void> mutate(const AdmissionRequest& request, Value& node) const override {
+    constexpr std::string_view kNotReady = "node.kubernetes.io/not-ready";
+    if (request.operation != Operation::create || !request.subresource.empty() ||
+        request.kind.resource != schema::kNodes)
+      return {};
+    for (const Value& taint : node["spec"]["taints"].items())
+      if (taint["key"].as_string() == kNotReady && taint["effect"].as_string() == "NoSchedule") return {};
+    node.edit({"spec", "taints"}).push_back(Value{{"effect", "NoSchedule"}, {"key", kNotReady}});
     return {};
   }
 };
 
 }  // namespace
 
+std::shared_ptr<Admission> make_taint_nodes() {
+  return std::make_shared<TaintNodes>();
+}
 std::shared_ptr<Admission> make_service_account() {
   return std::make_shared<ServiceAccountPlugin>();
 }

@@ -50,10 +50,14 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
   core.addresses = TRY(ServiceAddresses::make(store, core.options.service_cidr, core.options.node_port_first,
                                               core.options.node_port_last));
   core.documents = std::make_unique<Documents>(schema, core.options);
-  core.admission = {make_namespace_lifecycle(), make_service_account(), make_pod_defaults(), make_object_defaults(),
-                    make_unserved_warnings()};
+  core.admission = {make_namespace_lifecycle(), make_limit_ranger(),          make_service_account(),
+                    make_taint_nodes(),         make_pod_security(),          make_priority(),
+                    make_pod_defaults(),        make_default_storage_class(), make_runtime_class(),
+                    make_default_ingress_class(), make_object_defaults(core.clock)};
   for (const auto& plugin : core.options.admission) core.admission.push_back(plugin);
   core.admission.push_back(make_validating_admission_policy(store, schema, *core.authorizer));
+  core.admission.push_back(make_resource_quota(core.clock));
+  if (core.options.warn_unserved) core.admission.push_back(make_unserved_warnings());
   TRY(load_definitions(core));
   TRY(make_bootstrap_objects(core));
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));

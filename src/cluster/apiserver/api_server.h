@@ -37,6 +37,7 @@ struct ApiServerOptions {
   std::string version = "v1.33.1";                    // gitVersion of /version
   std::string build = "caisson";                      // appended as +build
   std::vector<std::shared_ptr<Admission>> admission;  // after this room's own
+  bool warn_unserved = true;  // a Warning for kinds that no room of this program acts on
 };
 
 class ApiServer {

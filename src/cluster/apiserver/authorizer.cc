@@ -211,16 +211,26 @@ Authorizer::Decision Authorizer::decide(const User& user, const Attributes& attr
 }
 
 PolicyRules Authorizer::rules_of(const User& user, std::string_view ns) const {
-  if (user.in_group("system:masters")) return {{{"*"}, {"*"}, {"*"}, {}, {}}, {{"*"}, {}, {}, {}, {"*"}}};
   const auto policy = impl_->current();
   PolicyRules rules;
+  if (user.in_group("system:masters")) rules = {{{"*"}, {"*"}, {"*"}, {}, {}}, {{"*"}, {}, {}, {}, {"*"}}};
   const auto add = [&](const std::vector<Binding>& bindings) {
-    for (const Binding& binding : bindings)
-      if (binding.of(user)) rules.insert(rules.end(), binding.rules->begin(), binding.rules->end());
+    for (const Binding& binding : bindings) {
+      if (!binding.of(user)) continue;
+      for (const PolicyRule& rule : *binding.rules) {
+        const bool known = std::any_of(rules.begin(), rules.end(),
+                                       [&](const PolicyRule& r) { return r.to_value() == rule.to_value(); });
+        if (!known) rules.push_back(rule);
+      }
+    }
   };
   add(policy->cluster);
   if (const auto it = policy->namespaced.find(ns); it != policy->namespaced.end()) add(it->second);
   return rules;
+}
+
+bool Authorizer::has_role(std::string_view kind, std::string_view name, std::string_view ns) const {
+  return impl_->current()->roles.contains(kind == "Role" ? std::string(ns) + "/" + std::string(name) : std::string(name));
 }
 
 PolicyRules Authorizer::rules_of_role(std::string_view kind, std::string_view name, std::string_view ns) const {
@@ -330,6 +340,9 @@ Result<void> check_escalation(const Authorizer& authorizer, Request& request, co
     pass.name = reference["name"].str();
   }
   if (authorizer.decide(request.user, pass).allowed) return {};
+  if (!role && !authorizer.has_role(object["roleRef"]["kind"].as_string(), pass.name, request.ns))
+    return request.fail(ErrorCode::not_found, request.plural + "." + request.group + " \"" + pass.name + "\" not found",
+                        Value{{"name", pass.name}, {"group", request.group}, {"kind", request.plural}});
   PolicyRules lacking = Authorizer::missing(authorizer.rules_of(request.user, request.ns), wanted);
   if (lacking.empty()) return {};
   std::sort(lacking.begin(), lacking.end(), [](const PolicyRule& a, const PolicyRule& b) { return a.str() < b.str(); });

@@ -41,6 +41,7 @@ class Authorizer {
   // All rules that hold for `user` in `ns` (empty: only those of the cluster).
   PolicyRules rules_of(const User& user, std::string_view ns) const;
   // Rules of a role reference in `ns`; empty when it does not exist.
+  bool has_role(std::string_view kind, std::string_view name, std::string_view ns) const;
   PolicyRules rules_of_role(std::string_view kind, std::string_view name, std::string_view ns) const;
   // What of `wanted` none of `held` gives, broken down to the smallest rules that are missing.
   static PolicyRules missing(const PolicyRules& held, const PolicyRules& wanted);

@@ -68,7 +68,7 @@ Result<void> ensure(Core& core, kube::Client& client, const Value& object) {
   const auto live = client.get(kind->resource, key);
   if (!live.ok() && live.error().code != ErrorCode::not_found) return live.error();
   if (!live.ok()) {
-    TRY(client.create(Object(object), {.field_manager = "caisson-apiserver"}));
+    TRY(client.create(Object(object), {.field_manager = "kube-apiserver"}));
     return {};
   }
   if (kind->resource.plural != "clusterroles" || object["rules"].empty()) return {};
@@ -80,7 +80,7 @@ Result<void> ensure(Core& core, kube::Client& client, const Value& object) {
   if (missing.empty()) return {};
   Object changed = *live;
   for (const PolicyRule& rule : missing) changed.edit({"rules"}).push_back(rule.to_value());
-  TRY(client.update(changed, {.field_manager = "caisson-apiserver"}));
+  TRY(client.update(changed, {.field_manager = "kube-apiserver"}));
   return {};
 }
 
@@ -97,6 +97,14 @@ Value service_object(const std::string& ip) {
                               {"ports", Value(std::vector<Value>{port})}}}};
 }
 
+Value priority_object(std::string_view name, std::int64_t value, std::string_view description) {
+  return Value{{"apiVersion", "scheduling.k8s.io/v1"},
+               {"kind", "PriorityClass"},
+               {"metadata", Value{{"name", name}}},
+               {"value", value},
+               {"description", description}};
+}
+
 Value namespace_object(std::string_view name) {
   return Value{{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", Value{{"name", name}}}};
 }
@@ -107,6 +115,13 @@ Result<void> make_bootstrap_objects(Core& core) {
   const auto client = make_client(core, kBootstrapUser);
   for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease", "caisson-system"})
     TRY(ensure(core, *client, namespace_object(name)));
+  TRY(ensure(core, *client,
+             priority_object("system-node-critical", 2'000'001'000,
+                             "Used for system critical pods that must not be moved from their current node.")));
+  TRY(ensure(core, *client,
+             priority_object("system-cluster-critical", 2'000'000'000,
+                             "Used for system critical pods that must run in the cluster, but can be moved to another "
+                             "node if necessary.")));
   const Value roles = TRY(yaml::read(kBootstrapRoles, {.name = "bootstrap roles"}));
   for (const Value& brief : roles.items()) TRY(ensure(core, *client, role_object(brief)));
   const Value bindings = TRY(yaml::read(kBootstrapBindings, {.name = "bootstrap bindings"}));

@@ -208,7 +208,43 @@ void Connector::Impl::pass_messages(http::WebSocket& client, const std::shared_p
   client.close(1000, "");
 }
 
+namespace {
+
+// PodLogOptions as their validation reads them.
+Result<void> check_log_options(Request& request, const http::Query& query) {
+  using Type = schema::FieldError::Type;
+  std::vector<schema::FieldError> errors;
+  const auto number = [&](const char* field, std::int64_t least, const char* why) {
+    const std::string_view text = http::query_get(query, field);
+    const auto value = parse_int(text);
+    if (!text.empty() && value && *value < least) errors.push_back({Type::invalid, field, Value(*value), why});
+  };
+  number("tailLines", 0, "must be greater than or equal to 0");
+  number("limitBytes", 1, "must be greater than 0");
+  number("sinceSeconds", 1, "must be greater than 0");
+  if (!http::query_get(query, "sinceSeconds").empty() && !http::query_get(query, "sinceTime").empty())
+    errors.push_back({Type::forbidden, "", {}, "at most one of `sinceTime` or `sinceSeconds` may be specified"});
+  if (errors.empty()) return {};
+  std::vector<std::string> texts;
+  for (const schema::FieldError& error : errors) texts.push_back(error.str());
+  const std::string text = texts.size() == 1 ? texts[0] : "[" + join(texts, ", ") + "]";
+  return request.fail(ErrorCode::invalid, "PodLogOptions \"" + request.name + "\" is invalid: " + text,
+                      Value{{"name", request.name}, {"kind", "PodLogOptions"}, {"causes", schema::causes(errors)}});
+}
+
+}  // namespace
+
 void Connector::connect(const http::ExchangePtr& exchange, Request& request) {
+  if (request.subresource == "log" && request.plural == "pods") {
+    const auto options = check_log_options(request, exchange->query);
+    if (!options.ok()) return send_error(*exchange, request, options.error());
+    const store::ItemPtr item = impl_->core.store.get(request.storage_resource(), request.ns, request.name);
+    const Value pod = item ? item->value() : Value();
+    const auto container = container_of(request, pod, http::query_get(exchange->query, "container"));
+    // Nobody has run it yet: there is nothing to read.
+    if (item && container.ok() && pod["spec"]["nodeName"].as_string().empty())
+      return exchange->respond({.status = 204, .headers = {}, .body = {}});
+  }
   auto target = impl_->target_of(request, *exchange);
   if (!target.ok()) return send_error(*exchange, request, target.error());
   const bool plain = request.subresource == "log";

@@ -9,6 +9,7 @@
 #include "cluster/apiserver/tokens.h"
 #include "cluster/apiserver/verbs.h"
 #include "core/base/log.h"
+#include "core/base/text.h"
 
 namespace caisson::apiserver {
 namespace {
@@ -111,9 +112,37 @@ Value ordered(const Value& object) {
   return result;
 }
 
+namespace {
+
+// An Event has other names for the same fields in its two groups (pkg/apis/events/v1/conversion.go).
+constexpr std::pair<std::string_view, std::string_view> kEventNames[] = {
+    {"involvedObject", "regarding"},         {"message", "note"},
+    {"source", "deprecatedSource"},          {"firstTimestamp", "deprecatedFirstTimestamp"},
+    {"lastTimestamp", "deprecatedLastTimestamp"}, {"count", "deprecatedCount"},
+    {"reportingComponent", "reportingController"}};
+
+Value event_in_group(const Value& event, bool core_group) {
+  Value out = Value::map();
+  for (const auto& [key, value] : event.entries()) {
+    std::string_view name = key;
+    for (const auto& [core_name, new_name] : kEventNames)
+      if (key == (core_group ? new_name : core_name)) name = core_group ? core_name : new_name;
+    out.set(name, value);
+  }
+  // Fields that one group's JSON always has and the other's leaves out when empty.
+  for (const char* field : {"reportingInstance", core_group ? "reportingComponent" : "reportingController"}) {
+    if (core_group && !out.contains(field)) out.set(field, "");
+    if (!core_group && out[field].is_string() && out[field].as_string().empty()) out.erase(field);
+  }
+  return out;
+}
+
+}  // namespace
+
 Value in_version(const schema::KindSchema& kind, const Value& stored) {
   if (stored["apiVersion"].as_string() == kind.resource.api_version()) return stored;
-  Value object = stored;
+  const bool event = kind.resource.plural == "events" && !kind.custom;
+  Value object = event ? event_in_group(stored, kind.resource.group.empty()) : stored;
   object.set("apiVersion", kind.resource.api_version());
   return object;
 }
@@ -171,32 +200,74 @@ Error with_details(Request& request, Error error) {
 
 }  // namespace
 
-Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
-                   const Value& before, Value& object) {
-  const auto find = [&](const schema::Resource& resource, std::string_view ns, std::string_view name) {
+namespace {
+
+// One run of all plug-ins over one request: what they see and say.
+struct AdmissionRun {
+  AdmissionRun(Core& c, Request& r, Transaction& t, AdmissionRequest::Operation operation, const Value& before)
+      : core(c),
+        request(r),
+        tx(t),
+        admission{operation,
+                  *r.kind,
+                  r.ns,
+                  r.name,
+                  r.subresource,
+                  r.user,
+                  before,
+                  r.dry_run,
+                  r.warnings,
+                  [this](const auto& resource, auto ns, auto name) { return find(resource, ns, name); },
+                  [this](const auto& resource, auto ns) { return list(resource, ns); },
+                  [this](const auto& resource, const Value& object) { stage(resource, object); },
+                  details} {}
+
+  Value find(const schema::Resource& resource, std::string_view ns, std::string_view name) const {
     const auto found = tx.find({resource.group_resource(), std::string(ns), std::string(name)});
     return found ? found->value : Value();
-  };
-  const AdmissionRequest admission{operation,    *request.kind, request.ns,      request.name,     request.subresource,
-                                   request.user, before,        request.dry_run, request.warnings, find};
+  }
+  std::vector<Value> list(const schema::Resource& resource, std::string_view ns) const {
+    std::vector<Value> values;
+    const auto listing = core.store.list(resource.group_resource(), {.ns = std::string(ns)});
+    if (!listing.ok()) return values;
+    for (const store::ItemPtr& item : listing->items) values.push_back(item->value());
+    return values;
+  }
+  void stage(const schema::Resource& resource, const Value& object) const {
+    const Value& metadata = object["metadata"];
+    tx.put({resource.group_resource(), metadata["namespace"].str(), metadata["name"].str()}, object,
+           parse_int(metadata["resourceVersion"].as_string()).value_or(0));
+  }
+  Error refusal(Error error) {
+    if (details.is_null()) return with_details(request, std::move(error));
+    return request.fail(error.code, std::move(error.message), std::move(details));
+  }
+
+  Core& core;
+  Request& request;
+  Transaction& tx;
+  Value details;
+  const AdmissionRequest admission;
+};
+
+}  // namespace
+
+Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
+                   const Value& before, Value& object) {
+  AdmissionRun run(core, request, tx, operation, before);
   for (const auto& plugin : core.admission) {
-    auto done = plugin->mutate(admission, object);
-    if (!done.ok()) return with_details(request, std::move(done).error());
+    auto done = plugin->mutate(run.admission, object);
+    if (!done.ok()) return run.refusal(std::move(done).error());
   }
   return {};
 }
 
 Result<void> admit_validate(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
                             const Value& before, const Value& object) {
-  const auto find = [&](const schema::Resource& resource, std::string_view ns, std::string_view name) {
-    const auto found = tx.find({resource.group_resource(), std::string(ns), std::string(name)});
-    return found ? found->value : Value();
-  };
-  const AdmissionRequest admission{operation,    *request.kind, request.ns,      request.name,     request.subresource,
-                                   request.user, before,        request.dry_run, request.warnings, find};
+  AdmissionRun run(core, request, tx, operation, before);
   for (const auto& plugin : core.admission) {
-    auto done = plugin->validate(admission, object);
-    if (!done.ok()) return with_details(request, std::move(done).error());
+    auto done = plugin->validate(run.admission, object);
+    if (!done.ok()) return run.refusal(std::move(done).error());
   }
   return {};
 }

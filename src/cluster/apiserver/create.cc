@@ -33,7 +33,8 @@ void own_metadata(Core& core, const Request& request, Value& object) {
 
 // What the strategy of a kind resets before it is stored.
 void reset_status(const schema::KindSchema& kind, Value& object) {
-  if (!kind.has_status()) return;
+  // Nodes register with their status; a status of zero values is what the others begin with.
+  if (!kind.has_status() || kind.resource == schema::kNodes) return;
   object.erase("status");
   object = schema::with_defaults(kind, std::move(object));
 }

@@ -16,25 +16,45 @@ std::string prefix(const schema::KindSchema& kind) {
 
 Error decoding_failure(Request& request, const std::string& why, bool patched) {
   if (!patched) return request.bad_request(prefix(*request.kind) + why);
-  const schema::FieldError error{schema::FieldError::Type::invalid, "patch", Value("{}"), why};
+  const Value shown(request.patch_text.empty() ? "{}" : request.patch_text);
+  const schema::FieldError error{schema::FieldError::Type::invalid, "patch", shown, why};
   Value details{{"causes", schema::causes({error})}};
   return request.fail(ErrorCode::invalid, " \"\" is invalid: " + error.str(), std::move(details));
 }
 
-Result<void> check_type_meta(Request& request, const Value& body) {
+// A body of another kind: one that is known can't be converted, another is not registered.
+Error wrong_kind(Core& core, Request& request, const std::string& api_version, const std::string& kind, bool patched) {
+  const schema::Resource& wanted = request.kind->resource;
+  const std::size_t slash = api_version.rfind('/');
+  const std::string version = api_version.substr(slash == std::string::npos ? 0 : slash + 1);
+  std::string why = "no kind \"" + kind + "\" is registered for version \"" + api_version +
+                    "\" in scheme \"pkg/runtime/scheme.go:110\"";
+  if (const auto known = core.schema.find_api_version(api_version, kind)) {
+    const auto package = [](const schema::Resource& r) {
+      return r.group.empty() ? "core" : r.group.substr(0, r.group.find('.'));
+    };
+    why = "converting (" + version + "." + kind + ") to (" + package(wanted) + "." + wanted.kind +
+          "): unknown conversion";
+  }
+  if (patched) return decoding_failure(request, why, true);
+  return request.bad_request(kind + " in version \"" + version + "\" cannot be handled as a " + wanted.kind + ": " +
+                             why);
+}
+
+Result<void> check_type_meta(Core& core, Request& request, const Value& body, bool patched) {
   const schema::Resource& resource = request.kind->resource;
   const std::string api_version = body["apiVersion"].str(), kind = body["kind"].str();
   if (!body.is_map())
     return request.bad_request("the object provided is unrecognized (must be of type " + resource.kind +
                                "): it is no map");
-  if (!api_version.empty() && api_version != resource.api_version())
+  const bool other_version = !api_version.empty() && api_version != resource.api_version();
+  if (other_version && core.schema.find_api_version(api_version, kind.empty() ? resource.kind : kind) &&
+      (kind.empty() || kind == resource.kind))
     return request.bad_request("the API version in the data (" + api_version +
                                ") does not match the expected API version (" + resource.api_version() + ")");
-  if (!kind.empty() && kind != resource.kind) {
-    const std::string gvk = resource.api_version() + ", Kind=" + kind;
-    return request.bad_request(kind + " in version \"" + resource.version + "\" cannot be handled as a " +
-                               resource.kind + ": no kind \"" + kind + "\" is registered here (" + gvk + ")");
-  }
+  if (other_version || (!kind.empty() && kind != resource.kind))
+    return wrong_kind(core, request, api_version.empty() ? resource.api_version() : api_version,
+                      kind.empty() ? resource.kind : kind, patched);
   return {};
 }
 
@@ -98,6 +118,16 @@ Value completed(const schema::KindSchema& kind, Value object) {
     object.edit({"metadata", "annotations"}).set("deprecated.daemonset.template.generation", "1");
   if (plural == "podtemplates") null_time(object.edit("template"));
   if (kind.is_review()) null_time(object);
+  if (plural == "horizontalpodautoscalers" && kind.resource.version == "v2" && object["status"].is_map() &&
+      !object["status"].contains("currentMetrics"))
+    object.edit("status").set("currentMetrics", Value());
+  if (plural == "nodes" && object["spec"]["podCIDRs"].is_null() && !object["spec"]["podCIDR"].is_null())
+    object.edit({"spec", "podCIDRs"}).push_back(object["spec"]["podCIDR"]);
+  if (plural == "pods")
+    for (std::size_t i = 0; i < object["status"]["conditions"].size(); ++i)
+      for (const char* time : {"lastProbeTime", "lastTransitionTime"})
+        if (!object["status"]["conditions"][i].contains(time))
+          object.edit({"status", "conditions"}).edit(i).set(time, Value());
   if (!object["spec"].is_map()) return object;
   for (const char* field : {"template", "jobTemplate"})
     if (object["spec"][field].is_map() && !object["spec"][field]["metadata"].contains("creationTimestamp"))
@@ -121,22 +151,21 @@ Value settled(const schema::KindSchema& kind, Value object) {
 
 Result<Value> decode(Core& core, Request& request, Value body, bool patched) {
   const schema::KindSchema& kind = *request.kind;
-  TRY(check_type_meta(request, body));
+  TRY(check_type_meta(core, request, body, patched));
   std::vector<std::string> unknown;
   const bool look = request.field_validation != FieldValidation::ignore;
   Value object = schema::pruned(kind, std::move(body), look ? &unknown : nullptr);
-  if (!unknown.empty()) {
-    std::vector<std::string> messages;
+  if (const auto wrong = schema::decode_error(kind, object)) return decoding_failure(request, wrong->message, patched);
+  if (!unknown.empty() || !request.duplicate_fields.empty()) {
+    std::vector<std::string> messages = request.duplicate_fields;
     for (const std::string& field : unknown) messages.push_back("unknown field \"" + field + "\"");
     if (request.field_validation == FieldValidation::strict)
       return decoding_failure(request, "strict decoding error: " + join(messages, ", "), patched);
     for (std::string& message : messages) request.warnings.push_back(std::move(message));
   }
-  if (const auto wrong = schema::decode_error(kind, object)) return decoding_failure(request, wrong->message, patched);
   object.set("apiVersion", kind.resource.api_version()).set("kind", kind.resource.kind);
   if (object["metadata"].is_null()) object.set("metadata", Value::map());
   object = schema::canonical(kind, std::move(object), kube::canonical_quantity);
-  (void)core;
   return completed(kind, std::move(object));
 }
 

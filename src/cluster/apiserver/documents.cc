@@ -31,6 +31,10 @@ Value Documents::Impl::version_info() const {
   const auto parts = split(std::string_view(version).substr(1), '.');
   return Value{{"major", parts[0]},
                {"minor", parts.size() > 1 ? parts[1] : "0"},
+               {"emulationMajor", parts[0]},
+               {"emulationMinor", parts.size() > 1 ? parts[1] : "0"},
+               {"minCompatibilityMajor", parts[0]},
+               {"minCompatibilityMinor", std::to_string(parse_int(parts.size() > 1 ? parts[1] : "1").value_or(1) - 1)},
                {"gitVersion", version + "+" + build},
                {"gitCommit", ""},
                {"gitTreeState", "clean"},

@@ -163,7 +163,12 @@ class Comparer {
     const bool was = before != nullptr, is = after != nullptr;  // a null is there, with nothing in it
     if (before && before->is_null()) before = nullptr;
     if (after && after->is_null()) after = nullptr;
-    if ((!before && !after) || (before && after && before->shares_with(*after))) return;
+    if (!before && !after) {
+      if (is && !was) insert(result.added);
+      if (was && !is) insert(result.removed);
+      return;
+    }
+    if (before && after && before->shares_with(*after)) return;
     const bool both_empty = (!before || before->empty()) && (!after || after->empty());
     const Shape of_before = before ? shape_of(field, *before) : Shape::leaf,
                 of_after = after ? shape_of(field, *after) : Shape::leaf;

@@ -5,10 +5,14 @@
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/connector.h"
 #include "cluster/apiserver/documents.h"
+#include "cluster/apiserver/duplicate_fields.h"
 #include "cluster/apiserver/negotiate.h"
 #include "cluster/apiserver/subresources.h"
 #include "cluster/apiserver/verbs.h"
 #include "cluster/apiserver/watch_stream.h"
+#include "cluster/schema/openapi.h"
+#include "cluster/schema/openapi_proto.h"
+#include "cluster/schema/protobuf.h"
 #include "cluster/schema/table.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
@@ -91,6 +95,15 @@ bool group_is_known(const schema::Schema& schema, std::string_view group) {
   return false;
 }
 
+// Of kinds that upstream has deprecated, as its clients print it.
+std::string_view deprecation(const schema::Resource& resource) {
+  if (resource == schema::kEndpoints)
+    return "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+  if (resource.group.empty() && resource.plural == "componentstatuses")
+    return "v1 ComponentStatus is deprecated in v1.19+";
+  return {};
+}
+
 std::string_view group_in(std::string_view path) {
   const auto parts = split(path, '/');
   return parts.size() > 2 ? parts[2] : std::string_view();
@@ -110,19 +123,21 @@ struct HttpApi::Call {
   http::ExchangePtr exchange;
   Request request;
   Representation as;
+  std::int64_t retry_after_seconds = 0;
 
   void send(int status, std::string body, std::string_view content_type) {
     http::Response response{
         .status = status, .headers = {{"Content-Type", std::string(content_type)}}, .body = std::move(body)};
     response.headers.set("Cache-Control", "no-cache, private");
     for (const std::string& warning : request.warnings) response.headers.add("Warning", warning_header(warning));
-    if (status == 429 || status == 504) response.headers.set("Retry-After", "1");
+    if (retry_after_seconds > 0) response.headers.set("Retry-After", std::to_string(retry_after_seconds));
     exchange->respond(std::move(response));
   }
   void send(const Error& error) {
     const Value status = request.status_of(error);
+    retry_after_seconds = status["details"]["retryAfterSeconds"].as_int();
     Representation plain = as;
-    plain.table = plain.partial = false;
+    plain.table = plain.partial = plain.partial_list = false;
     send(http_status(error.code), encode(status, plain), plain.content_type());
   }
   void not_found() {
@@ -143,13 +158,27 @@ struct HttpApi::Call {
   // One object (or Status) in the representation that was asked for.
   void send_value(int status, const Value& value, Clock& clock) {
     const bool of_kind = request.kind && value["kind"].as_string() == request.kind->resource.kind;
+    if (as.partial_list && of_kind)
+      return send(wrong_form("PartialObjectMetadataList", "is not a list", request.kind->resource.kind));
     if (as.table && of_kind) {
       Value table = schema::table(*request.kind, std::span(&value, 1), clock.now(), include());
       table.edit("metadata").set("resourceVersion", value["metadata"]["resourceVersion"]);
+      table.set("apiVersion", as.meta_version);
       return send(status, encode(table, as), as.content_type());
     }
-    if (as.partial && of_kind) return send(status, encode(schema::partial_metadata(value), as), as.content_type());
+    if (as.partial && of_kind) {
+      Value partial = schema::partial_metadata(value);
+      partial.set("apiVersion", as.meta_version);
+      return send(status, encode(partial, as), as.content_type());
+    }
     send(status, encode(value, as), as.content_type());
+  }
+  // One object was asked for as a list, or a list as one object.
+  Error wrong_form(std::string_view form, std::string_view what, const std::string& kind) {
+    const std::string& group = request.kind->resource.group;
+    const std::string package = group.empty() ? "core" : group.substr(0, group.find('.'));
+    return Error{ErrorCode::not_acceptable, "you requested " + std::string(form) + ", but the requested object " +
+                                                std::string(what) + " (*" + package + "." + kind + ")"};
   }
   schema::IncludeObject include() const {
     const std::string_view wanted = http::query_get(exchange->query, "includeObject");
@@ -157,7 +186,7 @@ struct HttpApi::Call {
     return wanted == "Object" ? schema::IncludeObject::object : schema::IncludeObject::metadata;
   }
 
-  Result<Value> read(BodyType type) {
+  Result<Value> read(Core& core, BodyType type) {
     auto bytes = exchange->read_body(kBodyBytesMax);
     if (!bytes.ok()) {
       if (bytes.error().code == ErrorCode::too_large)
@@ -166,11 +195,16 @@ struct HttpApi::Call {
       return std::move(bytes).error();
     }
     if (bytes->empty()) return Value();
+    if (type == BodyType::protobuf) return schema::from_protobuf(core.schema, *bytes);
+    const bool writes = request.verb == "create" || request.verb == "update" || request.verb == "patch";
+    if (writes && type != BodyType::json_patch && request.field_validation != FieldValidation::ignore)
+      request.duplicate_fields = type == BodyType::yaml || type == BodyType::apply ? duplicate_yaml_keys(*bytes)
+                                                                                   : duplicate_json_fields(*bytes);
     return parse_body(*bytes, type);
   }
-  Result<Value> read() {
+  Result<Value> read(Core& core) {
     const BodyType type = TRY(body_type(exchange->headers.get("Content-Type"), false));
-    return read(type);
+    return read(core, type);
   }
 
   // Lists from ready bytes: kind and apiVersion stand first in each (core.h, ordered) and built-in lists leave them
@@ -206,6 +240,7 @@ std::string HttpApi::Call::list_head(const ItemList& list, std::string_view kind
 
 void HttpApi::Call::send_list(const ItemList& list, Clock& clock) {
   const schema::KindSchema& kind = *request.kind;
+  if (as.partial) return send(wrong_form("PartialObjectMetadata", "is a list", kind.list_kind));
   const std::string version = kind.resource.api_version();
   std::vector<Value> values;
   const auto load = [&] {
@@ -215,16 +250,18 @@ void HttpApi::Call::send_list(const ItemList& list, Clock& clock) {
     load();
     Value table = schema::table(kind, values, clock.now(), include());
     Value metadata = json::parse(list_head(list, "Table", version) + "}").value()["metadata"];
-    table.set("metadata", std::move(metadata));
+    table.set("metadata", std::move(metadata)).set("apiVersion", as.meta_version);
     return send(200, encode(table, as), as.content_type());
   }
   std::string body;
-  if (as.partial) {
+  if (as.partial_list) {
     load();
-    body = list_head(list, "PartialObjectMetadataList", "meta.k8s.io/v1") + ",\"items\":[";
+    body = list_head(list, "PartialObjectMetadataList", as.meta_version) + ",\"items\":[";
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (i > 0) body += ',';
-      json::append(body, schema::partial_metadata(values[i]));
+      Value partial = schema::partial_metadata(values[i]);
+      partial.set("apiVersion", as.meta_version);
+      json::append(body, partial);
     }
   } else {
     const std::string prefix = "{\"kind\":\"" + kind.resource.kind + "\",\"apiVersion\":\"" + version + "\",";
@@ -264,15 +301,21 @@ void HttpApi::Call::list(Core& core) {
 }
 
 void HttpApi::Call::create(Core& core) {
-  const auto body = read();
+  const auto body = read(core);
   if (!body.ok()) return send(body.error());
+  if (request.plural == "bindings" && request.group.empty()) {  // the path of before pods/binding
+    request.kind = core.schema.find("", "v1", "Pod");
+    request.plural = "pods";
+    request.subresource = "binding";
+    request.name = (*body)["metadata"]["name"].str();
+  }
   if (!request.subresource.empty()) return answer(core, 201, post_subresource(core, request, *body));
   if (request.kind->is_review()) return answer(core, 201, review(core, request, *body));
   answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::create(core, request, tx, *body); }));
 }
 
 void HttpApi::Call::update(Core& core) {
-  const auto body = read();
+  const auto body = read(core);
   if (!body.ok()) return send(body.error());
   if (request.subresource == "scale") return answer(core, 200, write_scale(core, request, *body, {}));
   if (request.subresource == "finalize") return answer(core, 200, finalize_namespace(core, request, *body));
@@ -282,7 +325,7 @@ void HttpApi::Call::update(Core& core) {
 void HttpApi::Call::patch(Core& core) {
   const auto type = body_type(exchange->headers.get("Content-Type"), true);
   if (!type.ok()) return send(type.error());
-  auto read_in = read(*type);
+  auto read_in = read(core, *type);
   if (!read_in.ok()) return send(read_in.error());
   const Value body = *read_in;
   const kube::PatchType patch_type = *type == BodyType::json_patch    ? kube::PatchType::json
@@ -298,7 +341,9 @@ void HttpApi::Call::patch(Core& core) {
 }
 
 void HttpApi::Call::remove(Core& core) {
-  const auto body = read();
+  const auto body = read(core);
+  if (!body.ok() && body.error().code == ErrorCode::bad_request)
+    return send(request.fail_without_reason(body.error().message));
   if (!body.ok()) return send(body.error());
   const auto parameters = delete_parameters(request, exchange->query, *body);
   if (!parameters.ok()) return send(parameters.error());
@@ -307,7 +352,7 @@ void HttpApi::Call::remove(Core& core) {
 }
 
 void HttpApi::Call::remove_collection(Core& core) {
-  const auto body = read();
+  const auto body = read(core);
   if (!body.ok()) return send(body.error());
   const auto parameters = delete_parameters(request, exchange->query, *body);
   if (!parameters.ok()) return send(parameters.error());
@@ -345,7 +390,8 @@ void HttpApi::serve(Call& call) {
   Request& request = call.request;
   const http::Exchange& exchange = *call.exchange;
   request.user_agent = std::string(exchange.headers.get("User-Agent"));
-  if (exchange.path == "/version" || exchange.path == "/version/") {
+  const bool reads = exchange.method == "GET" || exchange.method == "HEAD";
+  if (reads && (exchange.path == "/version" || exchange.path == "/version/")) {
     // Open to everybody, as the binding system:public-info-viewer says upstream.
     return call.send(200, *core_.documents->get("/version", false), "application/json");
   }
@@ -355,7 +401,10 @@ void HttpApi::serve(Call& call) {
   if (!user.ok()) return call.send(user.error());
   request.user = std::move(user).value();
 
-  const auto as = negotiate(exchange.headers.get("Accept"));
+  const Offered offered = request.subresource == "log" ? Offered::log
+                          : request.verb == "watch"    ? Offered::watch
+                                                       : Offered::objects;
+  const auto as = negotiate(exchange.headers.get("Accept"), offered);
   if (as.ok()) call.as = *as;
   const std::string_view pretty = http::query_get(exchange.query, "pretty");
   if (!pretty.empty()) call.as.pretty = is_true(pretty);
@@ -365,11 +414,16 @@ void HttpApi::serve(Call& call) {
   if (request.is_resource) {
     request.kind = core_.schema.find_plural(request.group, request.version, request.plural);
     if (!request.kind || !request.kind->served) return call.no_resource(group_is_known(core_.schema, request.group));
-    if (!as.ok() && request.subresource != "log")
+    const std::string_view accept = exchange.headers.get("Accept");
+    const bool takes_text = request.subresource == "log" && (accept.find("text/plain") != std::string_view::npos ||
+                                                             accept.find("text/*") != std::string_view::npos);
+    if (!as.ok() && !takes_text)
       return call.send(request.fail(as.error().code, as.error().message, Value::map()));
     return serve_resource(call);
   }
   if (request.verb != "get" && request.verb != "head") return call.method_not_allowed();
+  if (exchange.path == "/openapi/v2" && exchange.headers.get("Accept").find("proto-openapi") != std::string_view::npos)
+    return call.send(200, schema::openapi_protobuf(schema::openapi_v2(core_.schema)), schema::kOpenapiProtobuf);
   const auto document = core_.documents->get(exchange.path, call.as.aggregated);
   if (!document)
     return call.no_resource(
@@ -389,6 +443,8 @@ void HttpApi::serve_resource(Call& call) {
   const schema::KindSchema& kind = *request.kind;
   const std::string& verb = request.verb;
   const bool cluster_scope = !kind.resource.namespaced;
+  if (call.exchange->method == "HEAD") return call.method_not_allowed();
+  if (kind.custom && cluster_scope && !request.ns.empty()) return call.not_found();
   if (cluster_scope)
     request.ns.clear();
   else if (request.ns.empty() && verb != "list" && verb != "watch")
@@ -399,12 +455,15 @@ void HttpApi::serve_resource(Call& call) {
     return call.method_not_allowed();
   if (!request.subresource.empty()) {
     const schema::Subresource* sub = kind.subresource(request.subresource);
+    if (!sub && kind.custom) return call.send(request.not_found());
     if (!sub) return call.no_resource(true);
     if (Connector::connects(request.subresource)) return connector_->connect(call.exchange, request);
     if (std::find(sub->verbs.begin(), sub->verbs.end(), verb) == sub->verbs.end()) return call.method_not_allowed();
   } else if (!kind.has_verb(verb)) {
     return call.method_not_allowed();
   }
+  if (const std::string_view advice = deprecation(kind.resource); !advice.empty())
+    request.warnings.emplace_back(advice);
   if (verb != "get" && verb != "list" && verb != "watch") {
     const bool apply = verb == "patch" &&
                        to_lower(call.exchange->headers.get("Content-Type")).starts_with("application/apply-patch+yaml");

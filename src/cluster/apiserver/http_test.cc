@@ -78,8 +78,8 @@ TEST_CASE("representations: table, partial metadata, YAML, pretty, and what can'
   CHECK(get("application/yaml").text.starts_with("apiVersion: v1\n"));
   CHECK(get("text/html").status == 406);
   CHECK(s.send("GET", kMaps + "?pretty=true").text.find("\n  ") != std::string::npos);
-  CHECK(s.send("POST", kMaps, "x", {{"Content-Type", "application/vnd.kubernetes.protobuf"}}).status == 415);
-  CHECK(s.send("POST", kMaps, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\n",
+  CHECK(s.send("POST", kMaps, "x", {{"Content-Type", "application/x-protobuf"}}).status == 415);
+  CHECK(s.send("POST", kMaps, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: written}\n",
                {{"Content-Type", "application/yaml"}})
             .status == 201);
 }

@@ -64,10 +64,18 @@ void strip(const KindSchema& kind, std::string_view subresource, FieldSet& set) 
       it->second.children.erase(field);
     if (it->second.empty()) set.children.erase(it);
   }
-  if (subresource == "status")
+  if (subresource == "status") {
     std::erase_if(set.children,
                   [](const auto& child) { return child.first != "f:status" && child.first != "f:metadata"; });
-  else if (subresource.empty() && (kind.has_status() || kind.is_review()))
+    // What the status strategies of these kinds set back.
+    if (kind.resource.plural == "validatingadmissionpolicies" && !kind.custom) set.children.erase("f:metadata");
+    if (const auto it = set.children.find("f:metadata");
+        kind.resource == schema::kDeployments && it != set.children.end()) {
+      it->second.children.erase("f:labels");
+      if (it->second.empty()) set.children.erase(it);
+    }
+  }
+  if (subresource.empty() && (kind.has_status() || kind.is_review()))
     set.children.erase("f:status");
 }
 
@@ -82,12 +90,24 @@ bool is_pointer(std::string_view name) {
 Value zero_value(const Field& field) {
   Value value = Value::map();
   if (!field.object) return value;
+  const std::string_view type = field.object->name;
+  if (type.ends_with(".v1.ObjectMeta")) value.set("creationTimestamp", Value());
+  if (type.ends_with(".rbac.v1.Role") || type.ends_with(".rbac.v1.ClusterRole")) value.set("rules", Value());
+  if (type.ends_with(".v1.EndpointSlice")) value.set("endpoints", Value()).set("ports", Value());
+  if (type.ends_with(".v1.Event"))
+    for (const char* time :
+         {"eventTime", "firstTimestamp", "lastTimestamp", "deprecatedFirstTimestamp", "deprecatedLastTimestamp"})
+      value.set(time, Value());
   for (const schema::Member& member : field.object->members) {
     const Field& child = *member.field;
     const bool is_struct =
         child.object && child.has_default && child.default_value.is_map() && child.default_value.empty();
-    if (is_struct && !is_pointer(member.name))
+    const bool pointer = is_pointer(member.name) || (member.name == "template" &&
+                                                     field.object->name.ends_with(".ReplicationControllerSpec"));
+    if (is_struct && !pointer)
       value.set(member.name, zero_value(child));
+    else if (member.required && child.type == schema::FieldType::integer)
+      value.set(member.name, 0);
     else if (child.has_default && child.default_value.is_string() && child.default_value.as_string().empty())
       value.set(member.name, "");
     else if (member.required && (child.type == schema::FieldType::list || child.type == schema::FieldType::map))
@@ -167,6 +187,33 @@ std::optional<std::string> undeclared(const Field* field, const Value& value, co
   return std::nullopt;
 }
 
+constexpr std::string_view kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+
+// What kubectl applied by client before and nobody changed since: it is its own, whoever is written as the owner
+// (LastAppliedManager of apimachinery's managedfields).
+FieldSet last_applied_fields(const Field* root, const Value& live, const FieldManager& manager) {
+  FieldSet fields;
+  const Value& text = live["metadata"]["annotations"][kLastApplied];
+  if (manager.name != "kubectl" || !text.is_string()) return fields;
+  const auto config = json::parse(text.as_string());
+  if (!config.ok() || !config->is_map()) return fields;
+  collect(root, *config, fields);
+  fields.subtract(compare(root, &*config, &live).modified);
+  return fields;
+}
+
+// The annotation follows what is applied by the server, so that both kinds of apply can be used in turn.
+void update_last_applied(const FieldManager& manager, const Value& config, Value& merged) {
+  if (manager.name != "kubectl" || !merged["metadata"]["annotations"].contains(kLastApplied)) return;
+  Value applied = config;
+  if (applied["metadata"]["annotations"].contains(kLastApplied)) {
+    applied.edit({"metadata", "annotations"}).erase(kLastApplied);
+    if (applied["metadata"]["annotations"].empty()) applied.edit("metadata").erase("annotations");
+  }
+  applied.sort_keys();
+  merged.edit({"metadata", "annotations"}).set(kLastApplied, json::write(applied) + "\n");
+}
+
 Result<void> check_conflicts(Request& request, const Entries& entries, const Entry* self, const FieldSet& changed) {
   std::vector<Value> causes;
   std::vector<std::pair<std::string, std::vector<std::string>>> groups;
@@ -231,6 +278,7 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
   self->fields.subtract(changes.removed);
   self->fields.unite(taken);
   if (!(self->fields == owned) || !taken.empty()) self->time = manager.time;
+  if (kind.custom && manager.subresource == "scale") self->time.clear();  // as apiextensions' scale writes it
   cap_update_managers(entries);
   store_entries(std::move(entries), object);
 }
@@ -241,15 +289,19 @@ Result<Value> apply_configuration(Request& request, const Value& live, const Val
   const Field* root = &kind.root();
   if (const auto wrong = undeclared(root, config, "")) {
     const schema::Resource& resource = kind.resource;
-    return request.fail_without_reason("failed to create typed patch object (" + request.ns + "/" + request.name +
-                                       "; " + (resource.group.empty() ? "" : resource.group) + "/" + resource.version +
+    const Value& metadata = config["metadata"];
+    return request.fail_without_reason("failed to create typed patch object (" + metadata["namespace"].str() + "/" +
+                                       metadata["name"].str() + "; " + (resource.group.empty() ? "" : resource.group) + "/" + resource.version +
                                        ", Kind=" + resource.kind + "): " + *wrong);
   }
   Entries entries = live.is_null() ? Entries{} : parse_entries(live);
   if (!live.is_null() && entries.empty()) {
     // Nobody is known to own what is there: it was not written by apply.
-    FieldSet all;
-    collect(root, without_managed_fields(live), all);
+    const Value nothing = kind.custom
+                              ? Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}}
+                              : zero_value(kind.root());
+    const Value there = without_managed_fields(live);
+    FieldSet all = compare(root, &nothing, &there).added;
     strip(kind, "", all);
     entries.push_back({"before-first-apply", "Update", kind.resource.api_version(), "", manager.time, std::move(all)});
   }
@@ -259,11 +311,11 @@ Result<Value> apply_configuration(Request& request, const Value& live, const Val
   if (self == entries.end())
     self = entries.insert(entries.end(), Entry{manager.name, "Apply", version, manager.subresource, manager.time, {}});
   const FieldSet last = self->fields;
+  if (last.empty()) self->time.clear();
   FieldSet wanted;
   collect(root, config, wanted);
   strip(kind, manager.subresource, wanted);
   self->fields = wanted;
-  if (!(wanted == last)) self->time = manager.time;
 
   const Value before = live.is_null() ? Value::map() : without_managed_fields(live);
   Value merged = live.is_null() ? config : merge_configuration(root, before, config);
@@ -275,7 +327,14 @@ Result<Value> apply_configuration(Request& request, const Value& live, const Val
   for (FieldSet* set : {&changes.added, &changes.modified}) strip(kind, manager.subresource, *set);
   FieldSet changed = changes.added;
   changed.unite(changes.modified);
-  if (!force) TRY(check_conflicts(request, entries, &*self, changed));
+  if (!force) {
+    FieldSet contested = changed;
+    contested.subtract(last_applied_fields(root, before, manager));
+    TRY(check_conflicts(request, entries, &*self, contested));
+  }
+  update_last_applied(manager, config, merged);
+  // Ownership alone has no time: upstream sets it when the object changes.
+  if (live.is_null() || !(without_managed_fields(merged) == before)) self->time = manager.time;
   take_from_others(entries, &*self, changed, changes.removed);
   store_entries(std::move(entries), merged);
   return merged;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/negotiate.h"
 
+#include <cstdlib>
+
+#include "cluster/schema/protobuf.h"
+#include "cluster/schema/validate.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
@@ -30,38 +34,54 @@ MediaType parse_media_type(std::string_view text) {
   return media;
 }
 
-constexpr std::string_view kAccepted = "application/json, application/yaml";  // upstream adds protobuf
+constexpr std::string_view kAccepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 std::optional<Representation> representation_of(const MediaType& media) {
   Representation as;
   if (media.type == "application/yaml")
     as.yaml = true;
-  else if (media.type != "application/json" && media.type != "*/*" && media.type != "application/*")
+  else if (media.type != "application/json" && media.type != "*/*")
     return std::nullopt;
   as.pretty = media.get("pretty") == "1";
   const std::string_view kind = media.get("as"), group = media.get("g"), version = media.get("v");
   if (kind.empty()) return as;
   if (kind == "APIGroupDiscoveryList" && group == "apidiscovery.k8s.io" && version == "v2")
     as.aggregated = true;
-  else if (group != "meta.k8s.io" || version != "v1")
+  else if (group != "meta.k8s.io" || (version != "v1" && version != "v1beta1"))
     return std::nullopt;
   else if (kind == "Table")
     as.table = true;
-  else if (kind == "PartialObjectMetadata" || kind == "PartialObjectMetadataList")
+  else if (kind == "PartialObjectMetadata")
     as.partial = true;
+  else if (kind == "PartialObjectMetadataList")
+    as.partial_list = true;
   else
     return std::nullopt;
+  if (version == "v1beta1") as.meta_version = "meta.k8s.io/v1beta1";
   return as;
 }
 
 }  // namespace
 
-Result<Representation> negotiate(std::string_view accept) {
+Result<Representation> negotiate(std::string_view accept, Offered offered) {
   if (trim(accept).empty()) return Representation{};
-  for (const std::string_view part : split(accept, ','))
-    if (auto as = representation_of(parse_media_type(part))) return *as;
-  return Error{ErrorCode::not_acceptable,
-               "406: Not Acceptable\n\nAvailable representations: " + std::string(kAccepted)};
+  std::optional<Representation> best;
+  double best_quality = -1;
+  for (const std::string_view part : split(accept, ',')) {
+    const MediaType media = parse_media_type(part);
+    const std::string_view quality_text = media.get("q");
+    const double quality = quality_text.empty() ? 1.0 : std::strtod(std::string(quality_text).c_str(), nullptr);
+    const auto as = representation_of(media);
+    if (!as || quality <= best_quality) continue;
+    best = as;
+    best_quality = quality;
+  }
+  if (best) return *best;
+  std::string available(kAccepted);
+  if (offered == Offered::watch)
+    available += ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+  if (offered == Offered::log) available = "text/plain, " + available;
+  return Error{ErrorCode::not_acceptable, "406: Not Acceptable\n\nAvailable representations: " + available};
 }
 
 std::string encode(const Value& value, const Representation& as) {
@@ -86,6 +106,7 @@ Result<BodyType> body_type(std::string_view content_type, bool patch) {
   }
   if (type.empty() || type == "application/json" || type == "*/*") return BodyType::json;
   if (type == "application/yaml") return BodyType::yaml;
+  if (type == schema::kProtobufType) return BodyType::protobuf;
   return Error{
       ErrorCode::unsupported_media_type,
       "the body of the request was in an unknown format - accepted media types include: " + std::string(kAccepted)};
@@ -93,19 +114,27 @@ Result<BodyType> body_type(std::string_view content_type, bool patch) {
 
 Result<Value> parse_body(std::string_view bytes, BodyType type) {
   if (type == BodyType::yaml || type == BodyType::apply) {
-    auto value = yaml::read(bytes);
+    // As sigs.k8s.io/yaml reads it: the booleans of YAML 1.1; of equal keys the last (fieldValidation tells of them).
+    yaml::ReadOptions options;
+    options.old_booleans = true;
+    options.duplicate_keys_refused = false;
+    auto value = yaml::read(bytes, options);
     if (!value.ok())
       return Error{ErrorCode::bad_request,
                    (type == BodyType::apply ? "error decoding YAML: " : "yaml: ") + value.error().message};
+    if (type == BodyType::yaml && value->is_map()) {  // by way of JSON, whose maps Go sorts
+      Value sorted = *value;
+      sorted.sort_keys();
+      return sorted;
+    }
     return value;
   }
   auto value = json::parse(bytes);
   if (value.ok()) return value;
-  // kubectl and curl users write YAML into a body that says it is JSON.
   const bool patch = type != BodyType::json;
   return Error{
       ErrorCode::bad_request,
-      (patch ? "error decoding patch: " : "couldn't get version/kind; json parse error: ") + value.error().message};
+      (patch ? "error decoding patch: " : "couldn't get version/kind; json parse error: ") + schema::go_json_error(bytes)};
 }
 
 }  // namespace caisson::apiserver

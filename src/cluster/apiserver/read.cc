@@ -56,7 +56,7 @@ std::string too_large(store::Revision asked, store::Revision current) {
 
 Error too_large_version(Request& request, store::Revision asked, store::Revision current) {
   Value cause{{"reason", "ResourceVersionTooLarge"}, {"message", "Too large resource version"}};
-  return request.fail(ErrorCode::timeout, too_large(asked, current),
+  return request.fail(ErrorCode::timeout, "Timeout: " + too_large(asked, current),
                       Value{{"causes", Value(std::vector<Value>{std::move(cause)})}, {"retryAfterSeconds", 1}});
 }
 
@@ -65,7 +65,13 @@ Result<store::Revision> parse_version(Request& request, std::string_view text) {
   if (revision && *revision >= 0) return *revision;
   const schema::FieldError error{schema::FieldError::Type::invalid, "resourceVersion", Value(text),
                                  "strconv.ParseUint: parsing \"" + std::string(text) + "\": invalid syntax"};
-  return request.bad_request(error.str());
+  return request.fail_without_reason(error.str());
+}
+
+// A deletion of many says only what the parser found.
+std::string selector_words(const Request& request, std::string message) {
+  constexpr std::string_view kPrefix = "unable to parse requirement: ";
+  return request.verb == "deletecollection" && message.starts_with(kPrefix) ? message.substr(kPrefix.size()) : message;
 }
 
 }  // namespace
@@ -79,7 +85,7 @@ Result<ListParameters> list_parameters(Request& request, const http::Query& quer
   ListParameters parameters;
   if (const auto text = http::query_get(query, "labelSelector"); !text.empty()) {
     auto selector = kube::LabelSelector::parse(text);
-    if (!selector.ok()) return request.bad_request(selector.error().message);
+    if (!selector.ok()) return request.bad_request(selector_words(request, selector.error().message));
     parameters.labels = std::move(selector).value();
   }
   if (const auto text = http::query_get(query, "fieldSelector"); !text.empty()) {

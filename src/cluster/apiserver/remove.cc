@@ -8,8 +8,9 @@ namespace {
 constexpr std::string_view kOrphan = "orphan";
 constexpr std::string_view kForeground = "foregroundDeletion";
 
-Error invalid_option(Request& request, std::string_view field, const std::string& message) {
-  Value cause{{"reason", "FieldValueNotSupported"}, {"message", message}, {"field", field}};
+Error invalid_option(Request& request, std::string_view field, const std::string& message,
+                     std::string_view reason = "FieldValueNotSupported") {
+  Value cause{{"reason", reason}, {"message", message}, {"field", field}};
   Value details{
       {"group", "meta.k8s.io"}, {"kind", "DeleteOptions"}, {"causes", Value(std::vector<Value>{std::move(cause)})}};
   return request.fail(ErrorCode::invalid,
@@ -120,6 +121,9 @@ Result<Planned> remove_namespace(Core& core, Request& request, Transaction& tx, 
 Result<DeleteParameters> delete_parameters(Request& request, const http::Query& query, const Value& body) {
   DeleteParameters parameters;
   Value options = body.is_map() ? body : Value::map();
+  if (const std::string kind = options["kind"].str(); !kind.empty() && kind != "DeleteOptions")
+    return request.fail_without_reason("no kind \"" + kind + "\" is registered for version \"" +
+                                       options["apiVersion"].str() + "\" in scheme \"pkg/runtime/scheme.go:110\"");
   if (const auto grace = http::query_get(query, "gracePeriodSeconds"); !grace.empty()) {
     const auto seconds = parse_int(grace);
     if (!seconds)
@@ -138,7 +142,12 @@ Result<DeleteParameters> delete_parameters(Request& request, const http::Query& 
     if (policy != "Background" && policy != "Foreground" && policy != "Orphan")
       return invalid_option(
           request, "propagationPolicy",
-          "Unsupported value: \"" + policy + "\": supported values: \"Foreground\", \"Background\", \"Orphan\"");
+          "Unsupported value: \"" + policy + "\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"");
+    if (options["orphanDependents"].is_bool())
+      return invalid_option(request, "propagationPolicy",
+                            "Invalid value: \"" + policy +
+                                "\": orphanDependents and deletionPropagation cannot be both set",
+                            "FieldValueInvalid");
     parameters.propagation = policy;
   }
   for (const Value& dry : options["dryRun"].items()) {
@@ -146,6 +155,15 @@ Result<DeleteParameters> delete_parameters(Request& request, const http::Query& 
       return invalid_option(request, "dryRun",
                             "Unsupported value: []string{\"" + dry.str() + "\"}: supported values: \"All\"");
     request.dry_run = true;
+  }
+  // ReplicationControllers and Jobs keep what clients of old expected: their Pods stay.
+  const bool job = request.plural == "jobs" && request.group == "batch";
+  if (!parameters.propagation && (job || (request.plural == "replicationcontrollers" && request.group.empty()))) {
+    parameters.propagation = "Orphan";
+    if (job)
+      request.warnings.emplace_back(
+          "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
+          "set propagationPolicy=Orphan to suppress this warning");
   }
   parameters.uid = options.get({"preconditions", "uid"}).str();
   parameters.resource_version = options.get({"preconditions", "resourceVersion"}).str();
@@ -177,7 +195,8 @@ Result<Planned> remove(Core& core, Request& request, Transaction& tx, const Dele
     if (at_once) {
       object.edit("metadata").set("deletionGracePeriodSeconds", 0);
       tx.remove(key, object, found->revision);
-      return Planned{answers_with_object(*request.kind) ? object : success(request, object), {}, 200};
+      if (answers_with_object(*request.kind)) return Planned{std::move(object), key, 200};
+      return Planned{success(request, object), {}, 200};
     }
     if (!sooner && !changed) return Planned{object, {}, 200};
     if (sooner) {

@@ -139,9 +139,16 @@ Error Request::forbidden(std::string_view why) {
 Error Request::invalid(const std::vector<schema::FieldError>& errors, std::string_view named) {
   Value details = Value::map();
   if (!named.empty()) details.set("name", named);
-  if (!kind->resource.group.empty()) details.set("group", kind->resource.group);
+  // Events of both groups are validated as core's.
+  const bool event = kind->resource.plural == "events" && !kind->custom;
+  if (!kind->resource.group.empty() && !event) details.set("group", kind->resource.group);
   details.set("kind", kind->resource.kind);
   details.set("causes", schema::causes(errors));
+  if (event) {
+    std::string message = schema::invalid_message(*kind, named, errors);
+    message.erase(0, message.find(" \""));
+    return fail(ErrorCode::invalid, "Event" + message, std::move(details));
+  }
   return fail(ErrorCode::invalid, schema::invalid_message(*kind, named, errors), std::move(details));
 }
 
@@ -171,9 +178,8 @@ std::string storage_resource(const schema::KindSchema& kind) {
 void parse_request_info(std::string_view method, std::string_view path, const http::Query& query, Request& request) {
   request.path = std::string(path);
   request.verb = to_lower(method);
-  std::vector<std::string_view> parts;
-  for (const std::string_view part : split(path, '/'))
-    if (!part.empty()) parts.push_back(part);
+  std::vector<std::string_view> parts = split(path.starts_with('/') ? path.substr(1) : path, '/');
+  if (parts.size() > 1 && parts.back().empty()) parts.pop_back();
   std::size_t at = 0;
   if (parts.size() >= 3 && parts[0] == "api") {
     request.version = std::string(parts[1]);

@@ -36,7 +36,10 @@ struct Request {
   bool in_process = false;
   FieldValidation field_validation = FieldValidation::warn;
 
-  std::vector<std::string> warnings;  // become Warning headers
+  std::vector<std::string> warnings;          // become Warning headers
+  std::vector<std::string> duplicate_fields;  // what the body has twice, as Warnings and strict errors name it
+
+  std::string patch_text;  // of a strategic merge patch, as errors of decoding its result show it
 
   // An error whose Status has `details` beyond what its code and name say. The details belong to the last error made.
   Error fail(ErrorCode code, std::string message, Value details = {});

@@ -37,6 +37,12 @@ User user_of_spec(const Value& spec) {
   return user;
 }
 
+// Upstream's strategy of the reviews names no kind.
+Error invalid_review(Request& request, const schema::FieldError& error) {
+  return request.fail(ErrorCode::invalid, ".authorization.k8s.io \"\" is invalid: " + error.str(),
+                      Value{{"group", "authorization.k8s.io"}, {"causes", schema::causes({error})}});
+}
+
 Value rules_status(const Authorizer& authorizer, const User& user, const std::string& ns) {
   std::vector<Value> resources, paths;
   for (const PolicyRule& rule : authorizer.rules_of(user, ns))
@@ -72,30 +78,34 @@ Value token_status(const TokenAuthority& tokens, const Value& spec) {
 Result<Value> review(Core& core, Request& request, Value body) {
   Value object = TRY(decode(core, request, std::move(body)));
   const std::string& kind = request.kind->resource.kind;
-  if (!request.in_process)
+  if (!request.in_process && kind != "SelfSubjectRulesReview")
     track_update(*request.kind, Value(), object, {request.field_manager, "", time_now(core.clock)});
   const Value spec = object["spec"];
   const bool access =
       kind == "SubjectAccessReview" || kind == "SelfSubjectAccessReview" || kind == "LocalSubjectAccessReview";
   if (access && spec["resourceAttributes"].is_map() == spec["nonResourceAttributes"].is_map()) {
-    const schema::FieldError error{schema::FieldError::Type::invalid, "spec.resourceAttributes",
-                                   spec["resourceAttributes"],
-                                   "exactly one of nonResourceAttributes or resourceAttributes must be specified"};
-    return request.invalid({error}, "");
+    const Value shown = spec["resourceAttributes"].is_null() ? Value("null") : spec["resourceAttributes"];
+    return invalid_review(request, {schema::FieldError::Type::invalid, "spec.resourceAttributes", shown,
+                                    "exactly one of nonResourceAttributes or resourceAttributes must be specified"});
   }
   if (kind == "SelfSubjectAccessReview") {
     object.set("status", access_status(*core.authorizer, request.user, spec));
   } else if (access) {
+    if (kind == "LocalSubjectAccessReview" &&
+        !(spec["resourceAttributes"]["namespace"].as_string() == std::string_view(request.ns))) {
+      return invalid_review(request, {schema::FieldError::Type::invalid, "spec.resourceAttributes.namespace",
+                                      spec["resourceAttributes"]["namespace"], "must match metadata.namespace"});
+    }
     const User user = user_of_spec(spec);
     if (user.name.empty() && user.groups.empty()) {
-      const schema::FieldError error{schema::FieldError::Type::invalid, "spec.user", Value(""),
-                                     "at least one of user or group must be specified"};
-      return request.invalid({error}, "");
+      return invalid_review(request, {schema::FieldError::Type::invalid, "spec.user", Value(""),
+                                      "at least one of user or group must be specified"});
     }
     object.set("status", access_status(*core.authorizer, user, spec));
   } else if (kind == "SelfSubjectRulesReview") {
     if (spec["namespace"].as_string().empty()) return request.bad_request("no namespace on request");
     object.set("status", rules_status(*core.authorizer, request.user, spec["namespace"].str()));
+    object.set("spec", Value::map());
   } else if (kind == "SelfSubjectReview") {
     object.edit("metadata").set("creationTimestamp", time_now(core.clock));
     object.set("status", Value{{"userInfo", user_info(request.user)}});

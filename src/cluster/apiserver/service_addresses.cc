@@ -93,6 +93,8 @@ ServiceAddresses::Taken ServiceAddresses::taken(const Request& request) const {
     const Value service = item->value();
     const Value& spec = service["spec"];
     if (const auto ip = parse_ip(spec["clusterIP"].as_string())) taken.ips.insert(*ip);
+    if (const std::int64_t health = spec["healthCheckNodePort"].as_int(); health > 0)
+      taken.ports.insert({static_cast<int>(health), "TCP"});
     for (const Value& port : spec["ports"].items())
       if (port["nodePort"].as_int() > 0)
         taken.ports.insert({static_cast<int>(port["nodePort"].as_int()), port["protocol"].str()});
@@ -178,16 +180,51 @@ Result<void> ServiceAddresses::assign_ports(Request& request, const Taken& taken
   return {};
 }
 
+// One family of addresses is served: IPv4.
+Result<void> ServiceAddresses::check_families(Request& request, const Value& spec) {
+  std::vector<FieldError> errors;
+  for (std::size_t i = 0; i < spec["ipFamilies"].size(); ++i)
+    if (spec["ipFamilies"][i].as_string() == "IPv6")
+      errors.push_back({FieldError::Type::invalid, "spec.ipFamilies[" + std::to_string(i) + "]", spec["ipFamilies"][i],
+                        "not configured on this cluster"});
+  if (spec["ipFamilyPolicy"].as_string() == "RequireDualStack")
+    errors.push_back({FieldError::Type::invalid, "spec.ipFamilyPolicy", spec["ipFamilyPolicy"],
+                      "this cluster is not configured for dual-stack services"});
+  if (errors.empty()) return {};
+  return request.invalid(errors, request.name);
+}
+
+Result<void> ServiceAddresses::assign_health_port(Request& request, const Taken& taken, const Value& before,
+                                                  Value& spec) const {
+  if (spec["type"].as_string() != "LoadBalancer" || spec["externalTrafficPolicy"].as_string() != "Local") return {};
+  if (spec["healthCheckNodePort"].as_int() == 0 && before["healthCheckNodePort"].as_int() != 0)
+    spec.set("healthCheckNodePort", before["healthCheckNodePort"]);
+  if (spec["healthCheckNodePort"].as_int() != 0) return {};
+  const int span = port_last_ - port_first_ + 1;
+  const int start = static_cast<int>(random_u64() % static_cast<unsigned>(span));
+  for (int k = 0; k < span; ++k) {
+    const int candidate = port_first_ + (start + k) % span;
+    const auto own = spec["ports"].items();
+    const bool used = std::any_of(own.begin(), own.end(), [&](const Value& p) { return p["nodePort"].as_int() == candidate; });
+    if (used || taken.port(candidate)) continue;
+    spec.set("healthCheckNodePort", candidate);
+    return {};
+  }
+  return request.fail(ErrorCode::internal, "Internal error occurred: failed to allocate a nodePort: range is full");
+}
+
 Result<void> ServiceAddresses::assign(Request& request, const Value& before, Value& service) const {
   const std::string kept = request.name;
   if (request.name.empty()) request.name = service["metadata"]["name"].str();
   const Value old = before["spec"];
   Value spec = service["spec"];
-  drop_by_type(old, spec);
+  if (!old.is_null()) drop_by_type(old, spec);
+  TRY(check_families(request, spec));
   const Taken all = taken(request);
   Result<void> done;
   if (spec["type"].as_string() != "ExternalName") done = assign_ip(request, all, old, spec);
   if (done.ok() && wants_node_ports(spec)) done = assign_ports(request, all, old, spec);
+  if (done.ok()) done = assign_health_port(request, all, old, spec);
   request.name = kept;
   if (!done.ok()) return done;
   service.set("spec", std::move(spec));

@@ -28,6 +28,8 @@ class ServiceAddresses {
   struct Taken;
   Taken taken(const Request& request) const;
   Result<void> assign_ip(Request& request, const Taken& taken, const Value& before, Value& spec) const;
+  static Result<void> check_families(Request& request, const Value& spec);
+  Result<void> assign_health_port(Request& request, const Taken& taken, const Value& before, Value& spec) const;
   Result<void> assign_ports(Request& request, const Taken& taken, const Value& before, Value& spec) const;
 
   store::Store& store_;

@@ -110,14 +110,23 @@ Result<Planned> plan_binding(Core& core, Request& request, Transaction& tx, cons
   const Value& pod = found->value;
   const Value& target = body["target"];
   const std::string node = target["name"].str();
-  if (node.empty() ||
-      (!target["kind"].is_null() && target["kind"].as_string() != "Node" && !target["kind"].as_string().empty()))
-    return request.fail(ErrorCode::invalid, "Binding \"" + request.name + "\" is invalid: target.name: Required value",
-                        Value{{"name", request.name}, {"kind", "Binding"}});
-  if (being_deleted(pod))
-    return request.conflict("pod " + request.name + " is being deleted, cannot be assigned to a host");
+  std::vector<FieldError> wrong;
+  if (const std::string_view kind = target["kind"].as_string(); !kind.empty() && kind != "Node")
+    wrong.push_back({FieldError::Type::not_supported, "target.kind", target["kind"],
+                     "supported values: \"Node\", \"<empty>\""});
+  if (node.empty()) wrong.push_back({FieldError::Type::required, "target.name", {}, ""});
+  if (wrong.size() == 1) return request.fail_without_reason(wrong[0].str());
+  if (wrong.size() == 2) return request.fail_without_reason("[" + wrong[0].str() + ", " + wrong[1].str() + "]");
+  const auto refuse = [&](const std::string& why) {
+    return request.fail(ErrorCode::conflict,
+                        "Operation cannot be fulfilled on pods/binding \"" + request.name + "\": pod " + request.name +
+                            " " + why,
+                        Value{{"name", request.name}, {"kind", "pods/binding"}});
+  };
+  if (being_deleted(pod)) return refuse("is being deleted, cannot be assigned to a host");
   const std::string bound = pod.get({"spec", "nodeName"}).str();
-  if (!bound.empty()) return request.conflict("pod " + request.name + " is already assigned to node \"" + bound + "\"");
+  if (!bound.empty()) return refuse("is already assigned to node \"" + bound + "\"");
+  if (!pod.get({"spec", "schedulingGates"}).empty()) return refuse("has non-empty .spec.schedulingGates");
   const std::string uid = body["metadata"]["uid"].str();
   if (!uid.empty() && uid != pod["metadata"]["uid"].as_string())
     return request.conflict("the pod was deleted and made again");
@@ -143,45 +152,100 @@ Result<Planned> plan_binding(Core& core, Request& request, Transaction& tx, cons
   return Planned{created_status(), {}, 201};
 }
 
+Error too_many_evictions(Request& request, const std::string& why, std::int64_t retry_after_seconds) {
+  Value cause{{"reason", "DisruptionBudget"}, {"message", why}};
+  Value details{{"causes", Value(std::vector<Value>{std::move(cause)})}};
+  if (retry_after_seconds > 0) details.set("retryAfterSeconds", retry_after_seconds);
+  return request.fail(ErrorCode::too_many_requests, "Cannot evict pod as it would violate the pod's disruption budget.",
+                      std::move(details));
+}
+
+bool is_ready(const Value& pod) {
+  for (const Value& condition : pod["status"]["conditions"].items())
+    if (condition["type"].as_string() == "Ready") return condition["status"].as_string() == "True";
+  return false;
+}
+
+// A Pod that is not ready may go when that takes nothing from the budget.
+bool goes_unhealthy(const Value& pod, const Value& budget) {
+  if (is_ready(pod)) return false;
+  if (budget["spec"]["unhealthyPodEvictionPolicy"].as_string() == "AlwaysAllow") return true;
+  const Value& status = budget["status"];
+  return status["desiredHealthy"].as_int() > 0 &&
+         status["currentHealthy"].as_int() >= status["desiredHealthy"].as_int();
+}
+
+// Takes one disruption from the budget, in the transaction of the eviction.
+Result<void> take_disruption(Core& core, Request& request, Transaction& tx, const store::Item& item) {
+  Value budget = item.value();
+  const std::string name = budget["metadata"]["name"].str();
+  const Value status = budget["status"];
+  if (status["observedGeneration"].as_int() < budget["metadata"]["generation"].as_int())
+    return too_many_evictions(request, "The disruption budget " + name + " is still being processed by the server.",
+                              10);
+  const std::int64_t allowed = status["disruptionsAllowed"].as_int();
+  if (allowed < 0)
+    return request.fail(ErrorCode::forbidden, "poddisruptionbudgets.policy \"" + name +
+                                                  "\" is forbidden: pdb disruptions allowed is negative");
+  if (allowed == 0)
+    return too_many_evictions(request,
+                              "The disruption budget " + name + " needs " +
+                                  std::to_string(status["desiredHealthy"].as_int()) + " healthy pods and has " +
+                                  std::to_string(status["currentHealthy"].as_int()) + " currently",
+                              0);
+  if (request.dry_run) return {};
+  budget.edit("status").set("disruptionsAllowed", allowed - 1);
+  budget.edit({"status", "disruptedPods"}).set(request.name, time_now(core.clock));
+  tx.put(item.key(), budget, item.revision());
+  return {};
+}
+
+Result<void> ask_budgets(Core& core, Request& request, Transaction& tx, const Value& pod) {
+  const std::string_view phase = pod.get({"status", "phase"}).as_string();
+  if (phase == "Succeeded" || phase == "Failed" || phase == "Pending" || being_deleted(pod)) return {};
+  const store::Listing listing = TRY(core.store.list("poddisruptionbudgets.policy", {.ns = request.ns}));
+  std::vector<store::ItemPtr> budgets;
+  for (const store::ItemPtr& item : listing.items) {
+    const Value budget = item->value();
+    if (budget["spec"]["selector"].is_null()) continue;
+    const kube::LabelSelector selector = TRY(kube::LabelSelector::from(budget["spec"]["selector"]));
+    if (selector.matches(pod["metadata"]["labels"])) budgets.push_back(item);
+  }
+  if (budgets.size() > 1)
+    return request.fail_without_reason(
+        "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.");
+  if (budgets.empty() || goes_unhealthy(pod, budgets[0]->value())) return {};
+  return take_disruption(core, request, tx, *budgets[0]);
+}
+
+// Why it goes, for whoever looks at the Pod while it does.
+Value disruption_condition(const std::string& now) {
+  return Value{{"lastProbeTime", Value()},
+               {"lastTransitionTime", now},
+               {"message", "Eviction API: evicting"},
+               {"reason", "EvictionByEvictionAPI"},
+               {"status", "True"},
+               {"type", "DisruptionTarget"}};
+}
+
 Result<Planned> plan_eviction(Core& core, Request& request, Transaction& tx, const Value& body) {
+  const std::string named = body["metadata"]["name"].str();
+  if (!named.empty() && named != request.name)
+    return request.bad_request("name in URL does not match name in Eviction object");
   const auto found = tx.find(request.key());
   if (!found) return request.not_found();
-  const Value pod = found->value;
-  // A PodDisruptionBudget that selects the pod must allow one more.
-  const std::string_view phase = pod.get({"status", "phase"}).as_string();
-  if (phase != "Succeeded" && phase != "Failed" && phase != "Pending" && !being_deleted(pod)) {
-    const auto budgets = core.store.list("poddisruptionbudgets.policy", {.ns = request.ns});
-    if (!budgets.ok()) return budgets.error();
-    for (const store::ItemPtr& item : budgets->items) {
-      const Value budget = item->value();
-      const kube::LabelSelector selector = TRY(kube::LabelSelector::from(budget["spec"]["selector"]));
-      if (!selector.matches(pod["metadata"]["labels"]) || budget.get({"status", "disruptionsAllowed"}).as_int() > 0)
-        continue;
-      if (budget.get({"status", "observedGeneration"}).as_int() < budget["metadata"]["generation"].as_int()) {
-        Value cause{{"reason", "DisruptionBudget"},
-                    {"message", "The disruption budget " + budget["metadata"]["name"].str() +
-                                    " is still being processed by the server."}};
-        return request.fail(ErrorCode::too_many_requests,
-                            "Cannot evict pod as it would violate the pod's disruption budget.",
-                            Value{{"causes", Value(std::vector<Value>{std::move(cause)})}, {"retryAfterSeconds", 10}});
-      }
-      Value cause{
-          {"reason", "DisruptionBudget"},
-          {"message", "The disruption budget " + budget["metadata"]["name"].str() + " needs " +
-                          std::to_string(budget.get({"status", "desiredHealthy"}).as_int()) + " healthy pods and has " +
-                          std::to_string(budget.get({"status", "currentHealthy"}).as_int()) + " currently"}};
-      return request.fail(ErrorCode::too_many_requests,
-                          "Cannot evict pod as it would violate the pod's disruption budget.",
-                          Value{{"causes", Value(std::vector<Value>{std::move(cause)})}});
-    }
-  }
+  Value pod = found->value;
   Request deletion = request;
   deletion.subresource.clear();
   deletion.verb = "delete";
   const DeleteParameters parameters = TRY(delete_parameters(deletion, {}, body["deleteOptions"]));
   request.dry_run = request.dry_run || deletion.dry_run;
-  const Planned planned = TRY(remove(core, deletion, tx, parameters));
-  (void)planned;
+  TRY(ask_budgets(core, request, tx, pod));
+  if (!being_deleted(pod)) {
+    pod.edit({"status", "conditions"}).push_back(disruption_condition(time_now(core.clock)));
+    tx.put(request.key(), pod, found->revision);
+  }
+  TRY(remove(core, deletion, tx, parameters));
   return Planned{created_status(), {}, 201};
 }
 
@@ -232,6 +296,18 @@ Result<Value> request_token(Core& core, Request& request, const Value& body) {
       .set("namespace", request.ns)
       .set("creationTimestamp", time_now(core.clock));
   answer.edit("spec").set("audiences", Value::list_of(audiences)).set("expirationSeconds", seconds);
+  Value owned{{"f:expirationSeconds", Value::map()}};  // has a default
+  for (const auto& [key, value] : spec.entries())
+    if (!value.is_null()) owned.set("f:" + std::string(key), Value::map());
+  if (!request.in_process)
+    answer.edit({"metadata", "managedFields"})
+        .push_back(Value{{"manager", request.field_manager},
+                         {"operation", "Update"},
+                         {"apiVersion", "authentication.k8s.io/v1"},
+                         {"time", time_now(core.clock)},
+                         {"fieldsType", "FieldsV1"},
+                         {"fieldsV1", Value{{"f:spec", owned}}},
+                         {"subresource", "token"}});
   if (!answer["spec"].contains("boundObjectRef")) answer.edit("spec").set("boundObjectRef", Value());
   answer.set("status", Value{{"token", token},
                              {"expirationTimestamp", format_time(core.clock.now() + std::chrono::seconds(seconds))}});
@@ -242,6 +318,12 @@ Result<Value> request_token(Core& core, Request& request, const Value& body) {
 
 Result<Value> get_scale(Core& core, Request& request) {
   const Value object = TRY(get(core, request));
+  const std::string& path = request.kind->subresource("scale")->spec_replicas_path;
+  if (request.kind->custom && at_path(object, path).is_null()) {
+    const std::string why = "the spec replicas field \"" + path + "\" does not exist";
+    return request.fail(ErrorCode::internal, "Internal error occurred: " + why,
+                        Value{{"causes", Value(std::vector<Value>{Value{{"message", why}}})}});
+  }
   return scale_of(request, object);
 }
 

@@ -69,7 +69,7 @@ void keep_other_part(const Request& request, const Value& current, Value& desire
       metadata.set("managedFields", desired["metadata"]["managedFields"]);
       if (metadata["managedFields"].is_null()) metadata.erase("managedFields");
       desired.set("metadata", std::move(metadata));
-    } else if (const Value& labels = current["metadata"]["labels"]; request.group == "apps") {
+    } else if (const Value& labels = current["metadata"]["labels"]; kind.resource == schema::kDeployments) {
       if (labels.is_null())
         desired.edit("metadata").erase("labels");
       else
@@ -112,6 +112,24 @@ std::optional<FieldError> new_finalizers(const Value& current, const Value& desi
       "no new finalizers can be added if the object is being deleted, found new finalizers []string{" + added + "}"};
 }
 
+// ValidateObjectMetaUpdate of apimachinery: what a patch may not change.
+std::vector<FieldError> immutable_metadata(const Value& current, const Value& desired) {
+  std::vector<FieldError> out;
+  for (const char* field : {"uid", "deletionTimestamp", "deletionGracePeriodSeconds"}) {
+    const Value& was = current["metadata"][field];
+    const Value& is = desired["metadata"][field];
+    if (is == was || is.is_null()) continue;
+    Value shown = is;
+    if (const auto time = parse_time(is.as_string()); time && field != std::string_view("uid")) {
+      std::string text = format_time(*time);  // a time is shown by Go's String(), not quoted
+      text.replace(text.find('T'), 1, " ").replace(text.find('Z'), 1, " +0000 UTC");
+      shown = Value(FieldError::kAsItStands + text);
+    }
+    out.push_back({FieldError::Type::invalid, "metadata." + std::string(field), std::move(shown), "field is immutable"});
+  }
+  return out;
+}
+
 bool finished(const Value& object) {
   const Value& metadata = object["metadata"];
   return being_deleted(object) && metadata["finalizers"].empty() &&
@@ -137,7 +155,10 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   const schema::KindSchema& kind = *request.kind;
   const Value current = in_version(kind, found.value);
   const Value& sent = desired["metadata"];
-  if (const auto uid = sent["uid"].as_string(); !uid.empty() && uid != current["metadata"]["uid"].as_string())
+  // Of a patch (and an apply) the uid is a field like others, refused by validation.
+  const bool precondition = request.verb == "update" || request.in_process;
+  if (const auto uid = sent["uid"].as_string();
+      precondition && !uid.empty() && uid != current["metadata"]["uid"].as_string())
     return request.conflict("StorageError: invalid object, Code: 4, Key: /registry/" + request.key().str() +
                             ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: " +
                             std::string(uid) + ", UID in object meta: " + current["metadata"]["uid"].str());
@@ -148,6 +169,7 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
                              request.owner_subresource.empty() ? request.subresource : request.owner_subresource,
                              time_now(core.clock)};
   if (request.verb != "apply") track_update(kind, current, desired, manager);
+  const auto changed_identity = precondition ? std::vector<FieldError>() : immutable_metadata(current, desired);
   keep_owned_metadata(current, request, desired);
   keep_other_part(request, current, desired);
 
@@ -160,7 +182,11 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   if (request.plural == "services" && request.group.empty() && request.subresource.empty())
     TRY(core.addresses->assign(request, current, desired));
   auto errors = schema::validate_update(kind, current, desired);
-  if (auto added = new_finalizers(current, desired)) errors.insert(errors.begin(), std::move(*added));
+  auto metadata_errors = changed_identity;
+  if (auto added = new_finalizers(current, desired)) metadata_errors.push_back(std::move(*added));
+  // rest.BeforeUpdate and the strategy both check metadata: upstream's causes name each of its errors twice.
+  for (int times = 0; times < 2; ++times)
+    errors.insert(errors.begin(), metadata_errors.begin(), metadata_errors.end());
   if (!errors.empty()) return request.invalid(errors, request.name);
   TRY(admit_validate(core, request, tx, kUpdate, current, desired));
 

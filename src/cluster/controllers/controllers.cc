@@ -4,12 +4,14 @@
 #include "cluster/controllers/cron_job.h"
 #include "cluster/controllers/daemon_set.h"
 #include "cluster/controllers/deployment.h"
+#include "cluster/controllers/disruption.h"
 #include "cluster/controllers/endpoints.h"
 #include "cluster/controllers/garbage_collector.h"
 #include "cluster/controllers/job.h"
 #include "cluster/controllers/namespace.h"
 #include "cluster/controllers/node_lifecycle.h"
 #include "cluster/controllers/replica_set.h"
+#include "cluster/controllers/resource_quota.h"
 #include "cluster/controllers/retention.h"
 #include "cluster/controllers/scheduler.h"
 #include "cluster/controllers/service_account.h"
@@ -32,6 +34,8 @@ void add_controllers(kube::Runtime& runtime, const ControllersOptions& options) 
   add_volume_binder(runtime, options.volumes_root);
   add_node_lifecycle(runtime);
   add_garbage_collector(runtime);
+  add_resource_quota(runtime);
+  add_disruption(runtime);
   add_retention(runtime, options.event_ttl, options.traces_max);
 }
 

@@ -25,22 +25,30 @@ std::string pairs(const Value& labels) {
   return out.empty() ? "<none>" : joined(out);
 }
 
+// As Go prints a quantity that is not there.
+std::string zero_if_absent(const Value& quantity) {
+  return quantity.is_null() ? "0" : quantity.scalar_text();
+}
+
 std::string selector_text(const Value& selector) {
   std::vector<std::string> out;
   for (const auto& [key, value] : selector["matchLabels"].entries())
     out.push_back(std::string(key) + "=" + value.str());
+  std::sort(out.begin(), out.end());
+  std::vector<std::pair<std::string, std::string>> terms;  // by key, as requirements are sorted
   for (const Value& term : selector["matchExpressions"].items()) {
     const std::string key = term["key"].str();
     const std::string_view op = term["operator"].as_string();
-    if (op == "Exists") out.push_back(key);
-    if (op == "DoesNotExist") out.push_back("!" + key);
+    if (op == "Exists") terms.emplace_back(key, key);
+    if (op == "DoesNotExist") terms.emplace_back(key, "!" + key);
     if (op != "In" && op != "NotIn") continue;
     std::vector<std::string> values;
     for (const Value& value : term["values"].items()) values.push_back(value.str());
     std::sort(values.begin(), values.end());
-    out.push_back(key + (op == "In" ? " in (" : " notin (") + joined(values) + ")");
+    terms.emplace_back(key, key + (op == "In" ? " in (" : " notin (") + joined(values) + ")");
   }
-  std::sort(out.begin(), out.end());
+  std::stable_sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (auto& [key, text] : terms) out.push_back(std::move(text));
   return out.empty() ? "<none>" : joined(out);
 }
 
@@ -187,6 +195,7 @@ std::string event_source(const Value& event) {
   if (component.empty()) component = event["deprecatedSource"]["component"].str();
   if (component.empty()) component = event["reportingController"].str();
   if (host.empty()) host = event["deprecatedSource"]["host"].str();
+  if (host.empty()) host = event["reportingInstance"].str();
   return host.empty() ? component : component + ", " + host;
 }
 
@@ -199,13 +208,8 @@ std::string event_last(const Value& event, Time now) {
   const std::string first = age_cell(
       event["eventTime"].is_null() ? either(event, "firstTimestamp", "deprecatedFirstTimestamp") : event["eventTime"],
       now);
-  if (event["series"].is_map()) {
-    return age_cell(event["series"]["lastObservedTime"], now) + " (x" +
-           std::to_string(event["series"]["count"].as_int()) + " over " + first + ")";
-  }
-  const std::int64_t count = either(event, "count", "deprecatedCount").as_int();
+  if (event["series"].is_map()) return age_cell(event["series"]["lastObservedTime"], now);
   const Value& last = either(event, "lastTimestamp", "deprecatedLastTimestamp");
-  if (count > 1) return age_cell(last, now) + " (x" + std::to_string(count) + " over " + first + ")";
   return last.is_null() ? first : age_cell(last, now);
 }
 
@@ -437,7 +441,7 @@ const std::map<std::string_view, Printer>& printers() {
        CELL(o["spec"]["volumeName"].as_string().empty() ? std::string() : access_modes(o["status"]["accessModes"]))},
       {"claim-capacity",
        CELL(o["spec"]["volumeName"].as_string().empty() ? std::string()
-                                                        : o["status"]["capacity"]["storage"].scalar_text())},
+                                                        : zero_if_absent(o["status"]["capacity"]["storage"]))},
       {"phase", CELL(phase(o))},
       {"volume-claim", CELL(o["spec"]["claimRef"].is_map()
                                 ? o["spec"]["claimRef"]["namespace"].str() + "/" + o["spec"]["claimRef"]["name"].str()

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <map>
 
 #include "core/base/text.h"
@@ -239,6 +240,19 @@ void run_check(std::string_view check, const std::string& field, const Value& va
 
 FieldError invalid_value(std::string field, Value bad, std::string detail) {
   return {FieldError::Type::invalid, std::move(field), std::move(bad), std::move(detail)};
+}
+FieldError bare_invalid(std::string field, std::string detail) {
+  return {FieldError::Type::invalid, std::move(field), go_value(""), std::move(detail)};
+}
+Value go_map(const Value& map) {
+  if (map.empty()) return go_value("map[string]string(nil)");
+  std::vector<std::string> parts;
+  for (const auto& [key, child] : map.entries()) parts.push_back("\"" + std::string(key) + "\":\"" + child.str() + "\"");
+  std::sort(parts.begin(), parts.end());
+  return go_value("map[string]string{" + join(parts, ", ") + "}");
+}
+Value go_value(std::string text) {
+  return Value(FieldError::kAsItStands + std::move(text));
 }
 FieldError required_value(std::string field, std::string detail) {
   return {FieldError::Type::required, std::move(field), Value(), std::move(detail)};

@@ -27,6 +27,10 @@ bool is_ip(std::string_view text);
 bool is_cidr(std::string_view text);
 
 FieldError invalid_value(std::string field, Value bad, std::string detail);
+FieldError bare_invalid(std::string field, std::string detail);  // shows no value
+// A bad value that is shown as it stands: how Go prints what has no text of its own.
+Value go_value(std::string text);
+Value go_map(const Value& map);  // of strings, as map[string]string{…}
 FieldError required_value(std::string field, std::string detail = "");
 FieldError unsupported_value(std::string field, Value bad, const std::vector<std::string>& supported);
 FieldError duplicate_value(std::string field, Value bad);

@@ -85,6 +85,7 @@ class Compiler {
 
 Result<void> Compiler::read(std::span<const KindFile> files) {
   for (const KindFile& file : files) {
+    if (file.path == "protobuf.yaml") continue;  // read when the first such body comes: protobuf.cc
     Value value = TRY(json::parse(file.json));
     if (file.path == "columns.yaml") {
       columns_ = std::move(value);
@@ -201,12 +202,14 @@ Result<void> Compiler::attribute(Field& field, Constraints& constraints, bool& c
   }
   if (name == "default") {
     field.default_value = TRY(json::parse(value));
-    field.has_default = true;
+    field.has_default = !field.default_value.is_null();  // null takes OpenAPI's away
     return {};
   }
   constrained = true;
   if (name == "enum") {
-    for (const std::string& allowed : parts(value, '|')) constraints.allowed.emplace_back(allowed);
+    constraints.allowed.clear();  // what a rules file says replaces OpenAPI's, whose order is the alphabet; "enum=" takes it away
+    if (!value.empty())
+      for (const std::string& allowed : parts(value, '|')) constraints.allowed.emplace_back(allowed);
   } else if (name == "min") {
     constraints.minimum = number();
   } else if (name == "max") {
@@ -311,7 +314,7 @@ Result<void> Compiler::columns(KindSchema& kind) const {
     column.priority = parse_int(fields[2]).value_or(0);
     (fields[3].starts_with('@') ? column.computed : column.path) = fields[3].substr(fields[3].starts_with('@') ? 1 : 0);
     if (fields.size() > 4) column.format = fields[4];
-    column.description = fields[0];
+    if (fields.size() < 6) column.description = fields[0];  // a sixth part: shown without one
     kind.columns.push_back(std::move(column));
   }
   return {};

@@ -253,7 +253,7 @@ Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, c
     kind->list_kind = names["listKind"].is_string() ? names["listKind"].str() : kind->resource.kind + "List";
     kind->short_names = strings(names["shortNames"]);
     kind->categories = strings(names["categories"]);
-    kind->verbs = {"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"};
+    kind->verbs = {"delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"};
     kind->storage_version = storage;
     kind->served = version["served"].as_bool();
     kind->custom = true;

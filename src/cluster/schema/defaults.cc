@@ -18,7 +18,7 @@ std::string join_path(const std::string& path, std::string_view name) {
 // ---- pruning
 class Pruner {
  public:
-  explicit Pruner(std::vector<std::string>* unknown) : unknown_(unknown) {}
+  Pruner(std::vector<std::string>* unknown, bool zero_nulls) : unknown_(unknown), zero_nulls_(zero_nulls) {}
 
   Changed walk(const Field& field, const Value& value, const std::string& path) {
     if (value.is_map() && field.type == FieldType::object && field.object) return object(*field.object, value, path);
@@ -48,6 +48,9 @@ class Pruner {
   Changed map(const Field& element, const Value& value, const std::string& path) {
     Changed out;
     for (const auto& [name, child] : value.entries()) {
+      // Go's zero value: a null among texts is the empty one.
+      if (child.is_null() && element.type == FieldType::string && zero_nulls_ && !element.nullable)
+        edit(out, value).set(name, "");
       if (Changed next = walk(element, child, unknown_ ? join_path(path, name) : path))
         edit(out, value).set(name, std::move(*next));
     }
@@ -68,6 +71,7 @@ class Pruner {
   }
 
   std::vector<std::string>* unknown_;
+  bool zero_nulls_;
 };
 
 // ---- defaults
@@ -81,7 +85,9 @@ Changed fill_object(const ObjectType& type, const Value& value) {
   };
   for (const Member& member : type.members) {
     const Value* child = value.find(member.name);
-    if ((!child || (child->is_null() && !member.field->nullable)) && member.field->has_default) {
+    // Go can't tell an empty text from an absent one.
+    const bool empty_text = child && child->is_string() && child->as_string().empty() && !type.in_crd;
+    if ((!child || (child->is_null() && !member.field->nullable) || empty_text) && member.field->has_default) {
       Changed deeper = fill(*member.field, member.field->default_value);
       edit().set(member.name, deeper ? std::move(*deeper) : member.field->default_value);
     } else if (child) {
@@ -152,7 +158,7 @@ Changed canon(const Field& field, const Value& value, CanonicalQuantity quantity
 }  // namespace
 
 Value pruned(const KindSchema& kind, Value object, std::vector<std::string>* unknown_fields) {
-  Changed out = Pruner(unknown_fields).walk(kind.root(), object, "");
+  Changed out = Pruner(unknown_fields, !kind.custom).walk(kind.root(), object, "");
   return out ? std::move(*out) : object;
 }
 

@@ -153,6 +153,7 @@ DERIVE(job) {
   const auto set_absent = [&](std::string_view key, Value value) {
     if (filled[key].is_null()) filled.set(key, std::move(value));
   };
+  set_absent("manualSelector", false);
   if (spec["completions"].is_null() && spec["parallelism"].is_null()) set_absent("completions", 1);
   set_absent("parallelism", 1);
   set_absent("backoffLimit", spec["backoffLimitPerIndex"].is_null() ? 6 : 2147483647);

@@ -38,6 +38,29 @@ void check_data(const Value& object, std::initializer_list<std::string_view> mem
     out.push_back({FieldError::Type::too_long, field, Value(), "may not be more than 1048576 bytes"});
 }
 
+}  // namespace
+
+// What Go's encoding/json says of a text that is no JSON, where it is short to say.
+std::string go_json_error(std::string_view text) {
+  const std::size_t start = text.find_first_not_of(" \t\r\n");
+  if (start == std::string_view::npos) return "unexpected end of JSON input";
+  const std::string_view rest = text.substr(start);
+  for (const std::string_view literal : {"null", "true", "false"}) {
+    if (rest[0] != literal[0]) continue;
+    for (std::size_t i = 1; i < literal.size(); ++i) {
+      if (i >= rest.size()) return "unexpected end of JSON input";
+      if (rest[i] != literal[i])
+        return "invalid character '" + std::string(1, rest[i]) + "' in literal " + std::string(literal) + " (expecting '" +
+               std::string(1, literal[i]) + "')";
+    }
+  }
+  if (std::string_view("{[\"-0123456789").find(rest[0]) == std::string_view::npos)
+    return "invalid character '" + std::string(1, rest[0]) + "' looking for beginning of value";
+  return "unexpected end of JSON input";
+}
+
+namespace {
+
 void check_secret(const Value& object, Errors& out) {
   check_data(object, {"data"}, "data", out);
   static const std::map<std::string_view, std::vector<std::string_view>> kKeys = {
@@ -67,7 +90,7 @@ void check_secret(const Value& object, Errors& out) {
     if (!bytes.ok()) {
       out.push_back(invalid_value(field, "<secret contents redacted>", "must be base64"));
     } else if (key == ".dockerconfigjson" && type == "kubernetes.io/dockerconfigjson" && !json::parse(*bytes).ok()) {
-      out.push_back(invalid_value(field, "<secret contents redacted>", "must be JSON"));
+      out.push_back(invalid_value(field, "<secret contents redacted>", go_json_error(*bytes)));
     }
   }
 }
@@ -95,7 +118,7 @@ void check_binding(const KindSchema& kind, const Value& object, Errors& out) {
           out.push_back(invalid_value(at + ".name", subjects[i]["name"], why));
       }
       if (!group.empty()) out.push_back(unsupported_value(at + ".apiGroup", subjects[i]["apiGroup"], {""}));
-      if (subjects[i]["namespace"].as_string().empty()) out.push_back(required_value(at + ".namespace"));
+      if (cluster && subjects[i]["namespace"].as_string().empty()) out.push_back(required_value(at + ".namespace"));
     } else if ((what == "User" || what == "Group") && group != "rbac.authorization.k8s.io") {
       out.push_back(unsupported_value(at + ".apiGroup", subjects[i]["apiGroup"], {"rbac.authorization.k8s.io"}));
     }
@@ -104,8 +127,13 @@ void check_binding(const KindSchema& kind, const Value& object, Errors& out) {
 
 void check_role(const KindSchema& kind, const Value& object, Errors& out) {
   const Value& rules = object["rules"];
+  if (const Value& aggregation = object["aggregationRule"];
+      aggregation.is_map() && aggregation["clusterRoleSelectors"].empty())
+    out.push_back(required_value("aggregationRule.clusterRoleSelectors",
+                                 "at least one clusterRoleSelector required if aggregationRule is non-nil"));
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const std::string at = "rules[" + std::to_string(i) + "]";
+    if (rules[i]["verbs"].empty()) out.push_back(required_value(at + ".verbs", "verbs must contain at least one value"));
     if (!rules[i]["nonResourceURLs"].empty()) {
       if (kind.resource.namespaced) {
         out.push_back(invalid_value(at + ".nonResourceURLs", rules[i]["nonResourceURLs"],
@@ -126,6 +154,26 @@ void check_role(const KindSchema& kind, const Value& object, Errors& out) {
 
 void check_crd(const Value& object, Errors& out) {
   const Value& spec = object["spec"];
+  for (const char* member : {"plural", "kind"})
+    if (spec["names"][member].as_string().empty()) out.push_back(required_value(std::string("spec.names.") + member));
+  if (const std::string_view group = spec["group"].as_string();
+      !group.empty() && group.find('.') == std::string_view::npos)
+    out.push_back(invalid_value("spec.group", spec["group"], "should be a domain with at least one dot"));
+  std::size_t storing = 0;
+  for (const Value& version : spec["versions"].items()) storing += version["storage"].as_bool() ? 1 : 0;
+  std::set<std::string> versions;
+  bool unique = true;
+  for (std::size_t i = 0; i < spec["versions"].size(); ++i) {
+    const Value& version = spec["versions"][i]["name"];
+    unique = versions.insert(version.str()).second && unique;
+    for (const std::string& why : check_dns_1035_label(version.as_string()))
+      out.push_back(invalid_value("spec.versions[" + std::to_string(i) + "].name", version, why));
+  }
+  if (!unique) out.push_back(invalid_value("spec.versions", spec["versions"], "must contain unique version names"));
+  if (storing != 1)
+    out.push_back(invalid_value("spec.versions", spec["versions"], "must have exactly one version marked as storage version"));
+  if (object["status"]["storedVersions"].empty())
+    out.push_back(invalid_value("status.storedVersions", go_value("[]string(nil)"), "must have at least one stored version"));
   const std::string want = spec["names"]["plural"].str() + "." + spec["group"].str();
   if (object["metadata"]["name"].as_string() != want) {
     out.push_back(
@@ -189,24 +237,26 @@ void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
     }
   }
   const Value& owners = metadata["ownerReferences"];
-  int controllers = 0;
+  std::string controller;
   for (std::size_t i = 0; i < owners.size(); ++i) {
-    const std::string at = "metadata.ownerReferences[" + std::to_string(i) + "]";
     for (const auto& [member, text] :
          {std::pair<std::string_view, std::string_view>{"apiVersion", "version must not be empty"},
           {"kind", "must not be empty"},
-          {"name", "must not be empty"},
-          {"uid", "must not be empty"}}) {
+          {"name", "name must not be empty"},
+          {"uid", "uid must not be empty"}}) {
       if (owners[i][member].as_string().empty())
-        out.push_back(invalid_value(at + "." + std::string(member), owners[i][member], std::string(text)));
+        out.push_back(
+            invalid_value("metadata.ownerReferences." + std::string(member), Value(""), std::string(text)));
     }
-    controllers += owners[i]["controller"].as_bool();
-  }
-  if (controllers > 1) {
-    out.push_back(invalid_value("metadata.ownerReferences", owners,
-                                "Only one reference can have Controller set to true. Found \"true\" in "
-                                "references for " +
-                                    owners[0]["kind"].str()));
+    if (owners[i]["apiVersion"].as_string() == "v1" && owners[i]["kind"].as_string() == "Event")
+      out.push_back(invalid_value("metadata.ownerReferences", owners[i], "/v1, Kind=Event is disallowed from being an owner"));
+    if (!owners[i]["controller"].as_bool()) continue;
+    const std::string who = owners[i]["kind"].str() + "/" + owners[i]["name"].str();
+    if (!controller.empty())
+      out.push_back(invalid_value("metadata.ownerReferences", owners,
+                                  "Only one reference can have Controller set to true. Found \"true\" in references for " +
+                                      controller + " and " + who));
+    controller = who;
   }
 }
 
@@ -222,21 +272,30 @@ void check_metadata_update(const Value& before, const Value& after, Errors& out)
 void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
   const std::string_view group = kind.resource.group, name = kind.resource.kind;
   if (group.empty()) {
-    if (name == "Pod")
+    if (name == "Pod") {
+      const Value& mirror = object["metadata"]["annotations"]["kubernetes.io/config.mirror"];
+      if (!mirror.is_null() && object["spec"]["nodeName"].as_string().empty())
+        out.push_back(invalid_value("metadata.annotations[kubernetes.io/config.mirror]", mirror,
+                                    "must set spec.nodeName if mirror pod annotation is set"));
       check_pod_spec(object["spec"], "spec", out);
+    }
     else if (name == "Service")
       check_service(object, out);
+    else if (name == "PersistentVolumeClaim" && object["spec"]["accessModes"].empty())
+      out.push_back(required_value("spec.accessModes", "at least 1 access mode is required"));
     else if (name == "Secret")
       check_secret(object, out);
     else if (name == "ConfigMap")
       check_data(object, {"data", "binaryData"}, "", out);
     else if (name == "ReplicationController")
       check_workload(kind, object, out);
+    else
+      check_others(kind, object, out);
   } else if (group == "apps" || group == "batch") {
     check_workload(kind, object, out);
   } else if (group == "networking.k8s.io") {
     if (name == "Ingress") check_ingress(object, out);
-    if (name == "NetworkPolicy") check_label_selector(object["spec"]["podSelector"], "spec.podSelector", out);
+    if (name == "NetworkPolicy") check_network_policy(object, out);
   } else if (group == "rbac.authorization.k8s.io") {
     if (name == "Role" || name == "ClusterRole")
       check_role(kind, object, out);
@@ -245,28 +304,42 @@ void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
   } else if (group == "apiextensions.k8s.io" && name == "CustomResourceDefinition") {
     check_crd(object, out);
   } else if (group == "policy" && name == "PodDisruptionBudget") {
-    const Value& spec = object["spec"];
-    if (!spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null()) {
-      out.push_back(invalid_value("spec", spec, "minAvailable and maxUnavailable cannot be both set"));
-    }
-    check_label_selector(spec["selector"], "spec.selector", out);
+    check_disruption_budget(object, out);
   } else if (group == "autoscaling" && name == "HorizontalPodAutoscaler") {
-    const Value& spec = object["spec"];
-    if (spec["maxReplicas"].as_int() < 1)
-      out.push_back(invalid_value("spec.maxReplicas", spec["maxReplicas"], "must be greater than 0"));
-    if (spec["maxReplicas"].as_int() < spec["minReplicas"].as_int(1)) {
-      out.push_back(
-          invalid_value("spec.maxReplicas", spec["maxReplicas"], "must be greater than or equal to `minReplicas`"));
-    }
-  } else if (group == "coordination.k8s.io" && name == "Lease") {
-    const Value& seconds = object["spec"]["leaseDurationSeconds"];
-    if (!seconds.is_null() && seconds.as_int() <= 0)
-      out.push_back(invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0"));
+    check_autoscaler(object, out);
+  } else {
+    check_others(kind, object, out);
   }
 }
 
 void check_kind_update(const KindSchema& kind, const Value& before, const Value& after, Errors& out) {
   const std::string_view group = kind.resource.group, name = kind.resource.kind;
+  if (name == "Namespace") {
+    const bool going = !after["metadata"]["deletionTimestamp"].is_null();
+    const Value& phase = after["status"]["phase"];
+    if (!going && phase.as_string() != "Active")
+      out.push_back(invalid_value("status.Phase", phase, "may only be 'Active' if `deletionTimestamp` is empty"));
+    if (going && phase.as_string() != "Terminating")
+      out.push_back(invalid_value("status.Phase", phase, "may only be 'Terminating' if `deletionTimestamp` is not empty"));
+  }
+  if (group.empty() && name == "Pod") {
+    const Value& conditions = after["status"]["conditions"];
+    for (std::size_t i = 0; i < conditions.size(); ++i)
+      for (const std::string& why : check_qualified_name(conditions[i]["type"].as_string()))
+        out.push_back(invalid_value("status.conditions[" + std::to_string(i) + "].Type", conditions[i]["type"], why));
+  }
+  if (group == "events.k8s.io" && name == "Event") {
+    static constexpr std::pair<std::string_view, std::string_view> kFixed[] = {
+        {"regarding", "involvedObject"}, {"reason", "reason"}, {"note", "message"}, {"type", "type"}};
+    for (const auto& [member, shown] : kFixed)
+      if (!(before[member] == after[member]))
+        out.push_back(invalid_value(std::string(shown), after[member], "field is immutable"));
+  }
+  check_status_counts(kind, after, out);
+  if (group == "rbac.authorization.k8s.io" && !(before["roleRef"] == after["roleRef"]))
+    out.push_back(invalid_value("roleRef", after["roleRef"], "cannot change roleRef"));
+  if (name == "PriorityClass" && !(before["value"] == after["value"]))
+    out.push_back(forbidden_value("value", "may not be changed in an update."));
   if (group.empty() && name == "Pod") return check_pod_update(before, after, out);
   if (group.empty() && (name == "ConfigMap" || name == "Secret") && before["immutable"].as_bool()) {
     if (!after["immutable"].as_bool())

@@ -17,8 +17,19 @@ void check_kind_update(const KindSchema& kind, const Value& before, const Value&
 // Parts, by room file.
 void check_pod_spec(const Value& spec, const std::string& path, std::vector<FieldError>& out);  // rules_pod.cc
 void check_pod_update(const Value& before, const Value& after, std::vector<FieldError>& out);
+void check_placement(const Value& spec, const std::string& path, std::vector<FieldError>& out);  // rules_scheduling.cc
+void check_container_context(const Value& container, const std::string& path, std::vector<FieldError>& out);
+void check_job(const Value& object, std::vector<FieldError>& out);  // rules_batch.cc
+void check_cron_job(const Value& object, std::vector<FieldError>& out);
+void check_autoscaler(const Value& object, std::vector<FieldError>& out);  // rules_autoscaling.cc
+void check_network_policy(const Value& object, std::vector<FieldError>& out);  // rules_policy.cc
+void check_disruption_budget(const Value& object, std::vector<FieldError>& out);
+void check_count_or_percent(const Value& value, const std::string& path, std::vector<FieldError>& out);
+bool check_others(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);  // rules_others.cc
+void check_status_counts(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);
 void check_workload(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);  // rules_workload.cc
 void check_label_selector(const Value& selector, const std::string& path, std::vector<FieldError>& out);
+bool selector_matches(const Value& selector, const Value& labels);
 void check_labels(const Value& labels, const std::string& path, std::vector<FieldError>& out);  // rules.cc
 void check_service(const Value& object, std::vector<FieldError>& out);                          // rules_network.cc
 void check_ingress(const Value& object, std::vector<FieldError>& out);

@@ -4,6 +4,7 @@
 
 #include "cluster/schema/checks.h"
 #include "cluster/schema/rules.h"
+#include "core/base/text.h"
 
 namespace caisson::schema {
 namespace {
@@ -24,7 +25,11 @@ void check_service_ports(const Value& spec, Errors& out) {
       if (!names.insert(name).second) out.push_back(duplicate_value(at + ".name", ports[i]["name"]));
     }
     const std::string number = ports[i]["protocol"].str() + ports[i]["port"].scalar_text();
-    if (!numbers.insert(number).second) out.push_back(duplicate_value(at, ports[i]));
+    if (!numbers.insert(number).second)
+      out.push_back(duplicate_value(
+          at, go_value("core.ServicePort{Name:\"\", Protocol:\"" + ports[i]["protocol"].str() +
+                       "\", AppProtocol:(*string)(nil), Port:" + ports[i]["port"].scalar_text() +
+                       ", TargetPort:intstr.IntOrString{Type:0, IntVal:0, StrVal:\"\"}, NodePort:0}")));
     if (spec["type"].as_string() == "ClusterIP" && ports[i]["nodePort"].as_int() != 0) {
       out.push_back(forbidden_value(at + ".nodePort", "may not be used when `type` is 'ClusterIP'"));
     }
@@ -53,6 +58,20 @@ void check_service(const Value& object, Errors& out) {
   const bool headless = spec["clusterIP"].as_string() == "None";
   if (spec["ports"].empty() && type != "ExternalName" && !headless) out.push_back(required_value("spec.ports"));
   check_service_ports(spec, out);
+  const Value& timeout = spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"];
+  if (!timeout.is_null() && (timeout.as_int() <= 0 || timeout.as_int() > 86400))
+    out.push_back(invalid_value("spec.sessionAffinityConfig.clientIP.timeoutSeconds", timeout,
+                                "must be greater than 0 and less than 86400"));
+  for (std::size_t i = 0; i < spec["loadBalancerSourceRanges"].size(); ++i)
+    if (!is_cidr(trim(spec["loadBalancerSourceRanges"][i].as_string())))
+      out.push_back(invalid_value("spec.LoadBalancerSourceRanges[" + std::to_string(i) + "]",
+                                  spec["loadBalancerSourceRanges"][i],
+                                  "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
+  if (const Value& balancer = spec["loadBalancerClass"]; !balancer.is_null()) {
+    for (const std::string& why : check_qualified_name(balancer.as_string()))
+      out.push_back(invalid_value("spec.loadBalancerClass", balancer, why));
+    if (type != "LoadBalancer") out.push_back(forbidden_value("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'"));
+  }
   check_labels(spec["selector"], "spec.selector", out);
   if (type == "ExternalName") {
     const Value& name = spec["externalName"];

@@ -5,6 +5,7 @@
 
 #include "cluster/schema/checks.h"
 #include "cluster/schema/rules.h"
+#include "core/base/text.h"
 
 namespace caisson::schema {
 namespace {
@@ -13,6 +14,25 @@ using Errors = std::vector<FieldError>;
 
 std::string at(const std::string& path, std::string_view list, std::size_t i) {
   return path + "." + std::string(list) + "[" + std::to_string(i) + "]";
+}
+
+// A quantity as a number: to compare two of one resource.
+double quantity_number(const Value& quantity) {
+  const std::string text = quantity.scalar_text();
+  std::size_t end = 0;
+  while (end < text.size() && (std::isdigit(static_cast<unsigned char>(text[end])) != 0 || text[end] == '.' ||
+                               ((text[end] == '-' || text[end] == '+') && end == 0)))
+    ++end;
+  const double number = std::strtod(text.substr(0, end).c_str(), nullptr);
+  const std::string_view suffix = std::string_view(text).substr(end);
+  static constexpr std::pair<std::string_view, double> kSuffixes[] = {
+      {"n", 1e-9}, {"u", 1e-6}, {"m", 1e-3}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"P", 1e15}, {"E", 1e18},
+      {"Ki", 1024.0}, {"Mi", 1048576.0}, {"Gi", 1073741824.0}, {"Ti", 1099511627776.0}, {"Pi", 1125899906842624.0},
+      {"Ei", 1152921504606846976.0}};
+  for (const auto& [name, factor] : kSuffixes)
+    if (suffix == name) return number * factor;
+  if (!suffix.empty() && (suffix[0] == 'e' || suffix[0] == 'E')) return std::strtod(text.c_str(), nullptr);
+  return number;
 }
 
 std::set<std::string, std::less<>> check_volumes(const Value& spec, const std::string& path, Errors& out) {
@@ -76,6 +96,22 @@ void check_probe(const Value& container, std::string_view name, const std::strin
   }
 }
 
+void check_resources(const Value& resources, const std::string& path, Errors& out) {
+  for (const auto& [name, request] : resources["requests"].entries()) {
+    const Value* limit = resources["limits"].find(name);
+    const bool extended = name.find('/') != std::string_view::npos;
+    if (!limit) {
+      if (extended) out.push_back(required_value(path + ".limits", "Limit must be set for non overcommitable resources"));
+      continue;
+    }
+    const double asked = quantity_number(request), allowed = quantity_number(*limit);
+    if (extended ? asked != allowed : asked > allowed)
+      out.push_back(invalid_value(path + ".requests", request,
+                                  "must be " + std::string(extended ? "equal" : "less than or equal") + " to " +
+                                      std::string(name) + " limit of " + limit->scalar_text()));
+  }
+}
+
 void check_container(const Value& container, const std::string& path, const std::set<std::string, std::less<>>& volumes,
                      bool init, Errors& out) {
   const Value& mounts = container["volumeMounts"];
@@ -92,10 +128,15 @@ void check_container(const Value& container, const std::string& path, const std:
   }
   const Value& list = container["ports"];
   for (std::size_t i = 0; i < list.size(); ++i) {
-    const std::string name = list[i]["name"].str();
-    if (!name.empty() && !ports.insert(name).second)
-      out.push_back(duplicate_value(at(path, "ports", i) + ".name", list[i]["name"]));
+    const std::string name = list[i]["name"].str(), where = at(path, "ports", i);
+    if (!name.empty() && !ports.insert(name).second) out.push_back(duplicate_value(where + ".name", list[i]["name"]));
+    if (list[i]["containerPort"].as_int() == 0) out.push_back(required_value(where + ".containerPort"));
   }
+  const std::string_view image = container["image"].as_string();
+  if (!image.empty() && trim(image) != image)
+    out.push_back(invalid_value(path + ".image", container["image"], "must not have leading or trailing whitespace"));
+  check_resources(container["resources"], path + ".resources", out);
+  check_container_context(container, path, out);
   check_env(container, path, out);
   const bool sidecar = init && container["restartPolicy"].as_string() == "Always";
   for (std::string_view probe : {"livenessProbe", "readinessProbe", "startupProbe"}) {
@@ -108,12 +149,64 @@ void check_container(const Value& container, const std::string& path, const std:
   }
 }
 
+// One host port of one protocol and address can be had once in a Pod.
+void check_host_ports(const Value& spec, const std::string& path, Errors& out) {
+  std::set<std::string> taken;
+  for (std::size_t c = 0; c < spec["containers"].size(); ++c) {
+    const Value& ports = spec["containers"][c]["ports"];
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+      const std::int64_t port = ports[i]["hostPort"].as_int();
+      if (port == 0) continue;
+      const std::string where = at(at(path, "containers", c), "ports", i) + ".hostPort";
+      const std::string key = ports[i]["protocol"].str() + "/" + ports[i]["hostIP"].str() + "/" + std::to_string(port);
+      if (!taken.insert(key).second) out.push_back(duplicate_value(where, Value(key)));
+      if (spec["hostNetwork"].as_bool() && port != ports[i]["containerPort"].as_int())
+        out.push_back(invalid_value(where, ports[i]["hostPort"], "must match `containerPort` when `hostNetwork` is true"));
+    }
+  }
+}
+
+void check_pod_values(const Value& spec, const std::string& path, Errors& out) {
+  constexpr std::int64_t kDeadlineMax = 2147483647;
+  if (const Value& deadline = spec["activeDeadlineSeconds"];
+      !deadline.is_null() && (deadline.as_int() < 1 || deadline.as_int() > kDeadlineMax))
+    out.push_back(invalid_value(path + ".activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive"));
+  for (const char* member : {"nodeName", "serviceAccountName", "priorityClassName", "runtimeClassName"})
+    if (!spec[member].as_string().empty())
+      for (const std::string& why : check_dns_subdomain(spec[member].as_string()))
+        out.push_back(invalid_value(path + "." + member, spec[member], why));
+  const std::string_view os = spec["os"]["name"].as_string();
+  if (spec["os"].is_map() && os.empty())
+    out.push_back(required_value(path + ".os.name"));
+  else if (spec["os"].is_map() && os != "linux" && os != "windows")
+    out.push_back(unsupported_value(path + ".os", spec["os"]["name"], {"linux", "windows"}));
+  if (spec["dnsPolicy"].as_string() != "None") return;
+  if (spec["dnsConfig"].is_null())
+    out.push_back(required_value(path + ".dnsConfig", "must provide `dnsConfig` when `dnsPolicy` is None"));
+  else if (spec["dnsConfig"]["nameservers"].empty())
+    out.push_back(required_value(path + ".dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"));
+}
+
+// Tolerations may be added; of those there only the time may change.
+bool keeps_tolerations(const Value& before, const Value& after) {
+  for (Value old : before.items()) {
+    old.erase("tolerationSeconds");
+    bool kept = false;
+    for (Value now : after.items()) {
+      now.erase("tolerationSeconds");
+      kept = kept || now == old;
+    }
+    if (!kept) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void check_pod_spec(const Value& spec, const std::string& path, Errors& out) {
   const auto volumes = check_volumes(spec, path, out);
   std::set<std::string> names;
-  for (std::string_view list : {"initContainers", "containers"}) {
+  for (std::string_view list : {"containers", "initContainers"}) {
     for (std::size_t i = 0; i < spec[list].size(); ++i) {
       const Value& container = spec[list][i];
       const std::string where = at(path, list, i);
@@ -123,40 +216,61 @@ void check_pod_spec(const Value& spec, const std::string& path, Errors& out) {
       check_container(container, where, volumes, list == "initContainers", out);
     }
   }
-  check_labels(spec["nodeSelector"], path + ".nodeSelector", out);
+  check_host_ports(spec, path, out);
+  check_placement(spec, path, out);
+  check_pod_values(spec, path, out);
   const Value& host = spec["hostname"];
   if (!host.as_string().empty()) {
-    for (const std::string& why : check_dns_label(host.as_string()))
-      out.push_back(invalid_value(path + ".hostname", host, why));
+    if (host.as_string().find('.') != std::string_view::npos)
+      out.push_back(invalid_value(path + ".hostname", host, "must not contain dots"));
+    else
+      for (const std::string& why : check_dns_label(host.as_string()))
+        out.push_back(invalid_value(path + ".hostname", host, why));
   }
 }
 
-void check_pod_update(const Value& before, const Value& after, Errors& out) {
+void check_pod_update(const Value& before, const Value& after, std::vector<FieldError>& out) {
   Value old = before["spec"], now = after["spec"];
-  for (std::string_view list : {"initContainers", "containers"}) {
-    for (std::size_t i = 0; i < now[list].size() && i < old[list].size(); ++i) {
-      now.edit(list).edit(i).set("image", old[list][i]["image"]);
-    }
+  for (std::string_view list : {"containers", "initContainers"}) {
+    if (now[list].size() == old[list].size()) continue;
+    out.push_back(forbidden_value("spec." + std::string(list), "pod updates may not add or remove containers"));
+    return;
   }
+  const Value &deadline = now["activeDeadlineSeconds"], &previous = old["activeDeadlineSeconds"];
+  if (!previous.is_null() && !deadline.is_null() && deadline.as_int() > previous.as_int())
+    out.push_back(invalid_value("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value"));
+  else if (!previous.is_null() && deadline.is_null())
+    out.push_back(invalid_value("spec.activeDeadlineSeconds", deadline, "must not update from a positive integer to nil value"));
+  if (!keeps_tolerations(old["tolerations"], now["tolerations"]))
+    out.push_back(forbidden_value("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"));
+  if (!out.empty()) return;
+  for (std::string_view list : {"initContainers", "containers"})
+    for (std::size_t i = 0; i < now[list].size(); ++i) now.edit(list).edit(i).set("image", old[list][i]["image"]);
   for (std::string_view member : {"activeDeadlineSeconds", "tolerations", "schedulingGates", "ephemeralContainers"}) {
     now.erase(member);
     old.erase(member);
   }
-  if (old["nodeName"].is_null() && !old["schedulingGates"].empty()) {
-    now.erase("nodeSelector");
-    old.erase("nodeSelector");
+  if (old["nodeName"].is_null() && !before["spec"]["schedulingGates"].empty()) {
+    for (std::string_view member : {"nodeSelector", "affinity"}) {
+      now.erase(member);
+      old.erase(member);
+    }
   }
-  if (before["spec"]["terminationGracePeriodSeconds"].as_int() < 0 &&
-      now["terminationGracePeriodSeconds"].as_int() == 1) {
+  if (before["spec"]["terminationGracePeriodSeconds"].as_int() < 0 && now["terminationGracePeriodSeconds"].as_int() == 1)
     now.set("terminationGracePeriodSeconds", old["terminationGracePeriodSeconds"]);
-  }
-  if (!(old == now)) {
-    out.push_back(forbidden_value(
-        "spec",
-        "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-        "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-        "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"));
-  }
+  if (old == now) return;
+  // The reference adds a diff of the two Go values; ours names the fields that differ.
+  std::string changed;
+  for (const auto& [key, value] : now.entries())
+    if (!(value == old[key])) changed += " " + std::string(key);
+  for (const auto& [key, value] : old.entries())
+    if (!now.contains(key)) changed += " " + std::string(key);
+  out.push_back(forbidden_value(
+      "spec",
+      "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+      "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+      "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n  core.PodSpec{" +
+          changed + " }\n"));
 }
 
 }  // namespace caisson::schema

@@ -9,31 +9,16 @@ namespace {
 
 using Errors = std::vector<FieldError>;
 
-bool matches(const Value& selector, const Value& labels) {
-  for (const auto& [key, value] : selector["matchLabels"].entries()) {
-    const Value* label = labels.find(key);
-    if (!label || !(*label == value)) return false;
-  }
-  for (const Value& term : selector["matchExpressions"].items()) {
-    const Value* label = labels.find(term["key"].as_string());
-    const std::string_view op = term["operator"].as_string();
-    bool in = false;
-    for (const Value& value : term["values"].items()) in = in || (label && *label == value);
-    if ((op == "In" && !in) || (op == "NotIn" && in) || (op == "Exists" && !label) || (op == "DoesNotExist" && label))
-      return false;
-  }
-  return true;
-}
-
 void check_template(const Value& object, const Value& selector, Errors& out) {
   const Value& pod_template = object["spec"]["template"];
   const Value& labels = pod_template["metadata"]["labels"];
   check_labels(labels, "spec.template.metadata.labels", out);
-  if (!selector.empty() && !matches(selector, labels)) {
+  if (!selector.empty() && !selector_matches(selector, labels)) {
     out.push_back(
-        invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+        invalid_value("spec.template.metadata.labels", go_map(labels), "`selector` does not match template `labels`"));
   }
-  check_pod_spec(pod_template["spec"], "spec.template.spec", out);
+  // Upstream leaves a StatefulSet's Pods to be checked when they are made: mounts may name claim templates.
+  if (object["kind"].as_string() != "StatefulSet") check_pod_spec(pod_template["spec"], "spec.template.spec", out);
 }
 
 void always_restarts(const Value& object, Errors& out) {
@@ -45,22 +30,6 @@ void always_restarts(const Value& object, Errors& out) {
 bool is_zero(const Value& value) {
   return (value.is_int() && value.as_int() == 0) ||
          (value.is_string() && (value.as_string() == "0%" || value.as_string() == "0"));
-}
-
-void check_count_or_percent(const Value& value, const std::string& path, Errors& out) {
-  if (value.is_string()) {
-    const std::string_view text = value.as_string();
-    const bool percent =
-        !text.empty() && text.back() == '%' && parse_int(text.substr(0, text.size() - 1)).value_or(-1) >= 0;
-    if (!percent) {
-      out.push_back(
-          invalid_value(path, value,
-                        "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or "
-                        "'93%', regex used for validation is '[0-9]+%')"));
-    }
-  } else if (value.is_int() && value.as_int() < 0) {
-    out.push_back(invalid_value(path, value, "must be greater than or equal to 0"));
-  }
 }
 
 void check_deployment(const Value& object, Errors& out) {
@@ -93,35 +62,60 @@ void check_daemon_set(const Value& object, Errors& out) {
   if (spec["selector"].is_map() && spec["selector"].empty()) {
     out.push_back(invalid_value("spec.selector", spec["selector"], "empty selector is invalid for daemonset"));
   }
-  const Value& rolling = spec["updateStrategy"]["rollingUpdate"];
+  const Value& strategy = spec["updateStrategy"];
+  if (strategy["type"].as_string() != "RollingUpdate" && strategy["type"].as_string() != "OnDelete")
+    out.push_back(unsupported_value("spec.updateStrategy",
+                                    go_value("apps.DaemonSetUpdateStrategy{Type:\"" + strategy["type"].str() +
+                                             "\", RollingUpdate:(*apps.RollingUpdateDaemonSet)(nil)}"),
+                                    {"RollingUpdate", "OnDelete"}));
+  const Value& rolling = strategy["rollingUpdate"];
   if (!rolling.is_map()) return;
   const bool surge = !is_zero(rolling["maxSurge"]), unavailable = !is_zero(rolling["maxUnavailable"]);
   if (!surge && !unavailable) {
     out.push_back(required_value("spec.updateStrategy.rollingUpdate.maxUnavailable", "cannot be 0 when maxSurge is 0"));
   }
   if (surge && unavailable) {
-    out.push_back(invalid_value("spec.updateStrategy.rollingUpdate.maxSurge", rolling["maxSurge"],
+    out.push_back(invalid_value("spec.updateStrategy.rollingUpdate.maxSurge",
+                                go_value("intstr.IntOrString{" + rolling["maxSurge"].scalar_text() + "}"),
                                 "may not be set when maxUnavailable is non-zero"));
   }
 }
 
 void check_stateful_set(const Value& object, Errors& out) {
-  const Value& policy = object["spec"]["podManagementPolicy"];
+  const Value& spec = object["spec"];
+  const Value& policy = spec["podManagementPolicy"];
   if (policy.as_string() != "OrderedReady" && policy.as_string() != "Parallel") {
     out.push_back(invalid_value("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'"));
   }
-}
-
-void check_job_pod(const Value& pod, const std::string& path, Errors& out) {
-  const std::string_view policy = pod["restartPolicy"].as_string();
-  if (policy.empty() || policy == "Always") {
-    out.push_back(required_value(path + ".restartPolicy", "valid values: \"OnFailure\", \"Never\""));
-  } else if (policy != "OnFailure" && policy != "Never") {
-    out.push_back(unsupported_value(path + ".restartPolicy", pod["restartPolicy"], {"OnFailure", "Never"}));
-  }
+  const std::string_view strategy = spec["updateStrategy"]["type"].as_string();
+  if (strategy != "RollingUpdate" && strategy != "OnDelete")
+    out.push_back(invalid_value("spec.updateStrategy", spec["updateStrategy"], "must be 'RollingUpdate' or 'OnDelete'"));
+  if (!spec["serviceName"].as_string().empty())
+    for (const std::string& why : check_dns_label(spec["serviceName"].as_string()))
+      out.push_back(invalid_value("spec.serviceName", spec["serviceName"], why));
+  if (spec["ordinals"]["start"].as_int() < 0)
+    out.push_back(invalid_value("spec.ordinals.start", spec["ordinals"]["start"], "must be greater than or equal to 0"));
 }
 
 }  // namespace
+
+// LabelSelectorAsSelector of what is already known to be valid; an absent selector selects nothing.
+bool selector_matches(const Value& selector, const Value& labels) {
+  if (!selector.is_map()) return false;
+  for (const auto& [key, value] : selector["matchLabels"].entries()) {
+    const Value* label = labels.find(key);
+    if (!label || !(*label == value)) return false;
+  }
+  for (const Value& term : selector["matchExpressions"].items()) {
+    const Value* label = labels.find(term["key"].as_string());
+    const std::string_view op = term["operator"].as_string();
+    bool in = false;
+    for (const Value& value : term["values"].items()) in = in || (label && *label == value);
+    if ((op == "In" && !in) || (op == "NotIn" && in) || (op == "Exists" && !label) || (op == "DoesNotExist" && label))
+      return false;
+  }
+  return true;
+}
 
 void check_label_selector(const Value& selector, const std::string& path, Errors& out) {
   check_labels(selector["matchLabels"], path + ".matchLabels", out);
@@ -142,19 +136,34 @@ void check_label_selector(const Value& selector, const std::string& path, Errors
   }
 }
 
+// What controllers write of a workload's replicas must add up.
+void check_status_counts(const KindSchema& kind, const Value& object, Errors& out) {
+  static constexpr std::string_view kCounts[] = {"replicas", "updatedReplicas", "readyReplicas", "availableReplicas",
+                                                 "fullyLabeledReplicas", "currentReplicas", "collisionCount"};
+  const bool counted = kind.resource == kDeployments || kind.resource == kReplicaSets || kind.resource == kStatefulSets;
+  const Value& status = object["status"];
+  if (!counted || !status.is_map()) return;
+  for (const std::string_view name : kCounts)
+    if (status[name].as_int() < 0)
+      out.push_back(invalid_value("status." + std::string(name), status[name], "must be greater than or equal to 0"));
+  const std::int64_t replicas = status["replicas"].as_int();
+  for (const std::string_view name : kCounts) {
+    const bool of_kind = name == "updatedReplicas"        ? kind.resource != kReplicaSets
+                         : name == "fullyLabeledReplicas" ? kind.resource == kReplicaSets
+                         : name == "currentReplicas"      ? kind.resource == kStatefulSets
+                                                          : name == "readyReplicas" || name == "availableReplicas";
+    if (of_kind && status[name].as_int() > replicas)
+      out.push_back(invalid_value("status." + std::string(name), Value(status[name].as_int()),
+                                  "cannot be greater than status.replicas"));
+  }
+}
+
 void check_workload(const KindSchema& kind, const Value& object, Errors& out) {
   const std::string_view name = kind.resource.kind;
   const Value& spec = object["spec"];
-  if (name == "CronJob") {
-    const Value& pod = spec["jobTemplate"]["spec"]["template"]["spec"];
-    check_pod_spec(pod, "spec.jobTemplate.spec.template.spec", out);
-    return check_job_pod(pod, "spec.jobTemplate.spec.template.spec", out);
-  }
+  if (name == "CronJob") return check_cron_job(object, out);
+  if (name == "Job") return check_job(object, out);
   if (name == "ControllerRevision") return;
-  if (name == "Job") {
-    check_pod_spec(spec["template"]["spec"], "spec.template.spec", out);
-    return check_job_pod(spec["template"]["spec"], "spec.template.spec", out);
-  }
   if (name == "ReplicationController") {
     return check_template(object, spec["selector"].empty() ? Value() : Value{{"matchLabels", spec["selector"]}}, out);
   }

@@ -41,7 +41,14 @@ Value row_conditions(const KindSchema& kind, const Value& object) {
 }  // namespace
 
 Value partial_metadata(const Value& object) {
-  return Value{{"kind", "PartialObjectMetadata"}, {"apiVersion", "meta.k8s.io/v1"}, {"metadata", object["metadata"]}};
+  Value metadata = object["metadata"];
+  // Upstream writes this one only into whole DaemonSets.
+  constexpr std::string_view kTemplateGeneration = "deprecated.daemonset.template.generation";
+  if (metadata["annotations"].contains(kTemplateGeneration)) {
+    metadata.edit("annotations").erase(kTemplateGeneration);
+    if (metadata["annotations"].empty()) metadata.erase("annotations");
+  }
+  return Value{{"kind", "PartialObjectMetadata"}, {"apiVersion", "meta.k8s.io/v1"}, {"metadata", std::move(metadata)}};
 }
 
 Value table_columns(const KindSchema& kind) {

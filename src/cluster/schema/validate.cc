@@ -293,6 +293,27 @@ std::optional<std::string> decode(const Field& field, const Value& value, const 
   return std::nullopt;
 }
 
+// As Go's %#v of the same value: lists and maps of strings have their Go types; of structs ours shows the JSON.
+std::string go_text(const Value& value) {
+  const std::string_view text = value.as_string();
+  if (text.starts_with(FieldError::kAsItStands)) return std::string(text.substr(1));
+  if (value.is_null()) return "null";
+  const auto strings = [](const auto& all, auto get) {
+    return std::all_of(all.begin(), all.end(), [&](const auto& one) { return get(one).is_string(); });
+  };
+  std::vector<std::string> parts;
+  if (value.is_list() && strings(value.items(), [](const Value& v) -> const Value& { return v; })) {
+    for (const Value& item : value.items()) parts.push_back(json::write(item));
+    return "[]string{" + join(parts, ", ") + "}";
+  }
+  if (value.is_map()) return json::write(Value(json::write(value)));
+  if (value.is_list()) {
+    for (const Value& item : value.items()) parts.push_back(json::write(item));
+    return "[]v1.Object{" + join(parts, ", ") + "}";
+  }
+  return json::write(value);
+}
+
 }  // namespace
 
 std::string_view FieldError::reason() const {
@@ -326,9 +347,9 @@ std::string FieldError::body() const {
       "Not found", "Required value", "Duplicate value", "Invalid value", "Unsupported value",
       "Forbidden", "Too long",       "Too many",        "Invalid value", "Internal error"};
   std::string out(kWords[static_cast<int>(type)]);
-  if (type != Type::required && type != Type::forbidden && type != Type::too_long && type != Type::internal) {
-    out += ": " + (bad_value.is_null() ? std::string("null") : json::write(bad_value));
-  }
+  const bool shown = type != Type::required && type != Type::forbidden && type != Type::too_long &&
+                     type != Type::internal && bad_value.as_string() != kAsItStands;
+  if (shown) out += ": " + go_text(bad_value);
   if (!detail.empty()) out += ": " + detail;
   return out;
 }
@@ -340,8 +361,7 @@ std::string FieldError::str() const {
 std::optional<Error> decode_error(const KindSchema& kind, const Value& object) {
   auto wrong = decode(kind.root(), object, "", kind.resource.kind);
   if (!wrong) return std::nullopt;
-  return Error{ErrorCode::bad_request, kind.resource.kind + " in version \"" + kind.resource.version +
-                                           "\" cannot be handled as a " + kind.resource.kind + ": " + *wrong};
+  return Error{ErrorCode::bad_request, *wrong};
 }
 
 namespace {

@@ -27,9 +27,12 @@ struct FieldError {
     type_invalid,
     internal
   };
+  // A bad value that begins with it is shown without it and without quotes; alone it shows nothing.
+  static constexpr char kAsItStands[] = "\1";
+
   Type type;
   std::string field;  // "spec.containers[0].name"
-  Value bad_value;    // null: not shown for required and forbidden
+  Value bad_value;    // not shown for required and forbidden
   std::string detail;
 
   std::string_view reason() const;  // of status.details.causes: "FieldValueInvalid"
@@ -38,13 +41,16 @@ struct FieldError {
 };
 
 // Wrong types, found while the body is decoded: the API answers 400 with them, before anything else is looked at. Go's
-// words: "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32".
+// words, without the kind before them: "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32".
 std::optional<Error> decode_error(const KindSchema& kind, const Value& object);
 
 // Of an object that passed pruned and with_defaults. Empty: fine.
 std::vector<FieldError> validate(const KindSchema& kind, const Value& object);
 // The same and what may not change from `before`. Both are whole objects.
 std::vector<FieldError> validate_update(const KindSchema& kind, const Value& before, const Value& after);
+
+// Of a text that json::parse refused: what Go's encoding/json would say of its beginning.
+std::string go_json_error(std::string_view text);
 
 // As in "Deployment.apps \"web\" is invalid: [a, b]"; one error stands without brackets.
 std::string invalid_message(const KindSchema& kind, std::string_view name, const std::vector<FieldError>& errors);

@@ -44,8 +44,8 @@ TEST_CASE("a strategic merge patch follows the schema and its directives") {
   const Case cases[] = {
       {"keeps list items the patch does not name", R"({"containers":[{"name":"a","image":"x"},{"name":"b"}]})",
        R"({"containers":[{"name":"a","image":"y"}]})", R"({"containers":[{"name":"a","image":"y"},{"name":"b"}]})"},
-      {"appends a new item", R"({"containers":[{"name":"a"}]})", R"({"containers":[{"name":"b"}]})",
-       R"({"containers":[{"name":"a"},{"name":"b"}]})"},
+      {"puts a new item before what the patch does not name", R"({"containers":[{"name":"a"}]})",
+       R"({"containers":[{"name":"b"}]})", R"({"containers":[{"name":"b"},{"name":"a"}]})"},
       {"deletes an item", R"({"containers":[{"name":"a"},{"name":"b"}]})",
        R"({"containers":[{"name":"a","$patch":"delete"}]})", R"({"containers":[{"name":"b"}]})"},
       {"replaces a list", R"({"containers":[{"name":"a"}]})", R"({"containers":[{"$patch":"replace"},{"name":"c"}]})",

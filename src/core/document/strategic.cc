@@ -59,6 +59,7 @@ struct ListMerge {
     for (const Value& item : patch.items()) {
       if (item[kDirective].as_string() == "replace") return replaced(patch);
     }
+    const Value original = document;
     for (std::size_t i = 0; i < patch.size(); ++i) {
       const Value& item = patch[i];
       const std::string at = path + "[" + std::to_string(i) + "]";
@@ -74,10 +75,40 @@ struct ListMerge {
         return bad(at, "unknown directive $patch: " + std::string(directive));
       }
     }
-    return document;
+    return in_order(original, document, patch);
   }
 
  private:
+  // What the patch names comes in the patch's order, the rest in the document's; the rest goes first only where it stood
+  // before (normalizeElementOrder of apimachinery's strategicpatch).
+  Value in_order(const Value& original, const Value& merged, const Value& patch) const {
+    const auto index_of = [](const Value& list, const Value& item, const std::vector<std::string>& known_by) {
+      std::size_t i = 0;
+      while (i < list.size() && !same_item(list[i], item, known_by)) ++i;
+      return i;
+    };
+    std::vector<Value> named, rest, out;
+    std::vector<bool> taken(merged.size());
+    for (const Value& item : patch.items()) {
+      const std::size_t at = index_of(merged, item, keys_of(item, keys));
+      if (at == merged.size() || taken[at]) continue;
+      taken[at] = true;
+      named.push_back(merged[at]);
+    }
+    for (std::size_t i = 0; i < merged.size(); ++i)
+      if (!taken[i]) rest.push_back(merged[i]);
+    std::size_t r = 0;
+    for (const Value& item : named) {
+      const std::size_t stood = index_of(original, item, keys_of(item, keys));
+      while (r < rest.size() && stood < original.size() &&
+             index_of(original, rest[r], keys_of(rest[r], keys)) < stood)
+        out.push_back(rest[r++]);
+      out.push_back(item);
+    }
+    out.insert(out.end(), rest.begin() + static_cast<std::ptrdiff_t>(r), rest.end());
+    return Value(std::move(out));
+  }
+
   Result<Value> replaced(const Value& patch) const {
     Value out = Value::list();
     for (const Value& item : patch.items()) {
