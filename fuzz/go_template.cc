@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any text parses or is refused, any program ends within its limits, and one that asks neither clock nor randomness gives
-// the same twice.
+// Any text parses or is refused, any program ends within its limits, and one that asks neither clock nor randomness
+// gives the same twice.
 #include "core/base/check.h"
 #include "core/expr/go_template/execution.h"
 
@@ -9,8 +9,12 @@ namespace {
 using namespace caisson;
 using namespace caisson::go_template;
 
-Result<Datum> include(Call& call) { return Datum(TRY(call.execution.include(call.text(0), call[1]))); }
-Result<Datum> expand(Call& call) { return Datum(TRY(call.execution.expand(call.text(0), call[1]))); }
+Result<Datum> include(Call& call) {
+  return Datum(TRY(call.execution.include(call.text(0), call[1])));
+}
+Result<Datum> expand(Call& call) {
+  return Datum(TRY(call.execution.expand(call.text(0), call[1])));
+}
 constexpr Function kOwn[] = {{"include", "sa", include}, {"tpl", "sa", expand}};
 
 Value values() {
@@ -27,7 +31,8 @@ std::string outcome(const Set& set) {
 }
 
 bool is_repeatable(std::string_view text) {
-  for (const char* word : {"rand", "now", "ago", "date", "Date", "shuffle", "uuid", "encrypt", "duration", "%p", "crypt", "htpasswd"}) {
+  for (const char* word :
+       {"rand", "now", "ago", "date", "Date", "shuffle", "uuid", "encrypt", "duration", "%p", "crypt", "htpasswd"}) {
     if (text.find(word) != std::string_view::npos) return false;
   }
   return true;

@@ -37,13 +37,17 @@ constexpr CivilDay civil_from_days(std::int64_t days) {
           static_cast<int>(of_year - (153 * month + 2) / 5 + 1)};
 }
 
-constexpr bool is_leap(std::int64_t year) { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); }
+constexpr bool is_leap(std::int64_t year) {
+  return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
 
 constexpr int days_in_month(std::int64_t year, int month) {
   if (month == 2) return is_leap(year) ? 29 : 28;
   return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
 }
 
-constexpr int weekday_of(std::int64_t days) { return static_cast<int>(((days + 4) % 7 + 7) % 7); }  // 0: Sunday
+constexpr int weekday_of(std::int64_t days) {
+  return static_cast<int>(((days + 4) % 7 + 7) % 7);
+}  // 0: Sunday
 
 }  // namespace caisson::go_template

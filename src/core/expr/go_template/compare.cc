@@ -20,14 +20,18 @@ Basic basic(const Datum& datum) {
   return datum.is_string() ? Basic::string : Basic::none;
 }
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
 
 Error incompatible(const Datum& a, const Datum& b) {
   return invalid("incompatible types for comparison: " + std::string(a.type_name()) + " and " +
                  std::string(b.type_name()));
 }
 
-Datum unboxed(const Datum& datum) { return datum.kind() == Kind::interface ? Datum() : datum; }
+Datum unboxed(const Datum& datum) {
+  return datum.kind() == Kind::interface ? Datum() : datum;
+}
 
 bool same_complex(const Datum& a, const Datum& b) {
   const auto& left = static_cast<const Complex&>(*a.node());
@@ -37,11 +41,16 @@ bool same_complex(const Datum& a, const Datum& b) {
 
 bool same_scalar(Basic kind, const Datum& a, const Datum& b) {
   switch (kind) {
-    case Basic::boolean: return a.as_bool() == b.as_bool();
-    case Basic::complex: return same_complex(a, b);
-    case Basic::floating: return a.as_double() == b.as_double();
-    case Basic::string: return a.as_string() == b.as_string();
-    default: return a.as_int() == b.as_int();
+    case Basic::boolean:
+      return a.as_bool() == b.as_bool();
+    case Basic::complex:
+      return same_complex(a, b);
+    case Basic::floating:
+      return a.as_double() == b.as_double();
+    case Basic::string:
+      return a.as_string() == b.as_string();
+    default:
+      return a.as_int() == b.as_int();
   }
 }
 
@@ -50,7 +59,9 @@ bool is_comparable(const Datum& datum) {
 }
 
 // Go's complaints write a value with %s, whatever it is.
-Result<std::string> shown(const Datum& datum) { return sprintf("%s", std::span(&datum, 1)); }
+Result<std::string> shown(const Datum& datum) {
+  return sprintf("%s", std::span(&datum, 1));
+}
 
 Result<bool> equals_other(const Datum& a, const Datum& b) {
   const bool same_kind = a.kind() == b.kind();
@@ -103,10 +114,13 @@ bool deep_equal_at(const Datum& a, const Datum& b, int depth) {
   if (left.type() != right.type()) return false;
   if (!left.is_valid()) return true;
   switch (left.kind()) {
-    case Kind::map: return deep_equal_maps(left, right, depth);
+    case Kind::map:
+      return deep_equal_maps(left, right, depth);
     case Kind::slice:
-    case Kind::array: return deep_equal_lists(left, right, depth);
-    default: return same_interface(left, right);
+    case Kind::array:
+      return deep_equal_lists(left, right, depth);
+    default:
+      return same_interface(left, right);
   }
 }
 
@@ -135,18 +149,26 @@ Result<bool> is_less(const Datum& a, const Datum& b) {
   const Basic kind = basic(left), other = basic(right);
   if (kind == Basic::none || other == Basic::none) return invalid("invalid type for comparison");
   if (kind == Basic::integer && other == Basic::unsigned_) return left.as_int() < 0 || left.as_uint() < right.as_uint();
-  if (kind == Basic::unsigned_ && other == Basic::integer) return right.as_int() >= 0 && left.as_uint() < right.as_uint();
+  if (kind == Basic::unsigned_ && other == Basic::integer)
+    return right.as_int() >= 0 && left.as_uint() < right.as_uint();
   if (kind != other) return incompatible(left, right);
   switch (kind) {
     case Basic::boolean:
-    case Basic::complex: return invalid("invalid type for comparison");
-    case Basic::floating: return left.as_double() < right.as_double();
-    case Basic::string: return left.as_string() < right.as_string();
-    case Basic::unsigned_: return left.as_uint() < right.as_uint();
-    default: return left.as_int() < right.as_int();
+    case Basic::complex:
+      return invalid("invalid type for comparison");
+    case Basic::floating:
+      return left.as_double() < right.as_double();
+    case Basic::string:
+      return left.as_string() < right.as_string();
+    case Basic::unsigned_:
+      return left.as_uint() < right.as_uint();
+    default:
+      return left.as_int() < right.as_int();
   }
 }
 
-bool deep_equal(const Datum& a, const Datum& b) { return deep_equal_at(a, b, 0); }
+bool deep_equal(const Datum& a, const Datum& b) {
+  return deep_equal_at(a, b, 0);
+}
 
 }  // namespace caisson::go_template

@@ -49,7 +49,8 @@ TEST_CASE("random texts have the length and the characters that are asked for") 
   CHECK(render("{{ regexMatch \"^[A-Za-z]{32}$\" (randAlpha 32) }}") == "true");
   CHECK(render("{{ regexMatch \"^[0-9]{32}$\" (randNumeric 32) }}") == "true");
   CHECK(render("{{ regexMatch \"^[ -~]{32}$\" (randAscii 32) }}") == "true");
-  CHECK(render("{{ regexMatch \"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$\" uuidv4 }}") == "true");
+  CHECK(render("{{ regexMatch \"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$\" uuidv4 }}") ==
+        "true");
   CHECK(render("{{ shuffle \"abcd\" | splitList \"\" | sortAlpha | join \"\" }}") == "abcd");
   std::set<std::string> seen;
   for (int i = 0; i < 200; ++i) seen.insert(render("{{ randInt 3 6 }}"));
@@ -89,8 +90,8 @@ TEST_CASE("decimal arithmetic has no binary rounding") {
 }
 
 TEST_CASE("a URL is written as it was read") {
-  for (const std::string_view text : {"https://u:p%20w@h:80/a%2Fb/c?q=1#f", "mailto:a@b", "/x?y", "http://[::1]:80/", "a/b", "file:///x",
-                                      "http://h", "//h/p", "http://h/?", "x:/p"}) {
+  for (const std::string_view text : {"https://u:p%20w@h:80/a%2Fb/c?q=1#f", "mailto:a@b", "/x?y", "http://[::1]:80/",
+                                      "a/b", "file:///x", "http://h", "//h/p", "http://h/?", "x:/p"}) {
     CHECK(Url::parse(text)->str() == text);
   }
 }

@@ -40,12 +40,14 @@ namespace {
 constexpr std::size_t kJsonDepthMax = 1'000;
 
 constexpr std::string_view kKindNames[] = {
-    "invalid", "bool",   "int",    "int8",    "int16",   "int32",      "int64",  "uint",  "uint8", "uint16", "uint32",
-    "uint64",  "float32", "float64", "complex128", "string", "slice", "array", "map",    "struct", "ptr",   "interface",
-    "func",
+    "invalid", "bool",   "int",    "int8",   "int16",   "int32",     "int64",      "uint",
+    "uint8",   "uint16", "uint32", "uint64", "float32", "float64",   "complex128", "string",
+    "slice",   "array",  "map",    "struct", "ptr",     "interface", "func",
 };
 
-Error not_json(std::string what) { return Error{ErrorCode::invalid, "json: " + std::move(what)}; }
+Error not_json(std::string what) {
+  return Error{ErrorCode::invalid, "json: " + std::move(what)};
+}
 
 // encoding/json replaces what is not UTF-8 by U+FFFD when it writes.
 Value json_text(const Value& value) {
@@ -85,7 +87,8 @@ Result<Value> value_of_number(const Datum& datum) {
 }
 
 Result<Value> value_of(const Datum& datum, std::size_t depth) {
-  if (depth > kJsonDepthMax) return not_json("unsupported value: encountered a cycle via " + std::string(datum.type_name()));
+  if (depth > kJsonDepthMax)
+    return not_json("unsupported value: encountered a cycle via " + std::string(datum.type_name()));
   switch (datum.kind()) {
     case Kind::invalid:
     case Kind::interface:
@@ -113,13 +116,17 @@ Result<Value> value_of(const Datum& datum, std::size_t depth) {
 
 }  // namespace
 
-std::string_view kind_name(Kind kind) { return kKindNames[static_cast<std::size_t>(kind)]; }
+std::string_view kind_name(Kind kind) {
+  return kKindNames[static_cast<std::size_t>(kind)];
+}
 
 Datum::Datum(Ref<Map> map, const Type& type) : type_(&type), node_(map) {}
 Datum::Datum(Ref<List> list, const Type& type) : type_(&type), node_(list) {}
 Datum::Datum(Ref<Object> object) : type_(object ? &object->type() : nullptr), node_(object) {}
 
-Datum Datum::nil_interface() { return nil_of(kAny); }
+Datum Datum::nil_interface() {
+  return nil_of(kAny);
+}
 
 Datum Datum::nil_of(const Type& type) {
   Datum out;
@@ -140,7 +147,9 @@ Datum Datum::scalar(const Type& type, Value value) {
   return out;
 }
 
-Datum Datum::bytes(std::string_view bytes) { return scalar(kBytes, Value(bytes)); }
+Datum Datum::bytes(std::string_view bytes) {
+  return scalar(kBytes, Value(bytes));
+}
 
 Datum Datum::from(const Value& value) {
   switch (value.kind()) {
@@ -185,7 +194,9 @@ bool Datum::is_nil() const {
   }
 }
 
-Map* Datum::as_map() const { return kind() == Kind::map ? static_cast<Map*>(node_.get()) : nullptr; }
+Map* Datum::as_map() const {
+  return kind() == Kind::map ? static_cast<Map*>(node_.get()) : nullptr;
+}
 
 List* Datum::as_list() const {
   const bool is_list = (kind() == Kind::slice || kind() == Kind::array) && type_->element != &kUint8;
@@ -219,7 +230,9 @@ Datum Complex::datum(double real, double imaginary) {
   return Datum::of(Ref<Node>(new Complex(real, imaginary)), kComplex128);
 }
 
-Result<Value> Datum::to_value() const { return value_of(*this, 0); }
+Result<Value> Datum::to_value() const {
+  return value_of(*this, 0);
+}
 
 Value with_json_numbers(const Value& value) {
   if (value.is_number()) return Value(value.as_double());
@@ -296,9 +309,13 @@ const std::vector<Datum>& List::items() const {
   return items_;
 }
 
-std::optional<Datum> Object::field(std::string_view) const { return std::nullopt; }
+std::optional<Datum> Object::field(std::string_view) const {
+  return std::nullopt;
+}
 
-std::vector<std::string_view> Object::field_names() const { return {}; }
+std::vector<std::string_view> Object::field_names() const {
+  return {};
+}
 
 Result<Value> Object::to_value() const {
   Value out = Value::map();
@@ -309,6 +326,8 @@ Result<Value> Object::to_value() const {
   return out;
 }
 
-bool Object::equals(const Object& other) const { return this == &other; }
+bool Object::equals(const Object& other) const {
+  return this == &other;
+}
 
 }  // namespace caisson::go_template

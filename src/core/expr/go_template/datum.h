@@ -9,8 +9,8 @@
 // *nil interface* (a missing or null member of a map[string]interface {}): asking it for a field is the error "nil
 // pointer evaluating interface {}.x".
 //
-// Documents: `Datum::from` takes a document::Value without copying it. Containers are opened one level at a time, when a
-// template iterates over, edits or descends into them. Integers of the Value are int64, floats are float64. What Go's
+// Documents: `Datum::from` takes a document::Value without copying it. Containers are opened one level at a time, when
+// a template iterates over, edits or descends into them. Integers of the Value are int64, floats are float64. What Go's
 // encoding/json or sigs.k8s.io/yaml reads has only float64: pass such documents through `with_json_numbers` first
 // (values.yaml of a chart; not what `--set` makes, which is int64).
 //
@@ -36,8 +36,29 @@ struct Call;
 
 // As reflect.Kind.
 enum class Kind : std::uint8_t {
-  invalid, boolean, integer, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64,
-  complex128, string, slice, array, map, structure, pointer, interface, function,
+  invalid,
+  boolean,
+  integer,
+  int8,
+  int16,
+  int32,
+  int64,
+  uint,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  float32,
+  float64,
+  complex128,
+  string,
+  slice,
+  array,
+  map,
+  structure,
+  pointer,
+  interface,
+  function,
 };
 std::string_view kind_name(Kind kind);  // as Go: "int", "slice", "struct", "ptr", "func", …
 
@@ -52,8 +73,8 @@ struct Method {
 // A Go type. Types are static constants, and one type is one address.
 struct Type {
   Kind kind;
-  std::string_view name;                  // as printf "%T" writes it: "map[string]interface {}", "chartutil.Values"
-  const Type* element = nullptr;          // of a list, a map, a pointer
+  std::string_view name;          // as printf "%T" writes it: "map[string]interface {}", "chartutil.Values"
+  const Type* element = nullptr;  // of a list, a map, a pointer
   std::span<const Method> methods = {};
   std::string (*text)(const Datum&) = nullptr;  // String() or Error(), where the type has one; print and %v, %s use it
   // The unnamed type that this one is made from, where a parameter of that type takes it
@@ -61,7 +82,7 @@ struct Type {
   const Type* underlying = nullptr;
 };
 
-extern const Type kAny;         // interface {}
+extern const Type kAny;  // interface {}
 extern const Type kBool, kInt, kInt8, kInt16, kInt32, kInt64, kUint, kUint8, kUint16, kUint32, kUint64;
 extern const Type kFloat32, kFloat64, kComplex128, kString;
 extern const Type kList;        // []interface {}
@@ -96,7 +117,9 @@ class Ref {
   Ref(const Ref& other) : node_(other.node_) { retain(); }
   Ref(Ref&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
   template <class U>
-  Ref(const Ref<U>& other) : node_(other.get()) { retain(); }
+  Ref(const Ref<U>& other) : node_(other.get()) {
+    retain();
+  }
   Ref& operator=(Ref other) noexcept {
     std::swap(node_, other.node_);
     return *this;
@@ -130,7 +153,7 @@ class Datum {
   Datum() = default;  // invalid: the untyped nil
   Datum(std::nullptr_t) {}
   Datum(bool value) : type_(&kBool), scalar_(value) {}
-  Datum(int value) : type_(&kInt), scalar_(value) {}           // Go's int
+  Datum(int value) : type_(&kInt), scalar_(value) {}             // Go's int
   Datum(std::int64_t value) : type_(&kInt64), scalar_(value) {}  // Go's int64
   Datum(double value) : type_(&kFloat64), scalar_(value) {}
   Datum(std::string_view value) : type_(&kString), scalar_(value) {}
@@ -141,19 +164,19 @@ class Datum {
   Datum(Ref<Object> object);  // of the object's own type
 
   static Datum integer(std::int64_t value) { return scalar(kInt, Value(static_cast<long long>(value))); }  // Go's int
-  static Datum nil_interface();                            // a member that is null or missing
-  static Datum scalar(const Type& type, Value value);      // a number, string or bool of a given (perhaps named) type
-  static Datum bytes(std::string_view bytes);              // []uint8
-  static Datum nil_of(const Type& type);                   // a nil map, list or pointer of that type
-  static Datum of(Ref<Node> node, const Type& type);       // REQUIRES: the class of the node fits the type
-  static Datum from(const Value& value);                   // see above; a null is a nil interface
+  static Datum nil_interface();                        // a member that is null or missing
+  static Datum scalar(const Type& type, Value value);  // a number, string or bool of a given (perhaps named) type
+  static Datum bytes(std::string_view bytes);          // []uint8
+  static Datum nil_of(const Type& type);               // a nil map, list or pointer of that type
+  static Datum of(Ref<Node> node, const Type& type);   // REQUIRES: the class of the node fits the type
+  static Datum from(const Value& value);               // see above; a null is a nil interface
   static Datum strings(const std::vector<std::string>& items);  // []string
 
-  const Type* type() const { return type_; }               // nullptr when invalid
+  const Type* type() const { return type_; }  // nullptr when invalid
   Kind kind() const { return type_ ? type_->kind : Kind::invalid; }
   std::string_view type_name() const { return type_ ? type_->name : "<nil>"; }
   bool is_valid() const { return type_ != nullptr; }
-  bool is_nil() const;      // invalid, a nil interface, or a nil map, list, pointer
+  bool is_nil() const;  // invalid, a nil interface, or a nil map, list, pointer
   bool is_string() const { return kind() == Kind::string; }
   bool is_signed() const { return kind() >= Kind::integer && kind() <= Kind::int64; }
   bool is_unsigned() const { return kind() >= Kind::uint && kind() <= Kind::uint64; }
@@ -173,8 +196,8 @@ class Datum {
   List* as_list() const;      // nullptr unless a list with a node
   Object* as_object() const;  // nullptr unless a struct or pointer
   Node* node() const { return node_.get(); }
-  std::size_t size() const;              // entries, items, bytes of a string; else 0
-  Datum at(std::size_t index) const;     // of a list or kBytes; REQUIRES: index < size()
+  std::size_t size() const;                 // entries, items, bytes of a string; else 0
+  Datum at(std::size_t index) const;        // of a list or kBytes; REQUIRES: index < size()
   Datum with_type(const Type& type) const;  // the same datum under another type of the same kind
 
   // As encoding/json would marshal and read it back, but with integers kept: lists and maps deep, objects by
@@ -188,8 +211,8 @@ class Datum {
   Ref<Node> node_;
 };
 
-// Every number a float64, and none with its source text: what Go's encoding/json reads into interface {}. Shares what has
-// no number in it.
+// Every number a float64, and none with its source text: what Go's encoding/json reads into interface {}. Shares what
+// has no number in it.
 Value with_json_numbers(const Value& value);
 
 // --- nodes

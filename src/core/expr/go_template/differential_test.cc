@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs that Helm's own engine answered (tests/differential/go_template; Go 1.26.8, Helm 3.22.0, Sprig 3.3.0) must give
-// the same output, or the same error. $CAISSON_TEMPLATE_GOLDEN names another file of such answers.
+// Programs that Helm's own engine answered (tests/differential/go_template; Go 1.26.8, Helm 3.22.0, Sprig 3.3.0) must
+// give the same output, or the same error. $CAISSON_TEMPLATE_GOLDEN names another file of such answers.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -16,10 +16,18 @@ using namespace caisson::go_template;
 
 namespace {
 
-Result<Datum> include(Call& call) { return Datum(TRY(call.execution.include(call.text(0), call[1]))); }
-Result<Datum> expand(Call& call) { return Datum(TRY(call.execution.expand(call.text(0), call[1]))); }
-Result<Datum> lookup(Call&) { return Datum(make<Map>()); }
-Result<Datum> no_host(Call&) { return Datum(""); }
+Result<Datum> include(Call& call) {
+  return Datum(TRY(call.execution.include(call.text(0), call[1])));
+}
+Result<Datum> expand(Call& call) {
+  return Datum(TRY(call.execution.expand(call.text(0), call[1])));
+}
+Result<Datum> lookup(Call&) {
+  return Datum(make<Map>());
+}
+Result<Datum> no_host(Call&) {
+  return Datum("");
+}
 
 constexpr Function kOwn[] = {
     {"getHostByName", "s", no_host}, {"include", "sa", include}, {"lookup", "ssss", lookup}, {"tpl", "sa", expand}};
@@ -43,7 +51,8 @@ std::string execution_error(const std::string& text) {
   if (mark == std::string::npos || end == std::string::npos || !text.starts_with("template: ")) return text;
   const std::size_t start = text.find(": ") + 2;
   const std::size_t from = mark + kAuthorMessageStart.size();
-  return "execution error at (" + text.substr(start, text.find(": ", start) - start) + "): " + text.substr(from, end - from);
+  return "execution error at (" + text.substr(start, text.find(": ", start) - start) +
+         "): " + text.substr(from, end - from);
 }
 
 Answer render(const std::string& text, const Value& values) {
@@ -70,7 +79,9 @@ bool is_excused(const Answer& wanted, const Answer& got) {
 }
 
 // The answers stand in JSON, which has no place for bytes that are no characters.
-std::string utf8(const std::string& text) { return is_valid_utf8(text) ? text : from_runes(runes(text)); }
+std::string utf8(const std::string& text) {
+  return is_valid_utf8(text) ? text : from_runes(runes(text));
+}
 
 }  // namespace
 

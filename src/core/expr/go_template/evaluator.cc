@@ -145,7 +145,8 @@ Result<Evaluator::Flow> Evaluator::walk_range(const Slot& dot, const BranchNode&
   Flow flow = Flow::next;
   if (!range.ran && node.else_list) flow = TRY(walk(dot, *node.else_list));
   variables_.resize(outer);
-  return flow == Flow::break_ ? Flow::next : flow;  // Go's {{break}} in an {{else}} ends that {{range}}, not the outer one
+  return flow == Flow::break_ ? Flow::next
+                              : flow;  // Go's {{break}} in an {{else}} ends that {{range}}, not the outer one
 }
 
 Result<void> Evaluator::iterate(Range& range, const Datum& over) {
@@ -170,7 +171,8 @@ Result<void> Evaluator::iterate(Range& range, const Datum& over) {
   if (over.kind() == Kind::map) {
     if (!over.as_map()) return {};
     // What the body adds or takes away does not change what is iterated over.
-    std::vector<std::pair<std::string, Datum>> entries(over.as_map()->entries().begin(), over.as_map()->entries().end());
+    std::vector<std::pair<std::string, Datum>> entries(over.as_map()->entries().begin(),
+                                                       over.as_map()->entries().end());
     for (auto& [key, item] : entries) {
       if (TRY(iteration(range, {Datum(key)}, {std::move(item), boxed})) == Flow::break_) break;
     }

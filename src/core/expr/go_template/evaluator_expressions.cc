@@ -11,9 +11,13 @@ namespace caisson::go_template {
 namespace {
 
 // A value leaves the interface {} it was held in when it leaves a pipeline.
-Datum unboxed(Datum datum) { return datum.kind() == Kind::interface ? Datum() : datum; }
+Datum unboxed(Datum datum) {
+  return datum.kind() == Kind::interface ? Datum() : datum;
+}
 
-std::string count_text(std::size_t count) { return std::to_string(count); }
+std::string count_text(std::size_t count) {
+  return std::to_string(count);
+}
 
 const Method* find_method(const Datum& datum, std::string_view name) {
   for (const Method& method : datum.type()->methods) {
@@ -26,7 +30,8 @@ const Method* find_method(const Datum& datum, std::string_view name) {
 
 Result<Datum> Evaluator::pipeline(const Slot& dot, const PipeNode* pipe) {
   if (!pipe) return Datum();
-  if (!stack_is_short()) [[likely]] return pipeline_here(dot, *pipe);
+  if (!stack_is_short()) [[likely]]
+    return pipeline_here(dot, *pipe);
   Result<Datum> result = Datum();
   on_fresh_stack([&] { result = pipeline_here(dot, *pipe); });
   return result;
@@ -197,9 +202,9 @@ Result<Slot> Evaluator::call(const Slot& dot, const Callee& callee, const TreeNo
   const std::size_t count = args.size() + (final ? 1 : 0);
   const std::string wrong = "wrong number of args for ";
   if (parameters.variadic ? count < parameters.fixed() : count != parameters.size()) {
-    const std::string want = parameters.variadic ? ": want at least " + count_text(parameters.fixed()) + " got " +
-                                                       count_text(args.size())
-                                                 : ": want " + count_text(parameters.size()) + " got " + count_text(count);
+    const std::string want =
+        parameters.variadic ? ": want at least " + count_text(parameters.fixed()) + " got " + count_text(args.size())
+                            : ": want " + count_text(parameters.size()) + " got " + count_text(count);
     return fail(wrong + std::string(callee.name) + want);
   }
   const auto spent = execution_.spend(1);

@@ -55,7 +55,9 @@ Error no_template(const Set& set, std::string_view name) {
 
 }  // namespace
 
-Host* Call::host() const { return execution.host(); }
+Host* Call::host() const {
+  return execution.host();
+}
 
 Execution::Execution(const Set& set, const Options& options, Host* host)
     : set_(set), options_(options), host_(host), state_(std::make_unique<State>()) {
@@ -76,8 +78,8 @@ Result<std::string> Execution::include(std::string_view name, const Datum& data)
   auto found = state_->includes.find(name);
   if (found == state_->includes.end()) found = state_->includes.emplace(std::string(name), 0).first;
   if (found->second > options_.limits.include_depth_max) {
-    return Error{ErrorCode::invalid,
-                 "rendering template has a nested reference name: " + std::string(name) + ": unable to execute template"};
+    return Error{ErrorCode::invalid, "rendering template has a nested reference name: " + std::string(name) +
+                                         ": unable to execute template"};
   }
   ++found->second;
   auto out = run(name, data);
@@ -102,9 +104,13 @@ Result<std::string> Execution::expand(std::string_view text, const Datum& data) 
   return replace_all(std::move(out).value(), "<no value>", "");
 }
 
-const Set& Execution::set() const { return *state_->current; }
+const Set& Execution::set() const {
+  return *state_->current;
+}
 
-const Clock& Execution::clock() const { return options_.clock ? *options_.clock : system_clock(); }
+const Clock& Execution::clock() const {
+  return options_.clock ? *options_.clock : system_clock();
+}
 
 Result<void> Execution::spend(std::uint64_t steps, std::size_t bytes) {
   state_->steps += steps;

@@ -8,8 +8,8 @@
 //   const std::string out = TRY(execution.run("chart/templates/x.yaml", data));
 //
 // What templates change in `data` (`set`, `merge`) is seen by the templates that run after, as in Helm. When the
-// Execution ends, dicts that templates edited are emptied (they may hold themselves), so data handed to run() must not be
-// used afterwards.
+// Execution ends, dicts that templates edited are emptied (they may hold themselves), so data handed to run() must not
+// be used afterwards.
 //
 // Threads: one Execution is used by one thread at a time.
 #pragma once
@@ -25,14 +25,14 @@
 
 namespace caisson::go_template {
 
-// What a missing key of a map gives, as Go's Option("missingkey=…"): `invalid` an untyped nil; `zero` the zero value of the
-// map's elements (a nil interface; "" for map[string]string); `error` ends the execution with `map has no entry for key
-// "x"`.
+// What a missing key of a map gives, as Go's Option("missingkey=…"): `invalid` an untyped nil; `zero` the zero value of
+// the map's elements (a nil interface; "" for map[string]string); `error` ends the execution with `map has no entry for
+// key "x"`.
 enum class MissingKey { invalid, zero, error };
 
 struct Limits {
-  std::size_t depth_max = 100'000;           // {{template}} within {{template}}; Go's own
-  std::size_t include_depth_max = 1'000;     // of one name through Execution::include; Helm's own
+  std::size_t depth_max = 100'000;        // {{template}} within {{template}}; Go's own
+  std::size_t include_depth_max = 1'000;  // of one name through Execution::include; Helm's own
   // Of the whole Execution: nodes evaluated, items made, and a step for each 64 bytes of text that functions give. The
   // largest charts take some hundred thousand.
   std::uint64_t steps_max = 20'000'000;

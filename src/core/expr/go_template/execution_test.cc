@@ -13,8 +13,12 @@ using namespace caisson::go_template;
 
 namespace {
 
-Result<Datum> include(Call& call) { return Datum(TRY(call.execution.include(call.text(0), call[1]))); }
-Result<Datum> expand(Call& call) { return Datum(TRY(call.execution.expand(call.text(0), call[1]))); }
+Result<Datum> include(Call& call) {
+  return Datum(TRY(call.execution.include(call.text(0), call[1])));
+}
+Result<Datum> expand(Call& call) {
+  return Datum(TRY(call.execution.expand(call.text(0), call[1])));
+}
 
 struct Greeter : Host {
   std::string greeting = "hi";
@@ -25,14 +29,21 @@ Result<Datum> greet(Call& call) {
 
 constexpr Function kOwn[] = {{"greet", "s", greet}, {"include", "sa", include}, {"tpl", "sa", expand}};
 
-Set make_set() { return Set("gotpl", {FunctionTable(kOwn), helm_functions(), sprig_functions(), go_functions()}); }
+Set make_set() {
+  return Set("gotpl", {FunctionTable(kOwn), helm_functions(), sprig_functions(), go_functions()});
+}
 
-Datum data_of(std::string_view json_text) { return Datum::from(with_json_numbers(*json::parse(json_text))); }
+Datum data_of(std::string_view json_text) {
+  return Datum::from(with_json_numbers(*json::parse(json_text)));
+}
 
-std::string message_of(const Result<std::string>& result) { return result.ok() ? "= " + *result : result.error().message; }
+std::string message_of(const Result<std::string>& result) {
+  return result.ok() ? "= " + *result : result.error().message;
+}
 
 // The output, or "= " and it; an error's text otherwise.
-std::string render(std::string_view text, std::string_view data = "{}", const Options& options = {}, Host* host = nullptr) {
+std::string render(std::string_view text, std::string_view data = "{}", const Options& options = {},
+                   Host* host = nullptr) {
   Set set = make_set();
   const auto parsed = set.parse("t", text);
   if (!parsed.ok()) return parsed.error().message;
@@ -171,7 +182,8 @@ TEST_CASE("time comes from the clock that is given") {
 
 TEST_CASE("one set is executed by several threads") {
   Set set = make_set();
-  REQUIRE(set.parse("t", "{{ define \"d\" }}{{ .x | quote }}{{ end }}{{ range 50 }}{{ include \"d\" $ }}{{ end }}").ok());
+  REQUIRE(
+      set.parse("t", "{{ define \"d\" }}{{ .x | quote }}{{ end }}{{ range 50 }}{{ include \"d\" $ }}{{ end }}").ok());
   const auto document = json::parse(R"({"x":"a text that is longer than what stands in a value"})");
   std::vector<std::string> out(4);
   std::vector<std::thread> threads;
@@ -197,6 +209,8 @@ TEST_CASE("call calls a function value") {
   Execution execution(set, {});
   const Datum data(make<Map>(std::move(entries)));
   CHECK(message_of(execution.run("ok", data)) == "= x");
-  CHECK(message_of(execution.run("bad", data)).ends_with("error calling call: arg 0: value has type int; should be string"));
-  CHECK(message_of(execution.run("few", data)).ends_with("error calling call: wrong number of args for .f: got 0 want 1"));
+  CHECK(message_of(execution.run("bad", data))
+            .ends_with("error calling call: arg 0: value has type int; should be string"));
+  CHECK(message_of(execution.run("few", data))
+            .ends_with("error calling call: wrong number of args for .f: got 0 want 1"));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Go's package fmt over Datum: every verb and flag of Go 1.26, and its complaints ("%!d(string=x)"). Pure functions; any
-// thread.
+// Go's package fmt over Datum: every verb and flag of Go 1.26, and its complaints ("%!d(string=x)"). Pure functions;
+// any thread.
 //
 // Errors of all: invalid, for data deeper than kFormatDepthMax levels (a dict that holds itself).
 #pragma once

@@ -30,8 +30,9 @@ struct Call {
 };
 
 // `parameters` has a letter for each parameter, and ends with '*' when the last one is variadic:
-//   a interface {}   s string   b bool   i int   I int64   u uint32   f float64   m map[string]interface {}   l []interface {}
-//   S []string   V *semver.Version   t time.Time   c a certificate of genCA   v reflect.Value (takes anything; a nil interface stays one)
+//   a interface {}   s string   b bool   i int   I int64   u uint32   f float64   m map[string]interface {}   l
+//   []interface {} S []string   V *semver.Version   t time.Time   c a certificate of genCA   v reflect.Value (takes
+//   anything; a nil interface stays one)
 // An argument of another type is refused with Go's words before the call ("wrong type for value; expected string; got
 // float64"), and so is a wrong number ("wrong number of args for trunc: want 2 got 1").
 // An Error that `call` returns is shown as `error calling NAME: MESSAGE`; what it returns as Datum() is an untyped nil.
@@ -45,15 +46,15 @@ using FunctionTable = std::span<const Function>;
 // Of one table, by binary search; nullptr when absent.
 const Function* find_function(FunctionTable table, std::string_view name);
 
-FunctionTable go_functions();     // text/template: and, or, not, eq …, index, slice, len, call, print*, html, js, urlquery
+FunctionTable go_functions();  // text/template: and, or, not, eq …, index, slice, len, call, print*, html, js, urlquery
 FunctionTable sprig_functions();  // Sprig 3.3.0's TxtFuncMap without env and expandenv, and without getHostByName
 // Helm 3.22's that need nothing but values: toYaml, toYamlPretty, fromYaml, fromYamlArray, toJson, fromJson,
 // fromJsonArray, toToml, fromToml, required, fail. (include, tpl, lookup and getHostByName are their caller's: see
 // Execution::include and Execution::expand.)
 FunctionTable helm_functions();
 
-// `required` and `fail` put the chart author's message between these, as Helm does, so that the caller can find it in an
-// error text of many levels and show only it.
+// `required` and `fail` put the chart author's message between these, as Helm does, so that the caller can find it in
+// an error text of many levels and show only it.
 inline constexpr std::string_view kAuthorMessageStart = "HELM_ERR_START";
 inline constexpr std::string_view kAuthorMessageEnd = "HELM_ERR_END";
 

@@ -11,9 +11,13 @@
 namespace caisson::go_template {
 namespace {
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
 
-Datum unboxed(const Datum& datum) { return datum.kind() == Kind::interface ? Datum() : datum; }
+Datum unboxed(const Datum& datum) {
+  return datum.kind() == Kind::interface ? Datum() : datum;
+}
 
 // --- index, slice, len
 
@@ -117,11 +121,21 @@ Result<std::string> printed(const Call& call) {
   return sprint(shown);
 }
 
-Result<Datum> fn_html(Call& call) { return Datum(html_escaped(TRY(printed(call)))); }
-Result<Datum> fn_urlquery(Call& call) { return Datum(url_query_escaped(TRY(printed(call)))); }
-Result<Datum> fn_print(Call& call) { return Datum(TRY(sprint(call.arguments))); }
-Result<Datum> fn_println(Call& call) { return Datum(TRY(sprintln(call.arguments))); }
-Result<Datum> fn_printf(Call& call) { return Datum(TRY(sprintf(call.text(0), call.arguments.subspan(1)))); }
+Result<Datum> fn_html(Call& call) {
+  return Datum(html_escaped(TRY(printed(call))));
+}
+Result<Datum> fn_urlquery(Call& call) {
+  return Datum(url_query_escaped(TRY(printed(call))));
+}
+Result<Datum> fn_print(Call& call) {
+  return Datum(TRY(sprint(call.arguments)));
+}
+Result<Datum> fn_println(Call& call) {
+  return Datum(TRY(sprintln(call.arguments)));
+}
+Result<Datum> fn_printf(Call& call) {
+  return Datum(TRY(sprintf(call.text(0), call.arguments.subspan(1))));
+}
 
 Result<Datum> fn_js(Call& call) {
   const std::string text = TRY(printed(call));
@@ -136,7 +150,8 @@ Result<Datum> fn_js(Call& call) {
       } else {
         out += "\\u";
         std::string digits;
-        for (std::uint32_t code = rune.code; code || digits.size() < 4; code >>= 4) digits.insert(0, 1, kHex[code & 0xF]);
+        for (std::uint32_t code = rune.code; code || digits.size() < 4; code >>= 4)
+          digits.insert(0, 1, kHex[code & 0xF]);
         out += digits;
       }
     } else if (byte == '\\' || byte == '\'' || byte == '"') {
@@ -156,32 +171,60 @@ Result<Datum> fn_js(Call& call) {
 
 // --- comparison
 
-Result<Datum> fn_not(Call& call) { return Datum(!is_true(call[0])); }
-Result<Datum> fn_eq(Call& call) { return Datum(TRY(equals_any(call[0], call.arguments.subspan(1)))); }
-Result<Datum> fn_ne(Call& call) { return Datum(!TRY(equals_any(call[0], call.arguments.subspan(1)))); }
-Result<Datum> fn_lt(Call& call) { return Datum(TRY(is_less(call[0], call[1]))); }
-Result<Datum> fn_ge(Call& call) { return Datum(!TRY(is_less(call[0], call[1]))); }
+Result<Datum> fn_not(Call& call) {
+  return Datum(!is_true(call[0]));
+}
+Result<Datum> fn_eq(Call& call) {
+  return Datum(TRY(equals_any(call[0], call.arguments.subspan(1))));
+}
+Result<Datum> fn_ne(Call& call) {
+  return Datum(!TRY(equals_any(call[0], call.arguments.subspan(1))));
+}
+Result<Datum> fn_lt(Call& call) {
+  return Datum(TRY(is_less(call[0], call[1])));
+}
+Result<Datum> fn_ge(Call& call) {
+  return Datum(!TRY(is_less(call[0], call[1])));
+}
 
 Result<bool> is_at_most(const Call& call) {
   if (TRY(is_less(call[0], call[1]))) return true;
   return equals_any(call[0], call.arguments.subspan(1));
 }
-Result<Datum> fn_le(Call& call) { return Datum(TRY(is_at_most(call))); }
-Result<Datum> fn_gt(Call& call) { return Datum(!TRY(is_at_most(call))); }
+Result<Datum> fn_le(Call& call) {
+  return Datum(TRY(is_at_most(call)));
+}
+Result<Datum> fn_gt(Call& call) {
+  return Datum(!TRY(is_at_most(call)));
+}
 
 constexpr Function kGoFunctions[] = {
-    {"and", "vv*", nullptr},      {"call", "vv*", nullptr},      {"eq", "vv*", fn_eq},
-    {"ge", "vv", fn_ge},          {"gt", "vv", fn_gt},           {"html", "a*", fn_html},
-    {"index", "vv*", fn_index},   {"js", "a*", fn_js},           {"le", "vv", fn_le},
-    {"len", "v", fn_len},         {"lt", "vv", fn_lt},           {"ne", "vv", fn_ne},
-    {"not", "v", fn_not},         {"or", "vv*", nullptr},        {"print", "a*", fn_print},
-    {"printf", "sa*", fn_printf}, {"println", "a*", fn_println}, {"slice", "vv*", fn_slice},
+    {"and", "vv*", nullptr},
+    {"call", "vv*", nullptr},
+    {"eq", "vv*", fn_eq},
+    {"ge", "vv", fn_ge},
+    {"gt", "vv", fn_gt},
+    {"html", "a*", fn_html},
+    {"index", "vv*", fn_index},
+    {"js", "a*", fn_js},
+    {"le", "vv", fn_le},
+    {"len", "v", fn_len},
+    {"lt", "vv", fn_lt},
+    {"ne", "vv", fn_ne},
+    {"not", "v", fn_not},
+    {"or", "vv*", nullptr},
+    {"print", "a*", fn_print},
+    {"printf", "sa*", fn_printf},
+    {"println", "a*", fn_println},
+    {"slice", "vv*", fn_slice},
     {"urlquery", "a*", fn_urlquery},
 };
 
 }  // namespace
 
-FunctionTable go_functions() { return kGoFunctions; }
+FunctionTable go_functions() {
+  return kGoFunctions;
+}
 
 Result<Datum> call_value(Execution& execution, std::string_view name, std::span<const Datum> values) {
   const Datum callee = unboxed(values[0]);
@@ -192,7 +235,8 @@ Result<Datum> call_value(Execution& execution, std::string_view name, std::span<
   const Function& function = static_cast<const FunctionValue&>(*callee.node()).function();
   const Signature parameters = signature(function.parameters);
   const auto arguments = values.subspan(1);
-  const bool fits = parameters.variadic ? arguments.size() >= parameters.fixed() : arguments.size() == parameters.size();
+  const bool fits =
+      parameters.variadic ? arguments.size() >= parameters.fixed() : arguments.size() == parameters.size();
   if (!fits) {
     return invalid("wrong number of args for " + std::string(name) + ": got " + std::to_string(arguments.size()) +
                    " want " + (parameters.variadic ? "at least " : "") +
@@ -204,7 +248,8 @@ Result<Datum> call_value(Execution& execution, std::string_view name, std::span<
     const Datum argument = unboxed(arguments[i]);
     const std::string place = "arg " + std::to_string(i) + ": ";
     const std::string wanted(parameter_name(letter));
-    if (!argument.is_valid() && !can_be_nil(letter)) return invalid(place + "value is nil; should be of type " + wanted);
+    if (!argument.is_valid() && !can_be_nil(letter))
+      return invalid(place + "value is nil; should be of type " + wanted);
     if (argument.is_valid() && !is_assignable(argument, letter)) {
       return invalid(place + "value has type " + std::string(argument.type_name()) + "; should be " + wanted);
     }
@@ -218,13 +263,26 @@ std::string html_escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '\0': out += "\xEF\xBF\xBD"; break;
-      case '"': out += "&#34;"; break;
-      case '\'': out += "&#39;"; break;
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      default: out += c;
+      case '\0':
+        out += "\xEF\xBF\xBD";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -235,7 +293,8 @@ std::string url_query_escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (byte < 0x80 && (is_letter(byte) || is_digit(byte))) || c == '-' || c == '_' || c == '.' || c == '~';
+    const bool plain =
+        (byte < 0x80 && (is_letter(byte) || is_digit(byte))) || c == '-' || c == '_' || c == '.' || c == '~';
     if (plain) {
       out += c;
     } else if (c == ' ') {

@@ -50,50 +50,90 @@ std::string element_text(const LayoutPiece& piece, const ClockFace& face, int na
   const int hour12 = face.hour % 12 == 0 ? 12 : face.hour % 12;
   const int offset = face.offset.seconds;
   switch (piece.element) {
-    case Element::long_month: return std::string(month_name(face.month));
-    case Element::month: return std::string(month_name(face.month).substr(0, 3));
-    case Element::number_month: return std::to_string(face.month);
-    case Element::zero_month: return padded(face.month, 2);
-    case Element::long_weekday: return std::string(weekday_name(face.weekday));
-    case Element::weekday: return std::string(weekday_name(face.weekday).substr(0, 3));
-    case Element::day: return std::to_string(face.day);
-    case Element::blank_day: return padded(face.day, 2, ' ');
-    case Element::zero_day: return padded(face.day, 2);
-    case Element::blank_year_day: return padded(face.year_day, 3, ' ');
-    case Element::zero_year_day: return padded(face.year_day, 3);
-    case Element::hour: return padded(face.hour, 2);
-    case Element::hour12: return std::to_string(hour12);
-    case Element::zero_hour12: return padded(hour12, 2);
-    case Element::minute: return std::to_string(face.minute);
-    case Element::zero_minute: return padded(face.minute, 2);
-    case Element::second: return std::to_string(face.second);
-    case Element::zero_second: return padded(face.second, 2);
-    case Element::long_year: return padded(face.year, 4);
-    case Element::year: return padded((face.year < 0 ? 0 : face.year) % 100, 2);
-    case Element::upper_pm: return face.hour >= 12 ? "PM" : "AM";
-    case Element::lower_pm: return face.hour >= 12 ? "pm" : "am";
-    case Element::zone_name: return zone_text(face.offset);
-    case Element::iso_seconds: return offset == 0 ? "Z" : offset_text(offset, true, true, false);
-    case Element::iso_short: return offset == 0 ? "Z" : offset_text(offset, false, false, false);
-    case Element::iso: return offset == 0 ? "Z" : offset_text(offset, true, false, false);
-    case Element::iso_colon: return offset == 0 ? "Z" : offset_text(offset, true, false, true);
-    case Element::iso_colon_seconds: return offset == 0 ? "Z" : offset_text(offset, true, true, true);
-    case Element::offset_seconds: return offset_text(offset, true, true, false);
-    case Element::offset_short: return offset_text(offset, false, false, false);
-    case Element::offset: return offset_text(offset, true, false, false);
-    case Element::offset_colon: return offset_text(offset, true, false, true);
-    case Element::offset_colon_seconds: return offset_text(offset, true, true, true);
-    case Element::fraction_zeros: return fraction_text(nanos, piece.digits, false, piece.written[0]);
-    case Element::fraction_nines: return fraction_text(nanos, piece.digits, true, piece.written[0]);
-    case Element::none: break;
+    case Element::long_month:
+      return std::string(month_name(face.month));
+    case Element::month:
+      return std::string(month_name(face.month).substr(0, 3));
+    case Element::number_month:
+      return std::to_string(face.month);
+    case Element::zero_month:
+      return padded(face.month, 2);
+    case Element::long_weekday:
+      return std::string(weekday_name(face.weekday));
+    case Element::weekday:
+      return std::string(weekday_name(face.weekday).substr(0, 3));
+    case Element::day:
+      return std::to_string(face.day);
+    case Element::blank_day:
+      return padded(face.day, 2, ' ');
+    case Element::zero_day:
+      return padded(face.day, 2);
+    case Element::blank_year_day:
+      return padded(face.year_day, 3, ' ');
+    case Element::zero_year_day:
+      return padded(face.year_day, 3);
+    case Element::hour:
+      return padded(face.hour, 2);
+    case Element::hour12:
+      return std::to_string(hour12);
+    case Element::zero_hour12:
+      return padded(hour12, 2);
+    case Element::minute:
+      return std::to_string(face.minute);
+    case Element::zero_minute:
+      return padded(face.minute, 2);
+    case Element::second:
+      return std::to_string(face.second);
+    case Element::zero_second:
+      return padded(face.second, 2);
+    case Element::long_year:
+      return padded(face.year, 4);
+    case Element::year:
+      return padded((face.year < 0 ? 0 : face.year) % 100, 2);
+    case Element::upper_pm:
+      return face.hour >= 12 ? "PM" : "AM";
+    case Element::lower_pm:
+      return face.hour >= 12 ? "pm" : "am";
+    case Element::zone_name:
+      return zone_text(face.offset);
+    case Element::iso_seconds:
+      return offset == 0 ? "Z" : offset_text(offset, true, true, false);
+    case Element::iso_short:
+      return offset == 0 ? "Z" : offset_text(offset, false, false, false);
+    case Element::iso:
+      return offset == 0 ? "Z" : offset_text(offset, true, false, false);
+    case Element::iso_colon:
+      return offset == 0 ? "Z" : offset_text(offset, true, false, true);
+    case Element::iso_colon_seconds:
+      return offset == 0 ? "Z" : offset_text(offset, true, true, true);
+    case Element::offset_seconds:
+      return offset_text(offset, true, true, false);
+    case Element::offset_short:
+      return offset_text(offset, false, false, false);
+    case Element::offset:
+      return offset_text(offset, true, false, false);
+    case Element::offset_colon:
+      return offset_text(offset, true, false, true);
+    case Element::offset_colon_seconds:
+      return offset_text(offset, true, true, true);
+    case Element::fraction_zeros:
+      return fraction_text(nanos, piece.digits, false, piece.written[0]);
+    case Element::fraction_nines:
+      return fraction_text(nanos, piece.digits, true, piece.written[0]);
+    case Element::none:
+      break;
   }
   return "";
 }
 
 }  // namespace
 
-std::string_view month_name(int month) { return kMonths[(month - 1 + 12) % 12]; }
-std::string_view weekday_name(int weekday) { return kWeekdays[weekday % 7]; }
+std::string_view month_name(int month) {
+  return kMonths[(month - 1 + 12) % 12];
+}
+std::string_view weekday_name(int weekday) {
+  return kWeekdays[weekday % 7];
+}
 
 GoTime GoTime::from(Time time, std::shared_ptr<const TimeZone> zone) {
   const std::int64_t nanos = time.time_since_epoch().count();
@@ -101,9 +141,13 @@ GoTime GoTime::from(Time time, std::shared_ptr<const TimeZone> zone) {
   return {(nanos - of_second) / kNanos, static_cast<int>(of_second), std::move(zone)};
 }
 
-GoTime GoTime::zero() { return {days_from_civil(1, 1, 1) * kDay, 0, TimeZone::utc()}; }
+GoTime GoTime::zero() {
+  return {days_from_civil(1, 1, 1) * kDay, 0, TimeZone::utc()};
+}
 
-GoTime GoTime::in(std::shared_ptr<const TimeZone> other) const { return {seconds, nanos, std::move(other)}; }
+GoTime GoTime::in(std::shared_ptr<const TimeZone> other) const {
+  return {seconds, nanos, std::move(other)};
+}
 
 GoTime GoTime::add(Duration by) const {
   std::int64_t whole = by.count() / kNanos;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times as Go's package time has them: layouts ("2006-01-02T15:04:05Z07:00") for writing and reading, and the object that
-// templates see. Any thread.
+// Times as Go's package time has them: layouts ("2006-01-02T15:04:05Z07:00") for writing and reading, and the object
+// that templates see. Any thread.
 #pragma once
 #include <memory>
 #include <string>

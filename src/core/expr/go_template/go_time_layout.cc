@@ -10,19 +10,44 @@ struct Known {
 };
 // Of two that fit at one place, the first one counts.
 constexpr Known kKnown[] = {
-    {"January", Element::long_month}, {"Jan", Element::month}, {"Monday", Element::long_weekday}, {"Mon", Element::weekday},
-    {"MST", Element::zone_name}, {"01", Element::zero_month}, {"02", Element::zero_day}, {"03", Element::zero_hour12},
-    {"04", Element::zero_minute}, {"05", Element::zero_second}, {"06", Element::year}, {"002", Element::zero_year_day},
-    {"15", Element::hour}, {"1", Element::number_month}, {"2006", Element::long_year}, {"2", Element::day},
-    {"__2", Element::blank_year_day}, {"_2", Element::blank_day}, {"3", Element::hour12}, {"4", Element::minute},
-    {"5", Element::second}, {"PM", Element::upper_pm}, {"pm", Element::lower_pm},
-    {"-070000", Element::offset_seconds}, {"-07:00:00", Element::offset_colon_seconds}, {"-0700", Element::offset},
-    {"-07:00", Element::offset_colon}, {"-07", Element::offset_short}, {"Z070000", Element::iso_seconds},
-    {"Z07:00:00", Element::iso_colon_seconds}, {"Z0700", Element::iso}, {"Z07:00", Element::iso_colon},
+    {"January", Element::long_month},
+    {"Jan", Element::month},
+    {"Monday", Element::long_weekday},
+    {"Mon", Element::weekday},
+    {"MST", Element::zone_name},
+    {"01", Element::zero_month},
+    {"02", Element::zero_day},
+    {"03", Element::zero_hour12},
+    {"04", Element::zero_minute},
+    {"05", Element::zero_second},
+    {"06", Element::year},
+    {"002", Element::zero_year_day},
+    {"15", Element::hour},
+    {"1", Element::number_month},
+    {"2006", Element::long_year},
+    {"2", Element::day},
+    {"__2", Element::blank_year_day},
+    {"_2", Element::blank_day},
+    {"3", Element::hour12},
+    {"4", Element::minute},
+    {"5", Element::second},
+    {"PM", Element::upper_pm},
+    {"pm", Element::lower_pm},
+    {"-070000", Element::offset_seconds},
+    {"-07:00:00", Element::offset_colon_seconds},
+    {"-0700", Element::offset},
+    {"-07:00", Element::offset_colon},
+    {"-07", Element::offset_short},
+    {"Z070000", Element::iso_seconds},
+    {"Z07:00:00", Element::iso_colon_seconds},
+    {"Z0700", Element::iso},
+    {"Z07:00", Element::iso_colon},
     {"Z07", Element::iso_short},
 };
 
-bool is_digit(std::string_view text, std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; }
+bool is_digit(std::string_view text, std::size_t at) {
+  return at < text.size() && text[at] >= '0' && text[at] <= '9';
+}
 
 // ".000" or ",999", with no digit behind.
 std::size_t fraction_size(std::string_view text) {

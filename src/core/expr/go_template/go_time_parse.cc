@@ -9,7 +9,9 @@
 namespace caisson::go_template {
 namespace {
 
-bool is_digit_at(std::string_view text, std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; }
+bool is_digit_at(std::string_view text, std::size_t at) {
+  return at < text.size() && text[at] >= '0' && text[at] <= '9';
+}
 
 // time.ParseError's quoting: only what is not printable ASCII is escaped, byte by byte.
 std::string quoted(std::string_view text) {
@@ -102,9 +104,9 @@ class TimeParser {
   bool take_name(Name name, int count, std::size_t size_max, int& out) {
     for (int i = 0; i < count; ++i) {
       const std::string_view known = std::string_view(name(i)).substr(0, size_max);
-      const bool same = rest_.size() >= known.size() && std::equal(known.begin(), known.end(), rest_.begin(), [](char a, char b) {
-        return (a | 0x20) == (b | 0x20);
-      });
+      const bool same =
+          rest_.size() >= known.size() && std::equal(known.begin(), known.end(), rest_.begin(),
+                                                     [](char a, char b) { return (a | 0x20) == (b | 0x20); });
       if (!same) continue;
       rest_.remove_prefix(known.size());
       out = i;
@@ -240,22 +242,31 @@ class TimeParser {
         if (!take_digits(year_, 2)) return false;
         year_ += year_ >= 69 ? 1900 : 2000;
         return true;
-      case Element::long_year: return take_digits(year_, 4);
-      case Element::month: return take_month_name(3);
-      case Element::long_month: return take_month_name(std::string_view::npos);
+      case Element::long_year:
+        return take_digits(year_, 4);
+      case Element::month:
+        return take_month_name(3);
+      case Element::long_month:
+        return take_month_name(std::string_view::npos);
       case Element::number_month:
       case Element::zero_month:
         return take_number(month_, piece.element == Element::zero_month) && in_range(month_, 1, 12, "month");
-      case Element::weekday: return take_weekday_name(3);
-      case Element::long_weekday: return take_weekday_name(std::string_view::npos);
+      case Element::weekday:
+        return take_weekday_name(3);
+      case Element::long_weekday:
+        return take_weekday_name(std::string_view::npos);
       case Element::blank_day:
         if (rest_.starts_with(' ')) rest_.remove_prefix(1);
         return take_number(day_, false);
-      case Element::day: return take_number(day_, false);
-      case Element::zero_day: return take_number(day_, true);
+      case Element::day:
+        return take_number(day_, false);
+      case Element::zero_day:
+        return take_number(day_, true);
       case Element::blank_year_day:
-      case Element::zero_year_day: return take_year_day(piece.element == Element::zero_year_day);
-      case Element::hour: return take_number(hour_, false) && in_range(hour_, 0, 23, "hour");
+      case Element::zero_year_day:
+        return take_year_day(piece.element == Element::zero_year_day);
+      case Element::hour:
+        return take_number(hour_, false) && in_range(hour_, 0, 23, "hour");
       case Element::hour12:
       case Element::zero_hour12:
         return take_number(hour_, piece.element == Element::zero_hour12) && in_range(hour_, 0, 12, "hour");
@@ -263,25 +274,41 @@ class TimeParser {
       case Element::zero_minute:
         return take_number(minute_, piece.element == Element::zero_minute) && in_range(minute_, 0, 59, "minute");
       case Element::second:
-      case Element::zero_second: return take_second(piece, layout_after);
-      case Element::upper_pm: return take_half("AM", "PM");
-      case Element::lower_pm: return take_half("am", "pm");
-      case Element::zone_name: return take_zone_name();
-      case Element::iso_seconds: return take_iso(true, true, false);
-      case Element::iso_short: return take_iso(false, false, false);
-      case Element::iso: return take_iso(true, false, false);
-      case Element::iso_colon: return take_iso(true, false, true);
-      case Element::iso_colon_seconds: return take_iso(true, true, true);
-      case Element::offset_seconds: return take_offset(true, true, false);
-      case Element::offset_short: return take_offset(false, false, false);
-      case Element::offset: return take_offset(true, false, false);
-      case Element::offset_colon: return take_offset(true, false, true);
-      case Element::offset_colon_seconds: return take_offset(true, true, true);
-      case Element::fraction_zeros: return take_fraction(static_cast<std::size_t>(piece.digits));
+      case Element::zero_second:
+        return take_second(piece, layout_after);
+      case Element::upper_pm:
+        return take_half("AM", "PM");
+      case Element::lower_pm:
+        return take_half("am", "pm");
+      case Element::zone_name:
+        return take_zone_name();
+      case Element::iso_seconds:
+        return take_iso(true, true, false);
+      case Element::iso_short:
+        return take_iso(false, false, false);
+      case Element::iso:
+        return take_iso(true, false, false);
+      case Element::iso_colon:
+        return take_iso(true, false, true);
+      case Element::iso_colon_seconds:
+        return take_iso(true, true, true);
+      case Element::offset_seconds:
+        return take_offset(true, true, false);
+      case Element::offset_short:
+        return take_offset(false, false, false);
+      case Element::offset:
+        return take_offset(true, false, false);
+      case Element::offset_colon:
+        return take_offset(true, false, true);
+      case Element::offset_colon_seconds:
+        return take_offset(true, true, true);
+      case Element::fraction_zeros:
+        return take_fraction(static_cast<std::size_t>(piece.digits));
       case Element::fraction_nines:
         if (rest_.size() < 2 || (rest_[0] != '.' && rest_[0] != ',') || !is_digit_at(rest_, 1)) return true;
         return take_fraction(count_digits(1));
-      case Element::none: break;
+      case Element::none:
+        break;
     }
     return false;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Helm's functions that need nothing but values. Follows pkg/engine of Helm 3.22: what can't be written is "", what can't
-// be read is told by a member "Error".
+// Helm's functions that need nothing but values. Follows pkg/engine of Helm 3.22: what can't be written is "", what
+// can't be read is told by a member "Error".
 #include <cmath>
 
 #include "core/base/text.h"
@@ -19,18 +19,23 @@ namespace {
 
 std::string_view json_kind(const Value& value) {
   switch (value.kind()) {
-    case ValueKind::boolean: return "bool";
+    case ValueKind::boolean:
+      return "bool";
     case ValueKind::integer:
-    case ValueKind::floating: return "number";
-    case ValueKind::string: return "string";
-    case ValueKind::list: return "array";
-    default: return "object";
+    case ValueKind::floating:
+      return "number";
+    case ValueKind::string:
+      return "string";
+    case ValueKind::list:
+      return "array";
+    default:
+      return "object";
   }
 }
 
 Error wrong_kind(const Value& value, const Type& wanted) {
-  return Error{ErrorCode::invalid, "json: cannot unmarshal " + std::string(json_kind(value)) + " into Go value of type " +
-                                       std::string(wanted.name)};
+  return Error{ErrorCode::invalid, "json: cannot unmarshal " + std::string(json_kind(value)) +
+                                       " into Go value of type " + std::string(wanted.name)};
 }
 
 Datum error_dict(const std::string& message) {
@@ -39,7 +44,9 @@ Datum error_dict(const std::string& message) {
   return Datum(make<Map>(std::move(entries)));
 }
 
-Datum error_list(const std::string& message) { return Datum(make<List>(std::vector<Datum>{Datum(message)})); }
+Datum error_list(const std::string& message) {
+  return Datum(make<List>(std::vector<Datum>{Datum(message)}));
+}
 
 // A document of which a map (or a list) is wanted; null is a nil one.
 Result<Datum> as_kind(const Value& value, const Type& wanted) {
@@ -73,7 +80,9 @@ Result<Datum> read_yaml(std::string_view text, const Type& wanted) {
   return std::move(datum).error().in("error unmarshaling JSON: while decoding JSON");
 }
 
-Result<Datum> read_json(std::string_view text, const Type& wanted) { return as_kind(TRY(parse_json(text)), wanted); }
+Result<Datum> read_json(std::string_view text, const Type& wanted) {
+  return as_kind(TRY(parse_json(text)), wanted);
+}
 
 Result<Datum> from_yaml(Call& call) {
   auto dict = read_yaml(call.text(0), kMap);
@@ -188,6 +197,8 @@ constexpr Function kHelmFunctions[] = {
 
 }  // namespace
 
-FunctionTable helm_functions() { return kHelmFunctions; }
+FunctionTable helm_functions() {
+  return kHelmFunctions;
+}
 
 }  // namespace caisson::go_template

@@ -150,9 +150,8 @@ class Checker {
 
 Result<std::string> json_text(const Datum& datum, JsonStyle style) {
   const Value value = TRY(datum.to_value());
-  return json::write(value, {.indent = style == JsonStyle::pretty ? 2 : 0,
-                             .escape_html = style != JsonStyle::raw,
-                             .sort_keys = true});
+  return json::write(
+      value, {.indent = style == JsonStyle::pretty ? 2 : 0, .escape_html = style != JsonStyle::raw, .sort_keys = true});
 }
 
 Result<Value> parse_json(std::string_view text) {

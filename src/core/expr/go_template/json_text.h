@@ -17,8 +17,8 @@ enum class JsonStyle {
 // Errors: invalid, for what JSON can't hold ("json: unsupported value: NaN").
 Result<std::string> json_text(const Datum& datum, JsonStyle style);
 
-// json.Unmarshal into interface {}: every number a float. Errors: invalid, in Go's words ("unexpected end of JSON input",
-// "invalid character '}' looking for beginning of value").
+// json.Unmarshal into interface {}: every number a float. Errors: invalid, in Go's words ("unexpected end of JSON
+// input", "invalid character '}' looking for beginning of value").
 Result<Value> parse_json(std::string_view text);
 
 }  // namespace caisson::go_template

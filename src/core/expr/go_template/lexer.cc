@@ -17,15 +17,26 @@ struct Keyword {
   TokenType type;
 };
 constexpr Keyword kKeywords[] = {
-    {"block", TokenType::block}, {"break", TokenType::break_}, {"continue", TokenType::continue_},
-    {"define", TokenType::define}, {"else", TokenType::else_}, {"end", TokenType::end}, {"if", TokenType::if_},
-    {"nil", TokenType::nil}, {"range", TokenType::range}, {"template", TokenType::template_},
+    {"block", TokenType::block},
+    {"break", TokenType::break_},
+    {"continue", TokenType::continue_},
+    {"define", TokenType::define},
+    {"else", TokenType::else_},
+    {"end", TokenType::end},
+    {"if", TokenType::if_},
+    {"nil", TokenType::nil},
+    {"range", TokenType::range},
+    {"template", TokenType::template_},
     {"with", TokenType::with},
 };
 
-bool is_blank(std::uint32_t rune) { return rune == ' ' || rune == '\t' || rune == '\r' || rune == '\n'; }
+bool is_blank(std::uint32_t rune) {
+  return rune == ' ' || rune == '\t' || rune == '\r' || rune == '\n';
+}
 
-bool is_word(std::uint32_t rune) { return rune == '_' || is_letter(rune) || is_digit(rune); }
+bool is_word(std::uint32_t rune) {
+  return rune == '_' || is_letter(rune) || is_digit(rune);
+}
 
 bool has_left_marker(std::string_view text) {
   return text.size() >= 2 && text[0] == '-' && is_blank(static_cast<unsigned char>(text[1]));
@@ -49,7 +60,9 @@ std::string describe(const Token& token) {
   return quote(token.value.substr(0, size)) + "...";
 }
 
-std::uint32_t Lexer::peek() const { return pos_ < text_.size() ? decode_rune(text_.substr(pos_)).code : kEnd; }
+std::uint32_t Lexer::peek() const {
+  return pos_ < text_.size() ? decode_rune(text_.substr(pos_)).code : kEnd;
+}
 
 std::uint32_t Lexer::take() {
   if (pos_ >= text_.size()) return kEnd;

@@ -9,10 +9,39 @@ namespace caisson::go_template {
 
 enum class TokenType : std::uint8_t {
   error,  // `value` is the message
-  boolean, character, char_constant, complex, assign, declare, eof, field, identifier, left_delim, left_paren, number,
-  pipe, raw_string, right_delim, right_paren, space, string, text, variable,
+  boolean,
+  character,
+  char_constant,
+  complex,
+  assign,
+  declare,
+  eof,
+  field,
+  identifier,
+  left_delim,
+  left_paren,
+  number,
+  pipe,
+  raw_string,
+  right_delim,
+  right_paren,
+  space,
+  string,
+  text,
+  variable,
   keyword,  // what follows is one
-  block, break_, continue_, dot, define, else_, end, if_, nil, range, template_, with,
+  block,
+  break_,
+  continue_,
+  dot,
+  define,
+  else_,
+  end,
+  if_,
+  nil,
+  range,
+  template_,
+  with,
 };
 
 struct Token {

@@ -9,11 +9,17 @@
 namespace caisson::go_template {
 namespace {
 
-Error bad(std::string message) { return Error{ErrorCode::bad_request, std::move(message)}; }
+Error bad(std::string message) {
+  return Error{ErrorCode::bad_request, std::move(message)};
+}
 
 // Go's conversion of a float that does not fit is the processor's; what matters is that it does not compare equal.
-bool is_int64(double value) { return value >= -0x1p63 && value < 0x1p63 && std::trunc(value) == value; }
-bool is_uint64(double value) { return value >= 0 && value < 0x1p64 && std::trunc(value) == value; }
+bool is_int64(double value) {
+  return value >= -0x1p63 && value < 0x1p63 && std::trunc(value) == value;
+}
+bool is_uint64(double value) {
+  return value >= 0 && value < 0x1p64 && std::trunc(value) == value;
+}
 
 void take_integers_of_float(NumberNode& node) {
   if (!node.is_int && is_int64(node.float_value)) {
@@ -39,7 +45,8 @@ Result<void> read_character(std::string_view text, NumberNode& node) {
   if (!unquote(text, character)) {
     // strconv.UnquoteChar reads one character; what is left over is another complaint than what it can't read.
     std::string as_text;
-    const bool is_readable = text.size() > 3 && unquote("\"" + std::string(text.substr(1, text.size() - 2)) + "\"", as_text);
+    const bool is_readable =
+        text.size() > 3 && unquote("\"" + std::string(text.substr(1, text.size() - 2)) + "\"", as_text);
     return bad(is_readable ? "malformed character constant: " + std::string(text) : "invalid syntax");
   }
   const std::uint32_t code = decode_rune(character).code;

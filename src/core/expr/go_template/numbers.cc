@@ -13,7 +13,9 @@
 namespace caisson::go_template {
 namespace {
 
-char lower(char c) { return static_cast<char>(c | 0x20); }
+char lower(char c) {
+  return static_cast<char>(c | 0x20);
+}
 
 // Underscores stand between digits, or between a base's prefix and a digit.
 bool underscores_fit(std::string_view text) {
@@ -255,7 +257,8 @@ Parsed<std::uint64_t> parse_uint(std::string_view text, int base, int bits) {
     }
     const int digit = digit_of(c);
     if (digit >= base) return out;
-    const auto wide = static_cast<unsigned __int128>(out.value) * static_cast<unsigned>(base) + static_cast<unsigned>(digit);
+    const auto wide =
+        static_cast<unsigned __int128>(out.value) * static_cast<unsigned>(base) + static_cast<unsigned>(digit);
     if (is_too_large || wide > max) {
       is_too_large = true;
     } else {
@@ -322,7 +325,8 @@ std::string format_float(double value, char format, int precision, int bits) {
         return sign + plain_form(digits, std::max(static_cast<int>(digits.text.size()) - digits.point, 0));
       }
       std::string buffer(static_cast<std::size_t>(precision) + 400, '\0');
-      const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, precision);
+      const auto end =
+          std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, precision);
       buffer.resize(static_cast<std::size_t>(end.ptr - buffer.data()));
       return sign + buffer;
     }
@@ -336,6 +340,8 @@ std::string format_float(double value, char format, int precision, int bits) {
   }
 }
 
-std::string format_float(double value) { return format_float(value, 'g'); }
+std::string format_float(double value) {
+  return format_float(value, 'g');
+}
 
 }  // namespace caisson::go_template

@@ -10,12 +10,19 @@ struct Parameter {
   const Type* type;  // nullptr: by name, or anything
 };
 const Parameter kParameters[] = {
-    {'a', "interface {}", nullptr}, {'v', "reflect.Value", nullptr},
-    {'s', "string", &kString},      {'b', "bool", &kBool},
-    {'i', "int", &kInt},            {'I', "int64", &kInt64},
-    {'u', "uint32", &kUint32},     {'f', "float64", &kFloat64},    {'m', "map[string]interface {}", &kMap},
-    {'l', "[]interface {}", &kList}, {'S', "[]string", &kStringList},
-    {'t', "time.Time", nullptr},    {'c', "sprig.certificate", nullptr},
+    {'a', "interface {}", nullptr},
+    {'v', "reflect.Value", nullptr},
+    {'s', "string", &kString},
+    {'b', "bool", &kBool},
+    {'i', "int", &kInt},
+    {'I', "int64", &kInt64},
+    {'u', "uint32", &kUint32},
+    {'f', "float64", &kFloat64},
+    {'m', "map[string]interface {}", &kMap},
+    {'l', "[]interface {}", &kList},
+    {'S', "[]string", &kStringList},
+    {'t', "time.Time", nullptr},
+    {'c', "sprig.certificate", nullptr},
     {'V', "*semver.Version", nullptr},
 };
 
@@ -34,7 +41,9 @@ Signature signature(std::string_view parameters) {
   return {parameters, variadic};
 }
 
-std::string_view parameter_name(char letter) { return parameter(letter).name; }
+std::string_view parameter_name(char letter) {
+  return parameter(letter).name;
+}
 
 bool can_be_nil(char letter) {
   return letter == 'a' || letter == 'v' || letter == 'm' || letter == 'l' || letter == 'S';

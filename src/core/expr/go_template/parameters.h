@@ -20,7 +20,7 @@ Signature signature(std::string_view parameters);
 
 std::string_view parameter_name(char letter);  // Go's: "map[string]interface {}"
 bool can_be_nil(char letter);
-Datum zero_of(char letter);  // REQUIRES: can_be_nil(letter)
+Datum zero_of(char letter);                           // REQUIRES: can_be_nil(letter)
 bool is_assignable(const Datum& datum, char letter);  // REQUIRES: datum.is_valid()
 
 }  // namespace caisson::go_template

@@ -12,8 +12,12 @@ namespace {
 
 constexpr std::size_t kVersionMax = 256, kConstraintMax = 512, kGroupsMax = 32;
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
-Error invalid_version() { return invalid("invalid semantic version"); }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
+Error invalid_version() {
+  return invalid("invalid semantic version");
+}
 
 bool is_number(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -165,10 +169,11 @@ struct Constraint::Scanner {
     std::string_view text;
     Op op;
   };
-  static constexpr Operator kOperators[] = {  // longer ones first
-      {"!=", Op::not_equal}, {">=", Op::greater_equal}, {"=>", Op::greater_equal}, {"<=", Op::less_equal},
-      {"=<", Op::less_equal}, {"~>", Op::tilde},        {"=", Op::tilde_or_equal}, {">", Op::greater},
-      {"<", Op::less},        {"~", Op::tilde},         {"^", Op::caret},
+  static constexpr Operator kOperators[] = {
+      // longer ones first
+      {"!=", Op::not_equal},  {">=", Op::greater_equal}, {"=>", Op::greater_equal}, {"<=", Op::less_equal},
+      {"=<", Op::less_equal}, {"~>", Op::tilde},         {"=", Op::tilde_or_equal}, {">", Op::greater},
+      {"<", Op::less},        {"~", Op::tilde},          {"^", Op::caret},
   };
 
   bool skip_blanks() {
@@ -242,7 +247,7 @@ Result<Constraint::Group> Constraint::parse_group(std::string_view text) {
   const auto improper = [&] { return invalid("improper constraint: " + quote(text)); };
   Group group;
   Scanner scanner{text};
-  const auto add = [&](Op op, const std::string_view (&parts)[3], const std::string& tail) -> Result<void> {
+  const auto add = [&](Op op, const std::string_view(&parts)[3], const std::string& tail) -> Result<void> {
     group.terms.push_back(TRY(Scanner::term(op, parts, tail)));
     if (!group.terms.back().version.prerelease.empty()) group.has_prerelease = true;
     return {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Semantic versions and constraints. Follows Masterminds/semver 3.5, its leniency and its messages included: Helm checks
-// dependencies and `kubeVersion` by it, and templates use it as semverCompare. Pure functions; any thread.
+// Semantic versions and constraints. Follows Masterminds/semver 3.5, its leniency and its messages included: Helm
+// checks dependencies and `kubeVersion` by it, and templates use it as semverCompare. Pure functions; any thread.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -21,8 +21,8 @@ struct Version {
   // x.y.z with all three parts and no "v", as the specification has it.
   static Result<Version> parse_strict(std::string_view text);
 
-  std::string str() const;                    // "1.2.3-rc.1+x"
-  int compare(const Version& other) const;    // -1, 0, 1; metadata does not count
+  std::string str() const;                  // "1.2.3-rc.1+x"
+  int compare(const Version& other) const;  // -1, 0, 1; metadata does not count
   bool operator==(const Version&) const = default;
 };
 

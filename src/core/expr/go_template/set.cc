@@ -8,8 +8,9 @@
 namespace caisson::go_template {
 
 const Function* find_function(FunctionTable table, std::string_view name) {
-  const auto found = std::lower_bound(table.begin(), table.end(), name,
-                                      [](const Function& function, std::string_view wanted) { return function.name < wanted; });
+  const auto found =
+      std::lower_bound(table.begin(), table.end(), name,
+                       [](const Function& function, std::string_view wanted) { return function.name < wanted; });
   return found != table.end() && found->name == name ? &*found : nullptr;
 }
 
@@ -24,8 +25,8 @@ Result<void> Set::parse(std::string_view name, std::string_view text) {
 
 Result<void> Set::parse_alone(std::string_view name, std::string_view text) {
   if (text.size() > limits_.text_bytes_max) {
-    return Error{ErrorCode::too_large, "template: " + std::string(name) + ": more than " +
-                                           std::to_string(limits_.text_bytes_max) + " bytes"};
+    return Error{ErrorCode::too_large,
+                 "template: " + std::string(name) + ": more than " + std::to_string(limits_.text_bytes_max) + " bytes"};
   }
   Trees parsed = TRY(parse_template(name, text, *this, limits_.depth_max));
   for (auto& [defined, parsed_tree] : parsed) {

@@ -45,8 +45,8 @@ class Set {
   Result<void> parse_alone(std::string_view name, std::string_view text);
   const Tree* alone() const { return alone_.get(); }  // nullptr before
 
-  // A set on top of this one: sees its templates, and what is parsed into it stays its own (Helm's `tpl`). This set must
-  // outlive it.
+  // A set on top of this one: sees its templates, and what is parsed into it stays its own (Helm's `tpl`). This set
+  // must outlive it.
   Set layer() const;
 
   const Tree* find(std::string_view name) const;  // nullptr when not defined; for the evaluator

@@ -10,7 +10,7 @@
 namespace caisson::go_template {
 namespace {
 
-constexpr std::size_t kReserve = 384u << 10;  // a level of evaluation with a parse of `tpl` in it takes far less
+constexpr std::size_t kReserve = 384u << 10;    // a level of evaluation with a parse of `tpl` in it takes far less
 constexpr std::size_t kFreshSize = 256u << 20;  // pages that are not touched cost nothing
 
 thread_local std::uintptr_t lowest = 0;  // of this thread's stack; 0: not asked yet

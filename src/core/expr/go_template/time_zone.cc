@@ -38,7 +38,8 @@ struct Header {
   static bool read(std::string_view data, std::size_t at, Header& out) {
     if (at + 44 > data.size() || data.substr(at, 4) != "TZif") return false;
     std::size_t* const fields[] = {&out.is_utc, &out.is_standard, &out.leaps, &out.times, &out.types, &out.characters};
-    for (std::size_t i = 0; i < 6; ++i) *fields[i] = static_cast<std::size_t>(big_endian(data, at + 20 + i * 4, 4)) & 0xFFFFFF;
+    for (std::size_t i = 0; i < 6; ++i)
+      *fields[i] = static_cast<std::size_t>(big_endian(data, at + 20 + i * 4, 4)) & 0xFFFFFF;
     return true;
   }
   std::size_t body_size(std::size_t time_size) const {
@@ -62,7 +63,9 @@ bool take(std::string_view& text, char c) {
 
 }  // namespace
 
-std::shared_ptr<const TimeZone> TimeZone::utc() { return std::make_shared<const TimeZone>(); }
+std::shared_ptr<const TimeZone> TimeZone::utc() {
+  return std::make_shared<const TimeZone>();
+}
 
 std::shared_ptr<const TimeZone> TimeZone::fixed(std::string name, int seconds) {
   auto zone = std::make_shared<TimeZone>();
@@ -86,7 +89,8 @@ std::shared_ptr<const TimeZone> TimeZone::local() {
 std::shared_ptr<const TimeZone> TimeZone::load(std::string_view name) {
   if (name.empty() || name == "UTC") return utc();
   if (name == "Local") return local();
-  const bool escapes = name.find("..") != std::string_view::npos || name[0] == '/' || name.find('\\') != std::string_view::npos;
+  const bool escapes =
+      name.find("..") != std::string_view::npos || name[0] == '/' || name.find('\\') != std::string_view::npos;
   return escapes ? nullptr : read(std::string(name), "/usr/share/zoneinfo/" + std::string(name));
 }
 
@@ -114,7 +118,8 @@ bool TimeZone::parse(std::string_view data) {
     const auto name_at = static_cast<std::size_t>(static_cast<unsigned char>(data[types + i * 6 + 5]));
     if (name_at >= names.size()) return false;
     const std::string_view name = names.substr(name_at);
-    offsets_.push_back({static_cast<int>(big_endian(data, types + i * 6, 4)), std::string(name.substr(0, name.find('\0')))});
+    offsets_.push_back(
+        {static_cast<int>(big_endian(data, types + i * 6, 4)), std::string(name.substr(0, name.find('\0')))});
   }
   for (std::size_t i = 0; i < header.times; ++i) {
     const auto offset = static_cast<std::size_t>(static_cast<unsigned char>(data[indices + i]));
@@ -175,7 +180,8 @@ bool TimeZone::parse_rule(std::string_view text) {
     if (!parse_rule_offset(text, west)) return false;
     rule_.summer.seconds = -west;
   }
-  rule_.has_summer = take(text, ',') && parse_rule_day(text, rule_.starts) && take(text, ',') && parse_rule_day(text, rule_.ends);
+  rule_.has_summer =
+      take(text, ',') && parse_rule_day(text, rule_.starts) && take(text, ',') && parse_rule_day(text, rule_.ends);
   return rule_.has_summer;
 }
 
@@ -203,8 +209,8 @@ Offset TimeZone::at(std::int64_t unix_seconds) const {
     const std::int64_t year = civil_from_days((local >= 0 ? local : local - kDay + 1) / kDay).year;
     const std::int64_t starts = seconds_of(rule_.starts, year) - rule_.standard.seconds;
     const std::int64_t ends = seconds_of(rule_.ends, year) - rule_.summer.seconds;
-    const bool is_summer = starts < ends ? unix_seconds >= starts && unix_seconds < ends
-                                         : unix_seconds >= starts || unix_seconds < ends;
+    const bool is_summer =
+        starts < ends ? unix_seconds >= starts && unix_seconds < ends : unix_seconds >= starts || unix_seconds < ends;
     return is_summer ? rule_.summer : rule_.standard;
   }
   const auto above = std::upper_bound(transitions_.begin(), transitions_.end(), unix_seconds,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <memory>
 
 #include "core/expr/go_template/numbers.h"
 #include "core/expr/go_template/toml.h"
@@ -13,14 +14,18 @@ constexpr int kDepthMax = 200;
 bool is_bare(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // "1979-05-27", "07:32:00" and what is made of them.
 bool is_date_or_time(std::string_view text) {
   const auto digits = [&](std::size_t at, std::size_t count) {
-    return at + count <= text.size() && std::all_of(text.begin() + static_cast<std::ptrdiff_t>(at), text.begin() + static_cast<std::ptrdiff_t>(at + count), is_digit);
+    return at + count <= text.size() && std::all_of(text.begin() + static_cast<std::ptrdiff_t>(at),
+                                                    text.begin() + static_cast<std::ptrdiff_t>(at + count), is_digit);
   };
-  const bool is_date = digits(0, 4) && text.size() >= 10 && text[4] == '-' && digits(5, 2) && text[7] == '-' && digits(8, 2);
+  const bool is_date =
+      digits(0, 4) && text.size() >= 10 && text[4] == '-' && digits(5, 2) && text[7] == '-' && digits(8, 2);
   const bool is_time = digits(0, 2) && text.size() >= 5 && text[2] == ':' && digits(3, 2);
   return is_date || is_time;
 }
@@ -68,21 +73,27 @@ class Reader {
       skip_blanks();
       skip_comment();
       if (at_ < text_.size() && !here('\n') && !starts_with("\r\n")) {
-        return bad("expected a top-level item to end with a newline, comment, or EOF, but got " + shown_here() + " instead");
+        return bad("expected a top-level item to end with a newline, comment, or EOF, but got " + shown_here() +
+                   " instead");
       }
     }
   }
 
  private:
   Error bad(const std::string& what) const {
-    const auto line = 1 + std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(std::min(at_, text_.size())), '\n');
+    const auto line =
+        1 + std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(std::min(at_, text_.size())), '\n');
     const std::string key = last_key_.empty() ? "" : " (last key " + quote(last_key_) + ")";
     return Error{ErrorCode::invalid, "toml: line " + std::to_string(line) + key + ": " + what};
   }
-  std::string shown_here() const { return at_ < text_.size() ? quote_rune(decode_rune(text_.substr(at_)).code) : "EOF"; }
+  std::string shown_here() const {
+    return at_ < text_.size() ? quote_rune(decode_rune(text_.substr(at_)).code) : "EOF";
+  }
 
   bool here(char c) const { return at_ < text_.size() && text_[at_] == c; }
-  bool starts_with(std::string_view prefix) const { return text_.substr(std::min(at_, text_.size())).starts_with(prefix); }
+  bool starts_with(std::string_view prefix) const {
+    return text_.substr(std::min(at_, text_.size())).starts_with(prefix);
+  }
   void skip_blanks() {
     while (here(' ') || here('\t')) ++at_;
   }
@@ -136,7 +147,8 @@ class Reader {
     const bool is_array = starts_with("[[");
     at_ += is_array ? 2 : 1;
     const auto path = TRY(key());
-    if (!starts_with(is_array ? "]]" : "]")) return bad("expected '.' or ']' to end table name, but got " + shown_here() + " instead");
+    if (!starts_with(is_array ? "]]" : "]"))
+      return bad("expected '.' or ']' to end table name, but got " + shown_here() + " instead");
     at_ += is_array ? 2 : 1;
     Table* table = &root;
     for (std::size_t i = 0; i + 1 < path.size(); ++i) table = TRY(child(*table, path[i]));
@@ -211,7 +223,8 @@ class Reader {
         --inline_depth_;
         skip_blanks();
         if (here('}')) break;
-        if (!here(',')) return bad("expected a comma or an inline table terminator '}', but got " + shown_here() + " instead");
+        if (!here(','))
+          return bad("expected a comma or an inline table terminator '}', but got " + shown_here() + " instead");
         ++at_;
       }
     }
@@ -223,7 +236,8 @@ class Reader {
     const std::size_t start = at_;
     const auto continues = [&](char c) {
       if (std::string_view("+-_.:").find(c) != std::string_view::npos || is_bare(c)) return true;
-      return c == ' ' && at_ - start == 10 && is_date_or_time(text_.substr(start, 10)) && at_ + 1 < text_.size() && is_digit(text_[at_ + 1]);
+      return c == ' ' && at_ - start == 10 && is_date_or_time(text_.substr(start, 10)) && at_ + 1 < text_.size() &&
+             is_digit(text_[at_ + 1]);
     };
     while (at_ < text_.size() && continues(text_[at_])) ++at_;
     const std::string_view text = text_.substr(start, at_ - start);
@@ -235,8 +249,10 @@ class Reader {
 
   Result<Value> number(std::string_view text) {
     const std::string_view digits = text.substr(text[0] == '+' || text[0] == '-');
-    if (digits == "inf" || digits == "nan") return Value(parse_float(text == "+nan" || text == "-nan" ? "nan" : text).value);
-    const bool has_base = digits.size() > 2 && digits[0] == '0' && std::string_view("xob").find(digits[1]) != std::string_view::npos;
+    if (digits == "inf" || digits == "nan")
+      return Value(parse_float(text == "+nan" || text == "-nan" ? "nan" : text).value);
+    const bool has_base =
+        digits.size() > 2 && digits[0] == '0' && std::string_view("xob").find(digits[1]) != std::string_view::npos;
     if (!has_base && digits.find_first_of(".eE") != std::string_view::npos) {
       const auto parsed = parse_float(text);
       if (parsed.ok()) return Value(parsed.value);
@@ -257,7 +273,8 @@ class Reader {
     if (is_multiline && here('\n')) ++at_;
     std::string out;
     while (true) {
-      if (at_ >= text_.size()) return bad("unexpected EOF; expected " + quote(is_multiline ? triple : std::string(1, mark)));
+      if (at_ >= text_.size())
+        return bad("unexpected EOF; expected " + quote(is_multiline ? triple : std::string(1, mark)));
       const char c = text_[at_];
       if (c == mark && (!is_multiline || starts_with(triple))) break;
       if (c == '\n' && !is_multiline) return bad("strings cannot contain newlines");
@@ -282,7 +299,8 @@ class Reader {
     }
     const std::size_t digits = c == 'u' ? 4 : c == 'U' ? 8 : c == 'x' ? 2 : 0;
     if (digits > 0) {
-      const auto parsed = at_ + 1 + digits <= text_.size() ? parse_uint(text_.substr(at_ + 1, digits), 16) : Parsed<std::uint64_t>{0, NumberError::syntax};
+      const auto parsed = at_ + 1 + digits <= text_.size() ? parse_uint(text_.substr(at_ + 1, digits), 16)
+                                                           : Parsed<std::uint64_t>{0, NumberError::syntax};
       if (!parsed.ok()) return bad("expected hexadecimal digits after '\\" + std::string(1, c) + "'");
       append_rune(out, static_cast<std::uint32_t>(parsed.value));
       at_ += digits + 1;
@@ -304,6 +322,8 @@ class Reader {
 
 }  // namespace
 
-Result<Value> parse_toml(std::string_view text) { return Reader(text).run(); }
+Result<Value> parse_toml(std::string_view text) {
+  return Reader(text).run();
+}
 
 }  // namespace caisson::go_template

@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::size_t kDepthMax = 200;
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
 
 std::string quoted(std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
@@ -18,13 +20,27 @@ std::string quoted(std::string_view text) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\t': out += "\\t"; break;
-      case '\n': out += "\\n"; break;
-      case '\f': out += "\\f"; break;
-      case '\r': out += "\\r"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
       default:
         if (byte >= 0x20 && byte != 0x7F) {
           out += c;
@@ -45,7 +61,9 @@ std::string key_text(std::string_view key) {
   return is_bare ? std::string(key) : quoted(key);
 }
 
-bool is_null(const Datum& datum) { return datum.is_nil() && datum.kind() != Kind::slice; }
+bool is_null(const Datum& datum) {
+  return datum.is_nil() && datum.kind() != Kind::slice;
+}
 
 class Writer {
  public:
@@ -186,6 +204,8 @@ class Writer {
 
 }  // namespace
 
-Result<std::string> toml_text(const Datum& datum) { return Writer().run(datum); }
+Result<std::string> toml_text(const Datum& datum) {
+  return Writer().run(datum);
+}
 
 }  // namespace caisson::go_template

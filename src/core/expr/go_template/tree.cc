@@ -85,33 +85,65 @@ void write_chain(std::string& out, const ChainNode& chain) {
 
 void write(std::string& out, const TreeNode& node) {
   switch (node.type) {
-    case NodeType::list: return write_list(out, as<ListNode>(node));
-    case NodeType::text: out += as<TextNode>(node).text; return;
-    case NodeType::comment: return;
+    case NodeType::list:
+      return write_list(out, as<ListNode>(node));
+    case NodeType::text:
+      out += as<TextNode>(node).text;
+      return;
+    case NodeType::comment:
+      return;
     case NodeType::action:
       out += "{{";
       write_pipe(out, *as<ActionNode>(node).pipe);
       out += "}}";
       return;
-    case NodeType::if_: return write_branch(out, as<BranchNode>(node), "if");
-    case NodeType::range: return write_branch(out, as<BranchNode>(node), "range");
-    case NodeType::with: return write_branch(out, as<BranchNode>(node), "with");
-    case NodeType::template_: return write_template(out, as<TemplateNode>(node));
-    case NodeType::break_: out += "{{break}}"; return;
-    case NodeType::continue_: out += "{{continue}}"; return;
-    case NodeType::pipe: return write_pipe(out, as<PipeNode>(node));
-    case NodeType::command: return write_command(out, as<CommandNode>(node));
+    case NodeType::if_:
+      return write_branch(out, as<BranchNode>(node), "if");
+    case NodeType::range:
+      return write_branch(out, as<BranchNode>(node), "range");
+    case NodeType::with:
+      return write_branch(out, as<BranchNode>(node), "with");
+    case NodeType::template_:
+      return write_template(out, as<TemplateNode>(node));
+    case NodeType::break_:
+      out += "{{break}}";
+      return;
+    case NodeType::continue_:
+      out += "{{continue}}";
+      return;
+    case NodeType::pipe:
+      return write_pipe(out, as<PipeNode>(node));
+    case NodeType::command:
+      return write_command(out, as<CommandNode>(node));
     case NodeType::field:
-    case NodeType::variable: return write_path(out, as<PathNode>(node));
-    case NodeType::chain: return write_chain(out, as<ChainNode>(node));
-    case NodeType::identifier: out += as<IdentifierNode>(node).name; return;
-    case NodeType::dot: out += '.'; return;
-    case NodeType::nil: out += "nil"; return;
-    case NodeType::boolean: out += as<BoolNode>(node).value ? "true" : "false"; return;
-    case NodeType::number: out += as<NumberNode>(node).text; return;
-    case NodeType::string: out += as<StringNode>(node).quoted; return;
-    case NodeType::end: out += "{{end}}"; return;
-    case NodeType::else_: out += "{{else}}"; return;
+    case NodeType::variable:
+      return write_path(out, as<PathNode>(node));
+    case NodeType::chain:
+      return write_chain(out, as<ChainNode>(node));
+    case NodeType::identifier:
+      out += as<IdentifierNode>(node).name;
+      return;
+    case NodeType::dot:
+      out += '.';
+      return;
+    case NodeType::nil:
+      out += "nil";
+      return;
+    case NodeType::boolean:
+      out += as<BoolNode>(node).value ? "true" : "false";
+      return;
+    case NodeType::number:
+      out += as<NumberNode>(node).text;
+      return;
+    case NodeType::string:
+      out += as<StringNode>(node).quoted;
+      return;
+    case NodeType::end:
+      out += "{{end}}";
+      return;
+    case NodeType::else_:
+      out += "{{else}}";
+      return;
   }
 }
 

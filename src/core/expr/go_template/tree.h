@@ -15,9 +15,29 @@
 namespace caisson::go_template {
 
 enum class NodeType : std::uint8_t {
-  list, text, comment, action, if_, range, with, template_, break_, continue_,   // what stands in a list
-  pipe, command, field, chain, identifier, variable, dot, nil, boolean, number, string,  // what is evaluated
-  end, else_,                                                                            // only while parsing
+  list,
+  text,
+  comment,
+  action,
+  if_,
+  range,
+  with,
+  template_,
+  break_,
+  continue_,  // what stands in a list
+  pipe,
+  command,
+  field,
+  chain,
+  identifier,
+  variable,
+  dot,
+  nil,
+  boolean,
+  number,
+  string,  // what is evaluated
+  end,
+  else_,  // only while parsing
 };
 
 struct TreeNode {
@@ -42,7 +62,7 @@ struct CommandNode : TreeNode {
 };
 struct PipeNode : TreeNode {
   explicit PipeNode(std::size_t position) : TreeNode(NodeType::pipe, position) {}
-  bool is_assign = false;             // "=", not ":="
+  bool is_assign = false;              // "=", not ":="
   std::vector<std::string> variables;  // declared or assigned, with their "$"
   std::vector<std::unique_ptr<CommandNode>> commands;
 };
@@ -102,8 +122,8 @@ struct Tree {
   std::unique_ptr<ListNode> root;
 };
 
-bool is_empty(const TreeNode& node);               // nothing but blanks and comments
-std::string to_text(const TreeNode& node);         // as Go writes it
+bool is_empty(const TreeNode& node);                           // nothing but blanks and comments
+std::string to_text(const TreeNode& node);                     // as Go writes it
 std::string location(const Tree& tree, const TreeNode& node);  // "chart/x.yaml:12:20"
 
 }  // namespace caisson::go_template

@@ -52,14 +52,29 @@ void append_escape(std::string& out, std::uint32_t code) {
     for (int shift = (count - 1) * 4; shift >= 0; shift -= 4) out += kHex[code >> shift & 0xF];
   };
   switch (code) {
-    case '\a': out += "\\a"; return;
-    case '\b': out += "\\b"; return;
-    case '\f': out += "\\f"; return;
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
-    case '\v': out += "\\v"; return;
-    default: break;
+    case '\a':
+      out += "\\a";
+      return;
+    case '\b':
+      out += "\\b";
+      return;
+    case '\f':
+      out += "\\f";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    case '\v':
+      out += "\\v";
+      return;
+    default:
+      break;
   }
   if (code < ' ' || code == 0x7F) {
     out += "\\x";
@@ -111,14 +126,30 @@ bool take_escape(std::string_view& text, char mark, std::string& out) {
   text.remove_prefix(1);
   std::uint32_t code = 0;
   switch (c) {
-    case 'a': out += '\a'; return true;
-    case 'b': out += '\b'; return true;
-    case 'f': out += '\f'; return true;
-    case 'n': out += '\n'; return true;
-    case 'r': out += '\r'; return true;
-    case 't': out += '\t'; return true;
-    case 'v': out += '\v'; return true;
-    case '\\': out += '\\'; return true;
+    case 'a':
+      out += '\a';
+      return true;
+    case 'b':
+      out += '\b';
+      return true;
+    case 'f':
+      out += '\f';
+      return true;
+    case 'n':
+      out += '\n';
+      return true;
+    case 'r':
+      out += '\r';
+      return true;
+    case 't':
+      out += '\t';
+      return true;
+    case 'v':
+      out += '\v';
+      return true;
+    case '\\':
+      out += '\\';
+      return true;
     case '\'':
     case '"':
       if (c != mark) return false;
@@ -204,11 +235,21 @@ bool is_letter(std::uint32_t code) {
   if (code < 0x80) return (code | 0x20) >= 'a' && (code | 0x20) <= 'z';
   return holds(kLetters, code);
 }
-bool is_digit(std::uint32_t code) { return code < 0x80 ? code >= '0' && code <= '9' : holds(kDigits, code); }
-bool is_upper(std::uint32_t code) { return code < 0x80 ? code >= 'A' && code <= 'Z' : holds(kUpper, code); }
-bool is_lower(std::uint32_t code) { return code < 0x80 ? code >= 'a' && code <= 'z' : holds(kLower, code); }
-bool is_number(std::uint32_t code) { return code < 0x80 ? code >= '0' && code <= '9' : holds(kNumbers, code); }
-bool is_punctuation(std::uint32_t code) { return holds(kPunctuation, code); }
+bool is_digit(std::uint32_t code) {
+  return code < 0x80 ? code >= '0' && code <= '9' : holds(kDigits, code);
+}
+bool is_upper(std::uint32_t code) {
+  return code < 0x80 ? code >= 'A' && code <= 'Z' : holds(kUpper, code);
+}
+bool is_lower(std::uint32_t code) {
+  return code < 0x80 ? code >= 'a' && code <= 'z' : holds(kLower, code);
+}
+bool is_number(std::uint32_t code) {
+  return code < 0x80 ? code >= '0' && code <= '9' : holds(kNumbers, code);
+}
+bool is_punctuation(std::uint32_t code) {
+  return holds(kPunctuation, code);
+}
 bool is_printable(std::uint32_t code) {
   return code < 0x80 ? code >= 0x20 && code < 0x7F : holds(kPrintable, code);
 }
@@ -230,8 +271,12 @@ std::uint32_t to_title(std::uint32_t code) {
   return mapped(kToTitle, code);
 }
 
-std::string upper_text(std::string_view text) { return map_text(text, to_upper); }
-std::string lower_text(std::string_view text) { return map_text(text, to_lower); }
+std::string upper_text(std::string_view text) {
+  return map_text(text, to_upper);
+}
+std::string lower_text(std::string_view text) {
+  return map_text(text, to_lower);
+}
 
 std::string_view trim_space(std::string_view text) {
   while (!text.empty()) {

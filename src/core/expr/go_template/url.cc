@@ -11,7 +11,9 @@ namespace {
 
 enum class Part { path, host, zone, userinfo, query, fragment };
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
 
 bool is_word(char c) {
   const auto byte = static_cast<unsigned char>(c);
@@ -25,11 +27,16 @@ bool must_escape(char c, Part part) {
   if (among("-_.~")) return false;
   if (among("$&+,/:;=?@")) {
     switch (part) {
-      case Part::path: return c == '?' ;
-      case Part::userinfo: return among("@/?:");
-      case Part::query: return true;
-      case Part::fragment: return false;
-      default: break;
+      case Part::path:
+        return c == '?';
+      case Part::userinfo:
+        return among("@/?:");
+      case Part::query:
+        return true;
+      case Part::fragment:
+        return false;
+      default:
+        break;
     }
   }
   return !(part == Part::fragment && among("!()*"));
@@ -84,7 +91,8 @@ std::string raw_form(std::string_view written, const std::string& decoded, Part 
 }
 
 bool is_port(std::string_view port) {
-  return port.empty() || (port[0] == ':' && std::all_of(port.begin() + 1, port.end(), [](char c) { return c >= '0' && c <= '9'; }));
+  return port.empty() ||
+         (port[0] == ':' && std::all_of(port.begin() + 1, port.end(), [](char c) { return c >= '0' && c <= '9'; }));
 }
 
 Result<std::string> parsed_host(std::string_view host) {
@@ -132,7 +140,8 @@ Result<std::string> take_scheme(std::string_view& rest) {
 }
 
 Result<Url> parse_without_fragment(std::string_view rest) {
-  const bool has_control = std::any_of(rest.begin(), rest.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7F; });
+  const bool has_control =
+      std::any_of(rest.begin(), rest.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7F; });
   if (has_control) return invalid("net/url: invalid control character in URL");
   Url out;
   if (rest == "*") {

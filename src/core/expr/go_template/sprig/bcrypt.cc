@@ -19,7 +19,9 @@ constexpr std::size_t kRounds = 16, kKeys = kRounds + 2, kBoxes = 4, kBoxSize = 
 constexpr std::size_t kWords = kKeys + kBoxes * kBoxSize;
 
 using Number = std::unique_ptr<BIGNUM, decltype(&BN_free)>;
-Number make_number() { return {BN_new(), BN_free}; }
+Number make_number() {
+  return {BN_new(), BN_free};
+}
 
 // arctan(1/x) × 2^bits.
 Number arc_tangent_of_inverse(BN_ULONG x, int bits) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys and certificates. Follows crypto.go of Sprig 3.3 and Go's crypto/x509: RSA of 2,048 bits for certificates, serial
-// numbers of 128 random bits, the same extensions.
+// Keys and certificates. Follows crypto.go of Sprig 3.3 and Go's crypto/x509: RSA of 2,048 bits for certificates,
+// serial numbers of 128 random bits, the same extensions.
 #include "core/expr/go_template/sprig/certificates.h"
 
 #include <arpa/inet.h>
@@ -24,7 +24,9 @@ class CertificateObject : public Object {
     return std::nullopt;
   }
   std::vector<std::string_view> field_names() const override { return {"Cert", "Key"}; }
-  bool equals(const Object& other) const override { return pair_ == static_cast<const CertificateObject&>(other).pair_; }
+  bool equals(const Object& other) const override {
+    return pair_ == static_cast<const CertificateObject&>(other).pair_;
+  }
   const CertificatePair& pair() const { return pair_; }
 
  private:
@@ -32,9 +34,13 @@ class CertificateObject : public Object {
 };
 
 constinit const Type kCertificate{Kind::structure, "sprig.certificate"};
-const Type& CertificateObject::type() const { return kCertificate; }
+const Type& CertificateObject::type() const {
+  return kCertificate;
+}
 
-Datum datum_of(CertificatePair pair) { return Datum(Ref<Object>(new CertificateObject(std::move(pair)))); }
+Datum datum_of(CertificatePair pair) {
+  return Datum(Ref<Object>(new CertificateObject(std::move(pair))));
+}
 
 const CertificatePair& pair_of(const Datum& datum) {
   return static_cast<const CertificateObject&>(*datum.as_object()).pair();
@@ -92,7 +98,9 @@ Result<PrivateKey> new_key(Call& call) {
   return PrivateKey::generate("rsa", 2'048);
 }
 
-Result<PrivateKey> given_key(std::string_view pem) { return PrivateKey::parse(pem).in("parsing private key"); }
+Result<PrivateKey> given_key(std::string_view pem) {
+  return PrivateKey::parse(pem).in("parsing private key");
+}
 
 }  // namespace
 
@@ -115,7 +123,9 @@ Result<Datum> build_custom_cert(Call& call) {
   return datum_of({*certificate, *key});
 }
 
-Result<Datum> gen_ca(Call& call) { return datum_of(TRY(self_signed(authority_request(call), TRY(new_key(call))))); }
+Result<Datum> gen_ca(Call& call) {
+  return datum_of(TRY(self_signed(authority_request(call), TRY(new_key(call)))));
+}
 Result<Datum> gen_ca_with_key(Call& call) {
   return datum_of(TRY(self_signed(authority_request(call), TRY(given_key(call.text(2))))));
 }

@@ -35,9 +35,13 @@ bool has_own_type(const Datum& datum) {  // cast's type switches know only Go's 
 
 }  // namespace
 
-Error invalid(std::string message) { return Error{ErrorCode::invalid, std::move(message)}; }
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
 
-Error nil_dereference() { return invalid("runtime error: invalid memory address or nil pointer dereference"); }
+Error nil_dereference() {
+  return invalid("runtime error: invalid memory address or nil pointer dereference");
+}
 
 std::int64_t to_int64(const Datum& datum) {
   if (!datum.is_valid() || !has_own_type(datum)) return 0;
@@ -105,9 +109,13 @@ bool is_empty(const Datum& datum) {
   }
 }
 
-bool is_nil(const Datum& datum) { return !datum.is_valid() || datum.kind() == Kind::interface; }
+bool is_nil(const Datum& datum) {
+  return !datum.is_valid() || datum.kind() == Kind::interface;
+}
 
-bool is_list(const Datum& datum) { return datum.kind() == Kind::slice || datum.kind() == Kind::array; }
+bool is_list(const Datum& datum) {
+  return datum.kind() == Kind::slice || datum.kind() == Kind::array;
+}
 
 Result<std::vector<Datum>> items_of(const Datum& datum, std::string_view does) {
   if (is_nil(datum)) return nil_dereference();
@@ -118,7 +126,11 @@ Result<std::vector<Datum>> items_of(const Datum& datum, std::string_view does) {
   return items;
 }
 
-Datum list(std::vector<Datum> items) { return Datum(make<List>(std::move(items))); }
-Datum nil_list() { return Datum::nil_of(kList); }
+Datum list(std::vector<Datum> items) {
+  return Datum(make<List>(std::move(items)));
+}
+Datum nil_list() {
+  return Datum::nil_of(kList);
+}
 
 }  // namespace caisson::go_template::sprig

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How Sprig's functions see their arguments: spf13/cast 1.7 for numbers, Sprig 3.3 for strings and emptiness. Any thread.
+// How Sprig's functions see their arguments: spf13/cast 1.7 for numbers, Sprig 3.3 for strings and emptiness. Any
+// thread.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -17,7 +18,7 @@ Error nil_dereference();
 
 std::int64_t to_int64(const Datum& datum);  // what is no number is 0
 double to_double(const Datum& datum);
-Result<std::string> to_string(const Datum& datum);               // strval
+Result<std::string> to_string(const Datum& datum);                // strval
 Result<std::vector<std::string>> to_strings(const Datum& datum);  // strslice
 bool is_empty(const Datum& datum);
 bool is_nil(const Datum& datum);  // a nil interface {}

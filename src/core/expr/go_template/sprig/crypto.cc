@@ -19,8 +19,12 @@ namespace {
 
 constexpr std::size_t kBlock = 16, kKeySize = 32;
 
-const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
+const unsigned char* bytes_of(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+unsigned char* bytes_of(std::string& text) {
+  return reinterpret_cast<unsigned char*>(text.data());
+}
 
 std::string digest_hex(const EVP_MD* digest, std::string_view text) {
   std::string out(EVP_MAX_MD_SIZE, '\0');
@@ -43,7 +47,8 @@ std::string aes(std::string_view password, std::string_view iv, std::string_view
   key.resize(kKeySize, '\0');
   const Cipher cipher(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
   CHECK(cipher != nullptr);
-  CHECK(EVP_CipherInit_ex(cipher.get(), EVP_aes_256_cbc(), nullptr, bytes_of(key), bytes_of(iv), encrypts ? 1 : 0) == 1);
+  CHECK(EVP_CipherInit_ex(cipher.get(), EVP_aes_256_cbc(), nullptr, bytes_of(key), bytes_of(iv), encrypts ? 1 : 0) ==
+        1);
   EVP_CIPHER_CTX_set_padding(cipher.get(), 0);
   std::string out(text.size() + kBlock, '\0');
   int size = 0, rest = 0;
@@ -74,14 +79,22 @@ constexpr PasswordType kPasswordTypes[] = {
 
 std::string_view characters_of(char letter) {
   switch (letter) {
-    case 'V': return "AEIOU";
-    case 'C': return "BCDFGHJKLMNPQRSTVWXYZ";
-    case 'v': return "aeiou";
-    case 'c': return "bcdfghjklmnpqrstvwxyz";
-    case 'a': return "AEIOUaeiouBCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz";
-    case 'n': return "0123456789";
-    case 'o': return "@&%?,=[]_:-+*$#!'^~;()/.";
-    default: return "AEIOUaeiouBCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz0123456789!@#$%^&*()";
+    case 'V':
+      return "AEIOU";
+    case 'C':
+      return "BCDFGHJKLMNPQRSTVWXYZ";
+    case 'v':
+      return "aeiou";
+    case 'c':
+      return "bcdfghjklmnpqrstvwxyz";
+    case 'a':
+      return "AEIOUaeiouBCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz";
+    case 'n':
+      return "0123456789";
+    case 'o':
+      return "@&%?,=[]_:-+*$#!'^~;()/.";
+    default:
+      return "AEIOUaeiouBCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz0123456789!@#$%^&*()";
   }
 }
 
@@ -101,9 +114,15 @@ std::string scrypt_key(std::string_view password, std::string_view salt) {
 
 }  // namespace
 
-Result<Datum> sha1sum(Call& call) { return Datum(digest_hex(EVP_sha1(), call.text(0))); }
-Result<Datum> sha256sum(Call& call) { return Datum(sha256_hex(call.text(0))); }
-Result<Datum> sha512sum(Call& call) { return Datum(digest_hex(EVP_sha512(), call.text(0))); }
+Result<Datum> sha1sum(Call& call) {
+  return Datum(digest_hex(EVP_sha1(), call.text(0)));
+}
+Result<Datum> sha256sum(Call& call) {
+  return Datum(sha256_hex(call.text(0)));
+}
+Result<Datum> sha512sum(Call& call) {
+  return Datum(digest_hex(EVP_sha512(), call.text(0)));
+}
 
 Result<Datum> adler32sum(Call& call) {
   constexpr std::uint32_t kModulus = 65'521;
@@ -136,7 +155,8 @@ Result<Datum> derive_password(Call& call) {
   const std::string seed = hmac_sha256(
       key, std::string(kSeed) + big_endian(site.size()) + std::string(site) + big_endian(call[0].as_uint()));
   const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(seed[i])); };
-  const std::size_t size = found->templates.find(' ') == std::string_view::npos ? found->templates.size() : found->templates.find(' ');
+  const std::size_t size =
+      found->templates.find(' ') == std::string_view::npos ? found->templates.size() : found->templates.find(' ');
   const std::size_t count = (found->templates.size() + 1) / (size + 1);
   const std::string_view letters = found->templates.substr(byte(0) % count * (size + 1), size);
   std::string out;
@@ -161,12 +181,14 @@ Result<Datum> decrypt_aes(Call& call) {
   const auto bytes = unbase64(call.text(1));
   if (!bytes.ok()) return invalid("illegal base64 data at input byte 0");
   const std::string_view all = *bytes;
-  if (all.size() < kBlock) return invalid("runtime error: slice bounds out of range [:16] with capacity " + std::to_string(all.size()));
+  if (all.size() < kBlock)
+    return invalid("runtime error: slice bounds out of range [:16] with capacity " + std::to_string(all.size()));
   if (all.size() % kBlock != 0) return invalid("crypto/cipher: input not full blocks");
   const std::string text = aes(call.text(0), all.substr(0, kBlock), all.substr(kBlock), false);
   if (text.empty()) return invalid("runtime error: index out of range [-1]");
   const std::size_t padding = static_cast<unsigned char>(text.back());
-  if (padding > text.size()) return invalid("runtime error: slice bounds out of range [:-" + std::to_string(padding - text.size()) + "]");
+  if (padding > text.size())
+    return invalid("runtime error: slice bounds out of range [:-" + std::to_string(padding - text.size()) + "]");
   return Datum(std::string_view(text).substr(0, text.size() - padding));
 }
 

@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::string_view kHtmlDate = "2006-01-02";
 
-GoTime present(const Call& call) { return GoTime::from(call.execution.clock().now(), TimeZone::local()); }
+GoTime present(const Call& call) {
+  return GoTime::from(call.execution.clock().now(), TimeZone::local());
+}
 
 GoTime time_or_now(const Call& call, const Datum& datum, bool takes_int32) {
   if (const GoTime* time = time_of(datum)) return *time;
@@ -33,12 +35,24 @@ Error bad_duration(std::string_view text) {
 
 }  // namespace
 
-Result<Datum> now(Call& call) { return time_datum(present(call)); }
-Result<Datum> date(Call& call) { return Datum(formatted(call, call.text(0), call[1], "Local")); }
-Result<Datum> date_in_zone(Call& call) { return Datum(formatted(call, call.text(0), call[1], call.text(2))); }
-Result<Datum> html_date(Call& call) { return Datum(formatted(call, kHtmlDate, call[0], "Local")); }
-Result<Datum> html_date_in_zone(Call& call) { return Datum(formatted(call, kHtmlDate, call[0], call.text(1))); }
-Result<Datum> unix_epoch(Call& call) { return Datum(std::to_string(time_of(call[0])->seconds)); }
+Result<Datum> now(Call& call) {
+  return time_datum(present(call));
+}
+Result<Datum> date(Call& call) {
+  return Datum(formatted(call, call.text(0), call[1], "Local"));
+}
+Result<Datum> date_in_zone(Call& call) {
+  return Datum(formatted(call, call.text(0), call[1], call.text(2)));
+}
+Result<Datum> html_date(Call& call) {
+  return Datum(formatted(call, kHtmlDate, call[0], "Local"));
+}
+Result<Datum> html_date_in_zone(Call& call) {
+  return Datum(formatted(call, kHtmlDate, call[0], call.text(1)));
+}
+Result<Datum> unix_epoch(Call& call) {
+  return Datum(std::to_string(time_of(call[0])->seconds));
+}
 
 Result<Datum> must_date_modify(Call& call) {
   const auto by = parse_duration(call.text(0));
@@ -96,7 +110,8 @@ Result<Datum> duration_round(Call& call) {
     std::uint64_t seconds;
     std::string_view name;
   };
-  constexpr Unit kUnits[] = {{365 * 86'400, "y"}, {30 * 86'400, "mo"}, {86'400, "d"}, {3'600, "h"}, {60, "m"}, {1, "s"}};
+  constexpr Unit kUnits[] = {{365 * 86'400, "y"}, {30 * 86'400, "mo"}, {86'400, "d"},
+                             {3'600, "h"},        {60, "m"},           {1, "s"}};
   const auto magnitude = nanos < 0 ? ~static_cast<std::uint64_t>(nanos) + 1 : static_cast<std::uint64_t>(nanos);
   for (const Unit& unit : kUnits) {
     const std::uint64_t size = unit.seconds * 1'000'000'000ULL;

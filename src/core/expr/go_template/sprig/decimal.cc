@@ -20,7 +20,9 @@ struct Context {
   ~Context() { BN_CTX_free(value); }
 };
 
-std::shared_ptr<BIGNUM> make_number() { return {BN_new(), BN_free}; }
+std::shared_ptr<BIGNUM> make_number() {
+  return {BN_new(), BN_free};
+}
 
 std::shared_ptr<BIGNUM> power_of_ten(int exponent) {
   const Context context;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sprig's functions on dicts. Follows dict.go of Sprig 3.3, mergo 1.0.1 and copystructure 1.2. What Go gives in the order
-// of a map's iteration, which is random there, is given in the order of the keys.
+// Sprig's functions on dicts. Follows dict.go of Sprig 3.3, mergo 1.0.1 and copystructure 1.2. What Go gives in the
+// order of a map's iteration, which is random there, is given in the order of the keys.
 #include <algorithm>
 
 #include "core/expr/go_template/sprig/convert.h"
@@ -16,9 +16,13 @@ const Map& entries_of(const Datum& dict) {
   return dict.as_map() ? *dict.as_map() : empty;
 }
 
-Error nil_map() { return invalid("assignment to entry in nil map"); }
+Error nil_map() {
+  return invalid("assignment to entry in nil map");
+}
 
-Error too_deep() { return invalid("dicts are nested too deeply"); }
+Error too_deep() {
+  return invalid("dicts are nested too deeply");
+}
 
 // One level of mergo's deepMerge for maps: what `into` has wins, unless `overwrite`.
 Result<void> merge_maps(Call& call, const Ref<Map>& into, const Map& from, bool overwrite, int depth);
@@ -98,7 +102,9 @@ Result<Datum> dict(Call& call) {
   return Datum(make<Map>(std::move(entries)));
 }
 
-Result<Datum> get(Call& call) { return entries_of(call[0]).find(call.text(1)).value_or(Datum("")); }
+Result<Datum> get(Call& call) {
+  return entries_of(call[0]).find(call.text(1)).value_or(Datum(""));
+}
 
 Result<Datum> set(Call& call) {
   if (!call[0].as_map()) return nil_map();
@@ -113,7 +119,9 @@ Result<Datum> unset(Call& call) {
   return call[0].with_type(kMap);
 }
 
-Result<Datum> has_key(Call& call) { return Datum(entries_of(call[0]).contains(call.text(1))); }
+Result<Datum> has_key(Call& call) {
+  return Datum(entries_of(call[0]).contains(call.text(1)));
+}
 
 Result<Datum> pluck(Call& call) {
   std::vector<Datum> out;
@@ -154,8 +162,12 @@ Result<Datum> omit(Call& call) {
   return Datum(make<Map>(std::move(out)));
 }
 
-Result<Datum> merge(Call& call) { return merge_all(call, false); }
-Result<Datum> merge_overwrite(Call& call) { return merge_all(call, true); }
+Result<Datum> merge(Call& call) {
+  return merge_all(call, false);
+}
+Result<Datum> merge_overwrite(Call& call) {
+  return merge_all(call, true);
+}
 
 Result<Datum> deep_copy(Call& call) {
   if (is_nil(call[0])) return invalid("reflect: call of reflect.Value.Type on zero Value");

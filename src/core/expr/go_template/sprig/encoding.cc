@@ -27,7 +27,8 @@ bool is_whole(const Alphabet& alphabet, std::size_t letters) {
   return letters == 2 || letters == 4 || letters == 5 || letters == 7;
 }
 
-// Go's decoders: padding must be there, line ends are skipped. Errors name the byte: "illegal base64 data at input byte 4".
+// Go's decoders: padding must be there, line ends are skipped. Errors name the byte: "illegal base64 data at input byte
+// 4".
 Result<std::string> decoded(const Alphabet& alphabet, std::string_view text) {
   const auto corrupt = [&](std::size_t at) {
     return invalid("illegal " + std::string(alphabet.name) + " data at input byte " + std::to_string(at));
@@ -72,7 +73,8 @@ std::string base32(std::string_view bytes) {
   for (std::size_t i = 0; i < bytes.size(); i += 5) {
     std::uint64_t group = 0;
     const std::size_t count = std::min<std::size_t>(5, bytes.size() - i);
-    for (std::size_t b = 0; b < 5; ++b) group = group << 8 | (b < count ? static_cast<unsigned char>(bytes[i + b]) : 0u);
+    for (std::size_t b = 0; b < 5; ++b)
+      group = group << 8 | (b < count ? static_cast<unsigned char>(bytes[i + b]) : 0u);
     const std::size_t letters = (count * 8 + 4) / 5;
     for (std::size_t l = 0; l < 8; ++l) out += l < letters ? kBase32[group >> (35 - l * 5) & 31] : '=';
   }
@@ -105,8 +107,12 @@ std::string cleaned(std::string_view path) {
 
 }  // namespace
 
-Result<Datum> b64enc(Call& call) { return Datum(base64(call.text(0))); }
-Result<Datum> b32enc(Call& call) { return Datum(base32(call.text(0))); }
+Result<Datum> b64enc(Call& call) {
+  return Datum(base64(call.text(0)));
+}
+Result<Datum> b32enc(Call& call) {
+  return Datum(base32(call.text(0)));
+}
 
 Result<Datum> b64dec(Call& call) {
   const auto bytes = decoded(k64, call.text(0));
@@ -139,8 +145,12 @@ Result<Datum> path_ext(Call& call) {
   return Datum(dot == std::string_view::npos || path[dot] == '/' ? std::string_view() : path.substr(dot));
 }
 
-Result<Datum> path_clean(Call& call) { return Datum(cleaned(call.text(0))); }
-Result<Datum> path_is_abs(Call& call) { return Datum(call.text(0).starts_with('/')); }
+Result<Datum> path_clean(Call& call) {
+  return Datum(cleaned(call.text(0)));
+}
+Result<Datum> path_is_abs(Call& call) {
+  return Datum(call.text(0).starts_with('/'));
+}
 
 // --- JSON
 
@@ -148,18 +158,26 @@ Result<Datum> to_json(Call& call) {
   const auto text = json_text(call[0], JsonStyle::escaped);
   return Datum(text.ok() ? *text : "");
 }
-Result<Datum> must_to_json(Call& call) { return Datum(TRY(json_text(call[0], JsonStyle::escaped))); }
+Result<Datum> must_to_json(Call& call) {
+  return Datum(TRY(json_text(call[0], JsonStyle::escaped)));
+}
 Result<Datum> to_pretty_json(Call& call) {
   const auto text = json_text(call[0], JsonStyle::pretty);
   return Datum(text.ok() ? *text : "");
 }
-Result<Datum> must_to_pretty_json(Call& call) { return Datum(TRY(json_text(call[0], JsonStyle::pretty))); }
-Result<Datum> to_raw_json(Call& call) { return Datum(TRY(json_text(call[0], JsonStyle::raw))); }
+Result<Datum> must_to_pretty_json(Call& call) {
+  return Datum(TRY(json_text(call[0], JsonStyle::pretty)));
+}
+Result<Datum> to_raw_json(Call& call) {
+  return Datum(TRY(json_text(call[0], JsonStyle::raw)));
+}
 
 Result<Datum> from_json(Call& call) {
   auto value = parse_json(call.text(0));
   return value.ok() ? Datum::from(*value) : Datum();
 }
-Result<Datum> must_from_json(Call& call) { return Datum::from(TRY(parse_json(call.text(0)))); }
+Result<Datum> must_from_json(Call& call) {
+  return Datum::from(TRY(parse_json(call.text(0))));
+}
 
 }  // namespace caisson::go_template::sprig

@@ -10,13 +10,13 @@ namespace caisson::go_template::sprig {
 using Implementation = Result<Datum>(Call&);
 
 // lists.cc
-Implementation make_list, append, prepend, first, last, rest, initial, reverse, compact, uniq, without, has, slice, concat,
-    chunk, sort_alpha, join, string_list;
+Implementation make_list, append, prepend, first, last, rest, initial, reverse, compact, uniq, without, has, slice,
+    concat, chunk, sort_alpha, join, string_list;
 // dicts.cc
 Implementation dict, get, set, unset, has_key, pluck, keys, values, pick, omit, merge, merge_overwrite, deep_copy, dig;
 // defaults.cc
-Implementation hello, default_, empty, coalesce, all, any, ternary, fail, type_of, type_is, type_is_like, kind_of, kind_is,
-    deep_equal_;
+Implementation hello, default_, empty, coalesce, all, any, ternary, fail, type_of, type_is, type_is_like, kind_of,
+    kind_is, deep_equal_;
 // strings.cc
 Implementation trim, trim_all, trim_prefix, trim_suffix, upper, lower, trunc, substr, repeat, contains, has_prefix,
     has_suffix, replace, plural, to_string_, quote_, squote, cat, indent, nindent, split, splitn, split_list, abbrev,
@@ -24,11 +24,11 @@ Implementation trim, trim_all, trim_prefix, trim_suffix, upper, lower, trunc, su
 // words.cc
 Implementation snakecase, kebabcase, camelcase, title, untitle, swapcase;
 // math.cc
-Implementation int_, int64_, float64_, atoi, to_decimal, add1, sub, add, mul, div, mod, max, min, maxf, minf, ceil, floor,
-    round, add1f, addf, subf, mulf, divf, until, until_step, seq;
+Implementation int_, int64_, float64_, atoi, to_decimal, add1, sub, add, mul, div, mod, max, min, maxf, minf, ceil,
+    floor, round, add1f, addf, subf, mulf, divf, until, until_step, seq;
 // encoding.cc
-Implementation b64enc, b32enc, b64dec, b32dec, path_base, path_dir, path_ext, path_clean, path_is_abs, to_json, must_to_json,
-    to_pretty_json, must_to_pretty_json, to_raw_json, from_json, must_from_json;
+Implementation b64enc, b32enc, b64dec, b32dec, path_base, path_dir, path_ext, path_clean, path_is_abs, to_json,
+    must_to_json, to_pretty_json, must_to_pretty_json, to_raw_json, from_json, must_from_json;
 // regex.cc
 Implementation regex_match, must_regex_match, regex_find, regex_find_all, regex_replace_all, regex_replace_all_literal,
     regex_split, regex_quote_meta;

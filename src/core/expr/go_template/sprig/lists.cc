@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sprig's functions on lists. Follows list.go of Sprig 3.3. The must… forms differ from the others only in how they fail
-// in Go (an error, a panic), and both end a template the same way.
+// Sprig's functions on lists. Follows list.go of Sprig 3.3. The must… forms differ from the others only in how they
+// fail in Go (an error, a panic), and both end a template the same way.
 #include <algorithm>
 #include <cmath>
 
@@ -17,7 +17,9 @@ bool holds(std::span<const Datum> haystack, const Datum& needle) {
   return std::any_of(haystack.begin(), haystack.end(), [&](const Datum& item) { return deep_equal(needle, item); });
 }
 
-Datum nil_as_any(const Datum& datum) { return datum.is_valid() ? datum : Datum::nil_interface(); }
+Datum nil_as_any(const Datum& datum) {
+  return datum.is_valid() ? datum : Datum::nil_interface();
+}
 
 }  // namespace
 
@@ -168,6 +170,8 @@ Result<Datum> join(Call& call) {
   return Datum(out);
 }
 
-Result<Datum> string_list(Call& call) { return Datum::strings(TRY(to_strings(call[0]))); }
+Result<Datum> string_list(Call& call) {
+  return Datum::strings(TRY(to_strings(call[0])));
+}
 
 }  // namespace caisson::go_template::sprig

@@ -28,8 +28,8 @@ double power_of_ten(std::int64_t places) {
   double result = 1, base = 0;
   int exponent = 0, base_exponent = 0;
   base = std::frexp(10.0, &base_exponent);
-  for (std::uint64_t n = places < 0 ? ~static_cast<std::uint64_t>(places) + 1 : static_cast<std::uint64_t>(places); n != 0;
-       n >>= 1) {
+  for (std::uint64_t n = places < 0 ? ~static_cast<std::uint64_t>(places) + 1 : static_cast<std::uint64_t>(places);
+       n != 0; n >>= 1) {
     if (base_exponent > kExponentMax) {
       exponent += base_exponent;
       break;
@@ -48,7 +48,9 @@ double power_of_ten(std::int64_t places) {
   return places < 0 ? std::ldexp(1 / result, -exponent) : std::ldexp(result, exponent);
 }
 
-Error division_by_zero() { return invalid("runtime error: integer divide by zero"); }
+Error division_by_zero() {
+  return invalid("runtime error: integer divide by zero");
+}
 
 // start, start + step, … before stop.
 Result<std::vector<std::int64_t>> steps(Call& call, std::int64_t start, std::int64_t stop, std::int64_t step) {
@@ -68,7 +70,8 @@ Datum int_list(const std::vector<std::int64_t>& numbers) {
   return Datum(make<List>(std::move(items)), kIntList);
 }
 
-Result<Datum> decimal_fold(Call& call, Decimal start, std::span<const Datum> rest, Result<Decimal> (*step)(const Decimal&, const Decimal&)) {
+Result<Datum> decimal_fold(Call& call, Decimal start, std::span<const Datum> rest,
+                           Result<Decimal> (*step)(const Decimal&, const Decimal&)) {
   for (const Datum& item : rest) {
     const Decimal operand = TRY(Decimal::from(to_double(item)));
     TRY(call.execution.spend(1));
@@ -77,16 +80,30 @@ Result<Datum> decimal_fold(Call& call, Decimal start, std::span<const Datum> res
   return Datum(start.to_double());
 }
 
-Result<Decimal> plus(const Decimal& a, const Decimal& b) { return a.add(b); }
-Result<Decimal> minus(const Decimal& a, const Decimal& b) { return a.subtract(b); }
-Result<Decimal> times(const Decimal& a, const Decimal& b) { return a.multiply(b); }
-Result<Decimal> over(const Decimal& a, const Decimal& b) { return a.divide(b); }
+Result<Decimal> plus(const Decimal& a, const Decimal& b) {
+  return a.add(b);
+}
+Result<Decimal> minus(const Decimal& a, const Decimal& b) {
+  return a.subtract(b);
+}
+Result<Decimal> times(const Decimal& a, const Decimal& b) {
+  return a.multiply(b);
+}
+Result<Decimal> over(const Decimal& a, const Decimal& b) {
+  return a.divide(b);
+}
 
 }  // namespace
 
-Result<Datum> int_(Call& call) { return Datum::integer(to_int64(call[0])); }
-Result<Datum> int64_(Call& call) { return Datum(to_int64(call[0])); }
-Result<Datum> float64_(Call& call) { return Datum(to_double(call[0])); }
+Result<Datum> int_(Call& call) {
+  return Datum::integer(to_int64(call[0]));
+}
+Result<Datum> int64_(Call& call) {
+  return Datum(to_int64(call[0]));
+}
+Result<Datum> float64_(Call& call) {
+  return Datum(to_double(call[0]));
+}
 
 Result<Datum> atoi(Call& call) {
   const auto parsed = parse_int(call.text(0));
@@ -98,8 +115,12 @@ Result<Datum> to_decimal(Call& call) {
   return Datum(parsed.ok() ? parsed.value : std::int64_t{0});
 }
 
-Result<Datum> add1(Call& call) { return Datum(wrap_add(to_int64(call[0]), 1)); }
-Result<Datum> sub(Call& call) { return Datum(wrap_sub(to_int64(call[0]), to_int64(call[1]))); }
+Result<Datum> add1(Call& call) {
+  return Datum(wrap_add(to_int64(call[0]), 1));
+}
+Result<Datum> sub(Call& call) {
+  return Datum(wrap_sub(to_int64(call[0]), to_int64(call[1])));
+}
 
 Result<Datum> add(Call& call) {
   std::int64_t sum = 0;
@@ -155,8 +176,12 @@ Result<Datum> minf(Call& call) {
   return Datum(best);
 }
 
-Result<Datum> ceil(Call& call) { return Datum(std::ceil(to_double(call[0]))); }
-Result<Datum> floor(Call& call) { return Datum(std::floor(to_double(call[0]))); }
+Result<Datum> ceil(Call& call) {
+  return Datum(std::ceil(to_double(call[0])));
+}
+Result<Datum> floor(Call& call) {
+  return Datum(std::floor(to_double(call[0])));
+}
 
 Result<Datum> round(Call& call) {
   const double up_from = call.size() > 2 ? call[2].as_double() : 0.5;
@@ -171,7 +196,9 @@ Result<Datum> add1f(Call& call) {
   const Decimal value = TRY(Decimal::from(to_double(call[0])));
   return Datum(value.add(TRY(Decimal::from(1))).to_double());
 }
-Result<Datum> addf(Call& call) { return decimal_fold(call, TRY(Decimal::from(0)), call.arguments, plus); }
+Result<Datum> addf(Call& call) {
+  return decimal_fold(call, TRY(Decimal::from(0)), call.arguments, plus);
+}
 Result<Datum> subf(Call& call) {
   return decimal_fold(call, TRY(Decimal::from(to_double(call[0]))), call.arguments.subspan(1), minus);
 }

@@ -33,9 +33,15 @@ constexpr std::string_view kBoth = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefgh
 
 }  // namespace
 
-Result<Datum> rand_alpha_num(Call& call) { return characters(call, kBoth); }
-Result<Datum> rand_alpha(Call& call) { return characters(call, kLetters); }
-Result<Datum> rand_numeric(Call& call) { return characters(call, kDigits); }
+Result<Datum> rand_alpha_num(Call& call) {
+  return characters(call, kBoth);
+}
+Result<Datum> rand_alpha(Call& call) {
+  return characters(call, kLetters);
+}
+Result<Datum> rand_numeric(Call& call) {
+  return characters(call, kDigits);
+}
 
 Result<Datum> rand_ascii(Call& call) {
   std::string printable;
@@ -63,6 +69,8 @@ Result<Datum> shuffle(Call& call) {
   return Datum(from_runes(codes));
 }
 
-Result<Datum> uuidv4(Call&) { return Datum(random_uuid()); }
+Result<Datum> uuidv4(Call&) {
+  return Datum(random_uuid());
+}
 
 }  // namespace caisson::go_template::sprig

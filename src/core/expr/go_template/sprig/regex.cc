@@ -18,21 +18,36 @@ struct Span {
 
 std::string_view go_complaint(re2::RE2::ErrorCode code) {
   switch (code) {
-    case re2::RE2::ErrorBadEscape: return "invalid escape sequence";
-    case re2::RE2::ErrorBadCharClass: return "invalid character class";
-    case re2::RE2::ErrorBadCharRange: return "invalid character class range";
-    case re2::RE2::ErrorMissingBracket: return "missing closing ]";
-    case re2::RE2::ErrorMissingParen: return "missing closing )";
-    case re2::RE2::ErrorUnexpectedParen: return "unexpected )";
-    case re2::RE2::ErrorTrailingBackslash: return "trailing backslash at end of expression";
-    case re2::RE2::ErrorRepeatArgument: return "missing argument to repetition operator";
-    case re2::RE2::ErrorRepeatSize: return "invalid repeat count";
-    case re2::RE2::ErrorRepeatOp: return "invalid nested repetition operator";
-    case re2::RE2::ErrorBadPerlOp: return "invalid or unsupported Perl syntax";
-    case re2::RE2::ErrorBadUTF8: return "invalid UTF-8";
-    case re2::RE2::ErrorBadNamedCapture: return "invalid named capture";
-    case re2::RE2::ErrorPatternTooLarge: return "expression too large";
-    default: return "internal error";
+    case re2::RE2::ErrorBadEscape:
+      return "invalid escape sequence";
+    case re2::RE2::ErrorBadCharClass:
+      return "invalid character class";
+    case re2::RE2::ErrorBadCharRange:
+      return "invalid character class range";
+    case re2::RE2::ErrorMissingBracket:
+      return "missing closing ]";
+    case re2::RE2::ErrorMissingParen:
+      return "missing closing )";
+    case re2::RE2::ErrorUnexpectedParen:
+      return "unexpected )";
+    case re2::RE2::ErrorTrailingBackslash:
+      return "trailing backslash at end of expression";
+    case re2::RE2::ErrorRepeatArgument:
+      return "missing argument to repetition operator";
+    case re2::RE2::ErrorRepeatSize:
+      return "invalid repeat count";
+    case re2::RE2::ErrorRepeatOp:
+      return "invalid nested repetition operator";
+    case re2::RE2::ErrorBadPerlOp:
+      return "invalid or unsupported Perl syntax";
+    case re2::RE2::ErrorBadUTF8:
+      return "invalid UTF-8";
+    case re2::RE2::ErrorBadNamedCapture:
+      return "invalid named capture";
+    case re2::RE2::ErrorPatternTooLarge:
+      return "expression too large";
+    default:
+      return "internal error";
   }
 }
 
@@ -53,7 +68,8 @@ class Regex {
   bool match(std::string_view text, std::size_t start, std::vector<std::optional<Span>>& groups) const {
     std::vector<re2::StringPiece> found(static_cast<std::size_t>(compiled_.NumberOfCapturingGroups()) + 1);
     const re2::StringPiece whole(text.data(), text.size());
-    if (!compiled_.Match(whole, start, text.size(), re2::RE2::UNANCHORED, found.data(), static_cast<int>(found.size()))) {
+    if (!compiled_.Match(whole, start, text.size(), re2::RE2::UNANCHORED, found.data(),
+                         static_cast<int>(found.size()))) {
       return false;
     }
     groups.clear();
@@ -119,7 +135,9 @@ Result<std::vector<Span>> all_matches(Call& call, const Regex& regex, std::strin
 // "$1", "${name}" and "$$" in a replacement.
 void expand(std::string& out, std::string_view replacement, const Regex& regex, std::string_view text,
             const std::vector<std::optional<Span>>& groups) {
-  const auto is_word = [](char c) { return c == '_' || is_letter(static_cast<unsigned char>(c)) || is_digit(static_cast<unsigned char>(c)); };
+  const auto is_word = [](char c) {
+    return c == '_' || is_letter(static_cast<unsigned char>(c)) || is_digit(static_cast<unsigned char>(c));
+  };
   while (!replacement.empty()) {
     const std::size_t dollar = std::min(replacement.find('$'), replacement.size());
     out += replacement.substr(0, dollar);
@@ -133,7 +151,8 @@ void expand(std::string& out, std::string_view replacement, const Regex& regex, 
     const bool braced = replacement.starts_with("${");
     std::size_t end = braced ? 2 : 1;
     const std::size_t start = end;
-    while (end < replacement.size() && static_cast<unsigned char>(replacement[end]) < 0x80 && is_word(replacement[end])) ++end;
+    while (end < replacement.size() && static_cast<unsigned char>(replacement[end]) < 0x80 && is_word(replacement[end]))
+      ++end;
     const std::string name(replacement.substr(start, end - start));
     if (name.empty() || (braced && (end >= replacement.size() || replacement[end] != '}'))) {
       out += '$';
@@ -213,8 +232,12 @@ Result<Datum> regex_find_all(Call& call) {
   return out.empty() ? Datum::nil_of(kStringList) : Datum::strings(out);
 }
 
-Result<Datum> regex_replace_all(Call& call) { return replaced(call, false); }
-Result<Datum> regex_replace_all_literal(Call& call) { return replaced(call, true); }
+Result<Datum> regex_replace_all(Call& call) {
+  return replaced(call, false);
+}
+Result<Datum> regex_replace_all_literal(Call& call) {
+  return replaced(call, true);
+}
 
 Result<Datum> regex_split(Call& call) {
   const Regex regex(call.text(0));

@@ -156,8 +156,12 @@ Result<std::vector<Datum>> without_nil(const Call& call) {
 
 }  // namespace
 
-Result<Datum> trim(Call& call) { return Datum(trim_space(call.text(0))); }
-Result<Datum> trim_all(Call& call) { return Datum(trim_set(call.text(1), call.text(0))); }
+Result<Datum> trim(Call& call) {
+  return Datum(trim_space(call.text(0)));
+}
+Result<Datum> trim_all(Call& call) {
+  return Datum(trim_set(call.text(1), call.text(0)));
+}
 
 Result<Datum> trim_prefix(Call& call) {
   std::string_view text = call.text(1);
@@ -171,8 +175,12 @@ Result<Datum> trim_suffix(Call& call) {
   return Datum(text);
 }
 
-Result<Datum> upper(Call& call) { return Datum(upper_text(call.text(0))); }
-Result<Datum> lower(Call& call) { return Datum(lower_text(call.text(0))); }
+Result<Datum> upper(Call& call) {
+  return Datum(upper_text(call.text(0)));
+}
+Result<Datum> lower(Call& call) {
+  return Datum(lower_text(call.text(0)));
+}
 
 Result<Datum> trunc(Call& call) {
   const std::string_view text = call.text(1);
@@ -191,7 +199,8 @@ Result<Datum> substr(Call& call) {
   }
   const std::int64_t stop = end < 0 || end > size ? size : end;
   if (start > stop) {
-    return invalid("runtime error: slice bounds out of range [" + std::to_string(start) + ":" + std::to_string(stop) + "]");
+    return invalid("runtime error: slice bounds out of range [" + std::to_string(start) + ":" + std::to_string(stop) +
+                   "]");
   }
   return Datum(text.substr(static_cast<std::size_t>(start), static_cast<std::size_t>(stop - start)));
 }
@@ -201,7 +210,8 @@ Result<Datum> repeat(Call& call) {
   const std::string_view text = call.text(1);
   if (count < 0) return invalid("strings: negative Repeat count");
   const auto times = static_cast<std::size_t>(count);
-  TRY(call.execution.spend(0, !text.empty() && times > text.max_size() / text.size() ? text.max_size() : times * text.size()));
+  TRY(call.execution.spend(
+      0, !text.empty() && times > text.max_size() / text.size() ? text.max_size() : times * text.size()));
   if (text.empty()) return Datum("");
   std::string out;
   out.reserve(times * text.size());
@@ -209,12 +219,24 @@ Result<Datum> repeat(Call& call) {
   return Datum(out);
 }
 
-Result<Datum> contains(Call& call) { return Datum(call.text(1).find(call.text(0)) != std::string_view::npos); }
-Result<Datum> has_prefix(Call& call) { return Datum(call.text(1).starts_with(call.text(0))); }
-Result<Datum> has_suffix(Call& call) { return Datum(call.text(1).ends_with(call.text(0))); }
-Result<Datum> replace(Call& call) { return Datum(TRY(replaced(call, call.text(2), call.text(0), call.text(1)))); }
-Result<Datum> plural(Call& call) { return call[2].as_int() == 1 ? call[0] : call[1]; }
-Result<Datum> to_string_(Call& call) { return Datum(TRY(to_string(call[0]))); }
+Result<Datum> contains(Call& call) {
+  return Datum(call.text(1).find(call.text(0)) != std::string_view::npos);
+}
+Result<Datum> has_prefix(Call& call) {
+  return Datum(call.text(1).starts_with(call.text(0)));
+}
+Result<Datum> has_suffix(Call& call) {
+  return Datum(call.text(1).ends_with(call.text(0)));
+}
+Result<Datum> replace(Call& call) {
+  return Datum(TRY(replaced(call, call.text(2), call.text(0), call.text(1))));
+}
+Result<Datum> plural(Call& call) {
+  return call[2].as_int() == 1 ? call[0] : call[1];
+}
+Result<Datum> to_string_(Call& call) {
+  return Datum(TRY(to_string(call[0])));
+}
 
 Result<Datum> quote_(Call& call) {
   std::string out;
@@ -244,12 +266,22 @@ Result<Datum> cat(Call& call) {
   return Datum(out);
 }
 
-Result<Datum> indent(Call& call) { return Datum(TRY(indented(call, call[0].as_int(), call.text(1)))); }
-Result<Datum> nindent(Call& call) { return Datum("\n" + TRY(indented(call, call[0].as_int(), call.text(1)))); }
+Result<Datum> indent(Call& call) {
+  return Datum(TRY(indented(call, call[0].as_int(), call.text(1))));
+}
+Result<Datum> nindent(Call& call) {
+  return Datum("\n" + TRY(indented(call, call[0].as_int(), call.text(1))));
+}
 
-Result<Datum> split(Call& call) { return numbered(split_n(call.text(1), call.text(0), -1)); }
-Result<Datum> splitn(Call& call) { return numbered(split_n(call.text(2), call.text(0), call[1].as_int())); }
-Result<Datum> split_list(Call& call) { return Datum::strings(split_n(call.text(1), call.text(0), -1)); }
+Result<Datum> split(Call& call) {
+  return numbered(split_n(call.text(1), call.text(0), -1));
+}
+Result<Datum> splitn(Call& call) {
+  return numbered(split_n(call.text(2), call.text(0), call[1].as_int()));
+}
+Result<Datum> split_list(Call& call) {
+  return Datum::strings(split_n(call.text(1), call.text(0), -1));
+}
 
 Result<Datum> abbrev(Call& call) {
   if (call[0].as_int() < 4) return call[1];
@@ -262,7 +294,9 @@ Result<Datum> abbrevboth(Call& call) {
   return Datum(abbreviated(call.text(2), left, right));
 }
 
-Result<Datum> wrap(Call& call) { return Datum(TRY(wrapped(call, call.text(1), call[0].as_int(), "", false))); }
+Result<Datum> wrap(Call& call) {
+  return Datum(TRY(wrapped(call, call.text(1), call[0].as_int(), "", false)));
+}
 Result<Datum> wrap_with(Call& call) {
   return Datum(TRY(wrapped(call, call.text(2), call[0].as_int(), call.text(1), true)));
 }
@@ -274,7 +308,8 @@ Result<Datum> nospace(Call& call) {
   for (const char c : text) {
     if (!is_space(static_cast<unsigned char>(c))) append_rune(out, static_cast<unsigned char>(c));
   }
-  const bool has_space = std::any_of(text.begin(), text.end(), [](char c) { return is_space(static_cast<unsigned char>(c)); });
+  const bool has_space =
+      std::any_of(text.begin(), text.end(), [](char c) { return is_space(static_cast<unsigned char>(c)); });
   return has_space ? Datum(out) : call[0];
 }
 

@@ -223,6 +223,8 @@ static_assert(std::is_sorted(std::begin(kSprigFunctions), std::end(kSprigFunctio
 
 }  // namespace
 
-FunctionTable sprig_functions() { return kSprigFunctions; }
+FunctionTable sprig_functions() {
+  return kSprigFunctions;
+}
 
 }  // namespace caisson::go_template

@@ -10,12 +10,14 @@ namespace {
 
 using Codes = std::vector<std::uint32_t>;
 
-bool is_connector(std::uint32_t code) { return code == '-' || code == '_' || is_space(code); }
+bool is_connector(std::uint32_t code) {
+  return code == '-' || code == '_' || is_space(code);
+}
 // Letters of alphabets; Chinese, Japanese and Korean characters are words of another kind.
 bool is_alphabet(std::uint32_t code) {
   if (!is_letter(code)) return false;
-  const bool is_cjk = (code >= 0x3400 && code <= 0x4DBF) || (code >= 0x4E00 && code <= 0x9FCC) ||
-                      (code >= 0x20000 && code <= 0x2B81D);
+  const bool is_cjk =
+      (code >= 0x3400 && code <= 0x4DBF) || (code >= 0x4E00 && code <= 0x9FCC) || (code >= 0x20000 && code <= 0x2B81D);
   return !is_cjk;
 }
 
@@ -29,9 +31,7 @@ struct Piece {
 // Takes the next word off the front of `rest`.
 class Words {
  public:
-  explicit Words(std::string_view text) : codes_(runes(text)) {
-    std::erase(codes_, kReplacement);
-  }
+  explicit Words(std::string_view text) : codes_(runes(text)) { std::erase(codes_, kReplacement); }
 
   bool at_end() const { return at_ >= codes_.size(); }
 
@@ -39,7 +39,8 @@ class Words {
     if (at_end()) return {};
     const std::size_t start = at_;
     const Word kind = take(codes_[at_]);
-    return {kind, Codes(codes_.begin() + static_cast<std::ptrdiff_t>(start), codes_.begin() + static_cast<std::ptrdiff_t>(at_))};
+    return {kind, Codes(codes_.begin() + static_cast<std::ptrdiff_t>(start),
+                        codes_.begin() + static_cast<std::ptrdiff_t>(at_))};
   }
 
  private:
@@ -182,9 +183,15 @@ bool separates(std::uint32_t code) {
 
 }  // namespace
 
-Result<Datum> snakecase(Call& call) { return Datum(Lowering(call.text(0), '_').run()); }
-Result<Datum> kebabcase(Call& call) { return Datum(Lowering(call.text(0), '-').run()); }
-Result<Datum> camelcase(Call& call) { return Datum(pascal_case(call.text(0))); }
+Result<Datum> snakecase(Call& call) {
+  return Datum(Lowering(call.text(0), '_').run());
+}
+Result<Datum> kebabcase(Call& call) {
+  return Datum(Lowering(call.text(0), '-').run());
+}
+Result<Datum> camelcase(Call& call) {
+  return Datum(pascal_case(call.text(0)));
+}
 
 Result<Datum> title(Call& call) {
   Codes codes = runes(call.text(0));

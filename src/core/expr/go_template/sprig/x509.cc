@@ -49,7 +49,8 @@ std::string pem_type(std::string_view pem) {
   const std::size_t begin = pem.find(kBegin);
   if (begin == std::string_view::npos) return "";
   const std::size_t end = pem.find("-----", begin + kBegin.size());
-  return end == std::string_view::npos ? "" : std::string(pem.substr(begin + kBegin.size(), end - begin - kBegin.size()));
+  return end == std::string_view::npos ? ""
+                                       : std::string(pem.substr(begin + kBegin.size(), end - begin - kBegin.size()));
 }
 
 Result<Certificate> read_certificate(std::string_view pem, std::string_view what) {
@@ -94,7 +95,8 @@ Result<void> add_alternative_names(X509* certificate, const CertificateRequest& 
 
 void set_serial(X509* certificate) {
   std::string bytes = random_bytes(16);
-  BIGNUM* number = BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), nullptr);
+  BIGNUM* number =
+      BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), nullptr);
   BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate));
   BN_free(number);
 }
@@ -135,8 +137,10 @@ Result<CertificatePair> issue(const CertificateRequest& request, const PrivateKe
 EVP_PKEY* generate_dsa() {
   const Parameters parameters(EVP_PKEY_CTX_new_from_name(nullptr, "DSA", nullptr));
   EVP_PKEY* form = nullptr;
-  if (EVP_PKEY_paramgen_init(parameters.get()) <= 0 || EVP_PKEY_CTX_set_dsa_paramgen_bits(parameters.get(), 2'048) <= 0 ||
-      EVP_PKEY_CTX_set_dsa_paramgen_q_bits(parameters.get(), 256) <= 0 || EVP_PKEY_paramgen(parameters.get(), &form) <= 0) {
+  if (EVP_PKEY_paramgen_init(parameters.get()) <= 0 ||
+      EVP_PKEY_CTX_set_dsa_paramgen_bits(parameters.get(), 2'048) <= 0 ||
+      EVP_PKEY_CTX_set_dsa_paramgen_q_bits(parameters.get(), 256) <= 0 ||
+      EVP_PKEY_paramgen(parameters.get(), &form) <= 0) {
     return nullptr;
   }
   const Parameters keys(EVP_PKEY_CTX_new(form, nullptr));
@@ -165,7 +169,8 @@ Result<PrivateKey> PrivateKey::parse(std::string_view pem) {
   constexpr std::string_view kSuffix = "PRIVATE KEY";
   if (type.empty()) return invalid("no PEM data in input");
   if (!type.ends_with(kSuffix)) return invalid("no private key data in PEM block of type " + type);
-  const bool known = type == kSuffix || type == "RSA PRIVATE KEY" || type == "EC PRIVATE KEY" || type == "DSA PRIVATE KEY";
+  const bool known =
+      type == kSuffix || type == "RSA PRIVATE KEY" || type == "EC PRIVATE KEY" || type == "DSA PRIVATE KEY";
   if (!known) return invalid("invalid private key type " + type.substr(0, type.size() - kSuffix.size() - 1));
   const Memory memory(pem);
   EVP_PKEY* key = PEM_read_bio_PrivateKey(memory.bio, nullptr, nullptr, nullptr);
