@@ -69,6 +69,7 @@ Result<void> write_files(const RenderedChart& rendered, const Flags& flags, cons
   if (flags.is_set("release-name")) root += "/" + release;
   for (const Manifest& manifest : rendered.manifests.resources) TRY(write(root, manifest.source, manifest.content));
   for (const Manifest* hook : shown_hooks(rendered, output)) TRY(write(root, hook->source, hook->content));
+  std::printf("\n");
   return {};
 }
 

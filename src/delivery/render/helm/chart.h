@@ -50,6 +50,9 @@ struct Chart {
   Value values;  // a map; numbers are floats, as Go's encoding/json reads them
   std::shared_ptr<const ChartFiles> files;
   std::vector<Chart> dependencies;  // from charts/, sorted by the name of their folder or archive
+  // The parent's own name, where an alias has renamed the parent but its Chart.yaml does not name this dependency: its
+  // templates' paths still go by it, as in Helm.
+  std::string parent_name;
   const std::string& name() const { return metadata.name; }
 };
 
@@ -80,6 +83,9 @@ Result<std::vector<File>> read_archive(std::string_view tgz, const LoadLimits& l
 Result<void> read_metadata(const Value& document, Metadata& into);
 // Errors: "validation: chart.metadata.…".
 Result<void> check_metadata(Metadata& metadata);
+
+// "parent/charts/child"; `parent` is the parent's path, empty for the root.
+std::string chart_path(const Chart& chart, const std::string& parent);
 
 struct Crd {
   std::string source;  // "parent/charts/child/crds/x.yaml"

@@ -132,6 +132,23 @@ TEST_CASE("a parent's template replaces its subchart's of the same name; what te
   CHECK(*out == "---\n# Source: demo/templates/a.yaml\nparent: subtrue\n");
 }
 
+TEST_CASE("a subchart that its parent's Chart.yaml does not name keeps the path of the parent's own name") {
+  const auto out = rendered({{"c/Chart.yaml", std::string(kChart) + "dependencies: [{name: sub, version: '>=0', alias: other}]\n"},
+                             {"c/charts/sub/Chart.yaml", "name: sub\nversion: 1.0.0"},
+                             {"c/charts/sub/templates/a.yaml", "a: {{ .Chart.Name }}"},
+                             {"c/charts/sub/charts/leaf/Chart.yaml", "name: leaf\nversion: 1.0.0"},
+                             {"c/charts/sub/charts/leaf/templates/b.yaml", "b: {{ .Template.Name }}"}});
+  REQUIRE(out.ok());
+  CHECK(*out == "---\n# Source: demo/charts/other/templates/a.yaml\na: other\n"
+                "---\n# Source: demo/charts/sub/charts/leaf/templates/b.yaml\nb: demo/charts/sub/charts/leaf/templates/b.yaml\n");
+}
+
+TEST_CASE("values that JSON cannot hold are refused") {
+  const auto out = rendered({{"c/Chart.yaml", kChart}, {"c/values.yaml", "a: [{b: .inf}]"}});
+  REQUIRE_FALSE(out.ok());
+  CHECK(out.error().message == "cannot load values.yaml: error converting YAML to JSON: json: unsupported value: +Inf");
+}
+
 TEST_CASE("templates that never end are ended") {
   const auto recursion = rendered({{"c/Chart.yaml", kChart}, {"c/templates/a.yaml", "{{ define \"r\" }}{{ include \"r\" . }}{{ end }}{{ include \"r\" . }}"}});
   REQUIRE_FALSE(recursion.ok());

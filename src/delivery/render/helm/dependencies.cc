@@ -75,6 +75,7 @@ std::vector<Chart> named_dependencies(Chart& chart) {
     if (const Chart* found = chart_for(chart.dependencies, dependency)) {
       out.push_back(*found);
       if (!dependency.alias.empty()) {
+        for (Chart& child : out.back().dependencies) child.parent_name = found->name();
         out.back().metadata.name = dependency.alias;
         out.back().metadata.fields.set("name", dependency.alias);
       }
@@ -88,6 +89,7 @@ Result<void> choose(Chart& chart, const Value& values, const std::string& path, 
   std::vector<Dependency>& dependencies = chart.metadata.dependencies;
   if (dependencies.empty()) return {};
   chart.dependencies = named_dependencies(chart);
+  for (Chart& child : chart.dependencies) child.parent_name.clear();
   Warnings ignored;  // the same ones come again when the chart is rendered
   const Value all = TRY(coalesce(chart, values, Nulls::removed, ignored));
   const Value* tags = table_at(all, "tags");

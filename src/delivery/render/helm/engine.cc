@@ -57,7 +57,7 @@ bool parsed_before(const std::string& a, const std::string& b) {
 }
 
 void collect_templates(const Chart& chart, const std::string& parent, std::map<std::string, const std::string*>& out) {
-  const std::string path = parent.empty() ? chart.name() : parent + "/charts/" + chart.name();
+  const std::string path = chart_path(chart, parent);
   for (const Chart& child : chart.dependencies) collect_templates(child, path, out);
   for (const File& file : chart.files->templates) {
     if (chart.metadata.is_library() && !path_base(file.name).starts_with('_')) continue;

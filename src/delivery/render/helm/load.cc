@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Source: Helm 3.22 pkg/chart/loader (what is read, in which order, and the words of its errors).
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "artifact/content/compress.h"
@@ -11,6 +12,7 @@
 #include "core/expr/go_template/datum.h"
 #include "core/expr/go_template/yaml_error.h"
 #include "delivery/render/helm/chart.h"
+#include "delivery/render/helm/go_text.h"
 #include "delivery/render/helm/ignore.h"
 
 namespace caisson::render::helm {
@@ -241,7 +243,7 @@ Result<std::vector<File>> read_chart_files(const FileSource& source, const std::
 namespace {
 
 void collect_crds(const Chart& chart, const std::string& parent, std::vector<Crd>& out) {
-  const std::string path = parent.empty() ? chart.name() : parent + "/charts/" + chart.name();
+  const std::string path = chart_path(chart, parent);
   for (const File& file : chart.files->others) {
     if (!file.name.starts_with("crds/")) continue;
     const std::size_t dot = path_base(file.name).rfind('.');
@@ -253,7 +255,25 @@ void collect_crds(const Chart& chart, const std::string& parent, std::vector<Crd
   for (const Chart& child : chart.dependencies) collect_crds(child, path, out);
 }
 
+// JSON has no infinity: Go's encoder, which every document passes through, refuses it.
+const Value* infinity_in(const Value& value) {
+  if (value.kind() == ValueKind::floating && !std::isfinite(value.as_double())) return &value;
+  for (const Value& item : value.items()) {
+    if (const Value* found = infinity_in(item)) return found;
+  }
+  for (const auto& entry : value.entries()) {
+    if (const Value* found = infinity_in(entry.value)) return found;
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+std::string chart_path(const Chart& chart, const std::string& parent) {
+  if (parent.empty()) return chart.name();
+  const std::string above = chart.parent_name.empty() ? parent : path_join(path_dir(parent), chart.parent_name);
+  return above + "/charts/" + chart.name();
+}
 
 std::vector<Crd> crds(const Chart& chart) {
   std::vector<Crd> out;
@@ -272,6 +292,10 @@ Result<Value> read_yaml(std::string_view text, bool json_numbers) {
   }
   if (documents->empty()) return Value();
   std::vector<Value> all = std::move(documents).value();
+  if (const Value* infinity = infinity_in(all[0])) {
+    return Error{ErrorCode::bad_request,
+                 "error converting YAML to JSON: json: unsupported value: " + go_float(infinity->as_double())};
+  }
   return json_numbers ? go_template::with_json_numbers(all[0]) : std::move(all[0]);
 }
 

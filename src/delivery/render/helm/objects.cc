@@ -347,7 +347,7 @@ struct Builder {
 
   // Gives the chart's "." under the type that .Subcharts shows.
   Datum add(const Chart& chart, const Datum& values, const std::string& parent) {
-    const std::string path = parent.empty() ? chart.name() : parent + "/charts/" + chart.name();
+    const std::string path = chart_path(chart, parent);
     auto subcharts = go_template::make<Map>();
     auto next = go_template::make<Map>();
     next->set("Chart", chart_of(chart, parent.empty()));
