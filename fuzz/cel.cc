@@ -11,9 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const cel::Environment environment([] {
     cel::EnvironmentOptions options;
     options.libraries = cel::kAllLibraries;
-    options.variables = {{"object", cel::Type()},
-                         {"l", cel::Type::list(cel::TypeKind::integer)},
-                         {"s", cel::TypeKind::string}};
+    options.variables = {
+        {"object", cel::Type()}, {"l", cel::Type::list(cel::TypeKind::integer)}, {"s", cel::TypeKind::string}};
     return options;
   }());
   static const Value object = json::parse(R"({"a":{"b":[1,2.5,"x",null,true]},"n":3,"s":"text"})").value();

@@ -39,7 +39,9 @@ Type type_from(const Proto& text) {
   if (kind == "wrapper") return Type::wrapper(primitive(inner.text).kind());
   if (kind == "null") return TypeKind::null;
   if (kind == "well_known")
-    return inner.text == "DURATION" ? TypeKind::duration : inner.text == "TIMESTAMP" ? TypeKind::timestamp : TypeKind::dyn;
+    return inner.text == "DURATION"    ? TypeKind::duration
+           : inner.text == "TIMESTAMP" ? TypeKind::timestamp
+                                       : TypeKind::dyn;
   if (kind == "list_type") return Type::list(part("elem_type"));
   if (kind == "map_type") return Type::map(part("key_type"), part("value_type"));
   if (kind == "type") return Type::type_of(type_from(inner));

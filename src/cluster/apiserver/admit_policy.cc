@@ -66,8 +66,8 @@ class ValidatingAdmissionPolicy : public Admission {
     auto compiled = PolicyProgram::compile(object);
     if (compiled.ok()) return {};
     return Error{ErrorCode::invalid, "ValidatingAdmissionPolicy.admissionregistration.k8s.io \"" +
-                                         object["metadata"]["name"].str() + "\" is invalid: " +
-                                         compiled.error().message};
+                                         object["metadata"]["name"].str() +
+                                         "\" is invalid: " + compiled.error().message};
   }
 
   Result<std::shared_ptr<const Policies>> current() const {
@@ -133,8 +133,8 @@ class ValidatingAdmissionPolicy : public Admission {
     if (name.empty()) name = object["metadata"]["name"].str();
     return Error{code_of(finding.reason), request.kind.resource.group_resource() + " \"" + name +
                                               "\" is forbidden: ValidatingAdmissionPolicy '" + policy +
-                                              "' with binding '" + binding.name + "' denied request: " +
-                                              finding.message};
+                                              "' with binding '" + binding.name +
+                                              "' denied request: " + finding.message};
   }
 
   // One null when the policy takes no parameters. Errors: why there are none.

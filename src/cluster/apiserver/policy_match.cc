@@ -46,10 +46,14 @@ Result<kube::LabelSelector> selector(const Value& value) {
 
 std::string_view operation_name(AdmissionRequest::Operation operation) {
   switch (operation) {
-    case AdmissionRequest::Operation::create: return "CREATE";
-    case AdmissionRequest::Operation::update: return "UPDATE";
-    case AdmissionRequest::Operation::remove: return "DELETE";
-    case AdmissionRequest::Operation::connect: return "CONNECT";
+    case AdmissionRequest::Operation::create:
+      return "CREATE";
+    case AdmissionRequest::Operation::update:
+      return "UPDATE";
+    case AdmissionRequest::Operation::remove:
+      return "DELETE";
+    case AdmissionRequest::Operation::connect:
+      return "CONNECT";
   }
   return "";
 }

@@ -20,25 +20,28 @@ constexpr std::size_t kMessageBytesMax = 5u << 10;
 const cel::Type& request_type() {
   static const cel::Type type = [] {
     const Value text{{"type", "string"}};
-    const auto object = [](Value properties) { return Value{{"type", "object"}, {"properties", std::move(properties)}}; };
+    const auto object = [](Value properties) {
+      return Value{{"type", "object"}, {"properties", std::move(properties)}};
+    };
     const Value kind = object(Value{{"group", text}, {"version", text}, {"kind", text}});
     const Value resource = object(Value{{"group", text}, {"version", text}, {"resource", text}});
     const Value texts{{"type", "array"}, {"items", text}};
     const Value extra{{"type", "object"}, {"additionalProperties", texts}};
     const Value user = object(Value{{"username", text}, {"uid", text}, {"groups", texts}, {"extra", extra}});
-    const cel::Type escaped = cel::type_from_schema(object(Value{{"kind", kind},
-                                              {"resource", resource},
-                                              {"subResource", text},
-                                              {"requestKind", kind},
-                                              {"requestResource", resource},
-                                              {"requestSubResource", text},
-                                              {"name", text},
-                                              {"namespace", text},
-                                              {"operation", text},
-                                              {"userInfo", user},
-                                              {"dryRun", Value{{"type", "boolean"}}},
-                                              {"options", Value{{"x-kubernetes-int-or-string", true}}}}),
-                                                    "kubernetes.AdmissionRequest");
+    const cel::Type escaped =
+        cel::type_from_schema(object(Value{{"kind", kind},
+                                           {"resource", resource},
+                                           {"subResource", text},
+                                           {"requestKind", kind},
+                                           {"requestResource", resource},
+                                           {"requestSubResource", text},
+                                           {"name", text},
+                                           {"namespace", text},
+                                           {"operation", text},
+                                           {"userInfo", user},
+                                           {"dryRun", Value{{"type", "boolean"}}},
+                                           {"options", Value{{"x-kubernetes-int-or-string", true}}}}),
+                              "kubernetes.AdmissionRequest");
     // Here, other than in custom resources, a field is written as it is: request.namespace.
     cel::TypeNode node = *escaped.node();
     for (cel::Field& field : node.fields) field.name = field.key;
@@ -149,17 +152,10 @@ Value request_value(const AdmissionRequest& request) {
                    {"uid", request.user.uid},
                    {"groups", Value::list_of(request.user.groups)},
                    {"extra", extra}};
-  return Value{{"kind", kind},
-               {"resource", resource},
-               {"subResource", request.subresource},
-               {"requestKind", kind},
-               {"requestResource", resource},
-               {"requestSubResource", request.subresource},
-               {"name", request.name},
-               {"namespace", request.ns},
-               {"operation", operation_name(request.operation)},
-               {"userInfo", user},
-               {"dryRun", request.dry_run}};
+  return Value{{"kind", kind},         {"resource", resource},        {"subResource", request.subresource},
+               {"requestKind", kind},  {"requestResource", resource}, {"requestSubResource", request.subresource},
+               {"name", request.name}, {"namespace", request.ns},     {"operation", operation_name(request.operation)},
+               {"userInfo", user},     {"dryRun", request.dry_run}};
 }
 
 // `authorizer` asks this server's RBAC for the request's user, or for a ServiceAccount.
@@ -235,8 +231,9 @@ class Evaluation {
 
   Result<cel::Value> value(const cel::Program& program) {
     if (spent_ > kCostMaxPerPolicy)
-      return Error{ErrorCode::too_large, "validation failed due to running out of cost budget, no further validation "
-                                         "rules will be run"};
+      return Error{ErrorCode::too_large,
+                   "validation failed due to running out of cost budget, no further validation "
+                   "rules will be run"};
     cel::Outcome outcome = program.evaluate(bindings_, {.cost_max = kCostMaxPerExpression});
     spent_ += outcome.cost;
     return std::move(outcome.value);

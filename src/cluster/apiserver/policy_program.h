@@ -33,7 +33,8 @@ struct PolicyProgram {
   std::vector<Named> conditions, variables;
   std::vector<Validation> validations;
 
-  // Errors: invalid, with the field of the policy and what is wrong: "spec.validations[0].expression: Invalid value: …".
+  // Errors: invalid, with the field of the policy and what is wrong: "spec.validations[0].expression: Invalid value:
+  // …".
   static Result<PolicyProgram> compile(const Value& policy);
 };
 
@@ -45,9 +46,9 @@ struct PolicyFinding {
 
 struct PolicyInput {
   const AdmissionRequest& request;
-  const Value& object;   // null for a deletion
-  const Value& ns;       // the namespace's object, or null
-  const Value* params;   // nullptr: none
+  const Value& object;  // null for a deletion
+  const Value& ns;      // the namespace's object, or null
+  const Value* params;  // nullptr: none
   const Authorizer& authorizer;
 };
 

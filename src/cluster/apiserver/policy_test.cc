@@ -18,8 +18,8 @@ void bind(TestServer& server, const std::string& spec, const std::string& bindin
 }
 
 std::string create(TestServer& server, const std::string& data, const std::string& user = "") {
-  const auto text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: shop, labels: {team: a}}, data: " +
-                    data + "}";
+  const auto text =
+      "{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: shop, labels: {team: a}}, data: " + data + "}";
   const auto client = user.empty() ? nullptr : server.client(user, {"system:masters"});
   return failure((client == nullptr ? *server.admin : *client).create(object(text)));
 }
@@ -65,9 +65,9 @@ TEST_CASE("an expression that fails refuses unless the failure policy is Ignore"
   CHECK(create(server, "{a: '1'}") == std::string(kDenied) +
                                           "expression 'object.data.nothing == 'x'' resulted in error: no such key: "
                                           "nothing");
-  auto policy = server.admin->get({"admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy",
-                                   "validatingadmissionpolicies", false},
-                                  {"", "p"});
+  auto policy = server.admin->get(
+      {"admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false},
+      {"", "p"});
   REQUIRE(policy.ok());
   Value changed = policy->value();
   changed.edit("spec").set("failurePolicy", "Ignore");
@@ -96,10 +96,9 @@ TEST_CASE("parameters come from the object that the binding names; without it th
        "int(params.data.most)\", messageExpression: \"'at most ' + params.data.most\"}]",
        "paramRef: {name: limits, namespace: default, parameterNotFoundAction: Deny}, validationActions: [Deny]");
   CHECK(create(server, "{a: '1'}").find("no params found for policy binding") != std::string::npos);
-  const auto unbound = server.admin->remove(
-      {"admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings",
-       false},
-      {"", "b"});
+  const auto unbound = server.admin->remove({"admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding",
+                                             "validatingadmissionpolicybindings", false},
+                                            {"", "b"});
   REQUIRE(unbound.ok());
   server.create("{apiVersion: v1, kind: ConfigMap, metadata: {name: limits, namespace: default}, data: {most: '1'}}");
   server.create(

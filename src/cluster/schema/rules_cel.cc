@@ -56,7 +56,8 @@ class Compiler {
     out->type_name = schema["type"].str();
     for (const auto& [key, property] : schema["properties"].entries()) {
       const std::string property_name(key);
-      auto child = TRY(node(property, at + ".properties[" + property_name + "]", name + "." + property_name, depth + 1));
+      auto child =
+          TRY(node(property, at + ".properties[" + property_name + "]", name + "." + property_name, depth + 1));
       if (child != nullptr) out->properties.emplace_back(property_name, std::move(child));
     }
     if (schema["items"].is_map()) out->items = TRY(node(schema["items"], at + ".items", name + ".@items", depth + 1));
@@ -83,8 +84,7 @@ class Compiler {
     options.variables = {{"self", type}, {"oldSelf", optional_old ? cel::Type::optional(type) : type}};
     const cel::Environment environment(std::move(options));
     auto program = environment.compile(text);
-    if (!program.ok())
-      return refused(at + ".rule", written["rule"], "compilation failed: " + program.error().message);
+    if (!program.ok()) return refused(at + ".rule", written["rule"], "compilation failed: " + program.error().message);
     if (!program->result_type().is(cel::TypeKind::boolean))
       return refused(at + ".rule", written["rule"], "cel expression must evaluate to a bool");
     Rule out{*program, std::nullopt, text, std::string(trim(written["message"].as_string())),
@@ -157,8 +157,9 @@ class Validation {
     cel::Bindings bindings;
     bindings.set("self", cel::Value::from(value, node.type));
     if (rule.optional_old)
-      bindings.set("oldSelf", cel::Value::optional(before == nullptr ? std::nullopt
-                                                                     : std::optional(cel::Value::from(*before, node.type))));
+      bindings.set(
+          "oldSelf",
+          cel::Value::optional(before == nullptr ? std::nullopt : std::optional(cel::Value::from(*before, node.type))));
     else if (before != nullptr)
       bindings.set("oldSelf", cel::Value::from(*before, node.type));
     const cel::Outcome outcome = evaluate(rule.program, bindings);

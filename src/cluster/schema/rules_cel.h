@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Validation rules of CustomResourceDefinitions (x-kubernetes-validations), as apiextensions-apiserver 1.33 checks them:
-// compiled once with the definition, evaluated for each object within Kubernetes' limits on cost (1,000,000 to a rule,
-// 10,000,000 to an object). Internal to the room. Threads: any.
+// Validation rules of CustomResourceDefinitions (x-kubernetes-validations), as apiextensions-apiserver 1.33 checks
+// them: compiled once with the definition, evaluated for each object within Kubernetes' limits on cost (1,000,000 to a
+// rule, 10,000,000 to an object). Internal to the room. Threads: any.
 #pragma once
 #include <memory>
 #include <string>
@@ -29,8 +29,8 @@ class CelRules {
   std::unique_ptr<const Node> root_;
 };
 
-// Appends what the rules of a custom kind find; of others nothing. When `out` has errors that leave the object's form in
-// doubt, it says instead that rules were not checked, as Kubernetes does.
+// Appends what the rules of a custom kind find; of others nothing. When `out` has errors that leave the object's form
+// in doubt, it says instead that rules were not checked, as Kubernetes does.
 void check_cel_rules(const KindSchema& kind, const Value* before, const Value& object, std::vector<FieldError>& out);
 
 }  // namespace caisson::schema

@@ -9,7 +9,9 @@
 namespace caisson::schema {
 namespace {
 
-Value from_yaml(std::string_view text) { return yaml::read(text).value(); }
+Value from_yaml(std::string_view text) {
+  return yaml::read(text).value();
+}
 
 Value definition(std::string_view spec_schema) {
   Value crd = from_yaml(R"(
@@ -118,9 +120,10 @@ TEST_CASE("a rule that can't be compiled refuses its definition by name") {
   for (const Case& c : cases) {
     CAPTURE(c.rule);
     Schema schema = Schema::built_in().value();
-    const auto added = schema.add_crd(definition("{type: object, properties: {a: {type: integer}}, "
-                                                 "x-kubernetes-validations: [" +
-                                                 std::string(c.rule) + "]}"));
+    const auto added =
+        schema.add_crd(definition("{type: object, properties: {a: {type: integer}}, "
+                                  "x-kubernetes-validations: [" +
+                                  std::string(c.rule) + "]}"));
     REQUIRE_FALSE(added.ok());
     CHECK(added.error().message.find(".properties[spec].x-kubernetes-validations[0]") != std::string::npos);
     CHECK(added.error().message.find(c.want) != std::string::npos);
@@ -129,9 +132,9 @@ TEST_CASE("a rule that can't be compiled refuses its definition by name") {
 
 TEST_CASE("a rule that costs too much ends the checks of its object") {
   Schema schema = Schema::built_in().value();
-  const auto added = schema.add_crd(definition(
-      "{type: object, properties: {l: {type: array, items: {type: integer}}}, x-kubernetes-validations: "
-      "[{rule: 'self.l.all(a, self.l.all(b, self.l.all(c, a + b + c >= 0)))'}, {rule: 'false'}]}"));
+  const auto added = schema.add_crd(
+      definition("{type: object, properties: {l: {type: array, items: {type: integer}}}, x-kubernetes-validations: "
+                 "[{rule: 'self.l.all(a, self.l.all(b, self.l.all(c, a + b + c >= 0)))'}, {rule: 'false'}]}"));
   REQUIRE(added.ok());
   const KindPtr kind = schema.find("example.com", "v1", "Widget");
   Value list = Value::list();

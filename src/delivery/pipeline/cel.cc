@@ -17,7 +17,9 @@ constexpr std::size_t kExpressionBytesMax = 16u << 10;
 constexpr std::size_t kTextBytesMax = 4u << 20;
 constexpr std::uint64_t kCostMax = 10'000'000;
 
-Error wrong(std::string message) { return {ErrorCode::bad_request, std::move(message)}; }
+Error wrong(std::string message) {
+  return {ErrorCode::bad_request, std::move(message)};
+}
 
 // The headers as a map of lists, as Go has them, whose names compare without case.
 class HeaderObject : public cel::Object {

@@ -7,14 +7,14 @@ namespace caisson::conformance {
 namespace {
 
 constexpr std::string_view kProto2 = "cel.expr.conformance.proto2.", kProto3 = "cel.expr.conformance.proto3.";
-constexpr std::string_view kScalars[] = {"int32",   "int64",    "uint32",   "uint64", "sint32", "sint64", "fixed32",
-                                         "fixed64", "sfixed32", "sfixed64", "float",  "double", "bool",   "string",
-                                         "bytes"};
+constexpr std::string_view kScalars[] = {"int32",  "int64",   "uint32",  "uint64",   "sint32",
+                                         "sint64", "fixed32", "fixed64", "sfixed32", "sfixed64",
+                                         "float",  "double",  "bool",    "string",   "bytes"};
 
 // Proto2's defaults of TestAllTypes.
 constexpr std::pair<std::string_view, std::string_view> kDefaults[] = {
-    {"single_int32", "-32"}, {"single_int64", "-64"}, {"single_uint32", "32"}, {"single_uint64", "64"},
-    {"single_float", "3.0"}, {"single_double", "6.4"}, {"single_bool", "true"}, {"single_string", "empty"},
+    {"single_int32", "-32"},  {"single_int64", "-64"},    {"single_uint32", "32"}, {"single_uint64", "64"},
+    {"single_float", "3.0"},  {"single_double", "6.4"},   {"single_bool", "true"}, {"single_string", "empty"},
     {"single_bytes", "none"}, {"single_nested_enum", "1"}};
 
 struct NameOf {
@@ -28,7 +28,9 @@ std::optional<NameOf> split_name(std::string_view name) {
   return std::nullopt;
 }
 
-bool is_integer_name(std::string_view name) { return name.find("int") != name.npos || name.find("fixed") != name.npos; }
+bool is_integer_name(std::string_view name) {
+  return name.find("int") != name.npos || name.find("fixed") != name.npos;
+}
 bool is_unsigned_name(std::string_view name) {
   return name.starts_with("uint") || name.starts_with("fixed");
 }
@@ -38,13 +40,24 @@ std::string type_word(const std::string& prefix, std::string_view word) {
   for (const std::string_view scalar : kScalars) {
     if (word == scalar) return std::string(scalar);
   }
-  static const std::map<std::string, std::string, std::less<>> kWords = {
-      {"any", "Any"},       {"duration", "Duration"},           {"timestamp", "Timestamp"}, {"struct", "Struct"},
-      {"value", "Value"},   {"list_value", "ListValue"},        {"null_value", "NullValue"},
-      {"field_mask", "FieldMask"}, {"empty", "Empty"},
-      {"int32_wrapper", "Int32Value"},   {"int64_wrapper", "Int64Value"},   {"uint32_wrapper", "UInt32Value"},
-      {"uint64_wrapper", "UInt64Value"}, {"float_wrapper", "FloatValue"},   {"double_wrapper", "DoubleValue"},
-      {"bool_wrapper", "BoolValue"},     {"string_wrapper", "StringValue"}, {"bytes_wrapper", "BytesValue"}};
+  static const std::map<std::string, std::string, std::less<>> kWords = {{"any", "Any"},
+                                                                         {"duration", "Duration"},
+                                                                         {"timestamp", "Timestamp"},
+                                                                         {"struct", "Struct"},
+                                                                         {"value", "Value"},
+                                                                         {"list_value", "ListValue"},
+                                                                         {"null_value", "NullValue"},
+                                                                         {"field_mask", "FieldMask"},
+                                                                         {"empty", "Empty"},
+                                                                         {"int32_wrapper", "Int32Value"},
+                                                                         {"int64_wrapper", "Int64Value"},
+                                                                         {"uint32_wrapper", "UInt32Value"},
+                                                                         {"uint64_wrapper", "UInt64Value"},
+                                                                         {"float_wrapper", "FloatValue"},
+                                                                         {"double_wrapper", "DoubleValue"},
+                                                                         {"bool_wrapper", "BoolValue"},
+                                                                         {"string_wrapper", "StringValue"},
+                                                                         {"bytes_wrapper", "BytesValue"}};
   if (const auto found = kWords.find(word); found != kWords.end()) return "google.protobuf." + found->second;
   if (word == "enum" || word == "nested_enum") return prefix + "TestAllTypes.NestedEnum";
   if (word == "message" || word == "nested_message" || word == "lazy_message")
@@ -99,7 +112,8 @@ Result<cel::Value> json_form(const cel::Value& value) {
     case Kind::null:
     case Kind::boolean:
     case Kind::floating:
-    case Kind::string: return value;
+    case Kind::string:
+      return value;
     case Kind::integer:
       if (std::abs(static_cast<double>(value.as_int())) <= 9007199254740991.0)
         return cel::Value(static_cast<double>(value.as_int()));
@@ -107,9 +121,12 @@ Result<cel::Value> json_form(const cel::Value& value) {
     case Kind::unsigned_integer:
       if (value.as_uint() <= 9007199254740991u) return cel::Value(static_cast<double>(value.as_uint()));
       return cel::Value::string(std::to_string(value.as_uint()));
-    case Kind::bytes: return cel::Value::string(base64(value.as_bytes()));
-    case Kind::timestamp: return cel::Value::string(cel::timestamp_text(value.as_timestamp()));
-    case Kind::duration: return cel::Value::string(cel::duration_text(value.as_duration()));
+    case Kind::bytes:
+      return cel::Value::string(base64(value.as_bytes()));
+    case Kind::timestamp:
+      return cel::Value::string(cel::timestamp_text(value.as_timestamp()));
+    case Kind::duration:
+      return cel::Value::string(cel::duration_text(value.as_duration()));
     case Kind::list: {
       std::vector<cel::Value> items;
       for (std::size_t i = 0; i < value.size(); ++i) items.push_back(TRY(json_form(value.item(i))));
@@ -119,7 +136,7 @@ Result<cel::Value> json_form(const cel::Value& value) {
       std::vector<std::pair<cel::Value, cel::Value>> entries;
       for (std::size_t i = 0; i < value.size(); ++i) {
         const auto [key, member] = value.entry(i);
-        const std::string text = key.is(Kind::string) ? std::string(key.as_string())
+        const std::string text = key.is(Kind::string)             ? std::string(key.as_string())
                                  : key.is(Kind::unsigned_integer) ? std::to_string(key.as_uint())
                                                                   : key.debug_string();
         cel::Value inner = TRY(json_form(member));
@@ -144,21 +161,30 @@ Result<cel::Value> json_form(const cel::Value& value) {
       }
       return cel::Value::map(std::move(entries));
     }
-    default: return refused("no JSON form");
+    default:
+      return refused("no JSON form");
   }
 }
 
 bool is_default(const cel::Value& value) {
   switch (value.kind()) {
-    case Kind::boolean: return !value.as_bool();
-    case Kind::integer: return value.as_int() == 0;
-    case Kind::unsigned_integer: return value.as_uint() == 0;
-    case Kind::floating: return value.as_double() == 0 && !std::signbit(value.as_double());
-    case Kind::string: return value.as_string().empty();
-    case Kind::bytes: return value.as_bytes().empty();
+    case Kind::boolean:
+      return !value.as_bool();
+    case Kind::integer:
+      return value.as_int() == 0;
+    case Kind::unsigned_integer:
+      return value.as_uint() == 0;
+    case Kind::floating:
+      return value.as_double() == 0 && !std::signbit(value.as_double());
+    case Kind::string:
+      return value.as_string().empty();
+    case Kind::bytes:
+      return value.as_bytes().empty();
     case Kind::list:
-    case Kind::map: return value.size() == 0;
-    default: return false;
+    case Kind::map:
+      return value.size() == 0;
+    default:
+      return false;
   }
 }
 
@@ -210,7 +236,8 @@ class WireReader {
   }
   static cel::Value scalar(std::string_view name, std::uint64_t number, std::string_view raw) {
     if (name == "double") return cel::Value(std::bit_cast<double>(number));
-    if (name == "float") return cel::Value(static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(number))));
+    if (name == "float")
+      return cel::Value(static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(number))));
     if (name == "bool") return cel::Value(number != 0);
     if (name == "string") return cel::Value::string(raw.substr(1));
     if (name == "bytes") return cel::Value::bytes(std::string(raw.substr(1)));
@@ -253,8 +280,8 @@ std::optional<FieldKind> Messages::field(std::string_view message, std::string_v
       return FieldKind{prefix + "TestAllTypes", FieldKind::Shape::single, "", true, ""};
     }
     static constexpr std::string_view kReservedNames[] = {
-        "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
-        "namespace", "return", "var", "void", "while", "in", "false", "true", "null"};
+        "as",      "break",     "const",  "continue", "else", "for",   "function", "if",    "import", "let", "loop",
+        "package", "namespace", "return", "var",      "void", "while", "in",       "false", "true",   "null"};
     for (const std::string_view reserved : kReservedNames) {
       if (name == reserved) return FieldKind{"bool", FieldKind::Shape::single, "", known->is_proto2, ""};
     }
@@ -279,7 +306,8 @@ std::optional<FieldKind> Messages::field(std::string_view message, std::string_v
 std::optional<Type> Messages::find_type(std::string_view name) const {
   if (is_well_known(name)) {
     static constexpr std::string_view kOthers[] = {"Any", "Duration", "Timestamp", "Struct", "Value", "ListValue"};
-    bool known = !wrapped_scalar(name).empty() || name == "google.protobuf.FieldMask" || name == "google.protobuf.Empty";
+    bool known =
+        !wrapped_scalar(name).empty() || name == "google.protobuf.FieldMask" || name == "google.protobuf.Empty";
     for (const std::string_view other : kOthers) known = known || name.substr(16) == other;
     return known ? std::optional(type_of(std::string(name))) : std::nullopt;
   }
@@ -344,20 +372,31 @@ cel::Value Messages::default_of(const FieldKind& field) const {
   const Type type = type_of(field.name);
   const std::string& text = field.default_text;
   switch (type.kind()) {
-    case TypeKind::boolean: return cel::Value(text == "true");
-    case TypeKind::integer: return cel::Value(parse_int(text).value_or(0));
-    case TypeKind::unsigned_integer: return cel::Value(static_cast<std::uint64_t>(parse_int(text).value_or(0)));
-    case TypeKind::floating: return cel::Value(*parse_double(text));
-    case TypeKind::string: return cel::Value::string(text);
-    case TypeKind::bytes: return cel::Value::bytes(text);
-    case TypeKind::duration: return cel::Value(Duration(0));
-    case TypeKind::timestamp: return cel::Value(cel::Timestamp{});
-    case TypeKind::list: return cel::Value::list({});
-    case TypeKind::map: return cel::Value::map({}).value();
+    case TypeKind::boolean:
+      return cel::Value(text == "true");
+    case TypeKind::integer:
+      return cel::Value(parse_int(text).value_or(0));
+    case TypeKind::unsigned_integer:
+      return cel::Value(static_cast<std::uint64_t>(parse_int(text).value_or(0)));
+    case TypeKind::floating:
+      return cel::Value(*parse_double(text));
+    case TypeKind::string:
+      return cel::Value::string(text);
+    case TypeKind::bytes:
+      return cel::Value::bytes(text);
+    case TypeKind::duration:
+      return cel::Value(Duration(0));
+    case TypeKind::timestamp:
+      return cel::Value(cel::Timestamp{});
+    case TypeKind::list:
+      return cel::Value::list({});
+    case TypeKind::map:
+      return cel::Value::map({}).value();
     case TypeKind::object:
-      return cel::Value(std::make_shared<const Message>(shared_from_this(), field.name,
-                                                        std::map<std::string, cel::Value>{}));
-    default: return {};
+      return cel::Value(
+          std::make_shared<const Message>(shared_from_this(), field.name, std::map<std::string, cel::Value>{}));
+    default:
+      return {};
   }
 }
 
@@ -366,16 +405,22 @@ Result<cel::Value> Messages::fit_one(const std::string& name, const cel::Value& 
     if (const std::string scalar = wrapped_scalar(name); !scalar.empty()) return fit_one(scalar, value);
     const std::string_view word = std::string_view(name).substr(16);
     if (word == "Any") return value;
-    if (word == "NullValue") return value.is(Kind::null) || value.is(Kind::integer) ? Result<cel::Value>(cel::Value()) : refused("not null");
-    const Kind wanted = word == "Duration" ? Kind::duration : word == "Timestamp" ? Kind::timestamp
-                        : word == "Struct" ? Kind::map : word == "ListValue" ? Kind::list : value.kind();
+    if (word == "NullValue")
+      return value.is(Kind::null) || value.is(Kind::integer) ? Result<cel::Value>(cel::Value()) : refused("not null");
+    const Kind wanted = word == "Duration"    ? Kind::duration
+                        : word == "Timestamp" ? Kind::timestamp
+                        : word == "Struct"    ? Kind::map
+                        : word == "ListValue" ? Kind::list
+                                              : value.kind();
     if (value.kind() != wanted) return refused("a value does not fit " + name);
     if (word == "Struct") {
       for (std::size_t i = 0; i < value.size(); ++i) {
         if (!value.entry(i).first.is(Kind::string)) return refused("bad key type");
       }
     }
-    return word == "Duration" || word == "Timestamp" || word == "FieldMask" || word == "Empty" ? Result<cel::Value>(value) : json_form(value);
+    return word == "Duration" || word == "Timestamp" || word == "FieldMask" || word == "Empty"
+               ? Result<cel::Value>(value)
+               : json_form(value);
   }
   if (is_enum(name) || name == "int32" || name == "sint32" || name == "sfixed32") {
     if (!value.is(Kind::integer)) return refused("a value does not fit " + name);
@@ -412,7 +457,8 @@ Result<std::optional<cel::Value>> Messages::fit(const FieldKind& field, const ce
       return std::optional<cel::Value>();
     return std::optional(std::move(fitted));
   }
-  if (value.kind() != (field.shape == Shape::repeated ? Kind::list : Kind::map)) return refused("unsupported field type");
+  if (value.kind() != (field.shape == Shape::repeated ? Kind::list : Kind::map))
+    return refused("unsupported field type");
   std::vector<cel::Value> items;
   std::vector<std::pair<cel::Value, cel::Value>> entries;
   for (std::size_t i = 0; i < value.size(); ++i) {
@@ -474,8 +520,10 @@ Result<cel::Value> Messages::read_field(const FieldKind& field, const Proto& tex
   if (is_enum(name)) return cel::Value(enum_number(text.text));
   const Type type = type_of(name);
   switch (type.kind()) {
-    case TypeKind::boolean: return cel::Value(text.text == "true");
-    case TypeKind::integer: return cel::Value(parse_int(text.text).value_or(0));
+    case TypeKind::boolean:
+      return cel::Value(text.text == "true");
+    case TypeKind::integer:
+      return cel::Value(parse_int(text.text).value_or(0));
     case TypeKind::unsigned_integer: {
       std::uint64_t out = 0;
       std::from_chars(text.text.data(), text.text.data() + text.text.size(), out);
@@ -485,9 +533,12 @@ Result<cel::Value> Messages::read_field(const FieldKind& field, const Proto& tex
       const double number = TRY(parse_double(text.text));
       return cel::Value(name == "float" ? static_cast<double>(static_cast<float>(number)) : number);
     }
-    case TypeKind::string: return cel::Value::string(text.text);
-    case TypeKind::bytes: return cel::Value::bytes(text.text);
-    default: return cel::Value();
+    case TypeKind::string:
+      return cel::Value::string(text.text);
+    case TypeKind::bytes:
+      return cel::Value::bytes(text.text);
+    default:
+      return cel::Value();
   }
 }
 
@@ -509,7 +560,8 @@ Result<cel::Value> Messages::read(std::string_view type, const Proto& text) cons
   }
   const auto number = [&](std::string_view field) { return parse_int(text.get(field)).value_or(0); };
   if (name == "google.protobuf.Any") return read_any(text);
-  if (name == "google.protobuf.Duration") return cel::Value(Duration(number("seconds") * 1'000'000'000 + number("nanos")));
+  if (name == "google.protobuf.Duration")
+    return cel::Value(Duration(number("seconds") * 1'000'000'000 + number("nanos")));
   if (name == "google.protobuf.Timestamp")
     return cel::Value(cel::Timestamp{number("seconds"), static_cast<std::int32_t>(number("nanos"))});
   if (name == "google.protobuf.Value") {

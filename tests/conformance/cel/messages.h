@@ -20,19 +20,25 @@ using cel::Kind;
 using cel::Type;
 using cel::TypeKind;
 
-inline Error refused(std::string why) { return {ErrorCode::bad_request, std::move(why)}; }
+inline Error refused(std::string why) {
+  return {ErrorCode::bad_request, std::move(why)};
+}
 
 // A field's type: a scalar's or message's name, alone, repeated or as a map's value.
 struct FieldKind {
   std::string name;  // "int32", "google.protobuf.Any", "….NestedEnum"
   enum class Shape { single, repeated, map } shape = Shape::single;
-  std::string key;           // of a map
+  std::string key;            // of a map
   bool has_presence = false;  // set to its default is told from unset
   std::string default_text;
 };
 
-inline bool is_enum(std::string_view name) { return name.ends_with("Enum"); }
-inline bool is_well_known(std::string_view name) { return name.starts_with("google.protobuf."); }
+inline bool is_enum(std::string_view name) {
+  return name.ends_with("Enum");
+}
+inline bool is_well_known(std::string_view name) {
+  return name.starts_with("google.protobuf.");
+}
 inline std::string wrapped_scalar(std::string_view name) {
   static const std::map<std::string, std::string, std::less<>> kWrappers = {
       {"google.protobuf.BoolValue", "bool"},     {"google.protobuf.BytesValue", "bytes"},

@@ -42,7 +42,7 @@ enum class CallKind : std::uint8_t {
   optional_or,  // a.or(b), a.orValue(b): b only when needed
   optional_or_value,
   map_insert,  // accumulator with an entry more, made by a macro
-  append,  // accumulator + [element], made by a macro: may add in place
+  append,      // accumulator + [element], made by a macro: may add in place
 };
 
 // Where an identifier leads.
@@ -55,11 +55,11 @@ struct Node {
   bool member = false;         // call with a receiver
   bool presence_test = false;  // select under has()
   bool parenthesized_chain = false;
-  bool is_free = false;        // costs nothing: decided beforehand, as cel-go's optimizer does
-  bool is_constant = false;    // a literal, or a list or map of them: `value` holds it
-  std::uint32_t offset = 0;    // byte in the source
-  std::uint32_t slot = 0;      // of a variable or a local
-  int depth = 1;               // of the tree below
+  bool is_free = false;      // costs nothing: decided beforehand, as cel-go's optimizer does
+  bool is_constant = false;  // a literal, or a list or map of them: `value` holds it
+  std::uint32_t offset = 0;  // byte in the source
+  std::uint32_t slot = 0;    // of a variable or a local
+  int depth = 1;             // of the tree below
   std::string name;
   Value value;
   std::vector<NodePtr> children;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `authorizer` in expressions: authorizer.group('apps').resource('deployments').namespace('x').check('create').allowed()
+// `authorizer` in expressions:
+// authorizer.group('apps').resource('deployments').namespace('x').check('create').allowed()
 // (k8s.io/apiserver/pkg/cel/library/authz.go, 1.33). Who decides is the caller's.
 #pragma once
 #include <memory>

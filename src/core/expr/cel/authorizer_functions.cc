@@ -35,7 +35,9 @@ class DecisionObject : public Object {
   AuthorizerDecision decision_;
 };
 
-const Check& check_of(const Value& v) { return static_cast<const Check&>(v.as_object()); }
+const Check& check_of(const Value& v) {
+  return static_cast<const Check&>(v.as_object());
+}
 const AuthorizerDecision& decision_of(const Value& v) {
   return static_cast<const DecisionObject&>(v.as_object()).decision();
 }
@@ -78,13 +80,23 @@ Result<Value> check(Arguments a) {
   request.verb = a[1].as_string();
   return Value(std::make_shared<const DecisionObject>(check_of(a[0]).authorizer()->check(request)));
 }
-Result<Value> allowed(Arguments a) { return Value(decision_of(a[0]).allowed); }
-Result<Value> reason(Arguments a) { return Value::string(decision_of(a[0]).reason); }
-Result<Value> errored(Arguments a) { return Value(!decision_of(a[0]).error.empty()); }
-Result<Value> error(Arguments a) { return Value::string(decision_of(a[0]).error); }
+Result<Value> allowed(Arguments a) {
+  return Value(decision_of(a[0]).allowed);
+}
+Result<Value> reason(Arguments a) {
+  return Value::string(decision_of(a[0]).reason);
+}
+Result<Value> errored(Arguments a) {
+  return Value(!decision_of(a[0]).error.empty());
+}
+Result<Value> error(Arguments a) {
+  return Value::string(decision_of(a[0]).error);
+}
 
 // Two checks exhaust what one expression may cost.
-std::uint64_t cost_of_check(Arguments, const Value&) { return 350'000; }
+std::uint64_t cost_of_check(Arguments, const Value&) {
+  return 350'000;
+}
 std::uint64_t cost_of_selector(Arguments a, const Value&) {
   const std::uint64_t length = actual_size(a[1]);
   return 10 + string_cost(length) + string_cost(string_cost(length, 0.5), 50);
@@ -114,11 +126,19 @@ constexpr Declaration kSelectors[] = {
 
 }  // namespace
 
-std::span<const Declaration> authorizer_functions() { return kFunctions; }
-std::span<const Declaration> authorizer_selector_functions() { return kSelectors; }
+std::span<const Declaration> authorizer_functions() {
+  return kFunctions;
+}
+std::span<const Declaration> authorizer_selector_functions() {
+  return kSelectors;
+}
 
-Type authorizer_type() { return Type::opaque(K "Authorizer"); }
-Type resource_check_type() { return Type::opaque(K "ResourceCheck"); }
+Type authorizer_type() {
+  return Type::opaque(K "Authorizer");
+}
+Type resource_check_type() {
+  return Type::opaque(K "ResourceCheck");
+}
 Value authorizer_value(std::shared_ptr<const Authorizer> authorizer) {
   return Value(std::make_shared<const Check>(K "Authorizer", std::move(authorizer), AuthorizerRequest{}));
 }

@@ -29,7 +29,7 @@ enum class Library : std::uint32_t {
   optional_types = 1u << 0,
   strings = 1u << 1,
   math = 1u << 2,
-  lists = 1u << 3,  // slice, flatten, range, distinct, reverse, sort, sortBy, first, last
+  lists = 1u << 3,  // slice, flatten, range, distinct, reverse, sort, sortBy
   sets = 1u << 4,
   encoders = 1u << 5,
   bindings = 1u << 6,                     // cel.bind
@@ -51,8 +51,12 @@ enum class Library : std::uint32_t {
   json_patch = 1u << 26,  // jsonpatch.escapeKey, for mutations
 };
 using Libraries = std::uint32_t;
-constexpr Libraries operator|(Library a, Library b) { return static_cast<Libraries>(a) | static_cast<Libraries>(b); }
-constexpr Libraries operator|(Libraries a, Library b) { return a | static_cast<Libraries>(b); }
+constexpr Libraries operator|(Library a, Library b) {
+  return static_cast<Libraries>(a) | static_cast<Libraries>(b);
+}
+constexpr Libraries operator|(Libraries a, Library b) {
+  return a | static_cast<Libraries>(b);
+}
 inline constexpr Libraries kAllLibraries = 0xffffffffu;
 // What Kubernetes 1.MINOR gives to admission policies and CRD rules.
 Libraries kubernetes_libraries(int minor = 33);
@@ -91,10 +95,10 @@ struct EnvironmentOptions {
   std::vector<Variable> variables;
   std::vector<Function> functions;
   std::shared_ptr<const TypeProvider> types;
-  std::string container;                      // names are looked for in it first: "a.b" before "a" before ""
-  bool homogeneous_literals = false;          // [1, "a"] is refused, as Kubernetes does
-  bool literals_checked = false;              // durations, timestamps, regular expressions written as literals
-  bool presence_test_has_cost = true;         // Kubernetes counts has() as free
+  std::string container;               // names are looked for in it first: "a.b" before "a" before ""
+  bool homogeneous_literals = false;   // [1, "a"] is refused, as Kubernetes does
+  bool literals_checked = false;       // durations, timestamps, regular expressions written as literals
+  bool presence_test_has_cost = true;  // Kubernetes counts has() as free
   std::size_t expression_bytes_max = 100'000;
   int depth_max = 250;
 };
@@ -102,7 +106,7 @@ struct EnvironmentOptions {
 EnvironmentOptions kubernetes_options(int minor = 33);
 
 struct Limits {
-  std::uint64_t cost_max = 0;                       // 0: none. Kubernetes allows 1,000,000 to an expression
+  std::uint64_t cost_max = 0;                        // 0: none. Kubernetes allows 1,000,000 to an expression
   const std::function<bool()>* cancelled = nullptr;  // asked every 1,000 steps
 };
 
@@ -125,7 +129,7 @@ struct Outcome {
 class Program {
  public:
   Outcome evaluate(const Bindings& bindings, const Limits& limits = {}) const;
-  const Type& result_type() const;             // dyn when compiled without a check
+  const Type& result_type() const;  // dyn when compiled without a check
   const std::string& text() const;
   bool uses(std::string_view variable) const;  // oldSelf makes a rule a transition rule
 

@@ -13,7 +13,9 @@
 namespace caisson::cel {
 namespace {
 
-document::Value doc(std::string_view text) { return yaml::read(text).value(); }
+document::Value doc(std::string_view text) {
+  return yaml::read(text).value();
+}
 
 Outcome run(const Environment& environment, std::string_view text, const Bindings& bindings = {},
             const Limits& limits = {}) {
@@ -70,6 +72,23 @@ TEST_CASE("nesting, length and chains are limited") {
   for (int i = 0; i < 5000; ++i) sum += "+1";
   CHECK_FALSE(environment.compile(chain).ok());
   CHECK_FALSE(environment.compile(sum).ok());
+}
+
+TEST_CASE("what doubles at each step ends before the memory does") {
+  const Environment environment = environment_of({{"l", Type::list(TypeKind::integer)}});
+  std::string chain = "optional.of(1)", nested = "x0";
+  for (int i = 0; i < 60; ++i) chain += ".optMap(x, x)";
+  CHECK_FALSE(environment.compile(chain).ok());
+  for (int i = 60; i-- > 0;) {
+    const std::string value = i == 0 ? "l + l" : "x" + std::to_string(i - 1) + " + x" + std::to_string(i - 1);
+    if (i == 59) nested = "x59.size()";
+    nested = "optional.of(" + value + ").optMap(x" + std::to_string(i) + ", " + nested + ").orValue(0)";
+  }
+  Bindings bindings;
+  bindings.set("l", Value::list(std::vector<Value>(100, Value(std::int64_t{1}))));
+  const Outcome outcome = run(environment, nested, bindings, {.cost_max = 1'000'000});
+  REQUIRE_FALSE(outcome.value.ok());
+  CHECK(outcome.value.error().code == ErrorCode::too_large);
 }
 
 TEST_CASE("an unknown variable makes the answer unknown where it decides, and only there") {
@@ -169,19 +188,36 @@ TEST_CASE("the authorizer is asked what the chain says") {
 
 TEST_CASE("a caller's functions and types take part in checks and overloads") {
   EnvironmentOptions options;
-  options.functions = {{"(string).shout(): string",
-                        [](std::span<const Value> a) -> Result<Value> {
-                          return Value::string(std::string(a[0].as_string()) + "!");
-                        }},
-                       {"pick(list(A), int): A",
-                        [](std::span<const Value> a) -> Result<Value> {
-                          return a[0].item(static_cast<std::size_t>(a[1].as_int()));
-                        }}};
+  options.functions = {
+      {"(string).shout(): string",
+       [](std::span<const Value> a) -> Result<Value> { return Value::string(std::string(a[0].as_string()) + "!"); }},
+      {"pick(list(A), int): A",
+       [](std::span<const Value> a) -> Result<Value> { return a[0].item(static_cast<std::size_t>(a[1].as_int())); }}};
   const Environment environment(std::move(options));
   CHECK(shown(run(environment, "'a'.shout()")) == "\"a!\"");
   CHECK(shown(run(environment, "pick(['x', 'y'], 1).shout()")) == "\"y!\"");
   CHECK_FALSE(environment.compile("pick([1], 0).shout()").ok());
   CHECK(shown(run(environment, "dyn(1).shout()")) == "error: no such overload");
+}
+
+TEST_CASE("cel-go's list library is there where it is asked for") {
+  EnvironmentOptions options;
+  options.libraries = static_cast<Libraries>(Library::lists);
+  const Environment environment(std::move(options));
+  const std::pair<const char*, const char*> cases[] = {
+      {"[3, 1, 2].sortBy(x, -x)", "[3, 2, 1]"},
+      {"['b', 'a'].sort()", "[\"a\", \"b\"]"},
+      {"[[1], [2, [3]]].flatten()", "[1, 2, [3]]"},
+      {"[[1], [2, [3]]].flatten(2)", "[1, 2, 3]"},
+      {"[1, 2, 1.0].distinct()", "[1, 2]"},
+      {"lists.range(3).reverse()", "[2, 1, 0]"},
+      {"[1, 2, 3].slice(1, 3)", "[2, 3]"},
+      {"[1, 2].slice(0, 5)", "error: cannot slice(0, 5), list is length 2"},
+      {"dyn([1, 'a']).sort()", "error: list elements must have the same type and be comparable"}};
+  for (const auto& [text, want] : cases) {
+    CAPTURE(text);
+    CHECK(shown(run(environment, text)) == want);
+  }
 }
 
 TEST_CASE("a program says which variables it reads") {

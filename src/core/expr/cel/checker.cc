@@ -10,7 +10,9 @@
 namespace caisson::cel {
 namespace {
 
-std::string quoted(const Type& type) { return "'" + type.str() + "'"; }
+std::string quoted(const Type& type) {
+  return "'" + type.str() + "'";
+}
 
 class Checker {
  public:
@@ -25,14 +27,30 @@ class Checker {
  private:
   void visit(Node& node) {
     switch (node.kind) {
-      case NodeKind::literal: node.type = node.value.type(); return;
-      case NodeKind::identifier: identifier(node); return;
-      case NodeKind::select: select(node); return;
-      case NodeKind::call: call(node); return;
-      case NodeKind::list: list(node); return;
-      case NodeKind::map: map(node); return;
-      case NodeKind::message: message(node); return;
-      case NodeKind::comprehension: comprehension(node); return;
+      case NodeKind::literal:
+        node.type = node.value.type();
+        return;
+      case NodeKind::identifier:
+        identifier(node);
+        return;
+      case NodeKind::select:
+        select(node);
+        return;
+      case NodeKind::call:
+        call(node);
+        return;
+      case NodeKind::list:
+        list(node);
+        return;
+      case NodeKind::map:
+        map(node);
+        return;
+      case NodeKind::message:
+        message(node);
+        return;
+      case NodeKind::comprehension:
+        comprehension(node);
+        return;
     }
   }
 
@@ -65,14 +83,20 @@ class Checker {
     const Type target = chained ? operand_type.parameter_at(0) : operand_type;
     Type result = TypeKind::error;
     switch (target.kind()) {
-      case TypeKind::map: result = target.parameter_at(1); break;
-      case TypeKind::object: result = field_type(node, target, field); break;
+      case TypeKind::map:
+        result = target.parameter_at(1);
+        break;
+      case TypeKind::object:
+        result = field_type(node, target, field);
+        break;
       case TypeKind::parameter:
         types_.assign(Type(), target);
         result = Type();
         break;
       case TypeKind::dyn:
-      case TypeKind::error: result = Type(); break;
+      case TypeKind::error:
+        result = Type();
+        break;
       default:
         findings_.add(node.offset, "type " + quoted(target) + " does not support field selection");
         result = Type();
@@ -92,9 +116,8 @@ class Checker {
 
   void call(Node& node) {
     if (node.call == CallKind::optional_select) {
-      node.type =
-          types_.apply(select_field(node, *node.children[0], std::string(node.children[1]->value.as_string()), true),
-                       false);
+      node.type = types_.apply(
+          select_field(node, *node.children[0], std::string(node.children[1]->value.as_string()), true), false);
       return;
     }
     // What a text is formatted with may be of several types.
@@ -182,8 +205,7 @@ class Checker {
       shown += (i > (node.member ? 1u : 0u) ? ", " : "") + type;
     }
     if (arguments.empty()) shown += "(";
-    findings_.add(node.offset,
-                  "found no matching overload for '" + node.name + "' applied to '" + shown + ")'");
+    findings_.add(node.offset, "found no matching overload for '" + node.name + "' applied to '" + shown + ")'");
     node.type = TypeKind::error;
   }
 
@@ -193,7 +215,7 @@ class Checker {
     const Node& argument = *node.children.back();
     if (argument.kind != NodeKind::literal || !argument.value.is(Kind::string)) return;
     const std::string_view text = argument.value.as_string();
-    const bool good = is_matches               ? Regex::compile(text).ok()
+    const bool good = is_matches                ? Regex::compile(text).ok()
                       : node.name == "duration" ? parse_go_duration(text).has_value()
                                                 : parse_timestamp(text).has_value();
     if (!good) findings_.add(argument.offset, "invalid " + node.name + " argument");
@@ -281,7 +303,9 @@ class Checker {
         break;
       case TypeKind::dyn:
       case TypeKind::error:
-      case TypeKind::parameter: types_.assign(Type(), range); break;
+      case TypeKind::parameter:
+        types_.assign(Type(), range);
+        break;
       default:
         findings_.add(node.children[0]->offset,
                       "expression of type " + quoted(range) +
@@ -314,6 +338,8 @@ class Checker {
 
 }  // namespace
 
-void check(Program::Impl& program, Findings& findings) { Checker(program, findings).run(); }
+void check(Program::Impl& program, Findings& findings) {
+  Checker(program, findings).run();
+}
 
 }  // namespace caisson::cel

@@ -47,7 +47,9 @@ int compare_numbers(const Value& a, const Value& b) {
   return order(a.as_double(), b.as_double());
 }
 
-bool is_nan(const Value& v) { return v.is(Kind::floating) && std::isnan(v.as_double()); }
+bool is_nan(const Value& v) {
+  return v.is(Kind::floating) && std::isnan(v.as_double());
+}
 
 bool contains(const Value& list, const Value& item) {
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -113,18 +115,30 @@ bool equals(const Value& a, const Value& b) {
   if (is_number(a) && is_number(b)) return !is_nan(a) && !is_nan(b) && compare_numbers(a, b) == 0;
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
-    case Kind::null: return true;
-    case Kind::boolean: return a.as_bool() == b.as_bool();
-    case Kind::string: return a.as_string() == b.as_string();
-    case Kind::bytes: return a.as_bytes() == b.as_bytes();
-    case Kind::timestamp: return a.as_timestamp() == b.as_timestamp();
-    case Kind::duration: return a.as_duration() == b.as_duration();
-    case Kind::list: return equal_lists(a, b);
-    case Kind::map: return equal_maps(a, b);
-    case Kind::type: return a.as_type().name() == b.as_type().name();
-    case Kind::optional: return equal_optionals(a.as_optional(), b.as_optional());
-    case Kind::object: return a.as_object().equals(b.as_object());
-    default: return false;
+    case Kind::null:
+      return true;
+    case Kind::boolean:
+      return a.as_bool() == b.as_bool();
+    case Kind::string:
+      return a.as_string() == b.as_string();
+    case Kind::bytes:
+      return a.as_bytes() == b.as_bytes();
+    case Kind::timestamp:
+      return a.as_timestamp() == b.as_timestamp();
+    case Kind::duration:
+      return a.as_duration() == b.as_duration();
+    case Kind::list:
+      return equal_lists(a, b);
+    case Kind::map:
+      return equal_maps(a, b);
+    case Kind::type:
+      return a.as_type().name() == b.as_type().name();
+    case Kind::optional:
+      return equal_optionals(a.as_optional(), b.as_optional());
+    case Kind::object:
+      return a.as_object().equals(b.as_object());
+    default:
+      return false;
   }
 }
 
@@ -135,12 +149,18 @@ std::optional<int> compare(const Value& a, const Value& b) {
   }
   if (a.kind() != b.kind()) return std::nullopt;
   switch (a.kind()) {
-    case Kind::boolean: return order(a.as_bool(), b.as_bool());
-    case Kind::string: return order(a.as_string(), b.as_string());
-    case Kind::bytes: return order(a.as_bytes(), b.as_bytes());
-    case Kind::timestamp: return order(a.as_timestamp(), b.as_timestamp());
-    case Kind::duration: return order(a.as_duration(), b.as_duration());
-    default: return std::nullopt;
+    case Kind::boolean:
+      return order(a.as_bool(), b.as_bool());
+    case Kind::string:
+      return order(a.as_string(), b.as_string());
+    case Kind::bytes:
+      return order(a.as_bytes(), b.as_bytes());
+    case Kind::timestamp:
+      return order(a.as_timestamp(), b.as_timestamp());
+    case Kind::duration:
+      return order(a.as_duration(), b.as_duration());
+    default:
+      return std::nullopt;
   }
 }
 

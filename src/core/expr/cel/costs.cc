@@ -16,13 +16,19 @@ std::uint64_t count_characters(std::string_view text) {
 
 std::uint64_t actual_size(const Value& value) {
   switch (value.kind()) {
-    case Kind::string: return count_characters(value.as_string());
-    case Kind::bytes: return value.as_bytes().size();
+    case Kind::string:
+      return count_characters(value.as_string());
+    case Kind::bytes:
+      return value.as_bytes().size();
     case Kind::list:
-    case Kind::map: return value.size();
-    case Kind::optional: return value.as_optional() == nullptr ? 1 : actual_size(*value.as_optional());
-    case Kind::object: return value.as_object().size();
-    default: return 1;
+    case Kind::map:
+      return value.size();
+    case Kind::optional:
+      return value.as_optional() == nullptr ? 1 : actual_size(*value.as_optional());
+    case Kind::object:
+      return value.as_object().size();
+    default:
+      return 1;
   }
 }
 
@@ -33,8 +39,10 @@ std::uint64_t string_cost(std::uint64_t size, double factor) {
 std::uint64_t traversal_cost(const Value& value) {
   std::uint64_t cost = 0;
   switch (value.kind()) {
-    case Kind::string: return static_cast<std::uint64_t>(static_cast<double>(value.as_string().size()) * 0.1);
-    case Kind::bytes: return static_cast<std::uint64_t>(static_cast<double>(value.as_bytes().size()) * 0.1);
+    case Kind::string:
+      return static_cast<std::uint64_t>(static_cast<double>(value.as_string().size()) * 0.1);
+    case Kind::bytes:
+      return static_cast<std::uint64_t>(static_cast<double>(value.as_bytes().size()) * 0.1);
     case Kind::list:
       for (std::size_t i = 0; i < value.size(); ++i) cost += traversal_cost(value.item(i));
       return cost;
@@ -44,7 +52,8 @@ std::uint64_t traversal_cost(const Value& value) {
         cost += traversal_cost(key) + traversal_cost(member);
       }
       return cost;
-    default: return 1;
+    default:
+      return 1;
   }
 }
 

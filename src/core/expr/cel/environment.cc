@@ -67,12 +67,16 @@ class SignatureParser {
   }
 
   static Type make(const std::string& name, std::vector<Type> parameters) {
-    static constexpr std::pair<std::string_view, TypeKind> kSimple[] = {
-        {"dyn", TypeKind::dyn},       {"null", TypeKind::null},
-        {"bool", TypeKind::boolean},  {"int", TypeKind::integer},
-        {"uint", TypeKind::unsigned_integer}, {"double", TypeKind::floating},
-        {"string", TypeKind::string}, {"bytes", TypeKind::bytes},
-        {"timestamp", TypeKind::timestamp},   {"duration", TypeKind::duration}};
+    static constexpr std::pair<std::string_view, TypeKind> kSimple[] = {{"dyn", TypeKind::dyn},
+                                                                        {"null", TypeKind::null},
+                                                                        {"bool", TypeKind::boolean},
+                                                                        {"int", TypeKind::integer},
+                                                                        {"uint", TypeKind::unsigned_integer},
+                                                                        {"double", TypeKind::floating},
+                                                                        {"string", TypeKind::string},
+                                                                        {"bytes", TypeKind::bytes},
+                                                                        {"timestamp", TypeKind::timestamp},
+                                                                        {"duration", TypeKind::duration}};
     for (const auto& [known, kind] : kSimple) {
       if (known == name) return kind;
     }
@@ -106,16 +110,24 @@ FunctionTable make_table(const EnvironmentOptions& options) {
   add(table, time_functions());
   using Provider = std::span<const Declaration> (*)();
   static constexpr std::pair<Library, Provider> kProviders[] = {
-      {Library::optional_types, optional_functions}, {Library::strings, string_functions},
+      {Library::optional_types, optional_functions},
+      {Library::strings, string_functions},
       {Library::strings_reverse, string_reverse_functions},
-      {Library::math, math_functions},               {Library::lists, list_functions},
-      {Library::sets, set_functions},                {Library::encoders, encoder_functions},
+      {Library::math, math_functions},
+      {Library::lists, list_functions},
+      {Library::sets, set_functions},
+      {Library::encoders, encoder_functions},
       {Library::two_variable_comprehensions, map_functions},
-      {Library::kubernetes_lists, kubernetes_list_functions}, {Library::regex, regex_functions},
-      {Library::urls, url_functions},                {Library::quantity, quantity_functions},
-      {Library::ip, ip_functions},                   {Library::cidr, cidr_functions},
-      {Library::format, format_functions},           {Library::semver, semver_functions},
-      {Library::authorizer, authorizer_functions},   {Library::authorizer_selectors, authorizer_selector_functions},
+      {Library::kubernetes_lists, kubernetes_list_functions},
+      {Library::regex, regex_functions},
+      {Library::urls, url_functions},
+      {Library::quantity, quantity_functions},
+      {Library::ip, ip_functions},
+      {Library::cidr, cidr_functions},
+      {Library::format, format_functions},
+      {Library::semver, semver_functions},
+      {Library::authorizer, authorizer_functions},
+      {Library::authorizer_selectors, authorizer_selector_functions},
       {Library::json_patch, json_patch_functions}};
   for (const auto& [library, provider] : kProviders) {
     if ((options.libraries & static_cast<Libraries>(library)) != 0) add(table, provider());
@@ -133,7 +145,9 @@ FunctionTable make_table(const EnvironmentOptions& options) {
 
 }  // namespace
 
-Overload parse_signature(std::string_view signature) { return SignatureParser(signature).run(); }
+Overload parse_signature(std::string_view signature) {
+  return SignatureParser(signature).run();
+}
 
 Libraries kubernetes_libraries(int minor) {
   Libraries out = Library::urls | Library::regex | Library::kubernetes_lists;
@@ -181,7 +195,9 @@ Environment::Environment(EnvironmentOptions options) {
   impl_ = std::move(impl);
 }
 
-const EnvironmentOptions& Environment::options() const { return impl_->options; }
+const EnvironmentOptions& Environment::options() const {
+  return impl_->options;
+}
 
 namespace {
 
@@ -202,7 +218,9 @@ Result<Program> compile_text(std::shared_ptr<const Environment::Impl> environmen
 
 }  // namespace
 
-Result<Program> Environment::compile(std::string_view text) const { return compile_text(impl_, text, true); }
+Result<Program> Environment::compile(std::string_view text) const {
+  return compile_text(impl_, text, true);
+}
 Result<Program> Environment::compile_unchecked(std::string_view text) const {
   return compile_text(impl_, text, false);
 }
@@ -210,8 +228,12 @@ Result<Program> Environment::compile_unchecked(std::string_view text) const {
 Outcome Program::evaluate(const Bindings& bindings, const Limits& limits) const {
   return cel::evaluate(*impl_, bindings, limits);
 }
-const Type& Program::result_type() const { return impl_->result; }
-const std::string& Program::text() const { return impl_->text; }
+const Type& Program::result_type() const {
+  return impl_->result;
+}
+const std::string& Program::text() const {
+  return impl_->text;
+}
 bool Program::uses(std::string_view variable) const {
   return std::find(impl_->variables.begin(), impl_->variables.end(), variable) != impl_->variables.end();
 }

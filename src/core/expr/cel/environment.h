@@ -68,8 +68,12 @@ Outcome evaluate(const Program::Impl& program, const Bindings& bindings, const L
 // True when the argument's kind is one that the parameter takes; parameters of lists are not looked into.
 bool accepts(const Type& parameter, const Value& argument);
 
-inline Error bad(std::string message) { return {ErrorCode::bad_request, std::move(message)}; }
-inline Error no_such_overload() { return bad("no such overload"); }
+inline Error bad(std::string message) {
+  return {ErrorCode::bad_request, std::move(message)};
+}
+inline Error no_such_overload() {
+  return bad("no such overload");
+}
 
 // --- the libraries
 std::span<const Declaration> standard_operators();
@@ -96,10 +100,10 @@ std::span<const Declaration> authorizer_selector_functions();
 std::span<const Declaration> json_patch_functions();
 
 // --- costs that several libraries share (cel-go, interpreter/runtimecost.go; Kubernetes, cel/library/cost.go)
-std::uint64_t actual_size(const Value& value);                // characters, bytes, items; else 1
+std::uint64_t actual_size(const Value& value);                       // characters, bytes, items; else 1
 std::uint64_t string_cost(std::uint64_t size, double factor = 0.1);  // rounded up
 std::uint64_t traversal_cost(const Value& value);
-std::uint64_t cost_of_first(std::span<const Value> arguments, const Value& result);   // 0.1 of the first's size
+std::uint64_t cost_of_first(std::span<const Value> arguments, const Value& result);  // 0.1 of the first's size
 std::uint64_t cost_twice_first(std::span<const Value> arguments, const Value& result);
 std::uint64_t cost_of_regex(std::span<const Value> arguments, const Value& result);
 

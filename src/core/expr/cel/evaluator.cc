@@ -13,6 +13,15 @@ namespace {
 
 constexpr std::uint64_t kListCost = 10, kMapCost = 30, kMessageCost = 40;
 constexpr std::uint32_t kStepsBetweenChecks = 1000;
+constexpr std::uint64_t kMadeBytesMax = 256u << 20;
+
+// What a function made anew; a view of a document is not.
+std::uint64_t made_bytes(const Value& value) {
+  if (value.is(Kind::string)) return value.as_string().size();
+  if (value.is(Kind::bytes)) return value.as_bytes().size();
+  if ((value.is(Kind::list) || value.is(Kind::map)) && value.view() == nullptr) return value.size() * sizeof(Value);
+  return 0;
+}
 
 std::string shown_key(const Value& key) {
   return key.is(Kind::string) ? std::string(key.as_string()) : key.debug_string();
@@ -31,9 +40,8 @@ std::optional<std::int64_t> as_index(const Value& v) {
 bool is_chain(const Node& node) {
   if (node.kind == NodeKind::identifier) return node.name_kind != NameKind::constant;
   if (node.kind == NodeKind::select) return !node.presence_test;
-  return node.kind == NodeKind::call &&
-         (node.call == CallKind::index || node.call == CallKind::optional_index ||
-          node.call == CallKind::optional_select);
+  return node.kind == NodeKind::call && (node.call == CallKind::index || node.call == CallKind::optional_index ||
+                                         node.call == CallKind::optional_select);
 }
 
 class Evaluator {
@@ -59,20 +67,35 @@ class Evaluator {
     if (!stopped_) stopped_ = Error{ErrorCode::too_large, "operation cancelled: actual cost limit exceeded"};
     return false;
   }
+  // Costs count a concatenation of lists as 1, however long they are; memory has a limit of its own.
+  bool account(const Value& made) {
+    made_bytes_ += made_bytes(made);
+    if (made_bytes_ <= kMadeBytesMax) return true;
+    if (!stopped_) stopped_ = Error{ErrorCode::too_large, "operation cancelled: it makes too much data"};
+    return false;
+  }
   Error stopped() const { return *stopped_; }
 
   Result<Value> eval(const Node& node) {
     if (node.is_constant) return node.value;
     if (stopped_) return stopped();
     switch (node.kind) {
-      case NodeKind::literal: return node.value;
-      case NodeKind::identifier: return chain(node, true);
-      case NodeKind::select: return node.presence_test ? presence(node) : chain(node, true);
-      case NodeKind::call: return call(node);
-      case NodeKind::list: return list(node);
-      case NodeKind::map: return map(node);
-      case NodeKind::message: return message(node);
-      case NodeKind::comprehension: return comprehension(node);
+      case NodeKind::literal:
+        return node.value;
+      case NodeKind::identifier:
+        return chain(node, true);
+      case NodeKind::select:
+        return node.presence_test ? presence(node) : chain(node, true);
+      case NodeKind::call:
+        return call(node);
+      case NodeKind::list:
+        return list(node);
+      case NodeKind::map:
+        return map(node);
+      case NodeKind::message:
+        return message(node);
+      case NodeKind::comprehension:
+        return comprehension(node);
     }
     return bad("unexpected expression");
   }
@@ -163,20 +186,30 @@ class Evaluator {
 
   Result<Value> call(const Node& node) {
     switch (node.call) {
-      case CallKind::logical_or: return logical(node, true);
-      case CallKind::logical_and: return logical(node, false);
-      case CallKind::conditional: return conditional(node);
+      case CallKind::logical_or:
+        return logical(node, true);
+      case CallKind::logical_and:
+        return logical(node, false);
+      case CallKind::conditional:
+        return conditional(node);
       case CallKind::index:
       case CallKind::optional_index:
-      case CallKind::optional_select: return chain(node, true);
+      case CallKind::optional_select:
+        return chain(node, true);
       case CallKind::equal:
-      case CallKind::not_equal: return equality(node);
-      case CallKind::not_strictly_false: return not_strictly_false(node);
+      case CallKind::not_equal:
+        return equality(node);
+      case CallKind::not_strictly_false:
+        return not_strictly_false(node);
       case CallKind::optional_or:
-      case CallKind::optional_or_value: return optional_or(node);
-      case CallKind::append: return append(node);
-      case CallKind::map_insert: return map_insert(node);
-      case CallKind::function: return function(node);
+      case CallKind::optional_or_value:
+        return optional_or(node);
+      case CallKind::append:
+        return append(node);
+      case CallKind::map_insert:
+        return map_insert(node);
+      case CallKind::function:
+        return function(node);
     }
     return no_such_overload();
   }
@@ -255,7 +288,7 @@ class Evaluator {
       if (node.is_free) return result;
       const bool known = overload->cost != nullptr && (overload->cost_by_name || node.overloads.size() == 1);
       const std::uint64_t cost = known ? overload->cost(arguments, result.ok() ? *result : Value()) : 1;
-      if (!charge(cost)) return stopped();
+      if (!charge(cost) || (result.ok() && !account(*result))) return stopped();
       return result;
     }
     return no_such_overload();
@@ -409,13 +442,12 @@ class Evaluator {
     const Value range = TRY(eval(*node.children[0]));
     if (range.is(Kind::unknown)) return range;
     const bool is_map = range.is(Kind::map);
-    if (!is_map && !range.is(Kind::list))
-      return bad("got '" + range.type().str() + "', expected iterable type");
+    if (!is_map && !range.is(Kind::list)) return bad("got '" + range.type().str() + "', expected iterable type");
     Result<Value> start = eval(*node.children[1]);
     if (stopped_) return stopped();
     locals_[node.accumulator_slot] = std::move(start);
-    const bool endless = node.children[2]->is_constant && node.children[2]->value.is(Kind::boolean) &&
-                         node.children[2]->value.as_bool();
+    const bool endless =
+        node.children[2]->is_constant && node.children[2]->value.is(Kind::boolean) && node.children[2]->value.as_bool();
     for (std::size_t i = 0, n = range.size(); i < n; ++i) {
       if (!endless) {
         const Value more = TRY(eval(*node.children[2]));
@@ -458,6 +490,7 @@ class Evaluator {
   std::vector<const Value*> variables_;
   std::vector<Result<Value>> locals_;
   std::uint64_t cost_ = 0;
+  std::uint64_t made_bytes_ = 0;
   std::uint32_t steps_ = 0;
   std::optional<Error> stopped_;
 };
@@ -537,23 +570,37 @@ Outcome evaluate(const Program::Impl& program, const Bindings& bindings, const L
 bool accepts(const Type& parameter, const Value& argument) {
   switch (parameter.kind()) {
     case TypeKind::dyn:
-    case TypeKind::parameter: return true;
-    case TypeKind::null: return argument.is(Kind::null);
-    case TypeKind::boolean: return argument.is(Kind::boolean);
-    case TypeKind::integer: return argument.is(Kind::integer);
-    case TypeKind::unsigned_integer: return argument.is(Kind::unsigned_integer);
-    case TypeKind::floating: return argument.is(Kind::floating);
-    case TypeKind::string: return argument.is(Kind::string);
-    case TypeKind::bytes: return argument.is(Kind::bytes);
-    case TypeKind::timestamp: return argument.is(Kind::timestamp);
-    case TypeKind::duration: return argument.is(Kind::duration);
-    case TypeKind::list: return argument.is(Kind::list);
-    case TypeKind::map: return argument.is(Kind::map);
-    case TypeKind::type: return argument.is(Kind::type);
+    case TypeKind::parameter:
+      return true;
+    case TypeKind::null:
+      return argument.is(Kind::null);
+    case TypeKind::boolean:
+      return argument.is(Kind::boolean);
+    case TypeKind::integer:
+      return argument.is(Kind::integer);
+    case TypeKind::unsigned_integer:
+      return argument.is(Kind::unsigned_integer);
+    case TypeKind::floating:
+      return argument.is(Kind::floating);
+    case TypeKind::string:
+      return argument.is(Kind::string);
+    case TypeKind::bytes:
+      return argument.is(Kind::bytes);
+    case TypeKind::timestamp:
+      return argument.is(Kind::timestamp);
+    case TypeKind::duration:
+      return argument.is(Kind::duration);
+    case TypeKind::list:
+      return argument.is(Kind::list);
+    case TypeKind::map:
+      return argument.is(Kind::map);
+    case TypeKind::type:
+      return argument.is(Kind::type);
     case TypeKind::opaque:
       if (parameter.is_optional()) return argument.is(Kind::optional);
       return argument.is(Kind::object) && argument.as_object().type().name() == parameter.name();
-    default: return false;
+    default:
+      return false;
   }
 }
 

@@ -13,12 +13,22 @@ namespace {
 using Arguments = std::span<const Value>;
 using Problems = std::vector<std::string>;
 
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_lower_or_digit(char c) { return is_lower(c) || is_digit(c); }
+bool is_lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_lower_or_digit(char c) {
+  return is_lower(c) || is_digit(c);
+}
 
-std::string too_long(std::size_t most) { return "must be no more than " + std::to_string(most) + " characters"; }
+std::string too_long(std::size_t most) {
+  return "must be no more than " + std::to_string(most) + " characters";
+}
 
 // [a-z0-9]([-a-z0-9]*[a-z0-9])?
 bool is_label(std::string_view text) {
@@ -71,7 +81,8 @@ Problems label1035(std::string_view text, bool prefix) {
   if (!is_label(whole) || !is_lower(whole.front()))
     out.emplace_back(
         "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
-        "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+        "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation "
+        "is "
         "'[a-z]([-a-z0-9]*[a-z0-9])?')");
   return out;
 }
@@ -83,10 +94,12 @@ Problems qualified_name_problems(std::string_view text, bool) {
   const auto parts = caisson::split(text, '/');
   Problems out;
   if (parts.size() > 2)
-    return {"a qualified name " + std::string(kForm) + " with an optional DNS subdomain prefix and '/' (e.g. "
-                                                       "'example.com/MyName')"};
+    return {"a qualified name " + std::string(kForm) +
+            " with an optional DNS subdomain prefix and '/' (e.g. "
+            "'example.com/MyName')"};
   if (parts.size() == 2) {
-    if (parts[0].empty()) out.emplace_back("prefix part must be non-empty");
+    if (parts[0].empty())
+      out.emplace_back("prefix part must be non-empty");
     else
       for (const std::string& problem : subdomain(parts[0], false)) out.push_back("prefix part " + problem);
   }
@@ -177,8 +190,7 @@ class FormatObject : public Object {
 
 Result<Value> named(Arguments a) {
   for (const Format& format : kFormats) {
-    if (format.key == a[0].as_string())
-      return Value::optional(Value(std::make_shared<const FormatObject>(format)));
+    if (format.key == a[0].as_string()) return Value::optional(Value(std::make_shared<const FormatObject>(format)));
   }
   return Value::optional(std::nullopt);
 }
@@ -221,6 +233,8 @@ constexpr Declaration kFunctions[] = {
 
 }  // namespace
 
-std::span<const Declaration> format_functions() { return kFunctions; }
+std::span<const Declaration> format_functions() {
+  return kFunctions;
+}
 
 }  // namespace caisson::cel

@@ -52,29 +52,41 @@ Result<std::string> map_text(const Value& map) {
 
 Result<std::string> text_clause(const Value& value) {
   switch (value.kind()) {
-    case Kind::null: return std::string("null");
-    case Kind::boolean: return std::string(value.as_bool() ? "true" : "false");
-    case Kind::integer: return std::to_string(value.as_int());
-    case Kind::unsigned_integer: return std::to_string(value.as_uint());
-    case Kind::floating: return shown_double(value.as_double());
-    case Kind::string: return std::string(value.as_string());
-    case Kind::bytes: return std::string(value.as_bytes());
-    case Kind::timestamp: return timestamp_text(value.as_timestamp());
-    case Kind::duration: return duration_text(value.as_duration());
-    case Kind::type: return std::string(value.as_type().name());
-    case Kind::list: return list_text(value);
-    case Kind::map: return map_text(value);
+    case Kind::null:
+      return std::string("null");
+    case Kind::boolean:
+      return std::string(value.as_bool() ? "true" : "false");
+    case Kind::integer:
+      return std::to_string(value.as_int());
+    case Kind::unsigned_integer:
+      return std::to_string(value.as_uint());
+    case Kind::floating:
+      return shown_double(value.as_double());
+    case Kind::string:
+      return std::string(value.as_string());
+    case Kind::bytes:
+      return std::string(value.as_bytes());
+    case Kind::timestamp:
+      return timestamp_text(value.as_timestamp());
+    case Kind::duration:
+      return duration_text(value.as_duration());
+    case Kind::type:
+      return std::string(value.as_type().name());
+    case Kind::list:
+      return list_text(value);
+    case Kind::map:
+      return map_text(value);
     default:
-      return not_allowed("string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, "
-                         "durations, and timestamps",
-                         value);
+      return not_allowed(
+          "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, "
+          "durations, and timestamps",
+          value);
   }
 }
 
 Result<std::string> decimal_clause(const Value& value) {
   if (value.is(Kind::integer)) return std::to_string(value.as_int());
   if (value.is(Kind::unsigned_integer)) return std::to_string(value.as_uint());
-  if (value.is(Kind::floating) && !std::isfinite(value.as_double())) return shown_double(value.as_double());
   if (value.is(Kind::floating)) return shown_double(value.as_double());
   return not_allowed("decimal clause can only be used on integers", value);
 }
@@ -132,14 +144,22 @@ Result<std::string> hex_clause(const Value& value) {
 
 Result<std::string> clause(char verb, int precision, const Value& value) {
   switch (verb) {
-    case 's': return text_clause(value);
-    case 'd': return decimal_clause(value);
-    case 'f': return floating_clause(value, precision, false);
-    case 'e': return floating_clause(value, precision, true);
-    case 'b': return based_clause(value, 2, "binary");
-    case 'o': return based_clause(value, 8, "octal");
-    case 'x': return hex_clause(value);
-    case 'X': return upper(TRY(hex_clause(value)));
+    case 's':
+      return text_clause(value);
+    case 'd':
+      return decimal_clause(value);
+    case 'f':
+      return floating_clause(value, precision, false);
+    case 'e':
+      return floating_clause(value, precision, true);
+    case 'b':
+      return based_clause(value, 2, "binary");
+    case 'o':
+      return based_clause(value, 8, "octal");
+    case 'x':
+      return hex_clause(value);
+    case 'X':
+      return upper(TRY(hex_clause(value)));
     default:
       return bad("could not parse formatting clause: unrecognized formatting clause \"" + std::string(1, verb) + "\"");
   }

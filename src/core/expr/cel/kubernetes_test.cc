@@ -14,7 +14,9 @@ constexpr std::string_view kObject = R"({"metadata":{"name":"web","labels":{"app
   "spec":{"replicas":3,"containers":[{"name":"a","image":"nginx:1.25","ports":[80,443]},
   {"name":"b","image":"busybox"}]},"empty":null})";
 
-Value view(std::string_view text) { return Value::from(json::parse(text).value()); }
+Value view(std::string_view text) {
+  return Value::from(json::parse(text).value());
+}
 
 // As protobuf's JSON has it: numbers are doubles, whole ones beyond 2^53 texts; an optional only tells whether it has
 // a value; other objects are their type.

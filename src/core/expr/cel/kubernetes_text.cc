@@ -60,7 +60,9 @@ bool is_scheme(std::string_view text) {
     return ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
   });
 }
-bool has_good_escapes(std::string_view text) { return percent_decode(text).ok(); }
+bool has_good_escapes(std::string_view text) {
+  return percent_decode(text).ok();
+}
 bool is_good_host(std::string_view host) {
   if (host.find_first_of(" <>\"%\\^`{}|/") != std::string_view::npos) return false;
   std::string_view after = host;
@@ -135,28 +137,41 @@ class UrlObject : public Object {
   Url url_;
 };
 
-const Url& url_of(const Value& v) { return static_cast<const UrlObject&>(v.as_object()).url(); }
+const Url& url_of(const Value& v) {
+  return static_cast<const UrlObject&>(v.as_object()).url();
+}
 
 Result<Value> make_url(Arguments a) {
   auto url = parse_url(a[0].as_string());
-  if (!url) return bad("URL parse error during conversion from string: parse \"" + std::string(a[0].as_string()) +
-                       "\": invalid URI for request");
+  if (!url)
+    return bad("URL parse error during conversion from string: parse \"" + std::string(a[0].as_string()) +
+               "\": invalid URI for request");
   return Value(std::make_shared<const UrlObject>(*std::move(url)));
 }
-Result<Value> is_url(Arguments a) { return Value(parse_url(a[0].as_string()).has_value()); }
-Result<Value> url_scheme(Arguments a) { return Value::string(url_of(a[0]).scheme); }
-Result<Value> url_host(Arguments a) { return Value::string(url_of(a[0]).host); }
-Result<Value> url_hostname(Arguments a) { return Value::string(url_of(a[0]).hostname()); }
-Result<Value> url_port(Arguments a) { return Value::string(url_of(a[0]).port()); }
-Result<Value> url_path(Arguments a) { return Value::string(escaped_path(url_of(a[0]).path)); }
+Result<Value> is_url(Arguments a) {
+  return Value(parse_url(a[0].as_string()).has_value());
+}
+Result<Value> url_scheme(Arguments a) {
+  return Value::string(url_of(a[0]).scheme);
+}
+Result<Value> url_host(Arguments a) {
+  return Value::string(url_of(a[0]).host);
+}
+Result<Value> url_hostname(Arguments a) {
+  return Value::string(url_of(a[0]).hostname());
+}
+Result<Value> url_port(Arguments a) {
+  return Value::string(url_of(a[0]).port());
+}
+Result<Value> url_path(Arguments a) {
+  return Value::string(escaped_path(url_of(a[0]).path));
+}
 Result<Value> url_query(Arguments a) {
   std::vector<std::pair<std::string, std::vector<Value>>> grouped;
   for (const std::string_view pair : caisson::split(url_of(a[0]).query, '&')) {
     if (pair.empty() || pair.find(';') != std::string_view::npos) continue;
     const std::size_t equal = std::min(pair.find('='), pair.size());
-    const auto decode = [](std::string_view text) {
-      return percent_decode(replace_all(std::string(text), "+", " "));
-    };
+    const auto decode = [](std::string_view text) { return percent_decode(replace_all(std::string(text), "+", " ")); };
     const auto key = decode(pair.substr(0, equal)), value = decode(pair.substr(std::min(equal + 1, pair.size())));
     if (!key.ok() || !value.ok()) continue;
     auto found = std::find_if(grouped.begin(), grouped.end(), [&](const auto& entry) { return entry.first == *key; });
@@ -265,7 +280,9 @@ class SemverObject : public Object {
   Semver version_;
 };
 
-const Semver& semver_of(const Value& v) { return static_cast<const SemverObject&>(v.as_object()).version(); }
+const Semver& semver_of(const Value& v) {
+  return static_cast<const SemverObject&>(v.as_object()).version();
+}
 
 std::optional<Semver> semver_from(Arguments a) {
   const std::string text(a[0].as_string());
@@ -276,11 +293,21 @@ Result<Value> make_semver(Arguments a) {
   if (!version) return bad("No Major.Minor.Patch elements found");
   return Value(std::make_shared<const SemverObject>(*std::move(version)));
 }
-Result<Value> is_semver(Arguments a) { return Value(semver_from(a).has_value()); }
-std::int64_t order_of(Arguments a) { return compare_semver(semver_of(a[0]), semver_of(a[1])); }
-Result<Value> semver_greater(Arguments a) { return Value(order_of(a) > 0); }
-Result<Value> semver_less(Arguments a) { return Value(order_of(a) < 0); }
-Result<Value> semver_compare(Arguments a) { return Value(order_of(a)); }
+Result<Value> is_semver(Arguments a) {
+  return Value(semver_from(a).has_value());
+}
+std::int64_t order_of(Arguments a) {
+  return compare_semver(semver_of(a[0]), semver_of(a[1]));
+}
+Result<Value> semver_greater(Arguments a) {
+  return Value(order_of(a) > 0);
+}
+Result<Value> semver_less(Arguments a) {
+  return Value(order_of(a) < 0);
+}
+Result<Value> semver_compare(Arguments a) {
+  return Value(order_of(a));
+}
 template <std::size_t I>
 Result<Value> semver_number(Arguments a) {
   return Value(static_cast<std::int64_t>(semver_of(a[0]).numbers[I]));
@@ -306,9 +333,17 @@ constexpr Declaration kJsonPatch[] = {{"jsonpatch.escapeKey(string): string", es
 
 }  // namespace
 
-std::span<const Declaration> regex_functions() { return kRegex; }
-std::span<const Declaration> url_functions() { return kUrls; }
-std::span<const Declaration> semver_functions() { return kSemver; }
-std::span<const Declaration> json_patch_functions() { return kJsonPatch; }
+std::span<const Declaration> regex_functions() {
+  return kRegex;
+}
+std::span<const Declaration> url_functions() {
+  return kUrls;
+}
+std::span<const Declaration> semver_functions() {
+  return kSemver;
+}
+std::span<const Declaration> json_patch_functions() {
+  return kJsonPatch;
+}
 
 }  // namespace caisson::cel

@@ -20,7 +20,8 @@ std::vector<Value> items_of(const Value& list) {
 Result<Value> slice(Arguments a) {
   const std::int64_t begin = a[1].as_int(), end = a[2].as_int(), size = static_cast<std::int64_t>(a[0].size());
   if (begin < 0 || end < 0)
-    return bad("cannot slice(" + std::to_string(begin) + ", " + std::to_string(end) + "), negative indexes not supported");
+    return bad("cannot slice(" + std::to_string(begin) + ", " + std::to_string(end) +
+               "), negative indexes not supported");
   if (begin > end)
     return bad("cannot slice(" + std::to_string(begin) + ", " + std::to_string(end) +
                "), start index must be less than or equal to end index");
@@ -120,8 +121,12 @@ bool contains_all(const Value& list, const Value& wanted) {
   }
   return true;
 }
-Result<Value> sets_contains(Arguments a) { return Value(contains_all(a[0], a[1])); }
-Result<Value> sets_equivalent(Arguments a) { return Value(contains_all(a[0], a[1]) && contains_all(a[1], a[0])); }
+Result<Value> sets_contains(Arguments a) {
+  return Value(contains_all(a[0], a[1]));
+}
+Result<Value> sets_equivalent(Arguments a) {
+  return Value(contains_all(a[0], a[1]) && contains_all(a[1], a[0]));
+}
 Result<Value> sets_intersects(Arguments a) {
   const auto items = items_of(a[0]);
   for (std::size_t i = 0; i < a[1].size(); ++i) {
@@ -132,7 +137,9 @@ Result<Value> sets_intersects(Arguments a) {
 std::uint64_t cost_of_sets(Arguments a, const Value&) {
   return 1 + a[0].size() * a[1].size();
 }
-std::uint64_t cost_of_equivalence(Arguments a, const Value&) { return 1 + 2 * a[0].size() * a[1].size(); }
+std::uint64_t cost_of_equivalence(Arguments a, const Value&) {
+  return 1 + 2 * a[0].size() * a[1].size();
+}
 
 constexpr Declaration kSets[] = {
     {"sets.contains(list(A), list(A)): bool", sets_contains, cost_of_sets},
@@ -191,10 +198,14 @@ Result<Value> sum_duration(Arguments a) {
 Result<Value> sum_any(Arguments a) {
   if (a[0].size() == 0) return Value(std::int64_t{0});
   switch (a[0].item(0).kind()) {
-    case Kind::unsigned_integer: return sum_uint(a);
-    case Kind::floating: return sum_double(a);
-    case Kind::duration: return sum_duration(a);
-    default: return sum_int(a);
+    case Kind::unsigned_integer:
+      return sum_uint(a);
+    case Kind::floating:
+      return sum_double(a);
+    case Kind::duration:
+      return sum_duration(a);
+    default:
+      return sum_int(a);
   }
 }
 
@@ -224,17 +235,20 @@ Result<Value> last_index_of(Arguments a) {
   return Value(std::int64_t{-1});
 }
 
-std::uint64_t cost_of_traversal(Arguments a, const Value&) { return traversal_cost(a[0]); }
+std::uint64_t cost_of_traversal(Arguments a, const Value&) {
+  return traversal_cost(a[0]);
+}
 
-#define CEL_COMPARABLE(name, result, function)                                                                   \
-  {"(list(int))." name "(): " result("int"), function, cost_of_traversal},                                        \
-      {"(list(uint))." name "(): " result("uint"), function, cost_of_traversal},                                  \
-      {"(list(double))." name "(): " result("double"), function, cost_of_traversal},                              \
-      {"(list(bool))." name "(): " result("bool"), function, cost_of_traversal},                                  \
-      {"(list(duration))." name "(): " result("duration"), function, cost_of_traversal},                          \
-      {"(list(timestamp))." name "(): " result("timestamp"), function, cost_of_traversal},                        \
-      {"(list(string))." name "(): " result("string"), function, cost_of_traversal},                              \
-      {"(list(bytes))." name "(): " result("bytes"), function, cost_of_traversal}
+#define CEL_COMPARABLE(name, result, function)                                             \
+  {"(list(int))." name "(): " result("int"), function, cost_of_traversal},                 \
+      {"(list(uint))." name "(): " result("uint"), function, cost_of_traversal},           \
+      {"(list(double))." name "(): " result("double"), function, cost_of_traversal},       \
+      {"(list(bool))." name "(): " result("bool"), function, cost_of_traversal},           \
+      {"(list(duration))." name "(): " result("duration"), function, cost_of_traversal},   \
+      {"(list(timestamp))." name "(): " result("timestamp"), function, cost_of_traversal}, \
+      {"(list(string))." name "(): " result("string"), function, cost_of_traversal}, {     \
+    "(list(bytes))." name "(): " result("bytes"), function, cost_of_traversal              \
+  }
 #define CEL_BOOL(type) "bool"
 #define CEL_SAME(type) type
 
@@ -255,8 +269,14 @@ constexpr Declaration kKubernetesLists[] = {
 
 }  // namespace
 
-std::span<const Declaration> list_functions() { return kLists; }
-std::span<const Declaration> set_functions() { return kSets; }
-std::span<const Declaration> kubernetes_list_functions() { return kKubernetesLists; }
+std::span<const Declaration> list_functions() {
+  return kLists;
+}
+std::span<const Declaration> set_functions() {
+  return kSets;
+}
+std::span<const Declaration> kubernetes_list_functions() {
+  return kKubernetesLists;
+}
 
 }  // namespace caisson::cel

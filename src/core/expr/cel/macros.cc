@@ -7,6 +7,13 @@ namespace {
 
 constexpr std::string_view kAccumulator = "@result";
 constexpr std::string_view kUnused = "#unused";
+constexpr std::size_t kClonedNodesMax = 10'000;  // a chain of optMap doubles at each link
+
+std::size_t count_nodes(const Node& node) {
+  std::size_t count = 1;
+  for (const NodePtr& child : node.children) count += count_nodes(*child);
+  return count;
+}
 
 NodePtr clone(const Node& node) {
   NodePtr out = make_node(node.kind, node.offset);
@@ -140,6 +147,7 @@ class Expander {
     if (quantifier && n == 3 && two) return quantify(2);
     if (name == "map" && (n == 2 || n == 3)) return map();
     if (name == "filter" && n == 2) return filter();
+    if (name == "sortBy" && n == 2 && enabled(Library::lists)) return sort_by();
     if (two && (n == 3 || n == 4)) {
       if (name == "transformList") return transform_list();
       if (name == "transformMap") return transform_map(false);
@@ -165,8 +173,7 @@ class Expander {
     if (!variables(how_many, names)) return nullptr;
     NodePtr predicate = std::move(argument(how_many));
     if (call_->name == "all")
-      return fold(std::move(receiver()), names, literal(Value(true)),
-                  call("@not_strictly_false", nodes(accumulator())),
+      return fold(std::move(receiver()), names, literal(Value(true)), call("@not_strictly_false", nodes(accumulator())),
                   call("_&&_", nodes(accumulator(), std::move(predicate))), accumulator());
     if (call_->name == "exists")
       return fold(std::move(receiver()), names, literal(Value(false)),
@@ -200,6 +207,18 @@ class Expander {
                 conditional(std::move(argument(1)), append(std::move(argument(0))), accumulator()), accumulator());
   }
 
+  // The list is evaluated once; the keys are a list beside it.
+  NodePtr sort_by() {
+    Variables names;
+    if (!variables(1, names)) return nullptr;
+    const std::string input = "@sort_input";
+    NodePtr keys = fold(make_identifier(input, at_), names, list(), literal(Value(true)),
+                        append(std::move(argument(1))), accumulator());
+    NodePtr sorted = call("@sortByAssociatedKeys", nodes(make_identifier(input, at_), std::move(keys)));
+    sorted->member = true;
+    return bind(input, std::move(receiver()), std::move(sorted));
+  }
+
   NodePtr transform_list() {
     Variables names;
     if (!variables(2, names)) return nullptr;
@@ -227,6 +246,7 @@ class Expander {
     std::string name;
     if (!variable_name(*argument(0), name)) return nullptr;
     NodePtr target = std::move(receiver());
+    if (count_nodes(*target) > kClonedNodesMax) return fail(*target, "expression becomes too large");
     NodePtr value = call("value", nodes(clone(*target)));
     value->member = true;
     NodePtr has_value = call("hasValue", nodes(std::move(target)));

@@ -30,18 +30,32 @@ Result<Value> extreme(Arguments a) {
   return best;
 }
 
-Result<Value> ceiling(Arguments a) { return Value(std::ceil(a[0].as_double())); }
-Result<Value> floor_of(Arguments a) { return Value(std::floor(a[0].as_double())); }
-Result<Value> round_of(Arguments a) { return Value(std::round(a[0].as_double())); }
-Result<Value> truncate(Arguments a) { return Value(std::trunc(a[0].as_double())); }
+Result<Value> ceiling(Arguments a) {
+  return Value(std::ceil(a[0].as_double()));
+}
+Result<Value> floor_of(Arguments a) {
+  return Value(std::floor(a[0].as_double()));
+}
+Result<Value> round_of(Arguments a) {
+  return Value(std::round(a[0].as_double()));
+}
+Result<Value> truncate(Arguments a) {
+  return Value(std::trunc(a[0].as_double()));
+}
 Result<Value> square_root(Arguments a) {
   if (a[0].is(Kind::integer)) return Value(std::sqrt(static_cast<double>(a[0].as_int())));
   if (a[0].is(Kind::unsigned_integer)) return Value(std::sqrt(static_cast<double>(a[0].as_uint())));
   return Value(std::sqrt(a[0].as_double()));
 }
-Result<Value> is_inf(Arguments a) { return Value(std::isinf(a[0].as_double())); }
-Result<Value> is_nan(Arguments a) { return Value(std::isnan(a[0].as_double())); }
-Result<Value> is_finite(Arguments a) { return Value(static_cast<bool>(std::isfinite(a[0].as_double()))); }
+Result<Value> is_inf(Arguments a) {
+  return Value(std::isinf(a[0].as_double()));
+}
+Result<Value> is_nan(Arguments a) {
+  return Value(std::isnan(a[0].as_double()));
+}
+Result<Value> is_finite(Arguments a) {
+  return Value(static_cast<bool>(std::isfinite(a[0].as_double())));
+}
 
 Result<Value> absolute(Arguments a) {
   if (a[0].is(Kind::unsigned_integer)) return a[0];
@@ -79,7 +93,8 @@ Result<Value> bit_not(Arguments a) {
 template <bool Left>
 Result<Value> shift(Arguments a) {
   const std::int64_t by = a[1].as_int();
-  if (by < 0) return bad(std::string("math.bitShift") + (Left ? "Left" : "Right") + "() negative offset: " + std::to_string(by));
+  if (by < 0)
+    return bad(std::string("math.bitShift") + (Left ? "Left" : "Right") + "() negative offset: " + std::to_string(by));
   const bool is_int = a[0].is(Kind::integer);
   std::uint64_t bits = is_int ? static_cast<std::uint64_t>(a[0].as_int()) : a[0].as_uint();
   bits = by > 63 ? 0 : Left ? bits << by : bits >> by;
@@ -87,22 +102,25 @@ Result<Value> shift(Arguments a) {
   return Value(bits);
 }
 
-Result<Value> encode(Arguments a) { return Value::string(base64(a[0].as_bytes())); }
+Result<Value> encode(Arguments a) {
+  return Value::string(base64(a[0].as_bytes()));
+}
 Result<Value> decode(Arguments a) {
   auto bytes = unbase64(a[0].as_string());
   if (!bytes.ok()) return bad("illegal base64 data");
   return Value::bytes(std::move(bytes).value());
 }
 
-#define CEL_EXTREME(name, function)                                                                              \
-  {"math.@" name "(double): double", function}, {"math.@" name "(int): int", function},                           \
-      {"math.@" name "(uint): uint", function}, {"math.@" name "(double, double): double", function},             \
-      {"math.@" name "(int, int): int", function}, {"math.@" name "(uint, uint): uint", function},                \
-      {"math.@" name "(int, uint): dyn", function}, {"math.@" name "(int, double): dyn", function},               \
-      {"math.@" name "(double, int): dyn", function}, {"math.@" name "(double, uint): dyn", function},            \
-      {"math.@" name "(uint, int): dyn", function}, {"math.@" name "(uint, double): dyn", function},              \
-      {"math.@" name "(list(double)): double", function}, {"math.@" name "(list(int)): int", function},           \
-      {"math.@" name "(list(uint)): uint", function}
+#define CEL_EXTREME(name, function)                                                                       \
+  {"math.@" name "(double): double", function}, {"math.@" name "(int): int", function},                   \
+      {"math.@" name "(uint): uint", function}, {"math.@" name "(double, double): double", function},     \
+      {"math.@" name "(int, int): int", function}, {"math.@" name "(uint, uint): uint", function},        \
+      {"math.@" name "(int, uint): dyn", function}, {"math.@" name "(int, double): dyn", function},       \
+      {"math.@" name "(double, int): dyn", function}, {"math.@" name "(double, uint): dyn", function},    \
+      {"math.@" name "(uint, int): dyn", function}, {"math.@" name "(uint, double): dyn", function},      \
+      {"math.@" name "(list(double)): double", function}, {"math.@" name "(list(int)): int", function}, { \
+    "math.@" name "(list(uint)): uint", function                                                          \
+  }
 
 constexpr Declaration kMath[] = {
     CEL_EXTREME("max", extreme<1>),
@@ -145,7 +163,11 @@ constexpr Declaration kEncoders[] = {
 
 }  // namespace
 
-std::span<const Declaration> math_functions() { return kMath; }
-std::span<const Declaration> encoder_functions() { return kEncoders; }
+std::span<const Declaration> math_functions() {
+  return kMath;
+}
+std::span<const Declaration> encoder_functions() {
+  return kEncoders;
+}
 
 }  // namespace caisson::cel

@@ -57,7 +57,9 @@ struct Prefix {
 
 Result<Prefix> parse_prefix(std::string_view text) {
   const std::size_t slash = text.rfind('/');
-  const auto fail = [&] { return bad("network address parse error during conversion from string: '" + std::string(text) + "'"); };
+  const auto fail = [&] {
+    return bad("network address parse error during conversion from string: '" + std::string(text) + "'");
+  };
   if (slash == std::string_view::npos) return fail();
   Prefix out;
   if (text.find('%') != std::string_view::npos) return bad("CIDR with zone value is not allowed");
@@ -110,28 +112,48 @@ class PrefixObject : public Object {
   Prefix prefix_;
 };
 
-const Address& address_of(const Value& v) { return static_cast<const AddressObject&>(v.as_object()).address(); }
-const Prefix& prefix_of(const Value& v) { return static_cast<const PrefixObject&>(v.as_object()).prefix(); }
-Value make(Address address) { return Value(std::make_shared<const AddressObject>(address)); }
-Value make(Prefix prefix) { return Value(std::make_shared<const PrefixObject>(prefix)); }
+const Address& address_of(const Value& v) {
+  return static_cast<const AddressObject&>(v.as_object()).address();
+}
+const Prefix& prefix_of(const Value& v) {
+  return static_cast<const PrefixObject&>(v.as_object()).prefix();
+}
+Value make(Address address) {
+  return Value(std::make_shared<const AddressObject>(address));
+}
+Value make(Prefix prefix) {
+  return Value(std::make_shared<const PrefixObject>(prefix));
+}
 
-Result<Value> ip(Arguments a) { return make(TRY(parse_address(a[0].as_string(), "IP Address"))); }
-Result<Value> is_ip(Arguments a) { return Value(parse_address(a[0].as_string(), "").ok()); }
+Result<Value> ip(Arguments a) {
+  return make(TRY(parse_address(a[0].as_string(), "IP Address")));
+}
+Result<Value> is_ip(Arguments a) {
+  return Value(parse_address(a[0].as_string(), "").ok());
+}
 Result<Value> is_canonical(Arguments a) {
   const Address address = TRY(parse_address(a[0].as_string(), "IP Address"));
   return Value(text_of(address) == a[0].as_string());
 }
-Result<Value> ip_text(Arguments a) { return Value::string(text_of(address_of(a[0]))); }
-Result<Value> family(Arguments a) { return Value(std::int64_t{address_of(a[0]).is_v4 ? 4 : 6}); }
+Result<Value> ip_text(Arguments a) {
+  return Value::string(text_of(address_of(a[0])));
+}
+Result<Value> family(Arguments a) {
+  return Value(std::int64_t{address_of(a[0]).is_v4 ? 4 : 6});
+}
 
-bool is_unspecified(const Address& a) { return a.bytes == Address{}.bytes; }
+bool is_unspecified(const Address& a) {
+  return a.bytes == Address{}.bytes;
+}
 bool is_loopback(const Address& a) {
   if (a.is_v4) return a.bytes[0] == 127;
   Address one;
   one.bytes[15] = 1;
   return a == one;
 }
-bool is_multicast(const Address& a) { return a.is_v4 ? (a.bytes[0] & 0xf0) == 0xe0 : a.bytes[0] == 0xff; }
+bool is_multicast(const Address& a) {
+  return a.is_v4 ? (a.bytes[0] & 0xf0) == 0xe0 : a.bytes[0] == 0xff;
+}
 bool is_link_local_multicast(const Address& a) {
   if (a.is_v4) return a.bytes[0] == 224 && a.bytes[1] == 0 && a.bytes[2] == 0;
   return a.bytes[0] == 0xff && (a.bytes[1] & 0x0f) == 2;
@@ -151,8 +173,12 @@ Result<Value> test(Arguments a) {
   return Value(Holds(address_of(a[0])));
 }
 
-Result<Value> cidr(Arguments a) { return make(TRY(parse_prefix(a[0].as_string()))); }
-Result<Value> is_cidr(Arguments a) { return Value(parse_prefix(a[0].as_string()).ok()); }
+Result<Value> cidr(Arguments a) {
+  return make(TRY(parse_prefix(a[0].as_string())));
+}
+Result<Value> is_cidr(Arguments a) {
+  return Value(parse_prefix(a[0].as_string()).ok());
+}
 Result<Value> cidr_text(Arguments a) {
   const Prefix& prefix = prefix_of(a[0]);
   return Value::string(text_of(prefix.address) + "/" + std::to_string(prefix.length));
@@ -170,12 +196,16 @@ Result<Value> contains_cidr(Arguments a) {
   const Prefix other = a[1].is(Kind::string) ? TRY(parse_prefix(a[1].as_string())) : prefix_of(a[1]);
   return Value(contains(prefix_of(a[0]), other.address) && prefix_of(a[0]).length <= other.length);
 }
-Result<Value> cidr_ip(Arguments a) { return make(prefix_of(a[0]).address); }
+Result<Value> cidr_ip(Arguments a) {
+  return make(prefix_of(a[0]).address);
+}
 Result<Value> cidr_masked(Arguments a) {
   const Prefix& prefix = prefix_of(a[0]);
   return make(Prefix{masked(prefix.address, prefix.length), prefix.length});
 }
-Result<Value> prefix_length(Arguments a) { return Value(std::int64_t{prefix_of(a[0]).length}); }
+Result<Value> prefix_length(Arguments a) {
+  return Value(std::int64_t{prefix_of(a[0]).length});
+}
 
 std::uint64_t cost_of_contains_ip(Arguments a, const Value&) {
   return string_cost(2 * actual_size(a[0])) + (a[1].is(Kind::string) ? string_cost(actual_size(a[1])) : 0);
@@ -212,7 +242,11 @@ constexpr Declaration kCidr[] = {
 
 }  // namespace
 
-std::span<const Declaration> ip_functions() { return kIp; }
-std::span<const Declaration> cidr_functions() { return kCidr; }
+std::span<const Declaration> ip_functions() {
+  return kIp;
+}
+std::span<const Declaration> cidr_functions() {
+  return kCidr;
+}
 
 }  // namespace caisson::cel

@@ -11,9 +11,9 @@ namespace {
 
 constexpr int kTreeDepthMax = 1000;  // of chains: a.b.c…, a + b + c…; the evaluator recurses along them
 
-constexpr std::string_view kReserved[] = {"as",     "break",  "const",     "continue", "else",   "for", "function",
-                                          "if",     "import", "let",       "loop",     "package", "namespace",
-                                          "return", "var",    "void",      "while"};
+constexpr std::string_view kReserved[] = {"as",        "break",  "const",  "continue", "else", "for",
+                                          "function",  "if",     "import", "let",      "loop", "package",
+                                          "namespace", "return", "var",    "void",     "while"};
 
 class Parser {
  public:
@@ -263,13 +263,22 @@ class Parser {
   NodePtr primary(bool negative) {
     const Token token = token_;
     switch (token.kind) {
-      case TokenKind::integer: return integer(negative);
-      case TokenKind::unsigned_integer: return unsigned_integer();
-      case TokenKind::floating: return floating(negative);
-      case TokenKind::string: advance(); return make_literal(Value::string(token.content), token.offset);
-      case TokenKind::bytes: advance(); return make_literal(Value::bytes(token.content), token.offset);
-      case TokenKind::identifier: return identifier("");
-      default: break;
+      case TokenKind::integer:
+        return integer(negative);
+      case TokenKind::unsigned_integer:
+        return unsigned_integer();
+      case TokenKind::floating:
+        return floating(negative);
+      case TokenKind::string:
+        advance();
+        return make_literal(Value::string(token.content), token.offset);
+      case TokenKind::bytes:
+        advance();
+        return make_literal(Value::bytes(token.content), token.offset);
+      case TokenKind::identifier:
+        return identifier("");
+      default:
+        break;
     }
     if (at(".")) {
       advance();
@@ -318,8 +327,7 @@ class Parser {
     const std::string digits = (negative ? "-" : "") + std::string(is_hex ? token.text.substr(2) : token.text);
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, is_hex ? 16 : 10);
-    if (error != std::errc() || end != digits.data() + digits.size())
-      return fail(token.offset, "invalid int literal");
+    if (error != std::errc() || end != digits.data() + digits.size()) return fail(token.offset, "invalid int literal");
     return make_literal(Value(value), token.offset);
   }
 
@@ -330,8 +338,7 @@ class Parser {
     const std::string_view digits = token.text.substr(is_hex ? 2 : 0, token.text.size() - (is_hex ? 3 : 1));
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, is_hex ? 16 : 10);
-    if (error != std::errc() || end != digits.data() + digits.size())
-      return fail(token.offset, "invalid uint literal");
+    if (error != std::errc() || end != digits.data() + digits.size()) return fail(token.offset, "invalid uint literal");
     return make_literal(Value(value), token.offset);
   }
 
@@ -378,9 +385,7 @@ class Parser {
     return node;
   }
 
-  bool has_optionals() const {
-    return (options_.libraries & static_cast<Libraries>(Library::optional_types)) != 0;
-  }
+  bool has_optionals() const { return (options_.libraries & static_cast<Libraries>(Library::optional_types)) != 0; }
 
   const EnvironmentOptions& options_;
   Findings& findings_;
@@ -392,10 +397,14 @@ class Parser {
 
 CallKind call_kind(std::string_view function) {
   static constexpr std::pair<std::string_view, CallKind> kKinds[] = {
-      {"_||_", CallKind::logical_or},     {"_&&_", CallKind::logical_and},
-      {"_?_:_", CallKind::conditional},   {"_[_]", CallKind::index},
-      {"_[?_]", CallKind::optional_index}, {"_?._", CallKind::optional_select},
-      {"_==_", CallKind::equal},          {"_!=_", CallKind::not_equal},
+      {"_||_", CallKind::logical_or},
+      {"_&&_", CallKind::logical_and},
+      {"_?_:_", CallKind::conditional},
+      {"_[_]", CallKind::index},
+      {"_[?_]", CallKind::optional_index},
+      {"_?._", CallKind::optional_select},
+      {"_==_", CallKind::equal},
+      {"_!=_", CallKind::not_equal},
       {"@not_strictly_false", CallKind::not_strictly_false},
       {"cel.@mapInsert", CallKind::map_insert}};
   for (const auto& [name, kind] : kKinds) {
@@ -448,8 +457,8 @@ NodePtr make_call(std::string function, std::vector<NodePtr> arguments, std::uin
 
 NodePtr parse(std::string_view text, const EnvironmentOptions& options, Findings& findings) {
   if (text.size() > options.expression_bytes_max) {
-    findings.add(0, "expression code point size exceeds limit: size: " + std::to_string(text.size()) +
-                        ", limit " + std::to_string(options.expression_bytes_max));
+    findings.add(0, "expression code point size exceeds limit: size: " + std::to_string(text.size()) + ", limit " +
+                        std::to_string(options.expression_bytes_max));
     return nullptr;
   }
   return Parser(text, options, findings).run();

@@ -34,8 +34,12 @@ class Quantity : public Object {
   bool is_integer_;
 };
 
-Nanos value_of(const Value& v) { return static_cast<const Quantity&>(v.as_object()).value(); }
-bool is_integer_form(const Value& v) { return static_cast<const Quantity&>(v.as_object()).is_integer(); }
+Nanos value_of(const Value& v) {
+  return static_cast<const Quantity&>(v.as_object()).value();
+}
+bool is_integer_form(const Value& v) {
+  return static_cast<const Quantity&>(v.as_object()).is_integer();
+}
 
 struct Scale {
   Nanos times = kOne;  // of a whole unit, in nanos
@@ -128,26 +132,43 @@ std::optional<Parsed> parse(std::string_view text) {
   return Parsed{negative ? -out : out, keeps_integer_form(number, *scale)};
 }
 
-Value make(Parsed value) { return Value(std::make_shared<const Quantity>(value)); }
+Value make(Parsed value) {
+  return Value(std::make_shared<const Quantity>(value));
+}
 
 Result<Value> quantity(Arguments a) {
   const auto value = parse(a[0].as_string());
-  if (!value)
-    return bad("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+  if (!value) return bad("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
   return make(*value);
 }
-Result<Value> is_quantity(Arguments a) { return Value(parse(a[0].as_string()).has_value()); }
-std::int64_t order(Nanos a, Nanos b) { return a < b ? -1 : a > b; }
-Result<Value> sign(Arguments a) { return Value(order(value_of(a[0]), 0)); }
-Result<Value> greater(Arguments a) { return Value(value_of(a[0]) > value_of(a[1])); }
-Result<Value> less(Arguments a) { return Value(value_of(a[0]) < value_of(a[1])); }
-Result<Value> compare_to(Arguments a) { return Value(order(value_of(a[0]), value_of(a[1]))); }
-Result<Value> approximate(Arguments a) { return Value(static_cast<double>(value_of(a[0])) / 1e9); }
+Result<Value> is_quantity(Arguments a) {
+  return Value(parse(a[0].as_string()).has_value());
+}
+std::int64_t order(Nanos a, Nanos b) {
+  return a < b ? -1 : a > b;
+}
+Result<Value> sign(Arguments a) {
+  return Value(order(value_of(a[0]), 0));
+}
+Result<Value> greater(Arguments a) {
+  return Value(value_of(a[0]) > value_of(a[1]));
+}
+Result<Value> less(Arguments a) {
+  return Value(value_of(a[0]) < value_of(a[1]));
+}
+Result<Value> compare_to(Arguments a) {
+  return Value(order(value_of(a[0]), value_of(a[1])));
+}
+Result<Value> approximate(Arguments a) {
+  return Value(static_cast<double>(value_of(a[0])) / 1e9);
+}
 bool is_whole(const Value& v) {
   const Nanos value = value_of(v);
   return is_integer_form(v) && value % kOne == 0 && value / kOne <= INT64_MAX && value / kOne >= INT64_MIN;
 }
-Result<Value> is_integer(Arguments a) { return Value(is_whole(a[0])); }
+Result<Value> is_integer(Arguments a) {
+  return Value(is_whole(a[0]));
+}
 Result<Value> as_integer(Arguments a) {
   if (!is_whole(a[0])) return bad("cannot convert value to integer");
   return Value(static_cast<std::int64_t>(value_of(a[0]) / kOne));
@@ -182,6 +203,8 @@ constexpr Declaration kFunctions[] = {
 
 }  // namespace
 
-std::span<const Declaration> quantity_functions() { return kFunctions; }
+std::span<const Declaration> quantity_functions() {
+  return kFunctions;
+}
 
 }  // namespace caisson::cel

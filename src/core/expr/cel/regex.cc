@@ -59,8 +59,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   options.set_max_mem(kProgramBytesMax);
   Regex out;
   out.impl_ = std::make_shared<const Impl>(pattern, options);
-  if (!out.impl_->regex.ok())
-    return Error{ErrorCode::bad_request, "error parsing regexp: " + out.impl_->regex.error()};
+  if (!out.impl_->regex.ok()) return Error{ErrorCode::bad_request, "error parsing regexp: " + out.impl_->regex.error()};
   const std::lock_guard lock(mutex);
   cache.emplace_front(std::string(pattern), out);
   if (cache.size() > kCacheMax) cache.pop_back();

@@ -14,14 +14,26 @@ class Resolver {
 
   void visit(Node& node) {
     switch (node.kind) {
-      case NodeKind::literal: return;
-      case NodeKind::identifier: identifier(node, node.name); return;
-      case NodeKind::select: select(node); return;
-      case NodeKind::call: call(node); return;
-      case NodeKind::comprehension: comprehension(node); return;
-      case NodeKind::message: message(node); break;
+      case NodeKind::literal:
+        return;
+      case NodeKind::identifier:
+        identifier(node, node.name);
+        return;
+      case NodeKind::select:
+        select(node);
+        return;
+      case NodeKind::call:
+        call(node);
+        return;
+      case NodeKind::comprehension:
+        comprehension(node);
+        return;
+      case NodeKind::message:
+        message(node);
+        break;
       case NodeKind::list:
-      case NodeKind::map: break;
+      case NodeKind::map:
+        break;
     }
     for (const NodePtr& child : node.children) visit(*child);
   }
@@ -95,8 +107,7 @@ class Resolver {
     }
     for (const auto& [function, overloads] : environment_.functions) {
       for (const Overload& overload : overloads) {
-        if (overload.result.is(TypeKind::opaque) && overload.result.name() == name)
-          return Value(Type::opaque(name));
+        if (overload.result.is(TypeKind::opaque) && overload.result.name() == name) return Value(Type::opaque(name));
       }
     }
     return std::nullopt;
@@ -176,6 +187,8 @@ class Resolver {
 
 }  // namespace
 
-void resolve(Program::Impl& program) { Resolver(program).visit(*program.root); }
+void resolve(Program::Impl& program) {
+  Resolver(program).visit(*program.root);
+}
 
 }  // namespace caisson::cel

@@ -9,9 +9,9 @@ namespace {
 using document::Value;
 constexpr int kDepthMax = 64;
 
-constexpr std::string_view kReserved[] = {"true",   "false",    "null",   "in",      "as",        "break", "const",
-                                          "continue", "else",   "for",    "function", "if",       "import", "let",
-                                          "loop",   "package",  "namespace", "return", "var",     "void",  "while"};
+constexpr std::string_view kReserved[] = {"true",     "false",   "null",      "in",       "as",  "break",  "const",
+                                          "continue", "else",    "for",       "function", "if",  "import", "let",
+                                          "loop",     "package", "namespace", "return",   "var", "void",   "while"};
 
 std::uint64_t size_of(const Value& schema, std::string_view key) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, schema[key].as_int()));
@@ -106,6 +106,8 @@ std::optional<std::string> escape_property(std::string_view name) {
   return out.empty() ? std::nullopt : std::optional(out);
 }
 
-Type type_from_schema(const Value& schema, const std::string& name) { return convert(schema, name, 0); }
+Type type_from_schema(const Value& schema, const std::string& name) {
+  return convert(schema, name, 0);
+}
 
 }  // namespace caisson::cel

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Types from Kubernetes' structural schemas (OpenAPI v3 of CustomResourceDefinitions), as apiserver's pkg/cel/common makes
-// them: object fields are typed, int-or-string and what has no type are dyn, formats byte, date, date-time and duration
-// are bytes, timestamps and durations. Pure; any thread.
+// Types from Kubernetes' structural schemas (OpenAPI v3 of CustomResourceDefinitions), as apiserver's pkg/cel/common
+// makes them: object fields are typed, int-or-string and what has no type are dyn, formats byte, date, date-time and
+// duration are bytes, timestamps and durations. Pure; any thread.
 #pragma once
 #include <optional>
 #include <string>

@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::size_t kFindingsMax = 100;
 
-bool starts_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
+bool starts_character(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+}
 
 std::string show(std::string_view text, std::size_t offset, const std::string& message) {
   offset = std::min(offset, text.size());
@@ -31,7 +33,9 @@ std::string show(std::string_view text, std::size_t offset, const std::string& m
 
 }  // namespace
 
-void Findings::add(std::uint32_t offset, std::string message) { findings_.push_back({offset, std::move(message)}); }
+void Findings::add(std::uint32_t offset, std::string message) {
+  findings_.push_back({offset, std::move(message)});
+}
 
 std::string Findings::str() const {
   auto sorted = findings_;

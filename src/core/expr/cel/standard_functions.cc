@@ -17,7 +17,9 @@ Error conversion(std::string_view from, std::string_view to) {
   return bad("type conversion error from '" + std::string(from) + "' to '" + std::string(to) + "'");
 }
 
-Result<Value> same(Arguments a) { return a[0]; }
+Result<Value> same(Arguments a) {
+  return a[0];
+}
 
 template <class T>
 Result<Value> parse_whole(std::string_view text, std::string_view type) {
@@ -25,8 +27,7 @@ Result<Value> parse_whole(std::string_view text, std::string_view type) {
   std::string_view digits = text;
   if (digits.size() > 1 && digits[0] == '+' && digits[1] != '-') digits.remove_prefix(1);
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc() || end != digits.data() + digits.size() || digits.empty())
-    return conversion("string", type);
+  if (error != std::errc() || end != digits.data() + digits.size() || digits.empty()) return conversion("string", type);
   return Value(value);
 }
 
@@ -39,8 +40,12 @@ Result<Value> double_to_int(Arguments a) {
   if (std::isnan(d) || d <= -9223372036854775808.0 || d >= 9223372036854775808.0) return bad("integer overflow");
   return Value(static_cast<std::int64_t>(d));
 }
-Result<Value> string_to_int(Arguments a) { return parse_whole<std::int64_t>(a[0].as_string(), "int"); }
-Result<Value> time_to_int(Arguments a) { return Value(a[0].as_timestamp().seconds); }
+Result<Value> string_to_int(Arguments a) {
+  return parse_whole<std::int64_t>(a[0].as_string(), "int");
+}
+Result<Value> time_to_int(Arguments a) {
+  return Value(a[0].as_timestamp().seconds);
+}
 
 Result<Value> int_to_uint(Arguments a) {
   if (a[0].as_int() < 0) return bad("unsigned integer overflow");
@@ -56,8 +61,12 @@ Result<Value> string_to_uint(Arguments a) {
   return parse_whole<std::uint64_t>(a[0].as_string(), "uint");
 }
 
-Result<Value> int_to_double(Arguments a) { return Value(static_cast<double>(a[0].as_int())); }
-Result<Value> uint_to_double(Arguments a) { return Value(static_cast<double>(a[0].as_uint())); }
+Result<Value> int_to_double(Arguments a) {
+  return Value(static_cast<double>(a[0].as_int()));
+}
+Result<Value> uint_to_double(Arguments a) {
+  return Value(static_cast<double>(a[0].as_uint()));
+}
 Result<Value> string_to_double(Arguments a) {
   std::string_view text = a[0].as_string();
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
@@ -77,29 +86,48 @@ Result<Value> string_to_bool(Arguments a) {
   return conversion("string", "bool");
 }
 
-Result<Value> string_to_bytes(Arguments a) { return Value::bytes(std::string(a[0].as_string())); }
+Result<Value> string_to_bytes(Arguments a) {
+  return Value::bytes(std::string(a[0].as_string()));
+}
 Result<Value> bytes_to_string(Arguments a) {
   if (!is_valid_utf8(a[0].as_bytes())) return bad("invalid UTF-8 in bytes, cannot convert to string");
   return Value::string(a[0].as_bytes());
 }
 Result<Value> to_string(Arguments a) {
   switch (a[0].kind()) {
-    case Kind::boolean: return Value::string(a[0].as_bool() ? "true" : "false");
-    case Kind::integer: return Value::string(std::to_string(a[0].as_int()));
-    case Kind::unsigned_integer: return Value::string(std::to_string(a[0].as_uint()));
-    case Kind::floating: return Value::string(double_text(a[0].as_double()));
-    case Kind::timestamp: return Value::string(timestamp_text(a[0].as_timestamp()));
-    case Kind::duration: return Value::string(duration_text(a[0].as_duration()));
-    default: return no_such_overload();
+    case Kind::boolean:
+      return Value::string(a[0].as_bool() ? "true" : "false");
+    case Kind::integer:
+      return Value::string(std::to_string(a[0].as_int()));
+    case Kind::unsigned_integer:
+      return Value::string(std::to_string(a[0].as_uint()));
+    case Kind::floating:
+      return Value::string(double_text(a[0].as_double()));
+    case Kind::timestamp:
+      return Value::string(timestamp_text(a[0].as_timestamp()));
+    case Kind::duration:
+      return Value::string(duration_text(a[0].as_duration()));
+    default:
+      return no_such_overload();
   }
 }
 
-Result<Value> type_of(Arguments a) { return Value(a[0].type()); }
-Result<Value> size_of(Arguments a) { return Value(static_cast<std::int64_t>(actual_size(a[0]))); }
+Result<Value> type_of(Arguments a) {
+  return Value(a[0].type());
+}
+Result<Value> size_of(Arguments a) {
+  return Value(static_cast<std::int64_t>(actual_size(a[0])));
+}
 
-Result<Value> starts_with(Arguments a) { return Value(a[0].as_string().starts_with(a[1].as_string())); }
-Result<Value> ends_with(Arguments a) { return Value(a[0].as_string().ends_with(a[1].as_string())); }
-Result<Value> contains(Arguments a) { return Value(a[0].as_string().find(a[1].as_string()) != std::string_view::npos); }
+Result<Value> starts_with(Arguments a) {
+  return Value(a[0].as_string().starts_with(a[1].as_string()));
+}
+Result<Value> ends_with(Arguments a) {
+  return Value(a[0].as_string().ends_with(a[1].as_string()));
+}
+Result<Value> contains(Arguments a) {
+  return Value(a[0].as_string().find(a[1].as_string()) != std::string_view::npos);
+}
 Result<Value> matches(Arguments a) {
   const Regex regex = TRY(Regex::compile(a[1].as_string()));
   return Value(regex.matches(a[0].as_string()));
@@ -156,33 +184,52 @@ constexpr Declaration kFunctions[] = {
 
 bool is_zero(const Value& v) {
   switch (v.kind()) {
-    case Kind::null: return true;
-    case Kind::boolean: return !v.as_bool();
-    case Kind::integer: return v.as_int() == 0;
-    case Kind::unsigned_integer: return v.as_uint() == 0;
-    case Kind::floating: return v.as_double() == 0;
-    case Kind::string: return v.as_string().empty();
-    case Kind::bytes: return v.as_bytes().empty();
-    case Kind::timestamp: return v.as_timestamp() == Timestamp{};
-    case Kind::duration: return v.as_duration().count() == 0;
+    case Kind::null:
+      return true;
+    case Kind::boolean:
+      return !v.as_bool();
+    case Kind::integer:
+      return v.as_int() == 0;
+    case Kind::unsigned_integer:
+      return v.as_uint() == 0;
+    case Kind::floating:
+      return v.as_double() == 0;
+    case Kind::string:
+      return v.as_string().empty();
+    case Kind::bytes:
+      return v.as_bytes().empty();
+    case Kind::timestamp:
+      return v.as_timestamp() == Timestamp{};
+    case Kind::duration:
+      return v.as_duration().count() == 0;
     case Kind::list:
-    case Kind::map: return v.size() == 0;
-    case Kind::optional: return v.as_optional() == nullptr || is_zero(*v.as_optional());
-    case Kind::object: return v.as_object().is_zero();
-    default: return false;
+    case Kind::map:
+      return v.size() == 0;
+    case Kind::optional:
+      return v.as_optional() == nullptr || is_zero(*v.as_optional());
+    case Kind::object:
+      return v.as_object().is_zero();
+    default:
+      return false;
   }
 }
 
-Result<Value> optional_of(Arguments a) { return Value::optional(a[0]); }
+Result<Value> optional_of(Arguments a) {
+  return Value::optional(a[0]);
+}
 Result<Value> optional_of_non_zero(Arguments a) {
   return Value::optional(is_zero(a[0]) ? std::nullopt : std::optional<Value>(a[0]));
 }
-Result<Value> optional_none(Arguments) { return Value::optional(std::nullopt); }
+Result<Value> optional_none(Arguments) {
+  return Value::optional(std::nullopt);
+}
 Result<Value> optional_value(Arguments a) {
   if (a[0].as_optional() == nullptr) return bad("optional.none() dereference");
   return Value(*a[0].as_optional());
 }
-Result<Value> optional_has_value(Arguments a) { return Value(a[0].as_optional() != nullptr); }
+Result<Value> optional_has_value(Arguments a) {
+  return Value(a[0].as_optional() != nullptr);
+}
 Result<Value> first(Arguments a) {
   return Value::optional(a[0].size() == 0 ? std::nullopt : std::optional<Value>(a[0].item(0)));
 }
@@ -220,7 +267,9 @@ constexpr Declaration kOptionals[] = {
     {"(list(optional(A))).unwrapOpt(): list(A)", unwrap},
 };
 
-Result<Value> map_insert(Arguments) { return no_such_overload(); }  // the evaluator's own: it grows in place
+Result<Value> map_insert(Arguments) {
+  return no_such_overload();
+}  // the evaluator's own: it grows in place
 constexpr Declaration kMaps[] = {
     {"cel.@mapInsert(map(A, B), A, B): map(A, B)", map_insert},
     {"cel.@mapInsert(map(A, B), map(A, B)): map(A, B)", map_insert},
@@ -228,8 +277,14 @@ constexpr Declaration kMaps[] = {
 
 }  // namespace
 
-std::span<const Declaration> standard_functions() { return kFunctions; }
-std::span<const Declaration> optional_functions() { return kOptionals; }
-std::span<const Declaration> map_functions() { return kMaps; }
+std::span<const Declaration> standard_functions() {
+  return kFunctions;
+}
+std::span<const Declaration> optional_functions() {
+  return kOptionals;
+}
+std::span<const Declaration> map_functions() {
+  return kMaps;
+}
 
 }  // namespace caisson::cel

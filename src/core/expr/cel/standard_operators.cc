@@ -11,7 +11,9 @@ namespace {
 
 using Arguments = std::span<const Value>;
 
-Error overflow() { return bad("integer overflow"); }
+Error overflow() {
+  return bad("integer overflow");
+}
 
 Result<Value> add_int(Arguments a) {
   std::int64_t out = 0;
@@ -75,16 +77,28 @@ Result<Value> modulo_uint(Arguments a) {
   return Value(a[0].as_uint() % a[1].as_uint());
 }
 
-Result<Value> add_double(Arguments a) { return Value(a[0].as_double() + a[1].as_double()); }
-Result<Value> subtract_double(Arguments a) { return Value(a[0].as_double() - a[1].as_double()); }
-Result<Value> multiply_double(Arguments a) { return Value(a[0].as_double() * a[1].as_double()); }
-Result<Value> divide_double(Arguments a) { return Value(a[0].as_double() / a[1].as_double()); }
-Result<Value> negate_double(Arguments a) { return Value(-a[0].as_double()); }
+Result<Value> add_double(Arguments a) {
+  return Value(a[0].as_double() + a[1].as_double());
+}
+Result<Value> subtract_double(Arguments a) {
+  return Value(a[0].as_double() - a[1].as_double());
+}
+Result<Value> multiply_double(Arguments a) {
+  return Value(a[0].as_double() * a[1].as_double());
+}
+Result<Value> divide_double(Arguments a) {
+  return Value(a[0].as_double() / a[1].as_double());
+}
+Result<Value> negate_double(Arguments a) {
+  return Value(-a[0].as_double());
+}
 
 Result<Value> add_string(Arguments a) {
   return Value::string(std::string(a[0].as_string()).append(a[1].as_string()));
 }
-Result<Value> add_bytes(Arguments a) { return Value::bytes(std::string(a[0].as_bytes()).append(a[1].as_bytes())); }
+Result<Value> add_bytes(Arguments a) {
+  return Value::bytes(std::string(a[0].as_bytes()).append(a[1].as_bytes()));
+}
 
 bool holds(const std::vector<Value>& items, const Value& item) {
   for (const Value& known : items) {
@@ -128,7 +142,9 @@ Result<Value> add_list(Arguments a) {
 }
 
 constexpr __int128 kNanos = 1'000'000'000;
-__int128 nanos_of(Timestamp t) { return static_cast<__int128>(t.seconds) * kNanos + t.nanos; }
+__int128 nanos_of(Timestamp t) {
+  return static_cast<__int128>(t.seconds) * kNanos + t.nanos;
+}
 
 Result<Value> time_from(__int128 nanos) {
   __int128 seconds = nanos / kNanos;
@@ -189,7 +205,9 @@ Result<Value> greater_equal(Arguments a) {
   return ordered(a, [](int order) { return order >= 0; });
 }
 
-Result<Value> negate_bool(Arguments a) { return Value(!a[0].as_bool()); }
+Result<Value> negate_bool(Arguments a) {
+  return Value(!a[0].as_bool());
+}
 
 Result<Value> in_list(Arguments a) {
   for (std::size_t i = 0; i < a[1].size(); ++i) {
@@ -197,23 +215,31 @@ Result<Value> in_list(Arguments a) {
   }
   return Value(false);
 }
-Result<Value> in_map(Arguments a) { return Value(a[1].find(a[0]).has_value()); }
+Result<Value> in_map(Arguments a) {
+  return Value(a[1].find(a[0]).has_value());
+}
 
-std::uint64_t cost_of_both(Arguments a, const Value&) { return string_cost(actual_size(a[0]) + actual_size(a[1])); }
+std::uint64_t cost_of_both(Arguments a, const Value&) {
+  return string_cost(actual_size(a[0]) + actual_size(a[1]));
+}
 std::uint64_t cost_of_smaller(Arguments a, const Value&) {
   return string_cost(std::min(actual_size(a[0]), actual_size(a[1])));
 }
-std::uint64_t cost_of_list(Arguments a, const Value&) { return actual_size(a[1]); }
+std::uint64_t cost_of_list(Arguments a, const Value&) {
+  return actual_size(a[1]);
+}
 
-#define CEL_ORDER(symbol, function)                                                                              \
-  {"_" symbol "_(bool, bool): bool", function}, {"_" symbol "_(int, int): bool", function},                       \
-      {"_" symbol "_(int, double): bool", function}, {"_" symbol "_(int, uint): bool", function},                 \
-      {"_" symbol "_(uint, uint): bool", function}, {"_" symbol "_(uint, double): bool", function},               \
-      {"_" symbol "_(uint, int): bool", function}, {"_" symbol "_(double, double): bool", function},              \
-      {"_" symbol "_(double, int): bool", function}, {"_" symbol "_(double, uint): bool", function},              \
-      {"_" symbol "_(string, string): bool", function, cost_of_smaller, false},                                   \
-      {"_" symbol "_(bytes, bytes): bool", function, cost_of_smaller, false},                                     \
-      {"_" symbol "_(timestamp, timestamp): bool", function}, {"_" symbol "_(duration, duration): bool", function}
+#define CEL_ORDER(symbol, function)                                                                  \
+  {"_" symbol "_(bool, bool): bool", function}, {"_" symbol "_(int, int): bool", function},          \
+      {"_" symbol "_(int, double): bool", function}, {"_" symbol "_(int, uint): bool", function},    \
+      {"_" symbol "_(uint, uint): bool", function}, {"_" symbol "_(uint, double): bool", function},  \
+      {"_" symbol "_(uint, int): bool", function}, {"_" symbol "_(double, double): bool", function}, \
+      {"_" symbol "_(double, int): bool", function}, {"_" symbol "_(double, uint): bool", function}, \
+      {"_" symbol "_(string, string): bool", function, cost_of_smaller, false},                      \
+      {"_" symbol "_(bytes, bytes): bool", function, cost_of_smaller, false},                        \
+      {"_" symbol "_(timestamp, timestamp): bool", function}, {                                      \
+    "_" symbol "_(duration, duration): bool", function                                               \
+  }
 
 constexpr Declaration kOperators[] = {
     {"_||_(bool, bool): bool"},
@@ -261,6 +287,8 @@ constexpr Declaration kOperators[] = {
 
 }  // namespace
 
-std::span<const Declaration> standard_operators() { return kOperators; }
+std::span<const Declaration> standard_operators() {
+  return kOperators;
+}
 
 }  // namespace caisson::cel

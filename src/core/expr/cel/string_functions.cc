@@ -29,7 +29,9 @@ Value text_of(std::u32string_view characters) {
 Value position(std::size_t found) {
   return Value(found == std::u32string_view::npos ? std::int64_t{-1} : static_cast<std::int64_t>(found));
 }
-Error out_of_range(std::int64_t index) { return bad("index out of range: " + std::to_string(index)); }
+Error out_of_range(std::int64_t index) {
+  return bad("index out of range: " + std::to_string(index));
+}
 
 Result<Value> char_at(Arguments a) {
   const auto text = characters(a[0].as_string());
@@ -43,7 +45,8 @@ Result<Value> index_of(Arguments a) {
   const std::int64_t from = a.size() > 2 ? a[2].as_int() : 0;
   if (wanted.empty() && a.size() == 2) return Value(std::int64_t{0});
   if (from < 0) return out_of_range(from);
-  if (from > static_cast<std::int64_t>(text.size())) return a.size() > 2 ? Result<Value>(out_of_range(from)) : position(std::u32string::npos);
+  if (from > static_cast<std::int64_t>(text.size()))
+    return a.size() > 2 ? Result<Value>(out_of_range(from)) : position(std::u32string::npos);
   return position(text.find(wanted, static_cast<std::size_t>(from)));
 }
 
@@ -60,8 +63,12 @@ Result<Value> change_case(Arguments a, char first, char last) {
   for (char& c : out) c = c >= first && c <= last ? static_cast<char>(c ^ 32) : c;
   return Value::string(out);
 }
-Result<Value> lower_ascii(Arguments a) { return change_case(a, 'A', 'Z'); }
-Result<Value> upper_ascii(Arguments a) { return change_case(a, 'a', 'z'); }
+Result<Value> lower_ascii(Arguments a) {
+  return change_case(a, 'A', 'Z');
+}
+Result<Value> upper_ascii(Arguments a) {
+  return change_case(a, 'a', 'z');
+}
 
 // Go's strings.Replace: an empty `from` matches before each character and at the end.
 Result<Value> replace(Arguments a) {
@@ -165,10 +172,16 @@ Result<Value> reverse(Arguments a) {
   return text_of(text);
 }
 
-Result<Value> format(Arguments a) { return format_text(a[0].as_string(), a[1]); }
+Result<Value> format(Arguments a) {
+  return format_text(a[0].as_string(), a[1]);
+}
 
-std::uint64_t cost_of_traversal(Arguments a, const Value&) { return traversal_cost(a[0]); }
-std::uint64_t cost_of_join(Arguments, const Value& result) { return string_cost(actual_size(result), 0.2); }
+std::uint64_t cost_of_traversal(Arguments a, const Value&) {
+  return traversal_cost(a[0]);
+}
+std::uint64_t cost_of_join(Arguments, const Value& result) {
+  return string_cost(actual_size(result), 0.2);
+}
 
 constexpr Declaration kFunctions[] = {
     {"(string).charAt(int): string", char_at},
@@ -195,7 +208,11 @@ constexpr Declaration kReverse[] = {{"(string).reverse(): string", reverse}};
 
 }  // namespace
 
-std::span<const Declaration> string_reverse_functions() { return kReverse; }
-std::span<const Declaration> string_functions() { return kFunctions; }
+std::span<const Declaration> string_reverse_functions() {
+  return kReverse;
+}
+std::span<const Declaration> string_functions() {
+  return kFunctions;
+}
 
 }  // namespace caisson::cel

@@ -24,7 +24,9 @@ std::optional<int> digits(std::string_view text, std::size_t at, std::size_t cou
   return out;
 }
 
-bool is_leap(int year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
+bool is_leap(int year) {
+  return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
 
 // "Z", "+01:00"
 std::optional<std::int64_t> parse_offset(std::string_view text) {
@@ -52,8 +54,8 @@ std::string nanos_fraction(std::int64_t nanos) {
 // A number with a unit after it: "1.5h". Moves `at` past it; nothing when malformed.
 std::optional<__int128> duration_part(std::string_view text, std::size_t& at) {
   static constexpr std::pair<std::string_view, std::int64_t> kUnits[] = {
-      {"ns", 1},         {"us", 1000},          {"µs", 1000},         {"μs", 1000}, {"ms", 1'000'000},
-      {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}};
+      {"ns", 1},         {"us", 1000},         {"µs", 1000},          {"μs", 1000},
+      {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}};
   __int128 whole = 0, fraction = 0, scale = 1;
   bool any = false;
   for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, any = true) {
@@ -86,12 +88,16 @@ Result<Value> int_to_time(Arguments a) {
   if (!in_range(out)) return bad("timestamp overflow");
   return Value(out);
 }
-Result<Value> same(Arguments a) { return a[0]; }
+Result<Value> same(Arguments a) {
+  return a[0];
+}
 Result<Value> string_to_duration(Arguments a) {
   if (auto duration = parse_go_duration(a[0].as_string())) return Value(*duration);
   return bad("type conversion error from 'string' to 'google.protobuf.Duration'");
 }
-Result<Value> int_to_duration(Arguments a) { return Value(Duration(a[0].as_int())); }
+Result<Value> int_to_duration(Arguments a) {
+  return Value(Duration(a[0].as_int()));
+}
 
 struct Parts {
   Civil date;
@@ -188,7 +194,9 @@ constexpr Declaration kFunctions[] = {
 
 }  // namespace
 
-bool in_range(Timestamp time) { return time.seconds >= kTimeMin && time.seconds <= kTimeMax; }
+bool in_range(Timestamp time) {
+  return time.seconds >= kTimeMin && time.seconds <= kTimeMax;
+}
 
 std::optional<Timestamp> parse_timestamp(std::string_view text) {
   const auto year = digits(text, 0, 4), month = digits(text, 5, 2), day = digits(text, 8, 2);
@@ -268,6 +276,8 @@ std::string double_text(double value) {
   return std::string(buffer, fixed.ptr);
 }
 
-std::span<const Declaration> time_functions() { return kFunctions; }
+std::span<const Declaration> time_functions() {
+  return kFunctions;
+}
 
 }  // namespace caisson::cel

@@ -8,24 +8,40 @@ namespace {
 
 std::string_view kind_name(TypeKind kind) {
   switch (kind) {
-    case TypeKind::dyn: return "dyn";
-    case TypeKind::error: return "!error!";
-    case TypeKind::null: return "null_type";
-    case TypeKind::boolean: return "bool";
-    case TypeKind::integer: return "int";
-    case TypeKind::unsigned_integer: return "uint";
-    case TypeKind::floating: return "double";
-    case TypeKind::string: return "string";
-    case TypeKind::bytes: return "bytes";
-    case TypeKind::timestamp: return "google.protobuf.Timestamp";
-    case TypeKind::duration: return "google.protobuf.Duration";
-    case TypeKind::list: return "list";
-    case TypeKind::map: return "map";
-    case TypeKind::type: return "type";
-    case TypeKind::wrapper: return "wrapper";
+    case TypeKind::dyn:
+      return "dyn";
+    case TypeKind::error:
+      return "!error!";
+    case TypeKind::null:
+      return "null_type";
+    case TypeKind::boolean:
+      return "bool";
+    case TypeKind::integer:
+      return "int";
+    case TypeKind::unsigned_integer:
+      return "uint";
+    case TypeKind::floating:
+      return "double";
+    case TypeKind::string:
+      return "string";
+    case TypeKind::bytes:
+      return "bytes";
+    case TypeKind::timestamp:
+      return "google.protobuf.Timestamp";
+    case TypeKind::duration:
+      return "google.protobuf.Duration";
+    case TypeKind::list:
+      return "list";
+    case TypeKind::map:
+      return "map";
+    case TypeKind::type:
+      return "type";
+    case TypeKind::wrapper:
+      return "wrapper";
     case TypeKind::parameter:
     case TypeKind::object:
-    case TypeKind::opaque: break;
+    case TypeKind::opaque:
+      break;
   }
   return "";
 }
@@ -37,18 +53,34 @@ Type Type::from(TypeKind kind, TypeNode node) {
   type.node_ = std::make_shared<const TypeNode>(std::move(node));
   return type;
 }
-Type Type::list(Type element) { return from(TypeKind::list, {.parameters = {std::move(element)}}); }
-Type Type::map(Type key, Type value) { return from(TypeKind::map, {.parameters = {std::move(key), std::move(value)}}); }
-Type Type::optional(Type value) { return opaque("optional_type", {std::move(value)}); }
-Type Type::type_of(Type type) { return from(TypeKind::type, {.parameters = {std::move(type)}}); }
-Type Type::wrapper(TypeKind scalar) { return from(TypeKind::wrapper, {.parameters = {Type(scalar)}}); }
-Type Type::parameter(std::string name) { return from(TypeKind::parameter, {.name = std::move(name)}); }
+Type Type::list(Type element) {
+  return from(TypeKind::list, {.parameters = {std::move(element)}});
+}
+Type Type::map(Type key, Type value) {
+  return from(TypeKind::map, {.parameters = {std::move(key), std::move(value)}});
+}
+Type Type::optional(Type value) {
+  return opaque("optional_type", {std::move(value)});
+}
+Type Type::type_of(Type type) {
+  return from(TypeKind::type, {.parameters = {std::move(type)}});
+}
+Type Type::wrapper(TypeKind scalar) {
+  return from(TypeKind::wrapper, {.parameters = {Type(scalar)}});
+}
+Type Type::parameter(std::string name) {
+  return from(TypeKind::parameter, {.name = std::move(name)});
+}
 Type Type::opaque(std::string name, std::vector<Type> parameters) {
   return from(TypeKind::opaque, {.name = std::move(name), .parameters = std::move(parameters)});
 }
-Type Type::object(std::string name) { return from(TypeKind::object, {.name = std::move(name)}); }
+Type Type::object(std::string name) {
+  return from(TypeKind::object, {.name = std::move(name)});
+}
 
-bool Type::is_optional() const { return kind_ == TypeKind::opaque && name() == "optional_type"; }
+bool Type::is_optional() const {
+  return kind_ == TypeKind::opaque && name() == "optional_type";
+}
 
 std::string_view Type::name() const {
   return node_ != nullptr && !node_->name.empty() ? std::string_view(node_->name) : kind_name(kind_);

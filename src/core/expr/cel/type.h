@@ -52,8 +52,8 @@ class Type {
   bool is(TypeKind kind) const { return kind_ == kind; }
   bool is_dyn() const { return kind_ == TypeKind::dyn; }
   bool is_optional() const;
-  std::string_view name() const;                 // of an object, opaque type or parameter; else the kind's name in CEL
-  const std::vector<Type>& parameters() const;   // list: element; map: key, value; wrapper, type: what it is of
+  std::string_view name() const;                  // of an object, opaque type or parameter; else the kind's name in CEL
+  const std::vector<Type>& parameters() const;    // list: element; map: key, value; wrapper, type: what it is of
   const Type& parameter_at(std::size_t i) const;  // dyn when there is none
   const TypeNode* node() const { return node_.get(); }
   std::string str() const;  // as compile errors show it: "map(string, list(int))"

@@ -13,8 +13,10 @@ bool is_nullable(const Type& type) {
     case TypeKind::object:
     case TypeKind::opaque:
     case TypeKind::timestamp:
-    case TypeKind::duration: return true;
-    default: return false;
+    case TypeKind::duration:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -30,11 +32,15 @@ bool less_specific_or_equal(const Type& a, const Type& b) {
                                             b.parameters().end(), less_specific_or_equal);
 }
 
-Type scalar_of(const Type& type) { return type.is(TypeKind::wrapper) ? type.parameter_at(0) : type; }
+Type scalar_of(const Type& type) {
+  return type.is(TypeKind::wrapper) ? type.parameter_at(0) : type;
+}
 
 }  // namespace
 
-Type most_general(const Type& a, const Type& b) { return less_specific_or_equal(a, b) ? a : b; }
+Type most_general(const Type& a, const Type& b) {
+  return less_specific_or_equal(a, b) ? a : b;
+}
 
 const Type* Substitution::find(const Type& parameter) const {
   if (!parameter.is(TypeKind::parameter)) return nullptr;
@@ -75,12 +81,14 @@ bool Substitution::unify(const Type& from, const Type& to) {
   if (from.is(TypeKind::null)) return is_nullable(to);
   if (to.is(TypeKind::null)) return is_nullable(from);
   switch (from.kind()) {
-    case TypeKind::type: return to.is(TypeKind::type);
+    case TypeKind::type:
+      return to.is(TypeKind::type);
     case TypeKind::opaque:
     case TypeKind::list:
     case TypeKind::map:
       return from.kind() == to.kind() && from.name() == to.name() && unify_all(from.parameters(), to.parameters());
-    default: return scalar_of(from) == scalar_of(to);
+    default:
+      return scalar_of(from) == scalar_of(to);
   }
 }
 

@@ -21,16 +21,21 @@ std::uint64_t mix(std::uint64_t x) {
 // Equal keys hash equally: whole numbers by their value, whatever their type.
 std::uint64_t hash_key(const Value& key) {
   switch (key.kind()) {
-    case Kind::boolean: return key.as_bool() ? 3 : 5;
-    case Kind::integer: return mix(static_cast<std::uint64_t>(key.as_int()));
-    case Kind::unsigned_integer: return mix(key.as_uint());
+    case Kind::boolean:
+      return key.as_bool() ? 3 : 5;
+    case Kind::integer:
+      return mix(static_cast<std::uint64_t>(key.as_int()));
+    case Kind::unsigned_integer:
+      return mix(key.as_uint());
     case Kind::floating: {
       const double d = key.as_double();
       if (d >= -9.2e18 && d <= 9.2e18) return mix(static_cast<std::uint64_t>(static_cast<std::int64_t>(d)));
       return d > 0 && d < 1.8446744073709551e19 ? mix(static_cast<std::uint64_t>(d)) : 7;
     }
-    case Kind::string: return std::hash<std::string_view>{}(key.as_string());
-    default: return 11;
+    case Kind::string:
+      return std::hash<std::string_view>{}(key.as_string());
+    default:
+      return 11;
   }
 }
 
@@ -80,7 +85,9 @@ void MapData::make_index() {
   for (std::size_t i = 0; i < entries.size(); ++i) put(*this, i);
 }
 
-void MapData::add_last_to_index() { put(*this, entries.size() - 1); }
+void MapData::add_last_to_index() {
+  put(*this, entries.size() - 1);
+}
 
 const Value* MapData::find(const Value& key) const {
   if (index.empty()) {
@@ -145,17 +152,22 @@ Value Value::unknown(std::string variable) {
 
 Value Value::from(const document::Value& document) {
   switch (document.kind()) {
-    case document::ValueKind::null: return {};
-    case document::ValueKind::boolean: return Value(document.as_bool());
-    case document::ValueKind::integer: return Value(document.as_int());
-    case document::ValueKind::floating: return Value(document.as_double());
+    case document::ValueKind::null:
+      return {};
+    case document::ValueKind::boolean:
+      return Value(document.as_bool());
+    case document::ValueKind::integer:
+      return Value(document.as_int());
+    case document::ValueKind::floating:
+      return Value(document.as_double());
     case document::ValueKind::string: {
       Value out;
       out.data_ = Text{document};
       return out;
     }
     case document::ValueKind::list:
-    case document::ValueKind::map: break;
+    case document::ValueKind::map:
+      break;
   }
   Value out;
   out.data_ = View{document, nullptr, TypeKind::dyn};
@@ -178,29 +190,53 @@ Value Value::from(const document::Value& document, const Type& type) {
 
 Kind Value::kind() const {
   switch (data_.index()) {
-    case 0: return Kind::null;
-    case 1: return Kind::boolean;
-    case 2: return Kind::integer;
-    case 3: return Kind::unsigned_integer;
-    case 4: return Kind::floating;
-    case 5: return Kind::string;
-    case 6: return Kind::bytes;
-    case 7: return Kind::timestamp;
-    case 8: return Kind::duration;
-    case 9: return std::get_if<View>(&data_)->document.is_list() ? Kind::list : Kind::map;
-    case 10: return Kind::list;
-    case 11: return Kind::map;
-    case 12: return Kind::type;
-    case 13: return Kind::optional;
-    case 14: return Kind::object;
-    default: return Kind::unknown;
+    case 0:
+      return Kind::null;
+    case 1:
+      return Kind::boolean;
+    case 2:
+      return Kind::integer;
+    case 3:
+      return Kind::unsigned_integer;
+    case 4:
+      return Kind::floating;
+    case 5:
+      return Kind::string;
+    case 6:
+      return Kind::bytes;
+    case 7:
+      return Kind::timestamp;
+    case 8:
+      return Kind::duration;
+    case 9:
+      return std::get_if<View>(&data_)->document.is_list() ? Kind::list : Kind::map;
+    case 10:
+      return Kind::list;
+    case 11:
+      return Kind::map;
+    case 12:
+      return Kind::type;
+    case 13:
+      return Kind::optional;
+    case 14:
+      return Kind::object;
+    default:
+      return Kind::unknown;
   }
 }
 
-std::string_view Value::as_string() const { return std::get_if<Text>(&data_)->text.as_string(); }
-std::string_view Value::as_bytes() const { return **std::get_if<std::shared_ptr<const std::string>>(&data_); }
-const Value* Value::as_optional() const { return std::get_if<Optional>(&data_)->value.get(); }
-std::string_view Value::unknown_variable() const { return *std::get_if<Unknown>(&data_)->variable; }
+std::string_view Value::as_string() const {
+  return std::get_if<Text>(&data_)->text.as_string();
+}
+std::string_view Value::as_bytes() const {
+  return **std::get_if<std::shared_ptr<const std::string>>(&data_);
+}
+const Value* Value::as_optional() const {
+  return std::get_if<Optional>(&data_)->value.get();
+}
+std::string_view Value::unknown_variable() const {
+  return *std::get_if<Unknown>(&data_)->variable;
+}
 
 std::size_t Value::size() const {
   if (const View* v = view()) return v->document.size();
@@ -251,25 +287,39 @@ std::optional<Value> Value::find(const Value& key) const {
 
 Type Value::type() const {
   switch (kind()) {
-    case Kind::null: return TypeKind::null;
-    case Kind::boolean: return TypeKind::boolean;
-    case Kind::integer: return TypeKind::integer;
-    case Kind::unsigned_integer: return TypeKind::unsigned_integer;
-    case Kind::floating: return TypeKind::floating;
-    case Kind::string: return TypeKind::string;
-    case Kind::bytes: return TypeKind::bytes;
-    case Kind::timestamp: return TypeKind::timestamp;
-    case Kind::duration: return TypeKind::duration;
-    case Kind::list: return TypeKind::list;
+    case Kind::null:
+      return TypeKind::null;
+    case Kind::boolean:
+      return TypeKind::boolean;
+    case Kind::integer:
+      return TypeKind::integer;
+    case Kind::unsigned_integer:
+      return TypeKind::unsigned_integer;
+    case Kind::floating:
+      return TypeKind::floating;
+    case Kind::string:
+      return TypeKind::string;
+    case Kind::bytes:
+      return TypeKind::bytes;
+    case Kind::timestamp:
+      return TypeKind::timestamp;
+    case Kind::duration:
+      return TypeKind::duration;
+    case Kind::list:
+      return TypeKind::list;
     case Kind::map: {
       const View* v = view();
       if (v != nullptr && v->kind == TypeKind::object) return Type::object(v->schema->name);
       return TypeKind::map;
     }
-    case Kind::type: return TypeKind::type;
-    case Kind::optional: return Type::opaque("optional_type");
-    case Kind::object: return as_object().type();
-    case Kind::unknown: break;
+    case Kind::type:
+      return TypeKind::type;
+    case Kind::optional:
+      return Type::opaque("optional_type");
+    case Kind::object:
+      return as_object().type();
+    case Kind::unknown:
+      break;
   }
   return TypeKind::error;
 }
@@ -277,23 +327,36 @@ Type Value::type() const {
 Result<document::Value> Value::to_document() const {
   if (const View* v = view()) return v->document;
   switch (kind()) {
-    case Kind::null: return document::Value();
-    case Kind::boolean: return document::Value(as_bool());
-    case Kind::integer: return document::Value(static_cast<long long>(as_int()));
+    case Kind::null:
+      return document::Value();
+    case Kind::boolean:
+      return document::Value(as_bool());
+    case Kind::integer:
+      return document::Value(static_cast<long long>(as_int()));
     case Kind::unsigned_integer:
       if (as_uint() > static_cast<std::uint64_t>(INT64_MAX)) return document::Value(static_cast<double>(as_uint()));
       return document::Value(static_cast<long long>(as_uint()));
-    case Kind::floating: return document::Value(as_double());
-    case Kind::string: return std::get_if<Text>(&data_)->text;
-    case Kind::bytes: return document::Value(base64(as_bytes()));
-    case Kind::timestamp: return document::Value(timestamp_text(as_timestamp()));
-    case Kind::duration: return document::Value(duration_text(as_duration()));
-    case Kind::type: return document::Value(as_type().name());
-    case Kind::optional: return as_optional() == nullptr ? document::Value() : as_optional()->to_document();
-    case Kind::object: return as_object().to_document();
-    case Kind::unknown: return Error{ErrorCode::bad_request, "the value is not known"};
+    case Kind::floating:
+      return document::Value(as_double());
+    case Kind::string:
+      return std::get_if<Text>(&data_)->text;
+    case Kind::bytes:
+      return document::Value(base64(as_bytes()));
+    case Kind::timestamp:
+      return document::Value(timestamp_text(as_timestamp()));
+    case Kind::duration:
+      return document::Value(duration_text(as_duration()));
+    case Kind::type:
+      return document::Value(as_type().name());
+    case Kind::optional:
+      return as_optional() == nullptr ? document::Value() : as_optional()->to_document();
+    case Kind::object:
+      return as_object().to_document();
+    case Kind::unknown:
+      return Error{ErrorCode::bad_request, "the value is not known"};
     case Kind::list:
-    case Kind::map: break;
+    case Kind::map:
+      break;
   }
   document::Value out = is(Kind::list) ? document::Value::list() : document::Value::map();
   for (std::size_t i = 0; i < size(); ++i) {
@@ -309,22 +372,35 @@ Result<document::Value> Value::to_document() const {
 
 std::string Value::debug_string() const {
   switch (kind()) {
-    case Kind::null: return "null";
-    case Kind::boolean: return as_bool() ? "true" : "false";
-    case Kind::integer: return std::to_string(as_int());
-    case Kind::unsigned_integer: return std::to_string(as_uint()) + "u";
-    case Kind::floating: return double_text(as_double()) + (as_double() == std::floor(as_double()) ? ".0" : "");
-    case Kind::string: return "\"" + std::string(as_string()) + "\"";
-    case Kind::bytes: return "b\"" + hex(as_bytes()) + "\"";
-    case Kind::timestamp: return "timestamp(\"" + timestamp_text(as_timestamp()) + "\")";
-    case Kind::duration: return "duration(\"" + duration_text(as_duration()) + "\")";
-    case Kind::type: return std::string(as_type().name());
+    case Kind::null:
+      return "null";
+    case Kind::boolean:
+      return as_bool() ? "true" : "false";
+    case Kind::integer:
+      return std::to_string(as_int());
+    case Kind::unsigned_integer:
+      return std::to_string(as_uint()) + "u";
+    case Kind::floating:
+      return double_text(as_double()) + (as_double() == std::floor(as_double()) ? ".0" : "");
+    case Kind::string:
+      return "\"" + std::string(as_string()) + "\"";
+    case Kind::bytes:
+      return "b\"" + hex(as_bytes()) + "\"";
+    case Kind::timestamp:
+      return "timestamp(\"" + timestamp_text(as_timestamp()) + "\")";
+    case Kind::duration:
+      return "duration(\"" + duration_text(as_duration()) + "\")";
+    case Kind::type:
+      return std::string(as_type().name());
     case Kind::optional:
       return as_optional() == nullptr ? "optional.none()" : "optional.of(" + as_optional()->debug_string() + ")";
-    case Kind::object: return std::string(as_object().type().name()) + "{…}";
-    case Kind::unknown: return "unknown(" + std::string(unknown_variable()) + ")";
+    case Kind::object:
+      return std::string(as_object().type().name()) + "{…}";
+    case Kind::unknown:
+      return "unknown(" + std::string(unknown_variable()) + ")";
     case Kind::list:
-    case Kind::map: break;
+    case Kind::map:
+      break;
   }
   const bool is_list = is(Kind::list);
   std::string out = is_list ? "[" : "{";

@@ -37,11 +37,11 @@ class Object {
   virtual ~Object() = default;
   virtual Type type() const = 0;
   virtual bool equals(const Object& other) const = 0;
-  virtual Result<Value> field(std::string_view name) const;       // Errors: bad_request "no such field 'x'"
-  virtual Result<bool> has_field(std::string_view name) const;    // as has() tells it
-  virtual bool is_zero() const { return false; }                  // for optional.ofNonZeroValue
-  virtual std::uint64_t size() const { return 1; }                // for costs
-  virtual Result<document::Value> to_document() const;            // bad_request unless overridden
+  virtual Result<Value> field(std::string_view name) const;     // Errors: bad_request "no such field 'x'"
+  virtual Result<bool> has_field(std::string_view name) const;  // as has() tells it
+  virtual bool is_zero() const { return false; }                // for optional.ofNonZeroValue
+  virtual std::uint64_t size() const { return 1; }              // for costs
+  virtual Result<document::Value> to_document() const;          // bad_request unless overridden
 };
 
 struct ListData;
@@ -54,8 +54,21 @@ struct View {  // of a list or map of a document
 };
 
 enum class Kind : std::uint8_t {
-  null, boolean, integer, unsigned_integer, floating, string, bytes, timestamp, duration, list, map, type, optional,
-  object, unknown
+  null,
+  boolean,
+  integer,
+  unsigned_integer,
+  floating,
+  string,
+  bytes,
+  timestamp,
+  duration,
+  list,
+  map,
+  type,
+  optional,
+  object,
+  unknown
 };
 
 class Value {
@@ -98,15 +111,15 @@ class Value {
   std::string_view unknown_variable() const;
 
   // --- lists and maps
-  std::size_t size() const;            // items or entries
-  Value item(std::size_t index) const;  // of a list; REQUIRES index < size()
+  std::size_t size() const;                                // items or entries
+  Value item(std::size_t index) const;                     // of a list; REQUIRES index < size()
   std::pair<Value, Value> entry(std::size_t index) const;  // of a map, in its order
   std::optional<Value> find(const Value& key) const;       // of a map; 1, 1u and 1.0 are the same key
   const View* view() const { return std::get_if<View>(&data_); }
 
-  Type type() const;                                // as type(x) gives it: lists and maps without parameters
-  Result<document::Value> to_document() const;      // as JSON: bytes in base64, timestamps in RFC 3339, durations "1.5s"
-  std::string debug_string() const;                 // for tests and messages: [1, 2u, "a"]
+  Type type() const;                            // as type(x) gives it: lists and maps without parameters
+  Result<document::Value> to_document() const;  // as JSON: bytes in base64, timestamps in RFC 3339, durations "1.5s"
+  std::string debug_string() const;             // for tests and messages: [1, 2u, "a"]
 
  private:
   friend struct ValueAccess;

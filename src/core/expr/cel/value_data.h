@@ -41,9 +41,9 @@ struct ValueAccess {
 };
 
 // Text forms that conversions, formats and documents share.
-std::string timestamp_text(Timestamp time);                 // "2024-01-02T03:04:05.5Z"
-std::string duration_text(Duration duration);               // "3600s", "1.5s"
-std::string double_text(double value);                      // shortest digits, as Go's %g with exponents from 21
+std::string timestamp_text(Timestamp time);    // "2024-01-02T03:04:05.5Z"
+std::string duration_text(Duration duration);  // "3600s", "1.5s"
+std::string double_text(double value);         // shortest digits, as Go's %g with exponents from 21
 std::optional<Timestamp> parse_timestamp(std::string_view text);
 std::optional<Duration> parse_go_duration(std::string_view text);  // nothing beyond 64 bits of nanoseconds
 bool in_range(Timestamp time);
