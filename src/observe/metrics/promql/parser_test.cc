@@ -86,7 +86,7 @@ TEST_CASE("a long query is split over lines") {
 }
 
 TEST_CASE("nesting and length have limits") {
-  CHECK(error_of(std::string(5000, '(') + "1" + std::string(5000, ')')).find("nested too deeply") != std::string::npos);
+  CHECK(error_of(std::string(5000, '(') + '1' + std::string(5000, ')')).find("nested too deeply") != std::string::npos);
   CHECK_FALSE(parse(std::string(2 << 20, '1')).ok());
   CHECK_FALSE(parse("a offset " + std::string(100'000, '-') + "1").ok());
   CHECK_FALSE(parse(std::string(100'000, '-') + "1").ok());
