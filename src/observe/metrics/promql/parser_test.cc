@@ -63,7 +63,7 @@ TEST_CASE("a query is printed in its normal form, and that parses to itself") {
       {"-2^2", "-2 ^ 2"},
       {"foo{b='1',a!~\"x.*\"}[90m:1h30m]offset-1w @ 1.5", "foo{a!~\"x.*\",b=\"1\"}[1h30m:1h30m] @ 1.500 offset -1w"},
       {"foo @ start()", "foo @ start()"},
-      {"{\"my metric\",\"a.b\"=\"c\"}", "{__name__=\"my metric\",\"a.b\"=\"c\"}"},
+      {"{\"my metric\",\"a.b\"=\"c\"}", "{\"a.b\"=\"c\",__name__=\"my metric\"}"},
       {"x == bool ignoring(a) y", "x == bool ignoring (a) y"},
       {"foo[5m+step()]", "foo[5m + step()]"},
       {"a + fill(1) b", "a + fill (1) b"},
