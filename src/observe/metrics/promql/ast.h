@@ -83,6 +83,7 @@ struct VectorSelector : ExprOf<ExprKind::selector> {
   bool anchored = false;
   bool smoothed = false;
   bool may_be_empty = false;  // the label selector of info()
+  bool stats_only = false;    // of native histograms only count and sum are looked at; set by preprocess()
 };
 
 struct MatrixSelector : ExprOf<ExprKind::matrix> {

@@ -145,8 +145,7 @@ class VectorMatching {
   VectorMatching(const Binary& node, const Matrix& many, const Matrix& one, bool swapped, Annotations& notes)
       : node_(node), m_(node.matching), many_(many), one_(one), swapped_(swapped), signatures_(m_), elements_(node, notes),
         many_signature_(signatures_.of(many)), one_signature_(signatures_.of(one)), one_at_(signatures_.size(), kNone),
-        matched_(signatures_.size()), fill_many_(swapped ? m_.fill_right : m_.fill_left),
-        fill_one_(swapped ? m_.fill_left : m_.fill_right) {}
+        matched_(signatures_.size()), fill_many_(m_.fill_left), fill_one_(m_.fill_right) {}
 
   Result<void> step(const std::vector<StepReader::Sample>& many, const std::vector<StepReader::Sample>& one, std::int64_t t) {
     if (many.empty() && one.empty()) return {};
@@ -225,6 +224,7 @@ class VectorMatching {
   std::vector<std::size_t> many_signature_, one_signature_;
   std::vector<std::size_t> one_at_;                  // by signature, at the current step
   std::vector<std::vector<std::size_t>> matched_;    // by signature: outputs of the current step
+  // Upstream's test scripts take fill_left for the "many" side with group_right too, where that stands on the right.
   std::optional<double> fill_many_, fill_one_;
   std::unordered_map<std::uint64_t, std::size_t> outputs_;
   MatrixBuilder out_;

@@ -18,6 +18,7 @@ struct Evaluator::RangeSource {
   StoredList stored;
   Matrix computed;
   bool is_computed = false;
+  bool stats_only = false;
 
   std::int64_t end_of(std::int64_t t) const { return (shift->timestamp ? *shift->timestamp : t) - shift->offset_ms; }
   std::size_t size() const { return is_computed ? computed.size() : stored.size(); }
@@ -89,6 +90,7 @@ Result<Evaluator::RangeSource> Evaluator::range_source(Expr& arg, const Window& 
   source.range_ms = matrix.range_ms;
   source.anchored = selector.anchored;
   source.smoothed = selector.smoothed;
+  source.stats_only = selector.stats_only;
   if (source.anchored || source.smoothed) source.before_ms = options_.lookback_ms;
   if (source.smoothed) source.after_ms = options_.lookback_ms;
   source.stored = TRY(select(selector.matchers, source.end_of(window.start) - source.range_ms - source.before_ms + 1,
@@ -128,6 +130,7 @@ Result<Matrix> Evaluator::range_call(Call& node, std::size_t matrix_arg, const W
                                  source.end_of(window.last()) + source.after_ms, samples));
       std::erase_if(samples.floats, [](const FloatPoint& p) { return is_stale_nan(p.v); });
       std::erase_if(samples.histograms, [](const HistogramPoint& p) { return is_stale_nan(p.h->sum); });
+      if (source.stats_only) keep_stats(samples);
     }
     if (samples.empty()) continue;
     if (held_ + samples.floats.size() > options_.samples_max) TRY(hold(samples.floats.size()));

@@ -51,6 +51,23 @@ class Latest {
 
 }  // namespace
 
+void keep_stats(Samples& samples) {
+  HistogramPtr previous;
+  for (HistogramPoint& p : samples.histograms) {
+    const HistogramPtr whole = p.h;
+    if (is_stale_nan(whole->sum)) continue;
+    FloatHistogram stats;
+    stats.hint = whole->hint;
+    if (stats.hint == ResetHint::unknown && previous)
+      stats.hint = detect_reset(*whole, *previous) ? ResetHint::reset : ResetHint::not_reset;
+    stats.schema = whole->schema;
+    stats.count = whole->count;
+    stats.sum = whole->sum;
+    p.h = std::make_shared<const FloatHistogram>(std::move(stats));
+    previous = whole;
+  }
+}
+
 Result<Evaluator::StoredList> Evaluator::select(std::span<const Matcher> matchers, std::int64_t mint, std::int64_t maxt) {
   StoredList list = TRY(storage_.select(matchers, mint, maxt));
   if (list.size() > options_.series_max)
@@ -62,10 +79,11 @@ Result<Matrix> Evaluator::selector(const VectorSelector& node, const Window& win
   if (node.smoothed) return smoothed(node, window);
   const Looked at = looked_at(node.shift, window);
   const StoredList stored = TRY(select(node.matchers, at.first - options_.lookback_ms + 1, at.last));
-  return instant_values(stored, node.shift, window, sample_times);
+  return instant_values(stored, node.shift, window, sample_times, node.stats_only);
 }
 
-Result<Matrix> Evaluator::instant_values(const StoredList& stored, const TimeShift& shift, const Window& window, bool sample_times) {
+Result<Matrix> Evaluator::instant_values(const StoredList& stored, const TimeShift& shift, const Window& window, bool sample_times,
+                                         bool stats_only) {
   const Looked at = looked_at(shift, window);
   const std::size_t steps = window.steps();
   Matrix matrix;
@@ -76,6 +94,7 @@ Result<Matrix> Evaluator::instant_values(const StoredList& stored, const TimeShi
     samples.histograms.clear();
     TRY(one->read(at.first - options_.lookback_ms + 1, at.last, samples));
     if (samples.empty()) continue;
+    if (stats_only) keep_stats(samples);
     Series series{one->labels(), {}, {}, false};
     series.floats.reserve(samples.floats.empty() ? 0 : steps);
     Latest latest(samples);
@@ -141,6 +160,10 @@ Result<Matrix> Evaluator::smoothed(const VectorSelector& node, const Window& win
           series.histograms.push_back({out, h[i].h});
         } else if (i > h_begin && i < h_end) {
           const HistogramPoint &before = h[i - 1], &after = h[i];
+          if (before.h->has_custom_bounds() != after.h->has_custom_bounds()) {
+            notes_.mixed_exponential_custom(metric, node.at);
+            continue;
+          }
           const bool counter = before.h->hint != ResetHint::gauge || after.h->hint != ResetHint::gauge;
           auto value = interpolated(before, after, t, counter, notes_, node.at);
           if (value.ok()) series.histograms.push_back({out, std::make_shared<const FloatHistogram>(std::move(value).value())});

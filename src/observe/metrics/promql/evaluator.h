@@ -51,6 +51,9 @@ class StepReader {
   std::vector<Sample> present_;
 };
 
+// Leaves count and sum of native histograms. Resets are found first, as they cannot be told afterwards.
+void keep_stats(Samples& samples);
+
 Error same_labelset();
 Result<Matrix> merge_same_labels(Matrix matrix);
 
@@ -75,7 +78,8 @@ class Evaluator {
   using StoredList = std::vector<std::shared_ptr<const StoredSeries>>;
   Result<StoredList> select(std::span<const Matcher> matchers, std::int64_t mint, std::int64_t maxt);
   Result<Matrix> selector(const VectorSelector& node, const Window& window, bool sample_times = false);
-  Result<Matrix> instant_values(const StoredList& stored, const TimeShift& shift, const Window& window, bool sample_times);
+  Result<Matrix> instant_values(const StoredList& stored, const TimeShift& shift, const Window& window, bool sample_times,
+                                bool stats_only = false);
   Result<Matrix> smoothed(const VectorSelector& node, const Window& window);
   Result<Matrix> subquery(Subquery& node, const Window& window);
 

@@ -179,6 +179,28 @@ Invariance mark(Expr& expr, const QueryTimes& times) {
   }
 }
 
+// What stands around a selector.
+struct Around {
+  bool reads_stats = false;    // histogram_count and the like
+  bool needs_buckets = false;  // something that looks at buckets, or at histograms as a whole
+};
+
+void mark_stats(Expr& expr, Around around) {
+  if (auto* selector = as<VectorSelector>(&expr)) selector->stats_only = around.reads_stats && !around.needs_buckets;
+  if (expr.kind == ExprKind::subquery) around.needs_buckets = true;
+  if (const auto* call = as<Call>(&expr)) {
+    const std::string_view name = call->function->name;
+    if (is_any_of(name, {"histogram_count", "histogram_sum", "histogram_avg", "timestamp", "absent"})) around.reads_stats = true;
+    if (is_any_of(name, {"histogram_quantile", "histogram_quantiles", "histogram_fraction", "histogram_stddev",
+                         "histogram_stdvar", "changes"}))
+      around.needs_buckets = true;
+  }
+  if (const auto* node = as<Aggregate>(&expr)) around.needs_buckets |= node->op == Tok::count_values;
+  if (const auto* node = as<Binary>(&expr))
+    around.needs_buckets |= node->op == Tok::trim_upper || node->op == Tok::trim_lower || node->op == Tok::eq || node->op == Tok::ne;
+  for_each_child(expr, [&](ExprPtr& child) { mark_stats(*child, around); });
+}
+
 class ReferenceFinder {
  public:
   // Whether `expr` has a selector; `path` holds the subqueries around it, outermost first.
@@ -233,6 +255,7 @@ class ReferenceFinder {
 
 Result<void> preprocess(ExprPtr& expr, std::int64_t start, std::int64_t end, std::int64_t step) {
   const QueryTimes times{start, end, step};
+  mark_stats(*expr, {});
   fold_context(expr, times);
   TRY(resolve_durations(*expr, times));
   if (mark(*expr, times).worth_wrapping) wrap(expr);

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time: the first sample in 64 bits, then the delta of deltas behind a prefix: 0 · 10 and 7 bits · 110 and 14 · 1110 and 20 · 1111 and 64.
+// Value: the first in 64 bits, then the XOR: 0 when equal · 10 and the bits of the last window · 11, 5 bits of leading zeros, 6 bits of
+// length less one, the bits.
+#include "observe/metrics/storage/chunk.h"
+
+#include <algorithm>
+
+namespace caisson::metrics {
+namespace {
+
+constexpr struct {
+  int prefix_bits;
+  std::uint64_t prefix;
+  int bits;
+} kTimeClasses[] = {{2, 0b10, 7}, {3, 0b110, 14}, {4, 0b1110, 20}};
+
+bool fits(std::int64_t value, int bits) {
+  const std::int64_t half = std::int64_t{1} << (bits - 1);
+  return value >= -half && value < half;
+}
+
+class BitReader {
+ public:
+  explicit BitReader(const std::string& bytes) : bytes_(bytes) {}
+
+  bool get(int bits, std::uint64_t& value) {
+    if (at_ + static_cast<std::size_t>(bits) > bytes_.size() * 8) return false;
+    value = 0;
+    while (bits > 0) {
+      const int offset = static_cast<int>(at_ & 7), taken = std::min(8 - offset, bits);
+      const auto byte = static_cast<unsigned char>(bytes_[at_ >> 3]);
+      value = value << taken | (byte >> (8 - offset - taken) & ((1u << taken) - 1));
+      at_ += static_cast<std::size_t>(taken);
+      bits -= taken;
+    }
+    return true;
+  }
+
+  bool get_signed(int bits, std::int64_t& value) {
+    std::uint64_t raw = 0;
+    if (!get(bits, raw)) return false;
+    value = bits == 64 ? static_cast<std::int64_t>(raw) : static_cast<std::int64_t>(raw << (64 - bits)) >> (64 - bits);
+    return true;
+  }
+
+ private:
+  const std::string& bytes_;
+  std::size_t at_ = 0;
+};
+
+bool read_delta(BitReader& in, std::int64_t& delta_of_delta) {
+  std::uint64_t bit = 0;
+  int ones = 0;
+  while (ones < 4) {
+    if (!in.get(1, bit)) return false;
+    if (bit == 0) break;
+    ++ones;
+  }
+  if (ones == 0) {
+    delta_of_delta = 0;
+    return true;
+  }
+  return in.get_signed(ones == 4 ? 64 : kTimeClasses[ones - 1].bits, delta_of_delta);
+}
+
+struct Window {
+  int leading = 0, trailing = 0;
+};
+
+bool read_xor(BitReader& in, Window& window, std::uint64_t& value) {
+  std::uint64_t changed = 0, fresh = 0, leading = 0, length = 0, bits = 0;
+  if (!in.get(1, changed)) return false;
+  if (changed == 0) return true;
+  if (!in.get(1, fresh)) return false;
+  if (fresh != 0) {
+    if (!in.get(5, leading) || !in.get(6, length)) return false;
+    if (leading + length + 1 > 64) return false;
+    window = {static_cast<int>(leading), static_cast<int>(64 - leading - length - 1)};
+  }
+  if (!in.get(64 - window.leading - window.trailing, bits)) return false;
+  value ^= bits << window.trailing;
+  return true;
+}
+
+// Every sample to `take`; false when the bytes end early.
+template <class Take>
+bool read_all(const std::string& bytes, std::uint32_t count, Take take) {
+  BitReader in(bytes);
+  std::int64_t t = 0, delta = 0;
+  std::uint64_t value = 0;
+  Window window;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (i == 0) {
+      if (!in.get_signed(64, t) || !in.get(64, value)) return false;
+    } else {
+      std::int64_t delta_of_delta = 0;
+      if (!read_delta(in, delta_of_delta) || !read_xor(in, window, value)) return false;
+      delta = static_cast<std::int64_t>(static_cast<std::uint64_t>(delta) + static_cast<std::uint64_t>(delta_of_delta));
+      t = static_cast<std::int64_t>(static_cast<std::uint64_t>(t) + static_cast<std::uint64_t>(delta));
+    }
+    take(t, std::bit_cast<double>(value));
+  }
+  return true;
+}
+
+}  // namespace
+
+void FloatChunk::put(std::uint64_t value, int bits) {
+  while (bits > 0) {
+    if (free_bits_ == 0) {
+      bytes_ += '\0';
+      free_bits_ = 8;
+    }
+    const int taken = std::min(free_bits_, bits);
+    const std::uint64_t part = value >> (bits - taken) & ((1u << taken) - 1);
+    bytes_.back() = static_cast<char>(static_cast<unsigned char>(bytes_.back()) | part << (free_bits_ - taken));
+    free_bits_ -= taken;
+    bits -= taken;
+  }
+}
+
+void FloatChunk::put_time_delta(std::int64_t delta_of_delta) {
+  if (delta_of_delta == 0) return put(0, 1);
+  for (const auto& c : kTimeClasses) {
+    if (!fits(delta_of_delta, c.bits)) continue;
+    put(c.prefix, c.prefix_bits);
+    return put(static_cast<std::uint64_t>(delta_of_delta) & ((std::uint64_t{1} << c.bits) - 1), c.bits);
+  }
+  put(0b1111, 4);
+  put(static_cast<std::uint64_t>(delta_of_delta), 64);
+}
+
+void FloatChunk::put_value(double v) {
+  const std::uint64_t changed = std::bit_cast<std::uint64_t>(v) ^ value_bits_;
+  if (changed == 0) return put(0, 1);
+  put(1, 1);
+  const int leading = std::min(std::countl_zero(changed), 31), trailing = std::countr_zero(changed);
+  if (leading_ >= 0 && leading >= leading_ && trailing >= trailing_) {
+    put(0, 1);
+    return put(changed >> trailing_, 64 - leading_ - trailing_);
+  }
+  leading_ = leading;
+  trailing_ = trailing;
+  const int length = 64 - leading - trailing;
+  put(1, 1);
+  put(static_cast<std::uint64_t>(leading), 5);
+  put(static_cast<std::uint64_t>(length - 1), 6);
+  put(changed >> trailing, length);
+}
+
+void FloatChunk::append(std::int64_t t, double v) {
+  if (count_ == 0) {
+    first_ = t;
+    put(static_cast<std::uint64_t>(t), 64);
+    put(std::bit_cast<std::uint64_t>(v), 64);
+  } else {
+    const std::int64_t delta = t - last_;
+    put_time_delta(delta - delta_);
+    put_value(v);
+    delta_ = delta;
+  }
+  value_bits_ = std::bit_cast<std::uint64_t>(v);
+  last_ = t;
+  ++count_;
+}
+
+Result<void> FloatChunk::decode(std::int64_t mint, std::int64_t maxt, std::vector<FloatPoint>& into) const {
+  if (last_ < mint || first_ > maxt) return {};
+  const bool whole = read_all(bytes_, count_, [&](std::int64_t t, double v) {
+    if (t >= mint && t <= maxt) into.push_back({t, v});
+  });
+  if (!whole) return Error{ErrorCode::invalid, "chunk ends early"};
+  return {};
+}
+
+Result<FloatChunk> FloatChunk::restore(std::uint32_t count, std::string bytes) {
+  FloatChunk chunk;
+  bool first = true;
+  const bool whole = count > 0 && count <= kSamplesMax && read_all(bytes, count, [&](std::int64_t t, double) {
+    if (first) chunk.first_ = t;
+    first = false;
+    chunk.last_ = t;
+  });
+  if (!whole) return Error{ErrorCode::invalid, "chunk ends early"};
+  chunk.bytes_ = std::move(bytes);
+  chunk.count_ = count;
+  chunk.closed_ = true;
+  return chunk;
+}
+
+}  // namespace caisson::metrics

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Float samples, compressed: times as deltas of deltas, values as XOR with the one before (Pelkonen et al., "Gorilla", VLDB 2015, with
+// millisecond times). A chunk is appended to until it is full, and decoded as a whole. One thread at a time.
+#pragma once
+#include <string>
+
+#include "observe/metrics/model/sample.h"
+
+namespace caisson::metrics {
+
+class FloatChunk {
+ public:
+  static constexpr std::uint32_t kSamplesMax = 240;
+
+  // REQUIRES: !full() and t greater than the last time.
+  void append(std::int64_t t, double v);
+  bool full() const { return closed_ || count_ >= kSamplesMax; }
+  std::uint32_t count() const { return count_; }
+  std::int64_t first_time() const { return first_; }
+  std::int64_t last_time() const { return last_; }
+  const std::string& bytes() const { return bytes_; }
+
+  // Appends the samples of mint..maxt. Errors: invalid when the bytes end early.
+  Result<void> decode(std::int64_t mint, std::int64_t maxt, std::vector<FloatPoint>& into) const;
+
+  // From what was stored. The chunk is closed: full() says so, whatever its count. Errors: invalid.
+  static Result<FloatChunk> restore(std::uint32_t count, std::string bytes);
+
+ private:
+  void put(std::uint64_t value, int bits);
+  void put_time_delta(std::int64_t delta_of_delta);
+  void put_value(double v);
+
+  std::string bytes_;
+  int free_bits_ = 0;  // of the last byte
+  std::uint32_t count_ = 0;
+  std::int64_t first_ = 0, last_ = 0, delta_ = 0;
+  std::uint64_t value_bits_ = 0;
+  bool closed_ = false;  // restored: what the encoder knew is gone
+  int leading_ = -1, trailing_ = 0;  // window of the last XOR that was written in full; -1: none
+};
+
+}  // namespace caisson::metrics

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "observe/metrics/storage/tsdb.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cmath>
+
+#include "core/base/file.h"
+#include "observe/metrics/storage/chunk.h"
+
+namespace caisson::metrics {
+namespace {
+
+Labels named(const std::string& name, const std::string& instance = "a") {
+  return Labels::from({{"__name__", name}, {"instance", instance}});
+}
+
+std::vector<FloatPoint> points_of(const Tsdb& db, const std::string& name) {
+  const std::vector<Matcher> matchers{Matcher::make(MatchType::equal, "__name__", name).value()};
+  Samples samples;
+  for (const auto& series : db.select(matchers, INT64_MIN, INT64_MAX).value())
+    REQUIRE(series->read(INT64_MIN, INT64_MAX, samples).ok());
+  return samples.floats;
+}
+
+AppendCounts put(Tsdb& db, const std::string& name, std::int64_t t, double v) {
+  const NewSample sample{named(name), t, v, nullptr};
+  return db.append({&sample, 1}).value();
+}
+
+}  // namespace
+
+TEST_CASE("a chunk gives back every sample bit for bit") {
+  const std::vector<double> values{0, 1, 1, -0.0, 1e300, 5e-324, stale_nan(), std::nan(""), 3.14, 3.15, INFINITY};
+  FloatChunk chunk;
+  std::vector<FloatPoint> wanted;
+  std::int64_t t = -5;
+  for (int i = 0; i < 200; ++i) {
+    t += i % 7 == 0 ? 1 : i % 11 == 0 ? 40'000'000'000 : i % 3 == 0 ? 15'003 : 15'000;
+    wanted.push_back({t, values[i % values.size()]});
+    chunk.append(t, wanted.back().v);
+  }
+  const FloatChunk again = FloatChunk::restore(chunk.count(), chunk.bytes()).value();
+  for (const FloatChunk* one : std::initializer_list<const FloatChunk*>{&chunk, &again}) {
+    std::vector<FloatPoint> got;
+    REQUIRE(one->decode(INT64_MIN, INT64_MAX, got).ok());
+    REQUIRE(got.size() == wanted.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      CHECK(got[i].t == wanted[i].t);
+      CHECK(std::bit_cast<std::uint64_t>(got[i].v) == std::bit_cast<std::uint64_t>(wanted[i].v));
+    }
+  }
+  CHECK_FALSE(FloatChunk::restore(chunk.count(), chunk.bytes().substr(0, 40)).ok());
+}
+
+TEST_CASE("samples of a regular counter take less than two bytes") {
+  FloatChunk chunk;
+  double v = 0;
+  for (int i = 0; !chunk.full(); ++i) chunk.append(1'700'000'000'000 + i * 30'000LL, v += i % 5 == 0 ? 1 : 0);
+  CHECK(static_cast<double>(chunk.bytes().size()) / chunk.count() < 2.0);
+}
+
+TEST_CASE("what append acknowledged is there after a reopening") {
+  const TempDir dir = TempDir::make().value();
+  {
+    auto db = Tsdb::open(dir.path(), {}).value();
+    for (int i = 0; i < 1000; ++i) CHECK(put(*db, "up", 1000 + i * 10, i).added == 1);
+  }
+  auto db = Tsdb::open(dir.path(), {}).value();
+  const auto points = points_of(*db, "up");
+  REQUIRE(points.size() == 1000);
+  CHECK(points[999] == FloatPoint{10990, 999});
+  CHECK(put(*db, "up", 10990, 999).duplicate == 1);
+  CHECK(put(*db, "up", 11000, 1).added == 1);
+}
+
+TEST_CASE("a torn record at the end of the log is cut off and hides nothing before it") {
+  const TempDir dir = TempDir::make().value();
+  {
+    auto db = Tsdb::open(dir.path(), {}).value();
+    for (int i = 0; i < 10; ++i) put(*db, "up", i * 10, i);
+  }
+  const std::string segment = dir.path() + "/wal/00000001";
+  const std::string whole = read_file(segment).value();
+  for (std::size_t cut = whole.size() - 1; cut > whole.size() - 20; --cut) {
+    REQUIRE(write_file_unsynced(segment, whole.substr(0, cut)).ok());
+    auto db = Tsdb::open(dir.path(), {}).value();
+    CHECK(points_of(*db, "up").size() == 9);
+    CHECK(put(*db, "up", 1000, 1).added == 1);
+  }
+}
+
+TEST_CASE("a snapshot replaces the log") {
+  const TempDir dir = TempDir::make().value();
+  TsdbOptions options;
+  options.snapshot_log_bytes = 1;
+  {
+    auto db = Tsdb::open(dir.path(), options).value();
+    for (int i = 0; i < 600; ++i) put(*db, "up", i * 10, i);
+    put(*db, "up", 5, 7);  // out of order
+    REQUIRE(db->maintain(6000).ok());
+    put(*db, "up", 6000, 600);
+    CHECK_FALSE(exists(dir.path() + "/wal/00000001"));
+  }
+  auto db = Tsdb::open(dir.path(), options).value();
+  const auto points = points_of(*db, "up");
+  REQUIRE(points.size() == 602);
+  CHECK(points[1] == FloatPoint{5, 7});
+  CHECK(points.back() == FloatPoint{6000, 600});
+}
+
+TEST_CASE("older samples are taken within the window and refused beyond it") {
+  const TempDir dir = TempDir::make().value();
+  auto db = Tsdb::open(dir.path(), {.out_of_order_ms = 100}).value();
+  put(*db, "up", 1000, 1);
+  CHECK(put(*db, "up", 950, 2).added == 1);
+  CHECK(put(*db, "up", 950, 3).conflicting == 1);
+  CHECK(put(*db, "up", 899, 2).too_old == 1);
+  CHECK(points_of(*db, "up") == std::vector<FloatPoint>{{950, 2}, {1000, 1}});
+}
+
+TEST_CASE("more series than allowed are refused, those that exist go on") {
+  const TempDir dir = TempDir::make().value();
+  auto db = Tsdb::open(dir.path(), {.series_max = 1}).value();
+  put(*db, "a", 1, 1);
+  CHECK(put(*db, "b", 1, 1).over_limit == 1);
+  CHECK(put(*db, "a", 2, 1).added == 1);
+}
+
+TEST_CASE("retention drops by time and by size") {
+  const TempDir dir = TempDir::make().value();
+  TsdbOptions options;
+  options.retention_ms = 10'000;
+  auto db = Tsdb::open(dir.path(), options).value();
+  for (int i = 0; i < 1000; ++i) put(*db, "up", i * 100, std::sin(i));
+  REQUIRE(db->maintain(100'000).ok());
+  CHECK(points_of(*db, "up").front().t >= 60'000);
+  REQUIRE(db->maintain(1'000'000).ok());
+  CHECK(db->stats().series == 0);
+}
+
+TEST_CASE("removed samples stay removed") {
+  const TempDir dir = TempDir::make().value();
+  {
+    auto db = Tsdb::open(dir.path(), {}).value();
+    for (int i = 0; i < 10; ++i) put(*db, "up", i * 10, i);
+    const std::vector<Matcher> matchers{Matcher::make(MatchType::regex, "__name__", "u.").value()};
+    CHECK(db->remove(matchers, 20, 80).value() == 1);
+  }
+  auto db = Tsdb::open(dir.path(), {}).value();
+  CHECK(points_of(*db, "up") == std::vector<FloatPoint>{{0, 0}, {10, 1}, {90, 9}});
+}
+
+TEST_CASE("matchers select by the index") {
+  const TempDir dir = TempDir::make().value();
+  auto db = Tsdb::open(dir.path(), {}).value();
+  const std::vector<NewSample> samples{{named("up", "a"), 1, 1, nullptr}, {named("up", "b"), 1, 1, nullptr},
+                                       {named("down", "a"), 1, 1, nullptr}, {Labels::from({{"__name__", "up"}}), 1, 1, nullptr}};
+  REQUIRE(db->append(samples).ok());
+  const auto count = [&](MatchType type, const std::string& name, const std::string& value) {
+    const std::vector<Matcher> matchers{Matcher::make(MatchType::equal, "__name__", "up").value(),
+                                        Matcher::make(type, name, value).value()};
+    return db->select(matchers, 0, 10).value().size();
+  };
+  CHECK(count(MatchType::equal, "instance", "a") == 1);
+  CHECK(count(MatchType::equal, "instance", "") == 1);
+  CHECK(count(MatchType::not_equal, "instance", "a") == 2);
+  CHECK(count(MatchType::regex, "instance", "a|b") == 2);
+  CHECK(count(MatchType::not_regex, "instance", ".+") == 1);
+  CHECK(db->label_names({}) == std::vector<std::string>{"__name__", "instance"});
+  CHECK(db->label_values("__name__", {}) == std::vector<std::string>{"down", "up"});
+}
+
+}  // namespace caisson::metrics
