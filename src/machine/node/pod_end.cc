@@ -171,10 +171,15 @@ void Pods::end(const PodPtr& pod_ptr, Duration grace) {
 
 void Pods::finish(const PodPtr& pod_ptr) {
   Pod& pod = *pod_ptr;
-  if (const auto written = write_results(pod); !written.ok()) {  // whoever reads the phase must find the results there
+  if (const auto written = write_results(pod); !written.ok()) {
     log::warning("results not written", {{"pod", pod.object.key().str()}, {"error", written.error()}});
-    again_after(pod_ptr, std::chrono::milliseconds(500));
-    return;
+    const ErrorCode code = written.error().code;
+    pod.results_written = code == ErrorCode::invalid || code == ErrorCode::bad_request || code == ErrorCode::forbidden ||
+                          code == ErrorCode::too_large;  // it would be refused again
+    if (!pod.results_written) {  // whoever reads the phase must find the results there
+      again_after(pod_ptr, std::chrono::milliseconds(500));
+      return;
+    }
   }
   tell_status(pod, false);
   if (is_finished_phase(pod.object.status()["phase"].as_string()) && !pod.torn_down) {
