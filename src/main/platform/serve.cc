@@ -83,11 +83,12 @@ Result<void> run_server(const Instance& instance) {
   schema::Schema schema = TRY(schema::Schema::built_in());
   // Policies ask the server that they are part of: its client is there once it is.
   const auto policies = std::make_shared<policy::Policies>();
-  std::unique_ptr<kube::Client> client;
+  std::atomic<kube::Client*> policies_client = nullptr;
   apiserver::ApiServerOptions options = api_options(instance, ca_pem, std::move(service_account_key));
-  options.admission.push_back(policy::make_policy_admission({.policies = policies, .client = [&client] { return client.get(); }}));
+  options.admission.push_back(policy::make_policy_admission({.policies = policies, .client = [&policies_client] { return policies_client.load(); }}));
   auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
-  client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
+  const auto client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
+  policies_client = client.get();
   TRY(policies->load(*client));
   TRY(ensure_system_objects(*client, instance));
   // The runtime ends first: what its reconcilers borrow stands above it.
