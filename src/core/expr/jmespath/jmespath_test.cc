@@ -31,7 +31,8 @@ TEST_CASE("Kyverno's functions give what Kyverno 1.19.1 gives") {
   const std::pair<const char*, const char*> cases[] = {
       {"add('500m', '1')", "\"1500m\""},
       {"add('1Gi', '512Mi')", "\"1536Mi\""},
-      {"add('1h', '30m')", "\"1h30m0s\""},
+      {"add('1h', '30m0s')", "\"1h30m0s\""},
+      {"add('1h', '30m')", "error invalid-type"},
       {"add(`1`, `2.5`)", "3.5"},
       {"add('1Gi', `1`)", "error invalid-type"},
       {"subtract('1Gi', '1Gi')", "\"0\""},
@@ -44,7 +45,7 @@ TEST_CASE("Kyverno's functions give what Kyverno 1.19.1 gives") {
       {"modulo('10', '3')", "\"1\""},
       {"modulo(`7`, `-1`)", "0"},
       {"sum(['1Gi', '512Mi'])", "\"1536Mi\""},
-      {"sum([])", "error syntax"},
+      {"sum([])", "error invalid-type"},
       {"round(`3.14159`, `2`)", "3.14"},
       {"base64_encode('a')", "\"YQ==\""},
       {"base64_decode('YQ==')", "\"a\""},
@@ -106,7 +107,7 @@ TEST_CASE("Kyverno's functions give what Kyverno 1.19.1 gives") {
       {"no_such(@)", "error unknown-function"},
       {"split('a')", "error invalid-arity"},
   };
-  for (const auto& [expression, expected] : cases) CHECK_MESSAGE(result(expression) == expected, expression);
+  for (const auto& [expression, expected] : cases) CHECK_MESSAGE(result(expression) == expected, std::string(expression));
 }
 
 TEST_CASE("a key that is missing is told at the end of a path, and forgotten behind an alternative") {
@@ -151,7 +152,7 @@ TEST_CASE("what has no end is stopped: nesting, steps, long texts") {
   const auto stopped = Expression::compile("[*].[a, b]")->search(json::parse("[1,2,3,4,5,6,7]").value(), few);
   REQUIRE(!stopped.ok());
   CHECK(stopped.error().code == ErrorCode::too_large);
-  CHECK(result("random('[a-z]{1000}{1000}')") == "error runtime");
+  CHECK(result("random('([a-z]{1000}){1000}')") == "error runtime");
 }
 
 TEST_CASE("time and randomness are only what is handed in") {
