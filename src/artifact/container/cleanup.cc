@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "artifact/container/bundle.h"
 #include "artifact/container/cgroup.h"
 #include "artifact/container/root.h"
@@ -49,6 +51,41 @@ void end_monitors(const std::vector<pid_t>& pids) {
   }
 }
 
+// Whether SIGTERM ends it sooner or later. The kernel drops a signal to the init of a pid namespace that has no handler for it
+// (pid_namespaces(7)), so that one would be waited for in vain.
+bool heeds_sigterm(pid_t pid) {
+  const auto status = read_file("/proc/" + std::to_string(pid) + "/status");
+  if (!status.ok()) return false;
+  bool init = false, caught = false;
+  for (const auto line : split(*status, '\n')) {
+    if (line.starts_with("NSpid:")) {
+      const auto numbers = split(trim(line), '\t');
+      init = numbers.size() > 2 && numbers.back() == "1";
+    } else if (line.starts_with("SigCgt:")) {
+      const std::string mask(trim(line.substr(7)));
+      caught = (std::strtoull(mask.c_str(), nullptr, 16) >> (SIGTERM - 1) & 1) != 0;
+    }
+  }
+  return !init || caught;
+}
+
+void end_gently(const Cgroup& root, Duration grace) {
+  std::vector<UniqueFd> waited;
+  for (const pid_t pid : root.processes()) {
+    UniqueFd process = open_process(pid);
+    if (!process) continue;
+    ::syscall(SYS_pidfd_send_signal, process.get(), SIGTERM, nullptr, 0);
+    if (heeds_sigterm(pid)) waited.push_back(std::move(process));
+  }
+  const Duration end = system_clock().monotonic() + grace;
+  for (const UniqueFd& process : waited) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - system_clock().monotonic()).count();
+    if (left <= 0) return;
+    pollfd one{process.get(), POLLIN, 0};
+    ::poll(&one, 1, static_cast<int>(left));
+  }
+}
+
 }  // namespace
 
 Result<CleanupReport> cleanup(const CleanupOptions& options) {
@@ -56,6 +93,7 @@ Result<CleanupReport> cleanup(const CleanupOptions& options) {
   const Cgroup root(options.cgroup_root);
   const auto monitors = monitors_of(options.state_root);
   report.processes = static_cast<int>(root.processes().size() + monitors.size());
+  if (options.grace > Duration::zero()) end_gently(root, options.grace);
   const int left = root.kill_all();
   if (left > 0)
     return Error{ErrorCode::unavailable,

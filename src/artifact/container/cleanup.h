@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/clock.h"
 #include "core/base/result.h"
 
 namespace caisson::container {
@@ -14,6 +15,7 @@ struct CleanupOptions {
   std::string cgroup_root;               // "/caisson-<instance id>"
   std::string state_root;                // "<data>/containers"
   std::vector<std::string> directories;  // below which mounts are taken down: the data directory
+  Duration grace{};                      // between SIGTERM and SIGKILL; 0: SIGKILL at once
 };
 struct CleanupReport {
   int processes = 0, containers = 0, mounts = 0, cgroups = 0;

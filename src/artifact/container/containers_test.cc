@@ -431,6 +431,27 @@ TEST_CASE("cleanup takes away running containers, mounts, namespaces and cgroups
   CHECK(twice->processes == 0);
 }
 
+TEST_CASE("cleanup with grace lets a container end by itself, and does not wait for one that can't") {
+  Bench bench;
+  {
+    const auto containers = bench.open();
+    REQUIRE_MESSAGE(containers.ok(), why(containers));
+    OK((*containers)->create(bench.spec("polite", {"sh", "-c", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"})));
+    OK((*containers)->start("polite"));
+    OK((*containers)->create(bench.spec("deaf", {"sleep", "1000"})));
+    OK((*containers)->start("deaf"));
+    for (int i = 0; i < 500 && bench.log("polite").find("up") == std::string::npos; ++i) {
+      CHECK((*containers)->exec_run("deaf", {.args = {"true"}}, 10s).ok());  // takes its time, so this is a wait
+    }
+  }
+  const Duration began = system_clock().monotonic();
+  const auto report = cleanup({bench.cgroup_root, bench.state(), {bench.dir.path()}, 60s});
+  REQUIRE_MESSAGE(report.ok(), why(report));
+  CHECK(system_clock().monotonic() - began < 30s);
+  CHECK(bench.log("polite").find("bye") != std::string::npos);
+  CHECK_FALSE(Cgroup(bench.cgroup_root).exists());
+}
+
 TEST_CASE("a root of many layers shows the topmost first, and too many are refused") {
   Bench bench;
   std::vector<std::string> lowers;

@@ -29,7 +29,8 @@ struct Tree {
   ExecFlags exec;
   std::vector<std::string> files;
   std::string data_dir = "/var/lib/caisson", text, timeout = "10m", from;
-  bool purge = false, dry_run = false;
+  DownFlags down;
+  bool dry_run = false;
   std::function<Result<int>()> action;
 };
 
@@ -81,8 +82,13 @@ void add_platform_commands(Tree& t) {
   take_settings(t, up);
   up->add_flag("-d,--detach", t.up.detach, "return when it is ready; it goes on in the background");
   auto* down = add(t, t.app, "down", "stop the platform and everything it started", "sudo caisson down --purge",
-                   [&t] { return done(command_down(t.global.data_dir, t.purge)); });
-  down->add_flag("--purge", t.purge, "remove the data too");
+                   [&t] {
+                     t.down.data_dir = t.global.data_dir;
+                     return done(command_down(t.down));
+                   });
+  down->add_flag("--purge", t.down.purge, "remove the data too");
+  down->add_option("--grace", t.down.grace_seconds, "seconds that containers get to end by themselves")->check(CLI::Range(0, 3600))->capture_default_str();
+  down->add_option("--config", t.down.config, "caisson.yaml that says where the data is");
   auto* preflight = add(t, t.app, "preflight", "say what of this machine would keep the platform from running", "caisson preflight", [&t] {
     t.up.settings.data_dir = t.global.data_dir;
     return done(command_preflight(t.up, t.global.output));

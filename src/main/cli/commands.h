@@ -21,7 +21,12 @@ struct UpFlags {
   std::string program;
 };
 Result<void> command_up(const UpFlags& flags);
-Result<void> command_down(const std::string& data_dir, bool purge);
+struct DownFlags {
+  std::string data_dir, config;
+  bool purge = false;
+  int grace_seconds = 0;
+};
+Result<void> command_down(const DownFlags& flags);
 Result<void> command_preflight(const UpFlags& flags, const std::string& output);
 Result<void> command_status(const Global& global);
 Result<void> command_version(const std::string& output);

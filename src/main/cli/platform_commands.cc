@@ -168,8 +168,17 @@ Result<void> command_up(const UpFlags& flags) {
   return platform::up(options);
 }
 
-Result<void> command_down(const std::string& data_dir, bool purge) {
-  return platform::down({data_dir, purge, [](const std::string& line) { std::fprintf(stderr, "caisson: %s\n", line.c_str()); }});
+Result<void> command_down(const DownFlags& flags) {
+  platform::DownOptions options;
+  options.data_dir = flags.data_dir;
+  if (!flags.config.empty()) {
+    const platform::Settings settings = TRY(platform::load_settings(flags.config, {.data_dir = flags.data_dir}));
+    options.data_dir = settings.data_dir;
+  }
+  options.purge = flags.purge;
+  options.grace = std::chrono::seconds(flags.grace_seconds);
+  options.progress = [](const std::string& line) { std::fprintf(stderr, "caisson: %s\n", line.c_str()); };
+  return platform::down(options);
 }
 
 Result<void> command_preflight(const UpFlags& flags, const std::string& output) {

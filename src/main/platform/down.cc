@@ -62,7 +62,7 @@ Result<void> down(const DownOptions& options) {
   stop_orphans(options.data_dir);
   say("stopping pods");
   const auto containers = container::cleanup(
-      {.cgroup_root = "/caisson-" + instance.id, .state_root = instance.path("containers"), .directories = {options.data_dir}});
+      {.cgroup_root = "/caisson-" + instance.id, .state_root = instance.path("containers"), .directories = {options.data_dir}, .grace = options.grace});
   // What one part could not remove must not keep the other from trying.
   say("removing networks");
   const auto networks = network::cleanup(instance.id, options.data_dir);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "core/base/clock.h"
 #include "main/platform/instance.h"
 
 namespace caisson::platform {
@@ -28,6 +29,7 @@ int running_supervisor(const std::string& data_dir);
 struct DownOptions {
   std::string data_dir;
   bool purge = false;         // the data too
+  Duration grace{};           // what containers get between SIGTERM and SIGKILL
   Progress progress;
 };
 // Stops the processes and all pods, then removes by instance id every mount, namespace, cgroup, link, table and process, also those
