@@ -34,6 +34,7 @@ bool is_zero(const Value& value) {
 
 void check_deployment(const Value& object, Errors& out) {
   const Value& spec = object["spec"];
+  if (spec["selector"].is_null()) out.push_back(required_value("spec.selector"));
   if (spec["selector"].is_map() && spec["selector"].empty()) {
     out.push_back(invalid_value("spec.selector", spec["selector"], "empty selector is invalid for deployment"));
   }
@@ -59,6 +60,7 @@ void check_deployment(const Value& object, Errors& out) {
 
 void check_daemon_set(const Value& object, Errors& out) {
   const Value& spec = object["spec"];
+  if (spec["selector"].is_null()) out.push_back(required_value("spec.selector"));
   if (spec["selector"].is_map() && spec["selector"].empty()) {
     out.push_back(invalid_value("spec.selector", spec["selector"], "empty selector is invalid for daemonset"));
   }
