@@ -131,10 +131,14 @@ class ValidatingAdmissionPolicy : public Admission {
     const std::string& policy = binding.policy->name;
     std::string name = request.name;
     if (name.empty()) name = object["metadata"]["name"].str();
-    return Error{code_of(finding.reason), request.kind.resource.group_resource() + " \"" + name +
-                                              "\" is forbidden: ValidatingAdmissionPolicy '" + policy +
-                                              "' with binding '" + binding.name +
-                                              "' denied request: " + finding.message};
+    const schema::Resource& resource = request.kind.resource;
+    const std::string denied = "ValidatingAdmissionPolicy '" + policy + "' with binding '" + binding.name +
+                               "' denied request: " + finding.message;
+    Value& details = request.details;
+    details.set("name", name);
+    if (!resource.group.empty()) details.set("group", resource.group);
+    details.set("kind", resource.plural).set("causes", Value(std::vector<Value>{Value{{"message", denied}}}));
+    return Error{code_of(finding.reason), resource.group_resource() + " \"" + name + "\" is forbidden: " + denied};
   }
 
   // One null when the policy takes no parameters. Errors: why there are none.

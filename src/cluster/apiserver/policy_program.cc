@@ -142,20 +142,28 @@ class Compiler {
   std::vector<cel::Field> fields_;
 };
 
+// An AdmissionReview's JSON leaves out what is empty, and expressions see that JSON: `request.subResource` of none is "no such key".
+void set_stated(Value& out, std::string_view member, const std::string& text) {
+  if (!text.empty()) out.set(member, text);
+}
+
 Value request_value(const AdmissionRequest& request) {
   const schema::Resource& r = request.kind.resource;
   const Value kind{{"group", r.group}, {"version", r.version}, {"kind", r.kind}};
   const Value resource{{"group", r.group}, {"version", r.version}, {"resource", r.plural}};
   Value extra = Value::map();
   for (const auto& [key, values] : request.user.extra) extra.set(key, Value::list_of(values));
-  const Value user{{"username", request.user.name},
-                   {"uid", request.user.uid},
-                   {"groups", Value::list_of(request.user.groups)},
-                   {"extra", extra}};
-  return Value{{"kind", kind},         {"resource", resource},        {"subResource", request.subresource},
-               {"requestKind", kind},  {"requestResource", resource}, {"requestSubResource", request.subresource},
-               {"name", request.name}, {"namespace", request.ns},     {"operation", operation_name(request.operation)},
-               {"userInfo", user},     {"dryRun", request.dry_run}};
+  Value user{{"username", request.user.name}};
+  set_stated(user, "uid", request.user.uid);
+  if (!request.user.groups.empty()) user.set("groups", Value::list_of(request.user.groups));
+  if (!extra.empty()) user.set("extra", extra);
+  Value out{{"kind", kind},         {"resource", resource}, {"requestKind", kind}, {"requestResource", resource},
+            {"operation", operation_name(request.operation)}, {"userInfo", user},     {"dryRun", request.dry_run}};
+  set_stated(out, "subResource", request.subresource);
+  set_stated(out, "requestSubResource", request.subresource);
+  set_stated(out, "name", request.name);
+  set_stated(out, "namespace", request.ns);
+  return out;
 }
 
 // `authorizer` asks this server's RBAC for the request's user, or for a ServiceAccount.

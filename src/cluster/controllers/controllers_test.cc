@@ -92,13 +92,15 @@ struct World {
     runtime->watch(schema::kPods, kubelet);
     runtime->start();
     make("{apiVersion: v1, kind: Node, metadata: {name: n1}}");
-    Object node = must(client->get(schema::kNodes, {"", "n1"}));
-    node.edit().set(
-        "status",
-        read("{allocatable: {cpu: '4', memory: 8Gi, pods: '110'}, capacity: {cpu: '4', memory: 8Gi, pods: '110'}, "
-             "conditions: [{type: Ready, status: 'True', lastHeartbeatTime: '" +
-             ago(0) + "'}]}"));
-    must(client->update_status(node));
+    until([&] {  // the node lifecycle writes it too: a conflict is tried again, as a kubelet does
+      Object node = must(client->get(schema::kNodes, {"", "n1"}));
+      node.edit().set(
+          "status",
+          read("{allocatable: {cpu: '4', memory: 8Gi, pods: '110'}, capacity: {cpu: '4', memory: 8Gi, pods: '110'}, "
+               "conditions: [{type: Ready, status: 'True', lastHeartbeatTime: '" +
+               ago(0) + "'}]}"));
+      return client->update_status(node).ok();
+    });
     make("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}");
     until([&] { return get(schema::kServiceAccounts, "default").has_value(); });
   }

@@ -189,11 +189,11 @@ class Validation {
       add(FieldError::Type::invalid, node, path,
           "call cost exceeds limit for rule: " + shown + ", no further validation rules will be run");
     } else if (error.message.starts_with("no such overload")) {
-      add(rule.reason, node, path,
+      add(FieldError::Type::invalid, node, path,
           "'" + error.message +
               "': call arguments did not match a supported operator, function or macro signature for rule: " + shown);
     } else {
-      add(rule.reason, node, path, error.message + " evaluating rule: " + shown);
+      add(FieldError::Type::invalid, node, path, error.message + " evaluating rule: " + shown);
     }
   }
 

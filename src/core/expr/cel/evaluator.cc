@@ -143,6 +143,9 @@ class Evaluator {
 
   // One selection. On an optional, or asked for with '?', what is absent is optional.none().
   Result<Value> step(const Value& on, const Value& key, bool optional, bool is_field) {
+    const auto is_null = [](const Value* value) { return value != nullptr && value->is(Kind::null); };
+    if (optional && (is_null(&on) || (on.is(Kind::optional) && is_null(on.as_optional()))))
+      return Value::optional(std::nullopt);  // cel-go: asked with '?', null has nothing
     if (on.is(Kind::optional)) {
       if (on.as_optional() == nullptr) return on;
       return Value::optional(TRY(find(*on.as_optional(), key, is_field, false)));
@@ -162,7 +165,6 @@ class Evaluator {
       if (!defaults && !TRY(on.as_object().has_field(key.as_string()))) return std::optional<Value>();
       return std::optional<Value>(TRY(on.as_object().field(key.as_string())));
     }
-    if (on.is(Kind::null) && !defaults) return std::optional<Value>();  // cel-go: of null nothing is there
     if (!on.is(Kind::list)) return is_field ? bad("no such key: " + shown_key(key)) : no_such_overload();
     const auto index = as_index(key);
     if (!index) return bad("unsupported index type '" + key.type().str() + "' in list");
