@@ -24,7 +24,8 @@ class Queryable {
   virtual ~Queryable() = default;
   // Series that match and may have samples within mint..maxt. They stay readable as long as they are held.
   virtual Result<std::vector<std::shared_ptr<const StoredSeries>>> select(std::span<const Matcher> matchers,
-                                                                          std::int64_t mint, std::int64_t maxt) const = 0;
+                                                                          std::int64_t mint,
+                                                                          std::int64_t maxt) const = 0;
 };
 
 }  // namespace caisson::metrics

@@ -159,8 +159,10 @@ std::optional<double> parse_float(std::string_view text) {
   std::string digits;
   const bool is_hex = text.find_first_of("xX") != std::string_view::npos;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '_') digits += text[i];
-    else if (!is_hex) return std::nullopt;  // Go takes underscores only with a base prefix
+    if (text[i] != '_')
+      digits += text[i];
+    else if (!is_hex)
+      return std::nullopt;  // Go takes underscores only with a base prefix
   }
   if (digits.empty() || std::isspace(static_cast<unsigned char>(digits[0]))) return std::nullopt;
   if (digits.find('(') != std::string::npos) return std::nullopt;  // strtod's nan(…)
@@ -185,7 +187,8 @@ std::optional<double> parse_number(std::string_view text) {
   std::int64_t whole = 0;
   const char* const end = digits.data() + digits.size();
   const auto parsed = std::from_chars(digits.data() + skip, end, whole, base);
-  if (parsed.ec == std::errc() && parsed.ptr == end && parsed.ptr != digits.data() + skip) return static_cast<double>(whole);
+  if (parsed.ec == std::errc() && parsed.ptr == end && parsed.ptr != digits.data() + skip)
+    return static_cast<double>(whole);
   return parse_float(digits);
 }
 

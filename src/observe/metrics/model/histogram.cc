@@ -13,7 +13,9 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-bool same_bits(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b); }
+bool same_bits(double a, double b) {
+  return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+}
 
 bool same_buckets(const HistogramBuckets& a, const HistogramBuckets& b) {
   auto i = a.begin(), j = b.begin();
@@ -146,8 +148,9 @@ std::string histogram_string(const FloatHistogram& h) {
   std::string out = "{count:" + format_general(h.count) + ", sum:" + format_general(h.sum);
   for (auto b = h.negative.rbegin(); b != h.negative.rend(); ++b)
     if (b->count != 0)
-      out += ", " + range_string({-bucket_bound(b->index, h.schema, {}), -bucket_bound(b->index - 1, h.schema, {}), b->count},
-                                 true, false);
+      out += ", " +
+             range_string({-bucket_bound(b->index, h.schema, {}), -bucket_bound(b->index - 1, h.schema, {}), b->count},
+                          true, false);
   if (h.zero_count != 0) out += ", " + range_string({-h.zero_threshold, h.zero_threshold, h.zero_count}, true, true);
   for (const HistogramBucket& b : h.positive)
     if (b.count != 0)

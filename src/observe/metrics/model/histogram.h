@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Native histograms with floating-point counts (Prometheus' native histograms, schemas -4..8 with exponential buckets, -53 with
-// custom bounds) and their arithmetic. Buckets are kept sparse, ordered by index; spans exist only in wire formats. Index i of
-// an exponential schema s covers (2^(2^-s*(i-1)), 2^(2^-s*i)]; of custom bounds it is the i-th bound, the last one +Inf.
-// Values; any thread.
+// Native histograms with floating-point counts (Prometheus' native histograms, schemas -4..8 with exponential buckets,
+// -53 with custom bounds) and their arithmetic. Buckets are kept sparse, ordered by index; spans exist only in wire
+// formats. Index i of an exponential schema s covers (2^(2^-s*(i-1)), 2^(2^-s*i)]; of custom bounds it is the i-th
+// bound, the last one +Inf. Values; any thread.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -40,16 +40,18 @@ struct FloatHistogram {
 };
 using HistogramPtr = std::shared_ptr<const FloatHistogram>;
 
-// A bucket with its bounds. `linear`: values within are taken as evenly spread (custom bounds, the zero bucket), otherwise evenly
-// on a logarithmic scale.
+// A bucket with its bounds. `linear`: values within are taken as evenly spread (custom bounds, the zero bucket),
+// otherwise evenly on a logarithmic scale.
 struct BucketRange {
   double lower;
   double upper;
   double count;
 };
 
-double bucket_bound(std::int32_t index, std::int32_t schema, const std::vector<double>& custom_bounds);  // the upper one
-std::vector<BucketRange> buckets_ascending(const FloatHistogram& h);  // negative, zero, positive; those beyond zero cut at it
+double bucket_bound(std::int32_t index, std::int32_t schema,
+                    const std::vector<double>& custom_bounds);  // the upper one
+std::vector<BucketRange> buckets_ascending(
+    const FloatHistogram& h);  // negative, zero, positive; those beyond zero cut at it
 // The share of the bucket that lies below `value`, which is within its finite bounds.
 double fraction_below(const BucketRange& bucket, double value, bool linear);
 
@@ -63,8 +65,8 @@ struct HistogramNotes {
 Result<HistogramNotes> add(FloatHistogram& a, const FloatHistogram& b);
 Result<HistogramNotes> subtract(FloatHistogram& a, const FloatHistogram& b);
 void scale(FloatHistogram& h, double factor);
-void divide(FloatHistogram& h, double divisor);  // by zero: no buckets, counts infinite or NaN
-void compact(FloatHistogram& h);                 // empty buckets go
+void divide(FloatHistogram& h, double divisor);                  // by zero: no buckets, counts infinite or NaN
+void compact(FloatHistogram& h);                                 // empty buckets go
 void reduce_resolution(FloatHistogram& h, std::int32_t schema);  // REQUIRES: exponential, schema <= h.schema
 bool has_overflow(const FloatHistogram& h);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sums and differences: the zero buckets are widened to the wider one, the resolution is lowered to the lower one, custom bounds
-// are reduced to the common ones, then the buckets are merged by index. One algorithm, with and without compensation.
+// Sums and differences: the zero buckets are widened to the wider one, the resolution is lowered to the lower one,
+// custom bounds are reduced to the common ones, then the buckets are merged by index. One algorithm, with and without
+// compensation.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -213,7 +214,8 @@ void combine_side(HistogramBuckets& mine, HistogramBuckets* lost, std::int32_t m
 
 Result<HistogramNotes> combine(Operand a, const FloatHistogram& b, bool negate) {
   if (a.h.has_custom_bounds() != b.has_custom_bounds())
-    return Error{ErrorCode::invalid, "cannot apply this operation on histograms with a mix of exponential and custom bucket schemas"};
+    return Error{ErrorCode::invalid,
+                 "cannot apply this operation on histograms with a mix of exponential and custom bucket schemas"};
   HistogramNotes notes;
   notes.reset_collision = adjust_hint(a.h, b);
   if (!a.h.has_custom_bounds())
@@ -224,8 +226,10 @@ Result<HistogramNotes> combine(Operand a, const FloatHistogram& b, bool negate) 
     combine_custom(a, b, negate, notes);
     return notes;
   }
-  combine_side(a.h.positive, a.lost ? &a.lost->positive : nullptr, a.h.schema, b.positive, b.schema, a.h.zero_threshold, negate);
-  combine_side(a.h.negative, a.lost ? &a.lost->negative : nullptr, a.h.schema, b.negative, b.schema, a.h.zero_threshold, negate);
+  combine_side(a.h.positive, a.lost ? &a.lost->positive : nullptr, a.h.schema, b.positive, b.schema, a.h.zero_threshold,
+               negate);
+  combine_side(a.h.negative, a.lost ? &a.lost->negative : nullptr, a.h.schema, b.negative, b.schema, a.h.zero_threshold,
+               negate);
   a.h.schema = std::min(a.h.schema, b.schema);
   if (a.lost) {
     a.lost->schema = a.h.schema;
@@ -236,12 +240,17 @@ Result<HistogramNotes> combine(Operand a, const FloatHistogram& b, bool negate) 
 
 }  // namespace
 
-Result<HistogramNotes> add(FloatHistogram& a, const FloatHistogram& b) { return combine({a, nullptr}, b, false); }
-Result<HistogramNotes> subtract(FloatHistogram& a, const FloatHistogram& b) { return combine({a, nullptr}, b, true); }
+Result<HistogramNotes> add(FloatHistogram& a, const FloatHistogram& b) {
+  return combine({a, nullptr}, b, false);
+}
+Result<HistogramNotes> subtract(FloatHistogram& a, const FloatHistogram& b) {
+  return combine({a, nullptr}, b, true);
+}
 
 void reduce_resolution(FloatHistogram& h, std::int32_t schema) {
   for (HistogramBuckets* side : {&h.positive, &h.negative})
-    store(moved(exact(*side, nullptr), false, [&](std::int32_t i) { return target_index(i, h.schema, schema); }), *side, nullptr);
+    store(moved(exact(*side, nullptr), false, [&](std::int32_t i) { return target_index(i, h.schema, schema); }), *side,
+          nullptr);
   h.schema = schema;
 }
 
@@ -251,7 +260,9 @@ HistogramSum::HistogramSum(const FloatHistogram& first) : sum(first), lost(first
   for (HistogramBucket& b : lost.negative) b.count = 0;
 }
 
-Result<HistogramNotes> HistogramSum::add(const FloatHistogram& other) { return combine({sum, &lost}, other, false); }
+Result<HistogramNotes> HistogramSum::add(const FloatHistogram& other) {
+  return combine({sum, &lost}, other, false);
+}
 
 void HistogramSum::scale(double factor) {
   metrics::scale(sum, factor);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counter resets: some bucket, or the whole count, is smaller than it was; or a bucket of before cannot be told any more, because
-// the layout became finer.
+// Counter resets: some bucket, or the whole count, is smaller than it was; or a bucket of before cannot be told any
+// more, because the layout became finer.
 #include <algorithm>
 
 #include "observe/metrics/model/histogram.h"
@@ -47,7 +47,8 @@ HistogramBuckets at_bounds(const FloatHistogram& h, const std::vector<double>& b
   return out;
 }
 
-// The zero count of `h` if its zero bucket ended at `threshold`; nothing when that would cut a bucket with observations.
+// The zero count of `h` if its zero bucket ended at `threshold`; nothing when that would cut a bucket with
+// observations.
 bool zero_count_at(const FloatHistogram& h, double threshold, double& zero) {
   KahanSum count{h.zero_count, 0};
   if (threshold != h.zero_threshold) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trim operators </ and >/. A bucket that the bound cuts keeps its estimated share; the sum is estimated anew from the middle
-// of what is left of each bucket.
+// The trim operators </ and >/. A bucket that the bound cuts keeps its estimated share; the sum is estimated anew from
+// the middle of what is left of each bucket.
 #include <cmath>
 #include <limits>
 
@@ -25,7 +25,9 @@ double middle_of(double lower, double upper, bool positive, bool linear) {
   return positive ? mean : -mean;
 }
 
-double zero_if_infinite(double value) { return std::isinf(value) ? 0 : value; }
+double zero_if_infinite(double value) {
+  return std::isinf(value) ? 0 : value;
+}
 
 // Of a bucket with an infinite bound, which the trim's bound cuts.
 Kept cut_unbounded(const BucketRange& b, double bound, bool upper) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Summation by Kahan and Neumaier: the lost low digits of a sum are kept beside it. Upstream adds in the same order with the
-// same rule, so results agree to the last bit. Any thread.
+// Summation by Kahan and Neumaier: the lost low digits of a sum are kept beside it. Upstream adds in the same order
+// with the same rule, so results agree to the last bit. Any thread.
 #pragma once
 #include <cmath>
 

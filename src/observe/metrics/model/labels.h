@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Label sets and the matchers that select them. Follows Prometheus' data model: names and values are UTF-8, a label with an
-// empty value is the same as no label, sets are ordered by name. Values are immutable and shared: copying is cheap. Any thread.
+// Label sets and the matchers that select them. Follows Prometheus' data model: names and values are UTF-8, a label
+// with an empty value is the same as no label, sets are ordered by name. Values are immutable and shared: copying is
+// cheap. Any thread.
 #pragma once
 #include <compare>
 #include <cstdint>
@@ -38,7 +39,8 @@ class Labels {
   Labels keep(std::span<const std::string> names) const;
   Labels drop(std::span<const std::string> names) const;
   Labels drop_metadata() const;  // without name, type and unit: what a calculated series has lost
-  // One string per distinct projection: two sets have equal keys exactly when the kept (or not dropped) labels are equal.
+  // One string per distinct projection: two sets have equal keys exactly when the kept (or not dropped) labels are
+  // equal.
   std::string key_of(std::span<const std::string> names) const;
   std::string key_without(std::span<const std::string> names) const;
 
@@ -51,7 +53,7 @@ class Labels {
     std::uint64_t hash;
   };
   static constexpr std::uint64_t kEmptyHash = 0xEF46DB3751D8E999u;  // XXH64 of nothing
-  std::shared_ptr<const Data> data_;  // null: no labels
+  std::shared_ptr<const Data> data_;                                // null: no labels
 };
 
 struct LabelsHash {

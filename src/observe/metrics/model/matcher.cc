@@ -51,7 +51,8 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   options.set_max_mem(kRegexMemoryMax);
   auto impl = std::make_shared<Impl>("^(?s:" + std::string(pattern) + ")$", options);
   if (!impl->re.ok())
-    return Error{ErrorCode::bad_request, "error parsing regexp: " + impl->re.error() + ": `" + impl->re.error_arg() + "`"};
+    return Error{ErrorCode::bad_request,
+                 "error parsing regexp: " + impl->re.error() + ": `" + impl->re.error_arg() + "`"};
   Regex regex;
   regex.impl_ = std::move(impl);
   return regex;
@@ -75,8 +76,10 @@ bool Regex::expand(std::string_view text, std::string_view replacement, std::str
     } else {
       std::size_t next = at + 1;
       const std::string_view name = group_name(replacement, next);
-      if (name.empty()) out += '$';
-      else out += group_value(impl_->re, name, groups);
+      if (name.empty())
+        out += '$';
+      else
+        out += group_value(impl_->re, name, groups);
       at = next;
     }
   }
@@ -97,10 +100,14 @@ Result<Matcher> Matcher::make(MatchType type, std::string name, std::string valu
 
 bool Matcher::matches(std::string_view text) const {
   switch (type) {
-    case MatchType::equal: return text == value;
-    case MatchType::not_equal: return text != value;
-    case MatchType::regex: return regex->matches(text);
-    case MatchType::not_regex: return !regex->matches(text);
+    case MatchType::equal:
+      return text == value;
+    case MatchType::not_equal:
+      return text != value;
+    case MatchType::regex:
+      return regex->matches(text);
+    case MatchType::not_regex:
+      return !regex->matches(text);
   }
   return false;
 }

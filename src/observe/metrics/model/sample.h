@@ -30,7 +30,11 @@ struct Samples {
 
 // The NaN that says: the series ended here.
 inline constexpr std::uint64_t kStaleNanBits = 0x7FF0000000000002u;
-inline double stale_nan() { return std::bit_cast<double>(kStaleNanBits); }
-inline bool is_stale_nan(double value) { return std::bit_cast<std::uint64_t>(value) == kStaleNanBits; }
+inline double stale_nan() {
+  return std::bit_cast<double>(kStaleNanBits);
+}
+inline bool is_stale_nan(double value) {
+  return std::bit_cast<std::uint64_t>(value) == kStaleNanBits;
+}
 
 }  // namespace caisson::metrics

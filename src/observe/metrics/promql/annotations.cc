@@ -22,7 +22,9 @@ void Annotations::mixed_floats_histograms_in_aggregation(PositionRange at) {
   warn("encountered a mix of histograms and floats for aggregation", at);
 }
 void Annotations::mixed_exponential_custom(std::string_view metric, PositionRange at) {
-  warn("vector contains a mix of histograms with exponential and custom buckets schemas for metric name " + quote(metric), at);
+  warn("vector contains a mix of histograms with exponential and custom buckets schemas for metric name " +
+           quote(metric),
+       at);
 }
 void Annotations::not_a_counter(std::string_view metric, PositionRange at) {
   warn("this native histogram metric is not a counter: " + quote(metric), at);
@@ -46,19 +48,23 @@ void Annotations::invalid_quantile(double q, PositionRange at) {
   warn("quantile value should be between 0 and 1, got " + format_general(q), at);
 }
 
-void Annotations::forced_monotonic(std::string_view metric, PositionRange at, std::int64_t t, double lowest, double highest,
-                                   double difference) {
+void Annotations::forced_monotonic(std::string_view metric, PositionRange at, std::int64_t t, double lowest,
+                                   double highest, double difference) {
   const std::string message = with_metric(
       "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see "
       "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)",
       metric);
-  const auto [entry, added] = entries_.try_emplace(message, Entry{at, false, Repair{t, t, lowest, highest, difference, 1}});
+  const auto [entry, added] =
+      entries_.try_emplace(message, Entry{at, false, Repair{t, t, lowest, highest, difference, 1}});
   if (added) return;
   Repair& repair = *entry->second.repair;
   entry->second.at = at;
-  repair = {std::min(repair.first, t),         std::max(repair.last, t),
-            std::min(repair.lowest, lowest),   std::max(repair.highest, highest),
-            std::max(repair.difference, difference), repair.samples + 1};
+  repair = {std::min(repair.first, t),
+            std::max(repair.last, t),
+            std::min(repair.lowest, lowest),
+            std::max(repair.highest, highest),
+            std::max(repair.difference, difference),
+            repair.samples + 1};
 }
 
 std::vector<std::string> Annotations::texts(std::string_view query, bool warnings) const {
@@ -68,9 +74,9 @@ std::vector<std::string> Annotations::texts(std::string_view query, bool warning
     std::string text = message;
     if (entry.repair) {
       const Repair& r = *entry.repair;
-      text += ", from buckets " + format_general(r.lowest) + " to " + format_general(r.highest) + ", with a max diff of " +
-              format_general(r.difference, 2) + ", over " + std::to_string(r.samples) + " samples from " +
-              format_rfc3339(r.first) + " to " + format_rfc3339(r.last);
+      text += ", from buckets " + format_general(r.lowest) + " to " + format_general(r.highest) +
+              ", with a max diff of " + format_general(r.difference, 2) + ", over " + std::to_string(r.samples) +
+              " samples from " + format_rfc3339(r.first) + " to " + format_rfc3339(r.last);
     }
     out.push_back(text + " (" + line_and_column(query, entry.at) + ")");
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Warnings and infos of a query: what the result does not show, with the place in the query. Texts are upstream's. One thread.
+// Warnings and infos of a query: what the result does not show, with the place in the query. Texts are upstream's. One
+// thread.
 #pragma once
 #include <map>
 #include <optional>
@@ -26,7 +27,8 @@ class Annotations {
   void bounds_reconciled(std::string_view operation, PositionRange at);  // addition, subtraction, aggregation
   void reset_collision(std::string_view operation, PositionRange at);
   void invalid_quantile(double q, PositionRange at);
-  void forced_monotonic(std::string_view metric, PositionRange at, std::int64_t t, double lowest, double highest, double difference);
+  void forced_monotonic(std::string_view metric, PositionRange at, std::int64_t t, double lowest, double highest,
+                        double difference);
 
   // Each ends with its place: "… (1:5)". Ordered by text.
   std::vector<std::string> warnings(std::string_view query) const { return texts(query, true); }

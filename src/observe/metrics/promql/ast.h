@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tree of a parsed query. Times and durations are milliseconds. A tree is changed only by the parser and by preprocess().
+// The tree of a parsed query. Times and durations are milliseconds. A tree is changed only by the parser and by
+// preprocess().
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -24,7 +25,18 @@ struct PositionRange {
 std::string line_and_column(std::string_view query, PositionRange at);
 
 enum class ExprKind : std::uint8_t {
-  number, string, duration, selector, matrix, subquery, call, aggregate, binary, unary, paren, step_invariant
+  number,
+  string,
+  duration,
+  selector,
+  matrix,
+  subquery,
+  call,
+  aggregate,
+  binary,
+  unary,
+  paren,
+  step_invariant
 };
 
 struct Expr {
@@ -158,8 +170,10 @@ void for_each_child(Expr& expr, Visit visit) {
     if (child) visit(child);
   };
   switch (expr.kind) {
-    case ExprKind::matrix: return one(static_cast<MatrixSelector&>(expr).selector);
-    case ExprKind::subquery: return one(static_cast<Subquery&>(expr).expr);
+    case ExprKind::matrix:
+      return one(static_cast<MatrixSelector&>(expr).selector);
+    case ExprKind::subquery:
+      return one(static_cast<Subquery&>(expr).expr);
     case ExprKind::call:
       for (ExprPtr& arg : static_cast<Call&>(expr).args) one(arg);
       return;
@@ -169,10 +183,14 @@ void for_each_child(Expr& expr, Visit visit) {
     case ExprKind::binary:
       one(static_cast<Binary&>(expr).lhs);
       return one(static_cast<Binary&>(expr).rhs);
-    case ExprKind::unary: return one(static_cast<Unary&>(expr).expr);
-    case ExprKind::paren: return one(static_cast<Paren&>(expr).expr);
-    case ExprKind::step_invariant: return one(static_cast<StepInvariant&>(expr).expr);
-    default: return;
+    case ExprKind::unary:
+      return one(static_cast<Unary&>(expr).expr);
+    case ExprKind::paren:
+      return one(static_cast<Paren&>(expr).expr);
+    case ExprKind::step_invariant:
+      return one(static_cast<StepInvariant&>(expr).expr);
+    default:
+      return;
   }
 }
 

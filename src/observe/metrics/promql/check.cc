@@ -9,8 +9,12 @@
 namespace caisson::metrics::promql {
 namespace {
 
-std::string quoted(Tok op) { return quote(spelling(op)); }
-std::string documented(ValueType type) { return std::string(documented_type(type)); }
+std::string quoted(Tok op) {
+  return quote(spelling(op));
+}
+std::string documented(ValueType type) {
+  return std::string(documented_type(type));
+}
 
 class Checker {
  public:
@@ -18,15 +22,24 @@ class Checker {
 
   Result<void> visit(Expr& expr) {
     switch (expr.kind) {
-      case ExprKind::aggregate: return aggregate(static_cast<Aggregate&>(expr));
-      case ExprKind::binary: return binary(static_cast<Binary&>(expr));
-      case ExprKind::call: return call(static_cast<Call&>(expr));
-      case ExprKind::unary: return unary(static_cast<Unary&>(expr));
-      case ExprKind::subquery: return subquery(static_cast<Subquery&>(expr));
-      case ExprKind::selector: return selector(static_cast<VectorSelector&>(expr));
-      case ExprKind::matrix: return visit(*static_cast<MatrixSelector&>(expr).selector);
-      case ExprKind::paren: return visit(*static_cast<Paren&>(expr).expr);
-      default: return {};
+      case ExprKind::aggregate:
+        return aggregate(static_cast<Aggregate&>(expr));
+      case ExprKind::binary:
+        return binary(static_cast<Binary&>(expr));
+      case ExprKind::call:
+        return call(static_cast<Call&>(expr));
+      case ExprKind::unary:
+        return unary(static_cast<Unary&>(expr));
+      case ExprKind::subquery:
+        return subquery(static_cast<Subquery&>(expr));
+      case ExprKind::selector:
+        return selector(static_cast<VectorSelector&>(expr));
+      case ExprKind::matrix:
+        return visit(*static_cast<MatrixSelector&>(expr).selector);
+      case ExprKind::paren:
+        return visit(*static_cast<Paren&>(expr).expr);
+      default:
+        return {};
     }
   }
 
@@ -36,19 +49,23 @@ class Checker {
   Result<void> expect(Expr& expr, ValueType wanted, const std::string& context) {
     TRY(visit(expr));
     if (type_of(expr) == wanted) return {};
-    return fail(expr.at, "expected type " + documented(wanted) + " in " + context + ", got " + documented(type_of(expr)));
+    return fail(expr.at,
+                "expected type " + documented(wanted) + " in " + context + ", got " + documented(type_of(expr)));
   }
 
   Result<void> aggregate(Aggregate& node) {
     TRY(expect(*node.expr, ValueType::vector, "aggregation expression"));
     if (!node.param) return {};
-    return expect(*node.param, node.op == Tok::count_values ? ValueType::string : ValueType::scalar, "aggregation parameter");
+    return expect(*node.param, node.op == Tok::count_values ? ValueType::string : ValueType::scalar,
+                  "aggregation parameter");
   }
 
   // The operator alone, without the blanks around it.
   PositionRange operator_range(const Binary& node) const {
     PositionRange at{node.lhs->at.end, node.rhs->at.start};
-    const auto is_blank = [&](std::int32_t i) { return std::string_view(" \t\r\n").find(query_[i]) != std::string_view::npos; };
+    const auto is_blank = [&](std::int32_t i) {
+      return std::string_view(" \t\r\n").find(query_[i]) != std::string_view::npos;
+    };
     while (at.start < at.end && is_blank(at.start)) ++at.start;
     while (at.end > at.start && is_blank(at.end - 1)) --at.end;
     return at;
@@ -76,7 +93,8 @@ class Checker {
   Result<void> vectors(const Binary& node) {
     const Matching& m = node.matching;
     if (!is_set_operator(node.op)) return {};
-    if (m.card != Cardinality::many_to_many) return fail(node.at, "no grouping allowed for " + quoted(node.op) + " operation");
+    if (m.card != Cardinality::many_to_many)
+      return fail(node.at, "no grouping allowed for " + quoted(node.op) + " operation");
     if (m.fill_left || m.fill_right) return fail(node.at, "filling in missing series not allowed for set operators");
     return {};
   }
@@ -84,7 +102,8 @@ class Checker {
   Result<void> with_scalar(Binary& node) {
     const Matching& m = node.matching;
     if (!m.labels.empty()) return fail(node.at, "vector matching only allowed between instant vectors");
-    if (m.fill_left || m.fill_right) return fail(node.at, "filling in missing series only allowed between instant vectors");
+    if (m.fill_left || m.fill_right)
+      return fail(node.at, "filling in missing series only allowed between instant vectors");
     if (is_set_operator(node.op))
       return fail(node.at, "set operator " + quoted(node.op) + " not allowed in binary scalar expression");
     node.matches_vectors = false;
@@ -108,7 +127,8 @@ class Checker {
   Result<void> info_selector(Call& node) {
     Expr& arg = *node.args[1];
     if (type_of(arg) != ValueType::vector)
-      return fail(node.at, "expected type instant vector in call to function \"info\", got " + documented(type_of(arg)));
+      return fail(node.at,
+                  "expected type instant vector in call to function \"info\", got " + documented(type_of(arg)));
     auto* selector = as<VectorSelector>(&arg);
     if (!selector) return fail(arg.at, "expected label selectors only");
     if (!selector->name.empty()) return fail(arg.at, "expected label selectors only, got vector selector instead");
@@ -121,7 +141,8 @@ class Checker {
     TRY(argument_count(node));
     if (f.name == "info" && node.args.size() > 1) TRY(info_selector(node));
     for (std::size_t i = 0; i < node.args.size(); ++i)
-      TRY(expect(*node.args[i], f.args[std::min<std::size_t>(i, f.arg_count - 1)], "call to function " + quote(f.name)));
+      TRY(expect(*node.args[i], f.args[std::min<std::size_t>(i, f.arg_count - 1)],
+                 "call to function " + quote(f.name)));
     return {};
   }
 
@@ -144,10 +165,12 @@ class Checker {
     if (!node.name.empty()) {
       for (std::size_t i = 0; i + 1 < node.matchers.size(); ++i)
         if (node.matchers[i].name == kMetricName)
-          return fail(node.at, "metric name must not be set twice: " + quote(node.name) + " or " + quote(node.matchers[i].value));
+          return fail(node.at, "metric name must not be set twice: " + quote(node.name) + " or " +
+                                   quote(node.matchers[i].value));
       return {};
     }
-    const bool selects = std::any_of(node.matchers.begin(), node.matchers.end(), [](const Matcher& m) { return !m.matches(""); });
+    const bool selects =
+        std::any_of(node.matchers.begin(), node.matchers.end(), [](const Matcher& m) { return !m.matches(""); });
     if (node.may_be_empty || selects) return {};
     return fail(node.at, "vector selector must contain at least one non-empty matcher");
   }
@@ -157,7 +180,9 @@ class Checker {
 
 }  // namespace
 
-Result<void> check(Expr& expr, std::string_view query) { return Checker(query).visit(expr); }
+Result<void> check(Expr& expr, std::string_view query) {
+  return Checker(query).visit(expr);
+}
 
 std::string_view documented_type(ValueType type) {
   return type == ValueType::vector ? "instant vector" : type == ValueType::matrix ? "range vector" : api_type(type);
@@ -170,18 +195,28 @@ std::string_view api_type(ValueType type) {
 
 ValueType type_of(const Expr& expr) {
   switch (expr.kind) {
-    case ExprKind::number: return ValueType::scalar;
-    case ExprKind::string: return ValueType::string;
-    case ExprKind::duration: return ValueType::scalar;
+    case ExprKind::number:
+      return ValueType::scalar;
+    case ExprKind::string:
+      return ValueType::string;
+    case ExprKind::duration:
+      return ValueType::scalar;
     case ExprKind::selector:
-    case ExprKind::aggregate: return ValueType::vector;
+    case ExprKind::aggregate:
+      return ValueType::vector;
     case ExprKind::matrix:
-    case ExprKind::subquery: return ValueType::matrix;
-    case ExprKind::call: return static_cast<const Call&>(expr).function->result;
-    case ExprKind::unary: return type_of(*static_cast<const Unary&>(expr).expr);
-    case ExprKind::paren: return type_of(*static_cast<const Paren&>(expr).expr);
-    case ExprKind::step_invariant: return type_of(*static_cast<const StepInvariant&>(expr).expr);
-    case ExprKind::binary: break;
+    case ExprKind::subquery:
+      return ValueType::matrix;
+    case ExprKind::call:
+      return static_cast<const Call&>(expr).function->result;
+    case ExprKind::unary:
+      return type_of(*static_cast<const Unary&>(expr).expr);
+    case ExprKind::paren:
+      return type_of(*static_cast<const Paren&>(expr).expr);
+    case ExprKind::step_invariant:
+      return type_of(*static_cast<const StepInvariant&>(expr).expr);
+    case ExprKind::binary:
+      break;
   }
   const auto& binary = static_cast<const Binary&>(expr);
   const bool scalars = type_of(*binary.lhs) == ValueType::scalar && type_of(*binary.rhs) == ValueType::scalar;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Types and rules that the grammar does not express. Changes the tree where a default depends on types (set operators match many
-// to many).
+// Types and rules that the grammar does not express. Changes the tree where a default depends on types (set operators
+// match many to many).
 #pragma once
 #include <string_view>
 

@@ -26,7 +26,8 @@ QueryResult finished(ValueType type, Matrix matrix, const Annotations& notes, st
 
 }  // namespace
 
-Result<QueryResult> query_instant(const Queryable& storage, const EngineOptions& options, std::string_view query, std::int64_t t) {
+Result<QueryResult> query_instant(const Queryable& storage, const EngineOptions& options, std::string_view query,
+                                  std::int64_t t) {
   ExprPtr expr = TRY(parse(query));
   TRY(preprocess(expr, t, t, 0));
   const ValueType type = type_of(*expr);
@@ -40,7 +41,8 @@ Result<QueryResult> query_instant(const Queryable& storage, const EngineOptions&
     result.text = static_cast<const StringLiteral*>(node)->value;
     return result;
   }
-  Matrix matrix = type == ValueType::matrix ? TRY(evaluator.range_vector(*expr, t)) : TRY(evaluator.eval(*expr, {t, t, 1}));
+  Matrix matrix =
+      type == ValueType::matrix ? TRY(evaluator.range_vector(*expr, t)) : TRY(evaluator.eval(*expr, {t, t, 1}));
   matrix = TRY(without_dropped_names(std::move(matrix)));
   if (type == ValueType::matrix) sort_by_labels(matrix);
   return finished(type, std::move(matrix), notes, query);

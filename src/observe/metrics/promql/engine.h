@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs queries. A query reads the storage through Queryable, series by series, and is bounded in samples, series, steps and time.
-// Metric names are dropped when the whole query is evaluated (upstream's promql-delayed-name-removal). Any thread; one query is one
-// call.
+// Runs queries. A query reads the storage through Queryable, series by series, and is bounded in samples, series, steps
+// and time. Metric names are dropped when the whole query is evaluated (upstream's promql-delayed-name-removal). Any
+// thread; one query is one call.
 #pragma once
 #include <chrono>
 #include <functional>
@@ -15,9 +15,9 @@ namespace caisson::metrics::promql {
 
 struct EngineOptions {
   std::int64_t lookback_ms = 300'000;
-  std::int64_t subquery_step_ms = 60'000;   // of subqueries without one
-  std::size_t samples_max = 50'000'000;     // held at once
-  std::size_t series_max = 1'000'000;       // selected
+  std::int64_t subquery_step_ms = 60'000;  // of subqueries without one
+  std::size_t samples_max = 50'000'000;    // held at once
+  std::size_t series_max = 1'000'000;      // selected
   std::size_t steps_max = 1'100'000;
   std::chrono::milliseconds timeout{120'000};
 };
@@ -39,9 +39,10 @@ struct QueryResult {
   std::vector<std::string> infos;
 };
 
-// Times are milliseconds. Errors: bad_request for a query that does not parse or fails while it is evaluated; too_large when it
-// exceeds a limit, which the text names; timeout.
-Result<QueryResult> query_instant(const Queryable& storage, const EngineOptions& options, std::string_view query, std::int64_t t);
+// Times are milliseconds. Errors: bad_request for a query that does not parse or fails while it is evaluated; too_large
+// when it exceeds a limit, which the text names; timeout.
+Result<QueryResult> query_instant(const Queryable& storage, const EngineOptions& options, std::string_view query,
+                                  std::int64_t t);
 Result<QueryResult> query_range(const Queryable& storage, const EngineOptions& options, std::string_view query,
                                 std::int64_t start, std::int64_t end, std::int64_t step);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Aggregations. Group by group, series by series: an accumulator for each step, in the order of the series, so that compensated sums
-// come out as upstream's.
+// Aggregations. Group by group, series by series: an accumulator for each step, in the order of the series, so that
+// compensated sums come out as upstream's.
 #include <algorithm>
 #include <cmath>
 
@@ -13,8 +13,8 @@ namespace {
 
 // What a group has seen at one step.
 struct Accumulator {
-  KahanSum total;       // the sum; avg turns it into the mean once it overflows
-  double mean = 0;      // of stddev, stdvar
+  KahanSum total;   // the sum; avg turns it into the mean once it overflows
+  double mean = 0;  // of stddev, stdvar
   double count = 0;
   bool has_float = false, has_histogram = false, is_mean = false;
 };
@@ -41,7 +41,8 @@ class GroupAggregation {
 
   void add(const Series& series) {
     for (const FloatPoint& p : series.floats) add_float(steps_[window_.index(p.t)], p.v, window_.index(p.t));
-    for (const HistogramPoint& p : series.histograms) add_histogram(window_.index(p.t), *p.h, series.labels.get(kMetricName));
+    for (const HistogramPoint& p : series.histograms)
+      add_histogram(window_.index(p.t), *p.h, series.labels.get(kMetricName));
   }
 
   void finish(Series& out) {
@@ -55,10 +56,13 @@ class GroupAggregation {
     ++a.count;
     switch (node_.op) {
       case Tok::sum:
-        if (a.count == 1) a.total = {v, 0};
-        else a.total.add(v);
+        if (a.count == 1)
+          a.total = {v, 0};
+        else
+          a.total.add(v);
         return;
-      case Tok::avg: return add_to_average(a, v);
+      case Tok::avg:
+        return add_to_average(a, v);
       case Tok::min:
         if (a.count == 1 || a.total.sum > v || std::isnan(a.total.sum)) a.total.sum = v;
         return;
@@ -77,8 +81,11 @@ class GroupAggregation {
         a.total.sum += delta * (v - a.mean);
         return;
       }
-      case Tok::quantile: values_[step].push_back(v); return;
-      default: return;
+      case Tok::quantile:
+        values_[step].push_back(v);
+        return;
+      default:
+        return;
     }
   }
 
@@ -106,13 +113,15 @@ class GroupAggregation {
     Accumulator& a = steps_[step];
     switch (node_.op) {
       case Tok::sum:
-      case Tok::avg: break;
+      case Tok::avg:
+        break;
       case Tok::count:
       case Tok::group:
         a.has_float = true;
         ++a.count;
         return;
-      default: return notes_.histograms_ignored_in_aggregation(spelling(node_.op), node_.expr->at);
+      default:
+        return notes_.histograms_ignored_in_aggregation(spelling(node_.op), node_.expr->at);
     }
     a.has_histogram = true;
     if (histograms_.empty()) histograms_.resize(steps_.size());
@@ -171,14 +180,22 @@ class GroupAggregation {
 
   double float_value(const Accumulator& a, std::size_t step) {
     switch (node_.op) {
-      case Tok::sum: return a.total.value();
-      case Tok::avg: return a.is_mean ? a.total.value() : a.total.sum / a.count + a.total.lost / a.count;
-      case Tok::count: return a.count;
-      case Tok::group: return 1;
-      case Tok::stdvar: return a.total.sum / a.count;
-      case Tok::stddev: return std::sqrt(a.total.sum / a.count);
-      case Tok::quantile: return quantile(params_[step], values_[step]);
-      default: return a.total.sum;
+      case Tok::sum:
+        return a.total.value();
+      case Tok::avg:
+        return a.is_mean ? a.total.value() : a.total.sum / a.count + a.total.lost / a.count;
+      case Tok::count:
+        return a.count;
+      case Tok::group:
+        return 1;
+      case Tok::stdvar:
+        return a.total.sum / a.count;
+      case Tok::stddev:
+        return std::sqrt(a.total.sum / a.count);
+      case Tok::quantile:
+        return quantile(params_[step], values_[step]);
+      default:
+        return a.total.sum;
     }
   }
 
@@ -221,7 +238,8 @@ Result<Matrix> Evaluator::aggregate(Aggregate& node, const Window& window) {
   std::vector<std::vector<std::size_t>> groups;  // series of each, in order
   for (std::size_t i = 0; i < input.size(); ++i) {
     const Labels& labels = input[i].labels;
-    const auto [at, added] = index.try_emplace(node.without ? labels.key_without(dropped) : labels.key_of(node.grouping), groups.size());
+    const auto [at, added] =
+        index.try_emplace(node.without ? labels.key_without(dropped) : labels.key_of(node.grouping), groups.size());
     if (added) groups.emplace_back();
     groups[at->second].push_back(i);
   }

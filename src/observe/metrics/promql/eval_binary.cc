@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Binary operators. Which series match depends on who has a sample, so vectors are matched step by step; signatures and result
-// labels are computed once.
+// Binary operators. Which series match depends on who has a sample, so vectors are matched step by step; signatures and
+// result labels are computed once.
 #include <algorithm>
 #include <cmath>
 #include <unordered_set>
@@ -12,28 +12,43 @@ namespace {
 
 double arithmetic(Tok op, double a, double b) {
   switch (op) {
-    case Tok::add: return a + b;
-    case Tok::sub: return a - b;
-    case Tok::mul: return a * b;
-    case Tok::div: return a / b;
-    case Tok::mod: return std::fmod(a, b);
-    case Tok::pow: return std::pow(a, b);
-    default: return std::atan2(a, b);
+    case Tok::add:
+      return a + b;
+    case Tok::sub:
+      return a - b;
+    case Tok::mul:
+      return a * b;
+    case Tok::div:
+      return a / b;
+    case Tok::mod:
+      return std::fmod(a, b);
+    case Tok::pow:
+      return std::pow(a, b);
+    default:
+      return std::atan2(a, b);
   }
 }
 
 bool compared(Tok op, double a, double b) {
   switch (op) {
-    case Tok::eq: return a == b;
-    case Tok::ne: return a != b;
-    case Tok::lt: return a < b;
-    case Tok::le: return a <= b;
-    case Tok::gt: return a > b;
-    default: return a >= b;
+    case Tok::eq:
+      return a == b;
+    case Tok::ne:
+      return a != b;
+    case Tok::lt:
+      return a < b;
+    case Tok::le:
+      return a <= b;
+    case Tok::gt:
+      return a > b;
+    default:
+      return a >= b;
   }
 }
 
-bool is_arithmetic(Tok op) { return (op >= Tok::add && op <= Tok::pow) || op == Tok::atan2; }
+bool is_arithmetic(Tok op) {
+  return (op >= Tok::add && op <= Tok::pow) || op == Tok::atan2;
+}
 
 struct Operand {
   double v = 0;
@@ -57,7 +72,8 @@ class Elements {
       return {true, compared(node_.op, a.v, b.v), a.v, nullptr};
     }
     if (a.h && b.h) return histograms(**a.h, **b.h, *a.h);
-    if (!a.h && b.h && node_.op == Tok::mul) return changed(**b.h, [&](FloatHistogram& h) { scale(h, a.v), compact(h); });
+    if (!a.h && b.h && node_.op == Tok::mul)
+      return changed(**b.h, [&](FloatHistogram& h) { scale(h, a.v), compact(h); });
     if (a.h && !b.h) {
       if (node_.op == Tok::mul) return changed(**a.h, [&](FloatHistogram& h) { scale(h, b.v), compact(h); });
       if (node_.op == Tok::div) return changed(**a.h, [&](FloatHistogram& h) { divide(h, b.v), compact(h); });
@@ -71,7 +87,8 @@ class Elements {
   ElementResult incompatible(const Operand& a, const Operand& b) {
     const auto kind = [](const Operand& o) { return std::string(o.h ? "histogram" : "float"); };
     const std::string op(spelling(node_.op));
-    notes_.info("incompatible sample types encountered for binary operator \"" + op + "\": " + kind(a) + " " + op + " " + kind(b),
+    notes_.info("incompatible sample types encountered for binary operator \"" + op + "\": " + kind(a) + " " + op +
+                    " " + kind(b),
                 node_.at);
     return {};
   }
@@ -91,7 +108,8 @@ class Elements {
     FloatHistogram result = a;
     const auto notes = plus ? add(result, b) : subtract(result, b);
     if (!notes.ok()) {
-      notes_.warn("incompatible bucket layout encountered for binary operator " + std::string(spelling(node_.op)), node_.at);
+      notes_.warn("incompatible bucket layout encountered for binary operator " + std::string(spelling(node_.op)),
+                  node_.at);
       return {};
     }
     if (!plus) result.hint = ResetHint::gauge;
@@ -114,8 +132,10 @@ class Signatures {
   std::vector<std::size_t> of(const Matrix& matrix) {
     std::vector<std::size_t> out;
     for (const Series& series : matrix)
-      out.push_back(index_.try_emplace(matching_.on ? series.labels.key_of(names_) : series.labels.key_without(names_),
-                                       index_.size()).first->second);
+      out.push_back(index_
+                        .try_emplace(matching_.on ? series.labels.key_of(names_) : series.labels.key_without(names_),
+                                     index_.size())
+                        .first->second);
     return out;
   }
   std::size_t size() const { return index_.size(); }
@@ -143,11 +163,22 @@ constexpr std::size_t kNone = SIZE_MAX;
 class VectorMatching {
  public:
   VectorMatching(const Binary& node, const Matrix& many, const Matrix& one, bool swapped, Annotations& notes)
-      : node_(node), m_(node.matching), many_(many), one_(one), swapped_(swapped), signatures_(m_), elements_(node, notes),
-        many_signature_(signatures_.of(many)), one_signature_(signatures_.of(one)), one_at_(signatures_.size(), kNone),
-        matched_(signatures_.size()), fill_many_(m_.fill_left), fill_one_(m_.fill_right) {}
+      : node_(node),
+        m_(node.matching),
+        many_(many),
+        one_(one),
+        swapped_(swapped),
+        signatures_(m_),
+        elements_(node, notes),
+        many_signature_(signatures_.of(many)),
+        one_signature_(signatures_.of(one)),
+        one_at_(signatures_.size(), kNone),
+        matched_(signatures_.size()),
+        fill_many_(m_.fill_left),
+        fill_one_(m_.fill_right) {}
 
-  Result<void> step(const std::vector<StepReader::Sample>& many, const std::vector<StepReader::Sample>& one, std::int64_t t) {
+  Result<void> step(const std::vector<StepReader::Sample>& many, const std::vector<StepReader::Sample>& one,
+                    std::int64_t t) {
     if (many.empty() && one.empty()) return {};
     if ((many.empty() || one.empty()) && !fill_many_ && !fill_one_) return {};
     std::fill(one_at_.begin(), one_at_.end(), kNone);
@@ -160,13 +191,16 @@ class VectorMatching {
     for (const StepReader::Sample& sample : many) {
       const std::size_t signature = many_signature_[sample.series], at = one_at_[signature];
       const Operand left = operand(sample);
-      if (at != kNone) TRY(pair(left, sample.series, operand(one[at]), one[at].series, signature, t));
-      else if (fill_one_) TRY(pair(left, sample.series, {*fill_one_, nullptr}, kNone, signature, t));
+      if (at != kNone)
+        TRY(pair(left, sample.series, operand(one[at]), one[at].series, signature, t));
+      else if (fill_one_)
+        TRY(pair(left, sample.series, {*fill_one_, nullptr}, kNone, signature, t));
     }
     if (!fill_many_) return {};
     for (const StepReader::Sample& sample : one) {
       const std::size_t signature = one_signature_[sample.series];
-      if (matched_[signature].empty()) TRY(pair({*fill_many_, nullptr}, kNone, operand(sample), sample.series, signature, t));
+      if (matched_[signature].empty())
+        TRY(pair({*fill_many_, nullptr}, kNone, operand(sample), sample.series, signature, t));
     }
     return {};
   }
@@ -179,9 +213,10 @@ class VectorMatching {
   Error duplicate(const Labels& a, const Labels& b) const {
     std::string first = a.str(), second = b.str();
     if (first > second) std::swap(first, second);
-    return {ErrorCode::bad_request, "found duplicate series for the match group " + signatures_.group(a).str() + " on the " +
-                                        (swapped_ ? "left" : "right") + " hand-side of the operation: [" + first + ", " + second +
-                                        "];many-to-many matching not allowed: matching labels must be unique on one side"};
+    return {ErrorCode::bad_request,
+            "found duplicate series for the match group " + signatures_.group(a).str() + " on the " +
+                (swapped_ ? "left" : "right") + " hand-side of the operation: [" + first + ", " + second +
+                "];many-to-many matching not allowed: matching labels must be unique on one side"};
   }
 
   // The output series of a pair; a filled side stands for a series with the matching labels only.
@@ -196,8 +231,8 @@ class VectorMatching {
     return at->second;
   }
 
-  Result<void> pair(const Operand& many_value, std::size_t many, const Operand& one_value, std::size_t one, std::size_t signature,
-                    std::int64_t t) {
+  Result<void> pair(const Operand& many_value, std::size_t many, const Operand& one_value, std::size_t one,
+                    std::size_t signature, std::int64_t t) {
     ElementResult value = swapped_ ? elements_.apply(one_value, many_value) : elements_.apply(many_value, one_value);
     if (!value.valid) return {};
     const std::size_t output = output_of(many, one);
@@ -222,8 +257,8 @@ class VectorMatching {
   Signatures signatures_;
   Elements elements_;
   std::vector<std::size_t> many_signature_, one_signature_;
-  std::vector<std::size_t> one_at_;                  // by signature, at the current step
-  std::vector<std::vector<std::size_t>> matched_;    // by signature: outputs of the current step
+  std::vector<std::size_t> one_at_;                // by signature, at the current step
+  std::vector<std::vector<std::size_t>> matched_;  // by signature: outputs of the current step
   // Upstream's test scripts take fill_left for the "many" side with group_right too, where that stands on the right.
   std::optional<double> fill_many_, fill_one_;
   std::unordered_map<std::uint64_t, std::size_t> outputs_;
@@ -233,7 +268,8 @@ class VectorMatching {
 }  // namespace
 
 Result<Matrix> Evaluator::binary(Binary& node, const Window& window) {
-  const bool left_scalar = type_of(*node.lhs) == ValueType::scalar, right_scalar = type_of(*node.rhs) == ValueType::scalar;
+  const bool left_scalar = type_of(*node.lhs) == ValueType::scalar,
+             right_scalar = type_of(*node.rhs) == ValueType::scalar;
   if (left_scalar && right_scalar) return scalar_scalar(node, window);
   if (left_scalar || right_scalar) return vector_scalar(node, window, left_scalar);
   return is_set_operator(node.op) ? set_operation(node, window) : vector_vector(node, window);
@@ -242,10 +278,13 @@ Result<Matrix> Evaluator::binary(Binary& node, const Window& window) {
 Result<Matrix> Evaluator::scalar_scalar(Binary& node, const Window& window) {
   const std::vector<double> a = TRY(scalar_arg(*node.lhs, window)), b = TRY(scalar_arg(*node.rhs, window));
   if (node.op == Tok::trim_lower || node.op == Tok::trim_upper)
-    return Error{ErrorCode::bad_request, "operator \"" + std::string(spelling(node.op)) + "\" not allowed for Scalar operations"};
+    return Error{ErrorCode::bad_request,
+                 "operator \"" + std::string(spelling(node.op)) + "\" not allowed for Scalar operations"};
   Matrix out = TRY(constant(0, window));
   for (std::size_t i = 0; i < a.size(); ++i)
-    out[0].floats[i].v = is_arithmetic(node.op) ? arithmetic(node.op, a[i], b[i]) : compared(node.op, a[i], b[i]) ? 1 : 0;
+    out[0].floats[i].v = is_arithmetic(node.op)          ? arithmetic(node.op, a[i], b[i])
+                         : compared(node.op, a[i], b[i]) ? 1
+                                                         : 0;
   return out;
 }
 
@@ -263,13 +302,19 @@ Result<Matrix> Evaluator::vector_scalar(Binary& node, const Window& window, bool
     out.floats.reserve(series.floats.size());
     const auto put = [&](std::int64_t t, const Operand& original, const ElementResult& value) {
       if (!value.valid) return;
-      if (node.return_bool) out.floats.push_back({t, value.keep ? 1.0 : 0.0});
-      else if (!value.keep) return;
-      else if (is_comparison(node.op) && !original.h) out.floats.push_back({t, original.v});  // the vector's, on either side
-      else if (value.h) out.histograms.push_back({t, value.h});
-      else out.floats.push_back({t, value.v});
+      if (node.return_bool)
+        out.floats.push_back({t, value.keep ? 1.0 : 0.0});
+      else if (!value.keep)
+        return;
+      else if (is_comparison(node.op) && !original.h)
+        out.floats.push_back({t, original.v});  // the vector's, on either side
+      else if (value.h)
+        out.histograms.push_back({t, value.h});
+      else
+        out.floats.push_back({t, value.v});
     };
-    for (const FloatPoint& p : series.floats) put(p.t, {p.v, nullptr}, apply({p.v, nullptr}, scalars[window.index(p.t)]));
+    for (const FloatPoint& p : series.floats)
+      put(p.t, {p.v, nullptr}, apply({p.v, nullptr}, scalars[window.index(p.t)]));
     for (const HistogramPoint& p : series.histograms) put(p.t, {0, &p.h}, apply({0, &p.h}, scalars[window.index(p.t)]));
     series = std::move(out);
   }
@@ -285,7 +330,8 @@ Result<Matrix> Evaluator::set_operation(Binary& node, const Window& window) {
   std::vector<std::uint8_t> in_left(signatures.size()), in_right(signatures.size());
   MatrixBuilder out;
   std::vector<std::size_t> left_out(left.size(), kNone), right_out(right.size(), kNone);
-  const auto put = [&](const Matrix& from, std::vector<std::size_t>& outputs, const StepReader::Sample& sample, std::int64_t t) {
+  const auto put = [&](const Matrix& from, std::vector<std::size_t>& outputs, const StepReader::Sample& sample,
+                       std::int64_t t) {
     std::size_t& output = outputs[sample.series];
     if (output == kNone) output = out.series(from[sample.series].labels, from[sample.series].drop_name);
     return out.append(output, t, sample.v, sample.h);

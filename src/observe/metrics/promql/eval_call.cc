@@ -37,7 +37,9 @@ constexpr struct {
     {"log10", [](double v) { return std::log10(v); }},
     {"log2", [](double v) { return std::log2(v); }},
     {"rad", [](double v) { return v * (std::numbers::pi / 180); }},
-    {"sgn", [](double v) { return v < 0 ? -1 : v > 0 ? 1 : v; }},
+    {"sgn", [](double v) { return v < 0   ? -1
+                                  : v > 0 ? 1
+                                          : v; }},
     {"sin", [](double v) { return std::sin(v); }},
     {"sinh", [](double v) { return std::sinh(v); }},
     {"sqrt", [](double v) { return std::sqrt(v); }},
@@ -52,7 +54,9 @@ Pointwise find_pointwise(std::string_view name) {
 }
 
 using DatePart = double (*)(const std::tm&);
-bool is_leap(int year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
+bool is_leap(int year) {
+  return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
 constexpr struct {
   std::string_view name;
   DatePart function;
@@ -98,7 +102,9 @@ Matrix mapped(Matrix matrix, const Window& window, Map map) {
   return matrix;
 }
 
-double value_at(const std::vector<double>& values, std::size_t step) { return values[step]; }
+double value_at(const std::vector<double>& values, std::size_t step) {
+  return values[step];
+}
 
 const std::string& text_of(const ExprPtr& arg) {
   const Expr* node = arg.get();
@@ -191,12 +197,14 @@ Result<Matrix> Evaluator::special_call(Call& node, const Window& window) {
   if (name == "timestamp") {
     Expr* arg = node.args[0].get();
     const bool of_selector = arg->kind == ExprKind::selector;
-    Matrix matrix = of_selector ? TRY(selector(static_cast<VectorSelector&>(*arg), window, true)) : TRY(eval(*arg, window));
+    Matrix matrix =
+        of_selector ? TRY(selector(static_cast<VectorSelector&>(*arg), window, true)) : TRY(eval(*arg, window));
     for (Series& series : matrix) {
       series.drop_name = true;
       for (const HistogramPoint& p : series.histograms) series.floats.push_back({p.t, 0});
       series.histograms.clear();
-      std::sort(series.floats.begin(), series.floats.end(), [](const FloatPoint& a, const FloatPoint& b) { return a.t < b.t; });
+      std::sort(series.floats.begin(), series.floats.end(),
+                [](const FloatPoint& a, const FloatPoint& b) { return a.t < b.t; });
       for (FloatPoint& p : series.floats) p.v = (of_selector ? p.v : static_cast<double>(p.t)) / 1000;
     }
     return matrix;
@@ -321,7 +329,8 @@ Result<Matrix> Evaluator::sorted(Call& node, const Window& window) {
 }
 
 Result<Matrix> Evaluator::label_replace(Call& node, const Window& window) {
-  const std::string &target = text_of(node.args[1]), &replacement = text_of(node.args[2]), &source = text_of(node.args[3]);
+  const std::string &target = text_of(node.args[1]), &replacement = text_of(node.args[2]),
+                    &source = text_of(node.args[3]);
   const auto regex = Regex::compile(text_of(node.args[4]));
   if (!regex.ok())
     return Error{ErrorCode::bad_request, "invalid regular expression in label_replace(): " + text_of(node.args[4])};

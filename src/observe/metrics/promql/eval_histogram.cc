@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// histogram_quantile, histogram_quantiles and histogram_fraction over classic and native histograms, and what is read of native ones.
+// histogram_quantile, histogram_quantiles and histogram_fraction over classic and native histograms, and what is read
+// of native ones.
 #include <cmath>
 
 #include "observe/metrics/model/format.h"
@@ -16,8 +17,10 @@ double variance(const FloatHistogram& h) {
   for (const BucketRange& b : buckets_ascending(h)) {
     if (b.count == 0) continue;
     double middle = 0;
-    if (h.has_custom_bounds()) middle = (b.upper + b.lower) / 2;
-    else if (!(b.lower <= 0 && b.upper >= 0)) middle = std::copysign(std::sqrt(b.upper * b.lower), b.upper);
+    if (h.has_custom_bounds())
+      middle = (b.upper + b.lower) / 2;
+    else if (!(b.lower <= 0 && b.upper >= 0))
+      middle = std::copysign(std::sqrt(b.upper * b.lower), b.upper);
     const double delta = middle - mean;
     squares.add(b.count * delta * delta);
   }
@@ -36,7 +39,7 @@ Reading find_reading(std::string_view name) {
 
 // Series of one histogram: those that differ in le only, or a native one.
 struct HistogramGroup {
-  Labels labels;  // without le
+  Labels labels;                                        // without le
   std::vector<std::pair<double, std::size_t>> buckets;  // bound, series
 };
 
@@ -113,14 +116,19 @@ Result<Matrix> Evaluator::histogram_call(Call& node, const Window& window) {
       if (note == NanNote::result_is_nan)
         notes_.info(with_metric("input to histogram_quantile has NaN observations, result is NaN", metric), at);
       if (note == NanNote::skewed_higher)
-        notes_.info(with_metric("input to histogram_quantile has NaN observations, result is skewed higher", metric), at);
+        notes_.info(with_metric("input to histogram_quantile has NaN observations, result is skewed higher", metric),
+                    at);
       if (note == NanNote::excluded)
-        notes_.info(with_metric("input to histogram_fraction has NaN observations, which are excluded from all fractions", metric), at);
+        notes_.info(
+            with_metric("input to histogram_fraction has NaN observations, which are excluded from all fractions",
+                        metric),
+            at);
     } else {
       std::vector<ClassicBucket> buckets = h.classic;
       Monotonicity repaired;
       value = fraction ? classic_fraction(a, b, buckets) : classic_quantile(a, buckets, repaired);
-      if (repaired.forced) notes_.forced_monotonic(metric, at, t, repaired.lowest, repaired.highest, repaired.difference);
+      if (repaired.forced)
+        notes_.forced_monotonic(metric, at, t, repaired.lowest, repaired.highest, repaired.difference);
     }
     LabelsBuilder builder(labels);
     if (many) builder.set(label, std::isnan(label_value) ? "NaN" : format_open_metrics(label_value));
@@ -141,17 +149,22 @@ Result<Matrix> Evaluator::histogram_call(Call& node, const Window& window) {
       if (!sample.h && std::isnan(input.bound_of[sample.series])) {
         const Labels& labels = matrix[sample.series].labels;
         notes_.warn(with_metric("bucket label \"le\" is missing or has a malformed value of " + quote(labels.get("le")),
-                                labels.get(kMetricName)), at);
+                                labels.get(kMetricName)),
+                    at);
         continue;
       }
       if (h.classic.empty() && !h.native) order.push_back(group);
-      if (sample.h) h.native = sample.h;
-      else h.classic.push_back({input.bound_of[sample.series], sample.v});
+      if (sample.h)
+        h.native = sample.h;
+      else
+        h.classic.push_back({input.bound_of[sample.series], sample.v});
     }
     for (const std::size_t group : order) {
       StepHistogram& h = step_of[group];
       if (h.native && !h.classic.empty()) {
-        notes_.warn(with_metric("vector contains a mix of classic and native histograms", input.groups[group].labels.get(kMetricName)), at);
+        notes_.warn(with_metric("vector contains a mix of classic and native histograms",
+                                input.groups[group].labels.get(kMetricName)),
+                    at);
         continue;
       }
       if (!many) {

@@ -51,16 +51,19 @@ struct InfoSample {
 
 class Enrichment {
  public:
-  Enrichment(const Matrix& base, const Matrix& info, const InfoSelector& selector) : base_(base), info_(info), selector_(selector) {
+  Enrichment(const Matrix& base, const Matrix& info, const InfoSelector& selector)
+      : base_(base), info_(info), selector_(selector) {
     for (const Series& series : base) {
       const std::string_view name = series.labels.get(kMetricName);
-      is_info_.push_back(std::all_of(selector.names.begin(), selector.names.end(), [&](const Matcher& m) { return m.matches(name); }));
+      is_info_.push_back(
+          std::all_of(selector.names.begin(), selector.names.end(), [&](const Matcher& m) { return m.matches(name); }));
       key_.push_back(series.labels.key_of(identifying_labels()));
     }
     for (const Series& series : info) info_key_.push_back(series.labels.key_of(identifying_labels()));
   }
 
-  Result<void> step(const std::vector<StepReader::Sample>& base, const std::vector<StepReader::Sample>& info, std::int64_t t) {
+  Result<void> step(const std::vector<StepReader::Sample>& base, const std::vector<StepReader::Sample>& info,
+                    std::int64_t t) {
     by_key_.clear();
     for (const StepReader::Sample& sample : info) TRY(choose({sample.series, static_cast<std::int64_t>(sample.v)}));
     for (const StepReader::Sample& sample : base) {
@@ -86,9 +89,9 @@ class Enrichment {
     const auto [at, added] = by_key_[info_key_[sample.series]].try_emplace(labels.get(kMetricName), sample);
     if (added || at->second.time > sample.time) return {};
     if (at->second.time == sample.time)
-      return Error{ErrorCode::bad_request, "found duplicate series for info metric: existing " +
-                                               info_[at->second.series].labels.str() + " @ " + std::to_string(sample.time) +
-                                               ", new " + labels.str() + " @ " + std::to_string(sample.time)};
+      return Error{ErrorCode::bad_request,
+                   "found duplicate series for info metric: existing " + info_[at->second.series].labels.str() + " @ " +
+                       std::to_string(sample.time) + ", new " + labels.str() + " @ " + std::to_string(sample.time)};
     at->second = sample;
     return {};
   }
@@ -138,12 +141,14 @@ Result<Matrix> Evaluator::info(Call& node, const Window& window) {
     const std::string key = series.labels.key_of(identifying_labels());
     if (!key.empty() && !matches_all(selector.names, series.labels)) wanted[key] = true;
   }
-  std::erase_if(stored, [&](const auto& series) { return !wanted.contains(series->labels().key_of(identifying_labels())); });
+  std::erase_if(stored,
+                [&](const auto& series) { return !wanted.contains(series->labels().key_of(identifying_labels())); });
   for (const auto& series : stored) {
     Samples samples;
     TRY(series->read(first - options_.lookback_ms + 1, last, samples));
     if (!samples.histograms.empty())
-      return Error{ErrorCode::bad_request, "this should be an info metric, with float samples: " + series->labels().str()};
+      return Error{ErrorCode::bad_request,
+                   "this should be an info metric, with float samples: " + series->labels().str()};
   }
   const Matrix infos = TRY(instant_values(stored, shift, window, true));
   Enrichment enrichment(base, infos, selector);

@@ -32,8 +32,9 @@ bool is_any_of(std::string_view name, std::initializer_list<std::string_view> na
 
 Result<void> check_modifier(const VectorSelector& selector, std::string_view function) {
   if (selector.anchored && !is_any_of(function, {"changes", "delta", "increase", "rate", "resets"}))
-    return Error{ErrorCode::bad_request, "anchored modifier can only be used with: changes, delta, increase, rate, resets - not with " +
-                                             std::string(function)};
+    return Error{ErrorCode::bad_request,
+                 "anchored modifier can only be used with: changes, delta, increase, rate, resets - not with " +
+                     std::string(function)};
   if (selector.smoothed && !is_any_of(function, {"delta", "increase", "rate"}))
     return Error{ErrorCode::bad_request,
                  "smoothed modifier can only be used with: delta, increase, rate - not with " + std::string(function)};
@@ -41,7 +42,8 @@ Result<void> check_modifier(const VectorSelector& selector, std::string_view fun
 }
 
 Result<void> check_smoothing(std::span<const std::vector<double>> factors) {
-  static constexpr std::string_view kNames[] = {"smoothing factor. Expected: 0 < sf < 1", "trend factor. Expected: 0 < tf < 1"};
+  static constexpr std::string_view kNames[] = {"smoothing factor. Expected: 0 < sf < 1",
+                                                "trend factor. Expected: 0 < tf < 1"};
   for (std::size_t i = 0; i < factors.size() && i < 2; ++i)
     for (const double factor : factors[i])
       if (!(factor > 0 && factor < 1)) {
@@ -143,9 +145,9 @@ Result<Matrix> Evaluator::range_call(Call& node, std::size_t matrix_arg, const W
   return out;
 }
 
-Result<void> Evaluator::range_series(Call& node, RangeFunction function, const RangeSource& source, const Samples& samples,
-                                     const Labels& labels, std::span<const std::vector<double>> scalars, const Window& window,
-                                     Series& out) {
+Result<void> Evaluator::range_series(Call& node, RangeFunction function, const RangeSource& source,
+                                     const Samples& samples, const Labels& labels,
+                                     std::span<const std::vector<double>> scalars, const Window& window, Series& out) {
   MovingPart floats(samples.floats);
   MovingPart histograms(samples.histograms);
   double at_step[4] = {};
@@ -171,21 +173,28 @@ Result<void> Evaluator::range_series(Call& node, RangeFunction function, const R
     RangeValue value;
     function(in, value);
     if (!value.present) continue;
-    if (value.h) out.histograms.push_back({in.t, std::move(value.h)});
-    else out.floats.push_back({in.t, value.v});
+    if (value.h)
+      out.histograms.push_back({in.t, std::move(value.h)});
+    else
+      out.floats.push_back({in.t, value.v});
   }
   const std::string_view name = node.function->name;
-  if ((name == "rate" || name == "increase") && !out.floats.empty() && !in.metric.empty() && !looks_like_counter(in.metric))
-    notes_.info("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " + quote(in.metric), in.at);
+  if ((name == "rate" || name == "increase") && !out.floats.empty() && !in.metric.empty() &&
+      !looks_like_counter(in.metric))
+    notes_.info("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " + quote(in.metric),
+                in.at);
   return {};
 }
 
 Result<Matrix> Evaluator::range_vector(Expr& expr, std::int64_t t) {
   Expr* node = &expr;
   while (true) {
-    if (auto* paren = as<Paren>(node)) node = paren->expr.get();
-    else if (auto* invariant = as<StepInvariant>(node)) node = invariant->expr.get();
-    else break;
+    if (auto* paren = as<Paren>(node))
+      node = paren->expr.get();
+    else if (auto* invariant = as<StepInvariant>(node))
+      node = invariant->expr.get();
+    else
+      break;
   }
   const Window window{t, t, 1};
   if (auto* sub = as<Subquery>(node)) return subquery(*sub, window);

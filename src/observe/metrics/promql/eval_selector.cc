@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Selectors and subqueries. A step at t looks at t, or at @, less the offset; it takes the newest sample that is younger than the
-// lookback and no stale marker.
+// Selectors and subqueries. A step at t looks at t, or at @, less the offset; it takes the newest sample that is
+// younger than the lookback and no stale marker.
 #include <algorithm>
 
 #include "observe/metrics/promql/evaluator.h"
@@ -68,7 +68,8 @@ void keep_stats(Samples& samples) {
   }
 }
 
-Result<Evaluator::StoredList> Evaluator::select(std::span<const Matcher> matchers, std::int64_t mint, std::int64_t maxt) {
+Result<Evaluator::StoredList> Evaluator::select(std::span<const Matcher> matchers, std::int64_t mint,
+                                                std::int64_t maxt) {
   StoredList list = TRY(storage_.select(matchers, mint, maxt));
   if (list.size() > options_.series_max)
     return Error{ErrorCode::too_large, "query selects more than " + std::to_string(options_.series_max) + " series"};
@@ -82,8 +83,8 @@ Result<Matrix> Evaluator::selector(const VectorSelector& node, const Window& win
   return instant_values(stored, node.shift, window, sample_times, node.stats_only);
 }
 
-Result<Matrix> Evaluator::instant_values(const StoredList& stored, const TimeShift& shift, const Window& window, bool sample_times,
-                                         bool stats_only) {
+Result<Matrix> Evaluator::instant_values(const StoredList& stored, const TimeShift& shift, const Window& window,
+                                         bool sample_times, bool stats_only) {
   const Looked at = looked_at(shift, window);
   const std::size_t steps = window.steps();
   Matrix matrix;
@@ -104,9 +105,12 @@ Result<Matrix> Evaluator::instant_values(const StoredList& stored, const TimeShi
       double v = 0;
       const HistogramPtr* h = nullptr;
       if (!latest.find(t, t - options_.lookback_ms, found, v, h)) continue;
-      if (sample_times) series.floats.push_back({window.time(i), static_cast<double>(found)});
-      else if (h) series.histograms.push_back({window.time(i), *h});
-      else series.floats.push_back({window.time(i), v});
+      if (sample_times)
+        series.floats.push_back({window.time(i), static_cast<double>(found)});
+      else if (h)
+        series.histograms.push_back({window.time(i), *h});
+      else
+        series.floats.push_back({window.time(i), v});
     }
     if (series.floats.empty() && series.histograms.empty()) continue;
     TRY(hold(series.floats.size() + series.histograms.size()));
@@ -120,7 +124,8 @@ namespace {
 // Index of the first point at or after `t`.
 template <class Point>
 std::size_t first_from(const std::vector<Point>& points, std::int64_t t) {
-  return std::lower_bound(points.begin(), points.end(), t, [](const Point& p, std::int64_t at) { return p.t < at; }) - points.begin();
+  return std::lower_bound(points.begin(), points.end(), t, [](const Point& p, std::int64_t at) { return p.t < at; }) -
+         points.begin();
 }
 
 void drop_stale(Samples& samples) {
@@ -166,8 +171,10 @@ Result<Matrix> Evaluator::smoothed(const VectorSelector& node, const Window& win
           }
           const bool counter = before.h->hint != ResetHint::gauge || after.h->hint != ResetHint::gauge;
           auto value = interpolated(before, after, t, counter, notes_, node.at);
-          if (value.ok()) series.histograms.push_back({out, std::make_shared<const FloatHistogram>(std::move(value).value())});
-          else notes_.mixed_exponential_custom(metric, node.at);
+          if (value.ok())
+            series.histograms.push_back({out, std::make_shared<const FloatHistogram>(std::move(value).value())});
+          else
+            notes_.mixed_exponential_custom(metric, node.at);
         } else if (i > h_begin) {
           FloatHistogram last = *h[i - 1].h;
           last.hint = ResetHint::unknown;
@@ -176,9 +183,12 @@ Result<Matrix> Evaluator::smoothed(const VectorSelector& node, const Window& win
         continue;
       }
       const std::size_t i = first_from(f, t);
-      if (i < f_end && f[i].t == t) series.floats.push_back({out, f[i].v});
-      else if (i > f_begin && i < f_end) series.floats.push_back({out, interpolated(f[i - 1], f[i], t, false)});
-      else if (i > f_begin) series.floats.push_back({out, f[i - 1].v});
+      if (i < f_end && f[i].t == t)
+        series.floats.push_back({out, f[i].v});
+      else if (i > f_begin && i < f_end)
+        series.floats.push_back({out, interpolated(f[i - 1], f[i], t, false)});
+      else if (i > f_begin)
+        series.floats.push_back({out, f[i - 1].v});
     }
     if (series.floats.empty() && series.histograms.empty()) continue;
     TRY(hold(series.floats.size() + series.histograms.size()));

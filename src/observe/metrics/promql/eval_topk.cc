@@ -38,15 +38,17 @@ bool in_sample(const Labels& labels, double ratio) {
 
 }  // namespace
 
-Result<Matrix> Evaluator::pick(const Aggregate& node, const Matrix& input, const std::vector<std::vector<std::size_t>>& groups,
-                               const std::vector<double>& params, const Window& window) {
+Result<Matrix> Evaluator::pick(const Aggregate& node, const Matrix& input,
+                               const std::vector<std::vector<std::size_t>>& groups, const std::vector<double>& params,
+                               const Window& window) {
   const Extremes extremes = extremes_of(params);
   const bool by_ratio = node.op == Tok::limit_ratio, top = node.op == Tok::topk, sorts = top || node.op == Tok::bottomk;
   if (by_ratio) {
     if (extremes.greatest == 0 && extremes.least == 0) return Matrix{};
     if (extremes.undefined) return Error{ErrorCode::bad_request, "Ratio value is NaN"};
     const auto warn = [&](double ratio, double cap) {
-      notes_.warn("ratio value should be between -1 and 1, got " + format_general(ratio) + ", capping to " + format_general(cap),
+      notes_.warn("ratio value should be between -1 and 1, got " + format_general(ratio) + ", capping to " +
+                      format_general(cap),
                   node.param->at);
     };
     if (extremes.greatest > 1) warn(extremes.greatest, 1);
@@ -70,7 +72,8 @@ Result<Matrix> Evaluator::pick(const Aggregate& node, const Matrix& input, const
     TRY(tick());
     const std::int64_t t = window.time(step);
     for (auto& list : candidates) list.clear();
-    const auto k = by_ratio ? 0 : static_cast<std::size_t>(std::clamp(params[step], 0.0, static_cast<double>(input.size())));
+    const auto k =
+        by_ratio ? 0 : static_cast<std::size_t>(std::clamp(params[step], 0.0, static_cast<double>(input.size())));
     for (const StepReader::Sample& sample : reader.at(t)) {
       if (sorts && sample.h) {
         if (k > 0) notes_.histograms_ignored_in_aggregation(spelling(node.op), node.at);

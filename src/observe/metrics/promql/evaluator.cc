@@ -11,7 +11,8 @@ constexpr int kDepthMax = 400;
 
 template <class Point>
 bool has_repeated_time(const std::vector<Point>& points) {
-  return std::adjacent_find(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.t == b.t; }) != points.end();
+  return std::adjacent_find(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.t == b.t; }) !=
+         points.end();
 }
 
 bool share_a_time(const Series& series) {
@@ -30,13 +31,16 @@ Result<void> append_series(Series& into, Series& from) {
   into.histograms.insert(into.histograms.end(), from.histograms.begin(), from.histograms.end());
   std::sort(into.floats.begin(), into.floats.end(), by_time);
   std::sort(into.histograms.begin(), into.histograms.end(), by_time);
-  if (has_repeated_time(into.floats) || has_repeated_time(into.histograms) || share_a_time(into)) return same_labelset();
+  if (has_repeated_time(into.floats) || has_repeated_time(into.histograms) || share_a_time(into))
+    return same_labelset();
   return {};
 }
 
 }  // namespace
 
-Error same_labelset() { return {ErrorCode::bad_request, "vector cannot contain metrics with the same labelset"}; }
+Error same_labelset() {
+  return {ErrorCode::bad_request, "vector cannot contain metrics with the same labelset"};
+}
 
 Result<Matrix> merge_same_labels(Matrix matrix) {
   if (matrix.size() < 2) return matrix;
@@ -66,8 +70,10 @@ Result<void> MatrixBuilder::append(std::size_t series, std::int64_t t, double v,
   Series& s = matrix_[series];
   if ((!s.floats.empty() && s.floats.back().t == t) || (!s.histograms.empty() && s.histograms.back().t == t))
     return same_labelset();
-  if (h) s.histograms.push_back({t, h});
-  else s.floats.push_back({t, v});
+  if (h)
+    s.histograms.push_back({t, h});
+  else
+    s.floats.push_back({t, v});
   return {};
 }
 
@@ -121,16 +127,26 @@ Result<Matrix> Evaluator::eval(Expr& expr, const Window& window) {
   ++depth_;
   auto result = [&]() -> Result<Matrix> {
     switch (expr.kind) {
-      case ExprKind::number: return constant(static_cast<NumberLiteral&>(expr).value, window);
-      case ExprKind::selector: return selector(static_cast<VectorSelector&>(expr), window);
-      case ExprKind::call: return call(static_cast<Call&>(expr), window);
-      case ExprKind::aggregate: return aggregate(static_cast<Aggregate&>(expr), window);
-      case ExprKind::binary: return binary(static_cast<Binary&>(expr), window);
-      case ExprKind::unary: return unary(static_cast<Unary&>(expr), window);
-      case ExprKind::paren: return eval(*static_cast<Paren&>(expr).expr, window);
-      case ExprKind::step_invariant: return step_invariant(static_cast<StepInvariant&>(expr), window);
-      case ExprKind::subquery: return subquery(static_cast<Subquery&>(expr), window);
-      default: return Error{ErrorCode::internal, "expression has no value of its own"};
+      case ExprKind::number:
+        return constant(static_cast<NumberLiteral&>(expr).value, window);
+      case ExprKind::selector:
+        return selector(static_cast<VectorSelector&>(expr), window);
+      case ExprKind::call:
+        return call(static_cast<Call&>(expr), window);
+      case ExprKind::aggregate:
+        return aggregate(static_cast<Aggregate&>(expr), window);
+      case ExprKind::binary:
+        return binary(static_cast<Binary&>(expr), window);
+      case ExprKind::unary:
+        return unary(static_cast<Unary&>(expr), window);
+      case ExprKind::paren:
+        return eval(*static_cast<Paren&>(expr).expr, window);
+      case ExprKind::step_invariant:
+        return step_invariant(static_cast<StepInvariant&>(expr), window);
+      case ExprKind::subquery:
+        return subquery(static_cast<Subquery&>(expr), window);
+      default:
+        return Error{ErrorCode::internal, "expression has no value of its own"};
     }
   }();
   --depth_;
@@ -159,8 +175,10 @@ Result<Matrix> Evaluator::step_invariant(StepInvariant& node, const Window& wind
   for (Series& series : matrix) {
     series.floats.reserve(series.floats.size() * steps);
     for (std::size_t i = 1; i < steps; ++i) {
-      if (!series.floats.empty()) series.floats.push_back({window.time(i), series.floats.front().v});
-      else if (!series.histograms.empty()) series.histograms.push_back({window.time(i), series.histograms.front().h});
+      if (!series.floats.empty())
+        series.floats.push_back({window.time(i), series.floats.front().v});
+      else if (!series.histograms.empty())
+        series.histograms.push_back({window.time(i), series.histograms.front().h});
     }
   }
   return matrix;

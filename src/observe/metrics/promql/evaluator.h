@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inside of the engine. Every node is evaluated for all steps of its window at once and gives a matrix; most work runs series by
-// series over plain arrays. Only what compares series with each other (vector matching, topk, sort) goes step by step.
+// The inside of the engine. Every node is evaluated for all steps of its window at once and gives a matrix; most work
+// runs series by series over plain arrays. Only what compares series with each other (vector matching, topk, sort) goes
+// step by step.
 #pragma once
 #include <chrono>
 #include <unordered_map>
@@ -60,7 +61,10 @@ Result<Matrix> merge_same_labels(Matrix matrix);
 class Evaluator {
  public:
   Evaluator(const Queryable& storage, const EngineOptions& options, Annotations& notes)
-      : storage_(storage), options_(options), notes_(notes), deadline_(std::chrono::steady_clock::now() + options.timeout) {}
+      : storage_(storage),
+        options_(options),
+        notes_(notes),
+        deadline_(std::chrono::steady_clock::now() + options.timeout) {}
 
   Result<Matrix> eval(Expr& expr, const Window& window);
   Result<Matrix> range_vector(Expr& expr, std::int64_t t);  // a matrix selector or subquery as the result itself
@@ -78,8 +82,8 @@ class Evaluator {
   using StoredList = std::vector<std::shared_ptr<const StoredSeries>>;
   Result<StoredList> select(std::span<const Matcher> matchers, std::int64_t mint, std::int64_t maxt);
   Result<Matrix> selector(const VectorSelector& node, const Window& window, bool sample_times = false);
-  Result<Matrix> instant_values(const StoredList& stored, const TimeShift& shift, const Window& window, bool sample_times,
-                                bool stats_only = false);
+  Result<Matrix> instant_values(const StoredList& stored, const TimeShift& shift, const Window& window,
+                                bool sample_times, bool stats_only = false);
   Result<Matrix> smoothed(const VectorSelector& node, const Window& window);
   Result<Matrix> subquery(Subquery& node, const Window& window);
 
@@ -88,7 +92,8 @@ class Evaluator {
   Result<RangeSource> range_source(Expr& arg, const Window& window);
   Result<Matrix> range_call(Call& node, std::size_t matrix_arg, const Window& window);
   Result<void> range_series(Call& node, RangeFunction function, const RangeSource& source, const Samples& samples,
-                            const Labels& labels, std::span<const std::vector<double>> scalars, const Window& window, Series& out);
+                            const Labels& labels, std::span<const std::vector<double>> scalars, const Window& window,
+                            Series& out);
   Result<Matrix> absent_over_time(const Expr& arg, const Matrix& values, const Window& window) const;
 
   // eval_call.cc

@@ -22,12 +22,15 @@ bool almost_equal(double a, double b) {
 
 // Sorted, one per bound. False without +Inf.
 bool arrange(std::vector<ClassicBucket>& buckets) {
-  std::stable_sort(buckets.begin(), buckets.end(), [](const ClassicBucket& a, const ClassicBucket& b) { return a.upper < b.upper; });
+  std::stable_sort(buckets.begin(), buckets.end(),
+                   [](const ClassicBucket& a, const ClassicBucket& b) { return a.upper < b.upper; });
   if (buckets.empty() || buckets.back().upper != kInfinity) return false;
   std::size_t kept = 0;
   for (std::size_t i = 1; i < buckets.size(); ++i) {
-    if (buckets[i].upper == buckets[kept].upper) buckets[kept].count += buckets[i].count;
-    else buckets[++kept] = buckets[i];
+    if (buckets[i].upper == buckets[kept].upper)
+      buckets[kept].count += buckets[i].count;
+    else
+      buckets[++kept] = buckets[i];
   }
   buckets.resize(kept + 1);
   return true;
@@ -77,8 +80,10 @@ struct Ranks {
 
 // One-sided histograms have nothing beyond zero: their zero bucket ends there.
 void cut_zero_bucket(BucketRange& b, const FloatHistogram& h) {
-  if (h.negative.empty() && !h.positive.empty()) b.lower = 0;
-  else if (h.positive.empty() && !h.negative.empty()) b.upper = 0;
+  if (h.negative.empty() && !h.positive.empty())
+    b.lower = 0;
+  else if (h.positive.empty() && !h.negative.empty())
+    b.upper = 0;
 }
 
 }  // namespace
@@ -96,8 +101,10 @@ double classic_quantile(double q, std::vector<ClassicBucket>& buckets, Monotonic
     std::size_t high = buckets.size() - 1;  // binary search, as NaN counts decide the same way then
     while (b < high) {
       const std::size_t middle = (b + high) / 2;
-      if (buckets[middle].count >= rank) high = middle;
-      else b = middle + 1;
+      if (buckets[middle].count >= rank)
+        high = middle;
+      else
+        b = middle + 1;
     }
   }
   if (b == buckets.size() - 1) return buckets[b - 1].upper;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From characters to words. Within [ ] only durations, their arithmetic and the words step, range, max_of and min_of stand; within
-// { } keywords are plain names.
+// From characters to words. Within [ ] only durations, their arithmetic and the words step, range, max_of and min_of
+// stand; within { } keywords are plain names.
 #include <algorithm>
 #include <optional>
 
@@ -12,10 +12,18 @@
 namespace caisson::metrics::promql {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_alpha(char c) { return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_word(char c) { return is_alpha(c) || is_digit(c); }
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_alpha(char c) {
+  return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_word(char c) {
+  return is_alpha(c) || is_digit(c);
+}
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 class Lexer {
  public:
@@ -73,7 +81,8 @@ class Lexer {
   bool next() {
     if (at_end()) {
       if (in_braces_) return fail("unexpected end of input inside braces");
-      if (in_brackets_ && tokens_.back().type != Tok::left_bracket && parens_ == 0) return fail("unclosed left bracket");
+      if (in_brackets_ && tokens_.back().type != Tok::left_bracket && parens_ == 0)
+        return fail("unclosed left bracket");
       if (parens_ != 0) return fail("unclosed left parenthesis");
       if (in_brackets_) return fail("unexpected end of input in duration expression");
       emit(Tok::end);
@@ -90,8 +99,10 @@ class Lexer {
 
   bool sign() {
     switch (peek()) {
-      case ',': return emit(Tok::comma, 1);
-      case '@': return emit(Tok::at, 1);
+      case ',':
+        return emit(Tok::comma, 1);
+      case '@':
+        return emit(Tok::at, 1);
       case '{':
         in_braces_ = true;
         return emit(Tok::left_brace, 1);
@@ -99,16 +110,21 @@ class Lexer {
         in_brackets_ = true;
         colon_seen_ = duration_seen_ = false;
         return emit(Tok::left_bracket, 1);
-      case ']': return fail("unexpected right bracket ']'");
+      case ']':
+        return fail("unexpected right bracket ']'");
       case '(':
-      case ')': return paren();
+      case ')':
+        return paren();
       case '=':
         if (peek(1) == '=') return emit(Tok::eq, 2);
         if (peek(1) == '~') return fail("unexpected character after '=': '~'");
         return emit(Tok::assign, 1);
-      case '!': return peek(1) == '=' ? emit(Tok::ne, 2) : fail("unexpected character after '!': " + shown(at_ + 1));
-      case '<': return peek(1) == '=' ? emit(Tok::le, 2) : peek(1) == '/' ? emit(Tok::trim_upper, 2) : emit(Tok::lt, 1);
-      case '>': return peek(1) == '=' ? emit(Tok::ge, 2) : peek(1) == '/' ? emit(Tok::trim_lower, 2) : emit(Tok::gt, 1);
+      case '!':
+        return peek(1) == '=' ? emit(Tok::ne, 2) : fail("unexpected character after '!': " + shown(at_ + 1));
+      case '<':
+        return peek(1) == '=' ? emit(Tok::le, 2) : peek(1) == '/' ? emit(Tok::trim_upper, 2) : emit(Tok::lt, 1);
+      case '>':
+        return peek(1) == '=' ? emit(Tok::ge, 2) : peek(1) == '/' ? emit(Tok::trim_lower, 2) : emit(Tok::gt, 1);
       default:
         if (const auto type = arithmetic()) return emit(*type, 1);
         return fail("unexpected character: " + shown(at_));
@@ -117,13 +133,20 @@ class Lexer {
 
   std::optional<Tok> arithmetic() const {
     switch (peek()) {
-      case '+': return Tok::add;
-      case '-': return Tok::sub;
-      case '*': return Tok::mul;
-      case '/': return Tok::div;
-      case '%': return Tok::mod;
-      case '^': return Tok::pow;
-      default: return std::nullopt;
+      case '+':
+        return Tok::add;
+      case '-':
+        return Tok::sub;
+      case '*':
+        return Tok::mul;
+      case '/':
+        return Tok::div;
+      case '%':
+        return Tok::mod;
+      case '^':
+        return Tok::pow;
+      default:
+        return std::nullopt;
     }
   }
 
@@ -143,20 +166,25 @@ class Lexer {
       return emit(Tok::identifier);
     }
     switch (c) {
-      case ',': return emit(Tok::comma, 1);
+      case ',':
+        return emit(Tok::comma, 1);
       case '"':
       case '\'':
-      case '`': return string_literal();
-      case '=': return peek(1) == '~' ? emit(Tok::eq_regex, 2) : emit(Tok::assign, 1);
+      case '`':
+        return string_literal();
+      case '=':
+        return peek(1) == '~' ? emit(Tok::eq_regex, 2) : emit(Tok::assign, 1);
       case '!':
         if (peek(1) == '~') return emit(Tok::ne_regex, 2);
         if (peek(1) == '=') return emit(Tok::ne, 2);
         return fail("unexpected character after '!' inside braces: " + shown(at_ + 1));
-      case '{': return fail("unexpected left brace '{'");
+      case '{':
+        return fail("unexpected left brace '{'");
       case '}':
         in_braces_ = false;
         return emit(Tok::right_brace, 1);
-      default: return fail("unexpected character inside braces: " + shown(at_));
+      default:
+        return fail("unexpected character inside braces: " + shown(at_));
     }
   }
 
@@ -170,16 +198,20 @@ class Lexer {
       case ']':
         in_brackets_ = false;
         return emit(Tok::right_bracket, 1);
-      case '[': return fail("unexpected left bracket '['");
-      case ',': return emit(Tok::comma, 1);
+      case '[':
+        return fail("unexpected left bracket '['");
+      case ',':
+        return emit(Tok::comma, 1);
       case '(':
-      case ')': return paren();
+      case ')':
+        return paren();
       case ':':
         if (!duration_seen_) return fail("unexpected colon before duration in duration expression");
         if (colon_seen_) return fail("unexpected colon ':'");
         colon_seen_ = true;
         return emit(Tok::colon, 1);
-      default: break;
+      default:
+        break;
     }
     if (const auto type = arithmetic()) return emit(*type, 1);
     while (is_alpha(peek())) ++at_;
@@ -301,6 +333,8 @@ class Lexer {
 
 }  // namespace
 
-std::vector<Token> lex(std::string_view query) { return Lexer(query).run(); }
+std::vector<Token> lex(std::string_view query) {
+  return Lexer(query).run();
+}
 
 }  // namespace caisson::metrics::promql

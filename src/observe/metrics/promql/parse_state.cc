@@ -13,12 +13,16 @@ constexpr double kSecondsMax = 9223372036.854775807;  // of a duration in nanose
 int duration_precedence(Tok op) {
   switch (op) {
     case Tok::add:
-    case Tok::sub: return 1;
+    case Tok::sub:
+      return 1;
     case Tok::mul:
     case Tok::div:
-    case Tok::mod: return 2;
-    case Tok::pow: return 3;
-    default: return 0;
+    case Tok::mod:
+      return 2;
+    case Tok::pow:
+      return 3;
+    default:
+      return 0;
   }
 }
 
@@ -62,8 +66,11 @@ Token ParseState::take() {
     case Tok::right_paren:
     case Tok::right_bracket:
     case Tok::duration:
-    case Tok::number: last_closing_ = range_of(token).end; break;
-    default: break;
+    case Tok::number:
+      last_closing_ = range_of(token).end;
+      break;
+    default:
+      break;
   }
   return token;
 }
@@ -90,7 +97,8 @@ Error ParseState::unexpected(std::string_view context, std::string_view expected
 
 Result<std::string> ParseState::unquoted(const Token& string) const {
   auto text = unquote(string.text);
-  if (!text.ok()) return fail(range_of(string), "error unquoting string " + quote(string.text) + ": " + text.error().message);
+  if (!text.ok())
+    return fail(range_of(string), "error unquoting string " + quote(string.text) + ": " + text.error().message);
   return text;
 }
 
@@ -106,7 +114,9 @@ Result<std::unique_ptr<NumberLiteral>> ParseState::number_literal() {
     return node;
   }
   const auto value = parse_number(token.text);
-  if (!value) return fail(node->at, "error parsing number: strconv.ParseFloat: parsing " + quote(token.text) + ": invalid syntax");
+  if (!value)
+    return fail(node->at,
+                "error parsing number: strconv.ParseFloat: parsing " + quote(token.text) + ": invalid syntax");
   node->value = *value;
   return node;
 }
@@ -121,8 +131,10 @@ bool ParseState::starts_duration() const {
     case Tok::min_of:
     case Tok::left_paren:
     case Tok::add:
-    case Tok::sub: return true;
-    default: return false;
+    case Tok::sub:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -133,10 +145,13 @@ Result<ExprPtr> ParseState::positive_duration() {
   return expr;
 }
 
-Result<ExprPtr> ParseState::offset_duration() { return duration_operand(0); }
+Result<ExprPtr> ParseState::offset_duration() {
+  return duration_operand(0);
+}
 
 Result<ExprPtr> ParseState::in_range(std::unique_ptr<NumberLiteral> literal) const {
-  if (std::fabs(literal->value) > kSecondsMax || std::isnan(literal->value)) return fail(literal->at, "duration out of range");
+  if (std::fabs(literal->value) > kSecondsMax || std::isnan(literal->value))
+    return fail(literal->at, "duration out of range");
   return ExprPtr(std::move(literal));
 }
 
@@ -163,7 +178,8 @@ Result<ExprPtr> ParseState::duration_operand(int depth) {
   const Token token = peek();
   switch (token.type) {
     case Tok::number:
-    case Tok::duration: return in_range(TRY(number_literal()));
+    case Tok::duration:
+      return in_range(TRY(number_literal()));
     case Tok::add:
     case Tok::sub: {
       take();
@@ -186,8 +202,10 @@ Result<ExprPtr> ParseState::duration_operand(int depth) {
     case Tok::step:
     case Tok::range:
     case Tok::max_of:
-    case Tok::min_of: break;
-    default: return unexpected();
+    case Tok::min_of:
+      break;
+    default:
+      return unexpected();
   }
   auto node = std::make_unique<DurationExpr>();
   node->op = take().type;

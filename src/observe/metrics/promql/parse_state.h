@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The words still to be read, errors with their place, and the parts of the language below expressions: literals and durations.
+// The words still to be read, errors with their place, and the parts of the language below expressions: literals and
+// durations.
 #pragma once
 #include <memory>
 #include <string>
@@ -15,7 +16,8 @@ Error parse_error(std::string_view query, PositionRange at, std::string_view mes
 
 class ParseState {
  public:
-  ParseState(std::string_view query, const ParseOptions& options) : query_(query), options_(options), tokens_(lex(query)) {}
+  ParseState(std::string_view query, const ParseOptions& options)
+      : query_(query), options_(options), tokens_(lex(query)) {}
 
  protected:
   const ParseOptions& options() const { return options_; }

@@ -14,9 +14,11 @@ namespace {
 
 int precedence(Tok op) {
   switch (op) {
-    case Tok::or_: return 1;
+    case Tok::or_:
+      return 1;
     case Tok::and_:
-    case Tok::unless: return 2;
+    case Tok::unless:
+      return 2;
     case Tok::eq:
     case Tok::ne:
     case Tok::lt:
@@ -24,20 +26,27 @@ int precedence(Tok op) {
     case Tok::gt:
     case Tok::ge:
     case Tok::trim_upper:
-    case Tok::trim_lower: return 3;
+    case Tok::trim_lower:
+      return 3;
     case Tok::add:
-    case Tok::sub: return 4;
+    case Tok::sub:
+      return 4;
     case Tok::mul:
     case Tok::div:
     case Tok::mod:
-    case Tok::atan2: return 5;
-    case Tok::pow: return 6;
-    default: return 0;
+    case Tok::atan2:
+      return 5;
+    case Tok::pow:
+      return 6;
+    default:
+      return 0;
   }
 }
 constexpr int kUnaryPrecedence = 5;  // that of a product, as in mathematics: -2^2 is -(2^2)
 
-PositionRange span_of(const Expr& first, const Expr& last) { return {first.at.start, last.at.end}; }
+PositionRange span_of(const Expr& first, const Expr& last) {
+  return {first.at.start, last.at.end};
+}
 
 class Parser : ParseState {
  public:
@@ -134,7 +143,9 @@ class Parser : ParseState {
     ExprPtr expr = TRY(primary());
     while (true) {
       switch (peek().type) {
-        case Tok::left_bracket: expr = TRY(bracketed(std::move(expr))); break;
+        case Tok::left_bracket:
+          expr = TRY(bracketed(std::move(expr)));
+          break;
         case Tok::offset:
           take();
           TRY(offset(*expr));
@@ -144,8 +155,11 @@ class Parser : ParseState {
           TRY(at_modifier(*expr));
           break;
         case Tok::anchored:
-        case Tok::smoothed: TRY(extended(*expr, take())); break;
-        default: return expr;
+        case Tok::smoothed:
+          TRY(extended(*expr, take()));
+          break;
+        default:
+          return expr;
       }
     }
   }
@@ -154,16 +168,20 @@ class Parser : ParseState {
     const Token& token = peek();
     switch (token.type) {
       case Tok::number:
-      case Tok::duration: return ExprPtr(TRY(number_literal()));
+      case Tok::duration:
+        return ExprPtr(TRY(number_literal()));
       case Tok::string: {
         auto node = std::make_unique<StringLiteral>();
         node->at = range_of(token);
         node->value = TRY(unquoted(take()));
         return ExprPtr(std::move(node));
       }
-      case Tok::left_paren: return paren();
-      case Tok::left_brace: return selector(nullptr);
-      default: break;
+      case Tok::left_paren:
+        return paren();
+      case Tok::left_brace:
+        return selector(nullptr);
+      default:
+        break;
     }
     if (is_aggregation(token.type) && is_aggregation_call()) return aggregation();
     const bool may_call = token.type == Tok::identifier || token.type >= Tok::start;
@@ -178,8 +196,8 @@ class Parser : ParseState {
   // Every word that names an operation may name a metric too; these have no other meaning where an operand stands.
   static bool is_metric_name(Tok type) {
     if (type == Tok::identifier || type == Tok::metric_identifier) return true;
-    return is_keyword(type) && type != Tok::bool_ && type != Tok::on && type != Tok::ignoring && type != Tok::group_left &&
-           type != Tok::group_right && type != Tok::atan2;
+    return is_keyword(type) && type != Tok::bool_ && type != Tok::on && type != Tok::ignoring &&
+           type != Tok::group_left && type != Tok::group_right && type != Tok::atan2;
   }
 
   bool is_aggregation_call() const {
@@ -292,7 +310,8 @@ class Parser : ParseState {
 
   Result<Matcher> matcher() {
     const Token name = peek();
-    if (name.type != Tok::identifier && name.type != Tok::string) return unexpected("label matching", "identifier or \"}\"");
+    if (name.type != Tok::identifier && name.type != Tok::string)
+      return unexpected("label matching", "identifier or \"}\"");
     take();
     const std::string label = name.type == Tok::string ? TRY(unquoted(name)) : name.text;
     const auto type = match_type(peek().type);
@@ -310,11 +329,16 @@ class Parser : ParseState {
 
   static std::optional<MatchType> match_type(Tok type) {
     switch (type) {
-      case Tok::assign: return MatchType::equal;
-      case Tok::ne: return MatchType::not_equal;
-      case Tok::eq_regex: return MatchType::regex;
-      case Tok::ne_regex: return MatchType::not_regex;
-      default: return std::nullopt;
+      case Tok::assign:
+        return MatchType::equal;
+      case Tok::ne:
+        return MatchType::not_equal;
+      case Tok::eq_regex:
+        return MatchType::regex;
+      case Tok::ne_regex:
+        return MatchType::not_regex;
+      default:
+        return std::nullopt;
     }
   }
 
@@ -364,8 +388,7 @@ Result<ExprPtr> Parser::bracketed(ExprPtr expr) {
   node->range_ms = range.ms;
   node->range_expr = std::move(range.expr);
   if (peek().type != Tok::right_bracket) {
-    if (!starts_duration())
-      return unexpected("subquery selector", "number, duration, step(), range(), or \"]\"");
+    if (!starts_duration()) return unexpected("subquery selector", "number, duration, step(), range(), or \"]\"");
     DurationValue step = duration_value(TRY(positive_duration()));
     node->step_ms = step.ms;
     node->step_expr = std::move(step.expr);
@@ -380,7 +403,8 @@ Result<TimeShift*> Parser::shift_of(Expr& expr, std::string_view error) {
   if (auto* selector = as<VectorSelector>(&expr)) return &selector->shift;
   if (auto* matrix = as<MatrixSelector>(&expr)) return &static_cast<VectorSelector&>(*matrix->selector).shift;
   if (auto* subquery = as<Subquery>(&expr)) return &subquery->shift;
-  return fail(expr.at, std::string(error) + " must be preceded by an instant vector selector or range vector selector or a subquery");
+  return fail(expr.at, std::string(error) +
+                           " must be preceded by an instant vector selector or range vector selector or a subquery");
 }
 
 Result<void> Parser::offset(Expr& expr) {

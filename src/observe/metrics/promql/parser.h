@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From text to tree and back. Language: PromQL of Prometheus 3.16 with the experimental functions, fill modifiers, duration
-// expressions and the anchored and smoothed modifiers. Pure functions; any thread.
+// From text to tree and back. Language: PromQL of Prometheus 3.16 with the experimental functions, fill modifiers,
+// duration expressions and the anchored and smoothed modifiers. Pure functions; any thread.
 #pragma once
 #include <string>
 #include <string_view>
@@ -30,8 +30,8 @@ struct Function {
   std::string_view name;
   ValueType result;
   ValueType args[5];
-  std::uint8_t arg_count;   // of `args` that count
-  std::int8_t variadic;     // 0: exactly arg_count; n: the last may be absent or come up to n times; -1: any number
+  std::uint8_t arg_count;  // of `args` that count
+  std::int8_t variadic;    // 0: exactly arg_count; n: the last may be absent or come up to n times; -1: any number
   bool experimental;
 };
 const Function* find_function(std::string_view name);

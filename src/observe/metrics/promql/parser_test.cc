@@ -41,7 +41,8 @@ TEST_CASE("a query that does not parse is told with its place, in upstream's wor
       {"floor(1)", "1:7: parse error: expected type instant vector in call to function \"floor\", got scalar"},
       {"time(1)", "1:1: parse error: expected 0 argument(s) in call to \"time\", got 1"},
       {"foo[5m] offset 1m offset 2m", "1:1: parse error: offset may not be set multiple times"},
-      {"foo offset", "1:11: parse error: unexpected end of input in offset, expected number, duration, step(), or range()"},
+      {"foo offset",
+       "1:11: parse error: unexpected end of input in offset, expected number, duration, step(), or range()"},
       {"1 == 1", "1:3: parse error: comparisons between scalars must use BOOL modifier"},
       {"foo + bool bar", "1:5: parse error: bool modifier can only be used on comparison operators"},
       {"foo and 1", "1:1: parse error: set operator \"and\" not allowed in binary scalar expression"},
@@ -78,7 +79,9 @@ TEST_CASE("a query is printed in its normal form, and that parses to itself") {
 }
 
 TEST_CASE("a long query is split over lines") {
-  const auto expr = parse("sum by (namespace) (rate(container_cpu_usage_seconds_total{namespace=~\"shop.*\"}[5m])) / sum by (namespace) (kube_quota)");
+  const auto expr = parse(
+      "sum by (namespace) (rate(container_cpu_usage_seconds_total{namespace=~\"shop.*\"}[5m])) / sum by (namespace) "
+      "(kube_quota)");
   REQUIRE(expr.ok());
   CHECK(pretty(**expr) ==
         "  sum by (namespace) (rate(container_cpu_usage_seconds_total{namespace=~\"shop.*\"}[5m]))\n/\n"
@@ -93,7 +96,8 @@ TEST_CASE("nesting and length have limits") {
 }
 
 TEST_CASE("series of unit tests are read with repetitions, gaps and histograms") {
-  const auto series = parse_series("up{job=\"x\", instance=\"a}b\"} 0+2x2 _ 5 stale -1x1 {{schema:1 count:3 sum:2 buckets:[1 2]}}");
+  const auto series =
+      parse_series("up{job=\"x\", instance=\"a}b\"} 0+2x2 _ 5 stale -1x1 {{schema:1 count:3 sum:2 buckets:[1 2]}}");
   REQUIRE(series.ok());
   CHECK(series->labels.str() == "{__name__=\"up\", instance=\"a}b\", job=\"x\"}");
   REQUIRE(series->values.size() == 9);

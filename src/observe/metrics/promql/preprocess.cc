@@ -23,10 +23,11 @@ void fold_context(ExprPtr& expr, const QueryTimes& times) {
     if (is_any_of(name, {"start", "end", "range", "step"})) {
       auto number = std::make_unique<NumberLiteral>();
       number->at = call->at;
-      const std::int64_t ms = name == "start" ? times.start
-                              : name == "end" ? times.end
-                              : name == "range" ? times.end - times.start
-                              : times.start == times.end ? 0 : times.step;
+      const std::int64_t ms = name == "start"            ? times.start
+                              : name == "end"            ? times.end
+                              : name == "range"          ? times.end - times.start
+                              : times.start == times.end ? 0
+                                                         : times.step;
       number->value = static_cast<double>(ms) / 1000;
       expr = std::move(number);
       return;
@@ -47,14 +48,22 @@ Result<double> seconds_of(const Expr& expr, const QueryTimes& times) {
   const double left = node.lhs ? TRY(seconds_of(*node.lhs, times)) : 0;
   const double right = node.rhs ? TRY(seconds_of(*node.rhs, times)) : 0;
   switch (node.op) {
-    case Tok::step: return static_cast<double>(times.step) / 1000;
-    case Tok::range: return static_cast<double>(times.end - times.start) / 1000;
-    case Tok::min_of: return std::fmin(left, right);
-    case Tok::max_of: return std::fmax(left, right);
-    case Tok::add: return left + right;
-    case Tok::sub: return left - right;
-    case Tok::mul: return left * right;
-    case Tok::pow: return std::pow(left, right);
+    case Tok::step:
+      return static_cast<double>(times.step) / 1000;
+    case Tok::range:
+      return static_cast<double>(times.end - times.start) / 1000;
+    case Tok::min_of:
+      return std::fmin(left, right);
+    case Tok::max_of:
+      return std::fmax(left, right);
+    case Tok::add:
+      return left + right;
+    case Tok::sub:
+      return left - right;
+    case Tok::mul:
+      return left * right;
+    case Tok::pow:
+      return std::pow(left, right);
     case Tok::div:
       if (right == 0) return duration_error(expr, "division by zero");
       return left / right;
@@ -64,7 +73,8 @@ Result<double> seconds_of(const Expr& expr, const QueryTimes& times) {
   }
 }
 
-Result<void> resolve(const std::unique_ptr<DurationExpr>& expr, bool may_be_negative, const QueryTimes& times, std::int64_t& ms) {
+Result<void> resolve(const std::unique_ptr<DurationExpr>& expr, bool may_be_negative, const QueryTimes& times,
+                     std::int64_t& ms) {
   if (!expr) return {};
   const double seconds = TRY(seconds_of(*expr, times));
   if (!std::isfinite(seconds)) return duration_error(*expr, "duration is NaN or infinite");
@@ -114,8 +124,9 @@ Invariance mark(Expr& expr, const QueryTimes& times);
 
 Invariance mark_call(Call& call, const QueryTimes& times) {
   const std::string_view name = call.function->name;
-  bool invariant = !is_any_of(name, {"days_in_month", "day_of_month", "day_of_week", "day_of_year", "end", "hour", "minute",
-                                     "month", "year", "predict_linear", "range", "start", "step", "time", "timestamp"});
+  bool invariant =
+      !is_any_of(name, {"days_in_month", "day_of_month", "day_of_week", "day_of_year", "end", "hour", "minute", "month",
+                        "year", "predict_linear", "range", "start", "step", "time", "timestamp"});
   bool timestamp_of_selectors = name == "timestamp";
   std::vector<bool> wraps(call.args.size());
   for (std::size_t i = 0; i < call.args.size(); ++i) {
@@ -139,13 +150,15 @@ Invariance mark_call(Call& call, const QueryTimes& times) {
 Invariance mark(Expr& expr, const QueryTimes& times) {
   switch (expr.kind) {
     case ExprKind::number:
-    case ExprKind::string: return {true, false};
+    case ExprKind::string:
+      return {true, false};
     case ExprKind::selector: {
       TimeShift& shift = static_cast<VectorSelector&>(expr).shift;
       fix_timestamp(shift, times);
       return {shift.timestamp.has_value(), shift.timestamp.has_value()};
     }
-    case ExprKind::matrix: return {mark(*static_cast<MatrixSelector&>(expr).selector, times).invariant, false};
+    case ExprKind::matrix:
+      return {mark(*static_cast<MatrixSelector&>(expr).selector, times).invariant, false};
     case ExprKind::subquery: {
       auto& node = static_cast<Subquery&>(expr);
       if (mark(*node.expr, times).invariant) wrap(node.expr);
@@ -172,10 +185,14 @@ Invariance mark(Expr& expr, const QueryTimes& times) {
       if (right.worth_wrapping) wrap(node.rhs);
       return {};
     }
-    case ExprKind::call: return mark_call(static_cast<Call&>(expr), times);
-    case ExprKind::unary: return mark(*static_cast<Unary&>(expr).expr, times);
-    case ExprKind::paren: return mark(*static_cast<Paren&>(expr).expr, times);
-    default: return {};
+    case ExprKind::call:
+      return mark_call(static_cast<Call&>(expr), times);
+    case ExprKind::unary:
+      return mark(*static_cast<Unary&>(expr).expr, times);
+    case ExprKind::paren:
+      return mark(*static_cast<Paren&>(expr).expr, times);
+    default:
+      return {};
   }
 }
 
@@ -190,14 +207,16 @@ void mark_stats(Expr& expr, Around around) {
   if (expr.kind == ExprKind::subquery) around.needs_buckets = true;
   if (const auto* call = as<Call>(&expr)) {
     const std::string_view name = call->function->name;
-    if (is_any_of(name, {"histogram_count", "histogram_sum", "histogram_avg", "timestamp", "absent"})) around.reads_stats = true;
+    if (is_any_of(name, {"histogram_count", "histogram_sum", "histogram_avg", "timestamp", "absent"}))
+      around.reads_stats = true;
     if (is_any_of(name, {"histogram_quantile", "histogram_quantiles", "histogram_fraction", "histogram_stddev",
                          "histogram_stdvar", "changes"}))
       around.needs_buckets = true;
   }
   if (const auto* node = as<Aggregate>(&expr)) around.needs_buckets |= node->op == Tok::count_values;
   if (const auto* node = as<Binary>(&expr))
-    around.needs_buckets |= node->op == Tok::trim_upper || node->op == Tok::trim_lower || node->op == Tok::eq || node->op == Tok::ne;
+    around.needs_buckets |=
+        node->op == Tok::trim_upper || node->op == Tok::trim_lower || node->op == Tok::eq || node->op == Tok::ne;
   for_each_child(expr, [&](ExprPtr& child) { mark_stats(*child, around); });
 }
 
@@ -240,8 +259,9 @@ class ReferenceFinder {
       return;
     }
     const bool both_fixed = first_->timestamp && reference.timestamp;
-    const bool same = both_fixed ? *first_->timestamp - first_->offset_ms == *reference.timestamp - reference.offset_ms
-                                 : !first_->timestamp && !reference.timestamp && first_->offset_ms == reference.offset_ms;
+    const bool same = both_fixed
+                          ? *first_->timestamp - first_->offset_ms == *reference.timestamp - reference.offset_ms
+                          : !first_->timestamp && !reference.timestamp && first_->offset_ms == reference.offset_ms;
     if (!same) agree_ = false;
   }
 

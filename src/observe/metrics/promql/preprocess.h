@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between parsing and evaluation: start(), end(), range() and step() become numbers, duration expressions become durations, @ start()
-// and @ end() become timestamps, and what gives the same at every step is wrapped to be evaluated once.
+// Between parsing and evaluation: start(), end(), range() and step() become numbers, duration expressions become
+// durations, @ start() and @ end() become timestamps, and what gives the same at every step is wrapped to be evaluated
+// once.
 #pragma once
 #include "core/base/result.h"
 #include "observe/metrics/promql/ast.h"

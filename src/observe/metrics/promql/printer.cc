@@ -48,7 +48,8 @@ std::string extension_text(const VectorSelector& selector) {
 std::string selector_text(const VectorSelector& node) {
   std::vector<std::string> matchers;
   for (const Matcher& m : node.matchers) {
-    const bool is_name = m.name == kMetricName && m.type == MatchType::equal && m.value == node.name && !m.value.empty();
+    const bool is_name =
+        m.name == kMetricName && m.type == MatchType::equal && m.value == node.name && !m.value.empty();
     if (!is_name) matchers.push_back(m.str());
   }
   std::sort(matchers.begin(), matchers.end());
@@ -57,14 +58,15 @@ std::string selector_text(const VectorSelector& node) {
 
 std::string matrix_text(const MatrixSelector& node) {
   const auto& selector = static_cast<const VectorSelector&>(*node.selector);
-  return selector_text(selector) + "[" + duration_text(node.range_ms, node.range_expr) + "]" + extension_text(selector) +
-         at_text(selector.shift) + offset_text(selector.shift);
+  return selector_text(selector) + "[" + duration_text(node.range_ms, node.range_expr) + "]" +
+         extension_text(selector) + at_text(selector.shift) + offset_text(selector.shift);
 }
 
 std::string subquery_suffix(const Subquery& node) {
   const bool has_step = node.step_expr || node.step_ms != 0;
   return "[" + duration_text(node.range_ms, node.range_expr) + ":" +
-         (has_step ? duration_text(node.step_ms, node.step_expr) : "") + "]" + at_text(node.shift) + offset_text(node.shift);
+         (has_step ? duration_text(node.step_ms, node.step_expr) : "") + "]" + at_text(node.shift) +
+         offset_text(node.shift);
 }
 
 std::string operator_text(const Binary& node) {
@@ -75,7 +77,9 @@ std::string operator_text(const Binary& node) {
   if (!node.matches_vectors) return out;
   if (!m.labels.empty() || m.on || grouped) out += (m.on ? " on" : " ignoring") + label_list(m.labels);
   if (grouped) out += (m.card == Cardinality::many_to_one ? " group_left" : " group_right") + label_list(m.include);
-  const auto fill = [](std::string_view word, double value) { return std::string(word) + " (" + format_general(value) + ")"; };
+  const auto fill = [](std::string_view word, double value) {
+    return std::string(word) + " (" + format_general(value) + ")";
+  };
   if (m.fill_left && m.fill_right && *m.fill_left == *m.fill_right) return out + fill(" fill", *m.fill_left);
   if (m.fill_left) out += fill(" fill_left", *m.fill_left);
   if (m.fill_right) out += fill(" fill_right", *m.fill_right);
@@ -108,7 +112,9 @@ std::string argument_list(const std::vector<ExprPtr>& args) {
   return join(shown, ", ");
 }
 
-std::string indent(int level) { return std::string(2 * level, ' '); }
+std::string indent(int level) {
+  return std::string(2 * level, ' ');
+}
 
 std::string split_text(const Expr& expr, int level);
 
@@ -152,13 +158,16 @@ std::string print(const Expr& expr) {
       const auto& node = static_cast<const NumberLiteral&>(expr);
       return node.is_duration ? literal_duration(node.value) : format_fixed(node.value);
     }
-    case ExprKind::string: return quote(static_cast<const StringLiteral&>(expr).value);
-    case ExprKind::duration: return duration_expr_text(static_cast<const DurationExpr&>(expr));
+    case ExprKind::string:
+      return quote(static_cast<const StringLiteral&>(expr).value);
+    case ExprKind::duration:
+      return duration_expr_text(static_cast<const DurationExpr&>(expr));
     case ExprKind::selector: {
       const auto& node = static_cast<const VectorSelector&>(expr);
       return selector_text(node) + at_text(node.shift) + extension_text(node) + offset_text(node.shift);
     }
-    case ExprKind::matrix: return matrix_text(static_cast<const MatrixSelector&>(expr));
+    case ExprKind::matrix:
+      return matrix_text(static_cast<const MatrixSelector&>(expr));
     case ExprKind::subquery: {
       const auto& node = static_cast<const Subquery&>(expr);
       return print(*node.expr) + subquery_suffix(node);
@@ -179,12 +188,16 @@ std::string print(const Expr& expr) {
       const auto& node = static_cast<const Unary&>(expr);
       return std::string(spelling(node.op)) + print(*node.expr);
     }
-    case ExprKind::paren: return "(" + print(*static_cast<const Paren&>(expr).expr) + ")";
-    case ExprKind::step_invariant: return print(*static_cast<const StepInvariant&>(expr).expr);
+    case ExprKind::paren:
+      return "(" + print(*static_cast<const Paren&>(expr).expr) + ")";
+    case ExprKind::step_invariant:
+      return print(*static_cast<const StepInvariant&>(expr).expr);
   }
   return {};
 }
 
-std::string pretty(const Expr& expr) { return split_text(expr, 0); }
+std::string pretty(const Expr& expr) {
+  return split_text(expr, 0);
+}
 
 }  // namespace caisson::metrics::promql

@@ -16,9 +16,7 @@ template <class Counts>
 void count_pairs(const RangeInput& in, RangeValue& out, Counts counts) {
   auto f = in.floats.begin();
   auto h = in.histograms.begin();
-  const auto next_is_float = [&] {
-    return f != in.floats.end() && (h == in.histograms.end() || f->t < h->t);
-  };
+  const auto next_is_float = [&] { return f != in.floats.end() && (h == in.histograms.end() || f->t < h->t); };
   const auto next_time = [&] { return next_is_float() ? f->t : h->t; };
   const auto at_end = [&] { return f == in.floats.end() && h == in.histograms.end(); };
   const auto take = [&] { return next_is_float() ? Value{(f++)->v, nullptr} : Value{0, (h++)->h.get()}; };

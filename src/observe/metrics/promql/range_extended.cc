@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// rate, increase and delta of anchored and smoothed range selectors: the values at both ends of the range are taken from the sample
-// before (anchored) or interpolated (smoothed), so that nothing is extrapolated.
+// rate, increase and delta of anchored and smoothed range selectors: the values at both ends of the range are taken
+// from the sample before (anchored) or interpolated (smoothed), so that nothing is extrapolated.
 #include <algorithm>
 
 #include "observe/metrics/promql/range_function.h"
@@ -26,12 +26,14 @@ Extent extent_of(std::span<const Point> points, std::int64_t start, std::int64_t
   return {after == 0 ? 0 : after - 1, last};
 }
 
-double left_value(std::span<const FloatPoint> points, std::size_t first, std::int64_t start, bool smoothed, bool is_counter) {
+double left_value(std::span<const FloatPoint> points, std::size_t first, std::int64_t start, bool smoothed,
+                  bool is_counter) {
   if (points[first].t >= start || !smoothed) return points[first].v;
   return interpolated(points[first], points[first + 1], start, is_counter);
 }
 
-double right_value(std::span<const FloatPoint> points, std::size_t last, std::int64_t end, bool smoothed, bool is_counter) {
+double right_value(std::span<const FloatPoint> points, std::size_t last, std::int64_t end, bool smoothed,
+                   bool is_counter) {
   if (points[last].t <= end || last == 0) return points[last].v;
   return smoothed ? interpolated(points[last - 1], points[last], end, is_counter) : points[last - 1].v;
 }
@@ -72,8 +74,8 @@ bool combine(const RangeInput& in, FloatHistogram& into, const FloatHistogram& o
   return true;
 }
 
-bool add_lost_in_resets(const RangeInput& in, const Extent& extent, const FloatHistogram& left, const FloatHistogram& right,
-                        FloatHistogram& result) {
+bool add_lost_in_resets(const RangeInput& in, const Extent& extent, const FloatHistogram& left,
+                        const FloatHistogram& right, FloatHistogram& result) {
   const auto points = in.histograms;
   const FloatHistogram* previous = &left;
   std::size_t begin = extent.first + 1;
@@ -118,14 +120,15 @@ void extended_histogram_rate(const RangeInput& in, bool is_counter, bool is_rate
   if (!go_together(in, points.subspan(extent.first, extent.last - extent.first + 1), is_counter)) return;
   const bool left_between = in.smoothed && points[extent.first].t < in.range_start;
   const bool right_between = in.smoothed && extent.last > 0 && points[extent.last].t > in.range_end;
-  const auto left = left_between ? interpolated(points[extent.first], points[extent.first + 1], in.range_start, is_counter,
-                                                *in.notes, in.at)
+  const auto left = left_between ? interpolated(points[extent.first], points[extent.first + 1], in.range_start,
+                                                is_counter, *in.notes, in.at)
                                  : Result<FloatHistogram>(*points[extent.first].h);
-  const auto right = right_between ? interpolated(points[extent.last - 1], points[extent.last], in.range_end, is_counter,
-                                                  *in.notes, in.at)
+  const auto right = right_between ? interpolated(points[extent.last - 1], points[extent.last], in.range_end,
+                                                  is_counter, *in.notes, in.at)
                                    : Result<FloatHistogram>(*points[extent.last].h);
   if (!left.ok() || !right.ok()) return in.notes->mixed_exponential_custom(in.metric, in.at);
-  if (!is_counter && (left->hint != ResetHint::gauge || right->hint != ResetHint::gauge)) in.notes->not_a_gauge(in.metric, in.at);
+  if (!is_counter && (left->hint != ResetHint::gauge || right->hint != ResetHint::gauge))
+    in.notes->not_a_gauge(in.metric, in.at);
   FloatHistogram result = *right;
   if (!combine(in, result, *left, false)) return;
   if (is_counter && !add_lost_in_resets(in, extent, *left, *right, result)) return;
@@ -159,11 +162,14 @@ Result<FloatHistogram> interpolated(const HistogramPoint& a, const HistogramPoin
 }
 
 void extended_rate(const RangeInput& in, bool is_counter, bool is_rate, RangeValue& out) {
-  if (!in.histograms.empty()) extended_histogram_rate(in, is_counter, is_rate, out);
-  else if (!in.floats.empty()) extended_floats_rate(in, is_counter, is_rate, out);
+  if (!in.histograms.empty())
+    extended_histogram_rate(in, is_counter, is_rate, out);
+  else if (!in.floats.empty())
+    extended_floats_rate(in, is_counter, is_rate, out);
 }
 
-std::vector<FloatPoint> extended_floats(std::span<const FloatPoint> floats, std::int64_t start, std::int64_t end, bool smoothed) {
+std::vector<FloatPoint> extended_floats(std::span<const FloatPoint> floats, std::int64_t start, std::int64_t end,
+                                        bool smoothed) {
   if (floats.empty()) return {};
   const Extent extent = extent_of(floats, start, end, smoothed);
   if (floats[extent.last].t <= start) return {};

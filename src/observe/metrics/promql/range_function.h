@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions of a range vector: each maps the samples of one window of one series to at most one sample. Pure but for the notes.
+// Functions of a range vector: each maps the samples of one window of one series to at most one sample. Pure but for
+// the notes.
 #pragma once
 #include <span>
 #include <string_view>
@@ -51,7 +52,8 @@ void range_irate(const RangeInput& in, RangeValue& out);
 void range_idelta(const RangeInput& in, RangeValue& out);
 // range_extended.cc
 void extended_rate(const RangeInput& in, bool is_counter, bool is_rate, RangeValue& out);
-std::vector<FloatPoint> extended_floats(std::span<const FloatPoint> floats, std::int64_t start, std::int64_t end, bool smoothed);
+std::vector<FloatPoint> extended_floats(std::span<const FloatPoint> floats, std::int64_t start, std::int64_t end,
+                                        bool smoothed);
 double interpolated(const FloatPoint& a, const FloatPoint& b, std::int64_t t, bool is_counter);
 Result<FloatHistogram> interpolated(const HistogramPoint& a, const HistogramPoint& b, std::int64_t t, bool is_counter,
                                     Annotations& notes, PositionRange at);

@@ -68,13 +68,19 @@ void sum(const RangeInput& in, RangeValue& out) {
   out.set(std::isinf(total.sum) ? total.sum : total.value());
 }
 
-void count(const RangeInput& in, RangeValue& out) { out.set(static_cast<double>(in.floats.size() + in.histograms.size())); }
-void present(const RangeInput&, RangeValue& out) { out.set(1); }
+void count(const RangeInput& in, RangeValue& out) {
+  out.set(static_cast<double>(in.floats.size() + in.histograms.size()));
+}
+void present(const RangeInput&, RangeValue& out) {
+  out.set(1);
+}
 
 void take(RangeValue& out, const FloatPoint* f, const HistogramPoint* h) {
   out.present = true;
-  if (f) out.v = f->v;
-  else out.h = h->h;
+  if (f)
+    out.v = f->v;
+  else
+    out.h = h->h;
 }
 
 void first(const RangeInput& in, RangeValue& out) {
@@ -245,7 +251,9 @@ void integral(const RangeInput& in, RangeValue& out) {
   KahanSum total;
   for (std::size_t i = 1; i < in.floats.size(); ++i) {
     const double before = defined(in.floats[i - 1].v), now = defined(in.floats[i].v);
-    const KahanSum height = rule == Rule::left ? KahanSum{before, 0} : rule == Rule::right ? KahanSum{now, 0} : mean_of(before, now);
+    const KahanSum height = rule == Rule::left    ? KahanSum{before, 0}
+                            : rule == Rule::right ? KahanSum{now, 0}
+                                                  : mean_of(before, now);
     if (height.sum == 0 && height.lost == 0) continue;
     const double width = static_cast<double>(in.floats[i].t - in.floats[i - 1].t) / 1000;
     total.lost += height.lost * width;

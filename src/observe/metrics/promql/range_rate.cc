@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// rate, increase and delta: the difference over the samples of the range, extrapolated to its ends where the series seems to go on
-// there; irate and idelta: the difference of the last two samples.
+// rate, increase and delta: the difference over the samples of the range, extrapolated to its ends where the series
+// seems to go on there; irate and idelta: the difference of the last two samples.
 #include <algorithm>
 
 #include "observe/metrics/promql/range_function.h"
@@ -13,7 +13,8 @@ bool histogram_increase(const RangeInput& in, bool is_counter, FloatHistogram& o
   const auto points = in.histograms;
   const FloatHistogram* first = points.front().h.get();
   const FloatHistogram& last = *points.back().h;
-  if (is_counter && (first->hint == ResetHint::gauge || last.hint == ResetHint::gauge)) in.notes->not_a_counter(in.metric, in.at);
+  if (is_counter && (first->hint == ResetHint::gauge || last.hint == ResetHint::gauge))
+    in.notes->not_a_counter(in.metric, in.at);
   FloatHistogram empty;  // what a counter that was reset before the second sample began with
   bool custom = first->has_custom_bounds();
   if (is_counter && detect_reset(*points[1].h, *first)) {
@@ -71,10 +72,10 @@ double float_increase(std::span<const FloatPoint> points, bool is_counter) {
   return result;
 }
 
-// How much longer the range is taken to be than from the first to the last sample: to its ends when those are near, else by half
-// an interval; but never so far back that a counter would be negative.
-double extrapolation(const RangeInput& in, bool is_counter, std::int64_t first, std::int64_t last, std::size_t count, double value,
-                     double first_value) {
+// How much longer the range is taken to be than from the first to the last sample: to its ends when those are near,
+// else by half an interval; but never so far back that a counter would be negative.
+double extrapolation(const RangeInput& in, bool is_counter, std::int64_t first, std::int64_t last, std::size_t count,
+                     double value, double first_value) {
   const double sampled = static_cast<double>(last - first) / 1000;
   double to_start = static_cast<double>(first - in.range_start) / 1000;
   double to_end = static_cast<double>(in.range_end - last) / 1000;
@@ -93,7 +94,8 @@ void extrapolated(const RangeInput& in, bool is_counter, bool is_rate, RangeValu
     FloatHistogram h;
     if (!histogram_increase(in, is_counter, h)) return;
     const HistogramPoint& first = in.histograms.front();
-    double factor = extrapolation(in, is_counter, first.t, in.histograms.back().t, in.histograms.size(), h.count, first.h->count);
+    double factor =
+        extrapolation(in, is_counter, first.t, in.histograms.back().t, in.histograms.size(), h.count, first.h->count);
     if (is_rate) factor /= in.range_seconds;
     scale(h, factor);
     out.set(std::move(h));
@@ -155,10 +157,20 @@ void instant(const RangeInput& in, bool is_rate, RangeValue& out) {
 
 }  // namespace
 
-void range_rate(const RangeInput& in, RangeValue& out) { extrapolated(in, true, true, out); }
-void range_increase(const RangeInput& in, RangeValue& out) { extrapolated(in, true, false, out); }
-void range_delta(const RangeInput& in, RangeValue& out) { extrapolated(in, false, false, out); }
-void range_irate(const RangeInput& in, RangeValue& out) { instant(in, true, out); }
-void range_idelta(const RangeInput& in, RangeValue& out) { instant(in, false, out); }
+void range_rate(const RangeInput& in, RangeValue& out) {
+  extrapolated(in, true, true, out);
+}
+void range_increase(const RangeInput& in, RangeValue& out) {
+  extrapolated(in, true, false, out);
+}
+void range_delta(const RangeInput& in, RangeValue& out) {
+  extrapolated(in, false, false, out);
+}
+void range_irate(const RangeInput& in, RangeValue& out) {
+  instant(in, true, out);
+}
+void range_idelta(const RangeInput& in, RangeValue& out) {
+  instant(in, false, out);
+}
 
 }  // namespace caisson::metrics::promql

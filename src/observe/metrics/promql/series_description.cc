@@ -8,7 +8,9 @@
 namespace caisson::metrics::promql {
 namespace {
 
-Error bad(std::string message) { return {ErrorCode::bad_request, std::move(message)}; }
+Error bad(std::string message) {
+  return {ErrorCode::bad_request, std::move(message)};
+}
 
 class Reader {
  public:
@@ -53,7 +55,8 @@ class Reader {
 
   Result<std::size_t> repetitions() {
     const auto count = parse_int(until(" \t\r\n"));
-    if (!count || *count < 0 || static_cast<std::size_t>(*count) > kSequenceMax) return bad("invalid repetition in series values");
+    if (!count || *count < 0 || static_cast<std::size_t>(*count) > kSequenceMax)
+      return bad("invalid repetition in series values");
     return static_cast<std::size_t>(*count);
   }
 
@@ -89,7 +92,8 @@ class HistogramReader {
       }
     }
     for (const double count : buckets) h_.positive.push_back({static_cast<std::int32_t>(offset++), count});
-    for (const double count : negative_buckets) h_.negative.push_back({static_cast<std::int32_t>(negative_offset++), count});
+    for (const double count : negative_buckets)
+      h_.negative.push_back({static_cast<std::int32_t>(negative_offset++), count});
     value.h = std::make_shared<const FloatHistogram>(std::move(h_));
     return value;
   }
@@ -98,23 +102,35 @@ class HistogramReader {
   Result<void> hint(SequenceValue& value) {
     const std::string_view word = in_.until(" \t}");
     value.has_hint = true;
-    if (word == "reset") h_.hint = ResetHint::reset;
-    else if (word == "not_reset") h_.hint = ResetHint::not_reset;
-    else if (word == "gauge") h_.hint = ResetHint::gauge;
-    else if (word != "unknown") return bad("bad histogram descriptor found: " + quote(word));
+    if (word == "reset")
+      h_.hint = ResetHint::reset;
+    else if (word == "not_reset")
+      h_.hint = ResetHint::not_reset;
+    else if (word == "gauge")
+      h_.hint = ResetHint::gauge;
+    else if (word != "unknown")
+      return bad("bad histogram descriptor found: " + quote(word));
     return {};
   }
 
   Result<void> scalar(const std::string& key, std::int64_t& offset, std::int64_t& negative_offset) {
     const double number = TRY(in_.number());
-    if (key == "schema") h_.schema = static_cast<std::int32_t>(number);
-    else if (key == "sum") h_.sum = number;
-    else if (key == "count") h_.count = number;
-    else if (key == "z_bucket") h_.zero_count = number;
-    else if (key == "z_bucket_w") h_.zero_threshold = number;
-    else if (key == "offset") offset = static_cast<std::int64_t>(number);
-    else if (key == "n_offset") negative_offset = static_cast<std::int64_t>(number);
-    else return bad("bad histogram descriptor found: " + quote(key));
+    if (key == "schema")
+      h_.schema = static_cast<std::int32_t>(number);
+    else if (key == "sum")
+      h_.sum = number;
+    else if (key == "count")
+      h_.count = number;
+    else if (key == "z_bucket")
+      h_.zero_count = number;
+    else if (key == "z_bucket_w")
+      h_.zero_threshold = number;
+    else if (key == "offset")
+      offset = static_cast<std::int64_t>(number);
+    else if (key == "n_offset")
+      negative_offset = static_cast<std::int64_t>(number);
+    else
+      return bad("bad histogram descriptor found: " + quote(key));
     return {};
   }
 
@@ -154,8 +170,10 @@ Result<void> histogram_item(Reader& in, std::vector<SequenceValue>& out) {
     if (next.schema > step.h->schema)
       return bad("error combining histograms: cannot merge from schema " + std::to_string(step.h->schema) + " to " +
                  std::to_string(next.schema));
-    if (plus) TRY(add(next, *step.h));
-    else TRY(subtract(next, *step.h));
+    if (plus)
+      TRY(add(next, *step.h));
+    else
+      TRY(subtract(next, *step.h));
     value.h = std::make_shared<const FloatHistogram>(std::move(next));
     out.push_back(value);
   }
@@ -171,8 +189,10 @@ Result<void> item(Reader& in, std::vector<SequenceValue>& out) {
     return {};
   }
   SequenceValue value;
-  if (in.accept("stale")) value.v = stale_nan();
-  else value.v = TRY(in.number());
+  if (in.accept("stale"))
+    value.v = stale_nan();
+  else
+    value.v = TRY(in.number());
   double step = 0;
   if (in.rest().starts_with('+') || in.rest().starts_with('-')) {
     step = TRY(in.number());
@@ -196,8 +216,10 @@ std::size_t closing_brace(std::string_view text, std::size_t at) {
   for (; at < text.size(); ++at) {
     const char c = text[at];
     if (quote_char != 0) {
-      if (c == '\\' && quote_char != '`') ++at;
-      else if (c == quote_char) quote_char = 0;
+      if (c == '\\' && quote_char != '`')
+        ++at;
+      else if (c == quote_char)
+        quote_char = 0;
     } else if (c == '"' || c == '\'' || c == '`') {
       quote_char = c;
     } else if (c == '}') {
@@ -228,7 +250,8 @@ Result<Labels> parse_metric(std::string_view text, std::string_view* rest) {
       const auto list = matchers.ok() ? std::move(matchers) : parse_selector(probe);
       if (!list.ok()) return list.error();
       for (const Matcher& m : *list) {
-        if (m.type != MatchType::equal) return bad("unexpected " + quote(match_operator(m.type)) + " in label set, expected \"=\"");
+        if (m.type != MatchType::equal)
+          return bad("unexpected " + quote(match_operator(m.type)) + " in label set, expected \"=\"");
         if (!(m.name == kMetricName && m.value == "x" && !named_inside)) labels.set(m.name, m.value);
       }
       if (named_inside && !matchers.ok()) labels.remove(kMetricName);
@@ -236,8 +259,10 @@ Result<Labels> parse_metric(std::string_view text, std::string_view* rest) {
     end = close + 1;
   }
   const std::string_view tail = caisson::trim(all.substr(end));
-  if (rest) *rest = tail;
-  else if (!tail.empty()) return bad("unexpected " + quote(tail) + " behind the metric");
+  if (rest)
+    *rest = tail;
+  else if (!tail.empty())
+    return bad("unexpected " + quote(tail) + " behind the metric");
   return labels.labels();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Series as unit tests of rules write them: up{job="x"} 0+1x5 _ stale {{schema:0 count:3 sum:2 buckets:[1 2]}}. Source: Prometheus'
-// documentation, unit testing for rules. Pure function; any thread.
+// Series as unit tests of rules write them: up{job="x"} 0+1x5 _ stale {{schema:0 count:3 sum:2 buckets:[1 2]}}. Source:
+// Prometheus' documentation, unit testing for rules. Pure function; any thread.
 #pragma once
 #include <optional>
 #include <string_view>
@@ -14,7 +14,7 @@ namespace caisson::metrics::promql {
 struct SequenceValue {
   bool omitted = false;  // _
   double v = 0;
-  HistogramPtr h;        // null: a float
+  HistogramPtr h;         // null: a float
   bool has_hint = false;  // counter_reset_hint was written
 };
 

@@ -9,15 +9,79 @@
 namespace caisson::metrics::promql {
 
 enum class Tok : std::uint8_t {
-  end, error, identifier, metric_identifier, string, number, duration,
-  left_paren, right_paren, left_brace, right_brace, left_bracket, right_bracket, comma, assign, colon,
+  end,
+  error,
+  identifier,
+  metric_identifier,
+  string,
+  number,
+  duration,
+  left_paren,
+  right_paren,
+  left_brace,
+  right_brace,
+  left_bracket,
+  right_bracket,
+  comma,
+  assign,
+  colon,
   // Operators.
-  add, sub, mul, div, mod, pow, eq, ne, lt, le, gt, ge, trim_upper, trim_lower, eq_regex, ne_regex, at, atan2, and_, or_, unless,
+  add,
+  sub,
+  mul,
+  div,
+  mod,
+  pow,
+  eq,
+  ne,
+  lt,
+  le,
+  gt,
+  ge,
+  trim_upper,
+  trim_lower,
+  eq_regex,
+  ne_regex,
+  at,
+  atan2,
+  and_,
+  or_,
+  unless,
   // Aggregations.
-  sum, avg, count, min, max, group, stddev, stdvar, topk, bottomk, count_values, quantile, limitk, limit_ratio,
+  sum,
+  avg,
+  count,
+  min,
+  max,
+  group,
+  stddev,
+  stdvar,
+  topk,
+  bottomk,
+  count_values,
+  quantile,
+  limitk,
+  limit_ratio,
   // Other keywords.
-  offset, smoothed, anchored, by, without, on, ignoring, group_left, group_right, fill, fill_left, fill_right, bool_,
-  start, end_fn, step, range, max_of, min_of,
+  offset,
+  smoothed,
+  anchored,
+  by,
+  without,
+  on,
+  ignoring,
+  group_left,
+  group_right,
+  fill,
+  fill_left,
+  fill_right,
+  bool_,
+  start,
+  end_fn,
+  step,
+  range,
+  max_of,
+  min_of,
 };
 
 struct Token {
@@ -32,7 +96,7 @@ bool takes_parameter(Tok aggregation);
 bool is_comparison(Tok type);
 bool is_set_operator(Tok type);
 bool is_binary_operator(Tok type);
-bool is_keyword(Tok type);  // may stand for a label or metric name
+bool is_keyword(Tok type);                 // may stand for a label or metric name
 std::string describe(const Token& token);  // identifier "foo"; "+"; end of input: for error messages
 
 // Never fails: the list ends with `end` or with `error`.

@@ -16,12 +16,15 @@ constexpr std::string_view kActions[] = {"replace",  "keep",      "drop",      "
 
 bool needs_target(RelabelAction action) {
   return action == RelabelAction::replace || action == RelabelAction::hash_mod || action == RelabelAction::keep_equal ||
-         action == RelabelAction::drop_equal || action == RelabelAction::lowercase || action == RelabelAction::uppercase;
+         action == RelabelAction::drop_equal || action == RelabelAction::lowercase ||
+         action == RelabelAction::uppercase;
 }
 
 Result<void> check_rule(const RelabelRule& rule) {
   const std::string name(kActions[static_cast<int>(rule.action)]);
-  const auto bad = [&](const std::string& what) { return Error{ErrorCode::bad_request, "relabel configuration for " + name + " action " + what}; };
+  const auto bad = [&](const std::string& what) {
+    return Error{ErrorCode::bad_request, "relabel configuration for " + name + " action " + what};
+  };
   if (needs_target(rule.action) && rule.target_label.empty()) return bad("requires 'target_label' value");
   if (rule.action == RelabelAction::hash_mod && rule.modulus == 0) return bad("requires non-zero modulus");
   if ((rule.action == RelabelAction::label_drop || rule.action == RelabelAction::label_keep) &&
@@ -52,18 +55,26 @@ bool apply_rule(const RelabelRule& rule, const Regex& regex, LabelsBuilder& labe
   for (const std::string& name : rule.source_labels) values.emplace_back(labels.get(name));
   const std::string source = join(values, rule.separator);
   switch (rule.action) {
-    case RelabelAction::keep: return regex.matches(source);
-    case RelabelAction::drop: return !regex.matches(source);
-    case RelabelAction::keep_equal: return labels.get(rule.target_label) == source;
-    case RelabelAction::drop_equal: return labels.get(rule.target_label) != source;
+    case RelabelAction::keep:
+      return regex.matches(source);
+    case RelabelAction::drop:
+      return !regex.matches(source);
+    case RelabelAction::keep_equal:
+      return labels.get(rule.target_label) == source;
+    case RelabelAction::drop_equal:
+      return labels.get(rule.target_label) != source;
     case RelabelAction::replace: {
       std::string target, value;
       if (!regex.expand(source, rule.target_label, target) || target.empty() || !is_valid_utf8(target)) return true;
       if (regex.expand(source, rule.replacement, value)) labels.set(target, value);
       return true;
     }
-    case RelabelAction::lowercase: labels.set(rule.target_label, to_lower(source)); return true;
-    case RelabelAction::uppercase: labels.set(rule.target_label, to_upper(source)); return true;
+    case RelabelAction::lowercase:
+      labels.set(rule.target_label, to_lower(source));
+      return true;
+    case RelabelAction::uppercase:
+      labels.set(rule.target_label, to_upper(source));
+      return true;
     case RelabelAction::hash_mod:
       labels.set(rule.target_label, std::to_string(md5_tail(source) % rule.modulus));
       return true;

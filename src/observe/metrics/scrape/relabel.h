@@ -10,7 +10,17 @@
 namespace caisson::metrics {
 
 enum class RelabelAction : std::uint8_t {
-  replace, keep, drop, keep_equal, drop_equal, hash_mod, label_map, label_drop, label_keep, lowercase, uppercase
+  replace,
+  keep,
+  drop,
+  keep_equal,
+  drop_equal,
+  hash_mod,
+  label_map,
+  label_drop,
+  label_keep,
+  lowercase,
+  uppercase
 };
 // replace, keepequal, hashmod …, in any case of letters. Errors: bad_request.
 Result<RelabelAction> relabel_action(std::string_view name);

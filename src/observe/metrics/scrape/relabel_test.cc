@@ -19,8 +19,8 @@ std::string relabeled(RelabelRule rule, const Labels& labels) {
 TEST_CASE("every relabel action does what its name says") {
   const Labels labels = Labels::from({{"a", "foo"}, {"b", "Bar"}, {"__meta_c", "baz"}});
   using A = RelabelAction;
-  CHECK(relabeled({.source_labels = {"a"}, .regex = "f(.*)", .target_label = "d", .replacement = "ch${1}-ch${1}"}, labels) ==
-        "{__meta_c=\"baz\", a=\"foo\", b=\"Bar\", d=\"choo-choo\"}");
+  CHECK(relabeled({.source_labels = {"a"}, .regex = "f(.*)", .target_label = "d", .replacement = "ch${1}-ch${1}"},
+                  labels) == "{__meta_c=\"baz\", a=\"foo\", b=\"Bar\", d=\"choo-choo\"}");
   CHECK(relabeled({.source_labels = {"a"}, .regex = "f", .target_label = "d"}, labels) == labels.str());
   CHECK(relabeled({.source_labels = {"a"}, .regex = "foo", .target_label = "a", .replacement = ""}, labels) ==
         "{__meta_c=\"baz\", b=\"Bar\"}");

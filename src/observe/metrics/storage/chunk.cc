@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time: the first sample in 64 bits, then the delta of deltas behind a prefix: 0 · 10 and 7 bits · 110 and 14 · 1110 and 20 · 1111 and 64.
-// Value: the first in 64 bits, then the XOR: 0 when equal · 10 and the bits of the last window · 11, 5 bits of leading zeros, 6 bits of
-// length less one, the bits.
+// Time: the first sample in 64 bits, then the delta of deltas behind a prefix: 0 · 10 and 7 bits · 110 and 14 · 1110
+// and 20 · 1111 and 64. Value: the first in 64 bits, then the XOR: 0 when equal · 10 and the bits of the last window ·
+// 11, 5 bits of leading zeros, 6 bits of length less one, the bits.
 #include "observe/metrics/storage/chunk.h"
 
 #include <algorithm>
@@ -178,10 +178,10 @@ Result<FloatChunk> FloatChunk::restore(std::uint32_t count, std::string bytes) {
   FloatChunk chunk;
   bool first = true;
   const bool whole = count > 0 && count <= kSamplesMax && read_all(bytes, count, [&](std::int64_t t, double) {
-    if (first) chunk.first_ = t;
-    first = false;
-    chunk.last_ = t;
-  });
+                       if (first) chunk.first_ = t;
+                       first = false;
+                       chunk.last_ = t;
+                     });
   if (!whole) return Error{ErrorCode::invalid, "chunk ends early"};
   chunk.bytes_ = std::move(bytes);
   chunk.count_ = count;

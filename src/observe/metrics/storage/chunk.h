@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Float samples, compressed: times as deltas of deltas, values as XOR with the one before (Pelkonen et al., "Gorilla", VLDB 2015, with
-// millisecond times). A chunk is appended to until it is full, and decoded as a whole. One thread at a time.
+// Float samples, compressed: times as deltas of deltas, values as XOR with the one before (Pelkonen et al., "Gorilla",
+// VLDB 2015, with millisecond times). A chunk is appended to until it is full, and decoded as a whole. One thread at a
+// time.
 #pragma once
 #include <string>
 
@@ -36,7 +37,7 @@ class FloatChunk {
   std::uint32_t count_ = 0;
   std::int64_t first_ = 0, last_ = 0, delta_ = 0;
   std::uint64_t value_bits_ = 0;
-  bool closed_ = false;  // restored: what the encoder knew is gone
+  bool closed_ = false;              // restored: what the encoder knew is gone
   int leading_ = -1, trailing_ = 0;  // window of the last XOR that was written in full; -1: none
 };
 

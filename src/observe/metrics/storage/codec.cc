@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::size_t kBucketsMax = 1u << 16;
 
-Error ends_early() { return {ErrorCode::invalid, "record ends early"}; }
+Error ends_early() {
+  return {ErrorCode::invalid, "record ends early"};
+}
 
 }  // namespace
 

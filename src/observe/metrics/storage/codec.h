@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes of the log and of snapshots: numbers as LEB128 (signed ones zigzag), doubles as they are, texts with their length. Any thread.
+// Bytes of the log and of snapshots: numbers as LEB128 (signed ones zigzag), doubles as they are, texts with their
+// length. Any thread.
 #pragma once
 #include <string>
 #include <string_view>
@@ -11,7 +12,9 @@ namespace caisson::metrics {
 class Writer {
  public:
   void number(std::uint64_t value);
-  void signed_number(std::int64_t value) { number(static_cast<std::uint64_t>(value) << 1 ^ static_cast<std::uint64_t>(value >> 63)); }
+  void signed_number(std::int64_t value) {
+    number(static_cast<std::uint64_t>(value) << 1 ^ static_cast<std::uint64_t>(value >> 63));
+  }
   void real(double value);
   void text(std::string_view value);
   void labels(const Labels& value);

@@ -11,7 +11,8 @@ struct MemoryStorage::MemorySeries : StoredSeries {
 
   Result<void> read(std::int64_t mint, std::int64_t maxt, Samples& into) const override {
     const auto copy = [&](const auto& from, auto& to) {
-      const auto begin = std::lower_bound(from.begin(), from.end(), mint, [](const auto& p, std::int64_t t) { return p.t < t; });
+      const auto begin =
+          std::lower_bound(from.begin(), from.end(), mint, [](const auto& p, std::int64_t t) { return p.t < t; });
       const auto end = std::upper_bound(begin, from.end(), maxt, [](std::int64_t t, const auto& p) { return t < p.t; });
       to.insert(to.end(), begin, end);
     };
@@ -33,9 +34,12 @@ void insert(std::vector<Point>& points, Point point) {
     points.push_back(std::move(point));
     return;
   }
-  const auto at = std::lower_bound(points.begin(), points.end(), point.t, [](const Point& p, std::int64_t t) { return p.t < t; });
-  if (at != points.end() && at->t == point.t) *at = std::move(point);
-  else points.insert(at, std::move(point));
+  const auto at =
+      std::lower_bound(points.begin(), points.end(), point.t, [](const Point& p, std::int64_t t) { return p.t < t; });
+  if (at != points.end() && at->t == point.t)
+    *at = std::move(point);
+  else
+    points.insert(at, std::move(point));
 }
 
 }  // namespace
@@ -79,8 +83,8 @@ void MemoryStorage::clear() {
   index_.clear();
 }
 
-Result<std::vector<std::shared_ptr<const StoredSeries>>> MemoryStorage::select(std::span<const Matcher> matchers, std::int64_t,
-                                                                               std::int64_t) const {
+Result<std::vector<std::shared_ptr<const StoredSeries>>> MemoryStorage::select(std::span<const Matcher> matchers,
+                                                                               std::int64_t, std::int64_t) const {
   std::vector<std::shared_ptr<const StoredSeries>> found;
   for (const auto& one : series_)
     if (matches_all(matchers, one->own_labels)) found.push_back(one);

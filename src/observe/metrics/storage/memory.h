@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Series held as plain arrays: for unit tests of rules and for tests. One thread writes; reading is safe from any thread while nobody
-// writes.
+// Series held as plain arrays: for unit tests of rules and for tests. One thread writes; reading is safe from any
+// thread while nobody writes.
 #pragma once
 #include <unordered_map>
 
@@ -13,7 +13,8 @@ class MemoryStorage : public Queryable {
   MemoryStorage();
   ~MemoryStorage() override;
   void append(const Labels& labels, std::int64_t t, double v);
-  // The hint is set as a storage can know it: not_reset when the sample follows its predecessor, else unknown; gauge stays.
+  // The hint is set as a storage can know it: not_reset when the sample follows its predecessor, else unknown; gauge
+  // stays.
   void append(const Labels& labels, std::int64_t t, FloatHistogram h);
   void clear();
 

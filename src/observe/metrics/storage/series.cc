@@ -55,9 +55,10 @@ Admission TsdbSeries::admit(std::int64_t t, double v, const FloatHistogram* h, s
   double present = 0;
   const FloatHistogram* present_histogram = nullptr;
   if (!value_at(t, present, present_histogram)) return Admission::out_of_order;
-  const bool same = h && present_histogram ? equals(*h, *present_histogram)
-                                           : !h && !present_histogram &&
-                                                 std::bit_cast<std::uint64_t>(v) == std::bit_cast<std::uint64_t>(present);
+  const bool same =
+      h && present_histogram
+          ? equals(*h, *present_histogram)
+          : !h && !present_histogram && std::bit_cast<std::uint64_t>(v) == std::bit_cast<std::uint64_t>(present);
   return same ? Admission::duplicate : Admission::conflicting;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One series of the storage: closed chunks, the open one, and what came out of order. Its own lock guards it. Any thread.
+// One series of the storage: closed chunks, the open one, and what came out of order. Its own lock guards it. Any
+// thread.
 #pragma once
 #include <mutex>
 

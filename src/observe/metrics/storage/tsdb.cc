@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// On disk: <dir>/wal/… and <dir>/snapshot. A log record is a list of entries: 1 new series (ref, labels) · 2 float (ref, time, value) ·
-// 3 histogram (ref, time, histogram) · 4 removal (ref, from, to). A snapshot holds per series its labels, chunks and loose samples, and
-// the first log segment that is not within it.
+// On disk: <dir>/wal/… and <dir>/snapshot. A log record is a list of entries: 1 new series (ref, labels) · 2 float
+// (ref, time, value) · 3 histogram (ref, time, histogram) · 4 removal (ref, from, to). A snapshot holds per series its
+// labels, chunks and loose samples, and the first log segment that is not within it.
 #include "observe/metrics/storage/tsdb.h"
 
 #include <algorithm>
@@ -50,8 +50,10 @@ struct Tsdb::Impl {
     by_ref.emplace(ref, series);
     for (const Label& label : labels.items()) {
       Postings& list = postings[label.name][label.value];
-      if (list.empty() || list.back() < ref) list.push_back(ref);
-      else list.insert(std::lower_bound(list.begin(), list.end(), ref), ref);
+      if (list.empty() || list.back() < ref)
+        list.push_back(ref);
+      else
+        list.insert(std::lower_bound(list.begin(), list.end(), ref), ref);
     }
     next_ref = std::max(next_ref, ref + 1);
     return series;
@@ -179,7 +181,8 @@ struct Tsdb::Impl {
     }
     Writer tail;
     tail.number(crc32c(out.bytes()));
-    TRY(write_file(snapshot_path(), out.bytes() + std::string(tail.bytes()) + static_cast<char>(tail.bytes().size()), 0640));
+    TRY(write_file(snapshot_path(), out.bytes() + std::string(tail.bytes()) + static_cast<char>(tail.bytes().size()),
+                   0640));
     return log.drop_before(first_segment);
   }
 
@@ -192,7 +195,8 @@ struct Tsdb::Impl {
     Reader crc(std::string_view(bytes).substr(body.size(), tail));
     if (TRY(crc.number()) != crc32c(body)) return Error{ErrorCode::invalid, snapshot_path() + " is damaged"};
     Reader in(body);
-    if (TRY(in.number()) != kSnapshotVersion) return Error{ErrorCode::invalid, snapshot_path() + " has another version"};
+    if (TRY(in.number()) != kSnapshotVersion)
+      return Error{ErrorCode::invalid, snapshot_path() + " has another version"};
     while (!in.at_end()) TRY(read_series(in));
     return {};
   }
@@ -226,7 +230,8 @@ Result<std::unique_ptr<Tsdb>> Tsdb::open(const std::string& dir, const TsdbOptio
   TRY(make_dirs(dir, 0750));
   TRY(impl->read_snapshot());
   Impl& target = *impl;
-  impl->log = TRY(WriteAheadLog::open(dir + "/wal", [&target](std::string_view record) { return target.replay(record); }));
+  impl->log =
+      TRY(WriteAheadLog::open(dir + "/wal", [&target](std::string_view record) { return target.replay(record); }));
   return std::unique_ptr<Tsdb>(new Tsdb(std::move(impl)));
 }
 
@@ -246,8 +251,10 @@ Result<AppendCounts> Tsdb::append(std::span<const NewSample> samples) {
     SeriesPtr series;
     {
       const std::shared_lock lock(impl_->index_mutex);
-      if (const auto at = impl_->by_labels.find(sample.labels); at != impl_->by_labels.end()) series = at->second;
-      else if (impl_->by_labels.size() + created.size() >= impl_->options.series_max && !created.contains(sample.labels)) {
+      if (const auto at = impl_->by_labels.find(sample.labels); at != impl_->by_labels.end())
+        series = at->second;
+      else if (impl_->by_labels.size() + created.size() >= impl_->options.series_max &&
+               !created.contains(sample.labels)) {
         ++counts.over_limit;
         continue;
       }
@@ -274,8 +281,10 @@ Result<AppendCounts> Tsdb::append(std::span<const NewSample> samples) {
     record.number(sample.h ? kHistogram : kFloat);
     record.number(series->ref());
     record.signed_number(sample.t);
-    if (sample.h) record.histogram(*sample.h);
-    else record.real(sample.v);
+    if (sample.h)
+      record.histogram(*sample.h);
+    else
+      record.real(sample.v);
     pending.push_back({series, &sample});
   }
   if (pending.empty()) return counts;
@@ -290,8 +299,8 @@ Result<AppendCounts> Tsdb::append(std::span<const NewSample> samples) {
   return counts;
 }
 
-Result<std::vector<std::shared_ptr<const StoredSeries>>> Tsdb::select(std::span<const Matcher> matchers, std::int64_t mint,
-                                                                      std::int64_t) const {
+Result<std::vector<std::shared_ptr<const StoredSeries>>> Tsdb::select(std::span<const Matcher> matchers,
+                                                                      std::int64_t mint, std::int64_t) const {
   const std::shared_lock lock(impl_->index_mutex);
   std::vector<std::shared_ptr<const StoredSeries>> found;
   for (SeriesPtr& series : impl_->matching(matchers))

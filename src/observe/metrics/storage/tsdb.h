@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The storage of samples: series with compressed chunks in memory, an index from labels to series, a write-ahead log, and snapshots that
-// bound what is replayed at the start.
-// Invariant: append() returns when its samples are synced to the log; opened again after a crash, the storage has every one of them.
-// Threads: every method may be called from any thread; readers do not wait for the disk.
+// The storage of samples: series with compressed chunks in memory, an index from labels to series, a write-ahead log,
+// and snapshots that bound what is replayed at the start. Invariant: append() returns when its samples are synced to
+// the log; opened again after a crash, the storage has every one of them. Threads: every method may be called from any
+// thread; readers do not wait for the disk.
 #pragma once
 #include <memory>
 #include <string>
@@ -13,10 +13,10 @@ namespace caisson::metrics {
 
 struct TsdbOptions {
   std::int64_t retention_ms = 15LL * 24 * 3'600'000;
-  std::uint64_t retention_bytes = 512u << 20;      // of compressed samples; the oldest go first
-  std::int64_t out_of_order_ms = 30LL * 60'000;    // how much older than the newest of its series a sample may be
+  std::uint64_t retention_bytes = 512u << 20;    // of compressed samples; the oldest go first
+  std::int64_t out_of_order_ms = 30LL * 60'000;  // how much older than the newest of its series a sample may be
   std::size_t series_max = 1'000'000;
-  std::uint64_t snapshot_log_bytes = 128u << 20;   // the log is replaced by a snapshot when it is larger
+  std::uint64_t snapshot_log_bytes = 128u << 20;  // the log is replaced by a snapshot when it is larger
 };
 
 struct NewSample {
@@ -28,10 +28,10 @@ struct NewSample {
 
 struct AppendCounts {
   std::size_t added = 0;
-  std::size_t duplicate = 0;   // same time and value
+  std::size_t duplicate = 0;    // same time and value
   std::size_t conflicting = 0;  // same time, another value
   std::size_t too_old = 0;
-  std::size_t over_limit = 0;   // of series
+  std::size_t over_limit = 0;  // of series
 };
 
 struct TsdbStats {
@@ -49,7 +49,8 @@ class Tsdb : public Queryable {
   Tsdb& operator=(const Tsdb&) = delete;
   ~Tsdb() override;
 
-  // All or nothing on the disk; a sample that is refused does not refuse the others. Errors: unavailable when the disk is full.
+  // All or nothing on the disk; a sample that is refused does not refuse the others. Errors: unavailable when the disk
+  // is full.
   Result<AppendCounts> append(std::span<const NewSample> samples);
 
   Result<std::vector<std::shared_ptr<const StoredSeries>>> select(std::span<const Matcher> matchers, std::int64_t mint,

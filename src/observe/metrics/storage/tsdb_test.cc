@@ -156,8 +156,10 @@ TEST_CASE("removed samples stay removed") {
 TEST_CASE("matchers select by the index") {
   const TempDir dir = TempDir::make().value();
   auto db = Tsdb::open(dir.path(), {}).value();
-  const std::vector<NewSample> samples{{named("up", "a"), 1, 1, nullptr}, {named("up", "b"), 1, 1, nullptr},
-                                       {named("down", "a"), 1, 1, nullptr}, {Labels::from({{"__name__", "up"}}), 1, 1, nullptr}};
+  const std::vector<NewSample> samples{{named("up", "a"), 1, 1, nullptr},
+                                       {named("up", "b"), 1, 1, nullptr},
+                                       {named("down", "a"), 1, 1, nullptr},
+                                       {Labels::from({{"__name__", "up"}}), 1, 1, nullptr}};
   REQUIRE(db->append(samples).ok());
   const auto count = [&](MatchType type, const std::string& name, const std::string& value) {
     const std::vector<Matcher> matchers{Matcher::make(MatchType::equal, "__name__", "up").value(),

@@ -33,7 +33,8 @@ std::uint32_t load_u32(std::string_view bytes) {
 }
 
 // Reads whole records; gives where they end.
-Result<std::size_t> replay_segment(std::string_view bytes, const std::function<Result<void>(std::string_view)>& replay) {
+Result<std::size_t> replay_segment(std::string_view bytes,
+                                   const std::function<Result<void>(std::string_view)>& replay) {
   std::size_t at = 0;
   while (bytes.size() - at >= kHeadBytes) {
     const std::uint32_t length = load_u32(bytes.substr(at)), crc = load_u32(bytes.substr(at + 4));
@@ -59,7 +60,8 @@ std::string WriteAheadLog::path_of(std::uint64_t number) const {
   return dir_ + "/" + std::string(digits.size() < 8 ? 8 - digits.size() : 0, '0') + digits;
 }
 
-Result<WriteAheadLog> WriteAheadLog::open(const std::string& dir, const std::function<Result<void>(std::string_view)>& replay) {
+Result<WriteAheadLog> WriteAheadLog::open(const std::string& dir,
+                                          const std::function<Result<void>(std::string_view)>& replay) {
   TRY(make_dirs(dir));
   WriteAheadLog log;
   log.dir_ = dir;

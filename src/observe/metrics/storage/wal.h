@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A log of records in numbered segments: <dir>/00000001, … A record is length (u32), CRC-32C of the payload (u32), payload; all little
-// endian. A record counts once append() has returned: it is on the disk then. A torn end, which a crash can leave, is cut off on open.
-// One thread at a time.
+// A log of records in numbered segments: <dir>/00000001, … A record is length (u32), CRC-32C of the payload (u32),
+// payload; all little endian. A record counts once append() has returned: it is on the disk then. A torn end, which a
+// crash can leave, is cut off on open. One thread at a time.
 #pragma once
 #include <functional>
 #include <string>
@@ -19,7 +19,8 @@ class WriteAheadLog {
   static constexpr std::size_t kRecordBytesMax = 32u << 20;
 
   // Reads every whole record in order, then stands ready to append. Errors of `replay` end it.
-  static Result<WriteAheadLog> open(const std::string& dir, const std::function<Result<void>(std::string_view)>& replay);
+  static Result<WriteAheadLog> open(const std::string& dir,
+                                    const std::function<Result<void>(std::string_view)>& replay);
 
   // Writes and syncs. Errors: unavailable when the disk is full; the log stays as it was then.
   Result<void> append(std::string_view payload);
