@@ -189,11 +189,10 @@ constexpr Group kGroups[] = {
     {" kustomize helm policy server agent ", add_other_commands},
 };
 
-bool is_wanted(const Group& group, const std::vector<std::string>& words) {
-  const auto has = [&](const Group& candidate) {
-    return !words.empty() && candidate.commands.find(" " + words[0] + " ") != std::string_view::npos;
-  };
-  return has(group) || std::none_of(std::begin(kGroups), std::end(kGroups), has);  // help, a flag first, or an unknown word: all
+bool has_command(const Group& group, const std::string& word) { return group.commands.find(" " + word + " ") != std::string_view::npos; }
+
+bool is_command(const std::string& word) {
+  return std::any_of(std::begin(kGroups), std::end(kGroups), [&](const Group& group) { return has_command(group, word); });
 }
 
 std::string own_path() {
@@ -231,8 +230,13 @@ int run_command_line(int argc, char** argv) {
   tree.app.fallthrough();
   tree.app.add_option("--data-dir", tree.global.data_dir, "the platform's directory")->envname("CAISSON_DATA_DIR")->capture_default_str();
   tree.up.program = own_path();
+  const bool named = !words.empty() && is_command(words[0]);
+  if (!named && !words.empty() && !words[0].starts_with('-')) {
+    std::fprintf(stderr, "%s there is no command '%s': 'caisson --help' lists them\n", paint("error:", kRed).c_str(), words[0].c_str());
+    return 2;
+  }
   for (const Group& group : kGroups) {
-    if (is_wanted(group, words)) group.add(tree);
+    if (!named || has_command(group, words[0])) group.add(tree);  // help, or a flag first: all of them
   }
   try {
     tree.app.parse(argc, argv);

@@ -147,7 +147,7 @@ constexpr SubCommand kCommands[] = {
 std::string usage() {
   std::string out = "Usage: caisson helm COMMAND [flags]\n\nCommands, with Helm's own arguments and flags:\n ";
   for (const SubCommand& command : kCommands) out += " " + std::string(command.name);
-  return out + "\n";
+  return out + "\n\nExamples:\n  caisson helm template web ./chart -f values.yaml\n  caisson helm upgrade --install web ./chart -n shop --set image.tag=v2\n";
 }
 
 }  // namespace
