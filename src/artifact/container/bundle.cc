@@ -182,6 +182,7 @@ Result<pid_t> create_with_monitor(const Workshop& workshop, const ContainerSpec&
                   "--full-attach",
                   "--no-new-keyring",
                   "--no-sync-log"};
+  command.directory = bundle;  // when memory runs out, conmon leaves a file "oom" where it stands
   if (spec.terminal) command.args.emplace_back("-t");
   if (spec.keep_stdin) command.args.insert(command.args.end(), {"-i", "--leave-stdin-open"});
   command.env = {{"_OCI_SYNCPIPE", std::to_string(kSyncFd)}, {"_OCI_STARTPIPE", std::to_string(kStartFd)}};
