@@ -111,7 +111,7 @@ constexpr Function kTable[] = {
      {kString, kString, kString},
      "string",
      run_time_since,
-     "the duration between two times of a layout; the second may be empty for now"},
+     "the duration between two times of a layout; an empty second one is the present time"},
     {"time_to_cron", 1, false, {kString}, "string", run_time_to_cron, "a time as a cron expression"},
     {"time_truncate", 2, false, {kString, kString}, "string", run_time_truncate, "rounded down to a duration"},
     {"time_utc", 1, false, {kString}, "string", run_time_utc, "a time in UTC"},
