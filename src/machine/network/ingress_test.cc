@@ -148,39 +148,104 @@ TEST_CASE("nginx routes by host and path, tries the next endpoint when one is de
   });
 }
 
-TEST_CASE("a request that an endpoint was given is counted until it ends, and is not given to another when it takes too long") {
+namespace {
+
+// Two addresses of one listener that the kernel answers for and nobody reads from, until answer_one() is called.
+class MuteEndpoints {
+ public:
+  MuteEndpoints() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const sockaddr_in any = testing::address_of("0.0.0.0", 7009);
+    REQUIRE(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0);
+    REQUIRE(::listen(listener_.get(), 16) == 0);
+  }
+  static Cluster cluster() { return {{"127.0.0.8:7009", "127.0.0.9:7009"}, {}}; }
+
+  void answer_one() const {
+    const UniqueFd connection(::accept(listener_.get(), nullptr, nullptr));
+    REQUIRE(connection);
+    char request[4096];
+    REQUIRE(::recv(connection.get(), request, sizeof request, 0) > 0);
+    constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone";
+    REQUIRE(::send(connection.get(), kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL) == std::ssize(kAnswer));
+  }
+
+ private:
+  UniqueFd listener_;
+};
+
+// The requests under way at the two addresses, one digit each.
+std::string under_way(const Nginx& nginx) {
+  std::string out;
+  for (const char* address : {"127.0.0.8", "127.0.0.9"}) {
+    const auto answer = nginx_control(nginx.options.directory, "/under-way?address=" + std::string(address), "");
+    out += answer.ok() ? *answer : answer.error().message;
+  }
+  return out;
+}
+
+bool becomes(const std::function<bool()>& is_so) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!is_so() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  return is_so();
+}
+
+bool is_one(std::string_view counts) { return counts == "10" || counts == "01"; }
+
+}  // namespace
+
+TEST_CASE("a request that an endpoint was given is counted until it ends, through a reload of nginx too") {
   Nginx nginx = make_nginx();
   nginx.host.run([&] {
     REQUIRE(ensure_nginx(nginx.options).ok());
-    // Takes connections and never answers: what the kernel does for a listener that does not accept.
-    const UniqueFd mute(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const sockaddr_in any = testing::address_of("0.0.0.0", 7009);
-    REQUIRE(::bind(mute.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0);
-    REQUIRE(::listen(mute.get(), 16) == 0);
-    const auto under_way = [&] {
-      std::string out;
-      for (const char* address : {"127.0.0.8", "127.0.0.9"}) {
-        const auto answer = nginx_control(nginx.options.directory, "/under-way?address=" + std::string(address), "");
-        out += answer.ok() ? *answer : answer.error().message;
-      }
-      return out;
-    };
-    const Cluster cluster{{"127.0.0.8:7009", "127.0.0.9:7009"}, {}};
-    nginx.post(make_ingress_table(
-        {ingress("shop.localhost", path("/"), "nginx.ingress.kubernetes.io/proxy-read-timeout: '1'")}, cluster.world()));
-    CHECK(under_way() == "00");
+    const MuteEndpoints endpoints;
+    nginx.post(make_ingress_table({ingress("shop.localhost", path("/"))}, endpoints.cluster().world()));
+    CHECK(under_way(nginx) == "00");
     std::string answer;
     std::thread asking([&] { answer = ask("127.0.0.1", 80, "shop.localhost", "/"); });
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    const auto is_seen = [&] { return under_way() == "10" || under_way() == "01"; };
-    while (!is_seen() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-    CHECK(is_seen());
+    CHECK(becomes([&] { return is_one(under_way(nginx)); }));
+    nginx.options.http_port = 8081;
+    REQUIRE(ensure_nginx(nginx.options).ok());
+    REQUIRE(becomes([&] { return ask("127.0.0.1", 8081, "other.localhost", "/").starts_with("404"); }));
+    CHECK(is_one(under_way(nginx)));
+    endpoints.answer_one();
     asking.join();
+    CHECK(answer == "done");
+    CHECK(becomes([&] { return under_way(nginx) == "00"; }));
+  });
+}
+
+TEST_CASE("what a worker that was killed had counted is forgotten") {
+  Nginx nginx = make_nginx();
+  nginx.host.run([&] {
+    REQUIRE(ensure_nginx(nginx.options).ok());
+    const MuteEndpoints endpoints;
+    nginx.post(make_ingress_table({ingress("shop.localhost", path("/"))}, endpoints.cluster().world()));
+    std::thread asking([&] { ask("127.0.0.1", 80, "shop.localhost", "/"); });
+    CHECK(becomes([&] { return is_one(under_way(nginx)); }));
+    const Result<std::string> master = read_file(nginx.options.directory + "/nginx.pid");
+    REQUIRE(master.ok());
+    const auto killed = run(Command{.args = {"pkill", "-KILL", "-P", std::string(trim(*master))}});
+    REQUIRE(killed.ok());
+    REQUIRE((*killed).ok());
+    asking.join();
+    CHECK(becomes([&] { return under_way(nginx) == "00"; }));
+  });
+}
+
+TEST_CASE("a request whose answer takes too long is not given to another endpoint") {
+  Nginx nginx = make_nginx();
+  nginx.host.run([&] {
+    REQUIRE(ensure_nginx(nginx.options).ok());
+    const MuteEndpoints endpoints;
+    nginx.post(make_ingress_table(
+        {ingress("shop.localhost", path("/"), "nginx.ingress.kubernetes.io/proxy-read-timeout: '1'")},
+        endpoints.cluster().world()));
+    const std::string answer = ask("127.0.0.1", 80, "shop.localhost", "/");
     CHECK_MESSAGE(answer.starts_with("504 "), answer);
     const auto tried = answer.find("Endpoints tried: ");
     REQUIRE(tried != std::string::npos);
     CHECK(split(trim(std::string_view(answer).substr(tried)), ' ').size() == 3);  // "Endpoints tried: IP:PORT"
-    CHECK(under_way() == "00");
+    CHECK(becomes([&] { return under_way(nginx) == "00"; }));
   });
 }
 

@@ -48,6 +48,7 @@ http {
   lua_shared_dict caisson_routes 32m;
   lua_shared_dict caisson_certificates 16m;
   lua_shared_dict caisson_under_way 2m;
+  lua_shared_dict caisson_workers 64k;
   init_by_lua_block {
     caisson = require "caisson"
     caisson.config = "HASH"

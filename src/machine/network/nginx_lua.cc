@@ -12,7 +12,8 @@ local ssl = require "ngx.ssl"
 
 local routes = ngx.shared.caisson_routes
 local certificates = ngx.shared.caisson_certificates
-local under_way = ngx.shared.caisson_under_way   -- endpoint's address -> requests that wait for its answer
+local under_way = ngx.shared.caisson_under_way   -- "ADDRESS PID" -> requests of that worker that wait for its answer
+local workers = ngx.shared.caisson_workers       -- PID -> true, those of before a reload included
 local M = { config = "" }
 
 local state = { version = -1, hosts = {}, backends = {} }
@@ -205,10 +206,28 @@ function M.access()
   ngx.var.caisson_service = backend.name
 end
 
--- The counts of a worker that crashed would never be taken back: every start begins anew.
+local function is_alive(pid)
+  local file = io.open("/proc/" .. pid .. "/stat")
+  if file then file:close() end
+  return file ~= nil
+end
+
+local function forget_worker(pid)
+  workers:delete(pid)
+  for _, key in ipairs(under_way:get_keys(0)) do
+    if key:match(" (%d+)$") == pid then under_way:delete(key) end
+  end
+end
+
+-- What a worker that crashed had counted would never be taken back. Those that still serve, as all do while they are
+-- started one after another and the old ones do after a reload, keep their counts.
 function M.start_worker()
+  local own = tostring(ngx.worker.pid())
   math.randomseed(ngx.worker.pid() + ngx.now() * 1000)
-  under_way:flush_all()
+  for _, pid in ipairs(workers:get_keys(0)) do
+    if pid == own or not is_alive(pid) then forget_worker(pid) end
+  end
+  workers:set(own, true)
 end
 
 -- The endpoint's address that the request is at, from the list of those tried: variables stay when the request goes on to @failed,
@@ -218,16 +237,22 @@ local function address_tried()
   return (ngx.var.caisson_tried or ""):match("([^ ]+):%d+$")
 end
 
-local function leave(address)
-  if address and (under_way:incr(address, -1, 0) or 0) < 0 then under_way:set(address, 0) end
+local function count(address, by)
+  if not address then return end
+  local key = address .. " " .. ngx.worker.pid()
+  if (under_way:incr(key, by, 0) or 1) <= 0 then under_way:delete(key) end
 end
 
 function M.finished()
-  leave(address_tried())
+  count(address_tried(), -1)
 end
 
 function M.requests_under_way()
-  ngx.print(under_way:get(ngx.var.arg_address) or 0)
+  local sum = 0
+  for _, pid in ipairs(workers:get_keys(0)) do
+    sum = sum + (under_way:get(ngx.var.arg_address .. " " .. pid) or 0)
+  end
+  ngx.print(sum)
 end
 
 -- A request that was handed over, and whose answer only takes too long, is not given to another endpoint as well.
@@ -248,25 +273,24 @@ function M.balance()
   local rule = ctx.rule
   local backend = current().backends[rule.backend]
   if not backend or #backend.peers == 0 then return ngx.exit(no_peer) end
-  local count = #backend.peers
+  local peers = #backend.peers
   if not ctx.tried then
     ctx.tried = {}
-    if count > 1 then balancer.set_more_tries(math.min(count, 3) - 1) end
+    if peers > 1 then balancer.set_more_tries(math.min(peers, 3) - 1) end
   end
-  local position = turn[rule.backend] or math.random(count)
+  local position = turn[rule.backend] or math.random(peers)
   local peer
-  for _ = 1, count do
-    position = position % count + 1
+  for _ = 1, peers do
+    position = position % peers + 1
     peer = backend.peers[position]
     if not ctx.tried[peer.ip .. ":" .. peer.port] then break end
   end
   turn[rule.backend] = position
   local name = peer.ip .. ":" .. peer.port
   ctx.tried[name] = true
-  leave(address_tried())
+  count(address_tried(), -1)
   ngx.var.caisson_tried = ngx.var.caisson_tried .. " " .. name
-  local address = address_tried()
-  if address then under_way:incr(address, 1, 0) end
+  count(address_tried(), 1)
   if rule.connect_timeout or rule.send_timeout or rule.read_timeout then
     balancer.set_timeouts(tonumber(rule.connect_timeout), tonumber(rule.send_timeout), tonumber(rule.read_timeout))
   end
