@@ -45,6 +45,7 @@ void add_pipeline(kube::Runtime& runtime, const PipelineOptions& options) {
   const kube::Queue pipeline_runs = runtime.add(std::make_unique<PipelineRunReconciler>(runtime, options));
   runtime.watch(schema::kPipelineRuns, pipeline_runs);
   runtime.watch(schema::kTaskRuns, pipeline_runs, kube::Runtime::to_controller("PipelineRun"));
+  runtime.watch(schema::kPipelineRuns, pipeline_runs, kube::Runtime::to_controller("PipelineRun"));
 
   kube::Informer& push_events = runtime.informer(schema::kPushEvents);
   const kube::Queue pushes = runtime.add(std::make_unique<PushEventReconciler>(runtime));

@@ -2,6 +2,7 @@
 #include "delivery/pipeline/pipeline_plan.h"
 
 #include "core/base/text.h"
+#include "delivery/pipeline/matrix.h"
 #include "delivery/pipeline/params.h"
 #include "delivery/pipeline/pipeline_graph.h"
 #include "delivery/pipeline/spans.h"
@@ -21,16 +22,32 @@ enum class State { waiting, running, succeeded, failed, cancelled, skipped };
 struct Step {
   TaskNode node;
   State state = State::waiting;
-  const kube::Object* run = nullptr;
+  std::vector<const kube::Object*> runs;  // one, or those of the matrix in its order
   std::string skip_reason;
   Value when;  // with variables replaced: for status
   bool ended() const { return state != State::waiting && state != State::running; }
   bool passed_over() const { return node.spec["onError"].as_string() == "continue"; }
+  bool has_matrix() const { return !node.spec["matrix"].is_null(); }
 };
+
+constexpr std::string_view kMatrixIndex = "caisson.dev/matrix-index";
+
+std::size_t matrix_index(const kube::Object& run) {
+  return static_cast<std::size_t>(parse_int(run.annotation(kMatrixIndex)).value_or(0));
+}
+
+State state_of(const kube::Object& run) {
+  const std::string_view status = succeeded(run);
+  const std::string_view reason = kube::condition(run, "Succeeded")["reason"].as_string();
+  if (status == "True") return State::succeeded;
+  if (status != "False") return State::running;
+  return reason == "TaskRunCancelled" || reason == "Cancelled" ? State::cancelled : State::failed;
+}
 
 constexpr std::string_view kWhenFalse = "When Expressions evaluated to false",
                            kParentSkipped = "Parent Tasks were skipped", kStopping = "PipelineRun was stopping",
                            kMissing = "Results were missing", kGraceful = "PipelineRun was gracefully cancelled",
+                           kEmptyMatrix = "Matrix Parameters have an empty array",
                            kTasksTimeout = "PipelineRun Tasks timeout has been reached",
                            kFinallyTimeout = "PipelineRun Finally timeout has been reached",
                            kCancelled = "PipelineRun was cancelled";
@@ -38,11 +55,11 @@ constexpr std::string_view kWhenFalse = "When Expressions evaluated to false",
 class Planner {
  public:
   Planner(const kube::Object& run, const Value& spec, const std::string& name,
-          const std::map<std::string, kube::Object>& task_runs, Time now)
+          const Children& children, Time now)
       : run_(run),
         spec_(spec),
         name_(name),
-        task_runs_(task_runs),
+        children_(children),
         now_(now),
         started_(parse_time(run.status()["startTime"].as_string()).value_or(now)) {}
 
@@ -76,10 +93,13 @@ class Planner {
       scope_.set("workspaces." + name + ".bound", bound ? "true" : "false");
     }
     for (TaskNode& node : TRY(pipeline_graph(spec_))) {
-      Value outside = node.spec;  // an embedded task's own params are its own business
-      outside.erase("taskSpec");
+      // An embedded task's own params are its own business; names for people may hold those of the matrix.
+      Value outside = node.spec, includes = node.spec["matrix"]["include"];
+      for (const char* key : {"taskSpec", "pipelineSpec", "displayName", "description"}) outside.erase(key);
+      for (std::size_t i = 0; i < includes.size(); ++i) includes.edit(i).erase("name");
+      if (!includes.is_null()) outside.edit("matrix").set("include", includes);
       TRY(check_references(outside, scope_, "params.", "pipeline task " + node.name));
-      steps_.push_back(Step{std::move(node), State::waiting, nullptr, "", {}});
+      steps_.push_back(Step{std::move(node), State::waiting, {}, "", {}});
     }
     return {};
   }
@@ -107,24 +127,59 @@ class Planner {
   }
 
   void observe(Step& step) {
-    const auto found = task_runs_.find(step.node.name);
-    if (found == task_runs_.end()) return;
-    step.run = &found->second;
-    const std::string_view status = succeeded(found->second);
-    const std::string_view reason = kube::condition(found->second, "Succeeded")["reason"].as_string();
-    step.state = status == "True"               ? State::succeeded
-                 : status != "False"            ? State::running
-                 : reason == "TaskRunCancelled" ? State::cancelled
-                                                : State::failed;
-    for (const Value& result : found->second.status()["results"].items()) {
-      const std::string suffix = "." + step.node.name + ".results." + result["name"].str();
-      scope_.set((step.node.final ? "finally" : "tasks") + suffix, result["value"]);
+    const auto [begin, end] = children_.equal_range(step.node.name);
+    for (auto child = begin; child != end; ++child) step.runs.push_back(&child->second);
+    if (step.runs.empty()) return;
+    std::sort(step.runs.begin(), step.runs.end(),
+              [](const kube::Object* a, const kube::Object* b) { return matrix_index(*a) < matrix_index(*b); });
+    // The worst of those that have ended, once all have: a matrix lets the others go on when one fails.
+    step.state = State::succeeded;
+    const kube::Object* told = step.runs.front();
+    for (const kube::Object* run : step.runs) {
+      const State state = state_of(*run);
+      if (state == State::succeeded || step.state == State::running) continue;
+      if (state == State::running || step.state != State::failed) {
+        step.state = state;
+        told = run;
+      }
     }
+    observe_results(step);
     if (step.node.final) return;
-    scope_.set("tasks." + step.node.name + ".status", status == "True"    ? "Succeeded"
-                                                      : status == "False" ? "Failed"
-                                                                          : "None");
-    scope_.set("tasks." + step.node.name + ".reason", reason);
+    const std::string prefix = "tasks." + step.node.name;
+    scope_.set(prefix + ".status", step.state == State::succeeded ? "Succeeded" : step.ended() ? "Failed" : "None");
+    scope_.set(prefix + ".reason", kube::condition(*told, "Succeeded")["reason"].as_string());
+  }
+
+  // A matrix gives each result as the list of those that its runs have.
+  void observe_results(const Step& step) {
+    const std::string prefix = (step.node.final ? "finally." : "tasks.") + step.node.name + ".";
+    Value lists = Value::map();
+    for (const kube::Object* run : step.runs) {
+      for (const Value& result : run->status()["results"].items()) {
+        const std::string name = result["name"].str();
+        if (!step.has_matrix()) {
+          scope_.set(prefix + "results." + name, result["value"]);
+          continue;
+        }
+        Value list = lists[name].is_null() ? Value::list() : lists[name];
+        list.push_back(result["value"]);
+        lists.set(name, list);
+      }
+    }
+    if (!step.has_matrix()) return;
+    scope_.set(prefix + "matrix.length", std::to_string(step.runs.size()));
+    for (const auto& entry : lists.entries()) {
+      scope_.set(prefix + "results." + std::string(entry.key), entry.value);
+      scope_.set(prefix + "matrix." + std::string(entry.key) + ".length", std::to_string(entry.value.size()));
+    }
+  }
+
+  void cancel_runs(const Step& step) {
+    if (step.state != State::running) return;
+    for (const kube::Object* run : step.runs) {
+      if (state_of(*run) != State::running || !run->spec()["status"].as_string().empty()) continue;
+      (run->kind() == "PipelineRun" ? plan_.cancel_pipeline_runs : plan_.cancel).push_back(run->name());
+    }
   }
 
   const Step& step_named(std::string_view name) const {
@@ -135,8 +190,7 @@ class Planner {
   void cancel(bool tasks, bool finals) {
     for (Step& step : steps_) {
       if (step.node.final ? !finals : !tasks) continue;
-      if (step.state == State::running && step.run->spec()["status"].as_string().empty())
-        plan_.cancel.push_back(step.run->name());
+      cancel_runs(step);
       if (step.state == State::waiting)
         skip(step, pipeline_timed_out_ ? "PipelineRun timeout has been reached" : kCancelled);
     }
@@ -159,14 +213,15 @@ class Planner {
   Result<void> plan_tasks() {
     if (order_ == "PipelineRunPending") return {};
     if (order_ == "CancelledRunFinally" || tasks_timed_out_) {
-      for (Step& step : steps_) {
-        if (!step.node.final && step.state == State::running && step.run->spec()["status"].as_string().empty())
-          plan_.cancel.push_back(step.run->name());
+      for (const Step& step : steps_) {
+        if (!step.node.final) cancel_runs(step);
       }
     }
     const bool graceful = order_ == "CancelledRunFinally" || order_ == "StoppedRunFinally";
     for (Step& step : steps_) {
-      if (step.node.final || step.state != State::waiting) continue;
+      if (step.node.final) continue;
+      if (step.has_matrix() && !step.runs.empty() && !graceful && !tasks_timed_out_) TRY(start_matrix(step));
+      if (step.state != State::waiting) continue;
       if (graceful)
         skip(step, kGraceful);
       else if (tasks_timed_out_)
@@ -211,13 +266,35 @@ class Planner {
   }
 
   Result<void> start(Step& step) {
+    if (step.has_matrix()) return start_matrix(step);
+    TRY(add_child(step, step.node.spec, task_run_name(run_, step.node.name)));
+    step.state = State::running;
+    return {};
+  }
+
+  // Those that are not there: all of them, or what a process that was killed left out.
+  Result<void> start_matrix(Step& step) {
+    const Value matrix = TRY(substitute(step.node.spec["matrix"], scope_));
+    const auto combinations = TRY(matrix_combinations(matrix).in("pipeline task " + step.node.name));
+    if (combinations.empty()) return skip(step, kEmptyMatrix), Result<void>();
+    for (std::size_t i = 0; i < combinations.size(); ++i) {
+      if (std::any_of(step.runs.begin(), step.runs.end(), [&](const auto* run) { return matrix_index(*run) == i; }))
+        continue;
+      Value task = step.node.spec, params = task["params"].is_null() ? Value::list() : task["params"];
+      for (const Value& param : combinations[i].items()) params.push_back(param);
+      task.set("params", params);
+      TRY(add_child(step, task, task_run_name(run_, step.node.name, i)));
+      plan_.create.back().set_annotation(kMatrixIndex, std::to_string(i));
+      step.state = State::running;
+    }
+    return {};
+  }
+
+  Result<void> add_child(const Step& step, const Value& task, const std::string& name) {
     // The whole limit, not what is left of it: it begins later than the pipeline's, so that the pipeline's ends first and is told.
     const Duration limit = step.node.final || tasks_limit_.count() == 0 ? pipeline_limit_ : tasks_limit_;
-    kube::Object task_run =
-        TRY(make_task_run(run_, name_, step.node.name, step.node.spec, step.node.final, scope_, limit)
-                .in("pipeline task " + step.node.name));
-    plan_.create.push_back(std::move(task_run));
-    step.state = State::running;
+    const ChildOf place{run_, name_, step.node.name, name, step.node.spec["onError"].as_string(), step.node.final};
+    plan_.create.push_back(TRY(make_child(place, task, scope_, limit).in("pipeline task " + step.node.name)));
     return {};
   }
 
@@ -234,7 +311,7 @@ class Planner {
 
   Result<void> plan_finally() {
     for (const Step& step : steps_) {
-      if (step.node.final || step.run != nullptr) continue;
+      if (step.node.final || !step.runs.empty()) continue;
       scope_.set("tasks." + step.node.name + ".status", "None");
       scope_.set("tasks." + step.node.name + ".reason", step.skip_reason);
     }
@@ -243,8 +320,8 @@ class Planner {
     const bool late = finally_limit_.count() > 0 && now_ - started_ - ended >= finally_limit_;
     for (Step& step : steps_) {
       if (!step.node.final) continue;
-      if (late && step.state == State::running && step.run->spec()["status"].as_string().empty())
-        plan_.cancel.push_back(step.run->name());
+      if (late) cancel_runs(step);
+      if (!late && step.has_matrix() && !step.runs.empty()) TRY(start_matrix(step));
       if (step.state != State::waiting) continue;
       if (late) {
         skip(step, kFinallyTimeout);
@@ -271,8 +348,9 @@ class Planner {
   Time last_end() const {
     Time last = started_;
     for (const Step& step : steps_) {
-      if (step.node.final || step.run == nullptr) continue;
-      last = std::max(last, parse_time(step.run->status()["completionTime"].as_string()).value_or(started_));
+      if (step.node.final) continue;
+      for (const kube::Object* run : step.runs)
+        last = std::max(last, parse_time(run->status()["completionTime"].as_string()).value_or(started_));
     }
     return last;
   }
@@ -283,16 +361,11 @@ class Planner {
     status.set("pipelineSpec", spec_);
     Value children = Value::list(), skipped = Value::list();
     for (const Step& step : steps_) {
-      const bool made = step.run != nullptr || step.state == State::running;
-      if (made) {
-        Value child{{"apiVersion", "tekton.dev/v1"},
-                    {"kind", "TaskRun"},
-                    {"name", step.run != nullptr ? step.run->name() : task_run_name(run_, step.node.name)},
-                    {"pipelineTaskName", step.node.name}};
-        if (!step.node.spec["when"].empty())
-          child.set("whenExpressions", step.when.is_null() ? old_when(step.node.name) : step.when);
-        children.push_back(child);
-      } else if (step.state == State::skipped) {
+      for (const kube::Object* run : step.runs) children.push_back(child_reference(step, *run));
+      for (const kube::Object& run : plan_.create) {
+        if (run.label("tekton.dev/pipelineTask") == step.node.name) children.push_back(child_reference(step, run));
+      }
+      if (step.state == State::skipped && step.runs.empty()) {
         Value entry{{"name", step.node.name}, {"reason", step.skip_reason}};
         if (!step.when.empty()) entry.set("whenExpressions", step.when);
         skipped.push_back(entry);
@@ -305,6 +378,16 @@ class Planner {
       status.erase("skippedTasks");
     conclude(out);
     plan_.status = out.status();
+  }
+
+  Value child_reference(const Step& step, const kube::Object& run) const {
+    Value out{{"apiVersion", "tekton.dev/v1"},
+              {"kind", run.kind()},
+              {"name", run.name()},
+              {"pipelineTaskName", step.node.name}};
+    if (!step.node.spec["when"].empty())
+      out.set("whenExpressions", step.when.is_null() ? old_when(step.node.name) : step.when);
+    return out;
   }
 
   Value old_when(const std::string& name) const {
@@ -343,8 +426,11 @@ class Planner {
   // What the first failed task says, for whoever reads only the pipeline's condition.
   std::string first_failure() const {
     for (const Step& step : steps_) {
-      if (step.state == State::failed && !step.passed_over())
-        return ". Task " + step.node.name + " failed: " + kube::condition(*step.run, "Succeeded")["message"].str();
+      if (step.state != State::failed || step.passed_over()) continue;
+      for (const kube::Object* run : step.runs) {
+        if (state_of(*run) == State::failed)
+          return ". Task " + step.node.name + " failed: " + kube::condition(*run, "Succeeded")["message"].str();
+      }
     }
     return {};
   }
@@ -409,7 +495,7 @@ class Planner {
   const kube::Object& run_;
   const Value& spec_;
   const std::string& name_;
-  const std::map<std::string, kube::Object>& task_runs_;
+  const Children& children_;
   const Time now_, started_;
   Scope scope_;
   std::vector<Step> steps_;
@@ -425,10 +511,13 @@ std::string task_run_name(const kube::Object& run, std::string_view pipeline_tas
   return child_name(run.name(), "-" + std::string(pipeline_task));
 }
 
+std::string task_run_name(const kube::Object& run, std::string_view pipeline_task, std::size_t index) {
+  return child_name(run.name(), "-" + std::string(pipeline_task) + "-" + std::to_string(index));
+}
+
 Result<PipelinePlan> plan_pipeline(const kube::Object& run, const Value& pipeline_spec,
-                                   const std::string& pipeline_name,
-                                   const std::map<std::string, kube::Object>& task_runs, Time now) {
-  return Planner(run, pipeline_spec, pipeline_name, task_runs, now).plan();
+                                   const std::string& pipeline_name, const Children& children, Time now) {
+  return Planner(run, pipeline_spec, pipeline_name, children, now).plan();
 }
 
 }  // namespace caisson::pipeline

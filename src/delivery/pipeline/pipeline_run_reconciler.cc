@@ -40,17 +40,26 @@ Result<PipelineRunReconciler::Pipeline> PipelineRunReconciler::find_pipeline(con
   return pipeline.error();
 }
 
-Result<std::map<std::string, kube::Object>> PipelineRunReconciler::task_runs_of(const kube::Object& run) const {
+Result<Children> PipelineRunReconciler::children_of(const kube::Object& run) const {
   kube::ListOptions options;
   options.ns = run.ns();
   options.label_selector = "tekton.dev/pipelineRunUID=" + run.uid();
-  kube::ObjectList list = TRY(client_.list(schema::kTaskRuns, options));
-  std::map<std::string, kube::Object> out;
-  for (kube::Object& task_run : list.items) {
-    const std::string task(task_run.label("tekton.dev/pipelineTask"));
-    if (task_run.is_controlled_by(run.uid())) out.emplace(task, std::move(task_run));
+  Children out;
+  for (const schema::Resource* resource : {&schema::kTaskRuns, &schema::kPipelineRuns}) {
+    kube::ObjectList list = TRY(client_.list(*resource, options));
+    for (kube::Object& child : list.items) {
+      std::string task(child.label("tekton.dev/pipelineTask"));
+      if (child.is_controlled_by(run.uid())) out.emplace(std::move(task), std::move(child));
+    }
   }
   return out;
+}
+
+Result<void> PipelineRunReconciler::cancel(const schema::Resource& resource, const kube::ObjectKey& key,
+                                           const Value& spec) {
+  const auto patched = client_.patch(resource, key, kube::PatchType::merge, Value{{"spec", spec}});
+  if (!patched.ok() && patched.error().code != ErrorCode::not_found) return patched.error();
+  return {};
 }
 
 Result<void> PipelineRunReconciler::claim_workspaces(const kube::Object& run) {
@@ -64,25 +73,23 @@ Result<void> PipelineRunReconciler::claim_workspaces(const kube::Object& run) {
 
 Result<PipelinePlan> PipelineRunReconciler::plan(const kube::Object& run) {
   const Pipeline pipeline = TRY(find_pipeline(run));
-  const auto task_runs = TRY(task_runs_of(run));
-  return plan_pipeline(run, pipeline.spec, pipeline.name, task_runs, clock_.now());
+  const Children children = TRY(children_of(run));
+  return plan_pipeline(run, pipeline.spec, pipeline.name, children, clock_.now());
 }
 
 Result<void> PipelineRunReconciler::act(const kube::Object& run, const PipelinePlan& plan) {
   if (!plan.create.empty()) TRY(claim_workspaces(run));
-  for (const kube::Object& task_run : plan.create) {
-    const auto created = client_.create(task_run);
+  for (const kube::Object& child : plan.create) {
+    const auto created = client_.create(child);
     if (!created.ok() && created.error().code != ErrorCode::already_exists)
-      return Error(created.error()).in("create TaskRun " + task_run.name());
+      return Error(created.error()).in("create " + child.kind() + " " + child.name());
   }
-  for (const std::string& name : plan.cancel) {
-    const Value patch{
-        {"spec", Value{{"status", "TaskRunCancelled"},
-                       {"statusMessage",
-                        "TaskRun cancelled as the PipelineRun it belongs to has been cancelled or timed out."}}}};
-    const auto patched = client_.patch(schema::kTaskRuns, {run.ns(), name}, kube::PatchType::merge, patch);
-    if (!patched.ok() && patched.error().code != ErrorCode::not_found) return patched.error();
-  }
+  const Value stop_task{
+      {"status", "TaskRunCancelled"},
+      {"statusMessage", "TaskRun cancelled as the PipelineRun it belongs to has been cancelled or timed out."}};
+  for (const std::string& name : plan.cancel) TRY(cancel(schema::kTaskRuns, {run.ns(), name}, stop_task));
+  for (const std::string& name : plan.cancel_pipeline_runs)
+    TRY(cancel(schema::kPipelineRuns, {run.ns(), name}, Value{{"status", "Cancelled"}}));
   return {};
 }
 

@@ -21,7 +21,8 @@ class PipelineRunReconciler final : public kube::Reconciler {
     Value spec;
   };
   Result<Pipeline> find_pipeline(const kube::Object& run) const;
-  Result<std::map<std::string, kube::Object>> task_runs_of(const kube::Object& run) const;
+  Result<Children> children_of(const kube::Object& run) const;
+  Result<void> cancel(const schema::Resource& resource, const kube::ObjectKey& key, const Value& spec);
   Result<void> claim_workspaces(const kube::Object& run);
   Result<PipelinePlan> plan(const kube::Object& run);
   Result<void> act(const kube::Object& run, const PipelinePlan& plan);

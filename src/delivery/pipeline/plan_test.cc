@@ -84,7 +84,7 @@ results: [{name: image, value: $(tasks.build.results.digest)}]
 TEST_CASE("a pipeline's tasks start when what they wait for has ended") {
   const Value results = parse("[{name: commit, type: string, value: abc}]");
   const Value digest = parse("[{name: digest, type: string, value: sha256:1}]");
-  using Runs = std::map<std::string, kube::Object>;
+  using Runs = Children;
   struct Case {
     const char* name;
     std::string spec;
@@ -184,7 +184,7 @@ TEST_CASE("a pipeline's tasks start when what they wait for has ended") {
 TEST_CASE("a pipeline that went well has its results, and its tasks got theirs") {
   const Value results = parse("[{name: commit, type: string, value: abc}]");
   const Value digest = parse("[{name: digest, type: string, value: sha256:1}]");
-  std::map<std::string, kube::Object> runs{{"clone", task_run("clone", "True", "", results)}};
+  Children runs{{"clone", task_run("clone", "True", "", results)}};
   const kube::Object run =
       run_of("PipelineRun", "{taskRunTemplate: {serviceAccountName: builder}, timeouts: {pipeline: 30m}}");
   auto plan = plan_pipeline(run, parse(kPipeline), "ship", runs, kStart + std::chrono::minutes(10)).value();
@@ -214,8 +214,10 @@ TEST_CASE("a pipeline that can't run says why") {
       {"tasks: [{name: a, taskRef: {name: x}, runAfter: [b]}, {name: b, taskRef: {name: x}, runAfter: [a]}]",
        "the tasks wait for each other: a → b → a"},
       {"tasks: [{name: a, taskRef: {name: x}}, {name: a, taskRef: {name: x}}]", "two tasks called a"},
-      {"tasks: [{name: a}]", "exactly one of taskRef and taskSpec"},
-      {"tasks: [{name: a, taskRef: {name: x}, matrix: {}}]", "tasks[0].matrix is not supported"},
+      {"tasks: [{name: a}]", "exactly one of taskRef, taskSpec, pipelineRef and pipelineSpec"},
+      {"tasks: [{name: a, taskRef: {name: x}, matrix: {params: [{name: p, value: v}]}}]", "matrix param \"p\" must be a list"},
+      {"tasks: [{name: a, taskRef: {name: x}, colour: red}]", "tasks[0].colour is not supported"},
+      {"tasks: [{name: a, pipelineRef: {name: x}, retries: 1}]", "retries are not supported for a pipeline in a pipeline"},
       {"tasks: [{name: a, taskRef: {name: x, apiVersion: example.dev/v1}}]",
        "custom tasks (example.dev/v1) are not supported"},
       {"tasks: [{name: a, taskRef: {name: x}, params: [{name: p, value: $(params.none)}]}]",
@@ -238,6 +240,10 @@ TEST_CASE("a pipeline that can't run says why") {
   }
 }
 
+const FindStepAction no_actions = [](const std::string& name) -> Result<Value> {
+  return Error{ErrorCode::invalid, "stepactions.tekton.dev \"" + name + "\" not found"};
+};
+
 const char* kTask = R"yaml(
 params: [{name: greeting, default: hello}, {name: flags, type: array, default: [-v]}]
 workspaces: [{name: source}, {name: cache, optional: true}]
@@ -254,7 +260,7 @@ TEST_CASE("a task becomes a pod whose containers are its steps") {
                                   "{serviceAccountName: builder, workspaces: [{name: source, persistentVolumeClaim: "
                                   "{claimName: pvc-1}, subPath: a}]}");
   const std::vector<Credential> credentials{{"github", "kubernetes.io/basic-auth", {"https://github.com"}}};
-  const auto plan = plan_task(run, parse(kTask), "ship", credentials, {}).value();
+  const auto plan = plan_task(run, parse(kTask), "ship", credentials, {}, no_actions).value();
   const Value& spec = plan.pod.spec();
   CHECK(plan.pod.name() == "run-pod");
   CHECK(plan.pod.controller()->name == "run");
@@ -286,7 +292,8 @@ TEST_CASE("a task becomes a pod whose containers are its steps") {
   for (const Value& mount : hello["volumeMounts"].items())
     mounts += mount["mountPath"].str() + (mount["subPath"].is_null() ? "" : "(" + mount["subPath"].str() + ")") + " ";
   CHECK(mounts ==
-        "/tekton/creds-secrets/github /tekton/home /tekton/results /tekton/scripts /workspace /workspace/source(a) ");
+        "/tekton/creds-secrets/github /tekton/home /tekton/results /tekton/scripts /tekton/steps /workspace "
+        "/workspace/source(a) ");
 }
 
 TEST_CASE("a task that can't run says why") {
@@ -298,8 +305,11 @@ TEST_CASE("a task that can't run says why") {
       {"{}", "steps: [{name: a}]", "spec.steps[0].image is missing"},
       {"{}", "steps: [{name: a, image: i, script: x, command: [y]}]", "script and command exclude each other"},
       {"{}", "steps: [{name: a, image: i}, {name: a, image: i}]", "is there twice"},
-      {"{}", "steps: [{name: a, ref: {name: s}}]", "StepActions are not supported"},
-      {"{}", "{steps: [{name: a, image: i, results: []}]}", "spec.steps[0].results is not supported"},
+      {"{}", "steps: [{name: a, ref: {name: s}}]", "stepactions.tekton.dev \"s\" not found"},
+      {"{}", "{steps: [{name: a, ref: {name: s}, image: i}]}", "image cannot be used with ref"},
+      {"{}", "{steps: [{name: a, image: i, params: [{name: p, value: v}]}]}", "only a step with ref has params"},
+      {"{}", "{steps: [{name: a, image: i, args: ['$(steps.b.results.r)']}]}", "no step before it is called b"},
+      {"{}", "{results: [{name: r, value: x}], steps: [{name: a, image: i}]}", "its value must be $(steps.STEP.results"},
       {"{}", "{steps: [{name: a, image: i, script: 'cat $(steps.step-x.exitCode.path) $(params.none)'}]}",
        "$(params.none) refers to something"},
       {"{}", "{workspaces: [{name: w}], steps: [{name: a, image: i}]}", "needs the workspace \"w\""},
@@ -312,11 +322,41 @@ TEST_CASE("a task that can't run says why") {
   };
   for (const Case& c : cases) {
     CAPTURE(c.task);
-    const auto plan = plan_task(run_of("TaskRun", c.run), parse(c.task), "ship", {}, {});
+    const auto plan = plan_task(run_of("TaskRun", c.run), parse(c.task), "ship", {}, {}, no_actions);
     REQUIRE_FALSE(plan.ok());
     CAPTURE(plan.error().message);
     CHECK(plan.error().message.find(c.want) != std::string::npos);
   }
+}
+
+TEST_CASE("a step with ref runs its StepAction, and may use what an earlier step left") {
+  const FindStepAction find = [](const std::string&) -> Result<Value> {
+    return parse(R"yaml(
+params: [{name: files, type: array}, {name: who, default: you}, {name: image, type: object, properties: {url: {}}}]
+results: [{name: said}]
+image: busybox
+env: [{name: URL, value: $(params.image.url)}]
+args: ['$(params.files[*])', '$(params.files[0])', '$(params.who)']
+script: echo > $(step.results.said.path)
+)yaml");
+  };
+  const Value task = parse(R"yaml(
+results: [{name: said, value: $(steps.say.results.said)}]
+steps:
+- {name: first, image: busybox, results: [{name: list, type: array}, {name: object, type: object}], script: x > $(step.results.list.path)}
+- {name: say, ref: {name: act}, workingDir: /w, params: [{name: files, value: '$(steps.first.results.list[*])'}, {name: image, value: '$(steps.first.results.object[*])'}]}
+- {name: last, image: busybox, script: cat $(steps.say.exitCode.path)}
+)yaml");
+  const auto plan = plan_task(run_of("TaskRun", "{}"), task, "ship", {}, {}, find);
+  REQUIRE_MESSAGE(plan.ok(), (plan.ok() ? "" : plan.error().message));
+  const Value& say = plan->pod.spec()["containers"][1];
+  CHECK(json::write(say["args"]) == R"x(["$(steps.first.results.list[*])","$(steps.first.results.list[0])","you"])x");
+  CHECK(say["env"][0]["value"].as_string() == "$(steps.first.results.object.url)");
+  CHECK(say["image"].as_string() == "busybox");
+  CHECK(say["workingDir"].as_string() == "/w");
+  CHECK(plan->scripts["data"]["script-0"].as_string().ends_with("x > /tekton/steps/step-first/results/list"));
+  CHECK(plan->scripts["data"]["script-1"].as_string().ends_with("echo > /tekton/steps/step-say/results/said"));
+  CHECK(plan->scripts["data"]["script-2"].as_string().ends_with("cat /tekton/steps/step-say/exitCode"));
 }
 
 TEST_CASE("a pod's word becomes the run's status") {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/clock.h"
+#include "delivery/pipeline/step_action.h"
 #include "delivery/pipeline/task_spec.h"
 
 namespace caisson::pipeline {
@@ -65,8 +66,10 @@ Result<void> check_step(const Value& step, const std::string& where) {
   TRY(check_known(
       step,
       {"name", "displayName", "image", "command", "args", "script", "workingDir", "env", "envFrom", "volumeMounts",
-       "imagePullPolicy", "securityContext", "computeResources", "resources", "onError", "timeout"},
+       "imagePullPolicy", "securityContext", "computeResources", "resources", "onError", "timeout", "ref", "params",
+       "results"},
       where));
+  if (step.contains("params") && !step.contains("ref")) return invalid(where + ".params: only a step with ref has params");
   if (step["script"].as_string().size() > 0 && !step["command"].empty())
     return invalid(where + ": script and command exclude each other");
   const std::string_view on_error = step["onError"].as_string();
@@ -89,9 +92,8 @@ Result<void> check_task_spec(const Value& task_spec) {
   std::size_t index = 0;
   for (const Value& step : task_spec["steps"].items()) {
     const std::string where = "spec.steps[" + std::to_string(index) + "]";
-    if (step.contains("ref")) return invalid(where + ".ref: StepActions are not supported");
     TRY(check_step(step, where));
-    if (step["image"].as_string().empty() && task_spec["stepTemplate"]["image"].as_string().empty())
+    if (!step.contains("ref") && step["image"].as_string().empty() && task_spec["stepTemplate"]["image"].as_string().empty())
       return invalid(where + ".image is missing");
     const std::string name = step_container(step, index++);
     if (std::find(names.begin(), names.end(), name) != names.end())
@@ -100,8 +102,8 @@ Result<void> check_task_spec(const Value& task_spec) {
   }
   TRY(check_sidecars(task_spec["sidecars"]));
   for (const Value& result : task_spec["results"].items()) {
-    if (result.contains("value"))
-      return invalid("result " + result["name"].str() + ": values from step results are not supported");
+    if (result.contains("value") && step_result_reference(result["value"].as_string()).step.empty())
+      return invalid("result " + result["name"].str() + ": its value must be $(steps.STEP.results.RESULT)");
   }
   return {};
 }
@@ -137,7 +139,7 @@ Result<Value> make_step_container(const Value& step, const ContainerParts& parts
   for (const auto& entry : step.entries()) {
     const std::string_view key = entry.key;
     if (key == "name" || key == "displayName" || key == "script" || key == "onError" || key == "timeout" ||
-        key == "env" || key == "volumeMounts")
+        key == "env" || key == "volumeMounts" || key == "results")
       continue;
     out.set(key == "computeResources" ? std::string_view("resources") : key, entry.value);
   }

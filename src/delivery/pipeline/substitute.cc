@@ -48,6 +48,7 @@ struct Found {
 
 // The value behind a reference: the name itself, or a key of a map that the name without its last part names.
 Found look_up(std::string_view text, const Scope& scope) {
+  if (text.starts_with("inputs.params.")) text.remove_prefix(7);  // the older name, which upstream still takes
   const Reference reference = parse_reference(text);
   if (const Value* value = scope.find(reference.name)) return {value, reference.index};
   for (auto dot = reference.name.rfind('.'); dot != std::string::npos && dot > 0;
@@ -132,10 +133,16 @@ Result<Value> replace(const Value& document, const Scope& scope, int depth) {
   return out;
 }
 
+// Where to look on when "$(…)" is nobody's: "$(cat $(params.b))" holds one that may be somebody's.
+std::size_t past(const Hit& hit) {
+  const auto inner = hit.inside.find("$(");
+  return inner == std::string_view::npos ? hit.end : hit.begin + 2 + inner;
+}
+
 void collect(const Value& document, std::vector<std::string>& out) {
   if (document.is_string()) {
     const std::string_view text = document.as_string();
-    for (Hit hit = next_hit(text, 0); hit.begin != std::string_view::npos; hit = next_hit(text, hit.end)) {
+    for (Hit hit = next_hit(text, 0); hit.begin != std::string_view::npos; hit = next_hit(text, past(hit))) {
       const Reference reference = parse_reference(hit.inside);
       out.push_back(reference.name + (reference.index ? "[" + *reference.index + "]" : ""));
     }
@@ -158,8 +165,8 @@ Result<std::string> substitute_text(std::string_view text, const Scope& scope) {
     out.append(text.substr(at, hit.begin - at));
     at = hit.begin;
     const Found found = look_up(hit.inside, scope);
-    if (found.value == nullptr) {  // not ours; but "$(a $(params.b))" holds one that is
-      if (const auto inner = hit.inside.find("$("); inner != std::string_view::npos) hit.end = hit.begin + 2 + inner;
+    if (found.value == nullptr) {
+      hit.end = past(hit);
       out.append(text.substr(at, hit.end - at));
       at = hit.end;
       continue;
@@ -178,6 +185,25 @@ Result<std::string> substitute_text(std::string_view text, const Scope& scope) {
 Result<Value> substitute(const Value& document, const Scope& scope) {
   if (scope.empty()) return document;
   return replace(document, scope, 0);
+}
+
+Value rename_references(const Value& document, std::string_view from, std::string_view to) {
+  if (document.is_string()) {
+    const std::string_view text = document.as_string();
+    std::string out;
+    std::size_t at = 0;
+    for (Hit hit = next_hit(text, 0); hit.begin != std::string_view::npos; hit = next_hit(text, past(hit))) {
+      const std::string_view rest = hit.inside.starts_with(from) ? hit.inside.substr(from.size()) : "x";
+      if (!rest.empty() && rest[0] != '[' && rest[0] != '.') continue;
+      out.append(text.substr(at, hit.begin + 2 - at)).append(to);
+      at = hit.begin + 2 + from.size();
+    }
+    return out.append(text.substr(at));
+  }
+  Value out = document;
+  for (std::size_t i = 0; i < document.items().size(); ++i) out.edit(i) = rename_references(document[i], from, to);
+  for (const auto& entry : document.entries()) out.set(entry.key, rename_references(entry.value, from, to));
+  return out;
 }
 
 std::vector<std::string> references(const Value& document) {

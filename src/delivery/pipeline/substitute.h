@@ -39,4 +39,7 @@ Result<std::string> substitute_text(std::string_view text, const Scope& scope);
 // "tasks.a.results.b[0]".
 std::vector<std::string> references(const Value& document);
 
+// $(FROM), $(FROM[…]) and $(FROM.…) become $(TO), $(TO[…]) and $(TO.…), in every string.
+Value rename_references(const Value& document, std::string_view from, std::string_view to);
+
 }  // namespace caisson::pipeline

@@ -98,21 +98,49 @@ const Value* find_binding(const kube::Object& run, std::string_view workspace) {
   return find_named(run.spec()["workspaces"], workspace);
 }
 
-Result<kube::Object> make_task_run(const kube::Object& run, const std::string& pipeline_name,
-                                   const std::string& task_name, const Value& task, bool final, const Scope& scope,
-                                   Duration time_max) {
-  kube::Object out = kube::Object::make(schema::kTaskRuns, run.ns(), task_run_name(run, task_name));
-  hand_down_metadata(run, task["taskSpec"]["metadata"], out);
+namespace {
+
+kube::Object make_labelled(const ChildOf& place, const schema::Resource& resource, const Value& embedded_metadata) {
+  const kube::Object& run = place.run;
+  kube::Object out = kube::Object::make(resource, run.ns(), place.name);
+  hand_down_metadata(run, embedded_metadata, out);
   out.set_label("tekton.dev/pipelineRun", run.name());
   out.set_label("tekton.dev/pipelineRunUID", run.uid());
-  out.set_label("tekton.dev/pipeline", pipeline_name);
-  out.set_label("tekton.dev/pipelineTask", task_name);
-  out.set_label("tekton.dev/memberOf", final ? "finally" : "tasks");
+  out.set_label("tekton.dev/pipeline", place.pipeline_name);
+  out.set_label("tekton.dev/pipelineTask", place.task_name);
+  out.set_label("tekton.dev/memberOf", place.final ? "finally" : "tasks");
   out.set_label("app.kubernetes.io/managed-by", "tekton-pipelines");
+  if (place.on_error == "continue") out.set_annotation(kOnErrorAnnotation, place.on_error);
   out.set_controller(run);
   if (const TraceContext trace = pipeline_trace(run); !trace.empty())
     out.set_annotation(kTraceparentAnnotation, trace.traceparent());
+  return out;
+}
 
+// A pipeline in the pipeline: it gets what it asks for, and nothing of ours but the account.
+Result<kube::Object> make_pipeline_run(const ChildOf& place, const Value& task, const Scope& scope,
+                                       const std::string& timeout) {
+  if (task["retries"].as_int() > 0)
+    return Error{ErrorCode::invalid, "retries are not supported for a pipeline in a pipeline"};
+  kube::Object out = make_labelled(place, schema::kPipelineRuns, task["pipelineSpec"]["metadata"]);
+  Value spec = Value::map();
+  if (const Value params = TRY(substitute(task["params"], scope)); !params.empty()) spec.set("params", params);
+  if (const Value workspaces = TRY(workspaces_of(place.run, task, scope)); !workspaces.empty())
+    spec.set("workspaces", workspaces);
+  if (!task["pipelineRef"].is_null())
+    spec.set("pipelineRef", TRY(substitute(task["pipelineRef"], scope)));
+  else
+    spec.set("pipelineSpec", TRY(substitute(task["pipelineSpec"], scope_inside(scope, task["pipelineSpec"]))));
+  spec.set("timeouts", Value{{"pipeline", timeout}});
+  if (!place.run.spec()["taskRunTemplate"].is_null()) spec.set("taskRunTemplate", place.run.spec()["taskRunTemplate"]);
+  out.edit().set("spec", spec);
+  return out;
+}
+
+Result<kube::Object> make_task_run(const ChildOf& place, const Value& task, const Scope& scope,
+                                   const std::string& timeout) {
+  const kube::Object& run = place.run;
+  kube::Object out = make_labelled(place, schema::kTaskRuns, task["taskSpec"]["metadata"]);
   Value spec = Value::map();
   Value params = TRY(substitute(task["params"], scope));
   if (!params.empty()) spec.set("params", params);
@@ -127,12 +155,22 @@ Result<kube::Object> make_task_run(const kube::Object& run, const std::string& p
   }
   if (!workspaces.empty()) spec.set("workspaces", workspaces);
   if (task["retries"].as_int() > 0) spec.set("retries", task["retries"]);
-  spec.set("timeout", task["timeout"].is_null() ? format_duration(time_max)
-                                                : TRY(substitute_text(task["timeout"].scalar_text(), scope)));
-  hand_down_settings(run, task_name, spec);
+  spec.set("timeout", timeout);
+  hand_down_settings(run, place.task_name, spec);
   if (spec["serviceAccountName"].as_string().empty()) spec.set("serviceAccountName", "default");
   out.edit().set("spec", spec);
   return out;
+}
+
+}  // namespace
+
+Result<kube::Object> make_child(const ChildOf& place, const Value& task, const Scope& scope, Duration time_max) {
+  Scope own = scope;
+  own.set("context.pipelineTask.retries", std::to_string(task["retries"].as_int()));
+  const std::string timeout = task["timeout"].is_null() ? format_duration(time_max)
+                                                        : TRY(substitute_text(task["timeout"].scalar_text(), own));
+  const bool is_pipeline = !task["pipelineRef"].is_null() || !task["pipelineSpec"].is_null();
+  return is_pipeline ? make_pipeline_run(place, task, own, timeout) : make_task_run(place, task, own, timeout);
 }
 
 }  // namespace caisson::pipeline

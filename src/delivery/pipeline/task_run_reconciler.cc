@@ -82,6 +82,15 @@ Result<TaskRunReconciler::Task> TaskRunReconciler::find_task(const kube::Object&
   return task.error();
 }
 
+Result<Value> TaskRunReconciler::find_step_action(const std::string& ns, const std::string& name) const {
+  const schema::Resource step_actions{"tekton.dev", "v1beta1", "StepAction", "stepactions"};
+  const auto action = client_.get(step_actions, {ns, name});
+  if (action.ok()) return action->spec();
+  if (action.error().code == ErrorCode::not_found)
+    return Error{ErrorCode::invalid, "stepactions.tekton.dev \"" + name + "\" not found"};
+  return action.error();
+}
+
 Result<std::vector<Credential>> TaskRunReconciler::credentials_of(const kube::Object& run) const {
   const std::string name = run.spec()["serviceAccountName"].str();
   const auto account = client_.get(schema::kServiceAccounts, {run.ns(), name.empty() ? "default" : name});
@@ -142,7 +151,8 @@ Result<void> TaskRunReconciler::claim_workspaces(kube::Object& run) {
 Result<void> TaskRunReconciler::make_pod(kube::Object& run, const Task& task) {
   const auto credentials = TRY(credentials_of(run));
   const std::string name = task.name.empty() ? run.name() : task.name;
-  TaskPlan plan = TRY(plan_task(run, task.spec, name, credentials, settings_));
+  const auto find_action = [&](const std::string& action) { return find_step_action(run.ns(), action); };
+  TaskPlan plan = TRY(plan_task(run, task.spec, name, credentials, settings_, find_action));
   if (!plan.scripts.value().is_null()) {
     const auto made = client_.create(plan.scripts);
     if (!made.ok() && made.error().code != ErrorCode::already_exists) return made.error();

@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "delivery/pipeline/params.h"
+#include "delivery/pipeline/task_run_builder.h"
 #include "delivery/pipeline/task_spec.h"
 
 namespace caisson::pipeline {
@@ -87,18 +88,39 @@ std::optional<Waiting> hopeless(const kube::Object& pod) {
   return std::nullopt;
 }
 
+std::string_view type_of(const Value& declared) {
+  return declared["type"].as_string().empty() ? "string" : declared["type"].as_string();
+}
+
+// What does not parse is kept as the text that was written: who uses it says what is wrong.
+Value result_of(const Value& declared, const std::string& text) {
+  auto value = parse_result(type_of(declared), text);
+  return Value{{"name", declared["name"]},
+               {"type", value.ok() ? type_of(declared) : "string"},
+               {"value", value.ok() ? *value : Value(text)}};
+}
+
+// The results of one step, as it declares them.
+Value results_of_step(const Value& step, const Value& written) {
+  Value out = Value::list();
+  for (const Value& declared : step["results"].items()) {
+    if (const Value* text = written.find(declared["name"].as_string())) out.push_back(result_of(declared, text->str()));
+  }
+  return out;
+}
+
+// A file that a step left, or `value`: what a step's result is.
 void read_results(kube::Object& run, const kube::Object& pod, const Value& task_spec) {
   const auto written = json::parse(pod.annotation(kResultsAnnotation));
   if (!written.ok()) return;  // no annotation: no results
+  const auto of_steps = json::parse(pod.annotation(kStepResultsAnnotation));
   Value results = Value::list();
   for (const Value& declared : task_spec["results"].items()) {
-    const Value* text = written->find(declared["name"].as_string());
-    if (text == nullptr) continue;
-    const std::string type = declared["type"].as_string().empty() ? "string" : declared["type"].str();
-    auto value = parse_result(type, text->str());
-    // What does not parse is kept as the text that was written: who uses it says what is wrong.
-    results.push_back(Value{
-        {"name", declared["name"]}, {"type", value.ok() ? type : "string"}, {"value", value.ok() ? *value : *text}});
+    const StepResultReference reference = step_result_reference(declared["value"].as_string());
+    const Value* text = reference.step.empty() ? written->find(declared["name"].as_string())
+                        : of_steps.ok()        ? (*of_steps)["step-" + reference.step].find(reference.result)
+                                               : nullptr;
+    if (text != nullptr) results.push_back(result_of(declared, text->str()));
   }
   if (!results.empty()) run.edit({"status"}).set("results", results);
 }
@@ -123,12 +145,18 @@ void observe_pod(kube::Object& run, const kube::Object& pod, const Value& task_s
   Value& status = run.edit({"status"});
   status.set("podName", pod.name());
   Value steps = Value::list();
+  const auto step_results = json::parse(pod.annotation(kStepResultsAnnotation));
   std::size_t index = 0;
   for (const Value& step : task_spec["steps"].items()) {
     const std::string container = step_container(step, index++);
     const Value* found = container_status(pod, "containerStatuses", container);
-    steps.push_back(step_state(found != nullptr ? *found : document::kNull, container.substr(5), container,
-                               step["onError"].as_string() == "continue"));
+    Value state = step_state(found != nullptr ? *found : document::kNull, container.substr(5), container,
+                             step["onError"].as_string() == "continue");
+    if (step_results.ok()) {
+      const Value results = results_of_step(step, (*step_results)[container]);
+      if (!results.empty()) state.set("results", results);
+    }
+    steps.push_back(state);
   }
   status.set("steps", steps);
   Value sidecars = Value::list();
@@ -144,10 +172,11 @@ void observe_pod(kube::Object& run, const kube::Object& pod, const Value& task_s
   if (phase == "Succeeded" || phase == "Failed") {
     read_results(run, pod, task_spec);
     run.edit({"status"}).set("completionTime", format_time(now));
+    const bool passed_over = run.annotation(kOnErrorAnnotation) == "continue";
     if (phase == "Succeeded")
       set_succeeded(run, "True", "Succeeded", "All Steps have completed executing", now);
     else
-      set_succeeded(run, "False", "Failed", failure_message(pod, task_spec), now);
+      set_succeeded(run, "False", passed_over ? "FailureIgnored" : "Failed", failure_message(pod, task_spec), now);
     return;
   }
   if (const auto waiting = hopeless(pod)) {

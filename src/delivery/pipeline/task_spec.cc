@@ -24,8 +24,13 @@ const Value* find_named(const Value& list, std::string_view name) {
 class Planner {
  public:
   Planner(const kube::Object& run, const Value& spec, const std::string& task_name,
-          const std::vector<Credential>& credentials, const PodSettings& settings)
-      : run_(run), spec_(spec), task_name_(task_name), credentials_(credentials), settings_(settings) {}
+          const std::vector<Credential>& credentials, const PodSettings& settings, const FindStepAction& find_action)
+      : run_(run),
+        spec_(spec),
+        task_name_(task_name),
+        credentials_(credentials),
+        settings_(settings),
+        find_action_(find_action) {}
 
   Result<TaskPlan> make() {
     TRY(check_task_spec(spec_));
@@ -34,7 +39,7 @@ class Planner {
     TRY(check_references(spec_, scope_, "params.", "task " + task_name_));
     TRY(check_references(spec_, scope_, "workspaces.", "task " + task_name_));
     TaskPlan out;
-    out.spec = TRY(substitute(spec_, scope_));
+    out.spec = TRY(resolve_steps(TRY(substitute(spec_, scope_)), find_action_));
     TRY(check_task_spec(out.spec));  // again: a variable may have become what it must not be
     TRY(bind_workspaces(out.spec));
     out.pod = TRY(make_pod(out.spec));
@@ -115,6 +120,7 @@ class Planner {
   void add_own_volumes() {
     const Value empty{{"emptyDir", Value::map()}};
     add_volume("tekton-results", "/tekton/results", empty);
+    add_volume("tekton-steps", kStepsDirectory, empty);
     add_volume("tekton-home", "/tekton/home", empty);
     add_volume("tekton-workspace", "/workspace", empty);
     for (const Credential& credential : credentials_)
@@ -206,6 +212,7 @@ class Planner {
     pod.set_label("tekton.dev/taskRunUID", run_.uid());
     pod.set_annotation("caisson.dev/steps", "ordered");
     pod.set_annotation("caisson.dev/results-dir", "tekton-results");
+    pod.set_annotation("caisson.dev/steps-dir", "tekton-steps");
     if (!passed_over_.empty()) pod.set_annotation("caisson.dev/steps-continue", join(passed_over_, ","));
     if (!trace.empty()) pod.set_annotation(kTraceparentAnnotation, trace.traceparent());
 
@@ -222,7 +229,8 @@ class Planner {
 
   // spec.podTemplate: the fields that upstream's PodTemplate has.
   Result<void> apply_pod_template(Value& pod_spec) {
-    for (const auto& entry : run_.spec()["podTemplate"].entries()) {
+    const Value pod_template = TRY(substitute(run_.spec()["podTemplate"], scope_));
+    for (const auto& entry : pod_template.entries()) {
       const std::string_view key = entry.key;
       if (key == "volumes") {
         for (const Value& volume : entry.value.items()) volumes_.push_back(volume);
@@ -252,6 +260,7 @@ class Planner {
   const std::string& task_name_;
   const std::vector<Credential>& credentials_;
   const PodSettings& settings_;
+  const FindStepAction& find_action_;
   Scope scope_;
   Value volumes_ = Value::list(), mounts_ = Value::list(), workspace_mounts_ = Value::list(), scripts_ = Value::map();
   std::vector<std::string> passed_over_;
@@ -305,8 +314,9 @@ Result<std::vector<Credential>> git_credentials(const std::vector<kube::Object>&
 }
 
 Result<TaskPlan> plan_task(const kube::Object& task_run, const Value& task_spec, const std::string& task_name,
-                           const std::vector<Credential>& credentials, const PodSettings& settings) {
-  return Planner(task_run, task_spec, task_name, credentials, settings).make();
+                           const std::vector<Credential>& credentials, const PodSettings& settings,
+                           const FindStepAction& find_action) {
+  return Planner(task_run, task_spec, task_name, credentials, settings, find_action).make();
 }
 
 }  // namespace caisson::pipeline

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a TaskRun and its Task to a Pod: params and workspaces resolved, steps as containers that the node runs in
 // order. Pure; any thread. Source: tektoncd/pipeline v1, docs/tasks.md, docs/taskruns.md; pkg/pod. Where upstream's
-// entrypoint binary orders the steps, the node does (annotations caisson.dev/steps, steps-continue, results-dir;
+// entrypoint binary orders the steps, the node does (annotations caisson.dev/steps, steps-continue, results-dir, steps-dir;
 // docs/architecture.md).
 #pragma once
 #include <string>
@@ -9,10 +9,12 @@
 
 #include "cluster/kube/object.h"
 #include "core/base/result.h"
+#include "delivery/pipeline/step_action.h"
 
 namespace caisson::pipeline {
 
 inline constexpr std::string_view kResultsAnnotation = "caisson.dev/results";
+inline constexpr std::string_view kStepResultsAnnotation = "caisson.dev/step-results";
 inline constexpr std::string_view kStepTimesAnnotation = "caisson.dev/step-times";
 
 struct PodSettings {
@@ -40,7 +42,8 @@ struct TaskPlan {
 
 // Errors: invalid, in words for the condition of the run; the code says nothing else.
 Result<TaskPlan> plan_task(const kube::Object& task_run, const Value& task_spec, const std::string& task_name,
-                           const std::vector<Credential>& credentials, const PodSettings& settings);
+                           const std::vector<Credential>& credentials, const PodSettings& settings,
+                           const FindStepAction& find_action);
 
 // What of a task's spec is not done here, by name. Errors: invalid.
 Result<void> check_task_spec(const Value& task_spec);

@@ -12,12 +12,12 @@
 #include "core/document/json.h"
 #include "machine/node/accept_queue.h"
 #include "machine/node/pods.h"
+#include "machine/node/steps.h"
 
 namespace caisson::node {
 namespace {
 
 constexpr Duration kWithdrawalMax = std::chrono::seconds(5);
-constexpr std::size_t kResultBytesMax = 4096, kResultsMax = 64;
 
 using Phase = ContainerState::Phase;
 
@@ -193,26 +193,6 @@ void Pods::finish(const PodPtr& pod_ptr) {
 
 namespace {
 
-// What the steps left in the results volume.
-Value read_results(const kube::Object& pod, const std::string& directory_path) {
-  Value results = Value::map();
-  const auto names = list_dir(directory_path);
-  if (!names.ok()) return results;
-  for (const auto& name : *names) {
-    if (results.size() >= kResultsMax) break;
-    const std::string file = directory_path + "/" + name;
-    if (is_directory(file)) continue;
-    const auto resolved =
-        container::resolve_in_root(directory_path, name);  // what a step wrote may be a link to anywhere
-    if (!resolved.ok()) continue;
-    const auto bytes = read_file(*resolved, kResultBytesMax);
-    if (bytes.ok() && is_valid_utf8(*bytes)) results.set(name, *bytes);
-    if (!bytes.ok())
-      log::warning("result left out", {{"pod", pod.key().str()}, {"result", name}, {"error", bytes.error()}});
-  }
-  return results;
-}
-
 // Statuses hold whole seconds; a trace wants to know better.
 Value step_times(const PodState& state) {
   Value times = Value::map();
@@ -226,6 +206,13 @@ Value step_times(const PodState& state) {
 
 }  // namespace
 
+std::string Pods::annotated_volume(const Pod& pod, std::string_view annotation) const {
+  const std::string volume(pod.object.annotation(annotation));
+  if (volume.empty()) return {};
+  const auto path = pod.volumes.find(volume);
+  return path == pod.volumes.end() ? directory(pod) + "/volumes/" + volume : path->second;
+}
+
 // Steps: results and exact times become annotations, before the phase says that the pod has ended.
 Result<void> Pods::write_results(Pod& pod) {
   const Value& annotations = pod.object.metadata()["annotations"];
@@ -233,10 +220,11 @@ Result<void> Pods::write_results(Pod& pod) {
       annotations.contains(kStepTimesAnnotation))
     return {};
   Value told{{kStepTimesAnnotation, json::write(step_times(pod.state))}};
-  if (const std::string volume(pod.object.annotation(kResultsDirAnnotation)); !volume.empty()) {
-    const auto path = pod.volumes.find(volume);
-    const std::string directory_path = path == pod.volumes.end() ? directory(pod) + "/volumes/" + volume : path->second;
-    told.set(kResultsAnnotation, json::write(read_results(pod.object, directory_path)));
+  if (const std::string path = annotated_volume(pod, kResultsDirAnnotation); !path.empty())
+    told.set(kResultsAnnotation, json::write(read_result_files(path)));
+  if (const std::string path = annotated_volume(pod, kStepsDirAnnotation); !path.empty()) {
+    if (const Value results = read_step_results(pod.object, path); !results.empty())
+      told.set(kStepResultsAnnotation, json::write(results));
   }
   const Value patch{{"metadata", Value{{"uid", pod.uid}, {"annotations", std::move(told)}}}};
   auto written =

@@ -10,6 +10,7 @@
 #include "core/document/json.h"
 #include "machine/node/launch.h"
 #include "machine/node/pods.h"
+#include "machine/node/steps.h"
 
 namespace caisson::node {
 namespace {
@@ -196,9 +197,14 @@ Result<std::vector<container::Mount>> Pods::mounts(Pod& pod, const Value& contai
   return mounts;
 }
 
-Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const Value& container, const Image& image,
+Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const Value& declared, const Image& image,
                           std::string& stage) {
   Pod& pod = *pod_ptr;
+  Value container = declared;
+  if (const std::string steps = annotated_volume(pod, kStepsDirAnnotation); !steps.empty()) {
+    TRY(prepare_step(pod.state, steps, name));
+    container = TRY(with_step_results(declared, steps));
+  }
   ContainerState& state = pod.state.containers[name];
   const bool again = state.phase == Phase::terminated;
   const int attempt = again ? state.restarts + 1 : state.restarts;

@@ -159,6 +159,7 @@ class Pods : public std::enable_shared_from_this<Pods> {
   bool withdraw(const PodPtr& pod);
   void stop_container(const PodPtr& pod, const std::string& name, Duration grace, const std::string& why);
   void finish(const PodPtr& pod);  // every container of a running pod has ended for good
+  std::string annotated_volume(const Pod& pod, std::string_view annotation) const;  // empty: the pod names none
   Result<void> write_results(Pod& pod);
   Result<void> tear_down(Pod& pod);
   void delete_object(Pod& pod);

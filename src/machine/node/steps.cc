@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/node/steps.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/document/json.h"
+
+namespace caisson::node {
+namespace {
+
+constexpr std::size_t kResultsMax = 64, kResultBytesMax = 4096;  // upstream's limit of a termination message
+constexpr std::string_view kBegin = "$(steps.", kMiddle = ".results.";
+
+Error invalid(std::string message) {
+  return Error{ErrorCode::invalid, std::move(message)};
+}
+
+// One reference in a text: "$(steps.NAME.results.RESULT" and what stands behind it, "", "[0]", "[*]" or ".key".
+struct Reference {
+  std::size_t begin = 0, end = 0;
+  std::string_view step, result, part;
+};
+
+std::optional<Reference> next_reference(std::string_view text, std::size_t from) {
+  for (auto begin = text.find(kBegin, from); begin != std::string_view::npos; begin = text.find(kBegin, begin + 1)) {
+    const auto close = text.find(')', begin);
+    if (close == std::string_view::npos) return std::nullopt;
+    const std::string_view inside = text.substr(begin + kBegin.size(), close - begin - kBegin.size());
+    const auto middle = inside.find(kMiddle);
+    if (middle == std::string_view::npos) continue;
+    const std::string_view rest = inside.substr(middle + kMiddle.size());
+    const auto part = std::min(rest.find_first_of(".["), rest.size());
+    return Reference{begin, close + 1, inside.substr(0, middle), rest.substr(0, part), rest.substr(part)};
+  }
+  return std::nullopt;
+}
+
+// Steps and sidecars may put links anywhere, at any moment: every name is resolved with the folder as root.
+UniqueFd open_inside(int directory, const std::string& path, std::uint64_t flags, std::uint64_t mode = 0) {
+  open_how how{};
+  how.flags = flags | O_CLOEXEC;
+  how.mode = mode;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  return UniqueFd(static_cast<int>(::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how)));
+}
+UniqueFd open_directory(const std::string& path) {
+  return UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+Result<std::string> read_inside(const std::string& directory, const std::string& name) {
+  const UniqueFd root = open_directory(directory);
+  const UniqueFd file = open_inside(root.get(), name, O_RDONLY | O_NONBLOCK);  // a FIFO must not hold the node
+  struct stat status{};
+  if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode))
+    return Error{ErrorCode::not_found, "no file " + name};
+  if (status.st_size > static_cast<off_t>(kResultBytesMax))
+    return Error{ErrorCode::too_large, "more than " + std::to_string(kResultBytesMax) + " bytes"};
+  std::string bytes(kResultBytesMax, '\0');
+  const ssize_t size = ::pread(file.get(), bytes.data(), bytes.size(), 0);
+  if (size < 0) return errno_error("read " + name);
+  bytes.resize(static_cast<std::size_t>(size));
+  return bytes;
+}
+
+Result<Value> value_of(const Reference& reference, const std::string& steps_directory) {
+  const std::string step(reference.step), result(reference.result);
+  const auto text = read_inside(steps_directory, "step-" + step + "/results/" + result);
+  if (!text.ok()) return invalid("step " + step + " has not written its result " + result);
+  if (reference.part.empty()) return Value(*text);
+  const auto parsed = json::parse(*text);
+  const std::string what = "the result " + result + " of step " + step;
+  if (!parsed.ok()) return invalid(what + " is neither a list nor an object");
+  if (reference.part == "[*]") return *parsed;
+  if (reference.part.front() == '.') {
+    const Value* member = parsed->find(reference.part.substr(1));
+    if (member == nullptr) return invalid(what + " has no key " + std::string(reference.part.substr(1)));
+    return *member;
+  }
+  const auto index = parse_int(reference.part.substr(1, reference.part.size() - 2));
+  if (!index || *index < 0 || static_cast<std::size_t>(*index) >= parsed->size())
+    return invalid(what + " has no item " + std::string(reference.part));
+  return (*parsed)[static_cast<std::size_t>(*index)];
+}
+
+Result<std::string> replace(std::string_view text, const std::string& steps_directory) {
+  std::string out;
+  std::size_t at = 0;
+  while (const auto reference = next_reference(text, at)) {
+    const Value value = TRY(value_of(*reference, steps_directory));
+    out.append(text.substr(at, reference->begin - at));
+    out.append(value.is_list() || value.is_map() ? json::write(value) : value.scalar_text());
+    at = reference->end;
+  }
+  return out.append(text.substr(at));
+}
+
+Result<Value> replace_list(const Value& list, const std::string& steps_directory) {
+  Value out = Value::list();
+  for (const Value& item : list.items()) {
+    const std::string_view text = item.as_string();
+    const auto whole = next_reference(text, 0);
+    if (whole && whole->part == "[*]" && whole->begin == 0 && whole->end == text.size()) {
+      const Value values = TRY(value_of(*whole, steps_directory));
+      for (const Value& value : values.items()) out.push_back(value.scalar_text());
+    } else {
+      out.push_back(Value(TRY(replace(text, steps_directory))));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<void> prepare_step(const PodState& state, const std::string& steps_directory, const std::string& container) {
+  const UniqueFd root = open_directory(steps_directory);
+  if (!root) return errno_error("open " + steps_directory);
+  for (const std::string& path : {container, container + "/results"}) {  // steps run as whatever user they like
+    const UniqueFd parent = open_inside(root.get(), path_dir("./" + path), O_RDONLY | O_DIRECTORY);
+    const std::string name = path.substr(path.rfind('/') + 1);
+    if (::mkdirat(parent.get(), name.c_str(), 0777) != 0 && errno != EEXIST) return errno_error("make " + path);
+    const UniqueFd made = open_inside(root.get(), path, O_RDONLY | O_DIRECTORY);
+    if (!made || ::fchmod(made.get(), 0777) != 0) return errno_error("open to all: " + path);
+  }
+  for (const auto& [name, one] : state.containers) {
+    if (!one.terminated) continue;
+    const UniqueFd file = open_inside(root.get(), name + "/exitCode", O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0644);
+    const std::string code = std::to_string(one.terminated->exit_code);
+    if (file && ::write(file.get(), code.data(), code.size()) < 0) return errno_error("write the exit code of " + name);
+  }
+  return {};
+}
+
+Result<Value> with_step_results(const Value& container, const std::string& steps_directory) {
+  Value out = container;
+  for (const char* field : {"command", "args"}) {
+    if (!container[field].is_null()) out.set(field, TRY(replace_list(container[field], steps_directory)));
+  }
+  Value env = container["env"];
+  for (std::size_t i = 0; i < env.size(); ++i) {
+    if (!env[i]["value"].is_null())
+      env.edit(i).set("value", Value(TRY(replace(env[i]["value"].as_string(), steps_directory))));
+  }
+  if (!env.is_null()) out.set("env", env);
+  return out;
+}
+
+Value read_result_files(const std::string& directory) {
+  Value results = Value::map();
+  const auto names = list_dir(directory);
+  if (!names.ok()) return results;
+  for (const auto& name : *names) {
+    if (results.size() >= kResultsMax) break;
+    const auto bytes = read_inside(directory, name);
+    if (bytes.ok() && is_valid_utf8(*bytes)) results.set(name, *bytes);
+    if (!bytes.ok() && bytes.error().code != ErrorCode::not_found)
+      log::warning("result left out", {{"result", directory + "/" + name}, {"error", bytes.error()}});
+  }
+  return results;
+}
+
+Value read_step_results(const kube::Object& pod, const std::string& steps_directory) {
+  Value out = Value::map();
+  for (const Value& container : pod.spec()["containers"].items()) {
+    const std::string name = container["name"].str(), directory = steps_directory + "/" + name + "/results";
+    struct stat status{};
+    if (::lstat((steps_directory + "/" + name).c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
+        ::lstat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
+      continue;
+    if (const Value results = read_result_files(directory); !results.empty()) out.set(name, results);
+  }
+  return out;
+}
+
+}  // namespace caisson::node
