@@ -181,8 +181,8 @@ struct Client::Impl {
     return out + "\r\n";
   }
 
-  // One request without redirects. A kept connection may have been closed by the server just now: then once more, on a
-  // new one.
+  // One request without redirects. A connection that was closed before it answered (a kept one by a server that no longer wanted it,
+  // a new one by a server that was overloaded) is tried once more, on a new one, when the request may be repeated (RFC 9110 §9.2.2).
   Result<Answer> once(const Request& request, const Url& url, Duration deadline, bool fresh_only) {
     Answer out;
     const Route route = TRY(this->route(url));
@@ -190,17 +190,15 @@ struct Client::Impl {
     const std::string head = head_of(request, route);
     const bool may_repeat = is_idempotent(request.method) && !request.body_source;
     if (!fresh_only) out.connection = take_idle(route.key);
-    if (out.connection) {
-      auto answer = out.connection->exchange(request, head, deadline);
-      if (answer.ok()) {
-        out.head = std::move(answer).value();
-        return out;
-      }
-      const bool was_closed = out.connection->got_nothing() && answer.error().code == ErrorCode::unavailable;
-      if (!was_closed || !may_repeat) return std::move(answer).error();
+    if (!out.connection) out.connection = TRY(connect(route, deadline));
+    auto answer = out.connection->exchange(request, head, deadline);
+    const bool was_closed =
+        !answer.ok() && out.connection->got_nothing() && answer.error().code == ErrorCode::unavailable;
+    if (was_closed && may_repeat) {
+      out.connection = TRY(connect(route, deadline));
+      answer = out.connection->exchange(request, head, deadline);
     }
-    out.connection = TRY(connect(route, deadline));
-    out.head = TRY(out.connection->exchange(request, head, deadline));
+    out.head = TRY(std::move(answer));
     return out;
   }
 

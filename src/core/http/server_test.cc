@@ -3,11 +3,14 @@
 #include "core/http/server.h"
 
 #include <doctest/doctest.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <future>
+#include <thread>
 
 #include "core/base/file.h"
 #include "core/base/process.h"
@@ -200,6 +203,59 @@ TEST_CASE("an answer that is cut off is an error, not a short body") {
     REQUIRE_FALSE(response.ok());
     CHECK(response.error().code == ErrorCode::unavailable);
   }
+}
+
+// Closes as many connections as it is told before it has read them, then answers each.
+class Flaky {
+ public:
+  explicit Flaky(int closed_max) : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const auto address = numeric_address("127.0.0.1", 0);
+    REQUIRE(bind(listener_.get(), address->get(), address->size) == 0);
+    REQUIRE(listen(listener_.get(), 16) == 0);
+    serving_ = std::thread([this, closed_max] {
+      for (int count = 1;; ++count) {
+        const UniqueFd connection(accept(listener_.get(), nullptr, nullptr));
+        if (!connection) return;
+        connections = count;
+        char buffer[4096];
+        if (count <= closed_max || ::read(connection.get(), buffer, sizeof buffer) <= 0) continue;
+        (void)write_all(connection.get(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+      }
+    });
+  }
+  ~Flaky() {
+    shutdown(listener_.get(), SHUT_RDWR);
+    serving_.join();
+  }
+  std::string url() const {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    REQUIRE(getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+    return "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+  }
+  std::atomic<int> connections = 0;
+
+ private:
+  UniqueFd listener_;
+  std::thread serving_;
+};
+
+TEST_CASE("a request that may be repeated is tried once more when its connection was closed without an answer") {
+  const Client client;
+  {
+    const Flaky once(1);
+    const auto answer = client.send(request("GET", once.url()));
+    REQUIRE_MESSAGE(answer.ok(), (answer.ok() ? "" : answer.error().message));
+    CHECK(answer->body == "ok");
+  }
+  {
+    const Flaky twice(2);
+    CHECK_FALSE(client.send(request("GET", twice.url())).ok());
+    CHECK(twice.connections == 2);
+  }
+  const Flaky once(1);
+  CHECK_FALSE(client.send(request("POST", once.url(), "body")).ok());
+  CHECK(once.connections == 1);
 }
 
 TEST_CASE("a body beyond the handler's limit is refused, and the answer is heard") {

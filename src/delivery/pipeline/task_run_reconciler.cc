@@ -83,7 +83,7 @@ Result<TaskRunReconciler::Task> TaskRunReconciler::find_task(const kube::Object&
 }
 
 Result<Value> TaskRunReconciler::find_step_action(const std::string& ns, const std::string& name) const {
-  const schema::Resource step_actions{"tekton.dev", "v1beta1", "StepAction", "stepactions"};
+  const schema::Resource step_actions{"tekton.dev", "v1beta1", "StepAction", "stepactions"};  // v1alpha1 is read as this
   const auto action = client_.get(step_actions, {ns, name});
   if (action.ok()) return action->spec();
   if (action.error().code == ErrorCode::not_found)

@@ -44,7 +44,7 @@ class Planner {
     TRY(bind_workspaces(out.spec));
     out.pod = TRY(make_pod(out.spec));
     if (!scripts_.empty()) {
-      out.scripts = kube::Object::make(schema::kConfigMaps, run_.ns(), child_name(run_.name(), "-scripts"));
+      out.scripts = kube::Object::make(schema::kConfigMaps, run_.ns(), scripts_name());
       out.scripts.set_controller(run_);
       out.scripts.edit().set("data", scripts_);
     }
@@ -87,6 +87,9 @@ class Planner {
     }
     return {};
   }
+
+  // Of this try: a script may hold $(context.task.retry-count).
+  std::string scripts_name() const { return child_name(pod_name(run_), "-scripts"); }
 
   static std::string mount_path(const Value& declared) {
     const std::string path = declared["mountPath"].str();
@@ -200,7 +203,7 @@ class Planner {
     if (!scripts_.empty()) {
       volumes_.push_back(
           Value{{"name", "tekton-scripts"},
-                {"configMap", Value{{"name", child_name(run_.name(), "-scripts")}, {"defaultMode", 0755}}}});
+                {"configMap", Value{{"name", scripts_name()}, {"defaultMode", 0755}}}});
     }
     for (const Value& volume : spec["volumes"].items()) volumes_.push_back(volume);
 

@@ -202,7 +202,7 @@ Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const 
   Pod& pod = *pod_ptr;
   Value container = declared;
   if (const std::string steps = annotated_volume(pod, kStepsDirAnnotation); !steps.empty()) {
-    TRY(prepare_step(pod.state, steps, name));
+    TRY(prepare_step(pod.object, pod.state, steps, name));
     container = TRY(with_step_results(declared, steps));
   }
   ContainerState& state = pod.state.containers[name];

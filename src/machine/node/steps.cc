@@ -120,7 +120,8 @@ Result<Value> replace_list(const Value& list, const std::string& steps_directory
 
 }  // namespace
 
-Result<void> prepare_step(const PodState& state, const std::string& steps_directory, const std::string& container) {
+Result<void> prepare_step(const kube::Object& pod, const PodState& state, const std::string& steps_directory,
+                          const std::string& container) {
   const UniqueFd root = open_directory(steps_directory);
   if (!root) return errno_error("open " + steps_directory);
   for (const std::string& path : {container, container + "/results"}) {  // steps run as whatever user they like
@@ -129,6 +130,12 @@ Result<void> prepare_step(const PodState& state, const std::string& steps_direct
     if (::mkdirat(parent.get(), name.c_str(), 0777) != 0 && errno != EEXIST) return errno_error("make " + path);
     const UniqueFd made = open_inside(root.get(), path, O_RDONLY | O_DIRECTORY);
     if (!made || ::fchmod(made.get(), 0777) != 0) return errno_error("open to all: " + path);
+  }
+  std::size_t number = 0;
+  for (const Value& step : pod.spec()["containers"].items()) {
+    const std::string link = std::to_string(number++);
+    if (::symlinkat(step["name"].str().c_str(), root.get(), link.c_str()) != 0 && errno != EEXIST)
+      return errno_error("link " + link);
   }
   for (const auto& [name, one] : state.containers) {
     if (!one.terminated) continue;

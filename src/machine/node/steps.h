@@ -16,8 +16,9 @@ namespace caisson::node {
 inline constexpr std::string_view kStepsDirAnnotation = "caisson.dev/steps-dir";  // a volume: <container>/results/<name>, <container>/exitCode
 inline constexpr std::string_view kStepResultsAnnotation = "caisson.dev/step-results";  // {container: {name: text}}
 
-// Before a step starts: its own folders, and the exit codes of those before it.
-Result<void> prepare_step(const PodState& state, const std::string& steps_directory, const std::string& container);
+// Before a step starts: its own folders, the exit codes of those before it, and links by number ("0") to all of them.
+Result<void> prepare_step(const kube::Object& pod, const PodState& state, const std::string& steps_directory,
+                          const std::string& container);
 
 // The container with $(steps.NAME.results.RESULT) and its "[0]", "[*]" and ".key" forms replaced in command, args and env. Errors:
 // invalid for a result that was not written or is of another form.

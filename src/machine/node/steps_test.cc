@@ -75,16 +75,18 @@ TEST_CASE("a result that is missing or of another form is named") {
 
 TEST_CASE("a step finds its folder and the exit codes before it, and can't lead the node out of it") {
   const TempDir dir = TempDir::make().value(), elsewhere = TempDir::make().value();
+  const kube::Object pod(yaml::read("spec: {containers: [{name: step-a}, {name: step-b}, {name: step-c}]}").value());
   PodState state;
   state.containers["step-a"].terminated = Terminated{3, "Error", "", {}, {}, "id"};
-  REQUIRE(prepare_step(PodState(), dir.path(), "step-a").ok());
+  REQUIRE(prepare_step(pod, PodState(), dir.path(), "step-a").ok());
   CHECK(is_directory(dir.path() + "/step-a/results"));
-  REQUIRE(prepare_step(state, dir.path(), "step-b").ok());
+  REQUIRE(prepare_step(pod, state, dir.path(), "step-b").ok());
   CHECK(read_file(dir.path() + "/step-a/exitCode").value() == "3");
+  CHECK(read_file(dir.path() + "/0/exitCode").value() == "3");
 
   REQUIRE(remove_tree(dir.path() + "/step-a").ok());
   REQUIRE(::symlink(elsewhere.path().c_str(), (dir.path() + "/step-a").c_str()) == 0);
-  CHECK(prepare_step(state, dir.path(), "step-c").ok());
+  CHECK(prepare_step(pod, state, dir.path(), "step-c").ok());
   CHECK_FALSE(exists(elsewhere.path() + "/exitCode"));
 }
 
