@@ -239,3 +239,28 @@ TEST_CASE("impersonation needs the right to it") {
         "users \"admin\" is forbidden: User \"ann\" cannot impersonate resource \"users\" in API group \"\" at the "
         "cluster scope");
 }
+
+TEST_CASE("a bootstrap token speaks for its bootstrapper until it expires") {
+  TestServer server;
+  const auto text = [](const std::string& time, const std::string& use, const std::string& groups) {
+    return "{apiVersion: v1, kind: Secret, metadata: {name: bootstrap-token-abcdef, namespace: kube-system}, type: "
+           "bootstrap.kubernetes.io/token, stringData: {token-id: abcdef, token-secret: 0123456789abcdef, "
+           "usage-bootstrap-authentication: '" +
+           use + "', expiration: '" + time + "', auth-extra-groups: '" + groups + "'}}";
+  };
+  const auto who = [&](const std::string& token) { return server.api->authenticate_token(token); };
+  CHECK_FALSE(who("abcdef.0123456789abcdef").ok());
+  server.create(text(format_time(server.clock.now() + std::chrono::hours(1)), "true", "system:bootstrappers:nodes"));
+  const auto user = who("abcdef.0123456789abcdef");
+  REQUIRE_MESSAGE(user.ok(), user.error().message);
+  CHECK(user->name == "system:bootstrap:abcdef");
+  CHECK(user->groups == std::vector<std::string>{"system:bootstrappers", "system:bootstrappers:nodes"});
+  CHECK_FALSE(who("abcdef.0123456789abcdeg").ok());
+  server.clock.advance(std::chrono::hours(2));
+  CHECK(who("abcdef.0123456789abcdef").error().message == "the bootstrap token has expired");
+  const std::string later = format_time(server.clock.now() + std::chrono::hours(1));
+  REQUIRE(server.admin->update(object(text(later, "false", ""))).ok());
+  CHECK_FALSE(who("abcdef.0123456789abcdef").ok());
+  REQUIRE(server.admin->update(object(text(later, "true", "system:masters"))).ok());
+  CHECK_FALSE(who("abcdef.0123456789abcdef").ok());
+}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Admission: what may change or refuse a write after authorization and before it is stored. Plug-ins of this room stand
 // in admit_*.cc; others (policy) are given in ApiServerOptions. Order: all mutate, then validation by schema, then all
-// validate.
+// validate. The body of a sub-resource that is no object of the kind (Scale, Binding, Eviction, PodExecOptions) is shown
+// to plug-ins that say they take such bodies; its kind is the body's own.
 //
 // Threads: any, several at once. A plug-in must not write through the API server.
 #pragma once
@@ -32,12 +33,17 @@ struct AdmissionRequest {
   // are written or neither, and when somebody else changed it meanwhile the request is admitted anew.
   std::function<void(const schema::Resource&, const Value& object)> stage;
   Value& details;  // of the Status when the plug-in refuses; null: made from its message
+  Value& refusal;  // the whole Status when the plug-in refuses with one of its own (a webhook's); null: as above
+  Value options;   // CreateOptions, UpdateOptions, PatchOptions or DeleteOptions as the client gave them
+  // For a plug-in that changes what others before it have filled in: runs those others over the object again.
+  std::function<Result<void>(Value& object)> mutate_again;
 };
 
 class Admission {
  public:
   virtual ~Admission() = default;
   virtual std::string_view name() const = 0;
+  virtual bool takes_subresource_bodies() const { return false; }
   // `object` is null for remove and connect. Errors: forbidden and invalid are answered as they are.
   virtual Result<void> mutate(const AdmissionRequest&, Value& object) const {
     (void)object;

@@ -25,9 +25,10 @@ void fill_namespace(const AdmissionRequest& request, Value& object) {
 void fill_crd(const AdmissionRequest& request, Value& object) {
   if (!request.subresource.empty()) return;
   Value& names = object.edit({"spec", "names"});
-  if (names["singular"].as_string().empty() && names["kind"].is_string())
+  if (names["singular"].as_string().empty() && !names["kind"].as_string().empty())
     names.set("singular", to_lower(names["kind"].as_string()));
-  if (names["listKind"].as_string().empty()) names.set("listKind", names["kind"].str() + "List");
+  if (names["listKind"].as_string().empty() && !names["kind"].as_string().empty())
+    names.set("listKind", names["kind"].str() + "List");
   Value& status = object.edit("status");
   if (!status.contains("conditions")) status.set("conditions", Value());
   if (status["acceptedNames"].is_null()) status.set("acceptedNames", Value{{"kind", ""}, {"plural", ""}});
@@ -36,6 +37,7 @@ void fill_crd(const AdmissionRequest& request, Value& object) {
     if (!version["storage"].as_bool()) continue;
     const auto known = stored.items();
     if (std::find(known.begin(), known.end(), version["name"]) == known.end()) stored.push_back(version["name"]);
+    break;
   }
   status.set("storedVersions", std::move(stored));
 }

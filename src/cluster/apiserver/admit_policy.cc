@@ -46,6 +46,7 @@ class ValidatingAdmissionPolicy : public Admission {
   ValidatingAdmissionPolicy(store::Store& store, const schema::Schema& schema, const Authorizer& authorizer)
       : store_(store), schema_(schema), authorizer_(authorizer) {}
   std::string_view name() const override { return "ValidatingAdmissionPolicy"; }
+  bool takes_subresource_bodies() const override { return true; }
 
   Result<void> validate(const AdmissionRequest& request, const Value& object) const override {
     if (is_policy(request) && !object.is_null()) TRY(check_policy(object));

@@ -5,29 +5,20 @@
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/bootstrap.h"
 #include "cluster/apiserver/client.h"
+#include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/core.h"
+#include "cluster/apiserver/definitions.h"
 #include "cluster/apiserver/documents.h"
 #include "cluster/apiserver/http_api.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/tokens.h"
 #include "core/base/encoding.h"
-#include "core/base/log.h"
 #include "core/base/random.h"
 
 namespace caisson::apiserver {
 namespace {
 
 constexpr std::size_t kTokenBytes = 24;
-
-Result<void> load_definitions(Core& core) {
-  const store::Listing listing = TRY(core.store.list("customresourcedefinitions.apiextensions.k8s.io"));
-  for (const store::ItemPtr& item : listing.items) {
-    const auto added = core.schema.add_crd(item->value());
-    if (!added.ok())
-      log::warning("custom resource definition not served", {{"name", item->name()}, {"error", added.error()}});
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -50,16 +41,25 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
   core.addresses = TRY(ServiceAddresses::make(store, core.options.service_cidr, core.options.node_port_first,
                                               core.options.node_port_last));
   core.documents = std::make_unique<Documents>(schema, core.options);
+  core.webhooks = std::make_unique<WebhookClient>(core.options.service_resolver ? core.options.service_resolver
+                                                                                : cluster_ip_resolver(store));
+  core.conversion = std::make_unique<Conversion>(store, schema, *core.webhooks);
   core.admission = {make_namespace_lifecycle(), make_limit_ranger(),          make_service_account(),
                     make_taint_nodes(),         make_pod_security(),          make_priority(),
                     make_pod_defaults(),        make_default_storage_class(), make_runtime_class(),
                     make_default_ingress_class(), make_object_defaults(core.clock)};
+  core.built_in_admission = core.admission.size();
   for (const auto& plugin : core.options.admission) core.admission.push_back(plugin);
+  const WebhookEnvironment webhooks{store, schema, *core.authorizer, *core.conversion, *core.webhooks};
+  core.admission.push_back(make_mutating_webhooks(webhooks));
   core.admission.push_back(make_validating_admission_policy(store, schema, *core.authorizer));
+  core.admission.push_back(make_validating_webhooks(webhooks));
   core.admission.push_back(make_resource_quota(core.clock));
+  core.admission.push_back(make_pod_warnings());
   if (core.options.warn_unserved) core.admission.push_back(make_unserved_warnings());
   TRY(load_definitions(core));
   TRY(make_bootstrap_objects(core));
+  resume_definitions(core);
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
 }
 

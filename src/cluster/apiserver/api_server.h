@@ -12,6 +12,7 @@
 
 #include "cluster/apiserver/admission.h"
 #include "cluster/apiserver/user.h"
+#include "cluster/apiserver/webhook_client.h"
 #include "cluster/kube/client.h"
 #include "cluster/schema/schema.h"
 #include "cluster/store/store.h"
@@ -37,6 +38,8 @@ struct ApiServerOptions {
   std::string version = "v1.33.1";                    // gitVersion of /version
   std::string build = "caisson";                      // appended as +build
   std::vector<std::shared_ptr<Admission>> admission;  // after this room's own
+  // Where a Service that a webhook configuration names is reached. Unset: at its cluster address.
+  ServiceResolver service_resolver;
   bool warn_unserved = true;  // a Warning for kinds that no room of this program acts on
 };
 

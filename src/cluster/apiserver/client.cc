@@ -2,6 +2,7 @@
 #include "cluster/apiserver/client.h"
 
 #include "cluster/apiserver/authorizer.h"
+#include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/subresources.h"
 #include "cluster/apiserver/verbs.h"
 #include "cluster/apiserver/watching.h"
@@ -44,7 +45,11 @@ class LocalClient : public kube::Client {
     ItemList found = TRY(apiserver::list(core_, request, parameters));
     ObjectList result;
     result.items.reserve(found.items.size());
-    for (const store::ItemPtr& item : found.items) result.items.emplace_back(in_version(*request.kind, item->value()));
+    std::vector<Value> values;
+    values.reserve(found.items.size());
+    for (const store::ItemPtr& item : found.items) values.push_back(item->value());
+    values = TRY(core_.conversion->convert(*request.kind, std::move(values)));
+    for (Value& value : values) result.items.emplace_back(std::move(value));
     result.resource_version = std::to_string(found.revision);
     result.continue_token = std::move(found.continue_token);
     return result;
@@ -216,6 +221,7 @@ Result<std::unique_ptr<kube::Watch>> LocalClient::watch(const kube::Resource& re
     const auto seen = seen_by(parameters, event);
     if (!seen) return;
     const To type = seen->type == From::added ? To::added : seen->type == From::modified ? To::modified : To::deleted;
+    // Without a conversion webhook: it could keep everybody's events waiting. Reconcilers here watch stored versions.
     call({type, Object(in_version(*kind, seen->item->value())), {}});
   };
   std::unique_ptr<store::Watch> started = TRY(core_.store.watch(watch, deliver));
@@ -250,15 +256,19 @@ Result<std::vector<Object>> LocalClient::transact(const std::vector<kube::Write>
       auto planned = plan(tx, request, write);
       if (!planned.ok()) return std::move(planned).error().in(write.object.kind() + " " + write.object.key().str());
       // A definition that this transaction makes is served to what follows in it.
-      if (request.plural == "customresourcedefinitions") after_write(core_, request, planned->object, false);
+      if (request.plural == "customresourcedefinitions" && write.verb != kube::Write::Verb::remove)
+        (void)core_.schema.add_crd(planned->object).ok();  // what speaks against it, its conditions tell after the commit
       steps.emplace_back(std::move(request), std::move(planned).value());
     }
     const auto committed = tx.commit();
     if (!committed.ok() && (committed.error().code != ErrorCode::conflict || attempt == 20)) return committed.error();
     if (!committed.ok()) continue;
     std::vector<Object> objects;
-    for (auto& [request, planned] : steps)
+    for (auto& [request, planned] : steps) {
       objects.emplace_back(planned.key ? in_version(*request.kind, tx.committed(*planned.key)) : planned.object);
+      const bool gone = request.verb == "delete" && !core_.store.get(request.storage_resource(), request.ns, request.name);
+      after_write(core_, request, objects.back().value(), gone);
+    }
     return objects;
   }
 }

@@ -4,6 +4,8 @@
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/bootstrap.h"
 #include "cluster/apiserver/client.h"
+#include "cluster/apiserver/conversion.h"
+#include "cluster/apiserver/definitions.h"
 #include "cluster/apiserver/documents.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/tokens.h"
@@ -16,40 +18,15 @@ namespace {
 
 constexpr int kAttemptsMax = 50;
 constexpr int kAttemptsTogether = 3;
+constexpr int kConverters = 4;
 
-// A definition that goes takes its objects with it.
-void remove_definition(Core& core, const std::string& name) {
-  const auto listing = core.store.list(name);
-  std::vector<store::Change> changes;
-  if (listing.ok())
-    for (const store::ItemPtr& item : listing->items) changes.push_back({.key = item->key(), .deletion = true});
-  const auto done = core.store.commit(std::move(changes));
-  if (!done.ok()) log::warning("objects of a removed definition remain", {{"name", name}, {"error", done.error()}});
-  core.schema.remove_crd(name);
-}
-
-Value true_condition(std::string_view type, std::string_view reason, std::string_view message, const std::string& now) {
-  return Value{
-      {"lastTransitionTime", now}, {"message", message}, {"reason", reason}, {"status", "True"}, {"type", type}};
-}
-
-// The definition is served: its status says so, in a write of its own as upstream's controllers make it.
-void establish(Core& core, const Value& stored) {
-  Value definition = stored;
-  Value& status = definition.edit("status");
-  if (!status["conditions"].empty() && status["acceptedNames"] == definition["spec"]["names"]) return;
-  const std::string now = time_now(core.clock);
-  status.set("acceptedNames", stored["spec"]["names"]);
-  status.set("conditions",
-             Value(std::vector<Value>{
-                 true_condition("NamesAccepted", "NoConflicts", "no conflicts found", now),
-                 true_condition("Established", "InitialNamesAccepted", "the initial names have been accepted", now)}));
-  const auto client = make_client(core, {"system:apiserver", {"system:masters"}, "", {}});
-  const auto updated =
-      client->update(kube::Object(definition), {.field_manager = "kube-apiserver", .subresource = "status"});
-  if (!updated.ok())
-    log::warning("status of a definition not written",
-                 {{"name", definition["metadata"]["name"].str()}, {"error", updated.error()}});
+// What was committed, in the version of the request: the plan's own object where a webhook would have to be asked.
+Value as_asked(Core& core, const Request& request, const Value& planned, const Value& stored) {
+  if (stored["apiVersion"].as_string() == request.kind->resource.api_version() || !core.conversion->asks(*request.kind))
+    return in_version(*request.kind, stored);
+  Value object = planned;
+  object.edit("metadata").set("resourceVersion", stored["metadata"]["resourceVersion"]);
+  return object;
 }
 
 bool needs_pools(const Request& request) {
@@ -61,6 +38,11 @@ bool needs_pools(const Request& request) {
 Core::Core(store::Store& s, schema::Schema& k, ApiServerOptions o)
     : store(s), schema(k), options(std::move(o)), clock(*options.clock) {}
 Core::~Core() = default;
+
+WorkerPool& Core::converters() {
+  std::call_once(converters_made_, [this] { converters_ = std::make_unique<WorkerPool>("convert", kConverters); });
+  return *converters_;
+}
 
 Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
   std::unique_lock<std::recursive_mutex> pools(core.pools, std::defer_lock);
@@ -77,7 +59,7 @@ Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
     if (committed.ok()) {
       const store::ItemPtr now = core.store.get(request.storage_resource(), request.ns, request.name);
       if (alone.owns_lock()) alone.unlock();  // what follows writes too
-      if (planned.key) planned.object = in_version(*request.kind, tx.committed(*planned.key));
+      if (planned.key) planned.object = as_asked(core, request, planned.object, tx.committed(*planned.key));
       after_write(core, request, planned.object, request.verb != "create" && !now);
       return planned;
     }
@@ -87,15 +69,9 @@ Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
 }
 
 void after_write(Core& core, const Request& request, const Value& object, bool removed) {
-  if (request.plural == "customresourcedefinitions") {
-    if (removed) return remove_definition(core, request.name);
-    const auto added = core.schema.add_crd(object);
-    if (!added.ok())
-      log::warning("custom resource definition not served",
-                   {{"name", object["metadata"]["name"].str()}, {"error", added.error()}});
-    else if (!object["metadata"]["resourceVersion"].is_null())
-      establish(core, object);
-  }
+  if (request.kind && request.kind->custom && removed) instance_gone(core, *request.kind);
+  if (request.plural == "customresourcedefinitions" && request.group == "apiextensions.k8s.io")
+    definition_written(core, object, removed);
   if (request.plural == "clusterroles" && request.field_manager != kAggregationManager) {
     const auto done = aggregate_cluster_roles(core);
     if (!done.ok()) log::warning("cluster roles not aggregated", {{"error", done.error()}});
@@ -220,7 +196,34 @@ struct AdmissionRun {
                   [this](const auto& resource, auto ns, auto name) { return find(resource, ns, name); },
                   [this](const auto& resource, auto ns) { return list(resource, ns); },
                   [this](const auto& resource, const Value& object) { stage(resource, object); },
-                  details} {}
+                  details,
+                  refusal_status,
+                  options_of(r, operation),
+                  [this](Value& object) { return mutate_again(object); }} {}
+
+  // CreateOptions and its like, as the client gave them.
+  static Value options_of(const Request& request, AdmissionRequest::Operation operation) {
+    using Operation = AdmissionRequest::Operation;
+    if (operation == Operation::connect) return {};
+    Value options =
+        operation == Operation::remove && request.delete_options.is_map() ? request.delete_options : Value::map();
+    options.set("kind", operation == Operation::create   ? "CreateOptions"
+                        : operation == Operation::remove ? "DeleteOptions"
+                        : request.verb == "update"       ? "UpdateOptions"
+                                                         : "PatchOptions");
+    options.set("apiVersion", "meta.k8s.io/v1");
+    if (request.dry_run) options.set("dryRun", Value::list_of(std::vector<std::string>{"All"}));
+    if (operation == Operation::remove) return options;
+    if (!request.field_manager.empty()) options.set("fieldManager", request.field_manager);
+    if (request.force) options.set("force", true);
+    if (request.field_validation == FieldValidation::strict) options.set("fieldValidation", "Strict");
+    return options;
+  }
+
+  Result<void> mutate_again(Value& object) const {
+    for (std::size_t i = 0; i < core.built_in_admission; ++i) TRY(core.admission[i]->mutate(admission, object));
+    return {};
+  }
 
   Value find(const schema::Resource& resource, std::string_view ns, std::string_view name) const {
     const auto found = tx.find({resource.group_resource(), std::string(ns), std::string(name)});
@@ -239,6 +242,7 @@ struct AdmissionRun {
            parse_int(metadata["resourceVersion"].as_string()).value_or(0));
   }
   Error refusal(Error error) {
+    if (!refusal_status.is_null()) return request.refused(std::move(refusal_status));
     if (details.is_null()) return with_details(request, std::move(error));
     return request.fail(error.code, std::move(error.message), std::move(details));
   }
@@ -246,7 +250,7 @@ struct AdmissionRun {
   Core& core;
   Request& request;
   Transaction& tx;
-  Value details;
+  Value details, refusal_status;
   const AdmissionRequest admission;
 };
 
@@ -254,6 +258,7 @@ struct AdmissionRun {
 
 Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
                    const Value& before, Value& object) {
+  if (request.admitted) return {};
   AdmissionRun run(core, request, tx, operation, before);
   for (const auto& plugin : core.admission) {
     auto done = plugin->mutate(run.admission, object);
@@ -264,9 +269,26 @@ Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionReque
 
 Result<void> admit_validate(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
                             const Value& before, const Value& object) {
+  if (request.admitted) return {};
   AdmissionRun run(core, request, tx, operation, before);
   for (const auto& plugin : core.admission) {
     auto done = plugin->validate(run.admission, object);
+    if (!done.ok()) return run.refusal(std::move(done).error());
+  }
+  return {};
+}
+
+Result<void> admit_body(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
+                        const Value& before, Value& body) {
+  AdmissionRun run(core, request, tx, operation, before);
+  for (const auto& plugin : core.admission) {
+    if (!plugin->takes_subresource_bodies()) continue;
+    auto done = plugin->mutate(run.admission, body);
+    if (!done.ok()) return run.refusal(std::move(done).error());
+  }
+  for (const auto& plugin : core.admission) {
+    if (!plugin->takes_subresource_bodies()) continue;
+    auto done = plugin->validate(run.admission, body);
     if (!done.ok()) return run.refusal(std::move(done).error());
   }
   return {};

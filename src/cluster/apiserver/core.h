@@ -11,6 +11,7 @@
 #include "cluster/apiserver/api_server.h"
 #include "cluster/apiserver/request.h"
 #include "cluster/apiserver/transaction.h"
+#include "core/base/worker_pool.h"
 
 namespace caisson::apiserver {
 
@@ -18,6 +19,8 @@ class Authorizer;
 class TokenAuthority;
 class ServiceAddresses;
 class Documents;
+class Conversion;
+class WebhookClient;
 
 struct Core {
   Core(store::Store& s, schema::Schema& k, ApiServerOptions o);
@@ -28,14 +31,24 @@ struct Core {
   ApiServerOptions options;
   Clock& clock;
   std::vector<std::shared_ptr<Admission>> admission;
+  std::size_t built_in_admission = 0;  // so many of them fill in what a webhook's change may call for again
   std::unique_ptr<Authorizer> authorizer;
   std::unique_ptr<TokenAuthority> tokens;
   std::unique_ptr<ServiceAddresses> addresses;
   std::unique_ptr<Documents> documents;
+  std::unique_ptr<WebhookClient> webhooks;
+  std::unique_ptr<Conversion> conversion;
   // Held while a Service is written (addresses and ports are one pool) or a CustomResourceDefinition is (names are).
   std::recursive_mutex pools;
+  // Where watches whose objects a webhook converts wait for it. Made when the first one starts.
+  WorkerPool& converters();
+
   // Writers that lost several races for one object go one by one, so that each gets through.
   std::mutex contended;
+
+ private:
+  std::once_flag converters_made_;
+  std::unique_ptr<WorkerPool> converters_;  // last: its tasks use what stands above
 };
 
 // What a verb decided. Nothing is stored before the transaction is committed.
@@ -54,7 +67,7 @@ void after_write(Core& core, const Request& request, const Value& object, bool r
 // --- metadata helpers
 // kind, apiVersion and metadata first, as Go writes them: lists are made from these bytes.
 Value ordered(const Value& object);
-// The object in the version that the request asked for.
+// The object in the version that the request asked for, by the strategy None (conversion.h: by its definition's).
 Value in_version(const schema::KindSchema& kind, const Value& stored);
 // Does metadata.generation count changes of this kind?
 bool counts_generation(const schema::KindSchema& kind);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/authorizer.h"
+#include "cluster/apiserver/conversion.h"
+#include "cluster/apiserver/definitions.h"
 #include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/verbs.h"
@@ -56,6 +58,10 @@ Result<void> check_names(Request& request, const Value& object) {
 }  // namespace
 
 Result<Planned> create(Core& core, Request& request, Transaction& tx, const Value& body) {
+  if (request.kind->custom && is_terminating(core, *request.kind))
+    return request.fail(ErrorCode::method_not_allowed,
+                        "create not allowed while custom resource definition is terminating",
+                        Value{{"group", request.group}, {"kind", request.plural}});
   Value object = TRY(decode(core, request, body));
   TRY(check_names(request, object));
   if (!request.name.empty()) object.edit("metadata").set("name", request.name);
@@ -85,7 +91,8 @@ Result<Planned> create(Core& core, Request& request, Transaction& tx, const Valu
     Value details = request.status_of(error)["details"];
     return request.fail(ErrorCode::already_exists, "object is being deleted: " + error.message, std::move(details));
   }
-  tx.put(key, object, 0);
+  Value stored = TRY(core.conversion->to_storage(*request.kind, object));
+  tx.put(key, std::move(stored), 0);
   return Planned{std::move(object), key, 201};
 }
 

@@ -4,6 +4,7 @@
 #include "cluster/apiserver/authenticate.h"
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/connector.h"
+#include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/documents.h"
 #include "cluster/apiserver/duplicate_fields.h"
 #include "cluster/apiserver/negotiate.h"
@@ -138,7 +139,7 @@ struct HttpApi::Call {
     retry_after_seconds = status["details"]["retryAfterSeconds"].as_int();
     Representation plain = as;
     plain.table = plain.partial = plain.partial_list = false;
-    send(http_status(error.code), encode(status, plain), plain.content_type());
+    send(static_cast<int>(status["code"].as_int()), encode(status, plain), plain.content_type());
   }
   void not_found() {
     request.warnings.clear();
@@ -209,7 +210,7 @@ struct HttpApi::Call {
 
   // Lists from ready bytes: kind and apiVersion stand first in each (core.h, ordered) and built-in lists leave them
   // out.
-  void send_list(const ItemList& list, Clock& clock);
+  void send_list(const Core& core, const ItemList& list);
   std::string list_head(const ItemList& list, std::string_view kind, std::string_view api_version) const;
 
   void get(Core& core);
@@ -238,24 +239,26 @@ std::string HttpApi::Call::list_head(const ItemList& list, std::string_view kind
          "\",\"metadata\":" + json::write(metadata);
 }
 
-void HttpApi::Call::send_list(const ItemList& list, Clock& clock) {
+void HttpApi::Call::send_list(const Core& core, const ItemList& list) {
   const schema::KindSchema& kind = *request.kind;
   if (as.partial) return send(wrong_form("PartialObjectMetadata", "is a list", kind.list_kind));
   const std::string version = kind.resource.api_version();
-  std::vector<Value> values;
-  const auto load = [&] {
-    for (const store::ItemPtr& item : list.items) values.push_back(in_version(kind, item->value()));
-  };
+  const std::string prefix = "{\"kind\":\"" + kind.resource.kind + "\",\"apiVersion\":\"" + version + "\",";
+  const bool whole = !as.table && !as.partial_list;
+  std::vector<Value> values;  // all, or those whose bytes can't be sent as they are
+  for (const store::ItemPtr& item : list.items)
+    if (!whole || !item->bytes().starts_with(prefix)) values.push_back(item->value());
+  auto converted = core.conversion->convert(kind, std::move(values));
+  if (!converted.ok()) return send(converted.error());
+  values = std::move(converted).value();
   if (as.table) {
-    load();
-    Value table = schema::table(kind, values, clock.now(), include());
+    Value table = schema::table(kind, values, core.clock.now(), include());
     Value metadata = json::parse(list_head(list, "Table", version) + "}").value()["metadata"];
     table.set("metadata", std::move(metadata)).set("apiVersion", as.meta_version);
     return send(200, encode(table, as), as.content_type());
   }
   std::string body;
   if (as.partial_list) {
-    load();
     body = list_head(list, "PartialObjectMetadataList", as.meta_version) + ",\"items\":[";
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (i > 0) body += ',';
@@ -264,8 +267,7 @@ void HttpApi::Call::send_list(const ItemList& list, Clock& clock) {
       json::append(body, partial);
     }
   } else {
-    const std::string prefix = "{\"kind\":\"" + kind.resource.kind + "\",\"apiVersion\":\"" + version + "\",";
-    std::size_t size = 200;
+    std::size_t size = 2048, other = 0;  // with room for the answer's head, which goes before it
     for (const store::ItemPtr& item : list.items) size += item->bytes().size() + 1;
     body = list_head(list, kind.list_kind.empty() ? kind.resource.kind + "List" : kind.list_kind, version) +
            ",\"items\":[";
@@ -274,7 +276,7 @@ void HttpApi::Call::send_list(const ItemList& list, Clock& clock) {
       if (i > 0) body += ',';
       const std::string& bytes = list.items[i]->bytes();
       if (!bytes.starts_with(prefix))
-        json::append(body, in_version(kind, list.items[i]->value()));
+        json::append(body, values[other++]);
       else if (kind.custom)
         body += bytes;
       else
@@ -297,7 +299,7 @@ void HttpApi::Call::list(Core& core) {
   if (!parameters.ok()) return send(parameters.error());
   const auto found = apiserver::list(core, request, *parameters);
   if (!found.ok()) return send(found.error());
-  send_list(*found, core.clock);
+  send_list(core, *found);
 }
 
 void HttpApi::Call::create(Core& core) {
@@ -373,7 +375,7 @@ void HttpApi::Call::remove_collection(Core& core) {
       return send(removed.error());
     }
   }
-  send_list(*found, core.clock);
+  send_list(core, *found);
 }
 
 HttpApi::HttpApi(Core& core) : core_(core), connector_(std::make_unique<Connector>(core)) {}
@@ -457,7 +459,12 @@ void HttpApi::serve_resource(Call& call) {
     const schema::Subresource* sub = kind.subresource(request.subresource);
     if (!sub && kind.custom) return call.send(request.not_found());
     if (!sub) return call.no_resource(true);
-    if (Connector::connects(request.subresource)) return connector_->connect(call.exchange, request);
+    if (Connector::connects(request.subresource)) {
+      const auto admitted =
+          request.subresource == "log" ? Result<void>() : admit_connect(core_, request, call.exchange->query);
+      if (!admitted.ok()) return call.send(admitted.error());
+      return connector_->connect(call.exchange, request);
+    }
     if (std::find(sub->verbs.begin(), sub->verbs.end(), verb) == sub->verbs.end()) return call.method_not_allowed();
   } else if (!kind.has_verb(verb)) {
     return call.method_not_allowed();

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/document/patch.h"
-#include "core/document/json.h"
+
+#include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/verbs.h"
 #include "cluster/schema/defaults.h"
 #include "core/base/text.h"
+#include "core/document/json.h"
 
 namespace caisson::apiserver {
 namespace {
@@ -50,14 +52,17 @@ const Value& unknown_directive(const Value& patch) {
 }
 
 // What Go says of a document that is no map, or no list.
-Error wrong_document(Request& request, const Value& patch, std::string_view wanted) {
+std::string go_mismatch(const Value& patch, std::string_view wanted) {
   const std::string_view what = patch.is_string()   ? "string"
                                 : patch.is_list()   ? "array"
                                 : patch.is_map()    ? "object"
                                 : patch.is_bool()   ? "bool"
                                                     : "number";
-  return request.bad_request("error decoding patch: json: cannot unmarshal " + std::string(what) +
-                             " into Go value of type " + std::string(wanted));
+  return "json: cannot unmarshal " + std::string(what) + " into Go value of type " + std::string(wanted);
+}
+
+Error wrong_document(Request& request, const Value& patch, std::string_view wanted) {
+  return request.bad_request("error decoding patch: " + go_mismatch(patch, wanted));
 }
 
 // 'spec.containers[0]: has no merge key name: {…}' is Go's 'map: map[…] does not contain declared merge key: name'.
@@ -92,7 +97,7 @@ Result<Value> patched(Request& request, kube::PatchType type, const Value& curre
                             "the body of the request was in an unknown format - accepted media types include: "
                             "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
       if (patch.is_null()) return current;
-      if (!patch.is_map()) return wrong_document(request, patch, "map[string]interface {}");
+      if (!patch.is_map()) return request.bad_request(go_mismatch(patch, "map[string]interface {}"));
       request.patch_text = go_text(patch);
       if (const Value& holder = unknown_directive(patch); !holder.is_null())
         return request.fail_without_reason("unknown patch type: " + holder["$patch"].str() +
@@ -110,7 +115,7 @@ Result<Value> patched(Request& request, kube::PatchType type, const Value& curre
 Result<Planned> patch(Core& core, Request& request, Transaction& tx, kube::PatchType type, const Value& change) {
   const auto found = tx.find(request.key());
   if (!found) return request.not_found();
-  const Value current = in_version(*request.kind, found->value);
+  const Value current = TRY(core.conversion->convert(*request.kind, found->value));
   Value changed = TRY(patched(request, type, current, change));
   const Value& metadata = changed["metadata"];
   if (metadata["name"].as_string() != request.name)
@@ -142,7 +147,8 @@ Result<Planned> apply(Core& core, Request& request, Transaction& tx, const Value
   if (!found && !body["metadata"]["uid"].as_string().empty() && request.subresource.empty())
     return request.conflict("uid mismatch: the provided object specified uid " + body["metadata"]["uid"].str() +
                             ", and no existing object was found");
-  const Value current = found ? in_version(kind, found->value) : Value();
+  Value current;
+  if (found) current = TRY(core.conversion->convert(kind, found->value));
   const FieldManager manager{request.field_manager, request.subresource, time_now(core.clock)};
   Value merged = TRY(apply_configuration(request, current, body, manager, request.force));
   if (!found) {

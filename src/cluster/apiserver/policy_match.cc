@@ -80,6 +80,20 @@ bool ResourceMatch::resources_match(const AdmissionRequest& request) const {
   return false;
 }
 
+schema::KindPtr ResourceMatch::kind_for(const AdmissionRequest& request, const schema::Schema& schema) const {
+  const schema::Resource& resource = request.kind.resource;
+  for (const Value& rule : rules_.items())
+    if (rule_matches(rule, request, true)) return schema.find_plural(resource.group, resource.version, resource.plural);
+  for (const Value& rule : rules_.items()) {
+    if (exact_ || !rule_matches(rule, request, false)) continue;
+    for (const Value& version : rule["apiVersions"].items()) {
+      const auto kind = schema.find_plural(resource.group, version.as_string(), resource.plural);
+      if (kind && kind->served) return kind;
+    }
+  }
+  return nullptr;
+}
+
 bool ResourceMatch::matches(const AdmissionRequest& request, const Value& object, const Value& ns) const {
   if (!namespaces_.everything()) {
     if (request.kind.resource == schema::kNamespaces) {

@@ -5,6 +5,7 @@
 #pragma once
 #include "cluster/apiserver/admission.h"
 #include "cluster/kube/selector.h"
+#include "cluster/schema/schema.h"
 
 namespace caisson::apiserver {
 
@@ -16,6 +17,8 @@ class ResourceMatch {
   static Result<ResourceMatch> from(const Value& match_resources);
   // `ns` is the namespace's object, null for what is cluster-scoped.
   bool matches(const AdmissionRequest& request, const Value& object, const Value& ns) const;
+  // The kind in the version that the rules ask for (the request's own when they take it); null: none that is served.
+  schema::KindPtr kind_for(const AdmissionRequest& request, const schema::Schema& schema) const;
 
  private:
   bool resources_match(const AdmissionRequest& request) const;

@@ -4,53 +4,14 @@
 #include <algorithm>
 #include <map>
 
+#include "cluster/apiserver/request_expressions.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
-#include "core/expr/cel/authorizer.h"
-#include "core/expr/cel/schema.h"
 
 namespace caisson::apiserver {
 namespace {
 
-constexpr std::uint64_t kCostMaxPerExpression = 1'000'000;
-constexpr std::uint64_t kCostMaxPerPolicy = 10'000'000;
 constexpr std::size_t kMessageBytesMax = 5u << 10;
-
-// admission.k8s.io/v1 AdmissionRequest, as expressions see it.
-const cel::Type& request_type() {
-  static const cel::Type type = [] {
-    const Value text{{"type", "string"}};
-    const auto object = [](Value properties) {
-      return Value{{"type", "object"}, {"properties", std::move(properties)}};
-    };
-    const Value kind = object(Value{{"group", text}, {"version", text}, {"kind", text}});
-    const Value resource = object(Value{{"group", text}, {"version", text}, {"resource", text}});
-    const Value texts{{"type", "array"}, {"items", text}};
-    const Value extra{{"type", "object"}, {"additionalProperties", texts}};
-    const Value user = object(Value{{"username", text}, {"uid", text}, {"groups", texts}, {"extra", extra}});
-    const cel::Type escaped =
-        cel::type_from_schema(object(Value{{"kind", kind},
-                                           {"resource", resource},
-                                           {"subResource", text},
-                                           {"requestKind", kind},
-                                           {"requestResource", resource},
-                                           {"requestSubResource", text},
-                                           {"name", text},
-                                           {"namespace", text},
-                                           {"operation", text},
-                                           {"userInfo", user},
-                                           {"dryRun", Value{{"type", "boolean"}}},
-                                           {"options", Value{{"x-kubernetes-int-or-string", true}}}}),
-                              "kubernetes.AdmissionRequest");
-    // Here, other than in custom resources, a field is written as it is: request.namespace.
-    cel::TypeNode node = *escaped.node();
-    for (cel::Field& field : node.fields) field.name = field.key;
-    std::sort(node.fields.begin(), node.fields.end(),
-              [](const cel::Field& a, const cel::Field& b) { return a.name < b.name; });
-    return cel::Type::from(cel::TypeKind::object, std::move(node));
-  }();
-  return type;
-}
 
 Error refused(const std::string& at, const Value& value, const std::string& why) {
   return {ErrorCode::invalid, at + ": Invalid value: " + json::write(value) + ": " + why};
@@ -83,14 +44,9 @@ class Compiler {
   }
 
   Result<cel::Program> compile(const Value& expression, const std::string& at, cel::TypeKind wanted) const {
-    cel::EnvironmentOptions options = cel::kubernetes_options();
-    options.variables = {{"object", cel::Type()},
-                         {"oldObject", cel::Type()},
-                         {"request", request_type()},
-                         {"namespaceObject", cel::Type()},
-                         {"authorizer", cel::authorizer_type()},
-                         {"authorizer.requestResource", cel::resource_check_type()},
-                         {"variables", variables_type()}};
+    cel::EnvironmentOptions options = admission_environment();
+    options.variables.push_back({"namespaceObject", cel::Type()});
+    options.variables.push_back({"variables", variables_type()});
     if (!spec_["paramKind"].is_null()) options.variables.push_back({"params", cel::Type()});
     const std::string text(trim(expression.as_string()));
     if (text.empty()) return Error{ErrorCode::invalid, at + ": Required value: expression is not specified"};
@@ -142,59 +98,6 @@ class Compiler {
   std::vector<cel::Field> fields_;
 };
 
-// An AdmissionReview's JSON leaves out what is empty, and expressions see that JSON: `request.subResource` of none is "no such key".
-void set_stated(Value& out, std::string_view member, const std::string& text) {
-  if (!text.empty()) out.set(member, text);
-}
-
-Value request_value(const AdmissionRequest& request) {
-  const schema::Resource& r = request.kind.resource;
-  const Value kind{{"group", r.group}, {"version", r.version}, {"kind", r.kind}};
-  const Value resource{{"group", r.group}, {"version", r.version}, {"resource", r.plural}};
-  Value extra = Value::map();
-  for (const auto& [key, values] : request.user.extra) extra.set(key, Value::list_of(values));
-  Value user{{"username", request.user.name}};
-  set_stated(user, "uid", request.user.uid);
-  if (!request.user.groups.empty()) user.set("groups", Value::list_of(request.user.groups));
-  if (!extra.empty()) user.set("extra", extra);
-  Value out{{"kind", kind},         {"resource", resource}, {"requestKind", kind}, {"requestResource", resource},
-            {"operation", operation_name(request.operation)}, {"userInfo", user},     {"dryRun", request.dry_run}};
-  set_stated(out, "subResource", request.subresource);
-  set_stated(out, "requestSubResource", request.subresource);
-  set_stated(out, "name", request.name);
-  set_stated(out, "namespace", request.ns);
-  return out;
-}
-
-// `authorizer` asks this server's RBAC for the request's user, or for a ServiceAccount.
-class RequestAuthorizer : public cel::Authorizer {
- public:
-  RequestAuthorizer(const apiserver::Authorizer& authorizer, const User& user) : authorizer_(authorizer), user_(user) {}
-  cel::AuthorizerDecision check(const cel::AuthorizerRequest& asked) const override {
-    User user = user_;
-    if (!asked.service_account.empty()) {
-      const std::string ns = asked.service_account.substr(0, asked.service_account.find(':'));
-      user = {"system:serviceaccount:" + asked.service_account,
-              {"system:serviceaccounts", "system:serviceaccounts:" + ns, "system:authenticated"},
-              "",
-              {}};
-    }
-    const auto decision = authorizer_.decide(user, {.verb = asked.verb,
-                                                    .is_resource = asked.is_resource,
-                                                    .group = asked.group,
-                                                    .resource = asked.resource,
-                                                    .subresource = asked.subresource,
-                                                    .name = asked.name,
-                                                    .ns = asked.namespace_,
-                                                    .path = asked.path});
-    return {decision.allowed, decision.reason, ""};
-  }
-
- private:
-  const apiserver::Authorizer& authorizer_;
-  const User user_;
-};
-
 class Evaluation;
 
 // `variables`: each is evaluated when first asked for, and once.
@@ -218,21 +121,8 @@ class Variables : public cel::Object {
 class Evaluation {
  public:
   Evaluation(const PolicyProgram& policy, const PolicyInput& input) : policy_(policy) {
-    const auto authorizer = std::make_shared<const RequestAuthorizer>(input.authorizer, input.request.user);
-    const AdmissionRequest& request = input.request;
-    bindings_.set("object", cel::Value::from(input.object));
-    bindings_.set("oldObject", cel::Value::from(request.before));
-    bindings_.set("request", cel::Value::from(request_value(request), request_type()));
+    bind_request(bindings_, input.request, input.object, input.authorizer);
     bindings_.set("namespaceObject", cel::Value::from(input.ns));
-    bindings_.set("authorizer", cel::authorizer_value(authorizer));
-    cel::AuthorizerRequest own;
-    own.is_resource = true;
-    own.group = request.kind.resource.group;
-    own.resource = request.kind.resource.plural;
-    own.subresource = request.subresource;
-    own.namespace_ = request.ns;
-    own.name = request.name;
-    bindings_.set("authorizer.requestResource", cel::resource_check_value(authorizer, std::move(own)));
     bindings_.set("params", input.params == nullptr ? cel::Value() : cel::Value::from(*input.params));
     bindings_.set("variables", cel::Value(std::make_shared<const Variables>(policy, *this)));
   }

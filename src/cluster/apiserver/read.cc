@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/verbs.h"
 #include "core/base/encoding.h"
 #include "core/base/text.h"
@@ -27,7 +28,7 @@ Result<Token> parse_token(Request& request, std::string_view text) {
     return request.bad_request("invalid continue token: continue key is not valid: " + bytes.error().message);
   const auto value = json::parse(*bytes);
   if (!value.ok())
-    return request.bad_request("invalid continue token: continue key is not valid: " + value.error().message);
+    return request.bad_request("invalid continue token: continue key is not valid: " + schema::go_json_error(*bytes));
   if ((*value)["v"].as_string() != kTokenVersion)
     return request.bad_request(
         "invalid continue token: continue key is not valid: server does not recognize this encoded version \"" +
@@ -122,7 +123,7 @@ Result<Value> get(Core& core, Request& request, std::string_view resource_versio
   }
   const store::ItemPtr item = core.store.get(request.storage_resource(), request.ns, request.name);
   if (!item) return request.not_found();
-  return in_version(*request.kind, item->value());
+  return core.conversion->convert(*request.kind, item->value());
 }
 
 Result<ItemList> list(Core& core, Request& request, const ListParameters& parameters) {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/conversion.h"
+#include "cluster/apiserver/definitions.h"
 #include "cluster/apiserver/verbs.h"
 #include "core/base/text.h"
 
@@ -165,6 +167,7 @@ Result<DeleteParameters> delete_parameters(Request& request, const http::Query& 
           "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
           "set propagationPolicy=Orphan to suppress this warning");
   }
+  request.delete_options = options;
   parameters.uid = options.get({"preconditions", "uid"}).str();
   parameters.resource_version = options.get({"preconditions", "resourceVersion"}).str();
   return parameters;
@@ -173,7 +176,7 @@ Result<DeleteParameters> delete_parameters(Request& request, const http::Query& 
 Result<Planned> remove(Core& core, Request& request, Transaction& tx, const DeleteParameters& parameters) {
   const auto found = tx.find(request.key());
   if (!found) return request.not_found();
-  Value object = in_version(*request.kind, found->value);
+  Value object = TRY(core.conversion->convert(*request.kind, found->value));
   TRY(check_preconditions(request, parameters, object));
   Value none;
   TRY(admit(core, request, tx, AdmissionRequest::Operation::remove, object, none));
@@ -181,6 +184,8 @@ Result<Planned> remove(Core& core, Request& request, Transaction& tx, const Dele
   if (request.plural == "namespaces" && request.group.empty())
     return remove_namespace(core, request, tx, *found, std::move(object));
 
+  if (request.plural == "customresourcedefinitions" && request.group == "apiextensions.k8s.io")
+    mark_definition_deleted(core, object);
   const store::Key key = request.key();
   const bool pod = request.plural == "pods" && request.group.empty();
   const bool changed = set_propagation(parameters, object);
@@ -204,12 +209,14 @@ Result<Planned> remove(Core& core, Request& request, Transaction& tx, const Dele
       mark_deleted(core, object, grace);
       if (generation > 0) object.edit("metadata").set("generation", generation);
     }
-    tx.put(key, object, found->revision);
+    Value stored = TRY(core.conversion->to_storage(*request.kind, object));
+    tx.put(key, std::move(stored), found->revision);
     return answer(request, key, std::move(object));
   }
   if (grace > 0 || !metadata["finalizers"].empty()) {
     mark_deleted(core, object, grace);
-    tx.put(key, object, found->revision);
+    Value stored = TRY(core.conversion->to_storage(*request.kind, object));
+    tx.put(key, std::move(stored), found->revision);
     return answer(request, key, std::move(object));
   }
   if (pod) mark_deleted(core, object, 0);

@@ -103,12 +103,19 @@ Error Request::fail(ErrorCode code, std::string message, Value details) {
   details_ = std::move(details);
   details_message_ = message;
   without_reason_ = false;
+  status_ = Value();
   return Error{code, std::move(message)};
 }
 
 Error Request::fail_without_reason(std::string message) {
   Error error = fail(ErrorCode::internal, std::move(message));
   without_reason_ = true;
+  return error;
+}
+
+Error Request::refused(Value status) {
+  Error error = fail(ErrorCode::forbidden, status["message"].str());
+  status_ = std::move(status);
   return error;
 }
 
@@ -158,6 +165,7 @@ std::string Request::storage_resource() const {
 
 Value Request::status_of(const Error& error) const {
   if (!details_message_.empty() && error.message == details_message_) {
+    if (!status_.is_null()) return status_;
     Value status = failure_status(error.code, error.message, details_);
     if (without_reason_) status.erase("reason");
     return status;

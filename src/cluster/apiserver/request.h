@@ -33,6 +33,8 @@ struct Request {
       owner_subresource;  // what managedFields names when it is not `subresource` (a scale writes the main resource)
   std::string field_manager, user_agent;
   bool dry_run = false, force = false;
+  bool admitted = false;  // admission saw the body of the sub-resource: it does not see what that writes
+  Value delete_options;   // the body of a deletion, as webhooks see it
   bool in_process = false;
   FieldValidation field_validation = FieldValidation::warn;
 
@@ -49,6 +51,7 @@ struct Request {
   Error conflict();                      // the object has been modified …
   Error conflict(std::string_view why);  // Operation cannot be fulfilled on …: why
   Error forbidden(std::string_view why);
+  Error refused(Value status);  // answered with this Status as it is
   Error bad_request(std::string message) { return fail(ErrorCode::bad_request, std::move(message)); }
   Error invalid(const std::vector<schema::FieldError>& errors, std::string_view name);
 
@@ -63,6 +66,7 @@ struct Request {
   Value details_;
   std::string details_message_;  // of the error that details_ belongs to
   bool without_reason_ = false;
+  Value status_;  // the whole Status of the last error, when it is not made from its parts
 };
 
 std::string storage_resource(const schema::KindSchema& kind);

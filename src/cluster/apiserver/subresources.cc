@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/subresources.h"
 
+#include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/tokens.h"
 #include "cluster/schema/defaults.h"
 #include "core/base/text.h"
@@ -64,7 +65,7 @@ Result<Planned> plan_scale(Core& core, Request& request, Transaction& tx, const 
                            std::optional<kube::PatchType> type) {
   const auto found = tx.find(request.key());
   if (!found) return request.not_found();
-  const Value object = in_version(*request.kind, found->value);
+  const Value object = TRY(core.conversion->convert(*request.kind, found->value));
   Value scale = body;
   if (type) {
     const Value current = scale_of(request, object);
@@ -95,11 +96,17 @@ Result<Planned> plan_scale(Core& core, Request& request, Transaction& tx, const 
   if (!version.empty() && version != object["metadata"]["resourceVersion"].as_string()) return request.conflict();
   Value desired = object;
   const std::string path = request.kind->subresource("scale")->spec_replicas_path;
-  set_path(desired, path.empty() ? ".spec.replicas" : path, replicas.as_int());
+  const std::string spec_path = path.empty() ? ".spec.replicas" : path;
+  set_path(desired, spec_path, replicas.as_int());
+  Value shown = scale_of(request, desired);
+  TRY(admit_body(core, request, tx, AdmissionRequest::Operation::update, scale_of(request, object), shown));
+  set_path(desired, spec_path, shown["spec"]["replicas"].as_int());
   // The object's own sub-resource rules: a scale writes spec.
   const std::string subresource = std::exchange(request.subresource, "");
   request.owner_subresource = subresource;
+  request.admitted = true;
   auto planned = write_over(core, request, tx, *found, std::move(desired));
+  request.admitted = false;
   request.subresource = subresource;
   return planned;
 }
@@ -130,6 +137,9 @@ Result<Planned> plan_binding(Core& core, Request& request, Transaction& tx, cons
   const std::string uid = body["metadata"]["uid"].str();
   if (!uid.empty() && uid != pod["metadata"]["uid"].as_string())
     return request.conflict("the pod was deleted and made again");
+  Value shown = body;
+  shown.set("apiVersion", "v1").set("kind", "Binding");
+  TRY(admit_body(core, request, tx, AdmissionRequest::Operation::create, Value(), shown));
   Value changed = pod;
   changed.edit("spec").set("nodeName", node);
   for (const auto& [key, value] : body["metadata"]["annotations"].entries())
@@ -235,7 +245,11 @@ Result<Planned> plan_eviction(Core& core, Request& request, Transaction& tx, con
   const auto found = tx.find(request.key());
   if (!found) return request.not_found();
   Value pod = found->value;
+  Value shown = body;
+  shown.set("apiVersion", "policy/v1").set("kind", "Eviction");
+  TRY(admit_body(core, request, tx, AdmissionRequest::Operation::create, Value(), shown));
   Request deletion = request;
+  deletion.admitted = true;
   deletion.subresource.clear();
   deletion.verb = "delete";
   const DeleteParameters parameters = TRY(delete_parameters(deletion, {}, body["deleteOptions"]));
@@ -365,6 +379,28 @@ Result<Value> finalize_namespace(Core& core, Request& request, const Value& body
     return Planned{ns, request.key(), 200};
   }));
   return planned.object;
+}
+
+Result<void> admit_connect(Core& core, Request& request, const http::Query& query) {
+  static constexpr std::pair<std::string_view, std::string_view> kKinds[] = {{"exec", "PodExecOptions"},
+                                                                             {"attach", "PodAttachOptions"},
+                                                                             {"portforward", "PodPortForwardOptions"},
+                                                                             {"proxy", "PodProxyOptions"}};
+  Value options{{"apiVersion", "v1"}};
+  for (const auto& [name, kind] : kKinds)
+    if (request.subresource == name) options.set("kind", kind);
+  for (const auto& [key, value] : query) {
+    if (key == "stdin" || key == "stdout" || key == "stderr" || key == "tty")
+      options.set(key, value == "true" || value == "1");
+    else if (key == "command")
+      options.edit(key).push_back(value);
+    else if (key == "ports")
+      options.edit(key).push_back(parse_int(value).value_or(0));
+    else if (key == "container" || key == "path")
+      options.set(key, value);
+  }
+  Transaction tx(core.store);
+  return admit_body(core, request, tx, AdmissionRequest::Operation::connect, Value(), options);
 }
 
 }  // namespace caisson::apiserver

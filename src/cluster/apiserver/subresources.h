@@ -16,4 +16,7 @@ Result<Value> finalize_namespace(Core& core, Request& request, const Value& body
 // SubjectAccessReview and its like, TokenReview, SelfSubjectReview. Sets `status` of the body.
 Result<Value> review(Core& core, Request& request, Value body);
 
+// Admission of exec, attach, portforward and proxy: what was asked is shown as PodExecOptions and its like.
+Result<void> admit_connect(Core& core, Request& request, const http::Query& query);
+
 }  // namespace caisson::apiserver

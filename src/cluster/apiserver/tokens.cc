@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/tokens.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 
@@ -15,6 +16,14 @@ namespace caisson::apiserver {
 namespace {
 
 constexpr std::size_t kVerifiedMax = 1'000;
+constexpr std::size_t kBootstrapId = 6, kBootstrapSecret = 16;
+
+// "abcdef.0123456789abcdef"
+bool is_bootstrap_token(std::string_view token) {
+  if (token.size() != kBootstrapId + 1 + kBootstrapSecret || token[kBootstrapId] != '.') return false;
+  return std::all_of(token.begin(), token.end(),
+                     [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.'; });
+}
 
 std::int64_t seconds_of(Time time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
@@ -51,6 +60,7 @@ struct TokenAuthority::Impl {
   Result<Value> claims_of(std::string_view token) const;
   Result<User> service_account(const Value& claims, const std::vector<std::string>& audiences) const;
   Result<User> user(std::string_view token) const;
+  Result<User> bootstrap(std::string_view id, std::string_view secret) const;
   bool exists(std::string_view resource, std::string_view ns, const Value& reference) const;
 };
 
@@ -159,7 +169,8 @@ Result<User> TokenAuthority::Impl::user(std::string_view token) const {
       const Value secret = item->value();
       if (secret["type"].as_string() != kUserTokenType) continue;
       User user{.name = secret_text(secret, "user")};
-      for (const std::string_view group : split(secret_text(secret, "groups"), ','))
+      const std::string groups = secret_text(secret, "groups");
+      for (const std::string_view group : split(groups, ','))
         if (!trim(group).empty()) user.groups.emplace_back(trim(group));
       users[secret_text(secret, "hash")] = std::move(user);
     }
@@ -170,8 +181,36 @@ Result<User> TokenAuthority::Impl::user(std::string_view token) const {
   return it->second;
 }
 
+// plugin/pkg/auth/authenticator/token/bootstrap of 1.33.
+Result<User> TokenAuthority::Impl::bootstrap(std::string_view id, std::string_view word) const {
+  const store::ItemPtr item = store.get("secrets", "kube-system", "bootstrap-token-" + std::string(id));
+  if (!item) return refused("unknown token");
+  const Value secret = item->value();
+  if (secret["type"].as_string() != "bootstrap.kubernetes.io/token" ||
+      !secret["metadata"]["deletionTimestamp"].is_null())
+    return refused("unknown token");
+  if (secret_text(secret, "token-id") != id || sha256(secret_text(secret, "token-secret")) != sha256(word))
+    return refused("unknown token");
+  if (const std::string end = secret_text(secret, "expiration"); !end.empty()) {
+    const auto time = parse_time(end);
+    if (!time || *time <= clock.now()) return refused("the bootstrap token has expired");
+  }
+  if (secret_text(secret, "usage-bootstrap-authentication") != "true")
+    return refused("the bootstrap token is not for authentication");
+  User user{.name = "system:bootstrap:" + std::string(id), .groups = {"system:bootstrappers"}};
+  const std::string groups = secret_text(secret, "auth-extra-groups");
+  for (const std::string_view group : split(groups, ',')) {
+    if (group.empty()) continue;
+    if (!group.starts_with("system:bootstrappers:"))
+      return refused("a bootstrap token can't be of group " + std::string(group));
+    user.groups.emplace_back(group);
+  }
+  return user;
+}
+
 Result<User> TokenAuthority::verify(std::string_view token, const std::vector<std::string>& audiences) const {
   if (token.size() > 16'384) return refused("the token is too long");
+  if (is_bootstrap_token(token)) return impl_->bootstrap(token.substr(0, kBootstrapId), token.substr(kBootstrapId + 1));
   if (std::count(token.begin(), token.end(), '.') != 2) return impl_->user(token);
   const auto claims = impl_->claims_of(token);
   if (!claims.ok()) return refused(claims.error().message);

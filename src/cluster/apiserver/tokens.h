@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// TokenAuthority: ServiceAccount tokens (JWT, ES256; TokenRequest API, bound to a Pod or Secret, expiring) and users'
-// tokens (Secrets of type caisson.dev/user-token in caisson-system, which hold the SHA-256 of the token only). Threads:
-// any.
+// TokenAuthority: ServiceAccount tokens (JWT, ES256; TokenRequest API, bound to a Pod or Secret, expiring), bootstrap
+// tokens (Secrets bootstrap-token-ID in kube-system, as kubeadm makes them) and users' tokens (Secrets of type
+// caisson.dev/user-token in caisson-system, which hold the SHA-256 of the token only). Threads: any.
 #pragma once
 #include <memory>
 #include <string>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/authorizer.h"
+#include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/verbs.h"
@@ -153,7 +154,7 @@ Error must_name_version(Request& request) {
 
 Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const Found& found, Value desired) {
   const schema::KindSchema& kind = *request.kind;
-  const Value current = in_version(kind, found.value);
+  const Value current = TRY(core.conversion->convert(kind, found.value));
   const Value& sent = desired["metadata"];
   // Of a patch (and an apply) the uid is a field like others, refused by validation.
   const bool precondition = request.verb == "update" || request.in_process;
@@ -197,7 +198,8 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
         std::move(desired), {}, 200};  // the answer shows the version before the deletion, as upstream's does
   }
   if (desired == current) return Planned{current, {}, 200};
-  tx.put(key, desired, found.revision);
+  Value stored = TRY(core.conversion->to_storage(kind, desired));
+  tx.put(key, std::move(stored), found.revision);
   return Planned{std::move(desired), key, 200};
 }
 

@@ -72,4 +72,9 @@ Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionReque
 Result<void> admit_validate(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
                             const Value& before, const Value& object);
 
+// Both for the body of a sub-resource that is no object of the kind (Scale, Eviction, Binding, PodExecOptions): only
+// plug-ins that take such bodies.
+Result<void> admit_body(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
+                        const Value& before, Value& body);
+
 }  // namespace caisson::apiserver

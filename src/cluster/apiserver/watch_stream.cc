@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/watch_stream.h"
 
+#include <deque>
 #include <mutex>
 
+#include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/watching.h"
 #include "cluster/schema/table.h"
 #include "core/base/random.h"
@@ -13,6 +15,9 @@ namespace caisson::apiserver {
 namespace {
 
 constexpr auto kBookmarkEvery = std::chrono::minutes(1);
+// The server's own first objects, made before it listens: no client has seen so early a version.
+constexpr store::Revision kOwnRevisions = 8;
+constexpr std::size_t kWaitingMax = 10'000;
 constexpr std::int64_t kTimeoutSecondsMin = 1800;  // without timeoutSeconds: between this and twice this, as upstream
 
 bool is_true(std::string_view text) {
@@ -22,13 +27,14 @@ bool is_true(std::string_view text) {
 // Lives as long as the stream or the store's watch refers to it.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(schema::KindPtr kind, ListParameters parameters, Representation as, Clock& clock,
+  Session(Core& core, schema::KindPtr kind, ListParameters parameters, Representation as,
           std::shared_ptr<http::Stream> stream)
-      : kind_(std::move(kind)),
+      : core_(core),
+        kind_(std::move(kind)),
         parameters_(std::move(parameters)),
         as_(as),
-        clock_(clock),
-        stream_(std::move(stream)) {}
+        stream_(std::move(stream)),
+        waits_(core.conversion->asks(*kind_)) {}
 
   bool initial_events_wanted = false;
 
@@ -37,7 +43,36 @@ class Session : public std::enable_shared_from_this<Session> {
     if (!ended_) watch_ = std::move(watch);
   }
 
+  // From the store's delivery thread. What a webhook converts is sent from a worker, one event after the other, so that
+  // a slow webhook keeps nobody else waiting.
   void deliver(const store::Event& event) {
+    if (!waits_) return send(event);
+    const std::lock_guard lock(mutex_);
+    if (ended_) return;
+    if (waiting_.size() == kWaitingMax) return stream_->abort();  // it lists again from where it is
+    waiting_.push_back(event);
+    if (std::exchange(working_, true)) return;
+    if (!core_.converters().run([self = shared_from_this()] { self->work(); }).ok()) stream_->abort();
+  }
+
+ private:
+  void work() {
+    for (;;) {
+      std::optional<store::Event> event;
+      {
+        const std::lock_guard lock(mutex_);
+        if (waiting_.empty() || ended_) {
+          working_ = false;
+          return;
+        }
+        event = std::move(waiting_.front());
+        waiting_.pop_front();
+      }
+      send(*event);
+    }
+  }
+
+  void send(const store::Event& event) {
     using Type = store::Event::Type;
     if (event.type == Type::closed) {
       if (event.error) write("ERROR", json::write(failure_status(event.error->code, event.error->message)));
@@ -46,12 +81,15 @@ class Session : public std::enable_shared_from_this<Session> {
     if (event.type == Type::bookmark) return bookmark(event.revision);
     const auto seen = seen_by(parameters_, event);
     if (!seen) return;
+    const auto text = object_text(*seen->item);
+    if (!text.ok()) return fail(text.error());
     write(seen->type == Type::added      ? "ADDED"
           : seen->type == Type::modified ? "MODIFIED"
                                          : "DELETED",
-          object_text(*seen->item));
+          *text);
   }
 
+ public:
   void fail(const Error& error) {
     write("ERROR", json::write(failure_status(error.code, error.message)));
     end();
@@ -84,19 +122,22 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   Value table_of(const Value& object, bool row) {
-    Value table = schema::table(*kind_, std::span(&object, row ? 1 : 0), clock_.now(), include);
+    Value table = schema::table(*kind_, std::span(&object, row ? 1 : 0), core_.clock.now(), include);
     table.edit("metadata").set("resourceVersion", object["metadata"]["resourceVersion"]);
     if (std::exchange(columns_sent_, true)) table.set("columnDefinitions", Value());
     return table;
   }
 
-  std::string object_text(const store::Item& item) {
-    if (as_.table) return json::write(table_of(in_version(*kind_, item.value()), true));
-    if (as_.partial) return json::write(schema::partial_metadata(in_version(*kind_, item.value())));
+  Result<std::string> object_text(const store::Item& item) {
+    if (as_.table || as_.partial) {
+      const Value object = TRY(core_.conversion->convert(*kind_, item.value()));
+      return json::write(as_.table ? table_of(object, true) : schema::partial_metadata(object));
+    }
     if (item.bytes().starts_with("{\"kind\":\"" + kind_->resource.kind + "\",\"apiVersion\":\"" +
                                  kind_->resource.api_version() + "\","))
       return item.bytes();
-    return json::write(in_version(*kind_, item.value()));
+    const Value object = TRY(core_.conversion->convert(*kind_, item.value()));
+    return json::write(object);
   }
 
   void write(std::string_view type, const std::string& object) {
@@ -113,15 +154,18 @@ class Session : public std::enable_shared_from_this<Session> {
   schema::IncludeObject include = schema::IncludeObject::metadata;
 
  private:
+  Core& core_;
   schema::KindPtr kind_;
   ListParameters parameters_;
   Representation as_;
-  Clock& clock_;
   std::shared_ptr<http::Stream> stream_;
+  const bool waits_;
   bool columns_sent_ = false;
   std::mutex mutex_;
   std::unique_ptr<store::Watch> watch_;
   bool ended_ = false;
+  std::deque<store::Event> waiting_;  // GUARDED_BY(mutex_), like working_
+  bool working_ = false;
 };
 
 Error forbidden_option(Request& request, std::string_view field, const std::string& why) {
@@ -159,19 +203,24 @@ Result<void> start_watch(Core& core, Request& request, http::Exchange& exchange,
     options.state_first = true;
   } else {
     const auto after = parse_int(version);
-    if (!after)
-      return request.bad_request("resourceVersion: Invalid value: \"" + version + "\": strconv.ParseUint: parsing \"" +
+    if (!after || *after < 0)
+      return request.fail_without_reason("resourceVersion: Invalid value: \"" + version + "\": strconv.ParseUint: parsing \"" +
                                  version + "\": invalid syntax");
     options.after = *after;
   }
   const std::string type = as.table ? "application/json;as=Table;v=v1;g=meta.k8s.io" : "application/json";
   auto stream = exchange.stream(200, {{"Content-Type", type}, {"Cache-Control", "no-cache, private"}});
-  auto session = std::make_shared<Session>(request.kind, std::move(parameters), as, core.clock, stream);
+  auto session = std::make_shared<Session>(core, request.kind, std::move(parameters), as, stream);
   session->bookmarks = options.bookmark_every.count() > 0;
   session->initial_events_wanted = initial;
   const std::string_view include = http::query_get(query, "includeObject");
   if (include == "None") session->include = schema::IncludeObject::none;
   if (include == "Object") session->include = schema::IncludeObject::object;
+  if (!from_state && options.after < kOwnRevisions) {
+    session->fail({ErrorCode::expired, "too old resource version: " + std::to_string(options.after) + " (" +
+                                           std::to_string(kOwnRevisions) + ")"});
+    return {};
+  }
   auto watch = core.store.watch(options, [session](const store::Event& event) { session->deliver(event); });
   if (!watch.ok()) {
     session->fail(watch.error());

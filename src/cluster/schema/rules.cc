@@ -38,6 +38,16 @@ void check_data(const Value& object, std::initializer_list<std::string_view> mem
     out.push_back({FieldError::Type::too_long, field, Value(), "may not be more than 1048576 bytes"});
 }
 
+// A byte as Go quotes it: those above ASCII are taken for Latin-1.
+std::string go_character(char c) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  const auto byte = static_cast<unsigned char>(c);
+  if (byte >= 0xa0 && byte != 0xad) return {static_cast<char>(0xc0 | byte >> 6), static_cast<char>(0x80 | (byte & 0x3f))};
+  if (byte >= 0x80) return std::string("\\u00") + kHex[byte >> 4] + kHex[byte & 15];
+  if (byte < 0x20 || byte == 0x7f) return std::string("\\x") + kHex[byte >> 4] + kHex[byte & 15];
+  return std::string(1, c);
+}
+
 }  // namespace
 
 // What Go's encoding/json says of a text that is no JSON, where it is short to say.
@@ -50,12 +60,12 @@ std::string go_json_error(std::string_view text) {
     for (std::size_t i = 1; i < literal.size(); ++i) {
       if (i >= rest.size()) return "unexpected end of JSON input";
       if (rest[i] != literal[i])
-        return "invalid character '" + std::string(1, rest[i]) + "' in literal " + std::string(literal) + " (expecting '" +
+        return "invalid character '" + go_character(rest[i]) + "' in literal " + std::string(literal) + " (expecting '" +
                std::string(1, literal[i]) + "')";
     }
   }
   if (std::string_view("{[\"-0123456789").find(rest[0]) == std::string_view::npos)
-    return "invalid character '" + std::string(1, rest[0]) + "' looking for beginning of value";
+    return "invalid character '" + go_character(rest[0]) + "' looking for beginning of value";
   return "unexpected end of JSON input";
 }
 
@@ -152,45 +162,6 @@ void check_role(const KindSchema& kind, const Value& object, Errors& out) {
   }
 }
 
-void check_crd(const Value& object, Errors& out) {
-  const Value& spec = object["spec"];
-  for (const char* member : {"plural", "kind"})
-    if (spec["names"][member].as_string().empty()) out.push_back(required_value(std::string("spec.names.") + member));
-  if (const std::string_view group = spec["group"].as_string();
-      !group.empty() && group.find('.') == std::string_view::npos)
-    out.push_back(invalid_value("spec.group", spec["group"], "should be a domain with at least one dot"));
-  std::size_t storing = 0;
-  for (const Value& version : spec["versions"].items()) storing += version["storage"].as_bool() ? 1 : 0;
-  std::set<std::string> versions;
-  bool unique = true;
-  for (std::size_t i = 0; i < spec["versions"].size(); ++i) {
-    const Value& version = spec["versions"][i]["name"];
-    unique = versions.insert(version.str()).second && unique;
-    for (const std::string& why : check_dns_1035_label(version.as_string()))
-      out.push_back(invalid_value("spec.versions[" + std::to_string(i) + "].name", version, why));
-  }
-  if (!unique) out.push_back(invalid_value("spec.versions", spec["versions"], "must contain unique version names"));
-  if (storing != 1)
-    out.push_back(invalid_value("spec.versions", spec["versions"], "must have exactly one version marked as storage version"));
-  if (object["status"]["storedVersions"].empty())
-    out.push_back(invalid_value("status.storedVersions", go_value("[]string(nil)"), "must have at least one stored version"));
-  const std::string want = spec["names"]["plural"].str() + "." + spec["group"].str();
-  if (object["metadata"]["name"].as_string() != want) {
-    out.push_back(
-        invalid_value("metadata.name", object["metadata"]["name"], "must be spec.names.plural+\".\"+spec.group"));
-  }
-  const std::string_view scope = spec["scope"].as_string();
-  if (!scope.empty() && scope != "Namespaced" && scope != "Cluster") {
-    out.push_back(unsupported_value("spec.scope", spec["scope"], {"Cluster", "Namespaced"}));
-  }
-  for (std::size_t i = 0; i < spec["versions"].size(); ++i) {
-    if (!spec["versions"][i]["schema"]["openAPIV3Schema"].is_map()) {
-      out.push_back(
-          required_value("spec.versions[" + std::to_string(i) + "].schema.openAPIV3Schema", "schemas are required"));
-    }
-  }
-}
-
 }  // namespace
 
 void check_labels(const Value& labels, const std::string& path, Errors& out) {
@@ -231,7 +202,9 @@ void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
     for (const std::string& why : check_qualified_name(text))
       out.push_back(invalid_value("metadata.finalizers", finalizers[i], why));
     const bool standard = text == "orphan" || text == "foregroundDeletion" || text == "kubernetes";
-    if (!standard && text.find('/') == std::string_view::npos && !kind.custom) {
+    // Kinds that core does not validate (definitions and their objects) take any qualified name.
+    const bool core_rules = !kind.custom && kind.resource.group != "apiextensions.k8s.io";
+    if (!standard && text.find('/') == std::string_view::npos && core_rules) {
       out.push_back(invalid_value("metadata.finalizers[" + std::to_string(i) + "]", finalizers[i],
                                   "name is neither a standard finalizer name nor is it fully qualified"));
     }
@@ -302,7 +275,7 @@ void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
     else
       check_binding(kind, object, out);
   } else if (group == "apiextensions.k8s.io" && name == "CustomResourceDefinition") {
-    check_crd(object, out);
+    check_definition(object, out);
   } else if (group == "policy" && name == "PodDisruptionBudget") {
     check_disruption_budget(object, out);
   } else if (group == "autoscaling" && name == "HorizontalPodAutoscaler") {

@@ -26,6 +26,8 @@ void check_network_policy(const Value& object, std::vector<FieldError>& out);  /
 void check_disruption_budget(const Value& object, std::vector<FieldError>& out);
 void check_count_or_percent(const Value& value, const std::string& path, std::vector<FieldError>& out);
 bool check_others(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);  // rules_others.cc
+void check_webhook_client(const Value& config, const std::string& path, std::vector<FieldError>& out);
+void check_definition(const Value& object, std::vector<FieldError>& out);  // rules_definition.cc
 void check_status_counts(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);
 void check_workload(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);  // rules_workload.cc
 void check_label_selector(const Value& selector, const std::string& path, std::vector<FieldError>& out);

@@ -46,8 +46,23 @@ Error refused(const std::string& at, const Value& value, const std::string& why)
   return {ErrorCode::invalid, at + ": Invalid value: " + json::write(value) + ": " + why};
 }
 
+// A refusal as a finding about the rule that is refused.
+FieldError finding_of(const Error& error, const Value& written) {
+  constexpr std::string_view kInvalid = ": Invalid value: ";
+  const std::size_t end = error.message.find(kInvalid);
+  if (end == std::string::npos) return {FieldError::Type::invalid, "", written, error.message};
+  const std::string field = error.message.substr(0, end);
+  std::string why = error.message.substr(end + kInvalid.size());
+  const std::string shown = json::write(written[field.substr(field.rfind('.') + 1)]) + ": ";
+  if (why.starts_with(shown)) why.erase(0, shown.size());
+  return {FieldError::Type::invalid, field, written, std::move(why)};
+}
+
 class Compiler {
  public:
+  // With `findings`, a rule that is refused is told there and left out.
+  explicit Compiler(std::vector<FieldError>* findings = nullptr) : findings_(findings) {}
+
   Result<std::unique_ptr<const Node>> node(const Value& schema, const std::string& at, const std::string& name,
                                            int depth) {
     auto out = std::make_unique<Node>();
@@ -69,7 +84,13 @@ class Compiler {
     std::size_t index = 0;
     for (const Value& written : schema["x-kubernetes-validations"].items()) {
       const std::string where = at + ".x-kubernetes-validations[" + std::to_string(index++) + "]";
-      out->rules.push_back(TRY(rule(written, out->type, where)));
+      auto made = rule(written, out->type, where);
+      if (made.ok())
+        out->rules.push_back(std::move(made).value());
+      else if (findings_ != nullptr)
+        findings_->push_back(finding_of(made.error(), written));
+      else
+        return std::move(made).error();
     }
     const bool empty = out->rules.empty() && out->properties.empty() && !out->items && !out->values;
     return empty ? std::unique_ptr<const Node>() : std::unique_ptr<const Node>(std::move(out));
@@ -114,6 +135,8 @@ class Compiler {
     if (text == "FieldValueDuplicate") return FieldError::Type::duplicate;
     return Error{ErrorCode::invalid, at + ".reason: Unsupported value: " + json::write(written)};
   }
+
+  std::vector<FieldError>* const findings_;
 };
 
 class Validation {
@@ -252,6 +275,10 @@ Result<std::shared_ptr<const CelRules>> CelRules::compile(const Value& schema, c
   auto root = TRY(Compiler().node(with_object_fields(schema), at, "object", 0));
   if (root == nullptr) return std::shared_ptr<const CelRules>();
   return std::shared_ptr<const CelRules>(new CelRules(std::move(root)));
+}
+
+void CelRules::check(const Value& schema, const std::string& at, std::vector<FieldError>& out) {
+  (void)Compiler(&out).node(with_object_fields(schema), at, "object", 0).ok();  // everything wrong is in `out`
 }
 
 void CelRules::validate(const Value& object, const Value* before, std::vector<FieldError>& out) const {

@@ -18,6 +18,8 @@ class CelRules {
   // Null when the schema has no rules. Errors: invalid, naming the rule ("AT.properties[spec]
   // .x-kubernetes-validations[0].rule: …").
   static Result<std::shared_ptr<const CelRules>> compile(const Value& schema, const std::string& at);
+  // All that is wrong with the rules of a schema, as a definition's validation says it.
+  static void check(const Value& schema, const std::string& at, std::vector<FieldError>& out);
   ~CelRules();
   // `before` is null for a new object: rules that use oldSelf are left out then, unless optionalOldSelf.
   void validate(const Value& object, const Value* before, std::vector<FieldError>& out) const;

@@ -287,14 +287,7 @@ void check_webhook(const Value& hook, const std::string& path, Errors& out) {
     out.push_back(invalid_value(path + ".timeoutSeconds", seconds, "the timeout value must be between 1 and 30 seconds"));
   check_label_selector(hook["namespaceSelector"], path + ".namespaceSelector", out);
   check_label_selector(hook["objectSelector"], path + ".objectSelector", out);
-  const Value& config = hook["clientConfig"];
-  const bool url = !config["url"].is_null(), service = config["service"].is_map();
-  if (url == service)
-    out.push_back(required_value(path + ".clientConfig", "exactly one of url or service is required"));
-  else if (url)
-    check_url(config["url"], path + ".clientConfig.url", out);
-  else
-    check_webhook_service(config["service"], path + ".clientConfig.service", out);
+  check_webhook_client(hook["clientConfig"], path + ".clientConfig", out);
 }
 
 void check_webhooks(const Value& object, Errors& out) {
@@ -329,6 +322,16 @@ bool check_others(const KindSchema& kind, const Value& object, std::vector<Field
     return true;
   }
   return false;
+}
+
+void check_webhook_client(const Value& config, const std::string& path, Errors& out) {
+  const bool url = !config["url"].is_null(), service = config["service"].is_map();
+  if (url == service)
+    out.push_back(required_value(path, "exactly one of url or service is required"));
+  else if (url)
+    check_url(config["url"], path + ".url", out);
+  else
+    check_webhook_service(config["service"], path + ".service", out);
 }
 
 }  // namespace caisson::schema

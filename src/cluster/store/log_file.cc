@@ -5,6 +5,8 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "core/base/file.h"
 
 namespace caisson::store {
@@ -23,6 +25,15 @@ std::string_view column_text(sqlite3_stmt* statement, int index) {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, index));
   return text ? std::string_view(text, static_cast<std::size_t>(sqlite3_column_bytes(statement, index)))
               : std::string_view();
+}
+
+std::string key_of(const LogRow& row) {
+  return std::string(row.resource) + "/" + std::string(row.ns) + "/" + std::string(row.name);
+}
+
+// A sealed value belongs to one row: moved to another one it does not open.
+std::string place_of(const LogRow& row) {
+  return key_of(row) + "#" + std::to_string(row.id);
 }
 
 }  // namespace
@@ -60,8 +71,10 @@ Result<sqlite3*> LogFile::connect(int flags) const {
   return db;
 }
 
-Result<std::unique_ptr<LogFile>> LogFile::open(const std::string& path) {
+Result<std::unique_ptr<LogFile>> LogFile::open(const std::string& path, std::vector<std::string> sealed_resources) {
   std::unique_ptr<LogFile> file(new LogFile(path));
+  file->sealed_resources_ = std::move(sealed_resources);
+  if (!file->sealed_resources_.empty()) file->sealer_ = TRY(Sealer::open(path + ".key"));
   file->db_ = TRY(file->connect(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
   TRY(file->prepare_tables());
   sqlite3_wal_hook(
@@ -117,25 +130,75 @@ LogFile::~LogFile() {
   sqlite3_close(db_);  // the last connection checkpoints and removes the WAL
 }
 
+bool LogFile::seals(std::string_view resource) const {
+  return std::find(sealed_resources_.begin(), sealed_resources_.end(), resource) != sealed_resources_.end();
+}
+
+Result<void> LogFile::reseal(std::span<const std::pair<std::int64_t, std::string>> values) {
+  if (values.empty()) return {};
+  TRY(execute(db_, "PRAGMA secure_delete=ON"));  // what was there before is not to be left in free pages
+  sqlite3_stmt* update = nullptr;
+  if (sqlite3_prepare_v2(db_, "UPDATE log SET value=? WHERE id=?", -1, &update, nullptr) != SQLITE_OK)
+    return failure(db_, "write");
+  const auto done = in_transaction([&]() -> Result<void> {
+    for (const auto& [id, value] : values) {
+      bind_text(update, 1, value);
+      sqlite3_bind_int64(update, 2, id);
+      if (sqlite3_step(update) != SQLITE_DONE) return failure(db_, "write");
+      sqlite3_reset(update);
+    }
+    return {};
+  });
+  sqlite3_finalize(update);
+  TRY(done);
+  TRY(execute(db_, "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA secure_delete=OFF"));
+  return {};
+}
+
 Result<void> LogFile::load(const std::function<void(const LogRow&)>& row) {
+  std::vector<std::pair<std::int64_t, std::string>> old;  // rows to be sealed, or sealed anew
+  std::optional<Error> sealed;
+  std::string opened;
   sqlite3_stmt* select = nullptr;
   if (sqlite3_prepare_v2(db_, "SELECT id, revision, resource, namespace, name, deleted, at, value FROM log ORDER BY id",
                          -1, &select, nullptr) != SQLITE_OK)
     return failure(db_, "read");
   int code;
   while ((code = sqlite3_step(select)) == SQLITE_ROW) {
-    row({.id = sqlite3_column_int64(select, 0),
-         .revision = sqlite3_column_int64(select, 1),
-         .resource = column_text(select, 2),
-         .ns = column_text(select, 3),
-         .name = column_text(select, 4),
-         .deleted = sqlite3_column_int(select, 5) != 0,
-         .at = sqlite3_column_int64(select, 6),
-         .value = column_text(select, 7)});
+    LogRow read{.id = sqlite3_column_int64(select, 0),
+                .revision = sqlite3_column_int64(select, 1),
+                .resource = column_text(select, 2),
+                .ns = column_text(select, 3),
+                .name = column_text(select, 4),
+                .deleted = sqlite3_column_int(select, 5) != 0,
+                .at = sqlite3_column_int64(select, 6),
+                .value = column_text(select, 7)};
+    if (sealer_ && (seals(read.resource) || Sealer::is_sealed(read.value))) {
+      auto value = unsealed(read, old);
+      if (!value.ok()) {
+        sealed = std::move(value).error();
+        break;
+      }
+      opened = std::move(value).value();
+      read.value = opened;
+    }
+    row(read);
   }
   sqlite3_finalize(select);
+  if (sealed) return *std::move(sealed);
   if (code != SQLITE_DONE) return failure(db_, "read");
-  return {};
+  return reseal(old);
+}
+
+Result<std::string> LogFile::unsealed(const LogRow& row, std::vector<std::pair<std::int64_t, std::string>>& old) const {
+  const std::string place = place_of(row);
+  std::string value(row.value);
+  if (Sealer::is_sealed(row.value)) value = TRY(sealer_->unseal(place, row.value).in(path_ + ": " + key_of(row)));
+  if (!sealer_->is_current(row.value)) {
+    std::string sealed = TRY(sealer_->seal(place, value));
+    old.emplace_back(row.id, std::move(sealed));
+  }
+  return value;
 }
 
 Result<void> LogFile::in_transaction(const std::function<Result<void>()>& work) {
@@ -150,6 +213,8 @@ Result<void> LogFile::in_transaction(const std::function<Result<void>()>& work) 
 Result<void> LogFile::append(std::span<const LogRow> rows) {
   return in_transaction([&]() -> Result<void> {
     for (const LogRow& row : rows) {
+      std::string sealed;
+      if (sealer_ && seals(row.resource)) sealed = TRY(sealer_->seal(place_of(row), row.value));
       sqlite3_bind_int64(insert_, 1, row.id);
       sqlite3_bind_int64(insert_, 2, row.revision);
       bind_text(insert_, 3, row.resource);
@@ -157,7 +222,7 @@ Result<void> LogFile::append(std::span<const LogRow> rows) {
       bind_text(insert_, 5, row.name);
       sqlite3_bind_int(insert_, 6, row.deleted);
       sqlite3_bind_int64(insert_, 7, row.at);
-      bind_text(insert_, 8, row.value);
+      bind_text(insert_, 8, sealed.empty() ? row.value : std::string_view(sealed));
       const int code = sqlite3_step(insert_);
       Error error = code == SQLITE_DONE ? Error{ErrorCode::internal, ""} : failure(db_, "write");
       sqlite3_reset(insert_);

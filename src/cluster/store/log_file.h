@@ -7,11 +7,14 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cluster/store/item.h"
+#include "cluster/store/sealing.h"
 #include "core/base/result.h"
 
 struct sqlite3;
@@ -30,7 +33,8 @@ struct LogRow {
 
 class LogFile {
  public:
-  static Result<std::unique_ptr<LogFile>> open(const std::string& path);
+  // Values of `sealed_resources` are sealed by the keys of PATH.key.
+  static Result<std::unique_ptr<LogFile>> open(const std::string& path, std::vector<std::string> sealed_resources);
   ~LogFile();
   LogFile(const LogFile&) = delete;
   LogFile& operator=(const LogFile&) = delete;
@@ -51,10 +55,16 @@ class LogFile {
   Result<sqlite3*> connect(int flags) const;
   Result<void> prepare_tables();
   Result<void> execute(sqlite3* db, const char* sql) const;
+  bool seals(std::string_view resource) const;
+  // The row's value as it was given; a row that the first key did not seal goes to `old`, sealed.
+  Result<std::string> unsealed(const LogRow& row, std::vector<std::pair<std::int64_t, std::string>>& old) const;
+  Result<void> reseal(std::span<const std::pair<std::int64_t, std::string>> values);
   Result<void> in_transaction(const std::function<Result<void>()>& work);
   Error failure(sqlite3* db, std::string_view doing) const;
 
   std::string path_;
+  std::vector<std::string> sealed_resources_;
+  std::optional<Sealer> sealer_;  // there when something is sealed
   sqlite3* db_ = nullptr;
   sqlite3* checkpoint_db_ = nullptr;
   sqlite3_stmt* insert_ = nullptr;

@@ -438,7 +438,7 @@ void SqliteStore::checkpoint_loop() {
 }  // namespace
 
 Result<std::unique_ptr<Store>> Store::open(const std::string& path, Clock& clock, const StoreOptions& options) {
-  std::unique_ptr<LogFile> file = TRY(LogFile::open(path));
+  std::unique_ptr<LogFile> file = TRY(LogFile::open(path, options.sealed_resources));
   auto store = std::make_unique<SqliteStore>(std::move(file), clock, options);
   TRY(store->load());
   store->start();

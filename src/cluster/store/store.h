@@ -77,6 +77,8 @@ struct StoreOptions {
   std::size_t history_bytes_max = 32u << 20;  // in memory
   std::size_t object_bytes_max =
       3u << 20;  // etcd's default request limit is 1.5 MiB; ours serves Spans and PushEvents as well
+  // Their values lie encrypted on disk (sealing.h), by the keys of the file PATH.key. Empty: none, and no key file.
+  std::vector<std::string> sealed_resources = {"secrets"};
 };
 
 struct StoreStats {

@@ -83,7 +83,8 @@ struct Client::Impl {
     out.port = port_of(url);
     if (url.scheme != "http" && url.scheme != "https")
       return Error{ErrorCode::bad_request, "URL scheme '" + url.scheme + "' is not http or https"};
-    if (options.unix_socket.empty() && options.use_proxy) out.proxy = TRY(proxy_for(proxies, url, out.port));
+    if (options.unix_socket.empty() && options.connect_host.empty() && options.use_proxy)
+      out.proxy = TRY(proxy_for(proxies, url, out.port));
     out.absolute_form = out.proxy && url.scheme == "http";
     out.key = url.scheme + "://" + url.host + ":" + std::to_string(out.port);
     return out;
@@ -115,6 +116,9 @@ struct Client::Impl {
     std::unique_ptr<Transport> transport;
     if (!options.unix_socket.empty()) {
       transport = TRY(Transport::connect_unix(options.unix_socket, connect_deadline).in(options.unix_socket));
+    } else if (!options.connect_host.empty()) {
+      transport = TRY(Transport::connect_tcp(options.connect_host, options.connect_port, connect_deadline)
+                          .in(options.connect_host + ":" + std::to_string(options.connect_port)));
     } else if (route.proxy) {
       const std::string where = route.proxy->host + ":" + std::to_string(route.proxy->port);
       transport =

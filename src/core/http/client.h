@@ -15,6 +15,9 @@ namespace caisson::http {
 
 struct ClientOptions {
   std::string unix_socket;               // when set, every connection goes there
+  // When set, every connection goes to this address; the URL's host is still what is asked for and what TLS checks.
+  std::string connect_host;
+  int connect_port = 0;
   std::string ca_pem;                    // empty: the system's
   std::string certificate_pem, key_pem;  // client certificate
   bool verify = true;

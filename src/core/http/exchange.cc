@@ -216,12 +216,15 @@ class ExchangeImpl final : public Exchange {
     else if (!has_no_body(response.status))
       append_field(out, "Content-Length", std::to_string(response.body.size()));
     out.append("\r\n");
-    if (!bare) out.append(response.body);
+    if (!bare) {
+      response.body.insert(0, out);
+      out = std::move(response.body);
+    }
     {
       const std::scoped_lock lock(transfer_->mutex);
       transfer_->close_after = !keep_alive;
     }
-    [[maybe_unused]] const auto sent = transfer_->send(out, true);  // an error: nobody is left to answer
+    [[maybe_unused]] const auto sent = transfer_->send_last(std::move(out));  // an error: nobody is left to answer
   }
 
   const std::shared_ptr<Transfer> transfer_;

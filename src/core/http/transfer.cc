@@ -63,6 +63,21 @@ Result<void> Transfer::send(std::string_view bytes, bool last) {
   return {};
 }
 
+Result<void> Transfer::send_last(std::string bytes) {
+  {
+    const std::scoped_lock lock(mutex);
+    if (closed || aborted || finished || (is_websocket && close_sent)) return client_gone();
+    unsent += bytes.size();
+    if (out.empty())
+      out = std::move(bytes);
+    else
+      out.append(bytes);
+    finished = true;
+  }
+  wake_loop();
+  return {};
+}
+
 Result<void> Transfer::send_blocking(std::string_view bytes) {
   {
     std::unique_lock lock(mutex);

@@ -34,6 +34,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   Result<std::string> take_body();  // empty at the end
   // Queues bytes; `last` ends the response.
   Result<void> send(std::string_view bytes, bool last);
+  // The last bytes, moved where nothing waits before them: an answer of many megabytes is not copied.
+  Result<void> send_last(std::string bytes);
   Result<void> send_now(std::string_view bytes) { return send(bytes, false); }
   Result<void> send_blocking(std::string_view bytes);
   bool begin_answer();  // false when it was answered before
