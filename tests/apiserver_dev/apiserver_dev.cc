@@ -40,7 +40,7 @@ Result<void> serve(const std::string& directory, int port, bool controllers) {
   options.issuer = "https://kubernetes.default.svc";
   options.warn_unserved = false;  // nothing is acted on here at all
   const auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
-  const SecretBytes token = TRY(api->make_user_token("kubernetes-admin", {"system:masters"}));
+  const SecretBytes token = TRY(api->make_user_token("admin", {"system:masters"}));
   const http::KeyPair pair = TRY(http::make_certificate(
       ca, {.common_name = "apiserver", .dns_names = {"localhost"}, .ip_addresses = {"127.0.0.1"}, .server = true},
       system_clock().now()));
@@ -51,7 +51,8 @@ Result<void> serve(const std::string& directory, int port, bool controllers) {
   const auto client = api->client({.name = "system:kube-controller-manager", .groups = {"system:masters"}});
   kube::Runtime runtime(*client, system_clock());
   if (controllers) {
-    caisson::controllers::add_controllers(runtime, {.ca_pem = ca.certificate_pem, .volumes_root = directory + "/volumes"});
+    // As the recorded cluster: without a default StorageClass.
+    caisson::controllers::add_controllers(runtime, {.ca_pem = ca.certificate_pem, .volumes_root = ""});
     runtime.start();
   }
   TRY(write_file(directory + "/token", token.reveal(), 0600));
