@@ -160,7 +160,7 @@ std::string Call::dry_run() const {
 }
 
 std::vector<std::span<const Command>> all_commands() {
-  return {create_commands(), create_more_commands(), metadata_commands(), workload_commands(), rollout_commands(),
+  return {get_commands(), delete_commands(), create_commands(), create_more_commands(), metadata_commands(), workload_commands(), rollout_commands(),
           node_commands(),   file_commands(),     look_commands()};
 }
 

@@ -81,7 +81,8 @@ Result<Value> create(const Call& call, const kube::Resource& resource, const Val
 // As -o says: json, yaml, name, jsonpath=…, jsonpath-file, custom-columns=…; else "NAME VERB" with what a dry run adds.
 Result<void> print_result(const Call& call, const Target& target, const Value& object, std::string_view verb);
 Result<void> print_object(const Call& call, const Value& object, std::string_view format);
-bool is_machine_format(std::string_view format);
+// Errors: kubectl's text for a format that there is not.
+Result<void> check_format(std::string_view format);
 // kubectl's table: three blanks between columns, none after the last.
 void print_columns(const std::vector<std::vector<std::string>>& rows);
 // A kubectl JSONPath template, as "{range .items[*]}{.metadata.name}{"\n"}{end}". Errors: what is malformed.
@@ -103,6 +104,8 @@ std::span<const Command> metadata_commands();   // label annotate patch taint
 std::span<const Command> workload_commands();   // scale autoscale set …
 std::span<const Command> rollout_commands();    // rollout …
 std::span<const Command> create_commands();     // create … expose run
+std::span<const Command> get_commands();
+std::span<const Command> delete_commands();
 std::span<const Command> create_more_commands();  // create role, ingress, token …
 std::span<const Command> node_commands();       // cordon uncordon drain top
 std::span<const Command> file_commands();       // replace edit diff

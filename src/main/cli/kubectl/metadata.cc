@@ -172,7 +172,10 @@ Result<void> taint_node(Call& call, const Target& target, const std::vector<Tain
     }
     if (found != taints.end() && !call.is_set("overwrite"))
       return usage("node " + target.name + " already has " + change.key + " taint(s) with same effect(s) and --overwrite is false");
-    if (found != taints.end()) taints.erase(found);
+    if (found != taints.end()) {
+      taints.erase(found);
+      removed = true;
+    }
     Value made{{"effect", change.effect}, {"key", change.key}};
     if (!change.value.empty()) made.set("value", change.value);
     taints.insert(taints.begin(), std::move(made));

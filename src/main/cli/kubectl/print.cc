@@ -4,6 +4,8 @@
 #include <cstdio>
 
 #include "cluster/schema/json_path.h"
+#include "core/expr/go_template/execution.h"
+#include "core/expr/go_template/set.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
@@ -122,9 +124,26 @@ std::string_view after_equals(std::string_view format) {
   return equals == std::string_view::npos ? std::string_view() : format.substr(equals + 1);
 }
 
-Result<void> print_columns_of(const Value& object, std::string_view spec) {
-  print_columns(TRY(custom_columns(object, spec)));
-  return {};
+Result<std::string> go_template_text(const Value& value, const std::string& text) {
+  go_template::Set set("output", {go_template::go_functions()});
+  TRY(set.parse("output", text).in("error parsing template " + text));
+  go_template::Execution execution(set, {});
+  return execution.run("output", go_template::Datum::from(value)).in("error executing template \"" + text + "\"");
+}
+
+// First line the headers, second the paths.
+Result<std::string> columns_of_file(const std::string& path) {
+  const std::string text = TRY(read_file(path));
+  const auto lines = split(text, '\n');
+  std::vector<std::string> words[2], columns;
+  for (std::size_t i = 0; i < 2 && i < lines.size(); ++i) {
+    for (const std::string_view word : split(lines[i], ' ')) {
+      if (!trim(word).empty()) words[i].emplace_back(trim(word));
+    }
+  }
+  if (words[0].empty() || words[0].size() != words[1].size()) return usage("number of headers and paths must match in " + path);
+  for (std::size_t i = 0; i < words[0].size(); ++i) columns.push_back(words[0][i] + ":" + words[1][i]);
+  return join(columns, ",");
 }
 
 }  // namespace
@@ -163,11 +182,16 @@ Result<std::vector<std::vector<std::string>>> custom_columns(const Value& value,
   return rows;
 }
 
-bool is_machine_format(std::string_view format) {
-  for (const std::string_view prefix : {"json", "yaml", "name", "custom-columns"}) {
-    if (format.starts_with(prefix)) return true;
-  }
-  return false;
+Result<void> check_format(std::string_view format) {
+  static constexpr std::string_view kNames[] = {"json", "yaml", "name"};
+  static constexpr std::string_view kPrefixes[] = {"custom-columns=", "custom-columns-file=", "jsonpath=", "jsonpath-as-json=",
+                                                   "jsonpath-file=", "go-template=", "go-template-file=", "template="};
+  const bool known = std::find(std::begin(kNames), std::end(kNames), format) != std::end(kNames) ||
+                     std::any_of(std::begin(kPrefixes), std::end(kPrefixes), [&](std::string_view p) { return format.starts_with(p); });
+  if (known) return {};
+  return usage("unable to match a printer suitable for the output format \"" + std::string(format) +
+               "\", allowed formats are: custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,"
+               "jsonpath-as-json,jsonpath-file,name,template,templatefile,yaml,wide");
 }
 
 void print_columns(const std::vector<std::vector<std::string>>& rows) {
@@ -187,7 +211,9 @@ void print_columns(const std::vector<std::vector<std::string>>& rows) {
 }
 
 Result<void> print_object(const Call& call, const Value& given, std::string_view format) {
-  const Value object = without_managed_fields(call, given);
+  Value object = without_managed_fields(call, given);
+  object.sort_keys();  // as Go writes maps
+  TRY(check_format(format));
   if (format == "json" || format == "yaml") {
     print_value(object, format);
   } else if (format == "name") {
@@ -195,16 +221,22 @@ Result<void> print_object(const Call& call, const Value& given, std::string_view
     std::string group = shown.api_version();
     group = group.find('/') == std::string::npos ? "" : "." + group.substr(0, group.find('/'));
     std::printf("%s%s/%s\n", to_lower(shown.kind()).c_str(), group.c_str(), shown.name().c_str());
-  } else if (format.starts_with("jsonpath-file=")) {
-    const std::string text = TRY(read_file(std::string(after_equals(format))));
-    std::printf("%s", TRY(json_path_template(object, text)).c_str());
-  } else if (format.starts_with("jsonpath=") || format.starts_with("jsonpath-as-json=")) {
-    std::printf("%s", TRY(json_path_template(object, after_equals(format))).c_str());
-  } else if (format.starts_with("custom-columns=")) {
-    return print_columns_of(object, after_equals(format));
+  } else if (format.starts_with("jsonpath")) {
+    const bool from_file = format.starts_with("jsonpath-file=");
+    const std::string text = from_file ? TRY(read_file(std::string(after_equals(format)))) : std::string(after_equals(format));
+    const auto printed = json_path_template(object, text);
+    if (!printed.ok()) return usage("error parsing jsonpath " + text + ", " + printed.error().message);
+    std::printf("%s", printed->c_str());
+  } else if (format.find("template") != std::string_view::npos) {
+    const bool from_file = format.starts_with("go-template-file=");
+    const std::string text = from_file ? TRY(read_file(std::string(after_equals(format)))) : std::string(after_equals(format));
+    std::printf("%s", TRY(go_template_text(object, text)).c_str());
   } else {
-    return usage("unable to match a printer suitable for the output format \"" + std::string(format) +
-                 "\", allowed formats are: custom-columns,json,jsonpath,jsonpath-file,name,yaml");
+    const bool from_file = format.starts_with("custom-columns-file=");
+    const std::string spec = from_file ? TRY(columns_of_file(std::string(after_equals(format)))) : std::string(after_equals(format));
+    auto rows = TRY(custom_columns(object, spec));
+    if (call.flags.has("no-headers") && call.is_set("no-headers")) rows.erase(rows.begin());
+    print_columns(rows);
   }
   return {};
 }
