@@ -66,7 +66,7 @@ Result<void> serve(const std::string& directory, int port, bool controllers) {
   options.warn_unserved = false;  // nothing is acted on here at all
   const auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
   const std::string token = TRY(kept(directory + "/token", [&]() -> Result<std::string> {
-    const SecretBytes made = TRY(api->make_user_token("kubernetes-admin", {"system:masters"}));
+    const SecretBytes made = TRY(api->make_user_token("admin", {"system:masters"}));
     return std::string(made.reveal());
   }));
   const http::KeyPair pair = TRY(http::make_certificate(
@@ -79,7 +79,8 @@ Result<void> serve(const std::string& directory, int port, bool controllers) {
   const auto client = api->client({.name = "system:kube-controller-manager", .groups = {"system:masters"}});
   kube::Runtime runtime(*client, system_clock());
   if (controllers) {
-    caisson::controllers::add_controllers(runtime, {.ca_pem = ca.certificate_pem, .volumes_root = directory + "/volumes"});
+    // As the recorded cluster: without a default StorageClass.
+    caisson::controllers::add_controllers(runtime, {.ca_pem = ca.certificate_pem, .volumes_root = ""});
     runtime.start();
   }
   TRY(write_file(directory + "/kubeconfig", kubeconfig(bound, directory + "/ca.pem", token), 0600));

@@ -12,6 +12,7 @@ using kube::Object;
 using kube::ObjectKey;
 using kube::Requeue;
 
+constexpr std::chrono::seconds kDisruptionPeriod(5);  // how often it is asked whether a node has come back
 constexpr std::string_view kLeaseNamespace = "kube-node-lease";
 
 struct Wanted {
@@ -70,13 +71,20 @@ class NodeLifecycleReconciler : public kube::Reconciler {
                      "Node " + key.name + " status is now: NodeNotReady");
       node = TRY(client_.update(*node, by_manager("status")));
     }
-    if (set_taints(*node, clock_.now())) TRY(client_.update(*node, by_manager()));
+    const bool evicts = any_node_is_ready();
+    if (set_taints(*node, clock_.now(), evicts)) TRY(client_.update(*node, by_manager()));
+    if (!evicts) return Requeue::after(kDisruptionPeriod);
     // A node that is silent already comes back by its own write.
     return heard && silence <= kNodeGrace ? Requeue::after(kNodeGrace - silence + std::chrono::seconds(1))
                                           : Requeue::never();
   }
 
  private:
+  bool any_node_is_ready() const {
+    const std::vector<Object> nodes = nodes_.list();
+    return std::any_of(nodes.begin(), nodes.end(), [](const Object& n) { return kube::condition_is_true(n, "Ready"); });
+  }
+
   kube::Client& client_;
   Clock& clock_;
   kube::Informer& nodes_;
@@ -113,8 +121,9 @@ bool mark_unknown(Object& node, Time now) {
   return changed;
 }
 
-bool set_taints(Object& node, Time now) {
+bool set_taints(Object& node, Time now, bool evicts) {
   std::vector<Wanted> wanted = wanted_taints(node);
+  if (!evicts) std::erase_if(wanted, [](const Wanted& taint) { return taint.effect == "NoExecute"; });
   Value taints = Value::list();
   bool changed = false;
   for (const Value& taint : node.spec()["taints"].items()) {

@@ -15,8 +15,10 @@ constexpr Duration kNodeGrace = std::chrono::seconds(40);
 std::optional<Time> last_heartbeat(const kube::Object& node, const std::optional<kube::Object>& lease);
 // Its conditions become Unknown. Gives whether something changed.
 bool mark_unknown(kube::Object& node, Time now);
-// spec.taints as its conditions and spec.unschedulable demand; other taints stay. Gives whether they changed.
-bool set_taints(kube::Object& node, Time now);
+// spec.taints as its conditions and spec.unschedulable demand; other taints stay. Gives whether they changed. Without
+// `evicts` none of effect NoExecute is set: where no node at all is heard of, the fault is more likely on our side, and
+// pods had nowhere to go (upstream's state FullDisruption).
+bool set_taints(kube::Object& node, Time now, bool evicts = true);
 
 void add_node_lifecycle(kube::Runtime& runtime);
 

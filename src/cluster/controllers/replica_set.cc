@@ -14,17 +14,30 @@ constexpr std::int64_t kBurstMax = 500;
 using kube::EventRecorder;
 using kube::Requeue;
 
+// Where the two kinds that keep replicas differ. A ReplicationController's selector is a plain map.
+struct ReplicaKind {
+  schema::Resource resource;
+  std::string name, component;  // of the reconciler, of its events
+  bool plain_selector;
+
+  Result<kube::LabelSelector> selector_of(const Object& set) const {
+    if (!plain_selector) return kube::LabelSelector::from(set.spec()["selector"]);
+    return kube::LabelSelector::of(set.spec()["selector"]);
+  }
+};
+
 class ReplicaSetReconciler : public kube::Reconciler {
  public:
-  explicit ReplicaSetReconciler(kube::Runtime& runtime)
+  ReplicaSetReconciler(kube::Runtime& runtime, ReplicaKind kind)
       : client_(runtime.client()),
         clock_(runtime.clock()),
-        replica_sets_(runtime.informer(schema::kReplicaSets)),
+        kind_(std::move(kind)),
+        replica_sets_(runtime.informer(kind_.resource)),
         pods_(runtime.informer(schema::kPods)),
         expectations_(pods_, clock_),
-        events_(client_, clock_, "replicaset-controller") {}
+        events_(client_, clock_, kind_.component) {}
 
-  std::string_view name() const override { return "replicaset"; }
+  std::string_view name() const override { return kind_.name; }
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
     const auto set = replica_sets_.find(key);
@@ -33,13 +46,13 @@ class ReplicaSetReconciler : public kube::Reconciler {
       return Requeue::never();
     }
     if (!expectations_.met(key)) return Requeue::after(std::chrono::seconds(5));  // the pod's event comes before
-    const auto selector = TRY(kube::LabelSelector::from(set->spec()["selector"]));
+    const auto selector = TRY(kind_.selector_of(*set));
     if (!selects_template(selector, set->spec()["template"])) {
       return Error{ErrorCode::invalid,
                    "the selector does not select the template's labels: pods would be made without end"};
     }
     const auto claimed =
-        TRY(claim(client_, schema::kReplicaSets, *set, selector, schema::kPods, candidates(*set, selector)));
+        TRY(claim(client_, kind_.resource, *set, selector, schema::kPods, candidates(*set, selector)));
     const std::vector<Object> pods = active(claimed);
     Result<void> managed;
     std::string_view failure_reason;
@@ -119,11 +132,27 @@ class ReplicaSetReconciler : public kube::Reconciler {
 
   kube::Client& client_;
   Clock& clock_;
+  const ReplicaKind kind_;
   kube::Informer& replica_sets_;
   kube::Informer& pods_;
   Expectations expectations_;
   EventRecorder events_;
 };
+
+void add_replica_kind(kube::Runtime& runtime, const ReplicaKind& kind) {
+  kube::Informer& replica_sets = runtime.informer(kind.resource);
+  const kube::Queue queue = runtime.add(std::make_unique<ReplicaSetReconciler>(runtime, kind));
+  runtime.watch(kind.resource, queue);
+  runtime.watch(schema::kPods, queue, [&replica_sets, kind](const Object& pod) -> std::vector<ObjectKey> {
+    if (pod.controller()) return kube::Runtime::to_controller(kind.resource.kind)(pod);
+    std::vector<ObjectKey> out;  // an orphan concerns every set that would adopt it
+    for (const Object& set : replica_sets.list(pod.ns())) {
+      const auto selector = kind.selector_of(set);
+      if (selector.ok() && selector->matches(pod.metadata()["labels"])) out.push_back(set.key());
+    }
+    return out;
+  });
+}
 
 }  // namespace
 
@@ -183,18 +212,12 @@ Value replica_set_status(const Object& replica_set, const std::vector<Object>& p
 }
 
 void add_replica_set(kube::Runtime& runtime) {
-  kube::Informer& replica_sets = runtime.informer(schema::kReplicaSets);
-  const kube::Queue queue = runtime.add(std::make_unique<ReplicaSetReconciler>(runtime));
-  runtime.watch(schema::kReplicaSets, queue);
-  runtime.watch(schema::kPods, queue, [&replica_sets](const Object& pod) -> std::vector<ObjectKey> {
-    if (pod.controller()) return kube::Runtime::to_controller("ReplicaSet")(pod);
-    std::vector<ObjectKey> out;  // an orphan concerns every set that would adopt it
-    for (const Object& set : replica_sets.list(pod.ns())) {
-      const auto selector = kube::LabelSelector::from(set.spec()["selector"]);
-      if (selector.ok() && selector->matches(pod.metadata()["labels"])) out.push_back(set.key());
-    }
-    return out;
-  });
+  add_replica_kind(runtime, {schema::kReplicaSets, "replicaset", "replicaset-controller", false});
+}
+
+void add_replication_controller(kube::Runtime& runtime) {
+  const schema::Resource resource{"", "v1", "ReplicationController", "replicationcontrollers"};
+  add_replica_kind(runtime, {resource, "replicationcontroller", "replication-controller", true});
 }
 
 }  // namespace caisson::controllers

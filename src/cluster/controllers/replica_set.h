@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ReplicaSet: keeps so many pods of one template. Source: pkg/controller/replicaset (v1.33). ReplicationController is
-// not served.
+// ReplicaSet and ReplicationController: keep so many pods of one template. Source: pkg/controller/replicaset and
+// pkg/controller/replication (v1.33), which are one there too.
 #pragma once
 #include <memory>
 #include <vector>
@@ -23,5 +23,6 @@ Value replica_set_status(const Object& replica_set, const std::vector<Object>& p
                          std::string_view failure, Time now);
 
 void add_replica_set(kube::Runtime& runtime);
+void add_replication_controller(kube::Runtime& runtime);
 
 }  // namespace caisson::controllers

@@ -36,6 +36,7 @@ class Scheduler : public kube::Reconciler {
         pods_(runtime.informer(schema::kPods)),
         nodes_(runtime.informer(schema::kNodes)),
         claims_(runtime.informer(schema::kPersistentVolumeClaims)),
+        classes_(runtime.informer(storage_classes())),
         events_(client_, clock_, std::string(kDefaultScheduler)) {}
 
   std::string_view name() const override { return "scheduler"; }
@@ -48,7 +49,7 @@ class Scheduler : public kube::Reconciler {
       return refuse(*pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", false);
     }
     const std::vector<NodeState> nodes = states(*pod);
-    const ClaimState claims = claim_state(*pod, claims_);
+    const ClaimState claims = claim_state(*pod, claims_, classes_);
     if (claims.waits_for_binder) return Requeue::never();  // the claim's event brings us back
     if (!claims.problem.empty()) {
       const std::string none = "0/" + std::to_string(nodes.size()) + " nodes are available: ";
@@ -187,6 +188,7 @@ class Scheduler : public kube::Reconciler {
   kube::Informer& pods_;
   kube::Informer& nodes_;
   kube::Informer& claims_;
+  kube::Informer& classes_;
   EventRecorder events_;
   std::map<std::string, Object> assumed_;  // bound by us, not yet seen bound; by uid. One run at a time touches it.
 };

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Volumes: a claim of the storage class `local` is bound, when a pod uses it, to a folder of this machine. Source:
-// pkg/controller/volume/ persistentvolume (v1.33), as far as one machine needs it; the agent makes the folder when it
-// mounts it.
+// Volumes: binding of PersistentVolumeClaims to PersistentVolumes, their phases, what becomes of a volume whose claim is
+// gone, and the storage class `local`, whose volumes are folders of this machine. Source:
+// pkg/controller/volume/persistentvolume (v1.33). The agent makes a local volume's folder when it mounts it.
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cluster/kube/informer.h"
 #include "cluster/kube/reconciler.h"
@@ -18,12 +19,20 @@ struct ClaimState {
   bool waits_for_binder = false;  // ours will bind it presently
   std::string problem;            // in the scheduler's words
 };
-ClaimState claim_state(const kube::Object& pod, const kube::Informer& claims);
+// `pod`'s claims. Whether an unbound one waits for a pod is for its class to say.
+ClaimState claim_state(const kube::Object& pod, const kube::Informer& claims, const kube::Informer& classes);
 
 // The volume for a claim: a folder <root>/<ns>_<name>.
 kube::Object make_volume(const kube::Object& claim, const std::string& root);
 
-// Also makes the StorageClass `local` (the default one). `root` empty: claims stay Pending.
+// The smallest of `volumes` that an unbound claim can have: promised to it, or of nobody and of its class, modes, labels
+// and at least its size. nullptr: there is none.
+const kube::Object* find_volume(const kube::Object& claim, const std::vector<kube::Object>& volumes);
+
+// With a `root` it also makes the StorageClass `local` (the default one); without, only volumes that people make are bound.
 void add_volume_binder(kube::Runtime& runtime, std::string root);
+
+const schema::Resource& persistent_volumes();
+const schema::Resource& storage_classes();
 
 }  // namespace caisson::controllers

@@ -13,6 +13,7 @@
 #include "artifact/build/executor.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "main/cli/kubectl/kubectl.h"
 #include "main/platform/up.h"
 
 namespace caisson::cli {
@@ -224,6 +225,7 @@ int run_command_line(int argc, char** argv) {
     if (!result.ok()) std::fprintf(stderr, "Error: %s\n", result.error().message.c_str());
     return result.ok() ? 0 : 1;
   }
+  if (const kubectl::Command* command = kubectl::find_command(words)) return kubectl::run_command(*command, words);
   if (words.size() >= 2 && words[0] == "policy" && !asks_help) return finish(command_policy({words.begin() + 1, words.end()}));
   Tree tree;
   tree.app.require_subcommand(1);

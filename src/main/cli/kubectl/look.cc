@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: Apache-2.0
+// wait, events, auth, why, api-resources, api-versions, explain, cluster-info.
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <thread>
+
+#include "cluster/controllers/scheduling.h"
+#include "core/base/encoding.h"
+#include "core/base/text.h"
+#include "core/document/json.h"
+#include "main/cli/kubectl/kubectl.h"
+
+namespace caisson::cli::kubectl {
+namespace {
+
+constexpr FlagSpec kWaitFlags[] = {{"for", FlagKind::array}, {"timeout", FlagKind::text}, {"local", FlagKind::boolean}};
+constexpr FlagSpec kEventFlags[] = {{"for", FlagKind::text}, {"types", FlagKind::list}, {"no-headers", FlagKind::boolean}, {"watch", FlagKind::boolean, 'w'}};
+constexpr FlagSpec kAuthFlags[] = {{"quiet", FlagKind::boolean, 'q'}, {"list", FlagKind::boolean}, {"no-headers", FlagKind::boolean},
+                                   {"subresource", FlagKind::text}, {"as", FlagKind::text}};
+constexpr FlagSpec kApiFlags[] = {{"namespaced", FlagKind::text}, {"api-group", FlagKind::text}, {"verbs", FlagKind::list},
+                                  {"sort-by", FlagKind::text}, {"categories", FlagKind::list}, {"no-headers", FlagKind::boolean}, {"cached", FlagKind::boolean}};
+constexpr FlagSpec kExplainFlags[] = {{"api-version", FlagKind::text}, {"recursive", FlagKind::boolean, 'r'}};
+
+// --- wait
+
+struct Awaited {
+  bool deletion = false, creation = false;
+  std::string condition, status = "true";   // condition=Type[=Status]
+  std::string path, value;                  // jsonpath='{…}'[=value]
+  bool any_value = false;
+};
+Result<Awaited> parse_awaited(const std::string& text) {
+  Awaited out;
+  if (text == "delete") {
+    out.deletion = true;
+  } else if (text == "create") {
+    out.creation = true;
+  } else if (text.starts_with("condition=")) {
+    const auto parts = split(std::string_view(text).substr(10), '=');
+    out.condition = parts[0];
+    if (parts.size() > 1) out.status = to_lower(parts[1]);
+  } else if (text.starts_with("jsonpath=")) {
+    const auto close = text.rfind('}');
+    if (close == std::string::npos) return usage("jsonpath wait format must be --for=jsonpath='{.status.readyReplicas}'=3 or --for=jsonpath='{.status.readyReplicas}'");
+    out.path = text.substr(9, close - 8);
+    out.any_value = close + 1 == text.size();
+    if (!out.any_value) out.value = text.substr(close + 2);
+  } else {
+    return usage("unrecognized condition: \"" + text + "\"");
+  }
+  return out;
+}
+
+Result<bool> is_met(const Value& object, const Awaited& awaited) {
+  if (awaited.creation) return true;
+  if (!awaited.path.empty()) {
+    const std::string got = TRY(json_path_template(object, awaited.path));
+    return awaited.any_value ? !got.empty() : got == awaited.value;
+  }
+  const Value& observed = object["status"]["observedGeneration"];
+  if (!observed.is_null() && observed.as_int() < object["metadata"]["generation"].as_int()) return false;
+  for (const Value& condition : object["status"]["conditions"].items()) {
+    if (equals_ignoring_case(condition["type"].as_string(), awaited.condition))
+      return to_lower(condition["status"].as_string()) == awaited.status;
+  }
+  return false;
+}
+
+Result<void> wait_for(const Call& call, const Target& target, const Awaited& awaited, Time end) {
+  for (;;) {
+    const auto object = get(call, target.path());
+    if (!object.ok() && object.error().code != ErrorCode::not_found) return object.error();
+    if (awaited.deletion) {
+      if (!object.ok() || (*object)["metadata"]["uid"] != target.object["metadata"]["uid"])
+        return print_result(call, target, target.object, "condition met");
+    } else if (!object.ok()) {
+      return object.error();
+    } else if (TRY(is_met(*object, awaited))) {
+      return print_result(call, target, *object, "condition met");
+    }
+    if (system_clock().now() >= end)
+      return usage("timed out waiting for the condition on " + target.resource.plural + "/" + target.name);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+Result<int> run_wait(Call& call) {
+  const std::vector<std::string> conditions = call.flags.all("for");
+  if (conditions.empty()) return usage("--for is required");
+  const Awaited awaited = TRY(parse_awaited(conditions.back()));
+  Duration time = TRY(parse_duration(call.text("timeout", "30s")));
+  if (time < Duration(0)) time = std::chrono::hours(24 * 7);
+  const Time end = system_clock().now() + time;
+  for (;;) {
+    const auto targets = read_targets(call, call.arguments);
+    if (targets.ok()) {
+      if (targets->empty()) return usage("no matching resources found");
+      for (const Target& target : *targets) TRY(wait_for(call, target, awaited, end));
+      return 0;
+    }
+    if (targets.error().code != ErrorCode::not_found || (!awaited.deletion && !awaited.creation)) return targets.error();
+    if (awaited.deletion) return 0;
+    if (system_clock().now() >= end) return usage("timed out waiting for the condition");
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+// --- events
+
+std::string age_of(const Value& event) {
+  const auto at = [&](const Value& text) { return parse_time(text.as_string()); };
+  const Time now = system_clock().now();
+  const auto first = at(event["firstTimestamp"]) ? at(event["firstTimestamp"]) : at(event["eventTime"]);
+  auto last = at(event["series"]["lastObservedTime"]);
+  if (!last) last = at(event["lastTimestamp"]) ? at(event["lastTimestamp"]) : first;
+  const std::int64_t count = event["series"].is_null() ? event["count"].as_int() : event["series"]["count"].as_int();
+  if (!last) return "<unknown>";
+  std::string out = format_age(now - *last);
+  if (count > 1 && first) out += " (x" + std::to_string(count) + " over " + format_age(now - *first) + ")";
+  return out;
+}
+
+Result<int> run_events(Call& call) {
+  const std::string ns = call.all_namespaces() ? "" : call.session.ns;
+  std::string query;
+  if (const std::string about = call.text("for"); !about.empty()) {
+    const auto slash = about.find('/');
+    if (slash == std::string::npos) return usage("--for must be in resource/name form");
+    const kube::Resource resource = TRY(resource_of(call, std::string_view(about).substr(0, slash)));
+    query = "?fieldSelector=" + percent_encode("involvedObject.kind=" + resource.kind + ",involvedObject.name=" + about.substr(slash + 1));
+  }
+  const Value list = TRY(get(call, schema::kEvents.path(ns) + query));
+  const std::vector<std::string> types = call.flags.all("types");
+  std::vector<Value> events;
+  for (const Value& event : list["items"].items()) {
+    const bool wanted = types.empty() || std::any_of(types.begin(), types.end(), [&](const std::string& type) { return equals_ignoring_case(type, event["type"].as_string()); });
+    if (wanted) events.push_back(event);
+  }
+  if (events.empty()) {
+    std::fprintf(stderr, "No events found%s.\n", ns.empty() ? "" : (" in " + ns + " namespace").c_str());
+    return 0;
+  }
+  const auto when = [](const Value& event) {
+    const std::string_view last = event["lastTimestamp"].as_string();
+    return std::string(last.empty() ? event["eventTime"].as_string() : last);
+  };
+  std::stable_sort(events.begin(), events.end(), [&](const Value& a, const Value& b) { return when(a) < when(b); });
+  if (const std::string format = call.text("output"); !format.empty()) {
+    TRY(print_object(call, Value{{"apiVersion", "v1"}, {"items", Value(events)}, {"kind", "List"}, {"metadata", Value{{"resourceVersion", ""}}}}, format));
+    return 0;
+  }
+  std::vector<std::vector<std::string>> rows;
+  if (!call.is_set("no-headers")) rows.push_back({"LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"});
+  for (const Value& event : events) {
+    const Value& about = event["involvedObject"];
+    rows.push_back({age_of(event), event["type"].str(), event["reason"].str(), about["kind"].str() + "/" + about["name"].str(), std::string(trim(event["message"].as_string()))});
+  }
+  if (ns.empty()) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const bool header = rows.size() > events.size() && i == 0;
+      rows[i].insert(rows[i].begin(), header ? "NAMESPACE" : events[i - (rows.size() - events.size())]["metadata"]["namespace"].str());
+    }
+  }
+  print_columns(rows);
+  return 0;
+}
+
+// --- auth
+
+Result<int> list_rules(Call& call) {
+  const Value review{{"apiVersion", "authorization.k8s.io/v1"}, {"kind", "SelfSubjectRulesReview"}, {"spec", Value{{"namespace", call.session.ns}}}};
+  const Value answer = TRY(send(call, "POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review));
+  const auto words = [](const Value& list) {
+    std::vector<std::string> out;
+    for (const Value& word : list.items()) out.push_back(word.str());
+    return "[" + join(out, " ") + "]";
+  };
+  std::vector<std::vector<std::string>> rows;
+  if (!call.is_set("no-headers")) rows.push_back({"Resources", "Non-Resource URLs", "Resource Names", "Verbs"});
+  for (const Value& rule : answer["status"]["resourceRules"].items()) {
+    for (const Value& resource : rule["resources"].items()) {
+      const std::string group = rule["apiGroups"][0].str();
+      rows.push_back({resource.str() + (group.empty() ? "" : "." + group), "[]", words(rule["resourceNames"]), words(rule["verbs"])});
+    }
+  }
+  for (const Value& rule : answer["status"]["nonResourceRules"].items()) {
+    for (const Value& url : rule["nonResourceURLs"].items()) rows.push_back({"", "[" + url.str() + "]", "[]", words(rule["verbs"])});
+  }
+  print_columns(rows);
+  return 0;
+}
+
+Result<int> run_can_i(Call& call) {
+  if (call.is_set("list")) return list_rules(call);
+  if (call.arguments.size() < 2) return usage("you must specify two arguments: verb resource or verb resource/resourceName.");
+  const std::string verb = call.arguments[0];
+  std::string what = call.arguments[1], name = call.arguments.size() > 2 ? call.arguments[2] : "";
+  Value spec = Value::map();
+  if (what.starts_with('/')) {
+    spec.set("nonResourceAttributes", Value{{"path", what}, {"verb", verb}});
+  } else {
+    if (const auto slash = what.find('/'); slash != std::string::npos) {
+      name = what.substr(slash + 1);
+      what.resize(slash);
+    }
+    kube::Resource resource{"", "", "", what};
+    if (what != "*") {
+      const auto found = resource_of(call, what);
+      if (found.ok()) resource = *found;
+      else std::fprintf(stderr, "Warning: %s\n\n", found.error().message.c_str());
+      if (found.ok() && !resource.namespaced) std::fprintf(stderr, "Warning: resource '%s' is not namespace scoped%s\n\n", resource.plural.c_str(), resource.group.empty() ? "" : (" in group '" + resource.group + "'").c_str());
+    }
+    Value attributes{{"resource", resource.plural}, {"verb", verb}};
+    if (!resource.group.empty()) attributes.set("group", resource.group);
+    if (!name.empty()) attributes.set("name", name);
+    if (!call.all_namespaces()) attributes.set("namespace", call.session.ns);
+    if (call.flags.has("subresource")) attributes.set("subresource", call.text("subresource"));
+    spec.set("resourceAttributes", std::move(attributes));
+  }
+  const Value review{{"apiVersion", "authorization.k8s.io/v1"}, {"kind", "SelfSubjectAccessReview"}, {"spec", std::move(spec)}};
+  const Value answer = TRY(send(call, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review));
+  const bool allowed = answer["status"]["allowed"].as_bool();
+  if (!call.is_set("quiet")) {
+    const std::string reason = answer["status"]["reason"].str();
+    std::printf("%s%s\n", allowed ? "yes" : "no", !allowed && !reason.empty() ? (" - " + reason).c_str() : "");
+  }
+  return allowed ? 0 : 1;
+}
+
+Result<int> run_whoami(Call& call) {
+  const Value review{{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "SelfSubjectReview"}};
+  const Value answer = TRY(send(call, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review));
+  if (const std::string format = call.text("output"); !format.empty()) {
+    TRY(print_object(call, answer, format));
+    return 0;
+  }
+  const Value& user = answer["status"]["userInfo"];
+  std::vector<std::vector<std::string>> rows{{"ATTRIBUTE", "VALUE"}, {"Username", user["username"].str()}};
+  std::vector<std::string> groups;
+  for (const Value& group : user["groups"].items()) groups.push_back(group.str());
+  rows.push_back({"Groups", "[" + join(groups, " ") + "]"});
+  print_columns(rows);
+  return 0;
+}
+
+// --- why
+
+// The scheduler's own filters over what the API shows, node by node.
+Result<int> run_why(Call& call) {
+  std::vector<std::string> words = call.arguments;
+  if (words.size() == 1 && words[0].find('/') == std::string::npos) words.insert(words.begin(), "pod");
+  for (const Target& target : TRY(read_targets(call, words))) {
+    if (target.resource != schema::kPods) return usage("only a pod can be asked for: caisson why pod NAME");
+    const Object pod(target.object);
+    const std::string bound = pod.spec()["nodeName"].str();
+    if (!bound.empty()) {
+      std::printf("%s is on node %s\n", target.shown().c_str(), bound.c_str());
+      continue;
+    }
+    std::map<std::string, std::vector<Object>> pods_by_node;
+    for (const Object& other : TRY(call.session.client->list(schema::kPods, {})).items) {
+      const std::string node = other.spec()["nodeName"].str();
+      if (!node.empty() && !controllers::is_finished(other)) pods_by_node[node].push_back(other);
+    }
+    std::vector<controllers::NodeState> states;
+    for (const Object& node : TRY(call.session.client->list(schema::kNodes, {})).items) states.push_back(controllers::node_state(node, pods_by_node[node.name()]));
+    const Value& scheduled = kube::condition(pod, "PodScheduled");
+    std::printf("%s waits for a node%s%s\n", target.shown().c_str(), scheduled.is_null() ? "" : ": ", scheduled["message"].str().c_str());
+    std::vector<std::vector<std::string>> rows{{"NODE", "VERDICT"}};
+    for (const controllers::NodeState& state : states) {
+      const controllers::Refusal refusal = controllers::filter(pod, state, states);
+      rows.push_back({state.node.name(), refusal.reasons.empty() ? "would do" : join(refusal.reasons, ", ") + (refusal.helped_by_preemption ? " (preemption could help)" : "")});
+    }
+    print_columns(rows);
+  }
+  return 0;
+}
+
+// --- discovery
+
+struct ApiResource {
+  std::string name, shorts, version, kind, group;
+  bool namespaced = false;
+  std::vector<std::string> verbs, categories;
+};
+std::vector<std::string> texts(const Value& list) {
+  std::vector<std::string> out;
+  for (const Value& item : list.items()) out.push_back(item.str());
+  return out;
+}
+
+// The preferred version of each group, as the server lists them.
+Result<std::vector<ApiResource>> api_resources(const Call& call) {
+  std::vector<std::pair<std::string, std::string>> versions{{"/api/v1", "v1"}};
+  const Value groups = TRY(get(call, "/apis"));
+  for (const Value& group : groups["groups"].items()) {
+    const std::string version = group["preferredVersion"]["groupVersion"].str();
+    versions.emplace_back("/apis/" + version, version);
+  }
+  std::vector<ApiResource> out;
+  for (const auto& [path, version] : versions) {
+    const Value list = TRY(get(call, path));
+    for (const Value& item : list["resources"].items()) {
+      if (item["name"].as_string().find('/') != std::string_view::npos || item["verbs"].empty()) continue;
+      const auto slash = version.find('/');
+      out.push_back({item["name"].str(), join(texts(item["shortNames"]), ","), version, item["kind"].str(),
+                     slash == std::string::npos ? "" : version.substr(0, slash), item["namespaced"].as_bool(), texts(item["verbs"]), texts(item["categories"])});
+    }
+  }
+  return out;
+}
+
+bool holds_all(const std::vector<std::string>& have, const std::vector<std::string>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const std::string& w) { return std::find(have.begin(), have.end(), w) != have.end(); });
+}
+
+Result<int> run_api_resources(Call& call) {
+  std::vector<ApiResource> resources = TRY(api_resources(call));
+  std::erase_if(resources, [&](const ApiResource& r) {
+    return (call.flags.has("namespaced") && r.namespaced != (call.text("namespaced") == "true")) ||
+           (call.flags.has("api-group") && r.group != call.text("api-group")) || !holds_all(r.verbs, call.flags.all("verbs")) ||
+           !holds_all(r.categories, call.flags.all("categories"));
+  });
+  const std::string by = call.text("sort-by"), format = call.text("output");
+  if (!by.empty() && by != "name" && by != "kind") return usage("--sort-by accepts only name or kind");
+  std::stable_sort(resources.begin(), resources.end(), [&](const ApiResource& a, const ApiResource& b) {
+    if (by == "name") return a.name < b.name;
+    if (by == "kind") return a.kind < b.kind;
+    return a.group != b.group ? a.group < b.group : a.name < b.name;
+  });
+  if (format == "name") {
+    for (const ApiResource& r : resources) std::printf("%s%s\n", r.name.c_str(), r.group.empty() ? "" : ("." + r.group).c_str());
+    return 0;
+  }
+  if (!format.empty() && format != "wide") return usage("--output " + format + " is not available");
+  std::vector<std::vector<std::string>> rows;
+  if (!call.is_set("no-headers")) rows.push_back({"NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"});
+  if (format == "wide" && !rows.empty()) rows[0].insert(rows[0].end(), {"VERBS", "CATEGORIES"});
+  for (const ApiResource& r : resources) {
+    rows.push_back({r.name, r.shorts, r.version, r.namespaced ? "true" : "false", r.kind});
+    if (format == "wide") rows.back().insert(rows.back().end(), {join(r.verbs, ","), join(r.categories, ",")});
+  }
+  print_columns(rows);
+  return 0;
+}
+
+Result<int> run_api_versions(Call& call) {
+  const Value groups = TRY(get(call, "/apis"));
+  std::vector<std::string> out{"v1"};
+  for (const Value& group : groups["groups"].items()) {
+    for (const Value& version : group["versions"].items()) out.push_back(version["groupVersion"].str());
+  }
+  std::sort(out.begin(), out.end());
+  for (const std::string& version : out) std::printf("%s\n", version.c_str());
+  return 0;
+}
+
+// --- explain
+
+// Follows allOf with one $ref, which is how a field that has a default names its type.
+const Value& followed(const Value& schemas, const Value& given) {
+  const Value* schema = &given;
+  for (int depth = 0; depth < 16; ++depth) {
+    const Value& reference = (*schema)["$ref"].is_null() ? (*schema)["allOf"][0]["$ref"] : (*schema)["$ref"];
+    if (reference.is_null()) break;
+    const std::string_view text = reference.as_string();
+    schema = &schemas[text.substr(text.rfind('/') + 1)];
+  }
+  return *schema;
+}
+
+std::string type_name(const Value& schemas, const Value& schema) {
+  const Value& reference = schema["$ref"].is_null() ? schema["allOf"][0]["$ref"] : schema["$ref"];
+  if (!reference.is_null()) {
+    const std::string_view text = reference.as_string();
+    return std::string(text.substr(text.rfind('.') + 1));
+  }
+  const std::string_view type = schema["type"].as_string();
+  if (type == "array") return "[]" + type_name(schemas, schema["items"]);
+  if (type == "object" && !schema["additionalProperties"].is_null()) return "map[string]" + type_name(schemas, schema["additionalProperties"]);
+  return type.empty() || type == "object" ? "Object" : std::string(type);
+}
+
+void print_fields(const Value& schemas, const Value& schema, int indent, bool recursive, int depth) {
+  const Value& of = followed(schemas, schema);
+  const auto required = of["required"].items();
+  std::vector<std::string> names;
+  for (const auto& [name, field] : of["properties"].entries()) names.emplace_back(name);
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    const Value& field = of["properties"][name];
+    const bool needed = std::find(required.begin(), required.end(), Value(name)) != required.end();
+    std::printf("%*s%s\t<%s>%s\n", indent, "", name.c_str(), type_name(schemas, field).c_str(), needed ? " -required-" : "");
+    if (!recursive) std::printf("%*s%s\n\n", indent + 2, "", field["description"].as_string().empty() ? "<no description>" : field["description"].str().c_str());
+    const Value& inner = field["items"].is_null() ? field["additionalProperties"].is_null() ? field : field["additionalProperties"] : field["items"];
+    if (recursive && depth < 12) print_fields(schemas, inner, indent + 2, true, depth + 1);
+  }
+}
+
+Result<int> run_explain(Call& call) {
+  if (call.arguments.size() != 1) return usage(call.arguments.empty() ? "You must specify the type of resource to explain. Use \"caisson api-resources\" for a complete list of supported resources." : "We accept only this format: explain RESOURCE");
+  const auto words = split(call.arguments[0], '.');
+  const kube::Resource resource = TRY(resource_of(call, words[0]));
+  const std::string version = call.text("api-version", resource.api_version());
+  const Value document = TRY(get(call, "/openapi/v3/" + std::string(version.find('/') == std::string::npos ? "api/" : "apis/") + version));
+  const Value& schemas = document["components"]["schemas"];
+  const Value* schema = nullptr;
+  for (const auto& [name, candidate] : schemas.entries()) {
+    for (const Value& of : candidate["x-kubernetes-group-version-kind"].items()) {
+      if (of["kind"].as_string() == resource.kind && of["group"].as_string() == resource.group) schema = &candidate;
+    }
+  }
+  if (!schema) return usage("couldn't find resource for \"" + version + ", Kind=" + resource.kind + "\"");
+  if (!resource.group.empty()) std::printf("GROUP:      %s\n", resource.group.c_str());
+  std::printf("KIND:       %s\nVERSION:    %s\n\n", resource.kind.c_str(), version.substr(version.find('/') + 1).c_str());
+  const Value* field = schema;
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    const Value* next = followed(schemas, *field)["properties"].find(words[i]);
+    if (!next) return usage("field \"" + std::string(words[i]) + "\" does not exist");
+    if (i + 1 == words.size()) std::printf("FIELD: %s <%s>\n\n", std::string(words[i]).c_str(), type_name(schemas, *next).c_str());
+    field = next;
+    if (!(*field)["items"].is_null()) field = &(*field)["items"];
+    else if (!(*field)["additionalProperties"].is_null()) field = &(*field)["additionalProperties"];
+  }
+  const std::string description = followed(schemas, *field)["description"].str();
+  std::printf("DESCRIPTION:\n    %s\n    \n", description.empty() ? "<empty>" : description.c_str());
+  if (!followed(schemas, *field)["properties"].empty()) {
+    std::printf("FIELDS:\n");
+    print_fields(schemas, *field, 2, call.is_set("recursive"), 0);
+  }
+  return 0;
+}
+
+Result<int> run_cluster_info(Call& call) {
+  std::printf("Kubernetes control plane is running at %s\n\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.\n", call.session.connection.server.c_str());
+  return 0;
+}
+
+constexpr Command kCommands[] = {
+    {"wait", "Wait for a condition on one or many resources.", "wait (-f FILE | TYPE NAME) --for=delete|condition=TYPE|jsonpath='{PATH}'=VALUE", "caisson wait deploy/web --for=condition=Available --timeout=60s", kWaitFlags, run_wait},
+    {"events", "List events.", "events [--for TYPE/NAME] [--types=Warning]", "caisson events --for pod/web-1", kEventFlags, run_events},
+    {"auth can-i", "Check whether an action is allowed.", "auth can-i VERB TYPE[/NAME]", "caisson auth can-i create deployments", kAuthFlags, run_can_i},
+    {"auth whoami", "Show who the server takes you for.", "auth whoami", "caisson auth whoami", kAuthFlags, run_whoami},
+    {"why", "Say for each node what speaks against a pod that waits.", "why pod NAME", "caisson why pod web-1", {}, run_why},
+    {"api-resources", "Print the kinds that the server has.", "api-resources [-o wide|name]", "caisson api-resources --namespaced=true", kApiFlags, run_api_resources},
+    {"api-versions", "Print the API versions that the server has.", "api-versions", "caisson api-versions", {}, run_api_versions},
+    {"explain", "Show the fields of a kind.", "explain TYPE[.FIELD]", "caisson explain deployment.spec.strategy", kExplainFlags, run_explain},
+    {"cluster-info", "Show where the API is.", "cluster-info", "caisson cluster-info", {}, run_cluster_info},
+};
+
+}  // namespace
+
+std::span<const Command> look_commands() {
+  return kCommands;
+}
+
+}  // namespace caisson::cli::kubectl
