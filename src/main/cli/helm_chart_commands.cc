@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// helm show, lint, package: charts without a cluster.
+// helm show, lint, package, create: charts without a cluster.
 #include <unistd.h>
 
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
 
-#include "artifact/content/compress.h"
-#include "artifact/content/tar.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/document/yaml.h"
+#include "core/expr/go_template/semver.h"
 #include "delivery/render/helm/go_text.h"
-#include "delivery/render/helm/version.h"
+#include "delivery/render/helm/repository/dependencies.h"
+#include "delivery/render/helm/repository/package.h"
+#include "delivery/render/helm/repository/provenance.h"
+#include "delivery/render/helm/scaffold.h"
 #include "main/cli/helm_release.h"
 
 namespace caisson::cli {
@@ -20,9 +22,7 @@ namespace {
 
 using namespace render::helm;
 
-constexpr std::size_t kPackageBytesMax = 100u << 20;
-
-Result<std::string> chart_path(const std::string& path) {
+Result<std::string> real_path(const std::string& path) {
   char absolute[PATH_MAX];
   if (::realpath(path.c_str(), absolute) == nullptr)
     return Error{ErrorCode::not_found, "path " + go_quote(path) + " not found"};
@@ -109,35 +109,30 @@ Lint lint_chart(const std::string& path, const Value& values, const Flags& flags
 
 // --- package
 
-Result<std::string> packed(const std::string& root, const std::vector<File>& files) {
-  std::string tar;
-  for (const File& file : files) {
-    content::TarEntry entry;
-    entry.name = root + "/" + file.name;
-    entry.size_bytes = file.data.size();
-    content::append_header(tar, entry);
-    tar += file.data;
-    tar.append(content::padding_bytes(file.data.size()), '\0');
+// --version and --app-version change Chart.yaml.
+Result<void> set_versions(const Flags& flags, Metadata& metadata) {
+  if (const std::string version = flags.text("version"); !version.empty()) {
+    TRY(go_template::Version::parse(version));
+    metadata.version = version;
+    metadata.fields.set("version", version);
   }
-  tar.append(content::kTrailerBytes, '\0');
-  const content::ByteSource packed = TRY(content::compress_gzip(content::from_string(std::move(tar))));
-  return content::read_all(packed, kPackageBytesMax);
+  if (const std::string version = flags.text("app-version"); !version.empty()) metadata.fields.set("appVersion", version);
+  return {};
 }
 
-// --version and --app-version change Chart.yaml.
-Result<void> set_versions(const Flags& flags, Chart& chart, std::vector<File>& files) {
-  const std::string version = flags.text("version"), app_version = flags.text("app-version");
-  if (version.empty() && app_version.empty()) return {};
-  if (!version.empty()) {
-    if (!is_version(version)) return Error{ErrorCode::bad_request, "invalid semantic version: " + version};
-    chart.metadata.version = version;
-    chart.metadata.fields.set("version", version);
-  }
-  if (!app_version.empty()) chart.metadata.fields.set("appVersion", app_version);
-  for (File& file : files) {
-    if (file.name == "Chart.yaml") file.data = yaml::write(chart.metadata.fields, {.sort_keys = true, .line_width = 0});
-  }
-  return {};
+// The first line of --passphrase-file, "-" being standard input.
+Result<SecretBytes> passphrase(const Flags& flags, const std::string& identity) {
+  const std::string path = flags.text("passphrase-file");
+  if (path.empty())
+    return Error{ErrorCode::bad_request, "the key of " + go_quote(identity) + " is encrypted: use --passphrase-file"};
+  const std::string text = TRY(path == "-" ? read_helm_password() : read_file(path));
+  return SecretBytes(text.substr(0, text.find('\n')));
+}
+
+Result<void> sign(const std::string& path, const std::string& archive, const Flags& flags) {
+  const std::string text = TRY(sign_chart(path_base(path), archive, helm_keyring(flags), flags.text("key"),
+                                          [&](const std::string& identity) { return passphrase(flags, identity); }));
+  return write_file_unsynced(path + ".prov", text);
 }
 
 }  // namespace
@@ -149,8 +144,10 @@ Result<void> command_helm_show(const Flags& flags) {
   const bool all = what == "all";
   if (!all && what != "chart" && what != "values" && what != "readme" && what != "crds")
     return Error{ErrorCode::bad_request, "unknown command \"" + what + "\" for \"helm show\""};
-  const std::vector<File> files = TRY(chart_files(TRY(chart_path(flags.arguments()[1]))));
-  const Chart chart = TRY(load_helm_chart(flags.arguments()[1], flags));
+  const std::vector<File> files = TRY(chart_files(TRY(locate_helm_chart(flags.arguments()[1], flags))));
+  std::vector<std::string> warnings;
+  const Chart chart = TRY(load_files(files, warnings));
+  print_helm_warnings(warnings);
   std::string out;
   if (all || what == "chart") out += yaml::write(chart.metadata.fields, {.sort_keys = true, .line_width = 0}) + "\n";
   const std::string values = text_of(files, "values.yaml"), readme = text_of(files, "readme.md");
@@ -191,17 +188,38 @@ Result<void> command_helm_lint(const Flags& flags) {
 
 Result<void> command_helm_package(const Flags& flags) {
   if (flags.arguments().empty()) return Error{ErrorCode::bad_request, "need at least one argument, the path to the chart"};
-  if (flags.is_set("sign")) return Error{ErrorCode::bad_request, "--sign: provenance is not written"};
-  const std::string destination = TRY(chart_path(flags.text("destination", ".")));
+  if (flags.is_set("sign") && flags.text("key").empty())
+    return Error{ErrorCode::bad_request, "--key is required for signing a package"};
+  const std::string destination = flags.text("destination", ".");
   for (const std::string& path : flags.arguments()) {
-    std::vector<File> files = TRY(chart_files(TRY(chart_path(path))));
-    Chart chart = TRY(load_helm_chart(path, flags));
-    TRY(check_dependencies(chart));
-    TRY(set_versions(flags, chart, files));
-    const std::string target = destination + "/" + chart.name() + "-" + chart.metadata.version + ".tgz";
-    TRY(write_file_unsynced(target, TRY(packed(chart.name(), files))));
-    std::printf("Successfully packaged chart and saved it to: %s\n", target.c_str());
+    if (flags.is_set("dependency-update")) {
+      const Talk quiet{[](const std::string&) {}, helm_talk().err};
+      TRY(update_dependencies(path, {helm_home(flags), helm_access(flags), false, {}}, quiet));
+    }
+    std::vector<std::string> warnings;
+    ChartAndFiles read = TRY(read_chart_and_files(path, warnings));
+    print_helm_warnings(warnings);
+    TRY(set_versions(flags, read.chart.metadata));
+    TRY(check_dependencies(read.chart));
+    const std::string archive = TRY(pack_chart(read.chart.metadata, read.files));
+    TRY(make_dirs(destination));
+    const std::string folder = TRY(real_path(destination));
+    const std::string target = path_join(folder, package_name(read.chart.metadata));
+    TRY(write_file_unsynced(target, archive));
+    if (flags.is_set("sign")) TRY(sign(target, archive, flags));
+    TRY(write_all(STDOUT_FILENO, "Successfully packaged chart and saved it to: " + target + "\n"));
   }
+  return {};
+}
+
+Result<void> command_helm_create(const Flags& flags) {
+  TRY(expect_helm_arguments(flags.arguments(), 1, 1, "create NAME [flags]"));
+  const std::string& path = flags.arguments()[0];
+  TRY(write_all(STDOUT_FILENO, "Creating " + path + "\n"));
+  std::string starter = flags.text("starter");
+  if (!starter.empty() && !starter.starts_with('/')) starter = helm_home(flags).data + "/starters/" + starter;
+  const std::vector<std::string> warnings = TRY(create_chart(path, starter));
+  print_helm_warnings(warnings);
   return {};
 }
 
