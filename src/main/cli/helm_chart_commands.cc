@@ -2,15 +2,14 @@
 // helm show, lint, package, create: charts without a cluster.
 #include <unistd.h>
 
-#include <climits>
-#include <cstdio>
-#include <cstdlib>
+#include <algorithm>
 
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/document/yaml.h"
 #include "core/expr/go_template/semver.h"
 #include "delivery/render/helm/go_text.h"
+#include "delivery/render/helm/lint.h"
 #include "delivery/render/helm/repository/dependencies.h"
 #include "delivery/render/helm/repository/package.h"
 #include "delivery/render/helm/repository/provenance.h"
@@ -21,13 +20,6 @@ namespace caisson::cli {
 namespace {
 
 using namespace render::helm;
-
-Result<std::string> real_path(const std::string& path) {
-  char absolute[PATH_MAX];
-  if (::realpath(path.c_str(), absolute) == nullptr)
-    return Error{ErrorCode::not_found, "path " + go_quote(path) + " not found"};
-  return std::string(absolute);
-}
 
 // The files of a chart's folder or archive as they are, but for what .helmignore names.
 Result<std::vector<File>> chart_files(const std::string& absolute) {
@@ -44,67 +36,24 @@ std::string text_of(const std::vector<File>& files, const std::string& name) {
 
 // --- lint
 
-struct Lint {
-  std::vector<std::string> messages;
-  bool failed = false;
-  void note(const char* level, const std::string& path, const std::string& what) {
-    messages.push_back(std::string("[") + level + "] " + path + ": " + what);
-    failed |= std::string_view(level) == "ERROR";
-  }
-};
-
-void lint_metadata(const Metadata& metadata, Lint& lint) {
-  if (metadata.fields["icon"].as_string().empty()) lint.note("INFO", "Chart.yaml", "icon is recommended");
-  if (metadata.api_version != "v1" && metadata.api_version != "v2") {
-    lint.note("ERROR", "Chart.yaml",
-              "apiVersion '" + metadata.api_version + "' is not valid. The value must be either \"v1\" or \"v2\"");
-  }
-  if (metadata.api_version == "v1" && !metadata.type.empty())
-    lint.note("ERROR", "Chart.yaml", "chart type is not valid in apiVersion 'v1'. It is valid in apiVersion 'v2'");
-  if (metadata.deprecated) lint.note("WARNING", "Chart.yaml", "chart is deprecated");
+Result<LintOptions> lint_options(const Flags& flags) {
+  LintOptions options;
+  options.ns = flags.text("namespace", "default");
+  options.skip_schema_validation = flags.is_set("skip-schema-validation");
+  if (const std::string version = flags.text("kube-version"); !version.empty())
+    options.kube_version = TRY(parse_kube_version(version));
+  return options;
 }
 
-void lint_templates(const Chart& chart, const Value& values, const Flags& flags, Lint& lint) {
-  if (chart.files->templates.empty()) lint.note("WARNING", "templates/", "directory does not exist");
-  for (const File& file : chart.files->templates) {
-    const std::string extension = file.name.substr(std::min(file.name.rfind('.'), file.name.size()));
-    if (extension != ".yaml" && extension != ".yml" && extension != ".tpl" && extension != ".txt")
-      lint.note("ERROR", file.name, "file extension '" + extension + "' not valid. Valid extensions are .yaml, .yml, .tpl, or .txt");
+// Every chart below charts/ of those that are linted.
+void add_subcharts(const std::string& folder, std::vector<std::string>& out) {
+  const auto names = list_dir(folder);
+  for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+    const std::string path = path_join(folder, name);
+    if (name == "Chart.yaml") out.push_back(folder);
+    if (name.ends_with(".tgz") || name.ends_with(".tar.gz")) out.push_back(path);
+    if (is_directory(path)) add_subcharts(path, out);
   }
-  std::vector<std::string> warnings;
-  auto prepared = prepare(chart, values, flags.is_set("skip-schema-validation"), warnings);
-  if (!prepared.ok()) return lint.note("ERROR", "values.yaml", prepared.error().message);
-  RenderOptions options = helm_render_options(flags);
-  options.release.name = "test-release";
-  options.release.ns = flags.text("namespace", "default");
-  options.engine.lint = true;
-  if (const std::string version = flags.text("kube-version"); !version.empty()) {
-    auto parsed = parse_kube_version(version);
-    if (!parsed.ok()) return lint.note("ERROR", "templates/", parsed.error().message);
-    options.capabilities.kube_version = std::move(parsed).value();
-  }
-  const auto rendered = render_prepared(*prepared, options, warnings);
-  if (!rendered.ok()) return lint.note("ERROR", "templates/", rendered.error().message);
-  for (const Manifest& manifest : rendered->manifests.resources) {
-    if (manifest.object.is_null()) continue;
-    if (manifest.object["apiVersion"].is_null() || manifest.kind().empty())
-      lint.note("ERROR", manifest.source, "apiVersion and kind are required");
-  }
-}
-
-Lint lint_chart(const std::string& path, const Value& values, const Flags& flags) {
-  Lint lint;
-  const auto chart = load_helm_chart(path, flags);
-  if (!chart.ok()) {
-    lint.note("ERROR", "templates/", chart.error().message);
-    return lint;
-  }
-  lint_metadata(chart->metadata, lint);
-  if (const auto there = check_dependencies(*chart); !there.ok())
-    lint.note("WARNING", path, "chart directory is missing these dependencies: " +
-                                   there.error().message.substr(there.error().message.rfind(": ") + 2));
-  lint_templates(*chart, values, flags, lint);
-  return lint;
 }
 
 // --- package
@@ -149,7 +98,7 @@ Result<void> command_helm_show(const Flags& flags) {
   const Chart chart = TRY(load_files(files, warnings));
   print_helm_warnings(warnings);
   std::string out;
-  if (all || what == "chart") out += yaml::write(chart.metadata.fields, {.sort_keys = true, .line_width = 0}) + "\n";
+  if (all || what == "chart") out += yaml::write(chart.metadata.fields, {.sort_keys = true}) + "\n";
   const std::string values = text_of(files, "values.yaml"), readme = text_of(files, "readme.md");
   if ((all || what == "values") && !values.empty()) out += (all ? "---\n" : "") + values + "\n";
   if ((all || what == "readme") && !readme.empty()) out += (all ? "---\n" : "") + readme + "\n";
@@ -163,25 +112,32 @@ Result<void> command_helm_show(const Flags& flags) {
 
 Result<void> command_helm_lint(const Flags& flags) {
   const Value values = TRY(helm_values(flags));
+  const LintOptions options = TRY(lint_options(flags));
   std::vector<std::string> paths = flags.arguments();
   if (paths.empty()) paths.push_back(".");
+  if (flags.is_set("with-subcharts")) {
+    const std::vector<std::string> given = paths;
+    for (const std::string& path : given) add_subcharts(path_join(path, "charts"), paths);
+  }
+  const Severity failing = flags.is_set("strict") ? Severity::warning : Severity::error;
   std::string out;
-  std::size_t failed = 0;
+  std::size_t failed = 0, noted = 0;
   for (const std::string& path : paths) {
-    const Lint lint = lint_chart(path, values, flags);
-    const bool warned = std::any_of(lint.messages.begin(), lint.messages.end(),
-                                    [](const std::string& message) { return message.starts_with("[WARNING]"); });
-    failed += lint.failed || (flags.is_set("strict") && warned) ? 1 : 0;
-    if (flags.is_set("quiet") && !lint.failed && !warned) continue;
-    out += "==> Linting " + path + "\n";
-    for (const std::string& message : lint.messages) {
-      if (!flags.is_set("quiet") || !message.starts_with("[INFO]")) out += message + "\n";
+    const auto found = lint_chart(path, values, options);
+    Severity worst = found.ok() ? Severity::info : Severity::error;
+    std::string lines = found.ok() ? "" : "Error " + found.error().message + "\n";
+    for (const LintMessage& message : found.ok() ? *found : std::vector<LintMessage>()) {
+      worst = std::max(worst, message.severity);
+      if (!flags.is_set("quiet") || message.severity > Severity::info) lines += message.str() + "\n";
     }
-    out += "\n";
+    failed += worst >= failing ? 1 : 0;
+    noted += worst > Severity::info ? 1 : 0;
+    if (!flags.is_set("quiet") || worst > Severity::info) out += "==> Linting " + path + "\n" + lines + "\n";
   }
   const std::string summary =
       std::to_string(paths.size()) + " chart(s) linted, " + std::to_string(failed) + " chart(s) failed";
-  TRY(write_all(STDOUT_FILENO, failed > 0 || flags.is_set("quiet") ? out : out + summary + "\n"));
+  const bool summed_up = failed == 0 && (!flags.is_set("quiet") || noted > 0);
+  TRY(write_all(STDOUT_FILENO, summed_up ? out + summary + "\n" : out));
   if (failed > 0) return Error{ErrorCode::invalid, summary};
   return {};
 }
@@ -203,8 +159,8 @@ Result<void> command_helm_package(const Flags& flags) {
     TRY(check_dependencies(read.chart));
     const std::string archive = TRY(pack_chart(read.chart.metadata, read.files));
     TRY(make_dirs(destination));
-    const std::string folder = TRY(real_path(destination));
-    const std::string target = path_join(folder, package_name(read.chart.metadata));
+    const std::string folder = destination == "." ? TRY(real_path(".")) : destination;
+    const std::string target = path_clean(path_join(folder, package_name(read.chart.metadata)));
     TRY(write_file_unsynced(target, archive));
     if (flags.is_set("sign")) TRY(sign(target, archive, flags));
     TRY(write_all(STDOUT_FILENO, "Successfully packaged chart and saved it to: " + target + "\n"));

@@ -123,6 +123,8 @@ Result<void> command_helm_push(const Flags& flags) {
   TRY(expect_helm_arguments(words, 2, SIZE_MAX, "push [chart] [remote] [flags]"));
   if (!is_oci(words[1])) {
     const std::string scheme = split_url(words[1]).scheme;
+    if (scheme.empty() && words[1].find(':') < words[1].find('/'))  // Go's url.Parse takes no colon there
+      return Error{ErrorCode::bad_request, "invalid chart URL format: " + words[1]};
     return Error{ErrorCode::bad_request,
                  scheme.empty() ? "scheme prefix missing from remote (e.g. \"oci://\")"
                                 : "scheme " + go_quote(scheme) + " not supported"};

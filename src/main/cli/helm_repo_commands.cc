@@ -130,7 +130,7 @@ Result<void> print_rows(const std::vector<Words>& rows, const Words& keys, const
     list.push_back(std::move(one));
   }
   if (format == "json") return write_all(STDOUT_FILENO, json::write(list, {.escape_html = true}) + "\n");
-  if (format == "yaml") return write_all(STDOUT_FILENO, yaml::write(list, {.sort_keys = true, .line_width = 0}));
+  if (format == "yaml") return write_all(STDOUT_FILENO, yaml::write(list, {.sort_keys = true}));
   return Error{ErrorCode::bad_request, "invalid argument \"" + format + "\" for \"-o, --output\" flag: invalid format type"};
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/render/helm/scaffold.h"
 
+#include <unistd.h>
+
+#include <climits>
 #include <string_view>
 
 #include "core/base/file.h"
@@ -15,6 +18,13 @@ constexpr std::string_view kPlaceholder = "<CHARTNAME>";
 
 Error bad_name(const std::string& what) {
   return {ErrorCode::bad_request, what};
+}
+
+Result<std::string> absolute_path(const std::string& path) {
+  if (path.starts_with('/')) return path_clean(path);
+  char here[PATH_MAX];
+  if (::getcwd(here, sizeof here) == nullptr) return errno_error("getcwd");
+  return path_clean(std::string(here) + "/" + path);
 }
 
 // Source: Helm 3.22 pkg/chartutil/create.go, validateChartName.
@@ -41,7 +51,8 @@ Result<std::vector<File>> starter_files(const std::string& starter) {
 Result<std::vector<std::string>> create_chart(const std::string& path, const std::string& starter) {
   const std::string name = path_base(path);
   TRY(check_name(name));
-  if (const std::string above = path_dir(path); !above.empty() && !is_directory(above))
+  const std::string absolute = TRY(absolute_path(path));
+  if (const std::string above = path_dir(absolute); !is_directory(above))
     return Error{ErrorCode::not_found, "stat " + above + ": no such file or directory"};
   if (exists(path) && !is_directory(path))
     return Error{ErrorCode::already_exists, "file " + path + " already exists and is not a directory"};

@@ -408,7 +408,7 @@ Result<void> Manager::write_lock(const std::vector<Dependency>& locked, const st
   const Value document{{"dependencies", documents_of(locked)},
                        {"digest", digest},
                        {"generated", format_time_nanos(system_clock().now())}};
-  return write_file_unsynced(path, yaml::write(document, {.sort_keys = true, .line_width = 0}));
+  return write_file_unsynced(path, yaml::write(document, {.sort_keys = true}));
 }
 
 Error out_of_sync(bool v1) {

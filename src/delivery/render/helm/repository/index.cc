@@ -179,7 +179,7 @@ Result<Index> index_directory(const std::string& folder, const std::string& url,
 
 std::string write_index(const Index& index, bool as_json) {
   if (as_json) return json::write(index.document(), {.indent = 2, .escape_html = true});
-  return yaml::write(index.document(), {.sort_keys = true, .line_width = 0});
+  return yaml::write(index.document(), {.sort_keys = true});
 }
 
 }  // namespace caisson::render::helm

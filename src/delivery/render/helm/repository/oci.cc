@@ -205,7 +205,7 @@ Result<OciChart> ChartRegistry::pull(const OciReference& ref, bool with_provenan
   const auto fetched = client_.manifest(target);
   if (!fetched.ok()) {
     if (fetched.error().code == ErrorCode::not_found)
-      return Error{ErrorCode::not_found, ref.str() + ": not found"};
+      return Error{ErrorCode::not_found, "failed to perform \"FetchReference\" on source: " + ref.str() + ": not found"};
     return fetched.error();
   }
   const Value manifest = TRY(json::parse(fetched->bytes));

@@ -48,7 +48,7 @@ Result<void> append_files(std::string& tar, const std::string& root, const std::
 }  // namespace
 
 std::string metadata_yaml(const Metadata& metadata) {
-  return yaml::write(metadata.fields, {.sort_keys = true, .line_width = 0});
+  return yaml::write(metadata.fields, {.sort_keys = true});
 }
 
 std::string package_name(const Metadata& metadata) {
@@ -64,13 +64,18 @@ Result<std::string> pack_chart(const Metadata& metadata, const std::vector<File>
   return content::read_all(packed, LoadLimits{}.chart_bytes_max);
 }
 
-Result<ChartAndFiles> read_chart_and_files(const std::string& path, std::vector<std::string>& warnings) {
+Result<std::string> real_path(const std::string& path) {
   char absolute[PATH_MAX];
   if (::realpath(path.c_str(), absolute) == nullptr)
     return Error{ErrorCode::not_found, "stat " + path + ": no such file or directory"};
+  return std::string(absolute);
+}
+
+Result<ChartAndFiles> read_chart_and_files(const std::string& path, std::vector<std::string>& warnings) {
+  const std::string absolute = TRY(real_path(path));
   const auto source = disk_source("/");
   ChartAndFiles out;
-  out.files = TRY(read_chart_files(*source, std::string(absolute).substr(1)));
+  out.files = TRY(read_chart_files(*source, absolute.substr(1)));
   out.chart = TRY(load_files(out.files, warnings));
   return out;
 }

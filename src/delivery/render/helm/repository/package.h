@@ -19,6 +19,8 @@ struct ChartAndFiles {
   std::vector<File> files;
 };
 Result<ChartAndFiles> read_chart_and_files(const std::string& path, std::vector<std::string>& warnings);
+// Without links and dots. Errors: not_found "stat PATH: no such file or directory".
+Result<std::string> real_path(const std::string& path);
 std::string metadata_yaml(const Metadata& metadata);  // Chart.yaml
 
 }  // namespace caisson::render::helm

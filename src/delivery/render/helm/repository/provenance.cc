@@ -98,7 +98,7 @@ Result<std::string> sign_chart(const std::string& file_name, const std::string& 
   std::vector<std::string> warnings;
   const Chart chart = TRY(load_archive(archive, warnings));
   const Value sums{{"files", Value{{file_name, "sha256:" + sha256_hex(archive)}}}};
-  const std::string text = metadata_yaml(chart.metadata) + std::string(kSeparator) + yaml::write(sums, {.line_width = 0});
+  const std::string text = metadata_yaml(chart.metadata) + std::string(kSeparator) + yaml::write(sums);
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(system_clock().now().time_since_epoch()).count();
   return clear_sign(text, entity->keys[0], secret, static_cast<std::uint32_t>(now));
 }

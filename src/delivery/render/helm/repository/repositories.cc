@@ -77,7 +77,7 @@ Result<void> write_repositories(const std::string& path, const Repositories& rep
                        {"generated", repositories.generated},
                        {"repositories", std::move(list)}};
   TRY(make_dirs(path_dir(path)));
-  return write_file(path, yaml::write(document, {.sort_keys = true, .line_width = 0}), 0600);
+  return write_file(path, yaml::write(document, {.sort_keys = true}), 0600);
 }
 
 Result<RepositoriesLock> RepositoriesLock::take(const std::string& path) {
