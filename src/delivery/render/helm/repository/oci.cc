@@ -20,7 +20,6 @@ using go_template::Version;
 
 constexpr std::string_view kScheme = "oci://";
 constexpr std::string_view kConfigType = "application/vnd.cncf.helm.config.v1+json";
-constexpr std::string_view kChartType = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 constexpr std::string_view kLegacyChartType = "application/tar+gzip";
 constexpr std::string_view kProvenanceType = "application/vnd.cncf.helm.chart.provenance.v1.prov";
 constexpr std::size_t kChartBytesMax = 100u << 20;
@@ -211,10 +210,10 @@ Result<OciChart> ChartRegistry::pull(const OciReference& ref, bool with_provenan
   const Value manifest = TRY(json::parse(fetched->bytes));
   if (manifest["config"]["mediaType"].as_string() != kConfigType)
     return Error{ErrorCode::invalid, "could not load config with mediatype " + std::string(kConfigType)};
-  const Value* layer = layer_of(manifest, kChartType);
+  const Value* layer = layer_of(manifest, kChartLayerType);
   if (layer == nullptr) layer = layer_of(manifest, kLegacyChartType);
   if (layer == nullptr)
-    return Error{ErrorCode::invalid, "manifest does not contain a layer with mediatype " + std::string(kChartType)};
+    return Error{ErrorCode::invalid, "manifest does not contain a layer with mediatype " + std::string(kChartLayerType)};
   OciChart out;
   out.digest = fetched->digest.str();
   out.version = replace_all(ref.tag, "_", "+");
@@ -239,7 +238,7 @@ Result<ChartRegistry::Pushed> ChartRegistry::push(const std::string& archive,
   const OciReference ref = TRY(OciReference::parse(whole));
   const content::Reference target = TRY(content_reference(ref));
   const std::string config = json::write(chart.metadata.fields, {.escape_html = true});
-  std::vector<std::pair<std::string_view, const std::string*>> blobs{{kChartType, &archive}};
+  std::vector<std::pair<std::string_view, const std::string*>> blobs{{kChartLayerType, &archive}};
   if (provenance) blobs.emplace_back(kProvenanceType, &*provenance);
   std::sort(blobs.begin(), blobs.end(),
             [](const auto& a, const auto& b) { return Digest::of(*a.second) < Digest::of(*b.second); });

@@ -15,6 +15,8 @@
 
 namespace caisson::render::helm {
 
+inline constexpr std::string_view kChartLayerType = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+
 bool is_oci(std::string_view url);
 
 struct OciReference {
