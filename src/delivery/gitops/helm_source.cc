@@ -148,6 +148,7 @@ Result<RenderOptions> options_of(const HelmSource& source) {
   options.include_crds = !from["skipCrds"].as_bool();
   options.skip_schema_validation = from["skipSchemaValidation"].as_bool();
   options.capabilities = source.capabilities;
+  options.templates = source.templates;
   if (const std::string version = from["kubeVersion"].scalar_text(); !version.empty())
     options.capabilities.kube_version = TRY(parse_kube_version(version).in("spec.source.helm.kubeVersion"));
   if (!from["apiVersions"].empty()) {

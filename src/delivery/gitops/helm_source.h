@@ -10,6 +10,7 @@
 #include "cluster/kube/client.h"
 #include "delivery/gitops/application.h"
 #include "delivery/render/helm/capabilities.h"
+#include "delivery/render/helm/template_cache.h"
 #include "delivery/render/render.h"
 
 namespace caisson::gitops {
@@ -21,6 +22,7 @@ struct HelmSource {
   std::string ns;            // the destination's
   std::vector<std::pair<std::string, std::string>> environment;  // $ARGOCD_APP_NAME …, for parameters and valueFiles
   render::helm::Capabilities capabilities;
+  render::helm::TemplateCache* templates = nullptr;  // borrowed; may be null
   std::map<std::string, const render::FileSource*> refs = {};  // by name: other sources, for "$name/values.yaml"
 };
 

@@ -87,7 +87,7 @@ std::string cache_key(const Source& source, const std::string& tree) {
 }
 
 HelmSource helm_source(const Source& source, const std::string& commit, render::helm::Capabilities capabilities) {
-  HelmSource out{source.path, source.helm, source.application, source.destination_namespace, {}, {}, {}};
+  HelmSource out{source.path, source.helm, source.application, source.destination_namespace, {}, {}, nullptr, {}};
   out.environment = {{"ARGOCD_APP_NAME", source.application},
                      {"ARGOCD_APP_NAMESPACE", source.destination_namespace},
                      {"ARGOCD_APP_REVISION", commit},
@@ -229,6 +229,7 @@ Result<render::Rendering> Renderer::make_chart(const Source& source, const std::
   HelmSource chart = helm_source(source, version, capabilities_());
   const auto others = TRY(open_refs(repositories_, refs, system_clock().monotonic() + time_max_));
   for (const auto& [name, other] : others) chart.refs[name] = other.get();
+  chart.templates = &templates_;
   return render_helm(files, chart);
 }
 
@@ -258,6 +259,7 @@ Result<Rendered> Renderer::make(const Source& source, const std::string& commit,
     HelmSource chart = helm_source(source, commit, capabilities_());
     const auto others = TRY(open_refs(repositories_, refs, system_clock().monotonic() + time_max_));
     for (const auto& [name, other] : others) chart.refs[name] = other.get();
+  chart.templates = &templates_;
     rendering = TRY(render_helm(files, chart));
   } else {
     type = "Directory";

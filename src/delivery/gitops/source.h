@@ -18,6 +18,7 @@
 #include "delivery/gitops/application.h"
 #include "delivery/gitops/chart_source.h"
 #include "delivery/render/helm/capabilities.h"
+#include "delivery/render/helm/template_cache.h"
 #include "delivery/render/render.h"
 
 namespace caisson::gitops {
@@ -63,6 +64,7 @@ class Renderer {
   const Duration time_max_;
   const Capabilities capabilities_;
   const ChartFetcher charts_;
+  mutable render::helm::TemplateCache templates_;
   std::mutex mutex_;
   std::list<std::pair<std::string, RenderedPtr>> cache_;  // newest first; GUARDED_BY(mutex_)
 };
