@@ -10,6 +10,10 @@
 #include "delivery/render/helm/manifest.h"
 #include "delivery/render/helm/objects.h"
 #include "delivery/render/helm/render_chart.h"
+#include "delivery/render/helm/repository/index.h"
+#include "delivery/render/helm/repository/oci.h"
+#include "delivery/render/helm/repository/openpgp.h"
+#include "delivery/render/helm/repository/url.h"
 #include "delivery/render/helm/version.h"
 
 using namespace caisson;
@@ -50,6 +54,21 @@ void fuzz_chart(std::string_view text) {
   static_cast<void>(render_prepared(*prepared, options, warnings).ok());
 }
 
+// What repositories and people's key rings hold.
+void fuzz_repository(std::string_view text) {
+  std::vector<std::string> warnings;
+  if (const auto index = parse_index(text, "fuzz", warnings); index.ok()) {
+    const auto again = parse_index(write_index(*index, false), "fuzz", warnings);
+    CHECK(again.ok());
+    static_cast<void>(index->find("web", ">=1").ok());
+  }
+  static_cast<void>(OciReference::parse(text.substr(0, 512)).ok());
+  static_cast<void>(resolve_url(text.substr(0, 512), "x.tgz"));
+  const auto ring = read_key_ring(text);
+  const auto message = read_clear_signed(text);
+  if (ring.ok() && message.ok()) static_cast<void>(check_signature(*ring, *message).ok());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -58,6 +77,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz_archive(text);
     return 0;
   }
+  fuzz_repository(text);
   fuzz_set(text.substr(0, 4096));
   const auto rules = IgnoreRules::parse(text.substr(0, 4096));
   if (rules.ok()) static_cast<void>(rules->ignores("templates/a.yaml", false));

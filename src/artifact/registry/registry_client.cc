@@ -22,6 +22,8 @@ constexpr std::string_view kAccept =
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
     "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 
+constexpr std::size_t kTagsMax = 100'000;
+
 bool is_loopback(std::string_view host) {
   return host == "localhost" || host.starts_with("localhost:") || host.starts_with("127.") || host.starts_with("[::1]");
 }
@@ -86,7 +88,7 @@ struct RegistryClient::Impl {
   std::string base_url(const Reference& ref) const {
     if (ref.is_ours()) return options.own_url;
     const std::string host = ref.registry == "docker.io" ? "registry-1.docker.io" : ref.registry;
-    return (is_loopback(host) ? "http://" : "https://") + host;
+    return (options.plain_http || is_loopback(host) ? "http://" : "https://") + host;
   }
   std::string url(const Reference& ref, std::string_view rest) const {
     return base_url(ref) + "/v2/" + ref.repository + "/" + std::string(rest);
@@ -133,8 +135,9 @@ struct RegistryClient::Impl {
     if (parameters["realm"].empty()) return Error{ErrorCode::unauthorized, "the registry's challenge names no realm"};
     http::Request request;
     const std::string join = parameters["realm"].find('?') == std::string::npos ? "?" : "&";
-    request.url = parameters["realm"] + join + "service=" + percent_encode(parameters["service"]) +
-                  "&scope=" + percent_encode(parameters["scope"].empty() ? scope(ref, push) : parameters["scope"]);
+    request.url = parameters["realm"] + join + "service=" + percent_encode(parameters["service"]);
+    const std::string wanted = parameters["scope"].empty() ? scope(ref, push) : parameters["scope"];
+    if (!ref.repository.empty()) request.url += "&scope=" + percent_encode(wanted);
     if (login) request.headers.set("Authorization", basic_or_bearer(*login));
     const http::Response answer = TRY(http.send(request));
     if (answer.status != 200)
@@ -219,6 +222,37 @@ Result<Digest> RegistryClient::resolve(const Reference& ref) {
   if (!digest.empty()) return Digest::parse(digest);
   const FetchedManifest whole = TRY(manifest(ref));
   return whole.digest;
+}
+
+Result<std::vector<std::string>> RegistryClient::tags(const Reference& ref) {
+  const std::string doing = "tags of " + ref.registry + "/" + ref.repository;
+  std::vector<std::string> out;
+  std::string url = impl_->url(ref, "tags/list");
+  while (!url.empty()) {
+    http::Request request;
+    request.url = url;
+    const http::Response answer = TRY(impl_->send(std::move(request), ref, false).in(doing));
+    if (answer.status != 200) return error_of(answer.status, answer.body, doing);
+    const Value parsed = TRY(json::parse(answer.body).in(doing));
+    for (const Value& tag : parsed["tags"].items()) out.push_back(tag.str());
+    if (out.size() > kTagsMax) return Error{ErrorCode::too_large, doing + ": too many"};
+    url.clear();
+    const std::string_view link = answer.headers.get("Link");  // <…>; rel="next": distribution-spec 1.1, "Listing Tags"
+    const std::size_t end = link.find('>');
+    if (link.starts_with('<') && end != std::string_view::npos && link.find("next", end) != std::string_view::npos)
+      url = impl_->location(ref, link.substr(1, end - 1));
+  }
+  return out;
+}
+
+Result<void> RegistryClient::check_login(std::string_view host) {
+  Reference registry;
+  registry.registry = host;
+  http::Request request;
+  request.url = impl_->base_url(registry) + "/v2/";
+  const http::Response answer = TRY(impl_->send(std::move(request), registry, false));
+  if (answer.status != 200) return error_of(answer.status, answer.body, std::string(host));
+  return {};
 }
 
 Result<bool> RegistryClient::has_blob(const Reference& ref, const Digest& digest) {

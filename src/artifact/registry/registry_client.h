@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "artifact/content/blob_store.h"
 #include "artifact/content/image.h"
@@ -30,6 +31,7 @@ struct ClientOptions {
   std::string own_url;      // where references without a host go: "https://registry.caisson.internal:5000"
   int attempts_max = 4;     // for a blob that is cut off
   std::string traceparent;  // sent along when set
+  bool plain_http = false;  // every registry, not only those on loopback
 };
 
 struct FetchedManifest {
@@ -53,6 +55,9 @@ class RegistryClient {
   // Errors: not_found, unauthorized and forbidden as the registry says; unavailable when it can't be reached.
   Result<FetchedManifest> manifest(const content::Reference& ref);
   Result<content::Digest> resolve(const content::Reference& ref);  // HEAD: the digest behind a tag
+  Result<std::vector<std::string>> tags(const content::Reference& ref);  // as the registry orders them
+  // Whether `options.login` opens the registry. Errors: unauthorized.
+  Result<void> check_login(std::string_view host);
   Result<bool> has_blob(const content::Reference& ref, const content::Digest& digest);
   Result<content::ByteSource> open_blob(const content::Reference& ref, const content::Digest& digest);  // not checked
   Result<void> fetch_blob(const content::Reference& ref, const content::Descriptor& blob, content::BlobStore& into);

@@ -17,32 +17,6 @@ Error invalid(std::string field, std::string what) {
   return {ErrorCode::invalid, std::move(field) + ": " + std::move(what)};
 }
 
-Result<Source> parse_source(const Value& spec) {
-  if (spec["sources"].size() > 1)
-    return invalid("spec.sources", "several sources are not supported; use one source a application");
-  const Value& from = spec["source"].is_map() ? spec["source"] : spec["sources"][0];
-  const std::string at = spec["source"].is_map() ? "spec.source" : "spec.sources[0]";
-  if (!from.is_map()) return invalid("spec.source", "required");
-  if (from["repoURL"].as_string().empty()) return invalid(at + ".repoURL", "required");
-  if (!from["chart"].as_string().empty())
-    return invalid(at + ".chart", "charts of Helm and OCI repositories are not fetched; keep the chart in git");
-  if (from["plugin"].is_map()) return invalid(at + ".plugin", "config management plugins are not supported");
-  Source out{from["repoURL"].str(), from["path"].str(), from["targetRevision"].str(), from["kustomize"],
-             from["directory"], from["helm"], {}, {}};
-  if (out.path == "." || out.path == "./") out.path.clear();
-  while (!out.path.empty() && out.path.back() == '/') out.path.pop_back();
-  if (out.path.starts_with("./")) out.path.erase(0, 2);
-  if (out.path.starts_with('/'))
-    return invalid(at + ".path", "must be relative to the repository's root, not \"" + out.path + "\"");
-  for (std::string_view part : split(out.path, '/')) {
-    if (part == "..") return invalid(at + ".path", "must not contain \"..\"");
-  }
-  if (out.target_revision.empty()) out.target_revision = "HEAD";
-  if (out.directory["jsonnet"].is_map() && !out.directory["jsonnet"].empty())
-    return invalid(at + ".directory.jsonnet", "Jsonnet is not supported");
-  return out;
-}
-
 Result<Duration> duration_or(const Value& value, Duration otherwise, const std::string& field) {
   if (value.as_string().empty()) return otherwise;
   auto parsed = parse_duration(value.as_string());
@@ -89,15 +63,6 @@ bool kind_listed(const Value& list, std::string_view group, std::string_view kin
 
 }  // namespace
 
-std::string Source::key() const {
-  return repo_url + "\n" + path + "\n" + target_revision + "\n" + options_key();
-}
-
-std::string Source::options_key() const {
-  return json::write(kustomize) + "\n" + json::write(directory) + "\n" + json::write(helm) + "\n" + application +
-         "\n" + destination_namespace;
-}
-
 Duration Retry::delay(std::int64_t attempt) const {
   Duration out = first;
   for (std::int64_t i = 1; i < attempt && out < most; ++i) out *= factor;
@@ -110,12 +75,11 @@ Result<Application> parse_application(const kube::Object& object, std::string_vi
   out.key = object.key();
   out.instance = out.key.ns == home_namespace ? out.key.name : out.key.ns + "_" + out.key.name;
   out.project = spec["project"].as_string().empty() ? "default" : spec["project"].str();
-  out.source = TRY(parse_source(spec));
+  out.source = TRY(parse_sources(spec));
   out.destination_server = spec["destination"]["server"].str();
   out.destination_name = spec["destination"]["name"].str();
   out.destination_namespace = spec["destination"]["namespace"].str();
-  out.source.application = out.key.name;
-  out.source.destination_namespace = out.destination_namespace;
+  name_sources(out.source, out.key.name, out.destination_namespace);
   if (!out.destination_server.empty() && !out.destination_name.empty()) {
     return invalid("spec.destination",
                    "can't have both name and server defined: " + out.destination_name + " " + out.destination_server);
@@ -166,9 +130,12 @@ std::string project_forbids(const Application& application, const kube::Object* 
     return "Application referencing project " + application.project + " which does not exist";
   }
   const Value& spec = project->spec();
-  if (!permitted(spec["sourceRepos"], application.source.repo_url)) {
-    return "application repo " + application.source.repo_url + " is not permitted in project '" + application.project +
-           "'";
+  const auto permits_repository = [&](const Source& source) { return permitted(spec["sourceRepos"], source.repo_url); };
+  const auto& more = application.source.more;
+  const auto other = std::find_if_not(more.begin(), more.end(), permits_repository);
+  if (!permits_repository(application.source) || other != more.end()) {
+    const Source& source = permits_repository(application.source) ? *other : application.source;
+    return "application repo " + source.repo_url + " is not permitted in project '" + application.project + "'";
   }
   for (const Value& destination : spec["destinations"].items()) {
     const std::string server = destination["server"].str(), name = destination["name"].str(),

@@ -18,6 +18,9 @@ struct Source {
   std::string repo_url, path, target_revision;
   Value kustomize, directory, helm;  // spec.source.kustomize / .directory / .helm
   std::string application, destination_namespace;  // whose it is: a chart's release is named after it
+  std::string chart;         // of a Helm repository or registry; `path` is empty then
+  std::string ref;           // others' valueFiles name this repository's files "$ref/…"
+  std::vector<Source> more;  // the rest of spec.sources
   std::string key() const;          // equal for equal sources
   std::string options_key() const;  // of what is not the place
 };
@@ -53,6 +56,10 @@ struct Application {
 
 // Errors: invalid, "spec.source.helm: …" with the field. `home_namespace`: see GitopsOptions.
 Result<Application> parse_application(const kube::Object& object, std::string_view home_namespace);
+
+// spec.source, or spec.sources: the first, with the others in `more`. Errors: invalid, with the field.
+Result<Source> parse_sources(const Value& spec);
+void name_sources(Source& source, const std::string& application, const std::string& destination_namespace);
 
 // "CreateNamespace=true" among `options`.
 bool has_option(const std::vector<std::string>& options, std::string_view option);

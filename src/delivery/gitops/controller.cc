@@ -103,6 +103,11 @@ bool Controller::ensure_rendering(Run& run) {
     memory.repository = own.value_or("");
     memory.revision = run.application.source.target_revision;
     memory.path = run.application.source.path;
+    memory.more.clear();
+    for (const Source& other : run.application.source.more) {
+      if (const auto known = git::own_repository(shared_->options.repositories.options(), other.repo_url))
+        memory.more.emplace_back(*known, other.target_revision);
+    }
   }
   if ((memory.refresh || due) && !memory.rendering) {
     memory.refresh = false;
@@ -255,9 +260,12 @@ std::vector<kube::ObjectKey> Controller::pushed(const kube::Object& event) {
   std::vector<kube::ObjectKey> out;
   const std::lock_guard lock(shared_->mutex);
   for (auto& [key, memory] : shared_->memory) {
-    if (memory->repository != full || !moves(spec["ref"].as_string(), memory->revision)) continue;
+    const bool of_other = std::any_of(memory->more.begin(), memory->more.end(), [&](const auto& source) {
+      return source.first == full && moves(spec["ref"].as_string(), source.second);
+    });
+    if (!of_other && (memory->repository != full || !moves(spec["ref"].as_string(), memory->revision))) continue;
     if (memory->current && memory->current->commit == spec["after"].as_string()) continue;  // seen already
-    if (!all && memory->current && !concerns(memory->path, memory->current->inputs, changed)) continue;
+    if (!of_other && !all && memory->current && !concerns(memory->path, memory->current->inputs, changed)) continue;
     memory->refresh = true;
     out.push_back(key);
   }

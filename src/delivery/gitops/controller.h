@@ -24,6 +24,7 @@ struct AppMemory {
   bool refresh = true, hard = false, rendering = false,
        fresh = false;                      // fresh: a refresh ended that no status shows yet
   std::string repository, revision, path;  // what PushEvents are matched with
+  std::vector<std::pair<std::string, std::string>> more;  // repository and revision of the other sources
   std::string source_key;
   RenderedPtr current;
   std::optional<Error> error;
@@ -55,7 +56,9 @@ class Controller final : public kube::Reconciler {
     Shared(GitopsOptions o, kube::Client& client)
         : options(o), renderer(o.repositories, o.schema, o.render_time_max, [this, &client] {
             return cluster_capabilities(client, options.kube_version);
-          }) {}
+          }, ChartFetcher([this, &client](const std::string& url) {
+            return repository_login(client, options.home_namespace, url);
+          }, o.own_registry)) {}
     GitopsOptions options;
     Renderer renderer;
     std::optional<kube::Queue> queue;

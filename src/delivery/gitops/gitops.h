@@ -14,6 +14,7 @@
 #include "core/base/trace.h"
 #include "core/base/worker_pool.h"
 #include "delivery/git/repositories.h"
+#include "delivery/gitops/chart_source.h"
 
 namespace caisson::gitops {
 
@@ -27,6 +28,7 @@ struct GitopsOptions {
   Duration poll_interval = std::chrono::minutes(3);  // when no PushEvent tells of a change
   Duration render_time_max = std::chrono::minutes(1);
   std::string kube_version = "v1.33.1";  // what charts see as .Capabilities.KubeVersion
+  OwnRegistry own_registry = {};  // where "oci://" of our own registry is read
   std::string home_namespace = "argocd";  // Applications here are tracked by their bare name, as upstream does
 };
 

@@ -153,8 +153,10 @@ TEST_CASE("a spec that asks for what is not there is refused by field") {
     auto parsed = parse_application(kube::Object(doc(yaml)), "argocd");
     return parsed.ok() ? std::string() : parsed.error().message;
   };
-  CHECK(message("spec: {source: {repoURL: x, chart: web}, destination: {name: in-cluster}}")
-            .starts_with("spec.source.chart: "));
+  CHECK(message("spec: {source: {repoURL: x, chart: web, path: y}, destination: {name: in-cluster}}") ==
+        "spec.source: chart and path exclude each other");
+  CHECK(message("spec: {sources: [{repoURL: x}, {path: y}], destination: {name: in-cluster}}") ==
+        "spec.sources[1].repoURL: required");
   CHECK(message("spec: {source: {path: x}, destination: {name: in-cluster}}") == "spec.source.repoURL: required");
   CHECK(message("spec: {source: {repoURL: x, path: ../y}, destination: {name: in-cluster}}")
             .starts_with("spec.source.path: "));

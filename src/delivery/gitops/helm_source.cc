@@ -3,6 +3,7 @@
 #include "delivery/gitops/helm_source.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "core/base/file.h"
@@ -63,12 +64,44 @@ std::string fixed_part(const std::string& pattern) {
   return slash == std::string::npos ? "" : pattern.substr(0, slash);
 }
 
+// "$name/path": a file of another source. Nothing when `entry` does not begin so.
+struct RefEntry {
+  std::string name, path;
+};
+std::optional<RefEntry> ref_entry(std::string_view entry, const HelmSource& source) {
+  if (!entry.starts_with('$')) return std::nullopt;
+  const std::size_t slash = std::min(entry.find('/'), entry.size());
+  RefEntry out{std::string(entry.substr(1, slash - 1)), std::string(entry.substr(slash))};
+  const bool variable = std::any_of(source.environment.begin(), source.environment.end(),
+                                    [&](const auto& known) { return known.first == out.name; });
+  if (variable || entry.starts_with("${")) return std::nullopt;
+  out.path = substitute(out.path, source.environment);
+  return out;
+}
+
+// The files that an entry of valueFiles means: below the chart, or of another source (then "$name/path").
+Result<std::vector<std::string>> named_files(const render::FileSource& files, const HelmSource& source,
+                                             const std::string& entry) {
+  const auto other = ref_entry(entry, source);
+  if (!other) return value_files(files, source.path, substitute(entry, source.environment));
+  const auto found = source.refs.find(other->name);
+  if (found == source.refs.end())
+    return invalid("valueFiles", entry + ": no source has the ref \"" + other->name + "\"");
+  std::vector<std::string> out = TRY(value_files(*found->second, "", other->path));
+  for (std::string& path : out) path = "$" + other->name + "/" + path;
+  return out;
+}
+
+// `path` is one that named_files gave.
+Result<std::string> read_named(const render::FileSource& files, const HelmSource& source, const std::string& path) {
+  if (!path.starts_with('$')) return files.read(path);
+  const std::size_t slash = path.find('/');
+  return source.refs.at(path.substr(1, slash - 1))->read(path.substr(slash + 1));
+}
+
 Result<void> add_value_files(const render::FileSource& files, const HelmSource& source, ValueSources& out) {
   for (const Value& entry : source.options["valueFiles"].items()) {
-    const std::string name = substitute(entry.as_string(), source.environment);
-    if (name.starts_with('$') || entry.as_string().starts_with('$'))
-      return invalid("valueFiles", entry.str() + ": files of another source are not supported");
-    auto found = value_files(files, source.path, name);
+    auto found = named_files(files, source, entry.str());
     if (found.ok()) {
       for (std::string& path : std::move(found).value()) {
         if (std::find(out.files.begin(), out.files.end(), path) == out.files.end()) out.files.push_back(std::move(path));
@@ -97,7 +130,8 @@ Result<void> add_values(const HelmSource& source, ValueSources& out) {
     out.sets.emplace_back(kind, name + "=" + escape_parameter(value));
   }
   for (const Value& parameter : options["fileParameters"].items()) {
-    const std::string path = substitute(parameter["path"].as_string(), source.environment);
+    const std::string given = parameter["path"].str();
+    const std::string path = ref_entry(given, source) ? given : substitute(given, source.environment);
     if (parameter["name"].as_string().empty() || path.empty())
       return invalid("fileParameters", "name and path are required");
     out.sets.emplace_back(SetKind::file, parameter["name"].str() + "=" + escape_parameter(path));
@@ -114,6 +148,7 @@ Result<RenderOptions> options_of(const HelmSource& source) {
   options.include_crds = !from["skipCrds"].as_bool();
   options.skip_schema_validation = from["skipSchemaValidation"].as_bool();
   options.capabilities = source.capabilities;
+  options.templates = source.templates;
   if (const std::string version = from["kubeVersion"].scalar_text(); !version.empty())
     options.capabilities.kube_version = TRY(parse_kube_version(version).in("spec.source.helm.kubeVersion"));
   if (!from["apiVersions"].empty()) {
@@ -217,9 +252,10 @@ Result<render::Rendering> render_helm(const render::FileSource& files, const Hel
   TRY(add_value_files(recorded, source, sources));
   TRY(add_values(source, sources));
   const Value values = TRY(merge_sources(sources, [&](const std::string& path) -> Result<std::string> {
-    if (std::find(sources.files.begin(), sources.files.end(), path) != sources.files.end()) return recorded.read(path);
-    const auto named = TRY(value_files(recorded, source.path, path).in("spec.source.helm.fileParameters"));
-    return recorded.read(named[0]);
+    if (std::find(sources.files.begin(), sources.files.end(), path) != sources.files.end())
+      return read_named(recorded, source, path);
+    const auto named = TRY(named_files(recorded, source, path).in("spec.source.helm.fileParameters"));
+    return read_named(recorded, source, named[0]);
   }));
   const Prepared prepared = TRY(prepare(std::move(chart), values, options.skip_schema_validation, out.warnings));
   RenderedChart rendered = TRY(render_prepared(prepared, options, out.warnings));

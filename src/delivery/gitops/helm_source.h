@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A source whose path holds a chart: spec.source.helm as Argo CD 3.0 reads it (releaseName, valueFiles with globs,
 // values, valuesObject, parameters, fileParameters, skipCrds …), rendered as `helm template` with the cluster's
-// capabilities. Charts of Helm and OCI repositories are not fetched. Pure; any thread.
+// capabilities. Pure; any thread.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
 #include "cluster/kube/client.h"
 #include "delivery/gitops/application.h"
 #include "delivery/render/helm/capabilities.h"
+#include "delivery/render/helm/template_cache.h"
 #include "delivery/render/render.h"
 
 namespace caisson::gitops {
@@ -20,6 +22,8 @@ struct HelmSource {
   std::string ns;            // the destination's
   std::vector<std::pair<std::string, std::string>> environment;  // $ARGOCD_APP_NAME …, for parameters and valueFiles
   render::helm::Capabilities capabilities;
+  render::helm::TemplateCache* templates = nullptr;  // borrowed; may be null
+  std::map<std::string, const render::FileSource*> refs = {};  // by name: other sources, for "$name/values.yaml"
 };
 
 // Objects: CRDs, resources in the order in which Helm installs them, hooks. `inputs` are the files read.

@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "delivery/render/helm/chart.h"
 #include "delivery/render/render.h"
 
 namespace caisson::gitops {
@@ -86,7 +87,7 @@ std::string cache_key(const Source& source, const std::string& tree) {
 }
 
 HelmSource helm_source(const Source& source, const std::string& commit, render::helm::Capabilities capabilities) {
-  HelmSource out{source.path, source.helm, source.application, source.destination_namespace, {}, {}};
+  HelmSource out{source.path, source.helm, source.application, source.destination_namespace, {}, {}, nullptr, {}};
   out.environment = {{"ARGOCD_APP_NAME", source.application},
                      {"ARGOCD_APP_NAMESPACE", source.destination_namespace},
                      {"ARGOCD_APP_REVISION", commit},
@@ -98,6 +99,36 @@ HelmSource helm_source(const Source& source, const std::string& commit, render::
                      {"KUBE_VERSION", capabilities.kube_version.version},
                      {"KUBE_API_VERSIONS", join(capabilities.api_versions, ",")}};
   out.capabilities = std::move(capabilities);
+  return out;
+}
+
+using OpenRefs = std::map<std::string, std::unique_ptr<render::FileSource>>;
+
+// The trees of the sources that "$name" means.
+Result<OpenRefs> open_refs(const git::Repositories& repositories,
+                           const std::map<std::string, std::pair<const Source*, std::string>>& refs, Duration deadline) {
+  OpenRefs out;
+  for (const auto& [name, other] : refs) {
+    const git::Repository repository = TRY(repositories.find(other.first->repo_url));
+    out[name] = std::make_unique<CommitSource>(repository, other.second, deadline);
+  }
+  return out;
+}
+
+Rendered rendered_of(const std::string& commit, std::string type, render::Rendering rendering) {
+  Rendered out;
+  out.commit = commit;
+  out.type = std::move(type);
+  for (const render::Input& input : rendering.inputs) {
+    if (!input.path.starts_with(kOverlay)) out.inputs.push_back(input.path);
+  }
+  for (Value& object : rendering.objects) {  // a List is its items
+    if (object["kind"].as_string().ends_with("List") && object["items"].is_list()) {
+      for (const Value& item : object["items"].items()) out.objects.push_back(item);
+    } else if (!object.is_null()) {
+      out.objects.push_back(std::move(object));
+    }
+  }
   return out;
 }
 
@@ -126,38 +157,94 @@ Result<Value> kustomization_over(const std::string& path, const Value& options) 
   return out;
 }
 
-Result<std::string> Renderer::resolve(const Source& source, const std::string& revision) const {
+Result<std::string> Renderer::resolve_one(const Source& source, const std::string& revision) const {
+  if (!source.chart.empty()) return charts_.resolve({source.repo_url, source.chart}, revision);
   const git::Repository repository = TRY(repositories_.fetch(source.repo_url));
   return repository.resolve(revision == "HEAD" ? "" : revision).in("revision " + revision + " of " + source.repo_url);
 }
 
+Result<std::string> Renderer::resolve(const Source& source, const std::string& revision) const {
+  if (source.more.empty()) return resolve_one(source, revision);
+  const auto given = split(revision, ',');
+  const bool all_given = given.size() == 1 + source.more.size();
+  std::string out = TRY(resolve_one(source, std::string(given[0])));
+  for (std::size_t i = 0; i < source.more.size(); ++i) {
+    const Source& other = source.more[i];
+    out += "," + TRY(resolve_one(other, all_given ? std::string(given[i + 1]) : other.target_revision));
+  }
+  return out;
+}
+
 Result<RenderedPtr> Renderer::render(const Source& source, const std::string& commit) {
-  const git::Repository repository = TRY(repositories_.find(source.repo_url));
-  const std::string tree = TRY(repository.tree_hash(commit, ""));
-  const std::string key = cache_key(source, tree);
+  if (source.more.empty()) return render_one(source, commit, {});
+  std::vector<const Source*> all{&source};
+  for (const Source& other : source.more) all.push_back(&other);
+  const auto commits = split(commit, ',');
+  if (commits.size() != all.size())
+    return Error{ErrorCode::invalid, "revision " + commit + ": there must be one for each source"};
+  Refs refs;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!all[i]->ref.empty()) refs[all[i]->ref] = {all[i], std::string(commits[i])};
+  }
+  Rendered out;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!all[i]->ref.empty() && all[i]->path.empty()) continue;  // there for its values alone
+    const RenderedPtr one = TRY(render_one(*all[i], std::string(commits[i]), refs));
+    if (out.type.empty()) out.type = one->type;
+    out.objects.insert(out.objects.end(), one->objects.begin(), one->objects.end());
+    out.inputs.insert(out.inputs.end(), one->inputs.begin(), one->inputs.end());
+  }
+  out.commit = commit;
+  return std::make_shared<const Rendered>(std::move(out));
+}
+
+// What stands for the content of a source: its commit's tree, or the chart's version.
+Result<std::string> Renderer::tree_of(const Source& source, const std::string& commit) const {
+  if (!source.chart.empty()) return commit;
+  return TRY(repositories_.find(source.repo_url)).tree_hash(commit, "");
+}
+
+Result<RenderedPtr> Renderer::render_one(const Source& source, const std::string& commit, const Refs& refs) {
+  std::string key = cache_key(source, TRY(tree_of(source, commit)));
+  for (const auto& [name, other] : refs) key += "\n$" + name + " " + other.first->repo_url + " " + other.second;
   if (RenderedPtr known = find(key)) {
     if (known->commit == commit) return known;
     auto copy = std::make_shared<Rendered>(*known);
     copy->commit = commit;
     return RenderedPtr(std::move(copy));
   }
-  auto made = std::make_shared<Rendered>(TRY(make(source, repository, commit)));
+  auto made = std::make_shared<Rendered>(TRY(make(source, commit, refs)));
   keep(key, made);
   return RenderedPtr(std::move(made));
 }
 
-Result<Rendered> Renderer::make(const Source& source, const git::Repository& repository,
-                                const std::string& commit) const {
+Result<render::Rendering> Renderer::make_chart(const Source& source, const std::string& version,
+                                               const Refs& refs) const {
+  const bool pass = source.helm["passCredentials"].as_bool();
+  const std::string archive = TRY(charts_.fetch({source.repo_url, source.chart, pass}, version));
+  std::map<std::string, std::string> by_name;
+  for (render::helm::File& file : TRY(render::helm::read_archive(archive)))
+    by_name[file.name] = std::move(file.data);
+  const render::MemorySource files(std::move(by_name));
+  HelmSource chart = helm_source(source, version, capabilities_());
+  const auto others = TRY(open_refs(repositories_, refs, system_clock().monotonic() + time_max_));
+  for (const auto& [name, other] : others) chart.refs[name] = other.get();
+  chart.templates = &templates_;
+  return render_helm(files, chart);
+}
+
+Result<Rendered> Renderer::make(const Source& source, const std::string& commit, const Refs& refs) const {
+  if (!source.chart.empty()) return rendered_of(commit, "Helm", TRY(make_chart(source, commit, refs)));
+  const git::Repository repository = TRY(repositories_.find(source.repo_url));
   CommitSource files(repository, commit, system_clock().monotonic() + time_max_);
   const std::string where = source.path.empty() ? "the repository's root" : source.path;
   render::Kind kind = TRY(render::detect(files, source.path).in("app path " + where));
   // Options of one tool say that this tool is meant, whatever else lies there.
   if (!source.helm.empty()) kind = render::Kind::helm;
-  Rendered out;
-  out.commit = commit;
+  std::string type;
   render::Rendering rendering;
   if (kind == render::Kind::kustomize) {
-    out.type = "Kustomize";
+    type = "Kustomize";
     std::string path = source.path;
     if (!source.kustomize.empty()) {
       const Value overlay = TRY(kustomization_over(source.path, source.kustomize));
@@ -168,27 +255,21 @@ Result<Rendered> Renderer::make(const Source& source, const git::Repository& rep
     options.schema = &schema_;
     rendering = TRY(render::kustomize(files, path, options));
   } else if (kind == render::Kind::helm) {
-    out.type = "Helm";
-    rendering = TRY(render_helm(files, helm_source(source, commit, capabilities_())));
+    type = "Helm";
+    HelmSource chart = helm_source(source, commit, capabilities_());
+    const auto others = TRY(open_refs(repositories_, refs, system_clock().monotonic() + time_max_));
+    for (const auto& [name, other] : others) chart.refs[name] = other.get();
+  chart.templates = &templates_;
+    rendering = TRY(render_helm(files, chart));
   } else {
-    out.type = "Directory";
+    type = "Directory";
     render::DirectoryOptions options;
     options.recurse = source.directory["recurse"].as_bool();
     options.include = source.directory["include"].str();
     options.exclude = source.directory["exclude"].str();
     rendering = TRY(render::directory(files, source.path, options));
   }
-  for (const render::Input& input : rendering.inputs) {
-    if (!input.path.starts_with(kOverlay)) out.inputs.push_back(input.path);
-  }
-  for (Value& object : rendering.objects) {  // a List is its items
-    if (object["kind"].as_string().ends_with("List") && object["items"].is_list()) {
-      for (const Value& item : object["items"].items()) out.objects.push_back(item);
-    } else if (!object.is_null()) {
-      out.objects.push_back(std::move(object));
-    }
-  }
-  return out;
+  return rendered_of(commit, std::move(type), std::move(rendering));
 }
 
 void Renderer::forget(const Source& source) {

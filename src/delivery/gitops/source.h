@@ -16,12 +16,15 @@
 #include "core/base/result.h"
 #include "delivery/git/repositories.h"
 #include "delivery/gitops/application.h"
+#include "delivery/gitops/chart_source.h"
 #include "delivery/render/helm/capabilities.h"
+#include "delivery/render/helm/template_cache.h"
+#include "delivery/render/render.h"
 
 namespace caisson::gitops {
 
 struct Rendered {
-  std::string commit;               // whole id
+  std::string commit;               // whole id, or a chart's version; of several sources with commas between
   std::string type;                 // "Kustomize", "Helm", "Directory"
   std::vector<Value> objects;       // as written in the repository, in order
   std::vector<std::string> inputs;  // files that were read
@@ -34,17 +37,25 @@ class Renderer {
   using Capabilities = std::function<render::helm::Capabilities()>;
 
   Renderer(const git::Repositories& repositories, const schema::Schema& schema, Duration time_max,
-           Capabilities capabilities = render::helm::default_capabilities)
-      : repositories_(repositories), schema_(schema), time_max_(time_max), capabilities_(std::move(capabilities)) {}
+           Capabilities capabilities = render::helm::default_capabilities, ChartFetcher charts = ChartFetcher())
+      : repositories_(repositories), schema_(schema), time_max_(time_max), capabilities_(std::move(capabilities)),
+        charts_(std::move(charts)) {}
 
-  // The commit that `revision` of the source's repository names now; a mirror is fetched first.
+  // The commit that `revision` of the source's repository names now (a mirror is fetched first), or a chart's version.
+  // Of several sources: theirs, with commas between; `revision` may be such a list, too.
   Result<std::string> resolve(const Source& source, const std::string& revision) const;
   // Errors: what git and render give, naming file and field; timeout.
   Result<RenderedPtr> render(const Source& source, const std::string& commit);
   void forget(const Source& source);  // hard refresh
 
  private:
-  Result<Rendered> make(const Source& source, const git::Repository& repository, const std::string& commit) const;
+  // Sources that others' valueFiles name: by name, at which commit.
+  using Refs = std::map<std::string, std::pair<const Source*, std::string>>;
+  Result<std::string> resolve_one(const Source& source, const std::string& revision) const;
+  Result<RenderedPtr> render_one(const Source& source, const std::string& commit, const Refs& refs);
+  Result<std::string> tree_of(const Source& source, const std::string& commit) const;
+  Result<Rendered> make(const Source& source, const std::string& commit, const Refs& refs) const;
+  Result<render::Rendering> make_chart(const Source& source, const std::string& version, const Refs& refs) const;
   RenderedPtr find(const std::string& key);
   void keep(const std::string& key, RenderedPtr rendered);
 
@@ -52,6 +63,8 @@ class Renderer {
   const schema::Schema& schema_;
   const Duration time_max_;
   const Capabilities capabilities_;
+  const ChartFetcher charts_;
+  mutable render::helm::TemplateCache templates_;
   std::mutex mutex_;
   std::list<std::pair<std::string, RenderedPtr>> cache_;  // newest first; GUARDED_BY(mutex_)
 };

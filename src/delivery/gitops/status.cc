@@ -4,6 +4,8 @@
 #include <functional>
 #include <set>
 
+#include "core/base/text.h"
+
 namespace caisson::gitops {
 namespace {
 
@@ -102,6 +104,8 @@ void write_observation(Value& status, const Value& spec, const Rendered& rendere
                        Time now) {
   const Verdict verdict = verdict_of(observation);
   status.set("sync", Value{{"status", verdict.sync}, {"revision", rendered.commit}, {"comparedTo", compared_to(spec)}});
+  if (const auto revisions = split(rendered.commit, ','); revisions.size() > 1)  // of several sources
+    status.edit("sync").set("revisions", Value::list_of({revisions.begin(), revisions.end()}));
   set_health(status, verdict.health, now);
   Value resources = Value::list();
   for (const Resource& resource : observation.resources) resources.push_back(entry_of(resource));

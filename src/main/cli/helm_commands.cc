@@ -41,7 +41,25 @@ constexpr FlagSpec kLintFlags[] = {
 };
 constexpr FlagSpec kPackageFlags[] = {
     {"destination", text, 'd'}, {"app-version", text}, {"dependency-update", boolean, 'u'}, {"sign", boolean},
+    {"key", text},              {"passphrase-file", text},
 };
+constexpr FlagSpec kRepoFlags[] = {
+    {"force-update", boolean}, {"no-update", boolean}, {"allow-deprecated-repos", boolean}, {"password-stdin", boolean},
+    {"timeout", text},         {"fail-on-repo-update-fail", boolean},                       {"url", text},
+    {"merge", text},           {"json", boolean},      {"output", text, 'o'},
+};
+constexpr FlagSpec kSearchFlags[] = {
+    {"versions", boolean, 'l'}, {"regexp", boolean, 'r'}, {"devel", boolean},
+    {"max-col-width", text},    {"output", text, 'o'},    {"fail-on-no-result", boolean},
+};
+constexpr FlagSpec kPullFlags[] = {
+    {"destination", text, 'd'}, {"devel", boolean}, {"prov", boolean}, {"untar", boolean}, {"untardir", text},
+};
+constexpr FlagSpec kRegistryFlags[] = {
+    {"username", text, 'u'}, {"password", text, 'p'}, {"password-stdin", boolean}, {"insecure", boolean},
+};
+constexpr FlagSpec kDependencyFlags[] = {{"skip-refresh", boolean}, {"max-col-width", text}};
+constexpr FlagSpec kCreateFlags[] = {{"starter", text, 'p'}};
 constexpr FlagSpec kTemplateFlags[] = {
     {"show-only", array, 's'},    {"output-dir", text},   {"validate", boolean},
     {"include-crds", boolean},    {"skip-tests", boolean}, {"is-upgrade", boolean},
@@ -117,7 +135,7 @@ Result<void> command_template(const Flags& flags) {
 struct SubCommand {
   std::string_view name;
   std::span<const FlagSpec> own;
-  enum Groups { plain, values, installs } groups;
+  enum Groups { plain, charts, values, installs } groups;
   Result<void> (*run)(const Flags& flags);
 };
 constexpr SubCommand kCommands[] = {
@@ -141,6 +159,17 @@ constexpr SubCommand kCommands[] = {
     {"inspect", kShowFlags, SubCommand::values, command_helm_show},
     {"lint", kLintFlags, SubCommand::values, command_helm_lint},
     {"package", kPackageFlags, SubCommand::values, command_helm_package},
+    {"create", kCreateFlags, SubCommand::plain, command_helm_create},
+    {"repo", kRepoFlags, SubCommand::charts, command_helm_repo},
+    {"search", kSearchFlags, SubCommand::charts, command_helm_search},
+    {"pull", kPullFlags, SubCommand::charts, command_helm_pull},
+    {"fetch", kPullFlags, SubCommand::charts, command_helm_pull},
+    {"push", {}, SubCommand::charts, command_helm_push},
+    {"registry", kRegistryFlags, SubCommand::charts, command_helm_registry},
+    {"dependency", kDependencyFlags, SubCommand::charts, command_helm_dependency},
+    {"dep", kDependencyFlags, SubCommand::charts, command_helm_dependency},
+    {"dependencies", kDependencyFlags, SubCommand::charts, command_helm_dependency},
+    {"verify", {}, SubCommand::charts, command_helm_verify},
     {"version", kQueryFlags, SubCommand::plain, command_helm_version},
 };
 
@@ -166,7 +195,8 @@ Result<void> command_helm(const std::vector<std::string>& words) {
   std::vector<std::string> rest(words.begin(), at);
   rest.insert(rest.end(), at + 1, words.end());
   std::vector<std::span<const FlagSpec>> known{command(*at)->own, helm_global_flags()};
-  if (command(*at)->groups != SubCommand::plain) known.insert(known.end(), {helm_value_flags(), helm_chart_flags()});
+  if (command(*at)->groups != SubCommand::plain) known.push_back(helm_chart_flags());
+  if (command(*at)->groups >= SubCommand::values) known.push_back(helm_value_flags());
   if (command(*at)->groups == SubCommand::installs) known.push_back(helm_install_flags());
   return command(*at)->run(TRY(Flags::parse(rest, known)));
 }

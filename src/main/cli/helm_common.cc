@@ -13,6 +13,9 @@
 #include "core/base/process.h"
 #include "core/base/text.h"
 #include "delivery/render/helm/go_text.h"
+#include "delivery/render/helm/repository/download.h"
+#include "delivery/render/helm/repository/fetch.h"
+#include "delivery/render/helm/repository/provenance.h"
 
 namespace caisson::cli {
 namespace {
@@ -58,8 +61,7 @@ Result<std::string> read_standard_input() {
 
 Result<std::string> read_values_file(const std::string& path) {
   if (trim(path) == "-") return read_standard_input();
-  if (path.find("://") != std::string::npos)
-    return Error{ErrorCode::bad_request, path + ": values are not fetched; name a file"};
+  if (path.starts_with("http://") || path.starts_with("https://")) return render::helm::fetch(path, path, {});
   auto text = read_file(path);
   if (text.ok()) return text;
   if (text.error().code == ErrorCode::not_found)
@@ -106,24 +108,98 @@ Result<Value> helm_values(const Flags& flags) {
   return render::helm::merge_sources(sources, read_values_file);
 }
 
-Result<render::helm::Chart> load_helm_chart(const std::string& given, const Flags& flags) {
+Result<std::string> locate_helm_chart(const std::string& given, const Flags& flags) {
   const std::string name(trim(given));
   char absolute[PATH_MAX];
-  if (::realpath(name.c_str(), absolute) == nullptr) {
-    if (name.starts_with('/') || name.starts_with('.'))
-      return Error{ErrorCode::not_found, "path " + render::helm::go_quote(name) + " not found"};
-    if (name.find('/') == std::string::npos && !flags.has("repo")) {
-      return Error{ErrorCode::not_found,
-                   "non-absolute URLs should be in form of repo_name/path_to_chart, got: " + name};
-    }
-    return Error{ErrorCode::not_found, "chart " + render::helm::go_quote(name) + " not found: pull it first"};
+  if (::realpath(name.c_str(), absolute) != nullptr) {
+    if (flags.is_set("verify")) TRY(render::helm::verify_chart_file(absolute, helm_keyring(flags)));
+    return std::string(absolute);
   }
-  if (flags.is_set("verify")) return Error{ErrorCode::bad_request, "--verify: provenance is not checked"};
+  if (name.starts_with('/') || name.starts_with('.'))
+    return Error{ErrorCode::not_found, "path " + render::helm::go_quote(name) + " not found"};
+  const render::helm::Home home = helm_home(flags);
+  render::helm::ChartRequest request{name, helm_version_wanted(flags), flags.text("repo"), helm_access(flags)};
+  request.with_provenance = flags.is_set("verify");
+  const auto chart = TRY(render::helm::download_chart(home, request, helm_talk()));
+  if (request.with_provenance)
+    TRY(render::helm::verify_provenance(chart.file_name, chart.archive, chart.provenance, helm_keyring(flags)));
+  const std::string path = path_join(home.cache_folder, TRY(safe_path(chart.file_name)));
+  TRY(make_dirs(home.cache_folder));
+  TRY(write_file_unsynced(path, chart.archive));
+  return path;
+}
+
+Result<render::helm::Chart> load_helm_chart(const std::string& name, const Flags& flags) {
+  const std::string path = TRY(locate_helm_chart(name, flags));
   const auto files = render::disk_source("/");
   std::vector<std::string> warnings;
-  auto chart = render::helm::load_chart(*files, std::string(absolute).substr(1), warnings);
+  auto chart = render::helm::load_chart(*files, path.substr(1), warnings);
   print_helm_warnings(warnings);
   return chart;
+}
+
+render::helm::Home helm_home(const Flags& flags) {
+  render::helm::Home home = render::helm::home_of([](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  });
+  home.repositories_file = flags.text("repository-config", home.repositories_file);
+  home.cache_folder = flags.text("repository-cache", home.cache_folder);
+  home.registry_file = flags.text("registry-config", home.registry_file);
+  return home;
+}
+
+render::helm::Access helm_access(const Flags& flags) {
+  render::helm::Access access;
+  access.username = flags.text("username");
+  access.password = SecretBytes(flags.text("password"));
+  access.certificate_file = flags.text("cert-file");
+  access.key_file = flags.text("key-file");
+  access.ca_file = flags.text("ca-file");
+  access.insecure = flags.is_set("insecure-skip-tls-verify") || flags.is_set("insecure");
+  access.pass_credentials_all = flags.is_set("pass-credentials");
+  access.plain_http = flags.is_set("plain-http");
+  return access;
+}
+
+render::helm::Talk helm_talk() {
+  const auto to = [](std::FILE* stream) {
+    return [stream](const std::string& text) {
+      std::fputs(text.c_str(), stream);
+      std::fflush(stream);
+    };
+  };
+  return {to(stdout), to(stderr)};
+}
+
+std::string helm_keyring(const Flags& flags) {
+  if (flags.has("keyring")) return flags.text("keyring");
+  if (const char* gnupg = std::getenv("GNUPGHOME"); gnupg != nullptr) return std::string(gnupg) + "/pubring.gpg";
+  const char* home = std::getenv("HOME");
+  return std::string(home == nullptr ? "" : home) + "/.gnupg/pubring.gpg";
+}
+
+std::string helm_version_wanted(const Flags& flags) {
+  return flags.text("version", flags.is_set("devel") ? ">0.0.0-0" : "");
+}
+
+Result<void> expect_helm_arguments(const std::vector<std::string>& arguments, std::size_t least, std::size_t most,
+                                   std::string_view usage) {
+  if (arguments.size() >= least && arguments.size() <= most) return {};
+  const std::string command = "helm " + std::string(usage.substr(0, std::min(usage.find(" ["), usage.size())));
+  const auto plural = [](std::size_t count) {
+    return std::to_string(count) + (count == 1 ? " argument" : " arguments");
+  };
+  std::string what = arguments.size() > most ? "accepts at most " + plural(most) : "requires at least " + plural(least);
+  if (least == most) what = least == 0 ? "accepts no arguments" : "requires " + plural(least);
+  return Error{ErrorCode::bad_request, "\"" + command + "\" " + what + "\n\nUsage:  helm " + std::string(usage)};
+}
+
+Result<std::string> read_helm_password() {
+  std::string password = TRY(read_standard_input());
+  if (password.ends_with('\n')) password.pop_back();
+  if (password.ends_with('\r')) password.pop_back();
+  return password;
 }
 
 Result<NameAndChart> name_and_chart(const Flags& flags, const std::string& fixed_name) {

@@ -7,6 +7,8 @@
 
 #include "core/base/result.h"
 #include "delivery/render/helm/render_chart.h"
+#include "delivery/render/helm/repository/home.h"
+#include "delivery/render/helm/repository/repositories.h"
 #include "main/cli/helm_flags.h"
 
 namespace caisson::cli {
@@ -18,8 +20,24 @@ std::span<const FlagSpec> helm_value_flags();
 std::span<const FlagSpec> helm_chart_flags();
 std::span<const FlagSpec> helm_install_flags();
 
-// The chart at a path. Errors: not_found `path "x" not found`, and for names of repositories.
+// Where the chart that `name` means lies: a path; or "repo/chart", a URL or "oci://…", fetched into Helm's cache first.
+// Its provenance is checked with --verify. Errors: not_found `path "x" not found`, what fetching gives.
+Result<std::string> locate_helm_chart(const std::string& name, const Flags& flags);
+// The same, loaded; warnings are printed.
 Result<render::helm::Chart> load_helm_chart(const std::string& name, const Flags& flags);
+
+// Repositories and registries: where Helm keeps them, how they are reached, and what is said on the way.
+render::helm::Home helm_home(const Flags& flags);
+render::helm::Access helm_access(const Flags& flags);
+render::helm::Talk helm_talk();
+std::string helm_keyring(const Flags& flags);
+std::string helm_version_wanted(const Flags& flags);  // --version, or with --devel any
+// Errors: bad_request in Helm's words, with `usage` ("repo add [NAME] [URL] [flags]").
+Result<void> expect_helm_arguments(const std::vector<std::string>& arguments, std::size_t least, std::size_t most,
+                                   std::string_view usage);
+// --password-stdin.
+Result<std::string> read_helm_password();
+
 // From -f and --set…; a file "-" is standard input.
 Result<Value> helm_values(const Flags& flags);
 // [NAME] [CHART]. `fixed_name` is used when none is given.

@@ -69,7 +69,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
 
 Result<void> print_document(const Value& value, const std::string& format) {
   if (format == "json") return write_all(STDOUT_FILENO, json::write(value, {.escape_html = true}) + "\n");
-  if (format == "yaml") return write_all(STDOUT_FILENO, yaml::write(value, {.sort_keys = true, .line_width = 0}));
+  if (format == "yaml") return write_all(STDOUT_FILENO, yaml::write(value, {.sort_keys = true}));
   return Error{ErrorCode::bad_request, "invalid format type: " + format};
 }
 
@@ -149,7 +149,7 @@ Result<Value> computed_values(const Release& release) {
 }
 
 std::string values_text(const Value& values) {
-  return values.empty() ? "null\n" : yaml::write(values, {.sort_keys = true, .line_width = 0});
+  return values.empty() ? "null\n" : yaml::write(values, {.sort_keys = true});
 }
 
 Result<void> get_values(const Release& release, const Flags& flags) {

@@ -41,5 +41,15 @@ Result<void> command_helm_version(const Flags& flags);
 Result<void> command_helm_show(const Flags& flags);
 Result<void> command_helm_lint(const Flags& flags);
 Result<void> command_helm_package(const Flags& flags);
+Result<void> command_helm_create(const Flags& flags);
+// helm_repo_commands.cc
+Result<void> command_helm_repo(const Flags& flags);
+Result<void> command_helm_search(const Flags& flags);
+// helm_fetch_commands.cc
+Result<void> command_helm_pull(const Flags& flags);
+Result<void> command_helm_push(const Flags& flags);
+Result<void> command_helm_registry(const Flags& flags);
+Result<void> command_helm_dependency(const Flags& flags);
+Result<void> command_helm_verify(const Flags& flags);
 
 }  // namespace caisson::cli

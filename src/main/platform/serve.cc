@@ -94,6 +94,8 @@ Result<void> run_server(const Instance& instance) {
   // The runtime ends first: what its reconcilers borrow stands above it.
   const auto spans = kube::make_span_recorder(*client);
   git::Repositories repositories(repository_options(instance));
+  content::BlobStore blobs = TRY(content::BlobStore::open(instance.path("content")));
+  content::TagIndex tags = TRY(content::TagIndex::open(instance.path("content")));
   WorkerPool workers("worker", 4);
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
   controllers::add_controllers(runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get()});
@@ -106,11 +108,13 @@ Result<void> run_server(const Instance& instance) {
   git.add_reconciler(runtime);
   pipeline::add_pipeline(
       runtime, {.spans = spans.get(), .up_since = system_clock().now(), .portal_url = "http://localhost:" + std::to_string(ports.portal)});
-  gitops::add_gitops(runtime, {.repositories = repositories, .workers = workers, .spans = *spans, .schema = schema});
+  gitops::add_gitops(runtime, {.repositories = repositories,
+                               .workers = workers,
+                               .spans = *spans,
+                               .schema = schema,
+                               .own_registry = {&blobs, &tags, {.port = ports.registry}}});
 
   // --- artifacts
-  content::BlobStore blobs = TRY(content::BlobStore::open(instance.path("content")));
-  content::TagIndex tags = TRY(content::TagIndex::open(instance.path("content")));
   const auto layers = make_agent_layers(instance.path("run/agent.sock"));
   const http::Handler registry = registry::make_registry(
       {.blobs = blobs, .tags = tags, .layers = layers.get(), .authorize = make_registry_rights(*client), .on_push = tell_push(*spans)});

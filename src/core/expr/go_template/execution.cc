@@ -38,7 +38,9 @@ class Replaced {
 Result<std::string> evaluate(Execution& execution, const Set& set, const Tree& tree, const Datum& data) {
   std::string out;
   Result<void> result;
-  const auto work = [&] { result = Evaluator(execution, set, tree, out, 0).run(data); };
+  const Datum nothing;  // Go's Execute takes an interface {}: a nil one has no type any more
+  const Datum& dot = data.kind() == Kind::interface ? nothing : data;
+  const auto work = [&] { result = Evaluator(execution, set, tree, out, 0).run(dot); };
   if (stack_is_short()) {
     on_fresh_stack(work);
   } else {

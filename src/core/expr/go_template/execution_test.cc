@@ -72,6 +72,11 @@ TEST_CASE("a missing key is what the options say") {
   CHECK(render("{{ (split \",\" \"x\")._9 }}|", "{}", {.missing_key = MissingKey::zero}) == "= |");
 }
 
+TEST_CASE("a nil that is handed to include has no type any more") {
+  constexpr std::string_view kProgram = "{{ define \"d\" }}[{{ .a.b }}]{{ end }}{{ include \"d\" .missing }}";
+  CHECK(render(kProgram, "{}", {.missing_key = MissingKey::zero}) == "= [<no value>]");
+}
+
 TEST_CASE("functions reach what their caller gave the execution") {
   Greeter host;
   host.greeting = "good day";

@@ -29,8 +29,7 @@ constexpr std::string_view kKnown[] = {
 
 bool is_number(std::string_view text) {
   return !text.empty() && text.size() < 10 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
-         (text.size() == 1 || text[0] != '0');
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
@@ -46,10 +45,17 @@ Result<KubeVersion> parse_kube_version(std::string_view text) {
   };
   std::string_view rest = trim(text);
   if (rest.starts_with('v')) rest.remove_prefix(1);
-  const std::string_view numbers = rest.substr(0, rest.find_first_not_of("0123456789."));
+  std::string_view numbers = rest.substr(0, rest.find_first_not_of("0123456789."));
+  numbers = numbers.substr(0, numbers.find(".."));
+  while (numbers.ends_with('.')) numbers.remove_suffix(1);
   const auto parts = split(numbers, '.');
   const bool numeric = std::all_of(parts.begin(), parts.end(), is_number);
-  if (parts.size() < 2 || !numeric) return bad("could not parse " + go_quote(text) + " as version");
+  if (!numeric) return bad("could not parse " + go_quote(text) + " as version");
+  if (parts.size() < 2) return bad("illegal version string " + go_quote(text));
+  for (const std::string_view part : parts) {
+    if (part.size() > 1 && part[0] == '0')
+      return bad("illegal zero-prefixed version component " + go_quote(part) + " in " + go_quote(text));
+  }
   std::string version = "v";
   for (const std::string_view part : parts) version += (version.size() == 1 ? "" : ".") + std::string(part);
   return KubeVersion{version, std::string(parts[0]), std::string(parts[1])};

@@ -101,14 +101,19 @@ Error run_error(const Error& error) {
 
 }  // namespace
 
+std::map<std::string, const std::string*> templates_of(const Chart& chart) {
+  std::map<std::string, const std::string*> out;
+  collect_templates(chart, "", out);
+  return out;
+}
+
 Result<std::shared_ptr<const go_template::Set>> parse_templates(const Chart& chart) {
   auto set = std::make_shared<go_template::Set>(
       "gotpl", std::vector<go_template::FunctionTable>{kFunctions, go_template::helm_functions(),
                                                        go_template::sprig_functions(), go_template::go_functions()});
-  std::map<std::string, const std::string*> templates;
-  collect_templates(chart, "", templates);
+  const auto templates = templates_of(chart);
   for (const std::string& path : in_order(templates)) {
-    const auto parsed = set->parse(path, *templates[path]);
+    const auto parsed = set->parse(path, *templates.at(path));
     if (!parsed.ok()) return parse_error(path, parsed.error());
   }
   return std::shared_ptr<const go_template::Set>(std::move(set));

@@ -25,6 +25,9 @@ struct EngineOptions {
   std::uint64_t steps_max = 100'000'000;
 };
 
+// Every template of the chart and its subcharts, by path. The texts live as long as the chart's files.
+std::map<std::string, const std::string*> templates_of(const Chart& chart);
+
 // All templates that may see one another. Any thread; one may be used for many renderings of the same chart.
 // Errors: invalid "parse error at (chart/templates/x.yaml:3): …".
 Result<std::shared_ptr<const go_template::Set>> parse_templates(const Chart& chart);

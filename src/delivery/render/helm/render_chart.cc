@@ -7,6 +7,7 @@
 #include "core/expr/go_template/execution.h"
 #include "delivery/render/helm/go_text.h"
 #include "delivery/render/helm/json_schema.h"
+#include "delivery/render/helm/template_cache.h"
 #include "delivery/render/helm/version.h"
 
 namespace caisson::render::helm {
@@ -87,7 +88,7 @@ Result<RenderedChart> render_prepared(const Prepared& prepared, const RenderOpti
     return Error{ErrorCode::invalid,
                  "chart requires kubeVersion: " + wanted + " which is incompatible with Kubernetes " + have};
   }
-  const auto templates = TRY(parse_templates(chart));
+  const auto templates = TRY(options.templates ? options.templates->find_or_parse(chart) : parse_templates(chart));
   auto files = TRY(run_templates(*templates, chart, prepared.values, options.release, options.capabilities,
                                  options.engine));
   RenderedChart out;

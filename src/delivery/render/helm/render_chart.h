@@ -11,6 +11,8 @@
 
 namespace caisson::render::helm {
 
+class TemplateCache;
+
 struct RenderOptions {
   ReleaseInfo release;
   Capabilities capabilities = default_capabilities();
@@ -18,6 +20,7 @@ struct RenderOptions {
   bool include_crds = false;  // into `manifest`
   bool subchart_notes = false;
   EngineOptions engine;
+  TemplateCache* templates = nullptr;  // borrowed; null: parsed each time
   std::function<Result<std::string>(std::string manifest)> post_render;  // --post-renderer
 };
 

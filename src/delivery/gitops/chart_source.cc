@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Source: Argo CD 3.0 util/helm/client.go and docs/operator-manual/declarative-setup.md.
+#include "delivery/gitops/chart_source.h"
+
+#include <algorithm>
+
+#include "cluster/schema/resource.h"
+#include "core/base/encoding.h"
+#include "core/base/text.h"
+#include "core/document/json.h"
+#include "core/expr/go_template/semver.h"
+#include "delivery/render/helm/repository/download.h"
+#include "delivery/render/helm/repository/fetch.h"
+#include "delivery/render/helm/repository/oci.h"
+
+namespace caisson::gitops {
+namespace {
+
+using namespace render::helm;
+
+bool is_oci_place(const std::string& url) {
+  return is_oci(url) || url.find("://") == std::string::npos;
+}
+
+Result<OciReference> oci_reference(const ChartPlace& place, const std::string& version) {
+  std::string url = place.repo_url;
+  while (url.ends_with('/')) url.pop_back();
+  OciReference ref = TRY(OciReference::parse(url + "/" + place.chart));
+  ref.tag = replace_all(version, "+", "_");
+  return ref;
+}
+
+// Logins of registries are those of the Secrets alone: the server has no home of Helm's.
+Result<ChartRegistry> open_registry(const Access& access) {
+  return ChartRegistry::open(Home{}, access);
+}
+
+bool is_exact(const std::string& revision) {
+  return go_template::Version::parse_strict(revision).ok();
+}
+
+std::string plain_url(std::string_view url) {
+  if (is_oci(url)) url.remove_prefix(6);
+  while (url.ends_with('/')) url.remove_suffix(1);
+  return std::string(url);
+}
+
+std::string field(const kube::Object& secret, const char* name) {
+  const Value& plain = secret.value()["stringData"][name];
+  if (plain.is_string()) return plain.str();
+  const auto decoded = unbase64(secret.value()["data"][name].as_string());
+  return decoded.ok() ? *decoded : "";
+}
+
+}  // namespace
+
+Result<Access> ChartFetcher::access(const ChartPlace& place) const {
+  Access out;
+  if (logins_) out = TRY(logins_(place.repo_url));
+  out.pass_credentials_all = place.pass_credentials;
+  return out;
+}
+
+Result<std::string> ChartFetcher::resolve(const ChartPlace& place, const std::string& revision) const {
+  const std::string doing = "chart " + place.chart + " of " + place.repo_url;
+  if (is_exact(revision)) return revision;
+  if (is_oci_place(place.repo_url)) {
+    const OciReference ref = TRY(oci_reference(place, ""));
+    if (own_.tags != nullptr && own_.names.is_ours(ref.host)) return resolve_own(ref.repository, revision).in(doing);
+    ChartRegistry registry = TRY(open_registry(TRY(access(place))));
+    return registry.choose(ref, revision).in(doing);
+  }
+  std::vector<std::string> warnings;
+  const std::string base = place.repo_url + (place.repo_url.ends_with('/') ? "" : "/");
+  const std::string text = TRY(render::helm::fetch(base + "index.yaml", place.repo_url, TRY(access(place))).in(doing));
+  const Index index = TRY(parse_index(text, place.repo_url, warnings).in(doing));
+  const auto found = index.find(place.chart, revision);
+  if (!found.ok()) return Error(found.error()).in(doing);
+  return (*found)->metadata.version;
+}
+
+Result<std::string> ChartFetcher::fetch(const ChartPlace& place, const std::string& version) const {
+  const std::string doing = "chart " + place.chart + " " + version + " of " + place.repo_url;
+  if (is_oci_place(place.repo_url)) {
+    const OciReference ref = TRY(oci_reference(place, version));
+    if (own_.tags != nullptr && own_.names.is_ours(ref.host)) return fetch_own(ref.repository, ref.tag).in(doing);
+    ChartRegistry registry = TRY(open_registry(TRY(access(place))));
+    return TRY(registry.pull(ref, false).in(doing)).archive;
+  }
+  ChartRequest request;
+  request.name = place.chart;
+  request.version = version;
+  request.repo_url = place.repo_url;
+  request.access = TRY(access(place));
+  const Talk silent{[](const std::string&) {}, [](const std::string&) {}};
+  return TRY(download_chart(Home{}, request, silent).in(doing)).archive;
+}
+
+Result<std::string> ChartFetcher::resolve_own(const std::string& repository, const std::string& revision) const {
+  std::vector<go_template::Version> versions;
+  for (const std::string& tag : TRY(own_.tags->tags(repository))) {
+    auto version = go_template::Version::parse_strict(replace_all(tag, "_", "+"));
+    if (version.ok()) versions.push_back(std::move(version).value());
+  }
+  std::stable_sort(versions.begin(), versions.end(), [](const auto& a, const auto& b) { return a.compare(b) > 0; });
+  std::vector<std::string> names;
+  for (const auto& version : versions) names.push_back(version.str());
+  return choose_version(names, revision);
+}
+
+Result<std::string> ChartFetcher::fetch_own(const std::string& repository, const std::string& tag) const {
+  const content::Digest digest = TRY(own_.tags->find(repository, tag));
+  const std::string bytes = TRY(own_.blobs->read(digest, content::kManifestBytesMax));
+  const Value manifest = TRY(json::parse(bytes));
+  for (const Value& layer : manifest["layers"].items()) {
+    if (layer["mediaType"].as_string() != kChartLayerType) continue;
+    return own_.blobs->read(TRY(content::Digest::parse(layer["digest"].as_string())), kArchiveBytesMax);
+  }
+  return Error{ErrorCode::invalid, "is no chart: there is no layer of type " + std::string(kChartLayerType)};
+}
+
+Result<Access> repository_login(kube::Client& client, const std::string& ns, const std::string& url) {
+  kube::ListOptions options;
+  options.ns = ns;
+  options.label_selector = "argocd.argoproj.io/secret-type in (repository,repo-creds)";
+  const auto secrets = client.list(schema::kSecrets, options);
+  Access out;
+  if (!secrets.ok()) {
+    if (secrets.error().code == ErrorCode::not_found) return out;
+    return Error(secrets.error()).in("logins of repositories");
+  }
+  const std::string wanted = plain_url(url);
+  std::size_t best = 0;  // 1 + the length of what matched; a whole URL beats every beginning
+  for (const kube::Object& secret : secrets->items) {
+    const std::string known = plain_url(field(secret, "url"));
+    const bool whole = secret.value()["metadata"]["labels"]["argocd.argoproj.io/secret-type"].as_string() == "repository";
+    if (known.empty() || (whole ? known != wanted : !wanted.starts_with(known))) continue;
+    const std::size_t rank = whole ? SIZE_MAX : 1 + known.size();
+    if (rank < best || field(secret, "username").empty()) continue;
+    best = rank;
+    out.username = field(secret, "username");
+    out.password = SecretBytes(field(secret, "password"));
+    out.insecure = field(secret, "insecure") == "true";
+    out.plain_http = field(secret, "insecureOCIForceHttp") == "true";
+  }
+  return out;
+}
+
+}  // namespace caisson::gitops

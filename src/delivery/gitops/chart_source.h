@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Charts that are not in git: `chart` of a Helm repository (`repoURL: https://…`) or of an OCI registry (`repoURL:
+// oci://…` or without a scheme). The platform's own registry is read from disk. Logins come from Argo CD's repository
+// Secrets. Blocks (network); any thread.
+#pragma once
+#include <functional>
+#include <string>
+
+#include "artifact/content/blob_store.h"
+#include "artifact/content/reference.h"
+#include "artifact/content/tag_index.h"
+#include "cluster/kube/client.h"
+#include "core/base/result.h"
+#include "delivery/render/helm/repository/repositories.h"
+
+namespace caisson::gitops {
+
+// The platform's own registry, as it lies on disk. Borrowed.
+struct OwnRegistry {
+  const content::BlobStore* blobs = nullptr;
+  const content::TagIndex* tags = nullptr;
+  content::RegistryNames names;
+};
+
+struct ChartPlace {
+  std::string repo_url, chart;
+  bool pass_credentials = false;
+};
+
+class ChartFetcher {
+ public:
+  // How a repository is reached; nothing special when there is none.
+  using Logins = std::function<Result<render::helm::Access>(const std::string& url)>;
+  explicit ChartFetcher(Logins logins = {}, OwnRegistry own = {}) : logins_(std::move(logins)), own_(std::move(own)) {}
+
+  // The newest version that `revision` (a version, or a range: "1.x", ">=1.2", "*") means. Errors: not_found, what the
+  // network says.
+  Result<std::string> resolve(const ChartPlace& place, const std::string& revision) const;
+  Result<std::string> fetch(const ChartPlace& place, const std::string& version) const;  // the .tgz
+
+ private:
+  Result<render::helm::Access> access(const ChartPlace& place) const;
+  Result<std::string> resolve_own(const std::string& repository, const std::string& revision) const;
+  Result<std::string> fetch_own(const std::string& repository, const std::string& version) const;
+
+  Logins logins_;
+  OwnRegistry own_;
+};
+
+// By the Secrets of `ns` with the label argocd.argoproj.io/secret-type: "repository" for a URL, "repo-creds" for the
+// longest beginning of one.
+Result<render::helm::Access> repository_login(kube::Client& client, const std::string& ns, const std::string& url);
+
+}  // namespace caisson::gitops

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Charts of a Helm repository on loopback, and of the platform's own registry on disk; several sources.
+#include "delivery/gitops/chart_source.h"
+
+#include <doctest/doctest.h>
+
+#include "cluster/schema/schema.h"
+#include "core/base/encoding.h"
+#include "core/base/file.h"
+#include "core/base/process.h"
+#include "core/document/json.h"
+#include "core/document/yaml.h"
+#include "core/http/server.h"
+#include "delivery/gitops/source.h"
+#include "delivery/render/helm/repository/index.h"
+#include "delivery/render/helm/repository/oci.h"
+#include "delivery/render/helm/repository/package.h"
+
+namespace caisson::gitops {
+namespace {
+
+using namespace render::helm;
+
+template <class T>
+T must(Result<T> result) {
+  REQUIRE_MESSAGE(result.ok(), (result.ok() ? "" : result.error().message));
+  return std::move(result).value();
+}
+void must(Result<void> result) {
+  REQUIRE_MESSAGE(result.ok(), (result.ok() ? "" : result.error().message));
+}
+
+std::string packed_chart(const std::string& version) {
+  const std::vector<File> files = {
+      {"Chart.yaml", "apiVersion: v2\nname: web\nversion: " + version + "\n"},
+      {"values.yaml", "color: blue\n"},
+      {"templates/cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\n"
+                            "data: {color: {{ .Values.color }}, version: {{ .Chart.Version | quote }}}\n"}};
+  std::vector<std::string> warnings;
+  const Chart chart = must(load_files(files, warnings));
+  return must(pack_chart(chart.metadata, files));
+}
+
+// index.yaml and two versions of the chart `web`, behind a login.
+class ChartServer {
+ public:
+  ChartServer() {
+    for (const char* version : {"1.0.0", "1.2.0", "2.0.0-rc.1"})
+      must(write_file(folder_.path() + "/web-" + version + ".tgz", packed_chart(version)));
+    must(write_file(folder_.path() + "/index.yaml",
+                    write_index(must(index_directory(folder_.path(), "", system_clock().now())), false)));
+    port_ = must(server_.listen("127.0.0.1", 0, [this](const http::ExchangePtr& exchange) { answer(exchange); }));
+  }
+  std::string url() { return "http://127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  void answer(const http::ExchangePtr& exchange) {
+    if (exchange->headers.get("Authorization") != "Basic " + base64("ann:secret")) return exchange->respond({401, {}, ""});
+    const auto bytes = read_file(folder_.path() + exchange->path);
+    exchange->respond(bytes.ok() ? http::Response{200, {}, *bytes} : http::Response{404, {}, ""});
+  }
+  TempDir folder_ = must(TempDir::make("charts"));
+  http::Server server_ = must(http::Server::start({}));
+  int port_ = 0;
+};
+
+Result<Access> ann(const std::string&) {
+  Access access;
+  access.username = "ann";
+  access.password = SecretBytes("secret");
+  return access;
+}
+
+}  // namespace
+
+TEST_CASE("a chart of a repository: the newest version of a range, fetched with its login") {
+  ChartServer server;
+  const ChartFetcher charts(ann);
+  const ChartPlace web{server.url(), "web"};
+  CHECK(must(charts.resolve(web, "1.0.x")) == "1.0.0");
+  CHECK(must(charts.resolve(web, ">=1.0")) == "1.2.0");
+  CHECK(must(charts.resolve(web, "*")) == "1.2.0");
+  CHECK(must(charts.resolve(web, ">=1.0.0-0")) == "2.0.0-rc.1");
+  CHECK(must(charts.fetch(web, "1.2.0")) == packed_chart("1.2.0"));
+  CHECK(charts.resolve(web, "3.x").error().message.find("no chart version found for web-3.x") != std::string::npos);
+  CHECK(charts.resolve({server.url(), "nope"}, "*").error().message.find("no chart name found") != std::string::npos);
+  const auto refused = ChartFetcher().resolve(web, "*");
+  CHECK(refused.error().message.find("401") != std::string::npos);
+}
+
+TEST_CASE("a chart of the platform's own registry is read from disk") {
+  const TempDir folder = must(TempDir::make("content"));
+  const content::BlobStore blobs = must(content::BlobStore::open(folder.path()));
+  content::TagIndex tags = must(content::TagIndex::open(folder.path()));
+  auto& writable = const_cast<content::BlobStore&>(blobs);
+  const content::Digest layer = must(writable.put_bytes(packed_chart("1.0.0+build")));
+  const Value manifest{{"layers", Value(std::vector<Value>{Value{{"mediaType", kChartLayerType}, {"digest", layer.str()}}})}};
+  const content::Digest digest = must(writable.put_bytes(json::write(manifest)));
+  must(tags.add_manifest("shop/charts/web", digest, content::kOciManifest));
+  must(tags.set("shop/charts/web", "1.0.0_build", digest));
+  must(tags.set("shop/charts/web", "latest", digest));
+  const ChartFetcher charts({}, {&blobs, &tags, {}});
+  for (const char* url : {"oci://registry.caisson.internal:5000/shop/charts", "localhost:5000/shop/charts/"}) {
+    CHECK(must(charts.resolve({url, "web"}, "1.x")) == "1.0.0+build");
+    CHECK(must(charts.fetch({url, "web"}, "1.0.0+build")) == packed_chart("1.0.0+build"));
+  }
+  CHECK_FALSE(charts.resolve({"oci://localhost:5000/shop/charts", "web"}, "2.x").ok());
+  CHECK_FALSE(charts.fetch({"oci://localhost:5000/shop/charts", "web"}, "3.0.0").ok());
+}
+
+TEST_CASE("several sources: a chart of a repository with values from git, and a folder") {
+  ChartServer server;
+  const TempDir folder = must(TempDir::make("sources"));
+  const std::string clone = folder.path() + "/clone";
+  const auto git = [&](std::vector<std::string> args, const std::string& directory) {
+    args.insert(args.begin(), "git");
+    Command command;
+    command.args = std::move(args);
+    command.directory = directory;
+    return must(run_checked(command));
+  };
+  must(make_dirs(folder.path() + "/git/shop"));
+  git({"init", "-q", "--bare", "-b", "main", folder.path() + "/git/shop/deploy.git"}, folder.path());
+  git({"init", "-q", "-b", "main", clone}, folder.path());
+  must(make_dirs(clone + "/env/stg"));
+  must(make_dirs(clone + "/plain"));
+  must(write_file(clone + "/env/stg/values.yaml", "color: green\n"));
+  must(write_file(clone + "/plain/cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: plain}\n"));
+  git({"add", "-A"}, clone);
+  git({"-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "one"}, clone);
+  git({"push", "-q", folder.path() + "/git/shop/deploy.git", "main"}, clone);
+
+  const std::string spec = "sources:\n- {repoURL: '" + server.url() +
+                           "', chart: web, targetRevision: 1.x, helm: {valueFiles: [$values/env/*/values.yaml, "
+                           "$values/env/none.yaml], ignoreMissingValueFiles: true}}\n"
+                           "- {repoURL: 'http://localhost:8080/shop/deploy.git', targetRevision: main, ref: values}\n"
+                           "- {repoURL: 'http://localhost:8080/shop/deploy.git', targetRevision: main, path: plain}\n";
+  Source source = must(parse_sources(must(yaml::read(spec))));
+  name_sources(source, "shop", "prod");
+  const git::Repositories repositories{{.directory = folder.path() + "/git",
+                                        .mirrors = folder.path() + "/mirrors",
+                                        .own_hosts = {"localhost:8080"}}};
+  const schema::Schema schema = must(schema::Schema::built_in());
+  Renderer renderer(repositories, schema, std::chrono::minutes(1), default_capabilities, ChartFetcher(ann));
+  const std::string revision = must(renderer.resolve(source, source.target_revision));
+  CHECK(revision.starts_with("1.2.0,"));
+  const RenderedPtr rendered = must(renderer.render(source, revision));
+  REQUIRE(rendered->objects.size() == 2);
+  CHECK(rendered->type == "Helm");
+  CHECK(rendered->objects[0]["metadata"]["name"].as_string() == "shop");
+  CHECK(rendered->objects[0]["data"]["color"].as_string() == "green");
+  CHECK(rendered->objects[0]["data"]["version"].as_string() == "1.2.0");
+  CHECK(rendered->objects[1]["metadata"]["name"].as_string() == "plain");
+  // A rollback names every revision.
+  const std::string before = "1.0.0" + revision.substr(5);
+  CHECK(must(renderer.resolve(source, before)) == before);
+  CHECK(must(renderer.render(source, before))->objects[0]["data"]["version"].as_string() == "1.0.0");
+  source.helm = must(yaml::read("valueFiles: [$nobody/values.yaml]"));
+  CHECK(renderer.render(source, revision).error().message.find("no source has the ref \"nobody\"") != std::string::npos);
+}
+
+}  // namespace caisson::gitops

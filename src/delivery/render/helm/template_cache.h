@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Parsed templates, by the digest of their paths and texts: a chart that is rendered again with other values is not
+// parsed again. The least recently used sets go first. Any thread.
+#pragma once
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "core/base/result.h"
+#include "delivery/render/helm/engine.h"
+
+namespace caisson::render::helm {
+
+class TemplateCache {
+ public:
+  explicit TemplateCache(std::size_t text_bytes_max = 32u << 20) : text_bytes_max_(text_bytes_max) {}
+  // The chart's templates and its subcharts', as parse_templates gives them. A failure is not kept.
+  Result<std::shared_ptr<const go_template::Set>> find_or_parse(const Chart& chart);
+  std::size_t size() const;  // sets that are held
+
+ private:
+  struct Entry {
+    std::string digest;
+    std::size_t text_bytes;  // what was parsed: the measure of a set's memory
+    std::shared_ptr<const go_template::Set> set;
+  };
+  const std::size_t text_bytes_max_;
+  mutable std::mutex mutex_;
+  std::list<Entry> entries_;    // newest first; GUARDED_BY(mutex_)
+  std::size_t text_bytes_ = 0;  // GUARDED_BY(mutex_)
+};
+
+}  // namespace caisson::render::helm
