@@ -8,6 +8,7 @@
 #include "core/base/hash.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "delivery/render/kustomize/fields.h"
 #include "delivery/render/kustomize/stages.h"
 
 namespace caisson::render::kustomize_impl {
@@ -188,18 +189,6 @@ Result<Resource> generate_secret(const Target& target, const Value& args, const 
 }
 
 namespace {
-
-// The older field's entry under the names of the newer.
-Value modern_chart(const Value& old) {
-  static constexpr std::pair<const char*, const char*> kNames[] = {
-      {"chartName", "name"},       {"chartVersion", "version"}, {"chartRepoUrl", "repo"},      {"values", "valuesFile"},
-      {"valuesLocal", "valuesInline"}, {"valuesMerge", "valuesMerge"}, {"releaseName", "releaseName"}};
-  Value chart = Value::map();
-  for (const auto& [from, to] : kNames) {
-    if (old.contains(from)) chart.set(to, old[from]);
-  }
-  return chart;
-}
 
 Result<void> run_chart(const Target& target, const Value& chart, const Value& globals, const std::string& at,
                        ResourceMap& resources) {
