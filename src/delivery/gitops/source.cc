@@ -164,9 +164,7 @@ Result<Rendered> Renderer::make(const Source& source, const git::Repository& rep
       files.set_overlay(yaml::write(overlay));
       path = std::string(kOverlay);
     }
-    render::Options options;
-    options.schema = &schema_;
-    rendering = TRY(render::kustomize(files, path, options));
+    rendering = TRY(render::kustomize(files, path, {}));
   } else if (kind == render::Kind::helm) {
     out.type = "Helm";
     rendering = TRY(render_helm(files, helm_source(source, commit, capabilities_())));
