@@ -100,8 +100,8 @@ class StdinSource final : public render::FileSource {
   std::string directory_, text_;
 };
 
-// A file a resource, as kustomize names them: kind, version, group, name; with the namespace in front when there are
-// resources of several.
+// A file for each resource, as kustomize names them: group, version, kind, name; with the namespace in front when there
+// are resources of several.
 Result<void> write_files(const std::string& directory, const render::Rendering& rendering) {
   const auto namespace_of = [](const Value& object) {
     const std::string ns = object["metadata"]["namespace"].str();
@@ -113,9 +113,7 @@ Result<void> write_files(const std::string& directory, const render::Rendering& 
   }
   for (const Value& object : rendering.objects) {
     const std::string api_version = object["apiVersion"].str();
-    const std::size_t slash = api_version.find('/');
-    std::string name = object["kind"].str() + "." + api_version.substr(slash == std::string::npos ? 0 : slash + 1);
-    if (slash != std::string::npos) name += "." + api_version.substr(0, slash);
+    std::string name = replace_all(api_version, "/", "_") + "_" + object["kind"].str();
     name = to_lower(name) + "_" + to_lower(object["metadata"]["name"].as_string()) + ".yaml";
     if (namespaces.size() > 1 && !render::is_cluster_scoped_object(object))
       name = to_lower(namespace_of(object)) + "_" + name;

@@ -15,6 +15,7 @@ Error wrong(std::string why) {
 }
 
 void remove_if(Value& fields, const char* field, const std::function<bool(const Value&)>& unwanted) {
+  if (fields[field].is_null()) return;
   Value kept = Value::list();
   for (const Value& item : fields[field].items()) {
     if (!unwanted(item)) kept.push_back(item);

@@ -73,7 +73,12 @@ Result<EditableKustomization> EditableKustomization::parse(std::string_view text
     }
     notes.clear();
   }
-  while (!notes.empty() && trim(notes.back()).empty()) notes.pop_back();
+  // kustomize does not see a last line without a line end: the field takes its place among the new ones.
+  const auto blank = [](const std::string& line) { return trim(line).empty(); };
+  if (!text.empty() && text.back() != '\n' && !made.chunks_.empty() && made.chunks_.back().lines.size() == 1 &&
+      std::all_of(made.chunks_.back().above.begin(), made.chunks_.back().above.end(), blank))
+    made.chunks_.pop_back();
+  while (!notes.empty() && blank(notes.back())) notes.pop_back();
   made.below_ = std::move(notes);
   return made;
 }
