@@ -3,7 +3,6 @@
 // folder.
 #include <doctest/doctest.h>
 
-#include "cluster/schema/schema.h"
 #include "conformance/corpus.h"
 #include "core/document/patch.h"
 #include "delivery/render/render.h"
@@ -35,9 +34,8 @@ Arguments arguments(const std::string& dir) {
   return out;
 }
 
-std::string check_case(const std::string& dir, const schema::Schema& schema) {
-  Arguments arguments = conformance::arguments(dir);
-  arguments.options.schema = &schema;
+std::string check_case(const std::string& dir) {
+  const Arguments arguments = conformance::arguments(dir);
   const auto source = render::disk_source(dir + "/input");
   const auto rendering = render::kustomize(*source, arguments.entry, arguments.options);
   if (exists(dir + "/expected-error.txt")) return rendering.ok() ? "was not refused" : "";
@@ -48,9 +46,9 @@ std::string check_case(const std::string& dir, const schema::Schema& schema) {
              : "output differs:\n" + document::unified_diff(want, have, "expected", "rendered").substr(0, 4000);
 }
 
-void run(const std::string& root, const schema::Schema& schema, Outcomes& outcomes) {
+void run(const std::string& root, Outcomes& outcomes) {
   for (const std::string& id : cases_with(root, "input")) {
-    const std::string why = check_case(root + "/" + id, schema);
+    const std::string why = check_case(root + "/" + id);
     if (why.empty())
       outcomes.passed(id);
     else
@@ -61,12 +59,10 @@ void run(const std::string& root, const schema::Schema& schema, Outcomes& outcom
 }  // namespace
 
 TEST_CASE("kustomizations render to the bytes that kustomize prints, or are refused") {
-  const auto schema = schema::Schema::built_in();
-  REQUIRE(schema.ok());
   Outcomes outcomes("kustomize");
-  run(own_dir("kustomize"), *schema, outcomes);
+  run(own_dir("kustomize"), outcomes);
   const std::string upstream = corpus_dir("kustomize");
-  if (!upstream.empty()) run(upstream, *schema, outcomes);
+  if (!upstream.empty()) run(upstream, outcomes);
   outcomes.check(!upstream.empty());
 }
 

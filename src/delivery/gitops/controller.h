@@ -54,7 +54,7 @@ class Controller final : public kube::Reconciler {
   // Workers may outlive a run of the reconciler: what they touch is shared.
   struct Shared {
     Shared(GitopsOptions o, kube::Client& client)
-        : options(o), renderer(o.repositories, o.schema, o.render_time_max, [this, &client] {
+        : options(o), renderer(o.repositories, o.render_time_max, [this, &client] {
             return cluster_capabilities(client, options.kube_version);
           }, ChartFetcher([this, &client](const std::string& url) {
             return repository_login(client, options.home_namespace, url);

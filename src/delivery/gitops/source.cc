@@ -251,9 +251,7 @@ Result<Rendered> Renderer::make(const Source& source, const std::string& commit,
       files.set_overlay(yaml::write(overlay));
       path = std::string(kOverlay);
     }
-    render::Options options;
-    options.schema = &schema_;
-    rendering = TRY(render::kustomize(files, path, options));
+    rendering = TRY(render::kustomize(files, path, {}));
   } else if (kind == render::Kind::helm) {
     type = "Helm";
     HelmSource chart = helm_source(source, commit, capabilities_());

@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "cluster/schema/schema.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "delivery/git/repositories.h"
@@ -36,9 +35,11 @@ class Renderer {
   // What charts are told of the cluster.
   using Capabilities = std::function<render::helm::Capabilities()>;
 
-  Renderer(const git::Repositories& repositories, const schema::Schema& schema, Duration time_max,
+  Renderer(const git::Repositories& repositories, Duration time_max,
            Capabilities capabilities = render::helm::default_capabilities, ChartFetcher charts = ChartFetcher())
-      : repositories_(repositories), schema_(schema), time_max_(time_max), capabilities_(std::move(capabilities)),
+      : repositories_(repositories),
+        time_max_(time_max),
+        capabilities_(std::move(capabilities)),
         charts_(std::move(charts)) {}
 
   // The commit that `revision` of the source's repository names now (a mirror is fetched first), or a chart's version.
@@ -60,7 +61,6 @@ class Renderer {
   void keep(const std::string& key, RenderedPtr rendered);
 
   const git::Repositories& repositories_;
-  const schema::Schema& schema_;
   const Duration time_max_;
   const Capabilities capabilities_;
   const ChartFetcher charts_;

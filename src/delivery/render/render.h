@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a folder of a repository to the objects it describes: Kustomize (the behaviour of kustomize v5.8) and plain
-// directories of YAML and JSON. Pure functions of a FileSource: nothing is fetched, no program is run, and the same
-// files give the same bytes.
+// directories of YAML and JSON. Pure functions of a FileSource: the same files give the same bytes. What a kustomization
+// names beyond its tree comes through the doors of Options (fetcher, functions), closed unless the caller opens them.
 //
 // Every file that was read is an input of the result, so that a caller knows which change can alter it. Errors:
 // bad_request or invalid, naming file and field ("overlays/prod/kustomization.yaml: images[0].newTag: must be a
@@ -16,10 +16,6 @@
 
 #include "core/base/result.h"
 #include "core/document/value.h"
-
-namespace caisson::schema {
-class Schema;
-}
 
 namespace caisson::render {
 
@@ -48,6 +44,7 @@ class MemorySource final : public FileSource {
   std::map<std::string, std::string> files_;
 };
 
+// `path` is the URL for a file that was fetched, and begins with "+" and the repository for one of a fetched repository.
 struct Input {
   std::string path, sha256;  // hex
 };
@@ -59,15 +56,21 @@ struct Rendering {
   std::string yaml() const;           // documents between "---", keys sorted, as kustomize prints them
 };
 
+class Fetcher;         // remote.h
+class FunctionRunner;  // functions.h
+
 struct Options {
-  const schema::Schema* schema = nullptr;  // merge keys of built-in kinds; null: lists are replaced by patches
   bool outside_root_allowed = false;  // --load-restrictor LoadRestrictionsNone: files above the kustomization's folder
   std::string managed_by = "kustomize-v5.8.2";  // value of the label that buildMetadata: [managedByLabel] adds
   bool managed_by_label = false;                // as if buildMetadata asked for it
   bool charts_enabled = false;                  // --enable-helm: helmCharts that lie in the tree are rendered
   std::string chart_kube_version;               // --helm-kube-version; empty: what the kustomization says
   std::vector<std::string> chart_api_versions;  // --helm-api-versions
+  std::string order;                            // --reorder: legacy or fifo, where the kustomization says nothing
+  Fetcher* fetcher = nullptr;                   // null: git and http(s) resources are refused
+  FunctionRunner* functions = nullptr;          // null: generators and transformers that are programs are refused
 };
+// `path`: a folder of the source, or a repository's URL.
 Result<Rendering> kustomize(const FileSource& source, const std::string& path, const Options& options);
 
 // As Argo CD reads a plain directory: every .yaml, .yml and .json file in order of its path.
@@ -76,6 +79,9 @@ struct DirectoryOptions {
   std::string include, exclude;  // globs over paths relative to the directory: "*.yaml", "{a,b}/**"; empty: all, none
 };
 Result<Rendering> directory(const FileSource& source, const std::string& path, const DirectoryOptions& options);
+
+// Whether kustomize knows the object's kind to have no namespace.
+bool is_cluster_scoped_object(const Value& object);
 
 enum class Kind { kustomize, helm, directory };
 // kustomize when the directory has a kustomization file, helm when it has a Chart.yaml. Errors: not_found when it is no

@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
-#include "cluster/schema/schema.h"
 #include "core/base/file.h"
 
 namespace caisson::render {
@@ -27,9 +26,7 @@ std::map<std::string, std::string> shop() {
 }
 
 Result<Rendering> render_shop(std::map<std::string, std::string> files, const std::string& path = "overlays/prod") {
-  static const auto schema = schema::Schema::built_in();
-  REQUIRE(schema.ok());
-  return kustomize(MemorySource(std::move(files)), path, {.schema = &*schema});
+  return kustomize(MemorySource(std::move(files)), path, {});
 }
 
 std::string error_of(std::map<std::string, std::string> files, const std::string& path = "overlays/prod") {

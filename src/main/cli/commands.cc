@@ -155,10 +155,9 @@ void add_pod_commands(Tree& t) {
 }
 
 void add_other_commands(Tree& t) {
-  auto* kustomize = add(t, t.app, "kustomize", "render Kustomize trees", "caisson kustomize build overlays/dev", nullptr);
-  kustomize->require_subcommand(1);
-  // Only for the help: render_commands.cc reads the arguments itself (see run_command_line).
-  add(t, *kustomize, "build", "print the objects of a kustomization", "caisson kustomize build overlays/dev", [&t] { return done(command_kustomize_build({})); });
+  // Only for the help: kustomize_commands.cc reads the arguments itself (see run_command_line).
+  add(t, t.app, "kustomize", "render and edit Kustomize trees, with kustomize's sub-commands and flags", "caisson kustomize build overlays/dev",
+      [] { return Result<int>(command_kustomize({})); });
   add(t, t.app, "helm", "render charts, with Helm's sub-commands and flags", "caisson helm template web ./chart -f values.yaml",
       [&t] { return done(command_helm({})); });
   auto* policy = add(t, t.app, "policy", "check objects against policies", "caisson policy test policies/", nullptr);
@@ -217,9 +216,7 @@ int run_command_line(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   const bool asks_help = std::find_if(words.begin(), words.end(), [](const auto& w) { return w == "--help" || w == "-h"; }) != words.end();
   // Run in loops by people and tools, with kustomize's own rules for flags: the tree need not be built for it.
-  if (words.size() >= 2 && words[0] == "kustomize" && words[1] == "build" && !asks_help) {
-    return finish(done(command_kustomize_build({words.begin() + 2, words.end()})));
-  }
+  if (!words.empty() && words[0] == "kustomize") return command_kustomize({words.begin() + 1, words.end()});
   if (!words.empty() && words[0] == "helm") {
     const Result<void> result = command_helm({words.begin() + 1, words.end()});
     if (!result.ok()) std::fprintf(stderr, "Error: %s\n", result.error().message.c_str());

@@ -68,8 +68,8 @@ Result<int> command_exec(const Global& global, const ExecFlags& flags);
 // timeline.cc
 Result<void> command_timeline(const Global& global, const std::string& app);
 
-// render_commands.cc
-Result<void> command_kustomize_build(const std::vector<std::string>& arguments);
+// kustomize_commands.cc: `caisson kustomize …`, with kustomize's own sub-commands and flags. Gives the exit status.
+int command_kustomize(const std::vector<std::string>& words);
 
 // helm_commands.cc: `caisson helm …`, with Helm's own sub-commands and flags.
 Result<void> command_helm(const std::vector<std::string>& words);

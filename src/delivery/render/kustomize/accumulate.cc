@@ -2,6 +2,7 @@
 // Walks kustomizations: resources from files and directories, generators, components, transformers, in kustomize's
 // order.
 #include <algorithm>
+#include <optional>
 
 #include "core/base/file.h"
 #include "core/document/json.h"
@@ -13,11 +14,6 @@ namespace {
 
 constexpr std::size_t kDirectoryDepthMax = 50;
 
-bool is_remote(const std::string& path) {
-  return path.find("://") != path.npos || path.starts_with("git@") || path.starts_with("github.com/") ||
-         path.find("?ref=") != path.npos;
-}
-
 bool is_directory_in(const FileSource& source, const std::string& path) {
   return source.list(path).ok();
 }
@@ -26,15 +22,11 @@ Error in_field(const Target& target, const std::string& field, Error error) {
   return target.at(field, std::move(error));
 }
 
-std::string below(const std::string& origin, const std::string& path) {
-  return path_clean(path_join(origin, path));
-}
-
 Result<void> accumulate_file(const Target& target, const std::string& entry, const std::string& path,
                              const std::string& text, Accumulated& all) {
   std::vector<Resource> resources = TRY(parse_resources(text, path));
   for (Resource& resource : resources) {
-    if (target.build.traces_origins()) resource.origin = Value{{"path", Value(below(target.origin_path, entry))}};
+    if (target.build.traces_origins()) resource.origin = target.origin.below(entry).of_file();
     TRY(all.resources.append(std::move(resource)).in(path));
   }
   return {};
@@ -62,7 +54,7 @@ Result<void> accumulate_directory(const Target& target, const std::string& entry
     return Error{ErrorCode::invalid, inner.file + ": kind is Component, so it must be named in 'components'"};
   TRY(enter(build, directory));
   const std::string own_namespace = target.kustomization.fields["namespace"].str();
-  const Target inner_target{build, inner, below(target.origin_path, entry),
+  const Target inner_target{build, inner, target.origin.below(entry),
                             own_namespace.empty() ? target.chart_namespace : own_namespace};
   // A component works on what its parent has so far; any other kustomization on its own.
   Accumulated own;
@@ -74,24 +66,35 @@ Result<void> accumulate_directory(const Target& target, const std::string& entry
   return all.merge(std::move(own)).in(inner.file);
 }
 
+// Behind a URL there may be a file or, in the same form, a repository: a page that holds no resources is none.
+Result<void> accumulate_remote(const Target& target, const std::string& entry, Accumulated& all) {
+  std::optional<Error> no_file;
+  if (is_http_url(entry)) {
+    auto text = target.build.source.fetch_file(entry);
+    if (text.ok() && parse_resources(*text, entry).ok()) return accumulate_file(target, entry, entry, *text, all);
+    no_file = text.ok() ? parse_resources(*text, entry).error() : text.error();
+    if (!parse_repository_url(entry).ok()) return *no_file;
+  }
+  auto folder = target.folder(entry);
+  if (folder.ok()) return accumulate_directory(target, entry, *folder, false, all);
+  Error error = std::move(folder).error();
+  if (no_file && no_file->message != error.message) error.message += "; as a file: " + no_file->message;
+  return error;
+}
+
+Result<void> accumulate_entry(const Target& target, const std::string& entry, const std::string& at, Accumulated& all) {
+  if (is_remote(entry)) return accumulate_remote(target, entry, all);
+  const std::string folder = TRY(target.folder(entry));
+  if (is_directory_in(target.build.source, folder)) return accumulate_directory(target, entry, folder, false, all);
+  const std::string text = TRY(target.read(entry, at));
+  return accumulate_file(target, entry, folder, text, all);
+}
+
 Result<void> accumulate_resources(const Target& target, const Value& entries, const std::string& field,
                                   Accumulated& all) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    const std::string entry = entries[i].str();
     const std::string at = field + "[" + std::to_string(i) + "]";
-    if (is_remote(entry)) {
-      return in_field(
-          target, at,
-          Error{ErrorCode::invalid, "remote resources are not fetched: " + entry + "; keep a copy in the repository"});
-    }
-    const std::string path = target.resolve(entry);
-    Result<void> done;
-    if (is_directory_in(target.build.source, path)) {
-      done = accumulate_directory(target, entry, path, false, all);
-    } else {
-      const std::string text = TRY(target.read(entry, at));
-      done = accumulate_file(target, entry, path, text, all);
-    }
+    auto done = accumulate_entry(target, entries[i].str(), at, all);
     if (!done.ok()) return in_field(target, at, std::move(done).error());
   }
   return {};
@@ -101,9 +104,9 @@ Result<void> accumulate_components(const Target& target, Accumulated& all) {
   const Value& entries = target.kustomization.fields["components"];
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const std::string at = "components[" + std::to_string(i) + "]";
-    if (is_remote(entries[i].str()))
-      return in_field(target, at, Error{ErrorCode::invalid, "remote components are not fetched: " + entries[i].str()});
-    auto done = accumulate_directory(target, entries[i].str(), target.resolve(entries[i].str()), true, all);
+    auto folder = target.folder(entries[i].str());
+    if (!folder.ok()) return in_field(target, at, std::move(folder).error());
+    auto done = accumulate_directory(target, entries[i].str(), *folder, true, all);
     if (!done.ok()) return in_field(target, at, std::move(done).error());
   }
   return {};
@@ -143,6 +146,7 @@ Result<void> read_open_api(const Target& target) {
   const std::string text = TRY(target.read(open_api["path"].str(), "openapi.path"));
   const Value document = TRY(yaml::read(text, {.name = target.resolve(open_api["path"].str())}));
   target.build.merge_keys = document["definitions"];
+  target.build.merge_schemas.clear();
   return {};
 }
 
@@ -168,7 +172,7 @@ Result<void> collect_variables(const Target& target, Accumulated& all) {
     if (!parsed.ok()) return in_field(target, at, std::move(parsed).error());
     const Variable variable = *parsed;
     const bool with_ns = !variable.object.ns.empty() || variable.object.cluster_scoped();
-    const auto matched = all.resources.matching_any_id([&](const Id& id) {
+    const auto matched = all.resources.matching_any_id(variable.object.name, [&](const Id& id) {
       return with_ns ? id.equals(variable.object) : id.name == variable.object.name && id.gvk == variable.object.gvk;
     });
     if (matched.size() > 1) {
@@ -194,7 +198,7 @@ Result<std::vector<Resource>> read_plugins(const Target& target, const char* fie
       if (!inlined.ok()) return in_field(target, at, std::move(inlined).error());
       for (Resource& resource : std::move(inlined).value()) {
         if (target.build.traces_origins())
-          resource.origin = Value{{"path", Value(below(target.origin_path, path_base(target.kustomization.file)))}};
+          resource.origin = target.own_file().of_file();
         TRY(plugins.resources.append(std::move(resource)).in(field));
       }
       continue;
@@ -213,7 +217,8 @@ Value configured_by(const Resource& plugin) {
            {"kind", plugin.object["kind"]},
            {"name", plugin.object["metadata"]["name"]}};
   if (plugin.object["metadata"].contains("namespace")) by.set("namespace", plugin.object["metadata"]["namespace"]);
-  return Value{{"configuredIn", plugin.origin["path"]}, {"configuredBy", std::move(by)}};
+  return Origin{plugin.origin["path"].str(), plugin.origin["repo"].str(), plugin.origin["ref"].str()}.of_configuration(
+      std::move(by));
 }
 
 // A ServiceAccount bound to one of Google's cloud: the one kind of policy that kustomize's generator knows.
@@ -231,16 +236,28 @@ Result<Resource> generate_iam_account(const Target& target, const Value& args, c
   return made;
 }
 
-Result<void> run_chart_plugin(const Target& target, const Resource& plugin, const Value& args, const std::string& field,
-                              Accumulated& all) {
-  auto made = inflate_chart(target, args, args);
-  if (!made.ok()) return in_field(target, field, std::move(made).error());
-  for (Resource& resource : std::move(made).value()) {
+Result<void> absorb_generated(const Target& target, const Resource& plugin, std::vector<Resource> made,
+                              const std::string& field, Accumulated& all) {
+  for (Resource& resource : made) {
     if (target.build.traces_origins()) resource.origin = configured_by(plugin);
     auto absorbed = all.resources.absorb(std::move(resource));
     if (!absorbed.ok()) return in_field(target, field, std::move(absorbed).error());
   }
   return {};
+}
+
+Result<void> run_chart_plugin(const Target& target, const Resource& plugin, const Value& args, const std::string& field,
+                              Accumulated& all) {
+  auto made = inflate_chart(target, args, args);
+  if (!made.ok()) return in_field(target, field, std::move(made).error());
+  return absorb_generated(target, plugin, std::move(made).value(), field, all);
+}
+
+Result<void> check_functions_allowed(const Target& target, const Resource& plugin, const std::string& field) {
+  if (target.build.options.functions != nullptr) return {};
+  return in_field(target, field,
+                  Error{ErrorCode::forbidden, "external plugins disabled; unable to load external plugin '" +
+                                                  plugin.object["kind"].str() + "' (--enable-alpha-plugins allows it)"});
 }
 
 Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
@@ -253,6 +270,13 @@ Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
       if (args[part].as_string().empty() && plugin.object["metadata"].contains(part))
         args.set(part, plugin.object["metadata"][part]);
     }
+    if (const auto function = function_of(plugin.object)) {
+      TRY(check_functions_allowed(target, plugin, field));
+      auto made = run_function_generator(target, plugin, *function);
+      if (!made.ok()) return in_field(target, field, std::move(made).error());
+      TRY(absorb_generated(target, plugin, std::move(made).value(), field, all));
+      continue;
+    }
     if (kind == "HelmChartInflationGenerator" && plugin.object["apiVersion"].as_string() == "builtin") {
       TRY(run_chart_plugin(target, plugin, args, field, all));
       continue;
@@ -264,7 +288,7 @@ Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
     if (plugin.object["apiVersion"].as_string() != "builtin" || generate == nullptr) {
       return in_field(target, field,
                       Error{ErrorCode::invalid,
-                            "external plugins are not run; the built-in generators are ConfigMapGenerator, "
+                            "external plugins disabled; unable to load external plugin '" + kind + "': the built-in generators are ConfigMapGenerator, "
                             "SecretGenerator and IAMPolicyGenerator"});
     }
     Resource made = TRY(generate(target, args, field));
@@ -275,18 +299,23 @@ Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
   return {};
 }
 
+Result<void> run_transformer(const Target& target, const Resource& plugin, const std::string& field, Accumulated& all) {
+  const std::string at = field + " (" + plugin.id().str() + ")";
+  const auto function = function_of(plugin.object);
+  if (!function) return run_configured_transformer(target, plugin, all).in(target.kustomization.file + ": " + at);
+  TRY(check_functions_allowed(target, plugin, at));
+  return run_function_transformer(target, plugin, *function, all.resources).in(target.kustomization.file + ": " + at);
+}
+
 Result<void> run_plugins(const Target& target, Accumulated& all) {
   const std::vector<Resource> transformers = TRY(read_plugins(target, "transformers"));
-  for (const Resource& plugin : transformers) {
-    TRY(run_configured_transformer(target, plugin, all)
-            .in(target.kustomization.file + ": transformers (" + plugin.id().str() + ")"));
-  }
+  for (const Resource& plugin : transformers) TRY(run_transformer(target, plugin, "transformers", all));
   const std::vector<Resource> validators = TRY(read_plugins(target, "validators"));
   for (const Resource& plugin : validators) {
     std::vector<Value> before;
     for (const Resource& resource : all.resources.all()) before.push_back(resource.object);
     const std::string where = target.kustomization.file + ": validators (" + plugin.id().str() + ")";
-    TRY(run_configured_transformer(target, plugin, all).in(where));
+    TRY(run_transformer(target, plugin, "validators", all));
     std::size_t i = 0;
     for (const Resource& resource : all.resources.all()) {
       if (i >= before.size() || !(before[i++] == resource.object)) {
@@ -358,16 +387,57 @@ std::string Target::resolve(const std::string& path) const {
   return path_clean(path_join(kustomization.directory, path));
 }
 
+Result<std::string> Target::folder(const std::string& entry) const {
+  if (is_remote(entry)) {
+    const RepositoryUrl url = TRY(parse_repository_url(entry));
+    return build.source.mount(url);
+  }
+  const std::string resolved = resolve(entry), mount = build.source.mount_of(kustomization.directory);
+  if (!mount.empty() && build.source.mount_of(resolved) != mount)
+    return Error{ErrorCode::forbidden, entry + " is outside the repository that names it"};
+  return resolved;
+}
+
 Result<std::string> Target::read(const std::string& path, const std::string& field) const {
-  const std::string resolved = resolve(path);
   const std::string where = kustomization.file + ": " + field;
+  if (is_http_url(path)) return build.source.fetch_file(path).in(where);
+  const std::string resolved = resolve(path);
   if (path.starts_with("/")) return Error{ErrorCode::forbidden, where + ": an absolute path is not allowed: " + path};
   const std::string root = path_clean(kustomization.directory);
   const bool inside = root == "." ? !resolved.starts_with("..") : resolved.starts_with(root + "/");
-  if (!inside && !build.options.outside_root_allowed) {
+  // What was fetched is not trusted with more than its own folder.
+  const bool anywhere = build.options.outside_root_allowed && build.source.mount_of(root).empty();
+  if (!inside && !anywhere)
     return Error{ErrorCode::forbidden, where + ": " + path + " is not in or below the kustomization's directory"};
-  }
   return build.source.read(resolved).in(where);
+}
+
+Origin Target::own_file() const {
+  return origin.below(path_base(kustomization.file));
+}
+
+Origin Origin::below(const std::string& entry) const {
+  if (is_remote(entry)) {
+    const auto url = parse_repository_url(entry);
+    if (url.ok()) return {url->path.empty() ? "." : url->path, url->clone, url->ref};
+  }
+  return {path_clean(path_join(path, entry)), repo, ref};
+}
+
+Value Origin::of_file() const {
+  Value out{{"path", Value(path)}};
+  if (!repo.empty()) out.set("repo", Value(repo));
+  if (!ref.empty()) out.set("ref", Value(ref));
+  return out;
+}
+
+Value Origin::of_configuration(Value configured_by) const {
+  Value out = Value::map();
+  if (!repo.empty()) out.set("repo", Value(repo));
+  if (!ref.empty()) out.set("ref", Value(ref));
+  out.set("configuredIn", Value(path));
+  out.set("configuredBy", std::move(configured_by));
+  return out;
 }
 
 Result<std::vector<Resource>> parse_resources(const std::string& text, const std::string& file) {
@@ -377,11 +447,17 @@ Result<std::vector<Resource>> parse_resources(const std::string& text, const std
   return out;
 }
 
-Result<Accumulated> accumulate(Build& build, const std::string& directory, const std::string& origin_path) {
+Result<std::vector<Resource>> resources_of(const Value& object, const std::string& file) {
+  std::vector<Resource> out;
+  TRY(add_object(object, file, out));
+  return out;
+}
+
+Result<Accumulated> accumulate(Build& build, const std::string& directory, const Origin& origin) {
   const Kustomization kustomization = TRY(load_kustomization(build.source, directory, build.warnings));
   for (const Value& wanted : kustomization.fields["buildMetadata"].items()) build.metadata_wanted.insert(wanted.str());
   TRY(enter(build, directory));
-  const Target target{build, kustomization, origin_path};
+  const Target target{build, kustomization, origin};
   Accumulated all;
   TRY(accumulate_target(target, all));
   build.open_directories.pop_back();

@@ -228,9 +228,9 @@ Result<void> walk(Value& node, std::span<const std::string> path, const FieldSpe
   }
   if (!node.is_map())
     return Error{ErrorCode::invalid, spec.path + ": leads through a " + std::string(document::kind_name(node.kind()))};
-  std::string name = path[0];
+  std::string_view name = path[0];
   const bool list_expected = name.ends_with("[]");
-  if (list_expected) name.resize(name.size() - 2);
+  if (list_expected) name.remove_suffix(2);
   const bool makes = spec.create && create != Create::nothing && !list_expected;
   const Value* present = node.find(name);
   if (present == nullptr && !makes) return {};
@@ -367,9 +367,17 @@ Result<void> TransformerConfig::merge(const TransformerConfig& more) {
 
 Result<void> visit_field(Value& object, const FieldSpec& spec, Create create,
                          const std::function<Result<void>(Value&)>& change) {
-  if (!Gvk::of(object).selected_by(spec.gvk)) return {};
-  const std::vector<std::string> path = split_path(spec.path, '/');
-  return walk(object, path, spec, create, change).in("considering field '" + spec.path + "'");
+  if (!spec.gvk.selects(object)) return {};
+  // Most paths end at their first part: seen before anything is made of them.
+  const bool makes = spec.create && create != Create::nothing;
+  const std::size_t slash = spec.path.find('/');
+  if (!makes && slash != 0 && slash != std::string::npos && spec.path[slash - 1] != '\\') {
+    std::string_view first(spec.path.data(), slash);
+    if (first.ends_with("[]")) first.remove_suffix(2);
+    if (!object.contains(first)) return {};
+  }
+  auto done = walk(object, split_path(spec.path, '/'), spec, create, change);
+  return done.ok() ? Result<void>() : std::move(done).error().in("considering field '" + spec.path + "'");
 }
 
 }  // namespace caisson::render::kustomize_impl

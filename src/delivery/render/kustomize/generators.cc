@@ -8,6 +8,8 @@
 #include "core/base/hash.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "delivery/render/kustomize/edit_generators.h"
+#include "delivery/render/kustomize/fields.h"
 #include "delivery/render/kustomize/stages.h"
 
 namespace caisson::render::kustomize_impl {
@@ -93,28 +95,13 @@ std::string wrapped_base64(std::string_view bytes) {
   return out;
 }
 
-// The generator's own options over those of generatorOptions.
-Value effective_options(const Target& target, const Value& own) {
-  const Value& global = target.kustomization.fields["generatorOptions"];
-  Value out = own;
-  for (const char* map : {"labels", "annotations"}) {
-    for (const auto& [key, value] : global[map].entries()) {
-      if (!out[map].contains(key)) out.edit(map).set(key, value);
-    }
-  }
-  for (const char* flag : {"disableNameSuffixHash", "immutable"}) {
-    if (global[flag].as_bool()) out.set(flag, true);
-  }
-  return out;
-}
-
 Result<Resource> base_of(const Target& target, const char* kind, const Value& args, const std::string& field) {
   const std::string name = args["name"].str();
   if (name.empty()) return wrong(target, field + ".name", "must be set");
   Resource made;
   made.object = Value{{"apiVersion", "v1"}, {"kind", kind}, {"metadata", Value{{"name", Value(name)}}}};
   if (!args["namespace"].as_string().empty()) made.object.edit({"metadata", "namespace"}) = args["namespace"];
-  const Value options = effective_options(target, args["options"]);
+  const Value options = with_generator_options(args["options"], target.kustomization.fields["generatorOptions"]);
   for (const char* map : {"labels", "annotations"}) {
     for (const char* word : {"true", "false"}) {
       if (options[map].contains(word))
@@ -133,9 +120,7 @@ Result<Resource> base_of(const Target& target, const char* kind, const Value& ar
 }
 
 Value origin_of(const Target& target, const char* generator) {
-  const std::string configured_in = path_clean(path_join(target.origin_path, path_base(target.kustomization.file)));
-  return Value{{"configuredIn", Value(configured_in)},
-               {"configuredBy", Value{{"apiVersion", "builtin"}, {"kind", generator}}}};
+  return target.own_file().of_configuration(Value{{"apiVersion", "builtin"}, {"kind", generator}});
 }
 
 Value sorted(Value value) {
@@ -188,18 +173,6 @@ Result<Resource> generate_secret(const Target& target, const Value& args, const 
 }
 
 namespace {
-
-// The older field's entry under the names of the newer.
-Value modern_chart(const Value& old) {
-  static constexpr std::pair<const char*, const char*> kNames[] = {
-      {"chartName", "name"},       {"chartVersion", "version"}, {"chartRepoUrl", "repo"},      {"values", "valuesFile"},
-      {"valuesLocal", "valuesInline"}, {"valuesMerge", "valuesMerge"}, {"releaseName", "releaseName"}};
-  Value chart = Value::map();
-  for (const auto& [from, to] : kNames) {
-    if (old.contains(from)) chart.set(to, old[from]);
-  }
-  return chart;
-}
 
 Result<void> run_chart(const Target& target, const Value& chart, const Value& globals, const std::string& at,
                        ResourceMap& resources) {

@@ -82,7 +82,7 @@ void walk(Value& node, const ImageChange& change) {
 Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap& resources) {
   const ImageChange change(image);
   if (!change.ok()) return {};  // a name that is no regular expression matches no image, as in kustomize
-  for (Resource& resource : resources.all()) {
+  for (Resource& resource : resources.all_same_names()) {
     if (resource.object["kind"].as_string() != "CustomResourceDefinition") walk(resource.object, change);
     for (const FieldSpec& spec : specs) {
       TRY(visit_field(resource.object, spec, Create::nothing, [&](Value& place) -> Result<void> {

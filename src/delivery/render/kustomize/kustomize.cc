@@ -14,19 +14,33 @@ using namespace kustomize_impl;
 
 Result<Rendering> kustomize(const FileSource& source, const std::string& path, const Options& options) {
   const RecordingSource recorded(source);
-  Build build{recorded, options};
-  const std::string directory = path_clean(path.empty() ? "." : path);
-  Accumulated all = TRY(accumulate(build, directory, "."));
+  Mounts mounts(recorded, options.fetcher);
+  Build build{mounts, options};
+  std::string directory = path_clean(path.empty() ? "." : path);
+  Origin origin;
+  if (const auto url = parse_repository_url(path); url.ok()) {
+    directory = TRY(mounts.mount(*url));
+    origin = Origin().below(path);
+  }
+  Accumulated all = TRY(accumulate(build, directory, origin));
   add_hashes(all.resources);
   TRY(fix_references(all.config, all.resources));
   TRY(resolve_variables(all, all.resources));
   drop_local(all.resources);
   std::vector<std::string> ignored;
-  const Kustomization entry = TRY(load_kustomization(recorded, directory, ignored));
-  TRY(order(entry.fields["sortOptions"], all.resources).in(entry.file));
+  const Kustomization entry = TRY(load_kustomization(mounts, directory, ignored));
+  const Value& own_order = entry.fields["sortOptions"];
+  const Value given_order = options.order.empty() ? Value() : Value{{"order", Value(options.order)}};
+  TRY(order(own_order.is_null() ? given_order : own_order, all.resources).in(entry.file));
   Rendering rendering = write(build, std::move(all.resources));
   rendering.inputs = recorded.inputs();
+  const std::vector<Input> fetched = mounts.inputs();
+  rendering.inputs.insert(rendering.inputs.end(), fetched.begin(), fetched.end());
   return rendering;
+}
+
+bool is_cluster_scoped_object(const Value& object) {
+  return is_cluster_scoped(Gvk::of(object));
 }
 
 std::string Rendering::yaml() const {

@@ -3,37 +3,39 @@
 
 #include <map>
 
-#include "cluster/schema/schema.h"
+#include "cluster/schema/merge_keys.h"
 #include "core/base/text.h"
 
 namespace caisson::render::kustomize_impl {
 namespace {
 
-// Kubernetes' patch keys and, where a list is a map by several keys (a container's ports), those: kustomize merges by
-// all of them.
+// The built-in kinds, by cluster/schema's table: Kubernetes' patch keys and, where a list is a map by several keys (a
+// container's ports), those, for kustomize merges by all of them.
 class BuiltIn final : public document::MergeSchema {
  public:
-  explicit BuiltIn(const schema::Field& field) : field_(field) {}
+  explicit BuiltIn(const schema::MergeNode& node) : node_(node) {
+    if (node.keys.empty()) return;
+    for (const std::string_view key : split(node.keys, ',')) keys_.emplace_back(key);
+  }
 
   const MergeSchema* field(std::string_view name) const override {
-    return child(field_.field(name), members_[std::string(name)]);
+    const schema::MergeNode* member = schema::find_member(node_, name);
+    return member == nullptr ? nullptr : made(members_[member], *member);
   }
-  const MergeSchema* item() const override { return child(field_.item(), item_); }
-  const std::vector<std::string>& merge_keys() const override {
-    static const std::vector<std::string> kNone;
-    if (field_.patch_keys.empty()) return kNone;
-    return field_.list_keys.size() > 1 ? field_.list_keys : field_.patch_keys;
+  const MergeSchema* item() const override {
+    return node_.item == 0 ? nullptr : made(item_, schema::merge_node(node_.item));
   }
-  bool merges_as_set() const override { return field_.merges_as_set(); }
+  const std::vector<std::string>& merge_keys() const override { return keys_; }
+  bool merges_as_set() const override { return node_.as_set; }
 
  private:
-  static const MergeSchema* child(const schema::Field* field, std::unique_ptr<BuiltIn>& made) {
-    if (field == nullptr) return nullptr;
-    if (!made) made = std::make_unique<BuiltIn>(*field);
-    return made.get();
+  static const MergeSchema* made(std::unique_ptr<BuiltIn>& place, const schema::MergeNode& node) {
+    if (!place) place = std::make_unique<BuiltIn>(node);
+    return place.get();
   }
-  const schema::Field& field_;
-  mutable std::map<std::string, std::unique_ptr<BuiltIn>> members_;
+  const schema::MergeNode& node_;
+  std::vector<std::string> keys_;
+  mutable std::map<const schema::MergeNode*, std::unique_ptr<BuiltIn>> members_;
   mutable std::unique_ptr<BuiltIn> item_;
 };
 
@@ -89,22 +91,16 @@ const Value* open_api_kind(const Value& definitions, const Gvk& gvk) {
 
 }  // namespace
 
-MergeKeys merge_keys_of(const Build& build, const Value& object) {
+const document::MergeSchema* merge_keys_of(Build& build, const Value& object) {
   const Gvk gvk = Gvk::of(object);
-  if (const Value* definition = open_api_kind(build.merge_keys, gvk)) {
-    auto made = std::make_shared<FromOpenApi>(build.merge_keys, *definition);
-    return {made.get(), made};
-  }
-  if (build.options.schema == nullptr) return {};
-  const schema::KindPtr kind = build.options.schema->find(gvk.group, gvk.version, gvk.kind);
-  if (kind == nullptr || kind->custom) return {};
-  struct Held {
-    schema::KindPtr kind;
-    BuiltIn root;
-    explicit Held(schema::KindPtr k) : kind(std::move(k)), root(kind->root()) {}
-  };
-  auto held = std::make_shared<Held>(kind);
-  return {&held->root, held};
+  const auto known = build.merge_schemas.find(gvk);
+  if (known != build.merge_schemas.end()) return known->second.get();
+  std::shared_ptr<const document::MergeSchema>& made = build.merge_schemas[gvk];
+  if (const Value* definition = open_api_kind(build.merge_keys, gvk))
+    made = std::make_shared<FromOpenApi>(build.merge_keys, *definition);
+  else if (const schema::MergeNode* root = schema::find_merge_root(gvk.group, gvk.version, gvk.kind))
+    made = std::make_shared<BuiltIn>(*root);
+  return made.get();
 }
 
 }  // namespace caisson::render::kustomize_impl

@@ -3,9 +3,9 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "cluster/kube/selector.h"
-#include "cluster/schema/schema.h"
 #include "core/base/text.h"
 #include "core/document/patch.h"
 #include "core/document/yaml.h"
@@ -20,14 +20,13 @@ Error wrong(std::string why) {
 }
 
 // Applies one strategic merge patch; an object that the patch deletes becomes null.
-Result<void> apply(const Target& target, Resource& resource, const Resource& patch) {
+Result<void> merge_into(const Target& target, Resource& resource, const Resource& patch) {
   const Id before = resource.id();
   const Value kind = resource.object["kind"], ns = resource.object["metadata"]["namespace"];
   if (patch.may_change_name || patch.may_change_kind) resource.remember_id();
-  const MergeKeys keys = merge_keys_of(target.build, resource.object);
   Value change = patch.object;
   change.set("apiVersion", resource.object["apiVersion"]);  // a patch does not change it
-  Value merged = TRY(merge_strategic(resource.object, change, keys.root).in(before.str()));
+  Value merged = TRY(merge_strategic(resource.object, change, merge_keys_of(target.build, resource.object)).in(before.str()));
   resource.object = std::move(merged);
   if (resource.object.is_null() || resource.object.empty()) {
     resource.object = Value();
@@ -42,6 +41,22 @@ Result<void> apply(const Target& target, Resource& resource, const Resource& pat
   return {};
 }
 
+bool is_gone(const Resource& resource) {
+  return !resource.object.is_map() || resource.object.empty();
+}
+
+Result<void> apply(const Target& target, const std::vector<Resource*>& selected, const Resource& patch,
+                   ResourceMap& resources) {
+  bool any_gone = false;
+  for (Resource* resource : selected) {
+    TRY(merge_into(target, *resource, patch));
+    any_gone = any_gone || is_gone(*resource);
+    if (patch.may_change_name || patch.may_change_kind) resources.name_changed(*resource);
+  }
+  if (any_gone) resources.remove_if(is_gone);
+  return {};
+}
+
 Result<Value> parse_operations(const std::string& text, const std::string& name) {
   const std::vector<Value> documents = TRY(yaml::read_all(text, {.name = name}));
   if (documents.empty() || !documents[0].is_list())
@@ -49,13 +64,41 @@ Result<Value> parse_operations(const std::string& text, const std::string& name)
   return documents[0];
 }
 
-Result<void> apply_operations(const Value& operations, std::vector<Resource*> selected, bool remembers) {
+Result<void> apply_operations(const Value& operations, const std::vector<Resource*>& selected, bool remembers,
+                              ResourceMap& resources) {
   for (Resource* resource : selected) {
+    const std::string name = resource->name();
     if (remembers) resource->remember_id();
-    resource->object = TRY(document::json_patch(resource->object, operations).in(resource->id().str()));
+    Value patched = TRY(document::json_patch(resource->object, operations).in(resource->id().str()));
+    resource->object = std::move(patched);
+    if (resource->name() != name) resources.name_changed(*resource);
   }
   return {};
 }
+
+// A part of a target: a regular expression over the whole text, which is most often a plain name.
+class Pattern {
+ public:
+  explicit Pattern(const std::string& text) : text_(text) {
+    plain_ = std::all_of(text.begin(), text.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+    });
+    if (!plain_) expression_.emplace("(?:" + text + ")", RE2::Quiet);
+  }
+  bool is_plain() const { return plain_ && !text_.empty(); }
+  bool matches(const std::string& text) const {
+    return text_.empty() || (plain_ ? text == text_ : RE2::FullMatch(text, *expression_));
+  }
+  Result<void> check() const {
+    if (plain_ || expression_->ok()) return {};
+    return wrong("target: \"" + text_ + "\" is no regular expression: " + expression_->error());
+  }
+
+ private:
+  const std::string& text_;
+  bool plain_ = false;
+  std::optional<RE2> expression_;
+};
 
 struct PatchText {
   std::string text, name;
@@ -91,30 +134,27 @@ Result<bool> labels_match(const Value& labels, const std::string& selector) {
 }
 
 Result<std::vector<Resource*>> select(ResourceMap& resources, const Selection& selection) {
-  struct Part {
-    const std::string& pattern;
-    RE2 expression;
-    explicit Part(const std::string& text) : pattern(text), expression("(?:" + text + ")", RE2::Quiet) {}
-    bool matches(const std::string& text) const { return pattern.empty() || RE2::FullMatch(text, expression); }
-  };
-  const Part group(selection.gvk.group), version(selection.gvk.version), kind(selection.gvk.kind), name(selection.name),
-      ns(selection.ns);
-  for (const Part* part : {&group, &version, &kind, &name, &ns}) {
-    if (!part->expression.ok())
-      return wrong("target: \"" + part->pattern + "\" is no regular expression: " + part->expression.error());
+  const Pattern group(selection.gvk.group), version(selection.gvk.version), kind(selection.gvk.kind),
+      name(selection.name), ns(selection.ns);
+  for (const Pattern* part : {&group, &version, &kind, &name, &ns}) TRY(part->check());
+  std::vector<Resource*> candidates;
+  if (name.is_plain()) {
+    candidates = resources.named(selection.name);
+  } else {
+    for (Resource& resource : resources.all_same_names()) candidates.push_back(&resource);
   }
   std::vector<Resource*> found;
-  for (Resource& resource : resources.all()) {
-    const Id now = resource.id(), original = resource.original_id();
+  for (Resource* resource : candidates) {
+    const Id now = resource->id(), original = resource->original_id();
     if (!ns.matches(original.effective_ns()) && !ns.matches(now.effective_ns())) continue;
     if (!name.matches(original.name) && !name.matches(now.name)) continue;
     if (!group.matches(now.gvk.group) || !version.matches(now.gvk.version) || !kind.matches(now.gvk.kind)) continue;
-    const bool labels =
-        TRY(labels_match(resource.object["metadata"]["labels"], selection.label_selector).in("target.labelSelector"));
+    const Value& metadata = resource->object["metadata"];
+    const bool labels = TRY(labels_match(metadata["labels"], selection.label_selector).in("target.labelSelector"));
     if (!labels) continue;
-    const bool annotations = TRY(labels_match(resource.object["metadata"]["annotations"], selection.annotation_selector)
-                                     .in("target.annotationSelector"));
-    if (annotations) found.push_back(&resource);
+    const bool annotations =
+        TRY(labels_match(metadata["annotations"], selection.annotation_selector).in("target.annotationSelector"));
+    if (annotations) found.push_back(resource);
   }
   return found;
 }
@@ -133,8 +173,7 @@ Result<void> patch_strategic_merge_field(const Target& target, const Value& list
     if (patches.empty()) return wrong(at + ": the patch is empty");
     for (const Resource& patch : patches) {
       Resource* found = TRY(resources.find(patch.id()).in(at));
-      TRY(apply(target, *found, patch));
-      resources.drop_empty();
+      TRY(apply(target, {found}, patch, resources));
     }
   }
   return {};
@@ -152,7 +191,7 @@ Result<void> patch_field(const Target& target, const Value& patch, ResourceMap& 
                                                                                   : std::move(objects).error();
     if (selector.is_null()) return wrong("target: must be set for a JSON 6902 patch");
     const std::vector<Resource*> selected = TRY(select(resources, Selection::parse(selector)));
-    return apply_operations(*operations, selected, true);
+    return apply_operations(*operations, selected, true, resources);
   }
   std::vector<Resource> patches = std::move(objects).value();
   if (patches.empty()) return wrong("the patch is empty");
@@ -163,14 +202,11 @@ Result<void> patch_field(const Target& target, const Value& patch, ResourceMap& 
   if (!selector.is_null()) {
     if (patches.size() > 1) return wrong("target: must not be set for several patches in one text");
     const std::vector<Resource*> selected = TRY(select(resources, Selection::parse(selector)));
-    for (Resource* resource : selected) TRY(apply(target, *resource, patches[0]));
-    resources.drop_empty();
-    return {};
+    return apply(target, selected, patches[0], resources);
   }
   for (const Resource& one : patches) {
     Resource* found = TRY(resources.find(one.id()).in("the patch's target"));
-    TRY(apply(target, *found, one));
-    resources.drop_empty();
+    TRY(apply(target, {found}, one, resources));
   }
   return {};
 }
@@ -182,7 +218,7 @@ Result<void> patch_json6902_field(const Target& target, const Value& patch, Reso
   const Value operations = TRY(parse_operations(text.text, text.name));
   if (operations.empty()) return wrong("the patch is empty");
   const std::vector<Resource*> selected = TRY(select(resources, Selection::parse(patch["target"])));
-  return apply_operations(operations, selected, false);
+  return apply_operations(operations, selected, false, resources);
 }
 
 }  // namespace caisson::render::kustomize_impl

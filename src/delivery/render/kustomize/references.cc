@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names changed on the way (prefixes, hashes); here every field that refers to one gets the name of now.
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "delivery/render/kustomize/stages.h"
 
@@ -28,11 +30,72 @@ bool same_layers(const Resource& a, const Resource& b, bool lenient) {
   return fits(a.prefixes, b.prefixes) && fits(a.suffixes, b.suffixes);
 }
 
+// Which namespaces resources were in at first, and where those of each are now.
+class Namespaces {
+ public:
+  explicit Namespaces(const ResourceMap& resources) {
+    for (const Resource& resource : resources.all()) {
+      const Id now = resource.id();
+      now_of_[resource.original_id().effective_ns()].insert({now.effective_ns(), now.ns, now.cluster_scoped()});
+    }
+  }
+  struct Place {
+    std::string effective, own;
+    bool cluster_scoped;
+    auto operator<=>(const Place&) const = default;
+  };
+  // Whether something that was in `ns` at first is where `reachable` allows.
+  bool any_from(const std::string& ns, const std::function<bool(const Place&)>& reachable) const {
+    const auto found = now_of_.find(ns);
+    return found != now_of_.end() && std::any_of(found->second.begin(), found->second.end(), reachable);
+  }
+
+ private:
+  std::map<std::string, std::set<Place>> now_of_;
+};
+
+// A resource that refers to others. It may refer to what is in its namespace, what has none, and what is in the
+// namespaces of a RoleBinding's service accounts.
+class Referrer {
+ public:
+  static Result<Referrer> of(Resource& resource) {
+    Referrer made(resource);
+    if (made.id_.gvk.kind != "RoleBinding") return made;
+    for (const Value& subject : resource.object["subjects"].items()) {
+      if (subject["kind"].as_string() != "ServiceAccount" || !subject.contains("namespace")) continue;
+      if (!subject["namespace"].is_string())
+        return Error{ErrorCode::invalid, made.id_.str() + ": subjects: the namespace is blank"};
+      made.subjects_.push_back(subject["namespace"].str());
+    }
+    return made;
+  }
+
+  Resource& resource() const { return *resource_; }
+  const Id& id() const { return id_; }
+  bool reaches(const Namespaces::Place& place) const {
+    return id_.cluster_scoped() || place.cluster_scoped || place.effective == effective_ns_ ||
+           std::find(subjects_.begin(), subjects_.end(), place.own) != subjects_.end();
+  }
+  bool reaches(const Resource& other) const {
+    const Id id = other.id();
+    return reaches(Namespaces::Place{id.effective_ns(), id.ns, id.cluster_scoped()});
+  }
+
+ private:
+  explicit Referrer(Resource& resource)
+      : resource_(&resource), id_(resource.id()), effective_ns_(id_.effective_ns()) {}
+  Resource* resource_;
+  Id id_;
+  std::string effective_ns_;
+  std::vector<std::string> subjects_;
+};
+
 // One field of one referrer.
 class Reference {
  public:
-  Reference(Resource& referrer, const Gvk& target, const std::string& path, const Candidates& candidates)
-      : referrer_(referrer), target_(target), path_(path), candidates_(candidates) {}
+  Reference(const Referrer& referrer, const Gvk& target, const std::string& path, ResourceMap& resources,
+            const Namespaces& namespaces)
+      : referrer_(referrer), target_(target), path_(path), resources_(resources), namespaces_(namespaces) {}
 
   Result<void> update(Value& place) const {
     if (place.is_null()) return {};
@@ -50,24 +113,25 @@ class Reference {
 
  private:
   Result<void> update_scalar(Value& place) const {
-    const Resource* found = TRY(choose(place.scalar_text(), candidates_, false));
-    if (found != nullptr && found->name() != place.scalar_text()) place = Value(found->name());
+    const std::string name = place.scalar_text();
+    const Resource* found = TRY(choose(name, candidates(name), false));
+    if (found != nullptr && found->name() != name) place = Value(found->name());
     return {};
   }
 
   // A map with name and namespace (a subject, a webhook's service): both are read and written.
   Result<void> update_map(Value& place) const {
     if (!place.contains("name")) return Error{ErrorCode::invalid, path_ + ": leads to a map without a name"};
-    Candidates candidates = candidates_;
+    const std::string name = place["name"].scalar_text();
+    Candidates candidates = this->candidates(name);
     if (place.contains("namespace")) {
       const std::string ns = place["namespace"].scalar_text();
-      keep_if(candidates, [&](const Resource& resource) { return resource.original_id().effective_ns() == ns; });
-      if (candidates.empty()) {
-        candidates = candidates_;
-        keep_if(candidates, [&](const Resource& resource) { return resource.id().effective_ns() == ns; });
-      }
+      const bool original =
+          namespaces_.any_from(ns, [&](const Namespaces::Place& where) { return referrer_.reaches(where); });
+      keep_if(candidates, [&](const Resource& resource) {
+        return (original ? resource.original_id() : resource.id()).effective_ns() == ns;
+      });
     }
-    const std::string name = place["name"].scalar_text();
     const Resource* found = TRY(choose(name, candidates, true));
     if (found == nullptr || (found->name() == name && found->ns().empty())) return {};
     place.set("name", Value(found->name()));
@@ -75,17 +139,24 @@ class Reference {
     return {};
   }
 
+  Candidates candidates(const std::string& name) const {
+    Candidates out = resources_.named(name);
+    keep_if(out, [&](const Resource& resource) { return referrer_.reaches(resource); });
+    return out;
+  }
+
   bool selected_by_role_ref(const Resource& candidate) const {
     if (!path_.ends_with("roleRef/name")) return true;
-    const Value& role = referrer_.object["roleRef"];
+    const Value& role = referrer_.resource().object["roleRef"];
     if (!role.contains("apiGroup") || !role.contains("kind")) return true;
     const Gvk wanted{role["apiGroup"].str(), "", role["kind"].str()};
     return candidate.any_prior([&](const Id& id) { return id.gvk.selected_by(wanted); });
   }
 
   bool reachable(const Resource& candidate) const {
-    const Id referrer = referrer_.id(), id = candidate.id();
-    return referrer.cluster_scoped() || id.cluster_scoped() || id.gvk.kind == "ServiceAccount" || referrer.same_ns(id);
+    const Id id = candidate.id();
+    return referrer_.id().cluster_scoped() || id.cluster_scoped() || id.gvk.kind == "ServiceAccount" ||
+           referrer_.id().same_ns(id);
   }
 
   Result<const Resource*> choose(const std::string& name, Candidates candidates, bool with_ns) const {
@@ -95,8 +166,8 @@ class Reference {
     keep_if(candidates, [&](const Resource& r) { return selected_by_role_ref(r); });
     keep_if(candidates, [&](const Resource& r) { return reachable(r); });
     if (candidates.size() == 1) return candidates[0];
-    keep_if(candidates, [&](const Resource& r) { return same_layers(r, referrer_, true); });
-    if (candidates.size() > 1) keep_if(candidates, [&](const Resource& r) { return same_layers(r, referrer_, false); });
+    keep_if(candidates, [&](const Resource& r) { return same_layers(r, referrer_.resource(), true); });
+    if (candidates.size() > 1) keep_if(candidates, [&](const Resource& r) { return same_layers(r, referrer_.resource(), false); });
     if (candidates.empty()) return nullptr;
     std::string names;
     bool alike = true;
@@ -108,29 +179,25 @@ class Reference {
     return Error{ErrorCode::conflict, path_ + ": \"" + name + "\" may refer to several resources: " + names};
   }
 
-  Resource& referrer_;
+  const Referrer& referrer_;
   const Gvk& target_;
   const std::string& path_;
-  const Candidates& candidates_;
+  ResourceMap& resources_;
+  const Namespaces& namespaces_;
 };
 
-// What a referrer may refer to: its namespace, what has none, and the namespaces of a RoleBinding's service accounts.
-Result<Candidates> reachable_from(const Resource& referrer, ResourceMap& resources) {
-  const Id id = referrer.id();
-  std::vector<std::string> subjects;
-  if (id.gvk.kind == "RoleBinding") {
-    for (const Value& subject : referrer.object["subjects"].items()) {
-      if (subject["kind"].as_string() != "ServiceAccount" || !subject.contains("namespace")) continue;
-      if (!subject["namespace"].is_string())
-        return Error{ErrorCode::invalid, id.str() + ": subjects: the namespace is blank"};
-      subjects.push_back(subject["namespace"].str());
+// The field specifications that concern a kind: few of all.
+struct Concern {
+  const NameReference* reference;
+  FieldSpec place;
+};
+
+std::vector<Concern> concerns_of(const TransformerConfig& config, const Gvk& gvk) {
+  std::vector<Concern> out;
+  for (const NameReference& reference : config.references) {
+    for (const FieldSpec& spec : reference.referrers) {
+      if (gvk.selected_by(spec.gvk)) out.push_back({&reference, {{}, spec.path, false}});
     }
-  }
-  Candidates out;
-  for (Resource& target : resources.all()) {
-    const Id other = target.id();
-    const bool named = std::find(subjects.begin(), subjects.end(), other.ns) != subjects.end();
-    if (id.cluster_scoped() || other.cluster_scoped() || other.same_ns(id) || named) out.push_back(&target);
   }
   return out;
 }
@@ -138,20 +205,18 @@ Result<Candidates> reachable_from(const Resource& referrer, ResourceMap& resourc
 }  // namespace
 
 Result<void> fix_references(const TransformerConfig& config, ResourceMap& resources) {
-  for (Resource& referrer : resources.all()) {
-    const Gvk original = referrer.original_id().gvk;
-    const Candidates candidates = TRY(reachable_from(referrer, resources));
-    for (const NameReference& reference : config.references) {
-      for (const FieldSpec& spec : reference.referrers) {
-        if (!original.selected_by(spec.gvk)) continue;
-        const Reference update(referrer, reference.target, spec.path, candidates);
-        FieldSpec place = spec;
-        place.gvk = {};
-        place.create = false;
-        TRY(visit_field(referrer.object, place, Create::nothing, [&](Value& value) {
-              return update.update(value);
-            }).in(referrer.id().str()));
-      }
+  const Namespaces namespaces(resources);
+  std::map<Gvk, std::vector<Concern>> concerns;
+  for (Resource& resource : resources.all()) {
+    const Gvk original = resource.original_id().gvk;
+    auto known = concerns.find(original);
+    if (known == concerns.end()) known = concerns.emplace(original, concerns_of(config, original)).first;
+    if (known->second.empty()) continue;
+    const Referrer referrer = TRY(Referrer::of(resource));
+    for (const auto& [reference, place] : known->second) {
+      const Reference update(referrer, reference->target, place.path, resources, namespaces);
+      auto done = visit_field(resource.object, place, Create::nothing, [&](Value& value) { return update.update(value); });
+      if (!done.ok()) return std::move(done).error().in(referrer.id().str());
     }
   }
   return {};

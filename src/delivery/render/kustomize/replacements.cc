@@ -152,7 +152,15 @@ Result<Value> source_value(const Value& source, ResourceMap& resources) {
   wanted.gvk = selection.gvk;
   wanted.name = selection.name;
   wanted.ns = selection.ns;
-  const auto found = resources.matching_any_id([&](const Id& id) { return id.selected_by(wanted); });
+  const auto selected = [&](const Id& id) { return id.selected_by(wanted); };
+  std::vector<Resource*> found;
+  if (!wanted.name.empty()) {
+    found = resources.matching_any_id(wanted.name, selected);
+  } else {
+    for (Resource& resource : resources.all_same_names()) {
+      if (resource.any_prior(selected) || selected(resource.id())) found.push_back(&resource);
+    }
+  }
   if (found.empty()) return wrong("source: no resource is " + wanted.str());
   if (found.size() > 1) return wrong("source: several resources are " + wanted.str());
   const std::string path = source["fieldPath"].as_string().empty() ? "metadata.name" : source["fieldPath"].str();

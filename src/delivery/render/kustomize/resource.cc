@@ -71,6 +71,16 @@ Gvk Gvk::of(const Value& object) {
   return parse(object["apiVersion"].as_string(), object["kind"].as_string());
 }
 
+bool Gvk::selects(const Value& object) const {
+  if (!kind.empty() && object["kind"].as_string() != kind) return false;
+  if (group.empty() && version.empty()) return true;
+  const std::string_view api_version = object["apiVersion"].as_string();
+  const std::size_t slash = api_version.find('/');
+  const std::string_view of = slash == std::string_view::npos ? "" : api_version.substr(0, slash);
+  if (!group.empty() && of != group) return false;
+  return version.empty() || version == api_version.substr(slash == std::string_view::npos ? 0 : slash + 1);
+}
+
 bool Gvk::selected_by(const Gvk& s) const {
   return (s.group.empty() || s.group == group) && (s.version.empty() || s.version == version) &&
          (s.kind.empty() || s.kind == kind);
@@ -122,12 +132,62 @@ void Resource::remember_id() {
   previous.push_back(std::move(now));
 }
 
+void ResourceMap::index_one(std::uint32_t position) {
+  const auto add = [&](std::string_view name) {
+    const auto found = by_name_.find(name);
+    Positions& positions = found != by_name_.end() ? found->second : by_name_[std::string(name)];
+    if (std::find(positions.begin(), positions.end(), position) != positions.end()) return;
+    positions.insert(std::upper_bound(positions.begin(), positions.end(), position), position);
+  };
+  const Resource& resource = resources_[position];
+  const Value& name = resource.object["metadata"]["name"];
+  if (name.is_string())
+    add(name.as_string());
+  else
+    add(name.scalar_text());
+  for (const Id& id : resource.previous) add(id.name);
+}
+
+void ResourceMap::index() {
+  if (indexed_ == 0) by_name_.clear();
+  for (; indexed_ < resources_.size(); ++indexed_) index_one(static_cast<std::uint32_t>(indexed_));
+}
+
+void ResourceMap::name_changed(const Resource& resource) {
+  const auto known = by_name_.find(resource.original_id().name);
+  if (indexed_ != 0 && known != by_name_.end()) {
+    for (const std::uint32_t position : known->second) {
+      if (&resources_[position] == &resource) return index_one(position);
+    }
+  }
+  indexed_ = 0;
+}
+
+std::vector<Resource*> ResourceMap::named(std::string_view name) {
+  index();
+  std::vector<Resource*> out;
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) return out;
+  for (const std::uint32_t position : found->second) out.push_back(&resources_[position]);
+  return out;
+}
+
+Resource* ResourceMap::find_current(const Id& id) {
+  for (Resource* resource : named(id.name)) {
+    if (resource->id().equals(id)) return resource;
+  }
+  return nullptr;
+}
+
+void ResourceMap::remove_if(const std::function<bool(const Resource&)>& unwanted) {
+  if (std::erase_if(resources_, unwanted) > 0) indexed_ = 0;
+}
+
 Result<void> ResourceMap::append(Resource resource) {
   const Id id = resource.id();
-  for (const Resource& known : resources_) {
-    if (!known.id().equals(id)) continue;
+  if (const Resource* known = find_current(id)) {
     std::string message = id.str() + " is defined twice";
-    if (!known.file.empty()) message += "; first in " + known.file;
+    if (!known->file.empty()) message += "; first in " + known->file;
     return Error{ErrorCode::conflict, message};
   }
   resources_.push_back(std::move(resource));
@@ -175,7 +235,7 @@ void merge_data(Resource& generated, const Resource& old, const char* field) {
 
 Result<void> ResourceMap::absorb(Resource generated) {
   const Id id = generated.id();
-  const auto known = matching_any_id([&](const Id& other) { return other.equals(id); });
+  const auto known = matching_any_id(id.name, [&](const Id& other) { return other.equals(id); });
   const bool changes = generated.behavior == "merge" || generated.behavior == "replace";
   if (known.size() > 1) return Error{ErrorCode::conflict, id.str() + ": several resources could take its data"};
   if (known.empty()) {
@@ -192,27 +252,22 @@ Result<void> ResourceMap::absorb(Resource generated) {
     if (!old.origin.is_null()) generated.origin = old.origin;
   }
   old = std::move(generated);
+  name_changed(old);
   return {};
 }
 
-std::vector<Resource*> ResourceMap::matching_any_id(const std::function<bool(const Id&)>& matches) {
-  std::vector<Resource*> found;
-  for (Resource& resource : resources_) {
-    if (resource.any_prior(matches) || matches(resource.id())) found.push_back(&resource);
-  }
+std::vector<Resource*> ResourceMap::matching_any_id(std::string_view name,
+                                                    const std::function<bool(const Id&)>& matches) {
+  std::vector<Resource*> found = named(name);
+  std::erase_if(found, [&](const Resource* resource) { return !resource->any_prior(matches) && !matches(resource->id()); });
   return found;
 }
 
 Result<Resource*> ResourceMap::find(const Id& id) {
-  const auto found = matching_any_id([&](const Id& other) { return other.equals(id); });
+  const auto found = matching_any_id(id.name, [&](const Id& other) { return other.equals(id); });
   if (found.size() == 1) return found[0];
   if (found.empty()) return Error{ErrorCode::not_found, "no resource is " + id.str()};
   return Error{ErrorCode::conflict, "several resources are " + id.str()};
-}
-
-void ResourceMap::drop_empty() {
-  std::erase_if(resources_,
-                [](const Resource& resource) { return !resource.object.is_map() || resource.object.empty(); });
 }
 
 }  // namespace caisson::render::kustomize_impl

@@ -2,12 +2,14 @@
 // A resource on its way through kustomizations: the object, and what the stages must remember of it (earlier names,
 // prefixes, whether its name gets a hash). What kustomize keeps in annotations of its own is plain data here.
 #pragma once
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/result.h"
@@ -18,10 +20,11 @@ namespace caisson::render::kustomize_impl {
 // Group, version, kind; an empty part matches anything when it selects.
 struct Gvk {
   std::string group, version, kind;
-  bool operator==(const Gvk&) const = default;
+  auto operator<=>(const Gvk&) const = default;
   bool selected_by(const Gvk& selector) const;
   std::string str() const;  // "Deployment.v1.apps"
   static Gvk of(const Value& object);
+  bool selects(const Value& object) const;  // as a selector, without making the object's own
   static Gvk parse(std::string_view api_version, std::string_view kind);
 };
 
@@ -59,23 +62,47 @@ struct Resource {
   void remember_id();
 };
 
-// A deque, so that a resource stays where it is while others are added.
+// A deque, so that a resource stays where it is while others are added. Look-ups go by name through an index of all
+// names that resources have and had; who changes names through a Resource& says so.
 class ResourceMap {
  public:
-  std::deque<Resource>& all() { return resources_; }
+  // Names may change through it: the index is made anew when it is next needed.
+  std::deque<Resource>& all() {
+    indexed_ = 0;
+    return resources_;
+  }
   const std::deque<Resource>& all() const { return resources_; }
+  // The same resources, by somebody who leaves names alone.
+  std::deque<Resource>& all_same_names() { return resources_; }
+  // The name of this one, which a look-up gave, has changed.
+  void name_changed(const Resource& resource);
+
   // Errors: conflict when the id is taken.
   Result<void> append(Resource resource);
   Result<void> append_all(ResourceMap other);
   // A generated resource: added, or merged into or put in place of the one it names.
   Result<void> absorb(Resource generated);
-  std::vector<Resource*> matching_any_id(const std::function<bool(const Id&)>& matches);
+  // Those that have or had `name` and one of whose ids `matches`, in order.
+  std::vector<Resource*> matching_any_id(std::string_view name, const std::function<bool(const Id&)>& matches);
+  // Those that have or had the name, in order.
+  std::vector<Resource*> named(std::string_view name);
   // The one resource that has or had this id. Errors: not_found, conflict.
   Result<Resource*> find(const Id& id);
-  void drop_empty();
+  Resource* find_current(const Id& id);  // nullptr: none has it now
+  void remove_if(const std::function<bool(const Resource&)>& unwanted);
 
  private:
+  struct NameHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+  };
+  using Positions = std::vector<std::uint32_t>;
+  void index();
+  void index_one(std::uint32_t position);
+
   std::deque<Resource> resources_;
+  std::unordered_map<std::string, Positions, NameHash, std::equal_to<>> by_name_;
+  std::size_t indexed_ = 0;  // how many of resources_, from the first, are in by_name_; 0: none
 };
 
 bool is_cluster_scoped(const Gvk& gvk);

@@ -5,12 +5,14 @@
 // and once at the end: hashes, references (references.cc), vars (variables.cc), order and metadata (write.cc).
 #pragma once
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "delivery/render/kustomize/config.h"
 #include "delivery/render/kustomize/kustomization.h"
+#include "delivery/render/kustomize/mounts.h"
 #include "delivery/render/kustomize/resource.h"
 #include "delivery/render/render.h"
 
@@ -38,32 +40,56 @@ struct Accumulated {
 
 // One build: the files, the options, and what was seen on the way.
 struct Build {
-  const FileSource& source;
+  Mounts& source;
   const Options& options;
   std::vector<std::string> warnings;
   std::set<std::string> metadata_wanted;      // the entry kustomization's buildMetadata
   std::vector<std::string> open_directories;  // being accumulated, outermost first
   Value merge_keys;                           // of custom kinds, from openapi files: "apiVersion/kind" → schema
+  std::map<Gvk, std::shared_ptr<const document::MergeSchema>> merge_schemas;  // as they were asked for (merge_schema.h)
   bool traces_origins() const { return !metadata_wanted.empty(); }
+};
+
+// Where a kustomization comes from, as origin annotations tell it.
+struct Origin {
+  std::string path = ".";  // relative to the entry, or to the repository's root
+  std::string repo = {}, ref = {};
+  Origin below(const std::string& entry) const;  // a file or folder that the kustomization names
+  Value of_file() const;
+  Value of_configuration(Value configured_by) const;  // `path` is the file that configures
 };
 
 // A kustomization being accumulated.
 struct Target {
   Build& build;
   const Kustomization& kustomization;
-  std::string origin_path;  // as the origin annotation tells it
+  Origin origin;
   std::string chart_namespace = {};  // for charts of kustomizations that set no namespace: that of the one above
   // A file that a field of the kustomization names. Errors name file and field.
   Result<std::string> read(const std::string& path, const std::string& field) const;
   std::string resolve(const std::string& path) const;
+  // A folder or a repository that a field names; what is fetched is mounted. Errors: forbidden for a folder outside
+  // the repository that names it.
+  Result<std::string> folder(const std::string& entry) const;
+  Origin own_file() const;  // the kustomization file
   // Says in which file and field an error arose, unless it says so itself.
   Error at(const std::string& field, Error error) const;
 };
 
-Result<Accumulated> accumulate(Build& build, const std::string& directory, const std::string& origin_path);
+Result<Accumulated> accumulate(Build& build, const std::string& directory, const Origin& origin);
 
 // The resources of a YAML text: documents, with List kinds opened. Errors: invalid, for what has no kind or name.
 Result<std::vector<Resource>> parse_resources(const std::string& text, const std::string& file);
+
+// The same of one value.
+Result<std::vector<Resource>> resources_of(const Value& object, const std::string& file);
+
+// --- KRM functions (functions.cc)
+// The function that a generator's or transformer's configuration names; nothing: it is built in.
+std::optional<Value> function_of(const Value& object);
+Result<std::vector<Resource>> run_function_generator(const Target& target, const Resource& plugin, const Value& spec);
+Result<void> run_function_transformer(const Target& target, const Resource& plugin, const Value& spec,
+                                      ResourceMap& resources);
 
 Result<void> run_generators(const Target& target, ResourceMap& resources);
 Result<Resource> generate_config_map(const Target& target, const Value& args, const std::string& field);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Namespace, prefix and suffix, labels, annotations, replicas; and the order of all transformers.
+#include <unordered_map>
+
 #include "core/base/file.h"
 #include "core/document/json.h"
 #include "delivery/render/kustomize/stages.h"
@@ -15,6 +17,12 @@ bool is_role_binding(std::string_view kind) {
 bool keeps_name(const Id& id) {
   return id.gvk.kind == "CustomResourceDefinition" || id.gvk.kind == "Namespace" ||
          (id.gvk.kind == "APIService" && id.gvk.group == "apiregistration.k8s.io");
+}
+
+// Equal for equal ids.
+std::string id_text(const Resource& resource) {
+  const Id id = resource.id();
+  return id.gvk.str() + "/" + id.effective_ns() + "/" + id.name;
 }
 
 Result<void> set_subjects(Value& object, const std::string& ns, const std::string& mode, bool unset_only) {
@@ -50,9 +58,7 @@ Result<void> rename_with(ResourceMap& resources, const FieldSpecs& specs, const 
 }
 
 Value transformer_origin(const Target& target, const std::string& kind) {
-  const std::string file = path_clean(path_join(target.origin_path, path_base(target.kustomization.file)));
-  return Value{{"configuredIn", Value(file)},
-               {"configuredBy", Value{{"apiVersion", "builtin"}, {"kind", Value(kind)}}}};
+  return target.own_file().of_configuration(Value{{"apiVersion", "builtin"}, {"kind", Value(kind)}});
 }
 
 Result<FieldSpecs> specs_for_label(const Value& label, const TransformerConfig& config) {
@@ -88,7 +94,7 @@ class Steps {
     auto done = step(all_.resources);
     if (!done.ok()) return target_.at(field, std::move(done).error());
     if (!target_.build.metadata_wanted.contains("transformerAnnotations")) return {};
-    for (Resource& resource : all_.resources.all())
+    for (Resource& resource : all_.resources.all_same_names())
       resource.transformations.push_back(transformer_origin(target_, kind));
     return {};
   }
@@ -122,8 +128,11 @@ Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const
     if (!unset_only || place.scalar_text().empty()) place = Value(ns);
     return {};
   };
+  std::unordered_map<std::string, int> taken;  // how many have an id
+  for (const Resource& resource : resources.all()) ++taken[id_text(resource)];
   for (Resource& resource : resources.all()) {
     if (resource.from_chart) continue;
+    --taken[id_text(resource)];
     resource.remember_id();
     const Gvk gvk = Gvk::of(resource.object);
     if (!is_cluster_scoped(gvk))
@@ -135,11 +144,8 @@ Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const
       if (is_role_binding(gvk.kind) && is_role_binding(spec.gvk.kind) && spec.path == "subjects/namespace") continue;
       TRY(visit_field(resource.object, spec, Create::scalar, set));
     }
-    const Id id = resource.id();
-    for (const Resource& other : resources.all()) {
-      if (&other == &resource || !other.id().equals(id)) continue;
-      return Error{ErrorCode::conflict, "two resources become " + id.str() + " in the namespace " + ns};
-    }
+    if (++taken[id_text(resource)] > 1)
+      return Error{ErrorCode::conflict, "two resources become " + resource.id().str() + " in the namespace " + ns};
   }
   return {};
 }
@@ -153,7 +159,7 @@ Result<void> add_suffix(const std::string& suffix, const FieldSpecs& specs, Reso
 
 Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMap& resources) {
   if (pairs.empty()) return {};
-  for (Resource& resource : resources.all()) {
+  for (Resource& resource : resources.all_same_names()) {
     for (const FieldSpec& spec : specs) {
       TRY(visit_field(resource.object, spec, Create::map, [&](Value& map) -> Result<void> {
             if (!map.is_map() && !map.is_null()) return Error{ErrorCode::invalid, spec.path + " is not a map"};
@@ -170,7 +176,7 @@ Result<void> set_replicas(const std::string& name, std::int64_t count, const Fie
   bool found = false;
   for (const FieldSpec& spec : specs) {
     for (Resource* resource :
-         resources.matching_any_id([&](const Id& id) { return id.name == name && id.gvk.selected_by(spec.gvk); })) {
+         resources.matching_any_id(name, [&](const Id& id) { return id.name == name && id.gvk.selected_by(spec.gvk); })) {
       found = true;
       TRY(visit_field(resource->object, spec, Create::scalar, [&](Value& place) -> Result<void> {
         place = Value(count);

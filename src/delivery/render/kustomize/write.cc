@@ -79,7 +79,7 @@ void stringify_annotations(Value& object) {
 }  // namespace
 
 void drop_local(ResourceMap& resources) {
-  std::erase_if(resources.all(), [](const Resource& resource) {
+  resources.remove_if([](const Resource& resource) {
     const Value* local = resource.object["metadata"]["annotations"].find("config.kubernetes.io/local-config");
     return local != nullptr && local->scalar_text() != "false";
   });
@@ -97,16 +97,28 @@ Result<void> order(const Value& sort_options, ResourceMap& resources) {
     const auto found = rank.find(kind);
     return found == rank.end() ? 0 : found->second;
   };
-  std::stable_sort(resources.all().begin(), resources.all().end(), [&](const Resource& a, const Resource& b) {
-    const Id x = a.id(), y = b.id();
-    if (x.gvk == y.gvk) return id_key(x) < id_key(y);
-    const int rank_x = rank_of(x.gvk.kind), rank_y = rank_of(y.gvk.kind);
-    if (rank_x != rank_y) return rank_x < rank_y;
+  struct Keyed {
+    Gvk gvk;
+    int rank;
+    std::string gvk_key, id_key;
+    Resource* resource;
+  };
+  std::vector<Keyed> keyed;
+  for (Resource& resource : resources.all()) {
+    const Id id = resource.id();
+    keyed.push_back({id.gvk, rank_of(id.gvk.kind), gvk_key(id.gvk), id_key(id), &resource});
+  }
+  std::stable_sort(keyed.begin(), keyed.end(), [](const Keyed& x, const Keyed& y) {
+    if (x.gvk == y.gvk) return x.id_key < y.id_key;
+    if (x.rank != y.rank) return x.rank < y.rank;
     // The core Namespace before others of that name: "~G" would sort behind.
     if (x.gvk.kind == "Namespace" && y.gvk.kind == "Namespace" && (x.gvk.group.empty() || y.gvk.group.empty()))
-      return gvk_key(x.gvk) > gvk_key(y.gvk);
-    return gvk_key(x.gvk) < gvk_key(y.gvk);
+      return x.gvk_key > y.gvk_key;
+    return x.gvk_key < y.gvk_key;
   });
+  std::deque<Resource> sorted;
+  for (const Keyed& one : keyed) sorted.push_back(std::move(*one.resource));
+  resources.all() = std::move(sorted);
   return {};
 }
 
