@@ -27,8 +27,14 @@ Result<Source> parse_source(const Value& spec) {
   if (!from["chart"].as_string().empty())
     return invalid(at + ".chart", "charts of Helm and OCI repositories are not fetched; keep the chart in git");
   if (from["plugin"].is_map()) return invalid(at + ".plugin", "config management plugins are not supported");
-  Source out{from["repoURL"].str(), from["path"].str(), from["targetRevision"].str(), from["kustomize"],
-             from["directory"], from["helm"], {}, {}};
+  Source out{from["repoURL"].str(),
+             from["path"].str(),
+             from["targetRevision"].str(),
+             from["kustomize"],
+             from["directory"],
+             from["helm"],
+             {},
+             {}};
   if (out.path == "." || out.path == "./") out.path.clear();
   while (!out.path.empty() && out.path.back() == '/') out.path.pop_back();
   if (out.path.starts_with("./")) out.path.erase(0, 2);
@@ -48,17 +54,6 @@ Result<Duration> duration_or(const Value& value, Duration otherwise, const std::
   auto parsed = parse_duration(value.as_string());
   if (!parsed.ok()) return invalid(field, "\"" + value.str() + "\" is no duration, such as 5s or 3m");
   return *parsed;
-}
-
-Result<std::optional<Retry>> parse_retry(const Value& value) {
-  if (!value.is_map()) return std::optional<Retry>();
-  Retry out;
-  out.limit = value["limit"].as_int();
-  const Value& backoff = value["backoff"];
-  out.first = TRY(duration_or(backoff["duration"], out.first, "spec.syncPolicy.retry.backoff.duration"));
-  out.most = TRY(duration_or(backoff["maxDuration"], out.most, "spec.syncPolicy.retry.backoff.maxDuration"));
-  out.factor = std::max<std::int64_t>(1, backoff["factor"].as_int(2));
-  return std::optional<Retry>(out);
 }
 
 bool matches(const std::string& pattern, const std::string& text) {
@@ -94,8 +89,8 @@ std::string Source::key() const {
 }
 
 std::string Source::options_key() const {
-  return json::write(kustomize) + "\n" + json::write(directory) + "\n" + json::write(helm) + "\n" + application +
-         "\n" + destination_namespace;
+  return json::write(kustomize) + "\n" + json::write(directory) + "\n" + json::write(helm) + "\n" + application + "\n" +
+         destination_namespace;
 }
 
 Duration Retry::delay(std::int64_t attempt) const {
@@ -104,9 +99,22 @@ Duration Retry::delay(std::int64_t attempt) const {
   return std::min(out, most);
 }
 
-Result<Application> parse_application(const kube::Object& object, std::string_view home_namespace) {
+Result<std::optional<Retry>> parse_retry(const Value& value, const std::string& field) {
+  if (!value.is_map()) return std::optional<Retry>();
+  Retry out;
+  out.limit = value["limit"].as_int();
+  const Value& backoff = value["backoff"];
+  out.first = TRY(duration_or(backoff["duration"], out.first, field + ".backoff.duration"));
+  out.most = TRY(duration_or(backoff["maxDuration"], out.most, field + ".backoff.maxDuration"));
+  out.factor = std::max<std::int64_t>(1, backoff["factor"].as_int(2));
+  return std::optional<Retry>(out);
+}
+
+Result<Application> parse_application(const kube::Object& object, std::string_view home_namespace,
+                                      SettingsPtr settings) {
   const Value& spec = object.spec();
   Application out;
+  out.settings = settings ? std::move(settings) : std::make_shared<const Settings>();
   out.key = object.key();
   out.instance = out.key.ns == home_namespace ? out.key.name : out.key.ns + "_" + out.key.name;
   out.project = spec["project"].as_string().empty() ? "default" : spec["project"].str();
@@ -136,12 +144,10 @@ Result<Application> parse_application(const kube::Object& object, std::string_vi
   out.policy.allow_empty = automated["allowEmpty"].as_bool();
   out.policy.retry = TRY(parse_retry(policy["retry"]));
   for (const Value& option : policy["syncOptions"].items()) out.policy.options.push_back(option.str());
+  out.policy.namespace_metadata = policy["managedNamespaceMetadata"];
   for (const Value& rule : spec["ignoreDifferences"].items()) {
-    IgnoreRule ignore{rule["group"].str(), rule["kind"].str(), rule["name"].str(), rule["namespace"].str(), {}, {}};
-    if (!rule["jqPathExpressions"].empty())
-      return invalid("spec.ignoreDifferences", "jqPathExpressions are not supported; use jsonPointers");
-    for (const Value& pointer : rule["jsonPointers"].items()) ignore.json_pointers.push_back(pointer.str());
-    for (const Value& manager : rule["managedFieldsManagers"].items()) ignore.managers.push_back(manager.str());
+    IgnoreRule ignore{rule["group"].str(), rule["kind"].str(), rule["name"].str(), rule["namespace"].str(), {}, {}, {}};
+    read_ignore_fields(rule, ignore);
     out.ignore.push_back(std::move(ignore));
   }
   if (spec["revisionHistoryLimit"].is_int())

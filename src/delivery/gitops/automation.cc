@@ -54,6 +54,12 @@ Value auto_operation(const Application& application, const std::string& commit) 
   if (!application.policy.options.empty()) sync.set("syncOptions", Value::list_of(application.policy.options));
   Value retry = Value::map();
   retry.set("limit", application.policy.retry ? application.policy.retry->limit : kAutoRetryLimit);
+  if (application.policy.retry) {
+    const Retry& policy = *application.policy.retry;
+    retry.set("backoff", Value{{"duration", format_duration(policy.first)},
+                               {"factor", policy.factor},
+                               {"maxDuration", format_duration(policy.most)}});
+  }
   return Value{{"initiatedBy", Value{{"automated", true}}}, {"retry", std::move(retry)}, {"sync", std::move(sync)}};
 }
 

@@ -48,6 +48,7 @@ class Observer {
       out_.errors.push_back(prepared.error().message);
       return;
     }
+    if (const ResourceId id = id_of(*prepared); application_.settings->excludes(id.group, id.kind)) return;
     if (is_hook(*prepared)) {
       if (!hook_phases(*prepared).empty()) out_.hooks.push_back(*prepared);
       return;
@@ -73,14 +74,36 @@ class Observer {
   }
 
   void attach(Resource& made, const kube::Object& live) {
-    const std::string owner = tracked_by(live.value());
-    if (!owner.empty() && owner != application_.instance) {
+    const std::string owner = tracked_by(live.value(), application_.settings.get());
+    if (!owner.empty() && owner != application_.instance && owner != label_value(application_.instance)) {
+      made.shared_with = owner;
       out_.warnings.push_back(made.id.kind + "/" + made.id.name + " is part of applications " + application_.instance +
                               " and " + owner);
     }
     made.live = live.value();
     const schema::KindPtr kind = schema_.find(made.id.group, made.version, made.id.kind);
-    made.drift = compare(*made.desired, live.value(), kind.get(), application_.ignore);
+    keep_scaled_replicas(made);
+    made.health = health_of(live.value(), *application_.settings);
+    made.drift = compare(*made.desired, live.value(), kind.get(), application_.ignore, application_.settings->ignore);
+    if (!made.drift.error.empty()) out_.errors.push_back(made.id.str() + ": " + made.drift.error);
+  }
+
+  // A count that a HorizontalPodAutoscaler owns stays as it is: neither drift nor something to apply.
+  void keep_scaled_replicas(Resource& made) {
+    if ((*made.desired)["spec"]["replicas"].is_null() || !scaled(made.id)) return;
+    const Value& live = (*made.live)["spec"]["replicas"];
+    if (!live.is_null()) made.desired->edit("spec").set("replicas", live);
+  }
+
+  bool scaled(const ResourceId& id) {
+    if (id.kind != "Deployment" && id.kind != "StatefulSet" && id.kind != "ReplicaSet") return false;
+    const auto autoscalers = watch_kind("autoscaling/v2", "HorizontalPodAutoscaler");
+    if (!autoscalers) return false;
+    for (const kube::Object& one : world_.list(*autoscalers, id.ns)) {
+      const Value& target = one.spec()["scaleTargetRef"];
+      if (target["kind"].as_string() == id.kind && target["name"].as_string() == id.name) return true;
+    }
+    return false;
   }
 
   // Tracked, but no longer in the repository.
@@ -89,10 +112,12 @@ class Observer {
       const ResourceId id = id_of(object.value());
       if (seen_.count(id) || is_hook(object.value()) || object.controller()) continue;
       if (object.annotation(kCompareOptionsAnnotation).find("IgnoreExtraneous") != std::string_view::npos) continue;
+      if (application_.settings->excludes(id.group, id.kind)) continue;
       Resource made;
       made.id = id;
       made.version = version_of(object.api_version());
       made.live = object.value();
+      made.health = health_of(object.value(), *application_.settings);
       out_.resources.push_back(std::move(made));
     }
   }

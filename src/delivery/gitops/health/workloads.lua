@@ -173,11 +173,15 @@ end)
 
 -- Spark
 local spark = {
-  [""] = {Progressing, "SparkApplication was Added"}, SUBMITTED = {Progressing, "SparkApplication was submitted successfully"},
+  [""] = {Progressing, "SparkApplication was Added"},
+  SUBMITTED = {Progressing, "SparkApplication was submitted successfully"},
   COMPLETED = {Healthy, "SparkApplication was Completed"}, FAILED = {Degraded}, SUBMISSION_FAILED = {Degraded},
-  PENDING_RERUN = {Progressing, "SparkApplication is Pending Rerun"}, INVALIDATING = {Progressing, "SparkApplication is in InvalidatingState"},
-  SUCCEEDING = {Progressing, "SparkApplication is Succeeding"}, FAILING = {Degraded}, UNKNOWN = {Unknown, "SparkApplication is in UnknownState"},
-  PENDING_SUBMISSION = {Progressing, "SparkApplication is Pending Submission"}, RUNNING = {Healthy, "SparkApplication is Running"},
+  PENDING_RERUN = {Progressing, "SparkApplication is Pending Rerun"},
+  INVALIDATING = {Progressing, "SparkApplication is in InvalidatingState"},
+  SUCCEEDING = {Progressing, "SparkApplication is Succeeding"}, FAILING = {Degraded},
+  UNKNOWN = {Unknown, "SparkApplication is in UnknownState"},
+  PENDING_SUBMISSION = {Progressing, "SparkApplication is Pending Submission"},
+  RUNNING = {Healthy, "SparkApplication is Running"},
 }
 rule("sparkoperator.k8s.io/SparkApplication", function(obj)
   local state = at(obj, "status", "applicationState")
@@ -225,8 +229,10 @@ end)
 rule("cluster.x-k8s.io/MachineDeployment", function(obj)
   if at(obj, "spec", "paused") then return Suspended, "MachineDeployment is paused" end
   local words = {
-    ScalingUp = {Progressing, "Cluster is spawning machines"}, ScalingDown = {Progressing, "Cluster is stopping machines"},
-    Running = {Healthy, "Machines are running under this deployment"}, Failed = {Degraded, "MachineDeployment is failed"},
+    ScalingUp = {Progressing, "Cluster is spawning machines"},
+    ScalingDown = {Progressing, "Cluster is stopping machines"},
+    Running = {Healthy, "Machines are running under this deployment"},
+    Failed = {Degraded, "MachineDeployment is failed"},
   }
   local found = words[at(obj, "status", "phase") or ""]
   if found then return found[1], found[2] end
@@ -300,7 +306,8 @@ rule({"karpenter.sh/NodePool", "karpenter.k8s.aws/*"}, by_condition {waiting = w
 rule("work.karmada.io/*", function(obj)
   local applied, clusters = at(obj, "status", "aggregatedStatus") or {}, at(obj, "spec", "clusters") or {}
   for _, one in ipairs(applied) do
-    if one.applied == false or one.health == "Unhealthy" then return Degraded, "Current resource status is unhealthy" end
+    local bad = one.applied == false or one.health == "Unhealthy"
+    if bad then return Degraded, "Current resource status is unhealthy" end
   end
   if #applied == 0 or #applied < #clusters then return Progressing, "Current resource status is insufficient" end
   return Healthy
