@@ -36,7 +36,10 @@ AutoSync decide_auto_sync(const Application& application, const Value& status, c
     return out;
   }
   const Value& last = status["operationState"];
-  const bool attempted = last["syncResult"]["revision"].as_string() == commit;
+  // A dry run and a sync of chosen resources are no attempt at a revision.
+  const Value& sync = last["operation"]["sync"];
+  const bool whole = !sync["dryRun"].as_bool() && sync["resources"].empty();
+  const bool attempted = whole && last["syncResult"]["revision"].as_string() == commit;
   const std::string_view phase = last["phase"].as_string();
   if (attempted && phase != "Succeeded" && phase != "Running") {
     out.error = "Failed last sync attempt to " + commit + ": " + last["message"].str();

@@ -5,6 +5,7 @@
 
 #include "core/base/log.h"
 #include "core/base/text.h"
+#include "delivery/gitops/application_set.h"
 
 namespace caisson::gitops {
 namespace {
@@ -72,9 +73,14 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
     record(run.memory->trace, "diff", key, start, runtime_.clock().now(), "");
   }
   TRY(operate(run));
+  want_delete_finalizers(run);
   for (const std::string& error : run.observation.errors) run.conditions.push_back({"ComparisonError", error});
   for (const std::string& warning : run.observation.warnings)
     run.conditions.push_back({"SharedResourceWarning", warning});
+  if (run.observation.orphans > 0) {
+    run.conditions.push_back({"OrphanedResourceWarning",
+                              "Application has " + std::to_string(run.observation.orphans) + " orphaned resources"});
+  }
   for (const std::string& error : settings->errors) run.conditions.push_back({"ComparisonError", error});
   note_health(run);
   return save(run);
@@ -332,6 +338,7 @@ void add_gitops(kube::Runtime& runtime, GitopsOptions options) {
   });
   runtime.watch(schema::kPushEvents, queue,
                 [reconciler](const kube::Object& event) { return reconciler->pushed(event); });
+  add_application_sets(runtime, options.repositories, options.poll_interval);
 }
 
 }  // namespace caisson::gitops

@@ -87,6 +87,8 @@ class Controller final : public kube::Reconciler {
   void note_health(Run& run);
   Result<kube::Requeue> save(Run& run);
   Result<kube::Requeue> remove_resources(Run& run);
+  void want_delete_finalizers(Run& run);
+  Result<kube::Requeue> run_delete_hooks(Run& run, Phase phase, const std::string& finalizer);
   TraceContext find_trace(const AppMemory& memory, const std::string& commit);
   void pick_up_trace(Run& run);
   void record(const TraceContext& parent, std::string_view name, const kube::ObjectKey& key, Time start, Time end,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/gitops/observe.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <set>
 
@@ -23,6 +25,8 @@ class Observer {
     }
     for (const Value& object : rendered.objects) desired(object);
     extraneous();
+    if (project_ && project_->spec()["orphanedResources"].is_map())
+      count_orphans(project_->spec()["orphanedResources"]);
     std::sort(out_.resources.begin(), out_.resources.end(),
               [](const Resource& a, const Resource& b) { return kind_before(a.id, b.id); });
     return std::move(out_);
@@ -120,6 +124,33 @@ class Observer {
       made.health = health_of(object.value(), *application_.settings);
       out_.resources.push_back(std::move(made));
     }
+  }
+
+  // AppProject.spec.orphanedResources: {warn, ignore: [{group, kind, name}]}.
+  void count_orphans(const Value& policy) {
+    if (!policy["warn"].as_bool(true)) return;
+    for (const kube::Object& object : world_.list_watched(application_.destination_namespace)) {
+      const ResourceId id = id_of(object.value());
+      if (object.controller() || !object.owners().empty() || seen_.count(id) || made_by_kubernetes(id)) continue;
+      if (!tracked_by(object.value(), application_.settings.get()).empty()) continue;
+      const auto ignored = policy["ignore"].items();
+      const bool left_out = std::any_of(ignored.begin(), ignored.end(), [&](const Value& one) {
+        return fits(one["group"], id.group) && fits(one["kind"], id.kind) && fits(one["name"], id.name);
+      });
+      if (!left_out) ++out_.orphans;
+    }
+  }
+
+  static bool fits(const Value& pattern, const std::string& text) {
+    return pattern.as_string().empty() || fnmatch(pattern.str().c_str(), text.c_str(), 0) == 0;
+  }
+
+  // What every namespace has.
+  static bool made_by_kubernetes(const ResourceId& id) {
+    return (id.kind == "ServiceAccount" && id.name == "default") ||
+           (id.kind == "ConfigMap" && id.name == "kube-root-ca.crt") ||
+           (id.kind == "Service" && id.ns == "default" && id.name == "kubernetes") || id.kind == "Event" ||
+           id.kind == "Endpoints" || id.kind == "EndpointSlice" || id.kind == "Lease" || id.kind == "Application";
   }
 
   World& world_;

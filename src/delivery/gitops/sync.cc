@@ -69,6 +69,7 @@ class Sync {
   bool confirmed() const;
   bool begun() const { return !state_["syncResult"]["resources"].empty(); }
   std::vector<IgnoreRule> ignore_rules() const;
+  std::string done_message(const Task& task, bool existed) const;
   Result<bool> valid(const std::vector<Step>& steps);
   std::optional<std::string> unconfirmed(const Step& step) const;
   Result<void> replace_by_force(const Task& task, const kube::Resource& resource, std::optional<kube::Object>& after);
@@ -302,6 +303,17 @@ Value Sync::traced(const Task& task, const std::optional<kube::Object>& live) co
   return object;
 }
 
+// Of a dry run: with the fields that would change.
+std::string Sync::done_message(const Task& task, bool existed) const {
+  std::string text = task.prune ? "pruned" : lower_kind(task.id) + (existed ? " configured" : " created");
+  if (!dry_run()) return text;
+  text += " (dry run)";
+  for (const Resource& one : it_.observation.resources) {
+    if (one.id == task.id && !one.drift.paths.empty()) text += ": " + join(one.drift.paths, ", ");
+  }
+  return text;
+}
+
 // Force=true: what can't be changed in place is deleted and made anew.
 Result<void> Sync::replace_by_force(const Task& task, const kube::Resource& resource,
                                     std::optional<kube::Object>& after) {
@@ -410,8 +422,7 @@ Result<void> Sync::write_together(const std::vector<const Task*>& tasks) {
       it_.world.wrote(**resource, {task.id.ns, task.id.name}, before[i],
                       task.prune ? std::nullopt : std::optional((*written)[i]));
     }
-    record(task, task.prune ? "Pruned" : "Synced",
-           task.prune ? "pruned" : lower_kind(task.id) + (before[i] ? " configured" : " created"));
+    record(task, task.prune ? "Pruned" : "Synced", done_message(task, before[i].has_value()));
   }
   return {};
 }
@@ -451,8 +462,7 @@ Result<void> Sync::write_one(const Task& task) {
   }
   wrote_ = !dry_run();
   if (wrote_) it_.world.wrote(*resource, key, live, after);
-  record(task, task.prune ? "Pruned" : "Synced",
-         task.prune ? "pruned" : lower_kind(task.id) + (live ? " configured" : " created"));
+  record(task, task.prune ? "Pruned" : "Synced", done_message(task, live.has_value()));
   return {};
 }
 
