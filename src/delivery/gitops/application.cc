@@ -24,17 +24,6 @@ Result<Duration> duration_or(const Value& value, Duration otherwise, const std::
   return *parsed;
 }
 
-Result<std::optional<Retry>> parse_retry(const Value& value) {
-  if (!value.is_map()) return std::optional<Retry>();
-  Retry out;
-  out.limit = value["limit"].as_int();
-  const Value& backoff = value["backoff"];
-  out.first = TRY(duration_or(backoff["duration"], out.first, "spec.syncPolicy.retry.backoff.duration"));
-  out.most = TRY(duration_or(backoff["maxDuration"], out.most, "spec.syncPolicy.retry.backoff.maxDuration"));
-  out.factor = std::max<std::int64_t>(1, backoff["factor"].as_int(2));
-  return std::optional<Retry>(out);
-}
-
 bool matches(const std::string& pattern, const std::string& text) {
   return fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
 }
@@ -69,9 +58,22 @@ Duration Retry::delay(std::int64_t attempt) const {
   return std::min(out, most);
 }
 
-Result<Application> parse_application(const kube::Object& object, std::string_view home_namespace) {
+Result<std::optional<Retry>> parse_retry(const Value& value, const std::string& field) {
+  if (!value.is_map()) return std::optional<Retry>();
+  Retry out;
+  out.limit = value["limit"].as_int();
+  const Value& backoff = value["backoff"];
+  out.first = TRY(duration_or(backoff["duration"], out.first, field + ".backoff.duration"));
+  out.most = TRY(duration_or(backoff["maxDuration"], out.most, field + ".backoff.maxDuration"));
+  out.factor = std::max<std::int64_t>(1, backoff["factor"].as_int(2));
+  return std::optional<Retry>(out);
+}
+
+Result<Application> parse_application(const kube::Object& object, std::string_view home_namespace,
+                                      SettingsPtr settings) {
   const Value& spec = object.spec();
   Application out;
+  out.settings = settings ? std::move(settings) : std::make_shared<const Settings>();
   out.key = object.key();
   out.instance = out.key.ns == home_namespace ? out.key.name : out.key.ns + "_" + out.key.name;
   out.project = spec["project"].as_string().empty() ? "default" : spec["project"].str();
@@ -100,12 +102,10 @@ Result<Application> parse_application(const kube::Object& object, std::string_vi
   out.policy.allow_empty = automated["allowEmpty"].as_bool();
   out.policy.retry = TRY(parse_retry(policy["retry"]));
   for (const Value& option : policy["syncOptions"].items()) out.policy.options.push_back(option.str());
+  out.policy.namespace_metadata = policy["managedNamespaceMetadata"];
   for (const Value& rule : spec["ignoreDifferences"].items()) {
-    IgnoreRule ignore{rule["group"].str(), rule["kind"].str(), rule["name"].str(), rule["namespace"].str(), {}, {}};
-    if (!rule["jqPathExpressions"].empty())
-      return invalid("spec.ignoreDifferences", "jqPathExpressions are not supported; use jsonPointers");
-    for (const Value& pointer : rule["jsonPointers"].items()) ignore.json_pointers.push_back(pointer.str());
-    for (const Value& manager : rule["managedFieldsManagers"].items()) ignore.managers.push_back(manager.str());
+    IgnoreRule ignore{rule["group"].str(), rule["kind"].str(), rule["name"].str(), rule["namespace"].str(), {}, {}, {}};
+    read_ignore_fields(rule, ignore);
     out.ignore.push_back(std::move(ignore));
   }
   if (spec["revisionHistoryLimit"].is_int())

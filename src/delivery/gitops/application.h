@@ -11,6 +11,8 @@
 #include "cluster/kube/object.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "delivery/gitops/ignore.h"
+#include "delivery/gitops/settings.h"
 
 namespace caisson::gitops {
 
@@ -36,11 +38,7 @@ struct SyncPolicy {
   bool automated = false, prune = false, self_heal = false, allow_empty = false;
   std::optional<Retry> retry;
   std::vector<std::string> options;  // "CreateNamespace=true"
-};
-
-struct IgnoreRule {
-  std::string group, kind, name, ns;
-  std::vector<std::string> json_pointers, managers;
+  Value namespace_metadata;          // managedNamespaceMetadata
 };
 
 struct Application {
@@ -50,12 +48,17 @@ struct Application {
   Source source;
   std::string destination_server, destination_name, destination_namespace;
   SyncPolicy policy;
-  std::vector<IgnoreRule> ignore;
+  std::vector<IgnoreRule> ignore;  // its own; the settings' come on top
+  SettingsPtr settings;            // never null
   std::size_t history_max = 10;
 };
 
-// Errors: invalid, "spec.source.helm: …" with the field. `home_namespace`: see GitopsOptions.
-Result<Application> parse_application(const kube::Object& object, std::string_view home_namespace);
+// Errors: invalid, "spec.source.helm: …" with the field. `home_namespace`: see GitopsOptions. `settings` may be null.
+Result<Application> parse_application(const kube::Object& object, std::string_view home_namespace,
+                                      SettingsPtr settings = nullptr);
+
+// spec.syncPolicy.retry or operation.retry. Errors: invalid, `field` and what is wrong.
+Result<std::optional<Retry>> parse_retry(const Value& value, const std::string& field = "spec.syncPolicy.retry");
 
 // spec.source, or spec.sources: the first, with the others in `more`. Errors: invalid, with the field.
 Result<Source> parse_sources(const Value& spec);

@@ -36,7 +36,10 @@ AutoSync decide_auto_sync(const Application& application, const Value& status, c
     return out;
   }
   const Value& last = status["operationState"];
-  const bool attempted = last["syncResult"]["revision"].as_string() == commit;
+  // A dry run and a sync of chosen resources are no attempt at a revision.
+  const Value& sync = last["operation"]["sync"];
+  const bool whole = !sync["dryRun"].as_bool() && sync["resources"].empty();
+  const bool attempted = whole && last["syncResult"]["revision"].as_string() == commit;
   const std::string_view phase = last["phase"].as_string();
   if (attempted && phase != "Succeeded" && phase != "Running") {
     out.error = "Failed last sync attempt to " + commit + ": " + last["message"].str();
@@ -54,6 +57,12 @@ Value auto_operation(const Application& application, const std::string& commit) 
   if (!application.policy.options.empty()) sync.set("syncOptions", Value::list_of(application.policy.options));
   Value retry = Value::map();
   retry.set("limit", application.policy.retry ? application.policy.retry->limit : kAutoRetryLimit);
+  if (application.policy.retry) {
+    const Retry& policy = *application.policy.retry;
+    retry.set("backoff", Value{{"duration", format_duration(policy.first)},
+                               {"factor", policy.factor},
+                               {"maxDuration", format_duration(policy.most)}});
+  }
   return Value{{"initiatedBy", Value{{"automated", true}}}, {"retry", std::move(retry)}, {"sync", std::move(sync)}};
 }
 

@@ -6,7 +6,6 @@
 #include "cluster/kube/quantity.h"
 #include "cluster/schema/defaults.h"
 #include "core/document/json.h"
-#include "core/document/patch.h"
 #include "delivery/gitops/gitops.h"
 
 namespace caisson::gitops {
@@ -162,45 +161,11 @@ Value comparable(Value object) {
   return object;
 }
 
-bool rule_matches(const IgnoreRule& rule, const ResourceId& id) {
-  const auto fits = [](const std::string& want, const std::string& have) {
-    return want.empty() || want == "*" || want == have;
-  };
-  return (rule.group == id.group || rule.group == "*") && fits(rule.kind, id.kind) && fits(rule.name, id.name) &&
-         fits(rule.ns, id.ns);
-}
-
-void remove_at(Value& object, const std::vector<std::string>& segments, std::size_t at = 0) {
-  if (at + 1 == segments.size()) {
-    if (object.is_map()) object.erase(segments[at]);
-    return;
-  }
-  if (object.is_map() && object.contains(segments[at])) return remove_at(object.edit(segments[at]), segments, at + 1);
-  if (!object.is_list()) return;
-  std::size_t index = 0;
-  for (char c : segments[at]) {
-    if (c < '0' || c > '9') return;
-    index = index * 10 + static_cast<std::size_t>(c - '0');
-  }
-  if (index < object.size()) remove_at(object.edit(index), segments, at + 1);
-}
-
 const Value* owned_fields(const Value& live, std::string_view manager) {
   for (const Value& entry : live["metadata"]["managedFields"].items()) {
     if (entry["manager"].as_string() == manager && entry["subresource"].as_string().empty()) return &entry["fieldsV1"];
   }
   return nullptr;
-}
-
-// What the managers of an ignore rule own is taken out of what we want.
-void remove_owned(Value& object, const Value& owned) {
-  for (const auto& [key, deeper] : owned.entries()) {
-    if (!key.starts_with("f:") || !object.contains(key.substr(2))) continue;
-    if (deeper.empty())
-      object.erase(key.substr(2));
-    else if (object[key.substr(2)].is_map())
-      remove_owned(object.edit(key.substr(2)), deeper);
-  }
 }
 
 }  // namespace
@@ -220,12 +185,17 @@ std::string tracking_id(std::string_view instance, const ResourceId& id) {
   return std::string(instance) + ":" + id.group + "/" + id.kind + ":" + id.ns + "/" + id.name;
 }
 
-std::string tracked_by(const Value& object) {
+std::string tracked_by(const Value& object, const Settings* settings) {
+  if (settings && settings->tracking == Tracking::label) return object["metadata"]["labels"][settings->label_key].str();
   const std::string_view text = object["metadata"]["annotations"][kTrackingAnnotation].as_string();
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos) return "";
   const std::string instance(text.substr(0, colon));
   return text == tracking_id(instance, id_of(object)) ? instance : "";
+}
+
+std::string label_value(std::string_view instance) {
+  return std::string(instance.substr(0, 63));
 }
 
 Result<Value> prepare(const Application& application, Value object, std::optional<bool> namespaced) {
@@ -241,14 +211,17 @@ Result<Value> prepare(const Application& application, Value object, std::optiona
            !application.destination_namespace.empty()) {
     object.edit("metadata").set("namespace", application.destination_namespace);
   }
-  if (object["metadata"]["annotations"].is_null()) object.edit("metadata").set("annotations", Value::map());
   object.erase("status");
-  object.edit({"metadata", "annotations"}).set(kTrackingAnnotation, tracking_id(application.instance, id_of(object)));
+  const Settings& settings = *application.settings;
+  if (settings.tracking != Tracking::annotation)
+    object.edit({"metadata", "labels"}).set(settings.label_key, label_value(application.instance));
+  if (settings.tracking != Tracking::label)
+    object.edit({"metadata", "annotations"}).set(kTrackingAnnotation, tracking_id(application.instance, id_of(object)));
   return object;
 }
 
 Drift compare(const Value& desired, const Value& live, const schema::KindSchema* kind,
-              const std::vector<IgnoreRule>& ignore) {
+              const std::vector<IgnoreRule>& ignore, const std::vector<IgnoreRule>& more) {
   Drift out;
   Value want = comparable(desired), have = comparable(live);
   if (kind) {
@@ -257,17 +230,13 @@ Drift compare(const Value& desired, const Value& live, const schema::KindSchema*
     want.erase("status");
   }
   const ResourceId id = id_of(live);
-  for (const IgnoreRule& rule : ignore) {
-    if (!rule_matches(rule, id)) continue;
-    for (const std::string& pointer : rule.json_pointers) {
-      auto segments = document::parse_pointer(pointer);
-      if (!segments.ok() || segments->empty()) continue;
-      remove_at(want, *segments);
-      remove_at(have, *segments);
-    }
-    for (const std::string& manager : rule.managers) {
-      if (const Value* fields = owned_fields(live, manager)) remove_owned(want, *fields);
-    }
+  for (const auto* list : {&ignore, &more}) {
+    if (list->empty()) continue;
+    // Managers are looked up in the whole live object.
+    have.edit("metadata").set("managedFields", live["metadata"]["managedFields"]);
+    const auto done = gitops::ignore(*list, id, want, have);
+    if (!done.ok()) out.error = done.error().message;
+    have.edit("metadata").erase("managedFields");
   }
   Walk walk(out);
   walk.contains(kind ? &kind->root() : nullptr, want, have, "");

@@ -23,8 +23,11 @@ struct ResourceId {
 ResourceId id_of(const Value& object);
 // "web:apps/Deployment:shop/web" (argocd.argoproj.io/tracking-id).
 std::string tracking_id(std::string_view instance, const ResourceId& id);
-// The Application's instance name in a tracking id; empty when it has none or names another object (a copy).
-std::string tracked_by(const Value& object);
+// The Application's instance name in a tracking id; empty when it has none or names another object (a copy). With
+// `settings` that track by label: what the label says.
+std::string tracked_by(const Value& object, const Settings* settings = nullptr);
+// An instance name as a label's value has room for it.
+std::string label_value(std::string_view instance);
 
 // The rendered object as it is to be applied: namespace filled or dropped by the kind's scope, and the tracking
 // annotation set. Errors: invalid for what is no object ("deploy.yaml" documents without kind or name).
@@ -32,10 +35,11 @@ Result<Value> prepare(const Application& application, Value object, std::optiona
 
 struct Drift {
   std::vector<std::string> paths;  // "spec.replicas": what differs, at most 20
+  std::string error;               // of an ignore rule that could not be followed
   bool any() const { return !paths.empty(); }
 };
-// `kind` null: unknown kind, compared without defaults.
+// `kind` null: unknown kind, compared without defaults. `more`: rules of the settings.
 Drift compare(const Value& desired, const Value& live, const schema::KindSchema* kind,
-              const std::vector<IgnoreRule>& ignore);
+              const std::vector<IgnoreRule>& ignore, const std::vector<IgnoreRule>& more = {});
 
 }  // namespace caisson::gitops

@@ -5,6 +5,7 @@
 
 #include "core/base/log.h"
 #include "core/base/text.h"
+#include "delivery/gitops/application_set.h"
 
 namespace caisson::gitops {
 namespace {
@@ -47,7 +48,9 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   run.memory = memory_of(key);
   run.now = runtime_.clock().now();
   if (found->deleting()) return remove_resources(run);
-  auto application = parse_application(*found, shared_->options.home_namespace);
+  const SettingsPtr settings = this->settings();
+  world_.set_tracking(settings->tracking, settings->label_key);
+  auto application = parse_application(*found, shared_->options.home_namespace, settings);
   if (application.ok()) {
     run.application = std::move(application).value();
     run.project = runtime_.informer(schema::kAppProjects).find({key.ns, run.application.project});
@@ -70,11 +73,29 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
     record(run.memory->trace, "diff", key, start, runtime_.clock().now(), "");
   }
   TRY(operate(run));
+  want_delete_finalizers(run);
   for (const std::string& error : run.observation.errors) run.conditions.push_back({"ComparisonError", error});
   for (const std::string& warning : run.observation.warnings)
     run.conditions.push_back({"SharedResourceWarning", warning});
+  if (run.observation.orphans > 0) {
+    run.conditions.push_back({"OrphanedResourceWarning",
+                              "Application has " + std::to_string(run.observation.orphans) + " orphaned resources"});
+  }
+  for (const std::string& error : settings->errors) run.conditions.push_back({"ComparisonError", error});
   note_health(run);
   return save(run);
+}
+
+// argocd-cm, read once for each version of it.
+SettingsPtr Controller::settings() {
+  const auto map = runtime_.informer(schema::kConfigMaps).find({shared_->options.home_namespace, "argocd-cm"});
+  const std::string version = map ? map->resource_version() : "";
+  const std::lock_guard lock(shared_->mutex);
+  if (version != shared_->settings_version) {
+    shared_->settings_version = version;
+    shared_->settings = std::make_shared<const Settings>(parse_settings(map ? (*map)["data"] : Value()));
+  }
+  return shared_->settings;
 }
 
 // argocd.argoproj.io/refresh: normal or hard, taken off when it is heard.
@@ -316,8 +337,16 @@ void add_gitops(kube::Runtime& runtime, GitopsOptions options) {
     }
     return keys;
   });
+  runtime.watch(schema::kConfigMaps, queue, [&runtime, home = options.home_namespace](const kube::Object& map) {
+    std::vector<kube::ObjectKey> keys;
+    if (map.name() != "argocd-cm" || map.ns() != home) return keys;
+    for (const kube::Object& application : runtime.informer(schema::kApplications).list(""))
+      keys.push_back(application.key());
+    return keys;
+  });
   runtime.watch(schema::kPushEvents, queue,
                 [reconciler](const kube::Object& event) { return reconciler->pushed(event); });
+  add_application_sets(runtime, options.repositories, options.poll_interval);
 }
 
 }  // namespace caisson::gitops

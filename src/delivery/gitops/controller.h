@@ -14,6 +14,7 @@
 #include "delivery/gitops/source.h"
 #include "delivery/gitops/status.h"
 #include "delivery/gitops/sync.h"
+#include "delivery/gitops/windows.h"
 #include "delivery/gitops/world.h"
 
 namespace caisson::gitops {
@@ -64,6 +65,8 @@ class Controller final : public kube::Reconciler {
     std::optional<kube::Queue> queue;
     std::mutex mutex;
     std::map<kube::ObjectKey, std::shared_ptr<AppMemory>> memory;  // GUARDED_BY(mutex)
+    std::string settings_version;                                  // of argocd-cm; GUARDED_BY(mutex)
+    SettingsPtr settings = std::make_shared<const Settings>();     // GUARDED_BY(mutex)
   };
   struct Run;  // one reconciliation
 
@@ -71,6 +74,11 @@ class Controller final : public kube::Reconciler {
   void look(const Application& application, const std::shared_ptr<AppMemory>& memory);
   std::optional<Result<RenderedPtr>> other(const Application& application, const Source& source,
                                            const std::shared_ptr<AppMemory>& memory, const std::string& revision);
+  SettingsPtr settings();
+  bool allowed_now(Run& run);
+  SyncContext sync_context(const Run& run, const Rendered& rendered, const Observation& target);
+  static Retry retry_of(const Run& run, const Value& state);
+  Result<kube::Requeue> wait_for_confirmation(Run& run, const ResourceId& id);
   void read_annotations(Run& run);
   bool ensure_rendering(Run& run);
   Result<void> operate(Run& run);
@@ -82,6 +90,8 @@ class Controller final : public kube::Reconciler {
   void note_health(Run& run);
   Result<kube::Requeue> save(Run& run);
   Result<kube::Requeue> remove_resources(Run& run);
+  void want_delete_finalizers(Run& run);
+  Result<kube::Requeue> run_delete_hooks(Run& run, Phase phase, const std::string& finalizer);
   TraceContext find_trace(const AppMemory& memory, const std::string& commit);
   void pick_up_trace(Run& run);
   void record(const TraceContext& parent, std::string_view name, const kube::ObjectKey& key, Time start, Time end,

@@ -16,6 +16,7 @@ struct Controller::Run {
   RenderedPtr rendered;
   std::optional<kube::Object> project;
   Observation observation;
+  WindowVerdict windows;
   std::vector<Condition> conditions;
   std::optional<Duration> again;
   Time now{};

@@ -4,6 +4,8 @@
 #include <functional>
 #include <map>
 
+#include "delivery/gitops/health_rules.h"
+
 namespace caisson::gitops {
 namespace {
 
@@ -235,17 +237,6 @@ Health api_service(const Value& o) {
           available["reason"].str() + ": " + available["message"].str()};
 }
 
-// Tekton: the Succeeded condition. Upstream's resource_customizations/tekton.dev.
-Health tekton_run(const Value& o) {
-  const Value& succeeded = condition(o, "Succeeded");
-  if (succeeded.is_null()) return {Code::progressing, "Waiting for the run to start"};
-  const std::string_view status = succeeded["status"].as_string();
-  return {status == "True"    ? Code::healthy
-          : status == "False" ? Code::degraded
-                              : Code::progressing,
-          succeeded["message"].str()};
-}
-
 Health application(const Value& o) {
   const Value& health = o["status"]["health"];
   const auto code = parse_health(health["status"].as_string());
@@ -255,25 +246,6 @@ Health application(const Value& o) {
     return {Code::progressing, "Waiting for the application to be synced"};
   }
   return {*code, health["message"].str()};
-}
-
-Health definition(const Value& o) {
-  const Value& names = condition(o, "NamesAccepted");
-  if (names["status"].as_string() == "False")
-    return {Code::degraded, "CRD names have not been accepted: " + names["message"].str()};
-  const Value& established = condition(o, "Established");
-  if (established["status"].as_string() == "True") return {Code::healthy, "CRD is healthy"};
-  return {Code::progressing, established.is_null() ? "Status conditions not found" : "CRD is not established"};
-}
-
-Health budget(const Value& o) {
-  for (const Value& one : o["status"]["conditions"].items()) {
-    if (one["type"].as_string() != "DisruptionAllowed") continue;
-    const std::string_view status = one["status"].as_string();
-    if (status == "True") return {Code::healthy, "PodDisruptionBudget has SufficientPods"};
-    return {status == "False" ? Code::degraded : Code::progressing, "PodDisruptionBudget has " + one["reason"].str()};
-  }
-  return {Code::progressing, "Waiting for status"};
 }
 
 Health namespace_health(const Value& o) {
@@ -295,11 +267,7 @@ const std::map<std::string_view, Of>& all() {
       {"batch/Job", job},
       {"autoscaling/HorizontalPodAutoscaler", autoscaler},
       {"apiregistration.k8s.io/APIService", api_service},
-      {"apiextensions.k8s.io/CustomResourceDefinition", definition},
       {"argoproj.io/Application", application},
-      {"tekton.dev/PipelineRun", tekton_run},
-      {"tekton.dev/TaskRun", tekton_run},
-      {"policy/PodDisruptionBudget", budget},
   };
   return kAll;
 }
@@ -323,14 +291,18 @@ HealthCode worse(HealthCode a, HealthCode b) {
   return static_cast<int>(a) > static_cast<int>(b) ? a : b;
 }
 
-std::optional<Health> health_of(const Value& object) {
-  if (!object["metadata"]["deletionTimestamp"].is_null()) return Health{Code::progressing, "Pending deletion"};
+std::optional<Health> health_by_kind(const Value& object) {
   const std::string_view api_version = object["apiVersion"].as_string();
   const std::size_t slash = api_version.find('/');
   const std::string group(slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash));
-  const auto found = all().find(group + "/" + object["kind"].str());
-  if (found == all().end()) return std::nullopt;
-  return found->second(object);
+  const std::string name = group + "/" + object["kind"].str();
+  const auto found = all().find(name);
+  return found == all().end() ? health_by_rule(name, object) : found->second(object);
+}
+
+std::optional<Health> health_of(const Value& object) {
+  if (!object["metadata"]["deletionTimestamp"].is_null()) return Health{Code::progressing, "Pending deletion"};
+  return health_by_kind(object);
 }
 
 }  // namespace caisson::gitops

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Health of one object, by kind. Follows argo-cd's gitops-engine/pkg/health and resource_customizations for the kinds
-// that this platform serves; kinds it does not know have no health. Pure; any thread.
+// Health of one object, by kind. Follows Argo CD 3.0's gitops-engine/pkg/health for Kubernetes' own kinds; those of other
+// projects are in health_rules.h. Kinds nobody knows have no health. Pure; any thread.
 #pragma once
 #include <optional>
 #include <string>
@@ -21,6 +21,8 @@ struct Health {
   std::string message;
   bool operator==(const Health&) const = default;
 };
+// What its kind says. Not of one that is being deleted:
+std::optional<Health> health_by_kind(const Value& object);
 std::optional<Health> health_of(const Value& object);
 
 }  // namespace caisson::gitops

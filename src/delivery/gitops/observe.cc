@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/gitops/observe.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <set>
 
@@ -23,6 +25,8 @@ class Observer {
     }
     for (const Value& object : rendered.objects) desired(object);
     extraneous();
+    if (project_ && project_->spec()["orphanedResources"].is_map())
+      count_orphans(project_->spec()["orphanedResources"]);
     std::sort(out_.resources.begin(), out_.resources.end(),
               [](const Resource& a, const Resource& b) { return kind_before(a.id, b.id); });
     return std::move(out_);
@@ -48,6 +52,7 @@ class Observer {
       out_.errors.push_back(prepared.error().message);
       return;
     }
+    if (const ResourceId id = id_of(*prepared); application_.settings->excludes(id.group, id.kind)) return;
     if (is_hook(*prepared)) {
       if (!hook_phases(*prepared).empty()) out_.hooks.push_back(*prepared);
       return;
@@ -73,14 +78,36 @@ class Observer {
   }
 
   void attach(Resource& made, const kube::Object& live) {
-    const std::string owner = tracked_by(live.value());
-    if (!owner.empty() && owner != application_.instance) {
+    const std::string owner = tracked_by(live.value(), application_.settings.get());
+    if (!owner.empty() && owner != application_.instance && owner != label_value(application_.instance)) {
+      made.shared_with = owner;
       out_.warnings.push_back(made.id.kind + "/" + made.id.name + " is part of applications " + application_.instance +
                               " and " + owner);
     }
     made.live = live.value();
     const schema::KindPtr kind = schema_.find(made.id.group, made.version, made.id.kind);
-    made.drift = compare(*made.desired, live.value(), kind.get(), application_.ignore);
+    keep_scaled_replicas(made);
+    made.health = health_of(live.value(), *application_.settings);
+    made.drift = compare(*made.desired, live.value(), kind.get(), application_.ignore, application_.settings->ignore);
+    if (!made.drift.error.empty()) out_.errors.push_back(made.id.str() + ": " + made.drift.error);
+  }
+
+  // A count that a HorizontalPodAutoscaler owns stays as it is: neither drift nor something to apply.
+  void keep_scaled_replicas(Resource& made) {
+    if ((*made.desired)["spec"]["replicas"].is_null() || !scaled(made.id)) return;
+    const Value& live = (*made.live)["spec"]["replicas"];
+    if (!live.is_null()) made.desired->edit("spec").set("replicas", live);
+  }
+
+  bool scaled(const ResourceId& id) {
+    if (id.kind != "Deployment" && id.kind != "StatefulSet" && id.kind != "ReplicaSet") return false;
+    const auto autoscalers = watch_kind("autoscaling/v2", "HorizontalPodAutoscaler");
+    if (!autoscalers) return false;
+    for (const kube::Object& one : world_.list(*autoscalers, id.ns)) {
+      const Value& target = one.spec()["scaleTargetRef"];
+      if (target["kind"].as_string() == id.kind && target["name"].as_string() == id.name) return true;
+    }
+    return false;
   }
 
   // Tracked, but no longer in the repository.
@@ -89,12 +116,41 @@ class Observer {
       const ResourceId id = id_of(object.value());
       if (seen_.count(id) || is_hook(object.value()) || object.controller()) continue;
       if (object.annotation(kCompareOptionsAnnotation).find("IgnoreExtraneous") != std::string_view::npos) continue;
+      if (application_.settings->excludes(id.group, id.kind)) continue;
       Resource made;
       made.id = id;
       made.version = version_of(object.api_version());
       made.live = object.value();
+      made.health = health_of(object.value(), *application_.settings);
       out_.resources.push_back(std::move(made));
     }
+  }
+
+  // AppProject.spec.orphanedResources: {warn, ignore: [{group, kind, name}]}.
+  void count_orphans(const Value& policy) {
+    if (!policy["warn"].as_bool(true)) return;
+    for (const kube::Object& object : world_.list_watched(application_.destination_namespace)) {
+      const ResourceId id = id_of(object.value());
+      if (object.controller() || !object.owners().empty() || seen_.count(id) || made_by_kubernetes(id)) continue;
+      if (!tracked_by(object.value(), application_.settings.get()).empty()) continue;
+      const auto ignored = policy["ignore"].items();
+      const bool left_out = std::any_of(ignored.begin(), ignored.end(), [&](const Value& one) {
+        return fits(one["group"], id.group) && fits(one["kind"], id.kind) && fits(one["name"], id.name);
+      });
+      if (!left_out) ++out_.orphans;
+    }
+  }
+
+  static bool fits(const Value& pattern, const std::string& text) {
+    return pattern.as_string().empty() || fnmatch(pattern.str().c_str(), text.c_str(), 0) == 0;
+  }
+
+  // What every namespace has.
+  static bool made_by_kubernetes(const ResourceId& id) {
+    return (id.kind == "ServiceAccount" && id.name == "default") ||
+           (id.kind == "ConfigMap" && id.name == "kube-root-ca.crt") ||
+           (id.kind == "Service" && id.ns == "default" && id.name == "kubernetes") || id.kind == "Event" ||
+           id.kind == "Endpoints" || id.kind == "EndpointSlice" || id.kind == "Lease" || id.kind == "Application";
   }
 
   World& world_;

@@ -16,6 +16,7 @@ struct Observation {
   std::vector<Value> hooks;           // prepared
   std::vector<std::string> errors;    // the comparison is not to be trusted: ComparisonError
   std::vector<std::string> warnings;  // SharedResourceWarning, RepeatedResourceWarning
+  std::size_t orphans = 0;            // in the destination, of watched kinds, that no Application tracks
   bool complete = true;               // false: a kind's first list is not in yet
   bool in_sync() const;
 };

@@ -30,10 +30,13 @@ Result<Source> source_of(const Application& application, const Value& operation)
 }  // namespace
 
 Result<void> Controller::operate(Run& run) {
+  allowed_now(run);
   begin_operation(run);
   Value& status = run.status();
   if (status["operationState"]["phase"].as_string() == "Terminating") {
-    finish_operation(run, status.edit("operationState"), "Failed", "Operation terminated");
+    Value& state = status.edit("operationState");
+    TRY(terminate(sync_context(run, *run.rendered, run.observation), state));
+    finish_operation(run, state, "Failed", "Operation terminated");
   }
   if (status["operationState"]["phase"].as_string() == "Running") {
     // A revision that is no longer wanted does not hold up the one that may repair it.
@@ -58,6 +61,10 @@ void Controller::begin_operation(Run& run) {
   if (run.after["status"]["operationState"]["phase"].as_string() == "Running" &&
       !automated(run.after["status"]["operationState"]))
     return;
+  if (!run.windows.manual) {
+    run.conditions.push_back({"SyncError", run.windows.reason});
+    return;  // it waits for the window
+  }
   run.after.erase("operation");
   Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
   state.set("syncResult", Value{{"revision", ""},
@@ -66,11 +73,48 @@ void Controller::begin_operation(Run& run) {
   put(run.status(), "operationState", std::move(state));
 }
 
+// Whether sync windows let an operation begin now; one that has begun goes on.
+bool Controller::allowed_now(Run& run) {
+  auto windows = check_windows(run.application, run.project_or_null(), run.now);
+  if (!windows.ok()) {
+    run.conditions.push_back({"SyncError", windows.error().message});
+    run.windows.automated = run.windows.manual = false;
+    run.windows.reason = windows.error().message;
+    return false;
+  }
+  run.windows = std::move(windows).value();
+  if (run.windows.next_look)
+    run.retry_in(std::max<Duration>(std::chrono::seconds(1), *run.windows.next_look - run.now));
+  return run.windows.manual;
+}
+
+SyncContext Controller::sync_context(const Run& run, const Rendered& rendered, const Observation& target) {
+  const TraceContext trace = run.memory->traced_commit == rendered.commit ? run.memory->trace : TraceContext();
+  return SyncContext{world_,
+                     run.application,
+                     rendered,
+                     target,
+                     trace.empty() ? trace : trace.child("apply " + run.application.key.str()),
+                     run.before.metadata()["annotations"],
+                     run.project_or_null(),
+                     run.now};
+}
+
+// The operation's own retry; of an operation that has none, the policy's.
+Retry Controller::retry_of(const Run& run, const Value& state) {
+  auto own = parse_retry(state["operation"]["retry"], "operation.retry");
+  if (own.ok() && *own && !state["operation"]["retry"]["backoff"].is_null()) return **own;
+  Retry retry = run.application.policy.retry.value_or(Retry{});
+  retry.limit = state["operation"]["retry"]["limit"].as_int();
+  return retry;
+}
+
 void Controller::consider_auto_sync(Run& run) {
   if (run.status()["operationState"]["phase"].as_string() == "Running") return;
   const AutoSync decision = decide_auto_sync(run.application, run.status(), run.observation, run.rendered->commit);
   if (!decision.error.empty()) run.conditions.push_back({"SyncError", decision.error});
   if (!decision.wanted) return;
+  if (!run.windows.automated) return;
   if (decision.heal) {
     const Duration wait = run.memory->heals.next(runtime_.clock().monotonic());
     if (wait.count() > 0) return run.retry_in(wait);
@@ -86,7 +130,7 @@ void Controller::consider_auto_sync(Run& run) {
 Result<void> Controller::run_operation(Run& run, Value& state) {
   if (!state["finishedAt"].is_null()) {  // between two tries
     const auto ended = parse_time(state["finishedAt"].as_string());
-    const Retry retry = run.application.policy.retry.value_or(Retry{});
+    const Retry retry = retry_of(run, state);
     const Duration wait = ended ? *ended + retry.delay(state["retryCount"].as_int()) - run.now : Duration(0);
     if (wait.count() > 0) {
       run.retry_in(wait);
@@ -121,14 +165,7 @@ Result<void> Controller::run_operation(Run& run, Value& state) {
                    run.project_or_null());
   };
   if (rendered->commit != run.rendered->commit || !own) target = look_again();
-  const TraceContext trace = run.memory->traced_commit == rendered->commit ? run.memory->trace : TraceContext();
-  SyncContext context{world_,
-                      run.application,
-                      *rendered,
-                      target,
-                      trace.empty() ? trace : trace.child("apply " + run.application.key.str()),
-                      run.now};
-  auto outcome = advance(context, state);
+  auto outcome = advance(sync_context(run, *rendered, target), state);
   if (!outcome.ok()) return std::move(outcome).error().in("sync " + run.application.key.str());
   if (outcome->wrote) {
     run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered,
@@ -144,19 +181,23 @@ Result<void> Controller::run_operation(Run& run, Value& state) {
     return {};
   }
   finish_operation(run, state, "Succeeded", outcome->message);
+  // A dry run and a sync of chosen resources deploy no revision.
+  const Value& sync = state["operation"]["sync"];
+  if (sync["dryRun"].as_bool() || !sync["resources"].empty()) return {};
   write_history(run.status(), run.status()["operationState"], run.status()["operationState"]["syncResult"]["source"],
                 run.application.history_max, run.now);
   return {};
 }
 
 void Controller::fail_or_retry(Run& run, Value& state, const std::string& message) {
-  const std::int64_t limit = state["operation"]["retry"]["limit"].as_int();
+  const Retry retry = retry_of(run, state);
+  const std::int64_t limit = retry.limit;
   const std::int64_t count = state["retryCount"].as_int();
   if (limit >= 0 && count >= limit) {
     const std::string tries = count > 0 ? " (retried " + std::to_string(count) + " times)." : "";
     return finish_operation(run, state, "Failed", message + tries);
   }
-  const Duration wait = run.application.policy.retry.value_or(Retry{}).delay(count + 1);
+  const Duration wait = retry.delay(count + 1);
   state.set("retryCount", count + 1);
   state.set("finishedAt", format_time(run.now));
   state.set("message",
@@ -185,51 +226,6 @@ void Controller::finish_operation(Run& run, Value& state, std::string_view phase
     run.memory->until_healthy = std::move(span);
   }
   run.memory->trace = {};  // healing later is not this push
-}
-
-// resources-finalizer.argocd.argoproj.io: what the Application made goes first, the last wave first of all.
-Result<kube::Requeue> Controller::remove_resources(Run& run) {
-  std::string finalizer;
-  for (const Value& one : run.before.metadata()["finalizers"].items()) {
-    if (one.as_string().starts_with(kFinalizer)) finalizer = one.str();
-  }
-  if (finalizer.empty()) return kube::Requeue::never();
-  const kube::ObjectKey key = run.before.key();
-  const std::string instance = key.ns == shared_->options.home_namespace ? key.name : key.ns + "_" + key.name;
-  for (const Value& entry : run.before.status()["resources"].items()) {
-    const std::string group = entry["group"].str();
-    const auto resource =
-        TRY(world_.resource_of((group.empty() ? "" : group + "/") + entry["version"].str(), entry["kind"].str()));
-    if (resource && !world_.watch(*resource)) return kube::Requeue::after(std::chrono::milliseconds(50));
-  }
-  std::vector<kube::Object> left;
-  for (kube::Object& object : world_.tracked(instance)) {
-    if (!object.controller() && !has_option(object.value(), "Delete=false")) left.push_back(std::move(object));
-  }
-  if (left.empty()) {
-    kube::Object after = run.before;
-    after.remove_finalizer(finalizer);
-    auto written = world_.client().update(after);
-    if (!written.ok() && written.error().code != ErrorCode::not_found) return std::move(written).error();
-    return kube::Requeue::never();
-  }
-  int last = wave_of(left.front().value());
-  for (const kube::Object& object : left) last = std::max(last, wave_of(object.value()));
-  std::sort(left.begin(), left.end(), [](const kube::Object& a, const kube::Object& b) {
-    return kind_before(id_of(b.value()), id_of(a.value()));
-  });
-  kube::DeleteOptions options;
-  options.propagation =
-      finalizer.ends_with("/background") ? kube::Propagation::background : kube::Propagation::foreground;
-  for (const kube::Object& object : left) {
-    if (object.deleting() || wave_of(object.value()) != last) continue;
-    const auto resource = TRY(world_.resource_of(object.api_version(), object.kind()));
-    if (!resource) continue;
-    auto done = world_.client().remove(*resource, object.key(), options);
-    if (!done.ok() && done.error().code != ErrorCode::not_found)
-      return std::move(done).error().in("delete " + id_of(object.value()).str());
-  }
-  return kube::Requeue::after(std::chrono::seconds(1));  // watches bring us back earlier
 }
 
 }  // namespace caisson::gitops

@@ -94,6 +94,8 @@ Task prune_task(const Resource& resource, const PlanOptions& options) {
   task.id = resource.id;
   task.object = *resource.live;
   task.wave = wave_of(*resource.live);
+  task.last = options.prune_last || has_option(*resource.live, "PruneLast=true");
+  task.confirm = has_option(*resource.live, "Prune=confirm");
   if (!options.prune) {
     task.skip = true;
     task.skipped_because = "ignored (requires pruning)";
@@ -104,14 +106,23 @@ Task prune_task(const Resource& resource, const PlanOptions& options) {
   return task;
 }
 
-// Prunes go after everything of the Sync phase, the last wave first.
+// Prunes go after everything of the Sync phase, the last wave first; with PruneLast after PostSync, too.
 auto order(const Task& task) {
-  return std::make_tuple(static_cast<int>(task.phase), task.prune, task.prune ? -task.wave : task.wave);
+  return std::make_tuple(task.last, static_cast<int>(task.phase), task.prune, task.prune ? -task.wave : task.wave);
+}
+
+// Is it among the resources that the operation names?
+bool selected(const ResourceId& id, const std::vector<Value>& chosen) {
+  return chosen.empty() || std::any_of(chosen.begin(), chosen.end(), [&](const Value& one) {
+           return one["group"].as_string() == id.group && one["kind"].as_string() == id.kind &&
+                  one["name"].as_string() == id.name &&
+                  (one["namespace"].as_string().empty() || one["namespace"].as_string() == id.ns);
+         });
 }
 
 constexpr std::string_view kHelmHookAnnotation = "helm.sh/hook";
 
-// Argo CD's reading of Helm's events; of those that are not there (tests, deletion, rollback) nothing is applied.
+// Argo CD's reading of Helm's events; of those that are not there (tests, rollback) nothing is applied.
 std::vector<Phase> helm_hook_phases(const Value& annotations) {
   std::vector<Phase> out;
   const auto add = [&](Phase phase) {
@@ -121,6 +132,8 @@ std::vector<Phase> helm_hook_phases(const Value& annotations) {
     one = trim(one);
     if (one == "crd-install" || one == "pre-install" || one == "pre-upgrade") add(Phase::pre_sync);
     if (one == "post-install" || one == "post-upgrade") add(Phase::post_sync);
+    if (one == "pre-delete") add(Phase::pre_delete);
+    if (one == "post-delete") add(Phase::post_delete);
   }
   return out;
 }
@@ -128,7 +141,7 @@ std::vector<Phase> helm_hook_phases(const Value& annotations) {
 }  // namespace
 
 std::string_view phase_name(Phase phase) {
-  static constexpr std::string_view kNames[] = {"PreSync", "Sync", "PostSync", "SyncFail"};
+  static constexpr std::string_view kNames[] = {"PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete"};
   return kNames[static_cast<int>(phase)];
 }
 
@@ -142,7 +155,8 @@ bool is_hook(const Value& object) {
 std::vector<Phase> hook_phases(const Value& object) {
   std::vector<Phase> out;
   for (std::string_view one : split(object["metadata"]["annotations"][kHookAnnotation].as_string(), ',')) {
-    for (Phase phase : {Phase::pre_sync, Phase::sync, Phase::post_sync, Phase::sync_fail}) {
+    for (Phase phase :
+         {Phase::pre_sync, Phase::sync, Phase::post_sync, Phase::sync_fail, Phase::pre_delete, Phase::post_delete}) {
       if (trim(one) == phase_name(phase)) out.push_back(phase);
     }
   }
@@ -187,11 +201,13 @@ std::vector<Step> plan_sync(const std::vector<Resource>& resources, const std::v
   for (const Resource& resource : resources) {
     has_namespace = has_namespace || (resource.desired && resource.id.kind == "Namespace" &&
                                       resource.id.name == options.create_namespace);
+    if (!selected(resource.id, options.selected)) continue;
     tasks.push_back(resource.desired ? apply_task(resource, options) : prune_task(resource, options));
   }
-  for (const Value& hook : options.hooks ? hooks : std::vector<Value>{}) {
+  // A sync of chosen resources runs no hooks.
+  for (const Value& hook : options.hooks&& options.selected.empty() ? hooks : std::vector<Value>{}) {
     for (Phase phase : hook_phases(hook)) {
-      if (phase != Phase::sync_fail) tasks.push_back(hook_task(hook, phase, options));
+      if (phase < Phase::sync_fail) tasks.push_back(hook_task(hook, phase, options));
     }
   }
   if (!has_namespace && !tasks.empty()) {
@@ -214,25 +230,28 @@ std::vector<Step> plan_sync(const std::vector<Resource>& resources, const std::v
   std::vector<Step> steps;
   for (Task& task : tasks) {
     if (steps.empty() || steps.back().phase != task.phase || steps.back().wave != task.wave ||
-        steps.back().prune != task.prune) {
-      steps.push_back({task.phase, task.wave, task.prune, {}});
+        steps.back().prune != task.prune || steps.back().last != task.last) {
+      steps.push_back({task.phase, task.wave, task.prune, task.last, {}});
     }
     steps.back().tasks.push_back(std::move(task));
-  }
-  if (options.prune_last) {  // after PostSync too
-    std::stable_partition(steps.begin(), steps.end(), [](const Step& step) { return !step.prune; });
   }
   return steps;
 }
 
-std::vector<Task> fail_hooks(const std::vector<Value>& hooks, const PlanOptions& options) {
+std::vector<Task> phase_hooks(const std::vector<Value>& hooks, Phase phase, const PlanOptions& options) {
   std::vector<Task> out;
   for (const Value& hook : hooks) {
-    for (Phase phase : hook_phases(hook)) {
-      if (phase == Phase::sync_fail) out.push_back(hook_task(hook, phase, options));
-    }
+    const auto phases = hook_phases(hook);
+    if (std::find(phases.begin(), phases.end(), phase) != phases.end()) out.push_back(hook_task(hook, phase, options));
   }
+  std::stable_sort(out.begin(), out.end(), [](const Task& a, const Task& b) {
+    return a.wave != b.wave ? a.wave < b.wave : kind_before(a.id, b.id);
+  });
   return out;
+}
+
+std::vector<Task> fail_hooks(const std::vector<Value>& hooks, const PlanOptions& options) {
+  return phase_hooks(hooks, Phase::sync_fail, options);
 }
 
 }  // namespace caisson::gitops

@@ -16,7 +16,7 @@
 
 namespace caisson::gitops {
 
-enum class Phase { pre_sync, sync, post_sync, sync_fail };
+enum class Phase { pre_sync, sync, post_sync, sync_fail, pre_delete, post_delete };
 std::string_view phase_name(Phase phase);  // "PreSync"
 
 enum class DeletePolicy { before_creation, succeeded, failed };
@@ -34,6 +34,8 @@ struct Resource {
   std::optional<Value> desired;  // prepared; absent: to be pruned
   std::optional<Value> live;
   Drift drift;
+  std::optional<Health> health;  // of the live object; none: its kind has none
+  std::string shared_with;       // another Application that tracks it; empty: none
   bool synced() const { return desired && live && !drift.any(); }
 };
 
@@ -41,6 +43,8 @@ struct Task {
   Phase phase = Phase::sync;
   int wave = 0;
   bool prune = false, hook = false;
+  bool last = false;     // a prune after everything else (PruneLast)
+  bool confirm = false;  // Prune=confirm: somebody has to agree
   ResourceId id;
   Value object;                 // to apply; of a prune: the live object
   bool skip = false;            // nothing to write: already as desired, or pruning is not allowed
@@ -49,6 +53,7 @@ struct Task {
 
 struct PlanOptions {
   bool prune = false, prune_last = false, out_of_sync_only = true, hooks = true;
+  std::vector<Value> selected;   // operation.sync.resources: {group, kind, name, namespace}; empty: all
   std::string create_namespace;  // CreateNamespace=true: the destination's
   Value namespace_metadata;      // managedNamespaceMetadata
   std::string revision;          // for generated names of hooks
@@ -60,11 +65,12 @@ struct PlanOptions {
 struct Step {
   Phase phase;
   int wave;
-  bool prune;
+  bool prune, last;
   std::vector<Task> tasks;
 };
 std::vector<Step> plan_sync(const std::vector<Resource>& resources, const std::vector<Value>& hooks,
                             const PlanOptions& options);
+std::vector<Task> phase_hooks(const std::vector<Value>& hooks, Phase phase, const PlanOptions& options);
 std::vector<Task> fail_hooks(const std::vector<Value>& hooks, const PlanOptions& options);
 
 // Sorts as upstream: by kind (Namespace, … Deployment, … Ingress, …), then by name.

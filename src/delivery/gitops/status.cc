@@ -25,8 +25,7 @@ bool counts(const Resource& resource) {
 }
 
 std::optional<Health> health(const Resource& resource) {
-  if (!resource.live) return Health{HealthCode::missing, ""};
-  return health_of(*resource.live);
+  return resource.live ? resource.health : Health{HealthCode::missing, ""};
 }
 
 void collect_images(const Value& value, std::set<std::string>& out) {

@@ -2,6 +2,8 @@
 #include "delivery/gitops/sync.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "core/base/text.h"
 #include "delivery/gitops/gitops.h"
@@ -20,11 +22,36 @@ std::string lower_kind(const ResourceId& id) {
   return to_lower(id.kind) + (id.group.empty() ? "" : "." + id.group) + "/" + id.name;
 }
 
+std::string missing_kind(const Task& task) {
+  return "The Kubernetes API could not find " + task.object["apiVersion"].str() + "/" + task.id.kind +
+         " for requested resource " + task.id.ns + "/" + task.id.name + ". Make sure the \"" + task.id.kind +
+         "\" CRD is installed on the destination cluster.";
+}
+
+// Does a Namespace lack labels or annotations of managedNamespaceMetadata?
+bool lacks(const kube::Object& ns, const Value& metadata) {
+  for (std::string_view part : {"labels", "annotations"}) {
+    for (const auto& [key, value] : metadata[part].entries()) {
+      if (!(ns.metadata()[part][key] == value)) return true;
+    }
+  }
+  return false;
+}
+
+std::string first_failure(const Value& state) {
+  for (const Value& one : state["syncResult"]["resources"].items()) {
+    if (one["status"].as_string() == "SyncFailed") return one["message"].str();
+  }
+  return "";
+}
+
 class Sync {
  public:
   Sync(const SyncContext& context, Value& state) : it_(context), state_(state), sync_(state["operation"]["sync"]) {}
 
   Result<SyncOutcome> run();
+  Result<SyncOutcome> run_phase(Phase phase);
+  Result<void> terminate();
 
  private:
   PlanOptions plan_options() const;
@@ -38,6 +65,14 @@ class Sync {
   Result<void> remove(const ResourceId& id, const std::string& api_version);
   Result<void> remove_hooks(const std::vector<Task>& tasks, bool succeeded);
   void record(const Task& task, std::string_view status, const std::string& message);
+  bool dry_run() const { return sync_["dryRun"].as_bool(); }
+  bool confirmed() const;
+  bool begun() const { return !state_["syncResult"]["resources"].empty(); }
+  std::vector<IgnoreRule> ignore_rules() const;
+  std::string done_message(const Task& task, bool existed) const;
+  Result<bool> valid(const std::vector<Step>& steps);
+  std::optional<std::string> unconfirmed(const Step& step) const;
+  Result<void> replace_by_force(const Task& task, const kube::Resource& resource, std::optional<kube::Object>& after);
   const Value* result_of(const Task& task) const;
   TaskState task_state(const Task& task, std::string& message) const;
   std::optional<kube::Object> live_of(const Task& task) const;
@@ -67,20 +102,92 @@ PlanOptions Sync::plan_options() const {
   const auto started = parse_time(state_["startedAt"].as_string());
   out.started_seconds =
       started ? std::chrono::duration_cast<std::chrono::seconds>(started->time_since_epoch()).count() : 0;
+  for (const Value& one : sync_["resources"].items()) out.selected.push_back(one);
   if (option("CreateNamespace=true") && !it_.application.destination_namespace.empty()) {
-    const bool there = it_.world.watch(schema::kNamespaces) &&
-                       it_.world.find(schema::kNamespaces, {"", it_.application.destination_namespace});
-    if (!there) out.create_namespace = it_.application.destination_namespace;
+    std::optional<kube::Object> live;
+    if (it_.world.watch(schema::kNamespaces))
+      live = it_.world.find(schema::kNamespaces, {"", it_.application.destination_namespace});
+    out.namespace_metadata = it_.application.policy.namespace_metadata;
+    if (!live || lacks(*live, out.namespace_metadata)) out.create_namespace = it_.application.destination_namespace;
   }
   return out;
+}
+
+// The annotation argocd.argoproj.io/deletion-approved holds a time after the operation's start.
+bool Sync::confirmed() const {
+  const auto agreed = parse_time(it_.annotations[kConfirmAnnotation].as_string());
+  const auto started = parse_time(state_["startedAt"].as_string());
+  return agreed && started && *agreed >= *started;
+}
+
+std::optional<std::string> Sync::unconfirmed(const Step& step) const {
+  for (const Task& task : step.tasks) {
+    if (task.confirm && !task.skip && !confirmed()) return task.id.str();
+  }
+  return std::nullopt;
+}
+
+std::vector<IgnoreRule> Sync::ignore_rules() const {
+  std::vector<IgnoreRule> out = it_.application.ignore;
+  const auto& more = it_.application.settings->ignore;
+  out.insert(out.end(), more.begin(), more.end());
+  return out;
+}
+
+// Before anything is written: every kind is served, or comes with a definition in this sync; nothing is shared where
+// that is forbidden. False: the operation fails, and its results say why.
+Result<bool> Sync::valid(const std::vector<Step>& steps) {
+  std::set<std::string> defined;
+  for (const Step& step : steps) {
+    for (const Task& task : step.tasks) {
+      if (task.id.kind == "CustomResourceDefinition")
+        defined.insert(task.object["spec"]["group"].str() + "/" + task.object["spec"]["names"]["kind"].str());
+    }
+  }
+  std::map<ResourceId, std::string> shared;
+  if (option("FailOnSharedResource=true")) {
+    for (const Resource& one : it_.observation.resources) {
+      if (!one.shared_with.empty()) shared[one.id] = one.shared_with;
+    }
+  }
+  bool good = true;
+  for (const Step& step : steps) {
+    for (const Task& task : step.tasks) {
+      if (const auto found = shared.find(task.id); found != shared.end()) {
+        record(task, "SyncFailed", "Shared resource found: " + task.id.str() + " is part of " + found->second);
+        good = false;
+      }
+      if (task.prune || task.skip || defined.contains(task.id.group + "/" + task.id.kind)) continue;
+      if (option("SkipDryRunOnMissingResource=true") || has_option(task.object, "SkipDryRunOnMissingResource=true"))
+        continue;
+      if (TRY(it_.world.resource_of(task.object["apiVersion"].str(), task.id.kind))) continue;
+      record(task, "SyncFailed", missing_kind(task));
+      good = false;
+    }
+  }
+  return good;
 }
 
 Result<SyncOutcome> Sync::run() {
   const PlanOptions options = plan_options();
   const std::vector<Step> steps = plan_sync(it_.observation.resources, it_.observation.hooks, options);
   multi_step_ = steps.size() > 1;
+  if (!begun()) {
+    if (!TRY(valid(steps))) {
+      return SyncOutcome{SyncOutcome::Phase::failed,
+                         "one or more objects failed to apply, reason: " + first_failure(state_), false};
+    }
+  }
+  if (!dry_run()) {
+    const auto plan = safety_plan(steps, it_.observation.resources, it_.project);
+    if (plan && it_.annotations[kApprovedAnnotation].as_string() != plan->id && !begun())
+      return SyncOutcome{SyncOutcome::Phase::running, plan->message(), wrote_};
+  }
   std::vector<Task> all;
   for (const Step& step : steps) {
+    if (const auto name = unconfirmed(step)) {
+      return SyncOutcome{SyncOutcome::Phase::running, "waiting for pruning confirmation of " + *name, wrote_};
+    }
     std::vector<const Task*> pending;
     for (const Task& task : step.tasks) {
       all.push_back(task);
@@ -105,7 +212,7 @@ Result<SyncOutcome> Sync::run() {
                          "waiting for " + waiting[0] + (more ? " and " + std::to_string(more) + " more" : ""), wrote_};
     }
   }
-  TRY(remove_hooks(all, true));
+  if (!dry_run()) TRY(remove_hooks(all, true));
   const bool ignored = std::any_of(all.begin(), all.end(), [](const Task& task) { return task.prune && task.skip; });
   return SyncOutcome{SyncOutcome::Phase::succeeded,
                      ignored ? "successfully synced (no more tasks); some resources require pruning"
@@ -166,11 +273,12 @@ TaskState Sync::task_state(const Task& task, std::string& message) const {
   if (!result) return TaskState::pending;
   message = (*result)["message"].str();
   if ((*result)["status"].as_string() == "SyncFailed") return TaskState::failed;
+  if (dry_run()) return TaskState::done;
   const auto live = live_of(task);
   if (task.prune) return task.skip || !live ? TaskState::done : TaskState::running;
   if (!task.hook && !multi_step_) return TaskState::done;
   if (!live) return task.hook ? TaskState::done : TaskState::running;  // a hook that is gone has run
-  const auto health = health_of(live->value());
+  const auto health = health_of(live->value(), *it_.application.settings);
   if (!health) return TaskState::done;
   message = health->message;
   switch (health->code) {
@@ -195,10 +303,36 @@ Value Sync::traced(const Task& task, const std::optional<kube::Object>& live) co
   return object;
 }
 
+// Of a dry run: with the fields that would change.
+std::string Sync::done_message(const Task& task, bool existed) const {
+  std::string text = task.prune ? "pruned" : lower_kind(task.id) + (existed ? " configured" : " created");
+  if (!dry_run()) return text;
+  text += " (dry run)";
+  for (const Resource& one : it_.observation.resources) {
+    if (one.id == task.id && !one.drift.paths.empty()) text += ": " + join(one.drift.paths, ", ");
+  }
+  return text;
+}
+
+// Force=true: what can't be changed in place is deleted and made anew.
+Result<void> Sync::replace_by_force(const Task& task, const kube::Resource& resource,
+                                    std::optional<kube::Object>& after) {
+  const kube::ObjectKey key{task.id.ns, task.id.name};
+  auto gone = it_.world.client().remove(resource, key, {});
+  if (!gone.ok() && gone.error().code != ErrorCode::not_found) return std::move(gone).error();
+  const kube::Write write = write_of(task, std::nullopt);
+  auto made = it_.world.client().apply(write.object, write.options);
+  if (!made.ok()) return std::move(made).error();
+  after = *made;
+  return {};
+}
+
 kube::Write Sync::write_of(const Task& task, const std::optional<kube::Object>& live) const {
   kube::Write write;
   write.options.field_manager = std::string(kFieldManager);
   write.options.force = true;
+  write.options.dry_run = dry_run();
+  write.remove_options.dry_run = dry_run();
   if (task.prune) {
     write.verb = kube::Write::Verb::remove;
     write.object = kube::Object(task.object);
@@ -208,6 +342,11 @@ kube::Write Sync::write_of(const Task& task, const std::optional<kube::Object>& 
     return write;
   }
   write.object = kube::Object(traced(task, live));
+  if (live && option("RespectIgnoreDifferences=true")) {
+    auto kept = respect_ignored(ignore_rules(), task.id, write.object.value(), live->value());
+    // An expression that fails has made the comparison fail already.
+    if (kept.ok()) write.object = kube::Object(*kept);
+  }
   const bool replace = option("Replace=true") || has_option(task.object, "Replace=true");
   write.verb = replace ? (live ? kube::Write::Verb::update : kube::Write::Verb::create) : kube::Write::Verb::apply;
   return write;
@@ -254,7 +393,7 @@ Result<void> Sync::apply(const std::vector<const Task*>& tasks) {
       writes.push_back(task);
   }
   for (const Task* task : writes) {
-    if (task->hook) TRY(before_creation(*task));
+    if (task->hook && !dry_run()) TRY(before_creation(*task));
   }
   if (writes.size() > 1 && it_.world.client().atomic()) return write_together(writes);
   for (const Task* task : writes) TRY(write_one(*task));
@@ -274,17 +413,16 @@ Result<void> Sync::write_together(const std::vector<const Task*>& tasks) {
     for (const Task* task : tasks) TRY(write_one(*task));  // says which of them it was
     return {};
   }
-  wrote_ = true;
+  wrote_ = !dry_run();
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const Task& task = *tasks[i];
     auto resource = it_.world.resource_of(task.object["apiVersion"].str(), task.id.kind);
-    if (resource.ok() && *resource) {
+    if (resource.ok() && *resource && !dry_run()) {
       it_.world.watch(**resource);
       it_.world.wrote(**resource, {task.id.ns, task.id.name}, before[i],
                       task.prune ? std::nullopt : std::optional((*written)[i]));
     }
-    record(task, task.prune ? "Pruned" : "Synced",
-           task.prune ? "pruned" : lower_kind(task.id) + (before[i] ? " configured" : " created"));
+    record(task, task.prune ? "Pruned" : "Synced", done_message(task, before[i].has_value()));
   }
   return {};
 }
@@ -292,10 +430,7 @@ Result<void> Sync::write_together(const std::vector<const Task*>& tasks) {
 Result<void> Sync::write_one(const Task& task) {
   const auto resource = TRY(it_.world.resource_of(task.object["apiVersion"].str(), task.id.kind));
   if (!resource) {
-    record(task, "SyncFailed",
-           "The Kubernetes API could not find " + task.object["apiVersion"].str() + "/" + task.id.kind +
-               " for requested resource " + task.id.ns + "/" + task.id.name + ". Make sure the \"" + task.id.kind +
-               "\" CRD is installed on the destination cluster.");
+    record(task, "SyncFailed", missing_kind(task));
     return {};
   }
   it_.world.watch(*resource);
@@ -317,19 +452,59 @@ Result<void> Sync::write_one(const Task& task) {
     else
       done = std::move(answer).error();
   }
+  const bool forced = option("Force=true") || has_option(task.object, "Force=true");
+  if (!done.ok() && done.error().code == ErrorCode::invalid && forced && live && !task.prune && !dry_run())
+    done = replace_by_force(task, *resource, after);
   if (!done.ok()) {
     if (transient(done.error())) return done;
     record(task, "SyncFailed", done.error().message);
     return {};
   }
-  wrote_ = true;
-  it_.world.wrote(*resource, key, live, after);
-  record(task, task.prune ? "Pruned" : "Synced",
-         task.prune ? "pruned" : lower_kind(task.id) + (live ? " configured" : " created"));
+  wrote_ = !dry_run();
+  if (wrote_) it_.world.wrote(*resource, key, live, after);
+  record(task, task.prune ? "Pruned" : "Synced", done_message(task, live.has_value()));
   return {};
 }
 
+Result<void> Sync::terminate() {
+  for (const Value& hook : it_.observation.hooks) {
+    for (Phase phase : hook_phases(hook)) {
+      for (const Task& task : phase_hooks({hook}, phase, plan_options())) {
+        std::string message;
+        if (result_of(task) && task_state(task, message) == TaskState::running)
+          TRY(remove(task.id, task.object["apiVersion"].str()));
+      }
+    }
+  }
+  return {};
+}
+
+Result<SyncOutcome> Sync::run_phase(Phase phase) {
+  const std::vector<Task> tasks = phase_hooks(it_.observation.hooks, phase, plan_options());
+  for (const Task& task : tasks) {
+    if (!result_of(task)) TRY(apply({&task}));
+    std::string message;
+    const TaskState state = task_state(task, message);
+    if (state == TaskState::running)
+      return SyncOutcome{SyncOutcome::Phase::running, "waiting for completion of hook " + task.id.str(), wrote_};
+    if (state == TaskState::failed) {
+      TRY(remove_hooks(tasks, false));
+      return SyncOutcome{SyncOutcome::Phase::failed, task.id.str() + ": " + message, wrote_};
+    }
+  }
+  TRY(remove_hooks(tasks, true));
+  return SyncOutcome{SyncOutcome::Phase::succeeded, "", wrote_};
+}
+
 }  // namespace
+
+Result<void> terminate(const SyncContext& context, Value& state) {
+  return Sync(context, state).terminate();
+}
+
+Result<SyncOutcome> run_hooks(const SyncContext& context, Phase phase, Value& state) {
+  return Sync(context, state).run_phase(phase);
+}
 
 Result<SyncOutcome> advance(const SyncContext& context, Value& state) {
   return Sync(context, state).run();

@@ -16,6 +16,8 @@ struct SyncContext {
   const Rendered& rendered;        // of the operation's revision
   const Observation& observation;  // against that revision
   TraceContext trace;              // goes to changed objects; may be empty
+  Value annotations;               // the Application's: confirmations and approvals
+  const kube::Object* project;     // for the safety catch; may be null
   Time now;
 };
 
@@ -28,5 +30,26 @@ struct SyncOutcome {
 // `state` is status.operationState; syncResult.resources grows. Transient trouble (the API can't be reached) is an
 // Error.
 Result<SyncOutcome> advance(const SyncContext& context, Value& state);
+
+// Ends an operation that somebody terminates: hooks that still run are deleted.
+Result<void> terminate(const SyncContext& context, Value& state);
+
+// Runs the hooks of one phase outside of a sync (PreDelete, PostDelete). Their state is kept in `state` as a sync's is.
+Result<SyncOutcome> run_hooks(const SyncContext& context, Phase phase, Value& state);
+
+// The safety catch. What a sync would delete or replace, when that is more than the project's limit and more than half
+// of the Application, or any Namespace, PersistentVolume, PersistentVolumeClaim or CustomResourceDefinition, or a
+// Secret without a successor of the same base name. nullopt: it may go on.
+struct SafetyPlan {
+  std::string id;  // 12 hex digits: the same for the same deletions
+  std::vector<ResourceId> deletions;
+  std::size_t of = 0;  // objects of the Application
+  std::string message() const;
+};
+std::optional<SafetyPlan> safety_plan(const std::vector<Step>& steps, const std::vector<Resource>& resources,
+                                      const kube::Object* project);
+inline constexpr std::string_view kSafetyAnnotation = "caisson.dev/max-deletions";    // AppProject: "20", "off"
+inline constexpr std::string_view kApprovedAnnotation = "caisson.dev/approved-plan";  // Application: the id
+inline constexpr std::string_view kConfirmAnnotation = "argocd.argoproj.io/deletion-approved";  // Application: a time
 
 }  // namespace caisson::gitops

@@ -12,15 +12,43 @@ std::string kind_key(const kube::Resource& resource) {
   return resource.api_version() + "/" + resource.kind;
 }
 
-std::vector<std::string> instances(const kube::Object& object) {
-  const std::string instance = tracked_by(object.value());
+std::vector<std::string> instances(const kube::Object& object, const Settings& settings) {
+  const std::string instance = tracked_by(object.value(), &settings);
   return instance.empty() ? std::vector<std::string>{} : std::vector<std::string>{instance};
 }
 
 }  // namespace
 
 World::World(kube::Runtime& runtime, std::function<void(const std::string&)> changed)
-    : runtime_(runtime), changed_(std::move(changed)) {}
+    : runtime_(runtime), changed_(std::move(changed)), tracking_(std::make_shared<const Settings>()) {}
+
+void World::set_tracking(Tracking tracking, const std::string& label_key) {
+  const std::lock_guard lock(mutex_);
+  if (!watched_.empty() || (tracking_->tracking == tracking && tracking_->label_key == label_key)) return;
+  auto settings = std::make_shared<Settings>();
+  settings->tracking = tracking;
+  settings->label_key = label_key;
+  tracking_ = std::move(settings);
+}
+
+std::vector<kube::Object> World::list(const kube::Resource& resource, const std::string& ns) {
+  return runtime_.informer(resource).list(ns);
+}
+
+std::vector<kube::Object> World::list_watched(const std::string& ns) {
+  std::map<std::string, kube::Resource> kinds;
+  {
+    const std::lock_guard lock(mutex_);
+    kinds = watched_;
+  }
+  std::vector<kube::Object> out;
+  for (const auto& [name, resource] : kinds) {
+    if (!resource.namespaced) continue;
+    auto some = runtime_.informer(resource).list(ns);
+    out.insert(out.end(), some.begin(), some.end());
+  }
+  return out;
+}
 
 Result<std::optional<kube::Resource>> World::resource_of(const std::string& api_version, const std::string& kind) {
   {
@@ -36,18 +64,21 @@ Result<std::optional<kube::Resource>> World::resource_of(const std::string& api_
 
 bool World::watch(const kube::Resource& resource) {
   bool fresh = false;
+  std::shared_ptr<const Settings> tracking;
   {
     const std::lock_guard lock(mutex_);
+    tracking = tracking_;
     fresh = watched_.emplace(kind_key(resource), resource).second;
   }
   kube::Informer& informer = runtime_.informer(resource);
   if (fresh) {
-    informer.add_index(std::string(kIndex), instances);
-    informer.on_change([this](const kube::Object* before, const kube::Object* after) {
+    informer.add_index(std::string(kIndex),
+                       [tracking](const kube::Object& object) { return instances(object, *tracking); });
+    informer.on_change([this, tracking](const kube::Object* before, const kube::Object* after) {
       std::set<std::string> names;
       for (const kube::Object* object : {before, after}) {
         if (!object) continue;
-        for (const std::string& name : instances(*object)) names.insert(name);
+        for (const std::string& name : instances(*object, *tracking)) names.insert(name);
       }
       for (const std::string& name : names) changed_(name);
     });

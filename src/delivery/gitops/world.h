@@ -28,6 +28,10 @@ class World {
   bool watch(const kube::Resource& resource);
   std::optional<kube::Object> find(const kube::Resource& resource, const kube::ObjectKey& key);
   std::vector<kube::Object> tracked(const std::string& instance);  // of all watched kinds
+  std::vector<kube::Object> list(const kube::Resource& resource, const std::string& ns);
+  std::vector<kube::Object> list_watched(const std::string& ns);  // of all watched kinds
+  // How objects name their Application; before the first watch.
+  void set_tracking(Tracking tracking, const std::string& label_key);
 
   // A write of ours: `before` is what find gave, `after` what the server answered (nullopt: deleted).
   void wrote(const kube::Resource& resource, const kube::ObjectKey& key, const std::optional<kube::Object>& before,
@@ -44,6 +48,7 @@ class World {
 
   kube::Runtime& runtime_;
   std::function<void(const std::string&)> changed_;
+  std::shared_ptr<const Settings> tracking_;  // only of its tracking fields; GUARDED_BY(mutex_) until the first watch
   std::mutex mutex_;
   std::map<std::string, kube::Resource> watched_;                       // by apiVersion/kind; GUARDED_BY(mutex_)
   std::map<std::string, std::map<kube::ObjectKey, Overlay>> overlays_;  // the same keys; GUARDED_BY(mutex_)
