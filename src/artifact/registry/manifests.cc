@@ -187,9 +187,21 @@ http::Response Service::put_manifest(http::Exchange& exchange, const Route& rout
   return answer;
 }
 
+std::vector<std::string> Service::tags_of(std::string_view repository, const Digest& digest) const {
+  std::vector<std::string> out;
+  const Result<std::vector<std::string>> all = options_.tags.tags(repository);
+  if (!all.ok()) return out;
+  for (const std::string& tag : *all) {
+    const Result<Digest> named = options_.tags.find(repository, tag);
+    if (named.ok() && *named == digest) out.push_back(tag);
+  }
+  return out;
+}
+
 http::Response Service::delete_manifest(const Route& route) {
   if (!is_digest(route.item)) {
     const Result<void> gone = options_.tags.remove(route.repository, route.item);
+    if (gone.ok() && options_.on_remove) options_.on_remove(route.repository, route.item);
     return gone.ok() ? http::Response{202, base_headers(), ""} : error_answer(gone.error(), "MANIFEST_UNKNOWN");
   }
   const Digest digest = Digest::parse(route.item).value();
@@ -203,7 +215,11 @@ http::Response Service::delete_manifest(const Route& route) {
       if (!gone.ok()) return error_answer(gone.error(), "MANIFEST_UNKNOWN");
     }
   }
+  const std::vector<std::string> tags = tags_of(route.repository, digest);
   const Result<void> gone = options_.tags.remove_manifest(route.repository, digest);
+  if (gone.ok() && options_.on_remove) {
+    for (const std::string& tag : tags) options_.on_remove(route.repository, tag);
+  }
   return gone.ok() ? http::Response{202, base_headers(), ""} : error_answer(gone.error(), "MANIFEST_UNKNOWN");
 }
 

@@ -53,6 +53,8 @@ struct RegistryOptions {
   bool read_only = false;
   std::uint64_t blob_bytes_max = 64ull << 30;
   std::function<void(const Pushed&)> on_push;
+  // After a tag was taken away, also by the deletion of its manifest.
+  std::function<void(std::string_view repository, std::string_view tag)> on_remove;
 };
 
 http::Handler make_registry(RegistryOptions options);

@@ -93,13 +93,16 @@ struct AdvisoryStore::Impl {
   mutable std::mutex mutex;
   Database db;
   Statement find, rating, source_hash, put_source, put_advisory, drop_advisory, affected_names, drop_affected, put_affected, put_rating, package_releases, drop_package;
-  Statement put_component, drop_components, component_images;
+  Statement put_meta, put_component, drop_components, component_images;
 
   Result<void> prepare();
   Result<void> import_one(const std::string& name, const Value& document, ImportResult& result);
   Result<void> import_unit(const std::string& name, const std::string& hash, const std::vector<Advisory>& advisories, ImportResult& result);
   Result<void> write(const Advisory& advisory, ImportResult& result);
   Result<void> rate(const Advisory& advisory);
+  Result<ImportResult> import_all(const std::function<Result<void>(ImportResult&)>& work);
+  Result<void> import_bytes(const std::string& name, const std::string& bytes, ImportResult& result);
+  Result<void> import_text(const std::string& name, const std::string& text, ImportResult& result);
 };
 
 Result<void> AdvisoryStore::Impl::prepare() {
@@ -116,6 +119,7 @@ Result<void> AdvisoryStore::Impl::prepare() {
   drop_package = TRY(db.prepare("DELETE FROM affected WHERE package=? AND source='debian'"));
   put_affected = TRY(db.prepare("INSERT OR REPLACE INTO affected VALUES(?,?,?,?,?,?)"));
   put_rating = TRY(db.prepare("INSERT OR REPLACE INTO ratings VALUES(?,?,?,?,?)"));
+  put_meta = TRY(db.prepare("INSERT OR REPLACE INTO meta VALUES(?,?)"));
   put_component = TRY(db.prepare("INSERT OR IGNORE INTO components VALUES(?,?,?)"));
   drop_components = TRY(db.prepare("DELETE FROM components WHERE image=?"));
   component_images = TRY(db.prepare("SELECT image FROM components WHERE ecosystem=? AND package=?"));
@@ -210,54 +214,66 @@ AdvisoryStore::AdvisoryStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 AdvisoryStore::AdvisoryStore(AdvisoryStore&&) noexcept = default;
 AdvisoryStore::~AdvisoryStore() = default;
 
-Result<ImportResult> AdvisoryStore::import_documents(const std::vector<std::pair<std::string, Value>>& documents) {
-  const std::lock_guard lock(impl_->mutex);
+Result<ImportResult> AdvisoryStore::Impl::import_all(const std::function<Result<void>(ImportResult&)>& work) {
+  const std::lock_guard lock(mutex);
   ImportResult result;
-  TRY(impl_->db.run("BEGIN IMMEDIATE"));
-  Result<void> done;
-  for (const auto& [name, document] : documents) {
-    done = impl_->import_one(name, document, result);
-    if (!done.ok()) break;
-  }
-  if (done.ok()) {
-    Statement stamp = TRY(impl_->db.prepare("INSERT OR REPLACE INTO meta VALUES('imported',?)"));
-    done = stamp.bind(format_time(system_clock().now())).finish();
-  }
+  TRY(db.run("BEGIN IMMEDIATE"));
+  Result<void> done = work(result);
+  if (done.ok()) done = put_meta.bind("imported").bind(format_time(system_clock().now())).finish();
   if (!done.ok()) {
-    TRY(impl_->db.run("ROLLBACK"));
+    TRY(db.run("ROLLBACK"));
     return done.error();
   }
-  TRY(impl_->db.run("COMMIT"));
+  TRY(db.run("COMMIT"));
   return result;
+}
+
+Result<void> AdvisoryStore::Impl::import_text(const std::string& name, const std::string& text, ImportResult& result) {
+  const Result<Value> document = json::parse(text, {.depth_max = 64, .size_bytes_max = kFileBytesMax});
+  if (document.ok()) return import_one(name, *document, result);
+  result.skipped.push_back(name + ": " + document.error().message);
+  return {};
+}
+
+Result<void> AdvisoryStore::Impl::import_bytes(const std::string& name, const std::string& bytes, ImportResult& result) {
+  if (!bytes.starts_with("PK")) return import_text(name, bytes, result);
+  const Result<std::vector<ZipMember>> members = zip_members(bytes);
+  if (!members.ok()) {
+    result.skipped.push_back(name + ": " + members.error().message);
+    return {};
+  }
+  for (const ZipMember& member : *members) {
+    if (!member.name.ends_with(".json")) continue;
+    const Result<std::string> text = zip_read(bytes, member, kRecordBytesMax);
+    if (text.ok()) TRY(import_text(name + "/" + member.name, *text, result));
+    else result.skipped.push_back(name + "/" + member.name + ": " + text.error().message);
+  }
+  return {};
+}
+
+Result<ImportResult> AdvisoryStore::import_documents(const std::vector<std::pair<std::string, Value>>& documents) {
+  return impl_->import_all([&](ImportResult& result) -> Result<void> {
+    for (const auto& [name, document] : documents) TRY(impl_->import_one(name, document, result));
+    return {};
+  });
+}
+
+Result<ImportResult> AdvisoryStore::import_files(const std::function<Result<void>(const FileSink&)>& feed) {
+  return impl_->import_all([&](ImportResult& result) {
+    return feed([&](const std::string& name, const std::string& bytes) { return impl_->import_bytes(name, bytes, result); });
+  });
 }
 
 namespace {
 
-void add_document(std::vector<std::pair<std::string, Value>>& out, ImportResult& result, const std::string& name, const Result<std::string>& text) {
-  if (!text.ok()) {
-    result.skipped.push_back(name + ": " + text.error().message);
-    return;
+Result<void> feed_path(const std::string& path, const AdvisoryStore::FileSink& sink) {
+  if (!is_directory(path)) {
+    const std::string bytes = TRY(read_file(path, kFileBytesMax));
+    return sink(path, bytes);
   }
-  Result<Value> document = json::parse(*text, {.depth_max = 64, .size_bytes_max = kFileBytesMax});
-  if (document.ok()) out.emplace_back(name, std::move(document).value());
-  else result.skipped.push_back(name + ": " + document.error().message);
-}
-
-Result<void> collect(std::vector<std::pair<std::string, Value>>& out, ImportResult& result, const std::string& path) {
-  if (is_directory(path)) {
-    for (const std::string& name : TRY(list_dir(path))) {
-      if (is_directory(path + "/" + name) || name.ends_with(".json") || name.ends_with(".zip")) TRY(collect(out, result, path + "/" + name));
-    }
-    return {};
-  }
-  Result<std::string> bytes = read_file(path, kFileBytesMax);
-  if (!bytes.ok()) return bytes.error();
-  if (!bytes->starts_with("PK")) {
-    add_document(out, result, path, bytes);
-    return {};
-  }
-  for (const ZipMember& member : TRY(zip_members(*bytes).in(path))) {
-    if (member.name.ends_with(".json")) add_document(out, result, path + "/" + member.name, zip_read(*bytes, member, kRecordBytesMax));
+  for (const std::string& name : TRY(list_dir(path))) {
+    const std::string inner = path + "/" + name;
+    if (is_directory(inner) || name.ends_with(".json") || name.ends_with(".zip")) TRY(feed_path(inner, sink));
   }
   return {};
 }
@@ -265,12 +281,7 @@ Result<void> collect(std::vector<std::pair<std::string, Value>>& out, ImportResu
 }  // namespace
 
 Result<ImportResult> AdvisoryStore::import_path(const std::string& path) {
-  std::vector<std::pair<std::string, Value>> documents;
-  ImportResult broken;
-  TRY(collect(documents, broken, path));
-  ImportResult result = TRY(import_documents(documents));
-  result.skipped.insert(result.skipped.end(), broken.skipped.begin(), broken.skipped.end());
-  return result;
+  return import_files([&path](const FileSink& sink) { return feed_path(path, sink); });
 }
 
 Result<std::vector<AdvisoryMatch>> AdvisoryStore::find(std::string_view ecosystem, std::string_view package) const {

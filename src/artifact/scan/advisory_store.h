@@ -47,6 +47,10 @@ class AdvisoryStore {
 
   // OSV records (one, or a list) and Debian's tracker file, told apart by their shape. Only what changed is written.
   Result<ImportResult> import_documents(const std::vector<std::pair<std::string, Value>>& documents);
+  // Files one after the other, so that no more than one is in memory: `feed` calls the sink with a name and the bytes of a
+  // JSON document or of a zip of them. An error of `feed` takes everything back.
+  using FileSink = std::function<Result<void>(const std::string& name, const std::string& bytes)>;
+  Result<ImportResult> import_files(const std::function<Result<void>(const FileSink&)>& feed);
   // A .json file, a zip of them (OSV's exports), or a folder of both. Errors: not_found; what is broken is skipped by name.
   Result<ImportResult> import_path(const std::string& path);
 

@@ -109,7 +109,7 @@ Result<LayerFindings> scan_layer(content::ByteSource tar, const content::Archive
   const content::ByteSource contents = [&reader] { return reader.read_some(); };
   for (;;) {
     const std::optional<content::TarEntry> entry = TRY(reader.next());
-    if (!entry) return out;
+    if (!entry) break;
     const std::string path = TRY(content::entry_path(entry->name));
     const std::string base = path_base(path), parent = path.find('/') == std::string::npos ? "" : path_dir(path);
     if (base == ".wh..wh..opq") {
@@ -120,6 +120,8 @@ Result<LayerFindings> scan_layer(content::ByteSource tar, const content::Archive
       TRY(add_file(out, kind_of(path, entry->mode, entry->size_bytes), path, entry->size_bytes, contents).in(path));
     }
   }
+  TRY(reader.drain());  // to the end, where a source that checks its digest says so
+  return out;
 }
 
 Result<LayerFindings> scan_directory(const std::string& directory) {
