@@ -116,7 +116,8 @@ TEST_CASE_FIXTURE(Fixture, "an import again changes nothing, a changed record re
   CHECK(changed.touched == std::set<PackageRef>{{"npm", "kit"}, {"npm", "other"}});
   CHECK(find(with("npm", "kit", "1.1.0")).empty());
   CHECK(find(with("npm", "other", "1.1.0")).size() == 1);
-  import(R"({"id": "GHSA-aaaa", "modified": "2026-03-01T00:00:00Z", "withdrawn": "2026-03-01T00:00:00Z", "affected": [{"package": {"ecosystem": "npm", "name": "other"}}]})");
+  import(R"({"id": "GHSA-aaaa", "modified": "2026-03-01T00:00:00Z", "withdrawn": "2026-03-01T00:00:00Z", "affected": [{"package": {"ecosystem": "npm", "name": "other"},
+    "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}]}]})");
   CHECK(find(with("npm", "other", "1.1.0")).empty());
 }
 

@@ -34,6 +34,7 @@ struct Tree {
   DownFlags down;
   ScanFlags scan;
   ImageFlags image;
+  BuildFlags build;
   bool dry_run = false;
   std::function<Result<int>()> action;
 };
@@ -198,6 +199,19 @@ void add_scan_commands(Tree& t) {
 }
 
 void add_image_commands(Tree& t) {
+  auto* build = add(t, t.app, "build", "have the platform build a Dockerfile", "caisson build -t localhost:5000/shop/web:1.0 .",
+                    [&t] { return done(command_build(t.global, t.build)); });
+  build->add_option("context", t.build.context, "folder")->capture_default_str();
+  build->add_option("-t,--tag", t.build.tags, "where the image goes, as in localhost:5000/shop/web:1.0")->allow_extra_args(false);
+  build->add_option("-f,--file", t.build.dockerfile, "relative to the context")->capture_default_str();
+  build->add_option("--target", t.build.target, "stage");
+  build->add_option("--build-arg", t.build.build_args, "NAME=value")->allow_extra_args(false);
+  build->add_option("--label", t.build.labels, "NAME=value")->allow_extra_args(false);
+  build->add_flag("--no-cache", t.build.no_cache, "run every instruction");
+  build->add_option("--tar-path", t.build.tar_path, "archive to write");
+  build->add_option("--digest-file", t.build.digest_file, "file for the digest");
+  build->add_option("--portal", t.build.portal, "where the log comes from (default: the platform's on this machine)");
+  take_connection(t, build);
   auto* image = add(t, t.app, "image", "look at, move and remove images", "caisson image ls", nullptr);
   image->require_subcommand(1);
   auto* ls = add(t, *image, "ls", "list the images of a registry", "caisson image ls localhost:5000", [&t] { return done(command_image_list(t.image)); });
@@ -253,7 +267,7 @@ constexpr Group kGroups[] = {
     {" get describe apply delete rollout ", add_object_commands},
     {" logs exec timeline ", add_pod_commands},
     {" scan ", add_scan_commands},
-    {" image ", add_image_commands},
+    {" image build ", add_image_commands},
     {" kustomize helm policy server agent ", add_other_commands},
 };
 
