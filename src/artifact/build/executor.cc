@@ -260,6 +260,7 @@ class Executor {
     options.use_proxy = false;
     const http::Client http(options);
     std::uint64_t printed = 0;
+    Duration pause = std::chrono::milliseconds(10);  // the log is there a few milliseconds after the Build
     while (!stop.stop_requested()) {
       http::Request request;
       request.url = platform_.portal_url + "/builds/" + key_.ns + "/" + key_.name + "/log?follow=true";
@@ -284,14 +285,21 @@ class Executor {
         }
       }
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, stop, std::chrono::milliseconds(300), [] { return false; });
+      changed_.wait_for(lock, stop, pause, [] { return false; });
+      pause = std::min<Duration>(pause * 2, std::chrono::milliseconds(300));
     }
   }
 
   Result<content::Digest> follow() {
     std::jthread log([this](const std::stop_token& stop) { print_log(stop); });
+    // A watch says when to look; the timer is for what a cut watch would lose.
+    bool news = false;
+    const auto watch = client_->watch(schema::kBuilds, {.ns = key_.ns, .field_selector = "metadata.name=" + key_.name}, [&](const kube::WatchEvent&) {
+      const std::lock_guard lock(mutex_);
+      news = true;
+      changed_.notify_all();
+    });
     kube::Object last;
-    Duration pause = std::chrono::milliseconds(50);
     for (;;) {
       const Result<kube::Object> build = client_->get(schema::kBuilds, key_);
       if (build.ok()) {
@@ -302,8 +310,7 @@ class Executor {
         return Error(build.error()).in("build " + key_.str());
       }  // the server is being restarted: wait for it
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, pause, [] { return false; });
-      pause = std::min<Duration>(pause * 2, std::chrono::milliseconds(500));
+      changed_.wait_for(lock, std::chrono::milliseconds(watch.ok() ? 500 : 100), [&] { return std::exchange(news, false); });
     }
     finish_log(log);
     if (last.status()["phase"].as_string() == "Failed")

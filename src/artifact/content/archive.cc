@@ -17,7 +17,8 @@ namespace caisson::content {
 namespace {
 
 constexpr std::size_t kPieceBytes = 1u << 20, kIndexBytesMax = 16u << 20;
-constexpr std::string_view kNameAnnotation = "io.containerd.image.name", kRefAnnotation = "org.opencontainers.image.ref.name";
+constexpr std::string_view kNameAnnotation = "io.containerd.image.name",
+                           kRefAnnotation = "org.opencontainers.image.ref.name";
 constexpr std::string_view kBlobs = "blobs/";
 
 // What was read of an archive: blobs by digest, the two indexes, and files of the old form by name.
@@ -41,9 +42,11 @@ Result<Digest> keep_file(BlobStore& blobs, const ByteSource& contents) {
   return digest;
 }
 
-Result<void> read_entry(Contents& out, const TarEntry& entry, const std::string& path, const ByteSource& contents, BlobStore& blobs) {
+Result<void> read_entry(Contents& out, const TarEntry& entry, const std::string& path, const ByteSource& contents,
+                        BlobStore& blobs) {
   if (entry.type == EntryType::symlink || entry.type == EntryType::hard_link) {
-    const std::string target = entry.type == EntryType::symlink ? path_clean(path_dir(path) + "/" + entry.link) : entry.link;
+    const std::string target =
+        entry.type == EntryType::symlink ? path_clean(path_dir(path) + "/" + entry.link) : entry.link;
     out.links[path] = TRY(entry_path(target));
     return {};
   }
@@ -150,8 +153,8 @@ Result<std::vector<ArchivedImage>> images_of_docker(const Contents& contents, Bl
     const std::string config = TRY(blobs.read(manifest.config.digest, kConfigBytesMax));
     const ImageConfig parsed = TRY(parse_config(config).in(one["Config"].str()));
     if (parsed.diff_ids.size() != manifest.layers.size()) {
-      return Error{ErrorCode::bad_request, one["Config"].str() + " names " + std::to_string(parsed.diff_ids.size()) + " layers, manifest.json " +
-                                               std::to_string(manifest.layers.size())};
+      return Error{ErrorCode::bad_request, one["Config"].str() + " names " + std::to_string(parsed.diff_ids.size()) +
+                                               " layers, manifest.json " + std::to_string(manifest.layers.size())};
     }
     const Digest digest = TRY(blobs.put_bytes(write_manifest(manifest)));
     out.push_back({one["RepoTags"][0].str(), digest});
@@ -162,7 +165,8 @@ Result<std::vector<ArchivedImage>> images_of_docker(const Contents& contents, Bl
 // --- writing
 class Writer {
  public:
-  Writer(const std::string& path, const BlobStore& blobs, LayerSource* layers) : path_(path), blobs_(blobs), layers_(layers) {}
+  Writer(const std::string& path, const BlobStore& blobs, LayerSource* layers)
+      : path_(path), blobs_(blobs), layers_(layers) {}
 
   Result<void> open() {
     file_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
@@ -185,7 +189,9 @@ class Writer {
       written += piece.size();
       TRY(write_all(file_.get(), piece));
     }
-    if (written != size_bytes) return Error{ErrorCode::internal, digest.str() + " has " + std::to_string(written) + " bytes, not " + std::to_string(size_bytes)};
+    if (written != size_bytes)
+      return Error{ErrorCode::internal,
+                   digest.str() + " has " + std::to_string(written) + " bytes, not " + std::to_string(size_bytes)};
     return write_all(file_.get(), std::string(padding_bytes(size_bytes), '\0'));
   }
   Result<void> finish() { return write_all(file_.get(), std::string(kTrailerBytes, '\0')); }
@@ -206,7 +212,9 @@ class Writer {
   std::set<Digest> done_;
 };
 
-std::string blob_path(const Digest& digest) { return std::string(kBlobs) + digest.algorithm + "/" + digest.hex; }
+std::string blob_path(const Digest& digest) {
+  return std::string(kBlobs) + digest.algorithm + "/" + digest.hex;
+}
 
 // One image's blobs, and its entry of manifest.json, by which Docker of old finds it.
 Result<Value> save_image(Writer& writer, const ArchivedImage& image, const std::string& bytes) {
@@ -225,14 +233,16 @@ Result<Value> save_image(Writer& writer, const ArchivedImage& image, const std::
 
 }  // namespace
 
-Result<std::vector<ArchivedImage>> load_archive(const std::string& path, BlobStore& blobs, const ArchiveLimits& limits) {
+Result<std::vector<ArchivedImage>> load_archive(const std::string& path, BlobStore& blobs,
+                                                const ArchiveLimits& limits) {
   const Contents contents = TRY(read_contents(path, blobs, limits).in(path));
   if (!contents.index.empty()) return images_of_index(contents, blobs).in(path);
   if (!contents.docker_manifest.empty()) return images_of_docker(contents, blobs).in(path);
   return Error{ErrorCode::bad_request, path + ": neither index.json nor manifest.json: this is no archive of images"};
 }
 
-Result<void> save_archive(const std::string& path, const std::vector<ArchivedImage>& images, const BlobStore& blobs, LayerSource* layers) {
+Result<void> save_archive(const std::string& path, const std::vector<ArchivedImage>& images, const BlobStore& blobs,
+                          LayerSource* layers) {
   Writer writer(path, blobs, layers);
   TRY(writer.open());
   TRY(writer.add_bytes("oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));
@@ -255,7 +265,9 @@ Result<void> save_archive(const std::string& path, const std::vector<ArchivedIma
       docker.push_back(std::move(entry));
     }
     Descriptor descriptor{type, image.digest, bytes.size(), {}, "", {}};
-    if (!image.name.empty()) descriptor.annotations = {{std::string(kNameAnnotation), image.name}, {std::string(kRefAnnotation), image.name.substr(image.name.rfind(':') + 1)}};
+    if (!image.name.empty())
+      descriptor.annotations = {{std::string(kNameAnnotation), image.name},
+                                {std::string(kRefAnnotation), image.name.substr(image.name.rfind(':') + 1)}};
     index.manifests.push_back(std::move(descriptor));
   }
   TRY(writer.add_bytes("index.json", write_index(index)));

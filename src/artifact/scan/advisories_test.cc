@@ -56,7 +56,8 @@ constexpr const char* kTracker = R"({"openssl": {
   "CVE-2026-0003": {"releases": {"bookworm": {"status": "resolved", "fixed_version": "0", "urgency": "high"}}},
   "CVE-2026-0004": {"releases": {"bookworm": {"status": "undetermined", "urgency": "high"}}}}})";
 
-constexpr const char* kOsv = R"({"id": "GHSA-aaaa", "modified": "2026-01-01T00:00:00Z", "aliases": ["CVE-2026-0001"], "summary": "told by somebody",
+constexpr const char* kOsv =
+    R"({"id": "GHSA-aaaa", "modified": "2026-01-01T00:00:00Z", "aliases": ["CVE-2026-0001"], "summary": "told by somebody",
   "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],
   "affected": [{"package": {"ecosystem": "npm", "name": "kit"}, "ranges": [{"type": "SEMVER", "events": [
     {"introduced": "1.0.0"}, {"fixed": "1.2.0"}, {"introduced": "2.0.0"}, {"fixed": "2.4.1"}]}]}]})";
@@ -110,20 +111,23 @@ TEST_CASE_FIXTURE(Fixture, "an import again changes nothing, a changed record re
   const ImportResult again = import(kOsv);
   CHECK(again.unchanged == 1);
   CHECK(again.touched.empty());
-  const ImportResult changed = import(R"({"id": "GHSA-aaaa", "modified": "2026-02-01T00:00:00Z", "affected": [{"package": {"ecosystem": "npm", "name": "other"},
+  const ImportResult changed = import(
+      R"({"id": "GHSA-aaaa", "modified": "2026-02-01T00:00:00Z", "affected": [{"package": {"ecosystem": "npm", "name": "other"},
     "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}]}]})");
   CHECK(changed.changed == 1);
   CHECK(changed.touched == std::set<PackageRef>{{"npm", "kit"}, {"npm", "other"}});
   CHECK(find(with("npm", "kit", "1.1.0")).empty());
   CHECK(find(with("npm", "other", "1.1.0")).size() == 1);
-  import(R"({"id": "GHSA-aaaa", "modified": "2026-03-01T00:00:00Z", "withdrawn": "2026-03-01T00:00:00Z", "affected": [{"package": {"ecosystem": "npm", "name": "other"},
+  import(
+      R"({"id": "GHSA-aaaa", "modified": "2026-03-01T00:00:00Z", "withdrawn": "2026-03-01T00:00:00Z", "affected": [{"package": {"ecosystem": "npm", "name": "other"},
     "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}]}]})");
   CHECK(find(with("npm", "other", "1.1.0")).empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "what Debian's tracker no longer says is gone") {
   import(kTracker);
-  const ImportResult changed = import(R"({"openssl": {"CVE-2026-0002": {"releases": {"bookworm": {"status": "open", "urgency": "low"}}}}})");
+  const ImportResult changed =
+      import(R"({"openssl": {"CVE-2026-0002": {"releases": {"bookworm": {"status": "open", "urgency": "low"}}}}})");
   CHECK(changed.touched.contains({"Debian:12", "openssl"}));
   CHECK(changed.touched.contains({"Debian:13", "openssl"}));
   CHECK(find(debian_with("openssl", "3.0.0-1")).size() == 1);
@@ -205,8 +209,8 @@ TEST_CASE("reports are named after what they are of") {
   kube::Object pod = kube::Object::make(schema::kPods, "shop", "web-5d9f-abcde");
   pod.edit({"metadata", "uid"}) = Value("u1");
   CHECK(workload_report(pod, "nginx").name() == "pod-web-5d9f-abcde-nginx");
-  pod.edit({"metadata", "ownerReferences"}) =
-      Value(std::vector<Value>{Value{{"apiVersion", "apps/v1"}, {"kind", "ReplicaSet"}, {"name", "web-5d9f"}, {"uid", "u2"}, {"controller", true}}});
+  pod.edit({"metadata", "ownerReferences"}) = Value(std::vector<Value>{Value{
+      {"apiVersion", "apps/v1"}, {"kind", "ReplicaSet"}, {"name", "web-5d9f"}, {"uid", "u2"}, {"controller", true}}});
   CHECK(workload_report(pod, "nginx").name() == "replicaset-web-5d9f-nginx");
   CHECK(workload_report(pod, "nginx").owners()[0].uid == "u2");
   CHECK(tag_report("shop", "shop/web", "1_0").name() != tag_report("shop", "shop/web", "1-0").name());

@@ -22,7 +22,9 @@ constexpr std::array<Release, 9> kDebianReleases = {{{"buster", "10"},
                                                      {"wheezy", "7"},
                                                      {"sid", "sid"}}};
 
-bool is_cve(std::string_view name) { return name.starts_with("CVE-"); }
+bool is_cve(std::string_view name) {
+  return name.starts_with("CVE-");
+}
 
 // "DEBIAN-CVE-2024-1" and "ALPINE-CVE-2024-1" name the CVE.
 std::string_view strip_vendor(std::string_view id) {
@@ -149,7 +151,8 @@ std::vector<Advisory> parse_debian_package(std::string_view package, const Value
     advisory.title = fit_width(description, 160);
     advisory.url = "https://security-tracker.debian.org/tracker/" + std::string(id);
     for (const auto& [release, state] : entry["releases"].entries()) {
-      const auto known = std::find_if(kDebianReleases.begin(), kDebianReleases.end(), [&, name = release](const Release& r) { return r.name == name; });
+      const auto known = std::find_if(kDebianReleases.begin(), kDebianReleases.end(),
+                                      [&, name = release](const Release& r) { return r.name == name; });
       const std::string_view status = state["status"].as_string(), fixed = state["fixed_version"].as_string();
       if (known == kDebianReleases.end() || status == "undetermined" || fixed == "0") continue;  // "0": never affected
       Affected affected;

@@ -14,8 +14,8 @@
 
 namespace caisson::scan {
 
-// Versions from `introduced` ("0": from the first) up to, not including, `fixed`, or up to and including `last_affected`.
-// Both empty: no fix is known.
+// Versions from `introduced` ("0": from the first) up to, not including, `fixed`, or up to and including
+// `last_affected`. Both empty: no fix is known.
 struct VersionRange {
   std::string introduced = "0", fixed, last_affected;
   bool operator==(const VersionRange&) const = default;
@@ -46,7 +46,8 @@ struct Advisory {
 
 // Errors: invalid, with what is missing.
 Result<Advisory> parse_osv(const Value& record);
-// All advisories of one package of the tracker's file. Releases by their names ("bookworm") that are not known are left out.
+// All advisories of one package of the tracker's file. Releases by their names ("bookworm") that are not known are left
+// out.
 std::vector<Advisory> parse_debian_package(std::string_view package, const Value& entries);
 bool is_osv(const Value& document);             // has an id and a schema's shape
 bool is_debian_tracker(const Value& document);  // package → CVE → releases

@@ -18,12 +18,15 @@ namespace {
 constexpr int kFormat = 1;
 constexpr const char* kSchema =
     "CREATE TABLE sources(name TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE advisories(source TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(source, id)) WITHOUT ROWID;"
-    "CREATE TABLE affected(ecosystem TEXT NOT NULL, package TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, part INTEGER NOT NULL,"
+    "CREATE TABLE advisories(source TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(source, id)) "
+    "WITHOUT ROWID;"
+    "CREATE TABLE affected(ecosystem TEXT NOT NULL, package TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL, "
+    "part INTEGER NOT NULL,"
     " body TEXT NOT NULL, PRIMARY KEY(ecosystem, package, source, id, part)) WITHOUT ROWID;"
     "CREATE INDEX affected_by_id ON affected(source, id);"
     "CREATE INDEX affected_by_package ON affected(package, source);"
-    "CREATE TABLE ratings(cve TEXT PRIMARY KEY, severity INTEGER NOT NULL, score REAL, cvss TEXT NOT NULL, title TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE ratings(cve TEXT PRIMARY KEY, severity INTEGER NOT NULL, score REAL, cvss TEXT NOT NULL, title TEXT "
+    "NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE components(ecosystem TEXT NOT NULL, package TEXT NOT NULL, image TEXT NOT NULL,"
     " PRIMARY KEY(ecosystem, package, image)) WITHOUT ROWID;"
@@ -32,7 +35,10 @@ constexpr const char* kSchema =
 constexpr std::size_t kFileBytesMax = 1u << 30, kRecordBytesMax = 64u << 20;
 
 Value to_value(const Advisory& advisory) {
-  Value out{{"url", advisory.url}, {"title", advisory.title}, {"published", advisory.published}, {"modified", advisory.modified}};
+  Value out{{"url", advisory.url},
+            {"title", advisory.title},
+            {"published", advisory.published},
+            {"modified", advisory.modified}};
   out.set("aliases", Value::list_of(advisory.aliases));
   out.set("severity", static_cast<int>(advisory.severity));
   out.set("cvss", advisory.cvss);
@@ -42,7 +48,8 @@ Value to_value(const Advisory& advisory) {
 
 Value to_value(const Affected& affected) {
   std::vector<Value> ranges;
-  for (const VersionRange& range : affected.ranges) ranges.push_back(Value::list_of({range.introduced, range.fixed, range.last_affected}));
+  for (const VersionRange& range : affected.ranges)
+    ranges.push_back(Value::list_of({range.introduced, range.fixed, range.last_affected}));
   Value out{{"ranges", Value(std::move(ranges))}, {"versions", Value::list_of(affected.versions)}};
   if (affected.severity) out.set("severity", static_cast<int>(*affected.severity));
   return out;
@@ -74,7 +81,8 @@ Result<Affected> affected_of(std::string_view ecosystem, std::string_view packag
   Affected out;
   out.ecosystem = ecosystem;
   out.package = package;
-  for (const Value& range : value["ranges"].items()) out.ranges.push_back({range[0].str(), range[1].str(), range[2].str()});
+  for (const Value& range : value["ranges"].items())
+    out.ranges.push_back({range[0].str(), range[1].str(), range[2].str()});
   for (const Value& version : value["versions"].items()) out.versions.push_back(version.str());
   if (value.contains("severity")) out.severity = severity_of(value["severity"]);
   return out;
@@ -92,12 +100,14 @@ struct AdvisoryStore::Impl {
 
   mutable std::mutex mutex;
   Database db;
-  Statement find, rating, source_hash, put_source, put_advisory, drop_advisory, affected_names, drop_affected, put_affected, put_rating, package_releases, drop_package;
+  Statement find, rating, source_hash, put_source, put_advisory, drop_advisory, affected_names, drop_affected,
+      put_affected, put_rating, package_releases, drop_package;
   Statement put_meta, put_component, drop_components, component_images;
 
   Result<void> prepare();
   Result<void> import_one(const std::string& name, const Value& document, ImportResult& result);
-  Result<void> import_unit(const std::string& name, const std::string& hash, const std::vector<Advisory>& advisories, ImportResult& result);
+  Result<void> import_unit(const std::string& name, const std::string& hash, const std::vector<Advisory>& advisories,
+                           ImportResult& result);
   Result<void> write(const Advisory& advisory, ImportResult& result);
   Result<void> rate(const Advisory& advisory);
   Result<ImportResult> import_all(const std::function<Result<void>(ImportResult&)>& work);
@@ -106,8 +116,9 @@ struct AdvisoryStore::Impl {
 };
 
 Result<void> AdvisoryStore::Impl::prepare() {
-  find = TRY(db.prepare("SELECT f.source, f.id, a.body, f.body FROM affected f JOIN advisories a ON a.source=f.source AND a.id=f.id"
-                        " WHERE f.ecosystem=? AND f.package=? ORDER BY f.source, f.id"));
+  find = TRY(db.prepare(
+      "SELECT f.source, f.id, a.body, f.body FROM affected f JOIN advisories a ON a.source=f.source AND a.id=f.id"
+      " WHERE f.ecosystem=? AND f.package=? ORDER BY f.source, f.id"));
   rating = TRY(db.prepare("SELECT severity, score, cvss, title FROM ratings WHERE cve=?"));
   source_hash = TRY(db.prepare("SELECT hash FROM sources WHERE name=?"));
   put_source = TRY(db.prepare("INSERT OR REPLACE INTO sources VALUES(?,?)"));
@@ -131,8 +142,10 @@ Result<void> AdvisoryStore::Impl::rate(const Advisory& advisory) {
   const std::string name = advisory.name();
   if (advisory.severity == Severity::unknown || !name.starts_with("CVE-")) return {};
   put_rating.bind(name).bind(static_cast<std::int64_t>(advisory.severity));
-  if (advisory.score) put_rating.bind(*advisory.score);
-  else put_rating.bind_null();
+  if (advisory.score)
+    put_rating.bind(*advisory.score);
+  else
+    put_rating.bind_null();
   put_rating.bind(advisory.cvss).bind(advisory.title);
   return put_rating.finish();
 }
@@ -150,13 +163,19 @@ Result<void> AdvisoryStore::Impl::write(const Advisory& advisory, ImportResult& 
   for (const Affected& affected : advisory.affected) {
     const std::string package = key_name(affected.ecosystem, affected.package);
     result.touched.emplace(affected.ecosystem, package);
-    TRY(put_affected.bind(affected.ecosystem).bind(package).bind(advisory.source).bind(advisory.id).bind(part++).bind(json::write(to_value(affected))).finish());
+    TRY(put_affected.bind(affected.ecosystem)
+            .bind(package)
+            .bind(advisory.source)
+            .bind(advisory.id)
+            .bind(part++)
+            .bind(json::write(to_value(affected)))
+            .finish());
   }
   return rate(advisory);
 }
 
-Result<void> AdvisoryStore::Impl::import_unit(const std::string& name, const std::string& hash, const std::vector<Advisory>& advisories,
-                                              ImportResult& result) {
+Result<void> AdvisoryStore::Impl::import_unit(const std::string& name, const std::string& hash,
+                                              const std::vector<Advisory>& advisories, ImportResult& result) {
   source_hash.bind(name);
   const bool there = TRY(source_hash.step());
   const bool same = there && source_hash.text(0) == hash;
@@ -194,7 +213,8 @@ Result<void> AdvisoryStore::Impl::import_one(const std::string& name, const Valu
   }
   if (is_debian_tracker(document)) {
     for (const auto& [package, entries] : document.entries()) {
-      TRY(import_unit("debian/" + std::string(package), sha256_hex(json::write(entries)), parse_debian_package(package, entries), result));
+      TRY(import_unit("debian/" + std::string(package), sha256_hex(json::write(entries)),
+                      parse_debian_package(package, entries), result));
     }
     return {};
   }
@@ -235,7 +255,8 @@ Result<void> AdvisoryStore::Impl::import_text(const std::string& name, const std
   return {};
 }
 
-Result<void> AdvisoryStore::Impl::import_bytes(const std::string& name, const std::string& bytes, ImportResult& result) {
+Result<void> AdvisoryStore::Impl::import_bytes(const std::string& name, const std::string& bytes,
+                                               ImportResult& result) {
   if (!bytes.starts_with("PK")) return import_text(name, bytes, result);
   const Result<std::vector<ZipMember>> members = zip_members(bytes);
   if (!members.ok()) {
@@ -245,8 +266,10 @@ Result<void> AdvisoryStore::Impl::import_bytes(const std::string& name, const st
   for (const ZipMember& member : *members) {
     if (!member.name.ends_with(".json")) continue;
     const Result<std::string> text = zip_read(bytes, member, kRecordBytesMax);
-    if (text.ok()) TRY(import_text(name + "/" + member.name, *text, result));
-    else result.skipped.push_back(name + "/" + member.name + ": " + text.error().message);
+    if (text.ok())
+      TRY(import_text(name + "/" + member.name, *text, result));
+    else
+      result.skipped.push_back(name + "/" + member.name + ": " + text.error().message);
   }
   return {};
 }
@@ -260,7 +283,8 @@ Result<ImportResult> AdvisoryStore::import_documents(const std::vector<std::pair
 
 Result<ImportResult> AdvisoryStore::import_files(const std::function<Result<void>(const FileSink&)>& feed) {
   return impl_->import_all([&](ImportResult& result) {
-    return feed([&](const std::string& name, const std::string& bytes) { return impl_->import_bytes(name, bytes, result); });
+    return feed(
+        [&](const std::string& name, const std::string& bytes) { return impl_->import_bytes(name, bytes, result); });
   });
 }
 

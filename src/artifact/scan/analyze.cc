@@ -18,17 +18,19 @@ constexpr std::uint64_t kTextBytesMax = 1u << 20, kProgramBytesMin = 256u << 10;
 constexpr std::uint32_t kExecutable = 0111;
 
 // Distributions' own files: they hold the examples and test keys of their packages, and nobody's secrets.
-constexpr std::array<std::string_view, 9> kNoSecretsBelow = {"usr/share/", "usr/lib/", "usr/include/", "usr/src/", "lib/",
-                                                             "var/lib/dpkg/", "var/cache/", "proc/", "sys/"};
+constexpr std::array<std::string_view, 9> kNoSecretsBelow = {
+    "usr/share/", "usr/lib/", "usr/include/", "usr/src/", "lib/", "var/lib/dpkg/", "var/cache/", "proc/", "sys/"};
 // Media and archives, which are no text.
-constexpr std::array<std::string_view, 18> kNoText = {".png", ".jpg", ".jpeg", ".gif", ".ico", ".woff", ".woff2", ".ttf", ".gz",
-                                                      ".xz",  ".zip", ".so",   ".a",   ".o",   ".pyc",  ".mo",    ".deb", ".pdf"};
+constexpr std::array<std::string_view, 18> kNoText = {".png",   ".jpg", ".jpeg", ".gif", ".ico", ".woff",
+                                                      ".woff2", ".ttf", ".gz",   ".xz",  ".zip", ".so",
+                                                      ".a",     ".o",   ".pyc",  ".mo",  ".deb", ".pdf"};
 
 bool below_any(std::string_view path, auto& list) {
   for (const std::string_view one : list) {
     if (path.starts_with(one)) return true;
   }
-  return path.find("/node_modules/") != std::string_view::npos || path.find("/site-packages/") != std::string_view::npos ||
+  return path.find("/node_modules/") != std::string_view::npos ||
+         path.find("/site-packages/") != std::string_view::npos ||
          path.find("/dist-packages/") != std::string_view::npos;
 }
 
@@ -42,7 +44,8 @@ bool ends_with_any(std::string_view path, auto& list) {
 // "Key: value" of one paragraph; lines that go on (" …") are left out.
 std::string_view field(std::string_view paragraph, std::string_view key) {
   for (const std::string_view line : split(paragraph, '\n')) {
-    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == ':') return trim(line.substr(key.size() + 1));
+    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == ':')
+      return trim(line.substr(key.size() + 1));
   }
   return {};
 }
@@ -60,7 +63,8 @@ void for_paragraphs(std::string_view text, const Each& each) {
 
 std::string unquote(std::string_view text) {
   text = trim(text);
-  if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front()) text = text.substr(1, text.size() - 2);
+  if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front())
+    text = text.substr(1, text.size() - 2);
   return std::string(text);
 }
 
@@ -87,16 +91,29 @@ std::optional<Package> parse_rpm_header(std::string_view blob) {
     if (offset >= data.size()) continue;
     const auto text = [&] { return std::string(data.substr(offset, data.find('\0', offset) - offset)); };
     switch (big_endian(blob, at)) {
-      case kRpmName: out.name = text(); break;
-      case kRpmVersion: out.version = text(); break;
-      case kRpmRelease: release = text(); break;
-      case kRpmLicense: out.license = text(); break;
-      case kRpmArch: out.architecture = text(); break;
-      case kRpmSource: source = text(); break;
+      case kRpmName:
+        out.name = text();
+        break;
+      case kRpmVersion:
+        out.version = text();
+        break;
+      case kRpmRelease:
+        release = text();
+        break;
+      case kRpmLicense:
+        out.license = text();
+        break;
+      case kRpmArch:
+        out.architecture = text();
+        break;
+      case kRpmSource:
+        source = text();
+        break;
       case kRpmEpoch:
         if (offset + 4 <= data.size()) epoch = std::to_string(big_endian(data, offset));
         break;
-      default: break;
+      default:
+        break;
     }
   }
   if (out.name.empty() || out.name == "gpg-pubkey") return std::nullopt;
@@ -116,7 +133,8 @@ FileKind kind_of(std::string_view path, std::uint32_t mode, std::uint64_t size_b
   if (path == "var/lib/dpkg/status") return FileKind::dpkg_status;
   if (path.starts_with("var/lib/dpkg/status.d/") && !path.ends_with(".md5sums")) return FileKind::dpkg_status;
   if (path == "lib/apk/db/installed" || path == "usr/lib/apk/db/installed") return FileKind::apk_installed;
-  if (path.ends_with("lib/rpm/rpmdb.sqlite") || path.ends_with("lib/sysimage/rpm/rpmdb.sqlite")) return FileKind::rpm_database;
+  if (path.ends_with("lib/rpm/rpmdb.sqlite") || path.ends_with("lib/sysimage/rpm/rpmdb.sqlite"))
+    return FileKind::rpm_database;
   const bool in_modules = path.find("node_modules/") != std::string_view::npos;
   if (base == "package.json" && in_modules) return FileKind::package_json;
   if ((base == "package-lock.json" && !in_modules) || base == "npm-shrinkwrap.json") return FileKind::package_lock;
@@ -125,17 +143,24 @@ FileKind kind_of(std::string_view path, std::uint32_t mode, std::uint64_t size_b
   if (base.ends_with(".egg-info")) return FileKind::python_metadata;
   if (base.ends_with(".jar") || base.ends_with(".war") || base.ends_with(".ear")) return FileKind::jar;
   if ((mode & kExecutable) != 0 && size_bytes >= kProgramBytesMin && !base.ends_with(".so")) return FileKind::program;
-  if (size_bytes > 0 && size_bytes <= kTextBytesMax && !below_any(path, kNoSecretsBelow) && !ends_with_any(path, kNoText)) return FileKind::text;
+  if (size_bytes > 0 && size_bytes <= kTextBytesMax && !below_any(path, kNoSecretsBelow) &&
+      !ends_with_any(path, kNoText))
+    return FileKind::text;
   return FileKind::none;
 }
 
 std::uint64_t size_bytes_max(FileKind kind) {
   switch (kind) {
-    case FileKind::jar: return kJarBytesMax;
-    case FileKind::rpm_database: return kDatabaseBytesMax;
-    case FileKind::program: return 0;
-    case FileKind::text: return kTextBytesMax;
-    default: return kListBytesMax;
+    case FileKind::jar:
+      return kJarBytesMax;
+    case FileKind::rpm_database:
+      return kDatabaseBytesMax;
+    case FileKind::program:
+      return 0;
+    case FileKind::text:
+      return kTextBytesMax;
+    default:
+      return kListBytesMax;
   }
 }
 
@@ -143,17 +168,36 @@ FileFindings analyze_file(FileKind kind, const std::string& path, const std::str
   FileFindings out;
   out.path = path;
   switch (kind) {
-    case FileKind::os_release: out.os = parse_os_release(bytes); break;
-    case FileKind::dpkg_status: out.packages = parse_dpkg_status(bytes); break;
-    case FileKind::apk_installed: out.packages = parse_apk_installed(bytes); break;
-    case FileKind::rpm_database: out.packages = parse_rpm_database(bytes); break;
-    case FileKind::package_json: out.packages = parse_package_json(bytes); break;
-    case FileKind::package_lock: out.packages = parse_package_lock(bytes); break;
-    case FileKind::python_metadata: out.packages = parse_python_metadata(bytes); break;
-    case FileKind::jar: out.packages = parse_jar(path, bytes); break;
-    case FileKind::text: out.secrets = find_secrets(path, bytes); break;
+    case FileKind::os_release:
+      out.os = parse_os_release(bytes);
+      break;
+    case FileKind::dpkg_status:
+      out.packages = parse_dpkg_status(bytes);
+      break;
+    case FileKind::apk_installed:
+      out.packages = parse_apk_installed(bytes);
+      break;
+    case FileKind::rpm_database:
+      out.packages = parse_rpm_database(bytes);
+      break;
+    case FileKind::package_json:
+      out.packages = parse_package_json(bytes);
+      break;
+    case FileKind::package_lock:
+      out.packages = parse_package_lock(bytes);
+      break;
+    case FileKind::python_metadata:
+      out.packages = parse_python_metadata(bytes);
+      break;
+    case FileKind::jar:
+      out.packages = parse_jar(path, bytes);
+      break;
+    case FileKind::text:
+      out.secrets = find_secrets(path, bytes);
+      break;
     case FileKind::program:
-    case FileKind::none: break;
+    case FileKind::none:
+      break;
   }
   for (Package& package : out.packages) {
     if (package.path.empty()) package.path = path;
@@ -178,7 +222,8 @@ std::vector<Package> parse_dpkg_status(std::string_view text) {
   std::vector<Package> out;
   for_paragraphs(text, [&](std::string_view paragraph) {
     const std::string_view status = field(paragraph, "Status");
-    if (!status.empty() && !status.ends_with(" installed")) return;  // removed, with its configuration left; status.d has none
+    if (!status.empty() && !status.ends_with(" installed"))
+      return;  // removed, with its configuration left; status.d has none
     Package package;
     package.ecosystem = "Debian";
     package.name = field(paragraph, "Package");
@@ -189,7 +234,8 @@ std::vector<Package> parse_dpkg_status(std::string_view text) {
     const std::string_view source = field(paragraph, "Source");
     const std::size_t open = source.find(" (");
     package.source_name = source.substr(0, open);
-    if (open != std::string_view::npos && source.ends_with(')')) package.source_version = source.substr(open + 2, source.size() - open - 3);
+    if (open != std::string_view::npos && source.ends_with(')'))
+      package.source_version = source.substr(open + 2, source.size() - open - 3);
     out.push_back(std::move(package));
   });
   return out;
@@ -217,14 +263,17 @@ std::vector<Package> parse_rpm_database(const std::string& bytes) {
   sqlite3* db = nullptr;
   sqlite3_stmt* rows = nullptr;
   if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr) == SQLITE_OK) {
-    // A file in WAL mode can't be opened from memory: bytes 18 and 19 say that it is a plain one, which read-only it is.
+    // A file in WAL mode can't be opened from memory: bytes 18 and 19 say that it is a plain one, which read-only it
+    // is.
     std::string copy = bytes;
     if (copy.size() > 20) copy[18] = copy[19] = 1;
     const auto size = static_cast<sqlite3_int64>(copy.size());
-    if (sqlite3_deserialize(db, "main", reinterpret_cast<unsigned char*>(copy.data()), size, size, SQLITE_DESERIALIZE_READONLY) == SQLITE_OK &&
+    if (sqlite3_deserialize(db, "main", reinterpret_cast<unsigned char*>(copy.data()), size, size,
+                            SQLITE_DESERIALIZE_READONLY) == SQLITE_OK &&
         sqlite3_prepare_v2(db, "SELECT blob FROM Packages", -1, &rows, nullptr) == SQLITE_OK) {
       while (sqlite3_step(rows) == SQLITE_ROW) {
-        const std::string_view blob(static_cast<const char*>(sqlite3_column_blob(rows, 0)), static_cast<std::size_t>(sqlite3_column_bytes(rows, 0)));
+        const std::string_view blob(static_cast<const char*>(sqlite3_column_blob(rows, 0)),
+                                    static_cast<std::size_t>(sqlite3_column_bytes(rows, 0)));
         if (std::optional<Package> package = parse_rpm_header(blob)) out.push_back(*std::move(package));
       }
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one file says: packages of the managers that keep their lists in files, the operating system, secrets. Formats:
-// dpkg's status and status.d (distroless), apk's installed, npm's package.json and package-lock.json (v1 to v3), Python's
-// *.dist-info/METADATA and *.egg-info, jars (pom.properties, MANIFEST.MF, jars inside, three deep), Go's build information
-// (Go 1.18 and later), rpm's rpmdb.sqlite. A file that is broken has no packages: images hold much that only looks like one
-// of these. Pure functions; any thread.
+// dpkg's status and status.d (distroless), apk's installed, npm's package.json and package-lock.json (v1 to v3),
+// Python's
+// *.dist-info/METADATA and *.egg-info, jars (pom.properties, MANIFEST.MF, jars inside, three deep), Go's build
+// information (Go 1.18 and later), rpm's rpmdb.sqlite. A file that is broken has no packages: images hold much that
+// only looks like one of these. Pure functions; any thread.
 #pragma once
 #include <cstdint>
 #include <optional>

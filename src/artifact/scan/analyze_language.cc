@@ -63,7 +63,8 @@ std::string manifest_field(std::string_view text, std::string_view key) {
 std::string property(std::string_view text, std::string_view key) {
   for (const std::string_view line : split(text, '\n')) {
     const std::size_t equals = line.find('=');
-    if (equals != std::string_view::npos && trim(line.substr(0, equals)) == key) return std::string(trim(line.substr(equals + 1)));
+    if (equals != std::string_view::npos && trim(line.substr(0, equals)) == key)
+      return std::string(trim(line.substr(equals + 1)));
   }
   return {};
 }
@@ -107,7 +108,8 @@ struct JarReader {
   bool add_pom(const std::string& path, const std::string& bytes, const ZipMember& member) {
     const Result<std::string> text = zip_read(bytes, member, kJarTextMax);
     if (!text.ok()) return false;
-    const std::string group = property(*text, "groupId"), artifact = property(*text, "artifactId"), version = property(*text, "version");
+    const std::string group = property(*text, "groupId"), artifact = property(*text, "artifactId"),
+                      version = property(*text, "version");
     if (group.empty() || artifact.empty() || version.empty()) return false;
     found.push_back(package_of("Maven", group + ":" + artifact, version));
     found.back().path = path;
@@ -120,7 +122,8 @@ struct JarReader {
     const std::string version = manifest_field(manifest, "Implementation-Version");
     const std::string vendor = manifest_field(manifest, "Implementation-Vendor-Id");
     const std::string title = manifest_field(manifest, "Implementation-Title");
-    if (package.name.empty() && !title.empty() && title.find(' ') == std::string::npos) package = package_of("Maven", title, version);
+    if (package.name.empty() && !title.empty() && title.find(' ') == std::string::npos)
+      package = package_of("Maven", title, version);
     if (package.version.empty()) package.version = version;
     if (package.name.empty() || package.version.empty()) return;
     if (!vendor.empty()) package.name = vendor + ":" + package.name;
@@ -153,7 +156,8 @@ std::optional<std::string_view> take_string(std::string_view& bytes) {
 // Build information at the start of `bytes`.
 std::vector<Package> read_build_info(std::string_view bytes) {
   constexpr char kInline = 2;
-  if (bytes.size() <= kBuildInfoHeader || (bytes[15] & kInline) == 0) return {};  // before Go 1.18: pointers into the data
+  if (bytes.size() <= kBuildInfoHeader || (bytes[15] & kInline) == 0)
+    return {};  // before Go 1.18: pointers into the data
   bytes.remove_prefix(kBuildInfoHeader);
   const std::optional<std::string_view> version = take_string(bytes);
   if (!version || !version->starts_with("go")) return {};
@@ -180,7 +184,8 @@ std::vector<Package> parse_package_lock(std::string_view text) {
     constexpr std::string_view kModules = "node_modules/";
     const std::size_t at = path.rfind(kModules);
     if (at == std::string_view::npos || entry["dev"].as_bool() || entry["link"].as_bool()) continue;
-    const std::string_view name = entry["name"].is_string() ? entry["name"].as_string() : path.substr(at + kModules.size());
+    const std::string_view name =
+        entry["name"].is_string() ? entry["name"].as_string() : path.substr(at + kModules.size());
     if (!entry["version"].is_string()) continue;
     out.push_back(package_of("npm", name, entry["version"].as_string()));
     out.back().license = license_of(entry);
@@ -239,7 +244,9 @@ Result<FileFindings> analyze_program(const std::string& path, const content::Byt
     if (piece.empty()) break;
     window += piece;
     if (first && window.size() < 4) continue;
-    if (first && !window.starts_with("\x7f" "ELF")) return out;
+    if (first && !window.starts_with("\x7f"
+                                     "ELF"))
+      return out;
     first = false;
     while (!found) {
       const std::size_t at = window.find(kBuildInfo);

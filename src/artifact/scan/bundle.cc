@@ -11,7 +11,9 @@ namespace {
 constexpr std::size_t kFileBytesMax = 1u << 30;
 constexpr content::ArchiveLimits kLimits{.entries_max = 1'000'000, .bytes_max = 8ull << 30};
 
-bool is_advisory_file(std::string_view name) { return name.ends_with(".json") || name.ends_with(".zip"); }
+bool is_advisory_file(std::string_view name) {
+  return name.ends_with(".json") || name.ends_with(".zip");
+}
 
 // A source that begins with `piece` again.
 content::ByteSource with_first(std::string piece, content::ByteSource rest) {
@@ -61,11 +63,13 @@ Result<void> append_files(std::string& tar, const std::string& root, const std::
 
 }  // namespace
 
-Result<ImportResult> import_bundle(const content::BlobStore& blobs, const content::Digest& digest, AdvisoryStore& into) {
+Result<ImportResult> import_bundle(const content::BlobStore& blobs, const content::Digest& digest,
+                                   AdvisoryStore& into) {
   const std::string bytes = TRY(blobs.read(digest, content::kManifestBytesMax).in("advisories " + digest.str()));
   const content::Manifest manifest = TRY(content::parse_manifest(bytes));
   if (manifest.artifact_type != kBundleType && manifest.config.media_type != kBundleType) {
-    return Error{ErrorCode::invalid, digest.str() + " is no bundle of advisories: its artifactType is \"" + manifest.artifact_type + "\", not " + std::string(kBundleType)};
+    return Error{ErrorCode::invalid, digest.str() + " is no bundle of advisories: its artifactType is \"" +
+                                         manifest.artifact_type + "\", not " + std::string(kBundleType)};
   }
   return into.import_files([&](const AdvisoryStore::FileSink& sink) -> Result<void> {
     for (const content::Descriptor& layer : manifest.layers) {
@@ -81,12 +85,18 @@ Result<content::Digest> make_bundle(const std::string& path, content::BlobStore&
   TRY(append_files(tar, path, ""));
   if (tar.empty()) return Error{ErrorCode::not_found, path + " holds no .json or .zip file"};
   tar.append(content::kTrailerBytes, '\0');
-  const std::string packed = TRY(content::read_all(content::compress_zstd(content::from_string(std::move(tar))), kFileBytesMax));
+  const std::string packed =
+      TRY(content::read_all(content::compress_zstd(content::from_string(std::move(tar))), kFileBytesMax));
   content::Manifest manifest;
   manifest.artifact_type = kBundleType;
   const content::Digest empty = TRY(blobs.put_bytes("{}")), layer = TRY(blobs.put_bytes(packed));
   manifest.config = {std::string(content::kOciEmpty), empty, 2, {}, "", {}};
-  manifest.layers = {{std::string(kBundleLayerType), layer, packed.size(), {}, "", {{"org.opencontainers.image.title", path_base(path)}}}};
+  manifest.layers = {{std::string(kBundleLayerType),
+                      layer,
+                      packed.size(),
+                      {},
+                      "",
+                      {{"org.opencontainers.image.title", path_base(path)}}}};
   return blobs.put_bytes(content::write_manifest(manifest));
 }
 

@@ -16,7 +16,8 @@ constexpr std::array<std::string_view, 6> kNames = {"UNKNOWN", "NONE", "LOW", "M
 // The metric's value in the vector. Errors: invalid when it isn't there.
 Result<std::string_view> metric(std::string_view vector, std::string_view name) {
   for (const std::string_view part : split(vector, '/')) {
-    if (part.size() > name.size() && part.starts_with(name) && part[name.size()] == ':') return part.substr(name.size() + 1);
+    if (part.size() > name.size() && part.starts_with(name) && part[name.size()] == ':')
+      return part.substr(name.size() + 1);
   }
   return Error{ErrorCode::invalid, "CVSS vector without " + std::string(name)};
 }
@@ -54,7 +55,8 @@ Result<double> score_v3(std::string_view vector) {
   const double av = TRY(weight(vector, "AV", kAttackVector)), ac = TRY(weight(vector, "AC", kComplexity));
   const double pr = TRY(weight(vector, "PR", changed ? kPrivilegesChanged : kPrivileges));
   const double ui = TRY(weight(vector, "UI", kInteraction));
-  const double c = TRY(weight(vector, "C", kImpact)), i = TRY(weight(vector, "I", kImpact)), a = TRY(weight(vector, "A", kImpact));
+  const double c = TRY(weight(vector, "C", kImpact)), i = TRY(weight(vector, "I", kImpact)),
+               a = TRY(weight(vector, "A", kImpact));
   const double sub = 1 - (1 - c) * (1 - i) * (1 - a);
   const double impact = changed ? 7.52 * (sub - 0.029) - 3.25 * std::pow(sub - 0.02, 15) : 6.42 * sub;
   if (impact <= 0) return 0.0;
@@ -70,7 +72,8 @@ constexpr std::array<Weight, 3> kImpact2 = {{{"N", 0}, {"P", 0.275}, {"C", 0.660
 Result<double> score_v2(std::string_view vector) {
   const double av = TRY(weight(vector, "AV", kAccessVector2)), ac = TRY(weight(vector, "AC", kComplexity2));
   const double au = TRY(weight(vector, "Au", kAuthentication2));
-  const double c = TRY(weight(vector, "C", kImpact2)), i = TRY(weight(vector, "I", kImpact2)), a = TRY(weight(vector, "A", kImpact2));
+  const double c = TRY(weight(vector, "C", kImpact2)), i = TRY(weight(vector, "I", kImpact2)),
+               a = TRY(weight(vector, "A", kImpact2));
   const double impact = 10.41 * (1 - (1 - c) * (1 - i) * (1 - a)), exploitability = 20 * av * ac * au;
   const double score = (0.6 * impact + 0.4 * exploitability - 1.5) * (impact == 0 ? 0 : 1.176);
   return std::round(std::max(score, 0.0) * 10) / 10;
@@ -78,7 +81,9 @@ Result<double> score_v2(std::string_view vector) {
 
 }  // namespace
 
-std::string_view severity_name(Severity severity) { return kNames[static_cast<std::size_t>(severity)]; }
+std::string_view severity_name(Severity severity) {
+  return kNames[static_cast<std::size_t>(severity)];
+}
 
 std::optional<Severity> parse_severity(std::string_view text) {
   if (equals_ignoring_case(text, "moderate")) return Severity::medium;
@@ -101,7 +106,8 @@ Result<double> cvss_base_score(std::string_view vector) {
   vector = trim(vector);
   if (vector.starts_with("CVSS:3.0/") || vector.starts_with("CVSS:3.1/")) return score_v3(vector.substr(9));
   if (vector.starts_with("CVSS:")) {
-    return Error{ErrorCode::invalid, "CVSS version " + std::string(vector.substr(5, vector.find('/') - 5)) + " is not scored"};
+    return Error{ErrorCode::invalid,
+                 "CVSS version " + std::string(vector.substr(5, vector.find('/') - 5)) + " is not scored"};
   }
   return score_v2(vector);
 }

@@ -19,22 +19,25 @@ class ImageScans {
   using Answer = std::shared_ptr<const Result<ImageScan>>;
   ImageScans(Scanner scanner, WorkerPool& workers) : scanner_(std::move(scanner)), workers_(workers) {}
 
-  // The answer, or nullptr: then a worker looks for it and calls `then`, which must not block. An error is told once; the
-  // next call tries again. Errors: too_many_requests when the workers' queue is full.
+  // The answer, or nullptr: then a worker looks for it and calls `then`, which must not block. An error is told once;
+  // the next call tries again. Errors: too_many_requests when the workers' queue is full.
   Result<Answer> find(const content::Digest& digest, std::function<void()> then) {
     {
       const std::lock_guard lock(mutex_);
       if (const auto it = done_.find(digest); it != done_.end()) {
         Answer answer = it->second.first;
-        if (answer->ok()) order_.splice(order_.begin(), order_, it->second.second);
-        else forget(it);
+        if (answer->ok())
+          order_.splice(order_.begin(), order_, it->second.second);
+        else
+          forget(it);
         return answer;
       }
       std::vector<std::function<void()>>& waiting = waiting_[digest];
       waiting.push_back(std::move(then));
       if (waiting.size() > 1) return Answer();
     }
-    const Result<void> queued = workers_.run([this, digest] { keep(digest, std::make_shared<const Result<ImageScan>>(scanner_.scan(digest))); });
+    const Result<void> queued = workers_.run(
+        [this, digest] { keep(digest, std::make_shared<const Result<ImageScan>>(scanner_.scan(digest))); });
     if (queued.ok()) return Answer();
     const std::lock_guard lock(mutex_);
     waiting_.erase(digest);

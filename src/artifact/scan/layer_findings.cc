@@ -22,13 +22,17 @@ constexpr int kDirectoryDepthMax = 128;
 constexpr std::size_t kPieceBytes = 256u << 10;
 
 bool is_below(std::string_view path, std::string_view directory) {
-  return directory.empty() || (path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/');
+  return directory.empty() ||
+         (path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/');
 }
 
 // Whether a file of that kind is kept although it says nothing: it may lie over one that did.
-bool may_hide(FileKind kind) { return kind != FileKind::none && kind != FileKind::text; }
+bool may_hide(FileKind kind) {
+  return kind != FileKind::none && kind != FileKind::text;
+}
 
-Result<void> add_file(LayerFindings& out, FileKind kind, const std::string& path, std::uint64_t size_bytes, const content::ByteSource& contents) {
+Result<void> add_file(LayerFindings& out, FileKind kind, const std::string& path, std::uint64_t size_bytes,
+                      const content::ByteSource& contents) {
   if (kind == FileKind::none) return {};
   FileFindings found;
   found.path = path;
@@ -42,8 +46,10 @@ Result<void> add_file(LayerFindings& out, FileKind kind, const std::string& path
   return {};
 }
 
-Result<void> scan_below(LayerFindings& out, const std::string& root, const std::string& below, dev_t device, int depth) {
-  if (depth > kDirectoryDepthMax) return Error{ErrorCode::too_large, below + ": folders deeper than " + std::to_string(kDirectoryDepthMax)};
+Result<void> scan_below(LayerFindings& out, const std::string& root, const std::string& below, dev_t device,
+                        int depth) {
+  if (depth > kDirectoryDepthMax)
+    return Error{ErrorCode::too_large, below + ": folders deeper than " + std::to_string(kDirectoryDepthMax)};
   for (const std::string& name : TRY(list_dir(below.empty() ? root : root + "/" + below))) {
     const std::string path = below.empty() ? name : below + "/" + name, host = root + "/" + path;
     struct stat st {};
@@ -78,7 +84,9 @@ std::string os_ecosystem(const std::string& found, const OsRelease& os) {
 }
 
 using PackageKey = std::tuple<std::string, std::string, std::string, std::string>;
-PackageKey key_of(const Package& package) { return {package.ecosystem, package.name, package.version, package.architecture}; }
+PackageKey key_of(const Package& package) {
+  return {package.ecosystem, package.name, package.version, package.architecture};
+}
 
 Value package_to_value(const Package& package) {
   Value out = Value::map();
@@ -97,8 +105,11 @@ Value package_to_value(const Package& package) {
 }
 
 Value secret_to_value(const Secret& secret) {
-  return Value{{"rule", secret.rule},   {"title", secret.title}, {"severity", severity_name(secret.severity)},
-               {"line", secret.line}, {"match", secret.match}};
+  return Value{{"rule", secret.rule},
+               {"title", secret.title},
+               {"severity", severity_name(secret.severity)},
+               {"line", secret.line},
+               {"match", secret.match}};
 }
 
 }  // namespace
@@ -141,7 +152,8 @@ Inventory merge_layers(const std::vector<std::pair<content::Digest, LayerFinding
     const auto hidden = [&layer](const std::string& path) {
       const auto below = [&](const std::string& gone) { return path == gone || is_below(path, gone); };
       return std::any_of(layer.removed.begin(), layer.removed.end(), below) ||
-             std::any_of(layer.opaque.begin(), layer.opaque.end(), [&](const std::string& gone) { return is_below(path, gone); });
+             std::any_of(layer.opaque.begin(), layer.opaque.end(),
+                         [&](const std::string& gone) { return is_below(path, gone); });
     };
     if (!layer.removed.empty() || !layer.opaque.empty()) {
       std::erase_if(files, [&](const auto& entry) { return hidden(entry.first); });
@@ -184,10 +196,14 @@ Value layer_findings_to_value(const LayerFindings& findings) {
     Value one{{"path", file.path}};
     for (const Package& package : file.packages) one.edit("packages").push_back(package_to_value(package));
     for (const Secret& secret : file.secrets) one.edit("secrets").push_back(secret_to_value(secret));
-    if (file.os) one.set("os", Value{{"id", file.os->id}, {"version", file.os->version_id}, {"name", file.os->pretty_name}});
+    if (file.os)
+      one.set("os", Value{{"id", file.os->id}, {"version", file.os->version_id}, {"name", file.os->pretty_name}});
     files.push_back(std::move(one));
   }
-  return Value{{"format", kFormat}, {"files", Value(std::move(files))}, {"removed", Value::list_of(findings.removed)}, {"opaque", Value::list_of(findings.opaque)}};
+  return Value{{"format", kFormat},
+               {"files", Value(std::move(files))},
+               {"removed", Value::list_of(findings.removed)},
+               {"opaque", Value::list_of(findings.opaque)}};
 }
 
 Result<LayerFindings> layer_findings_of_value(const Value& value) {
@@ -197,13 +213,27 @@ Result<LayerFindings> layer_findings_of_value(const Value& value) {
     FileFindings file;
     file.path = one["path"].str();
     for (const Value& p : one["packages"].items()) {
-      file.packages.push_back({p["e"].str(), p["n"].str(), p["v"].str(), p["sn"].str(), p["sv"].str(), p["a"].str(), p["l"].str(), p["p"].str(), {}});
+      file.packages.push_back({p["e"].str(),
+                               p["n"].str(),
+                               p["v"].str(),
+                               p["sn"].str(),
+                               p["sv"].str(),
+                               p["a"].str(),
+                               p["l"].str(),
+                               p["p"].str(),
+                               {}});
     }
     for (const Value& s : one["secrets"].items()) {
-      file.secrets.push_back({s["rule"].str(), s["title"].str(), parse_severity(s["severity"].as_string()).value_or(Severity::unknown),
-                              file.path, static_cast<int>(s["line"].as_int()), s["match"].str(), {}});
+      file.secrets.push_back({s["rule"].str(),
+                              s["title"].str(),
+                              parse_severity(s["severity"].as_string()).value_or(Severity::unknown),
+                              file.path,
+                              static_cast<int>(s["line"].as_int()),
+                              s["match"].str(),
+                              {}});
     }
-    if (one.contains("os")) file.os = OsRelease{one["os"]["id"].str(), one["os"]["version"].str(), one["os"]["name"].str()};
+    if (one.contains("os"))
+      file.os = OsRelease{one["os"]["id"].str(), one["os"]["version"].str(), one["os"]["name"].str()};
     out.files.push_back(std::move(file));
   }
   for (const Value& path : value["removed"].items()) out.removed.push_back(path.str());

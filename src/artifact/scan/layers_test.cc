@@ -14,7 +14,8 @@ namespace caisson::scan {
 namespace {
 
 std::string dpkg_entry(const std::string& name, const std::string& version, const std::string& more = "") {
-  return "Package: " + name + "\nStatus: install ok installed\nArchitecture: amd64\n" + more + "Version: " + version + "\nDescription: x\n y\n\n";
+  return "Package: " + name + "\nStatus: install ok installed\nArchitecture: amd64\n" + more + "Version: " + version +
+         "\nDescription: x\n y\n\n";
 }
 
 LayerFindings layer_of(const std::vector<TestFile>& files) {
@@ -23,7 +24,9 @@ LayerFindings layer_of(const std::vector<TestFile>& files) {
   return std::move(out).value();
 }
 
-content::Digest digest(char letter) { return {"sha256", std::string(64, letter)}; }
+content::Digest digest(char letter) {
+  return {"sha256", std::string(64, letter)};
+}
 
 std::vector<std::string> names(const std::vector<Package>& packages) {
   std::vector<std::string> out;
@@ -32,7 +35,8 @@ std::vector<std::string> names(const std::vector<Package>& packages) {
 }
 
 TEST_CASE("dpkg: sources, what is only configured is left out, distroless lists") {
-  const auto packages = parse_dpkg_status(dpkg_entry("libc6", "2.36-9+deb12u7", "Source: glibc\n") + dpkg_entry("bash", "5.2.15-2+b2", "Source: bash (5.2.15-2)\n") +
+  const auto packages = parse_dpkg_status(dpkg_entry("libc6", "2.36-9+deb12u7", "Source: glibc\n") +
+                                          dpkg_entry("bash", "5.2.15-2+b2", "Source: bash (5.2.15-2)\n") +
                                           "Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n");
   REQUIRE(packages.size() == 2);
   CHECK(packages[0].advisory_name() == "glibc");
@@ -42,7 +46,8 @@ TEST_CASE("dpkg: sources, what is only configured is left out, distroless lists"
 }
 
 TEST_CASE("apk: the origin is the source") {
-  const auto packages = parse_apk_installed("C:Q1\nP:libcrypto3\nV:3.1.4-r5\nA:x86_64\nL:Apache-2.0\no:openssl\n\nP:musl\nV:1.2.4-r2\nA:x86_64\no:musl\n");
+  const auto packages = parse_apk_installed(
+      "C:Q1\nP:libcrypto3\nV:3.1.4-r5\nA:x86_64\nL:Apache-2.0\no:openssl\n\nP:musl\nV:1.2.4-r2\nA:x86_64\no:musl\n");
   REQUIRE(packages.size() == 2);
   CHECK(packages[0].source_name == "openssl");
   CHECK(packages[0].license == "Apache-2.0");
@@ -50,20 +55,28 @@ TEST_CASE("apk: the origin is the source") {
 }
 
 TEST_CASE("npm: installed modules, locks of all versions without what is for development") {
-  CHECK(names(parse_package_json(R"({"name":"@a/b","version":"1.2.3","license":{"type":"MIT"}})")) == std::vector<std::string>{"@a/b 1.2.3"});
+  CHECK(names(parse_package_json(R"({"name":"@a/b","version":"1.2.3","license":{"type":"MIT"}})")) ==
+        std::vector<std::string>{"@a/b 1.2.3"});
   CHECK(parse_package_json(R"({"name":"x"})").empty());
-  CHECK(names(parse_package_lock(R"({"lockfileVersion":3,"packages":{"":{"name":"app"},"node_modules/a":{"version":"1.0.0"},
-    "node_modules/a/node_modules/@s/b":{"version":"2.0.0"},"node_modules/t":{"version":"3.0.0","dev":true}}})")) == std::vector<std::string>{"a 1.0.0", "@s/b 2.0.0"});
-  CHECK(names(parse_package_lock(R"({"lockfileVersion":1,"dependencies":{"a":{"version":"1.0.0","dependencies":{"b":{"version":"2.0.0"}}},
+  CHECK(names(parse_package_lock(
+            R"({"lockfileVersion":3,"packages":{"":{"name":"app"},"node_modules/a":{"version":"1.0.0"},
+    "node_modules/a/node_modules/@s/b":{"version":"2.0.0"},"node_modules/t":{"version":"3.0.0","dev":true}}})")) ==
+        std::vector<std::string>{"a 1.0.0", "@s/b 2.0.0"});
+  CHECK(names(parse_package_lock(
+            R"({"lockfileVersion":1,"dependencies":{"a":{"version":"1.0.0","dependencies":{"b":{"version":"2.0.0"}}},
     "t":{"version":"3","dev":true}}})")) == std::vector<std::string>{"a 1.0.0", "b 2.0.0"});
 }
 
 TEST_CASE("Python: names are normalised") {
-  CHECK(names(parse_python_metadata("Metadata-Version: 2.1\nName: Foo_.Bar\nVersion: 1.0\nLicense: MIT\n\nName: not this\n")) == std::vector<std::string>{"foo-bar 1.0"});
+  CHECK(names(parse_python_metadata(
+            "Metadata-Version: 2.1\nName: Foo_.Bar\nVersion: 1.0\nLicense: MIT\n\nName: not this\n")) ==
+        std::vector<std::string>{"foo-bar 1.0"});
 }
 
 TEST_CASE("Go: modules, replacements, the library of the toolchain") {
-  CHECK(names(parse_go_modules("go1.22.1 X:x", "path\tcmd\nmod\texample.com/app\t(devel)\t\ndep\tgolang.org/x/net\tv0.1.0\th1:x\ndep\told.org/x\tv1.0.0\n=>\tnew.org/x\tv1.1.0\th1:y\n")) ==
+  CHECK(names(parse_go_modules("go1.22.1 X:x",
+                               "path\tcmd\nmod\texample.com/app\t(devel)\t\ndep\tgolang.org/x/"
+                               "net\tv0.1.0\th1:x\ndep\told.org/x\tv1.0.0\n=>\tnew.org/x\tv1.1.0\th1:y\n")) ==
         std::vector<std::string>{"stdlib 1.22.1", "golang.org/x/net v0.1.0", "new.org/x v1.1.0"});
 }
 
@@ -72,7 +85,11 @@ TEST_CASE("Go: build information is found in a program that streams by, whatever
   info += std::string("\x08\x02", 2) + std::string(16, '\0');
   const std::string modules = std::string(16, 's') + "dep\tgolang.org/x/net\tv0.1.0\th1:x\n" + std::string(16, 'e');
   info += "\x06go1.22" + std::string(1, static_cast<char>(modules.size())) + modules;
-  std::string program = "\x7f" "ELF" + std::string(4093, '\1') + std::string("\xff Go buildinf:", 14) + std::string(4096, '\2');  // one that is not aligned
+  std::string program =
+      "\x7f"
+      "ELF" +
+      std::string(4093, '\1') + std::string("\xff Go buildinf:", 14) +
+      std::string(4096, '\2');  // one that is not aligned
   program.append(16 - program.size() % 16, '\0');
   program += info + std::string(5000, '\3');
   for (const std::size_t piece : {std::size_t{1000}, std::size_t{4099}, program.size()}) {
@@ -95,9 +112,11 @@ TEST_CASE("a broken archive of Java is no package and no failure") {
 }
 
 TEST_CASE("a package is of the layer that brought its version; what is deleted is gone") {
-  const LayerFindings base = layer_of({{"usr/lib/os-release", kDebian}, {"var/lib/dpkg/status", dpkg_entry("bash", "5.2") + dpkg_entry("curl", "7.88")},
+  const LayerFindings base = layer_of({{"usr/lib/os-release", kDebian},
+                                       {"var/lib/dpkg/status", dpkg_entry("bash", "5.2") + dpkg_entry("curl", "7.88")},
                                        {"app/node_modules/a/package.json", R"({"name":"a","version":"1.0.0"})"}});
-  const LayerFindings upgrade = layer_of({{"var/lib/dpkg/status", dpkg_entry("bash", "5.2") + dpkg_entry("curl", "7.89")}, {"app/.wh.node_modules", ""}});
+  const LayerFindings upgrade = layer_of(
+      {{"var/lib/dpkg/status", dpkg_entry("bash", "5.2") + dpkg_entry("curl", "7.89")}, {"app/.wh.node_modules", ""}});
   const Inventory inventory = merge_layers({{digest('a'), base}, {digest('b'), upgrade}});
   CHECK(inventory.os.id == "debian");
   REQUIRE(names(inventory.packages) == std::vector<std::string>{"bash 5.2", "curl 7.89"});
@@ -107,9 +126,12 @@ TEST_CASE("a package is of the layer that brought its version; what is deleted i
 }
 
 TEST_CASE("an opaque folder hides what is below it, and nothing beside it") {
-  const LayerFindings base = layer_of({{"app/node_modules/a/package.json", R"({"name":"a","version":"1.0.0"})"}, {"application/node_modules/b/package.json", R"({"name":"b","version":"1.0.0"})"}});
+  const LayerFindings base =
+      layer_of({{"app/node_modules/a/package.json", R"({"name":"a","version":"1.0.0"})"},
+                {"application/node_modules/b/package.json", R"({"name":"b","version":"1.0.0"})"}});
   const LayerFindings upper = layer_of({{"app/.wh..wh..opq", ""}});
-  CHECK(names(merge_layers({{digest('a'), base}, {digest('b'), upper}}).packages) == std::vector<std::string>{"b 1.0.0"});
+  CHECK(names(merge_layers({{digest('a'), base}, {digest('b'), upper}}).packages) ==
+        std::vector<std::string>{"b 1.0.0"});
 }
 
 // Put together here, so that nobody's scanner takes this file for a leak.
@@ -140,7 +162,11 @@ TEST_CASE("secrets: examples, parts of words and monotonous texts are none") {
 }
 
 TEST_CASE("findings of a layer are kept as JSON and come back") {
-  const LayerFindings findings = layer_of({{"etc/os-release", kDebian}, {"var/lib/dpkg/status", dpkg_entry("bash", "5.2")}, {"app/.env", kToken}, {"a/.wh.b", ""}, {"c/.wh..wh..opq", ""}});
+  const LayerFindings findings = layer_of({{"etc/os-release", kDebian},
+                                           {"var/lib/dpkg/status", dpkg_entry("bash", "5.2")},
+                                           {"app/.env", kToken},
+                                           {"a/.wh.b", ""},
+                                           {"c/.wh..wh..opq", ""}});
   const auto back = layer_findings_of_value(json::parse(json::write(layer_findings_to_value(findings))).value());
   REQUIRE(back.ok());
   CHECK(*back == findings);
@@ -150,16 +176,23 @@ TEST_CASE("findings of a layer are kept as JSON and come back") {
 TEST_CASE("hostile layers are refused by name") {
   CHECK(scan_layer(content::from_string(make_tar({{"../../etc/passwd", "x"}}))).error().code == ErrorCode::bad_request);
   CHECK_FALSE(scan_layer(content::from_string(make_tar({{"a", "x"}}).substr(0, 700))).ok());
-  CHECK(scan_layer(content::from_string(make_tar({{"a", "1"}, {"b", "2"}, {"c", "3"}})), {.entries_max = 2}).error().code == ErrorCode::too_large);
+  CHECK(scan_layer(content::from_string(make_tar({{"a", "1"}, {"b", "2"}, {"c", "3"}})), {.entries_max = 2})
+            .error()
+            .code == ErrorCode::too_large);
   // A bomb: a small stream that would become 64 MiB.
-  const std::string zeros = content::read_all(content::compress_zstd(content::from_string(make_tar({{"bomb", std::string(64u << 20, '\0')}}))), 1u << 20).value();
+  const std::string zeros =
+      content::read_all(
+          content::compress_zstd(content::from_string(make_tar({{"bomb", std::string(64u << 20, '\0')}}))), 1u << 20)
+          .value();
   CHECK(scan_layer(content::from_string(zeros), {.bytes_max = 1u << 20}).error().code == ErrorCode::too_large);
 }
 
 TEST_CASE("bills of materials come back as what they were made of") {
-  Inventory inventory = merge_layers({{digest('a'), layer_of({{"etc/os-release", kDebian},
-                                                              {"var/lib/dpkg/status", dpkg_entry("libc6", "2.36-9+deb12u7", "Source: glibc (2.36-9)\n")},
-                                                              {"m/node_modules/@s/b/package.json", R"({"name":"@s/b","version":"2.0.0"})"}})}});
+  Inventory inventory = merge_layers(
+      {{digest('a'),
+        layer_of({{"etc/os-release", kDebian},
+                  {"var/lib/dpkg/status", dpkg_entry("libc6", "2.36-9+deb12u7", "Source: glibc (2.36-9)\n")},
+                  {"m/node_modules/@s/b/package.json", R"({"name":"@s/b","version":"2.0.0"})"}})}});
   for (const SbomFormat format : {SbomFormat::cyclonedx_1_5, SbomFormat::cyclonedx_1_6, SbomFormat::spdx_2_3}) {
     const Value document = write_sbom(format, inventory, {"shop/web", digest('d').str(), Time{}});
     const auto back = read_sbom(document);

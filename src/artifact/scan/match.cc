@@ -9,10 +9,15 @@ namespace caisson::scan {
 namespace {
 
 // Advisories of Debian and Alpine name the source package, of the others the package itself.
-std::string asked_name(const Package& package) { return package.is_os() ? package.advisory_name() : package.name; }
-std::string asked_version(const Package& package) { return package.is_os() ? package.advisory_version() : package.version; }
+std::string asked_name(const Package& package) {
+  return package.is_os() ? package.advisory_name() : package.name;
+}
+std::string asked_version(const Package& package) {
+  return package.is_os() ? package.advisory_version() : package.version;
+}
 
-Result<Finding> make_finding(const Package& package, const Advisory& advisory, std::string fixed, const AdvisoryStore& advisories) {
+Result<Finding> make_finding(const Package& package, const Advisory& advisory, std::string fixed,
+                             const AdvisoryStore& advisories) {
   Finding out;
   out.id = advisory.name();
   out.package = package;
@@ -57,7 +62,8 @@ Result<std::vector<Finding>> find_vulnerabilities(const Inventory& inventory, co
       Finding finding = TRY(make_finding(package, match.advisory, std::move(fixed), advisories));
       const Key key{finding.id, package.name, package.version, package.path};
       const auto [at, is_new] = found.try_emplace(key, finding);
-      if (!is_new && at->second.fixed_version.empty() && !finding.fixed_version.empty()) at->second.fixed_version = finding.fixed_version;
+      if (!is_new && at->second.fixed_version.empty() && !finding.fixed_version.empty())
+        at->second.fixed_version = finding.fixed_version;
     }
   }
   std::vector<Finding> out;
@@ -71,18 +77,31 @@ Result<std::vector<Finding>> find_vulnerabilities(const Inventory& inventory, co
 
 std::set<PackageRef> package_refs(const Inventory& inventory) {
   std::set<PackageRef> out;
-  for (const Package& package : inventory.packages) out.emplace(advisory_ecosystem(package, inventory.os), asked_name(package));
+  for (const Package& package : inventory.packages)
+    out.emplace(advisory_ecosystem(package, inventory.os), asked_name(package));
   return out;
 }
 
 void Counts::add(Severity severity) {
   switch (severity) {
-    case Severity::critical: ++critical; break;
-    case Severity::high: ++high; break;
-    case Severity::medium: ++medium; break;
-    case Severity::low: ++low; break;
-    case Severity::none: ++none; break;
-    case Severity::unknown: ++unknown; break;
+    case Severity::critical:
+      ++critical;
+      break;
+    case Severity::high:
+      ++high;
+      break;
+    case Severity::medium:
+      ++medium;
+      break;
+    case Severity::low:
+      ++low;
+      break;
+    case Severity::none:
+      ++none;
+      break;
+    case Severity::unknown:
+      ++unknown;
+      break;
   }
 }
 

@@ -17,8 +17,8 @@ struct OsRelease {
   bool operator==(const OsRelease&) const = default;
 };
 
-// One installed package. Distribution packages (`is_os`) are told of by their source package in advisories of Debian and
-// Alpine, so both names are kept.
+// One installed package. Distribution packages (`is_os`) are told of by their source package in advisories of Debian
+// and Alpine, so both names are kept.
 struct Package {
   std::string ecosystem;  // as OSV names it, without a release: "Debian", "Alpine", "npm", "PyPI", "Go", "Maven"
   std::string name, version;

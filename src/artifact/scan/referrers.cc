@@ -16,7 +16,8 @@ struct Attachment {
 };
 
 // Puts one artifact whose subject is the image; what this program attached of the same type before goes.
-Result<void> attach(const ReferrerStores& stores, const std::string& repository, const content::Descriptor& subject, const Attachment& what) {
+Result<void> attach(const ReferrerStores& stores, const std::string& repository, const content::Descriptor& subject,
+                    const Attachment& what) {
   content::Manifest manifest;
   manifest.artifact_type = what.type;
   manifest.subject = subject;
@@ -29,14 +30,16 @@ Result<void> attach(const ReferrerStores& stores, const std::string& repository,
   std::vector<content::Digest> old;
   for (const content::Descriptor& one : TRY(stores.tags.referrers(repository, subject.digest))) {
     if (one.digest == digest) return {};
-    const bool ours = std::find(one.annotations.begin(), one.annotations.end(), manifest.annotations.front()) != one.annotations.end();
+    const bool ours = std::find(one.annotations.begin(), one.annotations.end(), manifest.annotations.front()) !=
+                      one.annotations.end();
     if (one.artifact_type == what.type && ours) old.push_back(one.digest);
   }
   // In this order, each durable: blobs, links, manifest, referrer.
   TRY(stores.blobs.put_bytes(bytes));
   for (const content::Digest& part : {empty, blob}) TRY(stores.tags.add_blob(repository, part));
   TRY(stores.tags.add_manifest(repository, digest, content::kOciManifest));
-  content::Descriptor entry{std::string(content::kOciManifest), digest, bytes.size(), {}, what.type, manifest.annotations};
+  content::Descriptor entry{
+      std::string(content::kOciManifest), digest, bytes.size(), {}, what.type, manifest.annotations};
   TRY(stores.tags.add_referrer(repository, subject.digest, entry));
   for (const content::Digest& one : old) {
     TRY(stores.tags.remove_referrer(repository, subject.digest, one));
@@ -47,7 +50,8 @@ Result<void> attach(const ReferrerStores& stores, const std::string& repository,
 
 }  // namespace
 
-Result<void> attach_referrers(const ReferrerStores& stores, const ScannedArtifact& artifact, const ImageScan& scan, const std::vector<Finding>& findings) {
+Result<void> attach_referrers(const ReferrerStores& stores, const ScannedArtifact& artifact, const ImageScan& scan,
+                              const std::vector<Finding>& findings) {
   const content::Digest digest = TRY(content::Digest::parse(artifact.digest));
   const std::string type = TRY(stores.tags.manifest_type(artifact.repository, digest));
   const std::uint64_t size = TRY(stores.blobs.size_bytes(digest));
@@ -55,11 +59,13 @@ Result<void> attach_referrers(const ReferrerStores& stores, const ScannedArtifac
   // Of the image's own time and without a tag, so that the same image has the same bill.
   const SbomSubject about{artifact.repository, artifact.digest, parse_time(scan.created).value_or(Time{})};
   const Value bill = write_sbom(SbomFormat::cyclonedx_1_6, scan.inventory, about);
-  TRY(attach(stores, artifact.repository, subject, {std::string(sbom_media_type(SbomFormat::cyclonedx_1_6)), "sbom.cdx.json", json::write(bill)}));
+  TRY(attach(stores, artifact.repository, subject,
+             {std::string(sbom_media_type(SbomFormat::cyclonedx_1_6)), "sbom.cdx.json", json::write(bill)}));
   ScannedArtifact untagged = artifact;
   untagged.tag.clear();
   const Value sarif = write_sarif(untagged, scan.inventory, findings);
-  return attach(stores, artifact.repository, subject, {std::string(kSarifType), "vulnerabilities.sarif.json", json::write(sarif)});
+  return attach(stores, artifact.repository, subject,
+                {std::string(kSarifType), "vulnerabilities.sarif.json", json::write(sarif)});
 }
 
 }  // namespace caisson::scan

@@ -17,6 +17,7 @@ struct ReferrerStores {
   content::TagIndex& tags;
 };
 
-Result<void> attach_referrers(const ReferrerStores& stores, const ScannedArtifact& artifact, const ImageScan& scan, const std::vector<Finding>& findings);
+Result<void> attach_referrers(const ReferrerStores& stores, const ScannedArtifact& artifact, const ImageScan& scan,
+                              const std::vector<Finding>& findings);
 
 }  // namespace caisson::scan

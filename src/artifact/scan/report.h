@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The result of a scan as people and programs read it: the VulnerabilityReport of the Trivy operator
-// (aquasecurity.github.io/v1alpha1, v0.22), a table, JSON as Trivy's, SARIF 2.1.0; and the file of what is accepted for a
-// while. Pure; any thread.
+// (aquasecurity.github.io/v1alpha1, v0.22), a table, JSON as Trivy's, SARIF 2.1.0; and the file of what is accepted for
+// a while. Pure; any thread.
 #pragma once
 #include <string>
 #include <string_view>
@@ -21,10 +21,13 @@ struct ScannedArtifact {
 };
 
 // The `report` of a VulnerabilityReport. Equal input gives equal output but for updateTimestamp.
-Value make_report(const ScannedArtifact& artifact, const Inventory& inventory, const std::vector<Finding>& findings, Time now);
+Value make_report(const ScannedArtifact& artifact, const Inventory& inventory, const std::vector<Finding>& findings,
+                  Time now);
 
-std::string write_table(const ScannedArtifact& artifact, const Inventory& inventory, const std::vector<Finding>& findings);
-Value write_json(const ScannedArtifact& artifact, const Inventory& inventory, const std::vector<Finding>& findings, Time now);
+std::string write_table(const ScannedArtifact& artifact, const Inventory& inventory,
+                        const std::vector<Finding>& findings);
+Value write_json(const ScannedArtifact& artifact, const Inventory& inventory, const std::vector<Finding>& findings,
+                 Time now);
 Value write_sarif(const ScannedArtifact& artifact, const Inventory& inventory, const std::vector<Finding>& findings);
 
 // One line of an ignore file: "CVE-2024-1234 exp:2026-12-31 pkg:openssl # why". Expired lines have no effect.

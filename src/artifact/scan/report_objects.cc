@@ -96,7 +96,9 @@ spec:
                       cvss: {type: object, x-kubernetes-preserve-unknown-fields: true}
 )";
 
-std::string short_hash(std::string_view text) { return sha256_hex(text).substr(0, kHashLength); }
+std::string short_hash(std::string_view text) {
+  return sha256_hex(text).substr(0, kHashLength);
+}
 
 // A name that objects may have; what is too long or has other letters keeps a hash.
 std::string object_name(const std::string& wanted, std::string_view unique) {
@@ -116,22 +118,26 @@ void set_label(kube::Object& object, std::string_view key, const std::string& va
 }  // namespace
 
 const schema::Resource& report_resource() {
-  static const schema::Resource resource{"aquasecurity.github.io", "v1alpha1", "VulnerabilityReport", "vulnerabilityreports", true};
+  static const schema::Resource resource{"aquasecurity.github.io", "v1alpha1", "VulnerabilityReport",
+                                         "vulnerabilityreports", true};
   return resource;
 }
 
 Result<void> ensure_report_kind(kube::Client& client) {
   const Value definition = TRY(yaml::read(kDefinition, {.name = "VulnerabilityReport"}));
-  TRY(client.apply(kube::Object(definition), {.field_manager = "caisson", .force = true}).in("kind VulnerabilityReport"));
+  TRY(client.apply(kube::Object(definition), {.field_manager = "caisson", .force = true})
+          .in("kind VulnerabilityReport"));
   return {};
 }
 
 kube::Object workload_report(const kube::Object& pod, std::string_view container) {
   const std::optional<kube::OwnerReference> owner = pod.controller();
   const std::string kind = owner ? owner->kind : "Pod", name = owner ? owner->name : pod.name();
-  kube::Object out = kube::Object::make(report_resource(), pod.ns(), object_name(to_lower(kind) + "-" + name + "-" + std::string(container), ""));
-  Value reference{{"apiVersion", owner ? owner->api_version : "v1"}, {"kind", kind}, {"name", name}, {"uid", owner ? owner->uid : pod.uid()},
-                  {"controller", true}, {"blockOwnerDeletion", false}};
+  kube::Object out = kube::Object::make(report_resource(), pod.ns(),
+                                        object_name(to_lower(kind) + "-" + name + "-" + std::string(container), ""));
+  Value reference{
+      {"apiVersion", owner ? owner->api_version : "v1"}, {"kind", kind},       {"name", name},
+      {"uid", owner ? owner->uid : pod.uid()},           {"controller", true}, {"blockOwnerDeletion", false}};
   out.edit({"metadata", "ownerReferences"}) = Value(std::vector<Value>{std::move(reference)});
   set_label(out, "trivy-operator.resource.kind", kind);
   set_label(out, "trivy-operator.resource.name", name);
@@ -142,7 +148,8 @@ kube::Object workload_report(const kube::Object& pod, std::string_view container
 
 kube::Object tag_report(std::string_view ns, const std::string& repository, const std::string& tag) {
   const std::string full = repository + ":" + tag;
-  kube::Object out = kube::Object::make(report_resource(), ns, object_name("repository-" + full.substr(full.find('/') + 1), full));
+  kube::Object out =
+      kube::Object::make(report_resource(), ns, object_name("repository-" + full.substr(full.find('/') + 1), full));
   set_label(out, "trivy-operator.resource.kind", "Repository");
   set_label(out, "caisson.dev/tag", tag);
   out.set_annotation("caisson.dev/image", full);
@@ -155,7 +162,8 @@ bool same_report(const Value& a, const Value& b) {
   return left == right;
 }
 
-ScannedArtifact artifact_of_image(std::string_view image, std::string_view digest, const content::RegistryNames& names) {
+ScannedArtifact artifact_of_image(std::string_view image, std::string_view digest,
+                                  const content::RegistryNames& names) {
   ScannedArtifact out;
   out.digest = digest;
   const Result<content::Reference> reference = content::parse_reference(image, names);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// VulnerabilityReport objects: the kind, one for each container of a workload, one for each tag of our registry. Names and
-// labels are the Trivy operator's (v0.22), so what reads its reports reads these. Pure but for ensure_report_kind; any
-// thread.
+// VulnerabilityReport objects: the kind, one for each container of a workload, one for each tag of our registry. Names
+// and labels are the Trivy operator's (v0.22), so what reads its reports reads these. Pure but for ensure_report_kind;
+// any thread.
 #pragma once
 #include <string>
 #include <string_view>

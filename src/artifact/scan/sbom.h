@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bills of materials: CycloneDX 1.5 and 1.6 (JSON, ecma-424), SPDX 2.3 (JSON). Written with a package URL for every
-// package, so what is read again has the same findings. The same inventory gives the same bytes but for the time. Pure; any
-// thread.
+// package, so what is read again has the same findings. The same inventory gives the same bytes but for the time. Pure;
+// any thread.
 #pragma once
 #include <string>
 #include <string_view>

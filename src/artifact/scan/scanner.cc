@@ -26,7 +26,8 @@ Result<LayerFindings> read_findings(const std::string& path) {
 }
 
 Result<void> write_findings(const std::string& path, const LayerFindings& findings) {
-  const content::ByteSource packed = content::compress_zstd(content::from_string(json::write(layer_findings_to_value(findings))), kZstdLevel);
+  const content::ByteSource packed =
+      content::compress_zstd(content::from_string(json::write(layer_findings_to_value(findings))), kZstdLevel);
   const std::string bytes = TRY(content::read_all(packed, kFindingsBytesMax));
   TRY(make_dirs(path_dir(path)));
   return write_file_unsynced(path, bytes);
@@ -55,7 +56,8 @@ Result<ImageScan> Scanner::scan(const content::Digest& digest) const {
   const content::Manifest manifest = TRY(content::parse_manifest(bytes));
   const Error no_image{ErrorCode::invalid, digest.str() + " is no image: its layers are no file systems"};
   if (!manifest.artifact_type.empty() || manifest.layers.empty()) return no_image;
-  const std::string config_bytes = TRY(blobs_.read(manifest.config.digest, content::kConfigBytesMax).in("configuration"));
+  const std::string config_bytes =
+      TRY(blobs_.read(manifest.config.digest, content::kConfigBytesMax).in("configuration"));
   const Result<content::ImageConfig> config = content::parse_config(config_bytes);
   if (!config.ok()) return no_image;
   out.platform = config->platform;

@@ -28,7 +28,8 @@ kube::ObjectKey tag_key(std::string_view repository, std::string_view tag) {
 // "docker.io/library/nginx@sha256:…" names a manifest.
 std::optional<content::Digest> digest_of_id(std::string_view image_id) {
   const std::size_t at = image_id.rfind('@');
-  const Result<content::Digest> digest = content::Digest::parse(at == std::string_view::npos ? image_id : image_id.substr(at + 1));
+  const Result<content::Digest> digest =
+      content::Digest::parse(at == std::string_view::npos ? image_id : image_id.substr(at + 1));
   if (!digest.ok()) return std::nullopt;
   return *digest;
 }
@@ -40,7 +41,8 @@ struct RunningContainer {
 
 std::vector<RunningContainer> running_containers(const kube::Object& pod) {
   std::vector<RunningContainer> out;
-  for (const auto& [list, statuses] : {std::pair("initContainers", "initContainerStatuses"), std::pair("containers", "containerStatuses")}) {
+  for (const auto& [list, statuses] :
+       {std::pair("initContainers", "initContainerStatuses"), std::pair("containers", "containerStatuses")}) {
     for (const Value& status : pod.status()[statuses].items()) {
       const std::optional<content::Digest> digest = digest_of_id(status["imageID"].as_string());
       if (!digest) continue;
@@ -110,7 +112,8 @@ class Shared {
       const std::lock_guard lock(mutex_);
       for (const kube::ObjectKey& key : tags_[digest]) tag_queue.add(key);
     }
-    log::info("advisories touch what is here", {{"packages", touched.size()}, {"images", images_found}, {"pods", pods_found}});
+    log::info("advisories touch what is here",
+              {{"packages", touched.size()}, {"images", images_found}, {"pods", pods_found}});
     return {};
   }
 
@@ -139,7 +142,8 @@ class TagReconciler final : public kube::Reconciler {
     const std::size_t colon = text.rfind(':');
     const std::string repository = text.substr(0, colon), tag = text.substr(colon + 1);
     const Result<content::Digest> digest = s_->options.tags.find(repository, tag);
-    if (repository == kBundleRepository) return digest.ok() ? import_advisories(*digest, key) : Result<kube::Requeue>(kube::Requeue::never());
+    if (repository == kBundleRepository)
+      return digest.ok() ? import_advisories(*digest, key) : Result<kube::Requeue>(kube::Requeue::never());
     if (!digest.ok()) {
       if (digest.error().code != ErrorCode::not_found) return digest.error();
       return forget(key.ns, repository, tag);
@@ -154,11 +158,12 @@ class TagReconciler final : public kube::Reconciler {
   static Result<kube::Requeue> refused(const Error& error, const std::string& image) {
     if (error.code == ErrorCode::invalid) return kube::Requeue::never();  // an artifact: signature, chart, SBOM
     log::warning("image not scanned", {{"image", image}, {"error", error}});
-    return error.code == ErrorCode::bad_request || error.code == ErrorCode::too_large ? kube::Requeue::never() : kube::Requeue::after(kRetry);
+    return error.code == ErrorCode::bad_request || error.code == ErrorCode::too_large ? kube::Requeue::never()
+                                                                                      : kube::Requeue::after(kRetry);
   }
 
-  Result<kube::Requeue> report(const kube::ObjectKey& key, const std::string& repository, const std::string& tag, const content::Digest& digest,
-                               const ImageScan& scan) {
+  Result<kube::Requeue> report(const kube::ObjectKey& key, const std::string& repository, const std::string& tag,
+                               const content::Digest& digest, const ImageScan& scan) {
     TRY(s_->record(digest, scan.inventory));
     s_->remember_tag(digest, key);
     const std::vector<Finding> findings = TRY(find_vulnerabilities(scan.inventory, s_->options.advisories));
@@ -168,7 +173,9 @@ class TagReconciler final : public kube::Reconciler {
     if (key.ns.empty() || !ns || ns->deleting()) return kube::Requeue::never();  // no namespace is of this repository
     const Value body = make_report(artifact, scan.inventory, findings, s_->clock.now());
     if (TRY(s_->write(tag_report(key.ns, repository, tag), body))) {
-      log::info("image scanned", {{"image", repository + ":" + tag}, {"packages", scan.inventory.packages.size()}, {"findings", findings.size()},
+      log::info("image scanned", {{"image", repository + ":" + tag},
+                                  {"packages", scan.inventory.packages.size()},
+                                  {"findings", findings.size()},
                                   {"critical", body["summary"]["criticalCount"].as_int()}});
     }
     return kube::Requeue::never();
@@ -194,7 +201,8 @@ class TagReconciler final : public kube::Reconciler {
         return;
       }
       for (const std::string& one : imported->skipped) log::warning("advisory skipped", {{"why", one}});
-      log::info("advisories imported", {{"added", imported->added}, {"changed", imported->changed}, {"unchanged", imported->unchanged}});
+      log::info("advisories imported",
+                {{"added", imported->added}, {"changed", imported->changed}, {"unchanged", imported->unchanged}});
       Result<void> done = shared->look_again(imported->touched);
       if (done.ok()) done = write_file(mark, digest.str());
       if (done.ok()) return;
@@ -216,7 +224,8 @@ class PodReconciler final : public kube::Reconciler {
     const std::optional<kube::Object> pod = s_->pods.find(key);
     if (!pod || pod->deleting()) return kube::Requeue::never();  // its reports go with its workload
     for (const RunningContainer& container : running_containers(*pod)) {
-      const ImageScans::Answer scan = TRY(s_->images.find(container.digest, [shared = s_, key] { shared->pod_queue.add(key); }));
+      const ImageScans::Answer scan =
+          TRY(s_->images.find(container.digest, [shared = s_, key] { shared->pod_queue.add(key); }));
       if (!scan) return kube::Requeue::never();
       if (scan->ok()) {
         TRY(report(*pod, container, **scan));
@@ -225,7 +234,8 @@ class PodReconciler final : public kube::Reconciler {
       const Error& error = scan->error();
       if (error.code == ErrorCode::invalid) continue;
       log::warning("image not scanned", {{"image", container.image}, {"pod", key.str()}, {"error", error}});
-      if (error.code != ErrorCode::bad_request && error.code != ErrorCode::too_large) return kube::Requeue::after(kRetry);
+      if (error.code != ErrorCode::bad_request && error.code != ErrorCode::too_large)
+        return kube::Requeue::after(kRetry);
     }
     return kube::Requeue::never();
   }
@@ -242,8 +252,9 @@ class PodReconciler final : public kube::Reconciler {
     const std::int64_t now = body["summary"]["criticalCount"].as_int();
     if (TRY(s_->write(report, body)) && now > before) {
       s_->events.record(pod, kube::EventRecorder::Type::warning, "CriticalVulnerability",
-                        "image " + container.image + " of container " + container.name + " has " + std::to_string(now) + " CRITICAL findings, the first is " +
-                            findings.front().id + " in " + findings.front().package.name);
+                        "image " + container.image + " of container " + container.name + " has " + std::to_string(now) +
+                            " CRITICAL findings, the first is " + findings.front().id + " in " +
+                            findings.front().package.name);
     }
     return {};
   }
@@ -254,7 +265,9 @@ class PodReconciler final : public kube::Reconciler {
 class ScansImpl final : public Scans {
  public:
   explicit ScansImpl(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
-  void changed(std::string_view repository, std::string_view tag) override { shared_->tag_queue.add(tag_key(repository, tag)); }
+  void changed(std::string_view repository, std::string_view tag) override {
+    shared_->tag_queue.add(tag_key(repository, tag));
+  }
 
  private:
   std::shared_ptr<Shared> shared_;

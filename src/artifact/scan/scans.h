@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The platform's scans. For every tag of the registry: a bill of materials (CycloneDX 1.6) and the findings (SARIF) as
 // referrers of the image, and a VulnerabilityReport in the namespace that the repository is of. For every pod: a
-// VulnerabilityReport for each of its containers, owned by its workload. Pushed advisories (bundle.h) are imported, and the
-// images and pods that they are about looked at again at once.
-// Level-triggered: everything is looked at once after a start. Threads: any.
+// VulnerabilityReport for each of its containers, owned by its workload. Pushed advisories (bundle.h) are imported, and
+// the images and pods that they are about looked at again at once. Level-triggered: everything is looked at once after
+// a start. Threads: any.
 #pragma once
 #include <memory>
 #include <string>

@@ -32,7 +32,8 @@ constexpr std::array<Rule, 17> kRules = {{
     {"stripe-secret-token", "Stripe Secret Key", "sk_live_", Letters::alnum, 16, 128, Severity::critical},
     {"google-api-key", "Google API Key", "AIza", Letters::base64url, 35, 35, Severity::high},
     {"npm-access-token", "npm Access Token", "npm_", Letters::alnum, 36, 36, Severity::critical},
-    {"pypi-upload-token", "PyPI Upload Token", "pypi-AgEIcHlwaS5vcmc", Letters::base64url, 50, 1000, Severity::critical},
+    {"pypi-upload-token", "PyPI Upload Token", "pypi-AgEIcHlwaS5vcmc", Letters::base64url, 50, 1000,
+     Severity::critical},
     {"sendgrid-api-token", "SendGrid Token", "SG.", Letters::base64url, 22, 22, Severity::high},
     {"huggingface-access-token", "Hugging Face Token", "hf_", Letters::alnum, 34, 40, Severity::high},
     {"dockerhub-pat", "Docker Hub Access Token", "dckr_pat_", Letters::base64url, 27, 27, Severity::critical},
@@ -99,7 +100,8 @@ class Finder {
     secret.title = title;
     secret.severity = severity;
     secret.path = path_;
-    secret.line = static_cast<int>(std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
+    secret.line =
+        static_cast<int>(std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
     secret.match = line.substr(0, kShownMax);
     found_.push_back(std::move(secret));
   }
@@ -109,37 +111,46 @@ class Finder {
          at = find_from(text_, rule.prefix, at + rule.prefix.size())) {
       if (at > 0 && is_letter_of(Letters::word, text_[at - 1])) continue;  // in the middle of a word
       std::size_t end = at + rule.prefix.size();
-      while (end < text_.size() && end - at - rule.prefix.size() <= rule.length_max && is_letter_of(rule.letters, text_[end])) ++end;
+      while (end < text_.size() && end - at - rule.prefix.size() <= rule.length_max &&
+             is_letter_of(rule.letters, text_[end]))
+        ++end;
       const std::size_t length = end - at - rule.prefix.size();
       if (length < rule.length_min || length > rule.length_max) continue;
       if (end < text_.size() && is_letter_of(Letters::word, text_[end])) continue;
-      if (!is_example(text_.substr(at + rule.prefix.size(), length))) add(rule.id, rule.title, rule.severity, at, end - at);
+      if (!is_example(text_.substr(at + rule.prefix.size(), length)))
+        add(rule.id, rule.title, rule.severity, at, end - at);
     }
   }
 
   // -----BEGIN … PRIVATE KEY----- with a body of base64; an empty frame in a program's text is none.
   void private_keys() {
     constexpr std::string_view kBegin = "-----BEGIN ", kEnd = "PRIVATE KEY";
-    for (std::size_t at = find_from(text_, kBegin, 0); at != std::string_view::npos; at = find_from(text_, kBegin, at + kBegin.size())) {
+    for (std::size_t at = find_from(text_, kBegin, 0); at != std::string_view::npos;
+         at = find_from(text_, kBegin, at + kBegin.size())) {
       const std::size_t dashes = text_.find("-----", at + kBegin.size());
       if (dashes == std::string_view::npos || dashes - at > 80) continue;
       const std::string_view label = text_.substr(at + kBegin.size(), dashes - at - kBegin.size());
-      if (!label.starts_with(kEnd) && label.find(std::string(" ") + std::string(kEnd)) == std::string_view::npos) continue;
+      if (!label.starts_with(kEnd) && label.find(std::string(" ") + std::string(kEnd)) == std::string_view::npos)
+        continue;
       std::size_t end = dashes + 5, letters = 0;
-      while (end < text_.size() && text_[end] != '-' && end - dashes < 200) letters += is_letter_of(Letters::base64, text_[end++]);
+      while (end < text_.size() && text_[end] != '-' && end - dashes < 200)
+        letters += is_letter_of(Letters::base64, text_[end++]);
       if (letters >= 60) add("private-key", "Asymmetric Private Key", Severity::high, at, dashes + 5 - at);
     }
   }
 
   // Forty characters of base64 that a name like aws_secret_access_key is given.
   void aws_secret_keys() {
-    constexpr std::string_view kNames[] = {"aws_secret_access_key", "AWS_SECRET_ACCESS_KEY", "aws_secret_key", "AWS_SECRET_KEY",
-                                           "secretAccessKey", "SecretAccessKey"};
+    constexpr std::string_view kNames[] = {"aws_secret_access_key", "AWS_SECRET_ACCESS_KEY", "aws_secret_key",
+                                           "AWS_SECRET_KEY",        "secretAccessKey",       "SecretAccessKey"};
     for (const std::string_view name : kNames) {
-      for (std::size_t at = find_from(text_, name, 0); at != std::string_view::npos; at = find_from(text_, name, at + name.size())) {
+      for (std::size_t at = find_from(text_, name, 0); at != std::string_view::npos;
+           at = find_from(text_, name, at + name.size())) {
         std::size_t begin = at + name.size();
         const std::size_t reach = begin + 8;
-        while (begin < text_.size() && begin < reach && std::string_view("\"'=: \t>").find(text_[begin]) != std::string_view::npos) ++begin;
+        while (begin < text_.size() && begin < reach &&
+               std::string_view("\"'=: \t>").find(text_[begin]) != std::string_view::npos)
+          ++begin;
         std::size_t end = begin;
         while (end < text_.size() && is_letter_of(Letters::base64, text_[end])) ++end;
         if (begin > at + name.size() && end - begin == 40 && !is_example(text_.substr(begin, 40)))
@@ -149,7 +160,8 @@ class Finder {
   }
 
   std::vector<Secret> take() && {
-    std::sort(found_.begin(), found_.end(), [](const Secret& a, const Secret& b) { return std::tie(a.line, a.rule) < std::tie(b.line, b.rule); });
+    std::sort(found_.begin(), found_.end(),
+              [](const Secret& a, const Secret& b) { return std::tie(a.line, a.rule) < std::tie(b.line, b.rule); });
     return std::move(found_);
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Secrets in text: keys and tokens that can be told by their form. What is known to be an example (AWS' documentation key)
-// and what has too little randomness is left out. Pure; any thread.
+// Secrets in text: keys and tokens that can be told by their form. What is known to be an example (AWS' documentation
+// key) and what has too little randomness is left out. Pure; any thread.
 #pragma once
 #include <string>
 #include <string_view>

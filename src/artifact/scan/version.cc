@@ -14,16 +14,22 @@ struct Ecosystem {
   VersionScheme scheme;
 };
 constexpr Ecosystem kEcosystems[] = {
-    {"Debian", VersionScheme::dpkg},     {"Ubuntu", VersionScheme::dpkg},    {"Alpine", VersionScheme::apk},
-    {"Wolfi", VersionScheme::apk},       {"Chainguard", VersionScheme::apk}, {"Red Hat", VersionScheme::rpm},
-    {"AlmaLinux", VersionScheme::rpm},   {"Rocky Linux", VersionScheme::rpm}, {"SUSE", VersionScheme::rpm},
-    {"openSUSE", VersionScheme::rpm},    {"npm", VersionScheme::semver},     {"Go", VersionScheme::semver},
-    {"crates.io", VersionScheme::semver}, {"PyPI", VersionScheme::pep440},    {"Maven", VersionScheme::maven},
+    {"Debian", VersionScheme::dpkg},      {"Ubuntu", VersionScheme::dpkg},     {"Alpine", VersionScheme::apk},
+    {"Wolfi", VersionScheme::apk},        {"Chainguard", VersionScheme::apk},  {"Red Hat", VersionScheme::rpm},
+    {"AlmaLinux", VersionScheme::rpm},    {"Rocky Linux", VersionScheme::rpm}, {"SUSE", VersionScheme::rpm},
+    {"openSUSE", VersionScheme::rpm},     {"npm", VersionScheme::semver},      {"Go", VersionScheme::semver},
+    {"crates.io", VersionScheme::semver}, {"PyPI", VersionScheme::pep440},     {"Maven", VersionScheme::maven},
 };
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-int sign(int value) { return value < 0 ? -1 : value > 0 ? 1 : 0; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+int sign(int value) {
+  return value < 0 ? -1 : value > 0 ? 1 : 0;
+}
 
 std::string_view take_digits(std::string_view& text) {
   std::size_t n = 0;
@@ -121,7 +127,8 @@ ApkSuffix take_apk_suffix(std::string_view& text) {
 // --- rpm
 int compare_rpm_part(std::string_view a, std::string_view b) {
   const auto skip = [](std::string_view& text) {
-    while (!text.empty() && !is_digit(text.front()) && !is_letter(text.front()) && text.front() != '~' && text.front() != '^')
+    while (!text.empty() && !is_digit(text.front()) && !is_letter(text.front()) && text.front() != '~' &&
+           text.front() != '^')
       text.remove_prefix(1);
   };
   for (;;) {

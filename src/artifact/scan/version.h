@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of two versions is later, by the rules of those who wrote them. Sources: deb-version(7) of dpkg 1.21; apk-tools 2.14
-// (apk-package(5), "pkgver"); rpm 4.18 rpmvercmp with epoch, tilde and caret; Semantic Versioning 2.0.0; PEP 440; the version
-// order specification of Maven's POM reference. Pure functions; any thread.
+// Which of two versions is later, by the rules of those who wrote them. Sources: deb-version(7) of dpkg 1.21;
+// apk-tools 2.14 (apk-package(5), "pkgver"); rpm 4.18 rpmvercmp with epoch, tilde and caret; Semantic Versioning 2.0.0;
+// PEP 440; the version order specification of Maven's POM reference. Pure functions; any thread.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -11,8 +11,8 @@ namespace caisson::scan {
 
 enum class VersionScheme : std::uint8_t { dpkg, apk, rpm, semver, pep440, maven };
 
-// Of an ecosystem as OSV names it, with or without a release: "Debian:12", "Alpine:v3.18", "npm", "PyPI", "Go", "Maven".
-// Nothing for one that is not known.
+// Of an ecosystem as OSV names it, with or without a release: "Debian:12", "Alpine:v3.18", "npm", "PyPI", "Go",
+// "Maven". Nothing for one that is not known.
 std::optional<VersionScheme> scheme_of(std::string_view ecosystem);
 
 // Below 0: `a` is the earlier; 0: the same; above 0: the later. Any text is taken: what the scheme does not allow has a

@@ -11,9 +11,15 @@
 namespace caisson::scan {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-int sign(int value) { return value < 0 ? -1 : value > 0 ? 1 : 0; }
-bool is_number(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), is_digit); }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+int sign(int value) {
+  return value < 0 ? -1 : value > 0 ? 1 : 0;
+}
+bool is_number(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
+}
 
 int compare_numbers(std::string_view a, std::string_view b) {
   while (!a.empty() && a.front() == '0') a.remove_prefix(1);
@@ -175,7 +181,8 @@ std::vector<MavenToken> maven_tokens(std::string_view version) {
   // Null values at the end, and before each hyphen, count for nothing.
   for (std::size_t i = out.size(); i-- > 0;) {
     const bool before_dash = i + 1 == out.size() || out[i + 1].dash;
-    if (before_dash && is_null_token(out[i]) && (i > 0 || out.size() == 1)) out.erase(out.begin() + static_cast<std::ptrdiff_t>(i));
+    if (before_dash && is_null_token(out[i]) && (i > 0 || out.size() == 1))
+      out.erase(out.begin() + static_cast<std::ptrdiff_t>(i));
   }
   return out;
 }
@@ -243,7 +250,9 @@ int compare_maven(std::string_view a, std::string_view b) {
   const std::vector<MavenToken> left = maven_tokens(a), right = maven_tokens(b);
   for (std::size_t i = 0; i < std::max(left.size(), right.size()); ++i) {
     // The shorter one is padded with nulls that have the other's prefix: "0" against numbers, "" against qualifiers.
-    const auto pad = [](const MavenToken& other) { return MavenToken{other.dash, other.number ? "0" : "", other.number}; };
+    const auto pad = [](const MavenToken& other) {
+      return MavenToken{other.dash, other.number ? "0" : "", other.number};
+    };
     const MavenToken one = i < left.size() ? left[i] : pad(right[i]), two = i < right.size() ? right[i] : pad(left[i]);
     if (const int order = compare_maven_tokens(one, two); order != 0) return order;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Zip archives in memory, by their central directory: jars, wheels, OSV's exports. Stored and deflated members; ZIP64 and
-// encrypted ones are refused by name. Source: PKWARE APPNOTE 6.3.10. Pure; any thread.
+// Zip archives in memory, by their central directory: jars, wheels, OSV's exports. Stored and deflated members; ZIP64
+// and encrypted ones are refused by name. Source: PKWARE APPNOTE 6.3.10. Pure; any thread.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -8,17 +8,21 @@
 namespace caisson::cli {
 namespace {
 
-Result<std::vector<std::pair<std::string, std::string>>> pairs_of(const char* flag, const std::vector<std::string>& words) {
+Result<std::vector<std::pair<std::string, std::string>>> pairs_of(const char* flag,
+                                                                  const std::vector<std::string>& words) {
   std::vector<std::pair<std::string, std::string>> out;
   for (const std::string& word : words) {
     const std::size_t equals = word.find('=');
-    if (equals == std::string::npos) return Error{ErrorCode::bad_request, std::string(flag) + " " + word + ": want NAME=value"};
+    if (equals == std::string::npos)
+      return Error{ErrorCode::bad_request, std::string(flag) + " " + word + ": want NAME=value"};
     out.emplace_back(word.substr(0, equals), word.substr(equals + 1));
   }
   return out;
 }
 
-bool is_loopback(std::string_view host) { return host.starts_with("localhost") || host.starts_with("127.") || host.starts_with("[::1]"); }
+bool is_loopback(std::string_view host) {
+  return host.starts_with("localhost") || host.starts_with("127.") || host.starts_with("[::1]");
+}
 
 }  // namespace
 
@@ -36,7 +40,8 @@ Result<void> command_build(const Global& global, const BuildFlags& flags) {
   executor.labels = TRY(pairs_of("--label", flags.labels));
 
   const Session session = TRY(connect(global));
-  const Result<platform::Instance> instance = platform::load_instance(global.data_dir);  // on the platform's own machine
+  const Result<platform::Instance> instance =
+      platform::load_instance(global.data_dir);  // on the platform's own machine
   const platform::Ports ports = instance.ok() ? instance->settings.ports : platform::Ports{};
   build::BuildPlatform where;
   where.api_url = session.connection.server;
@@ -49,7 +54,8 @@ Result<void> command_build(const Global& global, const BuildFlags& flags) {
     // The first tag says which registry is the platform's, and whose image it is.
     const content::Reference first = TRY(parse_image(flags.tags.front()));
     host = first.registry;
-    if (global.ns.empty() && first.repository.find('/') != std::string::npos) where.ns = first.repository.substr(0, first.repository.find('/'));
+    if (global.ns.empty() && first.repository.find('/') != std::string::npos)
+      where.ns = first.repository.substr(0, first.repository.find('/'));
   }
   where.names.port = ports.registry;
   where.names.addresses = {host};

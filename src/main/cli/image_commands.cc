@@ -42,7 +42,8 @@ std::uint64_t size_bytes(const content::Manifest& manifest) {
   return out;
 }
 
-Result<void> add_rows(registry::RegistryClient& client, content::Reference reference, std::vector<std::vector<std::string>>& rows) {
+Result<void> add_rows(registry::RegistryClient& client, content::Reference reference,
+                      std::vector<std::vector<std::string>>& rows) {
   for (const std::string& tag : TRY(client.tags(reference))) {
     reference.tag = tag;
     const Result<Manifest> found = find_manifest(client, reference);
@@ -51,13 +52,15 @@ Result<void> add_rows(registry::RegistryClient& client, content::Reference refer
       continue;
     }
     const std::string type = found->manifest.artifact_type;
-    rows.push_back({reference.repository, tag, found->digest.hex.substr(0, 12), megabytes(size_bytes(found->manifest)), type.empty() ? "image" : type});
+    rows.push_back({reference.repository, tag, found->digest.hex.substr(0, 12), megabytes(size_bytes(found->manifest)),
+                    type.empty() ? "image" : type});
   }
   return {};
 }
 
 // Everything of one image into `blobs`; gives the digest that was named.
-Result<content::Digest> fetch(registry::RegistryClient& client, const content::Reference& reference, content::BlobStore& blobs) {
+Result<content::Digest> fetch(registry::RegistryClient& client, const content::Reference& reference,
+                              content::BlobStore& blobs) {
   const registry::PulledImage image = TRY(client.pull(reference, blobs));
   return image.digest;
 }
@@ -71,8 +74,10 @@ Result<void> command_image_list(const ImageFlags& flags) {
   content::Reference reference;
   reference.registry = flags.target.substr(0, slash);
   std::vector<std::string> repositories;
-  if (slash != std::string::npos && slash + 1 < flags.target.size()) repositories = {flags.target.substr(slash + 1)};
-  else repositories = TRY(client.repositories(reference));
+  if (slash != std::string::npos && slash + 1 < flags.target.size())
+    repositories = {flags.target.substr(slash + 1)};
+  else
+    repositories = TRY(client.repositories(reference));
   std::vector<std::vector<std::string>> rows;
   for (const std::string& repository : repositories) {
     reference.repository = repository;
@@ -91,11 +96,15 @@ Result<void> command_image_inspect(const ImageFlags& flags) {
   const Value config = TRY(json::parse(bytes));
   std::vector<Value> layers, referrers;
   for (const content::Descriptor& layer : found.manifest.layers) {
-    layers.push_back(Value{{"digest", layer.digest.str()}, {"mediaType", layer.media_type}, {"size", static_cast<long long>(layer.size_bytes)}});
+    layers.push_back(Value{{"digest", layer.digest.str()},
+                           {"mediaType", layer.media_type},
+                           {"size", static_cast<long long>(layer.size_bytes)}});
   }
   const content::Index about = TRY(client.referrers(reference, found.digest));
   for (const content::Descriptor& one : about.manifests) {
-    referrers.push_back(Value{{"digest", one.digest.str()}, {"artifactType", one.artifact_type}, {"size", static_cast<long long>(one.size_bytes)}});
+    referrers.push_back(Value{{"digest", one.digest.str()},
+                              {"artifactType", one.artifact_type},
+                              {"size", static_cast<long long>(one.size_bytes)}});
   }
   Value out{{"name", reference.familiar()}, {"digest", found.digest.str()}, {"mediaType", found.manifest.media_type}};
   out.set("size", static_cast<long long>(size_bytes(found.manifest)));
@@ -123,7 +132,8 @@ Result<void> command_image_push(const ImageFlags& flags) {
   content::BlobStore blobs = TRY(content::BlobStore::open(dir.path()));
   const std::vector<content::ArchivedImage> images = TRY(content::load_archive(flags.file, blobs));
   if (images.size() != 1) {
-    return Error{ErrorCode::bad_request, flags.file + " holds " + std::to_string(images.size()) + " images: 'caisson image load' sends them all"};
+    return Error{ErrorCode::bad_request, flags.file + " holds " + std::to_string(images.size()) +
+                                             " images: 'caisson image load' sends them all"};
   }
   TRY(client.push(reference, images.front().digest, blobs, nullptr));
   std::printf("%s@%s\n", flags.target.c_str(), images.front().digest.str().c_str());
@@ -135,13 +145,17 @@ Result<void> command_image_load(const ImageFlags& flags) {
   const TempDir dir = TRY(TempDir::make("caisson-image", path_dir(flags.file)));
   content::BlobStore blobs = TRY(content::BlobStore::open(dir.path()));
   for (const content::ArchivedImage& image : TRY(content::load_archive(flags.file, blobs))) {
-    if (image.name.empty()) return Error{ErrorCode::bad_request, flags.file + ": " + image.digest.str() + " has no name: 'caisson image push' gives it one"};
+    if (image.name.empty())
+      return Error{ErrorCode::bad_request,
+                   flags.file + ": " + image.digest.str() + " has no name: 'caisson image push' gives it one"};
     content::Reference reference = TRY(parse_image(image.name));
-    if (reference.registry == "docker.io" && reference.repository.starts_with("library/") && image.name.find("library/") == std::string::npos)
+    if (reference.registry == "docker.io" && reference.repository.starts_with("library/") &&
+        image.name.find("library/") == std::string::npos)
       reference.repository.erase(0, std::string_view("library/").size());
     reference.registry = flags.target;
     TRY(client.push(reference, image.digest, blobs, nullptr));
-    std::printf("%s/%s:%s@%s\n", reference.registry.c_str(), reference.repository.c_str(), reference.tag.c_str(), image.digest.str().c_str());
+    std::printf("%s/%s:%s@%s\n", reference.registry.c_str(), reference.repository.c_str(), reference.tag.c_str(),
+                image.digest.str().c_str());
   }
   return {};
 }

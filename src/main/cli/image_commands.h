@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `caisson image`: what is in a registry, images to and from archives. Talks to any OCI registry with docker's credentials.
+// `caisson image`: what is in a registry, images to and from archives. Talks to any OCI registry with docker's
+// credentials.
 #pragma once
 #include <string>
 

@@ -20,7 +20,8 @@ std::string home() {
 
 Value read_docker_config() {
   const char* given = std::getenv("DOCKER_CONFIG");
-  const Result<std::string> text = read_file((given != nullptr ? std::string(given) : home() + "/.docker") + "/config.json");
+  const Result<std::string> text =
+      read_file((given != nullptr ? std::string(given) : home() + "/.docker") + "/config.json");
   if (!text.ok()) return {};
   Result<Value> config = json::parse(*text);
   if (config.ok()) return std::move(config).value();
@@ -51,14 +52,16 @@ std::optional<registry::Login> find_login(const Value& config, const std::string
   for (const std::string& name : {key, "https://" + key}) {
     const Result<std::string> plain = unbase64(config["auths"][name]["auth"].as_string());
     const std::size_t colon = plain.ok() ? plain->find(':') : std::string::npos;
-    if (colon != std::string::npos) return registry::Login{plain->substr(0, colon), SecretBytes(plain->substr(colon + 1))};
+    if (colon != std::string::npos)
+      return registry::Login{plain->substr(0, colon), SecretBytes(plain->substr(colon + 1))};
   }
   return std::nullopt;
 }
 
 class RemoteLayers final : public content::LayerSource {
  public:
-  RemoteLayers(registry::RegistryClient& client, const content::Reference& reference) : client_(client), reference_(reference) {}
+  RemoteLayers(registry::RegistryClient& client, const content::Reference& reference)
+      : client_(client), reference_(reference) {}
   bool has(const content::Digest& digest) override {
     const Result<bool> there = client_.has_blob(reference_, digest);
     return there.ok() && *there;
@@ -69,14 +72,16 @@ class RemoteLayers final : public content::LayerSource {
   Result<content::ByteSource> open(const content::Digest& digest) override {
     content::ByteSource source = TRY(client_.open_blob(reference_, digest));
     auto hasher = std::make_shared<content::Hasher>(digest.algorithm);
-    return content::ByteSource([source = std::move(source), hasher, digest, ended = false]() mutable -> Result<std::string> {
-      if (ended) return std::string();
-      std::string piece = TRY(source());
-      hasher->update(piece);
-      ended = piece.empty();
-      if (ended && hasher->finish() != digest) return Error{ErrorCode::bad_request, "what came for " + digest.str() + " is something else"};
-      return piece;
-    });
+    return content::ByteSource(
+        [source = std::move(source), hasher, digest, ended = false]() mutable -> Result<std::string> {
+          if (ended) return std::string();
+          std::string piece = TRY(source());
+          hasher->update(piece);
+          ended = piece.empty();
+          if (ended && hasher->finish() != digest)
+            return Error{ErrorCode::bad_request, "what came for " + digest.str() + " is something else"};
+          return piece;
+        });
   }
 
  private:
@@ -94,11 +99,14 @@ Result<content::Reference> parse_image(const std::string& text) {
 
 registry::RegistryClient make_registry_client() {
   registry::ClientOptions options;
-  options.login = [config = read_docker_config()](std::string_view host) { return find_login(config, std::string(host)); };
+  options.login = [config = read_docker_config()](std::string_view host) {
+    return find_login(config, std::string(host));
+  };
   return registry::RegistryClient(std::move(options));
 }
 
-std::unique_ptr<content::LayerSource> make_remote_layers(registry::RegistryClient& client, const content::Reference& reference) {
+std::unique_ptr<content::LayerSource> make_remote_layers(registry::RegistryClient& client,
+                                                         const content::Reference& reference) {
   return std::make_unique<RemoteLayers>(client, reference);
 }
 

@@ -14,9 +14,10 @@ namespace caisson::cli {
 Result<content::Reference> parse_image(const std::string& text);
 registry::RegistryClient make_registry_client();
 
-// Layers that are fetched when they are asked for, each checked against its digest while it streams. `reference` and the
-// client outlive it.
-std::unique_ptr<content::LayerSource> make_remote_layers(registry::RegistryClient& client, const content::Reference& reference);
+// Layers that are fetched when they are asked for, each checked against its digest while it streams. `reference` and
+// the client outlive it.
+std::unique_ptr<content::LayerSource> make_remote_layers(registry::RegistryClient& client,
+                                                         const content::Reference& reference);
 
 // "~/.cache/caisson" (XDG_CACHE_HOME).
 std::string user_cache_dir();

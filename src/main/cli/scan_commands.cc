@@ -26,9 +26,12 @@ struct Scanned {
   Time created{};  // of the image; a folder's is now
 };
 
-std::string database_path(const std::string& given) { return given.empty() ? user_cache_dir() + "/advisories.db" : given; }
+std::string database_path(const std::string& given) {
+  return given.empty() ? user_cache_dir() + "/advisories.db" : given;
+}
 
-Result<scan::ImageScan> scan_stored(const content::BlobStore& blobs, content::LayerSource* layers, const content::Digest& digest) {
+Result<scan::ImageScan> scan_stored(const content::BlobStore& blobs, content::LayerSource* layers,
+                                    const content::Digest& digest) {
   return scan::Scanner(blobs, layers, user_cache_dir() + "/scan").scan(digest);
 }
 
@@ -54,14 +57,16 @@ Result<Scanned> scan_remote(const std::string& name) {
   const scan::ImageScan scan = TRY(scan_stored(blobs, layers.get(), manifest.digest));
   content::RegistryNames none;
   none.port = 0;
-  return Scanned{scan::artifact_of_image(name, scan.digest.str(), none), scan.inventory, parse_time(scan.created).value_or(Time{})};
+  return Scanned{scan::artifact_of_image(name, scan.digest.str(), none), scan.inventory,
+                 parse_time(scan.created).value_or(Time{})};
 }
 
 Result<Scanned> scan_archive(const std::string& path) {
   const TempDir dir = TRY(TempDir::make("caisson-scan"));
   content::BlobStore blobs = TRY(content::BlobStore::open(dir.path()));
   const std::vector<content::ArchivedImage> images = TRY(content::load_archive(path, blobs));
-  if (images.size() != 1) return Error{ErrorCode::bad_request, path + " holds " + std::to_string(images.size()) + " images: one is wanted"};
+  if (images.size() != 1)
+    return Error{ErrorCode::bad_request, path + " holds " + std::to_string(images.size()) + " images: one is wanted"};
   const scan::ImageScan scan = TRY(scan_stored(blobs, nullptr, images.front().digest));
   scan::ScannedArtifact artifact{"", images.front().name.empty() ? path : images.front().name, "", scan.digest.str()};
   return Scanned{std::move(artifact), scan.inventory, parse_time(scan.created).value_or(Time{})};
@@ -84,7 +89,9 @@ Result<std::vector<scan::Severity>> parse_severities(const std::string& text) {
   for (const std::string_view word : split(text, ',')) {
     if (trim(word).empty()) continue;
     const std::optional<scan::Severity> severity = scan::parse_severity(trim(word));
-    if (!severity) return Error{ErrorCode::bad_request, "--severity: no \"" + std::string(word) + "\": UNKNOWN, LOW, MEDIUM, HIGH or CRITICAL"};
+    if (!severity)
+      return Error{ErrorCode::bad_request,
+                   "--severity: no \"" + std::string(word) + "\": UNKNOWN, LOW, MEDIUM, HIGH or CRITICAL"};
     out.push_back(*severity);
   }
   return out;
@@ -105,7 +112,9 @@ Result<void> ignore_accepted(const ScanFlags& flags, Scanned& scanned, std::vect
 
 void keep_only(const std::vector<scan::Severity>& severities, Scanned& scanned, std::vector<scan::Finding>& findings) {
   if (severities.empty()) return;
-  const auto other = [&](scan::Severity severity) { return std::find(severities.begin(), severities.end(), severity) == severities.end(); };
+  const auto other = [&](scan::Severity severity) {
+    return std::find(severities.begin(), severities.end(), severity) == severities.end();
+  };
   std::erase_if(findings, [&](const scan::Finding& finding) { return other(finding.severity); });
   std::erase_if(scanned.inventory.secrets, [&](const scan::Secret& secret) { return other(secret.severity); });
 }
@@ -116,7 +125,9 @@ Result<void> put_out(const ScanFlags& flags, const std::string& text) {
   return {};
 }
 
-std::string pretty(const Value& value) { return json::write(value, {.indent = 2}) + "\n"; }
+std::string pretty(const Value& value) {
+  return json::write(value, {.indent = 2}) + "\n";
+}
 
 }  // namespace
 
@@ -128,18 +139,24 @@ Result<int> command_scan(const ScanFlags& flags) {
   if (flags.no_secrets) scanned.inventory.secrets.clear();
   if (!is_report) {
     const scan::SbomFormat format = TRY(scan::parse_sbom_format(flags.format));
-    TRY(put_out(flags, pretty(scan::write_sbom(format, scanned.inventory, {scanned.artifact.name(), scanned.artifact.digest, scanned.created}))));
+    TRY(put_out(flags, pretty(scan::write_sbom(format, scanned.inventory,
+                                               {scanned.artifact.name(), scanned.artifact.digest, scanned.created}))));
     return 0;
   }
   const scan::AdvisoryStore advisories = TRY(scan::AdvisoryStore::open(database_path(flags.database)));
-  if (TRY(advisories.count()) == 0) std::fprintf(stderr, "there are no advisories yet: 'caisson scan db import FILE' reads OSV's or Debian's\n");
+  if (TRY(advisories.count()) == 0)
+    std::fprintf(stderr, "there are no advisories yet: 'caisson scan db import FILE' reads OSV's or Debian's\n");
   std::vector<scan::Finding> findings = TRY(scan::find_vulnerabilities(scanned.inventory, advisories));
   TRY(ignore_accepted(flags, scanned, findings));
-  if (flags.ignore_unfixed) std::erase_if(findings, [](const scan::Finding& finding) { return finding.fixed_version.empty(); });
+  if (flags.ignore_unfixed)
+    std::erase_if(findings, [](const scan::Finding& finding) { return finding.fixed_version.empty(); });
   keep_only(severities, scanned, findings);
-  if (flags.format == "json") TRY(put_out(flags, pretty(scan::write_json(scanned.artifact, scanned.inventory, findings, system_clock().now()))));
-  else if (flags.format == "sarif") TRY(put_out(flags, pretty(scan::write_sarif(scanned.artifact, scanned.inventory, findings))));
-  else TRY(put_out(flags, scan::write_table(scanned.artifact, scanned.inventory, findings)));
+  if (flags.format == "json")
+    TRY(put_out(flags, pretty(scan::write_json(scanned.artifact, scanned.inventory, findings, system_clock().now()))));
+  else if (flags.format == "sarif")
+    TRY(put_out(flags, pretty(scan::write_sarif(scanned.artifact, scanned.inventory, findings))));
+  else
+    TRY(put_out(flags, scan::write_table(scanned.artifact, scanned.inventory, findings)));
   const bool found = !findings.empty() || !scanned.inventory.secrets.empty();
   return found && !severities.empty() ? flags.exit_code : 0;
 }
@@ -167,7 +184,8 @@ Result<void> command_scan_status(const std::string& database) {
   const scan::AdvisoryStore advisories = TRY(scan::AdvisoryStore::open(database_path(database)));
   const std::int64_t count = TRY(advisories.count());
   const std::string when = TRY(advisories.last_import());
-  std::printf("%s\n%lld advisories, last import %s\n", database_path(database).c_str(), static_cast<long long>(count), when.empty() ? "never" : when.c_str());
+  std::printf("%s\n%lld advisories, last import %s\n", database_path(database).c_str(), static_cast<long long>(count),
+              when.empty() ? "never" : when.c_str());
   return {};
 }
 
