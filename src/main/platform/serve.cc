@@ -128,6 +128,7 @@ Result<void> run_server(const Instance& instance) {
                                .tags = tags,
                                .layers = layers.get(),
                                .authorize = make_registry_rights(*client),
+                               .rules = make_registry_rules(*client),
                                .on_push = tell_push(*spans, *scans),
                                .on_remove = [&scans](std::string_view repository, std::string_view tag) { scans->changed(repository, tag); }});
   const http::Handler hooks = [&client](const http::ExchangePtr& exchange) { pipeline::handle_hook(*client, system_clock(), exchange); };
