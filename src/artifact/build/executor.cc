@@ -12,11 +12,14 @@
 
 #include "artifact/build/builder.h"
 #include "artifact/build/context.h"
+#include "artifact/content/archive.h"
+#include "artifact/content/blob_store.h"
 #include "artifact/content/image.h"
 #include "artifact/content/reference.h"
 #include "artifact/registry/registry_client.h"
 #include "cluster/kube/http_client.h"
 #include "core/base/file.h"
+#include "core/base/random.h"
 #include "core/base/text.h"
 
 namespace caisson::build {
@@ -66,6 +69,14 @@ bool is_without_effect(std::string_view name) {
                                                "insecure",
                                                "insecure-pull",
                                                "insecure-registry",
+                                               "skip-push-permission-check",
+                                               "skip-default-registry-fallback",
+                                               "ignore-var-run",
+                                               "kaniko-dir",
+                                               "image-fs-extract-retry",
+                                               "push-ignore-immutable-tag-errors",
+                                               "initial-fs-unpacked",
+                                               "use-old-run",
                                                "v"};
   for (const std::string_view one : names) {
     if (name == one) return true;
@@ -73,38 +84,41 @@ bool is_without_effect(std::string_view name) {
   return false;
 }
 
-// What this pod may do as.
-struct Account {
-  std::string token, ca, ns;
-};
-Result<Account> read_account() {
+// What this pod may do as, and where its platform is.
+Result<BuildPlatform> platform_of_pod() {
   const std::string root(kAccount);
-  Account out;
+  const std::string host = environment("KUBERNETES_SERVICE_HOST"), port = environment("KUBERNETES_SERVICE_PORT");
+  BuildPlatform out;
+  out.api_url = "https://" + (host.empty() ? "kubernetes.default.svc" : host) + ":" + (port.empty() ? "443" : port);
+  out.registry_url = "https://" + std::string(content::kRegistryName);
+  out.portal_url = kPortal;
   out.token = TRY(read_file(root + "/token", 64u << 10).in("the ServiceAccount's token"));
-  out.ca = TRY(read_file(root + "/ca.crt", 1u << 20).in("the platform's CA"));
+  out.ca_pem = TRY(read_file(root + "/ca.crt", 1u << 20).in("the platform's CA"));
   out.ns = TRY(read_file(root + "/namespace", 1024).in("the pod's namespace"));
   out.token = std::string(trim(out.token));
   out.ns = std::string(trim(out.ns));
+  out.traceparent = environment(std::string(kTraceparentVariable).c_str());
+  out.pod.resize(256);
+  ::gethostname(out.pod.data(), out.pod.size() - 1);
+  out.pod.resize(std::char_traits<char>::length(out.pod.c_str()));
   return out;
 }
 
 class Executor {
  public:
-  Executor(ExecutorFlags flags, Account account) : flags_(std::move(flags)), account_(std::move(account)) {
+  Executor(const ExecutorFlags& flags, const BuildPlatform& platform) : flags_(flags), platform_(platform) {
     kube::Connection connection;
-    const std::string host = environment("KUBERNETES_SERVICE_HOST"), port = environment("KUBERNETES_SERVICE_PORT");
-    connection.server =
-        "https://" + (host.empty() ? "kubernetes.default.svc" : host) + ":" + (port.empty() ? "443" : port);
-    connection.http.ca_pem = account_.ca;
+    connection.server = platform_.api_url;
+    connection.http.ca_pem = platform_.ca_pem;
     connection.http.use_proxy = false;
-    connection.token = account_.token;
-    connection.ns = account_.ns;
+    connection.token = platform_.token;
+    connection.ns = platform_.ns;
     client_ = kube::make_http_client(std::move(connection));
   }
 
   Result<void> run() {
     for (const std::string& text : flags_.destinations) {
-      content::Reference ref = TRY(content::parse_reference(text, names_).in("--destination"));
+      content::Reference ref = TRY(content::parse_reference(text, platform_.names).in("--destination"));
       destinations_.push_back(std::move(ref));
     }
     TRY(upload_context());
@@ -114,22 +128,60 @@ class Executor {
     if (!flags_.no_push) {
       for (const content::Reference& ref : destinations_) TRY(push(ref, digest));
     }
-    if (!flags_.digest_file.empty()) {
-      TRY(make_dirs(path_dir(flags_.digest_file)));
-      TRY(write_file_unsynced(flags_.digest_file, digest.str()));
-    }
-    return {};
+    TRY(save_tar(digest));
+    TRY(write_digests(digest));
+    return forget_build();
   }
 
  private:
+  static Result<void> write_result(const std::string& path, const std::string& text) {
+    if (path.empty()) return {};
+    TRY(make_dirs(path_dir(path)));
+    return write_file_unsynced(path, text);
+  }
+
+  Result<void> write_digests(const content::Digest& digest) const {
+    std::string names, tags;
+    for (std::size_t i = 0; i < destinations_.size(); ++i) {
+      const std::string& text = flags_.destinations[i];  // as it was given: "localhost:5000/…" is what the caller knows
+      const std::size_t colon = text.rfind(':');
+      const bool tagged = colon != std::string::npos && text.find('/', colon) == std::string::npos;
+      names += text.substr(0, tagged ? colon : std::string::npos) + "@" + digest.str() + "\n";
+      tags += text + "@" + digest.str() + "\n";
+    }
+    TRY(write_result(flags_.digest_file, digest.str()));
+    TRY(write_result(flags_.name_digest_file, names));
+    return write_result(flags_.name_tag_digest_file, tags);
+  }
+
+  // The image comes back from the registry, into a directory beside the archive.
+  Result<void> save_tar(const content::Digest& digest) const {
+    if (flags_.tar_path.empty()) return {};
+    TRY(make_dirs(path_dir(flags_.tar_path)));
+    const TempDir dir = TRY(TempDir::make("caisson-image", path_dir(flags_.tar_path)));
+    content::BlobStore blobs = TRY(content::BlobStore::open(dir.path()));
+    content::Reference from = builds_reference();
+    from.digest = digest;
+    registry::RegistryClient client = registry(true);
+    TRY(client.pull(from, blobs));
+    const std::string name = flags_.destinations.empty() ? std::string() : flags_.destinations.front();
+    return content::save_archive(flags_.tar_path, {{name, digest}}, blobs, nullptr);
+  }
+
+  // A step's Build goes with its pod; nobody else's is needed any longer.
+  Result<void> forget_build() {
+    if (!platform_.pod.empty()) return {};
+    return client_->remove(schema::kBuilds, key_);
+  }
+
   registry::RegistryClient registry(bool own) const {
     registry::ClientOptions options;
-    options.own_url = "https://" + std::string(content::kRegistryName);
-    options.traceparent = environment("TRACEPARENT");
+    options.own_url = platform_.registry_url;
+    options.traceparent = platform_.traceparent;
     if (own) {
-      options.http.ca_pem = account_.ca;
+      options.http.ca_pem = platform_.ca_pem;
       options.http.use_proxy = false;
-      options.login = [token = account_.token](std::string_view) {
+      options.login = [token = platform_.token](std::string_view) {
         return std::optional<registry::Login>(registry::Login{"serviceaccount", SecretBytes(token), false});
       };
     }
@@ -138,7 +190,7 @@ class Executor {
 
   content::Reference builds_reference() const {
     content::Reference ref;
-    ref.repository = builds_repository(account_.ns);
+    ref.repository = builds_repository(platform_.ns);
     return ref;
   }
 
@@ -161,7 +213,7 @@ class Executor {
         " bytes");
     registry::RegistryClient client = registry(true);
     content::Reference ref;
-    ref.repository = contexts_repository(account_.ns);
+    ref.repository = contexts_repository(platform_.ns);
     return client
         .put_blob(ref, context_, summary.size_bytes, [&] { return Result<content::ByteSource>(context.stream()); })
         .in("upload the context");
@@ -169,13 +221,11 @@ class Executor {
 
   // Named after the pod and what is built, so that a container that is started again takes the same Build up.
   Result<void> create_build() {
-    std::string host(256, '\0');
-    ::gethostname(host.data(), host.size() - 1);
-    host.resize(std::char_traits<char>::length(host.c_str()));
     std::string inputs = context_.str() + dockerfile_ + flags_.target;
     for (const auto& [name, value] : flags_.build_args) inputs += "\n" + name + "=" + value;
-    const std::string pod = to_lower(host.substr(0, 40));
-    key_ = {account_.ns, pod + "-" + content::Digest::of(inputs).hex.substr(0, 10)};
+    const std::string hash = content::Digest::of(inputs).hex.substr(0, 10);
+    const std::string name = platform_.pod.empty() ? "build-" + random_name_suffix(8) : to_lower(platform_.pod.substr(0, 40)) + "-" + hash;
+    key_ = {platform_.ns, name};
 
     kube::Object build = kube::Object::make(schema::kBuilds, key_.ns, key_.name);
     Value& spec = build.edit({"spec"});
@@ -188,10 +238,10 @@ class Executor {
     set_map("buildArgs", flags_.build_args);
     set_map("labels", flags_.labels);
     if (!flags_.destinations.empty()) spec.set("destinations", Value::list_of(flags_.destinations));
-    const std::string trace = environment(std::string(kTraceparentVariable).c_str());
-    if (!trace.empty()) build.set_annotation(kTraceparentAnnotation, trace);
+    if (!platform_.traceparent.empty()) build.set_annotation(kTraceparentAnnotation, platform_.traceparent);
     // The Build goes with its pod, where the account may look that up.
-    if (const Result<kube::Object> owner = client_->get(schema::kPods, {account_.ns, host}); owner.ok()) {
+    const Result<kube::Object> owner = platform_.pod.empty() ? Error{ErrorCode::not_found, "no pod"} : client_->get(schema::kPods, {platform_.ns, platform_.pod});
+    if (owner.ok()) {
       Value reference = Value::map();
       reference.set("apiVersion", "v1").set("kind", "Pod").set("name", owner->name()).set("uid", owner->uid());
       build.edit({"metadata", "ownerReferences"}) = Value(std::vector<Value>{reference});
@@ -206,14 +256,15 @@ class Executor {
   // Prints the log as it grows; gives whether something came. Errors leave the status to tell.
   void print_log(const std::stop_token& stop) {
     http::ClientOptions options;
-    options.ca_pem = account_.ca;
+    options.ca_pem = platform_.ca_pem;
     options.use_proxy = false;
     const http::Client http(options);
     std::uint64_t printed = 0;
+    Duration pause = std::chrono::milliseconds(10);  // the log is there a few milliseconds after the Build
     while (!stop.stop_requested()) {
       http::Request request;
-      request.url = std::string(kPortal) + "/builds/" + key_.ns + "/" + key_.name + "/log?follow=true";
-      request.headers.set("Authorization", "Bearer " + account_.token);
+      request.url = platform_.portal_url + "/builds/" + key_.ns + "/" + key_.name + "/log?follow=true";
+      request.headers.set("Authorization", "Bearer " + platform_.token);
       request.time_max = Duration(0);
       Result<std::unique_ptr<http::ResponseStream>> opened = http.open(request);
       if (opened.ok() && (*opened)->status == 200) {
@@ -234,14 +285,21 @@ class Executor {
         }
       }
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, stop, std::chrono::milliseconds(300), [] { return false; });
+      changed_.wait_for(lock, stop, pause, [] { return false; });
+      pause = std::min<Duration>(pause * 2, std::chrono::milliseconds(300));
     }
   }
 
   Result<content::Digest> follow() {
     std::jthread log([this](const std::stop_token& stop) { print_log(stop); });
+    // A watch says when to look; the timer is for what a cut watch would lose.
+    bool news = false;
+    const auto watch = client_->watch(schema::kBuilds, {.ns = key_.ns, .field_selector = "metadata.name=" + key_.name}, [&](const kube::WatchEvent&) {
+      const std::lock_guard lock(mutex_);
+      news = true;
+      changed_.notify_all();
+    });
     kube::Object last;
-    Duration pause = std::chrono::milliseconds(50);
     for (;;) {
       const Result<kube::Object> build = client_->get(schema::kBuilds, key_);
       if (build.ok()) {
@@ -252,8 +310,7 @@ class Executor {
         return Error(build.error()).in("build " + key_.str());
       }  // the server is being restarted: wait for it
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, pause, [] { return false; });
-      pause = std::min<Duration>(pause * 2, std::chrono::milliseconds(500));
+      changed_.wait_for(lock, std::chrono::milliseconds(watch.ok() ? 500 : 100), [&] { return std::exchange(news, false); });
     }
     finish_log(log);
     if (last.status()["phase"].as_string() == "Failed")
@@ -295,9 +352,8 @@ class Executor {
     return {};
   }
 
-  ExecutorFlags flags_;
-  Account account_;
-  content::RegistryNames names_;
+  const ExecutorFlags& flags_;
+  const BuildPlatform& platform_;
   std::unique_ptr<kube::Client> client_;
   std::vector<content::Reference> destinations_;
   std::string dockerfile_;
@@ -338,6 +394,8 @@ Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args)
     for (const auto& [letter, whole] : kShort) {
       if (name == letter) name = whole;
     }
+    // kaniko writes some of its flags both ways.
+    if (name == "tarPath") name = "tar-path";
     const bool is_switch = name == "cache" || name == "no-push";
     std::string value;
     if (equals != std::string::npos)
@@ -360,6 +418,12 @@ Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args)
       out.target = value;
     else if (name == "digest-file")
       out.digest_file = value;
+    else if (name == "image-name-with-digest-file")
+      out.name_digest_file = value;
+    else if (name == "image-name-tag-with-digest-file")
+      out.name_tag_digest_file = value;
+    else if (name == "tar-path")
+      out.tar_path = value;
     else if (name == "build-arg")
       out.build_args.push_back(TRY(pair_of(name, value)));
     else if (name == "label")
@@ -378,14 +442,16 @@ Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args)
   return out;
 }
 
+Result<void> run_executor(const ExecutorFlags& flags, const BuildPlatform& platform) { return Executor(flags, platform).run(); }
+
 int executor_main(const std::vector<std::string>& args) {
   // The first process of a pid namespace is not ended by a signal that it does not handle, and while this one stays its pod does, and
   // with the pod the Build: an endless RUN would outlive its pipeline by the grace period.
   for (const int number : {SIGTERM, SIGINT}) ::signal(number, [](int signal) { ::_exit(128 + signal); });
   const auto go = [&]() -> Result<void> {
-    ExecutorFlags flags = TRY(parse_executor_flags(args));
-    Account account = TRY(read_account());
-    return Executor(std::move(flags), std::move(account)).run();
+    const ExecutorFlags flags = TRY(parse_executor_flags(args));
+    const BuildPlatform platform = TRY(platform_of_pod());
+    return run_executor(flags, platform);
   };
   const Result<void> done = go();
   if (done.ok()) return 0;

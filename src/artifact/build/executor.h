@@ -7,12 +7,17 @@
 #include <utility>
 #include <vector>
 
+#include "artifact/content/reference.h"
 #include "core/base/result.h"
 
 namespace caisson::build {
 
 struct ExecutorFlags {
-  std::string dockerfile = "Dockerfile", context = "/workspace", sub_path, target, digest_file;
+  std::string dockerfile = "Dockerfile", context = "/workspace", sub_path, target;
+  std::string digest_file;           // "sha256:…"
+  std::string name_digest_file;      // "registry/repository@sha256:…", one line for each destination
+  std::string name_tag_digest_file;  // "registry/repository:tag@sha256:…"
+  std::string tar_path;              // archive of the image (docker save's form)
   std::vector<std::string> destinations;
   std::vector<std::pair<std::string, std::string>> build_args, labels;
   bool cache = true, no_push = false;
@@ -21,6 +26,20 @@ struct ExecutorFlags {
 
 // Errors: bad_request, which names the flag.
 Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args);
+
+// The platform that builds, and as whom it is asked.
+struct BuildPlatform {
+  std::string api_url, registry_url, portal_url;  // "https://kubernetes.default.svc:443"; the portal only gives the log
+  std::string ca_pem;                             // of all three; empty: the host's
+  std::string token, ns;
+  std::string traceparent;
+  std::string pod;              // whose step this is: a step that is started again takes the same Build up; empty: no pod's
+  content::RegistryNames names;  // which destinations are the platform's own
+};
+
+// Uploads the context, has it built and tags the result; the log goes to standard output. Errors name the flag, or are the
+// build's own.
+Result<void> run_executor(const ExecutorFlags& flags, const BuildPlatform& platform);
 
 // The whole program. `args` without the program's name. Gives the exit status: 0, or 1 with the reason on standard
 // error.

@@ -21,6 +21,11 @@ http::Response unknown_manifest() {
   return error_answer(404, "MANIFEST_UNKNOWN", "manifest unknown");
 }
 
+http::Response rule_answer(const Error& error) {
+  if (error.code == ErrorCode::forbidden) return error_answer(403, "DENIED", error.message);
+  return error_answer(error, "NAME_UNKNOWN");
+}
+
 // Foreign layers (Windows bases) are fetched from where their URLs say and need not be here.
 bool may_be_absent(const Descriptor& layer) {
   return layer.media_type.find("nondistributable") != std::string::npos ||
@@ -129,6 +134,34 @@ Result<void> Service::check_parts(const Route& route, std::string_view bytes, st
   return {};
 }
 
+// A tag that never moves may be pushed again with the same bytes: clients try twice.
+Result<void> Service::check_rules(const Route& route, const Digest& digest, std::string_view bytes) const {
+  if (!options_.rules) return {};
+  const ProjectRules rules = TRY(options_.rules(route.repository));
+  if (!is_digest(route.item) && is_immutable(rules, route.item)) {
+    const Result<Digest> now = options_.tags.find(route.repository, route.item);
+    if (now.ok() && *now != digest)
+      return Error{ErrorCode::forbidden, "the tag " + route.item + " never moves: it names " + now->str()};
+  }
+  if (rules.quota_bytes == 0) return {};
+  const std::uint64_t size = TRY(project_size(options_.blobs, options_.tags, route.repository, bytes));
+  if (size <= rules.quota_bytes) return {};
+  return Error{ErrorCode::forbidden, "the project would hold " + std::to_string(size) + " bytes, and its quota is " +
+                                         std::to_string(rules.quota_bytes)};
+}
+
+// Neither the tag nor the manifest behind it.
+Result<void> Service::check_removal(const Route& route) const {
+  if (!options_.rules) return {};
+  const ProjectRules rules = TRY(options_.rules(route.repository));
+  std::vector<std::string> tags{route.item};
+  if (is_digest(route.item)) tags = tags_of(route.repository, TRY(Digest::parse(route.item)));
+  for (const std::string& tag : tags) {
+    if (is_immutable(rules, tag)) return Error{ErrorCode::forbidden, "the tag " + tag + " never goes"};
+  }
+  return {};
+}
+
 http::Response Service::put_manifest(http::Exchange& exchange, const Route& route) {
   const Duration began = system_clock().monotonic();
   const Result<std::string> body = exchange.read_body(content::kManifestBytesMax);
@@ -165,6 +198,8 @@ http::Response Service::put_manifest(http::Exchange& exchange, const Route& rout
   }
   const Result<Referring> about = referring(*body, type, digest);
   if (!about.ok()) return error_answer(400, "MANIFEST_INVALID", about.error().message);
+  const Result<void> allowed = check_rules(route, digest, *body);
+  if (!allowed.ok()) return rule_answer(allowed.error());
 
   // In this order, each durable: bytes, link, referrer, tag. So a tag never names what is not there.
   Result<void> done = options_.blobs.put(digest, content::from_string(*body));
@@ -187,9 +222,23 @@ http::Response Service::put_manifest(http::Exchange& exchange, const Route& rout
   return answer;
 }
 
+std::vector<std::string> Service::tags_of(std::string_view repository, const Digest& digest) const {
+  std::vector<std::string> out;
+  const Result<std::vector<std::string>> all = options_.tags.tags(repository);
+  if (!all.ok()) return out;
+  for (const std::string& tag : *all) {
+    const Result<Digest> named = options_.tags.find(repository, tag);
+    if (named.ok() && *named == digest) out.push_back(tag);
+  }
+  return out;
+}
+
 http::Response Service::delete_manifest(const Route& route) {
+  const Result<void> allowed = check_removal(route);
+  if (!allowed.ok()) return rule_answer(allowed.error());
   if (!is_digest(route.item)) {
     const Result<void> gone = options_.tags.remove(route.repository, route.item);
+    if (gone.ok() && options_.on_remove) options_.on_remove(route.repository, route.item);
     return gone.ok() ? http::Response{202, base_headers(), ""} : error_answer(gone.error(), "MANIFEST_UNKNOWN");
   }
   const Digest digest = Digest::parse(route.item).value();
@@ -203,7 +252,11 @@ http::Response Service::delete_manifest(const Route& route) {
       if (!gone.ok()) return error_answer(gone.error(), "MANIFEST_UNKNOWN");
     }
   }
+  const std::vector<std::string> tags = tags_of(route.repository, digest);
   const Result<void> gone = options_.tags.remove_manifest(route.repository, digest);
+  if (gone.ok() && options_.on_remove) {
+    for (const std::string& tag : tags) options_.on_remove(route.repository, tag);
+  }
   return gone.ok() ? http::Response{202, base_headers(), ""} : error_answer(gone.error(), "MANIFEST_UNKNOWN");
 }
 

@@ -14,6 +14,7 @@
 
 #include "artifact/content/blob_store.h"
 #include "artifact/content/tag_index.h"
+#include "artifact/registry/project_rules.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/base/secret.h"
@@ -49,10 +50,14 @@ struct RegistryOptions {
   std::string realm = "caisson";
   // When set, the challenge is Bearer: clients fetch a token at `token_realm` (docker's token authentication).
   std::string token_realm, token_service;
+  // What the project of a repository allows; asked at each push and deletion. A breach is 403 DENIED, with the rule.
+  std::function<Result<ProjectRules>(std::string_view repository)> rules;
   bool allow_delete = true;
   bool read_only = false;
   std::uint64_t blob_bytes_max = 64ull << 30;
   std::function<void(const Pushed&)> on_push;
+  // After a tag was taken away, also by the deletion of its manifest.
+  std::function<void(std::string_view repository, std::string_view tag)> on_remove;
 };
 
 http::Handler make_registry(RegistryOptions options);

@@ -178,6 +178,7 @@ struct RegistryClient::Impl {
     return std::string(header);
   }
 
+  Result<std::vector<std::string>> list(const Reference& ref, std::string url, std::string_view member);
   Result<void> fetch_part(const Reference& ref, const Descriptor& blob, BlobStore& into, const std::string& upload);
   Result<void> put_blob_once(const Reference& ref, const Digest& digest, std::uint64_t size, const ByteSource& bytes);
 };
@@ -402,9 +403,67 @@ Result<void> RegistryClient::put_manifest(const Reference& ref, std::string_view
   return {};
 }
 
+Result<std::vector<std::string>> RegistryClient::Impl::list(const Reference& ref, std::string url, std::string_view member) {
+  constexpr int kPagesMax = 10'000;
+  std::vector<std::string> out;
+  for (int page = 0; page < kPagesMax && !url.empty(); ++page) {
+    http::Request request;
+    request.url = std::exchange(url, {});
+    const std::string doing = "list " + std::string(member) + " of " + ref.registry;
+    const http::Response answer = TRY(send(std::move(request), ref, false).in(doing));
+    if (answer.status != 200) return error_of(answer.status, answer.body, doing);
+    const Value body = TRY(json::parse(answer.body).in(doing));
+    for (const Value& one : body[member].items()) out.push_back(one.str());
+    const std::string_view link = answer.headers.get("Link");  // <address>; rel="next"
+    const std::size_t open = link.find('<'), close = link.find('>');
+    if (open != std::string_view::npos && close != std::string_view::npos && link.find("next") != std::string_view::npos)
+      url = location(ref, link.substr(open + 1, close - open - 1));
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> RegistryClient::tags(const Reference& ref) {
+  return impl_->list(ref, impl_->url(ref, "tags/list?n=1000"), "tags");
+}
+
+Result<std::vector<std::string>> RegistryClient::repositories(const Reference& ref) {
+  return impl_->list(ref, impl_->base_url(ref) + "/v2/_catalog?n=1000", "repositories");
+}
+
+Result<content::Index> RegistryClient::referrers(const Reference& ref, const Digest& digest) {
+  http::Request request;
+  request.url = impl_->url(ref, "referrers/" + digest.str());
+  const http::Response answer = TRY(impl_->send(std::move(request), ref, false).in("referrers of " + ref.familiar()));
+  if (answer.status == 404) return content::Index{};
+  if (answer.status != 200) return error_of(answer.status, answer.body, "referrers of " + ref.familiar());
+  return content::parse_index(answer.body);
+}
+
+Result<void> RegistryClient::remove(const Reference& ref) {
+  http::Request request;
+  request.method = "DELETE";
+  request.url = impl_->url(ref, "manifests/" + (ref.digest ? ref.digest->str() : ref.tag));
+  const http::Response answer = TRY(impl_->send(std::move(request), ref, true).in("remove " + ref.familiar()));
+  if (answer.status == 405) return Error{ErrorCode::forbidden, ref.registry + " deletes nothing"};
+  if (answer.status != 202 && answer.status != 200) return error_of(answer.status, answer.body, "remove " + ref.familiar());
+  return {};
+}
+
 Result<void> RegistryClient::push(const Reference& ref, const Digest& manifest, const BlobStore& blobs,
                                   content::LayerSource* layers) {
   const std::string bytes = TRY(blobs.read(manifest, content::kManifestBytesMax));
+  const Value document = TRY(json::parse(bytes));
+  const std::string type = TRY(content::detect_media_type(document));
+  if (content::is_index_type(type)) {
+    const content::Index index = TRY(content::parse_index(bytes));
+    for (const Descriptor& child : index.manifests) {
+      Reference inner = ref;
+      inner.tag.clear();
+      inner.digest = child.digest;
+      if (blobs.has(child.digest)) TRY(push(inner, child.digest, blobs, layers));
+    }
+    return put_manifest(ref, bytes, type);
+  }
   const content::Manifest parsed = TRY(content::parse_manifest(bytes));
   std::vector<Descriptor> parts = parsed.layers;
   parts.push_back(parsed.config);

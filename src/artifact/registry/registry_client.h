@@ -73,7 +73,17 @@ class RegistryClient {
   // not.
   Result<bool> mount_blob(const content::Reference& ref, const content::Digest& digest, std::string_view from);
   Result<void> put_manifest(const content::Reference& ref, std::string_view bytes, std::string_view media_type);
-  // The image with its blobs; layers that have no blob come from `layers`.
+  // All tags of ref's repository, page after page.
+  Result<std::vector<std::string>> tags(const content::Reference& ref);
+  // All repositories of ref's registry; its repository does not count.
+  Result<std::vector<std::string>> repositories(const content::Reference& ref);
+  // What names `digest` as its subject. Registries without the referrers API have none.
+  Result<content::Index> referrers(const content::Reference& ref, const content::Digest& digest);
+  // The tag, or with a digest the manifest and every tag that names it. Errors: not_found; forbidden when the registry
+  // deletes nothing.
+  Result<void> remove(const content::Reference& ref);
+  // The image with its blobs, or an index with those of its images that are here; layers that have no blob come from
+  // `layers`.
   Result<void> push(const content::Reference& ref, const content::Digest& manifest, const content::BlobStore& blobs,
                     content::LayerSource* layers);
 

@@ -38,10 +38,16 @@ struct Fixture {
   OneLayer layer{std::string(10240, '\0')};
   http::Server server = http::Server::start({}).value();
   std::vector<Pushed> pushed;
+  std::vector<std::string> removed;
+  ProjectRules rules;
   int port = 0;
 
   explicit Fixture(bool with_login = false) {
     RegistryOptions options{.blobs = blobs, .tags = tags, .layers = &layer};
+    options.on_remove = [this](std::string_view repository, std::string_view tag) {
+      removed.push_back(std::string(repository) + ":" + std::string(tag));
+    };
+    options.rules = [this](std::string_view) { return Result<ProjectRules>(rules); };
     options.on_push = [this](const Pushed& p) { pushed.push_back(p); };
     options.authorize = [with_login](const Credentials& who, std::string_view repository,
                                      Action action) -> Result<void> {
@@ -297,4 +303,54 @@ TEST_CASE("crane and skopeo push and pull with a login") {
       run_with({"skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "--dest-creds", "alice:guess",
                 "oci:" + dir.path() + "/out:x", "docker://" + f.host() + "/shop/skopeo:v2"});
   CHECK_FALSE(refused->ok());
+}
+
+TEST_CASE("a tag that never moves takes the same bytes again, no others, and does not go") {
+  Fixture f;
+  TempDir dir = TempDir::make().value();
+  BlobStore local = BlobStore::open(dir.path()).value();
+  const std::string one(1000, '1'), two(1000, '2');
+  const Digest first = make_image(local, {local.put_bytes(one).value()}, one.size(), kOciLayer);
+  const Digest second = make_image(local, {local.put_bytes(two).value()}, two.size(), kOciLayer);
+  f.rules.immutable_tags = {"v*"};
+  RegistryClient client(alice());
+  REQUIRE(client.push(f.ref("shop/web:v1"), first, local, nullptr).ok());
+  CHECK(client.push(f.ref("shop/web:v1"), first, local, nullptr).ok());
+  const Result<void> moved = client.push(f.ref("shop/web:v1"), second, local, nullptr);
+  REQUIRE_FALSE(moved.ok());
+  CHECK(moved.error().code == ErrorCode::forbidden);
+  CHECK(moved.error().message.find("DENIED: the tag v1 never moves") != std::string::npos);
+  CHECK(client.push(f.ref("shop/web:latest"), first, local, nullptr).ok());
+  CHECK(client.push(f.ref("shop/web:latest"), second, local, nullptr).ok());
+  CHECK(client.remove(f.ref("shop/web:v1")).error().code == ErrorCode::forbidden);
+  CHECK(client.remove(f.ref("shop/web@" + first.str())).error().code == ErrorCode::forbidden);
+  CHECK(client.remove(f.ref("shop/web:latest")).ok());
+  CHECK(f.removed == std::vector<std::string>{"shop/web:latest"});
+  CHECK(client.tags(f.ref("shop/web:v1")).value() == std::vector<std::string>{"v1"});
+}
+
+TEST_CASE("a quota counts each digest of a project once, and other projects not") {
+  Fixture f;
+  TempDir dir = TempDir::make().value();
+  BlobStore local = BlobStore::open(dir.path()).value();
+  const std::string one(5000, '1'), two(5000, '2');
+  const Digest first = make_image(local, {local.put_bytes(one).value()}, one.size(), kOciLayer);
+  const Digest second = make_image(local, {local.put_bytes(two).value()}, two.size(), kOciLayer);
+  f.rules.quota_bytes = 9000;
+  RegistryClient client(alice());
+  REQUIRE(client.push(f.ref("shop/web:1"), first, local, nullptr).ok());
+  CHECK(client.push(f.ref("shop/copy:1"), first, local, nullptr).ok());
+  const Result<void> over = client.push(f.ref("shop/web:2"), second, local, nullptr);
+  REQUIRE_FALSE(over.ok());
+  CHECK(over.error().message.find("quota is 9000") != std::string::npos);
+  CHECK(client.push(f.ref("shopping/web:2"), second, local, nullptr).ok());
+}
+
+TEST_CASE("patterns of tags") {
+  CHECK(matches_tag("v*", "v1.2"));
+  CHECK_FALSE(matches_tag("v*", "1.v"));
+  CHECK(matches_tag("*-rc*", "1.0-rc1"));
+  CHECK(matches_tag("latest", "latest"));
+  CHECK_FALSE(matches_tag("latest", "latest2"));
+  CHECK_FALSE(matches_tag("", "x"));
 }

@@ -39,6 +39,9 @@ class Service {
   void manifest(const http::ExchangePtr& exchange, const Route& route);
   http::Response get_manifest(const http::Exchange& exchange, const Route& route) const;
   http::Response put_manifest(http::Exchange& exchange, const Route& route);
+  std::vector<std::string> tags_of(std::string_view repository, const content::Digest& digest) const;
+  Result<void> check_rules(const Route& route, const content::Digest& digest, std::string_view bytes) const;
+  Result<void> check_removal(const Route& route) const;
   http::Response delete_manifest(const Route& route);
   Result<content::Digest> manifest_digest(const http::Exchange& exchange, const Route& route) const;
   Result<void> check_parts(const Route& route, std::string_view bytes, std::string_view media_type) const;

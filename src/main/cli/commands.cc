@@ -13,6 +13,8 @@
 #include "artifact/build/executor.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "main/cli/image_commands.h"
+#include "main/cli/scan_commands.h"
 #include "main/cli/kubectl/kubectl.h"
 #include "main/platform/up.h"
 
@@ -31,6 +33,9 @@ struct Tree {
   std::vector<std::string> files;
   std::string data_dir = "/var/lib/caisson", text, timeout = "10m", from;
   DownFlags down;
+  ScanFlags scan;
+  ImageFlags image;
+  BuildFlags build;
   bool dry_run = false;
   std::function<Result<int>()> action;
 };
@@ -154,6 +159,81 @@ void add_pod_commands(Tree& t) {
   take_connection(t, timeline);
 }
 
+void take_scan_flags(Tree& t, CLI::App* command, const char* what) {
+  command->preparse_callback([&t, what](std::size_t) { t.scan.what = what; });
+  command->add_option("-f,--format", t.scan.format, "table, json, sarif, cyclonedx, cyclonedx-1.5 or spdx-json")->capture_default_str();
+  command->add_option("-o,--output", t.scan.output, "file to write to");
+  command->add_option("-s,--severity", t.scan.severity, "only these, as in HIGH,CRITICAL; one found ends with --exit-code");
+  command->add_option("--exit-code", t.scan.exit_code, "exit status when --severity names something found")->check(CLI::Range(0, 255))->capture_default_str();
+  command->add_flag("--ignore-unfixed", t.scan.ignore_unfixed, "only what a new version would mend");
+  command->add_flag("--no-secrets", t.scan.no_secrets, "packages only");
+  command->add_option("--ignorefile", t.scan.ignore_file, "what is accepted, with until when: 'CVE-2024-1 exp:2026-12-31' (default .caissonignore)");
+  command->add_option("--db", t.scan.database, "the advisories' file (default ~/.cache/caisson/advisories.db)");
+}
+
+void add_scan_commands(Tree& t) {
+  auto* scan = add(t, t.app, "scan", "find known vulnerabilities and secrets", "caisson scan image localhost:5000/shop/web:1.0", nullptr);
+  scan->require_subcommand(1);
+  const auto run = [&t] { return command_scan(t.scan); };
+  auto* image = add(t, *scan, "image", "an image of a registry, or of a file", "caisson scan image nginx:1.27 --severity HIGH,CRITICAL", run);
+  image->add_option("image", t.scan.target, "as in nginx:1.27");
+  image->add_option("--input", t.scan.input, "archive of docker save, skopeo or caisson image save");
+  auto* fs = add(t, *scan, "fs", "a folder: a checkout, an unpacked root", "caisson scan fs .", run);
+  fs->add_option("folder", t.scan.target)->required();
+  auto* sbom = add(t, *scan, "sbom", "a bill of materials (CycloneDX, SPDX)", "caisson scan sbom web.cdx.json", run);
+  sbom->add_option("file", t.scan.target)->required();
+  take_scan_flags(t, image, "image");
+  take_scan_flags(t, fs, "fs");
+  take_scan_flags(t, sbom, "sbom");
+  auto* db = add(t, *scan, "db", "the advisories that scans look into", "caisson scan db import debian.json", nullptr);
+  db->require_subcommand(1);
+  auto* import = add(t, *db, "import", "read OSV records, their zips, Debian's tracker file", "caisson scan db import all.zip",
+                     [&t] { return done(command_scan_import(t.scan.target, t.scan.database)); });
+  import->add_option("path", t.scan.target, "file or folder")->required();
+  auto* push = add(t, *db, "push", "send advisories to a platform, which looks at its images and pods at once",
+                   "caisson scan db push examples/advisories localhost:5000/caisson-system/advisories:latest",
+                   [&t] { return done(command_scan_push(t.scan.target, t.text)); });
+  push->add_option("path", t.scan.target, "file or folder")->required();
+  push->add_option("to", t.text, "where its registry keeps them")->required();
+  auto* status = add(t, *db, "status", "say what there is", "caisson scan db status", [&t] { return done(command_scan_status(t.scan.database)); });
+  for (CLI::App* command : {import, status}) command->add_option("--db", t.scan.database, "the advisories' file");
+}
+
+void add_image_commands(Tree& t) {
+  auto* build = add(t, t.app, "build", "have the platform build a Dockerfile", "caisson build -t localhost:5000/shop/web:1.0 .",
+                    [&t] { return done(command_build(t.global, t.build)); });
+  build->add_option("context", t.build.context, "folder")->capture_default_str();
+  build->add_option("-t,--tag", t.build.tags, "where the image goes, as in localhost:5000/shop/web:1.0")->allow_extra_args(false);
+  build->add_option("-f,--file", t.build.dockerfile, "relative to the context")->capture_default_str();
+  build->add_option("--target", t.build.target, "stage");
+  build->add_option("--build-arg", t.build.build_args, "NAME=value")->allow_extra_args(false);
+  build->add_option("--label", t.build.labels, "NAME=value")->allow_extra_args(false);
+  build->add_flag("--no-cache", t.build.no_cache, "run every instruction");
+  build->add_option("--tar-path", t.build.tar_path, "archive to write");
+  build->add_option("--digest-file", t.build.digest_file, "file for the digest");
+  build->add_option("--portal", t.build.portal, "where the log comes from (default: the platform's on this machine)");
+  take_connection(t, build);
+  auto* image = add(t, t.app, "image", "look at, move and remove images", "caisson image ls", nullptr);
+  image->require_subcommand(1);
+  auto* ls = add(t, *image, "ls", "list the images of a registry", "caisson image ls localhost:5000", [&t] { return done(command_image_list(t.image)); });
+  ls->add_option("registry", t.image.target, "host, or host/repository")->required();
+  auto* inspect = add(t, *image, "inspect", "print configuration, layers and what refers to it", "caisson image inspect localhost:5000/shop/web:1.0",
+                      [&t] { return done(command_image_inspect(t.image)); });
+  auto* pull = add(t, *image, "pull", "fetch an image into an archive", "caisson image pull nginx:1.27 --output nginx.tar",
+                   [&t] { return done(command_image_save(t.image)); });
+  auto* save = add(t, *image, "save", "the same as pull", "caisson image save localhost:5000/shop/web:1.0 -o web.tar", [&t] { return done(command_image_save(t.image)); });
+  auto* push = add(t, *image, "push", "send an image of an archive to a registry", "caisson image push web.tar localhost:5000/shop/web:1.0",
+                   [&t] { return done(command_image_push(t.image)); });
+  auto* load = add(t, *image, "load", "send every image of an archive to a registry, by its own name", "caisson image load web.tar localhost:5000",
+                   [&t] { return done(command_image_load(t.image)); });
+  auto* remove = add(t, *image, "rm", "take a tag or a manifest away", "caisson image rm localhost:5000/shop/web:1.0", [&t] { return done(command_image_remove(t.image)); });
+  for (CLI::App* command : {inspect, pull, save, remove}) command->add_option("image", t.image.target)->required();
+  for (CLI::App* command : {pull, save}) command->add_option("-o,--output", t.image.file, "archive to write")->required();
+  for (CLI::App* command : {push, load}) command->add_option("archive", t.image.file)->required();
+  push->add_option("image", t.image.target)->required();
+  load->add_option("registry", t.image.target)->required();
+}
+
 void add_other_commands(Tree& t) {
   // Only for the help: kustomize_commands.cc reads the arguments itself (see run_command_line).
   add(t, t.app, "kustomize", "render and edit Kustomize trees, with kustomize's sub-commands and flags", "caisson kustomize build overlays/dev",
@@ -186,6 +266,8 @@ constexpr Group kGroups[] = {
     {" up down preflight status version login git-credential ", add_platform_commands},
     {" get describe apply delete rollout ", add_object_commands},
     {" logs exec timeline ", add_pod_commands},
+    {" scan ", add_scan_commands},
+    {" image build ", add_image_commands},
     {" kustomize helm policy server agent ", add_other_commands},
 };
 

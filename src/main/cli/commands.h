@@ -65,6 +65,14 @@ struct ExecFlags {
 // Gives the remote exit status.
 Result<int> command_exec(const Global& global, const ExecFlags& flags);
 
+// build_commands.cc
+struct BuildFlags {
+  std::vector<std::string> tags, build_args, labels;
+  std::string context = ".", dockerfile = "Dockerfile", target, portal, tar_path, digest_file;
+  bool no_cache = false;
+};
+Result<void> command_build(const Global& global, const BuildFlags& flags);
+
 // timeline.cc
 Result<void> command_timeline(const Global& global, const std::string& app);
 

@@ -31,8 +31,7 @@ std::unique_ptr<kube::Client> connect_to_server(const Instance& instance) {
 node::ImageOptions image_options(const Instance& instance) {
   node::ImageOptions options;
   options.directory = instance.path("cache/images");
-  options.registry.port = instance.settings.ports.registry;
-  options.registry.addresses = {instance.service_address(3) + ":5000", instance.node_address() + ":5000"};
+  options.registry = registry_names(instance);
   const std::string& wanted = instance.settings.stand_ins;
   options.stand_ins = wanted == "always" ? node::StandIns::always : wanted == "never" ? node::StandIns::never : node::StandIns::automatic;
   return options;

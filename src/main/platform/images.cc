@@ -4,6 +4,7 @@
 #include "artifact/registry/registry_client.h"
 #include "core/base/encoding.h"
 #include "core/base/log.h"
+#include "main/platform/instance.h"
 
 namespace caisson::platform {
 namespace {
@@ -54,6 +55,10 @@ class StandIns : public node::ImageSource {
 };
 
 }  // namespace
+
+content::RegistryNames registry_names(const Instance& instance) {
+  return {instance.settings.ports.registry, {instance.service_address(3) + ":5000", instance.node_address() + ":5000"}};
+}
 
 std::unique_ptr<node::ImageSource> make_upstream(content::BlobStore& blobs) { return std::make_unique<Upstream>(blobs); }
 std::unique_ptr<node::ImageSource> make_stand_ins(bootstrap::Bootstrap& bootstrap) { return std::make_unique<StandIns>(bootstrap); }

@@ -5,9 +5,14 @@
 
 #include "artifact/bootstrap/bootstrap.h"
 #include "artifact/build/build.h"
+#include "artifact/content/reference.h"
 #include "machine/node/images.h"
 
 namespace caisson::platform {
+
+struct Instance;
+// Which hosts in an image's name mean the instance's own registry.
+content::RegistryNames registry_names(const Instance& instance);
 
 // Pulls into the stores with the credentials of the request.
 std::unique_ptr<node::ImageSource> make_upstream(content::BlobStore& blobs);

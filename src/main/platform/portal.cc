@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/platform/portal.h"
 
+#include "cluster/kube/quantity.h"
 #include "core/base/text.h"
 #include "core/http/client.h"
 #include "main/platform/version.h"
@@ -106,6 +107,24 @@ std::function<Result<void>(const registry::Credentials&, std::string_view, regis
     const bool allowed = TRY(may(client, user, "images", verb_of(action), ns));
     if (allowed) return {};
     return Error{ErrorCode::forbidden, user["username"].str() + " may not " + verb_of(action) + " images of '" + std::string(repository) + "'"};
+  };
+}
+
+std::function<Result<registry::ProjectRules>(std::string_view)> make_registry_rules(kube::Client& client) {
+  return [&client](std::string_view repository) -> Result<registry::ProjectRules> {
+    constexpr std::string_view kImmutable = "registry.caisson.dev/immutable-tags", kQuota = "registry.caisson.dev/quota";
+    registry::ProjectRules out;
+    const Result<kube::Object> ns = client.get(schema::kNamespaces, {"", std::string(repository.substr(0, repository.find('/')))});
+    if (!ns.ok()) return ns.error().code == ErrorCode::not_found ? Result<registry::ProjectRules>(out) : ns.error();
+    for (const std::string_view pattern : split(ns->annotation(kImmutable), ',')) {
+      if (!trim(pattern).empty()) out.immutable_tags.emplace_back(trim(pattern));
+    }
+    if (const std::string_view quota = ns->annotation(kQuota); !quota.empty()) {
+      const Result<std::int64_t> bytes = kube::parse_quantity(quota);
+      if (!bytes.ok() || *bytes <= 0) return Error{ErrorCode::invalid, std::string(kQuota) + ": want an amount as in 10Gi, not " + std::string(quota)};
+      out.quota_bytes = static_cast<std::uint64_t>(*bytes);
+    }
+    return out;
   };
 }
 

@@ -21,4 +21,8 @@ http::Handler make_build_logs(kube::Client& client, std::string agent_socket);
 // repository's first path segment.
 std::function<Result<void>(const registry::Credentials&, std::string_view, registry::Action)> make_registry_rights(kube::Client& client);
 
+// A project's rules, from the annotations of its Namespace: registry.caisson.dev/immutable-tags ("v*,1.*") and
+// registry.caisson.dev/quota ("10Gi"). No Namespace: no rules. Errors: invalid, with the annotation, so that a slip opens nothing.
+std::function<Result<registry::ProjectRules>(std::string_view)> make_registry_rules(kube::Client& client);
+
 }  // namespace caisson::platform

@@ -7,6 +7,7 @@
 #include "artifact/content/blob_store.h"
 #include "artifact/content/tag_index.h"
 #include "artifact/registry/registry.h"
+#include "artifact/scan/scans.h"
 #include "cluster/apiserver/api_server.h"
 #include "cluster/controllers/controllers.h"
 #include "cluster/kube/reconciler.h"
@@ -21,6 +22,7 @@
 #include "delivery/gitops/gitops.h"
 #include "delivery/pipeline/pipeline.h"
 #include "main/platform/agent_link.h"
+#include "main/platform/images.h"
 #include "main/platform/portal.h"
 #include "main/platform/process_role.h"
 #include "main/platform/system_objects.h"
@@ -52,9 +54,10 @@ git::RepositoriesOptions repository_options(const Instance& instance) {
                         "git.caisson-system.svc.cluster.local", "git.caisson-system"}};
 }
 
-// The span of a push to the registry: the manifest's way, as layers built here are there already.
-std::function<void(const registry::Pushed&)> tell_push(SpanSink& spans) {
-  return [&spans](const registry::Pushed& push) {
+// The scan of what was pushed, and the span of the push: the manifest's way, as layers built here are there already.
+std::function<void(const registry::Pushed&)> tell_push(SpanSink& spans, scan::Scans& scans) {
+  return [&spans, &scans](const registry::Pushed& push) {
+    if (!push.tag.empty()) scans.changed(push.repository, push.tag);
     const TraceContext parent = TraceContext::parse(push.traceparent);
     if (parent.empty()) return;
     Span span;
@@ -91,11 +94,13 @@ Result<void> run_server(const Instance& instance) {
   policies_client = client.get();
   TRY(policies->load(*client));
   TRY(ensure_system_objects(*client, instance));
-  // The runtime ends first: what its reconcilers borrow stands above it.
-  const auto spans = kube::make_span_recorder(*client);
-  git::Repositories repositories(repository_options(instance));
+  // The runtime ends first, then the workers: what they borrow stands above them.
   content::BlobStore blobs = TRY(content::BlobStore::open(instance.path("content")));
   content::TagIndex tags = TRY(content::TagIndex::open(instance.path("content")));
+  const auto layers = make_agent_layers(instance.path("run/agent.sock"));
+  scan::AdvisoryStore advisories = TRY(scan::AdvisoryStore::open(instance.path("scan/advisories.db")));
+  const auto spans = kube::make_span_recorder(*client);
+  git::Repositories repositories(repository_options(instance));
   WorkerPool workers("worker", 4);
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
   controllers::add_controllers(runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get()});
@@ -115,9 +120,21 @@ Result<void> run_server(const Instance& instance) {
                                .own_registry = {&blobs, &tags, {.port = ports.registry}}});
 
   // --- artifacts
-  const auto layers = make_agent_layers(instance.path("run/agent.sock"));
-  const http::Handler registry = registry::make_registry(
-      {.blobs = blobs, .tags = tags, .layers = layers.get(), .authorize = make_registry_rights(*client), .on_push = tell_push(*spans)});
+  const auto scans = TRY(scan::add_scans(runtime, {.blobs = blobs,
+                                                   .tags = tags,
+                                                   .layers = layers.get(),
+                                                   .advisories = advisories,
+                                                   .workers = workers,
+                                                   .names = registry_names(instance),
+                                                   .cache_dir = instance.path("scan")}));
+  const http::Handler registry =
+      registry::make_registry({.blobs = blobs,
+                               .tags = tags,
+                               .layers = layers.get(),
+                               .authorize = make_registry_rights(*client),
+                               .rules = make_registry_rules(*client),
+                               .on_push = tell_push(*spans, *scans),
+                               .on_remove = [&scans](std::string_view repository, std::string_view tag) { scans->changed(repository, tag); }});
   const http::Handler hooks = [&client](const http::ExchangePtr& exchange) { pipeline::handle_hook(*client, system_clock(), exchange); };
   const http::Handler portal = make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock")));
   const http::Handler api_handler = [&api](const http::ExchangePtr& exchange) { api->handle(exchange); };

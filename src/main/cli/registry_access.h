@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// How commands reach registries: the credentials of ~/.docker/config.json (DOCKER_CONFIG), which `caisson login` and
+// `docker login` write, credential helpers included.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "artifact/content/reference.h"
+#include "artifact/registry/registry_client.h"
+
+namespace caisson::cli {
+
+// Every host as it is written, localhost too: a command talks to what its user names.
+Result<content::Reference> parse_image(const std::string& text);
+registry::RegistryClient make_registry_client();
+
+// Layers that are fetched when they are asked for, each checked against its digest while it streams. `reference` and
+// the client outlive it.
+std::unique_ptr<content::LayerSource> make_remote_layers(registry::RegistryClient& client,
+                                                         const content::Reference& reference);
+
+// "~/.cache/caisson" (XDG_CACHE_HOME).
+std::string user_cache_dir();
+
+}  // namespace caisson::cli
