@@ -21,6 +21,7 @@
 #include "delivery/gitops/gitops.h"
 #include "delivery/pipeline/pipeline.h"
 #include "main/platform/agent_link.h"
+#include "main/platform/observe.h"
 #include "main/platform/portal.h"
 #include "main/platform/process_role.h"
 #include "main/platform/system_objects.h"
@@ -108,6 +109,9 @@ Result<void> run_server(const Instance& instance) {
       runtime, {.spans = spans.get(), .up_since = system_clock().now(), .portal_url = "http://localhost:" + std::to_string(ports.portal)});
   gitops::add_gitops(runtime, {.repositories = repositories, .workers = workers, .spans = *spans, .schema = schema});
 
+  // --- observability
+  const auto observe = TRY(Observability::open(instance, runtime));
+
   // --- artifacts
   content::BlobStore blobs = TRY(content::BlobStore::open(instance.path("content")));
   content::TagIndex tags = TRY(content::TagIndex::open(instance.path("content")));
@@ -115,8 +119,10 @@ Result<void> run_server(const Instance& instance) {
   const http::Handler registry = registry::make_registry(
       {.blobs = blobs, .tags = tags, .layers = layers.get(), .authorize = make_registry_rights(*client), .on_push = tell_push(*spans)});
   const http::Handler hooks = [&client](const http::ExchangePtr& exchange) { pipeline::handle_hook(*client, system_clock(), exchange); };
-  const http::Handler portal = make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock")));
-  const http::Handler api_handler = [&api](const http::ExchangePtr& exchange) { api->handle(exchange); };
+  const http::Handler portal =
+      observe->mounted_before(make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock"))));
+  const http::Handler api_handler =
+      observe->mounted_before(observe->metered([&api](const http::ExchangePtr& exchange) { api->handle(exchange); }));
 
   // --- listeners: the agent's socket, loopback for people, the node's address (which the agent makes later) for pods
   http::Server server = TRY(http::Server::start({}));
@@ -129,6 +135,7 @@ Result<void> run_server(const Instance& instance) {
   TRY(server.listen(instance.node_address(), kNodePortalPort, portal, &tls, true));
   TRY(server.listen(instance.node_address(), kNodeRegistryPort, registry, &tls, true));
   runtime.start();
+  observe->start();
   log::info("server started", {{"data_dir", instance.settings.data_dir}, {"api_port", ports.api}});
   role.wait_for_end();
   return {};
