@@ -18,6 +18,7 @@ namespace caisson::platform {
 namespace {
 
 constexpr std::size_t kFormBytesMax = 4u << 20;
+constexpr Duration kSyncTimeMax = std::chrono::seconds(30);  // at the start; then informers answer at once
 constexpr std::string_view kPrometheus = "/prometheus", kAlertmanager = "/alertmanager";
 
 bool is_below(std::string_view path, std::string_view mount) {
@@ -120,7 +121,11 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
   auto impl = std::unique_ptr<Impl>(new Impl{runtime, portal});
   for (const kube::Resource& kind : metrics::Server::kinds()) runtime.informer(kind);
   for (const kube::Resource& kind : alerts::Server::kinds()) runtime.informer(kind);
-  const auto list = [&runtime](const kube::Resource& kind) { return runtime.informer(kind).list(); };
+  const auto list = [&runtime](const kube::Resource& kind) {
+    kube::Informer& informer = runtime.informer(kind);
+    if (!informer.wait_synced(kSyncTimeMax)) log::warning("objects are not known yet", {{"kind", kind.kind}});
+    return informer.list();
+  };
   impl->alerts = TRY(alerts::Server::open({.directory = instance.path("metrics"), .external_url = portal + std::string(kAlertmanager)}, list, system_clock()));
   metrics::ServerOptions options;
   options.directory = instance.path("metrics");

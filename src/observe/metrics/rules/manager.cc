@@ -33,7 +33,7 @@ Value kept(const Alert& alert) {
   for (const auto& [name, text] : alert.annotations) annotations.set(name, text);
   return Value{{"labels", value_of(alert.labels)}, {"annotations", annotations}, {"state", state_name(alert.state)},
                {"activeAt", alert.active_at}, {"firedAt", alert.fired_at}, {"resolvedAt", alert.resolved_at},
-               {"keepFiringSince", alert.keep_firing_since}, {"lastSent", alert.last_sent}};
+               {"keepFiringSince", alert.keep_firing_since}};
 }
 
 Alert alert_of(const Value& from) {
@@ -46,7 +46,7 @@ Alert alert_of(const Value& from) {
   alert.fired_at = from["firedAt"].as_int();
   alert.resolved_at = from["resolvedAt"].as_int();
   alert.keep_firing_since = from["keepFiringSince"].as_int();
-  alert.last_sent = from["lastSent"].as_int();
+  // Told again at once: who is told may have lost it, and leaves out what it has told itself.
   return alert;
 }
 
@@ -67,7 +67,7 @@ struct RuleManager::Impl {
   mutable std::mutex mutex;
   std::condition_variable changed;
   std::map<std::pair<std::string, std::string>, Slot> slots;  // by file and name; GUARDED_BY(mutex), as all below
-  Value restored;                                             // of the file: what no group has claimed yet
+  Value restored;                                             // of the file: what no group has claimed yet; kept in it
   std::int64_t saved_at = 0;
   std::uint64_t saved_version = 0;
   bool stopping = false;
@@ -105,7 +105,7 @@ struct RuleManager::Impl {
     std::uint64_t version = slots.size();
     for (const auto& [key, slot] : slots) version += slot.state.version();
     if (options.state_file.empty() || version == saved_version) return;
-    std::vector<Value> alerts;
+    std::vector<Value> alerts(restored.items().begin(), restored.items().end());
     for (const auto& [key, slot] : slots)
       for (std::size_t i = 0; i < slot.state.group().rules.size(); ++i)
         for (const Alert& alert : slot.state.alerts(i))
