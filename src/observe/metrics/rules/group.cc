@@ -135,8 +135,9 @@ Result<std::vector<NewSample>> GroupState::alert(const Rule& rule, RuleState& st
 void GroupState::advance(const Rule& rule, RuleState& state, const std::map<Labels, Alert>& now, std::int64_t t) {
   using State = Alert::State;
   for (const auto& [labels, fresh] : now) {
-    Alert& alert = state.active[labels];
-    if (alert.active_at == 0 || alert.state == State::inactive) {
+    const auto [at, is_new] = state.active.try_emplace(labels, fresh);
+    Alert& alert = at->second;
+    if (is_new || alert.state == State::inactive) {
       alert = fresh;
       ++version_;
       continue;
@@ -196,7 +197,7 @@ std::vector<Alert> GroupState::take_to_send(std::int64_t t, std::int64_t resend_
   for (RuleState& state : rules_)
     for (auto& [labels, alert] : state.active) {
       if (alert.state == Alert::State::pending) continue;
-      const bool just_resolved = alert.resolved_at > alert.last_sent;
+      const bool just_resolved = alert.state == Alert::State::inactive && alert.resolved_at > alert.last_sent;
       const bool again = alert.last_sent + resend_ms <= t;
       if (!just_resolved && !again) continue;
       alert.last_sent = t;

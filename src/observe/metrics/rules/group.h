@@ -19,7 +19,8 @@ struct Alert {
   double value = 0;
   State state = State::pending;
   // Milliseconds; 0: not yet.
-  std::int64_t active_at = 0, fired_at = 0, resolved_at = 0, keep_firing_since = 0, last_sent = 0;
+  std::int64_t active_at = 0, fired_at = 0, resolved_at = 0, keep_firing_since = 0;
+  std::int64_t last_sent = INT64_MIN / 2;
   bool operator==(const Alert&) const = default;
 };
 std::string_view state_name(Alert::State state);
