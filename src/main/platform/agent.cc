@@ -15,6 +15,7 @@
 #include "machine/node/node.h"
 #include "main/platform/agent_handler.h"
 #include "main/platform/images.h"
+#include "main/platform/observe.h"
 #include "main/platform/process_role.h"
 #include "main/platform/up.h"
 
@@ -109,7 +110,7 @@ Result<void> run_agent(const Instance& instance) {
 
   http::Server server = TRY(http::Server::start({}));
   const std::string socket = instance.path("run/agent.sock");
-  TRY(server.listen_unix(socket, make_agent_handler(node->handler(), *builder, *layers), 0660));
+  TRY(server.listen_unix(socket, with_machine_metrics(make_agent_handler(node->handler(), *builder, *layers), runtime, instance), 0660));
   if (chown(socket.c_str(), 0, static_cast<gid_t>(settings.server_uid)) != 0) return errno_error("chown " + socket);
   runtime.start();
   log::info("agent started", {{"node", settings.node_name}, {"address", pods.node_address()}});

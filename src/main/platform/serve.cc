@@ -23,6 +23,7 @@
 #include "delivery/pipeline/pipeline.h"
 #include "main/platform/agent_link.h"
 #include "main/platform/images.h"
+#include "main/platform/observe.h"
 #include "main/platform/portal.h"
 #include "main/platform/process_role.h"
 #include "main/platform/system_objects.h"
@@ -119,6 +120,9 @@ Result<void> run_server(const Instance& instance) {
                                .schema = schema,
                                .own_registry = {&blobs, &tags, {.port = ports.registry}}});
 
+  // --- observability
+  const auto observe = TRY(Observability::open(instance, runtime));
+
   // --- artifacts
   const auto scans = TRY(scan::add_scans(runtime, {.blobs = blobs,
                                                    .tags = tags,
@@ -136,8 +140,10 @@ Result<void> run_server(const Instance& instance) {
                                .on_push = tell_push(*spans, *scans),
                                .on_remove = [&scans](std::string_view repository, std::string_view tag) { scans->changed(repository, tag); }});
   const http::Handler hooks = [&client](const http::ExchangePtr& exchange) { pipeline::handle_hook(*client, system_clock(), exchange); };
-  const http::Handler portal = make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock")));
-  const http::Handler api_handler = [&api](const http::ExchangePtr& exchange) { api->handle(exchange); };
+  const http::Handler portal =
+      observe->mounted_before(make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock"))));
+  const http::Handler api_handler =
+      observe->mounted_before(observe->metered([&api](const http::ExchangePtr& exchange) { api->handle(exchange); }));
 
   // --- listeners: the agent's socket, loopback for people, the node's address (which the agent makes later) for pods
   http::Server server = TRY(http::Server::start({}));
@@ -150,6 +156,7 @@ Result<void> run_server(const Instance& instance) {
   TRY(server.listen(instance.node_address(), kNodePortalPort, portal, &tls, true));
   TRY(server.listen(instance.node_address(), kNodeRegistryPort, registry, &tls, true));
   runtime.start();
+  observe->start();
   log::info("server started", {{"data_dir", instance.settings.data_dir}, {"api_port", ports.api}});
   role.wait_for_end();
   return {};

@@ -165,10 +165,8 @@ class QueryApi {
     if (path == "labels") return names();
     if (path.starts_with("label/") && path.ends_with("/values")) return values(path.substr(6, path.size() - 13));
     if (path == "format_query") return format();
-    if (path == "status/buildinfo") return Answer{"{\"version\":\"3.16.0\",\"application\":\"caisson\"}", {}, {}};
+    if (path == "status/buildinfo") return Answer{"{\"version\":\"3.16.0\",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"caisson\",\"buildDate\":\"\",\"goVersion\":\"\"}", {}, {}};
     if (path == "status/tsdb") return tsdb_status();
-    if (path == "query_exemplars" || path == "rules" || path == "targets" || path == "alerts" || path == "metadata")
-      return Error{ErrorCode::not_found, "/api/v1/" + std::string(path) + " is not served"};
     return Error{ErrorCode::not_found, "no such path: /api/v1/" + std::string(path)};
   }
 
@@ -299,7 +297,8 @@ class QueryApi {
 
   Result<Answer> tsdb_status() const {
     const TsdbStats stats = storage_.stats();
-    return Answer{"{\"headStats\":{\"numSeries\":" + std::to_string(stats.series) + ",\"minTime\":" +
+    return Answer{"{\"seriesCountByMetricName\":[],\"labelValueCountByLabelName\":[],\"memoryInBytesByLabelName\":[],"
+                  "\"seriesCountByLabelValuePair\":[],\"headStats\":{\"numSeries\":" + std::to_string(stats.series) + ",\"minTime\":" +
                       std::to_string(stats.oldest) + ",\"maxTime\":" + std::to_string(stats.newest) + "}}",
                   {},
                   {}};

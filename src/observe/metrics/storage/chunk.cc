@@ -22,7 +22,7 @@ bool fits(std::int64_t value, int bits) {
 
 class BitReader {
  public:
-  explicit BitReader(const std::string& bytes) : bytes_(bytes) {}
+  explicit BitReader(std::string_view bytes) : bytes_(bytes) {}
 
   bool get(int bits, std::uint64_t& value) {
     if (at_ + static_cast<std::size_t>(bits) > bytes_.size() * 8) return false;
@@ -45,7 +45,7 @@ class BitReader {
   }
 
  private:
-  const std::string& bytes_;
+  std::string_view bytes_;
   std::size_t at_ = 0;
 };
 
@@ -85,7 +85,7 @@ bool read_xor(BitReader& in, Window& window, std::uint64_t& value) {
 
 // Every sample to `take`; false when the bytes end early.
 template <class Take>
-bool read_all(const std::string& bytes, std::uint32_t count, Take take) {
+bool read_all(std::string_view bytes, std::uint32_t count, Take take) {
   BitReader in(bytes);
   std::int64_t t = 0, delta = 0;
   std::uint64_t value = 0;
@@ -167,7 +167,12 @@ void FloatChunk::append(std::int64_t t, double v) {
 
 Result<void> FloatChunk::decode(std::int64_t mint, std::int64_t maxt, std::vector<FloatPoint>& into) const {
   if (last_ < mint || first_ > maxt) return {};
-  const bool whole = read_all(bytes_, count_, [&](std::int64_t t, double v) {
+  return decode_chunk(bytes_, count_, mint, maxt, into);
+}
+
+Result<void> decode_chunk(std::string_view bytes, std::uint32_t count, std::int64_t mint, std::int64_t maxt,
+                          std::vector<FloatPoint>& into) {
+  const bool whole = read_all(bytes, count, [&](std::int64_t t, double v) {
     if (t >= mint && t <= maxt) into.push_back({t, v});
   });
   if (!whole) return Error{ErrorCode::invalid, "chunk ends early"};

@@ -41,4 +41,8 @@ class FloatChunk {
   int leading_ = -1, trailing_ = 0;  // window of the last XOR that was written in full; -1: none
 };
 
+// Decodes a chunk's bytes where they lie. Errors: invalid when they end early.
+Result<void> decode_chunk(std::string_view bytes, std::uint32_t count, std::int64_t mint, std::int64_t maxt,
+                          std::vector<FloatPoint>& into);
+
 }  // namespace caisson::metrics

@@ -101,6 +101,14 @@ Result<Labels> Reader::labels() {
   return Labels::from(std::move(list));
 }
 
+Result<void> Reader::skip_labels() {
+  for (std::uint64_t count = TRY(number()); count > 0; --count) {
+    TRY(text());
+    TRY(text());
+  }
+  return {};
+}
+
 Result<HistogramBuckets> Reader::buckets() {
   const std::uint64_t count = TRY(number());
   if (count > kBucketsMax) return Error{ErrorCode::invalid, "histogram has too many buckets"};

@@ -36,6 +36,7 @@ class Reader {
   Result<double> real();
   Result<std::string_view> text();
   Result<Labels> labels();
+  Result<void> skip_labels();
   Result<FloatHistogram> histogram();
 
  private:

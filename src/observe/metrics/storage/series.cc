@@ -113,6 +113,22 @@ void TsdbSeries::drop_before(std::int64_t t) {
   std::erase_if(loose_.histograms, [&](const HistogramPoint& p) { return p.t < t; });
 }
 
+void TsdbSeries::add_block(std::int64_t maxt) {
+  const std::lock_guard lock(mutex_);
+  ++blocks_;
+  newest_ = std::max(newest_, maxt);
+}
+
+void TsdbSeries::drop_block() {
+  const std::lock_guard lock(mutex_);
+  --blocks_;
+}
+
+bool TsdbSeries::in_blocks() const {
+  const std::lock_guard lock(mutex_);
+  return blocks_ > 0;
+}
+
 TsdbSeries::Contents TsdbSeries::contents() const {
   const std::lock_guard lock(mutex_);
   return {chunks_, loose_};

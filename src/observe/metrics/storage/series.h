@@ -24,6 +24,10 @@ class TsdbSeries : public StoredSeries {
   void restore(FloatChunk chunk);
   Result<void> remove(std::int64_t mint, std::int64_t maxt);
   void drop_before(std::int64_t t);  // whole chunks
+  // Blocks that hold samples of it, and the time of the newest of these: it is kept while there are any.
+  void add_block(std::int64_t maxt);
+  void drop_block();
+  bool in_blocks() const;
 
   struct Contents {
     std::vector<FloatChunk> chunks;  // ordered by time
@@ -45,6 +49,7 @@ class TsdbSeries : public StoredSeries {
   std::vector<FloatChunk> chunks_;  // the last one may be open
   Samples loose_;
   std::int64_t newest_ = INT64_MIN;
+  int blocks_ = 0;
 };
 
 }  // namespace caisson::metrics

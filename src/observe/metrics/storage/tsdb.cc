@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // On disk: <dir>/wal/… and <dir>/snapshot. A log record is a list of entries: 1 new series (ref, labels) · 2 float
 // (ref, time, value) · 3 histogram (ref, time, histogram) · 4 removal (ref, from, to). A snapshot holds per series its
-// labels, chunks and loose samples, and the first log segment that is not within it.
+// labels, chunks and loose samples, and the first log segment that is not within it. Blocks: block.h. A crash between
+// writing a block and the snapshot that no longer has its samples leaves them in both; readers take each once.
 #include "observe/metrics/storage/tsdb.h"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <unordered_map>
 
 #include "core/base/log.h"
+#include "observe/metrics/storage/block_set.h"
 #include "observe/metrics/storage/codec.h"
 #include "observe/metrics/storage/series.h"
 #include "observe/metrics/storage/wal.h"
@@ -20,6 +22,10 @@ namespace {
 enum Entry : std::uint64_t { kSeries = 1, kFloat = 2, kHistogram = 3, kRemoval = 4 };
 constexpr std::uint64_t kSnapshotVersion = 1;
 constexpr std::size_t kSnapshotBytesMax = 8ull << 30;
+constexpr std::int64_t kHour = 3'600'000;
+constexpr std::int64_t kCutAfterMs = kHour;                      // a span becomes a block when it ended this long ago
+constexpr std::int64_t kMergedSpans[] = {8 * kHour, 48 * kHour};  // blocks of one span become one
+constexpr std::uint64_t kMergedBytesMax = 64u << 20;             // merging holds them in memory
 
 using SeriesPtr = std::shared_ptr<TsdbSeries>;
 using Postings = std::vector<std::uint64_t>;  // refs, ascending
@@ -30,6 +36,43 @@ Postings intersection(const Postings& a, const Postings& b) {
   return out;
 }
 
+// A series as a query reads it: what is in memory first, then blocks, so that what moves between the two meanwhile is
+// met at least once; and each sample once.
+class StoredView : public StoredSeries {
+ public:
+  StoredView(SeriesPtr series, std::shared_ptr<const BlockSet> blocks) : series_(std::move(series)), blocks_(std::move(blocks)) {}
+  const Labels& labels() const override { return series_->labels(); }
+  Result<void> read(std::int64_t mint, std::int64_t maxt, Samples& into) const override {
+    Samples found;
+    TRY(series_->read(mint, maxt, found));
+    const auto blocks = blocks_->list();
+    for (const auto& block : *blocks) TRY(block->read(series_->ref(), mint, maxt, found));
+    take(found.floats, into.floats);
+    take(found.histograms, into.histograms);
+    return {};
+  }
+
+ private:
+  template <class Point>
+  static void take(std::vector<Point>& from, std::vector<Point>& into) {
+    const auto earlier = [](const Point& a, const Point& b) { return a.t < b.t; };
+    if (!std::is_sorted(from.begin(), from.end(), earlier)) std::stable_sort(from.begin(), from.end(), earlier);
+    from.erase(std::unique(from.begin(), from.end(), [](const Point& a, const Point& b) { return a.t == b.t; }), from.end());
+    if (into.empty()) into = std::move(from);
+    else into.insert(into.end(), from.begin(), from.end());
+  }
+
+  SeriesPtr series_;
+  std::shared_ptr<const BlockSet> blocks_;
+};
+
+TsdbSeries::Contents until(TsdbSeries::Contents all, std::int64_t t) {
+  std::erase_if(all.chunks, [t](const FloatChunk& chunk) { return chunk.last_time() >= t; });
+  std::erase_if(all.loose.floats, [t](const FloatPoint& p) { return p.t >= t; });
+  std::erase_if(all.loose.histograms, [t](const HistogramPoint& p) { return p.t >= t; });
+  return all;
+}
+
 }  // namespace
 
 struct Tsdb::Impl {
@@ -37,6 +80,7 @@ struct Tsdb::Impl {
   TsdbOptions options;
   std::mutex write_mutex;  // appends, removals, maintenance: one at a time; taken before index_mutex
   WriteAheadLog log;
+  std::shared_ptr<BlockSet> blocks = std::make_shared<BlockSet>();
   mutable std::shared_mutex index_mutex;  // guards what follows
   std::unordered_map<Labels, SeriesPtr, LabelsHash> by_labels;
   std::map<std::uint64_t, SeriesPtr> by_ref;
@@ -149,6 +193,114 @@ struct Tsdb::Impl {
     return admission == Admission::in_order || admission == Admission::out_of_order;
   }
 
+  Result<void> read_blocks() {
+    TRY(blocks->open(dir + "/blocks"));
+    for (const auto& block : *blocks->list()) TRY(note_block(*block));
+    return {};
+  }
+
+  Result<void> note_block(const Block& block) {
+    return block.each([&](std::uint64_t ref, const Labels& labels) {
+      SeriesPtr series = find(ref);
+      if (!series) series = add_series(ref, labels);
+      series->add_block(block.maxt());
+    });
+  }
+
+  Result<void> forget_block(const Block& block) {
+    return block.each([&](std::uint64_t ref, const Labels&) {
+      if (const SeriesPtr series = find(ref)) series->drop_block();
+    });
+  }
+
+  // REQUIRES: write_mutex, as what follows.
+  Result<void> replace_blocks(const BlockSet::List& old, const std::shared_ptr<const Block>& fresh) {
+    if (fresh) TRY(note_block(*fresh));
+    for (const auto& block : old) TRY(forget_block(*block));
+    return blocks->replace(old, fresh);
+  }
+
+  // Moves what ended before the last whole span to blocks. Gives whether there was something.
+  Result<bool> cut_blocks(const std::vector<SeriesPtr>& all, std::int64_t now) {
+    bool any = false;
+    for (;;) {
+      std::int64_t oldest = INT64_MAX;
+      for (const SeriesPtr& series : all) oldest = std::min(oldest, series->oldest());
+      if (oldest == INT64_MAX) return any;
+      // Whole spans only. A chunk that reaches over the border waits for the next, so the border moves on until one fits.
+      std::int64_t border = (oldest / options.block_ms + 1) * options.block_ms;
+      std::vector<BlockSeries> moving;
+      for (; border <= now - kCutAfterMs && moving.empty(); border += options.block_ms)
+        for (const SeriesPtr& series : all) {
+          BlockSeries one{series->ref(), series->labels(), until(series->contents(), border)};
+          if (!one.contents.chunks.empty() || !one.contents.loose.empty()) moving.push_back(std::move(one));
+        }
+      if (moving.empty()) return any;
+      border -= options.block_ms;
+      TRY(replace_blocks({}, TRY(blocks->write(moving))));
+      for (const BlockSeries& one : moving) find(one.ref)->drop_before(border);
+      any = true;
+    }
+  }
+
+  Result<void> merge_small(std::int64_t now) {
+    for (const std::int64_t span : kMergedSpans) {
+      std::map<std::int64_t, BlockSet::List> groups;
+      for (const auto& block : *blocks->list())
+        if (block->maxt() - block->mint() < span) groups[block->mint() / span].push_back(block);
+      for (auto& [index, group] : groups) {
+        std::uint64_t bytes = 0;
+        for (const auto& block : group) bytes += block->size_bytes();
+        if (group.size() < 2 || (index + 1) * span > now - kCutAfterMs || bytes > kMergedBytesMax) continue;
+        std::sort(group.begin(), group.end(), [](const auto& a, const auto& b) { return a->mint() < b->mint(); });
+        const auto merged = TRY(blocks->write(TRY(merge_blocks(group))));
+        TRY(replace_blocks(group, merged));
+      }
+    }
+    return {};
+  }
+
+  // By time, and by the bytes that are left when memory has its part.
+  Result<void> drop_blocks(std::int64_t keep_from, std::uint64_t bytes_max) {
+    BlockSet::List list = *blocks->list();
+    std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a->maxt() < b->maxt(); });
+    std::uint64_t bytes = blocks->size_bytes();
+    for (const auto& block : list) {
+      if (block->maxt() >= keep_from && bytes <= bytes_max) break;
+      bytes -= block->size_bytes();
+      TRY(replace_blocks({block}, nullptr));
+    }
+    return {};
+  }
+
+  Result<void> remove_from_blocks(const std::vector<SeriesPtr>& found, std::int64_t mint, std::int64_t maxt) {
+    const BlockSet::List list = *blocks->list();
+    for (const auto& block : list) {
+      if (block->maxt() < mint || block->mint() > maxt) continue;
+      std::vector<BlockSeries> all = TRY(block->contents());
+      bool touched = false, left = false;
+      for (BlockSeries& one : all) {
+        const bool wanted = std::any_of(found.begin(), found.end(), [&](const SeriesPtr& s) { return s->ref() == one.ref; });
+        if (wanted) {
+          TsdbSeries rest(one.ref, one.labels);
+          for (const FloatChunk& chunk : one.contents.chunks) rest.restore(chunk);
+          TRY(rest.remove(mint, maxt));
+          auto kept = rest.contents();
+          const auto gone = [&](const auto& p) { return p.t >= mint && p.t <= maxt; };
+          std::erase_if(one.contents.loose.floats, gone);
+          std::erase_if(one.contents.loose.histograms, gone);
+          one.contents.chunks = std::move(kept.chunks);
+          touched = true;
+        }
+        left |= !one.contents.chunks.empty() || !one.contents.loose.empty();
+      }
+      if (!touched) continue;
+      const std::shared_ptr<const Block> rest = left ? TRY(blocks->write(all)) : nullptr;
+      TRY(replace_blocks({block}, rest));
+    }
+    return {};
+  }
+
   std::string snapshot_path() const { return dir + "/snapshot"; }
 
   Result<void> write_snapshot() {
@@ -203,7 +355,9 @@ struct Tsdb::Impl {
 
   Result<void> read_series(Reader& in) {
     const std::uint64_t ref = TRY(in.number());
-    const SeriesPtr series = add_series(ref, TRY(in.labels()));
+    const Labels labels = TRY(in.labels());
+    SeriesPtr series = find(ref);
+    if (!series) series = add_series(ref, labels);
     for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
       const std::uint64_t count = TRY(in.number());
       series->restore(TRY(FloatChunk::restore(static_cast<std::uint32_t>(count), std::string(TRY(in.text())))));
@@ -228,6 +382,7 @@ Result<std::unique_ptr<Tsdb>> Tsdb::open(const std::string& dir, const TsdbOptio
   impl->dir = dir;
   impl->options = options;
   TRY(make_dirs(dir, 0750));
+  TRY(impl->read_blocks());
   TRY(impl->read_snapshot());
   Impl& target = *impl;
   impl->log =
@@ -304,7 +459,7 @@ Result<std::vector<std::shared_ptr<const StoredSeries>>> Tsdb::select(std::span<
   const std::shared_lock lock(impl_->index_mutex);
   std::vector<std::shared_ptr<const StoredSeries>> found;
   for (SeriesPtr& series : impl_->matching(matchers))
-    if (series->newest() >= mint) found.push_back(std::move(series));
+    if (series->newest() >= mint) found.push_back(std::make_shared<const StoredView>(std::move(series), impl_->blocks));
   return found;
 }
 
@@ -355,6 +510,7 @@ Result<std::size_t> Tsdb::remove(std::span<const Matcher> matchers, std::int64_t
   }
   TRY(impl_->log.append(record.bytes()));
   for (const SeriesPtr& series : found) TRY(series->remove(mint, maxt));
+  TRY(impl_->remove_from_blocks(found, mint, maxt));
   return found.size();
 }
 
@@ -365,6 +521,8 @@ Result<void> Tsdb::maintain(std::int64_t now) {
     const std::shared_lock lock(impl_->index_mutex);
     all = impl_->matching({});
   }
+  const bool cut = TRY(impl_->cut_blocks(all, now));
+  TRY(impl_->merge_small(now));
   std::int64_t keep_from = now - impl_->options.retention_ms;
   std::uint64_t bytes = 0;
   std::int64_t oldest = now;
@@ -385,9 +543,10 @@ Result<void> Tsdb::maintain(std::int64_t now) {
     }
     log::info("metrics dropped by size", {{"size_bytes", std::to_string(bytes)}});
   }
+  TRY(impl_->drop_blocks(now - impl_->options.retention_ms, impl_->options.retention_bytes - std::min(bytes, impl_->options.retention_bytes)));
   for (const SeriesPtr& series : all)
-    if (series->empty()) impl_->forget(series);
-  if (impl_->log.size_bytes() > impl_->options.snapshot_log_bytes) return impl_->write_snapshot();
+    if (series->empty() && !series->in_blocks()) impl_->forget(series);
+  if (cut || impl_->log.size_bytes() > impl_->options.snapshot_log_bytes) return impl_->write_snapshot();
   return {};
 }
 
@@ -396,6 +555,8 @@ TsdbStats Tsdb::stats() const {
   TsdbStats stats;
   stats.series = impl_->by_ref.size();
   stats.log_bytes = impl_->log.size_bytes();
+  stats.blocks = impl_->blocks->list()->size();
+  stats.block_bytes = impl_->blocks->size_bytes();
   stats.oldest = INT64_MAX;
   stats.newest = INT64_MIN;
   for (const auto& [ref, series] : impl_->by_ref) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The storage of samples: series with compressed chunks in memory, an index from labels to series, a write-ahead log,
-// and snapshots that bound what is replayed at the start. Invariant: append() returns when its samples are synced to
+// The storage of samples: series with compressed chunks of the last hours in memory, blocks on disk for what is older,
+// an index from labels to series, a write-ahead log, and snapshots that bound what is replayed at the start. Invariant: append() returns when its samples are synced to
 // the log; opened again after a crash, the storage has every one of them. Threads: every method may be called from any
 // thread; readers do not wait for the disk.
 #pragma once
@@ -13,7 +13,8 @@ namespace caisson::metrics {
 
 struct TsdbOptions {
   std::int64_t retention_ms = 15LL * 24 * 3'600'000;
-  std::uint64_t retention_bytes = 512u << 20;    // of compressed samples; the oldest go first
+  std::uint64_t retention_bytes = 2ull << 30;    // of compressed samples, in memory and in blocks; the oldest go first
+  std::int64_t block_ms = 2LL * 3'600'000;       // what a first block holds; small ones are merged later
   std::int64_t out_of_order_ms = 30LL * 60'000;  // how much older than the newest of its series a sample may be
   std::size_t series_max = 1'000'000;
   std::uint64_t snapshot_log_bytes = 128u << 20;  // the log is replaced by a snapshot when it is larger
@@ -39,6 +40,8 @@ struct TsdbStats {
   std::size_t samples = 0;
   std::uint64_t sample_bytes = 0;  // compressed
   std::uint64_t log_bytes = 0;
+  std::size_t blocks = 0;
+  std::uint64_t block_bytes = 0;
   std::int64_t oldest = 0, newest = 0;
 };
 
@@ -61,7 +64,8 @@ class Tsdb : public Queryable {
 
   // Removes the samples of mint..maxt of what matches. Gives how many series were touched.
   Result<std::size_t> remove(std::span<const Matcher> matchers, std::int64_t mint, std::int64_t maxt);
-  // Drops what is beyond the retention and replaces a long log by a snapshot. Called now and then.
+  // Moves what is old enough to blocks, merges small blocks, drops what is beyond the retention and replaces a long log
+  // by a snapshot. Called now and then.
   Result<void> maintain(std::int64_t now);
   TsdbStats stats() const;
 

@@ -153,6 +153,70 @@ TEST_CASE("removed samples stay removed") {
   CHECK(points_of(*db, "up") == std::vector<FloatPoint>{{0, 0}, {10, 1}, {90, 9}});
 }
 
+TEST_CASE("what is old lies in blocks, is read like the rest, and memory is free of it") {
+  const TempDir dir = TempDir::make().value();
+  constexpr std::int64_t kHour = 3'600'000, kStep = 30'000;
+  const int count = 12 * kHour / kStep;
+  {
+    auto db = Tsdb::open(dir.path(), {}).value();
+    for (int i = 0; i < count; ++i) put(*db, "up", i * kStep, i);
+    const auto before = points_of(*db, "up");
+    REQUIRE(db->maintain(12 * kHour).ok());
+    CHECK(db->stats().blocks == 2);  // the first eight hours in one
+    CHECK(db->stats().samples < 600);
+    CHECK(points_of(*db, "up") == before);
+    CHECK(put(*db, "up", count * kStep, 1).added == 1);
+  }
+  auto db = Tsdb::open(dir.path(), {}).value();
+  auto points = points_of(*db, "up");
+  REQUIRE(points.size() == static_cast<std::size_t>(count) + 1);
+  CHECK(points[100] == FloatPoint{100 * kStep, 100});
+  const std::vector<Matcher> matchers{Matcher::make(MatchType::equal, "__name__", "up").value()};
+  CHECK(db->remove(matchers, 0, 100 * kStep).value() == 1);
+  CHECK(points_of(*db, "up").front() == FloatPoint{101 * kStep, 101});
+  REQUIRE(db->maintain(40LL * 24 * kHour).ok());
+  CHECK(db->stats().blocks == 0);
+  CHECK(db->stats().series == 0);
+}
+
+TEST_CASE("a crash after a block was written leaves every sample once") {
+  const TempDir dir = TempDir::make().value();
+  constexpr std::int64_t kHour = 3'600'000;
+  const TempDir copy = TempDir::make().value();
+  {
+    auto db = Tsdb::open(dir.path(), {}).value();
+    for (int i = 0; i < 720; ++i) put(*db, "up", i * 15'000, i);
+    const std::string log = read_file(dir.path() + "/wal/00000001").value();
+    REQUIRE(db->maintain(4 * kHour).ok());
+    CHECK(db->stats().blocks == 1);
+    // As if the snapshot had not been written and the log not cut.
+    REQUIRE(make_dirs(copy.path() + "/wal").ok());
+    REQUIRE(make_dirs(copy.path() + "/blocks").ok());
+    REQUIRE(write_file_unsynced(copy.path() + "/wal/00000001", log).ok());
+    REQUIRE(write_file_unsynced(copy.path() + "/blocks/00000001.block", read_file(dir.path() + "/blocks/00000001.block").value()).ok());
+  }
+  auto db = Tsdb::open(copy.path(), {}).value();
+  const auto points = points_of(*db, "up");
+  REQUIRE(points.size() == 720);
+  CHECK(points[719] == FloatPoint{719 * 15'000, 719});
+}
+
+TEST_CASE("a damaged block is set aside, the others are read") {
+  const TempDir dir = TempDir::make().value();
+  {
+    auto db = Tsdb::open(dir.path(), {}).value();
+    for (int i = 0; i < 720; ++i) put(*db, "up", i * 15'000, i);
+    REQUIRE(db->maintain(4 * 3'600'000).ok());
+  }
+  const std::string path = dir.path() + "/blocks/00000001.block";
+  std::string bytes = read_file(path).value();
+  bytes[bytes.size() - 20] ^= 1;
+  REQUIRE(write_file_unsynced(path, bytes).ok());
+  auto db = Tsdb::open(dir.path(), {}).value();
+  CHECK(db->stats().blocks == 0);
+  CHECK(exists(path + ".damaged"));
+}
+
 TEST_CASE("matchers select by the index") {
   const TempDir dir = TempDir::make().value();
   auto db = Tsdb::open(dir.path(), {}).value();

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/platform/observe.h"
+
+#include "cluster/kube/status.h"
+#include "core/base/encoding.h"
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/document/json.h"
+#include "core/http/client.h"
+#include "main/platform/version.h"
+#include "observe/alerts/server.h"
+#include "observe/metrics/server.h"
+#include "observe/metrics/sources/machine.h"
+#include "observe/metrics/sources/own.h"
+#include "observe/metrics/sources/requests.h"
+
+namespace caisson::platform {
+namespace {
+
+constexpr std::size_t kFormBytesMax = 4u << 20;
+constexpr Duration kSyncTimeMax = std::chrono::seconds(30);  // at the start; then informers answer at once
+constexpr std::string_view kPrometheus = "/prometheus", kAlertmanager = "/alertmanager";
+
+bool is_below(std::string_view path, std::string_view mount) {
+  return path.starts_with(mount) && (path.size() == mount.size() || path[mount.size()] == '/');
+}
+
+std::string token_of(const http::Exchange& exchange) {
+  const std::string_view header = exchange.headers.get("Authorization");
+  if (header.starts_with("Bearer ")) return std::string(header.substr(7));
+  if (!header.starts_with("Basic ")) return "";
+  const auto decoded = unbase64(header.substr(6));
+  if (!decoded.ok()) return "";
+  const auto colon = decoded->find(':');
+  return colon == std::string::npos ? "" : decoded->substr(colon + 1);
+}
+
+// Reading by POST is how Grafana asks: the query is too long for a URL.
+const char* verb_of(const http::Exchange& exchange) {
+  const std::string_view path = exchange.path;
+  if (exchange.method == "GET" || exchange.method == "HEAD") return "get";
+  const bool reads = path.ends_with("/query") || path.ends_with("/query_range") || path.ends_with("/series") || path.ends_with("/labels") ||
+                     path.ends_with("/query_exemplars") || path.ends_with("/format_query") || path.ends_with("/parse_query");
+  return exchange.method == "POST" && reads ? "get" : "update";
+}
+
+Result<void> authorize(kube::Client& client, const http::Exchange& exchange) {
+  const std::string token = token_of(exchange);
+  if (token.empty()) return Error{ErrorCode::unauthorized, "send a bearer token, or the token as the password of Basic credentials"};
+  kube::Object review = kube::Object::make(schema::kTokenReviews, "", "");
+  review.edit({"spec", "token"}) = Value(token);
+  const kube::Object known = TRY(client.create(review));
+  if (!known.status()["authenticated"].as_bool()) return Error{ErrorCode::unauthorized, "these credentials are not known here"};
+  const Value& user = known.status()["user"];
+  kube::Object access = kube::Object::make(schema::kSubjectAccessReviews, "", "");
+  access.edit({"spec"}) = Value{{"user", user["username"]}, {"groups", user["groups"]},
+                                {"nonResourceAttributes", Value{{"path", exchange.path}, {"verb", verb_of(exchange)}}}};
+  const kube::Object answer = TRY(client.create(access));
+  if (answer.status()["allowed"].as_bool()) return {};
+  return Error{ErrorCode::forbidden, user["username"].str() + " may not " + verb_of(exchange) + " " + exchange.path};
+}
+
+void refuse(http::Exchange& exchange, const Error& error) {
+  const int status = kube::http_status(error.code);
+  http::Response response{status, {{"Content-Type", "application/json"}}, ""};
+  if (status == 401) response.headers.set("WWW-Authenticate", "Basic realm=\"caisson\"");
+  response.body = json::write(Value{{"status", "error"}, {"errorType", status == 401 ? "unauthorized" : "bad_data"}, {"error", error.message}});
+  exchange.respond(std::move(response));
+}
+
+Result<http::Query> parameters_of(http::Exchange& exchange) {
+  http::Query parameters = exchange.query;
+  if (!exchange.headers.get("Content-Type").starts_with("application/x-www-form-urlencoded")) return parameters;
+  const std::string body = TRY(exchange.read_body(kFormBytesMax));
+  const http::Query form = http::parse_query(replace_all(body, "+", "%20"));
+  parameters.insert(parameters.begin(), form.begin(), form.end());
+  return parameters;
+}
+
+// What the agent says on its socket, as samples.
+metrics::Source agent_source(const Instance& instance, const std::string& job, const std::string& path) {
+  const std::string node = instance.settings.node_name;
+  std::vector<metrics::Label> labels{{"job", job}, {"instance", node}, {"node", node}};
+  if (job == "kubelet") labels.push_back({"metrics_path", path});
+  const auto client = std::make_shared<http::Client>(http::ClientOptions{.unix_socket = instance.path("run/agent.sock")});
+  return {job, "agent:" + path, metrics::Labels::from(std::move(labels)), 15'000, [client, path]() -> Result<metrics::Exposition> {
+            http::Request request;
+            request.url = "http://unix" + path;
+            request.time_max = std::chrono::seconds(10);
+            const http::Response response = TRY(client->send(request));
+            if (response.status != 200) return Error{ErrorCode::unavailable, "the agent answered " + std::to_string(response.status)};
+            return metrics::parse_text(response.body);
+          }};
+}
+
+}  // namespace
+
+struct Observability::Impl {
+  kube::Runtime& runtime;
+  std::string external_url;
+  metrics::RequestMetrics requests;
+  std::unique_ptr<alerts::Server> alerts;    // before what tells it
+  std::unique_ptr<metrics::Server> metrics;
+
+  void answer(const http::ExchangePtr& exchange) {
+    const auto allowed = authorize(runtime.client(), *exchange);
+    if (!allowed.ok()) return refuse(*exchange, allowed.error());
+    const std::string_view path = exchange->path;
+    if (is_below(path, kAlertmanager)) return alerts->handle(exchange, path.substr(kAlertmanager.size()));
+    const auto parameters = parameters_of(*exchange);
+    if (!parameters.ok()) return refuse(*exchange, parameters.error());
+    exchange->respond(metrics->answer(exchange->method, path.substr(kPrometheus.size()), *parameters));
+  }
+};
+
+Observability::Observability(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Observability::~Observability() = default;
+
+Result<std::unique_ptr<Observability>> Observability::open(const Instance& instance, kube::Runtime& runtime) {
+  const std::string portal = "http://localhost:" + std::to_string(instance.settings.ports.portal);
+  auto impl = std::unique_ptr<Impl>(new Impl{runtime, portal});
+  for (const kube::Resource& kind : metrics::Server::kinds()) runtime.informer(kind);
+  for (const kube::Resource& kind : alerts::Server::kinds()) runtime.informer(kind);
+  const auto list = [&runtime](const kube::Resource& kind) {
+    kube::Informer& informer = runtime.informer(kind);
+    if (!informer.wait_synced(kSyncTimeMax)) log::warning("objects are not known yet", {{"kind", kind.kind}});
+    return informer.list();
+  };
+  impl->alerts = TRY(alerts::Server::open({.directory = instance.path("metrics"), .external_url = portal + std::string(kAlertmanager)}, list, system_clock()));
+  metrics::ServerOptions options;
+  options.directory = instance.path("metrics");
+  options.external_url = portal + std::string(kPrometheus);
+  options.default_rules = TRY(alerts::default_rules());
+  Impl* own = impl.get();
+  impl->metrics = TRY(metrics::Server::open(std::move(options), list, [own](std::vector<metrics::AlertNotice> notices) { own->alerts->receive(notices); }, system_clock()));
+  impl->metrics->add({"apiserver", "internal:apiserver", metrics::Labels::from({{"job", "apiserver"}, {"instance", "caisson"}}), 15'000,
+                      [own]() -> Result<metrics::Exposition> { return own->requests.read(); }});
+  impl->metrics->add({"caisson", "internal:caisson", metrics::Labels::from({{"job", "caisson"}, {"instance", "caisson"}}), 15'000,
+                      [own]() -> Result<metrics::Exposition> {
+                        return metrics::own_state(own->runtime.metrics(), own->metrics->storage().stats(), kVersion);
+                      }});
+  impl->metrics->add(agent_source(instance, "kubelet", "/metrics/cadvisor"));
+  impl->metrics->add(agent_source(instance, "node-exporter", "/metrics/node"));
+  return std::unique_ptr<Observability>(new Observability(std::move(impl)));
+}
+
+void Observability::start() {
+  impl_->alerts->start();
+  impl_->metrics->start();
+}
+
+http::Handler Observability::mounted_before(http::Handler next) {
+  return [this, next = std::move(next)](const http::ExchangePtr& exchange) {
+    if (is_below(exchange->path, kPrometheus) || is_below(exchange->path, kAlertmanager)) impl_->answer(exchange);
+    else next(exchange);
+  };
+}
+
+http::Handler Observability::metered(http::Handler next) {
+  return impl_->requests.meter(std::move(next));
+}
+
+http::Handler with_machine_metrics(http::Handler next, kube::Runtime& runtime, const Instance& instance) {
+  kube::Informer& pods = runtime.informer(schema::kPods);
+  return [next = std::move(next), &pods, root = "/caisson-" + instance.id](const http::ExchangePtr& exchange) {
+    const std::string& path = exchange->path;
+    if (path != "/metrics/cadvisor" && path != "/metrics/node") return next(exchange);
+    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().now().time_since_epoch()).count();
+    const metrics::Exposition all = path == "/metrics/node" ? metrics::node_usage() : metrics::container_usage(root, pods.list(), now);
+    exchange->respond({200, {{"Content-Type", "text/plain; version=0.0.4"}}, metrics::write_text(all)});
+  };
+}
+
+}  // namespace caisson::platform

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include "core/base/file.h"
+#include "core/document/yaml.h"
+#include "observe/metrics/rules/manager.h"
+#include "observe/metrics/rules/rule_tests.h"
+#include "observe/metrics/rules/template.h"
+#include "observe/metrics/storage/memory.h"
+
+namespace caisson::metrics {
+namespace {
+
+constexpr std::int64_t kMinute = 60'000;
+
+std::string testdata(const std::string& name) {
+  return std::string(CAISSON_SOURCE_DIR) + "/rules/testdata/" + name;
+}
+
+RuleGroup group_of(const std::string& rules) {
+  const Value document = yaml::read("groups:\n- name: g\n  rules:\n" + rules).value();
+  return parse_rule_groups(document, "f", kMinute).value()[0];
+}
+
+struct Bench {
+  MemoryStorage storage;
+  RuleContext context;
+  Bench() {
+    context.storage = &storage;
+    context.append = [this](std::span<const NewSample> samples) -> Result<void> {
+      for (const NewSample& s : samples) storage.append(s.labels, s.t, s.v);
+      return {};
+    };
+  }
+  void put(const std::string& name, std::int64_t t, double v) { storage.append(Labels::from({{"__name__", name}}), t, v); }
+};
+
+std::string refusal(const std::string& rules) {
+  const auto document = yaml::read("groups:\n- name: g\n  rules:\n" + rules);
+  const auto parsed = parse_rule_groups(document.ok() ? *document : Value(), "f", kMinute);
+  return parsed.ok() ? "" : parsed.error().message;
+}
+
+std::string expanded(const std::string& text, double value = 0) {
+  const auto out = expand_alert_template(text, {Labels::from({{"job", "web"}}), {}, "", value, 0, nullptr, {}});
+  return out.ok() ? *out : "error: " + out.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("promtool's unit tests of rules run") {
+  const auto report = run_rule_tests(testdata("tests.yaml")).value();
+  CHECK(report.tests == 6);
+  CHECK(report.failures == std::vector<std::string>{});
+}
+
+TEST_CASE("an expectation that is not met is told with what was got") {
+  const auto report = run_rule_tests(testdata("tests_not_met.yaml")).value();
+  CHECK(report.failures.size() == 3);
+  CHECK_FALSE(run_rule_tests(testdata("absent.yaml")).ok());
+}
+
+TEST_CASE("an alert waits for its time, fires, keeps firing and ends") {
+  Bench bench;
+  GroupState state(group_of("  - {alert: A, expr: x > 0, for: 2m, keep_firing_for: 2m}\n"));
+  const double values[] = {1, 1, 1, 0, 0, 0, 0};
+  std::vector<std::string> states;
+  for (int i = 0; i < 7; ++i) {
+    bench.put("x", i * kMinute, values[i]);
+    state.evaluate(bench.context, i * kMinute);
+    states.emplace_back(state_name(state.alerts(0).at(0).state));
+  }
+  CHECK(states == std::vector<std::string>{"pending", "pending", "firing", "firing", "firing", "inactive", "inactive"});
+}
+
+TEST_CASE("a pending alert whose condition ends is forgotten, and never told") {
+  Bench bench;
+  GroupState state(group_of("  - {alert: A, expr: x > 0, for: 2m}\n"));
+  bench.put("x", 0, 1);
+  state.evaluate(bench.context, 0);
+  bench.put("x", kMinute, 0);
+  state.evaluate(bench.context, kMinute);
+  CHECK(state.alerts(0).empty());
+  CHECK(state.take_to_send(kMinute, kMinute).empty());
+}
+
+TEST_CASE("what ended is told once, what fires again and again") {
+  Bench bench;
+  GroupState state(group_of("  - {alert: A, expr: x > 0}\n"));
+  bench.put("x", 0, 1);
+  state.evaluate(bench.context, 0);
+  CHECK(state.take_to_send(0, kMinute).size() == 1);
+  CHECK(state.take_to_send(1000, kMinute).empty());
+  CHECK(state.take_to_send(kMinute, kMinute).size() == 1);
+  bench.put("x", 2 * kMinute, 0);
+  state.evaluate(bench.context, 2 * kMinute);
+  const auto ended = state.take_to_send(2 * kMinute, 10 * kMinute);
+  REQUIRE(ended.size() == 1);
+  CHECK(ended[0].resolved_at == 2 * kMinute);
+  CHECK(state.take_to_send(2 * kMinute + 1, 10 * kMinute).empty());
+}
+
+TEST_CASE("for goes on after a restart") {
+  const TempDir dir = TempDir::make().value();
+  FakeClock clock;
+  auto db = Tsdb::open(dir.path() + "/db", {}).value();
+  GroupState before(group_of("  - {alert: A, expr: vector(1), for: 2m}\n"));
+  Bench bench;
+  before.evaluate(bench.context, 0);
+  GroupState after(group_of("  - {alert: A, expr: vector(1), for: 2m}\n"));
+  for (const Alert& alert : before.alerts(0)) after.restore("A", alert);
+  after.evaluate(bench.context, 2 * kMinute);
+  CHECK(after.alerts(0).at(0).state == Alert::State::firing);
+}
+
+TEST_CASE("rules that can't work are refused, by name") {
+  CHECK(refusal("  - {expr: up}\n").find("one of 'record' and 'alert'") != std::string::npos);
+  CHECK(refusal("  - {alert: A, expr: 'up ='}\n").find("could not parse expression") != std::string::npos);
+  CHECK(refusal("  - {alert: A, expr: up, annotations: {s: '{{ $nope }}'}}\n").find("undefined variable") != std::string::npos);
+  CHECK(refusal("  - {record: a, expr: up, for: 1m}\n").find("belong to alerting rules") != std::string::npos);
+  CHECK(refusal("  - {alert: A, expr: up, for: soon}\n").find("for: ") != std::string::npos);
+  CHECK(refusal("  - {alert: A, expr: up}\n") == "");
+}
+
+TEST_CASE("templates have upstream's functions") {
+  CHECK(expanded("{{ $labels.job }}/{{ .Labels.nothing }}.") == "web/.");
+  CHECK(expanded("{{ $value | humanize }}", 1234567) == "1.235M");
+  CHECK(expanded("{{ humanize1024 1048576.0 }}") == "1Mi");
+  CHECK(expanded("{{ humanizeDuration 93784 }}") == "1d 2h 3m 4s");
+  CHECK(expanded("{{ humanizePercentage 0.1234 }}") == "12.34%");
+  CHECK(expanded("{{ reReplaceAll \"(o+)\" \"<$1>\" \"foo boo\" }}") == "f<oo> b<oo>");
+  CHECK(expanded("{{ if match \"^w\" $labels.job }}yes{{ end }}") == "yes");
+  CHECK(expanded("{{ stripPort \"host.name:80\" }} {{ stripDomain \"host.name:80\" }}") == "host.name host:80");
+  CHECK(expanded("{{ query \"up\" }}").find("there is no storage here") != std::string::npos);
+}
+
+}  // namespace caisson::metrics
