@@ -14,6 +14,7 @@
 #include "core/base/trace.h"
 #include "core/http/server.h"
 #include "machine/network/pod_network.h"
+#include "machine/network/policy_gate.h"
 #include "machine/network/withdrawal.h"
 #include "machine/node/images.h"
 
@@ -38,6 +39,7 @@ struct NodeParts {
   ImageProvider* images = nullptr;
   network::PodNetwork* network = nullptr;
   const network::Withdrawal* withdrawal = nullptr;  // may be null: then pods are signalled at once
+  network::PolicyGate* policies = nullptr;          // may be null: then no NetworkPolicy is waited for
   SpanSink* spans = nullptr;                        // may be null
 };
 

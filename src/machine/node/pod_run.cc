@@ -132,6 +132,7 @@ Result<void> Pods::set_up(const PodPtr& pod_ptr) {
     pod.state.ip = options_.address;
   } else {
     pod.state.ip = TRY(parts_.network->attach(pod.uid, pod.sandbox.network, pod.state.ip));
+    if (parts_.policies) TRY(parts_.policies->admit(pod.object, pod.state.ip));
   }
   const container::Cgroup cgroup("/caisson-" + options_.instance + "/pod" + pod.uid);
   TRY(cgroup.make(pod_limits(pod.object)));
