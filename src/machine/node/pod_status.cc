@@ -58,6 +58,8 @@ class Status {
     out.set("qosClass", qos_class(pod_));
     if (!pod_.spec()["initContainers"].empty()) out.set("initContainerStatuses", container_statuses("initContainers"));
     out.set("containerStatuses", container_statuses("containers"));
+    if (!pod_.spec()["ephemeralContainers"].empty())
+      out.set("ephemeralContainerStatuses", container_statuses("ephemeralContainers"));
     if (pod_.generation() > 0) out.set("observedGeneration", pod_.generation());
     return out;
   }

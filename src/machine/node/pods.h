@@ -56,6 +56,7 @@ struct Pod {
   Value saved;                                                     // what state.json holds
   std::map<std::string, ImageFetch> fetches;                       // by container
   std::map<std::string, std::unique_ptr<ContainerProbes>> probes;  // by container
+  std::map<std::string, Image> volume_images;                      // by volume
   std::map<std::string, std::string> volumes;                      // host paths
   std::string volumes_signature;                                   // of what the files were made from
   container::Sandbox sandbox;
@@ -131,8 +132,6 @@ class Pods : public std::enable_shared_from_this<Pods> {
   // pod_run.cc
   void run(const PodPtr& pod);
   bool over_deadline(Pod& pod);
-  Result<void> set_up(const PodPtr& pod);
-  Result<void> make_files(Pod& pod);
   Result<void> refresh_volumes(const PodPtr& pod);
   std::string volumes_signature(Pod& pod);
   VolumeSources volume_sources(Pod& pod, const Surroundings& around);
@@ -142,6 +141,17 @@ class Pods : public std::enable_shared_from_this<Pods> {
   void start_container(const PodPtr& pod, const std::string& name);
   void watch_probes(const PodPtr& pod);
   void back_off(const PodPtr& pod, const std::string& name, Duration left);
+
+  // pod_sandbox.cc
+  bool refused(Pod& pod);
+  Result<void> set_up(const PodPtr& pod);
+  Result<void> make_files(Pod& pod);
+  Result<void> set_sysctls(const Pod& pod);
+  Result<void> make_process_namespace(Pod& pod);
+  // The path of the pid namespace that a container joins; empty: one of its own.
+  Result<std::string> process_namespace(const Pod& pod, const Value& container) const;
+  bool volume_images_ready(const PodPtr& pod);
+  void volume_image_fetched(Pod& pod, const std::string& name, Result<Image> image);
 
   // pod_start.cc
   bool image_ready(const PodPtr& pod, const std::string& name, const Value& container);
