@@ -5,6 +5,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "machine/node/plan.h"
 
 namespace caisson::node {
 namespace {
@@ -74,6 +75,16 @@ std::optional<Refusal> refusal_of(const kube::Object& pod, const HostAbilities& 
   if (apparmor && !host.apparmor)
     return Refusal{"AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"};
   return std::nullopt;
+}
+
+std::optional<Refusal> refusal_under_pressure(const kube::Object& pod, const Pressure& pressure) {
+  if (pod.spec()["priorityClassName"].as_string().starts_with("system-")) return std::nullopt;
+  std::vector<std::string> conditions;
+  if (pressure.memory && qos_class(pod) == "BestEffort") conditions.emplace_back("MemoryPressure");
+  if (pressure.disk) conditions.emplace_back("DiskPressure");
+  if (pressure.pids) conditions.emplace_back("PIDPressure");
+  if (conditions.empty()) return std::nullopt;
+  return Refusal{std::string(kEvicted), "The node had condition: [" + join(conditions, ", ") + "]. "};
 }
 
 }  // namespace caisson::node

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cluster/kube/object.h"
+#include "machine/node/eviction.h"
 
 namespace caisson::node {
 
@@ -20,6 +21,9 @@ struct HostAbilities {
 HostAbilities host_abilities();
 
 std::optional<Refusal> refusal_of(const kube::Object& pod, const HostAbilities& host);
+
+// Under pressure of disk or processes nothing new is begun, under pressure of memory nothing BestEffort; critical pods are.
+std::optional<Refusal> refusal_under_pressure(const kube::Object& pod, const Pressure& pressure);
 
 enum class SysctlScope { network, ipc, none };  // whose namespace it belongs to; none: the whole host's
 SysctlScope sysctl_scope(std::string_view name);

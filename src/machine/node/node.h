@@ -16,6 +16,7 @@
 #include "machine/network/pod_network.h"
 #include "machine/network/policy_gate.h"
 #include "machine/network/withdrawal.h"
+#include "machine/node/eviction.h"
 #include "machine/node/images.h"
 
 namespace caisson::node {
@@ -30,6 +31,8 @@ struct NodeOptions {
   std::string pod_cidr = "10.42.0.0/16";
   std::string version = "v1.33.0";  // of the kubelet that this one behaves as
   int pods_max = 250;
+  EvictionThresholds eviction;
+  Duration housekeeping_every = std::chrono::seconds(10);
   std::string runc = "runc", conmon = "conmon";
 };
 
@@ -50,7 +53,7 @@ class Node {
   static Result<std::unique_ptr<Node>> start(const NodeParts& parts, NodeOptions options);
   ~Node();  // pods go on
 
-  // /containerLogs, /exec, /attach, /portForward (docs/architecture.md); 404 for other paths.
+  // /containerLogs, /exec, /attach, /portForward (docs/architecture.md), /stats/summary; 404 for other paths.
   http::Handler handler();
   // For build steps: the same containers, so that one cleanup finds all.
   container::Containers& containers();

@@ -12,6 +12,7 @@
 namespace caisson::node {
 namespace {
 
+constexpr Duration kEvictionGrace = std::chrono::seconds(1);
 constexpr Duration kSetUpRetryMax = std::chrono::seconds(30);
 
 using Phase = ContainerState::Phase;
@@ -37,7 +38,7 @@ void Pods::run(const PodPtr& pod_ptr) {
     return;
   }
   if (refused(pod) || over_deadline(pod)) {
-    end(pod_ptr, std::chrono::seconds(pod.object.spec()["terminationGracePeriodSeconds"].as_int(30)));
+    end(pod_ptr, grace_of(pod));
     return;
   }
   if (const std::int64_t seconds = pod.object.spec()["activeDeadlineSeconds"].as_int(); seconds > 0) {
@@ -78,6 +79,11 @@ void Pods::run(const PodPtr& pod_ptr) {
   } else {
     tell_status(pod, false);
   }
+}
+
+Duration Pods::grace_of(const Pod& pod) {
+  if (pod.state.killed_reason == kEvicted) return kEvictionGrace;
+  return std::chrono::seconds(pod.object.spec()["terminationGracePeriodSeconds"].as_int(30));
 }
 
 void Pods::apply(const PodPtr& pod, const Plan& todo) {

@@ -110,7 +110,8 @@ Result<void> Pods::set_sysctls(const Pod& pod) {
 
 bool Pods::refused(Pod& pod) {
   if (pod.state.killed || pod.state.sandbox) return false;
-  const auto refusal = refusal_of(pod.object, host_abilities());
+  auto refusal = refusal_of(pod.object, host_abilities());
+  if (!refusal) refusal = refusal_under_pressure(pod.object, pressure());
   if (!refusal) return false;
   pod.state.killed = true;
   pod.state.killed_reason = refusal->reason;

@@ -194,6 +194,8 @@ class Status {
                   initialized ? "" : "containers with incomplete status: [" + join(uninitialized(), " ") + "]"));
     list.push_back(condition("Ready", ready, ready_reason, ready_message));
     list.push_back(condition("ContainersReady", containers_ready, reason, message));
+    if (state_.killed_reason == kEvicted && !kube::condition_is_true(pod_, "DisruptionTarget"))
+      list.push_back(condition("DisruptionTarget", true, "TerminationByKubelet", state_.killed_message));
     status.set("conditions", Value(std::move(list)));
   }
 

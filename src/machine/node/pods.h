@@ -15,6 +15,7 @@
 
 #include "artifact/container/sandbox.h"
 #include "core/base/worker_pool.h"
+#include "machine/node/eviction.h"
 #include "machine/node/logs.h"
 #include "machine/node/node.h"
 #include "machine/node/plan.h"
@@ -103,6 +104,10 @@ class Pods : public std::enable_shared_from_this<Pods> {
 
   void close();  // nothing new is begun from here on
   void rotate_logs();
+  // Evicts pods that use too much; takes as long as it takes to count what they wrote.
+  void keep_house();
+  Pressure pressure() const;  // as last seen by keep_house
+  Value stats_summary();      // the kubelet's /stats/summary
 
   container::Containers& containers() { return *crew_.containers; }
   const NodeOptions& options() const { return options_; }
@@ -174,6 +179,13 @@ class Pods : public std::enable_shared_from_this<Pods> {
   void delete_object(Pod& pod);
   bool any_running(const Pod& pod) const;
 
+  // housekeeping.cc
+  // `walk`: whether what the pod wrote is counted too.
+  std::vector<PodUse> usage(const std::function<bool(const kube::Object&)>& walk);
+  void evict(const Eviction& eviction);
+  // What is left to a pod that is to end: nothing after an eviction.
+  static Duration grace_of(const Pod& pod);
+
   void event(const Pod& pod, bool warning, std::string_view reason, const std::string& message);
   void span(const Pod& pod, const std::string& name, const std::string& key, Time start, const std::string& error = "");
   Time now() { return clock_.now(); }
@@ -191,6 +203,10 @@ class Pods : public std::enable_shared_from_this<Pods> {
 
   std::mutex mutex_;
   std::map<std::string, PodPtr> pods_;  // by uid; guarded by mutex_
+
+  mutable std::mutex pressure_mutex_;
+  Pressure pressure_;                 // guarded by pressure_mutex_
+  PressureHistory pressure_history_;  // guarded by pressure_mutex_
 
   std::shared_mutex closing_mutex_;  // shared by submit, whole by close
   bool closing_ = false;             // guarded by closing_mutex_
