@@ -69,8 +69,10 @@ Result<void> remove_table(const std::string& instance) {
   if (!opened.ok() && opened.error().code == ErrorCode::not_found)
     return {};  // without the library there never was a table
   Nft nft = TRY(std::move(opened));
-  const std::string table = "ip caisson_" + instance;
-  TRY(nft.run("add table " + table + "\ndelete table " + table + "\n"));
+  for (const char* suffix : {"", "_policy"}) {
+    const std::string table = "ip caisson_" + instance + suffix;
+    TRY(nft.run("add table " + table + "\ndelete table " + table + "\n"));
+  }
   return {};
 }
 

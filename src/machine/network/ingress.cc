@@ -13,6 +13,7 @@
 #include "core/base/text.h"
 #include "core/http/tls.h"
 #include "machine/network/endpoints.h"
+#include "machine/network/ingress_options.h"
 #include "machine/network/ingress_table.h"
 #include "machine/network/network.h"
 #include "machine/network/nginx.h"
@@ -31,6 +32,7 @@ struct Sources {
   kube::Informer& services;
   kube::Informer& slices;
   kube::Informer& secrets;
+  kube::Informer& config_maps;
 };
 
 class Controller : public Ingress {
@@ -83,7 +85,9 @@ Result<void> Controller::post(const IngressTable& table) {
   // A body that is empty would be a GET: the table of no rule is one empty line.
   if (lost || table.certificates != certificates_)
     TRY(nginx_control(options_.directory, "/certificates", table.certificates + "\n"));
+  TRY(write_user_files(options_.directory, table.user_files));
   if (lost || table.routes != routes_) TRY(nginx_control(options_.directory, "/routes", table.routes + "\n"));
+  TRY(remove_other_user_files(options_.directory, table.user_files));
   certificates_ = table.certificates;
   routes_ = table.routes;
   status_seen_ = TRY(nginx_control(options_.directory, "/status", ""));
@@ -103,6 +107,7 @@ Result<kube::Requeue> Controller::run() {
       [this](const ObjectKey& key) { return sources_.services.find(key); },
       [this](const ObjectKey& key) { return sources_.slices.by_index(kServiceIndex, key.str()); },
       [this](const ObjectKey& key) { return sources_.secrets.find(key); },
+      [this](const ObjectKey& key) { return sources_.config_maps.find(key); },
   };
   const IngressTable table = make_ingress_table(ingresses, world);
   TRY(post(table).in("apply ingress"));
@@ -224,7 +229,8 @@ Result<std::shared_ptr<Ingress>> add_ingress(kube::Runtime& runtime, const Ingre
   const NginxOptions nginx = TRY(nginx_options(options));
   TRY(ensure_nginx(nginx).in("ingress"));
   Sources sources{runtime.informer(schema::kIngresses), runtime.informer(schema::kServices),
-                  runtime.informer(schema::kEndpointSlices), runtime.informer(schema::kSecrets)};
+                  runtime.informer(schema::kEndpointSlices), runtime.informer(schema::kSecrets),
+                  runtime.informer(schema::kConfigMaps)};
   sources.slices.add_index(kServiceIndex, service_index);
   auto controller = std::make_shared<Controller>(runtime, options, nginx, sources);
   const ObjectKey all{"", "ingresses"};
@@ -235,9 +241,18 @@ Result<std::shared_ptr<Ingress>> add_ingress(kube::Runtime& runtime, const Ingre
   };
   for (const auto* resource : {&schema::kIngresses, &schema::kServices, &schema::kEndpointSlices})
     runtime.watch(*resource, queue, wake);
-  runtime.watch(schema::kSecrets, queue, [wake](const Object& secret) {
-    return secret["type"].as_string() == "kubernetes.io/tls" ? wake(secret) : std::vector<ObjectKey>{};
-  });
+  // A certificate, or what an annotation of an Ingress in its namespace names.
+  const auto wake_when_named = [wake, &ingresses = sources.ingresses](std::string_view annotation) {
+    return [wake, &ingresses, annotation = std::string(annotation)](const Object& object) {
+      for (const Object& ingress : ingresses.list(object.ns())) {
+        const auto named = nginx_annotation(ingress, annotation);
+        if (named == object.name() || named == object.key().str()) return wake(object);
+      }
+      return object["type"].as_string() == "kubernetes.io/tls" ? wake(object) : std::vector<ObjectKey>{};
+    };
+  };
+  runtime.watch(schema::kSecrets, queue, wake_when_named("auth-secret"));
+  runtime.watch(schema::kConfigMaps, queue, wake_when_named("custom-headers"));
   queue.add(all);
   return std::shared_ptr<Ingress>(controller);
 }

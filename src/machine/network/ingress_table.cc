@@ -5,6 +5,7 @@
 #include "core/base/encoding.h"
 #include "core/base/text.h"
 #include "machine/network/endpoints.h"
+#include "machine/network/ingress_options.h"
 
 namespace caisson::network {
 namespace {
@@ -12,38 +13,17 @@ namespace {
 using kube::Object;
 using kube::ObjectKey;
 
-constexpr std::string_view kAnnotationPrefix = "nginx.ingress.kubernetes.io/";
-
-// Annotations that are handed to nginx as an option of the rule, under a shorter name.
-const std::map<std::string_view, std::string_view> kPassedOn = {
-    {"rewrite-target", "rewrite"},
-    {"proxy-connect-timeout", "connect_timeout"},
-    {"proxy-read-timeout", "read_timeout"},
-    {"proxy-send-timeout", "send_timeout"},
-    {"cors-allow-origin", "cors_origin"},
-    {"cors-allow-methods", "cors_methods"},
-    {"cors-allow-headers", "cors_headers"},
-    {"cors-allow-credentials", "cors_credentials"},
-    {"cors-expose-headers", "cors_expose"},
-    {"cors-max-age", "cors_max_age"},
-    {"enable-cors", "cors"},
-};
-const std::set<std::string_view> kRead = {"ssl-redirect", "force-ssl-redirect", "proxy-body-size", "use-regex",
-                                          "backend-protocol"};
-
-std::string_view annotation(const Object& ingress, std::string_view name) {
-  return ingress.annotation(std::string(kAnnotationPrefix) + std::string(name));
-}
-
 class Builder {
  public:
   explicit Builder(const IngressWorld& world) : world_(world) {}
   void add(const Object& ingress);
+  void canary(const Object& ingress);  // after all that are none
   IngressTable finish();
 
  private:
   void warn(const Object& ingress, std::string text) { out_.warnings[ingress.key()].push_back(std::move(text)); }
   std::string options_of(const Object& ingress);
+  std::string scheme_of(const Object& ingress);
   std::string backend(const Object& ingress, const Value& backend);
   void rule(const Object& ingress, std::string_view host, const Value& path, bool has_tls, const std::string& options);
   void certificates(const Object& ingress);
@@ -52,27 +32,35 @@ class Builder {
   IngressTable out_;
   std::map<std::string, std::string> backends_;  // id → line
   std::set<std::string> rules_;                  // host, kind, path: the oldest Ingress wins
+  std::set<std::string> paths_;                  // host, path
+  std::string canaries_;
   std::map<std::string, std::string> by_host_;   // certificate lines
 };
 
 std::string Builder::options_of(const Object& ingress) {
-  std::string out;
-  for (const auto& [key, value] : ingress.metadata()["annotations"].entries()) {
-    if (!key.starts_with(kAnnotationPrefix)) continue;
-    const std::string_view name = key.substr(kAnnotationPrefix.size());
-    if (const auto known = kPassedOn.find(name); known != kPassedOn.end())
-      out += "\t" + std::string(known->second) + "=" + percent_encode(value.as_string());
-    else if (!kRead.contains(name))
-      warn(ingress, "annotation " + std::string(key) + " is not supported; it has no effect");
+  RuleOptions read = rule_options(ingress, world_);
+  for (auto& warning : read.warnings) warn(ingress, std::move(warning));
+  out_.user_files.merge(read.user_files);
+  if (const auto other = nginx_annotation(ingress, "default-backend"); !other.empty()) {
+    const auto service = world_.service({ingress.ns(), std::string(other)});
+    const auto ports = service ? service_ports(*service) : std::vector<ServicePort>{};
+    if (ports.empty()) {
+      warn(ingress, "service " + std::string(other) + " of default-backend does not exist, or has no port");
+    } else {
+      const Value wanted{{"service", Value{{"name", other}, {"port", Value{{"number", ports[0].port}}}}}};
+      read.text += "\tfallback=" + percent_encode(backend(ingress, wanted));
+    }
   }
-  std::uint64_t body_max = 1 << 20;  // ingress-nginx's default
-  if (const auto size = annotation(ingress, "proxy-body-size"); !size.empty()) {
-    if (const auto parsed = parse_nginx_size(size))
-      body_max = *parsed;
-    else
-      warn(ingress, "annotation proxy-body-size: \"" + std::string(size) + "\" is not a size such as 8m");
-  }
-  return out + "\tbody_max=" + std::to_string(body_max);
+  return read.text;
+}
+
+// ingress-nginx's protocols, as the schemes by which nginx passes a request on; FCGI is not among them.
+std::string Builder::scheme_of(const Object& ingress) {
+  const std::string protocol = to_lower(nginx_annotation(ingress, "backend-protocol"));
+  if (protocol.empty() || protocol == "http" || protocol == "auto_http") return "http";
+  if (protocol == "https" || protocol == "grpc" || protocol == "grpcs") return protocol;
+  warn(ingress, "annotation backend-protocol: \"" + protocol + "\" is not supported; HTTP is spoken");
+  return "http";
 }
 
 std::string Builder::backend(const Object& ingress, const Value& backend) {
@@ -80,7 +68,7 @@ std::string Builder::backend(const Object& ingress, const Value& backend) {
   const ObjectKey key{ingress.ns(), wanted["name"].str()};
   const std::string port_text =
       wanted["port"]["name"].is_string() ? wanted["port"]["name"].str() : wanted["port"]["number"].scalar_text();
-  const std::string scheme = equals_ignoring_case(annotation(ingress, "backend-protocol"), "HTTPS") ? "https" : "http";
+  const std::string scheme = scheme_of(ingress);
   const std::string id = key.str() + ":" + port_text + "/" + scheme;
   if (backends_.contains(id)) return id;
   std::string& line = backends_[id];
@@ -106,7 +94,7 @@ void Builder::rule(const Object& ingress, std::string_view host, const Value& pa
                    const std::string& options) {
   std::string text = path["path"].str();
   if (text.empty()) text = "/";
-  const bool regex = annotation(ingress, "use-regex") == "true" || !annotation(ingress, "rewrite-target").empty();
+  const bool regex = nginx_annotation(ingress, "use-regex") == "true" || !nginx_annotation(ingress, "rewrite-target").empty();
   std::string kind = path["pathType"].as_string() == "Exact" ? "exact" : "prefix";
   if (regex && kind != "exact") kind = "regex";
   const std::string shown_host = host.empty() ? "*" : to_lower(host);
@@ -114,8 +102,9 @@ void Builder::rule(const Object& ingress, std::string_view host, const Value& pa
     warn(ingress, "path " + text + " of host " + shown_host + " belongs to an older Ingress already");
     return;
   }
-  const bool redirect = annotation(ingress, "force-ssl-redirect") == "true" ||
-                        (has_tls && annotation(ingress, "ssl-redirect") != "false");
+  paths_.insert(shown_host + " " + text);
+  const bool redirect = nginx_annotation(ingress, "force-ssl-redirect") == "true" ||
+                        (has_tls && nginx_annotation(ingress, "ssl-redirect") != "false");
   out_.routes += "rule\t" + shown_host + "\t" + kind + "\t" + percent_encode(text) + "\t" +
                  backend(ingress, path["backend"]) + options + (redirect ? "\tredirect=1" : "") + "\n";
 }
@@ -145,21 +134,46 @@ void Builder::add(const Object& ingress) {
   certificates(ingress);
   for (const Value& rule_value : ingress.spec()["rules"].items()) {
     const std::string host = rule_value["host"].str();
+    std::vector<std::string> hosts{host};
+    for (const auto alias : split(nginx_annotation(ingress, "server-alias"), ','))
+      if (!trim(alias).empty() && !host.empty()) hosts.emplace_back(trim(alias));
     for (const Value& path : rule_value["http"]["paths"].items()) {
-      if (path["backend"]["service"].is_null())
+      if (path["backend"]["service"].is_null()) {
         warn(ingress, "a backend that is no Service is not supported");
-      else
-        rule(ingress, host, path, tls_hosts.contains(host), options);
+        continue;
+      }
+      for (const auto& name : hosts) rule(ingress, name, path, tls_hosts.contains(name), options);
+    }
+    if (nginx_annotation(ingress, "from-to-www-redirect") == "true" && !host.empty()) {
+      const std::string other = host.starts_with("www.") ? host.substr(4) : "www." + host;
+      if (rules_.insert(other + " prefix /").second)
+        out_.routes += "rule\t" + other + "\tprefix\t%2F\t-\tto_host=" + percent_encode(host) + "\n";
     }
   }
   if (const Value& other = ingress.spec()["defaultBackend"]; !other["service"].is_null())
     rule(ingress, "", Value{{"path", "/"}, {"backend", other}}, false, options);
 }
 
+// A canary has no rule of its own: it takes requests off the rule of its host and path.
+void Builder::canary(const Object& ingress) {
+  for (const Value& rule_value : ingress.spec()["rules"].items()) {
+    const std::string host = rule_value["host"].as_string().empty() ? "*" : to_lower(rule_value["host"].as_string());
+    for (const Value& path : rule_value["http"]["paths"].items()) {
+      const std::string text = path["path"].as_string().empty() ? "/" : path["path"].str();
+      if (!paths_.contains(host + " " + text)) {
+        warn(ingress, "canary: no other Ingress has path " + text + " of host " + host);
+      } else if (!path["backend"]["service"].is_null()) {
+        canaries_ += "canary\t" + host + "\t" + percent_encode(text) + "\t" + backend(ingress, path["backend"]) +
+                     canary_options(ingress) + "\n";
+      }
+    }
+  }
+}
+
 IngressTable Builder::finish() {
   std::string backends;
   for (const auto& [id, line] : backends_) backends += line + "\n";
-  out_.routes = backends + out_.routes;
+  out_.routes = backends + out_.routes + canaries_;
   for (const auto& [host, pair] : by_host_) out_.certificates += host + "\t" + pair + "\n";
   return std::move(out_);
 }
@@ -173,7 +187,11 @@ IngressTable make_ingress_table(const std::vector<Object>& ingresses, const Ingr
     return std::make_pair(when(a), a.key()) < std::make_pair(when(b), b.key());
   });
   Builder builder(world);
-  for (const Object& ingress : sorted) builder.add(ingress);
+  const auto is_canary = [](const Object& o) { return nginx_annotation(o, "canary") == "true"; };
+  for (const Object& ingress : sorted)
+    if (!is_canary(ingress)) builder.add(ingress);
+  for (const Object& ingress : sorted)
+    if (is_canary(ingress)) builder.canary(ingress);
   return builder.finish();
 }
 

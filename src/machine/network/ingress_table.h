@@ -5,6 +5,7 @@
 // The table's lines, fields separated by tabs, values percent-encoded where they come from outside:
 //   backend ID SCHEME NAME IP:PORT...      one line for each service port in use
 //   rule HOST KIND PATH BACKEND KEY=VALUE...   HOST "*" for any, KIND exact, prefix or regex
+//   canary HOST PATH BACKEND KEY=VALUE...      a part of the requests of the rule of this host and path
 #pragma once
 #include <functional>
 #include <map>
@@ -22,12 +23,14 @@ struct IngressWorld {
   std::function<std::optional<kube::Object>(const kube::ObjectKey&)> service;
   std::function<std::vector<kube::Object>(const kube::ObjectKey&)> slices;
   std::function<std::optional<kube::Object>(const kube::ObjectKey&)> secret;
+  std::function<std::optional<kube::Object>(const kube::ObjectKey&)> config_map = {};
 };
 
 struct IngressTable {
   std::string routes;               // the text above
   std::string certificates;         // lines "HOST BASE64-CHAIN BASE64-KEY"; kept apart: it holds keys
-  std::set<std::string> addresses;  // of endpoints in use
+  std::map<std::string, std::string> user_files;  // of basic authentication, by name; kept apart as well
+  std::set<std::string> addresses;                // of endpoints in use
   // Per Ingress, what can't be done as written: unknown annotations, a missing Service or Secret.
   std::map<kube::ObjectKey, std::vector<std::string>> warnings;
 };

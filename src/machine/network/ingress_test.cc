@@ -1,110 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Needs root: nginx with Lua in a network namespace of its own, before pods of which some are dead.
-#include <doctest/doctest.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-
-#include <thread>
-
-#include "core/base/encoding.h"
-#include "core/base/file.h"
-#include "core/base/process.h"
-#include "core/base/text.h"
-#include "core/document/yaml.h"
-#include "core/http/tls.h"
-#include "machine/network/ingress_table.h"
-#include "machine/network/nginx.h"
-#include "machine/network/testing/namespace.h"
+#include "machine/network/testing/nginx.h"
 
 using namespace caisson;
 using namespace caisson::network;
-using caisson::network::testing::ask;
-using caisson::network::testing::Namespace;
-using caisson::network::testing::PodServer;
-using caisson::network::testing::who;
-
-namespace {
-
-kube::Object object_of(const std::string& yaml) {
-  auto value = yaml::read(yaml);
-  REQUIRE_MESSAGE(value.ok(), (value.ok() ? "" : value.error().message));
-  return kube::Object(*value);
-}
-
-// A cluster of one service, web:http, with the given endpoints.
-struct Cluster {
-  std::vector<std::string> endpoints;  // "ip:port"
-  std::map<kube::ObjectKey, kube::Object> secrets;
-
-  IngressWorld world() const {
-    return {[](const kube::ObjectKey& key) -> std::optional<kube::Object> {
-              if (key.name != "web") return std::nullopt;
-              return object_of(
-                  "metadata: {name: web, namespace: shop}\nspec: {clusterIP: 10.43.0.7, ports: [{name: http, port: "
-                  "80}]}\n");
-            },
-            [this](const kube::ObjectKey&) {
-              std::vector<kube::Object> out;
-              for (const auto& one : endpoints) {
-                const auto colon = one.find(':');
-                out.push_back(object_of("addressType: IPv4\nports: [{name: http, port: " + one.substr(colon + 1) +
-                                        "}]\nendpoints: [{addresses: [" + one.substr(0, colon) + "]}]\n"));
-              }
-              return out;
-            },
-            [this](const kube::ObjectKey& key) -> std::optional<kube::Object> {
-              const auto found = secrets.find(key);
-              if (found == secrets.end()) return std::nullopt;
-              return found->second;
-            }};
-  }
-};
-
-kube::Object ingress(const std::string& host, const std::string& paths, const std::string& annotations = "",
-                     const std::string& tls = "") {
-  return object_of("metadata:\n  name: web\n  namespace: shop\n  annotations: {" + annotations +
-                   "}\nspec:\n  ingressClassName: nginx\n" + tls + "  rules:\n  - host: " + host +
-                   "\n    http:\n      paths:\n" + paths);
-}
-
-std::string path(const std::string& path, const std::string& type = "Prefix") {
-  return "      - {path: '" + path + "', pathType: " + type +
-         ", backend: {service: {name: web, port: {number: 80}}}}\n";
-}
-
-struct Nginx {
-  TempDir dir;
-  Namespace host;
-  NginxOptions options;
-
-  explicit Nginx(TempDir d) : dir(std::move(d)) {
-    options = {"7e57ab", dir.path() + "/nginx", "127.0.0.1", 80, 443, {}, {}};
-    const auto made = http::make_ca("test default", system_clock().now());
-    REQUIRE(made.ok());
-    options.default_certificate_pem = (*made).certificate_pem;
-    options.default_key_pem = (*made).key_pem.reveal();
-    host.run([] {
-      auto netlink = Netlink::open();
-      Netlink nl = std::move(netlink).value();
-      REQUIRE(nl.set_up((*nl.find_link("lo"))->index).ok());
-    });
-  }
-  ~Nginx() { CHECK(stop_nginx(options.directory).ok()); }
-
-  void post(const IngressTable& table) {
-    REQUIRE(nginx_control(options.directory, "/certificates", table.certificates + "\n").ok());
-    REQUIRE(nginx_control(options.directory, "/routes", table.routes + "\n").ok());
-  }
-};
-
-Nginx make_nginx() {
-  auto dir = TempDir::make();
-  REQUIRE(dir.ok());
-  REQUIRE(::chmod((*dir).path().c_str(), 0755) == 0);
-  return Nginx(std::move(dir).value());
-}
-
-}  // namespace
+using namespace caisson::network::testing;
 
 TEST_CASE("nginx routes by host and path, tries the next endpoint when one is dead, and is never reloaded for it") {
   Nginx nginx = make_nginx();
@@ -325,6 +225,6 @@ TEST_CASE("what an Ingress asks for and can't have is told") {
       cluster.world());
   const auto& warnings = table.warnings.at({"shop", "web"});
   REQUIRE(warnings.size() == 2);
-  CHECK(warnings[0] == "annotation nginx.ingress.kubernetes.io/server-snippet is not supported; it has no effect");
+  CHECK(warnings[0] == "annotation nginx.ingress.kubernetes.io/server-snippet is refused: it would be nginx's own configuration; it has no effect");
   CHECK(warnings[1] == "secret shop/missing does not exist; its hosts get the default certificate");
 }

@@ -12,6 +12,7 @@
 
 #include "cluster/kube/reconciler.h"
 #include "core/base/result.h"
+#include "machine/network/policy_gate.h"
 #include "machine/network/withdrawal.h"
 
 namespace caisson::network {
@@ -31,6 +32,14 @@ class Services : public Withdrawal {
   virtual std::uint64_t generation() const = 0;
 };
 Result<std::shared_ptr<Services>> add_services(kube::Runtime& runtime, const ServiceOptions& options);
+
+// --- NetworkPolicy: nftables table caisson_<id>_policy; only there while a policy selects a pod.
+class Policies : public PolicyGate {
+ public:
+  // Blocks until every NetworkPolicy, Pod and Namespace that the informers hold now is in force. Errors: timeout.
+  virtual Result<void> wait_applied(Duration time_max) const = 0;
+};
+Result<std::shared_ptr<Policies>> add_policies(kube::Runtime& runtime, const ServiceOptions& options);
 
 // --- DNS: authoritative for cluster.local, forwards everything else.
 struct DnsOptions {

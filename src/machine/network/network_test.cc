@@ -93,7 +93,7 @@ TEST_CASE(
         schema::kIngresses,
         object_of(
             "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: shop, namespace: shop, annotations: "
-            "{nginx.ingress.kubernetes.io/auth-url: x}}\nspec: {rules: [{host: shop.localhost, http: {paths: "
+            "{nginx.ingress.kubernetes.io/mirror-target: x}}\nspec: {rules: [{host: shop.localhost, http: {paths: "
             "[{path: /, pathType: Prefix, backend: {service: {name: web, port: {name: http}}}}]}}]}\n"));
     {
       Agent agent(cluster, (*dir).path(), network.node_address());

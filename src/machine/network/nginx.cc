@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,10 +21,11 @@
 #include "core/base/text.h"
 #include "core/http/client.h"
 #include "core/http/tls.h"
+#include "machine/network/dns_server.h"
 
 namespace caisson::network {
 
-extern const std::string_view kIngressLua;
+extern const std::string_view kIngressLua, kIngressRulesLua;
 
 namespace {
 
@@ -49,6 +51,7 @@ http {
   lua_shared_dict caisson_certificates 16m;
   lua_shared_dict caisson_under_way 2m;
   lua_shared_dict caisson_workers 64k;
+  lua_shared_dict caisson_limits 8m;
   init_by_lua_block {
     caisson = require "caisson"
     caisson.config = "HASH"
@@ -76,6 +79,7 @@ http {
   ssl_session_cache shared:caisson_tls:4m;
   ssl_session_tickets off;
 
+  RESOLVER
   map $http_upgrade $caisson_connection { default upgrade; '' ''; }
   upstream caisson_backend {
     server 0.0.0.1;
@@ -97,12 +101,21 @@ http {
       set $caisson_service '';
       set $caisson_tried '';
       set $caisson_late '';
+      set $caisson_counted '';
+      set $caisson_host $http_host;
+      set $caisson_realm off;
+      set $caisson_users none;
+      set $caisson_auth_url '';
+      set $caisson_auth_host '';
+      rewrite_by_lua_block { caisson.route("http") }
+      auth_basic $caisson_realm;
+      auth_basic_user_file DIR/users/$caisson_users;
       access_by_lua_block { caisson.access() }
       header_filter_by_lua_block { caisson.header_filter() }
       error_page 502 504 @failed;
       proxy_pass $caisson_scheme://caisson_backend;
       proxy_http_version 1.1;
-      proxy_set_header Host $http_host;
+      proxy_set_header Host $caisson_host;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $caisson_connection;
       proxy_set_header X-Request-ID $request_id;
@@ -117,6 +130,7 @@ http {
       proxy_ssl_server_name on;
       proxy_ssl_name $host;
       proxy_redirect off;
+      proxy_buffering off;
       proxy_buffer_size 16k;
       proxy_buffers 8 16k;
       proxy_busy_buffers_size 32k;
@@ -125,6 +139,46 @@ http {
       proxy_send_timeout 60s;
       proxy_next_upstream error timeout;
       proxy_next_upstream_tries 3;
+    }
+    location @grpc {
+      rewrite_by_lua_block { caisson.route("grpc") }
+      auth_basic $caisson_realm;
+      auth_basic_user_file DIR/users/$caisson_users;
+      access_by_lua_block { caisson.access() }
+      header_filter_by_lua_block { caisson.header_filter() }
+      error_page 502 504 @failed;
+      grpc_pass $caisson_scheme://caisson_backend;
+      grpc_set_header Host $caisson_host;
+      grpc_set_header X-Request-ID $request_id;
+      grpc_set_header X-Real-IP $remote_addr;
+      grpc_set_header X-Forwarded-For $remote_addr;
+      grpc_set_header X-Forwarded-Host $http_host;
+      grpc_set_header X-Forwarded-Proto $scheme;
+      grpc_ssl_server_name on;
+      grpc_ssl_name $host;
+      grpc_connect_timeout 5s;
+      grpc_read_timeout 60s;
+      grpc_send_timeout 60s;
+      grpc_next_upstream error timeout;
+      grpc_next_upstream_tries 3;
+    }
+    location = /_caisson_auth {
+      internal;
+      proxy_pass $caisson_auth_url;
+      proxy_pass_request_body off;
+      proxy_http_version 1.1;
+      proxy_ssl_server_name on;
+      proxy_set_header Host $caisson_auth_host;
+      proxy_set_header Content-Length "";
+      proxy_set_header Connection "";
+      proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
+      proxy_set_header X-Original-Method $request_method;
+      proxy_set_header X-Auth-Request-Redirect $request_uri;
+      proxy_set_header X-Real-IP $remote_addr;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_connect_timeout 5s;
+      proxy_read_timeout 30s;
     }
     location @failed {
       internal;
@@ -158,26 +212,42 @@ Result<void> write_if_changed(const std::string& path, std::string_view bytes, m
   return write_file(path, bytes, mode);
 }
 
+const char* worker_user() {
+  return ::getpwnam("www-data") ? "www-data" : "nobody";
+}
+
+// For names in auth-url that are none of the cluster's: the host's own resolvers.
+std::string resolver() {
+  std::string out;
+  for (const auto& address : dns::read_resolvers("/etc/resolv.conf", "")) out += " " + address;
+  return out.empty() ? "" : "resolver" + out + " ipv6=off;";
+}
+
 // The files that nginx reads, and the hash that names this configuration.
 Result<std::string> write_files(const NginxOptions& options, const std::string& modules) {
   const std::string& directory = options.directory;
+  TRY(make_dirs(directory));  // workers, who are not root, go through it to temp and users
+  if (::chmod(directory.c_str(), 0755) != 0) return errno_error("chmod " + directory);
   TRY(make_dirs(directory + "/control", 0700));
   TRY(make_dirs(directory + "/lua"));
   TRY(make_dirs(directory + "/temp"));
-  const std::string user = ::geteuid() != 0 ? "" : ::getpwnam("www-data") ? "user www-data;" : "user nobody;";
+  TRY(make_dirs(directory + "/users", 0711));
+  const std::string user = ::geteuid() != 0 ? "" : "user " + std::string(worker_user()) + ";";
   std::string text(kConfiguration);
   text = replace_all(std::move(text), "MODULES", modules);
   text = replace_all(std::move(text), "USER", user);
+  text = replace_all(std::move(text), "RESOLVER", resolver());
   text = replace_all(std::move(text), "DIR", directory);
   text =
       replace_all(std::move(text), "WORKERS", std::to_string(std::clamp(std::thread::hardware_concurrency(), 1u, 4u)));
   text = replace_all(std::move(text), "ADDRESS", options.address);
   text = replace_all(std::move(text), "HTTPS_PORT", std::to_string(options.https_port));
   text = replace_all(std::move(text), "HTTP_PORT", std::to_string(options.http_port));
-  const std::string hash = sha256_hex(text + std::string(kIngressLua) + options.default_certificate_pem).substr(0, 16);
+  const std::string hash = sha256_hex(text + std::string(kIngressLua) + std::string(kIngressRulesLua) + options.default_certificate_pem).substr(0, 16);
   text = replace_all(std::move(text), "HASH", hash);
   TRY(write_if_changed(conf_path(directory), text, 0600));
   TRY(write_if_changed(directory + "/lua/caisson.lua", kIngressLua, 0644));
+  TRY(write_if_changed(directory + "/lua/caisson_rules.lua", kIngressRulesLua, 0644));
   TRY(write_if_changed(directory + "/control/default.pem", options.default_certificate_pem, 0600));
   TRY(write_if_changed(directory + "/control/default.key", options.default_key_pem, 0600));
   return hash;
@@ -282,6 +352,26 @@ Result<void> stop_nginx(const std::string& directory) {
     }
   }
   return remove_file(directory + "/nginx.pid");
+}
+
+Result<void> write_user_files(const std::string& directory, const std::map<std::string, std::string>& files) {
+  const std::string users = directory + "/users";
+  const passwd* owner = ::getpwnam(worker_user());
+  for (const auto& [name, lines] : files) {
+    const std::string path = users + "/" + name;
+    TRY(write_if_changed(path, lines, 0400));
+    if (owner && ::geteuid() == 0 && ::chown(path.c_str(), owner->pw_uid, owner->pw_gid) != 0)
+      return errno_error("give " + path + " to nginx");
+  }
+  return {};
+}
+
+Result<void> remove_other_user_files(const std::string& directory, const std::map<std::string, std::string>& files) {
+  const std::string users = directory + "/users";
+  const auto names = TRY(list_dir(users));
+  for (const auto& name : names)
+    if (!files.contains(name)) TRY(remove_file(users + "/" + name));
+  return {};
 }
 
 Result<std::string> nginx_control(const std::string& directory, const std::string& path, const std::string& body) {

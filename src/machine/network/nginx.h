@@ -4,6 +4,7 @@
 // reloaded only when the text of its configuration changes (new ports or a new version of this program), never for
 // routes, endpoints or certificates. nginx 1.22 with lua-nginx-module 0.10.23. One thread at a time.
 #pragma once
+#include <map>
 #include <string>
 
 #include "core/base/result.h"
@@ -23,6 +24,11 @@ Result<void> ensure_nginx(const NginxOptions& options);
 bool nginx_runs(const std::string& directory);
 // Ends it (its workers finish what they serve for at most two seconds). Fine when it doesn't run.
 Result<void> stop_nginx(const std::string& directory);
+
+// The files of basic authentication, readable to nginx's workers only: the new ones are written before the routes that
+// name them, the others removed after.
+Result<void> write_user_files(const std::string& directory, const std::map<std::string, std::string>& files);
+Result<void> remove_other_user_files(const std::string& directory, const std::map<std::string, std::string>& files);
 
 // One request to the control socket: a path such as "/table" and a body. The answer's body. Errors: unavailable,
 // invalid (refused).

@@ -9,6 +9,7 @@ extern const std::string_view kIngressLua;
 const std::string_view kIngressLua = R"LUA(-- Written by Caisson; changes are overwritten.
 local balancer = require "ngx.balancer"
 local ssl = require "ngx.ssl"
+local guard = require "caisson_rules"
 
 local routes = ngx.shared.caisson_routes
 local certificates = ngx.shared.caisson_certificates
@@ -31,27 +32,42 @@ local function fields_of(line)
   return out
 end
 
+local function options_of(fields, first, into)
+  for i = first, #fields do
+    local key, value = fields[i]:match("^([^=]*)=(.*)$")
+    local header = key and key:match("^header:(.*)$")
+    if header then
+      into.headers = into.headers or {}
+      into.headers[decode(header)] = decode(value)
+    elseif key then into[key] = decode(value) end
+  end
+  return into
+end
+
 local function parse(text, version)
   local out = { version = version, hosts = {}, backends = {} }
+  local rules = {}
   for line in text:gmatch("[^\n]+") do
     local f = fields_of(line)
     if f[1] == "backend" then
       local peers = {}
       for i = 5, #f do
         local ip, port = f[i]:match("^(.*):(%d+)$")
-        peers[#peers + 1] = { ip = ip, port = tonumber(port) }
+        peers[#peers + 1] = { ip = ip, port = tonumber(port), name = f[i], id = ngx.md5(f[i]) }
       end
       out.backends[f[2]] = { scheme = f[3], name = decode(f[4]), peers = peers }
     elseif f[1] == "rule" then
       local rule = { kind = f[3], path = decode(f[4]), backend = f[5] }
-      for i = 6, #f do
-        local key, value = f[i]:match("^([^=]*)=(.*)$")
-        if key then rule[key] = decode(value) end
-      end
+      options_of(f, 6, rule)
+      rule.id = f[2] .. rule.path
+      rules[f[2] .. " " .. rule.path] = rule
       local host = out.hosts[f[2]] or { exact = {}, others = {} }
       out.hosts[f[2]] = host
       if rule.kind == "exact" then host.exact[rule.path] = rule
       else host.others[#host.others + 1] = rule end
+    elseif f[1] == "canary" then
+      local rule = rules[f[2] .. " " .. decode(f[3])]
+      if rule then rule.canary = options_of(f, 5, { backend = f[4] }) end
     end
   end
   for _, host in pairs(out.hosts) do
@@ -141,26 +157,6 @@ local function no_rule(known)
   return say(404, "Not found", lines)
 end
 
-local function cors(rule)
-  local origin = ngx.var.http_origin
-  if rule.cors ~= "true" or not origin then return end
-  local allowed = rule.cors_origin or "*"
-  local answer
-  if allowed == "*" then answer = rule.cors_credentials == "false" and "*" or origin end
-  for one in allowed:gmatch("[^,%s]+") do
-    local pattern = "^" .. one:gsub("[%-%.%+%[%]%(%)%$%^%%%?]", "%%%0"):gsub("%*", "[^./]+") .. "$"
-    if one == origin or (one ~= "*" and origin:find(pattern)) then answer = origin end
-  end
-  if not answer then return end
-  ngx.ctx.cors = { origin = answer, credentials = rule.cors_credentials ~= "false", expose = rule.cors_expose }
-  if ngx.req.get_method() ~= "OPTIONS" then return end
-  ngx.header["Access-Control-Allow-Methods"] = rule.cors_methods or "GET, PUT, POST, DELETE, PATCH, OPTIONS"
-  ngx.header["Access-Control-Allow-Headers"] = rule.cors_headers or "DNT,Keep-Alive,User-Agent,X-Requested-With,"
-      .. "If-Modified-Since,Cache-Control,Content-Type,Range,Authorization"
-  ngx.header["Access-Control-Max-Age"] = rule.cors_max_age or "1728000"
-  return ngx.exit(204)
-end
-
 local function check_body(rule)
   local limit = tonumber(rule.body_max) or 0
   if limit == 0 then return end
@@ -180,17 +176,29 @@ local function check_body(rule)
   end
 end
 
-function M.access()
+-- Rewrite phase: which rule it is, who is kept out, and which backend it is for. `location`: where the request is; one that speaks
+-- gRPC goes on in a location of its own, and comes here again.
+function M.route(location)
   local known = current()
   local rule = find(known, ngx.var.host, ngx.var.uri)
   if not rule then return no_rule(known) end
+  if rule.to_host then return ngx.redirect(ngx.var.scheme .. "://" .. rule.to_host .. ngx.var.request_uri, 308) end
+  local chosen = guard.takes_canary(rule.canary) and rule.canary.backend or rule.backend
+  local backend = known.backends[chosen]
+  if #backend.peers == 0 and rule.fallback then
+    chosen = rule.fallback
+    backend = known.backends[chosen]
+  end
+  local grpc = backend.scheme:sub(1, 4) == "grpc"
+  if grpc and location ~= "grpc" then return ngx.exec("@grpc") end
   if rule.redirect and ngx.var.scheme == "http" then
     local port = M.https_port == 443 and "" or (":" .. M.https_port)
     return ngx.redirect("https://" .. ngx.var.host .. port .. ngx.var.request_uri, 308)
   end
-  cors(rule)
-  check_body(rule)
-  local backend = known.backends[rule.backend]
+  guard.redirect(rule)
+  local status, title, why = guard.keep_out(rule)
+  if status then return say(status, title, { why }) end
+  guard.cors(rule)
   if #backend.peers == 0 then
     ngx.header["Retry-After"] = "2"
     return say(503, "No endpoint is ready", { "Service " .. backend.name .. " has no ready endpoint at the moment." })
@@ -202,8 +210,25 @@ function M.access()
     ngx.req.set_uri(rewritten)
   end
   ngx.ctx.rule = rule
+  ngx.ctx.backend = chosen
+  if rule.vhost then ngx.var.caisson_host = rule.vhost end
+  if rule.forwarded_prefix then ngx.req.set_header("X-Forwarded-Prefix", rule.forwarded_prefix) end
+  if rule.limit_rate then ngx.var.limit_rate = rule.limit_rate .. "k" end
+  if rule.users then
+    ngx.var.caisson_users = rule.users
+    ngx.var.caisson_realm = rule.realm
+  end
   ngx.var.caisson_scheme = backend.scheme
   ngx.var.caisson_service = backend.name
+end
+
+-- Access phase, after nginx's own basic authentication.
+function M.access()
+  local rule = ngx.ctx.rule
+  if not rule then return end
+  local status, title, why = guard.authorize(rule)
+  if status then return say(status, title, { why }) end
+  check_body(rule)
 end
 
 local function is_alive(pid)
@@ -245,6 +270,7 @@ end
 
 function M.finished()
   count(address_tried(), -1)
+  guard.finished()
 end
 
 function M.requests_under_way()
@@ -271,25 +297,27 @@ function M.balance()
     return ngx.exit(no_peer)
   end
   local rule = ctx.rule
-  local backend = current().backends[rule.backend]
+  local backend = current().backends[ctx.backend]
   if not backend or #backend.peers == 0 then return ngx.exit(no_peer) end
   local peers = #backend.peers
   if not ctx.tried then
     ctx.tried = {}
     if peers > 1 then balancer.set_more_tries(math.min(peers, 3) - 1) end
   end
-  local position = turn[rule.backend] or math.random(peers)
-  local peer
-  for _ = 1, peers do
-    position = position % peers + 1
-    peer = backend.peers[position]
-    if not ctx.tried[peer.ip .. ":" .. peer.port] then break end
+  local peer = guard.sticky_peer(rule, backend.peers, ctx.tried)
+  if not peer then
+    local position = turn[ctx.backend] or math.random(peers)
+    for _ = 1, peers do
+      position = position % peers + 1
+      peer = backend.peers[position]
+      if not ctx.tried[peer.name] then break end
+    end
+    turn[ctx.backend] = position
+    if rule.affinity == "cookie" then ctx.new_session = peer.id end
   end
-  turn[rule.backend] = position
-  local name = peer.ip .. ":" .. peer.port
-  ctx.tried[name] = true
+  ctx.tried[peer.name] = true
   count(address_tried(), -1)
-  ngx.var.caisson_tried = ngx.var.caisson_tried .. " " .. name
+  ngx.var.caisson_tried = ngx.var.caisson_tried .. " " .. peer.name
   count(address_tried(), 1)
   if rule.connect_timeout or rule.send_timeout or rule.read_timeout then
     balancer.set_timeouts(tonumber(rule.connect_timeout), tonumber(rule.send_timeout), tonumber(rule.read_timeout))
@@ -302,12 +330,7 @@ function M.balance()
 end
 
 function M.header_filter()
-  local allowed = ngx.ctx.cors
-  if not allowed then return end
-  ngx.header["Access-Control-Allow-Origin"] = allowed.origin
-  ngx.header["Vary"] = "Origin"
-  if allowed.credentials then ngx.header["Access-Control-Allow-Credentials"] = "true" end
-  if allowed.expose then ngx.header["Access-Control-Expose-Headers"] = allowed.expose end
+  guard.header_filter()
 end
 
 -- In a location of its own, where ngx.ctx is empty again; variables stay.

@@ -15,6 +15,7 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/http/client.h"
+#include "machine/node/grpc_health.h"
 
 namespace caisson::node {
 namespace {
@@ -78,6 +79,12 @@ Result<ActionResult> run_tcp(const ActionTarget& target, const Value& handler, D
   return ActionResult{error == 0, error == 0 ? "" : where + std::strerror(error)};
 }
 
+Result<ActionResult> run_grpc(const ActionTarget& target, const Value& handler, Duration time_max) {
+  const int port = TRY(port_number(target.container, handler["port"]));
+  const auto healthy = grpc_health(target.pod_ip, port, handler["service"].as_string(), time_max);
+  return ActionResult{healthy.ok(), healthy.ok() ? "" : healthy.error().message};
+}
+
 }  // namespace
 
 Result<int> port_number(const Value& container, const Value& port) {
@@ -98,9 +105,8 @@ Result<ActionResult> run_action(const ActionTarget& target, const Value& handler
     std::this_thread::sleep_for(std::min<Duration>(time_max, std::chrono::seconds(sleep["seconds"].as_int())));
     return ActionResult{true, ""};
   }
-  if (handler.contains("grpc"))
-    return Error{ErrorCode::invalid, "gRPC handlers are not supported; use tcpSocket, httpGet or exec"};
-  return Error{ErrorCode::invalid, "the handler names no action (exec, httpGet, tcpSocket)"};
+  if (const Value& grpc = handler["grpc"]; !grpc.is_null()) return run_grpc(target, grpc, time_max);
+  return Error{ErrorCode::invalid, "the handler names no action (exec, httpGet, tcpSocket, grpc, sleep)"};
 }
 
 }  // namespace caisson::node

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What probes and lifecycle hooks do: exec, httpGet, tcpSocket, sleep. http and tcp go from the host to the pod's
+// What probes and lifecycle hooks do: exec, httpGet, tcpSocket, grpc, sleep. http, tcp and grpc go from the host to the pod's
 // address. Any thread; blocks for at most the time given.
 #pragma once
 #include <string>

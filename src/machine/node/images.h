@@ -20,6 +20,8 @@
 namespace caisson::node {
 
 enum class PullPolicy { always, if_not_present, never };
+// `policy` "" means what the image's tag says: always for :latest or none, else only when it is not here.
+PullPolicy pull_policy(std::string_view image, std::string_view policy);
 
 struct Image {
   content::Reference reference;

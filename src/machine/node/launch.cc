@@ -178,7 +178,7 @@ Result<container::ContainerSpec> container_spec(const LaunchInput& in) {
   spec.namespaces = {.network = in.sandbox.network,
                      .ipc = in.sandbox.ipc,
                      .uts = in.sandbox.uts,
-                     .pid = "",
+                     .pid = in.pid_namespace,
                      .host_network = in.sandbox.network.empty(),
                      .host_ipc = in.sandbox.ipc.empty(),
                      .host_uts = in.sandbox.uts.empty(),

@@ -32,6 +32,7 @@ struct LaunchInput {
   container::Sandbox sandbox;
   std::string id, root, log_path;
   std::vector<container::Mount> mounts;
+  std::string pid_namespace;      // path of the one to join; empty: its own
   std::string seccomp_directory;  // of Localhost profiles
   std::int64_t memory_bytes = 0;  // the node's
 };

@@ -20,7 +20,7 @@ namespace {
 constexpr Duration kLeaseEvery = std::chrono::seconds(10);
 constexpr std::int64_t kLeaseSeconds = 40;
 constexpr Duration kStatusEvery = std::chrono::minutes(5);
-constexpr Duration kRotateEvery = std::chrono::seconds(30);
+constexpr Duration kRotateEvery = std::chrono::seconds(2);  // a log that floods grows by gigabytes in half a minute
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 
 std::string line_of(const std::string& path) {
@@ -60,7 +60,9 @@ class NodeReconciler final : public kube::Reconciler {
 
   Result<kube::Requeue> reconcile(const kube::ObjectKey&) override {
     if (!std::exchange(looked_, true)) pods_->look_at_all();  // informers are synced: what has no object any more ends
-    if (status_written_ == Time{} || clock_.now() - status_written_ >= kStatusEvery) {
+    const Pressure pressure = pods_->pressure();
+    if (status_written_ == Time{} || clock_.now() - status_written_ >= kStatusEvery || !(pressure == told_)) {
+      told_ = pressure;
       TRY(write_node());
       status_written_ = clock_.now();
     }
@@ -143,9 +145,12 @@ class NodeReconciler final : public kube::Reconciler {
       const char *type, *reason, *message;
       bool value;
     } kConditions[] = {
-        {"MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", false},
-        {"DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", false},
-        {"PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available", false},
+        {"MemoryPressure", told_.memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
+         told_.memory ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available", told_.memory},
+        {"DiskPressure", told_.disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
+         told_.disk ? "kubelet has disk pressure" : "kubelet has no disk pressure", told_.disk},
+        {"PIDPressure", told_.pids ? "KubeletHasInsufficientPID" : "KubeletHasSufficientPID",
+         told_.pids ? "kubelet has insufficient PID available" : "kubelet has sufficient PID available", told_.pids},
         {"Ready", "KubeletReady", "the node runs pods", true}};
     for (const auto& condition : kConditions) {
       kube::set_condition(node, condition.type, condition.value, condition.reason, condition.message, now);
@@ -178,6 +183,7 @@ class NodeReconciler final : public kube::Reconciler {
   kube::Client& client_;
   Clock& clock_;
   Time status_written_{};
+  Pressure told_;
   bool looked_ = false, lease_failed_ = false;
 };
 
@@ -188,6 +194,17 @@ struct Node::Impl {
   Crew crew;
   std::shared_ptr<Pods> pods;
   std::unique_ptr<Serving> serving;
+
+  // On a pool: counting what pods wrote may take longer than the pause between two rounds.
+  void keep_house_later() {
+    crew.timers.after(options.housekeeping_every, [this] {
+      const auto queued = pods->submit(crew.fetchers, [this] {
+        pods->keep_house();
+        keep_house_later();
+      });
+      if (!queued.ok() && queued.error().code != ErrorCode::unavailable) keep_house_later();  // too much to do: next time
+    });
+  }
 
   void rotate_later() {
     crew.timers.after(kRotateEvery, [this] {
@@ -220,6 +237,7 @@ Result<std::unique_ptr<Node>> Node::start(const NodeParts& parts, NodeOptions op
   node_queue.add({"", impl->options.name});
   impl->serving = std::make_unique<Serving>(pods);
   impl->rotate_later();
+  impl->keep_house_later();
   return std::unique_ptr<Node>(new Node(std::move(impl)));
 }
 

@@ -14,7 +14,9 @@
 #include "core/base/trace.h"
 #include "core/http/server.h"
 #include "machine/network/pod_network.h"
+#include "machine/network/policy_gate.h"
 #include "machine/network/withdrawal.h"
+#include "machine/node/eviction.h"
 #include "machine/node/images.h"
 
 namespace caisson::node {
@@ -29,6 +31,8 @@ struct NodeOptions {
   std::string pod_cidr = "10.42.0.0/16";
   std::string version = "v1.33.0";  // of the kubelet that this one behaves as
   int pods_max = 250;
+  EvictionThresholds eviction;
+  Duration housekeeping_every = std::chrono::seconds(10);
   std::string runc = "runc", conmon = "conmon";
 };
 
@@ -38,6 +42,7 @@ struct NodeParts {
   ImageProvider* images = nullptr;
   network::PodNetwork* network = nullptr;
   const network::Withdrawal* withdrawal = nullptr;  // may be null: then pods are signalled at once
+  network::PolicyGate* policies = nullptr;          // may be null: then no NetworkPolicy is waited for
   SpanSink* spans = nullptr;                        // may be null
 };
 
@@ -48,7 +53,7 @@ class Node {
   static Result<std::unique_ptr<Node>> start(const NodeParts& parts, NodeOptions options);
   ~Node();  // pods go on
 
-  // /containerLogs, /exec, /attach, /portForward (docs/architecture.md); 404 for other paths.
+  // /containerLogs, /exec, /attach, /portForward (docs/architecture.md), /stats/summary; 404 for other paths.
   http::Handler handler();
   // For build steps: the same containers, so that one cleanup finds all.
   container::Containers& containers();

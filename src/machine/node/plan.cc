@@ -46,6 +46,7 @@ class Planner {
                                    [](const auto& c) { return c.second.phase == Phase::running; });
       return out_;
     }
+    ephemeral();
     if (!init_done()) return out_;
     if (pod_.annotation(kStepsAnnotation) == "ordered") {
       steps();
@@ -68,6 +69,14 @@ class Planner {
       }
     }
     out_.start.push_back(name);
+  }
+
+  // Containers that were added to look into the pod: each is started once, whatever the others do.
+  void ephemeral() {
+    for (const auto& container : pod_.spec()["ephemeralContainers"].items()) {
+      const std::string name = container["name"].str();
+      if (state_of(state_, name).phase == Phase::waiting) out_.start.push_back(name);
+    }
   }
 
   // Init containers run one after another; a sidecar lets the next one begin as soon as it has started. False while
@@ -137,10 +146,16 @@ class Planner {
     }
   }
 
+  // What only serves the others: sidecars, and containers that look into the pod.
   void stop_sidecars() {
     for (const auto& container : pod_.spec()["initContainers"].items()) {
       const std::string name = container["name"].str();
       if (is_sidecar(container) && state_of(state_, name).phase == Phase::running) out_.stop.push_back(name);
+    }
+    for (const auto& container : pod_.spec()["ephemeralContainers"].items()) {
+      const std::string name = container["name"].str();
+      std::erase(out_.start, name);
+      if (state_of(state_, name).phase == Phase::running) out_.stop.push_back(name);
     }
   }
 
@@ -192,8 +207,9 @@ std::vector<const Value*> all_containers(const kube::Object& pod) {
 }
 
 const Value* find_container(const kube::Object& pod, std::string_view name) {
-  for (const Value* container : all_containers(pod)) {
-    if ((*container)["name"].as_string() == name) return container;
+  for (const char* list : {"initContainers", "containers", "ephemeralContainers"}) {
+    for (const auto& container : pod.spec()[list].items())
+      if (container["name"].as_string() == name) return &container;
   }
   return nullptr;
 }

@@ -13,6 +13,7 @@
 namespace caisson::node {
 
 inline constexpr std::string_view kStepsAnnotation = "caisson.dev/steps";  // "ordered"
+inline constexpr std::string_view kEvicted = "Evicted";  // PodState::killed_reason
 inline constexpr std::string_view kStepsContinueAnnotation =
     "caisson.dev/steps-continue";  // names whose failure does not stop the rest
 
@@ -40,7 +41,7 @@ Value pod_status(const kube::Object& pod, const PodState& state, const std::stri
 
 std::string qos_class(const kube::Object& pod);  // "Guaranteed", "Burstable", "BestEffort"
 bool is_sidecar(const Value& init_container);    // restartPolicy: Always
-// Every container of the pod with its spec: init containers first.
+// Every init and main container of the pod with its spec: init containers first. Ephemeral ones are found by name only.
 std::vector<const Value*> all_containers(const kube::Object& pod);
 const Value* find_container(const kube::Object& pod, std::string_view name);
 bool is_finished_phase(std::string_view phase);  // Succeeded or Failed

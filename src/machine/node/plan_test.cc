@@ -113,6 +113,25 @@ TEST_CASE("what a pod needs next follows from its containers") {
   }
 }
 
+TEST_CASE("a container that looks into a pod is started once, and goes with the others") {
+  const std::string spec = "{containers: [{name: a}], ephemeralContainers: [{name: e}], restartPolicy: Never}";
+  const auto pod = pod_from(spec);
+  const auto planned = [&](States states) {
+    PodState state;
+    state.containers = std::move(states);
+    return text_of(plan(pod, state, kNow));
+  };
+  CHECK(planned({{"a", running()}}) == "start:e");
+  CHECK(planned({{"a", running()}, {"e", running()}}) == "");
+  CHECK(planned({{"a", running()}, {"e", ended(1)}}) == "");
+  CHECK(planned({{"a", ended(0)}, {"e", running()}}) == "stop:e");
+  CHECK(planned({{"a", ended(0)}, {"e", ended(1)}}) == "finished");
+  CHECK(planned({{"a", ended(0)}}) == "finished");
+  PodState state;
+  state.containers = {{"a", running()}, {"e", running()}};
+  CHECK(pod_status(pod, state, "", false, kNow)["ephemeralContainerStatuses"][0]["name"].as_string() == "e");
+}
+
 TEST_CASE("ordered steps start one after another, and a failure skips the rest") {
   const std::string ordered =
       "{name: p, namespace: ns, uid: u, annotations: {caisson.dev/steps: ordered, caisson.dev/steps-continue: 'x, b'}}";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pod that is to run: its sandbox, files and volumes, and then whatever the plan says.
+// A pod that is to run: its files and volumes, and then whatever the plan says.
 #include <algorithm>
 
 #include "artifact/container/root.h"
@@ -12,8 +12,8 @@
 namespace caisson::node {
 namespace {
 
+constexpr Duration kEvictionGrace = std::chrono::seconds(1);
 constexpr Duration kSetUpRetryMax = std::chrono::seconds(30);
-constexpr std::uint64_t kShmBytes = 64u << 20;
 
 using Phase = ContainerState::Phase;
 const schema::Resource kPersistentVolumes{"", "v1", "PersistentVolume", "persistentvolumes", false};
@@ -37,14 +37,18 @@ void Pods::run(const PodPtr& pod_ptr) {
     }
     return;
   }
-  if (over_deadline(pod)) {
-    end(pod_ptr, std::chrono::seconds(pod.object.spec()["terminationGracePeriodSeconds"].as_int(30)));
+  if (refused(pod) || over_deadline(pod)) {
+    end(pod_ptr, grace_of(pod));
     return;
   }
   if (const std::int64_t seconds = pod.object.spec()["activeDeadlineSeconds"].as_int(); seconds > 0) {
     again_after(pod_ptr, pod.state.start + std::chrono::seconds(seconds) - now());
   }
   if (now() < pod.set_up_next) return;  // a timer is set
+  if (!volume_images_ready(pod_ptr)) {
+    tell_status(pod, false);
+    return;
+  }
   const auto up = set_up(pod_ptr);
   if (!up.ok()) {
     ++pod.set_up_failures;
@@ -75,6 +79,11 @@ void Pods::run(const PodPtr& pod_ptr) {
   } else {
     tell_status(pod, false);
   }
+}
+
+Duration Pods::grace_of(const Pod& pod) {
+  if (pod.state.killed_reason == kEvicted) return kEvictionGrace;
+  return std::chrono::seconds(pod.object.spec()["terminationGracePeriodSeconds"].as_int(30));
 }
 
 void Pods::apply(const PodPtr& pod, const Plan& todo) {
@@ -110,59 +119,6 @@ void Pods::back_off(const PodPtr& pod, const std::string& name, Duration left) {
               pod->uid + ")");
   }
   again_after(pod, left);
-}
-
-// --- the sandbox
-
-Result<void> Pods::set_up(const PodPtr& pod_ptr) {
-  Pod& pod = *pod_ptr;
-  if (pod.ready_for_containers) return refresh_volumes(pod_ptr);
-  const Time began = now();
-  const Value& spec = pod.object.spec();
-  const bool host_network = spec["hostNetwork"].as_bool();
-  const std::string dir = directory(pod);
-  TRY(make_dirs(dir, 0711));
-  save(pod);
-  const container::SandboxSpec wanted{.directory = dir + "/sandbox",
-                                      .hostname = hostname_of(pod.object),
-                                      .host_network = host_network,
-                                      .host_ipc = spec["hostIPC"].as_bool()};
-  pod.sandbox = TRY(container::make_sandbox(wanted));
-  if (host_network) {
-    pod.state.ip = options_.address;
-  } else {
-    pod.state.ip = TRY(parts_.network->attach(pod.uid, pod.sandbox.network, pod.state.ip));
-  }
-  const container::Cgroup cgroup("/caisson-" + options_.instance + "/pod" + pod.uid);
-  TRY(cgroup.make(pod_limits(pod.object)));
-  const bool fresh = !pod.state.sandbox;
-  pod.state.sandbox = true;
-  TRY(make_files(pod));
-  TRY(refresh_volumes(pod_ptr));
-  pod.ready_for_containers = true;
-  if (fresh) span(pod, "sandbox", "", began);
-  return {};
-}
-
-Result<void> Pods::make_files(Pod& pod) {
-  const std::string dir = directory(pod), etc = dir + "/etc";
-  const bool host_network = pod.object.spec()["hostNetwork"].as_bool();
-  TRY(make_dirs(etc));
-  const std::string hostname = hostname_of(pod.object);
-  std::string hosts = hosts_file(pod.object, pod.state.ip, hostname);
-  if (host_network && pod.object.spec()["hostAliases"].empty()) {
-    const auto own = read_file("/etc/hosts");
-    if (own.ok()) hosts = *own;
-  }
-  const auto resolvers = read_file("/etc/resolv.conf");
-  TRY(write_file_unsynced(etc + "/hosts", hosts));
-  TRY(write_file_unsynced(etc + "/hostname", hostname + "\n"));
-  TRY(write_file_unsynced(etc + "/resolv.conf", resolv_conf(pod.object, options_.cluster_dns, options_.cluster_domain,
-                                                            resolvers.ok() ? *resolvers : "")));
-  const auto mounted = TRY(container::mounts_below(dir + "/shm"));
-  if (mounted.empty() && !pod.object.spec()["hostIPC"].as_bool())
-    TRY(container::mount_tmpfs(dir + "/shm", 01777, kShmBytes));
-  return {};
 }
 
 // --- volumes
@@ -235,6 +191,8 @@ VolumeSources Pods::volume_sources(Pod& pod, const Surroundings& around) {
     return std::move(found).value();
   };
   sources.local_volumes = options_.data_dir + "/volumes";
+  sources.first = !pod.ready_for_containers;
+  sources.image_trees = [&pod](const std::string& name) { return pod.volume_images[name].trees; };
   return sources;
 }
 

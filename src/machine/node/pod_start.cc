@@ -21,15 +21,7 @@ constexpr Duration kPostStartMax = std::chrono::minutes(5);
 using Phase = ContainerState::Phase;
 
 PullPolicy policy_of(const Value& container) {
-  const std::string_view policy = container["imagePullPolicy"].as_string();
-  if (policy == "Always") return PullPolicy::always;
-  if (policy == "Never") return PullPolicy::never;
-  if (policy == "IfNotPresent") return PullPolicy::if_not_present;
-  const std::string_view image =
-      container["image"].as_string();  // admission fills it in; this is for objects that did not pass it
-  const std::size_t slash = image.rfind('/'), colon = image.rfind(':');
-  const bool tagged = image.find('@') != image.npos || (colon != image.npos && (slash == image.npos || colon > slash));
-  return !tagged || image.ends_with(":latest") ? PullPolicy::always : PullPolicy::if_not_present;
+  return pull_policy(container["image"].as_string(), container["imagePullPolicy"].as_string());
 }
 
 // The log of one run, with what was rotated off it.
@@ -50,6 +42,16 @@ std::string fetch_reason(const Error& error, PullPolicy policy) {
 }
 
 }  // namespace
+
+PullPolicy pull_policy(std::string_view image, std::string_view policy) {
+  if (policy == "Always") return PullPolicy::always;
+  if (policy == "Never") return PullPolicy::never;
+  if (policy == "IfNotPresent") return PullPolicy::if_not_present;
+  // Admission fills it in; this is for objects that did not pass it.
+  const std::size_t slash = image.rfind('/'), colon = image.rfind(':');
+  const bool tagged = image.find('@') != image.npos || (colon != image.npos && (slash == image.npos || colon > slash));
+  return !tagged || image.ends_with(":latest") ? PullPolicy::always : PullPolicy::if_not_present;
+}
 
 void Pods::start_container(const PodPtr& pod_ptr, const std::string& name) {
   Pod& pod = *pod_ptr;
@@ -191,6 +193,12 @@ Result<std::vector<container::Mount>> Pods::mounts(Pod& pod, const Value& contai
     const std::string_view propagation = mount["mountPropagation"].as_string();
     if (propagation == "HostToContainer") one.options.emplace_back("rslave");
     if (propagation == "Bidirectional") one.options.emplace_back("rshared");
+    const std::string_view recursive = mount["recursiveReadOnly"].as_string();
+    if (one.read_only && (recursive == "Enabled" || recursive == "IfPossible")) one.options.emplace_back("rro");
+    if (pod.volume_images.contains(volume->first)) {
+      one.read_only = true;
+      one.options.emplace_back("noexec");
+    }
     std::erase_if(mounts, [&one](const container::Mount& m) { return path_clean(m.target) == path_clean(one.target); });
     mounts.push_back(std::move(one));
   }
@@ -221,6 +229,7 @@ Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const 
   in.sandbox = pod.sandbox;
   in.log_path = log_directory(pod.state.ns, pod.state.name, pod.uid, name) + "/" + std::to_string(attempt) + ".log";
   if (attempt >= 2) TRY(remove_logs(path_dir(in.log_path), attempt - 2));  // this run's and the one before are kept
+  in.pid_namespace = TRY(process_namespace(pod, container));
   in.seccomp_directory = options_.data_dir + "/seccomp";
   in.memory_bytes = static_cast<std::int64_t>(container::host_memory_bytes());
   in.env = TRY(container_env(pod.object, container, image.config.env, surroundings(pod)));

@@ -73,6 +73,7 @@ Value to_value(const PodState& state) {
                {"ip", state.ip},
                {"start", format_time_nanos(state.start)},
                {"sandbox", state.sandbox},
+               {"pauseId", state.pause_id},
                {"killed", state.killed},
                {"killedReason", state.killed_reason},
                {"killedMessage", state.killed_message},
@@ -91,6 +92,7 @@ Result<PodState> pod_state_from(const Value& value) {
   state.ip = value["ip"].str();
   state.start = time_at(value["start"]);
   state.sandbox = value["sandbox"].as_bool();
+  state.pause_id = value["pauseId"].str();
   state.killed = value["killed"].as_bool();
   state.killed_reason = value["killedReason"].str();
   state.killed_message = value["killedMessage"].str();

@@ -41,6 +41,7 @@ struct PodState {
   std::string ip;
   Time start{};          // when the node saw it
   bool sandbox = false;  // its network is there
+  std::string pause_id;  // container that holds the shared process namespace; empty: none
   bool killed = false;   // ended by the node (deadline, eviction): nothing starts again
   std::string killed_reason, killed_message;
   std::map<std::string, ContainerState> containers;  // by name, init containers too

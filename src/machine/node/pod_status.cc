@@ -58,6 +58,8 @@ class Status {
     out.set("qosClass", qos_class(pod_));
     if (!pod_.spec()["initContainers"].empty()) out.set("initContainerStatuses", container_statuses("initContainers"));
     out.set("containerStatuses", container_statuses("containers"));
+    if (!pod_.spec()["ephemeralContainers"].empty())
+      out.set("ephemeralContainerStatuses", container_statuses("ephemeralContainers"));
     if (pod_.generation() > 0) out.set("observedGeneration", pod_.generation());
     return out;
   }
@@ -192,6 +194,8 @@ class Status {
                   initialized ? "" : "containers with incomplete status: [" + join(uninitialized(), " ") + "]"));
     list.push_back(condition("Ready", ready, ready_reason, ready_message));
     list.push_back(condition("ContainersReady", containers_ready, reason, message));
+    if (state_.killed_reason == kEvicted && !kube::condition_is_true(pod_, "DisruptionTarget"))
+      list.push_back(condition("DisruptionTarget", true, "TerminationByKubelet", state_.killed_message));
     status.set("conditions", Value(std::move(list)));
   }
 

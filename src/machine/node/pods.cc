@@ -85,7 +85,8 @@ Result<void> Pods::open() {
   // Containers that no pod's state names, and states whose container is not there: both come from a kill in between.
   for (const auto& status : crew_.containers->list()) {
     const auto pod = pods_.find(status.label("pod"));
-    const bool known = pod != pods_.end() && pod->second->state.containers[status.label("container")].id == status.id;
+    const bool known = pod != pods_.end() && (pod->second->state.containers[status.label("container")].id == status.id ||
+                                              pod->second->state.pause_id == status.id);
     if (!known) TRY(crew_.containers->remove(status.id));
   }
   for (auto& [uid, pod] : pods_) {
@@ -322,6 +323,10 @@ void Pods::tell_status(Pod& pod, bool terminating) {
   const Value difference = document::merge_patch_between(pod.object.status(), wanted);
   if (difference.empty()) return;
   save(pod);  // what the world is told must not be forgotten by a kill
+  {
+    const std::lock_guard lock(pod.mutex);  // whoever reads the status may ask for the log at once
+    pod.published = pod.state;
+  }
   const Value patch{{"metadata", Value{{"uid", pod.uid}}}, {"status", difference}};
   auto written = client_.patch(schema::kPods, pod.object.key(), kube::PatchType::merge, patch,
                                {.field_manager = "kubelet", .subresource = "status"});

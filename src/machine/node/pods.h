@@ -15,6 +15,7 @@
 
 #include "artifact/container/sandbox.h"
 #include "core/base/worker_pool.h"
+#include "machine/node/eviction.h"
 #include "machine/node/logs.h"
 #include "machine/node/node.h"
 #include "machine/node/plan.h"
@@ -56,6 +57,7 @@ struct Pod {
   Value saved;                                                     // what state.json holds
   std::map<std::string, ImageFetch> fetches;                       // by container
   std::map<std::string, std::unique_ptr<ContainerProbes>> probes;  // by container
+  std::map<std::string, Image> volume_images;                      // by volume
   std::map<std::string, std::string> volumes;                      // host paths
   std::string volumes_signature;                                   // of what the files were made from
   container::Sandbox sandbox;
@@ -102,6 +104,10 @@ class Pods : public std::enable_shared_from_this<Pods> {
 
   void close();  // nothing new is begun from here on
   void rotate_logs();
+  // Evicts pods that use too much; takes as long as it takes to count what they wrote.
+  void keep_house();
+  Pressure pressure() const;  // as last seen by keep_house
+  Value stats_summary();      // the kubelet's /stats/summary
 
   container::Containers& containers() { return *crew_.containers; }
   const NodeOptions& options() const { return options_; }
@@ -131,8 +137,6 @@ class Pods : public std::enable_shared_from_this<Pods> {
   // pod_run.cc
   void run(const PodPtr& pod);
   bool over_deadline(Pod& pod);
-  Result<void> set_up(const PodPtr& pod);
-  Result<void> make_files(Pod& pod);
   Result<void> refresh_volumes(const PodPtr& pod);
   std::string volumes_signature(Pod& pod);
   VolumeSources volume_sources(Pod& pod, const Surroundings& around);
@@ -142,6 +146,17 @@ class Pods : public std::enable_shared_from_this<Pods> {
   void start_container(const PodPtr& pod, const std::string& name);
   void watch_probes(const PodPtr& pod);
   void back_off(const PodPtr& pod, const std::string& name, Duration left);
+
+  // pod_sandbox.cc
+  bool refused(Pod& pod);
+  Result<void> set_up(const PodPtr& pod);
+  Result<void> make_files(Pod& pod);
+  Result<void> set_sysctls(const Pod& pod);
+  Result<void> make_process_namespace(Pod& pod);
+  // The path of the pid namespace that a container joins; empty: one of its own.
+  Result<std::string> process_namespace(const Pod& pod, const Value& container) const;
+  bool volume_images_ready(const PodPtr& pod);
+  void volume_image_fetched(Pod& pod, const std::string& name, Result<Image> image);
 
   // pod_start.cc
   bool image_ready(const PodPtr& pod, const std::string& name, const Value& container);
@@ -165,6 +180,13 @@ class Pods : public std::enable_shared_from_this<Pods> {
   void delete_object(Pod& pod);
   bool any_running(const Pod& pod) const;
 
+  // housekeeping.cc
+  // `walk`: whether what the pod wrote is counted too.
+  std::vector<PodUse> usage(const std::function<bool(const kube::Object&)>& walk);
+  void evict(const Eviction& eviction);
+  // What is left to a pod that is to end: nothing after an eviction.
+  static Duration grace_of(const Pod& pod);
+
   void event(const Pod& pod, bool warning, std::string_view reason, const std::string& message);
   void span(const Pod& pod, const std::string& name, const std::string& key, Time start, const std::string& error = "");
   Time now() { return clock_.now(); }
@@ -182,6 +204,10 @@ class Pods : public std::enable_shared_from_this<Pods> {
 
   std::mutex mutex_;
   std::map<std::string, PodPtr> pods_;  // by uid; guarded by mutex_
+
+  mutable std::mutex pressure_mutex_;
+  Pressure pressure_;                 // guarded by pressure_mutex_
+  PressureHistory pressure_history_;  // guarded by pressure_mutex_
 
   std::shared_mutex closing_mutex_;  // shared by submit, whole by close
   bool closing_ = false;             // guarded by closing_mutex_

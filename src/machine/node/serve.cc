@@ -17,6 +17,7 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
+#include "core/document/json.h"
 #include "machine/node/action.h"
 #include "machine/node/channels.h"
 #include "machine/node/logs.h"
@@ -106,6 +107,10 @@ void Serving::handle(http::ExchangePtr exchange) {
   if (verb == "exec" && parts.size() == 5) done = exec(*exchange, part(2), part(3), part(4));
   if (verb == "attach" && parts.size() == 5) done = attach(*exchange, part(2), part(3), part(4));
   if (verb == "portForward" && parts.size() == 4) done = port_forward(*exchange, part(2), part(3));
+  if (exchange->path == "/stats/summary") {
+    exchange->respond({.status = 200, .headers = {{"Content-Type", "application/json"}}, .body = json::write(pods_->stats_summary())});
+    return;
+  }
   if (done.ok()) return;
   http::Response response;
   response.status = status_of(done.error().code);

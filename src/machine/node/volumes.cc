@@ -217,8 +217,12 @@ Result<std::string> host_path(const Value& source) {
   return path;
 }
 
-Result<std::string> claimed_path(const Value& source, const VolumeSources& sources,
-                                 std::optional<std::uint32_t> group) {
+struct FsGroup {
+  std::optional<std::uint32_t> id;
+  bool always = false;  // fsGroupChangePolicy, at the first time only; else a big volume is walked once
+};
+
+Result<std::string> claimed_path(const Value& source, const VolumeSources& sources, const FsGroup& group) {
   const std::string name = source["claimName"].str();
   const auto claim = sources.claim(name);
   if (!claim) return Error{ErrorCode::not_found, "persistentvolumeclaim \"" + name + "\" not found"};
@@ -240,9 +244,10 @@ Result<std::string> claimed_path(const Value& source, const VolumeSources& sourc
     TRY(make_dirs(path, 0777));
     if (::chmod(path.c_str(), 0777) != 0) return errno_error("chmod " + path);
   }
-  if (group) {
-    struct stat info {};  // only when the top does not have it yet: a big volume is walked once
-    if (::stat(path.c_str(), &info) == 0 && info.st_gid != *group) TRY(give_to_group(path, *group));
+  if (group.id) {
+    struct stat info {};
+    const bool given = ::stat(path.c_str(), &info) == 0 && info.st_gid == *group.id && (info.st_mode & 02770u) == 02770u;
+    if (!given || group.always) TRY(give_to_group(path, *group.id));
   }
   return path;
 }
@@ -308,6 +313,8 @@ Result<std::map<std::string, std::string>> make_volumes(const kube::Object& pod,
                                                         const VolumeSources& sources) {
   std::map<std::string, std::string> paths;
   const auto group = fs_group(pod);
+  const bool always =
+      sources.first && pod.spec()["securityContext"]["fsGroupChangePolicy"].as_string() != "OnRootMismatch";
   for (const auto& volume : pod.spec()["volumes"].items()) {
     const std::string name = volume["name"].str();
     const std::string own = directory + "/" + name;
@@ -316,9 +323,13 @@ Result<std::map<std::string, std::string>> make_volumes(const kube::Object& pod,
         TRY(make_empty_dir(empty, own, group));
         return own;
       }
+      if (volume.contains("image")) {
+        if (!is_mounted(own)) TRY(container::mount_root({.lowers = sources.image_trees(name), .upper = "", .work = "", .merged = own}));
+        return own;
+      }
       if (const Value& host = volume["hostPath"]; !host.is_null()) return host_path(host);
       if (const Value& claim = volume["persistentVolumeClaim"]; !claim.is_null())
-        return claimed_path(claim, sources, group);
+        return claimed_path(claim, sources, {group, always});
       const auto payload = TRY(volume_payload(pod, volume, sources));
       if (!payload) {
         std::string kind = "unknown";

@@ -27,6 +27,8 @@ struct VolumeSources {
   std::function<std::optional<kube::Object>(const std::string& name)>
       claim;  // PersistentVolumeClaim of the pod's namespace
   std::function<std::optional<kube::Object>(const std::string& name)> volume;  // PersistentVolume
+  std::function<std::vector<std::string>(const std::string& volume)> image_trees;  // of an image volume, topmost first
+  bool first = true;  // the pod's volumes are made for the first time: ownership is given then
   std::string local_volumes;  // "<data>/volumes": a PersistentVolume's directory below it is made when absent
 };
 

@@ -76,8 +76,10 @@ Result<void> run_agent(const Instance& instance) {
   // --- network
   network::PodNetwork pods = TRY(network::PodNetwork::open(
       {.instance = instance.id, .pod_cidr = settings.pod_cidr, .service_cidr = settings.service_cidr, .state_dir = instance.path("network")}));
-  const auto services = TRY(network::add_services(
-      runtime, {.instance = instance.id, .pod_cidr = settings.pod_cidr, .service_cidr = settings.service_cidr, .node_address = pods.node_address()}));
+  const network::ServiceOptions ranges{
+      .instance = instance.id, .pod_cidr = settings.pod_cidr, .service_cidr = settings.service_cidr, .node_address = pods.node_address()};
+  const auto services = TRY(network::add_services(runtime, ranges));
+  const auto policies = TRY(network::add_policies(runtime, ranges));
   const auto dns = TRY(network::add_dns(runtime, {.address = pods.node_address(), .registry_address = instance.service_address(3)}));
   std::string certificate = TRY(read_file(instance.path("pki/server.crt")));
   std::string key = TRY(read_file(instance.path("pki/server.key")));
@@ -96,7 +98,7 @@ Result<void> run_agent(const Instance& instance) {
   const auto images = node::make_image_provider(blobs, tags, *layers, upstream.get(), stand_ins.get(), image_options(instance));
 
   // --- pods and builds
-  const auto node = TRY(node::Node::start({.runtime = &runtime, .images = images.get(), .network = &pods, .withdrawal = withdrawal.get(), .spans = spans.get()},
+  const auto node = TRY(node::Node::start({.runtime = &runtime, .images = images.get(), .network = &pods, .withdrawal = withdrawal.get(), .policies = policies.get(), .spans = spans.get()},
                                           node_options(instance)));
   const auto builder = TRY(build::add_builder(runtime, {.blobs = blobs,
                                                         .tags = tags,

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the node does every ten seconds besides its pods: looks at what they use, ends those that use too much, and tells
+// what is used.
+#include "artifact/container/cgroup.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "machine/node/pods.h"
+
+namespace caisson::node {
+namespace {
+
+using Phase = ContainerState::Phase;
+
+Value cpu_value(std::uint64_t ns, Time now) {
+  return Value{{"time", format_time(now)}, {"usageCoreNanoSeconds", static_cast<std::int64_t>(ns)}};
+}
+
+Value container_value(const std::string& name, const ContainerUsage& use, Time now) {
+  return Value{{"name", name},
+               {"startTime", format_time(use.started)},
+               {"cpu", cpu_value(use.cpu_ns, now)},
+               {"memory", Value{{"time", format_time(now)},
+                                {"usageBytes", static_cast<std::int64_t>(use.memory_usage_bytes)},
+                                {"workingSetBytes", static_cast<std::int64_t>(use.memory_working_set_bytes)},
+                                {"rssBytes", static_cast<std::int64_t>(use.memory_rss_bytes)}}},
+               {"rootfs", Value{{"time", format_time(now)}, {"usedBytes", static_cast<std::int64_t>(use.disk_bytes)}}},
+               {"logs", Value{{"time", format_time(now)}, {"usedBytes", static_cast<std::int64_t>(use.log_bytes)}}}};
+}
+
+}  // namespace
+
+std::vector<PodUse> Pods::usage(const std::function<bool(const kube::Object&)>& walk) {
+  std::vector<std::pair<kube::Object, PodState>> pods;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [uid, pod] : pods_) {
+      const std::lock_guard pod_lock(pod->mutex);
+      if (!pod->published_object.uid().empty() && pod->published.sandbox) pods.emplace_back(pod->published_object, pod->published);
+    }
+  }
+  std::vector<PodUse> out;
+  for (auto& [object, state] : pods) {
+    PodUse use{object, {}};
+    const std::string directory = options_.data_dir + "/pods/" + state.uid;
+    const bool with_disk = walk(object);
+    for (const auto& [name, container] : state.containers) {
+      if (container.phase != Phase::running) continue;
+      const auto status = crew_.containers->find(container.id);
+      const auto read = status ? container::Cgroup(status->cgroup).stats()
+                               : Result<container::CgroupStats>(Error{ErrorCode::not_found, "gone"});
+      if (!read.ok()) continue;  // it ends just now
+      ContainerUsage& one = use.usage.containers[name];
+      one = {.cpu_ns = read->cpu_usage_ns,
+             .memory_usage_bytes = read->memory_usage_bytes,
+             .memory_working_set_bytes = read->memory_working_set_bytes,
+             .memory_rss_bytes = read->memory_rss_bytes,
+             .pids = read->pids,
+             .started = container.started};
+      if (!with_disk) continue;
+      one.disk_bytes = disk_usage(directory + "/containers/" + container.id + "/upper");
+      one.log_bytes = disk_usage(log_directory(state.ns, state.name, state.uid, name));
+    }
+    for (const auto& volume : object.spec()["volumes"].items()) {
+      const Value& empty = volume["emptyDir"];
+      if (with_disk && !empty.is_null() && empty["medium"].as_string() != "Memory")
+        use.usage.volumes[volume["name"].str()] = disk_usage(directory + "/volumes/" + volume["name"].str());
+    }
+    out.push_back(std::move(use));
+  }
+  return out;
+}
+
+Pressure Pods::pressure() const {
+  const std::lock_guard lock(pressure_mutex_);
+  return pressure_;
+}
+
+void Pods::keep_house() {
+  const Pressure seen = pressure_of(read_host(options_.data_dir), options_.eviction);
+  {
+    const std::lock_guard lock(pressure_mutex_);
+    pressure_ = pressure_history_.update(seen, now());
+  }
+  const std::vector<PodUse> pods = usage([&](const kube::Object& pod) { return seen.disk || has_disk_limit(pod); });
+  for (const auto& eviction : over_own_limits(pods)) evict(eviction);
+  if (const auto first = first_under_pressure(pods, seen)) evict(*first);
+}
+
+void Pods::evict(const Eviction& eviction) {
+  post_to(eviction.uid, [this, message = eviction.message](Pod& pod) {
+    if (pod.state.killed || pod.object.deleting()) return;
+    pod.state.killed = true;
+    pod.state.killed_reason = std::string(kEvicted);
+    pod.state.killed_message = message;
+    event(pod, true, kEvicted, message);
+    log::warning("pod evicted", {{"pod", pod.object.key().str()}, {"because", message}});
+  });
+}
+
+Value Pods::stats_summary() {
+  const Time at = now();
+  const HostResources host = read_host(options_.data_dir);
+  Value pods = Value::list();
+  for (const auto& [object, use] : usage([](const kube::Object&) { return true; })) {
+    Value containers = Value::list(), volumes = Value::list();
+    std::uint64_t cpu_ns = 0;
+    for (const auto& [name, one] : use.containers) {
+      containers.push_back(container_value(name, one, at));
+      cpu_ns += one.cpu_ns;
+    }
+    for (const auto& [name, bytes] : use.volumes)
+      volumes.push_back(Value{{"name", name}, {"usedBytes", static_cast<std::int64_t>(bytes)}});
+    Value pod{{"podRef", Value{{"name", object.name()}, {"namespace", object.ns()}, {"uid", object.uid()}}},
+              {"startTime", object.status()["startTime"]},
+              {"containers", std::move(containers)},
+              {"cpu", cpu_value(cpu_ns, at)},
+              {"memory", Value{{"time", format_time(at)}, {"workingSetBytes", static_cast<std::int64_t>(use.memory_bytes())}}},
+              {"ephemeral-storage", Value{{"time", format_time(at)}, {"usedBytes", static_cast<std::int64_t>(use.disk_bytes())}}}};
+    if (!volumes.empty()) pod.set("volume", std::move(volumes));
+    pods.push_back(std::move(pod));
+  }
+  const Value node{
+      {"nodeName", options_.name},
+      {"cpu", cpu_value(host.cpu_ns, at)},
+      {"memory", Value{{"time", format_time(at)},
+                       {"availableBytes", static_cast<std::int64_t>(host.memory_available_bytes)},
+                       {"workingSetBytes", static_cast<std::int64_t>(host.memory_bytes - host.memory_available_bytes)}}},
+      {"fs", Value{{"time", format_time(at)},
+                   {"availableBytes", static_cast<std::int64_t>(host.disk_available_bytes)},
+                   {"capacityBytes", static_cast<std::int64_t>(host.disk_bytes)}}},
+      {"rlimit", Value{{"time", format_time(at)},
+                       {"maxpid", static_cast<std::int64_t>(host.pids_max)},
+                       {"curproc", static_cast<std::int64_t>(host.pids)}}}};
+  return Value{{"node", node}, {"pods", std::move(pods)}};
+}
+
+}  // namespace caisson::node

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Needs root, runc, conmon and busybox (static): pods that misbehave hurt only themselves, and leave nothing behind.
+#include "artifact/container/cgroup.h"
+#include "machine/node/testing/bench.h"
+
+using namespace caisson;
+using namespace caisson::node;
+using namespace caisson::node::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A neighbour that must go on unharmed: it never restarts and stays ready.
+constexpr const char* kNeighbour = R"yaml(
+apiVersion: v1
+kind: Pod
+metadata: {name: neighbour}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: c, image: busybox, command: [sleep, "100000"], readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1, timeoutSeconds: 10}}
+)yaml";
+
+void check_neighbour(Bench& bench) {
+  bench.wait_ready("neighbour");
+  CHECK(bench.container_status(bench.pod("neighbour"))["restartCount"].as_int() == 0);
+}
+
+int entries(const std::string& directory) {
+  const auto names = list_dir(directory);
+  return names.ok() ? static_cast<int>(names->size()) : 0;
+}
+
+}  // namespace
+
+TEST_CASE("a container that takes too much memory is killed and said to be, its neighbour is not") {
+  Bench bench;
+  bench.apply(kNeighbour);
+  bench.apply(R"yaml(
+apiVersion: v1
+kind: Pod
+metadata: {name: hog}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: c, image: busybox, command: [sh, -c, "tail /dev/zero"], resources: {limits: {memory: 16Mi}}}
+)yaml");
+  bench.wait_phase("hog", "Failed");
+  const kube::Object hog = bench.pod("hog");
+  CHECK(bench.container_status(hog)["state"]["terminated"]["reason"].as_string() == "OOMKilled");
+  CHECK(bench.container_status(hog)["state"]["terminated"]["exitCode"].as_int() == 137);
+  check_neighbour(bench);
+}
+
+TEST_CASE("a container that forks without end stays within its limit, and all of it ends") {
+  Bench bench;
+  bench.apply(kNeighbour);
+  bench.apply(R"yaml(
+apiVersion: v1
+kind: Pod
+metadata: {name: bomb}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: c, image: busybox, command: [sh, -c, "trap '' TERM; while :; do sleep 100000 & done"], resources: {limits: {memory: 1Gi}}}
+)yaml");
+  bench.wait("bomb", [](const kube::Object& p) { return !p.uid().empty(); });
+  const container::Cgroup cgroup("/caisson-" + bench.instance + "/pod" + bench.pod("bomb").uid());
+  // The shell says that it can't fork and ends: what it had started is killed with it, and it starts anew.
+  bench.wait("bomb", [&](const kube::Object& p) { return bench.container_status(p)["restartCount"].as_int() > 0; }, 180s);
+  CHECK(cgroup.processes().size() < 5000);
+  check_neighbour(bench);
+  REQUIRE(bench.admin->remove(schema::kPods, {"default", "bomb"}, {.grace_period_seconds = 1}).ok());
+  bench.wait("bomb", [](const kube::Object& p) { return p.uid().empty(); }, 120s);
+  CHECK_FALSE(cgroup.exists());
+}
+
+TEST_CASE("who fills the disk or floods the log above its limit is evicted") {
+  Bench bench;
+  bench.apply(kNeighbour);
+  bench.apply(R"yaml(
+apiVersion: v1
+kind: Pod
+metadata: {name: filler}
+spec:
+  containers:
+  - {name: c, image: busybox, command: [sh, -c, "dd if=/dev/zero of=/data/x bs=1M count=8; sleep 100000"], volumeMounts: [{name: data, mountPath: /data}]}
+  volumes:
+  - {name: data, emptyDir: {sizeLimit: 4Mi}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: flood}
+spec:
+  containers:
+  - {name: c, image: busybox, command: [yes, "a line of log that says nothing"], resources: {limits: {ephemeral-storage: 4Mi, cpu: 200m}}}
+)yaml");
+  for (const char* name : {"filler", "flood"}) {
+    bench.wait_phase(name, "Failed");
+    const kube::Object pod = bench.pod(name);
+    CHECK(pod.status()["reason"].as_string() == "Evicted");
+    CHECK(kube::condition_is_true(pod, "DisruptionTarget"));
+  }
+  CHECK(bench.pod("filler").status()["message"].str().find("\"4Mi\"") != std::string::npos);
+  CHECK(bench.pod("flood").status()["message"].str().find("ephemeral storage limit") != std::string::npos);
+  check_neighbour(bench);
+}
+
+TEST_CASE("pods that come and go leave no mount, namespace, link, cgroup or process") {
+  Bench bench;
+  // CAISSON_SOAK_PODS: how many; 500 in script/soak.
+  const char* wanted = std::getenv("CAISSON_SOAK_PODS");
+  const int total = wanted ? static_cast<int>(parse_int(wanted).value_or(20)) : 20, at_once = 20;
+  for (int done = 0; done < total; done += at_once) {
+    for (int i = 0; i < at_once; ++i) {
+      bench.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: p" + std::to_string(i) +
+                  "}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, command: [sleep, '100000'], "
+                  "volumeMounts: [{name: m, mountPath: /m}]}], volumes: [{name: m, emptyDir: {medium: Memory}}]}\n");
+    }
+    for (int i = 0; i < at_once; ++i)
+      bench.wait("p" + std::to_string(i), [](const kube::Object& p) { return kube::condition_is_true(p, "Ready"); }, 120s);
+    for (int i = 0; i < at_once; ++i)
+      REQUIRE(bench.admin->remove(schema::kPods, {"default", "p" + std::to_string(i)}, {.grace_period_seconds = 0}).ok());
+    for (int i = 0; i < at_once; ++i)
+      bench.wait("p" + std::to_string(i), [](const kube::Object& p) { return p.uid().empty(); }, 120s);
+  }
+  // An object that is deleted at once is gone before the node has cleared its pod.
+  const auto end = std::chrono::steady_clock::now() + 60s;
+  const std::string pods = bench.dir.path() + "/pods", containers = bench.dir.path() + "/containers/c";
+  const std::string logs = bench.dir.path() + "/logs/pods";
+  while (entries(pods) + entries(containers) + entries(logs) > 0 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  CHECK(entries(pods) == 0);
+  CHECK(entries(containers) == 0);
+  CHECK(entries(logs) == 0);
+  CHECK(container::mounts_below(bench.dir.path())->empty());
+  CHECK(bench.network->attached().empty());
+  const auto links = list_dir("/sys/class/net");
+  REQUIRE(links.ok());
+  for (const auto& name : *links) CHECK_FALSE(name.starts_with("c" + bench.instance + "v"));
+  CHECK(container::Cgroup("/caisson-" + bench.instance).processes().empty());
+  const bool v2 = container::cgroup_version() == container::CgroupVersion::v2;
+  const auto cgroups = list_dir((v2 ? "/sys/fs/cgroup/caisson-" : "/sys/fs/cgroup/memory/caisson-") + bench.instance);
+  REQUIRE(cgroups.ok());
+  for (const auto& name : *cgroups) CHECK_FALSE(name.starts_with("pod"));
+}
