@@ -225,27 +225,6 @@ Result<Digest> RegistryClient::resolve(const Reference& ref) {
   return whole.digest;
 }
 
-Result<std::vector<std::string>> RegistryClient::tags(const Reference& ref) {
-  const std::string doing = "tags of " + ref.registry + "/" + ref.repository;
-  std::vector<std::string> out;
-  std::string url = impl_->url(ref, "tags/list");
-  while (!url.empty()) {
-    http::Request request;
-    request.url = url;
-    const http::Response answer = TRY(impl_->send(std::move(request), ref, false).in(doing));
-    if (answer.status != 200) return error_of(answer.status, answer.body, doing);
-    const Value parsed = TRY(json::parse(answer.body).in(doing));
-    for (const Value& tag : parsed["tags"].items()) out.push_back(tag.str());
-    if (out.size() > kTagsMax) return Error{ErrorCode::too_large, doing + ": too many"};
-    url.clear();
-    const std::string_view link = answer.headers.get("Link");  // <…>; rel="next": distribution-spec 1.1, "Listing Tags"
-    const std::size_t end = link.find('>');
-    if (link.starts_with('<') && end != std::string_view::npos && link.find("next", end) != std::string_view::npos)
-      url = impl_->location(ref, link.substr(1, end - 1));
-  }
-  return out;
-}
-
 Result<void> RegistryClient::check_login(std::string_view host) {
   Reference registry;
   registry.registry = host;

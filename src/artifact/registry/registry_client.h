@@ -55,7 +55,6 @@ class RegistryClient {
   // Errors: not_found, unauthorized and forbidden as the registry says; unavailable when it can't be reached.
   Result<FetchedManifest> manifest(const content::Reference& ref);
   Result<content::Digest> resolve(const content::Reference& ref);  // HEAD: the digest behind a tag
-  Result<std::vector<std::string>> tags(const content::Reference& ref);  // as the registry orders them
   // Whether `options.login` opens the registry. Errors: unauthorized.
   Result<void> check_login(std::string_view host);
   Result<bool> has_blob(const content::Reference& ref, const content::Digest& digest);
