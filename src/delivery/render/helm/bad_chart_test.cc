@@ -129,7 +129,7 @@ TEST_CASE("an archive's links are not followed, and what it unpacks to is bounde
   CHECK(holds(read_archive(tgz({entry("d/big", 6u << 20)})).error().message, "is larger than the maximum file size"));
   std::vector<content::TarEntry> many;
   for (int i = 0; i < 30; ++i) many.push_back(entry("d/" + std::to_string(i), 4u << 20));
-  CHECK(holds(read_archive(tgz(many)).error().message, "decompressed chart is larger than the maximum file size"));
+  CHECK(read_archive(tgz(many)).error().code == ErrorCode::too_large);
   many.assign(20'001, entry("d/a", 0));
   CHECK_FALSE(read_archive(tgz(many)).ok());
   const std::string whole = tgz({entry("d/Chart.yaml", 100)});
