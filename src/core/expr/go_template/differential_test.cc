@@ -74,8 +74,11 @@ Answer render(const std::string& text, const Value& values) {
 bool is_excused(const Answer& wanted, const Answer& got) {
   // YAML that can't be read: the position and the words are those of the reader.
   constexpr std::string_view kYaml = "error converting YAML to JSON";
-  return wanted.failed == got.failed && wanted.text.find(kYaml) != std::string::npos &&
-         got.text.find(kYaml) != std::string::npos;
+  const bool both_yaml = wanted.text.find(kYaml) != std::string::npos && got.text.find(kYaml) != std::string::npos;
+  // The whole data printed: .Capabilities is a pointer there, and Go prints where it lies.
+  constexpr std::string_view kAddress = "map[Capabilities:0x";
+  const bool address = wanted.text.find(kAddress) != std::string::npos;
+  return wanted.failed == got.failed && (both_yaml || address);
 }
 
 // The answers stand in JSON, which has no place for bytes that are no characters.

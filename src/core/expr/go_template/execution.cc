@@ -14,6 +14,7 @@ struct Execution::State {
   const Set* current = nullptr;  // of the template that runs now
   std::uint64_t steps = 0;
   std::map<std::string, std::size_t, std::less<>> includes;  // by name: how many are open
+  std::size_t expansions = 0;                                // of `tpl`: how many are open
   std::vector<Ref<Map>> edited;
   // Texts of `tpl`, parsed: by the set they were parsed over, and the text.
   std::unordered_map<const Set*, std::map<std::string, std::unique_ptr<Set>, std::less<>>> layers;
@@ -90,6 +91,11 @@ Result<std::string> Execution::include(std::string_view name, const Datum& data)
 }
 
 Result<std::string> Execution::expand(std::string_view text, const Datum& data) {
+  // Go has no limit here but its stack, and a text that expands itself ends Helm with a fatal error.
+  const std::size_t depth_max = options_.limits.include_depth_max;
+  if (state_->expansions >= depth_max)
+    return Error{ErrorCode::invalid, "tpl is nested more than " + std::to_string(depth_max) + " times"};
+  const Replaced<std::size_t> open(state_->expansions, state_->expansions + 1);
   const Set& below = set();
   auto& known = state_->layers[&below];
   auto found = known.find(text);

@@ -69,7 +69,8 @@ content::TarEntry entry(const std::string& name, std::uint64_t size, content::En
 }  // namespace
 
 TEST_CASE("templates that include one another, or expand themselves, end at a depth") {
-  const std::string cycle = "{{ define \"a\" }}{{ include \"b\" . }}{{ end }}{{ define \"b\" }}{{ include \"a\" . }}{{ end }}";
+  const std::string cycle =
+      "{{ define \"a\" }}{{ include \"b\" . }}{{ end }}{{ define \"b\" }}{{ include \"a\" . }}{{ end }}";
   CHECK(holds(refusal(cycle + "{{ include \"a\" . }}"), "rendering template has a nested reference name: "));
   CHECK(holds(refusal("{{ define \"t\" }}{{ template \"t\" . }}{{ end }}{{ template \"t\" . }}"),
               "exceeded maximum template depth"));
@@ -81,7 +82,8 @@ TEST_CASE("loops without an end are ended, and texts without an end do not fill 
   CHECK(holds(refusal("{{ range $i := until 100000 }}{{ range $j := until 100000 }}{{ $j }}{{ end }}{{ end }}"), "steps"));
   CHECK(holds(refusal("{{ range 1000000000 }}{{ end }}"), "steps"));
   CHECK_FALSE(refusal("{{ repeat 2000000000 \"x\" }}").empty());
-  CHECK_FALSE(refusal("{{ $x := \"xxxxxxxxxxxxxxxx\" }}{{ range until 40 }}{{ $x = print $x $x }}{{ end }}{{ $x }}").empty());
+  CHECK_FALSE(refusal("{{ $x := \"xxxxxxxxxxxxxxxx\" }}{{ range until 40 }}{{ $x = print $x $x }}{{ end }}{{ $x }}")
+                  .empty());
   CHECK_FALSE(refusal("{{ until 2000000000 }}").empty());
   CHECK_FALSE(refusal("{{ randAlphaNum 2000000000 }}").empty());
   CHECK_FALSE(refusal("{{ indent 2000000000 \"x\" }}").empty());
@@ -112,7 +114,8 @@ TEST_CASE("values that do not fit their schema, or do not fit at all, are refuse
     bomb += "]\n";
   }
   CHECK(refusal("a: 1", {{"c/values.yaml", bomb}}).starts_with("cannot load values.yaml: "));
-  CHECK(holds(refusal("a: 1", {{"c/values.yaml", std::string((5u << 20) + 1, '#')}}), "is larger than the maximum file size"));
+  CHECK(holds(refusal("a: 1", {{"c/values.yaml", std::string((5u << 20) + 1, '#')}}),
+              "is larger than the maximum file size"));
   ValueSources sources;
   sources.files = {"big.yaml"};
   const auto merged = merge_sources(sources, [](const std::string&) -> Result<std::string> {
@@ -129,7 +132,7 @@ TEST_CASE("an archive's links are not followed, and what it unpacks to is bounde
   CHECK(holds(read_archive(tgz({entry("d/big", 6u << 20)})).error().message, "is larger than the maximum file size"));
   std::vector<content::TarEntry> many;
   for (int i = 0; i < 30; ++i) many.push_back(entry("d/" + std::to_string(i), 4u << 20));
-  CHECK(holds(read_archive(tgz(many)).error().message, "decompressed chart is larger than the maximum file size"));
+  CHECK(read_archive(tgz(many)).error().code == ErrorCode::too_large);
   many.assign(20'001, entry("d/a", 0));
   CHECK_FALSE(read_archive(tgz(many)).ok());
   const std::string whole = tgz({entry("d/Chart.yaml", 100)});
@@ -162,7 +165,8 @@ TEST_CASE("a chart's folder is read below its root: links that lead out, devices
 TEST_CASE("parsed templates are kept by their content, and forgotten when they are too many") {
   const auto chart = [](const std::string& text) {
     std::vector<std::string> warnings;
-    return must(load_files({{"Chart.yaml", "apiVersion: v2\nname: demo\nversion: 0.1.0\n"}, {"templates/a.yaml", text}}, warnings));
+    const std::string described = "apiVersion: v2\nname: demo\nversion: 0.1.0\n";
+    return must(load_files({{"Chart.yaml", described}, {"templates/a.yaml", text}}, warnings));
   };
   TemplateCache cache(100);
   const auto first = must(cache.find_or_parse(chart("a: {{ .Values.x }}")));

@@ -8,6 +8,7 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "delivery/render/helm/chart.h"
+#include "delivery/render/helm/document_cache.h"
 #include "delivery/render/helm/go_text.h"
 
 namespace caisson::render::helm {
@@ -115,8 +116,8 @@ Result<void> check_head(const Value& object) {
 }
 
 Result<void> take_document(const std::string& path, std::string content, Manifests& out,
-                           std::vector<std::string>& warnings) {
-  Value object = TRY(read_yaml(content, false));
+                           std::vector<std::string>& warnings, DocumentCache* documents) {
+  Value object = TRY(documents ? documents->find_or_read(content) : read_yaml(content, false));
   TRY(check_head(object));
   const Value annotations = object["metadata"]["annotations"];
   Manifest manifest{path, std::move(content), std::move(object)};
@@ -167,11 +168,16 @@ std::vector<std::string> split_manifests(std::string_view text) {
 }
 
 Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings) {
+  return sort_manifests(files, warnings, nullptr);
+}
+
+Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings,
+                                 DocumentCache* documents) {
   Manifests out;
   for (const auto& [path, text] : files) {
     if (path_base(path).starts_with('_') || trim(text).empty()) continue;
     for (std::string& content : split_manifests(text))
-      TRY(take_document(path, std::move(content), out, warnings).in("YAML parse error on " + path));
+      TRY(take_document(path, std::move(content), out, warnings, documents).in("YAML parse error on " + path));
   }
   sort_by_install_order(out.resources);
   std::stable_sort(out.hooks.begin(), out.hooks.end(), [](const Hook& a, const Hook& b) {

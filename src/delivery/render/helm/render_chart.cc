@@ -93,7 +93,8 @@ Result<RenderedChart> render_prepared(const Prepared& prepared, const RenderOpti
                                  options.engine));
   RenderedChart out;
   out.notes = take_notes(files, chart.name(), options.subchart_notes);
-  out.manifests = TRY(sort_manifests(files, warnings));
+  DocumentCache* const documents = options.templates ? &options.templates->documents() : nullptr;
+  out.manifests = TRY(sort_manifests(files, warnings, documents));
   out.crds = crds(chart);
   if (options.include_crds) {
     for (const Crd& crd : out.crds) out.manifest += with_source(crd.source, crd.file->data);

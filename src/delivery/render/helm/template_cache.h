@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/base/result.h"
+#include "delivery/render/helm/document_cache.h"
 #include "delivery/render/helm/engine.h"
 
 namespace caisson::render::helm {
@@ -17,7 +18,8 @@ class TemplateCache {
   explicit TemplateCache(std::size_t text_bytes_max = 32u << 20) : text_bytes_max_(text_bytes_max) {}
   // The chart's templates and its subcharts', as parse_templates gives them. A failure is not kept.
   Result<std::shared_ptr<const go_template::Set>> find_or_parse(const Chart& chart);
-  std::size_t size() const;  // sets that are held
+  std::size_t size() const;                               // sets that are held
+  DocumentCache& documents() { return documents_; }  // what the templates gave
 
  private:
   struct Entry {
@@ -26,6 +28,7 @@ class TemplateCache {
     std::shared_ptr<const go_template::Set> set;
   };
   const std::size_t text_bytes_max_;
+  DocumentCache documents_;
   mutable std::mutex mutex_;
   std::list<Entry> entries_;    // newest first; GUARDED_BY(mutex_)
   std::size_t text_bytes_ = 0;  // GUARDED_BY(mutex_)
