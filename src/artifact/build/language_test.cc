@@ -187,6 +187,12 @@ TEST_CASE("the executor takes kaniko's flags, and names those it can't honour") 
   CHECK(flags->dockerfile == "D");
   CHECK(flags->destinations == std::vector<std::string>{"shop/web:1", "shop/web:2"});
   CHECK_FALSE(flags->cache);
-  CHECK(parse_executor_flags({"--no-push", "--tar-path=x"}).error().message.find("--tar-path") != std::string::npos);
+  const auto refused = parse_executor_flags({"--no-push", "--oci-layout-path=x"});
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message.find("--oci-layout-path") != std::string::npos);
+  const auto files = parse_executor_flags({"--no-push", "--tarPath=x.tar", "--image-name-with-digest-file", "n"});
+  REQUIRE(files.ok());
+  CHECK(files->tar_path == "x.tar");
+  CHECK(files->name_digest_file == "n");
   CHECK(parse_executor_flags({"--context=x"}).error().message.find("--destination") != std::string::npos);
 }

@@ -163,7 +163,9 @@ TEST_CASE_FIXTURE(Fixture, "a bundle brings what was put into it, and nothing el
   REQUIRE(write_file(dir.path() + "/in/one.json", kOsv).ok());
   const content::Digest bundle = make_bundle(dir.path() + "/in", blobs).value();
   CHECK(make_bundle(dir.path() + "/in", blobs).value() == bundle);
+  CHECK(store.last_bundle().value().empty());
   CHECK(import_bundle(blobs, bundle, store).value().added == 1);
+  CHECK(store.last_bundle().value() == bundle.str());
   content::Manifest other;
   other.config = {std::string(content::kOciEmpty), blobs.put_bytes("{}").value(), 2, {}, "", {}};
   const content::Digest wrong = blobs.put_bytes(content::write_manifest(other)).value();

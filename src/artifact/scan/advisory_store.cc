@@ -110,6 +110,7 @@ struct AdvisoryStore::Impl {
                            ImportResult& result);
   Result<void> write(const Advisory& advisory, ImportResult& result);
   Result<void> rate(const Advisory& advisory);
+  Result<std::string> read_meta(std::string_view key);
   Result<ImportResult> import_all(const std::function<Result<void>(ImportResult&)>& work);
   Result<void> import_bytes(const std::string& name, const std::string& bytes, ImportResult& result);
   Result<void> import_text(const std::string& name, const std::string& text, ImportResult& result);
@@ -281,10 +282,12 @@ Result<ImportResult> AdvisoryStore::import_documents(const std::vector<std::pair
   });
 }
 
-Result<ImportResult> AdvisoryStore::import_files(const std::function<Result<void>(const FileSink&)>& feed) {
-  return impl_->import_all([&](ImportResult& result) {
-    return feed(
-        [&](const std::string& name, const std::string& bytes) { return impl_->import_bytes(name, bytes, result); });
+Result<ImportResult> AdvisoryStore::import_files(const std::function<Result<void>(const FileSink&)>& feed,
+                                                 std::string_view bundle) {
+  return impl_->import_all([&](ImportResult& result) -> Result<void> {
+    TRY(feed(
+        [&](const std::string& name, const std::string& bytes) { return impl_->import_bytes(name, bytes, result); }));
+    return bundle.empty() ? Result<void>() : impl_->put_meta.bind("bundle").bind(bundle).finish();
   });
 }
 
@@ -348,10 +351,17 @@ Result<std::int64_t> AdvisoryStore::count() const {
   return row.number(0);
 }
 
+Result<std::string> AdvisoryStore::Impl::read_meta(std::string_view key) {
+  const std::lock_guard lock(mutex);
+  Statement row = TRY(db.prepare("SELECT value FROM meta WHERE key=?"));
+  return TRY(row.bind(key).step()) ? row.text(0) : std::string();
+}
+
+Result<std::string> AdvisoryStore::last_bundle() const {
+  return impl_->read_meta("bundle");
+}
 Result<std::string> AdvisoryStore::last_import() const {
-  const std::lock_guard lock(impl_->mutex);
-  Statement row = TRY(impl_->db.prepare("SELECT value FROM meta WHERE key='imported'"));
-  return TRY(row.step()) ? row.text(0) : std::string();
+  return impl_->read_meta("imported");
 }
 
 Result<void> AdvisoryStore::record_image(const std::string& digest, const std::set<PackageRef>& packages) {

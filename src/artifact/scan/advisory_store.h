@@ -48,9 +48,11 @@ class AdvisoryStore {
   // OSV records (one, or a list) and Debian's tracker file, told apart by their shape. Only what changed is written.
   Result<ImportResult> import_documents(const std::vector<std::pair<std::string, Value>>& documents);
   // Files one after the other, so that no more than one is in memory: `feed` calls the sink with a name and the bytes
-  // of a JSON document or of a zip of them. An error of `feed` takes everything back.
+  // of a JSON document or of a zip of them. An error of `feed` takes everything back. `bundle`
+  // names what was read, for `last_bundle`; it is kept with it or not at all.
   using FileSink = std::function<Result<void>(const std::string& name, const std::string& bytes)>;
-  Result<ImportResult> import_files(const std::function<Result<void>(const FileSink&)>& feed);
+  Result<ImportResult> import_files(const std::function<Result<void>(const FileSink&)>& feed,
+                                    std::string_view bundle = {});
   // A .json file, a zip of them (OSV's exports), or a folder of both. Errors: not_found; what is broken is skipped by
   // name.
   Result<ImportResult> import_path(const std::string& path);
@@ -58,6 +60,7 @@ class AdvisoryStore {
   Result<std::vector<AdvisoryMatch>> find(std::string_view ecosystem, std::string_view package) const;
   Result<std::optional<Rating>> rating(std::string_view cve) const;
   Result<std::int64_t> count() const;
+  Result<std::string> last_bundle() const;  // empty: none
   Result<std::string> last_import() const;  // RFC 3339; empty: never
 
   // Which packages an image has, by the names that advisories use.

@@ -71,13 +71,15 @@ Result<ImportResult> import_bundle(const content::BlobStore& blobs, const conten
     return Error{ErrorCode::invalid, digest.str() + " is no bundle of advisories: its artifactType is \"" +
                                          manifest.artifact_type + "\", not " + std::string(kBundleType)};
   }
-  return into.import_files([&](const AdvisoryStore::FileSink& sink) -> Result<void> {
-    for (const content::Descriptor& layer : manifest.layers) {
-      content::ByteSource source = TRY(blobs.open_read(layer.digest));
-      TRY(feed_layer(layer.digest.str(), std::move(source), sink).in("layer " + layer.digest.str()));
-    }
-    return {};
-  });
+  return into.import_files(
+      [&](const AdvisoryStore::FileSink& sink) -> Result<void> {
+        for (const content::Descriptor& layer : manifest.layers) {
+          content::ByteSource source = TRY(blobs.open_read(layer.digest));
+          TRY(feed_layer(layer.digest.str(), std::move(source), sink).in("layer " + layer.digest.str()));
+        }
+        return {};
+      },
+      digest.str());
 }
 
 Result<content::Digest> make_bundle(const std::string& path, content::BlobStore& blobs) {

@@ -98,11 +98,11 @@ Result<Database> Database::open(const std::string& path, int format, const char*
     int there = -1;
     const int read = sqlite3_exec(out.db_, "PRAGMA user_version", read_int, &there, nullptr);
     if (read == SQLITE_OK && there == format) {
-      TRY(out.run("PRAGMA synchronous=OFF"));
+      TRY(out.run("PRAGMA synchronous=NORMAL"));
       return out;
     }
     if (read == SQLITE_OK && there == 0) {
-      TRY(out.run("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF"));
+      TRY(out.run("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"));
       TRY(out.run("BEGIN IMMEDIATE"));
       TRY(out.run(schema));
       TRY(out.run(("PRAGMA user_version=" + std::to_string(format)).c_str()));

@@ -42,8 +42,8 @@ class Statement {
 
 class Database {
  public:
-  // Makes the file with `schema` when it is not there. What is kept can be made again, so it is not synced on every
-  // write; a file of another format (user_version) is begun anew. Errors: unavailable, with SQLite's words.
+  // Makes the file with `schema` when it is not there. A power cut may lose the last transactions, never a part of one;
+  // a file of another format (user_version) is begun anew. Errors: unavailable, with SQLite's words.
   static Result<Database> open(const std::string& path, int format, const char* schema);
   Database(Database&& other) noexcept;
   Database& operator=(Database&& other) noexcept;

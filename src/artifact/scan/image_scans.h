@@ -19,7 +19,8 @@ class ImageScans {
   using Answer = std::shared_ptr<const Result<ImageScan>>;
   ImageScans(Scanner scanner, WorkerPool& workers) : scanner_(std::move(scanner)), workers_(workers) {}
 
-  // The answer, or nullptr: then a worker looks for it and calls `then`, which must not block. An error is told once;
+  // The answer, or nullptr: then a worker looks for it and calls `then`, which must not block and
+  // must keep this object alive (it is the only owner while a scan outlives its caller). An error is told once;
   // the next call tries again. Errors: too_many_requests when the workers' queue is full.
   Result<Answer> find(const content::Digest& digest, std::function<void()> then) {
     {

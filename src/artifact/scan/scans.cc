@@ -10,7 +10,6 @@
 #include "artifact/scan/match.h"
 #include "artifact/scan/referrers.h"
 #include "artifact/scan/report_objects.h"
-#include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/worker_pool.h"
 
@@ -117,6 +116,14 @@ class Shared {
     return {};
   }
 
+  void look_at_all() {
+    for (const kube::Object& pod : pods.list()) pod_queue.add(pod.key());
+    const std::lock_guard lock(mutex_);
+    for (const auto& [digest, keys] : tags_) {
+      for (const kube::ObjectKey& key : keys) tag_queue.add(key);
+    }
+  }
+
   // Writes what differs. Gives whether it was written.
   Result<bool> write(kube::Object report, const Value& body) {
     const std::optional<kube::Object> there = reports.find(report.key());
@@ -188,28 +195,28 @@ class TagReconciler final : public kube::Reconciler {
     return kube::Requeue::never();
   }
 
-  // The digest that was imported last is kept in a file: a start does not read the bundle again.
+  // What was imported last is kept with it: a start does not read the bundle again.
   Result<kube::Requeue> import_advisories(const content::Digest& digest, const kube::ObjectKey& key) {
-    const std::string mark = s_->options.cache_dir + "/advisories.imported";
-    const Result<std::string> last = read_file(mark);
-    if (last.ok() && *last == digest.str()) return kube::Requeue::never();
-    TRY(s_->options.workers.run([shared = s_, digest, mark, key] {
-      const Result<ImportResult> imported = import_bundle(shared->options.blobs, digest, shared->options.advisories);
-      if (!imported.ok()) {
-        log::warning("advisories refused", {{"digest", digest.str()}, {"error", imported.error()}});
-        if (imported.error().code == ErrorCode::unavailable) shared->tag_queue.add_after(key, kRetry);
-        return;
-      }
-      for (const std::string& one : imported->skipped) log::warning("advisory skipped", {{"why", one}});
-      log::info("advisories imported",
-                {{"added", imported->added}, {"changed", imported->changed}, {"unchanged", imported->unchanged}});
-      Result<void> done = shared->look_again(imported->touched);
-      if (done.ok()) done = write_file(mark, digest.str());
-      if (done.ok()) return;
-      log::warning("advisories not looked at", {{"error", done.error()}});
-      shared->tag_queue.add_after(key, kRetry);
-    }));
+    const std::string last = TRY(s_->options.advisories.last_bundle());
+    if (last == digest.str()) return kube::Requeue::never();
+    TRY(s_->options.workers.run([shared = s_, digest, key] { import_now(*shared, digest, key); }));
     return kube::Requeue::never();
+  }
+
+  static void import_now(Shared& shared, const content::Digest& digest, const kube::ObjectKey& key) {
+    const Result<ImportResult> imported = import_bundle(shared.options.blobs, digest, shared.options.advisories);
+    if (!imported.ok()) {
+      log::warning("advisories refused", {{"digest", digest.str()}, {"error", imported.error()}});
+      if (imported.error().code == ErrorCode::unavailable) shared.tag_queue.add_after(key, kRetry);
+      return;
+    }
+    for (const std::string& one : imported->skipped) log::warning("advisory skipped", {{"why", one}});
+    log::info("advisories imported",
+              {{"added", imported->added}, {"changed", imported->changed}, {"unchanged", imported->unchanged}});
+    if (const Result<void> looked = shared.look_again(imported->touched); !looked.ok()) {
+      log::warning("which images are touched is not known: all are looked at", {{"error", looked.error()}});
+      shared.look_at_all();
+    }
   }
 
   std::shared_ptr<Shared> s_;
