@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <set>
 
 #include "artifact/build/executor.h"
 #include "core/base/file.h"
@@ -28,7 +29,6 @@ struct Tree {
   Global global;
   UpFlags up;
   GetFlags get;
-  DeleteFlags remove;
   LogFlags logs;
   ExecFlags exec;
   PromqlFlags promql;
@@ -39,7 +39,6 @@ struct Tree {
   ScanFlags scan;
   ImageFlags image;
   BuildFlags build;
-  bool dry_run = false;
   std::function<Result<int>()> action;
 };
 
@@ -114,25 +113,18 @@ void add_platform_commands(Tree& t) {
 }
 
 void add_object_commands(Tree& t) {
-  auto* get = add(t, t.app, "get", "list objects", "caisson get pods -A", [&t] { return done(command_get(t.global, t.get)); });
   auto* describe = add(t, t.app, "describe", "show objects with their events", "caisson describe pod/web-1", [&t] { return done(command_describe(t.global, t.get)); });
-  for (CLI::App* command : {get, describe}) {
-    command->add_option("what", t.get.what, "KIND, KIND NAME or KIND/NAME")->required();
-    command->add_option("-l,--selector", t.get.selector, "label selector");
-    take_connection(t, command);
+  describe->add_option("what", t.get.what, "KIND, KIND NAME or KIND/NAME")->required();
+  describe->add_option("-l,--selector", t.get.selector, "label selector");
+  take_connection(t, describe);
+  // Only for the list of commands: kubectl/kubectl.h reads their arguments itself (see run_command_line).
+  std::set<std::string_view> listed;
+  for (const auto family : kubectl::all_commands()) {
+    for (const kubectl::Command& command : family) {
+      const std::string_view word = command.name.substr(0, command.name.find(' '));
+      if (word != "rollout" && listed.insert(word).second) t.app.add_subcommand(std::string(word), std::string(command.help));
+    }
   }
-  get->add_flag("-A,--all-namespaces", t.get.all_namespaces, "all namespaces");
-  get->add_flag("-w,--watch", t.get.watch, "go on with the changes");
-  auto* apply = add(t, t.app, "apply", "make objects as files say", "caisson apply -f deploy/", [&t] { return done(command_apply(t.global, t.files, t.dry_run)); });
-  apply->add_option("-f,--filename", t.files, "file, directory or -")->required();
-  apply->add_flag("--dry-run", t.dry_run, "only ask the server what would happen");
-  take_connection(t, apply);
-  auto* remove = add(t, t.app, "delete", "delete objects", "caisson delete pod web-1", [&t] { return done(command_delete(t.global, t.remove)); });
-  remove->add_option("what", t.remove.get.what, "KIND NAME or KIND/NAME");
-  remove->add_option("-f,--filename", t.remove.files, "file, directory or -");
-  remove->add_option("-l,--selector", t.remove.get.selector, "label selector");
-  remove->add_option("--wait", t.remove.wait, "until it is gone")->capture_default_str();
-  take_connection(t, remove);
   auto* rollout = add(t, t.app, "rollout", "follow a rollout", "caisson rollout status deploy/web", nullptr);
   rollout->require_subcommand(1);
   auto* status = add(t, *rollout, "status", "until it is complete", "caisson rollout status deploy/web", [&t] { return done(command_rollout_status(t.global, t.text, t.timeout)); });
@@ -302,7 +294,7 @@ struct Group {
 };
 constexpr Group kGroups[] = {
     {" up down preflight status version login git-credential ", add_platform_commands},
-    {" get describe apply delete rollout ", add_object_commands},
+    {" describe rollout ", add_object_commands},
     {" logs exec timeline ", add_pod_commands},
     {" scan ", add_scan_commands},
     {" image build ", add_image_commands},

@@ -39,15 +39,7 @@ struct GetFlags {
   bool all_namespaces = false, watch = false;
   std::string selector;
 };
-Result<void> command_get(const Global& global, const GetFlags& flags);
 Result<void> command_describe(const Global& global, const GetFlags& flags);
-Result<void> command_apply(const Global& global, const std::vector<std::string>& files, bool server_dry_run);
-struct DeleteFlags {
-  GetFlags get;
-  std::vector<std::string> files;
-  bool wait = true;
-};
-Result<void> command_delete(const Global& global, const DeleteFlags& flags);
 Result<void> command_rollout_status(const Global& global, const std::string& what, const std::string& timeout);
 
 // pod_commands.cc

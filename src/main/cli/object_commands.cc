@@ -17,8 +17,6 @@
 namespace caisson::cli {
 namespace {
 
-constexpr std::string_view kTableAccept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
-
 struct Selection {
   kube::Resource resource;
   std::vector<std::string> names;   // empty: all
@@ -44,180 +42,6 @@ Result<std::vector<Selection>> select(const Session& session, const std::vector<
     selections.push_back(std::move(selection));
   }
   return selections;
-}
-
-// As kubectl names an object: "deployment.apps/web".
-std::string shown_name(const kube::Resource& resource, const std::string& name) {
-  return to_lower(resource.kind) + (resource.group.empty() ? "" : "." + resource.group) + "/" + name;
-}
-
-std::string collection_path(const Session& session, const kube::Resource& resource, bool all_namespaces) {
-  return resource.path(all_namespaces || !resource.namespaced ? "" : session.ns);
-}
-
-std::vector<std::string> row_of(const Value& row, const std::vector<std::size_t>& columns, bool with_namespace) {
-  std::vector<std::string> cells;
-  if (with_namespace) cells.push_back(row["object"]["metadata"]["namespace"].str());
-  for (const std::size_t column : columns) cells.push_back(row["cells"][column].scalar_text());
-  return cells;
-}
-
-void print_server_table(const Value& table, bool wide, bool with_namespace) {
-  std::vector<std::string> header;
-  std::vector<std::size_t> columns;
-  if (with_namespace) header.emplace_back("NAMESPACE");
-  const auto definitions = table["columnDefinitions"].items();
-  for (std::size_t i = 0; i < definitions.size(); ++i) {
-    if (definitions[i]["priority"].as_int() > 0 && !wide) continue;
-    columns.push_back(i);
-    std::string name = definitions[i]["name"].str();
-    std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-    header.push_back(std::move(name));
-  }
-  std::vector<std::vector<std::string>> rows;
-  for (const Value& row : table["rows"].items()) rows.push_back(row_of(row, columns, with_namespace));
-  print_table(header, rows);
-}
-
-Result<Value> fetch(const Session& session, const Selection& selection, const std::string& name, const GetFlags& flags,
-                    std::string_view accept) {
-  std::string path = name.empty() ? collection_path(session, selection.resource, flags.all_namespaces)
-                                  : selection.resource.path(selection.resource.namespaced ? session.ns : "", name);
-  if (name.empty() && !flags.selector.empty()) path += "?labelSelector=" + percent_encode(flags.selector);
-  const http::Response response = TRY(session.send("GET", path, accept));
-  return json::parse(response.body);
-}
-
-// As kubectl does: who set which field is noise to a reader, and an apply of what was read would be refused for it.
-Value without_managed_fields(Value answer) {
-  const auto clear = [](Value& object) {
-    if (object["metadata"].contains("managedFields")) object.edit("metadata").erase("managedFields");
-  };
-  if (!answer["items"].is_list()) {
-    clear(answer);
-    return answer;
-  }
-  Value& items = answer.edit("items");
-  for (std::size_t i = 0; i < items.size(); ++i) clear(items.edit(i));
-  return answer;
-}
-
-Result<void> get_one(const Session& session, const Global& global, const Selection& selection, const GetFlags& flags) {
-  const bool machine = global.output == "json" || global.output == "yaml" || global.output == "name";
-  std::vector<std::string> names = selection.names;
-  if (names.empty()) names.emplace_back();
-  for (const std::string& name : names) {
-    const Value answer = TRY(fetch(session, selection, name, flags, machine ? "application/json" : kTableAccept));
-    if (global.output == "name") {
-      const auto print_name = [&](const Value& object) {
-        std::printf("%s\n", shown_name(selection.resource, object["metadata"]["name"].str()).c_str());
-      };
-      if (name.empty()) {
-        for (const Value& item : answer["items"].items()) print_name(item);
-      } else {
-        print_name(answer);
-      }
-    } else if (machine) {
-      print_value(without_managed_fields(answer), global.output);
-    } else if (answer["rows"].empty()) {
-      std::printf("%s\n", flags.all_namespaces || !selection.resource.namespaced
-                              ? "No resources found"
-                              : ("No resources found in " + session.ns + " namespace.").c_str());
-    } else {
-      print_server_table(answer, global.output == "wide", flags.all_namespaces && selection.resource.namespaced);
-    }
-  }
-  return {};
-}
-
-// --- apply and delete
-
-struct Manifest {
-  std::string file;
-  kube::Object object;
-};
-
-Result<void> read_manifests(const std::string& path, std::vector<Manifest>& into) {
-  if (is_directory(path)) {
-    for (const std::string& name : TRY(list_dir(path))) {
-      const bool manifest = name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json");
-      if (manifest) TRY(read_manifests(path_join(path, name), into));
-    }
-    return {};
-  }
-  const std::string text = TRY(read_file(path == "-" ? "/dev/stdin" : path));
-  for (const Value& document : TRY(yaml::read_all(text, {.name = path}))) {
-    if (document.is_null()) continue;
-    const bool is_list = document["kind"].as_string().ends_with("List") && document["items"].is_list();
-    if (!is_list) into.push_back({path, kube::Object(document)});
-    for (const Value& item : is_list ? document["items"].items() : std::span<const Value>()) into.push_back({path, kube::Object(item)});
-  }
-  return {};
-}
-
-Result<std::vector<Manifest>> read_manifests(const std::vector<std::string>& paths) {
-  std::vector<Manifest> manifests;
-  for (const std::string& path : paths) TRY(read_manifests(path, manifests));
-  if (manifests.empty()) return Error{ErrorCode::bad_request, "no objects in " + join(paths, ", ")};
-  return manifests;
-}
-
-Result<kube::Resource> place(const Session& session, Manifest& manifest) {
-  if (manifest.object.kind().empty() || manifest.object.api_version().empty()) {
-    return Error{ErrorCode::bad_request, manifest.file + ": an object without apiVersion or kind"};
-  }
-  const kube::Resource resource =
-      TRY(session.client->resource_for(manifest.object.api_version(), manifest.object.kind()).in(manifest.file));
-  if (resource.namespaced && manifest.object.ns().empty()) manifest.object.edit({"metadata", "namespace"}) = Value(session.ns);
-  return resource;
-}
-
-Result<void> apply_one(const Session& session, Manifest& manifest, bool dry_run) {
-  const kube::Resource resource = TRY(place(session, manifest));
-  const auto before = session.client->get(resource, manifest.object.key());
-  if (!before.ok() && before.error().code != ErrorCode::not_found) return before.error();
-  const kube::WriteOptions options{.field_manager = "caisson-apply", .dry_run = dry_run, .force = true};
-  const kube::Object after = TRY(session.client->apply(manifest.object, options).in(manifest.file + ": " + shown_name(resource, manifest.object.name())));
-  const char* verb = !before.ok() ? "created" : before->resource_version() == after.resource_version() ? "unchanged" : "configured";
-  std::printf("%s %s%s\n", shown_name(resource, after.name()).c_str(), verb, dry_run ? " (server dry run)" : "");
-  return {};
-}
-
-std::string join_finalizers(const kube::Object& object) {
-  std::vector<std::string> names;
-  for (const Value& name : object.metadata()["finalizers"].items()) names.push_back(name.str());
-  return names.empty() ? "none" : join(names, ", ");
-}
-
-// Waits until the object of that uid is gone; one that is made again under its name is another object.
-Result<void> wait_gone(const Session& session, const kube::Resource& resource, const kube::Object& object) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool gone = false;
-  const kube::ListOptions only{.ns = object.ns(), .field_selector = "metadata.name=" + object.name()};
-  auto watch = TRY(session.client->watch(resource, only, [&](const kube::WatchEvent& event) {
-    const bool another = event.type != kube::WatchEvent::Type::bookmark && event.object.uid() != object.uid();
-    if (event.type != kube::WatchEvent::Type::deleted && event.type != kube::WatchEvent::Type::closed && !another) return;
-    const std::lock_guard lock(mutex);
-    gone = true;
-    changed.notify_all();
-  }));
-  const auto still = session.client->get(resource, object.key());
-  if (!still.ok() || still->uid() != object.uid()) return {};
-  std::unique_lock lock(mutex);
-  if (!changed.wait_for(lock, std::chrono::minutes(5), [&] { return gone; })) {
-    return Error{ErrorCode::timeout, shown_name(resource, object.name()) + " is still there after 5 minutes; finalizers: " +
-                                         join_finalizers(object)};
-  }
-  return {};
-}
-
-Result<void> remove_one(const Session& session, const kube::Resource& resource, const kube::ObjectKey& key, bool wait) {
-  const kube::Object object = TRY(session.client->get(resource, key));
-  TRY(session.client->remove(resource, key, {.uid = object.uid()}));
-  std::printf("%s deleted\n", shown_name(resource, key.name).c_str());
-  std::fflush(stdout);
-  return wait ? wait_gone(session, resource, object) : Result<void>{};
 }
 
 // --- describe
@@ -310,28 +134,6 @@ Result<bool> rollout_state(const kube::Object& deployment, std::string& line) {
 
 }  // namespace
 
-Result<void> command_get(const Global& global, const GetFlags& flags) {
-  const Session session = TRY(connect(global));
-  for (const Selection& selection : TRY(select(session, flags.what))) TRY(get_one(session, global, selection, flags));
-  if (!flags.watch) return {};
-  const auto selections = TRY(select(session, flags.what));
-  std::string path = collection_path(session, selections[0].resource, flags.all_namespaces) + "?watch=true";
-  if (!flags.selector.empty()) path += "&labelSelector=" + percent_encode(flags.selector);
-  auto stream = TRY(session.open(path));
-  std::string pending;
-  for (;;) {
-    const std::string piece = TRY(stream->read_some());
-    if (piece.empty()) return {};
-    pending += piece;
-    for (std::size_t end; (end = pending.find('\n')) != std::string::npos; pending.erase(0, end + 1)) {
-      const Value event = TRY(json::parse(std::string_view(pending).substr(0, end)));
-      std::printf("%-9s %s %s\n", event["type"].str().c_str(), event["object"]["metadata"]["name"].str().c_str(),
-                  event["object"]["status"]["phase"].str().c_str());
-      std::fflush(stdout);
-    }
-  }
-}
-
 Result<void> command_describe(const Global& global, const GetFlags& flags) {
   const Session session = TRY(connect(global));
   bool first = true;
@@ -345,38 +147,6 @@ Result<void> command_describe(const Global& global, const GetFlags& flags) {
       if (!first) std::printf("\n\n");
       first = false;
       TRY(describe_one(session, object));
-    }
-  }
-  return {};
-}
-
-Result<void> command_apply(const Global& global, const std::vector<std::string>& files, bool server_dry_run) {
-  const Session session = TRY(connect(global));
-  std::vector<Manifest> manifests = TRY(read_manifests(files));
-  for (Manifest& manifest : manifests) TRY(apply_one(session, manifest, server_dry_run));
-  return {};
-}
-
-Result<void> command_delete(const Global& global, const DeleteFlags& flags) {
-  const Session session = TRY(connect(global));
-  if (!flags.files.empty()) {
-    for (Manifest& manifest : TRY(read_manifests(flags.files))) {
-      const kube::Resource resource = TRY(place(session, manifest));
-      TRY(remove_one(session, resource, manifest.object.key(), flags.wait));
-    }
-    return {};
-  }
-  for (const Selection& selection : TRY(select(session, flags.get.what))) {
-    std::vector<std::string> names = selection.names;
-    if (names.empty() && flags.get.selector.empty()) {
-      return Error{ErrorCode::bad_request, "name what to delete, or select it with -l"};
-    }
-    if (names.empty()) {
-      const kube::ObjectList found = TRY(session.client->list(selection.resource, {.ns = session.ns, .label_selector = flags.get.selector}));
-      for (const kube::Object& object : found.items) names.push_back(object.name());
-    }
-    for (const std::string& name : names) {
-      TRY(remove_one(session, selection.resource, {selection.resource.namespaced ? session.ns : "", name}, flags.wait));
     }
   }
   return {};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/cli/kubectl/kubectl.h"
 
+#include "main/cli/kubectl/apply.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -18,7 +20,7 @@ namespace {
 constexpr FlagSpec kCommonFlags[] = {
     {"namespace", FlagKind::text, 'n'},     {"kubeconfig", FlagKind::text},       {"context", FlagKind::text},
     {"output", FlagKind::text, 'o'},        {"help", FlagKind::boolean, 'h'},     {"filename", FlagKind::list, 'f'},
-    {"recursive", FlagKind::boolean, 'R'},  {"selector", FlagKind::text, 'l'},    {"dry-run", FlagKind::optional},
+    {"kustomize", FlagKind::text, 'k'},     {"recursive", FlagKind::boolean, 'R'},  {"selector", FlagKind::text, 'l'},    {"dry-run", FlagKind::optional},
     {"field-manager", FlagKind::text},      {"field-selector", FlagKind::text},   {"all", FlagKind::boolean},
     {"all-namespaces", FlagKind::boolean, 'A'}, {"data-dir", FlagKind::text},     {"show-managed-fields", FlagKind::boolean},
     {"warnings-as-errors", FlagKind::boolean}, {"request-timeout", FlagKind::text}, {"v", FlagKind::text, 'v'},
@@ -128,6 +130,30 @@ void flatten(const Value& document, std::vector<Value>& out) {
   for (const Value& item : document["items"].items()) flatten(item, out);
 }
 
+// The objects of a file's text, each with its kind looked up and its namespace filled in.
+Result<void> add_documents(Call& call, const std::string& text, const std::string& file, std::vector<Target>& out) {
+  std::vector<Value> objects;
+  for (const Value& document : TRY(yaml::read_all(text).in("error parsing " + file))) flatten(document, objects);
+  for (Value& object : objects) {
+    const std::string kind = object["kind"].str(), version = object["apiVersion"].str();
+    const auto resource = call.session.client->resource_for(version, kind);
+    if (!resource.ok()) {
+      return usage("resource mapping not found for name: \"" + object["metadata"]["name"].str() + "\" namespace: \"" +
+                   object["metadata"]["namespace"].str() + "\" from \"" + file + "\": no matches for kind \"" + kind +
+                   "\" in version \"" + version + "\"\nensure CRDs are installed first");
+    }
+    Target target{*resource, "", object["metadata"]["name"].str(), {}};
+    if (resource->namespaced) {
+      target.ns = object["metadata"]["namespace"].str();
+      if (target.ns.empty()) target.ns = call.session.ns;
+      object.edit("metadata").set("namespace", target.ns);
+    }
+    target.object = std::move(object);
+    out.push_back(std::move(target));
+  }
+  return {};
+}
+
 Result<void> add_listed(Call& call, const kube::Resource& resource, std::vector<Target>& out) {
   std::string query;
   if (const std::string selector = call.text("selector"); !selector.empty())
@@ -160,7 +186,7 @@ std::string Call::dry_run() const {
 }
 
 std::vector<std::span<const Command>> all_commands() {
-  return {get_commands(), delete_commands(), create_commands(), create_more_commands(), metadata_commands(), workload_commands(), rollout_commands(),
+  return {get_commands(), apply_commands(), delete_commands(), create_commands(), create_more_commands(), metadata_commands(), workload_commands(), rollout_commands(),
           node_commands(),   file_commands(),     look_commands()};
 }
 
@@ -212,28 +238,14 @@ std::string shown_name(const kube::Resource& resource, std::string_view name) {
 
 Result<std::vector<Target>> read_files(Call& call) {
   std::vector<Target> out;
+  if (call.flags.has("kustomize")) {
+    const std::string text = TRY(kustomized(call.text("kustomize")));
+    TRY(add_documents(call, text, call.text("kustomize"), out));
+  }
   for (const std::string& given : call.flags.all("filename")) {
     for (const std::string& file : files_below(given, call.is_set("recursive"))) {
       const std::string text = TRY(read_input(file));
-      std::vector<Value> objects;
-      for (const Value& document : TRY(yaml::read_all(text).in("error parsing " + file))) flatten(document, objects);
-      for (Value& object : objects) {
-        const std::string kind = object["kind"].str(), version = object["apiVersion"].str();
-        const auto resource = call.session.client->resource_for(version, kind);
-        if (!resource.ok()) {
-          return usage("resource mapping not found for name: \"" + object["metadata"]["name"].str() + "\" namespace: \"" +
-                       object["metadata"]["namespace"].str() + "\" from \"" + file + "\": no matches for kind \"" + kind +
-                       "\" in version \"" + version + "\"\nensure CRDs are installed first");
-        }
-        Target target{*resource, "", object["metadata"]["name"].str(), {}};
-        if (resource->namespaced) {
-          target.ns = object["metadata"]["namespace"].str();
-          if (target.ns.empty()) target.ns = call.session.ns;
-          object.edit("metadata").set("namespace", target.ns);
-        }
-        target.object = std::move(object);
-        out.push_back(std::move(target));
-      }
+      TRY(add_documents(call, text, file, out));
     }
   }
   if (out.empty() && call.flags.has("filename")) return usage("no objects passed to " + std::string(call.command.name));

@@ -191,7 +191,7 @@ Result<void> check_format(std::string_view format) {
   if (known) return {};
   return usage("unable to match a printer suitable for the output format \"" + std::string(format) +
                "\", allowed formats are: custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,"
-               "jsonpath-as-json,jsonpath-file,name,template,templatefile,yaml,wide");
+               "jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml");
 }
 
 void print_columns(const std::vector<std::vector<std::string>>& rows) {
