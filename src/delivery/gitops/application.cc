@@ -137,13 +137,22 @@ std::string project_forbids(const Application& application, const kube::Object* 
     const Source& source = permits_repository(application.source) ? *other : application.source;
     return "application repo " + source.repo_url + " is not permitted in project '" + application.project + "'";
   }
+  bool permitted_there = false, denied = false;
   for (const Value& destination : spec["destinations"].items()) {
-    const std::string server = destination["server"].str(), name = destination["name"].str(),
-                      ns = destination["namespace"].str();
+    std::string server = destination["server"].str(), name = destination["name"].str(),
+                ns = destination["namespace"].str();
+    bool denies = false;  // '!' before any of the three
+    for (std::string* one : {&server, &name, &ns}) {
+      if (!one->starts_with('!')) continue;
+      denies = true;
+      one->erase(0, 1);
+    }
     const bool at = (!server.empty() && matches(server, application.destination_server)) ||
                     (!name.empty() && matches(name, "in-cluster"));
-    if (at && matches(ns, application.destination_namespace)) return "";
+    if (!at || !matches(ns, application.destination_namespace)) continue;
+    (denies ? denied : permitted_there) = true;
   }
+  if (permitted_there && !denied) return "";
   return "application destination server '" + application.destination_server + "' and namespace '" +
          application.destination_namespace + "' do not match any of the allowed destinations in project '" +
          application.project + "'";

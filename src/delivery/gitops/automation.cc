@@ -7,8 +7,9 @@ namespace caisson::gitops {
 namespace {
 
 constexpr Duration kHealQuiet = std::chrono::seconds(60);  // a fight is over after this long without one
+constexpr int kHealsFree = 20;  // as many edits within that time are people at work, not a fight
 constexpr Duration kHealFirst = std::chrono::milliseconds(250);
-constexpr Duration kHealMost = std::chrono::minutes(5);
+constexpr Duration kHealMost = std::chrono::minutes(1);
 constexpr std::int64_t kAutoRetryLimit = 5;  // upstream's, where spec.syncPolicy.retry is absent
 
 bool would_change(const Resource& resource, bool prune) {
@@ -68,9 +69,9 @@ Value auto_operation(const Application& application, const std::string& commit) 
 
 Duration HealBackoff::next(Duration now) {
   if (attempts_ > 0 && now - last_ > kHealQuiet) attempts_ = 0;
-  if (attempts_ > 0) {
+  if (attempts_ >= kHealsFree) {
     Duration wait = kHealFirst;
-    for (int i = 1; i < attempts_ && wait < kHealMost; ++i) wait *= 2;
+    for (int i = kHealsFree; i < attempts_ && wait < kHealMost; ++i) wait *= 2;
     wait = std::min(wait, kHealMost);
     if (now < last_ + wait) return last_ + wait - now;
   }

@@ -19,7 +19,8 @@ AutoSync decide_auto_sync(const Application& application, const Value& status, c
 // The operation that auto-sync begins: what a person would write into `operation`.
 Value auto_operation(const Application& application, const std::string& commit);
 
-// Waits between repeated self-heals of one Application: none first, then growing while somebody keeps fighting it.
+// Waits between repeated self-heals of one Application: none for the first twenty within a minute, then growing while
+// somebody keeps fighting it, to a minute at most.
 class HealBackoff {
  public:
   // How long to wait before healing at `now`; zero: heal now (and it is counted).

@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "delivery/gitops/application_set.h"
+#include "delivery/gitops/notifications.h"
 
 namespace caisson::gitops {
 namespace {
@@ -347,6 +348,7 @@ void add_gitops(kube::Runtime& runtime, GitopsOptions options) {
   runtime.watch(schema::kPushEvents, queue,
                 [reconciler](const kube::Object& event) { return reconciler->pushed(event); });
   add_application_sets(runtime, options.repositories, options.poll_interval);
+  add_notifications(runtime, options.workers, options.home_namespace);
 }
 
 }  // namespace caisson::gitops

@@ -75,7 +75,7 @@ class Controller final : public kube::Reconciler {
   std::optional<Result<RenderedPtr>> other(const Application& application, const Source& source,
                                            const std::shared_ptr<AppMemory>& memory, const std::string& revision);
   SettingsPtr settings();
-  bool allowed_now(Run& run);
+  void look_at_windows(Run& run);
   SyncContext sync_context(const Run& run, const Rendered& rendered, const Observation& target);
   static Retry retry_of(const Run& run, const Value& state);
   Result<kube::Requeue> wait_for_confirmation(Run& run, const ResourceId& id);

@@ -3,7 +3,6 @@
 
 #include <unordered_set>
 
-#include "core/base/log.h"
 #include "delivery/gitops/script.h"
 
 namespace caisson::gitops {
@@ -16,7 +15,15 @@ Result<LuaState> load_rules() {
 }
 
 struct Rules {
-  Result<LuaState> state = load_rules();
+  Rules() {
+    auto loaded = load_rules();
+    if (loaded.ok())
+      state = std::move(loaded).value();
+    else
+      error = loaded.error().message;
+  }
+  std::optional<LuaState> state;
+  std::string error;                        // why there is none
   std::unordered_set<std::string> without;  // kinds that have no rule: most, and asked often
 };
 
@@ -26,9 +33,8 @@ std::optional<Health> health_by_rule(std::string_view name, const Value& object)
   static thread_local Rules rules;
   const std::string key(name);
   if (rules.without.contains(key)) return std::nullopt;
-  if (!rules.state.ok()) return Health{HealthCode::unknown, rules.state.error().message};
-  LuaState& state = const_cast<LuaState&>(*rules.state);
-  auto answer = state.call("evaluate", {Value(name), object}, 3);
+  if (!rules.state) return Health{HealthCode::unknown, rules.error};
+  auto answer = rules.state->call("evaluate", {Value(name), object}, 3);
   if (!answer.ok()) return Health{HealthCode::unknown, answer.error().message};
   if (!(*answer)[0].as_bool()) {
     rules.without.insert(key);

@@ -30,7 +30,7 @@ Result<Source> source_of(const Application& application, const Value& operation)
 }  // namespace
 
 Result<void> Controller::operate(Run& run) {
-  allowed_now(run);
+  look_at_windows(run);
   begin_operation(run);
   Value& status = run.status();
   if (status["operationState"]["phase"].as_string() == "Terminating") {
@@ -73,19 +73,18 @@ void Controller::begin_operation(Run& run) {
   put(run.status(), "operationState", std::move(state));
 }
 
-// Whether sync windows let an operation begin now; one that has begun goes on.
-bool Controller::allowed_now(Run& run) {
+// Whether sync windows let an operation begin now (run.windows); one that has begun goes on.
+void Controller::look_at_windows(Run& run) {
   auto windows = check_windows(run.application, run.project_or_null(), run.now);
   if (!windows.ok()) {
     run.conditions.push_back({"SyncError", windows.error().message});
     run.windows.automated = run.windows.manual = false;
     run.windows.reason = windows.error().message;
-    return false;
+    return;
   }
   run.windows = std::move(windows).value();
   if (run.windows.next_look)
     run.retry_in(std::max<Duration>(std::chrono::seconds(1), *run.windows.next_look - run.now));
-  return run.windows.manual;
 }
 
 SyncContext Controller::sync_context(const Run& run, const Rendered& rendered, const Observation& target) {
@@ -117,7 +116,12 @@ void Controller::consider_auto_sync(Run& run) {
   if (!run.windows.automated) return;
   if (decision.heal) {
     const Duration wait = run.memory->heals.next(runtime_.clock().monotonic());
-    if (wait.count() > 0) return run.retry_in(wait);
+    if (wait.count() > 0) {
+      run.conditions.push_back(
+          {"SelfHealBackoff",
+           "somebody else keeps changing what this Application owns; healing waits " + format_duration(wait)});
+      return run.retry_in(wait);
+    }
   }
   const Value operation = auto_operation(run.application, run.rendered->commit);
   Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};

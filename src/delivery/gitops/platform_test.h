@@ -45,6 +45,7 @@ T must(Result<T> result) {
 class DeployRepository {
  public:
   explicit DeployRepository(const std::string& root) : bare_(root + "/git/shop/deploy.git"), clone_(root + "/clone") {
+    if (exists(clone_)) return;  // of a platform that ran before
     must(make_dirs(bare_));
     git({"init", "-q", "--bare", "-b", "main", bare_}, root);
     git({"init", "-q", "-b", "main", clone_}, root);
@@ -79,12 +80,14 @@ class DeployRepository {
   std::string bare_, clone_;
 };
 
+// `at`: a directory that outlives it, so that another Platform can go on there; empty: one of its own.
 struct Platform {
-  Platform() {
+  explicit Platform(const std::string& at = "") : root(at.empty() ? directory.path() : at) {
     runtime.start();
     for (const char* ns : {"argocd", "shop"}) {
       auto made = client->create(kube::Object::make(schema::kNamespaces, "", ns));
-      REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().message));
+      const bool there = made.ok() || made.error().code == ErrorCode::already_exists;
+      REQUIRE_MESSAGE(there, (there ? "" : made.error().message));
     }
     for (const auto& resource : {schema::kApplications, schema::kConfigMaps}) {
       runtime.informer(resource).on_change([this](const kube::Object*, const kube::Object*) {
@@ -144,14 +147,14 @@ struct Platform {
   }
 
   TempDir directory = must(TempDir::make("gitops"));
-  DeployRepository repository{directory.path()};
-  std::unique_ptr<store::Store> store = must(store::Store::open(directory.path() + "/store.db", system_clock()));
+  const std::string root;
+  DeployRepository repository{root};
+  std::unique_ptr<store::Store> store = must(store::Store::open(root + "/store.db", system_clock()));
   schema::Schema schema = must(schema::Schema::built_in());
   std::unique_ptr<apiserver::ApiServer> api = must(apiserver::ApiServer::open(*store, schema, options()));
   std::unique_ptr<kube::Client> client = api->client({.name = "test", .groups = {"system:masters"}});
-  git::Repositories repositories{{.directory = directory.path() + "/git",
-                                  .mirrors = directory.path() + "/mirrors",
-                                  .own_hosts = {"localhost:8080"}}};
+  git::Repositories repositories{
+      {.directory = root + "/git", .mirrors = root + "/mirrors", .own_hosts = {"localhost:8080"}}};
   WorkerPool workers{"test", 2};
   Spans spans;
   TraceContext trace = TraceContext::start();

@@ -71,6 +71,7 @@ class Sync {
   std::vector<IgnoreRule> ignore_rules() const;
   std::string done_message(const Task& task, bool existed) const;
   Result<bool> valid(const std::vector<Step>& steps);
+  void note_what_comes(const std::vector<Step>& steps);
   std::optional<std::string> unconfirmed(const Step& step) const;
   Result<void> replace_by_force(const Task& task, const kube::Resource& resource, std::optional<kube::Object>& after);
   const Value* result_of(const Task& task) const;
@@ -83,6 +84,7 @@ class Sync {
   const Value sync_;
   bool wrote_ = false;
   bool multi_step_ = false;
+  std::set<std::string> defined_, namespaces_;  // "group/Kind" and names that come with this sync
 };
 
 bool Sync::option(std::string_view name) const {
@@ -134,16 +136,20 @@ std::vector<IgnoreRule> Sync::ignore_rules() const {
   return out;
 }
 
+void Sync::note_what_comes(const std::vector<Step>& steps) {
+  for (const Step& step : steps) {
+    for (const Task& task : step.tasks) {
+      if (task.prune) continue;
+      if (task.id.kind == "Namespace") namespaces_.insert(task.id.name);
+      if (task.id.kind == "CustomResourceDefinition")
+        defined_.insert(task.object["spec"]["group"].str() + "/" + task.object["spec"]["names"]["kind"].str());
+    }
+  }
+}
+
 // Before anything is written: every kind is served, or comes with a definition in this sync; nothing is shared where
 // that is forbidden. False: the operation fails, and its results say why.
 Result<bool> Sync::valid(const std::vector<Step>& steps) {
-  std::set<std::string> defined;
-  for (const Step& step : steps) {
-    for (const Task& task : step.tasks) {
-      if (task.id.kind == "CustomResourceDefinition")
-        defined.insert(task.object["spec"]["group"].str() + "/" + task.object["spec"]["names"]["kind"].str());
-    }
-  }
   std::map<ResourceId, std::string> shared;
   if (option("FailOnSharedResource=true")) {
     for (const Resource& one : it_.observation.resources) {
@@ -157,7 +163,7 @@ Result<bool> Sync::valid(const std::vector<Step>& steps) {
         record(task, "SyncFailed", "Shared resource found: " + task.id.str() + " is part of " + found->second);
         good = false;
       }
-      if (task.prune || task.skip || defined.contains(task.id.group + "/" + task.id.kind)) continue;
+      if (task.prune || task.skip || defined_.contains(task.id.group + "/" + task.id.kind)) continue;
       if (option("SkipDryRunOnMissingResource=true") || has_option(task.object, "SkipDryRunOnMissingResource=true"))
         continue;
       if (TRY(it_.world.resource_of(task.object["apiVersion"].str(), task.id.kind))) continue;
@@ -172,6 +178,7 @@ Result<SyncOutcome> Sync::run() {
   const PlanOptions options = plan_options();
   const std::vector<Step> steps = plan_sync(it_.observation.resources, it_.observation.hooks, options);
   multi_step_ = steps.size() > 1;
+  note_what_comes(steps);
   if (!begun()) {
     if (!TRY(valid(steps))) {
       return SyncOutcome{SyncOutcome::Phase::failed,
@@ -395,7 +402,8 @@ Result<void> Sync::apply(const std::vector<const Task*>& tasks) {
   for (const Task* task : writes) {
     if (task->hook && !dry_run()) TRY(before_creation(*task));
   }
-  if (writes.size() > 1 && it_.world.client().atomic()) return write_together(writes);
+  // A transaction writes; a dry run asks for each object alone.
+  if (writes.size() > 1 && it_.world.client().atomic() && !dry_run()) return write_together(writes);
   for (const Task* task : writes) TRY(write_one(*task));
   return {};
 }
@@ -430,7 +438,10 @@ Result<void> Sync::write_together(const std::vector<const Task*>& tasks) {
 Result<void> Sync::write_one(const Task& task) {
   const auto resource = TRY(it_.world.resource_of(task.object["apiVersion"].str(), task.id.kind));
   if (!resource) {
-    record(task, "SyncFailed", missing_kind(task));
+    if (dry_run() && defined_.contains(task.id.group + "/" + task.id.kind))
+      record(task, "Synced", done_message(task, false));
+    else
+      record(task, "SyncFailed", missing_kind(task));
     return {};
   }
   it_.world.watch(*resource);
@@ -455,6 +466,8 @@ Result<void> Sync::write_one(const Task& task) {
   const bool forced = option("Force=true") || has_option(task.object, "Force=true");
   if (!done.ok() && done.error().code == ErrorCode::invalid && forced && live && !task.prune && !dry_run())
     done = replace_by_force(task, *resource, after);
+  if (!done.ok() && dry_run() && done.error().code == ErrorCode::not_found && namespaces_.contains(task.id.ns))
+    done = {};
   if (!done.ok()) {
     if (transient(done.error())) return done;
     record(task, "SyncFailed", done.error().message);

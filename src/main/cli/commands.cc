@@ -270,6 +270,8 @@ void add_other_commands(Tree& t) {
       [] { return Result<int>(command_kustomize({})); });
   add(t, t.app, "helm", "render charts, with Helm's sub-commands and flags", "caisson helm template web ./chart -f values.yaml",
       [&t] { return done(command_helm({})); });
+  add(t, t.app, "app", "Applications: list, get, diff, sync, wait, history, rollback, …", "caisson app sync web --prune",
+      [&t] { return command_app(t.global, {"--help"}); });
   auto* policy = add(t, t.app, "policy", "check objects against policies", "caisson policy test policies/", nullptr);
   policy->require_subcommand(1);
   // Only for the help: policy_commands.cc reads the arguments itself (see run_command_line).
@@ -299,7 +301,7 @@ constexpr Group kGroups[] = {
     {" scan ", add_scan_commands},
     {" image build ", add_image_commands},
     {" promql metrics alert ", add_observe_commands},
-    {" kustomize helm policy server agent ", add_other_commands},
+    {" kustomize helm app policy server agent ", add_other_commands},
 };
 
 bool has_command(const Group& group, const std::string& word) { return group.commands.find(" " + word + " ") != std::string_view::npos; }
@@ -336,6 +338,11 @@ int run_command_line(int argc, char** argv) {
     return result.ok() ? 0 : 1;
   }
   if (const kubectl::Command* command = kubectl::find_command(words)) return kubectl::run_command(*command, words);
+  if (!words.empty() && words[0] == "app") {
+    Global global;
+    if (const char* directory = std::getenv("CAISSON_DATA_DIR")) global.data_dir = directory;
+    return finish(command_app(global, {words.begin() + 1, words.end()}));
+  }
   if (words.size() >= 2 && words[0] == "policy" && !asks_help) return finish(command_policy({words.begin() + 1, words.end()}));
   Tree tree;
   tree.app.require_subcommand(1);

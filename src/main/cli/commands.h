@@ -75,5 +75,7 @@ int command_kustomize(const std::vector<std::string>& words);
 Result<void> command_helm(const std::vector<std::string>& words);
 // policy_commands.cc: the words behind `policy`. Gives the exit status.
 Result<int> command_policy(const std::vector<std::string>& words);
+// app_commands.cc: the words behind `app`. Gives the exit status.
+Result<int> command_app(const Global& global, const std::vector<std::string>& words);
 
 }  // namespace caisson::cli

@@ -20,6 +20,7 @@
 #include "delivery/git/git_server.h"
 #include "delivery/git/repositories.h"
 #include "delivery/gitops/gitops.h"
+#include "delivery/gitops/webhook.h"
 #include "delivery/pipeline/pipeline.h"
 #include "main/platform/agent_link.h"
 #include "main/platform/images.h"
@@ -140,8 +141,11 @@ Result<void> run_server(const Instance& instance) {
                                .on_push = tell_push(*spans, *scans),
                                .on_remove = [&scans](std::string_view repository, std::string_view tag) { scans->changed(repository, tag); }});
   const http::Handler hooks = [&client](const http::ExchangePtr& exchange) { pipeline::handle_hook(*client, system_clock(), exchange); };
-  const http::Handler portal =
-      observe->mounted_before(make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock"))));
+  const http::Handler pages = make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock")));
+  const http::Handler portal = observe->mounted_before([&client, pages](const http::ExchangePtr& exchange) {
+    if (exchange->path == "/api/webhook") gitops::handle_webhook(*client, "argocd", exchange);  // where Argo CD has it
+    else pages(exchange);
+  });
   const http::Handler api_handler =
       observe->mounted_before(observe->metered([&api](const http::ExchangePtr& exchange) { api->handle(exchange); }));
 

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// gitops_bench [APPLICATIONS]: times of GitOps, for docs/benchmarks.md. The API server, the store and the reconcilers
+// run in this process; the repository is a bare one on disk. A time begins when the ref has moved and its PushEvent is
+// written, and ends when the Application says Synced at that commit and its operation has ended.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+#include "delivery/gitops/platform_test.h"
+
+namespace {
+
+using namespace caisson;
+using namespace caisson::gitops::testing;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kObjects = 50;
+constexpr int kRounds = 100, kHeals = 20;
+constexpr const char* kAutomated = "  syncPolicy: {automated: {prune: true, selfHeal: true}}\n";
+
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+void print(const char* what, std::vector<double> times) {
+  std::sort(times.begin(), times.end());
+  const auto at = [&](double share) {
+    return times[std::min(times.size() - 1, static_cast<std::size_t>(share * static_cast<double>(times.size())))];
+  };
+  std::printf("%s: P50 %.1f ms, P99 %.1f ms (%zu times)\n", what, at(0.5), at(0.99), times.size());
+  std::fflush(stdout);
+}
+
+std::string config_map(int number, int value) {
+  return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c" + std::to_string(number) + "}\ndata: {key: \"" +
+         std::to_string(value) + "\"}\n";
+}
+
+std::map<std::string, std::string> files(const std::string& folder, int count, int value) {
+  std::map<std::string, std::string> out;
+  for (int i = 0; i < count; ++i) out[folder + "/c" + std::to_string(i) + ".yaml"] = config_map(i, value);
+  return out;
+}
+
+void wait(Platform& it, const std::function<bool()>& condition) {
+  if (it.eventually(condition)) return;
+  std::fprintf(stderr, "not there in time\n");
+  std::exit(1);
+}
+
+double push(Platform& it, const std::map<std::string, std::string>& changed) {
+  const std::string commit = it.repository.push(changed);
+  std::vector<std::string> paths;
+  for (const auto& [path, text] : changed) paths.push_back(path);
+  const auto start = Clock::now();
+  it.announce(commit, paths);
+  wait(it, [&] { return it.is("shop", "Synced", commit); });
+  return ms_since(start);
+}
+
+void one_application() {
+  Platform it;
+  it.repository.push(files("app", kObjects, 0));
+  auto start = Clock::now();
+  it.create_application("shop", "app", kAutomated);
+  wait(it, [&] { return it.is("shop", "Synced", ""); });
+  print("Application of 50 ConfigMaps created -> Synced", {ms_since(start)});
+  std::vector<double> times;
+  for (int i = 1; i <= kRounds; ++i) times.push_back(push(it, {{"app/c0.yaml", config_map(0, i)}}));
+  print("one of 50 changed, ref moved -> Synced", times);
+  times.clear();
+  for (int i = 1; i <= 20; ++i) times.push_back(push(it, files("app", kObjects, 1000 + i)));
+  print("all 50 changed, ref moved -> Synced", times);
+  times.clear();
+  const std::string wanted = it.data("c1");
+  for (int i = 0; i < kHeals; ++i) {
+    start = Clock::now();
+    must(it.client->patch(schema::kConfigMaps, {"shop", "c1"}, kube::PatchType::merge,
+                          Value{{"data", Value{{"key", "edited" + std::to_string(i)}}}}));
+    wait(it, [&] { return it.data("c1") == wanted; });
+    times.push_back(ms_since(start));
+    if (i == 0) print("self-heal, the first time", times);
+  }
+  print("self-heal, edit after edit", times);
+}
+
+void many_applications(int count) {
+  Platform it;
+  std::map<std::string, std::string> all;
+  for (int i = 0; i < count; ++i) {
+    for (int k = 0; k < kObjects; ++k) {
+      const std::string name = "a" + std::to_string(i) + "-" + std::to_string(k);
+      all["apps/a" + std::to_string(i) + "/" + std::to_string(k) + ".yaml"] =
+          "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\ndata: {key: \"0\"}\n";
+    }
+  }
+  it.repository.push(all);
+  const auto start = Clock::now();
+  for (int i = 0; i < count; ++i)
+    it.create_application("a" + std::to_string(i), "apps/a" + std::to_string(i), kAutomated);
+  for (int i = 0; i < count; ++i) wait(it, [&] { return it.is("a" + std::to_string(i), "Synced", ""); });
+  std::printf("%d Applications of 50 objects, created -> all Synced: %.1f s\n", count, ms_since(start) / 1000);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  doctest::Context context;
+  context.setAsDefaultForAssertsOutOfTestCases();
+  one_application();
+  if (argc > 1) many_applications(std::atoi(argv[1]));
+  return 0;
+}

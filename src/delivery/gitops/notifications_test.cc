@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "delivery/gitops/notifications.h"
+
+#include <doctest/doctest.h>
+
+#include "core/document/json.h"
+#include "core/document/yaml.h"
+#include "delivery/gitops/when.h"
+
+namespace caisson::gitops {
+namespace {
+
+Value doc(std::string_view text) {
+  auto value = yaml::read(text);
+  REQUIRE_MESSAGE(value.ok(), (value.ok() ? "" : value.error().message));
+  return std::move(value).value();
+}
+
+const Value& web() {
+  static const Value kApp = doc(R"(
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata:
+  name: web
+  namespace: argocd
+  annotations: {notifications.argoproj.io/subscribe.on-deployed.slack: "deploys;ops"}
+status: {operationState: {phase: Succeeded, retryCount: 2}, sync: {revision: abc, status: Synced}, health: {status: Healthy}}
+)");
+  return kApp;
+}
+
+constexpr std::string_view kConfig = R"~(
+context: |
+  argocdUrl: https://caisson.example
+service.slack: |
+  token: $slack-token
+service.webhook.deploys: |
+  url: https://hooks.example/
+  headers: [{name: X-Token, value: "$hook"}]
+template.deployed: |
+  message: "{{.app.metadata.name}} is at {{.app.status.sync.revision}} ({{.context.argocdUrl}})"
+  webhook:
+    deploys: {method: POST, path: /done, body: '{"app": "{{.app.metadata.name}}"}'}
+trigger.on-deployed: |
+  - when: app.status.operationState.phase in ['Succeeded'] and app.status.health.status == 'Healthy'
+    oncePer: app.status.sync.revision
+    send: [deployed]
+trigger.on-degraded: |
+  - when: app.status.health.status == 'Degraded'
+    send: [deployed]
+)~";
+
+NotificationPlan plan(const Value& app, const std::string& extra = "") {
+  const NotificationConfig config =
+      parse_notifications(doc(std::string(kConfig) + extra), {{"slack-token", "xoxb"}, {"hook", "secret"}});
+  CHECK(config.errors.empty());
+  return plan_notifications(kube::Object(app), nullptr, config);
+}
+
+bool when(const std::string& text) {
+  const auto value = evaluate_when(text, Value{{"app", web()}});
+  REQUIRE_MESSAGE(value.ok(), text << ": " << (value.ok() ? "" : value.error().message));
+  return value->as_bool();
+}
+
+TEST_CASE("conditions of Argo CD's catalogue are understood") {
+  CHECK(when("app.status.operationState != nil and app.status.operationState.phase in ['Succeeded', 'Failed']"));
+  CHECK(when("app.status?.operationState.phase not in ['Error']"));
+  CHECK(when("!(app.status.health.status == 'Degraded') && app.status.operationState.retryCount >= 2"));
+  CHECK(when("app.metadata.name startsWith 'we' or app.none.at.all"));
+  CHECK_FALSE(when("app.status.nothing.phase == 'Running'"));
+  CHECK(when("app.metadata.annotations['notifications.argoproj.io/subscribe.on-deployed.slack'] contains 'ops'"));
+}
+
+TEST_CASE("a condition that can't be read is refused with its place") {
+  for (const char* text : {"app.status.", "time.Now()", "app ==", "'open", "[1, 2", "app.a b"}) {
+    const auto value = evaluate_when(text, Value{{"app", web()}});
+    REQUIRE_MESSAGE(!value.ok(), text);
+    CHECK(value.error().message.starts_with("at "));
+  }
+}
+
+TEST_CASE("each recipient of a subscription gets the filled template, with the service's secret") {
+  const NotificationPlan made = plan(web());
+  REQUIRE(made.send.size() == 2);
+  CHECK(made.errors.empty());
+  CHECK(made.send[0].url == "https://slack.com/api/chat.postMessage");
+  CHECK(made.send[0].headers[0].second == "Bearer xoxb");
+  const Value body = json::parse(made.send[0].body).value();
+  CHECK(body["channel"].as_string() == "deploys");
+  CHECK(body["text"].as_string() == "web is at abc (https://caisson.example)");
+  CHECK(made.send[0].key == "abc:on-deployed:[0]:slack:deploys");
+}
+
+TEST_CASE("what was told once is not told again, and is told anew for another revision") {
+  Value app = web();
+  app.edit({"metadata", "annotations"})
+      .set(kNotifiedAnnotation, R"({"abc:on-deployed:[0]:slack:deploys": 1, "abc:on-deployed:[0]:slack:ops": 1})");
+  CHECK(plan(app).send.empty());
+  app.edit({"status", "sync"}).set("revision", "def");
+  CHECK(plan(app).send.size() == 2);
+}
+
+TEST_CASE("a trigger without oncePer is forgotten when its condition no longer holds") {
+  Value app = web();
+  Value& annotations = app.edit({"metadata", "annotations"});
+  annotations = Value{{"notifications.argoproj.io/subscribe.on-degraded.slack", "ops"},
+                      {kNotifiedAnnotation, R"({"on-degraded:[0]:slack:ops": 1})"}};
+  const NotificationPlan made = plan(app);
+  CHECK(made.send.empty());
+  CHECK(made.forget == std::vector<std::string>{"on-degraded:[0]:slack:ops"});
+}
+
+TEST_CASE("a webhook has its own method, path, body and headers; subscriptions may be for all") {
+  Value app = web();
+  app.edit({"metadata"}).erase("annotations");
+  const NotificationPlan made =
+      plan(app, "subscriptions: |\n  - {recipients: ['webhook.deploys:'], triggers: [on-deployed]}\n");
+  REQUIRE(made.send.size() == 1);
+  CHECK(made.send[0].method == "POST");
+  CHECK(made.send[0].url == "https://hooks.example/done");
+  CHECK(made.send[0].body == R"({"app": "web"})");
+  CHECK(made.send[0].headers[0] == std::pair<std::string, std::string>("X-Token", "secret"));
+}
+
+TEST_CASE("unknown triggers and services are errors by name") {
+  Value app = web();
+  app.edit({"metadata", "annotations"}) = Value{{"notifications.argoproj.io/subscribe.on-nothing.slack", "a"},
+                                                {"notifications.argoproj.io/subscribe.on-deployed.email", "b"}};
+  const NotificationPlan made = plan(app);
+  CHECK(made.send.empty());
+  REQUIRE(made.errors.size() == 2);
+  CHECK(made.errors[0].find("on-nothing") != std::string::npos);
+  CHECK(made.errors[1].find("email") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace caisson::gitops

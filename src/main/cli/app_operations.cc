@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// `caisson app`: sync, diff, preview, rollback, terminate, approve, actions.
+#include <algorithm>
+#include <cstdio>
+
+#include "cluster/schema/resource.h"
+#include "core/base/random.h"
+#include "core/base/text.h"
+#include "delivery/gitops/actions.h"
+#include "main/cli/app_commands.h"
+
+namespace caisson::cli {
+namespace {
+
+// "apps:Deployment:web", ":ConfigMap:settings".
+Result<Value> chosen(const std::vector<std::string>& resources) {
+  Value out = Value::list();
+  for (const std::string& text : resources) {
+    const auto parts = split(text, ':');
+    if (parts.size() != 3) return Error{ErrorCode::bad_request, "--resource is GROUP:KIND:NAME, not " + text};
+    Value one{{"group", parts[0]}, {"kind", parts[1]}, {"name", parts[2]}};
+    if (const std::size_t slash = parts[2].find('/'); slash != std::string_view::npos) {
+      one.set("namespace", parts[2].substr(0, slash));
+      one.set("name", parts[2].substr(slash + 1));
+    }
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+bool carries(const Value& operation, const std::string& token) {
+  const auto list = operation["info"].items();
+  return std::any_of(list.begin(), list.end(), [&](const Value& one) { return one["value"].as_string() == token; });
+}
+
+void print_results(const Value& state) {
+  for (const Value& one : state["syncResult"]["resources"].items()) {
+    const std::string_view status = one["status"].as_string();
+    const std::string message = one["message"].str();
+    if (message == "unchanged") continue;
+    const bool failed = status == "SyncFailed";
+    const char* mark = failed                                          ? "!"
+                       : status.starts_with("Prun")                    ? "-"
+                       : message.find(" created") != std::string::npos ? "+"
+                                                                       : "~";
+    const std::string line = std::string(mark) + " " + one["kind"].str() + "/" + one["name"].str() + "  " + message;
+    std::printf("%s\n", paint(line, failed || *mark == '-' ? kRed : *mark == '+' ? kGreen : kYellow).c_str());
+  }
+}
+
+bool changes_anything(const Value& state) {
+  const auto list = state["syncResult"]["resources"].items();
+  return std::any_of(list.begin(), list.end(),
+                     [](const Value& one) { return one["message"].as_string() != "unchanged"; });
+}
+
+Value dry_run_of(const std::string& revision) {
+  Value sync{{"dryRun", true}, {"prune", true}};
+  if (!revision.empty()) sync.set("revision", revision);
+  return sync;
+}
+
+}  // namespace
+
+Result<kube::Object> run_operation(const AppSession& app, const std::string& name, const Value& sync,
+                                   const AppArguments& arguments, bool quiet) {
+  const std::string token = random_uuid();
+  TRY(app.change(name, [&](kube::Object& one) {
+    Value info = Value::list();
+    info.push_back(Value{{"name", "caisson.dev/request"}, {"value", token}});
+    one.edit().set("operation",
+                   Value{{"initiatedBy", Value{{"username", "caisson"}}}, {"info", std::move(info)}, {"sync", sync}});
+    return true;
+  }));
+  std::optional<kube::Object> last;
+  if (arguments.async) return app.get(name);
+  std::string told;
+  TRY(app.follow(name, arguments.timeout_seconds, [&](const kube::Object& one) {
+    const Value& state = one.status()["operationState"];
+    if (!carries(state["operation"], token)) return false;
+    const std::string message = state["message"].str();
+    if (!quiet && message != told && !message.empty()) {
+      std::printf("%s\n", paint(message, kDim).c_str());
+      std::fflush(stdout);
+      told = message;
+    }
+    if (state["phase"].as_string() == "Running") return false;
+    last = one;
+    return true;
+  }));
+  return *last;
+}
+
+Result<int> app_sync(const AppSession& app, const AppArguments& arguments) {
+  Value sync = Value::map();
+  if (!arguments.revision.empty()) sync.set("revision", arguments.revision);
+  if (arguments.prune) sync.set("prune", true);
+  if (arguments.dry_run) sync.set("dryRun", true);
+  if (const Value resources = TRY(chosen(arguments.resources)); !resources.empty()) sync.set("resources", resources);
+  std::vector<std::string> options = arguments.sync_options;
+  if (arguments.force) options.push_back("Force=true");
+  if (!options.empty()) sync.set("syncOptions", Value::list_of(options));
+  const kube::Object done = TRY(run_operation(app, arguments.words[0], sync, arguments, false));
+  if (arguments.async) return 0;
+  const Value& state = done.status()["operationState"];
+  print_results(state);
+  std::printf("%s  %s\n", state["phase"].str().c_str(), state["message"].str().c_str());
+  return state["phase"].as_string() == "Succeeded" ? 0 : 1;
+}
+
+Result<int> app_diff(const AppSession& app, const AppArguments& arguments) {
+  const kube::Object done =
+      TRY(run_operation(app, arguments.words[0], dry_run_of(arguments.revision), arguments, true));
+  const Value& state = done.status()["operationState"];
+  print_results(state);
+  if (state["phase"].as_string() != "Succeeded") return Error{ErrorCode::invalid, state["message"].str()};
+  return changes_anything(state) ? 1 : 0;  // as diff(1) and argocd
+}
+
+Result<int> app_preview(const AppSession& app, const AppArguments& arguments) {
+  int touched = 0, broken = 0;
+  for (const kube::Object& one : TRY(app.list())) {
+    const Value& source = one.spec()["source"];
+    if (!arguments.repo.empty() && source["repoURL"].as_string() != arguments.repo) continue;
+    auto done = run_operation(app, one.name(), dry_run_of(arguments.words[0]), arguments, true);
+    const bool good = done.ok() && done->status()["operationState"]["phase"].as_string() == "Succeeded";
+    if (good && !changes_anything(done->status()["operationState"])) continue;
+    std::printf("%s\n", paint(one.name(), kBold).c_str());
+    if (good) {
+      ++touched;
+      print_results(done->status()["operationState"]);
+    } else {
+      ++broken;
+      std::printf("! %s\n",
+                  (done.ok() ? done->status()["operationState"]["message"].str() : done.error().message).c_str());
+    }
+  }
+  std::printf("%d Applications would change, %d can't be rendered or synced\n", touched, broken);
+  return broken > 0 ? 1 : 0;
+}
+
+Result<int> app_rollback(const AppSession& app, const AppArguments& arguments) {
+  const kube::Object one = TRY(app.get(arguments.words[0]));
+  if (one.spec()["syncPolicy"]["automated"].is_map())
+    return Error{ErrorCode::invalid,
+                 "rollback cannot be performed when automated sync is enabled; turn it off with: "
+                 "caisson app set " +
+                     one.name() + " --sync-policy none"};
+  const Value& history = one.status()["history"];
+  const Value* entry = nullptr;
+  if (arguments.words.size() > 1) {
+    for (const Value& past : history.items()) {
+      if (past["id"].scalar_text() == arguments.words[1]) entry = &past;
+    }
+  } else if (history.size() > 1) {
+    entry = &history[history.size() - 2];
+  }
+  if (!entry) return Error{ErrorCode::not_found, "there is no such deployment in the history of " + one.name()};
+  Value sync{{"revision", (*entry)["revision"]}};
+  if ((*entry)["source"].is_map()) sync.set("source", (*entry)["source"]);
+  if ((*entry)["sources"].is_list()) sync.set("sources", (*entry)["sources"]);
+  if (arguments.prune) sync.set("prune", true);
+  const kube::Object done = TRY(run_operation(app, one.name(), sync, arguments, false));
+  print_results(done.status()["operationState"]);
+  return done.status()["operationState"]["phase"].as_string() == "Succeeded" || arguments.async ? 0 : 1;
+}
+
+Result<int> app_terminate(const AppSession& app, const AppArguments& arguments) {
+  bool running = false;
+  TRY(app.change(arguments.words[0], [&](kube::Object& one) {
+    running = one.status()["operationState"]["phase"].as_string() == "Running";
+    if (running) one.edit({"status", "operationState"}).set("phase", "Terminating");
+    return running;
+  }));
+  if (!running) return Error{ErrorCode::conflict, "no operation is in progress"};
+  return 0;
+}
+
+Result<int> app_approve(const AppSession& app, const AppArguments& arguments) {
+  const std::string& plan = arguments.words[0];
+  const std::string call = "caisson app approve " + plan;
+  const auto approve = [&](kube::Object& one) {
+    one.set_annotation("caisson.dev/approved-plan", plan);
+    return true;
+  };
+  for (const kube::Object& one : TRY(app.list())) {
+    if (one.status()["operationState"]["message"].str().find(call) == std::string::npos) continue;
+    TRY(app.change(one.name(), approve));
+    std::printf("Application %s goes on\n", one.name().c_str());
+    return 0;
+  }
+  const kube::Resource sets = TRY(find_resource(app.session, "applicationsets"));
+  const kube::ObjectList found = TRY(app.session.client->list(sets, {.ns = app.ns}));
+  for (const kube::Object& one : found.items) {
+    for (const Value& condition : one.status()["conditions"].items()) {
+      if (condition["message"].str().find(call) == std::string::npos) continue;
+      TRY(kube::modify(*app.session.client, sets, one.key(), approve));
+      std::printf("ApplicationSet %s goes on\n", one.name().c_str());
+      return 0;
+    }
+  }
+  return Error{ErrorCode::not_found, "nothing waits for the plan " + plan};
+}
+
+Result<int> app_actions(const AppSession& app, const AppArguments& arguments) {
+  const bool runs = arguments.words[1] == "run";
+  if (!runs && arguments.words[1] != "list") return Error{ErrorCode::bad_request, "app actions NAME list|run ACTION"};
+  if (runs && arguments.words.size() < 3) return Error{ErrorCode::bad_request, "app actions NAME run ACTION"};
+  const kube::Object one = TRY(app.get(arguments.words[0]));
+  const auto map = app.session.client->get(schema::kConfigMaps, {app.ns, "argocd-cm"});
+  if (!map.ok() && map.error().code != ErrorCode::not_found) return map.error();
+  const gitops::Settings settings = gitops::parse_settings(map.ok() ? (*map)["data"] : Value());
+  Value parameters = Value::map();
+  for (const std::string& text : arguments.parameters) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos) return Error{ErrorCode::bad_request, "--param is NAME=VALUE, not " + text};
+    parameters.set(text.substr(0, equals), text.substr(equals + 1));
+  }
+  int done = 0;
+  for (const Value& entry : one.status()["resources"].items()) {
+    const auto fits = [](const std::string& want, const Value& have) {
+      return want.empty() || want == have.as_string();
+    };
+    if (!fits(arguments.kind, entry["kind"]) || !fits(arguments.resource_name, entry["name"]) ||
+        !fits(arguments.group, entry["group"]) || !fits(arguments.resource_ns, entry["namespace"]))
+      continue;
+    const std::string group = entry["group"].str();
+    const kube::Resource resource = TRY(app.session.client->resource_for(
+        (group.empty() ? "" : group + "/") + entry["version"].str(), entry["kind"].str()));
+    const auto live = app.session.client->get(resource, {entry["namespace"].str(), entry["name"].str()});
+    if (!live.ok()) continue;  // it is Missing, as status.resources says
+    const std::string what = entry["kind"].str() + "/" + entry["name"].str();
+    if (!runs) {
+      for (const gitops::Action& action : gitops::actions_of(live->value(), settings))
+        std::printf("%-40s %s%s\n", what.c_str(), action.name.c_str(), action.disabled ? " (disabled)" : "");
+      continue;
+    }
+    const auto results =
+        TRY(gitops::run_action(live->value(), settings, arguments.words[2], parameters, system_clock().now()));
+    for (const gitops::ActionResult& result : results) {
+      kube::WriteOptions options;
+      options.field_manager = "argocd-actions";
+      const kube::Object object(result.object);
+      auto written = result.verb == gitops::ActionResult::Verb::create ? app.session.client->create(object, options)
+                                                                       : app.session.client->update(object, options);
+      if (!written.ok()) return std::move(written).error().in(arguments.words[2] + " " + what);
+    }
+    std::printf("%s: %s\n", what.c_str(), arguments.words[2].c_str());
+    ++done;
+  }
+  if (runs && done == 0) return Error{ErrorCode::not_found, "no resource of the Application fits"};
+  return 0;
+}
+
+}  // namespace caisson::cli
