@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "machine/node/testing/bench.h"
+#include "machine/node/testing/bench_test.h"
 
 using namespace caisson;
 using namespace caisson::node;
