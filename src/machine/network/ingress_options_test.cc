@@ -166,7 +166,8 @@ TEST_CASE("basic authentication by a Secret, and closed without it") {
     CHECK(status({"-u", "bob:secret", "http://a.localhost/"}) == "200");
     CHECK(status({"-u", "ann:secret", "http://a.localhost/"}) == "200");
     CHECK(status({"-u", "bob:wrong", "http://a.localhost/"}) == "401");
-    site.show("auth-type: basic|auth-secret: other/users");  // another namespace's
+    site.cluster.secrets[{"other", "users"}] = site.cluster.secrets[{"shop", "users"}];
+    site.show("auth-type: basic|auth-secret: other/users");
     CHECK(status({"-u", "bob:secret", "http://a.localhost/"}) == "503");
     site.show("auth-type: digest|auth-secret: users");
     CHECK(status({"-u", "bob:secret", "http://a.localhost/"}) == "503");

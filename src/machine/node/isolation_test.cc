@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Needs root, runc, conmon and busybox (static): pods that misbehave hurt only themselves, and leave nothing behind.
 #include "artifact/container/cgroup.h"
-#include "machine/node/testing/bench.h"
+#include "machine/node/testing/bench_test.h"
 
 using namespace caisson;
 using namespace caisson::node;

@@ -198,8 +198,9 @@ struct Node::Impl {
   // On a pool: counting what pods wrote may take longer than the pause between two rounds.
   void keep_house_later() {
     crew.timers.after(options.housekeeping_every, [this] {
-      const auto queued = pods->submit(crew.fetchers, [this] {
-        pods->keep_house();
+      // The pods are held: this may still run while the node is taken down, which waits for the pool last.
+      const auto queued = pods->submit(crew.fetchers, [this, held = pods] {
+        held->keep_house();
         keep_house_later();
       });
       if (!queued.ok() && queued.error().code != ErrorCode::unavailable) keep_house_later();  // too much to do: next time

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Needs root, runc, conmon and busybox (static): pods of real containers, links and mounts of an instance of their own,
 // all gone at the end.
-#include "machine/node/testing/bench.h"
+#include "machine/node/testing/bench_test.h"
 
 using namespace caisson;
 using namespace caisson::node;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Needs root, runc, conmon and busybox (static): what a pod's spec may ask for, with real containers.
 #include "machine/node/admit.h"
-#include "machine/node/testing/bench.h"
+#include "machine/node/testing/bench_test.h"
 
 using namespace caisson;
 using namespace caisson::node;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a node with the real API server, runc and a network of its own, all gone at the end. Needs root, runc,
-// conmon and busybox (static).
+// For tests (the name says so to script/check-layers): a node with the real API server, runc and a network of its own,
+// all gone at the end. Needs root, runc, conmon and busybox (static).
 #pragma once
 #include <doctest/doctest.h>
 #include <sys/wait.h>
