@@ -4,6 +4,7 @@
 
 #include "artifact/bootstrap/bootstrap.h"
 #include "artifact/build/builder.h"
+#include "artifact/container/cgroup.h"
 #include "artifact/content/layer_store.h"
 #include "cluster/kube/http_client.h"
 #include "cluster/kube/reconciler.h"
@@ -100,6 +101,8 @@ Result<void> run_agent(const Instance& instance) {
   // --- pods and builds
   const auto node = TRY(node::Node::start({.runtime = &runtime, .images = images.get(), .network = &pods, .withdrawal = withdrawal.get(), .policies = policies.get(), .spans = spans.get()},
                                           node_options(instance)));
+  // All builds together weigh as much as one pod without requests: a compiler must not starve the pod that waits for its image.
+  TRY(container::Cgroup("/caisson-" + instance.id + "/build").make({.cpu_shares = 2}));
   const auto builder = TRY(build::add_builder(runtime, {.blobs = blobs,
                                                         .tags = tags,
                                                         .layers = *layers,
