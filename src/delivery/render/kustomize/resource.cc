@@ -132,6 +132,14 @@ void Resource::remember_id() {
   previous.push_back(std::move(now));
 }
 
+void Resource::forget() {
+  Resource fresh;
+  fresh.object = std::move(object);
+  fresh.file = std::move(file);
+  fresh.from_chart = from_chart;
+  *this = std::move(fresh);
+}
+
 void ResourceMap::index_one(std::uint32_t position) {
   const auto add = [&](std::string_view name) {
     const auto found = by_name_.find(name);

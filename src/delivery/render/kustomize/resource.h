@@ -39,6 +39,13 @@ struct Id {
   std::string str() const;  // "Deployment.v1.apps/web.[noNs]"
 };
 
+// kustomize puts one and the same YAML node into every map to which a label or annotation is added at once, so a later
+// change of one of these entries is a change of all. `maps`: where they are, by keys from the root, sorted.
+struct SharedEntry {
+  std::string key;
+  std::vector<std::vector<std::string>> maps;
+};
+
 struct Resource {
   Value object;
   std::string file;          // where it was read, for messages
@@ -51,6 +58,7 @@ struct Resource {
   std::vector<std::string> variables;                     // names of the vars that read from it
   Value origin;                                           // null when nobody asks for it
   std::vector<Value> transformations;
+  std::vector<SharedEntry> shared;
 
   Id id() const;
   Id original_id() const { return previous.empty() ? id() : prior(0); }
@@ -60,6 +68,7 @@ struct Resource {
   std::string ns() const { return object["metadata"]["namespace"].scalar_text(); }
   void set_name(std::string_view name) { object.edit({"metadata", "name"}) = Value(name); }
   void remember_id();
+  void forget();  // all of the above but object and file: as read anew
 };
 
 // A deque, so that a resource stays where it is while others are added. Look-ups go by name through an index of all
