@@ -66,6 +66,15 @@ Result<Value> parse_operations(const std::string& text, const std::string& name)
   return documents[0];
 }
 
+// Whether an operation puts something in place of all annotations, in which kustomize keeps what it remembers.
+bool forgets(const Value& operations) {
+  const auto list = operations.items();
+  return std::any_of(list.begin(), list.end(), [](const Value& operation) {
+    const std::string_view path = operation["path"].as_string();
+    return operation["op"].as_string() != "test" && (path == "/metadata/annotations" || path == "/metadata" || path.empty());
+  });
+}
+
 Result<void> apply_operations(const Value& operations, const std::vector<Resource*>& selected, bool remembers,
                               ResourceMap& resources) {
   for (Resource* resource : selected) {
@@ -91,15 +100,6 @@ void stringify_metadata(Value& patch) {
       patch.edit({"metadata", field}).set(key, Value(text));
     }
   }
-}
-
-// Whether an operation puts something in place of all annotations, in which kustomize keeps what it remembers.
-bool forgets(const Value& operations) {
-  const auto list = operations.items();
-  return std::any_of(list.begin(), list.end(), [](const Value& operation) {
-    const std::string_view path = operation["path"].as_string();
-    return operation["op"].as_string() != "test" && (path == "/metadata/annotations" || path == "/metadata" || path.empty());
-  });
 }
 
 // A part of a target: a regular expression over the whole text, which is most often a plain name.
