@@ -34,6 +34,9 @@ Result<void> merge_into(const Target& target, Resource& resource, const Resource
     resource.object = Value();
     return {};
   }
+  const Value* annotations = resource.object["metadata"].find("annotations");
+  if (annotations != nullptr && annotations->empty() && patch.object["metadata"].contains("annotations"))
+    resource.object.edit("metadata").erase("annotations");  // labels stay as {}, in kustomize
   if (!patch.may_change_kind) resource.object.set("kind", kind);
   if (!patch.may_change_name) resource.set_name(before.name);
   if (ns.is_null())
@@ -66,8 +69,8 @@ Result<Value> parse_operations(const std::string& text, const std::string& name)
   return documents[0];
 }
 
-// Whether an operation puts something in place of all annotations, in which kustomize keeps what it remembers.
-bool forgets(const Value& operations) {
+// Whether an operation puts something in place of all annotations, in which kustomize keeps origins.
+bool forgets_origin(const Value& operations) {
   const auto list = operations.items();
   return std::any_of(list.begin(), list.end(), [](const Value& operation) {
     const std::string_view path = operation["path"].as_string();
@@ -83,7 +86,10 @@ Result<void> apply_operations(const Value& operations, const std::vector<Resourc
     Value patched = TRY(document::json_patch(resource->object, operations).in(resource->id().str()));
     resource->object = std::move(patched);
     resource->shared.clear();  // read anew from JSON
-    if (forgets(operations)) resource->forget();
+    if (forgets_origin(operations)) {
+      resource->origin = Value();
+      resource->transformations.clear();
+    }
     if (resource->name() != name) resources.name_changed(*resource);
   }
   return {};

@@ -132,14 +132,6 @@ void Resource::remember_id() {
   previous.push_back(std::move(now));
 }
 
-void Resource::forget() {
-  Resource fresh;
-  fresh.object = std::move(object);
-  fresh.file = std::move(file);
-  fresh.from_chart = from_chart;
-  *this = std::move(fresh);
-}
-
 void ResourceMap::index_one(std::uint32_t position) {
   const auto add = [&](std::string_view name) {
     const auto found = by_name_.find(name);
@@ -231,6 +223,7 @@ void take_over(Resource& generated, const Resource& old) {
   generated.behavior = old.behavior;
   generated.needs_hash = generated.needs_hash && old.needs_hash;
   generated.variables = old.variables;
+  generated.transformations = old.transformations;
 }
 
 void merge_data(Resource& generated, const Resource& old, const char* field) {

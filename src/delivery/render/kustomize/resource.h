@@ -68,7 +68,6 @@ struct Resource {
   std::string ns() const { return object["metadata"]["namespace"].scalar_text(); }
   void set_name(std::string_view name) { object.edit({"metadata", "name"}) = Value(name); }
   void remember_id();
-  void forget();  // all of the above but object and file: as read anew
 };
 
 // A deque, so that a resource stays where it is while others are added. Look-ups go by name through an index of all
