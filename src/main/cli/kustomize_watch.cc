@@ -101,19 +101,20 @@ std::string coloured(const std::string& diff) {
 
 Result<void> watch_rendering(const std::function<Result<render::Rendering>()>& build) {
   Watches watches = TRY(Watches::open());
-  render::Rendering rendering = TRY(build());
+  const render::Rendering rendering = TRY(build());
+  // Watched before it is shown: who changes a file on seeing the output is not missed.
+  TRY(watches.follow(rendering.inputs));
   std::string shown = rendering.yaml();
   TRY(write_all(STDOUT_FILENO, shown));
   for (;;) {
-    TRY(watches.follow(rendering.inputs));
     TRY(watches.wait());
     auto next = build();
     if (!next.ok()) {
       std::fprintf(stderr, "%s %s\n", paint("Error:", kRed).c_str(), next.error().message.c_str());
       continue;
     }
-    rendering = std::move(next).value();
-    std::string now = rendering.yaml();
+    TRY(watches.follow(next->inputs));
+    std::string now = next->yaml();
     if (now != shown) TRY(write_all(STDOUT_FILENO, coloured(document::unified_diff(shown, now, "before", "after"))));
     shown = std::move(now);
   }

@@ -26,12 +26,17 @@ Result<void> merge_into(const Target& target, Resource& resource, const Resource
   if (patch.may_change_name || patch.may_change_kind) resource.remember_id();
   Value change = patch.object;
   change.set("apiVersion", resource.object["apiVersion"]);  // a patch does not change it
-  Value merged = TRY(merge_strategic(resource.object, change, merge_keys_of(target.build, resource.object)).in(before.str()));
+  const Value object = resource.object;
+  Value merged = TRY(merge_strategic(object, change, merge_keys_of(target.build, object)).in(before.str()));
   resource.object = std::move(merged);
+  follow_shared_entries(resource, object);
   if (resource.object.is_null() || resource.object.empty()) {
     resource.object = Value();
     return {};
   }
+  const Value* annotations = resource.object["metadata"].find("annotations");
+  if (annotations != nullptr && annotations->empty() && patch.object["metadata"].contains("annotations"))
+    resource.object.edit("metadata").erase("annotations");  // labels stay as {}, in kustomize
   if (!patch.may_change_kind) resource.object.set("kind", kind);
   if (!patch.may_change_name) resource.set_name(before.name);
   if (ns.is_null())
@@ -64,6 +69,15 @@ Result<Value> parse_operations(const std::string& text, const std::string& name)
   return documents[0];
 }
 
+// Whether an operation puts something in place of all annotations, in which kustomize keeps origins.
+bool forgets_origin(const Value& operations) {
+  const auto list = operations.items();
+  return std::any_of(list.begin(), list.end(), [](const Value& operation) {
+    const std::string_view path = operation["path"].as_string();
+    return operation["op"].as_string() != "test" && (path == "/metadata/annotations" || path == "/metadata" || path.empty());
+  });
+}
+
 Result<void> apply_operations(const Value& operations, const std::vector<Resource*>& selected, bool remembers,
                               ResourceMap& resources) {
   for (Resource* resource : selected) {
@@ -71,9 +85,27 @@ Result<void> apply_operations(const Value& operations, const std::vector<Resourc
     if (remembers) resource->remember_id();
     Value patched = TRY(document::json_patch(resource->object, operations).in(resource->id().str()));
     resource->object = std::move(patched);
+    resource->shared.clear();  // read anew from JSON
+    if (forgets_origin(operations)) {
+      resource->origin = Value();
+      resource->transformations.clear();
+    }
     if (resource->name() != name) resources.name_changed(*resource);
   }
   return {};
+}
+
+// A patch with a target gets each target's name in kustomize, by which its labels and annotations become strings: a null
+// there sets "null" instead of removing.
+void stringify_metadata(Value& patch) {
+  for (const char* field : {"labels", "annotations"}) {
+    const Value pairs = patch["metadata"][field];
+    for (const auto& [key, value] : pairs.entries()) {
+      if (value.is_string() || value.is_map() || value.is_list()) continue;
+      const std::string text = value.is_null() ? "null" : value.scalar_text();
+      patch.edit({"metadata", field}).set(key, Value(text));
+    }
+  }
 }
 
 // A part of a target: a regular expression over the whole text, which is most often a plain name.
@@ -202,6 +234,7 @@ Result<void> patch_field(const Target& target, const Value& patch, ResourceMap& 
   if (!selector.is_null()) {
     if (patches.size() > 1) return wrong("target: must not be set for several patches in one text");
     const std::vector<Resource*> selected = TRY(select(resources, Selection::parse(selector)));
+    stringify_metadata(patches[0].object);
     return apply(target, selected, patches[0], resources);
   }
   for (const Resource& one : patches) {

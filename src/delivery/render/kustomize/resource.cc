@@ -223,6 +223,7 @@ void take_over(Resource& generated, const Resource& old) {
   generated.behavior = old.behavior;
   generated.needs_hash = generated.needs_hash && old.needs_hash;
   generated.variables = old.variables;
+  generated.transformations = old.transformations;
 }
 
 void merge_data(Resource& generated, const Resource& old, const char* field) {

@@ -39,6 +39,13 @@ struct Id {
   std::string str() const;  // "Deployment.v1.apps/web.[noNs]"
 };
 
+// kustomize puts one and the same YAML node into every map to which a label or annotation is added at once, so a later
+// change of one of these entries is a change of all. `maps`: where they are, by keys from the root, sorted.
+struct SharedEntry {
+  std::string key;
+  std::vector<std::vector<std::string>> maps;
+};
+
 struct Resource {
   Value object;
   std::string file;          // where it was read, for messages
@@ -51,6 +58,7 @@ struct Resource {
   std::vector<std::string> variables;                     // names of the vars that read from it
   Value origin;                                           // null when nobody asks for it
   std::vector<Value> transformations;
+  std::vector<SharedEntry> shared;
 
   Id id() const;
   Id original_id() const { return previous.empty() ? id() : prior(0); }

@@ -121,6 +121,10 @@ Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const
 Result<void> add_prefix(const std::string& prefix, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> add_suffix(const std::string& suffix, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMap& resources);
+// Entries that are one in kustomize (SharedEntry): to be called when a change is done. `before`: the object as it was.
+void follow_shared_entries(Resource& resource, const Value& before);
+// `pairs` were added to the maps of `specs`: notes where they came to be.
+void share_new_entries(Resource& resource, const Value& before, const Value& pairs, const FieldSpecs& specs);
 Result<void> set_replicas(const std::string& name, std::int64_t count, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> replace_values(const Target& target, const Value& replacements, ResourceMap& resources);

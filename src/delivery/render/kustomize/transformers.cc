@@ -93,9 +93,15 @@ class Steps {
   Result<void> run(const char* kind, const std::string& field, Step step) {
     auto done = step(all_.resources);
     if (!done.ok()) return target_.at(field, std::move(done).error());
-    if (!target_.build.metadata_wanted.contains("transformerAnnotations")) return {};
-    for (Resource& resource : all_.resources.all_same_names())
-      resource.transformations.push_back(transformer_origin(target_, kind));
+    if (!target_.build.traces_origins()) return {};
+    // What has no origin counts as made by this step.
+    for (Resource& resource : all_.resources.all_same_names()) {
+      Value step_origin = transformer_origin(target_, kind);
+      if (resource.origin.is_null())
+        resource.origin = std::move(step_origin);
+      else
+        resource.transformations.push_back(std::move(step_origin));
+    }
     return {};
   }
 
@@ -160,6 +166,7 @@ Result<void> add_suffix(const std::string& suffix, const FieldSpecs& specs, Reso
 Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMap& resources) {
   if (pairs.empty()) return {};
   for (Resource& resource : resources.all_same_names()) {
+    const Value before = resource.object;
     for (const FieldSpec& spec : specs) {
       TRY(visit_field(resource.object, spec, Create::map, [&](Value& map) -> Result<void> {
             if (!map.is_map() && !map.is_null()) return Error{ErrorCode::invalid, spec.path + " is not a map"};
@@ -167,6 +174,8 @@ Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMa
             return {};
           }).in(resource.id().str()));
     }
+    follow_shared_entries(resource, before);
+    share_new_entries(resource, before, pairs, specs);
   }
   return {};
 }

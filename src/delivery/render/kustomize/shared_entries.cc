@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "delivery/render/kustomize/stages.h"
+
+namespace caisson::render::kustomize_impl {
+namespace {
+
+const Value* entry_at(const Value& object, const std::vector<std::string>& map, const std::string& key) {
+  const Value* at = &object;
+  for (const std::string& part : map) {
+    at = at->find(part);
+    if (at == nullptr) return nullptr;
+  }
+  return at->find(key);
+}
+
+void set_entry_at(Value& object, const std::vector<std::string>& map, const std::string& key, const Value& value) {
+  Value* at = &object;
+  for (const std::string& part : map) at = &at->edit(part);
+  at->set(key, value);
+}
+
+}  // namespace
+
+void follow_shared_entries(Resource& resource, const Value& before) {
+  for (SharedEntry& entry : resource.shared) {
+    std::erase_if(entry.maps, [&](const auto& map) { return entry_at(resource.object, map, entry.key) == nullptr; });
+    Value changed;
+    for (const auto& map : entry.maps) {  // the last one that changed counts
+      const Value* was = entry_at(before, map, entry.key);
+      const Value* is = entry_at(resource.object, map, entry.key);
+      if (was == nullptr || !(*was == *is)) changed = *is;
+    }
+    if (changed.is_null()) continue;
+    for (const auto& map : entry.maps) set_entry_at(resource.object, map, entry.key, changed);
+  }
+  std::erase_if(resource.shared, [](const SharedEntry& entry) { return entry.maps.size() < 2; });
+}
+
+void share_new_entries(Resource& resource, const Value& before, const Value& pairs, const FieldSpecs& specs) {
+  std::vector<std::vector<std::string>> maps;
+  for (const FieldSpec& spec : specs) {
+    // Entries in the items of lists are left out: a later change moves items.
+    if (spec.path.find("[]") != std::string::npos || !spec.gvk.selects(resource.object)) continue;
+    maps.push_back(split_path(spec.path, '/'));
+  }
+  std::sort(maps.begin(), maps.end());
+  maps.erase(std::unique(maps.begin(), maps.end()), maps.end());
+  for (const auto& [key, value] : pairs.entries()) {
+    SharedEntry added{std::string(key), {}};
+    for (const auto& map : maps) {
+      if (entry_at(before, map, added.key) == nullptr && entry_at(resource.object, map, added.key) != nullptr)
+        added.maps.push_back(map);
+    }
+    if (added.maps.size() > 1) resource.shared.push_back(std::move(added));
+  }
+}
+
+}  // namespace caisson::render::kustomize_impl
