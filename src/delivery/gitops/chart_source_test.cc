@@ -4,7 +4,6 @@
 
 #include <doctest/doctest.h>
 
-#include "cluster/schema/schema.h"
 #include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/process.h"
@@ -140,8 +139,7 @@ TEST_CASE("several sources: a chart of a repository with values from git, and a 
   const git::Repositories repositories{{.directory = folder.path() + "/git",
                                         .mirrors = folder.path() + "/mirrors",
                                         .own_hosts = {"localhost:8080"}}};
-  const schema::Schema schema = must(schema::Schema::built_in());
-  Renderer renderer(repositories, schema, std::chrono::minutes(1), default_capabilities, ChartFetcher(ann));
+  Renderer renderer(repositories, std::chrono::minutes(1), default_capabilities, ChartFetcher(ann));
   const std::string revision = must(renderer.resolve(source, source.target_revision));
   CHECK(revision.starts_with("1.2.0,"));
   const RenderedPtr rendered = must(renderer.render(source, revision));

@@ -322,6 +322,18 @@ int finish(const Result<int>& result) {
   return 1;
 }
 
+// How many words before the command are flags of all commands, as in "--data-dir /x get pods", and their values.
+std::size_t leading_flags(const std::vector<std::string>& words) {
+  constexpr std::string_view kFlags[] = {"--data-dir", "--kubeconfig", "--context", "--namespace", "-n"};
+  std::size_t at = 0;
+  while (at < words.size()) {
+    const std::string_view word = words[at], name = word.substr(0, word.find('='));
+    if (std::find(std::begin(kFlags), std::end(kFlags), name) == std::end(kFlags)) break;
+    at += word.size() > name.size() ? 1 : 2;
+  }
+  return std::min(at, words.size());
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -337,11 +349,15 @@ int run_command_line(int argc, char** argv) {
     if (!result.ok()) std::fprintf(stderr, "Error: %s\n", result.error().message.c_str());
     return result.ok() ? 0 : 1;
   }
-  if (const kubectl::Command* command = kubectl::find_command(words)) return kubectl::run_command(*command, words);
-  if (!words.empty() && words[0] == "app") {
+  const std::size_t flags = leading_flags(words);
+  const std::vector<std::string> front(words.begin(), words.begin() + flags), rest(words.begin() + flags, words.end());
+  if (const kubectl::Command* command = kubectl::find_command(rest)) return kubectl::run_command(*command, rest, front);
+  if (!rest.empty() && rest[0] == "app") {
+    std::vector<std::string> arguments(rest.begin() + 1, rest.end());
+    arguments.insert(arguments.end(), front.begin(), front.end());
     Global global;
-    if (const char* directory = std::getenv("CAISSON_DATA_DIR")) global.data_dir = directory;
-    return finish(command_app(global, {words.begin() + 1, words.end()}));
+    global.data_dir = default_data_dir();
+    return finish(command_app(global, arguments));
   }
   if (words.size() >= 2 && words[0] == "policy" && !asks_help) return finish(command_policy({words.begin() + 1, words.end()}));
   Tree tree;

@@ -62,6 +62,11 @@ bool is_named(const Value& item, std::string_view group, std::string_view wanted
 
 }  // namespace
 
+std::string default_data_dir() {
+  const char* directory = std::getenv("CAISSON_DATA_DIR");
+  return directory != nullptr ? directory : Global().data_dir;
+}
+
 http::Request Session::request(const std::string& method, const std::string& path) const {
   http::Request request;
   request.method = method;

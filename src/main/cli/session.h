@@ -13,6 +13,8 @@ struct Global {
   std::string kubeconfig, context, ns, data_dir = "/var/lib/caisson", output;
 };
 
+std::string default_data_dir();  // CAISSON_DATA_DIR, or where packages put it
+
 struct Session {
   kube::Connection connection;
   std::unique_ptr<kube::Client> client;

@@ -200,11 +200,8 @@ Value three_way(const Value& original, const Value& modified, const Value& curre
 Result<std::string> kustomized(const std::string& folder) {
   char absolute[PATH_MAX];
   if (!::realpath(folder.c_str(), absolute)) return errno_error("open " + folder);
-  const schema::Schema schema = TRY(schema::Schema::built_in());
-  render::Options options;
-  options.schema = &schema;
   const auto files = render::disk_source("/");
-  const render::Rendering rendering = TRY(render::kustomize(*files, std::string(absolute).substr(1), options));
+  const render::Rendering rendering = TRY(render::kustomize(*files, std::string(absolute).substr(1), {}));
   for (const std::string& warning : rendering.warnings) std::fprintf(stderr, "# Warning: %s\n", warning.c_str());
   return rendering.yaml();
 }

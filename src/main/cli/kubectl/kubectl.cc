@@ -202,10 +202,10 @@ const Command* find_command(const std::vector<std::string>& words) {
   return found;
 }
 
-int run_command(const Command& command, const std::vector<std::string>& words) {
-  const std::size_t skip = split(command.name, ' ').size();
+int run_command(const Command& command, const std::vector<std::string>& words, std::vector<std::string> arguments) {
+  arguments.insert(arguments.end(), words.begin() + std::ssize(split(command.name, ' ')), words.end());
   const std::span<const FlagSpec> known[] = {command.flags, kCommonFlags};
-  auto flags = Flags::parse({words.begin() + static_cast<long>(skip), words.end()}, known);
+  auto flags = Flags::parse(std::move(arguments), known);
   if (!flags.ok()) {
     std::fprintf(stderr, "error: %s\nSee 'caisson %s --help' for usage.\n", flags.error().message.c_str(),
                  std::string(command.name).c_str());
@@ -216,7 +216,7 @@ int run_command(const Command& command, const std::vector<std::string>& words) {
     return 0;
   }
   Global global{flags->text("kubeconfig"), flags->text("context"), flags->text("namespace"),
-                flags->text("data-dir", "/var/lib/caisson"), flags->text("output")};
+                flags->text("data-dir", default_data_dir()), flags->text("output")};
   auto session = connect(global);
   if (!session.ok()) return report(session.error());
   Call call{command, std::move(flags).value(), std::move(session).value(), {}};

@@ -43,7 +43,8 @@ struct Call {
 std::vector<std::span<const Command>> all_commands();
 // The command that `words` begin with ("rollout undo web"); nullptr: none of ours.
 const Command* find_command(const std::vector<std::string>& words);
-int run_command(const Command& command, const std::vector<std::string>& words);
+// `front`: flags that stood before the command's name. Gives the exit status.
+int run_command(const Command& command, const std::vector<std::string>& words, std::vector<std::string> front = {});
 
 // --- objects
 
