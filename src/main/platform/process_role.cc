@@ -8,8 +8,14 @@
 #include <sys/signalfd.h>
 
 namespace caisson::platform {
+namespace {
+constexpr int kTrimEveryMs = 30'000;
+}
 
 Result<ProcessRole> ProcessRole::enter() {
+  // Buffers of builds and layers go back at once; by itself the threshold grows with the first big one that is freed.
+  ::mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
   ::mallopt(M_ARENA_MAX, 2);  // a heap for each of our mostly sleeping threads would hold what none of them needs
   sigset_t set;
   sigemptyset(&set);
@@ -25,8 +31,8 @@ Result<ProcessRole> ProcessRole::enter() {
 
 void ProcessRole::wait_for_end() {
   pollfd fd{signals_.get(), POLLIN, 0};
-  while (::poll(&fd, 1, -1) <= 0) {
-  }
+  // What a push left free in the heap goes back to the machine: most of the time nothing happens here.
+  while (::poll(&fd, 1, kTrimEveryMs) <= 0) ::malloc_trim(0);
 }
 
 }  // namespace caisson::platform
