@@ -165,9 +165,12 @@ TEST_CASE("a deployment rolls out, rolls over without a gap, back, up and down, 
   REQUIRE_EQ(first.size(), 3);
   CHECK_EQ(first[0].trace().trace_id, "0af7651916cd43dd8448eb211c80319c");
   CHECK_FALSE(first[0].spec()["nodeName"].as_string().empty());
+  world.until([&] {  // a span is told after its pod is bound
+    const std::lock_guard lock(world.spans.mutex);
+    return world.spans.told.size() == 3;
+  });
   {
     const std::lock_guard lock(world.spans.mutex);
-    REQUIRE_EQ(world.spans.told.size(), 3);
     CHECK_EQ(world.spans.told[0].name, "schedule");
     CHECK_EQ(world.spans.told[0].parent_span_id, "b7ad6b7169203331");
   }
