@@ -104,6 +104,11 @@ void scale_down_old(std::vector<Scale>& old, std::int64_t most) {
   }
 }
 
+// A set that was told to shrink still has its pods until it says otherwise.
+std::int64_t pods_present(const Object& set) {
+  return std::max(replicas_of(set), set.status()["replicas"].as_int());
+}
+
 bool copied_to_replica_set(std::string_view annotation) {
   static constexpr std::string_view kNot[] = {"kubectl.kubernetes.io/last-applied-configuration",
                                               kRevision,
@@ -163,7 +168,8 @@ std::int64_t new_replicas(const Object& deployment, const ReplicaSets& sets, std
   const std::int64_t want = replicas_of(deployment);
   if (!is_rolling(deployment)) return want;
   const std::int64_t most = want + fences(deployment).surge;
-  const std::int64_t have = sum_replicas(sets.all());
+  std::int64_t have = present;
+  for (const Object& set : sets.old) have += pods_present(set);
   if (have >= most) return present;
   return present + std::min(most - have, want - present);
 }
@@ -183,8 +189,9 @@ std::vector<Scale> plan_rolling(const Object& deployment, const ReplicaSets& set
   const std::int64_t most_down = sum_replicas(sets.all()) - least - new_unavailable;
   if (most_down <= 0) return {};
   clean_unhealthy(old, most_down);
+  // A set that was told to shrink and has not yet must not count what it will take away.
   std::int64_t available = 0;
-  for (const Object& set : sets.all()) available += available_of(set);
+  for (const Object& set : sets.all()) available += std::min(available_of(set), replicas_of(set));
   scale_down_old(old, available - least);
   std::erase_if(old, [](const Scale& set) { return set.replicas == replicas_of(set.replica_set); });
   return old;

@@ -61,6 +61,14 @@ TEST_CASE("surge rounds up, unavailability down, and one pod at least may be mis
   }
 }
 
+TEST_CASE("a set that was told to shrink and has not yet keeps both fences") {
+  Object late = set("old", 3, 3, 100);
+  late.edit({"spec"}).set("replicas", 2);
+  const Object web = deployment(3, "1", "0");
+  CHECK_EQ(text(plan_rolling(web, {set("new", 1, 1), {late}})), "");           // a second new pod would be the fifth
+  CHECK_EQ(text(plan_rolling(web, {set("new", 2, 2), {late}})), "web-old=1");  // and not 0
+}
+
 TEST_CASE("each step of a rolling update keeps both fences") {
   struct Case {
     const char* why;
