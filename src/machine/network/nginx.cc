@@ -44,7 +44,7 @@ pid DIR/nginx.pid;
 error_log DIR/error.log warn;
 worker_processes WORKERS;
 worker_shutdown_timeout 30s;
-events { worker_connections 8192; }
+events { worker_connections 4096; }
 http {
   lua_package_path "DIR/lua/?.lua;/usr/share/lua/5.1/?.lua;/usr/share/lua/5.1/?/init.lua;;";
   lua_shared_dict caisson_routes 32m;
