@@ -80,11 +80,11 @@ TEST_CASE("a script that wants all memory is refused") {
 }
 
 TEST_CASE("a script can't reach files, processes or other code") {
-  for (const char* text : {"return io", "return os.execute", "return os.getenv", "return load", "return require",
-                           "return dofile", "return string.dump", "return debug", "return package"}) {
-    const auto got = run_script(text, "x", Value());
+  for (const std::string name : {"io", "os.execute", "os.getenv", "os.remove", "load", "require", "dofile", "string.dump",
+                                 "debug", "package"}) {
+    const auto got = run_script("return type(" + name + ")", "x", Value());  // a function itself would come back as null
     REQUIRE(got.ok());
-    CHECK_MESSAGE(got->is_null(), text);
+    CHECK_MESSAGE(got->as_string() == "nil", name);
   }
 }
 
