@@ -166,6 +166,13 @@ int compare_rpm_part(std::string_view a, std::string_view b) {
   }
 }
 
+// "1.2-3" as "1.2" and "3": what is behind the last dash is the packager's revision.
+std::pair<std::string_view, std::string_view> split_revision(std::string_view text) {
+  const std::size_t dash = text.rfind('-');
+  if (dash == std::string_view::npos) return {text, {}};
+  return {text.substr(0, dash), text.substr(dash + 1)};
+}
+
 }  // namespace
 
 std::optional<VersionScheme> scheme_of(std::string_view ecosystem) {
@@ -197,13 +204,8 @@ int compare_versions(VersionScheme scheme, std::string_view a, std::string_view 
 int compare_dpkg(std::string_view a, std::string_view b) {
   const Epoch left = split_epoch(a), right = split_epoch(b);
   if (const int order = compare_numbers(left.epoch, right.epoch); order != 0) return order;
-  const auto parts = [](std::string_view text) {
-    const std::size_t dash = text.rfind('-');
-    return dash == std::string_view::npos ? std::pair(text, std::string_view())
-                                          : std::pair(text.substr(0, dash), text.substr(dash + 1));
-  };
-  const auto [upstream_a, revision_a] = parts(left.rest);
-  const auto [upstream_b, revision_b] = parts(right.rest);
+  const auto [upstream_a, revision_a] = split_revision(left.rest);
+  const auto [upstream_b, revision_b] = split_revision(right.rest);
   if (const int order = compare_dpkg_part(upstream_a, upstream_b); order != 0) return order;
   return compare_dpkg_part(revision_a, revision_b);
 }
@@ -233,13 +235,8 @@ int compare_apk(std::string_view a, std::string_view b) {
 int compare_rpm(std::string_view a, std::string_view b) {
   const Epoch left = split_epoch(a), right = split_epoch(b);
   if (const int order = compare_numbers(left.epoch, right.epoch); order != 0) return order;
-  const auto parts = [](std::string_view text) {
-    const std::size_t dash = text.rfind('-');
-    return dash == std::string_view::npos ? std::pair(text, std::string_view())
-                                          : std::pair(text.substr(0, dash), text.substr(dash + 1));
-  };
-  const auto [version_a, release_a] = parts(left.rest);
-  const auto [version_b, release_b] = parts(right.rest);
+  const auto [version_a, release_a] = split_revision(left.rest);
+  const auto [version_b, release_b] = split_revision(right.rest);
   if (const int order = compare_rpm_part(version_a, version_b); order != 0) return order;
   if (release_a.empty() || release_b.empty()) return 0;  // a range that names no release means all of them
   return compare_rpm_part(release_a, release_b);

@@ -29,12 +29,51 @@ std::string snake(std::string_view camel, std::span<const Field> table) {
 }
 
 // A map with `name` and `key` where the file has a text stands for a value in a Secret.
-Value channel_of(const Value& from, const std::string& ns, const SecretReader& secret) {
+Value text_of(const Value& from, const std::string& ns, const SecretReader& secret) {
+  const bool reference = from.is_map() && from.contains("key") && from.contains("name");
+  return reference ? Value(secret(ns, from)) : from;
+}
+
+Value texts_of(const Value& from, const std::string& ns, const SecretReader& secret) {
+  Value out = Value::map();
+  for (const auto& entry : from.entries()) out.set(entry.key, text_of(entry.value, ns, secret));
+  return out;
+}
+
+// Errors: invalid for what notify.cc can't do: a notice must not go another way than it was told to.
+Result<Value> http_config_of(const Value& from, const std::string& ns, const SecretReader& secret) {
   Value out = Value::map();
   for (const auto& entry : from.entries()) {
-    const bool reference = entry.value.is_map() && entry.value.contains("key") && entry.value.contains("name");
-    if (entry.key == "httpConfig") continue;
-    out.set(snake(entry.key, kFields), reference ? Value(secret(ns, entry.value)) : entry.value);
+    const std::string_view key = entry.key;
+    const Value& value = entry.value;
+    if (key == "basicAuth") {
+      out.set("basic_auth", texts_of(value, ns, secret));
+    } else if (key == "authorization") {
+      out.set("authorization", texts_of(value, ns, secret));
+    } else if (key == "bearerTokenSecret") {
+      out.set("bearer_token", text_of(value, ns, secret));
+    } else if (key == "tlsConfig") {
+      Value tls{{"insecure_skip_verify", value["insecureSkipVerify"].as_bool()}};
+      for (const auto& field : value.entries()) {
+        const bool known = field.key == "insecureSkipVerify" || (field.key == "ca" && !field.value["secret"].is_null());
+        if (!known) return Error{ErrorCode::invalid, "httpConfig.tlsConfig." + std::string(field.key) + " is not supported"};
+      }
+      if (value.contains("ca")) tls.set("ca", text_of(value["ca"]["secret"], ns, secret));
+      out.set("tls_config", std::move(tls));
+    } else {
+      return Error{ErrorCode::invalid, "httpConfig." + std::string(key) + " is not supported"};
+    }
+  }
+  return out;
+}
+
+Result<Value> channel_of(const Value& from, const std::string& ns, const SecretReader& secret) {
+  Value out = Value::map();
+  for (const auto& entry : from.entries()) {
+    if (entry.key == "httpConfig")
+      out.set("http_config", TRY(http_config_of(entry.value, ns, secret)));
+    else
+      out.set(snake(entry.key, kFields), text_of(entry.value, ns, secret));
   }
   return out;
 }
@@ -86,7 +125,7 @@ Result<void> add_object(Config& config, const kube::Object& object, const Secret
     for (const auto& entry : from.entries()) {
       if (entry.key == "name") continue;
       std::vector<Value> channels;
-      for (const Value& item : entry.value.items()) channels.push_back(channel_of(item, object.ns(), secret));
+      for (const Value& item : entry.value.items()) channels.push_back(TRY(channel_of(item, object.ns(), secret).in("receiver " + from["name"].str())));
       receiver.set(snake(entry.key, kChannels), Value(std::move(channels)));
     }
     receivers.push_back(std::move(receiver));

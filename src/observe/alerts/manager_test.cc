@@ -199,6 +199,25 @@ TEST_CASE("an AlertmanagerConfig takes the alerts of its namespace") {
   CHECK(config.receivers.at("shop/chat/r").integrations.at(0).settings["api_url"].as_string() == "shop/s");
 }
 
+TEST_CASE("an AlertmanagerConfig's httpConfig is kept, and what of it can't be done refuses the object") {
+  const auto add = [](const std::string& http, Config& config) {
+    const std::string receiver = R"({"name":"r","webhookConfigs":[{"url":"http://a.example","httpConfig":)" + http + "}]}";
+    const kube::Object object(json::parse(R"({"metadata":{"name":"chat","namespace":"shop"},"spec":{"route":{"receiver":"r"},"receivers":[)" + receiver + "]}}").value());
+    return add_object(config, object, [](const std::string& ns, const Value& selector) { return ns + "/" + selector["key"].str(); });
+  };
+  Config config = parse_config(kConfig).value();
+  REQUIRE(add(R"({"authorization":{"type":"Token","credentials":{"name":"s","key":"token"}},"tlsConfig":{"ca":{"secret":{"name":"s","key":"ca"}}}})", config).ok());
+  const Value& http = config.receivers.at("shop/chat/r").integrations.at(0).settings["http_config"];
+  CHECK(json::write(http["authorization"]) == R"({"type":"Token","credentials":"shop/token"})");
+  CHECK(http["tls_config"]["ca"].as_string() == "shop/ca");
+  for (const char* refused : {R"({"proxyURL":"http://p.example"})", R"({"oauth2":{}})", R"({"tlsConfig":{"cert":{}}})"}) {
+    Config other = parse_config(kConfig).value();
+    const auto added = add(refused, other);
+    REQUIRE_FALSE(added.ok());
+    CHECK(added.error().message.find("receiver r: httpConfig.") != std::string::npos);
+  }
+}
+
 TEST_CASE("API v2 takes alerts and silences and gives them back") {
   Manager manager(parse_config(kConfig).value());
   const auto ask = [&](const char* method, const char* path, const std::string& body = "", http::Query query = {}) {
