@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 ROOT=$PWD
 
 # What the release build and the running platform need (Debian 12).
-BUILD_PACKAGES=(g++ cmake ninja-build ccache mold pkg-config libssl-dev libsqlite3-dev libgit2-dev libre2-dev libzstd-dev libisal-dev zlib1g-dev libbz2-dev liblzma-dev
+BUILD_PACKAGES=(g++ cmake ninja-build ccache mold pkg-config libssl-dev libsqlite3-dev libgit2-dev libre2-dev libzstd-dev libsnappy-dev libisal-dev zlib1g-dev libbz2-dev liblzma-dev
   libnftables-dev liblua5.4-dev libjq-dev libcli11-dev doctest-dev)
 RUN_PACKAGES=(git runc conmon nginx-light libnginx-mod-http-ndk libnginx-mod-http-lua lua-resty-core nftables libnftables1 libgit2-1.5 libisal2 libjq1
   mmdebstrap busybox-static ca-certificates)

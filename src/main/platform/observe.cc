@@ -17,7 +17,7 @@
 namespace caisson::platform {
 namespace {
 
-constexpr std::size_t kFormBytesMax = 4u << 20;
+constexpr std::size_t kFormBytesMax = 4u << 20, kWriteBytesMax = 32u << 20;
 constexpr Duration kSyncTimeMax = std::chrono::seconds(30);  // at the start; then informers answer at once
 constexpr std::string_view kPrometheus = "/prometheus", kAlertmanager = "/alertmanager";
 
@@ -107,9 +107,17 @@ struct Observability::Impl {
     if (!allowed.ok()) return refuse(*exchange, allowed.error());
     const std::string_view path = exchange->path;
     if (is_below(path, kAlertmanager)) return alerts->handle(exchange, path.substr(kAlertmanager.size()));
+    if (path == "/prometheus/api/v1/write") return write(*exchange);
     const auto parameters = parameters_of(*exchange);
     if (!parameters.ok()) return refuse(*exchange, parameters.error());
     exchange->respond(metrics->answer(exchange->method, path.substr(kPrometheus.size()), *parameters));
+  }
+
+  void write(http::Exchange& exchange) {
+    if (exchange.method != "POST") return exchange.respond({405, {{"Allow", "POST"}}, "remote write wants POST\n"});
+    const auto body = exchange.read_body(kWriteBytesMax);
+    if (!body.ok()) return refuse(exchange, body.error());
+    exchange.respond(metrics->write(exchange.headers, *body));
   }
 };
 

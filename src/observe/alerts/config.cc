@@ -19,7 +19,8 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {{"slack", "slack_configs", false},         {"discord", "discord_configs", true},  {"webhook", "webhook_configs", true},
                            {"msteams", "msteams_configs", true},      {"msteamsv2", "msteamsv2_configs", true},
-                           {"pagerduty", "pagerduty_configs", true},  {"telegram", "telegram_configs", true}};
+                           {"pagerduty", "pagerduty_configs", true},  {"telegram", "telegram_configs", true},
+                           {"email", "email_configs", false}};
 
 // Settings of the global section that a channel takes when it has none of its own.
 struct Inherited {
@@ -27,7 +28,15 @@ struct Inherited {
 };
 constexpr Inherited kInherited[] = {{"slack", "slack_api_url", "api_url"},
                                     {"pagerduty", "pagerduty_url", "url"},
-                                    {"telegram", "telegram_api_url", "api_url"}};
+                                    {"telegram", "telegram_api_url", "api_url"},
+                                    {"email", "smtp_from", "from"},
+                                    {"email", "smtp_smarthost", "smarthost"},
+                                    {"email", "smtp_hello", "hello"},
+                                    {"email", "smtp_auth_username", "auth_username"},
+                                    {"email", "smtp_auth_password", "auth_password"},
+                                    {"email", "smtp_auth_password_file", "auth_password_file"},
+                                    {"email", "smtp_require_tls", "require_tls"},
+                                    {"email", "smtp_tls_config", "tls_config"}};
 
 Result<std::int64_t> duration_of(const Value& from, const char* key, std::int64_t otherwise) {
   if (from[key].as_string().empty()) return otherwise;
@@ -181,7 +190,8 @@ Result<Config> parse_config(const std::string& text, std::vector<std::string> te
   Config config;
   config.text = text;
   config.templates = std::move(templates);
-  const Value& global = document["global"];
+  config.global = document["global"];
+  const Value& global = config.global;
   config.resolve_timeout_ms = TRY(duration_of(global, "resolve_timeout", config.resolve_timeout_ms));
   if (!document["route"].is_map()) return Error{ErrorCode::bad_request, "no routes provided"};
   for (const Value& item : document["receivers"].items()) {

@@ -50,6 +50,7 @@ struct InhibitRule {
 };
 
 struct Config {
+  Value global = Value::map();  // as the file has it
   Route root;
   std::map<std::string, Receiver> receivers;
   std::vector<InhibitRule> inhibit_rules;

@@ -53,6 +53,14 @@ constexpr std::string_view kDefaults = R"({{ define "__subject" -}}
 {{ define "pagerduty.default.clientURL" }}{{ template "__alertmanagerURL" . }}{{ end }}
 {{ define "pagerduty.default.instances" }}{{ range . }}{{ template "__alert" . }}
 {{ end }}{{ end }}
+{{ define "email.default.subject" }}{{ template "__subject" . }}{{ end }}
+{{ define "email.default.html" }}<html><body style="font-family:sans-serif">
+<p style="color:#fff;background:{{ if eq .Status "firing" }}#c0392b{{ else }}#27ae60{{ end }};padding:8px">
+{{ len .Alerts }} {{ if eq (len .Alerts) 1 }}alert{{ else }}alerts{{ end }} for {{ range .GroupLabels.SortedPairs }}{{ .Name }}={{ .Value | html }} {{ end }}</p>
+{{ range .Alerts }}<p><b>{{ .Status }}</b>: {{ template "__alert_html" . }}<br>{{ range .Labels.SortedPairs }}{{ .Name }} = {{ .Value | html }}<br>{{ end }}
+{{ with .GeneratorURL }}<a href="{{ . | html }}">source</a>{{ end }}</p>
+{{ end }}<p><a href="{{ template "__alertmanagerURL" . }}">Alertmanager</a></p></body></html>{{ end }}
+{{ define "__alert_html" }}{{ with or .Annotations.summary .Annotations.description .Annotations.message }}{{ . | html }}{{ end }}{{ end }}
 {{ define "telegram.default.message" }}{{ template "__subject" . }}
 {{ template "__alerts" . }}{{ end }}
 )";

@@ -17,10 +17,11 @@ constexpr Field kFields[] = {{"sendResolved", "send_resolved"}, {"apiURL", "api_
                              {"iconEmoji", "icon_emoji"},       {"iconURL", "icon_url"},       {"imageURL", "image_url"},     {"thumbURL", "thumb_url"},
                              {"avatarURL", "avatar_url"},       {"routingKey", "routing_key"}, {"clientURL", "client_url"},   {"botToken", "bot_token"},
                              {"chatID", "chat_id"},             {"parseMode", "parse_mode"},   {"disableNotifications", "disable_notifications"},
-                             {"maxAlerts", "max_alerts"},       {"urlSecret", "url"}};
+                             {"maxAlerts", "max_alerts"},       {"urlSecret", "url"},          {"authUsername", "auth_username"},
+                             {"authPassword", "auth_password"}, {"requireTLS", "require_tls"}};
 constexpr Field kChannels[] = {{"slackConfigs", "slack_configs"},     {"discordConfigs", "discord_configs"},     {"webhookConfigs", "webhook_configs"},
                                {"msteamsConfigs", "msteams_configs"}, {"msteamsv2Configs", "msteamsv2_configs"}, {"pagerdutyConfigs", "pagerduty_configs"},
-                               {"telegramConfigs", "telegram_configs"}};
+                               {"telegramConfigs", "telegram_configs"}, {"emailConfigs", "email_configs"}};
 
 std::string snake(std::string_view camel, std::span<const Field> table) {
   for (const Field& field : table)
@@ -40,6 +41,16 @@ Value texts_of(const Value& from, const std::string& ns, const SecretReader& sec
   return out;
 }
 
+Result<Value> tls_config_of(const Value& from, std::string_view place, const std::string& ns, const SecretReader& secret) {
+  Value tls{{"insecure_skip_verify", from["insecureSkipVerify"].as_bool()}};
+  for (const auto& field : from.entries()) {
+    const bool known = field.key == "insecureSkipVerify" || (field.key == "ca" && !field.value["secret"].is_null());
+    if (!known) return Error{ErrorCode::invalid, std::string(place) + std::string(field.key) + " is not supported"};
+  }
+  if (from.contains("ca")) tls.set("ca", text_of(from["ca"]["secret"], ns, secret));
+  return tls;
+}
+
 // Errors: invalid for what notify.cc can't do: a notice must not go another way than it was told to.
 Result<Value> http_config_of(const Value& from, const std::string& ns, const SecretReader& secret) {
   Value out = Value::map();
@@ -53,17 +64,19 @@ Result<Value> http_config_of(const Value& from, const std::string& ns, const Sec
     } else if (key == "bearerTokenSecret") {
       out.set("bearer_token", text_of(value, ns, secret));
     } else if (key == "tlsConfig") {
-      Value tls{{"insecure_skip_verify", value["insecureSkipVerify"].as_bool()}};
-      for (const auto& field : value.entries()) {
-        const bool known = field.key == "insecureSkipVerify" || (field.key == "ca" && !field.value["secret"].is_null());
-        if (!known) return Error{ErrorCode::invalid, "httpConfig.tlsConfig." + std::string(field.key) + " is not supported"};
-      }
-      if (value.contains("ca")) tls.set("ca", text_of(value["ca"]["secret"], ns, secret));
-      out.set("tls_config", std::move(tls));
+      out.set("tls_config", TRY(tls_config_of(value, "httpConfig.tlsConfig.", ns, secret)));
     } else {
       return Error{ErrorCode::invalid, "httpConfig." + std::string(key) + " is not supported"};
     }
   }
+  return out;
+}
+
+// [{key: Subject, value: x}], as the object has the headers of a mail, to what the file has.
+Value headers_of(const Value& from) {
+  if (from.is_map()) return from;
+  Value out = Value::map();
+  for (const Value& item : from.items()) out.set(item["key"].str(), item["value"]);
   return out;
 }
 
@@ -72,6 +85,10 @@ Result<Value> channel_of(const Value& from, const std::string& ns, const SecretR
   for (const auto& entry : from.entries()) {
     if (entry.key == "httpConfig")
       out.set("http_config", TRY(http_config_of(entry.value, ns, secret)));
+    else if (entry.key == "headers")
+      out.set("headers", headers_of(entry.value));
+    else if (entry.key == "tlsConfig")
+      out.set("tls_config", TRY(tls_config_of(entry.value, "tlsConfig.", ns, secret)));
     else
       out.set(snake(entry.key, kFields), text_of(entry.value, ns, secret));
   }
@@ -138,7 +155,7 @@ Result<void> add_object(Config& config, const kube::Object& object, const Secret
   }
   Value route = route_of(spec["route"], prefix, object.ns(), true);
   const Value root{{"receiver", route["receiver"]}, {"routes", Value(std::vector<Value>{route})}};
-  const Value document{{"route", root}, {"receivers", Value(std::move(receivers))}, {"time_intervals", Value(std::move(intervals))}};
+  const Value document{{"route", root}, {"receivers", Value(std::move(receivers))}, {"time_intervals", Value(std::move(intervals))}, {"global", config.global}};
   Config own = TRY(parse_config(yaml::write(document)));
   for (const Value& from : spec["inhibitRules"].items()) {
     InhibitRule rule;

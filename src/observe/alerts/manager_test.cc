@@ -164,6 +164,45 @@ TEST_CASE("channels get what their makers document") {
   CHECK(make("slack", Value{{"api_url", "http://x"}, {"title", "{{ .Nope.x }}"}}).is_string());
 }
 
+TEST_CASE("a mail takes the server of the global section, and what can't be sent is refused by field") {
+  Notification n{"all", "{}:{}", "http://am", Labels::from({{"alertname", "A"}}), {alert("A", {{"pod", "1"}})}, kStart};
+  const Config config = parse_config(R"(
+global: {smtp_smarthost: 'mail.example:587', smtp_from: 'Caisson <ops@example.org>', smtp_auth_username: u, smtp_auth_password: p}
+route: {receiver: all}
+receivers:
+- name: all
+  email_configs: [{to: 'a@example.org, b@example.org', headers: {X-Team: '{{ .GroupLabels.alertname }}'}}]
+)").value();
+  const auto made = make_mail(config.receivers.at("all").integrations[0], n, {});
+  REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().message));
+  CHECK(made->server.host == "mail.example");
+  CHECK(made->server.password == "p");
+  CHECK(made->server.require_tls);
+  CHECK(made->mail.to == std::vector<std::string>{"a@example.org", "b@example.org"});
+  CHECK(made->mail.headers[0].second == "A");
+  CHECK(made->mail.headers[1].second == "[FIRING:1] A (1)");
+  CHECK(made->mail.html.find("A is wrong") != std::string::npos);
+
+  const auto refused = [&](const Value& settings) { return make_mail({"email", settings, true, "email"}, n, {}).error().message; };
+  CHECK(refused(Value{{"smarthost", "mail.example"}}) == "email: smarthost must be host:port, is \"mail.example\"");
+  CHECK(refused(Value{{"smarthost", "m:25"}, {"from", "x"}}) == "email: from: not a mail address: x");
+  CHECK(refused(Value{{"smarthost", "m:25"}, {"from", "a@b"}}) == "email: to is missing");
+}
+
+TEST_CASE("an AlertmanagerConfig sends mail through the global server, with its headers") {
+  Config config = parse_config("global: {smtp_smarthost: 'm:25', smtp_from: a@b}\nroute: {receiver: x}\nreceivers: [{name: x}]").value();
+  const kube::Object object(json::parse(R"({"metadata":{"namespace":"shop","name":"c"},"spec":{"route":{"receiver":"r"},"receivers":[{"name":"r",
+    "emailConfigs":[{"to":"t@example.org","requireTLS":false,"headers":[{"key":"Subject","value":"hello"}],
+      "authUsername":"u","authPassword":{"name":"s","key":"k"}}]}]}})").value());
+  const auto added = add_object(config, object, [](const std::string&, const Value&) { return std::string("secret"); });
+  REQUIRE_MESSAGE(added.ok(), (added.ok() ? "" : added.error().message));
+  const Value& settings = config.receivers.at("shop/c/r").integrations[0].settings;
+  CHECK(settings["smarthost"].as_string() == "m:25");
+  CHECK(settings["auth_password"].as_string() == "secret");
+  CHECK(settings["require_tls"].as_bool(true) == false);
+  CHECK(settings["headers"]["Subject"].as_string() == "hello");
+}
+
 TEST_CASE("templates see alerts as upstream's do") {
   const Notification n{"r", "k", "http://am", Labels::from({{"alertname", "A"}}), {alert("A", {{"pod", "1"}}), alert("A", {{"pod", "2"}}, kStart - 1)}, kStart};
   const auto text = [&](const std::string& t) {

@@ -4,10 +4,10 @@
 #include <algorithm>
 
 #include "core/base/encoding.h"
-#include "core/base/file.h"
 #include "core/base/hash.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "observe/alerts/settings.h"
 
 namespace caisson::alerts {
 namespace {
@@ -22,32 +22,6 @@ std::string cut(std::string text, std::size_t bytes_max) {
   while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
   return text.substr(0, at) + "…";
 }
-
-// The settings of one channel, with their templates expanded.
-class Settings {
- public:
-  Settings(const Integration& i, const Notification& n, const std::vector<std::string>& templates) : i_(i), n_(n), templates_(templates) {}
-
-  Result<std::string> text(const char* key, std::string_view otherwise = "") const { return expand_value(i_.settings[key], key, otherwise); }
-  Result<std::string> expand_value(const Value& value, const char* key, std::string_view otherwise = "") const {
-    return expand(value.is_null() ? std::string(otherwise) : value.scalar_text(), n_, templates_).in(i_.id + ": " + key);
-  }
-  // A URL, itself or in a file.
-  Result<std::string> url(const char* key) const {
-    const std::string file = i_.settings[std::string(key) + "_file"].str();
-    if (!file.empty()) return std::string(trim(TRY(read_file(file, 4096).in(i_.id))));
-    const std::string text = TRY(this->text(key));
-    if (text.empty()) return Error{ErrorCode::bad_request, i_.id + ": " + key + " is missing"};
-    return text;
-  }
-  const Value& operator[](const char* key) const { return i_.settings[key]; }
-  bool firing() const { return n_.firing(); }
-
- private:
-  const Integration& i_;
-  const Notification& n_;
-  const std::vector<std::string>& templates_;
-};
 
 struct Post {
   std::string url;
@@ -256,7 +230,16 @@ Result<Outgoing> make_request(const Integration& integration, const Notification
   return out;
 }
 
+static Sent send_by_mail(const Integration& integration, const Notification& notification, const std::vector<std::string>& templates) {
+  const auto out = make_mail(integration, notification, templates);
+  if (!out.ok()) return {false, out.error()};
+  auto sent = http::send_mail(out->server, out->mail).in(integration.id);
+  const bool retry = !sent.ok() && (sent.error().code == ErrorCode::unavailable || sent.error().code == ErrorCode::timeout);
+  return {retry, std::move(sent)};
+}
+
 Sent send(const Integration& integration, const Notification& notification, const std::vector<std::string>& templates) {
+  if (integration.kind == "email") return send_by_mail(integration, notification, templates);
   auto out = make_request(integration, notification, templates);
   if (!out.ok()) return {false, out.error()};
   const http::Client client(out->client);

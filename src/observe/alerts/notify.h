@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/http/client.h"
+#include "core/http/smtp.h"
 #include "observe/alerts/config.h"
 
 namespace caisson::alerts {
@@ -42,6 +43,13 @@ struct Outgoing {
 };
 // Errors: bad_request, which names the setting that is missing or the template that fails.
 Result<Outgoing> make_request(const Integration& integration, const Notification& notification, const std::vector<std::string>& templates);
+
+// A notice by e-mail. Errors as make_request()'s.
+struct OutgoingMail {
+  http::MailServer server;
+  http::Mail mail;
+};
+Result<OutgoingMail> make_mail(const Integration& integration, const Notification& notification, const std::vector<std::string>& templates);
 
 struct Sent {
   bool retry = false;  // the channel may take it later

@@ -11,6 +11,8 @@
 #include "observe/metrics/api/state_api.h"
 #include "observe/metrics/model/format.h"
 #include "observe/metrics/promql/parser.h"
+#include "observe/metrics/remote/receiver.h"
+#include "observe/metrics/remote/sender.h"
 #include "observe/metrics/sources/kube_state.h"
 
 namespace caisson::metrics {
@@ -33,6 +35,7 @@ struct Config {
   std::int64_t evaluation_ms = 30'000;
   bool default_rules = true;
   std::vector<DiscoveredJob> jobs;
+  std::vector<RemoteWrite> remotes;
   std::string text;
 };
 
@@ -45,7 +48,9 @@ Result<Config> parse_config(const std::string& text) {
                                   std::pair("evaluation_interval", &config.evaluation_ms)})
     if (global.contains(key)) *into = TRY(parse_duration(global[key].as_string()).in(key));
   config.default_rules = document["default_rules"].as_bool(true);
+  config.scrape.native_histograms = global["scrape_native_histograms"].as_bool();
   config.jobs = TRY(static_jobs(document["scrape_configs"], config.scrape));
+  config.remotes = TRY(parse_remote_writes(document["remote_write"]));
   return config;
 }
 
@@ -57,6 +62,7 @@ struct Server::Impl {
   Clock& clock;
   std::unique_ptr<Tsdb> storage;
   SideData side;
+  std::unique_ptr<RemoteSender> remotes;  // after what it reads, before what is stored
   std::unique_ptr<Scraper> scraper;
   std::unique_ptr<RuleManager> rules;
   ApiOptions api;
@@ -118,6 +124,7 @@ struct Server::Impl {
     std::vector<std::string> found;
     const auto maps = list(schema::kConfigMaps);
     const Config config = read_config(maps, found);
+    if (found.empty() || !config.text.empty()) remotes->set_remotes(config.remotes);  // a text with a mistake changes none
     scraper->set_targets(read_targets(config, found));
     rules->set_groups(read_rules(config, maps, found));
     const std::lock_guard lock(mutex);
@@ -143,12 +150,15 @@ struct Server::Impl {
     }
   }
 
-  Exposition problem_state() {
+  Exposition own_state() {
     Families out;
     const std::lock_guard lock(mutex);
     out.family("caisson_metrics_config_problems", "gauge", "Monitors, probes, rules and settings that can't be read.");
     out.add({}, static_cast<double>(problems.size()));
-    return out.take();
+    Exposition all = out.take(), remote = remotes->read();
+    all.samples.insert(all.samples.end(), remote.samples.begin(), remote.samples.end());
+    all.metadata.insert(all.metadata.end(), remote.metadata.begin(), remote.metadata.end());
+    return all;
   }
 
   http::Response remove(const http::Query& parameters) {
@@ -196,6 +206,8 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options, ObjectLister
   auto impl = std::unique_ptr<Impl>(new Impl{std::move(options), std::move(list), clock});
   impl->storage = TRY(Tsdb::open(impl->options.directory, impl->options.storage));
   impl->started_ms = to_ms(clock.now());
+  impl->remotes = std::make_unique<RemoteSender>(*impl->storage, impl->options.directory + "/remote", clock);
+  impl->storage->on_append([sender = impl->remotes.get()](std::span<const NewSample> samples) { sender->offer(samples); });
   impl->scraper = std::make_unique<Scraper>(*impl->storage, impl->side, clock);
   RuleManager::Options rules;
   rules.state_file = impl->options.directory + "/alerts.json";
@@ -206,7 +218,7 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options, ObjectLister
                       Labels::from({{"job", "kube-state-metrics"}, {"instance", "caisson"}}), 15'000,
                       [own]() -> Result<Exposition> { return kube_state(own->list); }});
   impl->scraper->add({"caisson-metrics", "internal:metrics", Labels::from({{"job", "caisson-metrics"}, {"instance", "caisson"}}), 15'000,
-                      [own]() -> Result<Exposition> { return own->problem_state(); }});
+                      [own]() -> Result<Exposition> { return own->own_state(); }});
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
@@ -234,6 +246,10 @@ http::Response Server::answer(std::string_view method, std::string_view path, co
   if (path == "/api/v1/admin/tsdb/clean_tombstones") return {204, {}, ""};  // deletions take effect at once
   if (const auto answer = answer_state_api(impl_->state(), path, parameters)) return *answer;
   return answer_query_api(*impl_->storage, impl_->api, to_ms(impl_->clock.now()), path, parameters);
+}
+
+http::Response Server::write(const http::Headers& headers, std::string_view body) {
+  return receive_write(*impl_->storage, impl_->side, headers, body, to_ms(impl_->clock.now()));
 }
 
 std::vector<kube::Resource> Server::kinds() {

@@ -4,7 +4,7 @@
 //
 // Configuration is objects: ServiceMonitor, PodMonitor, Probe and PrometheusRule; ConfigMaps labelled
 // caisson.dev/rules=true, whose every key is a rule file; and ConfigMap caisson-system/prometheus with a prometheus.yml
-// (global, scrape_configs). What can't be read is logged once and counted (caisson_metrics_config_problems), and the
+// (global, scrape_configs, remote_write). What can't be read is logged once and counted (caisson_metrics_config_problems), and the
 // rest goes on. Any thread.
 #pragma once
 #include "core/http/message.h"
@@ -33,6 +33,8 @@ class Server {
   // `path` is below the mount ("/api/v1/query", "/federate", "/-/healthy"); `parameters` those of the URL and of a form
   // body.
   http::Response answer(std::string_view method, std::string_view path, const http::Query& parameters);
+  // POST /api/v1/write (remote/receiver.h).
+  http::Response write(const http::Headers& headers, std::string_view body);
   Tsdb& storage();
   // Kinds that `list` is asked for.
   static std::vector<kube::Resource> kinds();

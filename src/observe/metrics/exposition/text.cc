@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/base/text.h"
+#include "observe/metrics/exposition/protobuf.h"
 #include "observe/metrics/model/format.h"
 
 namespace caisson::metrics {
@@ -214,6 +215,7 @@ class ExpositionParser {
     if (in.accept('{')) TRY(in.labels(labels));
     if (std::none_of(labels.begin(), labels.end(), [](const Label& l) { return l.name == kMetricName; }))
       return bad("sample without a metric name");
+    normalize(labels);
     sample.labels = Labels::from(std::move(labels));
     in.skip_blanks();
     sample.v = TRY(in.number("value"));
@@ -227,6 +229,15 @@ class ExpositionParser {
       return Error{ErrorCode::too_large, "more than " + std::to_string(limits_.samples_max) + " samples"};
     out_.samples.push_back(std::move(sample));
     return {};
+  }
+
+  // One spelling of each bound, so that a client that changes its format does not begin new series.
+  void normalize(std::vector<Label>& labels) const {
+    if (out_.metadata.empty()) return;
+    const std::string_view type = out_.metadata.back().type;
+    const std::string_view name = type == "histogram" ? "le" : type == "summary" ? "quantile" : "";
+    for (Label& label : labels)
+      if (!name.empty() && label.name == name) label.value = normalized_bound(label.value);
   }
 
   // Milliseconds; OpenMetrics writes seconds.
@@ -273,12 +284,16 @@ Result<Exposition> parse_open_metrics(std::string_view text, const ExpositionLim
   return ExpositionParser(text, true, limits).run();
 }
 
+std::string normalized_bound(std::string_view value) {
+  const auto bound = parse_float(value);
+  return bound ? format_open_metrics(*bound) : std::string(value);
+}
+
 Result<Exposition> parse_exposition(std::string_view content_type, std::string_view text,
-                                    const ExpositionLimits& limits) {
+                                    const ExpositionLimits& limits, bool classic_too) {
   const std::string type = to_lower(caisson::trim(content_type.substr(0, content_type.find(';'))));
   if (type == "application/openmetrics-text") return parse_open_metrics(text, limits);
-  if (type == "application/vnd.google.protobuf")
-    return Error{ErrorCode::unsupported_media_type, "the protobuf exposition format is not supported"};
+  if (type == "application/vnd.google.protobuf") return parse_protobuf(text, limits, classic_too);
   return parse_text(text, limits);
 }
 

@@ -23,6 +23,7 @@ struct ExposedSample {
   double v = 0;
   std::optional<std::int64_t> t;  // milliseconds; absent: the time of the scrape
   std::optional<ExposedExemplar> exemplar;
+  HistogramPtr h = nullptr;  // a native histogram instead of v
 };
 
 struct MetricMetadata {
@@ -47,8 +48,11 @@ struct ExpositionLimits {
 // Errors: bad_request "line 3: …"; too_large, which names the limit.
 Result<Exposition> parse_text(std::string_view text, const ExpositionLimits& limits = {});
 Result<Exposition> parse_open_metrics(std::string_view text, const ExpositionLimits& limits = {});
-// By the Content-Type of the answer. Errors: unsupported_media_type for protobuf.
+// By the Content-Type of the answer: text, or protobuf (protobuf.h, to which `classic_too` goes).
 Result<Exposition> parse_exposition(std::string_view content_type, std::string_view text,
-                                    const ExpositionLimits& limits = {});
+                                    const ExpositionLimits& limits = {}, bool classic_too = false);
+
+// "0.5", "1": the values of le and quantile as they are stored, "0.5", "1.0", whatever the format wrote (Prometheus 3).
+std::string normalized_bound(std::string_view value);
 
 }  // namespace caisson::metrics

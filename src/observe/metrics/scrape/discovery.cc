@@ -31,6 +31,11 @@ std::int64_t duration_or(const Value& text, std::int64_t otherwise) {
   return ms.ok() && *ms > 0 ? *ms : otherwise;
 }
 
+// Protobuf comes first when the list of protocols begins with it, or without a list when native histograms are wanted.
+bool wants_protobuf(const Value& protocols, bool native_histograms) {
+  return protocols.empty() ? native_histograms : protocols.items()[0].as_string() == "PrometheusProto";
+}
+
 // A value in Secret or ConfigMap `selector` {name, key}; empty when absent.
 class Secrets {
  public:
@@ -103,6 +108,8 @@ class MonitorJobs {
     job.honor_labels = from["honorLabels"].as_bool();
     job.honor_timestamps = from["honorTimestamps"].as_bool(true);
     job.sample_limit = static_cast<std::size_t>(monitor.spec()["sampleLimit"].as_int());
+    job.native_histograms = wants_protobuf(monitor.spec()["scrapeProtocols"], monitor.spec()["scrapeNativeHistograms"].as_bool(defaults_.native_histograms));
+    job.classic_histograms_too = monitor.spec()["scrapeClassicHistograms"].as_bool();
     job.relabeling = TRY(parse_relabel_rules(from["relabelings"]));
     job.metric_relabeling = TRY(parse_relabel_rules(from["metricRelabelings"]));
     const Value& authorization = from["authorization"];
@@ -308,6 +315,8 @@ Result<DiscoveredJob> static_job(const Value& from, const ScrapeDefaults& defaul
   job.honor_labels = from["honor_labels"].as_bool();
   job.honor_timestamps = from["honor_timestamps"].as_bool(true);
   job.sample_limit = static_cast<std::size_t>(from["sample_limit"].as_int());
+  job.native_histograms = wants_protobuf(from["scrape_protocols"], from["scrape_native_histograms"].as_bool(defaults.native_histograms));
+  job.classic_histograms_too = from["always_scrape_classic_histograms"].as_bool();
   job.insecure_skip_verify = from["tls_config"]["insecure_skip_verify"].as_bool();
   job.ca_pem = from["tls_config"]["ca"].str();
   for (const auto& entry : from["params"].entries())

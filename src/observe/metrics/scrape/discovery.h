@@ -19,6 +19,7 @@ using ObjectLister = std::function<std::vector<kube::Object>(const kube::Resourc
 
 struct ScrapeDefaults {
   std::int64_t interval_ms = 30'000, timeout_ms = 10'000;
+  bool native_histograms = false;
 };
 
 struct DiscoveredJob {

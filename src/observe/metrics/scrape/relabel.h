@@ -33,6 +33,7 @@ struct RelabelRule {
   std::string target_label;
   std::string replacement = "$1";
   std::uint64_t modulus = 0;
+  bool operator==(const RelabelRule&) const = default;
 };
 
 class Relabeling {

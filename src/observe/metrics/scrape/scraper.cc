@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/base/worker_pool.h"
 #include "core/http/client.h"
+#include "observe/metrics/exposition/protobuf.h"
 #include "observe/metrics/model/format.h"
 
 namespace caisson::metrics {
@@ -17,6 +18,10 @@ constexpr std::size_t kBodyBytesMax = 64u << 20;
 constexpr std::int64_t kAlignWithinMs = 5;  // a scrape that begins this late counts as on time: its deltas compress away
 constexpr std::string_view kAccept =
     "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+
+std::string accept_of(const ScrapeJob& job) {
+  return job.native_histograms ? std::string(kProtobufAccept) + ";q=0.7," + std::string(kAccept) : std::string(kAccept);
+}
 
 std::int64_t to_ms(Time time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
@@ -77,15 +82,14 @@ Result<Exposition> fetch(Entry& entry) {
   request.url = entry.target.url;
   request.time_max = std::chrono::milliseconds(entry.target.timeout_ms);
   request.response_bytes_max = kBodyBytesMax;
-  request.headers.set("Accept", kAccept);
+  request.headers.set("Accept", accept_of(job));
   request.headers.set("X-Prometheus-Scrape-Timeout-Seconds", format_general(static_cast<double>(entry.target.timeout_ms) / 1000));
   if (!job.authorization.empty()) request.headers.set("Authorization", job.authorization);
   const http::Response response = TRY(entry.client->send(request));
   if (response.status != 200)
     return Error{ErrorCode::unavailable, "server returned HTTP status " + std::to_string(response.status) + " " +
                                              std::string(http::reason_phrase(response.status))};
-  ExpositionLimits limits;
-  auto parsed = TRY(parse_exposition(response.headers.get("Content-Type"), response.body, limits));
+  auto parsed = TRY(parse_exposition(response.headers.get("Content-Type"), response.body, {}, job.classic_histograms_too));
   if (job.sample_limit > 0 && parsed.samples.size() > job.sample_limit)
     return Error{ErrorCode::too_large, "sample limit exceeded: " + std::to_string(parsed.samples.size()) + " of " +
                                            std::to_string(job.sample_limit)};
@@ -182,7 +186,7 @@ struct Scraper::Impl {
       const bool own_time = sample.t && honor_times;
       at->second.seen = own_time ? UINT64_MAX : entry.scrapes;  // a sample with its own time never goes stale
       if (at->second.labels.empty()) continue;
-      samples.push_back({at->second.labels, own_time ? *sample.t : t, sample.v, nullptr});
+      samples.push_back({at->second.labels, own_time ? *sample.t : t, sample.v, sample.h});
       if (sample.exemplar)
         side.add({at->second.labels, sample.exemplar->labels, sample.exemplar->v, sample.exemplar->t.value_or(t)});
     }

@@ -54,24 +54,7 @@ Labels public_labels(const LabelsBuilder& from) {
   return Labels::from(std::move(kept));
 }
 
-auto fields(const RelabelRule& r) {
-  return std::tie(r.action, r.source_labels, r.separator, r.regex, r.target_label, r.replacement, r.modulus);
-}
-
-bool same(const std::vector<RelabelRule>& a, const std::vector<RelabelRule>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const RelabelRule& x, const RelabelRule& y) { return fields(x) == fields(y); });
-}
-
 }  // namespace
-
-bool ScrapeJob::operator==(const ScrapeJob& o) const {
-  const auto plain = [](const ScrapeJob& j) {
-    return std::tie(j.pool, j.job, j.interval_ms, j.timeout_ms, j.path, j.scheme, j.params, j.honor_labels,
-                    j.honor_timestamps, j.sample_limit, j.authorization, j.ca_pem, j.insecure_skip_verify);
-  };
-  return plain(*this) == plain(o) && same(relabeling, o.relabeling) && same(metric_relabeling, o.metric_relabeling);
-}
 
 Result<std::vector<RelabelRule>> parse_relabel_rules(const Value& list) {
   std::vector<RelabelRule> rules;

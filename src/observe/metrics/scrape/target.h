@@ -22,7 +22,9 @@ struct ScrapeJob {
   std::string authorization;     // the header's value; empty: none
   std::string ca_pem;
   bool insecure_skip_verify = false;
-  bool operator==(const ScrapeJob&) const;
+  bool native_histograms = false;          // asks for protobuf first, the only format that has them
+  bool classic_histograms_too = false;     // of a histogram that has both forms
+  bool operator==(const ScrapeJob&) const = default;
 };
 
 struct Target {

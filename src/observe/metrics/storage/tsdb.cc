@@ -80,6 +80,7 @@ struct Tsdb::Impl {
   TsdbOptions options;
   std::mutex write_mutex;  // appends, removals, maintenance: one at a time; taken before index_mutex
   WriteAheadLog log;
+  std::function<void(std::span<const NewSample>)> stored;
   std::shared_ptr<BlockSet> blocks = std::make_shared<BlockSet>();
   mutable std::shared_mutex index_mutex;  // guards what follows
   std::unordered_map<Labels, SeriesPtr, LabelsHash> by_labels;
@@ -451,7 +452,17 @@ Result<AppendCounts> Tsdb::append(std::span<const NewSample> samples) {
     (at == known.end() ? p.series : at->second)->add(p.sample->t, p.sample->v, p.sample->h);
   }
   counts.added = pending.size();
+  if (impl_->stored) {
+    std::vector<NewSample> stored;
+    stored.reserve(pending.size());
+    for (const Pending& p : pending) stored.push_back(*p.sample);
+    impl_->stored(stored);
+  }
   return counts;
+}
+
+void Tsdb::on_append(std::function<void(std::span<const NewSample>)> call) {
+  impl_->stored = std::move(call);
 }
 
 Result<std::vector<std::shared_ptr<const StoredSeries>>> Tsdb::select(std::span<const Matcher> matchers,

@@ -4,6 +4,7 @@
 // the log; opened again after a crash, the storage has every one of them. Threads: every method may be called from any
 // thread; readers do not wait for the disk.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -55,6 +56,8 @@ class Tsdb : public Queryable {
   // All or nothing on the disk; a sample that is refused does not refuse the others. Errors: unavailable when the disk
   // is full.
   Result<AppendCounts> append(std::span<const NewSample> samples);
+  // `call` has what each append() stored, before that returns. REQUIRES: set before the first append.
+  void on_append(std::function<void(std::span<const NewSample>)> call);
 
   Result<std::vector<std::shared_ptr<const StoredSeries>>> select(std::span<const Matcher> matchers, std::int64_t mint,
                                                                   std::int64_t maxt) const override;
