@@ -251,6 +251,15 @@ std::optional<Digest> Bootstrap::find(const content::Reference& reference) const
   return recipe ? impl_->recorded(*recipe) : std::nullopt;
 }
 
+Result<std::vector<Digest>> Bootstrap::made() const {
+  std::vector<Digest> all;
+  for (const std::string& id : TRY(list_dir(impl_->options.directory))) {
+    const std::string path = path_join(impl_->options.directory, id);
+    if (!is_directory(path)) all.push_back(TRY(Digest::parse(trim(TRY(read_file(path, 4096)))).in(path)));
+  }
+  return all;
+}
+
 Result<Digest> Bootstrap::make(const content::Reference& reference, const Progress& progress) {
   if (reference.digest)
     return Error{ErrorCode::bad_request, reference.familiar() + ": a stand-in never answers for a digest"};

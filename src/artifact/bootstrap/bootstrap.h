@@ -43,6 +43,8 @@ class Bootstrap {
   // Errors: not_found (no recipe, with the names there are; no such package, with the cure), bad_request (a digest),
   // unavailable.
   Result<content::Digest> make(const content::Reference& reference, const Progress& progress = {});
+  // The manifests of all that were made. Errors: a record that can't be read.
+  Result<std::vector<content::Digest>> made() const;
   // Repositories there are recipes for, as people write them.
   std::vector<std::string> names() const;
 

@@ -3,13 +3,36 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "core/document/json.h"
 
 namespace caisson::build {
 
 std::optional<CachedLayer> CacheIndex::find(const content::Digest& key) const {
-  const Result<std::string> text = read_file(directory_ + "/layers/" + key.hex.substr(0, 2) + "/" + key.hex, 4096);
+  const std::string path = directory_ + "/layers/" + key.hex.substr(0, 2) + "/" + key.hex;
+  std::optional<CachedLayer> found = read_entry(path);
+  if (found) ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);  // used now: it is kept
+  return found;
+}
+
+Result<std::set<content::Digest>> CacheIndex::layers(Time unused_since) {
+  std::set<content::Digest> all;
+  const std::string root = directory_ + "/layers";
+  if (!exists(root)) return all;
+  for (const std::string& shelf : TRY(list_dir(root)))
+    for (const std::string& name : TRY(list_dir(root + "/" + shelf))) {
+      const std::string path = root + "/" + shelf + "/" + name;
+      struct stat info {};
+      if (::stat(path.c_str(), &info) != 0) continue;
+      if (Time(std::chrono::seconds(info.st_mtim.tv_sec)) < unused_since) TRY(remove_file(path));
+      else if (const auto entry = read_entry(path)) all.insert(entry->diff_id);
+    }
+  return all;
+}
+
+std::optional<CachedLayer> CacheIndex::read_entry(const std::string& path) {
+  const Result<std::string> text = read_file(path, 4096);
   if (!text.ok()) return std::nullopt;
   const Result<Value> value = json::parse(*text);
   if (!value.ok()) return std::nullopt;

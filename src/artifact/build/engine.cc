@@ -284,7 +284,7 @@ Result<void> Engine::add_layer(const Step& step, State& state, const std::string
   const Digest digest = Digest::parse("sha256:" + key).value();
   std::optional<CachedLayer> layer;
   if (request_.use_cache) layer = cache_.find(digest);
-  const bool cached = layer && services_.layers.has(layer->diff_id);
+  const bool cached = layer && services_.layers.touch(layer->diff_id);
   Result<void> made;
   if (!cached) {
     Result<content::LayerInfo> info = make_layer(state, mounted, fill);

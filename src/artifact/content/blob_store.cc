@@ -10,6 +10,7 @@
 
 #include "core/base/encoding.h"
 #include "core/base/file.h"
+#include "artifact/content/aside.h"
 #include "core/base/random.h"
 
 namespace caisson::content {
@@ -129,7 +130,7 @@ Result<std::vector<Digest>> BlobStore::list() const {
 }
 
 Result<void> BlobStore::put(const Digest& expected, const ByteSource& next) {
-  if (has(expected)) return {};
+  if (touch(expected)) return {};
   const std::string id = TRY(begin_upload());
   const Result<std::uint64_t> size = append_upload(id, next);
   if (!size.ok()) {
@@ -147,6 +148,14 @@ Result<Digest> BlobStore::put_bytes(std::string_view bytes) {
 
 Result<void> BlobStore::remove(const Digest& digest) {
   return remove_file(path(digest));
+}
+
+bool BlobStore::touch(const Digest& digest) const {
+  return touch_file(path(digest));
+}
+
+Result<bool> BlobStore::remove_if_older(const Digest& digest, Time than) {
+  return remove_file_if_older(path(digest), impl_->root + "/uploads/gone-" + random_uuid(), than);
 }
 
 Result<std::string> BlobStore::begin_upload() {

@@ -37,6 +37,10 @@ class BlobStore {
   // The same for bytes in memory; gives their sha256.
   Result<Digest> put_bytes(std::string_view bytes);
   Result<void> remove(const Digest& digest);  // fine when absent
+  // Tells the collector that somebody counts on it; false when it is not here.
+  bool touch(const Digest& digest) const;
+  // False when it was touched (or put) since. Fine when absent.
+  Result<bool> remove_if_older(const Digest& digest, Time than);
 
   // Resumable uploads. Ids are unguessable.
   Result<std::string> begin_upload();

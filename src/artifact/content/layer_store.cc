@@ -13,6 +13,7 @@
 #include <mutex>
 #include <set>
 
+#include "artifact/content/aside.h"
 #include "artifact/content/compress.h"
 #include "artifact/content/extract.h"
 #include "artifact/content/tree_tar.h"
@@ -319,6 +320,17 @@ Result<void> LayerStore::remove(const Digest& diff_id) {
   return remove_tree(gone);
 }
 
+bool LayerStore::touch(const Digest& diff_id) const {
+  return touch_file(impl_->directory(diff_id));
+}
+
+Result<bool> LayerStore::remove_if_older(const Digest& diff_id, Time than) {
+  const std::string gone = impl_->root + "/.work/layer-" + random_uuid();
+  if (!TRY(put_aside_if_older(impl_->directory(diff_id), gone, than))) return false;
+  TRY(remove_tree(gone));
+  return true;
+}
+
 Result<std::vector<std::string>> ensure_layers(const BlobStore& blobs, LayerStore& layers, const Manifest& manifest,
                                                const ImageConfig& config) {
   if (manifest.layers.size() != config.diff_ids.size()) {
@@ -327,7 +339,7 @@ Result<std::vector<std::string>> ensure_layers(const BlobStore& blobs, LayerStor
   }
   for (std::size_t i = 0; i < config.diff_ids.size(); ++i) {
     const Digest& diff_id = config.diff_ids[i];
-    if (!layers.has(diff_id)) {
+    if (!layers.touch(diff_id)) {
       const Digest& blob = manifest.layers[i].digest;
       ByteSource bytes = TRY(blobs.open_read(blob).in("layer " + blob.str()));
       TRY(layers.unpack(diff_id, std::move(bytes)).in("layer " + blob.str()));

@@ -16,6 +16,7 @@
 #include "artifact/content/image.h"
 #include "artifact/content/source.h"
 #include "artifact/content/tar.h"
+#include "core/base/clock.h"
 #include "core/base/result.h"
 
 namespace caisson::content {
@@ -55,6 +56,10 @@ class LayerStore : public LayerSource {
   Result<LayerInfo> commit(const std::string& directory, const CommitOptions& options = {});
   // fine when absent; the caller knows that nobody mounts it
   Result<void> remove(const Digest& diff_id);
+  // Tells the collector that somebody counts on it; false when it is not here.
+  bool touch(const Digest& diff_id) const;
+  // False when it was touched (or made) since. Fine when absent.
+  Result<bool> remove_if_older(const Digest& diff_id, Time than);
   // on the same file system, for what will be committed
   std::string work_dir() const;
 

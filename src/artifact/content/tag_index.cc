@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "artifact/content/aside.h"
 #include "artifact/content/reference.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
@@ -78,6 +79,18 @@ struct TagIndex::Impl {
     if (::fsync(file.get()) != 0) return errno_error("sync " + temporary);
     TRY(rename_file(temporary, directory + "/" + name));
     return sync_dir(directory);
+  }
+
+  static Result<std::vector<Digest>> digests(const std::string& directory) {
+    std::vector<Digest> out;
+    for (const std::string& name : TRY(list_or_nothing(directory)))
+      if (Result<Digest> digest = digest_of(name); digest.ok()) out.push_back(*digest);
+    return out;
+  }
+
+  Result<bool> remove_if_older(const std::string& path, Time than) const {
+    TRY(make(root + "/_tmp"));
+    return remove_file_if_older(path, root + "/_tmp/" + random_uuid(), than);
   }
 
   Result<void> collect(const std::string& path, const std::string& name, std::vector<std::string>& out) const {
@@ -176,16 +189,11 @@ Result<void> TagIndex::remove_manifest(std::string_view repository, const Digest
 }
 
 Result<std::vector<Digest>> TagIndex::manifests(std::string_view repository) const {
-  std::vector<Digest> out;
-  const std::string directory = TRY(impl_->directory(repository));
-  for (const std::string& name : TRY(list_or_nothing(directory + "/_manifests"))) {
-    if (Result<Digest> digest = digest_of(name); digest.ok()) out.push_back(*digest);
-  }
-  return out;
+  return impl_->digests(TRY(impl_->directory(repository)) + "/_manifests");
 }
 
 Result<void> TagIndex::add_blob(std::string_view repository, const Digest& blob) {
-  if (has_blob(repository, blob)) return {};
+  if (touch_blob(repository, blob)) return {};
   const std::string directory = TRY(impl_->directory(repository));
   return impl_->write(directory + "/_blobs", file_name(blob), "");
 }
@@ -201,6 +209,28 @@ Result<void> TagIndex::remove_blob(std::string_view repository, const Digest& bl
   const std::string directory = TRY(impl_->directory(repository)) + "/_blobs";
   TRY(remove_file(directory + "/" + file_name(blob)));
   return sync_dir(directory);
+}
+
+Result<std::vector<Digest>> TagIndex::blobs(std::string_view repository) const {
+  return impl_->digests(TRY(impl_->directory(repository)) + "/_blobs");
+}
+
+bool TagIndex::touch_blob(std::string_view repository, const Digest& blob) const {
+  const Result<std::string> directory = impl_->directory(repository);
+  return directory.ok() && touch_file(*directory + "/_blobs/" + file_name(blob));
+}
+
+bool TagIndex::touch_manifest(std::string_view repository, const Digest& manifest) const {
+  const Result<std::string> directory = impl_->directory(repository);
+  return directory.ok() && touch_file(*directory + "/_manifests/" + file_name(manifest));
+}
+
+Result<bool> TagIndex::remove_blob_if_older(std::string_view repository, const Digest& blob, Time than) {
+  return impl_->remove_if_older(TRY(impl_->directory(repository)) + "/_blobs/" + file_name(blob), than);
+}
+
+Result<bool> TagIndex::remove_manifest_if_older(std::string_view repository, const Digest& manifest, Time than) {
+  return impl_->remove_if_older(TRY(impl_->directory(repository)) + "/_manifests/" + file_name(manifest), than);
 }
 
 Result<void> TagIndex::add_referrer(std::string_view repository, const Digest& subject, const Descriptor& referrer) {

@@ -12,6 +12,7 @@
 
 #include "artifact/content/digest.h"
 #include "artifact/content/image.h"
+#include "core/base/clock.h"
 #include "core/base/result.h"
 
 namespace caisson::content {
@@ -41,6 +42,16 @@ class TagIndex {
   Result<void> add_blob(std::string_view repository, const Digest& blob);
   bool has_blob(std::string_view repository, const Digest& blob) const;
   Result<void> remove_blob(std::string_view repository, const Digest& blob);
+  Result<std::vector<Digest>> blobs(std::string_view repository) const;
+  // Tells the collector that somebody counts on it; false when it is not there.
+  bool touch_blob(std::string_view repository, const Digest& blob) const;
+
+  bool touch_manifest(std::string_view repository, const Digest& manifest) const;
+
+  // For the collector: false when it was touched or written since.
+  Result<bool> remove_blob_if_older(std::string_view repository, const Digest& blob, Time than);
+  // The manifest is named by no tag.
+  Result<bool> remove_manifest_if_older(std::string_view repository, const Digest& manifest, Time than);
 
   // Descriptors of manifests whose subject is `subject`.
   Result<void> add_referrer(std::string_view repository, const Digest& subject, const Descriptor& referrer);

@@ -88,6 +88,7 @@ Result<Digest> Service::manifest_digest(const http::Exchange& exchange, const Ro
 http::Response Service::get_manifest(const http::Exchange& exchange, const Route& route) const {
   const Result<Digest> digest = manifest_digest(exchange, route);
   if (!digest.ok()) return unknown_manifest();
+  options_.tags.touch_manifest(route.repository, *digest);  // whoever is told that it is here may count on it
   const Result<std::string> type = options_.tags.manifest_type(route.repository, *digest);
   if (!type.ok()) return unknown_manifest();
   const Result<std::string> bytes = options_.blobs.read(*digest, content::kManifestBytesMax);
@@ -116,8 +117,7 @@ Result<void> Service::check_parts(const Route& route, std::string_view bytes, st
   if (content::is_index_type(media_type)) {
     const content::Index index = TRY(content::parse_index(bytes));
     for (const Descriptor& child : index.manifests) {
-      if (!options_.tags.manifest_type(route.repository, child.digest).ok() &&
-          !options_.tags.has_blob(route.repository, child.digest)) {
+      if (!options_.tags.touch_manifest(route.repository, child.digest) && !options_.tags.touch_blob(route.repository, child.digest)) {
         return missing(child.digest);
       }
     }
@@ -125,7 +125,7 @@ Result<void> Service::check_parts(const Route& route, std::string_view bytes, st
   }
   const content::Manifest manifest = TRY(content::parse_manifest(bytes));
   const auto linked = [&](const Digest& digest) {
-    return options_.tags.has_blob(route.repository, digest) && is_here(digest);
+    return options_.tags.touch_blob(route.repository, digest) && is_here(digest);
   };
   if (!linked(manifest.config.digest)) return missing(manifest.config.digest);
   for (const Descriptor& layer : manifest.layers) {

@@ -202,7 +202,7 @@ bool Service::is_here(const content::Digest& digest) const {
 void Service::blob(const http::ExchangePtr& exchange, const Route& route) {
   const Result<content::Digest> digest = content::Digest::parse(route.item);
   if (!digest.ok()) return exchange->respond(error_answer(400, "DIGEST_INVALID", digest.error().message));
-  if (!options_.tags.has_blob(route.repository, *digest) || !is_here(*digest)) {
+  if (!options_.tags.touch_blob(route.repository, *digest) || !is_here(*digest)) {
     return exchange->respond(error_answer(404, "BLOB_UNKNOWN", "blob unknown to registry"));
   }
   if (exchange->method == "DELETE") {
@@ -210,7 +210,7 @@ void Service::blob(const http::ExchangePtr& exchange, const Route& route) {
     if (!gone.ok()) return exchange->respond(error_answer(gone.error(), "BLOB_UNKNOWN"));
     return exchange->respond({202, base_headers(), ""});
   }
-  const bool stored = options_.blobs.has(*digest);
+  const bool stored = options_.blobs.touch(*digest);
   const Result<std::uint64_t> size = stored ? options_.blobs.size_bytes(*digest) : options_.layers->size_bytes(*digest);
   if (!size.ok()) return exchange->respond(error_answer(size.error(), "BLOB_UNKNOWN"));
   http::Headers headers = base_headers();

@@ -42,7 +42,7 @@ http::Response Service::begin_upload(http::Exchange& exchange, const Route& rout
     const Result<content::Digest> digest = content::Digest::parse(mount);
     if (!digest.ok()) return error_answer(400, "DIGEST_INVALID", digest.error().message);
     const bool visible = content::is_valid_repository(from) && !refuse(exchange, from, Action::pull);
-    if (visible && options_.tags.has_blob(from, *digest) && is_here(*digest)) {
+    if (visible && options_.tags.touch_blob(from, *digest) && is_here(*digest)) {
       const Result<void> linked = options_.tags.add_blob(route.repository, *digest);
       if (!linked.ok()) return error_answer(linked.error(), "BLOB_UNKNOWN");
       return created(route, *digest);

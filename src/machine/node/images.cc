@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/node/images.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <map>
@@ -23,6 +24,10 @@ struct Known {
   bool stand_in = false;  // made, not fetched
   std::string source;     // of the executor image: which program
 };
+
+std::string record_path(const std::string& directory, const std::string& name) {
+  return directory + "/" + sha256_hex(name) + ".json";
+}
 
 class Provider final : public ImageProvider {
  public:
@@ -158,9 +163,7 @@ class Provider final : public ImageProvider {
     return load(reference, digest);
   }
 
-  std::string record(const Reference& reference) const {
-    return options_.directory + "/" + sha256_hex(reference.str()) + ".json";
-  }
+  std::string record(const Reference& reference) const { return record_path(options_.directory, reference.str()); }
 
   std::optional<Known> recall(const Reference& reference) const {
     if (reference.digest && blobs_.has(*reference.digest)) return Known{*reference.digest};
@@ -171,6 +174,7 @@ class Provider final : public ImageProvider {
     if (!value.ok()) return std::nullopt;
     auto digest = Digest::parse((*value)["digest"].as_string());
     if (!digest.ok()) return std::nullopt;
+    ::utimensat(AT_FDCWD, record(reference).c_str(), nullptr, 0);  // used now
     return Known{*digest, (*value)["standIn"].as_bool(), (*value)["source"].str()};
   }
 
@@ -219,6 +223,24 @@ std::unique_ptr<ImageProvider> make_image_provider(content::BlobStore& blobs, co
                                                    content::LayerStore& layers, ImageSource* upstream,
                                                    ImageSource* stand_ins, ImageOptions options) {
   return std::make_unique<Provider>(blobs, tags, layers, upstream, stand_ins, std::move(options));
+}
+
+Result<std::vector<FetchedImage>> fetched_images(const std::string& directory) {
+  std::vector<FetchedImage> all;
+  if (!exists(directory)) return all;
+  for (const std::string& file : TRY(list_dir(directory))) {
+    struct stat info {};
+    const std::string path = directory + "/" + file;
+    const auto text = read_file(path);
+    if (!text.ok() || ::stat(path.c_str(), &info) != 0) continue;  // forgotten just now
+    const Value value = TRY(json::parse(*text).in(path));
+    all.push_back({value["name"].str(), TRY(Digest::parse(value["digest"].as_string()).in(path)), Time(std::chrono::seconds(info.st_mtim.tv_sec))});
+  }
+  return all;
+}
+
+Result<void> forget_image(const std::string& directory, const std::string& name) {
+  return remove_file(record_path(directory, name));
 }
 
 }  // namespace caisson::node

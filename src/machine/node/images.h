@@ -14,6 +14,7 @@
 #include "artifact/content/layer_store.h"
 #include "artifact/content/reference.h"
 #include "artifact/content/tag_index.h"
+#include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/document/value.h"
 
@@ -79,5 +80,15 @@ bool is_executor(const content::Reference& reference);
 // certificates.
 Result<content::Digest> make_executor_image(const std::string& executable, content::BlobStore& blobs,
                                             content::LayerStore& layers);
+
+// What was fetched by name (ImageOptions::directory), for the collector: `used_at` is when a pod last asked for it.
+struct FetchedImage {
+  std::string name;
+  content::Digest digest;
+  Time used_at;
+};
+Result<std::vector<FetchedImage>> fetched_images(const std::string& directory);
+// The next pod that wants it fetches it again.
+Result<void> forget_image(const std::string& directory, const std::string& name);
 
 }  // namespace caisson::node

@@ -79,6 +79,7 @@ void take_settings(Tree& tree, CLI::App* command) {
   command->add_option("--stand-ins", s.stand_ins, "auto, always or never: base images from distribution packages")
       ->check(CLI::IsMember({"auto", "always", "never"}))->capture_default_str();
   command->add_option("--package-cache", s.package_cache, "directory for downloaded packages, shared between instances");
+  command->add_option("--collect-every", s.collect_every, "how often images and layers that nobody needs any more are taken away")->capture_default_str();
   command->add_option("--trust-host-ca", s.trust_host_ca, "builds get this host's CA bundle")->capture_default_str();
 }
 

@@ -15,6 +15,7 @@
 #include "machine/network/network.h"
 #include "machine/node/node.h"
 #include "main/platform/agent_handler.h"
+#include "main/platform/collection.h"
 #include "main/platform/images.h"
 #include "main/platform/observe.h"
 #include "main/platform/process_role.h"
@@ -112,6 +113,10 @@ Result<void> run_agent(const Instance& instance) {
                                                         .directory = instance.path("builds"),
                                                         .cache_dir = instance.path("cache/build"),
                                                         .trust_host_ca = settings.trust_host_ca}));
+
+  const auto collection = Collection::start(blobs, tags, *layers, bootstrap, runtime,
+                                            {.images_directory = instance.path("cache/images"), .build_cache_directory = instance.path("cache/build"), .data_directory = instance.settings.data_dir,
+                                             .every = TRY(parse_duration(settings.collect_every).in("collectEvery"))});
 
   http::Server server = TRY(http::Server::start({}));
   const std::string socket = instance.path("run/agent.sock");

@@ -50,6 +50,11 @@ const std::vector<Setting>& all_settings() {
       text("nodeName", &Settings::node_name),
       text("standIns", &Settings::stand_ins),
       text("packageCache", &Settings::package_cache),
+      {"collectEvery", [](const Settings& s) { return Value(s.collect_every); },
+       [](Settings& s, const Value& v) {
+         const auto every = parse_duration(v.as_string());
+         return every.ok() && every->count() > 0 && (s.collect_every = v.str(), true);
+       }},
       {"trustHostCA", [](const Settings& s) { return Value(s.trust_host_ca); },
        [](Settings& s, const Value& v) { return v.is_bool() && (s.trust_host_ca = v.as_bool(), true); }},
       {"serverUid", [](const Settings& s) { return Value(s.server_uid); },

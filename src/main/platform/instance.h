@@ -28,6 +28,7 @@ struct Settings {
   std::string node_name;                   // empty: the host's name
   std::string stand_ins = "auto";          // auto | always | never: base images from distribution packages
   std::string package_cache;               // directory shared between instances; empty: below data_dir
+  std::string collect_every = "1h";        // how often images and layers that nobody needs are looked for (Go's duration)
   bool trust_host_ca = true;               // builds get the host's CA bundle (companies' TLS proxies)
   int server_uid = 64731;                  // the server's user id; needs no account
 };
