@@ -163,7 +163,8 @@ struct HttpApi::Call {
       return send(wrong_form("PartialObjectMetadataList", "is not a list", request.kind->resource.kind));
     if (as.table && of_kind) {
       Value table = schema::table(*request.kind, std::span(&value, 1), clock.now(), include());
-      table.edit("metadata").set("resourceVersion", value["metadata"]["resourceVersion"]);
+      if (const Value& version = value["metadata"]["resourceVersion"]; !version.is_null())
+        table.edit("metadata").set("resourceVersion", version);
       table.set("apiVersion", as.meta_version);
       return send(status, encode(table, as), as.content_type());
     }
@@ -231,7 +232,8 @@ struct HttpApi::Call {
 };
 
 std::string HttpApi::Call::list_head(const ItemList& list, std::string_view kind, std::string_view api_version) const {
-  Value metadata{{"resourceVersion", std::to_string(list.revision)}};
+  Value metadata = Value::map();
+  if (list.revision > 0) metadata.set("resourceVersion", std::to_string(list.revision));  // metrics have none
   if (!list.continue_token.empty() || (request.kind->custom && kind.ends_with("List")))
     metadata.set("continue", list.continue_token);
   if (list.remaining) metadata.set("remainingItemCount", static_cast<std::int64_t>(*list.remaining));

@@ -195,29 +195,7 @@ TEST_CASE("kubectl works: apply, get, patch, scale, watch, delete, auth can-i") 
   for (const std::string& program : programs) {
     CAPTURE(program);
     Shop s;
-    // kubectl sends a token by TLS only.
-    const Time now = system_clock().now();
-    const http::KeyPair ca = http::make_ca("test", now).value();
-    const http::KeyPair pair =
-        http::make_certificate(ca, {.common_name = "apiserver", .ip_addresses = {"127.0.0.1"}, .server = true}, now)
-            .value();
-    const http::TlsOptions tls{pair.certificate_pem, std::string(pair.key_pem.reveal()), ca.certificate_pem};
-    const int port =
-        s.server
-            .listen(
-                "127.0.0.1", 0, [&](http::ExchangePtr exchange) { s.api->handle(std::move(exchange)); }, &tls)
-            .value();
-    const std::string config = s.dir.path() + "/kubeconfig";
-    REQUIRE(write_file_unsynced(config,
-                                "apiVersion: v1\nkind: Config\ncurrent-context: t\nclusters: [{name: t, cluster: "
-                                "{server: 'https://127.0.0.1:" +
-                                    std::to_string(port) +
-                                    "', certificate-authority-data: " + base64(ca.certificate_pem) +
-                                    "}}]\ncontexts: [{name: t, context: {cluster: t, user: t, namespace: "
-                                    "shop}}]\nusers: [{name: t, user: {token: '" +
-                                    std::string(s.token.reveal()) + "'}}]\n",
-                                0600)
-                .ok());
+    const std::string config = s.kubeconfig("shop");
     const auto kubectl = [&](std::vector<std::string> args, const std::string& input = "") {
       Command command{.args = {program, "--kubeconfig", config, "--cache-dir", s.dir.path() + "/cache"},
                       .input = input,
