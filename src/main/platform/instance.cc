@@ -50,6 +50,8 @@ const std::vector<Setting>& all_settings() {
       text("nodeName", &Settings::node_name),
       text("standIns", &Settings::stand_ins),
       text("packageCache", &Settings::package_cache),
+      text("auditPolicy", &Settings::audit_policy),
+      text("authenticationConfig", &Settings::authentication_config),
       {"trustHostCA", [](const Settings& s) { return Value(s.trust_host_ca); },
        [](Settings& s, const Value& v) { return v.is_bool() && (s.trust_host_ca = v.as_bool(), true); }},
       {"serverUid", [](const Settings& s) { return Value(s.server_uid); },
