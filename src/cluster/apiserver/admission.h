@@ -25,6 +25,7 @@ struct AdmissionRequest {
   const Value& before;  // null for create
   bool dry_run = false;
   std::vector<std::string>& warnings;  // each becomes a Warning header
+  std::vector<std::pair<std::string, std::string>>& audit_annotations;  // of the audit event, "policy.example.com/key"
   // Reads as the request's own transaction sees it; null when absent.
   std::function<Value(const schema::Resource&, std::string_view ns, std::string_view name)> find;
   // What is stored, by name; an empty namespace: of all.

@@ -173,12 +173,6 @@ class ObjectDefaults : public Admission {
 
 // Kinds that are stored, served and acted on by nobody (docs/conformance.md).
 constexpr std::pair<std::string_view, std::string_view> kUnserved[] = {
-    {"horizontalpodautoscalers.autoscaling", "HorizontalPodAutoscaler: nothing scales workloads by metrics yet"},
-    {"networkpolicies.networking.k8s.io", "NetworkPolicy: traffic is not restricted yet"},
-    {"mutatingwebhookconfigurations.admissionregistration.k8s.io",
-     "MutatingWebhookConfiguration: webhooks are not called yet"},
-    {"validatingwebhookconfigurations.admissionregistration.k8s.io",
-     "ValidatingWebhookConfiguration: webhooks are not called yet"},
     {"apiservices.apiregistration.k8s.io", "APIService: requests are not passed on to other servers"},
 };
 

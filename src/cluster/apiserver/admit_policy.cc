@@ -8,6 +8,7 @@
 #include "cluster/apiserver/policy_program.h"
 #include "cluster/store/store.h"
 #include "core/base/log.h"
+#include "core/document/json.h"
 
 namespace caisson::apiserver {
 namespace {
@@ -21,7 +22,8 @@ struct Binding {
   std::shared_ptr<const PolicyProgram> policy;
   ResourceMatch match;
   Value param_ref;  // null: none
-  bool denies = false, warns = false;
+  bool denies = false, warns = false, audits = false;
+  Value actions;  // as written
 };
 
 struct Policies {
@@ -98,7 +100,9 @@ class ValidatingAdmissionPolicy : public Admission {
       if (policy == by_name.end()) continue;
       Binding made{std::string(item->name()), policy->second, {}, binding["spec"]["paramRef"]};
       made.match = TRY(ResourceMatch::from(binding["spec"]["matchResources"]).in("binding " + made.name));
-      for (const Value& action : binding["spec"]["validationActions"].items()) {
+      made.actions = binding["spec"]["validationActions"];
+      for (const Value& action : made.actions.items()) {
+        made.audits = made.audits || action.as_string() == "Audit";
         made.denies = made.denies || action.as_string() == "Deny";
         made.warns = made.warns || action.as_string() == "Warn";
       }
@@ -115,16 +119,33 @@ class ValidatingAdmissionPolicy : public Admission {
       if (binding.policy->ignores_failure) return {};
       return denial(binding, request, object, {"failed to configure binding: " + params.error().message, ""});
     }
+    Value failures = Value::list();
+    const auto put_on_record = [&] {
+      if (failures.empty()) return;
+      request.audit_annotations.emplace_back("validation.policy.admission.k8s.io/validation_failure", json::write(failures));
+    };
     for (const Value& one : *params) {
       const PolicyInput input{request, object, ns, binding.policy->param_kind.is_null() ? nullptr : &one, authorizer_};
       for (const PolicyFinding& finding : evaluate(*binding.policy, input)) {
         if (binding.warns)
           request.warnings.push_back("Validation failed for ValidatingAdmissionPolicy '" + binding.policy->name +
                                      "' with binding '" + binding.name + "': " + finding.message);
-        if (binding.denies) return denial(binding, request, object, finding);
+        if (binding.audits) failures.push_back(failure(binding, finding));
+        if (!binding.denies) continue;
+        put_on_record();
+        return denial(binding, request, object, finding);
       }
     }
+    put_on_record();
     return {};
+  }
+
+  static Value failure(const Binding& binding, const PolicyFinding& finding) {
+    return Value{{"message", finding.message},
+                 {"policy", binding.policy->name},
+                 {"binding", binding.name},
+                 {"expressionIndex", std::max(finding.index, 0)},
+                 {"validationActions", binding.actions}};
   }
 
   static Error denial(const Binding& binding, const AdmissionRequest& request, const Value& object,

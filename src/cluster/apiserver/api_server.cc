@@ -2,6 +2,9 @@
 #include "cluster/apiserver/api_server.h"
 
 #include "cluster/apiserver/admit.h"
+#include "cluster/apiserver/admit_certificates.h"
+#include "cluster/apiserver/audit.h"
+#include "cluster/apiserver/authenticate.h"
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/bootstrap.h"
 #include "cluster/apiserver/client.h"
@@ -10,6 +13,7 @@
 #include "cluster/apiserver/definitions.h"
 #include "cluster/apiserver/documents.h"
 #include "cluster/apiserver/http_api.h"
+#include "cluster/apiserver/oidc.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/tokens.h"
 #include "core/base/encoding.h"
@@ -19,6 +23,13 @@ namespace caisson::apiserver {
 namespace {
 
 constexpr std::size_t kTokenBytes = 24;
+
+Result<std::shared_ptr<const Auditor>> make_auditor(const AuditOptions& options, Clock& clock) {
+  if (options.path.empty()) return std::shared_ptr<const Auditor>();
+  AuditPolicy policy = options.policy.is_null() ? AuditPolicy::standard() : TRY(AuditPolicy::parse(options.policy));
+  auto log = TRY(AuditLog::open({options.path, options.size_bytes_max, options.backups_max, options.age_max}, clock));
+  return std::shared_ptr<const Auditor>(std::make_shared<Auditor>(std::move(policy), std::move(log), clock));
+}
 
 }  // namespace
 
@@ -38,16 +49,20 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
   Core& core = impl->core;
   core.authorizer = std::make_unique<Authorizer>(store);
   core.tokens = TRY(TokenAuthority::make(store, core.clock, core.options.service_account_key_pem, core.options.issuer));
+  if (!core.options.authentication.is_null())
+    core.oidc = TRY(OidcAuthenticator::make(core.options.authentication, core.options.issuer, core.clock));
   core.addresses = TRY(ServiceAddresses::make(store, core.options.service_cidr, core.options.node_port_first,
                                               core.options.node_port_last));
   core.documents = std::make_unique<Documents>(schema, core.options);
   core.webhooks = std::make_unique<WebhookClient>(core.options.service_resolver ? core.options.service_resolver
                                                                                 : cluster_ip_resolver(store));
+  core.audit = TRY(make_auditor(core.options.audit, core.clock));
   core.conversion = std::make_unique<Conversion>(store, schema, *core.webhooks);
   core.admission = {make_namespace_lifecycle(), make_limit_ranger(),          make_service_account(),
                     make_taint_nodes(),         make_pod_security(),          make_priority(),
                     make_pod_defaults(),        make_default_storage_class(), make_runtime_class(),
-                    make_default_ingress_class(), make_object_defaults(core.clock)};
+                    make_default_ingress_class(), make_object_defaults(core.clock),
+                    make_certificate_requests(*core.authorizer, core.clock)};
   core.built_in_admission = core.admission.size();
   for (const auto& plugin : core.options.admission) core.admission.push_back(plugin);
   const WebhookEnvironment webhooks{store, schema, *core.authorizer, *core.conversion, *core.webhooks};
@@ -72,7 +87,7 @@ std::unique_ptr<kube::Client> ApiServer::client(User user) {
 }
 
 Result<User> ApiServer::authenticate_token(std::string_view token) const {
-  return impl_->core.tokens->verify(token);
+  return verify_token(impl_->core, token);
 }
 
 Result<SecretBytes> ApiServer::make_user_token(const std::string& user, const std::vector<std::string>& groups) {

@@ -24,6 +24,15 @@
 
 namespace caisson::apiserver {
 
+// What is on record of requests by HTTP (audit_policy.h, audit_log.h); what rooms of this program do in process is not.
+struct AuditOptions {
+  std::string path;  // empty: nothing
+  Value policy;      // audit.k8s.io/v1 Policy; null: one that records changes, reads of Secrets and commands in Pods
+  std::uint64_t size_bytes_max = 100u << 20;  // then the file is put aside
+  std::size_t backups_max = 10;
+  Duration age_max = {};  // of what was put aside; 0: any
+};
+
 struct ApiServerOptions {
   Clock* clock = &system_clock();
   SecretBytes service_account_key_pem;  // ECDSA P-256: signs and checks ServiceAccount tokens (ES256)
@@ -40,6 +49,9 @@ struct ApiServerOptions {
   std::vector<std::shared_ptr<Admission>> admission;  // after this room's own
   // Where a Service that a webhook configuration names is reached. Unset: at its cluster address.
   ServiceResolver service_resolver;
+  AuditOptions audit;
+  // Users of identity providers: apiserver.config.k8s.io AuthenticationConfiguration (oidc.h); null: none.
+  Value authentication;
   bool warn_unserved = true;  // a Warning for kinds that no room of this program acts on
 };
 

@@ -2,6 +2,7 @@
 #include "cluster/apiserver/authenticate.h"
 
 #include "cluster/apiserver/authorizer.h"
+#include "cluster/apiserver/oidc.h"
 #include "cluster/apiserver/tokens.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
@@ -29,13 +30,18 @@ std::string_view bearer_token(std::string_view authorization) {
 
 }  // namespace
 
+Result<User> verify_token(const Core& core, std::string_view token, const std::vector<std::string>& audiences) {
+  if (core.oidc && core.oidc->knows_issuer_of(token)) return core.oidc->verify(token, audiences);
+  return core.tokens->verify(token, audiences);
+}
+
 Result<User> authenticate(Core& core, const http::Exchange& exchange) {
   const std::string_view authorization = exchange.headers.get("Authorization");
   if (!authorization.empty()) {
     const std::string_view token = bearer_token(authorization);
     // Another scheme, or a bearer without a token, says nothing of who it is.
     if (token.empty()) return User{"system:anonymous", {"system:unauthenticated"}, "", {}};
-    auto user = core.tokens->verify(token);
+    auto user = verify_token(core, token);
     if (!user.ok()) {
       log::debug("token refused", {{"error", user.error()}});
       return unauthorized();

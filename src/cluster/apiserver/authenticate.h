@@ -9,6 +9,10 @@
 
 namespace caisson::apiserver {
 
+// Who a bearer token speaks for: this server's own tokens, and those of the identity providers it knows. `audiences`: at
+// least one must be the token's; empty: those of an API server. Errors: unauthorized, with why (for the log).
+Result<User> verify_token(const Core& core, std::string_view token, const std::vector<std::string>& audiences = {});
+
 // Errors: unauthorized when nothing, or something wrong, was shown.
 Result<User> authenticate(Core& core, const http::Exchange& exchange);
 // The user whom Impersonate-User names, if any; `request` gets the errors' details. Errors: forbidden, bad_request.

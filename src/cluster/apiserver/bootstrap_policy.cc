@@ -62,6 +62,10 @@ const std::string_view kBootstrapRoles = R"yaml(
   rules:
   - {apiGroups: [authentication.k8s.io], resources: [tokenreviews], verbs: [create]}
   - {apiGroups: [authorization.k8s.io], resources: [subjectaccessreviews], verbs: [create]}
+- name: system:aggregated-metrics-reader
+  to: [admin, edit, view]
+  rules:
+  - {apiGroups: [metrics.k8s.io], resources: [nodes, pods], verbs: [get, list, watch]}
 - name: caisson:aggregate-to-edit
   to: [edit]
   rules:

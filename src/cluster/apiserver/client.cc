@@ -147,6 +147,9 @@ class LocalClient : public kube::Client {
     if (!request.kind)
       return Error{ErrorCode::not_found,
                    "the server could not find the requested resource " + resource.group_resource()};
+    if (request.subresource.empty() && !request.kind->has_verb(verb))
+      return request.fail(ErrorCode::method_not_allowed,
+                          "the server does not allow this method on the requested resource", Value::map());
     const Attributes attributes = attributes_of(request);
     if (!core_.authorizer->decide(request.user, attributes).allowed) return refusal(request, attributes);
     return request;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/core.h"
 
+#include "cluster/apiserver/audit.h"
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/bootstrap.h"
 #include "cluster/apiserver/client.h"
 #include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/definitions.h"
 #include "cluster/apiserver/documents.h"
+#include "cluster/apiserver/oidc.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/tokens.h"
 #include "cluster/apiserver/verbs.h"
@@ -193,6 +195,7 @@ struct AdmissionRun {
                   before,
                   r.dry_run,
                   r.warnings,
+                  r.audit_annotations,
                   [this](const auto& resource, auto ns, auto name) { return find(resource, ns, name); },
                   [this](const auto& resource, auto ns) { return list(resource, ns); },
                   [this](const auto& resource, const Value& object) { stage(resource, object); },

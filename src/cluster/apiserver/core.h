@@ -21,6 +21,8 @@ class ServiceAddresses;
 class Documents;
 class Conversion;
 class WebhookClient;
+class Auditor;
+class OidcAuthenticator;
 
 struct Core {
   Core(store::Store& s, schema::Schema& k, ApiServerOptions o);
@@ -34,10 +36,12 @@ struct Core {
   std::size_t built_in_admission = 0;  // so many of them fill in what a webhook's change may call for again
   std::unique_ptr<Authorizer> authorizer;
   std::unique_ptr<TokenAuthority> tokens;
+  std::unique_ptr<OidcAuthenticator> oidc;  // null: no identity provider
   std::unique_ptr<ServiceAddresses> addresses;
   std::unique_ptr<Documents> documents;
   std::unique_ptr<WebhookClient> webhooks;
   std::unique_ptr<Conversion> conversion;
+  std::shared_ptr<const Auditor> audit;  // null: nothing is on record
   // Held while a Service is written (addresses and ports are one pool) or a CustomResourceDefinition is (names are).
   std::recursive_mutex pools;
   // Where watches whose objects a webhook converts wait for it. Made when the first one starts.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/http_api.h"
 
+#include "cluster/apiserver/audit.h"
 #include "cluster/apiserver/authenticate.h"
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/connector.h"
@@ -125,12 +126,25 @@ struct HttpApi::Call {
   Request request;
   Representation as;
   std::int64_t retry_after_seconds = 0;
+  std::shared_ptr<AuditRecord> audit;  // null: not on record
+
+  // From here on the request is on record, where the policy says so. `asker` is who asks, before impersonation.
+  void record(const Core& core, const User& asker) {
+    if (!core.audit) return;
+    audit = core.audit->begin(request, asker, *exchange);
+    if (audit) exchange = core.audit->watch(exchange, audit);
+  }
+  void annotate(std::string key, std::string value) const {
+    if (audit) audit->annotations.emplace_back(std::move(key), std::move(value));
+  }
 
   void send(int status, std::string body, std::string_view content_type) {
     http::Response response{
         .status = status, .headers = {{"Content-Type", std::string(content_type)}}, .body = std::move(body)};
     response.headers.set("Cache-Control", "no-cache, private");
     for (const std::string& warning : request.warnings) response.headers.add("Warning", warning_header(warning));
+    if (audit)
+      audit->annotations.insert(audit->annotations.end(), request.audit_annotations.begin(), request.audit_annotations.end());
     if (retry_after_seconds > 0) response.headers.set("Retry-After", std::to_string(retry_after_seconds));
     exchange->respond(std::move(response));
   }
@@ -163,7 +177,8 @@ struct HttpApi::Call {
       return send(wrong_form("PartialObjectMetadataList", "is not a list", request.kind->resource.kind));
     if (as.table && of_kind) {
       Value table = schema::table(*request.kind, std::span(&value, 1), clock.now(), include());
-      table.edit("metadata").set("resourceVersion", value["metadata"]["resourceVersion"]);
+      if (const Value& version = value["metadata"]["resourceVersion"]; !version.is_null())
+        table.edit("metadata").set("resourceVersion", version);
       table.set("apiVersion", as.meta_version);
       return send(status, encode(table, as), as.content_type());
     }
@@ -188,6 +203,11 @@ struct HttpApi::Call {
   }
 
   Result<Value> read(Core& core, BodyType type) {
+    auto body = read_unrecorded(core, type);
+    if (body.ok() && audit) audit->saw_request(*body);
+    return body;
+  }
+  Result<Value> read_unrecorded(Core& core, BodyType type) {
     auto bytes = exchange->read_body(kBodyBytesMax);
     if (!bytes.ok()) {
       if (bytes.error().code == ErrorCode::too_large)
@@ -231,7 +251,8 @@ struct HttpApi::Call {
 };
 
 std::string HttpApi::Call::list_head(const ItemList& list, std::string_view kind, std::string_view api_version) const {
-  Value metadata{{"resourceVersion", std::to_string(list.revision)}};
+  Value metadata = Value::map();
+  if (list.revision > 0) metadata.set("resourceVersion", std::to_string(list.revision));  // metrics have none
   if (!list.continue_token.empty() || (request.kind->custom && kind.ends_with("List")))
     metadata.set("continue", list.continue_token);
   if (list.remaining) metadata.set("remainingItemCount", static_cast<std::int64_t>(*list.remaining));
@@ -390,7 +411,8 @@ void HttpApi::handle(const http::ExchangePtr& exchange) {
 
 void HttpApi::serve(Call& call) {
   Request& request = call.request;
-  const http::Exchange& exchange = *call.exchange;
+  const http::ExchangePtr held = call.exchange;  // a record puts its own in its place
+  const http::Exchange& exchange = *held;
   request.user_agent = std::string(exchange.headers.get("User-Agent"));
   const bool reads = exchange.method == "GET" || exchange.method == "HEAD";
   if (reads && (exchange.path == "/version" || exchange.path == "/version/")) {
@@ -398,10 +420,15 @@ void HttpApi::serve(Call& call) {
     return call.send(200, *core_.documents->get("/version", false), "application/json");
   }
   auto user = authenticate(core_, exchange);
-  if (!user.ok()) return call.send(user.error());
+  if (!user.ok()) {
+    call.record(core_, {});
+    return call.send(user.error());
+  }
+  const User asker = *user;
   user = impersonate(core_, request, exchange.headers, std::move(user).value());
+  request.user = user.ok() ? *user : asker;
+  call.record(core_, asker);
   if (!user.ok()) return call.send(user.error());
-  request.user = std::move(user).value();
 
   const Offered offered = request.subresource == "log" ? Offered::log
                           : request.verb == "watch"    ? Offered::watch
@@ -412,6 +439,8 @@ void HttpApi::serve(Call& call) {
   if (!pretty.empty()) call.as.pretty = is_true(pretty);
   const Attributes attributes = attributes_of(request);
   const auto decision = core_.authorizer->decide(request.user, attributes);
+  call.annotate("authorization.k8s.io/decision", decision.allowed ? "allow" : "forbid");
+  call.annotate("authorization.k8s.io/reason", decision.reason);
   if (!decision.allowed) return call.send(refusal(request, attributes, decision.reason));
   if (request.is_resource) {
     request.kind = core_.schema.find_plural(request.group, request.version, request.plural);

@@ -115,13 +115,18 @@ TEST_CASE("unknown fields: warned of, refused or ignored, as fieldValidation say
   CHECK(s.send("GET", kMaps + "/a").status == 404);  // dry run stored nothing
 }
 
-TEST_CASE("a kind that nothing acts on yet is answered with a warning") {
+TEST_CASE("a kind that nothing acts on is answered with a warning, others are not") {
   Shop s;
-  const auto answer = s.send(
-      "POST", "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies",
-      R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"n"},"spec":{"podSelector":{}}})");
-  CHECK(answer.status == 201);
-  CHECK(answer.headers.get("Warning").find("NetworkPolicy") != std::string_view::npos);
+  const auto service = s.send("POST", "/apis/apiregistration.k8s.io/v1/apiservices",
+                              R"({"apiVersion":"apiregistration.k8s.io/v1","kind":"APIService","metadata":{"name":"v1.example.com"},
+      "spec":{"group":"example.com","version":"v1","groupPriorityMinimum":100,"versionPriority":100,
+      "service":{"name":"x","namespace":"shop"},"insecureSkipTLSVerify":true}})");
+  CHECK(service.status == 201);
+  CHECK(service.headers.get("Warning").find("APIService") != std::string_view::npos);
+  const auto policy = s.send("POST", "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies",
+                             R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"n"},"spec":{"podSelector":{}}})");
+  CHECK(policy.status == 201);
+  CHECK(policy.headers.get("Warning").empty());
 }
 
 TEST_CASE("a watch streams lines, from what is there or from a revision, and says when it is too late") {
@@ -195,29 +200,7 @@ TEST_CASE("kubectl works: apply, get, patch, scale, watch, delete, auth can-i") 
   for (const std::string& program : programs) {
     CAPTURE(program);
     Shop s;
-    // kubectl sends a token by TLS only.
-    const Time now = system_clock().now();
-    const http::KeyPair ca = http::make_ca("test", now).value();
-    const http::KeyPair pair =
-        http::make_certificate(ca, {.common_name = "apiserver", .ip_addresses = {"127.0.0.1"}, .server = true}, now)
-            .value();
-    const http::TlsOptions tls{pair.certificate_pem, std::string(pair.key_pem.reveal()), ca.certificate_pem};
-    const int port =
-        s.server
-            .listen(
-                "127.0.0.1", 0, [&](http::ExchangePtr exchange) { s.api->handle(std::move(exchange)); }, &tls)
-            .value();
-    const std::string config = s.dir.path() + "/kubeconfig";
-    REQUIRE(write_file_unsynced(config,
-                                "apiVersion: v1\nkind: Config\ncurrent-context: t\nclusters: [{name: t, cluster: "
-                                "{server: 'https://127.0.0.1:" +
-                                    std::to_string(port) +
-                                    "', certificate-authority-data: " + base64(ca.certificate_pem) +
-                                    "}}]\ncontexts: [{name: t, context: {cluster: t, user: t, namespace: "
-                                    "shop}}]\nusers: [{name: t, user: {token: '" +
-                                    std::string(s.token.reveal()) + "'}}]\n",
-                                0600)
-                .ok());
+    const std::string config = s.kubeconfig("shop");
     const auto kubectl = [&](std::vector<std::string> args, const std::string& input = "") {
       Command command{.args = {program, "--kubeconfig", config, "--cache-dir", s.dir.path() + "/cache"},
                       .input = input,

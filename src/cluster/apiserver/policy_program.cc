@@ -11,7 +11,7 @@
 namespace caisson::apiserver {
 namespace {
 
-constexpr std::size_t kMessageBytesMax = 5u << 10;
+constexpr std::size_t kMessageBytesMax = 5u << 10, kAnnotationBytesMax = 10u << 10;
 
 Error refused(const std::string& at, const Value& value, const std::string& why) {
   return {ErrorCode::invalid, at + ": Invalid value: " + json::write(value) + ": " + why};
@@ -29,6 +29,7 @@ class Compiler {
     TRY(variables(out));
     TRY(conditions(out));
     TRY(validations(out));
+    TRY(annotations(out));
     out.variables_type = variables_type();
     return out;
   }
@@ -94,6 +95,19 @@ class Compiler {
     return {};
   }
 
+  Result<void> annotations(PolicyProgram& out) const {
+    std::size_t index = 0;
+    for (const Value& annotation : spec_["auditAnnotations"].items()) {
+      const std::string at = "spec.auditAnnotations[" + std::to_string(index++) + "].valueExpression";
+      auto program = TRY(compile(annotation["valueExpression"], at, cel::TypeKind::dyn));
+      const cel::Type& type = program.result_type();
+      if (!type.is(cel::TypeKind::string) && !type.is(cel::TypeKind::null) && !type.is(cel::TypeKind::dyn))
+        return refused(at, annotation["valueExpression"], "must evaluate to one of string or null");
+      out.annotations.push_back({annotation["key"].str(), std::move(program)});
+    }
+    return {};
+  }
+
   const Value& spec_;
   std::vector<cel::Field> fields_;
 };
@@ -154,16 +168,38 @@ class Evaluation {
   }
 
   void validate(std::vector<PolicyFinding>& out) {
+    int index = -1;
     for (const auto& validation : policy_.validations) {
+      ++index;
       const auto result = value(validation.program);
       if (!result.ok())
         failed("expression '" + validation.text + "' resulted in error: " + result.error().message, out);
       else if (!result->is(cel::Kind::boolean) || !result->as_bool())
-        out.push_back({message_of(validation), validation.reason});
+        out.push_back({message_of(validation), validation.reason, index});
+    }
+  }
+
+  void annotate(const AdmissionRequest& request, std::vector<PolicyFinding>& out) {
+    for (const auto& annotation : policy_.annotations) {
+      const auto result = value(annotation.program);
+      if (!result.ok()) {
+        failed("expression '" + annotation.program.text() + "' resulted in error: " + result.error().message, out);
+        continue;
+      }
+      if (!result->is(cel::Kind::string)) continue;  // null leaves it out
+      const std::string_view text = trim(result->as_string()).substr(0, kAnnotationBytesMax);
+      if (!text.empty()) note(request.audit_annotations, policy_.name + "/" + annotation.name, text);
     }
   }
 
  private:
+  // What several bindings or parameters say is one annotation.
+  static void note(std::vector<std::pair<std::string, std::string>>& notes, const std::string& key, std::string_view text) {
+    for (auto& [known, said] : notes)
+      if (known == key) return (void)(said += ", " + std::string(text));
+    notes.emplace_back(key, text);
+  }
+
   void failed(std::string message, std::vector<PolicyFinding>& out) const {
     if (!policy_.ignores_failure) out.push_back({std::move(message), ""});
   }
@@ -209,7 +245,9 @@ Result<PolicyProgram> PolicyProgram::compile(const Value& policy) {
 std::vector<PolicyFinding> evaluate(const PolicyProgram& policy, const PolicyInput& input) {
   std::vector<PolicyFinding> out;
   Evaluation evaluation(policy, input);
-  if (evaluation.wanted(out)) evaluation.validate(out);
+  if (!evaluation.wanted(out)) return out;
+  evaluation.validate(out);
+  evaluation.annotate(input.request, out);
   return out;
 }
 

@@ -31,6 +31,7 @@ struct PolicyProgram {
   ResourceMatch match;
   cel::Type variables_type;
   std::vector<Named> conditions, variables;
+  std::vector<Named> annotations;  // of the audit event, by key
   std::vector<Validation> validations;
 
   // Errors: invalid, with the field of the policy and what is wrong: "spec.validations[0].expression: Invalid value:
@@ -42,6 +43,7 @@ struct PolicyProgram {
 struct PolicyFinding {
   std::string message;
   std::string reason;  // "Invalid", "Forbidden" …; empty: Invalid
+  int index = -1;      // of the validation
 };
 
 struct PolicyInput {
@@ -52,7 +54,7 @@ struct PolicyInput {
   const Authorizer& authorizer;
 };
 
-// Empty: the policy has nothing against it (or is not for it).
+// Empty: the policy has nothing against it (or is not for it). Notes the policy's annotations in the request.
 std::vector<PolicyFinding> evaluate(const PolicyProgram& policy, const PolicyInput& input);
 
 }  // namespace caisson::apiserver

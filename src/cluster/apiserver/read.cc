@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/conversion.h"
+#include "cluster/apiserver/resource_metrics.h"
 #include "cluster/apiserver/verbs.h"
 #include "core/base/encoding.h"
 #include "core/base/text.h"
@@ -116,6 +117,7 @@ Result<ListParameters> list_parameters(Request& request, const http::Query& quer
 }
 
 Result<Value> get(Core& core, Request& request, std::string_view resource_version) {
+  if (is_resource_metrics(*request.kind)) return get_resource_metrics(core, request);
   if (!resource_version.empty()) {
     const store::Revision asked = TRY(parse_version(request, resource_version));
     const store::Revision current = core.store.revision();
@@ -127,6 +129,7 @@ Result<Value> get(Core& core, Request& request, std::string_view resource_versio
 }
 
 Result<ItemList> list(Core& core, Request& request, const ListParameters& parameters) {
+  if (is_resource_metrics(*request.kind)) return list_resource_metrics(core, request, parameters);
   store::ListOptions options{.ns = request.ns};
   Token token;
   const std::string_view version = parameters.resource_version, match = parameters.resource_version_match;

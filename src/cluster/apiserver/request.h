@@ -39,6 +39,7 @@ struct Request {
   FieldValidation field_validation = FieldValidation::warn;
 
   std::vector<std::string> warnings;          // become Warning headers
+  std::vector<std::pair<std::string, std::string>> audit_annotations;
   std::vector<std::string> duplicate_fields;  // what the body has twice, as Warnings and strict errors name it
 
   std::string patch_text;  // of a strategic merge patch, as errors of decoding its result show it

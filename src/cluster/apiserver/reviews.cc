@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/authenticate.h"
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/subresources.h"
@@ -60,16 +61,16 @@ Value user_info(const User& user) {
   return info;
 }
 
-Value token_status(const TokenAuthority& tokens, const Value& spec) {
+Value token_status(const Core& core, const Value& spec) {
   std::vector<std::string> audiences;
   for (const Value& audience : spec["audiences"].items()) audiences.push_back(audience.str());
-  auto user = tokens.verify(spec["token"].as_string(), audiences);
+  auto user = verify_token(core, spec["token"].as_string(), audiences);
   if (!user.ok())
     return Value{{"user", Value::map()}, {"error", "[invalid bearer token, " + user.error().message + "]"}};
   User known = std::move(user).value();
   known.groups.push_back("system:authenticated");
   Value status{{"authenticated", true}, {"user", user_info(known)}};
-  status.set("audiences", Value::list_of(audiences.empty() ? std::vector<std::string>{tokens.issuer()} : audiences));
+  status.set("audiences", Value::list_of(audiences.empty() ? std::vector<std::string>{core.tokens->issuer()} : audiences));
   return status;
 }
 
@@ -112,7 +113,7 @@ Result<Value> review(Core& core, Request& request, Value body) {
   } else if (kind == "TokenReview") {
     if (spec["token"].as_string().empty())
       return request.bad_request("token is required for TokenReview in authentication");
-    object.set("status", token_status(*core.tokens, spec));
+    object.set("status", token_status(core, spec));
   } else {
     return request.fail(ErrorCode::method_not_allowed,
                         "the server does not allow this method on the requested resource", Value::map());

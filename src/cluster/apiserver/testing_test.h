@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "cluster/apiserver/api_server.h"
+#include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
@@ -57,6 +58,7 @@ std::string failure(const Result<T>& result) {
 
 // The same server over real HTTP, spoken to with a token.
 struct HttpTestServer : TestServer {
+  explicit HttpTestServer(ApiServerOptions options = {}) : TestServer(std::move(options)) {}
   http::Server server = http::Server::start({}).value();
   int port =
       server.listen("127.0.0.1", 0, [this](http::ExchangePtr exchange) { api->handle(std::move(exchange)); }).value();
@@ -83,6 +85,24 @@ struct HttpTestServer : TestServer {
     Answer answer{response->status, response->headers, response->body, {}};
     if (auto value = json::parse(answer.text); value.ok()) answer.body = std::move(value).value();
     return answer;
+  }
+
+  // A kubeconfig file for real clients: they send a token by TLS only, so a listener with TLS is made for it.
+  std::string kubeconfig(const std::string& ns = "default") {
+    const Time now = system_clock().now();
+    const http::KeyPair ca = http::make_ca("test", now).value();
+    const http::CertificateRequest names{.common_name = "apiserver", .ip_addresses = {"127.0.0.1"}, .server = true};
+    const http::KeyPair pair = http::make_certificate(ca, names, now).value();
+    const http::TlsOptions tls{pair.certificate_pem, std::string(pair.key_pem.reveal()), ca.certificate_pem};
+    const auto handle = [this](http::ExchangePtr exchange) { api->handle(std::move(exchange)); };
+    const int tls_port = server.listen("127.0.0.1", 0, handle, &tls).value();
+    const std::string path = dir.path() + "/kubeconfig";
+    const std::string text = "apiVersion: v1\nkind: Config\ncurrent-context: t\nclusters: [{name: t, cluster: {server: "
+                             "'https://127.0.0.1:" + std::to_string(tls_port) + "', certificate-authority-data: " +
+                             base64(ca.certificate_pem) + "}}]\ncontexts: [{name: t, context: {cluster: t, user: t, "
+                             "namespace: " + ns + "}}]\nusers: [{name: t, user: {token: '" + std::string(token.reveal()) + "'}}]\n";
+    REQUIRE(write_file_unsynced(path, text, 0600).ok());
+    return path;
   }
 };
 

@@ -78,6 +78,7 @@ void keep_other_part(const Request& request, const Value& current, Value& desire
     }
     return;
   }
+  if (request.subresource == "approval") return;  // conditions of status: admit_certificates.cc
   if (kind.has_status()) keep("status");
   // finalizers of a Namespace's spec change only through /finalize.
   if (kind.resource.plural == "namespaces" && request.subresource.empty()) keep("spec");

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cluster/controllers/certificate_signing.h"
 #include "cluster/controllers/controllers.h"
 
 #include "cluster/controllers/cron_job.h"
@@ -24,6 +25,7 @@
 namespace caisson::controllers {
 
 void add_controllers(kube::Runtime& runtime, const ControllersOptions& options) {
+  add_certificate_signing(runtime, options.signer);
   add_namespace(runtime);
   add_service_account(runtime, options.ca_pem);
   add_deployment(runtime);

@@ -7,6 +7,7 @@
 
 #include "cluster/kube/reconciler.h"
 #include "core/base/trace.h"
+#include "core/http/tls.h"
 
 namespace caisson::controllers {
 
@@ -15,6 +16,7 @@ struct ControllersOptions {
   std::string volumes_root;      // folder of local volumes: <volumes_root>/<ns>_<claim>; empty: claims stay Pending
   SpanSink* spans = nullptr;     // where "schedule" is told; may be null
   std::size_t traces_max = 200;  // spans of older traces are deleted
+  http::KeyPair signer;          // signs CertificateSigningRequests; without a key nobody does
   Duration event_ttl = std::chrono::hours(1);
 };
 

@@ -377,6 +377,7 @@ const std::map<std::string_view, Printer>& printers() {
       {"unset", CELL(dotted(o, a).is_null() ? std::string("<unset>") : dotted(o, a).scalar_text())},
       {"unknown", CELL(dotted(o, a).as_string().empty() ? std::string("<unknown>") : dotted(o, a).scalar_text())},
       {"not-available", CELL(dotted(o, a).is_null() ? std::string("N/A") : dotted(o, a).scalar_text())},
+      {"usage", CELL(usage_cell(o, a))},
       {"count", CELL(static_cast<std::int64_t>(dotted(o, a).size()))},
       {"data-count", CELL(static_cast<std::int64_t>(o["data"].size() + o["binaryData"].size()))},
       {"containers", CELL(of_containers(template_spec(o), "name"))},

@@ -240,7 +240,7 @@ DERIVE(autoscaler_v2_spec) {
   const auto rules = [&](std::string_view name, std::vector<Value> policies) -> Value& {
     Value& rule = behavior.edit(name);
     if (rule["selectPolicy"].is_null()) rule.set("selectPolicy", "Max");
-    if (rule["policies"].empty()) rule.set("policies", Value(std::move(policies)));
+    if (rule["policies"].is_null()) rule.set("policies", Value(std::move(policies)));  // an empty list is refused
     return rule;
   };
   Value& up = rules("scaleUp", {policy("Pods", 4), policy("Percent", 100)});

@@ -14,8 +14,12 @@ void check_template(const Value& object, const Value& selector, Errors& out) {
   const Value& labels = pod_template["metadata"]["labels"];
   check_labels(labels, "spec.template.metadata.labels", out);
   if (!selector.empty() && !selector_matches(selector, labels)) {
-    out.push_back(
-        invalid_value("spec.template.metadata.labels", go_map(labels), "`selector` does not match template `labels`"));
+    // Upstream looks at this before the template's spec, whose fields may have been found wrong already.
+    const auto after = std::find_if(out.begin(), out.end(), [](const FieldError& error) {
+      return error.field.starts_with("spec.template.spec");
+    });
+    out.insert(after, invalid_value("spec.template.metadata.labels", go_map(labels),
+                                    "`selector` does not match template `labels`"));
   }
   // Upstream leaves a StatefulSet's Pods to be checked when they are made: mounts may name claim templates.
   if (object["kind"].as_string() != "StatefulSet") check_pod_spec(pod_template["spec"], "spec.template.spec", out);

@@ -11,14 +11,19 @@ namespace {
 
 using Phase = ContainerState::Phase;
 
-Value cpu_value(std::uint64_t ns, Time now) {
-  return Value{{"time", format_time(now)}, {"usageCoreNanoSeconds", static_cast<std::int64_t>(ns)}};
+constexpr Duration kRatesKept = std::chrono::minutes(2);
+constexpr std::string_view kNodeItself = "";  // the node's key among the rates, beside those of containers
+
+Value cpu_value(std::uint64_t ns, std::uint64_t nanocores, Time now) {
+  return Value{{"time", format_time(now)},
+               {"usageNanoCores", static_cast<std::int64_t>(nanocores)},
+               {"usageCoreNanoSeconds", static_cast<std::int64_t>(ns)}};
 }
 
 Value container_value(const std::string& name, const ContainerUsage& use, Time now) {
   return Value{{"name", name},
                {"startTime", format_time(use.started)},
-               {"cpu", cpu_value(use.cpu_ns, now)},
+               {"cpu", cpu_value(use.cpu_ns, use.nanocores, now)},
                {"memory", Value{{"time", format_time(now)},
                                 {"usageBytes", static_cast<std::int64_t>(use.memory_usage_bytes)},
                                 {"workingSetBytes", static_cast<std::int64_t>(use.memory_working_set_bytes)},
@@ -55,6 +60,7 @@ std::vector<PodUse> Pods::usage(const std::function<bool(const kube::Object&)>& 
              .memory_working_set_bytes = read->memory_working_set_bytes,
              .memory_rss_bytes = read->memory_rss_bytes,
              .pids = read->pids,
+             .nanocores = rates_.look(state.uid + "/" + name, read->cpu_usage_ns, container.started, now()),
              .started = container.started};
       if (!with_disk) continue;
       one.disk_bytes = disk_usage(directory + "/containers/" + container.id + "/upper");
@@ -76,7 +82,10 @@ Pressure Pods::pressure() const {
 }
 
 void Pods::keep_house() {
-  const Pressure seen = pressure_of(read_host(options_.data_dir), options_.eviction);
+  const HostResources host = read_host(options_.data_dir);
+  const Pressure seen = pressure_of(host, options_.eviction);
+  rates_.look(std::string(kNodeItself), host.cpu_ns, host.booted, now());
+  rates_.forget_before(now() - kRatesKept);
   {
     const std::lock_guard lock(pressure_mutex_);
     pressure_ = pressure_history_.update(seen, now());
@@ -97,23 +106,24 @@ void Pods::evict(const Eviction& eviction) {
   });
 }
 
-Value Pods::stats_summary() {
+Value Pods::stats_summary(bool with_disk) {
   const Time at = now();
   const HostResources host = read_host(options_.data_dir);
   Value pods = Value::list();
-  for (const auto& [object, use] : usage([](const kube::Object&) { return true; })) {
+  for (const auto& [object, use] : usage([with_disk](const kube::Object&) { return with_disk; })) {
     Value containers = Value::list(), volumes = Value::list();
-    std::uint64_t cpu_ns = 0;
+    std::uint64_t cpu_ns = 0, nanocores = 0;
     for (const auto& [name, one] : use.containers) {
       containers.push_back(container_value(name, one, at));
       cpu_ns += one.cpu_ns;
+      nanocores += one.nanocores;
     }
     for (const auto& [name, bytes] : use.volumes)
       volumes.push_back(Value{{"name", name}, {"usedBytes", static_cast<std::int64_t>(bytes)}});
     Value pod{{"podRef", Value{{"name", object.name()}, {"namespace", object.ns()}, {"uid", object.uid()}}},
               {"startTime", object.status()["startTime"]},
               {"containers", std::move(containers)},
-              {"cpu", cpu_value(cpu_ns, at)},
+              {"cpu", cpu_value(cpu_ns, nanocores, at)},
               {"memory", Value{{"time", format_time(at)}, {"workingSetBytes", static_cast<std::int64_t>(use.memory_bytes())}}},
               {"ephemeral-storage", Value{{"time", format_time(at)}, {"usedBytes", static_cast<std::int64_t>(use.disk_bytes())}}}};
     if (!volumes.empty()) pod.set("volume", std::move(volumes));
@@ -121,7 +131,7 @@ Value Pods::stats_summary() {
   }
   const Value node{
       {"nodeName", options_.name},
-      {"cpu", cpu_value(host.cpu_ns, at)},
+      {"cpu", cpu_value(host.cpu_ns, rates_.look(std::string(kNodeItself), host.cpu_ns, host.booted, at), at)},
       {"memory", Value{{"time", format_time(at)},
                        {"availableBytes", static_cast<std::int64_t>(host.memory_available_bytes)},
                        {"workingSetBytes", static_cast<std::int64_t>(host.memory_bytes - host.memory_available_bytes)}}},

@@ -15,6 +15,7 @@
 
 #include "artifact/container/sandbox.h"
 #include "core/base/worker_pool.h"
+#include "machine/node/cpu_rates.h"
 #include "machine/node/eviction.h"
 #include "machine/node/logs.h"
 #include "machine/node/node.h"
@@ -107,7 +108,7 @@ class Pods : public std::enable_shared_from_this<Pods> {
   // Evicts pods that use too much; takes as long as it takes to count what they wrote.
   void keep_house();
   Pressure pressure() const;  // as last seen by keep_house
-  Value stats_summary();      // the kubelet's /stats/summary
+  Value stats_summary(bool with_disk);  // the kubelet's /stats/summary; what was written to disk takes long to count
 
   container::Containers& containers() { return *crew_.containers; }
   const NodeOptions& options() const { return options_; }
@@ -208,6 +209,8 @@ class Pods : public std::enable_shared_from_this<Pods> {
   mutable std::mutex pressure_mutex_;
   Pressure pressure_;                 // guarded by pressure_mutex_
   PressureHistory pressure_history_;  // guarded by pressure_mutex_
+
+  CpuRates rates_;
 
   std::shared_mutex closing_mutex_;  // shared by submit, whole by close
   bool closing_ = false;             // guarded by closing_mutex_

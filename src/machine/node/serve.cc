@@ -108,7 +108,10 @@ void Serving::handle(http::ExchangePtr exchange) {
   if (verb == "attach" && parts.size() == 5) done = attach(*exchange, part(2), part(3), part(4));
   if (verb == "portForward" && parts.size() == 4) done = port_forward(*exchange, part(2), part(3));
   if (exchange->path == "/stats/summary") {
-    exchange->respond({.status = 200, .headers = {{"Content-Type", "application/json"}}, .body = json::write(pods_->stats_summary())});
+    const bool with_disk = !is_true(exchange->query, "only_cpu_and_memory");
+    exchange->respond({.status = 200,
+                       .headers = {{"Content-Type", "application/json"}},
+                       .body = json::write(pods_->stats_summary(with_disk))});
     return;
   }
   if (done.ok()) return;

@@ -4,6 +4,7 @@
 #include <fts.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 #include <set>
 
@@ -49,6 +50,9 @@ HostResources read_host(const std::string& data_dir) {
     if (fields.size() > 3)
       out.pids = static_cast<std::uint64_t>(parse_int(fields[3].substr(fields[3].find('/') + 1)).value_or(0));
   }
+  timespec up{};
+  if (::clock_gettime(CLOCK_BOOTTIME, &up) == 0)
+    out.booted = system_clock().now() - std::chrono::seconds(up.tv_sec) - std::chrono::nanoseconds(up.tv_nsec);
   if (const auto stat = read_file("/proc/stat"); stat.ok()) {  // "cpu  user nice system idle iowait irq softirq …", in ticks
     const auto line = std::string_view(*stat).substr(0, stat->find('\n'));
     std::uint64_t ticks = 0;

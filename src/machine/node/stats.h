@@ -17,11 +17,13 @@ struct HostResources {
   std::uint64_t disk_bytes = 0, disk_available_bytes = 0;  // of the file system of the data directory
   std::uint64_t pids = 0, pids_max = 0;
   std::uint64_t cpu_ns = 0;  // used since boot, all processors
+  Time booted{};
 };
 HostResources read_host(const std::string& data_dir);
 
 struct ContainerUsage {
   std::uint64_t cpu_ns = 0, memory_usage_bytes = 0, memory_working_set_bytes = 0, memory_rss_bytes = 0, pids = 0;
+  std::uint64_t nanocores = 0;                  // of the last seconds (cpu_rates.h)
   std::uint64_t disk_bytes = 0, log_bytes = 0;  // its writable layer, its logs
   Time started{};
 };

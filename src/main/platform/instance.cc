@@ -55,6 +55,8 @@ const std::vector<Setting>& all_settings() {
          const auto every = parse_duration(v.as_string());
          return every.ok() && every->count() > 0 && (s.collect_every = v.str(), true);
        }},
+      text("auditPolicy", &Settings::audit_policy),
+      text("authenticationConfig", &Settings::authentication_config),
       {"trustHostCA", [](const Settings& s) { return Value(s.trust_host_ca); },
        [](Settings& s, const Value& v) { return v.is_bool() && (s.trust_host_ca = v.as_bool(), true); }},
       {"serverUid", [](const Settings& s) { return Value(s.server_uid); },

@@ -30,6 +30,8 @@ struct Settings {
   std::string package_cache;               // directory shared between instances; empty: below data_dir
   std::string collect_every = "1h";        // how often images and layers that nobody needs are looked for (Go's duration)
   bool trust_host_ca = true;               // builds get the host's CA bundle (companies' TLS proxies)
+  std::string audit_policy;                // file with an audit.k8s.io/v1 Policy; empty: the built-in one; "none": no audit log
+  std::string authentication_config;       // file with an AuthenticationConfiguration (OIDC); empty: none
   int server_uid = 64731;                  // the server's user id; needs no account
 };
 

@@ -96,6 +96,11 @@ Result<void> prepare_pki(const Instance& instance, int owner_uid) {
     const std::string key = TRY(http::make_key_pem());
     TRY(write_owned(instance.path("pki/service-account.key"), key, 0400, uid));
   }
+  if (!exists(instance.path("pki/signer.key"))) {
+    const http::KeyPair signer = TRY(http::make_ca("Caisson client CA " + instance.id, now));
+    TRY(write_owned(instance.path("pki/signer.key"), signer.key_pem.reveal(), 0400, uid));
+    TRY(write_owned(instance.path("pki/signer.crt"), signer.certificate_pem, 0444, uid));
+  }
   return make_admin(instance, ca.certificate_pem, owner_uid);
 }
 

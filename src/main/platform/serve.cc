@@ -16,6 +16,7 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/worker_pool.h"
+#include "core/document/yaml.h"
 #include "core/http/server.h"
 #include "delivery/git/git_server.h"
 #include "delivery/git/repositories.h"
@@ -34,6 +35,21 @@
 
 namespace caisson::platform {
 namespace {
+
+// What is on record, and users of an identity provider: files that caisson.yaml names.
+Result<void> read_api_files(const Instance& instance, apiserver::ApiServerOptions& options) {
+  const auto document = [](const std::string& path) -> Result<Value> {
+    const std::string text = TRY(read_file(path, 1 << 20));
+    return yaml::read(text, {.name = path});
+  };
+  const Settings& settings = instance.settings;
+  if (settings.audit_policy != "none") options.audit.path = instance.path("audit/audit.log");
+  if (!settings.audit_policy.empty() && settings.audit_policy != "none")
+    options.audit.policy = TRY(document(settings.audit_policy).in("auditPolicy"));
+  if (!settings.authentication_config.empty())
+    options.authentication = TRY(document(settings.authentication_config).in("authenticationConfig"));
+  return {};
+}
 
 apiserver::ApiServerOptions api_options(const Instance& instance, std::string ca_pem, SecretBytes key) {
   apiserver::ApiServerOptions options;
@@ -79,7 +95,11 @@ std::function<void(const registry::Pushed&)> tell_push(SpanSink& spans, scan::Sc
 Result<void> run_server(const Instance& instance) {
   ProcessRole role = TRY(ProcessRole::enter());
   const std::string ca_pem = TRY(read_file(instance.path("pki/ca.crt")));
-  const http::TlsOptions tls{TRY(read_file(instance.path("pki/server.crt"))), TRY(read_file(instance.path("pki/server.key"))), ca_pem};
+  http::KeyPair signer;
+  signer.certificate_pem = TRY(read_file(instance.path("pki/signer.crt")));
+  signer.key_pem = SecretBytes(TRY(read_file(instance.path("pki/signer.key"))));
+  const http::TlsOptions tls{TRY(read_file(instance.path("pki/server.crt"))), TRY(read_file(instance.path("pki/server.key"))),
+                             ca_pem + signer.certificate_pem};
   SecretBytes service_account_key(TRY(read_file(instance.path("pki/service-account.key"))));
   const Ports& ports = instance.settings.ports;
 
@@ -90,6 +110,7 @@ Result<void> run_server(const Instance& instance) {
   const auto policies = std::make_shared<policy::Policies>();
   std::atomic<kube::Client*> policies_client = nullptr;
   apiserver::ApiServerOptions options = api_options(instance, ca_pem, std::move(service_account_key));
+  TRY(read_api_files(instance, options));
   options.admission.push_back(policy::make_policy_admission({.policies = policies, .client = [&policies_client] { return policies_client.load(); }}));
   auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
   const auto client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
@@ -105,7 +126,7 @@ Result<void> run_server(const Instance& instance) {
   git::Repositories repositories(repository_options(instance));
   WorkerPool workers("worker", 4);
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
-  controllers::add_controllers(runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get()});
+  controllers::add_controllers(runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get(), .signer = signer});
 
   policy::add_policies(runtime, {.policies = policies});
 
