@@ -17,6 +17,7 @@
 #include "main/cli/image_commands.h"
 #include "main/cli/scan_commands.h"
 #include "main/cli/kubectl/kubectl.h"
+#include "main/cli/logs_query.h"
 #include "main/cli/observe_commands.h"
 #include "main/platform/up.h"
 
@@ -352,6 +353,7 @@ int run_command_line(int argc, char** argv) {
   }
   const std::size_t flags = leading_flags(words);
   const std::vector<std::string> front(words.begin(), words.begin() + flags), rest(words.begin() + flags, words.end());
+  if (is_logs_query(rest)) return finish(command_logs_query(rest, front));
   if (const kubectl::Command* command = kubectl::find_command(rest)) return kubectl::run_command(*command, rest, front);
   if (!rest.empty() && rest[0] == "app") {
     std::vector<std::string> arguments(rest.begin() + 1, rest.end());

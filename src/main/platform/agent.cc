@@ -13,6 +13,7 @@
 #include "core/http/server.h"
 #include "core/http/tls.h"
 #include "machine/network/network.h"
+#include "machine/node/log_stream.h"
 #include "machine/node/node.h"
 #include "main/platform/agent_handler.h"
 #include "main/platform/collection.h"
@@ -118,9 +119,11 @@ Result<void> run_agent(const Instance& instance) {
                                             {.images_directory = instance.path("cache/images"), .build_cache_directory = instance.path("cache/build"), .data_directory = instance.settings.data_dir,
                                              .every = TRY(parse_duration(settings.collect_every).in("collectEvery"))});
 
+  const auto log_files = TRY(node::LogStream::start(instance.path("logs")));
   http::Server server = TRY(http::Server::start({}));
   const std::string socket = instance.path("run/agent.sock");
-  TRY(server.listen_unix(socket, with_machine_metrics(make_agent_handler(node->handler(), *builder, *layers), runtime, instance), 0660));
+  const http::Handler requests = with_machine_metrics(make_agent_handler(node->handler(), *builder, *layers), runtime, instance);
+  TRY(server.listen_unix(socket, log_files->before(requests), 0660));
   if (chown(socket.c_str(), 0, static_cast<gid_t>(settings.server_uid)) != 0) return errno_error("chown " + socket);
   runtime.start();
   log::info("agent started", {{"node", settings.node_name}, {"address", pods.node_address()}});

@@ -9,6 +9,7 @@
 #include "core/http/client.h"
 #include "main/platform/version.h"
 #include "observe/alerts/server.h"
+#include "observe/logs/server.h"
 #include "observe/metrics/server.h"
 #include "observe/metrics/sources/machine.h"
 #include "observe/metrics/sources/own.h"
@@ -19,7 +20,7 @@ namespace {
 
 constexpr std::size_t kFormBytesMax = 4u << 20, kWriteBytesMax = 32u << 20;
 constexpr Duration kSyncTimeMax = std::chrono::seconds(30);  // at the start; then informers answer at once
-constexpr std::string_view kPrometheus = "/prometheus", kAlertmanager = "/alertmanager";
+constexpr std::string_view kPrometheus = "/prometheus", kAlertmanager = "/alertmanager", kLoki = "/loki", kOtlp = "/otlp";
 
 bool is_below(std::string_view path, std::string_view mount) {
   return path.starts_with(mount) && (path.size() == mount.size() || path[mount.size()] == '/');
@@ -41,7 +42,8 @@ const char* verb_of(const http::Exchange& exchange) {
   if (exchange.method == "GET" || exchange.method == "HEAD") return "get";
   const bool reads = path.ends_with("/query") || path.ends_with("/query_range") || path.ends_with("/series") || path.ends_with("/labels") ||
                      path.ends_with("/query_exemplars") || path.ends_with("/format_query") || path.ends_with("/parse_query");
-  return exchange.method == "POST" && reads ? "get" : "update";
+  const bool pushes = path.ends_with("/push") || path.ends_with("/v1/logs");
+  return exchange.method == "POST" && (reads || (path.starts_with(kLoki) && !pushes)) ? "get" : "update";
 }
 
 Result<void> authorize(kube::Client& client, const http::Exchange& exchange) {
@@ -101,6 +103,7 @@ struct Observability::Impl {
   metrics::RequestMetrics requests;
   std::unique_ptr<alerts::Server> alerts;    // before what tells it
   std::unique_ptr<metrics::Server> metrics;
+  std::unique_ptr<logs::Server> logs;
 
   void answer(const http::ExchangePtr& exchange) {
     const auto allowed = authorize(runtime.client(), *exchange);
@@ -110,6 +113,7 @@ struct Observability::Impl {
     if (path == "/prometheus/api/v1/write") return write(*exchange);
     const auto parameters = parameters_of(*exchange);
     if (!parameters.ok()) return refuse(*exchange, parameters.error());
+    if (is_below(path, kLoki) || is_below(path, kOtlp)) return logs->handle(exchange, path, *parameters);
     exchange->respond(metrics->answer(exchange->method, path.substr(kPrometheus.size()), *parameters));
   }
 
@@ -129,6 +133,7 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
   auto impl = std::unique_ptr<Impl>(new Impl{runtime, portal});
   for (const kube::Resource& kind : metrics::Server::kinds()) runtime.informer(kind);
   for (const kube::Resource& kind : alerts::Server::kinds()) runtime.informer(kind);
+  for (const kube::Resource& kind : logs::Server::kinds()) runtime.informer(kind);
   const auto list = [&runtime](const kube::Resource& kind) {
     kube::Informer& informer = runtime.informer(kind);
     if (!informer.wait_synced(kSyncTimeMax)) log::warning("objects are not known yet", {{"kind", kind.kind}});
@@ -141,6 +146,7 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
   options.default_rules = TRY(alerts::default_rules());
   Impl* own = impl.get();
   impl->metrics = TRY(metrics::Server::open(std::move(options), list, [own](std::vector<metrics::AlertNotice> notices) { own->alerts->receive(notices); }, system_clock()));
+  impl->logs = TRY(logs::Server::open({.directory = instance.path("loki"), .agent_socket = instance.path("run/agent.sock"), .node = instance.settings.node_name}, list, system_clock()));
   impl->metrics->add({"apiserver", "internal:apiserver", metrics::Labels::from({{"job", "apiserver"}, {"instance", "caisson"}}), 15'000,
                       [own]() -> Result<metrics::Exposition> { return own->requests.read(); }});
   impl->metrics->add({"caisson", "internal:caisson", metrics::Labels::from({{"job", "caisson"}, {"instance", "caisson"}}), 15'000,
@@ -155,11 +161,14 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
 void Observability::start() {
   impl_->alerts->start();
   impl_->metrics->start();
+  impl_->logs->start();
 }
 
 http::Handler Observability::mounted_before(http::Handler next) {
   return [this, next = std::move(next)](const http::ExchangePtr& exchange) {
-    if (is_below(exchange->path, kPrometheus) || is_below(exchange->path, kAlertmanager)) impl_->answer(exchange);
+    if (is_below(exchange->path, kPrometheus) || is_below(exchange->path, kAlertmanager) || is_below(exchange->path, kLoki) ||
+        is_below(exchange->path, kOtlp))
+      impl_->answer(exchange);
     else next(exchange);
   };
 }

@@ -103,7 +103,7 @@ Result<void> prepare_directories(const Instance& instance) {
   };
   for (const Directory& d : {Directory{"run", 0771, true}, {"git", 0750, true}, {"content", 0755, true}, {"content/blobs", 0755, true},
                              {"content/blobs/sha256", 0755, true}, {"content/uploads", 0755, true}, {"content/tags", 0755, true},
-                             {"store", 0700, true}, {"scan", 0750, true}, {"metrics", 0750, true}, {"audit", 0700, true}, {"logs", 0755, false}, {"logs/pods", 0755, false}, {"layers", 0711, false},
+                             {"store", 0700, true}, {"scan", 0750, true}, {"metrics", 0750, true}, {"audit", 0700, true}, {"loki", 0750, true}, {"logs", 0755, false}, {"logs/pods", 0755, false}, {"layers", 0711, false},
                              {"containers", 0711, false}, {"pods", 0711, false}, {"volumes", 0711, false}, {"builds", 0711, false},
                              {"images", 0711, false}, {"cache", 0755, false}, {"nginx", 0755, false}}) {
     const std::string path = instance.path(d.name);

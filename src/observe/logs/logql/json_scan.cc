@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "observe/logs/logql/json_scan.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/base/text.h"
+#include "core/document/json.h"
+
+namespace caisson::logs::logql {
+namespace {
+
+constexpr int kDepthMax = 128;
+
+void append_utf8(std::string& out, unsigned code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xC0 | code >> 6);
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    out += static_cast<char>(0xE0 | code >> 12);
+    out += static_cast<char>(0x80 | (code >> 6 & 0x3F));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else {
+    out += static_cast<char>(0xF0 | code >> 18);
+    out += static_cast<char>(0x80 | (code >> 12 & 0x3F));
+    out += static_cast<char>(0x80 | (code >> 6 & 0x3F));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  }
+}
+
+}  // namespace
+
+Error JsonScan::broken() const {
+  if (at_ >= text_.size()) return {ErrorCode::bad_request, "Value looks like object, but can't find closing '}' symbol"};
+  return {ErrorCode::bad_request, "Malformed JSON error"};
+}
+
+void JsonScan::blank() {
+  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
+}
+
+Result<void> JsonScan::escape(std::string& out) {
+  const auto unit = [&]() -> Result<unsigned> {
+    unsigned code = 0;
+    const char* begin = text_.data() + at_;
+    if (at_ + 4 > text_.size() || std::from_chars(begin, begin + 4, code, 16).ptr != begin + 4) return broken();
+    at_ += 4;
+    return code;
+  };
+  constexpr std::string_view kNames = "\"\\/bfnrt", kValues = "\"\\/\b\f\n\r\t";
+  if (at_ >= text_.size()) return broken();
+  const char c = text_[at_++];
+  if (const std::size_t named = kNames.find(c); named != std::string_view::npos) {
+    out += kValues[named];
+    return {};
+  }
+  if (c != 'u') return broken();
+  unsigned code = TRY(unit());
+  if (code >= 0xD800 && code < 0xDC00 && text_.substr(at_).starts_with("\\u")) {
+    at_ += 2;
+    const unsigned low = TRY(unit());
+    code = low >= 0xDC00 && low < 0xE000 ? 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00) : 0xFFFD;
+  }
+  append_utf8(out, code >= 0xD800 && code < 0xE000 ? 0xFFFD : code);
+  return {};
+}
+
+Result<std::string> JsonScan::string() {
+  std::string out;
+  if (at_ >= text_.size() || text_[at_] != '"') return broken();
+  ++at_;
+  for (;;) {
+    const std::size_t stop = text_.find_first_of("\"\\", at_);
+    if (stop == std::string_view::npos) {
+      at_ = text_.size();
+      return broken();
+    }
+    out += text_.substr(at_, stop - at_);
+    at_ = stop + 1;
+    if (text_[stop] == '"') return out;
+    TRY(escape(out));
+  }
+}
+
+Result<void> JsonScan::skip_container(int depth, char close) {
+  ++at_;
+  blank();
+  if (at_ < text_.size() && text_[at_] == close) {
+    ++at_;
+    return {};
+  }
+  for (;;) {
+    blank();
+    if (close == '}') {
+      TRY(string());
+      blank();
+      if (at_ >= text_.size() || text_[at_++] != ':') return broken();
+    }
+    TRY(item(depth + 1));
+    blank();
+    if (at_ >= text_.size()) return broken();
+    const char c = text_[at_++];
+    if (c == close) return {};
+    if (c != ',') return broken();
+  }
+}
+
+Result<JsonScan::Item> JsonScan::item(int depth) {
+  if (depth > kDepthMax) return Error{ErrorCode::bad_request, "JSON is nested too deeply"};
+  blank();
+  if (at_ >= text_.size()) return broken();
+  Item out;
+  const std::size_t begin = at_;
+  const char c = text_[at_];
+  if (c == '"') {
+    out.kind = JsonKind::string;
+    out.value = TRY(string());
+  } else if (c == '{' || c == '[') {
+    out.kind = c == '{' ? JsonKind::map : JsonKind::list;
+    TRY(skip_container(depth, c == '{' ? '}' : ']'));
+  } else {
+    while (at_ < text_.size() && std::string_view(",]} \t\r\n:\"").find(text_[at_]) == std::string_view::npos) ++at_;
+    const std::string_view word = text_.substr(begin, at_ - begin);
+    if (word == "true" || word == "false") out.kind = JsonKind::boolean;
+    else if (word == "null") out.kind = JsonKind::null;
+    else if (!word.empty() && (word[0] == '-' || (word[0] >= '0' && word[0] <= '9'))) out.kind = JsonKind::number;
+    else return Error{ErrorCode::bad_request, "Unknown value type"};
+  }
+  out.raw = text_.substr(begin, at_ - begin);
+  return out;
+}
+
+Result<void> JsonScan::map(int depth, std::vector<std::string>& path, const Leaf& call) {
+  if (depth > kDepthMax) return Error{ErrorCode::bad_request, "JSON is nested too deeply"};
+  ++at_;  // {
+  blank();
+  if (at_ < text_.size() && text_[at_] == '}') {
+    ++at_;
+    return {};
+  }
+  for (;;) {
+    blank();
+    path.push_back(TRY(string()));
+    blank();
+    if (at_ >= text_.size() || text_[at_++] != ':') return broken();
+    blank();
+    if (at_ < text_.size() && text_[at_] == '{') {
+      TRY(map(depth + 1, path, call));
+    } else {
+      const Item one = TRY(item(depth + 1));
+      call(path, one.kind, one.kind == JsonKind::string ? std::string_view(one.value) : one.raw);
+    }
+    path.pop_back();
+    blank();
+    if (at_ >= text_.size()) return broken();
+    const char c = text_[at_++];
+    if (c == '}') return {};
+    if (c != ',') return broken();
+  }
+}
+
+Result<void> JsonScan::leaves(const Leaf& call) {
+  blank();
+  if (at_ >= text_.size() || text_[at_] != '{') return Error{ErrorCode::bad_request, "expecting json object(6), but it is not"};
+  std::vector<std::string> path;
+  return map(0, path, call);
+}
+
+Result<void> JsonScan::members(const std::function<void(const std::string&, JsonKind, std::string_view, std::string_view)>& call) {
+  blank();
+  if (at_ >= text_.size() || text_[at_] != '{') return Error{ErrorCode::bad_request, "expecting json object(6), but it is not"};
+  ++at_;
+  blank();
+  if (at_ < text_.size() && text_[at_] == '}') return {};
+  for (;;) {
+    blank();
+    const std::string key = TRY(string());
+    blank();
+    if (at_ >= text_.size() || text_[at_++] != ':') return broken();
+    const Item one = TRY(item(1));
+    call(key, one.kind, one.raw, one.kind == JsonKind::string ? std::string_view(one.value) : one.raw);
+    blank();
+    if (at_ >= text_.size()) return broken();
+    const char c = text_[at_++];
+    if (c == '}') return {};
+    if (c != ',') return broken();
+  }
+}
+
+Result<std::vector<JsonStep>> parse_json_path(std::string_view text) {
+  std::vector<JsonStep> out;
+  const Error bad{ErrorCode::bad_request, "cannot parse expression [" + std::string(text) + "]: syntax error: unexpected token"};
+  std::size_t at = 0;
+  while (at < text.size()) {
+    if (text[at] == '[') {
+      const bool quoted = at + 1 < text.size() && text[at + 1] == '"';
+      const std::size_t close = quoted ? text.find("\"]", at + 2) : text.find(']', at);
+      if (close == std::string_view::npos) return bad;
+      if (quoted) {
+        out.push_back({std::string(text.substr(at + 2, close - at - 2)), 0, false});
+        at = close + 2;
+      } else {
+        const auto index = parse_int(text.substr(at + 1, close - at - 1));
+        if (!index || *index < 0) return bad;
+        out.push_back({"", static_cast<std::size_t>(*index), true});
+        at = close + 1;
+      }
+      if (at < text.size() && text[at] == '.') ++at;
+      continue;
+    }
+    const std::size_t end = std::min(text.find_first_of(".[", at), text.size());
+    const std::string_view key = text.substr(at, end - at);
+    const bool plain = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || static_cast<unsigned char>(c) >= 0x80; });
+    if (!plain) return bad;
+    out.push_back({std::string(key), 0, false});
+    at = end < text.size() && text[end] == '.' ? end + 1 : end;
+    if (at == text.size() && end < text.size()) return bad;  // ends with a full stop
+  }
+  if (out.empty()) return bad;
+  return out;
+}
+
+Result<std::string> json_at(std::string_view text, const std::vector<JsonStep>& path) {
+  std::string current(text);
+  JsonKind kind = JsonKind::map;
+  for (const JsonStep& step : path) {
+    // One level: its members, or its items as members by their number.
+    std::string found;
+    JsonKind found_kind = JsonKind::null;
+    if (step.is_index) {
+      const auto list = json::parse(current, {.depth_max = kDepthMax});
+      if (!list.ok() || !list->is_list() || step.index >= list->size()) return std::string();
+      const Value& one = (*list)[step.index];
+      found_kind = one.is_string() ? JsonKind::string : one.is_map() ? JsonKind::map : one.is_list() ? JsonKind::list : one.is_null() ? JsonKind::null : JsonKind::number;
+      found = one.is_string() ? one.str() : json::write(one);
+    } else {
+      bool any = false;
+      TRY(JsonScan(current).members([&](const std::string& key, JsonKind member_kind, std::string_view raw, std::string_view value) {
+        if (any || key != step.key) return;
+        any = true;
+        found_kind = member_kind;
+        found = member_kind == JsonKind::string ? value : raw;
+      }));
+      if (!any) return std::string();
+    }
+    kind = found_kind;
+    current = std::move(found);
+    const bool last = &step == &path.back();
+    if (!last && kind != JsonKind::map && kind != JsonKind::list) return std::string();
+  }
+  return kind == JsonKind::null ? std::string() : current;
+}
+
+}  // namespace caisson::logs::logql
