@@ -41,12 +41,12 @@ Result<Datum> Evaluator::pipeline_here(const Slot& dot, const PipeNode& pipe) {
   at(pipe);
   Datum value;
   const Datum* final = nullptr;
-  for (const auto& stage : pipe.commands) {
-    Slot result = TRY(command(dot, *stage, final));
+  for (const NodePtr stage : pipe.commands) {
+    Slot result = TRY(command(dot, static_cast<const CommandNode&>(*stage), final));
     value = unboxed(std::move(result.datum));
     final = &value;
   }
-  for (const std::string& name : pipe.variables) {
+  for (const std::string_view name : pipe.variables) {
     if (pipe.is_assign) {
       TRY(set_variable(name, {value}));
     } else {
@@ -95,7 +95,7 @@ Result<Datum> Evaluator::literal_of_any(const TreeNode& node) {
     case NodeType::number:
       return constant(static_cast<const NumberNode&>(node));
     case NodeType::string:
-      return Datum::scalar(kString, static_cast<const StringNode&>(node).text);
+      return Datum::scalar(kString, *static_cast<const StringNode&>(node).text);
     default:
       return fail("can't handle assignment of " + to_text(node) + " to empty interface argument");
   }
@@ -111,7 +111,7 @@ Result<Datum> Evaluator::constant(const NumberNode& number) {
   const bool looks_float = text[0] != '\'' && !is_hex && text.find_first_of(".eEpP") != std::string_view::npos;
   if (number.is_float && looks_float) return Datum(number.float_value);
   if (number.is_int) return Datum::integer(number.int_value);
-  return fail(number.text + " overflows int");
+  return fail(std::string(number.text) + " overflows int");
 }
 
 Result<Slot> Evaluator::chain(const Slot& dot, const ChainNode& node, Args args, const Datum* final) {
@@ -124,17 +124,17 @@ Result<Slot> Evaluator::chain(const Slot& dot, const ChainNode& node, Args args,
 Result<Slot> Evaluator::variable(const Slot& dot, const PathNode& node, Args args, const Datum* final) {
   at(node);
   const Slot* found = find_variable(node.names[0]);
-  if (!found) return fail("undefined variable: " + node.names[0]);
+  if (!found) return fail("undefined variable: " + std::string(node.names[0]));
   if (node.names.size() == 1) {
     if (!args.empty()) TRY(not_a_function(args, final));
     return *found;
   }
   const Slot start = *found;
-  return fields(dot, start, node, std::span(node.names).subspan(1), args, final);
+  return fields(dot, start, node, node.names.subspan(1), args, final);
 }
 
 Result<Slot> Evaluator::fields(const Slot& dot, const Slot& start, const TreeNode& node,
-                               std::span<const std::string> names, Args args, const Datum* final) {
+                               Names names, Args args, const Datum* final) {
   Slot receiver = start;
   for (std::size_t i = 0; i + 1 < names.size(); ++i) {
     receiver = TRY(field(dot, names[i], node, {}, nullptr, receiver));
@@ -244,7 +244,7 @@ Result<Datum> Evaluator::call_special(const Slot& dot, const Callee& callee, con
   if (callee.name == "and") return and_or(dot, false, args, final);
   if (callee.name == "or") return and_or(dot, true, args, final);
   std::vector<Datum> values;
-  for (const NodePtr& arg : args) values.push_back(TRY(argument(dot, 'v', *arg)));
+  for (const NodePtr arg : args) values.push_back(TRY(argument(dot, 'v', *arg)));
   if (final) values.push_back(*final);
   const std::string shown = args.empty() ? "<" + std::string(final->type_name()) + " Value>" : to_text(*args[0]);
   auto result = call_value(execution_, shown, values);
@@ -255,7 +255,7 @@ Result<Datum> Evaluator::call_special(const Slot& dot, const Callee& callee, con
 
 Result<Datum> Evaluator::and_or(const Slot& dot, bool is_or, Args args, const Datum* final) {
   Datum value;
-  for (const NodePtr& arg : args) {
+  for (const NodePtr arg : args) {
     value = TRY(argument(dot, 'v', *arg));
     if (is_true(value) == is_or) return value;
   }
@@ -301,7 +301,7 @@ Result<Datum> Evaluator::literal(char letter, const TreeNode& node) {
     case 'v':
       return literal_of_any(node);
     case 's':
-      if (node.type == NodeType::string) return Datum::scalar(kString, static_cast<const StringNode&>(node).text);
+      if (node.type == NodeType::string) return Datum::scalar(kString, *static_cast<const StringNode&>(node).text);
       return fail("expected string; found " + to_text(node));
     case 'b':
       if (node.type == NodeType::boolean) return Datum(static_cast<const BoolNode&>(node).value);

@@ -35,6 +35,8 @@ class Set {
   // Parses `text` as the template `name`, and what it defines.
   // Errors: bad_request in Go's words: `template: NAME:LINE: function "x" not defined`. Nothing is added then.
   Result<void> parse(std::string_view name, std::string_view text);
+  // The same without a copy of the text: the trees refer to it.
+  Result<void> parse_shared(std::string_view name, std::shared_ptr<const std::string> text);
 
   bool defines(std::string_view name) const { return find(name) != nullptr; }
   std::vector<std::string> names() const;  // sorted
@@ -53,6 +55,9 @@ class Set {
   const Function* find_function(std::string_view name) const;
 
  private:
+  // What `text` defines; its own body also in alone_.
+  Result<void> take(std::string_view name, std::shared_ptr<const std::string> text);
+
   std::string name_;
   std::vector<FunctionTable> functions_;
   ParseLimits limits_;
