@@ -29,7 +29,16 @@ constexpr Keyword kKeywords[] = {
     {"range", TokenType::range},
     {"template", TokenType::template_},
     {"with", TokenType::with},
+    {"true", TokenType::boolean},
+    {"false", TokenType::boolean},
 };
+
+TokenType type_of_word(std::string_view word) {
+  for (const Keyword& keyword : kKeywords) {
+    if (keyword.word[0] == word[0] && keyword.word == word) return keyword.type;
+  }
+  return TokenType::identifier;
+}
 
 constexpr std::uint8_t kBlank = 1, kWord = 2, kTerminator = 4;  // what a byte below 0x80 is
 
@@ -50,13 +59,6 @@ bool is_blank(std::uint32_t rune) {
 
 bool is_word(std::uint32_t rune) {
   return rune < 0x80 ? (kClasses[rune] & kWord) != 0 : is_letter(rune) || is_digit(rune);
-}
-
-bool has_left_marker(std::string_view text) {
-  return text.size() >= 2 && text[0] == '-' && is_blank(static_cast<unsigned char>(text[1]));
-}
-bool has_right_marker(std::string_view text) {
-  return text.size() >= 2 && is_blank(static_cast<unsigned char>(text[0])) && text[1] == '-';
 }
 
 }  // namespace
@@ -110,12 +112,8 @@ void Lexer::accept_run(std::string_view set) {
   }
 }
 
-bool Lexer::starts_with(std::string_view prefix, std::size_t offset) const {
-  return pos_ + offset <= text_.size() && text_.substr(pos_ + offset).starts_with(prefix);
-}
-
 Token Lexer::make(TokenType type) {
-  const Token token{type, static_cast<std::uint32_t>(start_), text_.substr(start_, pos_ - start_)};
+  const Token token{type, static_cast<std::uint32_t>(start_), {text_.data() + start_, pos_ - start_}};
   start_ = pos_;
   return token;
 }
@@ -139,16 +137,20 @@ std::size_t Lexer::blanks_from(std::size_t pos) const {
   return (end == std::string_view::npos ? text_.size() : end) - pos;
 }
 
+bool Lexer::at_left_marker(std::size_t offset) const {
+  return at(offset) == '-' && is_blank(static_cast<unsigned char>(at(offset + 1)));
+}
+
 bool Lexer::at_right_delim(bool& trims) const {
-  trims = has_right_marker(text_.substr(pos_)) && starts_with(kRight, kMarkerSize);
-  return trims || starts_with(kRight);
+  trims = at(0) != '}' && at(1) == '-' && is_blank(static_cast<unsigned char>(at(0))) && at_pair(kRight, kMarkerSize);
+  return trims || at_pair(kRight);
 }
 
 // May an identifier end here?
 bool Lexer::at_terminator() const {
   if (pos_ >= text_.size()) return true;
   const auto byte = static_cast<unsigned char>(text_[pos_]);
-  return (byte < 0x80 && (kClasses[byte] & kTerminator) != 0) || starts_with(kRight);
+  return (byte < 0x80 && (kClasses[byte] & kTerminator) != 0) || at_pair(kRight);
 }
 
 Token Lexer::next() {
@@ -169,7 +171,7 @@ bool Lexer::lex_text(Token& token) {
   if (found > pos_) {
     pos_ = found;
     std::size_t trimmed = 0;
-    if (has_left_marker(text_.substr(pos_ + kLeft.size()))) {
+    if (at_left_marker(kLeft.size())) {
       const std::size_t last = text_.substr(start_, pos_ - start_).find_last_not_of(kBlanks);
       trimmed = pos_ - start_ - (last == std::string_view::npos ? 0 : last + 1);
     }
@@ -184,8 +186,8 @@ bool Lexer::lex_text(Token& token) {
 
 bool Lexer::lex_left_delim(Token& token) {
   pos_ += kLeft.size();
-  const std::size_t marker = has_left_marker(text_.substr(pos_)) ? kMarkerSize : 0;
-  if (starts_with("/*", marker)) {
+  const std::size_t marker = at_left_marker(0) ? kMarkerSize : 0;
+  if (at_pair("/*", marker)) {
     pos_ += marker;
     ignore();
     return lex_comment(token);
@@ -285,7 +287,8 @@ Token Lexer::lex_inside_action() {
 Token Lexer::lex_space() {
   const std::size_t count = blanks_from(pos_);
   pos_ += count - 1;
-  const bool before_marker = has_right_marker(text_.substr(pos_)) && starts_with(kRight, kMarkerSize);
+  bool before_marker = false;
+  at_right_delim(before_marker);
   if (before_marker && count == 1) return lex_right_delim();
   if (!before_marker) ++pos_;
   return make(TokenType::space);
@@ -295,10 +298,7 @@ Token Lexer::lex_identifier() {
   skip_word();
   const std::string_view word = text_.substr(start_, pos_ - start_);
   if (!at_terminator()) return fail("bad character " + describe_rune(peek()));
-  for (const Keyword& keyword : kKeywords) {
-    if (keyword.word == word) return make(keyword.type);
-  }
-  return make(word == "true" || word == "false" ? TokenType::boolean : TokenType::identifier);
+  return make(type_of_word(word));
 }
 
 Token Lexer::lex_path(TokenType type) {

@@ -71,10 +71,14 @@ class Lexer {
   void skip_word();
   bool accept(std::string_view set);
   void accept_run(std::string_view set);
-  bool starts_with(std::string_view prefix, std::size_t offset = 0) const;
+  char at(std::size_t offset) const { return pos_ + offset < text_.size() ? text_[pos_ + offset] : '\0'; }
+  bool at_pair(std::string_view pair, std::size_t offset = 0) const {
+    return at(offset) == pair[0] && at(offset + 1) == pair[1];
+  }
   Token make(TokenType type);
   Token fail(std::string message);
   void ignore() { start_ = pos_; }
+  bool at_left_marker(std::size_t offset) const;
   bool at_right_delim(bool& trims) const;
   bool at_terminator() const;
   std::size_t blanks_from(std::size_t pos) const;

@@ -2,6 +2,7 @@
 #include "core/expr/go_template/parser.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "core/base/text.h"
@@ -22,6 +23,14 @@ struct Shared {
   // Items of the nodes that are open, the innermost last; each node takes its own when it is complete.
   std::vector<NodePtr> nodes = {};
   std::vector<std::string_view> names = {};
+  std::array<const Function*, 64> functions = {};  // found before, each at the place of its name
+
+  const Function* find_function(std::string_view name) {
+    const auto byte = [&](std::size_t index) { return static_cast<std::size_t>(static_cast<unsigned char>(name[index])); };
+    const Function*& known = functions[(byte(0) * 7 + byte(name.size() / 2) * 3 + byte(name.size() - 1) + name.size()) % 64];
+    if (known == nullptr || known->name != name) known = set.find_function(name);
+    return known;
+  }
 
   Nodes take_nodes(std::size_t mark) {
     const Nodes taken = source->arena.copy(Nodes(nodes).subspan(mark));
@@ -51,13 +60,13 @@ class Parser {
   Result<void> parse_all(std::string_view name);
 
  private:
-  Token next();
-  Token peek();
+  const Token& next();  // valid until the next call
+  const Token& peek();
   void backup() { ++peek_count_; }
   void backup2(const Token& first);
   void backup3(const Token& second, const Token& first);
   Token next_non_space();
-  Token peek_non_space();
+  const Token& peek_non_space();
 
   Error fail(std::string_view message) const;
   Error unexpected(const Token& token, std::string_view context) const;
@@ -102,7 +111,7 @@ class Parser {
   int range_depth_ = 0;
 };
 
-Token Parser::next() {
+const Token& Parser::next() {
   if (peek_count_ > 0) {
     --peek_count_;
   } else {
@@ -111,7 +120,7 @@ Token Parser::next() {
   return token_[peek_count_];
 }
 
-Token Parser::peek() {
+const Token& Parser::peek() {
   if (peek_count_ > 0) return token_[peek_count_ - 1];
   peek_count_ = 1;
   token_[0] = shared_.lexer.next();
@@ -130,15 +139,14 @@ void Parser::backup3(const Token& second, const Token& first) {
 }
 
 Token Parser::next_non_space() {
-  Token token = next();
-  while (token.type == TokenType::space) token = next();
-  return token;
+  while (next().type == TokenType::space) {
+  }
+  return token_[peek_count_];
 }
 
-Token Parser::peek_non_space() {
-  const Token token = next_non_space();
-  backup();
-  return token;
+const Token& Parser::peek_non_space() {
+  while (peek().type == TokenType::space) next();
+  return peek();
 }
 
 Error Parser::fail(std::string_view message) const {
@@ -536,7 +544,7 @@ PathNode* Parser::path(NodeType type, std::size_t pos, std::string_view name) {
 Result<NodePtr> Parser::identifier(const Token& token) {
   IdentifierNode* const node = make<IdentifierNode>(token.pos);
   node->name = token.value;
-  node->function = shared_.set.find_function(token.value);
+  node->function = shared_.find_function(token.value);
   if (!node->function) return fail("function " + quote(token.value) + " not defined");
   return node;
 }
