@@ -117,7 +117,10 @@ Result<Datum> Evaluator::constant(const NumberNode& number) {
 Result<Slot> Evaluator::chain(const Slot& dot, const ChainNode& node, Args args, const Datum* final) {
   at(node);
   if (node.node->type == NodeType::nil) return fail("indirection through explicit nil in " + to_text(node));
-  const Slot start{TRY(argument(dot, 'v', *node.node))};
+  Slot start{TRY(argument(dot, 'v', *node.node))};
+  // What a function gives is still in the interface {} that it was returned in; what a pipeline gives is not.
+  const bool is_call = node.node->type == NodeType::identifier;
+  if (is_call && !start.datum.is_valid()) start.datum = Datum::nil_interface();
   return fields(dot, start, node, node.fields, args, final);
 }
 
@@ -164,8 +167,8 @@ Result<Slot> Evaluator::field(const Slot& dot, std::string_view name, const Tree
     if (execution_.options().missing_key != MissingKey::error) return Slot{};
     return fail("nil data; no entry for key \"" + std::string(name) + "\"");
   }
-  const std::string type_name(receiver.boxed ? kAny.name : datum.type_name());
-  if (datum.kind() == Kind::interface) return fail("nil pointer evaluating " + type_name + "." + std::string(name));
+  const auto type_name = [&] { return std::string(receiver.boxed ? kAny.name : datum.type_name()); };
+  if (datum.kind() == Kind::interface) return fail("nil pointer evaluating " + type_name() + "." + std::string(name));
   if (const Method* method = find_method(datum, name)) {
     return call(dot, {name, signature(method->parameters), method->call, &datum}, node, args, final);
   }
@@ -184,9 +187,9 @@ Result<Slot> Evaluator::field(const Slot& dot, std::string_view name, const Tree
       return Slot{*std::move(found)};
     }
   } else if (datum.kind() == Kind::pointer) {
-    return fail("nil pointer evaluating " + type_name + "." + std::string(name));
+    return fail("nil pointer evaluating " + type_name() + "." + std::string(name));
   }
-  return fail("can't evaluate field " + std::string(name) + " in type " + type_name);
+  return fail("can't evaluate field " + std::string(name) + " in type " + type_name());
 }
 
 Result<Slot> Evaluator::call_identifier(const Slot& dot, const IdentifierNode& node, const TreeNode& whole, Args args,
@@ -200,12 +203,11 @@ Result<Slot> Evaluator::call(const Slot& dot, const Callee& callee, const TreeNo
   if (!args.empty()) args = args.subspan(1);
   const Signature& parameters = callee.parameters;
   const std::size_t count = args.size() + (final ? 1 : 0);
-  const std::string wrong = "wrong number of args for ";
   if (parameters.variadic ? count < parameters.fixed() : count != parameters.size()) {
     const std::string want =
         parameters.variadic ? ": want at least " + count_text(parameters.fixed()) + " got " + count_text(args.size())
                             : ": want " + count_text(parameters.size()) + " got " + count_text(count);
-    return fail(wrong + std::string(callee.name) + want);
+    return fail("wrong number of args for " + std::string(callee.name) + want);
   }
   const auto spent = execution_.spend(1);
   if (!spent.ok()) return fail(spent.error().message, spent.error().code);

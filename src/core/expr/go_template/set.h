@@ -8,10 +8,10 @@
 // Threads: parse() needs the set for itself; all const members, and any number of Executions over one set, may run at
 // the same time.
 #pragma once
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/result.h"
@@ -25,6 +25,14 @@ struct ParseLimits {
   std::size_t text_bytes_max = 32u << 20;
   std::size_t depth_max = 1'000;  // of control structures and parentheses within one another
 };
+
+// By name, found without making a string of it.
+struct NameHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+};
+template <class T>
+using NameMap = std::unordered_map<std::string, T, NameHash, std::equal_to<>>;
 
 class Set {
  public:
@@ -63,7 +71,7 @@ class Set {
   ParseLimits limits_;
   const Set* below_ = nullptr;
   std::shared_ptr<const Tree> alone_;
-  std::map<std::string, std::shared_ptr<const Tree>, std::less<>> trees_;
+  NameMap<std::shared_ptr<const Tree>> trees_;
 };
 
 }  // namespace caisson::go_template
