@@ -93,6 +93,7 @@ Result<void> write_files(const RenderedChart& rendered, const Flags& flags, cons
 
 Result<RenderOptions> template_options(const Flags& flags) {
   RenderOptions options = helm_render_options(flags);
+  options.read = Read::heads;  // what is only printed need not be read
   options.release.ns = flags.text("namespace", "default");
   options.release.is_upgrade = flags.is_set("is-upgrade");
   options.release.is_install = !options.release.is_upgrade;

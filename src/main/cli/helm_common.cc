@@ -16,7 +16,6 @@
 #include "delivery/render/helm/repository/download.h"
 #include "delivery/render/helm/repository/fetch.h"
 #include "delivery/render/helm/repository/provenance.h"
-#include "delivery/render/helm/template_cache.h"
 
 namespace caisson::cli {
 namespace {
@@ -230,9 +229,6 @@ Result<NameAndChart> name_and_chart(const Flags& flags, const std::string& fixed
 
 render::helm::RenderOptions helm_render_options(const Flags& flags) {
   render::helm::RenderOptions options;
-  // Never taken apart: the process ends with the command, and of a big chart that is a fifth of its time.
-  static auto* const templates = new render::helm::TemplateCache;
-  options.templates = templates;
   options.skip_schema_validation = flags.is_set("skip-schema-validation");
   options.subchart_notes = flags.is_set("render-subchart-notes");
   if (flags.is_set("enable-dns")) options.engine.host_by_name = first_address;

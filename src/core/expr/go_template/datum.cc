@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/expr/go_template/datum.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/check.h"
@@ -58,23 +59,6 @@ Value json_text(const Value& value) {
 
 Result<Value> value_of(const Datum& datum, std::size_t depth);
 
-Result<Value> value_of_map(const Map* map, std::size_t depth) {
-  Value out = Value::map();
-  if (!map) return Value();
-  if (!map->is_opened()) return map->source();
-  for (const auto& [key, item] : map->entries()) out.set(key, TRY(value_of(item, depth + 1)));
-  return out;
-}
-
-Result<Value> value_of_list(const List* list, std::size_t depth) {
-  if (!list) return Value();
-  if (!list->is_opened()) return list->source();
-  std::vector<Value> items;
-  items.reserve(list->size());
-  for (const Datum& item : list->items()) items.push_back(TRY(value_of(item, depth + 1)));
-  return Value(std::move(items));
-}
-
 Result<Value> value_of_number(const Datum& datum) {
   if (datum.is_float()) {
     const double number = datum.as_double();
@@ -98,11 +82,11 @@ Result<Value> value_of(const Datum& datum, std::size_t depth) {
     case Kind::string:
       return json_text(datum.scalar_value());
     case Kind::map:
-      return value_of_map(datum.as_map(), depth);
+      return datum.as_map() ? datum.as_map()->to_value(depth) : Result<Value>(Value());
     case Kind::slice:
     case Kind::array:
       if (datum.type()->element == &kUint8) return Value(base64(datum.as_string()));
-      return value_of_list(datum.as_list(), depth);
+      return datum.as_list() ? datum.as_list()->to_value(depth) : Result<Value>(Value());
     case Kind::structure:
     case Kind::pointer:
       return datum.as_object() ? datum.as_object()->to_value() : Result<Value>(Value());
@@ -252,15 +236,32 @@ Value with_json_numbers(const Value& value) {
 }
 
 std::optional<Datum> Map::find(std::string_view key) const {
+  constexpr std::size_t kHandedOutMax = 64;  // more of them are found faster by their key
   if (!opened_) {
     const Value* found = source_.find(key);
     if (!found) return std::nullopt;
     if (!found->is_map() && !found->is_list()) return Datum::from(*found);
+    for (const auto& [place, datum] : handed_out_) {
+      if (place == found) return datum;
+    }
+    if (handed_out_.size() < kHandedOutMax) return handed_out_.emplace_back(found, Datum::from(*found)).second;
     open();
   }
   const auto found = entries_.find(key);
   if (found == entries_.end()) return std::nullopt;
   return found->second;
+}
+
+Result<Value> Map::to_value(std::size_t depth) const {
+  Value out = opened_ ? Value::map() : source_;
+  for (const auto& [key, item] : entries_) out.set(key, TRY(value_of(item, depth + 1)));
+  for (const auto& [place, item] : handed_out_) {
+    Value value = TRY(value_of(item, depth + 1));
+    if (value.shares_with(*place)) continue;
+    const auto holds = [&](const document::MapEntry& entry) { return &entry.value == place; };
+    out.set(std::find_if(source_.entries().begin(), source_.entries().end(), holds)->key, std::move(value));
+  }
+  return out;
 }
 
 bool Map::contains(std::string_view key) const {
@@ -287,15 +288,21 @@ bool Map::erase(std::string_view key) {
 }
 
 void Map::clear() {
+  const Entries dropped = std::exchange(entries_, {});  // what it holds may hold this map
+  const auto also_dropped = std::exchange(handed_out_, {});
   opened_ = true;
   source_ = Value();
-  const Entries dropped = std::exchange(entries_, {});  // what it holds may hold this map
 }
 
 void Map::open() const {
   if (opened_) return;
   opened_ = true;
-  for (const document::MapEntry& entry : source_.entries()) entries_.emplace(entry.key, Datum::from(entry.value));
+  for (const document::MapEntry& entry : source_.entries()) {
+    const auto is_it = [&](const auto& item) { return item.first == &entry.value; };
+    const auto found = std::find_if(handed_out_.begin(), handed_out_.end(), is_it);
+    entries_.emplace(entry.key, found == handed_out_.end() ? Datum::from(entry.value) : std::move(found->second));
+  }
+  handed_out_.clear();
   source_ = Value();
 }
 
@@ -304,9 +311,22 @@ const std::vector<Datum>& List::items() const {
     opened_ = true;
     items_.reserve(source_.size());
     for (const Value& item : source_.items()) items_.push_back(Datum::from(item));
-    source_ = Value();
   }
   return items_;
+}
+
+Result<Value> List::to_value(std::size_t depth) const {
+  if (!opened_) return source_;
+  std::vector<Value> values;
+  values.reserve(items_.size());
+  bool unchanged = source_.size() == items_.size();
+  for (const Datum& item : items_) {
+    Value value = TRY(value_of(item, depth + 1));
+    const bool is_scalar = !value.is_map() && !value.is_list();
+    unchanged = unchanged && (is_scalar || value.shares_with(source_[values.size()]));
+    values.push_back(std::move(value));
+  }
+  return unchanged && !source_.is_null() ? source_ : Value(std::move(values));
 }
 
 std::optional<Datum> Object::field(std::string_view) const {

@@ -233,14 +233,18 @@ class Map : public Node {
   void set(std::string_view key, Datum value);
   bool erase(std::string_view key);
   void clear();
-  bool is_opened() const { return opened_; }
-  const Value& source() const { return source_; }  // what it was made from; only while !is_opened()
+  // The document that this is; nullptr once a part of it was edited, or handed out and may have been.
+  const Value* document() const { return opened_ || !handed_out_.empty() ? nullptr : &source_; }
+  // As Datum::to_value; shares with what it was made from. `depth`: of this map within what is being written.
+  Result<Value> to_value(std::size_t depth) const;
 
  private:
   void open() const;
 
   mutable Value source_;
-  mutable Entries entries_;
+  // Containers within source_ that templates asked for, by their place in it: everybody shall see one dict there.
+  mutable std::vector<std::pair<const Value*, Datum>> handed_out_;
+  mutable Entries entries_;  // once opened_: when a template edits it, or walks over all of it
   mutable bool opened_ = true;
 };
 
@@ -253,11 +257,11 @@ class List : public Node {
 
   std::size_t size() const { return opened_ ? items_.size() : source_.size(); }
   const std::vector<Datum>& items() const;
-  bool is_opened() const { return opened_; }
-  const Value& source() const { return source_; }  // only while !is_opened()
+  const Value* document() const { return opened_ ? nullptr : &source_; }  // nullptr once items were handed out
+  Result<Value> to_value(std::size_t depth) const;                        // as Map's
 
  private:
-  mutable Value source_;
+  mutable Value source_;  // what it was made from; null when that was no document
   mutable std::vector<Datum> items_;
   mutable bool opened_ = true;
 };

@@ -69,7 +69,7 @@ Result<Evaluator::Flow> Evaluator::walk(const Slot& dot, const TreeNode& node) {
   switch (node.type) {
     case NodeType::action: {
       const auto& action = static_cast<const ActionNode&>(node);
-      const Datum value = TRY(pipeline(dot, action.pipe.get()));
+      const Datum value = TRY(pipeline(dot, action.pipe));
       if (action.pipe->variables.empty()) TRY(print(node, value));
       return Flow::next;
     }
@@ -97,7 +97,7 @@ Result<Evaluator::Flow> Evaluator::walk(const Slot& dot, const TreeNode& node) {
 Result<Evaluator::Flow> Evaluator::walk_list(const Slot& dot, const ListNode& list) {
   const auto spent = execution_.spend(list.nodes.size() + 1);
   if (!spent.ok()) return fail(spent.error().message, spent.error().code);
-  for (const NodePtr& node : list.nodes) {
+  for (const NodePtr node : list.nodes) {
     const Flow flow = TRY(walk(dot, *node));
     if (flow != Flow::next) return flow;
   }
@@ -120,7 +120,7 @@ Result<void> Evaluator::print(const TreeNode& node, const Datum& datum) {
 
 Result<Evaluator::Flow> Evaluator::walk_branch(const Slot& dot, const BranchNode& node) {
   const std::size_t mark = variables_.size();
-  const Datum value = TRY(pipeline(dot, node.pipe.get()));
+  const Datum value = TRY(pipeline(dot, node.pipe));
   Flow flow = Flow::next;
   if (is_true(value)) {
     flow = node.type == NodeType::with ? TRY(walk(Slot{value}, *node.list)) : TRY(walk(dot, *node.list));
@@ -139,7 +139,7 @@ struct Evaluator::Range {
 
 Result<Evaluator::Flow> Evaluator::walk_range(const Slot& dot, const BranchNode& node) {
   const std::size_t outer = variables_.size();
-  const Datum over = TRY(pipeline(dot, node.pipe.get()));
+  const Datum over = TRY(pipeline(dot, node.pipe));
   Range range{node, variables_.size()};
   TRY(iterate(range, over));
   Flow flow = Flow::next;
@@ -208,7 +208,7 @@ Result<Evaluator::Flow> Evaluator::walk_template(const Slot& dot, const Template
   if (!tree) return fail("template " + quote(node.name) + " not defined");
   const std::size_t depth_max = execution_.options().limits.depth_max;
   if (depth_ >= depth_max) return fail("exceeded maximum template depth (" + std::to_string(depth_max) + ")");
-  const Datum data = TRY(pipeline(dot, node.pipe.get()));
+  const Datum data = TRY(pipeline(dot, node.pipe));
   Result<void> result;
   const auto evaluate = [&] { result = Evaluator(execution_, set_, *tree, out_, depth_ + 1).run(data); };
   if (stack_is_short()) {

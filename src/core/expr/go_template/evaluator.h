@@ -33,7 +33,7 @@ class Evaluator {
     std::string_view name;
     Slot value;
   };
-  using Args = std::span<const NodePtr>;  // with the function itself in front; empty when there are none
+  using Args = Nodes;  // with the function itself in front; empty when there are none
 
   Error fail(std::string_view message, ErrorCode code = ErrorCode::invalid) const;
   void at(const TreeNode& node) { node_ = &node; }
@@ -59,7 +59,7 @@ class Evaluator {
   Result<Datum> constant(const NumberNode& number);
   Result<Slot> chain(const Slot& dot, const ChainNode& node, Args args, const Datum* final);
   Result<Slot> variable(const Slot& dot, const PathNode& node, Args args, const Datum* final);
-  Result<Slot> fields(const Slot& dot, const Slot& start, const TreeNode& node, std::span<const std::string> names,
+  Result<Slot> fields(const Slot& dot, const Slot& start, const TreeNode& node, Names names,
                       Args args, const Datum* final);
   Result<Slot> field(const Slot& dot, std::string_view name, const TreeNode& node, Args args, const Datum* final,
                      const Slot& receiver);

@@ -41,12 +41,12 @@ Result<Datum> Evaluator::pipeline_here(const Slot& dot, const PipeNode& pipe) {
   at(pipe);
   Datum value;
   const Datum* final = nullptr;
-  for (const auto& stage : pipe.commands) {
-    Slot result = TRY(command(dot, *stage, final));
+  for (const NodePtr stage : pipe.commands) {
+    Slot result = TRY(command(dot, static_cast<const CommandNode&>(*stage), final));
     value = unboxed(std::move(result.datum));
     final = &value;
   }
-  for (const std::string& name : pipe.variables) {
+  for (const std::string_view name : pipe.variables) {
     if (pipe.is_assign) {
       TRY(set_variable(name, {value}));
     } else {
@@ -95,7 +95,7 @@ Result<Datum> Evaluator::literal_of_any(const TreeNode& node) {
     case NodeType::number:
       return constant(static_cast<const NumberNode&>(node));
     case NodeType::string:
-      return Datum::scalar(kString, static_cast<const StringNode&>(node).text);
+      return Datum::scalar(kString, *static_cast<const StringNode&>(node).text);
     default:
       return fail("can't handle assignment of " + to_text(node) + " to empty interface argument");
   }
@@ -111,30 +111,33 @@ Result<Datum> Evaluator::constant(const NumberNode& number) {
   const bool looks_float = text[0] != '\'' && !is_hex && text.find_first_of(".eEpP") != std::string_view::npos;
   if (number.is_float && looks_float) return Datum(number.float_value);
   if (number.is_int) return Datum::integer(number.int_value);
-  return fail(number.text + " overflows int");
+  return fail(std::string(number.text) + " overflows int");
 }
 
 Result<Slot> Evaluator::chain(const Slot& dot, const ChainNode& node, Args args, const Datum* final) {
   at(node);
   if (node.node->type == NodeType::nil) return fail("indirection through explicit nil in " + to_text(node));
-  const Slot start{TRY(argument(dot, 'v', *node.node))};
+  Slot start{TRY(argument(dot, 'v', *node.node))};
+  // What a function gives is still in the interface {} that it was returned in; what a pipeline gives is not.
+  const bool is_call = node.node->type == NodeType::identifier;
+  if (is_call && !start.datum.is_valid()) start.datum = Datum::nil_interface();
   return fields(dot, start, node, node.fields, args, final);
 }
 
 Result<Slot> Evaluator::variable(const Slot& dot, const PathNode& node, Args args, const Datum* final) {
   at(node);
   const Slot* found = find_variable(node.names[0]);
-  if (!found) return fail("undefined variable: " + node.names[0]);
+  if (!found) return fail("undefined variable: " + std::string(node.names[0]));
   if (node.names.size() == 1) {
     if (!args.empty()) TRY(not_a_function(args, final));
     return *found;
   }
   const Slot start = *found;
-  return fields(dot, start, node, std::span(node.names).subspan(1), args, final);
+  return fields(dot, start, node, node.names.subspan(1), args, final);
 }
 
 Result<Slot> Evaluator::fields(const Slot& dot, const Slot& start, const TreeNode& node,
-                               std::span<const std::string> names, Args args, const Datum* final) {
+                               Names names, Args args, const Datum* final) {
   Slot receiver = start;
   for (std::size_t i = 0; i + 1 < names.size(); ++i) {
     receiver = TRY(field(dot, names[i], node, {}, nullptr, receiver));
@@ -164,8 +167,8 @@ Result<Slot> Evaluator::field(const Slot& dot, std::string_view name, const Tree
     if (execution_.options().missing_key != MissingKey::error) return Slot{};
     return fail("nil data; no entry for key \"" + std::string(name) + "\"");
   }
-  const std::string type_name(receiver.boxed ? kAny.name : datum.type_name());
-  if (datum.kind() == Kind::interface) return fail("nil pointer evaluating " + type_name + "." + std::string(name));
+  const auto type_name = [&] { return std::string(receiver.boxed ? kAny.name : datum.type_name()); };
+  if (datum.kind() == Kind::interface) return fail("nil pointer evaluating " + type_name() + "." + std::string(name));
   if (const Method* method = find_method(datum, name)) {
     return call(dot, {name, signature(method->parameters), method->call, &datum}, node, args, final);
   }
@@ -184,9 +187,9 @@ Result<Slot> Evaluator::field(const Slot& dot, std::string_view name, const Tree
       return Slot{*std::move(found)};
     }
   } else if (datum.kind() == Kind::pointer) {
-    return fail("nil pointer evaluating " + type_name + "." + std::string(name));
+    return fail("nil pointer evaluating " + type_name() + "." + std::string(name));
   }
-  return fail("can't evaluate field " + std::string(name) + " in type " + type_name);
+  return fail("can't evaluate field " + std::string(name) + " in type " + type_name());
 }
 
 Result<Slot> Evaluator::call_identifier(const Slot& dot, const IdentifierNode& node, const TreeNode& whole, Args args,
@@ -200,12 +203,11 @@ Result<Slot> Evaluator::call(const Slot& dot, const Callee& callee, const TreeNo
   if (!args.empty()) args = args.subspan(1);
   const Signature& parameters = callee.parameters;
   const std::size_t count = args.size() + (final ? 1 : 0);
-  const std::string wrong = "wrong number of args for ";
   if (parameters.variadic ? count < parameters.fixed() : count != parameters.size()) {
     const std::string want =
         parameters.variadic ? ": want at least " + count_text(parameters.fixed()) + " got " + count_text(args.size())
                             : ": want " + count_text(parameters.size()) + " got " + count_text(count);
-    return fail(wrong + std::string(callee.name) + want);
+    return fail("wrong number of args for " + std::string(callee.name) + want);
   }
   const auto spent = execution_.spend(1);
   if (!spent.ok()) return fail(spent.error().message, spent.error().code);
@@ -244,7 +246,7 @@ Result<Datum> Evaluator::call_special(const Slot& dot, const Callee& callee, con
   if (callee.name == "and") return and_or(dot, false, args, final);
   if (callee.name == "or") return and_or(dot, true, args, final);
   std::vector<Datum> values;
-  for (const NodePtr& arg : args) values.push_back(TRY(argument(dot, 'v', *arg)));
+  for (const NodePtr arg : args) values.push_back(TRY(argument(dot, 'v', *arg)));
   if (final) values.push_back(*final);
   const std::string shown = args.empty() ? "<" + std::string(final->type_name()) + " Value>" : to_text(*args[0]);
   auto result = call_value(execution_, shown, values);
@@ -255,7 +257,7 @@ Result<Datum> Evaluator::call_special(const Slot& dot, const Callee& callee, con
 
 Result<Datum> Evaluator::and_or(const Slot& dot, bool is_or, Args args, const Datum* final) {
   Datum value;
-  for (const NodePtr& arg : args) {
+  for (const NodePtr arg : args) {
     value = TRY(argument(dot, 'v', *arg));
     if (is_true(value) == is_or) return value;
   }
@@ -301,7 +303,7 @@ Result<Datum> Evaluator::literal(char letter, const TreeNode& node) {
     case 'v':
       return literal_of_any(node);
     case 's':
-      if (node.type == NodeType::string) return Datum::scalar(kString, static_cast<const StringNode&>(node).text);
+      if (node.type == NodeType::string) return Datum::scalar(kString, *static_cast<const StringNode&>(node).text);
       return fail("expected string; found " + to_text(node));
     case 'b':
       if (node.type == NodeType::boolean) return Datum(static_cast<const BoolNode&>(node).value);

@@ -13,7 +13,7 @@ namespace caisson::go_template {
 struct Execution::State {
   const Set* current = nullptr;  // of the template that runs now
   std::uint64_t steps = 0;
-  std::map<std::string, std::size_t, std::less<>> includes;  // by name: how many are open
+  NameMap<std::size_t> includes;  // by name: how many are open
   std::size_t expansions = 0;                                // of `tpl`: how many are open
   std::vector<Ref<Map>> edited;
   // Texts of `tpl`, parsed: by the set they were parsed over, and the text.

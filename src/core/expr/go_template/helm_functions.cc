@@ -12,7 +12,7 @@
 #include "core/expr/go_template/json_text.h"
 #include "core/expr/go_template/numbers.h"
 #include "core/expr/go_template/toml.h"
-#include "core/expr/go_template/yaml_error.h"
+#include "core/expr/go_template/yaml_first.h"
 
 namespace caisson::go_template {
 namespace {
@@ -68,12 +68,8 @@ Result<void> check_json(const Value& value) {
 
 Result<Datum> read_yaml(std::string_view text, const Type& wanted) {
   constexpr std::string_view kConverting = "error converting YAML to JSON";
-  const auto documents = yaml::read_all(text, {.old_booleans = true, .duplicate_keys_refused = false});
-  if (!documents.ok()) return Error{documents.error().code, go_yaml_error(documents.error())}.in(kConverting);
-  if (documents->empty() || documents->front().is_null()) {
-    return wanted.kind == Kind::map ? Datum(make<Map>()) : Datum(make<List>());
-  }
-  const Value& first = documents->front();
+  const Value first = TRY(read_first_yaml(text).in(kConverting));
+  if (first.is_null()) return wanted.kind == Kind::map ? Datum(make<Map>()) : Datum(make<List>());
   TRY(check_json(first).in(kConverting));
   auto datum = as_kind(with_json_numbers(first), wanted);
   if (datum.ok()) return datum;

@@ -2,6 +2,7 @@
 #include "core/expr/go_template/lexer.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/expr/go_template/unicode.h"
 
@@ -28,21 +29,36 @@ constexpr Keyword kKeywords[] = {
     {"range", TokenType::range},
     {"template", TokenType::template_},
     {"with", TokenType::with},
+    {"true", TokenType::boolean},
+    {"false", TokenType::boolean},
 };
 
+TokenType type_of_word(std::string_view word) {
+  for (const Keyword& keyword : kKeywords) {
+    if (keyword.word[0] == word[0] && keyword.word == word) return keyword.type;
+  }
+  return TokenType::identifier;
+}
+
+constexpr std::uint8_t kBlank = 1, kWord = 2, kTerminator = 4;  // what a byte below 0x80 is
+
+constexpr std::array<std::uint8_t, 128> byte_classes() {
+  std::array<std::uint8_t, 128> out{};
+  for (const char c : kBlanks) out[static_cast<unsigned char>(c)] = kBlank | kTerminator;
+  for (const char c : std::string_view(".,|:)(")) out[static_cast<unsigned char>(c)] = kTerminator;
+  for (unsigned char c = 0; c < 26; ++c) out['a' + c] = out['A' + c] = kWord;
+  for (unsigned char c = '0'; c <= '9'; ++c) out[c] = kWord;
+  out['_'] = kWord;
+  return out;
+}
+constexpr std::array<std::uint8_t, 128> kClasses = byte_classes();
+
 bool is_blank(std::uint32_t rune) {
-  return rune == ' ' || rune == '\t' || rune == '\r' || rune == '\n';
+  return rune < 0x80 && (kClasses[rune] & kBlank) != 0;
 }
 
 bool is_word(std::uint32_t rune) {
-  return rune == '_' || is_letter(rune) || is_digit(rune);
-}
-
-bool has_left_marker(std::string_view text) {
-  return text.size() >= 2 && text[0] == '-' && is_blank(static_cast<unsigned char>(text[1]));
-}
-bool has_right_marker(std::string_view text) {
-  return text.size() >= 2 && is_blank(static_cast<unsigned char>(text[0])) && text[1] == '-';
+  return rune < 0x80 ? (kClasses[rune] & kWord) != 0 : is_letter(rune) || is_digit(rune);
 }
 
 }  // namespace
@@ -68,15 +84,21 @@ std::uint32_t Lexer::take() {
   if (pos_ >= text_.size()) return kEnd;
   const Rune rune = decode_rune(text_.substr(pos_));
   pos_ += rune.size;
-  if (rune.code == '\n') ++line_;
   return rune.code;
 }
 
-// Undoes the take() that gave `rune`.
-void Lexer::back(std::uint32_t rune) {
-  if (rune == kEnd) return;
-  pos_ -= decode_last_rune(text_.substr(0, pos_)).size;
-  if (rune == '\n') --line_;
+void Lexer::skip_word() {
+  while (pos_ < text_.size()) {
+    const auto byte = static_cast<unsigned char>(text_[pos_]);
+    if (byte < 0x80) {
+      if ((kClasses[byte] & kWord) == 0) return;
+      ++pos_;
+    } else {
+      const Rune rune = decode_rune(text_.substr(pos_));
+      if (!is_word(rune.code)) return;
+      pos_ += rune.size;
+    }
+  }
 }
 
 bool Lexer::accept(std::string_view set) {
@@ -90,34 +112,24 @@ void Lexer::accept_run(std::string_view set) {
   }
 }
 
-bool Lexer::starts_with(std::string_view prefix, std::size_t offset) const {
-  return pos_ + offset <= text_.size() && text_.substr(pos_ + offset).starts_with(prefix);
-}
-
 Token Lexer::make(TokenType type) {
-  const Token token{type, start_, text_.substr(start_, pos_ - start_), start_line_};
+  const Token token{type, static_cast<std::uint32_t>(start_), {text_.data() + start_, pos_ - start_}};
   start_ = pos_;
-  start_line_ = line_;
   return token;
 }
 
 Token Lexer::fail(std::string message) {
   message_ = std::move(message);
-  const Token token{TokenType::error, start_, message_, start_line_};
+  failed_at_ = start_;
   text_ = {};
   pos_ = start_ = 0;
-  return token;
+  return {TokenType::error, static_cast<std::uint32_t>(failed_at_), message_};
 }
 
-void Lexer::count_lines() {
-  line_ += static_cast<int>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(start_),
-                                       text_.begin() + static_cast<std::ptrdiff_t>(pos_), '\n'));
-}
-
-void Lexer::ignore() {
-  count_lines();
-  start_ = pos_;
-  start_line_ = line_;
+int Lexer::line_of(const Token& token) const {
+  const bool after_error = token.type == TokenType::eof && !message_.empty();
+  const auto end = whole_.begin() + static_cast<std::ptrdiff_t>(after_error ? failed_at_ : token.pos);
+  return 1 + static_cast<int>(std::count(whole_.begin(), end, '\n'));
 }
 
 std::size_t Lexer::blanks_from(std::size_t pos) const {
@@ -125,17 +137,20 @@ std::size_t Lexer::blanks_from(std::size_t pos) const {
   return (end == std::string_view::npos ? text_.size() : end) - pos;
 }
 
+bool Lexer::at_left_marker(std::size_t offset) const {
+  return at(offset) == '-' && is_blank(static_cast<unsigned char>(at(offset + 1)));
+}
+
 bool Lexer::at_right_delim(bool& trims) const {
-  trims = has_right_marker(text_.substr(pos_)) && starts_with(kRight, kMarkerSize);
-  return trims || starts_with(kRight);
+  trims = at(0) != '}' && at(1) == '-' && is_blank(static_cast<unsigned char>(at(0))) && at_pair(kRight, kMarkerSize);
+  return trims || at_pair(kRight);
 }
 
 // May an identifier end here?
 bool Lexer::at_terminator() const {
-  const std::uint32_t rune = peek();
-  if (rune == kEnd || is_blank(rune)) return true;
-  return (rune < 0x80 && std::string_view(".,|:)(").find(static_cast<char>(rune)) != std::string_view::npos) ||
-         starts_with(kRight);
+  if (pos_ >= text_.size()) return true;
+  const auto byte = static_cast<unsigned char>(text_[pos_]);
+  return (byte < 0x80 && (kClasses[byte] & kTerminator) != 0) || at_pair(kRight);
 }
 
 Token Lexer::next() {
@@ -150,20 +165,17 @@ bool Lexer::lex_text(Token& token) {
   const std::size_t found = text_.find(kLeft, pos_);
   if (found == std::string_view::npos) {
     pos_ = text_.size();
-    const bool is_end = pos_ <= start_;
-    if (!is_end) count_lines();
-    token = make(is_end ? TokenType::eof : TokenType::text);
+    token = make(pos_ <= start_ ? TokenType::eof : TokenType::text);
     return true;
   }
   if (found > pos_) {
     pos_ = found;
     std::size_t trimmed = 0;
-    if (has_left_marker(text_.substr(pos_ + kLeft.size()))) {
+    if (at_left_marker(kLeft.size())) {
       const std::size_t last = text_.substr(start_, pos_ - start_).find_last_not_of(kBlanks);
       trimmed = pos_ - start_ - (last == std::string_view::npos ? 0 : last + 1);
     }
     pos_ -= trimmed;
-    count_lines();
     token = make(TokenType::text);
     pos_ += trimmed;
     ignore();
@@ -174,8 +186,8 @@ bool Lexer::lex_text(Token& token) {
 
 bool Lexer::lex_left_delim(Token& token) {
   pos_ += kLeft.size();
-  const std::size_t marker = has_left_marker(text_.substr(pos_)) ? kMarkerSize : 0;
-  if (starts_with("/*", marker)) {
+  const std::size_t marker = at_left_marker(0) ? kMarkerSize : 0;
+  if (at_pair("/*", marker)) {
     pos_ += marker;
     ignore();
     return lex_comment(token);
@@ -227,13 +239,14 @@ Token Lexer::lex_right_delim() {
 Token Lexer::lex_inside_action() {
   bool trims = false;
   if (at_right_delim(trims)) return paren_depth_ == 0 ? lex_right_delim() : fail("unclosed left paren");
+  const std::size_t before = pos_;
   const std::uint32_t rune = take();
   if (rune == kEnd) {
     // What failed is at its end from then on; a text that ends within an action says so once.
-    return text_.empty() ? Token{TokenType::eof, 0, "EOF", start_line_} : fail("unclosed action");
+    return text_.empty() ? Token{TokenType::eof, 0, "EOF"} : fail("unclosed action");
   }
   if (is_blank(rune)) {
-    back(rune);
+    pos_ = before;
     return lex_space();
   }
   switch (rune) {
@@ -262,66 +275,57 @@ Token Lexer::lex_inside_action() {
   const bool is_number = (rune >= '0' && rune <= '9') || rune == '+' || rune == '-';
   if (rune == '.' && pos_ < text_.size() && (text_[pos_] < '0' || text_[pos_] > '9')) return lex_path(TokenType::field);
   if (is_number || rune == '.') {
-    back(rune);
+    pos_ = before;
     return lex_number();
   }
-  if (is_word(rune)) {
-    back(rune);
-    return lex_identifier();
-  }
+  if (is_word(rune)) return lex_identifier();
   if (rune < 0x80 && is_printable(rune)) return make(TokenType::character);
   return fail("unrecognized character in action: " + describe_rune(rune));
 }
 
 // Blanks before a trimming "-}}" belong to it but for all before the last one.
 Token Lexer::lex_space() {
-  std::size_t count = 0;
-  for (; is_blank(peek()); ++count) take();
-  --pos_;
-  const bool before_marker = has_right_marker(text_.substr(pos_)) && starts_with(kRight, kMarkerSize);
-  ++pos_;
-  if (before_marker) {
-    back(static_cast<unsigned char>(text_[pos_ - 1]));
-    if (count == 1) return lex_right_delim();
-  }
+  const std::size_t count = blanks_from(pos_);
+  pos_ += count - 1;
+  bool before_marker = false;
+  at_right_delim(before_marker);
+  if (before_marker && count == 1) return lex_right_delim();
+  if (!before_marker) ++pos_;
   return make(TokenType::space);
 }
 
 Token Lexer::lex_identifier() {
-  while (is_word(peek())) take();
+  skip_word();
   const std::string_view word = text_.substr(start_, pos_ - start_);
   if (!at_terminator()) return fail("bad character " + describe_rune(peek()));
-  for (const Keyword& keyword : kKeywords) {
-    if (keyword.word == word) return make(keyword.type);
-  }
-  return make(word == "true" || word == "false" ? TokenType::boolean : TokenType::identifier);
+  return make(type_of_word(word));
 }
 
 Token Lexer::lex_path(TokenType type) {
   if (at_terminator()) return make(type == TokenType::variable ? type : TokenType::dot);
-  while (is_word(peek())) take();
+  skip_word();
   if (!at_terminator()) return fail("bad character " + describe_rune(peek()));
   return make(type);
 }
 
 Token Lexer::lex_quoted(char mark, TokenType type, std::string_view what) {
-  while (true) {
-    std::uint32_t rune = take();
-    if (rune == '\\') {
-      rune = take();
-      if (rune != kEnd && rune != '\n') continue;
+  for (; pos_ < text_.size() && text_[pos_] != '\n'; ++pos_) {
+    if (text_[pos_] == mark) {
+      ++pos_;
+      return make(type);
     }
-    if (rune == kEnd || rune == '\n') return fail("unterminated " + std::string(what));
-    if (rune == static_cast<unsigned char>(mark)) return make(type);
+    if (text_[pos_] != '\\') continue;
+    ++pos_;  // what is behind a backslash is no mark
+    if (pos_ >= text_.size() || text_[pos_] == '\n') break;
   }
+  return fail("unterminated " + std::string(what));
 }
 
 Token Lexer::lex_raw_string() {
-  while (true) {
-    const std::uint32_t rune = take();
-    if (rune == kEnd) return fail("unterminated raw quoted string");
-    if (rune == '`') return make(TokenType::raw_string);
-  }
+  const std::size_t end = text_.find('`', pos_);
+  if (end == std::string_view::npos) return fail("unterminated raw quoted string");
+  pos_ = end + 1;
+  return make(TokenType::raw_string);
 }
 
 Token Lexer::lex_number() {

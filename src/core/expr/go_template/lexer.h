@@ -46,9 +46,8 @@ enum class TokenType : std::uint8_t {
 
 struct Token {
   TokenType type = TokenType::error;
-  std::size_t pos = 0;
+  std::uint32_t pos = 0;   // of its first byte
   std::string_view value;  // within the text, or a constant, or Lexer's own message
-  int line = 0;            // from 1
 };
 
 // As messages show it: `"{{"`, `<end>`, `EOF`.
@@ -56,25 +55,30 @@ std::string describe(const Token& token);
 
 class Lexer {
  public:
-  explicit Lexer(std::string_view text) : text_(text) {}  // `text` must outlive the tokens
+  // `text` must outlive the tokens. REQUIRES: text.size() < 4 GiB
+  explicit Lexer(std::string_view text) : text_(text), whole_(text) {}
   Lexer(const Lexer&) = delete;
   Lexer& operator=(const Lexer&) = delete;
 
-  Token next();  // after an error or the end: end of file
+  Token next();                        // after an error or the end: end of file
+  int line_of(const Token& token) const;  // from 1; counted when asked for, which only messages do
 
  private:
   static constexpr std::uint32_t kEnd = 0xFFFFFFFF;
 
   std::uint32_t take();
   std::uint32_t peek() const;
-  void back(std::uint32_t rune);
+  void skip_word();
   bool accept(std::string_view set);
   void accept_run(std::string_view set);
-  bool starts_with(std::string_view prefix, std::size_t offset = 0) const;
+  char at(std::size_t offset) const { return pos_ + offset < text_.size() ? text_[pos_ + offset] : '\0'; }
+  bool at_pair(std::string_view pair, std::size_t offset = 0) const {
+    return at(offset) == pair[0] && at(offset + 1) == pair[1];
+  }
   Token make(TokenType type);
   Token fail(std::string message);
-  void ignore();
-  void count_lines();
+  void ignore() { start_ = pos_; }
+  bool at_left_marker(std::size_t offset) const;
   bool at_right_delim(bool& trims) const;
   bool at_terminator() const;
   std::size_t blanks_from(std::size_t pos) const;
@@ -92,10 +96,11 @@ class Lexer {
   Token lex_number();
   bool scan_number();
 
-  std::string_view text_;
+  std::string_view text_;   // empty after an error
+  std::string_view whole_;  // the same, always
   std::string message_;
   std::size_t pos_ = 0, start_ = 0;
-  int line_ = 1, start_line_ = 1;
+  std::size_t failed_at_ = 0;
   int paren_depth_ = 0;
   bool inside_action_ = false;
 };

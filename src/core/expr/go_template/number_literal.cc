@@ -104,7 +104,7 @@ Result<void> read_plain(std::string_view text, NumberNode& node) {
 }  // namespace
 
 Result<void> read_number(const Token& token, NumberNode& node) {
-  node.text = std::string(token.value);
+  node.text = token.value;
   if (token.type == TokenType::char_constant) return read_character(token.value, node);
   if (token.type == TokenType::complex) return read_complex(token.value, node);
   if (token.value.ends_with('i')) {

@@ -2,7 +2,10 @@
 #include "core/expr/go_template/parser.h"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 
+#include "core/base/text.h"
 #include "core/expr/go_template/number_literal.h"
 #include "core/expr/go_template/unicode.h"
 
@@ -10,100 +13,117 @@ namespace caisson::go_template {
 namespace {
 
 // What all parsers of one text share: a parser for the text and one for each template that it defines.
-struct Source {
-  std::shared_ptr<const std::string> text;
-  std::string parse_name;
+struct Shared {
+  std::shared_ptr<Source> source;
   Lexer lexer;
   const Set& set;
   std::size_t depth_max;
   std::size_t depth = 0;  // of structures and parentheses that are open
-  Trees trees;
+  Trees trees = {};
+  // Items of the nodes that are open, the innermost last; each node takes its own when it is complete.
+  std::vector<NodePtr> nodes = {};
+  std::vector<std::string_view> names = {};
+  std::array<const Function*, 64> functions = {};  // found before, each at the place of its name
+
+  const Function* find_function(std::string_view name) {
+    const auto byte = [&](std::size_t index) { return static_cast<std::size_t>(static_cast<unsigned char>(name[index])); };
+    const Function*& known = functions[(byte(0) * 7 + byte(name.size() / 2) * 3 + byte(name.size() - 1) + name.size()) % 64];
+    if (known == nullptr || known->name != name) known = set.find_function(name);
+    return known;
+  }
+
+  Nodes take_nodes(std::size_t mark) {
+    const Nodes taken = source->arena.copy(Nodes(nodes).subspan(mark));
+    nodes.resize(mark);
+    return taken;
+  }
+  Names take_names(std::size_t mark) {
+    const Names taken = source->arena.copy(Names(names).subspan(mark));
+    names.resize(mark);
+    return taken;
+  }
 };
 
 class DepthGuard {
  public:
-  explicit DepthGuard(Source& source) : source_(source) { ++source_.depth; }
-  ~DepthGuard() { --source_.depth; }
+  explicit DepthGuard(Shared& shared) : shared_(shared) { ++shared_.depth; }
+  ~DepthGuard() { --shared_.depth; }
 
  private:
-  Source& source_;
+  Shared& shared_;
 };
 
 class Parser {
  public:
-  explicit Parser(Source& source) : source_(source) {}
+  explicit Parser(Shared& shared) : shared_(shared) {}
 
   Result<void> parse_all(std::string_view name);
 
  private:
-  Token next();
-  Token peek();
+  const Token& next();  // valid until the next call
+  const Token& peek();
   void backup() { ++peek_count_; }
   void backup2(const Token& first);
   void backup3(const Token& second, const Token& first);
   Token next_non_space();
-  Token peek_non_space();
+  const Token& peek_non_space();
 
   Error fail(std::string_view message) const;
   Error unexpected(const Token& token, std::string_view context) const;
   Result<Token> expect(TokenType type, std::string_view context);
   Result<void> enter();
+  template <class T, class... Args>
+  T* make(Args&&... args) {
+    return shared_.source->arena.make<T>(std::forward<Args>(args)...);
+  }
 
   Result<void> parse_definition();
-  Result<void> add(std::string name, std::unique_ptr<ListNode> root);
-  Result<std::unique_ptr<ListNode>> item_list(NodePtr& end);
+  Result<void> add(std::string_view name, const ListNode* root);
+  Result<ListNode*> item_list(NodePtr& end);
   Result<NodePtr> text_or_action();
   Result<NodePtr> action();
   Result<NodePtr> jump(const Token& word);
   Result<NodePtr> branch(NodeType type, std::string_view context);
-  Result<std::unique_ptr<ListNode>> else_list(NodeType type, const TreeNode& else_node);
+  Result<ListNode*> else_list(NodeType type, const TreeNode& else_node);
   Result<NodePtr> else_control();
   Result<NodePtr> block();
   Result<NodePtr> template_control();
-  Result<std::string> template_name(const Token& token, std::string_view context);
-  Result<std::unique_ptr<PipeNode>> pipeline(std::string_view context, TokenType end);
+  Result<std::string_view> template_name(const Token& token, std::string_view context);
+  Result<PipeNode*> pipeline(std::string_view context, TokenType end);
   Result<void> declarations(PipeNode& pipe, std::string_view context);
+  Result<void> read_declarations(PipeNode& pipe, std::string_view context, std::size_t mark);
   Result<void> check(const PipeNode& pipe, std::string_view context) const;
-  Result<std::unique_ptr<CommandNode>> command();
+  Result<CommandNode*> command();
   Result<NodePtr> operand();
   Result<NodePtr> term();
+  PathNode* path(NodeType type, std::size_t pos, std::string_view name);
   Result<NodePtr> identifier(const Token& token);
   Result<NodePtr> variable(const Token& token);
   Result<NodePtr> number(const Token& token);
   Result<NodePtr> string(const Token& token);
   Result<NodePtr> parenthesized();
 
-  Source& source_;
+  Shared& shared_;
   Token token_[3];
   int peek_count_ = 0;
-  std::vector<std::string> variables_{"$"};  // declared at this point
-  int action_line_ = 0;                      // of the action that is open; 0: none
+  std::vector<std::string_view> variables_{"$"};  // declared at this point
+  std::optional<Token> action_;                   // that is open
   int range_depth_ = 0;
 };
 
-std::vector<std::string> path_names(std::string_view path) {
-  std::vector<std::string> names;
-  for (std::size_t start = 0; start <= path.size();) {
-    const std::size_t dot = std::min(path.find('.', start), path.size());
-    names.emplace_back(path.substr(start, dot - start));
-    start = dot + 1;
-  }
-  return names;
-}
-
-Token Parser::next() {
+const Token& Parser::next() {
   if (peek_count_ > 0) {
     --peek_count_;
   } else {
-    token_[0] = source_.lexer.next();
+    token_[0] = shared_.lexer.next();
   }
   return token_[peek_count_];
 }
 
-Token Parser::peek() {
+const Token& Parser::peek() {
   if (peek_count_ > 0) return token_[peek_count_ - 1];
   peek_count_ = 1;
-  token_[0] = source_.lexer.next();
+  token_[0] = shared_.lexer.next();
   return token_[0];
 }
 
@@ -119,28 +139,28 @@ void Parser::backup3(const Token& second, const Token& first) {
 }
 
 Token Parser::next_non_space() {
-  Token token = next();
-  while (token.type == TokenType::space) token = next();
-  return token;
+  while (next().type == TokenType::space) {
+  }
+  return token_[peek_count_];
 }
 
-Token Parser::peek_non_space() {
-  const Token token = next_non_space();
-  backup();
-  return token;
+const Token& Parser::peek_non_space() {
+  while (peek().type == TokenType::space) next();
+  return peek();
 }
 
 Error Parser::fail(std::string_view message) const {
   return Error{ErrorCode::bad_request,
-               "template: " + source_.parse_name + ":" + std::to_string(token_[0].line) + ": " + std::string(message)};
+               "template: " + shared_.source->name + ":" + std::to_string(shared_.lexer.line_of(token_[0])) + ": " + std::string(message)};
 }
 
 Error Parser::unexpected(const Token& token, std::string_view context) const {
   if (token.type != TokenType::error) return fail("unexpected " + describe(token) + " in " + std::string(context));
   std::string extra;
-  if (action_line_ != 0 && action_line_ != token.line) {
+  const int line = action_ ? shared_.lexer.line_of(*action_) : 0;
+  if (line != 0 && line != shared_.lexer.line_of(token)) {
     extra = token.value.ends_with(" action") ? "" : " in action";
-    extra += " started at " + source_.parse_name + ":" + std::to_string(action_line_);
+    extra += " started at " + shared_.source->name + ":" + std::to_string(line);
   }
   return fail(std::string(token.value) + extra);
 }
@@ -152,77 +172,77 @@ Result<Token> Parser::expect(TokenType type, std::string_view context) {
 }
 
 Result<void> Parser::enter() {
-  if (source_.depth > source_.depth_max) return fail("max expression depth exceeded");
+  if (shared_.depth > shared_.depth_max) return fail("max expression depth exceeded");
   return {};
 }
 
 Result<void> Parser::parse_all(std::string_view name) {
-  auto root = std::make_unique<ListNode>(peek().pos);
+  ListNode* const root = make<ListNode>(peek().pos);
+  const std::size_t mark = shared_.nodes.size();
   while (peek().type != TokenType::eof) {
     if (peek().type == TokenType::left_delim) {
       const Token delim = next();
       if (next_non_space().type == TokenType::define) {
-        TRY(Parser(source_).parse_definition());
+        TRY(Parser(shared_).parse_definition());
         continue;
       }
       backup2(delim);
     }
-    NodePtr node = TRY(text_or_action());
+    const NodePtr node = TRY(text_or_action());
     if (node->type == NodeType::end || node->type == NodeType::else_) return fail("unexpected " + to_text(*node));
-    root->nodes.push_back(std::move(node));
+    shared_.nodes.push_back(node);
   }
-  return add(std::string(name), std::move(root));
+  root->nodes = shared_.take_nodes(mark);
+  return add(name, root);
 }
 
 Result<void> Parser::parse_definition() {
   constexpr std::string_view kContext = "define clause";
-  const DepthGuard guard(source_);
+  const DepthGuard guard(shared_);
   TRY(enter());
   const Token token = next_non_space();
-  std::string name = TRY(template_name(token, kContext));
+  const std::string_view name = TRY(template_name(token, kContext));
   TRY(expect(TokenType::right_delim, kContext));
-  NodePtr end;
-  auto root = TRY(item_list(end));
+  NodePtr end = nullptr;
+  const ListNode* const root = TRY(item_list(end));
   if (end->type != NodeType::end) return fail("unexpected " + to_text(*end) + " in " + std::string(kContext));
-  return add(std::move(name), std::move(root));
+  return add(name, root);
 }
 
-Result<void> Parser::add(std::string name, std::unique_ptr<ListNode> root) {
-  const auto found = source_.trees.find(name);
-  if (found != source_.trees.end() && !is_empty(*found->second->root)) {
+Result<void> Parser::add(std::string_view name, const ListNode* root) {
+  const auto found = shared_.trees.find(name);
+  if (found != shared_.trees.end() && !is_empty(*found->second->root)) {
     if (is_empty(*root)) return {};
     return fail("template: multiple definition of template " + quote(name));
   }
-  auto tree = std::make_unique<Tree>();
-  tree->name = name;
-  tree->parse_name = source_.parse_name;
-  tree->text = source_.text;
-  tree->root = std::move(root);
-  source_.trees.insert_or_assign(std::move(name), std::move(tree));
+  auto tree = std::make_unique<Tree>(Tree{std::string(name), shared_.source, root});
+  shared_.trees.insert_or_assign(std::string(name), std::move(tree));
   return {};
 }
 
 // Up to {{end}} or {{else}}, which is given in `end`.
-Result<std::unique_ptr<ListNode>> Parser::item_list(NodePtr& end) {
-  auto list = std::make_unique<ListNode>(peek_non_space().pos);
+Result<ListNode*> Parser::item_list(NodePtr& end) {
+  ListNode* const list = make<ListNode>(peek_non_space().pos);
+  const std::size_t mark = shared_.nodes.size();
   while (peek_non_space().type != TokenType::eof) {
-    NodePtr node = TRY(text_or_action());
+    const NodePtr node = TRY(text_or_action());
     if (node->type == NodeType::end || node->type == NodeType::else_) {
-      end = std::move(node);
+      end = node;
+      list->nodes = shared_.take_nodes(mark);
       return list;
     }
-    list->nodes.push_back(std::move(node));
+    shared_.nodes.push_back(node);
   }
   return fail("unexpected EOF");
 }
 
 Result<NodePtr> Parser::text_or_action() {
   const Token token = next_non_space();
-  if (token.type == TokenType::text) return NodePtr(std::make_unique<TextNode>(token.pos, token.value));
+  if (token.type == TokenType::text) return make<TextNode>(token.pos, token.value);
   if (token.type != TokenType::left_delim) return unexpected(token, "input");
-  action_line_ = token.line;
+  action_ = token;
   auto node = action();
-  action_line_ = 0;
+  action_.reset();
   return node;
 }
 
@@ -237,7 +257,7 @@ Result<NodePtr> Parser::action() {
     case TokenType::else_:
       return else_control();
     case TokenType::end:
-      return NodePtr(std::make_unique<TreeNode>(NodeType::end, TRY(expect(TokenType::right_delim, "end")).pos));
+      return make<TreeNode>(NodeType::end, TRY(expect(TokenType::right_delim, "end")).pos);
     case TokenType::if_:
       return branch(NodeType::if_, "if");
     case TokenType::range:
@@ -250,9 +270,9 @@ Result<NodePtr> Parser::action() {
       break;
   }
   backup();
-  auto node = std::make_unique<ActionNode>(peek().pos);
+  ActionNode* const node = make<ActionNode>(peek().pos);
   node->pipe = TRY(pipeline("command", TokenType::right_delim));
-  return NodePtr(std::move(node));
+  return node;
 }
 
 Result<NodePtr> Parser::jump(const Token& word) {
@@ -261,37 +281,38 @@ Result<NodePtr> Parser::jump(const Token& word) {
   if (token.type != TokenType::right_delim) return unexpected(token, shown);
   if (range_depth_ == 0) return fail(shown + " outside {{range}}");
   const bool is_break = word.type == TokenType::break_;
-  return NodePtr(std::make_unique<TreeNode>(is_break ? NodeType::break_ : NodeType::continue_, word.pos));
+  return make<TreeNode>(is_break ? NodeType::break_ : NodeType::continue_, word.pos);
 }
 
 Result<NodePtr> Parser::branch(NodeType type, std::string_view context) {
-  const DepthGuard guard(source_);
+  const DepthGuard guard(shared_);
   TRY(enter());
   const std::size_t declared = variables_.size();
-  auto pipe = TRY(pipeline(context, TokenType::right_delim));
-  auto node = std::make_unique<BranchNode>(type, pipe->pos);
-  node->pipe = std::move(pipe);
+  PipeNode* const pipe = TRY(pipeline(context, TokenType::right_delim));
+  BranchNode* const node = make<BranchNode>(type, pipe->pos);
+  node->pipe = pipe;
   range_depth_ += type == NodeType::range;
-  NodePtr end;
+  NodePtr end = nullptr;
   node->list = TRY(item_list(end));
   range_depth_ -= type == NodeType::range;
   if (end->type == NodeType::else_) node->else_list = TRY(else_list(type, *end));
   variables_.resize(declared);
-  return NodePtr(std::move(node));
+  return node;
 }
 
 // {{else if x}}…{{end}} is {{else}}{{if x}}…{{end}}{{end}}, its one {{end}} taken by the inner "if".
-Result<std::unique_ptr<ListNode>> Parser::else_list(NodeType type, const TreeNode& else_node) {
+Result<ListNode*> Parser::else_list(NodeType type, const TreeNode& else_node) {
   const bool chains_if = type == NodeType::if_ && peek().type == TokenType::if_;
   const bool chains_with = type == NodeType::with && peek().type == TokenType::with;
   if (chains_if || chains_with) {
     next();
-    auto list = std::make_unique<ListNode>(else_node.pos);
-    list->nodes.push_back(TRY(branch(type, chains_if ? "if" : "with")));
+    ListNode* const list = make<ListNode>(else_node.pos);
+    const NodePtr chained = TRY(branch(type, chains_if ? "if" : "with"));
+    list->nodes = shared_.source->arena.copy(Nodes(&chained, 1));
     return list;
   }
-  NodePtr end;
-  auto list = TRY(item_list(end));
+  NodePtr end = nullptr;
+  ListNode* const list = TRY(item_list(end));
   if (end->type != NodeType::end) return fail("expected end; found " + to_text(*end));
   return list;
 }
@@ -299,51 +320,59 @@ Result<std::unique_ptr<ListNode>> Parser::else_list(NodeType type, const TreeNod
 Result<NodePtr> Parser::else_control() {
   const Token ahead = peek_non_space();
   if (ahead.type == TokenType::if_ || ahead.type == TokenType::with) {
-    return NodePtr(std::make_unique<TreeNode>(NodeType::else_, ahead.pos));
+    return make<TreeNode>(NodeType::else_, ahead.pos);
   }
-  return NodePtr(std::make_unique<TreeNode>(NodeType::else_, TRY(expect(TokenType::right_delim, "else")).pos));
+  return make<TreeNode>(NodeType::else_, TRY(expect(TokenType::right_delim, "else")).pos);
 }
 
 Result<NodePtr> Parser::block() {
   constexpr std::string_view kContext = "block clause";
-  const DepthGuard guard(source_);
+  const DepthGuard guard(shared_);
   TRY(enter());
   const Token token = next_non_space();
-  auto node = std::make_unique<TemplateNode>(token.pos);
+  TemplateNode* const node = make<TemplateNode>(token.pos);
   node->name = TRY(template_name(token, kContext));
   node->pipe = TRY(pipeline(kContext, TokenType::right_delim));
-  Parser body(source_);
-  NodePtr end;
-  auto root = TRY(body.item_list(end));
+  Parser body(shared_);
+  NodePtr end = nullptr;
+  const ListNode* const root = TRY(body.item_list(end));
   if (end->type != NodeType::end) return fail("unexpected " + to_text(*end) + " in " + std::string(kContext));
-  TRY(body.add(node->name, std::move(root)));
-  return NodePtr(std::move(node));
+  TRY(body.add(node->name, root));
+  return node;
 }
 
 Result<NodePtr> Parser::template_control() {
   constexpr std::string_view kContext = "template clause";
   const Token token = next_non_space();
-  auto node = std::make_unique<TemplateNode>(token.pos);
+  TemplateNode* const node = make<TemplateNode>(token.pos);
   node->name = TRY(template_name(token, kContext));
   if (next_non_space().type != TokenType::right_delim) {
     backup();
     node->pipe = TRY(pipeline(kContext, TokenType::right_delim));
   }
-  return NodePtr(std::move(node));
+  return node;
 }
 
-Result<std::string> Parser::template_name(const Token& token, std::string_view context) {
+Result<std::string_view> Parser::template_name(const Token& token, std::string_view context) {
   if (token.type != TokenType::string && token.type != TokenType::raw_string) return unexpected(token, context);
   std::string name;
   if (!unquote(token.value, name)) return fail("invalid syntax");
-  return name;
+  return shared_.source->arena.copy(name);
 }
 
+// The variables of a pipeline, in front of the names that are open.
 Result<void> Parser::declarations(PipeNode& pipe, std::string_view context) {
+  const std::size_t mark = shared_.names.size();
+  const auto read = read_declarations(pipe, context, mark);
+  pipe.variables = shared_.take_names(mark);
+  return read;
+}
+
+Result<void> Parser::read_declarations(PipeNode& pipe, std::string_view context, std::size_t mark) {
   const auto declare = [&](const Token& token) {
     next_non_space();
-    pipe.variables.emplace_back(token.value);
-    variables_.emplace_back(token.value);
+    shared_.names.push_back(token.value);
+    variables_.push_back(token.value);
   };
   while (true) {
     const Token variable = peek_non_space();
@@ -359,7 +388,7 @@ Result<void> Parser::declarations(PipeNode& pipe, std::string_view context) {
     }
     if (ahead.type == TokenType::character && ahead.value == ",") {
       declare(variable);
-      if (context != "range" || pipe.variables.size() >= 2) {
+      if (context != "range" || shared_.names.size() - mark >= 2) {
         return fail("too many declarations in " + std::string(context));
       }
       const TokenType following = peek_non_space().type;
@@ -378,12 +407,14 @@ Result<void> Parser::declarations(PipeNode& pipe, std::string_view context) {
   }
 }
 
-Result<std::unique_ptr<PipeNode>> Parser::pipeline(std::string_view context, TokenType end) {
-  auto pipe = std::make_unique<PipeNode>(peek_non_space().pos);
+Result<PipeNode*> Parser::pipeline(std::string_view context, TokenType end) {
+  PipeNode* const pipe = make<PipeNode>(peek_non_space().pos);
   TRY(declarations(*pipe, context));
+  const std::size_t mark = shared_.nodes.size();
   while (true) {
     const Token token = next_non_space();
     if (token.type == end) {
+      pipe->commands = shared_.take_nodes(mark);
       TRY(check(*pipe, context));
       return pipe;
     }
@@ -401,7 +432,7 @@ Result<std::unique_ptr<PipeNode>> Parser::pipeline(std::string_view context, Tok
       case TokenType::variable:
       case TokenType::left_paren:
         backup();
-        pipe->commands.push_back(TRY(command()));
+        shared_.nodes.push_back(TRY(command()));
         break;
       default:
         return unexpected(token, context);
@@ -412,7 +443,7 @@ Result<std::unique_ptr<PipeNode>> Parser::pipeline(std::string_view context, Tok
 Result<void> Parser::check(const PipeNode& pipe, std::string_view context) const {
   if (pipe.commands.empty()) return fail("missing value for " + std::string(context));
   for (std::size_t i = 1; i < pipe.commands.size(); ++i) {
-    const NodeType type = pipe.commands[i]->args[0]->type;
+    const NodeType type = pipe.command(i).args[0]->type;
     const bool is_constant = type == NodeType::boolean || type == NodeType::dot || type == NodeType::nil ||
                              type == NodeType::number || type == NodeType::string;
     if (is_constant) return fail("non executable command in pipeline stage " + std::to_string(i + 1));
@@ -420,12 +451,13 @@ Result<void> Parser::check(const PipeNode& pipe, std::string_view context) const
   return {};
 }
 
-Result<std::unique_ptr<CommandNode>> Parser::command() {
-  auto command = std::make_unique<CommandNode>(peek_non_space().pos);
+Result<CommandNode*> Parser::command() {
+  CommandNode* const command = make<CommandNode>(peek_non_space().pos);
+  const std::size_t mark = shared_.nodes.size();
   while (true) {
     peek_non_space();
-    NodePtr node = TRY(operand());
-    if (node) command->args.push_back(std::move(node));
+    const NodePtr node = TRY(operand());
+    if (node) shared_.nodes.push_back(node);
     const Token token = next();
     if (token.type == TokenType::space) continue;
     if (token.type == TokenType::right_delim || token.type == TokenType::right_paren) {
@@ -435,24 +467,26 @@ Result<std::unique_ptr<CommandNode>> Parser::command() {
     }
     break;
   }
+  command->args = shared_.take_nodes(mark);
   if (command->args.empty()) return fail("empty command");
   return command;
 }
 
 // A term and the fields behind it; null when there is none.
 Result<NodePtr> Parser::operand() {
-  NodePtr node = TRY(term());
+  const NodePtr node = TRY(term());
   if (!node || peek().type != TokenType::field) return node;
-  auto chain = std::make_unique<ChainNode>(peek().pos);
-  while (peek().type == TokenType::field) chain->fields.emplace_back(next().value.substr(1));
+  const std::size_t pos = peek().pos, mark = shared_.names.size();
+  const bool is_path = node->type == NodeType::field || node->type == NodeType::variable;
+  if (is_path) shared_.names.push_back(static_cast<PathNode&>(*node).names[0]);
+  while (peek().type == TokenType::field) shared_.names.push_back(next().value.substr(1));
+  const Names names = shared_.take_names(mark);
   switch (node->type) {
     case NodeType::field:
-    case NodeType::variable: {
-      auto& path = static_cast<PathNode&>(*node);
-      path.pos = chain->pos;
-      std::move(chain->fields.begin(), chain->fields.end(), std::back_inserter(path.names));
+    case NodeType::variable:
+      node->pos = static_cast<std::uint32_t>(pos);
+      static_cast<PathNode&>(*node).names = names;
       return node;
-    }
     case NodeType::boolean:
     case NodeType::string:
     case NodeType::number:
@@ -460,9 +494,12 @@ Result<NodePtr> Parser::operand() {
     case NodeType::dot:
       return fail("unexpected . after term " + quote(to_text(*node)));
     default:
-      chain->node = std::move(node);
-      return NodePtr(std::move(chain));
+      break;
   }
+  ChainNode* const chain = make<ChainNode>(pos);
+  chain->node = node;
+  chain->fields = names;
+  return chain;
 }
 
 Result<NodePtr> Parser::term() {
@@ -471,20 +508,17 @@ Result<NodePtr> Parser::term() {
     case TokenType::identifier:
       return identifier(token);
     case TokenType::dot:
-      return NodePtr(std::make_unique<TreeNode>(NodeType::dot, token.pos));
+      return make<TreeNode>(NodeType::dot, token.pos);
     case TokenType::nil:
-      return NodePtr(std::make_unique<TreeNode>(NodeType::nil, token.pos));
+      return make<TreeNode>(NodeType::nil, token.pos);
     case TokenType::variable:
       return variable(token);
-    case TokenType::field: {
-      auto node = std::make_unique<PathNode>(NodeType::field, token.pos);
-      node->names = path_names(token.value.substr(1));
-      return NodePtr(std::move(node));
-    }
+    case TokenType::field:
+      return path(NodeType::field, token.pos, token.value.substr(1));
     case TokenType::boolean: {
-      auto node = std::make_unique<BoolNode>(token.pos);
+      BoolNode* const node = make<BoolNode>(token.pos);
       node->value = token.value == "true";
-      return NodePtr(std::move(node));
+      return node;
     }
     case TokenType::char_constant:
     case TokenType::complex:
@@ -497,56 +531,66 @@ Result<NodePtr> Parser::term() {
       return string(token);
     default:
       backup();
-      return NodePtr();
+      return nullptr;
   }
 }
 
+PathNode* Parser::path(NodeType type, std::size_t pos, std::string_view name) {
+  PathNode* const node = make<PathNode>(type, pos);
+  node->names = shared_.source->arena.copy(Names(&name, 1));
+  return node;
+}
+
 Result<NodePtr> Parser::identifier(const Token& token) {
-  auto node = std::make_unique<IdentifierNode>(token.pos);
-  node->name = std::string(token.value);
-  node->function = source_.set.find_function(token.value);
+  IdentifierNode* const node = make<IdentifierNode>(token.pos);
+  node->name = token.value;
+  node->function = shared_.find_function(token.value);
   if (!node->function) return fail("function " + quote(token.value) + " not defined");
-  return NodePtr(std::move(node));
+  return node;
 }
 
 Result<NodePtr> Parser::variable(const Token& token) {
-  auto node = std::make_unique<PathNode>(NodeType::variable, token.pos);
-  node->names = path_names(token.value);
-  const bool is_declared = std::find(variables_.begin(), variables_.end(), node->names[0]) != variables_.end();
-  if (!is_declared) return fail("undefined variable " + quote(node->names[0]));
-  return NodePtr(std::move(node));
+  const bool is_declared = std::find(variables_.begin(), variables_.end(), token.value) != variables_.end();
+  if (!is_declared) return fail("undefined variable " + quote(token.value));
+  return path(NodeType::variable, token.pos, token.value);
 }
 
 Result<NodePtr> Parser::number(const Token& token) {
-  auto node = std::make_unique<NumberNode>(token.pos);
+  NumberNode* const node = make<NumberNode>(token.pos);
   const auto read = read_number(token, *node);
   if (!read.ok()) return fail(read.error().message);
-  return NodePtr(std::move(node));
+  return node;
 }
 
 Result<NodePtr> Parser::string(const Token& token) {
-  auto node = std::make_unique<StringNode>(token.pos);
+  StringNode* const node = make<StringNode>(token.pos);
+  node->quoted = token.value;
+  const std::string_view inner = token.value.substr(1, token.value.size() - 2);
+  const bool is_raw = token.type == TokenType::raw_string;
+  if (inner.find(is_raw ? '\r' : '\\') == std::string_view::npos && (is_raw || is_valid_utf8(inner))) {
+    node->text = shared_.source->arena.keep(Value(inner));
+    return node;
+  }
   std::string text;
   if (!unquote(token.value, text)) return fail("invalid syntax");
-  node->quoted = std::string(token.value);
-  node->text = Value(text);
-  return NodePtr(std::move(node));
+  node->text = shared_.source->arena.keep(Value(text));
+  return node;
 }
 
 Result<NodePtr> Parser::parenthesized() {
-  const DepthGuard guard(source_);
+  const DepthGuard guard(shared_);
   TRY(enter());
-  return NodePtr(TRY(pipeline("parenthesized pipeline", TokenType::right_paren)));
+  return TRY(pipeline("parenthesized pipeline", TokenType::right_paren));
 }
 
 }  // namespace
 
-Result<Trees> parse_template(std::string_view name, std::string_view text, const Set& set, std::size_t depth_max) {
-  auto owned = std::make_shared<const std::string>(text);
-  const std::string_view view = *owned;
-  Source source{std::move(owned), std::string(name), Lexer(view), set, depth_max, 0, {}};
-  TRY(Parser(source).parse_all(name));
-  return std::move(source.trees);
+Result<Trees> parse_template(std::string_view name, std::shared_ptr<const std::string> text, const Set& set,
+                             std::size_t depth_max) {
+  const std::string_view view = *text;
+  Shared shared{std::make_shared<Source>(name, std::move(text)), Lexer(view), set, depth_max};
+  TRY(Parser(shared).parse_all(name));
+  return std::move(shared.trees);
 }
 
 }  // namespace caisson::go_template

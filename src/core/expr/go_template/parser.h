@@ -17,6 +17,7 @@ using Trees = std::map<std::string, std::unique_ptr<Tree>, std::less<>>;
 
 // The template `name` of `text`, and those that it defines, by name. `set` knows the functions.
 // Errors: bad_request "template: NAME:LINE: …".
-Result<Trees> parse_template(std::string_view name, std::string_view text, const Set& set, std::size_t depth_max);
+Result<Trees> parse_template(std::string_view name, std::shared_ptr<const std::string> text, const Set& set,
+                             std::size_t depth_max);
 
 }  // namespace caisson::go_template

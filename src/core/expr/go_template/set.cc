@@ -18,17 +18,25 @@ Set::Set(std::string name, std::vector<FunctionTable> functions, const ParseLimi
     : name_(std::move(name)), functions_(std::move(functions)), limits_(limits) {}
 
 Result<void> Set::parse(std::string_view name, std::string_view text) {
-  TRY(parse_alone(name, text));
+  return parse_shared(name, std::make_shared<const std::string>(text));
+}
+
+Result<void> Set::parse_shared(std::string_view name, std::shared_ptr<const std::string> text) {
+  TRY(take(name, std::move(text)));
   alone_.reset();
   return {};
 }
 
 Result<void> Set::parse_alone(std::string_view name, std::string_view text) {
-  if (text.size() > limits_.text_bytes_max) {
+  return take(name, std::make_shared<const std::string>(text));
+}
+
+Result<void> Set::take(std::string_view name, std::shared_ptr<const std::string> text) {
+  if (text->size() > limits_.text_bytes_max) {
     return Error{ErrorCode::too_large,
                  "template: " + std::string(name) + ": more than " + std::to_string(limits_.text_bytes_max) + " bytes"};
   }
-  Trees parsed = TRY(parse_template(name, text, *this, limits_.depth_max));
+  Trees parsed = TRY(parse_template(name, std::move(text), *this, limits_.depth_max));
   for (auto& [defined, parsed_tree] : parsed) {
     const std::shared_ptr<const Tree> tree = std::move(parsed_tree);
     if (defined == name) alone_ = tree;

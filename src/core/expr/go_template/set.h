@@ -8,10 +8,10 @@
 // Threads: parse() needs the set for itself; all const members, and any number of Executions over one set, may run at
 // the same time.
 #pragma once
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/result.h"
@@ -26,6 +26,14 @@ struct ParseLimits {
   std::size_t depth_max = 1'000;  // of control structures and parentheses within one another
 };
 
+// By name, found without making a string of it.
+struct NameHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+};
+template <class T>
+using NameMap = std::unordered_map<std::string, T, NameHash, std::equal_to<>>;
+
 class Set {
  public:
   // `name` is that of the set's root in messages ("gotpl" in Helm). Functions are looked for in the tables in their
@@ -35,6 +43,8 @@ class Set {
   // Parses `text` as the template `name`, and what it defines.
   // Errors: bad_request in Go's words: `template: NAME:LINE: function "x" not defined`. Nothing is added then.
   Result<void> parse(std::string_view name, std::string_view text);
+  // The same without a copy of the text: the trees refer to it.
+  Result<void> parse_shared(std::string_view name, std::shared_ptr<const std::string> text);
 
   bool defines(std::string_view name) const { return find(name) != nullptr; }
   std::vector<std::string> names() const;  // sorted
@@ -53,12 +63,15 @@ class Set {
   const Function* find_function(std::string_view name) const;
 
  private:
+  // What `text` defines; its own body also in alone_.
+  Result<void> take(std::string_view name, std::shared_ptr<const std::string> text);
+
   std::string name_;
   std::vector<FunctionTable> functions_;
   ParseLimits limits_;
   const Set* below_ = nullptr;
   std::shared_ptr<const Tree> alone_;
-  std::map<std::string, std::shared_ptr<const Tree>, std::less<>> trees_;
+  NameMap<std::shared_ptr<const Tree>> trees_;
 };
 
 }  // namespace caisson::go_template

@@ -183,15 +183,22 @@ class Writer {
   Result<void> inline_table(const Datum& datum) {
     if (++depth_ > kDepthMax) return invalid("toml: data is nested too deeply");
     out_ += '{';
-    bool first = true;
-    for (const bool subs : {false, true}) {
-      for (const auto& [key, item] : datum.as_map()->entries()) {
-        if (TRY(is_sub(item)) != subs || is_null(item)) continue;
-        if (!std::exchange(first, false)) out_ += ", ";
+    using Member = std::pair<std::string_view, const Datum*>;
+    std::vector<Member> direct, subs;
+    for (const auto& [key, item] : datum.as_map()->entries()) (TRY(is_sub(item)) ? subs : direct).push_back({key, &item});
+    // A nil is left out, but not the comma before it: BurntSushi's writer goes by the place among the keys.
+    const auto write = [&](const std::vector<Member>& members, bool more) -> Result<void> {
+      for (std::size_t i = 0; i < members.size(); ++i) {
+        const auto& [key, item] = members[i];
+        if (is_null(*item)) continue;
         out_ += key_text(key) + " = ";
-        TRY(element(item));
+        TRY(element(*item));
+        if (more || i + 1 < members.size()) out_ += ", ";
       }
-    }
+      return {};
+    };
+    TRY(write(direct, !subs.empty()));
+    TRY(write(subs, false));
     out_ += '}';
     --depth_;
     return {};

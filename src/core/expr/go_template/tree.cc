@@ -2,6 +2,7 @@
 #include "core/expr/go_template/tree.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/expr/go_template/unicode.h"
 
@@ -16,7 +17,7 @@ const T& as(const TreeNode& node) {
 void write(std::string& out, const TreeNode& node);
 
 void write_list(std::string& out, const ListNode& list) {
-  for (const NodePtr& node : list.nodes) write(out, *node);
+  for (const NodePtr node : list.nodes) write(out, *node);
 }
 
 void write_pipe(std::string& out, const PipeNode& pipe) {
@@ -77,7 +78,7 @@ void write_path(std::string& out, const PathNode& path) {
 
 void write_chain(std::string& out, const ChainNode& chain) {
   write_in_parentheses(out, *chain.node);
-  for (const std::string& field : chain.fields) {
+  for (const std::string_view field : chain.fields) {
     out += '.';
     out += field;
   }
@@ -147,14 +148,47 @@ void write(std::string& out, const TreeNode& node) {
   }
 }
 
+constexpr std::size_t kBlockBytesMax = 64u << 10;
+
 }  // namespace
+
+Arena::~Arena() {
+  for (Value* value : values_) value->~Value();
+}
+
+void* Arena::allocate(std::size_t bytes) {
+  bytes = (bytes + 7) & ~std::size_t{7};
+  if (bytes > free_bytes_) {
+    free_bytes_ = std::max(bytes, block_bytes_);
+    blocks_.push_back(std::make_unique_for_overwrite<std::byte[]>(free_bytes_));
+    free_ = blocks_.back().get();
+    block_bytes_ = std::min(block_bytes_ * 2, kBlockBytesMax);
+  }
+  free_bytes_ -= bytes;
+  return std::exchange(free_, free_ + bytes);
+}
+
+std::string_view Arena::copy(std::string_view text) {
+  const auto bytes = copy(std::span(text.data(), text.size()));
+  return {bytes.data(), bytes.size()};
+}
+
+const Value* Arena::keep(Value value) {
+  Value* const kept = new (allocate(sizeof(Value))) Value(std::move(value));
+  values_.push_back(kept);
+  return kept;
+}
+
+// Trees take about as much as the actions that they are made from: the first block is for a text of half actions.
+Source::Source(std::string_view source_name, std::shared_ptr<const std::string> source_text)
+    : name(source_name), text(std::move(source_text)), arena(std::clamp<std::size_t>(text->size() / 2, 256, 8192)) {}
 
 bool is_empty(const TreeNode& node) {
   if (node.type == NodeType::comment) return true;
   if (node.type == NodeType::text) return trim_space(as<TextNode>(node).text).empty();
   if (node.type != NodeType::list) return false;
-  const auto& nodes = as<ListNode>(node).nodes;
-  return std::all_of(nodes.begin(), nodes.end(), [](const NodePtr& item) { return is_empty(*item); });
+  const Nodes nodes = as<ListNode>(node).nodes;
+  return std::all_of(nodes.begin(), nodes.end(), [](const NodePtr item) { return is_empty(*item); });
 }
 
 std::string to_text(const TreeNode& node) {
@@ -164,11 +198,11 @@ std::string to_text(const TreeNode& node) {
 }
 
 std::string location(const Tree& tree, const TreeNode& node) {
-  const std::string_view before = std::string_view(*tree.text).substr(0, node.pos);
+  const std::string_view before = std::string_view(*tree.source->text).substr(0, node.pos);
   const std::size_t line = 1 + static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
   const std::size_t newline = before.rfind('\n');
   const std::size_t column = newline == std::string_view::npos ? before.size() : before.size() - newline - 1;
-  return tree.parse_name + ":" + std::to_string(line) + ":" + std::to_string(column);
+  return tree.source->name + ":" + std::to_string(line) + ":" + std::to_string(column);
 }
 
 }  // namespace caisson::go_template

@@ -4,9 +4,12 @@
 // Every node keeps its place in the source (a byte offset), and can be written back as Go writes it in messages: the
 // text between < and > of `executing "x" at <.Values.x>`.
 #pragma once
+#include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "core/expr/go_template/datum.h"
@@ -40,59 +43,63 @@ enum class NodeType : std::uint8_t {
   else_,  // only while parsing
 };
 
+// Nodes are never destroyed one by one: they lie in the Arena of their text and go with it. What they refer to lies
+// there too, or in the text.
 struct TreeNode {
   TreeNode(NodeType node_type, std::size_t position) : type(node_type), pos(static_cast<std::uint32_t>(position)) {}
-  virtual ~TreeNode() = default;
   NodeType type;
-  std::uint32_t pos;  // of its first byte in Tree::text
+  std::uint32_t pos;  // of its first byte in Source::text
 };
-using NodePtr = std::unique_ptr<TreeNode>;
+using NodePtr = TreeNode*;  // of the Arena
+using Nodes = std::span<const NodePtr>;
+using Names = std::span<const std::string_view>;
 
 struct ListNode : TreeNode {
   explicit ListNode(std::size_t position) : TreeNode(NodeType::list, position) {}
-  std::vector<NodePtr> nodes;
+  Nodes nodes;
 };
 struct TextNode : TreeNode {
   TextNode(std::size_t position, std::string_view content) : TreeNode(NodeType::text, position), text(content) {}
-  std::string_view text;  // within Tree::text
+  std::string_view text;
 };
 struct CommandNode : TreeNode {
   explicit CommandNode(std::size_t position) : TreeNode(NodeType::command, position) {}
-  std::vector<NodePtr> args;
+  Nodes args;
 };
 struct PipeNode : TreeNode {
   explicit PipeNode(std::size_t position) : TreeNode(NodeType::pipe, position) {}
-  bool is_assign = false;              // "=", not ":="
-  std::vector<std::string> variables;  // declared or assigned, with their "$"
-  std::vector<std::unique_ptr<CommandNode>> commands;
+  bool is_assign = false;  // "=", not ":="
+  Names variables;         // declared or assigned, with their "$"
+  Nodes commands;          // CommandNodes
+  const CommandNode& command(std::size_t index) const { return static_cast<const CommandNode&>(*commands[index]); }
 };
 struct ActionNode : TreeNode {
   explicit ActionNode(std::size_t position) : TreeNode(NodeType::action, position) {}
-  std::unique_ptr<PipeNode> pipe;
+  PipeNode* pipe = nullptr;
 };
 struct BranchNode : TreeNode {  // if, range, with
   using TreeNode::TreeNode;
-  std::unique_ptr<PipeNode> pipe;
-  std::unique_ptr<ListNode> list;
-  std::unique_ptr<ListNode> else_list;  // null when absent
+  PipeNode* pipe = nullptr;
+  ListNode* list = nullptr;
+  ListNode* else_list = nullptr;  // null when absent
 };
 struct TemplateNode : TreeNode {
   explicit TemplateNode(std::size_t position) : TreeNode(NodeType::template_, position) {}
-  std::string name;
-  std::unique_ptr<PipeNode> pipe;  // null when absent
+  std::string_view name;
+  PipeNode* pipe = nullptr;  // null when absent
 };
 struct PathNode : TreeNode {  // field: .a.b; variable: $x.a.b, the first being "$x"
   using TreeNode::TreeNode;
-  std::vector<std::string> names;
+  Names names;
 };
 struct ChainNode : TreeNode {  // (pipe).a.b
   explicit ChainNode(std::size_t position) : TreeNode(NodeType::chain, position) {}
-  NodePtr node;
-  std::vector<std::string> fields;
+  NodePtr node = nullptr;
+  Names fields;
 };
 struct IdentifierNode : TreeNode {
   explicit IdentifierNode(std::size_t position) : TreeNode(NodeType::identifier, position) {}
-  std::string name;
+  std::string_view name;
   const Function* function = nullptr;
 };
 struct BoolNode : TreeNode {
@@ -107,19 +114,59 @@ struct NumberNode : TreeNode {
   std::uint64_t uint_value = 0;
   double float_value = 0;
   double imaginary = 0;  // is_complex: float_value + imaginary i
-  std::string text;
+  std::string_view text;
 };
 struct StringNode : TreeNode {
   explicit StringNode(std::size_t position) : TreeNode(NodeType::string, position) {}
-  std::string quoted;
-  Value text;
+  std::string_view quoted;
+  const Value* text = nullptr;
+};
+
+// Memory for the nodes of one text: handed out piece by piece, given back as a whole.
+class Arena {
+ public:
+  explicit Arena(std::size_t first_block_bytes = 1024) : block_bytes_(first_block_bytes) {}
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena();
+
+  template <class T, class... Args>
+  T* make(Args&&... args) {
+    static_assert(std::is_trivially_destructible_v<T>);
+    return new (allocate(sizeof(T))) T(std::forward<Args>(args)...);
+  }
+  template <class T>
+  std::span<const T> copy(std::span<const T> items) {
+    if (items.empty()) return {};
+    void* const place = allocate(items.size_bytes());
+    std::memcpy(place, items.data(), items.size_bytes());
+    return {static_cast<const T*>(place), items.size()};
+  }
+  std::string_view copy(std::string_view text);
+  const Value* keep(Value value);
+
+ private:
+  void* allocate(std::size_t bytes);  // aligned to 8
+
+  std::vector<std::unique_ptr<std::byte[]>> blocks_;
+  std::vector<Value*> values_;  // the ones that have to be destroyed
+  std::byte* free_ = nullptr;
+  std::size_t free_bytes_ = 0;
+  std::size_t block_bytes_;  // of the next block
+};
+
+// A text that was parsed, and what its trees consist of.
+struct Source {
+  Source(std::string_view source_name, std::shared_ptr<const std::string> source_text);
+  std::string name;
+  std::shared_ptr<const std::string> text;
+  Arena arena;
 };
 
 struct Tree {
-  std::string name;        // of the template
-  std::string parse_name;  // of the text that it stood in
-  std::shared_ptr<const std::string> text;
-  std::unique_ptr<ListNode> root;
+  std::string name;  // of the template
+  std::shared_ptr<const Source> source;
+  const ListNode* root = nullptr;
 };
 
 bool is_empty(const TreeNode& node);                           // nothing but blanks and comments

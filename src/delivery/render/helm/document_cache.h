@@ -6,11 +6,9 @@
 #include <map>
 #include <mutex>
 #include <string>
-#include <vector>
 
 #include "core/base/result.h"
 #include "core/document/value.h"
-#include "delivery/render/helm/manifest.h"
 
 namespace caisson::render::helm {
 
@@ -27,9 +25,5 @@ class DocumentCache {
   std::deque<std::pair<std::string, std::size_t>> in_order_;    // digest and size, oldest first; GUARDED_BY(mutex_)
   std::size_t text_bytes_ = 0;                                  // GUARDED_BY(mutex_)
 };
-
-// As without a cache.
-Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings,
-                                 DocumentCache* documents);
 
 }  // namespace caisson::render::helm

@@ -47,30 +47,37 @@ constexpr go_template::Function kFunctions[] = {
     {"tpl", "sa", call_tpl},
 };
 
-std::ptrdiff_t slashes(const std::string& path) {
-  return std::count(path.begin(), path.end(), '/');
-}
-
-// Deeper paths first, and of one depth the later name: so a chart's own definitions come after its subcharts' and win.
-bool parsed_before(const std::string& a, const std::string& b) {
-  return slashes(a) != slashes(b) ? slashes(a) > slashes(b) : a > b;
-}
-
-void collect_templates(const Chart& chart, const std::string& parent, std::map<std::string, const std::string*>& out) {
+void collect_templates(const Chart& chart, const std::string& parent, std::vector<TemplateText>& out) {
   const std::string path = chart_path(chart, parent);
   for (const Chart& child : chart.dependencies) collect_templates(child, path, out);
   for (const File& file : chart.files->templates) {
     if (chart.metadata.is_library() && !path_base(file.name).starts_with('_')) continue;
-    out[path_clean(path + "/" + file.name)] = &file.data;
+    out.push_back({path_clean(path + "/" + file.name), {chart.files, &file.data}});
   }
 }
 
-template <class Map>
-std::vector<std::string> in_order(const Map& by_path) {
-  std::vector<std::string> paths;
-  for (const auto& entry : by_path) paths.push_back(entry.first);
-  std::sort(paths.begin(), paths.end(), parsed_before);
-  return paths;
+// Sorts by `path`: deeper paths first, and of one depth the later name, so that a chart's own definitions come after its
+// subcharts' and win. Of several items of one path the last is kept.
+template <class Item>
+void sort_as_helm(std::vector<Item>& items) {
+  struct Place {
+    std::ptrdiff_t slashes;
+    std::size_t index;
+  };
+  std::vector<Place> places;
+  for (std::size_t i = 0; i < items.size(); ++i)
+    places.push_back({std::count(items[i].path.begin(), items[i].path.end(), '/'), i});
+  std::sort(places.begin(), places.end(), [&](const Place& a, const Place& b) {
+    if (a.slashes != b.slashes) return a.slashes > b.slashes;
+    const int order = items[a.index].path.compare(items[b.index].path);
+    return order != 0 ? order > 0 : a.index > b.index;
+  });
+  std::vector<Item> sorted;
+  for (const Place& place : places) {
+    Item& item = items[place.index];
+    if (sorted.empty() || sorted.back().path != item.path) sorted.push_back(std::move(item));
+  }
+  items = std::move(sorted);
 }
 
 // "template: FILE:LINE: …: WHAT" is shown as "parse error at (FILE:LINE): WHAT".
@@ -99,22 +106,27 @@ Error run_error(const Error& error) {
                           "): " + text.substr(from, end - from)};
 }
 
+std::string without_no_value(std::string text) {
+  constexpr std::string_view kNoValue = "<no value>";
+  return text.find(kNoValue) == std::string::npos ? std::move(text) : replace_all(std::move(text), kNoValue, "");
+}
+
 }  // namespace
 
-std::map<std::string, const std::string*> templates_of(const Chart& chart) {
-  std::map<std::string, const std::string*> out;
+std::vector<TemplateText> templates_of(const Chart& chart) {
+  std::vector<TemplateText> out;
   collect_templates(chart, "", out);
+  sort_as_helm(out);
   return out;
 }
 
-Result<std::shared_ptr<const go_template::Set>> parse_templates(const Chart& chart) {
+Result<std::shared_ptr<const go_template::Set>> parse_templates(const std::vector<TemplateText>& templates) {
   auto set = std::make_shared<go_template::Set>(
       "gotpl", std::vector<go_template::FunctionTable>{kFunctions, go_template::helm_functions(),
                                                        go_template::sprig_functions(), go_template::go_functions()});
-  const auto templates = templates_of(chart);
-  for (const std::string& path : in_order(templates)) {
-    const auto parsed = set->parse(path, *templates.at(path));
-    if (!parsed.ok()) return parse_error(path, parsed.error());
+  for (const TemplateText& one : templates) {
+    const auto parsed = set->parse_shared(one.path, one.text);
+    if (!parsed.ok()) return parse_error(one.path, parsed.error());
   }
   return std::shared_ptr<const go_template::Set>(std::move(set));
 }
@@ -129,16 +141,15 @@ Result<std::map<std::string, std::string>> run_templates(const go_template::Set&
   run_options.lint = options.lint;
   run_options.limits.steps_max = options.steps_max;
   run_options.clock = options.clock;
-  const auto templates = renderables(chart, values, release, capabilities);
+  std::vector<Renderable> templates = renderables(chart, values, release, capabilities);
+  sort_as_helm(templates);
   go_template::Execution execution(set, run_options, &host);
   std::map<std::string, std::string> out;
-  for (const std::string& path : in_order(templates)) {
-    if (path_base(path).starts_with('_')) continue;
-    const Renderable& renderable = templates.at(path);
-    set_template(renderable, path);
-    auto text = execution.run(path, renderable.data);
+  for (const Renderable& one : templates) {
+    set_template(one);
+    auto text = execution.run(one.path, one.data);
     if (!text.ok()) return run_error(text.error());
-    out[path] = replace_all(std::move(text).value(), "<no value>", "");
+    out.emplace(one.path, without_no_value(std::move(text).value()));
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
@@ -25,12 +26,17 @@ struct EngineOptions {
   std::uint64_t steps_max = 100'000'000;
 };
 
-// Every template of the chart and its subcharts, by path. The texts live as long as the chart's files.
-std::map<std::string, const std::string*> templates_of(const Chart& chart);
+struct TemplateText {
+  std::string path;
+  std::shared_ptr<const std::string> text;  // keeps the chart's files
+};
+// Every template of the chart and its subcharts, in the order in which Helm parses and runs them.
+std::vector<TemplateText> templates_of(const Chart& chart);
 
-// All templates that may see one another. Any thread; one may be used for many renderings of the same chart.
+// All templates that may see one another. Any thread; one may be used for many renderings of the same chart. It keeps
+// the files of the charts that the texts are from.
 // Errors: invalid "parse error at (chart/templates/x.yaml:3): …".
-Result<std::shared_ptr<const go_template::Set>> parse_templates(const Chart& chart);
+Result<std::shared_ptr<const go_template::Set>> parse_templates(const std::vector<TemplateText>& templates);
 
 // What the templates give, by path, partials left out. `values`: coalesced. Errors: invalid in Helm's words; timeout and
 // too_large above limits.

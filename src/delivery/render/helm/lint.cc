@@ -255,7 +255,7 @@ void lint_templates(const Result<Chart>& loaded, const Value& values, const Lint
     const auto checked = prepare(*loaded, values, false, warnings);
     if (!lint.check(error, path, checked.ok() ? "" : checked.error().message)) return;
   }
-  const auto set = parse_templates(prepared->chart);
+  const auto set = parse_templates(templates_of(prepared->chart));
   if (!lint.check(error, path, set.ok() ? "" : set.error().message)) return;
   Capabilities capabilities = default_capabilities();
   if (options.kube_version) capabilities.kube_version = *options.kube_version;

@@ -8,9 +8,8 @@
 #include "artifact/content/tar.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
-#include "core/document/yaml.h"
 #include "core/expr/go_template/datum.h"
-#include "core/expr/go_template/yaml_error.h"
+#include "core/expr/go_template/yaml_first.h"
 #include "delivery/render/helm/chart.h"
 #include "delivery/render/helm/go_text.h"
 #include "delivery/render/helm/ignore.h"
@@ -165,10 +164,18 @@ Result<std::vector<File>> read_archive(std::string_view tgz, const LoadLimits& l
   archive_limits.entries_max = limits.files_max;
   archive_limits.bytes_max = limits.chart_bytes_max;
   content::TarReader reader(std::move(bytes), archive_limits);
+  const auto too_large = [&] {
+    return Error{ErrorCode::too_large,
+                 "decompressed chart is larger than the maximum file size " + std::to_string(limits.chart_bytes_max)};
+  };
   std::vector<File> files;
   std::uint64_t total = 0;
   while (true) {
-    const auto entry = TRY(reader.next());
+    auto next = reader.next();
+    const bool too_many_bytes =
+        !next.ok() && next.error().code == ErrorCode::too_large && files.size() < limits.files_max;
+    if (too_many_bytes) return too_large();
+    const auto entry = TRY(std::move(next));
     if (!entry) break;
     if (entry->type == content::EntryType::directory) continue;
     std::string name = TRY(archive_path(entry->name));
@@ -178,10 +185,7 @@ Result<std::vector<File>> read_archive(std::string_view tgz, const LoadLimits& l
                                              std::to_string(limits.file_bytes_max)};
     }
     total += entry->size_bytes;
-    if (total > limits.chart_bytes_max) {
-      return Error{ErrorCode::too_large, "decompressed chart is larger than the maximum file size " +
-                                             std::to_string(limits.chart_bytes_max)};
-    }
+    if (total > limits.chart_bytes_max) return too_large();
     std::string data = TRY(read_entry(reader, entry->size_bytes));
     drop_byte_order_mark(data);
     files.push_back({std::move(name), std::move(data)});
@@ -282,21 +286,13 @@ std::vector<Crd> crds(const Chart& chart) {
 }
 
 Result<Value> read_yaml(std::string_view text, bool json_numbers) {
-  yaml::ReadOptions options;
-  options.old_booleans = true;
-  options.duplicate_keys_refused = false;
-  auto documents = yaml::read_all(text, options);
-  if (!documents.ok()) {
-    return Error{documents.error().code,
-                 "error converting YAML to JSON: " + go_template::go_yaml_error(documents.error())};
+  constexpr std::string_view kConverting = "error converting YAML to JSON";
+  Value document = TRY(go_template::read_first_yaml(text).in(kConverting));
+  if (const Value* infinity = infinity_in(document)) {
+    const Error refused{ErrorCode::bad_request, "json: unsupported value: " + go_float(infinity->as_double())};
+    return Error(refused).in(kConverting);
   }
-  if (documents->empty()) return Value();
-  std::vector<Value> all = std::move(documents).value();
-  if (const Value* infinity = infinity_in(all[0])) {
-    return Error{ErrorCode::bad_request,
-                 "error converting YAML to JSON: json: unsupported value: " + go_float(infinity->as_double())};
-  }
-  return json_numbers ? go_template::with_json_numbers(all[0]) : std::move(all[0]);
+  return json_numbers ? go_template::with_json_numbers(document) : std::move(document);
 }
 
 }  // namespace caisson::render::helm

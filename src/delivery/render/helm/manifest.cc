@@ -10,6 +10,7 @@
 #include "delivery/render/helm/chart.h"
 #include "delivery/render/helm/document_cache.h"
 #include "delivery/render/helm/go_text.h"
+#include "delivery/render/helm/manifest_head.h"
 
 namespace caisson::render::helm {
 namespace {
@@ -116,7 +117,13 @@ Result<void> check_head(const Value& object) {
 }
 
 Result<void> take_document(const std::string& path, std::string content, Manifests& out,
-                           std::vector<std::string>& warnings, DocumentCache* documents) {
+                           std::vector<std::string>& warnings, Read read, DocumentCache* documents) {
+  if (const auto head = read == Read::heads ? scan_head(content) : std::nullopt) {
+    const Value object{
+        {"apiVersion", head->api_version}, {"kind", head->kind}, {"metadata", Value{{"name", head->name}}}};
+    out.resources.push_back({path, std::move(content), object});
+    return {};
+  }
   Value object = TRY(documents ? documents->find_or_read(content) : read_yaml(content, false));
   TRY(check_head(object));
   const Value annotations = object["metadata"]["annotations"];
@@ -167,17 +174,13 @@ std::vector<std::string> split_manifests(std::string_view text) {
   return out;
 }
 
-Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings) {
-  return sort_manifests(files, warnings, nullptr);
-}
-
 Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings,
-                                 DocumentCache* documents) {
+                                 Read read, DocumentCache* documents) {
   Manifests out;
   for (const auto& [path, text] : files) {
     if (path_base(path).starts_with('_') || trim(text).empty()) continue;
     for (std::string& content : split_manifests(text))
-      TRY(take_document(path, std::move(content), out, warnings, documents).in("YAML parse error on " + path));
+      TRY(take_document(path, std::move(content), out, warnings, read, documents).in("YAML parse error on " + path));
   }
   sort_by_install_order(out.resources);
   std::stable_sort(out.hooks.begin(), out.hooks.end(), [](const Hook& a, const Hook& b) {

@@ -12,10 +12,12 @@
 
 namespace caisson::render::helm {
 
+class DocumentCache;
+
 struct Manifest {
   std::string source;   // "chart/templates/web.yaml"
   std::string content;  // as rendered, without blanks around it
-  Value object;
+  Value object;         // `content` read, or only the head of it: see Read
   std::string kind() const { return object["kind"].scalar_text(); }
 };
 
@@ -37,9 +39,14 @@ struct Manifests {
 // The documents of a stream, without blanks around them, empty ones left out.
 std::vector<std::string> split_manifests(std::string_view text);
 
-// `files`: rendered texts by path; partials and empty files are passed over. Errors: invalid "YAML parse error on PATH:
-// …". Hooks of unknown events go into `warnings`.
-Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings);
+// How much of a document is read into Manifest::object. `heads`: of resources at least apiVersion, kind and
+// metadata.name, which is enough to sort and print them; hooks, and what is not YAML, are found all the same.
+enum class Read { whole, heads };
+
+// `files`: rendered texts by path; partials and empty files are passed over. `documents`: borrowed, may be null. Errors:
+// invalid "YAML parse error on PATH: …". Hooks of unknown events go into `warnings`.
+Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings,
+                                 Read read = Read::whole, DocumentCache* documents = nullptr);
 
 // By InstallOrder or UninstallOrder; kinds that are in neither come last, by name. Keeps the order within a kind.
 void sort_by_install_order(std::vector<Manifest>& manifests);

@@ -343,7 +343,7 @@ Datum release_of(const ReleaseInfo& release) {
 
 struct Builder {
   Datum release, capabilities;
-  std::map<std::string, Renderable> out;
+  std::vector<Renderable> out;
 
   // Gives the chart's "." under the type that .Subcharts shows.
   Datum add(const Chart& chart, const Datum& values, const std::string& parent) {
@@ -362,9 +362,8 @@ struct Builder {
     }
     next->set("Subcharts", Datum(subcharts));
     for (const File& file : chart.files->templates) {
-      if (chart.metadata.is_library() && !path_base(file.name).starts_with('_')) continue;
-      out.insert_or_assign(path_clean(path + "/" + file.name),
-                           Renderable{&file.data, Datum(next, kValues), path + "/templates"});
+      if (chart.metadata.is_library() || path_base(file.name).starts_with('_')) continue;
+      out.push_back({path_clean(path + "/" + file.name), Datum(next, kValues), path + "/templates"});
     }
     return Datum(std::move(next));
   }
@@ -372,16 +371,16 @@ struct Builder {
 
 }  // namespace
 
-std::map<std::string, Renderable> renderables(const Chart& chart, const Value& values, const ReleaseInfo& release,
-                                              const Capabilities& capabilities) {
+std::vector<Renderable> renderables(const Chart& chart, const Value& values, const ReleaseInfo& release,
+                                    const Capabilities& capabilities) {
   Builder builder{release_of(release), capabilities_of(capabilities), {}};
   builder.add(chart, Datum::from(values), "");
   return std::move(builder.out);
 }
 
-void set_template(const Renderable& renderable, const std::string& path) {
+void set_template(const Renderable& renderable) {
   auto entry = go_template::make<Map>();
-  entry->set("Name", path);
+  entry->set("Name", renderable.path);
   entry->set("BasePath", renderable.base_path);
   renderable.data.as_map()->set("Template", Datum(std::move(entry), kValues));
 }

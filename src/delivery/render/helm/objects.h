@@ -21,17 +21,17 @@ struct ReleaseInfo {
 
 // One template of a chart or of its subcharts, with the data that it is rendered over.
 struct Renderable {
-  const std::string* text;
+  std::string path;  // "chart/charts/sub/templates/web.yaml"
   go_template::Datum data;
   std::string base_path;  // "chart/templates"
 };
 
-// By path: "chart/charts/sub/templates/web.yaml". `values`: coalesced. A library chart has only its partials.
-std::map<std::string, Renderable> renderables(const Chart& chart, const Value& values, const ReleaseInfo& release,
-                                              const Capabilities& capabilities);
+// What gives output: partials and library charts do not. `values`: coalesced.
+std::vector<Renderable> renderables(const Chart& chart, const Value& values, const ReleaseInfo& release,
+                                    const Capabilities& capabilities);
 
 // .Template, for the one that runs next.
-void set_template(const Renderable& renderable, const std::string& path);
+void set_template(const Renderable& renderable);
 
 // .Files.Glob: * and ? stop at "/", ** does not, [a-z], [!a-z], {a,b}. A malformed pattern matches everything, as in
 // Helm.

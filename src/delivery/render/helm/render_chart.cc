@@ -39,8 +39,8 @@ Result<std::string> violations(const Chart& chart, const Value& values) {
   return out;
 }
 
-std::string with_source(const std::string& source, std::string_view content) {
-  return "---\n# Source: " + source + "\n" + std::string(content) + "\n";
+void append_with_source(std::string& out, std::string_view source, std::string_view content) {
+  out.append("---\n# Source: ").append(source).append("\n").append(content).append("\n");
 }
 
 // NOTES.txt is no manifest: it is taken out, and the chart's own (with `all`, every subchart's too) kept.
@@ -88,18 +88,23 @@ Result<RenderedChart> render_prepared(const Prepared& prepared, const RenderOpti
     return Error{ErrorCode::invalid,
                  "chart requires kubeVersion: " + wanted + " which is incompatible with Kubernetes " + have};
   }
-  const auto templates = TRY(options.templates ? options.templates->find_or_parse(chart) : parse_templates(chart));
+  const auto templates =
+      TRY(options.templates ? options.templates->find_or_parse(chart) : parse_templates(templates_of(chart)));
   auto files = TRY(run_templates(*templates, chart, prepared.values, options.release, options.capabilities,
                                  options.engine));
   RenderedChart out;
   out.notes = take_notes(files, chart.name(), options.subchart_notes);
   DocumentCache* const documents = options.templates ? &options.templates->documents() : nullptr;
-  out.manifests = TRY(sort_manifests(files, warnings, documents));
+  out.manifests = TRY(sort_manifests(files, warnings, options.read, documents));
   out.crds = crds(chart);
+  std::size_t bytes = 0;
+  for (const Manifest& manifest : out.manifests.resources) bytes += manifest.source.size() + manifest.content.size() + 32;
+  out.manifest.reserve(bytes);
   if (options.include_crds) {
-    for (const Crd& crd : out.crds) out.manifest += with_source(crd.source, crd.file->data);
+    for (const Crd& crd : out.crds) append_with_source(out.manifest, crd.source, crd.file->data);
   }
-  for (const Manifest& manifest : out.manifests.resources) out.manifest += with_source(manifest.source, manifest.content);
+  for (const Manifest& manifest : out.manifests.resources)
+    append_with_source(out.manifest, manifest.source, manifest.content);
   if (options.post_render)
     out.manifest = TRY(options.post_render(std::move(out.manifest)).in("error while running post render on files"));
   return out;

@@ -20,6 +20,7 @@ struct RenderOptions {
   bool include_crds = false;  // into `manifest`
   bool subchart_notes = false;
   EngineOptions engine;
+  Read read = Read::whole;
   TemplateCache* templates = nullptr;  // borrowed; null: parsed each time
   std::function<Result<std::string>(std::string manifest)> post_render;  // --post-renderer
 };

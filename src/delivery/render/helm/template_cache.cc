@@ -5,19 +5,34 @@
 
 namespace caisson::render::helm {
 
-Result<std::shared_ptr<const go_template::Set>> TemplateCache::find_or_parse(const Chart& chart) {
+namespace {
+
+std::string digest_of(const std::vector<TemplateText>& templates) {
   Sha256 hasher;
-  std::size_t text_bytes = 0;
   const auto add = [&](std::string_view text) {  // with its length, so that no two lists of texts look alike
     hasher.update(std::to_string(text.size()) + ":");
     hasher.update(text);
-    text_bytes += text.size();
   };
-  for (const auto& [path, text] : templates_of(chart)) {
-    add(path);
-    add(*text);
+  for (const TemplateText& one : templates) {
+    add(one.path);
+    add(*one.text);
   }
-  std::string digest = hasher.finish();
+  return hasher.finish();
+}
+
+std::size_t bytes_of(const Chart& chart) {
+  std::size_t bytes = chart.files->schema ? chart.files->schema->size() : 0;
+  for (const auto* files : {&chart.files->templates, &chart.files->others})
+    for (const File& file : *files) bytes += file.data.size();
+  for (const Chart& child : chart.dependencies) bytes += bytes_of(child);
+  return bytes;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const go_template::Set>> TemplateCache::find_or_parse(const Chart& chart) {
+  const std::vector<TemplateText> templates = templates_of(chart);
+  std::string digest = digest_of(templates);
   {
     const std::lock_guard lock(mutex_);
     for (auto at = entries_.begin(); at != entries_.end(); ++at) {
@@ -26,12 +41,13 @@ Result<std::shared_ptr<const go_template::Set>> TemplateCache::find_or_parse(con
       return entries_.front().set;
     }
   }
-  const auto set = TRY(parse_templates(chart));
+  const auto set = TRY(parse_templates(templates));
+  const std::size_t bytes = bytes_of(chart);
   const std::lock_guard lock(mutex_);
-  entries_.push_front({std::move(digest), text_bytes, set});
-  text_bytes_ += text_bytes;
-  while (text_bytes_ > text_bytes_max_ && entries_.size() > 1) {
-    text_bytes_ -= entries_.back().text_bytes;
+  entries_.push_front({std::move(digest), bytes, set});
+  bytes_ += bytes;
+  while (bytes_ > bytes_max_ && entries_.size() > 1) {
+    bytes_ -= entries_.back().bytes;
     entries_.pop_back();
   }
   return set;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parsed templates, by the digest of their paths and texts: a chart that is rendered again with other values is not
-// parsed again. The least recently used sets go first. Any thread.
+// parsed again. The least recently used sets go first. A set keeps the files of its charts. Any thread.
 #pragma once
 #include <list>
 #include <memory>
@@ -15,7 +15,7 @@ namespace caisson::render::helm {
 
 class TemplateCache {
  public:
-  explicit TemplateCache(std::size_t text_bytes_max = 32u << 20) : text_bytes_max_(text_bytes_max) {}
+  explicit TemplateCache(std::size_t bytes_max = 32u << 20) : bytes_max_(bytes_max) {}
   // The chart's templates and its subcharts', as parse_templates gives them. A failure is not kept.
   Result<std::shared_ptr<const go_template::Set>> find_or_parse(const Chart& chart);
   std::size_t size() const;                               // sets that are held
@@ -24,14 +24,14 @@ class TemplateCache {
  private:
   struct Entry {
     std::string digest;
-    std::size_t text_bytes;  // what was parsed: the measure of a set's memory
+    std::size_t bytes;  // of the charts' files: the measure of a set's memory
     std::shared_ptr<const go_template::Set> set;
   };
-  const std::size_t text_bytes_max_;
+  const std::size_t bytes_max_;
   DocumentCache documents_;
   mutable std::mutex mutex_;
   std::list<Entry> entries_;    // newest first; GUARDED_BY(mutex_)
-  std::size_t text_bytes_ = 0;  // GUARDED_BY(mutex_)
+  std::size_t bytes_ = 0;       // GUARDED_BY(mutex_)
 };
 
 }  // namespace caisson::render::helm

@@ -48,7 +48,9 @@ std::vector<const Manifest*> shown_hooks(const RenderedChart& rendered, const Te
 
 Result<std::string> template_output(const RenderedChart& rendered, std::string_view manifest,
                                     const TemplateOutput& output) {
-  std::string out = std::string(trim(manifest)) + "\n";
+  std::string out;
+  out.reserve(manifest.size() + 4096);
+  out.append(trim(manifest)).append("\n");
   for (const Manifest* hook : shown_hooks(rendered, output))
     out += "---\n# Source: " + hook->source + "\n" + hook->content + "\n";
   if (output.show_only.empty()) return out;

@@ -71,7 +71,7 @@ Result<Datum> merge_all(Call& call, bool overwrite) {
 Result<Datum> copied(Call& call, const Datum& datum, int depth) {
   if (depth > kDepthMax) return too_deep();
   if (const Map* map = datum.as_map()) {
-    if (!map->is_opened()) return Datum(make<Map>(map->source()), *datum.type());
+    if (const Value* document = map->document()) return Datum(make<Map>(*document), *datum.type());
     TRY(call.execution.spend(map->size()));
     Map::Entries entries;
     for (const auto& [key, item] : map->entries()) {
@@ -80,7 +80,7 @@ Result<Datum> copied(Call& call, const Datum& datum, int depth) {
     return Datum(make<Map>(std::move(entries)), *datum.type());
   }
   if (const List* from = datum.as_list()) {
-    if (!from->is_opened()) return Datum(make<List>(from->source()), *datum.type());
+    if (const Value* document = from->document()) return Datum(make<List>(*document), *datum.type());
     TRY(call.execution.spend(from->size()));
     std::vector<Datum> items;
     for (const Datum& item : from->items()) items.push_back(TRY(copied(call, item, depth + 1)));

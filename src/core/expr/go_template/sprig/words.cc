@@ -23,30 +23,51 @@ bool is_alphabet(std::uint32_t code) {
 
 enum class Word : std::uint8_t { none, number, upper, alphabet, connector, punctuation, other };
 
+// A character with what is in front of it and is none; at the end of a text also such bytes alone, which go with the
+// character before them.
+struct Unit {
+  std::uint32_t code;
+  std::string_view raw;
+};
+
+std::vector<Unit> units(std::string_view text) {
+  std::vector<Unit> out;
+  std::size_t start = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const Rune rune = decode_rune(text.substr(at));
+    at += rune.size;
+    if (rune.code == kReplacement) continue;
+    out.push_back({rune.code, text.substr(start, at - start)});
+    start = at;
+  }
+  if (start < text.size()) out.push_back({out.empty() ? kReplacement : out.back().code, text.substr(start)});
+  return out;
+}
+
 struct Piece {
   Word kind = Word::none;
-  Codes text;
+  std::string text = {};
 };
 
 // Takes the next word off the front of `rest`.
 class Words {
  public:
-  explicit Words(std::string_view text) : codes_(runes(text)) { std::erase(codes_, kReplacement); }
+  explicit Words(std::string_view text) : units_(units(text)) {}
 
-  bool at_end() const { return at_ >= codes_.size(); }
+  bool at_end() const { return at_ >= units_.size(); }
 
   Piece next() {
     if (at_end()) return {};
     const std::size_t start = at_;
-    const Word kind = take(codes_[at_]);
-    return {kind, Codes(codes_.begin() + static_cast<std::ptrdiff_t>(start),
-                        codes_.begin() + static_cast<std::ptrdiff_t>(at_))};
+    Piece piece{take(units_[at_].code)};
+    for (std::size_t i = start; i < at_; ++i) piece.text += units_[i].raw;
+    return piece;
   }
 
  private:
   template <class Predicate>
   void take_while(Predicate predicate) {
-    while (!at_end() && predicate(codes_[at_])) ++at_;
+    while (!at_end() && predicate(units_[at_].code)) ++at_;
   }
 
   static bool continues_word(std::uint32_t code) { return is_alphabet(code) && !is_upper(code); }
@@ -67,18 +88,18 @@ class Words {
   // "HTTPStatus" is HTTP and Status: the last capital belongs to the letters behind it.
   void take_upper() {
     if (at_end()) return;
-    if (!is_upper(codes_[at_])) return take_while(continues_word);
+    if (!is_upper(units_[at_].code)) return take_while(continues_word);
     take_while(is_upper);
-    if (!at_end() && is_alphabet(codes_[at_])) --at_;
+    if (!at_end() && is_alphabet(units_[at_].code)) --at_;
   }
 
-  Codes codes_;
+  std::vector<Unit> units_;
   std::size_t at_ = 0;
 };
 
 class Lowering {
  public:
-  Lowering(std::string_view text, char connector) : words_(text), connector_(static_cast<unsigned char>(connector)) {}
+  Lowering(std::string_view text, char connector) : words_(text), connector_(connector) {}
 
   std::string run() {
     Piece piece = words_.next();
@@ -95,7 +116,7 @@ class Lowering {
       }
     }
     put(piece);
-    return from_runes(out_);
+    return out_;
   }
 
  private:
@@ -103,15 +124,19 @@ class Lowering {
     return piece.kind != Word::none && piece.kind != Word::connector && piece.kind != Word::punctuation;
   }
 
-  void connect() { out_.push_back(connector_); }
+  void connect() { out_ += connector_; }
 
   void put(const Piece& piece) {
-    if (piece.kind == Word::connector) {
-      for (std::size_t i = 0; i < piece.text.size(); ++i) connect();
+    if (piece.kind != Word::connector && piece.kind != Word::upper) {
+      out_ += piece.text;
       return;
     }
-    const bool lowers = piece.kind == Word::upper;
-    for (const std::uint32_t code : piece.text) out_.push_back(lowers && is_upper(code) ? to_lower(code) : code);
+    for (const std::uint32_t code : runes(piece.text)) {
+      if (piece.kind == Word::connector && code != kReplacement)
+        connect();
+      else
+        append_rune(out_, is_upper(code) ? to_lower(code) : code);
+    }
   }
 
   Piece after_number(Piece piece) {
@@ -142,8 +167,8 @@ class Lowering {
   }
 
   Words words_;
-  std::uint32_t connector_;
-  Codes out_;
+  char connector_;
+  std::string out_;
 };
 
 std::string pascal_case(std::string_view text) {

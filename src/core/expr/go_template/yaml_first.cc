@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/expr/go_template/yaml_first.h"
+
+#include "core/base/text.h"
+#include "core/document/yaml.h"
+#include "core/expr/go_template/yaml_error.h"
+
+namespace caisson::go_template {
+namespace {
+
+Result<std::vector<Value>> read_stream(std::string_view text) {
+  return yaml::read_all(text, {.old_booleans = true, .duplicate_keys_refused = false});
+}
+
+// Of "line 4, column 2: …": where that is in `text`; its end when the error names no place.
+std::size_t place_of(const Error& error, std::string_view text) {
+  const std::size_t line_at = error.message.find("line "), column_at = error.message.find(", column ");
+  if (line_at == std::string::npos || column_at == std::string::npos) return text.size();
+  const auto number = [&](std::size_t from) {
+    const std::size_t end = error.message.find_first_not_of("0123456789", from);
+    return static_cast<std::size_t>(parse_int(error.message.substr(from, end - from)).value_or(1));
+  };
+  std::size_t start = 0;
+  for (std::size_t line = number(line_at + 5); line > 1; --line) start = text.find('\n', start) + 1;
+  return std::min(start + number(column_at + 9) - 1, text.size());
+}
+
+// Where the first document ends by a marker of its own; the text's end when it does not.
+std::size_t first_marker(std::string_view text) {
+  bool any_content = false;
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = std::min(text.find('\n', start), text.size());
+    const std::string_view line = text.substr(start, end - start), word = trim(line);
+    const bool is_marker =
+        (line.starts_with("---") || line.starts_with("...")) && (line.size() == 3 || trim(line.substr(3, 1)).empty());
+    if (is_marker && any_content) return start;
+    any_content = any_content || (!word.empty() && word[0] != '#' && word[0] != '%' && word != "---");
+    start = end + 1;
+  }
+  return text.size();
+}
+
+}  // namespace
+
+Result<Value> read_first_yaml(std::string_view text) {
+  const auto first_of = [](const std::vector<Value>& documents) { return documents.empty() ? Value() : documents[0]; };
+  const auto all = read_stream(text);
+  if (all.ok()) return first_of(*all);
+  // What is wrong may stand behind the first document.
+  const bool is_behind = all.error().message.find("unexpected text after the document") != std::string::npos;
+  const std::size_t wrong_at = place_of(all.error(), text);
+  const std::size_t end = is_behind ? wrong_at : first_marker(text);
+  if (end < text.size() && end <= wrong_at) {
+    const auto before = read_stream(text.substr(0, end));
+    if (before.ok() && !before->empty()) return first_of(*before);
+  }
+  return Error{all.error().code, go_yaml_error(all.error())};
+}
+
+}  // namespace caisson::go_template
