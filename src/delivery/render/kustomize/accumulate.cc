@@ -84,10 +84,12 @@ Result<void> accumulate_remote(const Target& target, const std::string& entry, A
 
 Result<void> accumulate_entry(const Target& target, const std::string& entry, const std::string& at, Accumulated& all) {
   if (is_remote(entry)) return accumulate_remote(target, entry, all);
-  const std::string folder = TRY(target.folder(entry));
-  if (is_directory_in(target.build.source, folder)) return accumulate_directory(target, entry, folder, false, all);
-  const std::string text = TRY(target.read(entry, at));
-  return accumulate_file(target, entry, folder, text, all);
+  const std::string place = TRY(target.folder(entry));
+  // Most entries are files, so that is tried first: a directory cannot be read.
+  auto text = target.read(entry, at);
+  if (text.ok()) return accumulate_file(target, entry, place, *text, all);
+  if (is_directory_in(target.build.source, place)) return accumulate_directory(target, entry, place, false, all);
+  return std::move(text).error();
 }
 
 Result<void> accumulate_resources(const Target& target, const Value& entries, const std::string& field,

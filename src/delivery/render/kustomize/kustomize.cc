@@ -13,8 +13,8 @@ namespace caisson::render {
 using namespace kustomize_impl;
 
 Result<Rendering> kustomize(const FileSource& source, const std::string& path, const Options& options) {
-  const RecordingSource recorded(source);
-  Mounts mounts(recorded, options.fetcher);
+  const RecordingSource recorded(source, options.inputs_wanted);
+  Mounts mounts(recorded, options.fetcher, options.inputs_wanted);
   Build build{mounts, options};
   std::string directory = path_clean(path.empty() ? "." : path);
   Origin origin;

@@ -121,10 +121,12 @@ Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const
 Result<void> add_prefix(const std::string& prefix, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> add_suffix(const std::string& suffix, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMap& resources);
-// Entries that are one in kustomize (SharedEntry): to be called when a change is done. `before`: the object as it was.
+// Entries that are one in kustomize (SharedEntry): to be called when a change is done. `before`: the object as it was;
+// it does not count for a resource without shared entries.
 void follow_shared_entries(Resource& resource, const Value& before);
-// `pairs` were added to the maps of `specs`: notes where they came to be.
-void share_new_entries(Resource& resource, const Value& before, const Value& pairs, const FieldSpecs& specs);
+// Which of `pairs` the maps at `places` do not have yet, and then, when they were added, to note those that came to be.
+std::vector<SharedEntry> entries_to_share(const Value& object, const Value& pairs, const std::vector<Place>& places);
+void share_new_entries(Resource& resource, std::vector<SharedEntry> added);
 Result<void> set_replicas(const std::string& name, std::int64_t count, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> replace_values(const Target& target, const Value& replacements, ResourceMap& resources);
