@@ -89,8 +89,10 @@ void index_appended(MapBlock& map) {
 MapEntry* find_entry(MapBlock& map, std::string_view key) {
   MapEntry* entries = map.entries();
   if (map.index == nullptr) {
+    const char first = key.empty() ? '\0' : key.front();  // interned keys end in one, so there is always a byte to compare
     for (std::uint32_t i = 0; i < map.size; ++i) {
-      if (entries[i].key == key) return &entries[i];
+      const std::string_view own = entries[i].key;
+      if (own.size() == key.size() && *own.data() == first && own == key) return &entries[i];
     }
     return nullptr;
   }

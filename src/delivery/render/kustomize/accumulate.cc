@@ -385,8 +385,19 @@ Error Target::at(const std::string& field, Error error) const {
   return std::move(error).in(kustomization.file + ": " + field);
 }
 
+namespace {
+
+// A path without "." and "..", which most are: nothing is to be cleaned.
+bool is_simple(std::string_view path) {
+  return !path.empty() && path.front() != '.' && path.front() != '/' && path.back() != '/' &&
+         path.find("//") == std::string_view::npos && path.find("/.") == std::string_view::npos;
+}
+
+}  // namespace
+
 std::string Target::resolve(const std::string& path) const {
-  return path_clean(path_join(kustomization.directory, path));
+  if (!is_simple(path)) return path_clean(path_join(kustomization.directory, path));
+  return kustomization.directory == "." ? path : path_join(kustomization.directory, path);
 }
 
 Result<std::string> Target::folder(const std::string& entry) const {
@@ -401,17 +412,21 @@ Result<std::string> Target::folder(const std::string& entry) const {
 }
 
 Result<std::string> Target::read(const std::string& path, const std::string& field) const {
-  const std::string where = kustomization.file + ": " + field;
-  if (is_http_url(path)) return build.source.fetch_file(path).in(where);
-  const std::string resolved = resolve(path);
-  if (path.starts_with("/")) return Error{ErrorCode::forbidden, where + ": an absolute path is not allowed: " + path};
-  const std::string root = path_clean(kustomization.directory);
+  auto text = read_allowed(path);
+  if (text.ok()) return text;
+  return std::move(text).error().in(kustomization.file + ": " + field);
+}
+
+Result<std::string> Target::read_allowed(const std::string& path) const {
+  if (is_http_url(path)) return build.source.fetch_file(path);
+  if (path.starts_with("/")) return Error{ErrorCode::forbidden, "an absolute path is not allowed: " + path};
+  const std::string resolved = resolve(path), &root = kustomization.directory;
   const bool inside = root == "." ? !resolved.starts_with("..") : resolved.starts_with(root + "/");
   // What was fetched is not trusted with more than its own folder.
   const bool anywhere = build.options.outside_root_allowed && build.source.mount_of(root).empty();
   if (!inside && !anywhere)
-    return Error{ErrorCode::forbidden, where + ": " + path + " is not in or below the kustomization's directory"};
-  return build.source.read(resolved).in(where);
+    return Error{ErrorCode::forbidden, path + " is not in or below the kustomization's directory"};
+  return build.source.read(resolved);
 }
 
 Origin Target::own_file() const {
@@ -458,6 +473,8 @@ Result<std::vector<Resource>> resources_of(const Value& object, const std::strin
 Result<Accumulated> accumulate(Build& build, const std::string& directory, const Origin& origin) {
   const Kustomization kustomization = TRY(load_kustomization(build.source, directory, build.warnings));
   for (const Value& wanted : kustomization.fields["buildMetadata"].items()) build.metadata_wanted.insert(wanted.str());
+  build.sort_options = kustomization.fields["sortOptions"];
+  build.entry_file = kustomization.file;
   TRY(enter(build, directory));
   const Target target{build, kustomization, origin};
   Accumulated all;

@@ -27,11 +27,8 @@ Result<Rendering> kustomize(const FileSource& source, const std::string& path, c
   TRY(fix_references(all.config, all.resources));
   TRY(resolve_variables(all, all.resources));
   drop_local(all.resources);
-  std::vector<std::string> ignored;
-  const Kustomization entry = TRY(load_kustomization(mounts, directory, ignored));
-  const Value& own_order = entry.fields["sortOptions"];
   const Value given_order = options.order.empty() ? Value() : Value{{"order", Value(options.order)}};
-  TRY(order(own_order.is_null() ? given_order : own_order, all.resources).in(entry.file));
+  TRY(order(build.sort_options.is_null() ? given_order : build.sort_options, all.resources).in(build.entry_file));
   Rendering rendering = write(build, std::move(all.resources));
   rendering.inputs = recorded.inputs();
   const std::vector<Input> fetched = mounts.inputs();

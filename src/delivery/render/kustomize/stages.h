@@ -44,6 +44,8 @@ struct Build {
   const Options& options;
   std::vector<std::string> warnings;
   std::set<std::string> metadata_wanted;      // the entry kustomization's buildMetadata
+  Value sort_options;                         // … and its sortOptions
+  std::string entry_file;
   std::vector<std::string> open_directories;  // being accumulated, outermost first
   Value merge_keys;                           // of custom kinds, from openapi files: "apiVersion/kind" → schema
   std::map<Gvk, std::shared_ptr<const document::MergeSchema>> merge_schemas;  // as they were asked for (merge_schema.h)
@@ -74,6 +76,9 @@ struct Target {
   Origin own_file() const;  // the kustomization file
   // Says in which file and field an error arose, unless it says so itself.
   Error at(const std::string& field, Error error) const;
+
+ private:
+  Result<std::string> read_allowed(const std::string& path) const;
 };
 
 Result<Accumulated> accumulate(Build& build, const std::string& directory, const Origin& origin);
