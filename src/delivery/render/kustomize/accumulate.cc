@@ -13,6 +13,8 @@ namespace caisson::render::kustomize_impl {
 namespace {
 
 constexpr std::size_t kDirectoryDepthMax = 50;
+constexpr std::size_t kKustomizationsMax = 20'000;
+constexpr std::size_t kObjectsMax = 500'000;
 
 bool is_directory_in(const FileSource& source, const std::string& path) {
   return source.list(path).ok();
@@ -25,6 +27,9 @@ Error in_field(const Target& target, const std::string& field, Error error) {
 Result<void> accumulate_file(const Target& target, const std::string& entry, const std::string& path,
                              const std::string& text, Accumulated& all) {
   std::vector<Resource> resources = TRY(parse_resources(text, path));
+  target.build.objects_read += resources.size();
+  if (target.build.objects_read > kObjectsMax)
+    return Error{ErrorCode::too_large, path + ": the build reads more than " + std::to_string(kObjectsMax) + " objects"};
   for (Resource& resource : resources) {
     if (target.build.traces_origins()) resource.origin = target.origin.below(entry).of_file();
     TRY(all.resources.append(std::move(resource)).in(path));
@@ -40,6 +45,9 @@ Result<void> enter(Build& build, const std::string& directory) {
     return Error{ErrorCode::invalid, "a cycle of kustomizations leads back to " + directory};
   if (build.open_directories.size() >= kDirectoryDepthMax)
     return Error{ErrorCode::invalid, "kustomizations are nested too deeply"};
+  if (++build.entered > kKustomizationsMax)
+    return Error{ErrorCode::too_large, "the build goes through more than " + std::to_string(kKustomizationsMax) +
+                                           " kustomizations"};
   build.open_directories.push_back(directory);
   return {};
 }

@@ -26,7 +26,7 @@ Result<Rendering> kustomize(const FileSource& source, const std::string& path, c
   add_hashes(all.resources);
   TRY(fix_references(all.config, all.resources));
   TRY(resolve_variables(all, all.resources));
-  drop_local(all.resources);
+  TRY(drop_local(all.resources).in(build.entry_file));
   const Value given_order = options.order.empty() ? Value() : Value{{"order", Value(options.order)}};
   TRY(order(build.sort_options.is_null() ? given_order : build.sort_options, all.resources).in(build.entry_file));
   Rendering rendering = write(build, std::move(all.resources));

@@ -47,6 +47,7 @@ struct Build {
   Value sort_options;                         // … and its sortOptions
   std::string entry_file;
   std::vector<std::string> open_directories;  // being accumulated, outermost first
+  std::size_t entered = 0, objects_read = 0;  // a few kustomizations that name one another twice make very many
   Value merge_keys;                           // of custom kinds, from openapi files: "apiVersion/kind" → schema
   std::map<Gvk, std::shared_ptr<const document::MergeSchema>> merge_schemas;  // as they were asked for (merge_schema.h)
   bool traces_origins() const { return !metadata_wanted.empty(); }
@@ -144,7 +145,8 @@ Result<Value> merge_strategic(Value object, const Value& patch, const document::
 void add_hashes(ResourceMap& resources);
 Result<void> fix_references(const TransformerConfig& config, ResourceMap& resources);
 Result<void> resolve_variables(const Accumulated& all, ResourceMap& resources);
-void drop_local(ResourceMap& resources);
+// Errors: conflict when two of those that stay have come to one id.
+Result<void> drop_local(ResourceMap& resources);
 Result<void> order(const Value& sort_options, ResourceMap& resources);
 Rendering write(const Build& build, ResourceMap resources);
 

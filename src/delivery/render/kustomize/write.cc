@@ -2,6 +2,8 @@
 // The end of a build: local objects dropped, order, metadata that buildMetadata asks for.
 #include <algorithm>
 #include <map>
+#include <unordered_set>
+#include <utility>
 
 #include "core/document/yaml.h"
 #include "delivery/render/kustomize/stages.h"
@@ -114,11 +116,24 @@ void stringify_annotations(Value& object) {
 
 }  // namespace
 
-void drop_local(ResourceMap& resources) {
+Result<void> drop_local(ResourceMap& resources) {
   resources.remove_if([](const Resource& resource) {
     const Value* local = resource.object["metadata"]["annotations"].find("config.kubernetes.io/local-config");
     return local != nullptr && local->scalar_text() != "false";
   });
+  std::unordered_set<std::size_t> seen;
+  for (const Resource& resource : std::as_const(resources).all()) {
+    const std::hash<std::string_view> hash;
+    const std::size_t kind = hash(resource.object["kind"].as_string());
+    if (seen.insert(kind * 31 + hash(resource.name())).second) continue;
+    const Id id = resource.id();
+    const std::vector<Resource*> named = resources.named(id.name);
+    const auto others = std::count_if(named.begin(), named.end(), [&](const Resource* one) { return one->is_now(id); });
+    if (others > 1)
+      return Error{ErrorCode::conflict, "may not add resource with an already registered id: " + id.str() +
+                                            " is the id of two resources after all changes"};
+  }
+  return {};
 }
 
 Result<void> order(const Value& sort_options, ResourceMap& resources) {
