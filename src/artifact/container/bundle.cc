@@ -184,7 +184,8 @@ Result<pid_t> create_with_monitor(const Workshop& workshop, const ContainerSpec&
                   "--no-sync-log"};
   command.directory = bundle;  // when memory runs out, conmon leaves a file "oom" where it stands
   if (spec.terminal) command.args.emplace_back("-t");
-  if (spec.keep_stdin) command.args.insert(command.args.end(), {"-i", "--leave-stdin-open"});
+  if (spec.keep_stdin) command.args.emplace_back("-i");
+  if (spec.keep_stdin && !spec.stdin_once) command.args.emplace_back("--leave-stdin-open");
   command.env = {{"_OCI_SYNCPIPE", std::to_string(kSyncFd)}, {"_OCI_STARTPIPE", std::to_string(kStartFd)}};
   command.fds = {{sync.write.get(), kSyncFd}, {start.read.get(), kStartFd}};
   // Files, not pipes: the monitor and the container inherit them and would keep a pipe open for their whole life.

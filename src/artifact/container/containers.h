@@ -77,6 +77,7 @@ class Attachment {
   };
   virtual Result<std::optional<Piece>> read() = 0;
   virtual Result<void> write(std::string_view data) = 0;
+  virtual Result<void> close_in() = 0;  // no more input; the container sees it when its spec says stdin_once
   virtual void resize(int rows, int columns) = 0;
 };
 

@@ -218,6 +218,24 @@ TEST_CASE("exec gives output, exit code, standard input and a terminal of the wa
   CHECK(*process->wait(10s) == 0);
 }
 
+namespace {
+
+std::string read_to_the_end(Attachment& streams) {
+  std::string out;
+  for (;;) {
+    pollfd one{streams.fd(), POLLIN, 0};
+    REQUIRE(::poll(&one, 1, 10'000) == 1);
+    auto piece = streams.read();
+    if (!piece.ok() && piece.error().code == ErrorCode::timeout) continue;
+    REQUIRE(piece.ok());
+    if (!*piece) return out;
+    CHECK((*piece)->stream == 1);
+    out += (*piece)->data;
+  }
+}
+
+}  // namespace
+
 TEST_CASE("attach reads and writes the container's own streams") {
   Bench bench;
   const auto containers = bench.open();
@@ -227,21 +245,27 @@ TEST_CASE("attach reads and writes the container's own streams") {
   OK((*containers)->create(spec));
   auto attachment = (*containers)->attach("echoer");
   REQUIRE_MESSAGE(attachment.ok(), why(attachment));
-  std::unique_ptr<Attachment> streams = std::move(attachment).value();
+  const std::unique_ptr<Attachment> streams = std::move(attachment).value();
   OK((*containers)->start("echoer"));
   OK(streams->write("abc\n"));
-  std::string out;
-  for (;;) {
-    pollfd one{streams->fd(), POLLIN, 0};
-    REQUIRE(::poll(&one, 1, 10'000) == 1);
-    auto piece = streams->read();
-    if (!piece.ok() && piece.error().code == ErrorCode::timeout) continue;
-    REQUIRE(piece.ok());
-    if (!*piece) break;
-    CHECK((*piece)->stream == 1);
-    out += (*piece)->data;
-  }
-  CHECK(out == "got abc\n");
+  CHECK(read_to_the_end(*streams) == "got abc\n");
+}
+
+TEST_CASE("input that is for one attachment ends when that one ends it") {
+  Bench bench;
+  const auto containers = bench.open();
+  REQUIRE_MESSAGE(containers.ok(), why(containers));
+  ContainerSpec spec = bench.spec("counter", {"sh", "-c", "wc -c"});
+  spec.keep_stdin = true;
+  spec.stdin_once = true;
+  OK((*containers)->create(spec));
+  OK((*containers)->start("counter"));
+  auto attachment = (*containers)->attach("counter");
+  REQUIRE_MESSAGE(attachment.ok(), why(attachment));
+  const std::unique_ptr<Attachment> streams = std::move(attachment).value();
+  OK(streams->write(std::string(300'000, 'x')));
+  OK(streams->close_in());
+  CHECK(read_to_the_end(*streams).find("300000") != std::string::npos);
 }
 
 TEST_CASE("containers of one sandbox share host name and network, and the sandbox leaves nothing") {

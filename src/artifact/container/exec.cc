@@ -101,6 +101,14 @@ class ConmonAttachment final : public Attachment {
     return {};
   }
 
+  // An empty packet is the end, for conmon.
+  Result<void> close_in() override {
+    while (::send(socket_.get(), "", 0, MSG_NOSIGNAL) < 0) {
+      if (errno != EINTR) return errno_error("end the input of the container");
+    }
+    return {};
+  }
+
   void resize(int rows, int columns) override {
     const UniqueFd control(::open((bundle_ + "/winsz").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
     if (!control) return;

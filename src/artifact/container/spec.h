@@ -54,6 +54,7 @@ struct ContainerSpec {
   User user;
   bool terminal = false;
   bool keep_stdin = false;    // stdin stays open for attach; otherwise it reads end of file
+  bool stdin_once = false;    // with keep_stdin: the first attachment's end of input is the container's
   std::vector<Mount> mounts;  // besides /proc, /dev, /sys …; sorted by depth before use
   Namespaces namespaces;
   std::vector<std::string> capabilities;  // full names

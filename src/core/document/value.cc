@@ -89,8 +89,10 @@ void index_appended(MapBlock& map) {
 MapEntry* find_entry(MapBlock& map, std::string_view key) {
   MapEntry* entries = map.entries();
   if (map.index == nullptr) {
+    const char first = key.empty() ? '\0' : key.front();  // interned keys end in one, so there is always a byte to compare
     for (std::uint32_t i = 0; i < map.size; ++i) {
-      if (entries[i].key == key) return &entries[i];
+      const std::string_view own = entries[i].key;
+      if (own.size() == key.size() && *own.data() == first && own == key) return &entries[i];
     }
     return nullptr;
   }
@@ -98,6 +100,23 @@ MapEntry* find_entry(MapBlock& map, std::string_view key) {
   for (std::uint32_t at = hash & map.index_mask; map.index[at] != 0; at = (at + 1) & map.index_mask) {
     MapEntry& entry = entries[map.index[at] - 1];
     if (entry.key == key) return &entry;
+  }
+  return nullptr;
+}
+
+// The same by an interned key, which is known by its address.
+MapEntry* find_interned(MapBlock& map, std::string_view key) {
+  MapEntry* entries = map.entries();
+  if (map.index == nullptr) {
+    for (std::uint32_t i = 0; i < map.size; ++i) {
+      if (entries[i].key.data() == key.data()) return &entries[i];
+    }
+    return nullptr;
+  }
+  const std::uint32_t hash = key_header(key.data()).hash;
+  for (std::uint32_t at = hash & map.index_mask; map.index[at] != 0; at = (at + 1) & map.index_mask) {
+    MapEntry& entry = entries[map.index[at] - 1];
+    if (entry.key.data() == key.data()) return &entry;
   }
   return nullptr;
 }
@@ -252,7 +271,7 @@ Value ValueAccess::map_from(MapEntry* entries, std::size_t count) {
   Value made;
   set(made, Rep::map, word_of(block));
   for (std::size_t i = 0; i < count; ++i) {
-    if (MapEntry* known = find_entry(*block, entries[i].key)) {
+    if (MapEntry* known = find_interned(*block, entries[i].key)) {
       known->value = std::move(entries[i].value);
       continue;
     }

@@ -10,6 +10,16 @@
 
 namespace caisson::render {
 
+// Something that a function's container sees at `target`.
+struct FunctionMount {
+  enum class Kind { bind, tmpfs, volume };
+  Kind kind = Kind::bind;
+  std::string source, target;
+  bool writable = false;
+  bool operator==(const FunctionMount&) const = default;
+  std::string str() const;  // as parse_function_mount (function_pod.h) reads it
+};
+
 struct FunctionCall {
   std::string name;                // "Widget.v1.example.com/w.[noNs]", for messages
   std::string program;             // exec.path; empty: a container
@@ -17,6 +27,7 @@ struct FunctionCall {
   std::vector<std::string> env;    // exec.env or container.envs, "NAME=value" or "NAME"
   std::string image;               // container.image
   bool wants_network = false;      // container.network
+  std::vector<FunctionMount> mounts;  // container.mounts
   std::string directory;           // of the kustomization, in the source; the program's working directory
   std::string input;               // a ResourceList as YAML
 };

@@ -8,6 +8,7 @@ namespace caisson::render {
 
 Result<std::string> RecordingSource::read(const std::string& path) const {
   std::string text = TRY(source_.read(path));
+  if (!wanted_) return text;
   const std::string clean = path_clean(path);
   if (!read_.contains(clean)) read_[clean] = sha256_hex(text);
   return text;

@@ -67,6 +67,7 @@ struct Options {
   std::string chart_kube_version;               // --helm-kube-version; empty: what the kustomization says
   std::vector<std::string> chart_api_versions;  // --helm-api-versions
   std::string order;                            // --reorder: legacy or fifo, where the kustomization says nothing
+  bool inputs_wanted = true;                    // false: Rendering::inputs stays empty, and nothing is hashed for it
   Fetcher* fetcher = nullptr;                   // null: git and http(s) resources are refused
   FunctionRunner* functions = nullptr;          // null: generators and transformers that are programs are refused
 };

@@ -22,6 +22,10 @@ namespace {
 
 constexpr std::size_t kFileBytesMax = 64u << 20;
 
+Error too_large(const std::string& path) {
+  return Error{ErrorCode::too_large, path + ": larger than " + std::to_string(kFileBytesMax >> 20) + " MiB"};
+}
+
 struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
 };
@@ -39,6 +43,7 @@ class DiskSource final : public FileSource {
     if (::fstat(file.get(), &info) != 0) return errno_error(path);
     if (S_ISDIR(info.st_mode)) return Error{ErrorCode::bad_request, path + ": is a directory"};
     if (!S_ISREG(info.st_mode)) return Error{ErrorCode::bad_request, path + ": is no regular file"};
+    if (static_cast<std::uint64_t>(info.st_size) > kFileBytesMax) return too_large(path);
     std::string out(static_cast<std::size_t>(info.st_size), '\0');
     std::size_t have = 0;
     for (;;) {
@@ -47,7 +52,7 @@ class DiskSource final : public FileSource {
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return errno_error(path);
       have += static_cast<std::size_t>(got);
-      if (have > kFileBytesMax) return Error{ErrorCode::too_large, path + ": larger than " + std::to_string(kFileBytesMax) + " bytes"};
+      if (have > kFileBytesMax) return too_large(path);
       if (got == 0 || (have == static_cast<std::size_t>(info.st_size) && info.st_size > 0)) break;
     }
     out.resize(have);

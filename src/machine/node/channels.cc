@@ -231,6 +231,10 @@ class AttachmentSession final : public Session {
       const auto written = attachment_->write(data);
       if (!written.ok()) end();
     }
+    if (channel == static_cast<std::uint8_t>(Channel::close) && !data.empty() && data[0] == 0 && wanted_.in) {
+      const auto closed = attachment_->close_in();
+      if (!closed.ok()) end();
+    }
     if (channel == static_cast<std::uint8_t>(Channel::resize)) {
       const auto size = json::parse(data);
       if (size.ok())

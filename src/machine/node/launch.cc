@@ -174,6 +174,7 @@ Result<container::ContainerSpec> container_spec(const LaunchInput& in) {
   spec.user = in.user;
   spec.terminal = container["tty"].as_bool();
   spec.keep_stdin = container["stdin"].as_bool();
+  spec.stdin_once = container["stdinOnce"].as_bool();
   spec.mounts = in.mounts;
   spec.namespaces = {.network = in.sandbox.network,
                      .ipc = in.sandbox.ipc,

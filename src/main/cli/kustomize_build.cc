@@ -155,6 +155,7 @@ Result<void> kustomize_build(const Flags& flags) {
   options.fetcher = &fetcher;
   const std::unique_ptr<render::FunctionRunner> functions = TRY(make_function_runner(flags));
   options.functions = functions.get();
+  options.inputs_wanted = flags.is_set("watch");
   const Entry entry = TRY(entry_of(argument));
   const auto build = [&] { return render::kustomize(*entry.files, entry.path, options); };
   if (flags.is_set("watch")) {

@@ -9,41 +9,67 @@
 #include "core/base/file.h"
 #include "core/base/process.h"
 #include "core/base/text.h"
+#include "main/cli/kustomize_container.h"
 
 namespace caisson::cli {
 namespace {
 
 constexpr auto kTimeMax = std::chrono::minutes(5);
 
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+// "NAME=value", or "NAME" for this process's own value.
+void add_entry(std::string_view entry, Environment& out) {
+  const std::size_t equals = entry.find('=');
+  const std::string name(entry.substr(0, equals));
+  const char* own = equals == std::string_view::npos ? std::getenv(name.c_str()) : nullptr;
+  if (equals != std::string_view::npos)
+    out.emplace_back(name, entry.substr(equals + 1));
+  else if (own != nullptr)
+    out.emplace_back(name, own);
+}
+
 class LocalRunner final : public render::FunctionRunner {
  public:
-  explicit LocalRunner(const Flags& flags) : exec_(flags.is_set("enable-exec")), env_(flags.all("env")) {}
+  LocalRunner(const Flags& flags, std::vector<render::FunctionMount> mounts)
+      : exec_(flags.is_set("enable-exec")),
+        network_(flags.is_set("network")),
+        as_current_user_(flags.is_set("as-current-user")),
+        env_(flags.all("env")),
+        mounts_(std::move(mounts)) {}
 
   Result<std::string> run(const render::FunctionCall& call) override {
-    if (!call.image.empty()) {
-      return Error{ErrorCode::forbidden, call.name + ": container functions (" + call.image +
-                                             ") are not run by this program; make it an exec function, or run "
-                                             "kustomize with Docker for this tree"};
-    }
+    if (!call.image.empty()) return run_container(call);
     if (!exec_) return Error{ErrorCode::forbidden, call.name + ": exec functions need --enable-exec"};
     return run_program(call);
   }
 
  private:
-  // The child gets this process's environment, as upstream's does, then the function's, then what -e adds.
-  std::vector<std::pair<std::string, std::string>> environment(const render::FunctionCall& call) const {
-    std::vector<std::pair<std::string, std::string>> out;
-    const auto add = [&](std::string_view entry) {
-      const std::size_t equals = entry.find('=');
-      const std::string name(entry.substr(0, equals));
-      const char* own = equals == std::string_view::npos ? std::getenv(name.c_str()) : nullptr;
-      if (equals != std::string_view::npos) out.emplace_back(name, entry.substr(equals + 1));
-      else if (own != nullptr) out.emplace_back(name, own);
-    };
-    for (char** entry = environ; *entry != nullptr; ++entry) add(*entry);
-    for (const std::string& entry : call.env) add(entry);
-    for (const std::string& entry : env_) add(entry);
+  // What the function names, then what -e adds.
+  Environment own_environment(const render::FunctionCall& call) const {
+    Environment out;
+    for (const std::string& entry : call.env) add_entry(entry, out);
+    for (const std::string& entry : env_) add_entry(entry, out);
     return out;
+  }
+
+  // The child gets this process's environment before that, as upstream's does.
+  Environment environment(const render::FunctionCall& call) const {
+    Environment out;
+    for (char** entry = environ; *entry != nullptr; ++entry) add_entry(*entry, out);
+    const Environment own = own_environment(call);
+    out.insert(out.end(), own.begin(), own.end());
+    return out;
+  }
+
+  Result<std::string> run_container(const render::FunctionCall& call) const {
+    render::FunctionPodOptions options;
+    options.network_allowed = network_;
+    options.mounts = mounts_;
+    options.env = own_environment(call);
+    options.seconds_max = static_cast<int>(std::chrono::seconds(kTimeMax).count());
+    if (as_current_user_) options.user = {::getuid(), ::getgid()};
+    return run_container_function(call, std::move(options));
   }
 
   Result<std::string> run_program(const render::FunctionCall& call) const {
@@ -63,15 +89,22 @@ class LocalRunner final : public render::FunctionRunner {
                  call.name + ": couldn't execute function: exit status " + std::to_string(ended.code)};
   }
 
-  bool exec_;
+  bool exec_, network_, as_current_user_;
   std::vector<std::string> env_;
+  std::vector<render::FunctionMount> mounts_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<render::FunctionRunner>> make_function_runner(const Flags& flags) {
+  std::vector<render::FunctionMount> mounts;
+  for (const std::string& text : flags.all("mount")) mounts.push_back(TRY(render::parse_function_mount(text)));
+  if (const std::string name = flags.text("network-name", "bridge"); name != "bridge") {
+    return Error{ErrorCode::bad_request,
+                 "--network-name " + name + ": a platform has one network for Pods; leave the flag out"};
+  }
   if (!flags.is_set("enable-alpha-plugins")) return std::unique_ptr<render::FunctionRunner>();
-  return std::unique_ptr<render::FunctionRunner>(std::make_unique<LocalRunner>(flags));
+  return std::unique_ptr<render::FunctionRunner>(std::make_unique<LocalRunner>(flags, std::move(mounts)));
 }
 
 }  // namespace caisson::cli

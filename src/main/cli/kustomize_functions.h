@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs the KRM functions of a build, as far as its flags allow: --enable-alpha-plugins --enable-exec.
+// Runs the KRM functions of a build, as far as its flags allow: programs of this machine with --enable-alpha-plugins
+// --enable-exec, containers with --enable-alpha-plugins (kustomize_container.h).
 #pragma once
 #include <memory>
 

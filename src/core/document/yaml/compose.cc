@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From events to Values: anchors, tags, merge keys, duplicate keys, limits.
 #include <map>
+#include <set>
 
 #include "core/base/encoding.h"
 #include "core/document/value_access.h"
@@ -64,15 +65,21 @@ class Composer {
     return value;
   }
 
+  // Lists and maps being read keep what they have on `items_` and `entries_`, the inner ones behind the outer ones'.
   Result<Value> list() {
-    std::vector<Value> items;
-    while (events_.events[at_].kind != EventKind::list_end) items.push_back(TRY(node()));
+    const std::size_t start = items_.size();
+    while (events_.events[at_].kind != EventKind::list_end) {
+      Value item = TRY(node());
+      items_.push_back(std::move(item));
+    }
     ++at_;
-    return Value(std::move(items));
+    Value made = document::ValueAccess::list_from(items_.data() + start, items_.size() - start);
+    items_.resize(start);
+    return made;
   }
 
   Result<Value> map() {
-    Value out = Value::map();
+    const std::size_t start = entries_.size();
     std::vector<std::pair<const Event*, Value>> merged;
     while (events_.events[at_].kind != EventKind::map_end) {
       const Event& key_event = events_.events[at_];
@@ -82,16 +89,28 @@ class Composer {
         merged.emplace_back(&from, TRY(node()));
         continue;
       }
-      const std::string key = TRY(key_text(key_event));
-      if (options_.duplicate_keys_refused && out.contains(key)) {
-        return failure(key_event, "the key \"" + key + "\" is already defined in this map");
-      }
+      const std::string_view key = TRY(key_text(key_event));
       Value value = TRY(node());
-      out.set(key, std::move(value));
+      entries_.push_back({key, std::move(value)});
+      key_events_.push_back(&key_event);
     }
     ++at_;
-    for (const auto& [from, value] : merged) TRY(merge_into(out, *from, value));
-    return out;
+    const std::size_t count = entries_.size() - start;
+    Value made = document::ValueAccess::map_from(entries_.data() + start, count);
+    if (options_.duplicate_keys_refused && made.size() != count) return duplicate_key(start);
+    entries_.resize(start);
+    key_events_.resize(start);
+    for (const auto& [from, value] : merged) TRY(merge_into(made, *from, value));
+    return made;
+  }
+
+  // Names the first key of a map that is there a second time.
+  Error duplicate_key(std::size_t start) const {
+    std::set<std::string_view> seen;
+    std::size_t at = start;
+    while (seen.insert(entries_[at].key).second) ++at;
+    return failure(*key_events_[at],
+                   "the key \"" + std::string(entries_[at].key) + "\" is already defined in this map");
   }
 
   bool is_merge_key(const Event& event) const {
@@ -117,14 +136,21 @@ class Composer {
     return {};
   }
 
-  // Keys are text, as in JSON: 1: and "1": are one.
-  Result<std::string> key_text(const Event& event) {
-    Value key = TRY(node());
+  // Keys are text, as in JSON: 1: and "1": are one. Interned.
+  Result<std::string_view> key_text(const Event& event) {
+    const bool quoted = event.style == Style::single_quoted || event.style == Style::double_quoted;
+    if (event.kind == EventKind::scalar && event.tag.empty() && event.anchor.empty() &&
+        (quoted || is_surely_text(event.value))) {
+      TRY(count(event, 1));
+      ++at_;
+      return document::intern(event.value);
+    }
+    const Value key = TRY(node());
     if (key.is_map() || key.is_list()) return failure(event, "a map's key must be a scalar");
     if (key.is_null() && options_.old_booleans)  // sigs.k8s.io/yaml has no JSON for it
       return failure(event, "unsupported map key of type: null");
-    if (key.is_null() && options_.mode == Mode::go && !event.value.empty()) return std::string("null");
-    return key.scalar_text();
+    if (key.is_null() && options_.mode == Mode::go && !event.value.empty()) return document::intern("null");
+    return document::intern(key.scalar_text());
   }
 
   Result<Value> scalar(const Event& event) {
@@ -165,6 +191,9 @@ class Composer {
   std::size_t at_ = 0;
   std::size_t nodes_ = 0;
   std::map<std::string_view, Anchored> anchors_;
+  std::vector<Value> items_;
+  std::vector<MapEntry> entries_;
+  std::vector<const Event*> key_events_;  // of each of entries_
 };
 
 }  // namespace

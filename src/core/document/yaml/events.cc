@@ -9,18 +9,26 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
+bool is_plain_ascii(char c) {
+  return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\t';
+}
+
 // \n line ends only; every character one that YAML allows.
 Result<void> normalise(std::string_view text, const ReadOptions& options, Events& out) {
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   out.text.reserve(text.size());
   for (std::size_t i = 0; i < text.size();) {
+    const std::size_t start = i;
+    while (i < text.size() && is_plain_ascii(text[i])) ++i;
+    out.text.append(text, start, i - start);
+    if (i == text.size()) break;
     const auto c = static_cast<unsigned char>(text[i]);
     if (c == '\r') {
       out.text += '\n';
       i += text.substr(i, 2) == "\r\n" ? 2 : 1;
       continue;
     }
-    if ((c < 0x20 && c != '\t' && c != '\n') || c == 0x7F) {
+    if (c < 0x20 || c == 0x7F) {
       return error_at(out, options, out.text.size(), "a control character, which YAML does not allow");
     }
     const std::size_t length = utf8::sequence_length(text, i);
@@ -103,7 +111,8 @@ Result<void> parse_events(std::string_view text, const ReadOptions& options, Eve
                                            std::to_string(options.size_bytes_max)};
   }
   TRY(normalise(text, options, out));
-  Parser parser(out, options.mode == Mode::specification, options.depth_max);
+  out.events.reserve(std::min(out.text.size() / 8 + 8, options.expanded_nodes_max));
+  Parser parser(out, options.mode == Mode::specification, options.depth_max, options.expanded_nodes_max);
   if (!parser.stream()) return error_at(out, options, parser.failed_at(), parser.message());
   return {};
 }

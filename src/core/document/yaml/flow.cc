@@ -5,6 +5,7 @@
 namespace caisson::yaml {
 
 bool Parser::skip_flow(int indent) {
+  if (!room_for_more()) return false;
   const std::size_t line = line_start_;
   skip_separation();
   if (at_end()) return fail("a flow collection that is not closed");

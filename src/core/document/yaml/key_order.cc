@@ -22,6 +22,10 @@ bool is_letter(std::uint32_t c) {
   return !symbol;
 }
 
+bool is_ascii(char c) {
+  return static_cast<unsigned char>(c) < 0x80;
+}
+
 std::vector<std::uint32_t> characters(std::string_view text) {
   std::vector<std::uint32_t> out;
   for (std::size_t i = 0; i < text.size();) {
@@ -33,32 +37,51 @@ std::vector<std::uint32_t> characters(std::string_view text) {
 }
 
 // The number that the digits from `at` on make, after `start`; as in Go it wraps around.
-std::int64_t number_at(const std::vector<std::uint32_t>& text, std::size_t& at, std::uint64_t start) {
+template <class Text>
+std::int64_t number_at(const Text& text, std::size_t& at, std::uint64_t start) {
   std::uint64_t number = start;
-  for (; at < text.size() && is_digit(text[at]); ++at) number = number * 10 + (text[at] - '0');
+  for (; at < text.size() && is_digit(static_cast<std::uint32_t>(text[at])); ++at)
+    number = number * 10 + static_cast<std::uint64_t>(text[at] - '0');
   return static_cast<std::int64_t>(number);
+}
+
+// Of two texts whose characters at `i` are the first that differ.
+template <class Text>
+bool before_at(const Text& a, const Text& b, std::size_t i) {
+  const auto first = static_cast<std::uint32_t>(a[i]), second = static_cast<std::uint32_t>(b[i]);
+  const bool letter_a = is_letter(first), letter_b = is_letter(second);
+  if (letter_a && letter_b) return first < second;
+  if (letter_a || letter_b) return letter_b;
+  std::uint64_t start = 0;
+  if (first == '0' || second == '0') {
+    for (std::size_t j = i; j > 0 && is_digit(static_cast<std::uint32_t>(a[j - 1])) && start == 0; --j)
+      start = a[j - 1] != '0' ? 1 : 0;
+  }
+  std::size_t end_a = i, end_b = i;
+  const std::int64_t number_a = number_at(a, end_a, start), number_b = number_at(b, end_b, start);
+  if (number_a != number_b) return number_a < number_b;
+  if (end_a != end_b) return end_a < end_b;
+  return first < second;
+}
+
+template <class Text>
+std::size_t first_difference(const Text& a, const Text& b) {
+  std::size_t i = 0;
+  while (i < a.size() && i < b.size() && a[i] == b[i]) ++i;
+  return i;
 }
 
 }  // namespace
 
 bool key_before(std::string_view first, std::string_view second) {
+  const std::size_t i = first_difference(first, second);
+  const bool both = i < first.size() && i < second.size();
+  // What decides stands in ASCII nearly always; then bytes are characters.
+  if (both && is_ascii(first[i]) && is_ascii(second[i])) return before_at(first, second, i);
+  if (!both && (i == 0 || is_ascii(first[i - 1]))) return first.size() < second.size();
   const auto a = characters(first), b = characters(second);
-  for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) {
-    if (a[i] == b[i]) continue;
-    const bool letter_a = is_letter(a[i]), letter_b = is_letter(b[i]);
-    if (letter_a && letter_b) return a[i] < b[i];
-    if (letter_a || letter_b) return letter_b;
-    std::uint64_t start = 0;
-    if (a[i] == '0' || b[i] == '0') {
-      for (std::size_t j = i; j > 0 && is_digit(a[j - 1]) && start == 0; --j) start = a[j - 1] != '0' ? 1 : 0;
-    }
-    std::size_t end_a = i, end_b = i;
-    const std::int64_t number_a = number_at(a, end_a, start), number_b = number_at(b, end_b, start);
-    if (number_a != number_b) return number_a < number_b;
-    if (end_a != end_b) return end_a < end_b;
-    return a[i] < b[i];
-  }
-  return a.size() < b.size();
+  const std::size_t at = first_difference(a, b);
+  return at < a.size() && at < b.size() ? before_at(a, b, at) : a.size() < b.size();
 }
 
 }  // namespace caisson::yaml

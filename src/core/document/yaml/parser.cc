@@ -112,7 +112,7 @@ bool Parser::block_ended(int indent, bool same_column_list) const {
 // A node below a parent of `indent`. compact: a collection may begin on this line, as after "- ". same_column_list: a
 // list may stand in the parent's own column, as below a map's key.
 bool Parser::block_node(int indent, bool compact, bool same_column_list) {
-  if (!deeper()) return false;
+  if (!deeper() || !room_for_more()) return false;
   const std::size_t first_line = line_start_;
   skip_separation();
   if (block_ended(indent, same_column_list)) return --depth_, emit_empty({});

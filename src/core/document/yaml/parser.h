@@ -81,7 +81,8 @@ struct Properties {
 
 class Parser : public Scalars {
  public:
-  Parser(Events& out, bool strict, std::size_t depth_max) : Scalars(out, strict), depth_max_(depth_max) {}
+  Parser(Events& out, bool strict, std::size_t depth_max, std::size_t events_max)
+      : Scalars(out, strict), depth_max_(depth_max), events_max_(events_max) {}
   bool stream();
 
  private:
@@ -123,8 +124,10 @@ class Parser : public Scalars {
     return true;
   }
   bool deeper() { return ++depth_ <= depth_max_ || fail("nested too deeply"); }
+  bool room_for_more() { return out_.events.size() < events_max_ || fail("the document has too many nodes"); }
 
   std::size_t depth_max_;
+  std::size_t events_max_;
   std::size_t depth_ = 0;
   std::vector<std::pair<std::string, std::string>> tag_handles_;  // of this document: handle, prefix
   bool yaml_directive_ = false;

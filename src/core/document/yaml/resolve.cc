@@ -111,6 +111,7 @@ Value number_from(double number, std::string_view source) {
 }
 
 Value resolve_go(std::string_view text) {
+  if (is_surely_text(text)) return Value(text);
   if (is_null(text)) return Value();
   if (const auto truth = as_bool(text)) return Value(*truth);
   if (const auto number = special_float(text)) return Value::number(*number, text);
@@ -118,8 +119,13 @@ Value resolve_go(std::string_view text) {
   if (c == '.') {
     if (const auto number = read_float(text)) return number_from(*number, text);
   } else if (is_digit(c) || c == '-' || c == '+') {
-    std::string plain(text);
-    std::erase(plain, '_');
+    std::string without;
+    std::string_view plain = text;
+    if (text.find('_') != std::string_view::npos) {
+      without = text;
+      std::erase(without, '_');
+      plain = without;
+    }
     if (const auto whole = read_whole(plain)) return number_from(*whole, text);
     if (const auto number = read_float(plain)) return number_from(*number, text);
   }
@@ -194,6 +200,14 @@ bool is_base60(std::string_view t) {
 
 }  // namespace
 
+bool is_surely_text(std::string_view text) {
+  // All words that mean something else begin with one of these letters and have at most five.
+  if (text.empty()) return false;
+  const char lower = static_cast<char>(text[0] | 0x20);
+  if (lower < 'a' || lower > 'z') return false;
+  return text.size() > 5 || std::string_view("fnoty").find(lower) == std::string_view::npos;
+}
+
 Value resolve_plain(std::string_view text, Mode mode, bool old_booleans) {
   if (old_booleans && is_old_bool(text))
     return Value(text[0] == 'y' || text[0] == 'Y' || equals_ignoring_case(text, "on"));
@@ -223,6 +237,7 @@ std::string expanded_timestamp(std::string_view text) {
 }
 
 bool reads_as_other(std::string_view text) {
+  if (is_surely_text(text)) return false;
   return is_old_bool(text) || !resolve_go(text).is_string() || is_timestamp(text) || is_base60(text);
 }
 

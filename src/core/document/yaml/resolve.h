@@ -9,6 +9,8 @@
 
 namespace caisson::yaml {
 
+// Whether every reader takes the text, unquoted, for a string: quick, and false for some that are strings, too.
+bool is_surely_text(std::string_view text);
 Value resolve_plain(std::string_view text, Mode mode, bool old_booleans = false);
 // A plain date or time as RFC 3339 text; empty when it is none.
 std::string expanded_timestamp(std::string_view text);

@@ -83,6 +83,12 @@ Analysis analyse(std::string_view t) {
   return out;
 }
 
+// Whether a string is written as it is, with nothing to analyse: a word without blanks that every reader takes for text.
+bool is_plain_word(std::string_view text) {
+  if (!is_surely_text(text) || text.back() == ':') return false;
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+}
+
 class Writer {
  public:
   Writer(std::string& out, const WriteOptions& options) : out_(out), options_(options) {}
@@ -102,33 +108,50 @@ class Writer {
     out_ += text;
     for (const char c : text) column_ += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
   }
+  void put_ascii(std::string_view text) {
+    out_ += text;
+    column_ += static_cast<int>(text.size());
+  }
   void new_line() {
     out_ += '\n';
     column_ = 0;
   }
   void indent_to(int indent) {
     if (column_ > 0) new_line();
-    put(std::string(static_cast<std::size_t>(indent), ' '));
+    out_.append(static_cast<std::size_t>(indent), ' ');
+    column_ += indent;
   }
 
   // on_line: the first entry goes on the line that is open, behind "- ".
   void map(const Value& value, int indent, bool on_line) {
-    std::vector<const MapEntry*> entries;
-    for (const MapEntry& entry : value.entries()) entries.push_back(&entry);
-    if (options_.sort_keys) {
-      std::stable_sort(entries.begin(), entries.end(), [](auto* a, auto* b) { return key_before(a->key, b->key); });
+    const auto entries = value.entries();
+    const auto before = [](const MapEntry& a, const MapEntry& b) { return key_before(a.key, b.key); };
+    if (!options_.sort_keys || std::is_sorted(entries.begin(), entries.end(), before)) {
+      for (const MapEntry& one : entries) entry(one, indent, on_line);
+      return;
     }
-    for (const MapEntry* entry : entries) {
-      if (!on_line) indent_to(indent);
-      on_line = false;
-      const bool simple = key(entry->key, indent);
-      member(entry->value, indent, simple);
-    }
+    std::vector<const MapEntry*> sorted;
+    sorted.reserve(entries.size());
+    for (const MapEntry& one : entries) sorted.push_back(&one);
+    std::stable_sort(sorted.begin(), sorted.end(), [&](auto* a, auto* b) { return before(*a, *b); });
+    for (const MapEntry* one : sorted) entry(*one, indent, on_line);
+  }
+
+  void entry(const MapEntry& one, int indent, bool& on_line) {
+    if (!on_line) indent_to(indent);
+    on_line = false;
+    const bool simple = key(one.key, indent);
+    member(one.value, indent, simple);
   }
 
   // Whether the key stands on its value's line; a long one or one of several lines is written "? key" with ": value"
   // below it.
   bool key(std::string_view text, int indent) {
+    if (text.size() <= 128 && is_plain_word(text)) {
+      put_ascii(text);
+      put_ascii(":");
+      return true;
+    }
     const bool simple = text.size() <= 128 && !analyse(text).multiline;
     if (simple) {
       string(text, indent + 2, true);
@@ -201,6 +224,7 @@ class Writer {
   }
 
   void string(std::string_view text, int indent, bool is_key) {
+    if (is_plain_word(text)) return put_ascii(text);
     if (!is_valid_utf8(text)) {
       put("!!binary ");
       return plain(base64(text), indent, false);

@@ -13,6 +13,8 @@ namespace caisson::render::kustomize_impl {
 namespace {
 
 constexpr std::size_t kDirectoryDepthMax = 50;
+constexpr std::size_t kKustomizationsMax = 20'000;
+constexpr std::size_t kObjectsMax = 500'000;
 
 bool is_directory_in(const FileSource& source, const std::string& path) {
   return source.list(path).ok();
@@ -25,6 +27,9 @@ Error in_field(const Target& target, const std::string& field, Error error) {
 Result<void> accumulate_file(const Target& target, const std::string& entry, const std::string& path,
                              const std::string& text, Accumulated& all) {
   std::vector<Resource> resources = TRY(parse_resources(text, path));
+  target.build.objects_read += resources.size();
+  if (target.build.objects_read > kObjectsMax)
+    return Error{ErrorCode::too_large, path + ": the build reads more than " + std::to_string(kObjectsMax) + " objects"};
   for (Resource& resource : resources) {
     if (target.build.traces_origins()) resource.origin = target.origin.below(entry).of_file();
     TRY(all.resources.append(std::move(resource)).in(path));
@@ -40,6 +45,9 @@ Result<void> enter(Build& build, const std::string& directory) {
     return Error{ErrorCode::invalid, "a cycle of kustomizations leads back to " + directory};
   if (build.open_directories.size() >= kDirectoryDepthMax)
     return Error{ErrorCode::invalid, "kustomizations are nested too deeply"};
+  if (++build.entered > kKustomizationsMax)
+    return Error{ErrorCode::too_large, "the build goes through more than " + std::to_string(kKustomizationsMax) +
+                                           " kustomizations"};
   build.open_directories.push_back(directory);
   return {};
 }
@@ -84,10 +92,12 @@ Result<void> accumulate_remote(const Target& target, const std::string& entry, A
 
 Result<void> accumulate_entry(const Target& target, const std::string& entry, const std::string& at, Accumulated& all) {
   if (is_remote(entry)) return accumulate_remote(target, entry, all);
-  const std::string folder = TRY(target.folder(entry));
-  if (is_directory_in(target.build.source, folder)) return accumulate_directory(target, entry, folder, false, all);
-  const std::string text = TRY(target.read(entry, at));
-  return accumulate_file(target, entry, folder, text, all);
+  const std::string place = TRY(target.folder(entry));
+  // Most entries are files, so that is tried first: a directory cannot be read.
+  auto text = target.read(entry, at);
+  if (text.ok()) return accumulate_file(target, entry, place, *text, all);
+  if (is_directory_in(target.build.source, place)) return accumulate_directory(target, entry, place, false, all);
+  return std::move(text).error();
 }
 
 Result<void> accumulate_resources(const Target& target, const Value& entries, const std::string& field,
@@ -383,8 +393,19 @@ Error Target::at(const std::string& field, Error error) const {
   return std::move(error).in(kustomization.file + ": " + field);
 }
 
+namespace {
+
+// A path without "." and "..", which most are: nothing is to be cleaned.
+bool is_simple(std::string_view path) {
+  return !path.empty() && path.front() != '.' && path.front() != '/' && path.back() != '/' &&
+         path.find("//") == std::string_view::npos && path.find("/.") == std::string_view::npos;
+}
+
+}  // namespace
+
 std::string Target::resolve(const std::string& path) const {
-  return path_clean(path_join(kustomization.directory, path));
+  if (!is_simple(path)) return path_clean(path_join(kustomization.directory, path));
+  return kustomization.directory == "." ? path : path_join(kustomization.directory, path);
 }
 
 Result<std::string> Target::folder(const std::string& entry) const {
@@ -399,17 +420,21 @@ Result<std::string> Target::folder(const std::string& entry) const {
 }
 
 Result<std::string> Target::read(const std::string& path, const std::string& field) const {
-  const std::string where = kustomization.file + ": " + field;
-  if (is_http_url(path)) return build.source.fetch_file(path).in(where);
-  const std::string resolved = resolve(path);
-  if (path.starts_with("/")) return Error{ErrorCode::forbidden, where + ": an absolute path is not allowed: " + path};
-  const std::string root = path_clean(kustomization.directory);
+  auto text = read_allowed(path);
+  if (text.ok()) return text;
+  return std::move(text).error().in(kustomization.file + ": " + field);
+}
+
+Result<std::string> Target::read_allowed(const std::string& path) const {
+  if (is_http_url(path)) return build.source.fetch_file(path);
+  if (path.starts_with("/")) return Error{ErrorCode::forbidden, "an absolute path is not allowed: " + path};
+  const std::string resolved = resolve(path), &root = kustomization.directory;
   const bool inside = root == "." ? !resolved.starts_with("..") : resolved.starts_with(root + "/");
   // What was fetched is not trusted with more than its own folder.
   const bool anywhere = build.options.outside_root_allowed && build.source.mount_of(root).empty();
   if (!inside && !anywhere)
-    return Error{ErrorCode::forbidden, where + ": " + path + " is not in or below the kustomization's directory"};
-  return build.source.read(resolved).in(where);
+    return Error{ErrorCode::forbidden, path + " is not in or below the kustomization's directory"};
+  return build.source.read(resolved);
 }
 
 Origin Target::own_file() const {
@@ -456,6 +481,8 @@ Result<std::vector<Resource>> resources_of(const Value& object, const std::strin
 Result<Accumulated> accumulate(Build& build, const std::string& directory, const Origin& origin) {
   const Kustomization kustomization = TRY(load_kustomization(build.source, directory, build.warnings));
   for (const Value& wanted : kustomization.fields["buildMetadata"].items()) build.metadata_wanted.insert(wanted.str());
+  build.sort_options = kustomization.fields["sortOptions"];
+  build.entry_file = kustomization.file;
   TRY(enter(build, directory));
   const Target target{build, kustomization, origin};
   Accumulated all;

@@ -376,8 +376,23 @@ Result<void> visit_field(Value& object, const FieldSpec& spec, Create create,
     if (first.ends_with("[]")) first.remove_suffix(2);
     if (!object.contains(first)) return {};
   }
-  auto done = walk(object, split_path(spec.path, '/'), spec, create, change);
-  return done.ok() ? Result<void>() : std::move(done).error().in("considering field '" + spec.path + "'");
+  return visit_place(object, {&spec, split_path(spec.path, '/')}, create, change);
+}
+
+Result<void> visit_place(Value& object, const Place& place, Create create,
+                         const std::function<Result<void>(Value&)>& change) {
+  auto done = walk(object, place.path, *place.spec, create, change);
+  return done.ok() ? Result<void>() : std::move(done).error().in("considering field '" + place.spec->path + "'");
+}
+
+const std::vector<Place>& PlacesByKind::of(const Value& object) {
+  return known_.of(object, [&](const Gvk& gvk) {
+    std::vector<Place> places;
+    for (const FieldSpec& spec : specs_) {
+      if (gvk.selected_by(spec.gvk)) places.push_back({&spec, split_path(spec.path, '/')});
+    }
+    return places;
+  });
 }
 
 }  // namespace caisson::render::kustomize_impl

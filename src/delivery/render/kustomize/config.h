@@ -39,10 +39,31 @@ struct TransformerConfig {
   Result<void> merge(const TransformerConfig& more);
 };
 
+// A field specification with its path split: what a walk through many objects asks for again and again.
+struct Place {
+  const FieldSpec* spec;
+  std::vector<std::string> path;
+};
+
+// Which of `specs` concern an object, found once for each kind. `specs` must outlive it and stay as they are.
+class PlacesByKind {
+ public:
+  explicit PlacesByKind(const FieldSpecs& specs) : specs_(specs) {}
+  const std::vector<Place>& of(const Value& object);
+
+ private:
+  const FieldSpecs& specs_;
+  ByKind<std::vector<Place>> known_;
+};
+
 enum class Create { nothing, scalar, map };
 // Calls `change` on every place of `object` that the specification leads to, and makes the place when specification and
 // `create` say so. Errors: invalid when the way leads through a scalar.
 Result<void> visit_field(Value& object, const FieldSpec& spec, Create create,
+                         const std::function<Result<void>(Value&)>& change);
+
+// The same of a place that PlacesByKind gave for the object.
+Result<void> visit_place(Value& object, const Place& place, Create create,
                          const std::function<Result<void>(Value&)>& change);
 
 // "a/b\/c" → a, b/c

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/document/yaml.h"
+#include "delivery/render/function_pod.h"
 #include "delivery/render/kustomize/stages.h"
 
 namespace caisson::render::kustomize_impl {
@@ -52,6 +53,17 @@ std::vector<std::string> texts(const Value& list) {
   return out;
 }
 
+Result<std::vector<FunctionMount>> mounts_of(const Value& list) {
+  std::vector<FunctionMount> out;
+  for (const Value& item : list.items()) {
+    std::string text = "type=" + item["type"].str() + ",dst=" + item["dst"].str();
+    if (item.contains("src")) text += ",src=" + item["src"].str();
+    if (item["rw"].as_bool()) text += ",rw=true";
+    out.push_back(TRY(parse_function_mount(text).in("container.mounts")));
+  }
+  return out;
+}
+
 // What the function gives back: a ResourceList, or plain documents.
 Result<std::vector<Resource>> call(const Target& target, const Resource& plugin, const Value& spec,
                                    const std::vector<Value>& items) {
@@ -62,6 +74,7 @@ Result<std::vector<Resource>> call(const Target& target, const Resource& plugin,
   call.env = texts(call.program.empty() ? spec["container"]["envs"] : spec["exec"]["env"]);
   call.image = spec["container"]["image"].str();
   call.wants_network = spec["container"]["network"].as_bool();
+  call.mounts = TRY(mounts_of(spec["container"]["mounts"]));
   call.directory = target.kustomization.directory;
   if (call.program.empty() == call.image.empty())
     return Error{ErrorCode::invalid, "config.kubernetes.io/function: one of exec.path and container.image must be set"};

@@ -82,14 +82,17 @@ void walk(Value& node, const ImageChange& change) {
 Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap& resources) {
   const ImageChange change(image);
   if (!change.ok()) return {};  // a name that is no regular expression matches no image, as in kustomize
+  PlacesByKind by_kind(specs);
   for (Resource& resource : resources.all_same_names()) {
     if (resource.object["kind"].as_string() != "CustomResourceDefinition") walk(resource.object, change);
-    for (const FieldSpec& spec : specs) {
-      TRY(visit_field(resource.object, spec, Create::nothing, [&](Value& place) -> Result<void> {
-            if (place.is_map() || place.is_list()) return Error{ErrorCode::invalid, spec.path + " is not a scalar"};
-            change.apply(place);
-            return {};
-          }).in(resource.id().str()));
+    for (const Place& place : by_kind.of(resource.object)) {
+      auto done = visit_place(resource.object, place, Create::nothing, [&](Value& value) -> Result<void> {
+        if (value.is_map() || value.is_list())
+          return Error{ErrorCode::invalid, place.spec->path + " is not a scalar"};
+        change.apply(value);
+        return {};
+      });
+      if (!done.ok()) return std::move(done).error().in(resource.id().str());
     }
   }
   return {};

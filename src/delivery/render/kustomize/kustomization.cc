@@ -2,6 +2,7 @@
 #include "delivery/render/kustomize/kustomization.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "core/base/file.h"
 #include "core/document/yaml.h"
@@ -38,6 +39,29 @@ Result<void> check_kind(Value& fields) {
   return {};
 }
 
+struct File {
+  std::string path, text;
+};
+
+// Each name is tried: a directory may hold thousands of files.
+Result<File> read_kustomization_file(const FileSource& source, const std::string& directory) {
+  std::optional<File> found;
+  for (const std::string_view name : kFileNames) {
+    const std::string path = directory == "." ? std::string(name) : path_join(directory, name);
+    auto text = source.read(path);
+    if (!text.ok()) {
+      if (text.error().code == ErrorCode::not_found || text.error().code == ErrorCode::bad_request) continue;
+      return std::move(text).error();
+    }
+    if (found) return Error{ErrorCode::invalid, "there are two kustomization files, " + found->path + " and " + path};
+    found = File{path, std::move(text).value()};
+  }
+  if (found) return *std::move(found);
+  TRY(source.list(directory));  // no directory at all
+  return Error{ErrorCode::not_found,
+               directory + ": no kustomization.yaml, kustomization.yml or Kustomization in this directory"};
+}
+
 }  // namespace
 
 bool is_kustomization_name(std::string_view file_name) {
@@ -46,19 +70,7 @@ bool is_kustomization_name(std::string_view file_name) {
 
 Result<Kustomization> load_kustomization(const FileSource& source, const std::string& directory,
                                          std::vector<std::string>& warnings) {
-  const std::vector<FileSource::Entry> entries = TRY(source.list(directory));
-  std::string file;
-  for (const FileSource::Entry& entry : entries) {
-    if (entry.directory || !is_kustomization_name(entry.name)) continue;
-    const std::string path = path_clean(path_join(directory, entry.name));
-    if (!file.empty()) return Error{ErrorCode::invalid, "there are two kustomization files, " + file + " and " + path};
-    file = path;
-  }
-  if (file.empty()) {
-    return Error{ErrorCode::not_found,
-                 directory + ": no kustomization.yaml, kustomization.yml or Kustomization in this directory"};
-  }
-  const std::string text = TRY(source.read(file));
+  const auto [file, text] = TRY(read_kustomization_file(source, directory));
   yaml::ReadOptions options{.name = file, .old_booleans = true};
   options.duplicate_keys_refused = false;
   const std::vector<Value> documents = TRY(yaml::read_all(text, options));

@@ -13,8 +13,8 @@ namespace caisson::render {
 using namespace kustomize_impl;
 
 Result<Rendering> kustomize(const FileSource& source, const std::string& path, const Options& options) {
-  const RecordingSource recorded(source);
-  Mounts mounts(recorded, options.fetcher);
+  const RecordingSource recorded(source, options.inputs_wanted);
+  Mounts mounts(recorded, options.fetcher, options.inputs_wanted);
   Build build{mounts, options};
   std::string directory = path_clean(path.empty() ? "." : path);
   Origin origin;
@@ -26,12 +26,9 @@ Result<Rendering> kustomize(const FileSource& source, const std::string& path, c
   add_hashes(all.resources);
   TRY(fix_references(all.config, all.resources));
   TRY(resolve_variables(all, all.resources));
-  drop_local(all.resources);
-  std::vector<std::string> ignored;
-  const Kustomization entry = TRY(load_kustomization(mounts, directory, ignored));
-  const Value& own_order = entry.fields["sortOptions"];
+  TRY(drop_local(all.resources).in(build.entry_file));
   const Value given_order = options.order.empty() ? Value() : Value{{"order", Value(options.order)}};
-  TRY(order(own_order.is_null() ? given_order : own_order, all.resources).in(entry.file));
+  TRY(order(build.sort_options.is_null() ? given_order : build.sort_options, all.resources).in(build.entry_file));
   Rendering rendering = write(build, std::move(all.resources));
   rendering.inputs = recorded.inputs();
   const std::vector<Input> fetched = mounts.inputs();

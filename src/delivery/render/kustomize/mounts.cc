@@ -53,7 +53,7 @@ Result<std::string> Mounts::mount(const RepositoryUrl& url) {
   const std::string name = mount_name(url);
   if (!mounted_.contains(name)) {
     std::shared_ptr<const FileSource> source = TRY(fetcher_->repository(url));
-    auto recorded = std::make_unique<RecordingSource>(*source);
+    auto recorded = std::make_unique<RecordingSource>(*source, inputs_wanted_);
     mounted_[name] = {std::move(source), std::move(recorded)};
   }
   const std::string folder = path_clean(path_join(name, url.path));
@@ -64,6 +64,7 @@ Result<std::string> Mounts::mount(const RepositoryUrl& url) {
 
 std::vector<Input> Mounts::inputs() const {
   std::vector<Input> out;
+  if (!inputs_wanted_) return out;
   for (const auto& [name, mounted] : mounted_) {
     for (Input& input : mounted.recorded->inputs()) out.push_back({name + "/" + input.path, std::move(input.sha256)});
   }

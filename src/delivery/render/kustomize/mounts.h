@@ -15,7 +15,8 @@ namespace caisson::render::kustomize_impl {
 
 class Mounts final : public FileSource {
  public:
-  Mounts(const FileSource& own, Fetcher* fetcher) : own_(own), fetcher_(fetcher) {}
+  Mounts(const FileSource& own, Fetcher* fetcher, bool inputs_wanted = false)
+      : own_(own), fetcher_(fetcher), inputs_wanted_(inputs_wanted) {}
   Result<std::string> read(const std::string& path) const override;
   Result<std::vector<Entry>> list(const std::string& directory) const override;
 
@@ -23,7 +24,7 @@ class Mounts final : public FileSource {
   // when there is none.
   Result<std::string> mount(const RepositoryUrl& url);
   Result<std::string> fetch_file(const std::string& url);
-  std::vector<Input> inputs() const;  // of what was fetched: sorted by path
+  std::vector<Input> inputs() const;  // of what was fetched, if that is wanted: sorted by path
   // The mount that a path lies in ("+github.com_org_repo@v1"); empty: the caller's tree.
   std::string mount_of(const std::string& path) const;
 
@@ -36,6 +37,7 @@ class Mounts final : public FileSource {
 
   const FileSource& own_;
   Fetcher* fetcher_;
+  bool inputs_wanted_;
   struct Mounted {
     std::shared_ptr<const FileSource> source;
     std::unique_ptr<RecordingSource> recorded;

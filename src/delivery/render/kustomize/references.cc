@@ -30,27 +30,30 @@ bool same_layers(const Resource& a, const Resource& b, bool lenient) {
   return fits(a.prefixes, b.prefixes) && fits(a.suffixes, b.suffixes);
 }
 
-// Which namespaces resources were in at first, and where those of each are now.
+// Which namespaces resources were in at first, and where those of each are now; worked out when first asked.
 class Namespaces {
  public:
-  explicit Namespaces(const ResourceMap& resources) {
-    for (const Resource& resource : resources.all()) {
-      const Id now = resource.id();
-      now_of_[resource.original_id().effective_ns()].insert({now.effective_ns(), now.ns, now.cluster_scoped()});
-    }
-  }
+  explicit Namespaces(const ResourceMap& resources) : resources_(resources) {}
   struct Place {
     std::string effective, own;
     bool cluster_scoped;
     auto operator<=>(const Place&) const = default;
   };
   // Whether something that was in `ns` at first is where `reachable` allows.
-  bool any_from(const std::string& ns, const std::function<bool(const Place&)>& reachable) const {
+  bool any_from(const std::string& ns, const std::function<bool(const Place&)>& reachable) {
+    if (now_of_.empty()) work_out();
     const auto found = now_of_.find(ns);
     return found != now_of_.end() && std::any_of(found->second.begin(), found->second.end(), reachable);
   }
 
  private:
+  void work_out() {
+    for (const Resource& resource : resources_.all()) {
+      const Id now = resource.id();
+      now_of_[resource.original_id().effective_ns()].insert({now.effective_ns(), now.ns, now.cluster_scoped()});
+    }
+  }
+  const ResourceMap& resources_;
   std::map<std::string, std::set<Place>> now_of_;
 };
 
@@ -94,7 +97,7 @@ class Referrer {
 class Reference {
  public:
   Reference(const Referrer& referrer, const Gvk& target, const std::string& path, ResourceMap& resources,
-            const Namespaces& namespaces)
+            Namespaces& namespaces)
       : referrer_(referrer), target_(target), path_(path), resources_(resources), namespaces_(namespaces) {}
 
   Result<void> update(Value& place) const {
@@ -183,20 +186,20 @@ class Reference {
   const Gvk& target_;
   const std::string& path_;
   ResourceMap& resources_;
-  const Namespaces& namespaces_;
+  Namespaces& namespaces_;
 };
 
 // The field specifications that concern a kind: few of all.
 struct Concern {
   const NameReference* reference;
-  FieldSpec place;
+  Place place;
 };
 
 std::vector<Concern> concerns_of(const TransformerConfig& config, const Gvk& gvk) {
   std::vector<Concern> out;
   for (const NameReference& reference : config.references) {
     for (const FieldSpec& spec : reference.referrers) {
-      if (gvk.selected_by(spec.gvk)) out.push_back({&reference, {{}, spec.path, false}});
+      if (gvk.selected_by(spec.gvk)) out.push_back({&reference, {&spec, split_path(spec.path, '/')}});
     }
   }
   return out;
@@ -205,17 +208,20 @@ std::vector<Concern> concerns_of(const TransformerConfig& config, const Gvk& gvk
 }  // namespace
 
 Result<void> fix_references(const TransformerConfig& config, ResourceMap& resources) {
-  const Namespaces namespaces(resources);
-  std::map<Gvk, std::vector<Concern>> concerns;
+  Namespaces namespaces(resources);
+  ByKind<std::vector<Concern>> concerns_by_kind;
   for (Resource& resource : resources.all()) {
-    const Gvk original = resource.original_id().gvk;
-    auto known = concerns.find(original);
-    if (known == concerns.end()) known = concerns.emplace(original, concerns_of(config, original)).first;
-    if (known->second.empty()) continue;
+    // The kind as it was at first, in the group and version of now.
+    const std::string_view kind =
+        resource.previous.empty() ? resource.object["kind"].as_string() : resource.previous[0].gvk.kind;
+    const std::vector<Concern>& concerns =
+        concerns_by_kind.of(resource.object["apiVersion"].as_string(), kind,
+                            [&](const Gvk& gvk) { return concerns_of(config, gvk); });
+    if (concerns.empty()) continue;
     const Referrer referrer = TRY(Referrer::of(resource));
-    for (const auto& [reference, place] : known->second) {
-      const Reference update(referrer, reference->target, place.path, resources, namespaces);
-      auto done = visit_field(resource.object, place, Create::nothing, [&](Value& value) { return update.update(value); });
+    for (const auto& [reference, place] : concerns) {
+      const Reference update(referrer, reference->target, place.spec->path, resources, namespaces);
+      auto done = visit_place(resource.object, place, Create::nothing, [&](Value& value) { return update.update(value); });
       if (!done.ok()) return std::move(done).error().in(referrer.id().str());
     }
   }

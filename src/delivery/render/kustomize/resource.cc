@@ -111,6 +111,10 @@ Id Resource::id() const {
   return {Gvk::of(object), name(), ns()};
 }
 
+bool Resource::is_now(const Id& other) const {
+  return object["kind"].as_string() == other.gvk.kind && id().equals(other);
+}
+
 Id Resource::prior(std::size_t index) const {
   Id id = previous[index];
   const Gvk now = Gvk::of(object);
@@ -174,7 +178,7 @@ std::vector<Resource*> ResourceMap::named(std::string_view name) {
 
 Resource* ResourceMap::find_current(const Id& id) {
   for (Resource* resource : named(id.name)) {
-    if (resource->id().equals(id)) return resource;
+    if (resource->is_now(id)) return resource;
   }
   return nullptr;
 }

@@ -28,6 +28,33 @@ struct Gvk {
   static Gvk parse(std::string_view api_version, std::string_view kind);
 };
 
+// What is worked out once for each kind that occurs. Kinds are few, so they are looked through in order.
+template <class T>
+class ByKind {
+ public:
+  // `make(Gvk)` gives it for a kind that is new. The reference stays valid.
+  template <class Make>
+  T& of(std::string_view api_version, std::string_view kind, Make make) {
+    for (Known& known : known_) {
+      if (known.kind == kind && known.api_version == api_version) return known.value;
+    }
+    Known& added = known_.emplace_back(Known{std::string(api_version), std::string(kind), {}});
+    added.value = make(Gvk::parse(api_version, kind));
+    return added.value;
+  }
+  template <class Make>
+  T& of(const Value& object, Make make) {
+    return of(object["apiVersion"].as_string(), object["kind"].as_string(), make);
+  }
+
+ private:
+  struct Known {
+    std::string api_version, kind;
+    T value;
+  };
+  std::deque<Known> known_;
+};
+
 struct Id {
   Gvk gvk;
   std::string name, ns;
@@ -61,6 +88,7 @@ struct Resource {
   std::vector<SharedEntry> shared;
 
   Id id() const;
+  bool is_now(const Id& other) const;  // whether id() equals it
   Id original_id() const { return previous.empty() ? id() : prior(0); }
   Id prior(std::size_t index) const;
   bool any_prior(const std::function<bool(const Id&)>& matches) const;

@@ -38,22 +38,30 @@ void follow_shared_entries(Resource& resource, const Value& before) {
   std::erase_if(resource.shared, [](const SharedEntry& entry) { return entry.maps.size() < 2; });
 }
 
-void share_new_entries(Resource& resource, const Value& before, const Value& pairs, const FieldSpecs& specs) {
-  std::vector<std::vector<std::string>> maps;
-  for (const FieldSpec& spec : specs) {
+std::vector<SharedEntry> entries_to_share(const Value& object, const Value& pairs, const std::vector<Place>& places) {
+  std::vector<const std::vector<std::string>*> maps;
+  for (const Place& place : places) {
     // Entries in the items of lists are left out: a later change moves items.
-    if (spec.path.find("[]") != std::string::npos || !spec.gvk.selects(resource.object)) continue;
-    maps.push_back(split_path(spec.path, '/'));
+    if (place.spec->path.find("[]") == std::string::npos) maps.push_back(&place.path);
   }
-  std::sort(maps.begin(), maps.end());
-  maps.erase(std::unique(maps.begin(), maps.end()), maps.end());
+  std::vector<SharedEntry> out;
+  if (maps.size() < 2) return out;
+  std::sort(maps.begin(), maps.end(), [](auto* a, auto* b) { return *a < *b; });
+  maps.erase(std::unique(maps.begin(), maps.end(), [](auto* a, auto* b) { return *a == *b; }), maps.end());
   for (const auto& [key, value] : pairs.entries()) {
-    SharedEntry added{std::string(key), {}};
-    for (const auto& map : maps) {
-      if (entry_at(before, map, added.key) == nullptr && entry_at(resource.object, map, added.key) != nullptr)
-        added.maps.push_back(map);
+    SharedEntry entry{std::string(key), {}};
+    for (const auto* map : maps) {
+      if (entry_at(object, *map, entry.key) == nullptr) entry.maps.push_back(*map);
     }
-    if (added.maps.size() > 1) resource.shared.push_back(std::move(added));
+    if (entry.maps.size() > 1) out.push_back(std::move(entry));
+  }
+  return out;
+}
+
+void share_new_entries(Resource& resource, std::vector<SharedEntry> added) {
+  for (SharedEntry& entry : added) {
+    std::erase_if(entry.maps, [&](const auto& map) { return entry_at(resource.object, map, entry.key) == nullptr; });
+    if (entry.maps.size() > 1) resource.shared.push_back(std::move(entry));
   }
 }
 

@@ -44,7 +44,10 @@ struct Build {
   const Options& options;
   std::vector<std::string> warnings;
   std::set<std::string> metadata_wanted;      // the entry kustomization's buildMetadata
+  Value sort_options;                         // … and its sortOptions
+  std::string entry_file;
   std::vector<std::string> open_directories;  // being accumulated, outermost first
+  std::size_t entered = 0, objects_read = 0;  // a few kustomizations that name one another twice make very many
   Value merge_keys;                           // of custom kinds, from openapi files: "apiVersion/kind" → schema
   std::map<Gvk, std::shared_ptr<const document::MergeSchema>> merge_schemas;  // as they were asked for (merge_schema.h)
   bool traces_origins() const { return !metadata_wanted.empty(); }
@@ -74,6 +77,9 @@ struct Target {
   Origin own_file() const;  // the kustomization file
   // Says in which file and field an error arose, unless it says so itself.
   Error at(const std::string& field, Error error) const;
+
+ private:
+  Result<std::string> read_allowed(const std::string& path) const;
 };
 
 Result<Accumulated> accumulate(Build& build, const std::string& directory, const Origin& origin);
@@ -121,10 +127,12 @@ Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const
 Result<void> add_prefix(const std::string& prefix, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> add_suffix(const std::string& suffix, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMap& resources);
-// Entries that are one in kustomize (SharedEntry): to be called when a change is done. `before`: the object as it was.
+// Entries that are one in kustomize (SharedEntry): to be called when a change is done. `before`: the object as it was;
+// it does not count for a resource without shared entries.
 void follow_shared_entries(Resource& resource, const Value& before);
-// `pairs` were added to the maps of `specs`: notes where they came to be.
-void share_new_entries(Resource& resource, const Value& before, const Value& pairs, const FieldSpecs& specs);
+// Which of `pairs` the maps at `places` do not have yet, and then, when they were added, to note those that came to be.
+std::vector<SharedEntry> entries_to_share(const Value& object, const Value& pairs, const std::vector<Place>& places);
+void share_new_entries(Resource& resource, std::vector<SharedEntry> added);
 Result<void> set_replicas(const std::string& name, std::int64_t count, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> replace_values(const Target& target, const Value& replacements, ResourceMap& resources);
@@ -137,7 +145,8 @@ Result<Value> merge_strategic(Value object, const Value& patch, const document::
 void add_hashes(ResourceMap& resources);
 Result<void> fix_references(const TransformerConfig& config, ResourceMap& resources);
 Result<void> resolve_variables(const Accumulated& all, ResourceMap& resources);
-void drop_local(ResourceMap& resources);
+// Errors: conflict when two of those that stay have come to one id.
+Result<void> drop_local(ResourceMap& resources);
 Result<void> order(const Value& sort_options, ResourceMap& resources);
 Rendering write(const Build& build, ResourceMap resources);
 

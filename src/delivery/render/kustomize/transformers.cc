@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Namespace, prefix and suffix, labels, annotations, replicas; and the order of all transformers.
-#include <unordered_map>
+#include <algorithm>
 
 #include "core/base/file.h"
 #include "core/document/json.h"
@@ -19,10 +19,10 @@ bool keeps_name(const Id& id) {
          (id.gvk.kind == "APIService" && id.gvk.group == "apiregistration.k8s.io");
 }
 
-// Equal for equal ids.
-std::string id_text(const Resource& resource) {
-  const Id id = resource.id();
-  return id.gvk.str() + "/" + id.effective_ns() + "/" + id.name;
+bool is_taken(ResourceMap& resources, const Resource& by) {
+  const Id id = by.id();
+  const std::vector<Resource*> named = resources.named(id.name);
+  return std::any_of(named.begin(), named.end(), [&](const Resource* one) { return one != &by && one->is_now(id); });
 }
 
 Result<void> set_subjects(Value& object, const std::string& ns, const std::string& mode, bool unset_only) {
@@ -134,15 +134,13 @@ Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const
     if (!unset_only || place.scalar_text().empty()) place = Value(ns);
     return {};
   };
-  std::unordered_map<std::string, int> taken;  // how many have an id
-  for (const Resource& resource : resources.all()) ++taken[id_text(resource)];
-  for (Resource& resource : resources.all()) {
+  const FieldSpec own{{}, "metadata/namespace", true};
+  for (Resource& resource : resources.all_same_names()) {
     if (resource.from_chart) continue;
-    --taken[id_text(resource)];
     resource.remember_id();
     const Gvk gvk = Gvk::of(resource.object);
-    if (!is_cluster_scoped(gvk))
-      TRY(visit_field(resource.object, {{}, "metadata/namespace", true}, Create::scalar, set));
+    const std::string name = resource.name();
+    if (!is_cluster_scoped(gvk)) TRY(visit_field(resource.object, own, Create::scalar, set));
     if (is_role_binding(gvk.kind)) TRY(set_subjects(resource.object, ns, subjects_mode, unset_only));
     for (const FieldSpec& spec : specs) {
       if (spec.path == "metadata/namespace") continue;
@@ -150,7 +148,8 @@ Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const
       if (is_role_binding(gvk.kind) && is_role_binding(spec.gvk.kind) && spec.path == "subjects/namespace") continue;
       TRY(visit_field(resource.object, spec, Create::scalar, set));
     }
-    if (++taken[id_text(resource)] > 1)
+    if (resource.name() != name) resources.name_changed(resource);
+    if (is_taken(resources, resource))
       return Error{ErrorCode::conflict, "two resources become " + resource.id().str() + " in the namespace " + ns};
   }
   return {};
@@ -165,17 +164,21 @@ Result<void> add_suffix(const std::string& suffix, const FieldSpecs& specs, Reso
 
 Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMap& resources) {
   if (pairs.empty()) return {};
+  PlacesByKind by_kind(specs);
   for (Resource& resource : resources.all_same_names()) {
-    const Value before = resource.object;
-    for (const FieldSpec& spec : specs) {
-      TRY(visit_field(resource.object, spec, Create::map, [&](Value& map) -> Result<void> {
-            if (!map.is_map() && !map.is_null()) return Error{ErrorCode::invalid, spec.path + " is not a map"};
-            for (const auto& [key, value] : pairs.entries()) map.set(key, value.is_null() ? Value("") : value);
-            return {};
-          }).in(resource.id().str()));
+    const std::vector<Place>& places = by_kind.of(resource.object);
+    const Value before = resource.shared.empty() ? Value() : resource.object;
+    std::vector<SharedEntry> shared = entries_to_share(resource.object, pairs, places);
+    for (const Place& place : places) {
+      auto done = visit_place(resource.object, place, Create::map, [&](Value& map) -> Result<void> {
+        if (!map.is_map() && !map.is_null()) return Error{ErrorCode::invalid, place.spec->path + " is not a map"};
+        for (const auto& [key, value] : pairs.entries()) map.set(key, value.is_null() ? Value("") : value);
+        return {};
+      });
+      if (!done.ok()) return std::move(done).error().in(resource.id().str());
     }
     follow_shared_entries(resource, before);
-    share_new_entries(resource, before, pairs, specs);
+    share_new_entries(resource, std::move(shared));
   }
   return {};
 }

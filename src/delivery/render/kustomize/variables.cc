@@ -72,12 +72,14 @@ Result<void> resolve_variables(const Accumulated& all, ResourceMap& resources) {
     values.emplace(name, std::move(value));
   }
   if (values.empty()) return {};
+  PlacesByKind by_kind(all.config.variables);
   for (Resource& resource : resources.all()) {
-    for (const FieldSpec& spec : all.config.variables) {
-      TRY(visit_field(resource.object, spec, Create::nothing, [&](Value& place) -> Result<void> {
-            expand_place(place, values);
-            return {};
-          }).in(resource.id().str()));
+    for (const Place& place : by_kind.of(resource.object)) {
+      auto done = visit_place(resource.object, place, Create::nothing, [&](Value& value) -> Result<void> {
+        expand_place(value, values);
+        return {};
+      });
+      if (!done.ok()) return std::move(done).error().in(resource.id().str());
     }
   }
   return {};

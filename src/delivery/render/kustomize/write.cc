@@ -2,6 +2,8 @@
 // The end of a build: local objects dropped, order, metadata that buildMetadata asks for.
 #include <algorithm>
 #include <map>
+#include <unordered_set>
+#include <utility>
 
 #include "core/document/yaml.h"
 #include "delivery/render/kustomize/stages.h"
@@ -39,8 +41,9 @@ std::string or_mark(const std::string& text, const char* mark) {
 std::string gvk_key(const Gvk& gvk) {
   return or_mark(gvk.group, "~G") + "_" + or_mark(gvk.version, "~V") + "_" + or_mark(gvk.kind, "~K");
 }
-std::string id_key(const Id& id) {
-  return id.gvk.str() + "|" + or_mark(id.ns, "~X") + "|" + or_mark(id.name, "~N");
+// Orders the resources of one kind.
+std::string name_key(const Resource& resource) {
+  return or_mark(resource.ns(), "~X") + "|" + or_mark(resource.name(), "~N");
 }
 
 std::map<std::string, int> ranks(const Value& options) {
@@ -54,6 +57,41 @@ std::map<std::string, int> ranks(const Value& options) {
   }
   for (std::size_t i = 0; i < first.size(); ++i) out[first[i]] = static_cast<int>(i) - static_cast<int>(first.size());
   for (std::size_t i = 0; i < last.size(); ++i) out[last[i]] = static_cast<int>(i) + 1;
+  return out;
+}
+
+struct RankedKind {
+  Gvk gvk;
+  int rank = 0;
+  std::string key;
+  std::size_t position = 0;  // among the kinds that occur
+};
+
+bool before(const RankedKind& x, const RankedKind& y) {
+  if (x.rank != y.rank) return x.rank < y.rank;
+  // The core Namespace before others of that name: "~G" would sort behind.
+  if (x.gvk.kind == "Namespace" && y.gvk.kind == "Namespace" && (x.gvk.group.empty() || y.gvk.group.empty()))
+    return x.key > y.key;
+  return x.key < y.key;
+}
+
+// For each resource, the place of its kind in the order of the kinds.
+std::vector<std::size_t> positions_of_kinds(const std::map<std::string, int>& rank, const ResourceMap& resources) {
+  ByKind<RankedKind> kinds;
+  std::vector<RankedKind*> of_each, ordered;
+  for (const Resource& resource : resources.all()) {
+    of_each.push_back(&kinds.of(resource.object, [&](const Gvk& gvk) {
+      const auto found = rank.find(gvk.kind);
+      return RankedKind{gvk, found == rank.end() ? 0 : found->second, gvk_key(gvk)};
+    }));
+  }
+  ordered = of_each;
+  std::sort(ordered.begin(), ordered.end());
+  ordered.erase(std::unique(ordered.begin(), ordered.end()), ordered.end());
+  std::sort(ordered.begin(), ordered.end(), [](const auto* x, const auto* y) { return before(*x, *y); });
+  for (std::size_t i = 0; i < ordered.size(); ++i) ordered[i]->position = i;
+  std::vector<std::size_t> out;
+  for (const RankedKind* kind : of_each) out.push_back(kind->position);
   return out;
 }
 
@@ -78,11 +116,24 @@ void stringify_annotations(Value& object) {
 
 }  // namespace
 
-void drop_local(ResourceMap& resources) {
+Result<void> drop_local(ResourceMap& resources) {
   resources.remove_if([](const Resource& resource) {
     const Value* local = resource.object["metadata"]["annotations"].find("config.kubernetes.io/local-config");
     return local != nullptr && local->scalar_text() != "false";
   });
+  std::unordered_set<std::size_t> seen;
+  for (const Resource& resource : std::as_const(resources).all()) {
+    const std::hash<std::string_view> hash;
+    const std::size_t kind = hash(resource.object["kind"].as_string());
+    if (seen.insert(kind * 31 + hash(resource.name())).second) continue;
+    const Id id = resource.id();
+    const std::vector<Resource*> named = resources.named(id.name);
+    const auto others = std::count_if(named.begin(), named.end(), [&](const Resource* one) { return one->is_now(id); });
+    if (others > 1)
+      return Error{ErrorCode::conflict, "may not add resource with an already registered id: " + id.str() +
+                                            " is the id of two resources after all changes"};
+  }
+  return {};
 }
 
 Result<void> order(const Value& sort_options, ResourceMap& resources) {
@@ -92,29 +143,18 @@ Result<void> order(const Value& sort_options, ResourceMap& resources) {
   if (how == "fifo" && legacy.is_map())
     return Error{ErrorCode::invalid, "sortOptions.legacySortOptions: is set, but order is not legacy"};
   if (how == "fifo") return {};
-  const std::map<std::string, int> rank = ranks(legacy);
-  const auto rank_of = [&](const std::string& kind) {
-    const auto found = rank.find(kind);
-    return found == rank.end() ? 0 : found->second;
-  };
+  const std::vector<std::size_t> kind_positions = positions_of_kinds(ranks(legacy), resources);
   struct Keyed {
-    Gvk gvk;
-    int rank;
-    std::string gvk_key, id_key;
+    std::size_t kind;
+    std::string name;
     Resource* resource;
   };
   std::vector<Keyed> keyed;
-  for (Resource& resource : resources.all()) {
-    const Id id = resource.id();
-    keyed.push_back({id.gvk, rank_of(id.gvk.kind), gvk_key(id.gvk), id_key(id), &resource});
-  }
+  keyed.reserve(kind_positions.size());
+  for (Resource& resource : resources.all())
+    keyed.push_back({kind_positions[keyed.size()], name_key(resource), &resource});
   std::stable_sort(keyed.begin(), keyed.end(), [](const Keyed& x, const Keyed& y) {
-    if (x.gvk == y.gvk) return x.id_key < y.id_key;
-    if (x.rank != y.rank) return x.rank < y.rank;
-    // The core Namespace before others of that name: "~G" would sort behind.
-    if (x.gvk.kind == "Namespace" && y.gvk.kind == "Namespace" && (x.gvk.group.empty() || y.gvk.group.empty()))
-      return x.gvk_key > y.gvk_key;
-    return x.gvk_key < y.gvk_key;
+    return x.kind != y.kind ? x.kind < y.kind : x.name < y.name;
   });
   std::deque<Resource> sorted;
   for (const Keyed& one : keyed) sorted.push_back(std::move(*one.resource));
