@@ -8,6 +8,7 @@
 #include "machine/network/address_pools.h"
 #include "machine/network/arp.h"
 #include "machine/network/endpoints.h"
+#include "machine/network/health_ports.h"
 #include "machine/network/netlink.h"
 #include "machine/network/network.h"
 
@@ -52,7 +53,8 @@ class Balancer : public kube::Reconciler {
   Result<void> write_address(const Object& service, const std::string& address);
   Result<void> write_pool_status(const AddressPool& pool, const std::map<ObjectKey, Assignment>& assigned);
   Result<Announcements> announcements(const PoolWorld& world, const std::map<ObjectKey, Assignment>& assigned);
-  bool has_ready_endpoint(const Object& service) const;
+  void answer_health_checks(const std::vector<Object>& services);
+  int ready_count(const Object& service) const;
   void forget_gone(const std::vector<Object>& services);
   // An Event when `message` is not what was told of the object last; empty: nothing is to be told.
   void tell(const Object& about, EventRecorder::Type type, std::string_view reason, const std::string& message);
@@ -62,6 +64,7 @@ class Balancer : public kube::Reconciler {
   const Sources sources_;
   EventRecorder events_;
   std::unique_ptr<ArpAnnouncer> announcer_;
+  HealthPorts health_ports_;
   std::map<std::string, std::string> told_;  // by reason and uid; of the one key's run
 };
 
@@ -148,8 +151,19 @@ Result<void> Balancer::write_pool_status(const AddressPool& pool, const std::map
   return {};
 }
 
-bool Balancer::has_ready_endpoint(const Object& service) const {
-  return !ready_endpoints(sources_.slices.by_index(kServiceIndex, service.key().str())).empty();
+int Balancer::ready_count(const Object& service) const {
+  return static_cast<int>(ready_endpoints(sources_.slices.by_index(kServiceIndex, service.key().str())).size());
+}
+
+void Balancer::answer_health_checks(const std::vector<Object>& services) {
+  std::map<int, HealthCheck> checks;
+  for (const Object& service : services)
+    if (const int port = health_check_port(service); port > 0) checks[port] = {service.key(), ready_count(service)};
+  const auto failed = health_ports_.set(checks);
+  for (const Object& service : services) {
+    const auto found = failed.find(health_check_port(service));
+    if (found != failed.end()) tell(service, EventRecorder::Type::warning, "HealthCheckPort", found->second.message);
+  }
 }
 
 Result<Announcements> Balancer::announcements(const PoolWorld& world, const std::map<ObjectKey, Assignment>& assigned) {
@@ -172,7 +186,7 @@ Result<Announcements> Balancer::announcements(const PoolWorld& world, const std:
     tell(*service, EventRecorder::Type::warning, "NotAnnounced",
          links ? "" : "no L2Advertisement announces pool " + pool->name + ": only this machine itself reaches " + one.address);
     const bool local = service->spec()["externalTrafficPolicy"].as_string() == "Local";
-    if (!links || (local && !has_ready_endpoint(*service))) continue;
+    if (!links || (local && ready_count(*service) == 0)) continue;
     const std::uint32_t address = TRY(parse_ipv4(one.address));
     const auto [entry, added] = out.try_emplace(address, *links);
     if (!added && !entry->second.empty()) links->empty() ? entry->second.clear() : entry->second.insert(links->begin(), links->end());
@@ -198,6 +212,7 @@ Result<kube::Requeue> Balancer::reconcile(const ObjectKey&) {
          one.address.empty() ? "" : "Assigned IP " + one.address + " of pool " + one.pool);
   }
   forget_gone(services);
+  answer_health_checks(services);
   Announcements announced = TRY(announcements(pools, assigned));
   TRY(announcer_->announce(std::move(announced)));
   for (const AddressPool& pool : pools.pools) TRY(write_pool_status(pool, assigned));

@@ -7,7 +7,6 @@
 #include "machine/network/arp.h"
 #include "machine/network/network.h"
 #include "machine/network/pod_network.h"
-#include "machine/network/sysctl.h"
 #include "machine/network/testing/namespace.h"
 #include "machine/network/testing/objects.h"
 #include "machine/network/testing/nginx.h"
@@ -141,13 +140,14 @@ TEST_CASE("a neighbour reaches a load balancer's address, which nobody has until
     CHECK(lan.ask_from_neighbour("192.168.77.240", 80).starts_with("pod "));
 
     // Local: without a ready pod the address is not announced.
-    limited.edit({"spec"}).set("externalTrafficPolicy", "Local");
+    limited.edit({"spec"}).set("externalTrafficPolicy", "Local").set("healthCheckNodePort", 31999);
     cluster.put(schema::kServices, limited);
     cluster.put(schema::kEndpointSlices, slice({}));
     agent.settle();
-    lan.neighbour.run([&] { REQUIRE(write_sysctl("net.ipv4.neigh.eth0.base_reachable_time_ms", "1").ok()); });
+    CHECK(lan.ask_from_neighbour("192.168.77.1", 31999).find("\"localEndpoints\":0") != std::string::npos);
     cluster.put(schema::kEndpointSlices, slice({pod}));
     agent.settle();
+    CHECK(lan.ask_from_neighbour("192.168.77.1", 31999).find("\"localEndpoints\":1") != std::string::npos);
     CHECK(lan.ask_from_neighbour("192.168.77.240", 80).starts_with("pod "));
 
     // It is given back with the type, and its route goes.
