@@ -71,10 +71,11 @@ const std::string_view kBootstrapRoles = R"yaml(
   rules:
   - {apiGroups: [argoproj.io], resources: ["*"], verbs: [create, delete, deletecollection, patch, update]}
   - {apiGroups: [tekton.dev, triggers.tekton.dev], resources: ["*"], verbs: [create, delete, deletecollection, patch, update]}
+  - {apiGroups: [traefik.io], resources: ["*"], verbs: [create, delete, deletecollection, patch, update]}
 - name: caisson:aggregate-to-view
   to: [view]
   rules:
-  - {apiGroups: [argoproj.io, tekton.dev, triggers.tekton.dev], resources: ["*"], verbs: [get, list, watch]}
+  - {apiGroups: [argoproj.io, tekton.dev, traefik.io, triggers.tekton.dev], resources: ["*"], verbs: [get, list, watch]}
   - {apiGroups: [caisson.dev], resources: [repositories, pushevents, builds, builds/log], verbs: [get, list, watch]}
 - name: caisson:developer
   from: [edit]
@@ -101,6 +102,8 @@ const std::string_view kBootstrapRoles = R"yaml(
   - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}
   - {apiGroups: [networking.k8s.io], resources: [ingresses, ingressclasses, networkpolicies], verbs: [get, list, watch]}
   - {apiGroups: [networking.k8s.io], resources: [ingresses/status], verbs: [get, update, patch]}
+  - {apiGroups: [metallb.io, traefik.io], resources: ["*"], verbs: [get, list, watch]}
+  - {apiGroups: [metallb.io], resources: [ipaddresspools/status], verbs: [get, update, patch]}
   - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, patch, delete]}
   - {apiGroups: [node.k8s.io, storage.k8s.io], resources: ["*"], verbs: [get, list, watch]}
   - {apiGroups: [caisson.dev], resources: [builds, builds/status, spans, images, repositories], verbs: [get, list, watch, create, update, patch]}

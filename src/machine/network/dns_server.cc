@@ -50,6 +50,7 @@ struct Forwarded {
   std::string packet;  // as the asker sent it
   std::string alias;   // an ExternalName's target: asked for instead of the packet
   Answer begun;        // …and what the answer begins with
+  std::vector<std::string> resolvers;  // of a stub domain; empty: the host's
   bool tcp = false;
   std::size_t turn = 0;
   std::string sent;     // with our id
@@ -115,6 +116,10 @@ bool same_question(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+bool is_resolver(std::string_view text) {
+  return socket_address(text).has_value();
+}
+
 std::vector<std::string> read_resolvers(const std::string& path, const std::string& own_address) {
   std::vector<std::string> out;
   const Result<std::string> text = read_file(path, 1u << 20);
@@ -162,7 +167,7 @@ class Server::Impl {
   bool on_reply(Forwarded& forward, const std::string& packet);
   void next_turn(std::uint64_t id);
   void finish_alias(Forwarded& forward, const Reply& upstream);
-  const std::vector<std::string>& resolvers();
+  const std::vector<std::string>& resolvers_of(const Forwarded& forward);
 
   const Options options_;
   const std::function<ZoneAnswer(const std::string&, std::uint16_t)> zone_;
@@ -318,6 +323,7 @@ void Server::Impl::on_question(const Asker& asker, std::string packet) {
   const bool is_alias = answer.ours && !answer.alias.empty();
   if (answer.ours && is_alias) {  // the target may be a cluster name as well
     ZoneAnswer target = zone_(answer.alias, (*query).type);
+    answer.resolvers = target.resolvers;
     if (target.ours && target.alias.empty()) {
       answer.answer.answers.insert(answer.answer.answers.end(), target.answer.answers.begin(),
                                    target.answer.answers.end());
@@ -331,6 +337,7 @@ void Server::Impl::on_question(const Asker& asker, std::string packet) {
   one.query = *query;
   one.packet = std::move(packet);
   one.alias = answer.alias;
+  one.resolvers = std::move(answer.resolvers);
   one.begun = std::move(answer.answer);
   one.tcp = asker.client != 0;
   forward(std::move(one));
@@ -369,7 +376,8 @@ void Server::Impl::forward(Forwarded one) {
   if (!take_turn(id, kept)) next_turn(id);
 }
 
-const std::vector<std::string>& Server::Impl::resolvers() {
+const std::vector<std::string>& Server::Impl::resolvers_of(const Forwarded& forward) {
+  if (!forward.resolvers.empty()) return forward.resolvers;
   const auto now = Steady::now();
   if (resolvers_.empty() || now - resolvers_read_ > kResolversAge) {
     resolvers_ = read_resolvers(options_.resolv_conf, options_.address);
@@ -381,7 +389,7 @@ const std::vector<std::string>& Server::Impl::resolvers() {
 // Asks the resolver whose turn it is. False when that can't be done.
 bool Server::Impl::take_turn(std::uint64_t id, Forwarded& one) {
   one.ends = Steady::now() + kTurn;
-  const auto& all = resolvers();
+  const auto& all = resolvers_of(one);
   if (all.empty()) return false;
   const auto to = socket_address(all[one.turn % all.size()]);
   const auto wire_id = static_cast<std::uint16_t>(random_u64());
@@ -407,7 +415,7 @@ bool Server::Impl::take_turn(std::uint64_t id, Forwarded& one) {
 void Server::Impl::next_turn(std::uint64_t id) {
   const auto found = forwards_.find(id);
   if (found == forwards_.end()) return;
-  const std::size_t turns = 2 * resolvers().size();
+  const std::size_t turns = 2 * resolvers_of(found->second).size();
   while (++found->second.turn < turns)
     if (take_turn(id, found->second)) return;
   refuse(found->second);
@@ -420,7 +428,7 @@ void Server::Impl::on_forward(std::uint64_t id, std::uint32_t events) {
   if (found == forwards_.end()) return;
   Forwarded& one = found->second;
   std::optional<std::string> packet;
-  if (!one.out.empty() || (one.tcp && one.turn < resolvers().size())) {
+  if (!one.out.empty() || (one.tcp && one.turn < resolvers_of(one).size())) {
     if ((events & (EPOLLERR | EPOLLHUP)) || !write_some(one.fd.get(), one.out)) return next_turn(id);
     if (one.out.empty()) add(one.fd.get(), kForward, id, EPOLLIN);
     const bool more = read_some(one.fd.get(), one.in);
@@ -438,7 +446,7 @@ void Server::Impl::on_forward(std::uint64_t id, std::uint32_t events) {
   if (!upstream.ok() || (*packet).substr(0, 2) != one.sent.substr(0, 2)) return;  // not the answer: wait on
   if (!same_question((*upstream).question, std::string_view(one.sent).substr(12, (*upstream).question.size()))) return;
   const bool failed = (*upstream).code == Code::server_failure || (*upstream).code == Code::refused;
-  if (failed && one.turn + 1 < resolvers().size()) return next_turn(id);
+  if (failed && one.turn + 1 < resolvers_of(one).size()) return next_turn(id);
   if (!one.alias.empty() && (*upstream).truncated && !one.tcp) {
     one.tcp = true;
     if (!take_turn(id, one)) next_turn(id);

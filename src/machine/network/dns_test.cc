@@ -159,6 +159,25 @@ TEST_CASE("the server answers its own names, forwards others, completes aliases 
   REQUIRE(write_file(conf, "nameserver 127.0.0.1:1\n").ok());  // nobody there
 }
 
+TEST_CASE("a name of a stub domain goes to the domain's resolvers and not to the host's") {
+  auto stub = Server::start({"127.0.0.1", 0, "/nonexistent"}, upstream_zone);
+  REQUIRE(stub.ok());
+  auto server = Server::start({"127.0.0.1", 0, "/nonexistent"}, [&](const std::string& name, std::uint16_t) {
+    ZoneAnswer out;
+    if (name == "example.org") out.resolvers = {"127.0.0.1:" + std::to_string((*stub)->port())};
+    return out;
+  });
+  REQUIRE(server.ok());
+  for (const bool tcp : {false, true}) {
+    const auto answered = parse_reply(exchange((*server)->port(), make_query(1, "example.org", kA), tcp));
+    REQUIRE(answered.ok());
+    CHECK(answered->answers.size() == 1);
+    const auto other = parse_reply(exchange((*server)->port(), make_query(2, "example.net", kA), tcp));
+    REQUIRE(other.ok());
+    CHECK(other->code == Code::server_failure);
+  }
+}
+
 TEST_CASE("without a resolver a foreign name is a server failure, not silence") {
   auto server =
       Server::start({"127.0.0.1", 0, "/nonexistent"}, [](const std::string&, std::uint16_t) { return ZoneAnswer{}; });

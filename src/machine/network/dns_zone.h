@@ -23,6 +23,7 @@ struct ZoneSource {
 struct ZoneAnswer {
   bool ours = false;  // false: ask the host's resolvers
   Answer answer;
+  std::vector<std::string> resolvers;  // whom to ask instead of the host's; "10.0.0.1" or "10.0.0.1:5353"
   std::string alias;  // an ExternalName's target: the answer begins with its CNAME and must be completed
 };
 ZoneAnswer resolve(const ZoneSource& source, const std::string& name, std::uint16_t type);

@@ -3,6 +3,7 @@
 #include "machine/network/endpoints.h"
 
 #include "core/base/text.h"
+#include "machine/network/netlink.h"
 
 namespace caisson::network {
 namespace {
@@ -36,6 +37,23 @@ bool is_headless(const kube::Object& service) {
 bool has_cluster_ip(const kube::Object& service) {
   return !service.spec()["clusterIP"].as_string().empty() && !is_headless(service) &&
          service.spec()["type"].as_string() != "ExternalName";
+}
+
+std::vector<std::string> balanced_addresses(const kube::Object& service) {
+  std::vector<std::string> out;
+  if (service.spec()["type"].as_string() != "LoadBalancer") return out;
+  for (const Value& one : service.status()["loadBalancer"]["ingress"].items())
+    if (one["ipMode"].as_string() != "Proxy" && parse_ipv4(one["ip"].as_string()).ok()) out.push_back(one["ip"].str());
+  return out;
+}
+
+std::vector<std::string> external_addresses(const kube::Object& service) {
+  std::vector<std::string> out = balanced_addresses(service);
+  for (const Value& one : service.spec()["externalIPs"].items())
+    if (parse_ipv4(one.as_string()).ok()) out.push_back(one.str());
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
 }
 
 std::vector<Backend> ready_backends(const std::vector<kube::Object>& slices, const ServicePort& port) {

@@ -30,6 +30,10 @@ std::vector<ServicePort> service_ports(const kube::Object& service);  // SCTP is
 bool is_headless(const kube::Object& service);
 bool has_cluster_ip(const kube::Object& service);
 
+// The addresses outside the service range that lead to it too: externalIPs, and those that a load balancer gave it.
+std::vector<std::string> external_addresses(const kube::Object& service);
+std::vector<std::string> balanced_addresses(const kube::Object& service);  // only the latter
+
 // Ready backends of one port of a service, sorted and without duplicates.
 std::vector<Backend> ready_backends(const std::vector<kube::Object>& slices, const ServicePort& port);
 

@@ -3,6 +3,7 @@
 // changed.
 #include <poll.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -27,12 +28,24 @@ using kube::ObjectKey;
 constexpr auto kCheckEvery = std::chrono::seconds(10);  // is nginx there, and does it hold the table
 constexpr int kAskEveryMs = 10;
 
+const kube::Resource& traefik(std::string_view kind) {
+  static const kube::Resource kKinds[] = {{"traefik.io", "v1alpha1", "IngressRoute", "ingressroutes"},
+                                          {"traefik.io", "v1alpha1", "Middleware", "middlewares"},
+                                          {"traefik.io", "v1alpha1", "TraefikService", "traefikservices"},
+                                          {"traefik.io", "v1alpha1", "TLSOption", "tlsoptions"}};
+  return *std::find_if(std::begin(kKinds), std::end(kKinds), [kind](const kube::Resource& r) { return r.kind == kind; });
+}
+
 struct Sources {
   kube::Informer& ingresses;
   kube::Informer& services;
   kube::Informer& slices;
   kube::Informer& secrets;
   kube::Informer& config_maps;
+  kube::Informer& routes;
+  kube::Informer& middlewares;
+  kube::Informer& traefik_services;
+  kube::Informer& tls_options;
 };
 
 class Controller : public Ingress {
@@ -56,7 +69,8 @@ class Controller : public Ingress {
  private:
   Result<void> post(const IngressTable& table);
   Result<void> write_status(const std::vector<Object>& ingresses);
-  void tell(const std::vector<Object>& ingresses, const IngressTable& table);
+  using Warnings = std::map<ObjectKey, std::vector<std::string>>;
+  void tell(const std::vector<Object>& objects, const Warnings& warnings, std::map<ObjectKey, std::string>& told);
   std::int64_t requests_under_way(std::string_view pod_ip) const;
   bool withdrawn_locked(std::string_view ip) const { return applied_once_ && !addresses_.contains(std::string(ip)); }
 
@@ -69,7 +83,7 @@ class Controller : public Ingress {
   // Of the one key's run.
   std::string routes_, certificates_;      // as nginx holds them
   std::string status_seen_;                // nginx's answer after our last post: tells a restarted nginx
-  std::map<ObjectKey, std::string> told_;  // warnings that were made Events
+  std::map<ObjectKey, std::string> told_, told_of_routes_;  // warnings that were made Events
 
   mutable std::mutex mutex_;
   mutable std::condition_variable applied_;
@@ -108,8 +122,13 @@ Result<kube::Requeue> Controller::run() {
       [this](const ObjectKey& key) { return sources_.slices.by_index(kServiceIndex, key.str()); },
       [this](const ObjectKey& key) { return sources_.secrets.find(key); },
       [this](const ObjectKey& key) { return sources_.config_maps.find(key); },
+      [this](const ObjectKey& key) { return sources_.middlewares.find(key); },
+      [this](const ObjectKey& key) { return sources_.traefik_services.find(key); },
+      [this](const ObjectKey& key) { return sources_.tls_options.find(key); },
   };
-  const IngressTable table = make_ingress_table(ingresses, world);
+  std::vector<Object> routes = sources_.routes.list();
+  std::erase_if(routes, [](const Object& route) { return route.deleting(); });
+  const IngressTable table = make_ingress_table(ingresses, world, routes);
   TRY(post(table).in("apply ingress"));
   {
     const std::lock_guard lock(mutex_);
@@ -118,25 +137,25 @@ Result<kube::Requeue> Controller::run() {
     marks_applied_ = marks;
   }
   applied_.notify_all();
-  tell(ingresses, table);
+  tell(ingresses, table.warnings, told_);
+  tell(routes, table.route_warnings, told_of_routes_);
   TRY(write_status(ingresses));
   return kube::Requeue::after(kCheckEvery);
 }
 
-void Controller::tell(const std::vector<Object>& ingresses, const IngressTable& table) {
-  for (const Object& ingress : ingresses) {
-    const auto found = table.warnings.find(ingress.key());
-    std::string all;
-    if (found != table.warnings.end())
-      for (const auto& warning : found->second) all += warning + "\n";
-    std::string& told = told_[ingress.key()];
-    if (all == told) continue;
-    told = all;
-    if (found == table.warnings.end()) continue;
+void Controller::tell(const std::vector<Object>& objects, const Warnings& warnings, std::map<ObjectKey, std::string>& told) {
+  std::map<ObjectKey, std::string> now;  // those that are gone are forgotten
+  for (const Object& object : objects) {
+    const auto found = warnings.find(object.key());
+    if (found == warnings.end()) continue;
+    std::string& all = now[object.key()];
+    for (const auto& warning : found->second) all += warning + "\n";
+    const auto before = told.find(object.key());
+    if (before != told.end() && before->second == all) continue;
     for (const auto& warning : found->second)
-      events_.record(ingress, kube::EventRecorder::Type::warning, "Ingress", warning);
+      events_.record(object, kube::EventRecorder::Type::warning, object.kind(), warning);
   }
-  std::erase_if(told_, [&](const auto& entry) { return !sources_.ingresses.find(entry.first); });
+  told = std::move(now);
 }
 
 Result<void> Controller::write_status(const std::vector<Object>& ingresses) {
@@ -230,7 +249,11 @@ Result<std::shared_ptr<Ingress>> add_ingress(kube::Runtime& runtime, const Ingre
   TRY(ensure_nginx(nginx).in("ingress"));
   Sources sources{runtime.informer(schema::kIngresses), runtime.informer(schema::kServices),
                   runtime.informer(schema::kEndpointSlices), runtime.informer(schema::kSecrets),
-                  runtime.informer(schema::kConfigMaps)};
+                  runtime.informer(schema::kConfigMaps),
+                  runtime.informer(traefik("IngressRoute")),
+                  runtime.informer(traefik("Middleware")),
+                  runtime.informer(traefik("TraefikService")),
+                  runtime.informer(traefik("TLSOption"))};
   sources.slices.add_index(kServiceIndex, service_index);
   auto controller = std::make_shared<Controller>(runtime, options, nginx, sources);
   const ObjectKey all{"", "ingresses"};
@@ -241,9 +264,14 @@ Result<std::shared_ptr<Ingress>> add_ingress(kube::Runtime& runtime, const Ingre
   };
   for (const auto* resource : {&schema::kIngresses, &schema::kServices, &schema::kEndpointSlices})
     runtime.watch(*resource, queue, wake);
+  for (const auto kind : {"IngressRoute", "Middleware", "TraefikService", "TLSOption"})
+    runtime.watch(traefik(kind), queue, wake);
   // A certificate, or what an annotation of an Ingress in its namespace names.
-  const auto wake_when_named = [wake, &ingresses = sources.ingresses](std::string_view annotation) {
-    return [wake, &ingresses, annotation = std::string(annotation)](const Object& object) {
+  const auto wake_when_named = [wake, &ingresses = sources.ingresses, &middlewares = sources.middlewares](std::string_view annotation) {
+    return [wake, &ingresses, &middlewares,
+            annotation = std::string(annotation)](const Object& object) {
+      for (const Object& middleware : middlewares.list(object.ns()))
+        if (middleware.spec()["basicAuth"]["secret"].as_string() == object.name()) return wake(object);
       for (const Object& ingress : ingresses.list(object.ns())) {
         const auto named = nginx_annotation(ingress, annotation);
         if (named == object.name() || named == object.key().str()) return wake(object);

@@ -177,23 +177,13 @@ class Reader {
     add("realm", get("auth-realm").empty() ? "Authentication Required" : get("auth-realm"));
   }
 
-  // nginx knows no cluster names: a Service's name becomes its address.
   void external_auth() {
     const std::string url(get("auth-url"));
     if (url.empty()) return;
-    const std::size_t begin = url.find("://");
-    if (begin == url.npos || !(url.starts_with("http://") || url.starts_with("https://")))
-      return close("annotation auth-url: \"" + url + "\" is no http or https URL");
-    const std::size_t end = std::min(url.find_first_of("/?", begin + 3), url.size());
-    const std::string authority = url.substr(begin + 3, end - begin - 3), host = authority.substr(0, authority.find(':'));
-    add("auth_host", authority);
-    const auto labels = split(host, '.');
-    const bool in_cluster = labels.size() >= 3 && labels[2] == "svc";
-    if (!in_cluster) return add("auth_url", url);
-    const auto service = world_.service({std::string(labels[1]), std::string(labels[0])});
-    const std::string ip = service ? service->spec()["clusterIP"].str() : "";
-    if (ip.empty() || ip == "None") return close("annotation auth-url: service " + host + " has no address");
-    add("auth_url", url.substr(0, begin + 3) + ip + authority.substr(host.size()) + url.substr(end));
+    const auto resolved = resolve_auth_url(url, world_);
+    if (!resolved.ok()) return close("annotation auth-url: " + resolved.error().message);
+    add("auth_host", resolved->host);
+    add("auth_url", resolved->url);
   }
 
   void custom_headers() {
@@ -232,6 +222,21 @@ std::string canary_options(const Object& ingress) {
     if (!value.empty()) out += "\t" + std::string(option) + "=" + percent_encode(value);
   }
   return out;
+}
+
+Result<AuthUrl> resolve_auth_url(const std::string& url, const IngressWorld& world) {
+  const std::size_t begin = url.find("://");
+  if (begin == url.npos || !(url.starts_with("http://") || url.starts_with("https://")))
+    return Error{ErrorCode::invalid, "\"" + url + "\" is no http or https URL"};
+  const std::size_t end = std::min(url.find_first_of("/?", begin + 3), url.size());
+  const std::string authority = url.substr(begin + 3, end - begin - 3), host = authority.substr(0, authority.find(':'));
+  const auto labels = split(host, '.');
+  const bool in_cluster = labels.size() >= 3 && labels[2] == "svc";
+  if (!in_cluster) return AuthUrl{url, authority};
+  const auto service = world.service({std::string(labels[1]), std::string(labels[0])});
+  const std::string ip = service ? service->spec()["clusterIP"].str() : "";
+  if (ip.empty() || ip == "None") return Error{ErrorCode::invalid, "service " + host + " has no address"};
+  return AuthUrl{url.substr(0, begin + 3) + ip + authority.substr(host.size()) + url.substr(end), authority};
 }
 
 std::optional<std::string> address_ranges(std::string_view list) {

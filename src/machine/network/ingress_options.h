@@ -28,6 +28,13 @@ RuleOptions rule_options(const kube::Object& ingress, const IngressWorld& world)
 // The weight and the conditions of a canary Ingress, as options; `warnings` as above.
 std::string canary_options(const kube::Object& ingress);
 
+// Where an authentication service is: nginx knows no cluster names, so a Service's name becomes its address. `host` is what
+// the request's Host header says. Errors: invalid, in words for an Event.
+struct AuthUrl {
+  std::string url, host;
+};
+Result<AuthUrl> resolve_auth_url(const std::string& url, const IngressWorld& world);
+
 // "10.0.0.0/8, 192.0.2.7" → "167772160-184549375,3221225991-3221225991"; nothing when one is no IPv4 range.
 std::optional<std::string> address_ranges(std::string_view list);
 

@@ -2,10 +2,14 @@
 // See ingress_table.h.
 #include "machine/network/ingress_table.h"
 
+#include <algorithm>
+
 #include "core/base/encoding.h"
 #include "core/base/text.h"
+#include "machine/network/backend_table.h"
 #include "machine/network/endpoints.h"
 #include "machine/network/ingress_options.h"
+#include "machine/network/route_table.h"
 
 namespace caisson::network {
 namespace {
@@ -15,13 +19,16 @@ using kube::ObjectKey;
 
 class Builder {
  public:
-  explicit Builder(const IngressWorld& world) : world_(world) {}
+  explicit Builder(const IngressWorld& world) : world_(world), backends_(world) {}
   void add(const Object& ingress);
   void canary(const Object& ingress);  // after all that are none
-  IngressTable finish();
+  IngressTable finish(const std::vector<Object>& routes);
 
  private:
-  void warn(const Object& ingress, std::string text) { out_.warnings[ingress.key()].push_back(std::move(text)); }
+  void warn(const Object& ingress, std::string text) {
+    auto& all = out_.warnings[ingress.key()];
+    if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(std::move(text));
+  }
   std::string options_of(const Object& ingress);
   std::string scheme_of(const Object& ingress);
   std::string backend(const Object& ingress, const Value& backend);
@@ -30,7 +37,7 @@ class Builder {
 
   const IngressWorld& world_;
   IngressTable out_;
-  std::map<std::string, std::string> backends_;  // id → line
+  BackendTable backends_;
   std::set<std::string> rules_;                  // host, kind, path: the oldest Ingress wins
   std::set<std::string> paths_;                  // host, path
   std::string canaries_;
@@ -68,25 +75,9 @@ std::string Builder::backend(const Object& ingress, const Value& backend) {
   const ObjectKey key{ingress.ns(), wanted["name"].str()};
   const std::string port_text =
       wanted["port"]["name"].is_string() ? wanted["port"]["name"].str() : wanted["port"]["number"].scalar_text();
-  const std::string scheme = scheme_of(ingress);
-  const std::string id = key.str() + ":" + port_text + "/" + scheme;
-  if (backends_.contains(id)) return id;
-  std::string& line = backends_[id];
-  line = "backend\t" + id + "\t" + scheme + "\t" + percent_encode(key.str() + ":" + port_text);
-  const auto service = world_.service(key);
-  if (!service) {
-    warn(ingress, "service " + key.str() + " does not exist");
-    return id;
-  }
-  for (const ServicePort& port : service_ports(*service)) {
-    if (port.name != port_text && std::to_string(port.port) != port_text) continue;
-    for (const Backend& one : ready_backends(world_.slices(key), port)) {
-      line += "\t" + one.str();
-      out_.addresses.insert(one.ip);
-    }
-    return id;
-  }
-  warn(ingress, "service " + key.str() + " has no port " + port_text);
+  std::vector<std::string> warnings;
+  const std::string id = backends_.add({key, port_text, scheme_of(ingress)}, warnings);
+  for (auto& text : warnings) warn(ingress, std::move(text));
   return id;
 }
 
@@ -170,17 +161,21 @@ void Builder::canary(const Object& ingress) {
   }
 }
 
-IngressTable Builder::finish() {
-  std::string backends;
-  for (const auto& [id, line] : backends_) backends += line + "\n";
-  out_.routes = backends + out_.routes + canaries_;
+IngressTable Builder::finish(const std::vector<Object>& routes) {
+  RouteTable more = make_route_table(routes, world_, backends_);
+  out_.routes = backends_.lines() + out_.routes + canaries_ + more.lines;
+  out_.addresses = backends_.addresses();
+  out_.user_files.merge(more.user_files);
+  out_.route_warnings = std::move(more.warnings);
+  by_host_.merge(more.certificates);
   for (const auto& [host, pair] : by_host_) out_.certificates += host + "\t" + pair + "\n";
   return std::move(out_);
 }
 
 }  // namespace
 
-IngressTable make_ingress_table(const std::vector<Object>& ingresses, const IngressWorld& world) {
+IngressTable make_ingress_table(const std::vector<Object>& ingresses, const IngressWorld& world,
+                                const std::vector<Object>& routes) {
   std::vector<Object> sorted = ingresses;  // ingress-nginx: of two rules for one path the older Ingress wins
   std::stable_sort(sorted.begin(), sorted.end(), [](const Object& a, const Object& b) {
     const auto when = [](const Object& o) { return o.metadata()["creationTimestamp"].str(); };
@@ -192,7 +187,7 @@ IngressTable make_ingress_table(const std::vector<Object>& ingresses, const Ingr
     if (!is_canary(ingress)) builder.add(ingress);
   for (const Object& ingress : sorted)
     if (is_canary(ingress)) builder.canary(ingress);
-  return builder.finish();
+  return builder.finish(routes);
 }
 
 bool is_of_class(const Object& ingress, std::string_view class_name) {

@@ -6,6 +6,7 @@
 //   backend ID SCHEME NAME IP:PORT...      one line for each service port in use
 //   rule HOST KIND PATH BACKEND KEY=VALUE...   HOST "*" for any, KIND exact, prefix or regex
 //   canary HOST PATH BACKEND KEY=VALUE...      a part of the requests of the rule of this host and path
+//   route PRIORITY SCHEMES HOSTS EXPRESSION BACKENDS KEY=VALUE...   of an IngressRoute: route_table.h
 #pragma once
 #include <functional>
 #include <map>
@@ -24,6 +25,10 @@ struct IngressWorld {
   std::function<std::vector<kube::Object>(const kube::ObjectKey&)> slices;
   std::function<std::optional<kube::Object>(const kube::ObjectKey&)> secret;
   std::function<std::optional<kube::Object>(const kube::ObjectKey&)> config_map = {};
+  // Of Traefik's kinds; may be empty.
+  std::function<std::optional<kube::Object>(const kube::ObjectKey&)> middleware = {};
+  std::function<std::optional<kube::Object>(const kube::ObjectKey&)> traefik_service = {};
+  std::function<std::optional<kube::Object>(const kube::ObjectKey&)> tls_option = {};
 };
 
 struct IngressTable {
@@ -33,8 +38,10 @@ struct IngressTable {
   std::set<std::string> addresses;                // of endpoints in use
   // Per Ingress, what can't be done as written: unknown annotations, a missing Service or Secret.
   std::map<kube::ObjectKey, std::vector<std::string>> warnings;
+  std::map<kube::ObjectKey, std::vector<std::string>> route_warnings;  // the same per IngressRoute
 };
-IngressTable make_ingress_table(const std::vector<kube::Object>& ingresses, const IngressWorld& world);
+IngressTable make_ingress_table(const std::vector<kube::Object>& ingresses, const IngressWorld& world,
+                                const std::vector<kube::Object>& routes = {});
 
 // Whether the Ingress is for the controller of this class; one that names none is.
 bool is_of_class(const kube::Object& ingress, std::string_view class_name);

@@ -33,6 +33,14 @@ class Services : public Withdrawal {
 };
 Result<std::shared_ptr<Services>> add_services(kube::Runtime& runtime, const ServiceOptions& options);
 
+// --- Load balancers: addresses for Services of type LoadBalancer from MetalLB's IPAddressPools, announced by ARP on this
+// machine's links as its L2Advertisements say. What can't be given is told by an Event of the Service.
+struct LoadBalancerOptions {
+  std::string instance;
+  std::string node_name;  // of the Node object
+};
+void add_load_balancer(kube::Runtime& runtime, const LoadBalancerOptions& options);
+
 // --- NetworkPolicy: nftables table caisson_<id>_policy; only there while a policy selects a pod.
 class Policies : public PolicyGate {
  public:

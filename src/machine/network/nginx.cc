@@ -25,7 +25,7 @@
 
 namespace caisson::network {
 
-extern const std::string_view kIngressLua, kIngressRulesLua;
+extern const std::string_view kIngressLua, kIngressRulesLua, kIngressRoutesLua;
 
 namespace {
 
@@ -52,10 +52,12 @@ http {
   lua_shared_dict caisson_under_way 2m;
   lua_shared_dict caisson_workers 64k;
   lua_shared_dict caisson_limits 8m;
+  lua_regex_match_limit 100000;
   init_by_lua_block {
     caisson = require "caisson"
     caisson.config = "HASH"
     caisson.https_port = HTTPS_PORT
+    require("caisson_routes").https_port = HTTPS_PORT
   }
   init_worker_by_lua_block { caisson.start_worker() }
 
@@ -174,6 +176,9 @@ http {
       proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
       proxy_set_header X-Original-Method $request_method;
       proxy_set_header X-Auth-Request-Redirect $request_uri;
+      proxy_set_header X-Forwarded-Method $request_method;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_set_header X-Forwarded-Uri $request_uri;
       proxy_set_header X-Real-IP $remote_addr;
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header X-Forwarded-Proto $scheme;
@@ -243,11 +248,13 @@ Result<std::string> write_files(const NginxOptions& options, const std::string& 
   text = replace_all(std::move(text), "ADDRESS", options.address);
   text = replace_all(std::move(text), "HTTPS_PORT", std::to_string(options.https_port));
   text = replace_all(std::move(text), "HTTP_PORT", std::to_string(options.http_port));
-  const std::string hash = sha256_hex(text + std::string(kIngressLua) + std::string(kIngressRulesLua) + options.default_certificate_pem).substr(0, 16);
+  const std::string hash = sha256_hex(text + std::string(kIngressLua) + std::string(kIngressRulesLua) +
+                                      std::string(kIngressRoutesLua) + options.default_certificate_pem).substr(0, 16);
   text = replace_all(std::move(text), "HASH", hash);
   TRY(write_if_changed(conf_path(directory), text, 0600));
   TRY(write_if_changed(directory + "/lua/caisson.lua", kIngressLua, 0644));
   TRY(write_if_changed(directory + "/lua/caisson_rules.lua", kIngressRulesLua, 0644));
+  TRY(write_if_changed(directory + "/lua/caisson_routes.lua", kIngressRoutesLua, 0644));
   TRY(write_if_changed(directory + "/control/default.pem", options.default_certificate_pem, 0600));
   TRY(write_if_changed(directory + "/control/default.key", options.default_key_pem, 0600));
   return hash;

@@ -10,6 +10,7 @@ const std::string_view kIngressLua = R"LUA(-- Written by Caisson; changes are ov
 local balancer = require "ngx.balancer"
 local ssl = require "ngx.ssl"
 local guard = require "caisson_rules"
+local traefik = require "caisson_routes"
 
 local routes = ngx.shared.caisson_routes
 local certificates = ngx.shared.caisson_certificates
@@ -17,14 +18,13 @@ local under_way = ngx.shared.caisson_under_way   -- "ADDRESS PID" -> requests of
 local workers = ngx.shared.caisson_workers       -- PID -> true, those of before a reload included
 local M = { config = "" }
 
-local state = { version = -1, hosts = {}, backends = {} }
+local state = { version = -1, hosts = {}, backends = {}, routes = traefik.index({}) }
 local parsed_certificates = { version = -1 }
 local no_peer = -3                    -- NGX_BUSY: what a balancer says to end the tries with 502; a status would make it 500
+local no_backend = { scheme = "http", name = "", peers = {} }
 local turn = {}                       -- backend id -> round robin position of this worker
 
-local function decode(text)
-  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
-end
+local decode = traefik.decode
 
 local function fields_of(line)
   local out = {}
@@ -46,7 +46,7 @@ end
 
 local function parse(text, version)
   local out = { version = version, hosts = {}, backends = {} }
-  local rules = {}
+  local rules, routed = {}, {}
   for line in text:gmatch("[^\n]+") do
     local f = fields_of(line)
     if f[1] == "backend" then
@@ -68,8 +68,11 @@ local function parse(text, version)
     elseif f[1] == "canary" then
       local rule = rules[f[2] .. " " .. decode(f[3])]
       if rule then rule.canary = options_of(f, 5, { backend = f[4] }) end
+    elseif f[1] == "route" then
+      routed[#routed + 1] = traefik.parse(f, options_of(f, 7, {}))
     end
   end
+  out.routes = traefik.index(routed)
   for _, host in pairs(out.hosts) do
     table.sort(host.others, function(a, b)
       if #a.path ~= #b.path then return #a.path > #b.path end
@@ -103,10 +106,19 @@ local function find_in(host, uri)
   end
 end
 
+local function find_rule(known, host, uri)
+  local wildcard = host:gsub("^[^.]+", "*", 1)
+  for _, name in ipairs({ host, wildcard, "*" }) do
+    local rule = find_in(known.hosts[name], uri)
+    if rule then return rule, name end
+  end
+end
+
 local function find(known, host, uri)
-  return find_in(known.hosts[host], uri)
-      or find_in(known.hosts[(host:gsub("^[^.]+", "*", 1))], uri)
-      or find_in(known.hosts["*"], uri)
+  local rule, name = find_rule(known, host, uri)
+  local route = traefik.find(known.routes, host, uri)
+  if route and (not rule or route.priority >= traefik.priority_of(name, rule)) then return route end
+  return rule
 end
 
 local function escape(text)
@@ -143,6 +155,9 @@ local function no_rule(known)
   end
   local hosts = {}
   for host in pairs(known.hosts) do hosts[#hosts + 1] = host end
+  for host in pairs(known.routes.by_host) do
+    if not known.hosts[host] then hosts[#hosts + 1] = host end
+  end
   table.sort(hosts)
   local lines = { "No Ingress has a rule for host " .. ngx.var.host .. " and path " .. ngx.var.uri .. "." }
   local own = known.hosts[ngx.var.host]
@@ -183,8 +198,10 @@ function M.route(location)
   local rule = find(known, ngx.var.host, ngx.var.uri)
   if not rule then return no_rule(known) end
   if rule.to_host then return ngx.redirect(ngx.var.scheme .. "://" .. rule.to_host .. ngx.var.request_uri, 308) end
-  local chosen = guard.takes_canary(rule.canary) and rule.canary.backend or rule.backend
-  local backend = known.backends[chosen]
+  local chosen
+  if rule.choices then chosen = traefik.choose(rule) or "-"
+  else chosen = guard.takes_canary(rule.canary) and rule.canary.backend or rule.backend end
+  local backend = known.backends[chosen] or no_backend
   if #backend.peers == 0 and rule.fallback then
     chosen = rule.fallback
     backend = known.backends[chosen]
@@ -197,8 +214,10 @@ function M.route(location)
   end
   guard.redirect(rule)
   local status, title, why = guard.keep_out(rule)
+  if not status and rule.steps then status, title, why = traefik.run(rule) end
   if status then return say(status, title, { why }) end
   guard.cors(rule)
+  if backend == no_backend then return say(404, "Not found", { "The rule of this path leads to no Service." }) end
   if #backend.peers == 0 then
     ngx.header["Retry-After"] = "2"
     return say(503, "No endpoint is ready", { "Service " .. backend.name .. " has no ready endpoint at the moment." })
@@ -228,6 +247,8 @@ function M.access()
   if not rule then return end
   local status, title, why = guard.authorize(rule)
   if status then return say(status, title, { why }) end
+  if rule.user_header then ngx.req.set_header(rule.user_header, ngx.var.remote_user) end
+  if rule.remove_authorization then ngx.req.clear_header("Authorization") end
   check_body(rule)
 end
 

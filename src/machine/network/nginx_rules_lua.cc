@@ -17,7 +17,7 @@ local function number_of(address)
 end
 
 -- `ranges`: "FIRST-LAST,FIRST-LAST", as numbers.
-local function is_within(ranges, address)
+function M.is_within(ranges, address)
   local number = number_of(address)
   if not number then return false end
   for first, last in ranges:gmatch("(%d+)%-(%d+)") do
@@ -26,9 +26,11 @@ local function is_within(ranges, address)
   return false
 end
 
+local is_within = M.is_within
+
 -- nginx's limit_req without delay: every request adds one, `rate` a second are taken off, above `burst` it is refused. Two workers may
 -- count at the same moment and one request too many may pass: a limit, not an account.
-local function is_over(key, rate, burst)
+function M.is_over(key, rate, burst)
   local now = math.floor(ngx.now() * 1000) % 0x40000000
   local excess, last = limits:get(key)
   if excess then
@@ -40,6 +42,19 @@ local function is_over(key, rate, burst)
   end
   if excess > burst then return true end
   limits:set(key, excess, 2 + burst / rate, now)
+  return false
+end
+
+local is_over = M.is_over
+
+-- Counts the request until it is answered. One count to a request.
+function M.too_many(key, most)
+  if ngx.var.caisson_counted ~= "" then return false end
+  if (limits:incr(key, 1, 0) or 0) > most then
+    limits:incr(key, -1)
+    return true
+  end
+  ngx.var.caisson_counted = key
   return false
 end
 
@@ -59,12 +74,9 @@ function M.keep_out(rule)
   end
   local connections = tonumber(rule.limit_connections)
   if connections and connections > 0 then
-    local key = "connections" .. rule.id .. " " .. client
-    if (limits:incr(key, 1, 0) or 0) > connections then
-      limits:incr(key, -1)
+    if M.too_many("connections" .. rule.id .. " " .. client, connections) then
       return 503, "Too many connections", "This path takes " .. connections .. " requests at a time from one address."
     end
-    ngx.var.caisson_counted = key
   end
 end
 
@@ -130,6 +142,22 @@ function M.fill_in(text)
   end))
 end
 
+-- The authentication service's own answer to the client: a redirect to where people sign in, its page, its cookies.
+local function hand_on(answer)
+  if answer.status >= 500 or answer.status == 0 then
+    ngx.log(ngx.ERR, "authentication at ", ngx.var.caisson_auth_url, " answered ", answer.status)
+    return 500, "No decision", "The service that decides who may see this did not answer as it should."
+  end
+  ngx.status = answer.status
+  for name, value in pairs(answer.header) do
+    local lower = name:lower()
+    if lower ~= "transfer-encoding" and lower ~= "connection" and lower ~= "content-length" then ngx.header[name] = value end
+  end
+  ngx.header.content_length = #answer.body
+  ngx.print(answer.body)
+  return ngx.exit(answer.status)
+end
+
 -- Asks the service of auth-url whether the request may go on. Gives a status, its title and why, when it may not.
 function M.authorize(rule)
   if not rule.auth_url then return end
@@ -144,6 +172,7 @@ function M.authorize(rule)
     ngx.ctx.auth_cookie = answer.header["Set-Cookie"]
     return
   end
+  if rule.auth_verbatim then return hand_on(answer) end
   if answer.status == 401 and rule.auth_signin then
     local url = M.fill_in(rule.auth_signin)
     local parameter = rule.auth_signin_param or "rd"
@@ -203,6 +232,9 @@ function M.header_filter()
   local rule = ngx.ctx.rule
   if rule then
     for name, value in pairs(rule.headers or {}) do ngx.header[name] = value end
+    for _, pair in ipairs(ngx.ctx.answer_headers or {}) do
+      if pair[2] == "" then ngx.header[pair[1]] = nil else ngx.header[pair[1]] = pair[2] end
+    end
     if ngx.ctx.new_session then add_cookie(session_cookie(rule, ngx.ctx.new_session)) end
     local given = ngx.ctx.auth_cookie
     for _, text in ipairs(type(given) == "table" and given or { given }) do add_cookie(text) end

@@ -76,7 +76,8 @@ struct World {
 };
 
 void apply(Nft& nft, ServiceRules& now, const ServiceRules& next) {
-  const auto text = change_elements(table_options(), now, next, next.addresses, now.addresses);
+  const auto text =
+      change_elements(table_options(), now, next, {next.addresses, now.addresses, next.external, now.external});
   const auto done = nft.run(text);
   REQUIRE_MESSAGE(done.ok(), (done.ok() ? "" : done.error().message));
   now = next;

@@ -2,9 +2,12 @@
 // See service_rules.h.
 #include "machine/network/service_rules.h"
 
+#include <algorithm>
+
 #include "core/base/random.h"
 #include "core/base/text.h"
 #include "machine/network/endpoints.h"
+#include "machine/network/netlink.h"
 
 namespace caisson::network {
 namespace {
@@ -31,24 +34,65 @@ std::string slot_text(int slot) {
   return {'0', 'x', kDigits[slot / 16], kDigits[slot % 16]};
 }
 
-void add_port(ServiceRules& out, const std::string& cluster_ip, const ServicePort& port,
-              const std::vector<Backend>& backends, bool sticky) {
+// One port as it is seen from outside: the addresses that lead to it, all by the same slots.
+struct FrontPort {
+  std::vector<std::string> addresses;
+  const ServicePort& port;
+  bool sticky;
+  std::string key(const std::string& address) const {
+    return address + " . " + port.protocol + " . " + std::to_string(port.port);
+  }
+  std::string node_key() const { return port.protocol + " . " + std::to_string(port.node_port); }
+};
+
+void add_port(ServiceRules& out, const FrontPort& front, const std::vector<Backend>& backends) {
   if (backends.empty()) return;
-  const std::string cluster = cluster_ip + " . " + port.protocol + " . " + std::to_string(port.port);
-  const std::string node = port.protocol + " . " + std::to_string(port.node_port);
-  const std::vector<Backend> slots = slots_of(backends, sticky);
+  const ServicePort& port = front.port;
+  const std::vector<Backend> slots = slots_of(backends, front.sticky);
   for (int slot = 0; slot < kSlots; ++slot) {
     const Backend& to = slots[static_cast<std::size_t>(slot)];
     const std::string target = to.ip + " . " + std::to_string(to.port);
-    out.cluster[cluster + " . " + slot_text(slot)] = target;
-    if (port.node_port) out.node[node + " . " + slot_text(slot)] = target;
+    for (const auto& address : front.addresses) out.cluster[front.key(address) + " . " + slot_text(slot)] = target;
+    if (port.node_port) out.node[front.node_key() + " . " + slot_text(slot)] = target;
   }
-  if (sticky) out.sticky.insert(cluster);
-  if (port.node_port) out.node_ports.insert(node);
-  if (port.node_port && sticky) out.sticky_node.insert(node);
+  if (port.node_port) out.node_ports.insert(front.node_key());
+  if (front.sticky) {
+    for (const auto& address : front.addresses) out.sticky.insert(front.key(address));
+    if (port.node_port) out.sticky_node.insert(front.node_key());
+  }
   for (const Backend& backend : backends) {
     out.addresses.insert(backend.ip);
     if (port.protocol == "udp") out.udp_addresses.insert(backend.ip);
+  }
+}
+
+// loadBalancerSourceRanges, merged: nftables takes no intervals that overlap.
+std::vector<std::string> source_ranges(const kube::Object& service) {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+  for (const Value& text : service.spec()["loadBalancerSourceRanges"].items()) {
+    const auto cidr = parse_cidr(trim(text.as_string()));
+    if (cidr.ok()) ranges.emplace_back(cidr->first(), cidr->first() + cidr->size() - 1);
+  }
+  std::sort(ranges.begin(), ranges.end());
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> merged;
+  for (const auto& one : ranges) {
+    if (!merged.empty() && one.first <= merged.back().second + 1)
+      merged.back().second = std::max(merged.back().second, one.second);
+    else
+      merged.push_back(one);
+  }
+  std::vector<std::string> out;
+  for (const auto& [first, last] : merged)
+    out.push_back(format_ipv4(static_cast<std::uint32_t>(first)) + "-" + format_ipv4(static_cast<std::uint32_t>(last)));
+  return out;
+}
+
+// Who is not named is kept out; a list without a single IPv4 range keeps everybody out.
+void limit_sources(ServiceRules& out, const kube::Object& service, const FrontPort& front) {
+  if (service.spec()["loadBalancerSourceRanges"].empty()) return;
+  for (const auto& address : balanced_addresses(service)) {
+    out.limited.insert(front.key(address));
+    for (const auto& range : source_ranges(service)) out.let_in.insert(front.key(address) + " . " + range);
   }
 }
 
@@ -103,8 +147,14 @@ ServiceRules rules_of(const kube::Object& service, const std::vector<kube::Objec
   ServiceRules out;
   if (!has_cluster_ip(service)) return out;
   const bool sticky = service.spec()["sessionAffinity"].as_string() == "ClientIP";
-  for (const ServicePort& port : service_ports(service))
-    add_port(out, service.spec()["clusterIP"].str(), port, ready_backends(slices, port), sticky);
+  std::vector<std::string> addresses = external_addresses(service);
+  out.external.insert(addresses.begin(), addresses.end());
+  addresses.push_back(service.spec()["clusterIP"].str());
+  for (const ServicePort& port : service_ports(service)) {
+    const FrontPort front{addresses, port, sticky};
+    add_port(out, front, ready_backends(slices, port));
+    limit_sources(out, service, front);
+  }
   return out;
 }
 
@@ -120,6 +170,9 @@ table TABLE {
   set sticky { type ipv4_addr . inet_proto . inet_service; }
   set sticky_node { type inet_proto . inet_service; }
   set hairpin { type ipv4_addr . ipv4_addr; }
+  set external { type ipv4_addr; }
+  set limited { type ipv4_addr . inet_proto . inet_service; }
+  set let_in { type ipv4_addr . inet_proto . inet_service . ipv4_addr; flags interval; }
 
   chain to_service {
     meta mark set numgen random mod 60
@@ -133,8 +186,13 @@ table TABLE {
     meta l4proto { tcp, udp } dnat ip to meta l4proto . th dport . meta mark map @np
     meta mark set 0
   }
+  chain to_external {
+    meta l4proto { tcp, udp } ip daddr . meta l4proto . th dport @limited ip daddr . meta l4proto . th dport . ip saddr != @let_in drop
+    goto to_service
+  }
   chain translate {
     ip daddr SERVICES goto to_service
+    ip daddr @external goto to_external
     meta l4proto { tcp, udp } fib daddr type local meta l4proto . th dport @node_ports goto to_node_port
   }
   chain prerouting {
@@ -163,10 +221,12 @@ table TABLE {
   chain forward {
     type filter hook forward priority filter; policy accept;
     ip daddr SERVICES goto refuse
+    ip daddr @external goto refuse
   }
   chain local_output {
     type filter hook output priority filter; policy accept;
     ip daddr SERVICES goto refuse
+    ip daddr @external goto refuse
   }
   chain input {
     type filter hook input priority filter; policy accept;
@@ -183,14 +243,17 @@ table TABLE {
 }
 
 std::string change_elements(const TableOptions& options, const ServiceRules& before, const ServiceRules& after,
-                            const std::set<std::string>& hairpin_added, const std::set<std::string>& hairpin_removed) {
+                            const SharedAddresses& shared) {
   Script script(options.table());
   script.change_map("ep", before.cluster, after.cluster);
   script.change_map("np", before.node, after.node);
   script.change_set("node_ports", before.node_ports, after.node_ports);
   script.change_set("sticky", before.sticky, after.sticky);
   script.change_set("sticky_node", before.sticky_node, after.sticky_node);
-  script.change_set("hairpin", pairs_of(hairpin_removed), pairs_of(hairpin_added));
+  script.change_set("limited", before.limited, after.limited);
+  script.change_set("let_in", before.let_in, after.let_in);
+  script.change_set("external", shared.external_removed, shared.external_added);
+  script.change_set("hairpin", pairs_of(shared.endpoints_removed), pairs_of(shared.endpoints_added));
   return script.text;
 }
 

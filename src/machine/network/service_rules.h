@@ -21,6 +21,9 @@ struct ServiceRules {
   std::map<std::string, std::string> node;     // map np: "tcp . 30080 . 0x3" → "10.42.0.9 . 8080"
   std::set<std::string> node_ports;            // "tcp . 30080"
   std::set<std::string> sticky, sticky_node;   // "10.43.0.7 . tcp . 80", "tcp . 30080"
+  std::set<std::string> limited;  // "192.168.1.240 . tcp . 80": loadBalancerSourceRanges says who is let in …
+  std::set<std::string> let_in;   // … "192.168.1.240 . tcp . 80 . 10.0.0.0-10.255.255.255"
+  std::set<std::string> external;              // addresses from outside the service range
   std::set<std::string> addresses;             // of endpoints in use
   std::set<std::string> udp_addresses;         // of endpoints of UDP ports
   bool operator==(const ServiceRules&) const = default;
@@ -33,9 +36,13 @@ struct TableOptions {
 };
 // Makes the table anew, empty of elements, in the same transaction that removes an old one.
 std::string make_table(const TableOptions& options);
-// What turns the elements of `before` into those of `after`; empty when they are equal. `hairpin_*`: addresses of all
-// endpoints that appear or vanish with it.
+// Addresses that several services may have in common, and that appear or vanish with the last of them.
+struct SharedAddresses {
+  std::set<std::string> endpoints_added, endpoints_removed;
+  std::set<std::string> external_added, external_removed;
+};
+// What turns the elements of `before` into those of `after`; empty when there is no difference.
 std::string change_elements(const TableOptions& options, const ServiceRules& before, const ServiceRules& after,
-                            const std::set<std::string>& hairpin_added, const std::set<std::string>& hairpin_removed);
+                            const SharedAddresses& shared);
 
 }  // namespace caisson::network

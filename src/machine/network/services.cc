@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Services in nftables: one reconciler with one key. What changes marks its service as dirty and wakes the key, so
 // everything that came since the last run goes into one transaction.
+#include <algorithm>
 #include <condition_variable>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
 
 #include "core/base/log.h"
 #include "machine/network/endpoints.h"
+#include "machine/network/external_routes.h"
 #include "machine/network/netlink.h"
 #include "machine/network/network.h"
 #include "machine/network/nft.h"
@@ -23,8 +26,8 @@ constexpr auto kCheckEvery = std::chrono::seconds(30);  // somebody may flush th
 
 class ServiceTable : public Services {
  public:
-  ServiceTable(kube::Informer& services, kube::Informer& slices, TableOptions options, Nft nft)
-      : services_(services), slices_(slices), options_(std::move(options)), nft_(std::move(nft)) {}
+  ServiceTable(kube::Informer& services, kube::Informer& slices, TableOptions options, Nft nft, ExternalRoutes routes)
+      : services_(services), slices_(slices), options_(std::move(options)), nft_(std::move(nft)), routes_(std::move(routes)) {}
 
   Result<void> prepare();
   void mark(const ObjectKey& service);
@@ -44,7 +47,8 @@ class ServiceTable : public Services {
   kube::Informer& services_;
   kube::Informer& slices_;
   const TableOptions options_;
-  Nft nft_;  // of the one key's run
+  Nft nft_;                // of the one key's run
+  ExternalRoutes routes_;  // as nft_
 
   mutable std::mutex mutex_;
   mutable std::condition_variable applied_;
@@ -54,6 +58,26 @@ class ServiceTable : public Services {
   std::map<std::string, int> uses_;          // endpoint address → services that use it, in force
   std::uint64_t generation_ = 0, marks_ = 0, marks_applied_ = 0;
 };
+
+// Elements of one service more.
+void add_to(ServiceRules& sum, ServiceRules one) {
+  sum.cluster.merge(one.cluster), sum.node.merge(one.node), sum.node_ports.merge(one.node_ports);
+  sum.sticky.merge(one.sticky), sum.sticky_node.merge(one.sticky_node);
+  sum.limited.merge(one.limited), sum.let_in.merge(one.let_in);
+}
+
+std::set<std::string> external_of(const std::map<ObjectKey, ServiceRules>& all) {
+  std::set<std::string> out;
+  for (const auto& [key, rules] : all) out.insert(rules.external.begin(), rules.external.end());
+  return out;
+}
+
+// What is in `a` and not in `b`.
+std::set<std::string> without(const std::set<std::string>& a, const std::set<std::string>& b) {
+  std::set<std::string> out;
+  std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::inserter(out, out.end()));
+  return out;
+}
 
 bool ServiceTable::table_is_there() {
   const Result<std::string> tables = nft_.run("list tables ip");
@@ -78,6 +102,7 @@ std::string ServiceTable::plan(bool all, const std::set<ObjectKey>& dirty, std::
                                std::map<std::string, int>& uses, std::set<std::string>& udp_gone) const {
   const std::map<std::string, int> uses_before = all ? std::map<std::string, int>{} : uses;
   if (all) uses.clear();
+  const std::set<std::string> external_before = all ? std::set<std::string>{} : external_of(next);
   ServiceRules before, after;  // of the services that change, summed: an address may move from one service to another
   for (const ObjectKey& key : dirty) {
     ServiceRules was = std::exchange(next[key], {});
@@ -91,19 +116,19 @@ std::string ServiceTable::plan(bool all, const std::set<ObjectKey>& dirty, std::
         if (--uses[address] == 0) uses.erase(address);
     for (const auto& address : now.addresses) ++uses[address];
     if (all) was = {};
-    before.cluster.merge(was.cluster), before.node.merge(was.node), before.node_ports.merge(was.node_ports);
-    before.sticky.merge(was.sticky), before.sticky_node.merge(was.sticky_node);
-    ServiceRules copy = now;
-    after.cluster.merge(copy.cluster), after.node.merge(copy.node), after.node_ports.merge(copy.node_ports);
-    after.sticky.merge(copy.sticky), after.sticky_node.merge(copy.sticky_node);
+    add_to(before, std::move(was));
+    add_to(after, now);
     if (!service) next.erase(key);
   }
-  std::set<std::string> added, removed;
+  SharedAddresses shared;
   for (const auto& [address, count] : uses)
-    if (!uses_before.contains(address)) added.insert(address);
+    if (!uses_before.contains(address)) shared.endpoints_added.insert(address);
   for (const auto& [address, count] : uses_before)
-    if (!uses.contains(address)) removed.insert(address);
-  return (all ? make_table(options_) : std::string()) + change_elements(options_, before, after, added, removed);
+    if (!uses.contains(address)) shared.endpoints_removed.insert(address);
+  const std::set<std::string> external_after = external_of(next);
+  shared.external_added = without(external_after, external_before);
+  shared.external_removed = without(external_before, external_after);
+  return (all ? make_table(options_) : std::string()) + change_elements(options_, before, after, shared);
 }
 
 Result<kube::Requeue> ServiceTable::run() {
@@ -121,6 +146,7 @@ Result<kube::Requeue> ServiceTable::run() {
   }
   std::set<std::string> udp_gone;
   const std::string script = plan(all, dirty, next, uses, udp_gone);
+  const std::set<std::string> external = external_of(next);
   Result<std::string> done = script.empty() ? Result<std::string>(std::string()) : nft_.run(script);
 
   lock.lock();
@@ -138,6 +164,7 @@ Result<kube::Requeue> ServiceTable::run() {
   marks_applied_ = marks;
   lock.unlock();
   applied_.notify_all();
+  TRY(routes_.set(external).in("routes to external addresses"));
   for (const auto& address : udp_gone) {
     const std::uint32_t ip = TRY(parse_ipv4(address));
     TRY(forget_udp_connections(ip));
@@ -184,9 +211,10 @@ Result<std::shared_ptr<Services>> add_services(kube::Runtime& runtime, const Ser
   kube::Informer& services = runtime.informer(schema::kServices);
   kube::Informer& slices = runtime.informer(schema::kEndpointSlices);
   slices.add_index(kServiceIndex, service_index);
+  ExternalRoutes routes = TRY(ExternalRoutes::open("c" + options.instance + "br", options.node_address));
   auto table = std::make_shared<ServiceTable>(
       services, slices, TableOptions{options.instance, options.pod_cidr, options.service_cidr, options.node_address},
-      std::move(nft));
+      std::move(nft), std::move(routes));
   TRY(table->prepare());
   const ObjectKey all{"", "services"};
   const kube::Queue queue = runtime.add(std::make_unique<ServiceReconciler>(table), 1);

@@ -142,6 +142,12 @@ container::CgroupLimits pod_limits(const kube::Object& pod) {
       sum.cpu_quota_us = std::max(sum.cpu_quota_us, limits.cpu_quota_us);
     }
   }
+  const Value& overhead = pod.spec()["overhead"];  // of its RuntimeClass
+  sum.memory_bytes_max += whole(overhead["memory"]);
+  if (const std::int64_t cpu = milli(overhead["cpu"]); cpu > 0) {
+    sum.cpu_quota_us += cpu * kPeriodUs / 1000;
+    sum.cpu_shares += cpu * kSharesPerCpu / 1000;
+  }
   if (!all_memory) sum.memory_bytes_max = 0;
   if (!all_cpu) sum.cpu_quota_us = 0;
   return sum;

@@ -13,6 +13,7 @@
 #include "core/base/text.h"
 #include "machine/node/pods.h"
 #include "machine/node/serve.h"
+#include "machine/node/static_pods_reconciler.h"
 
 namespace caisson::node {
 namespace {
@@ -236,6 +237,7 @@ Result<std::unique_ptr<Node>> Node::start(const NodeParts& parts, NodeOptions op
   const kube::Queue node_queue =
       runtime.add(std::make_unique<NodeReconciler>(pods, runtime.client(), runtime.clock()), 1);
   node_queue.add({"", impl->options.name});
+  add_static_pods(runtime, impl->options.data_dir + "/manifests", impl->options.name);
   impl->serving = std::make_unique<Serving>(pods);
   impl->rotate_later();
   impl->keep_house_later();

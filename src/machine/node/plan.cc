@@ -146,12 +146,10 @@ class Planner {
     }
   }
 
-  // What only serves the others: sidecars, and containers that look into the pod.
+  // What only serves the others: containers that look into the pod, and sidecars, the last one first, because it may
+  // need those before it until its end.
   void stop_sidecars() {
-    for (const auto& container : pod_.spec()["initContainers"].items()) {
-      const std::string name = container["name"].str();
-      if (is_sidecar(container) && state_of(state_, name).phase == Phase::running) out_.stop.push_back(name);
-    }
+    if (const auto last = last_running_sidecar(pod_, state_)) out_.stop.push_back(*last);
     for (const auto& container : pod_.spec()["ephemeralContainers"].items()) {
       const std::string name = container["name"].str();
       std::erase(out_.start, name);
@@ -197,6 +195,15 @@ int crashes_after(int before, Duration ran) {
 
 bool is_sidecar(const Value& init_container) {
   return init_container["restartPolicy"].as_string() == "Always";
+}
+
+std::optional<std::string> last_running_sidecar(const kube::Object& pod, const PodState& state) {
+  const auto list = pod.spec()["initContainers"].items();
+  for (auto it = list.rbegin(); it != list.rend(); ++it) {
+    const auto found = state.containers.find((*it)["name"].str());
+    if (is_sidecar(*it) && found != state.containers.end() && found->second.phase == Phase::running) return found->first;
+  }
+  return std::nullopt;
 }
 
 std::vector<const Value*> all_containers(const kube::Object& pod) {

@@ -130,7 +130,7 @@ void Pods::end(const PodPtr& pod_ptr, Duration grace) {
       !pod.object.spec()["hostNetwork"].as_bool() && pod.was_ready) {
     if (pod.withdrawal_asked || withdraw(pod_ptr)) return;
   }
-  // 3. Signalled: the main containers first, sidecars after them.
+  // 3. Signalled: the main containers first, sidecars after them, one after another.
   if (any_running(pod)) {
     const Duration left = std::max<Duration>(*pod.end_by - now(), Duration(0));
     bool main_left = false;
@@ -140,8 +140,11 @@ void Pods::end(const PodPtr& pod_ptr, Duration grace) {
       main_left = true;
       stop_container(pod_ptr, it->first, left, "");
     }
+    const auto sidecar = last_running_sidecar(pod.object, pod.state);
     for (const auto& [name, state] : pod.state.containers) {
-      if (!main_left && state.phase == Phase::running)
+      const Value* spec = find_container(pod.object, name);
+      const bool waits = spec && is_sidecar(*spec) && sidecar && name != *sidecar;
+      if (!main_left && !waits && state.phase == Phase::running)
         stop_container(pod_ptr, name, std::max<Duration>(left, std::chrono::seconds(1)), "");
     }
     return;  // an exit brings us back here

@@ -48,9 +48,23 @@ Result<void> write_in_namespaces(const container::Sandbox& sandbox, const Value&
 
 }  // namespace
 
+// Only runc runs here: a class that names another handler (gvisor, kata) would promise more isolation than there is.
+Result<void> Pods::check_runtime_class(const Pod& pod) {
+  static const schema::Resource kRuntimeClasses{"node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", false};
+  const std::string name = pod.object.spec()["runtimeClassName"].str();
+  if (name.empty()) return {};
+  const auto found = client_.get(kRuntimeClasses, {"", name});
+  if (!found.ok()) return Error(found.error()).in("RuntimeClass \"" + name + "\"");
+  const std::string handler = (*found)["handler"].str();
+  if (handler.empty() || handler == "runc") return {};
+  return Error{ErrorCode::invalid, "no runtime for handler \"" + handler + "\" of RuntimeClass \"" + name +
+                                       "\": this node has runc only; give the class the handler runc, or the pod another class"};
+}
+
 Result<void> Pods::set_up(const PodPtr& pod_ptr) {
   Pod& pod = *pod_ptr;
   if (pod.ready_for_containers) return refresh_volumes(pod_ptr);
+  if (!pod.state.sandbox) TRY(check_runtime_class(pod));
   const Time began = now();
   const Value& spec = pod.object.spec();
   const bool host_network = spec["hostNetwork"].as_bool();

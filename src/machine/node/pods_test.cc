@@ -110,3 +110,20 @@ TEST_CASE("which settings of the kernel a pod may change") {
   CHECK(sysctl_scope("kernel.shm_rmid_forced") == SysctlScope::ipc);
   CHECK(sysctl_scope("vm.swappiness") == SysctlScope::none);
 }
+
+TEST_CASE("a deleted pod's sidecars end after its main containers, the last one first") {
+  Bench bench;
+  const std::string order = bench.dir.path() + "/order";
+  REQUIRE(make_dirs(order, 0777).ok());
+  const auto container = [](const std::string& name, const std::string& more = "") {
+    return "{name: " + name + ", image: busybox, volumeMounts: [{name: order, mountPath: /order}], command: [sh, -c, \"trap 'echo " + name +
+           " >>/order/log; exit' TERM; while :; do sleep 0.1; done\"]" + more + "}";
+  };
+  bench.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: ordered}\nspec:\n  terminationGracePeriodSeconds: 20\n  initContainers: [" +
+              container("z", ", restartPolicy: Always") + ", " + container("b", ", restartPolicy: Always") + "]\n  containers: [" +
+              container("main") + "]\n  volumes: [{name: order, hostPath: {path: " + order + "}}]\n");
+  bench.wait_ready("ordered");
+  REQUIRE(bench.admin->remove(schema::kPods, {"default", "ordered"}).ok());
+  bench.wait("ordered", [](const kube::Object& p) { return p.uid().empty(); });
+  CHECK(*read_file(order + "/log") == "main\nb\nz\n");
+}

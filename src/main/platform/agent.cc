@@ -82,6 +82,7 @@ Result<void> run_agent(const Instance& instance) {
   const network::ServiceOptions ranges{
       .instance = instance.id, .pod_cidr = settings.pod_cidr, .service_cidr = settings.service_cidr, .node_address = pods.node_address()};
   const auto services = TRY(network::add_services(runtime, ranges));
+  network::add_load_balancer(runtime, {.instance = instance.id, .node_name = settings.node_name});
   const auto policies = TRY(network::add_policies(runtime, ranges));
   const auto dns = TRY(network::add_dns(runtime, {.address = pods.node_address(), .registry_address = instance.service_address(3)}));
   std::string certificate = TRY(read_file(instance.path("pki/server.crt")));

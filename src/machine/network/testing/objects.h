@@ -80,7 +80,9 @@ class Objects : public kube::Client {
   Result<kube::Object> write(kube::Object object) {
     const std::lock_guard lock(mutex_);
     const std::string plural = object.kind() == "Ingress" ? "ingresses"
-                               : object.kind() == "Event" ? "events"
+                               : object.kind() == "Event"   ? "events"
+                               : object.kind() == "Service" ? "services"
+                               : object.kind() == "IPAddressPool" ? "ipaddresspools"
                                                           : "others";
     return store(plural, std::move(object));
   }
