@@ -43,7 +43,9 @@ Result<kube::Requeue> Controller::run_delete_hooks(Run& run, Phase phase, const 
   if (!run.observation.complete) return kube::Requeue::after(std::chrono::milliseconds(50));
   Value& state = run.status().edit("operationState");
   if (state["operation"]["initiatedBy"]["username"].as_string() != kDeletion) {
-    state = Value{{"operation", Value{{"initiatedBy", Value{{"username", kDeletion}}}, {"sync", Value::map()}}},
+    Value operation{{"initiatedBy", Value{{"username", kDeletion}}}, {"sync", Value::map()}};
+    set_operation_id(operation, run.before);
+    state = Value{{"operation", std::move(operation)},
                   {"phase", "Running"},
                   {"startedAt", format_time(run.now)},
                   {"syncResult", Value{{"revision", run.rendered->commit}, {"resources", Value::list()}}}};

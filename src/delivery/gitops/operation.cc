@@ -56,7 +56,7 @@ Result<void> Controller::operate(Run& run) {
 
 // The field `operation` is a request: it moves into status.operationState.
 void Controller::begin_operation(Run& run) {
-  const Value operation = run.after["operation"];
+  Value operation = run.after["operation"];
   if (!operation.is_map()) return;
   if (run.after["status"]["operationState"]["phase"].as_string() == "Running" &&
       !automated(run.after["status"]["operationState"]))
@@ -66,6 +66,7 @@ void Controller::begin_operation(Run& run) {
     return;  // it waits for the window
   }
   run.after.erase("operation");
+  set_operation_id(operation, run.before);
   Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
   state.set("syncResult", Value{{"revision", ""},
                                 {"source", operation_source(operation, run.before.spec())},
@@ -96,7 +97,9 @@ SyncContext Controller::sync_context(const Run& run, const Rendered& rendered, c
                      trace.empty() ? trace : trace.child("apply " + run.application.key.str()),
                      run.before.metadata()["annotations"],
                      run.project_or_null(),
-                     run.now};
+                     run.now,
+                     operation_id(run.before.status()["operationState"]) ==
+                         operation_id(run.after["status"]["operationState"])};
 }
 
 // The operation's own retry; of an operation that has none, the policy's.
@@ -123,7 +126,8 @@ void Controller::consider_auto_sync(Run& run) {
       return run.retry_in(wait);
     }
   }
-  const Value operation = auto_operation(run.application, run.rendered->commit);
+  Value operation = auto_operation(run.application, run.rendered->commit);
+  set_operation_id(operation, run.before);
   Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
   state.set("syncResult", Value{{"revision", run.rendered->commit},
                                 {"source", operation_source(operation, run.before.spec())},
