@@ -22,7 +22,7 @@ Result<Source> source_of(const Application& application, const Value& operation)
   if (!source.is_map()) return application.source;
   Value spec{{"project", application.project},
              {"source", source},
-             {"destination", Value{{"server", application.destination_server}}}};
+             {"destination", Value{{"server", kInCluster}}}};
   const Application parsed = TRY(parse_application(kube::Object(Value{{"spec", std::move(spec)}}), ""));
   return parsed.source;
 }
@@ -90,7 +90,7 @@ void Controller::look_at_windows(Run& run) {
 
 SyncContext Controller::sync_context(const Run& run, const Rendered& rendered, const Observation& target) {
   const TraceContext trace = run.memory->traced_commit == rendered.commit ? run.memory->trace : TraceContext();
-  return SyncContext{world_,
+  return SyncContext{*run.world,
                      run.application,
                      rendered,
                      target,
@@ -169,15 +169,16 @@ Result<void> Controller::run_operation(Run& run, Value& state) {
   state.edit("syncResult").set("revision", rendered->commit);
   Observation target = run.observation;
   const auto look_again = [&] {
-    return observe(world_, shared_->options.schema, run.application, *rendered, run.after["status"]["resources"],
+    return observe(*run.world, shared_->options.schema, run.application, *rendered, run.after["status"]["resources"],
                    run.project_or_null());
   };
   if (rendered->commit != run.rendered->commit || !own) target = look_again();
   auto outcome = advance(sync_context(run, *rendered, target), state);
   if (!outcome.ok()) return std::move(outcome).error().in("sync " + run.application.key.str());
   if (outcome->wrote) {
-    run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered,
-                              run.after["status"]["resources"], run.project_or_null());
+    run.observation = observe(*run.world, shared_->options.schema, run.application, *run.rendered,
+                              run.after["status"]["resources"], run.project_or_null(), &run.memory->observed,
+                              run.before.spec());
   }
   state.set("message", outcome->message);
   if (outcome->phase == SyncOutcome::Phase::running) {

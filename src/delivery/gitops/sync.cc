@@ -7,6 +7,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/text.h"
+#include "delivery/gitops/editors.h"
 #include "delivery/gitops/gitops.h"
 
 namespace caisson::gitops {
@@ -323,13 +324,14 @@ Value Sync::traced(const Task& task, const std::optional<kube::Object>& live) co
   return object;
 }
 
-// Of a dry run: with the fields that would change.
+// Of a dry run: with the fields that would change, and who made them so.
 std::string Sync::done_message(const Task& task, bool existed) const {
   std::string text = task.prune ? "pruned" : lower_kind(task.id) + (existed ? " configured" : " created");
   if (!dry_run()) return text;
   text += " (dry run)";
   for (const Resource& one : it_.observation.resources) {
-    if (one.id == task.id && !one.drift.paths.empty()) text += ": " + join(one.drift.paths, ", ");
+    if (one.id == task.id && !one.drift.paths.empty())
+      text += ": " + describe(editors_of(*one.desired, *one.live, one.drift.paths));
   }
   return text;
 }
