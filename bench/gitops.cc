@@ -4,11 +4,13 @@
 // written, and ends when the Application says Synced at that commit and its operation has ended.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 #include "delivery/gitops/platform_test.h"
 
@@ -88,6 +90,34 @@ void one_application() {
   print("self-heal, edit after edit", times);
 }
 
+double cpu_seconds() {
+  struct rusage used {};
+  getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
+double peak_mb() {
+  struct rusage used {};
+  getrusage(RUSAGE_SELF, &used);
+  return static_cast<double>(used.ru_maxrss) / 1024;
+}
+
+// A commit to one Application of many: how many are rendered for it; and what all cost while nothing happens.
+void one_of_many(Platform& it, int count) {
+  const std::string name = "a" + std::to_string(count / 2), path = "apps/" + name + "/0.yaml";
+  const std::string commit = it.repository.push({{path, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "-0}\ndata: {key: \"1\"}\n"}});
+  const auto start = Clock::now();
+  it.announce(commit, {path});
+  wait(it, [&] { return it.is(name, "Synced", commit); });
+  const double took = ms_since(start);
+  const double cpu = cpu_seconds();
+  std::this_thread::sleep_for(std::chrono::seconds(5));
+  const std::lock_guard lock(it.spans.mutex);
+  std::printf("a commit to one of %d: Synced after %.1f ms, %zd rendered; idle: %.2f %% of a core\n", count, took,
+              std::count(it.spans.names.begin(), it.spans.names.end(), "render"), (cpu_seconds() - cpu) / 5 * 100);
+}
+
 void many_applications(int count) {
   Platform it;
   std::map<std::string, std::string> all;
@@ -100,10 +130,13 @@ void many_applications(int count) {
   }
   it.repository.push(all);
   const auto start = Clock::now();
+  const double cpu = cpu_seconds();
   for (int i = 0; i < count; ++i)
     it.create_application("a" + std::to_string(i), "apps/a" + std::to_string(i), kAutomated);
   for (int i = 0; i < count; ++i) wait(it, [&] { return it.is("a" + std::to_string(i), "Synced", ""); });
-  std::printf("%d Applications of 50 objects, created -> all Synced: %.1f s\n", count, ms_since(start) / 1000);
+  std::printf("%d Applications of 50 objects, created -> all Synced: %.1f s, %.1f s of CPU; at most %.0f MB\n", count,
+              ms_since(start) / 1000, cpu_seconds() - cpu, peak_mb());
+  one_of_many(it, count);
 }
 
 }  // namespace

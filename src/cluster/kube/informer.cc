@@ -231,11 +231,12 @@ struct Informer::Impl {
       const bool listing = lists;
       const Duration begun = clock.monotonic();
       Result<void> done = lists ? list() : watch();
+      // A server that ends every watch at once is not asked in a tight circle.
+      const bool lasted = clock.monotonic() - begun > std::chrono::seconds(1);
       if (done.ok()) {
         if (listing) mark_synced();
         lists = false;
-        // A server that ends every watch at once is not asked in a tight circle.
-        if (listing || clock.monotonic() - begun > std::chrono::seconds(1)) {
+        if (listing || lasted) {
           pause = kBackoffMin;
           continue;
         }
@@ -248,6 +249,7 @@ struct Informer::Impl {
         log::warning("informer interrupted",
                      {{"kind", resource.kind}, {"doing", listing ? "list" : "watch"}, {"error", done.error()}});
       }
+      if (!listing && lasted) pause = kBackoffMin;  // it was good for a while: this trouble is a new one
       wait_jittered(pause);
       pause = std::min(pause * 2, kBackoffMax);
     }

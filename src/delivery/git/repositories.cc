@@ -5,13 +5,13 @@
 #include <map>
 #include <mutex>
 
-#include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
 #include "core/base/process.h"
 #include "core/base/text.h"
 #include "core/http/message.h"
 #include "delivery/git/git_command.h"
+#include "delivery/git/remote.h"
 
 namespace caisson::git {
 
@@ -65,39 +65,23 @@ struct Repositories::Impl {
     return found;
   }
 
-  Command git(std::vector<std::string> arguments, const std::string& path, const Credentials& credentials) const {
+  Command git(std::vector<std::string> arguments, const std::string& path, const Login& login) const {
     Command command = git_command(std::move(arguments), path);
     command.time_max = options.fetch_time_max;
-    std::vector<std::pair<std::string, std::string>> config = {{"protocol.allow", "never"},
-                                                               {"protocol.https.allow", "always"},
-                                                               {"protocol.http.allow", "always"},
-                                                               {"http.lowSpeedLimit", "1000"},
-                                                               {"http.lowSpeedTime", "30"}};
-    if (!options.ca_file.empty()) config.emplace_back("http.sslCAInfo", options.ca_file);
-    if (!credentials.password.empty()) {  // in the environment: arguments can be read by everybody
-      config.emplace_back(
-          "http.extraHeader",
-          "Authorization: Basic " + base64(credentials.user + ":" + std::string(credentials.password.reveal())));
-    }
-    command.env.emplace_back("GIT_CONFIG_COUNT", std::to_string(config.size()));
-    for (std::size_t i = 0; i < config.size(); ++i) {
-      command.env.emplace_back("GIT_CONFIG_KEY_" + std::to_string(i), config[i].first);
-      command.env.emplace_back("GIT_CONFIG_VALUE_" + std::to_string(i), config[i].second);
-    }
-    command.env.emplace_back("GIT_TERMINAL_PROMPT", "0");
+    login.add_to(command);
     return command;
   }
 
-  Result<void> refresh(const std::string& path, const std::string& url, const Credentials& credentials) const {
+  Result<void> refresh(const std::string& path, const std::string& url, const Login& login) const {
     const auto unavailable = [](Error error) {
       if (error.code == ErrorCode::internal) error.code = ErrorCode::unavailable;
       return error;
     };
-    const auto symref = run_checked(git({"git", "ls-remote", "--symref", url, "HEAD"}, path, credentials));
+    const auto symref = run_checked(git({"git", "ls-remote", "--symref", url, "HEAD"}, path, login));
     if (!symref.ok()) return unavailable(Error(symref.error()));
     const auto fetched = run_checked(git({"git", "fetch", "--quiet", "--prune", "--force", "--no-write-fetch-head", url,
                                           "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"},
-                                         path, credentials));
+                                         path, login));
     if (!fetched.ok()) return unavailable(Error(fetched.error()));
     for (const std::string_view line : split(*symref, '\n')) {  // "ref: refs/heads/main\tHEAD"
       const auto tab = line.find('\t');
@@ -107,23 +91,27 @@ struct Repositories::Impl {
     return {};
   }
 
+  // What the caller has, else what the URL holds, else what is known for it.
+  Result<Login> login_for(const Remote& remote, const Credentials& credentials) const {
+    Credentials known = credentials;
+    if (known.password.empty() && known.ssh_private_key.empty()) known = remote.credentials;
+    if (known.password.empty() && options.logins) known = TRY(options.logins(remote.url));
+    return Login::make(known, options.ca_file, options.mirrors);
+  }
+
   Result<Repository> open(std::string_view name_or_url, const Credentials& credentials, bool refresh_always) {
     if (const auto own = own_repository(options, name_or_url))
       return open_repository(options.directory + "/" + *own + ".git", *own);
-    const http::Url url = TRY(http::Url::parse(name_or_url).in("repository '" + std::string(name_or_url) + "'"));
-    if (url.scheme != "https" && url.scheme != "http")
-      return Error{ErrorCode::bad_request, "repository " + url.str_without_userinfo() +
-                                               ": only https:// and http:// can be fetched, not " + url.scheme + "://"};
-    const std::string plain = url.str_without_userinfo();
-    Credentials with = credentials;
-    if (with.password.empty() && !url.password.empty()) with = {url.user, SecretBytes(url.password)};
+    const Remote remote = TRY(parse_remote(name_or_url));
+    const std::string& plain = remote.url;
     const std::string path = options.mirrors + "/" + sha256_hex(plain).substr(0, 32) + ".git";
     const auto mutex = lock_of(path);
     const std::scoped_lock lock(*mutex);
     const std::string done = path + "/caisson-fetched";  // a mirror whose first fetch failed is none
     if (!is_directory(path)) TRY(make_bare_repository(path, "main"));
     if (refresh_always || !exists(done)) {
-      TRY(refresh(path, plain, with).in("fetch " + plain));
+      const Login login = TRY(login_for(remote, credentials).in("login of " + plain));
+      TRY(refresh(path, plain, login).in("fetch " + plain));
       TRY(write_file_unsynced(done, plain + "\n"));
     }
     return open_repository(path, plain);

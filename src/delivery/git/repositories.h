@@ -4,6 +4,7 @@
 //
 // Threads: any. A Repository is cheap to copy; its copies share one handle and take turns.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -76,6 +77,19 @@ class Repository {
   std::shared_ptr<Impl> impl_;
 };
 
+// How a repository of another host is reached. What is empty is not used.
+struct Credentials {
+  std::string user;
+  SecretBytes password;         // or a token, as the password of any user
+  SecretBytes bearer;           // "Authorization: Bearer …" instead
+  SecretBytes ssh_private_key;  // PEM or OpenSSH form
+  std::string known_hosts;      // lines of an ssh_known_hosts file; the only hosts that ssh talks to
+  SecretBytes certificate_key;  // client certificate of TLS, both PEM
+  std::string certificate, ca_pem;
+  std::string proxy;
+  bool insecure = false;  // neither certificates nor host keys are checked
+};
+
 struct RepositoriesOptions {
   std::string directory;  // git/: <org>/<repo>.git
   std::string mirrors;    // cache directory
@@ -83,11 +97,7 @@ struct RepositoriesOptions {
       own_hosts;        // host or host:port of URLs that mean `directory`: "localhost:8080", "git.caisson-system.svc"
   std::string ca_file;  // for fetching; empty: the system's
   Duration fetch_time_max = std::chrono::minutes(2);
-};
-
-struct Credentials {
-  std::string user;
-  SecretBytes password;
+  std::function<Result<Credentials>(const std::string& url)> logins;  // for what is fetched without credentials
 };
 
 // "org/repo" of a name or URL, when it is one of ours: "https://localhost:8080/shop/app.git" gives "shop/app".
@@ -102,7 +112,8 @@ class Repositories {
   const RepositoriesOptions& options() const;
 
   // By "org/repo" or URL. A URL of another host is mirrored when it is not yet (fetch does so again).
-  // Errors: not_found, unavailable (with git's words), bad_request for protocols other than https and http.
+  // Errors: not_found, unavailable (with git's words), bad_request for protocols other than https, http and ssh
+  // ("ssh://git@host/path", "git@host:path").
   Result<Repository> find(std::string_view name_or_url, const Credentials& credentials = {}) const;
   // As find, with the mirror brought up to date first; for our own repositories the same as find.
   Result<Repository> fetch(std::string_view name_or_url, const Credentials& credentials = {}) const;

@@ -11,8 +11,6 @@
 namespace caisson::gitops {
 namespace {
 
-constexpr std::string_view kInCluster = "https://kubernetes.default.svc";
-
 Error invalid(std::string field, std::string what) {
   return {ErrorCode::invalid, std::move(field) + ": " + std::move(what)};
 }
@@ -88,12 +86,11 @@ Result<Application> parse_application(const kube::Object& object, std::string_vi
   }
   if (out.destination_server.empty() && out.destination_name.empty())
     return invalid("spec.destination", "destination server missing from app spec");
-  if ((!out.destination_server.empty() && out.destination_server != kInCluster) ||
-      (!out.destination_name.empty() && out.destination_name != "in-cluster")) {
-    return invalid("spec.destination", "there is no cluster \"" + out.destination_server + out.destination_name +
-                                           "\"; use " + std::string(kInCluster));
+  // Other clusters are looked up by name or server later (clusters.h).
+  if (out.destination_server == kInCluster || out.destination_name == "in-cluster") {
+    out.destination_server = kInCluster;
+    out.destination_name = "in-cluster";
   }
-  out.destination_server = kInCluster;
   const Value& policy = spec["syncPolicy"];
   const Value& automated = policy["automated"];
   out.policy.automated = automated.is_map() && automated["enabled"].as_bool(true);
@@ -148,7 +145,7 @@ std::string project_forbids(const Application& application, const kube::Object* 
       one->erase(0, 1);
     }
     const bool at = (!server.empty() && matches(server, application.destination_server)) ||
-                    (!name.empty() && matches(name, "in-cluster"));
+                    (!name.empty() && matches(name, application.destination_name));
     if (!at || !matches(ns, application.destination_namespace)) continue;
     (denies ? denied : permitted_there) = true;
   }

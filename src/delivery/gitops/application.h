@@ -16,6 +16,9 @@
 
 namespace caisson::gitops {
 
+// The cluster that the Application itself is in; by name: "in-cluster".
+inline constexpr std::string_view kInCluster = "https://kubernetes.default.svc";
+
 struct Source {
   std::string repo_url, path, target_revision;
   Value kustomize, directory, helm;  // spec.source.kustomize / .directory / .helm

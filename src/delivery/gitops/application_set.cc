@@ -2,10 +2,15 @@
 #include "delivery/gitops/application_set.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "core/base/text.h"
+#include "core/document/json.h"
 #include "delivery/gitops/application.h"
 #include "delivery/gitops/gitops.h"
+#include "delivery/gitops/logins.h"
+#include "delivery/gitops/scm_provider.h"
 #include "delivery/gitops/source.h"
 #include "delivery/render/render.h"
 
@@ -14,6 +19,7 @@ namespace {
 
 constexpr std::size_t kFileBytesMax = 1u << 20;
 constexpr std::size_t kFilesMax = 5'000;
+constexpr std::size_t kScmKnownMax = 1'000;
 
 const kube::Resource& application_sets() {
   static const kube::Resource kSets{"argoproj.io", "v1alpha1", "ApplicationSet", "applicationsets"};
@@ -121,9 +127,34 @@ class SetReconciler final : public kube::Reconciler {
     world.files = [this](const std::string& url, const std::string& revision, const std::vector<std::string>& globs) {
       return files_of(repositories_, url, revision, globs);
     };
+    world.scm = [&](const Value& provider) { return scm_sets(set, provider); };
     std::vector<Value> out;
     for (const Generated& one : TRY(generate(set.spec(), style, world)))
       out.push_back(TRY(application_from(set.spec(), one.own_template, one.parameters, style)));
+    return out;
+  }
+
+  // Asked of other hosts at most every requeueAfterSeconds (30 minutes), as they count requests.
+  Result<std::vector<Value>> scm_sets(const kube::Object& set, const Value& provider) const {
+    const auto token = [&](const Value& reference) -> Result<std::string> {
+      const kube::ObjectKey key{set.ns(), reference["secretName"].str()};
+      const kube::Object secret = TRY(runtime_.client().get(schema::kSecrets, key).in("scmProvider tokenRef"));
+      return std::string(trim(secret_field(secret, reference["key"].as_string())));
+    };
+    const auto host = TRY(open_scm_host(provider, repositories_, token));
+    const std::string key = set.key().str() + "\n" + json::write(provider);
+    const Duration now = runtime_.clock().monotonic();
+    const Duration age = std::chrono::seconds(provider["requeueAfterSeconds"].as_int(1'800));
+    {
+      const std::lock_guard lock(mutex_);
+      const auto known = scm_known_.find(key);
+      if (!host->own() && known != scm_known_.end() && now - known->second.first < age) return known->second.second;
+    }
+    std::vector<Value> out;
+    for (const ScmFound& one : TRY(find_repositories(*host, provider))) out.push_back(scm_parameters(one, provider));
+    const std::lock_guard lock(mutex_);
+    if (scm_known_.size() >= kScmKnownMax) scm_known_.clear();
+    scm_known_.insert_or_assign(key, std::pair(now, out));
     return out;
   }
 
@@ -216,11 +247,15 @@ class SetReconciler final : public kube::Reconciler {
   kube::Runtime& runtime_;
   const git::Repositories& repositories_;
   const Duration poll_interval_;
+  mutable std::mutex mutex_;
+  // By set and generator: when it was asked, and what it gave. GUARDED_BY(mutex_)
+  mutable std::map<std::string, std::pair<Duration, std::vector<Value>>> scm_known_;
 };
 
 }  // namespace
 
-void add_application_sets(kube::Runtime& runtime, const git::Repositories& repositories, Duration poll_interval) {
+void add_application_sets(kube::Runtime& runtime, const git::Repositories& repositories, Duration poll_interval,
+                          bool push_events) {
   const kube::Queue queue = runtime.add(std::make_unique<SetReconciler>(runtime, repositories, poll_interval), 2);
   runtime.watch(application_sets(), queue);
   runtime.watch(schema::kApplications, queue, [](const kube::Object& application) {
@@ -229,6 +264,7 @@ void add_application_sets(kube::Runtime& runtime, const git::Repositories& repos
     if (owner && owner->kind == "ApplicationSet") keys.push_back({application.ns(), owner->name});
     return keys;
   });
+  if (!push_events) return;
   // Any push may move what a git generator reads.
   runtime.watch(schema::kPushEvents, queue, [&runtime](const kube::Object&) {
     std::vector<kube::ObjectKey> keys;

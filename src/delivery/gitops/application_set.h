@@ -36,6 +36,7 @@ struct RollingPlan {
 RollingPlan plan_rolling(const kube::Object& set, const std::vector<kube::Object>& applications, Time now);
 
 // Everything that `repositories` borrows lives longer than the runtime.
-void add_application_sets(kube::Runtime& runtime, const git::Repositories& repositories, Duration poll_interval);
+void add_application_sets(kube::Runtime& runtime, const git::Repositories& repositories, Duration poll_interval,
+                          bool push_events = true);
 
 }  // namespace caisson::gitops

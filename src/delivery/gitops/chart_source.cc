@@ -4,11 +4,10 @@
 
 #include <algorithm>
 
-#include "cluster/schema/resource.h"
-#include "core/base/encoding.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/expr/go_template/semver.h"
+#include "delivery/gitops/logins.h"
 #include "delivery/render/helm/repository/download.h"
 #include "delivery/render/helm/repository/fetch.h"
 #include "delivery/render/helm/repository/oci.h"
@@ -37,19 +36,6 @@ Result<ChartRegistry> open_registry(const Access& access) {
 
 bool is_exact(const std::string& revision) {
   return go_template::Version::parse_strict(revision).ok();
-}
-
-std::string plain_url(std::string_view url) {
-  if (is_oci(url)) url.remove_prefix(6);
-  while (url.ends_with('/')) url.remove_suffix(1);
-  return std::string(url);
-}
-
-std::string field(const kube::Object& secret, const char* name) {
-  const Value& plain = secret.value()["stringData"][name];
-  if (plain.is_string()) return plain.str();
-  const auto decoded = unbase64(secret.value()["data"][name].as_string());
-  return decoded.ok() ? *decoded : "";
 }
 
 }  // namespace
@@ -120,29 +106,13 @@ Result<std::string> ChartFetcher::fetch_own(const std::string& repository, const
 }
 
 Result<Access> repository_login(kube::Client& client, const std::string& ns, const std::string& url) {
-  kube::ListOptions options;
-  options.ns = ns;
-  options.label_selector = "argocd.argoproj.io/secret-type in (repository,repo-creds)";
-  const auto secrets = client.list(schema::kSecrets, options);
+  const auto secret = TRY(login_secret(client, ns, url));
   Access out;
-  if (!secrets.ok()) {
-    if (secrets.error().code == ErrorCode::not_found) return out;
-    return Error(secrets.error()).in("logins of repositories");
-  }
-  const std::string wanted = plain_url(url);
-  std::size_t best = 0;  // 1 + the length of what matched; a whole URL beats every beginning
-  for (const kube::Object& secret : secrets->items) {
-    const std::string known = plain_url(field(secret, "url"));
-    const bool whole = secret.value()["metadata"]["labels"]["argocd.argoproj.io/secret-type"].as_string() == "repository";
-    if (known.empty() || (whole ? known != wanted : !wanted.starts_with(known))) continue;
-    const std::size_t rank = whole ? SIZE_MAX : 1 + known.size();
-    if (rank < best || field(secret, "username").empty()) continue;
-    best = rank;
-    out.username = field(secret, "username");
-    out.password = SecretBytes(field(secret, "password"));
-    out.insecure = field(secret, "insecure") == "true";
-    out.plain_http = field(secret, "insecureOCIForceHttp") == "true";
-  }
+  if (!secret) return out;
+  out.username = secret_field(*secret, "username");
+  out.password = SecretBytes(secret_field(*secret, "password"));
+  out.insecure = secret_field(*secret, "insecure") == "true";
+  out.plain_http = secret_field(*secret, "insecureOCIForceHttp") == "true";
   return out;
 }
 

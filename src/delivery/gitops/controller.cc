@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration kRetryUnavailable = std::chrono::seconds(10);
 constexpr Duration kNotYet = std::chrono::milliseconds(50);
+constexpr Duration kNotYetElsewhere = std::chrono::seconds(1);  // another cluster's first lists
 
 kube::ObjectKey key_of_instance(const std::string& instance, const std::string& home) {
   const std::size_t bar = instance.find('_');
@@ -25,9 +26,15 @@ kube::ObjectKey key_of_instance(const std::string& instance, const std::string& 
 Controller::Controller(kube::Runtime& runtime, GitopsOptions options)
     : runtime_(runtime),
       shared_(std::make_shared<Shared>(options, runtime.client())),
-      world_(runtime, [shared = shared_](const std::string& instance) {
-        if (shared->queue) shared->queue->add(key_of_instance(instance, shared->options.home_namespace));
-      }) {}
+      world_(runtime, requeue(shared_)),
+      clusters_(runtime, world_, shared_->options.home_namespace, requeue(shared_)) {}
+
+// What a changed object of an Application does.
+Clusters::Changed Controller::requeue(const std::shared_ptr<Shared>& shared) {
+  return [shared](const std::string& instance) {
+    if (shared->queue) shared->queue->add(key_of_instance(instance, shared->options.home_namespace));
+  };
+}
 
 std::shared_ptr<AppMemory> Controller::memory_of(const kube::ObjectKey& key) {
   const std::lock_guard lock(shared_->mutex);
@@ -50,14 +57,12 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   run.now = runtime_.clock().now();
   if (found->deleting()) return remove_resources(run);
   const SettingsPtr settings = this->settings();
-  world_.set_tracking(settings->tracking, settings->label_key);
   auto application = parse_application(*found, shared_->options.home_namespace, settings);
   if (application.ok()) {
     run.application = std::move(application).value();
     run.project = runtime_.informer(schema::kAppProjects).find({key.ns, run.application.project});
   }
-  const std::string forbidden =
-      application.ok() ? project_forbids(run.application, run.project_or_null()) : application.error().message;
+  const std::string forbidden = application.ok() ? find_destination(run) : application.error().message;
   if (!forbidden.empty()) {
     write_unknown(run.status(), found->spec(), run.now);
     run.conditions.push_back({"InvalidSpecError", forbidden});
@@ -67,9 +72,10 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   if (!ensure_rendering(run)) return save(run);
   pick_up_trace(run);
   const Time start = runtime_.clock().now();
-  run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered,
-                            run.after["status"]["resources"], run.project_or_null());
-  if (!run.observation.complete) return kube::Requeue::after(kNotYet);
+  run.observation = observe(*run.world, shared_->options.schema, run.application, *run.rendered,
+                            run.after["status"]["resources"], run.project_or_null(), &run.memory->observed,
+                            run.before.spec());
+  if (!run.observation.complete) return kube::Requeue::after(run.world == &world_ ? kNotYet : kNotYetElsewhere);
   if (run.after["status"]["sync"]["revision"].as_string() != run.rendered->commit) {
     record(run.memory->trace, "diff", key, start, runtime_.clock().now(), "");
   }
@@ -85,6 +91,16 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   for (const std::string& error : settings->errors) run.conditions.push_back({"ComparisonError", error});
   note_health(run);
   return save(run);
+}
+
+// Why the Application may not go where it wants to; empty: it may.
+std::string Controller::find_destination(Run& run) {
+  auto world = clusters_.find(run.application);
+  if (!world.ok()) return world.error().message;
+  run.world = *world;
+  const Settings& settings = *run.application.settings;
+  run.world->set_tracking(settings.tracking, settings.label_key);
+  return project_forbids(run.application, run.project_or_null());
 }
 
 // argocd-cm, read once for each version of it.
@@ -220,7 +236,13 @@ void Controller::look(const Application& application, const std::shared_ptr<AppM
       const std::lock_guard lock(shared->mutex);
       known = memory->current;
     }
-    const bool moved = commit.ok() && (!known || known->commit != *commit);
+    bool moved = commit.ok() && (!known || known->commit != *commit);
+    if (moved && known && !hard) {
+      if (RenderedPtr same = shared->renderer.carried_over(application.source, *known, *commit)) {
+        known = std::move(same);
+        moved = false;
+      }
+    }
     Result<RenderedPtr> rendered = !commit.ok()      ? Result<RenderedPtr>(commit.error())
                                    : !moved && !hard ? Result<RenderedPtr>(known)
                                                      : shared->renderer.render(application.source, *commit);
@@ -345,9 +367,11 @@ void add_gitops(kube::Runtime& runtime, GitopsOptions options) {
       keys.push_back(application.key());
     return keys;
   });
-  runtime.watch(schema::kPushEvents, queue,
-                [reconciler](const kube::Object& event) { return reconciler->pushed(event); });
-  add_application_sets(runtime, options.repositories, options.poll_interval);
+  if (options.push_events) {
+    runtime.watch(schema::kPushEvents, queue,
+                  [reconciler](const kube::Object& event) { return reconciler->pushed(event); });
+  }
+  add_application_sets(runtime, options.repositories, options.poll_interval, options.push_events);
   add_notifications(runtime, options.workers, options.home_namespace);
 }
 

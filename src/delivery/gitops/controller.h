@@ -9,6 +9,7 @@
 #include <string>
 
 #include "delivery/gitops/automation.h"
+#include "delivery/gitops/clusters.h"
 #include "delivery/gitops/gitops.h"
 #include "delivery/gitops/helm_source.h"
 #include "delivery/gitops/source.h"
@@ -35,6 +36,7 @@ struct AppMemory {
   std::map<std::string, std::optional<Result<RenderedPtr>>>
       others;  // renderings for operations at other revisions; empty: under way
   // --- only the reconciler's, which never runs one key twice at once
+  ObservationCache observed;
   HealBackoff heals;
   std::string traced_commit;  // whose push `trace` is; empty trace: nothing to tell (any more)
   TraceContext trace;
@@ -70,6 +72,7 @@ class Controller final : public kube::Reconciler {
   };
   struct Run;  // one reconciliation
 
+  static Clusters::Changed requeue(const std::shared_ptr<Shared>& shared);
   std::shared_ptr<AppMemory> memory_of(const kube::ObjectKey& key);
   void look(const Application& application, const std::shared_ptr<AppMemory>& memory);
   std::optional<Result<RenderedPtr>> other(const Application& application, const Source& source,
@@ -80,6 +83,8 @@ class Controller final : public kube::Reconciler {
   static Retry retry_of(const Run& run, const Value& state);
   Result<kube::Requeue> wait_for_confirmation(Run& run, const ResourceId& id);
   void read_annotations(Run& run);
+  std::string find_destination(Run& run);
+  Result<kube::Requeue> leave_resources(Run& run, const std::string& finalizer, const std::string& why);
   bool ensure_rendering(Run& run);
   Result<void> operate(Run& run);
   Result<void> run_operation(Run& run, Value& state);
@@ -99,7 +104,8 @@ class Controller final : public kube::Reconciler {
 
   kube::Runtime& runtime_;
   std::shared_ptr<Shared> shared_;
-  World world_;
+  World world_;  // of this process' own cluster
+  Clusters clusters_;
 };
 
 }  // namespace caisson::gitops

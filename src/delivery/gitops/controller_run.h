@@ -13,6 +13,7 @@ struct Controller::Run {
   Value after;
   Application application;
   std::shared_ptr<AppMemory> memory;
+  World* world = nullptr;  // of the destination
   RenderedPtr rendered;
   std::optional<kube::Object> project;
   Observation observation;

@@ -3,6 +3,7 @@
 // stage is a finalizer, so that it is taken up again after a restart.
 #include <algorithm>
 
+#include "core/base/log.h"
 #include "delivery/gitops/controller_run.h"
 
 namespace caisson::gitops {
@@ -37,13 +38,16 @@ void Controller::want_delete_finalizers(Run& run) {
 Result<kube::Requeue> Controller::run_delete_hooks(Run& run, Phase phase, const std::string& finalizer) {
   run.application = TRY(parse_application(run.before, shared_->options.home_namespace, settings()).in("delete hooks"));
   run.project = runtime_.informer(schema::kAppProjects).find({run.before.ns(), run.application.project});
+  run.world = TRY(clusters_.find(run.application));
   if (!ensure_rendering(run)) return save(run);
-  run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered,
+  run.observation = observe(*run.world, shared_->options.schema, run.application, *run.rendered,
                             run.after["status"]["resources"], run.project_or_null());
   if (!run.observation.complete) return kube::Requeue::after(std::chrono::milliseconds(50));
   Value& state = run.status().edit("operationState");
   if (state["operation"]["initiatedBy"]["username"].as_string() != kDeletion) {
-    state = Value{{"operation", Value{{"initiatedBy", Value{{"username", kDeletion}}}, {"sync", Value::map()}}},
+    Value operation{{"initiatedBy", Value{{"username", kDeletion}}}, {"sync", Value::map()}};
+    set_operation_id(operation, run.before);
+    state = Value{{"operation", std::move(operation)},
                   {"phase", "Running"},
                   {"startedAt", format_time(run.now)},
                   {"syncResult", Value{{"revision", run.rendered->commit}, {"resources", Value::list()}}}};
@@ -67,6 +71,16 @@ Result<kube::Requeue> Controller::wait_for_confirmation(Run& run, const Resource
   return save(run);
 }
 
+// The destination is no cluster any more: what was made there can't be reached, and must not hold the Application.
+Result<kube::Requeue> Controller::leave_resources(Run& run, const std::string& finalizer, const std::string& why) {
+  log::warning("resources left behind", {{"application", run.before.key().str()}, {"why", why}});
+  kube::Object after = run.before;
+  after.remove_finalizer(finalizer);
+  auto written = world_.client().update(after);
+  if (!written.ok() && written.error().code != ErrorCode::not_found) return std::move(written).error();
+  return kube::Requeue::never();
+}
+
 // resources-finalizer.argocd.argoproj.io: what the Application made goes first, the last wave first of all.
 Result<kube::Requeue> Controller::remove_resources(Run& run) {
   std::string finalizer;
@@ -79,15 +93,25 @@ Result<kube::Requeue> Controller::remove_resources(Run& run) {
     return run_delete_hooks(run, Phase::post_delete, std::string(kPostDeleteFinalizer));
   if (finalizer.empty()) return kube::Requeue::never();
   const kube::ObjectKey key = run.before.key();
+  Application destination;
+  destination.project = run.before.spec()["project"].str();
+  destination.destination_server = run.before.spec()["destination"]["server"].str();
+  destination.destination_name = run.before.spec()["destination"]["name"].str();
+  destination.destination_namespace = run.before.spec()["destination"]["namespace"].str();
+  if (destination.destination_name == "in-cluster") destination.destination_server = kInCluster;
+  auto world = clusters_.find(destination);
+  if (!world.ok() && world.error().code == ErrorCode::invalid)
+    return leave_resources(run, finalizer, world.error().message);
+  run.world = TRY(std::move(world));
   const std::string instance = key.ns == shared_->options.home_namespace ? key.name : key.ns + "_" + key.name;
   for (const Value& entry : run.before.status()["resources"].items()) {
     const std::string group = entry["group"].str();
     const auto resource =
-        TRY(world_.resource_of((group.empty() ? "" : group + "/") + entry["version"].str(), entry["kind"].str()));
-    if (resource && !world_.watch(*resource)) return kube::Requeue::after(std::chrono::milliseconds(50));
+        TRY(run.world->resource_of((group.empty() ? "" : group + "/") + entry["version"].str(), entry["kind"].str()));
+    if (resource && !run.world->watch(*resource)) return kube::Requeue::after(std::chrono::milliseconds(50));
   }
   std::vector<kube::Object> left;
-  for (kube::Object& object : world_.tracked(instance)) {
+  for (kube::Object& object : run.world->tracked(instance)) {
     if (object.controller() || has_option(object.value(), "Delete=false")) continue;
     const bool agreed = parse_time(run.before.annotation(kConfirmAnnotation)).has_value();
     if (has_option(object.value(), "Delete=confirm") && !agreed && !object.deleting())
@@ -111,9 +135,9 @@ Result<kube::Requeue> Controller::remove_resources(Run& run) {
       finalizer.ends_with("/background") ? kube::Propagation::background : kube::Propagation::foreground;
   for (const kube::Object& object : left) {
     if (object.deleting() || wave_of(object.value()) != last) continue;
-    const auto resource = TRY(world_.resource_of(object.api_version(), object.kind()));
+    const auto resource = TRY(run.world->resource_of(object.api_version(), object.kind()));
     if (!resource) continue;
-    auto done = world_.client().remove(*resource, object.key(), options);
+    auto done = run.world->client().remove(*resource, object.key(), options);
     if (!done.ok() && done.error().code != ErrorCode::not_found)
       return std::move(done).error().in("delete " + id_of(object.value()).str());
   }

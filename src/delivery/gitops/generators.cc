@@ -94,13 +94,15 @@ class Generation {
       out = TRY(from_clusters(generator["clusters"]));
     else if (generator["git"].is_map())
       out = TRY(from_git(generator["git"]));
+    else if (generator["scmProvider"].is_map())
+      out = TRY(from_scm(generator["scmProvider"]));
     else if (generator["matrix"].is_map())
       out = TRY(from_matrix(generator["matrix"], depth));
     else if (generator["merge"].is_map())
       out = TRY(from_merge(generator["merge"], depth));
     else
       return invalid("spec.generators: " + unknown(generator) +
-                     " is not supported; list, clusters, git, matrix and merge are");
+                     " is not supported; list, clusters, git, scmProvider, matrix and merge are");
     const Value& selector = generator["selector"];
     if (selector.is_map()) {
       std::erase_if(out, [&](const Generated& one) {
@@ -235,6 +237,15 @@ class Generation {
         TRY(add_values(git, parameters));
         out.push_back({std::move(parameters), git["template"]});
       }
+    }
+    return out;
+  }
+
+  Result<std::vector<Generated>> from_scm(const Value& provider) {
+    std::vector<Generated> out;
+    for (Value& parameters : TRY(world_.scm(provider))) {
+      TRY(add_values(provider, parameters));
+      out.push_back({std::move(parameters), provider["template"]});
     }
     return out;
   }

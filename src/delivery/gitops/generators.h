@@ -23,6 +23,8 @@ struct GeneratorWorld {
   std::function<Result<std::vector<GeneratedFile>>(const std::string& url, const std::string& revision,
                                                    const std::vector<std::string>& globs)>
       files;
+  // Parameter sets of a scmProvider generator, without its `values`.
+  std::function<Result<std::vector<Value>>(const Value& provider)> scm;
 };
 
 struct Generated {

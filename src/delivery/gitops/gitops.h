@@ -29,6 +29,7 @@ struct GitopsOptions {
   Duration render_time_max = std::chrono::minutes(1);
   std::string kube_version = "v1.33.1";  // what charts see as .Capabilities.KubeVersion
   OwnRegistry own_registry = {};  // where "oci://" of our own registry is read
+  bool push_events = true;        // whether the API has the git room's PushEvents
   std::string home_namespace = "argocd";  // Applications here are tracked by their bare name, as upstream does
 };
 

@@ -132,6 +132,7 @@ class Planner {
     Notification out;
     out.key = key;
     if (to.service == "slack"                ? slack(to, service->second, *filled, out)
+        : to.service == "discord"            ? discord(to, service->second, *filled, out)
         : to.service == "teams"              ? teams(to, service->second, *filled, out)
         : to.service.starts_with("webhook.") ? webhook(to, service->second, *filled, out)
                                              : false) {
@@ -155,6 +156,18 @@ class Planner {
                    {"Content-Type", "application/json; charset=utf-8"}};
     out.body = json::write(body);
     return true;
+  }
+
+  // An incoming webhook of Discord: the message, and embeds where the template has them.
+  static bool discord(const Subscription& to, const Value& service, const Value& filled, Notification& out) {
+    out.url = service["recipientUrls"][to.recipient].str();
+    Value body{{"content", filled["message"].str()}};
+    const auto embeds = json::parse(filled["discord"]["embeds"].as_string());
+    if (embeds.ok()) body.set("embeds", *embeds);
+    if (!service["username"].is_null()) body.set("username", service["username"]);
+    out.headers = {{"Content-Type", "application/json"}};
+    out.body = json::write(body);
+    return !out.url.empty();
   }
 
   static bool teams(const Subscription& to, const Value& service, const Value& filled, Notification& out) {

@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace caisson::gitops {
@@ -15,15 +16,17 @@ std::string version_of(const std::string& api_version) {
 
 class Observer {
  public:
-  Observer(World& world, const schema::Schema& schema, const Application& application, const kube::Object* project)
-      : world_(world), schema_(schema), application_(application), project_(project) {}
+  Observer(World& world, const schema::Schema& schema, const Application& application, const kube::Object* project,
+           std::vector<ObservationCache::Entry>& known)
+      : world_(world), schema_(schema), application_(application), project_(project), known_(known) {}
 
   Observation run(const Rendered& rendered, const Value& previous) {
     for (const Value& entry : previous.items()) {
       const std::string group = entry["group"].str();
       watch_kind((group.empty() ? "" : group + "/") + entry["version"].str(), entry["kind"].str());
     }
-    for (const Value& object : rendered.objects) desired(object);
+    known_.resize(rendered.objects.size());
+    for (std::size_t i = 0; i < rendered.objects.size(); ++i) desired(rendered.objects[i], known_[i]);
     extraneous();
     if (project_ && project_->spec()["orphanedResources"].is_map())
       count_orphans(project_->spec()["orphanedResources"]);
@@ -35,6 +38,12 @@ class Observer {
  private:
   // The kind, watched; nullopt and no error: not served.
   std::optional<kube::Resource> watch_kind(const std::string& api_version, const std::string& kind) {
+    const auto known = kinds_.find({api_version, kind});
+    if (known != kinds_.end()) return known->second;
+    return kinds_[{api_version, kind}] = watch_kind_anew(api_version, kind);
+  }
+
+  std::optional<kube::Resource> watch_kind_anew(const std::string& api_version, const std::string& kind) {
     auto found = world_.resource_of(api_version, kind);
     if (!found.ok()) {
       out_.errors.push_back("look up " + api_version + " " + kind + ": " + found.error().message);
@@ -44,14 +53,19 @@ class Observer {
     return *found;
   }
 
-  void desired(const Value& object) {
+  void desired(const Value& object, ObservationCache::Entry& known) {
     const std::string api_version = object["apiVersion"].str(), kind = object["kind"].str();
     const auto resource = watch_kind(api_version, kind);
-    auto prepared = prepare(application_, object, resource ? std::optional<bool>(resource->namespaced) : std::nullopt);
-    if (!prepared.ok()) {
-      out_.errors.push_back(prepared.error().message);
-      return;
+    const auto namespaced = resource ? std::optional<bool>(resource->namespaced) : std::nullopt;
+    if (known.prepared.is_null() || !(known.source == object) || known.namespaced != namespaced) {
+      auto made = prepare(application_, object, namespaced);
+      if (!made.ok()) {
+        out_.errors.push_back(made.error().message);
+        return;
+      }
+      known = {object, std::move(made).value(), namespaced, Value(), "", {}, {}};
     }
+    const Value* const prepared = &known.prepared;
     if (const ResourceId id = id_of(*prepared); application_.settings->excludes(id.group, id.kind)) return;
     if (is_hook(*prepared)) {
       if (!hook_phases(*prepared).empty()) out_.hooks.push_back(*prepared);
@@ -72,12 +86,12 @@ class Observer {
     made.version = version_of(api_version);
     made.desired = *prepared;
     if (resource) {
-      if (auto live = world_.find(*resource, {id.ns, id.name})) attach(made, *live);
+      if (auto live = world_.find(*resource, {id.ns, id.name})) attach(made, *live, known);
     }
     out_.resources.push_back(std::move(made));
   }
 
-  void attach(Resource& made, const kube::Object& live) {
+  void attach(Resource& made, const kube::Object& live, ObservationCache::Entry& known) {
     const std::string owner = tracked_by(live.value(), application_.settings.get());
     if (!owner.empty() && owner != application_.instance && owner != label_value(application_.instance)) {
       made.shared_with = owner;
@@ -85,10 +99,16 @@ class Observer {
                               " and " + owner);
     }
     made.live = live.value();
-    const schema::KindPtr kind = schema_.find(made.id.group, made.version, made.id.kind);
     keep_scaled_replicas(made);
-    made.health = health_of(live.value(), *application_.settings);
-    made.drift = compare(*made.desired, live.value(), kind.get(), application_.ignore, application_.settings->ignore);
+    if (known.live_version.empty() || known.live_version != live.resource_version() || !(known.compared == *made.desired)) {
+      const schema::KindPtr kind = schema_.find(made.id.group, made.version, made.id.kind);
+      known.health = health_of(live.value(), *application_.settings);
+      known.drift = compare(*made.desired, live.value(), kind.get(), application_.ignore, application_.settings->ignore);
+      known.compared = *made.desired;
+      known.live_version = live.resource_version();
+    }
+    made.health = known.health;
+    made.drift = known.drift;
     if (!made.drift.error.empty()) out_.errors.push_back(made.id.str() + ": " + made.drift.error);
   }
 
@@ -157,6 +177,8 @@ class Observer {
   const schema::Schema& schema_;
   const Application& application_;
   const kube::Object* project_;
+  std::vector<ObservationCache::Entry>& known_;
+  std::map<std::pair<std::string, std::string>, std::optional<kube::Resource>> kinds_;  // by apiVersion and kind
   Observation out_;
   std::set<ResourceId> seen_;
 };
@@ -168,8 +190,15 @@ bool Observation::in_sync() const {
 }
 
 Observation observe(World& world, const schema::Schema& schema, const Application& application,
-                    const Rendered& rendered, const Value& previous, const kube::Object* project) {
-  return Observer(world, schema, application, project).run(rendered, previous);
+                    const Rendered& rendered, const Value& previous, const kube::Object* project,
+                    ObservationCache* cache, const Value& spec) {
+  ObservationCache none;
+  ObservationCache& known = cache ? *cache : none;
+  if (known.settings != application.settings || !(known.spec == spec) ||
+      known.schema_generation != schema.generation()) {
+    known = {application.settings, spec, schema.generation(), {}};
+  }
+  return Observer(world, schema, application, project, known.entries).run(rendered, previous);
 }
 
 }  // namespace caisson::gitops

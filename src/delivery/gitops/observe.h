@@ -21,8 +21,27 @@ struct Observation {
   bool in_sync() const;
 };
 
-// `previous` is status.resources: kinds of the past are looked at, too. `project` may be null.
+// What the observations of one Application before said, for what has not changed since: an Application is looked at
+// with every change of one of its objects. It can be lost. Threads: one.
+struct ObservationCache {
+  struct Entry {
+    Value source, prepared;          // as rendered, as it is applied
+    std::optional<bool> namespaced;  // with which it was prepared
+    Value compared;                  // the desired object that was compared …
+    std::string live_version;        // … with this one; empty: with none yet
+    Drift drift;
+    std::optional<Health> health;
+  };
+  SettingsPtr settings;  // and with what all entries were made
+  Value spec;
+  std::uint64_t schema_generation = 0;
+  std::vector<Entry> entries;  // as the rendered objects
+};
+
+// `previous` is status.resources: kinds of the past are looked at, too. `project` and `cache` may be null; `spec` is the
+// Application's, for the cache.
 Observation observe(World& world, const schema::Schema& schema, const Application& application,
-                    const Rendered& rendered, const Value& previous, const kube::Object* project);
+                    const Rendered& rendered, const Value& previous, const kube::Object* project,
+                    ObservationCache* cache = nullptr, const Value& spec = Value());
 
 }  // namespace caisson::gitops

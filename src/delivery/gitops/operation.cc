@@ -22,7 +22,7 @@ Result<Source> source_of(const Application& application, const Value& operation)
   if (!source.is_map()) return application.source;
   Value spec{{"project", application.project},
              {"source", source},
-             {"destination", Value{{"server", application.destination_server}}}};
+             {"destination", Value{{"server", kInCluster}}}};
   const Application parsed = TRY(parse_application(kube::Object(Value{{"spec", std::move(spec)}}), ""));
   return parsed.source;
 }
@@ -56,7 +56,7 @@ Result<void> Controller::operate(Run& run) {
 
 // The field `operation` is a request: it moves into status.operationState.
 void Controller::begin_operation(Run& run) {
-  const Value operation = run.after["operation"];
+  Value operation = run.after["operation"];
   if (!operation.is_map()) return;
   if (run.after["status"]["operationState"]["phase"].as_string() == "Running" &&
       !automated(run.after["status"]["operationState"]))
@@ -66,6 +66,7 @@ void Controller::begin_operation(Run& run) {
     return;  // it waits for the window
   }
   run.after.erase("operation");
+  set_operation_id(operation, run.before);
   Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
   state.set("syncResult", Value{{"revision", ""},
                                 {"source", operation_source(operation, run.before.spec())},
@@ -89,14 +90,16 @@ void Controller::look_at_windows(Run& run) {
 
 SyncContext Controller::sync_context(const Run& run, const Rendered& rendered, const Observation& target) {
   const TraceContext trace = run.memory->traced_commit == rendered.commit ? run.memory->trace : TraceContext();
-  return SyncContext{world_,
+  return SyncContext{*run.world,
                      run.application,
                      rendered,
                      target,
                      trace.empty() ? trace : trace.child("apply " + run.application.key.str()),
                      run.before.metadata()["annotations"],
                      run.project_or_null(),
-                     run.now};
+                     run.now,
+                     operation_id(run.before.status()["operationState"]) ==
+                         operation_id(run.after["status"]["operationState"])};
 }
 
 // The operation's own retry; of an operation that has none, the policy's.
@@ -123,7 +126,8 @@ void Controller::consider_auto_sync(Run& run) {
       return run.retry_in(wait);
     }
   }
-  const Value operation = auto_operation(run.application, run.rendered->commit);
+  Value operation = auto_operation(run.application, run.rendered->commit);
+  set_operation_id(operation, run.before);
   Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
   state.set("syncResult", Value{{"revision", run.rendered->commit},
                                 {"source", operation_source(operation, run.before.spec())},
@@ -165,15 +169,16 @@ Result<void> Controller::run_operation(Run& run, Value& state) {
   state.edit("syncResult").set("revision", rendered->commit);
   Observation target = run.observation;
   const auto look_again = [&] {
-    return observe(world_, shared_->options.schema, run.application, *rendered, run.after["status"]["resources"],
+    return observe(*run.world, shared_->options.schema, run.application, *rendered, run.after["status"]["resources"],
                    run.project_or_null());
   };
   if (rendered->commit != run.rendered->commit || !own) target = look_again();
   auto outcome = advance(sync_context(run, *rendered, target), state);
   if (!outcome.ok()) return std::move(outcome).error().in("sync " + run.application.key.str());
   if (outcome->wrote) {
-    run.observation = observe(world_, shared_->options.schema, run.application, *run.rendered,
-                              run.after["status"]["resources"], run.project_or_null());
+    run.observation = observe(*run.world, shared_->options.schema, run.application, *run.rendered,
+                              run.after["status"]["resources"], run.project_or_null(), &run.memory->observed,
+                              run.before.spec());
   }
   state.set("message", outcome->message);
   if (outcome->phase == SyncOutcome::Phase::running) {

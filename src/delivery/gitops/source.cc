@@ -270,6 +270,30 @@ Result<Rendered> Renderer::make(const Source& source, const std::string& commit,
   return rendered_of(commit, std::move(type), std::move(rendering));
 }
 
+RenderedPtr Renderer::carried_over(const Source& source, const Rendered& known, const std::string& commit) {
+  if (!source.chart.empty() || !source.more.empty() || known.inputs.empty()) return nullptr;
+  const std::string key = source.repo_url + " " + known.commit + " " + commit;
+  std::shared_ptr<const git::Repository::Changes> changes;
+  {
+    const std::lock_guard lock(mutex_);
+    if (change_key_ == key) changes = changes_;
+  }
+  if (!changes) {
+    const auto repository = repositories_.find(source.repo_url);
+    if (!repository.ok()) return nullptr;
+    auto found = repository->changes(known.commit, commit);
+    if (!found.ok()) return nullptr;  // history that was rewritten: rendering says what there is to say
+    changes = std::make_shared<const git::Repository::Changes>(std::move(found).value());
+    const std::lock_guard lock(mutex_);
+    change_key_ = key;
+    changes_ = changes;
+  }
+  if (changes->truncated || concerns(source.path, known.inputs, changes->all())) return nullptr;
+  auto out = std::make_shared<Rendered>(known);
+  out->commit = commit;
+  return out;
+}
+
 void Renderer::forget(const Source& source) {
   const std::lock_guard lock(mutex_);
   cache_.remove_if([&](const auto& entry) { return entry.first.starts_with(source.repo_url + "\n"); });

@@ -47,6 +47,9 @@ class Renderer {
   Result<std::string> resolve(const Source& source, const std::string& revision) const;
   // Errors: what git and render give, naming file and field; timeout.
   Result<RenderedPtr> render(const Source& source, const std::string& commit);
+  // The rendering of `known` as one of `commit`, when nothing that it read has changed in between; nullptr: render. Of
+  // one git source.
+  RenderedPtr carried_over(const Source& source, const Rendered& known, const std::string& commit);
   void forget(const Source& source);  // hard refresh
 
  private:
@@ -67,6 +70,9 @@ class Renderer {
   mutable render::helm::TemplateCache templates_;
   std::mutex mutex_;
   std::list<std::pair<std::string, RenderedPtr>> cache_;  // newest first; GUARDED_BY(mutex_)
+  // What changed last between two commits of a repository: a thousand Applications ask the same. GUARDED_BY(mutex_)
+  std::string change_key_;
+  std::shared_ptr<const git::Repository::Changes> changes_;
 };
 
 // Could a change of `changed` files alter what was rendered from `path` by reading `inputs`? Pure.

@@ -5,7 +5,9 @@
 #include <map>
 #include <set>
 
+#include "core/base/hash.h"
 #include "core/base/text.h"
+#include "delivery/gitops/editors.h"
 #include "delivery/gitops/gitops.h"
 
 namespace caisson::gitops {
@@ -38,6 +40,12 @@ bool lacks(const kube::Object& ns, const Value& metadata) {
   return false;
 }
 
+bool has_hooks(const std::vector<Step>& steps) {
+  return std::any_of(steps.begin(), steps.end(), [](const Step& step) {
+    return std::any_of(step.tasks.begin(), step.tasks.end(), [](const Task& task) { return task.hook; });
+  });
+}
+
 std::string first_failure(const Value& state) {
   for (const Value& one : state["syncResult"]["resources"].items()) {
     if (one["status"].as_string() == "SyncFailed") return one["message"].str();
@@ -61,6 +69,7 @@ class Sync {
   Result<void> write_one(const Task& task);
   kube::Write write_of(const Task& task, const std::optional<kube::Object>& live) const;
   Value traced(const Task& task, const std::optional<kube::Object>& live) const;
+  Result<bool> made_already(const Task& task);
   Result<void> before_creation(const Task& task);
   Result<void> remove(const ResourceId& id, const std::string& api_version);
   Result<void> remove_hooks(const std::vector<Task>& tasks, bool succeeded);
@@ -84,6 +93,7 @@ class Sync {
   const Value sync_;
   bool wrote_ = false;
   bool multi_step_ = false;
+  bool hooks_made_ = false;  // by this call: their results are not recorded yet
   std::set<std::string> defined_, namespaces_;  // "group/Kind" and names that come with this sync
 };
 
@@ -189,6 +199,7 @@ Result<SyncOutcome> Sync::run() {
     const auto plan = safety_plan(steps, it_.observation.resources, it_.project);
     if (plan && it_.annotations[kApprovedAnnotation].as_string() != plan->id && !begun())
       return SyncOutcome{SyncOutcome::Phase::running, plan->message(), wrote_};
+    if (!it_.recorded && has_hooks(steps)) return SyncOutcome{SyncOutcome::Phase::running, "starting", wrote_};
   }
   std::vector<Task> all;
   for (const Step& step : steps) {
@@ -219,6 +230,7 @@ Result<SyncOutcome> Sync::run() {
                          "waiting for " + waiting[0] + (more ? " and " + std::to_string(more) + " more" : ""), wrote_};
     }
   }
+  if (hooks_made_) return SyncOutcome{SyncOutcome::Phase::running, "hooks have run", wrote_};
   if (!dry_run()) TRY(remove_hooks(all, true));
   const bool ignored = std::any_of(all.begin(), all.end(), [](const Task& task) { return task.prune && task.skip; });
   return SyncOutcome{SyncOutcome::Phase::succeeded,
@@ -303,6 +315,8 @@ TaskState Sync::task_state(const Task& task, std::string& message) const {
 Value Sync::traced(const Task& task, const std::optional<kube::Object>& live) const {
   Value object = task.object;
   Value& annotations = object.edit({"metadata", "annotations"});
+  if (const std::string operation = operation_id(state_); task.hook && !operation.empty())
+    annotations.set(kHookOperationAnnotation, operation);
   if (!it_.trace.empty())
     annotations.set(kTraceparentAnnotation, it_.trace.traceparent());
   else if (live && !live->annotation(kTraceparentAnnotation).empty())
@@ -310,13 +324,14 @@ Value Sync::traced(const Task& task, const std::optional<kube::Object>& live) co
   return object;
 }
 
-// Of a dry run: with the fields that would change.
+// Of a dry run: with the fields that would change, and who made them so.
 std::string Sync::done_message(const Task& task, bool existed) const {
   std::string text = task.prune ? "pruned" : lower_kind(task.id) + (existed ? " configured" : " created");
   if (!dry_run()) return text;
   text += " (dry run)";
   for (const Resource& one : it_.observation.resources) {
-    if (one.id == task.id && !one.drift.paths.empty()) text += ": " + join(one.drift.paths, ", ");
+    if (one.id == task.id && !one.drift.paths.empty())
+      text += ": " + describe(editors_of(*one.desired, *one.live, one.drift.paths));
   }
   return text;
 }
@@ -359,6 +374,16 @@ kube::Write Sync::write_of(const Task& task, const std::optional<kube::Object>& 
   return write;
 }
 
+// This operation made the hook, and was interrupted before it could say so.
+Result<bool> Sync::made_already(const Task& task) {
+  hooks_made_ = true;
+  const std::string operation = operation_id(state_);
+  const auto live = live_of(task);
+  if (!live || operation.empty() || live->annotation(kHookOperationAnnotation) != operation) return false;
+  record(task, "Synced", done_message(task, false));
+  return true;
+}
+
 Result<void> Sync::before_creation(const Task& task) {
   const auto policies = delete_policies(task.object);
   if (std::find(policies.begin(), policies.end(), DeletePolicy::before_creation) == policies.end()) return {};
@@ -399,9 +424,15 @@ Result<void> Sync::apply(const std::vector<const Task*>& tasks) {
     else
       writes.push_back(task);
   }
+  std::vector<const Task*> left;
   for (const Task* task : writes) {
-    if (task->hook && !dry_run()) TRY(before_creation(*task));
+    if (task->hook && !dry_run()) {
+      if (TRY(made_already(*task))) continue;
+      TRY(before_creation(*task));
+    }
+    left.push_back(task);
   }
+  writes = std::move(left);
   // A transaction writes; a dry run asks for each object alone.
   if (writes.size() > 1 && it_.world.client().atomic() && !dry_run()) return write_together(writes);
   for (const Task* task : writes) TRY(write_one(*task));
@@ -494,6 +525,7 @@ Result<void> Sync::terminate() {
 
 Result<SyncOutcome> Sync::run_phase(Phase phase) {
   const std::vector<Task> tasks = phase_hooks(it_.observation.hooks, phase, plan_options());
+  if (!it_.recorded && !tasks.empty()) return SyncOutcome{SyncOutcome::Phase::running, "starting", wrote_};
   for (const Task& task : tasks) {
     if (!result_of(task)) TRY(apply({&task}));
     std::string message;
@@ -505,11 +537,30 @@ Result<SyncOutcome> Sync::run_phase(Phase phase) {
       return SyncOutcome{SyncOutcome::Phase::failed, task.id.str() + ": " + message, wrote_};
     }
   }
+  if (hooks_made_) return SyncOutcome{SyncOutcome::Phase::running, "hooks have run", wrote_};
   TRY(remove_hooks(tasks, true));
   return SyncOutcome{SyncOutcome::Phase::succeeded, "", wrote_};
 }
 
+constexpr std::string_view kOperationInfo = "caisson.dev/operation";
+
 }  // namespace
+
+// A retry is an operation of its own: its hooks run again.
+std::string operation_id(const Value& state) {
+  for (const Value& one : state["operation"]["info"].items()) {
+    if (one["name"].as_string() == kOperationInfo)
+      return one["value"].str() + "-" + std::to_string(state["retryCount"].as_int());
+  }
+  return "";
+}
+
+void set_operation_id(Value& operation, const kube::Object& application) {
+  Value info = operation["info"].is_list() ? operation["info"] : Value::list();
+  const std::string id = sha256_hex(application.uid() + " " + application.resource_version()).substr(0, 12);
+  info.push_back(Value{{"name", kOperationInfo}, {"value", id}});
+  operation.set("info", std::move(info));
+}
 
 Result<void> terminate(const SyncContext& context, Value& state) {
   return Sync(context, state).terminate();

@@ -19,7 +19,14 @@ struct SyncContext {
   Value annotations;               // the Application's: confirmations and approvals
   const kube::Object* project;     // for the safety catch; may be null
   Time now;
+  bool recorded = true;  // the operation stands in the Application as the API has it
 };
+
+// What tells one operation of an Application from every other: hooks carry it (kHookOperationAnnotation), so that a
+// hook that was made before a crash is known for what it is. It is kept in operation.info, which outlives a crash.
+std::string operation_id(const Value& state);
+void set_operation_id(Value& operation, const kube::Object& application);
+inline constexpr std::string_view kHookOperationAnnotation = "caisson.dev/operation";
 
 struct SyncOutcome {
   enum class Phase { running, succeeded, failed } phase = Phase::running;
@@ -28,7 +35,8 @@ struct SyncOutcome {
 };
 
 // `state` is status.operationState; syncResult.resources grows. Transient trouble (the API can't be reached) is an
-// Error.
+// Error. Hooks run only in an operation that is recorded, and are deleted after success only when that is: whatever is
+// killed in between, none runs a second time.
 Result<SyncOutcome> advance(const SyncContext& context, Value& state);
 
 // Ends an operation that somebody terminates: hooks that still run are deleted.

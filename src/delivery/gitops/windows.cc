@@ -21,7 +21,6 @@ bool applies(const Value& window, const Application& application) {
   const bool by_name = listed(window["applications"], application.key.name);
   const bool by_namespace = listed(window["namespaces"], application.destination_namespace);
   const bool by_cluster = listed(window["clusters"], application.destination_server) ||
-                          listed(window["clusters"], "in-cluster") ||
                           listed(window["clusters"], application.destination_name);
   if (!window["useAndOperator"].as_bool() && !window["andOperator"].as_bool())
     return by_name || by_namespace || by_cluster;

@@ -6,7 +6,6 @@ namespace {
 
 constexpr std::string_view kIndex = "gitops-instance";
 constexpr Duration kCatchUpMax = std::chrono::seconds(5);
-constexpr Duration kFirstListMax = std::chrono::seconds(2);
 
 std::string kind_key(const kube::Resource& resource) {
   return resource.api_version() + "/" + resource.kind;
@@ -19,8 +18,8 @@ std::vector<std::string> instances(const kube::Object& object, const Settings& s
 
 }  // namespace
 
-World::World(kube::Runtime& runtime, std::function<void(const std::string&)> changed)
-    : runtime_(runtime), changed_(std::move(changed)), tracking_(std::make_shared<const Settings>()) {}
+World::World(kube::Runtime& runtime, std::function<void(const std::string&)> changed, Duration first_list_max)
+    : runtime_(runtime), changed_(std::move(changed)), first_list_max_(first_list_max), tracking_(std::make_shared<const Settings>()) {}
 
 void World::set_tracking(Tracking tracking, const std::string& label_key) {
   const std::lock_guard lock(mutex_);
@@ -83,7 +82,7 @@ bool World::watch(const kube::Resource& resource) {
       for (const std::string& name : names) changed_(name);
     });
   }
-  return informer.synced() || informer.wait_synced(kFirstListMax);
+  return informer.synced() || informer.wait_synced(first_list_max_);
 }
 
 std::optional<kube::Object> World::overlaid(const kube::Resource& resource, const kube::ObjectKey& key,

@@ -19,7 +19,9 @@ namespace caisson::gitops {
 class World {
  public:
   // `changed` is called with the instance names that a changed object was or is tracked by.
-  World(kube::Runtime& runtime, std::function<void(const std::string& instance)> changed);
+  // `first_list_max`: how long watch() waits for a kind's first list.
+  World(kube::Runtime& runtime, std::function<void(const std::string& instance)> changed,
+        Duration first_list_max = std::chrono::seconds(2));
 
   kube::Client& client() { return runtime_.client(); }
   // nullopt: no such kind is served (yet).
@@ -48,6 +50,7 @@ class World {
 
   kube::Runtime& runtime_;
   std::function<void(const std::string&)> changed_;
+  const Duration first_list_max_;
   std::shared_ptr<const Settings> tracking_;  // only of its tracking fields; GUARDED_BY(mutex_) until the first watch
   std::mutex mutex_;
   std::map<std::string, kube::Resource> watched_;                       // by apiVersion/kind; GUARDED_BY(mutex_)

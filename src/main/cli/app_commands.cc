@@ -20,7 +20,8 @@ constexpr std::string_view kUsage =
     "caisson app preview REVISION [--repo URL]\n"
     "caisson app sync NAME [--revision R] [--prune] [--dry-run] [--force] [--resource GROUP:KIND:NAME] [--async]\n"
     "caisson app wait NAME [--sync] [--health] [--operation] [--timeout SECONDS]\n"
-    "caisson app rollback NAME [ID] | terminate NAME | approve PLAN\n"
+    "caisson app rollback NAME [ID] [--git] | terminate NAME | approve PLAN\n"
+    "caisson app adopt NAME [--resource GROUP:KIND:NAME] [--dry-run]\n"
     "caisson app logs NAME [--follow] | actions NAME list|run ACTION --kind K [--resource-name N] [--param A=B]\n"
     "caisson app create NAME --repo URL --path P --dest-namespace N | set NAME … | delete NAME [--cascade=false]\n";
 
@@ -69,6 +70,7 @@ constexpr Flag kFlags[] = {
     {"--operation", nullptr, &AppArguments::wait_operation},
     {"--hard-refresh", nullptr, &AppArguments::hard},
     {"--upsert", nullptr, &AppArguments::upsert},
+    {"--git", nullptr, &AppArguments::in_git},
 };
 
 std::string health_painted(const std::string& health) {
@@ -208,6 +210,7 @@ constexpr AppCommand kCommands[] = {
     {"preview", 1, app_preview},
     {"sync", 1, app_sync},
     {"rollback", 1, app_rollback},
+    {"adopt", 1, app_adopt},
     {"terminate", 1, app_terminate},
     {"terminate-op", 1, app_terminate},
     {"approve", 1, app_approve},

@@ -19,7 +19,7 @@ struct AppArguments {
   std::vector<std::string> resources, sync_options, parameters;  // GROUP:KIND:NAME, Name=value
   bool prune = false, dry_run = false, force = false, async = false, cascade = true, follow = false;
   bool automated = false, manual = false, auto_prune = false, self_heal = false;
-  bool wait_sync = false, wait_health = false, wait_operation = false, hard = false, upsert = false;
+  bool wait_sync = false, wait_health = false, wait_operation = false, hard = false, upsert = false, in_git = false;
   int timeout_seconds = 0;  // 0: none
 };
 Result<AppArguments> read_app_arguments(const std::vector<std::string>& words);
@@ -49,6 +49,10 @@ Result<int> app_rollback(const AppSession& app, const AppArguments& arguments);
 Result<int> app_terminate(const AppSession& app, const AppArguments& arguments);
 Result<int> app_approve(const AppSession& app, const AppArguments& arguments);
 Result<int> app_actions(const AppSession& app, const AppArguments& arguments);
+// app_git_commands.cc
+Result<int> app_adopt(const AppSession& app, const AppArguments& arguments);
+Result<int> rollback_in_git(const AppSession& app, const AppArguments& arguments, const kube::Object& object,
+                            const std::string& revision);
 // app_edit_commands.cc
 Result<int> app_create(const AppSession& app, const AppArguments& arguments);
 Result<int> app_set(const AppSession& app, const AppArguments& arguments);

@@ -141,11 +141,11 @@ Result<int> app_preview(const AppSession& app, const AppArguments& arguments) {
 
 Result<int> app_rollback(const AppSession& app, const AppArguments& arguments) {
   const kube::Object one = TRY(app.get(arguments.words[0]));
-  if (one.spec()["syncPolicy"]["automated"].is_map())
+  if (one.spec()["syncPolicy"]["automated"].is_map() && !arguments.in_git)
     return Error{ErrorCode::invalid,
                  "rollback cannot be performed when automated sync is enabled; turn it off with: "
                  "caisson app set " +
-                     one.name() + " --sync-policy none"};
+                     one.name() + " --sync-policy none, or roll the repository back with --git"};
   const Value& history = one.status()["history"];
   const Value* entry = nullptr;
   if (arguments.words.size() > 1) {
@@ -156,6 +156,7 @@ Result<int> app_rollback(const AppSession& app, const AppArguments& arguments) {
     entry = &history[history.size() - 2];
   }
   if (!entry) return Error{ErrorCode::not_found, "there is no such deployment in the history of " + one.name()};
+  if (arguments.in_git) return rollback_in_git(app, arguments, one, (*entry)["revision"].str());
   Value sync{{"revision", (*entry)["revision"]}};
   if ((*entry)["source"].is_map()) sync.set("source", (*entry)["source"]);
   if ((*entry)["sources"].is_list()) sync.set("sources", (*entry)["sources"]);

@@ -14,6 +14,7 @@
 #include "artifact/build/executor.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "main/cli/attach_commands.h"
 #include "main/cli/image_commands.h"
 #include "main/cli/scan_commands.h"
 #include "main/cli/kubectl/kubectl.h"
@@ -29,6 +30,7 @@ struct Tree {
   CLI::App app{"Caisson: git push to running containers, on one machine.\n\nFirst steps: caisson preflight, sudo caisson up --detach, caisson login", "caisson"};
   Global global;
   UpFlags up;
+  AttachFlags attach;
   GetFlags get;
   LogFlags logs;
   ExecFlags exec;
@@ -84,13 +86,33 @@ void take_settings(Tree& tree, CLI::App* command) {
   command->add_option("--trust-host-ca", s.trust_host_ca, "builds get this host's CA bundle")->capture_default_str();
 }
 
+void take_attachment(Tree& t, CLI::App* command) {
+  command->add_option("--kubeconfig", t.attach.kubeconfig, "reconcile Applications of this Kubernetes instead of starting one");
+  command->add_option("--context", t.attach.context, "context of the kubeconfig");
+  command->add_option("--home-namespace", t.attach.home_namespace, "where the Applications are")->capture_default_str();
+  command->add_flag("--take-over", t.attach.take_over, "stop an Argo CD that works there, and adopt its Applications");
+}
+
 void add_platform_commands(Tree& t) {
   auto* up = add(t, t.app, "up", "start the platform", "sudo caisson up --detach", [&t] {
     t.up.settings.data_dir = t.global.data_dir;
-    return done(command_up(t.up));
+    if (t.attach.kubeconfig.empty()) return done(command_up(t.up));
+    t.attach.settings = t.up.settings;
+    t.attach.detach = t.up.detach;
+    return done(command_attach(t.attach));
   });
   take_settings(t, up);
+  take_attachment(t, up);
   up->add_flag("-d,--detach", t.up.detach, "return when it is ready; it goes on in the background");
+  auto* attach = add(t, t.app, "attach", "reconcile Applications of a Kubernetes that is there already", "caisson attach --kubeconfig ~/.kube/config", [&t] {
+    t.attach.settings = t.up.settings;
+    t.attach.settings.data_dir = t.global.data_dir;
+    return done(t.attach.print_rbac ? command_print_rbac(t.attach) : command_attach(t.attach));
+  });
+  take_attachment(t, attach);
+  attach->add_flag("--print-rbac", t.attach.print_rbac, "print the rights it needs, as a manifest; with --kubeconfig for the kinds in use there");
+  attach->add_option("--listen", t.up.settings.listen, "address for webhooks and health")->capture_default_str();
+  attach->add_option("--portal-port", t.up.settings.ports.portal, "webhooks, health")->capture_default_str();
   auto* down = add(t, t.app, "down", "stop the platform and everything it started", "sudo caisson down --purge",
                    [&t] {
                      t.down.data_dir = t.global.data_dir;
@@ -297,7 +319,7 @@ struct Group {
   void (*add)(Tree&);
 };
 constexpr Group kGroups[] = {
-    {" up down preflight status version login git-credential ", add_platform_commands},
+    {" up attach down preflight status version login git-credential ", add_platform_commands},
     {" describe rollout ", add_object_commands},
     {" logs exec timeline ", add_pod_commands},
     {" scan ", add_scan_commands},

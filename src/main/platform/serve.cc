@@ -21,6 +21,7 @@
 #include "delivery/git/git_server.h"
 #include "delivery/git/repositories.h"
 #include "delivery/gitops/gitops.h"
+#include "delivery/gitops/logins.h"
 #include "delivery/gitops/webhook.h"
 #include "delivery/pipeline/pipeline.h"
 #include "main/platform/agent_link.h"
@@ -123,7 +124,9 @@ Result<void> run_server(const Instance& instance) {
   const auto layers = make_agent_layers(instance.path("run/agent.sock"));
   scan::AdvisoryStore advisories = TRY(scan::AdvisoryStore::open(instance.path("scan/advisories.db")));
   const auto spans = kube::make_span_recorder(*client);
-  git::Repositories repositories(repository_options(instance));
+  git::RepositoriesOptions reading = repository_options(instance);
+  reading.logins = [&client](const std::string& url) { return gitops::git_login(*client, "argocd", url); };
+  git::Repositories repositories(std::move(reading));
   WorkerPool workers("worker", 4);
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
   controllers::add_controllers(runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get(), .signer = signer});
