@@ -110,21 +110,46 @@ Result<CronSchedule> CronSchedule::parse(std::string_view text) {
   return out;
 }
 
-std::optional<Time> CronSchedule::next(Time after) const {
+bool CronSchedule::day_fits(std::chrono::sys_days day) const {
+  const std::chrono::year_month_day date(day);
+  const bool date_fits = has(days_, static_cast<unsigned>(date.day()));
+  const bool weekday_fits = has(weekdays_, std::chrono::weekday(day).c_encoding());
+  // When both are restricted either will do: cron's old rule.
+  const bool fits = any_day_ || any_weekday_ ? date_fits && weekday_fits : date_fits || weekday_fits;
+  return fits && has(months_, static_cast<unsigned>(date.month()));
+}
+
+std::optional<Time> CronSchedule::next(Time after, const TimeZone* zone) const {
   using namespace std::chrono;
   if (every_ > Duration(0)) return floor<seconds>(after) + every_;
+  if (zone != nullptr) return next_in(after, *zone);
   const auto first = floor<minutes>(after) + minutes(1);
   for (auto day = floor<days>(first); day < floor<days>(first) + days(5 * 366); day += days(1)) {
-    const year_month_day date(day);
-    const bool day_fits = has(days_, static_cast<unsigned>(date.day()));
-    const bool weekday_fits = has(weekdays_, weekday(day).c_encoding());
-    // When both are restricted either will do: cron's old rule.
-    const bool fits = any_day_ || any_weekday_ ? day_fits && weekday_fits : day_fits || weekday_fits;
-    if (!fits || !has(months_, static_cast<unsigned>(date.month()))) continue;
+    if (!day_fits(day)) continue;
     for (auto at = std::max<sys_time<minutes>>(day, first); at < day + days(1); at += minutes(1)) {
       const auto minute = static_cast<unsigned>((at - day).count());
       if (has(hours_, minute / 60) && has(minutes_, minute % 60)) return Time(at);
     }
+  }
+  return std::nullopt;
+}
+
+// Minute by minute of real time, so that changes of clocks come out right; most of a day that does not fit is skipped.
+std::optional<Time> CronSchedule::next_in(Time after, const TimeZone& zone) const {
+  using namespace std::chrono;
+  constexpr auto kNearMidnight = hours(3);  // a change of clocks near midnight moves it by less
+  const auto first = floor<minutes>(after) + minutes(1);
+  for (auto at = first; at < first + days(5 * 366);) {
+    const auto local = floor<minutes>(Time(at) + zone.offset_at(at));
+    const auto day = floor<days>(local);
+    if (!day_fits(day)) {
+      const auto left = day + days(1) - local;
+      at += left > kNearMidnight ? duration_cast<minutes>(left - kNearMidnight) : minutes(1);
+      continue;
+    }
+    const auto minute = static_cast<unsigned>((local - day).count());
+    if (has(hours_, minute / 60) && has(minutes_, minute % 60)) return Time(at);
+    at += minutes(1);
   }
   return std::nullopt;
 }

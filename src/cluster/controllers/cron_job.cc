@@ -74,11 +74,15 @@ class CronJobReconciler : public kube::Reconciler {
 
   Result<Requeue> run_if_due(const Object& cron_job, Object& after, const std::vector<Object>& jobs) {
     const Time now = clock_.now();
-    const std::string zone = cron_job.spec()["timeZone"].str();
-    if (!zone.empty() && zone != "UTC" && zone != "Etc/UTC") {
-      events_.record(cron_job, EventRecorder::Type::warning, "UnknownTimeZone",
-                     "time zone " + zone + " is not supported: schedules are in UTC");
-      return Requeue::never();
+    std::optional<TimeZone> zone;
+    if (const std::string name = cron_job.spec()["timeZone"].str(); !name.empty()) {
+      auto loaded = TimeZone::load(name);
+      if (!loaded.ok()) {
+        events_.record(cron_job, EventRecorder::Type::warning, "UnknownTimeZone",
+                       "invalid timeZone: \"" + name + "\": " + loaded.error().message);
+        return Requeue::never();
+      }
+      zone = std::move(loaded).value();
     }
     const auto schedule = CronSchedule::parse(cron_job.spec()["schedule"].as_string());
     if (!schedule.ok()) {
@@ -86,7 +90,7 @@ class CronJobReconciler : public kube::Reconciler {
       return Requeue::never();
     }
     if (cron_job.spec()["suspend"].as_bool()) return Requeue::never();
-    const DueTime due = due_time(cron_job, *schedule, now);
+    const DueTime due = due_time(cron_job, *schedule, now, zone ? &*zone : nullptr);
     const auto wait = due.next ? Requeue::after(*due.next - now + std::chrono::milliseconds(100)) : Requeue::never();
     if (due.missed) {
       events_.record(cron_job, EventRecorder::Type::warning, "MissSchedule",
@@ -153,16 +157,16 @@ class CronJobReconciler : public kube::Reconciler {
 
 }  // namespace
 
-DueTime due_time(const Object& cron_job, const CronSchedule& schedule, Time now) {
+DueTime due_time(const Object& cron_job, const CronSchedule& schedule, Time now, const TimeZone* zone) {
   DueTime out;
-  out.next = schedule.next(now);
+  out.next = schedule.next(now, zone);
   Time from = cron_job.created().value_or(now);
   if (const auto last = parse_time(cron_job.status()["lastScheduleTime"].as_string())) from = *last;
   const Value& deadline = cron_job.spec()["startingDeadlineSeconds"];
   const Time earliest = now - std::chrono::seconds(deadline.as_int());
   // Of many that were missed (the machine was off) only the latest counts.
   for (int i = 0; i < 100'000; ++i) {
-    const auto at = schedule.next(from);
+    const auto at = schedule.next(from, zone);
     if (!at || *at > now) break;
     (deadline.is_null() || *at >= earliest ? out.run : out.missed) = *at;
     from = *at;

@@ -58,7 +58,8 @@ class DisruptionReconciler : public kube::Reconciler {
         deployments_(runtime.informer(schema::kDeployments)),
         replica_sets_(runtime.informer(schema::kReplicaSets)),
         stateful_sets_(runtime.informer(schema::kStatefulSets)),
-        controllers_(runtime.informer(replication_controllers())) {}
+        controllers_(runtime.informer(replication_controllers())),
+        events_(client_, clock_, "controllermanager") {}
 
   std::string_view name() const override { return "disruption"; }
 
@@ -68,6 +69,10 @@ class DisruptionReconciler : public kube::Reconciler {
     std::vector<Object> pods;
     if (!budget->spec()["selector"].is_null())
       pods = pods_.list(key.ns, TRY(kube::LabelSelector::from(budget->spec()["selector"])));
+    // Told when it is news: of a new budget, and when the last pod has gone.
+    const bool is_new = budget->status()["observedGeneration"] != budget->metadata()["generation"];
+    if (pods.empty() && (is_new || budget->status()["expectedPods"].as_int() > 0))
+      events_.record(*budget, kube::EventRecorder::Type::normal, "NoPods", "No matching pods found");
     const Value disrupted = still_disrupted(budget->status()["disruptedPods"], pods, clock_.now());
     const DisruptionCount count = count_disruptions(budget->spec(), expected_scale(pods), pods, disrupted);
     Object wanted = *budget;
@@ -131,6 +136,7 @@ class DisruptionReconciler : public kube::Reconciler {
   kube::Client& client_;
   Clock& clock_;
   kube::Informer &budgets_, &pods_, &deployments_, &replica_sets_, &stateful_sets_, &controllers_;
+  kube::EventRecorder events_;
 };
 
 }  // namespace

@@ -141,6 +141,7 @@ class AutoscalerReconciler : public kube::Reconciler {
   Result<void> write_status(const Object& before, Object& after) {
     if (after.status() == before.status()) return {};
     if (after.status()["desiredReplicas"].is_null()) after.edit({"status"}).set("desiredReplicas", 0);
+    if (after.status()["currentMetrics"].is_null()) after.edit({"status"}).set("currentMetrics", Value());  // as Go writes an empty list
     const auto written = client_.update(after, by_manager("status"));
     if (!written.ok() && written.error().code != ErrorCode::not_found) return written.error();
     return {};

@@ -2,10 +2,13 @@
 #include "cluster/controllers/scheduler.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
+#include <mutex>
 
 #include "cluster/controllers/names.h"
 #include "cluster/controllers/scheduling.h"
+#include "cluster/controllers/volume_topology.h"
 #include "cluster/controllers/volumes.h"
 
 namespace caisson::controllers {
@@ -16,9 +19,21 @@ using kube::Requeue;
 
 constexpr std::string_view kDefaultScheduler = "default-scheduler";
 
+const schema::Resource& disruption_budgets() {
+  static const schema::Resource resource{"policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"};
+  return resource;
+}
+
 bool waits_for_node(const Object& pod) {
   return pod.spec()["nodeName"].as_string().empty() && !pod.deleting() && !is_finished(pod) &&
          pod.spec()["schedulerName"].as_string(kDefaultScheduler) == kDefaultScheduler;
+}
+
+bool takes_room(const Object* pod) {
+  return pod && !pod->spec()["nodeName"].as_string().empty() && !is_finished(*pod);
+}
+bool is_promised(const Object* pod) {
+  return pod && waits_for_node(*pod) && !pod->status()["nominatedNodeName"].as_string().empty();
 }
 
 // What of a node decides where pods go; its heartbeat does not.
@@ -36,56 +51,119 @@ class Scheduler : public kube::Reconciler {
         pods_(runtime.informer(schema::kPods)),
         nodes_(runtime.informer(schema::kNodes)),
         claims_(runtime.informer(schema::kPersistentVolumeClaims)),
+        volumes_(runtime.informer(persistent_volumes())),
         classes_(runtime.informer(storage_classes())),
-        events_(client_, clock_, std::string(kDefaultScheduler)) {}
+        namespaces_(runtime.informer(schema::kNamespaces)),
+        budgets_(runtime.informer(disruption_budgets())),
+        events_(client_, clock_, std::string(kDefaultScheduler)) {
+    pods_.on_change([this](const Object* before, const Object* after) { note_pod(before, after); });
+    nodes_.on_change([this](const Object* before, const Object* after) {
+      if (!before || !after || !same_for_scheduling(*before, *after) || before->deleting() != after->deleting()) stale_ = true;
+    });
+    namespaces_.on_change([this](const Object*, const Object*) { stale_ = true; });
+  }
 
   std::string_view name() const override { return "scheduler"; }
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
     const auto pod = pods_.find(key);
     if (!pod || !waits_for_node(*pod)) return Requeue::never();
-    if (assumed_.contains(pod->uid())) return Requeue::never();  // bound already; the cache is a step behind
+    if (is_assumed(pod->uid())) return Requeue::never();  // bound already; the cache is a step behind
     if (!pod->spec()["schedulingGates"].empty()) {
       return refuse(*pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", false);
     }
-    const std::vector<NodeState> nodes = states(*pod);
-    const ClaimState claims = claim_state(*pod, claims_, classes_);
-    if (claims.waits_for_binder) return Requeue::never();  // the claim's event brings us back
-    if (!claims.problem.empty()) {
+    if (stale_.exchange(false)) world_ = states(nullptr);
+    std::vector<NodeState> own;
+    if (any_promised_) own = states(&*pod);
+    const std::vector<NodeState>& nodes = any_promised_ ? own : world_;
+    const VolumeDemand volumes = volume_demand(*pod, lookup());
+    if (!volumes.problem.empty()) {
       const std::string none = "0/" + std::to_string(nodes.size()) + " nodes are available: ";
       return refuse(*pod, "Unschedulable",
-                    none + claims.problem + " preemption: " + none + std::to_string(nodes.size()) +
+                    none + volumes.problem + " preemption: " + none + std::to_string(nodes.size()) +
                         " Preemption is not helpful for scheduling.",
                     true);
     }
-    const Choice choice = choose(*pod, nodes);
-    if (!choice.node.empty()) return bind(*pod, choice.node);
-    if (const Preemption preemption = plan_preemption(*pod, nodes); !preemption.node.empty())
+    const Object wanting = resolved(*pod, namespaces_.list());
+    const Choice choice = choose(wanting, nodes, &volumes);
+    if (!choice.node.empty()) return volumes.has_unbound() ? ask_for_volumes(volumes, choice.node) : bind(*pod, choice.node);
+    if (const Preemption preemption = plan_preemption(wanting, nodes, &volumes, budgets_.list()); !preemption.node.empty())
       return preempt(*pod, preemption, choice.message);
     return refuse(*pod, "Unschedulable", choice.message, true);
   }
 
  private:
-  // As `wanting` meets them: what others of its rank have been promised counts as taken.
-  std::vector<NodeState> states(const Object& wanting) {
+  bool is_assumed(const std::string& uid) {
+    const std::lock_guard lock(mutex_);
+    return assumed_.contains(uid);
+  }
+
+  // On the informer's thread. Our own bindings are in `world_` already, and pods that wait take no room: a rollout of many
+  // does not make the world anew for each of them.
+  void note_pod(const Object* before, const Object* after) {
+    if (is_promised(before) || is_promised(after)) {
+      stale_ = true;
+    } else if (takes_room(before) && takes_room(after)) {
+      if (before->deleting() != after->deleting() || !(before->metadata()["labels"] == after->metadata()["labels"]) || !(before->spec() == after->spec()))
+        stale_ = true;
+    } else if (takes_room(after)) {
+      const std::lock_guard lock(mutex_);
+      const auto found = assumed_.find(after->uid());
+      if (found == assumed_.end() || found->second.spec()["nodeName"] != after->spec()["nodeName"]) stale_ = true;
+      else assumed_.erase(found);
+    } else if (takes_room(before)) {
+      stale_ = true;
+    }
+  }
+
+  // As `wanting` meets them: what others of its rank have been promised counts as taken. Nobody: promises do not count.
+  std::vector<NodeState> states(const Object* wanting) {
     std::map<std::string, std::vector<Object>> by_node;
+    const std::lock_guard lock(mutex_);
+    any_promised_ = false;
     for (const Object& pod : pods_.list()) {
-      const std::string promised = pod.status()["nominatedNodeName"].str();
-      if (!promised.empty() && waits_for_node(pod) && pod.uid() != wanting.uid() && !assumed_.contains(pod.uid()) &&
-          priority(pod) >= priority(wanting)) {
-        by_node[promised].push_back(pod);
+      if (is_promised(&pod) && !assumed_.contains(pod.uid())) {
+        any_promised_ = true;
+        if (wanting && pod.uid() != wanting->uid() && priority(pod) >= priority(*wanting))
+          by_node[pod.status()["nominatedNodeName"].str()].push_back(pod);
       }
-      const std::string node = pod.spec()["nodeName"].str();
-      if (!node.empty()) assumed_.erase(pod.uid());
-      if (!node.empty() && !is_finished(pod)) by_node[node].push_back(pod);
+      if (!pod.spec()["nodeName"].as_string().empty()) assumed_.erase(pod.uid());
+      if (takes_room(&pod)) by_node[pod.spec()["nodeName"].str()].push_back(pod);
     }
     std::erase_if(assumed_, [this](const auto& entry) { return !pods_.find(entry.second.key()); });
     for (const auto& [uid, pod] : assumed_) by_node[pod.spec()["nodeName"].str()].push_back(pod);
+    const std::vector<Object> namespaces = namespaces_.list();
     std::vector<NodeState> out;
     for (const Object& node : nodes_.list()) {
-      if (!node.deleting()) out.push_back(node_state(node, by_node[node.name()]));
+      if (node.deleting()) continue;
+      std::vector<Object>& there = by_node[node.name()];
+      for (Object& pod : there) pod = resolved(pod, namespaces);
+      out.push_back(node_state(node, there));
     }
     return out;
+  }
+
+  VolumeLookup lookup() {
+    return {[this](const ObjectKey& key) { return claims_.find(key); },
+            [this](const std::string& name) { return volumes_.find({"", name}); },
+            [this](const std::string& name) { return classes_.find({"", name}); }, [this] { return volumes_.list(); }};
+  }
+
+  // Tells the binder for which node; the claims' binding brings the pod back.
+  Result<Requeue> ask_for_volumes(const VolumeDemand& volumes, const std::string& node) {
+    for (const ClaimDemand& demand : volumes.claims) {
+      if (demand.is_bound()) continue;
+      const auto asked = kube::modify(
+          client_, schema::kPersistentVolumeClaims, demand.claim.key(),
+          [&](Object& live) {
+            if (live.annotation(kSelectedNode) == node) return false;
+            live.set_annotation(kSelectedNode, node);
+            return true;
+          },
+          by_scheduler(""));
+      if (!asked.ok() && asked.error().code != ErrorCode::not_found) return asked.error();
+    }
+    return Requeue::never();
   }
 
   Result<Requeue> bind(const Object& pod, const std::string& node) {
@@ -96,19 +174,33 @@ class Scheduler : public kube::Reconciler {
     metadata.set("namespace", pod.ns());
     metadata.set("uid", pod.uid());
     binding.set("target", Value{{"apiVersion", "v1"}, {"kind", "Node"}, {"name", node}});
+    assume(pod, node);
     const auto bound = client_.post(schema::kPods, pod.key(), "binding", binding);
     if (!bound.ok()) {
+      forget(pod.uid());
       if (bound.error().code == ErrorCode::not_found) return Requeue::never();
       events_.record(pod, EventRecorder::Type::warning, "FailedScheduling", bound.error().message, "Scheduling");
       return Error(bound.error()).in("bind " + pod.key().str() + " to " + node);
     }
-    Object assumed = pod;
-    assumed.edit({"spec"}).set("nodeName", node);
-    assumed_[pod.uid()] = assumed;
     events_.record(pod, EventRecorder::Type::normal, "Scheduled",
                    "Successfully assigned " + pod.key().str() + " to " + node, "Binding");
     tell(pod, node, begun);
     return Requeue::never();
+  }
+
+  // Before the binding is sent: its event may be here before the answer.
+  void assume(const Object& pod, const std::string& node) {
+    Object assumed = pod;
+    assumed.edit({"spec"}).set("nodeName", node);
+    const auto state = std::find_if(world_.begin(), world_.end(), [&](const NodeState& one) { return one.node.name() == node; });
+    if (state != world_.end()) state->add(resolved(assumed, namespaces_.list()));
+    const std::lock_guard lock(mutex_);
+    assumed_[pod.uid()] = std::move(assumed);
+  }
+  void forget(const std::string& uid) {
+    stale_ = true;
+    const std::lock_guard lock(mutex_);
+    assumed_.erase(uid);
   }
 
   // The victims end as gracefully as they wish; their going brings the pod back.
@@ -188,9 +280,16 @@ class Scheduler : public kube::Reconciler {
   kube::Informer& pods_;
   kube::Informer& nodes_;
   kube::Informer& claims_;
+  kube::Informer& volumes_;
   kube::Informer& classes_;
+  kube::Informer& namespaces_;
+  kube::Informer& budgets_;
   EventRecorder events_;
-  std::map<std::string, Object> assumed_;  // bound by us, not yet seen bound; by uid. One run at a time touches it.
+  std::vector<NodeState> world_;  // without promises; one run at a time touches it
+  bool any_promised_ = false;     // the same
+  std::atomic<bool> stale_ = true;
+  std::mutex mutex_;
+  std::map<std::string, Object> assumed_;  // bound by us, not yet seen bound; by uid. GUARDED_BY(mutex_)
 };
 
 }  // namespace
@@ -214,9 +313,8 @@ void add_scheduler(kube::Runtime& runtime, SpanSink* spans) {
     const bool had_room = before && !before->spec()["nodeName"].as_string().empty() && !is_finished(*before);
     if (had_room && (!after || is_finished(*after))) retry_all();
   });
-  runtime.informer(schema::kPersistentVolumeClaims).on_change([retry_all](const Object*, const Object*) {
-    retry_all();
-  });
+  for (const schema::Resource& resource : {schema::kPersistentVolumeClaims, persistent_volumes(), storage_classes(), schema::kNamespaces})
+    runtime.informer(resource).on_change([retry_all](const Object*, const Object*) { retry_all(); });
 }
 
 }  // namespace caisson::controllers

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "cluster/controllers/names.h"
+#include "cluster/controllers/scheduling_topology.h"
+#include "cluster/controllers/volume_topology.h"
 #include "cluster/kube/quantity.h"
 #include "cluster/kube/selector.h"
 #include "core/base/text.h"
@@ -57,22 +59,6 @@ Amounts sum_requests(const Object& pod, bool for_score) {
 
 // --- one function a filter plug-in; an empty text is consent
 
-std::string refuse_taints(const Object& pod, const Object& node) {
-  for (const Value& taint : node.spec()["taints"].items()) {
-    if (taint["effect"].as_string() == "PreferNoSchedule" || tolerates(pod.spec()["tolerations"], taint)) continue;
-    const std::string value = taint["value"].str();
-    return "node(s) had untolerated taint {" + taint["key"].str() + ": " + value + "}";
-  }
-  return "";
-}
-
-bool affine_to_node(const Object& pod, const Object& node) {
-  const Value& selector = pod.spec()["nodeSelector"];
-  if (!selector.empty() && !LabelSelector::of(selector).matches(node.metadata()["labels"])) return false;
-  const Value& required = pod.spec()["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-  return required.is_null() || matches_node_selector(required, node);
-}
-
 bool ports_clash(const Object& pod, const NodeState& node) {
   struct Port {
     std::string ip, protocol;
@@ -121,94 +107,19 @@ Refusal refuse_resources(const Object& pod, const NodeState& node) {
   return out;
 }
 
-// --- other pods
-
-std::string_view topology_value(const Object& node, std::string_view key) {
-  return node.label(key);
-}
-
-// Whether `other` is one that a pod (anti-)affinity term of `pod` speaks of. namespaceSelector is not looked at: the
-// term's own namespaces, else the pod's.
-bool term_selects(const Value& term, const Object& pod, const Object& other) {
-  const auto namespaces = term["namespaces"].items();
-  const bool same_ns = namespaces.empty() ? other.ns() == pod.ns()
-                                          : std::any_of(namespaces.begin(), namespaces.end(),
-                                                        [&](const Value& ns) { return ns.as_string() == other.ns(); });
-  if (!same_ns) return false;
-  const auto selector = LabelSelector::from(term["labelSelector"]);
-  return selector.ok() && selector->matches(other.metadata()["labels"]);
-}
-
-const Value& pod_terms(const Object& pod, std::string_view kind) {
-  return pod.spec()["affinity"][kind]["requiredDuringSchedulingIgnoredDuringExecution"];
-}
-
-// How many pods, that `selects` takes, run in the same domain as `node`.
-template <class Selects>
-std::int64_t count_in_domain(const std::vector<NodeState>& all, const Object& node, std::string_view key,
-                             Selects selects) {
-  const std::string_view domain = topology_value(node, key);
-  std::int64_t count = 0;
-  for (const NodeState& other : all) {
-    if (domain.empty() || topology_value(other.node, key) != domain) continue;
-    count += std::count_if(other.pods.begin(), other.pods.end(), selects);
-  }
-  return count;
-}
-
-std::string refuse_spread(const Object& pod, const NodeState& node, const std::vector<NodeState>& all) {
-  for (const Value& constraint : pod.spec()["topologySpreadConstraints"].items()) {
-    if (constraint["whenUnsatisfiable"].as_string() != "DoNotSchedule") continue;
-    const std::string_view key = constraint["topologyKey"].as_string();
-    if (topology_value(node.node, key).empty())
-      return "node(s) didn't match pod topology spread constraints (missing required label)";
-    const auto selector = LabelSelector::from(constraint["labelSelector"]);
-    if (!selector.ok()) continue;
-    const auto counts = [&](const Object& p) {
-      return p.ns() == pod.ns() && !p.deleting() && selector->matches(p.metadata()["labels"]);
-    };
-    std::int64_t least = INT64_MAX;
-    for (const NodeState& other : all) {
-      if (topology_value(other.node, key).empty() || !affine_to_node(pod, other.node)) continue;
-      least = std::min(least, count_in_domain(all, other.node, key, counts));
-    }
-    const std::int64_t self = selector->matches(pod.metadata()["labels"]) ? 1 : 0;
-    const std::int64_t here = count_in_domain(all, node.node, key, counts);
-    if (here + self - (least == INT64_MAX ? 0 : least) > constraint["maxSkew"].as_int(1)) {
-      return "node(s) didn't match pod topology spread constraints";
-    }
-  }
-  return "";
-}
-
-std::string refuse_pods(const Object& pod, const NodeState& node, const std::vector<NodeState>& all) {
-  for (const Value& term : pod_terms(pod, "podAffinity").items()) {
-    const std::string_view key = term["topologyKey"].as_string();
-    const auto selected = [&](const Object& other) { return term_selects(term, pod, other); };
-    if (count_in_domain(all, node.node, key, selected) > 0) continue;
-    // The first of a group that wants to be together may go anywhere that has the label.
-    bool any = false;
-    for (const NodeState& other : all) any |= std::any_of(other.pods.begin(), other.pods.end(), selected);
-    if (any || !selected(pod) || topology_value(node.node, key).empty())
-      return "node(s) didn't match pod affinity rules";
-  }
-  for (const Value& term : pod_terms(pod, "podAntiAffinity").items()) {
-    const auto selected = [&](const Object& other) { return term_selects(term, pod, other); };
-    if (count_in_domain(all, node.node, term["topologyKey"].as_string(), selected) > 0)
-      return "node(s) didn't match pod anti-affinity rules";
-  }
-  for (const NodeState& other : all) {
-    for (const Object& theirs : other.pods) {
-      for (const Value& term : pod_terms(theirs, "podAntiAffinity").items()) {
-        const std::string_view key = term["topologyKey"].as_string();
-        const bool same_domain = !topology_value(node.node, key).empty() &&
-                                 topology_value(node.node, key) == topology_value(other.node, key);
-        if (same_domain && term_selects(term, theirs, pod))
-          return "node(s) didn't satisfy existing pods anti-affinity rules";
+// A claim that one pod at a time may use, and another does.
+bool claim_is_in_use(const VolumeDemand& volumes, const std::vector<NodeState>& all) {
+  for (const ClaimDemand& demand : volumes.claims) {
+    const auto modes = demand.claim.spec()["accessModes"].items();
+    if (std::find(modes.begin(), modes.end(), Value("ReadWriteOncePod")) == modes.end()) continue;
+    for (const NodeState& state : all) {
+      for (const Object& other : state.pods) {
+        const auto names = claim_names(other);
+        if (other.ns() == demand.claim.ns() && std::find(names.begin(), names.end(), demand.claim.name()) != names.end()) return true;
       }
     }
   }
-  return "";
+  return false;
 }
 
 // --- scores, each 0 to 100
@@ -251,20 +162,6 @@ double score_taints(const Object& pod, const Object& node) {
   return 100 / (1 + untolerated);
 }
 
-double score_pod_affinity(const Object& pod, const NodeState& node, const std::vector<NodeState>& all) {
-  double sum = 0;
-  for (const auto& [kind, sign] : {std::pair{"podAffinity", 1.0}, std::pair{"podAntiAffinity", -1.0}}) {
-    for (const Value& preferred :
-         pod.spec()["affinity"][kind]["preferredDuringSchedulingIgnoredDuringExecution"].items()) {
-      const Value& term = preferred["podAffinityTerm"];
-      const auto selected = [&](const Object& other) { return term_selects(term, pod, other); };
-      sum += sign * static_cast<double>(preferred["weight"].as_int()) *
-             static_cast<double>(count_in_domain(all, node.node, term["topologyKey"].as_string(), selected));
-    }
-  }
-  return sum;
-}
-
 // Pods of one controller go apart, by node.
 double score_spread(const Object& pod, const NodeState& node) {
   const auto owner = pod.controller();
@@ -276,7 +173,7 @@ double score_spread(const Object& pod, const NodeState& node) {
 
 double score(const Object& pod, const NodeState& node, const std::vector<NodeState>& all) {
   return score_resources(pod, node) + 2 * score_node_affinity(pod, node.node) + 3 * score_taints(pod, node.node) +
-         2 * score_spread(pod, node) + 2 * score_pod_affinity(pod, node, all);
+         2 * score_spread(pod, node) + 2 * score_pod_affinity(pod, node, all) + 2 * score_preferred_spread(pod, node, all);
 }
 
 std::string counted(const std::map<std::string, int>& reasons) {
@@ -341,15 +238,20 @@ bool matches_node_selector(const Value& node_selector, const Object& node) {
 }
 
 // In upstream's order: the first plug-in that refuses speaks for the node.
-Refusal filter(const Object& pod, const NodeState& node, const std::vector<NodeState>& all) {
+Refusal filter(const Object& pod, const NodeState& node, const std::vector<NodeState>& all, const VolumeDemand* volumes) {
   const Value cordoned{{"key", kTaintUnschedulable}, {"effect", "NoSchedule"}};
   if (node.node.spec()["unschedulable"].as_bool() && !tolerates(pod.spec()["tolerations"], cordoned)) {
     return {{"node(s) were unschedulable"}, false};
   }
-  if (const std::string reason = refuse_taints(pod, node.node); !reason.empty()) return {{reason}, false};
-  if (!affine_to_node(pod, node.node)) return {{"node(s) didn't match Pod's node affinity/selector"}, false};
+  if (const Value* taint = untolerated_taint(pod, node.node))
+    return {{"node(s) had untolerated taint {" + (*taint)["key"].str() + ": " + (*taint)["value"].str() + "}"}, false};
+  if (!fits_node_affinity(pod, node.node)) return {{"node(s) didn't match Pod's node affinity/selector"}, false};
   if (ports_clash(pod, node)) return {{"node(s) didn't have free ports for the requested pod ports"}, true};
   if (Refusal resources = refuse_resources(pod, node); !resources.reasons.empty()) return resources;
+  if (volumes) {
+    if (const std::string reason = refuse_volumes(*volumes, node.node); !reason.empty()) return {{reason}, false};
+    if (claim_is_in_use(*volumes, all)) return {{"node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod"}, true};
+  }
   if (const std::string reason = refuse_spread(pod, node, all); !reason.empty()) {
     return {{reason}, reason.find("missing required label") == std::string::npos};
   }
@@ -359,19 +261,20 @@ Refusal filter(const Object& pod, const NodeState& node, const std::vector<NodeS
   return {};
 }
 
-Choice choose(const Object& pod, const std::vector<NodeState>& nodes) {
+Choice choose(const Object& pod, const std::vector<NodeState>& nodes, const VolumeDemand* volumes) {
   if (nodes.empty()) return {"", "no nodes available to schedule pods"};
   Choice best;
   double best_score = 0;
   std::map<std::string, int> reasons, preemption;
   for (const NodeState& node : nodes) {
-    const Refusal refusal = filter(pod, node, nodes);
+    const Refusal refusal = filter(pod, node, nodes, volumes);
     for (const std::string& reason : refusal.reasons) reasons[reason] += 1;
     if (!refusal.reasons.empty()) {
       preemption[refusal.helped_by_preemption ? "No preemption victims found for incoming pod"
                                               : "Preemption is not helpful for scheduling"] += 1;
       continue;
     }
+    if (volumes && volumes->chosen_node == node.node.name()) return {node.node.name(), ""};
     const double points = score(pod, node, nodes);
     if (!best.node.empty() && points <= best_score) continue;
     best.node = node.node.name();

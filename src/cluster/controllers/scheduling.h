@@ -33,13 +33,18 @@ struct Refusal {
   std::vector<std::string> reasons;  // empty: it will do
   bool helped_by_preemption = false;
 };
-Refusal filter(const Object& pod, const NodeState& node, const std::vector<NodeState>& all);
+// `pod`, and the pods of `all`, are resolved (below). `volumes`: what its claims ask; none: nothing.
+struct VolumeDemand;
+Refusal filter(const Object& pod, const NodeState& node, const std::vector<NodeState>& all, const VolumeDemand* volumes = nullptr);
+// The pod with its terms about other pods spelled out: namespaceSelector as the names of those of `namespaces` that it
+// matches, matchLabelKeys and mismatchLabelKeys as requirements of the labelSelector.
+Object resolved(const Object& pod, const std::vector<Object>& namespaces);
 
 struct Choice {
   std::string node;     // empty: none will do
   std::string message;  // then: why, "0/1 nodes are available: 1 Insufficient memory. preemption: …"
 };
-Choice choose(const Object& pod, const std::vector<NodeState>& nodes);
+Choice choose(const Object& pod, const std::vector<NodeState>& nodes, const VolumeDemand* volumes = nullptr);
 
 // --- preemption.cc
 // A node where the pod would fit if these pods of lower priority went: as few and as unimportant as possible.
@@ -47,7 +52,9 @@ struct Preemption {
   std::string node;  // empty: it would not help
   std::vector<Object> victims;
 };
-Preemption plan_preemption(const Object& pod, const std::vector<NodeState>& nodes);
+// Victims whose PodDisruptionBudget has nothing left (`budgets`: all there are) are taken only where nothing else helps.
+Preemption plan_preemption(const Object& pod, const std::vector<NodeState>& nodes, const VolumeDemand* volumes = nullptr,
+                           const std::vector<Object>& budgets = {});
 std::int64_t priority(const Object& pod);
 
 bool tolerates(const Value& tolerations, const Value& taint);

@@ -4,9 +4,12 @@
 #include <algorithm>
 
 #include "cluster/controllers/names.h"
+#include "cluster/controllers/pods.h"
+#include "cluster/controllers/volume_topology.h"
 #include "cluster/kube/resource_usage.h"
 #include "cluster/kube/selector.h"
 #include "core/base/file.h"
+#include "core/base/text.h"
 
 namespace caisson::controllers {
 namespace {
@@ -28,15 +31,6 @@ std::string_view class_of(const Object& object) {
 }
 bool is_bound(const Object& claim) {
   return claim.status()["phase"].as_string() == "Bound";
-}
-
-std::vector<std::string> claim_names(const Object& pod) {
-  std::vector<std::string> out;
-  for (const Value& volume : pod.spec()["volumes"].items()) {
-    if (const std::string name = volume["persistentVolumeClaim"]["claimName"].str(); !name.empty()) out.push_back(name);
-    if (!volume["ephemeral"].is_null()) out.push_back(pod.name() + "-" + volume["name"].str());
-  }
-  return out;
 }
 
 bool is_static(const Object& storage_class) {
@@ -67,6 +61,7 @@ class VolumeBinder : public kube::Reconciler {
         volumes_(runtime.informer(persistent_volumes())),
         classes_(runtime.informer(storage_classes())),
         pods_(runtime.informer(schema::kPods)),
+        nodes_(runtime.informer(schema::kNodes)),
         events_(client_, runtime.clock(), "persistentvolume-controller") {}
 
   std::string_view name() const override { return "volume-binder"; }
@@ -76,13 +71,16 @@ class VolumeBinder : public kube::Reconciler {
     const auto claim = claims_.find(key);
     if (!claim || claim->deleting()) return Requeue::never();
     if (is_bound(*claim)) return keep(*claim);
-    const std::vector<Object> volumes = volumes_.list();
+    std::vector<Object> volumes = volumes_.list();
     if (const std::string name = claim->spec()["volumeName"].str(); !name.empty()) return bind_named(*claim, name);
     const auto storage_class = classes_.find({"", std::string(class_of(*claim))});
     const bool waits = storage_class && waits_for_consumer(*storage_class);
-    if (waits && !is_used(*claim)) {
-      return say(*claim, EventRecorder::Type::normal, "WaitForFirstConsumer",
-                 "waiting for first consumer to be created before binding");
+    if (waits) {
+      const std::string node = chosen_node(*claim);
+      if (node.empty()) return wait_for_pod(*claim);
+      const auto chosen = nodes_.find({"", node});
+      if (!chosen) return Requeue::never();  // the scheduler looks for another
+      std::erase_if(volumes, [&](const Object& volume) { return !volume_fits_node(volume, *chosen); });
     }
     if (const Object* volume = find_volume(*claim, volumes)) {
       TRY(bind(*claim, *volume));
@@ -104,12 +102,33 @@ class VolumeBinder : public kube::Reconciler {
     return Requeue::never();
   }
 
-  bool is_used(const Object& claim) const {
+  std::vector<Object> users(const Object& claim) const {
+    std::vector<Object> out;
     for (const Object& pod : pods_.list(claim.ns())) {
       const auto names = claim_names(pod);
-      if (std::find(names.begin(), names.end(), claim.name()) != names.end()) return true;
+      if (!is_finished(pod) && std::find(names.begin(), names.end(), claim.name()) != names.end()) out.push_back(pod);
     }
-    return false;
+    return out;
+  }
+
+  // As the scheduler said; else where a pod is that nobody scheduled.
+  std::string chosen_node(const Object& claim) const {
+    if (const std::string_view node = claim.annotation(kSelectedNode); !node.empty()) return std::string(node);
+    for (const Object& pod : users(claim)) {
+      if (const std::string node = pod.spec()["nodeName"].str(); !node.empty()) return node;
+    }
+    return "";
+  }
+
+  Result<Requeue> wait_for_pod(const Object& claim) {
+    std::vector<std::string> names;
+    for (const Object& pod : users(claim)) names.push_back(pod.name());
+    if (names.empty()) {
+      return say(claim, EventRecorder::Type::normal, "WaitForFirstConsumer",
+                 "waiting for first consumer to be created before binding");
+    }
+    return say(claim, EventRecorder::Type::normal, "WaitForPodScheduled",
+               std::string("waiting for ") + (names.size() == 1 ? "pod " : "pods ") + join(names, ",") + " to be scheduled");
   }
 
   Result<Requeue> say(const Object& claim, EventRecorder::Type type, std::string_view reason,
@@ -251,6 +270,7 @@ class VolumeBinder : public kube::Reconciler {
   kube::Informer& volumes_;
   kube::Informer& classes_;
   kube::Informer& pods_;
+  kube::Informer& nodes_;
   EventRecorder events_;
 };
 
@@ -347,29 +367,6 @@ const Object* find_volume(const Object& claim, const std::vector<Object>& volume
     best = &volume;
   }
   return best;
-}
-
-ClaimState claim_state(const Object& pod, const kube::Informer& claims, const kube::Informer& classes) {
-  ClaimState out;
-  for (const std::string& name : claim_names(pod)) {
-    const auto claim = claims.find({pod.ns(), name});
-    if (!claim) {
-      out.problem = "persistentvolumeclaim \"" + name + "\" not found.";
-      return out;
-    }
-    if (claim->deleting()) {
-      out.problem = "persistentvolumeclaim \"" + name + "\" is being deleted.";
-      return out;
-    }
-    if (is_bound(*claim)) continue;
-    const auto storage_class = classes.find({"", std::string(class_of(*claim))});
-    if (storage_class && waits_for_consumer(*storage_class))
-      out.waits_for_binder = true;
-    else
-      out.problem = "pod has unbound immediate PersistentVolumeClaims.";
-  }
-  if (!out.problem.empty()) out.waits_for_binder = false;
-  return out;
 }
 
 Object make_volume(const Object& claim, const std::string& root) {

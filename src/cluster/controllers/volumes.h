@@ -14,14 +14,6 @@ namespace caisson::controllers {
 
 inline constexpr std::string_view kLocalClass = "local";
 
-// What keeps a pod from being scheduled on account of its claims.
-struct ClaimState {
-  bool waits_for_binder = false;  // ours will bind it presently
-  std::string problem;            // in the scheduler's words
-};
-// `pod`'s claims. Whether an unbound one waits for a pod is for its class to say.
-ClaimState claim_state(const kube::Object& pod, const kube::Informer& claims, const kube::Informer& classes);
-
 // The volume for a claim: a folder <root>/<ns>_<name>.
 kube::Object make_volume(const kube::Object& claim, const std::string& root);
 

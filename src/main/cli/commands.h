@@ -29,33 +29,8 @@ struct DownFlags {
 Result<void> command_down(const DownFlags& flags);
 Result<void> command_preflight(const UpFlags& flags, const std::string& output);
 Result<void> command_status(const Global& global);
-Result<void> command_version(const std::string& output);
 Result<void> command_login(const Global& global, const std::string& from);
 Result<void> command_git_credential(const Global& global, const std::string& operation);
-
-// object_commands.cc
-struct GetFlags {
-  std::vector<std::string> what;         // "pods", "deploy/web", "pods web-1"
-  bool all_namespaces = false, watch = false;
-  std::string selector;
-};
-Result<void> command_describe(const Global& global, const GetFlags& flags);
-Result<void> command_rollout_status(const Global& global, const std::string& what, const std::string& timeout);
-
-// pod_commands.cc
-struct LogFlags {
-  std::string pod, container;
-  bool follow = false, previous = false, timestamps = false;
-  int tail = -1;
-};
-Result<void> command_logs(const Global& global, const LogFlags& flags);
-struct ExecFlags {
-  std::string pod, container;
-  bool stdin_open = false, tty = false;
-  std::vector<std::string> command;
-};
-// Gives the remote exit status.
-Result<int> command_exec(const Global& global, const ExecFlags& flags);
 
 // build_commands.cc
 struct BuildFlags {

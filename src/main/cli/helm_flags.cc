@@ -47,6 +47,7 @@ Result<Flags> Flags::parse(const std::vector<std::string>& words, Known known) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string_view word = words[i];
     if (word == "--") {
+      out.dash_ = out.arguments_.size();
       out.arguments_.insert(out.arguments_.end(), words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
       break;
     }

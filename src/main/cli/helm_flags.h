@@ -3,6 +3,7 @@
 // "--flag value", "--flag=value", "-fvalue", "--" ends them.
 #pragma once
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,9 @@ class Flags {
   std::string text(std::string_view name, std::string_view otherwise = {}) const;
   std::vector<std::string> all(std::string_view name) const;
   const std::vector<std::string>& arguments() const { return arguments_; }
+  // How many arguments stood before "--"; all of them when there was none.
+  std::size_t arguments_before_dash() const { return dash_ ? *dash_ : arguments_.size(); }
+  bool has_dash() const { return dash_.has_value(); }
 
   struct Given {
     std::string_view name;
@@ -44,6 +48,7 @@ class Flags {
   std::map<std::string_view, std::vector<std::string>> values_;
   std::vector<Given> given_;
   std::vector<std::string> arguments_;
+  std::optional<std::size_t> dash_;
 };
 
 }  // namespace caisson::cli

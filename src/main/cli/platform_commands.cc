@@ -223,12 +223,6 @@ Result<void> command_status(const Global& global) {
   return {};
 }
 
-Result<void> command_version(const std::string& output) {
-  if (output.empty()) std::printf("caisson %s\n", std::string(platform::kVersion).c_str());
-  else print_value(Value{{"version", platform::kVersion}, {"kubernetes", platform::kKubernetesVersion}}, output);
-  return {};
-}
-
 Result<void> command_login(const Global& global, const std::string& from) {
   const std::string source = from.empty() ? global.data_dir + "/pki/admin.kubeconfig" : from;
   const auto text = read_file(source);

@@ -19,11 +19,9 @@ std::string kubeconfig_path(const Global& global) {
   if (!global.kubeconfig.empty()) return global.kubeconfig;
   if (const char* path = std::getenv("KUBECONFIG"); path && *path) return std::string(split(path, ':')[0]);
   const std::string admin = global.data_dir + "/pki/admin.kubeconfig";
-  const char* home = std::getenv("HOME");
-  const std::string user = std::string(home ? home : "/root") + "/.kube/config";
   // The platform's own administrator file first, when this user may read it: it needs no login.
   if (::access(admin.c_str(), R_OK) == 0) return admin;
-  return user;
+  return user_kubeconfig_path();
 }
 
 Error error_of(const http::Response& response) {
@@ -61,6 +59,12 @@ bool is_named(const Value& item, std::string_view group, std::string_view wanted
 }
 
 }  // namespace
+
+std::string user_kubeconfig_path() {
+  if (const char* path = std::getenv("KUBECONFIG"); path && *path) return std::string(split(path, ':')[0]);
+  const char* home = std::getenv("HOME");
+  return std::string(home ? home : "/root") + "/.kube/config";
+}
 
 std::string default_data_dir() {
   const char* directory = std::getenv("CAISSON_DATA_DIR");

@@ -13,6 +13,8 @@ struct Global {
   std::string kubeconfig, context, ns, data_dir = "/var/lib/caisson", output;
 };
 
+// $KUBECONFIG (its first), ~/.kube/config: the file that belongs to the user.
+std::string user_kubeconfig_path();
 std::string default_data_dir();  // CAISSON_DATA_DIR, or where packages put it
 
 struct Session {

@@ -10,6 +10,8 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "core/document/patch.h"
+#include "main/cli/kubectl/streams.h"
 
 namespace caisson::cli::kubectl {
 namespace {
@@ -29,7 +31,10 @@ constexpr FlagSpec kExposeFlags[] = {{"port", FlagKind::text}, {"target-port", F
                                      {"session-affinity", FlagKind::text}, {"labels", FlagKind::text}};
 constexpr FlagSpec kRunFlags[] = {{"image", FlagKind::text}, {"port", FlagKind::text}, {"labels", FlagKind::text}, {"env", FlagKind::array},
                                   {"restart", FlagKind::text}, {"command", FlagKind::boolean}, {"image-pull-policy", FlagKind::text},
-                                  {"annotations", FlagKind::array}, {"overrides", FlagKind::text}, {"privileged", FlagKind::boolean}};
+                                  {"annotations", FlagKind::array}, {"overrides", FlagKind::text}, {"privileged", FlagKind::boolean},
+                                  {"stdin", FlagKind::boolean, 'i'}, {"tty", FlagKind::boolean, 't'}, {"attach", FlagKind::boolean},
+                                  {"rm", FlagKind::boolean}, {"quiet", FlagKind::boolean, 'q'}, {"expose", FlagKind::boolean},
+                                  {"pod-running-timeout", FlagKind::text}};
 
 const Value kEmpty() { return Value::map(); }
 
@@ -381,8 +386,21 @@ Result<int> run_run(Call& call) {
   for (const std::string& annotation : call.flags.all("annotations"))
     object.edit({"metadata", "annotations"}).set(annotation.substr(0, annotation.find('=')), annotation.substr(annotation.find('=') + 1));
   object.set("spec", Value{{"containers", Value(std::vector<Value>{std::move(container)})}, {"dnsPolicy", "ClusterFirst"}, {"restartPolicy", call.text("restart", "Always")}});
+  if (call.is_set("stdin")) object.edit({"spec", "containers"}).edit(std::size_t{0}).set("stdin", true).set("stdinOnce", true);
+  if (call.is_set("tty")) object.edit({"spec", "containers"}).edit(std::size_t{0}).set("tty", true);
+  if (call.flags.has("overrides")) object = document::merge_patch(object, TRY(json::parse(call.text("overrides")).in("--overrides")));
   object.set("status", kEmpty());
-  return finish_create(call, schema::kPods, std::move(object));
+  const bool attaches = call.flags.has("attach") ? call.is_set("attach") : call.is_set("stdin") || call.is_set("tty");
+  if (call.is_set("rm") && !attaches) return usage("--rm should only be used for attached containers");
+  if (!call.dry_run().empty() || !attaches) return finish_create(call, schema::kPods, std::move(object));
+  object.edit("metadata").set("namespace", call.session.ns);
+  TRY(create(call, schema::kPods, object));
+  const auto status = attach_when_running(call, name, name, wishes_of(call));
+  if (call.is_set("rm")) {
+    TRY(send(call, "DELETE", schema::kPods.path(call.session.ns, name), {}, "application/json", false));
+    std::printf("pod \"%s\" deleted\n", name.c_str());
+  }
+  return status;
 }
 
 #define CREATE(NAME, HELP, USAGE, EXAMPLE, FUNCTION) {"create " NAME, HELP, "create " NAME " " USAGE, "caisson create " NAME " " EXAMPLE, kCreateFlags, FUNCTION}

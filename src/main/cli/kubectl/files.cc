@@ -5,12 +5,15 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "core/base/file.h"
+#include "core/base/process.h"
+#include "core/base/random.h"
 #include "core/base/text.h"
 #include "core/document/patch.h"
 #include "core/document/yaml.h"
-#include "main/cli/kubectl/kubectl.h"
+#include "main/cli/kubectl/apply.h"
 
 namespace caisson::cli::kubectl {
 namespace {
@@ -45,24 +48,6 @@ Result<int> run_replace(Call& call) {
 }
 
 // --- edit
-
-Result<void> run_editor(const std::string& file) {
-  const char* editor = std::getenv("KUBE_EDITOR");
-  if (!editor || !*editor) editor = std::getenv("EDITOR");
-  if (!editor || !*editor) editor = "vi";
-  // The variable is a command line by convention ("code --wait"): the shell splits it, the file name is an argument.
-  const pid_t child = ::fork();
-  if (child < 0) return errno_error("start the editor");
-  if (child == 0) {
-    const std::string command = std::string(editor) + " \"$0\"";
-    ::execl("/bin/sh", "sh", "-c", command.c_str(), file.c_str(), static_cast<char*>(nullptr));
-    ::_exit(127);
-  }
-  int status = 0;
-  if (::waitpid(child, &status, 0) < 0) return errno_error("wait for the editor");
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return usage("there was a problem with the editor \"" + std::string(editor) + "\"");
-  return {};
-}
 
 constexpr std::string_view kEditHead =
     "# Please edit the object below. Lines beginning with a '#' will be ignored,\n"
@@ -107,22 +92,75 @@ Result<Value> merged(const Call& call, const Target& target, bool exists) {
   return after.value();
 }
 
+// A Secret's values, so that they show only whether they differ.
+void mask(Value& before, Value& after) {
+  const Value old_data = before["data"], new_data = after["data"];
+  for (const auto& [key, value] : old_data.entries()) {
+    const bool same = new_data[key] == value, stays = new_data.contains(key);
+    before.edit("data").set(key, same || !stays ? "***" : "*** (before)");
+    if (stays) after.edit("data").set(key, same ? "***" : "*** (after)");
+  }
+  for (const auto& [key, value] : new_data.entries()) {
+    if (!old_data.contains(key)) after.edit("data").set(key, "***");
+  }
+}
+
+struct Difference {
+  std::string name, before, after;
+};
+
+// As kubectl shows it: the program of $KUBECTL_EXTERNAL_DIFF over two folders, or its own `diff -u -N`.
+Result<void> show(const std::vector<Difference>& differences) {
+  const char* temporary = std::getenv("TMPDIR");
+  const std::string parent = temporary && *temporary ? temporary : "/tmp", number = std::to_string(random_u64() % 10'000'000'000);
+  const std::string live = parent + "/LIVE-" + number, merged = parent + "/MERGED-" + number;
+  const char* program = std::getenv("KUBECTL_EXTERNAL_DIFF");
+  if (!program || !*program) {
+    const std::string now = format_time_nanos(system_clock().now());
+    const std::string stamp = "\t" + now.substr(0, 10) + " " + now.substr(11, 18) + " +0000";
+    for (const Difference& one : differences) {
+      const std::string a = live + "/" + one.name, b = merged + "/" + one.name;
+      std::printf("diff -u -N %s %s\n%s", a.c_str(), b.c_str(), document::unified_diff(one.before, one.after, a + stamp, b + stamp).c_str());
+    }
+    return {};
+  }
+  TRY(make_dirs(live));
+  TRY(make_dirs(merged));
+  for (const Difference& one : differences) {
+    TRY(write_file_unsynced(live + "/" + one.name, one.before, 0600));
+    TRY(write_file_unsynced(merged + "/" + one.name, one.after, 0600));
+  }
+  caisson::Command command;
+  for (const std::string_view word : split(program, ' ')) {
+    if (!word.empty()) command.args.emplace_back(word);
+  }
+  command.args.insert(command.args.end(), {live, merged});
+  const auto ended = run(command);
+  for (const std::string& folder : {live, merged}) {
+    std::error_code error;
+    std::filesystem::remove_all(folder, error);
+  }
+  if (!ended.ok()) return ended.error();
+  std::printf("%s", ended->out.c_str());
+  if (ended->code > 1) return usage("the program of KUBECTL_EXTERNAL_DIFF ended with status " + std::to_string(ended->code) + ": " + ended->err);
+  return {};
+}
+
 Result<int> run_diff(Call& call) {
-  if (!call.flags.has("filename")) return usage("must specify one of -f and -k");
-  bool differs = false;
+  if (!call.flags.has("filename") && !call.flags.has("kustomize")) return usage("must specify one of -f and -k");
+  std::vector<Difference> differences;
   for (const Target& target : TRY(read_files(call))) {
     const auto live = get(call, target.path());
     if (!live.ok() && live.error().code != ErrorCode::not_found) return live.error();
-    const Value after = shown_object(TRY(merged(call, target, live.ok())));
-    const std::string before = live.ok() ? yaml::write(shown_object(*live)) : "";
+    Value after = shown_object(TRY(merged(call, target, live.ok()))), before = live.ok() ? shown_object(*live) : Value();
+    if (target.resource.kind == "Secret" && target.resource.group.empty()) mask(before, after);
     const std::string version = replace_all(target.resource.api_version(), "/", ".");
-    const std::string name = version + "." + target.resource.kind + "." + target.ns + "." + target.name;
-    const std::string text = document::unified_diff(before, yaml::write(after), "LIVE/" + name, "MERGED/" + name);
-    if (text.empty()) continue;
-    differs = true;
-    std::printf("diff -u -N LIVE/%s MERGED/%s\n%s", name.c_str(), name.c_str(), text.c_str());
+    Difference difference{version + "." + target.resource.kind + "." + target.ns + "." + target.name, live.ok() ? yaml::write(before) : "", yaml::write(after)};
+    if (difference.before != difference.after) differences.push_back(std::move(difference));
   }
-  return differs ? 1 : 0;
+  if (differences.empty()) return 0;
+  TRY(show(differences));
+  return 1;
 }
 
 constexpr Command kCommands[] = {
@@ -132,6 +170,24 @@ constexpr Command kCommands[] = {
 };
 
 }  // namespace
+
+Result<void> run_editor(const std::string& file) {
+  const char* editor = std::getenv("KUBE_EDITOR");
+  if (!editor || !*editor) editor = std::getenv("EDITOR");
+  if (!editor || !*editor) editor = "vi";
+  // The variable is a command line by convention ("code --wait"): the shell splits it, the file name is an argument.
+  const pid_t child = ::fork();
+  if (child < 0) return errno_error("start the editor");
+  if (child == 0) {
+    const std::string command = std::string(editor) + " \"$0\"";
+    ::execl("/bin/sh", "sh", "-c", command.c_str(), file.c_str(), static_cast<char*>(nullptr));
+    ::_exit(127);
+  }
+  int status = 0;
+  if (::waitpid(child, &status, 0) < 0) return errno_error("wait for the editor");
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return usage("there was a problem with the editor \"" + std::string(editor) + "\"");
+  return {};
+}
 
 std::span<const Command> file_commands() {
   return kCommands;

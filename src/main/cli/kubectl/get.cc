@@ -226,8 +226,7 @@ Result<void> watch(const Call& call, const Wanted& wanted, const std::string& ve
   request.headers.set("Accept", std::string(tables ? kTable : "application/json"));
   request.time_max = Duration(0);
   if (call.flags.has("request-timeout")) request.time_max = TRY(parse_duration(call.text("request-timeout")));
-  const http::Client client(call.session.connection.http);
-  auto stream = TRY(client.open(request));
+  auto stream = TRY(call.http->open(request));
   std::string pending;
   for (;;) {
     const auto piece = stream->read_some();
@@ -256,8 +255,7 @@ Result<void> watch(const Call& call, const Wanted& wanted, const std::string& ve
 Result<int> run_get(Call& call) {
   if (const std::string raw = call.text("raw"); !raw.empty()) {
     http::Request request = call.session.request("GET", raw);
-    const http::Client client(call.session.connection.http);
-    const http::Response response = TRY(client.send(request));
+    const http::Response response = TRY(call.http->send(request));
     if (response.status >= 400) {
       TRY(get(call, raw));
       return usage("the server answered " + std::to_string(response.status));

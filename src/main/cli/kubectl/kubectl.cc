@@ -187,7 +187,8 @@ std::string Call::dry_run() const {
 
 std::vector<std::span<const Command>> all_commands() {
   return {get_commands(), apply_commands(), delete_commands(), create_commands(), create_more_commands(), metadata_commands(), workload_commands(), rollout_commands(),
-          node_commands(),   file_commands(),     look_commands()};
+          node_commands(),   file_commands(),     look_commands(),  describe_commands(), wait_commands(), pod_commands(), forward_commands(), debug_commands(),
+          config_commands(), other_commands()};
 }
 
 const Command* find_command(const std::vector<std::string>& words) {
@@ -217,9 +218,14 @@ int run_command(const Command& command, const std::vector<std::string>& words, s
   }
   Global global{flags->text("kubeconfig"), flags->text("context"), flags->text("namespace"),
                 flags->text("data-dir", default_data_dir()), flags->text("output")};
-  auto session = connect(global);
-  if (!session.ok()) return report(session.error());
-  Call call{command, std::move(flags).value(), std::move(session).value(), {}};
+  Session session;
+  if (command.connects) {
+    auto connected = connect(global);
+    if (!connected.ok()) return report(connected.error());
+    session = std::move(connected).value();
+  }
+  Call call{command, std::move(flags).value(), std::move(session), {}, {}};
+  call.http = std::make_shared<http::Client>(call.session.connection.http);
   call.arguments = call.flags.arguments();
   const auto result = command.run(call);
   std::fflush(stdout);
@@ -298,8 +304,7 @@ Result<Value> send(const Call& call, const std::string& method, const std::strin
     request.headers.set("Content-Type", std::string(content_type));
     request.body = json::write(body);
   }
-  const http::Client client(call.session.connection.http);
-  const http::Response response = TRY(client.send(request));
+  const http::Response response = TRY(call.http->send(request));
   show_warnings(response);
   if (response.status >= 400) return Error{code_of(response.status), server_error(response)};
   return json::parse(response.body);

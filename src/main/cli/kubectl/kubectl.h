@@ -24,6 +24,7 @@ struct Command {
   std::string_view help, usage, example;
   std::span<const FlagSpec> flags;  // beside kCommonFlags
   Result<int> (*run)(Call&);
+  bool connects = true;  // false: works without a platform (config, completion)
 };
 
 // One command line, connected.
@@ -32,6 +33,7 @@ struct Call {
   Flags flags;
   Session session;
   std::vector<std::string> arguments;
+  std::shared_ptr<http::Client> http;  // one connection for all requests of the command
 
   bool is_set(std::string_view flag) const { return flags.is_set(flag); }
   std::string text(std::string_view flag, std::string_view otherwise = {}) const { return flags.text(flag, otherwise); }
@@ -111,6 +113,13 @@ std::span<const Command> delete_commands();
 std::span<const Command> create_more_commands();  // create role, ingress, token …
 std::span<const Command> node_commands();       // cordon uncordon drain top
 std::span<const Command> file_commands();       // replace edit diff
-std::span<const Command> look_commands();       // wait events api-resources api-versions explain auth … why
+std::span<const Command> look_commands();       // events api-resources api-versions explain auth … why
+std::span<const Command> describe_commands();
+std::span<const Command> wait_commands();       // wait, rollout status
+std::span<const Command> pod_commands();        // logs exec attach cp
+std::span<const Command> forward_commands();    // port-forward proxy
+std::span<const Command> debug_commands();
+std::span<const Command> config_commands();     // config …
+std::span<const Command> other_commands();      // certificate … completion options version
 
 }  // namespace caisson::cli::kubectl

@@ -46,7 +46,7 @@ TEST_CASE("a format that there is not is refused by name") {
 TEST_CASE("the longest name of a command wins, and others are not ours") {
   CHECK(find_command({"create", "secret", "tls", "web"})->name == "create secret tls");
   CHECK(find_command({"create", "-f", "x"})->name == "create");
-  CHECK(find_command({"rollout", "status"}) == nullptr);
+  CHECK(find_command({"rollout", "status", "deploy/web"})->name == "rollout status");
   CHECK(find_command({"up"}) == nullptr);
 }
 

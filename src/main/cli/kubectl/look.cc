@@ -1,110 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// wait, events, auth, why, api-resources, api-versions, explain, cluster-info.
+// events, auth, why (why.cc), api-resources, api-versions, explain, cluster-info.
 #include <algorithm>
 #include <cstdio>
 #include <map>
-#include <thread>
 
-#include "cluster/controllers/scheduling.h"
 #include "core/base/encoding.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
-#include "main/cli/kubectl/kubectl.h"
+#include "main/cli/kubectl/why.h"
 
 namespace caisson::cli::kubectl {
 namespace {
 
-constexpr FlagSpec kWaitFlags[] = {{"for", FlagKind::array}, {"timeout", FlagKind::text}, {"local", FlagKind::boolean}};
 constexpr FlagSpec kEventFlags[] = {{"for", FlagKind::text}, {"types", FlagKind::list}, {"no-headers", FlagKind::boolean}, {"watch", FlagKind::boolean, 'w'}};
 constexpr FlagSpec kAuthFlags[] = {{"quiet", FlagKind::boolean, 'q'}, {"list", FlagKind::boolean}, {"no-headers", FlagKind::boolean},
                                    {"subresource", FlagKind::text}, {"as", FlagKind::text}};
 constexpr FlagSpec kApiFlags[] = {{"namespaced", FlagKind::text}, {"api-group", FlagKind::text}, {"verbs", FlagKind::list},
                                   {"sort-by", FlagKind::text}, {"categories", FlagKind::list}, {"no-headers", FlagKind::boolean}, {"cached", FlagKind::boolean}};
 constexpr FlagSpec kExplainFlags[] = {{"api-version", FlagKind::text}, {"recursive", FlagKind::boolean, 'r'}};
-
-// --- wait
-
-struct Awaited {
-  bool deletion = false, creation = false;
-  std::string condition, status = "true";   // condition=Type[=Status]
-  std::string path, value;                  // jsonpath='{…}'[=value]
-  bool any_value = false;
-};
-Result<Awaited> parse_awaited(const std::string& text) {
-  Awaited out;
-  if (text == "delete") {
-    out.deletion = true;
-  } else if (text == "create") {
-    out.creation = true;
-  } else if (text.starts_with("condition=")) {
-    const auto parts = split(std::string_view(text).substr(10), '=');
-    out.condition = parts[0];
-    if (parts.size() > 1) out.status = to_lower(parts[1]);
-  } else if (text.starts_with("jsonpath=")) {
-    const auto close = text.rfind('}');
-    if (close == std::string::npos) return usage("jsonpath wait format must be --for=jsonpath='{.status.readyReplicas}'=3 or --for=jsonpath='{.status.readyReplicas}'");
-    out.path = text.substr(9, close - 8);
-    out.any_value = close + 1 == text.size();
-    if (!out.any_value) out.value = text.substr(close + 2);
-  } else {
-    return usage("unrecognized condition: \"" + text + "\"");
-  }
-  return out;
-}
-
-Result<bool> is_met(const Value& object, const Awaited& awaited) {
-  if (awaited.creation) return true;
-  if (!awaited.path.empty()) {
-    const std::string got = TRY(json_path_template(object, awaited.path));
-    return awaited.any_value ? !got.empty() : got == awaited.value;
-  }
-  const Value& observed = object["status"]["observedGeneration"];
-  if (!observed.is_null() && observed.as_int() < object["metadata"]["generation"].as_int()) return false;
-  for (const Value& condition : object["status"]["conditions"].items()) {
-    if (equals_ignoring_case(condition["type"].as_string(), awaited.condition))
-      return to_lower(condition["status"].as_string()) == awaited.status;
-  }
-  return false;
-}
-
-Result<void> wait_for(const Call& call, const Target& target, const Awaited& awaited, Time end) {
-  for (;;) {
-    const auto object = get(call, target.path());
-    if (!object.ok() && object.error().code != ErrorCode::not_found) return object.error();
-    if (awaited.deletion) {
-      if (!object.ok() || (*object)["metadata"]["uid"] != target.object["metadata"]["uid"])
-        return print_result(call, target, target.object, "condition met");
-    } else if (!object.ok()) {
-      return object.error();
-    } else if (TRY(is_met(*object, awaited))) {
-      return print_result(call, target, *object, "condition met");
-    }
-    if (system_clock().now() >= end)
-      return usage("timed out waiting for the condition on " + target.resource.plural + "/" + target.name);
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-}
-
-Result<int> run_wait(Call& call) {
-  const std::vector<std::string> conditions = call.flags.all("for");
-  if (conditions.empty()) return usage("--for is required");
-  const Awaited awaited = TRY(parse_awaited(conditions.back()));
-  Duration time = TRY(parse_duration(call.text("timeout", "30s")));
-  if (time < Duration(0)) time = std::chrono::hours(24 * 7);
-  const Time end = system_clock().now() + time;
-  for (;;) {
-    const auto targets = read_targets(call, call.arguments);
-    if (targets.ok()) {
-      if (targets->empty()) return usage("no matching resources found");
-      for (const Target& target : *targets) TRY(wait_for(call, target, awaited, end));
-      return 0;
-    }
-    if (targets.error().code != ErrorCode::not_found || (!awaited.deletion && !awaited.creation)) return targets.error();
-    if (awaited.deletion) return 0;
-    if (system_clock().now() >= end) return usage("timed out waiting for the condition");
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-}
 
 // --- events
 
@@ -241,39 +154,6 @@ Result<int> run_whoami(Call& call) {
   for (const Value& group : user["groups"].items()) groups.push_back(group.str());
   rows.push_back({"Groups", "[" + join(groups, " ") + "]"});
   print_columns(rows);
-  return 0;
-}
-
-// --- why
-
-// The scheduler's own filters over what the API shows, node by node.
-Result<int> run_why(Call& call) {
-  std::vector<std::string> words = call.arguments;
-  if (words.size() == 1 && words[0].find('/') == std::string::npos) words.insert(words.begin(), "pod");
-  for (const Target& target : TRY(read_targets(call, words))) {
-    if (target.resource != schema::kPods) return usage("only a pod can be asked for: caisson why pod NAME");
-    const Object pod(target.object);
-    const std::string bound = pod.spec()["nodeName"].str();
-    if (!bound.empty()) {
-      std::printf("%s is on node %s\n", target.shown().c_str(), bound.c_str());
-      continue;
-    }
-    std::map<std::string, std::vector<Object>> pods_by_node;
-    for (const Object& other : TRY(call.session.client->list(schema::kPods, {})).items) {
-      const std::string node = other.spec()["nodeName"].str();
-      if (!node.empty() && !controllers::is_finished(other)) pods_by_node[node].push_back(other);
-    }
-    std::vector<controllers::NodeState> states;
-    for (const Object& node : TRY(call.session.client->list(schema::kNodes, {})).items) states.push_back(controllers::node_state(node, pods_by_node[node.name()]));
-    const Value& scheduled = kube::condition(pod, "PodScheduled");
-    std::printf("%s waits for a node%s%s\n", target.shown().c_str(), scheduled.is_null() ? "" : ": ", scheduled["message"].str().c_str());
-    std::vector<std::vector<std::string>> rows{{"NODE", "VERDICT"}};
-    for (const controllers::NodeState& state : states) {
-      const controllers::Refusal refusal = controllers::filter(pod, state, states);
-      rows.push_back({state.node.name(), refusal.reasons.empty() ? "would do" : join(refusal.reasons, ", ") + (refusal.helped_by_preemption ? " (preemption could help)" : "")});
-    }
-    print_columns(rows);
-  }
   return 0;
 }
 
@@ -438,7 +318,6 @@ Result<int> run_cluster_info(Call& call) {
 }
 
 constexpr Command kCommands[] = {
-    {"wait", "Wait for a condition on one or many resources.", "wait (-f FILE | TYPE NAME) --for=delete|condition=TYPE|jsonpath='{PATH}'=VALUE", "caisson wait deploy/web --for=condition=Available --timeout=60s", kWaitFlags, run_wait},
     {"events", "List events.", "events [--for TYPE/NAME] [--types=Warning]", "caisson events --for pod/web-1", kEventFlags, run_events},
     {"auth can-i", "Check whether an action is allowed.", "auth can-i VERB TYPE[/NAME]", "caisson auth can-i create deployments", kAuthFlags, run_can_i},
     {"auth whoami", "Show who the server takes you for.", "auth whoami", "caisson auth whoami", kAuthFlags, run_whoami},

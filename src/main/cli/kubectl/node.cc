@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// cordon, uncordon, drain, top.
+// cordon, uncordon, drain.
 #include <algorithm>
 #include <cstdio>
 #include <thread>
 
-#include "cluster/kube/resource_usage.h"
 #include "core/base/encoding.h"
 #include "core/base/text.h"
 #include "core/document/patch.h"
-#include "main/cli/kubectl/kubectl.h"
+#include "main/cli/kubectl/top.h"
+#include "main/cli/kubectl/watch.h"
 
 namespace caisson::cli::kubectl {
 namespace {
@@ -17,9 +17,6 @@ constexpr FlagSpec kDrainFlags[] = {{"force", FlagKind::boolean}, {"ignore-daemo
                                     {"delete-emptydir-data", FlagKind::boolean}, {"grace-period", FlagKind::text},
                                     {"timeout", FlagKind::text}, {"pod-selector", FlagKind::text},
                                     {"disable-eviction", FlagKind::boolean}};
-constexpr FlagSpec kTopFlags[] = {{"containers", FlagKind::boolean}, {"sort-by", FlagKind::text},
-                                  {"no-headers", FlagKind::boolean}, {"sum", FlagKind::boolean}};
-constexpr std::chrono::milliseconds kPoll(200);
 
 Result<std::vector<Target>> nodes(Call& call) {
   std::vector<std::string> words = call.arguments;
@@ -122,13 +119,12 @@ Result<void> evict(const Call& call, const Value& pod, Time end) {
       return usage("error when evicting pods/\"" + metadata["name"].str() + "\" -n \"" + metadata["namespace"].str() + "\": global timeout reached");
     std::this_thread::sleep_for(std::chrono::seconds(5));
   }
-  for (;;) {
-    const auto now = get(call, path);
-    if (!now.ok() && now.error().code != ErrorCode::not_found) return now.error();
-    if (!now.ok() || (*now)["metadata"]["uid"] != metadata["uid"]) break;
-    if (system_clock().now() > end) return usage("error when waiting for pod \"" + metadata["name"].str() + "\" in namespace \"" + metadata["namespace"].str() + "\" to terminate: global timeout reached");
-    std::this_thread::sleep_for(kPoll);
-  }
+  const auto gone = follow(call, schema::kPods, metadata["namespace"].str(), metadata["name"].str(), end, [&](const Value* object) -> Result<bool> {
+    return object == nullptr || (*object)["metadata"]["uid"] != metadata["uid"];
+  });
+  if (!gone.ok() && gone.error().code == ErrorCode::timeout)
+    return usage("error when waiting for pod \"" + metadata["name"].str() + "\" in namespace \"" + metadata["namespace"].str() + "\" to terminate: global timeout reached");
+  if (!gone.ok()) return gone.error();
   std::printf("pod/%s evicted\n", metadata["name"].str().c_str());
   return {};
 }
@@ -154,11 +150,7 @@ Result<void> drain(Call& call, const Target& node, Time end) {
 
 Result<int> run_drain(Call& call) {
   const std::vector<Target> targets = TRY(nodes(call));
-  Time end = Time::max();
-  if (call.flags.has("timeout")) {
-    const Duration time = TRY(parse_duration(call.text("timeout")));
-    if (time > Duration(0)) end = system_clock().now() + time;
-  }
+  const Time end = TRY(end_of_wait(call, "0"));
   for (const Target& node : targets) {
     TRY(set_unschedulable(call, node, true));
     TRY(drain(call, node, end));
@@ -166,106 +158,16 @@ Result<int> run_drain(Call& call) {
   return 0;
 }
 
-// --- top
-
-struct Used {
-  std::vector<std::string> cells;  // before the amounts
-  std::int64_t cpu_milli = 0, memory_bytes = 0;
-};
-std::int64_t milli(const Value& quantity) {
-  return kube::amount_of(quantity).milli;
-}
-void sort_used(const Call& call, std::vector<Used>& rows) {
-  const std::string by = call.text("sort-by");
-  std::sort(rows.begin(), rows.end(), [&](const Used& a, const Used& b) {
-    if (by == "cpu" && a.cpu_milli != b.cpu_milli) return a.cpu_milli > b.cpu_milli;
-    if (by == "memory" && a.memory_bytes != b.memory_bytes) return a.memory_bytes > b.memory_bytes;
-    return a.cells < b.cells;
-  });
-}
-std::string cpu_text(std::int64_t cpu_milli) { return std::to_string(cpu_milli) + "m"; }
-std::string memory_text(std::int64_t bytes) { return std::to_string(bytes >> 20) + "Mi"; }
-
-Result<Value> metrics(Call& call, const std::string& path) {
-  const auto got = get(call, "/apis/metrics.k8s.io/v1beta1" + path);
-  if (!got.ok() && got.error().code == ErrorCode::not_found && got.error().message.find("could not find") != std::string::npos)
-    return usage("Metrics API not available");
-  return got;
-}
-
-Result<int> run_top_pod(Call& call) {
-  const bool containers = call.is_set("containers"), everywhere = call.all_namespaces();
-  std::string path = everywhere ? "/pods" : "/namespaces/" + call.session.ns + "/pods";
-  if (!call.arguments.empty()) path += "/" + call.arguments[0];
-  if (call.flags.has("selector")) path += "?labelSelector=" + percent_encode(call.text("selector"));
-  const Value answer = TRY(metrics(call, path));
-  const Value list = answer["items"].is_list() ? answer["items"] : Value(std::vector<Value>{answer});
-  std::vector<Used> rows;
-  for (const Value& pod : list.items()) {
-    Used sum;
-    if (everywhere) sum.cells.push_back(pod["metadata"]["namespace"].str());
-    sum.cells.push_back(pod["metadata"]["name"].str());
-    for (const Value& container : pod["containers"].items()) {
-      const std::int64_t cpu = milli(container["usage"]["cpu"]), memory = milli(container["usage"]["memory"]) / 1000;
-      sum.cpu_milli += cpu;
-      sum.memory_bytes += memory;
-      if (!containers) continue;
-      Used one{sum.cells, cpu, memory};
-      one.cells.push_back(container["name"].str());
-      rows.push_back(std::move(one));
-    }
-    if (!containers) rows.push_back(std::move(sum));
-  }
-  if (rows.empty()) {
-    std::fprintf(stderr, "No resources found%s\n", everywhere ? "" : (" in " + call.session.ns + " namespace.").c_str());
-    return 0;
-  }
-  sort_used(call, rows);
-  std::vector<std::vector<std::string>> table;
-  if (!call.is_set("no-headers")) {
-    table.emplace_back();
-    if (everywhere) table[0].push_back("NAMESPACE");
-    table[0].push_back(containers ? "POD" : "NAME");
-    if (containers) table[0].push_back("NAME");
-    for (const char* name : {"CPU(cores)", "MEMORY(bytes)"}) table[0].push_back(name);
-  }
-  for (Used& row : rows) {
-    row.cells.push_back(cpu_text(row.cpu_milli));
-    row.cells.push_back(memory_text(row.memory_bytes));
-    table.push_back(std::move(row.cells));
-  }
-  print_columns(table);
-  return 0;
-}
-
-Result<int> run_top_node(Call& call) {
-  const Value answer = TRY(metrics(call, "/nodes" + (call.arguments.empty() ? "" : "/" + call.arguments[0])));
-  const Value list = answer["items"].is_list() ? answer["items"] : Value(std::vector<Value>{answer});
-  std::vector<Used> rows;
-  for (const Value& node : list.items())
-    rows.push_back({{node["metadata"]["name"].str()}, milli(node["usage"]["cpu"]), milli(node["usage"]["memory"]) / 1000});
-  sort_used(call, rows);
-  std::vector<std::vector<std::string>> table;
-  if (!call.is_set("no-headers")) table.push_back({"NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"});
-  for (const Used& row : rows) {
-    const Value node = TRY(get(call, schema::kNodes.path("", row.cells[0])));
-    const Value& allocatable = node["status"]["allocatable"];
-    const std::int64_t cpu = milli(allocatable["cpu"]), memory = milli(allocatable["memory"]) / 1000;
-    table.push_back({row.cells[0], cpu_text(row.cpu_milli), cpu > 0 ? std::to_string(row.cpu_milli * 100 / cpu) + "%" : "<unknown>",
-                     memory_text(row.memory_bytes), memory > 0 ? std::to_string(row.memory_bytes * 100 / memory) + "%" : "<unknown>"});
-  }
-  print_columns(table);
-  return 0;
-}
-
 constexpr Command kCommands[] = {
+    {"top pods", "Show what pods use.", "top pods [NAME | -l LABEL] [--containers] [--sum]", "caisson top pods -A --sort-by=memory", kTopFlags, run_top_pods},
+    {"top pod", "Show what pods use.", "top pod [NAME | -l LABEL] [--containers] [--sum]", "caisson top pod -A --sort-by=memory", kTopFlags, run_top_pods},
+    {"top po", "Show what pods use.", "top po [NAME | -l LABEL] [--containers] [--sum]", "caisson top po -A --sort-by=memory", kTopFlags, run_top_pods},
+    {"top nodes", "Show what nodes use.", "top nodes [NAME | -l LABEL]", "caisson top nodes", kTopFlags, run_top_nodes},
+    {"top node", "Show what nodes use.", "top node [NAME | -l LABEL]", "caisson top node", kTopFlags, run_top_nodes},
+    {"top no", "Show what nodes use.", "top no [NAME | -l LABEL]", "caisson top no", kTopFlags, run_top_nodes},
     {"cordon", "Mark a node as unschedulable.", "cordon NODE", "caisson cordon node-1", {}, run_cordon},
     {"uncordon", "Mark a node as schedulable.", "uncordon NODE", "caisson uncordon node-1", {}, run_uncordon},
     {"drain", "Evict the pods of a node in preparation for maintenance.", "drain NODE", "caisson drain node-1 --ignore-daemonsets", kDrainFlags, run_drain},
-    {"top pods", "Show what pods use.", "top pods [NAME | -l LABEL]", "caisson top pods -A --sort-by=memory", kTopFlags, run_top_pod},
-    {"top pod", "Show what pods use.", "top pod [NAME | -l LABEL]", "caisson top pod -A --sort-by=memory", kTopFlags, run_top_pod},
-    {"top nodes", "Show what nodes use.", "top nodes [NAME]", "caisson top nodes", kTopFlags, run_top_node},
-    {"top node", "Show what nodes use.", "top node [NAME]", "caisson top node", kTopFlags, run_top_node},
 };
 
 }  // namespace

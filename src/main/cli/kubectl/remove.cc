@@ -2,10 +2,9 @@
 // delete: objects by name, file or selector, waited for unless told otherwise.
 #include <algorithm>
 #include <cstdio>
-#include <thread>
 
 #include "core/base/text.h"
-#include "main/cli/kubectl/kubectl.h"
+#include "main/cli/kubectl/watch.h"
 
 namespace caisson::cli::kubectl {
 namespace {
@@ -43,13 +42,12 @@ std::string kind_name(const kube::Resource& resource) {
 }
 
 Result<void> wait_gone(const Call& call, const Target& target, std::string_view uid, Time end) {
-  for (;;) {
-    const auto now = get(call, target.path());
-    if (!now.ok() && now.error().code != ErrorCode::not_found) return now.error();
-    if (!now.ok() || (*now)["metadata"]["uid"].as_string() != uid) return {};
-    if (system_clock().now() >= end) return usage("timed out waiting for the condition on " + target.resource.plural + "/" + target.name);
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
+  const auto done = follow(call, target.resource, target.ns, target.name, end, [uid](const Value* object) -> Result<bool> {
+    return object == nullptr || (*object)["metadata"]["uid"].as_string() != uid;
+  });
+  if (!done.ok() && done.error().code == ErrorCode::timeout)
+    return usage("timed out waiting for the condition on " + target.resource.plural + "/" + target.name);
+  return done;
 }
 
 struct Gone {
@@ -113,11 +111,7 @@ Result<int> run_delete(Call& call) {
   }
   std::fflush(stdout);
   const bool waits = (!call.flags.has("wait") || call.is_set("wait")) && call.dry_run().empty() && !call.is_set("force");
-  Time end = Time::max();
-  if (call.flags.has("timeout")) {
-    const Duration time = TRY(parse_duration(call.text("timeout")));
-    if (time > Duration(0)) end = system_clock().now() + time;
-  }
+  const Time end = TRY(end_of_wait(call, "0"));
   if (waits) {
     for (const Gone& one : gone) TRY(wait_gone(call, one.target, one.uid, end));
   }

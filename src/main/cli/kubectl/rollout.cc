@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // rollout history, undo, restart, pause, resume, for Deployments, StatefulSets and DaemonSets. `rollout status` is in
-// object_commands.cc.
+// wait.cc.
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/document/patch.h"
 #include "core/document/yaml.h"
+#include "main/cli/kubectl/describe/describe.h"
 #include "main/cli/kubectl/kubectl.h"
 
 namespace caisson::cli::kubectl {
@@ -70,25 +71,6 @@ Result<std::vector<Target>> rollout_targets(Call& call, std::string_view doing) 
   return out;
 }
 
-// As `describe` shows a pod template, indented by two.
-std::string described_template(const Value& pod_template) {
-  std::string out = "Pod Template:\n  Labels:";
-  bool first = true;
-  for (const auto& [key, value] : pod_template["metadata"]["labels"].entries()) {
-    out += std::string(first ? "\t" : "\n\t") + std::string(key) + "=" + value.str();
-    first = false;
-  }
-  if (first) out += "\t<none>";
-  for (const auto& [key, value] : pod_template["metadata"]["annotations"].entries())
-    out += (&value == &pod_template["metadata"]["annotations"].entries()[0].value ? "\n  Annotations:\t" : "\n\t") +
-           std::string(key) + ": " + value.str();
-  out += "\n  Containers:\n";
-  for (const Value& container : pod_template["spec"]["containers"].items()) {
-    out += "   " + container["name"].str() + ":\n    Image:\t" + container["image"].str() + "\n";
-  }
-  return out;
-}
-
 Result<int> run_history(Call& call) {
   const std::vector<Target> targets = TRY(rollout_targets(call, "history"));
   const std::string wanted = call.text("revision");
@@ -101,8 +83,9 @@ Result<int> run_history(Call& call) {
         TRY(print_object(call, found->second.source, call.text("output")));
         continue;
       }
-      std::printf("%s with revision #%s\n%s", target.shown().c_str(), wanted.c_str(),
-                  described_template(found->second.pod_template).c_str());
+      Page page;
+      put_pod_template(page, found->second.pod_template);
+      std::printf("%s with revision #%s\n%s", target.shown().c_str(), wanted.c_str(), page.raw().c_str());  // kubectl does not align it
       continue;
     }
     std::printf("%s \n", target.shown().c_str());
