@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "core/base/encoding.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
