@@ -138,6 +138,7 @@ std::string refusal_of(const apiserver::Admission& plugin, const schema::Schema&
   const Value before;
   Value details, refusal;
   std::vector<std::string> warnings;
+  std::vector<std::pair<std::string, std::string>> audit;
   const apiserver::AdmissionRequest request{
       apiserver::AdmissionRequest::Operation::create,
       *kind,
@@ -148,6 +149,7 @@ std::string refusal_of(const apiserver::Admission& plugin, const schema::Schema&
       before,
       false,
       warnings,
+      audit,
       [](const schema::Resource&, std::string_view, std::string_view) { return Value(); },
       [](const schema::Resource&, std::string_view) { return std::vector<Value>{}; },
       [](const schema::Resource&, const Value&) {},
