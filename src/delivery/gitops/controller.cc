@@ -79,6 +79,7 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   if (run.after["status"]["sync"]["revision"].as_string() != run.rendered->commit) {
     record(run.memory->trace, "diff", key, start, runtime_.clock().now(), "");
   }
+  foresee(run);
   TRY(operate(run));
   want_delete_finalizers(run);
   for (const std::string& error : run.observation.errors) run.conditions.push_back({"ComparisonError", error});

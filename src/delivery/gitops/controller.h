@@ -38,6 +38,9 @@ struct AppMemory {
   // --- only the reconciler's, which never runs one key twice at once
   ObservationCache observed;
   HealBackoff heals;
+  RenderedPtr foreseen_of;  // what was last asked about, by which generation of the verdict
+  std::uint64_t foreseen_generation = 0;
+  std::vector<std::pair<ResourceId, ForeseenViolation>> foreseen;
   std::string traced_commit;  // whose push `trace` is; empty trace: nothing to tell (any more)
   TraceContext trace;
   std::optional<Span> until_healthy;
@@ -79,6 +82,7 @@ class Controller final : public kube::Reconciler {
                                            const std::shared_ptr<AppMemory>& memory, const std::string& revision);
   SettingsPtr settings();
   void look_at_windows(Run& run);
+  void foresee(Run& run);
   SyncContext sync_context(const Run& run, const Rendered& rendered, const Observation& target);
   static Retry retry_of(const Run& run, const Value& state);
   Result<kube::Requeue> wait_for_confirmation(Run& run, const ResourceId& id);

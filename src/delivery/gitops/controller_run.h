@@ -19,6 +19,7 @@ struct Controller::Run {
   Observation observation;
   WindowVerdict windows;
   std::vector<Condition> conditions;
+  std::string refused;  // an enforced violation of what a sync would apply; empty: none
   std::optional<Duration> again;
   Time now{};
 

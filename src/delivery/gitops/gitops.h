@@ -7,7 +7,10 @@
 // health). Invariant: one Application's failure is a condition on it and touches no other. Threads: add_gitops once,
 // before the runtime starts.
 #pragma once
+#include <cstdint>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "cluster/kube/reconciler.h"
 #include "cluster/schema/schema.h"
@@ -20,6 +23,17 @@ namespace caisson::gitops {
 
 inline constexpr std::string_view kFieldManager = "caisson-gitops";
 
+// What would be said of an object if it were applied now. This room knows no policies: who composes the program fills
+// it in. Both functions are called from any thread.
+struct ForeseenViolation {
+  std::string policy, rule, message;
+  bool enforced = false;  // the object would be refused
+};
+struct PreSyncVerdict {
+  std::function<std::uint64_t()> generation;  // changes whenever the answer may; unset: nothing is asked
+  std::function<std::vector<ForeseenViolation>(const Value& object)> of;
+};
+
 struct GitopsOptions {
   git::Repositories& repositories;
   WorkerPool& workers;  // where rendering runs
@@ -31,6 +45,7 @@ struct GitopsOptions {
   OwnRegistry own_registry = {};  // where "oci://" of our own registry is read
   bool push_events = true;        // whether the API has the git room's PushEvents
   std::string home_namespace = "argocd";  // Applications here are tracked by their bare name, as upstream does
+  PreSyncVerdict verdict = {};  // an Application shows what it says; an enforced violation stops the sync
 };
 
 // Everything that `options` borrows lives longer than the runtime.

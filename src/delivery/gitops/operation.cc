@@ -116,7 +116,7 @@ void Controller::consider_auto_sync(Run& run) {
   const AutoSync decision = decide_auto_sync(run.application, run.status(), run.observation, run.rendered->commit);
   if (!decision.error.empty()) run.conditions.push_back({"SyncError", decision.error});
   if (!decision.wanted) return;
-  if (!run.windows.automated) return;
+  if (!run.windows.automated || !run.refused.empty()) return;
   if (decision.heal) {
     const Duration wait = run.memory->heals.next(runtime_.clock().monotonic());
     if (wait.count() > 0) {
@@ -136,6 +136,13 @@ void Controller::consider_auto_sync(Run& run) {
 }
 
 Result<void> Controller::run_operation(Run& run, Value& state) {
+  // Not of a dry run, nor of chosen resources, with which a person may repair it; what has begun goes on.
+  const Value& asked = state["operation"]["sync"];
+  const bool whole = !asked["dryRun"].as_bool() && asked["resources"].empty();
+  if (!run.refused.empty() && whole && state["syncResult"]["resources"].empty()) {
+    finish_operation(run, state, "Failed", run.refused);
+    return {};
+  }
   if (!state["finishedAt"].is_null()) {  // between two tries
     const auto ended = parse_time(state["finishedAt"].as_string());
     const Retry retry = retry_of(run, state);

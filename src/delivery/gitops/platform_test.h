@@ -82,7 +82,8 @@ class DeployRepository {
 
 // `at`: a directory that outlives it, so that another Platform can go on there; empty: one of its own.
 struct Platform {
-  explicit Platform(const std::string& at = "") : root(at.empty() ? directory.path() : at) {
+  explicit Platform(const std::string& at = "", PreSyncVerdict verdict_ = {})
+      : root(at.empty() ? directory.path() : at), verdict(std::move(verdict_)) {
     runtime.start();
     for (const char* ns : {"argocd", "shop"}) {
       auto made = client->create(kube::Object::make(schema::kNamespaces, "", ns));
@@ -148,6 +149,7 @@ struct Platform {
 
   TempDir directory = must(TempDir::make("gitops"));
   const std::string root;
+  const PreSyncVerdict verdict;
   DeployRepository repository{root};
   std::unique_ptr<store::Store> store = must(store::Store::open(root + "/store.db", system_clock()));
   schema::Schema schema = must(schema::Schema::built_in());
@@ -163,7 +165,11 @@ struct Platform {
   int changes = 0;
   kube::Runtime runtime{*client, system_clock(), {.threads = 4}};
   bool added = (gitops::add_gitops(
-                    runtime, {.repositories = repositories, .workers = workers, .spans = spans, .schema = schema}),
+                    runtime, {.repositories = repositories,
+                              .workers = workers,
+                              .spans = spans,
+                              .schema = schema,
+                              .verdict = verdict}),
                 true);
 
   static apiserver::ApiServerOptions options() {

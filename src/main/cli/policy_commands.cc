@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `caisson policy`: test (kyverno-test.yaml), apply (policies to files), jp (JMESPath with Kyverno's functions). The
-// flags are those of Kyverno's command line.
+// `caisson policy`: test (kyverno-test.yaml), apply (policies to files or to a cluster), explain (why a rule said what
+// it said), jp (JMESPath with Kyverno's functions). The flags are those of Kyverno's command line.
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,8 +14,11 @@
 #include "core/document/yaml.h"
 #include "core/expr/jmespath/jmespath.h"
 #include "main/cli/commands.h"
+#include "main/cli/policy_cluster.h"
+#include "main/cli/registry_access.h"
 #include "security/policy/evaluate.h"
 #include "security/policy/policy_output.h"
+#include "security/policy/registry_images.h"
 #include "security/policy/test_command.h"
 
 namespace caisson::cli {
@@ -24,8 +27,9 @@ namespace {
 struct PolicyArguments {
   std::vector<std::string> words;                  // what is no flag
   std::vector<std::string> resources, exceptions;  // may be repeated
-  std::string output, values, user_info, file_name = "kyverno-test.yaml", input, query;
-  bool fail_only = false, warn_exit = false, audit_warn = false, detailed = false, compact = false;
+  std::string output, values, user_info, file_name = "kyverno-test.yaml", input, query, rule;
+  Global global;
+  bool fail_only = false, audit_warn = false, detailed = false, compact = false, cluster = false, registry = false;
 };
 
 // "--flag value", "--flag=value", "-f value".
@@ -61,21 +65,42 @@ Result<PolicyArguments> read_arguments(const std::vector<std::string>& arguments
       out.input = TRY(value());
     } else if (flag == "-q" || flag == "--query") {
       out.query = TRY(value());
-    } else if (flag == "-c" || flag == "--compact") {
+    } else if (flag == "--compact") {
       out.compact = true;
+    } else if (flag == "-c" || flag == "--cluster") {
+      out.cluster = true;  // of jp query -c is --compact
+    } else if (flag == "--registry") {
+      out.registry = true;
+    } else if (flag == "--rule") {
+      out.rule = TRY(value());
+    } else if (flag == "-n" || flag == "--namespace") {
+      out.global.ns = TRY(value());
+    } else if (flag == "--kubeconfig") {
+      out.global.kubeconfig = TRY(value());
+    } else if (flag == "--context") {
+      out.global.context = TRY(value());
     } else if (flag == "--fail-only") {
       out.fail_only = true;
     } else if (flag == "--detailed-results") {
       out.detailed = true;
     } else if (flag == "--audit-warn") {
       out.audit_warn = true;
-    } else if (flag == "--remove-color" || flag == "--registry" || flag == "--table" || flag == "-t") {
+    } else if (flag == "--remove-color" || flag == "--table" || flag == "-t") {
       continue;  // nothing to turn off; a table is what there is
     } else {
       return Error{ErrorCode::bad_request, "policy: flag " + flag + " is not known"};
     }
   }
   return out;
+}
+
+// --registry: images are read from their registries, with the credentials of `docker login`.
+std::unique_ptr<policy::ImageSource> registry_of(const PolicyArguments& arguments) {
+  if (!arguments.registry) return nullptr;
+  policy::RegistryImagesOptions options;
+  options.names.port = 0;  // a command asks the registry that the name says, its own, too
+  options.login = docker_logins();
+  return policy::make_registry_images(std::move(options));
 }
 
 std::string outcome(const policy::TestRow& row) {
@@ -88,9 +113,10 @@ Result<int> run_tests(const PolicyArguments& arguments) {
   if (arguments.words.empty()) return Error{ErrorCode::bad_request, "policy test needs a folder or a test file"};
   const auto tests = TRY(policy::find_tests(arguments.words, arguments.file_name));
   if (tests.empty()) return Error{ErrorCode::not_found, "no " + arguments.file_name + " there"};
+  const auto registry = registry_of(arguments);
   std::size_t passed = 0, skipped = 0, failed = 0, broken = 0;
   for (const std::string& path : tests) {
-    const auto report = policy::run_test(path);
+    const auto report = policy::run_test(path, registry.get());
     if (!report.ok()) {
       std::fprintf(stderr, "%s %s\n", paint("error:", kRed).c_str(), report.error().message.c_str());
       ++broken;
@@ -140,24 +166,54 @@ Result<std::vector<Value>> read_resources(const std::vector<std::string>& paths)
   return out;
 }
 
-Result<int> run_apply(const PolicyArguments& arguments) {
-  if (arguments.words.empty() || arguments.resources.empty())
-    return Error{ErrorCode::bad_request, "policy apply needs policies and --resource FILE"};
-  policy::TestInputs inputs = TRY(read_inputs(arguments));
+// What policies are asked about, and what they may look up: files, or a cluster.
+struct World {
   policy::PolicySet policies;
+  policy::TestInputs inputs;
+  std::vector<Value> resources;
+  std::unique_ptr<policy::ImageSource> registry;
+  std::optional<Session> session;
+  std::unique_ptr<policy::Lookups> lookups;
+};
+
+// Fills `out`, which stays where it is: lookups refer to it.
+Result<void> make_world(const PolicyArguments& arguments, std::string_view verb, World& out) {
+  if (arguments.words.empty() || (arguments.resources.empty() && !arguments.cluster))
+    return Error{ErrorCode::bad_request,
+                 "policy " + std::string(verb) + " needs policies, and --resource FILE or --cluster"};
+  out.inputs = TRY(read_inputs(arguments));
   for (const std::string& path : arguments.words)
-    for (const Value& document : TRY(policy::read_documents(path))) policies.add(document);
+    for (const Value& document : TRY(policy::read_documents(path))) out.policies.add(document);
   for (const std::string& path : arguments.exceptions)
-    for (const Value& document : TRY(policy::read_documents(path))) TRY(policies.add_exception(document));
-  for (const auto& [name, why] : policies.invalid_policies())
+    for (const Value& document : TRY(policy::read_documents(path))) TRY(out.policies.add_exception(document));
+  for (const auto& [name, why] : out.policies.invalid_policies())
     std::fprintf(stderr, "%s policy %s: %s\n", paint("error:", kRed).c_str(), name.c_str(), why.c_str());
-  if (policies.size() == 0) return Error{ErrorCode::not_found, "no policies to apply"};
-  const auto resources = TRY(read_resources(arguments.resources));
-  inputs.world = resources;
-  const auto lookups = policy::make_test_lookups(inputs);
+  if (out.policies.size() == 0) return Error{ErrorCode::not_found, "no policies to apply"};
+  out.registry = registry_of(arguments);
+  out.inputs.registry = out.registry.get();
+  out.resources = TRY(read_resources(arguments.resources));
+  if (!arguments.cluster) {
+    out.inputs.world = out.resources;
+    out.lookups = policy::make_test_lookups(out.inputs);
+    return {};
+  }
+  Global global = arguments.global;
+  global.data_dir = default_data_dir();
+  out.session = TRY(connect(global));
+  TRY(read_namespaces(*out.session->client, out.inputs));
+  // With files beside it, the cluster only answers what they look up.
+  if (arguments.resources.empty())
+    out.resources = TRY(read_cluster(*out.session->client, out.policies, arguments.global.ns));
+  out.lookups = policy::make_client_lookups(*out.session->client, out.registry.get());
+  return {};
+}
+
+Result<int> run_apply(const PolicyArguments& arguments) {
+  World world;
+  TRY(make_world(arguments, "apply", world));
   std::vector<policy::Finding> findings;
-  for (const Value& resource : resources)
-    for (const policy::Evaluation& one : policies.evaluate(resource, "", inputs, {}, *lookups))
+  for (const Value& resource : world.resources)
+    for (const policy::Evaluation& one : world.policies.evaluate(resource, "", world.inputs, {}, *world.lookups))
       policy::add_findings(one, arguments.audit_warn, findings);
   const policy::Counts counts = policy::count(findings);
   const std::string text = TRY(policy::print_findings(findings, arguments.output));
@@ -165,7 +221,33 @@ Result<int> run_apply(const PolicyArguments& arguments) {
   if (arguments.output.empty())
     std::printf("\npass: %zu, fail: %zu, warn: %zu, error: %zu, skip: %zu\n", counts.pass, counts.fail, counts.warn,
                 counts.error, counts.skip);
-  return counts.fail + counts.error + policies.invalid_policies().size() == 0 ? 0 : 1;
+  return counts.fail + counts.error + world.policies.invalid_policies().size() == 0 ? 0 : 1;
+}
+
+// --- caisson policy explain POLICY… --resource FILE [--rule NAME]
+Result<int> run_explain(const PolicyArguments& arguments) {
+  World world;
+  TRY(make_world(arguments, "explain", world));
+  for (const Value& resource : world.resources) {
+    const Value& metadata = resource["metadata"];
+    const std::string ns = metadata["namespace"].str();
+    std::printf(
+        "%s\n",
+        paint(resource["kind"].str() + " " + (ns.empty() ? "" : ns + "/") + metadata["name"].str(), kBold).c_str());
+    for (const policy::Explanation& one :
+         world.policies.explain(resource, arguments.rule, world.inputs, *world.lookups)) {
+      for (const policy::ExplainedLine& line : one) {
+        using Mark = policy::ExplainedLine::Mark;
+        const std::string mark = line.mark == Mark::good  ? paint("✓ ", kGreen)
+                                 : line.mark == Mark::bad ? paint("✗ ", kRed)
+                                                          : "";
+        std::printf("%s%s%s\n", std::string(static_cast<std::size_t>(line.depth + 1) * 2, ' ').c_str(), mark.c_str(),
+                    line.text.c_str());
+      }
+    }
+    std::printf("\n");
+  }
+  return world.policies.invalid_policies().empty() ? 0 : 1;
 }
 
 // --- caisson policy jp query EXPRESSION -i FILE; jp function [NAME…]
@@ -180,7 +262,7 @@ Result<int> run_query(const PolicyArguments& arguments) {
   for (const std::string& text_of : expressions) {
     const auto expression = TRY(jmespath::Expression::compile(trim(text_of)));
     const Value result = TRY(expression.search(input, environment));
-    std::printf("%s\n", json::write(result, {.indent = arguments.compact ? 0 : 2}).c_str());
+    std::printf("%s\n", json::write(result, {.indent = arguments.compact || arguments.cluster ? 0 : 2}).c_str());
   }
   return 0;
 }
@@ -200,15 +282,17 @@ Result<int> list_functions(const PolicyArguments& arguments) {
 }  // namespace
 
 Result<int> command_policy(const std::vector<std::string>& words) {
-  if (words.empty()) return Error{ErrorCode::bad_request, "policy needs one of test, apply, jp"};
+  if (words.empty()) return Error{ErrorCode::bad_request, "policy needs one of test, apply, explain, jp"};
   const bool is_jp = words[0] == "jp" && words.size() > 1;
   const std::string verb = is_jp ? "jp " + words[1] : words[0];
   const auto arguments = TRY(read_arguments({words.begin() + (is_jp ? 2 : 1), words.end()}));
   if (verb == "test") return run_tests(arguments);
   if (verb == "apply") return run_apply(arguments);
+  if (verb == "explain") return run_explain(arguments);
   if (verb == "jp query") return run_query(arguments);
   if (verb == "jp function") return list_functions(arguments);
-  return Error{ErrorCode::bad_request, "policy " + verb + " is no command: test, apply, jp query, jp function"};
+  return Error{ErrorCode::bad_request,
+               "policy " + verb + " is no command: test, apply, explain, jp query, jp function"};
 }
 
 }  // namespace caisson::cli

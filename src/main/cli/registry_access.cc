@@ -97,11 +97,13 @@ Result<content::Reference> parse_image(const std::string& text) {
   return content::parse_reference(text, none);
 }
 
+std::function<std::optional<registry::Login>(std::string_view host)> docker_logins() {
+  return [config = read_docker_config()](std::string_view host) { return find_login(config, std::string(host)); };
+}
+
 registry::RegistryClient make_registry_client() {
   registry::ClientOptions options;
-  options.login = [config = read_docker_config()](std::string_view host) {
-    return find_login(config, std::string(host));
-  };
+  options.login = docker_logins();
   return registry::RegistryClient(std::move(options));
 }
 

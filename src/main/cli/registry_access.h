@@ -2,7 +2,9 @@
 // How commands reach registries: the credentials of ~/.docker/config.json (DOCKER_CONFIG), which `caisson login` and
 // `docker login` write, credential helpers included.
 #pragma once
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "artifact/content/reference.h"
@@ -13,6 +15,7 @@ namespace caisson::cli {
 // Every host as it is written, localhost too: a command talks to what its user names.
 Result<content::Reference> parse_image(const std::string& text);
 registry::RegistryClient make_registry_client();
+std::function<std::optional<registry::Login>(std::string_view host)> docker_logins();
 
 // Layers that are fetched when they are asked for, each checked against its digest while it streams. `reference` and
 // the client outlive it.

@@ -16,6 +16,8 @@ void add_delivery_commands(Tree& t) {
   // Only for the help: policy_commands.cc reads the arguments itself (see run_command_line).
   add(t, *policy, "test", "run the kyverno-test.yaml files of folders", "caisson policy test policies/", [] { return command_policy({"test"}); });
   add(t, *policy, "apply", "apply policies to resource files", "caisson policy apply policy.yaml --resource pod.yaml", [] { return command_policy({"apply"}); });
+  add(t, *policy, "explain", "why rules match an object or not, with the values that they see",
+      "caisson policy explain policy.yaml --resource pod.yaml", [] { return command_policy({"explain"}); });
   add(t, *policy, "jp", "JMESPath: query EXPRESSION -i FILE, function [NAME]", "caisson policy jp query 'length(@)' -i list.yaml", [] { return command_policy({"jp"}); });
 }
 

@@ -33,6 +33,9 @@
 #include "main/platform/up.h"
 #include "security/policy/admission_plugin.h"
 #include "security/policy/background.h"
+#include "security/policy/cleanup.h"
+#include "security/policy/registry_images.h"
+#include "security/policy/verdict.h"
 
 namespace caisson::platform {
 namespace {
@@ -91,6 +94,17 @@ std::function<void(const registry::Pushed&)> tell_push(SpanSink& spans, scan::Sc
   };
 }
 
+// What policies would say of the objects of an Application.
+gitops::PreSyncVerdict pre_sync_verdict(const policy::Verdict& verdict) {
+  return {[&verdict] { return verdict.generation(); },
+          [&verdict](const Value& object) {
+            std::vector<gitops::ForeseenViolation> out;
+            for (policy::ForeseenViolation& one : verdict.of(object))
+              out.push_back({std::move(one.policy), std::move(one.rule), std::move(one.message), one.enforced});
+            return out;
+          }};
+}
+
 }  // namespace
 
 Result<void> run_server(const Instance& instance) {
@@ -110,9 +124,14 @@ Result<void> run_server(const Instance& instance) {
   // Policies ask the server that they are part of: its client is there once it is.
   const auto policies = std::make_shared<policy::Policies>();
   std::atomic<kube::Client*> policies_client = nullptr;
+  std::atomic<const policy::ImageSource*> policies_images = nullptr;
+  const auto notices = std::make_shared<policy::Notices>();
   apiserver::ApiServerOptions options = api_options(instance, ca_pem, std::move(service_account_key));
   TRY(read_api_files(instance, options));
-  options.admission.push_back(policy::make_policy_admission({.policies = policies, .client = [&policies_client] { return policies_client.load(); }}));
+  options.admission.push_back(policy::make_policy_admission({.policies = policies,
+                                                            .client = [&policies_client] { return policies_client.load(); },
+                                                            .images = [&policies_images] { return policies_images.load(); },
+                                                            .notices = notices}));
   auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
   const auto client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
   policies_client = client.get();
@@ -121,6 +140,8 @@ Result<void> run_server(const Instance& instance) {
   // The runtime ends first, then the workers: what they borrow stands above them.
   content::BlobStore blobs = TRY(content::BlobStore::open(instance.path("content")));
   content::TagIndex tags = TRY(content::TagIndex::open(instance.path("content")));
+  const auto images = policy::make_registry_images({.blobs = &blobs, .tags = &tags, .names = registry_names(instance)});
+  policies_images = images.get();
   const auto layers = make_agent_layers(instance.path("run/agent.sock"));
   scan::AdvisoryStore advisories = TRY(scan::AdvisoryStore::open(instance.path("scan/advisories.db")));
   const auto spans = kube::make_span_recorder(*client);
@@ -128,10 +149,13 @@ Result<void> run_server(const Instance& instance) {
   reading.logins = [&client](const std::string& url) { return gitops::git_login(*client, "argocd", url); };
   git::Repositories repositories(std::move(reading));
   WorkerPool workers("worker", 4);
+  const policy::Verdict verdict(policies, *client, {"system:caisson", "", {"system:masters"}, {}, {}, true});
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
   controllers::add_controllers(runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get(), .signer = signer});
 
-  policy::add_policies(runtime, {.policies = policies});
+  policy::add_policies(runtime, {.policies = policies, .images = images.get(), .notices = notices});
+  policy::add_cleanup(runtime, {.images = images.get()});
+  policy::add_notices(runtime, {.notices = notices, .workers = &workers});
 
   // --- delivery
   git::GitServer git(*client, *spans, system_clock(),
@@ -143,7 +167,8 @@ Result<void> run_server(const Instance& instance) {
                                .workers = workers,
                                .spans = *spans,
                                .schema = schema,
-                               .own_registry = {&blobs, &tags, {.port = ports.registry}}});
+                               .own_registry = {&blobs, &tags, {.port = ports.registry}},
+                               .verdict = pre_sync_verdict(verdict)});
 
   // --- observability
   const auto observe = TRY(Observability::open(instance, runtime));

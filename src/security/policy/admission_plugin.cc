@@ -6,6 +6,7 @@
 
 #include "core/base/random.h"
 #include "core/document/yaml.h"
+#include "security/policy/cleanup_policy.h"
 #include "security/policy/client_lookups.h"
 
 namespace caisson::policy {
@@ -27,39 +28,37 @@ std::string_view operation_name(Operation operation) {
   return "CREATE";
 }
 
-// What policies never see, as Kyverno's default filters have it: the platform's own namespaces and records, and the
-// reviews by which rights are asked.
+// The reviews by which rights are asked are no objects either.
 bool is_filtered(const apiserver::AdmissionRequest& request) {
   const schema::Resource& resource = request.kind.resource;
-  for (const std::string_view ns : {"kube-system", "kube-public", "kube-node-lease", "caisson-system"})
-    if (request.ns == ns) return true;
-  for (const std::string_view group : {"caisson.dev", "wgpolicyk8s.io", "authentication.k8s.io", "authorization.k8s.io",
-                                       "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io"})
-    if (resource.group == group) return true;
-  for (const std::string_view kind : {"Event", "Node", "Binding", "Endpoints", "APIService"})
-    if (resource.kind == kind) return true;
-  return request.kind.is_review();
+  return policy::is_filtered(resource.group, resource.kind, request.ns) || request.kind.is_review();
 }
 
 bool is_policy_kind(const schema::Resource& resource) {
   return resource.group == "kyverno.io" || resource.group == "policies.kyverno.io";
 }
 
+Result<void> compiles(const Value& object) {
+  if (is_policy(object)) TRY(compile_policy(object));
+  if (is_cleanup_policy(object)) TRY(compile_cleanup_policy(object));
+  if (!CelPolicy::is_one(object)) return {};
+  const Value& spec = object["spec"];
+  TRY(CelPolicy::compile(object));
+  if (is_deleting_policy(object))
+    TRY(controllers::CronSchedule::parse(spec["schedule"].as_string()).in("spec.schedule"));
+  if (spec["evaluation"]["mutateExisting"]["enabled"].as_bool() && spec.contains("targetMatchConstraints"))
+    return Error{ErrorCode::invalid,
+                 "spec.targetMatchConstraints: a MutatingPolicy changes existing objects that it matches, no others; "
+                 "mutate.targets of a ClusterPolicy does"};
+  return {};
+}
+
 // A policy's own admission: it must compile.
 Result<void> check_policy(const Value& object) {
-  if (is_policy(object)) {
-    const auto policy = compile_policy(object);
-    if (!policy.ok())
-      return Error{ErrorCode::forbidden,
-                   "admission webhook \"validate-policy.kyverno.svc\" denied the request: " + policy.error().message};
-  }
-  if (CelPolicy::is_one(object)) {
-    const auto policy = CelPolicy::compile(object);
-    if (!policy.ok())
-      return Error{ErrorCode::forbidden,
-                   "admission webhook \"validate-policy.kyverno.svc\" denied the request: " + policy.error().message};
-  }
-  return {};
+  const auto done = compiles(object);
+  if (done.ok()) return {};
+  return Error{ErrorCode::forbidden,
+               "admission webhook \"validate-policy.kyverno.svc\" denied the request: " + done.error().message};
 }
 
 class PolicyAdmission final : public apiserver::Admission {
@@ -80,15 +79,16 @@ class PolicyAdmission final : public apiserver::Admission {
       if (!policy->admission || !policy->has(RuleKind::mutate)) continue;
       const PolicyResponse response = engine_.mutate(*policy, current, *asked.lookups, asked.snapshot->exceptions);
       collect_errors(*policy, response, request, refusals);
-      current.target.object = response.patched;
+      take(current, response.patched);
     }
+    pin_images(asked, current, refusals);
     for (const auto& policy : asked.snapshot->cel_policies) {
       if (policy->form() != CelForm::mutating) continue;
       Value patched = current.target.object;
       const auto response = policy->evaluate(current, asked.namespace_object, Value(), *asked.lookups, patched);
       if (!response) continue;
       if (response->status == Status::error) refusals[policy->name()][response->rule] = response->message;
-      if (response->status == Status::pass) current.target.object = std::move(patched);
+      if (response->status == Status::pass) take(current, std::move(patched));
     }
     if (!refusals.empty()) return denied("mutate.kyverno.svc-fail", current.target, refusals);
     object = current.target.object;
@@ -96,26 +96,32 @@ class PolicyAdmission final : public apiserver::Admission {
   }
 
   Result<void> validate(const apiserver::AdmissionRequest& request, const Value& object) const override {
-    if (is_policy_kind(request.kind.resource))
-      return request.operation == Operation::remove ? Result<void>() : check_policy(object);
+    if (is_policy_kind(request.kind.resource)) {
+      if (request.operation != Operation::remove) return check_policy(object);
+      if (options_.notices && !request.dry_run) options_.notices->policy_deleted(request.before, request.user.name);
+      return {};
+    }
     if (is_filtered(request)) return {};
     const Asked asked = ask(request, object);
     if (asked.is_nothing()) return {};
     Refusals refusals;
     for (const Policy* policy : asked.policies) {
       if (!policy->admission) continue;
-      if (policy->has(RuleKind::validate))
-        collect(*policy, engine_.validate(*policy, asked.request, *asked.lookups, asked.snapshot->exceptions), request,
-                refusals);
-      if (policy->has(RuleKind::verify_images))
-        collect(*policy, engine_.verify_images(*policy, asked.request, *asked.lookups, asked.snapshot->exceptions),
-                request, refusals);
+      for (const RuleKind kind : {RuleKind::validate, RuleKind::verify_images}) {
+        if (!policy->has(kind)) continue;
+        const auto& exceptions = asked.snapshot->exceptions;
+        const PolicyResponse response = kind == RuleKind::validate
+                                            ? engine_.validate(*policy, asked.request, *asked.lookups, exceptions)
+                                            : engine_.verify_images(*policy, asked.request, *asked.lookups, exceptions);
+        for (const RuleResponse& rule : response.rules)
+          collect_one({policy->key(), policy->object, policy->failure_policy_ignore}, rule, asked, request, refusals);
+      }
     }
     for (const auto& policy : asked.snapshot->cel_policies) {
-      if (policy->form() != CelForm::validating) continue;
+      if (policy->form() != CelForm::validating && policy->form() != CelForm::image_validating) continue;
       Value patched;
       const auto response = policy->evaluate(asked.request, asked.namespace_object, Value(), *asked.lookups, patched);
-      if (response) collect_one(policy->name(), *response, false, request, refusals);
+      if (response) collect_one({policy->name(), policy->object(), false}, *response, asked, request, refusals);
     }
     if (refusals.empty()) return {};
     return denied("validate.kyverno.svc-fail", asked.request.target, refusals);
@@ -155,27 +161,80 @@ class PolicyAdmission final : public apiserver::Admission {
     if (!request.ns.empty()) asked.namespace_object = request.find(schema::kNamespaces, "", request.ns);
     target.namespace_labels = asked.namespace_object["metadata"]["labels"];
     kube::Client* client = options_.client ? options_.client() : nullptr;
-    if (client != nullptr) asked.own_lookups = make_client_lookups(*client);
+    if (client != nullptr)
+      asked.own_lookups =
+          make_client_lookups(*client, options_.images ? options_.images() : nullptr, kRequestLookupsMax);
     asked.lookups = asked.own_lookups ? asked.own_lookups.get() : &no_lookups();
     // Without their bindings nobody has roles: a rule that exempts a role then exempts nobody.
     if (asked.snapshot->asks_for_roles && client != nullptr) (void)add_roles(*client, target.user).ok();
+    Engine::prepare(asked.request);
     return asked;
   }
 
-  static void collect_one(const std::string& policy, const RuleResponse& rule, bool ignores_errors,
-                          const apiserver::AdmissionRequest& request, Refusals& refusals) {
-    if (rule.status != Status::fail && rule.status != Status::error) return;
-    const bool enforces = rule.action == FailureAction::enforce && !(rule.status == Status::error && ignores_errors);
-    if (enforces)
-      refusals[policy][rule.rule] = rule.message;
-    else
-      request.warnings.push_back("policy " + policy + "." + rule.rule + ": " + rule.message);
+  // Digests for images whose policies want them. Whether signatures are good is said by validate, once for all.
+  void pin_images(const Asked& asked, Request& current, Refusals& refusals) const {
+    if (asked.lookups->images() == nullptr) return;
+    bool cleared = false;
+    for (const Policy* policy : asked.policies) {
+      if (!policy->admission || !policy->has(RuleKind::verify_images)) continue;
+      if (!cleared) clear_verification(current);
+      cleared = true;
+      take(current, engine_.verify_images(*policy, current, *asked.lookups, asked.snapshot->exceptions).patched);
+    }
+    for (const auto& policy : asked.snapshot->cel_policies) {
+      if (policy->form() != CelForm::image_validating) continue;
+      auto pinned = policy->with_digests(current, asked.namespace_object, *asked.lookups);
+      if (pinned.ok())
+        take(current, std::move(pinned).value());
+      else if (policy->denies())
+        refusals[policy->name()]["mutateDigest"] = pinned.error().message;
+    }
   }
 
-  static void collect(const Policy& policy, const PolicyResponse& response, const apiserver::AdmissionRequest& request,
-                      Refusals& refusals) {
-    for (const RuleResponse& rule : response.rules)
-      collect_one(policy.key(), rule, policy.failure_policy_ignore, request, refusals);
+  // What was verified is for this server to say: nobody writes it for himself.
+  static void clear_verification(Request& current) {
+    constexpr const char* kVerified = "kyverno.io/verify-images";
+    Value object = current.target.object;
+    if (!object["metadata"]["annotations"].contains(kVerified)) return;
+    const Value before = current.old_object["metadata"]["annotations"][kVerified];
+    Value& annotations = object.edit({"metadata", "annotations"});
+    if (before.is_null())
+      annotations.erase(kVerified);
+    else
+      annotations.set(kVerified, before);
+    take(current, std::move(object));
+  }
+
+  // The next policies see the object as this one left it.
+  static void take(Request& current, Value object) {
+    if (object.shares_with(current.target.object)) return;
+    current.target.object = std::move(object);
+    Engine::prepare(current);
+  }
+
+  struct Said {
+    std::string policy;
+    const Value& object;
+    bool ignores_errors;
+  };
+  void collect_one(const Said& by, const RuleResponse& rule, const Asked& asked,
+                   const apiserver::AdmissionRequest& request, Refusals& refusals) const {
+    if (rule.status != Status::fail && rule.status != Status::error) return;
+    const bool enforces = rule.action == FailureAction::enforce && !(rule.status == Status::error && by.ignores_errors);
+    if (enforces)
+      refusals[by.policy][rule.rule] = rule.message;
+    else
+      request.warnings.push_back("policy " + by.policy + "." + rule.rule + ": " + rule.message);
+    // What is only audited is told by the scan, which sees the object as it was stored.
+    if (enforces && options_.notices && !request.dry_run)
+      options_.notices->violation(
+          {by.policy, rule.rule, rule.message, by.object, with_kind(asked.request.target), true, request.user.name});
+  }
+
+  static Value with_kind(const Target& target) {
+    Value out = target.object;
+    return out.set("apiVersion", target.group.empty() ? target.version : target.group + "/" + target.version)
+        .set("kind", target.kind);
   }
 
   // A mutation that fails refuses, unless the policy says that failures are ignored.

@@ -9,6 +9,7 @@
 #include "cluster/apiserver/admission.h"
 #include "cluster/kube/client.h"
 #include "core/base/clock.h"
+#include "security/policy/notices.h"
 #include "security/policy/policies.h"
 
 namespace caisson::policy {
@@ -18,6 +19,9 @@ struct AdmissionOptions {
   // The server's own client, for context entries and roles; asked for when it is needed, since the server that it leads
   // to is made after its admission. May give null: then nothing is looked up.
   std::function<kube::Client*()> client;
+  // Where signatures are read; asked for like the client, may be unset or give null.
+  std::function<const ImageSource*()> images;
+  std::shared_ptr<Notices> notices;  // told of refusals and of policies that go; may be null
   Clock* clock = &system_clock();
 };
 

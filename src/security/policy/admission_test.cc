@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policies in the chain of a real API server over a temporary store.
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "cluster/apiserver/testing_test.h"
 #include "security/policy/admission_plugin.h"
+#include "security/policy/client_lookups.h"
 
 namespace caisson::policy {
 namespace {
@@ -162,6 +166,48 @@ spec:
       editor->create(apiserver::object("{apiVersion: v1, kind: ConfigMap, metadata: {name: b, namespace: shop}}"));
   REQUIRE(!refused.ok());
   CHECK(refused.error().message.find("only administrators") != std::string::npos);
+}
+
+TEST_CASE("a service that hangs costs a request its time once, and failurePolicy answers") {
+  // It takes the connection and never answers; the loop would ask it a hundred times.
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&address), size) == 0);
+  REQUIRE(::listen(listener, 200) == 0);
+  REQUIRE(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  PolicedServer s;
+  const auto lookups = make_client_lookups(*s.own, nullptr, std::chrono::milliseconds(300));
+  const Value call{{"service", Value{{"url", "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/"}}}};
+  const Duration start = system_clock().monotonic();
+  for (int i = 0; i < 100; ++i) {
+    const auto answer = lookups->api_call(call);
+    REQUIRE(!answer.ok());
+    CHECK(answer.error().code == ErrorCode::timeout);
+  }
+  CHECK(system_clock().monotonic() - start < std::chrono::seconds(5));
+  ::close(listener);
+}
+
+TEST_CASE("a large value and a pattern of stars are answered in bounded time") {
+  PolicedServer s;
+  s.add_policy(R"yaml(
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: stars}
+spec:
+  rules:
+  - name: check
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    validate: {failureAction: Enforce, message: no, pattern: {data: {a: "!*a*a*a*a*a*a*a*a*b*"}}}
+)yaml");
+  const std::string object = "{apiVersion: v1, kind: ConfigMap, metadata: {name: big, namespace: shop}, data: {a: " +
+                             std::string(900'000, 'a') + "}}";
+  const Duration start = system_clock().monotonic();
+  CHECK(s.make(object).ok());
+  CHECK(system_clock().monotonic() - start < std::chrono::seconds(20));
 }
 
 }  // namespace caisson::policy

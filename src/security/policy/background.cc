@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "security/policy/background.h"
 
+#include <algorithm>
 #include <map>
-#include <set>
 
 #include "core/base/log.h"
 #include "security/policy/client_lookups.h"
@@ -22,6 +22,11 @@ schema::Resource report_resource(bool cluster) {
                  : schema::Resource{"wgpolicyk8s.io", "v1alpha2", "PolicyReport", "policyreports", true};
 }
 
+// `background.enabled` and the like of a CEL policy: true unless said otherwise.
+bool runs_in_background(const CelPolicy& policy) {
+  return policy.object()["spec"]["evaluation"]["background"]["enabled"].as_bool(true);
+}
+
 bool is_named(const Policy& policy, const schema::Resource& resource) {
   for (const Rule& rule : policy.rules)
     for (const ResourceFilter& filter : rule.match.filters)
@@ -39,17 +44,17 @@ class Scanner final : public kube::Reconciler {
         clock_(clock),
         options_(std::move(options)),
         engine_({.clock = &clock}),
-        lookups_(make_client_lookups(client)) {}
+        lookups_(make_client_lookups(client, options_.images)) {}
 
   std::string_view name() const override { return "policy"; }
 
   Result<kube::Requeue> reconcile(const kube::ObjectKey&) override {
     const auto snapshot = options_.policies->snapshot();
-    std::map<std::string, kube::Object> reports;  // by namespace/name
+    std::map<std::string, Report> reports;  // by namespace/name
     std::size_t seen = 0;
     for (const schema::Resource& resource : TRY(client_.resources())) {
-      const auto policies = speaking_of(*snapshot, resource);
-      if (policies.empty()) continue;
+      const Speaking policies = speaking_of(*snapshot, resource);
+      if (policies.rules.empty() && policies.cel.empty()) continue;
       const auto list = client_.list(resource, {});
       if (!list.ok()) continue;  // a kind that can't be listed has no objects to scan
       for (const kube::Object& object : list->items) {
@@ -57,15 +62,26 @@ class Scanner final : public kube::Reconciler {
         scan(*snapshot, policies, resource, object, reports);
       }
     }
-    TRY(write_reports(reports));
+    TRY(write_reports(*snapshot, reports));
     return kube::Requeue::after(options_.interval);
   }
 
  private:
-  static std::vector<const Policy*> speaking_of(const PolicySnapshot& snapshot, const schema::Resource& resource) {
-    std::vector<const Policy*> out;
+  struct Speaking {
+    std::vector<const Policy*> rules;
+    std::vector<const CelPolicy*> cel;
+  };
+  struct Report {
+    kube::Object object;  // the report
+    Value about;          // the object that it is of
+  };
+
+  static Speaking speaking_of(const PolicySnapshot& snapshot, const schema::Resource& resource) {
+    Speaking out;
     for (const auto& policy : snapshot.policies)
-      if (is_named(*policy, resource)) out.push_back(policy.get());
+      if (is_named(*policy, resource)) out.rules.push_back(policy.get());
+    for (const auto& policy : snapshot.cel_policies)
+      if (policy->names(resource.group, resource.version, resource.plural)) out.cel.push_back(policy.get());
     return out;
   }
 
@@ -82,16 +98,16 @@ class Scanner final : public kube::Reconciler {
       const auto ns = client_.get(schema::kNamespaces, {"", object.ns()});
       if (ns.ok()) target.namespace_labels = ns->metadata()["labels"];
     }
+    Engine::prepare(request);
     return request;
   }
 
-  void scan(const PolicySnapshot& snapshot, const std::vector<const Policy*>& policies,
-            const schema::Resource& resource, const kube::Object& object,
-            std::map<std::string, kube::Object>& reports) {
+  void scan(const PolicySnapshot& snapshot, const Speaking& policies, const schema::Resource& resource,
+            const kube::Object& object, std::map<std::string, Report>& reports) {
     if (object.deleting()) return;
     const Request request = request_for(resource, object);
     std::vector<Finding> findings;
-    for (const Policy* policy : policies) {
+    for (const Policy* policy : policies.rules) {
       if (policy->background && policy->has(RuleKind::validate)) {
         const PolicyResponse response = engine_.validate(*policy, request, *lookups_, snapshot.exceptions);
         Evaluation evaluation{policy->key(), false,          request.target.object,
@@ -101,18 +117,56 @@ class Scanner final : public kube::Reconciler {
       if (is_due(*policy, object, "generateExisting")) generate(*policy, request, snapshot);
       if (is_due(*policy, object, "mutateExistingOnPolicyUpdate")) mutate_targets(*policy, request, snapshot);
     }
+    scan_cel(policies.cel, request, object, findings);
     if (!findings.empty()) add_report(object, request.target.object, findings, reports);
   }
 
+  void scan_cel(const std::vector<const CelPolicy*>& policies, const Request& request, const kube::Object& object,
+                std::vector<Finding>& findings) {
+    Value namespace_object;
+    if (!policies.empty() && !object.ns().empty()) {
+      const auto ns = client_.get(schema::kNamespaces, {"", object.ns()});
+      if (ns.ok()) namespace_object = ns->value();
+    }
+    for (const CelPolicy* policy : policies) {
+      const Value& evaluation = policy->object()["spec"]["evaluation"];
+      const bool existing =
+          evaluation["generateExisting"]["enabled"].as_bool() || evaluation["mutateExisting"]["enabled"].as_bool();
+      const bool makes = policy->form() == CelForm::generating || policy->form() == CelForm::mutating;
+      if (makes ? !existing && !(policy->form() == CelForm::generating && is_younger(policy->object(), object))
+                : !runs_in_background(*policy) || policy->form() == CelForm::image_validating)
+        continue;
+      Value patched = request.target.object;
+      auto response = policy->evaluate(request, namespace_object, Value(), *lookups_, patched);
+      if (!response) continue;
+      if (policy->form() == CelForm::validating) {
+        const Evaluation one{policy->name(),         true,
+                             request.target.object,  Value(),
+                             {std::move(*response)}, policy->object()["metadata"]["annotations"]};
+        add_findings(one, false, findings);
+      } else if (response->status != Status::pass) {
+        if (response->status != Status::skip)
+          log::warning("policy failed", {{"policy", policy->name()}, {"message", response->message}});
+      } else if (policy->form() == CelForm::mutating) {
+        if (patched != request.target.object) write_mutated(policy->name(), policy->name(), patched);
+      } else {
+        const bool synchronize = evaluation["synchronize"]["enabled"].as_bool();
+        for (const Value& made : response->generated) write_generated(policy->name(), synchronize, made);
+      }
+    }
+  }
+
   // What was there before the policy is left alone, unless the policy says otherwise.
+  static bool is_younger(const Value& policy, const kube::Object& object) {
+    const auto made = object.created();
+    const auto since = parse_time(policy["metadata"]["creationTimestamp"].as_string());
+    return made && since && *made >= *since;
+  }
   static bool is_due(const Policy& policy, const kube::Object& object, const char* flag) {
     bool existing = policy.object["spec"][flag].as_bool();
     for (const Rule& rule : policy.rules)
       existing = existing || rule.body[flag].as_bool() || rule.body["mutateExistingOnPolicyUpdate"].as_bool();
-    if (existing) return true;
-    const auto made = object.created();
-    const auto since = parse_time(policy.object["metadata"]["creationTimestamp"].as_string());
-    return made && since && *made >= *since;
+    return existing || is_younger(policy.object, object);
   }
 
   void generate(const Policy& policy, const Request& request, const PolicySnapshot& snapshot) {
@@ -133,13 +187,16 @@ class Scanner final : public kube::Reconciler {
     bool synchronize = false;
     for (const Rule& one : policy.rules)
       if (one.name == rule) synchronize = one.body["synchronize"].as_bool();
+    write_generated(policy.key(), synchronize, object);
+  }
+
+  void write_generated(const std::string& policy, bool synchronize, const Value& object) {
     const kube::WriteOptions options{.field_manager = std::string(kManager), .force = true};
     const kube::Object wanted(object);
     const auto done = synchronize ? client_.apply(wanted, options) : client_.create(wanted, options);
     if (!done.ok() && done.error().code != ErrorCode::already_exists)
-      log::warning(
-          "generated object refused",
-          {{"policy", policy.key()}, {"kind", wanted.kind()}, {"name", wanted.name()}, {"error", done.error()}});
+      log::warning("generated object refused",
+                   {{"policy", policy}, {"kind", wanted.kind()}, {"name", wanted.name()}, {"error", done.error()}});
   }
 
   void mutate_targets(const Policy& policy, const Request& request, const PolicySnapshot& snapshot) {
@@ -147,16 +204,19 @@ class Scanner final : public kube::Reconciler {
     const PolicyResponse response = engine_.mutate_existing(policy, request, *lookups_, snapshot.exceptions);
     for (const RuleResponse& rule : response.rules) {
       if (rule.status != Status::pass || rule.patched_target.is_null()) continue;
-      // The resourceVersion that was read is in it: an object that changed since is looked at in the next scan.
-      const auto done = client_.update(kube::Object(rule.patched_target), {.field_manager = std::string(kManager)});
-      if (!done.ok() && done.error().code != ErrorCode::conflict)
-        log::warning("existing object not changed",
-                     {{"policy", policy.key()}, {"rule", rule.rule}, {"error", done.error()}});
+      write_mutated(policy.key(), rule.rule, rule.patched_target);
     }
   }
 
+  // The resourceVersion that was read is in it: an object that changed since is looked at in the next scan.
+  void write_mutated(const std::string& policy, const std::string& rule, const Value& object) {
+    const auto done = client_.update(kube::Object(object), {.field_manager = std::string(kManager)});
+    if (!done.ok() && done.error().code != ErrorCode::conflict)
+      log::warning("existing object not changed", {{"policy", policy}, {"rule", rule}, {"error", done.error()}});
+  }
+
   void add_report(const kube::Object& object, const Value& about, const std::vector<Finding>& findings,
-                  std::map<std::string, kube::Object>& reports) {
+                  std::map<std::string, Report>& reports) {
     const bool cluster = object.ns().empty();
     kube::Object report = kube::Object::make(report_resource(cluster), object.ns(), object.uid());
     report.set_label("app.kubernetes.io/managed-by", "kyverno");
@@ -170,7 +230,7 @@ class Scanner final : public kube::Reconciler {
     report.edit({"metadata"}).set("ownerReferences", Value(std::vector<Value>{owner}));
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(clock_.now().time_since_epoch()).count();
     report.edit().set("results", report_results(findings, seconds)).set("summary", report_summary(count(findings)));
-    reports.emplace(object.ns() + "/" + object.uid(), std::move(report));
+    reports.emplace(object.ns() + "/" + object.uid(), Report{std::move(report), about});
   }
 
   // Results without their times: a scan that finds the same writes nothing.
@@ -180,7 +240,31 @@ class Scanner final : public kube::Reconciler {
     return results;
   }
 
-  Result<void> write_reports(std::map<std::string, kube::Object>& reports) {
+  // Violations that the report before did not have.
+  void tell_news(const PolicySnapshot& snapshot, const Report& report, const Value& before) const {
+    if (!options_.notices) return;
+    const auto is_known = [&](const Value& result) {
+      return std::any_of(before["results"].items().begin(), before["results"].items().end(), [&](const Value& old) {
+        return old["policy"] == result["policy"] && old["rule"] == result["rule"] && old["result"] == result["result"];
+      });
+    };
+    for (const Value& result : report.object["results"].items()) {
+      if (result["result"].as_string() != "fail" || is_known(result)) continue;
+      const std::string policy = result["policy"].str();
+      options_.notices->violation({policy, result["rule"].str(), result["message"].str(), object_of(snapshot, policy),
+                                   report.about, false, ""});
+    }
+  }
+  static Value object_of(const PolicySnapshot& snapshot, const std::string& key) {
+    for (const auto& policy : snapshot.policies)
+      if (policy->key() == key) return policy->object;
+    for (const auto& policy : snapshot.cel_policies)
+      if (policy->name() == key) return policy->object();
+    return Value{{"metadata", Value{{"name", key}}}};
+  }
+
+  Result<void> write_reports(const PolicySnapshot& snapshot, std::map<std::string, Report>& reports) {
+    std::map<std::string, Value> before;
     for (const bool cluster : {false, true}) {
       const auto existing =
           TRY(client_.list(report_resource(cluster), {.label_selector = "app.kubernetes.io/managed-by=kyverno"}));
@@ -189,13 +273,16 @@ class Scanner final : public kube::Reconciler {
         if (wanted == reports.end()) {
           const auto gone = client_.remove(report_resource(cluster), old.key());
           if (!gone.ok() && gone.error().code != ErrorCode::not_found) return gone.error();
-        } else if (findings_of(wanted->second.value()) == findings_of(old.value())) {
+        } else if (findings_of(wanted->second.object.value()) == findings_of(old.value())) {
           reports.erase(wanted);
+        } else {
+          before[wanted->first] = old.value();
         }
       }
     }
     for (const auto& [key, report] : reports) {
-      const auto done = client_.apply(report, {.field_manager = std::string(kManager), .force = true});
+      tell_news(snapshot, report, before[key]);
+      const auto done = client_.apply(report.object, {.field_manager = std::string(kManager), .force = true});
       // The namespace went meanwhile: so does the report.
       if (!done.ok() && done.error().code != ErrorCode::not_found && done.error().code != ErrorCode::forbidden)
         return done.error();

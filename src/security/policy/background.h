@@ -9,12 +9,15 @@
 #include <memory>
 
 #include "cluster/kube/reconciler.h"
+#include "security/policy/notices.h"
 #include "security/policy/policies.h"
 
 namespace caisson::policy {
 
 struct BackgroundOptions {
   std::shared_ptr<Policies> policies;
+  const ImageSource* images = nullptr;  // for context entries; may be null
+  std::shared_ptr<Notices> notices;     // told of what scans find anew; may be null
   Duration interval = std::chrono::minutes(1);
   std::size_t objects_max = 20'000;  // looked at in one scan
 };

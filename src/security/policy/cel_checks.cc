@@ -10,13 +10,12 @@ Result<cel::Program> compile(const Value& text, std::string_view field) {
   return Error{ErrorCode::invalid, std::string(field) + ": " + program.error().message};
 }
 
-std::string message_of(const CelValidation& validation, const CelScope& scope, std::size_t index) {
+std::string message_of(const CelValidation& validation, const CelScope& scope) {
   if (validation.message_expression) {
     const auto text = scope.evaluate(*validation.message_expression);
     if (text.ok() && text->is(cel::Kind::string)) return std::string(text->as_string());
   }
   if (!validation.message.empty()) return validation.message;
-  (void)index;
   return "failed expression: " + validation.expression.text();
 }
 
@@ -24,8 +23,10 @@ std::string message_of(const CelValidation& validation, const CelScope& scope, s
 
 Result<CelChecks> compile_checks(const Value& conditions, const Value& variables, const Value& validations) {
   CelChecks checks;
-  for (const Value& condition : conditions.items())
+  for (const Value& condition : conditions.items()) {
     checks.conditions.push_back(TRY(compile(condition["expression"], "matchConditions." + condition["name"].str())));
+    checks.condition_names.push_back(condition["name"].str());
+  }
   for (const Value& variable : variables.items()) {
     auto program = TRY(compile(variable["expression"], "variables." + variable["name"].str()));
     checks.variables.emplace_back(variable["name"].str(), std::move(program));
@@ -40,8 +41,7 @@ Result<CelChecks> compile_checks(const Value& conditions, const Value& variables
   return checks;
 }
 
-CelOutcome evaluate_checks(const CelChecks& checks, const CelInput& input) {
-  const CelScope scope(input, checks.variables);
+CelOutcome evaluate_match_conditions(const CelChecks& checks, const CelScope& scope) {
   std::string failed_condition;
   for (const cel::Program& condition : checks.conditions) {
     const auto holds = scope.holds(condition);
@@ -51,10 +51,17 @@ CelOutcome evaluate_checks(const CelChecks& checks, const CelInput& input) {
       return {CelVerdict::not_matched, "match conditions not met"};
   }
   if (!failed_condition.empty()) return {CelVerdict::error, "failed to evaluate match conditions: " + failed_condition};
-  for (std::size_t i = 0; i < checks.validations.size(); ++i) {
-    const auto holds = scope.holds(checks.validations[i].expression);
+  return {};
+}
+
+CelOutcome evaluate_checks(const CelChecks& checks, const CelInput& input) {
+  const CelScope scope(input, checks.variables);
+  CelOutcome matched = evaluate_match_conditions(checks, scope);
+  if (matched.verdict != CelVerdict::pass) return matched;
+  for (const CelValidation& validation : checks.validations) {
+    const auto holds = scope.holds(validation.expression);
     if (!holds.ok()) return {CelVerdict::error, holds.error().message};
-    if (!*holds) return {CelVerdict::fail, message_of(checks.validations[i], scope, i)};
+    if (!*holds) return {CelVerdict::fail, message_of(validation, scope)};
   }
   return {};
 }

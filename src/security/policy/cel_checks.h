@@ -18,6 +18,7 @@ struct CelValidation {
 
 struct CelChecks {
   std::vector<cel::Program> conditions;
+  std::vector<std::string> condition_names;
   CelVariables variables;
   std::vector<CelValidation> validations;
 };
@@ -31,5 +32,7 @@ struct CelOutcome {
   std::string message;
 };
 CelOutcome evaluate_checks(const CelChecks& checks, const CelInput& input);
+// The first half of it: whether the match conditions hold (pass), or why not.
+CelOutcome evaluate_match_conditions(const CelChecks& checks, const CelScope& scope);
 
 }  // namespace caisson::policy

@@ -6,6 +6,7 @@
 #include "cluster/schema/schema.h"
 #include "core/base/text.h"
 #include "core/expr/cel/authorizer.h"
+#include "security/policy/cel_images.h"
 #include "security/policy/stages.h"
 
 namespace caisson::policy {
@@ -67,14 +68,15 @@ const cel::Environment& cel_environment() {
     cel::EnvironmentOptions options = cel::kubernetes_options(33);
     options.libraries = options.libraries | cel::Library::json_patch | cel::Library::optional_types |
                         cel::Library::math | cel::Library::bindings | cel::Library::lists | cel::Library::encoders;
-    for (const char* name :
-         {"object", "oldObject", "request", "namespaceObject", "params", "variables", "images", "target", "exceptions"})
+    for (const char* name : {"object", "oldObject", "request", "namespaceObject", "params", "variables", "images",
+                             "target", "exceptions", "attestors", "attestations"})
       options.variables.push_back({name, cel::Type()});
     for (const std::string_view name : kCelReceivers)
       options.variables.push_back({std::string(name), cel::Type::opaque("policy." + std::string(name))});
     options.variables.push_back({"authorizer", cel::authorizer_type()});
     options.variables.push_back({"authorizer.requestResource", cel::resource_check_type()});
     options.functions = cel_functions();
+    for (cel::Function& function : cel_image_functions()) options.functions.push_back(std::move(function));
     options.types = cel_types();
     options.homogeneous_literals = false;  // Kyverno's own libraries take mixed maps
     return cel::Environment(std::move(options));
@@ -111,6 +113,10 @@ CelScope::CelScope(const CelInput& input, const CelVariables& variables) : impl_
   bindings.set("params", cel::Value::from(input.params));
   bindings.set("images", cel::Value::from(input.images));
   bindings.set("target", cel::Value::from(input.target));
+  if (input.images_asked != nullptr) {
+    bindings.set("attestors", cel_attestors(*input.images_asked));
+    bindings.set("attestations", cel_attestations(*input.images_asked));
+  }
   bindings.set("exceptions",
                cel::Value::from(Value{{"allowedImages", Value::list()}, {"allowedValues", Value::list()}}));
   const auto nobody = std::make_shared<const NoAuthorizer>();

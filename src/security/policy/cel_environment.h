@@ -18,11 +18,14 @@ namespace caisson::policy {
 
 const cel::Environment& cel_environment();
 
+struct ImageEvaluation;
+
 // What expressions see. Absent values are null.
 struct CelInput {
   Value object, old_object, request, namespace_object, params, images, target;
   const Lookups* lookups = nullptr;
   std::vector<Value>* generated = nullptr;  // where generator.Apply puts its objects
+  ImageEvaluation* images_asked = nullptr;  // of an ImageValidatingPolicy
 };
 Value admission_request_value(const Target& target, bool dry_run);
 

@@ -43,6 +43,15 @@ bool says_something(const Value& selector) {
 
 }  // namespace
 
+bool constraints_name(const Value& constraints, std::string_view group, std::string_view version,
+                      std::string_view plural) {
+  const Value& rules = constraints["resourceRules"];
+  return std::any_of(rules.items().begin(), rules.items().end(), [&](const Value& rule) {
+    return names(rule["apiGroups"], group) && names(rule["apiVersions"], version) &&
+           names_resource(rule["resources"], std::string(plural), "");
+  });
+}
+
 bool constraints_match(const Value& constraints, const Target& target, const std::string& plural) {
   const Value& ns = constraints["namespaceSelector"];
   if (says_something(ns)) {

@@ -6,6 +6,7 @@
 
 #include "core/base/text.h"
 #include "security/policy/cel_checks.h"
+#include "security/policy/cel_images.h"
 #include "security/policy/cel_match.h"
 #include "security/policy/cel_mutate.h"
 
@@ -21,6 +22,7 @@ std::optional<CelForm> form_of(const Value& object) {
     if (kind == "MutatingPolicy") return CelForm::mutating;
     if (kind == "GeneratingPolicy") return CelForm::generating;
     if (kind == "DeletingPolicy") return CelForm::deleting;
+    if (kind == "ImageValidatingPolicy") return CelForm::image_validating;
   }
   if (group.starts_with("admissionregistration.k8s.io/")) {
     if (kind == "ValidatingAdmissionPolicy") return CelForm::validating;
@@ -152,6 +154,7 @@ struct CelPolicy::Impl {
   Value object;
   bool denies = true, ignores_failures = false, takes_json = false;
   std::vector<Variant> variants;
+  std::optional<ImagePolicy> images;
   struct Exempted {
     std::string key;
     CelChecks checks;
@@ -162,9 +165,10 @@ struct CelPolicy::Impl {
   RuleResponse respond(Status status, std::string message) const {
     RuleResponse response;
     response.rule = name;
-    response.kind = form == CelForm::mutating     ? RuleKind::mutate
-                    : form == CelForm::generating ? RuleKind::generate
-                                                  : RuleKind::validate;
+    response.kind = form == CelForm::mutating           ? RuleKind::mutate
+                    : form == CelForm::generating       ? RuleKind::generate
+                    : form == CelForm::image_validating ? RuleKind::verify_images
+                                                        : RuleKind::validate;
     response.status = status;
     response.message = std::move(message);
     response.action = denies ? FailureAction::enforce : FailureAction::audit;
@@ -172,6 +176,10 @@ struct CelPolicy::Impl {
   }
   std::optional<RuleResponse> exempted(const CelInput& input) const;
   RuleResponse run(const Variant& variant, CelInput input, Value& patched) const;
+  CelInput input_of(const Request& request, const Value& namespace_object, const Value& params,
+                    const Lookups& lookups) const;
+  const Variant* variant_for(const Request& request, const CelInput& input) const;
+  RuleResponse run_images(const Variant& variant, CelInput input) const;
 };
 
 std::optional<RuleResponse> CelPolicy::Impl::exempted(const CelInput& input) const {
@@ -185,7 +193,38 @@ std::optional<RuleResponse> CelPolicy::Impl::exempted(const CelInput& input) con
   return {};
 }
 
+// Asks nothing of a registry unless the conditions hold and the policy speaks of an image.
+RuleResponse CelPolicy::Impl::run_images(const Variant& variant, CelInput input) const {
+  ImageEvaluation evaluation{*images, *input.lookups, system_clock().now(), Value(), {}};
+  {
+    const CelScope scope(input, variant.checks.variables);
+    const CelOutcome matched = evaluate_match_conditions(variant.checks, scope);
+    if (matched.verdict == CelVerdict::not_matched) return respond(Status::skip, matched.message);
+    if (matched.verdict == CelVerdict::error)
+      return respond(ignores_failures ? Status::skip : Status::error, matched.message);
+    auto found = images->images(input, scope);
+    if (!found.ok()) return respond(Status::error, found.error().message);
+    if (found->is_null()) return respond(Status::skip, "no image matched");
+    auto attestors = images->attestors(scope);
+    if (!attestors.ok()) return respond(Status::error, attestors.error().message);
+    input.images = std::move(found).value();
+    evaluation.attestors = std::move(attestors).value();
+  }
+  input.images_asked = &evaluation;
+  const CelOutcome outcome = evaluate_checks(variant.checks, input);
+  if (outcome.verdict == CelVerdict::error)
+    return respond(ignores_failures ? Status::skip : Status::error, outcome.message);
+  if (outcome.verdict != CelVerdict::pass) return respond(Status::fail, outcome.message);
+  if (images->verifies_digest())
+    for (const auto& list : input.images.entries())
+      for (const Value& image : list.value.items())
+        if (image.as_string().find("@sha") == std::string_view::npos)
+          return respond(Status::fail, "missing digest for " + image.str());
+  return respond(Status::pass, "success");
+}
+
 RuleResponse CelPolicy::Impl::run(const Variant& variant, CelInput input, Value& patched) const {
+  if (images) return run_images(variant, std::move(input));
   const CelOutcome outcome = evaluate_checks(variant.checks, input);
   if (form == CelForm::deleting) {
     if (outcome.verdict == CelVerdict::error) return respond(Status::error, outcome.message);
@@ -239,9 +278,10 @@ Result<CelPolicy> CelPolicy::compile(const Value& object) {
                              [](const Value& action) { return action.as_string() == "Deny"; });
   impl->variants.push_back(TRY(compile_variant(spec, *form).in(impl->name)));
   const bool of_kyverno = object["apiVersion"].as_string().starts_with("policies.kyverno.io/");
-  if (of_kyverno && *form == CelForm::validating)
+  if (of_kyverno && (*form == CelForm::validating || *form == CelForm::image_validating))
     for (const Value& other : controller_specs(spec))
       impl->variants.push_back(TRY(compile_variant(other, *form).in(impl->name)));
+  if (*form == CelForm::image_validating) impl->images = TRY(ImagePolicy::compile(spec).in(impl->name));
   return CelPolicy(std::move(impl));
 }
 
@@ -258,6 +298,12 @@ bool CelPolicy::denies() const {
   return impl_->denies;
 }
 
+bool CelPolicy::names(std::string_view group, std::string_view version, std::string_view plural) const {
+  return std::any_of(impl_->variants.begin(), impl_->variants.end(), [&](const Variant& variant) {
+    return constraints_name(variant.constraints, group, version, plural);
+  });
+}
+
 Result<void> CelPolicy::add_exception(const Value& exception) {
   for (const Value& reference : exception["spec"]["policyRefs"].items()) {
     if (reference["name"].as_string() != impl_->name ||
@@ -272,23 +318,70 @@ Result<void> CelPolicy::add_exception(const Value& exception) {
   return {};
 }
 
-std::optional<RuleResponse> CelPolicy::evaluate(const Request& request, const Value& namespace_object,
-                                                const Value& params, const Lookups& lookups, Value& patched) const {
+CelInput CelPolicy::Impl::input_of(const Request& request, const Value& namespace_object, const Value& params,
+                                   const Lookups& lookups) const {
   CelInput input;
   const bool removes = request.target.operation == "DELETE";
   if (!removes) input.object = request.target.object;
   input.old_object = removes ? request.target.object : request.old_object;
-  input.request = admission_request_value(request.target, request.dry_run);
+  input.request = request.review.is_null() ? admission_request_value(request.target, request.dry_run) : request.review;
   input.namespace_object = namespace_object;
   input.params = params;
   input.lookups = &lookups;
+  return input;
+}
+
+const Variant* CelPolicy::Impl::variant_for(const Request& request, const CelInput& input) const {
   const std::string plural = plural_of(input.request);
-  for (const Variant& variant : impl_->variants) {
-    if (!impl_->takes_json && !constraints_match(variant.constraints, request.target, plural)) continue;
-    if (auto response = impl_->exempted(input)) return response;
-    return impl_->run(variant, input, patched);
-  }
-  return {};
+  for (const Variant& variant : variants)
+    if (takes_json || constraints_match(variant.constraints, request.target, plural)) return &variant;
+  return nullptr;
+}
+
+std::optional<RuleResponse> CelPolicy::evaluate(const Request& request, const Value& namespace_object,
+                                                const Value& params, const Lookups& lookups, Value& patched) const {
+  const CelInput input = impl_->input_of(request, namespace_object, params, lookups);
+  const Variant* variant = impl_->variant_for(request, input);
+  if (variant == nullptr) return {};
+  if (auto response = impl_->exempted(input)) return response;
+  return impl_->run(*variant, input, patched);
+}
+
+std::vector<CelStep> CelPolicy::trace(const Request& request, const Value& namespace_object,
+                                      const Lookups& lookups) const {
+  std::vector<CelStep> out;
+  const CelInput input = impl_->input_of(request, namespace_object, Value(), lookups);
+  const Variant* variant = impl_->variant_for(request, input);
+  if (variant == nullptr) return out;
+  const CelChecks& checks = variant->checks;
+  const CelScope scope(input, checks.variables);
+  const auto add = [&](std::string what, const cel::Program& program) {
+    const auto value = scope.evaluate(program);
+    out.push_back({std::move(what), program.text(), value.ok() ? value->debug_string() : "",
+                   value.ok() ? "" : value.error().message});
+  };
+  for (std::size_t i = 0; i < checks.conditions.size(); ++i)
+    add("condition " + checks.condition_names[i], checks.conditions[i]);
+  for (const auto& [name, program] : checks.variables) add("variable " + name, program);
+  // Those of images ask registries: the result tells of them.
+  if (impl_->images) return out;
+  for (std::size_t i = 0; i < checks.validations.size(); ++i)
+    add("validation " + std::to_string(i), checks.validations[i].expression);
+  return out;
+}
+
+Result<Value> CelPolicy::with_digests(const Request& request, const Value& namespace_object,
+                                      const Lookups& lookups) const {
+  const Value& object = request.target.object;
+  if (!impl_->images || !impl_->images->mutates_digest() || lookups.images() == nullptr) return object;
+  const CelInput input = impl_->input_of(request, namespace_object, Value(), lookups);
+  const Variant* variant = impl_->variant_for(request, input);
+  if (variant == nullptr || impl_->exempted(input)) return object;
+  const CelScope scope(input, variant->checks.variables);
+  if (evaluate_match_conditions(variant->checks, scope).verdict != CelVerdict::pass) return object;
+  const Value images = TRY(impl_->images->images(input, scope));
+  if (images.is_null()) return object;
+  return impl_->images->with_digests(object, images, *lookups.images());
 }
 
 bool is_binding(const Value& object) {

@@ -7,13 +7,17 @@
 #include "core/document/json.h"
 #include "core/expr/jmespath/jmespath.h"
 #include "core/http/client.h"
+#include "security/policy/registry_images.h"
 
 namespace caisson::policy {
 namespace {
 
 class ClientLookups final : public Lookups {
  public:
-  explicit ClientLookups(kube::Client& client) : client_(client) {}
+  ClientLookups(kube::Client& client, const ImageSource* images, Duration time_max)
+      : client_(client),
+        images_(images),
+        deadline_(time_max.count() > 0 ? system_clock().monotonic() + time_max : Duration::max()) {}
 
   Result<std::optional<Value>> config_map(const std::string& ns, const std::string& name) const override {
     const auto found = TRY(client_.get(schema::kConfigMaps, {ns, name}));
@@ -21,7 +25,12 @@ class ClientLookups final : public Lookups {
   }
 
   Result<std::optional<Value>> api_call(const Value& call) const override {
-    if (call["service"].is_map()) return from_service(call);
+    if (call["service"].is_map()) {
+      const Duration left = deadline_ - system_clock().monotonic();
+      if (left.count() <= 0)
+        return Error{ErrorCode::timeout, "the policies' lookups for this request have taken too long"};
+      return from_service(call, std::min<Duration>(left, std::chrono::seconds(5)));
+    }
     const std::string method = call["method"].as_string().empty() ? "GET" : call["method"].str();
     if (method != "GET")
       return Error{ErrorCode::bad_request, "apiCall to the cluster: only GET is answered, not " + method};
@@ -56,8 +65,11 @@ class ClientLookups final : public Lookups {
   }
 
   Result<std::optional<Value>> image(const std::string& reference) const override {
-    return Error{ErrorCode::unavailable, "images are not read by policies here: " + reference};
+    if (images_ == nullptr) return Error{ErrorCode::unavailable, "there is no registry to read " + reference + " from"};
+    Value found = TRY(image_data(*images_, reference).in("image " + reference));
+    return std::optional<Value>(std::move(found));
   }
+  const ImageSource* images() const override { return images_; }
 
   Result<Value> object(const std::string& api_version, const std::string& kind, const std::string& ns,
                        const std::string& name) const override {
@@ -115,13 +127,13 @@ class ClientLookups final : public Lookups {
         Value{{"apiVersion", api_version}, {"kind", kind + "List"}, {"items", Value(std::move(found))}});
   }
 
-  static Result<std::optional<Value>> from_service(const Value& call) {
+  static Result<std::optional<Value>> from_service(const Value& call, Duration time_max) {
     http::ClientOptions options;
     options.ca_pem = call["service"]["caBundle"].str();
     http::Client client(options);
     http::Request request{.method = call["method"].as_string().empty() ? "GET" : call["method"].str(),
                           .url = call["service"]["url"].str()};
-    request.time_max = std::chrono::seconds(5);
+    request.time_max = time_max;
     request.response_bytes_max = 2u << 20;
     if (call["data"].is_list()) {
       Value body = Value::map();
@@ -137,6 +149,8 @@ class ClientLookups final : public Lookups {
   }
 
   kube::Client& client_;
+  const ImageSource* images_;
+  const Duration deadline_;
 };
 
 bool binds(const Value& binding, const UserInfo& user) {
@@ -153,8 +167,8 @@ bool binds(const Value& binding, const UserInfo& user) {
 
 }  // namespace
 
-std::unique_ptr<Lookups> make_client_lookups(kube::Client& client) {
-  return std::make_unique<ClientLookups>(client);
+std::unique_ptr<Lookups> make_client_lookups(kube::Client& client, const ImageSource* images, Duration time_max) {
+  return std::make_unique<ClientLookups>(client, images, time_max);
 }
 
 Result<void> add_roles(kube::Client& client, UserInfo& user) {

@@ -18,6 +18,8 @@
 
 namespace caisson::policy {
 
+class ImageSource;
+
 // What a context entry may ask of the world. Nothing: "not here" (a test that gives the value by other means).
 // Implementations have their own limits of time and size. Any thread.
 class Lookups {
@@ -36,6 +38,8 @@ class Lookups {
                                              const std::string& ns) const = 0;
   // The kind of a resource: "Deployment" of ("apps/v1", "deployments"). Errors: not_found.
   virtual Result<std::string> kind_of(const std::string& api_version, const std::string& plural) const = 0;
+  // Where signatures and manifests are read; null: there is no registry to ask.
+  virtual const ImageSource* images() const { return nullptr; }
 };
 
 // Nothing is there; every lookup is "not here".
@@ -58,8 +62,9 @@ std::vector<std::string> dotted_names(std::string_view path);
 
 class Context {
  public:
-  Context(const Expressions& expressions, const jmespath::Environment& environment, const Lookups& lookups)
-      : expressions_(&expressions), environment_(&environment), lookups_(&lookups), root_(Value::map()) {}
+  Context(const Expressions& expressions, const jmespath::Environment& environment, const Lookups& lookups,
+          Value root = Value::map())
+      : expressions_(&expressions), environment_(&environment), lookups_(&lookups), root_(std::move(root)) {}
 
   const Value& root() const { return root_; }
   void set(std::string_view name, Value value) { root_.set(name, std::move(value)); }

@@ -6,9 +6,11 @@
 #include "core/base/random.h"
 #include "core/base/text.h"
 #include "core/expr/jmespath/wildcard.h"
+#include "security/policy/cel_environment.h"
 #include "security/policy/images.h"
 #include "security/policy/stages.h"
 #include "security/policy/variables.h"
+#include "security/policy/verified_images.h"
 
 namespace caisson::policy {
 namespace {
@@ -48,7 +50,7 @@ Value request_value(const Request& request) {
   return out;
 }
 
-void set_service_account(Context& context, const std::string& user) {
+void set_service_account(Value& root, const std::string& user) {
   constexpr std::string_view kPrefix = "system:serviceaccount:";
   std::string ns, name;
   if (user.starts_with(kPrefix)) {
@@ -58,13 +60,25 @@ void set_service_account(Context& context, const std::string& user) {
       name = parts[1];
     }
   }
-  context.set("serviceAccountName", name);
-  context.set("serviceAccountNamespace", ns);
+  root.set("serviceAccountName", name).set("serviceAccountNamespace", ns);
 }
 
-void set_resource(Context& context, const Rule& rule, const Value& object) {
+// The variables that a request gives, whatever the rule.
+Value seen_of(const Request& request) {
+  Value root{{"request", request_value(request)}};
+  set_service_account(root, request.target.user.name);
+  const Value images = images_of(request.target.object, Value());
+  if (!images.is_null()) root.set("images", images);
+  return root;
+}
+
+void set_own_images(Value& root, const Rule& rule, const Value& object) {
+  if (rule.image_extractors.is_null()) return;
   const Value images = images_of(object, rule.image_extractors);
-  if (!images.is_null()) context.set("images", images);
+  if (images.is_null())
+    root.erase("images");
+  else
+    root.set("images", images);
 }
 
 bool names_rule(const Exception& exception, const Policy& policy, const Rule& rule) {
@@ -199,31 +213,46 @@ Result<Exception> parse_exception(const Value& object) {
   return exception;
 }
 
-Engine::Engine(EngineOptions options) {
+Engine::Engine(EngineOptions options) : verified_(std::make_unique<VerifiedImages>()) {
   environment_.clock = options.clock;
   environment_.random = options.random ? std::move(options.random) : [] { return random_u64(); };
 }
 Engine::~Engine() = default;
 
+void Engine::prepare(Request& request) {
+  request.seen = seen_of(request);
+  request.review = admission_request_value(request.target, request.dry_run);
+}
+
+Context Engine::context_for(const Rule& rule, const Request& request, const Lookups& lookups) const {
+  Value root = request.seen.is_null() ? seen_of(request) : request.seen;
+  set_own_images(root, rule, request.target.object);
+  Context context(expressions_, environment_, lookups, std::move(root));
+  for (const auto& [name, value] : request.variables) context.set_path(name, value);
+  context.defer(rule.context);
+  return context;
+}
+
 PolicyResponse Engine::run(RuleKind kind, bool existing, const Policy& policy, const Request& request,
                            const Lookups& lookups, const Exceptions& exceptions) const {
   PolicyResponse out{&policy, request.target.object, request.target.object, {}};
   if (!policy.ns.empty() && policy.ns != request.target.ns()) return out;
-  Request current = request;
+  std::optional<Request> own;  // once a rule has changed the object
   for (const Rule& rule : policy.rules) {
     if (rule.kind != kind) continue;
     if (kind == RuleKind::mutate && rule.body.contains("targets") != existing) continue;
-    current.target.object = out.patched;
+    if (!(own ? *own : request).target.object.shares_with(out.patched)) {
+      if (!own) own = request;
+      own->target.object = out.patched;
+      own->seen = own->review = Value();
+    }
+    const Request& current = own ? *own : request;
     if (!matches(rule.match, current.target) || excludes(rule.exclude, current.target)) continue;
-    Context context(expressions_, environment_, lookups);
-    context.set("request", request_value(current));
-    set_service_account(context, current.target.user.name);
-    set_resource(context, rule, current.target.object);
-    for (const auto& [name, value] : current.variables) context.set_path(name, value);
-    context.defer(rule.context);
+    Context context = context_for(rule, current, lookups);
     const Value& resource = current.target.operation == "DELETE" ? document::kNull : current.target.object;
-    const Stage stage{policy,  rule, current, context, matching(exceptions, policy, rule, current.target, context),
-                      resource};
+    const Stage stage{
+        policy,   rule,      current, context, matching(exceptions, policy, rule, current.target, context),
+        resource, *verified_};
     run_stage(stage, existing, out);
     if (policy.apply_one_rule && applies(out)) break;
   }

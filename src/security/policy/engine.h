@@ -43,6 +43,9 @@ struct Request {
   bool dry_run = false;
   std::string uid;
   std::vector<std::pair<std::string, Value>> variables;  // set before the context is loaded, by dotted name
+  // What the variables of rules see of it, and the request as CEL has it. Made by Engine::prepare, once for many
+  // policies; null: made for each rule. They are of `target` as it was then.
+  Value seen, review;
 };
 
 // A PolicyException (kyverno.io/v2): which rules of which policies do not count for whom.
@@ -58,6 +61,8 @@ struct Exception {
 };
 Result<Exception> parse_exception(const Value& object);
 
+class VerifiedImages;
+
 struct EngineOptions {
   const Clock* clock = &system_clock();
   std::function<std::uint64_t()> random;  // unset: the kernel's
@@ -67,6 +72,8 @@ class Engine {
  public:
   explicit Engine(EngineOptions options = {});
   ~Engine();
+
+  static void prepare(Request& request);
 
   using Exceptions = std::vector<Exception>;
   // Rules of one kind, asked in order. `mutate` hands each rule what the one before made.
@@ -82,11 +89,15 @@ class Engine {
   PolicyResponse mutate_existing(const Policy& policy, const Request& request, const Lookups& lookups,
                                  const Exceptions& exceptions = {}) const;
 
+  // What the variables of a rule see of a request; the Engine must outlive it.
+  Context context_for(const Rule& rule, const Request& request, const Lookups& lookups) const;
+
  private:
   PolicyResponse run(RuleKind kind, bool existing, const Policy& policy, const Request& request, const Lookups& lookups,
                      const Exceptions& exceptions) const;
   Expressions expressions_;
   jmespath::Environment environment_;
+  std::unique_ptr<VerifiedImages> verified_;
 };
 
 }  // namespace caisson::policy

@@ -283,10 +283,20 @@ std::vector<Evaluation> PolicySet::evaluate(const Value& given, const std::strin
                                             const std::vector<Value>& targets, const Lookups& lookups) const {
   std::vector<Evaluation> out;
   Value resource = given;
+  std::optional<Request> plain;  // of all policies for which the inputs give no values of their own
   const auto run = [&](RuleKind kind, const Policy& policy, bool existing) {
-    const Request request = impl_->request_for(policy, resource, operation, inputs);
-    Evaluation one = impl_->stage(kind, policy, request, inputs, lookups, existing);
-    if (kind == RuleKind::mutate && !existing) resource = one.patched;
+    const bool is_plain = named(inputs.values["policies"], policy.name).is_null();
+    std::optional<Request> own;
+    if (!is_plain) own = impl_->request_for(policy, resource, operation, inputs);
+    if (is_plain && !plain) {
+      plain = impl_->plain_request(resource, operation, inputs);
+      Engine::prepare(*plain);
+    }
+    Evaluation one = impl_->stage(kind, policy, is_plain ? *plain : *own, inputs, lookups, existing);
+    if (kind == RuleKind::mutate && !existing && !one.patched.shares_with(resource)) {
+      resource = one.patched;
+      plain.reset();
+    }
     if (kind != RuleKind::generate || !one.rules.empty()) out.push_back(std::move(one));
   };
   for (const Policy& policy : impl_->policies) {
@@ -297,7 +307,8 @@ std::vector<Evaluation> PolicySet::evaluate(const Value& given, const std::strin
   for (const RuleKind kind : {RuleKind::verify_images, RuleKind::validate})
     for (const Policy& policy : impl_->policies)
       if (policy.has(kind)) run(kind, policy, false);
-  for (const CelForm form : {CelForm::mutating, CelForm::validating, CelForm::generating, CelForm::deleting}) {
+  for (const CelForm form :
+       {CelForm::mutating, CelForm::validating, CelForm::image_validating, CelForm::generating, CelForm::deleting}) {
     for (const CelPolicy& policy : impl_->cel_policies) {
       if (policy.form() != form) continue;
       auto one = impl_->cel(policy, resource, operation, inputs, lookups);
@@ -309,6 +320,34 @@ std::vector<Evaluation> PolicySet::evaluate(const Value& given, const std::strin
   for (const Policy& policy : impl_->policies)
     if (policy.has(RuleKind::generate)) run(RuleKind::generate, policy, false);
   return out;
+}
+
+std::vector<Explanation> PolicySet::explain(const Value& resource, const std::string& only_rule,
+                                            const TestInputs& inputs, const Lookups& lookups) const {
+  std::vector<Explanation> out;
+  for (const Policy& policy : impl_->policies) {
+    const Request request = impl_->request_for(policy, resource, "", inputs);
+    out.push_back(policy::explain(impl_->engine, policy, request, lookups, impl_->exceptions, only_rule));
+  }
+  for (const CelPolicy& policy : impl_->cel_policies) {
+    const Request request = impl_->plain_request(resource, "", inputs);
+    const auto found = inputs.namespaces.find(request.target.ns());
+    out.push_back(
+        policy::explain(policy, request, found == inputs.namespaces.end() ? Value() : found->second, lookups));
+  }
+  return out;
+}
+
+bool PolicySet::speaks_of(const std::string& group, const std::string& version, const std::string& kind,
+                          const std::string& plural) const {
+  for (const Policy& policy : impl_->policies)
+    for (const Rule& rule : policy.rules)
+      for (const ResourceFilter& filter : rule.match.filters)
+        for (const KindSelector& one : filter.kinds)
+          if (one.kind == kind && one.matches(group, version, kind, "")) return true;
+  for (const CelPolicy& policy : impl_->cel_policies)
+    if (policy.names(group, version, plural)) return true;
+  return false;
 }
 
 }  // namespace caisson::policy

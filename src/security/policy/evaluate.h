@@ -10,6 +10,7 @@
 #include "core/base/result.h"
 #include "core/document/value.h"
 #include "security/policy/engine.h"
+#include "security/policy/explain.h"
 #include "security/policy/test_files.h"
 
 namespace caisson::policy {
@@ -38,6 +39,12 @@ class PolicySet {
   // `operation` empty: what the inputs say, else CREATE. Rules that change existing objects look at `targets`.
   std::vector<Evaluation> evaluate(const Value& resource, const std::string& operation, const TestInputs& inputs,
                                    const std::vector<Value>& targets, const Lookups& lookups) const;
+  // How each policy (or the one rule) came to its result; as evaluate, each for itself.
+  std::vector<Explanation> explain(const Value& resource, const std::string& only_rule, const TestInputs& inputs,
+                                   const Lookups& lookups) const;
+  // Whether a policy names the kind (kinds written as "*" count for none): what to read from a cluster.
+  bool speaks_of(const std::string& group, const std::string& version, const std::string& kind,
+                 const std::string& plural) const;
 
  private:
   struct Impl;

@@ -38,24 +38,55 @@ void walk(const Value& at, std::vector<std::string_view> path, const std::string
   for (const auto& entry : at.entries()) walk(entry.value, path, std::string(entry.key), call);
 }
 
-void extract(Value& out, const Value& object, const Value& extractor) {
-  const std::string name = extractor["name"].as_string().empty() ? "custom" : extractor["name"].str();
+// The same path in an object to edit; `call` says whether it is done.
+bool walk_edit(Value& at, std::vector<std::string_view> path, const std::string& index,
+               const std::function<bool(Value&, const std::string&)>& call) {
+  if (path.empty()) return call(at, index);
+  const std::string_view head = path.front();
+  path.erase(path.begin());
+  if (head != "*") return at.contains(head) && walk_edit(at.edit(head), path, index, call);
+  for (std::size_t i = 0; at.is_list() && i < at.size(); ++i)
+    if (walk_edit(at.edit(i), path, index + (index.empty() ? "" : "/") + std::to_string(i), call)) return true;
+  if (at.is_map())
+    for (const auto& entry : Value(at).entries())
+      if (walk_edit(at.edit(entry.key), path, std::string(entry.key), call)) return true;
+  return false;
+}
+
+struct Extractor {
+  std::string name;
   std::vector<std::string_view> path;
-  for (const std::string_view part : split(extractor["path"].as_string(), '/'))
-    if (!part.empty()) path.push_back(part);
-  // `value` and `key` name members of what the path leads to; without `value` its last part is the image itself.
-  std::string_view value = extractor["value"].as_string();
-  if (value.empty() && !path.empty()) {
-    value = path.back();
-    path.pop_back();
+  // Members of what the path leads to; without `value` the path's last part is the image itself.
+  std::string_view value, key;
+
+  explicit Extractor(const Value& given)
+      : name(given["name"].as_string().empty() ? "custom" : given["name"].str()),
+        value(given["value"].as_string()),
+        key(given["key"].as_string()) {
+    for (const std::string_view part : split(given["path"].as_string(), '/'))
+      if (!part.empty()) path.push_back(part);
+    if (value.empty() && !path.empty()) {
+      value = path.back();
+      path.pop_back();
+    }
   }
-  const std::string_view key = extractor["key"].as_string();
-  walk(object, path, "", [&](const Value& found, const std::string& index) {
-    const Value& image = found[value];
-    if (!image.is_string()) return;
-    const std::string at = key.empty() ? (index.empty() ? "custom" : index) : found[key].str();
-    add(out, name, at, image.as_string());
+  std::string key_of(const Value& found, const std::string& index) const {
+    return key.empty() ? (index.empty() ? "custom" : index) : found[key].str();
+  }
+};
+
+void extract(Value& out, const Value& object, const Value& given) {
+  const Extractor extractor(given);
+  walk(object, extractor.path, "", [&](const Value& found, const std::string& index) {
+    const Value& image = found[extractor.value];
+    if (image.is_string()) add(out, extractor.name, extractor.key_of(found, index), image.as_string());
   });
+}
+
+std::vector<std::string_view> pod_path(std::string_view kind) {
+  if (kind == "Pod") return {"spec"};
+  if (kind == "CronJob") return {"spec", "jobTemplate", "spec", "template", "spec"};
+  return {"spec", "template", "spec"};
 }
 
 }  // namespace
@@ -69,6 +100,30 @@ PodParts pod_parts(const Value& object) {
        {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"})
     if (kind == known) return {template_["metadata"], template_["spec"]};
   return {};
+}
+
+bool replace_image(Value& object, const Value& extractors, std::string_view list, std::string_view key,
+                   const std::string& text) {
+  const Value own = extractors[object["kind"].as_string()];
+  for (const Value& given : own.items()) {
+    const Extractor extractor(given);
+    if (extractor.name != list) continue;
+    if (walk_edit(object, extractor.path, "", [&](Value& found, const std::string& index) {
+          if (!found[extractor.value].is_string() || extractor.key_of(found, index) != key) return false;
+          found.set(extractor.value, text);
+          return true;
+        }))
+      return true;
+  }
+  if (own.is_list()) return false;
+  auto path = pod_path(object["kind"].as_string());
+  path.push_back(list);
+  path.push_back("*");
+  return walk_edit(object, path, "", [&](Value& container, const std::string&) {
+    if (container["name"].as_string() != key) return false;
+    container.set("image", text);
+    return true;
+  });
 }
 
 Value images_of(const Value& object, const Value& extractors) {

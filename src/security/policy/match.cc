@@ -119,7 +119,7 @@ KindSelector KindSelector::parse(std::string_view text) {
 }
 
 bool KindSelector::matches(std::string_view g, std::string_view v, std::string_view k, std::string_view sub) const {
-  if (!wildcard_match(group, g) || !wildcard_match(version, v) || !wildcard_match(kind, k)) return false;
+  if (!wildcard_match(kind, k) || !wildcard_match(group, g) || !wildcard_match(version, v)) return false;
   // Ephemeral containers were matched by "Pod" before sub-resources could be named.
   return wildcard_match(subresource, sub) || (k == "Pod" && g.empty() && sub == "ephemeralcontainers");
 }
@@ -147,33 +147,42 @@ std::string Target::name() const {
   return metadata["name"].as_string().empty() ? metadata["generateName"].str() : metadata["name"].str();
 }
 
-std::string match_failure(const ResourceFilter& filter, const Target& target) {
+namespace {
+
+bool kind_fits(const ResourceFilter& filter, const Target& target) {
+  return filter.kinds.empty() || std::any_of(filter.kinds.begin(), filter.kinds.end(), [&](const KindSelector& kind) {
+           return kind.matches(target.group, target.version, target.kind, target.subresource);
+         });
+}
+
+std::string failure_of(const ResourceFilter& filter, const Target& target, bool asks_users) {
   const auto has = [](const std::vector<std::string>& list, const std::string& text) {
     return std::find(list.begin(), list.end(), text) != list.end();
   };
   if (!filter.operations.empty() && !has(filter.operations, target.operation)) return "operation does not match";
-  const auto is_kind = [&](const KindSelector& kind) {
-    return kind.matches(target.group, target.version, target.kind, target.subresource);
-  };
-  if (!filter.kinds.empty() && std::none_of(filter.kinds.begin(), filter.kinds.end(), is_kind))
-    return "kind does not match";
+  if (!kind_fits(filter, target)) return "kind does not match";
   if (!filter.names.empty() && !any_fits(filter.names, target.name())) return "none of the names match";
-  const std::string ns = target.kind == "Namespace" ? target.name() : target.ns();
-  if (!filter.namespaces.empty() && !any_fits(filter.namespaces, ns)) return "namespace does not match";
+  if (!filter.namespaces.empty() &&
+      !any_fits(filter.namespaces, target.kind == "Namespace" ? target.name() : target.ns()))
+    return "namespace does not match";
   if (!annotations_match(filter.annotations, target.object["metadata"]["annotations"]))
     return "annotations does not match";
-  const std::string why = selector_failure(filter, target);
-  return why.empty() ? user_failure(filter, target.user) : why;
+  std::string why = selector_failure(filter, target);
+  return why.empty() && asks_users ? user_failure(filter, target.user) : why;
+}
+
+}  // namespace
+
+std::string match_failure(const ResourceFilter& filter, const Target& target) {
+  return failure_of(filter, target, true);
 }
 
 bool matches(const MatchBlock& match, const Target& target) {
   const auto holds = [&](const ResourceFilter& filter) {
-    if (target.user.known) return match_failure(filter, target).empty();
-    ResourceFilter resources = filter;
-    resources.roles.clear();
-    resources.cluster_roles.clear();
-    resources.subjects.clear();
-    return !resources.says_nothing_of_resources() && match_failure(resources, target).empty();
+    // Most rules that an object meets speak of other kinds: no word is made of that.
+    if (!kind_fits(filter, target)) return false;
+    if (!target.user.known && filter.says_nothing_of_resources()) return false;
+    return failure_of(filter, target, target.user.known).empty();
   };
   if (match.filters.empty()) return false;
   return match.all ? std::all_of(match.filters.begin(), match.filters.end(), holds)

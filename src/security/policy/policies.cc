@@ -15,7 +15,10 @@ constexpr std::array<std::string_view, 4> kOperations = {"CREATE", "UPDATE", "DE
 
 std::string key_of(const Value& object) {
   const Value& metadata = object["metadata"];
-  return object["kind"].str() + "/" + metadata["namespace"].str() + "/" + metadata["name"].str();
+  // Both groups have a PolicyException.
+  const std::string_view version = object["apiVersion"].as_string();
+  return std::string(version.substr(0, version.find('/'))) + "/" + object["kind"].str() + "/" +
+         metadata["namespace"].str() + "/" + metadata["name"].str();
 }
 
 void index_rule(const Rule& rule, std::set<std::string>& keys) {
@@ -40,6 +43,10 @@ bool asks_for_roles(const Policy& policy) {
                      [&](const Rule& rule) { return asks(rule.match) || asks(rule.exclude); });
 }
 
+bool is_exception_of(const Value& object, std::string_view group) {
+  return object["kind"].as_string() == "PolicyException" && object["apiVersion"].as_string().starts_with(group);
+}
+
 void report_invalid(const Value& object, const Error& error) {
   log::warning("policy left out",
                {{"kind", object["kind"].str()}, {"name", object["metadata"]["name"].str()}, {"error", error}});
@@ -60,6 +67,17 @@ std::vector<const Policy*> PolicySnapshot::for_request(std::string_view kind, st
   return out;
 }
 
+bool is_filtered(std::string_view group, std::string_view kind, std::string_view ns) {
+  for (const std::string_view own : {"kube-system", "kube-public", "kube-node-lease", "caisson-system"})
+    if (ns == own) return true;
+  for (const std::string_view own : {"caisson.dev", "wgpolicyk8s.io", "authentication.k8s.io", "authorization.k8s.io",
+                                     "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io"})
+    if (group == own) return true;
+  for (const std::string_view own : {"Event", "Node", "Binding", "Endpoints", "APIService"})
+    if (kind == own) return true;
+  return false;
+}
+
 Policies::Policies() : snapshot_(std::make_shared<const PolicySnapshot>()) {}
 
 std::vector<schema::Resource> policy_resources() {
@@ -67,7 +85,10 @@ std::vector<schema::Resource> policy_resources() {
           {"kyverno.io", "v1", "Policy", "policies", true},
           {"kyverno.io", "v2", "PolicyException", "policyexceptions", true},
           {"policies.kyverno.io", "v1", "ValidatingPolicy", "validatingpolicies", false},
-          {"policies.kyverno.io", "v1", "MutatingPolicy", "mutatingpolicies", false}};
+          {"policies.kyverno.io", "v1", "MutatingPolicy", "mutatingpolicies", false},
+          {"policies.kyverno.io", "v1", "GeneratingPolicy", "generatingpolicies", false},
+          {"policies.kyverno.io", "v1", "ImageValidatingPolicy", "imagevalidatingpolicies", false},
+          {"policies.kyverno.io", "v1", "PolicyException", "policyexceptions", true}};
 }
 
 Result<void> Policies::load(kube::Client& client) {
@@ -107,10 +128,26 @@ void Policies::remove(const Value& object) {
   rebuild();
 }
 
+std::shared_ptr<const CelPolicy> Policies::with_exceptions(const std::shared_ptr<const CelPolicy>& policy) const {
+  std::vector<const Value*> exceptions;
+  for (const auto& entry : objects_) {
+    if (!is_exception_of(entry.second, "policies.kyverno.io/")) continue;
+    for (const Value& reference : entry.second["spec"]["policyRefs"].items())
+      if (reference["name"].as_string() == policy->name()) exceptions.push_back(&entry.second);
+  }
+  if (exceptions.empty()) return policy;
+  auto own = CelPolicy::compile(policy->object());  // its exceptions are part of it
+  if (!own.ok()) return policy;
+  auto out = std::make_shared<CelPolicy>(std::move(own).value());
+  for (const Value* exception : exceptions)
+    if (const auto added = out->add_exception(*exception); !added.ok()) report_invalid(*exception, added.error());
+  return out;
+}
+
 void Policies::rebuild() {
   auto next = std::make_shared<PolicySnapshot>();
   for (const auto& entry : compiled_) next->policies.push_back(entry.second);
-  for (const auto& entry : compiled_cel_) next->cel_policies.push_back(entry.second);
+  for (const auto& entry : compiled_cel_) next->cel_policies.push_back(with_exceptions(entry.second));
   std::sort(next->policies.begin(), next->policies.end(),
             [](const auto& a, const auto& b) { return a->key() < b->key(); });
   std::sort(next->cel_policies.begin(), next->cel_policies.end(),
@@ -122,13 +159,14 @@ void Policies::rebuild() {
     next->asks_for_roles = next->asks_for_roles || asks_for_roles(*next->policies[i]);
   }
   for (const auto& entry : objects_) {
-    if (entry.second["kind"].as_string() != "PolicyException") continue;
+    if (!is_exception_of(entry.second, "kyverno.io/")) continue;
     auto exception = parse_exception(entry.second);
     if (exception.ok())
       next->exceptions.push_back(std::move(exception).value());
     else
       report_invalid(entry.second, exception.error());
   }
+  next->generation = ++generation_;
   snapshot_ = std::move(next);
 }
 

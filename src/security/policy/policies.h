@@ -19,7 +19,8 @@ struct PolicySnapshot {
   std::vector<std::shared_ptr<const Policy>> policies;  // sorted by key
   std::vector<std::shared_ptr<const CelPolicy>> cel_policies;
   Engine::Exceptions exceptions;
-  bool asks_for_roles = false;  // whether a rule looks at roles or clusterRoles
+  std::uint64_t generation = 0;  // grows with every change
+  bool asks_for_roles = false;   // whether a rule looks at roles or clusterRoles
 
   // Policies with a rule that can match a request on `kind` by `operation`.
   std::vector<const Policy*> for_request(std::string_view kind, std::string_view operation) const;
@@ -41,12 +42,17 @@ class Policies {
 
  private:
   void rebuild();  // REQUIRES the lock
+  std::shared_ptr<const CelPolicy> with_exceptions(const std::shared_ptr<const CelPolicy>& policy) const;  // the same
   mutable std::mutex mutex_;
   std::unordered_map<std::string, Value> objects_;  // GUARDED_BY(mutex_), by kind, namespace and name
   std::unordered_map<std::string, std::shared_ptr<const Policy>> compiled_;
   std::unordered_map<std::string, std::shared_ptr<const CelPolicy>> compiled_cel_;
   std::shared_ptr<const PolicySnapshot> snapshot_;
+  std::uint64_t generation_ = 0;
 };
+
+// What policies never see, as Kyverno's default filters have it: the platform's own namespaces and records.
+bool is_filtered(std::string_view group, std::string_view kind, std::string_view ns);
 
 // The resources that hold policies and exceptions.
 std::vector<schema::Resource> policy_resources();

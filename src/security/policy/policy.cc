@@ -43,22 +43,6 @@ Result<void> check_condition(const Value& condition) {
     return invalid("operator: \"" + condition["operator"].str() + "\" is not known");
   return {};
 }
-// {any, all}, a list of those, or a plain list of conditions.
-Result<void> check_conditions(const Value& conditions) {
-  if (conditions.is_list()) {
-    for (const Value& item : conditions.items()) {
-      if (item.contains("any") || item.contains("all"))
-        TRY(check_conditions(item));
-      else
-        TRY(check_condition(item));
-    }
-    return {};
-  }
-  for (const char* list : {"any", "all"})
-    for (const Value& condition : conditions[list].items()) TRY(check_condition(condition));
-  return {};
-}
-
 Result<void> check_text(std::string_view text) {
   for (const std::string_view variable : variables_in(text)) {
     std::string_view expression = trim(variable.substr(2, variable.size() - 4));
@@ -164,6 +148,21 @@ std::optional<FailureAction> overridden(const std::vector<ActionOverride>& overr
 }
 
 }  // namespace
+
+Result<void> check_conditions(const Value& conditions) {
+  if (conditions.is_list()) {
+    for (const Value& item : conditions.items()) {
+      if (item.contains("any") || item.contains("all"))
+        TRY(check_conditions(item));
+      else
+        TRY(check_condition(item));
+    }
+    return {};
+  }
+  for (const char* list : {"any", "all"})
+    for (const Value& condition : conditions[list].items()) TRY(check_condition(condition));
+  return {};
+}
 
 std::string_view rule_kind_name(RuleKind kind) {
   switch (kind) {

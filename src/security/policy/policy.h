@@ -55,6 +55,9 @@ struct Policy {
   bool has(RuleKind kind) const;
 };
 
+// Whether the operators of {any, all}, a list of those or a plain list are known. Errors: invalid.
+Result<void> check_conditions(const Value& conditions);
+
 bool is_policy(const Value& object);  // a ClusterPolicy or Policy of kyverno.io
 
 // Errors: invalid, which names the rule and the field: an operator, an anchor, a variable or an expression that can't

@@ -14,6 +14,8 @@ class Schema;
 
 namespace caisson::policy {
 
+class VerifiedImages;
+
 const schema::Schema& built_in_schema();
 
 struct Stage {
@@ -23,6 +25,7 @@ struct Stage {
   Context& context;
   std::vector<const Exception*> exceptions;  // those that speak of this rule and request
   const Value& resource;                     // the object to look at; null when a DELETE has only an old one
+  VerifiedImages& verified;
 
   RuleResponse respond(Status status, std::string message) const;
   RuleResponse fail_with(std::string_view what, const Error& error) const;  // Status::error

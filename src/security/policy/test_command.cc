@@ -72,7 +72,10 @@ Comparison compare_with_file(const Value& actual, const std::string& path) {
 
 class TestRun {
  public:
-  TestRun(const Value& test, std::string directory) : test_(test), directory_(std::move(directory)) {}
+  TestRun(const Value& test, std::string directory, const ImageSource* registry)
+      : test_(test), directory_(std::move(directory)) {
+    inputs_.registry = registry;
+  }
 
   Result<std::vector<TestRow>> run() {
     TRY(load());
@@ -316,13 +319,13 @@ Result<std::vector<std::string>> find_tests(const std::vector<std::string>& path
   return found;
 }
 
-Result<TestReport> run_test(const std::string& path) {
+Result<TestReport> run_test(const std::string& path, const ImageSource* registry) {
   const auto documents = TRY(read_documents(path));
   if (documents.empty() || !documents[0]["results"].is_list())
     return Error{ErrorCode::bad_request, path + ": it is no policy test: there are no results"};
   TestReport report{documents[0]["metadata"]["name"].str(), path, {}};
   if (report.name.empty()) report.name = documents[0]["name"].str();
-  report.rows = TRY(TestRun(documents[0], path_dir(path)).run().in(path));
+  report.rows = TRY(TestRun(documents[0], path_dir(path), registry).run().in(path));
   return report;
 }
 

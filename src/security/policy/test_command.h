@@ -10,6 +10,8 @@
 
 namespace caisson::policy {
 
+class ImageSource;
+
 struct TestRow {
   std::string policy, rule, resource, expected, reason, message;
   bool ok = false, skipped = false;
@@ -23,6 +25,7 @@ struct TestReport {
 // Files named `file_name` at and below each path, sorted.
 Result<std::vector<std::string>> find_tests(const std::vector<std::string>& paths, const std::string& file_name);
 // Errors: bad_request or not_found for files that can't be read or are no test.
-Result<TestReport> run_test(const std::string& path);
+// `registry`: where images are read; null: nowhere, as `kyverno test` without --registry.
+Result<TestReport> run_test(const std::string& path, const ImageSource* registry = nullptr);
 
 }  // namespace caisson::policy

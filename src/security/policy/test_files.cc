@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/document/yaml.h"
 #include "core/expr/jmespath/jmespath.h"
+#include "security/policy/registry_images.h"
 #include "security/policy/stages.h"
 
 namespace caisson::policy {
@@ -93,8 +94,11 @@ class TestLookups final : public Lookups {
   Result<std::optional<Value>> image(const std::string& reference) const override {
     for (const Value& image : inputs_.images.items())
       if (image["image"].as_string() == reference) return std::optional<Value>(image);
-    return std::optional<Value>();
+    if (inputs_.registry == nullptr) return std::optional<Value>();
+    Value found = TRY(image_data(*inputs_.registry, reference).in("image " + reference));
+    return std::optional<Value>(std::move(found));
   }
+  const ImageSource* images() const override { return inputs_.registry; }
 
   Result<std::string> kind_of(const std::string& api_version, const std::string& plural) const override {
     const std::size_t slash = api_version.find('/');

@@ -27,6 +27,7 @@ struct TestInputs {
   std::vector<Value> world;                 // live objects for lookups
   bool api_calls = false;                   // whether apiCall reads the world
   Value api_responses, global_entries, images;
+  const ImageSource* registry = nullptr;  // where images are read that `images` does not give; null: nowhere
 };
 
 // Lookups over TestInputs, which must outlive it.

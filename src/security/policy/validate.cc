@@ -168,13 +168,13 @@ bool violated_before(const Stage& stage) {
   Request before = stage.request;
   before.target.operation = "CREATE";
   before.target.object = stage.request.old_object;
-  before.old_object = Value();
+  before.old_object = before.seen = before.review = Value();
   before.target.user = {};
   if (!matches(stage.rule.match, before.target) || excludes(stage.rule.exclude, before.target)) return false;
   Context context = stage.context;
   context.set_path("request.object", before.target.object);
   context.set_path("request.operation", "CREATE");
-  const Stage old{stage.policy, stage.rule, before, context, stage.exceptions, before.target.object};
+  const Stage old{stage.policy, stage.rule, before, context, stage.exceptions, before.target.object, stage.verified};
   const auto conditions = evaluate_conditions(stage.rule.preconditions, context);
   if (!conditions.ok() || !conditions->holds) return false;
   const auto response = validate_rule(old);
@@ -209,7 +209,8 @@ std::optional<RuleResponse> check_cel(const Stage& stage) {
   input.object = stage.resource;
   input.old_object =
       stage.request.target.operation == "DELETE" ? stage.request.target.object : stage.request.old_object;
-  input.request = admission_request_value(stage.request.target, stage.request.dry_run);
+  input.request = stage.request.review.is_null() ? admission_request_value(stage.request.target, stage.request.dry_run)
+                                                 : stage.request.review;
   input.lookups = &stage.context.lookups();
   const std::string ns = stage.request.target.ns();
   if (!ns.empty() && stage.request.target.kind != "Namespace")
