@@ -29,6 +29,7 @@ kube::Resource network_policies() {
 struct Progress {
   bool running = false, ended = false;
   int code = 0;
+  std::string message;  // about its end
   std::string problem;  // why it will never run
 };
 
@@ -38,6 +39,7 @@ Progress progress_of(const Value& pod) {
   out.running = !state["running"].is_null();
   out.ended = !state["terminated"].is_null();
   out.code = static_cast<int>(state["terminated"]["exitCode"].as_int());
+  out.message = state["terminated"]["message"].str();
   if (pod["status"]["reason"].as_string() == "DeadlineExceeded") out.problem = "it did not end in time";
   static constexpr std::string_view kFatal[] = {"ErrImagePull",        "ImagePullBackOff",
                                                 "InvalidImageName",    "ErrImageNeverPull",
@@ -186,7 +188,8 @@ Result<std::string> run_in(const Session& session, const render::FunctionCall& c
   if (!streams.err.empty())
     std::fprintf(stderr, "%s%s", streams.err.c_str(), streams.err.ends_with('\n') ? "" : "\n");
   if (end->code == 0) return std::move(streams.out);
-  return Error{ErrorCode::internal, "couldn't execute function: exit status " + std::to_string(end->code)};
+  return Error{ErrorCode::internal, "couldn't execute function: exit status " + std::to_string(end->code) +
+                                        (end->message.empty() ? "" : ": " + end->message)};
 }
 
 }  // namespace
