@@ -89,7 +89,7 @@ void index_appended(MapBlock& map) {
 MapEntry* find_entry(MapBlock& map, std::string_view key) {
   MapEntry* entries = map.entries();
   if (map.index == nullptr) {
-    const char first = key.empty() ? '\0' : key.front();  // interned keys end in one, so there is always a byte to compare
+    const char first = key.empty() ? '\0' : key.front();  // interned keys end in one: there is always a byte
     for (std::uint32_t i = 0; i < map.size; ++i) {
       const std::string_view own = entries[i].key;
       if (own.size() == key.size() && *own.data() == first && own == key) return &entries[i];

@@ -26,8 +26,8 @@ Result<FunctionMount> parse_function_mount(std::string_view text);
 struct FunctionPodOptions {
   std::string name;  // of the objects
   bool network_allowed = false;
-  std::vector<FunctionMount> mounts;                     // that the caller allows; all of them are mounted
-  std::vector<std::pair<std::string, std::string>> env;  // the function's own and the caller's
+  std::vector<FunctionMount> mounts;                            // that the caller allows; all of them are mounted
+  std::vector<std::pair<std::string, std::string>> env;         // the function's own and the caller's
   std::optional<std::pair<std::uint32_t, std::uint32_t>> user;  // uid and gid; nobody's when not set
   int seconds_max = 300;
 };

@@ -14,8 +14,8 @@
 namespace caisson::cli {
 namespace {
 
-constexpr auto kStartTimeMax = std::chrono::minutes(3);   // with the pull of the image
-constexpr auto kEndTimeMax = std::chrono::seconds(60);    // from the last output to the status
+constexpr auto kStartTimeMax = std::chrono::minutes(3);  // with the pull of the image
+constexpr auto kEndTimeMax = std::chrono::seconds(60);   // from the last output to the status
 constexpr auto kLostTimeMax = std::chrono::seconds(5);   // from a failed attach to the status that explains it
 constexpr std::size_t kOutputBytesMax = 64u << 20;
 constexpr std::size_t kMessageBytes = 16u << 10;
@@ -29,6 +29,7 @@ kube::Resource network_policies() {
 struct Progress {
   bool running = false, ended = false;
   int code = 0;
+  std::string message;  // about its end
   std::string problem;  // why it will never run
 };
 
@@ -38,11 +39,11 @@ Progress progress_of(const Value& pod) {
   out.running = !state["running"].is_null();
   out.ended = !state["terminated"].is_null();
   out.code = static_cast<int>(state["terminated"]["exitCode"].as_int());
+  out.message = state["terminated"]["message"].str();
   if (pod["status"]["reason"].as_string() == "DeadlineExceeded") out.problem = "it did not end in time";
-  static constexpr std::string_view kFatal[] = {"ErrImagePull",        "ImagePullBackOff",
-                                                "InvalidImageName",    "ErrImageNeverPull",
-                                                "CreateContainerError", "CreateContainerConfigError",
-                                                "RunContainerError"};
+  static constexpr std::string_view kFatal[] = {
+      "ErrImagePull",         "ImagePullBackOff",           "InvalidImageName", "ErrImageNeverPull",
+      "CreateContainerError", "CreateContainerConfigError", "RunContainerError"};
   const std::string_view reason = state["waiting"]["reason"].as_string();
   if (std::find(std::begin(kFatal), std::end(kFatal), reason) != std::end(kFatal))
     out.problem = std::string(reason) + ": " + state["waiting"]["message"].str();
@@ -64,9 +65,8 @@ class Follower {
   // Blocks until `enough`. Errors: timeout; internal when the Pod can't run; what ended the watch.
   Result<Progress> wait(const std::function<bool(const Progress&)>& enough, Duration time_max) {
     std::unique_lock lock(mutex_);
-    const bool came = changed_.wait_for(lock, time_max, [&] {
-      return error_ || !progress_.problem.empty() || enough(progress_);
-    });
+    const bool came =
+        changed_.wait_for(lock, time_max, [&] { return error_ || !progress_.problem.empty() || enough(progress_); });
     if (enough(progress_)) return progress_;
     if (!progress_.problem.empty()) return Error{ErrorCode::internal, progress_.problem};
     if (error_) return *error_;
@@ -167,8 +167,7 @@ Result<Streams> talk(const Session& session, const std::string& path, const std:
 Result<std::string> run_in(const Session& session, const render::FunctionCall& call, const render::FunctionPod& objects,
                            const std::string& name) {
   Leftovers leftovers(*session.client);
-  if (!objects.network_policy.is_null())
-    TRY(leftovers.create(network_policies(), objects.network_policy, session.ns));
+  if (!objects.network_policy.is_null()) TRY(leftovers.create(network_policies(), objects.network_policy, session.ns));
   TRY(leftovers.create(schema::kPods, objects.pod, session.ns));
   Follower pod;
   TRY(pod.follow(*session.client, {session.ns, name}));
@@ -183,10 +182,10 @@ Result<std::string> run_in(const Session& session, const render::FunctionCall& c
     streams = std::move(talked).value();
   else  // It ended without waiting for its input; what it wrote is in the log, both streams in one.
     (end->code == 0 ? streams.out : streams.err) = TRY(session.send("GET", path + "/log")).body;
-  if (!streams.err.empty())
-    std::fprintf(stderr, "%s%s", streams.err.c_str(), streams.err.ends_with('\n') ? "" : "\n");
+  if (!streams.err.empty()) std::fprintf(stderr, "%s%s", streams.err.c_str(), streams.err.ends_with('\n') ? "" : "\n");
   if (end->code == 0) return std::move(streams.out);
-  return Error{ErrorCode::internal, "couldn't execute function: exit status " + std::to_string(end->code)};
+  return Error{ErrorCode::internal, "couldn't execute function: exit status " + std::to_string(end->code) +
+                                        (end->message.empty() ? "" : ": " + end->message)};
 }
 
 }  // namespace

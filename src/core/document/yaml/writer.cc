@@ -83,7 +83,7 @@ Analysis analyse(std::string_view t) {
   return out;
 }
 
-// Whether a string is written as it is, with nothing to analyse: a word without blanks that every reader takes for text.
+// Whether a string is written as it is, with nothing to analyse: a word without blanks that all readers take for text.
 bool is_plain_word(std::string_view text) {
   if (!is_surely_text(text) || text.back() == ':') return false;
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; });

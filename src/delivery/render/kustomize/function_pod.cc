@@ -133,12 +133,11 @@ Result<FunctionPod> function_pod(const FunctionCall& call, const FunctionPodOpti
   FunctionPod out;
   out.pod = Value{{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", metadata}, {"spec", std::move(spec)}};
   if (!call.wants_network) {
-    out.network_policy =
-        Value{{"apiVersion", "networking.k8s.io/v1"},
-              {"kind", "NetworkPolicy"},
-              {"metadata", metadata},
-              {"spec", Value{{"podSelector", Value{{"matchLabels", labels}}},
-                             {"policyTypes", Value::list_of({"Ingress", "Egress"})}}}};
+    out.network_policy = Value{{"apiVersion", "networking.k8s.io/v1"},
+                               {"kind", "NetworkPolicy"},
+                               {"metadata", metadata},
+                               {"spec", Value{{"podSelector", Value{{"matchLabels", labels}}},
+                                              {"policyTypes", Value::list_of({"Ingress", "Egress"})}}}};
   }
   return out;
 }

@@ -121,8 +121,7 @@ TEST_CASE("mounts are read as docker writes them") {
 }
 
 TEST_CASE("a generator's annotation names image, environment, network and mounts") {
-  const MemorySource files({{"kustomization.yaml", "generators: [g.yaml]\n"},
-                            {"g.yaml", R"(apiVersion: example.com/v1
+  const MemorySource files({{"kustomization.yaml", "generators: [g.yaml]\n"}, {"g.yaml", R"(apiVersion: example.com/v1
 kind: Labeller
 metadata:
   name: l
@@ -142,8 +141,7 @@ metadata:
   CHECK(recorder.seen.image == "example.com/labeller:v1");
   CHECK(recorder.seen.wants_network);
   CHECK(recorder.seen.env == std::vector<std::string>{"COLOR=red"});
-  CHECK(recorder.seen.mounts ==
-        std::vector<FunctionMount>{{FunctionMount::Kind::bind, "/srv", "/data", true}});
+  CHECK(recorder.seen.mounts == std::vector<FunctionMount>{{FunctionMount::Kind::bind, "/srv", "/data", true}});
 }
 
 }  // namespace caisson::render

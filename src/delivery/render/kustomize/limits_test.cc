@@ -127,8 +127,8 @@ TEST_CASE("bases that double at each level are refused") {
   for (int i = 1; i <= 30; ++i) {
     const std::string below = std::to_string(i - 1), level = "l" + std::to_string(i);
     for (const char* side : {"a", "b"}) {
-      files[level + side + "/kustomization.yaml"] = "namePrefix: " + std::string(side) + "-\nresources: [../l" + below +
-                                                    "a, ../l" + below + "b]\n";
+      files[level + side + "/kustomization.yaml"] =
+          "namePrefix: " + std::string(side) + "-\nresources: [../l" + below + "a, ../l" + below + "b]\n";
     }
   }
   const std::string message = refusal(files);
