@@ -33,6 +33,7 @@ constexpr FlagSpec kQueryFlags[] = {
     {"superseded", boolean},      {"uninstalled", boolean},         {"uninstalling", boolean},
     {"revision", text},           {"show-desc", boolean},           {"no-headers", boolean},
     {"date", boolean, 'd'},       {"reverse", boolean, 'r'},        {"template", text},
+    {"offset", text},             {"selector", text, 'l'},          {"time-format", text},
 };
 constexpr FlagSpec kShowFlags[] = {{"devel", boolean}};
 constexpr FlagSpec kLintFlags[] = {

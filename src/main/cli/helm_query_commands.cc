@@ -7,10 +7,12 @@
 #include <ctime>
 #include <regex.h>
 
+#include "cluster/kube/selector.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "core/expr/go_template/go_time.h"
 #include "main/cli/helm_release.h"
 #include "main/platform/version.h"
 
@@ -42,6 +44,13 @@ std::string full_time(const std::string& rfc3339) {
   while (text.back() == '0') text.pop_back();
   if (text.back() == '.') text.pop_back();
   return text + " +0000 UTC";
+}
+
+// In a layout of Go's, or as above.
+std::string time_in(const std::string& layout, const std::string& rfc3339) {
+  const auto time = parse_time(rfc3339);
+  if (layout.empty() || !time) return full_time(rfc3339);
+  return go_template::format_time(go_template::GoTime::from(*time, go_template::TimeZone::utc()), layout);
 }
 
 std::string chart_name(const Release& release) {
@@ -111,11 +120,22 @@ Result<std::vector<Release>> filtered(std::vector<Release> releases, const Flags
     });
     ::regfree(&expression);
   }
+  const auto selector = TRY(kube::LabelSelector::parse(flags.text("selector")));
+  std::erase_if(releases, [&](const Release& release) {
+    Value labels = Value::map();
+    for (const auto& [key, value] : release.labels) labels.set(key, value);
+    return !selector.matches(labels);
+  });
   std::stable_sort(releases.begin(), releases.end(), [&](const Release& a, const Release& b) {
     return flags.is_set("date") ? a.last_deployed < b.last_deployed : a.name < b.name;
   });
   if (flags.is_set("reverse")) std::reverse(releases.begin(), releases.end());
-  const auto most = static_cast<std::size_t>(std::max<std::int64_t>(0, parse_int(flags.text("max", "256")).value_or(256)));
+  const auto number = [&](const char* flag, std::int64_t otherwise) {
+    return static_cast<std::size_t>(std::max<std::int64_t>(0, parse_int(flags.text(flag)).value_or(otherwise)));
+  };
+  const auto passed_over = static_cast<std::ptrdiff_t>(std::min(number("offset", 0), releases.size()));
+  releases.erase(releases.begin(), releases.begin() + passed_over);
+  const std::size_t most = number("max", 256);
   if (most > 0 && releases.size() > most) releases.resize(most);
   return releases;
 }
@@ -232,12 +252,13 @@ Result<void> command_helm_list(const Flags& flags) {
   Value list = Value::list();
   for (const Release& release : releases) {
     const std::string app_version = release.chart["metadata"]["appVersion"].str();
-    rows.push_back({release.name, release.ns, std::to_string(release.version), full_time(release.last_deployed),
-                    release.status, chart_name(release), app_version});
+    const std::string updated = time_in(flags.text("time-format"), release.last_deployed);
+    rows.push_back({release.name, release.ns, std::to_string(release.version), updated, release.status,
+                    chart_name(release), app_version});
     list.push_back(Value{{"name", release.name},
                          {"namespace", release.ns},
                          {"revision", std::to_string(release.version)},
-                         {"updated", full_time(release.last_deployed)},
+                         {"updated", updated},
                          {"status", release.status},
                          {"chart", chart_name(release)},
                          {"app_version", app_version}});

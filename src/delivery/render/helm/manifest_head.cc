@@ -88,10 +88,13 @@ Inline plain(std::string_view value) {
   return {true, is(value[0], kLetter) && !is_special(value), false, value};
 }
 
+bool is_empty_flow(std::string_view value) {
+  return (value.starts_with("{}") || value.starts_with("[]")) && is_end(value.substr(2));
+}
+
 Inline inline_value(std::string_view value) {
   if (value[0] == '"' || value[0] == '\'') return quoted(value);
-  const std::string_view two = value.substr(0, 2);
-  if ((two == "{}" || two == "[]") && is_end(value.substr(2))) return {true, false, two == "{}", {}};
+  if (is_empty_flow(value)) return {true, false, value[0] == '{', {}};
   return plain(value);
 }
 
@@ -148,6 +151,8 @@ class Scan {
       const bool below = levels_.empty() || indent_ > levels_.back().indent;
       const bool beside = !below && item && indent_ == levels_.back().indent && !levels_.back().is_list;
       open_ = false;
+      // What `toYaml` makes of an empty table, below its key.
+      if (below && !levels_.empty() && is_empty_flow(content_)) return value(levels_.back().indent, content_);
       if (below || beside) return push(indent_, item) && entry(indent_, content_);
     }
     while (!levels_.empty() && levels_.back().indent > indent_) levels_.pop_back();

@@ -47,6 +47,7 @@ spec:
         ports: []
       -   name: two
           resources:
+            {}
       volumes:
       - - nested
         - list
@@ -104,7 +105,7 @@ TEST_CASE("what the scan is not sure of is left to the reader") {
   for (const std::string_view text :
        {"", "# nothing", "a", "- a", "kind: [a]", "kind: 12", "kind: yes", "kind: |\n  a", "kind: Pod\nkind: Job",
         "metadata:\n- a", "metadata: a", "metadata:\n  annotations:\n    helm.sh/hook: test",
-        "metadata:\n  annotations:\n    a: {}", "metadata:\n  annotations:\n    a:\n      b: c", "metadata:\n  name:\n    a: b",
+        "metadata:\n  annotations:\n    a: {}", "metadata:\n  annotations:\n    a:\n      {}", "metadata:\n  []", "kind:\n  {}", "{}", "a:\n  {}\n  b: c", "a:\n  {} b", "metadata:\n  annotations:\n    a:\n      b: c", "metadata:\n  name:\n    a: b",
         "a: *b", "a: &b c", "a: !!str b", "a: [b, c]", "a: \"b", "a: \"\\x41\"", "a: b\n  c", "a: b: c", "a:\tb", "a: .inf",
         "a: -.inf", "a:\n   b: c\n  d: e", "a: b\n c: d", "%a: b", "a: b\xFF", "a: b\n---\nc: d", "a: |2\n   b", "-", "a:\n-",
         "null: a", "? a", "a: @b", "a: |\n    \n  b"}) {
