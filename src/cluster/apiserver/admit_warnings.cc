@@ -42,6 +42,7 @@ class PodWarnings {
           say(at(where + ".topologySpreadConstraints", i) + ".topologyKey",
               std::string(label) + " is " + std::string(words));
     }
+    look_at_selectors(spec, where);
     for (std::size_t i = 0; i < spec["volumes"].size(); ++i)
       for (const auto& [member, words] : kVolumes)
         if (!spec["volumes"][i][member].is_null()) say(at(where + ".volumes", i) + "." + std::string(member), words);
@@ -57,6 +58,25 @@ class PodWarnings {
 
  private:
   void say(const std::string& field, std::string_view words) { out_.push_back(field + ": " + std::string(words)); }
+
+  // Of Pods to be near to, or to be spread with: without a selector nothing is meant.
+  void look_at_selectors(const Value& spec, const std::string& where) {
+    constexpr std::string_view kNothing = "a null labelSelector results in matching no pod";
+    const auto look = [&](const Value& term, const std::string& path) {
+      if (term["labelSelector"].is_null()) say(path + ".labelSelector", kNothing);
+    };
+    const Value& spread = spec["topologySpreadConstraints"];
+    for (std::size_t i = 0; i < spread.size(); ++i) look(spread[i], at(where + ".topologySpreadConstraints", i));
+    for (const char* kind : {"podAffinity", "podAntiAffinity"}) {
+      const Value& affinity = spec["affinity"][kind];
+      const std::string path = where + ".affinity." + kind;
+      const Value& preferred = affinity["preferredDuringSchedulingIgnoredDuringExecution"];
+      for (std::size_t i = 0; i < preferred.size(); ++i)
+        look(preferred[i]["podAffinityTerm"], at(path + ".preferredDuringSchedulingIgnoredDuringExecution", i) + ".podAffinityTerm");
+      const Value& required = affinity["requiredDuringSchedulingIgnoredDuringExecution"];
+      for (std::size_t i = 0; i < required.size(); ++i) look(required[i], at(path + ".requiredDuringSchedulingIgnoredDuringExecution", i));
+    }
+  }
 
   void look_at_container(const Value& container, const std::string& path) {
     std::map<std::string, bool, std::less<>> names;

@@ -155,3 +155,27 @@ TEST_CASE("field sets print as fieldsV1 and read back") {
   none.subtract(set);
   CHECK(none.empty());
 }
+
+TEST_CASE("who writes managedFields writes them, by the main resource; who leaves them out keeps them") {
+  Applied s;
+  REQUIRE(s.apply(deployment(spec_of("'nginx:1'", ", replicas: 2")), "gitops").ok());
+  Object live = s.get();
+  // What kubectl does to go over to server-side apply: one manager's fields become another's.
+  Value renamed = live.metadata()["managedFields"];
+  renamed.edit(0).set("manager", "taker");
+  const Value patch{{"metadata", Value{{"managedFields", renamed}}}};
+  const auto patched = s.admin->patch(kDeployments, {"shop", "web"}, kube::PatchType::merge, patch, {.field_manager = "x"});
+  REQUIRE_MESSAGE(patched.ok(), failure(patched));
+  CHECK(s.owned_by("gitops").is_null());
+  CHECK(!s.owned_by("taker").is_null());
+  live = s.get();
+  live.edit({"metadata"}).erase("managedFields");
+  live.edit({"spec"}).set("replicas", 3);
+  REQUIRE(s.admin->update(live, {.field_manager = "hand"}).ok());
+  CHECK(s.owned_by("taker").get({"f:spec", "f:template"}).is_map());
+  CHECK(s.owned_by("hand").get({"f:spec", "f:replicas"}).is_map());
+  live = s.get();
+  live.edit({"metadata"}).set("managedFields", renamed);
+  REQUIRE(s.admin->update(live, {.field_manager = "hand", .subresource = "status"}).ok());  // not by a sub-resource
+  CHECK(!s.owned_by("hand").is_null());
+}

@@ -75,6 +75,7 @@ void strip(const KindSchema& kind, std::string_view subresource, FieldSet& set) 
       if (it->second.empty()) set.children.erase(it);
     }
   }
+  if (kind.resource.plural == "certificatesigningrequests") set.children.erase("f:spec");  // never changes
   if (subresource.empty() && (kind.has_status() || kind.is_review()))
     set.children.erase("f:status");
 }
@@ -254,7 +255,10 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
   const bool creation = live.is_null();
   // Upstream's skipNonApplied: what was never tracked begins to be with the first apply.
   if (!creation && live["metadata"]["managedFields"].empty()) return;
-  Entries entries = parse_entries(creation ? object : live);
+  // Who writes managedFields writes them (csaupgrade of client-go does); who leaves them out keeps what there is.
+  const bool own = creation || manager.subresource.empty();
+  Entries entries = own ? parse_entries(object) : Entries{};
+  if (entries.empty() && !creation) entries = parse_entries(live);
   const Value before =
       creation ? (kind.custom ? Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}}
                               : zero_value(kind.root()))

@@ -78,10 +78,19 @@ struct Signing : apiserver::TestServer {
     options.subresource = "approval";
     return who.update(request, options);
   }
+  Value now(const std::string& name) { return admin->get(kRequests, {"", name}).value().status(); }
+  // Once what was asked before has had its turn: the signer takes one request after the other.
   Value status(const std::string& name) {
-    REQUIRE(runtime.wait_idle(10s));
-    return admin->get(kRequests, {"", name}).value().status();
+    const std::string last = "last-" + std::to_string(++turns_);
+    ask(last, spec_of(kClient, request_pem("last", ""), {"client auth"}));
+    REQUIRE(decide(*admin, last, "Approved").ok());
+    for (int i = 0; i < 2'000 && now(last)["certificate"].is_null(); ++i) std::this_thread::sleep_for(5ms);
+    REQUIRE(!now(last)["certificate"].is_null());
+    return now(name);
   }
+
+ private:
+  int turns_ = 0;
 };
 
 }  // namespace

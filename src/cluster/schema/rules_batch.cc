@@ -282,6 +282,20 @@ void check_job_spec(const Value& spec, const std::string& path, Errors& out) {
   check_restart_policy(spec, path, out);
 }
 
+// As Go prints a LabelSelector.
+Value go_selector(const Value& selector) {
+  std::vector<std::string> terms;
+  for (const Value& term : selector["matchExpressions"].items()) {
+    std::vector<std::string> values;
+    for (const Value& value : term["values"].items()) values.push_back("\"" + value.str() + "\"");
+    const std::string list = values.empty() ? "[]string(nil)" : "[]string{" + join(values, ", ") + "}";
+    terms.push_back("v1.LabelSelectorRequirement{Key:\"" + term["key"].str() + "\", Operator:\"" + term["operator"].str() + "\", Values:" + list + "}");
+  }
+  const std::string expressions = terms.empty() ? "[]v1.LabelSelectorRequirement(nil)" : "[]v1.LabelSelectorRequirement{" + join(terms, ", ") + "}";
+  const std::string labels(go_map(selector["matchLabels"]).as_string().substr(std::string_view(FieldError::kAsItStands).size()));
+  return go_value("v1.LabelSelector{MatchLabels:" + labels + ", MatchExpressions:" + expressions + "}");
+}
+
 void check_job(const Value& object, Errors& out) {
   const Value& spec = object["spec"];
   check_job_spec(spec, "spec", out);
@@ -294,7 +308,7 @@ void check_job(const Value& object, Errors& out) {
                        {"controller-uid", metadata["uid"]},
                        {"job-name", metadata["name"]}};
   if (!spec["manualSelector"].as_bool() && !selector.is_null() && !selector_matches(selector, expected))
-    out.push_back(invalid_value("spec.selector", selector, "`selector` not auto-generated"));
+    out.push_back(invalid_value("spec.selector", go_selector(selector), "`selector` not auto-generated"));
   if (!selector_matches(selector, labels))
     out.push_back(invalid_value("spec.template.metadata.labels", go_map(labels), "`selector` does not match template `labels`"));
 }

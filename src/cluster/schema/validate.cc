@@ -297,7 +297,7 @@ std::optional<std::string> decode(const Field& field, const Value& value, const 
 std::string go_text(const Value& value) {
   const std::string_view text = value.as_string();
   if (text.starts_with(FieldError::kAsItStands)) return std::string(text.substr(1));
-  if (value.is_null()) return "null";
+  if (value.is_null()) return "\"null\"";  // field.Error makes a text of nil
   const auto strings = [](const auto& all, auto get) {
     return std::all_of(all.begin(), all.end(), [&](const auto& one) { return get(one).is_string(); });
   };

@@ -51,6 +51,7 @@ TEST_CASE("a strategic merge patch follows the schema and its directives") {
       {"replaces a list", R"({"containers":[{"name":"a"}]})", R"({"containers":[{"$patch":"replace"},{"name":"c"}]})",
        R"({"containers":[{"name":"c"}]})"},
       {"replaces a map", R"({"a":{"b":1}})", R"({"a":{"$patch":"replace","c":2}})", R"({"a":{"c":2}})"},
+      {"drops what treats a map that is not there", R"({"b":1})", R"({"a":{"$patch":"replace","c":2}})", R"({"b":1})"},
       {"null deletes", R"({"a":1,"b":{"c":1,"d":2}})", R"({"a":null,"b":{"c":null}})", R"({"b":{"d":2}})"},
       {"lists without keys are replaced", R"({"args":["a","b"]})", R"({"args":["c"]})", R"({"args":["c"]})"},
       {"sets are joined", R"({"finalizers":["a"]})", R"({"finalizers":["b","a"]})", R"({"finalizers":["a","b"]})"},

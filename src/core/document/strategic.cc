@@ -164,6 +164,9 @@ Result<void> merge_member(Value& document, std::string_view key, const Value& pa
     return {};
   }
   if (patch.is_map()) {
+    // Upstream drops what says how to treat a map that isn't there.
+    const std::string_view directive = patch[kDirective].as_string();
+    if (before == nullptr && (directive == "replace" || directive == "delete")) return {};
     const bool merges = before != nullptr && before->is_map();
     Value& place = document.edit(key);
     Value start = merges ? std::exchange(place, Value()) : Value::map();
