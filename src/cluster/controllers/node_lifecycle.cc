@@ -2,6 +2,7 @@
 #include "cluster/controllers/node_lifecycle.h"
 
 #include <algorithm>
+#include <set>
 
 #include "cluster/controllers/names.h"
 
@@ -63,7 +64,12 @@ class NodeLifecycleReconciler : public kube::Reconciler {
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
     auto node = nodes_.find(key);
-    if (!node) return Requeue::never();
+    if (!node) {
+      known_.erase(key.name);
+      return Requeue::never();
+    }
+    if (known_.insert(key.name).second)
+      events_.record(*node, kube::EventRecorder::Type::normal, "RegisteredNode", "Node " + key.name + " event: Registered Node " + key.name + " in Controller");
     const auto heard = last_heartbeat(*node, leases_.find({std::string(kLeaseNamespace), key.name}));
     const Duration silence = heard ? clock_.now() - *heard : Duration(0);
     if (heard && silence > kNodeGrace && mark_unknown(*node, clock_.now())) {
@@ -90,6 +96,7 @@ class NodeLifecycleReconciler : public kube::Reconciler {
   kube::Informer& nodes_;
   kube::Informer& leases_;
   kube::EventRecorder events_;
+  std::set<std::string> known_;  // nodes that this controller has met; one run at a time touches it
 };
 
 }  // namespace

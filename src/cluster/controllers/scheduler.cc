@@ -10,6 +10,7 @@
 #include "cluster/controllers/scheduling.h"
 #include "cluster/controllers/volume_topology.h"
 #include "cluster/controllers/volumes.h"
+#include "core/base/worker_pool.h"
 
 namespace caisson::controllers {
 namespace {
@@ -18,6 +19,8 @@ using kube::EventRecorder;
 using kube::Requeue;
 
 constexpr std::string_view kDefaultScheduler = "default-scheduler";
+constexpr int kBinders = 4;
+constexpr auto kBindingRetry = std::chrono::seconds(1);
 
 const schema::Resource& disruption_budgets() {
   static const schema::Resource resource{"policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"};
@@ -64,6 +67,7 @@ class Scheduler : public kube::Reconciler {
   }
 
   std::string_view name() const override { return "scheduler"; }
+  void attach(kube::Queue queue) { queue_ = std::move(queue); }
 
   Result<Requeue> reconcile(const ObjectKey& key) override {
     const auto pod = pods_.find(key);
@@ -166,26 +170,35 @@ class Scheduler : public kube::Reconciler {
     return Requeue::never();
   }
 
+  // Bindings wait for the store side by side, while the next pod looks for its node: as with upstream's binding cycle, what
+  // was chosen counts as taken at once.
   Result<Requeue> bind(const Object& pod, const std::string& node) {
+    assume(pod, node);
     const Time begun = clock_.now();
+    const auto queued = binders_.run([this, pod, node, begun] { send_binding(pod, node, begun); });
+    if (queued.ok()) return Requeue::never();
+    forget(pod.uid());
+    return queued.error();
+  }
+
+  void send_binding(const Object& pod, const std::string& node, Time begun) {
     Value binding{{"apiVersion", "v1"}, {"kind", "Binding"}};
     Value& metadata = binding.edit("metadata");
     metadata.set("name", pod.name());
     metadata.set("namespace", pod.ns());
     metadata.set("uid", pod.uid());
     binding.set("target", Value{{"apiVersion", "v1"}, {"kind", "Node"}, {"name", node}});
-    assume(pod, node);
     const auto bound = client_.post(schema::kPods, pod.key(), "binding", binding);
-    if (!bound.ok()) {
-      forget(pod.uid());
-      if (bound.error().code == ErrorCode::not_found) return Requeue::never();
-      events_.record(pod, EventRecorder::Type::warning, "FailedScheduling", bound.error().message, "Scheduling");
-      return Error(bound.error()).in("bind " + pod.key().str() + " to " + node);
+    if (bound.ok()) {
+      events_.record(pod, EventRecorder::Type::normal, "Scheduled",
+                     "Successfully assigned " + pod.key().str() + " to " + node, "Binding");
+      tell(pod, node, begun);
+      return;
     }
-    events_.record(pod, EventRecorder::Type::normal, "Scheduled",
-                   "Successfully assigned " + pod.key().str() + " to " + node, "Binding");
-    tell(pod, node, begun);
-    return Requeue::never();
+    forget(pod.uid());
+    if (bound.error().code == ErrorCode::not_found) return;
+    events_.record(pod, EventRecorder::Type::warning, "FailedScheduling", bound.error().message, "Scheduling");
+    queue_.add_after(pod.key(), kBindingRetry);
   }
 
   // Before the binding is sent: its event may be here before the answer.
@@ -290,13 +303,18 @@ class Scheduler : public kube::Reconciler {
   std::atomic<bool> stale_ = true;
   std::mutex mutex_;
   std::map<std::string, Object> assumed_;  // bound by us, not yet seen bound; by uid. GUARDED_BY(mutex_)
+  kube::Queue queue_;
+  WorkerPool binders_{"bind", kBinders};  // last: it ends before what its tasks use
 };
 
 }  // namespace
 
 void add_scheduler(kube::Runtime& runtime, SpanSink* spans) {
   kube::Informer& pods = runtime.informer(schema::kPods);
-  const kube::Queue queue = runtime.add(std::make_unique<Scheduler>(runtime, spans), 1);
+  auto scheduler = std::make_unique<Scheduler>(runtime, spans);
+  Scheduler* const attached = scheduler.get();  // the runtime keeps it
+  const kube::Queue queue = runtime.add(std::move(scheduler), 1);
+  attached->attach(queue);
   runtime.watch(schema::kPods, queue, [](const Object& pod) {
     return waits_for_node(pod) ? std::vector<ObjectKey>{pod.key()} : std::vector<ObjectKey>{};
   });
