@@ -7,6 +7,7 @@
 #include "core/base/file.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "delivery/render/kustomize/metadata.h"
 #include "delivery/render/kustomize/stages.h"
 
 namespace caisson::render::kustomize_impl {
@@ -365,6 +366,7 @@ Result<void> add_object(const Value& object, const std::string& file, std::vecto
   if (object["metadata"]["name"].scalar_text().empty() && kind != "List") {
     return Error{ErrorCode::invalid, file + ": metadata.name is missing in the " + std::string(kind)};
   }
+  TRY(check_metadata(object).in(file));
   Resource resource;
   resource.object = object;
   resource.file = file;

@@ -25,6 +25,7 @@ std::string chart_directory(const Value& chart, const Value& globals) {
 
 // Maps merge, a null removes, everything else is replaced.
 Value overridden(Value base, const Value& over) {
+  if (!base.is_map()) base = Value::map();
   for (const auto& [key, value] : over.entries()) {
     if (value.is_null()) {
       base.erase(key);

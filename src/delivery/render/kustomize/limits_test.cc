@@ -118,6 +118,23 @@ TEST_CASE("two objects that a patch gives one name are refused") {
   CHECK_MESSAGE(has(message, "already registered id: ConfigMap.v1.[noGrp]/x.[noNs]"), message);
 }
 
+TEST_CASE("what is not shaped as an object must be is refused, whoever makes it so") {
+  const std::string start = "resources: [r.yaml]\nbuildMetadata: [originAnnotations, managedByLabel]\n";
+  const auto with = [&](const std::string& fields) {
+    return refusal({{"entry/kustomization.yaml", start + fields}, {"entry/r.yaml", kConfigMap}});
+  };
+  const std::string odd = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, annotations: x}\n";
+  CHECK(has(refusal_of_resource(odd), "metadata.annotations: must be a map"));
+  const std::string patch = "patches:\n- target: {kind: ConfigMap}\n  patch: '[{op: add, path: ";
+  CHECK(has(with(patch + "/metadata/labels, value: x}]'\n"), "metadata.labels: must be a map"));
+  CHECK(has(with(patch + "/metadata, value: [x]}]'\n"), "metadata: must be a map"));
+  const std::string target = "replacements:\n- sourceValue: x\n  targets:\n  - select: {kind: ConfigMap}\n    ";
+  CHECK(has(with(target + "options: {create: true}\n    fieldPaths: [metadata.annotations]\n"),
+            "metadata.annotations: must be a map"));
+  CHECK(has(with(target + "options: {create: true}\n    fieldPaths: ['kind.[name=x]']\n"), "expected a list"));
+  CHECK(has(with(target + "fieldPaths: ['metadata.[=]']\n"), "expected a list"));
+}
+
 TEST_CASE("bases that double at each level are refused") {
   Files files{{"entry/kustomization.yaml", "resources: [../l30a, ../l30b]\n"},
               {"l0a/kustomization.yaml", "namePrefix: a-\nresources: [c.yaml]\n"},

@@ -10,6 +10,7 @@
 #include "core/document/patch.h"
 #include "core/document/yaml.h"
 #include "delivery/render/kustomize/merge_schema.h"
+#include "delivery/render/kustomize/metadata.h"
 #include "delivery/render/kustomize/stages.h"
 
 namespace caisson::render::kustomize_impl {
@@ -28,6 +29,7 @@ Result<void> merge_into(const Target& target, Resource& resource, const Resource
   change.set("apiVersion", resource.object["apiVersion"]);  // a patch does not change it
   const Value object = resource.object;
   Value merged = TRY(merge_strategic(object, change, merge_keys_of(target.build, object)).in(before.str()));
+  TRY(check_metadata(merged).in(before.str()));
   resource.object = std::move(merged);
   follow_shared_entries(resource, object);
   if (resource.object.is_null() || resource.object.empty()) {
@@ -84,6 +86,7 @@ Result<void> apply_operations(const Value& operations, const std::vector<Resourc
     const std::string name = resource->name();
     if (remembers) resource->remember_id();
     Value patched = TRY(document::json_patch(resource->object, operations).in(resource->id().str()));
+    TRY(check_metadata(patched).in(resource->id().str()));
     resource->object = std::move(patched);
     resource->shared.clear();  // read anew from JSON
     if (forgets_origin(operations)) {

@@ -9,6 +9,7 @@
 
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "delivery/render/kustomize/metadata.h"
 #include "delivery/render/kustomize/stages.h"
 
 namespace caisson::render::kustomize_impl {
@@ -83,6 +84,7 @@ class PathWalk {
   }
 
   Result<void> walk_matching(Value& node, std::span<const std::string> path) {
+    if (!node.is_list() && !node.is_null()) return wrong("expected a list at " + path[0]);
     const ListSelector selector = list_selector(path[0]);
     const RE2 pattern(selector.pattern, RE2::Quiet);
     if (!pattern.ok()) return wrong(path[0] + ": is no regular expression: " + pattern.error());
@@ -236,6 +238,7 @@ Result<void> apply_to_target(const Value& value, const Value& target, ResourceMa
       TRY(walk.walk(resource.object, parts).in(where));
       if (walk.count == 0) return wrong(where + ": no such field");
     }
+    TRY(check_metadata(resource.object).in(resource.original_id().str()));
   }
   return {};
 }

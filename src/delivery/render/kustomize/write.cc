@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/document/yaml.h"
+#include "delivery/render/kustomize/metadata.h"
 #include "delivery/render/kustomize/stages.h"
 
 namespace caisson::render::kustomize_impl {
@@ -123,6 +124,7 @@ Result<void> drop_local(ResourceMap& resources) {
   });
   std::unordered_set<std::size_t> seen;
   for (const Resource& resource : std::as_const(resources).all()) {
+    TRY(check_metadata(resource.object).in(resource.original_id().str()));
     const std::hash<std::string_view> hash;
     const std::size_t kind = hash(resource.object["kind"].as_string());
     if (seen.insert(kind * 31 + hash(resource.name())).second) continue;
