@@ -79,11 +79,12 @@ class PatientClient final : public Client {
   template <class T, class F>
   Result<T> call(const F& send) {
     TRY(wait_for_pause());
-    std::shared_ptr<Client> client = current();
+    const std::shared_ptr<Client> client = current();
     Result<T> answer = send(*client);
-    if (!answer.ok() && answer.error().code == ErrorCode::unauthorized && read_again(kRefusedEvery)) {
-      client = current();
-      answer = send(*client);
+    if (!answer.ok() && answer.error().code == ErrorCode::unauthorized) {
+      read_again(kRefusedEvery);
+      const std::shared_ptr<Client> renewed = current();  // by us, or by another caller in between
+      if (renewed != client) answer = send(*renewed);
     }
     note(answer.ok() ? nullptr : &answer.error());
     return answer;
@@ -95,24 +96,22 @@ class PatientClient final : public Client {
     return client_;
   }
 
-  // True when the connection was read anew and is another one.
-  bool read_again(Duration not_before) {
+  void read_again(Duration not_before) {
     {
       const std::lock_guard lock(mutex_);
-      if (clock_.monotonic() - read_at_ < not_before) return false;
+      if (clock_.monotonic() - read_at_ < not_before) return;
       read_at_ = clock_.monotonic();
     }
     auto read = options_.connection();
     if (!read.ok()) {  // a file that is being replaced: the old connection goes on
       log::warning("connection can't be read again", {{"error", read.error()}});
-      return false;
+      return;
     }
     const std::lock_guard lock(mutex_);
-    if (same(*read, connection_)) return false;
+    if (same(*read, connection_)) return;
     connection_ = *read;
     client_ = options_.make(std::move(read).value());
     log::info("connection renewed", {{"server", connection_.server}});
-    return true;
   }
 
   Result<void> wait_for_pause() {

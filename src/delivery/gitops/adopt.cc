@@ -159,9 +159,10 @@ Value adoption_patch(const Value& in_file, const Value& adopted) {
   Value out{{"apiVersion", in_file["apiVersion"]}, {"kind", in_file["kind"]}};
   Value metadata{{"name", in_file["metadata"]["name"]}};
   if (!in_file["metadata"]["namespace"].is_null()) metadata.set("namespace", in_file["metadata"]["namespace"]);
-  for (const auto& [name, value] : difference(in_file["metadata"], adopted["metadata"]).entries()) metadata.set(name, value);
+  const Value all = difference(in_file, adopted);  // entries() of a temporary would outlive it
+  for (const auto& [name, value] : all["metadata"].entries()) metadata.set(name, value);
   out.set("metadata", std::move(metadata));
-  for (const auto& [name, value] : difference(in_file, adopted).entries()) {
+  for (const auto& [name, value] : all.entries()) {
     if (name != "metadata") out.set(name, value);
   }
   return out;

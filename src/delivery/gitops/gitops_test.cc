@@ -160,7 +160,7 @@ TEST_CASE("a spec that asks for what is not there is refused by field") {
   CHECK(message("spec: {source: {path: x}, destination: {name: in-cluster}}") == "spec.source.repoURL: required");
   CHECK(message("spec: {source: {repoURL: x, path: ../y}, destination: {name: in-cluster}}")
             .starts_with("spec.source.path: "));
-  CHECK(message("spec: {source: {repoURL: x}, destination: {server: 'https://elsewhere'}}")
+  CHECK(message("spec: {source: {repoURL: x}, destination: {namespace: a}}")
             .starts_with("spec.destination: "));
 }
 

@@ -15,8 +15,9 @@ namespace {
 
 enum class TaskState { pending, running, done, failed };
 
+// Credentials that are refused are no fault of an object: they may be rotated at this moment.
 bool transient(const Error& error) {
-  return error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout ||
+  return error.code == ErrorCode::unauthorized || error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout ||
          error.code == ErrorCode::too_many_requests;
 }
 

@@ -217,7 +217,8 @@ Result<std::set<std::string>> inputs_at(const Checkout& checkout, const std::str
   std::set<std::string> out{path};
   const auto files = render::disk_source(checkout.root());
   if (TRY(render::detect(*files, path)) != render::Kind::kustomize) return out;
-  for (const render::Input& input : TRY(render::kustomize(*files, path, {})).inputs) out.insert(input.path);
+  const render::Rendering rendering = TRY(render::kustomize(*files, path, {}));
+  for (const render::Input& input : rendering.inputs) out.insert(input.path);
   return out;
 }
 
