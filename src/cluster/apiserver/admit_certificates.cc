@@ -58,7 +58,10 @@ std::vector<FieldError> check_conditions(const Value& before, const Value& objec
   std::vector<FieldError> out;
   for (const char* type : {"Approved", "Denied", "Failed"})
     if (!condition_of(before, type).is_null() && condition_of(object, type).is_null())
-      out.push_back({Type::forbidden, "status.conditions", {}, "updates may not remove a condition of type \"" + std::string(type) + "\""});
+      out.push_back({Type::forbidden,
+                     "status.conditions",
+                     {},
+                     "updates may not remove a condition of type \"" + std::string(type) + "\""});
   const Value& conditions = object["status"]["conditions"];
   std::string verdict;
   for (std::size_t i = 0; i < conditions.size(); ++i) {
@@ -69,7 +72,8 @@ std::vector<FieldError> check_conditions(const Value& before, const Value& objec
       out.push_back({Type::not_supported, at + ".status", one["status"], "supported values: \"True\""});
     if (!is_verdict(one)) continue;
     if (!verdict.empty() && verdict != type)
-      out.push_back({Type::invalid, at + ".type", one["type"], "Approved and Denied conditions are mutually exclusive"});
+      out.push_back(
+          {Type::invalid, at + ".type", one["type"], "Approved and Denied conditions are mutually exclusive"});
     verdict = type;
   }
   return out;
@@ -87,8 +91,10 @@ class CertificateRequests : public Admission {
     if (request.subresource == "approval") {
       const Value conditions = object["status"]["conditions"];
       object.set("status", before["status"].is_map() ? before["status"] : Value::map());
-      if (!conditions.empty()) object.edit("status").set("conditions", conditions);
-      else object.edit("status").erase("conditions");
+      if (!conditions.empty())
+        object.edit("status").set("conditions", conditions);
+      else
+        object.edit("status").erase("conditions");
     }
     if (request.subresource == "status") keep_verdicts(before, object);
     if (!request.subresource.empty()) date_conditions(before, time_now(clock_), object);
@@ -107,23 +113,32 @@ class CertificateRequests : public Admission {
     std::vector<FieldError> errors = check_conditions(before, object);
     if (!before["status"]["certificate"].as_string().empty() &&
         before["status"]["certificate"] != object["status"]["certificate"])
-      errors.push_back({FieldError::Type::forbidden, "status.certificate", {}, "updates may not set certificate content once it is set"});
+      errors.push_back({FieldError::Type::forbidden,
+                        "status.certificate",
+                        {},
+                        "updates may not set certificate content once it is set"});
     if (errors.empty()) return {};
-    request.details = Value{{"name", request.name}, {"group", "certificates.k8s.io"}, {"kind", "CertificateSigningRequest"}, {"causes", schema::causes(errors)}};
+    request.details = Value{{"name", request.name},
+                            {"group", "certificates.k8s.io"},
+                            {"kind", "CertificateSigningRequest"},
+                            {"causes", schema::causes(errors)}};
     std::string said;
     for (const FieldError& error : errors) said += (said.empty() ? "" : ", ") + error.str();
     if (errors.size() > 1) said = "[" + said + "]";
-    return Error{ErrorCode::invalid, "CertificateSigningRequest.certificates.k8s.io \"" + request.name + "\" is invalid: " + said};
+    return Error{ErrorCode::invalid,
+                 "CertificateSigningRequest.certificates.k8s.io \"" + request.name + "\" is invalid: " + said};
   }
 
  private:
   static bool concerns(const AdmissionRequest& request) {
-    return request.kind.resource.plural == "certificatesigningrequests" && request.kind.resource.group == "certificates.k8s.io";
+    return request.kind.resource.plural == "certificatesigningrequests" &&
+           request.kind.resource.group == "certificates.k8s.io";
   }
 
   static Error forbidden(const AdmissionRequest& request, const Value& object, const std::string& why) {
     const std::string name = request.name.empty() ? object["metadata"]["name"].str() : request.name;
-    return {ErrorCode::forbidden, "certificatesigningrequests.certificates.k8s.io \"" + name + "\" is forbidden: " + why};
+    return {ErrorCode::forbidden,
+            "certificatesigningrequests.certificates.k8s.io \"" + name + "\" is forbidden: " + why};
   }
 
   // The right to `verb` for the signer by name, or for all of its domain ("example.com/*").
@@ -133,7 +148,8 @@ class CertificateRequests : public Admission {
       const Attributes asked{.verb = verb, .group = "certificates.k8s.io", .resource = "signers", .name = name};
       if (authorizer_.decide(request.user, asked).allowed) return {};
     }
-    return forbidden(request, request.before, "user not permitted to " + verb + " requests with signerName \"" + signer + "\"");
+    return forbidden(request, request.before,
+                     "user not permitted to " + verb + " requests with signerName \"" + signer + "\"");
   }
 
   // Who could have a client certificate of system:masters signed would be above RBAC.
@@ -145,7 +161,8 @@ class CertificateRequests : public Admission {
     if (!asked.ok()) return forbidden(request, object, "failed to parse CSR: " + asked.error().message);
     const auto& groups = asked->organizations;
     if (std::find(groups.begin(), groups.end(), "system:masters") != groups.end())
-      return forbidden(request, object, "use of " + std::string(kClientSigner) + " signer with system:masters group is not allowed");
+      return forbidden(request, object,
+                       "use of " + std::string(kClientSigner) + " signer with system:masters group is not allowed");
     return {};
   }
 

@@ -79,7 +79,8 @@ class AuditedWebSocket : public http::WebSocket {
 
 class AuditedExchange : public http::Exchange {
  public:
-  AuditedExchange(http::ExchangePtr exchange, std::shared_ptr<AuditRecord> record, std::shared_ptr<const Auditor> auditor)
+  AuditedExchange(http::ExchangePtr exchange, std::shared_ptr<AuditRecord> record,
+                  std::shared_ptr<const Auditor> auditor)
       : exchange_(std::move(exchange)), record_(std::move(record)), auditor_(std::move(auditor)) {
     method = exchange_->method;
     target = exchange_->target;
@@ -189,8 +190,7 @@ void Auditor::note(const AuditRecord& record, AuditStage stage, int status, cons
       if (response["kind"].as_string() == "Status" && !response[member].is_null()) said.set(member, response[member]);
     said.set("code", status);
     event.set("responseStatus", std::move(said));
-    if (!record.request_object.is_null())
-      event.set("requestObject", shown(record.request_object));
+    if (!record.request_object.is_null()) event.set("requestObject", shown(record.request_object));
     if (record.decision.level == AuditLevel::request_response && !response.is_null())
       event.set("responseObject", shown(response));
   }

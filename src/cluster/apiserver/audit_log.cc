@@ -60,7 +60,8 @@ void AuditLog::write(const Value& event) {
   const std::string line = json::write(event) + "\n";
   const std::lock_guard lock(mutex_);
   const auto written = append(line);
-  if (!written.ok() && !failing_) log::error("audit log not written", {{"path", options_.path}, {"error", written.error()}});
+  if (!written.ok() && !failing_)
+    log::error("audit log not written", {{"path", options_.path}, {"error", written.error()}});
   if (written.ok() && failing_) log::info("audit log is written again", {{"path", options_.path}});
   failing_ = !written.ok();
 }

@@ -81,7 +81,8 @@ void check_keys(const Value& map, const std::string& path, std::initializer_list
                 std::vector<FieldError>& errors) {
   for (const auto& [key, value] : map.entries()) {
     if (std::find(known.begin(), known.end(), key) == known.end())
-      errors.push_back({Type::forbidden, path.empty() ? std::string(key) : path + "." + std::string(key), {}, "unknown field"});
+      errors.push_back(
+          {Type::forbidden, path.empty() ? std::string(key) : path + "." + std::string(key), {}, "unknown field"});
   }
 }
 
@@ -117,12 +118,16 @@ Result<AuditPolicy> AuditPolicy::parse(const Value& policy) {
     return Error{ErrorCode::invalid, "audit policy: apiVersion audit.k8s.io/v1 and kind Policy are expected"};
   check_keys(policy, "", {"apiVersion", "kind", "metadata", "rules", "omitStages", "omitManagedFields"}, errors);
   const unsigned omitted = stages_of(policy["omitStages"], "omitStages", errors);
-  if (policy["rules"].empty()) return Error{ErrorCode::invalid, "audit policy: rules: Required value: a policy without rules records nothing"};
+  if (policy["rules"].empty())
+    return Error{ErrorCode::invalid, "audit policy: rules: Required value: a policy without rules records nothing"};
   AuditPolicy out;
   for (std::size_t i = 0; i < policy["rules"].size(); ++i) {
     const Value& from = policy["rules"][i];
     const std::string path = "rules[" + std::to_string(i) + "]";
-    check_keys(from, path, {"level", "users", "userGroups", "verbs", "resources", "namespaces", "nonResourceURLs", "omitStages", "omitManagedFields"}, errors);
+    check_keys(from, path,
+               {"level", "users", "userGroups", "verbs", "resources", "namespaces", "nonResourceURLs", "omitStages",
+                "omitManagedFields"},
+               errors);
     Rule rule{.users = texts(from["users"]),
               .groups = texts(from["userGroups"]),
               .verbs = texts(from["verbs"]),
@@ -132,7 +137,8 @@ Result<AuditPolicy> AuditPolicy::parse(const Value& policy) {
     if (level)
       rule.decision.level = static_cast<AuditLevel>(*level);
     else
-      errors.push_back({from["level"].is_null() ? Type::required : Type::not_supported, path + ".level", from["level"], all_of(kLevels)});
+      errors.push_back({from["level"].is_null() ? Type::required : Type::not_supported, path + ".level", from["level"],
+                        all_of(kLevels)});
     rule.decision.omitted_stages = omitted | stages_of(from["omitStages"], path + ".omitStages", errors);
     rule.decision.omit_managed_fields = from["omitManagedFields"].as_bool(policy["omitManagedFields"].as_bool());
     for (std::size_t j = 0; j < from["resources"].size(); ++j) {
@@ -140,16 +146,21 @@ Result<AuditPolicy> AuditPolicy::parse(const Value& policy) {
       const std::string where = path + ".resources[" + std::to_string(j) + "]";
       check_keys(resources, where, {"group", "resources", "resourceNames"}, errors);
       if (!resources["resourceNames"].empty() && resources["resources"].empty())
-        errors.push_back({Type::invalid, where + ".resourceNames", resources["resourceNames"], "using resourceNames requires at least one resource"});
-      rule.resources.push_back({resources["group"].str(), texts(resources["resources"]), texts(resources["resourceNames"])});
+        errors.push_back({Type::invalid, where + ".resourceNames", resources["resourceNames"],
+                          "using resourceNames requires at least one resource"});
+      rule.resources.push_back(
+          {resources["group"].str(), texts(resources["resources"]), texts(resources["resourceNames"])});
     }
     if (!rule.paths.empty() && (!rule.resources.empty() || !rule.namespaces.empty()))
-      errors.push_back({Type::invalid, path + ".nonResourceURLs", from["nonResourceURLs"], "rules cannot apply to both regular resources and non-resource URLs"});
+      errors.push_back({Type::invalid, path + ".nonResourceURLs", from["nonResourceURLs"],
+                        "rules cannot apply to both regular resources and non-resource URLs"});
     for (const std::string& one : rule.paths) {
       if (one != "*" && !one.starts_with('/'))
-        errors.push_back({Type::invalid, path + ".nonResourceURLs", Value(one), "non-resource URL rules must begin with a '/' character"});
+        errors.push_back({Type::invalid, path + ".nonResourceURLs", Value(one),
+                          "non-resource URL rules must begin with a '/' character"});
       if (const std::size_t star = one.find('*'); star != std::string::npos && star + 1 != one.size())
-        errors.push_back({Type::invalid, path + ".nonResourceURLs", Value(one), "non-resource URL wildcards '*' must be the final character of the rule"});
+        errors.push_back({Type::invalid, path + ".nonResourceURLs", Value(one),
+                          "non-resource URL wildcards '*' must be the final character of the rule"});
     }
     out.rules_.push_back(std::move(rule));
   }
@@ -186,8 +197,9 @@ bool AuditPolicy::Rule::matches(const Request& request, const User& user) const 
   if (!verbs.empty() && !holds(verbs, request.verb)) return false;
   if (!namespaces.empty() || !resources.empty()) return request.is_resource && matches_resource(request);
   if (paths.empty()) return true;
-  return !request.is_resource && std::any_of(paths.begin(), paths.end(),
-                                             [&](const std::string& pattern) { return path_matches(pattern, request.path); });
+  return !request.is_resource && std::any_of(paths.begin(), paths.end(), [&](const std::string& pattern) {
+    return path_matches(pattern, request.path);
+  });
 }
 
 AuditPolicy::Decision AuditPolicy::decide(const Request& request, const User& user) const {

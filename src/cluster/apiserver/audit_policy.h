@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// AuditPolicy: what of a request the audit log shall say. audit.k8s.io/v1 Policy, as apiserver 1.33 reads, validates and
-// evaluates it (pkg/audit/policy). Never changes once made; any thread.
+// AuditPolicy: what of a request the audit log shall say. audit.k8s.io/v1 Policy, as apiserver 1.33 reads, validates
+// and evaluates it (pkg/audit/policy). Never changes once made; any thread.
 #pragma once
 #include <string>
 #include <string_view>

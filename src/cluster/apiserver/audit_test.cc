@@ -42,7 +42,8 @@ const std::string kMaps = "/api/v1/namespaces/shop/configmaps";
 const std::string kMap = R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"v"}})";
 
 // Decides for a request by its method and path, as `user`.
-AuditPolicy::Decision decide(const AuditPolicy& policy, const char* method, std::string_view path, const User& user = {}) {
+AuditPolicy::Decision decide(const AuditPolicy& policy, const char* method, std::string_view path,
+                             const User& user = {}) {
   Request request;
   parse_request_info(method, path, {}, request);
   return policy.decide(request, user);
@@ -75,8 +76,10 @@ TEST_CASE("the first rule that matches decides") {
            {"resources: [{group: '', resources: ['pods/*']}]", "GET", "/api/v1/namespaces/a/pods/x", false},
            {"resources: [{group: '', resources: ['*/status']}]", "GET", "/api/v1/namespaces/a/pods/x/status", true},
            {"resources: [{group: '', resources: ['*']}]", "GET", "/api/v1/namespaces/a/pods/x/log", true},
-           {"resources: [{group: '', resources: [pods], resourceNames: [x]}]", "GET", "/api/v1/namespaces/a/pods/x", true},
-           {"resources: [{group: '', resources: [pods], resourceNames: [y]}]", "GET", "/api/v1/namespaces/a/pods/x", false},
+           {"resources: [{group: '', resources: [pods], resourceNames: [x]}]", "GET", "/api/v1/namespaces/a/pods/x",
+            true},
+           {"resources: [{group: '', resources: [pods], resourceNames: [y]}]", "GET", "/api/v1/namespaces/a/pods/x",
+            false},
            {"nonResourceURLs: ['/healthz*']", "GET", "/healthz/etcd", true},
            {"nonResourceURLs: [/version]", "GET", "/api/v1/pods", false}}) {
     CAPTURE(c.rule);
@@ -96,7 +99,8 @@ TEST_CASE("a wrong audit policy is refused with the field") {
            {"rules: [{level: None, omitStages: [Never]}]", "rules[0].omitStages[0]: Unsupported value: \"Never\""},
            {"rules: [{level: None, nonResourceURLs: ['/a*b']}]", "must be the final character"},
            {"rules: [{level: None, nonResourceURLs: [healthz]}]", "must begin with a '/'"},
-           {"rules: [{level: None, nonResourceURLs: [/x], namespaces: [a]}]", "both regular resources and non-resource"},
+           {"rules: [{level: None, nonResourceURLs: [/x], namespaces: [a]}]",
+            "both regular resources and non-resource"},
            {"rules: [{level: None, resources: [{group: '', resourceNames: [a]}]}]", "at least one resource"}}) {
     CAPTURE(rules);
     CHECK(failure(AuditPolicy::parse(policy_of(rules))).find(message) != std::string::npos);
@@ -120,7 +124,8 @@ TEST_CASE("the standard policy records changes, secrets, commands in pods, and w
     CAPTURE(path);
     CHECK(decide(policy, method, path, ann).level == level);
   }
-  CHECK(decide(policy, "PUT", "/api/v1/nodes/n/status", {"system:node:n", {"system:nodes"}, "", {}}).level == AuditLevel::none);
+  CHECK(decide(policy, "PUT", "/api/v1/nodes/n/status", {"system:node:n", {"system:nodes"}, "", {}}).level ==
+        AuditLevel::none);
 }
 
 TEST_CASE("a change is on record: who, what, from where, and how it ended") {
@@ -139,7 +144,8 @@ TEST_CASE("a change is on record: who, what, from where, and how it ended") {
   CHECK(done["user"]["username"].str() == "root");
   CHECK(done["userAgent"].str() == "test/1");
   CHECK(done["sourceIPs"] == Value::list_of({"127.0.0.1"}));
-  CHECK(done["objectRef"] == json::parse(R"({"resource":"configmaps","namespace":"shop","apiVersion":"v1","name":"a"})").value());
+  CHECK(done["objectRef"] ==
+        json::parse(R"({"resource":"configmaps","namespace":"shop","apiVersion":"v1","name":"a"})").value());
   CHECK(done["responseStatus"]["code"].as_int() == 201);
   CHECK(done["requestObject"]["data"]["k"].str() == "v");
   CHECK(done["responseObject"]["metadata"]["uid"].is_string());
@@ -147,8 +153,10 @@ TEST_CASE("a change is on record: who, what, from where, and how it ended") {
 }
 
 TEST_CASE("levels and stages say how much is on record") {
-  Audited s(policy_of("omitStages: [RequestReceived]\nomitManagedFields: true\nrules:\n"
-                      "- {level: None, verbs: [get]}\n- {level: Request, verbs: [create]}\n- {level: RequestResponse, verbs: [update]}\n- {level: Metadata}"));
+  Audited s(
+      policy_of("omitStages: [RequestReceived]\nomitManagedFields: true\nrules:\n"
+                "- {level: None, verbs: [get]}\n- {level: Request, verbs: [create]}\n- {level: RequestResponse, verbs: "
+                "[update]}\n- {level: Metadata}"));
   s.send("POST", kMaps, kMap);
   s.send("GET", kMaps + "/a");
   s.send("PUT", kMaps + "/a", kMap);

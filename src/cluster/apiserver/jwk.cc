@@ -37,9 +37,8 @@ struct Curve {
   std::string_view jose, openssl, algorithm;
   std::size_t coordinate_bytes;
 };
-constexpr Curve kCurves[] = {{"P-256", "prime256v1", "ES256", 32},
-                             {"P-384", "secp384r1", "ES384", 48},
-                             {"P-521", "secp521r1", "ES512", 66}};
+constexpr Curve kCurves[] = {
+    {"P-256", "prime256v1", "ES256", 32}, {"P-384", "secp384r1", "ES384", 48}, {"P-521", "secp521r1", "ES512", 66}};
 
 const unsigned char* raw(std::string_view bytes) {
   return reinterpret_cast<const unsigned char*>(bytes.data());
@@ -69,7 +68,8 @@ Result<Key> rsa_key(const Value& jwk) {
   const std::string exponent = TRY(unbase64url(jwk["e"].as_string()).in("JSON Web Key: e"));
   const Number n = number_of(modulus), e = number_of(exponent);
   const Builder builder(OSSL_PARAM_BLD_new());
-  if (BN_num_bits(n.get()) < kRsaBitsMin) return wrong("an RSA key of less than " + std::to_string(kRsaBitsMin) + " bits");
+  if (BN_num_bits(n.get()) < kRsaBitsMin)
+    return wrong("an RSA key of less than " + std::to_string(kRsaBitsMin) + " bits");
   if (OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get()) != 1 ||
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get()) != 1)
     return wrong("not an RSA key");
@@ -79,7 +79,8 @@ Result<Key> rsa_key(const Value& jwk) {
 Result<Key> ec_key(const Value& jwk, const Curve& curve) {
   const std::string x = TRY(unbase64url(jwk["x"].as_string()).in("JSON Web Key: x"));
   const std::string y = TRY(unbase64url(jwk["y"].as_string()).in("JSON Web Key: y"));
-  if (x.size() != curve.coordinate_bytes || y.size() != curve.coordinate_bytes) return wrong("a coordinate of a wrong length");
+  if (x.size() != curve.coordinate_bytes || y.size() != curve.coordinate_bytes)
+    return wrong("a coordinate of a wrong length");
   const std::string point = "\x04" + x + y;  // uncompressed
   const std::string group(curve.openssl);
   const Builder builder(OSSL_PARAM_BLD_new());

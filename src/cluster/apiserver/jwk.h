@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON Web Keys (RFC 7517, 7518 §6) and what they sign (RFC 7515): RS, PS and ES with SHA-256, -384 and -512. Keys never
-// change once made; any thread.
+// JSON Web Keys (RFC 7517, 7518 §6) and what they sign (RFC 7515): RS, PS and ES with SHA-256, -384 and -512. Keys
+// never change once made; any thread.
 #pragma once
 #include <memory>
 #include <string>

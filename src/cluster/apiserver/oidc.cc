@@ -24,9 +24,10 @@ Error refused(std::string why) {
 }
 
 Result<Value> read_document(const http::Client& client, const std::string& url) {
-  const http::Response answer =
-      TRY(client.send({.url = url, .time_max = kIssuerTimeMax, .response_bytes_max = kDocumentBytesMax}).in("GET " + url));
-  if (answer.status != 200) return Error{ErrorCode::unavailable, "GET " + url + ": status " + std::to_string(answer.status)};
+  const http::Response answer = TRY(
+      client.send({.url = url, .time_max = kIssuerTimeMax, .response_bytes_max = kDocumentBytesMax}).in("GET " + url));
+  if (answer.status != 200)
+    return Error{ErrorCode::unavailable, "GET " + url + ": status " + std::to_string(answer.status)};
   return json::parse(answer.body).in("GET " + url);
 }
 
@@ -36,12 +37,15 @@ bool expired(const Value& claims, Time now) {
 }
 
 bool not_yet(const Value& claims, Time now) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>((now + kClocksDiffer).time_since_epoch()).count();
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>((now + kClocksDiffer).time_since_epoch()).count();
   return claims["nbf"].is_number() && claims["nbf"].as_int() > seconds;
 }
 
 bool meant_for(const Value& claims, const std::vector<std::string>& audiences) {
-  const auto is_one = [&](const Value& a) { return std::find(audiences.begin(), audiences.end(), a.as_string()) != audiences.end(); };
+  const auto is_one = [&](const Value& a) {
+    return std::find(audiences.begin(), audiences.end(), a.as_string()) != audiences.end();
+  };
   if (claims["aud"].is_string()) return is_one(claims["aud"]);
   const auto list = claims["aud"].items();
   return std::any_of(list.begin(), list.end(), is_one);
@@ -73,7 +77,8 @@ Result<std::vector<std::string>> texts(const Value& value, const std::string& wh
 
 Result<std::vector<std::string>> values_of(const ClaimSource& source, const Value& claims, const std::string& what) {
   if (!source.given()) return std::vector<std::string>();
-  const Value found = source.expression ? TRY(evaluate(*source.expression, "claims", claims).in(what)) : claims[source.claim];
+  const Value found =
+      source.expression ? TRY(evaluate(*source.expression, "claims", claims).in(what)) : claims[source.claim];
   auto out = TRY(texts(found, what));
   for (std::string& text : out) text = source.prefix + text;
   return out;
@@ -92,8 +97,10 @@ Result<void> check_claims(const OidcIssuer& issuer, const Value& claims) {
         return refused("required claim " + rule.claim + " value does not match");
       continue;
     }
-    const Value holds = TRY(evaluate(*rule.expression, "claims", claims).in("oidc: error evaluating claim validation expression"));
-    if (!holds.as_bool()) return refused("validation expression '" + rule.expression->text() + "' failed: " + rule.message);
+    const Value holds =
+        TRY(evaluate(*rule.expression, "claims", claims).in("oidc: error evaluating claim validation expression"));
+    if (!holds.as_bool())
+      return refused("validation expression '" + rule.expression->text() + "' failed: " + rule.message);
   }
   return {};
 }
@@ -118,8 +125,10 @@ Result<User> user_of(const OidcIssuer& issuer, const Value& claims) {
     if (!values.empty()) user.extra.emplace_back(key, std::move(values));
   }
   for (const auto& rule : issuer.user_rules) {
-    const Value holds = TRY(evaluate(rule.expression, "user", user_value(user)).in("oidc: error evaluating user info validation rule"));
-    if (!holds.as_bool()) return refused("validation expression '" + rule.expression.text() + "' failed: " + rule.message);
+    const Value holds =
+        TRY(evaluate(rule.expression, "user", user_value(user)).in("oidc: error evaluating user info validation rule"));
+    if (!holds.as_bool())
+      return refused("validation expression '" + rule.expression.text() + "' failed: " + rule.message);
   }
   return user;
 }
@@ -146,19 +155,22 @@ class Provider {
   bool signed_by_one(const SignedToken& token) const {
     const std::string_view id = token.header["kid"].as_string(), algorithm = token.header["alg"].as_string();
     return std::any_of(keys_.begin(), keys_.end(), [&](const JsonWebKey& key) {
-      return (id.empty() || key.id().empty() || key.id() == id) && key.verify(algorithm, token.signed_text, token.signature);
+      return (id.empty() || key.id().empty() || key.id() == id) &&
+             key.verify(algorithm, token.signed_text, token.signature);
     });
   }
 
   Result<void> read_keys() {
     const Value about = TRY(read_document(client_, issuer_.discovery_url));
     if (about["issuer"].as_string() != issuer_.url)
-      return refused("issuer did not match the issuer returned by provider, expected \"" + issuer_.url + "\" got \"" + about["issuer"].str() + "\"");
+      return refused("issuer did not match the issuer returned by provider, expected \"" + issuer_.url + "\" got \"" +
+                     about["issuer"].str() + "\"");
     const Value set = TRY(read_document(client_, about["jwks_uri"].str()));
     std::vector<JsonWebKey> keys;
     for (const Value& jwk : set["keys"].items()) {
       if (!jwk["use"].is_null() && jwk["use"].as_string() != "sig") continue;
-      if (auto key = JsonWebKey::parse(jwk); key.ok()) keys.push_back(std::move(key).value());  // others are of kinds we don't take
+      if (auto key = JsonWebKey::parse(jwk); key.ok())
+        keys.push_back(std::move(key).value());  // others are of kinds we don't take
     }
     keys_ = std::move(keys);
     read_ = true;
@@ -193,7 +205,8 @@ OidcAuthenticator::~OidcAuthenticator() = default;
 
 Result<std::unique_ptr<OidcAuthenticator>> OidcAuthenticator::make(const Value& configuration,
                                                                    const std::string& own_issuer, Clock& clock) {
-  std::vector<OidcIssuer> issuers = TRY(read_oidc_issuers(configuration, own_issuer).in("authentication configuration"));
+  std::vector<OidcIssuer> issuers =
+      TRY(read_oidc_issuers(configuration, own_issuer).in("authentication configuration"));
   auto impl = std::unique_ptr<Impl>(new Impl{clock, {}});
   for (OidcIssuer& issuer : issuers) impl->providers.push_back(std::make_unique<Provider>(std::move(issuer), clock));
   return std::unique_ptr<OidcAuthenticator>(new OidcAuthenticator(std::move(impl)));
@@ -211,7 +224,8 @@ Result<User> OidcAuthenticator::verify(std::string_view token, const std::vector
   Provider* provider = impl_->of(claims);
   if (provider == nullptr) return refused("issued by " + claims["iss"].str());
   const OidcIssuer& issuer = provider->issuer();
-  if (!meant_for(claims, issuer.audiences)) return refused("expected audience in " + issuer.audiences[0] + " got " + json::write(claims["aud"]));
+  if (!meant_for(claims, issuer.audiences))
+    return refused("expected audience in " + issuer.audiences[0] + " got " + json::write(claims["aud"]));
   if (!audiences.empty() && !meant_for(claims, audiences)) return refused("the token is for another audience");
   if (expired(claims, impl_->clock.now())) return refused("token is expired");
   if (not_yet(claims, impl_->clock.now())) return refused("current time is before the nbf (not before) time");

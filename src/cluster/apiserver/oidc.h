@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Users of OpenID Connect providers: tokens that an issuer signed, by AuthenticationConfiguration
-// (apiserver.config.k8s.io/v1beta1, the file of kube-apiserver's --authentication-config): issuers with audiences, claim
-// mappings and validation rules by claim or in CEL. Follows apiserver 1.33's plugin/pkg/authenticator/token/oidc. Not
-// here: distributed claims, egress selectors, `anonymous`.
+// (apiserver.config.k8s.io/v1beta1, the file of kube-apiserver's --authentication-config): issuers with audiences,
+// claim mappings and validation rules by claim or in CEL. Follows apiserver 1.33's plugin/pkg/authenticator/token/oidc.
+// Not here: distributed claims, egress selectors, `anonymous`.
 //
 // An issuer's keys are read when its first token comes, again when a token names a key that is not known, and at the
 // latest after a quarter of an hour. Threads: any; a call may wait for the issuer.

@@ -39,7 +39,8 @@ class Reader {
   void known(const Value& map, const std::string& at, std::initializer_list<std::string_view> names) {
     for (const auto& [key, value] : map.entries())
       if (std::find(names.begin(), names.end(), key) == names.end())
-        add(Type::forbidden, at.empty() ? std::string(key) : at + "." + std::string(key), {}, "not a field that is supported");
+        add(Type::forbidden, at.empty() ? std::string(key) : at + "." + std::string(key), {},
+            "not a field that is supported");
   }
 
   void check_url(const Value& url, const std::string& at) {
@@ -63,7 +64,8 @@ class Reader {
     if (!policy.is_null() && policy.as_string() != "MatchAny")
       add(Type::invalid, at + ".audienceMatchPolicy", policy, "audienceMatchPolicy must be empty or MatchAny");
     else if (out.audiences.size() > 1 && policy.is_null())
-      add(Type::invalid, at + ".audienceMatchPolicy", policy, "audienceMatchPolicy must be MatchAny for multiple audiences");
+      add(Type::invalid, at + ".audienceMatchPolicy", policy,
+          "audienceMatchPolicy must be MatchAny for multiple audiences");
   }
 
   // Over `variable` ("claims" or "user"), giving `wanted` (dyn: anything).
@@ -95,8 +97,10 @@ class Reader {
     const bool expression = !written["expression"].is_null();
     if (!out.claim.empty() && expression) add(Type::invalid, at, {}, "claim and expression can't both be set");
     if (!out.claim.empty() && with_prefix && written["prefix"].is_null())
-      add(Type::required, at + ".prefix", {}, "prefix is required when claim is set. It can be set to an empty string to disable prefixing");
-    if (expression && !written["prefix"].is_null()) add(Type::invalid, at + ".prefix", written["prefix"], "prefix can't be set when expression is set");
+      add(Type::required, at + ".prefix", {},
+          "prefix is required when claim is set. It can be set to an empty string to disable prefixing");
+    if (expression && !written["prefix"].is_null())
+      add(Type::invalid, at + ".prefix", written["prefix"], "prefix can't be set when expression is set");
     if (expression) out.expression = compile(written["expression"], at + ".expression", "claims", cel::TypeKind::dyn);
     return out;
   }
@@ -117,7 +121,8 @@ class Reader {
       const std::string where = at + ".extra[" + std::to_string(i) + "]";
       const std::string key = one["key"].str();
       if (key.find('/') == std::string::npos || key != to_lower(key))
-        add(Type::invalid, where + ".key", one["key"], "must be a domain-prefixed path in lower case (such as \"acme.io/foo\")");
+        add(Type::invalid, where + ".key", one["key"],
+            "must be a domain-prefixed path in lower case (such as \"acme.io/foo\")");
       if (auto program = compile(one["valueExpression"], where + ".valueExpression", "claims", cel::TypeKind::dyn))
         out.extra.emplace_back(key, std::move(*program));
     }
@@ -127,14 +132,19 @@ class Reader {
     for (std::size_t i = 0; i < rules.size(); ++i) {
       const std::string where = at + "[" + std::to_string(i) + "]";
       known(rules[i], where, {"claim", "requiredValue", "expression", "message"});
-      OidcIssuer::ClaimRule rule{.claim = rules[i]["claim"].str(), .required_value = rules[i]["requiredValue"].str(), .message = rules[i]["message"].str()};
+      OidcIssuer::ClaimRule rule{.claim = rules[i]["claim"].str(),
+                                 .required_value = rules[i]["requiredValue"].str(),
+                                 .message = rules[i]["message"].str()};
       const bool expression = !rules[i]["expression"].is_null();
       if (rule.claim.empty() != expression) {
         add(Type::invalid, where, {}, "exactly one of claim and expression is required");
         continue;
       }
-      if (expression) rule.expression = compile(rules[i]["expression"], where + ".expression", "claims", cel::TypeKind::boolean);
-      if (expression && !rules[i]["requiredValue"].is_null()) add(Type::invalid, where + ".requiredValue", rules[i]["requiredValue"], "requiredValue can't be set when expression is set");
+      if (expression)
+        rule.expression = compile(rules[i]["expression"], where + ".expression", "claims", cel::TypeKind::boolean);
+      if (expression && !rules[i]["requiredValue"].is_null())
+        add(Type::invalid, where + ".requiredValue", rules[i]["requiredValue"],
+            "requiredValue can't be set when expression is set");
       out.claim_rules.push_back(std::move(rule));
     }
   }
@@ -146,13 +156,19 @@ class Reader {
     known(from, at + ".issuer", {"url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy"});
     out.url = from["url"].str();
     check_url(from["url"], at + ".issuer.url");
-    if (out.url == own_issuer_) add(Type::invalid, at + ".issuer.url", from["url"], "URL must not overlap with disallowed issuers: [" + own_issuer_ + "]");
+    if (out.url == own_issuer_)
+      add(Type::invalid, at + ".issuer.url", from["url"],
+          "URL must not overlap with disallowed issuers: [" + own_issuer_ + "]");
     if (!from["discoveryURL"].is_null()) {
       check_url(from["discoveryURL"], at + ".issuer.discoveryURL");
-      if (from["discoveryURL"] == from["url"]) add(Type::invalid, at + ".issuer.discoveryURL", from["discoveryURL"], "discoveryURL must be different from URL");
+      if (from["discoveryURL"] == from["url"])
+        add(Type::invalid, at + ".issuer.discoveryURL", from["discoveryURL"],
+            "discoveryURL must be different from URL");
     }
     out.discovery_url = from["discoveryURL"].str();
-    if (out.discovery_url.empty()) out.discovery_url = (out.url.ends_with('/') ? out.url.substr(0, out.url.size() - 1) : out.url) + "/.well-known/openid-configuration";
+    if (out.discovery_url.empty())
+      out.discovery_url = (out.url.ends_with('/') ? out.url.substr(0, out.url.size() - 1) : out.url) +
+                          "/.well-known/openid-configuration";
     out.ca_pem = from["certificateAuthority"].str();
     audiences(from, at + ".issuer", out);
     mappings(written["claimMappings"], at + ".claimMappings", out);
@@ -176,7 +192,8 @@ Result<std::vector<OidcIssuer>> read_oidc_issuers(const Value& configuration, co
   const std::string_view version = configuration["apiVersion"].as_string();
   if (configuration["kind"].as_string() != "AuthenticationConfiguration" ||
       !version.starts_with("apiserver.config.k8s.io/v1"))
-    return Error{ErrorCode::invalid, "apiVersion apiserver.config.k8s.io/v1beta1 and kind AuthenticationConfiguration are expected"};
+    return Error{ErrorCode::invalid,
+                 "apiVersion apiserver.config.k8s.io/v1beta1 and kind AuthenticationConfiguration are expected"};
   Reader reader(own_issuer);
   std::vector<OidcIssuer> issuers = reader.issuers(configuration);
   if (reader.errors().empty()) return issuers;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An AuthenticationConfiguration, read and checked: what oidc.cc works by. Internal to the room. Never changes once made.
+// An AuthenticationConfiguration, read and checked: what oidc.cc works by. Internal to the room. Never changes once
+// made.
 #pragma once
 #include <optional>
 #include <string>

@@ -40,8 +40,8 @@ void set_reading(Value& metrics, const Value& at) {
 
 Result<Value> ask(const http::ClientOptions& agent) {
   const http::Client client(agent);
-  const http::Response answer =
-      TRY(client.send({.url = std::string(kSummary), .time_max = kAgentTimeMax, .response_bytes_max = kSummaryBytesMax}));
+  const http::Response answer = TRY(
+      client.send({.url = std::string(kSummary), .time_max = kAgentTimeMax, .response_bytes_max = kSummaryBytesMax}));
   if (answer.status != 200)
     return Error{ErrorCode::unavailable, "the agent answered " + std::to_string(answer.status) + " to /stats/summary"};
   return json::parse(answer.body);
@@ -55,8 +55,7 @@ class Summaries {
   Result<Value> of(const std::string& node) {
     if (!core_.options.node_proxy) return Error{ErrorCode::unavailable, "no agent is connected"};
     const http::ClientOptions agent = TRY(core_.options.node_proxy(node));
-    const std::string address =
-        agent.unix_socket + "|" + agent.connect_host + ":" + std::to_string(agent.connect_port);
+    const std::string address = agent.unix_socket + "|" + agent.connect_host + ":" + std::to_string(agent.connect_port);
     auto known = asked_.find(address);
     if (known == asked_.end()) known = asked_.emplace(address, ask(agent)).first;
     const Value summary = TRY(Result<Value>(known->second));
@@ -82,7 +81,8 @@ Error unknown(Request& request) {
 const Value& summary_of_pod(const Value& summary, const store::Item& pod) {
   static const Value kNone;
   for (const Value& one : summary["pods"].items())
-    if (one["podRef"]["name"].as_string() == pod.name() && one["podRef"]["namespace"].as_string() == pod.ns()) return one;
+    if (one["podRef"]["name"].as_string() == pod.name() && one["podRef"]["namespace"].as_string() == pod.ns())
+      return one;
   return kNone;
 }
 

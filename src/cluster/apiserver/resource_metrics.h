@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // metrics.k8s.io/v1beta1: what nodes and pods use now, as metrics-server 0.7 answers it. Nothing is kept: each request
 // asks the agents (the kubelet's /stats/summary through ApiServerOptions::node_proxy), so that nobody asking costs
-// nothing. An agent that does not answer leaves its node and pods out of lists. Threads: any; a call waits for the agents,
-// at most kAgentTimeMax each.
+// nothing. An agent that does not answer leaves its node and pods out of lists. Threads: any; a call waits for the
+// agents, at most kAgentTimeMax each.
 #pragma once
 #include "cluster/apiserver/verbs.h"
 

@@ -53,8 +53,8 @@ struct Cluster : Agent, HttpTestServer {
       create(std::string("{apiVersion: v1, kind: Node, metadata: {name: ") + node + ", labels: {disk: " + node + "}}}");
     make_namespace("shop");
     for (const char* pod : {"web", "half", "unmeasured"})
-      create(std::string("{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: ") + pod + ", labels: {app: " +
-             pod + "}}, spec: {nodeName: one, containers: [{name: main, image: i}]}}");
+      create(std::string("{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: ") + pod +
+             ", labels: {app: " + pod + "}}, spec: {nodeName: one, containers: [{name: main, image: i}]}}");
   }
 };
 
@@ -73,8 +73,10 @@ TEST_CASE("metrics.k8s.io is discovered like an aggregated API") {
   CHECK(list["resources"][0]["namespaced"].as_bool() == false);
   CHECK(list["resources"][1]["kind"].str() == "PodMetrics");
   CHECK(list["resources"][1]["verbs"] == Value::list_of({"get", "list"}));
-  const auto aggregated = c.send("GET", "/apis", "", {{"Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}});
-  CHECK(aggregated.text.find(R"("resource":"pods","responseKind":{"group":"","version":"","kind":"PodMetrics"})") != std::string::npos);
+  const auto aggregated =
+      c.send("GET", "/apis", "", {{"Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}});
+  CHECK(aggregated.text.find(R"("resource":"pods","responseKind":{"group":"","version":"","kind":"PodMetrics"})") !=
+        std::string::npos);
   CHECK(c.send("GET", "/openapi/v3/apis/metrics.k8s.io/v1beta1").status == 200);
 }
 
@@ -92,7 +94,8 @@ TEST_CASE("lists hold what is measured, chosen by the selectors of what is measu
   Cluster c;
   const auto names = [&c](const std::string& path) {
     std::string out;
-    for (const Value& item : c.send("GET", kMetrics + path).body["items"].items()) out += item["metadata"]["name"].str() + " ";
+    for (const Value& item : c.send("GET", kMetrics + path).body["items"].items())
+      out += item["metadata"]["name"].str() + " ";
     return out;
   };
   CHECK(names("/pods") == "web ");  // "half" lacks a reading, "unmeasured" and "gone" are one-sided
@@ -127,7 +130,8 @@ TEST_CASE("what nobody measures is not found, and nothing can be written") {
            {"GET", "/namespaces/shop/pods/unmeasured", 404, "podmetrics.metrics.k8s.io \"shop/unmeasured\" not found"},
            {"GET", "/namespaces/shop/pods/absent", 404, "podmetrics.metrics.k8s.io \"shop/absent\" not found"},
            {"GET", "/nodes/two", 404, "nodemetrics.metrics.k8s.io \"two\" not found"},
-           {"DELETE", "/namespaces/shop/pods/web", 405, "the server does not allow this method on the requested resource"},
+           {"DELETE", "/namespaces/shop/pods/web", 405,
+            "the server does not allow this method on the requested resource"},
            {"GET", "/pods?watch=1", 405, "the server does not allow this method on the requested resource"},
            {"GET", "/pods?labelSelector=a%3D%3D%3Db", 400, nullptr}}) {
     CAPTURE(one.path);
@@ -144,14 +148,18 @@ TEST_CASE("metrics need the right to read them, which view has") {
   Cluster c;
   const auto ann = c.client("ann");
   const kube::Resource pods{"metrics.k8s.io", "v1beta1", "PodMetrics", "pods"};
-  CHECK(failure(ann->list(pods, {.ns = "shop"})).find("cannot list resource \"pods\" in API group \"metrics.k8s.io\"") !=
-        std::string::npos);
-  c.create("{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {namespace: shop, name: v}, "
-           "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}, subjects: [{kind: User, name: ann}]}");
+  CHECK(
+      failure(ann->list(pods, {.ns = "shop"})).find("cannot list resource \"pods\" in API group \"metrics.k8s.io\"") !=
+      std::string::npos);
+  c.create(
+      "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {namespace: shop, name: v}, "
+      "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}, subjects: [{kind: User, name: "
+      "ann}]}");
   const auto seen = ann->list(pods, {.ns = "shop"});
   REQUIRE_MESSAGE(seen.ok(), failure(seen));
   CHECK(seen->items.size() == 1);
-  CHECK(failure(ann->remove(pods, {"shop", "web"})) == "the server does not allow this method on the requested resource");
+  CHECK(failure(ann->remove(pods, {"shop", "web"})) ==
+        "the server does not allow this method on the requested resource");
 }
 
 TEST_CASE("kubectl top shows nodes and pods") {
@@ -175,5 +183,6 @@ TEST_CASE("kubectl top shows nodes and pods") {
   CHECK(top({"pods", "-n", "shop", "--containers", "--no-headers"}) ==
         "web   main   2m    12Mi   \nweb   side   9m    1Mi    \n");
   CHECK(top({"pods", "-A", "--sort-by=cpu", "-l", "app=web", "--no-headers"}) == "shop   web   10m   13Mi   \n");
-  CHECK(top({"pod", "absent", "-n", "shop"}).find("podmetrics.metrics.k8s.io \"shop/absent\" not found") != std::string::npos);
+  CHECK(top({"pod", "absent", "-n", "shop"}).find("podmetrics.metrics.k8s.io \"shop/absent\" not found") !=
+        std::string::npos);
 }

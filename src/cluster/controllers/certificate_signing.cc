@@ -17,7 +17,8 @@ constexpr Duration kSignedForMax = std::chrono::hours(24 * 365);
 constexpr Duration kVerdictKept = std::chrono::hours(1), kPendingKept = std::chrono::hours(24);
 
 const schema::Resource& signing_requests() {
-  static const schema::Resource kind{"certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", false};
+  static const schema::Resource kind{"certificates.k8s.io", "v1", "CertificateSigningRequest",
+                                     "certificatesigningrequests", false};
   return kind;
 }
 
@@ -60,7 +61,10 @@ const Value& true_condition(const Object& request, std::string_view type) {
 class CertificateSigner : public kube::Reconciler {
  public:
   CertificateSigner(kube::Runtime& runtime, http::KeyPair ca)
-      : client_(runtime.client()), clock_(runtime.clock()), requests_(runtime.informer(signing_requests())), ca_(std::move(ca)) {}
+      : client_(runtime.client()),
+        clock_(runtime.clock()),
+        requests_(runtime.informer(signing_requests())),
+        ca_(std::move(ca)) {}
   std::string_view name() const override { return "certificate-signing"; }
 
   Result<Requeue> reconcile(const kube::ObjectKey& key) override {
@@ -75,8 +79,9 @@ class CertificateSigner : public kube::Reconciler {
 
  private:
   bool wants_signing(const Object& request) const {
-    return !ca_.key_pem.reveal().empty() && !true_condition(request, "Approved").is_null() && true_condition(request, "Denied").is_null() &&
-           true_condition(request, "Failed").is_null() && request.status()["certificate"].as_string().empty();
+    return !ca_.key_pem.reveal().empty() && !true_condition(request, "Approved").is_null() &&
+           true_condition(request, "Denied").is_null() && true_condition(request, "Failed").is_null() &&
+           request.status()["certificate"].as_string().empty();
   }
 
   static Time removed_at(const Object& request) {
@@ -95,7 +100,10 @@ class CertificateSigner : public kube::Reconciler {
     if (!allowed.ok() && allowed.error().code == ErrorCode::not_found) return {};
     Object changed = request;
     if (!allowed.ok()) {
-      Value failed{{"type", "Failed"}, {"status", "True"}, {"reason", "SignerValidationFailure"}, {"message", allowed.error().message}};
+      Value failed{{"type", "Failed"},
+                   {"status", "True"},
+                   {"reason", "SignerValidationFailure"},
+                   {"message", allowed.error().message}};
       changed.edit({"status", "conditions"}).push_back(std::move(failed));
     } else {
       std::vector<std::string> usages;
@@ -133,8 +141,10 @@ Result<void> check_signer_rules(const Value& spec) {
   }
   if (signer == "kubernetes.io/kubelet-serving") {
     TRY(check_node_subject(*asked));
-    if (asked->dns_names.empty() && asked->ip_addresses.empty()) return not_allowed("DNS or IP subjectAltName is required");
-    if (!asked->emails.empty() || !asked->uris.empty()) return not_allowed("email and URI subjectAltNames are not allowed");
+    if (asked->dns_names.empty() && asked->ip_addresses.empty())
+      return not_allowed("DNS or IP subjectAltName is required");
+    if (!asked->emails.empty() || !asked->uris.empty())
+      return not_allowed("email and URI subjectAltNames are not allowed");
     return check_usages(spec, "server auth", true);
   }
   if (signer == "kubernetes.io/legacy-unknown") return {};

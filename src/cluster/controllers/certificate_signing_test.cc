@@ -17,10 +17,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const kube::Resource kRequests{"certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", false};
+const kube::Resource kRequests{"certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests",
+                               false};
 
 // A PKCS#10 request in PEM; `names` as OpenSSL's configuration has them ("DNS:a,IP:1.2.3.4").
-std::string request_pem(const std::string& common_name, const std::string& organization, const std::string& names = "") {
+std::string request_pem(const std::string& common_name, const std::string& organization,
+                        const std::string& names = "") {
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509_REQ* request = X509_REQ_new();
   const auto add = [&](const char* field, const std::string& text) {
@@ -67,8 +69,10 @@ struct Signing : apiserver::TestServer {
     runtime.start();
   }
   void ask(const std::string& name, Value spec) {
-    const auto made = admin->create(kube::Object(Value{{"apiVersion", "certificates.k8s.io/v1"}, {"kind", "CertificateSigningRequest"},
-                                                       {"metadata", Value{{"name", name}}}, {"spec", std::move(spec)}}));
+    const auto made = admin->create(kube::Object(Value{{"apiVersion", "certificates.k8s.io/v1"},
+                                                       {"kind", "CertificateSigningRequest"},
+                                                       {"metadata", Value{{"name", name}}},
+                                                       {"spec", std::move(spec)}}));
     REQUIRE_MESSAGE(made.ok(), apiserver::failure(made));
   }
   Result<kube::Object> decide(kube::Client& who, const std::string& name, const std::string& type) {
@@ -135,7 +139,8 @@ TEST_CASE("each signer has its rules, and a request against them fails") {
     std::vector<std::string> usages;
     const char* message;  // nullptr: may be signed
   };
-  const std::string node = request_pem("system:node:n", "system:nodes"), serving = request_pem("system:node:n", "system:nodes", "IP:10.0.0.1");
+  const std::string node = request_pem("system:node:n", "system:nodes"),
+                    serving = request_pem("system:node:n", "system:nodes", "IP:10.0.0.1");
   for (const Case& c : std::initializer_list<Case>{
            {kClient, request_pem("ann", ""), {"client auth"}, nullptr},
            {kClient, request_pem("ann", ""), {"server auth"}, "\"client auth\" is required"},
@@ -143,11 +148,17 @@ TEST_CASE("each signer has its rules, and a request against them fails") {
            {kKubelet, node, {"client auth", "digital signature", "key encipherment"}, nullptr},
            {kKubelet, node, {"client auth"}, "\"digital signature\" is required"},
            {kKubelet, serving, {"client auth", "digital signature"}, "subjectAltNames are not allowed"},
-           {kKubelet, request_pem("system:node:n", "dev"), {"client auth", "digital signature"}, "organization in subject"},
+           {kKubelet,
+            request_pem("system:node:n", "dev"),
+            {"client auth", "digital signature"},
+            "organization in subject"},
            {kKubelet, request_pem("n", "system:nodes"), {"client auth", "digital signature"}, "system:node:"},
            {kServing, serving, {"server auth", "digital signature"}, nullptr},
            {kServing, node, {"server auth", "digital signature"}, "subjectAltName is required"},
-           {kServing, request_pem("system:node:n", "system:nodes", "DNS:n,email:a@b"), {"server auth", "digital signature"}, "email and URI"},
+           {kServing,
+            request_pem("system:node:n", "system:nodes", "DNS:n,email:a@b"),
+            {"server auth", "digital signature"},
+            "email and URI"},
            {"kubernetes.io/legacy-unknown", request_pem("x", ""), {"any"}, nullptr},
            {kClient, "garbage", {"client auth"}, "certificate signing request"}}) {
     CAPTURE(c.signer);
@@ -166,22 +177,34 @@ TEST_CASE("each signer has its rules, and a request against them fails") {
 TEST_CASE("approving and signing need rights over the signer, and nobody asks for system:masters") {
   Signing s;
   s.ask("ann", spec_of(kClient, request_pem("ann", ""), {"client auth"}));
-  s.create("{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: csr}, rules: [{apiGroups: [certificates.k8s.io], "
-           "resources: [certificatesigningrequests, certificatesigningrequests/approval, certificatesigningrequests/status], verbs: ['*']}]}");
-  s.create("{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: csr}, roleRef: {apiGroup: "
-           "rbac.authorization.k8s.io, kind: ClusterRole, name: csr}, subjects: [{kind: User, name: bob}]}");
+  s.create(
+      "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: csr}, rules: [{apiGroups: "
+      "[certificates.k8s.io], "
+      "resources: [certificatesigningrequests, certificatesigningrequests/approval, "
+      "certificatesigningrequests/status], verbs: ['*']}]}");
+  s.create(
+      "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: csr}, roleRef: {apiGroup: "
+      "rbac.authorization.k8s.io, kind: ClusterRole, name: csr}, subjects: [{kind: User, name: bob}]}");
   const auto bob = s.client("bob");
-  CHECK(apiserver::failure(s.decide(*bob, "ann", "Approved")).find("user not permitted to approve requests with signerName \"" + kClient + "\"") != std::string::npos);
+  CHECK(apiserver::failure(s.decide(*bob, "ann", "Approved"))
+            .find("user not permitted to approve requests with signerName \"" + kClient + "\"") != std::string::npos);
   kube::Object request = s.admin->get(kRequests, {"", "ann"}).value();
   request.edit({"status"}).set("certificate", base64("x"));
   CHECK(apiserver::failure(bob->update_status(request)).find("user not permitted to sign") != std::string::npos);
-  s.create("{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: approve}, rules: [{apiGroups: [certificates.k8s.io], "
-           "resources: [signers], resourceNames: ['kubernetes.io/*'], verbs: [approve]}]}");
-  s.create("{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: approve}, roleRef: {apiGroup: "
-           "rbac.authorization.k8s.io, kind: ClusterRole, name: approve}, subjects: [{kind: User, name: bob}]}");
+  s.create(
+      "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: approve}, rules: [{apiGroups: "
+      "[certificates.k8s.io], "
+      "resources: [signers], resourceNames: ['kubernetes.io/*'], verbs: [approve]}]}");
+  s.create(
+      "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: approve}, roleRef: "
+      "{apiGroup: "
+      "rbac.authorization.k8s.io, kind: ClusterRole, name: approve}, subjects: [{kind: User, name: bob}]}");
   CHECK(s.decide(*bob, "ann", "Approved").ok());
-  const auto masters = s.admin->create(kube::Object(Value{{"apiVersion", "certificates.k8s.io/v1"}, {"kind", "CertificateSigningRequest"},
-      {"metadata", Value{{"name", "root"}}}, {"spec", spec_of(kClient, request_pem("root", "system:masters"), {"client auth"})}}));
+  const auto masters = s.admin->create(
+      kube::Object(Value{{"apiVersion", "certificates.k8s.io/v1"},
+                         {"kind", "CertificateSigningRequest"},
+                         {"metadata", Value{{"name", "root"}}},
+                         {"spec", spec_of(kClient, request_pem("root", "system:masters"), {"client auth"})}}));
   CHECK(apiserver::failure(masters).find("system:masters group is not allowed") != std::string::npos);
 }
 
@@ -193,7 +216,9 @@ TEST_CASE("a verdict stays, and old requests go") {
   request.edit({"status"}).erase("conditions");
   kube::WriteOptions approval;
   approval.subresource = "approval";
-  CHECK(apiserver::failure(s.admin->update(request, approval)).find("may not remove a condition of type \"Approved\"") != std::string::npos);
+  CHECK(
+      apiserver::failure(s.admin->update(request, approval)).find("may not remove a condition of type \"Approved\"") !=
+      std::string::npos);
   REQUIRE(s.admin->update_status(request).ok());  // the status sub-resource keeps it
   CHECK(s.status("ann")["conditions"][0]["type"].str() == "Approved");
   s.clock.advance(2h);

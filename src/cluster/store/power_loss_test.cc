@@ -73,7 +73,9 @@ constexpr sqlite3_io_methods kMethods = {
     [](sqlite3_file* f, int page, int size, int extend, void volatile** out) {
       return ours(f)->does().xShmMap(ours(f)->real(), page, size, extend, out);
     },
-    [](sqlite3_file* f, int offset, int n, int flags) { return ours(f)->does().xShmLock(ours(f)->real(), offset, n, flags); },
+    [](sqlite3_file* f, int offset, int n, int flags) {
+      return ours(f)->does().xShmLock(ours(f)->real(), offset, n, flags);
+    },
     [](sqlite3_file* f) { ours(f)->does().xShmBarrier(ours(f)->real()); },
     [](sqlite3_file* f, int remove) { return ours(f)->does().xShmUnmap(ours(f)->real(), remove); },
     nullptr,
@@ -99,14 +101,21 @@ int delete_file(sqlite3_vfs* vfs, const char* path, int sync) {
 }  // namespace
 
 PowerLossDisk::PowerLossDisk(PowerLossOptions options)
-    : options_(std::move(options)), real_(sqlite3_vfs_find(nullptr)), vfs_(std::make_unique<sqlite3_vfs>(*real_)), random_(options_.seed) {
+    : options_(std::move(options)),
+      real_(sqlite3_vfs_find(nullptr)),
+      vfs_(std::make_unique<sqlite3_vfs>(*real_)),
+      random_(options_.seed) {
   vfs_->zName = "power-loss";
   vfs_->szOsFile = real_->szOsFile + static_cast<int>(sizeof(OpenFile));
   vfs_->pAppData = this;
   vfs_->xOpen = open_file;
   vfs_->xDelete = delete_file;
-  vfs_->xAccess = [](sqlite3_vfs* v, const char* path, int flags, int* out) { return disk_of(v)->real()->xAccess(disk_of(v)->real(), path, flags, out); };
-  vfs_->xFullPathname = [](sqlite3_vfs* v, const char* path, int size, char* out) { return disk_of(v)->real()->xFullPathname(disk_of(v)->real(), path, size, out); };
+  vfs_->xAccess = [](sqlite3_vfs* v, const char* path, int flags, int* out) {
+    return disk_of(v)->real()->xAccess(disk_of(v)->real(), path, flags, out);
+  };
+  vfs_->xFullPathname = [](sqlite3_vfs* v, const char* path, int size, char* out) {
+    return disk_of(v)->real()->xFullPathname(disk_of(v)->real(), path, size, out);
+  };
   sqlite3_vfs_register(vfs_.get(), 1);
 }
 
@@ -202,7 +211,9 @@ std::string name_of(int writer, int i) {
 
 Change put(const std::string& ns, const std::string& name, std::int64_t n) {
   return {.key = {"things", ns, name},
-          .value = Value{{"kind", "Thing"}, {"metadata", Value{{"name", name}}}, {"spec", Value{{"n", n}, {"pad", std::string(700, 'x')}}}}};
+          .value = Value{{"kind", "Thing"},
+                         {"metadata", Value{{"name", name}}},
+                         {"spec", Value{{"n", n}, {"pad", std::string(700, 'x')}}}}};
 }
 
 // Each transaction writes one number to two objects; what is acknowledged is noted.
@@ -226,7 +237,8 @@ std::int64_t number_in(const Store& store, const std::string& ns, const std::str
 }
 
 // Opens what the disk could hold and looks for what was acknowledged.
-void look_at(const DiskImage& image, const std::string& key, const std::vector<std::int64_t>& acknowledged, Losses& losses) {
+void look_at(const DiskImage& image, const std::string& key, const std::vector<std::int64_t>& acknowledged,
+             Losses& losses) {
   TempDir dir = TempDir::make("power-image").value();
   for (const auto& [path, bytes] : image) REQUIRE(write_file_unsynced(dir.path() + "/" + path_base(path), bytes).ok());
   REQUIRE(write_file_unsynced(dir.path() + "/store.db.key", key, 0600).ok());
@@ -237,7 +249,8 @@ void look_at(const DiskImage& image, const std::string& key, const std::vector<s
   bool torn = false, lost = false;
   for (int writer = 0; writer < kWriters; ++writer)
     for (int i = 0; i < kNames; ++i) {
-      const std::int64_t left = number_in(**store, "left", name_of(writer, i)), right = number_in(**store, "right", name_of(writer, i));
+      const std::int64_t left = number_in(**store, "left", name_of(writer, i)),
+                         right = number_in(**store, "right", name_of(writer, i));
       torn = torn || left != right;
       lost = lost || left < acknowledged[static_cast<std::size_t>(writer * kNames + i)];
     }
@@ -253,7 +266,8 @@ Losses run(std::uint32_t seed, const std::string& lying_suffix, int count, unsig
   std::vector<DiskImage> images;
   std::string key;
   {
-    PowerLossDisk disk({dir.path(), seed, image_every, lying_suffix, [&] { witnessed.push_back(acknowledged.seen()); }});
+    PowerLossDisk disk(
+        {dir.path(), seed, image_every, lying_suffix, [&] { witnessed.push_back(acknowledged.seen()); }});
     // A short history, so that rows are erased and pages are used again.
     auto store = Store::open(dir.path() + "/store.db", clock, {.history_revisions_max = 30}).value();
     key = read_file(dir.path() + "/store.db.key").value();
@@ -288,7 +302,8 @@ TEST_CASE("the power-failure test notices a sync that does nothing") {
   for (const char* suffix : {"-wal", ".db"}) {
     CAPTURE(suffix);
     const Losses losses = run(4, suffix, 1'500, 400);
-    MESSAGE(losses.images << " power failures, " << losses.lost << " lost, " << losses.torn << " torn, " << losses.unreadable << " unreadable");
+    MESSAGE(losses.images << " power failures, " << losses.lost << " lost, " << losses.torn << " torn, "
+                          << losses.unreadable << " unreadable");
     CHECK(losses.all() > 0);
   }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A disk that loses power, for tests: an SQLite VFS over the real one that remembers, for the files below a directory,
-// what was written and not yet synced. At random calls it takes an image: what the disk could hold after the power failed
-// right then, namely all that was synced and any part of the rest, sector by sector, in any order. The program runs on.
-// Threads: any.
+// what was written and not yet synced. At random calls it takes an image: what the disk could hold after the power
+// failed right then, namely all that was synced and any part of the rest, sector by sector, in any order. The program
+// runs on. Threads: any.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -20,10 +20,10 @@ struct sqlite3_vfs;
 namespace caisson::store::testing {
 
 struct PowerLossOptions {
-  std::string directory;        // files below it are watched
+  std::string directory;  // files below it are watched
   std::uint32_t seed = 0;
-  unsigned image_every = 0;     // an image at one of so many writes and syncs
-  std::string lying_suffix;     // syncs of files that end with it do nothing: "-wal", ".db"
+  unsigned image_every = 0;       // an image at one of so many writes and syncs
+  std::string lying_suffix;       // syncs of files that end with it do nothing: "-wal", ".db"
   std::function<void()> witness;  // called as an image is taken: whatever is acknowledged by now must be in it
 };
 
@@ -43,7 +43,9 @@ class PowerLossDisk {
   void truncated(const std::string& path, std::int64_t size);
   void synced(const std::string& path);
   void removed(const std::string& path);
-  bool watches(std::string_view path) const { return path.starts_with(options_.directory + "/") && !path.ends_with("-shm"); }
+  bool watches(std::string_view path) const {
+    return path.starts_with(options_.directory + "/") && !path.ends_with("-shm");
+  }
   sqlite3_vfs* real() const { return real_; }
 
  private:

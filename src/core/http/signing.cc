@@ -29,17 +29,29 @@ using ExtensionsPtr = std::unique_ptr<STACK_OF(X509_EXTENSION), FreeExtensions>;
 struct Usage {
   std::string_view kubernetes, openssl;
 };
-constexpr Usage kKeyUsages[] = {
-    {"signing", "digitalSignature"},       {"digital signature", "digitalSignature"}, {"content commitment", "nonRepudiation"},
-    {"key encipherment", "keyEncipherment"}, {"key agreement", "keyAgreement"},       {"data encipherment", "dataEncipherment"},
-    {"cert sign", "keyCertSign"},          {"crl sign", "cRLSign"},                   {"encipher only", "encipherOnly"},
-    {"decipher only", "decipherOnly"}};
-constexpr Usage kExtendedUsages[] = {
-    {"any", "anyExtendedKeyUsage"},     {"server auth", "serverAuth"},       {"client auth", "clientAuth"},
-    {"code signing", "codeSigning"},    {"email protection", "emailProtection"}, {"s/mime", "emailProtection"},
-    {"ipsec end system", "ipsecEndSystem"}, {"ipsec tunnel", "ipsecTunnel"}, {"ipsec user", "ipsecUser"},
-    {"timestamping", "timeStamping"},   {"ocsp signing", "OCSPSigning"},     {"microsoft sgc", "msSGC"},
-    {"netscape sgc", "nsSGC"}};
+constexpr Usage kKeyUsages[] = {{"signing", "digitalSignature"},
+                                {"digital signature", "digitalSignature"},
+                                {"content commitment", "nonRepudiation"},
+                                {"key encipherment", "keyEncipherment"},
+                                {"key agreement", "keyAgreement"},
+                                {"data encipherment", "dataEncipherment"},
+                                {"cert sign", "keyCertSign"},
+                                {"crl sign", "cRLSign"},
+                                {"encipher only", "encipherOnly"},
+                                {"decipher only", "decipherOnly"}};
+constexpr Usage kExtendedUsages[] = {{"any", "anyExtendedKeyUsage"},
+                                     {"server auth", "serverAuth"},
+                                     {"client auth", "clientAuth"},
+                                     {"code signing", "codeSigning"},
+                                     {"email protection", "emailProtection"},
+                                     {"s/mime", "emailProtection"},
+                                     {"ipsec end system", "ipsecEndSystem"},
+                                     {"ipsec tunnel", "ipsecTunnel"},
+                                     {"ipsec user", "ipsecUser"},
+                                     {"timestamping", "timeStamping"},
+                                     {"ocsp signing", "OCSPSigning"},
+                                     {"microsoft sgc", "msSGC"},
+                                     {"netscape sgc", "nsSGC"}};
 
 Result<RequestPtr> read_request(std::string_view pem) {
   const BioPtr bio = memory_bio(pem);
@@ -53,11 +65,13 @@ Result<RequestPtr> read_request(std::string_view pem) {
 
 NamesPtr alternative_names(X509_REQ* request) {
   const ExtensionsPtr extensions(X509_REQ_get_extensions(request));
-  return NamesPtr(static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions.get(), NID_subject_alt_name, nullptr, nullptr)));
+  return NamesPtr(
+      static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions.get(), NID_subject_alt_name, nullptr, nullptr)));
 }
 
 std::string text_of(const ASN1_STRING* string) {
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(string)), static_cast<std::size_t>(ASN1_STRING_length(string))};
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(string)),
+          static_cast<std::size_t>(ASN1_STRING_length(string))};
 }
 
 std::vector<std::string> entries_of(X509_NAME* subject, int nid) {
@@ -126,7 +140,8 @@ Result<SigningRequest> read_signing_request(std::string_view pem) {
   out.organizations = entries_of(subject, NID_organizationName);
   if (const auto names = entries_of(subject, NID_commonName); !names.empty()) out.common_name = names.back();
   const NamesPtr names = alternative_names(request.get());
-  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) take_name(sk_GENERAL_NAME_value(names.get(), i), out);
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i)
+    take_name(sk_GENERAL_NAME_value(names.get(), i), out);
   ERR_clear_error();
   return out;
 }

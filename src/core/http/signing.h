@@ -19,8 +19,8 @@ struct SigningRequest {
 // Errors: bad_request for what is no request in PEM, or not signed by its own key.
 Result<SigningRequest> read_signing_request(std::string_view pem);
 
-// The certificate (PEM) with the request's subject, names and key, for `usages` as Kubernetes names them ("client auth",
-// "digital signature"); valid from five minutes ago, and no longer than the CA. Errors: bad_request.
+// The certificate (PEM) with the request's subject, names and key, for `usages` as Kubernetes names them ("client
+// auth", "digital signature"); valid from five minutes ago, and no longer than the CA. Errors: bad_request.
 Result<std::string> sign_request(const KeyPair& ca, std::string_view pem, const std::vector<std::string>& usages,
                                  Time now, Duration valid_for);
 
