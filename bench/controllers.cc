@@ -78,7 +78,7 @@ struct Cluster {
     client = api->client({.name = "bench", .groups = {"system:masters"}});
     runtime = std::make_unique<kube::Runtime>(*client, system_clock());
     controllers::add_controllers(*runtime, {});
-    const kube::Queue kubelet = runtime->add(std::make_unique<Kubelet>(*runtime), 1);
+    const kube::Queue kubelet = runtime->add(std::make_unique<Kubelet>(*runtime), 6);
     runtime->watch(schema::kPods, kubelet);
     runtime->start();
     for (const char* name : {"node-1", "node-2", "node-3"}) {
