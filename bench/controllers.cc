@@ -78,14 +78,17 @@ struct Cluster {
     client = api->client({.name = "bench", .groups = {"system:masters"}});
     runtime = std::make_unique<kube::Runtime>(*client, system_clock());
     controllers::add_controllers(*runtime, {});
-    const kube::Queue kubelet = runtime->add(std::make_unique<Kubelet>(*runtime), 1);
+    const kube::Queue kubelet = runtime->add(std::make_unique<Kubelet>(*runtime), 6);
     runtime->watch(schema::kPods, kubelet);
     runtime->start();
     for (const char* name : {"node-1", "node-2", "node-3"}) {
-      Object node = must(client->create(object("{apiVersion: v1, kind: Node, metadata: {name: " + std::string(name) + ", labels: {kubernetes.io/hostname: " + name + "}}}")));
-      node.edit().set("status", must(yaml::read("{allocatable: {cpu: '64', memory: 256Gi, pods: '500'}, capacity: {cpu: '64', memory: 256Gi, pods: '500'}, "
-                                                "conditions: [{type: Ready, status: 'True', reason: KubeletReady}]}")));
-      must(client->update_status(node));
+      must(client->create(object("{apiVersion: v1, kind: Node, metadata: {name: " + std::string(name) + ", labels: {kubernetes.io/hostname: " + name + "}}}")));
+      const Value status = must(yaml::read("{allocatable: {cpu: '64', memory: 256Gi, pods: '500'}, capacity: {cpu: '64', memory: 256Gi, pods: '500'}, "
+                                           "conditions: [{type: Ready, status: 'True', reason: KubeletReady}]}"));
+      must(kube::modify(*client, schema::kNodes, {"", name}, [&](Object& node) {
+        node.edit().set("status", status);
+        return true;
+      }, {.subresource = "status"}));
       must(client->create(object("{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: " + std::string(name) + ", namespace: kube-node-lease}, spec: {leaseDurationSeconds: 3600, renewTime: '" + format_time_micros(system_clock().now()) + "'}}")));
     }
     must(client->create(object("{apiVersion: v1, kind: Namespace, metadata: {name: bench}}")));

@@ -50,12 +50,16 @@ Result<std::vector<Value>> discover(const Session& session) {
   return groups;
 }
 
-bool is_named(const Value& item, std::string_view group, std::string_view wanted) {
-  const std::string plural = item["resource"].str();
+// "deploy", "deployments.apps", "deployment.v1.apps": any of its names, alone or with group or version and group.
+bool is_named(const Value& item, const std::string& group, std::string_view version, std::string_view wanted) {
+  const std::string_view name = wanted.substr(0, wanted.find('.'));
   const auto shorts = item["shortNames"].items();
-  return wanted == plural || wanted == item["singularResource"].as_string() || wanted == to_lower(item["responseKind"]["kind"].as_string()) ||
-         wanted == plural + "." + std::string(group) ||
-         std::any_of(shorts.begin(), shorts.end(), [&](const Value& name) { return name.as_string() == wanted; });
+  const bool has_name = name == item["resource"].as_string() || name == item["singularResource"].as_string() ||
+                        name == to_lower(item["responseKind"]["kind"].as_string()) ||
+                        std::any_of(shorts.begin(), shorts.end(), [&](const Value& one) { return one.as_string() == name; });
+  if (!has_name || name.size() == wanted.size()) return has_name;
+  const std::string_view rest = wanted.substr(name.size() + 1);
+  return rest == group || rest == std::string(version) + (group.empty() ? "" : "." + group) || rest == std::string(version) + ".";
 }
 
 }  // namespace
@@ -124,7 +128,7 @@ Result<kube::Resource> find_resource(const Session& session, std::string_view wo
     const std::string group_name = group["metadata"]["name"].str();
     for (const Value& version : group["versions"].items()) {
       for (const Value& item : version["resources"].items()) {
-        if (!is_named(item, group_name, wanted)) continue;
+        if (!is_named(item, group_name, version["version"].as_string(), wanted)) continue;
         return kube::Resource{group_name, version["version"].str(), item["responseKind"]["kind"].str(), item["resource"].str(),
                               item["scope"].as_string() == "Namespaced"};
       }

@@ -26,6 +26,9 @@ TEST_CASE("a JSONPath template prints text, paths, ranges and quoted strings") {
   CHECK(printed(kList, "{range .items[*]}{.metadata.name}={.n}{\"\\n\"}{end}") == "a=1\nb=2\n");
   CHECK(printed(kList, "{range .nothing[*]}x{end}-") == "-");
   CHECK(printed(kList, "{.items[0].metadata}") == "{\"name\":\"a\"}");
+  CHECK(printed(kList, "{..name}") == "a b");
+  CHECK(printed(kList, "{.items[1]..name}") == "b");
+  CHECK(printed(kList, "{..metadata.name}") == "a b");
   CHECK(printed(kList, "{.bad") == "error: unclosed action");
   CHECK(printed(kList, "{range .items[*]}x") == "error: unclosed range");
   CHECK(printed(kList, "{end}") == "error: not in range, nothing to end");

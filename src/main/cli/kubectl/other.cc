@@ -26,7 +26,7 @@ Result<int> decide(Call& call, bool approve) {
   if (call.arguments.empty() && !call.flags.has("filename"))
     return usage("one or more CSRs must be specified as <name> or -f <filename>");
   std::vector<std::string> words = call.arguments;
-  if (!words.empty()) words.insert(words.begin(), "certificatesigningrequests.certificates.k8s.io");
+  if (!words.empty()) words.insert(words.begin(), std::string("certificatesigningrequests.certificates.k8s.io"));
   const char *type = approve ? "Approved" : "Denied", *opposite = approve ? "Denied" : "Approved";
   for (const Target& target : TRY(read_targets(call, words))) {
     Value request = target.object;
@@ -104,7 +104,8 @@ Result<int> run_options(Call&) {
 
 // --- completion
 
-constexpr std::string_view kBash = R"sh(# caisson completion for bash: source <(caisson completion bash)
+constexpr std::string_view kBash = R"sh(
+# caisson completion for bash: source <(caisson completion bash)
 _caisson() {
   local IFS=$'\n'
   COMPREPLY=($(caisson __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))

@@ -25,6 +25,28 @@ std::string shown_value(const Value& value) {
   return value.is_map() || value.is_list() ? json::write(value) : value.scalar_text();
 }
 
+// Every value under the name, at any depth, outer ones first.
+void descend(const Value& value, std::string_view name, std::vector<Value>& out) {
+  if (const Value* member = value.find(name)) out.push_back(*member);
+  for (const auto& [key, member] : value.entries()) descend(member, name, out);
+  for (const Value& item : value.items()) descend(item, name, out);
+}
+
+// A path, which may go down any number of levels: "..namespace", ".items..name".
+std::vector<Value> select_values(const Value& value, const std::string& path) {
+  const auto deep = path.find("..");
+  if (deep == std::string::npos) return schema::json_path(value, path);
+  const std::string rest = path.substr(deep + 2);
+  const auto name_end = rest.find_first_of(".[");
+  std::vector<Value> found, out;
+  for (const Value& from : deep == 0 ? std::vector<Value>{value} : schema::json_path(value, path.substr(0, deep))) descend(from, rest.substr(0, name_end), found);
+  if (name_end == std::string::npos) return found;
+  for (const Value& one : found) {
+    for (Value& inner : select_values(one, rest.substr(name_end))) out.push_back(std::move(inner));
+  }
+  return out;
+}
+
 // One template, from `at` to its end or to the {end} of a range.
 class Template {
  public:
@@ -58,7 +80,7 @@ class Template {
         out += unquoted(action);
       } else {
         std::vector<std::string> parts;
-        for (const Value& found : schema::json_path(value, path_of(action))) parts.push_back(shown_value(found));
+        for (const Value& found : select_values(value, path_of(action))) parts.push_back(shown_value(found));
         out += join(parts, " ");
       }
     }
@@ -70,7 +92,7 @@ class Template {
     const std::size_t body = at;
     std::string unused;
     TRY(run(Value(), at, true, unused));  // finds the end, also of a range over nothing
-    for (const Value& item : schema::json_path(value, path_of(path))) {
+    for (const Value& item : select_values(value, path_of(path))) {
       std::size_t from = body;
       TRY(run(item, from, true, out));
     }

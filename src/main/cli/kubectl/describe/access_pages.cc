@@ -166,6 +166,8 @@ void describe_signing_request(Page& page, const Value& request, const Related& r
   }
   if (!status["certificate"].as_string().empty()) state += ",Issued";
   page.field(0, "Status", state);
+  const auto pem = unbase64(spec["request"].as_string());
+  put_subject(page, pem.ok() ? *pem : "");
   put_events(page, request, related);
 }
 

@@ -80,7 +80,7 @@ Describer describer_of(std::string_view group, std::string_view kind) {
     Describer describe;
   };
   static constexpr Entry kPages[] = {
-      {"", "Pod", describe_pod}, {"", "PodTemplate", describe_pod_template}, {"", "ReplicationController", describe_replication_controller},
+      {"", "Pod", describe_pod}, {"", "ReplicationController", describe_replication_controller},
       {"", "Service", describe_service}, {"", "Endpoints", describe_endpoints}, {"", "Secret", describe_secret}, {"", "ConfigMap", describe_config_map},
       {"", "ServiceAccount", describe_service_account}, {"", "Node", describe_node}, {"", "Namespace", describe_namespace},
       {"", "ResourceQuota", describe_quota}, {"", "LimitRange", describe_limit_range}, {"", "PersistentVolume", describe_volume},

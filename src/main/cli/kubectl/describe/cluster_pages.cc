@@ -35,9 +35,9 @@ void put_taints(Page& page, const Value& taints) {
 }
 
 void put_lease(Page& page, const Value& node, const Related& related) {
-  page.put(0, "Lease:\n");
   const auto lease = related.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/" + node["metadata"]["name"].str());
-  if (!lease.ok()) return page.put(1, "Failed to get lease: " + lease.error().message.substr(lease.error().message.find(": ") + 2) + "\n");
+  if (!lease.ok()) return page.field(0, "Lease", "Failed to get lease: " + lease.error().message.substr(lease.error().message.find(": ") + 2));
+  page.put(0, "Lease:\n");
   const Value& spec = (*lease)["spec"];
   page.field(1, "HolderIdentity", scalar_or(spec["holderIdentity"], "<unset>"));
   page.field(1, "AcquireTime", spec["acquireTime"].is_null() ? "<unset>" : long_time(spec["acquireTime"]));

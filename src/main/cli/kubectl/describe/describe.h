@@ -22,7 +22,6 @@ std::string mounted_claim_users(const std::vector<Value>& pods, std::string_view
 
 // --- pages
 void describe_pod(Page& page, const Value& pod, const Related& related);
-void describe_pod_template(Page& page, const Value& object, const Related& related);
 // workload_pages.cc
 void describe_deployment(Page& page, const Value& deployment, const Related& related);
 void describe_replica_set(Page& page, const Value& set, const Related& related);
@@ -48,6 +47,8 @@ void describe_volume(Page& page, const Value& volume, const Related& related);
 void describe_storage_class(Page& page, const Value& storage_class, const Related& related);
 void describe_csi_node(Page& page, const Value& node, const Related& related);
 void put_claim_template(Page& page, const Value& claim_template);
+// certificate_subject.cc: whom a certificate signing request (PEM) is for, and under which other names.
+void put_subject(Page& page, const std::string& pem);
 // access_pages.cc
 void describe_role(Page& page, const Value& role, const Related& related);
 void describe_role_binding(Page& page, const Value& binding, const Related& related);

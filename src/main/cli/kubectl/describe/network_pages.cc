@@ -20,6 +20,7 @@ std::string joined(const std::string& host, const std::string& port) {
 // The ready addresses behind a port of a Service; the first three, and how many more.
 std::string endpoints_of(const std::vector<Value>& slices, std::string_view port_name) {
   constexpr std::size_t kShown = 3;
+  if (slices.empty()) return "<none>";
   std::vector<std::string> out;
   for (const Value& slice : slices) {
     std::vector<std::string> ports;
@@ -95,6 +96,7 @@ void put_rules(Page& page, const Value& ingress, const Related& related) {
   page.put(0, "Rules:\n  Host\tPath\tBackends\n  ----\t----\t--------\n");
   bool any = false;
   for (const Value& rule : ingress["spec"]["rules"].items()) {
+    if (rule["http"].is_null()) continue;
     any = any || !rule["http"]["paths"].empty();
     const std::string host = rule["host"].as_string().empty() ? "*" : rule["host"].str();
     page.put(1, host + "\t\n");
@@ -114,7 +116,7 @@ void put_policy_ports(Page& page, const Value& ports) {
   for (const Value& port : ports.items()) {
     std::string number = scalar_or(port["port"], "<any>");
     if (!port["endPort"].is_null()) number += "-" + port["endPort"].scalar_text();
-    page.put(2, "To Port: " + number + "/" + protocol_of(port) + "\n");
+    page.put(2, std::string(port["endPort"].is_null() ? "To Port: " : "To Port Range: ") + number + "/" + protocol_of(port) + "\n");
   }
 }
 
@@ -164,7 +166,6 @@ void describe_service(Page& page, const Value& service, const Related& related) 
   page.field(0, "Session Affinity", spec["sessionAffinity"].str());
   if (!spec["externalTrafficPolicy"].as_string().empty()) page.field(0, "External Traffic Policy", spec["externalTrafficPolicy"].str());
   if (!spec["internalTrafficPolicy"].as_string().empty()) page.field(0, "Internal Traffic Policy", spec["internalTrafficPolicy"].str());
-  if (!spec["trafficDistribution"].as_string().empty()) page.field(0, "Traffic Distribution", spec["trafficDistribution"].str());
   if (spec["healthCheckNodePort"].as_int() != 0) page.field(0, "HealthCheck NodePort", spec["healthCheckNodePort"].scalar_text());
   if (!spec["loadBalancerSourceRanges"].empty()) page.field(0, "LoadBalancer Source Ranges", list_text(spec["loadBalancerSourceRanges"], ","));
   put_events(page, service, related);
@@ -234,7 +235,7 @@ void describe_endpoint_slice(Page& page, const Value& slice, const Related& rela
   put_metadata(page, slice);
   page.field(0, "AddressType", slice["addressType"].str());
   if (slice["ports"].empty()) {
-    page.field(0, "Ports", "<unset>");
+    page.put(0, "Ports: <unset>\n");
   } else {
     page.put(0, "Ports:\n");
     put_table_rule(page, 1, {"Name", "Port", "Protocol"});
@@ -293,7 +294,7 @@ void describe_network_policy(Page& page, const Value& policy, const Related&) {
   put_metadata(page, policy);
   page.put(0, "Spec:\n");
   const std::string selected = selector_text(spec["podSelector"]);
-  page.put(1, "PodSelector: " + (selected == "<none>" ? "<none> (Allowing the specific traffic to all pods in this namespace)" : "    " + selected) + "\n");
+  page.put(1, "PodSelector:     " + selected + (selected == "<none>" ? " (Allowing the specific traffic to all pods in this namespace)" : "") + "\n");
   const auto types = spec["policyTypes"].items();
   const auto covers = [&](const char* type) { return std::find(types.begin(), types.end(), Value(type)) != types.end(); };
   put_direction(page, spec["ingress"], true, covers("Ingress"));

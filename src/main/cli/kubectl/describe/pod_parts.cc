@@ -378,13 +378,6 @@ void describe_pod(Page& page, const Value& pod, const Related& related) {
   put_events(page, pod, related);
 }
 
-void describe_pod_template(Page& page, const Value& object, const Related& related) {
-  put_name(page, object, true);
-  put_metadata(page, object);
-  put_pod_template(page, object["template"]);
-  put_events(page, object, related);
-}
-
 std::string mounted_claim_users(const std::vector<Value>& pods, std::string_view claim) {
   std::vector<std::string> names;
   for (const Value& pod : pods) {

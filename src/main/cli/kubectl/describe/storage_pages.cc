@@ -91,7 +91,7 @@ void describe_claim(Page& page, const Value& claim, const Related& related) {
   put_metadata(page, claim);
   page.field(0, "Finalizers", finalizers(claim));
   const bool bound = !spec["volumeName"].as_string().empty();
-  page.field(0, "Capacity", bound ? status["capacity"]["storage"].scalar_text() : "");
+  page.field(0, "Capacity", bound ? scalar_or(status["capacity"]["storage"], "0") : "");
   page.field(0, "Access Modes", bound ? access_modes(status["accessModes"]) : "");
   if (!spec["volumeMode"].is_null()) page.field(0, "VolumeMode", spec["volumeMode"].str());
   put_data_source(page, spec["dataSource"]);

@@ -43,7 +43,7 @@ ReplicaSets replica_sets(const Value& deployment, const Related& related) {
 
 void put_job_template(Page& page, const Value& job_template) {
   const Value& spec = job_template["spec"];
-  if (!spec["selector"].is_null()) page.field(0, "Selector", selector_text(spec["selector"]));
+  page.field(0, "Selector", spec["selector"].is_null() ? "<unset>" : selector_text(spec["selector"]));
   page.field(0, "Parallelism", scalar_or(spec["parallelism"], "<unset>"));
   page.field(0, "Completions", scalar_or(spec["completions"], "<unset>"));
   if (!spec["activeDeadlineSeconds"].is_null()) page.field(0, "Active Deadline Seconds", spec["activeDeadlineSeconds"].scalar_text() + "s");
