@@ -81,10 +81,11 @@ class Assigner {
 
   Assignment assign(const Object& service) {
     if (world_.pools.empty())
-      return problem("there is no address pool: create an IPAddressPool (metallb.io/v1beta1) in namespace " +
-                     std::string(kPoolNamespace) +
-                     " with addresses of your network that nothing else gives away, such as 192.168.1.240-192.168.1.250, "
-                     "and an L2Advertisement");
+      return problem(
+          "there is no address pool: create an IPAddressPool (metallb.io/v1beta1) in namespace " +
+          std::string(kPoolNamespace) +
+          " with addresses of your network that nothing else gives away, such as 192.168.1.240-192.168.1.250, "
+          "and an L2Advertisement");
     const std::string wanted = requested_address(service);
     return wanted.empty() ? any_of_pools(service) : this_one(service, wanted);
   }
@@ -102,7 +103,8 @@ class Assigner {
     Use use{service.key(), std::string(annotation(service, "allow-shared-ip")), "", {}};
     // With the policy Local an address leads to this node's pods only: those who share it must mean the same pods.
     if (service.spec()["externalTrafficPolicy"].as_string() == "Local")
-      for (const auto& [key, value] : service.spec()["selector"].entries()) use.backends += std::string(key) + "=" + value.str() + ",";
+      for (const auto& [key, value] : service.spec()["selector"].entries())
+        use.backends += std::string(key) + "=" + value.str() + ",";
     for (const Value& port : service.spec()["ports"].items())
       use.ports.emplace(port["protocol"].as_string("TCP"), static_cast<int>(port["port"].as_int()));
     return use;
@@ -112,8 +114,10 @@ class Assigner {
   std::string take(const Object& service, const AddressPool& pool, std::uint32_t address) {
     Use use = use_of(service);
     for (const Use& other : used_[address]) {
-      const bool shared = !use.sharing_key.empty() && use.sharing_key == other.sharing_key && use.backends == other.backends;
-      const bool apart = std::none_of(use.ports.begin(), use.ports.end(), [&](const auto& p) { return other.ports.contains(p); });
+      const bool shared =
+          !use.sharing_key.empty() && use.sharing_key == other.sharing_key && use.backends == other.backends;
+      const bool apart =
+          std::none_of(use.ports.begin(), use.ports.end(), [&](const auto& p) { return other.ports.contains(p); });
       if (!shared || !apart) return other.service.str();
     }
     if (used_[address].empty()) ++taken_[pool.name];
@@ -123,13 +127,15 @@ class Assigner {
 
   Assignment this_one(const Object& service, const std::string& wanted) {
     const auto address = parse_ipv4(wanted);
-    if (!address.ok()) return problem("requested address \"" + wanted + "\" is no IPv4 address; this cluster has no other family");
+    if (!address.ok())
+      return problem("requested address \"" + wanted + "\" is no IPv4 address; this cluster has no other family");
     const AddressPool* pool = pool_of(*address);
     if (!pool) return problem("requested address " + wanted + " is in no IPAddressPool");
     const std::string named(annotation(service, "address-pool"));
     if (!named.empty() && named != pool->name)
       return problem("requested address " + wanted + " is in pool " + pool->name + ", not in " + named);
-    if (!may_use(*pool, service, world_)) return problem("serviceAllocation of pool " + pool->name + " leaves this Service out");
+    if (!may_use(*pool, service, world_))
+      return problem("serviceAllocation of pool " + pool->name + " leaves this Service out");
     const std::string other = take(service, *pool, *address);
     if (other.empty()) return {wanted, pool->name, ""};
     return problem("requested address " + wanted + " belongs to service " + other +
@@ -150,9 +156,12 @@ class Assigner {
       tried += (tried.empty() ? "" : ", ") + pool->name + " (" + std::to_string(taken_[pool->name]) + " of " +
                std::to_string(pool->size()) + " in use)";
     }
-    if (!tried.empty()) return problem("no free address in pool " + tried + ": add addresses to a pool, or remove a Service");
-    if (!named.empty()) return problem("pool " + named + " does not exist, or its serviceAllocation leaves this Service out");
-    return problem("no IPAddressPool is for this Service: each has autoAssign: false or a serviceAllocation that leaves it out");
+    if (!tried.empty())
+      return problem("no free address in pool " + tried + ": add addresses to a pool, or remove a Service");
+    if (!named.empty())
+      return problem("pool " + named + " does not exist, or its serviceAllocation leaves this Service out");
+    return problem(
+        "no IPAddressPool is for this Service: each has autoAssign: false or a serviceAllocation that leaves it out");
   }
 
   const PoolWorld& world_;
@@ -231,15 +240,23 @@ std::map<ObjectKey, Assignment> assign_addresses(const std::vector<Object>& serv
   return out;
 }
 
-std::optional<std::set<std::string>> announcing_links(const AddressPool& pool, const std::vector<Object>& advertisements,
+Result<void> check_advertisement(const Object& advertisement) {
+  TRY(selectors(advertisement.spec()["ipAddressPoolSelectors"]).in("spec.ipAddressPoolSelectors"));
+  TRY(selectors(advertisement.spec()["nodeSelectors"]).in("spec.nodeSelectors"));
+  return {};
+}
+
+std::optional<std::set<std::string>> announcing_links(const AddressPool& pool,
+                                                      const std::vector<Object>& advertisements,
                                                       const Value& node_labels) {
   std::optional<std::set<std::string>> out;
   for (const Object& advertisement : advertisements) {
     const Value& spec = advertisement.spec();
     const auto by_pool = selectors(spec["ipAddressPoolSelectors"]), by_node = selectors(spec["nodeSelectors"]);
-    if (!by_pool.ok() || !by_node.ok()) continue;  // told by the controller as an Event
+    if (!by_pool.ok() || !by_node.ok()) continue;  // check_advertisement says why
     const auto names = spec["ipAddressPools"].items();
-    const bool named = std::any_of(names.begin(), names.end(), [&](const Value& n) { return n.as_string() == pool.name; });
+    const bool named =
+        std::any_of(names.begin(), names.end(), [&](const Value& n) { return n.as_string() == pool.name; });
     const bool all_pools = names.empty() && by_pool->empty();
     if (!all_pools && !named && !any_matches(*by_pool, pool.labels)) continue;
     if (!by_node->empty() && !any_matches(*by_node, node_labels)) continue;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which address a Service of type LoadBalancer gets, and on which links it is announced. Pure functions; any thread.
-// Source: MetalLB 0.15, its kinds IPAddressPool and L2Advertisement (metallb.io/v1beta1) and the annotations of Services
-// (metallb.io/loadBalancerIPs, address-pool, allow-shared-ip; metallb.universe.tf/… as well). IPv4. As there, only pools
-// and advertisements of namespace metallb-system count.
+// Source: MetalLB 0.15, its kinds IPAddressPool and L2Advertisement (metallb.io/v1beta1) and the annotations of
+// Services (metallb.io/loadBalancerIPs, address-pool, allow-shared-ip; metallb.universe.tf/… too). IPv4. As there,
+// only pools and advertisements of namespace metallb-system count.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -55,8 +55,11 @@ struct Assignment {
 };
 bool wants_load_balancer(const kube::Object& service);  // of this class, and not on its way out
 // For every Service that wants one. What status.loadBalancer says already is kept while it may be.
-std::map<kube::ObjectKey, Assignment> assign_addresses(const std::vector<kube::Object>& services, const PoolWorld& world);
+std::map<kube::ObjectKey, Assignment> assign_addresses(const std::vector<kube::Object>& services,
+                                                       const PoolWorld& world);
 
+// Errors: invalid, when one of its selectors can't be read; such an advertisement announces nothing.
+Result<void> check_advertisement(const kube::Object& advertisement);
 // On which links the addresses of a pool are announced: names, or every link when the set is empty; nothing when no
 // L2Advertisement that is for this node takes the pool.
 std::optional<std::set<std::string>> announcing_links(const AddressPool& pool,

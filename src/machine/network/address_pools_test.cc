@@ -18,8 +18,8 @@ kube::Object object_of(const std::string& yaml) {
 }
 
 AddressPool pool_of(const std::string& name, const std::string& spec, const std::string& labels = "") {
-  const auto pool = parse_pool(object_of("metadata: {name: " + name + ", namespace: metallb-system, labels: {" + labels +
-                                         "}}\nspec: {" + spec + "}\n"));
+  const auto pool = parse_pool(object_of("metadata: {name: " + name + ", namespace: metallb-system, labels: {" +
+                                         labels + "}}\nspec: {" + spec + "}\n"));
   REQUIRE_MESSAGE(pool.ok(), (pool.ok() ? "" : pool.error().message));
   return *pool;
 }
@@ -48,7 +48,8 @@ std::map<std::string, Assignment> assign(const std::vector<AddressPool>& pools, 
 }  // namespace
 
 TEST_CASE("a range is two addresses or a CIDR, and anything else is quoted") {
-  CHECK(*parse_range("192.168.1.240-192.168.1.250") == AddressRange{*parse_ipv4("192.168.1.240"), *parse_ipv4("192.168.1.250")});
+  CHECK(*parse_range("192.168.1.240-192.168.1.250") ==
+        AddressRange{*parse_ipv4("192.168.1.240"), *parse_ipv4("192.168.1.250")});
   CHECK(*parse_range(" 10.0.0.1 - 10.0.0.1 ") == AddressRange{*parse_ipv4("10.0.0.1"), *parse_ipv4("10.0.0.1")});
   CHECK(*parse_range("10.1.0.0/30") == AddressRange{*parse_ipv4("10.1.0.0"), *parse_ipv4("10.1.0.3")});
   CHECK(*parse_range("0.0.0.0/0") == AddressRange{0, 0xffffffff});
@@ -78,7 +79,8 @@ TEST_CASE("what can't be given says why and what to do") {
                                        pool_of("dear", "addresses: [10.5.0.0/30], autoAssign: false")};
   CHECK(assign({}, {{.name = "a"}})["a"].problem.starts_with("there is no address pool: create an IPAddressPool"));
   auto got = assign(pools, {{.name = "a"}, {.name = "b"}});
-  CHECK(got["b"].problem == "no free address in pool lan (1 of 1 in use): add addresses to a pool, or remove a Service");
+  CHECK(got["b"].problem ==
+        "no free address in pool lan (1 of 1 in use): add addresses to a pool, or remove a Service");
   got = assign(pools, {{.name = "a", .annotations = "metallb.io/loadBalancerIPs: 10.7.0.1"}});
   CHECK(got["a"].problem == "requested address 10.7.0.1 is in no IPAddressPool");
   got = assign(pools, {{.name = "a", .annotations = "metallb.io/loadBalancerIPs: 'fc00::1'"}});
@@ -97,9 +99,10 @@ TEST_CASE("what can't be given says why and what to do") {
 
 TEST_CASE("a certain address goes to who asks for it, before others are given any") {
   const std::vector<AddressPool> pools{pool_of("lan", "addresses: [10.0.0.1-10.0.0.9]")};
-  const auto got = assign(pools, {{.name = "any"},
-                                  {.name = "certain", .annotations = "metallb.io/loadBalancerIPs: 10.0.0.1",
-                                   .created = "2026-03-01T00:00:00Z"}});
+  const auto got = assign(
+      pools,
+      {{.name = "any"},
+       {.name = "certain", .annotations = "metallb.io/loadBalancerIPs: 10.0.0.1", .created = "2026-03-01T00:00:00Z"}});
   CHECK(got.at("certain").address == "10.0.0.1");
   CHECK(got.at("any").address == "10.0.0.2");
 }
@@ -108,16 +111,17 @@ TEST_CASE("two services share an address on different ports when both allow it w
   const std::vector<AddressPool> pools{pool_of("lan", "addresses: [10.0.0.1-10.0.0.9]")};
   const std::string key = "metallb.io/allow-shared-ip: k";
   const std::string local = ", externalTrafficPolicy: Local";
-  auto got = assign(pools, {{.name = "a", .annotations = key},
-                            {.name = "b", .annotations = key, .spec = "ports: [{port: 81}]"},
-                            {.name = "c", .annotations = key},
-                            {.name = "d", .annotations = key, .spec = "ports: [{port: 80, protocol: UDP}]"},
-                            {.name = "e", .annotations = key, .spec = "ports: [{port: 82}]" + local},
-                            {.name = "f", .annotations = "metallb.io/allow-shared-ip: other", .spec = "ports: [{port: 83}]"}});
+  auto got =
+      assign(pools, {{.name = "a", .annotations = key},
+                     {.name = "b", .annotations = key, .spec = "ports: [{port: 81}]"},
+                     {.name = "c", .annotations = key},
+                     {.name = "d", .annotations = key, .spec = "ports: [{port: 80, protocol: UDP}]"},
+                     {.name = "e", .annotations = key, .spec = "ports: [{port: 82}]" + local},
+                     {.name = "f", .annotations = "metallb.io/allow-shared-ip: other", .spec = "ports: [{port: 83}]"}});
   CHECK(got["b"].address == got["a"].address);
-  CHECK(got["c"].address == "10.0.0.2");         // the same port
-  CHECK(got["d"].address == got["a"].address);   // another protocol
-  CHECK(got["e"].address != got["a"].address);   // Local of other pods
+  CHECK(got["c"].address == "10.0.0.2");        // the same port
+  CHECK(got["d"].address == got["a"].address);  // another protocol
+  CHECK(got["e"].address != got["a"].address);  // Local of other pods
   CHECK(got["f"].address != got["a"].address);
 }
 
@@ -125,9 +129,11 @@ TEST_CASE("a pool that names who may use it goes first, by priority, and serves 
   const std::vector<AddressPool> pools{
       pool_of("all", "addresses: [10.0.0.0/24]"),
       pool_of("later", "addresses: [10.1.0.0/24], serviceAllocation: {priority: 50, namespaces: [shop]}"),
-      pool_of("sooner", "addresses: [10.2.0.0/24], serviceAllocation: {priority: 10, namespaceSelectors: [{matchLabels: "
-                        "{team: a}}]}"),
-      pool_of("labelled", "addresses: [10.3.0.0/24], serviceAllocation: {priority: 1, serviceSelectors: [{matchLabels: {x: y}}]}")};
+      pool_of("sooner",
+              "addresses: [10.2.0.0/24], serviceAllocation: {priority: 10, namespaceSelectors: [{matchLabels: "
+              "{team: a}}]}"),
+      pool_of("labelled",
+              "addresses: [10.3.0.0/24], serviceAllocation: {priority: 1, serviceSelectors: [{matchLabels: {x: y}}]}")};
   CHECK(assign(pools, {{.name = "a"}})["a"].pool == "later");
   CHECK(assign(pools, {{.name = "a"}}, {{"shop", Value{{"team", "a"}}}})["a"].pool == "sooner");
   CHECK(assign(pools, {{.name = "a", .labels = "x: y"}})["a"].pool == "labelled");
@@ -156,7 +162,8 @@ TEST_CASE("an advertisement announces all pools or those it names, on all links 
   CHECK_FALSE(links({}).has_value());
   CHECK(links({""})->empty());
   CHECK_FALSE(links({"ipAddressPools: [other]"}).has_value());
-  CHECK(*links({"ipAddressPools: [lan], interfaces: [eth1]", "interfaces: [eth2]"}) == std::set<std::string>{"eth1", "eth2"});
+  CHECK(*links({"ipAddressPools: [lan], interfaces: [eth1]", "interfaces: [eth2]"}) ==
+        std::set<std::string>{"eth1", "eth2"});
   CHECK(links({"interfaces: [eth1]", "ipAddressPoolSelectors: [{matchLabels: {zone: a}}]"})->empty());
   CHECK_FALSE(links({"ipAddressPoolSelectors: [{matchLabels: {zone: b}}]"}).has_value());
   CHECK_FALSE(links({"nodeSelectors: [{matchLabels: {kubernetes.io/hostname: n2}}]"}).has_value());
@@ -169,6 +176,18 @@ TEST_CASE("a pool whose text can't be read is refused by name") {
     return pool.ok() ? "" : pool.error().message;
   };
   CHECK(refused("addresses: []") == "spec.addresses is empty");
-  CHECK(refused("addresses: [10.0.0.0/24, nonsense]") == "\"nonsense\" is neither a range of IPv4 addresses nor a CIDR");
-  CHECK(refused("addresses: [10.0.0.0/24], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: a, operator: Odd}]}]}") != "");
+  CHECK(refused("addresses: [10.0.0.0/24, nonsense]") ==
+        "\"nonsense\" is neither a range of IPv4 addresses nor a CIDR");
+  CHECK(refused("addresses: [10.0.0.0/24], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: a, "
+                "operator: Odd}]}]}") != "");
+}
+
+TEST_CASE("an advertisement whose selectors can't be read announces nothing, and says which") {
+  const auto odd = object_of(
+      "metadata: {name: l2}\nspec: {nodeSelectors: [{matchExpressions: [{key: a, operator: Odd}]}]}\n");
+  const auto checked = check_advertisement(odd);
+  REQUIRE_FALSE(checked.ok());
+  CHECK(checked.error().message.starts_with("spec.nodeSelectors: "));
+  CHECK_FALSE(announcing_links(pool_of("lan", "addresses: [10.0.0.0/24]"), {odd}, {}).has_value());
+  CHECK(check_advertisement(object_of("metadata: {name: l2}\n")).ok());
 }

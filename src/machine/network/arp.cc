@@ -58,8 +58,10 @@ std::optional<EthernetLink> ethernet_link(int socket, int index) {
   EthernetLink out{index, request.ifr_name, {}};
   if (::ioctl(socket, SIOCGIFFLAGS, &request) != 0) return std::nullopt;
   const int flags = request.ifr_flags;
-  if ((flags & IFF_UP) == 0 || (flags & IFF_BROADCAST) == 0 || (flags & (IFF_NOARP | IFF_LOOPBACK)) != 0) return std::nullopt;
-  if (::ioctl(socket, SIOCGIFHWADDR, &request) != 0 || request.ifr_hwaddr.sa_family != ARPHRD_ETHER) return std::nullopt;
+  if ((flags & IFF_UP) == 0 || (flags & IFF_BROADCAST) == 0 || (flags & (IFF_NOARP | IFF_LOOPBACK)) != 0)
+    return std::nullopt;
+  if (::ioctl(socket, SIOCGIFHWADDR, &request) != 0 || request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
+    return std::nullopt;
   std::memcpy(out.mac.data(), request.ifr_hwaddr.sa_data, out.mac.size());
   return out;
 }
@@ -172,7 +174,8 @@ class Announcer final : public ArpAnnouncer {
     sockaddr_ll from{};
     for (;;) {
       socklen_t size = sizeof from;
-      const ssize_t got = ::recvfrom(socket_.get(), &request, sizeof request, 0, reinterpret_cast<sockaddr*>(&from), &size);
+      const ssize_t got =
+          ::recvfrom(socket_.get(), &request, sizeof request, 0, reinterpret_cast<sockaddr*>(&from), &size);
       if (got < 0) return;
       if (got < static_cast<ssize_t>(sizeof request) || request.hardware != htons(ARPHRD_ETHER) ||
           request.protocol != htons(ETHERTYPE_IP) || request.operation != htons(ARPOP_REQUEST))
@@ -193,8 +196,8 @@ class Announcer final : public ArpAnnouncer {
   }
 
   // Addresses in network byte order.
-  void send(const EthernetLink& link, const Mac& to, std::uint16_t operation, std::uint32_t sender_ip, const Mac& target,
-            std::uint32_t target_ip) {
+  void send(const EthernetLink& link, const Mac& to, std::uint16_t operation, std::uint32_t sender_ip,
+            const Mac& target, std::uint32_t target_ip) {
     ArpPacket packet;
     packet.operation = htons(operation);
     packet.sender = link.mac;

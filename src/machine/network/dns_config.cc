@@ -15,8 +15,9 @@ constexpr std::size_t kBytesMax = 1u << 20, kHostsMax = 10'000, kResolversMax = 
 constexpr std::uint32_t kTtl = 5;
 
 // Plugins whose work is done here without being asked for, or that only make CoreDNS itself run.
-constexpr std::string_view kDoneAnyway[] = {"bufsize", "cache", "errors", "health", "import", "kubernetes", "lameduck", "loadbalance",
-                                            "log", "loop", "prometheus", "ready", "reload"};
+constexpr std::string_view kDoneAnyway[] = {"bufsize",    "cache",    "errors",      "health", "import",
+                                            "kubernetes", "lameduck", "loadbalance", "log",    "loop",
+                                            "prometheus", "ready",    "reload"};
 
 std::string plain(std::string_view name) {
   std::string out = to_lower(name);
@@ -110,8 +111,10 @@ class Reader {
         if (words.size() > 1) problem("hosts: a file is not read; write the entries between braces");
         if (block) hosts();
       } else {
-        if (words[0] == "forward") forward(words, zones);
-        else if (words[0] == "rewrite") rewrite(words);
+        if (words[0] == "forward")
+          forward(words, zones);
+        else if (words[0] == "rewrite")
+          rewrite(words);
         else if (std::find(std::begin(kDoneAnyway), std::end(kDoneAnyway), words[0]) == std::end(kDoneAnyway))
           problem("plugin " + words[0] + " is not supported; it has no effect");
         if (block) skip_block();
@@ -120,10 +123,10 @@ class Reader {
   }
 
   void skip_block() {
-    for (++at_; at_ < lines_.size(); ++at_) {
+    for (int depth = 1; ++at_ < lines_.size();) {
       if (lines_[at_].empty()) continue;
-      if (lines_[at_][0] == "}") return;
-      if (lines_[at_].back() == "{") skip_block();
+      if (lines_[at_][0] == "}" && --depth == 0) return;
+      if (lines_[at_].back() == "{") ++depth;
     }
   }
 
@@ -157,7 +160,8 @@ class Reader {
   void rewrite(const std::vector<std::string>& words) {
     const bool exact = words.size() == 5 && words[2] == "exact";
     if (words.size() < 2 || words[1] != "name" || !(words.size() == 4 || exact))
-      return problem("\"" + join(words, " ") + "\": only \"rewrite name [exact] FROM TO\" is supported; it has no effect");
+      return problem("\"" + join(words, " ") +
+                     "\": only \"rewrite name [exact] FROM TO\" is supported; it has no effect");
     config.rewrites[plain(words[words.size() - 2])] = plain(words.back());
   }
 
@@ -181,8 +185,8 @@ std::vector<std::string> resolvers_for(const Config& config, std::string_view na
 std::optional<std::uint32_t> reversed(std::string_view name) {
   const auto labels = split(name, '.');
   if (labels.size() != 6 || !name.ends_with(".in-addr.arpa")) return std::nullopt;
-  const auto address = parse_ipv4(std::string(labels[3]) + "." + std::string(labels[2]) + "." + std::string(labels[1]) + "." +
-                                  std::string(labels[0]));
+  const auto address = parse_ipv4(std::string(labels[3]) + "." + std::string(labels[2]) + "." + std::string(labels[1]) +
+                                  "." + std::string(labels[0]));
   return address.ok() ? std::optional<std::uint32_t>(*address) : std::nullopt;
 }
 

@@ -23,13 +23,16 @@ std::string shown(const Config& config, const std::string& name, std::uint16_t t
     return out;
   }
   for (const Record& record : found.answer.answer.answers)
-    out += (type == kPtr ? record.data.substr(1, static_cast<unsigned char>(record.data[0])) : format_ipv4(read_u32(record.data, 0))) + " ";
+    out += (type == kPtr ? record.data.substr(1, static_cast<unsigned char>(record.data[0]))
+                         : format_ipv4(read_u32(record.data, 0))) +
+           " ";
   return out;
 }
 
 }  // namespace
 
-TEST_CASE("a Corefile's hosts, stub domains, resolvers and rewrites have their meaning, and nothing else is a problem") {
+TEST_CASE(
+    "a Corefile's hosts, stub domains, resolvers and rewrites have their meaning, and nothing else is a problem") {
   const Config config = corefile(R"(.:53 {
     errors
     health {
@@ -61,7 +64,7 @@ corp.example:53 lab.example {
   CHECK(config.problems.empty());
   CHECK(shown(config, "printer.lan") == "10.0.0.9 10.0.0.10 ");
   CHECK(shown(config, "printer.lan", kAaaa) == "");
-  CHECK(shown(config, "9.0.0.10.in-addr.arpa", kPtr) == "printer");
+  CHECK(shown(config, "9.0.0.10.in-addr.arpa", kPtr) == "printer ");
   CHECK(shown(config, "six.lan") == "ask 9.9.9.9 1.1.1.1");
   CHECK(shown(config, "db.corp.example") == "ask 10.1.0.1:5353");
   CHECK(shown(config, "lab.example") == "ask 10.1.0.1:5353");
@@ -96,10 +99,18 @@ TEST_CASE("what has no effect is named, and broken text is no end of the rest") 
         "Corefile: plugin template is not supported; it has no effect; ");
   CHECK(problems(". {\n forward . tls://9.9.9.9\n}\n") ==
         "Corefile: forward: \"tls://9.9.9.9\" is no IPv4 address (with or without a port); ");
-  CHECK(problems(". {\n rewrite name regex (.*)\\.x y\n}\n").find("only \"rewrite name [exact] FROM TO\"") != std::string::npos);
+  CHECK(problems(". {\n rewrite name regex (.*)\\.x y\n}\n").find("only \"rewrite name [exact] FROM TO\"") !=
+        std::string::npos);
   CHECK(problems("nonsense\n") == "Corefile: expected \"ZONE {\" instead of \"nonsense\"; ");
   CHECK(problems(". {\n hosts /etc/hosts {\n }\n}\n").find("a file is not read") != std::string::npos);
   CHECK(problems(". {\n hosts {\n x y\n }\n}\n") == "Corefile: hosts: \"x\" is no address; ");
   CHECK(problems(". {\n {\n}\n").find("a block without a name") != std::string::npos);
   CHECK(problems(". {\n forward .\n}\n") == "Corefile: forward needs a zone and a resolver; ");
+}
+
+TEST_CASE("blocks may be nested without end and never closed") {
+  std::string text = ". {\n template {\n";
+  for (int i = 0; i < 200'000; ++i) text += "{\n";
+  CHECK(read_config(Value{{"Corefile", text}}, {}).problems.size() == 1);
+  CHECK(read_config(Value{{"Corefile", std::string(2u << 20, '\n')}}, {}).problems.size() == 1);
 }

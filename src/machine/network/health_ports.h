@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// spec.healthCheckNodePort of Services with externalTrafficPolicy Local: a load balancer in front of several machines asks
-// there whether this one has a ready pod. Answers as kube-proxy does (pkg/proxy/healthcheck): 200 or 503 and a JSON body.
-// One thread at a time; the ports answer on threads of their own.
+// spec.healthCheckNodePort of Services with externalTrafficPolicy Local: a load balancer in front of several machines
+// asks there whether this one has a ready pod. Answers as kube-proxy does (pkg/proxy/healthcheck): 200 or 503 and a
+// JSON body. One thread at a time; the ports answer on threads of their own.
 #pragma once
 #include <map>
 #include <string>

@@ -76,7 +76,7 @@ class Controller : public Ingress {
 
   kube::Client& client_;
   const IngressOptions options_;
-  const NginxOptions nginx_;
+  NginxOptions nginx_;
   Sources sources_;
   kube::EventRecorder events_;
 
@@ -93,6 +93,8 @@ class Controller : public Ingress {
 };
 
 Result<void> Controller::post(const IngressTable& table) {
+  // Before the routes that lead there. One that nobody asks for any more stays: taking it away would be a reload for nothing.
+  nginx_.firewalls.insert(table.firewalls.begin(), table.firewalls.end());
   TRY(ensure_nginx(nginx_));
   const std::string status = TRY(nginx_control(options_.directory, "/status", ""));
   const bool lost = status != status_seen_;
@@ -245,7 +247,8 @@ Result<NginxOptions> nginx_options(const IngressOptions& options) {
 }  // namespace
 
 Result<std::shared_ptr<Ingress>> add_ingress(kube::Runtime& runtime, const IngressOptions& options) {
-  const NginxOptions nginx = TRY(nginx_options(options));
+  NginxOptions nginx = TRY(nginx_options(options));
+  nginx.firewalls = TRY(firewalls_of(options.directory));
   TRY(ensure_nginx(nginx).in("ingress"));
   Sources sources{runtime.informer(schema::kIngresses), runtime.informer(schema::kServices),
                   runtime.informer(schema::kEndpointSlices), runtime.informer(schema::kSecrets),

@@ -7,6 +7,7 @@
 #include "core/base/encoding.h"
 #include "core/base/hash.h"
 #include "core/base/text.h"
+#include "machine/network/firewall.h"
 #include "machine/network/netlink.h"
 
 namespace caisson::network {
@@ -62,13 +63,12 @@ constexpr std::string_view kRead[] = {
     "affinity-mode", "allowlist-source-range", "auth-realm", "auth-secret", "auth-secret-type", "auth-type", "auth-url",
     "backend-protocol", "canary", "canary-by-cookie", "canary-by-header", "canary-by-header-pattern",
     "canary-by-header-value", "canary-weight", "canary-weight-total", "client-body-buffer-size", "custom-headers",
-    "default-backend", "denylist-source-range", "enable-access-log", "force-ssl-redirect", "from-to-www-redirect",
-    "limit-allowlist", "limit-whitelist", "load-balance", "proxy-body-size", "proxy-buffer-size", "proxy-buffering",
+    "default-backend", "denylist-source-range", "enable-access-log", "enable-modsecurity", "enable-owasp-core-rules", "force-ssl-redirect", "from-to-www-redirect",
+    "limit-allowlist", "limit-whitelist", "load-balance", "modsecurity-snippet", "proxy-body-size", "proxy-buffer-size", "proxy-buffering",
     "proxy-buffers-number", "server-alias", "service-upstream", "session-cookie-change-on-failure", "ssl-redirect",
     "use-regex", "whitelist-source-range"};
 // Text of nginx's own configuration: with it, whoever may write an Ingress could read every Secret that nginx holds.
-constexpr std::string_view kRefused[] = {"auth-snippet", "configuration-snippet", "modsecurity-snippet", "server-snippet",
-                                         "stream-snippet"};
+constexpr std::string_view kRefused[] = {"auth-snippet", "configuration-snippet", "server-snippet", "stream-snippet"};
 
 template <std::size_t N>
 bool is_among(const std::string_view (&names)[N], std::string_view name) {
@@ -87,6 +87,7 @@ class Reader {
     basic_auth();
     external_auth();
     custom_headers();
+    firewall();
     return std::move(out_);
   }
 
@@ -184,6 +185,25 @@ class Reader {
     if (!resolved.ok()) return close("annotation auth-url: " + resolved.error().message);
     add("auth_host", resolved->host);
     add("auth_url", resolved->url);
+  }
+
+  // Of modsecurity-snippet only the engine's switch is read: other directives could read files and run programs.
+  void firewall() {
+    FirewallMode mode;
+    mode.core_rules = get("enable-owasp-core-rules") == "true";
+    for (const auto line : split(get("modsecurity-snippet"), '\n')) {
+      const std::string text = to_lower(trim(line));
+      if (text.empty() || text.starts_with('#') || text == "secruleengine detectiononly") continue;
+      if (text == "secruleengine on") mode.blocks = true;
+      else warn("annotation modsecurity-snippet: \"" + std::string(trim(line)) + "\" is refused, only SecRuleEngine On or DetectionOnly is read; it has no effect");
+    }
+    if (get("enable-modsecurity") != "true") return;
+    if (const std::string package = missing_for_firewall(mode); !package.empty())
+      return close("annotation enable-modsecurity: the package " + package + " is not installed on this machine");
+    if (to_lower(get("backend-protocol")).starts_with("grpc"))
+      return close("annotation enable-modsecurity: it can't guard gRPC");
+    out_.firewall = mode.name();
+    add("waf", out_.firewall);
   }
 
   void custom_headers() {

@@ -22,6 +22,7 @@ struct RuleOptions {
   std::string text;                               // "\tKEY=VALUE…", values percent-encoded
   std::map<std::string, std::string> user_files;  // of basic authentication: name → lines "user:hash"
   std::vector<std::string> warnings;
+  std::string firewall;  // a mode's name (firewall.h); empty: none
 };
 RuleOptions rule_options(const kube::Object& ingress, const IngressWorld& world);
 

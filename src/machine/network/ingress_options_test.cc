@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "machine/network/firewall.h"
 #include "machine/network/testing/nginx.h"
 
 using namespace caisson;
@@ -251,5 +252,50 @@ TEST_CASE("a backend that speaks gRPC is asked in HTTP/2") {
     ::shutdown(listener.get(), SHUT_RDWR);
     backend.join();
     CHECK(first == "PRI * HTTP/2.0");
+  });
+}
+
+TEST_CASE("the firewall's modes have names, and a body limit in each") {
+  for (const char* name : {"detect", "block", "detect-crs", "block-crs"}) {
+    const auto mode = parse_firewall_mode(name);
+    REQUIRE(mode.ok());
+    CHECK(mode->name() == name);
+    const std::string rules = firewall_rules(*mode, "/tmp/x");
+    CHECK(has(rules, mode->blocks ? "SecRuleEngine On\n" : "SecRuleEngine DetectionOnly\n"));
+    CHECK(has(rules, "SecRequestBodyLimit "));
+    CHECK(has(rules, "/usr/share/modsecurity-crs/rules") == mode->core_rules);
+  }
+  CHECK_FALSE(parse_firewall_mode("../x").ok());
+}
+
+TEST_CASE("ModSecurity guards an Ingress that asks for it, and closes one where it is not installed") {
+  Site site;
+  site.run([&] {
+    const std::string asked = "enable-modsecurity: 'true'|enable-owasp-core-rules: 'true'|modsecurity-snippet: 'SecRuleEngine On'";
+    IngressTable table = make_ingress_table({ingress("a.localhost", path("/"), annotated(asked))}, site.cluster.world());
+    if (!missing_for_firewall({true, true}).empty()) {
+      site.nginx.post(table);
+      CHECK(has(table.warnings.at({"shop", "web"})[0], "is not installed on this machine; nobody is let in"));
+      CHECK(status({"http://a.localhost/"}) == "503");
+      return;
+    }
+    CHECK(table.firewalls == std::set<std::string>{"block-crs"});
+    site.nginx.options.firewalls = {"block-crs", "detect"};
+    const auto reloaded = ensure_nginx(site.nginx.options);
+    REQUIRE_MESSAGE(reloaded.ok(), (reloaded.ok() ? "" : reloaded.error().message));
+    site.nginx.post(table);
+    CHECK(table.warnings.empty());
+    CHECK(status({"http://a.localhost/shop?q=tea"}) == "200");
+    CHECK(status({"http://a.localhost/shop?q=%27%20OR%201=1--"}) == "403");
+    CHECK(status({"-d", "q=<script>alert(1)</script>", "http://a.localhost/shop"}) == "403");
+    site.nginx.post(make_ingress_table({ingress("a.localhost", path("/"), annotated("enable-modsecurity: 'true'"))}, site.cluster.world()));
+    CHECK(status({"http://a.localhost/shop?q=%27%20OR%201=1--"}) == "200");  // only looked at
+    const auto refused = make_ingress_table(
+        {ingress("a.localhost", path("/"), annotated("enable-modsecurity: 'true'|modsecurity-snippet: 'SecRuleRemoveById 1'"))}, site.cluster.world());
+    CHECK(has(refused.warnings.at({"shop", "web"})[0], "\"SecRuleRemoveById 1\" is refused"));
+    const auto grpc = make_ingress_table(
+        {ingress("a.localhost", path("/"), annotated("enable-modsecurity: 'true'|backend-protocol: GRPC"))}, site.cluster.world());
+    CHECK(has(grpc.warnings.at({"shop", "web"})[0], "it can't guard gRPC; nobody is let in"));
+    CHECK(*firewalls_of(site.nginx.options.directory) == std::set<std::string>{"block-crs", "detect"});
   });
 }

@@ -48,6 +48,7 @@ std::string Builder::options_of(const Object& ingress) {
   RuleOptions read = rule_options(ingress, world_);
   for (auto& warning : read.warnings) warn(ingress, std::move(warning));
   out_.user_files.merge(read.user_files);
+  if (!read.firewall.empty()) out_.firewalls.insert(read.firewall);
   if (const auto other = nginx_annotation(ingress, "default-backend"); !other.empty()) {
     const auto service = world_.service({ingress.ns(), std::string(other)});
     const auto ports = service ? service_ports(*service) : std::vector<ServicePort>{};

@@ -36,6 +36,7 @@ struct IngressTable {
   std::string certificates;         // lines "HOST BASE64-CHAIN BASE64-KEY"; kept apart: it holds keys
   std::map<std::string, std::string> user_files;  // of basic authentication, by name; kept apart as well
   std::set<std::string> addresses;                // of endpoints in use
+  std::set<std::string> firewalls;                // modes (firewall.h) that rules ask for
   // Per Ingress, what can't be done as written: unknown annotations, a missing Service or Secret.
   std::map<kube::ObjectKey, std::vector<std::string>> warnings;
   std::map<kube::ObjectKey, std::vector<std::string>> route_warnings;  // the same per IngressRoute

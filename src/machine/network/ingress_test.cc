@@ -228,3 +228,57 @@ TEST_CASE("what an Ingress asks for and can't have is told") {
   CHECK(warnings[0] == "annotation nginx.ingress.kubernetes.io/server-snippet is refused: it would be nginx's own configuration; it has no effect");
   CHECK(warnings[1] == "secret shop/missing does not exist; its hosts get the default certificate");
 }
+
+TEST_CASE("a connection that is upgraded goes through in both directions, and nobody waits for its end") {
+  Nginx nginx = make_nginx();
+  nginx.host.run([&] {
+    REQUIRE(ensure_nginx(nginx.options).ok());
+    const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const auto at = address_of("127.0.0.1", 7003);
+    REQUIRE(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
+    REQUIRE(::listen(listener.get(), 8) == 0);
+    std::string head;
+    std::thread backend([&] {  // answers 101, then gives back what it gets
+      const UniqueFd fd(::accept(listener.get(), nullptr, nullptr));
+      char buffer[4096];
+      while (head.find("\r\n\r\n") == head.npos) {
+        const ssize_t got = ::recv(fd.get(), buffer, sizeof buffer, 0);
+        if (got <= 0) return;
+        head.append(buffer, static_cast<std::size_t>(got));
+      }
+      const std::string answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+      (void)!::send(fd.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
+      for (ssize_t got = 0; (got = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;)
+        (void)!::send(fd.get(), buffer, static_cast<std::size_t>(got), MSG_NOSIGNAL);
+    });
+    nginx.post(make_ingress_table({ingress("a.localhost", path("/"))}, Cluster{{"127.0.0.1:7003"}, {}, {}, {}}.world()));
+    UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const timeval time_max{10, 0};
+    ::setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &time_max, sizeof time_max);
+    const auto to = address_of("127.0.0.1", 80);
+    REQUIRE(::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+    const std::string ask_for = "GET /chat HTTP/1.1\r\nHost: a.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    REQUIRE(::send(client.get(), ask_for.data(), ask_for.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(ask_for.size()));
+    const auto read_until = [&](std::string_view end) {
+      std::string in;
+      char buffer[4096];
+      while (in.find(end) == in.npos) {
+        const ssize_t got = ::recv(client.get(), buffer, sizeof buffer, 0);
+        if (got <= 0) break;
+        in.append(buffer, static_cast<std::size_t>(got));
+      }
+      return in;
+    };
+    CHECK(read_until("\r\n\r\n").starts_with("HTTP/1.1 101 "));
+    for (const std::string word : {"ping", "pong"}) {
+      REQUIRE(::send(client.get(), word.data(), word.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(word.size()));
+      CHECK(read_until(word) == word);
+    }
+    CHECK(*nginx_control(nginx.options.directory, "/under-way?address=127.0.0.1", "") == "0");
+    client.reset();
+    backend.join();
+    CHECK(head.find("Upgrade: websocket") != head.npos);
+    CHECK(to_lower(head).find("connection: upgrade") != head.npos);
+  });
+}

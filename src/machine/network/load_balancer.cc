@@ -68,7 +68,8 @@ class Balancer : public kube::Reconciler {
   std::map<std::string, std::string> told_;  // by reason and uid; of the one key's run
 };
 
-void Balancer::tell(const Object& about, EventRecorder::Type type, std::string_view reason, const std::string& message) {
+void Balancer::tell(const Object& about, EventRecorder::Type type, std::string_view reason,
+                    const std::string& message) {
   std::string& told = told_[std::string(reason) + " " + about.uid()];
   if (told == message) return;
   told = message;
@@ -87,16 +88,24 @@ PoolWorld Balancer::world() {
   for (const Object& object : sources_.pools.list()) {
     if (object.deleting()) continue;
     if (object.ns() != kPoolNamespace) {
-      tell(object, EventRecorder::Type::warning, "NotUsed", "only pools of namespace " + std::string(kPoolNamespace) + " count");
+      tell(object, EventRecorder::Type::warning, "NotUsed",
+           "only pools of namespace " + std::string(kPoolNamespace) + " count");
       continue;
     }
     auto pool = parse_pool(object);
-    tell(object, EventRecorder::Type::warning, "Invalid", pool.ok() ? "" : pool.error().message + "; the pool is not used");
+    tell(object, EventRecorder::Type::warning, "Invalid",
+         pool.ok() ? "" : pool.error().message + "; the pool is not used");
     if (pool.ok()) out.pools.push_back(std::move(pool).value());
   }
-  for (const Object& object : sources_.advertisements.list())
+  for (const Object& object : sources_.advertisements.list()) {
+    const auto checked = check_advertisement(object);
+    tell(object, EventRecorder::Type::warning, "Invalid",
+         checked.ok() ? "" : checked.error().message + "; the advertisement is not used");
     tell(object, EventRecorder::Type::warning, "NotUsed",
-         object.ns() == kPoolNamespace ? "" : "only advertisements of namespace " + std::string(kPoolNamespace) + " count");
+         object.ns() == kPoolNamespace
+             ? ""
+             : "only advertisements of namespace " + std::string(kPoolNamespace) + " count");
+  }
   const bool by_labels = std::any_of(out.pools.begin(), out.pools.end(),
                                      [](const AddressPool& pool) { return !pool.namespace_selectors.empty(); });
   if (by_labels)
@@ -139,13 +148,12 @@ Result<void> Balancer::write_pool_status(const AddressPool& pool, const std::map
                      {"availableIPv6", 0}};
   const auto object = sources_.pools.find({std::string(kPoolNamespace), pool.name});
   if (!object || object->status() == wanted) return {};
-  const auto written = kube::modify(
-      client_, pools_resource(), object->key(),
-      [&](Object& now) {
-        now.edit().set("status", wanted);
-        return true;
-      },
-      {.field_manager = "caisson-load-balancer", .subresource = "status"});
+  const auto written = kube::modify(client_, pools_resource(), object->key(),
+                                    [&](Object& now) {
+                                      now.edit().set("status", wanted);
+                                      return true;
+                                    },
+                                    {.field_manager = "caisson-load-balancer", .subresource = "status"});
   if (!written.ok() && written.error().code != ErrorCode::not_found)
     return Error(written.error()).in("write status of pool " + pool.name);
   return {};
@@ -180,16 +188,20 @@ Result<Announcements> Balancer::announcements(const PoolWorld& world, const std:
   Announcements out;
   for (const auto& [key, one] : assigned) {
     const auto service = sources_.services.find(key);
-    const auto pool = std::find_if(world.pools.begin(), world.pools.end(), [&](const AddressPool& p) { return p.name == one.pool; });
+    const auto pool =
+        std::find_if(world.pools.begin(), world.pools.end(), [&](const AddressPool& p) { return p.name == one.pool; });
     if (one.address.empty() || !service || pool == world.pools.end()) continue;
     const auto links = announcing_links(*pool, advertisements, node_labels);
     tell(*service, EventRecorder::Type::warning, "NotAnnounced",
-         links ? "" : "no L2Advertisement announces pool " + pool->name + ": only this machine itself reaches " + one.address);
+         links
+             ? ""
+             : "no L2Advertisement announces pool " + pool->name + ": only this machine itself reaches " + one.address);
     const bool local = service->spec()["externalTrafficPolicy"].as_string() == "Local";
     if (!links || (local && ready_count(*service) == 0)) continue;
     const std::uint32_t address = TRY(parse_ipv4(one.address));
     const auto [entry, added] = out.try_emplace(address, *links);
-    if (!added && !entry->second.empty()) links->empty() ? entry->second.clear() : entry->second.insert(links->begin(), links->end());
+    if (!added && !entry->second.empty())
+      links->empty() ? entry->second.clear() : entry->second.insert(links->begin(), links->end());
     tell(*service, EventRecorder::Type::normal, "nodeAssigned",
          "announcing " + one.address + " from node \"" + options_.node_name + "\" with protocol \"layer2\"");
   }
@@ -231,7 +243,8 @@ void add_load_balancer(kube::Runtime& runtime, const LoadBalancerOptions& option
   const auto wake = [all](const Object&) { return std::vector<ObjectKey>{all}; };
   // Services without any address of a balancer are none of its business: most clusters have no other.
   runtime.watch(schema::kServices, queue, [all](const Object& service) {
-    const bool concerned = service.spec()["type"].as_string() == "LoadBalancer" || !service.status()["loadBalancer"].empty();
+    const bool concerned =
+        service.spec()["type"].as_string() == "LoadBalancer" || !service.status()["loadBalancer"].empty();
     return concerned ? std::vector<ObjectKey>{all} : std::vector<ObjectKey>{};
   });
   runtime.watch(schema::kEndpointSlices, queue, [all, &services = sources.services](const Object& slice) {

@@ -8,8 +8,8 @@
 #include "machine/network/network.h"
 #include "machine/network/pod_network.h"
 #include "machine/network/testing/namespace.h"
-#include "machine/network/testing/objects.h"
 #include "machine/network/testing/nginx.h"
+#include "machine/network/testing/objects.h"
 
 using namespace caisson;
 using namespace caisson::network;
@@ -24,15 +24,17 @@ const kube::Resource kPools{"metallb.io", "v1beta1", "IPAddressPool", "ipaddress
 const kube::Resource kAdvertisements{"metallb.io", "v1beta1", "L2Advertisement", "l2advertisements"};
 
 kube::Object web(const std::string& spec = "") {
-  return object_of("apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop, uid: u1}\nspec: {type: LoadBalancer, "
-                   "clusterIP: 10.43.0.7, ports: [{name: http, port: 80, nodePort: 30080}]" +
-                   (spec.empty() ? "" : ", " + spec) + "}\n");
+  return object_of(
+      "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop, uid: u1}\nspec: {type: LoadBalancer, "
+      "clusterIP: 10.43.0.7, ports: [{name: http, port: 80, nodePort: 30080}]" +
+      (spec.empty() ? "" : ", " + spec) + "}\n");
 }
 
 kube::Object slice(const std::vector<std::string>& ready) {
-  std::string text = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n"
-                     "metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}\n"
-                     "ports: [{name: http, port: 8080, protocol: TCP}]\nendpoints:\n";
+  std::string text =
+      "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n"
+      "metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}\n"
+      "ports: [{name: http, port: 8080, protocol: TCP}]\nendpoints:\n";
   for (const auto& ip : ready) text += "- {addresses: [" + ip + "], conditions: {ready: true}}\n";
   return object_of(ready.empty() ? text + "  []\n" : text);
 }
@@ -50,7 +52,8 @@ bool any_has(const std::vector<std::string>& texts, std::string_view part) {
 struct Agent {
   kube::Runtime runtime;
   std::shared_ptr<Services> services;
-  Agent(kube::Client& client, const std::string& node) : runtime(client, system_clock(), {.threads = 2, .crash_file = {}}) {
+  Agent(kube::Client& client, const std::string& node)
+      : runtime(client, system_clock(), {.threads = 2, .crash_file = {}}) {
     auto made = add_services(runtime, {.instance = kInstance, .node_address = node});
     REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().message));
     services = *made;
@@ -110,21 +113,24 @@ TEST_CASE("a neighbour reaches a load balancer's address, which nobody has until
     Agent agent(cluster, network.node_address());
     CHECK(any_has(messages(cluster), "there is no address pool: create an IPAddressPool"));
 
-    cluster.put(kPools, object_of("apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: lan, namespace: "
-                                  "metallb-system, uid: p1}\nspec: {addresses: [192.168.77.240-192.168.77.241]}\n"));
+    cluster.put(kPools,
+                object_of("apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: lan, namespace: "
+                          "metallb-system, uid: p1}\nspec: {addresses: [192.168.77.240-192.168.77.241]}\n"));
     agent.settle();
     const auto address = [&] {
       return cluster.get(schema::kServices, {"shop", "web"})->status()["loadBalancer"]["ingress"][0]["ip"].str();
     };
     CHECK(address() == "192.168.77.240");
-    CHECK(ask("192.168.77.240", 80).starts_with("pod "));            // from this machine
-    CHECK(lan.ask_from_neighbour("192.168.77.240", 80).empty());     // nobody answers for it on the wire
+    CHECK(ask("192.168.77.240", 80).starts_with("pod "));         // from this machine
+    CHECK(lan.ask_from_neighbour("192.168.77.240", 80).empty());  // nobody answers for it on the wire
     CHECK(any_has(messages(cluster), "no L2Advertisement announces pool lan"));
 
-    cluster.put(kAdvertisements, object_of("apiVersion: metallb.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: l2, "
-                                           "namespace: metallb-system, uid: a1}\n"));
+    cluster.put(kAdvertisements,
+                object_of("apiVersion: metallb.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: l2, "
+                          "namespace: metallb-system, uid: a1}\n"));
     agent.settle();
-    CHECK(lan.ask_from_neighbour("192.168.77.240", 80).starts_with("pod 192.168.77.2\n"));  // the client's address is kept
+    CHECK(lan.ask_from_neighbour("192.168.77.240", 80)
+              .starts_with("pod 192.168.77.2\n"));  // the client's address is kept
     CHECK(lan.ask_from_neighbour("192.168.77.240", 81) == "refused");
     CHECK(any_has(messages(cluster), "announcing 192.168.77.240 from node \"n1\""));
 
@@ -134,7 +140,8 @@ TEST_CASE("a neighbour reaches a load balancer's address, which nobody has until
     cluster.put(schema::kServices, limited);
     agent.settle();
     CHECK(lan.ask_from_neighbour("192.168.77.240", 80).empty());
-    limited.edit({"spec"}).set("loadBalancerSourceRanges", Value::list_of({"192.168.0.0/16", "192.168.77.2/32", "10.0.0.0/8"}));
+    limited.edit({"spec"}).set("loadBalancerSourceRanges",
+                               Value::list_of({"192.168.0.0/16", "192.168.77.2/32", "10.0.0.0/8"}));
     cluster.put(schema::kServices, limited);
     agent.settle();
     CHECK(lan.ask_from_neighbour("192.168.77.240", 80).starts_with("pod "));
@@ -151,9 +158,10 @@ TEST_CASE("a neighbour reaches a load balancer's address, which nobody has until
     CHECK(lan.ask_from_neighbour("192.168.77.240", 80).starts_with("pod "));
 
     // It is given back with the type, and its route goes.
-    cluster.put(schema::kServices, object_of("apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop, uid: u1}\nspec: "
-                                             "{type: ClusterIP, clusterIP: 10.43.0.7, ports: [{name: http, port: 80}]}\nstatus: "
-                                             "{loadBalancer: {ingress: [{ip: 192.168.77.240}]}}\n"));
+    cluster.put(schema::kServices,
+                object_of("apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop, uid: u1}\nspec: "
+                          "{type: ClusterIP, clusterIP: 10.43.0.7, ports: [{name: http, port: 80}]}\nstatus: "
+                          "{loadBalancer: {ingress: [{ip: 192.168.77.240}]}}\n"));
     agent.settle();
     CHECK(address().empty());
     auto netlink = Netlink::open();

@@ -22,6 +22,7 @@
 #include "core/http/client.h"
 #include "core/http/tls.h"
 #include "machine/network/dns_server.h"
+#include "machine/network/firewall.h"
 
 namespace caisson::network {
 
@@ -39,6 +40,7 @@ std::string socket_path(const std::string& directory) {
 constexpr std::string_view kConfiguration = R"(# Written by Caisson; changes are overwritten.
 load_module MODULES/ndk_http_module.so;
 load_module MODULES/ngx_http_lua_module.so;
+FIREWALL_MODULE
 USER
 pid DIR/nginx.pid;
 error_log DIR/error.log warn;
@@ -110,38 +112,9 @@ http {
       set $caisson_auth_url '';
       set $caisson_auth_host '';
       rewrite_by_lua_block { caisson.route("http") }
-      auth_basic $caisson_realm;
-      auth_basic_user_file DIR/users/$caisson_users;
-      access_by_lua_block { caisson.access() }
-      header_filter_by_lua_block { caisson.header_filter() }
-      error_page 502 504 @failed;
-      proxy_pass $caisson_scheme://caisson_backend;
-      proxy_http_version 1.1;
-      proxy_set_header Host $caisson_host;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $caisson_connection;
-      proxy_set_header X-Request-ID $request_id;
-      proxy_set_header X-Real-IP $remote_addr;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_set_header X-Forwarded-Port $server_port;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Scheme $scheme;
-      proxy_set_header X-Scheme $scheme;
-      proxy_set_header Proxy "";
-      proxy_ssl_server_name on;
-      proxy_ssl_name $host;
-      proxy_redirect off;
-      proxy_buffering off;
-      proxy_buffer_size 16k;
-      proxy_buffers 8 16k;
-      proxy_busy_buffers_size 32k;
-      proxy_connect_timeout 5s;
-      proxy_read_timeout 60s;
-      proxy_send_timeout 60s;
-      proxy_next_upstream error timeout;
-      proxy_next_upstream_tries 3;
+PROXY
     }
+FIREWALLS
     location @grpc {
       rewrite_by_lua_block { caisson.route("grpc") }
       auth_basic $caisson_realm;
@@ -202,6 +175,48 @@ http {
 }
 )";
 
+// What every location that passes HTTP requests on has in common.
+constexpr std::string_view kProxy = R"(      auth_basic $caisson_realm;
+      auth_basic_user_file DIR/users/$caisson_users;
+      access_by_lua_block { caisson.access() }
+      header_filter_by_lua_block { caisson.header_filter() }
+      error_page 502 504 @failed;
+      proxy_pass $caisson_scheme://caisson_backend;
+      proxy_http_version 1.1;
+      proxy_set_header Host $caisson_host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $caisson_connection;
+      proxy_set_header X-Request-ID $request_id;
+      proxy_set_header X-Real-IP $remote_addr;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_set_header X-Forwarded-Port $server_port;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Scheme $scheme;
+      proxy_set_header X-Scheme $scheme;
+      proxy_set_header Proxy "";
+      proxy_ssl_server_name on;
+      proxy_ssl_name $host;
+      proxy_redirect off;
+      proxy_buffering off;
+      proxy_buffer_size 16k;
+      proxy_buffers 8 16k;
+      proxy_busy_buffers_size 32k;
+      proxy_connect_timeout 5s;
+      proxy_read_timeout 60s;
+      proxy_send_timeout 60s;
+      proxy_next_upstream error timeout;
+      proxy_next_upstream_tries 3;)";
+
+// A location of its own for each way to guard: the rules belong to a location, and a request gets there by ngx.exec.
+std::string firewall_locations(const NginxOptions& options) {
+  std::string out;
+  for (const auto& mode : options.firewalls)
+    out += "    location @waf_" + mode + " {\n      modsecurity on;\n      modsecurity_rules_file " + options.directory + "/waf/" +
+           mode + ".conf;\n      rewrite_by_lua_block { caisson.route(\"waf\") }\nPROXY\n    }\n";
+  return out;
+}
+
 Result<std::string> find_modules() {
   for (const char* directory : {"/usr/lib/nginx/modules", "/usr/share/nginx/modules", "/usr/lib64/nginx/modules"})
     if (exists(path_join(directory, "ngx_http_lua_module.so")) && exists(path_join(directory, "ndk_http_module.so")))
@@ -238,7 +253,16 @@ Result<std::string> write_files(const NginxOptions& options, const std::string& 
   TRY(make_dirs(directory + "/temp"));
   TRY(make_dirs(directory + "/users", 0711));
   const std::string user = ::geteuid() != 0 ? "" : "user " + std::string(worker_user()) + ";";
+  TRY(make_dirs(directory + "/waf"));
+  for (const auto& name : options.firewalls) {
+    const FirewallMode mode = TRY(parse_firewall_mode(name));
+    TRY(write_if_changed(directory + "/waf/" + name + ".conf", firewall_rules(mode, directory + "/temp"), 0644));
+  }
   std::string text(kConfiguration);
+  text = replace_all(std::move(text), "FIREWALLS", firewall_locations(options));
+  text = replace_all(std::move(text), "FIREWALL_MODULE",
+                     options.firewalls.empty() ? "" : "load_module MODULES/" + std::string(kFirewallModule) + ";");
+  text = replace_all(std::move(text), "PROXY", kProxy);
   text = replace_all(std::move(text), "MODULES", modules);
   text = replace_all(std::move(text), "USER", user);
   text = replace_all(std::move(text), "RESOLVER", resolver());
@@ -317,6 +341,17 @@ bool wait_end(pid_t pid, int time_max_ms) {
 }
 
 }  // namespace
+
+Result<std::set<std::string>> firewalls_of(const std::string& directory) {
+  std::set<std::string> out;
+  if (!is_directory(directory + "/waf")) return out;
+  const auto files = TRY(list_dir(directory + "/waf"));
+  for (const auto& file : files) {
+    const auto mode = file.ends_with(".conf") ? parse_firewall_mode(file.substr(0, file.size() - 5)) : Result<FirewallMode>(Error{});
+    if (mode.ok() && missing_for_firewall(*mode).empty()) out.insert(mode->name());
+  }
+  return out;
+}
 
 bool nginx_runs(const std::string& directory) {
   return master_of(directory).has_value();

@@ -5,6 +5,7 @@
 // routes, endpoints or certificates. nginx 1.22 with lua-nginx-module 0.10.23. One thread at a time.
 #pragma once
 #include <map>
+#include <set>
 #include <string>
 
 #include "core/base/result.h"
@@ -16,11 +17,15 @@ struct NginxOptions {
   std::string address;
   int http_port = 80, https_port = 443;
   std::string default_certificate_pem, default_key_pem;
+  std::set<std::string> firewalls = {};  // modes (firewall.h) that some Ingress asks for
 };
 
 // Starts, takes over or reloads, so that nginx runs with exactly these options. Errors: already_exists "127.0.0.1:80 is
 // in use", not_found (nginx or one of its modules is not installed), internal with nginx's own words.
 Result<void> ensure_nginx(const NginxOptions& options);
+// Those that the configuration in `directory` has, as far as their packages are still installed: an agent that takes nginx
+// over keeps them until it knows which are asked for.
+Result<std::set<std::string>> firewalls_of(const std::string& directory);
 bool nginx_runs(const std::string& directory);
 // Ends it (its workers finish what they serve for at most two seconds). Fine when it doesn't run.
 Result<void> stop_nginx(const std::string& directory);

@@ -208,6 +208,7 @@ function M.route(location)
   end
   local grpc = backend.scheme:sub(1, 4) == "grpc"
   if grpc and location ~= "grpc" then return ngx.exec("@grpc") end
+  if rule.waf and not rule.closed and location == "http" then return ngx.exec("@waf_" .. rule.waf) end
   if rule.redirect and ngx.var.scheme == "http" then
     local port = M.https_port == 443 and "" or (":" .. M.https_port)
     return ngx.redirect("https://" .. ngx.var.host .. port .. ngx.var.request_uri, 308)

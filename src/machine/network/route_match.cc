@@ -20,13 +20,20 @@ struct Matcher {
   bool any_of;  // several arguments are alternatives
 };
 constexpr Matcher kMatchers[] = {
-    {"Host", "host", 1, 50, true},           {"HostHeader", "host", 1, 50, true},
-    {"HostRegexp", "host_regexp", 1, 50, true}, {"Path", "path", 1, 50, true},
-    {"PathPrefix", "prefix", 1, 50, true},   {"PathRegexp", "path_regexp", 1, 1, true},
-    {"Header", "header", 2, 2, false},       {"Headers", "header", 2, 2, false},
-    {"HeaderRegexp", "header_regexp", 2, 2, false}, {"HeadersRegexp", "header_regexp", 2, 2, false},
-    {"Method", "method", 1, 10, true},       {"Query", "query", 1, 2, false},
-    {"QueryRegexp", "query_regexp", 2, 2, false}, {"ClientIP", "client", 1, 50, true},
+    {"Host", "host", 1, 50, true},
+    {"HostHeader", "host", 1, 50, true},
+    {"HostRegexp", "host_regexp", 1, 50, true},
+    {"Path", "path", 1, 50, true},
+    {"PathPrefix", "prefix", 1, 50, true},
+    {"PathRegexp", "path_regexp", 1, 1, true},
+    {"Header", "header", 2, 2, false},
+    {"Headers", "header", 2, 2, false},
+    {"HeaderRegexp", "header_regexp", 2, 2, false},
+    {"HeadersRegexp", "header_regexp", 2, 2, false},
+    {"Method", "method", 1, 10, true},
+    {"Query", "query", 1, 2, false},
+    {"QueryRegexp", "query_regexp", 2, 2, false},
+    {"ClientIP", "client", 1, 50, true},
 };
 
 struct Node {
@@ -39,7 +46,8 @@ class Parser {
   explicit Parser(std::string_view text) : text_(text) {}
 
   Result<RouteMatch> run() {
-    if (text_.size() > kBytesMax) return Error{ErrorCode::invalid, "the rule is longer than " + std::to_string(kBytesMax) + " bytes"};
+    if (text_.size() > kBytesMax)
+      return Error{ErrorCode::invalid, "the rule is longer than " + std::to_string(kBytesMax) + " bytes"};
     Node all = TRY(alternatives(0));
     skip();
     if (at_ < text_.size()) return expected("&&, || or the end");
@@ -49,11 +57,12 @@ class Parser {
  private:
   Error expected(std::string_view what) const {
     const std::string_view rest = text_.substr(std::min(at_, text_.size()), 20);
-    return {ErrorCode::invalid, "expected " + std::string(what) + " at " +
-                                    (rest.empty() ? "the end" : "\"" + std::string(rest) + "\"")};
+    return {ErrorCode::invalid,
+            "expected " + std::string(what) + " at " + (rest.empty() ? "the end" : "\"" + std::string(rest) + "\"")};
   }
   void skip() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
+      ++at_;
   }
   bool take(std::string_view token) {
     skip();
@@ -119,9 +128,11 @@ class Parser {
     while (at_ < text_.size() && ((text_[at_] | 0x20) >= 'a' && (text_[at_] | 0x20) <= 'z')) ++at_;
     const std::string_view name = text_.substr(begin, at_ - begin);
     if (name.empty()) return expected("a matcher such as Host(`…`)");
-    const auto known = std::find_if(std::begin(kMatchers), std::end(kMatchers), [&](const Matcher& m) { return m.name == name; });
+    const auto known =
+        std::find_if(std::begin(kMatchers), std::end(kMatchers), [&](const Matcher& m) { return m.name == name; });
     if (known == std::end(kMatchers)) return Error{ErrorCode::invalid, "there is no matcher " + std::string(name)};
-    if (++matchers_ > kMatchersMax) return Error{ErrorCode::invalid, "the rule has more than " + std::to_string(kMatchersMax) + " matchers"};
+    if (++matchers_ > kMatchersMax)
+      return Error{ErrorCode::invalid, "the rule has more than " + std::to_string(kMatchersMax) + " matchers"};
     if (!take("(")) return expected("\"(\"");
     std::vector<std::string> arguments;
     do arguments.push_back(TRY(argument()));
@@ -156,7 +167,8 @@ class Parser {
         one = *ranges;
       }
       if ((matcher.token == "path" || matcher.token == "prefix") && one.find('{') != std::string::npos)
-        return Error{ErrorCode::invalid, std::string(matcher.name) + ": patterns in braces are version 2's; write PathRegexp(`…`)"};
+        return Error{ErrorCode::invalid,
+                     std::string(matcher.name) + ": patterns in braces are version 2's; write PathRegexp(`…`)"};
       const std::string text = std::string(matcher.token) + ":" + percent_encode(one);
       out.text = out.text.empty() ? text : "| " + out.text + " " + text;
     }

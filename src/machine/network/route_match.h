@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The match rules of Traefik's IngressRoute, "Host(`a.example`) && (PathPrefix(`/api`) || Header(`X-Beta`, `1`))", as
 // the expression that nginx's Lua side evaluates. Pure functions; any thread. Source: Traefik 3.5, "Rules & Priority";
-// of version 2's syntax several arguments of Host, Path, PathPrefix and Method, and the names Headers and HeadersRegexp.
+// of version 2's syntax several arguments of Host, Path, PathPrefix and Method, and the names Headers and
+// HeadersRegexp.
 #pragma once
 #include <string>
 #include <string_view>

@@ -39,7 +39,11 @@ std::optional<double> seconds_of(const Value& value) {
     const std::size_t unit = at;
     while (at < text.size() && (text[at] < '0' || text[at] > '9')) ++at;
     const std::string_view name = text.substr(unit, at - unit);
-    const double factor = name == "ms" ? 0.001 : name == "s" || name.empty() ? 1 : name == "m" ? 60 : name == "h" ? 3600 : 0;
+    const double factor = name == "ms"                  ? 0.001
+                          : name == "s" || name.empty() ? 1
+                          : name == "m"                 ? 60
+                          : name == "h"                 ? 3600
+                                                        : 0;
     if (factor == 0) return std::nullopt;
     sum += static_cast<double>(*number) * factor;
   }
@@ -69,7 +73,8 @@ class Reader {
     option("closed", "middleware " + current_ + ": " + why);
   }
   void option(std::string_view name, std::string_view value) {
-    if (!set_.emplace(name).second && name != "closed") return warn("a second " + std::string(name) + " on one route has no effect");
+    if (!set_.emplace(name).second && name != "closed")
+      return warn("a second " + std::string(name) + " on one route has no effect");
     out_.text += "\t" + std::string(name) + "=" + percent_encode(value);
   }
   // Arguments are encoded twice: once as part of the list, once as an option's value.
@@ -78,7 +83,8 @@ class Reader {
     char number[8];
     std::snprintf(number, sizeof number, "%03d", steps_);
     std::string text;
-    for (const auto& one : arguments) text += (text.empty() ? "" : " ") + (one.empty() ? std::string("-") : "=" + percent_encode(one));
+    for (const auto& one : arguments)
+      text += (text.empty() ? "" : " ") + (one.empty() ? std::string("-") : "=" + percent_encode(one));
     out_.text += "\tstep:" + std::string(number) + ":" + std::string(name) + "=" + percent_encode(text);
   }
 
@@ -135,7 +141,9 @@ class Reader {
     step("strip_prefix_regex", patterns);
   }
   void replace_path(const Value& spec) { step("replace_path", {spec["path"].str()}); }
-  void replace_path_regex(const Value& spec) { step("replace_path_regex", {spec["regex"].str(), spec["replacement"].str()}); }
+  void replace_path_regex(const Value& spec) {
+    step("replace_path_regex", {spec["regex"].str(), spec["replacement"].str()});
+  }
   void redirect_scheme(const Value& spec) {
     step("redirect_scheme", {spec["scheme"].str(), spec["port"].scalar_text(), spec["permanent"].as_bool() ? "1" : ""});
   }
@@ -155,7 +163,8 @@ class Reader {
   // Whom a limit is counted for: the client's address, the request's host, or a header.
   std::string source(const Value& spec, std::string_view otherwise) {
     const Value& criterion = spec["sourceCriterion"];
-    if (const auto header = criterion["requestHeaderName"].as_string(); !header.empty()) return "header:" + std::string(header);
+    if (const auto header = criterion["requestHeaderName"].as_string(); !header.empty())
+      return "header:" + std::string(header);
     if (criterion["requestHost"].as_bool()) return "host";
     return criterion["ipStrategy"].is_null() ? std::string(otherwise) : "client";
   }
@@ -164,7 +173,8 @@ class Reader {
     const auto period = spec["period"].is_null() ? std::optional<double>(1) : seconds_of(spec["period"]);
     if (!period || *period <= 0) return close("period \"" + spec["period"].scalar_text() + "\" is no duration");
     if (average <= 0) return;  // no limit, as Traefik's default
-    step("rate", {current_, std::to_string(static_cast<double>(average) / *period), std::to_string(burst), source(spec, "client")});
+    step("rate", {current_, std::to_string(static_cast<double>(average) / *period), std::to_string(burst),
+                  source(spec, "client")});
   }
   void in_flight(const Value& spec) {
     if (spec["amount"].as_int() > 0) step("in_flight", {current_, spec["amount"].scalar_text(), source(spec, "host")});
@@ -206,19 +216,22 @@ class Reader {
     option("auth_host", resolved->host);
     option("auth_verbatim", "1");
     if (!spec["authResponseHeaders"].empty()) option("auth_headers", texts(spec["authResponseHeaders"]));
-    for (const char* name : {"authResponseHeadersRegex", "authRequestHeaders", "tls", "forwardBody", "headerField", "addAuthCookiesToResponse"})
+    for (const char* name : {"authResponseHeadersRegex", "authRequestHeaders", "tls", "forwardBody", "headerField",
+                             "addAuthCookiesToResponse"})
       if (spec.contains(name)) warn("forwardAuth." + std::string(name) + " has no effect");
   }
 
   void headers(const Value& spec) {
-    for (const auto& [name, value] : spec["customRequestHeaders"].entries()) step("request_header", {std::string(name), value.scalar_text()});
-    for (const auto& [name, value] : spec["customResponseHeaders"].entries()) step("response_header", {std::string(name), value.scalar_text()});
+    for (const auto& [name, value] : spec["customRequestHeaders"].entries())
+      step("request_header", {std::string(name), value.scalar_text()});
+    for (const auto& [name, value] : spec["customResponseHeaders"].entries())
+      step("response_header", {std::string(name), value.scalar_text()});
     security_headers(spec);
     cross_origin(spec);
     if (!spec["allowedHosts"].empty()) step("hosts", {texts(spec["allowedHosts"])});
-    static constexpr std::string_view kNoEffect[] = {"hostsProxyHeaders", "sslRedirect", "sslHost", "sslForceHost", "sslTemporaryRedirect",
-                                                     "sslProxyHeaders", "publicKey", "isDevelopment", "featurePolicy",
-                                                     "accessControlAllowOriginListRegex"};
+    static constexpr std::string_view kNoEffect[] = {
+        "hostsProxyHeaders", "sslRedirect", "sslHost",       "sslForceHost",  "sslTemporaryRedirect",
+        "sslProxyHeaders",   "publicKey",   "isDevelopment", "featurePolicy", "accessControlAllowOriginListRegex"};
     for (const auto name : kNoEffect)
       if (spec.contains(name)) warn("headers." + std::string(name) + " has no effect");
   }

@@ -2,8 +2,9 @@
 // From Traefik's Middlewares to options and steps of a route's line (route_table.h). Pure functions; any thread.
 // Source: traefik.io/v1alpha1 of Traefik 3.5, "Middlewares".
 //
-// A middleware that keeps people out and can't be done as written (a missing Secret, digestAuth, a plugin, one that does
-// not exist) closes its routes: they must not be more open than they say. Others have no effect then. Both are named.
+// A middleware that keeps people out and can't be done as written (a missing Secret, digestAuth, a plugin, one that
+// does not exist) closes its routes: they must not be more open than they say. Others have no effect then. Both are
+// named.
 #pragma once
 #include "machine/network/ingress_options.h"
 

@@ -57,8 +57,10 @@ std::string Builder::schemes() {
     const std::string_view name = point.as_string();
     const char* scheme = name == "websecure" ? "https" : name == "web" && !tls ? "http" : "";
     if (*scheme != '\0') out += (out.empty() ? "" : ",") + std::string(scheme);
-    if (name == "web" && tls) warn("entry point web speaks no TLS: with a tls section the routes are served by websecure");
-    if (name != "web" && name != "websecure") warn("there is no entry point " + std::string(name) + ", only web and websecure");
+    if (name == "web" && tls)
+      warn("entry point web speaks no TLS: with a tls section the routes are served by websecure");
+    if (name != "web" && name != "websecure")
+      warn("there is no entry point " + std::string(name) + ", only web and websecure");
   }
   return tls && out.empty() ? "https" : out;
 }
@@ -73,7 +75,8 @@ std::string Builder::scheme_of(const Value& service, const std::string& port) {
 
 void Builder::add_service(const Value& service, std::int64_t weight, int depth, std::string& into) {
   const std::string name = service["name"].str(), ns = service["namespace"].str();
-  if (!ns.empty() && ns != current_->ns()) return warn("service " + ns + "/" + name + " is of another namespace than the route");
+  if (!ns.empty() && ns != current_->ns())
+    return warn("service " + ns + "/" + name + " is of another namespace than the route");
   if (depth > kServiceDepthMax) return warn("TraefikServices are nested too deeply at " + name);
   weight = std::min(kWeightMax, weight * service["weight"].as_int(1));
   if (weight <= 0) return;
@@ -107,7 +110,8 @@ std::string Builder::choices(const Value& services) {
 std::string Builder::service_options(const Value& services) {
   std::string out;
   const Value& first = services[0];
-  if (!first["passHostHeader"].as_bool(true)) out += "\tvhost=" + percent_encode(first["name"].str() + "." + current_->ns() + ".svc");
+  if (!first["passHostHeader"].as_bool(true))
+    out += "\tvhost=" + percent_encode(first["name"].str() + "." + current_->ns() + ".svc");
   const Value& cookie = first["sticky"]["cookie"];
   if (cookie.is_null()) return out;
   out += "\taffinity=cookie";
@@ -127,15 +131,17 @@ void Builder::add_rule(const Value& rule, std::size_t number, const std::string&
   const std::string text = rule["match"].str();
   auto match = parse_route_match(text);
   if (!match.ok()) return warn("match \"" + text + "\": " + match.error().message);
-  const std::int64_t priority = rule["priority"].as_int() != 0 ? rule["priority"].as_int() : static_cast<std::int64_t>(text.size());
+  const std::int64_t priority =
+      rule["priority"].as_int() != 0 ? rule["priority"].as_int() : static_cast<std::int64_t>(text.size());
   RuleOptions options = middleware_options(*current_, rule["middlewares"], world_);
   for (auto& warning : options.warnings) warn(std::move(warning));
   out_.user_files.merge(options.user_files);
   const std::string hosts = match->hosts.empty() ? "*" : join(match->hosts, ",");
   const std::string id = current_->key().str() + "#" + std::to_string(number);
-  out_.lines += "route\t" + std::to_string(priority) + "\t" + schemes + "\t" + percent_encode(hosts) + "\t" + match->expression +
-                "\t" + choices(rule["services"]) + "\tid=" + percent_encode(id) + service_options(rule["services"]) +
-                options.text + (closed_.empty() ? "" : "\tclosed=" + percent_encode(closed_)) + "\n";
+  out_.lines += "route\t" + std::to_string(priority) + "\t" + schemes + "\t" + percent_encode(hosts) + "\t" +
+                match->expression + "\t" + choices(rule["services"]) + "\tid=" + percent_encode(id) +
+                service_options(rule["services"]) + options.text +
+                (closed_.empty() ? "" : "\tclosed=" + percent_encode(closed_)) + "\n";
   certificates(match->named_hosts);
 }
 
@@ -148,11 +154,13 @@ void Builder::certificates(const std::vector<std::string>& hosts) {
   const auto secret = world_.secret(key);
   const Value data = secret ? (*secret)["data"] : Value();
   if (data["tls.crt"].as_string().empty() || data["tls.key"].as_string().empty())
-    return warn("secret " + key.str() + (secret ? " lacks tls.crt or tls.key" : " does not exist") + "; the default certificate is shown");
+    return warn("secret " + key.str() + (secret ? " lacks tls.crt or tls.key" : " does not exist") +
+                "; the default certificate is shown");
   const std::string pair = data["tls.crt"].str() + "\t" + data["tls.key"].str();
   for (const auto& host : hosts) out_.certificates.try_emplace(host, pair);
   for (const Value& domain : tls["domains"].items()) {
-    if (const auto main = domain["main"].as_string(); !main.empty()) out_.certificates.try_emplace(to_lower(main), pair);
+    if (const auto main = domain["main"].as_string(); !main.empty())
+      out_.certificates.try_emplace(to_lower(main), pair);
     for (const Value& other : domain["sans"].items()) out_.certificates.try_emplace(to_lower(other.as_string()), pair);
   }
 }
@@ -169,7 +177,8 @@ std::string Builder::tls_options() {
     warn("TLSOption " + name + " has no effect: TLS 1.2 and 1.3 are spoken with nginx's ciphers");
     return {};
   }
-  const std::string why = "TLSOption " + name + (option ? ": client certificates are not supported" : " does not exist");
+  const std::string why =
+      "TLSOption " + name + (option ? ": client certificates are not supported" : " does not exist");
   warn(why + "; nobody is let in");
   return why;
 }

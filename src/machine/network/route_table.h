@@ -3,8 +3,9 @@
 // Source: traefik.io/v1alpha1 of Traefik 3.5.
 //
 //   route PRIORITY SCHEMES HOSTS EXPRESSION BACKENDS KEY=VALUE...
-// SCHEMES "http", "https" or both; HOSTS the names of which one must be asked for, or "*"; EXPRESSION as route_match.h has
-// it; BACKENDS "ID*WEIGHT,ID*WEIGHT" or "-"; the rest are options as a rule's, and step:NNN:NAME=ARGUMENTS, in their order.
+// SCHEMES "http", "https" or both; HOSTS the names of which one must be asked for, or "*"; EXPRESSION as route_match.h
+// has it; BACKENDS "ID*WEIGHT,ID*WEIGHT" or "-"; the rest are options as a rule's, and step:NNN:NAME=ARGUMENTS, in
+// their order.
 //
 // One nginx serves both worlds: of an Ingress' rule and a route the one with the greater priority takes the request, as
 // if the Ingress were Traefik's, where a rule's length is its priority.

@@ -20,15 +20,16 @@ kube::Object route_of(const std::string& routes, const std::string& spec = "", c
 }
 // One rule that leads to web, through the middlewares of these names.
 std::string rule(const std::string& match, const std::string& middlewares = "", const std::string& service = "web") {
-  std::string out = "  - match: \"" + match + "\"\n    kind: Rule\n    services: [{name: " + service + ", port: 80}]\n    middlewares: [";
+  std::string out = "  - match: \"" + match + "\"\n    kind: Rule\n    services: [{name: " + service +
+                    ", port: 80}]\n    middlewares: [";
   for (const auto one : split(middlewares, ','))
     if (!one.empty()) out += "{name: " + std::string(trim(one)) + "}, ";
   return out + "]\n";
 }
 
 std::string curl(std::vector<std::string> args) {
-  Command command{.args = {"curl", "-s", "-i", "-k", "--noproxy", "*", "--max-time", "20", "--resolve", "*:80:127.0.0.1",
-                           "--resolve", "*:443:127.0.0.1"}};
+  Command command{.args = {"curl", "-s", "-i", "-k", "--noproxy", "*", "--max-time", "20", "--resolve",
+                           "*:80:127.0.0.1", "--resolve", "*:443:127.0.0.1"}};
   command.args.insert(command.args.end(), args.begin(), args.end());
   const auto done = run(command);
   return done.ok() ? (*done).out : done.error().message;
@@ -97,11 +98,12 @@ struct Site {
 TEST_CASE("routes match by host, path, header, method, query and client, the greater priority first") {
   Site site;
   site.run([&] {
-    const auto table = site.show({route_of(rule("Host(`a.localhost`) && PathPrefix(`/api`)") +
-                        rule("Host(`a.localhost`) && PathPrefix(`/api`) && Header(`X-Beta`, `1`)", "", "beta") +
-                        rule("Host(`a.localhost`) && Method(`DELETE`)", "", "beta") +
-                        rule("Host(`a.localhost`) && (Query(`v`, `2`) || Path(`/exact`))", "", "beta") +
-                        rule("HostRegexp(`^[a-z]+\\\\.re\\\\.localhost$`) && !ClientIP(`10.0.0.0/8`)"))});
+    const auto table =
+        site.show({route_of(rule("Host(`a.localhost`) && PathPrefix(`/api`)") +
+                            rule("Host(`a.localhost`) && PathPrefix(`/api`) && Header(`X-Beta`, `1`)", "", "beta") +
+                            rule("Host(`a.localhost`) && Method(`DELETE`)", "", "beta") +
+                            rule("Host(`a.localhost`) && (Query(`v`, `2`) || Path(`/exact`))", "", "beta") +
+                            rule("HostRegexp(`^[a-z]+\\\\.re\\\\.localhost$`) && !ClientIP(`10.0.0.0/8`)"))});
     CHECK(site.warnings(table).empty());
     CHECK(has(curl({"http://a.localhost/api/x"}), "\none "));
     CHECK(has(curl({"http://A.localhost/apix"}), "\none "));  // a prefix of the text, as in Traefik
@@ -126,7 +128,9 @@ TEST_CASE("an Ingress and a route share a host: the longer rule takes the reques
     site.show({route_of(rule("Host(`a.localhost`) && PathPrefix(`/x`)", "", "beta"))}, {general});
     CHECK(has(curl({"http://a.localhost/x"}), "\ntwo "));
     CHECK(has(curl({"http://a.localhost/y"}), "\none "));
-    site.show({route_of("  - {match: 'PathPrefix(`/`)', kind: Rule, priority: 1000, services: [{name: beta, port: 80}]}\n")}, {general});
+    site.show(
+        {route_of("  - {match: 'PathPrefix(`/`)', kind: Rule, priority: 1000, services: [{name: beta, port: 80}]}\n")},
+        {general});
     CHECK(has(curl({"http://a.localhost/x"}), "\ntwo "));
   });
 }
@@ -162,8 +166,9 @@ TEST_CASE("middlewares change the path in their order") {
 
 TEST_CASE("redirects keep the method, and a route is of HTTP, HTTPS or both") {
   Site site;
-  site.middlewares = {{"secure", "redirectScheme: {scheme: https, permanent: true}"},
-                      {"www", "redirectRegex: {regex: '^http://a.localhost/(.*)', replacement: 'http://www.localhost/$1'}"}};
+  site.middlewares = {
+      {"secure", "redirectScheme: {scheme: https, permanent: true}"},
+      {"www", "redirectRegex: {regex: '^http://a.localhost/(.*)', replacement: 'http://www.localhost/$1'}"}};
   site.run([&] {
     site.show({route_of(rule("Host(`a.localhost`)", "secure"), "  entryPoints: [web]\n"),
                route_of(rule("Host(`a.localhost`)", "", "beta"), "  entryPoints: [websecure]\n  tls: {}\n", "s")});
@@ -183,10 +188,12 @@ TEST_CASE("redirects keep the method, and a route is of HTTP, HTTPS or both") {
 
 TEST_CASE("headers are set, taken away and secured") {
   Site site;
-  site.middlewares = {
-      {"h", "headers: {customRequestHeaders: {X-In: a b, X-Gone: ''}, customResponseHeaders: {X-Out: '1', Server: ''}, frameDeny: true, "
-            "contentTypeNosniff: true, stsSeconds: 60, stsPreload: true, referrerPolicy: no-referrer, accessControlAllowOriginList: "
-            "['https://ok.example'], accessControlAllowMethods: [GET], accessControlMaxAge: 5}"}};
+  site.middlewares = {{"h",
+                       "headers: {customRequestHeaders: {X-In: a b, X-Gone: ''}, customResponseHeaders: {X-Out: '1', "
+                       "Server: ''}, frameDeny: true, "
+                       "contentTypeNosniff: true, stsSeconds: 60, stsPreload: true, referrerPolicy: no-referrer, "
+                       "accessControlAllowOriginList: "
+                       "['https://ok.example'], accessControlAllowMethods: [GET], accessControlMaxAge: 5}"}};
   site.run([&] {
     CHECK(site.warnings(site.show({route_of(rule("Host(`a.localhost`)", "h"))})).empty());
     const std::string answer = curl({"-H", "X-Gone: 1", "-H", "Origin: https://ok.example", "http://a.localhost/"});
@@ -205,15 +212,18 @@ TEST_CASE("headers are set, taken away and secured") {
 
 TEST_CASE("middlewares keep people out: by address, rate, password, and by another service") {
   Site site;
-  site.middlewares = {{"nobody", "ipAllowList: {sourceRange: [10.0.0.0/8], rejectStatusCode: 418}"},
-                      {"local", "ipWhiteList: {sourceRange: [127.0.0.1/32, 10.0.0.0/8]}"},
-                      {"slow", "rateLimit: {average: 1, period: 1m, burst: 3}"},
-                      {"login", "basicAuth: {secret: users, removeHeader: true, headerField: X-User}"},
-                      {"plain", "basicAuth: {secret: plain}"},
-                      {"ask", "forwardAuth: {address: 'http://auth.shop.svc.cluster.local:7003/check', authResponseHeaders: [X-Who]}"}};
-  site.cluster.secrets[{"shop", "users"}] = kube::Object(Value{{"data", Value{{"users", base64("eve:{PLAIN}apple\n")}}}});
+  site.middlewares = {
+      {"nobody", "ipAllowList: {sourceRange: [10.0.0.0/8], rejectStatusCode: 418}"},
+      {"local", "ipWhiteList: {sourceRange: [127.0.0.1/32, 10.0.0.0/8]}"},
+      {"slow", "rateLimit: {average: 1, period: 1m, burst: 3}"},
+      {"login", "basicAuth: {secret: users, removeHeader: true, headerField: X-User}"},
+      {"plain", "basicAuth: {secret: plain}"},
+      {"ask", "forwardAuth: {address: 'http://auth.shop.svc.cluster.local:7003/check', authResponseHeaders: [X-Who]}"}};
+  site.cluster.secrets[{"shop", "users"}] =
+      kube::Object(Value{{"data", Value{{"users", base64("eve:{PLAIN}apple\n")}}}});
   site.cluster.secrets[{"shop", "plain"}] =
-      kube::Object(Value{{"type", "kubernetes.io/basic-auth"}, {"data", Value{{"username", base64("adam")}, {"password", base64("pear")}}}});
+      kube::Object(Value{{"type", "kubernetes.io/basic-auth"},
+                         {"data", Value{{"username", base64("adam")}, {"password", base64("pear")}}}});
   site.run([&] {
     const auto through = [&](const std::string& names) {
       CHECK(site.warnings(site.show({route_of(rule("Host(`a.localhost`)", names))})).empty());
@@ -248,9 +258,12 @@ TEST_CASE("middlewares keep people out: by address, rate, password, and by anoth
 
 TEST_CASE("what can't be done as written is named, and closes the route where it keeps people out") {
   Site site;
-  site.middlewares = {{"digest", "digestAuth: {secret: x}"}, {"gz", "compress: {}"}, {"no-users", "basicAuth: {secret: missing}"},
+  site.middlewares = {{"digest", "digestAuth: {secret: x}"},
+                      {"gz", "compress: {}"},
+                      {"no-users", "basicAuth: {secret: missing}"},
                       {"loop", "chain: {middlewares: [{name: loop}]}"}};
-  site.others["mtls"] = object_of("metadata: {name: mtls}\nspec: {clientAuth: {clientAuthType: RequireAndVerifyClientCert}}\n");
+  site.others["mtls"] =
+      object_of("metadata: {name: mtls}\nspec: {clientAuth: {clientAuthType: RequireAndVerifyClientCert}}\n");
   site.run([&] {
     const auto warned = [&](const kube::Object& route) { return join(site.warnings(site.show({route})), "; "); };
     const auto closed = [&](const std::string& names, const std::string& why) {
@@ -261,27 +274,35 @@ TEST_CASE("what can't be done as written is named, and closes the route where it
     closed("absent", "middleware shop/absent: it does not exist; nobody is let in");
     closed("no-users", "secret shop/missing of basicAuth does not exist");
     closed("loop", "chains are nested too deeply");
-    CHECK(warned(route_of(rule("Host(`a.localhost`)", "gz"))) == "middleware shop/gz: compress is not supported; it has no effect");
+    CHECK(warned(route_of(rule("Host(`a.localhost`)", "gz"))) ==
+          "middleware shop/gz: compress is not supported; it has no effect");
     CHECK(status({"http://a.localhost/"}) == "200");
-    CHECK(has(warned(route_of("  - {match: 'Host(`a.localhost`)', kind: Rule, services: [{name: web, port: 80}], middlewares: [{name: gz, "
+    CHECK(has(warned(route_of("  - {match: 'Host(`a.localhost`)', kind: Rule, services: [{name: web, port: 80}], "
+                              "middlewares: [{name: gz, "
                               "namespace: other}]}\n")),
               "middleware other/gz: it is of another namespace than the route"));
-    CHECK(has(warned(route_of(rule("Host(`a.localhost`)"), "  tls: {options: {name: mtls}}\n")), "client certificates are not supported"));
+    CHECK(has(warned(route_of(rule("Host(`a.localhost`)"), "  tls: {options: {name: mtls}}\n")),
+              "client certificates are not supported"));
     CHECK(status({"https://a.localhost/"}) == "503");
     CHECK(has(warned(route_of(rule("Nonsense(`x`)"))), "match \"Nonsense(`x`)\": there is no matcher Nonsense"));
-    CHECK(has(warned(route_of("  - {match: 'Host(`a.localhost`)', services: [{name: web, port: 80, namespace: other}]}\n")),
-              "service other/web is of another namespace than the route"));
-    CHECK(has(warned(route_of(rule("Host(`a.localhost`)", "", "beta"), "  tls: {certResolver: le}\n")), "tls.certResolver has no effect"));
+    CHECK(has(
+        warned(route_of("  - {match: 'Host(`a.localhost`)', services: [{name: web, port: 80, namespace: other}]}\n")),
+        "service other/web is of another namespace than the route"));
+    CHECK(has(warned(route_of(rule("Host(`a.localhost`)", "", "beta"), "  tls: {certResolver: le}\n")),
+              "tls.certResolver has no effect"));
   });
 }
 
 TEST_CASE("weights spread requests, also through a TraefikService") {
   Site site;
-  site.others["split"] = object_of("metadata: {name: split}\nspec: {weighted: {services: [{name: web, port: 80, weight: 1}, {name: beta, "
-                                   "port: 80, weight: 3}]}}\n");
+  site.others["split"] = object_of(
+      "metadata: {name: split}\nspec: {weighted: {services: [{name: web, port: 80, weight: 1}, {name: beta, "
+      "port: 80, weight: 3}]}}\n");
   site.run([&] {
-    for (const char* services : {"[{name: split, kind: TraefikService}]", "[{name: web, port: 80, weight: 1}, {name: beta, port: 80, weight: 3}]"}) {
-      site.show({route_of("  - {match: 'Host(`a.localhost`)', kind: Rule, services: " + std::string(services) + "}\n")});
+    for (const char* services : {"[{name: split, kind: TraefikService}]",
+                                 "[{name: web, port: 80, weight: 1}, {name: beta, port: 80, weight: 3}]"}) {
+      site.show(
+          {route_of("  - {match: 'Host(`a.localhost`)', kind: Rule, services: " + std::string(services) + "}\n")});
       std::map<std::string, int> seen;
       for (int i = 0; i < 80; ++i) ++seen[who(ask("127.0.0.1", 80, "a.localhost"))];
       CHECK(seen["one"] + seen["two"] == 80);

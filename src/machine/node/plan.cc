@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/text.h"
+#include "machine/node/sidecars.h"
 
 namespace caisson::node {
 namespace {

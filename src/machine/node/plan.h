@@ -41,8 +41,6 @@ Value pod_status(const kube::Object& pod, const PodState& state, const std::stri
 
 std::string qos_class(const kube::Object& pod);  // "Guaranteed", "Burstable", "BestEffort"
 bool is_sidecar(const Value& init_container);    // restartPolicy: Always
-// Which sidecar ends next: they end one after another, in the reverse of their order. Nothing when none runs.
-std::optional<std::string> last_running_sidecar(const kube::Object& pod, const PodState& state);
 // Every init and main container of the pod with its spec: init containers first. Ephemeral ones are found by name only.
 std::vector<const Value*> all_containers(const kube::Object& pod);
 const Value* find_container(const kube::Object& pod, std::string_view name);

@@ -12,6 +12,7 @@
 #include "core/document/json.h"
 #include "machine/node/accept_queue.h"
 #include "machine/node/pods.h"
+#include "machine/node/sidecars.h"
 #include "machine/node/steps.h"
 
 namespace caisson::node {

@@ -46,14 +46,12 @@ Result<void> write_in_namespaces(const container::Sandbox& sandbox, const Value&
   return result;
 }
 
-}  // namespace
-
 // Only runc runs here: a class that names another handler (gvisor, kata) would promise more isolation than there is.
-Result<void> Pods::check_runtime_class(const Pod& pod) {
+Result<void> check_runtime_class(kube::Client& client, const kube::Object& pod) {
   static const schema::Resource kRuntimeClasses{"node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", false};
-  const std::string name = pod.object.spec()["runtimeClassName"].str();
+  const std::string name = pod.spec()["runtimeClassName"].str();
   if (name.empty()) return {};
-  const auto found = client_.get(kRuntimeClasses, {"", name});
+  const auto found = client.get(kRuntimeClasses, {"", name});
   if (!found.ok()) return Error(found.error()).in("RuntimeClass \"" + name + "\"");
   const std::string handler = (*found)["handler"].str();
   if (handler.empty() || handler == "runc") return {};
@@ -61,10 +59,12 @@ Result<void> Pods::check_runtime_class(const Pod& pod) {
                                        "\": this node has runc only; give the class the handler runc, or the pod another class"};
 }
 
+}  // namespace
+
 Result<void> Pods::set_up(const PodPtr& pod_ptr) {
   Pod& pod = *pod_ptr;
   if (pod.ready_for_containers) return refresh_volumes(pod_ptr);
-  if (!pod.state.sandbox) TRY(check_runtime_class(pod));
+  if (!pod.state.sandbox) TRY(check_runtime_class(client_, pod.object));
   const Time began = now();
   const Value& spec = pod.object.spec();
   const bool host_network = spec["hostNetwork"].as_bool();

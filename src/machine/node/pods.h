@@ -151,7 +151,6 @@ class Pods : public std::enable_shared_from_this<Pods> {
   // pod_sandbox.cc
   bool refused(Pod& pod);
   Result<void> set_up(const PodPtr& pod);
-  Result<void> check_runtime_class(const Pod& pod);
   Result<void> make_files(Pod& pod);
   Result<void> set_sysctls(const Pod& pod);
   Result<void> make_process_namespace(Pod& pod);

@@ -28,7 +28,8 @@ std::string api_reference(const Value& spec) {
       if (!container["envFrom"].empty()) return "envFrom of container " + container["name"].str();
       for (const auto& env : container["env"].items())
         for (const char* kind : {"configMapKeyRef", "secretKeyRef"})
-          if (env["valueFrom"].contains(kind)) return "environment variable " + env["name"].str() + " of container " + container["name"].str();
+          if (env["valueFrom"].contains(kind))
+            return "environment variable " + env["name"].str() + " of container " + container["name"].str();
     }
   return {};
 }
@@ -51,9 +52,12 @@ Result<kube::Object> mirror_pod(std::string_view manifest, const kube::Object& n
   Value& metadata = pod.edit({"metadata"});
   metadata.set("name", pod.name() + "-" + node.name());
   if (pod.ns().empty()) metadata.set("namespace", "default");
-  for (const char* field : {"uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "generateName"}) metadata.erase(field);
-  metadata.set("ownerReferences", Value(std::vector<Value>{Value{
-                                      {"apiVersion", "v1"}, {"kind", "Node"}, {"name", node.name()}, {"uid", node.uid()}, {"controller", true}}}));
+  for (const char* field : {"uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "generateName"})
+    metadata.erase(field);
+  metadata.set(
+      "ownerReferences",
+      Value(std::vector<Value>{Value{
+          {"apiVersion", "v1"}, {"kind", "Node"}, {"name", node.name()}, {"uid", node.uid()}, {"controller", true}}}));
   pod.set_annotation(kConfigSource, "file");
   pod.set_annotation(kConfigHash, hash);
   pod.set_annotation(kConfigMirror, hash);
@@ -65,7 +69,8 @@ Result<kube::Object> mirror_pod(std::string_view manifest, const kube::Object& n
   return pod;
 }
 
-StaticPodPlan plan_static_pods(const std::map<std::string, kube::Object>& wanted, const std::vector<kube::Object>& live) {
+StaticPodPlan plan_static_pods(const std::map<std::string, kube::Object>& wanted,
+                               const std::vector<kube::Object>& live) {
   StaticPodPlan out;
   std::map<kube::ObjectKey, const kube::Object*> by_key;
   for (const auto& [file, pod] : wanted) by_key.try_emplace(pod.key(), &pod);
@@ -86,8 +91,10 @@ Result<std::map<std::string, std::string>> read_manifests(const std::string& dir
   if (!is_directory(directory)) return out;
   const auto names = TRY(list_dir(directory));
   for (const auto& name : names) {
-    if (name.starts_with('.') || !(name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"))) continue;
-    if (out.size() == kManifestsMax) return Error{ErrorCode::invalid, directory + " holds more than " + std::to_string(kManifestsMax) + " manifests"};
+    if (name.starts_with('.') || !(name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json")))
+      continue;
+    if (out.size() == kManifestsMax)
+      return Error{ErrorCode::invalid, directory + " holds more than " + std::to_string(kManifestsMax) + " manifests"};
     out[name] = TRY(read_file(path_join(directory, name), kManifestBytesMax + 1));
   }
   return out;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps the mirror pods of static_pods.h: looks at the folder every few seconds and at once when one of its pods changes.
+// Keeps the mirror pods of static_pods.h: looks at the folder every few seconds and at once when one of its pods
+// changes.
 #include <map>
 
 #include "core/base/log.h"
@@ -14,7 +15,10 @@ constexpr Duration kLookEvery = std::chrono::seconds(5);
 class StaticPods final : public kube::Reconciler {
  public:
   StaticPods(kube::Runtime& runtime, std::string directory, std::string node)
-      : client_(runtime.client()), pods_(runtime.informer(schema::kPods)), directory_(std::move(directory)), node_(std::move(node)) {}
+      : client_(runtime.client()),
+        pods_(runtime.informer(schema::kPods)),
+        directory_(std::move(directory)),
+        node_(std::move(node)) {}
   std::string_view name() const override { return "static-pods"; }
 
   Result<kube::Requeue> reconcile(const kube::ObjectKey&) override {
@@ -22,7 +26,8 @@ class StaticPods final : public kube::Reconciler {
     const std::vector<kube::Object> live = mirror_pods();
     if (manifests.empty() && live.empty()) return kube::Requeue::after(kLookEvery);
     const auto node = client_.get(schema::kNodes, {"", node_});
-    if (!node.ok() && node.error().code == ErrorCode::not_found) return kube::Requeue::after(std::chrono::seconds(1));  // registers just now
+    if (!node.ok() && node.error().code == ErrorCode::not_found)
+      return kube::Requeue::after(std::chrono::seconds(1));  // registers just now
     if (!node.ok()) return node.error();
     std::map<std::string, kube::Object> wanted;
     for (const auto& [file, text] : manifests) {
@@ -53,7 +58,8 @@ class StaticPods final : public kube::Reconciler {
   // Once for each new problem: the folder is looked at again and again.
   void tell(const std::string& what, const std::string& problem) {
     std::string& told = told_[what];
-    if (told != problem && !problem.empty()) log::warning("static pod not run", {{"manifest", what}, {"error", problem}});
+    if (told != problem && !problem.empty())
+      log::warning("static pod not run", {{"manifest", what}, {"error", problem}});
     told = problem;
     if (problem.empty()) told_.erase(what);
   }

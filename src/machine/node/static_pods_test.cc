@@ -43,15 +43,17 @@ TEST_CASE("a mirror pod is named after its node, belongs to it, and is known by 
 }
 
 TEST_CASE("a manifest that is no static pod is refused by name") {
-  CHECK(refusal("kind: Deployment\napiVersion: apps/v1\n") == "a manifest holds one Pod of v1, this one has kind \"Deployment\"");
+  CHECK(refusal("kind: Deployment\napiVersion: apps/v1\n") ==
+        "a manifest holds one Pod of v1, this one has kind \"Deployment\"");
   CHECK(refusal("apiVersion: v1\nkind: Pod\n") == "metadata.name is missing");
   CHECK(refusal("a: [") != "");
   CHECK(refusal(manifest("") + "---\n" + manifest("", "b")) != "");
   CHECK(refusal(std::string(2u << 20, ' ')) == "the manifest is larger than a mebibyte");
-  for (const char* spec : {"serviceAccountName: x", "imagePullSecrets: [{name: x}]", "volumes: [{name: v, secret: {secretName: x}}]",
-                           "volumes: [{name: v, persistentVolumeClaim: {claimName: x}}]",
-                           "containers: [{name: a, envFrom: [{configMapRef: {name: x}}]}]",
-                           "initContainers: [{name: a, env: [{name: E, valueFrom: {secretKeyRef: {name: x, key: y}}}]}]"})
+  for (const char* spec :
+       {"serviceAccountName: x", "imagePullSecrets: [{name: x}]", "volumes: [{name: v, secret: {secretName: x}}]",
+        "volumes: [{name: v, persistentVolumeClaim: {claimName: x}}]",
+        "containers: [{name: a, envFrom: [{configMapRef: {name: x}}]}]",
+        "initContainers: [{name: a, env: [{name: E, valueFrom: {secretKeyRef: {name: x, key: y}}}]}]"})
     CHECK_MESSAGE(refusal(manifest(spec)).starts_with("a static pod may not refer to API objects: "), spec);
 }
 
@@ -75,7 +77,12 @@ TEST_CASE("a static pod runs, comes back when it is deleted, and ends with its m
   Bench bench;
   const std::string file = bench.dir.path() + "/manifests/web.yaml";
   REQUIRE(make_dirs(bench.dir.path() + "/manifests").ok());
-  REQUIRE(write_file(file, manifest("terminationGracePeriodSeconds: 0, containers: [{name: a, image: busybox, command: [sleep, \"1000\"]}]")).ok());
+  REQUIRE(
+      write_file(
+          file,
+          manifest(
+              "terminationGracePeriodSeconds: 0, containers: [{name: a, image: busybox, command: [sleep, \"1000\"]}]"))
+          .ok());
   bench.wait_ready("web-n1");
   const std::string uid = bench.pod("web-n1").uid();
   REQUIRE(bench.admin->remove(schema::kPods, {"default", "web-n1"}).ok());
@@ -87,18 +94,14 @@ TEST_CASE("a static pod runs, comes back when it is deleted, and ends with its m
 
 TEST_CASE("a RuntimeClass with a handler that is not here keeps its pod from starting, and says so") {
   Bench bench;
+  for (const char* text : {"metadata: {name: gvisor}\nhandler: runsc\n",
+                           "metadata: {name: plain}\nhandler: runc\noverhead: {podFixed: {memory: 16Mi, cpu: 50m}}\n"}) {
+    const auto value = yaml::read("apiVersion: node.k8s.io/v1\nkind: RuntimeClass\n" + std::string(text));
+    REQUIRE(value.ok());
+    const auto made = bench.admin->create(kube::Object(*value), {});
+    REQUIRE_MESSAGE(made.ok(), why(made));
+  }
   bench.apply(R"yaml(
-apiVersion: node.k8s.io/v1
-kind: RuntimeClass
-metadata: {name: gvisor}
-handler: runsc
----
-apiVersion: node.k8s.io/v1
-kind: RuntimeClass
-metadata: {name: plain}
-handler: runc
-overhead: {podFixed: {memory: 16Mi, cpu: 50m}}
----
 apiVersion: v1
 kind: Pod
 metadata: {name: sandboxed}
@@ -117,7 +120,7 @@ spec:
   bench.wait_ready("plain");
   CHECK(bench.pod("plain").spec()["overhead"]["memory"].as_string() == "16Mi");
   bench.wait("sandboxed", [](const kube::Object& p) {
-    return p.status()["containerStatuses"][0]["state"]["waiting"]["message"].as_string().find("no runtime for handler \"runsc\"") !=
-           std::string_view::npos;
+    return p.status()["containerStatuses"][0]["state"]["waiting"]["message"].as_string().find(
+               "no runtime for handler \"runsc\"") != std::string_view::npos;
   });
 }

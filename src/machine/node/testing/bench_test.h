@@ -165,7 +165,7 @@ struct Bench {
     REQUIRE_MESSAGE(documents.ok(), why(documents));
     for (const auto& document : *documents) {
       kube::Object object(document);
-      if (object.kind() != "RuntimeClass") object.edit({"metadata"}).set("namespace", "default");
+      object.edit({"metadata"}).set("namespace", "default");
       if (object.kind() == "Pod") object.edit({"spec"}).set("nodeName", "n1");
       const auto made = admin->create(object, {});
       REQUIRE_MESSAGE(made.ok(), why(made));
