@@ -49,17 +49,21 @@ Result<Named> resolved(const ImageSource& source, const std::string& image) {
   return out;
 }
 
-// {expression: …} where an attestor may have one, with the member that its value goes to.
+// {expression: …} where cosign's part of an attestor may have one, with the member that its value goes to.
 struct Place {
-  std::initializer_list<std::string_view> path;
-  std::string_view member;
+  std::string_view part, inner, member;
+
+  const Value& in(const Value& attestor) const {
+    const Value& at = attestor["cosign"][part];
+    return inner.empty() ? at : at[inner];
+  }
+  Value& in(Value& attestor) const {
+    Value& at = attestor.edit({"cosign", part});
+    return inner.empty() ? at : at.edit(inner);
+  }
 };
-const std::vector<Place>& expression_places() {
-  static const std::vector<Place> places = {{{"cosign", "key"}, "data"},
-                                            {{"cosign", "certificate", "cert"}, "value"},
-                                            {{"cosign", "certificate", "certChain"}, "value"}};
-  return places;
-}
+constexpr Place kPlaces[] = {
+    {"key", "", "data"}, {"certificate", "cert", "value"}, {"certificate", "certChain", "value"}};
 
 class NamedObject final : public cel::Object {
  public:
@@ -256,8 +260,8 @@ Result<ImagePolicy> ImagePolicy::compile(const Value& spec) {
     if (!attestor["cosign"].is_map() && !attestor["notary"].is_map())
       return invalid("attestors." + name + ": needs cosign or notary");
     impl->attestors.set(name, attestor);
-    for (const Place& place : expression_places()) {
-      const Value& text = attestor.get(place.path)["expression"];
+    for (const Place& place : kPlaces) {
+      const Value& text = place.in(attestor)["expression"];
       if (text.is_null()) continue;
       auto program = cel_environment().compile(text.as_string());
       if (!program.ok()) return invalid("attestors." + name + ": " + program.error().message);
@@ -325,9 +329,7 @@ Result<Value> ImagePolicy::attestors(const CelScope& scope) const {
     const cel::Value found = TRY(scope.evaluate(one.program).in("attestor " + one.attestor));
     if (!found.is(cel::Kind::string))
       return Error{ErrorCode::bad_request, "attestor " + one.attestor + ": the expression gives no string"};
-    Value* at = &out.edit(one.attestor);
-    for (const std::string_view part : one.place->path) at = &at->edit(part);
-    at->set(one.place->member, found.as_string());
+    one.place->in(out.edit(one.attestor)).set(one.place->member, found.as_string());
   }
   return out;
 }

@@ -101,6 +101,23 @@ TEST_CASE("an image that the attestor signed passes, another does not, and other
   CHECK(c.verdict(c.policy(c.other.pem(), kSigned), "elsewhere.io/app:v1") == "skip: no image matched");
 }
 
+TEST_CASE("an attestor's key may come of an expression") {
+  Case c;
+  c.world.registry.put_layers("example.com/app", signature_tag(c.digest),
+                              {sign_image(c.world.registry, c.key, c.digest)});
+  Value document = c.policy(c.other.pem(), kSigned).object();
+  Value& cosign = document.edit({"spec", "attestors"}).edit(0).edit("cosign");
+  cosign.set("key", Value{{"expression", "object.metadata.annotations.key"}});
+  const auto policy = CelPolicy::compile(document);
+  REQUIRE_MESSAGE(policy.ok(), policy.error().message);
+  Request request = c.request("example.com/app:v1@" + c.digest);
+  request.target.object.edit({"metadata", "annotations"}).set("key", c.key.pem());
+  Value patched;
+  const auto response = policy->evaluate(request, Value(), Value(), c.world, patched);
+  REQUIRE(response);
+  CHECK(response->status == Status::pass);
+}
+
 TEST_CASE("digests are put in before the policy asks for them") {
   Case c;
   c.world.registry.put_layers("example.com/app", signature_tag(c.digest),
