@@ -96,10 +96,10 @@ Value rule(const std::vector<std::string>& groups, const std::vector<std::string
   return out;
 }
 
-const std::vector<std::string> kWatch() {
+std::vector<std::string> watch_verbs() {
   return {"get", "list", "watch"};
 }
-const std::vector<std::string> kManage() {
+std::vector<std::string> manage_verbs() {
   return {"get", "list", "watch", "create", "update", "patch", "delete"};
 }
 
@@ -220,17 +220,17 @@ Result<void> stop_argocd(kube::Client& client, const std::vector<kube::Object>& 
 
 Result<std::string> rbac_manifest(kube::Client* client, const std::string& home) {
   Value in_home = Value::list(), everywhere = Value::list();
-  in_home.push_back(rule({""}, {"secrets", "configmaps"}, kWatch()));
+  in_home.push_back(rule({""}, {"secrets", "configmaps"}, watch_verbs()));
   in_home.push_back(rule({"coordination.k8s.io"}, {"leases"}, {"create"}));
   in_home.push_back(rule({"coordination.k8s.io"}, {"leases"}, {"get", "update"}, {std::string(kName)}));
   everywhere.push_back(
-      rule({"argoproj.io"}, {"applications", "applicationsets", "applicationsets/status", "appprojects"}, kManage()));
+      rule({"argoproj.io"}, {"applications", "applicationsets", "applicationsets/status", "appprojects"}, manage_verbs()));
   everywhere.push_back(rule({"apiextensions.k8s.io"}, {"customresourcedefinitions"}, {"create"}));
   everywhere.push_back(rule({""}, {"namespaces"}, {"get"}));
-  everywhere.push_back(rule({""}, {"configmaps"}, kWatch()));                       // argocd-cm is found among them
+  everywhere.push_back(rule({""}, {"configmaps"}, watch_verbs()));                       // argocd-cm is found among them
   everywhere.push_back(rule({"apps"}, {"statefulsets", "deployments"}, {"list"}));  // is an Argo CD there?
   for (const auto& [group, plurals] : TRY(managed_kinds(client)))
-    everywhere.push_back(rule({group}, {plurals.begin(), plurals.end()}, kManage()));
+    everywhere.push_back(rule({group}, {plurals.begin(), plurals.end()}, manage_verbs()));
   Value role = document("rbac.authorization.k8s.io/v1", "Role", home);
   role.set("rules", std::move(in_home));
   Value cluster_role = document("rbac.authorization.k8s.io/v1", "ClusterRole", "");
