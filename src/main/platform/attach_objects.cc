@@ -223,11 +223,11 @@ Result<std::string> rbac_manifest(kube::Client* client, const std::string& home)
   in_home.push_back(rule({""}, {"secrets", "configmaps"}, watch_verbs()));
   in_home.push_back(rule({"coordination.k8s.io"}, {"leases"}, {"create"}));
   in_home.push_back(rule({"coordination.k8s.io"}, {"leases"}, {"get", "update"}, {std::string(kName)}));
-  everywhere.push_back(
-      rule({"argoproj.io"}, {"applications", "applicationsets", "applicationsets/status", "appprojects"}, manage_verbs()));
+  everywhere.push_back(rule(
+      {"argoproj.io"}, {"applications", "applicationsets", "applicationsets/status", "appprojects"}, manage_verbs()));
   everywhere.push_back(rule({"apiextensions.k8s.io"}, {"customresourcedefinitions"}, {"create"}));
   everywhere.push_back(rule({""}, {"namespaces"}, {"get"}));
-  everywhere.push_back(rule({""}, {"configmaps"}, watch_verbs()));                       // argocd-cm is found among them
+  everywhere.push_back(rule({""}, {"configmaps"}, watch_verbs()));                  // argocd-cm is found among them
   everywhere.push_back(rule({"apps"}, {"statefulsets", "deployments"}, {"list"}));  // is an Argo CD there?
   for (const auto& [group, plurals] : TRY(managed_kinds(client)))
     everywhere.push_back(rule({group}, {plurals.begin(), plurals.end()}, manage_verbs()));
