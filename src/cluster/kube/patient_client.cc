@@ -145,9 +145,9 @@ class PatientClient final : public Client {
   Clock& clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  Connection connection_;                                   // GUARDED_BY(mutex_)
-  std::shared_ptr<Client> client_;                          // GUARDED_BY(mutex_)
-  Duration read_at_, paused_until_{0}, pause_{0};           // GUARDED_BY(mutex_)
+  Connection connection_;                                  // GUARDED_BY(mutex_)
+  std::shared_ptr<Client> client_;                         // GUARDED_BY(mutex_)
+  Duration read_at_, paused_until_{0}, pause_{0};          // GUARDED_BY(mutex_)
   Error last_error_{ErrorCode::unavailable, "no answer"};  // GUARDED_BY(mutex_)
 };
 
@@ -155,8 +155,7 @@ class PatientClient final : public Client {
 
 Result<std::unique_ptr<Client>> make_patient_client(PatientOptions options, Clock& clock) {
   Connection connection = TRY(options.connection());
-  return std::unique_ptr<Client>(
-      std::make_unique<PatientClient>(std::move(options), clock, std::move(connection)));
+  return std::unique_ptr<Client>(std::make_unique<PatientClient>(std::move(options), clock, std::move(connection)));
 }
 
 }  // namespace caisson::kube

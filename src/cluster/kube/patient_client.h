@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Client to a Kubernetes that is not ours: it may be away, overloaded, or change its mind about who we are.
 //
-// - Answers 429 and 5xx, and no answer at all, make a pause for every caller of this client, which doubles from 100 ms to
+// - Answers 429 and 5xx, and no answer at all, make a pause for every caller of this client, which doubles from 100 ms
+// to
 //   10 s with some jitter and ends with the first good answer: many reconcilers do not storm a server that comes back.
 // - The connection is asked for again when the server refuses the credentials (at most once each second), and when
 //   `connection` gives another one: tokens and certificates are rotated under a running process.

@@ -82,9 +82,9 @@ Result<void> Login::prepare_ssh(const Credentials& credentials, const std::strin
 
 Result<Login> Login::make(const Credentials& credentials, const std::string& ca_file, const std::string& parent) {
   Login out;
-  out.config_ = {{"protocol.allow", "never"},        {"protocol.https.allow", "always"},
-                 {"protocol.http.allow", "always"},  {"protocol.ssh.allow", "always"},
-                 {"http.lowSpeedLimit", "1000"},     {"http.lowSpeedTime", "30"}};
+  out.config_ = {{"protocol.allow", "never"},       {"protocol.https.allow", "always"},
+                 {"protocol.http.allow", "always"}, {"protocol.ssh.allow", "always"},
+                 {"http.lowSpeedLimit", "1000"},    {"http.lowSpeedTime", "30"}};
   if (!credentials.ca_pem.empty())
     out.set("http.sslCAInfo", TRY(out.keep("ca.pem", credentials.ca_pem, parent)));
   else if (!ca_file.empty())

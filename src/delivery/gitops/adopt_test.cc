@@ -57,14 +57,17 @@ TEST_CASE("what is gone goes, and the document is written anew") {
   const Value wanted = adopted(in_file, of("data: {a: '1'}"), {"data.b"});
   CHECK(wanted == of("kind: ConfigMap\ndata: {a: '1'}"));
   bool rewritten = false;
-  CHECK(yaml::read(edit_document("kind: ConfigMap\ndata: {a: '1', b: '2'}\n", 0, wanted, rewritten).value()).value() == wanted);
+  CHECK(yaml::read(edit_document("kind: ConfigMap\ndata: {a: '1', b: '2'}\n", 0, wanted, rewritten).value()).value() ==
+        wanted);
   CHECK(rewritten);
   CHECK(edit_document("a: 1\n", 3, wanted, rewritten).error().code == ErrorCode::bad_request);
 }
 
 TEST_CASE("an adoption as a patch has the object's identity and the difference") {
-  const Value before = of("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: n}, data: {x: '1', y: '2', z: '3'}}");
-  const Value after = of("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: n}, data: {x: '9', z: '3'}}");
+  const Value before =
+      of("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: n}, data: {x: '1', y: '2', z: '3'}}");
+  const Value after =
+      of("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: n}, data: {x: '9', z: '3'}}");
   CHECK(json::write(adoption_patch(before, after)) ==
         R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"n"},"data":{"x":"9","y":null}})");
   CHECK(adoption_patch(before, before).is_null());

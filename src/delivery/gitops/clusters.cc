@@ -42,16 +42,20 @@ Result<Cluster> parse_cluster(const kube::Object& secret) {
   const std::string text = secret_field(secret, "config");
   const Value config = text.empty() ? Value::map() : TRY(json::parse(text).in("cluster Secret " + secret.name()));
   for (const char* plugin : {"awsAuthConfig", "execProviderConfig"}) {
-    if (!config[plugin].is_null()) return unusable(secret, std::string("config.") + plugin + " is not supported; use bearerToken or a client certificate");
+    if (!config[plugin].is_null())
+      return unusable(secret,
+                      std::string("config.") + plugin + " is not supported; use bearerToken or a client certificate");
   }
-  if (!config["username"].as_string().empty()) return unusable(secret, "config.username: Kubernetes takes no passwords any more");
+  if (!config["username"].as_string().empty())
+    return unusable(secret, "config.username: Kubernetes takes no passwords any more");
   out.connection.token = config["bearerToken"].str();
   const Value& tls = config["tlsClientConfig"];
   out.connection.http.verify = !tls["insecure"].as_bool();
   out.connection.http.ca_pem = TRY(pem(secret, tls, "caData"));
   out.connection.http.certificate_pem = TRY(pem(secret, tls, "certData"));
   out.connection.http.key_pem = TRY(pem(secret, tls, "keyData"));
-  if (!tls["serverName"].as_string().empty()) return unusable(secret, "config.tlsClientConfig.serverName is not supported");
+  if (!tls["serverName"].as_string().empty())
+    return unusable(secret, "config.tlsClientConfig.serverName is not supported");
   return out;
 }
 
@@ -118,8 +122,8 @@ Result<World*> Clusters::find(Application& application) {
     return Error{ErrorCode::invalid, "spec.destination: cluster " + found->name + " is for project " + found->project};
   if (!found->namespaces.empty() && std::find(found->namespaces.begin(), found->namespaces.end(),
                                               application.destination_namespace) == found->namespaces.end())
-    return Error{ErrorCode::invalid, "spec.destination: namespace " + application.destination_namespace + " of cluster " +
-                                         found->name + " is not managed"};
+    return Error{ErrorCode::invalid, "spec.destination: namespace " + application.destination_namespace +
+                                         " of cluster " + found->name + " is not managed"};
   application.destination_server = found->server;
   application.destination_name = found->name;
   std::shared_ptr<Remote>& remote = remotes_[found->server];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where Applications go: the cluster that this process reconciles, and others, of which Argo CD's cluster Secrets tell
-// (label argocd.argoproj.io/secret-type: cluster; docs/operator-manual/declarative-setup.md of Argo CD 3.0). A cluster is
-// connected to when the first Application names it; one that is away fails its own Applications at once and none else.
-// Threads: any.
+// (label argocd.argoproj.io/secret-type: cluster; docs/operator-manual/declarative-setup.md of Argo CD 3.0). A cluster
+// is connected to when the first Application names it; one that is away fails its own Applications at once and none
+// else. Threads: any.
 #pragma once
 #include <functional>
 #include <map>
@@ -18,7 +18,7 @@
 namespace caisson::gitops {
 
 struct Cluster {
-  std::string name, server, project;   // project: whose Applications alone may go there; empty: all
+  std::string name, server, project;    // project: whose Applications alone may go there; empty: all
   std::vector<std::string> namespaces;  // the only destinations; none: all
   kube::Connection connection;
 };
@@ -45,9 +45,9 @@ class Clusters {
   const std::string home_namespace_;
   const Changed changed_;
   std::mutex mutex_;
-  Duration read_at_{-1};                                           // GUARDED_BY(mutex_)
-  std::map<std::string, Result<Cluster>> known_;                   // by Secret; GUARDED_BY(mutex_)
-  std::map<std::string, std::shared_ptr<Remote>> remotes_;         // by server; GUARDED_BY(mutex_)
+  Duration read_at_{-1};                                    // GUARDED_BY(mutex_)
+  std::map<std::string, Result<Cluster>> known_;            // by Secret; GUARDED_BY(mutex_)
+  std::map<std::string, std::shared_ptr<Remote>> remotes_;  // by server; GUARDED_BY(mutex_)
 };
 
 }  // namespace caisson::gitops

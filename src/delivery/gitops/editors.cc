@@ -47,7 +47,8 @@ void collect(const Value& fields, const Value& desired, const std::string& path,
 
 bool touches(const std::string& held, const std::string& path) {
   const auto below = [](const std::string& inner, const std::string& outer) {
-    return inner.starts_with(outer) && (inner.size() == outer.size() || inner[outer.size()] == '.' || inner[outer.size()] == '[');
+    return inner.starts_with(outer) &&
+           (inner.size() == outer.size() || inner[outer.size()] == '.' || inner[outer.size()] == '[');
   };
   return below(held, path) || below(path, held);
 }
@@ -62,7 +63,8 @@ std::vector<Edit> editors_of(const Value& desired, const Value& live, const std:
     std::vector<std::string> held;
     collect(entry["fieldsV1"], desired, "", 0, held);
     for (Edit& edit : out) {
-      const bool theirs = std::any_of(held.begin(), held.end(), [&](const std::string& one) { return touches(one, edit.path); });
+      const bool theirs =
+          std::any_of(held.begin(), held.end(), [&](const std::string& one) { return touches(one, edit.path); });
       if (!theirs || entry["time"].as_string() < edit.time) continue;
       edit.manager = entry["manager"].str();
       edit.time = entry["time"].str();

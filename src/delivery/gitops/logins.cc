@@ -84,7 +84,8 @@ Result<git::Credentials> git_login(kube::Client& client, const std::string& ns, 
   if (!secret) return out;
   const auto field = [&](std::string_view name) { return secret_field(*secret, name); };
   if (!field("githubAppPrivateKey").empty())
-    return Error{ErrorCode::invalid, "Secret " + secret->name() + ": githubAppPrivateKey is not supported; use a token"};
+    return Error{ErrorCode::invalid,
+                 "Secret " + secret->name() + ": githubAppPrivateKey is not supported; use a token"};
   // A token alone is the password of any user.
   out.user = field("username").empty() && !field("password").empty() ? "x-access-token" : field("username");
   out.password = SecretBytes(field("password"));

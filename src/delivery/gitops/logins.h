@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logins of repositories: Argo CD's Secrets with the label argocd.argoproj.io/secret-type, "repository" for one URL,
-// "repo-creds" for the longest beginning of one (docs/operator-manual/declarative-setup.md of Argo CD 3.0). Threads: any.
+// "repo-creds" for the longest beginning of one (docs/operator-manual/declarative-setup.md of Argo CD 3.0). Threads:
+// any.
 #pragma once
 #include <optional>
 #include <string>

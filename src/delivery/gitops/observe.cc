@@ -100,10 +100,12 @@ class Observer {
     }
     made.live = live.value();
     keep_scaled_replicas(made);
-    if (known.live_version.empty() || known.live_version != live.resource_version() || !(known.compared == *made.desired)) {
+    if (known.live_version.empty() || known.live_version != live.resource_version() ||
+        !(known.compared == *made.desired)) {
       const schema::KindPtr kind = schema_.find(made.id.group, made.version, made.id.kind);
       known.health = health_of(live.value(), *application_.settings);
-      known.drift = compare(*made.desired, live.value(), kind.get(), application_.ignore, application_.settings->ignore);
+      known.drift =
+          compare(*made.desired, live.value(), kind.get(), application_.ignore, application_.settings->ignore);
       known.compared = *made.desired;
       known.live_version = live.resource_version();
     }

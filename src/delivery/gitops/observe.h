@@ -38,8 +38,8 @@ struct ObservationCache {
   std::vector<Entry> entries;  // as the rendered objects
 };
 
-// `previous` is status.resources: kinds of the past are looked at, too. `project` and `cache` may be null; `spec` is the
-// Application's, for the cache.
+// `previous` is status.resources: kinds of the past are looked at, too. `project` and `cache` may be null; `spec` is
+// the Application's, for the cache.
 Observation observe(World& world, const schema::Schema& schema, const Application& application,
                     const Rendered& rendered, const Value& previous, const kube::Object* project,
                     ObservationCache* cache = nullptr, const Value& spec = Value());

@@ -77,7 +77,8 @@ class GithubHost final : public ScmHost {
 
   Result<std::vector<ScmRepository>> repositories() const override {
     std::vector<ScmRepository> out;
-    for (const Value& one : TRY(api_.pages(prefix_ + "/orgs/" + percent_encode(organization_) + "/repos?sort=name", size_name()))) {
+    for (const Value& one :
+         TRY(api_.pages(prefix_ + "/orgs/" + percent_encode(organization_) + "/repos?sort=name", size_name()))) {
       ScmRepository repository;
       repository.organization = organization_;
       repository.name = one["name"].str();
@@ -106,7 +107,8 @@ class GithubHost final : public ScmHost {
     return out;
   }
 
-  Result<bool> has_path(const ScmRepository& repository, const std::string& branch, const std::string& path) const override {
+  Result<bool> has_path(const ScmRepository& repository, const std::string& branch,
+                        const std::string& path) const override {
     std::string encoded;
     for (std::string_view part : split(path, '/')) encoded += "/" + percent_encode(part);
     const auto found = api_.get(at(repository) + "/contents" + encoded + "?ref=" + percent_encode(branch));
@@ -166,7 +168,8 @@ class GitlabHost final : public ScmHost {
     return out;
   }
 
-  Result<bool> has_path(const ScmRepository& repository, const std::string& branch, const std::string& path) const override {
+  Result<bool> has_path(const ScmRepository& repository, const std::string& branch,
+                        const std::string& path) const override {
     const std::string ref = "ref=" + percent_encode(branch);
     const auto file = api_.get(project(repository) + "/files/" + percent_encode(path) + "?" + ref);
     if (file.ok()) return true;
@@ -198,7 +201,8 @@ class OwnHost final : public ScmHost {
     const std::string directory = own_.options().directory + "/" + organization_;
     if (!is_directory(directory)) return out;
     for (const std::string& entry : TRY(list_dir(directory))) {
-      if (!entry.ends_with(".git") || !git::is_repository_name(organization_ + "/" + entry.substr(0, entry.size() - 4))) continue;
+      if (!entry.ends_with(".git") || !git::is_repository_name(organization_ + "/" + entry.substr(0, entry.size() - 4)))
+        continue;
       ScmRepository repository;
       repository.organization = organization_;
       repository.name = entry.substr(0, entry.size() - 4);
@@ -225,7 +229,8 @@ class OwnHost final : public ScmHost {
     return out;
   }
 
-  Result<bool> has_path(const ScmRepository& repository, const std::string& branch, const std::string& path) const override {
+  Result<bool> has_path(const ScmRepository& repository, const std::string& branch,
+                        const std::string& path) const override {
     const git::Repository opened = TRY(own_.find(repository.id));
     const std::string commit = TRY(opened.resolve("refs/heads/" + branch));
     const auto there = opened.tree_hash(commit, path);
@@ -252,7 +257,8 @@ class Filter {
       if (key == "pathsExist" || key == "pathsDoNotExist") continue;
       if (key != "repositoryMatch" && key != "labelMatch" && key != "branchMatch")
         return invalid("the filter " + std::string(key) + " is not known");
-      out.expressions_.emplace(key, TRY(cel::Regex::compile(value.as_string()).in("scmProvider filter " + std::string(key))));
+      out.expressions_.emplace(
+          key, TRY(cel::Regex::compile(value.as_string()).in("scmProvider filter " + std::string(key))));
     }
     out.spec_ = spec;
     return out;
@@ -292,12 +298,14 @@ const Value& settings_of(const Value& provider) {
 
 }  // namespace
 
-Result<std::unique_ptr<ScmHost>> open_scm_host(const Value& provider, const git::Repositories& own,
-                                               const std::function<Result<std::string>(const Value& reference)>& token) {
+Result<std::unique_ptr<ScmHost>> open_scm_host(
+    const Value& provider, const git::Repositories& own,
+    const std::function<Result<std::string>(const Value& reference)>& token) {
   const Value& settings = settings_of(provider);
   if (settings.is_null()) {
     for (const auto& [key, value] : provider.entries()) {
-      if (value.is_map() && key != "values" && key != "template") return invalid(std::string(key) + " is not supported; github, gitlab and gitea are");
+      if (value.is_map() && key != "values" && key != "template")
+        return invalid(std::string(key) + " is not supported; github, gitlab and gitea are");
     }
     return invalid("github, gitlab or gitea is required");
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The repositories of an organisation, for ApplicationSets' scmProvider: on the platform's own git host, and by the APIs
-// of GitHub (REST 2022-11-28), GitLab (v4) and Gitea (v1). Follows Argo CD 3.0 docs/operator-manual/applicationset/
-// Generators-SCM-Provider.md. Blocks (network); any thread.
+// The repositories of an organisation, for ApplicationSets' scmProvider: on the platform's own git host, and by the
+// APIs of GitHub (REST 2022-11-28), GitLab (v4) and Gitea (v1). Follows Argo CD 3.0
+// docs/operator-manual/applicationset/ Generators-SCM-Provider.md. Blocks (network); any thread.
 #pragma once
 #include <functional>
 #include <memory>
@@ -35,7 +35,8 @@ class ScmHost {
   virtual Result<std::vector<ScmRepository>> repositories() const = 0;
   // All of them, or the default branch alone; none for a repository without commits.
   virtual Result<std::vector<ScmBranch>> branches(const ScmRepository& repository, bool all) const = 0;
-  virtual Result<bool> has_path(const ScmRepository& repository, const std::string& branch, const std::string& path) const = 0;
+  virtual Result<bool> has_path(const ScmRepository& repository, const std::string& branch,
+                                const std::string& path) const = 0;
 };
 
 // `token` gives what tokenRef names. Errors: invalid for a provider that is not supported, by its name, or a field that

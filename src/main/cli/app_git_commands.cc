@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `caisson app adopt` and `caisson app rollback --git`: what changes the repository instead of the cluster. Both work in
-// a clone of their own, with this user's git configuration and credentials, and push one commit.
+// `caisson app adopt` and `caisson app rollback --git`: what changes the repository instead of the cluster. Both work
+// in a clone of their own, with this user's git configuration and credentials, and push one commit.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -35,7 +35,8 @@ class Checkout {
     if (!head) TRY(out.git({"checkout", "--quiet", source.target_revision}));
     const auto branch = out.git({"symbolic-ref", "--short", "HEAD"});
     if (!branch.ok())
-      return Error{ErrorCode::invalid, "the Application follows " + source.target_revision + ", which is no branch: there is nothing to push to"};
+      return Error{ErrorCode::invalid, "the Application follows " + source.target_revision +
+                                           ", which is no branch: there is nothing to push to"};
     out.branch_ = std::string(trim(*branch));
     return out;
   }
@@ -68,8 +69,9 @@ class Checkout {
     command.directory = directory;
     command.time_max = kGitTimeMax;
     command.own_session = false;  // git may ask for a password
-    for (const char* name : {"SSH_AUTH_SOCK", "SSH_AGENT_PID", "GIT_SSH_COMMAND", "GIT_ASKPASS", "XDG_CONFIG_HOME", "KUBECONFIG", "GIT_AUTHOR_NAME",
-                             "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "DISPLAY", "TERM"}) {
+    for (const char* name :
+         {"SSH_AUTH_SOCK", "SSH_AGENT_PID", "GIT_SSH_COMMAND", "GIT_ASKPASS", "XDG_CONFIG_HOME", "KUBECONFIG",
+          "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "DISPLAY", "TERM"}) {
       if (const char* value = std::getenv(name)) command.env.emplace_back(name, value);
     }
     return run_checked(command);
@@ -85,7 +87,8 @@ Result<gitops::Application> parsed(const AppSession& app, const kube::Object& ob
   auto settings = std::make_shared<const gitops::Settings>(gitops::parse_settings(map.ok() ? (*map)["data"] : Value()));
   gitops::Application out = TRY(gitops::parse_application(object, app.ns, std::move(settings)));
   if (!out.source.more.empty() || !out.source.chart.empty())
-    return Error{ErrorCode::invalid, object.name() + " has several sources, or a chart of a repository: change them by hand"};
+    return Error{ErrorCode::invalid,
+                 object.name() + " has several sources, or a chart of a repository: change them by hand"};
   return out;
 }
 
@@ -99,7 +102,8 @@ struct Adoption {
 
 class Adopter {
  public:
-  Adopter(const AppSession& app, const AppArguments& arguments, gitops::Application application, const schema::Schema& schema)
+  Adopter(const AppSession& app, const AppArguments& arguments, gitops::Application application,
+          const schema::Schema& schema)
       : app_(app), arguments_(arguments), application_(std::move(application)), schema_(schema) {}
 
   Result<int> run(const Value& status) {
@@ -112,8 +116,8 @@ class Adopter {
     const bool kustomize = kind == render::Kind::kustomize;
     if (kustomize && !application_.source.kustomize.empty())
       return Error{ErrorCode::invalid, "spec.source.kustomize changes what the folder says: take it out first"};
-    const render::Rendering rendering =
-        kustomize ? TRY(render::kustomize(*files, path, {})) : TRY(render::directory(*files, path, directory_options()));
+    const render::Rendering rendering = kustomize ? TRY(render::kustomize(*files, path, {}))
+                                                  : TRY(render::directory(*files, path, directory_options()));
     for (const Value& object : rendering.objects) TRY(look(object, status));
     if (found_.empty()) {
       std::printf("nothing to adopt: no chosen object says otherwise than the repository\n");
@@ -152,14 +156,16 @@ class Adopter {
     const gitops::ResourceId id = gitops::id_of(desired);
     const auto entries = status["resources"].items();
     const bool differs = std::any_of(entries.begin(), entries.end(), [&](const Value& one) {
-      return one["kind"].as_string() == id.kind && one["group"].as_string() == id.group && one["name"].as_string() == id.name &&
-             one["namespace"].as_string() == id.ns && one["status"].as_string() == "OutOfSync";
+      return one["kind"].as_string() == id.kind && one["group"].as_string() == id.group &&
+             one["name"].as_string() == id.name && one["namespace"].as_string() == id.ns &&
+             one["status"].as_string() == "OutOfSync";
     });
     if (!differs || !chosen(id)) return {};
     const auto live = app_.session.client->get(*resource, {id.ns, id.name});
-    if (!live.ok()) return live.error().code == ErrorCode::not_found ? Result<void>{} : live.error();  // a deletion is not adopted
-    const gitops::Drift drift = gitops::compare(desired, live->value(), schema_.find_object(desired).get(), application_.ignore,
-                                                application_.settings->ignore);
+    if (!live.ok())
+      return live.error().code == ErrorCode::not_found ? Result<void>{} : live.error();  // a deletion is not adopted
+    const gitops::Drift drift = gitops::compare(desired, live->value(), schema_.find_object(desired).get(),
+                                                application_.ignore, application_.settings->ignore);
     if (!drift.error.empty()) return Error{ErrorCode::invalid, id.str() + ": " + drift.error};
     Value wanted = gitops::adopted(object, live->value(), drift.paths);
     if (wanted == object) return {};
@@ -177,7 +183,8 @@ class Adopter {
         if (document == one.in_git) {
           bool rewritten = false;
           const std::string next = TRY(gitops::edit_document(text, index, one.wanted, rewritten).in(input.path));
-          if (rewritten) std::fprintf(stderr, "%s: the document was written anew; comments in it are lost\n", input.path.c_str());
+          if (rewritten)
+            std::fprintf(stderr, "%s: the document was written anew; comments in it are lost\n", input.path.c_str());
           return write_file(checkout.file(input.path), next);
         }
         ++index;
@@ -195,7 +202,8 @@ class Adopter {
     if (file.empty()) return Error{ErrorCode::not_found, "no kustomization file in " + path};
     const std::string patch = "adopted-" + to_lower(one.id.kind) + "-" + one.id.name + ".yaml";
     if (exists(checkout.file(path + "/" + patch)))
-      return Error{ErrorCode::already_exists, patch + " is there from an earlier adoption: fold it into the overlay first"};
+      return Error{ErrorCode::already_exists,
+                   patch + " is there from an earlier adoption: fold it into the overlay first"};
     TRY(write_file(checkout.file(path + "/" + patch), yaml::write(gitops::adoption_patch(one.in_git, one.wanted))));
     const std::string text = TRY(read_file(checkout.file(file)));
     auto kustomization = TRY(render::EditableKustomization::parse(text, file));
@@ -248,7 +256,8 @@ Result<int> rollback_in_git(const AppSession& app, const AppArguments& arguments
   }
   const std::string message = "Roll back " + object.name() + " to " + revision.substr(0, 12);
   const std::string commit = TRY(checkout.publish(message, arguments.dry_run));
-  if (commit.empty() && !arguments.dry_run) std::printf("nothing to roll back: the repository says what it said at %s\n", revision.substr(0, 12).c_str());
+  if (commit.empty() && !arguments.dry_run)
+    std::printf("nothing to roll back: the repository says what it said at %s\n", revision.substr(0, 12).c_str());
   if (!commit.empty()) std::printf("%s %s\n", commit.c_str(), message.c_str());
   return 0;
 }

@@ -11,9 +11,12 @@ namespace caisson::cli {
 
 Result<void> command_attach(const AttachFlags& flags) {
   if (flags.kubeconfig.empty())
-    return Error{ErrorCode::bad_request, "say which Kubernetes: --kubeconfig FILE; 'caisson attach --print-rbac' prints the rights that are needed"};
+    return Error{
+        ErrorCode::bad_request,
+        "say which Kubernetes: --kubeconfig FILE; 'caisson attach --print-rbac' prints the rights that are needed"};
   if (flags.detach)
-    return Error{ErrorCode::bad_request, "--detach is for the whole platform; let a service manager run 'caisson attach'"};
+    return Error{ErrorCode::bad_request,
+                 "--detach is for the whole platform; let a service manager run 'caisson attach'"};
   platform::AttachOptions options;
   options.kubeconfig = flags.kubeconfig;
   options.context = flags.context;
@@ -28,7 +31,8 @@ Result<void> command_attach(const AttachFlags& flags) {
 
 Result<void> command_print_rbac(const AttachFlags& flags) {
   std::unique_ptr<kube::Client> client;
-  if (!flags.kubeconfig.empty()) client = kube::make_http_client(TRY(kube::load_kubeconfig(flags.kubeconfig, flags.context)));
+  if (!flags.kubeconfig.empty())
+    client = kube::make_http_client(TRY(kube::load_kubeconfig(flags.kubeconfig, flags.context)));
   const std::string text = TRY(platform::rbac_manifest(client.get(), flags.home_namespace));
   std::fwrite(text.data(), 1, text.size(), stdout);
   return {};

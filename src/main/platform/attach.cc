@@ -151,15 +151,21 @@ Result<void> attach(const AttachOptions& options) {
 
   std::atomic<bool> leads = false;
   http::Server server = TRY(http::Server::start({}));
-  TRY(server.listen(options.listen, options.port, [&](const http::ExchangePtr& exchange) {
-    if (exchange->path == "/api/webhook") return gitops::handle_webhook(*client, options.home_namespace, exchange);
-    if (exchange->path == "/healthz" || exchange->path == "/readyz") return answer(exchange, 200, leads ? "ok" : "ok: standing by");
-    answer(exchange, 404, "webhooks are taken at /api/webhook");
-  }, nullptr));
-  Leader leader(*lease_client, system_clock(), {.lease = {options.home_namespace, "caisson-gitops"}, .identity = own_identity()});
+  TRY(server.listen(
+      options.listen, options.port,
+      [&](const http::ExchangePtr& exchange) {
+        if (exchange->path == "/api/webhook") return gitops::handle_webhook(*client, options.home_namespace, exchange);
+        if (exchange->path == "/healthz" || exchange->path == "/readyz")
+          return answer(exchange, 200, leads ? "ok" : "ok: standing by");
+        answer(exchange, 404, "webhooks are taken at /api/webhook");
+      },
+      nullptr));
+  Leader leader(*lease_client, system_clock(),
+                {.lease = {options.home_namespace, "caisson-gitops"}, .identity = own_identity()});
   while (wait_for_leadership(leader, signals, options)) {
     log::info("reconciling", {{"kubeconfig", options.kubeconfig}, {"namespace", options.home_namespace}});
-    if (options.progress) options.progress("reconciling; webhooks on " + options.listen + ":" + std::to_string(options.port));
+    if (options.progress)
+      options.progress("reconciling; webhooks on " + options.listen + ":" + std::to_string(options.port));
     leads = true;
     {
       const Reconcilers reconcilers(*client, schema, options);

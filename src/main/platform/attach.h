@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `caisson up --kubeconfig`: GitOps alone, against a Kubernetes (1.30 and later) that is there already. No store, no API
-// server, no containers, no root: Applications live in that cluster and go to it and to those that cluster Secrets name.
-// Several such processes may run; a Lease says which one reconciles.
+// `caisson up --kubeconfig`: GitOps alone, against a Kubernetes (1.30 and later) that is there already. No store, no
+// API server, no containers, no root: Applications live in that cluster and go to it and to those that cluster Secrets
+// name. Several such processes may run; a Lease says which one reconciles.
 //
 // Left out, as it belongs to the machine: git and registry hosting, pipelines, builds, metrics, policies.
 #pragma once

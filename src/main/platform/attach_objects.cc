@@ -36,11 +36,16 @@ kube::Resource resource(std::string group, std::string version, std::string kind
 
 Value definition(const Definition& one) {
   Value open{{"type", "object"}, {"x-kubernetes-preserve-unknown-fields", true}};
-  Value properties{{"apiVersion", Value{{"type", "string"}}}, {"kind", Value{{"type", "string"}}},
-                   {"metadata", Value{{"type", "object"}}}, {"spec", open}, {"status", open}};
+  Value properties{{"apiVersion", Value{{"type", "string"}}},
+                   {"kind", Value{{"type", "string"}}},
+                   {"metadata", Value{{"type", "object"}}},
+                   {"spec", open},
+                   {"status", open}};
   if (one.kind == "Application") properties.set("operation", open);
   Value schema{{"type", "object"}, {"required", Value::list_of({"metadata", "spec"})}, {"properties", properties}};
-  Value version{{"name", "v1alpha1"}, {"served", true}, {"storage", true},
+  Value version{{"name", "v1alpha1"},
+                {"served", true},
+                {"storage", true},
                 {"schema", Value{{"openAPIV3Schema", std::move(schema)}}}};
   if (one.status) version.set("subresources", Value{{"status", Value::map()}});
   if (one.kind == "Application") {
@@ -51,11 +56,16 @@ Value definition(const Definition& one) {
   }
   Value versions = Value::list();
   versions.push_back(std::move(version));
-  Value names{{"kind", one.kind}, {"listKind", std::string(one.kind) + "List"}, {"plural", one.plural},
-              {"singular", one.singular}, {"shortNames", Value::list_of(one.short_names)}};
+  Value names{{"kind", one.kind},
+              {"listKind", std::string(one.kind) + "List"},
+              {"plural", one.plural},
+              {"singular", one.singular},
+              {"shortNames", Value::list_of(one.short_names)}};
   Value spec{{"group", "argoproj.io"}, {"scope", "Namespaced"}, {"names", std::move(names)}, {"versions", versions}};
-  return Value{{"apiVersion", "apiextensions.k8s.io/v1"}, {"kind", "CustomResourceDefinition"},
-               {"metadata", Value{{"name", std::string(one.plural) + ".argoproj.io"}}}, {"spec", std::move(spec)}};
+  return Value{{"apiVersion", "apiextensions.k8s.io/v1"},
+               {"kind", "CustomResourceDefinition"},
+               {"metadata", Value{{"name", std::string(one.plural) + ".argoproj.io"}}},
+               {"spec", std::move(spec)}};
 }
 
 Result<void> wait_served(kube::Client& client, std::string_view kind) {
@@ -79,14 +89,19 @@ Error refused(const Error& error, const std::string& what) {
 
 Value rule(const std::vector<std::string>& groups, const std::vector<std::string>& resources,
            const std::vector<std::string>& verbs, const std::vector<std::string>& names = {}) {
-  Value out{{"apiGroups", Value::list_of(groups)}, {"resources", Value::list_of(resources)},
+  Value out{{"apiGroups", Value::list_of(groups)},
+            {"resources", Value::list_of(resources)},
             {"verbs", Value::list_of(verbs)}};
   if (!names.empty()) out.set("resourceNames", Value::list_of(names));
   return out;
 }
 
-const std::vector<std::string> kWatch() { return {"get", "list", "watch"}; }
-const std::vector<std::string> kManage() { return {"get", "list", "watch", "create", "update", "patch", "delete"}; }
+std::vector<std::string> watch_verbs() {
+  return {"get", "list", "watch"};
+}
+std::vector<std::string> manage_verbs() {
+  return {"get", "list", "watch", "create", "update", "patch", "delete"};
+}
 
 // Plurals by group: what Applications have; where nobody can say, what most of them have.
 Result<std::map<std::string, std::set<std::string>>> managed_kinds(kube::Client* client) {
@@ -137,7 +152,8 @@ Value binding(std::string_view kind, std::string_view role, const std::string& n
 }  // namespace
 
 Result<void> ensure_definitions(kube::Client& client) {
-  const kube::Resource crds = resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false);
+  const kube::Resource crds =
+      resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false);
   for (const Definition& one : definitions()) {
     if (client.resource_for("argoproj.io/v1alpha1", one.kind).ok()) continue;  // Argo CD's own, or another Caisson's
     const auto made = client.create(kube::Object(definition(one)));
@@ -173,7 +189,8 @@ Result<void> ensure_home(kube::Client& client, const std::string& home_namespace
 Result<std::vector<kube::Object>> running_argocd(kube::Client& client) {
   kube::ListOptions options;
   options.label_selector =
-      "app.kubernetes.io/name in (argocd-application-controller,argocd-applicationset-controller,argocd-notifications-controller)";
+      "app.kubernetes.io/name in "
+      "(argocd-application-controller,argocd-applicationset-controller,argocd-notifications-controller)";
   std::vector<kube::Object> out;
   for (const auto& [kind, plural] : {std::pair("StatefulSet", "statefulsets"), {"Deployment", "deployments"}}) {
     const auto found = client.list(resource("apps", "v1", kind, plural, true), options);
@@ -203,16 +220,17 @@ Result<void> stop_argocd(kube::Client& client, const std::vector<kube::Object>& 
 
 Result<std::string> rbac_manifest(kube::Client* client, const std::string& home) {
   Value in_home = Value::list(), everywhere = Value::list();
-  in_home.push_back(rule({""}, {"secrets", "configmaps"}, kWatch()));
+  in_home.push_back(rule({""}, {"secrets", "configmaps"}, watch_verbs()));
   in_home.push_back(rule({"coordination.k8s.io"}, {"leases"}, {"create"}));
   in_home.push_back(rule({"coordination.k8s.io"}, {"leases"}, {"get", "update"}, {std::string(kName)}));
-  everywhere.push_back(rule({"argoproj.io"}, {"applications", "applicationsets", "applicationsets/status", "appprojects"}, kManage()));
+  everywhere.push_back(rule(
+      {"argoproj.io"}, {"applications", "applicationsets", "applicationsets/status", "appprojects"}, manage_verbs()));
   everywhere.push_back(rule({"apiextensions.k8s.io"}, {"customresourcedefinitions"}, {"create"}));
   everywhere.push_back(rule({""}, {"namespaces"}, {"get"}));
-  everywhere.push_back(rule({""}, {"configmaps"}, kWatch()));  // argocd-cm is found among them
+  everywhere.push_back(rule({""}, {"configmaps"}, watch_verbs()));                  // argocd-cm is found among them
   everywhere.push_back(rule({"apps"}, {"statefulsets", "deployments"}, {"list"}));  // is an Argo CD there?
   for (const auto& [group, plurals] : TRY(managed_kinds(client)))
-    everywhere.push_back(rule({group}, {plurals.begin(), plurals.end()}, kManage()));
+    everywhere.push_back(rule({group}, {plurals.begin(), plurals.end()}, manage_verbs()));
   Value role = document("rbac.authorization.k8s.io/v1", "Role", home);
   role.set("rules", std::move(in_home));
   Value cluster_role = document("rbac.authorization.k8s.io/v1", "ClusterRole", "");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who reconciles, when several processes are attached to one Kubernetes: the holder of a Lease (coordination.k8s.io/v1).
-// As client-go's tools/leaderelection: what another one holds is taken when its record has not changed for the lease's
-// time by our own clock, so that clocks need not agree. Threads: one.
+// Who reconciles, when several processes are attached to one Kubernetes: the holder of a Lease
+// (coordination.k8s.io/v1). As client-go's tools/leaderelection: what another one holds is taken when its record has
+// not changed for the lease's time by our own clock, so that clocks need not agree. Threads: one.
 #pragma once
 #include <string>
 
