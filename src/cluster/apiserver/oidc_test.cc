@@ -124,7 +124,8 @@ TEST_CASE("a token that is not right in every point is refused") {
   FakeClock clock;
   const auto oidc = OidcAuthenticator::make(issuer.configuration(), "https://own", clock).value();
   const Value claims = issuer.claims(clock);
-  CHECK(oidc->verify(issuer.sign(claims)).ok());
+  const auto right = oidc->verify(issuer.sign(claims));
+  REQUIRE_MESSAGE(right.ok(), failure(right));
   const auto changed = [&](const char* claim, Value value) {
     Value out = claims;
     out.set(claim, std::move(value));
@@ -148,8 +149,10 @@ TEST_CASE("a token that is not right in every point is refused") {
            {issuer.sign(claims, "RS256"), "verify id token signature"},
            {tampered, "verify id token signature"},
            {"a.b", "compact form"}}) {
-    CAPTURE(message);
-    CHECK(failure(oidc->verify(token)).find(message) != std::string::npos);
+    const std::string said = failure(oidc->verify(token)), wanted = message;
+    CAPTURE(said);
+    CAPTURE(wanted);
+    CHECK(said.find(wanted) != std::string::npos);
   }
   CHECK(failure(oidc->verify(issuer.sign(claims), {"elsewhere"})).find("another audience") != std::string::npos);
 }
