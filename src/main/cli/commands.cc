@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <set>
@@ -138,7 +139,8 @@ int run_command_line(int argc, char** argv) {
     return finish(command_app(global, arguments));
   }
   if (words.size() >= 2 && words[0] == "policy" && !asks_help) return finish(command_policy({words.begin() + 1, words.end()}));
-  Tree tree;
+  CLI::App app{"Caisson: git push to running containers, on one machine.\n\nFirst steps: caisson preflight, sudo caisson up --detach, caisson login", "caisson"};
+  Tree tree{app};
   tree.app.require_subcommand(1);
   tree.app.fallthrough();
   tree.app.add_option("--data-dir", tree.global.data_dir, "the platform's directory")->envname("CAISSON_DATA_DIR")->capture_default_str();

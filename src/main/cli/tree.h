@@ -2,7 +2,6 @@
 // The command tree as CLI11 knows it. Each room's commands are registered in a tree_*.cc of their own; commands.cc lists
 // them. The commands that kubectl has too are not here: kubectl/kubectl.h reads their arguments itself.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
@@ -13,11 +12,15 @@
 #include "main/cli/observe_commands.h"
 #include "main/cli/scan_commands.h"
 
+namespace CLI {
+class App;
+}
+
 namespace caisson::cli {
 
 // Holds what the flags write to, and what the chosen command will do.
 struct Tree {
-  CLI::App app{"Caisson: git push to running containers, on one machine.\n\nFirst steps: caisson preflight, sudo caisson up --detach, caisson login", "caisson"};
+  CLI::App& app;
   Global global;
   UpFlags up;
   AttachFlags attach;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // attach, and the flags by which `up` attaches.
+#include <CLI/CLI.hpp>
+
 #include "main/cli/tree.h"
 
 namespace caisson::cli {

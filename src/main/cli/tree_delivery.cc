@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // kustomize, helm, app, policy: they read their arguments themselves, these are for the list of commands and its help.
+#include <CLI/CLI.hpp>
+
 #include "main/cli/tree.h"
 
 namespace caisson::cli {

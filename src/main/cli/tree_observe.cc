@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // promql, metrics, alert
+#include <CLI/CLI.hpp>
+
 #include "main/cli/tree.h"
 
 namespace caisson::cli {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // up, down, preflight, status, login, git-credential, timeline, and the processes of `up`.
+#include <CLI/CLI.hpp>
+
 #include "core/base/log.h"
 #include "main/cli/tree.h"
 #include "main/platform/up.h"

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // scan
+#include <CLI/CLI.hpp>
+
 #include "main/cli/tree.h"
 #include "main/cli/scan_commands.h"
 
