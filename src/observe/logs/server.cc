@@ -19,6 +19,7 @@ namespace caisson::logs {
 namespace {
 
 constexpr auto kMaintainEvery = std::chrono::minutes(5);
+constexpr int kQueriesMax = 6;  // at once
 constexpr std::string_view kApi = "/loki/api/v1/";
 
 Result<std::int64_t> period(const Value& value) {
@@ -61,6 +62,7 @@ struct Server::Impl {
   std::condition_variable changed;
   bool stopping = false;  // GUARDED_BY(mutex)
   std::thread thread;
+  std::atomic<int> running{0};
 
   std::int64_t now() const { return clock.now().time_since_epoch().count(); }
 
@@ -122,6 +124,9 @@ struct Server::Impl {
     }
     if (!path.starts_with(kApi)) return exchange.respond(error_response({ErrorCode::not_found, "404 page not found"}));
     if (exchange.method != "GET" && !post) return exchange.respond(error_response({ErrorCode::method_not_allowed, "use GET or POST"}));
+    // Queries are long, and share their threads with everything else that is asked of the platform.
+    const auto place = std::unique_ptr<std::atomic<int>, void (*)(std::atomic<int>*)>(&running, [](std::atomic<int>* count) { --*count; });
+    if (++running > kQueriesMax) return exchange.respond(error_response({ErrorCode::too_many_requests, "too many outstanding requests"}));
     exchange.respond(answer_query_api(*store, api, now(), path.substr(kApi.size()), parameters, exchange.headers));
   }
 };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <snappy.h>
 #include <zlib.h>
 
 #include "observe/logs/ingest/push.h"
@@ -36,57 +37,11 @@ Result<std::string> inflate_all(std::string& body, int window_bits, std::string_
 }  // namespace
 
 Result<std::string> unsnappy(std::string_view bytes, std::size_t size_bytes_max) {
-  std::size_t at = 0;
-  std::uint64_t size = 0;
-  for (int shift = 0;; shift += 7) {
-    if (at >= bytes.size() || shift > 28) return broken("snappy");
-    const auto byte = static_cast<unsigned char>(bytes[at++]);
-    size |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
-    if (byte < 0x80) break;
-  }
+  std::size_t size = 0;
+  if (!snappy::GetUncompressedLength(bytes.data(), bytes.size(), &size)) return broken("snappy");
   if (size > size_bytes_max) return too_large(size_bytes_max);
-  std::string out;
-  out.reserve(size);
-  const auto little = [&](std::size_t count) -> Result<std::size_t> {
-    if (bytes.size() - at < count) return broken("snappy");
-    std::size_t value = 0;
-    for (std::size_t i = 0; i < count; ++i) value |= static_cast<std::size_t>(static_cast<unsigned char>(bytes[at++])) << 8 * i;
-    return value;
-  };
-  while (at < bytes.size()) {
-    const auto tag = static_cast<unsigned char>(bytes[at++]);
-    std::size_t length = 0, offset = 0;
-    switch (tag & 3) {
-      case 0: {
-        length = tag >> 2;
-        if (length >= 60) length = TRY(little(length - 59));
-        ++length;
-        if (length > bytes.size() - at || length > size - out.size()) return broken("snappy");
-        out.append(bytes, at, length);
-        at += length;
-        continue;
-      }
-      case 1:
-        length = 4 + (tag >> 2 & 7);
-        offset = static_cast<std::size_t>(tag >> 5) << 8 | TRY(little(1));
-        break;
-      case 2:
-        length = 1 + (tag >> 2);
-        offset = TRY(little(2));
-        break;
-      default:
-        length = 1 + (tag >> 2);
-        offset = TRY(little(4));
-    }
-    if (offset == 0 || offset > out.size() || length > size - out.size()) return broken("snappy");
-    const std::size_t from = out.size() - offset;
-    if (offset >= length) {
-      out.append(out, from, length);
-    } else {
-      for (std::size_t i = 0; i < length; ++i) out += out[from + i];
-    }
-  }
-  if (out.size() != size) return broken("snappy");
+  std::string out(size, '\0');
+  if (!snappy::RawUncompress(bytes.data(), bytes.size(), out.data())) return broken("snappy");
   return out;
 }
 

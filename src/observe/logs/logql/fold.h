@@ -12,7 +12,7 @@ double fold(Tok op, double a, double b);
 // Errors: bad_request with what is wrong.
 Result<void> check_line_filter(const LineFilter& filter);
 Result<void> check_parser(const Parser& parser);
-Result<void> check_template(std::string_view text);
+Result<void> check_template(std::string_view name, std::string_view text);  // name: in messages
 Result<void> check_ip(std::string_view text);
 
 }  // namespace caisson::logs::logql

@@ -158,9 +158,9 @@ go_template::FunctionTable borrowed() {
 // One template, parsed once and run for line after line.
 class LineTemplate {
  public:
-  static Result<std::unique_ptr<LineTemplate>> parse(std::string_view text) {
-    auto out = std::unique_ptr<LineTemplate>(new LineTemplate);
-    TRY(out->set_.parse("line", text));
+  static Result<std::unique_ptr<LineTemplate>> parse(std::string_view name, std::string_view text) {
+    auto out = std::unique_ptr<LineTemplate>(new LineTemplate(name));
+    TRY(out->set_.parse(name, text));
     return out;
   }
   Result<std::string> run(const LineState& line) {
@@ -173,11 +173,12 @@ class LineTemplate {
     options.limits.steps_max = 20'000;
     options.limits.output_bytes_max = 1u << 20;
     go_template::Execution execution(set_, options, &host_);
-    return execution.run("line", Datum(go_template::make<Map>(std::move(entries)), go_template::kStringMap));
+    return execution.run(name_, Datum(go_template::make<Map>(std::move(entries)), go_template::kStringMap));
   }
 
  private:
-  LineTemplate() : set_("line", {kOwn, borrowed(), go_template::go_functions()}, {.text_bytes_max = 64u << 10}) {}
+  explicit LineTemplate(std::string_view name) : name_(name), set_(name_, {kOwn, borrowed(), go_template::go_functions()}, {.text_bytes_max = 64u << 10}) {}
+  const std::string name_;
   go_template::Set set_;
   LineHost host_;
 };
@@ -225,20 +226,20 @@ class LabelFormatStep : public Step {
 
 }  // namespace
 
-Result<void> check_template(std::string_view text) {
-  TRY(LineTemplate::parse(text));
+Result<void> check_template(std::string_view name, std::string_view text) {
+  TRY(LineTemplate::parse(name, text));
   return {};
 }
 
 Result<StepPtr> make_line_format(const LineFormat& format) {
-  return StepPtr(std::make_unique<LineFormatStep>(TRY(LineTemplate::parse(format.text))));
+  return StepPtr(std::make_unique<LineFormatStep>(TRY(LineTemplate::parse("line", format.text))));
 }
 
 Result<StepPtr> make_label_format(const LabelFormat& format) {
   std::vector<LabelFormatStep::One> all;
   for (const LabelFormat::One& one : format.all) {
     std::unique_ptr<LineTemplate> value;
-    if (!one.rename) value = TRY(LineTemplate::parse(one.value));
+    if (!one.rename) value = TRY(LineTemplate::parse("label", one.value));
     all.push_back({one.label, one.rename ? one.value : "", std::move(value)});
   }
   return StepPtr(std::make_unique<LabelFormatStep>(std::move(all)));

@@ -65,11 +65,12 @@ bool contains_address(std::string_view line, const IpRange& range) {
     if (at == std::string_view::npos) return false;
     const std::size_t end = std::min(line.find_first_not_of(kSix, at), line.size());
     const std::string_view word = line.substr(at, end - at);
-    // "10.0.0.1:8080", and a colon or a full stop behind an address, are common.
-    const std::size_t four = std::min(word.find_first_not_of(kFour), word.size());
-    std::string_view trimmed = word;
+    // "host:10.0.0.1:8080", and a colon or a full stop behind an address, are common.
+    std::string_view trimmed = word, inner = word.substr(std::min(word.find_first_not_of(':'), word.size()));
     while (!trimmed.empty() && (trimmed.back() == '.' || trimmed.back() == ':')) trimmed.remove_suffix(1);
-    for (const std::string_view candidate : {word, word.substr(0, four), trimmed}) {
+    inner = inner.substr(0, inner.find_first_not_of(kFour));
+    while (!inner.empty() && inner.back() == '.') inner.remove_suffix(1);
+    for (const std::string_view candidate : {word, trimmed, inner}) {
       const auto address = candidate.size() >= 2 ? parse_ip(candidate) : std::nullopt;
       if (address && range.holds(*address)) return true;
     }

@@ -31,6 +31,7 @@ class JsonScan {
   void blank();
   Result<Item> item(int depth);
   Result<std::string> string();
+  Result<void> each_member(const std::function<Result<void>(std::string key)>& call);
   Result<void> map(int depth, std::vector<std::string>& path, const Leaf& call);
   Result<void> skip_container(int depth, char close);
   Result<void> escape(std::string& out);
@@ -47,7 +48,7 @@ struct JsonStep {
   bool is_index = false;
 };
 Result<std::vector<JsonStep>> parse_json_path(std::string_view text);
-// The value at a path: a string's text, anything else as written; "" when it is not there or null.
-Result<std::string> json_at(std::string_view text, const std::vector<JsonStep>& path);
+// The value at a path: a string's text, anything else as written; "" when it is not there, or null, or no JSON.
+std::string json_at(std::string_view text, const std::vector<JsonStep>& path);
 
 }  // namespace caisson::logs::logql

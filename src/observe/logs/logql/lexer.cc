@@ -144,10 +144,10 @@ class Lexer {
 
   Result<void> range() {
     const std::size_t close = text_.find(']', at_);
-    if (close == std::string_view::npos) return fail("missing closing ']' in duration");
+    if (close == std::string_view::npos) return to_error({"missing closing ']' in duration", 0, token_.column});
     const std::string_view inside = text_.substr(at_ + 1, close - at_ - 1);
     const auto ms = metrics::parse_duration(inside);
-    if (!ms.ok()) return fail(ms.error().message);
+    if (!ms.ok()) return to_error({ms.error().message, 0, token_.column});
     token_.kind = Tok::range;
     token_.text = text_.substr(at_, close + 1 - at_);
     token_.nanoseconds = *ms * 1'000'000;
@@ -260,7 +260,7 @@ std::string token_name(const Token& token) {
 }
 
 Error to_error(const ParseError& error) {
-  const std::string place = error.line == 0 ? " " : " at line " + std::to_string(error.line) + ", col " + std::to_string(error.column);
+  const std::string place = error.line == 0 && error.column == 0 ? " " : " at line " + std::to_string(error.line) + ", col " + std::to_string(error.column);
   return {ErrorCode::bad_request, "parse error" + place + ": " + error.message};
 }
 

@@ -40,6 +40,8 @@ std::string_view LineState::get(std::string_view name) const {
 }
 
 bool LineState::has(std::string_view name) const {
+  for (const Change& change : changes_)
+    if (change.name == name) return !change.removed;
   return !get(name).empty();
 }
 

@@ -70,12 +70,7 @@ class JsonPathsStep : public Step {
   bool apply(LineState& line) override {
     const std::string text(line.line());
     for (const One& one : all_) {
-      const auto value = json_at(text, one.path);
-      if (!value.ok()) {
-        line.fail(kJsonFailed, value.error().message);
-        return true;
-      }
-      line.set(line.stream_has(one.label) ? one.label + "_extracted" : one.label, *value);
+      line.set(line.stream_has(one.label) ? one.label + "_extracted" : one.label, json_at(text, one.path));
     }
     return true;
   }
@@ -131,11 +126,15 @@ bool read_logfmt(std::string_view text, const std::function<void(std::string_vie
       continue;
     }
     const std::size_t value_begin = at;
+    bool clean = true;
     while (at < text.size() && static_cast<unsigned char>(text[at]) > ' ') {
-      if (text[at] == '=' || text[at] == '"') bad(at, std::string("unexpected '") + text[at] + "'");
+      if (text[at] == '=' || text[at] == '"') {
+        clean = false;
+        bad(at, std::string("unexpected '") + text[at] + "'");
+      }
       ++at;
     }
-    call(key, text.substr(value_begin, at - value_begin));
+    if (clean) call(key, text.substr(value_begin, at - value_begin));
   }
   return whole;
 }
@@ -203,6 +202,10 @@ class UnpackStep : public Step {
     if (text.empty()) return true;
     std::vector<std::pair<std::string, std::string>> labels;
     std::optional<std::string> entry;
+    if (text[0] != '{') {
+      line.fail(kJsonFailed, "expecting json object(6), but it is not");
+      return true;
+    }
     const auto read = JsonScan(text).members([&](const std::string& key, JsonKind kind, std::string_view, std::string_view value) {
       if (kind != JsonKind::string) return;
       if (key == "_entry") entry = value;
@@ -212,9 +215,10 @@ class UnpackStep : public Step {
       line.fail(kJsonFailed, read.error().message);
       return true;
     }
+    if (!entry) return true;  // not packed
     Extracted out(line);
     for (auto& [name, value] : labels) out.set(std::move(name), value);
-    if (entry) line.set_line(std::move(*entry));
+    line.set_line(std::move(*entry));
     return true;
   }
 };
@@ -234,7 +238,12 @@ Result<StepPtr> make_parser(const Parser& parser) {
       for (const Extraction& one : parser.extractions) all.push_back({one.label, TRY(parse_json_path(one.path))});
       return StepPtr(std::make_unique<JsonPathsStep>(std::move(all)));
     }
-    case ParserKind::logfmt: return StepPtr(std::make_unique<LogfmtStep>(parser));
+    case ParserKind::logfmt:
+      for (const Extraction& one : parser.extractions)
+        for (const char c : one.path)
+          if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_')
+            return Error{ErrorCode::bad_request, "cannot parse expression [" + one.path + "]: unexpected char " + std::string(1, c)};
+      return StepPtr(std::make_unique<LogfmtStep>(parser));
     case ParserKind::unpack: return StepPtr(std::make_unique<UnpackStep>());
     case ParserKind::pattern: return StepPtr(std::make_unique<PatternStep>(TRY(Pattern::parse(parser.text, Pattern::Use::parser))));
     case ParserKind::regexp: {

@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/text.h"
 #include "observe/logs/logql/parser.h"
+#include "observe/logs/logql/printer.h"
 #include "observe/metrics/model/format.h"
 
 namespace caisson::logs::logql {
@@ -124,6 +125,10 @@ struct NodeText {
 };
 
 }  // namespace
+
+std::string print_stage(const Stage& stage) {
+  return std::visit(StageText(), stage);
+}
 
 std::string print(const LabelFilter& f) {
   using Kind = LabelFilter::Kind;

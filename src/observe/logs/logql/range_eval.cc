@@ -123,14 +123,23 @@ class RangeRun {
     } else {
       group = group_of(result_labels());
     }
-    if (groups_.size() > options_.groups_max)
-      return Error{ErrorCode::too_large, "query makes more than " + std::to_string(options_.groups_max) + " series while it is evaluated"};
+    TRY(check_size());
     if (counted_) {
       add(group, span, value, 1);
       return {};
     }
     if (++held_ > options_.samples_max) return Error{ErrorCode::too_large, "query holds more than " + std::to_string(options_.samples_max) + " samples"};
     groups_[group].samples.push_back({t + node_.offset, value});
+    return {};
+  }
+
+  // A label explosion ends here: series times steps are held at once.
+  Result<void> check_size() const {
+    if (groups_.size() > options_.groups_max)
+      return Error{ErrorCode::too_large, "query makes more than " + std::to_string(options_.groups_max) + " series while it is evaluated"};
+    if (groups_.size() * window_.steps() > options_.samples_max)
+      return Error{ErrorCode::too_large, "query holds more than " + std::to_string(options_.samples_max) + " samples: " + std::to_string(groups_.size()) + " series of " +
+                                             std::to_string(window_.steps()) + " steps"};
     return {};
   }
 
