@@ -75,7 +75,7 @@ bool equals(const FloatHistogram& a, const FloatHistogram& b);
 // Whether a counter went back between `previous` and `h`.
 bool detect_reset(const FloatHistogram& h, const FloatHistogram& previous);
 // Keeps what lies below (upper) or above (lower) `bound`: the operators </ and >/.
-void trim(FloatHistogram& h, double bound, bool upper);
+void trim_buckets(FloatHistogram& h, double bound, bool upper);
 // Errors: invalid, which says what is wrong: negative counts, bounds out of order, a schema that is not known.
 Result<void> validate(const FloatHistogram& h);
 

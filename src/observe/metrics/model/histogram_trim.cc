@@ -69,7 +69,7 @@ Kept kept_of_zero(const FloatHistogram& h, double bound, bool upper, bool has_ne
 
 }  // namespace
 
-void trim(FloatHistogram& h, double bound, bool upper) {
+void trim_buckets(FloatHistogram& h, double bound, bool upper) {
   double count = 0, sum = 0;
   bool changed = false, any[2] = {false, false};
   const auto keep = [&](double& stored, const Kept& kept) {

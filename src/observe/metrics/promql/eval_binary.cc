@@ -77,8 +77,8 @@ class Elements {
     if (a.h && !b.h) {
       if (node_.op == Tok::mul) return changed(**a.h, [&](FloatHistogram& h) { scale(h, b.v), compact(h); });
       if (node_.op == Tok::div) return changed(**a.h, [&](FloatHistogram& h) { divide(h, b.v), compact(h); });
-      if (node_.op == Tok::trim_upper) return changed(**a.h, [&](FloatHistogram& h) { trim(h, b.v, true); });
-      if (node_.op == Tok::trim_lower) return changed(**a.h, [&](FloatHistogram& h) { trim(h, b.v, false); });
+      if (node_.op == Tok::trim_upper) return changed(**a.h, [&](FloatHistogram& h) { trim_buckets(h, b.v, true); });
+      if (node_.op == Tok::trim_lower) return changed(**a.h, [&](FloatHistogram& h) { trim_buckets(h, b.v, false); });
     }
     return incompatible(a, b);
   }
