@@ -31,21 +31,21 @@ constexpr Group kGroups[] = {
     {" server agent ", add_process_commands},
 };
 
+bool has_command(const Group& group, const std::string& word) { return group.commands.find(" " + word + " ") != std::string_view::npos; }
+
+bool is_command(const std::string& word) {
+  return std::any_of(std::begin(kGroups), std::end(kGroups), [&](const Group& group) { return has_command(group, word); });
+}
+
 // Only for the list of commands: kubectl/kubectl.h reads their arguments itself.
 void list_kubectl_commands(Tree& tree) {
   std::set<std::string_view> listed;
   for (const auto family : kubectl::all_commands()) {
     for (const kubectl::Command& command : family) {
       const std::string_view word = command.name.substr(0, command.name.find(' '));
-      if (!word.starts_with("__") && listed.insert(word).second) tree.app.add_subcommand(std::string(word), std::string(command.help));
+      if (!word.starts_with("__") && !is_command(std::string(word)) && listed.insert(word).second) tree.app.add_subcommand(std::string(word), std::string(command.help));
     }
   }
-}
-
-bool has_command(const Group& group, const std::string& word) { return group.commands.find(" " + word + " ") != std::string_view::npos; }
-
-bool is_command(const std::string& word) {
-  return std::any_of(std::begin(kGroups), std::end(kGroups), [&](const Group& group) { return has_command(group, word); });
 }
 
 std::string own_path() {
@@ -80,6 +80,17 @@ int refuse_word(std::string_view program, const std::string& word) {
   }
   std::fprintf(stderr, "%s there is no command '%s': 'caisson --help' lists them\n", paint("error:", kRed).c_str(), word.c_str());
   return 2;
+}
+
+// `attach POD` is kubectl's; without a pod, `attach` reconciles another Kubernetes.
+bool attaches_to_cluster(std::string_view program, const std::vector<std::string>& words) {
+  constexpr std::string_view kValues[] = {"--kubeconfig", "--context", "--home-namespace", "--listen", "--portal-port", "--data-dir"};
+  if (program == "kubectl" || words.empty() || words[0] != "attach") return false;
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    if (std::find(std::begin(kValues), std::end(kValues), words[i]) != std::end(kValues)) ++i;
+    else if (!words[i].starts_with('-')) return false;
+  }
+  return true;
 }
 
 // `kubectl kustomize DIR` is `kustomize build DIR`.
@@ -130,7 +141,8 @@ int run_command_line(int argc, char** argv) {
   const std::size_t flags = leading_flags(words);
   const std::vector<std::string> front(words.begin(), words.begin() + flags), rest(words.begin() + flags, words.end());
   if (is_logs_query(rest)) return finish(command_logs_query(rest, front));
-  if (const kubectl::Command* command = kubectl::find_command(rest)) return kubectl::run_command(*command, rest, front);
+  const kubectl::Command* command = attaches_to_cluster(program, rest) ? nullptr : kubectl::find_command(rest);
+  if (command) return kubectl::run_command(*command, rest, front);
   if (!rest.empty() && rest[0] == "app") {
     std::vector<std::string> arguments(rest.begin() + 1, rest.end());
     arguments.insert(arguments.end(), front.begin(), front.end());
