@@ -12,6 +12,7 @@
 #include "core/document/json.h"
 #include "core/document/patch.h"
 #include "main/cli/kubectl/streams.h"
+#include "main/cli/kubectl/watch.h"
 
 namespace caisson::cli::kubectl {
 namespace {
@@ -399,6 +400,8 @@ Result<int> run_run(Call& call) {
   if (call.is_set("rm")) {
     TRY(send(call, "DELETE", schema::kPods.path(call.session.ns, name), {}, "application/json", false));
     std::printf("pod \"%s\" deleted\n", name.c_str());
+    std::fflush(stdout);
+    TRY(follow(call, schema::kPods, call.session.ns, name, TRY(end_of_wait(call, "0s")), [](const Value* pod) -> Result<bool> { return pod == nullptr; }));
   }
   return status;
 }
