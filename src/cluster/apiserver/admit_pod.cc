@@ -45,6 +45,16 @@ bool mount_token(Value& containers, const std::string& volume) {
   return added;
 }
 
+// The account of a namespace that was made a moment ago is on its way: upstream asks ten times, too.
+Value awaited_default(const AdmissionRequest& request) {
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    for (Value& account : request.list(schema::kServiceAccounts, request.ns))
+      if (account["metadata"]["name"].as_string() == "default") return std::move(account);
+  }
+  return {};
+}
+
 class ServiceAccountPlugin : public Admission {
  public:
   std::string_view name() const override { return "ServiceAccount"; }
@@ -55,7 +65,8 @@ class ServiceAccountPlugin : public Admission {
     std::string account = spec["serviceAccountName"].str();
     if (account.empty()) account = spec["serviceAccount"].str();
     if (account.empty()) account = "default";
-    const Value found = request.find(schema::kServiceAccounts, request.ns, account);
+    Value found = request.find(schema::kServiceAccounts, request.ns, account);
+    if (found.is_null() && account == "default") found = awaited_default(request);
     if (found.is_null())
       return Error{ErrorCode::forbidden, "pods \"" + pod["metadata"]["name"].str() +
                                              "\" is forbidden: error looking up service account " + request.ns + "/" +

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <future>
+
 #include "cluster/apiserver/testing_test.h"
 
 using namespace caisson;
@@ -230,6 +232,14 @@ TEST_CASE("a pod gets its account, its token, tolerations and priority") {
   other.edit({"metadata", "name"}) = "q";
   CHECK(failure(s.admin->create(other)) ==
         "pods \"q\" is forbidden: error looking up service account shop/absent: serviceaccount \"absent\" not found");
+}
+
+TEST_CASE("a pod right behind its namespace waits for the default account, which is on its way") {
+  TestServer s;
+  s.create("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}");
+  auto pod = std::async(std::launch::async, [&] { return s.admin->create(object(kPod)); });
+  s.create("{apiVersion: v1, kind: ServiceAccount, metadata: {name: default, namespace: shop}}");
+  CHECK(failure(pod.get()) == "");
 }
 
 TEST_CASE("namespaces: label, no content while terminating, gone after finalize, built-in ones stay") {

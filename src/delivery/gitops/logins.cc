@@ -34,13 +34,18 @@ std::string host_of(const std::string& url) {
   return at < colon && colon != std::string::npos ? url.substr(at + 1, colon - at - 1) : "";
 }
 
+// Trouble with the API passes (a token that is just rotated, a restart): what waits for a login soon asks again.
+Error passing(const Error& error) {
+  return {ErrorCode::unavailable, "logins of repositories: " + error.message};
+}
+
 // One key of a ConfigMap; empty when either is absent.
 Result<std::string> map_entry(kube::Client& client, const std::string& ns, const std::string& name,
                               const std::string& key) {
   const auto map = client.get(schema::kConfigMaps, {ns, name});
   if (map.ok()) return (*map)["data"][key].str();
   if (map.error().code == ErrorCode::not_found) return std::string();
-  return map.error();
+  return passing(map.error());
 }
 
 }  // namespace
@@ -57,8 +62,7 @@ Result<std::optional<kube::Object>> login_secret(kube::Client& client, const std
   options.ns = ns;
   options.label_selector = "argocd.argoproj.io/secret-type in (repository,repo-creds)";
   const auto secrets = client.list(schema::kSecrets, options);
-  if (!secrets.ok() && secrets.error().code != ErrorCode::not_found)
-    return Error(secrets.error()).in("logins of repositories");
+  if (!secrets.ok() && secrets.error().code != ErrorCode::not_found) return passing(secrets.error());
   std::optional<kube::Object> out;
   const std::string wanted = plain_url(url);
   std::size_t best = 0;  // 1 + the length of what matched; a whole URL beats every beginning
