@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "core/base/protobuf.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
-#include "observe/logs/ingest/protobuf.h"
 #include "observe/logs/ingest/push.h"
 #include "observe/logs/logql/parser.h"
 
@@ -46,10 +46,10 @@ Result<NewEntry> entry_of(const Value& value) {
 
 Result<std::int64_t> read_timestamp(std::string_view bytes) {
   std::int64_t seconds = 0, nanos = 0;
-  for (ProtoReader reader(bytes); !reader.at_end();) {
-    const ProtoField field = TRY(reader.next());
-    if (field.number == 1) seconds = static_cast<std::int64_t>(field.value);
-    if (field.number == 2) nanos = static_cast<std::int32_t>(field.value);
+  protobuf::Reader field(bytes);
+  while (TRY(field.next())) {
+    if (field.number() == 1) seconds = static_cast<std::int64_t>(field.integer());
+    if (field.number() == 2) nanos = static_cast<std::int32_t>(field.integer());
   }
   constexpr std::int64_t kSecondsMax = 9'000'000'000;
   if (seconds > kSecondsMax || seconds < -kSecondsMax) return bad("an entry's time is out of range");
@@ -59,17 +59,17 @@ Result<std::int64_t> read_timestamp(std::string_view bytes) {
 Result<NewEntry> read_entry(std::string_view bytes) {
   NewEntry entry;
   std::vector<Label> metadata;
-  for (ProtoReader reader(bytes); !reader.at_end();) {
-    const ProtoField field = TRY(reader.next());
-    if (field.wire != 2) continue;
-    if (field.number == 1) entry.t = TRY(read_timestamp(field.bytes));
-    if (field.number == 2) entry.line = field.bytes;
-    if (field.number != 3) continue;
+  protobuf::Reader field(bytes);
+  while (TRY(field.next())) {
+    if (field.type() != protobuf::WireType::bytes) continue;
+    if (field.number() == 1) entry.t = TRY(read_timestamp(field.bytes()));
+    if (field.number() == 2) entry.line = field.bytes();
+    if (field.number() != 3) continue;
     Label label;
-    for (ProtoReader pair(field.bytes); !pair.at_end();) {
-      const ProtoField part = TRY(pair.next());
-      if (part.number == 1) label.name = part.bytes;
-      if (part.number == 2) label.value = part.bytes;
+    protobuf::Reader part(field.bytes());
+    while (TRY(part.next())) {
+      if (part.number() == 1) label.name = part.bytes();
+      if (part.number() == 2) label.value = part.bytes();
     }
     metadata.push_back(std::move(label));
   }
@@ -98,15 +98,15 @@ Result<Batch> read_push_json(std::string body) {
 Result<Batch> read_push_protobuf(std::string body) {
   Batch batch;
   batch.body = std::make_unique<std::string>(std::move(body));
-  for (ProtoReader reader(*batch.body); !reader.at_end();) {
-    const ProtoField field = TRY(reader.next());
-    if (field.number != 1 || field.wire != 2) continue;
+  protobuf::Reader field(*batch.body);
+  while (TRY(field.next())) {
+    if (field.number() != 1 || field.type() != protobuf::WireType::bytes) continue;
     NewStream stream;
-    for (ProtoReader inner(field.bytes); !inner.at_end();) {
-      const ProtoField part = TRY(inner.next());
-      if (part.wire != 2) continue;
-      if (part.number == 1) stream.labels = TRY(logql::parse_stream_labels(part.bytes));
-      if (part.number == 2) stream.entries.push_back(TRY(read_entry(part.bytes)));
+    protobuf::Reader part(field.bytes());
+    while (TRY(part.next())) {
+      if (part.type() != protobuf::WireType::bytes) continue;
+      if (part.number() == 1) stream.labels = TRY(logql::parse_stream_labels(part.bytes()));
+      if (part.number() == 2) stream.entries.push_back(TRY(read_entry(part.bytes())));
     }
     batch.streams.push_back(std::move(stream));
   }

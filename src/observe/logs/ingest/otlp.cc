@@ -3,13 +3,12 @@
 // attributes of a known list are the stream's labels, all others, the scope and what a record has are structured metadata
 // (Loki 3.7, "Ingesting logs to Loki using OpenTelemetry Collector").
 #include <algorithm>
-#include <bit>
 #include <unordered_map>
 
 #include "core/base/encoding.h"
+#include "core/base/protobuf.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
-#include "observe/logs/ingest/protobuf.h"
 #include "observe/logs/ingest/push.h"
 
 namespace caisson::logs {
@@ -31,10 +30,10 @@ Result<Value> any_value(std::string_view bytes, int depth);
 
 Result<Value> key_values(std::string_view bytes, int depth) {  // one KeyValue
   Value out = Value::map();
-  for (ProtoReader reader(bytes); !reader.at_end();) {
-    const ProtoField field = TRY(reader.next());
-    if (field.number == 1) out.set("key", Value(field.bytes));
-    if (field.number == 2) out.set("value", TRY(any_value(field.bytes, depth + 1)));
+  protobuf::Reader field(bytes);
+  while (TRY(field.next())) {
+    if (field.number() == 1) out.set("key", Value(field.bytes()));
+    if (field.number() == 2) out.set("value", TRY(any_value(field.bytes(), depth + 1)));
   }
   return out;
 }
@@ -42,20 +41,20 @@ Result<Value> key_values(std::string_view bytes, int depth) {  // one KeyValue
 Result<Value> any_value(std::string_view bytes, int depth) {
   if (depth > kDepthMax) return bad("attributes are nested too deeply");
   Value out = Value::map();
-  for (ProtoReader reader(bytes); !reader.at_end();) {
-    const ProtoField field = TRY(reader.next());
-    if (field.number == 1) out.set("stringValue", Value(field.bytes));
-    if (field.number == 2) out.set("boolValue", Value(field.value != 0));
-    if (field.number == 3) out.set("intValue", Value(static_cast<long long>(field.value)));
-    if (field.number == 4) out.set("doubleValue", Value(std::bit_cast<double>(field.value)));
-    if (field.number == 7) out.set("bytesValue", Value(base64(field.bytes)));
-    if (field.number != 5 && field.number != 6) continue;
+  protobuf::Reader field(bytes);
+  while (TRY(field.next())) {
+    if (field.number() == 1) out.set("stringValue", Value(field.bytes()));
+    if (field.number() == 2) out.set("boolValue", Value(field.integer() != 0));
+    if (field.number() == 3) out.set("intValue", Value(static_cast<long long>(field.integer())));
+    if (field.number() == 4) out.set("doubleValue", Value(field.real()));
+    if (field.number() == 7) out.set("bytesValue", Value(base64(field.bytes())));
+    if (field.number() != 5 && field.number() != 6) continue;
     Value values = Value::list();
-    for (ProtoReader inner(field.bytes); !inner.at_end();) {
-      const ProtoField one = TRY(inner.next());
-      if (one.number == 1) values.push_back(TRY(field.number == 5 ? any_value(one.bytes, depth + 1) : key_values(one.bytes, depth + 1)));
+    protobuf::Reader one(field.bytes());
+    while (TRY(one.next())) {
+      if (one.number() == 1) values.push_back(TRY(field.number() == 5 ? any_value(one.bytes(), depth + 1) : key_values(one.bytes(), depth + 1)));
     }
-    out.set(field.number == 5 ? "arrayValue" : "kvlistValue", Value{{"values", values}});
+    out.set(field.number() == 5 ? "arrayValue" : "kvlistValue", Value{{"values", values}});
   }
   return out;
 }
@@ -63,18 +62,18 @@ Result<Value> any_value(std::string_view bytes, int depth) {
 Result<Value> record(std::string_view bytes) {
   Value out = Value::map();
   Value attributes = Value::list();
-  for (ProtoReader reader(bytes); !reader.at_end();) {
-    const ProtoField field = TRY(reader.next());
-    const auto number = static_cast<long long>(field.value);
-    if (field.number == 1) out.set("timeUnixNano", Value(number));
-    if (field.number == 11) out.set("observedTimeUnixNano", Value(number));
-    if (field.number == 2) out.set("severityNumber", Value(number));
-    if (field.number == 3) out.set("severityText", Value(field.bytes));
-    if (field.number == 5) out.set("body", TRY(any_value(field.bytes, 0)));
-    if (field.number == 6) attributes.push_back(TRY(key_values(field.bytes, 0)));
-    if (field.number == 8) out.set("flags", Value(number));
-    if (field.number == 9) out.set("traceId", Value(hex(field.bytes)));
-    if (field.number == 10) out.set("spanId", Value(hex(field.bytes)));
+  protobuf::Reader field(bytes);
+  while (TRY(field.next())) {
+    const auto number = static_cast<long long>(field.integer());
+    if (field.number() == 1) out.set("timeUnixNano", Value(number));
+    if (field.number() == 11) out.set("observedTimeUnixNano", Value(number));
+    if (field.number() == 2) out.set("severityNumber", Value(number));
+    if (field.number() == 3) out.set("severityText", Value(field.bytes()));
+    if (field.number() == 5) out.set("body", TRY(any_value(field.bytes(), 0)));
+    if (field.number() == 6) attributes.push_back(TRY(key_values(field.bytes(), 0)));
+    if (field.number() == 8) out.set("flags", Value(number));
+    if (field.number() == 9) out.set("traceId", Value(hex(field.bytes())));
+    if (field.number() == 10) out.set("spanId", Value(hex(field.bytes())));
   }
   out.set("attributes", attributes);
   return out;
@@ -83,11 +82,11 @@ Result<Value> record(std::string_view bytes) {
 // Resource and scope are alike but for the fields' numbers.
 Result<Value> described(std::string_view bytes, std::uint32_t attributes_field) {
   Value out = Value::map(), attributes = Value::list();
-  for (ProtoReader reader(bytes); !reader.at_end();) {
-    const ProtoField field = TRY(reader.next());
-    if (field.number == attributes_field && field.wire == 2) attributes.push_back(TRY(key_values(field.bytes, 0)));
-    else if (field.number == 1) out.set("name", Value(field.bytes));
-    else if (field.number == 2 && field.wire == 2) out.set("version", Value(field.bytes));
+  protobuf::Reader field(bytes);
+  while (TRY(field.next())) {
+    if (field.number() == attributes_field && field.type() == protobuf::WireType::bytes) attributes.push_back(TRY(key_values(field.bytes(), 0)));
+    else if (field.number() == 1) out.set("name", Value(field.bytes()));
+    else if (field.number() == 2 && field.type() == protobuf::WireType::bytes) out.set("version", Value(field.bytes()));
   }
   out.set("attributes", attributes);
   return out;
@@ -95,10 +94,10 @@ Result<Value> described(std::string_view bytes, std::uint32_t attributes_field) 
 
 Result<Value> scope_logs(std::string_view bytes) {
   Value out = Value::map(), records = Value::list();
-  for (ProtoReader reader(bytes); !reader.at_end();) {
-    const ProtoField field = TRY(reader.next());
-    if (field.number == 1) out.set("scope", TRY(described(field.bytes, 3)));
-    if (field.number == 2) records.push_back(TRY(record(field.bytes)));
+  protobuf::Reader field(bytes);
+  while (TRY(field.next())) {
+    if (field.number() == 1) out.set("scope", TRY(described(field.bytes(), 3)));
+    if (field.number() == 2) records.push_back(TRY(record(field.bytes())));
   }
   out.set("logRecords", records);
   return out;
@@ -106,10 +105,10 @@ Result<Value> scope_logs(std::string_view bytes) {
 
 Result<Value> resource_logs(std::string_view bytes) {
   Value out = Value::map(), scopes = Value::list();
-  for (ProtoReader reader(bytes); !reader.at_end();) {
-    const ProtoField field = TRY(reader.next());
-    if (field.number == 1) out.set("resource", TRY(described(field.bytes, 1)));
-    if (field.number == 2) scopes.push_back(TRY(scope_logs(field.bytes)));
+  protobuf::Reader field(bytes);
+  while (TRY(field.next())) {
+    if (field.number() == 1) out.set("resource", TRY(described(field.bytes(), 1)));
+    if (field.number() == 2) scopes.push_back(TRY(scope_logs(field.bytes())));
   }
   out.set("scopeLogs", scopes);
   return out;
@@ -220,9 +219,9 @@ Result<Batch> read_otlp_json(std::string body, std::int64_t now) {
 
 Result<Batch> read_otlp_protobuf(std::string body, std::int64_t now) {
   Value resources = Value::list();
-  for (ProtoReader reader(body); !reader.at_end();) {
-    const ProtoField field = TRY(reader.next());
-    if (field.number == 1 && field.wire == 2) resources.push_back(TRY(resource_logs(field.bytes)));
+  protobuf::Reader field(body);
+  while (TRY(field.next())) {
+    if (field.number() == 1 && field.type() == protobuf::WireType::bytes) resources.push_back(TRY(resource_logs(field.bytes())));
   }
   return streams_of(Value{{"resourceLogs", resources}}, now);
 }
