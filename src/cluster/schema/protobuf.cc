@@ -2,108 +2,42 @@
 #include "cluster/schema/protobuf.h"
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <map>
 
 #include "cluster/schema/kind_files.h"
 #include "core/base/clock.h"
 #include "core/base/encoding.h"
+#include "core/base/protobuf.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 
 namespace caisson::schema {
 namespace {
 
+using protobuf::Reader;
+using protobuf::WireType;
+
 constexpr int kDepthMax = 100;
 constexpr std::string_view kMagic("k8s\0", 4);
-
-enum WireType : std::uint32_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
 
 Error malformed(std::string_view what) {
   return {ErrorCode::bad_request, "proto: " + std::string(what)};
 }
 
-// One message as it stands on the wire: tags, then what belongs to each.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
-  bool done() const { return rest_.empty(); }
-
-  Result<std::uint64_t> varint() {
-    std::uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      if (rest_.empty()) return malformed("unexpected end of the message");
-      const auto byte = static_cast<unsigned char>(rest_.front());
-      rest_.remove_prefix(1);
-      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-      if ((byte & 0x80) == 0) return value;
-    }
-    return malformed("integer overflow");
-  }
-  Result<std::string_view> bytes() {
-    const std::uint64_t size = TRY(varint());
-    return take(size);
-  }
-  Result<std::uint64_t> fixed(std::size_t width) {
-    const std::string_view raw = TRY(take(width));
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < width; ++i)
-      value |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[i])) << (8 * i);
-    return value;
-  }
-  Result<void> skip(std::uint32_t type) {
-    if (type == kVarint) {
-      TRY(varint());
-    } else if (type == kBytes) {
-      TRY(bytes());
-    } else if (type == kFixed64 || type == kFixed32) {
-      TRY(fixed(type == kFixed64 ? 8 : 4));
-    } else {
-      return malformed("illegal wireType " + std::to_string(type));
-    }
-    return {};
-  }
-
- private:
-  Result<std::string_view> take(std::uint64_t size) {
-    if (size > rest_.size()) return malformed("unexpected end of the message");
-    const std::string_view out = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return out;
-  }
-  std::string_view rest_;
-};
-
-// Calls `each(number, wire type, reader)` for every field; `each` consumes it.
-template <class F>
-Result<void> for_each_field(std::string_view bytes, F each) {
-  Reader reader(bytes);
-  while (!reader.done()) {
-    const std::uint64_t tag = TRY(reader.varint());
-    if (tag >> 3 == 0 || tag >> 3 > 0x1fffffff) return malformed("illegal tag");
-    TRY(each(static_cast<std::uint32_t>(tag >> 3), static_cast<std::uint32_t>(tag & 7), reader));
-  }
-  return {};
-}
-
 // The field `number` of a message of few fields; absent: empty, 0.
 Result<std::string_view> bytes_of(std::string_view message, std::uint32_t wanted) {
   std::string_view out;
-  TRY(for_each_field(message, [&](std::uint32_t number, std::uint32_t type, Reader& reader) -> Result<void> {
-    if (number != wanted || type != kBytes) return reader.skip(type);
-    out = TRY(reader.bytes());
-    return {};
-  }));
+  Reader field(message);
+  while (TRY(field.next()))
+    if (field.number() == wanted && field.type() == WireType::bytes) out = field.bytes();
   return out;
 }
 Result<std::int64_t> integer_of(std::string_view message, std::uint32_t wanted) {
   std::int64_t out = 0;
-  TRY(for_each_field(message, [&](std::uint32_t number, std::uint32_t type, Reader& reader) -> Result<void> {
-    if (number != wanted || type != kVarint) return reader.skip(type);
-    out = static_cast<std::int64_t>(TRY(reader.varint()));
-    return {};
-  }));
+  Reader field(message);
+  while (TRY(field.next()))
+    if (field.number() == wanted && field.type() == WireType::varint) out = static_cast<std::int64_t>(field.integer());
   return out;
 }
 
@@ -191,79 +125,65 @@ class Decoder {
   Result<void> message(const WireMessage& wire, const ObjectType& type, std::string_view bytes, Value& out) {
     if (++depth_ > kDepthMax) return malformed("nested too deeply");
     if (out.is_null()) out = Value::map();
-    TRY(for_each_field(bytes, [&](std::uint32_t number, std::uint32_t wire_type, Reader& reader) -> Result<void> {
-      const auto found = std::find_if(wire.begin(), wire.end(), [&](const WireField& f) { return f.number == number; });
-      if (found == wire.end()) return reader.skip(wire_type);
-      if (found->name.starts_with('@')) return embedded(found->name.substr(1), type, wire_type, reader, out);
-      const Member* member = type.find(found->name);
-      if (!member) return reader.skip(wire_type);
-      return this->member(*found, *member->field, type, wire_type, reader, out);
-    }));
+    Reader part(bytes);
+    while (TRY(part.next())) {
+      const auto found = std::find_if(wire.begin(), wire.end(), [&](const WireField& f) { return f.number == part.number(); });
+      if (found == wire.end()) continue;
+      if (found->name.starts_with('@')) {
+        TRY(embedded(found->name.substr(1), type, part, out));
+      } else if (const Member* known = type.find(found->name)) {
+        TRY(member(*found, *known->field, type, part, out));
+      }
+    }
     --depth_;
     return {};
   }
 
  private:
-  Result<void> embedded(std::string_view name, const ObjectType& type, std::uint32_t wire_type, Reader& reader,
-                        Value& out) {
+  Result<void> embedded(std::string_view name, const ObjectType& type, const Reader& part, Value& out) {
     const WireMessage* wire = find_message(name);
-    if (!wire || wire_type != kBytes) return reader.skip(wire_type);
-    const std::string_view bytes = TRY(reader.bytes());
-    return message(*wire, type, bytes, out);
+    return wire && part.type() == WireType::bytes ? message(*wire, type, part.bytes(), out) : Result<void>();
   }
 
-  Result<void> member(const WireField& wire, const Field& field, const ObjectType& holder, std::uint32_t wire_type,
-                      Reader& reader, Value& out) {
-    if (field.type == FieldType::list) return item(wire.name, field, wire_type, reader, out);
-    if (field.type == FieldType::map) return entry(wire.name, field, wire_type, reader, out);
-    Value value;
-    if (field.type == FieldType::any && holder.name.ends_with(".JSONSchemaProps") && wire_type == kBytes) {
-      const std::string_view bytes = TRY(reader.bytes());
-      value = TRY(schema_or(wire.name, holder, bytes));
-    } else {
-      value = TRY(single(field, wire_type, reader, out[wire.name]));
-    }
+  Result<void> member(const WireField& wire, const Field& field, const ObjectType& holder, const Reader& part, Value& out) {
+    if (field.type == FieldType::list) return item(wire.name, field, part, out);
+    if (field.type == FieldType::map) return entry(wire.name, field, part, out);
+    const bool is_schema = field.type == FieldType::any && holder.name.ends_with(".JSONSchemaProps") && part.type() == WireType::bytes;
+    Value value = TRY(is_schema ? schema_or(wire.name, holder, part.bytes()) : single(field, part, out[wire.name]));
     const bool zero = (value.is_bool() && !value.as_bool()) || (value.is_number() && value.as_double() == 0) ||
                       (value.is_string() && value.as_string().empty());
     if (!zero || wire.zero_counts) out.set(wire.name, std::move(value));
     return {};
   }
 
-  Result<void> item(std::string_view name, const Field& list, std::uint32_t wire_type, Reader& reader, Value& out) {
-    if (!list.element) return reader.skip(wire_type);
+  Result<void> item(std::string_view name, const Field& list, const Reader& part, Value& out) {
+    if (!list.element) return {};
     const FieldType type = list.element->type;
-    const bool packed = wire_type == kBytes && (type == FieldType::integer || type == FieldType::boolean);
+    const bool packed = part.type() == WireType::bytes && (type == FieldType::integer || type == FieldType::boolean);
     if (!packed) {
-      Value value = TRY(single(*list.element, wire_type, reader, Value()));
+      Value value = TRY(single(*list.element, part, Value()));
       out.edit(name).push_back(std::move(value));
       return {};
     }
-    const std::string_view bytes = TRY(reader.bytes());
-    for (Reader many(bytes); !many.done();) {
-      Value value = TRY(single(*list.element, kVarint, many, Value()));
-      out.edit(name).push_back(std::move(value));
-    }
+    std::vector<std::uint64_t> numbers;
+    TRY(part.integers(numbers));
+    for (const std::uint64_t number : numbers) out.edit(name).push_back(integer(*list.element, number));
     return {};
   }
 
   // A map is a list of messages {1: key, 2: value}.
-  Result<void> entry(std::string_view name, const Field& map, std::uint32_t wire_type, Reader& reader, Value& out) {
-    if (wire_type != kBytes || !map.element) return reader.skip(wire_type);
-    const std::string_view bytes = TRY(reader.bytes());
+  Result<void> entry(std::string_view name, const Field& map, const Reader& part, Value& out) {
+    if (part.type() != WireType::bytes || !map.element) return {};
     std::string_view key;
     Value value;
     bool there = false;
-    TRY(for_each_field(bytes, [&](std::uint32_t number, std::uint32_t type, Reader& part) -> Result<void> {
-      if (number == 1 && type == kBytes) {
-        key = TRY(part.bytes());
-      } else if (number == 2) {
-        value = TRY(single(*map.element, type, part, Value()));
-        there = true;
-      } else {
-        return part.skip(type);
-      }
-      return {};
-    }));
+    Reader pair(part.bytes());
+    while (TRY(pair.next())) {
+      if (pair.number() == 1) key = pair.bytes();
+      if (pair.number() != 2) continue;
+      value = TRY(single(*map.element, pair, Value()));
+      there = true;
+    }
     if (!is_valid_utf8(key)) return malformed("a key is not valid UTF-8");
     if (!there && map.element->type == FieldType::string) value = Value("");
     if (!there && map.element->type == FieldType::object) value = Value::map();
@@ -271,29 +191,28 @@ class Decoder {
     return {};
   }
 
-  Result<Value> single(const Field& field, std::uint32_t wire_type, Reader& reader, Value before) {
-    if (wire_type == kVarint) {
-      const std::uint64_t value = TRY(reader.varint());
-      if (field.type == FieldType::boolean) return Value(value != 0);
-      if (field.type != FieldType::integer) return malformed("wrong wireType for a field");
-      return Value(field.format == Format::int32 ? static_cast<std::int64_t>(static_cast<std::int32_t>(value))
-                                                 : static_cast<std::int64_t>(value));
-    }
-    if (wire_type == kFixed64 && field.type == FieldType::number)
-      return Value(std::bit_cast<double>(TRY(reader.fixed(8))));
-    if (wire_type != kBytes) return malformed("wrong wireType for a field");
-    const std::string_view bytes = TRY(reader.bytes());
+  // Of an integer or boolean field.
+  static Value integer(const Field& field, std::uint64_t value) {
+    if (field.type == FieldType::boolean) return Value(value != 0);
+    return Value(field.format == Format::int32 ? static_cast<std::int64_t>(static_cast<std::int32_t>(value)) : static_cast<std::int64_t>(value));
+  }
+
+  Result<Value> single(const Field& field, const Reader& part, Value before) {
+    const bool whole = field.type == FieldType::integer || field.type == FieldType::boolean;
+    if (whole && part.type() == WireType::varint) return integer(field, part.integer());
+    if (field.type == FieldType::number && part.type() == WireType::fixed64) return Value(part.real());
+    if (part.type() != WireType::bytes) return malformed("wrong wireType for a field");
     switch (field.type) {
       case FieldType::string:
-        return string_value(field, bytes);
+        return string_value(field, part.bytes());
       case FieldType::int_or_string:
-        return int_or_string(bytes);
+        return int_or_string(part.bytes());
       case FieldType::any:
-        return raw_json(bytes);
+        return raw_json(part.bytes());
       case FieldType::object:
-        return object(field, bytes, std::move(before));
+        return object(field, part.bytes(), std::move(before));
       case FieldType::list:
-        return wrapped_list(field, bytes);
+        return wrapped_list(field, part.bytes());
       default:
         return malformed("wrong wireType for a field");
     }
@@ -318,9 +237,9 @@ class Decoder {
   // A list as the value of a map is a message {1: items}: ExtraValue.
   Result<Value> wrapped_list(const Field& list, std::string_view bytes) {
     Value holder = Value::map();
-    TRY(for_each_field(bytes, [&](std::uint32_t number, std::uint32_t type, Reader& reader) -> Result<void> {
-      return number == 1 ? item("items", list, type, reader, holder) : reader.skip(type);
-    }));
+    Reader part(bytes);
+    while (TRY(part.next()))
+      if (part.number() == 1) TRY(item("items", list, part, holder));
     return holder.contains("items") ? holder["items"] : Value::list();
   }
 
@@ -331,21 +250,15 @@ class Decoder {
     const std::uint32_t schema_number = name == "items" ? 1 : 2;
     bool allows = false;
     Value schema, list;
-    TRY(for_each_field(bytes, [&](std::uint32_t number, std::uint32_t type, Reader& reader) -> Result<void> {
-      if (type == kVarint && number == 1) {
-        allows = TRY(reader.varint()) != 0;
-        return {};
-      }
-      if (type != kBytes || number > 2) return reader.skip(type);
-      const std::string_view part = TRY(reader.bytes());
+    Reader part(bytes);
+    while (TRY(part.next())) {
+      if (part.number() == 1 && part.type() == WireType::varint) allows = part.integer() != 0;
+      if (part.number() > 2 || part.type() != WireType::bytes) continue;
       Value made = Value::map();
-      TRY(message(wire, props, part, made));
-      if (number == schema_number)
-        schema = std::move(made);
-      else
-        list.push_back(std::move(made));
-      return {};
-    }));
+      TRY(message(wire, props, part.bytes(), made));
+      if (part.number() == schema_number) schema = std::move(made);
+      else list.push_back(std::move(made));
+    }
     if (!schema.is_null()) return schema;
     if (name == "items") return list.is_null() ? Value::list() : list;
     return Value(allows);
