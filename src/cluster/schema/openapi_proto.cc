@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/schema/openapi_proto.h"
 
-#include <cstring>
 #include <iterator>
 
+#include "core/base/protobuf.h"
 #include "core/document/json.h"
 
 namespace caisson::schema {
@@ -21,33 +21,22 @@ class Message {
     return *this;
   }
   Message& flag(int number, const Value& value) {
-    if (!value.as_bool()) return *this;
-    tag(number, 0);
-    varint(1);
+    if (value.as_bool()) out_.integer(field(number), 1);
     return *this;
   }
   Message& integer(int number, const Value& value) {
-    if (!value.is_int()) return *this;
-    tag(number, 0);
-    varint(static_cast<std::uint64_t>(value.as_int()));
+    if (value.is_int()) out_.integer(field(number), static_cast<std::uint64_t>(value.as_int()));
     return *this;
   }
   Message& number(int number, const Value& value) {
-    if (!value.is_number()) return *this;
-    tag(number, 1);
-    std::uint64_t bits = 0;
-    const double real = value.as_double();
-    std::memcpy(&bits, &real, sizeof bits);
-    for (int i = 0; i < 8; ++i) out_ += static_cast<char>(bits >> (8 * i));
+    if (value.is_number()) out_.real(field(number), value.as_double());
     return *this;
   }
   Message& bytes(int number, std::string_view value) {
-    tag(number, 2);
-    varint(value.size());
-    out_ += value;
+    out_.bytes(field(number), value);
     return *this;
   }
-  Message& message(int number, const Message& value) { return bytes(number, value.out_); }
+  Message& message(int number, const Message& value) { return bytes(number, value.out_.str()); }
   // Any{yaml}: JSON is YAML.
   Message& any(int number, const Value& value) {
     return value.is_null() ? *this : message(number, Message().bytes(2, json::write(value)));
@@ -57,15 +46,11 @@ class Message {
       if (key.starts_with("x-")) message(number, Message().bytes(1, key).any(2, value));
     return *this;
   }
-  std::string str() && { return std::move(out_); }
+  std::string str() && { return out_.take(); }
 
  private:
-  void tag(int number, int type) { varint(static_cast<std::uint64_t>(number) << 3 | static_cast<std::uint64_t>(type)); }
-  void varint(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) out_ += static_cast<char>(value | 0x80);
-    out_ += static_cast<char>(value);
-  }
-  std::string out_;
+  static std::uint32_t field(int number) { return static_cast<std::uint32_t>(number); }
+  protobuf::Writer out_;
 };
 
 Message schema_message(const Value& schema);

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "core/base/file.h"
+#include "core/base/protobuf.h"
 
 namespace caisson::node {
 namespace {
@@ -45,16 +46,9 @@ std::string request_headers(const std::string& authority) {
          field("user-agent", "kube-probe/1.33");
 }
 
-std::string varint(std::size_t value) {
-  std::string out;
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  return out += static_cast<char>(value);
-}
-
 // HealthCheckRequest{service = 1}, with gRPC's head: not compressed, length.
 std::string request_message(std::string_view service) {
-  std::string body;
-  if (!service.empty()) body = "\x0a" + varint(service.size()) + std::string(service);
+  const std::string body = service.empty() ? "" : protobuf::Writer().bytes(1, service).take();
   std::string out(1, '\0');
   for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(body.size() >> shift);
   return out + body;
@@ -67,7 +61,11 @@ std::string_view status_name(int status) {
 
 // HealthCheckResponse{status = 1}: an empty message is UNKNOWN.
 int status_of(std::string_view message) {
-  return message.size() >= 2 && message[0] == 0x08 ? static_cast<unsigned char>(message[1]) : 0;
+  protobuf::Reader field(message);
+  int status = 0;
+  for (auto more = field.next(); more.ok() && *more; more = field.next())
+    if (field.number() == 1) status = static_cast<int>(field.integer());
+  return status;
 }
 
 class Call {
