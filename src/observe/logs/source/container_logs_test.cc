@@ -69,6 +69,15 @@ struct Fixture {
     }
     return out;
   }
+  // Whether this process, which the agent is a part of here, has the file open.
+  static bool is_open(const std::string& path) {
+    for (const std::string& fd : list_dir("/proc/self/fd").value()) {
+      char target[4096];
+      const ssize_t length = ::readlink(("/proc/self/fd/" + fd).c_str(), target, sizeof target);
+      if (length > 0 && path_clean(path) == std::string_view(target, static_cast<std::size_t>(length))) return true;
+    }
+    return false;
+  }
   template <class Done>
   bool within(Done done) const {  // what another thread does takes its time
     for (int i = 0; i < 1000; ++i) {
@@ -138,7 +147,7 @@ TEST_CASE_FIXTURE(Fixture, "kills of both sides, rotations, and a pod that goes 
   kill_server();
   const std::int64_t before = written;
   write(file("gone"), 10);
-  ::usleep(300'000);  // the agent has seen it
+  REQUIRE(within([&] { return is_open(logs + "/pods/team_gone_uid/main/0.log"); }));  // the agent has seen it, and holds it
   REQUIRE(remove_tree(logs + "/pods/team_gone_uid").ok());
   start_server();
   CHECK(has_all("gone", 10));
