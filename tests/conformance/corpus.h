@@ -26,7 +26,7 @@ inline std::string corpus_dir(const std::string& name) {
 }
 
 inline std::string own_dir(const std::string& name) {
-  return std::string(CAISSON_REPOSITORY_DIR) + "/tests/conformance/" + name;
+  return CAISSON_REPOSITORY_DIR "/tests/conformance/" + name;
 }
 
 inline std::string text_of(const std::string& path) {

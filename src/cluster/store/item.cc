@@ -45,7 +45,7 @@ Value Item::value() const {
   used_ = true;
   if (value_.is_null()) {
     auto parsed = json::parse(bytes_);
-    CHECK(parsed.ok());  // the store wrote these bytes itself, and checked them when it opened the file
+    CHECK(parsed.ok());  // the store wrote these bytes itself, or LogFile::load checked them
     value_ = std::move(parsed).value();
   }
   return value_;

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "core/base/file.h"
+#include "core/document/json.h"
 
 namespace caisson::store {
 namespace {
@@ -34,6 +35,15 @@ std::string key_of(const LogRow& row) {
 // A sealed value belongs to one row: moved to another one it does not open.
 std::string place_of(const LogRow& row) {
   return key_of(row) + "#" + std::to_string(row.id);
+}
+
+// A disk that loses what it has confirmed can leave pages of different ages in the file, which SQLite does not notice.
+Result<void> check_value(const LogRow& row) {
+  const auto value = json::parse(row.value);
+  if (value.ok()) return {};
+  return Error{ErrorCode::internal, "the file is damaged: row " + std::to_string(row.id) + " (" + key_of(row) +
+                                        ") holds no JSON: " + value.error().message +
+                                        "; put a backup in its place, and distrust the disk"};
 }
 
 }  // namespace
@@ -157,7 +167,7 @@ Result<void> LogFile::reseal(std::span<const std::pair<std::int64_t, std::string
 
 Result<void> LogFile::load(const std::function<void(const LogRow&)>& row) {
   std::vector<std::pair<std::int64_t, std::string>> old;  // rows to be sealed, or sealed anew
-  std::optional<Error> sealed;
+  std::optional<Error> unreadable;
   std::string opened;
   sqlite3_stmt* select = nullptr;
   if (sqlite3_prepare_v2(db_, "SELECT id, revision, resource, namespace, name, deleted, at, value FROM log ORDER BY id",
@@ -176,16 +186,20 @@ Result<void> LogFile::load(const std::function<void(const LogRow&)>& row) {
     if (sealer_ && (seals(read.resource) || Sealer::is_sealed(read.value))) {
       auto value = unsealed(read, old);
       if (!value.ok()) {
-        sealed = std::move(value).error();
+        unreadable = std::move(value).error();
         break;
       }
       opened = std::move(value).value();
       read.value = opened;
     }
+    if (auto checked = check_value(read).in(path_); !checked.ok()) {
+      unreadable = std::move(checked).error();
+      break;
+    }
     row(read);
   }
   sqlite3_finalize(select);
-  if (sealed) return *std::move(sealed);
+  if (unreadable) return *std::move(unreadable);
   if (code != SQLITE_DONE) return failure(db_, "read");
   return reseal(old);
 }

@@ -39,7 +39,8 @@ class LogFile {
   LogFile(const LogFile&) = delete;
   LogFile& operator=(const LogFile&) = delete;
 
-  Result<void> load(const std::function<void(const LogRow&)>& row);  // in order of id
+  // In order of id. Ends with an error at the first row whose value is no JSON, or does not open: the file is damaged.
+  Result<void> load(const std::function<void(const LogRow&)>& row);
   Result<void> append(std::span<const LogRow> rows);
   Result<void> erase(std::span<const std::int64_t> ids);
   int wal_pages() const { return wal_pages_; }  // after the last append or erase

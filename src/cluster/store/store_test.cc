@@ -430,3 +430,19 @@ TEST_CASE("a file of another program or of a later version is refused by name") 
   REQUIRE(write_file_unsynced(dir.path() + "/text", std::string(5000, 't')).ok());
   CHECK_FALSE(Store::open(dir.path() + "/text", clock).ok());
 }
+
+TEST_CASE("a damaged value is named when the file is opened, before anybody reads it") {
+  Fixture f;
+  f.put("a");
+  f.put("b");
+  f.store.reset();
+  const std::string path = f.dir.path() + "/store.db";
+  sqlite3* db = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(db, "UPDATE log SET value = substr(value, 1, 20) WHERE name = 'b'", nullptr, nullptr, nullptr) ==
+          SQLITE_OK);
+  sqlite3_close(db);
+  const auto opened = Store::open(path, f.clock);
+  REQUIRE_FALSE(opened.ok());
+  CHECK(opened.error().message.find(path + ": the file is damaged: row 2 (things/") == 0);
+}
