@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <set>
 
@@ -19,17 +20,26 @@ namespace {
 
 // A command line needs only the group of its command: making the whole tree takes as long as loading the program.
 struct Group {
+  const char* title;  // in the list of commands; of no title: not listed
   std::string_view commands;
   void (*add)(Tree&);
 };
 constexpr Group kGroups[] = {
-    {" up attach down preflight status login git-credential timeline ", add_platform_commands},
-    {" scan ", add_scan_commands},
-    {" image build ", add_image_commands},
-    {" promql metrics alert ", add_observe_commands},
-    {" kustomize helm app policy ", add_delivery_commands},
-    {" server agent ", add_process_commands},
+    {"Platform", " up attach down preflight status login git-credential timeline ", add_platform_commands},
+    {"Delivery", " kustomize helm app policy ", add_delivery_commands},
+    {"Images", " scan ", add_scan_commands},
+    {"Images", " image build ", add_image_commands},
+    {"Metrics and alerts", " promql metrics alert ", add_observe_commands},
+    {"", " server agent ", add_process_commands},
 };
+constexpr const char* kKubectlTitle = "Objects, workloads and nodes, as kubectl";
+
+void add_group(const Group& group, Tree& tree) {
+  const std::size_t before = tree.app.get_subcommands(nullptr).size();
+  group.add(tree);
+  const auto all = tree.app.get_subcommands(nullptr);
+  for (std::size_t i = before; i < all.size(); ++i) all[i]->group(group.title);
+}
 
 bool has_command(const Group& group, const std::string& word) { return group.commands.find(" " + word + " ") != std::string_view::npos; }
 
@@ -43,7 +53,10 @@ void list_kubectl_commands(Tree& tree) {
   for (const auto family : kubectl::all_commands()) {
     for (const kubectl::Command& command : family) {
       const std::string_view word = command.name.substr(0, command.name.find(' '));
-      if (!word.starts_with("__") && !is_command(std::string(word)) && listed.insert(word).second) tree.app.add_subcommand(std::string(word), std::string(command.help));
+      if (word.starts_with("__") || is_command(std::string(word)) || !listed.insert(word).second) continue;
+      std::string help(command.help.substr(0, command.help.find('.')));  // in the style of this list
+      help[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(help[0])));
+      tree.app.add_subcommand(std::string(word), std::move(help))->group(kKubectlTitle);
     }
   }
 }
@@ -162,7 +175,7 @@ int run_command_line(int argc, char** argv) {
     return refuse_word(program, words[0]);
   }
   for (const Group& group : kGroups) {
-    if (!named || has_command(group, words[0])) group.add(tree);  // help, or a flag first: all of them
+    if (!named || has_command(group, words[0])) add_group(group, tree);  // help, or a flag first: all of them
   }
   if (!named) list_kubectl_commands(tree);
   try {
