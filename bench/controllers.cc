@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// controllers_bench: how long a Deployment of 1 and of 300 takes from its creation until it says that all are available, for
-// docs/benchmarks.md. API server, store (on disk) and all controllers run in this process, with three nodes whose kubelet
-// makes a bound pod ready at once, as the fake nodes do that upstream was measured with.
+// controllers_bench: how long a Deployment of 1 and of 300 takes from its creation until it says that all are
+// available, for docs/benchmarks.md. API server, store (on disk) and all controllers run in this process, with three
+// nodes whose kubelet makes a bound pod ready at once, as the fake nodes do that upstream was measured with.
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -35,7 +35,9 @@ T must(Result<T> result) {
   std::exit(1);
 }
 
-Object object(const std::string& text) { return Object(must(yaml::read(text))); }
+Object object(const std::string& text) {
+  return Object(must(yaml::read(text)));
+}
 
 class Kubelet : public kube::Reconciler {
  public:
@@ -82,14 +84,21 @@ struct Cluster {
     runtime->watch(schema::kPods, kubelet);
     runtime->start();
     for (const char* name : {"node-1", "node-2", "node-3"}) {
-      must(client->create(object("{apiVersion: v1, kind: Node, metadata: {name: " + std::string(name) + ", labels: {kubernetes.io/hostname: " + name + "}}}")));
-      const Value status = must(yaml::read("{allocatable: {cpu: '64', memory: 256Gi, pods: '500'}, capacity: {cpu: '64', memory: 256Gi, pods: '500'}, "
-                                           "conditions: [{type: Ready, status: 'True', reason: KubeletReady}]}"));
-      must(kube::modify(*client, schema::kNodes, {"", name}, [&](Object& node) {
-        node.edit().set("status", status);
-        return true;
-      }, {.subresource = "status"}));
-      must(client->create(object("{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: " + std::string(name) + ", namespace: kube-node-lease}, spec: {leaseDurationSeconds: 3600, renewTime: '" + format_time_micros(system_clock().now()) + "'}}")));
+      must(client->create(object("{apiVersion: v1, kind: Node, metadata: {name: " + std::string(name) +
+                                 ", labels: {kubernetes.io/hostname: " + name + "}}}")));
+      const Value status = must(yaml::read(
+          "{allocatable: {cpu: '64', memory: 256Gi, pods: '500'}, capacity: {cpu: '64', memory: 256Gi, pods: '500'}, "
+          "conditions: [{type: Ready, status: 'True', reason: KubeletReady}]}"));
+      must(kube::modify(*client, schema::kNodes, {"", name},
+                        [&](Object& node) {
+                          node.edit().set("status", status);
+                          return true;
+                        },
+                        {.subresource = "status"}));
+      must(client->create(
+          object("{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: " + std::string(name) +
+                 ", namespace: kube-node-lease}, spec: {leaseDurationSeconds: 3600, renewTime: '" +
+                 format_time_micros(system_clock().now()) + "'}}")));
     }
     must(client->create(object("{apiVersion: v1, kind: Namespace, metadata: {name: bench}}")));
   }
@@ -99,26 +108,32 @@ struct Cluster {
     std::mutex mutex;
     std::condition_variable changed;
     std::int64_t available = 0;
-    const auto watch = must(client->watch(schema::kDeployments, {.ns = "bench", .field_selector = "metadata.name=" + name}, [&](const kube::WatchEvent& event) {
-      if (event.type != kube::WatchEvent::Type::added && event.type != kube::WatchEvent::Type::modified) return;
-      const std::lock_guard lock(mutex);
-      available = event.object.status()["availableReplicas"].as_int();
-      changed.notify_all();
-    }));
+    const auto watch = must(client->watch(
+        schema::kDeployments, {.ns = "bench", .field_selector = "metadata.name=" + name},
+        [&](const kube::WatchEvent& event) {
+          if (event.type != kube::WatchEvent::Type::added && event.type != kube::WatchEvent::Type::modified) return;
+          const std::lock_guard lock(mutex);
+          available = event.object.status()["availableReplicas"].as_int();
+          changed.notify_all();
+        }));
     const auto start = Steady::now();
-    must(client->create(object("{apiVersion: apps/v1, kind: Deployment, metadata: {name: " + name + ", namespace: bench}, spec: {replicas: " + std::to_string(replicas) +
-                               ", selector: {matchLabels: {app: " + name + "}}, template: {metadata: {labels: {app: " + name +
-                               "}}, spec: {containers: [{name: c, image: i}]}}}}")));
+    must(client->create(object("{apiVersion: apps/v1, kind: Deployment, metadata: {name: " + name +
+                               ", namespace: bench}, spec: {replicas: " + std::to_string(replicas) +
+                               ", selector: {matchLabels: {app: " + name + "}}, template: {metadata: {labels: {app: " +
+                               name + "}}, spec: {containers: [{name: c, image: i}]}}}}")));
     std::unique_lock lock(mutex);
     if (!changed.wait_for(lock, kReadyMax, [&] { return available == replicas; })) {
-      std::fprintf(stderr, "controllers_bench: %lld of %d are available after a minute\n", static_cast<long long>(available), replicas);
+      std::fprintf(stderr, "controllers_bench: %lld of %d are available after a minute\n",
+                   static_cast<long long>(available), replicas);
       std::exit(1);
     }
     return std::chrono::duration<double, std::milli>(Steady::now() - start).count();
   }
 };
 
-double cpu_ms() { return static_cast<double>(std::clock()) * 1000.0 / CLOCKS_PER_SEC; }
+double cpu_ms() {
+  return static_cast<double>(std::clock()) * 1000.0 / CLOCKS_PER_SEC;
+}
 
 }  // namespace
 
@@ -133,7 +148,9 @@ int main() {
       times.push_back(cluster.time_deployment(replicas, name));
       must(cluster.client->remove(schema::kDeployments, {"bench", name}));
       const auto end = Steady::now() + kReadyMax;
-      while (Steady::now() < end && must(cluster.client->list(schema::kPods, {.ns = "bench", .label_selector = "app=" + name})).items.size() > 0) {
+      while (Steady::now() < end &&
+             must(cluster.client->list(schema::kPods, {.ns = "bench", .label_selector = "app=" + name})).items.size() >
+                 0) {
         std::mutex unused;
         std::unique_lock lock(unused);
         std::condition_variable().wait_for(lock, std::chrono::milliseconds(20));
@@ -141,7 +158,9 @@ int main() {
     }
     const double cpu = (cpu_ms() - before) / rounds;
     std::sort(times.begin(), times.end());
-    std::printf("Deployment of %d available: least %.1f ms, median %.1f ms of %d; CPU %.0f ms each, deletion included\n", replicas, times[0], times[times.size() / 2], rounds, cpu);
+    std::printf(
+        "Deployment of %d available: least %.1f ms, median %.1f ms of %d; CPU %.0f ms each, deletion included\n",
+        replicas, times[0], times[times.size() / 2], rounds, cpu);
     std::fflush(stdout);
   }
   return 0;

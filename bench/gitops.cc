@@ -93,7 +93,9 @@ void one_application() {
 double cpu_seconds() {
   struct rusage used {};
   getrusage(RUSAGE_SELF, &used);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
@@ -106,7 +108,8 @@ double peak_mb() {
 // A commit to one Application of many: how many are rendered for it; and what all cost while nothing happens.
 void one_of_many(Platform& it, int count) {
   const std::string name = "a" + std::to_string(count / 2), path = "apps/" + name + "/0.yaml";
-  const std::string commit = it.repository.push({{path, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "-0}\ndata: {key: \"1\"}\n"}});
+  const std::string commit = it.repository.push(
+      {{path, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "-0}\ndata: {key: \"1\"}\n"}});
   const auto start = Clock::now();
   it.announce(commit, {path});
   wait(it, [&] { return it.is(name, "Synced", commit); });

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// script/bench logs: pushes as clients send them (JSON bodies of 1,000 lines), then the queries that people wait for, over a store of
-// MEGABYTES of text. Prints one figure a line: wall time, and user CPU in brackets, as others may run beside.
+// script/bench logs: pushes as clients send them (JSON bodies of 1,000 lines), then the queries that people wait for,
+// over a store of MEGABYTES of text. Prints one figure a line: wall time, and user CPU in brackets, as others may run
+// beside.
 #include <sys/resource.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <thread>
-#include <atomic>
 
 #include "core/base/file.h"
 #include "observe/logs/ingest/push.h"
@@ -38,11 +39,14 @@ class Timer {
 };
 
 std::string body(std::mt19937_64& random, std::int64_t& t, int stream) {
-  std::string out = "{\"streams\":[{\"stream\":{\"app\":\"app-" + std::to_string(stream % 10) + "\",\"pod\":\"pod-" + std::to_string(stream) + "\"},\"values\":[";
+  std::string out = "{\"streams\":[{\"stream\":{\"app\":\"app-" + std::to_string(stream % 10) + "\",\"pod\":\"pod-" +
+                    std::to_string(stream) + "\"},\"values\":[";
   for (int i = 0; i < kLinesInPush; ++i) {
     char line[256];
-    std::snprintf(line, sizeof line, "level=info ts=%lld method=GET path=/api/v1/items/%llu status=%d took=%llums trace_id=%016llx%016llx", static_cast<long long>(t),
-                  static_cast<unsigned long long>(random() % 5000), random() % 50 == 0 ? 500 : 200, static_cast<unsigned long long>(random() % 300),
+    std::snprintf(line, sizeof line,
+                  "level=info ts=%lld method=GET path=/api/v1/items/%llu status=%d took=%llums trace_id=%016llx%016llx",
+                  static_cast<long long>(t), static_cast<unsigned long long>(random() % 5000),
+                  random() % 50 == 0 ? 500 : 200, static_cast<unsigned long long>(random() % 300),
                   static_cast<unsigned long long>(random()), static_cast<unsigned long long>(random()));
     out += (i == 0 ? "[\"" : ",[\"") + std::to_string(t) + "\",\"" + line + "\"]";
     t += 2000;
@@ -50,15 +54,21 @@ std::string body(std::mt19937_64& random, std::int64_t& t, int stream) {
   return out + "]}]}";
 }
 
-Result<void> ask(const Store& store, const char* name, const char* query, std::int64_t start, std::int64_t end, std::int64_t step) {
+Result<void> ask(const Store& store, const char* name, const char* query, std::int64_t start, std::int64_t end,
+                 std::int64_t step) {
   for (int round = 0; round < 3; ++round) {
     const Timer timer;
     logql::QueryStats stats;
     const auto expr = TRY(logql::parse(query));
     std::size_t found = 0;
-    if (expr->is_log()) found = TRY(logql::query_lines(store, {}, std::get<logql::Selector>(expr->node), {start, end, 100, Direction::backward}, end, stats)).size();
-    else found = TRY(logql::query_metric(store, {}, *expr, {start + step, end, step}, end, stats)).series.size();
-    if (round == 2) std::printf("%-28s %8.1f ms (%.1f ms)  %zu found\n", name, timer.wall() * 1e3, timer.user() * 1e3, found);
+    if (expr->is_log())
+      found = TRY(logql::query_lines(store, {}, std::get<logql::Selector>(expr->node),
+                                     {start, end, 100, Direction::backward}, end, stats))
+                  .size();
+    else
+      found = TRY(logql::query_metric(store, {}, *expr, {start + step, end, step}, end, stats)).series.size();
+    if (round == 2)
+      std::printf("%-28s %8.1f ms (%.1f ms)  %zu found\n", name, timer.wall() * 1e3, timer.user() * 1e3, found);
   }
   return {};
 }
@@ -98,15 +108,20 @@ Result<void> run(const std::string& dir, std::uint64_t megabytes) {
     lines += added;
     bytes += text_bytes;
   }
-  std::printf("%-28s %8.0f lines/s (%.0f by user CPU)\n", "push", static_cast<double>(lines) / wall, static_cast<double>(lines) / user);
+  std::printf("%-28s %8.0f lines/s (%.0f by user CPU)\n", "push", static_cast<double>(lines) / wall,
+              static_cast<double>(lines) / user);
   TRY(store->maintain());
   const StoreStats stats = store->stats();
-  std::printf("%-28s %8.1f MB of text, %.1f MB in segments\n", "store", static_cast<double>(stats.text_bytes) / 1e6, static_cast<double>(stats.segment_bytes) / 1e6);
+  std::printf("%-28s %8.1f MB of text, %.1f MB in segments\n", "store", static_cast<double>(stats.text_bytes) / 1e6,
+              static_cast<double>(stats.segment_bytes) / 1e6);
   const std::int64_t step = std::max<std::int64_t>(1, (t - start) / 10);
-  TRY(ask(*store, "rare needle", "{app=~\".+\"} |= \"trace_id=3c6a9f0b7e1d4852a0b1c2d3e4f50617\"", start, t + 1, kSecond));
+  TRY(ask(*store, "rare needle", "{app=~\".+\"} |= \"trace_id=3c6a9f0b7e1d4852a0b1c2d3e4f50617\"", start, t + 1,
+          kSecond));
   TRY(ask(*store, "count by app", "sum by (app) (count_over_time({app=~\".+\"}[1m]))", start, t + 1, step));
-  TRY(ask(*store, "rate of errors by app", "sum by (app) (rate({app=~\".+\"} |= \"status=500\" [1m]))", start, t + 1, step));
-  TRY(ask(*store, "logfmt, average by app", "avg_over_time({app=\"app-1\"} | logfmt | unwrap duration(took) [1m]) by (app)", start, t + 1, step));
+  TRY(ask(*store, "rate of errors by app", "sum by (app) (rate({app=~\".+\"} |= \"status=500\" [1m]))", start, t + 1,
+          step));
+  TRY(ask(*store, "logfmt, average by app",
+          "avg_over_time({app=\"app-1\"} | logfmt | unwrap duration(took) [1m]) by (app)", start, t + 1, step));
   TRY(ask(*store, "newest 100 lines", "{app=~\".+\"}", start, t + 1, kSecond));
   return {};
 }
@@ -115,7 +130,8 @@ Result<void> run(const std::string& dir, std::uint64_t megabytes) {
 
 int main(int argc, char** argv) {
   const auto dir = TempDir::make("logs-bench", argc > 2 ? argv[2] : "");
-  const auto done = dir.ok() ? run(dir->path(), argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 200) : Result<void>(dir.error());
+  const auto done =
+      dir.ok() ? run(dir->path(), argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 200) : Result<void>(dir.error());
   if (!done.ok()) std::fprintf(stderr, "error: %s\n", done.error().message.c_str());
   return done.ok() ? 0 : 1;
 }

@@ -34,19 +34,21 @@ constexpr const char* kForms[] = {
 void add_policies(policy::Policies& policies) {
   for (int i = 0; i < 50; ++i) {
     const std::string name = "p" + std::to_string(i);
-    const auto document = yaml::read("{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: " + name +
-                                     "}, spec: {rules: [{name: r, match: {any: [{resources: {kinds: [Pod]}}]}, validate: "
-                                     "{failureAction: Enforce, message: no, " +
-                                     kForms[static_cast<std::size_t>(i) % std::size(kForms)] + "}}]}}");
+    const auto document =
+        yaml::read("{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: " + name +
+                   "}, spec: {rules: [{name: r, match: {any: [{resources: {kinds: [Pod]}}]}, validate: "
+                   "{failureAction: Enforce, message: no, " +
+                   kForms[static_cast<std::size_t>(i) % std::size(kForms)] + "}}]}}");
     CHECK(document.ok());
     policies.set(*document);
   }
 }
 
 Value pod(int n) {
-  const auto document = yaml::read("{apiVersion: v1, kind: Pod, metadata: {name: p" + std::to_string(n) +
-                                   ", namespace: shop, labels: {team: web, app: a}}, spec: {containers: [{name: a, image: "
-                                   "'nginx:1.27', resources: {limits: {memory: 64Mi}}}, {name: b, image: 'redis:7'}]}}");
+  const auto document =
+      yaml::read("{apiVersion: v1, kind: Pod, metadata: {name: p" + std::to_string(n) +
+                 ", namespace: shop, labels: {team: web, app: a}}, spec: {containers: [{name: a, image: "
+                 "'nginx:1.27', resources: {limits: {memory: 64Mi}}}, {name: b, image: 'redis:7'}]}}");
   CHECK(document.ok());
   return *document;
 }
@@ -95,5 +97,6 @@ int main() {
   const auto at = [&](double share) {
     return static_cast<double>(took[static_cast<std::size_t>(share * static_cast<double>(took.size() - 1))]) / 1000;
   };
-  std::printf("admission of a Pod, 50 enforcing rules, CPU of the thread: P50 %.1f µs, P99 %.1f µs\n", at(0.5), at(0.99));
+  std::printf("admission of a Pod, 50 enforcing rules, CPU of the thread: P50 %.1f µs, P99 %.1f µs\n", at(0.5),
+              at(0.99));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Build tool: embed_kinds DIR OUT writes the kind files below DIR as one C++ source. They are written in YAML by people and kept as JSON
-// in the program, which reads that ten times as fast: `caisson kustomize build` starts with them. A wrong file ends the build.
+// Build tool: embed_kinds DIR OUT writes the kind files below DIR as one C++ source. They are written in YAML by people
+// and kept as JSON in the program, which reads that ten times as fast: `caisson kustomize build` starts with them. A
+// wrong file ends the build.
 #include <cstdio>
 
 #include "core/base/file.h"
@@ -14,8 +15,10 @@ namespace {
 Result<void> collect(const std::string& root, const std::string& below, std::vector<std::string>& files) {
   for (const std::string& name : TRY(list_dir(root + "/" + below))) {
     const std::string path = below.empty() ? name : below + "/" + name;
-    if (is_directory(root + "/" + path)) TRY(collect(root, path, files));
-    else if (path.ends_with(".yaml")) files.push_back(path);
+    if (is_directory(root + "/" + path))
+      TRY(collect(root, path, files));
+    else if (path.ends_with(".yaml"))
+      files.push_back(path);
   }
   return {};
 }
@@ -32,7 +35,9 @@ Result<void> embed(const std::string& root, const std::string& out) {
     const Value value = TRY(yaml::read(source, {.name = file}));
     text += "{\"" + file + "\", R\"~kind~(" + json::write(value) + ")~kind~\"},\n";
   }
-  text += "};\n}  // namespace\nstd::span<const KindFile> kind_files() { return kFiles; }\n}  // namespace caisson::schema\n";
+  text +=
+      "};\n}  // namespace\nstd::span<const KindFile> kind_files() { return kFiles; }\n}  // namespace "
+      "caisson::schema\n";
   return write_file(out, text);
 }
 

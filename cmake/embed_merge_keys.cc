@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Build tool: embed_merge_keys DIR OUT reads the Kubernetes kind files below DIR/k8s and writes, as one C++ source, what
-// strategic merge must know of their lists (cluster/schema/merge_keys.h). A wrong file ends the build.
+// Build tool: embed_merge_keys DIR OUT reads the Kubernetes kind files below DIR/k8s and writes, as one C++ source,
+// what strategic merge must know of their lists (cluster/schema/merge_keys.h). A wrong file ends the build.
 #include <cstdio>
 #include <map>
 #include <set>
@@ -24,7 +24,8 @@ struct Node {
 class Table {
  public:
   void add_file(const std::string& home, Value file) {
-    for (const auto& [name, members] : file["types"].entries()) types_[home + "." + std::string(name)] = {home, members};
+    for (const auto& [name, members] : file["types"].entries())
+      types_[home + "." + std::string(name)] = {home, members};
     const std::string group_version = file["groupVersion"].str();
     const std::size_t slash = group_version.find('/');
     for (const auto& [name, entry] : file["kinds"].entries()) {
@@ -77,8 +78,10 @@ class Table {
     const bool list = type.ends_with("[]"), map = type.ends_with("{}");
     if (list || map) type.resize(type.size() - 2);
     int element = 0;
-    if (types_.contains(home + "." + type)) element = TRY(type_node(home + "." + type));
-    else if (types_.contains(type)) element = TRY(type_node(type));
+    if (types_.contains(home + "." + type))
+      element = TRY(type_node(home + "." + type));
+    else if (types_.contains(type))
+      element = TRY(type_node(type));
     if (map) return 0;  // a map by free keys: patches merge its values without keys
     if (!list) return element;
     Node node;
@@ -118,9 +121,9 @@ class Table {
         members += "{\"" + name + "\", " + std::to_string(number(member)) + "},\n";
         ++count;
       }
-      nodes += "{\"" + node.keys + "\", " + (node.as_set ? "true" : "false") + ", " + std::to_string(number(node.item)) +
-               ", std::span<const MergeMember>(kMembers + " + std::to_string(first) + ", " +
-               std::to_string(count - first) + ")},\n";
+      nodes += "{\"" + node.keys + "\", " + (node.as_set ? "true" : "false") + ", " +
+               std::to_string(number(node.item)) + ", std::span<const MergeMember>(kMembers + " +
+               std::to_string(first) + ", " + std::to_string(count - first) + ")},\n";
     }
     std::string kinds = "constexpr MergeKind kKinds[] = {\n";
     for (const Kind& kind : kinds_) {
@@ -128,8 +131,10 @@ class Table {
       kinds += "{\"" + kind.group + "\", \"" + kind.version + "\", \"" + kind.kind + "\", " +
                std::to_string(number(kind.node)) + "},\n";
     }
-    return "// Made by embed_merge_keys.\n#include \"cluster/schema/merge_table.h\"\nnamespace caisson::schema {\nnamespace "
-           "{\n" + members + "};\n" + nodes + "};\n" + kinds +
+    return "// Made by embed_merge_keys.\n#include \"cluster/schema/merge_table.h\"\nnamespace caisson::schema "
+           "{\nnamespace "
+           "{\n" +
+           members + "};\n" + nodes + "};\n" + kinds +
            "};\n}  // namespace\nstd::span<const MergeKind> merge_kinds() { return kKinds; }\n"
            "std::span<const MergeNode> merge_nodes() { return kNodes; }\n}  // namespace caisson::schema\n";
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What comes from outside into a chart's rendering: archives, --set, .helmignore, versions, schemas, rendered streams. None
-// of it crashes or hangs; names from an archive stay below the chart; what --set made is a map within its limits.
+// What comes from outside into a chart's rendering: archives, --set, .helmignore, versions, schemas, rendered streams.
+// None of it crashes or hangs; names from an archive stay below the chart; what --set made is a map within its limits.
 #include <algorithm>
 
 #include "core/base/check.h"
@@ -44,7 +44,8 @@ void fuzz_chart(std::string_view text) {
   const std::string values(text.substr(0, cut));
   const std::string body(cut == std::string_view::npos ? std::string_view() : text.substr(cut + 5));
   std::vector<std::string> warnings;
-  auto chart = load_files({{"Chart.yaml", "name: c\nversion: 1.0.0\n"}, {"values.yaml", values}, {"templates/a.yaml", body}}, warnings);
+  auto chart = load_files(
+      {{"Chart.yaml", "name: c\nversion: 1.0.0\n"}, {"values.yaml", values}, {"templates/a.yaml", body}}, warnings);
   if (!chart.ok()) return;
   const auto prepared = prepare(std::move(chart).value(), Value::map(), false, warnings);
   if (!prepared.ok()) return;

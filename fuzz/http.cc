@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP/1.1 heads, chunked bodies, WebSocket frames, and git's push commands and reports. Properties: a body decodes alike however its
-// bytes are cut; what is consumed is never more than what was given; frames read back as written.
+// HTTP/1.1 heads, chunked bodies, WebSocket frames, and git's push commands and reports. Properties: a body decodes
+// alike however its bytes are cut; what is consumed is never more than what was given; frames read back as written.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -21,7 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   CHECK(pipeline.ok());
   const Labels labels = Labels::from({{"app", "web"}, {"level", "info"}}), metadata = Labels::from({{"trace_id", "x"}});
   LineState state;
-  for (const std::string_view one : {line, std::string_view("level=info took=3ms {\"a\":1}"), std::string_view("{\"a\":{\"b\":[1,2]},\"c\":\"d\"}")}) {
+  for (const std::string_view one : {line, std::string_view("level=info took=3ms {\"a\":1}"),
+                                     std::string_view("{\"a\":{\"b\":[1,2]},\"c\":\"d\"}")}) {
     state.reset(1, one, labels, metadata);
     if (pipeline->apply(state)) (void)state.labels();
   }

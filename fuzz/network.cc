@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What people write for the network as text: rules of routes, Corefiles, ranges of addresses. Any bytes are read or refused.
+// What people write for the network as text: rules of routes, Corefiles, ranges of addresses. Any bytes are read or
+// refused.
 #include "core/base/check.h"
 #include "machine/network/address_pools.h"
 #include "machine/network/dns_config.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What parses is printed in a form that parses and prints to itself; it is split over lines without failing; a query ends within
-// its limits.
+// What parses is printed in a form that parses and prints to itself; it is split over lines without failing; a query
+// ends within its limits.
 #include "core/base/check.h"
 #include "observe/metrics/promql/engine.h"
 #include "observe/metrics/promql/series_description.h"

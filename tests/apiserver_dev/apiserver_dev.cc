@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The API server alone, for conformance runs and for trying it with kubectl: no agent, and controllers when asked for.
 // usage: apiserver_dev DIRECTORY [PORT] [--controllers]
-// Writes DIRECTORY/{token,ca.pem,kubeconfig,port}; serves until it is interrupted. Started again it keeps its objects, its
-// CA, its keys and its token, so that clients go on.
+// Writes DIRECTORY/{token,ca.pem,kubeconfig,port}; serves until it is interrupted. Started again it keeps its objects,
+// its CA, its keys and its token, so that clients go on.
 #include <malloc.h>
 #include <signal.h>
 
@@ -106,7 +106,7 @@ int main(int argc, char** argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  ::mallopt(M_ARENA_MAX, 2);  // as the platform does
+  ::mallopt(M_ARENA_MAX, 2);                      // as the platform does
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread: sigwait gets them
   const auto port = argc > 2 ? parse_int(argv[2]) : std::optional<std::int64_t>(0);
   const bool controllers = std::string_view(argv[argc - 1]) == "--controllers";

@@ -72,7 +72,8 @@ Result<std::string> execute(const std::string& dir, const std::string& arguments
   Run run = TRY(read_arguments(dir + "/" + arguments));
   if (!run.name_template.empty()) run.release = TRY(name_from_template(run.name_template));
   run.options.release.name = run.release;
-  const Value values = TRY(merge_sources(run.values, [&](const std::string& path) { return read_file(dir + "/" + path); }));
+  const Value values =
+      TRY(merge_sources(run.values, [&](const std::string& path) { return read_file(dir + "/" + path); }));
   const auto source = render::disk_source(dir);
   std::vector<std::string> warnings;
   Chart chart = TRY(load_chart(*source, run.chart, warnings));

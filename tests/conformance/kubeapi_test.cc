@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kubeapi: conversations with a real Kubernetes 1.33, replayed by the corpus' own tool against tests/apiserver_dev beside
-// this program. A case is a scenario, "topic/name"; those that wait for controllers are not run here.
+// kubeapi: conversations with a real Kubernetes 1.33, replayed by the corpus' own tool against tests/apiserver_dev
+// beside this program. A case is a scenario, "topic/name"; those that wait for controllers are not run here.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -50,10 +50,10 @@ TEST_CASE("the API answers as the recorded kube-apiserver") {
   REQUIRE(directory.ok());
   Process server = start_server(directory->path());
   const std::string results = directory->path() + "/results.json";
-  const auto replayed = run({.args = {"python3", "-B", tool, "--server",
-                                      "https://127.0.0.1:" + text_of(directory->path() + "/port"), "--token",
-                                      text_of(directory->path() + "/token"), "-j", "4", "--json", results, corpus},
-                             .time_max = kReplayMax});
+  const auto replayed =
+      run({.args = {"python3", "-B", tool, "--server", "https://127.0.0.1:" + text_of(directory->path() + "/port"),
+                    "--token", text_of(directory->path() + "/token"), "-j", "4", "--json", results, corpus},
+           .time_max = kReplayMax});
   REQUIRE_MESSAGE(replayed.ok(), replayed.error().message);
   const auto report = json::parse(text_of(results));
   REQUIRE_MESSAGE(report.ok(), replayed->err);

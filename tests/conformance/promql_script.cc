@@ -146,6 +146,8 @@ bool ScriptStep::expects(std::string_view type) const {
   return std::any_of(expectations.begin(), expectations.end(), [&](const Expectation& e) { return e.type == type; });
 }
 
-Result<std::vector<ScriptStep>> parse_script(std::string_view text) { return ScriptParser(text).run(); }
+Result<std::vector<ScriptStep>> parse_script(std::string_view text) {
+  return ScriptParser(text).run();
+}
 
 }  // namespace caisson::conformance

@@ -27,7 +27,7 @@ struct ScriptStep {
   bool is_range = false;
   std::int64_t start_ms = 0, end_ms = 0, step_ms = 0;
   std::vector<Expectation> expectations;
-  std::optional<std::string> text;    // expect string
+  std::optional<std::string> text;  // expect string
   std::optional<double> scalar;
   std::optional<std::string> vector_times;  // expect range vector from … to … step …
   // both

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Upstream's PromQL test scripts. Each instant evaluation is repeated with every selector pinned by @ at other times, and within a range
-// query around its time, as upstream does.
+// Upstream's PromQL test scripts. Each instant evaluation is repeated with every selector pinned by @ at other times,
+// and within a range query around its time, as upstream does.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -51,12 +51,14 @@ std::string shown(const Series& series) {
   std::string out = series.labels.str();
   for (const FloatPoint& p : series.floats) out += " " + format_general(p.v) + "@" + std::to_string(p.t);
   for (const HistogramPoint& p : series.histograms)
-    out += " " + histogram_string(*p.h) + "(" + std::to_string(static_cast<int>(p.h->hint)) + ")@" + std::to_string(p.t);
+    out +=
+        " " + histogram_string(*p.h) + "(" + std::to_string(static_cast<int>(p.h->hint)) + ")@" + std::to_string(p.t);
   return out;
 }
 
 // Empty when `series` holds exactly `values` at start, start + step, …
-std::string compare_series(const Series& series, const std::vector<SequenceValue>& values, std::int64_t start, std::int64_t step) {
+std::string compare_series(const Series& series, const std::vector<SequenceValue>& values, std::int64_t start,
+                           std::int64_t step) {
   auto f = series.floats.begin();
   auto h = series.histograms.begin();
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -77,8 +79,8 @@ std::string compare_series(const Series& series, const std::vector<SequenceValue
   return {};
 }
 
-std::string compare_matrix(const std::vector<Series>& matrix, const ScriptStep& step, std::int64_t start, std::int64_t interval,
-                           bool ordered) {
+std::string compare_matrix(const std::vector<Series>& matrix, const ScriptStep& step, std::int64_t start,
+                           std::int64_t interval, bool ordered) {
   if (step.scalar) {
     if (matrix.size() != 1) return "expected a scalar";
     return compare_series(matrix[0], {{false, *step.scalar, nullptr, false}}, start, interval);
@@ -90,7 +92,8 @@ std::string compare_matrix(const std::vector<Series>& matrix, const ScriptStep& 
     const auto at = wanted.find(series.labels);
     if (at == wanted.end()) return "unexpected " + shown(series);
     if (ordered && at->second != position++) return "at another place: " + shown(series);
-    if (std::string why = compare_series(series, step.series[at->second].values, start, interval); !why.empty()) return why;
+    if (std::string why = compare_series(series, step.series[at->second].values, start, interval); !why.empty())
+      return why;
     wanted.erase(at);
   }
   return wanted.empty() ? "" : "missing " + wanted.begin()->first.str();
@@ -117,15 +120,16 @@ std::string check_notes(const ScriptStep& step, const std::string& type, const s
   return {};
 }
 
-// Queries that mean the same as `step` but with every selector pinned at its time; empty when the query cannot be pinned.
+// Queries that mean the same as `step` but with every selector pinned at its time; empty when the query cannot be
+// pinned.
 std::string pinned(const ScriptStep& step) {
   auto expr = promql::parse(step.expr);
   if (!expr.ok()) return {};
   bool possible = true;
   const std::function<void(promql::Expr&)> visit = [&](promql::Expr& node) {
-    static const std::set<std::string_view> kUnsafe{"days_in_month", "day_of_month", "day_of_week", "day_of_year", "end",  "hour",
-                                                    "minute",        "month",        "year",        "predict_linear", "range",
-                                                    "start",         "step",         "time",        "timestamp"};
+    static const std::set<std::string_view> kUnsafe{
+        "days_in_month", "day_of_month",   "day_of_week", "day_of_year", "end",  "hour", "minute",   "month",
+        "year",          "predict_linear", "range",       "start",       "step", "time", "timestamp"};
     if (auto* call = promql::as<promql::Call>(&node)) possible = possible && !kUnsafe.contains(call->function->name);
     promql::TimeShift* shift = nullptr;
     if (auto* selector = promql::as<promql::VectorSelector>(&node)) shift = &selector->shift;
@@ -160,7 +164,8 @@ class ScriptRun {
     const std::vector<std::int64_t> others =
         t == 0 ? std::vector<std::int64_t>{-1000, 1000} : std::vector<std::int64_t>{-10 * t, 0, t / 5, t, 10 * t};
     for (const std::int64_t other : others)
-      if (why = instant(step, pinned_expr, other); !why.empty()) return "as " + pinned_expr + " at " + std::to_string(other) + ": " + why;
+      if (why = instant(step, pinned_expr, other); !why.empty())
+        return "as " + pinned_expr + " at " + std::to_string(other) + ": " + why;
     return {};
   }
 
@@ -170,22 +175,26 @@ class ScriptRun {
       const SequenceValue& value = series.values[i];
       const std::int64_t t = static_cast<std::int64_t>(i) * interval;
       if (value.omitted) continue;
-      if (value.h) storage_.append(series.labels, t, *value.h);
-      else storage_.append(series.labels, t, value.v);
+      if (value.h)
+        storage_.append(series.labels, t, *value.h);
+      else
+        storage_.append(series.labels, t, value.v);
     }
   }
 
-  std::string judge(const ScriptStep& step, const std::string& query, const Result<QueryResult>& result, std::int64_t start,
-                    std::int64_t interval) {
+  std::string judge(const ScriptStep& step, const std::string& query, const Result<QueryResult>& result,
+                    std::int64_t start, std::int64_t interval) {
     if (!result.ok()) {
-      const auto fail = std::find_if(step.expectations.begin(), step.expectations.end(), [](const Expectation& e) { return e.type == "fail"; });
+      const auto fail = std::find_if(step.expectations.begin(), step.expectations.end(),
+                                     [](const Expectation& e) { return e.type == "fail"; });
       if (fail == step.expectations.end()) return "error: " + result.error().message;
       return matches(*fail, result.error().message) ? "" : "another error: " + result.error().message;
     }
     if (step.expects("fail")) return "did not fail";
     for (const auto& [type, notes] : {std::pair{"warn", &result->warnings}, std::pair{"info", &result->infos}})
       if (std::string why = check_notes(step, type, *notes); !why.empty()) return why + " (" + query + ")";
-    if (result->type == promql::ValueType::string) return result->text == step.text ? "" : "another string: " + result->text;
+    if (result->type == promql::ValueType::string)
+      return result->text == step.text ? "" : "another string: " + result->text;
     if (result->type == promql::ValueType::matrix && step.vector_times) return compare_times(step, result->matrix);
     return compare_matrix(result->matrix, step, start, interval, step.expects("ordered"));
   }
@@ -204,7 +213,9 @@ class ScriptRun {
     if (std::string why = judge(step, query, result, is_matrix ? step.start_ms : t, 0); !why.empty()) return why;
     const bool has_context = query.find("start()") != std::string::npos || query.find("end()") != std::string::npos ||
                              query.find("range()") != std::string::npos || query.find("step()") != std::string::npos;
-    if (!result.ok() || is_matrix || result->type == promql::ValueType::string || step.expects("ordered") || has_context) return {};
+    if (!result.ok() || is_matrix || result->type == promql::ValueType::string || step.expects("ordered") ||
+        has_context)
+      return {};
     auto ranged = promql::query_range(storage_, options_, query, t - 60'000, t + 60'000, 60'000);
     if (!ranged.ok()) return "in range mode: " + ranged.error().message;
     std::vector<Series> at_time;
@@ -242,9 +253,12 @@ class ScriptRun {
       for (std::size_t i = 0; i < series.values.size(); ++i) {
         if (series.values[i].omitted || series.values[i].h) continue;
         Classic& classic = by_time[static_cast<std::int64_t>(i) * step.interval_ms];
-        if (suffix == "_bucket") classic.cumulative.emplace(*bound, series.values[i].v);
-        else if (suffix == "_count") classic.count = series.values[i].v;
-        else classic.sum = series.values[i].v;
+        if (suffix == "_bucket")
+          classic.cumulative.emplace(*bound, series.values[i].v);
+        else if (suffix == "_count")
+          classic.count = series.values[i].v;
+        else
+          classic.sum = series.values[i].v;
       }
     }
     for (auto& [labels, by_time] : found)
@@ -286,8 +300,10 @@ void run_script(const std::string& name, const std::string& text, Outcomes& outc
       if (const std::string why = run.load(step); !why.empty()) outcomes.failed(id, "load: " + why);
       continue;
     }
-    if (const std::string why = run.eval(step); why.empty()) outcomes.passed(id);
-    else outcomes.failed(id, step.expr + ": " + why);
+    if (const std::string why = run.eval(step); why.empty())
+      outcomes.passed(id);
+    else
+      outcomes.failed(id, step.expr + ": " + why);
   }
 }
 

@@ -139,14 +139,17 @@ Result<void> merge_directory(const std::string& from, const std::string& to) {
   const std::vector<std::string> names = TRY(list_dir(from));
   for (const std::string& name : names) {
     const std::string source = path_join(from, name), target = path_join(to, name);
-    if (is_real_directory(source)) TRY(merge_directory(source, target));
-    else TRY(rename_file(source, target));
+    if (is_real_directory(source))
+      TRY(merge_directory(source, target));
+    else
+      TRY(rename_file(source, target));
   }
   if (::rmdir(from.c_str()) != 0) return errno_error("remove " + from);
   return {};
 }
 
-// "dpkg-deb -x" puts a directory in the place of the link /bin when a package names /bin itself: the merged /usr is made again.
+// "dpkg-deb -x" puts a directory in the place of the link /bin when a package names /bin itself: the merged /usr is
+// made again.
 Result<void> merge_usr(const std::string& tree) {
   for (const char* name : {"bin", "sbin", "lib", "lib64"}) {
     const std::string path = tree + "/" + name;

@@ -25,8 +25,10 @@ Result<std::set<content::Digest>> CacheIndex::layers(Time unused_since) {
       const std::string path = root + "/" + shelf + "/" + name;
       struct stat info {};
       if (::stat(path.c_str(), &info) != 0) continue;
-      if (Time(std::chrono::seconds(info.st_mtim.tv_sec)) < unused_since) TRY(remove_file(path));
-      else if (const auto entry = read_entry(path)) all.insert(entry->diff_id);
+      if (Time(std::chrono::seconds(info.st_mtim.tv_sec)) < unused_since)
+        TRY(remove_file(path));
+      else if (const auto entry = read_entry(path))
+        all.insert(entry->diff_id);
     }
   return all;
 }

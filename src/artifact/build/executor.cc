@@ -224,7 +224,8 @@ class Executor {
     std::string inputs = context_.str() + dockerfile_ + flags_.target;
     for (const auto& [name, value] : flags_.build_args) inputs += "\n" + name + "=" + value;
     const std::string hash = content::Digest::of(inputs).hex.substr(0, 10);
-    const std::string name = platform_.pod.empty() ? "build-" + random_name_suffix(8) : to_lower(platform_.pod.substr(0, 40)) + "-" + hash;
+    const std::string name =
+        platform_.pod.empty() ? "build-" + random_name_suffix(8) : to_lower(platform_.pod.substr(0, 40)) + "-" + hash;
     key_ = {platform_.ns, name};
 
     kube::Object build = kube::Object::make(schema::kBuilds, key_.ns, key_.name);
@@ -240,7 +241,9 @@ class Executor {
     if (!flags_.destinations.empty()) spec.set("destinations", Value::list_of(flags_.destinations));
     if (!platform_.traceparent.empty()) build.set_annotation(kTraceparentAnnotation, platform_.traceparent);
     // The Build goes with its pod, where the account may look that up.
-    const Result<kube::Object> owner = platform_.pod.empty() ? Error{ErrorCode::not_found, "no pod"} : client_->get(schema::kPods, {platform_.ns, platform_.pod});
+    const Result<kube::Object> owner = platform_.pod.empty()
+                                           ? Error{ErrorCode::not_found, "no pod"}
+                                           : client_->get(schema::kPods, {platform_.ns, platform_.pod});
     if (owner.ok()) {
       Value reference = Value::map();
       reference.set("apiVersion", "v1").set("kind", "Pod").set("name", owner->name()).set("uid", owner->uid());
@@ -294,11 +297,12 @@ class Executor {
     std::jthread log([this](const std::stop_token& stop) { print_log(stop); });
     // A watch says when to look; the timer is for what a cut watch would lose.
     bool news = false;
-    const auto watch = client_->watch(schema::kBuilds, {.ns = key_.ns, .field_selector = "metadata.name=" + key_.name}, [&](const kube::WatchEvent&) {
-      const std::lock_guard lock(mutex_);
-      news = true;
-      changed_.notify_all();
-    });
+    const auto watch = client_->watch(schema::kBuilds, {.ns = key_.ns, .field_selector = "metadata.name=" + key_.name},
+                                      [&](const kube::WatchEvent&) {
+                                        const std::lock_guard lock(mutex_);
+                                        news = true;
+                                        changed_.notify_all();
+                                      });
     kube::Object last;
     for (;;) {
       const Result<kube::Object> build = client_->get(schema::kBuilds, key_);
@@ -310,7 +314,8 @@ class Executor {
         return Error(build.error()).in("build " + key_.str());
       }  // the server is being restarted: wait for it
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, std::chrono::milliseconds(watch.ok() ? 500 : 100), [&] { return std::exchange(news, false); });
+      changed_.wait_for(lock, std::chrono::milliseconds(watch.ok() ? 500 : 100),
+                        [&] { return std::exchange(news, false); });
     }
     finish_log(log);
     if (last.status()["phase"].as_string() == "Failed")
@@ -442,11 +447,13 @@ Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args)
   return out;
 }
 
-Result<void> run_executor(const ExecutorFlags& flags, const BuildPlatform& platform) { return Executor(flags, platform).run(); }
+Result<void> run_executor(const ExecutorFlags& flags, const BuildPlatform& platform) {
+  return Executor(flags, platform).run();
+}
 
 int executor_main(const std::vector<std::string>& args) {
-  // The first process of a pid namespace is not ended by a signal that it does not handle, and while this one stays its pod does, and
-  // with the pod the Build: an endless RUN would outlive its pipeline by the grace period.
+  // The first process of a pid namespace is not ended by a signal that it does not handle, and while this one stays its
+  // pod does, and with the pod the Build: an endless RUN would outlive its pipeline by the grace period.
   for (const int number : {SIGTERM, SIGINT}) ::signal(number, [](int signal) { ::_exit(128 + signal); });
   const auto go = [&]() -> Result<void> {
     const ExecutorFlags flags = TRY(parse_executor_flags(args));

@@ -33,12 +33,12 @@ struct BuildPlatform {
   std::string ca_pem;                             // of all three; empty: the host's
   std::string token, ns;
   std::string traceparent;
-  std::string pod;              // whose step this is: a step that is started again takes the same Build up; empty: no pod's
+  std::string pod;  // whose step this is: a step that is started again takes the same Build up; empty: no pod's
   content::RegistryNames names;  // which destinations are the platform's own
 };
 
-// Uploads the context, has it built and tags the result; the log goes to standard output. Errors name the flag, or are the
-// build's own.
+// Uploads the context, has it built and tags the result; the log goes to standard output. Errors name the flag, or are
+// the build's own.
 Result<void> run_executor(const ExecutorFlags& flags, const BuildPlatform& platform);
 
 // The whole program. `args` without the program's name. Gives the exit status: 0, or 1 with the reason on standard

@@ -51,8 +51,8 @@ void end_monitors(const std::vector<pid_t>& pids) {
   }
 }
 
-// Whether SIGTERM ends it sooner or later. The kernel drops a signal to the init of a pid namespace that has no handler for it
-// (pid_namespaces(7)), so that one would be waited for in vain.
+// Whether SIGTERM ends it sooner or later. The kernel drops a signal to the init of a pid namespace that has no handler
+// for it (pid_namespaces(7)), so that one would be waited for in vain.
 bool heeds_sigterm(pid_t pid) {
   const auto status = read_file("/proc/" + std::to_string(pid) + "/status");
   if (!status.ok()) return false;

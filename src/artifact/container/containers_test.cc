@@ -460,7 +460,9 @@ TEST_CASE("cleanup with grace lets a container end by itself, and does not wait 
   {
     const auto containers = bench.open();
     REQUIRE_MESSAGE(containers.ok(), why(containers));
-    OK((*containers)->create(bench.spec("polite", {"sh", "-c", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"})));
+    OK((*containers)
+           ->create(bench.spec("polite",
+                               {"sh", "-c", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"})));
     OK((*containers)->start("polite"));
     OK((*containers)->create(bench.spec("deaf", {"sleep", "1000"})));
     OK((*containers)->start("deaf"));

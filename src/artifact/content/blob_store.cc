@@ -8,9 +8,9 @@
 #include <map>
 #include <mutex>
 
+#include "artifact/content/aside.h"
 #include "core/base/encoding.h"
 #include "core/base/file.h"
-#include "artifact/content/aside.h"
 #include "core/base/random.h"
 
 namespace caisson::content {

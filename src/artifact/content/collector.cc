@@ -22,7 +22,8 @@ struct Collector::Impl {
   std::map<std::string, Time> unneeded;  // since when; "blob sha256:…", "link shop/web sha256:…"
   std::set<std::string> seen;            // of `unneeded`, in this look
 
-  // Adds a manifest with all it leads to. One that is absent adds nothing: an index may name platforms that nobody pushed.
+  // Adds a manifest with all it leads to. One that is absent adds nothing: an index may name platforms that nobody
+  // pushed.
   Result<void> follow(const Digest& digest, Needed& needed) const {
     if (!blobs.has(digest) || !needed.manifests.insert(digest).second) return {};
     needed.blobs.insert(digest);
@@ -54,8 +55,10 @@ struct Collector::Impl {
     Needed needed;
     for (const std::string& tag : TRY(tags.tags(repository))) {
       const auto digest = tags.find(repository, tag);
-      if (digest.ok()) TRY(follow(*digest, needed));
-      else if (digest.error().code != ErrorCode::not_found) return digest.error();  // not_found: removed just now
+      if (digest.ok())
+        TRY(follow(*digest, needed));
+      else if (digest.error().code != ErrorCode::not_found)
+        return digest.error();  // not_found: removed just now
     }
     const std::vector<Digest> all = TRY(tags.manifests(repository));
     for (const Digest& digest : all)
@@ -64,7 +67,8 @@ struct Collector::Impl {
     for (std::size_t before = 0; before != needed.manifests.size();) {
       before = needed.manifests.size();
       for (const Digest& subject : std::set<Digest>(needed.manifests))
-        for (const Descriptor& referrer : TRY(tags.referrers(repository, subject))) TRY(follow(referrer.digest, needed));
+        for (const Descriptor& referrer : TRY(tags.referrers(repository, subject)))
+          TRY(follow(referrer.digest, needed));
     }
     return needed;
   }
@@ -76,14 +80,17 @@ struct Collector::Impl {
     return !is_new && now - at->second >= options.grace;
   }
 
-  // `held`: what is not needed, but is still named by something that is here. Its time runs, and it goes with its holder.
-  Result<void> sweep_repository(const std::string& repository, const Needed& needed, Time now, Collected& out, Needed& held) {
+  // `held`: what is not needed, but is still named by something that is here. Its time runs, and it goes with its
+  // holder.
+  Result<void> sweep_repository(const std::string& repository, const Needed& needed, Time now, Collected& out,
+                                Needed& held) {
     const Time older_than = now - options.grace;
     for (const Digest& digest : TRY(tags.manifests(repository))) {
       if (needed.manifests.contains(digest)) continue;
       Needed own;
       TRY(follow(digest, own));
-      if (is_due("manifest " + repository + " " + digest.str(), now) && TRY(tags.remove_manifest_if_older(repository, digest, older_than))) {
+      if (is_due("manifest " + repository + " " + digest.str(), now) &&
+          TRY(tags.remove_manifest_if_older(repository, digest, older_than))) {
         ++out.manifests;
         TRY(forget_subject(repository, digest));
       } else {
@@ -119,14 +126,16 @@ struct Collector::Impl {
   Result<void> sweep_stores(const Needed& needed, const Needed& held, Time now, Collected& out) {
     const Time older_than = now - options.grace;
     for (const Digest& digest : TRY(blobs.list())) {
-      if (needed.blobs.contains(digest) || !is_due("blob " + digest.str(), now) || held.blobs.contains(digest)) continue;
+      if (needed.blobs.contains(digest) || !is_due("blob " + digest.str(), now) || held.blobs.contains(digest))
+        continue;
       const std::uint64_t size = blobs.size_bytes(digest).ok() ? *blobs.size_bytes(digest) : 0;
       if (!TRY(blobs.remove_if_older(digest, older_than))) continue;
       ++out.blobs;
       out.bytes += size;
     }
     for (const Digest& digest : TRY(layers.list())) {
-      if (needed.layers.contains(digest) || !is_due("layer " + digest.str(), now) || held.layers.contains(digest)) continue;
+      if (needed.layers.contains(digest) || !is_due("layer " + digest.str(), now) || held.layers.contains(digest))
+        continue;
       const auto size = layers.size_bytes(digest);
       if (!TRY(layers.remove_if_older(digest, older_than))) continue;
       ++out.layers;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Collector: takes away manifests, blobs and layers that nothing needs, while the stores are in use.
 //
-// Needed is what a tag leads to (through indexes, to configurations, layers and referrers such as signatures and SBOMs),
-// what Roots name, and what is young. Something else goes when it was not needed at two looks at least `grace` apart and
-// nobody touched it since: whoever is told that something is here touches it (BlobStore::touch, TagIndex::touch_blob,
-// LayerStore::touch), in whichever process, and what is taken away is first put aside and put back when it was touched
-// meanwhile. So a client that was told "you need not push this layer" finds it when its manifest arrives.
-// What can't be read makes the whole look fail: nothing is removed on a guess.
+// Needed is what a tag leads to (through indexes, to configurations, layers and referrers such as signatures and
+// SBOMs), what Roots name, and what is young. Something else goes when it was not needed at two looks at least `grace`
+// apart and nobody touched it since: whoever is told that something is here touches it (BlobStore::touch,
+// TagIndex::touch_blob, LayerStore::touch), in whichever process, and what is taken away is first put aside and put
+// back when it was touched meanwhile. So a client that was told "you need not push this layer" finds it when its
+// manifest arrives. What can't be read makes the whole look fail: nothing is removed on a guess.
 //
 // Threads: one at a time. State is in memory: after a restart the first look only looks.
 #pragma once

@@ -8,7 +8,8 @@
 namespace caisson::content {
 namespace {
 
-// Stores with images in them. `grace` is zero: what nobody needed at two looks goes, unless it was touched after the second began.
+// Stores with images in them. `grace` is zero: what nobody needed at two looks goes, unless it was touched after the
+// second began.
 struct Stores {
   TempDir dir = TempDir::make().value();
   BlobStore blobs = BlobStore::open(dir.path() + "/content").value();
@@ -31,9 +32,11 @@ struct Stores {
     config.diff_ids = {Digest::of("plain " + name), built};
     const std::string config_bytes = write_config(config);
     Manifest manifest;
-    manifest.config = {"application/vnd.oci.image.config.v1+json", blobs.put_bytes(config_bytes).value(), config_bytes.size()};
+    manifest.config = {"application/vnd.oci.image.config.v1+json", blobs.put_bytes(config_bytes).value(),
+                       config_bytes.size()};
     manifest.layers = {{std::string(kOciLayer), pushed, 1}, {std::string(kOciLayer), built, 1}};
-    for (const Digest& digest : {manifest.config.digest, pushed, built}) REQUIRE(tags.add_blob(repository, digest).ok());
+    for (const Digest& digest : {manifest.config.digest, pushed, built})
+      REQUIRE(tags.add_blob(repository, digest).ok());
     return put(repository, write_manifest(manifest), kOciManifest, tag);
   }
   Digest put(const std::string& repository, const std::string& bytes, std::string_view type, const std::string& tag) {
@@ -64,7 +67,7 @@ TEST_CASE("collector: what a tag leads to stays, and an image whose tag moved go
   CHECK(s.tags.manifest_type("shop/web", now).ok());
   CHECK(gone.blobs == 3);
   CHECK(gone.layers == 1);
-  CHECK(s.blobs.list()->size() == 3);   // manifest, configuration, pushed layer
+  CHECK(s.blobs.list()->size() == 3);  // manifest, configuration, pushed layer
   CHECK(s.layers->list()->size() == 1);
   CHECK(s.tags.blobs("shop/web")->size() == 3);
 }

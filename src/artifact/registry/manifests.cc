@@ -117,7 +117,8 @@ Result<void> Service::check_parts(const Route& route, std::string_view bytes, st
   if (content::is_index_type(media_type)) {
     const content::Index index = TRY(content::parse_index(bytes));
     for (const Descriptor& child : index.manifests) {
-      if (!options_.tags.touch_manifest(route.repository, child.digest) && !options_.tags.touch_blob(route.repository, child.digest)) {
+      if (!options_.tags.touch_manifest(route.repository, child.digest) &&
+          !options_.tags.touch_blob(route.repository, child.digest)) {
         return missing(child.digest);
       }
     }
@@ -211,9 +212,8 @@ http::Response Service::put_manifest(http::Exchange& exchange, const Route& rout
   if (!done.ok()) return error_answer(done.error(), "MANIFEST_UNKNOWN");
   log::info("manifest pushed", {{"repository", route.repository}, {"reference", route.item}, {"digest", digest.str()}});
   if (options_.on_push) {
-    options_.on_push(
-        {route.repository, by_tag ? route.item : "", digest, std::string(exchange.headers.get("traceparent")),
-         system_clock().monotonic() - began});
+    options_.on_push({route.repository, by_tag ? route.item : "", digest,
+                      std::string(exchange.headers.get("traceparent")), system_clock().monotonic() - began});
   }
   http::Response answer{201, base_headers(), ""};
   answer.headers.set("Location", "/v2/" + route.repository + "/manifests/" + digest.str());

@@ -21,8 +21,8 @@ struct ProjectRules {
 bool matches_tag(std::string_view pattern, std::string_view tag);
 bool is_immutable(const ProjectRules& rules, std::string_view tag);
 
-// What the project of `repository` holds together with the manifest `added`. Sizes are those that manifests say, so layers
-// without a blob count too.
+// What the project of `repository` holds together with the manifest `added`. Sizes are those that manifests say, so
+// layers without a blob count too.
 Result<std::uint64_t> project_size(const content::BlobStore& blobs, const content::TagIndex& tags,
                                    std::string_view repository, std::string_view added);
 

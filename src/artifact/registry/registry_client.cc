@@ -382,7 +382,8 @@ Result<void> RegistryClient::put_manifest(const Reference& ref, std::string_view
   return {};
 }
 
-Result<std::vector<std::string>> RegistryClient::Impl::list(const Reference& ref, std::string url, std::string_view member) {
+Result<std::vector<std::string>> RegistryClient::Impl::list(const Reference& ref, std::string url,
+                                                            std::string_view member) {
   constexpr int kPagesMax = 10'000;
   std::vector<std::string> out;
   for (int page = 0; page < kPagesMax && !url.empty(); ++page) {
@@ -395,7 +396,8 @@ Result<std::vector<std::string>> RegistryClient::Impl::list(const Reference& ref
     for (const Value& one : body[member].items()) out.push_back(one.str());
     const std::string_view link = answer.headers.get("Link");  // <address>; rel="next"
     const std::size_t open = link.find('<'), close = link.find('>');
-    if (open != std::string_view::npos && close != std::string_view::npos && link.find("next") != std::string_view::npos)
+    if (open != std::string_view::npos && close != std::string_view::npos &&
+        link.find("next") != std::string_view::npos)
       url = location(ref, link.substr(open + 1, close - open - 1));
   }
   return out;
@@ -424,7 +426,8 @@ Result<void> RegistryClient::remove(const Reference& ref) {
   request.url = impl_->url(ref, "manifests/" + (ref.digest ? ref.digest->str() : ref.tag));
   const http::Response answer = TRY(impl_->send(std::move(request), ref, true).in("remove " + ref.familiar()));
   if (answer.status == 405) return Error{ErrorCode::forbidden, ref.registry + " deletes nothing"};
-  if (answer.status != 202 && answer.status != 200) return error_of(answer.status, answer.body, "remove " + ref.familiar());
+  if (answer.status != 202 && answer.status != 200)
+    return error_of(answer.status, answer.body, "remove " + ref.familiar());
   return {};
 }
 

@@ -66,7 +66,9 @@ http::Response Service::upload(http::Exchange& exchange, const Route& route) {
   const std::string& id = route.item;
   const Result<std::uint64_t> size = options_.blobs.upload_size_bytes(id);
   // docker-registry says INVALID for the request that would end an upload, and clients start over at that.
-  if (!size.ok()) return exchange.method == "PUT" ? error_answer(404, "BLOB_UPLOAD_INVALID", "blob upload invalid") : unknown_upload();
+  if (!size.ok())
+    return exchange.method == "PUT" ? error_answer(404, "BLOB_UPLOAD_INVALID", "blob upload invalid")
+                                    : unknown_upload();
   if (exchange.method == "GET" || exchange.method == "HEAD") return upload_state(204, route, id, *size);
   if (exchange.method == "DELETE") {
     const Result<void> gone = options_.blobs.cancel_upload(id);

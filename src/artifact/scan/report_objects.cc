@@ -148,7 +148,8 @@ kube::Object workload_report(const kube::Object& pod, std::string_view container
 
 kube::Object tag_report(std::string_view ns, const std::string& repository, const std::string& tag) {
   const std::string full = repository + ":" + tag;
-  const std::string inner = repository.starts_with(std::string(ns) + "/") ? repository.substr(ns.size() + 1) : repository;
+  const std::string inner =
+      repository.starts_with(std::string(ns) + "/") ? repository.substr(ns.size() + 1) : repository;
   kube::Object out = kube::Object::make(report_resource(), ns, object_name("repository-" + inner + "-" + tag, full));
   set_label(out, "trivy-operator.resource.kind", "Repository");
   set_label(out, "caisson.dev/tag", tag);

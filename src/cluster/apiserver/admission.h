@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Admission: what may change or refuse a write after authorization and before it is stored. Plug-ins of this room stand
 // in admit_*.cc; others (policy) are given in ApiServerOptions. Order: all mutate, then validation by schema, then all
-// validate. The body of a sub-resource that is no object of the kind (Scale, Binding, Eviction, PodExecOptions) is shown
-// to plug-ins that say they take such bodies; its kind is the body's own.
+// validate. The body of a sub-resource that is no object of the kind (Scale, Binding, Eviction, PodExecOptions) is
+// shown to plug-ins that say they take such bodies; its kind is the body's own.
 //
 // Threads: any, several at once. A plug-in must not write through the API server.
 #pragma once
@@ -24,7 +24,7 @@ struct AdmissionRequest {
   const User& user;
   const Value& before;  // null for create
   bool dry_run = false;
-  std::vector<std::string>& warnings;  // each becomes a Warning header
+  std::vector<std::string>& warnings;                                   // each becomes a Warning header
   std::vector<std::pair<std::string, std::string>>& audit_annotations;  // of the audit event, "policy.example.com/key"
   // Reads as the request's own transaction sees it; null when absent.
   std::function<Value(const schema::Resource&, std::string_view ns, std::string_view name)> find;

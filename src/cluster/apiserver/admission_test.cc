@@ -38,7 +38,8 @@ TEST_CASE("a LimitRange gives what a container does not state and refuses what i
 TEST_CASE("a quota counts what is admitted and refuses what is too much") {
   TestServer server;
   server.make_namespace("a");
-  server.create("{apiVersion: v1, kind: ResourceQuota, metadata: {name: q, namespace: a}, spec: {hard: {configmaps: '1'}}}");
+  server.create(
+      "{apiVersion: v1, kind: ResourceQuota, metadata: {name: q, namespace: a}, spec: {hard: {configmaps: '1'}}}");
   const std::string map = "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: a, name: ";
   CHECK(refused(server, map + "x}}") ==
         "configmaps \"x\" is forbidden: status unknown for quota: q, resources: configmaps");
@@ -53,7 +54,8 @@ TEST_CASE("a quota counts what is admitted and refuses what is too much") {
   CHECK(refused(server, map + "x}}").empty());
   CHECK(server.admin->get(quotas, {"a", "q"}).value()["status"]["used"]["configmaps"].as_string() == "1");
   CHECK(refused(server, map + "y}}") ==
-        "configmaps \"y\" is forbidden: exceeded quota: q, requested: configmaps=1, used: configmaps=1, limited: configmaps=1");
+        "configmaps \"y\" is forbidden: exceeded quota: q, requested: configmaps=1, used: configmaps=1, limited: "
+        "configmaps=1");
 }
 
 TEST_CASE("the namespace's level of Pod security is enforced for Pods, whichever way they come") {
@@ -100,7 +102,10 @@ TEST_CASE("a claim and an Ingress that name no class get the default one, the ne
   const std::string rest = "spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}";
   const std::string claim = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {namespace: a, name: ";
   CHECK(server.create(claim + "c}, " + rest + "}}").spec()["storageClassName"].as_string() == "new");
-  CHECK(server.create(claim + "d}, " + rest + ", storageClassName: ''}}").spec()["storageClassName"].as_string("?").empty());
+  CHECK(server.create(claim + "d}, " + rest + ", storageClassName: ''}}")
+            .spec()["storageClassName"]
+            .as_string("?")
+            .empty());
 }
 
 TEST_CASE("a RuntimeClass adds its overhead and its scheduling, and nobody else does") {
@@ -114,7 +119,8 @@ TEST_CASE("a RuntimeClass adds its overhead and its scheduling, and nobody else 
   CHECK(made.spec()["nodeSelector"]["vm"].as_string() == "yes");
   CHECK(refused(server, pod("q", "runtimeClassName: none, " + kPlain)) ==
         "pods \"q\" is forbidden: pod rejected: RuntimeClass \"none\" not found");
-  CHECK(refused(server, pod("r", "overhead: {cpu: '1'}, " + kPlain)).find("Pod Overhead set without") != std::string::npos);
+  CHECK(refused(server, pod("r", "overhead: {cpu: '1'}, " + kPlain)).find("Pod Overhead set without") !=
+        std::string::npos);
 }
 
 TEST_CASE("a new Node takes no Pods before it is ready") {

@@ -34,10 +34,10 @@ std::shared_ptr<Admission> make_pod_defaults();  // DefaultTolerationSeconds
 std::shared_ptr<Admission> make_default_storage_class();
 std::shared_ptr<Admission> make_runtime_class();
 std::shared_ptr<Admission> make_default_ingress_class();
-std::shared_ptr<Admission>
-make_object_defaults(Clock& clock);  // what strategies fill: Namespace finalizers, CRD names, Job selectors …
+std::shared_ptr<Admission> make_object_defaults(
+    Clock& clock);  // what strategies fill: Namespace finalizers, CRD names, Job selectors …
 std::shared_ptr<Admission> make_resource_quota(Clock& clock);
-std::shared_ptr<Admission> make_pod_warnings();  // for Pods that are valid and hardly meant so
+std::shared_ptr<Admission> make_pod_warnings();       // for Pods that are valid and hardly meant so
 std::shared_ptr<Admission> make_unserved_warnings();  // a Warning for kinds and fields that nothing acts on
 std::shared_ptr<Admission> make_validating_admission_policy(store::Store& store, const schema::Schema& schema,
                                                             const Authorizer& authorizer);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // DefaultStorageClass and DefaultIngressClass (plugin/pkg/admission/storage/storageclass/setdefault, …/network/
-// defaultingressclass, Kubernetes 1.33): a claim or an Ingress that names no class gets the one annotated as default; of
-// several the newest, and by name among those of one second.
+// defaultingressclass, Kubernetes 1.33): a claim or an Ingress that names no class gets the one annotated as default;
+// of several the newest, and by name among those of one second.
 #include "cluster/apiserver/admit.h"
 
 namespace caisson::apiserver {

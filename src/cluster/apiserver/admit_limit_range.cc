@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// LimitRanger (plugin/pkg/admission/limitranger, Kubernetes 1.33): a namespace's LimitRanges give containers requests and
-// limits that they do not state, and refuse Pods and claims outside the bounds.
+// LimitRanger (plugin/pkg/admission/limitranger, Kubernetes 1.33): a namespace's LimitRanges give containers requests
+// and limits that they do not state, and refuse Pods and claims outside the bounds.
 #include "cluster/apiserver/admit.h"
 #include "cluster/kube/resource_usage.h"
 #include "core/base/text.h"
@@ -49,8 +49,8 @@ void fill_pod(const Value& range, Value& pod) {
     for (const auto& [name, amount] : item["default"].entries()) limits.set(name, amount);
   }
   std::vector<std::string> told;
-  for (const auto& [list, what] :
-       {std::pair<std::string_view, std::string_view>{"containers", "container"}, {"initContainers", "init container"}}) {
+  for (const auto& [list, what] : {std::pair<std::string_view, std::string_view>{"containers", "container"},
+                                   {"initContainers", "init container"}}) {
     for (std::size_t i = 0; i < pod["spec"][list].size(); ++i) {
       Value& container = pod.edit({"spec", list}).edit(i);
       fill(container, "requests", requests, "request", what, told);

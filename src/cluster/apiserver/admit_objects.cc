@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the strategies of single kinds fill in, and warnings for what this program stores and does not act on.
 #include "cluster/apiserver/admit.h"
-#include "core/base/encoding.h"
 #include "cluster/apiserver/core.h"
+#include "core/base/encoding.h"
 #include "core/base/text.h"
 
 namespace caisson::apiserver {
@@ -162,7 +162,8 @@ class ObjectDefaults : public Admission {
     if (resource == schema::kNamespaces) fill_namespace(request, object);
     if (resource == schema::kSecrets) fill_secret(object);
     if (resource.plural == "customresourcedefinitions") fill_crd(request, object);
-    if (request.operation == Operation::create && request.subresource.empty()) fill_new(resource, request.user, time_now(clock_), object);
+    if (request.operation == Operation::create && request.subresource.empty())
+      fill_new(resource, request.user, time_now(clock_), object);
     if (resource == schema::kRoleBindings || resource == schema::kClusterRoleBindings) fill_binding(object);
     return {};
   }

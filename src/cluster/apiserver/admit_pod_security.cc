@@ -96,8 +96,8 @@ const Value& template_of(const schema::Resource& resource, const Value& object) 
   const Value& spec = object["spec"];
   if (resource.kind == "PodTemplate") return object["template"];
   if (resource.kind == "CronJob") return spec["jobTemplate"]["spec"]["template"];
-  static constexpr std::string_view kMakers[] = {"Deployment", "ReplicaSet", "ReplicationController",
-                                                 "StatefulSet", "DaemonSet", "Job"};
+  static constexpr std::string_view kMakers[] = {"Deployment",  "ReplicaSet", "ReplicationController",
+                                                 "StatefulSet", "DaemonSet",  "Job"};
   const bool makes = std::find(std::begin(kMakers), std::end(kMakers), resource.kind) != std::end(kMakers);
   return makes ? spec["template"] : document::kNull;
 }
@@ -137,8 +137,8 @@ class PodSecurity : public Admission {
     const Policy now = policy_of(object["metadata"]["labels"]);
     if (request.operation == Operation::create) return refuse(request, object, now.errors);
     const Policy before = policy_of(request.before["metadata"]["labels"]);
-    const bool new_errors = before.errors.size() != now.errors.size() ||
-                            schema::causes(before.errors) != schema::causes(now.errors);
+    const bool new_errors =
+        before.errors.size() != now.errors.size() || schema::causes(before.errors) != schema::causes(now.errors);
     if (new_errors) TRY(refuse(request, object, now.errors));
     const bool stricter = now.enforce.level > before.enforce.level || now.enforce.minor != before.enforce.minor;
     if (now.enforce == before.enforce || now.enforce.level == Level::privileged || !stricter) return {};
@@ -176,8 +176,8 @@ class PodSecurity : public Admission {
       request.warnings.push_back("new PodSecurity enforce level only checked against the first " +
                                  std::to_string(pods.size()) + " of " + std::to_string(all) + " existing pods");
     if (by_reason.empty()) return;
-    request.warnings.push_back("existing pods in namespace \"" + ns + "\" violate the new PodSecurity enforce level \"" +
-                               enforce.str() + "\"");
+    request.warnings.push_back("existing pods in namespace \"" + ns +
+                               "\" violate the new PodSecurity enforce level \"" + enforce.str() + "\"");
     std::set<std::string> texts;
     for (const auto& [reason, names] : by_reason) {
       const std::size_t others = names.size() - 1;

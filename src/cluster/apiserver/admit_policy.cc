@@ -122,7 +122,8 @@ class ValidatingAdmissionPolicy : public Admission {
     Value failures = Value::list();
     const auto put_on_record = [&] {
       if (failures.empty()) return;
-      request.audit_annotations.emplace_back("validation.policy.admission.k8s.io/validation_failure", json::write(failures));
+      request.audit_annotations.emplace_back("validation.policy.admission.k8s.io/validation_failure",
+                                             json::write(failures));
     };
     for (const Value& one : *params) {
       const PolicyInput input{request, object, ns, binding.policy->param_kind.is_null() ? nullptr : &one, authorizer_};

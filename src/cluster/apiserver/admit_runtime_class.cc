@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RuntimeClass (plugin/pkg/admission/runtimeclass, Kubernetes 1.33): a Pod gets the overhead and the scheduling rules of
-// its RuntimeClass.
+// RuntimeClass (plugin/pkg/admission/runtimeclass, Kubernetes 1.33): a Pod gets the overhead and the scheduling rules
+// of its RuntimeClass.
 #include "cluster/apiserver/admit.h"
 
 namespace caisson::apiserver {
@@ -37,9 +37,8 @@ class RuntimeClass : public Admission {
     for (const auto& [key, value] : found["scheduling"]["nodeSelector"].entries()) {
       const Value& stated = pod["spec"]["nodeSelector"][key];
       if (!stated.is_null() && !(stated == value))
-        return forbidden(pod, "conflict: runtimeClass.scheduling.nodeSelector[" + std::string(key) +
-                                  "] = " + value.str() + "; pod.spec.nodeSelector[" + std::string(key) +
-                                  "] = " + stated.str());
+        return forbidden(pod, "conflict: runtimeClass.scheduling.nodeSelector[" + std::string(key) + "] = " +
+                                  value.str() + "; pod.spec.nodeSelector[" + std::string(key) + "] = " + stated.str());
       pod.edit({"spec", "nodeSelector"}).set(key, value);
     }
     for (const Value& toleration : found["scheduling"]["tolerations"].items()) {
@@ -63,8 +62,7 @@ class RuntimeClass : public Admission {
     const std::string name = pod["spec"]["runtimeClassName"].str();
     if (name.empty()) return Value();
     Value found = request.find(runtime_classes(), "", name);
-    if (found.is_null())
-      return forbidden(pod, "pod rejected: RuntimeClass \"" + name + "\" not found");
+    if (found.is_null()) return forbidden(pod, "pod rejected: RuntimeClass \"" + name + "\" not found");
     return found;
   }
 };

@@ -72,9 +72,11 @@ class PodWarnings {
       const std::string path = where + ".affinity." + kind;
       const Value& preferred = affinity["preferredDuringSchedulingIgnoredDuringExecution"];
       for (std::size_t i = 0; i < preferred.size(); ++i)
-        look(preferred[i]["podAffinityTerm"], at(path + ".preferredDuringSchedulingIgnoredDuringExecution", i) + ".podAffinityTerm");
+        look(preferred[i]["podAffinityTerm"],
+             at(path + ".preferredDuringSchedulingIgnoredDuringExecution", i) + ".podAffinityTerm");
       const Value& required = affinity["requiredDuringSchedulingIgnoredDuringExecution"];
-      for (std::size_t i = 0; i < required.size(); ++i) look(required[i], at(path + ".requiredDuringSchedulingIgnoredDuringExecution", i));
+      for (std::size_t i = 0; i < required.size(); ++i)
+        look(required[i], at(path + ".requiredDuringSchedulingIgnoredDuringExecution", i));
     }
   }
 

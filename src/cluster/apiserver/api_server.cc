@@ -58,10 +58,17 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
                                                                                 : cluster_ip_resolver(store));
   core.audit = TRY(make_auditor(core.options.audit, core.clock));
   core.conversion = std::make_unique<Conversion>(store, schema, *core.webhooks);
-  core.admission = {make_namespace_lifecycle(), make_limit_ranger(),          make_service_account(),
-                    make_taint_nodes(),         make_pod_security(),          make_priority(),
-                    make_pod_defaults(),        make_default_storage_class(), make_runtime_class(),
-                    make_default_ingress_class(), make_object_defaults(core.clock),
+  core.admission = {make_namespace_lifecycle(),
+                    make_limit_ranger(),
+                    make_service_account(),
+                    make_taint_nodes(),
+                    make_pod_security(),
+                    make_priority(),
+                    make_pod_defaults(),
+                    make_default_storage_class(),
+                    make_runtime_class(),
+                    make_default_ingress_class(),
+                    make_object_defaults(core.clock),
                     make_certificate_requests(*core.authorizer, core.clock)};
   core.built_in_admission = core.admission.size();
   for (const auto& plugin : core.options.admission) core.admission.push_back(plugin);

@@ -164,7 +164,8 @@ TEST_CASE("who writes managedFields writes them, by the main resource; who leave
   Value renamed = live.metadata()["managedFields"];
   renamed.edit(0).set("manager", "taker");
   const Value patch{{"metadata", Value{{"managedFields", renamed}}}};
-  const auto patched = s.admin->patch(kDeployments, {"shop", "web"}, kube::PatchType::merge, patch, {.field_manager = "x"});
+  const auto patched =
+      s.admin->patch(kDeployments, {"shop", "web"}, kube::PatchType::merge, patch, {.field_manager = "x"});
   REQUIRE_MESSAGE(patched.ok(), failure(patched));
   CHECK(s.owned_by("gitops").is_null());
   CHECK(!s.owned_by("taker").is_null());

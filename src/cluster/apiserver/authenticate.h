@@ -9,8 +9,8 @@
 
 namespace caisson::apiserver {
 
-// Who a bearer token speaks for: this server's own tokens, and those of the identity providers it knows. `audiences`: at
-// least one must be the token's; empty: those of an API server. Errors: unauthorized, with why (for the log).
+// Who a bearer token speaks for: this server's own tokens, and those of the identity providers it knows. `audiences`:
+// at least one must be the token's; empty: those of an API server. Errors: unauthorized, with why (for the log).
 Result<User> verify_token(const Core& core, std::string_view token, const std::vector<std::string>& audiences = {});
 
 // Errors: unauthorized when nothing, or something wrong, was shown.

@@ -230,7 +230,8 @@ PolicyRules Authorizer::rules_of(const User& user, std::string_view ns) const {
 }
 
 bool Authorizer::has_role(std::string_view kind, std::string_view name, std::string_view ns) const {
-  return impl_->current()->roles.contains(kind == "Role" ? std::string(ns) + "/" + std::string(name) : std::string(name));
+  return impl_->current()->roles.contains(kind == "Role" ? std::string(ns) + "/" + std::string(name)
+                                                         : std::string(name));
 }
 
 PolicyRules Authorizer::rules_of_role(std::string_view kind, std::string_view name, std::string_view ns) const {

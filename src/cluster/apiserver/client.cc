@@ -260,7 +260,8 @@ Result<std::vector<Object>> LocalClient::transact(const std::vector<kube::Write>
       if (!planned.ok()) return std::move(planned).error().in(write.object.kind() + " " + write.object.key().str());
       // A definition that this transaction makes is served to what follows in it.
       if (request.plural == "customresourcedefinitions" && write.verb != kube::Write::Verb::remove)
-        (void)core_.schema.add_crd(planned->object).ok();  // what speaks against it, its conditions tell after the commit
+        (void)core_.schema.add_crd(planned->object)
+            .ok();  // what speaks against it, its conditions tell after the commit
       steps.emplace_back(std::move(request), std::move(planned).value());
     }
     const auto committed = tx.commit();
@@ -269,7 +270,8 @@ Result<std::vector<Object>> LocalClient::transact(const std::vector<kube::Write>
     std::vector<Object> objects;
     for (auto& [request, planned] : steps) {
       objects.emplace_back(planned.key ? in_version(*request.kind, tx.committed(*planned.key)) : planned.object);
-      const bool gone = request.verb == "delete" && !core_.store.get(request.storage_resource(), request.ns, request.name);
+      const bool gone =
+          request.verb == "delete" && !core_.store.get(request.storage_resource(), request.ns, request.name);
       after_write(core_, request, objects.back().value(), gone);
     }
     return objects;

@@ -93,11 +93,13 @@ Value ordered(const Value& object) {
 namespace {
 
 // An Event has other names for the same fields in its two groups (pkg/apis/events/v1/conversion.go).
-constexpr std::pair<std::string_view, std::string_view> kEventNames[] = {
-    {"involvedObject", "regarding"},         {"message", "note"},
-    {"source", "deprecatedSource"},          {"firstTimestamp", "deprecatedFirstTimestamp"},
-    {"lastTimestamp", "deprecatedLastTimestamp"}, {"count", "deprecatedCount"},
-    {"reportingComponent", "reportingController"}};
+constexpr std::pair<std::string_view, std::string_view> kEventNames[] = {{"involvedObject", "regarding"},
+                                                                         {"message", "note"},
+                                                                         {"source", "deprecatedSource"},
+                                                                         {"firstTimestamp", "deprecatedFirstTimestamp"},
+                                                                         {"lastTimestamp", "deprecatedLastTimestamp"},
+                                                                         {"count", "deprecatedCount"},
+                                                                         {"reportingComponent", "reportingController"}};
 
 Value event_in_group(const Value& event, bool core_group) {
   Value out = Value::map();

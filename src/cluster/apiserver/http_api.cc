@@ -144,7 +144,8 @@ struct HttpApi::Call {
     response.headers.set("Cache-Control", "no-cache, private");
     for (const std::string& warning : request.warnings) response.headers.add("Warning", warning_header(warning));
     if (audit)
-      audit->annotations.insert(audit->annotations.end(), request.audit_annotations.begin(), request.audit_annotations.end());
+      audit->annotations.insert(audit->annotations.end(), request.audit_annotations.begin(),
+                                request.audit_annotations.end());
     if (retry_after_seconds > 0) response.headers.set("Retry-After", std::to_string(retry_after_seconds));
     exchange->respond(std::move(response));
   }
@@ -448,8 +449,7 @@ void HttpApi::serve(Call& call) {
     const std::string_view accept = exchange.headers.get("Accept");
     const bool takes_text = request.subresource == "log" && (accept.find("text/plain") != std::string_view::npos ||
                                                              accept.find("text/*") != std::string_view::npos);
-    if (!as.ok() && !takes_text)
-      return call.send(request.fail(as.error().code, as.error().message, Value::map()));
+    if (!as.ok() && !takes_text) return call.send(request.fail(as.error().code, as.error().message, Value::map()));
     return serve_resource(call);
   }
   if (request.verb != "get" && request.verb != "head") return call.method_not_allowed();

@@ -117,14 +117,16 @@ TEST_CASE("unknown fields: warned of, refused or ignored, as fieldValidation say
 
 TEST_CASE("a kind that nothing acts on is answered with a warning, others are not") {
   Shop s;
-  const auto service = s.send("POST", "/apis/apiregistration.k8s.io/v1/apiservices",
-                              R"({"apiVersion":"apiregistration.k8s.io/v1","kind":"APIService","metadata":{"name":"v1.example.com"},
+  const auto service =
+      s.send("POST", "/apis/apiregistration.k8s.io/v1/apiservices",
+             R"({"apiVersion":"apiregistration.k8s.io/v1","kind":"APIService","metadata":{"name":"v1.example.com"},
       "spec":{"group":"example.com","version":"v1","groupPriorityMinimum":100,"versionPriority":100,
       "service":{"name":"x","namespace":"shop"},"insecureSkipTLSVerify":true}})");
   CHECK(service.status == 201);
   CHECK(service.headers.get("Warning").find("APIService") != std::string_view::npos);
-  const auto policy = s.send("POST", "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies",
-                             R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"n"},"spec":{"podSelector":{}}})");
+  const auto policy = s.send(
+      "POST", "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies",
+      R"({"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"n"},"spec":{"podSelector":{}}})");
   CHECK(policy.status == 201);
   CHECK(policy.headers.get("Warning").empty());
 }

@@ -76,8 +76,7 @@ void strip(const KindSchema& kind, std::string_view subresource, FieldSet& set) 
     }
   }
   if (kind.resource.plural == "certificatesigningrequests") set.children.erase("f:spec");  // never changes
-  if (subresource.empty() && (kind.has_status() || kind.is_review()))
-    set.children.erase("f:status");
+  if (subresource.empty() && (kind.has_status() || kind.is_review())) set.children.erase("f:status");
 }
 
 // Pointers in Go that have the default {} all the same.
@@ -103,8 +102,8 @@ Value zero_value(const Field& field) {
     const Field& child = *member.field;
     const bool is_struct =
         child.object && child.has_default && child.default_value.is_map() && child.default_value.empty();
-    const bool pointer = is_pointer(member.name) || (member.name == "template" &&
-                                                     field.object->name.ends_with(".ReplicationControllerSpec"));
+    const bool pointer = is_pointer(member.name) ||
+                         (member.name == "template" && field.object->name.ends_with(".ReplicationControllerSpec"));
     if (is_struct && !pointer)
       value.set(member.name, zero_value(child));
     else if (member.required && child.type == schema::FieldType::integer)
@@ -295,15 +294,14 @@ Result<Value> apply_configuration(Request& request, const Value& live, const Val
     const schema::Resource& resource = kind.resource;
     const Value& metadata = config["metadata"];
     return request.fail_without_reason("failed to create typed patch object (" + metadata["namespace"].str() + "/" +
-                                       metadata["name"].str() + "; " + (resource.group.empty() ? "" : resource.group) + "/" + resource.version +
-                                       ", Kind=" + resource.kind + "): " + *wrong);
+                                       metadata["name"].str() + "; " + (resource.group.empty() ? "" : resource.group) +
+                                       "/" + resource.version + ", Kind=" + resource.kind + "): " + *wrong);
   }
   Entries entries = live.is_null() ? Entries{} : parse_entries(live);
   if (!live.is_null() && entries.empty()) {
     // Nobody is known to own what is there: it was not written by apply.
-    const Value nothing = kind.custom
-                              ? Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}}
-                              : zero_value(kind.root());
+    const Value nothing = kind.custom ? Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}}
+                                      : zero_value(kind.root());
     const Value there = without_managed_fields(live);
     FieldSet all = compare(root, &nothing, &there).added;
     strip(kind, "", all);

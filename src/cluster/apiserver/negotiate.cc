@@ -132,9 +132,9 @@ Result<Value> parse_body(std::string_view bytes, BodyType type) {
   auto value = json::parse(bytes);
   if (value.ok()) return value;
   const bool patch = type != BodyType::json;
-  return Error{
-      ErrorCode::bad_request,
-      (patch ? "error decoding patch: " : "couldn't get version/kind; json parse error: ") + schema::go_json_error(bytes)};
+  return Error{ErrorCode::bad_request,
+               (patch ? "error decoding patch: " : "couldn't get version/kind; json parse error: ") +
+                   schema::go_json_error(bytes)};
 }
 
 }  // namespace caisson::apiserver

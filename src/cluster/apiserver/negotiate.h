@@ -16,10 +16,10 @@ struct Representation {
   bool yaml = false;
   bool pretty = false;
   bool table = false;
-  bool partial = false;       // PartialObjectMetadata
-  bool partial_list = false;  // PartialObjectMetadataList
+  bool partial = false;                              // PartialObjectMetadata
+  bool partial_list = false;                         // PartialObjectMetadataList
   std::string_view meta_version = "meta.k8s.io/v1";  // of Table and PartialObjectMetadata: v1 or v1beta1
-  bool aggregated = false;  // APIGroupDiscoveryList, v2
+  bool aggregated = false;                           // APIGroupDiscoveryList, v2
   std::string_view content_type() const { return yaml ? "application/yaml" : "application/json"; }
 };
 

@@ -53,11 +53,11 @@ const Value& unknown_directive(const Value& patch) {
 
 // What Go says of a document that is no map, or no list.
 std::string go_mismatch(const Value& patch, std::string_view wanted) {
-  const std::string_view what = patch.is_string()   ? "string"
-                                : patch.is_list()   ? "array"
-                                : patch.is_map()    ? "object"
-                                : patch.is_bool()   ? "bool"
-                                                    : "number";
+  const std::string_view what = patch.is_string() ? "string"
+                                : patch.is_list() ? "array"
+                                : patch.is_map()  ? "object"
+                                : patch.is_bool() ? "bool"
+                                                  : "number";
   return "json: cannot unmarshal " + std::string(what) + " into Go value of type " + std::string(wanted);
 }
 

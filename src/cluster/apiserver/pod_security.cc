@@ -82,9 +82,9 @@ Found app_armor(const Pod& pod) {
 }
 
 Found capabilities_baseline(const Pod& pod) {
-  static const std::set<std::string_view> kAllowed = {
-      "AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE", "FOWNER",  "FSETID", "KILL",      "MKNOD", "NET_BIND_SERVICE",
-      "SETFCAP",     "SETGID", "SETPCAP",      "SETUID",  "SYS_CHROOT"};
+  static const std::set<std::string_view> kAllowed = {"AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE",     "FOWNER",  "FSETID",
+                                                      "KILL",        "MKNOD",  "NET_BIND_SERVICE", "SETFCAP", "SETGID",
+                                                      "SETPCAP",     "SETUID", "SYS_CHROOT"};
   Texts added;
   const Names names = containers_where(pod, [&](const Value& c) {
     bool wrong = false;
@@ -149,8 +149,7 @@ Found proc_mount(const Pod& pod) {
     return true;
   });
   if (names.empty()) return std::nullopt;
-  return Violation{"procMount",
-                   containers_text(names) + " must not set securityContext.procMount to " + quoted(types)};
+  return Violation{"procMount", containers_text(names) + " must not set securityContext.procMount to " + quoted(types)};
 }
 
 Found se_linux_options(const Pod& pod) {
@@ -254,8 +253,8 @@ Found windows_host_process(const Pod& pod) {
   const bool pod_wrong = wrong(pod.context());
   const Names names = containers_where(pod, [&](const Value& c) { return wrong(c["securityContext"]); });
   if (!pod_wrong && names.empty()) return std::nullopt;
-  return Violation{"hostProcess", setters_text(pod_wrong, names) +
-                                      " must not set securityContext.windowsOptions.hostProcess=true"};
+  return Violation{"hostProcess",
+                   setters_text(pod_wrong, names) + " must not set securityContext.windowsOptions.hostProcess=true"};
 }
 
 // --- restricted
@@ -298,8 +297,9 @@ Found capabilities_restricted(const Pod& pod) {
 }
 
 Found restricted_volumes(const Pod& pod) {
-  static const std::set<std::string_view> kAllowed = {
-      "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret"};
+  static const std::set<std::string_view> kAllowed = {"configMap", "csi",   "downwardAPI",           "emptyDir",
+                                                      "ephemeral", "image", "persistentVolumeClaim", "projected",
+                                                      "secret"};
   Names names;
   Texts types;
   for (const Value& volume : pod.spec["volumes"].items()) {
@@ -360,17 +360,22 @@ struct BaselineCheck {
   Check check;
   int overridden_from;  // the version whose restricted level says the same more strictly; -1: never
 };
-constexpr BaselineCheck kBaseline[] = {
-    {app_armor, -1},  {capabilities_baseline, 22}, {host_namespaces, -1}, {host_path_volumes, 0},
-    {host_ports, -1}, {privileged, -1},            {proc_mount, -1},      {se_linux_options, -1},
-    {seccomp_baseline, 19}, {sysctls, -1},         {windows_host_process, -1}};
+constexpr BaselineCheck kBaseline[] = {{app_armor, -1},           {capabilities_baseline, 22},
+                                       {host_namespaces, -1},     {host_path_volumes, 0},
+                                       {host_ports, -1},          {privileged, -1},
+                                       {proc_mount, -1},          {se_linux_options, -1},
+                                       {seccomp_baseline, 19},    {sysctls, -1},
+                                       {windows_host_process, -1}};
 struct RestrictedCheck {
   Check check;
   int since;
 };
-constexpr RestrictedCheck kRestricted[] = {{allow_privilege_escalation, 8}, {capabilities_restricted, 22},
-                                           {restricted_volumes, 0},         {run_as_non_root, 0},
-                                           {run_as_user, 23},               {seccomp_restricted, 19}};
+constexpr RestrictedCheck kRestricted[] = {{allow_privilege_escalation, 8},
+                                           {capabilities_restricted, 22},
+                                           {restricted_volumes, 0},
+                                           {run_as_non_root, 0},
+                                           {run_as_user, 23},
+                                           {seccomp_restricted, 19}};
 
 }  // namespace
 

@@ -14,7 +14,7 @@ enum class PodSecurityLevel { privileged, baseline, restricted };
 struct PodSecurityPolicy {
   static constexpr int kLatest = 1'000'000;
   PodSecurityLevel level = PodSecurityLevel::privileged;
-  int minor = kLatest;  // of Kubernetes 1.x
+  int minor = kLatest;      // of Kubernetes 1.x
   std::string str() const;  // "restricted:v1.30"
   bool operator==(const PodSecurityPolicy&) const = default;
 };

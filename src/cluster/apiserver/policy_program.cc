@@ -194,7 +194,8 @@ class Evaluation {
 
  private:
   // What several bindings or parameters say is one annotation.
-  static void note(std::vector<std::pair<std::string, std::string>>& notes, const std::string& key, std::string_view text) {
+  static void note(std::vector<std::pair<std::string, std::string>>& notes, const std::string& key,
+                   std::string_view text) {
     for (auto& [known, said] : notes)
       if (known == key) return (void)(said += ", " + std::string(text));
     notes.emplace_back(key, text);

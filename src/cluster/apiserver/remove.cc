@@ -142,14 +142,14 @@ Result<DeleteParameters> delete_parameters(Request& request, const http::Query& 
     parameters.propagation = options["orphanDependents"].as_bool() ? "Orphan" : "Background";
   if (const std::string policy = options["propagationPolicy"].str(); !policy.empty()) {
     if (policy != "Background" && policy != "Foreground" && policy != "Orphan")
+      return invalid_option(request, "propagationPolicy",
+                            "Unsupported value: \"" + policy +
+                                "\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"");
+    if (options["orphanDependents"].is_bool())
       return invalid_option(
           request, "propagationPolicy",
-          "Unsupported value: \"" + policy + "\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"");
-    if (options["orphanDependents"].is_bool())
-      return invalid_option(request, "propagationPolicy",
-                            "Invalid value: \"" + policy +
-                                "\": orphanDependents and deletionPropagation cannot be both set",
-                            "FieldValueInvalid");
+          "Invalid value: \"" + policy + "\": orphanDependents and deletionPropagation cannot be both set",
+          "FieldValueInvalid");
     parameters.propagation = policy;
   }
   for (const Value& dry : options["dryRun"].items()) {
@@ -164,7 +164,8 @@ Result<DeleteParameters> delete_parameters(Request& request, const http::Query& 
     parameters.propagation = "Orphan";
     if (job)
       request.warnings.emplace_back(
-          "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
+          "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them "
+          "or "
           "set propagationPolicy=Orphan to suppress this warning");
   }
   request.delete_options = options;

@@ -38,7 +38,7 @@ struct Request {
   bool in_process = false;
   FieldValidation field_validation = FieldValidation::warn;
 
-  std::vector<std::string> warnings;          // become Warning headers
+  std::vector<std::string> warnings;  // become Warning headers
   std::vector<std::pair<std::string, std::string>> audit_annotations;
   std::vector<std::string> duplicate_fields;  // what the body has twice, as Warnings and strict errors name it
 

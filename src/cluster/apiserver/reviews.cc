@@ -70,7 +70,8 @@ Value token_status(const Core& core, const Value& spec) {
   User known = std::move(user).value();
   known.groups.push_back("system:authenticated");
   Value status{{"authenticated", true}, {"user", user_info(known)}};
-  status.set("audiences", Value::list_of(audiences.empty() ? std::vector<std::string>{core.tokens->issuer()} : audiences));
+  status.set("audiences",
+             Value::list_of(audiences.empty() ? std::vector<std::string>{core.tokens->issuer()} : audiences));
   return status;
 }
 

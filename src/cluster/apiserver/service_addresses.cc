@@ -205,7 +205,8 @@ Result<void> ServiceAddresses::assign_health_port(Request& request, const Taken&
   for (int k = 0; k < span; ++k) {
     const int candidate = port_first_ + (start + k) % span;
     const auto own = spec["ports"].items();
-    const bool used = std::any_of(own.begin(), own.end(), [&](const Value& p) { return p["nodePort"].as_int() == candidate; });
+    const bool used =
+        std::any_of(own.begin(), own.end(), [&](const Value& p) { return p["nodePort"].as_int() == candidate; });
     if (used || taken.port(candidate)) continue;
     spec.set("healthCheckNodePort", candidate);
     return {};

@@ -119,16 +119,16 @@ Result<Planned> plan_binding(Core& core, Request& request, Transaction& tx, cons
   const std::string node = target["name"].str();
   std::vector<FieldError> wrong;
   if (const std::string_view kind = target["kind"].as_string(); !kind.empty() && kind != "Node")
-    wrong.push_back({FieldError::Type::not_supported, "target.kind", target["kind"],
-                     "supported values: \"Node\", \"<empty>\""});
+    wrong.push_back(
+        {FieldError::Type::not_supported, "target.kind", target["kind"], "supported values: \"Node\", \"<empty>\""});
   if (node.empty()) wrong.push_back({FieldError::Type::required, "target.name", {}, ""});
   if (wrong.size() == 1) return request.fail_without_reason(wrong[0].str());
   if (wrong.size() == 2) return request.fail_without_reason("[" + wrong[0].str() + ", " + wrong[1].str() + "]");
   const auto refuse = [&](const std::string& why) {
-    return request.fail(ErrorCode::conflict,
-                        "Operation cannot be fulfilled on pods/binding \"" + request.name + "\": pod " + request.name +
-                            " " + why,
-                        Value{{"name", request.name}, {"kind", "pods/binding"}});
+    return request.fail(
+        ErrorCode::conflict,
+        "Operation cannot be fulfilled on pods/binding \"" + request.name + "\": pod " + request.name + " " + why,
+        Value{{"name", request.name}, {"kind", "pods/binding"}});
   };
   if (being_deleted(pod)) return refuse("is being deleted, cannot be assigned to a host");
   const std::string bound = pod.get({"spec", "nodeName"}).str();
@@ -230,12 +230,8 @@ Result<void> ask_budgets(Core& core, Request& request, Transaction& tx, const Va
 
 // Why it goes, for whoever looks at the Pod while it does.
 Value disruption_condition(const std::string& now) {
-  return Value{{"lastProbeTime", Value()},
-               {"lastTransitionTime", now},
-               {"message", "Eviction API: evicting"},
-               {"reason", "EvictionByEvictionAPI"},
-               {"status", "True"},
-               {"type", "DisruptionTarget"}};
+  return Value{{"lastProbeTime", Value()},          {"lastTransitionTime", now}, {"message", "Eviction API: evicting"},
+               {"reason", "EvictionByEvictionAPI"}, {"status", "True"},          {"type", "DisruptionTarget"}};
 }
 
 Result<Planned> plan_eviction(Core& core, Request& request, Transaction& tx, const Value& body) {

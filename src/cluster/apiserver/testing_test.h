@@ -97,10 +97,13 @@ struct HttpTestServer : TestServer {
     const auto handle = [this](http::ExchangePtr exchange) { api->handle(std::move(exchange)); };
     const int tls_port = server.listen("127.0.0.1", 0, handle, &tls).value();
     const std::string path = dir.path() + "/kubeconfig";
-    const std::string text = "apiVersion: v1\nkind: Config\ncurrent-context: t\nclusters: [{name: t, cluster: {server: "
-                             "'https://127.0.0.1:" + std::to_string(tls_port) + "', certificate-authority-data: " +
-                             base64(ca.certificate_pem) + "}}]\ncontexts: [{name: t, context: {cluster: t, user: t, "
-                             "namespace: " + ns + "}}]\nusers: [{name: t, user: {token: '" + std::string(token.reveal()) + "'}}]\n";
+    const std::string text =
+        "apiVersion: v1\nkind: Config\ncurrent-context: t\nclusters: [{name: t, cluster: {server: "
+        "'https://127.0.0.1:" +
+        std::to_string(tls_port) + "', certificate-authority-data: " + base64(ca.certificate_pem) +
+        "}}]\ncontexts: [{name: t, context: {cluster: t, user: t, "
+        "namespace: " +
+        ns + "}}]\nusers: [{name: t, user: {token: '" + std::string(token.reveal()) + "'}}]\n";
     REQUIRE(write_file_unsynced(path, text, 0600).ok());
     return path;
   }

@@ -127,7 +127,8 @@ std::vector<FieldError> immutable_metadata(const Value& current, const Value& de
       text.replace(text.find('T'), 1, " ").replace(text.find('Z'), 1, " +0000 UTC");
       shown = Value(FieldError::kAsItStands + text);
     }
-    out.push_back({FieldError::Type::invalid, "metadata." + std::string(field), std::move(shown), "field is immutable"});
+    out.push_back(
+        {FieldError::Type::invalid, "metadata." + std::string(field), std::move(shown), "field is immutable"});
   }
   return out;
 }
@@ -187,8 +188,7 @@ Result<Planned> write_over(Core& core, Request& request, Transaction& tx, const 
   auto metadata_errors = changed_identity;
   if (auto added = new_finalizers(current, desired)) metadata_errors.push_back(std::move(*added));
   // rest.BeforeUpdate and the strategy both check metadata: upstream's causes name each of its errors twice.
-  for (int times = 0; times < 2; ++times)
-    errors.insert(errors.begin(), metadata_errors.begin(), metadata_errors.end());
+  for (int times = 0; times < 2; ++times) errors.insert(errors.begin(), metadata_errors.begin(), metadata_errors.end());
   if (!errors.empty()) return request.invalid(errors, request.name);
   TRY(admit_validate(core, request, tx, kUpdate, current, desired));
 

@@ -83,10 +83,7 @@ class Session : public std::enable_shared_from_this<Session> {
     if (!seen) return;
     const auto text = object_text(*seen->item);
     if (!text.ok()) return fail(text.error());
-    write(seen->type == Type::added      ? "ADDED"
-          : seen->type == Type::modified ? "MODIFIED"
-                                         : "DELETED",
-          *text);
+    write(seen->type == Type::added ? "ADDED" : seen->type == Type::modified ? "MODIFIED" : "DELETED", *text);
   }
 
  public:
@@ -204,8 +201,8 @@ Result<void> start_watch(Core& core, Request& request, http::Exchange& exchange,
   } else {
     const auto after = parse_int(version);
     if (!after || *after < 0)
-      return request.fail_without_reason("resourceVersion: Invalid value: \"" + version + "\": strconv.ParseUint: parsing \"" +
-                                 version + "\": invalid syntax");
+      return request.fail_without_reason("resourceVersion: Invalid value: \"" + version +
+                                         "\": strconv.ParseUint: parsing \"" + version + "\": invalid syntax");
     options.after = *after;
   }
   const std::string type = as.table ? "application/json;as=Table;v=v1;g=meta.k8s.io" : "application/json";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The arithmetic of the HorizontalPodAutoscaler: how many replicas a metric asks for, and how fast the count may move.
-// Pure functions; any thread. Source: pkg/controller/podautoscaler/{replica_calculator,horizontal}.go and metrics/utilization.go
-// (v1.33).
+// Pure functions; any thread. Source: pkg/controller/podautoscaler/{replica_calculator,horizontal}.go and
+// metrics/utilization.go (v1.33).
 #pragma once
 #include <map>
 #include <string>
@@ -37,7 +37,8 @@ struct Proposal {
 // A resource against a percentage of what the pods request. `container`: of that container only; empty: of all.
 Result<Proposal> replicas_for_utilization(std::int64_t current, std::int64_t target_percent, std::string_view resource,
                                           std::string_view container, const PodMetrics& metrics,
-                                          const std::vector<Object>& pods, Time now, const AutoscalingRules& rules = {});
+                                          const std::vector<Object>& pods, Time now,
+                                          const AutoscalingRules& rules = {});
 // A metric against an average per pod. `resource`: "cpu" and "memory" for resource metrics, empty for others.
 Result<Proposal> replicas_for_average(std::int64_t current, std::int64_t target_milli, std::string_view resource,
                                       const PodMetrics& metrics, const std::vector<Object>& pods, Time now,
@@ -67,8 +68,8 @@ struct AutoscalingHistory {
 
 struct Limited {
   std::int64_t replicas = 0;
-  std::string_view able_reason, able_message;    // condition AbleToScale, always True
-  bool is_limited = false;                       // condition ScalingLimited
+  std::string_view able_reason, able_message;  // condition AbleToScale, always True
+  bool is_limited = false;                     // condition ScalingLimited
   std::string_view limit_reason, limit_message;
 };
 // `desired`, held back by the stabilisation windows, the policies of spec.behavior (null: upstream's defaults), and the
@@ -76,6 +77,7 @@ struct Limited {
 Limited limit_scaling(AutoscalingHistory& history, const Value& behavior, std::int64_t current, std::int64_t desired,
                       std::int64_t min, std::int64_t max, Time now);
 // To be called when the count was changed: policies look back on it.
-void record_scaling(AutoscalingHistory& history, const Value& behavior, std::int64_t before, std::int64_t after, Time now);
+void record_scaling(AutoscalingHistory& history, const Value& behavior, std::int64_t before, std::int64_t after,
+                    Time now);
 
 }  // namespace caisson::controllers

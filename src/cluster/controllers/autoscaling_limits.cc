@@ -53,12 +53,14 @@ std::int64_t changed_within(const std::vector<ScaleChange>& changes, std::int64_
 }
 
 // How far the policies of one direction let the count go. Percentages are of the count at the policy's period's start.
-std::int64_t policy_limit(const AutoscalingHistory& history, const Value& rules, std::int64_t current, bool up, Time now) {
+std::int64_t policy_limit(const AutoscalingHistory& history, const Value& rules, std::int64_t current, bool up,
+                          Time now) {
   const std::string_view select = rules["selectPolicy"].as_string("Max");
   if (select == "Disabled") return current;
   const bool furthest = select != "Min";
   const bool take_larger = up == furthest;
-  std::int64_t limit = take_larger ? std::numeric_limits<std::int32_t>::min() : std::numeric_limits<std::int32_t>::max();
+  std::int64_t limit =
+      take_larger ? std::numeric_limits<std::int32_t>::min() : std::numeric_limits<std::int32_t>::max();
   for (const Value& policy : rules["policies"].items()) {
     const std::int64_t period = policy["periodSeconds"].as_int(), value = policy["value"].as_int();
     const std::int64_t start =
@@ -66,8 +68,8 @@ std::int64_t policy_limit(const AutoscalingHistory& history, const Value& rules,
     const double factor = 1 + (up ? 1 : -1) * static_cast<double>(value) / 100;
     const double by_percent = static_cast<double>(start) * factor;
     const std::int64_t allowed = policy["type"].as_string() == "Pods" ? start + (up ? value : -value)
-                                 : up ? static_cast<std::int64_t>(std::ceil(by_percent))
-                                      : static_cast<std::int64_t>(by_percent);
+                                 : up                                 ? static_cast<std::int64_t>(std::ceil(by_percent))
+                                                                      : static_cast<std::int64_t>(by_percent);
     limit = take_larger ? std::max(limit, allowed) : std::min(limit, allowed);
   }
   return limit;
@@ -109,8 +111,7 @@ void limit_by_behavior(Limited& out, const AutoscalingHistory& history, const Va
     const std::int64_t limit = policy_limit(history, rules_of(behavior, true), current, true, now);
     limit_up(out, std::max(limit, current), max);
   } else if (out.replicas < current) {
-    const std::int64_t limit =
-        std::min(policy_limit(history, rules_of(behavior, false), current, false, now), current);
+    const std::int64_t limit = std::min(policy_limit(history, rules_of(behavior, false), current, false, now), current);
     const std::int64_t allowed = std::max(min, limit);
     if (out.replicas >= allowed) return;
     const bool by_rate = min < limit;
@@ -139,9 +140,10 @@ Limited limit_scaling(AutoscalingHistory& history, const Value& behavior, std::i
   if (out.replicas != desired) {
     const bool rises = !behavior.is_null() && desired >= current;
     out.able_reason = rises ? "ScaleUpStabilized" : "ScaleDownStabilized";
-    out.able_message = rises ? "recent recommendations were lower than current one, applying the lowest recent recommendation"
-                             : "recent recommendations were higher than current one, applying the highest recent "
-                               "recommendation";
+    out.able_message =
+        rises ? "recent recommendations were lower than current one, applying the lowest recent recommendation"
+              : "recent recommendations were higher than current one, applying the highest recent "
+                "recommendation";
   }
   out.limit_reason = "DesiredWithinRange";
   out.limit_message = "the desired count is within the acceptable range";
@@ -152,7 +154,8 @@ Limited limit_scaling(AutoscalingHistory& history, const Value& behavior, std::i
   return out;
 }
 
-void record_scaling(AutoscalingHistory& history, const Value& behavior, std::int64_t before, std::int64_t after, Time now) {
+void record_scaling(AutoscalingHistory& history, const Value& behavior, std::int64_t before, std::int64_t after,
+                    Time now) {
   if (behavior.is_null() || before == after) return;
   std::vector<ScaleChange>& changes = after > before ? history.ups : history.downs;
   constexpr std::chrono::seconds kPeriodMax(1800);  // the API server allows no longer one

@@ -42,15 +42,17 @@ Result<MetricResult> by_resource(const Context& at, const Value& spec, std::stri
   const Value& target = spec["target"];
   const bool by_average = !target["averageValue"].is_null();
   if (!by_average && target["averageUtilization"].is_null())
-    return Error{ErrorCode::bad_request, "invalid resource metric source: neither an average utilization target nor an average value (usage) target was set"};
+    return Error{ErrorCode::bad_request,
+                 "invalid resource metric source: neither an average utilization target nor an average value (usage) "
+                 "target was set"};
   const std::string doing = "failed to get " + resource + (by_average ? " usage" : " utilization");
   const auto readings = at.metrics.resource(resource, at.ns, at.target.selector, container);
   if (!readings.ok()) return failed(doing + ": unable to get metrics for resource " + resource, readings.error());
-  const auto proposal =
-      by_average ? replicas_for_average(at.target.spec_replicas, milli(target["averageValue"]), resource, *readings,
-                                        at.target.pods, at.now)
-                 : replicas_for_utilization(at.target.spec_replicas, target["averageUtilization"].as_int(), resource,
-                                            container, *readings, at.target.pods, at.now);
+  const auto proposal = by_average
+                            ? replicas_for_average(at.target.spec_replicas, milli(target["averageValue"]), resource,
+                                                   *readings, at.target.pods, at.now)
+                            : replicas_for_utilization(at.target.spec_replicas, target["averageUtilization"].as_int(),
+                                                       resource, container, *readings, at.target.pods, at.now);
   if (!proposal.ok()) return failed(doing, proposal.error());
   Value current{{"averageValue", quantity(proposal->milli)}};
   if (!by_average) current.set("averageUtilization", proposal->utilization);
@@ -83,8 +85,7 @@ MetricResult by_value(const Context& at, const Value& target, std::int64_t value
   const Proposal proposal =
       per_pod ? replicas_for_value_per_pod(at.target.status_replicas, milli(target["averageValue"]), value)
               : replicas_for_value(at.target.spec_replicas, milli(target["value"]), value, at.target.pods);
-  return MetricResult{proposal, std::move(name),
-                      Value{{per_pod ? "averageValue" : "value", quantity(proposal.milli)}}};
+  return MetricResult{proposal, std::move(name), Value{{per_pod ? "averageValue" : "value", quantity(proposal.milli)}}};
 }
 
 Result<MetricResult> by_object(const Context& at, const Value& spec) {
@@ -93,8 +94,8 @@ Result<MetricResult> by_object(const Context& at, const Value& spec) {
   const auto value = at.metrics.object({name, spec["metric"]["selector"]}, at.ns, of);
   if (!value.ok()) {
     return failed("failed to get object metric: unable to get metric " + name,
-                  Error{value.error().code, of["kind"].str() + " on " + at.ns + " " + of["name"].str() + "/" +
-                                                value.error().message});
+                  Error{value.error().code,
+                        of["kind"].str() + " on " + at.ns + " " + of["name"].str() + "/" + value.error().message});
   }
   MetricResult out = by_value(at, spec["target"], *value, of["kind"].str() + " metric " + name);
   Value shown{{"metric", identifier(spec["metric"])}, {"current", out.status}, {"describedObject", of}};
@@ -107,11 +108,12 @@ Result<MetricResult> by_external(const Context& at, const Value& spec) {
   const Value& selector = spec["metric"]["selector"];
   const auto value = at.metrics.external({name, selector}, at.ns);
   if (!value.ok()) {
-    return failed("failed to get " + name + " external metric: unable to get external metric " + at.ns + "/" + name + "/" +
-                      go_selector(selector),
+    return failed("failed to get " + name + " external metric: unable to get external metric " + at.ns + "/" + name +
+                      "/" + go_selector(selector),
                   value.error());
   }
-  MetricResult out = by_value(at, spec["target"], *value, "external metric " + name + "(" + go_selector(selector) + ")");
+  MetricResult out =
+      by_value(at, spec["target"], *value, "external metric " + name + "(" + go_selector(selector) + ")");
   Value shown{{"metric", identifier(spec["metric"])}, {"current", out.status}};
   out.status = Value{{"type", "External"}, {"external", std::move(shown)}};
   return out;
@@ -127,7 +129,8 @@ Result<MetricResult> measure(const Context& at, const Value& metric, MetricFailu
     return result;
   };
   if (type == "Resource") {
-    return told("FailedGetResourceMetric", "failed to get " + metric["resource"]["name"].str() + " resource metric value",
+    return told("FailedGetResourceMetric",
+                "failed to get " + metric["resource"]["name"].str() + " resource metric value",
                 by_resource(at, metric["resource"], "resource"));
   }
   if (type == "ContainerResource") {
@@ -135,16 +138,19 @@ Result<MetricResult> measure(const Context& at, const Value& metric, MetricFailu
                 "failed to get " + metric["containerResource"]["name"].str() + " container metric value",
                 by_resource(at, metric["containerResource"], "containerResource"));
   }
-  if (type == "Pods") return told("FailedGetPodsMetric", "failed to get pods metric value", by_pods(at, metric["pods"]));
+  if (type == "Pods")
+    return told("FailedGetPodsMetric", "failed to get pods metric value", by_pods(at, metric["pods"]));
   if (type == "Object")
     return told("FailedGetObjectMetric", "failed to get object metric value", by_object(at, metric["object"]));
   if (type == "External") {
-    return told("FailedGetExternalMetric", "failed to get " + metric["external"]["metric"]["name"].str() + " external metric",
+    return told("FailedGetExternalMetric",
+                "failed to get " + metric["external"]["metric"]["name"].str() + " external metric",
                 by_external(at, metric["external"]));
   }
-  failure = {"InvalidMetricSourceType",
-             "the HPA was unable to compute the replica count: unknown metric source type \"" + std::string(type) + "\"",
-             "unknown metric source type \"" + std::string(type) + "\""};
+  failure = {
+      "InvalidMetricSourceType",
+      "the HPA was unable to compute the replica count: unknown metric source type \"" + std::string(type) + "\"",
+      "unknown metric source type \"" + std::string(type) + "\""};
   return Error{ErrorCode::bad_request, failure.error};
 }
 

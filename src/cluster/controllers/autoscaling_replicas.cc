@@ -118,8 +118,9 @@ std::int64_t rounded_up(double replicas) {
 // The common part: pods without a reading count as if they spoke against the change, pods that are not ready as idle,
 // and a count that would turn around because of that stays.
 template <class Measure, class FillLow>
-Result<Proposal> weigh(std::int64_t current, std::string_view resource, PodMetrics metrics, const std::vector<Object>& pods,
-                       Time now, const AutoscalingRules& rules, Measure measure, FillLow fill_low) {
+Result<Proposal> weigh(std::int64_t current, std::string_view resource, PodMetrics metrics,
+                       const std::vector<Object>& pods, Time now, const AutoscalingRules& rules, Measure measure,
+                       FillLow fill_low) {
   const Groups groups = group(pods, metrics, resource, now, rules);
   for (const auto* names : {&groups.ignored, &groups.unready}) {
     for (const std::string& name : *names) metrics.erase(name);
@@ -157,7 +158,9 @@ Result<Proposal> replicas_for_utilization(std::int64_t current, std::int64_t tar
   if (pods.empty())
     return Error{ErrorCode::bad_request, "no pods returned by selector while calculating replica count"};
   const Requests requests = TRY(requests_of(pods, resource, container));
-  const auto measure = [&](const PodMetrics& readings) { return usage_of_requests(readings, requests, target_percent); };
+  const auto measure = [&](const PodMetrics& readings) {
+    return usage_of_requests(readings, requests, target_percent);
+  };
   const auto fill_low = [&](const std::string& name) {
     return requests.at(name) * std::max<std::int64_t>(100, target_percent) / 100;
   };
@@ -170,8 +173,7 @@ Result<Proposal> replicas_for_average(std::int64_t current, std::int64_t target_
   if (pods.empty())
     return Error{ErrorCode::bad_request, "no pods returned by selector while calculating replica count"};
   const auto measure = [&](const PodMetrics& readings) { return usage_of_average(readings, target_milli); };
-  return weigh(current, resource, metrics, pods, now, rules, measure,
-               [&](const std::string&) { return target_milli; });
+  return weigh(current, resource, metrics, pods, now, rules, measure, [&](const std::string&) { return target_milli; });
 }
 
 Proposal replicas_for_value(std::int64_t current, std::int64_t target_milli, std::int64_t value_milli,

@@ -11,7 +11,7 @@ using namespace testing;
 namespace {
 
 struct Reading {
-  std::int64_t milli;         // below 0: no reading
+  std::int64_t milli;  // below 0: no reading
   bool ready = true;
   std::string phase = "Running";
 };
@@ -23,7 +23,8 @@ Load load(const std::vector<Reading>& readings) {
   Load out;
   for (std::size_t i = 0; i < readings.size(); ++i) {
     const std::string name = "p" + std::to_string(i);
-    Object one = pod({.name = name, .phase = readings[i].phase, .ready = readings[i].ready, .age_s = 1000, .ready_s = 990});
+    Object one =
+        pod({.name = name, .phase = readings[i].phase, .ready = readings[i].ready, .age_s = 1000, .ready_s = 990});
     one.edit({"status"}).set("startTime", ago(1000));
     Value container{{"name", "c"}, {"resources", Value{{"requests", Value{{"cpu", "1"}}}}}};
     one.edit({"spec", "containers"}).push_back(std::move(container));
@@ -46,7 +47,11 @@ TEST_CASE("a utilization target asks for as many replicas as upstream's formula"
       {"300+500+700 of 3000 is 50 %: 50/30 * 3 = 5", {{300}, {500}, {700}}, 30, 3, 5},
       {"what is within a tenth stays", {{1010}, {1030}, {1020}}, 100, 3, 3},
       {"30 % where 50 % may be: 0.6 * 3 rounds up", {{100}, {300}, {500}}, 50, 3, 2},
-      {"a pod without a reading counts as idle when it would grow: 90/50 becomes 60/50 of 3", {{900}, {900}, {-1}}, 50, 3, 4},
+      {"a pod without a reading counts as idle when it would grow: 90/50 becomes 60/50 of 3",
+       {{900}, {900}, {-1}},
+       50,
+       3,
+       4},
       {"and as fully used when it would shrink: 20/50 becomes 46/50, within tolerance", {{200}, {200}, {-1}}, 50, 3, 3},
       {"a pod that is not ready counts as idle when it would grow", {{900}, {900}, {100, true, "Pending"}}, 50, 3, 4},
       {"and not at all when it would shrink", {{100}, {100}, {900, true, "Pending"}}, 50, 3, 1},
@@ -126,7 +131,8 @@ scaleDown: {stabilizationWindowSeconds: 0, selectPolicy: Min, policies: [{type: 
 }
 
 TEST_CASE("a stabilisation window of rises takes the lowest recent recommendation") {
-  const Value behavior = read("scaleUp: {stabilizationWindowSeconds: 120, policies: [{type: Pods, value: 100, periodSeconds: 15}]}");
+  const Value behavior =
+      read("scaleUp: {stabilizationWindowSeconds: 120, policies: [{type: Pods, value: 100, periodSeconds: 15}]}");
   AutoscalingHistory history;
   history.recommendations = {{5, kNow}, {9, kNow + std::chrono::seconds(30)}};
   const Limited held = limit_scaling(history, behavior, 3, 12, 1, 50, kNow + std::chrono::seconds(60));
@@ -160,7 +166,8 @@ TEST_CASE("the metric that asks for most decides, and one that fails forbids to 
   FakeMetrics metrics;
   metrics.of_pods = at.metrics;
   metrics.value = 90'000;
-  Object both = autoscaler(R"([{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}},
+  Object both =
+      autoscaler(R"([{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}},
     {type: External, external: {metric: {name: queue}, target: {type: AverageValue, averageValue: "15"}}}])");
   AutoscalingHistory history;
   const AutoscalingRound grown = plan_autoscaling(both, target, history, metrics, kNow);
@@ -172,22 +179,27 @@ TEST_CASE("the metric that asks for most decides, and one that fails forbids to 
   history = {};
   const AutoscalingRound failed = plan_autoscaling(both, target, history, metrics, kNow);
   CHECK_FALSE(failed.rescales);
-  CHECK(failed.failure ==
-        "invalid metrics (1 invalid out of 2), first error is: failed to get queue external metric: failed to get queue "
-        "external metric: unable to get external metric shop/queue/nil: unable to fetch metrics from external metrics "
-        "API: none");
+  CHECK(
+      failed.failure ==
+      "invalid metrics (1 invalid out of 2), first error is: failed to get queue external metric: failed to get queue "
+      "external metric: unable to get external metric shop/queue/nil: unable to fetch metrics from external metrics "
+      "API: none");
   CHECK(kube::condition(both, "ScalingActive")["reason"].as_string() == "FailedGetExternalMetric");
 }
 
 TEST_CASE("a target without metrics API is told in upstream's words") {
   FakeMetrics metrics;
-  metrics.of_pods = Error{ErrorCode::not_found, "unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)"};
-  Object one = autoscaler("[{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]");
+  metrics.of_pods = Error{ErrorCode::not_found,
+                          "unable to fetch metrics from resource metrics API: the server could not find the requested "
+                          "resource (get pods.metrics.k8s.io)"};
+  Object one =
+      autoscaler("[{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]");
   AutoscalingHistory history;
   ScaleTarget target{"Deployment/shop/web", 3, 3, "app=web", {}};
   const AutoscalingRound round = plan_autoscaling(one, target, history, metrics, kNow);
   CHECK(round.failure ==
-        "invalid metrics (1 invalid out of 1), first error is: failed to get cpu resource metric value: failed to get cpu "
+        "invalid metrics (1 invalid out of 1), first error is: failed to get cpu resource metric value: failed to get "
+        "cpu "
         "utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the "
         "server could not find the requested resource (get pods.metrics.k8s.io)");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cluster/controllers/certificate_signing.h"
 #include "cluster/controllers/controllers.h"
+#include "cluster/controllers/certificate_signing.h"
 
 #include "cluster/controllers/cron_job.h"
 #include "cluster/controllers/daemon_set.h"

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cron schedules as robfig/cron v3 reads them (what CronJob uses): five fields, names, ranges, steps, @hourly and its
-// like, @every. Fields speak of UTC, or of the clock of a time zone: then a time that a change of clocks leaves out is left
-// out, and one that comes twice comes twice. Pure; any thread.
+// like, @every. Fields speak of UTC, or of the clock of a time zone: then a time that a change of clocks leaves out is
+// left out, and one that comes twice comes twice. Pure; any thread.
 #pragma once
 #include <cstdint>
 #include <optional>
 #include <string_view>
 
-#include "core/base/clock.h"
 #include "cluster/controllers/time_zone.h"
+#include "core/base/clock.h"
 #include "core/base/result.h"
 
 namespace caisson::controllers {

@@ -41,8 +41,8 @@ Value still_disrupted(const Value& before, const std::vector<Object>& pods, Time
   Value out;
   for (const auto& [name, taken] : before.entries()) {
     const auto time = parse_time(taken.as_string());
-    const bool there = std::any_of(pods.begin(), pods.end(),
-                                   [&](const Object& pod) { return pod.name() == name && !pod.deleting(); });
+    const bool there =
+        std::any_of(pods.begin(), pods.end(), [&](const Object& pod) { return pod.name() == name && !pod.deleting(); });
     if (there && time && now - *time < kDisruptedFor) out.set(name, taken);
   }
   return out;
@@ -172,8 +172,8 @@ void add_disruption(kube::Runtime& runtime) {
     for (const Object& budget : all.list(object.ns())) keys.push_back({budget.ns(), budget.name()});
     return keys;
   };
-  for (const kube::Resource& resource : {schema::kPods, schema::kDeployments, schema::kReplicaSets,
-                                         schema::kStatefulSets, replication_controllers()})
+  for (const kube::Resource& resource :
+       {schema::kPods, schema::kDeployments, schema::kReplicaSets, schema::kStatefulSets, replication_controllers()})
     runtime.watch(resource, queue, of_namespace);
 }
 

@@ -23,7 +23,8 @@ constexpr std::string_view kLastApplied = "kubectl.kubernetes.io/last-applied-co
 Value mirrored_ports(const Value& subset) {
   Value out = Value::list();
   for (const Value& port : subset["ports"].items()) {
-    Value one{{"name", port["name"].as_string()}, {"port", port["port"]}, {"protocol", port["protocol"].as_string("TCP")}};
+    Value one{
+        {"name", port["name"].as_string()}, {"port", port["port"]}, {"protocol", port["protocol"].as_string("TCP")}};
     if (const Value& app = port["appProtocol"]; !app.is_null()) one.set("appProtocol", app);
     out.push_back(std::move(one));
   }
@@ -137,7 +138,8 @@ class MirroringReconciler : public kube::Reconciler {
 }  // namespace
 
 bool is_mirrored(const kube::Object& endpoints, const kube::Object& service) {
-  return service.spec()["selector"].empty() && endpoints.label(kSkip) != "true" && endpoints.annotation(kLeader).empty();
+  return service.spec()["selector"].empty() && endpoints.label(kSkip) != "true" &&
+         endpoints.annotation(kLeader).empty();
 }
 
 std::vector<MirroredSlice> plan_mirrored(const kube::Object& endpoints) {

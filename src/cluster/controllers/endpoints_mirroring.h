@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Endpoints that people write for a Service without a selector, shown as EndpointSlices, which is what everything reads.
-// Source: pkg/controller/endpointslicemirroring (v1.33).
+// Endpoints that people write for a Service without a selector, shown as EndpointSlices, which is what everything
+// reads. Source: pkg/controller/endpointslicemirroring (v1.33).
 #pragma once
 #include <vector>
 

@@ -27,8 +27,8 @@ const Resource kCustomResourceDefinitions{"apiextensions.k8s.io", "v1", "CustomR
 // Many, short-lived, and never owners.
 bool is_ignored(const Resource& resource) {
   return resource.plural == "events" || resource.group == "authentication.k8s.io" ||
-         resource.group == "authorization.k8s.io" || resource.group == "metrics.k8s.io" || resource == schema::kSpans || resource.plural == "bindings" ||
-         resource.plural == "componentstatuses";
+         resource.group == "authorization.k8s.io" || resource.group == "metrics.k8s.io" || resource == schema::kSpans ||
+         resource.plural == "bindings" || resource.plural == "componentstatuses";
 }
 
 class GarbageCollector : public kube::Reconciler {

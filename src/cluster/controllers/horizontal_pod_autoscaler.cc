@@ -42,9 +42,9 @@ class AutoscalerReconciler : public kube::Reconciler {
                                                autoscaler.spec()["scaleTargetRef"]["kind"].as_string());
     const auto scale = resource.ok() ? read_scale(*resource, target_key(autoscaler)) : Result<Object>(resource.error());
     if (!scale.ok()) {
-      const std::string why = resource.ok() ? scale.error().message
-                                            : "unable to determine resource for scale target reference: " +
-                                                  scale.error().message;
+      const std::string why = resource.ok()
+                                  ? scale.error().message
+                                  : "unable to determine resource for scale target reference: " + scale.error().message;
       events_.record(autoscaler, EventRecorder::Type::warning, "FailedGetScale", why);
       kube::set_condition(autoscaler, "AbleToScale", false, "FailedGetScale",
                           "the HPA controller was unable to get the target's current scale: " + why, clock_.now());
@@ -141,7 +141,8 @@ class AutoscalerReconciler : public kube::Reconciler {
   Result<void> write_status(const Object& before, Object& after) {
     if (after.status() == before.status()) return {};
     if (after.status()["desiredReplicas"].is_null()) after.edit({"status"}).set("desiredReplicas", 0);
-    if (after.status()["currentMetrics"].is_null()) after.edit({"status"}).set("currentMetrics", Value());  // as Go writes an empty list
+    if (after.status()["currentMetrics"].is_null())
+      after.edit({"status"}).set("currentMetrics", Value());  // as Go writes an empty list
     const auto written = client_.update(after, by_manager("status"));
     if (!written.ok() && written.error().code != ErrorCode::not_found) return written.error();
     return {};

@@ -34,7 +34,8 @@ class ClusterMetrics : public MetricsSource {
     const schema::Resource kind{"metrics.k8s.io", "v1beta1", "PodMetrics", "pods"};
     const auto listed = client_.list(kind, {.ns = ns, .label_selector = selector});
     if (!listed.ok()) {
-      return Error{listed.error().code, "unable to fetch metrics from resource metrics API: " + reason(listed.error(), kind)};
+      return Error{listed.error().code,
+                   "unable to fetch metrics from resource metrics API: " + reason(listed.error(), kind)};
     }
     if (listed->items.empty()) return Error{ErrorCode::bad_request, "no metrics returned from resource metrics API"};
     PodMetrics out;
@@ -47,7 +48,8 @@ class ClusterMetrics : public MetricsSource {
     const auto values = TRY(values_of({std::string(kCustom), "v1beta1", "MetricValueList", "pods/*/" + metric.name}, ns,
                                       selector, "unable to fetch metrics from custom metrics API: "));
     PodMetrics out;
-    for (const Object& value : values) out[value["describedObject"]["name"].str()] = reading(value.value(), value["value"]);
+    for (const Object& value : values)
+      out[value["describedObject"]["name"].str()] = reading(value.value(), value["value"]);
     if (out.empty()) return Error{ErrorCode::bad_request, "no metrics returned from custom metrics API"};
     return out;
   }
@@ -57,9 +59,8 @@ class ClusterMetrics : public MetricsSource {
                               .in("unable to fetch metrics from custom metrics API"));
     const std::string of = kind.group_resource() + "/" + object["name"].str() + "/" + metric.name;
     const std::string selector = TRY(selector_text(metric.selector));
-    const auto values =
-        TRY(values_of({std::string(kCustom), "v1beta1", "MetricValueList", of, kind.namespaced}, ns, selector,
-                      "unable to fetch metrics from custom metrics API: "));
+    const auto values = TRY(values_of({std::string(kCustom), "v1beta1", "MetricValueList", of, kind.namespaced}, ns,
+                                      selector, "unable to fetch metrics from custom metrics API: "));
     if (values.empty()) return Error{ErrorCode::bad_request, "no metrics returned from custom metrics API"};
     return kube::amount_of(values[0]["value"]).milli;
   }
@@ -81,13 +82,14 @@ class ClusterMetrics : public MetricsSource {
     return "the server could not find the requested resource (get " + kind.group_resource() + ")";
   }
 
-  Result<std::vector<Object>> values_of(const schema::Resource& kind, const std::string& ns, const std::string& selector,
-                                        const std::string& doing) {
+  Result<std::vector<Object>> values_of(const schema::Resource& kind, const std::string& ns,
+                                        const std::string& selector, const std::string& doing) {
     auto listed = client_.list(kind, {.ns = ns, .label_selector = selector});
     if (listed.ok()) return std::move(listed->items);
     if (listed.error().code != ErrorCode::not_found) return Error{listed.error().code, doing + listed.error().message};
     const std::string_view api = kind.group == kCustom ? "custom" : "external";
-    return Error{ErrorCode::not_found, doing + "no " + std::string(api) + " metrics API (" + kind.group + ") registered"};
+    return Error{ErrorCode::not_found,
+                 doing + "no " + std::string(api) + " metrics API (" + kind.group + ") registered"};
   }
 
   // A pod counts when each of its containers has a reading, or the one that is asked for.
@@ -121,8 +123,8 @@ std::string go_selector(const Value& selector) {
   for (const Value& one : selector["matchExpressions"].items()) {
     std::vector<std::string> values;
     for (const Value& value : one["values"].items()) values.push_back(value.str());
-    expressions += "LabelSelectorRequirement{Key:" + one["key"].str() + ",Operator:" + one["operator"].str() + ",Values:[" +
-                   join(values, " ") + "],},";
+    expressions += "LabelSelectorRequirement{Key:" + one["key"].str() + ",Operator:" + one["operator"].str() +
+                   ",Values:[" + join(values, " ") + "],},";
   }
   return "&LabelSelector{MatchLabels:map[string]string{" + labels + "},MatchExpressions:[]LabelSelectorRequirement{" +
          expressions + "},}";

@@ -69,7 +69,8 @@ class NodeLifecycleReconciler : public kube::Reconciler {
       return Requeue::never();
     }
     if (known_.insert(key.name).second)
-      events_.record(*node, kube::EventRecorder::Type::normal, "RegisteredNode", "Node " + key.name + " event: Registered Node " + key.name + " in Controller");
+      events_.record(*node, kube::EventRecorder::Type::normal, "RegisteredNode",
+                     "Node " + key.name + " event: Registered Node " + key.name + " in Controller");
     const auto heard = last_heartbeat(*node, leases_.find({std::string(kLeaseNamespace), key.name}));
     const Duration silence = heard ? clock_.now() - *heard : Duration(0);
     if (heard && silence > kNodeGrace && mark_unknown(*node, clock_.now())) {

@@ -33,7 +33,8 @@ std::vector<bool> violating(const std::vector<Object>& pods, const std::vector<O
   for (const Object& pod : pods) {
     bool violates = false;
     for (std::size_t i = 0; i < budgets.size(); ++i) {
-      if (budgets[i].ns() != pod.ns() || selectors[i].everything() || !selectors[i].matches(pod.metadata()["labels"])) continue;
+      if (budgets[i].ns() != pod.ns() || selectors[i].everything() || !selectors[i].matches(pod.metadata()["labels"]))
+        continue;
       if (budgets[i].status()["disruptedPods"].contains(pod.name())) continue;  // counted already
       if (--left[i] < 0) violates = true;
     }
@@ -47,9 +48,10 @@ struct Victims {
   std::size_t violations = 0;
 };
 
-// Everybody less important goes; then whoever may stay after all stays: first those that a budget holds, and of each kind
-// the most important.
-Victims victims_on(const Object& pod, std::size_t at, std::vector<NodeState> nodes, const VolumeDemand* volumes, const std::vector<Object>& budgets) {
+// Everybody less important goes; then whoever may stay after all stays: first those that a budget holds, and of each
+// kind the most important.
+Victims victims_on(const Object& pod, std::size_t at, std::vector<NodeState> nodes, const VolumeDemand* volumes,
+                   const std::vector<Object>& budgets) {
   NodeState& node = nodes[at];
   std::vector<Object> lower;
   for (const Object& other : node.pods) {
@@ -73,16 +75,18 @@ Victims victims_on(const Object& pod, std::size_t at, std::vector<NodeState> nod
   return out;
 }
 
-// Smaller is better: broken budgets, the most important victim, the sum of their importance, their number; of equals the
-// node whose most important victim started last.
+// Smaller is better: broken budgets, the most important victim, the sum of their importance, their number; of equals
+// the node whose most important victim started last.
 using Cost = std::tuple<std::size_t, std::int64_t, std::int64_t, std::size_t, std::int64_t>;
 Cost cost(const Victims& victims) {
   std::int64_t highest = INT64_MIN, sum = 0, started = INT64_MAX;
   for (const Object& victim : victims.pods) {
     const auto start = parse_time(victim.status()["startTime"].as_string());
     const std::int64_t at = start ? start->time_since_epoch().count() : INT64_MAX;
-    if (priority(victim) > highest) started = at;
-    else if (priority(victim) == highest) started = std::min(started, at);
+    if (priority(victim) > highest)
+      started = at;
+    else if (priority(victim) == highest)
+      started = std::min(started, at);
     highest = std::max(highest, priority(victim));
     sum += priority(victim);
   }
@@ -95,7 +99,8 @@ std::int64_t priority(const Object& pod) {
   return pod.spec()["priority"].as_int();
 }
 
-Preemption plan_preemption(const Object& pod, const std::vector<NodeState>& nodes, const VolumeDemand* volumes, const std::vector<Object>& budgets) {
+Preemption plan_preemption(const Object& pod, const std::vector<NodeState>& nodes, const VolumeDemand* volumes,
+                           const std::vector<Object>& budgets) {
   Preemption best;
   Cost best_cost;
   if (pod.spec()["preemptionPolicy"].as_string() == "Never") return best;

@@ -52,8 +52,7 @@ class ReplicaSetReconciler : public kube::Reconciler {
       return Error{ErrorCode::invalid,
                    "the selector does not select the template's labels: pods would be made without end"};
     }
-    const auto claimed =
-        TRY(claim(client_, kind_.resource, *set, selector, schema::kPods, candidates(*set, selector)));
+    const auto claimed = TRY(claim(client_, kind_.resource, *set, selector, schema::kPods, candidates(*set, selector)));
     const std::vector<Object> pods = active(claimed);
     Result<void> managed;
     std::string_view failure_reason;
@@ -106,12 +105,15 @@ class ReplicaSetReconciler : public kube::Reconciler {
 
   enum class Made { all, hopeless };  // hopeless: the namespace goes, and what is made there with it
 
-  // In one commit where the store is ours: a durable write takes as long for many as for one. When that fails, one by one,
-  // which tells what is refused.
+  // In one commit where the store is ours: a durable write takes as long for many as for one. When that fails, one by
+  // one, which tells what is refused.
   Result<Made> create(const Object& set, std::int64_t count, std::string_view& failure_reason) {
     std::vector<kube::Write> writes;
     for (std::int64_t i = 0; i < count; ++i)
-      writes.push_back({kube::Write::Verb::create, pod_from_template(set, set.spec()["template"], set.name() + "-"), by_manager(), {}});
+      writes.push_back({kube::Write::Verb::create,
+                        pod_from_template(set, set.spec()["template"], set.name() + "-"),
+                        by_manager(),
+                        {}});
     if (client_.atomic() && count > 1) {
       if (const auto made = client_.transact(writes); made.ok()) {
         for (const Object& pod : *made) tell_created(set, pod);

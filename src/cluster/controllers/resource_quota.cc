@@ -52,7 +52,9 @@ class ResourceQuotaReconciler : public kube::Reconciler {
     const std::vector<kube::Resource> known = TRY(client_.resources());
     std::set<std::string> seen;  // a kind of several versions is one
     for (const kube::Resource& resource : known) {
-      if (!resource.namespaced || !seen.insert(resource.group_resource()).second || !kube::quota_concerns(hard, resource)) continue;
+      if (!resource.namespaced || !seen.insert(resource.group_resource()).second ||
+          !kube::quota_concerns(hard, resource))
+        continue;
       const kube::ObjectList list = TRY(client_.list(resource, {.ns = quota.ns()}));
       for (const Object& object : list.items)
         if (kube::quota_selects(quota.value(), resource, object.value()))

@@ -61,7 +61,8 @@ class Scheduler : public kube::Reconciler {
         events_(client_, clock_, std::string(kDefaultScheduler)) {
     pods_.on_change([this](const Object* before, const Object* after) { note_pod(before, after); });
     nodes_.on_change([this](const Object* before, const Object* after) {
-      if (!before || !after || !same_for_scheduling(*before, *after) || before->deleting() != after->deleting()) stale_ = true;
+      if (!before || !after || !same_for_scheduling(*before, *after) || before->deleting() != after->deleting())
+        stale_ = true;
     });
     namespaces_.on_change([this](const Object*, const Object*) { stale_ = true; });
   }
@@ -90,8 +91,10 @@ class Scheduler : public kube::Reconciler {
     }
     const Object wanting = resolved(*pod, namespaces_.list());
     const Choice choice = choose(wanting, nodes, &volumes);
-    if (!choice.node.empty()) return volumes.has_unbound() ? ask_for_volumes(volumes, choice.node) : bind(*pod, choice.node);
-    if (const Preemption preemption = plan_preemption(wanting, nodes, &volumes, budgets_.list()); !preemption.node.empty())
+    if (!choice.node.empty())
+      return volumes.has_unbound() ? ask_for_volumes(volumes, choice.node) : bind(*pod, choice.node);
+    if (const Preemption preemption = plan_preemption(wanting, nodes, &volumes, budgets_.list());
+        !preemption.node.empty())
       return preempt(*pod, preemption, choice.message);
     return refuse(*pod, "Unschedulable", choice.message, true);
   }
@@ -102,19 +105,22 @@ class Scheduler : public kube::Reconciler {
     return assumed_.contains(uid);
   }
 
-  // On the informer's thread. Our own bindings are in `world_` already, and pods that wait take no room: a rollout of many
-  // does not make the world anew for each of them.
+  // On the informer's thread. Our own bindings are in `world_` already, and pods that wait take no room: a rollout of
+  // many does not make the world anew for each of them.
   void note_pod(const Object* before, const Object* after) {
     if (is_promised(before) || is_promised(after)) {
       stale_ = true;
     } else if (takes_room(before) && takes_room(after)) {
-      if (before->deleting() != after->deleting() || !(before->metadata()["labels"] == after->metadata()["labels"]) || !(before->spec() == after->spec()))
+      if (before->deleting() != after->deleting() || !(before->metadata()["labels"] == after->metadata()["labels"]) ||
+          !(before->spec() == after->spec()))
         stale_ = true;
     } else if (takes_room(after)) {
       const std::lock_guard lock(mutex_);
       const auto found = assumed_.find(after->uid());
-      if (found == assumed_.end() || found->second.spec()["nodeName"] != after->spec()["nodeName"]) stale_ = true;
-      else assumed_.erase(found);
+      if (found == assumed_.end() || found->second.spec()["nodeName"] != after->spec()["nodeName"])
+        stale_ = true;
+      else
+        assumed_.erase(found);
     } else if (takes_room(before)) {
       stale_ = true;
     }
@@ -149,8 +155,13 @@ class Scheduler : public kube::Reconciler {
 
   VolumeLookup lookup() {
     return {[this](const ObjectKey& key) { return claims_.find(key); },
-            [this](const std::string& name) { return volumes_.find({"", name}); },
-            [this](const std::string& name) { return classes_.find({"", name}); }, [this] { return volumes_.list(); }};
+            [this](const std::string& name) {
+              return volumes_.find({"", name});
+            },
+            [this](const std::string& name) {
+              return classes_.find({"", name});
+            },
+            [this] { return volumes_.list(); }};
   }
 
   // Tells the binder for which node; the claims' binding brings the pod back.
@@ -170,8 +181,8 @@ class Scheduler : public kube::Reconciler {
     return Requeue::never();
   }
 
-  // Bindings wait for the store side by side, while the next pod looks for its node: as with upstream's binding cycle, what
-  // was chosen counts as taken at once.
+  // Bindings wait for the store side by side, while the next pod looks for its node: as with upstream's binding cycle,
+  // what was chosen counts as taken at once.
   Result<Requeue> bind(const Object& pod, const std::string& node) {
     assume(pod, node);
     const Time begun = clock_.now();
@@ -205,7 +216,8 @@ class Scheduler : public kube::Reconciler {
   void assume(const Object& pod, const std::string& node) {
     Object assumed = pod;
     assumed.edit({"spec"}).set("nodeName", node);
-    const auto state = std::find_if(world_.begin(), world_.end(), [&](const NodeState& one) { return one.node.name() == node; });
+    const auto state =
+        std::find_if(world_.begin(), world_.end(), [&](const NodeState& one) { return one.node.name() == node; });
     if (state != world_.end()) state->add(resolved(assumed, namespaces_.list()));
     const std::lock_guard lock(mutex_);
     assumed_[pod.uid()] = std::move(assumed);
@@ -331,7 +343,8 @@ void add_scheduler(kube::Runtime& runtime, SpanSink* spans) {
     const bool had_room = before && !before->spec()["nodeName"].as_string().empty() && !is_finished(*before);
     if (had_room && (!after || is_finished(*after))) retry_all();
   });
-  for (const schema::Resource& resource : {schema::kPersistentVolumeClaims, persistent_volumes(), storage_classes(), schema::kNamespaces})
+  for (const schema::Resource& resource :
+       {schema::kPersistentVolumeClaims, persistent_volumes(), storage_classes(), schema::kNamespaces})
     runtime.informer(resource).on_change([retry_all](const Object*, const Object*) { retry_all(); });
 }
 

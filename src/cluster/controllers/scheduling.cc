@@ -115,7 +115,9 @@ bool claim_is_in_use(const VolumeDemand& volumes, const std::vector<NodeState>& 
     for (const NodeState& state : all) {
       for (const Object& other : state.pods) {
         const auto names = claim_names(other);
-        if (other.ns() == demand.claim.ns() && std::find(names.begin(), names.end(), demand.claim.name()) != names.end()) return true;
+        if (other.ns() == demand.claim.ns() &&
+            std::find(names.begin(), names.end(), demand.claim.name()) != names.end())
+          return true;
       }
     }
   }
@@ -173,7 +175,8 @@ double score_spread(const Object& pod, const NodeState& node) {
 
 double score(const Object& pod, const NodeState& node, const std::vector<NodeState>& all) {
   return score_resources(pod, node) + 2 * score_node_affinity(pod, node.node) + 3 * score_taints(pod, node.node) +
-         2 * score_spread(pod, node) + 2 * score_pod_affinity(pod, node, all) + 2 * score_preferred_spread(pod, node, all);
+         2 * score_spread(pod, node) + 2 * score_pod_affinity(pod, node, all) +
+         2 * score_preferred_spread(pod, node, all);
 }
 
 std::string counted(const std::map<std::string, int>& reasons) {
@@ -238,7 +241,8 @@ bool matches_node_selector(const Value& node_selector, const Object& node) {
 }
 
 // In upstream's order: the first plug-in that refuses speaks for the node.
-Refusal filter(const Object& pod, const NodeState& node, const std::vector<NodeState>& all, const VolumeDemand* volumes) {
+Refusal filter(const Object& pod, const NodeState& node, const std::vector<NodeState>& all,
+               const VolumeDemand* volumes) {
   const Value cordoned{{"key", kTaintUnschedulable}, {"effect", "NoSchedule"}};
   if (node.node.spec()["unschedulable"].as_bool() && !tolerates(pod.spec()["tolerations"], cordoned)) {
     return {{"node(s) were unschedulable"}, false};
@@ -250,7 +254,10 @@ Refusal filter(const Object& pod, const NodeState& node, const std::vector<NodeS
   if (Refusal resources = refuse_resources(pod, node); !resources.reasons.empty()) return resources;
   if (volumes) {
     if (const std::string reason = refuse_volumes(*volumes, node.node); !reason.empty()) return {{reason}, false};
-    if (claim_is_in_use(*volumes, all)) return {{"node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod"}, true};
+    if (claim_is_in_use(*volumes, all))
+      return {{"node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by "
+               "another pod"},
+              true};
   }
   if (const std::string reason = refuse_spread(pod, node, all); !reason.empty()) {
     return {{reason}, reason.find("missing required label") == std::string::npos};

@@ -35,7 +35,8 @@ struct Refusal {
 };
 // `pod`, and the pods of `all`, are resolved (below). `volumes`: what its claims ask; none: nothing.
 struct VolumeDemand;
-Refusal filter(const Object& pod, const NodeState& node, const std::vector<NodeState>& all, const VolumeDemand* volumes = nullptr);
+Refusal filter(const Object& pod, const NodeState& node, const std::vector<NodeState>& all,
+               const VolumeDemand* volumes = nullptr);
 // The pod with its terms about other pods spelled out: namespaceSelector as the names of those of `namespaces` that it
 // matches, matchLabelKeys and mismatchLabelKeys as requirements of the labelSelector.
 Object resolved(const Object& pod, const std::vector<Object>& namespaces);
@@ -52,9 +53,10 @@ struct Preemption {
   std::string node;  // empty: it would not help
   std::vector<Object> victims;
 };
-// Victims whose PodDisruptionBudget has nothing left (`budgets`: all there are) are taken only where nothing else helps.
-Preemption plan_preemption(const Object& pod, const std::vector<NodeState>& nodes, const VolumeDemand* volumes = nullptr,
-                           const std::vector<Object>& budgets = {});
+// Victims whose PodDisruptionBudget has nothing left (`budgets`: all there are) are taken only where nothing else
+// helps.
+Preemption plan_preemption(const Object& pod, const std::vector<NodeState>& nodes,
+                           const VolumeDemand* volumes = nullptr, const std::vector<Object>& budgets = {});
 std::int64_t priority(const Object& pod);
 
 bool tolerates(const Value& tolerations, const Value& taint);

@@ -214,48 +214,60 @@ TEST_CASE("tolerations match taints by key, value and effect") {
 
 namespace {
 Object labelled_node(const std::string& name, const std::string& labels, const std::string& spec = "") {
-  return object("{apiVersion: v1, kind: Node, metadata: {name: " + name + ", labels: {" + labels + "}}, spec: {" + spec +
-                "}, status: {allocatable: {cpu: '4', memory: 8Gi, pods: '30'}}}");
+  return object("{apiVersion: v1, kind: Node, metadata: {name: " + name + ", labels: {" + labels + "}}, spec: {" +
+                spec + "}, status: {allocatable: {cpu: '4', memory: 8Gi, pods: '30'}}}");
 }
 Object pod_in(const std::string& ns, const std::string& name, const std::string& labels, const std::string& spec) {
-  return object("{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", namespace: " + ns + ", uid: " + name + ", labels: {" + labels +
-                "}}, spec: {" + spec + (spec.empty() ? "" : ", ") + "containers: [{name: c}]}}");
+  return object("{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", namespace: " + ns + ", uid: " + name +
+                ", labels: {" + labels + "}}, spec: {" + spec + (spec.empty() ? "" : ", ") +
+                "containers: [{name: c}]}}");
 }
-std::string why_not(const Object& pod, const NodeState& state, const std::vector<NodeState>& all, const VolumeDemand* volumes = nullptr) {
+std::string why_not(const Object& pod, const NodeState& state, const std::vector<NodeState>& all,
+                    const VolumeDemand* volumes = nullptr) {
   return join(filter(pod, state, all, volumes).reasons, ", ");
 }
 std::string spread(const std::string& more) {
-  return "topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}" +
+  return "topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, labelSelector: "
+         "{matchLabels: {app: web}}" +
          (more.empty() ? "" : ", " + more) + "}]";
 }
 constexpr const char* kNoSpread = "node(s) didn't match pod topology spread constraints";
 }  // namespace
 
 TEST_CASE("a namespaceSelector stands for the namespaces that it matches, and for none when it matches none") {
-  const std::vector<Object> namespaces{object("{metadata: {name: a, labels: {team: x}}}"), object("{metadata: {name: b}}")};
+  const std::vector<Object> namespaces{object("{metadata: {name: a, labels: {team: x}}}"),
+                                       object("{metadata: {name: b}}")};
   const auto wanting = [](const std::string& selector) {
     return pod_in("shop", "p", "app: web",
-                  "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, labelSelector: {matchLabels: {app: db}}, "
-                  "namespaceSelector: " + selector + "}]}}");
+                  "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, "
+                  "labelSelector: {matchLabels: {app: db}}, "
+                  "namespaceSelector: " +
+                      selector + "}]}}");
   };
   const NodeState with_a = node_state(labelled_node("n", "zone: z"), {pod_in("a", "q", "app: db", "")});
   const NodeState with_own = node_state(labelled_node("n", "zone: z"), {pod_in("shop", "q", "app: db", "")});
-  CHECK(why_not(resolved(wanting("{matchLabels: {team: x}}"), namespaces), with_a, {with_a}) == "node(s) didn't match pod anti-affinity rules");
+  CHECK(why_not(resolved(wanting("{matchLabels: {team: x}}"), namespaces), with_a, {with_a}) ==
+        "node(s) didn't match pod anti-affinity rules");
   CHECK(why_not(resolved(wanting("{matchLabels: {team: x}}"), namespaces), with_own, {with_own}).empty());
   CHECK(why_not(resolved(wanting("{matchLabels: {team: none}}"), namespaces), with_own, {with_own}).empty());
-  CHECK(why_not(resolved(wanting("{}"), namespaces), with_a, {with_a}) == "node(s) didn't match pod anti-affinity rules");
+  CHECK(why_not(resolved(wanting("{}"), namespaces), with_a, {with_a}) ==
+        "node(s) didn't match pod anti-affinity rules");
 }
 
 TEST_CASE("matchLabelKeys counts pods of the same revision only, mismatchLabelKeys those of others") {
-  const NodeState crowded = node_state(labelled_node("n", "zone: z"), {pod_in("shop", "old", "app: web, rev: '1'", "")});
+  const NodeState crowded =
+      node_state(labelled_node("n", "zone: z"), {pod_in("shop", "old", "app: web, rev: '1'", "")});
   const NodeState empty = node_state(labelled_node("m", "zone: y"), {});
   const std::vector<NodeState> all{crowded, empty};
   CHECK(why_not(pod_in("shop", "p", "app: web, rev: '2'", spread("")), crowded, all) == kNoSpread);
-  CHECK(why_not(resolved(pod_in("shop", "p", "app: web, rev: '2'", spread("matchLabelKeys: [rev]")), {}), crowded, all).empty());
-  CHECK(why_not(resolved(pod_in("shop", "p", "app: web, rev: '1'", spread("matchLabelKeys: [rev]")), {}), crowded, all) == kNoSpread);
+  CHECK(why_not(resolved(pod_in("shop", "p", "app: web, rev: '2'", spread("matchLabelKeys: [rev]")), {}), crowded, all)
+            .empty());
+  CHECK(why_not(resolved(pod_in("shop", "p", "app: web, rev: '1'", spread("matchLabelKeys: [rev]")), {}), crowded,
+                all) == kNoSpread);
   const auto apart = [](const char* rev) {
     return pod_in("shop", "p", std::string("app: web, rev: '") + rev + "'",
-                  "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, labelSelector: {matchLabels: {app: web}}, "
+                  "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, "
+                  "labelSelector: {matchLabels: {app: web}}, "
                   "mismatchLabelKeys: [rev]}]}}");
   };
   CHECK(why_not(resolved(apart("1"), {}), crowded, all).empty());
@@ -270,11 +282,14 @@ TEST_CASE("with fewer domains than minDomains each may hold maxSkew at most") {
   CHECK(why_not(pod_in("shop", "p", "app: web", spread("minDomains: 3")), a, {a, b}) == kNoSpread);
 }
 
-TEST_CASE("whether nodes that a pod can't go to count for its spread is for nodeAffinityPolicy and nodeTaintsPolicy to say") {
+TEST_CASE(
+    "whether nodes that a pod can't go to count for its spread is for nodeAffinityPolicy and nodeTaintsPolicy to say") {
   const NodeState here = node_state(labelled_node("a", "zone: x, disk: ssd"), {pod_in("shop", "q", "app: web", "")});
   const NodeState other = node_state(labelled_node("b", "zone: y"), {});
   const NodeState tainted = node_state(labelled_node("b", "zone: y", "taints: [{key: k, effect: NoSchedule}]"), {});
-  const auto pod = [](const std::string& more, const std::string& selector) { return pod_in("shop", "p", "app: web", spread(more) + selector); };
+  const auto pod = [](const std::string& more, const std::string& selector) {
+    return pod_in("shop", "p", "app: web", spread(more) + selector);
+  };
   CHECK(why_not(pod("", ", nodeSelector: {disk: ssd}"), here, {here, other}).empty());
   CHECK(why_not(pod("nodeAffinityPolicy: Ignore", ", nodeSelector: {disk: ssd}"), here, {here, other}) == kNoSpread);
   CHECK(why_not(pod("", ""), here, {here, tainted}) == kNoSpread);
@@ -282,7 +297,8 @@ TEST_CASE("whether nodes that a pod can't go to count for its spread is for node
 }
 
 namespace {
-VolumeLookup lookup(const std::string& claim, const std::vector<std::string>& volumes, const std::string& storage_class) {
+VolumeLookup lookup(const std::string& claim, const std::vector<std::string>& volumes,
+                    const std::string& storage_class) {
   std::vector<Object> parsed;
   for (const std::string& text : volumes) parsed.push_back(object(text));
   return {[claim](const ObjectKey&) { return claim.empty() ? std::optional<Object>() : object(claim); },
@@ -292,21 +308,29 @@ VolumeLookup lookup(const std::string& claim, const std::vector<std::string>& vo
             }
             return std::optional<Object>();
           },
-          [storage_class](const std::string&) { return storage_class.empty() ? std::optional<Object>() : object(storage_class); }, [parsed] { return parsed; }};
+          [storage_class](const std::string&) {
+            return storage_class.empty() ? std::optional<Object>() : object(storage_class);
+          },
+          [parsed] { return parsed; }};
 }
 std::string volume_on(const std::string& name, const std::string& zone, const std::string& more = "") {
-  return "{apiVersion: v1, kind: PersistentVolume, metadata: {name: " + name + "}, spec: {storageClassName: c, capacity: {storage: 2Gi}, accessModes: [ReadWriteOnce], " +
-         more + "nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [" + zone + "]}]}]}}}}";
+  return "{apiVersion: v1, kind: PersistentVolume, metadata: {name: " + name +
+         "}, spec: {storageClassName: c, capacity: {storage: 2Gi}, accessModes: [ReadWriteOnce], " + more +
+         "nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [" +
+         zone + "]}]}]}}}}";
 }
 const char* const kUsing = "volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]";
-const char* const kUnbound = "{metadata: {name: data, namespace: shop}, spec: {storageClassName: c, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}, status: {phase: Pending}}";
+const char* const kUnbound =
+    "{metadata: {name: data, namespace: shop}, spec: {storageClassName: c, accessModes: [ReadWriteOnce], resources: "
+    "{requests: {storage: 1Gi}}}, status: {phase: Pending}}";
 }  // namespace
 
 TEST_CASE("a bound volume keeps its pods where it is") {
   const std::string bound = "{metadata: {name: data, namespace: shop}, spec: {volumeName: pv}, status: {phase: Bound}}";
   const Object pod = pod_in("shop", "p", "", kUsing);
   const VolumeDemand demand = volume_demand(pod, lookup(bound, {volume_on("pv", "x")}, ""));
-  const NodeState near = node_state(labelled_node("a", "zone: x"), {}), far = node_state(labelled_node("b", "zone: y"), {});
+  const NodeState near = node_state(labelled_node("a", "zone: x"), {}),
+                  far = node_state(labelled_node("b", "zone: y"), {});
   CHECK(why_not(pod, near, {near, far}, &demand).empty());
   CHECK(why_not(pod, far, {near, far}, &demand) == "node(s) had volume node affinity conflict");
   CHECK(volume_demand(pod, lookup(bound, {}, "")).problem == "persistentvolume \"pv\" not found.");
@@ -315,33 +339,41 @@ TEST_CASE("a bound volume keeps its pods where it is") {
 
 TEST_CASE("a claim that waits for its first consumer needs a volume, or a class that makes one, for the node") {
   const Object pod = pod_in("shop", "p", "", kUsing);
-  const NodeState near = node_state(labelled_node("a", "zone: x"), {}), far = node_state(labelled_node("b", "zone: y"), {});
+  const NodeState near = node_state(labelled_node("a", "zone: x"), {}),
+                  far = node_state(labelled_node("b", "zone: y"), {});
   const std::string none = "node(s) didn't find available persistent volumes to bind";
-  const std::string fixed = "{metadata: {name: c}, provisioner: kubernetes.io/no-provisioner, volumeBindingMode: WaitForFirstConsumer}";
+  const std::string fixed =
+      "{metadata: {name: c}, provisioner: kubernetes.io/no-provisioner, volumeBindingMode: WaitForFirstConsumer}";
   const VolumeDemand by_hand = volume_demand(pod, lookup(kUnbound, {volume_on("pv", "x")}, fixed));
   CHECK(by_hand.has_unbound());
   CHECK(why_not(pod, near, {near, far}, &by_hand).empty());
   CHECK(why_not(pod, far, {near, far}, &by_hand) == none);
-  const VolumeDemand taken = volume_demand(pod, lookup(kUnbound, {volume_on("pv", "x", "claimRef: {namespace: shop, name: else}, ")}, fixed));
+  const VolumeDemand taken =
+      volume_demand(pod, lookup(kUnbound, {volume_on("pv", "x", "claimRef: {namespace: shop, name: else}, ")}, fixed));
   CHECK(why_not(pod, near, {near, far}, &taken) == none);
-  const std::string made = "{metadata: {name: c}, provisioner: example.com/disk, volumeBindingMode: WaitForFirstConsumer, "
-                           "allowedTopologies: [{matchLabelExpressions: [{key: zone, values: [y]}]}]}";
+  const std::string made =
+      "{metadata: {name: c}, provisioner: example.com/disk, volumeBindingMode: WaitForFirstConsumer, "
+      "allowedTopologies: [{matchLabelExpressions: [{key: zone, values: [y]}]}]}";
   const VolumeDemand by_class = volume_demand(pod, lookup(kUnbound, {}, made));
   CHECK(why_not(pod, near, {near, far}, &by_class) == none);
   CHECK(why_not(pod, far, {near, far}, &by_class).empty());
-  CHECK(volume_demand(pod, lookup(kUnbound, {}, "{metadata: {name: c}, provisioner: x, volumeBindingMode: Immediate}")).problem ==
-        "pod has unbound immediate PersistentVolumeClaims.");
+  CHECK(volume_demand(pod, lookup(kUnbound, {}, "{metadata: {name: c}, provisioner: x, volumeBindingMode: Immediate}"))
+            .problem == "pod has unbound immediate PersistentVolumeClaims.");
 }
 
 TEST_CASE("preemption breaks a disruption budget only where nothing else helps") {
   const auto low = [](const std::string& name, const std::string& app) {
-    return object("{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", namespace: shop, uid: " + name + ", labels: {app: " + app +
+    return object("{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", namespace: shop, uid: " + name +
+                  ", labels: {app: " + app +
                   "}}, spec: {priority: 1, containers: [{name: c, resources: {requests: {cpu: '3'}}}]}}");
   };
   Object pod = asking("p", "cpu: '3'");
   pod.edit({"spec"}).set("priority", 10);
-  const std::vector<NodeState> nodes{node_state(labelled_node("a", "zone: x"), {low("held", "held")}), node_state(labelled_node("b", "zone: y"), {low("free", "free")})};
-  const Object budget = object("{metadata: {name: b, namespace: shop}, spec: {selector: {matchLabels: {app: held}}}, status: {disruptionsAllowed: 0}}");
+  const std::vector<NodeState> nodes{node_state(labelled_node("a", "zone: x"), {low("held", "held")}),
+                                     node_state(labelled_node("b", "zone: y"), {low("free", "free")})};
+  const Object budget = object(
+      "{metadata: {name: b, namespace: shop}, spec: {selector: {matchLabels: {app: held}}}, status: "
+      "{disruptionsAllowed: 0}}");
   CHECK(plan_preemption(pod, nodes, nullptr, {budget}).node == "b");
   CHECK(plan_preemption(pod, {nodes[0]}, nullptr, {budget}).node == "a");
 }

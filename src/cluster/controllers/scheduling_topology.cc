@@ -46,7 +46,9 @@ std::int64_t count_in_domain(const std::vector<NodeState>& all, const Object& no
 
 // --- spreading
 
-bool is_required(const Value& constraint) { return constraint["whenUnsatisfiable"].as_string() != "ScheduleAnyway"; }
+bool is_required(const Value& constraint) {
+  return constraint["whenUnsatisfiable"].as_string() != "ScheduleAnyway";
+}
 
 bool has_every_key(const Object& pod, const Object& node) {
   for (const Value& constraint : pod.spec()["topologySpreadConstraints"].items()) {
@@ -62,15 +64,16 @@ bool is_included(const Value& constraint, const Object& pod, const Object& node)
 }
 
 // Matching pods by domain, over the nodes that count.
-std::map<std::string_view, std::int64_t> spread_counts(const Value& constraint, const LabelSelector& selector, const Object& pod,
-                                                       const std::vector<NodeState>& all) {
+std::map<std::string_view, std::int64_t> spread_counts(const Value& constraint, const LabelSelector& selector,
+                                                       const Object& pod, const std::vector<NodeState>& all) {
   const std::string_view key = constraint["topologyKey"].as_string();
   std::map<std::string_view, std::int64_t> out;
   for (const NodeState& state : all) {
     if (!has_every_key(pod, state.node) || !is_included(constraint, pod, state.node)) continue;
-    out[topology_value(state.node, key)] += std::count_if(state.pods.begin(), state.pods.end(), [&](const Object& other) {
-      return other.ns() == pod.ns() && !other.deleting() && selector.matches(other.metadata()["labels"]);
-    });
+    out[topology_value(state.node, key)] +=
+        std::count_if(state.pods.begin(), state.pods.end(), [&](const Object& other) {
+          return other.ns() == pod.ns() && !other.deleting() && selector.matches(other.metadata()["labels"]);
+        });
   }
   return out;
 }
@@ -81,7 +84,8 @@ Value in_requirement(std::string_view key, const char* op, std::string_view valu
   return Value{{"key", key}, {"operator", op}, {"values", Value(std::vector<Value>{Value(value)})}};
 }
 
-// matchLabelKeys: the pod's own values of these keys become part of the selector. Keys that the pod has not are left out.
+// matchLabelKeys: the pod's own values of these keys become part of the selector. Keys that the pod has not are left
+// out.
 bool add_label_keys(Value& term, const Object& pod) {
   bool changed = false;
   for (const auto& [list, op] : {std::pair("matchLabelKeys", "In"), {"mismatchLabelKeys", "NotIn"}}) {
@@ -121,12 +125,15 @@ bool needs_resolving(const Object& pod) {
   for (const Value& constraint : pod.spec()["topologySpreadConstraints"].items()) {
     if (!constraint["matchLabelKeys"].empty()) return true;
   }
-  const auto of_term = [](const Value& term) { return term.contains("namespaceSelector") || !term["matchLabelKeys"].empty() || !term["mismatchLabelKeys"].empty(); };
+  const auto of_term = [](const Value& term) {
+    return term.contains("namespaceSelector") || !term["matchLabelKeys"].empty() || !term["mismatchLabelKeys"].empty();
+  };
   for (const char* kind : kAffinities) {
     for (const Value& term : required_terms(pod, kind).items()) {
       if (of_term(term)) return true;
     }
-    for (const Value& preferred : pod.spec()["affinity"][kind]["preferredDuringSchedulingIgnoredDuringExecution"].items()) {
+    for (const Value& preferred :
+         pod.spec()["affinity"][kind]["preferredDuringSchedulingIgnoredDuringExecution"].items()) {
       if (of_term(preferred["podAffinityTerm"])) return true;
     }
   }
@@ -143,9 +150,13 @@ Object resolved(const Object& pod, const std::vector<Object>& namespaces) {
   for (const char* kind : kAffinities) {
     const Value& affinity = pod.spec()["affinity"][kind];
     for (std::size_t i = 0; i < affinity["requiredDuringSchedulingIgnoredDuringExecution"].size(); ++i)
-      resolve_term(out.edit({"spec", "affinity", kind, "requiredDuringSchedulingIgnoredDuringExecution"}).edit(i), pod, namespaces);
+      resolve_term(out.edit({"spec", "affinity", kind, "requiredDuringSchedulingIgnoredDuringExecution"}).edit(i), pod,
+                   namespaces);
     for (std::size_t i = 0; i < affinity["preferredDuringSchedulingIgnoredDuringExecution"].size(); ++i)
-      resolve_term(out.edit({"spec", "affinity", kind, "preferredDuringSchedulingIgnoredDuringExecution"}).edit(i).edit("podAffinityTerm"), pod, namespaces);
+      resolve_term(out.edit({"spec", "affinity", kind, "preferredDuringSchedulingIgnoredDuringExecution"})
+                       .edit(i)
+                       .edit("podAffinityTerm"),
+                   pod, namespaces);
   }
   return out;
 }
@@ -159,7 +170,8 @@ bool fits_node_affinity(const Object& pod, const Object& node) {
 
 const Value* untolerated_taint(const Object& pod, const Object& node) {
   for (const Value& taint : node.spec()["taints"].items()) {
-    if (taint["effect"].as_string() != "PreferNoSchedule" && !tolerates(pod.spec()["tolerations"], taint)) return &taint;
+    if (taint["effect"].as_string() != "PreferNoSchedule" && !tolerates(pod.spec()["tolerations"], taint))
+      return &taint;
   }
   return nullptr;
 }

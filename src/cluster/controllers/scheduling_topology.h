@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Filters and scores that look at where other pods are: affinity between pods, and spreading. Pure functions; internal to
-// the scheduler. Source: pkg/scheduler/framework/plugins/{interpodaffinity,podtopologyspread} (v1.33).
+// Filters and scores that look at where other pods are: affinity between pods, and spreading. Pure functions; internal
+// to the scheduler. Source: pkg/scheduler/framework/plugins/{interpodaffinity,podtopologyspread} (v1.33).
 #pragma once
 #include "cluster/controllers/scheduling.h"
 

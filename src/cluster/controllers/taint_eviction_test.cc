@@ -18,7 +18,8 @@ TEST_CASE("a pod leaves at once, after its shortest toleration, or never") {
       {"[{key: a, effect: NoSchedule}]", "[]", std::nullopt},
       {"[{key: a, effect: NoExecute}]", "[]", Duration(0)},
       {"[{key: a, effect: NoExecute}]", "[{key: a, operator: Exists}]", std::nullopt},
-      {"[{key: a, effect: NoExecute}]", "[{key: a, operator: Exists, tolerationSeconds: 30}]", std::chrono::seconds(30)},
+      {"[{key: a, effect: NoExecute}]", "[{key: a, operator: Exists, tolerationSeconds: 30}]",
+       std::chrono::seconds(30)},
       {"[{key: a, effect: NoExecute}]", "[{key: a, operator: Exists, tolerationSeconds: -1}]", Duration(0)},
       {"[{key: a, effect: NoExecute}, {key: b, effect: NoExecute}]", "[{key: a, operator: Exists}]", Duration(0)},
       {"[{key: a, effect: NoExecute}, {key: b, effect: NoExecute}]",
@@ -34,14 +35,15 @@ TEST_CASE("a pod leaves at once, after its shortest toleration, or never") {
 }
 
 TEST_CASE("the oldest NoExecute taint begins the count") {
-  CHECK(tainted_since(read("[{key: a, effect: NoExecute, timeAdded: '" + ago(5) + "'}, {key: b, effect: NoExecute, timeAdded: '" +
-                           ago(50) + "'}, {key: c, effect: NoSchedule, timeAdded: '" + ago(500) + "'}]")) ==
-        parse_time(ago(50)));
+  CHECK(tainted_since(read("[{key: a, effect: NoExecute, timeAdded: '" + ago(5) +
+                           "'}, {key: b, effect: NoExecute, timeAdded: '" + ago(50) +
+                           "'}, {key: c, effect: NoSchedule, timeAdded: '" + ago(500) + "'}]")) == parse_time(ago(50)));
   CHECK_FALSE(tainted_since(read("[{key: a, effect: NoExecute}]")));
 }
 
 TEST_CASE("endpoints of a service without selector are mirrored by family, ready ones first") {
-  const Object endpoints = object(R"({metadata: {name: db, namespace: shop}, subsets: [{addresses: [{ip: 192.0.2.1}, {ip: "2001:db8::1"}],
+  const Object endpoints =
+      object(R"({metadata: {name: db, namespace: shop}, subsets: [{addresses: [{ip: 192.0.2.1}, {ip: "2001:db8::1"}],
     notReadyAddresses: [{ip: 192.0.2.2, hostname: b}], ports: [{name: sql, port: 5432}]}]})");
   const auto slices = plan_mirrored(endpoints);
   REQUIRE(slices.size() == 2);
@@ -61,8 +63,10 @@ TEST_CASE("a claim takes the smallest volume that has its class, modes, labels a
   const Object claim = object(R"({metadata: {name: data, namespace: shop, uid: u1}, spec: {storageClassName: slow,
     accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}, selector: {matchLabels: {disk: ssd}}}})");
   const auto volume = [](const std::string& name, const std::string& size, const std::string& more = "") {
-    return object("{metadata: {name: " + name + ", labels: {disk: ssd}}, spec: {storageClassName: slow, accessModes: "
-                  "[ReadWriteOnce, ReadOnlyMany], capacity: {storage: " + size + "}" + more + "}}");
+    return object("{metadata: {name: " + name +
+                  ", labels: {disk: ssd}}, spec: {storageClassName: slow, accessModes: "
+                  "[ReadWriteOnce, ReadOnlyMany], capacity: {storage: " +
+                  size + "}" + more + "}}");
   };
   std::vector<Object> volumes = {volume("big", "10Gi"), volume("small", "1Gi"), volume("fits", "3Gi"),
                                  volume("taken", "2Gi", ", claimRef: {namespace: shop, name: other, uid: u2}"),

@@ -45,7 +45,9 @@ struct Counts {
   }
 };
 
-Error broken() { return {ErrorCode::bad_request, "the time zone's file is no TZif file"}; }
+Error broken() {
+  return {ErrorCode::bad_request, "the time zone's file is no TZif file"};
+}
 
 Result<Counts> read_header(Reader& in, char& version) {
   if (!in.rest().starts_with("TZif") || in.rest().size() < kHeaderBytes) return broken();
@@ -69,7 +71,8 @@ bool take_name(std::string_view& text) {
     if (end == std::string_view::npos) return false;
     ++end;
   } else {
-    while (end < text.size() && ((text[end] >= 'a' && text[end] <= 'z') || (text[end] >= 'A' && text[end] <= 'Z'))) ++end;
+    while (end < text.size() && ((text[end] >= 'a' && text[end] <= 'z') || (text[end] >= 'A' && text[end] <= 'Z')))
+      ++end;
   }
   if (end < 3) return false;
   text.remove_prefix(end);
@@ -123,7 +126,9 @@ std::optional<TimeZone::Tail> TimeZone::parse_tail(std::string_view text) {
     text.remove_prefix(1);
     const char letter = text.empty() ? 0 : text[0];
     if (letter == 'M' || letter == 'J') text.remove_prefix(1);
-    rule->kind = letter == 'M' ? Rule::Kind::month_week_day : letter == 'J' ? Rule::Kind::julian_without_leap_day : Rule::Kind::day_of_year;
+    rule->kind = letter == 'M'   ? Rule::Kind::month_week_day
+                 : letter == 'J' ? Rule::Kind::julian_without_leap_day
+                                 : Rule::Kind::day_of_year;
     std::int64_t numbers[3] = {0, 0, 0};
     const std::size_t count = letter == 'M' ? 3 : 1;
     for (std::size_t i = 0; i < count; ++i) {
@@ -133,7 +138,8 @@ std::optional<TimeZone::Tail> TimeZone::parse_tail(std::string_view text) {
       if (!number) return std::nullopt;
       numbers[i] = *number;
     }
-    if (letter == 'M' && (numbers[0] < 1 || numbers[0] > 12 || numbers[1] < 1 || numbers[1] > 5 || numbers[2] > 6)) return std::nullopt;
+    if (letter == 'M' && (numbers[0] < 1 || numbers[0] > 12 || numbers[1] < 1 || numbers[1] > 5 || numbers[2] > 6))
+      return std::nullopt;
     rule->month = static_cast<int>(numbers[0]);
     rule->week = static_cast<int>(numbers[1]);
     rule->day = static_cast<int>(letter == 'M' ? numbers[2] : numbers[0]);
@@ -170,7 +176,8 @@ std::int64_t TimeZone::tail_offset(std::int64_t time) const {
   if (!tail_->has_daylight) return tail_->standard;
   const auto day = std::chrono::floor<days>(std::chrono::sys_seconds(std::chrono::seconds(time + tail_->standard)));
   const int year = static_cast<int>(std::chrono::year_month_day(day).year());
-  const std::int64_t begin = start_of(tail_->begin, year) - tail_->standard, end = start_of(tail_->end, year) - tail_->daylight;
+  const std::int64_t begin = start_of(tail_->begin, year) - tail_->standard,
+                     end = start_of(tail_->end, year) - tail_->daylight;
   // South of the equator summer spans the turn of the year.
   const bool is_daylight = begin < end ? time >= begin && time < end : time >= begin || time < end;
   return is_daylight ? tail_->daylight : tail_->standard;
@@ -212,7 +219,8 @@ Result<TimeZone> TimeZone::parse(std::string_view tzif) {
 }
 
 Result<TimeZone> TimeZone::load(std::string_view name) {
-  const bool plain = !name.empty() && name.find("..") == std::string_view::npos && name[0] != '/' && name.find('\0') == std::string_view::npos && name.size() < 100;
+  const bool plain = !name.empty() && name.find("..") == std::string_view::npos && name[0] != '/' &&
+                     name.find('\0') == std::string_view::npos && name.size() < 100;
   for (const std::string_view folder : kFolders) {
     if (!plain) break;
     const auto bytes = read_file(std::string(folder) + "/" + std::string(name), kFileBytesMax);

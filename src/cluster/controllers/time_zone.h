@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time zones by their IANA names, from the system's compiled files (TZif, RFC 9636, version 1 to 4, with the POSIX rule at
-// its end for times after the last transition). Immutable after loading; any thread.
+// Time zones by their IANA names, from the system's compiled files (TZif, RFC 9636, version 1 to 4, with the POSIX rule
+// at its end for times after the last transition). Immutable after loading; any thread.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -5,7 +5,8 @@
 namespace caisson::controllers {
 namespace {
 
-// A TZif file of version 2 with `transitions` (time, type) over two types, UTC+1 and UTC+2, and a POSIX rule at its end.
+// A TZif file of version 2 with `transitions` (time, type) over two types, UTC+1 and UTC+2, and a POSIX rule at its
+// end.
 std::string tzif(const std::vector<std::pair<std::int64_t, int>>& transitions, const std::string& footer) {
   const auto number = [](std::int64_t value, int size) {
     std::string out;
@@ -13,7 +14,8 @@ std::string tzif(const std::vector<std::pair<std::int64_t, int>>& transitions, c
     return out;
   };
   const auto header = [&](std::int64_t times, std::int64_t types, std::int64_t chars) {
-    return "TZif2" + std::string(15, '\0') + number(0, 4) + number(0, 4) + number(0, 4) + number(times, 4) + number(types, 4) + number(chars, 4);
+    return "TZif2" + std::string(15, '\0') + number(0, 4) + number(0, 4) + number(0, 4) + number(times, 4) +
+           number(types, 4) + number(chars, 4);
   };
   std::string out = header(0, 1, 4) + number(3600, 4) + std::string(2, '\0') + std::string("CET\0", 4);
   out += header(static_cast<std::int64_t>(transitions.size()), 2, 4);
@@ -23,7 +25,9 @@ std::string tzif(const std::vector<std::pair<std::int64_t, int>>& transitions, c
   return out + std::string("CET\0", 4) + "\n" + footer + "\n";
 }
 
-Time at(std::string_view text) { return parse_time(text).value(); }
+Time at(std::string_view text) {
+  return parse_time(text).value();
+}
 constexpr const char* kBerlin = "CET-1CEST,M3.5.0,M10.5.0/3";
 
 std::string next(const char* schedule, const TimeZone& zone, const char* after) {
@@ -35,7 +39,8 @@ std::string next(const char* schedule, const TimeZone& zone, const char* after) 
 
 TEST_CASE("a time zone gives the offset of its last transition, and after all of them that of its rule") {
   const auto zone = TimeZone::parse(tzif({{at("2020-03-29T01:00:00Z").time_since_epoch().count() / 1'000'000'000, 1},
-                                          {at("2020-10-25T01:00:00Z").time_since_epoch().count() / 1'000'000'000, 0}}, kBerlin));
+                                          {at("2020-10-25T01:00:00Z").time_since_epoch().count() / 1'000'000'000, 0}},
+                                         kBerlin));
   REQUIRE(zone.ok());
   const auto hours = [&](const char* time) { return zone->offset_at(at(time)).count() / 3600; };
   CHECK(hours("2020-01-01T00:00:00Z") == 1);

@@ -20,8 +20,9 @@ bool is_allowed(const Value& topologies, const Object& node) {
     const auto expressions = term["matchLabelExpressions"].items();
     const bool holds = std::all_of(expressions.begin(), expressions.end(), [&](const Value& expression) {
       const auto values = expression["values"].items();
-      return std::any_of(values.begin(), values.end(),
-                         [&](const Value& value) { return node.label(expression["key"].as_string()) == value.as_string(); });
+      return std::any_of(values.begin(), values.end(), [&](const Value& value) {
+        return node.label(expression["key"].as_string()) == value.as_string();
+      });
     });
     if (holds) return true;
   }

@@ -17,22 +17,22 @@ inline constexpr std::string_view kSelectedNode = "volume.kubernetes.io/selected
 
 struct VolumeLookup {
   std::function<std::optional<kube::Object>(const kube::ObjectKey& key)> claim;
-  std::function<std::optional<kube::Object>(const std::string& name)> volume, storage_class;
+  std::function<std::optional<kube::Object>(const std::string&name)> volume, storage_class;
   std::function<std::vector<kube::Object>()> volumes;
 };
 
 struct ClaimDemand {
   kube::Object claim;
-  std::optional<kube::Object> volume;     // that it is bound to
-  std::vector<kube::Object> candidates;   // unbound: the volumes that there are
-  bool can_provision = false;             // unbound: its class makes one, on nodes of `topologies`
-  Value topologies;                       // allowedTopologies; null: anywhere
+  std::optional<kube::Object> volume;    // that it is bound to
+  std::vector<kube::Object> candidates;  // unbound: the volumes that there are
+  bool can_provision = false;            // unbound: its class makes one, on nodes of `topologies`
+  Value topologies;                      // allowedTopologies; null: anywhere
   bool is_bound() const { return volume.has_value(); }
 };
 struct VolumeDemand {
-  std::string problem;              // what keeps the pod from every node, in the scheduler's words; "" for none
+  std::string problem;  // what keeps the pod from every node, in the scheduler's words; "" for none
   std::vector<ClaimDemand> claims;
-  std::string chosen_node;          // for which its unbound claims were bound before
+  std::string chosen_node;  // for which its unbound claims were bound before
   bool has_unbound() const;
 };
 VolumeDemand volume_demand(const kube::Object& pod, const VolumeLookup& look);

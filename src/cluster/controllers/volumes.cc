@@ -43,9 +43,8 @@ bool waits_for_consumer(const Object& storage_class) {
 bool has_modes(const Object& volume, const Object& claim) {
   const auto modes = volume.spec()["accessModes"].items();
   const auto wanted = claim.spec()["accessModes"].items();
-  return std::all_of(wanted.begin(), wanted.end(), [&](const Value& mode) {
-    return std::find(modes.begin(), modes.end(), mode) != modes.end();
-  });
+  return std::all_of(wanted.begin(), wanted.end(),
+                     [&](const Value& mode) { return std::find(modes.begin(), modes.end(), mode) != modes.end(); });
 }
 
 std::int64_t bytes(const Value& quantity) {
@@ -127,8 +126,9 @@ class VolumeBinder : public kube::Reconciler {
       return say(claim, EventRecorder::Type::normal, "WaitForFirstConsumer",
                  "waiting for first consumer to be created before binding");
     }
-    return say(claim, EventRecorder::Type::normal, "WaitForPodScheduled",
-               std::string("waiting for ") + (names.size() == 1 ? "pod " : "pods ") + join(names, ",") + " to be scheduled");
+    return say(
+        claim, EventRecorder::Type::normal, "WaitForPodScheduled",
+        std::string("waiting for ") + (names.size() == 1 ? "pod " : "pods ") + join(names, ",") + " to be scheduled");
   }
 
   Result<Requeue> say(const Object& claim, EventRecorder::Type type, std::string_view reason,
@@ -176,8 +176,9 @@ class VolumeBinder : public kube::Reconciler {
     const auto volume = volumes_.find({"", name});
     if (!volume) return Requeue::never();  // its coming asks again
     const Value& of = volume->spec()["claimRef"];
-    const bool ours = of.is_null() || (of["namespace"].as_string() == claim.ns() && of["name"].as_string() == claim.name() &&
-                                       (of["uid"].is_null() || of["uid"].as_string() == claim.uid()));
+    const bool ours =
+        of.is_null() || (of["namespace"].as_string() == claim.ns() && of["name"].as_string() == claim.name() &&
+                         (of["uid"].is_null() || of["uid"].as_string() == claim.uid()));
     if (!ours) {
       return say(claim, EventRecorder::Type::warning, "FailedBinding",
                  "volume \"" + name + "\" already bound to a different claim.");
@@ -250,12 +251,9 @@ class VolumeBinder : public kube::Reconciler {
   }
 
   static Value reference_to(const Object& claim) {
-    return Value{{"apiVersion", "v1"},
-                 {"kind", "PersistentVolumeClaim"},
-                 {"namespace", claim.ns()},
-                 {"name", claim.name()},
-                 {"uid", claim.uid()},
-                 {"resourceVersion", claim.resource_version()}};
+    return Value{{"apiVersion", "v1"},      {"kind", "PersistentVolumeClaim"},
+                 {"namespace", claim.ns()}, {"name", claim.name()},
+                 {"uid", claim.uid()},      {"resourceVersion", claim.resource_version()}};
   }
 
   static bool set_phase(Object& volume, std::string_view phase) {
@@ -324,8 +322,8 @@ class VolumeReclaimer : public kube::Reconciler {
       return Requeue::never();
     }
     if (!provisioner.empty()) return Requeue::never();  // its own provisioner deletes it
-    const std::string message = "error getting deleter volume plugin for volume \"" + volume.name() +
-                                "\": no deletable volume plugin matched";
+    const std::string message =
+        "error getting deleter volume plugin for volume \"" + volume.name() + "\": no deletable volume plugin matched";
     if (volume.status()["phase"].as_string() != "Failed")
       events_.record(volume, EventRecorder::Type::warning, "VolumeFailedDelete", message);
     return phase(volume, "Failed", message);
@@ -417,7 +415,8 @@ void add_volume_binder(kube::Runtime& runtime, std::string root) {
     std::vector<ObjectKey> out;
     for (const Object& volume : volumes.list()) {
       const Value& of = volume.spec()["claimRef"];
-      if (of["namespace"].as_string() == claim.ns() && of["name"].as_string() == claim.name()) out.push_back(volume.key());
+      if (of["namespace"].as_string() == claim.ns() && of["name"].as_string() == claim.name())
+        out.push_back(volume.key());
     }
     return out;
   });

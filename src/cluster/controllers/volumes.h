@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Volumes: binding of PersistentVolumeClaims to PersistentVolumes, their phases, what becomes of a volume whose claim is
-// gone, and the storage class `local`, whose volumes are folders of this machine. Source:
+// Volumes: binding of PersistentVolumeClaims to PersistentVolumes, their phases, what becomes of a volume whose claim
+// is gone, and the storage class `local`, whose volumes are folders of this machine. Source:
 // pkg/controller/volume/persistentvolume (v1.33). The agent makes a local volume's folder when it mounts it.
 #pragma once
 #include <optional>
@@ -17,11 +17,12 @@ inline constexpr std::string_view kLocalClass = "local";
 // The volume for a claim: a folder <root>/<ns>_<name>.
 kube::Object make_volume(const kube::Object& claim, const std::string& root);
 
-// The smallest of `volumes` that an unbound claim can have: promised to it, or of nobody and of its class, modes, labels
-// and at least its size. nullptr: there is none.
+// The smallest of `volumes` that an unbound claim can have: promised to it, or of nobody and of its class, modes,
+// labels and at least its size. nullptr: there is none.
 const kube::Object* find_volume(const kube::Object& claim, const std::vector<kube::Object>& volumes);
 
-// With a `root` it also makes the StorageClass `local` (the default one); without, only volumes that people make are bound.
+// With a `root` it also makes the StorageClass `local` (the default one); without, only volumes that people make are
+// bound.
 void add_volume_binder(kube::Runtime& runtime, std::string root);
 
 const schema::Resource& persistent_volumes();

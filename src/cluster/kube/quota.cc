@@ -151,8 +151,8 @@ bool quota_selects(const Value& quota, const schema::Resource& resource, const V
 
 std::optional<std::string> quota_unstated(const Value& hard, const schema::Resource& resource, const Value& object) {
   if (!resource.group.empty() || resource.plural != "pods") return std::nullopt;
-  static constexpr std::string_view kWatched[] = {"cpu",        "limits.cpu",   "limits.memory",
-                                                  "memory",     "requests.cpu", "requests.memory"};
+  static constexpr std::string_view kWatched[] = {"cpu",    "limits.cpu",   "limits.memory",
+                                                  "memory", "requests.cpu", "requests.memory"};
   std::vector<std::string> missing;
   for (const std::string_view name : kWatched) {
     if (!hard.contains(name)) continue;
@@ -164,8 +164,8 @@ std::optional<std::string> quota_unstated(const Value& hard, const schema::Resou
         if (container["resources"][limit ? "limits" : "requests"][base].is_null())
           containers.insert(container["name"].str());
     if (!containers.empty())
-      missing.push_back(std::string(name) + " for: " +
-                        join(std::vector<std::string>(containers.begin(), containers.end()), ","));
+      missing.push_back(std::string(name) +
+                        " for: " + join(std::vector<std::string>(containers.begin(), containers.end()), ","));
   }
   if (missing.empty()) return std::nullopt;
   return "must specify " + join(missing, "; ");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What objects count for in a ResourceQuota, and which quotas they fall under (pkg/quota/v1/evaluator/core of Kubernetes
-// 1.33). Shared by admission, which refuses, and by the controller, which counts anew. Pure; any thread.
+// What objects count for in a ResourceQuota, and which quotas they fall under (pkg/quota/v1/evaluator/core of
+// Kubernetes 1.33). Shared by admission, which refuses, and by the controller, which counts anew. Pure; any thread.
 #pragma once
 #include <optional>
 #include <string>

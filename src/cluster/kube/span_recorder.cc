@@ -50,8 +50,8 @@ class SpanRecorder : public SpanSink {
     }
   }
 
-  // What is told again (at its end, or after a crash) is told better: the later telling stays, but for the start, which was seen
-  // exactly only when it happened.
+  // What is told again (at its end, or after a crash) is told better: the later telling stays, but for the start, which
+  // was seen exactly only when it happened.
   Result<void> write_one(const Object& object) {
     const auto created = client_.create(object);
     if (created.ok()) return {};
@@ -62,12 +62,14 @@ class SpanRecorder : public SpanSink {
     const auto again = parse_time(object.spec()["startTime"].as_string());
     // Ended is final: a start that is told late must not open the span again.
     if (object.spec()["endTime"].is_null() && !known.spec()["endTime"].is_null()) return {};
-    if (first && (!again || kept_start(*first, *again))) told.edit({"spec"}).set("startTime", known.spec()["startTime"]);
+    if (first && (!again || kept_start(*first, *again)))
+      told.edit({"spec"}).set("startTime", known.spec()["startTime"]);
     TRY(client_.update(told));
     return {};
   }
 
-  // Starts that come from an object's status are whole seconds, cut off: a known start within that second is the exact one.
+  // Starts that come from an object's status are whole seconds, cut off: a known start within that second is the exact
+  // one.
   static bool kept_start(Time known, Time told) { return known < told || known - told < std::chrono::seconds(1); }
 
   Client& client_;

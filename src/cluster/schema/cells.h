@@ -16,7 +16,7 @@ bool has_cell(std::string_view printer);
 Value pod_cell(std::string_view printer, const Value& pod, Time now);  // cells_pod.cc; null: not one of its own
 // Of PodMetrics the sum over the containers, of NodeMetrics the node's: "250m", "12Mi". cells_usage.cc
 Value usage_cell(const Value& metrics, std::string_view resource);
-std::string age_cell(const Value& time, Time now);                     // "3m20s", "<unknown>"
-Value dotted(const Value& object, std::string_view path);              // "status.phase"
+std::string age_cell(const Value& time, Time now);         // "3m20s", "<unknown>"
+Value dotted(const Value& object, std::string_view path);  // "status.phase"
 
 }  // namespace caisson::schema

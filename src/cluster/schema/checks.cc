@@ -247,7 +247,8 @@ FieldError bare_invalid(std::string field, std::string detail) {
 Value go_map(const Value& map) {
   if (map.empty()) return go_value("map[string]string(nil)");
   std::vector<std::string> parts;
-  for (const auto& [key, child] : map.entries()) parts.push_back("\"" + std::string(key) + "\":\"" + child.str() + "\"");
+  for (const auto& [key, child] : map.entries())
+    parts.push_back("\"" + std::string(key) + "\":\"" + child.str() + "\"");
   std::sort(parts.begin(), parts.end());
   return go_value("map[string]string{" + join(parts, ", ") + "}");
 }

@@ -207,7 +207,8 @@ Result<void> Compiler::attribute(Field& field, Constraints& constraints, bool& c
   }
   constrained = true;
   if (name == "enum") {
-    constraints.allowed.clear();  // what a rules file says replaces OpenAPI's, whose order is the alphabet; "enum=" takes it away
+    constraints.allowed
+        .clear();  // what a rules file says replaces OpenAPI's, whose order is the alphabet; "enum=" takes it away
     if (!value.empty())
       for (const std::string& allowed : parts(value, '|')) constraints.allowed.emplace_back(allowed);
   } else if (name == "min") {

@@ -19,8 +19,9 @@ const MergeNode& merge_node(std::uint16_t index) {
 }
 
 const MergeNode* find_member(const MergeNode& map, std::string_view name) {
-  const auto found = std::lower_bound(map.members.begin(), map.members.end(), name,
-                                      [](const MergeMember& member, std::string_view text) { return member.name < text; });
+  const auto found =
+      std::lower_bound(map.members.begin(), map.members.end(), name,
+                       [](const MergeMember& member, std::string_view text) { return member.name < text; });
   return found != map.members.end() && found->name == name ? &merge_nodes()[found->node] : nullptr;
 }
 

@@ -15,9 +15,9 @@ struct MergeMember {
 
 // A map (with members) or a list (with an item).
 struct MergeNode {
-  std::string_view keys;  // of a list of maps: what its items are merged by, "containerPort,protocol"
-  bool as_set = false;    // a list of scalars that is merged as a set
-  std::uint16_t item = 0;  // 0: nothing is known of the items
+  std::string_view keys;                 // of a list of maps: what its items are merged by, "containerPort,protocol"
+  bool as_set = false;                   // a list of scalars that is merged as a set
+  std::uint16_t item = 0;                // 0: nothing is known of the items
   std::span<const MergeMember> members;  // sorted by name
 };
 

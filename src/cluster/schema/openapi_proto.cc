@@ -118,8 +118,8 @@ Message operation_message(const Value& operation) {
 }
 
 Message path_message(const Value& path) {
-  static constexpr std::pair<std::string_view, int> kMethods[] = {{"get", 2},    {"put", 3},  {"post", 4}, {"delete", 5},
-                                                                  {"options", 6}, {"head", 7}, {"patch", 8}};
+  static constexpr std::pair<std::string_view, int> kMethods[] = {
+      {"get", 2}, {"put", 3}, {"post", 4}, {"delete", 5}, {"options", 6}, {"head", 7}, {"patch", 8}};
   Message out;
   for (const auto& [method, number] : kMethods)
     if (path[method].is_map()) out.message(number, operation_message(path[method]));

@@ -45,7 +45,7 @@ Result<std::int64_t> integer_of(std::string_view message, std::uint32_t wanted) 
 
 struct WireField {
   std::uint32_t number = 0;
-  std::string_view name;    // of the member; "@core.v1.VolumeSource": a message whose members are the holder's own
+  std::string_view name;     // of the member; "@core.v1.VolumeSource": a message whose members are the holder's own
   bool zero_counts = false;  // 0, false and "" are values; otherwise JSON leaves them out
 };
 using WireMessage = std::vector<WireField>;
@@ -96,7 +96,7 @@ Result<Value> text_value(std::string_view bytes) {
 }
 
 Result<Value> time_value(std::string_view bytes, Format format) {
-  if (bytes.empty()) return Value();  // Go's zero time is null in JSON
+  if (bytes.empty()) return Value();                   // Go's zero time is null in JSON
   constexpr std::int64_t kSecondsMax = 9'000'000'000;  // what fits nanoseconds: beyond the year 2255
   const std::int64_t seconds = TRY(integer_of(bytes, 1)), nanos = TRY(integer_of(bytes, 2));
   if (seconds < -kSecondsMax || seconds > kSecondsMax || nanos < 0 || nanos >= 1'000'000'000)
@@ -127,7 +127,8 @@ class Decoder {
     if (out.is_null()) out = Value::map();
     Reader part(bytes);
     while (TRY(part.next())) {
-      const auto found = std::find_if(wire.begin(), wire.end(), [&](const WireField& f) { return f.number == part.number(); });
+      const auto found =
+          std::find_if(wire.begin(), wire.end(), [&](const WireField& f) { return f.number == part.number(); });
       if (found == wire.end()) continue;
       if (found->name.starts_with('@')) {
         TRY(embedded(found->name.substr(1), type, part, out));
@@ -145,10 +146,12 @@ class Decoder {
     return wire && part.type() == WireType::bytes ? message(*wire, type, part.bytes(), out) : Result<void>();
   }
 
-  Result<void> member(const WireField& wire, const Field& field, const ObjectType& holder, const Reader& part, Value& out) {
+  Result<void> member(const WireField& wire, const Field& field, const ObjectType& holder, const Reader& part,
+                      Value& out) {
     if (field.type == FieldType::list) return item(wire.name, field, part, out);
     if (field.type == FieldType::map) return entry(wire.name, field, part, out);
-    const bool is_schema = field.type == FieldType::any && holder.name.ends_with(".JSONSchemaProps") && part.type() == WireType::bytes;
+    const bool is_schema =
+        field.type == FieldType::any && holder.name.ends_with(".JSONSchemaProps") && part.type() == WireType::bytes;
     Value value = TRY(is_schema ? schema_or(wire.name, holder, part.bytes()) : single(field, part, out[wire.name]));
     const bool zero = (value.is_bool() && !value.as_bool()) || (value.is_number() && value.as_double() == 0) ||
                       (value.is_string() && value.as_string().empty());
@@ -194,7 +197,8 @@ class Decoder {
   // Of an integer or boolean field.
   static Value integer(const Field& field, std::uint64_t value) {
     if (field.type == FieldType::boolean) return Value(value != 0);
-    return Value(field.format == Format::int32 ? static_cast<std::int64_t>(static_cast<std::int32_t>(value)) : static_cast<std::int64_t>(value));
+    return Value(field.format == Format::int32 ? static_cast<std::int64_t>(static_cast<std::int32_t>(value))
+                                               : static_cast<std::int64_t>(value));
   }
 
   Result<Value> single(const Field& field, const Reader& part, Value before) {
@@ -256,8 +260,10 @@ class Decoder {
       if (part.number() > 2 || part.type() != WireType::bytes) continue;
       Value made = Value::map();
       TRY(message(wire, props, part.bytes(), made));
-      if (part.number() == schema_number) schema = std::move(made);
-      else list.push_back(std::move(made));
+      if (part.number() == schema_number)
+        schema = std::move(made);
+      else
+        list.push_back(std::move(made));
     }
     if (!schema.is_null()) return schema;
     if (name == "items") return list.is_null() ? Value::list() : list;

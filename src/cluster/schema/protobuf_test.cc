@@ -50,8 +50,8 @@ void is_refused(std::string_view bytes, std::string_view why) {
 }  // namespace
 
 TEST_CASE("a ConfigMap that kubectl sends as protobuf is the one it would send as JSON") {
-  const auto bytes = unbase64(
-      "azhzAAoPCgJ2MRIJQ29uZmlnTWFwEiwKIgoBYRIAGhFwcm90b2J1Zi1yZXF1ZXN0cyIAKgAyADgAQgASBgoBaxIBdhoAIgA=");
+  const auto bytes =
+      unbase64("azhzAAoPCgJ2MRIJQ29uZmlnTWFwEiwKIgoBYRIAGhFwcm90b2J1Zi1yZXF1ZXN0cyIAKgAyADgAQgASBgoBaxIBdhoAIgA=");
   REQUIRE(bytes.ok());
   decodes_to(*bytes, R"({"kind":"ConfigMap","apiVersion":"v1","data":{"k":"v"},
     "metadata":{"name":"a","namespace":"protobuf-requests","creationTimestamp":null}})");

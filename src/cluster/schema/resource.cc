@@ -34,9 +34,11 @@ FIRST const Resource kLeases{"coordination.k8s.io", "v1", "Lease", "leases"};
 FIRST const Resource kRoles{"rbac.authorization.k8s.io", "v1", "Role", "roles"};
 FIRST const Resource kRoleBindings{"rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"};
 FIRST const Resource kClusterRoles{"rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false};
-FIRST const Resource kClusterRoleBindings{"rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false};
+FIRST const Resource kClusterRoleBindings{"rbac.authorization.k8s.io", "v1", "ClusterRoleBinding",
+                                          "clusterrolebindings", false};
 FIRST const Resource kTokenReviews{"authentication.k8s.io", "v1", "TokenReview", "tokenreviews", false};
-FIRST const Resource kSubjectAccessReviews{"authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", false};
+FIRST const Resource kSubjectAccessReviews{"authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews",
+                                           false};
 FIRST const Resource kTasks{"tekton.dev", "v1", "Task", "tasks"};
 FIRST const Resource kTaskRuns{"tekton.dev", "v1", "TaskRun", "taskruns"};
 FIRST const Resource kPipelines{"tekton.dev", "v1", "Pipeline", "pipelines"};

@@ -42,7 +42,8 @@ void check_data(const Value& object, std::initializer_list<std::string_view> mem
 std::string go_character(char c) {
   static constexpr char kHex[] = "0123456789abcdef";
   const auto byte = static_cast<unsigned char>(c);
-  if (byte >= 0xa0 && byte != 0xad) return {static_cast<char>(0xc0 | byte >> 6), static_cast<char>(0x80 | (byte & 0x3f))};
+  if (byte >= 0xa0 && byte != 0xad)
+    return {static_cast<char>(0xc0 | byte >> 6), static_cast<char>(0x80 | (byte & 0x3f))};
   if (byte >= 0x80) return std::string("\\u00") + kHex[byte >> 4] + kHex[byte & 15];
   if (byte < 0x20 || byte == 0x7f) return std::string("\\x") + kHex[byte >> 4] + kHex[byte & 15];
   return std::string(1, c);
@@ -60,8 +61,8 @@ std::string go_json_error(std::string_view text) {
     for (std::size_t i = 1; i < literal.size(); ++i) {
       if (i >= rest.size()) return "unexpected end of JSON input";
       if (rest[i] != literal[i])
-        return "invalid character '" + go_character(rest[i]) + "' in literal " + std::string(literal) + " (expecting '" +
-               std::string(1, literal[i]) + "')";
+        return "invalid character '" + go_character(rest[i]) + "' in literal " + std::string(literal) +
+               " (expecting '" + std::string(1, literal[i]) + "')";
     }
   }
   if (std::string_view("{[\"-0123456789").find(rest[0]) == std::string_view::npos)
@@ -143,7 +144,8 @@ void check_role(const KindSchema& kind, const Value& object, Errors& out) {
                                  "at least one clusterRoleSelector required if aggregationRule is non-nil"));
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const std::string at = "rules[" + std::to_string(i) + "]";
-    if (rules[i]["verbs"].empty()) out.push_back(required_value(at + ".verbs", "verbs must contain at least one value"));
+    if (rules[i]["verbs"].empty())
+      out.push_back(required_value(at + ".verbs", "verbs must contain at least one value"));
     if (!rules[i]["nonResourceURLs"].empty()) {
       if (kind.resource.namespaced) {
         out.push_back(invalid_value(at + ".nonResourceURLs", rules[i]["nonResourceURLs"],
@@ -218,17 +220,18 @@ void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
           {"name", "name must not be empty"},
           {"uid", "uid must not be empty"}}) {
       if (owners[i][member].as_string().empty())
-        out.push_back(
-            invalid_value("metadata.ownerReferences." + std::string(member), Value(""), std::string(text)));
+        out.push_back(invalid_value("metadata.ownerReferences." + std::string(member), Value(""), std::string(text)));
     }
     if (owners[i]["apiVersion"].as_string() == "v1" && owners[i]["kind"].as_string() == "Event")
-      out.push_back(invalid_value("metadata.ownerReferences", owners[i], "/v1, Kind=Event is disallowed from being an owner"));
+      out.push_back(
+          invalid_value("metadata.ownerReferences", owners[i], "/v1, Kind=Event is disallowed from being an owner"));
     if (!owners[i]["controller"].as_bool()) continue;
     const std::string who = owners[i]["kind"].str() + "/" + owners[i]["name"].str();
     if (!controller.empty())
-      out.push_back(invalid_value("metadata.ownerReferences", owners,
-                                  "Only one reference can have Controller set to true. Found \"true\" in references for " +
-                                      controller + " and " + who));
+      out.push_back(
+          invalid_value("metadata.ownerReferences", owners,
+                        "Only one reference can have Controller set to true. Found \"true\" in references for " +
+                            controller + " and " + who));
     controller = who;
   }
 }
@@ -251,8 +254,7 @@ void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
         out.push_back(invalid_value("metadata.annotations[kubernetes.io/config.mirror]", mirror,
                                     "must set spec.nodeName if mirror pod annotation is set"));
       check_pod_spec(object["spec"], "spec", out);
-    }
-    else if (name == "Service")
+    } else if (name == "Service")
       check_service(object, out);
     else if (name == "PersistentVolumeClaim" && object["spec"]["accessModes"].empty())
       out.push_back(required_value("spec.accessModes", "at least 1 access mode is required"));
@@ -293,7 +295,8 @@ void check_kind_update(const KindSchema& kind, const Value& before, const Value&
     if (!going && phase.as_string() != "Active")
       out.push_back(invalid_value("status.Phase", phase, "may only be 'Active' if `deletionTimestamp` is empty"));
     if (going && phase.as_string() != "Terminating")
-      out.push_back(invalid_value("status.Phase", phase, "may only be 'Terminating' if `deletionTimestamp` is not empty"));
+      out.push_back(
+          invalid_value("status.Phase", phase, "may only be 'Terminating' if `deletionTimestamp` is not empty"));
   }
   if (group.empty() && name == "Pod") {
     const Value& conditions = after["status"]["conditions"];

@@ -21,7 +21,7 @@ void check_placement(const Value& spec, const std::string& path, std::vector<Fie
 void check_container_context(const Value& container, const std::string& path, std::vector<FieldError>& out);
 void check_job(const Value& object, std::vector<FieldError>& out);  // rules_batch.cc
 void check_cron_job(const Value& object, std::vector<FieldError>& out);
-void check_autoscaler(const Value& object, std::vector<FieldError>& out);  // rules_autoscaling.cc
+void check_autoscaler(const Value& object, std::vector<FieldError>& out);      // rules_autoscaling.cc
 void check_network_policy(const Value& object, std::vector<FieldError>& out);  // rules_policy.cc
 void check_disruption_budget(const Value& object, std::vector<FieldError>& out);
 void check_count_or_percent(const Value& value, const std::string& path, std::vector<FieldError>& out);

@@ -39,7 +39,8 @@ void check_target(const Value& target, const std::string& path, Errors& out) {
     out.push_back(invalid_value(path + ".type", Value(type), "must be either Utilization, Value, or AverageValue"));
   for (const char* member : {"value", "averageValue"})
     if (!target[member].is_null() && !positive(target[member]))
-      out.push_back(invalid_value(path + "." + member, go_value("resource.Quantity{" + target[member].scalar_text() + "}"),
+      out.push_back(invalid_value(path + "." + member,
+                                  go_value("resource.Quantity{" + target[member].scalar_text() + "}"),
                                   "must be positive"));
   if (const Value& utilization = target["averageUtilization"]; !utilization.is_null() && utilization.as_int() < 1)
     out.push_back(invalid_value(path + ".averageUtilization", utilization, "must be greater than 0"));
@@ -72,11 +73,11 @@ void check_source(std::string_view type, const Value& source, const std::string&
     out.push_back(required_value(path + ".target.averageValue", "must set either a target value or averageValue"));
   if (type != "external") return;
   if (!value && !average)
-    out.push_back(required_value(path + ".target.averageValue",
-                                 "must set either a target value for metric or a per-pod target"));
+    out.push_back(
+        required_value(path + ".target.averageValue", "must set either a target value for metric or a per-pod target"));
   if (value && average)
-    out.push_back(forbidden_value(path + ".target.value",
-                                  "may not set both a target value for metric and a per-pod target"));
+    out.push_back(
+        forbidden_value(path + ".target.value", "may not set both a target value for metric and a per-pod target"));
 }
 
 void check_metric(const Value& metric, const std::string& path, Errors& out) {
@@ -85,8 +86,7 @@ void check_metric(const Value& metric, const std::string& path, Errors& out) {
   const bool supported = std::find(known.begin(), known.end(), type.as_string()) != known.end();
   if (type.as_string().empty()) out.push_back(required_value(path + ".type", "must specify a metric source type"));
   // The reference looks twice.
-  for (int times = 0; !supported && times < 2; ++times)
-    out.push_back(unsupported_value(path + ".type", type, known));
+  for (int times = 0; !supported && times < 2; ++times) out.push_back(unsupported_value(path + ".type", type, known));
   std::string expected(type.as_string());
   if (!expected.empty()) expected[0] = static_cast<char>(expected[0] | 0x20);
   std::vector<std::string> present;
@@ -135,9 +135,11 @@ void check_scaling_rules(const Value& rules, const std::string& path, Errors& ou
 void check_autoscaler(const Value& object, Errors& out) {
   const Value& spec = object["spec"];
   const Value &most = spec["maxReplicas"], &least = spec["minReplicas"];
-  if (most.as_int() < 1) out.push_back(invalid_value("spec.maxReplicas", Value(most.as_int()), "must be greater than 0"));
+  if (most.as_int() < 1)
+    out.push_back(invalid_value("spec.maxReplicas", Value(most.as_int()), "must be greater than 0"));
   if (!least.is_null() && most.as_int() < least.as_int())
-    out.push_back(invalid_value("spec.maxReplicas", Value(most.as_int()), "must be greater than or equal to `minReplicas`"));
+    out.push_back(
+        invalid_value("spec.maxReplicas", Value(most.as_int()), "must be greater than or equal to `minReplicas`"));
   check_reference(spec["scaleTargetRef"], "spec.scaleTargetRef", out);
   bool others = false;
   for (std::size_t i = 0; i < spec["metrics"].size(); ++i) {

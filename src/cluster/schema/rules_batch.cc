@@ -117,8 +117,9 @@ std::string wrong_schedule(std::string_view schedule) {
 std::string wrong_time_zone(const std::string& zone) {
   const std::string unknown = "unknown time zone " + zone;
   for (const std::string_view part : split(zone, '/')) {
-    const bool characters = part.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.") ==
-                            std::string_view::npos;
+    const bool characters =
+        part.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.") ==
+        std::string_view::npos;
     if (part.empty() || part == "." || part == ".." || part.starts_with('-') || !characters) return unknown;
   }
   if (equals_ignoring_case(zone, "local"))
@@ -138,7 +139,8 @@ void check_exit_codes(const Value& on, const std::string& path, const std::set<s
     out.push_back(unsupported_value(path + ".operator", op, {"In", "NotIn"}));
   const Value& name = on["containerName"];
   if (!name.is_null() && !containers.contains(name.str()))
-    out.push_back(invalid_value(path + ".containerName", name, "must be one of the container or initContainer names in the pod template"));
+    out.push_back(invalid_value(path + ".containerName", name,
+                                "must be one of the container or initContainer names in the pod template"));
   const Value& values = on["values"];
   if (values.empty()) out.push_back(invalid_value(path + ".values", values, "at least one value is required"));
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -160,7 +162,8 @@ void check_failure_policy(const Value& spec, const std::string& path, Errors& ou
     const std::string where = at(path + ".rules", i);
     const std::string_view action = rules[i]["action"].as_string();
     if (action.empty())
-      out.push_back(required_value(where + ".action", "valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]"));
+      out.push_back(
+          required_value(where + ".action", "valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]"));
     else if (action == "FailIndex" && spec["backoffLimitPerIndex"].is_null())
       out.push_back(invalid_value(where + ".action", action, "requires the backoffLimitPerIndex to be set"));
     const bool codes = rules[i]["onExitCodes"].is_map(), conditions = !rules[i]["onPodConditions"].empty();
@@ -179,11 +182,13 @@ std::string wrong_indexes(std::string_view text, std::int64_t completions, std::
   for (const std::string_view interval : split(text, ',')) {
     const auto bounds = split(interval, '-');
     if (bounds.size() > 2)
-      return "the fragment \"" + std::string(interval) + "\" violates the requirement that an index interval can have at most two parts separated by '-'";
+      return "the fragment \"" + std::string(interval) +
+             "\" violates the requirement that an index interval can have at most two parts separated by '-'";
     std::int64_t ends[2] = {0, 0};
     for (std::size_t i = 0; i < bounds.size(); ++i) {
       const auto number = parse_int(bounds[i]);
-      if (!number || *number < 0) return "cannot convert string to integer for index: \"" + std::string(bounds[i]) + "\"";
+      if (!number || *number < 0)
+        return "cannot convert string to integer for index: \"" + std::string(bounds[i]) + "\"";
       if (*number >= completions) return "too large index: \"" + std::string(bounds[i]) + "\"";
       ends[i] = *number;
     }
@@ -202,7 +207,8 @@ void check_success_policy(const Value& spec, const std::string& path, Errors& ou
   const Value& rules = spec["successPolicy"]["rules"];
   const std::int64_t completions = spec["completions"].as_int();
   if (rules.empty())
-    out.push_back(required_value(path + ".rules", "at least one rules must be specified when the successPolicy is specified"));
+    out.push_back(
+        required_value(path + ".rules", "at least one rules must be specified when the successPolicy is specified"));
   if (rules.size() > kSuccessRulesMax)
     out.push_back({FieldError::Type::too_many, path + ".rules", Value(static_cast<std::int64_t>(rules.size())),
                    "must have at most " + std::to_string(kSuccessRulesMax) + " items"});
@@ -220,9 +226,9 @@ void check_success_policy(const Value& spec, const std::string& path, Errors& ou
     if (count.as_int() < 0)
       out.push_back(invalid_value(where + ".succeededCount", count, "must be greater than or equal to 0"));
     if (count.as_int() > completions)
-      out.push_back(invalid_value(where + ".succeededCount", count,
-                                  "must be less than or equal to " + std::to_string(completions) +
-                                      " (the number of specified completions)"));
+      out.push_back(invalid_value(
+          where + ".succeededCount", count,
+          "must be less than or equal to " + std::to_string(completions) + " (the number of specified completions)"));
     if (!indexes.is_null() && count.as_int() > total)
       out.push_back(invalid_value(where + ".succeededCount", count,
                                   "must be less than or equal to " + std::to_string(total) +
@@ -267,7 +273,8 @@ void check_restart_policy(const Value& spec, const std::string& path, Errors& ou
 
 bool is_domain_prefixed(std::string_view text) {
   const std::size_t slash = text.find('/');
-  return slash != std::string_view::npos && slash + 1 < text.size() && check_dns_subdomain(text.substr(0, slash)).empty();
+  return slash != std::string_view::npos && slash + 1 < text.size() &&
+         check_dns_subdomain(text.substr(0, slash)).empty();
 }
 
 }  // namespace
@@ -289,10 +296,13 @@ Value go_selector(const Value& selector) {
     std::vector<std::string> values;
     for (const Value& value : term["values"].items()) values.push_back("\"" + value.str() + "\"");
     const std::string list = values.empty() ? "[]string(nil)" : "[]string{" + join(values, ", ") + "}";
-    terms.push_back("v1.LabelSelectorRequirement{Key:\"" + term["key"].str() + "\", Operator:\"" + term["operator"].str() + "\", Values:" + list + "}");
+    terms.push_back("v1.LabelSelectorRequirement{Key:\"" + term["key"].str() + "\", Operator:\"" +
+                    term["operator"].str() + "\", Values:" + list + "}");
   }
-  const std::string expressions = terms.empty() ? "[]v1.LabelSelectorRequirement(nil)" : "[]v1.LabelSelectorRequirement{" + join(terms, ", ") + "}";
-  const std::string labels(go_map(selector["matchLabels"]).as_string().substr(std::string_view(FieldError::kAsItStands).size()));
+  const std::string expressions =
+      terms.empty() ? "[]v1.LabelSelectorRequirement(nil)" : "[]v1.LabelSelectorRequirement{" + join(terms, ", ") + "}";
+  const std::string labels(
+      go_map(selector["matchLabels"]).as_string().substr(std::string_view(FieldError::kAsItStands).size()));
   return go_value("v1.LabelSelector{MatchLabels:" + labels + ", MatchExpressions:" + expressions + "}");
 }
 
@@ -310,7 +320,8 @@ void check_job(const Value& object, Errors& out) {
   if (!spec["manualSelector"].as_bool() && !selector.is_null() && !selector_matches(selector, expected))
     out.push_back(invalid_value("spec.selector", go_selector(selector), "`selector` not auto-generated"));
   if (!selector_matches(selector, labels))
-    out.push_back(invalid_value("spec.template.metadata.labels", go_map(labels), "`selector` does not match template `labels`"));
+    out.push_back(
+        invalid_value("spec.template.metadata.labels", go_map(labels), "`selector` does not match template `labels`"));
 }
 
 void check_cron_job(const Value& object, Errors& out) {

@@ -26,10 +26,10 @@ void check_service_ports(const Value& spec, Errors& out) {
     }
     const std::string number = ports[i]["protocol"].str() + ports[i]["port"].scalar_text();
     if (!numbers.insert(number).second)
-      out.push_back(duplicate_value(
-          at, go_value("core.ServicePort{Name:\"\", Protocol:\"" + ports[i]["protocol"].str() +
-                       "\", AppProtocol:(*string)(nil), Port:" + ports[i]["port"].scalar_text() +
-                       ", TargetPort:intstr.IntOrString{Type:0, IntVal:0, StrVal:\"\"}, NodePort:0}")));
+      out.push_back(
+          duplicate_value(at, go_value("core.ServicePort{Name:\"\", Protocol:\"" + ports[i]["protocol"].str() +
+                                       "\", AppProtocol:(*string)(nil), Port:" + ports[i]["port"].scalar_text() +
+                                       ", TargetPort:intstr.IntOrString{Type:0, IntVal:0, StrVal:\"\"}, NodePort:0}")));
     if (spec["type"].as_string() == "ClusterIP" && ports[i]["nodePort"].as_int() != 0) {
       out.push_back(forbidden_value(at + ".nodePort", "may not be used when `type` is 'ClusterIP'"));
     }
@@ -70,7 +70,8 @@ void check_service(const Value& object, Errors& out) {
   if (const Value& balancer = spec["loadBalancerClass"]; !balancer.is_null()) {
     for (const std::string& why : check_qualified_name(balancer.as_string()))
       out.push_back(invalid_value("spec.loadBalancerClass", balancer, why));
-    if (type != "LoadBalancer") out.push_back(forbidden_value("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'"));
+    if (type != "LoadBalancer")
+      out.push_back(forbidden_value("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'"));
   }
   check_labels(spec["selector"], "spec.selector", out);
   if (type == "ExternalName") {

@@ -83,11 +83,13 @@ void check_endpoint_slice(const Value& object, Errors& out) {
         for (const std::string& why : check_dns_subdomain(addresses[i].as_string()))
           out.push_back(invalid_value(where, addresses[i], why));
       } else if (!is_ip(addresses[i].as_string())) {
-        if (family == "IPv4" || family == "IPv6") out.push_back(invalid_value(where, addresses[i], std::string(kIpWords)));
+        if (family == "IPv4" || family == "IPv6")
+          out.push_back(invalid_value(where, addresses[i], std::string(kIpWords)));
       } else {
         const bool six = addresses[i].as_string().find(':') != std::string_view::npos;
         if ((family == "IPv4") == six)
-          out.push_back(invalid_value(where, addresses[i], six ? "must be an IPv4 address" : "must be an IPv6 address"));
+          out.push_back(
+              invalid_value(where, addresses[i], six ? "must be an IPv4 address" : "must be an IPv6 address"));
         check_usable_ip(addresses[i], where, out);
       }
     }
@@ -106,9 +108,9 @@ void check_priority_class(const Value& object, Errors& out) {
   const std::string_view name = object["metadata"]["name"].as_string();
   if (name.starts_with("system-")) {
     if (name != "system-node-critical" && name != "system-cluster-critical")
-      out.push_back(forbidden_value("metadata.name",
-                                    "priority class names with 'system-' prefix are reserved for system use only. error: " +
-                                        std::string(name) + " is not a known system priority class"));
+      out.push_back(forbidden_value(
+          "metadata.name", "priority class names with 'system-' prefix are reserved for system use only. error: " +
+                               std::string(name) + " is not a known system priority class"));
   } else if (object["value"].as_int() > kUserPriorityMax) {
     out.push_back(forbidden_value("value", "maximum allowed value of a user defined priority is 1000000000"));
   }
@@ -148,11 +150,29 @@ void check_signing_request(const Value& object, Errors& out) {
     out.push_back(invalid_value("spec.request", go_value(shown), "PEM block type must be CERTIFICATE REQUEST"));
   }
   const Value& usages = spec["usages"];
-  static const std::vector<std::string> kUsages = {
-      "any", "cert sign", "client auth", "code signing", "content commitment", "crl sign", "data encipherment",
-      "decipher only", "digital signature", "email protection", "encipher only", "ipsec end system", "ipsec tunnel",
-      "ipsec user", "key agreement", "key encipherment", "microsoft sgc", "netscape sgc", "ocsp signing", "s/mime",
-      "server auth", "signing", "timestamping"};
+  static const std::vector<std::string> kUsages = {"any",
+                                                   "cert sign",
+                                                   "client auth",
+                                                   "code signing",
+                                                   "content commitment",
+                                                   "crl sign",
+                                                   "data encipherment",
+                                                   "decipher only",
+                                                   "digital signature",
+                                                   "email protection",
+                                                   "encipher only",
+                                                   "ipsec end system",
+                                                   "ipsec tunnel",
+                                                   "ipsec user",
+                                                   "key agreement",
+                                                   "key encipherment",
+                                                   "microsoft sgc",
+                                                   "netscape sgc",
+                                                   "ocsp signing",
+                                                   "s/mime",
+                                                   "server auth",
+                                                   "signing",
+                                                   "timestamping"};
   std::set<std::string> seen;
   for (std::size_t i = 0; i < usages.size(); ++i)
     if (std::find(kUsages.begin(), kUsages.end(), usages[i].as_string()) == kUsages.end())
@@ -161,7 +181,8 @@ void check_signing_request(const Value& object, Errors& out) {
     if (!seen.insert(usages[i].str()).second)
       out.push_back(duplicate_value("spec.usages[" + std::to_string(i) + "]", usages[i]));
   if (const Value& seconds = spec["expirationSeconds"]; !seconds.is_null() && seconds.as_int() < 600)
-    out.push_back(invalid_value("spec.expirationSeconds", seconds, "may not specify a duration less than 600 seconds (10 minutes)"));
+    out.push_back(invalid_value("spec.expirationSeconds", seconds,
+                                "may not specify a duration less than 600 seconds (10 minutes)"));
   const std::string_view signer = spec["signerName"].as_string();
   if (!signer.empty() && signer.find('/') == std::string_view::npos)
     out.push_back(invalid_value("spec.signerName", spec["signerName"],
@@ -181,7 +202,8 @@ void check_node(const Value& object, Errors& out) {
     if (effect.empty())
       out.push_back(required_value(path + ".effect"));
     else if (effect != "NoSchedule" && effect != "PreferNoSchedule" && effect != "NoExecute")
-      out.push_back(unsupported_value(path + ".effect", taints[i]["effect"], {"NoSchedule", "PreferNoSchedule", "NoExecute"}));
+      out.push_back(
+          unsupported_value(path + ".effect", taints[i]["effect"], {"NoSchedule", "PreferNoSchedule", "NoExecute"}));
     if (!seen.insert(taints[i]["key"].str() + "\n" + std::string(effect)).second)
       out.push_back(duplicate_value(path, taints[i]));
   }
@@ -202,7 +224,8 @@ void check_url(const Value& url, const std::string& path, Errors& out) {
   if (authority.empty())
     out.push_back(invalid_value(path, Value(""), "host must be specified; desired format: https://host[/path]"));
   if (user != std::string_view::npos)
-    out.push_back(invalid_value(path, Value(authority.substr(0, user)), "user information is not permitted in the URL"));
+    out.push_back(
+        invalid_value(path, Value(authority.substr(0, user)), "user information is not permitted in the URL"));
   const std::size_t fragment = text.find('#'), query = text.substr(0, fragment).find('?');
   if (fragment != std::string_view::npos && fragment + 1 < text.size())
     out.push_back(invalid_value(path, Value(text.substr(fragment + 1)), "fragments are not permitted in the URL"));
@@ -254,14 +277,16 @@ void check_webhook_rule(const Value& rule, const std::string& path, Errors& out)
                                      {"apiVersions", "API versions"}}) {
     if (!star_among(rule[list])) continue;
     Value shown = rule[list];
-    if (list == "operations") shown = go_value("[]admissionregistration.OperationType{" + std::to_string(shown.size()) + "}");
+    if (list == "operations")
+      shown = go_value("[]admissionregistration.OperationType{" + std::to_string(shown.size()) + "}");
     out.push_back(invalid_value(path + "." + std::string(list), shown,
                                 "if '*' is present, must not specify other " + std::string(others)));
   }
   const Value& resources = rule["resources"];
   for (const Value& resource : resources.items())
     if (resource.as_string() == "*/*" && resources.size() > 1)
-      out.push_back(invalid_value(path + ".resources", resources, "if '*/*' is present, must not specify other resources"));
+      out.push_back(
+          invalid_value(path + ".resources", resources, "if '*/*' is present, must not specify other resources"));
 }
 
 void check_webhook(const Value& hook, const std::string& path, Errors& out) {
@@ -272,7 +297,8 @@ void check_webhook(const Value& hook, const std::string& path, Errors& out) {
     const auto why = check_dns_subdomain(name);
     for (const std::string& text : why) out.push_back(invalid_value(path + ".name", hook["name"], text));
     if (why.empty() && std::count(name.begin(), name.end(), '.') < 2)
-      out.push_back(invalid_value(path + ".name", hook["name"], "should be a domain with at least three segments separated by dots"));
+      out.push_back(invalid_value(path + ".name", hook["name"],
+                                  "should be a domain with at least three segments separated by dots"));
   }
   const Value& versions = hook["admissionReviewVersions"];
   bool known = false;
@@ -281,10 +307,14 @@ void check_webhook(const Value& hook, const std::string& path, Errors& out) {
   if (versions.empty())
     out.push_back(required_value(path + ".admissionReviewVersions", "must specify one of v1, v1beta1"));
   else if (!known)
-    out.push_back(invalid_value(path + ".admissionReviewVersions", versions, "must include at least one of v1, v1beta1"));
-  for (std::size_t i = 0; i < hook["rules"].size(); ++i) check_webhook_rule(hook["rules"][i], path + "." + at("rules", i), out);
-  if (const Value& seconds = hook["timeoutSeconds"]; !seconds.is_null() && (seconds.as_int() < 1 || seconds.as_int() > 30))
-    out.push_back(invalid_value(path + ".timeoutSeconds", seconds, "the timeout value must be between 1 and 30 seconds"));
+    out.push_back(
+        invalid_value(path + ".admissionReviewVersions", versions, "must include at least one of v1, v1beta1"));
+  for (std::size_t i = 0; i < hook["rules"].size(); ++i)
+    check_webhook_rule(hook["rules"][i], path + "." + at("rules", i), out);
+  if (const Value& seconds = hook["timeoutSeconds"];
+      !seconds.is_null() && (seconds.as_int() < 1 || seconds.as_int() > 30))
+    out.push_back(
+        invalid_value(path + ".timeoutSeconds", seconds, "the timeout value must be between 1 and 30 seconds"));
   check_label_selector(hook["namespaceSelector"], path + ".namespaceSelector", out);
   check_label_selector(hook["objectSelector"], path + ".objectSelector", out);
   check_webhook_client(hook["clientConfig"], path + ".clientConfig", out);

@@ -25,10 +25,21 @@ double quantity_number(const Value& quantity) {
     ++end;
   const double number = std::strtod(text.substr(0, end).c_str(), nullptr);
   const std::string_view suffix = std::string_view(text).substr(end);
-  static constexpr std::pair<std::string_view, double> kSuffixes[] = {
-      {"n", 1e-9}, {"u", 1e-6}, {"m", 1e-3}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"P", 1e15}, {"E", 1e18},
-      {"Ki", 1024.0}, {"Mi", 1048576.0}, {"Gi", 1073741824.0}, {"Ti", 1099511627776.0}, {"Pi", 1125899906842624.0},
-      {"Ei", 1152921504606846976.0}};
+  static constexpr std::pair<std::string_view, double> kSuffixes[] = {{"n", 1e-9},
+                                                                      {"u", 1e-6},
+                                                                      {"m", 1e-3},
+                                                                      {"k", 1e3},
+                                                                      {"M", 1e6},
+                                                                      {"G", 1e9},
+                                                                      {"T", 1e12},
+                                                                      {"P", 1e15},
+                                                                      {"E", 1e18},
+                                                                      {"Ki", 1024.0},
+                                                                      {"Mi", 1048576.0},
+                                                                      {"Gi", 1073741824.0},
+                                                                      {"Ti", 1099511627776.0},
+                                                                      {"Pi", 1125899906842624.0},
+                                                                      {"Ei", 1152921504606846976.0}};
   for (const auto& [name, factor] : kSuffixes)
     if (suffix == name) return number * factor;
   if (!suffix.empty() && (suffix[0] == 'e' || suffix[0] == 'E')) return std::strtod(text.c_str(), nullptr);
@@ -101,7 +112,8 @@ void check_resources(const Value& resources, const std::string& path, Errors& ou
     const Value* limit = resources["limits"].find(name);
     const bool extended = name.find('/') != std::string_view::npos;
     if (!limit) {
-      if (extended) out.push_back(required_value(path + ".limits", "Limit must be set for non overcommitable resources"));
+      if (extended)
+        out.push_back(required_value(path + ".limits", "Limit must be set for non overcommitable resources"));
       continue;
     }
     const double asked = quantity_number(request), allowed = quantity_number(*limit);
@@ -161,7 +173,8 @@ void check_host_ports(const Value& spec, const std::string& path, Errors& out) {
       const std::string key = ports[i]["protocol"].str() + "/" + ports[i]["hostIP"].str() + "/" + std::to_string(port);
       if (!taken.insert(key).second) out.push_back(duplicate_value(where, Value(key)));
       if (spec["hostNetwork"].as_bool() && port != ports[i]["containerPort"].as_int())
-        out.push_back(invalid_value(where, ports[i]["hostPort"], "must match `containerPort` when `hostNetwork` is true"));
+        out.push_back(
+            invalid_value(where, ports[i]["hostPort"], "must match `containerPort` when `hostNetwork` is true"));
     }
   }
 }
@@ -170,7 +183,8 @@ void check_pod_values(const Value& spec, const std::string& path, Errors& out) {
   constexpr std::int64_t kDeadlineMax = 2147483647;
   if (const Value& deadline = spec["activeDeadlineSeconds"];
       !deadline.is_null() && (deadline.as_int() < 1 || deadline.as_int() > kDeadlineMax))
-    out.push_back(invalid_value(path + ".activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive"));
+    out.push_back(
+        invalid_value(path + ".activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive"));
   for (const char* member : {"nodeName", "serviceAccountName", "priorityClassName", "runtimeClassName"})
     if (!spec[member].as_string().empty())
       for (const std::string& why : check_dns_subdomain(spec[member].as_string()))
@@ -184,7 +198,8 @@ void check_pod_values(const Value& spec, const std::string& path, Errors& out) {
   if (spec["dnsConfig"].is_null())
     out.push_back(required_value(path + ".dnsConfig", "must provide `dnsConfig` when `dnsPolicy` is None"));
   else if (spec["dnsConfig"]["nameservers"].empty())
-    out.push_back(required_value(path + ".dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"));
+    out.push_back(required_value(path + ".dnsConfig.nameservers",
+                                 "must provide at least one DNS nameserver when `dnsPolicy` is None"));
 }
 
 // Tolerations may be added; of those there only the time may change.
@@ -238,11 +253,14 @@ void check_pod_update(const Value& before, const Value& after, std::vector<Field
   }
   const Value &deadline = now["activeDeadlineSeconds"], &previous = old["activeDeadlineSeconds"];
   if (!previous.is_null() && !deadline.is_null() && deadline.as_int() > previous.as_int())
-    out.push_back(invalid_value("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value"));
+    out.push_back(
+        invalid_value("spec.activeDeadlineSeconds", deadline, "must be less than or equal to previous value"));
   else if (!previous.is_null() && deadline.is_null())
-    out.push_back(invalid_value("spec.activeDeadlineSeconds", deadline, "must not update from a positive integer to nil value"));
+    out.push_back(
+        invalid_value("spec.activeDeadlineSeconds", deadline, "must not update from a positive integer to nil value"));
   if (!keeps_tolerations(old["tolerations"], now["tolerations"]))
-    out.push_back(forbidden_value("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"));
+    out.push_back(
+        forbidden_value("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"));
   if (!out.empty()) return;
   for (std::string_view list : {"initContainers", "containers"})
     for (std::size_t i = 0; i < now[list].size(); ++i) now.edit(list).edit(i).set("image", old[list][i]["image"]);
@@ -256,7 +274,8 @@ void check_pod_update(const Value& before, const Value& after, std::vector<Field
       old.erase(member);
     }
   }
-  if (before["spec"]["terminationGracePeriodSeconds"].as_int() < 0 && now["terminationGracePeriodSeconds"].as_int() == 1)
+  if (before["spec"]["terminationGracePeriodSeconds"].as_int() < 0 &&
+      now["terminationGracePeriodSeconds"].as_int() == 1)
     now.set("terminationGracePeriodSeconds", old["terminationGracePeriodSeconds"]);
   if (old == now) return;
   // The reference adds a diff of the two Go values; ours names the fields that differ.

@@ -110,7 +110,8 @@ void check_network_policy(const Value& object, Errors& out) {
   }
   const Value& types = spec["policyTypes"];
   if (types.size() > 2) {
-    out.push_back(invalid_value("spec.policyTypes", go_value("[]networking.PolicyType{" + std::to_string(types.size()) + "}"),
+    out.push_back(invalid_value("spec.policyTypes",
+                                go_value("[]networking.PolicyType{" + std::to_string(types.size()) + "}"),
                                 "may not specify more than two policyTypes"));
     return;
   }
@@ -128,9 +129,10 @@ void check_count_or_percent(const Value& value, const std::string& path, Errors&
   const bool percent = text.size() > 1 && text.back() == '%' &&
                        text.substr(0, text.size() - 1).find_first_not_of("0123456789") == std::string_view::npos;
   if (!percent)
-    out.push_back(invalid_value(path, shown,
-                                "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  "
-                                "or '93%', regex used for validation is '[0-9]+%')"));
+    out.push_back(
+        invalid_value(path, shown,
+                      "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  "
+                      "or '93%', regex used for validation is '[0-9]+%')"));
 }
 
 void check_percent_at_most_100(const Value& value, const std::string& path, Errors& out) {
@@ -138,7 +140,8 @@ void check_percent_at_most_100(const Value& value, const std::string& path, Erro
   if (!text.ends_with('%')) return;
   const auto number = parse_int(text.substr(0, text.size() - 1));
   if (number && *number > 100)
-    out.push_back(invalid_value(path, go_value("intstr.IntOrString{Type:1, IntVal:0, StrVal:\"" + std::string(text) + "\"}"),
+    out.push_back(invalid_value(path,
+                                go_value("intstr.IntOrString{Type:1, IntVal:0, StrVal:\"" + std::string(text) + "\"}"),
                                 "must not be greater than 100%"));
 }
 

@@ -29,13 +29,15 @@ void check_tolerations(const Value& spec, const std::string& path, Errors& out) 
     const std::string_view key = toleration["key"].as_string(), op = toleration["operator"].as_string();
     if (!key.empty()) check_name(toleration["key"], where + ".key", out);
     if (key.empty() && op != "Exists")
-      out.push_back(invalid_value(where + ".operator", Value(op),
-                                  "operator must be Exists when `key` is empty, which means \"match all values and all keys\""));
+      out.push_back(
+          invalid_value(where + ".operator", Value(op),
+                        "operator must be Exists when `key` is empty, which means \"match all values and all keys\""));
     if (!toleration["tolerationSeconds"].is_null() && toleration["effect"].as_string() != "NoExecute")
       out.push_back(invalid_value(where + ".effect", Value(toleration["effect"].as_string()),
                                   "effect must be 'NoExecute' when `tolerationSeconds` is set"));
     if (op == "Exists" && !toleration["value"].as_string().empty())
-      out.push_back(invalid_value(where + ".operator", toleration["value"], "value must be empty when `operator` is 'Exists'"));
+      out.push_back(
+          invalid_value(where + ".operator", toleration["value"], "value must be empty when `operator` is 'Exists'"));
     else if (op != "Exists")
       for (const std::string& why : check_label_value(toleration["value"].as_string()))
         out.push_back(invalid_value(where + ".operator", toleration["value"], why));
@@ -49,7 +51,8 @@ void check_requirement(const Value& requirement, const std::string& path, Errors
   if ((op == "In" || op == "NotIn") && values == 0)
     out.push_back(required_value(path + ".values", "must be specified when `operator` is 'In' or 'NotIn'"));
   else if ((op == "Exists" || op == "DoesNotExist") && values > 0)
-    out.push_back(forbidden_value(path + ".values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+    out.push_back(
+        forbidden_value(path + ".values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
   else if ((op == "Gt" || op == "Lt") && values != 1)
     out.push_back(required_value(path + ".values", "must be specified single value when `operator` is 'Lt' or 'Gt'"));
   else if (op != "In" && op != "NotIn" && op != "Exists" && op != "DoesNotExist" && op != "Gt" && op != "Lt")
@@ -64,7 +67,8 @@ void check_node_term(const Value& term, const std::string& path, Errors& out) {
 
 void check_weight(const Value& term, const std::string& path, Errors& out) {
   const std::int64_t weight = term["weight"].as_int();
-  if (weight < 1 || weight > 100) out.push_back(invalid_value(path + ".weight", Value(weight), "must be in the range 1-100"));
+  if (weight < 1 || weight > 100)
+    out.push_back(invalid_value(path + ".weight", Value(weight), "must be in the range 1-100"));
 }
 
 void check_node_affinity(const Value& affinity, const std::string& path, Errors& out) {
@@ -88,8 +92,7 @@ void check_pod_term(const Value& term, const std::string& path, Errors& out) {
   for (std::size_t i = 0; i < term["namespaces"].size(); ++i)
     for (const std::string& why : check_dns_label(term["namespaces"][i].as_string()))
       out.push_back(invalid_value(path + ".namespace", term["namespaces"][i], why));
-  if (term["topologyKey"].as_string().empty())
-    out.push_back(required_value(path + ".topologyKey", "can not be empty"));
+  if (term["topologyKey"].as_string().empty()) out.push_back(required_value(path + ".topologyKey", "can not be empty"));
   check_name(Value(term["topologyKey"].as_string()), path + ".topologyKey", out);
 }
 
@@ -110,7 +113,8 @@ void check_spreading(const Value& spec, const std::string& path, Errors& out) {
     const Value& constraint = spec["topologySpreadConstraints"][i];
     const std::string where = at(path, "topologySpreadConstraints", i);
     if (constraint["maxSkew"].as_int() <= 0)
-      out.push_back(invalid_value(where + ".maxSkew", Value(constraint["maxSkew"].as_int()), "must be greater than zero"));
+      out.push_back(
+          invalid_value(where + ".maxSkew", Value(constraint["maxSkew"].as_int()), "must be greater than zero"));
     const std::string key = constraint["topologyKey"].str(), when = constraint["whenUnsatisfiable"].str();
     if (key.empty())
       out.push_back(required_value(where + ".topologyKey", "can not be empty"));
@@ -119,8 +123,7 @@ void check_spreading(const Value& spec, const std::string& path, Errors& out) {
     if (when != "DoNotSchedule" && when != "ScheduleAnyway")
       out.push_back(unsupported_value(where + ".whenUnsatisfiable", Value(when), {"DoNotSchedule", "ScheduleAnyway"}));
     if (const Value& least = constraint["minDomains"]; !least.is_null()) {
-      if (least.as_int() <= 0)
-        out.push_back(invalid_value(where + ".minDomains", least, "must be greater than zero"));
+      if (least.as_int() <= 0) out.push_back(invalid_value(where + ".minDomains", least, "must be greater than zero"));
       if (when != "DoNotSchedule")
         out.push_back(invalid_value(where + ".minDomains", least,
                                     "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not " + when));
@@ -129,7 +132,8 @@ void check_spreading(const Value& spec, const std::string& path, Errors& out) {
     for (std::size_t k = i + 1; k < spec["topologySpreadConstraints"].size(); ++k) {
       const Value& other = spec["topologySpreadConstraints"][k];
       if (!key.empty() && other["topologyKey"].as_string() == key && other["whenUnsatisfiable"].as_string() == when)
-        out.push_back(duplicate_value(where + ".{topologyKey, whenUnsatisfiable}", Value("{" + key + ", " + when + "}")));
+        out.push_back(
+            duplicate_value(where + ".{topologyKey, whenUnsatisfiable}", Value("{" + key + ", " + when + "}")));
     }
   }
 }
@@ -145,12 +149,15 @@ void check_profile(const Value& profile, const std::string& path, std::string_vi
   const Value &type = profile["type"], &local = profile["localhostProfile"];
   if (type.as_string() == "Localhost") {
     if (local.as_string().empty())
-      out.push_back(required_value(path + ".localhostProfile", "must be set when " + std::string(what) + " type is Localhost"));
+      out.push_back(
+          required_value(path + ".localhostProfile", "must be set when " + std::string(what) + " type is Localhost"));
   } else if (!local.is_null()) {
     out.push_back(invalid_value(path + ".localhostProfile", local,
                                 "can only be set when " + std::string(what) + " type is Localhost"));
   }
-  if (type.as_string().empty()) out.push_back(required_value(path + ".type", what == "seccomp" ? "type is required when seccompProfile is set" : "type is required when appArmorProfile is set"));
+  if (type.as_string().empty())
+    out.push_back(required_value(path + ".type", what == "seccomp" ? "type is required when seccompProfile is set"
+                                                                   : "type is required when appArmorProfile is set"));
 }
 
 void check_pod_context(const Value& spec, const std::string& path, Errors& out) {
@@ -161,7 +168,8 @@ void check_pod_context(const Value& spec, const std::string& path, Errors& out) 
   for (std::size_t i = 0; i < context["supplementalGroups"].size(); ++i) {
     const Value& id = context["supplementalGroups"][i];
     if (id.as_int() < 0 || id.as_int() > kIdMax)
-      out.push_back(invalid_value(at(where, "supplementalGroups", i), id, "must be between 0 and 2147483647, inclusive"));
+      out.push_back(
+          invalid_value(at(where, "supplementalGroups", i), id, "must be between 0 and 2147483647, inclusive"));
   }
   std::set<std::string> names;
   for (std::size_t i = 0; i < context["sysctls"].size(); ++i) {
@@ -196,12 +204,13 @@ void check_container_context(const Value& container, const std::string& path, st
   for (const char* member : {"runAsUser", "runAsGroup"}) check_id(context, member, where, out);
   const Value& escalates = context["allowPrivilegeEscalation"];
   if (escalates.is_bool() && !escalates.as_bool() && context["privileged"].as_bool())
-    out.push_back(invalid_value(where, context, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"));
+    out.push_back(
+        invalid_value(where, context, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"));
   for (const Value& capability : context["capabilities"]["add"].items())
     if (escalates.is_bool() && !escalates.as_bool() &&
         (capability.as_string() == "CAP_SYS_ADMIN" || capability.as_string() == "SYS_ADMIN"))
-      out.push_back(invalid_value(where, context,
-                                  "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"));
+      out.push_back(invalid_value(
+          where, context, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"));
   check_profile(context["seccompProfile"], where + ".seccompProfile", "seccomp", out);
   check_profile(context["appArmorProfile"], where + ".appArmorProfile", "AppArmor", out);
 }

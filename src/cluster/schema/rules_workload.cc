@@ -15,9 +15,8 @@ void check_template(const Value& object, const Value& selector, Errors& out) {
   check_labels(labels, "spec.template.metadata.labels", out);
   if (!selector.empty() && !selector_matches(selector, labels)) {
     // Upstream looks at this before the template's spec, whose fields may have been found wrong already.
-    const auto after = std::find_if(out.begin(), out.end(), [](const FieldError& error) {
-      return error.field.starts_with("spec.template.spec");
-    });
+    const auto after = std::find_if(
+        out.begin(), out.end(), [](const FieldError& error) { return error.field.starts_with("spec.template.spec"); });
     out.insert(after, invalid_value("spec.template.metadata.labels", go_map(labels),
                                     "`selector` does not match template `labels`"));
   }
@@ -95,12 +94,14 @@ void check_stateful_set(const Value& object, Errors& out) {
   }
   const std::string_view strategy = spec["updateStrategy"]["type"].as_string();
   if (strategy != "RollingUpdate" && strategy != "OnDelete")
-    out.push_back(invalid_value("spec.updateStrategy", spec["updateStrategy"], "must be 'RollingUpdate' or 'OnDelete'"));
+    out.push_back(
+        invalid_value("spec.updateStrategy", spec["updateStrategy"], "must be 'RollingUpdate' or 'OnDelete'"));
   if (!spec["serviceName"].as_string().empty())
     for (const std::string& why : check_dns_label(spec["serviceName"].as_string()))
       out.push_back(invalid_value("spec.serviceName", spec["serviceName"], why));
   if (spec["ordinals"]["start"].as_int() < 0)
-    out.push_back(invalid_value("spec.ordinals.start", spec["ordinals"]["start"], "must be greater than or equal to 0"));
+    out.push_back(
+        invalid_value("spec.ordinals.start", spec["ordinals"]["start"], "must be greater than or equal to 0"));
 }
 
 }  // namespace
@@ -144,8 +145,9 @@ void check_label_selector(const Value& selector, const std::string& path, Errors
 
 // What controllers write of a workload's replicas must add up.
 void check_status_counts(const KindSchema& kind, const Value& object, Errors& out) {
-  static constexpr std::string_view kCounts[] = {"replicas", "updatedReplicas", "readyReplicas", "availableReplicas",
-                                                 "fullyLabeledReplicas", "currentReplicas", "collisionCount"};
+  static constexpr std::string_view kCounts[] = {"replicas",          "updatedReplicas",      "readyReplicas",
+                                                 "availableReplicas", "fullyLabeledReplicas", "currentReplicas",
+                                                 "collisionCount"};
   const bool counted = kind.resource == kDeployments || kind.resource == kReplicaSets || kind.resource == kStatefulSets;
   const Value& status = object["status"];
   if (!counted || !status.is_map()) return;

@@ -143,7 +143,8 @@ TEST_CASE("validation speaks as Kubernetes does") {
   CHECK(
       errors_of("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {selector: {matchLabels: {a: x}}, "
                 "template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}") ==
-      "spec.template.metadata.labels: Invalid value: map[string]string{\"a\":\"b\"}: `selector` does not match template `labels`\n");
+      "spec.template.metadata.labels: Invalid value: map[string]string{\"a\":\"b\"}: `selector` does not match "
+      "template `labels`\n");
   CHECK(errors_of("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c, image: i, "
                   "volumeMounts: [{name: v, mountPath: /v}]}]}}") ==
         "spec.containers[0].volumeMounts[0].name: Not found: \"v\"\n");

@@ -54,11 +54,12 @@ Value partial_metadata(const Value& object) {
 Value table_columns(const KindSchema& kind) {
   Value out = Value::list();
   for (const Column& column : kind.columns) {
-    out.push_back(Value{{"name", column.name},
-                        {"type", column.type},
-                        {"format", column.format},
-                        {"description", column.description == column.name ? column.name + " of the object" : column.description},
-                        {"priority", column.priority}});
+    out.push_back(
+        Value{{"name", column.name},
+              {"type", column.type},
+              {"format", column.format},
+              {"description", column.description == column.name ? column.name + " of the object" : column.description},
+              {"priority", column.priority}});
   }
   return out;
 }

@@ -41,7 +41,8 @@ struct FieldError {
 };
 
 // Wrong types, found while the body is decoded: the API answers 400 with them, before anything else is looked at. Go's
-// words, without the kind before them: "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32".
+// words, without the kind before them: "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas
+// of type int32".
 std::optional<Error> decode_error(const KindSchema& kind, const Value& object);
 
 // Of an object that passed pruned and with_defaults. Empty: fine.

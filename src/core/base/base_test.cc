@@ -67,12 +67,21 @@ TEST_CASE("times are read and written as RFC 3339") {
   CHECK(format_time(*time) == "2026-11-21T02:30:17Z");
   CHECK(format_time_micros(*time) == "2026-11-21T02:30:17.123456Z");
   CHECK(format_time_nanos(*time) == "2026-11-21T02:30:17.123456789Z");
-  for (const char* bad : {"", "2026-11-21", "2026-13-01T00:00:00Z", "2026-11-21T02:30:17", "2026-11-21T02:30:17Zx"}) CHECK(!parse_time(bad));
+  for (const char* bad : {"", "2026-11-21", "2026-13-01T00:00:00Z", "2026-11-21T02:30:17", "2026-11-21T02:30:17Zx"})
+    CHECK(!parse_time(bad));
 }
 
 TEST_CASE("durations are Go's") {
-  struct Case { const char* text; Duration want; const char* printed; };
-  for (const Case& c : {Case{"1h30m", 90min, "1h30m0s"}, {"1.5s", 1500ms, "1.5s"}, {"250ms", 250ms, "250ms"}, {"0", 0s, "0s"}, {"90s", 90s, "1m30s"}}) {
+  struct Case {
+    const char* text;
+    Duration want;
+    const char* printed;
+  };
+  for (const Case& c : {Case{"1h30m", 90min, "1h30m0s"},
+                        {"1.5s", 1500ms, "1.5s"},
+                        {"250ms", 250ms, "250ms"},
+                        {"0", 0s, "0s"},
+                        {"90s", 90s, "1m30s"}}) {
     CAPTURE(c.text);
     const auto got = parse_duration(c.text);
     REQUIRE(got.ok());
@@ -158,7 +167,8 @@ TEST_CASE("a trace context survives its text form, and named children repeat") {
   CHECK(context.child("build") == context.child("build"));
   CHECK(context.child("build").span_id != context.child("push").span_id);
   CHECK(context.child("build").trace_id == context.trace_id);
-  for (const char* bad : {"", "00-0-0-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "zz"}) CHECK(TraceContext::parse(bad).empty());
+  for (const char* bad : {"", "00-0-0-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "zz"})
+    CHECK(TraceContext::parse(bad).empty());
 }
 
 TEST_CASE("ids look like Kubernetes'") {

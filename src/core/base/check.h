@@ -6,5 +6,4 @@ namespace caisson {
 [[noreturn]] void check_failed(const char* condition, const char* file, int line);
 }  // namespace caisson
 
-#define CHECK(condition) \
-  ((condition) ? static_cast<void>(0) : ::caisson::check_failed(#condition, __FILE__, __LINE__))
+#define CHECK(condition) ((condition) ? static_cast<void>(0) : ::caisson::check_failed(#condition, __FILE__, __LINE__))

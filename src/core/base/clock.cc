@@ -29,8 +29,8 @@ std::string format_with_digits(Time time, int digits) {
   tm parts{};
   gmtime_r(&clock, &parts);
   char text[64];
-  const int length = std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d", parts.tm_year + 1900, parts.tm_mon + 1,
-                                   parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  const int length = std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d", parts.tm_year + 1900,
+                                   parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
   std::string out(text, static_cast<std::size_t>(length));
   if (digits > 0) {
     char fraction[16];
@@ -88,14 +88,28 @@ struct FakeClock::Impl {
 };
 
 FakeClock::FakeClock(Time start) : impl_(new Impl{start}) {}
-FakeClock::~FakeClock() { delete impl_; }
-Time FakeClock::now() const { return impl_->start + Duration(impl_->passed.load()); }
-Duration FakeClock::monotonic() const { return Duration(impl_->passed.load()); }
-void FakeClock::advance(Duration by) { impl_->passed += by.count(); }
+FakeClock::~FakeClock() {
+  delete impl_;
+}
+Time FakeClock::now() const {
+  return impl_->start + Duration(impl_->passed.load());
+}
+Duration FakeClock::monotonic() const {
+  return Duration(impl_->passed.load());
+}
+void FakeClock::advance(Duration by) {
+  impl_->passed += by.count();
+}
 
-std::string format_time(Time time) { return format_with_digits(time, 0); }
-std::string format_time_micros(Time time) { return format_with_digits(time, 6); }
-std::string format_time_nanos(Time time) { return format_with_digits(time, 9); }
+std::string format_time(Time time) {
+  return format_with_digits(time, 0);
+}
+std::string format_time_micros(Time time) {
+  return format_with_digits(time, 6);
+}
+std::string format_time_nanos(Time time) {
+  return format_with_digits(time, 9);
+}
 
 std::optional<Time> parse_time(std::string_view text) {
   tm parts{};
@@ -110,7 +124,8 @@ std::optional<Time> parse_time(std::string_view text) {
   const auto minute = take_digits(text, 2);
   if (!minute || !take(text, ":")) return std::nullopt;
   const auto second = take_digits(text, 2);
-  if (!second || *month < 1 || *month > 12 || *day < 1 || *day > 31 || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
+  if (!second || *month < 1 || *month > 12 || *day < 1 || *day > 31 || *hour > 23 || *minute > 59 || *second > 60)
+    return std::nullopt;
   const std::int64_t nanos = take(text, ".") ? take_fraction_nanos(text) : 0;
   int offset_minutes = 0;
   if (!take(text, "Zz")) {
@@ -130,7 +145,8 @@ std::optional<Time> parse_time(std::string_view text) {
 
 Result<Duration> parse_duration(std::string_view text) {
   const auto refuse = [&] {
-    return Error{ErrorCode::bad_request, "invalid duration '" + std::string(text) + "': write a number and a unit, as in 1h30m, 90s, 250ms"};
+    return Error{ErrorCode::bad_request,
+                 "invalid duration '" + std::string(text) + "': write a number and a unit, as in 1h30m, 90s, 250ms"};
   };
   std::string_view rest = text;
   const bool negative = !rest.empty() && rest[0] == '-';

@@ -17,8 +17,8 @@ using Duration = std::chrono::nanoseconds;
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual Time now() const = 0;              // wall clock
-  virtual Duration monotonic() const = 0;    // since an arbitrary start; never goes back
+  virtual Time now() const = 0;            // wall clock
+  virtual Duration monotonic() const = 0;  // since an arbitrary start; never goes back
 };
 
 Clock& system_clock();
@@ -37,13 +37,13 @@ class FakeClock : public Clock {
   Impl* impl_;
 };
 
-std::string format_time(Time time);          // "2026-11-21T02:30:17Z": metav1.Time
-std::string format_time_micros(Time time);   // "2026-11-21T02:30:17.123456Z": metav1.MicroTime
-std::string format_time_nanos(Time time);    // nine digits
+std::string format_time(Time time);         // "2026-11-21T02:30:17Z": metav1.Time
+std::string format_time_micros(Time time);  // "2026-11-21T02:30:17.123456Z": metav1.MicroTime
+std::string format_time_nanos(Time time);   // nine digits
 std::optional<Time> parse_time(std::string_view rfc3339);
 
-Result<Duration> parse_duration(std::string_view text);   // Go's: "1h30m", "1.5s", "300ms"; bad_request otherwise
-std::string format_duration(Duration duration);            // Go's String(): "1h30m0s", "1.5s"
-std::string format_age(Duration age);                      // kubectl's: "5s", "3m20s", "4h", "12d"
+Result<Duration> parse_duration(std::string_view text);  // Go's: "1h30m", "1.5s", "300ms"; bad_request otherwise
+std::string format_duration(Duration duration);          // Go's String(): "1h30m0s", "1.5s"
+std::string format_age(Duration age);                    // kubectl's: "5s", "3m20s", "4h", "12d"
 
 }  // namespace caisson

@@ -27,8 +27,10 @@ std::string encode64(std::string_view bytes, std::string_view alphabet, bool pad
     std::uint32_t group = 0;
     for (std::size_t k = 0; k < 3; ++k) group = group << 8 | (k < count ? static_cast<unsigned char>(bytes[i + k]) : 0);
     for (std::size_t k = 0; k < 4; ++k) {
-      if (k <= count) out += alphabet[group >> (18 - 6 * k) & 63];
-      else if (pad) out += '=';
+      if (k <= count)
+        out += alphabet[group >> (18 - 6 * k) & 63];
+      else if (pad)
+        out += '=';
     }
   }
   return out;
@@ -37,7 +39,8 @@ std::string encode64(std::string_view bytes, std::string_view alphabet, bool pad
 Result<std::string> decode64(std::string_view text, std::string_view alphabet) {
   std::array<signed char, 256> value;
   value.fill(-1);
-  for (std::size_t i = 0; i < alphabet.size(); ++i) value[static_cast<unsigned char>(alphabet[i])] = static_cast<signed char>(i);
+  for (std::size_t i = 0; i < alphabet.size(); ++i)
+    value[static_cast<unsigned char>(alphabet[i])] = static_cast<signed char>(i);
   std::string out;
   out.reserve(text.size() * 3 / 4);
   std::uint32_t bits = 0;
@@ -85,15 +88,24 @@ Result<std::string> unhex(std::string_view text) {
   return out;
 }
 
-std::string base64(std::string_view bytes) { return encode64(bytes, kBase64, true); }
-Result<std::string> unbase64(std::string_view text) { return decode64(text, kBase64); }
-std::string base64url(std::string_view bytes) { return encode64(bytes, kBase64Url, false); }
-Result<std::string> unbase64url(std::string_view text) { return decode64(text, kBase64Url); }
+std::string base64(std::string_view bytes) {
+  return encode64(bytes, kBase64, true);
+}
+Result<std::string> unbase64(std::string_view text) {
+  return decode64(text, kBase64);
+}
+std::string base64url(std::string_view bytes) {
+  return encode64(bytes, kBase64Url, false);
+}
+Result<std::string> unbase64url(std::string_view text) {
+  return decode64(text, kBase64Url);
+}
 
 std::string percent_encode(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+    const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                            c == '.' || c == '_' || c == '~';
     if (unreserved) {
       out += c;
     } else {
@@ -115,7 +127,8 @@ Result<std::string> percent_decode(std::string_view text) {
     }
     const int high = i + 3 <= text.size() ? hex_digit(text[i + 1]) : -1;
     const int low = i + 3 <= text.size() ? hex_digit(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return Error{ErrorCode::bad_request, "bad percent-encoding in '" + std::string(text) + "'"};
+    if (high < 0 || low < 0)
+      return Error{ErrorCode::bad_request, "bad percent-encoding in '" + std::string(text) + "'"};
     out += static_cast<char>(high << 4 | low);
     i += 2;
   }

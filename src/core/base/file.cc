@@ -40,8 +40,9 @@ Result<void> replace_file(const std::string& path, std::string_view bytes, mode_
 
 // Removes what is below `parent`/`name`, and it. `device` keeps it on one file system.
 Result<void> remove_at(int parent, const char* name, dev_t device, const std::string& shown) {
-  struct stat info{};
-  if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? Result<void>{} : errno_error("stat " + shown);
+  struct stat info {};
+  if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno == ENOENT ? Result<void>{} : errno_error("stat " + shown);
   if (!S_ISDIR(info.st_mode)) {
     if (unlinkat(parent, name, 0) != 0 && errno != ENOENT) return errno_error("remove " + shown);
     return {};
@@ -68,7 +69,9 @@ UniqueFd& UniqueFd::operator=(UniqueFd&& other) noexcept {
   if (this != &other) reset(other.release());
   return *this;
 }
-int UniqueFd::release() { return std::exchange(fd_, -1); }
+int UniqueFd::release() {
+  return std::exchange(fd_, -1);
+}
 void UniqueFd::reset(int fd) {
   if (fd_ >= 0) ::close(fd_);
   fd_ = fd;
@@ -77,12 +80,18 @@ void UniqueFd::reset(int fd) {
 Error errno_error(std::string_view doing) {
   const int number = errno;
   ErrorCode code = ErrorCode::internal;
-  if (number == ENOENT || number == ENOTDIR) code = ErrorCode::not_found;
-  else if (number == EACCES || number == EPERM || number == EROFS) code = ErrorCode::forbidden;
-  else if (number == EEXIST || number == EADDRINUSE) code = ErrorCode::already_exists;
-  else if (number == ENOSPC || number == EDQUOT || number == EMFILE || number == ENFILE || number == ENOMEM) code = ErrorCode::unavailable;
-  else if (number == ETIMEDOUT) code = ErrorCode::timeout;
-  else if (number == ECONNREFUSED || number == ECONNRESET || number == EPIPE || number == EHOSTUNREACH || number == ENETUNREACH)
+  if (number == ENOENT || number == ENOTDIR)
+    code = ErrorCode::not_found;
+  else if (number == EACCES || number == EPERM || number == EROFS)
+    code = ErrorCode::forbidden;
+  else if (number == EEXIST || number == EADDRINUSE)
+    code = ErrorCode::already_exists;
+  else if (number == ENOSPC || number == EDQUOT || number == EMFILE || number == ENFILE || number == ENOMEM)
+    code = ErrorCode::unavailable;
+  else if (number == ETIMEDOUT)
+    code = ErrorCode::timeout;
+  else if (number == ECONNREFUSED || number == ECONNRESET || number == EPIPE || number == EHOSTUNREACH ||
+           number == ENETUNREACH)
     code = ErrorCode::unavailable;
   return {code, std::string(doing) + ": " + std::strerror(number)};
 }
@@ -91,8 +100,9 @@ Result<std::string> read_file(const std::string& path, std::size_t size_bytes_ma
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return errno_error("open " + path);
   std::string out;
-  struct stat info{};
-  if (fstat(fd.get(), &info) == 0 && info.st_size > 0) out.reserve(std::min<std::size_t>(static_cast<std::size_t>(info.st_size), size_bytes_max));
+  struct stat info {};
+  if (fstat(fd.get(), &info) == 0 && info.st_size > 0)
+    out.reserve(std::min<std::size_t>(static_cast<std::size_t>(info.st_size), size_bytes_max));
   char buffer[65536];
   for (;;) {
     const ssize_t got = ::read(fd.get(), buffer, sizeof buffer);
@@ -116,7 +126,9 @@ Result<void> write_all(int fd, std::string_view bytes) {
   return {};
 }
 
-Result<void> write_file(const std::string& path, std::string_view bytes, mode_t mode) { return replace_file(path, bytes, mode, true); }
+Result<void> write_file(const std::string& path, std::string_view bytes, mode_t mode) {
+  return replace_file(path, bytes, mode, true);
+}
 Result<void> write_file_unsynced(const std::string& path, std::string_view bytes, mode_t mode) {
   return replace_file(path, bytes, mode, false);
 }
@@ -134,12 +146,12 @@ Result<void> sync_dir(const std::string& path) {
 }
 
 bool exists(const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   return lstat(path.c_str(), &info) == 0;
 }
 
 bool is_directory(const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
@@ -147,12 +159,13 @@ Result<void> make_dirs(const std::string& path, mode_t mode) {
   if (path.empty() || is_directory(path)) return {};
   const std::string parent = path_dir(path);
   if (parent != path) TRY(make_dirs(parent, mode));
-  if (::mkdir(path.c_str(), mode) != 0 && (errno != EEXIST || !is_directory(path))) return errno_error("make directory " + path);
+  if (::mkdir(path.c_str(), mode) != 0 && (errno != EEXIST || !is_directory(path)))
+    return errno_error("make directory " + path);
   return {};
 }
 
 Result<void> remove_tree(const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   if (lstat(path.c_str(), &info) != 0) return errno == ENOENT ? Result<void>{} : errno_error("stat " + path);
   return remove_at(AT_FDCWD, path.c_str(), info.st_dev, path);
 }
@@ -204,9 +217,12 @@ std::string path_clean(std::string_view path) {
   std::vector<std::string> parts;
   for (const std::string_view part : split(path, '/')) {
     if (part.empty() || part == ".") continue;
-    if (part == ".." && !parts.empty() && parts.back() != "..") parts.pop_back();
-    else if (part == ".." && absolute) continue;
-    else parts.emplace_back(part);
+    if (part == ".." && !parts.empty() && parts.back() != "..")
+      parts.pop_back();
+    else if (part == ".." && absolute)
+      continue;
+    else
+      parts.emplace_back(part);
   }
   const std::string joined = join(parts, "/");
   if (absolute) return "/" + joined;

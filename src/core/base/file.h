@@ -43,13 +43,13 @@ Result<void> append_file(const std::string& path, std::string_view bytes);
 Result<void> write_all(int fd, std::string_view bytes);
 Result<void> sync_dir(const std::string& path);
 
-bool exists(const std::string& path);                                 // follows no final link
+bool exists(const std::string& path);  // follows no final link
 bool is_directory(const std::string& path);
 Result<void> make_dirs(const std::string& path, mode_t mode = 0755);  // and its parents; fine when it is there
 Result<void> remove_tree(const std::string& path);                    // stays on one file system; fine when absent
 Result<void> remove_file(const std::string& path);                    // fine when absent
 Result<void> rename_file(const std::string& from, const std::string& to);
-Result<std::vector<std::string>> list_dir(const std::string& path);   // names, sorted, without . and ..
+Result<std::vector<std::string>> list_dir(const std::string& path);  // names, sorted, without . and ..
 
 std::string path_join(std::string_view a, std::string_view b);
 std::string path_base(std::string_view path);

@@ -15,7 +15,9 @@ namespace caisson {
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
   CHECK(EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), EVP_sha256(), nullptr) == 1);
 }
-Sha256::~Sha256() { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
+Sha256::~Sha256() {
+  EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_));
+}
 Sha256::Sha256(Sha256&& other) noexcept : context_(std::exchange(other.context_, nullptr)) {}
 Sha256& Sha256::operator=(Sha256&& other) noexcept {
   std::swap(context_, other.context_);
@@ -28,11 +30,14 @@ void Sha256::update(std::string_view bytes) {
 
 std::string Sha256::finish() {
   std::string out(32, '\0');
-  CHECK(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), reinterpret_cast<unsigned char*>(out.data()), nullptr) == 1);
+  CHECK(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), reinterpret_cast<unsigned char*>(out.data()), nullptr) ==
+        1);
   return out;
 }
 
-std::string Sha256::finish_hex() { return hex(finish()); }
+std::string Sha256::finish_hex() {
+  return hex(finish());
+}
 
 std::string sha256(std::string_view bytes) {
   Sha256 hash;
@@ -40,12 +45,15 @@ std::string sha256(std::string_view bytes) {
   return hash.finish();
 }
 
-std::string sha256_hex(std::string_view bytes) { return hex(sha256(bytes)); }
+std::string sha256_hex(std::string_view bytes) {
+  return hex(sha256(bytes));
+}
 
 std::string hmac_sha256(std::string_view key, std::string_view bytes) {
   std::string out(32, '\0');
   unsigned length = 0;
-  CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+  CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+             reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
              reinterpret_cast<unsigned char*>(out.data()), &length) != nullptr);
   return out;
 }

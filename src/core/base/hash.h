@@ -22,9 +22,9 @@ class Sha256 {
   void* context_;
 };
 
-std::string sha256(std::string_view bytes);      // raw
+std::string sha256(std::string_view bytes);  // raw
 std::string sha256_hex(std::string_view bytes);
-std::string hmac_sha256(std::string_view key, std::string_view bytes);   // raw
-bool equals_in_constant_time(std::string_view a, std::string_view b);    // for secrets and signatures
+std::string hmac_sha256(std::string_view key, std::string_view bytes);  // raw
+bool equals_in_constant_time(std::string_view a, std::string_view b);   // for secrets and signatures
 
 }  // namespace caisson

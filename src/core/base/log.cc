@@ -27,9 +27,12 @@ void append_value(std::string& line, std::string_view value) {
   line += '"';
   for (const char c : value) {
     if (c == '"' || c == '\\') line += '\\';
-    if (c == '\n') line += "\\n";
-    else if (c == '\t') line += "\\t";
-    else line += c;
+    if (c == '\n')
+      line += "\\n";
+    else if (c == '\t')
+      line += "\\t";
+    else
+      line += c;
   }
   line += '"';
 }
@@ -57,15 +60,25 @@ void write(Level level, std::string_view name, std::string_view message, Fields 
 
 }  // namespace
 
-void set_level(Level least) { least_level = least; }
+void set_level(Level least) {
+  least_level = least;
+}
 void set_process(std::string_view name) {
   const std::lock_guard lock(name_mutex);
   process_name = name;
 }
 
-void debug(std::string_view message, Fields fields) { write(Level::debug, "DEBUG", message, fields); }
-void info(std::string_view message, Fields fields) { write(Level::info, "INFO ", message, fields); }
-void warning(std::string_view message, Fields fields) { write(Level::warning, "WARN ", message, fields); }
-void error(std::string_view message, Fields fields) { write(Level::error, "ERROR", message, fields); }
+void debug(std::string_view message, Fields fields) {
+  write(Level::debug, "DEBUG", message, fields);
+}
+void info(std::string_view message, Fields fields) {
+  write(Level::info, "INFO ", message, fields);
+}
+void warning(std::string_view message, Fields fields) {
+  write(Level::warning, "WARN ", message, fields);
+}
+void error(std::string_view message, Fields fields) {
+  write(Level::error, "ERROR", message, fields);
+}
 
 }  // namespace caisson::log

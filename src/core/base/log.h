@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log: one line a fact on standard error, logfmt style. The message is constant, facts are keys, and a thing has the same
-// key everywhere. Secrets never come here (SecretBytes prints ***). Any thread.
+// The log: one line a fact on standard error, logfmt style. The message is constant, facts are keys, and a thing has
+// the same key everywhere. Secrets never come here (SecretBytes prints ***). Any thread.
 #pragma once
 #include <concepts>
 #include <initializer_list>
@@ -26,7 +26,7 @@ using Fields = std::initializer_list<Field>;
 
 enum class Level { debug, info, warning, error };
 void set_level(Level least);
-void set_process(std::string_view name);   // "server" or "agent": begins every line
+void set_process(std::string_view name);  // "server" or "agent": begins every line
 
 void debug(std::string_view message, Fields fields = {});
 void info(std::string_view message, Fields fields = {});

@@ -25,8 +25,9 @@ namespace caisson {
 namespace {
 
 constexpr std::size_t kErrorTailBytes = 64u << 10;
-constexpr std::string_view kKeptVariables[] = {"PATH",     "HOME",     "LANG",       "LC_ALL",     "TMPDIR",   "HTTP_PROXY",
-                                               "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE"};
+constexpr std::string_view kKeptVariables[] = {"PATH",       "HOME",        "LANG",        "LC_ALL",
+                                               "TMPDIR",     "HTTP_PROXY",  "HTTPS_PROXY", "NO_PROXY",
+                                               "http_proxy", "https_proxy", "no_proxy",    "SSL_CERT_FILE"};
 
 std::vector<std::string> environment_of(const Command& command) {
   std::vector<std::string> env;
@@ -59,7 +60,8 @@ struct Pipe {
   }
 };
 
-// Everything that the child needs, made before the fork: between fork and exec only async-signal-safe calls are allowed.
+// Everything that the child needs, made before the fork: between fork and exec only async-signal-safe calls are
+// allowed.
 struct Plan {
   std::string program, directory;
   std::vector<char*> argv, envp;
@@ -134,7 +136,9 @@ Result<pid_t> spawn(Plan& plan) {
   return pid;
 }
 
-int exit_code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+int exit_code_of(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
 
 Result<UniqueFd> open_io(Process::Io io, const std::string& file, bool reading, UniqueFd& ours, int inherited) {
   if (!file.empty()) {
@@ -168,14 +172,19 @@ class Pump {
       int wait_ms = -1;
       if (command_.time_max.count() > 0) {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - system_clock().monotonic()).count();
-        if (left <= 0) return Error{ErrorCode::timeout, command_.args[0] + " did not end within " + format_duration(command_.time_max)};
+        if (left <= 0)
+          return Error{ErrorCode::timeout,
+                       command_.args[0] + " did not end within " + format_duration(command_.time_max)};
         wait_ms = static_cast<int>(std::min<long long>(left, 1'000'000));
       }
-      pollfd fds[3] = {{out_open ? process_.out() : -1, POLLIN, 0}, {err_open ? process_.err() : -1, POLLIN, 0}, {process_.in(), POLLOUT, 0}};
+      pollfd fds[3] = {{out_open ? process_.out() : -1, POLLIN, 0},
+                       {err_open ? process_.err() : -1, POLLIN, 0},
+                       {process_.in(), POLLOUT, 0}};
       if (::poll(fds, 3, wait_ms) < 0 && errno != EINTR) return errno_error("poll");
       if (fds[0].revents) out_open = drain(process_.out(), exit.out);
       if (exit.out.size() > command_.output_bytes_max) {
-        return Error{ErrorCode::too_large, command_.args[0] + " wrote more than " + std::to_string(command_.output_bytes_max) + " bytes"};
+        return Error{ErrorCode::too_large,
+                     command_.args[0] + " wrote more than " + std::to_string(command_.output_bytes_max) + " bytes"};
       }
       if (fds[1].revents) err_open = drain(process_.err(), exit.err);
       if (exit.err.size() > 2 * kErrorTailBytes) exit.err.erase(0, exit.err.size() - kErrorTailBytes);
@@ -218,7 +227,7 @@ struct Process::Impl {
     while ((got = ::waitpid(pid, &status, options)) < 0 && errno == EINTR) {
     }
     if (got == pid) ended = exit_code_of(status);
-    if (got < 0) ended = 255;   // somebody else reaped it: its code is lost
+    if (got < 0) ended = 255;  // somebody else reaped it: its code is lost
     return ended;
   }
 };
@@ -258,28 +267,44 @@ Result<Process> Process::start(const Command& command, const Options& options) {
   return Process(std::move(impl));
 }
 
-pid_t Process::pid() const { return impl_->pid; }
-int Process::in() const { return impl_->in.get(); }
-int Process::out() const { return impl_->out.get(); }
-int Process::err() const { return impl_->err.get(); }
-void Process::close_in() { impl_->in.reset(); }
+pid_t Process::pid() const {
+  return impl_->pid;
+}
+int Process::in() const {
+  return impl_->in.get();
+}
+int Process::out() const {
+  return impl_->out.get();
+}
+int Process::err() const {
+  return impl_->err.get();
+}
+void Process::close_in() {
+  impl_->in.reset();
+}
 void Process::signal(int number) {
   if (!impl_->ended) ::kill(impl_->pid, number);
 }
-std::optional<int> Process::poll() { return impl_->reap(WNOHANG); }
-void Process::detach() { impl_->detached = true; }
+std::optional<int> Process::poll() {
+  return impl_->reap(WNOHANG);
+}
+void Process::detach() {
+  impl_->detached = true;
+}
 
 Result<int> Process::wait(Duration time_max) {
   if (time_max.count() > 0 && !impl_->ended) {
     pollfd fd{impl_->pidfd.get(), POLLIN, 0};
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(time_max).count();
-    if (::poll(&fd, 1, static_cast<int>(ms)) == 0) return Error{ErrorCode::timeout, "the process goes on after " + format_duration(time_max)};
+    if (::poll(&fd, 1, static_cast<int>(ms)) == 0)
+      return Error{ErrorCode::timeout, "the process goes on after " + format_duration(time_max)};
   }
   return *impl_->reap(0);
 }
 
 Result<Exit> run(const Command& command) {
-  Process process = TRY(Process::start(command, {.in = Process::Io::pipe, .out = Process::Io::pipe, .err = Process::Io::pipe}));
+  Process process =
+      TRY(Process::start(command, {.in = Process::Io::pipe, .out = Process::Io::pipe, .err = Process::Io::pipe}));
   Exit exit;
   Pump pump(process, command);
   TRY(pump.run(exit));
@@ -292,7 +317,8 @@ Result<std::string> run_checked(const Command& command) {
   if (exit.ok()) return std::move(exit.out);
   std::string_view tail = trim(exit.err);
   if (tail.size() > 2'000) tail.remove_prefix(tail.size() - 2'000);
-  return Error{ErrorCode::internal, path_base(command.args[0]) + " exited with " + std::to_string(exit.code) + (tail.empty() ? "" : ": ") + std::string(tail)};
+  return Error{ErrorCode::internal, path_base(command.args[0]) + " exited with " + std::to_string(exit.code) +
+                                        (tail.empty() ? "" : ": ") + std::string(tail)};
 }
 
 std::string find_program(std::string_view name) {

@@ -51,7 +51,8 @@ Result<std::uint64_t> Reader::varint() {
 Result<std::uint64_t> Reader::fixed(std::size_t width) {
   const std::string_view raw = TRY(take(rest_, width));
   std::uint64_t value = 0;
-  for (std::size_t i = 0; i < width; ++i) value |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[i])) << (8 * i);
+  for (std::size_t i = 0; i < width; ++i)
+    value |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[i])) << (8 * i);
   return value;
 }
 
@@ -63,11 +64,20 @@ Result<bool> Reader::next() {
   number_ = static_cast<std::uint32_t>(tag >> 3);
   if (number_ == 0) return malformed("illegal tag 0");
   switch (tag & 7) {
-    case 0: value_ = TRY(varint()); break;
-    case 1: value_ = TRY(fixed(8)); break;
-    case 5: value_ = TRY(fixed(4)); break;
-    case 2: bytes_ = TRY(take_delimited(rest_)); break;
-    default: return malformed("illegal wireType " + std::to_string(tag & 7));
+    case 0:
+      value_ = TRY(varint());
+      break;
+    case 1:
+      value_ = TRY(fixed(8));
+      break;
+    case 5:
+      value_ = TRY(fixed(4));
+      break;
+    case 2:
+      bytes_ = TRY(take_delimited(rest_));
+      break;
+    default:
+      return malformed("illegal wireType " + std::to_string(tag & 7));
   }
   type_ = static_cast<WireType>(tag & 7);
   return true;

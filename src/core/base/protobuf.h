@@ -25,10 +25,12 @@ class Reader {
   // that is absent does.
   std::uint32_t number() const { return number_; }
   WireType type() const { return type_; }
-  std::uint64_t integer() const { return type_ == WireType::bytes ? 0 : value_; }  // uint64, uint32, int32, int64, bool, enum
-  std::int64_t zigzag() const;                                                     // sint32, sint64
-  double real() const;                                                             // double, float
-  std::string_view bytes() const { return bytes_; }                                // string, bytes, message, packed
+  std::uint64_t integer() const {
+    return type_ == WireType::bytes ? 0 : value_;
+  }                                                  // uint64, uint32, int32, int64, bool, enum
+  std::int64_t zigzag() const;                       // sint32, sint64
+  double real() const;                               // double, float
+  std::string_view bytes() const { return bytes_; }  // string, bytes, message, packed
 
   // Appends the values of a repeated number, packed or not. Errors: bad_request.
   Result<void> integers(std::vector<std::uint64_t>& into) const;

@@ -49,7 +49,9 @@ TEST_CASE("protobuf: a repeated number is read packed and one by one") {
 TEST_CASE("protobuf: what is no message is refused") {
   const std::pair<std::string, const char*> cases[] = {
       {"\x08"s, "proto: unexpected end of the message"},
-      {"\x0a\x05" "abc"s, "proto: unexpected end of the message"},
+      {"\x0a\x05"
+       "abc"s,
+       "proto: unexpected end of the message"},
       {"\x09\x01"s, "proto: unexpected end of the message"},
       {"\x0b"s, "proto: illegal wireType 3"},
       {"\x00\x01"s, "proto: illegal tag 0"},

@@ -44,7 +44,7 @@ std::string random_name_suffix(std::size_t length) {
   while (out.size() < length) {
     for (const char c : random_bytes(length)) {
       const auto index = static_cast<unsigned char>(c);
-      if (index < 256 / 27 * 27 && out.size() < length) out += kNameAlphabet[index % 27];   // no bias
+      if (index < 256 / 27 * 27 && out.size() < length) out += kNameAlphabet[index % 27];  // no bias
     }
   }
   return out;

@@ -15,9 +15,23 @@
 namespace caisson {
 
 enum class ErrorCode : std::uint8_t {
-  bad_request, unauthorized, forbidden, not_found, method_not_allowed,
-  not_acceptable, already_exists, conflict, gone, expired, invalid, too_large,
-  unsupported_media_type, too_many_requests, timeout, unavailable, internal,
+  bad_request,
+  unauthorized,
+  forbidden,
+  not_found,
+  method_not_allowed,
+  not_acceptable,
+  already_exists,
+  conflict,
+  gone,
+  expired,
+  invalid,
+  too_large,
+  unsupported_media_type,
+  too_many_requests,
+  timeout,
+  unavailable,
+  internal,
 };
 
 struct [[nodiscard]] Error {
@@ -82,10 +96,10 @@ class [[nodiscard]] Result<void> {
 // Yields the value of `expr`, or returns its error from the enclosing function.
 // A GNU statement expression (GCC and Clang). One TRY to a statement: leaving
 // early from inside a braced initialiser leaks the members already built.
-#define TRY(expr)                                       \
-  __extension__({                                       \
-    auto try_result_ = (expr);                          \
-    if (!try_result_.ok()) [[unlikely]]                 \
-      return std::move(try_result_).error();            \
-    std::move(try_result_).value();                     \
+#define TRY(expr)                            \
+  __extension__({                            \
+    auto try_result_ = (expr);               \
+    if (!try_result_.ok()) [[unlikely]]      \
+      return std::move(try_result_).error(); \
+    std::move(try_result_).value();          \
   })

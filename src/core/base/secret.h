@@ -15,7 +15,7 @@ class SecretBytes {
   SecretBytes& operator=(const SecretBytes&) = default;
   SecretBytes& operator=(SecretBytes&&) noexcept = default;
   ~SecretBytes();
-  std::string_view reveal() const { return bytes_; }   // named so that a reader's eye stops at it
+  std::string_view reveal() const { return bytes_; }  // named so that a reader's eye stops at it
   std::string str() const { return "***"; }
   bool empty() const { return bytes_.empty(); }
 

@@ -8,7 +8,9 @@
 namespace caisson {
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 
 struct Decoded {
   char32_t point;
@@ -20,7 +22,10 @@ Decoded decode(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
   if (first < 0x80) return {first, 1};
-  const std::size_t length = first >= 0xF0 && first < 0xF5 ? 4 : first >= 0xE0 && first < 0xF0 ? 3 : first >= 0xC2 && first < 0xE0 ? 2 : 0;
+  const std::size_t length = first >= 0xF0 && first < 0xF5   ? 4
+                             : first >= 0xE0 && first < 0xF0 ? 3
+                             : first >= 0xC2 && first < 0xE0 ? 2
+                                                             : 0;
   if (length == 0 || text.size() < length) return {0xFFFD, 1};
   char32_t point = first & (0xFF >> (length + 1));
   for (std::size_t i = 1; i < length; ++i) {
@@ -35,18 +40,21 @@ Decoded decode(std::string_view text) {
 // The East Asian wide ranges and emoji that terminals draw in two columns (Unicode 15, EastAsianWidth W and F).
 bool is_wide(char32_t p) {
   static constexpr std::pair<char32_t, char32_t> kWide[] = {
-      {0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0x33FF},   {0x3400, 0x4DBF},   {0x4E00, 0x9FFF},
-      {0xA000, 0xA4CF},   {0xA960, 0xA97C},   {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},
-      {0xFF00, 0xFF60},   {0xFFE0, 0xFFE6},   {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF}, {0x1F900, 0x1F9FF},
-      {0x20000, 0x3FFFD}};
-  return std::any_of(std::begin(kWide), std::end(kWide), [p](auto range) { return p >= range.first && p <= range.second; });
+      {0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0x33FF},   {0x3400, 0x4DBF},  {0x4E00, 0x9FFF}, {0xA000, 0xA4CF},
+      {0xA960, 0xA97C},   {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},  {0xFF00, 0xFF60}, {0xFFE0, 0xFFE6},
+      {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF}, {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
+  return std::any_of(std::begin(kWide), std::end(kWide),
+                     [p](auto range) { return p >= range.first && p <= range.second; });
 }
 
 bool is_combining(char32_t p) {
-  return (p >= 0x0300 && p <= 0x036F) || (p >= 0x1160 && p <= 0x11FF) || (p >= 0x200B && p <= 0x200F) || (p >= 0xFE00 && p <= 0xFE0F);
+  return (p >= 0x0300 && p <= 0x036F) || (p >= 0x1160 && p <= 0x11FF) || (p >= 0x200B && p <= 0x200F) ||
+         (p >= 0xFE00 && p <= 0xFE0F);
 }
 
-std::size_t width_of(char32_t p) { return p < 0x20 || p == 0x7F || is_combining(p) ? 0 : is_wide(p) ? 2 : 1; }
+std::size_t width_of(char32_t p) {
+  return p < 0x20 || p == 0x7F || is_combining(p) ? 0 : is_wide(p) ? 2 : 1;
+}
 
 }  // namespace
 
@@ -84,7 +92,8 @@ std::string to_lower(std::string_view text) {
 
 std::string replace_all(std::string text, std::string_view from, std::string_view to) {
   if (from.empty()) return text;
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
   return text;
 }
 
@@ -114,7 +123,7 @@ std::string fit_width(std::string_view utf8, std::size_t columns) {
   if (display_width(utf8) <= columns) return std::string(utf8);
   if (columns == 0) return {};
   std::string out;
-  std::size_t used = 1;   // the ellipsis
+  std::size_t used = 1;  // the ellipsis
   while (!utf8.empty()) {
     const Decoded character = decode(utf8);
     used += width_of(character.point);

@@ -15,7 +15,9 @@ bool is_id(std::string_view text, std::size_t length) {
 
 }  // namespace
 
-std::string TraceContext::traceparent() const { return "00-" + trace_id + "-" + span_id + "-01"; }
+std::string TraceContext::traceparent() const {
+  return "00-" + trace_id + "-" + span_id + "-01";
+}
 
 TraceContext TraceContext::parse(std::string_view text) {
   if (text.size() != 55 || text.substr(0, 3) != "00-" || text[35] != '-' || text[52] != '-') return {};
@@ -24,9 +26,13 @@ TraceContext TraceContext::parse(std::string_view text) {
   return context;
 }
 
-TraceContext TraceContext::start() { return {hex(random_bytes(16)), hex(random_bytes(8))}; }
+TraceContext TraceContext::start() {
+  return {hex(random_bytes(16)), hex(random_bytes(8))};
+}
 
-TraceContext TraceContext::child() const { return empty() ? TraceContext{} : TraceContext{trace_id, hex(random_bytes(8))}; }
+TraceContext TraceContext::child() const {
+  return empty() ? TraceContext{} : TraceContext{trace_id, hex(random_bytes(8))};
+}
 
 TraceContext TraceContext::child(std::string_view name) const {
   if (empty()) return {};

@@ -34,7 +34,7 @@ struct WorkerPool::Impl {
       tasks.pop_front();
       lock.unlock();
       task();
-      task = nullptr;   // its captures go before the lock is taken again
+      task = nullptr;  // its captures go before the lock is taken again
       lock.lock();
     }
   }
@@ -58,7 +58,8 @@ WorkerPool::~WorkerPool() {
 Result<void> WorkerPool::run(std::function<void()> task) {
   const std::lock_guard lock(impl_->mutex);
   if (impl_->tasks.size() >= impl_->queued_max) {
-    return Error{ErrorCode::too_many_requests, "worker pool " + impl_->name + ": " + std::to_string(impl_->queued_max) + " tasks wait already"};
+    return Error{ErrorCode::too_many_requests,
+                 "worker pool " + impl_->name + ": " + std::to_string(impl_->queued_max) + " tasks wait already"};
   }
   impl_->tasks.push_back(std::move(task));
   // Threads are started when they are first needed: an idle platform keeps few.

@@ -12,7 +12,7 @@ namespace caisson {
 class WorkerPool {
  public:
   WorkerPool(std::string_view name, int threads, std::size_t queued_max = 10'000);
-  ~WorkerPool();                         // runs what is queued, then joins
+  ~WorkerPool();  // runs what is queued, then joins
 
   // Errors: too_many_requests when the queue is full.
   Result<void> run(std::function<void()> task);

@@ -79,8 +79,8 @@ struct ListMerge {
   }
 
  private:
-  // What the patch names comes in the patch's order, the rest in the document's; the rest goes first only where it stood
-  // before (normalizeElementOrder of apimachinery's strategicpatch).
+  // What the patch names comes in the patch's order, the rest in the document's; the rest goes first only where it
+  // stood before (normalizeElementOrder of apimachinery's strategicpatch).
   Value in_order(const Value& original, const Value& merged, const Value& patch) const {
     const auto index_of = [](const Value& list, const Value& item, const std::vector<std::string>& known_by) {
       std::size_t i = 0;
@@ -100,8 +100,7 @@ struct ListMerge {
     std::size_t r = 0;
     for (const Value& item : named) {
       const std::size_t stood = index_of(original, item, keys_of(item, keys));
-      while (r < rest.size() && stood < original.size() &&
-             index_of(original, rest[r], keys_of(rest[r], keys)) < stood)
+      while (r < rest.size() && stood < original.size() && index_of(original, rest[r], keys_of(rest[r], keys)) < stood)
         out.push_back(rest[r++]);
       out.push_back(item);
     }

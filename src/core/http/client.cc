@@ -185,8 +185,9 @@ struct Client::Impl {
     return out + "\r\n";
   }
 
-  // One request without redirects. A connection that was closed before it answered (a kept one by a server that no longer wanted it,
-  // a new one by a server that was overloaded) is tried once more, on a new one, when the request may be repeated (RFC 9110 §9.2.2).
+  // One request without redirects. A connection that was closed before it answered (a kept one by a server that no
+  // longer wanted it, a new one by a server that was overloaded) is tried once more, on a new one, when the request may
+  // be repeated (RFC 9110 §9.2.2).
   Result<Answer> once(const Request& request, const Url& url, Duration deadline, bool fresh_only) {
     Answer out;
     const Route route = TRY(this->route(url));

@@ -14,7 +14,7 @@
 namespace caisson::http {
 
 struct ClientOptions {
-  std::string unix_socket;               // when set, every connection goes there
+  std::string unix_socket;  // when set, every connection goes there
   // When set, every connection goes to this address; the URL's host is still what is asked for and what TLS checks.
   std::string connect_host;
   int connect_port = 0;

@@ -30,7 +30,8 @@ std::string header_value(std::string text) {
   for (std::size_t at = 0; at < text.size();) {
     std::size_t end = std::min(at + 42, text.size());
     while (end < text.size() && end > at + 1 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-    out += (out.empty() ? "=?utf-8?B?" : "\r\n =?utf-8?B?") + base64(std::string_view(text).substr(at, end - at)) + "?=";
+    out +=
+        (out.empty() ? "=?utf-8?B?" : "\r\n =?utf-8?B?") + base64(std::string_view(text).substr(at, end - at)) + "?=";
     at = end;
   }
   return out;
@@ -51,25 +52,29 @@ std::string base64_lines(std::string_view text) {
 }
 
 std::string part(std::string_view type, std::string_view text) {
-  return "Content-Type: " + std::string(type) + "; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64_lines(text);
+  return "Content-Type: " + std::string(type) + "; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+         base64_lines(text);
 }
 
 std::string hmac_md5(std::string_view key, std::string_view text) {
   unsigned char out[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
-  HMAC(EVP_md5(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()), text.size(), out, &size);
+  HMAC(EVP_md5(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
+       text.size(), out, &size);
   return std::string(reinterpret_cast<const char*>(out), size);
 }
 
 std::string mail_date(Time date) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::system_clock::duration>(date));
+  const std::time_t seconds =
+      std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::system_clock::duration>(date));
   std::tm parts{};
   gmtime_r(&seconds, &parts);
   constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};  // strftime would ask the locale
-  constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   char text[40];
-  std::snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d +0000", kDays[parts.tm_wday], parts.tm_mday, kMonths[parts.tm_mon],
-                parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  std::snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d +0000", kDays[parts.tm_wday], parts.tm_mday,
+                kMonths[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
   return text;
 }
 
@@ -110,7 +115,8 @@ class Session {
 
  private:
   Result<void> start_tls() {
-    context_ = TRY(client_context({.ca_pem = server_.ca_pem, .certificate_pem = "", .key_pem = "", .verify = server_.verify}));
+    context_ =
+        TRY(client_context({.ca_pem = server_.ca_pem, .certificate_pem = "", .key_pem = "", .verify = server_.verify}));
     return transport_->start_tls(context_.get(), server_.host, server_.verify, deadline_);
   }
 
@@ -126,7 +132,8 @@ class Session {
   std::optional<std::string> extension(std::string_view name) const {
     for (const std::string& line : extensions_) {
       const auto end = line.find(' ');
-      if (to_lower(line.substr(0, end)) == name) return end == std::string::npos ? std::string() : to_lower(line.substr(end + 1));
+      if (to_lower(line.substr(0, end)) == name)
+        return end == std::string::npos ? std::string() : to_lower(line.substr(end + 1));
     }
     return std::nullopt;
   }
@@ -144,13 +151,16 @@ class Session {
 
   Result<void> authenticate() {
     const auto mechanisms = split(extension("auth").value_or(""), ' ');
-    const auto has = [&](std::string_view name) { return std::find(mechanisms.begin(), mechanisms.end(), name) != mechanisms.end(); };
+    const auto has = [&](std::string_view name) {
+      return std::find(mechanisms.begin(), mechanisms.end(), name) != mechanisms.end();
+    };
     if (has("cram-md5")) {
       const Reply challenge = TRY(ask("AUTH CRAM-MD5", 3));
       const std::string text = TRY(unbase64(challenge.lines.empty() ? "" : challenge.lines[0]));
       return secret(base64(server_.username + " " + hex(hmac_md5(server_.password, text))));
     }
-    if (has("plain")) return secret("AUTH PLAIN " + base64(std::string(1, '\0') + server_.username + '\0' + server_.password));
+    if (has("plain"))
+      return secret("AUTH PLAIN " + base64(std::string(1, '\0') + server_.username + '\0' + server_.password));
     if (has("login")) {
       TRY(ask("AUTH LOGIN", 3));
       TRY(ask(base64(server_.username), 3));
@@ -168,7 +178,8 @@ class Session {
   }
 
   Result<void> send(const std::string& line) {
-    if (line.find_first_of("\r\n") != std::string::npos) return Error{ErrorCode::invalid, "a line break in an SMTP command"};
+    if (line.find_first_of("\r\n") != std::string::npos)
+      return Error{ErrorCode::invalid, "a line break in an SMTP command"};
     return transport_->write(line + "\r\n", deadline_);
   }
   Result<Reply> ask(const std::string& line, int kind) {
@@ -235,7 +246,9 @@ Result<std::string> mail_address(std::string_view mailbox) {
   if (const auto angle = address.rfind('<'); angle != std::string_view::npos && address.ends_with('>'))
     address = address.substr(angle + 1, address.size() - angle - 2);
   const auto at = address.find('@');
-  const bool plain = std::all_of(address.begin(), address.end(), [](unsigned char c) { return c > 0x20 && c < 0x7F && c != '<' && c != '>' && c != ','; });
+  const bool plain = std::all_of(address.begin(), address.end(), [](unsigned char c) {
+    return c > 0x20 && c < 0x7F && c != '<' && c != '>' && c != ',';
+  });
   if (at == 0 || at == std::string_view::npos || at + 1 == address.size() || !plain)
     return Error{ErrorCode::bad_request, "not a mail address: " + std::string(mailbox)};
   return std::string(address);
@@ -245,15 +258,17 @@ std::string mime_message(const Mail& mail, Time date, std::string_view id) {
   const auto domain = mail_address(mail.from);
   std::string to;
   for (const std::string& one : mail.to) to += (to.empty() ? "" : ",\r\n ") + mailbox_value(one);
-  std::string out = "From: " + mailbox_value(mail.from) + "\r\nTo: " + to + "\r\nDate: " + mail_date(date) + "\r\nMessage-ID: <" + std::string(id) + "@" +
+  std::string out = "From: " + mailbox_value(mail.from) + "\r\nTo: " + to + "\r\nDate: " + mail_date(date) +
+                    "\r\nMessage-ID: <" + std::string(id) + "@" +
                     (domain.ok() ? domain->substr(domain->find('@') + 1) : "localhost") + ">\r\n";
   for (const auto& [name, value] : mail.headers) out += header_value(name) + ": " + header_value(value) + "\r\n";
   out += "MIME-Version: 1.0\r\n";
   if (mail.html.empty()) return out + part("text/plain", mail.text);
   if (mail.text.empty()) return out + part("text/html", mail.html);
   const std::string boundary = "caisson-" + std::string(id);
-  return out + "Content-Type: multipart/alternative; boundary=\"" + boundary + "\"\r\n\r\n--" + boundary + "\r\n" + part("text/plain", mail.text) +
-         "\r\n--" + boundary + "\r\n" + part("text/html", mail.html) + "\r\n--" + boundary + "--\r\n";
+  return out + "Content-Type: multipart/alternative; boundary=\"" + boundary + "\"\r\n\r\n--" + boundary + "\r\n" +
+         part("text/plain", mail.text) + "\r\n--" + boundary + "\r\n" + part("text/html", mail.html) + "\r\n--" +
+         boundary + "--\r\n";
 }
 
 Result<void> send_mail(const MailServer& server, const Mail& mail) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sending mail: SMTP (RFC 5321) with STARTTLS (RFC 3207) or TLS from the start, AUTH PLAIN, LOGIN and CRAM-MD5 (RFC 4954),
-// messages as MIME (RFC 5322, 2045, 2047). Blocking; any thread.
+// Sending mail: SMTP (RFC 5321) with STARTTLS (RFC 3207) or TLS from the start, AUTH PLAIN, LOGIN and CRAM-MD5 (RFC
+// 4954), messages as MIME (RFC 5322, 2045, 2047). Blocking; any thread.
 #pragma once
 #include <string>
 #include <string_view>

@@ -36,8 +36,14 @@ class ScriptedServer {
     getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
     port_ = ntohs(address.sin_port);
     ca_ = make_ca("test", system_clock().now()).value();
-    const KeyPair own = make_certificate(ca_, {.common_name = "127.0.0.1", .ip_addresses = {"127.0.0.1"}, .server = true}, system_clock().now()).value();
-    context_ = server_context({.certificate_pem = own.certificate_pem, .key_pem = std::string(own.key_pem.reveal()), .client_ca_pem = ""}).value();
+    const KeyPair own =
+        make_certificate(ca_, {.common_name = "127.0.0.1", .ip_addresses = {"127.0.0.1"}, .server = true},
+                         system_clock().now())
+            .value();
+    context_ =
+        server_context(
+            {.certificate_pem = own.certificate_pem, .key_pem = std::string(own.key_pem.reveal()), .client_ca_pem = ""})
+            .value();
     thread_ = std::thread([this] { talk(); });
   }
   ~ScriptedServer() { join(); }
@@ -97,15 +103,19 @@ class ScriptedServer {
   }
   void say(const std::string& line) {
     const std::string bytes = line + "\r\n";
-    if (ssl_) SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()));
-    else (void)write_all(peer_, bytes);
+    if (ssl_)
+      SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()));
+    else
+      (void)write_all(peer_, bytes);
   }
   std::string read_line() {
     std::string line;
     char c;
     while ((ssl_ ? SSL_read(ssl_.get(), &c, 1) : read(peer_, &c, 1)) == 1)
-      if (c == '\n') return line;
-      else if (c != '\r') line += c;
+      if (c == '\n')
+        return line;
+      else if (c != '\r')
+        line += c;
     done_ = true;
     return line;
   }
@@ -122,7 +132,11 @@ class ScriptedServer {
   std::thread thread_;
 };
 
-const Mail kMail{"캐슨 <caisson@example.org>", {"ops@example.org", "Min <min@example.org>"}, {{"Subject", "알림: pod\r\nBcc: x@y"}}, ".text", "<b>본문</b>"};
+const Mail kMail{"캐슨 <caisson@example.org>",
+                 {"ops@example.org", "Min <min@example.org>"},
+                 {{"Subject", "알림: pod\r\nBcc: x@y"}},
+                 ".text",
+                 "<b>본문</b>"};
 
 }  // namespace
 
@@ -130,17 +144,21 @@ TEST_CASE("mail: a message is delivered to every recipient, in MIME that keeps H
   ScriptedServer server({});
   const auto sent = send_mail(server.options(), kMail);
   REQUIRE_MESSAGE(sent.ok(), (sent.ok() ? "" : sent.error().message));
-  CHECK(server.heard() == std::vector<std::string>{"EHLO localhost", "MAIL FROM:<caisson@example.org>", "RCPT TO:<ops@example.org>", "RCPT TO:<min@example.org>", "DATA", "QUIT"});
+  CHECK(server.heard() == std::vector<std::string>{"EHLO localhost", "MAIL FROM:<caisson@example.org>",
+                                                   "RCPT TO:<ops@example.org>", "RCPT TO:<min@example.org>", "DATA",
+                                                   "QUIT"});
   const std::string message = server.message();
   CHECK(message.find("From: =?utf-8?B?7LqQ7Iqo?= <caisson@example.org>") != std::string::npos);
   CHECK(message.find("\nBcc") == std::string::npos);  // a subject can't add headers
   CHECK(message.find("multipart/alternative") != std::string::npos);
-  CHECK(message.find("LnRleHQ=") != std::string::npos);                    // .text
-  CHECK(message.find("PGI+67O466y4PC9iPg==") != std::string::npos);        // <b>본문</b>
+  CHECK(message.find("LnRleHQ=") != std::string::npos);              // .text
+  CHECK(message.find("PGI+67O466y4PC9iPg==") != std::string::npos);  // <b>본문</b>
 }
 
 TEST_CASE("mail: TLS is begun before credentials are said, and wrong ones are not shown") {
-  ScriptedServer server({{"EHLO", "250-mail.example\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN"}, {"STARTTLS", "220 go"}, {"AUTH PLAIN", "535 5.7.8 wrong"}});
+  ScriptedServer server({{"EHLO", "250-mail.example\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN"},
+                         {"STARTTLS", "220 go"},
+                         {"AUTH PLAIN", "535 5.7.8 wrong"}});
   MailServer options = server.options();
   options.require_tls = true;
   options.username = "u";
@@ -150,7 +168,8 @@ TEST_CASE("mail: TLS is begun before credentials are said, and wrong ones are no
   CHECK(sent.error().code == ErrorCode::unauthorized);
   CHECK(sent.error().message.find("535 5.7.8 wrong") != std::string::npos);
   CHECK(sent.error().message.find("dmVyeS1zZWNyZXQ") == std::string::npos);
-  CHECK(server.heard() == std::vector<std::string>{"EHLO localhost", "STARTTLS", "EHLO localhost", "AUTH PLAIN AHUAdmVyeS1zZWNyZXQ="});
+  CHECK(server.heard() ==
+        std::vector<std::string>{"EHLO localhost", "STARTTLS", "EHLO localhost", "AUTH PLAIN AHUAdmVyeS1zZWNyZXQ="});
 }
 
 TEST_CASE("mail: a certificate of another authority is refused") {
@@ -162,8 +181,8 @@ TEST_CASE("mail: a certificate of another authority is refused") {
 
 TEST_CASE("mail: CRAM-MD5 answers the challenge of RFC 2195") {
   ScriptedServer server({{"EHLO", "250-mail.example\r\n250 AUTH CRAM-MD5"},
-                 {"AUTH CRAM-MD5", "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+"},
-                 {"dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw", "235 yes"}});
+                         {"AUTH CRAM-MD5", "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+"},
+                         {"dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw", "235 yes"}});
   MailServer options = server.options();
   options.username = "tim";
   options.password = "tanstaaftanstaaf";
@@ -192,7 +211,8 @@ TEST_CASE("mail: errors tell what may pass from what will not") {
 }
 
 TEST_CASE("mail: what is no address is refused before anything is sent") {
-  for (const char* wrong : {"", "nobody", "a@", "@b", "a b@c", "a@b\r\nRCPT TO:<x@y>", "a@b,c@d"}) CHECK(!mail_address(wrong).ok());
+  for (const char* wrong : {"", "nobody", "a@", "@b", "a b@c", "a@b\r\nRCPT TO:<x@y>", "a@b,c@d"})
+    CHECK(!mail_address(wrong).ok());
   CHECK(mail_address("Kim <kim@example.org>").value() == "kim@example.org");
 }
 

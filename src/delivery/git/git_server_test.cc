@@ -317,11 +317,12 @@ TEST_CASE("a push that can't be kept is refused in git's own words, in the form 
     return pkt_line(none + " " + id + " refs/heads/main" + std::string(1, '\0') + capabilities) +
            pkt_line(none + " " + id + " refs/tags/v1") + "0000";
   };
-  const std::string plain = pkt_line("unpack No space left on device\n") + pkt_line("ng refs/heads/main unpacker error\n") +
+  const std::string plain = pkt_line("unpack No space left on device\n") +
+                            pkt_line("ng refs/heads/main unpacker error\n") +
                             pkt_line("ng refs/tags/v1 unpacker error\n") + "0000";
   CHECK(refusing_report(commands(" report-status"), updates, "No space left on device") == plain);
-  const std::string banded =
-      refusing_report(commands(" report-status-v2 side-band-64k agent=git/2.39.5\n"), updates, "No space left on device");
+  const std::string banded = refusing_report(commands(" report-status-v2 side-band-64k agent=git/2.39.5\n"), updates,
+                                             "No space left on device");
   CHECK(banded == pkt_line("\1" + plain) + "0000");
   const PushReport report = parse_push_report(banded);
   CHECK(report.reported);

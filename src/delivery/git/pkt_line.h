@@ -31,8 +31,8 @@ PushReport parse_push_report(std::string_view bytes);
 
 std::string pkt_line(std::string_view text);
 
-// The answer to a push of which nothing was done, in the form that its commands ask for: git shows `why` and every ref as rejected.
-// Empty when the client asks for no report.
+// The answer to a push of which nothing was done, in the form that its commands ask for: git shows `why` and every ref
+// as rejected. Empty when the client asks for no report.
 std::string refusing_report(std::string_view commands, const std::vector<RefUpdate>& updates, const std::string& why);
 
 }  // namespace caisson::git

@@ -14,20 +14,20 @@
 namespace caisson::git {
 namespace {
 
-#define CAISSON_LIBGIT2(X)                                                                                          \
-  X(libgit2_init)                                                                                                   \
-  X(libgit2_opts)                                                                                                   \
-  X(error_last) X(repository_open_bare) X(repository_free) X(revparse_single) X(object_peel) X(object_free)         \
-      X(object_id) X(object_lookup) X(oid_fromstrn) X(oid_tostr) X(oid_cmp) X(commit_lookup) X(commit_free)         \
-          X(commit_message) X(commit_author) X(commit_committer) X(commit_tree) X(commit_parentcount)               \
-              X(commit_parent_id) X(commit_time) X(tree_free) X(tree_lookup) X(tree_id) X(tree_entrycount)          \
-                  X(tree_entry_byindex) X(tree_entry_bypath) X(tree_entry_free) X(tree_entry_name) X(tree_entry_id) \
-                      X(tree_entry_filemode) X(blob_lookup) X(blob_free) X(blob_rawcontent) X(blob_rawsize)         \
-                          X(revwalk_new) X(revwalk_free) X(revwalk_push) X(revwalk_hide) X(revwalk_next)            \
-                              X(revwalk_sorting) X(reference_lookup) X(reference_free) X(reference_name)            \
-                                  X(reference_target) X(reference_type) X(reference_symbolic_target)                \
-                                      X(reference_iterator_new) X(reference_next) X(reference_iterator_free)        \
-                                          X(graph_descendant_of)
+#define CAISSON_LIBGIT2(X)                                                                                             \
+  X(libgit2_init)                                                                                                      \
+  X(libgit2_opts)                                                                                                      \
+  X(error_last)                                                                                                        \
+  X(repository_open_bare) X(repository_free) X(revparse_single) X(object_peel) X(object_free) X(object_id)             \
+      X(object_lookup) X(oid_fromstrn) X(oid_tostr) X(oid_cmp) X(commit_lookup) X(commit_free) X(commit_message)       \
+          X(commit_author) X(commit_committer) X(commit_tree) X(commit_parentcount) X(commit_parent_id) X(commit_time) \
+              X(tree_free) X(tree_lookup) X(tree_id) X(tree_entrycount) X(tree_entry_byindex) X(tree_entry_bypath)     \
+                  X(tree_entry_free) X(tree_entry_name) X(tree_entry_id) X(tree_entry_filemode) X(blob_lookup)         \
+                      X(blob_free) X(blob_rawcontent) X(blob_rawsize) X(revwalk_new) X(revwalk_free) X(revwalk_push)   \
+                          X(revwalk_hide) X(revwalk_next) X(revwalk_sorting) X(reference_lookup) X(reference_free)     \
+                              X(reference_name) X(reference_target) X(reference_type) X(reference_symbolic_target)     \
+                                  X(reference_iterator_new) X(reference_next) X(reference_iterator_free)               \
+                                      X(graph_descendant_of)
 
 struct Libgit2 {
 #define X(name) decltype(&git_##name) name = nullptr;

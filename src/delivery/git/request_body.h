@@ -21,7 +21,7 @@ class RequestBody {
   static Result<RequestBody> receive(const std::function<Result<std::string>()>& next, bool gzip,
                                      const std::string& directory, std::uint64_t size_bytes_max);
   int fd() const { return file_ ? file_.get() : memory_.get(); }  // at its beginning
-  Result<std::string> first(std::size_t size_bytes_max) const;  // of a lost body, at most kMemoryBytesMax
+  Result<std::string> first(std::size_t size_bytes_max) const;    // of a lost body, at most kMemoryBytesMax
   const std::optional<Error>& lost() const { return lost_; }
   std::uint64_t size() const { return size_; }
 

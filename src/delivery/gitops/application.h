@@ -21,13 +21,13 @@ inline constexpr std::string_view kInCluster = "https://kubernetes.default.svc";
 
 struct Source {
   std::string repo_url, path, target_revision;
-  Value kustomize, directory, helm;  // spec.source.kustomize / .directory / .helm
+  Value kustomize, directory, helm;                // spec.source.kustomize / .directory / .helm
   std::string application, destination_namespace;  // whose it is: a chart's release is named after it
-  std::string chart;         // of a Helm repository or registry; `path` is empty then
-  std::string ref;           // others' valueFiles name this repository's files "$ref/…"
-  std::vector<Source> more;  // the rest of spec.sources
-  std::string key() const;          // equal for equal sources
-  std::string options_key() const;  // of what is not the place
+  std::string chart;                               // of a Helm repository or registry; `path` is empty then
+  std::string ref;                                 // others' valueFiles name this repository's files "$ref/…"
+  std::vector<Source> more;                        // the rest of spec.sources
+  std::string key() const;                         // equal for equal sources
+  std::string options_key() const;                 // of what is not the place
 };
 
 struct Retry {

@@ -30,8 +30,17 @@ Result<Source> parse_one(const Value& from, const std::string& at) {
   if (!from.is_map()) return invalid(at, "required");
   if (from["repoURL"].as_string().empty()) return invalid(at + ".repoURL", "required");
   if (from["plugin"].is_map()) return invalid(at + ".plugin", "config management plugins are not supported");
-  Source out{from["repoURL"].str(), {}, from["targetRevision"].str(), from["kustomize"], from["directory"], from["helm"],
-             {}, {}, from["chart"].str(), from["ref"].str(), {}};
+  Source out{from["repoURL"].str(),
+             {},
+             from["targetRevision"].str(),
+             from["kustomize"],
+             from["directory"],
+             from["helm"],
+             {},
+             {},
+             from["chart"].str(),
+             from["ref"].str(),
+             {}};
   out.path = TRY(parse_path(from["path"], at));
   if (!out.chart.empty() && !out.path.empty()) return invalid(at, "chart and path exclude each other");
   if (!out.chart.empty() && !out.ref.empty()) return invalid(at + ".ref", "not for a chart of a repository");
@@ -70,8 +79,8 @@ std::string Source::key() const {
 }
 
 std::string Source::options_key() const {
-  return json::write(kustomize) + "\n" + json::write(directory) + "\n" + json::write(helm) + "\n" + application +
-         "\n" + destination_namespace + "\n" + chart + "\n" + ref;
+  return json::write(kustomize) + "\n" + json::write(directory) + "\n" + json::write(helm) + "\n" + application + "\n" +
+         destination_namespace + "\n" + chart + "\n" + ref;
 }
 
 }  // namespace caisson::gitops

@@ -30,11 +30,11 @@ void must(Result<void> result) {
 }
 
 std::string packed_chart(const std::string& version) {
-  const std::vector<File> files = {
-      {"Chart.yaml", "apiVersion: v2\nname: web\nversion: " + version + "\n"},
-      {"values.yaml", "color: blue\n"},
-      {"templates/cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\n"
-                            "data: {color: {{ .Values.color }}, version: {{ .Chart.Version | quote }}}\n"}};
+  const std::vector<File> files = {{"Chart.yaml", "apiVersion: v2\nname: web\nversion: " + version + "\n"},
+                                   {"values.yaml", "color: blue\n"},
+                                   {"templates/cm.yaml",
+                                    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\n"
+                                    "data: {color: {{ .Values.color }}, version: {{ .Chart.Version | quote }}}\n"}};
   std::vector<std::string> warnings;
   const Chart chart = must(load_files(files, warnings));
   return must(pack_chart(chart.metadata, files));
@@ -54,7 +54,8 @@ class ChartServer {
 
  private:
   void answer(const http::ExchangePtr& exchange) {
-    if (exchange->headers.get("Authorization") != "Basic " + base64("ann:secret")) return exchange->respond({401, {}, ""});
+    if (exchange->headers.get("Authorization") != "Basic " + base64("ann:secret"))
+      return exchange->respond({401, {}, ""});
     const auto bytes = read_file(folder_.path() + exchange->path);
     exchange->respond(bytes.ok() ? http::Response{200, {}, *bytes} : http::Response{404, {}, ""});
   }
@@ -93,7 +94,8 @@ TEST_CASE("a chart of the platform's own registry is read from disk") {
   content::TagIndex tags = must(content::TagIndex::open(folder.path()));
   auto& writable = const_cast<content::BlobStore&>(blobs);
   const content::Digest layer = must(writable.put_bytes(packed_chart("1.0.0+build")));
-  const Value manifest{{"layers", Value(std::vector<Value>{Value{{"mediaType", kChartLayerType}, {"digest", layer.str()}}})}};
+  const Value manifest{
+      {"layers", Value(std::vector<Value>{Value{{"mediaType", kChartLayerType}, {"digest", layer.str()}}})}};
   const content::Digest digest = must(writable.put_bytes(json::write(manifest)));
   must(tags.add_manifest("shop/charts/web", digest, content::kOciManifest));
   must(tags.set("shop/charts/web", "1.0.0_build", digest));
@@ -136,9 +138,8 @@ TEST_CASE("several sources: a chart of a repository with values from git, and a 
                            "- {repoURL: 'http://localhost:8080/shop/deploy.git', targetRevision: main, path: plain}\n";
   Source source = must(parse_sources(must(yaml::read(spec))));
   name_sources(source, "shop", "prod");
-  const git::Repositories repositories{{.directory = folder.path() + "/git",
-                                        .mirrors = folder.path() + "/mirrors",
-                                        .own_hosts = {"localhost:8080"}}};
+  const git::Repositories repositories{
+      {.directory = folder.path() + "/git", .mirrors = folder.path() + "/mirrors", .own_hosts = {"localhost:8080"}}};
   Renderer renderer(repositories, std::chrono::minutes(1), default_capabilities, ChartFetcher(ann));
   const std::string revision = must(renderer.resolve(source, source.target_revision));
   CHECK(revision.starts_with("1.2.0,"));
@@ -154,7 +155,8 @@ TEST_CASE("several sources: a chart of a repository with values from git, and a 
   CHECK(must(renderer.resolve(source, before)) == before);
   CHECK(must(renderer.render(source, before))->objects[0]["data"]["version"].as_string() == "1.0.0");
   source.helm = must(yaml::read("valueFiles: [$nobody/values.yaml]"));
-  CHECK(renderer.render(source, revision).error().message.find("no source has the ref \"nobody\"") != std::string::npos);
+  CHECK(renderer.render(source, revision).error().message.find("no source has the ref \"nobody\"") !=
+        std::string::npos);
 }
 
 }  // namespace caisson::gitops

@@ -72,9 +72,9 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   if (!ensure_rendering(run)) return save(run);
   pick_up_trace(run);
   const Time start = runtime_.clock().now();
-  run.observation = observe(*run.world, shared_->options.schema, run.application, *run.rendered,
-                            run.after["status"]["resources"], run.project_or_null(), &run.memory->observed,
-                            run.before.spec());
+  run.observation =
+      observe(*run.world, shared_->options.schema, run.application, *run.rendered, run.after["status"]["resources"],
+              run.project_or_null(), &run.memory->observed, run.before.spec());
   if (!run.observation.complete) return kube::Requeue::after(run.world == &world_ ? kNotYet : kNotYetElsewhere);
   if (run.after["status"]["sync"]["revision"].as_string() != run.rendered->commit) {
     record(run.memory->trace, "diff", key, start, runtime_.clock().now(), "");

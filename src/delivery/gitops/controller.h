@@ -24,8 +24,8 @@ namespace caisson::gitops {
 struct AppMemory {
   // --- shared with workers and watches; GUARDED_BY(Controller::mutex_)
   bool refresh = true, hard = false, rendering = false,
-       fresh = false;                      // fresh: a refresh ended that no status shows yet
-  std::string repository, revision, path;  // what PushEvents are matched with
+       fresh = false;                                     // fresh: a refresh ended that no status shows yet
+  std::string repository, revision, path;                 // what PushEvents are matched with
   std::vector<std::pair<std::string, std::string>> more;  // repository and revision of the other sources
   std::string source_key;
   RenderedPtr current;
@@ -60,11 +60,15 @@ class Controller final : public kube::Reconciler {
   // Workers may outlive a run of the reconciler: what they touch is shared.
   struct Shared {
     Shared(GitopsOptions o, kube::Client& client)
-        : options(o), renderer(o.repositories, o.render_time_max, [this, &client] {
-            return cluster_capabilities(client, options.kube_version);
-          }, ChartFetcher([this, &client](const std::string& url) {
-            return repository_login(client, options.home_namespace, url);
-          }, o.own_registry)) {}
+        : options(o),
+          renderer(
+              o.repositories, o.render_time_max,
+              [this, &client] { return cluster_capabilities(client, options.kube_version); },
+              ChartFetcher(
+                  [this, &client](const std::string& url) {
+                    return repository_login(client, options.home_namespace, url);
+                  },
+                  o.own_registry)) {}
     GitopsOptions options;
     Renderer renderer;
     std::optional<kube::Queue> queue;

@@ -41,11 +41,11 @@ struct GitopsOptions {
   const schema::Schema& schema;                      // defaults, for comparing
   Duration poll_interval = std::chrono::minutes(3);  // when no PushEvent tells of a change
   Duration render_time_max = std::chrono::minutes(1);
-  std::string kube_version = "v1.33.1";  // what charts see as .Capabilities.KubeVersion
-  OwnRegistry own_registry = {};  // where "oci://" of our own registry is read
-  bool push_events = true;        // whether the API has the git room's PushEvents
+  std::string kube_version = "v1.33.1";   // what charts see as .Capabilities.KubeVersion
+  OwnRegistry own_registry = {};          // where "oci://" of our own registry is read
+  bool push_events = true;                // whether the API has the git room's PushEvents
   std::string home_namespace = "argocd";  // Applications here are tracked by their bare name, as upstream does
-  PreSyncVerdict verdict = {};  // an Application shows what it says; an enforced violation stops the sync
+  PreSyncVerdict verdict = {};            // an Application shows what it says; an enforced violation stops the sync
 };
 
 // Everything that `options` borrows lives longer than the runtime.

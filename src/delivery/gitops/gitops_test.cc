@@ -124,9 +124,11 @@ TEST_CASE("a field that we applied and no longer say is drift; one that others o
 
 TEST_CASE("a whole map that we applied and no longer say is drift, leaf by leaf; what others put into it is not") {
   const std::string live =
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, managedFields: [{manager: caisson-gitops, operation: Apply, "
+      "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, managedFields: [{manager: caisson-gitops, operation: "
+      "Apply, "
       "fieldsV1: {'f:data': {'f:a': {}, 'f:b': {}}}}]}, data: {a: '1', b: '2', foreign: '3'}}";
-  CHECK(drift("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}", live) == std::vector<std::string>{"data.a", "data.b"});
+  CHECK(drift("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}", live) ==
+        std::vector<std::string>{"data.a", "data.b"});
 }
 
 TEST_CASE("stringData is compared as data") {
@@ -160,8 +162,7 @@ TEST_CASE("a spec that asks for what is not there is refused by field") {
   CHECK(message("spec: {source: {path: x}, destination: {name: in-cluster}}") == "spec.source.repoURL: required");
   CHECK(message("spec: {source: {repoURL: x, path: ../y}, destination: {name: in-cluster}}")
             .starts_with("spec.source.path: "));
-  CHECK(message("spec: {source: {repoURL: x}, destination: {namespace: a}}")
-            .starts_with("spec.destination: "));
+  CHECK(message("spec: {source: {repoURL: x}, destination: {namespace: a}}").starts_with("spec.destination: "));
 }
 
 TEST_CASE("a project permits sources and destinations by pattern") {

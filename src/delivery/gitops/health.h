@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Health of one object, by kind. Follows Argo CD 3.0's gitops-engine/pkg/health for Kubernetes' own kinds; those of other
-// projects are in health_rules.h. Kinds nobody knows have no health. Pure; any thread.
+// Health of one object, by kind. Follows Argo CD 3.0's gitops-engine/pkg/health for Kubernetes' own kinds; those of
+// other projects are in health_rules.h. Kinds nobody knows have no health. Pure; any thread.
 #pragma once
 #include <optional>
 #include <string>

@@ -80,9 +80,10 @@ TEST_CASE("a script that wants all memory is refused") {
 }
 
 TEST_CASE("a script can't reach files, processes or other code") {
-  for (const std::string name : {"io", "os.execute", "os.getenv", "os.remove", "load", "require", "dofile", "string.dump",
-                                 "debug", "package"}) {
-    const auto got = run_script("return type(" + name + ")", "x", Value());  // a function itself would come back as null
+  for (const std::string name :
+       {"io", "os.execute", "os.getenv", "os.remove", "load", "require", "dofile", "string.dump", "debug", "package"}) {
+    const auto got =
+        run_script("return type(" + name + ")", "x", Value());  // a function itself would come back as null
     REQUIRE(got.ok());
     CHECK_MESSAGE(got->as_string() == "nil", name);
   }

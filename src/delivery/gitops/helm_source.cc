@@ -23,10 +23,14 @@ Error invalid(const std::string& field, const std::string& what) {
 }
 
 Result<void> check_fields(const Value& options) {
-  static constexpr std::string_view kKnown[] = {
-      "releaseName", "valueFiles",  "values",     "valuesObject",        "parameters", "fileParameters",
-      "skipCrds",    "skipTests",   "version",    "ignoreMissingValueFiles", "namespace",  "kubeVersion",
-      "apiVersions", "skipSchemaValidation", "passCredentials"};
+  static constexpr std::string_view kKnown[] = {"releaseName",    "valueFiles",
+                                                "values",         "valuesObject",
+                                                "parameters",     "fileParameters",
+                                                "skipCrds",       "skipTests",
+                                                "version",        "ignoreMissingValueFiles",
+                                                "namespace",      "kubeVersion",
+                                                "apiVersions",    "skipSchemaValidation",
+                                                "passCredentials"};
   for (const auto& [name, value] : options.entries()) {
     if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown))
       return invalid(std::string(name), "not supported");
@@ -104,7 +108,8 @@ Result<void> add_value_files(const render::FileSource& files, const HelmSource& 
     auto found = named_files(files, source, entry.str());
     if (found.ok()) {
       for (std::string& path : std::move(found).value()) {
-        if (std::find(out.files.begin(), out.files.end(), path) == out.files.end()) out.files.push_back(std::move(path));
+        if (std::find(out.files.begin(), out.files.end(), path) == out.files.end())
+          out.files.push_back(std::move(path));
       }
     } else if (found.error().code != ErrorCode::not_found || !source.options["ignoreMissingValueFiles"].as_bool()) {
       return std::move(found).error();
@@ -187,8 +192,7 @@ Result<std::vector<std::string>> value_files(const render::FileSource& files, co
   if (entry.find("://") != std::string::npos) return invalid("valueFiles", entry + ": values are not fetched");
   const std::string full =
       path_clean(entry.starts_with('/') ? entry.substr(1) : path_join(path.empty() ? "." : path, entry));
-  if (full == ".." || full.starts_with("../"))
-    return invalid("valueFiles", entry + ": leads out of the repository");
+  if (full == ".." || full.starts_with("../")) return invalid("valueFiles", entry + ": leads out of the repository");
   if (!is_pattern(full)) {
     if (!files.read(full).ok()) return Error{ErrorCode::not_found, "open " + full + ": no such file or directory"};
     return std::vector<std::string>{full};
@@ -201,7 +205,9 @@ Result<std::vector<std::string>> value_files(const render::FileSource& files, co
 }
 
 std::string substitute(std::string_view text, const std::vector<std::pair<std::string, std::string>>& environment) {
-  const auto is_name = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  const auto is_name = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  };
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '$' || i + 1 == text.size()) {

@@ -16,13 +16,13 @@
 namespace caisson::gitops {
 
 struct HelmSource {
-  std::string path;          // of the chart, below the repository's root
-  Value options;             // spec.source.helm; may be null
-  std::string application;   // its name: the release's, unless options.releaseName says otherwise
-  std::string ns;            // the destination's
+  std::string path;         // of the chart, below the repository's root
+  Value options;            // spec.source.helm; may be null
+  std::string application;  // its name: the release's, unless options.releaseName says otherwise
+  std::string ns;           // the destination's
   std::vector<std::pair<std::string, std::string>> environment;  // $ARGOCD_APP_NAME …, for parameters and valueFiles
   render::helm::Capabilities capabilities;
-  render::helm::TemplateCache* templates = nullptr;  // borrowed; may be null
+  render::helm::TemplateCache* templates = nullptr;            // borrowed; may be null
   std::map<std::string, const render::FileSource*> refs = {};  // by name: other sources, for "$name/values.yaml"
 };
 

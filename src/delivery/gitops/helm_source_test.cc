@@ -68,7 +68,8 @@ TEST_CASE("a chart is rendered for its application, with what it holds and what 
   CHECK(config_map(*rendering)["data"]["kube"].as_string() == "v1.33.1");
   CHECK(std::any_of(rendering->inputs.begin(), rendering->inputs.end(),
                     [](const render::Input& input) { return input.path == "app/values.yaml"; }));
-  const auto named = rendered("{releaseName: other, skipCrds: true, skipTests: true, namespace: x, kubeVersion: 1.30.0}");
+  const auto named =
+      rendered("{releaseName: other, skipCrds: true, skipTests: true, namespace: x, kubeVersion: 1.30.0}");
   REQUIRE(named.ok());
   CHECK(named->objects.size() == 2);
   CHECK(config_map(*named)["metadata"]["name"].as_string() == "other");
@@ -102,8 +103,9 @@ TEST_CASE("what leads out of the repository, and what is not known, is refused b
 }
 
 TEST_CASE("Helm's hooks run in the phases that Argo CD gives them, its tests in none") {
-  const Value job = doc("{metadata: {annotations: {helm.sh/hook: 'pre-install,pre-upgrade', helm.sh/hook-weight: '-3', "
-                        "helm.sh/hook-delete-policy: hook-succeeded}}}");
+  const Value job =
+      doc("{metadata: {annotations: {helm.sh/hook: 'pre-install,pre-upgrade', helm.sh/hook-weight: '-3', "
+          "helm.sh/hook-delete-policy: hook-succeeded}}}");
   CHECK(is_hook(job));
   CHECK(hook_phases(job) == std::vector<Phase>{Phase::pre_sync});
   CHECK(wave_of(job) == -3);

@@ -20,9 +20,7 @@ bool automated(const Value& state) {
 Result<Source> source_of(const Application& application, const Value& operation) {
   const Value& source = operation["sync"]["source"];
   if (!source.is_map()) return application.source;
-  Value spec{{"project", application.project},
-             {"source", source},
-             {"destination", Value{{"server", kInCluster}}}};
+  Value spec{{"project", application.project}, {"source", source}, {"destination", Value{{"server", kInCluster}}}};
   const Application parsed = TRY(parse_application(kube::Object(Value{{"spec", std::move(spec)}}), ""));
   return parsed.source;
 }
@@ -90,16 +88,16 @@ void Controller::look_at_windows(Run& run) {
 
 SyncContext Controller::sync_context(const Run& run, const Rendered& rendered, const Observation& target) {
   const TraceContext trace = run.memory->traced_commit == rendered.commit ? run.memory->trace : TraceContext();
-  return SyncContext{*run.world,
-                     run.application,
-                     rendered,
-                     target,
-                     trace.empty() ? trace : trace.child("apply " + run.application.key.str()),
-                     run.before.metadata()["annotations"],
-                     run.project_or_null(),
-                     run.now,
-                     operation_id(run.before.status()["operationState"]) ==
-                         operation_id(run.after["status"]["operationState"])};
+  return SyncContext{
+      *run.world,
+      run.application,
+      rendered,
+      target,
+      trace.empty() ? trace : trace.child("apply " + run.application.key.str()),
+      run.before.metadata()["annotations"],
+      run.project_or_null(),
+      run.now,
+      operation_id(run.before.status()["operationState"]) == operation_id(run.after["status"]["operationState"])};
 }
 
 // The operation's own retry; of an operation that has none, the policy's.
@@ -183,9 +181,9 @@ Result<void> Controller::run_operation(Run& run, Value& state) {
   auto outcome = advance(sync_context(run, *rendered, target), state);
   if (!outcome.ok()) return std::move(outcome).error().in("sync " + run.application.key.str());
   if (outcome->wrote) {
-    run.observation = observe(*run.world, shared_->options.schema, run.application, *run.rendered,
-                              run.after["status"]["resources"], run.project_or_null(), &run.memory->observed,
-                              run.before.spec());
+    run.observation =
+        observe(*run.world, shared_->options.schema, run.application, *run.rendered, run.after["status"]["resources"],
+                run.project_or_null(), &run.memory->observed, run.before.spec());
   }
   state.set("message", outcome->message);
   if (outcome->phase == SyncOutcome::Phase::running) {

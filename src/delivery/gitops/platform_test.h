@@ -164,13 +164,11 @@ struct Platform {
   std::condition_variable changed;
   int changes = 0;
   kube::Runtime runtime{*client, system_clock(), {.threads = 4}};
-  bool added = (gitops::add_gitops(
-                    runtime, {.repositories = repositories,
-                              .workers = workers,
-                              .spans = spans,
-                              .schema = schema,
-                              .verdict = verdict}),
-                true);
+  bool added =
+      (gitops::add_gitops(
+           runtime,
+           {.repositories = repositories, .workers = workers, .spans = spans, .schema = schema, .verdict = verdict}),
+       true);
 
   static apiserver::ApiServerOptions options() {
     apiserver::ApiServerOptions out;

@@ -106,7 +106,8 @@ using OpenRefs = std::map<std::string, std::unique_ptr<render::FileSource>>;
 
 // The trees of the sources that "$name" means.
 Result<OpenRefs> open_refs(const git::Repositories& repositories,
-                           const std::map<std::string, std::pair<const Source*, std::string>>& refs, Duration deadline) {
+                           const std::map<std::string, std::pair<const Source*, std::string>>& refs,
+                           Duration deadline) {
   OpenRefs out;
   for (const auto& [name, other] : refs) {
     const git::Repository repository = TRY(repositories.find(other.first->repo_url));
@@ -223,8 +224,7 @@ Result<render::Rendering> Renderer::make_chart(const Source& source, const std::
   const bool pass = source.helm["passCredentials"].as_bool();
   const std::string archive = TRY(charts_.fetch({source.repo_url, source.chart, pass}, version));
   std::map<std::string, std::string> by_name;
-  for (render::helm::File& file : TRY(render::helm::read_archive(archive)))
-    by_name[file.name] = std::move(file.data);
+  for (render::helm::File& file : TRY(render::helm::read_archive(archive))) by_name[file.name] = std::move(file.data);
   const render::MemorySource files(std::move(by_name));
   HelmSource chart = helm_source(source, version, capabilities_());
   const auto others = TRY(open_refs(repositories_, refs, system_clock().monotonic() + time_max_));
@@ -257,7 +257,7 @@ Result<Rendered> Renderer::make(const Source& source, const std::string& commit,
     HelmSource chart = helm_source(source, commit, capabilities_());
     const auto others = TRY(open_refs(repositories_, refs, system_clock().monotonic() + time_max_));
     for (const auto& [name, other] : others) chart.refs[name] = other.get();
-  chart.templates = &templates_;
+    chart.templates = &templates_;
     rendering = TRY(render_helm(files, chart));
   } else {
     type = "Directory";

@@ -17,8 +17,8 @@ enum class TaskState { pending, running, done, failed };
 
 // Credentials that are refused are no fault of an object: they may be rotated at this moment.
 bool transient(const Error& error) {
-  return error.code == ErrorCode::unauthorized || error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout ||
-         error.code == ErrorCode::too_many_requests;
+  return error.code == ErrorCode::unauthorized || error.code == ErrorCode::unavailable ||
+         error.code == ErrorCode::timeout || error.code == ErrorCode::too_many_requests;
 }
 
 std::string lower_kind(const ResourceId& id) {
@@ -94,7 +94,7 @@ class Sync {
   const Value sync_;
   bool wrote_ = false;
   bool multi_step_ = false;
-  bool hooks_made_ = false;  // by this call: their results are not recorded yet
+  bool hooks_made_ = false;                     // by this call: their results are not recorded yet
   std::set<std::string> defined_, namespaces_;  // "group/Kind" and names that come with this sync
 };
 

@@ -19,7 +19,10 @@ std::vector<std::string> instances(const kube::Object& object, const Settings& s
 }  // namespace
 
 World::World(kube::Runtime& runtime, std::function<void(const std::string&)> changed, Duration first_list_max)
-    : runtime_(runtime), changed_(std::move(changed)), first_list_max_(first_list_max), tracking_(std::make_shared<const Settings>()) {}
+    : runtime_(runtime),
+      changed_(std::move(changed)),
+      first_list_max_(first_list_max),
+      tracking_(std::make_shared<const Settings>()) {}
 
 void World::set_tracking(Tracking tracking, const std::string& label_key) {
   const std::lock_guard lock(mutex_);

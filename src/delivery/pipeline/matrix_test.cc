@@ -62,11 +62,13 @@ TEST_CASE("a matrix is every combination, and what include adds") {
   const std::pair<const char*, const char*> cases[] = {
       {"params: [{name: os, value: [linux, mac]}, {name: browser, value: [chrome, safari]}]",
        "os=linux browser=chrome; os=mac browser=chrome; os=linux browser=safari; os=mac browser=safari"},
-      {"include: [{name: a, params: [{name: os, value: linux}]}, {name: b, params: [{name: os, value: mac}, {name: x, value: y}]}]",
+      {"include: [{name: a, params: [{name: os, value: linux}]}, {name: b, params: [{name: os, value: mac}, {name: x, "
+       "value: y}]}]",
        "os=linux; os=mac x=y"},
       {"{params: [{name: os, value: [linux, mac]}], include: [{name: all, params: [{name: flag, value: f}]}]}",
        "os=linux flag=f; os=mac flag=f"},
-      {"{params: [{name: os, value: [linux, mac]}], include: [{name: one, params: [{name: os, value: mac}, {name: arm, value: yes}]}]}",
+      {"{params: [{name: os, value: [linux, mac]}], include: [{name: one, params: [{name: os, value: mac}, {name: arm, "
+       "value: yes}]}]}",
        "os=linux; os=mac arm=yes"},
       {"{params: [{name: os, value: [linux, mac]}], include: [{name: more, params: [{name: os, value: windows}]}]}",
        "os=linux; os=mac; os=windows"},
@@ -110,7 +112,8 @@ TEST_CASE("the tasks of a matrix are runs of their own, whose results become lis
   CHECK(plan.status["childReferences"].size() == 4);
 }
 
-TEST_CASE("a run of a matrix that a killed process left out is made, and a failed one fails the task when all have ended") {
+TEST_CASE(
+    "a run of a matrix that a killed process left out is made, and a failed one fails the task when all have ended") {
   const PipelinePlan plan = planned(kMatrix, {});
   const Children only_one{{"build", plan.create[1]}};
   const PipelinePlan rest = planned(kMatrix, only_one);
@@ -119,14 +122,16 @@ TEST_CASE("a run of a matrix that a killed process left out is made, and a faile
 
   Children children{{"build", ended(plan.create[0], "False", "Failed")}, {"build", plan.create[1]}};
   CHECK_FALSE(planned(kMatrix, children).done);
-  children = {{"build", ended(plan.create[0], "False", "Failed")}, {"build", ended(plan.create[1], "True", "Succeeded", "b")}};
+  children = {{"build", ended(plan.create[0], "False", "Failed")},
+              {"build", ended(plan.create[1], "True", "Succeeded", "b")}};
   const PipelinePlan failed = planned(kMatrix, children);
   CHECK(failed.done);
   CHECK(failed.status["conditions"][0]["message"].str().find("Task build failed: because") != std::string::npos);
 }
 
 TEST_CASE("an empty matrix skips its task") {
-  const PipelinePlan plan = planned("tasks: [{name: a, taskRef: {name: t}, matrix: {params: [{name: p, value: []}]}}]", {});
+  const PipelinePlan plan =
+      planned("tasks: [{name: a, taskRef: {name: t}, matrix: {params: [{name: p, value: []}]}}]", {});
   CHECK(plan.create.empty());
   CHECK(plan.status["skippedTasks"][0]["reason"].as_string() == "Matrix Parameters have an empty array");
 }

@@ -14,7 +14,8 @@ namespace caisson::pipeline {
 struct PipelineOptions {
   SpanSink* spans = nullptr;                               // required; must outlive the runtime
   std::string git_url = "https://git.caisson-system.svc";  // where pods reach our git
-  Time up_since{};  // when this process began to serve: a step that ran before and failed was let down by us; epoch: none was
+  Time up_since{};  // when this process began to serve: a step that ran before and failed was let down by us; epoch:
+                    // none was
   std::string portal_url = "http://localhost:8080";  // what clone_url of a push says: in a step's git it means git_url
 };
 

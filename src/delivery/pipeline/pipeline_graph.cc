@@ -14,10 +14,9 @@ Error invalid(std::string message) {
 }
 
 Result<void> check_task(const Value& task, const std::string& where) {
-  static constexpr std::string_view kKnown[] = {"name",     "displayName", "description", "taskRef",
-                                                "taskSpec", "when",        "retries",     "runAfter",
-                                                "params",   "workspaces",  "timeout",     "onError",
-                                                "matrix",   "pipelineRef", "pipelineSpec"};
+  static constexpr std::string_view kKnown[] = {"name",    "displayName", "description", "taskRef",     "taskSpec",
+                                                "when",    "retries",     "runAfter",    "params",      "workspaces",
+                                                "timeout", "onError",     "matrix",      "pipelineRef", "pipelineSpec"};
   if (task["name"].as_string().empty()) return invalid(where + ".name is missing");
   for (const auto& entry : task.entries()) {
     if (std::find(std::begin(kKnown), std::end(kKnown), entry.key) == std::end(kKnown))
@@ -25,8 +24,7 @@ Result<void> check_task(const Value& task, const std::string& where) {
   }
   int bodies = 0;
   for (const char* body : {"taskRef", "taskSpec", "pipelineRef", "pipelineSpec"}) bodies += !task[body].is_null();
-  if (bodies != 1)
-    return invalid(where + ": expected exactly one of taskRef, taskSpec, pipelineRef and pipelineSpec");
+  if (bodies != 1) return invalid(where + ": expected exactly one of taskRef, taskSpec, pipelineRef and pipelineSpec");
   for (const Value* reference : {&task["taskRef"], &task["taskSpec"]}) {
     const std::string_view api = (*reference)["apiVersion"].as_string();
     if (!api.empty() && !api.starts_with("tekton.dev/"))

@@ -54,8 +54,7 @@ constexpr std::string_view kWhenFalse = "When Expressions evaluated to false",
 
 class Planner {
  public:
-  Planner(const kube::Object& run, const Value& spec, const std::string& name,
-          const Children& children, Time now)
+  Planner(const kube::Object& run, const Value& spec, const std::string& name, const Children& children, Time now)
       : run_(run),
         spec_(spec),
         name_(name),
@@ -291,7 +290,8 @@ class Planner {
   }
 
   Result<void> add_child(const Step& step, const Value& task, const std::string& name) {
-    // The whole limit, not what is left of it: it begins later than the pipeline's, so that the pipeline's ends first and is told.
+    // The whole limit, not what is left of it: it begins later than the pipeline's, so that the pipeline's ends first
+    // and is told.
     const Duration limit = step.node.final || tasks_limit_.count() == 0 ? pipeline_limit_ : tasks_limit_;
     const ChildOf place{run_, name_, step.node.name, name, step.node.spec["onError"].as_string(), step.node.final};
     plan_.create.push_back(TRY(make_child(place, task, scope_, limit).in("pipeline task " + step.node.name)));

@@ -15,10 +15,10 @@ namespace caisson::pipeline {
 using Children = std::multimap<std::string, kube::Object>;
 
 struct PipelinePlan {
-  std::vector<kube::Object> create;              // TaskRuns and PipelineRuns, in the pipeline's order
-  std::vector<std::string> cancel;               // names of TaskRuns that must stop
-  std::vector<std::string> cancel_pipeline_runs; // names of PipelineRuns that must stop
-  Value status;                      // childReferences, skippedTasks, results, conditions: the run's whole status
+  std::vector<kube::Object> create;               // TaskRuns and PipelineRuns, in the pipeline's order
+  std::vector<std::string> cancel;                // names of TaskRuns that must stop
+  std::vector<std::string> cancel_pipeline_runs;  // names of PipelineRuns that must stop
+  Value status;  // childReferences, skippedTasks, results, conditions: the run's whole status
   bool done = false;
   std::optional<Duration> again_after;  // when a time limit will strike
 };

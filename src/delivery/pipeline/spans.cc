@@ -3,8 +3,8 @@
 
 #include "core/base/hash.h"
 #include "core/document/json.h"
-#include "delivery/pipeline/task_spec.h"
 #include "delivery/pipeline/task_run_status.h"
+#include "delivery/pipeline/task_spec.h"
 
 namespace caisson::pipeline {
 namespace {

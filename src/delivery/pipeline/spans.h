@@ -6,8 +6,9 @@
 
 namespace caisson::pipeline {
 
-// `task NAME` and each `step NAME`, with ids derived by name: recording them again gives the same spans. Called when the run starts
-// (the span is open then) and when it ends; statuses hold whole seconds, so the exact time of either is `now`.
+// `task NAME` and each `step NAME`, with ids derived by name: recording them again gives the same spans. Called when
+// the run starts (the span is open then) and when it ends; statuses hold whole seconds, so the exact time of either is
+// `now`.
 void record_task_spans(SpanSink& sink, const kube::Object& task_run, const kube::Object* pod, Time now);
 void record_pipeline_span(SpanSink& sink, const kube::Object& pipeline_run, Time now);
 // The context below which a PipelineRun's tasks hang.

@@ -63,13 +63,13 @@ Result<void> check_sidecars(const Value& sidecars) {
 }
 
 Result<void> check_step(const Value& step, const std::string& where) {
-  TRY(check_known(
-      step,
-      {"name", "displayName", "image", "command", "args", "script", "workingDir", "env", "envFrom", "volumeMounts",
-       "imagePullPolicy", "securityContext", "computeResources", "resources", "onError", "timeout", "ref", "params",
-       "results"},
-      where));
-  if (step.contains("params") && !step.contains("ref")) return invalid(where + ".params: only a step with ref has params");
+  TRY(check_known(step,
+                  {"name", "displayName", "image", "command", "args", "script", "workingDir", "env", "envFrom",
+                   "volumeMounts", "imagePullPolicy", "securityContext", "computeResources", "resources", "onError",
+                   "timeout", "ref", "params", "results"},
+                  where));
+  if (step.contains("params") && !step.contains("ref"))
+    return invalid(where + ".params: only a step with ref has params");
   if (step["script"].as_string().size() > 0 && !step["command"].empty())
     return invalid(where + ": script and command exclude each other");
   const std::string_view on_error = step["onError"].as_string();
@@ -93,7 +93,8 @@ Result<void> check_task_spec(const Value& task_spec) {
   for (const Value& step : task_spec["steps"].items()) {
     const std::string where = "spec.steps[" + std::to_string(index) + "]";
     TRY(check_step(step, where));
-    if (!step.contains("ref") && step["image"].as_string().empty() && task_spec["stepTemplate"]["image"].as_string().empty())
+    if (!step.contains("ref") && step["image"].as_string().empty() &&
+        task_spec["stepTemplate"]["image"].as_string().empty())
       return invalid(where + ".image is missing");
     const std::string name = step_container(step, index++);
     if (std::find(names.begin(), names.end(), name) != names.end())

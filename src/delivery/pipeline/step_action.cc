@@ -10,14 +10,15 @@
 namespace caisson::pipeline {
 namespace {
 
-constexpr std::string_view kOfTheAction[] = {"image",   "command",         "args",        "script",    "env",
+constexpr std::string_view kOfTheAction[] = {"image",   "command",         "args",        "script", "env",
                                              "results", "securityContext", "volumeMounts"};
 
 Error invalid(std::string message) {
   return Error{ErrorCode::invalid, std::move(message)};
 }
 
-// What a param refers to when its value is the result of an earlier step, which only the node will know: "steps.a.results.b".
+// What a param refers to when its value is the result of an earlier step, which only the node will know:
+// "steps.a.results.b".
 std::string deferred(const Value& value) {
   std::string_view text = value.as_string();
   if (step_result_reference(text).step.empty() || text.find("$(", 2) != std::string_view::npos || !text.ends_with(")"))
@@ -68,8 +69,7 @@ Result<Value> follow_reference(const Value& step, const FindStepAction& find) {
     return invalid("ref.resolver \"" + reference["resolver"].str() +
                    "\" is not supported; name a StepAction of this namespace");
   for (const std::string_view field : kOfTheAction) {
-    if (step.contains(field))
-      return invalid(std::string(field) + " cannot be used with ref: the StepAction says it");
+    if (step.contains(field)) return invalid(std::string(field) + " cannot be used with ref: the StepAction says it");
   }
   const Value action = TRY(find(reference["name"].str()));
   const Value body = TRY(action_of(step, action).in("StepAction " + reference["name"].str()));
@@ -128,7 +128,8 @@ Result<Value> resolve_steps(const Value& spec, const FindStepAction& find) {
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const std::string container = step_container(steps[i], i), where = container.substr(5);
     exit_codes.set("steps." + where + ".exitCode.path", std::string(kStepsDirectory) + "/" + container + "/exitCode");
-    exit_codes.set("steps." + container + ".exitCode.path", std::string(kStepsDirectory) + "/" + container + "/exitCode");
+    exit_codes.set("steps." + container + ".exitCode.path",
+                   std::string(kStepsDirectory) + "/" + container + "/exitCode");
   }
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const std::string container = step_container(steps[i], i), where = "step " + container.substr(5);

@@ -167,8 +167,8 @@ Result<kube::Object> make_task_run(const ChildOf& place, const Value& task, cons
 Result<kube::Object> make_child(const ChildOf& place, const Value& task, const Scope& scope, Duration time_max) {
   Scope own = scope;
   own.set("context.pipelineTask.retries", std::to_string(task["retries"].as_int()));
-  const std::string timeout = task["timeout"].is_null() ? format_duration(time_max)
-                                                        : TRY(substitute_text(task["timeout"].scalar_text(), own));
+  const std::string timeout =
+      task["timeout"].is_null() ? format_duration(time_max) : TRY(substitute_text(task["timeout"].scalar_text(), own));
   const bool is_pipeline = !task["pipelineRef"].is_null() || !task["pipelineSpec"].is_null();
   return is_pipeline ? make_pipeline_run(place, task, own, timeout) : make_task_run(place, task, own, timeout);
 }

@@ -23,8 +23,8 @@ struct ChildOf {
 };
 inline constexpr std::string_view kOnErrorAnnotation = "pipeline.tekton.dev/pipeline-task-on-error";
 
-// The TaskRun of a pipeline task; for one with pipelineRef or pipelineSpec, its PipelineRun. `time_max`: of the pipeline; zero when it
-// has no limit. Errors: invalid.
+// The TaskRun of a pipeline task; for one with pipelineRef or pipelineSpec, its PipelineRun. `time_max`: of the
+// pipeline; zero when it has no limit. Errors: invalid.
 Result<kube::Object> make_child(const ChildOf& place, const Value& task, const Scope& scope, Duration time_max);
 
 }  // namespace caisson::pipeline

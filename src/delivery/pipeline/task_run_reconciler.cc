@@ -83,7 +83,8 @@ Result<TaskRunReconciler::Task> TaskRunReconciler::find_task(const kube::Object&
 }
 
 Result<Value> TaskRunReconciler::find_step_action(const std::string& ns, const std::string& name) const {
-  const schema::Resource step_actions{"tekton.dev", "v1beta1", "StepAction", "stepactions"};  // v1alpha1 is read as this
+  const schema::Resource step_actions{"tekton.dev", "v1beta1", "StepAction",
+                                      "stepactions"};  // v1alpha1 is read as this
   const auto action = client_.get(step_actions, {ns, name});
   if (action.ok()) return action->spec();
   if (action.error().code == ErrorCode::not_found)
@@ -213,7 +214,8 @@ Result<kube::Requeue> TaskRunReconciler::follow(kube::Object& run) {
 // The pod goes; once it is gone, another one of its name comes.
 Result<kube::Requeue> TaskRunReconciler::begin_anew(kube::Object& run, const kube::Object& pod) {
   if (!pod.deleting()) {
-    const std::string message = "the platform was restarted while a step ran, and the step failed: the task starts anew";
+    const std::string message =
+        "the platform was restarted while a step ran, and the step failed: the task starts anew";
     events_.record(run, Event::warning, "Interrupted", message);
     log::info("task run starts anew", {{"task_run", run.key().str()}, {"reason", "Interrupted"}});
     set_succeeded(run, "Unknown", "Interrupted", message, clock_.now());

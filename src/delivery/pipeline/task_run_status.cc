@@ -11,7 +11,8 @@ namespace caisson::pipeline {
 namespace {
 
 constexpr std::size_t kMessageBytesMax = 2000;
-constexpr Duration kInterruptionNoticed = std::chrono::seconds(5);  // a step may notice a lost connection that much later
+constexpr Duration kInterruptionNoticed =
+    std::chrono::seconds(5);  // a step may notice a lost connection that much later
 
 // The last line that says something.
 std::string last_line(std::string_view text) {
@@ -44,7 +45,8 @@ Value step_state(const Value& status, const std::string& name, const std::string
   return out;
 }
 
-// The first step that ended badly and was not to be passed over: its container and how it ended; the null value when there is none.
+// The first step that ended badly and was not to be passed over: its container and how it ended; the null value when
+// there is none.
 std::pair<std::string, Value> failed_step(const kube::Object& pod, const Value& task_spec) {
   std::size_t index = 0;
   for (const Value& step : task_spec["steps"].items()) {

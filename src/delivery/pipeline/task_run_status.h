@@ -19,9 +19,9 @@ bool is_done(const kube::Object& run);
 // status.taskSpec.
 void observe_pod(kube::Object& run, const kube::Object& pod, const Value& task_spec, Time now);
 
-// Whether the pod failed by a step that the platform itself let down: one that began before `up_since`, when this process began to
-// serve, and failed before then or soon after; or one that the node calls Interrupted, for the same reason. That is no verdict on the
-// step: the task starts anew, as upstream does when a pod is lost.
+// Whether the pod failed by a step that the platform itself let down: one that began before `up_since`, when this
+// process began to serve, and failed before then or soon after; or one that the node calls Interrupted, for the same
+// reason. That is no verdict on the step: the task starts anew, as upstream does when a pod is lost.
 bool was_interrupted(const kube::Object& pod, const Value& task_spec, Time up_since);
 
 // How long the run may take; zero: no limit.

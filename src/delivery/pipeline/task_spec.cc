@@ -202,8 +202,7 @@ class Planner {
     Value sidecars = TRY(sidecars_of(spec));
     if (!scripts_.empty()) {
       volumes_.push_back(
-          Value{{"name", "tekton-scripts"},
-                {"configMap", Value{{"name", scripts_name()}, {"defaultMode", 0755}}}});
+          Value{{"name", "tekton-scripts"}, {"configMap", Value{{"name", scripts_name()}, {"defaultMode", 0755}}}});
     }
     for (const Value& volume : spec["volumes"].items()) volumes_.push_back(volume);
 

@@ -21,19 +21,19 @@ struct FunctionMount {
 };
 
 struct FunctionCall {
-  std::string name;                // "Widget.v1.example.com/w.[noNs]", for messages
-  std::string program;             // exec.path; empty: a container
-  std::vector<std::string> args;   // exec.args
-  std::vector<std::string> env;    // exec.env or container.envs, "NAME=value" or "NAME"
-  std::string image;               // container.image
-  bool wants_network = false;      // container.network
+  std::string name;                   // "Widget.v1.example.com/w.[noNs]", for messages
+  std::string program;                // exec.path; empty: a container
+  std::vector<std::string> args;      // exec.args
+  std::vector<std::string> env;       // exec.env or container.envs, "NAME=value" or "NAME"
+  std::string image;                  // container.image
+  bool wants_network = false;         // container.network
   std::vector<FunctionMount> mounts;  // container.mounts
-  std::string directory;           // of the kustomization, in the source; the program's working directory
-  std::string input;               // a ResourceList as YAML
+  std::string directory;              // of the kustomization, in the source; the program's working directory
+  std::string input;                  // a ResourceList as YAML
 };
 
-// Threads: as the rendering that uses it. Errors: forbidden when the caller did not allow this kind; whatever running it
-// gives, with what it wrote to standard error.
+// Threads: as the rendering that uses it. Errors: forbidden when the caller did not allow this kind; whatever running
+// it gives, with what it wrote to standard error.
 class FunctionRunner {
  public:
   virtual ~FunctionRunner() = default;

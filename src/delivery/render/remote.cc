@@ -114,9 +114,11 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc()) return std::nullopt;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    const double unit = text.starts_with("ms") ? 1 : text.starts_with("h") ? 3'600'000 : text.starts_with("m") ? 60'000
-                        : text.starts_with("s")                                                              ? 1000
-                                                                                                             : 0;
+    const double unit = text.starts_with("ms")  ? 1
+                        : text.starts_with("h") ? 3'600'000
+                        : text.starts_with("m") ? 60'000
+                        : text.starts_with("s") ? 1000
+                                                : 0;
     if (unit == 0) return std::nullopt;
     sum_ms += number * unit;
     text.remove_prefix(text.starts_with("ms") ? 2 : 1);
@@ -137,8 +139,8 @@ void read_query(std::string_view query, RepositoryUrl& url) {
       if (time && time->count() > 0) url.timeout = *time;
     }
     if (key == "submodules" && !value.empty())
-      url.submodules = !(value == "false" || value == "0" || value == "f" || value == "F" || value == "FALSE" ||
-                         value == "False");
+      url.submodules =
+          !(value == "false" || value == "0" || value == "f" || value == "F" || value == "FALSE" || value == "False");
   }
   if (url.ref.empty()) url.ref = version;
 }

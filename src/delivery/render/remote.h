@@ -16,9 +16,9 @@ namespace caisson::render {
 //   https://host/org/repo[.git][//]path?ref=v1&timeout=2m&submodules=false, github.com/org/repo/path,
 //   git@host:org/repo.git//path, ssh://git@host/org/repo.git, file:///dir/repo.git//path, …/_git/repo/path
 struct RepositoryUrl {
-  std::string clone;                  // what git is told: "https://github.com/org/repo.git"
-  std::string path;                   // below the repository's root; empty: the root
-  std::string ref;                    // branch, tag or commit; empty: HEAD
+  std::string clone;  // what git is told: "https://github.com/org/repo.git"
+  std::string path;   // below the repository's root; empty: the root
+  std::string ref;    // branch, tag or commit; empty: HEAD
   bool submodules = true;
   std::chrono::milliseconds timeout = std::chrono::seconds(27);  // of each git command
   bool operator==(const RepositoryUrl&) const = default;
@@ -30,8 +30,8 @@ bool is_http_url(std::string_view text);
 // Either of the two.
 bool is_remote(std::string_view text);
 
-// Brings remote things. Threads: as the rendering that uses it. Errors: unavailable or timeout, with what the other side
-// or the git program said.
+// Brings remote things. Threads: as the rendering that uses it. Errors: unavailable or timeout, with what the other
+// side or the git program said.
 class Fetcher {
  public:
   virtual ~Fetcher() = default;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a folder of a repository to the objects it describes: Kustomize (the behaviour of kustomize v5.8) and plain
-// directories of YAML and JSON. Pure functions of a FileSource: the same files give the same bytes. What a kustomization
-// names beyond its tree comes through the doors of Options (fetcher, functions), closed unless the caller opens them.
+// directories of YAML and JSON. Pure functions of a FileSource: the same files give the same bytes. What a
+// kustomization names beyond its tree comes through the doors of Options (fetcher, functions), closed unless the caller
+// opens them.
 //
 // Every file that was read is an input of the result, so that a caller knows which change can alter it. Errors:
 // bad_request or invalid, naming file and field ("overlays/prod/kustomization.yaml: images[0].newTag: must be a
@@ -44,7 +45,8 @@ class MemorySource final : public FileSource {
   std::map<std::string, std::string> files_;
 };
 
-// `path` is the URL for a file that was fetched, and begins with "+" and the repository for one of a fetched repository.
+// `path` is the URL for a file that was fetched, and begins with "+" and the repository for one of a fetched
+// repository.
 struct Input {
   std::string path, sha256;  // hex
 };

@@ -183,8 +183,8 @@ TEST_CASE("a pool whose text can't be read is refused by name") {
 }
 
 TEST_CASE("an advertisement whose selectors can't be read announces nothing, and says which") {
-  const auto odd = object_of(
-      "metadata: {name: l2}\nspec: {nodeSelectors: [{matchExpressions: [{key: a, operator: Odd}]}]}\n");
+  const auto odd =
+      object_of("metadata: {name: l2}\nspec: {nodeSelectors: [{matchExpressions: [{key: a, operator: Odd}]}]}\n");
   const auto checked = check_advertisement(odd);
   REQUIRE_FALSE(checked.ok());
   CHECK(checked.error().message.starts_with("spec.nodeSelectors: "));

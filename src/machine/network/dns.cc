@@ -66,7 +66,8 @@ class ConfigReconciler : public kube::Reconciler {
 };
 
 // The cluster's own names first, so that nobody can take them away; then what people added.
-dns::ZoneAnswer answer_of(const dns::ZoneSource& source, const dns::Config& config, const std::string& name, std::uint16_t type) {
+dns::ZoneAnswer answer_of(const dns::ZoneSource& source, const dns::Config& config, const std::string& name,
+                          std::uint16_t type) {
   dns::ZoneAnswer own = dns::resolve(source, name, type);
   if (own.ours) return own;
   dns::Lookup added = dns::look_up(config, name, type);

@@ -47,9 +47,9 @@ struct TcpClient {
 struct Forwarded {
   Asker asker;
   Query query;
-  std::string packet;  // as the asker sent it
-  std::string alias;   // an ExternalName's target: asked for instead of the packet
-  Answer begun;        // …and what the answer begins with
+  std::string packet;                  // as the asker sent it
+  std::string alias;                   // an ExternalName's target: asked for instead of the packet
+  Answer begun;                        // …and what the answer begins with
   std::vector<std::string> resolvers;  // of a stub domain; empty: the host's
   bool tcp = false;
   std::size_t turn = 0;

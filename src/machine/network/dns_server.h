@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The DNS server: UDP and TCP on one address, one thread with epoll. Names that the zone calls its own are answered
-// from it; all others go to the resolvers that it names, or the host's, over the transport by which they came, with a small cache. RFC 1035,
-// 7766. Limits: 1,000 forwarded queries at a time, 64 TCP clients, 2 s for each resolver's turn, 2,000 cached answers
-// of at most 30 s.
+// from it; all others go to the resolvers that it names, or the host's, over the transport by which they came, with a
+// small cache. RFC 1035, 7766. Limits: 1,000 forwarded queries at a time, 64 TCP clients, 2 s for each resolver's turn,
+// 2,000 cached answers of at most 30 s.
 #pragma once
 #include <functional>
 #include <memory>

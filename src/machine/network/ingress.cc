@@ -33,7 +33,8 @@ const kube::Resource& traefik(std::string_view kind) {
                                           {"traefik.io", "v1alpha1", "Middleware", "middlewares"},
                                           {"traefik.io", "v1alpha1", "TraefikService", "traefikservices"},
                                           {"traefik.io", "v1alpha1", "TLSOption", "tlsoptions"}};
-  return *std::find_if(std::begin(kKinds), std::end(kKinds), [kind](const kube::Resource& r) { return r.kind == kind; });
+  return *std::find_if(std::begin(kKinds), std::end(kKinds),
+                       [kind](const kube::Resource& r) { return r.kind == kind; });
 }
 
 struct Sources {
@@ -81,8 +82,8 @@ class Controller : public Ingress {
   kube::EventRecorder events_;
 
   // Of the one key's run.
-  std::string routes_, certificates_;      // as nginx holds them
-  std::string status_seen_;                // nginx's answer after our last post: tells a restarted nginx
+  std::string routes_, certificates_;  // as nginx holds them
+  std::string status_seen_;            // nginx's answer after our last post: tells a restarted nginx
   std::map<ObjectKey, std::string> told_, told_of_routes_;  // warnings that were made Events
 
   mutable std::mutex mutex_;
@@ -93,7 +94,8 @@ class Controller : public Ingress {
 };
 
 Result<void> Controller::post(const IngressTable& table) {
-  // Before the routes that lead there. One that nobody asks for any more stays: taking it away would be a reload for nothing.
+  // Before the routes that lead there. One that nobody asks for any more stays: taking it away would be a reload for
+  // nothing.
   nginx_.firewalls.insert(table.firewalls.begin(), table.firewalls.end());
   TRY(ensure_nginx(nginx_));
   const std::string status = TRY(nginx_control(options_.directory, "/status", ""));
@@ -145,7 +147,8 @@ Result<kube::Requeue> Controller::run() {
   return kube::Requeue::after(kCheckEvery);
 }
 
-void Controller::tell(const std::vector<Object>& objects, const Warnings& warnings, std::map<ObjectKey, std::string>& told) {
+void Controller::tell(const std::vector<Object>& objects, const Warnings& warnings,
+                      std::map<ObjectKey, std::string>& told) {
   std::map<ObjectKey, std::string> now;  // those that are gone are forgotten
   for (const Object& object : objects) {
     const auto found = warnings.find(object.key());
@@ -250,12 +253,10 @@ Result<std::shared_ptr<Ingress>> add_ingress(kube::Runtime& runtime, const Ingre
   NginxOptions nginx = TRY(nginx_options(options));
   nginx.firewalls = TRY(firewalls_of(options.directory));
   TRY(ensure_nginx(nginx).in("ingress"));
-  Sources sources{runtime.informer(schema::kIngresses), runtime.informer(schema::kServices),
+  Sources sources{runtime.informer(schema::kIngresses),      runtime.informer(schema::kServices),
                   runtime.informer(schema::kEndpointSlices), runtime.informer(schema::kSecrets),
-                  runtime.informer(schema::kConfigMaps),
-                  runtime.informer(traefik("IngressRoute")),
-                  runtime.informer(traefik("Middleware")),
-                  runtime.informer(traefik("TraefikService")),
+                  runtime.informer(schema::kConfigMaps),     runtime.informer(traefik("IngressRoute")),
+                  runtime.informer(traefik("Middleware")),   runtime.informer(traefik("TraefikService")),
                   runtime.informer(traefik("TLSOption"))};
   sources.slices.add_index(kServiceIndex, service_index);
   auto controller = std::make_shared<Controller>(runtime, options, nginx, sources);
@@ -270,9 +271,9 @@ Result<std::shared_ptr<Ingress>> add_ingress(kube::Runtime& runtime, const Ingre
   for (const auto kind : {"IngressRoute", "Middleware", "TraefikService", "TLSOption"})
     runtime.watch(traefik(kind), queue, wake);
   // A certificate, or what an annotation of an Ingress in its namespace names.
-  const auto wake_when_named = [wake, &ingresses = sources.ingresses, &middlewares = sources.middlewares](std::string_view annotation) {
-    return [wake, &ingresses, &middlewares,
-            annotation = std::string(annotation)](const Object& object) {
+  const auto wake_when_named = [wake, &ingresses = sources.ingresses,
+                                &middlewares = sources.middlewares](std::string_view annotation) {
+    return [wake, &ingresses, &middlewares, annotation = std::string(annotation)](const Object& object) {
       for (const Object& middleware : middlewares.list(object.ns()))
         if (middleware.spec()["basicAuth"]["secret"].as_string() == object.name()) return wake(object);
       for (const Object& ingress : ingresses.list(object.ns())) {

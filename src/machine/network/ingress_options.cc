@@ -59,14 +59,44 @@ constexpr Known kPassedOn[] = {
     {"x-forwarded-prefix", "forwarded_prefix"},
 };
 // Read elsewhere in the room, or met by the way nginx is used here whatever their value.
-constexpr std::string_view kRead[] = {
-    "affinity-mode", "allowlist-source-range", "auth-realm", "auth-secret", "auth-secret-type", "auth-type", "auth-url",
-    "backend-protocol", "canary", "canary-by-cookie", "canary-by-header", "canary-by-header-pattern",
-    "canary-by-header-value", "canary-weight", "canary-weight-total", "client-body-buffer-size", "custom-headers",
-    "default-backend", "denylist-source-range", "enable-access-log", "enable-modsecurity", "enable-owasp-core-rules", "force-ssl-redirect", "from-to-www-redirect",
-    "limit-allowlist", "limit-whitelist", "load-balance", "modsecurity-snippet", "proxy-body-size", "proxy-buffer-size", "proxy-buffering",
-    "proxy-buffers-number", "server-alias", "service-upstream", "session-cookie-change-on-failure", "ssl-redirect",
-    "use-regex", "whitelist-source-range"};
+constexpr std::string_view kRead[] = {"affinity-mode",
+                                      "allowlist-source-range",
+                                      "auth-realm",
+                                      "auth-secret",
+                                      "auth-secret-type",
+                                      "auth-type",
+                                      "auth-url",
+                                      "backend-protocol",
+                                      "canary",
+                                      "canary-by-cookie",
+                                      "canary-by-header",
+                                      "canary-by-header-pattern",
+                                      "canary-by-header-value",
+                                      "canary-weight",
+                                      "canary-weight-total",
+                                      "client-body-buffer-size",
+                                      "custom-headers",
+                                      "default-backend",
+                                      "denylist-source-range",
+                                      "enable-access-log",
+                                      "enable-modsecurity",
+                                      "enable-owasp-core-rules",
+                                      "force-ssl-redirect",
+                                      "from-to-www-redirect",
+                                      "limit-allowlist",
+                                      "limit-whitelist",
+                                      "load-balance",
+                                      "modsecurity-snippet",
+                                      "proxy-body-size",
+                                      "proxy-buffer-size",
+                                      "proxy-buffering",
+                                      "proxy-buffers-number",
+                                      "server-alias",
+                                      "service-upstream",
+                                      "session-cookie-change-on-failure",
+                                      "ssl-redirect",
+                                      "use-regex",
+                                      "whitelist-source-range"};
 // Text of nginx's own configuration: with it, whoever may write an Ingress could read every Secret that nginx holds.
 constexpr std::string_view kRefused[] = {"auth-snippet", "configuration-snippet", "server-snippet", "stream-snippet"};
 
@@ -159,7 +189,8 @@ class Reader {
   void basic_auth() {
     const std::string_view type = get("auth-type");
     if (type.empty()) return;
-    if (type != "basic") return close("annotation auth-type: \"" + std::string(type) + "\" is not supported, only basic is");
+    if (type != "basic")
+      return close("annotation auth-type: \"" + std::string(type) + "\" is not supported, only basic is");
     const auto found = secret(get("auth-secret"));
     if (!found) return close("secret \"" + std::string(get("auth-secret")) + "\" of auth-secret does not exist");
     std::string lines;
@@ -171,7 +202,8 @@ class Reader {
     } else if (const auto text = unbase64((*found)["data"]["auth"].as_string()); text.ok()) {
       lines = *text;
     }
-    if (trim(lines).empty()) return close("secret \"" + std::string(get("auth-secret")) + "\" of auth-secret has no users");
+    if (trim(lines).empty())
+      return close("secret \"" + std::string(get("auth-secret")) + "\" of auth-secret has no users");
     const std::string name = sha256_hex(ingress_.key().str() + "\n" + lines).substr(0, 24);
     out_.user_files[name] = lines;
     add("users", name);
@@ -194,8 +226,11 @@ class Reader {
     for (const auto line : split(get("modsecurity-snippet"), '\n')) {
       const std::string text = to_lower(trim(line));
       if (text.empty() || text.starts_with('#') || text == "secruleengine detectiononly") continue;
-      if (text == "secruleengine on") mode.blocks = true;
-      else warn("annotation modsecurity-snippet: \"" + std::string(trim(line)) + "\" is refused, only SecRuleEngine On or DetectionOnly is read; it has no effect");
+      if (text == "secruleengine on")
+        mode.blocks = true;
+      else
+        warn("annotation modsecurity-snippet: \"" + std::string(trim(line)) +
+             "\" is refused, only SecRuleEngine On or DetectionOnly is read; it has no effect");
     }
     if (get("enable-modsecurity") != "true") return;
     if (const std::string package = missing_for_firewall(mode); !package.empty())
@@ -235,9 +270,10 @@ RuleOptions rule_options(const Object& ingress, const IngressWorld& world) {
 
 std::string canary_options(const Object& ingress) {
   std::string out;
-  for (const auto& [annotation, option] : {Known{"canary-by-header", "header"}, Known{"canary-by-header-value", "value"},
-                                           Known{"canary-by-header-pattern", "pattern"}, Known{"canary-by-cookie", "cookie"},
-                                           Known{"canary-weight", "weight"}, Known{"canary-weight-total", "total"}}) {
+  for (const auto& [annotation, option] :
+       {Known{"canary-by-header", "header"}, Known{"canary-by-header-value", "value"},
+        Known{"canary-by-header-pattern", "pattern"}, Known{"canary-by-cookie", "cookie"},
+        Known{"canary-weight", "weight"}, Known{"canary-weight-total", "total"}}) {
     const auto value = nginx_annotation(ingress, annotation);
     if (!value.empty()) out += "\t" + std::string(option) + "=" + percent_encode(value);
   }

@@ -29,8 +29,8 @@ RuleOptions rule_options(const kube::Object& ingress, const IngressWorld& world)
 // The weight and the conditions of a canary Ingress, as options; `warnings` as above.
 std::string canary_options(const kube::Object& ingress);
 
-// Where an authentication service is: nginx knows no cluster names, so a Service's name becomes its address. `host` is what
-// the request's Host header says. Errors: invalid, in words for an Event.
+// Where an authentication service is: nginx knows no cluster names, so a Service's name becomes its address. `host` is
+// what the request's Host header says. Errors: invalid, in words for an Event.
 struct AuthUrl {
   std::string url, host;
 };

@@ -22,8 +22,8 @@ std::string annotated(const std::string& pairs) {  // "a: b|c: d"
 
 // A client of the ingress in the namespace it is called from.
 std::string curl(std::vector<std::string> args) {
-  Command command{.args = {"curl", "-s", "-i", "-k", "--noproxy", "*", "--max-time", "20", "--resolve", "*:80:127.0.0.1",
-                           "--resolve", "*:443:127.0.0.1"}};
+  Command command{.args = {"curl", "-s", "-i", "-k", "--noproxy", "*", "--max-time", "20", "--resolve",
+                           "*:80:127.0.0.1", "--resolve", "*:443:127.0.0.1"}};
   command.args.insert(command.args.end(), args.begin(), args.end());
   const auto done = run(command);
   return done.ok() ? (*done).out : done.error().message;
@@ -57,7 +57,8 @@ struct Site {
     });
   }
   IngressTable show(const std::string& annotations, const std::string& at = "/") {
-    IngressTable table = make_ingress_table({ingress("a.localhost", path(at), annotated(annotations))}, cluster.world());
+    IngressTable table =
+        make_ingress_table({ingress("a.localhost", path(at), annotated(annotations))}, cluster.world());
     nginx.post(table);
     return table;
   }
@@ -100,9 +101,9 @@ TEST_CASE("a canary takes requests by header, by cookie and by weight") {
   Site site;
   site.run([&] {
     const auto show = [&](const std::string& how) {
-      kube::Object canary = ingress("a.localhost",
-                                    "      - {path: /, pathType: Prefix, backend: {service: {name: beta, port: {number: 80}}}}\n",
-                                    annotated("canary: 'true'|" + how));
+      kube::Object canary = ingress(
+          "a.localhost", "      - {path: /, pathType: Prefix, backend: {service: {name: beta, port: {number: 80}}}}\n",
+          annotated("canary: 'true'|" + how));
       canary.edit({"metadata"}).set("name", "beta");
       const auto table = make_ingress_table({ingress("a.localhost", path("/")), canary}, site.cluster.world());
       CHECK(table.warnings.empty());
@@ -178,14 +179,15 @@ TEST_CASE("basic authentication by a Secret, and closed without it") {
 TEST_CASE("another service decides who may come in") {
   Site site;
   site.run([&] {
-    // PodServer answers 200 to everything; a path of the ingress that nobody is let into answers 403, an unknown one 404.
+    // PodServer answers 200 to everything; a path of the ingress that nobody is let into answers 403, an unknown one
+    // 404.
     site.show("auth-url: http://127.0.0.1:7002/check|auth-response-headers: X-User");
     CHECK(status({"http://a.localhost/"}) == "200");
     CHECK_FALSE(has(curl({"-H", "X-User: forged", "http://a.localhost/"}), "forged"));
     const auto guarded = ingress("guard.localhost", path("/"), annotated("whitelist-source-range: 10.0.0.0/8"));
     const auto with = [&](const std::string& annotations) {
-      site.nginx.post(
-          make_ingress_table({guarded, ingress("a.localhost", path("/x"), annotated(annotations))}, site.cluster.world()));
+      site.nginx.post(make_ingress_table({guarded, ingress("a.localhost", path("/x"), annotated(annotations))},
+                                         site.cluster.world()));
     };
     with("auth-url: http://127.0.0.1:80/");  // asked for host 127.0.0.1, which has no rule
     CHECK(status({"http://a.localhost/x"}) == "500");
@@ -248,7 +250,8 @@ TEST_CASE("a backend that speaks gRPC is asked in HTTP/2") {
     });
     site.cluster.endpoints = {"127.0.0.1:7003"};
     site.show("backend-protocol: GRPC");
-    curl({"--max-time", "5", "--http2", "-H", "Content-Type: application/grpc", "-d", "x", "https://a.localhost/s.S/M"});
+    curl(
+        {"--max-time", "5", "--http2", "-H", "Content-Type: application/grpc", "-d", "x", "https://a.localhost/s.S/M"});
     ::shutdown(listener.get(), SHUT_RDWR);
     backend.join();
     CHECK(first == "PRI * HTTP/2.0");
@@ -271,8 +274,10 @@ TEST_CASE("the firewall's modes have names, and a body limit in each") {
 TEST_CASE("ModSecurity guards an Ingress that asks for it, and closes one where it is not installed") {
   Site site;
   site.run([&] {
-    const std::string asked = "enable-modsecurity: 'true'|enable-owasp-core-rules: 'true'|modsecurity-snippet: 'SecRuleEngine On'";
-    IngressTable table = make_ingress_table({ingress("a.localhost", path("/"), annotated(asked))}, site.cluster.world());
+    const std::string asked =
+        "enable-modsecurity: 'true'|enable-owasp-core-rules: 'true'|modsecurity-snippet: 'SecRuleEngine On'";
+    IngressTable table =
+        make_ingress_table({ingress("a.localhost", path("/"), annotated(asked))}, site.cluster.world());
     if (!missing_for_firewall({true, true}).empty()) {
       site.nginx.post(table);
       CHECK(has(table.warnings.at({"shop", "web"})[0], "is not installed on this machine; nobody is let in"));
@@ -288,13 +293,17 @@ TEST_CASE("ModSecurity guards an Ingress that asks for it, and closes one where 
     CHECK(status({"http://a.localhost/shop?q=tea"}) == "200");
     CHECK(status({"http://a.localhost/shop?q=%27%20OR%201=1--"}) == "403");
     CHECK(status({"-d", "q=<script>alert(1)</script>", "http://a.localhost/shop"}) == "403");
-    site.nginx.post(make_ingress_table({ingress("a.localhost", path("/"), annotated("enable-modsecurity: 'true'"))}, site.cluster.world()));
+    site.nginx.post(make_ingress_table({ingress("a.localhost", path("/"), annotated("enable-modsecurity: 'true'"))},
+                                       site.cluster.world()));
     CHECK(status({"http://a.localhost/shop?q=%27%20OR%201=1--"}) == "200");  // only looked at
     const auto refused = make_ingress_table(
-        {ingress("a.localhost", path("/"), annotated("enable-modsecurity: 'true'|modsecurity-snippet: 'SecRuleRemoveById 1'"))}, site.cluster.world());
+        {ingress("a.localhost", path("/"),
+                 annotated("enable-modsecurity: 'true'|modsecurity-snippet: 'SecRuleRemoveById 1'"))},
+        site.cluster.world());
     CHECK(has(refused.warnings.at({"shop", "web"})[0], "\"SecRuleRemoveById 1\" is refused"));
     const auto grpc = make_ingress_table(
-        {ingress("a.localhost", path("/"), annotated("enable-modsecurity: 'true'|backend-protocol: GRPC"))}, site.cluster.world());
+        {ingress("a.localhost", path("/"), annotated("enable-modsecurity: 'true'|backend-protocol: GRPC"))},
+        site.cluster.world());
     CHECK(has(grpc.warnings.at({"shop", "web"})[0], "it can't guard gRPC; nobody is let in"));
     CHECK(*firewalls_of(site.nginx.options.directory) == std::set<std::string>{"block-crs", "detect"});
   });

@@ -38,10 +38,10 @@ class Builder {
   const IngressWorld& world_;
   IngressTable out_;
   BackendTable backends_;
-  std::set<std::string> rules_;                  // host, kind, path: the oldest Ingress wins
-  std::set<std::string> paths_;                  // host, path
+  std::set<std::string> rules_;  // host, kind, path: the oldest Ingress wins
+  std::set<std::string> paths_;  // host, path
   std::string canaries_;
-  std::map<std::string, std::string> by_host_;   // certificate lines
+  std::map<std::string, std::string> by_host_;  // certificate lines
 };
 
 std::string Builder::options_of(const Object& ingress) {
@@ -86,7 +86,8 @@ void Builder::rule(const Object& ingress, std::string_view host, const Value& pa
                    const std::string& options) {
   std::string text = path["path"].str();
   if (text.empty()) text = "/";
-  const bool regex = nginx_annotation(ingress, "use-regex") == "true" || !nginx_annotation(ingress, "rewrite-target").empty();
+  const bool regex =
+      nginx_annotation(ingress, "use-regex") == "true" || !nginx_annotation(ingress, "rewrite-target").empty();
   std::string kind = path["pathType"].as_string() == "Exact" ? "exact" : "prefix";
   if (regex && kind != "exact") kind = "regex";
   const std::string shown_host = host.empty() ? "*" : to_lower(host);

@@ -32,8 +32,8 @@ struct IngressWorld {
 };
 
 struct IngressTable {
-  std::string routes;               // the text above
-  std::string certificates;         // lines "HOST BASE64-CHAIN BASE64-KEY"; kept apart: it holds keys
+  std::string routes;                             // the text above
+  std::string certificates;                       // lines "HOST BASE64-CHAIN BASE64-KEY"; kept apart: it holds keys
   std::map<std::string, std::string> user_files;  // of basic authentication, by name; kept apart as well
   std::set<std::string> addresses;                // of endpoints in use
   std::set<std::string> firewalls;                // modes (firewall.h) that rules ask for

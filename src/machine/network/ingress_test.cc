@@ -89,7 +89,9 @@ bool becomes(const std::function<bool()>& is_so) {
   return is_so();
 }
 
-bool is_one(std::string_view counts) { return counts == "10" || counts == "01"; }
+bool is_one(std::string_view counts) {
+  return counts == "10" || counts == "01";
+}
 
 }  // namespace
 
@@ -225,7 +227,9 @@ TEST_CASE("what an Ingress asks for and can't have is told") {
       cluster.world());
   const auto& warnings = table.warnings.at({"shop", "web"});
   REQUIRE(warnings.size() == 2);
-  CHECK(warnings[0] == "annotation nginx.ingress.kubernetes.io/server-snippet is refused: it would be nginx's own configuration; it has no effect");
+  CHECK(warnings[0] ==
+        "annotation nginx.ingress.kubernetes.io/server-snippet is refused: it would be nginx's own configuration; it "
+        "has no effect");
   CHECK(warnings[1] == "secret shop/missing does not exist; its hosts get the default certificate");
 }
 
@@ -246,19 +250,23 @@ TEST_CASE("a connection that is upgraded goes through in both directions, and no
         if (got <= 0) return;
         head.append(buffer, static_cast<std::size_t>(got));
       }
-      const std::string answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+      const std::string answer =
+          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
       (void)!::send(fd.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
       for (ssize_t got = 0; (got = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;)
         (void)!::send(fd.get(), buffer, static_cast<std::size_t>(got), MSG_NOSIGNAL);
     });
-    nginx.post(make_ingress_table({ingress("a.localhost", path("/"))}, Cluster{{"127.0.0.1:7003"}, {}, {}, {}}.world()));
+    nginx.post(
+        make_ingress_table({ingress("a.localhost", path("/"))}, Cluster{{"127.0.0.1:7003"}, {}, {}, {}}.world()));
     UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const timeval time_max{10, 0};
     ::setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &time_max, sizeof time_max);
     const auto to = address_of("127.0.0.1", 80);
     REQUIRE(::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
-    const std::string ask_for = "GET /chat HTTP/1.1\r\nHost: a.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    const std::string ask_for =
+        "GET /chat HTTP/1.1\r\nHost: a.localhost\r\nConnection: Upgrade\r\nUpgrade: "
+        "websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     REQUIRE(::send(client.get(), ask_for.data(), ask_for.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(ask_for.size()));
     const auto read_until = [&](std::string_view end) {
       std::string in;

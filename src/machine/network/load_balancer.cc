@@ -102,9 +102,8 @@ PoolWorld Balancer::world() {
     tell(object, EventRecorder::Type::warning, "Invalid",
          checked.ok() ? "" : checked.error().message + "; the advertisement is not used");
     tell(object, EventRecorder::Type::warning, "NotUsed",
-         object.ns() == kPoolNamespace
-             ? ""
-             : "only advertisements of namespace " + std::string(kPoolNamespace) + " count");
+         object.ns() == kPoolNamespace ? ""
+                                       : "only advertisements of namespace " + std::string(kPoolNamespace) + " count");
   }
   const bool by_labels = std::any_of(out.pools.begin(), out.pools.end(),
                                      [](const AddressPool& pool) { return !pool.namespace_selectors.empty(); });

@@ -33,8 +33,8 @@ class Services : public Withdrawal {
 };
 Result<std::shared_ptr<Services>> add_services(kube::Runtime& runtime, const ServiceOptions& options);
 
-// --- Load balancers: addresses for Services of type LoadBalancer from MetalLB's IPAddressPools, announced by ARP on this
-// machine's links as its L2Advertisements say. What can't be given is told by an Event of the Service.
+// --- Load balancers: addresses for Services of type LoadBalancer from MetalLB's IPAddressPools, announced by ARP on
+// this machine's links as its L2Advertisements say. What can't be given is told by an Event of the Service.
 struct LoadBalancerOptions {
   std::string instance;
   std::string node_name;  // of the Node object

@@ -212,8 +212,9 @@ constexpr std::string_view kProxy = R"(      auth_basic $caisson_realm;
 std::string firewall_locations(const NginxOptions& options) {
   std::string out;
   for (const auto& mode : options.firewalls)
-    out += "    location @waf_" + mode + " {\n      modsecurity on;\n      modsecurity_rules_file " + options.directory + "/waf/" +
-           mode + ".conf;\n      rewrite_by_lua_block { caisson.route(\"waf\") }\nPROXY\n    }\n";
+    out += "    location @waf_" + mode + " {\n      modsecurity on;\n      modsecurity_rules_file " +
+           options.directory + "/waf/" + mode +
+           ".conf;\n      rewrite_by_lua_block { caisson.route(\"waf\") }\nPROXY\n    }\n";
   return out;
 }
 
@@ -273,7 +274,8 @@ Result<std::string> write_files(const NginxOptions& options, const std::string& 
   text = replace_all(std::move(text), "HTTPS_PORT", std::to_string(options.https_port));
   text = replace_all(std::move(text), "HTTP_PORT", std::to_string(options.http_port));
   const std::string hash = sha256_hex(text + std::string(kIngressLua) + std::string(kIngressRulesLua) +
-                                      std::string(kIngressRoutesLua) + options.default_certificate_pem).substr(0, 16);
+                                      std::string(kIngressRoutesLua) + options.default_certificate_pem)
+                               .substr(0, 16);
   text = replace_all(std::move(text), "HASH", hash);
   TRY(write_if_changed(conf_path(directory), text, 0600));
   TRY(write_if_changed(directory + "/lua/caisson.lua", kIngressLua, 0644));
@@ -347,7 +349,8 @@ Result<std::set<std::string>> firewalls_of(const std::string& directory) {
   if (!is_directory(directory + "/waf")) return out;
   const auto files = TRY(list_dir(directory + "/waf"));
   for (const auto& file : files) {
-    const auto mode = file.ends_with(".conf") ? parse_firewall_mode(file.substr(0, file.size() - 5)) : Result<FirewallMode>(Error{});
+    const auto mode =
+        file.ends_with(".conf") ? parse_firewall_mode(file.substr(0, file.size() - 5)) : Result<FirewallMode>(Error{});
     if (mode.ok() && missing_for_firewall(*mode).empty()) out.insert(mode->name());
   }
   return out;

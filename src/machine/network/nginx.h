@@ -23,8 +23,8 @@ struct NginxOptions {
 // Starts, takes over or reloads, so that nginx runs with exactly these options. Errors: already_exists "127.0.0.1:80 is
 // in use", not_found (nginx or one of its modules is not installed), internal with nginx's own words.
 Result<void> ensure_nginx(const NginxOptions& options);
-// Those that the configuration in `directory` has, as far as their packages are still installed: an agent that takes nginx
-// over keeps them until it knows which are asked for.
+// Those that the configuration in `directory` has, as far as their packages are still installed: an agent that takes
+// nginx over keeps them until it knows which are asked for.
 Result<std::set<std::string>> firewalls_of(const std::string& directory);
 bool nginx_runs(const std::string& directory);
 // Ends it (its workers finish what they serve for at most two seconds). Fine when it doesn't run.

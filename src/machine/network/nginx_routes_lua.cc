@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The routes of IngressRoutes (route_table.h) in nginx, written beside its configuration as lua/caisson_routes.lua: which
-// one takes a request, and the steps of its middlewares. A regular expression that can't be read matches nothing.
+// The routes of IngressRoutes (route_table.h) in nginx, written beside its configuration as lua/caisson_routes.lua:
+// which one takes a request, and the steps of its middlewares. A regular expression that can't be read matches nothing.
 #include <string_view>
 
 namespace caisson::network {

@@ -58,7 +58,10 @@ class PolicyTable : public Policies {
 // The node's own DNS server is what the pods of kube-dns are elsewhere, so that the usual policy "to the pods
 // k8s-app=kube-dns of kube-system" lets a pod resolve names.
 PolicyPod dns_of_node(const std::string& address) {
-  return {"kube-system", address, Value{{"k8s-app", "kube-dns"}}, {{"udp/dns", kDnsPort}, {"tcp/dns-tcp", kDnsPort}},
+  return {"kube-system",
+          address,
+          Value{{"k8s-app", "kube-dns"}},
+          {{"udp/dns", kDnsPort}, {"tcp/dns-tcp", kDnsPort}},
           kDnsPort};
 }
 
@@ -67,7 +70,8 @@ PolicyWorld PolicyTable::world() const {
   for (const Object& policy : sources_.policies.list())
     if (!policy.deleting()) out.policies.push_back(policy);
   if (out.policies.empty()) return out;
-  std::sort(out.policies.begin(), out.policies.end(), [](const Object& a, const Object& b) { return a.key() < b.key(); });
+  std::sort(out.policies.begin(), out.policies.end(),
+            [](const Object& a, const Object& b) { return a.key() < b.key(); });
   for (const Object& ns : sources_.namespaces.list()) {
     Value labels = ns.metadata()["labels"];
     labels.set("kubernetes.io/metadata.name", ns.name());
@@ -77,7 +81,8 @@ PolicyWorld PolicyTable::world() const {
   const std::lock_guard lock(mutex_);
   for (const Object& pod : sources_.pods.list()) {
     const auto admitted = admitted_.find(pod.uid());
-    if (auto one = policy_pod(pod, admitted == admitted_.end() ? "" : admitted->second)) out.pods.push_back(*std::move(one));
+    if (auto one = policy_pod(pod, admitted == admitted_.end() ? "" : admitted->second))
+      out.pods.push_back(*std::move(one));
   }
   return out;
 }
@@ -152,7 +157,8 @@ Result<std::shared_ptr<Policies>> add_policies(kube::Runtime& runtime, const Ser
   const Sources sources{runtime.informer(kNetworkPolicies), runtime.informer(schema::kPods),
                         runtime.informer(schema::kNamespaces)};
   auto table = std::make_shared<PolicyTable>(
-      sources, TableOptions{options.instance, options.pod_cidr, options.service_cidr, options.node_address}, std::move(nft));
+      sources, TableOptions{options.instance, options.pod_cidr, options.service_cidr, options.node_address},
+      std::move(nft));
   const ObjectKey all{"", "networkpolicies"};
   const kube::Queue queue = runtime.add(std::make_unique<PolicyReconciler>(table), 1);
   const auto wake = [table, all](const Object&) {

@@ -36,8 +36,8 @@ kube::Object policy(const std::string& name, const std::string& spec) {
 }
 
 kube::Object pod(const std::string& name, const std::string& ip, const std::string& ns = "shop") {
-  kube::Object out = object_of("apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: " + ns + ", uid: uid-" +
-                               name + ", labels: {app: " + name +
+  kube::Object out = object_of("apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: " + ns +
+                               ", uid: uid-" + name + ", labels: {app: " + name +
                                "}}\nspec: {containers: [{name: c, ports: [{name: web, containerPort: 8080}]}]}\n");
   out.edit({"status"}).set("phase", "Running");
   if (!ip.empty()) out.edit({"status"}).set("podIP", ip);
@@ -81,7 +81,8 @@ struct World {
     out.policies = policies;
     for (const auto& object : {pod("a", a), pod("b", b), pod("c", c, "other")}) out.pods.push_back(*policy_pod(object));
     out.pods.push_back({"kube-system", "10.42.0.1", Value{{"k8s-app", "kube-dns"}}, {}, 53});
-    for (const char* name : {"shop", "other", "kube-system"}) out.namespace_labels[name] = ns(name).metadata()["labels"];
+    for (const char* name : {"shop", "other", "kube-system"})
+      out.namespace_labels[name] = ns(name).metadata()["labels"];
     return out;
   }
   void apply(const std::vector<kube::Object>& policies) {
@@ -114,20 +115,25 @@ TEST_CASE("a policy that isolates lets in what its rules name, and refuses the r
   CHECK(World::from(world.in_a, world.c, 8080) == "c");  // another namespace's pods are not isolated, nor is egress
   CHECK(World::from(world.host, world.a, 8080) == "a");  // the node reaches its pods: probes, the ingress
   // Rules add up over policies: a named port from one pod, another port from a namespace.
-  world.apply({closed,
-               policy("web", "  podSelector: {matchLabels: {app: a}}\n  ingress:\n  - from: [{podSelector: {matchLabels: {app: b}}}]\n"
-                             "    ports: [{port: web}]\n"),
-               policy("metrics", "  podSelector: {matchLabels: {app: a}}\n  ingress:\n"
-                                 "  - from: [{namespaceSelector: {matchLabels: {team: other}}}]\n"
-                                 "    ports: [{port: 9000, endPort: 9099}]\n")});
+  world.apply(
+      {closed,
+       policy("web",
+              "  podSelector: {matchLabels: {app: a}}\n  ingress:\n  - from: [{podSelector: {matchLabels: {app: b}}}]\n"
+              "    ports: [{port: web}]\n"),
+       policy("metrics",
+              "  podSelector: {matchLabels: {app: a}}\n  ingress:\n"
+              "  - from: [{namespaceSelector: {matchLabels: {team: other}}}]\n"
+              "    ports: [{port: 9000, endPort: 9099}]\n")});
   CHECK(World::from(world.in_b, world.a, 8080) == "a");
   CHECK(World::from(world.in_b, world.a, 9090) == "refused");
   CHECK(World::from(world.in_c, world.a, 9090) == "a");
   CHECK(World::from(world.in_c, world.a, 8080) == "refused");
   CHECK(World::from(world.in_c, world.b, 8080) == "refused");
   // Both selectors in one peer must hold: no pod of `other` is called b.
-  world.apply({policy("both", "  podSelector: {matchLabels: {app: a}}\n  ingress:\n"
-                              "  - from: [{namespaceSelector: {matchLabels: {team: other}}, podSelector: {matchLabels: {app: b}}}]\n")});
+  world.apply({policy(
+      "both",
+      "  podSelector: {matchLabels: {app: a}}\n  ingress:\n"
+      "  - from: [{namespaceSelector: {matchLabels: {team: other}}, podSelector: {matchLabels: {app: b}}}]\n")});
   CHECK(World::from(world.in_b, world.a, 8080) == "refused");
   CHECK(World::from(world.in_c, world.a, 8080) == "refused");
   world.apply({policy("all", "  podSelector: {}\n  ingress: [{}]\n")});
@@ -142,18 +148,22 @@ TEST_CASE("a policy that isolates lets in what its rules name, and refuses the r
 
 TEST_CASE("egress is held to pods, address blocks without their exceptions, and the cluster's DNS") {
   World world;
-  world.apply({policy("out", "  podSelector: {matchLabels: {app: a}}\n  policyTypes: [Egress]\n  egress:\n"
-                             "  - to: [{podSelector: {matchLabels: {app: b}}}]\n    ports: [{protocol: TCP, port: web}]\n"
-                             "  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: x}}}]\n")});
+  world.apply({policy("out",
+                      "  podSelector: {matchLabels: {app: a}}\n  policyTypes: [Egress]\n  egress:\n"
+                      "  - to: [{podSelector: {matchLabels: {app: b}}}]\n    ports: [{protocol: TCP, port: web}]\n"
+                      "  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: x}}}]\n")});
   CHECK(World::from(world.in_a, world.b, 8080) == "b");
   CHECK(World::from(world.in_a, world.b, 9090) == "refused");
   CHECK(World::from(world.in_a, world.c, 8080) == "refused");
-  CHECK(World::from(world.in_b, world.c, 8080) == "c");   // not selected
-  CHECK(World::from(world.in_b, world.a, 8080) == "a");   // a's answers leave, its connections do not
+  CHECK(World::from(world.in_b, world.c, 8080) == "c");  // not selected
+  CHECK(World::from(world.in_b, world.a, 8080) == "a");  // a's answers leave, its connections do not
   CHECK(World::from(world.in_a, "10.42.0.1", 53) == "refused");
-  world.apply({policy("out", "  podSelector: {matchLabels: {app: a}}\n  policyTypes: [Egress]\n  egress:\n"
-                             "  - to: [{ipBlock: {cidr: 10.42.0.0/16, except: [" + world.c + "/32, 10.42.0.1/32]}}]\n"
-                             "  - to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]\n")});
+  world.apply({policy("out",
+                      "  podSelector: {matchLabels: {app: a}}\n  policyTypes: [Egress]\n  egress:\n"
+                      "  - to: [{ipBlock: {cidr: 10.42.0.0/16, except: [" +
+                          world.c +
+                          "/32, 10.42.0.1/32]}}]\n"
+                          "  - to: [{namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]\n")});
   CHECK(World::from(world.in_a, world.b, 9090) == "b");
   CHECK(World::from(world.in_a, world.c, 8080) == "refused");
   CHECK(World::from(world.in_a, "10.42.0.1", 53) == "node");

@@ -132,7 +132,8 @@ class Rules {
   }
 
   // What a named port means is up to the pod that is connected to: the selected one for ingress, the peer for egress.
-  void add_named(const PortRange& range, bool any_peer, const std::vector<const PolicyPod*>& peers, const Texts& blocks) {
+  void add_named(const PortRange& range, bool any_peer, const std::vector<const PolicyPod*>& peers,
+                 const Texts& blocks) {
     std::map<int, Texts> by_port;  // addresses of the pods that are connected to
     const auto note = [&](const PolicyPod& pod) {
       const auto found = pod.ports.find(range.protocol + "/" + range.name);
@@ -143,8 +144,8 @@ class Rules {
     if (!ingress_)
       for (const PolicyPod* peer : peers) note(*peer);
     for (const auto& [port, addresses] : by_port) {
-      const std::string to =
-          "ip daddr " + braces(addresses) + " meta l4proto " + range.protocol + " th dport " + std::to_string(port) + " ";
+      const std::string to = "ip daddr " + braces(addresses) + " meta l4proto " + range.protocol + " th dport " +
+                             std::to_string(port) + " ";
       if (!ingress_ || any_peer) {
         lines_.insert(to);
         continue;
@@ -260,8 +261,8 @@ std::string make_policy_table(const TableOptions& options, const PolicyWorld& wo
   if (isolated.empty()) return removed;
   Texts self;  // a pod always reaches itself, by way of its Service too
   for (const auto& ip : isolated) self.insert(ip + " . " + ip);
-  return removed + "table " + name + " {\n  set self { type ipv4_addr . ipv4_addr; elements = " + braces(self) +
-         "; }" + std::string(kRefuse) + chains + std::string(kHooks);
+  return removed + "table " + name + " {\n  set self { type ipv4_addr . ipv4_addr; elements = " + braces(self) + "; }" +
+         std::string(kRefuse) + chains + std::string(kHooks);
 }
 
 }  // namespace caisson::network

@@ -21,11 +21,11 @@ struct ServiceRules {
   std::map<std::string, std::string> node;     // map np: "tcp . 30080 . 0x3" → "10.42.0.9 . 8080"
   std::set<std::string> node_ports;            // "tcp . 30080"
   std::set<std::string> sticky, sticky_node;   // "10.43.0.7 . tcp . 80", "tcp . 30080"
-  std::set<std::string> limited;  // "192.168.1.240 . tcp . 80": loadBalancerSourceRanges says who is let in …
-  std::set<std::string> let_in;   // … "192.168.1.240 . tcp . 80 . 10.0.0.0-10.255.255.255"
-  std::set<std::string> external;              // addresses from outside the service range
-  std::set<std::string> addresses;             // of endpoints in use
-  std::set<std::string> udp_addresses;         // of endpoints of UDP ports
+  std::set<std::string> limited;        // "192.168.1.240 . tcp . 80": loadBalancerSourceRanges says who is let in …
+  std::set<std::string> let_in;         // … "192.168.1.240 . tcp . 80 . 10.0.0.0-10.255.255.255"
+  std::set<std::string> external;       // addresses from outside the service range
+  std::set<std::string> addresses;      // of endpoints in use
+  std::set<std::string> udp_addresses;  // of endpoints of UDP ports
   bool operator==(const ServiceRules&) const = default;
 };
 ServiceRules rules_of(const kube::Object& service, const std::vector<kube::Object>& slices);

@@ -27,7 +27,11 @@ constexpr auto kCheckEvery = std::chrono::seconds(30);  // somebody may flush th
 class ServiceTable : public Services {
  public:
   ServiceTable(kube::Informer& services, kube::Informer& slices, TableOptions options, Nft nft, ExternalRoutes routes)
-      : services_(services), slices_(slices), options_(std::move(options)), nft_(std::move(nft)), routes_(std::move(routes)) {}
+      : services_(services),
+        slices_(slices),
+        options_(std::move(options)),
+        nft_(std::move(nft)),
+        routes_(std::move(routes)) {}
 
   Result<void> prepare();
   void mark(const ObjectKey& service);

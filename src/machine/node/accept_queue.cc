@@ -45,7 +45,8 @@ bool wait_until_accepted(pid_t pid, Duration time_max) {
     std::size_t waiting = 0;
     for (const char* table : {"tcp", "tcp6"}) {
       const auto text = read_file(directory + table, kTableBytesMax);
-      if (text.ok()) waiting += unaccepted_connections(*text);  // not readable: the process has ended, or there is no IPv6
+      if (text.ok())
+        waiting += unaccepted_connections(*text);  // not readable: the process has ended, or there is no IPv6
     }
     empty = waiting == 0 ? empty + 1 : 0;
     if (empty < 2 && std::chrono::steady_clock::now() >= until) return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What probes and lifecycle hooks do: exec, httpGet, tcpSocket, grpc, sleep. http, tcp and grpc go from the host to the pod's
-// address. Any thread; blocks for at most the time given.
+// What probes and lifecycle hooks do: exec, httpGet, tcpSocket, grpc, sleep. http, tcp and grpc go from the host to the
+// pod's address. Any thread; blocks for at most the time given.
 #pragma once
 #include <string>
 

@@ -36,8 +36,9 @@ std::optional<Refusal> refused_sysctls(const kube::Object& pod) {
     const bool host_owns = (scope == SysctlScope::network && pod.spec()["hostNetwork"].as_bool()) ||
                            (scope == SysctlScope::ipc && pod.spec()["hostIPC"].as_bool());
     if (is_safe_sysctl(name) && !host_owns) continue;
-    return Refusal{"SysctlForbidden", host_owns ? "sysctl \"" + name + "\" is the host's: the pod shares that namespace with it"
-                                                : "forbidden sysctl: \"" + name + "\" not allowlisted"};
+    return Refusal{"SysctlForbidden",
+                   host_owns ? "sysctl \"" + name + "\" is the host's: the pod shares that namespace with it"
+                             : "forbidden sysctl: \"" + name + "\" not allowlisted"};
   }
   return std::nullopt;
 }
@@ -67,11 +68,13 @@ std::optional<Refusal> refusal_of(const kube::Object& pod, const HostAbilities& 
   if (auto refused = refused_sysctls(pod)) return refused;
   // Silently giving less isolation than was asked for would be worse than not to run.
   if (!spec["hostUsers"].as_bool(true))
-    return Refusal{"UserNamespacesNotSupported", "hostUsers: false is not supported by this node's runtime (runc without "
-                                                 "idmapped mounts); remove it, or set it to true"};
+    return Refusal{"UserNamespacesNotSupported",
+                   "hostUsers: false is not supported by this node's runtime (runc without "
+                   "idmapped mounts); remove it, or set it to true"};
   bool apparmor = wants_apparmor(spec["securityContext"]);
   for (const char* list : {"initContainers", "containers"})
-    for (const auto& container : spec[list].items()) apparmor = apparmor || wants_apparmor(container["securityContext"]);
+    for (const auto& container : spec[list].items())
+      apparmor = apparmor || wants_apparmor(container["securityContext"]);
   if (apparmor && !host.apparmor)
     return Refusal{"AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"};
   return std::nullopt;

@@ -22,7 +22,8 @@ HostAbilities host_abilities();
 
 std::optional<Refusal> refusal_of(const kube::Object& pod, const HostAbilities& host);
 
-// Under pressure of disk or processes nothing new is begun, under pressure of memory nothing BestEffort; critical pods are.
+// Under pressure of disk or processes nothing new is begun, under pressure of memory nothing BestEffort; critical pods
+// are.
 std::optional<Refusal> refusal_under_pressure(const kube::Object& pod, const Pressure& pressure);
 
 enum class SysctlScope { network, ipc, none };  // whose namespace it belongs to; none: the whole host's

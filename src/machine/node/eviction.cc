@@ -22,7 +22,8 @@ std::uint64_t bytes_of(const Value& quantity) {
 
 std::uint64_t requested(const kube::Object& pod, std::string_view resource) {
   std::uint64_t sum = 0;
-  for (const auto& container : pod.spec()["containers"].items()) sum += bytes_of(container["resources"]["requests"][resource]);
+  for (const auto& container : pod.spec()["containers"].items())
+    sum += bytes_of(container["resources"]["requests"][resource]);
   return sum;
 }
 
@@ -60,8 +61,8 @@ Pressure pressure_of(const HostResources& host, const EvictionThresholds& thresh
   const auto share = static_cast<std::uint64_t>(static_cast<double>(host.disk_bytes) * thresholds.disk_share);
   const auto pids = static_cast<std::uint64_t>(static_cast<double>(host.pids_max) * thresholds.pids_share);
   return {.memory = host.memory_available_bytes < thresholds.memory_bytes,
-          .disk = host.disk_available_bytes < std::min(thresholds.disk_bytes, share),
-          .pids = host.pids_max > 0 && host.pids_max - std::min(host.pids, host.pids_max) < pids};
+          .disk = host.disk_available_bytes<std::min(thresholds.disk_bytes, share), .pids = host.pids_max> 0 &&
+                  host.pids_max - std::min(host.pids, host.pids_max) < pids};
 }
 
 Pressure PressureHistory::update(const Pressure& seen, Time now) {
@@ -74,7 +75,8 @@ Pressure PressureHistory::update(const Pressure& seen, Time now) {
 
 bool has_disk_limit(const kube::Object& pod) {
   for (const auto& volume : pod.spec()["volumes"].items())
-    if (bytes_of(volume["emptyDir"]["sizeLimit"]) > 0 && volume["emptyDir"]["medium"].as_string() != "Memory") return true;
+    if (bytes_of(volume["emptyDir"]["sizeLimit"]) > 0 && volume["emptyDir"]["medium"].as_string() != "Memory")
+      return true;
   for (const auto& container : pod.spec()["containers"].items())
     if (bytes_of(container["resources"]["limits"]["ephemeral-storage"]) > 0) return true;
   return false;
@@ -94,7 +96,9 @@ std::optional<Eviction> first_under_pressure(const std::vector<PodUse>& pods, co
   std::tuple<bool, std::int64_t, std::int64_t> best;
   for (const auto& use : pods) {
     const std::int64_t priority = use.pod.spec()["priority"].as_int(0);
-    const std::uint64_t used = pressure.memory ? use.usage.memory_bytes() : pressure.disk ? use.usage.disk_bytes() : use.usage.pids();
+    const std::uint64_t used = pressure.memory ? use.usage.memory_bytes()
+                               : pressure.disk ? use.usage.disk_bytes()
+                                               : use.usage.pids();
     if (priority >= kCriticalPriority || used == 0) continue;
     const auto over = static_cast<std::int64_t>(used) - static_cast<std::int64_t>(requested(use.pod, resource));
     const std::tuple rank(over > 0, -priority, over);

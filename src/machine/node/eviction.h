@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which pods must go because they, or the node, have used up memory, disk or processes. Pure decisions from numbers that
-// stats.h reads; any thread. Follows Kubernetes 1.33: pkg/kubelet/eviction (hard thresholds, ranking) and local
+// Which pods must go because they, or the node, have used up memory, disk or processes. Pure decisions from numbers
+// that stats.h reads; any thread. Follows Kubernetes 1.33: pkg/kubelet/eviction (hard thresholds, ranking) and local
 // ephemeral storage (emptyDir.sizeLimit, limits of ephemeral-storage).
 #pragma once
 #include <cstdint>

@@ -39,7 +39,8 @@ TEST_CASE("a pod that writes more than it may is named with the limit") {
   const auto volume = over_own_limits({use_of("u", sized, disk(0, 0, {{"v", 1025}}))});
   REQUIRE(volume.size() == 1);
   CHECK(volume[0] == Eviction{"u", "Usage of EmptyDir volume \"v\" exceeds the limit \"1Ki\". "});
-  const std::string limited = "{containers: [{name: a, resources: {limits: {ephemeral-storage: 1Ki}}}], volumes: [{name: v, emptyDir: {}}]}";
+  const std::string limited =
+      "{containers: [{name: a, resources: {limits: {ephemeral-storage: 1Ki}}}], volumes: [{name: v, emptyDir: {}}]}";
   CHECK(over_own_limits({use_of("u", limited, disk(1000, 25))})[0].message ==
         "Container a exceeded its local ephemeral storage limit \"1Ki\". ");  // its logs count
   CHECK(over_own_limits({use_of("u", limited, disk(500, 0, {{"v", 600}}))})[0].message ==
@@ -49,8 +50,8 @@ TEST_CASE("a pod that writes more than it may is named with the limit") {
 
 TEST_CASE("under pressure goes who uses more than it asked for, then the least important, then the biggest") {
   const Pressure low{.memory = true};
-  const std::string asks = "{containers: [{name: a, resources: {requests: {memory: 1Ki}}}]}", nothing = "{containers: [{name: a}]}",
-                    important = "{priority: 100, containers: [{name: a}]}",
+  const std::string asks = "{containers: [{name: a, resources: {requests: {memory: 1Ki}}}]}",
+                    nothing = "{containers: [{name: a}]}", important = "{priority: 100, containers: [{name: a}]}",
                     critical = "{priority: 2000000000, containers: [{name: a}]}";
   const auto first = [&](const std::vector<PodUse>& pods) {
     const auto chosen = first_under_pressure(pods, low);
@@ -65,8 +66,12 @@ TEST_CASE("under pressure goes who uses more than it asked for, then the least i
 }
 
 TEST_CASE("pressure is what is left, stays for a while, and keeps new pods out") {
-  HostResources host{.memory_bytes = 8ull << 30, .memory_available_bytes = 200u << 20, .disk_bytes = 100ull << 30,
-                     .disk_available_bytes = 2ull << 30, .pids = 100, .pids_max = 1000};
+  HostResources host{.memory_bytes = 8ull << 30,
+                     .memory_available_bytes = 200u << 20,
+                     .disk_bytes = 100ull << 30,
+                     .disk_available_bytes = 2ull << 30,
+                     .pids = 100,
+                     .pids_max = 1000};
   CHECK(pressure_of(host, {}) == Pressure{});
   host.memory_available_bytes = 50u << 20;
   host.pids = 960;

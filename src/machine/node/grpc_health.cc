@@ -70,7 +70,8 @@ int status_of(std::string_view message) {
 
 class Call {
  public:
-  Call(std::string where, Duration time_max) : where_(std::move(where)), until_(system_clock().monotonic() + time_max) {}
+  Call(std::string where, Duration time_max)
+      : where_(std::move(where)), until_(system_clock().monotonic() + time_max) {}
 
   Result<void> connect(const std::string& ip, int port) {
     sockaddr_in address{};
@@ -176,8 +177,9 @@ class Call {
   }
   Error no_health() const {
     return {ErrorCode::unavailable,
-            where_ + " gave no health response: the gRPC health protocol (grpc.health.v1.Health) is not implemented, or "
-                     "the service is not known to it"};
+            where_ +
+                " gave no health response: the gRPC health protocol (grpc.health.v1.Health) is not implemented, or "
+                "the service is not known to it"};
   }
 
   const std::string where_;

@@ -11,8 +11,8 @@
 
 namespace caisson::node {
 
-// Fine when the service is SERVING; `service` "" asks for the server as a whole. Errors, in words for a probe's message:
-// timeout; unavailable when nobody answers, the answer is no health response, or the service is not serving.
+// Fine when the service is SERVING; `service` "" asks for the server as a whole. Errors, in words for a probe's
+// message: timeout; unavailable when nobody answers, the answer is no health response, or the service is not serving.
 Result<void> grpc_health(const std::string& ip, int port, std::string_view service, Duration time_max);
 
 }  // namespace caisson::node

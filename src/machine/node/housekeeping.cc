@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the node does every ten seconds besides its pods: looks at what they use, ends those that use too much, and tells
-// what is used.
+// What the node does every ten seconds besides its pods: looks at what they use, ends those that use too much, and
+// tells what is used.
 #include "artifact/container/cgroup.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -40,7 +40,8 @@ std::vector<PodUse> Pods::usage(const std::function<bool(const kube::Object&)>& 
     const std::lock_guard lock(mutex_);
     for (const auto& [uid, pod] : pods_) {
       const std::lock_guard pod_lock(pod->mutex);
-      if (!pod->published_object.uid().empty() && pod->published.sandbox) pods.emplace_back(pod->published_object, pod->published);
+      if (!pod->published_object.uid().empty() && pod->published.sandbox)
+        pods.emplace_back(pod->published_object, pod->published);
     }
   }
   std::vector<PodUse> out;
@@ -124,17 +125,20 @@ Value Pods::stats_summary(bool with_disk) {
               {"startTime", object.status()["startTime"]},
               {"containers", std::move(containers)},
               {"cpu", cpu_value(cpu_ns, nanocores, at)},
-              {"memory", Value{{"time", format_time(at)}, {"workingSetBytes", static_cast<std::int64_t>(use.memory_bytes())}}},
-              {"ephemeral-storage", Value{{"time", format_time(at)}, {"usedBytes", static_cast<std::int64_t>(use.disk_bytes())}}}};
+              {"memory",
+               Value{{"time", format_time(at)}, {"workingSetBytes", static_cast<std::int64_t>(use.memory_bytes())}}},
+              {"ephemeral-storage",
+               Value{{"time", format_time(at)}, {"usedBytes", static_cast<std::int64_t>(use.disk_bytes())}}}};
     if (!volumes.empty()) pod.set("volume", std::move(volumes));
     pods.push_back(std::move(pod));
   }
   const Value node{
       {"nodeName", options_.name},
       {"cpu", cpu_value(host.cpu_ns, rates_.look(std::string(kNodeItself), host.cpu_ns, host.booted, at), at)},
-      {"memory", Value{{"time", format_time(at)},
-                       {"availableBytes", static_cast<std::int64_t>(host.memory_available_bytes)},
-                       {"workingSetBytes", static_cast<std::int64_t>(host.memory_bytes - host.memory_available_bytes)}}},
+      {"memory",
+       Value{{"time", format_time(at)},
+             {"availableBytes", static_cast<std::int64_t>(host.memory_available_bytes)},
+             {"workingSetBytes", static_cast<std::int64_t>(host.memory_bytes - host.memory_available_bytes)}}},
       {"fs", Value{{"time", format_time(at)},
                    {"availableBytes", static_cast<std::int64_t>(host.disk_available_bytes)},
                    {"capacityBytes", static_cast<std::int64_t>(host.disk_bytes)}}},

@@ -67,11 +67,13 @@ spec:
   bench.wait("bomb", [](const kube::Object& p) { return !p.uid().empty(); });
   const container::Cgroup cgroup("/caisson-" + bench.instance + "/pod" + bench.pod("bomb").uid());
   // The shell says that it can't fork and ends: what it had started is killed with it, and it starts anew.
-  bench.wait("bomb", [&](const kube::Object& p) { return bench.container_status(p)["restartCount"].as_int() > 0; }, 180s);
+  bench.wait(
+      "bomb", [&](const kube::Object& p) { return bench.container_status(p)["restartCount"].as_int() > 0; }, 180s);
   CHECK(cgroup.processes().size() < 5000);
   check_neighbour(bench);
   REQUIRE(bench.admin->remove(schema::kPods, {"default", "bomb"}, {.grace_period_seconds = 1}).ok());
-  bench.wait("bomb", [](const kube::Object& p) { return p.uid().empty(); }, 120s);
+  bench.wait(
+      "bomb", [](const kube::Object& p) { return p.uid().empty(); }, 120s);
   CHECK_FALSE(cgroup.exists());
 }
 
@@ -114,21 +116,26 @@ TEST_CASE("pods that come and go leave no mount, namespace, link, cgroup or proc
   for (int done = 0; done < total; done += at_once) {
     for (int i = 0; i < at_once; ++i) {
       bench.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: p" + std::to_string(i) +
-                  "}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, command: [sleep, '100000'], "
+                  "}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, command: [sleep, "
+                  "'100000'], "
                   "volumeMounts: [{name: m, mountPath: /m}]}], volumes: [{name: m, emptyDir: {medium: Memory}}]}\n");
     }
     for (int i = 0; i < at_once; ++i)
-      bench.wait("p" + std::to_string(i), [](const kube::Object& p) { return kube::condition_is_true(p, "Ready"); }, 120s);
+      bench.wait(
+          "p" + std::to_string(i), [](const kube::Object& p) { return kube::condition_is_true(p, "Ready"); }, 120s);
     for (int i = 0; i < at_once; ++i)
-      REQUIRE(bench.admin->remove(schema::kPods, {"default", "p" + std::to_string(i)}, {.grace_period_seconds = 0}).ok());
+      REQUIRE(
+          bench.admin->remove(schema::kPods, {"default", "p" + std::to_string(i)}, {.grace_period_seconds = 0}).ok());
     for (int i = 0; i < at_once; ++i)
-      bench.wait("p" + std::to_string(i), [](const kube::Object& p) { return p.uid().empty(); }, 120s);
+      bench.wait(
+          "p" + std::to_string(i), [](const kube::Object& p) { return p.uid().empty(); }, 120s);
   }
   // An object that is deleted at once is gone before the node has cleared its pod.
   const auto end = std::chrono::steady_clock::now() + 60s;
   const std::string pods = bench.dir.path() + "/pods", containers = bench.dir.path() + "/containers/c";
   const std::string logs = bench.dir.path() + "/logs/pods";
-  while (entries(pods) + entries(containers) + entries(logs) > 0 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  while (entries(pods) + entries(containers) + entries(logs) > 0 && std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
   CHECK(entries(pods) == 0);
   CHECK(entries(containers) == 0);
   CHECK(entries(logs) == 0);

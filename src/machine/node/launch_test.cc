@@ -43,8 +43,8 @@ TEST_CASE("resources become shares, quota and memory") {
       pod_limits(pod_from("{containers: [{resources: {limits: {memory: 1Mi}}}, {resources: {limits: {memory: 2Mi}}}]}"))
           .memory_bytes_max == 3 << 20);
   // What a RuntimeClass costs is the pod's, beside its containers'.
-  const auto with_overhead = pod_limits(pod_from(
-      "{overhead: {memory: 16Mi, cpu: 50m}, containers: [{resources: {limits: {memory: 1Mi, cpu: 100m}}}]}"));
+  const auto with_overhead = pod_limits(
+      pod_from("{overhead: {memory: 16Mi, cpu: 50m}, containers: [{resources: {limits: {memory: 1Mi, cpu: 100m}}}]}"));
   CHECK(with_overhead.memory_bytes_max == 17 << 20);
   CHECK(with_overhead.cpu_quota_us == 15'000);
 }

@@ -27,8 +27,8 @@ namespace {
 
 constexpr std::size_t kBlockBytes = 256u << 10;
 constexpr std::size_t kPositionsBytesMax = 8u << 20;
-constexpr std::size_t kRemovedMax = 500;    // sources whose files are held though they are removed
-constexpr int kTogetherMs = 100;            // what is logged within this time goes out together
+constexpr std::size_t kRemovedMax = 500;  // sources whose files are held though they are removed
+constexpr int kTogetherMs = 100;          // what is logged within this time goes out together
 constexpr std::uint32_t kEvents = IN_CREATE | IN_MODIFY | IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR;
 constexpr std::string_view kPlatform = "platform/caisson.log";
 
@@ -46,8 +46,8 @@ struct LogFile {
 };
 
 struct Source {
-  std::string path;             // of the file that is written
-  std::vector<LogFile> files;   // oldest first; the last one is (or was) `path`
+  std::string path;            // of the file that is written
+  std::vector<LogFile> files;  // oldest first; the last one is (or was) `path`
   bool removed = false, told = false;
 };
 
@@ -85,8 +85,8 @@ struct LogStream::Impl {
   // Of the thread.
   std::shared_ptr<http::Stream> stream;
   std::map<std::string, Source> sources;
-  std::map<int, std::string> watches;             // directory by watch
-  std::set<std::string> dirty;                    // sources that may have something new
+  std::map<int, std::string> watches;  // directory by watch
+  std::set<std::string> dirty;         // sources that may have something new
   std::string block = std::string(kBlockBytes, '\0');
 
   void ring() const {
@@ -119,8 +119,10 @@ void LogStream::Impl::watch(const std::string& path, int depth) {
   const auto names = list_dir(path);
   if (!names.ok()) return;
   for (const std::string& name : *names) {
-    if (depth > 0) watch(path + "/" + name, depth - 1);
-    else found(path + "/" + name);
+    if (depth > 0)
+      watch(path + "/" + name, depth - 1);
+    else
+      found(path + "/" + name);
   }
 }
 
@@ -173,8 +175,10 @@ void LogStream::Impl::read_events() {
       }
       const std::string path = directory_of->second + "/" + event->name;
       if (event->mask & IN_ISDIR) {
-        const auto below = split(path.substr(std::min(path.size(), pods().size())), '/').size();  // "/<pod>" has two parts
-        if ((event->mask & (IN_CREATE | IN_MOVED_TO)) && path.starts_with(pods() + "/")) watch(path, below == 2 ? 1 : 0);
+        const auto below =
+            split(path.substr(std::min(path.size(), pods().size())), '/').size();  // "/<pod>" has two parts
+        if ((event->mask & (IN_CREATE | IN_MOVED_TO)) && path.starts_with(pods() + "/"))
+          watch(path, below == 2 ? 1 : 0);
       } else if (event->mask & IN_DELETE) {
         removed(path);
       } else {
@@ -222,13 +226,15 @@ void LogStream::Impl::resume(const std::map<std::string, Place>& places) {
     if (!source.removed) {
       std::vector<LogFile> files;
       for (int i = kLogFilesKept; i >= 0; --i)
-        if (auto file = open_file(i == 0 ? source.path : source.path + "." + std::to_string(i))) files.push_back(std::move(*file));
+        if (auto file = open_file(i == 0 ? source.path : source.path + "." + std::to_string(i)))
+          files.push_back(std::move(*file));
       source.files = std::move(files);
     }
     for (LogFile& file : source.files) file.offset = 0;
     const auto place = places.find(name);
     if (place == places.end()) continue;
-    const auto at = std::find_if(source.files.begin(), source.files.end(), [&](const LogFile& file) { return file.name == place->second.file; });
+    const auto at = std::find_if(source.files.begin(), source.files.end(),
+                                 [&](const LogFile& file) { return file.name == place->second.file; });
     if (at == source.files.end()) continue;  // rotated away: what is left is newer
     at->offset = place->second.offset;
     if (!source.removed) {
@@ -268,7 +274,8 @@ bool LogStream::Impl::send_file(const std::string& name, LogFile& file) {
     if (end == std::string_view::npos && bytes.size() < block.size()) return true;  // a line that is being written
     if (end != std::string_view::npos) bytes = bytes.substr(0, end + 1);
     file.offset += bytes.size();
-    const std::string head = "lines " + name + " " + file.name + " " + std::to_string(file.offset) + " " + std::to_string(bytes.size()) + "\n";
+    const std::string head = "lines " + name + " " + file.name + " " + std::to_string(file.offset) + " " +
+                             std::to_string(bytes.size()) + "\n";
     if (!stream->write_blocking(head).ok() || !stream->write_blocking(bytes).ok()) return false;
   }
 }
@@ -352,10 +359,13 @@ http::Handler LogStream::before(http::Handler next) {
     if (exchange->method != "POST" || exchange->path != "/logs/follow") return next(std::move(exchange));
     const auto body = exchange->read_body(kPositionsBytesMax);
     const auto known = body.ok() ? json::parse(*body) : Result<Value>(body.error());
-    if (!known.ok()) return exchange->respond({.status = 400, .headers = {{"Content-Type", "text/plain"}}, .body = known.error().message});
+    if (!known.ok())
+      return exchange->respond(
+          {.status = 400, .headers = {{"Content-Type", "text/plain"}}, .body = known.error().message});
     std::map<std::string, Place> places;
     for (const auto& entry : known->entries())
-      places[std::string(entry.key)] = {entry.value["file"].str(), static_cast<std::uint64_t>(std::max<std::int64_t>(0, entry.value["offset"].as_int()))};
+      places[std::string(entry.key)] = {entry.value["file"].str(), static_cast<std::uint64_t>(std::max<std::int64_t>(
+                                                                       0, entry.value["offset"].as_int()))};
     auto stream = exchange->stream(200, {{"Content-Type", "application/octet-stream"}});
     stream->on_close([impl] { impl->ring(); });
     const std::lock_guard lock(impl->mutex);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Offers the log files of all containers, and the platform's own, to the one process that keeps logs (which may not read
-// them: they belong to root). One stream for all of them, resumable by position; while nothing is logged nothing runs.
+// Offers the log files of all containers, and the platform's own, to the one process that keeps logs (which may not
+// read them: they belong to root). One stream for all of them, resumable by position; while nothing is logged nothing
+// runs.
 //
 //   POST /logs/follow {"<source>": {"file": …, "offset": …}}   200, and frames without end:
 //     lines <source> <file> <offset> <length>\n<bytes>   what stands before <offset> of that file; cut at line ends

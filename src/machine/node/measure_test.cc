@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Figures for docs/benchmarks.md, by script/bench node; left out of ordinary runs. Needs root, runc, conmon and busybox.
+// Figures for docs/benchmarks.md, by script/bench node; left out of ordinary runs. Needs root, runc, conmon and
+// busybox.
 #include <algorithm>
 #include <cstdio>
 
@@ -14,14 +15,16 @@ namespace {
 
 std::string sleeper(const std::string& name) {
   return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name +
-         "}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, command: [sleep, '100000']}]}\n";
+         "}\nspec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, command: [sleep, "
+         "'100000']}]}\n";
 }
 
 std::int64_t pss_kb() {
   const auto text = read_file("/proc/self/smaps_rollup");
   if (!text.ok()) return 0;
   for (const auto line : split(*text, '\n'))
-    if (line.starts_with("Pss:")) return parse_int(trim(replace_all(std::string(line.substr(4)), "kB", ""))).value_or(0);
+    if (line.starts_with("Pss:"))
+      return parse_int(trim(replace_all(std::string(line.substr(4)), "kB", ""))).value_or(0);
   return 0;
 }
 
@@ -45,8 +48,10 @@ TEST_CASE("measure: pods become ready" * doctest::skip()) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < 100; ++i) bench.apply(sleeper("many" + std::to_string(i)));
   for (int i = 0; i < 100; ++i)
-    bench.wait("many" + std::to_string(i), [](const kube::Object& p) { return kube::condition_is_true(p, "Ready"); }, 120s);
-  std::printf("pod created to ready, median of 11 (API server in process): %lld ms\n", static_cast<long long>(alone[5]));
+    bench.wait(
+        "many" + std::to_string(i), [](const kube::Object& p) { return kube::condition_is_true(p, "Ready"); }, 120s);
+  std::printf("pod created to ready, median of 11 (API server in process): %lld ms\n",
+              static_cast<long long>(alone[5]));
   std::printf("100 pods created to ready: %lld ms\n", static_cast<long long>(ms_since(start)));
   std::printf("memory (PSS) of API server and node in one process: %lld KiB, and %lld KiB for each of 100 pods\n",
               static_cast<long long>(before), static_cast<long long>((pss_kb() - before) / 100));

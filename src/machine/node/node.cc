@@ -147,7 +147,8 @@ class NodeReconciler final : public kube::Reconciler {
       bool value;
     } kConditions[] = {
         {"MemoryPressure", told_.memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
-         told_.memory ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available", told_.memory},
+         told_.memory ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available",
+         told_.memory},
         {"DiskPressure", told_.disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
          told_.disk ? "kubelet has disk pressure" : "kubelet has no disk pressure", told_.disk},
         {"PIDPressure", told_.pids ? "KubeletHasInsufficientPID" : "KubeletHasSufficientPID",
@@ -204,7 +205,8 @@ struct Node::Impl {
         held->keep_house();
         keep_house_later();
       });
-      if (!queued.ok() && queued.error().code != ErrorCode::unavailable) keep_house_later();  // too much to do: next time
+      if (!queued.ok() && queued.error().code != ErrorCode::unavailable)
+        keep_house_later();  // too much to do: next time
     });
   }
 

@@ -53,11 +53,12 @@ TEST_CASE("probe verdicts change at their thresholds only") {
 TEST_CASE("connections that nobody accepted are counted, from the kernel's table") {
   const std::string heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n";
   CHECK(unaccepted_connections(heading) == 0);
-  // Two in the accept queue of a listener, one handshake under way; unread bytes of an accepted connection are not counted.
-  CHECK(unaccepted_connections(heading + "   0: 00000000:1F90 00000000:0000 0A 00000000:00000002 00:00000000 00000000     0\n"
-                                         "   1: 0100007F:1F90 0100007F:A1B2 03 00000000:00000000 00:00000000 00000000     0\n"
-                                         "  12: 0100007F:1F90 0100007F:A1B3 01 00000000:00000010 00:00000000 00000000     0\n") ==
-        3);
+  // Two in the accept queue of a listener, one handshake under way; unread bytes of an accepted connection are not
+  // counted.
+  CHECK(unaccepted_connections(
+            heading + "   0: 00000000:1F90 00000000:0000 0A 00000000:00000002 00:00000000 00000000     0\n"
+                      "   1: 0100007F:1F90 0100007F:A1B2 03 00000000:00000000 00:00000000 00000000     0\n"
+                      "  12: 0100007F:1F90 0100007F:A1B3 01 00000000:00000010 00:00000000 00000000     0\n") == 3);
   CHECK(unaccepted_connections("nothing of the kind\n0: 0A") == 0);
 }
 
@@ -66,7 +67,8 @@ TEST_CASE("a connection is waited for until it is accepted") {
   const UniqueFd before(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
   REQUIRE(::unshare(CLONE_NEWNET) == 0);
   REQUIRE(run_checked(Command{.args = {"ip", "link", "set", "lo", "up"}}).ok());
-  const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+      client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in at{};
   socklen_t size = sizeof at;
   at.sin_family = AF_INET;

@@ -202,7 +202,8 @@ std::optional<std::string> last_running_sidecar(const kube::Object& pod, const P
   const auto list = pod.spec()["initContainers"].items();
   for (auto it = list.rbegin(); it != list.rend(); ++it) {
     const auto found = state.containers.find((*it)["name"].str());
-    if (is_sidecar(*it) && found != state.containers.end() && found->second.phase == Phase::running) return found->first;
+    if (is_sidecar(*it) && found != state.containers.end() && found->second.phase == Phase::running)
+      return found->first;
   }
   return std::nullopt;
 }

@@ -13,7 +13,7 @@
 namespace caisson::node {
 
 inline constexpr std::string_view kStepsAnnotation = "caisson.dev/steps";  // "ordered"
-inline constexpr std::string_view kEvicted = "Evicted";  // PodState::killed_reason
+inline constexpr std::string_view kEvicted = "Evicted";                    // PodState::killed_reason
 inline constexpr std::string_view kStepsContinueAnnotation =
     "caisson.dev/steps-continue";  // names whose failure does not stop the rest
 

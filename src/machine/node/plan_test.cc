@@ -102,11 +102,13 @@ TEST_CASE("what a pod needs next follows from its containers") {
        {{"s", running()}, {"i", ended(0)}, {"a", ended(0)}},
        "stop:s"},
       {"of two sidecars the last stops first",
-       "restartPolicy: Never, initContainers: [{name: z, restartPolicy: Always}, {name: b, restartPolicy: Always}], containers: [{name: a}]",
+       "restartPolicy: Never, initContainers: [{name: z, restartPolicy: Always}, {name: b, restartPolicy: Always}], "
+       "containers: [{name: a}]",
        {{"z", running()}, {"b", running()}, {"a", ended(0)}},
        "stop:b"},
       {"and the first after it",
-       "restartPolicy: Never, initContainers: [{name: z, restartPolicy: Always}, {name: b, restartPolicy: Always}], containers: [{name: a}]",
+       "restartPolicy: Never, initContainers: [{name: z, restartPolicy: Always}, {name: b, restartPolicy: Always}], "
+       "containers: [{name: a}]",
        {{"z", running()}, {"b", ended(143)}, {"a", ended(0)}},
        "stop:z"},
       {"and then the pod has ended",

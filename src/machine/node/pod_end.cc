@@ -107,7 +107,8 @@ bool Pods::withdraw(const PodPtr& pod_ptr) {
     const Duration until = self->clock_.monotonic() + most;
     if (!self->parts_.withdrawal->wait_withdrawn(ip, most)) {
       log::warning("a pod is ended though the network still names it", {{"address", ip}});
-    } else if (pid > 0 && !wait_until_accepted(pid, std::max<Duration>(until - self->clock_.monotonic(), Duration(0)))) {
+    } else if (pid > 0 &&
+               !wait_until_accepted(pid, std::max<Duration>(until - self->clock_.monotonic(), Duration(0)))) {
       log::warning("a pod is ended though connections wait to be accepted", {{"address", ip}});
     }
     self->post(pod_ptr, [](Pod& pod) { pod.withdrawn = true; });
@@ -178,8 +179,8 @@ void Pods::finish(const PodPtr& pod_ptr) {
   if (const auto written = write_results(pod); !written.ok()) {
     log::warning("results not written", {{"pod", pod.object.key().str()}, {"error", written.error()}});
     const ErrorCode code = written.error().code;
-    pod.results_written = code == ErrorCode::invalid || code == ErrorCode::bad_request || code == ErrorCode::forbidden ||
-                          code == ErrorCode::too_large;  // it would be refused again
+    pod.results_written = code == ErrorCode::invalid || code == ErrorCode::bad_request ||
+                          code == ErrorCode::forbidden || code == ErrorCode::too_large;  // it would be refused again
     if (!pod.results_written) {  // whoever reads the phase must find the results there
       again_after(pod_ptr, std::chrono::milliseconds(500));
       return;

@@ -31,7 +31,8 @@ constexpr unsigned char kPauseProgram[] = {
 Result<void> write_in_namespaces(const container::Sandbox& sandbox, const Value& sysctls) {
   Result<void> result;
   std::thread([&] {
-    for (const auto& [path, kind] : {std::pair{&sandbox.network, CLONE_NEWNET}, std::pair{&sandbox.ipc, CLONE_NEWIPC}}) {
+    for (const auto& [path, kind] :
+         {std::pair{&sandbox.network, CLONE_NEWNET}, std::pair{&sandbox.ipc, CLONE_NEWIPC}}) {
       if (path->empty()) continue;
       const UniqueFd ns(::open(path->c_str(), O_RDONLY | O_CLOEXEC));
       if (ns && ::setns(ns.get(), kind) == 0) continue;
@@ -55,8 +56,9 @@ Result<void> check_runtime_class(kube::Client& client, const kube::Object& pod) 
   if (!found.ok()) return Error(found.error()).in("RuntimeClass \"" + name + "\"");
   const std::string handler = (*found)["handler"].str();
   if (handler.empty() || handler == "runc") return {};
-  return Error{ErrorCode::invalid, "no runtime for handler \"" + handler + "\" of RuntimeClass \"" + name +
-                                       "\": this node has runc only; give the class the handler runc, or the pod another class"};
+  return Error{ErrorCode::invalid,
+               "no runtime for handler \"" + handler + "\" of RuntimeClass \"" + name +
+                   "\": this node has runc only; give the class the handler runc, or the pod another class"};
 }
 
 }  // namespace
@@ -154,8 +156,12 @@ Result<void> Pods::make_process_namespace(Pod& pod) {
   spec.read_only_root = true;
   spec.args = {"/pause"};
   spec.user = {kPauseUser, kPauseUser, {}};
-  spec.namespaces = {.network = pod.sandbox.network, .ipc = pod.sandbox.ipc, .uts = pod.sandbox.uts, .pid = "",
-                     .host_network = pod.sandbox.network.empty(), .host_ipc = pod.sandbox.ipc.empty(),
+  spec.namespaces = {.network = pod.sandbox.network,
+                     .ipc = pod.sandbox.ipc,
+                     .uts = pod.sandbox.uts,
+                     .pid = "",
+                     .host_network = pod.sandbox.network.empty(),
+                     .host_ipc = pod.sandbox.ipc.empty(),
                      .host_uts = pod.sandbox.uts.empty()};
   spec.seccomp = container::default_seccomp({});
   spec.cgroup = "pod" + pod.uid + "/" + spec.id;
@@ -199,14 +205,15 @@ bool Pods::volume_images_ready(const PodPtr& pod_ptr) {
     request.policy = pull_policy(reference, volume["image"]["pullPolicy"].as_string());
     request.docker_configs = pull_secrets(pod.object);
     const std::weak_ptr<Pods> weak = weak_from_this();
-    const auto queued = submit(crew_.fetchers, [weak, pod_ptr, name, request = std::move(request), provider = parts_.images] {
-      auto image = std::make_shared<Result<Image>>(provider->ensure(request));
-      const auto self = weak.lock();
-      if (!self) return;
-      self->post(pod_ptr, [weak, name, image](Pod& pod) {
-        if (const auto self = weak.lock()) self->volume_image_fetched(pod, name, std::move(*image));
-      });
-    });
+    const auto queued =
+        submit(crew_.fetchers, [weak, pod_ptr, name, request = std::move(request), provider = parts_.images] {
+          auto image = std::make_shared<Result<Image>>(provider->ensure(request));
+          const auto self = weak.lock();
+          if (!self) return;
+          self->post(pod_ptr, [weak, name, image](Pod& pod) {
+            if (const auto self = weak.lock()) self->volume_image_fetched(pod, name, std::move(*image));
+          });
+        });
     if (!queued.ok()) fetch.running = false;
   }
   return ready;

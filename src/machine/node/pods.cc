@@ -85,8 +85,9 @@ Result<void> Pods::open() {
   // Containers that no pod's state names, and states whose container is not there: both come from a kill in between.
   for (const auto& status : crew_.containers->list()) {
     const auto pod = pods_.find(status.label("pod"));
-    const bool known = pod != pods_.end() && (pod->second->state.containers[status.label("container")].id == status.id ||
-                                              pod->second->state.pause_id == status.id);
+    const bool known =
+        pod != pods_.end() && (pod->second->state.containers[status.label("container")].id == status.id ||
+                               pod->second->state.pause_id == status.id);
     if (!known) TRY(crew_.containers->remove(status.id));
   }
   for (auto& [uid, pod] : pods_) {
@@ -231,9 +232,11 @@ void Pods::sync(const PodPtr& pod) {
   }
   refresh(*pod);
   if (!pod->gone && pod->object.uid().empty()) {
-    // The informer has not said yet what there is: what happened is judged by the object, and look_at_all brings us back.
+    // The informer has not said yet what there is: what happened is judged by the object, and look_at_all brings us
+    // back.
     const std::lock_guard lock(pod->mutex);
-    pod->inbox.insert(pod->inbox.begin(), std::make_move_iterator(changes.begin()), std::make_move_iterator(changes.end()));
+    pod->inbox.insert(pod->inbox.begin(), std::make_move_iterator(changes.begin()),
+                      std::make_move_iterator(changes.end()));
     pod->busy = false;
     return;
   }

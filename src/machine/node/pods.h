@@ -29,7 +29,8 @@ namespace caisson::node {
 inline constexpr std::string_view kStepTimesAnnotation = "caisson.dev/step-times";
 inline constexpr std::string_view kResultsDirAnnotation = "caisson.dev/results-dir";
 inline constexpr std::string_view kResultsAnnotation = "caisson.dev/results";
-// The reason of a step that failed while this program was away: DNS and exec were too, so that is no verdict on the step.
+// The reason of a step that failed while this program was away: DNS and exec were too, so that is no verdict on the
+// step.
 inline constexpr std::string_view kInterrupted = "Interrupted";
 
 // How far the fetching of a container's image is.
@@ -84,9 +85,9 @@ struct Crew {
   std::unique_ptr<LogFollower> follower;
   std::unique_ptr<container::Containers> containers;
   Timers timers;
-  WorkerPool workers{"pods", 6};      // sync
-  WorkerPool fetchers{"images", 6};   // may block for minutes
-  WorkerPool stoppers{"endings", 8};  // preStop hooks, signals
+  WorkerPool workers{"pods", 6};             // sync
+  WorkerPool fetchers{"images", 6};          // may block for minutes
+  WorkerPool stoppers{"endings", 8};         // preStop hooks, signals
   WorkerPool withdrawers{"withdrawals", 8};  // each blocks for some seconds at most
   WorkerPool probers{"probes", 4};
 };
@@ -107,7 +108,7 @@ class Pods : public std::enable_shared_from_this<Pods> {
   void rotate_logs();
   // Evicts pods that use too much; takes as long as it takes to count what they wrote.
   void keep_house();
-  Pressure pressure() const;  // as last seen by keep_house
+  Pressure pressure() const;            // as last seen by keep_house
   Value stats_summary(bool with_disk);  // the kubelet's /stats/summary; what was written to disk takes long to count
 
   container::Containers& containers() { return *crew_.containers; }

@@ -45,7 +45,7 @@ spec:
   CHECK_MESSAGE(has(log, "20000\t20999"), log);
   CHECK_MESSAGE(has(log, "/other/bin/busybox"), log);
   CHECK_MESSAGE(has(log, "stdout F 1\n"), log);  // neither writable nor forgotten: touch fails
-  bench.stop();  // a new agent finds the shared namespace where it was
+  bench.stop();                                  // a new agent finds the shared namespace where it was
   bench.start();
   REQUIRE(bench.admin->remove(schema::kPods, {"default", "shared"}, {.grace_period_seconds = 1}).ok());
   bench.wait("shared", [](const kube::Object& p) { return p.uid().empty(); });
@@ -64,11 +64,14 @@ spec:
   - {name: main, image: busybox, command: [sleep, "1000"]}
 )yaml");
   bench.wait_ready("app");
-  const Value debug{{"name", "debug"}, {"image", "busybox"}, {"targetContainerName", "main"},
+  const Value debug{{"name", "debug"},
+                    {"image", "busybox"},
+                    {"targetContainerName", "main"},
                     {"command", Value::list_of({"sh", "-c", "ps; exit 3"})}};
-  const auto added = bench.admin->patch(schema::kPods, {"default", "app"}, kube::PatchType::merge,
-                                        Value{{"spec", Value{{"ephemeralContainers", Value(std::vector<Value>{debug})}}}},
-                                        {.subresource = "ephemeralcontainers"});
+  const auto added =
+      bench.admin->patch(schema::kPods, {"default", "app"}, kube::PatchType::merge,
+                         Value{{"spec", Value{{"ephemeralContainers", Value(std::vector<Value>{debug})}}}},
+                         {.subresource = "ephemeralcontainers"});
   REQUIRE_MESSAGE(added.ok(), why(added));
   const auto ended = [](const kube::Object& p) {
     return p.status()["ephemeralContainerStatuses"][0]["state"]["terminated"]["exitCode"].as_int() == 3;
@@ -116,12 +119,15 @@ TEST_CASE("a deleted pod's sidecars end after its main containers, the last one 
   const std::string order = bench.dir.path() + "/order";
   REQUIRE(make_dirs(order, 0777).ok());
   const auto container = [](const std::string& name, const std::string& more = "") {
-    return "{name: " + name + ", image: busybox, volumeMounts: [{name: order, mountPath: /order}], command: [sh, -c, \"trap 'echo " + name +
-           " >>/order/log; exit' TERM; while :; do sleep 0.1; done\"]" + more + "}";
+    return "{name: " + name +
+           ", image: busybox, volumeMounts: [{name: order, mountPath: /order}], command: [sh, -c, \"trap 'echo " +
+           name + " >>/order/log; exit' TERM; while :; do sleep 0.1; done\"]" + more + "}";
   };
-  bench.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: ordered}\nspec:\n  terminationGracePeriodSeconds: 20\n  initContainers: [" +
-              container("z", ", restartPolicy: Always") + ", " + container("b", ", restartPolicy: Always") + "]\n  containers: [" +
-              container("main") + "]\n  volumes: [{name: order, hostPath: {path: " + order + "}}]\n");
+  bench.apply(
+      "apiVersion: v1\nkind: Pod\nmetadata: {name: ordered}\nspec:\n  terminationGracePeriodSeconds: 20\n  "
+      "initContainers: [" +
+      container("z", ", restartPolicy: Always") + ", " + container("b", ", restartPolicy: Always") +
+      "]\n  containers: [" + container("main") + "]\n  volumes: [{name: order, hostPath: {path: " + order + "}}]\n");
   bench.wait_ready("ordered");
   REQUIRE(bench.admin->remove(schema::kPods, {"default", "ordered"}).ok());
   bench.wait("ordered", [](const kube::Object& p) { return p.uid().empty(); });

@@ -94,8 +94,9 @@ TEST_CASE("a static pod runs, comes back when it is deleted, and ends with its m
 
 TEST_CASE("a RuntimeClass with a handler that is not here keeps its pod from starting, and says so") {
   Bench bench;
-  for (const char* text : {"metadata: {name: gvisor}\nhandler: runsc\n",
-                           "metadata: {name: plain}\nhandler: runc\noverhead: {podFixed: {memory: 16Mi, cpu: 50m}}\n"}) {
+  for (const char* text :
+       {"metadata: {name: gvisor}\nhandler: runsc\n",
+        "metadata: {name: plain}\nhandler: runc\noverhead: {podFixed: {memory: 16Mi, cpu: 50m}}\n"}) {
     const auto value = yaml::read("apiVersion: node.k8s.io/v1\nkind: RuntimeClass\n" + std::string(text));
     REQUIRE(value.ok());
     const auto made = bench.admin->create(kube::Object(*value), {});

@@ -53,7 +53,8 @@ HostResources read_host(const std::string& data_dir) {
   timespec up{};
   if (::clock_gettime(CLOCK_BOOTTIME, &up) == 0)
     out.booted = system_clock().now() - std::chrono::seconds(up.tv_sec) - std::chrono::nanoseconds(up.tv_nsec);
-  if (const auto stat = read_file("/proc/stat"); stat.ok()) {  // "cpu  user nice system idle iowait irq softirq …", in ticks
+  if (const auto stat = read_file("/proc/stat");
+      stat.ok()) {  // "cpu  user nice system idle iowait irq softirq …", in ticks
     const auto line = std::string_view(*stat).substr(0, stat->find('\n'));
     std::uint64_t ticks = 0;
     int field = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the host has left, and what pods use: cgroups, the containers' own layers, logs and emptyDirs. Any thread; a walk
-// over what pods wrote takes as long as that is big.
+// What the host has left, and what pods use: cgroups, the containers' own layers, logs and emptyDirs. Any thread; a
+// walk over what pods wrote takes as long as that is big.
 #pragma once
 #include <cstdint>
 #include <map>

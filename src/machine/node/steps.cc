@@ -59,7 +59,7 @@ UniqueFd open_directory(const std::string& path) {
 Result<std::string> read_inside(const std::string& directory, const std::string& name) {
   const UniqueFd root = open_directory(directory);
   const UniqueFd file = open_inside(root.get(), name, O_RDONLY | O_NONBLOCK);  // a FIFO must not hold the node
-  struct stat status{};
+  struct stat status {};
   if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode))
     return Error{ErrorCode::not_found, "no file " + name};
   if (status.st_size > static_cast<off_t>(kResultBytesMax))
@@ -178,7 +178,7 @@ Value read_step_results(const kube::Object& pod, const std::string& steps_direct
   Value out = Value::map();
   for (const Value& container : pod.spec()["containers"].items()) {
     const std::string name = container["name"].str(), directory = steps_directory + "/" + name + "/results";
-    struct stat status{};
+    struct stat status {};
     if (::lstat((steps_directory + "/" + name).c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
         ::lstat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
       continue;

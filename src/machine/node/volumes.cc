@@ -246,7 +246,8 @@ Result<std::string> claimed_path(const Value& source, const VolumeSources& sourc
   }
   if (group.id) {
     struct stat info {};
-    const bool given = ::stat(path.c_str(), &info) == 0 && info.st_gid == *group.id && (info.st_mode & 02770u) == 02770u;
+    const bool given =
+        ::stat(path.c_str(), &info) == 0 && info.st_gid == *group.id && (info.st_mode & 02770u) == 02770u;
     if (!given || group.always) TRY(give_to_group(path, *group.id));
   }
   return path;
@@ -324,7 +325,8 @@ Result<std::map<std::string, std::string>> make_volumes(const kube::Object& pod,
         return own;
       }
       if (volume.contains("image")) {
-        if (!is_mounted(own)) TRY(container::mount_root({.lowers = sources.image_trees(name), .upper = "", .work = "", .merged = own}));
+        if (!is_mounted(own))
+          TRY(container::mount_root({.lowers = sources.image_trees(name), .upper = "", .work = "", .merged = own}));
         return own;
       }
       if (const Value& host = volume["hostPath"]; !host.is_null()) return host_path(host);

@@ -26,9 +26,9 @@ struct VolumeSources {
   std::function<Result<std::string>(const std::string& audience, std::int64_t expiration_s)> token;
   std::function<std::optional<kube::Object>(const std::string& name)>
       claim;  // PersistentVolumeClaim of the pod's namespace
-  std::function<std::optional<kube::Object>(const std::string& name)> volume;  // PersistentVolume
+  std::function<std::optional<kube::Object>(const std::string& name)> volume;      // PersistentVolume
   std::function<std::vector<std::string>(const std::string& volume)> image_trees;  // of an image volume, topmost first
-  bool first = true;  // the pod's volumes are made for the first time: ownership is given then
+  bool first = true;          // the pod's volumes are made for the first time: ownership is given then
   std::string local_volumes;  // "<data>/volumes": a PersistentVolume's directory below it is made when absent
 };
 

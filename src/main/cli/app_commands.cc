@@ -201,24 +201,15 @@ struct AppCommand {
   Result<int> (*run)(const AppSession&, const AppArguments&);
 };
 constexpr AppCommand kCommands[] = {
-    {"list", 0, app_list},
-    {"get", 1, app_get},
-    {"resources", 1, app_resources},
-    {"history", 1, app_history},
-    {"wait", 1, app_wait},
-    {"diff", 1, app_diff},
-    {"preview", 1, app_preview},
-    {"sync", 1, app_sync},
-    {"rollback", 1, app_rollback},
-    {"adopt", 1, app_adopt},
-    {"terminate", 1, app_terminate},
-    {"terminate-op", 1, app_terminate},
-    {"approve", 1, app_approve},
-    {"actions", 2, app_actions},
-    {"create", 0, app_create},
-    {"set", 1, app_set},
-    {"delete", 1, app_delete},
-    {"logs", 1, app_logs},
+    {"list", 0, app_list},           {"get", 1, app_get},
+    {"resources", 1, app_resources}, {"history", 1, app_history},
+    {"wait", 1, app_wait},           {"diff", 1, app_diff},
+    {"preview", 1, app_preview},     {"sync", 1, app_sync},
+    {"rollback", 1, app_rollback},   {"adopt", 1, app_adopt},
+    {"terminate", 1, app_terminate}, {"terminate-op", 1, app_terminate},
+    {"approve", 1, app_approve},     {"actions", 2, app_actions},
+    {"create", 0, app_create},       {"set", 1, app_set},
+    {"delete", 1, app_delete},       {"logs", 1, app_logs},
 };
 
 }  // namespace

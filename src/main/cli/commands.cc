@@ -41,10 +41,13 @@ void add_group(const Group& group, Tree& tree) {
   for (std::size_t i = before; i < all.size(); ++i) all[i]->group(group.title);
 }
 
-bool has_command(const Group& group, const std::string& word) { return group.commands.find(" " + word + " ") != std::string_view::npos; }
+bool has_command(const Group& group, const std::string& word) {
+  return group.commands.find(" " + word + " ") != std::string_view::npos;
+}
 
 bool is_command(const std::string& word) {
-  return std::any_of(std::begin(kGroups), std::end(kGroups), [&](const Group& group) { return has_command(group, word); });
+  return std::any_of(std::begin(kGroups), std::end(kGroups),
+                     [&](const Group& group) { return has_command(group, word); });
 }
 
 // Only for the list of commands: kubectl/kubectl.h reads their arguments itself.
@@ -91,17 +94,21 @@ int refuse_word(std::string_view program, const std::string& word) {
     std::fprintf(stderr, "error: unknown command \"%s\" for \"kubectl\"\n", word.c_str());
     return 1;
   }
-  std::fprintf(stderr, "%s there is no command '%s': 'caisson --help' lists them\n", paint("error:", kRed).c_str(), word.c_str());
+  std::fprintf(stderr, "%s there is no command '%s': 'caisson --help' lists them\n", paint("error:", kRed).c_str(),
+               word.c_str());
   return 2;
 }
 
 // `attach POD` is kubectl's; without a pod, `attach` reconciles another Kubernetes.
 bool attaches_to_cluster(std::string_view program, const std::vector<std::string>& words) {
-  constexpr std::string_view kValues[] = {"--kubeconfig", "--context", "--home-namespace", "--listen", "--portal-port", "--data-dir"};
+  constexpr std::string_view kValues[] = {"--kubeconfig", "--context",     "--home-namespace",
+                                          "--listen",     "--portal-port", "--data-dir"};
   if (program == "kubectl" || words.empty() || words[0] != "attach") return false;
   for (std::size_t i = 1; i < words.size(); ++i) {
-    if (std::find(std::begin(kValues), std::end(kValues), words[i]) != std::end(kValues)) ++i;
-    else if (!words[i].starts_with('-')) return false;
+    if (std::find(std::begin(kValues), std::end(kValues), words[i]) != std::end(kValues))
+      ++i;
+    else if (!words[i].starts_with('-'))
+      return false;
   }
   return true;
 }
@@ -120,19 +127,22 @@ Result<int> done(const Result<void>& result) {
   return 0;
 }
 
-CLI::App* add(Tree& tree, CLI::App& parent, const std::string& name, const std::string& help, const std::string& example,
-              std::function<Result<int>()> action) {
+CLI::App* add(Tree& tree, CLI::App& parent, const std::string& name, const std::string& help,
+              const std::string& example, std::function<Result<int>()> action) {
   CLI::App* command = parent.add_subcommand(name, help);
   if (!example.empty()) command->footer("Example:\n  " + example);
   if (action) command->callback([&tree, action] { tree.action = action; });
   return command;
 }
 
-void take_output(Tree& tree, CLI::App* command) { command->add_option("-o,--output", tree.global.output, "json, yaml, wide or name"); }
+void take_output(Tree& tree, CLI::App* command) {
+  command->add_option("-o,--output", tree.global.output, "json, yaml, wide or name");
+}
 
 void take_connection(Tree& tree, CLI::App* command) {
   command->add_option("-n,--namespace", tree.global.ns, "namespace");
-  command->add_option("--kubeconfig", tree.global.kubeconfig, "file that says which platform; else $KUBECONFIG, ~/.kube/config");
+  command->add_option("--kubeconfig", tree.global.kubeconfig,
+                      "file that says which platform; else $KUBECONFIG, ~/.kube/config");
   command->add_option("--context", tree.global.context, "context of the kubeconfig");
   take_output(tree, command);
 }
@@ -142,7 +152,8 @@ int run_command_line(int argc, char** argv) {
   // Inside a build step's container this program is the executor.
   if (path_base(argv[0]) == "executor") return build::executor_main({argv + 1, argv + argc});
   const std::vector<std::string> words(argv + 1, argv + argc);
-  const bool asks_help = std::find_if(words.begin(), words.end(), [](const auto& w) { return w == "--help" || w == "-h"; }) != words.end();
+  const bool asks_help =
+      std::find_if(words.begin(), words.end(), [](const auto& w) { return w == "--help" || w == "-h"; }) != words.end();
   // Run in loops by people and tools, with kustomize's own rules for flags: the tree need not be built for it.
   const std::string program(path_base(argv[0]));
   if (!words.empty() && words[0] == "kustomize") return kustomize_words(program, words);
@@ -163,12 +174,18 @@ int run_command_line(int argc, char** argv) {
     global.data_dir = default_data_dir();
     return finish(command_app(global, arguments));
   }
-  if (words.size() >= 2 && words[0] == "policy" && !asks_help) return finish(command_policy({words.begin() + 1, words.end()}));
-  CLI::App app{"Caisson: git push to running containers, on one machine.\n\nFirst steps: caisson preflight, sudo caisson up --detach, caisson login", "caisson"};
+  if (words.size() >= 2 && words[0] == "policy" && !asks_help)
+    return finish(command_policy({words.begin() + 1, words.end()}));
+  CLI::App app{
+      "Caisson: git push to running containers, on one machine.\n\nFirst steps: caisson preflight, sudo caisson up "
+      "--detach, caisson login",
+      "caisson"};
   Tree tree{app};
   tree.app.require_subcommand(1);
   tree.app.fallthrough();
-  tree.app.add_option("--data-dir", tree.global.data_dir, "the platform's directory")->envname("CAISSON_DATA_DIR")->capture_default_str();
+  tree.app.add_option("--data-dir", tree.global.data_dir, "the platform's directory")
+      ->envname("CAISSON_DATA_DIR")
+      ->capture_default_str();
   tree.up.program = own_path();
   const bool named = !words.empty() && is_command(words[0]);
   if (!named && !words.empty() && !words[0].starts_with('-')) {

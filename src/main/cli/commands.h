@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the command tree calls. Each function prints its result and gives the Error that main prints (and turns into exit status 1).
+// What the command tree calls. Each function prints its result and gives the Error that main prints (and turns into
+// exit status 1).
 #pragma once
 #include <string>
 #include <vector>

@@ -65,7 +65,8 @@ Result<void> set_versions(const Flags& flags, Metadata& metadata) {
     metadata.version = version;
     metadata.fields.set("version", version);
   }
-  if (const std::string version = flags.text("app-version"); !version.empty()) metadata.fields.set("appVersion", version);
+  if (const std::string version = flags.text("app-version"); !version.empty())
+    metadata.fields.set("appVersion", version);
   return {};
 }
 
@@ -143,7 +144,8 @@ Result<void> command_helm_lint(const Flags& flags) {
 }
 
 Result<void> command_helm_package(const Flags& flags) {
-  if (flags.arguments().empty()) return Error{ErrorCode::bad_request, "need at least one argument, the path to the chart"};
+  if (flags.arguments().empty())
+    return Error{ErrorCode::bad_request, "need at least one argument, the path to the chart"};
   if (flags.is_set("sign") && flags.text("key").empty())
     return Error{ErrorCode::bad_request, "--key is required for signing a package"};
   const std::string destination = flags.text("destination", ".");

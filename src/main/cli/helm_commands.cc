@@ -20,34 +20,54 @@ using namespace render::helm;
 using enum FlagKind;
 
 constexpr FlagSpec kReleaseFlags[] = {
-    {"install", boolean, 'i'},        {"reset-values", boolean},    {"reuse-values", boolean},
-    {"reset-then-reuse-values", boolean}, {"cleanup-on-fail", boolean}, {"history-max", text},
-    {"keep-history", boolean},        {"ignore-not-found", boolean}, {"cascade", text},
-    {"recreate-pods", boolean},       {"output", text, 'o'},        {"logs", boolean},
-    {"filter", array},                {"hide-notes", boolean},
+    {"install", boolean, 'i'},
+    {"reset-values", boolean},
+    {"reuse-values", boolean},
+    {"reset-then-reuse-values", boolean},
+    {"cleanup-on-fail", boolean},
+    {"history-max", text},
+    {"keep-history", boolean},
+    {"ignore-not-found", boolean},
+    {"cascade", text},
+    {"recreate-pods", boolean},
+    {"output", text, 'o'},
+    {"logs", boolean},
+    {"filter", array},
+    {"hide-notes", boolean},
 };
 constexpr FlagSpec kQueryFlags[] = {
-    {"output", text, 'o'},        {"all-namespaces", boolean, 'A'}, {"all", boolean, 'a'},
-    {"short", boolean, 'q'},      {"filter", text, 'f'},            {"max", text, 'm'},
-    {"deployed", boolean},        {"failed", boolean},              {"pending", boolean},
-    {"superseded", boolean},      {"uninstalled", boolean},         {"uninstalling", boolean},
-    {"revision", text},           {"show-desc", boolean},           {"no-headers", boolean},
-    {"date", boolean, 'd'},       {"reverse", boolean, 'r'},        {"template", text},
-    {"offset", text},             {"selector", text, 'l'},          {"time-format", text},
+    {"output", text, 'o'},     {"all-namespaces", boolean, 'A'},
+    {"all", boolean, 'a'},     {"short", boolean, 'q'},
+    {"filter", text, 'f'},     {"max", text, 'm'},
+    {"deployed", boolean},     {"failed", boolean},
+    {"pending", boolean},      {"superseded", boolean},
+    {"uninstalled", boolean},  {"uninstalling", boolean},
+    {"revision", text},        {"show-desc", boolean},
+    {"no-headers", boolean},   {"date", boolean, 'd'},
+    {"reverse", boolean, 'r'}, {"template", text},
+    {"offset", text},          {"selector", text, 'l'},
+    {"time-format", text},
 };
 constexpr FlagSpec kShowFlags[] = {{"devel", boolean}};
 constexpr FlagSpec kLintFlags[] = {
-    {"strict", boolean}, {"with-subcharts", boolean}, {"quiet", boolean}, {"kube-version", text},
-    {"skip-schema-validation", boolean},
+    {"strict", boolean},    {"with-subcharts", boolean},         {"quiet", boolean},
+    {"kube-version", text}, {"skip-schema-validation", boolean},
 };
 constexpr FlagSpec kPackageFlags[] = {
-    {"destination", text, 'd'}, {"app-version", text}, {"dependency-update", boolean, 'u'}, {"sign", boolean},
-    {"key", text},              {"passphrase-file", text},
+    {"destination", text, 'd'}, {"app-version", text}, {"dependency-update", boolean, 'u'},
+    {"sign", boolean},          {"key", text},         {"passphrase-file", text},
 };
 constexpr FlagSpec kRepoFlags[] = {
-    {"force-update", boolean}, {"no-update", boolean}, {"allow-deprecated-repos", boolean}, {"password-stdin", boolean},
-    {"timeout", text},         {"fail-on-repo-update-fail", boolean},                       {"url", text},
-    {"merge", text},           {"json", boolean},      {"output", text, 'o'},
+    {"force-update", boolean},
+    {"no-update", boolean},
+    {"allow-deprecated-repos", boolean},
+    {"password-stdin", boolean},
+    {"timeout", text},
+    {"fail-on-repo-update-fail", boolean},
+    {"url", text},
+    {"merge", text},
+    {"json", boolean},
+    {"output", text, 'o'},
 };
 constexpr FlagSpec kSearchFlags[] = {
     {"versions", boolean, 'l'}, {"regexp", boolean, 'r'}, {"devel", boolean},
@@ -57,21 +77,25 @@ constexpr FlagSpec kPullFlags[] = {
     {"destination", text, 'd'}, {"devel", boolean}, {"prov", boolean}, {"untar", boolean}, {"untardir", text},
 };
 constexpr FlagSpec kRegistryFlags[] = {
-    {"username", text, 'u'}, {"password", text, 'p'}, {"password-stdin", boolean}, {"insecure", boolean},
+    {"username", text, 'u'},
+    {"password", text, 'p'},
+    {"password-stdin", boolean},
+    {"insecure", boolean},
 };
 constexpr FlagSpec kDependencyFlags[] = {{"skip-refresh", boolean}, {"max-col-width", text}};
 constexpr FlagSpec kCreateFlags[] = {{"starter", text, 'p'}};
 constexpr FlagSpec kTemplateFlags[] = {
-    {"show-only", array, 's'},    {"output-dir", text},   {"validate", boolean},
-    {"include-crds", boolean},    {"skip-tests", boolean}, {"is-upgrade", boolean},
-    {"kube-version", text},       {"api-versions", list, 'a'}, {"release-name", boolean},
+    {"show-only", array, 's'}, {"output-dir", text},        {"validate", boolean},
+    {"include-crds", boolean}, {"skip-tests", boolean},     {"is-upgrade", boolean},
+    {"kube-version", text},    {"api-versions", list, 'a'}, {"release-name", boolean},
 };
 
 Result<void> write_files(const RenderedChart& rendered, const Flags& flags, const TemplateOutput& output,
                          const std::string& release) {
   std::string root = flags.text("output-dir");
   std::set<std::string> written;
-  const auto write = [&](const std::string& under, const std::string& source, const std::string& content) -> Result<void> {
+  const auto write = [&](const std::string& under, const std::string& source,
+                         const std::string& content) -> Result<void> {
     const std::string path = under + "/" + TRY(safe_path(source));
     const std::string text = "---\n# Source: " + source + "\n" + content + "\n";
     TRY(make_dirs(path_dir(path)));
@@ -106,7 +130,8 @@ Result<RenderOptions> template_options(const Flags& flags) {
   }
   if (const std::string version = flags.text("kube-version"); !version.empty())
     options.capabilities.kube_version = TRY(parse_kube_version(version));
-  for (std::string& version : flags.all("api-versions")) options.capabilities.api_versions.push_back(std::move(version));
+  for (std::string& version : flags.all("api-versions"))
+    options.capabilities.api_versions.push_back(std::move(version));
   return options;
 }
 
@@ -178,7 +203,9 @@ constexpr SubCommand kCommands[] = {
 std::string usage() {
   std::string out = "Usage: caisson helm COMMAND [flags]\n\nCommands, with Helm's own arguments and flags:\n ";
   for (const SubCommand& command : kCommands) out += " " + std::string(command.name);
-  return out + "\n\nExamples:\n  caisson helm template web ./chart -f values.yaml\n  caisson helm upgrade --install web ./chart -n shop --set image.tag=v2\n";
+  return out +
+         "\n\nExamples:\n  caisson helm template web ./chart -f values.yaml\n  caisson helm upgrade --install web "
+         "./chart -n shop --set image.tag=v2\n";
 }
 
 }  // namespace
@@ -186,11 +213,13 @@ std::string usage() {
 Result<void> command_helm(const std::vector<std::string>& words) {
   // Global flags may stand before the command's name.
   const auto command = [](const std::string& word) {
-    return std::find_if(std::begin(kCommands), std::end(kCommands), [&](const SubCommand& c) { return c.name == word; });
+    return std::find_if(std::begin(kCommands), std::end(kCommands),
+                        [&](const SubCommand& c) { return c.name == word; });
   };
   const auto at = std::find_if(words.begin(), words.end(),
                                [&](const std::string& word) { return command(word) != std::end(kCommands); });
-  const bool asks_help = std::any_of(words.begin(), words.end(), [](const auto& w) { return w == "--help" || w == "-h"; });
+  const bool asks_help =
+      std::any_of(words.begin(), words.end(), [](const auto& w) { return w == "--help" || w == "-h"; });
   if (words.empty() || asks_help) return write_all(STDOUT_FILENO, usage());
   if (at == words.end())
     return Error{ErrorCode::bad_request, "unknown command " + go_quote(words[0]) + " for \"helm\""};

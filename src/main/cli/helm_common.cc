@@ -23,39 +23,67 @@ namespace {
 using enum FlagKind;
 
 constexpr FlagSpec kGlobal[] = {
-    {"namespace", text, 'n'},  {"kubeconfig", text},          {"kube-context", text},
-    {"kube-apiserver", text},  {"kube-token", text},          {"kube-as-user", text},
-    {"kube-as-group", array},  {"kube-ca-file", text},        {"kube-tls-server-name", text},
-    {"kube-insecure-skip-tls-verify", boolean},               {"debug", boolean},
-    {"registry-config", text}, {"repository-config", text},   {"repository-cache", text},
-    {"burst-limit", text},     {"qps", text},                 {"help", boolean, 'h'},
+    {"namespace", text, 'n'},
+    {"kubeconfig", text},
+    {"kube-context", text},
+    {"kube-apiserver", text},
+    {"kube-token", text},
+    {"kube-as-user", text},
+    {"kube-as-group", array},
+    {"kube-ca-file", text},
+    {"kube-tls-server-name", text},
+    {"kube-insecure-skip-tls-verify", boolean},
+    {"debug", boolean},
+    {"registry-config", text},
+    {"repository-config", text},
+    {"repository-cache", text},
+    {"burst-limit", text},
+    {"qps", text},
+    {"help", boolean, 'h'},
 };
 constexpr FlagSpec kValues[] = {
-    {"values", list, 'f'},     {"set", array},      {"set-string", array},
-    {"set-json", array},       {"set-file", array}, {"set-literal", array},
+    {"values", list, 'f'}, {"set", array},      {"set-string", array},
+    {"set-json", array},   {"set-file", array}, {"set-literal", array},
 };
 constexpr FlagSpec kChart[] = {
-    {"version", text},   {"verify", boolean},    {"keyring", text},
-    {"repo", text},      {"username", text},     {"password", text},
-    {"cert-file", text}, {"key-file", text},     {"insecure-skip-tls-verify", boolean},
+    {"version", text},   {"verify", boolean},     {"keyring", text},
+    {"repo", text},      {"username", text},      {"password", text},
+    {"cert-file", text}, {"key-file", text},      {"insecure-skip-tls-verify", boolean},
     {"ca-file", text},   {"plain-http", boolean}, {"pass-credentials", boolean},
 };
 constexpr FlagSpec kInstall[] = {
-    {"create-namespace", boolean}, {"dry-run", optional},           {"force", boolean},
-    {"no-hooks", boolean},         {"replace", boolean},            {"timeout", text},
-    {"wait", boolean},             {"wait-for-jobs", boolean},      {"generate-name", boolean, 'g'},
-    {"name-template", text},       {"description", text},           {"devel", boolean},
-    {"dependency-update", boolean}, {"disable-openapi-validation", boolean}, {"atomic", boolean},
-    {"skip-crds", boolean},        {"render-subchart-notes", boolean}, {"skip-schema-validation", boolean},
-    {"labels", list, 'l'},         {"enable-dns", boolean},         {"hide-notes", boolean},
-    {"take-ownership", boolean},   {"hide-secret", boolean},        {"post-renderer", text},
+    {"create-namespace", boolean},
+    {"dry-run", optional},
+    {"force", boolean},
+    {"no-hooks", boolean},
+    {"replace", boolean},
+    {"timeout", text},
+    {"wait", boolean},
+    {"wait-for-jobs", boolean},
+    {"generate-name", boolean, 'g'},
+    {"name-template", text},
+    {"description", text},
+    {"devel", boolean},
+    {"dependency-update", boolean},
+    {"disable-openapi-validation", boolean},
+    {"atomic", boolean},
+    {"skip-crds", boolean},
+    {"render-subchart-notes", boolean},
+    {"skip-schema-validation", boolean},
+    {"labels", list, 'l'},
+    {"enable-dns", boolean},
+    {"hide-notes", boolean},
+    {"take-ownership", boolean},
+    {"hide-secret", boolean},
+    {"post-renderer", text},
     {"post-renderer-args", array},
 };
 
 Result<std::string> read_standard_input() {
   std::string out;
   char buffer[65536];
-  for (ssize_t got; (got = ::read(STDIN_FILENO, buffer, sizeof buffer)) > 0;) out.append(buffer, static_cast<std::size_t>(got));
+  for (ssize_t got; (got = ::read(STDIN_FILENO, buffer, sizeof buffer)) > 0;)
+    out.append(buffer, static_cast<std::size_t>(got));
   return out;
 }
 

@@ -125,9 +125,8 @@ Result<void> command_helm_push(const Flags& flags) {
     const std::string scheme = split_url(words[1]).scheme;
     if (scheme.empty() && words[1].find(':') < words[1].find('/'))  // Go's url.Parse takes no colon there
       return Error{ErrorCode::bad_request, "invalid chart URL format: " + words[1]};
-    return Error{ErrorCode::bad_request,
-                 scheme.empty() ? "scheme prefix missing from remote (e.g. \"oci://\")"
-                                : "scheme " + go_quote(scheme) + " not supported"};
+    return Error{ErrorCode::bad_request, scheme.empty() ? "scheme prefix missing from remote (e.g. \"oci://\")"
+                                                        : "scheme " + go_quote(scheme) + " not supported"};
   }
   struct stat info {};
   if (::stat(words[0].c_str(), &info) != 0) return Error{ErrorCode::not_found, words[0] + ": no such file"};

@@ -60,8 +60,7 @@ Result<Flags> Flags::parse(const std::vector<std::string>& words, Known known) {
     std::string_view rest = is_long ? word.substr(std::min(equal, word.size())) : word.substr(2);
     const FlagSpec* spec = is_long ? find_flag(known, word.substr(2, equal - 2)) : find_letter(known, word[1]);
     if (spec == nullptr) {
-      if (is_long)
-        return Error{ErrorCode::bad_request, "unknown flag: " + std::string(word.substr(0, equal))};
+      if (is_long) return Error{ErrorCode::bad_request, "unknown flag: " + std::string(word.substr(0, equal))};
       return Error{ErrorCode::bad_request,
                    "unknown shorthand flag: '" + std::string(1, word[1]) + "' in " + std::string(word)};
     }

@@ -2,10 +2,10 @@
 // helm list, history, status, get, version; and how a release is printed.
 #include <unistd.h>
 
+#include <regex.h>
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
-#include <regex.h>
 
 #include "cluster/kube/selector.h"
 #include "core/base/file.h"
@@ -25,8 +25,8 @@ using namespace render::helm;
 std::string plain_time(const std::string& rfc3339) {
   const auto time = parse_time(rfc3339);
   if (!time) return rfc3339;
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(
-      std::chrono::time_point_cast<std::chrono::system_clock::duration>(*time));
+  const std::time_t seconds =
+      std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::system_clock::duration>(*time));
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   char text[64];
@@ -83,8 +83,10 @@ Result<void> print_document(const Value& value, const std::string& format) {
 }
 
 Value release_json(const Release& release) {
-  Value info{{"first_deployed", release.first_deployed}, {"last_deployed", release.last_deployed},
-             {"deleted", release.deleted},               {"description", release.description},
+  Value info{{"first_deployed", release.first_deployed},
+             {"last_deployed", release.last_deployed},
+             {"deleted", release.deleted},
+             {"description", release.description},
              {"status", release.status}};
   if (!release.notes.empty()) info.set("notes", release.notes);
   Value out{{"name", release.name}, {"info", std::move(info)}, {"chart", release.chart}};
@@ -175,25 +177,24 @@ std::string values_text(const Value& values) {
 Result<void> get_values(const Release& release, const Flags& flags) {
   const bool all = flags.is_set("all");
   const Value values = all ? TRY(computed_values(release)) : release.config;
-  if (const std::string format = flags.text("output", "table"); format != "table") return print_document(values, format);
+  if (const std::string format = flags.text("output", "table"); format != "table")
+    return print_document(values, format);
   return write_all(STDOUT_FILENO, (all ? "COMPUTED VALUES:\n" : "USER-SUPPLIED VALUES:\n") + values_text(values));
 }
 
 Result<void> get_metadata(const Release& release, const Flags& flags) {
   const Value& metadata = release.chart["metadata"];
-  const Value fields{{"name", release.name},
-                     {"chart", metadata["name"]},
-                     {"version", metadata["version"]},
-                     {"appVersion", metadata["appVersion"].str()},
-                     {"namespace", release.ns},
-                     {"revision", static_cast<long long>(release.version)},
-                     {"status", release.status},
-                     {"deployedAt", release.last_deployed}};
-  if (const std::string format = flags.text("output", "table"); format != "table") return print_document(fields, format);
-  std::printf("NAME: %s\nCHART: %s\nVERSION: %s\nAPP_VERSION: %s\nNAMESPACE: %s\nREVISION: %lld\nSTATUS: %s\nDEPLOYED_AT: %s\n",
-              release.name.c_str(), metadata["name"].str().c_str(), metadata["version"].str().c_str(),
-              metadata["appVersion"].str().c_str(), release.ns.c_str(), static_cast<long long>(release.version),
-              release.status.c_str(), release.last_deployed.c_str());
+  const Value fields{{"name", release.name},           {"chart", metadata["name"]},
+                     {"version", metadata["version"]}, {"appVersion", metadata["appVersion"].str()},
+                     {"namespace", release.ns},        {"revision", static_cast<long long>(release.version)},
+                     {"status", release.status},       {"deployedAt", release.last_deployed}};
+  if (const std::string format = flags.text("output", "table"); format != "table")
+    return print_document(fields, format);
+  std::printf(
+      "NAME: %s\nCHART: %s\nVERSION: %s\nAPP_VERSION: %s\nNAMESPACE: %s\nREVISION: %lld\nSTATUS: %s\nDEPLOYED_AT: %s\n",
+      release.name.c_str(), metadata["name"].str().c_str(), metadata["version"].str().c_str(),
+      metadata["appVersion"].str().c_str(), release.ns.c_str(), static_cast<long long>(release.version),
+      release.status.c_str(), release.last_deployed.c_str());
   return {};
 }
 
@@ -232,7 +233,8 @@ Result<void> print_release(const Release& release, const ReleaseView& view) {
                     "\nREVISION: " + std::to_string(release.version) + "\n";
   if (view.show_description) out += "DESCRIPTION: " + release.description + "\n";
   out += tests_text(release);
-  if (release.description == "Dry run complete") out += "HOOKS:\n" + hooks_text(release) + "MANIFEST:\n" + release.manifest + "\n";
+  if (release.description == "Dry run complete")
+    out += "HOOKS:\n" + hooks_text(release) + "MANIFEST:\n" + release.manifest + "\n";
   if (!view.hide_notes && !release.notes.empty()) out += "NOTES:\n" + std::string(trim(release.notes)) + "\n";
   std::fflush(stdout);
   return write_all(STDOUT_FILENO, out);
@@ -248,7 +250,8 @@ Result<void> command_helm_list(const Flags& flags) {
     return {};
   }
   std::vector<std::vector<std::string>> rows;
-  if (!flags.is_set("no-headers")) rows.push_back({"NAME", "NAMESPACE", "REVISION", "UPDATED", "STATUS", "CHART", "APP VERSION"});
+  if (!flags.is_set("no-headers"))
+    rows.push_back({"NAME", "NAMESPACE", "REVISION", "UPDATED", "STATUS", "CHART", "APP VERSION"});
   Value list = Value::list();
   for (const Release& release : releases) {
     const std::string app_version = release.chart["metadata"]["appVersion"].str();
@@ -272,7 +275,8 @@ Result<void> command_helm_history(const Flags& flags) {
   const ReleaseStore store(*session.session.client, session.ns(), system_clock());
   std::vector<Release> history = TRY(store.history(flags.arguments()[0]));
   if (history.empty()) return Error{ErrorCode::not_found, "release: not found"};
-  const auto most = static_cast<std::size_t>(std::max<std::int64_t>(1, parse_int(flags.text("max", "256")).value_or(256)));
+  const auto most =
+      static_cast<std::size_t>(std::max<std::int64_t>(1, parse_int(flags.text("max", "256")).value_or(256)));
   if (history.size() > most) history.erase(history.begin(), history.end() - static_cast<std::ptrdiff_t>(most));
   std::vector<std::vector<std::string>> rows{{"REVISION", "UPDATED", "STATUS", "CHART", "APP VERSION", "DESCRIPTION"}};
   Value list = Value::list();
@@ -299,7 +303,8 @@ Result<void> command_helm_status(const Flags& flags) {
 
 Result<void> command_helm_get(const Flags& flags) {
   if (flags.arguments().size() != 2)
-    return Error{ErrorCode::bad_request, "\"helm get\" requires what (values, manifest, hooks, notes, metadata, all) and a release"};
+    return Error{ErrorCode::bad_request,
+                 "\"helm get\" requires what (values, manifest, hooks, notes, metadata, all) and a release"};
   const std::string& what = flags.arguments()[0];
   const Found found = TRY(find_release(flags.arguments()[1], flags));
   const Release& release = found.release;

@@ -67,10 +67,12 @@ Result<Work> prepare_work(const Flags& flags) {
   options.cleanup_on_fail = flags.is_set("cleanup-on-fail");
   options.keep_history = flags.is_set("keep-history");
   options.ignore_not_found = flags.is_set("ignore-not-found");
-  options.history_max = static_cast<std::size_t>(std::max<std::int64_t>(0, parse_int(flags.text("history-max", "10")).value_or(10)));
+  options.history_max =
+      static_cast<std::size_t>(std::max<std::int64_t>(0, parse_int(flags.text("history-max", "10")).value_or(10)));
   for (const std::string& label : flags.all("labels")) {
     const std::size_t equal = label.find('=');
-    if (equal == std::string::npos) return Error{ErrorCode::bad_request, "--labels: " + go_quote(label) + " is not KEY=VALUE"};
+    if (equal == std::string::npos)
+      return Error{ErrorCode::bad_request, "--labels: " + go_quote(label) + " is not KEY=VALUE"};
     options.labels[label.substr(0, equal)] = label.substr(equal + 1);
   }
   options.render = helm_render_options(flags);
@@ -204,7 +206,8 @@ Result<void> command_helm_test(const Flags& flags) {
 Result<void> command_helm_diff(const Flags& flags) {
   std::vector<std::string> words = flags.arguments();
   if (!words.empty() && words[0] == "upgrade") words.erase(words.begin());
-  if (words.size() != 2) return Error{ErrorCode::bad_request, "\"helm diff upgrade\" requires 2 arguments: RELEASE and CHART"};
+  if (words.size() != 2)
+    return Error{ErrorCode::bad_request, "\"helm diff upgrade\" requires 2 arguments: RELEASE and CHART"};
   Work work = TRY(prepare_work(flags));
   work.options.name = words[0];
   work.options.dry_run = true;
@@ -214,8 +217,8 @@ Result<void> command_helm_diff(const Flags& flags) {
   Actions actions = work.actions();
   const Release before = TRY(actions.find(words[0]));
   const Release after = TRY(actions.upgrade(std::move(chart), values, work.options));
-  const std::string diff = document::unified_diff(before.manifest, after.manifest,
-                                                  "revision " + std::to_string(before.version), "upgrade");
+  const std::string diff =
+      document::unified_diff(before.manifest, after.manifest, "revision " + std::to_string(before.version), "upgrade");
   for (const std::string_view line : split(diff, '\n')) {
     const char* const color = line.starts_with('+') ? kGreen : line.starts_with('-') ? kRed : nullptr;
     if (!line.empty()) std::printf("%s\n", (color == nullptr ? std::string(line) : paint(line, color)).c_str());

@@ -66,16 +66,15 @@ Result<void> repo_add(const Words& words, const Flags& flags) {
     added.access.password = SecretBytes(TRY(read_helm_password()));
   }
   if (added.name.find('/') != std::string::npos) {
-    return Error{ErrorCode::bad_request, "repository name (" + added.name +
-                                             ") contains '/', please specify a different name without '/'"};
+    return Error{ErrorCode::bad_request,
+                 "repository name (" + added.name + ") contains '/', please specify a different name without '/'"};
   }
   if (const Repository* there = known.find(added.name); there != nullptr && !flags.is_set("force-update")) {
     if (there->url != added.url || !same_access(there->access, added.access)) {
       return Error{ErrorCode::already_exists,
                    "repository name (" + added.name + ") already exists, please specify a different name"};
     }
-    return write_all(STDOUT_FILENO,
-                     go_quote(added.name) + " already exists with the same configuration, skipping\n");
+    return write_all(STDOUT_FILENO, go_quote(added.name) + " already exists with the same configuration, skipping\n");
   }
   const std::string scheme = split_url(added.url).scheme;
   if (scheme != "http" && scheme != "https")
@@ -89,13 +88,12 @@ Result<void> repo_add(const Words& words, const Flags& flags) {
 
 Result<void> repo_update(const Words& words, const Flags& flags) {
   const Home home = helm_home(flags);
-  const Repositories known = TRY(known_repositories(home.repositories_file).in("failed loading file: " + home.repositories_file));
-  if (known.all.empty())
-    return Error{ErrorCode::not_found, "no repositories found. You must add one before updating"};
+  const Repositories known =
+      TRY(known_repositories(home.repositories_file).in("failed loading file: " + home.repositories_file));
+  if (known.all.empty()) return Error{ErrorCode::not_found, "no repositories found. You must add one before updating"};
   for (const std::string& name : words) {
     if (known.find(name) == nullptr) {
-      return Error{ErrorCode::not_found,
-                   "no repositories found matching '" + name + "'.  Nothing will be updated"};
+      return Error{ErrorCode::not_found, "no repositories found matching '" + name + "'.  Nothing will be updated"};
     }
   }
   const Duration time_max = TRY(index_time_max(flags));
@@ -131,7 +129,8 @@ Result<void> print_rows(const std::vector<Words>& rows, const Words& keys, const
   }
   if (format == "json") return write_all(STDOUT_FILENO, json::write(list, {.escape_html = true}) + "\n");
   if (format == "yaml") return write_all(STDOUT_FILENO, yaml::write(list, {.sort_keys = true}));
-  return Error{ErrorCode::bad_request, "invalid argument \"" + format + "\" for \"-o, --output\" flag: invalid format type"};
+  return Error{ErrorCode::bad_request,
+               "invalid argument \"" + format + "\" for \"-o, --output\" flag: invalid format type"};
 }
 
 Result<void> repo_list(const Words& words, const Flags& flags) {
@@ -179,8 +178,7 @@ Result<void> repo_index(const Words& words, const Flags& flags) {
   }
   index.sort();
   const std::string path = path_join(words[0], "index.yaml");
-  if (!is_directory(words[0]))
-    return Error{ErrorCode::not_found, "open " + path + ": no such file or directory"};
+  if (!is_directory(words[0])) return Error{ErrorCode::not_found, "open " + path + ": no such file or directory"};
   return write_file(path, write_index(index, as_json));
 }
 
@@ -201,7 +199,8 @@ Result<void> command_helm_repo(const Flags& flags) {
 Result<void> command_helm_search(const Flags& flags) {
   const Words& all = flags.arguments();
   if (all.empty() || all[0] != "repo") {
-    return Error{ErrorCode::bad_request, "\"helm search\" searches repositories that were added: helm search repo [keyword]"};
+    return Error{ErrorCode::bad_request,
+                 "\"helm search\" searches repositories that were added: helm search repo [keyword]"};
   }
   const Home home = helm_home(flags);
   const auto known = known_repositories(home.repositories_file);

@@ -12,7 +12,6 @@
 #include "core/document/value.h"
 #include "main/cli/helm_flags.h"
 
-
 namespace caisson::cli {
 
 struct KustomizeCommand {
@@ -87,6 +86,6 @@ Result<std::vector<std::string>> parse_build_metadata(const std::vector<std::str
 Value patch_of(const Flags& flags);
 bool list_contains(const Value& list, std::string_view text);
 bool same_namespace(std::string_view a, std::string_view b);  // "" is "default"
-void edit_note(const std::string& text);  // on standard error
+void edit_note(const std::string& text);                      // on standard error
 
 }  // namespace caisson::cli

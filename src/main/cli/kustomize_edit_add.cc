@@ -138,18 +138,19 @@ Result<void> kustomize_add_label(const Flags& flags) {
 
 Result<void> kustomize_add_patch(const Flags& flags) {
   const Value patch = patch_of(flags);
-  if (patch.contains("path") && patch.contains("patch"))
-    return wrong("patch and path can't be set at the same time");
+  if (patch.contains("path") && patch.contains("patch")) return wrong("patch and path can't be set at the same time");
   if (!patch.contains("path") && !patch.contains("patch")) return wrong("must provide either patch or path");
-  return edit_kustomization([&](Value& fields) -> Result<void> {
-    const auto known = fields["patches"].items();
-    if (std::find(known.begin(), known.end(), patch) != known.end())
-      edit_note("patch " + (patch.contains("path") ? patch["path"].str() : patch["patch"].str()) +
-                " already in kustomization file");
-    else
-      fields.edit("patches").push_back(patch);
-    return {};
-  }, Unchanged::left);
+  return edit_kustomization(
+      [&](Value& fields) -> Result<void> {
+        const auto known = fields["patches"].items();
+        if (std::find(known.begin(), known.end(), patch) != known.end())
+          edit_note("patch " + (patch.contains("path") ? patch["path"].str() : patch["patch"].str()) +
+                    " already in kustomization file");
+        else
+          fields.edit("patches").push_back(patch);
+        return {};
+      },
+      Unchanged::left);
 }
 
 }  // namespace caisson::cli

@@ -31,7 +31,8 @@ Result<void> move_labels(Value& fields) {
   for (const Value& label : fields["labels"].items()) {
     for (const auto& [key, value] : label["pairs"].entries()) {
       if (common.contains(key))
-        return Error{ErrorCode::conflict, "label name '" + std::string(key) + "' exists in both commonLabels and labels"};
+        return Error{ErrorCode::conflict,
+                     "label name '" + std::string(key) + "' exists in both commonLabels and labels"};
     }
   }
   fields.edit("labels").push_back(Value{{"pairs", common}, {"includeSelectors", true}});
@@ -61,11 +62,14 @@ Result<void> kustomize_fix(const Flags& flags) {
     fields = converted.fields;
     return {};
   }));
-  std::printf("\nFixed fields:\n  patchesJson6902 -> patches\n  patchesStrategicMerge -> patches\n"
-              "  commonLabels -> labels\n%s", vars ? "  vars -> replacements\n" : "");
+  std::printf(
+      "\nFixed fields:\n  patchesJson6902 -> patches\n  patchesStrategicMerge -> patches\n"
+      "  commonLabels -> labels\n%s",
+      vars ? "  vars -> replacements\n" : "");
   if (!vars) {
-    std::printf("\n`kustomize edit fix --vars` also turns vars into replacements. It rewrites the resource files that\n"
-                "use them, and the output of `kustomize build` may differ: do it in a clean git repository.\n");
+    std::printf(
+        "\n`kustomize edit fix --vars` also turns vars into replacements. It rewrites the resource files that\n"
+        "use them, and the output of `kustomize build` may differ: do it in a clean git repository.\n");
   }
   const auto after = build_here();
   if (!after.ok()) {

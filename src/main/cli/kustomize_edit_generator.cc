@@ -74,7 +74,8 @@ Result<Sources> sources_of(const Flags& flags) {
 // The generator of that name and namespace in the list; its size when there is none.
 std::size_t find_generator(const Value& list, std::string_view name, std::string_view ns) {
   std::size_t at = 0;
-  while (at < list.size() && !(list[at]["name"].as_string() == name && same_namespace(list[at]["namespace"].as_string(), ns)))
+  while (at < list.size() &&
+         !(list[at]["name"].as_string() == name && same_namespace(list[at]["namespace"].as_string(), ns)))
     ++at;
   return at;
 }

@@ -25,14 +25,16 @@ void remove_if(Value& fields, const char* field, const std::function<bool(const 
 
 Result<void> remove_paths(const Flags& flags, const char* field, const char* missing) {
   if (flags.arguments().empty()) return wrong(missing);
-  return edit_kustomization([&](Value& fields) -> Result<void> {
-    remove_if(fields, field, [&](const Value& item) {
-      return std::any_of(flags.arguments().begin(), flags.arguments().end(), [&](const std::string& pattern) {
-        return ::fnmatch(pattern.c_str(), item.str().c_str(), FNM_PATHNAME) == 0;
-      });
-    });
-    return {};
-  }, Unchanged::left);
+  return edit_kustomization(
+      [&](Value& fields) -> Result<void> {
+        remove_if(fields, field, [&](const Value& item) {
+          return std::any_of(flags.arguments().begin(), flags.arguments().end(), [&](const std::string& pattern) {
+            return ::fnmatch(pattern.c_str(), item.str().c_str(), FNM_PATHNAME) == 0;
+          });
+        });
+        return {};
+      },
+      Unchanged::left);
 }
 
 Result<void> remove_keys(const Flags& flags, const char* field, const std::string& what) {
@@ -40,8 +42,7 @@ Result<void> remove_keys(const Flags& flags, const char* field, const std::strin
   if (flags.arguments().size() > 1) return wrong("labels must be comma-separated, with no spaces");
   const bool ignore = flags.is_set("ignore-non-existence");
   return edit_kustomization([&](Value& fields) -> Result<void> {
-    if (fields[field].is_null() && !ignore)
-      return wrong(std::string(field) + " is not defined in kustomization file");
+    if (fields[field].is_null() && !ignore) return wrong(std::string(field) + " is not defined in kustomization file");
     for (const std::string_view key : split(flags.arguments()[0], ',')) {
       if (key.empty()) return wrong("invalid label: '' (name is empty)");
       if (!fields[field].contains(key) && !ignore)
@@ -103,15 +104,16 @@ Result<void> kustomize_remove_secret(const Flags& flags) {
 
 Result<void> kustomize_remove_patch(const Flags& flags) {
   const Value patch = patch_of(flags);
-  if (patch.contains("path") && patch.contains("patch"))
-    return wrong("patch and path can't be set at the same time");
-  return edit_kustomization([&](Value& fields) -> Result<void> {
-    const std::size_t before = fields["patches"].size();
-    remove_if(fields, "patches", [&](const Value& item) { return item == patch; });
-    if (fields["patches"].size() == before)
-      edit_note("patch " + patch["patch"].str() + " doesn't exist in kustomization file");
-    return {};
-  }, Unchanged::left);
+  if (patch.contains("path") && patch.contains("patch")) return wrong("patch and path can't be set at the same time");
+  return edit_kustomization(
+      [&](Value& fields) -> Result<void> {
+        const std::size_t before = fields["patches"].size();
+        remove_if(fields, "patches", [&](const Value& item) { return item == patch; });
+        if (fields["patches"].size() == before)
+          edit_note("patch " + patch["patch"].str() + " doesn't exist in kustomization file");
+        return {};
+      },
+      Unchanged::left);
 }
 
 Result<void> kustomize_remove_build_metadata(const Flags& flags) {

@@ -14,8 +14,7 @@ Error wrong(std::string why) {
 }
 
 Result<void> set_one(const Flags& flags, const char* field, const char* what) {
-  if (flags.arguments().size() != 1)
-    return wrong(std::string("must specify exactly one ") + what + " value");
+  if (flags.arguments().size() != 1) return wrong(std::string("must specify exactly one ") + what + " value");
   return edit_kustomization([&](Value& fields) -> Result<void> {
     fields.set(field, Value(flags.arguments()[0]));
     return {};
@@ -97,10 +96,13 @@ Result<void> kustomize_set_label(const Flags& flags) {
 
 Result<void> kustomize_set_annotation(const Flags& flags) {
   const Value pairs = TRY(parse_pairs(flags.arguments(), "annotation"));
-  const auto alphanumeric = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto alphanumeric = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  };
   const auto name_of = [&](std::string_view text, std::size_t longest, std::string_view marks) {
     return !text.empty() && text.size() <= longest && alphanumeric(text.front()) && alphanumeric(text.back()) &&
-           std::all_of(text.begin(), text.end(), [&](char c) { return alphanumeric(c) || marks.find(c) != marks.npos; });
+           std::all_of(text.begin(), text.end(),
+                       [&](char c) { return alphanumeric(c) || marks.find(c) != marks.npos; });
   };
   for (const auto& [key, value] : pairs.entries()) {
     const std::size_t slash = key.find('/');

@@ -28,8 +28,8 @@ Result<void> git(const std::string& directory, const render::RepositoryUrl& url,
     return Error{ended.error()}.in(doing);
   }
   if (ended->ok()) return {};
-  return Error{ErrorCode::unavailable, doing + ": " + std::string(trim(ended->err)) +
-                                           " (offline, name a copy in the tree instead)"};
+  return Error{ErrorCode::unavailable,
+               doing + ": " + std::string(trim(ended->err)) + " (offline, name a copy in the tree instead)"};
 }
 
 }  // namespace

@@ -88,7 +88,8 @@ std::string coloured(const std::string& diff) {
   std::string out;
   for (const std::string_view line : split(diff, '\n')) {
     const bool header = line.starts_with("+++") || line.starts_with("---");
-    const char* color = header || line.starts_with("@@") ? kDim : line.starts_with("+") ? kGreen
+    const char* color = header || line.starts_with("@@") ? kDim
+                        : line.starts_with("+")          ? kGreen
                         : line.starts_with("-")          ? kRed
                                                          : nullptr;
     out += (color == nullptr ? std::string(line) : paint(line, color)) + "\n";

@@ -19,10 +19,12 @@
 namespace caisson::cli {
 namespace {
 
-constexpr FlagSpec kFlags[] = {{"query", FlagKind::text, 'q'}, {"since", FlagKind::text}, {"from", FlagKind::text}, {"to", FlagKind::text}, {"limit", FlagKind::text},
-                               {"follow", FlagKind::boolean, 'f'}, {"forward", FlagKind::boolean}, {"instant", FlagKind::boolean}, {"step", FlagKind::text},
-                               {"output", FlagKind::text, 'o'}, {"data-dir", FlagKind::text}, {"kubeconfig", FlagKind::text}, {"context", FlagKind::text},
-                               {"namespace", FlagKind::text, 'n'}, {"help", FlagKind::boolean, 'h'}};
+constexpr FlagSpec kFlags[] = {
+    {"query", FlagKind::text, 'q'},  {"since", FlagKind::text},          {"from", FlagKind::text},
+    {"to", FlagKind::text},          {"limit", FlagKind::text},          {"follow", FlagKind::boolean, 'f'},
+    {"forward", FlagKind::boolean},  {"instant", FlagKind::boolean},     {"step", FlagKind::text},
+    {"output", FlagKind::text, 'o'}, {"data-dir", FlagKind::text},       {"kubeconfig", FlagKind::text},
+    {"context", FlagKind::text},     {"namespace", FlagKind::text, 'n'}, {"help", FlagKind::boolean, 'h'}};
 constexpr const char* kHelp =
     "Query the logs of everything with LogQL.\n\n"
     "  caisson logs -q '{namespace=\"shop\"} |= \"error\"'\n"
@@ -44,7 +46,8 @@ struct Line {
 std::vector<Line> lines_of(const Value& streams) {
   std::vector<Line> out;
   for (const Value& stream : streams.items())
-    for (const Value& value : stream["values"].items()) out.push_back({parse_int(value[0].as_string()).value_or(0), value[1].str(), stream["stream"]});
+    for (const Value& value : stream["values"].items())
+      out.push_back({parse_int(value[0].as_string()).value_or(0), value[1].str(), stream["stream"]});
   std::stable_sort(out.begin(), out.end(), [](const Line& a, const Line& b) { return a.t < b.t; });
   return out;
 }
@@ -53,7 +56,8 @@ std::vector<Line> lines_of(const Value& streams) {
 std::string origin(const Value& labels) {
   const std::string pod = labels["pod"].str();
   if (pod.empty()) return series_text(labels);
-  return labels["namespace"].str() + "/" + pod + (labels["container"].as_string().empty() ? "" : " " + labels["container"].str());
+  return labels["namespace"].str() + "/" + pod +
+         (labels["container"].as_string().empty() ? "" : " " + labels["container"].str());
 }
 
 Result<void> print_lines(const Value& streams, const std::string& format) {
@@ -61,15 +65,18 @@ Result<void> print_lines(const Value& streams, const std::string& format) {
   for (const Line& line : lines_of(streams)) {
     if (format != "raw") {
       const std::string where = format == "labels" ? series_text(line.labels) : origin(line.labels);
-      out += paint(format_time_micros(Time(std::chrono::nanoseconds(line.t))), kDim) + " " + paint(where, line.labels["stream"].as_string() == "stderr" ? kYellow : kGreen) + " ";
+      out += paint(format_time_micros(Time(std::chrono::nanoseconds(line.t))), kDim) + " " +
+             paint(where, line.labels["stream"].as_string() == "stderr" ? kYellow : kGreen) + " ";
     }
     out += line.text + "\n";
   }
   return write_all(STDOUT_FILENO, out);
 }
 
-Result<void> follow(const Session& session, const std::string& query, std::int64_t start_ms, const std::string& limit, const std::string& format) {
-  http::Request request = session.request("GET", "/loki/api/v1/tail?query=" + percent_encode(query) + "&start=" + std::to_string(start_ms) + "000000&limit=" + limit);
+Result<void> follow(const Session& session, const std::string& query, std::int64_t start_ms, const std::string& limit,
+                    const std::string& format) {
+  http::Request request = session.request("GET", "/loki/api/v1/tail?query=" + percent_encode(query) +
+                                                     "&start=" + std::to_string(start_ms) + "000000&limit=" + limit);
   request.time_max = Duration(0);
   const http::Client http(session.connection.http);
   const auto socket = TRY(http.websocket(request, {}));
@@ -77,12 +84,16 @@ Result<void> follow(const Session& session, const std::string& query, std::int64
     const auto message = TRY(socket->receive());
     if (!message) return Error{ErrorCode::unavailable, "the server ended the tail"};
     const Value streams = TRY(json::parse(message->data));
-    if (format == "json") TRY(write_all(STDOUT_FILENO, message->data + "\n"));
-    else TRY(print_lines(streams["streams"], format));
+    if (format == "json")
+      TRY(write_all(STDOUT_FILENO, message->data + "\n"));
+    else
+      TRY(print_lines(streams["streams"], format));
   }
 }
 
-std::string nanoseconds(std::int64_t ms) { return std::to_string(ms) + "000000"; }
+std::string nanoseconds(std::int64_t ms) {
+  return std::to_string(ms) + "000000";
+}
 
 Result<Value> ask(const Session& session, const std::string& path) {
   const http::Response response = TRY(session.send("GET", path));
@@ -97,7 +108,8 @@ struct Asked {
 Result<void> show_metric(const Session& session, const Flags& flags, const Asked& asked) {
   const bool as_value = asked.format == "json" || asked.format == "yaml";
   if (flags.is_set("instant")) {
-    const Value data = TRY(ask(session, "/loki/api/v1/query?query=" + asked.encoded + "&time=" + nanoseconds(asked.end)));
+    const Value data =
+        TRY(ask(session, "/loki/api/v1/query?query=" + asked.encoded + "&time=" + nanoseconds(asked.end)));
     as_value ? print_value(data, asked.format) : print_instant(data);
     return {};
   }
@@ -105,10 +117,15 @@ Result<void> show_metric(const Session& session, const Flags& flags, const Asked
   std::int64_t step = std::max<std::int64_t>(1000, (asked.end - asked.start) / static_cast<std::int64_t>(width));
   if (flags.has("step")) step = TRY(metrics::parse_duration(flags.text("step")).in("--step"));
   if (step <= 0) return Error{ErrorCode::bad_request, "--step is not greater than 0"};
-  const Value data = TRY(ask(session, "/loki/api/v1/query_range?query=" + asked.encoded + "&start=" + nanoseconds(asked.start) + "&end=" + nanoseconds(asked.end) +
+  const Value data = TRY(ask(session, "/loki/api/v1/query_range?query=" + asked.encoded +
+                                          "&start=" + nanoseconds(asked.start) + "&end=" + nanoseconds(asked.end) +
                                           "&step=" + metrics::format_fixed(static_cast<double>(step) / 1000)));
-  if (as_value) print_value(data, asked.format);
-  else print_graph(data, asked.start, step, std::min<std::size_t>(width, static_cast<std::size_t>((asked.end - asked.start) / step) + 1) / 2 * 2 + 2);
+  if (as_value)
+    print_value(data, asked.format);
+  else
+    print_graph(
+        data, asked.start, step,
+        std::min<std::size_t>(width, static_cast<std::size_t>((asked.end - asked.start) / step) + 1) / 2 * 2 + 2);
   return {};
 }
 
@@ -120,12 +137,15 @@ Result<void> run(const Flags& flags) {
   Asked asked;
   asked.query = flags.text("query");
   asked.format = flags.text("output");
-  if (!asked.format.empty() && asked.format != "raw" && asked.format != "labels" && asked.format != "json" && asked.format != "yaml")
+  if (!asked.format.empty() && asked.format != "raw" && asked.format != "labels" && asked.format != "json" &&
+      asked.format != "yaml")
     return Error{ErrorCode::bad_request, "-o is raw, labels, json or yaml, not '" + asked.format + "'"};
   const auto expr = TRY(logs::logql::parse(asked.query));  // refused here, before anybody is asked
-  const std::int64_t now = std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().now().time_since_epoch()).count();
+  const std::int64_t now =
+      std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().now().time_since_epoch()).count();
   asked.end = TRY(time_of(flags.text("to"), now).in("--to"));
-  asked.start = flags.has("from") ? TRY(time_of(flags.text("from"), now).in("--from")) : asked.end - TRY(metrics::parse_duration(flags.text("since", "1h")).in("--since"));
+  asked.start = flags.has("from") ? TRY(time_of(flags.text("from"), now).in("--from"))
+                                  : asked.end - TRY(metrics::parse_duration(flags.text("since", "1h")).in("--since"));
   if (asked.end <= asked.start) return Error{ErrorCode::bad_request, "--to is not after --from"};
   asked.encoded = percent_encode(asked.query);
   const Session session = TRY(connect(global));
@@ -133,8 +153,10 @@ Result<void> run(const Flags& flags) {
   const std::string limit = flags.text("limit", "100");
   if (flags.is_set("follow")) return follow(session, asked.query, asked.start, limit, asked.format);
   // The end is not included: a line of this very moment is.
-  const Value data = TRY(ask(session, "/loki/api/v1/query_range?query=" + asked.encoded + "&start=" + nanoseconds(asked.start) + "&end=" + nanoseconds(asked.end + 1) + "&limit=" +
-                                          percent_encode(limit) + "&direction=" + (flags.is_set("forward") ? "forward" : "backward")));
+  const Value data =
+      TRY(ask(session, "/loki/api/v1/query_range?query=" + asked.encoded + "&start=" + nanoseconds(asked.start) +
+                           "&end=" + nanoseconds(asked.end + 1) + "&limit=" + percent_encode(limit) +
+                           "&direction=" + (flags.is_set("forward") ? "forward" : "backward")));
   if (asked.format == "json" || asked.format == "yaml") {
     print_value(data["result"], asked.format);
     return {};
@@ -145,9 +167,10 @@ Result<void> run(const Flags& flags) {
 }  // namespace
 
 bool is_logs_query(const std::vector<std::string>& words) {
-  return !words.empty() && words[0] == "logs" && std::any_of(words.begin() + 1, words.end(), [](const std::string& word) {
-    return word == "-q" || word == "--query" || word.starts_with("--query=");
-  });
+  return !words.empty() && words[0] == "logs" &&
+         std::any_of(words.begin() + 1, words.end(), [](const std::string& word) {
+           return word == "-q" || word == "--query" || word.starts_with("--query=");
+         });
 }
 
 Result<int> command_logs_query(const std::vector<std::string>& words, const std::vector<std::string>& front) {
@@ -159,7 +182,9 @@ Result<int> command_logs_query(const std::vector<std::string>& words, const std:
     std::fputs(kHelp, stdout);
     return 0;
   }
-  if (!flags.arguments().empty()) return Error{ErrorCode::bad_request, "with -q no pod is named: say {pod=\"" + flags.arguments()[0] + "\"} in the query"};
+  if (!flags.arguments().empty())
+    return Error{ErrorCode::bad_request,
+                 "with -q no pod is named: say {pod=\"" + flags.arguments()[0] + "\"} in the query"};
   TRY(run(flags));
   return 0;
 }

@@ -23,7 +23,8 @@ std::int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().now().time_since_epoch()).count();
 }
 
-Result<Value> ask(const Session& session, const std::string& path, const std::string& method = "GET", const std::string& body = "") {
+Result<Value> ask(const Session& session, const std::string& path, const std::string& method = "GET",
+                  const std::string& body = "") {
   const http::Response response = TRY(session.send(method, path, "application/json", body));
   if (response.body.empty()) return Value();
   return json::parse(response.body);
@@ -43,9 +44,12 @@ Result<std::vector<std::pair<std::string, std::string>>> labels_of(const std::ve
   std::vector<std::pair<std::string, std::string>> out;
   for (const std::string& word : words) {
     const auto at = word.find('=');
-    if (at == std::string::npos && out.empty()) out.emplace_back("alertname", word);
-    else if (at == std::string::npos || at == 0) return Error{ErrorCode::bad_request, "'" + word + "' is no label: write NAME=VALUE"};
-    else out.emplace_back(word.substr(0, at), word.substr(at + 1));
+    if (at == std::string::npos && out.empty())
+      out.emplace_back("alertname", word);
+    else if (at == std::string::npos || at == 0)
+      return Error{ErrorCode::bad_request, "'" + word + "' is no label: write NAME=VALUE"};
+    else
+      out.emplace_back(word.substr(0, at), word.substr(at + 1));
   }
   if (out.empty()) return Error{ErrorCode::bad_request, "name the alert: NAME LABEL=VALUE …"};
   return out;
@@ -60,18 +64,25 @@ Result<void> command_promql(const Global& global, const PromqlFlags& flags) {
   if (flags.start.empty()) {
     const std::int64_t at = TRY(time_of(flags.time, now).in("--time"));
     const Value answer = TRY(ask(session, "/prometheus/api/v1/query?" + query + "&time=" + seconds(at)));
-    if (!global.output.empty()) print_value(answer["data"], global.output);
-    else print_instant(answer["data"]);
+    if (!global.output.empty())
+      print_value(answer["data"], global.output);
+    else
+      print_instant(answer["data"]);
     return {};
   }
-  const std::int64_t start = TRY(time_of(flags.start, now).in("--start")), end = TRY(time_of(flags.end, now).in("--end"));
+  const std::int64_t start = TRY(time_of(flags.start, now).in("--start")),
+                     end = TRY(time_of(flags.end, now).in("--end"));
   if (end <= start) return Error{ErrorCode::bad_request, "--end is not after --start"};
   const std::size_t width = graph_points();
   std::int64_t step = std::max<std::int64_t>(1000, (end - start) / static_cast<std::int64_t>(width));
   if (!flags.step.empty()) step = TRY(metrics::parse_duration(flags.step).in("--step"));
-  const Value answer = TRY(ask(session, "/prometheus/api/v1/query_range?" + query + "&start=" + seconds(start) + "&end=" + seconds(end) + "&step=" + seconds(step)));
-  if (!global.output.empty()) print_value(answer["data"], global.output);
-  else print_graph(answer["data"], start, step, std::min<std::size_t>(width, static_cast<std::size_t>((end - start) / step) + 1) / 2 * 2 + 2);
+  const Value answer = TRY(ask(session, "/prometheus/api/v1/query_range?" + query + "&start=" + seconds(start) +
+                                            "&end=" + seconds(end) + "&step=" + seconds(step)));
+  if (!global.output.empty())
+    print_value(answer["data"], global.output);
+  else
+    print_graph(answer["data"], start, step,
+                std::min<std::size_t>(width, static_cast<std::size_t>((end - start) / step) + 1) / 2 * 2 + 2);
   return {};
 }
 
@@ -85,8 +96,11 @@ Result<int> command_metrics_test_rules(const std::vector<std::string>& files) {
       continue;
     }
     for (const std::string& failure : report->failures) std::fprintf(stderr, "%s: %s\n", file.c_str(), failure.c_str());
-    if (report->failures.empty()) std::printf("%s %s: %zu expectations\n", paint("SUCCESS", kGreen).c_str(), file.c_str(), report->tests);
-    else std::fprintf(stderr, "%s %s: %zu of %zu expectations not met\n", paint("FAILED", kRed).c_str(), file.c_str(), report->failures.size(), report->tests);
+    if (report->failures.empty())
+      std::printf("%s %s: %zu expectations\n", paint("SUCCESS", kGreen).c_str(), file.c_str(), report->tests);
+    else
+      std::fprintf(stderr, "%s %s: %zu of %zu expectations not met\n", paint("FAILED", kRed).c_str(), file.c_str(),
+                   report->failures.size(), report->tests);
     code |= report->failures.empty() ? 0 : 1;
   }
   return code;
@@ -108,8 +122,9 @@ Result<void> command_alert_ls(const Global& global, const AlertFlags& flags) {
   std::vector<std::vector<std::string>> rows;
   for (const Value& a : alerts.items()) {
     const auto since = parse_time(a["startsAt"].as_string());
-    rows.push_back({a["labels"]["alertname"].str(), a["labels"]["severity"].str(), a["labels"]["namespace"].str(), a["status"]["state"].str(),
-                    since ? format_age(system_clock().now() - *since) : "", a["annotations"]["summary"].str()});
+    rows.push_back({a["labels"]["alertname"].str(), a["labels"]["severity"].str(), a["labels"]["namespace"].str(),
+                    a["status"]["state"].str(), since ? format_age(system_clock().now() - *since) : "",
+                    a["annotations"]["summary"].str()});
   }
   print_table({"ALERT", "SEVERITY", "NAMESPACE", "STATE", "SINCE", "SUMMARY"}, rows);
   return {};
@@ -132,8 +147,13 @@ Result<void> command_alert_silence(const Global& global, const AlertFlags& flags
     for (const Value& s : all.items()) {
       std::vector<std::string> matchers;
       for (const Value& m : s["matchers"].items())
-        matchers.push_back(m["name"].str() + (m["isEqual"].as_bool(true) ? (m["isRegex"].as_bool() ? "=~" : "=") : (m["isRegex"].as_bool() ? "!~" : "!=")) + metrics::quote(m["value"].as_string()));
-      if (s["status"]["state"].as_string() != "expired") rows.push_back({s["id"].str(), s["status"]["state"].str(), join(matchers, " "), s["endsAt"].str(), s["createdBy"].str(), s["comment"].str()});
+        matchers.push_back(m["name"].str() +
+                           (m["isEqual"].as_bool(true) ? (m["isRegex"].as_bool() ? "=~" : "=")
+                                                       : (m["isRegex"].as_bool() ? "!~" : "!=")) +
+                           metrics::quote(m["value"].as_string()));
+      if (s["status"]["state"].as_string() != "expired")
+        rows.push_back({s["id"].str(), s["status"]["state"].str(), join(matchers, " "), s["endsAt"].str(),
+                        s["createdBy"].str(), s["comment"].str()});
     }
     print_table({"ID", "STATE", "MATCHERS", "UNTIL", "BY", "COMMENT"}, rows);
     return {};
@@ -141,12 +161,20 @@ Result<void> command_alert_silence(const Global& global, const AlertFlags& flags
   std::vector<Value> matchers;
   for (const std::string& word : flags.matchers)
     for (const metrics::Matcher& m : TRY(alerts::parse_matchers(word)))
-      matchers.push_back(Value{{"name", m.name}, {"value", m.value}, {"isRegex", m.type == metrics::MatchType::regex || m.type == metrics::MatchType::not_regex},
-                               {"isEqual", m.type == metrics::MatchType::equal || m.type == metrics::MatchType::regex}});
-  if (matchers.empty()) return Error{ErrorCode::bad_request, "say what to silence: caisson alert silence alertname=KubePodNotReady namespace=shop"};
+      matchers.push_back(
+          Value{{"name", m.name},
+                {"value", m.value},
+                {"isRegex", m.type == metrics::MatchType::regex || m.type == metrics::MatchType::not_regex},
+                {"isEqual", m.type == metrics::MatchType::equal || m.type == metrics::MatchType::regex}});
+  if (matchers.empty())
+    return Error{ErrorCode::bad_request,
+                 "say what to silence: caisson alert silence alertname=KubePodNotReady namespace=shop"};
   const std::int64_t now = now_ms(), until = now + TRY(metrics::parse_duration(flags.duration).in("--duration"));
-  const Value body{{"matchers", Value(std::move(matchers))}, {"startsAt", alerts::time_text(now)}, {"endsAt", alerts::time_text(until)},
-                   {"createdBy", user_name()}, {"comment", flags.comment}};
+  const Value body{{"matchers", Value(std::move(matchers))},
+                   {"startsAt", alerts::time_text(now)},
+                   {"endsAt", alerts::time_text(until)},
+                   {"createdBy", user_name()},
+                   {"comment", flags.comment}};
   const Value answer = TRY(ask(session, "/alertmanager/api/v2/silences", "POST", json::write(body)));
   std::printf("silence %s until %s\n", answer["silenceID"].str().c_str(), alerts::time_text(until).c_str());
   return {};
@@ -158,8 +186,10 @@ Result<void> command_alert_test(const Global& global, const AlertFlags& flags) {
   const auto words = flags.matchers.empty() ? std::vector<std::string>{"TestAlert"} : flags.matchers;
   for (const auto& [name, value] : TRY(labels_of(words))) labels.set(name, value);
   const std::int64_t now = now_ms(), until = now + TRY(metrics::parse_duration(flags.duration).in("--duration"));
-  const Value alert{{"labels", labels}, {"annotations", Value{{"summary", "A test: somebody ran caisson alert test."}}},
-                    {"startsAt", alerts::time_text(now)}, {"endsAt", alerts::time_text(until)}};
+  const Value alert{{"labels", labels},
+                    {"annotations", Value{{"summary", "A test: somebody ran caisson alert test."}}},
+                    {"startsAt", alerts::time_text(now)},
+                    {"endsAt", alerts::time_text(until)}};
   TRY(ask(session, "/alertmanager/api/v2/alerts", "POST", json::write(Value(std::vector<Value>{alert}))));
   std::printf("sent; it ends by itself at %s\n", alerts::time_text(until).c_str());
   return command_alert_why(global, {.matchers = words});
@@ -170,12 +200,16 @@ Result<void> command_alert_why(const Global& global, const AlertFlags& flags) {
   const auto given = TRY(labels_of(flags.matchers));
   // The alert that these labels name, when there is exactly one.
   std::string filter = "/alertmanager/api/v2/alerts?";
-  for (const auto& [name, value] : given) filter += "filter=" + percent_encode(name + "=" + metrics::quote(value)) + "&";
+  for (const auto& [name, value] : given)
+    filter += "filter=" + percent_encode(name + "=" + metrics::quote(value)) + "&";
   const Value found = TRY(ask(session, filter));
-  if (found.size() > 1) return Error{ErrorCode::bad_request, std::to_string(found.size()) + " alerts have these labels: name more of them (caisson alert ls)"};
+  if (found.size() > 1)
+    return Error{ErrorCode::bad_request,
+                 std::to_string(found.size()) + " alerts have these labels: name more of them (caisson alert ls)"};
   std::string query;
   if (found.size() == 1)
-    for (const auto& entry : found[0]["labels"].entries()) query += percent_encode(entry.key) + "=" + percent_encode(entry.value.as_string()) + "&";
+    for (const auto& entry : found[0]["labels"].entries())
+      query += percent_encode(entry.key) + "=" + percent_encode(entry.value.as_string()) + "&";
   else
     for (const auto& [name, value] : given) query += percent_encode(name) + "=" + percent_encode(value) + "&";
   const Value why = TRY(ask(session, "/alertmanager/api/v2/why?" + query));
@@ -183,19 +217,25 @@ Result<void> command_alert_why(const Global& global, const AlertFlags& flags) {
     print_value(why, global.output);
     return {};
   }
-  std::printf("%s %s\n", paint(series_text(why["labels"]), kBold).c_str(), why["firing"].as_bool() ? paint("fires", kRed).c_str() : "does not fire now");
+  std::printf("%s %s\n", paint(series_text(why["labels"]), kBold).c_str(),
+              why["firing"].as_bool() ? paint("fires", kRed).c_str() : "does not fire now");
   for (const Value& route : why["routes"].items()) {
-    std::printf("  route %s → receiver %s, grouped as %s\n", route["route"].str().c_str(), route["receiver"].str().c_str(), series_text(route["groupLabels"]).c_str());
-    std::printf("    first after %s, news every %s, again after %s%s\n", route["groupWait"].str().c_str(), route["groupInterval"].str().c_str(),
-                route["repeatInterval"].str().c_str(), route["mutedByTime"].as_bool() ? ", muted now by a time interval" : "");
+    std::printf("  route %s → receiver %s, grouped as %s\n", route["route"].str().c_str(),
+                route["receiver"].str().c_str(), series_text(route["groupLabels"]).c_str());
+    std::printf("    first after %s, news every %s, again after %s%s\n", route["groupWait"].str().c_str(),
+                route["groupInterval"].str().c_str(), route["repeatInterval"].str().c_str(),
+                route["mutedByTime"].as_bool() ? ", muted now by a time interval" : "");
     if (route.contains("nextLook")) std::printf("    next look at %s\n", route["nextLook"].str().c_str());
     if (route["channels"].empty()) std::printf("    the receiver has no channel: nobody is told\n");
     for (const Value& channel : route["channels"].items())
-      std::printf("    %s: %s\n", channel["channel"].str().c_str(), channel.contains("lastSent") ? ("told at " + channel["lastSent"].str()).c_str() : "not told yet");
+      std::printf("    %s: %s\n", channel["channel"].str().c_str(),
+                  channel.contains("lastSent") ? ("told at " + channel["lastSent"].str()).c_str() : "not told yet");
   }
   for (const Value& silence : why["silences"].items())
-    std::printf("  silenced by %s until %s: %s\n", silence["id"].str().c_str(), silence["until"].str().c_str(), silence["comment"].str().c_str());
-  for (const Value& source : why["inhibitedBy"].items()) std::printf("  inhibited by %s\n", series_text(source).c_str());
+    std::printf("  silenced by %s until %s: %s\n", silence["id"].str().c_str(), silence["until"].str().c_str(),
+                silence["comment"].str().c_str());
+  for (const Value& source : why["inhibitedBy"].items())
+    std::printf("  inhibited by %s\n", series_text(source).c_str());
   return {};
 }
 

@@ -39,7 +39,9 @@ const char* mark(Check::State state) {
 
 void print_checks(const std::vector<Check>& checks) {
   for (const Check& check : checks) {
-    const char* color = check.state == Check::State::ok ? kGreen : check.state == Check::State::warning ? kYellow : kRed;
+    const char* color = check.state == Check::State::ok        ? kGreen
+                        : check.state == Check::State::warning ? kYellow
+                                                               : kRed;
     std::printf("%s %-10s %s\n", paint(mark(check.state), color).c_str(), check.name.c_str(), check.found.c_str());
     if (!check.advice.empty()) std::printf("             → %s\n", check.advice.c_str());
   }
@@ -68,7 +70,8 @@ Result<void> merge_kubeconfig(const std::string& path, const Value& from, const 
   user.set("name", context);
   put_named(config, "clusters", context, cluster);
   put_named(config, "users", context, user);
-  put_named(config, "contexts", context, Value{{"name", context}, {"context", Value{{"cluster", context}, {"user", context}}}});
+  put_named(config, "contexts", context,
+            Value{{"name", context}, {"context", Value{{"cluster", context}, {"user", context}}}});
   config.set("current-context", context);
   TRY(make_dirs(path_dir(path), 0700));
   return write_file(path, yaml::write(config), 0600);
@@ -89,11 +92,14 @@ Result<void> merge_registry_login(const std::string& path, const std::string& re
 
 Result<void> set_git_helper(const std::string& portal, const std::string& program, const std::string& data_dir) {
   const std::string helper = "!'" + program + "' --data-dir '" + data_dir + "' git-credential";
-  TRY(run_checked({.args = {"git", "config", "--global", "credential." + portal + ".helper", helper}, .env = {{"HOME", home()}}}));
+  TRY(run_checked(
+      {.args = {"git", "config", "--global", "credential." + portal + ".helper", helper}, .env = {{"HOME", home()}}}));
   return {};
 }
 
-Result<platform::Instance> instance_of(const Global& global) { return platform::load_instance(global.data_dir); }
+Result<platform::Instance> instance_of(const Global& global) {
+  return platform::load_instance(global.data_dir);
+}
 
 // One line a thing that is wrong, with where to look.
 Result<std::vector<std::string>> find_trouble(const Session& session) {
@@ -102,14 +108,17 @@ Result<std::vector<std::string>> find_trouble(const Session& session) {
   for (const kube::Object& app : apps.items) {
     const auto health = app.status()["health"]["status"].as_string(), sync = app.status()["sync"]["status"].as_string();
     for (const Value& condition : app.status()["conditions"].items()) {
-      if (condition["type"].as_string().ends_with("Error")) trouble.push_back("application " + app.name() + ": " + condition["message"].str());
+      if (condition["type"].as_string().ends_with("Error"))
+        trouble.push_back("application " + app.name() + ": " + condition["message"].str());
     }
-    if (health == "Degraded" || health == "Missing") trouble.push_back("application " + app.name() + " is " + std::string(health) + " (" + std::string(sync) + ")");
+    if (health == "Degraded" || health == "Missing")
+      trouble.push_back("application " + app.name() + " is " + std::string(health) + " (" + std::string(sync) + ")");
   }
   const kube::ObjectList runs = TRY(session.client->list(schema::kPipelineRuns, {}));
   for (const kube::Object& run : runs.items) {
     const Value& done = kube::condition(run, "Succeeded");
-    if (done["status"].as_string() == "False") trouble.push_back("pipeline run " + run.key().str() + ": " + done["message"].str());
+    if (done["status"].as_string() == "False")
+      trouble.push_back("pipeline run " + run.key().str() + ": " + done["message"].str());
   }
   const kube::ObjectList pods = TRY(session.client->list(schema::kPods, {}));
   for (const kube::Object& pod : pods.items) {
@@ -118,11 +127,13 @@ Result<std::vector<std::string>> find_trouble(const Session& session) {
         const Value& waiting = status["state"]["waiting"];
         const auto reason = waiting["reason"].as_string();
         if (reason.empty() || reason == "ContainerCreating" || reason == "PodInitializing") continue;
-        trouble.push_back("pod " + pod.key().str() + ", container " + status["name"].str() + ": " + std::string(reason) + ": " + waiting["message"].str());
+        trouble.push_back("pod " + pod.key().str() + ", container " + status["name"].str() + ": " +
+                          std::string(reason) + ": " + waiting["message"].str());
       }
     }
     const Value& scheduled = kube::condition(pod, "PodScheduled");
-    if (scheduled["status"].as_string() == "False") trouble.push_back("pod " + pod.key().str() + ": " + scheduled["message"].str());
+    if (scheduled["status"].as_string() == "False")
+      trouble.push_back("pod " + pod.key().str() + ": " + scheduled["message"].str());
   }
   return trouble;
 }
@@ -144,7 +155,8 @@ Result<void> print_ingresses(const Session& session, const platform::Instance& i
   for (const kube::Object& ingress : ingresses.items) {
     for (const Value& rule : ingress.spec()["rules"].items()) {
       const std::string host = rule["host"].str();
-      std::printf("  http://%s%s/\n", (host.empty() ? instance.settings.listen : host).c_str(), port == 80 ? "" : (":" + std::to_string(port)).c_str());
+      std::printf("  http://%s%s/\n", (host.empty() ? instance.settings.listen : host).c_str(),
+                  port == 80 ? "" : (":" + std::to_string(port)).c_str());
     }
   }
   return {};
@@ -160,7 +172,8 @@ Result<void> command_up(const UpFlags& flags) {
   options.progress = [](const std::string& line) { std::fprintf(stderr, "caisson: %s\n", line.c_str()); };
   const auto checks = platform::preflight(options.settings);
   std::vector<Check> failed;
-  std::copy_if(checks.begin(), checks.end(), std::back_inserter(failed), [](const Check& c) { return c.state == Check::State::failed; });
+  std::copy_if(checks.begin(), checks.end(), std::back_inserter(failed),
+               [](const Check& c) { return c.state == Check::State::failed; });
   if (!failed.empty()) {
     print_checks(failed);
     return Error{ErrorCode::conflict, "this machine is not ready; 'caisson preflight' shows all checks"};
@@ -187,14 +200,17 @@ Result<void> command_preflight(const UpFlags& flags, const std::string& output) 
   if (!output.empty()) {
     std::vector<Value> items;
     for (const Check& check : checks) {
-      const char* state = check.state == Check::State::ok ? "ok" : check.state == Check::State::warning ? "warning" : "failed";
+      const char* state = check.state == Check::State::ok        ? "ok"
+                          : check.state == Check::State::warning ? "warning"
+                                                                 : "failed";
       items.push_back(Value{{"name", check.name}, {"state", state}, {"found", check.found}, {"advice", check.advice}});
     }
     print_value(Value(std::move(items)), output);
   } else {
     print_checks(checks);
   }
-  const bool failed = std::any_of(checks.begin(), checks.end(), [](const Check& c) { return c.state == Check::State::failed; });
+  const bool failed =
+      std::any_of(checks.begin(), checks.end(), [](const Check& c) { return c.state == Check::State::failed; });
   if (failed) return Error{ErrorCode::conflict, "this machine is not ready: see ✗ above"};
   return {};
 }
@@ -203,19 +219,23 @@ Result<void> command_status(const Global& global) {
   const platform::Instance instance = TRY(instance_of(global));
   const int pid = platform::running_supervisor(global.data_dir);
   if (pid == 0) {
-    return Error{ErrorCode::unavailable, "the platform in " + global.data_dir + " does not run: start it with 'caisson up --data-dir " + global.data_dir + "'"};
+    return Error{ErrorCode::unavailable, "the platform in " + global.data_dir +
+                                             " does not run: start it with 'caisson up --data-dir " + global.data_dir +
+                                             "'"};
   }
   const Session session = TRY(connect(global));
   const auto trouble = TRY(find_trouble(session));
   if (!global.output.empty()) {
-    print_value(Value{{"running", true}, {"process", pid}, {"instance", instance.id}, {"trouble", Value::list_of(trouble)}}, global.output);
+    print_value(
+        Value{{"running", true}, {"process", pid}, {"instance", instance.id}, {"trouble", Value::list_of(trouble)}},
+        global.output);
     return {};
   }
   const auto& ports = instance.settings.ports;
   const std::string& listen = instance.settings.listen;
   std::printf("platform %s runs in %s (process %d)\n", instance.id.c_str(), global.data_dir.c_str(), pid);
-  std::printf("  API       https://%s:%d\n  git       http://%s:%d\n  registry  %s:%d\n", listen.c_str(), ports.api, listen.c_str(), ports.portal,
-              listen.c_str(), ports.registry);
+  std::printf("  API       https://%s:%d\n  git       http://%s:%d\n  registry  %s:%d\n", listen.c_str(), ports.api,
+              listen.c_str(), ports.portal, listen.c_str(), ports.registry);
   TRY(print_ingresses(session, instance));
   TRY(print_applications(session));
   if (trouble.empty()) std::printf("%s nothing is wrong\n", paint("✓", kGreen).c_str());
@@ -228,8 +248,10 @@ Result<void> command_login(const Global& global, const std::string& from) {
   const auto text = read_file(source);
   if (!text.ok()) {
     const bool denied = text.error().code == ErrorCode::forbidden;
-    return Error{text.error().code, "read " + source + ": " + (denied ? "it belongs to whoever ran 'caisson up'; ask them for a copy and use --from"
-                                                                      : "not there; is the platform up, and --data-dir right?")};
+    return Error{text.error().code,
+                 "read " + source + ": " +
+                     (denied ? "it belongs to whoever ran 'caisson up'; ask them for a copy and use --from"
+                             : "not there; is the platform up, and --data-dir right?")};
   }
   const Value config = TRY(yaml::read(*text, {.name = source}));
   const std::string token = config["users"][0]["user"]["token"].str();
@@ -241,15 +263,18 @@ Result<void> command_login(const Global& global, const std::string& from) {
   const ssize_t length = ::readlink("/proc/self/exe", program, sizeof program);
   if (length <= 0) return errno_error("read /proc/self/exe");
   const char* kubeconfig = std::getenv("KUBECONFIG");
-  const std::string target = kubeconfig && *kubeconfig ? std::string(split(kubeconfig, ':')[0]) : home() + "/.kube/config";
+  const std::string target =
+      kubeconfig && *kubeconfig ? std::string(split(kubeconfig, ':')[0]) : home() + "/.kube/config";
   TRY(merge_kubeconfig(target, config, context));
   TRY(set_git_helper(portal, std::string(program, static_cast<std::size_t>(length)), global.data_dir));
   TRY(merge_registry_login(home() + "/.docker/config.json", registry, token));
-  std::printf("kubectl   context %s in %s\ngit       %s/<organisation>/<repository>.git\nregistry  %s\n", context.c_str(), target.c_str(), portal.c_str(), registry.c_str());
+  std::printf("kubectl   context %s in %s\ngit       %s/<organisation>/<repository>.git\nregistry  %s\n",
+              context.c_str(), target.c_str(), portal.c_str(), registry.c_str());
   return {};
 }
 
-// git's credential helper protocol (gitcredentials(7)): "get" answers user name and password; "store" and "erase" need nothing.
+// git's credential helper protocol (gitcredentials(7)): "get" answers user name and password; "store" and "erase" need
+// nothing.
 Result<void> command_git_credential(const Global& global, const std::string& operation) {
   if (operation != "get") return {};
   const Session session = TRY(connect(global));

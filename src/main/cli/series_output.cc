@@ -37,7 +37,8 @@ void draw(const std::vector<Line>& lines, double lowest, double highest) {
     for (std::size_t x = 0; x < width * 2; ++x) {
       const double v = lines[n].values[x];
       if (!std::isfinite(v)) continue;
-      const int level = std::clamp(static_cast<int>(std::lround((highest - v) / span * (kGraphRows * 4 - 1))), 0, kGraphRows * 4 - 1);
+      const int level =
+          std::clamp(static_cast<int>(std::lround((highest - v) / span * (kGraphRows * 4 - 1))), 0, kGraphRows * 4 - 1);
       cells[static_cast<std::size_t>(level / 4)][x / 2] |= kDots[level % 4][x % 2];
       owner[static_cast<std::size_t>(level / 4)][x / 2] = static_cast<int>(n);
     }
@@ -46,8 +47,12 @@ void draw(const std::vector<Line>& lines, double lowest, double highest) {
     std::printf("%12s │", metrics::format_general(at, 4).c_str());
     for (std::size_t x = 0; x < width; ++x) {
       const int dots = cells[row][x];
-      const std::string glyph{static_cast<char>(0xE2), static_cast<char>(0xA0 + (dots >> 6)), static_cast<char>(0x80 + (dots & 0x3F))};
-      std::printf("%s", dots == 0 ? " " : paint(glyph, kColors[static_cast<std::size_t>(owner[row][x]) % std::size(kColors)]).c_str());
+      const std::string glyph{static_cast<char>(0xE2), static_cast<char>(0xA0 + (dots >> 6)),
+                              static_cast<char>(0x80 + (dots & 0x3F))};
+      std::printf("%s",
+                  dots == 0
+                      ? " "
+                      : paint(glyph, kColors[static_cast<std::size_t>(owner[row][x]) % std::size(kColors)]).c_str());
     }
     std::printf("\n");
   }
@@ -73,11 +78,14 @@ void print_instant(const Value& data) {
   std::vector<std::vector<std::string>> rows;
   for (const Value& one : data["result"].items()) {
     std::string value = one["value"][1].str();
-    if (one.contains("histogram")) value = "count " + one["histogram"][1]["count"].str() + ", sum " + one["histogram"][1]["sum"].str();
+    if (one.contains("histogram"))
+      value = "count " + one["histogram"][1]["count"].str() + ", sum " + one["histogram"][1]["sum"].str();
     rows.push_back({series_text(one["metric"]), value});
   }
-  if (rows.empty()) std::printf("no data\n");
-  else print_table({"SERIES", "VALUE"}, rows);
+  if (rows.empty())
+    std::printf("no data\n");
+  else
+    print_table({"SERIES", "VALUE"}, rows);
 }
 
 std::size_t graph_points() {
@@ -90,7 +98,8 @@ void print_graph(const Value& data, std::int64_t start, std::int64_t step, std::
   for (const Value& one : data["result"].items()) {
     Line line{series_text(one["metric"]), std::vector<double>(points, NAN)};
     for (const Value& point : one["values"].items()) {
-      const auto at = static_cast<std::size_t>(std::llround((point[0].as_double() * 1000 - static_cast<double>(start)) / static_cast<double>(step)));
+      const auto at = static_cast<std::size_t>(
+          std::llround((point[0].as_double() * 1000 - static_cast<double>(start)) / static_cast<double>(step)));
       const double v = metrics::parse_float(point[1].as_string()).value_or(NAN);
       if (at >= points || !std::isfinite(v)) continue;
       line.values[at] = v;
@@ -106,7 +115,8 @@ void print_graph(const Value& data, std::int64_t start, std::int64_t step, std::
   draw(lines, lowest, highest);
   const std::int64_t end = start + step * static_cast<std::int64_t>(points - 1);
   std::printf("%13s└%s … %s\n", "", metrics::format_rfc3339(start).c_str(), metrics::format_rfc3339(end).c_str());
-  for (std::size_t i = 0; i < lines.size(); ++i) std::printf("  %s %s\n", paint("■", kColors[i % std::size(kColors)]).c_str(), lines[i].name.c_str());
+  for (std::size_t i = 0; i < lines.size(); ++i)
+    std::printf("  %s %s\n", paint("■", kColors[i % std::size(kColors)]).c_str(), lines[i].name.c_str());
   if (data["result"].size() > lines.size()) std::printf("  … and %zu more\n", data["result"].size() - lines.size());
 }
 

@@ -28,15 +28,18 @@ Error error_of(const http::Response& response) {
   const auto status = json::parse(response.body);
   std::string message = status.ok() ? (*status)["message"].str() : std::string(trim(response.body));
   if (message.empty()) message = "the server answered " + std::to_string(response.status);
-  const ErrorCode code = response.status == 404 ? ErrorCode::not_found : response.status == 403 ? ErrorCode::forbidden
-                       : response.status == 401 ? ErrorCode::unauthorized : response.status == 409 ? ErrorCode::conflict
-                       : response.status < 500 ? ErrorCode::bad_request : ErrorCode::internal;
+  const ErrorCode code = response.status == 404   ? ErrorCode::not_found
+                         : response.status == 403 ? ErrorCode::forbidden
+                         : response.status == 401 ? ErrorCode::unauthorized
+                         : response.status == 409 ? ErrorCode::conflict
+                         : response.status < 500  ? ErrorCode::bad_request
+                                                  : ErrorCode::internal;
   if (code == ErrorCode::unauthorized) message += " (log in again with 'caisson login')";
   return {code, message};
 }
 
-// Every group with its versions, the preferred one first, and their resources: aggregated discovery (Kubernetes 1.27 and later), two
-// requests for all.
+// Every group with its versions, the preferred one first, and their resources: aggregated discovery (Kubernetes 1.27
+// and later), two requests for all.
 Result<std::vector<Value>> discover(const Session& session) {
   std::vector<Value> groups;
   for (const char* path : {"/api", "/apis"}) {
@@ -44,7 +47,8 @@ Result<std::vector<Value>> discover(const Session& session) {
         TRY(session.send("GET", path, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"));
     const Value list = TRY(json::parse(answer.body));
     if (list["kind"].as_string() != "APIGroupDiscoveryList")
-      return Error{ErrorCode::not_acceptable, "the server has no aggregated discovery: it is older than Kubernetes 1.27"};
+      return Error{ErrorCode::not_acceptable,
+                   "the server has no aggregated discovery: it is older than Kubernetes 1.27"};
     for (const Value& group : list["items"].items()) groups.push_back(group);
   }
   return groups;
@@ -54,12 +58,14 @@ Result<std::vector<Value>> discover(const Session& session) {
 bool is_named(const Value& item, const std::string& group, std::string_view version, std::string_view wanted) {
   const std::string_view name = wanted.substr(0, wanted.find('.'));
   const auto shorts = item["shortNames"].items();
-  const bool has_name = name == item["resource"].as_string() || name == item["singularResource"].as_string() ||
-                        name == to_lower(item["responseKind"]["kind"].as_string()) ||
-                        std::any_of(shorts.begin(), shorts.end(), [&](const Value& one) { return one.as_string() == name; });
+  const bool has_name =
+      name == item["resource"].as_string() || name == item["singularResource"].as_string() ||
+      name == to_lower(item["responseKind"]["kind"].as_string()) ||
+      std::any_of(shorts.begin(), shorts.end(), [&](const Value& one) { return one.as_string() == name; });
   if (!has_name || name.size() == wanted.size()) return has_name;
   const std::string_view rest = wanted.substr(name.size() + 1);
-  return rest == group || rest == std::string(version) + (group.empty() ? "" : "." + group) || rest == std::string(version) + ".";
+  return rest == group || rest == std::string(version) + (group.empty() ? "" : "." + group) ||
+         rest == std::string(version) + ".";
 }
 
 }  // namespace
@@ -129,8 +135,8 @@ Result<kube::Resource> find_resource(const Session& session, std::string_view wo
     for (const Value& version : group["versions"].items()) {
       for (const Value& item : version["resources"].items()) {
         if (!is_named(item, group_name, version["version"].as_string(), wanted)) continue;
-        return kube::Resource{group_name, version["version"].str(), item["responseKind"]["kind"].str(), item["resource"].str(),
-                              item["scope"].as_string() == "Namespaced"};
+        return kube::Resource{group_name, version["version"].str(), item["responseKind"]["kind"].str(),
+                              item["resource"].str(), item["scope"].as_string() == "Namespaced"};
       }
     }
   }
@@ -158,11 +164,15 @@ void print_table(const std::vector<std::string>& header, const std::vector<std::
 }
 
 void print_value(const Value& value, std::string_view format) {
-  if (format == "yaml") std::printf("%s", yaml::write(value).c_str());
-  else std::printf("%s\n", json::write(value, {.indent = 4}).c_str());
+  if (format == "yaml")
+    std::printf("%s", yaml::write(value).c_str());
+  else
+    std::printf("%s\n", json::write(value, {.indent = 4}).c_str());
 }
 
-bool is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
+bool is_terminal() {
+  return ::isatty(STDOUT_FILENO) == 1;
+}
 
 std::string paint(std::string_view text, const char* color) {
   const char* off = std::getenv("NO_COLOR");

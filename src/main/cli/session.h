@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which platform a command talks to: --kubeconfig, $KUBECONFIG, ~/.kube/config, or the administrator's file of the data directory.
+// Which platform a command talks to: --kubeconfig, $KUBECONFIG, ~/.kube/config, or the administrator's file of the data
+// directory.
 #pragma once
 #include <memory>
 #include <string>
@@ -23,8 +24,8 @@ struct Session {
   std::string ns;
 
   // A request with the connection's credentials. A status of 400 and more becomes an Error with the server's words.
-  Result<http::Response> send(const std::string& method, const std::string& path, std::string_view accept = "application/json",
-                              const std::string& body = "") const;
+  Result<http::Response> send(const std::string& method, const std::string& path,
+                              std::string_view accept = "application/json", const std::string& body = "") const;
   // The same, with the body still coming (logs -f).
   Result<std::unique_ptr<http::ResponseStream>> open(const std::string& path) const;
   http::Request request(const std::string& method, const std::string& path) const;

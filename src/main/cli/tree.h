@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command tree as CLI11 knows it. Each room's commands are registered in a tree_*.cc of their own; commands.cc lists
-// them. The commands that kubectl has too are not here: kubectl/kubectl.h reads their arguments itself.
+// The command tree as CLI11 knows it. Each room's commands are registered in a tree_*.cc of their own; commands.cc
+// lists them. The commands that kubectl has too are not here: kubectl/kubectl.h reads their arguments itself.
 #pragma once
 #include <functional>
 #include <string>
@@ -37,8 +37,8 @@ struct Tree {
 
 // Exit status 0, or the error.
 Result<int> done(const Result<void>& result);
-CLI::App* add(Tree& tree, CLI::App& parent, const std::string& name, const std::string& help, const std::string& example,
-              std::function<Result<int>()> action);
+CLI::App* add(Tree& tree, CLI::App& parent, const std::string& name, const std::string& help,
+              const std::string& example, std::function<Result<int>()> action);
 void take_output(Tree& tree, CLI::App* command);      // -o
 void take_connection(Tree& tree, CLI::App* command);  // -n, --kubeconfig, --context, -o
 

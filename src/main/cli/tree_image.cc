@@ -6,10 +6,12 @@
 
 namespace caisson::cli {
 void add_image_commands(Tree& t) {
-  auto* build = add(t, t.app, "build", "have the platform build a Dockerfile", "caisson build -t localhost:5000/shop/web:1.0 .",
-                    [&t] { return done(command_build(t.global, t.build)); });
+  auto* build =
+      add(t, t.app, "build", "have the platform build a Dockerfile", "caisson build -t localhost:5000/shop/web:1.0 .",
+          [&t] { return done(command_build(t.global, t.build)); });
   build->add_option("context", t.build.context, "folder")->capture_default_str();
-  build->add_option("-t,--tag", t.build.tags, "where the image goes, as in localhost:5000/shop/web:1.0")->allow_extra_args(false);
+  build->add_option("-t,--tag", t.build.tags, "where the image goes, as in localhost:5000/shop/web:1.0")
+      ->allow_extra_args(false);
   build->add_option("-f,--file", t.build.dockerfile, "relative to the context")->capture_default_str();
   build->add_option("--target", t.build.target, "stage");
   build->add_option("--build-arg", t.build.build_args, "NAME=value")->allow_extra_args(false);
@@ -21,20 +23,27 @@ void add_image_commands(Tree& t) {
   take_connection(t, build);
   auto* image = add(t, t.app, "image", "look at, move and remove images", "caisson image ls", nullptr);
   image->require_subcommand(1);
-  auto* ls = add(t, *image, "ls", "list the images of a registry", "caisson image ls localhost:5000", [&t] { return done(command_image_list(t.image)); });
+  auto* ls = add(t, *image, "ls", "list the images of a registry", "caisson image ls localhost:5000",
+                 [&t] { return done(command_image_list(t.image)); });
   ls->add_option("registry", t.image.target, "host, or host/repository")->required();
-  auto* inspect = add(t, *image, "inspect", "print configuration, layers and what refers to it", "caisson image inspect localhost:5000/shop/web:1.0",
-                      [&t] { return done(command_image_inspect(t.image)); });
-  auto* pull = add(t, *image, "pull", "fetch an image into an archive", "caisson image pull nginx:1.27 --output nginx.tar",
+  auto* inspect =
+      add(t, *image, "inspect", "print configuration, layers and what refers to it",
+          "caisson image inspect localhost:5000/shop/web:1.0", [&t] { return done(command_image_inspect(t.image)); });
+  auto* pull =
+      add(t, *image, "pull", "fetch an image into an archive", "caisson image pull nginx:1.27 --output nginx.tar",
+          [&t] { return done(command_image_save(t.image)); });
+  auto* save = add(t, *image, "save", "the same as pull", "caisson image save localhost:5000/shop/web:1.0 -o web.tar",
                    [&t] { return done(command_image_save(t.image)); });
-  auto* save = add(t, *image, "save", "the same as pull", "caisson image save localhost:5000/shop/web:1.0 -o web.tar", [&t] { return done(command_image_save(t.image)); });
-  auto* push = add(t, *image, "push", "send an image of an archive to a registry", "caisson image push web.tar localhost:5000/shop/web:1.0",
-                   [&t] { return done(command_image_push(t.image)); });
-  auto* load = add(t, *image, "load", "send every image of an archive to a registry, by its own name", "caisson image load web.tar localhost:5000",
-                   [&t] { return done(command_image_load(t.image)); });
-  auto* remove = add(t, *image, "rm", "take a tag or a manifest away", "caisson image rm localhost:5000/shop/web:1.0", [&t] { return done(command_image_remove(t.image)); });
+  auto* push =
+      add(t, *image, "push", "send an image of an archive to a registry",
+          "caisson image push web.tar localhost:5000/shop/web:1.0", [&t] { return done(command_image_push(t.image)); });
+  auto* load = add(t, *image, "load", "send every image of an archive to a registry, by its own name",
+                   "caisson image load web.tar localhost:5000", [&t] { return done(command_image_load(t.image)); });
+  auto* remove = add(t, *image, "rm", "take a tag or a manifest away", "caisson image rm localhost:5000/shop/web:1.0",
+                     [&t] { return done(command_image_remove(t.image)); });
   for (CLI::App* command : {inspect, pull, save, remove}) command->add_option("image", t.image.target)->required();
-  for (CLI::App* command : {pull, save}) command->add_option("-o,--output", t.image.file, "archive to write")->required();
+  for (CLI::App* command : {pull, save})
+    command->add_option("-o,--output", t.image.file, "archive to write")->required();
   for (CLI::App* command : {push, load}) command->add_option("archive", t.image.file)->required();
   push->add_option("image", t.image.target)->required();
   load->add_option("registry", t.image.target)->required();

@@ -11,7 +11,8 @@ namespace {
 
 void take_settings(Tree& tree, CLI::App* command) {
   platform::Settings& s = tree.up.settings;
-  command->add_option("--config", tree.up.config, "caisson.yaml: the same settings by name; flags are overridden by it");
+  command->add_option("--config", tree.up.config,
+                      "caisson.yaml: the same settings by name; flags are overridden by it");
   command->add_option("--listen", s.listen, "address to listen on")->capture_default_str();
   command->add_option("--api-port", s.ports.api, "Kubernetes API (TLS)")->capture_default_str();
   command->add_option("--portal-port", s.ports.portal, "git, webhooks, health")->capture_default_str();
@@ -22,9 +23,14 @@ void take_settings(Tree& tree, CLI::App* command) {
   command->add_option("--service-cidr", s.service_cidr, "address range of services (default: the first free one)");
   command->add_option("--node-name", s.node_name, "name of the node (default: the host's)");
   command->add_option("--stand-ins", s.stand_ins, "auto, always or never: base images from distribution packages")
-      ->check(CLI::IsMember({"auto", "always", "never"}))->capture_default_str();
-  command->add_option("--package-cache", s.package_cache, "directory for downloaded packages, shared between instances");
-  command->add_option("--collect-every", s.collect_every, "how often images and layers that nobody needs any more are taken away")->capture_default_str();
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+  command->add_option("--package-cache", s.package_cache,
+                      "directory for downloaded packages, shared between instances");
+  command
+      ->add_option("--collect-every", s.collect_every,
+                   "how often images and layers that nobody needs any more are taken away")
+      ->capture_default_str();
   command->add_option("--trust-host-ca", s.trust_host_ca, "builds get this host's CA bundle")->capture_default_str();
 }
 
@@ -41,27 +47,32 @@ void add_platform_commands(Tree& t) {
   take_settings(t, up);
   add_attachment(t, up);
   up->add_flag("-d,--detach", t.up.detach, "return when it is ready; it goes on in the background");
-  auto* down = add(t, t.app, "down", "stop the platform and everything it started", "sudo caisson down --purge",
-                   [&t] {
-                     t.down.data_dir = t.global.data_dir;
-                     return done(command_down(t.down));
-                   });
-  down->add_flag("--purge", t.down.purge, "remove the data too");
-  down->add_option("--grace", t.down.grace_seconds, "seconds that containers get to end by themselves")->check(CLI::Range(0, 3600))->capture_default_str();
-  down->add_option("--config", t.down.config, "caisson.yaml that says where the data is");
-  auto* preflight = add(t, t.app, "preflight", "say what of this machine would keep the platform from running", "caisson preflight", [&t] {
-    t.up.settings.data_dir = t.global.data_dir;
-    return done(command_preflight(t.up, t.global.output));
+  auto* down = add(t, t.app, "down", "stop the platform and everything it started", "sudo caisson down --purge", [&t] {
+    t.down.data_dir = t.global.data_dir;
+    return done(command_down(t.down));
   });
+  down->add_flag("--purge", t.down.purge, "remove the data too");
+  down->add_option("--grace", t.down.grace_seconds, "seconds that containers get to end by themselves")
+      ->check(CLI::Range(0, 3600))
+      ->capture_default_str();
+  down->add_option("--config", t.down.config, "caisson.yaml that says where the data is");
+  auto* preflight = add(t, t.app, "preflight", "say what of this machine would keep the platform from running",
+                        "caisson preflight", [&t] {
+                          t.up.settings.data_dir = t.global.data_dir;
+                          return done(command_preflight(t.up, t.global.output));
+                        });
   take_settings(t, preflight);
   take_output(t, preflight);
-  take_connection(t, add(t, t.app, "status", "say what runs and what is wrong", "caisson status", [&t] { return done(command_status(t.global)); }));
+  take_connection(t, add(t, t.app, "status", "say what runs and what is wrong", "caisson status",
+                         [&t] { return done(command_status(t.global)); }));
   auto* login = add(t, t.app, "login", "let kubectl, git and docker of this user talk to the platform", "caisson login",
                     [&t] { return done(command_login(t.global, t.from)); });
   login->add_option("--from", t.from, "kubeconfig to take the credentials from");
-  auto* credential = add(t, t.app, "git-credential", "answer git's credential questions (set by login)", "", [&t] { return done(command_git_credential(t.global, t.text)); });
+  auto* credential = add(t, t.app, "git-credential", "answer git's credential questions (set by login)", "",
+                         [&t] { return done(command_git_credential(t.global, t.text)); });
   credential->add_option("operation", t.text)->required();
-  auto* timeline = add(t, t.app, "timeline", "show where the time of the last push went", "caisson timeline shop-dev", [&t] { return done(command_timeline(t.global, t.text)); });
+  auto* timeline = add(t, t.app, "timeline", "show where the time of the last push went", "caisson timeline shop-dev",
+                       [&t] { return done(command_timeline(t.global, t.text)); });
   timeline->add_option("application", t.text, "of this Application; else the newest push");
   take_connection(t, timeline);
 }

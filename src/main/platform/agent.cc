@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The map of the agent: declaration order is start order; C++ destroys in reverse. It knows the server only through its Client.
+// The map of the agent: declaration order is start order; C++ destroys in reverse. It knows the server only through its
+// Client.
 #include <unistd.h>
 
 #include "artifact/bootstrap/bootstrap.h"
@@ -37,7 +38,9 @@ node::ImageOptions image_options(const Instance& instance) {
   options.directory = instance.path("cache/images");
   options.registry = registry_names(instance);
   const std::string& wanted = instance.settings.stand_ins;
-  options.stand_ins = wanted == "always" ? node::StandIns::always : wanted == "never" ? node::StandIns::never : node::StandIns::automatic;
+  options.stand_ins = wanted == "always"  ? node::StandIns::always
+                      : wanted == "never" ? node::StandIns::never
+                                          : node::StandIns::automatic;
   return options;
 }
 
@@ -77,17 +80,23 @@ Result<void> run_agent(const Instance& instance) {
   const auto spans = kube::make_span_recorder(*client);
 
   // --- network
-  network::PodNetwork pods = TRY(network::PodNetwork::open(
-      {.instance = instance.id, .pod_cidr = settings.pod_cidr, .service_cidr = settings.service_cidr, .state_dir = instance.path("network")}));
-  const network::ServiceOptions ranges{
-      .instance = instance.id, .pod_cidr = settings.pod_cidr, .service_cidr = settings.service_cidr, .node_address = pods.node_address()};
+  network::PodNetwork pods = TRY(network::PodNetwork::open({.instance = instance.id,
+                                                            .pod_cidr = settings.pod_cidr,
+                                                            .service_cidr = settings.service_cidr,
+                                                            .state_dir = instance.path("network")}));
+  const network::ServiceOptions ranges{.instance = instance.id,
+                                       .pod_cidr = settings.pod_cidr,
+                                       .service_cidr = settings.service_cidr,
+                                       .node_address = pods.node_address()};
   const auto services = TRY(network::add_services(runtime, ranges));
   network::add_load_balancer(runtime, {.instance = instance.id, .node_name = settings.node_name});
   const auto policies = TRY(network::add_policies(runtime, ranges));
-  const auto dns = TRY(network::add_dns(runtime, {.address = pods.node_address(), .registry_address = instance.service_address(3)}));
+  const auto dns =
+      TRY(network::add_dns(runtime, {.address = pods.node_address(), .registry_address = instance.service_address(3)}));
   std::string certificate = TRY(read_file(instance.path("pki/server.crt")));
   std::string key = TRY(read_file(instance.path("pki/server.key")));
-  const auto ingress = TRY(network::add_ingress(runtime, ingress_options(instance, std::move(certificate), std::move(key))));
+  const auto ingress =
+      TRY(network::add_ingress(runtime, ingress_options(instance, std::move(certificate), std::move(key))));
   const auto withdrawal = network::both(services, ingress);
 
   // --- images
@@ -99,12 +108,19 @@ Result<void> run_agent(const Instance& instance) {
       TRY(bootstrap::Bootstrap::open({.directory = instance.path("images"), .cache_directory = cache}, blobs, *layers));
   const auto upstream = make_upstream(blobs);
   const auto stand_ins = make_stand_ins(bootstrap);
-  const auto images = node::make_image_provider(blobs, tags, *layers, upstream.get(), stand_ins.get(), image_options(instance));
+  const auto images =
+      node::make_image_provider(blobs, tags, *layers, upstream.get(), stand_ins.get(), image_options(instance));
 
   // --- pods and builds
-  const auto node = TRY(node::Node::start({.runtime = &runtime, .images = images.get(), .network = &pods, .withdrawal = withdrawal.get(), .policies = policies.get(), .spans = spans.get()},
+  const auto node = TRY(node::Node::start({.runtime = &runtime,
+                                           .images = images.get(),
+                                           .network = &pods,
+                                           .withdrawal = withdrawal.get(),
+                                           .policies = policies.get(),
+                                           .spans = spans.get()},
                                           node_options(instance)));
-  // All builds together weigh as much as one pod without requests: a compiler must not starve the pod that waits for its image.
+  // All builds together weigh as much as one pod without requests: a compiler must not starve the pod that waits for
+  // its image.
   TRY(container::Cgroup("/caisson-" + instance.id + "/build").make({.cpu_shares = 2}));
   const auto builder = TRY(build::add_builder(runtime, {.blobs = blobs,
                                                         .tags = tags,
@@ -117,13 +133,16 @@ Result<void> run_agent(const Instance& instance) {
                                                         .trust_host_ca = settings.trust_host_ca}));
 
   const auto collection = Collection::start(blobs, tags, *layers, bootstrap, runtime,
-                                            {.images_directory = instance.path("cache/images"), .build_cache_directory = instance.path("cache/build"), .data_directory = instance.settings.data_dir,
+                                            {.images_directory = instance.path("cache/images"),
+                                             .build_cache_directory = instance.path("cache/build"),
+                                             .data_directory = instance.settings.data_dir,
                                              .every = TRY(parse_duration(settings.collect_every).in("collectEvery"))});
 
   const auto log_files = TRY(node::LogStream::start(instance.path("logs")));
   http::Server server = TRY(http::Server::start({}));
   const std::string socket = instance.path("run/agent.sock");
-  const http::Handler requests = with_machine_metrics(make_agent_handler(node->handler(), *builder, *layers), runtime, instance);
+  const http::Handler requests =
+      with_machine_metrics(make_agent_handler(node->handler(), *builder, *layers), runtime, instance);
   TRY(server.listen_unix(socket, log_files->before(requests), 0660));
   if (chown(socket.c_str(), 0, static_cast<gid_t>(settings.server_uid)) != 0) return errno_error("chown " + socket);
   runtime.start();

@@ -8,7 +8,7 @@ namespace {
 
 // GET /builds/{ns}/{name}/log?follow: the log, as it comes.
 void serve_build_log(const http::ExchangePtr& exchange, build::Builder& builder) {
-  const auto parts = split(exchange->path, '/');   // "", builds, ns, name, log
+  const auto parts = split(exchange->path, '/');  // "", builds, ns, name, log
   if (parts.size() != 5 || parts[4] != "log") return exchange->respond({404, {}, "no such log\n"});
   const std::string_view follow = http::query_get(exchange->query, "follow");
   auto log = builder.open_log(std::string(parts[2]), std::string(parts[3]), follow == "true" || follow == "1");
@@ -48,10 +48,14 @@ void serve_layer(const http::ExchangePtr& exchange, content::LayerStore& layers)
 
 http::Handler make_agent_handler(http::Handler node, build::Builder& builder, content::LayerStore& layers) {
   return [node = std::move(node), &builder, &layers](const http::ExchangePtr& exchange) {
-    if (exchange->path == "/healthz") exchange->respond({200, {{"Content-Type", "text/plain"}}, "ok"});
-    else if (exchange->path.starts_with("/builds/")) serve_build_log(exchange, builder);
-    else if (exchange->path.starts_with("/layers/")) serve_layer(exchange, layers);
-    else node(exchange);
+    if (exchange->path == "/healthz")
+      exchange->respond({200, {{"Content-Type", "text/plain"}}, "ok"});
+    else if (exchange->path.starts_with("/builds/"))
+      serve_build_log(exchange, builder);
+    else if (exchange->path.starts_with("/layers/"))
+      serve_layer(exchange, layers);
+    else
+      node(exchange);
   };
 }
 

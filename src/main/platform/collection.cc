@@ -71,10 +71,15 @@ struct Collection::Impl {
     const auto collected = collect();
     if (!collected.ok()) return log::error("nothing was collected", {{"error", collected.error()}});
     if (collected->any())
-      log::info("collected", {{"manifests", collected->manifests}, {"blobs", collected->blobs}, {"layers", collected->layers}, {"uploads", collected->uploads}, {"bytes", collected->bytes}});
+      log::info("collected", {{"manifests", collected->manifests},
+                              {"blobs", collected->blobs},
+                              {"layers", collected->layers},
+                              {"uploads", collected->uploads},
+                              {"bytes", collected->bytes}});
     if (pressed && !collected->any())
       log::warning("the disk is nearly full, and no image or layer is unneeded",
-                   {{"used_percent", used}, {"hint", "delete tags with 'caisson image rm', or make room for " + options.data_directory}});
+                   {{"used_percent", used},
+                    {"hint", "delete tags with 'caisson image rm', or make room for " + options.data_directory}});
   }
 
   Result<content::Collected> collect() {
@@ -85,8 +90,10 @@ struct Collection::Impl {
     roots.manifests = running;
     for (const node::FetchedImage& image : TRY(node::fetched_images(options.images_directory))) {
       const bool unused = !running.contains(image.digest) && now - image.used_at > std::chrono::hours(1);
-      if (pressed && unused) TRY(node::forget_image(options.images_directory, image.name));
-      else roots.manifests.insert(image.digest);
+      if (pressed && unused)
+        TRY(node::forget_image(options.images_directory, image.name));
+      else
+        roots.manifests.insert(image.digest);
     }
     for (const Digest& digest : TRY(stand_ins.made())) roots.manifests.insert(digest);
     build::CacheIndex cache(options.build_cache_directory);
@@ -120,12 +127,14 @@ Collection::~Collection() {
   impl_->thread.join();
 }
 
-std::unique_ptr<Collection> Collection::start(content::BlobStore& blobs, content::TagIndex& tags, content::LayerStore& layers,
-                                              const bootstrap::Bootstrap& stand_ins, kube::Runtime& runtime, CollectionOptions options) {
+std::unique_ptr<Collection> Collection::start(content::BlobStore& blobs, content::TagIndex& tags,
+                                              content::LayerStore& layers, const bootstrap::Bootstrap& stand_ins,
+                                              kube::Runtime& runtime, CollectionOptions options) {
   const Duration every = options.every;
-  auto impl = std::unique_ptr<Impl>(new Impl{blobs, tags, layers, stand_ins, runtime.informer(schema::kPods), std::move(options),
-                                             content::Collector(blobs, tags, layers, {.grace = every}),
-                                             content::Collector(blobs, tags, layers, {.grace = std::min(kUnderPressureEvery, every)})});
+  auto impl = std::unique_ptr<Impl>(
+      new Impl{blobs, tags, layers, stand_ins, runtime.informer(schema::kPods), std::move(options),
+               content::Collector(blobs, tags, layers, {.grace = every}),
+               content::Collector(blobs, tags, layers, {.grace = std::min(kUnderPressureEvery, every)})});
   Impl* own = impl.get();
   own->thread = std::thread([own] { own->run(); });
   return std::unique_ptr<Collection>(new Collection(std::move(impl)));

@@ -22,19 +22,21 @@ using std::chrono::seconds;
 Result<void> stop_supervisor(const std::string& data_dir) {
   const int pid = running_supervisor(data_dir);
   if (pid == 0) return {};
-  if (::kill(pid, SIGTERM) != 0 && errno != ESRCH) return errno_error("signal the supervisor (process " + std::to_string(pid) + ")");
+  if (::kill(pid, SIGTERM) != 0 && errno != ESRCH)
+    return errno_error("signal the supervisor (process " + std::to_string(pid) + ")");
   const Duration end = system_clock().monotonic() + seconds(20);
   while (running_supervisor(data_dir) != 0) {
     if (system_clock().monotonic() > end) {
       ::kill(pid, SIGKILL);
       break;
     }
-    std::this_thread::sleep_for(milliseconds(10));   // its lock is the condition; a lock can't be polled
+    std::this_thread::sleep_for(milliseconds(10));  // its lock is the condition; a lock can't be polled
   }
   return {};
 }
 
-// The server and agent of a supervisor that was killed: they are found by their command line, which names the data directory.
+// The server and agent of a supervisor that was killed: they are found by their command line, which names the data
+// directory.
 void stop_orphans(const std::string& data_dir) {
   const auto processes = list_dir("/proc");
   if (!processes.ok()) return;
@@ -52,7 +54,9 @@ void stop_orphans(const std::string& data_dir) {
 }  // namespace
 
 Result<void> down(const DownOptions& options) {
-  if (::geteuid() != 0) return Error{ErrorCode::forbidden, "'caisson down' removes containers and networks and needs root: run it with sudo"};
+  if (::geteuid() != 0)
+    return Error{ErrorCode::forbidden,
+                 "'caisson down' removes containers and networks and needs root: run it with sudo"};
   const Instance instance = TRY(load_instance(options.data_dir));
   const auto say = [&](const std::string& line) {
     if (options.progress) options.progress(line);
@@ -61,8 +65,10 @@ Result<void> down(const DownOptions& options) {
   TRY(stop_supervisor(options.data_dir));
   stop_orphans(options.data_dir);
   say("stopping pods");
-  const auto containers = container::cleanup(
-      {.cgroup_root = "/caisson-" + instance.id, .state_root = instance.path("containers"), .directories = {options.data_dir}, .grace = options.grace});
+  const auto containers = container::cleanup({.cgroup_root = "/caisson-" + instance.id,
+                                              .state_root = instance.path("containers"),
+                                              .directories = {options.data_dir},
+                                              .grace = options.grace});
   // What one part could not remove must not keep the other from trying.
   say("removing networks");
   const auto networks = network::cleanup(instance.id, options.data_dir);

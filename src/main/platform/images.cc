@@ -13,11 +13,15 @@ namespace {
 std::optional<registry::Login> login_for(const std::vector<Value>& configs, std::string_view host) {
   for (const Value& config : configs) {
     for (const auto& [name, entry] : config.entries()) {
-      if (name != host && name != "https://" + std::string(host) && !(host == "docker.io" && name == "https://index.docker.io/v1/")) continue;
+      if (name != host && name != "https://" + std::string(host) &&
+          !(host == "docker.io" && name == "https://index.docker.io/v1/"))
+        continue;
       const auto text = unbase64(entry["auth"].as_string());
       const auto colon = text.ok() ? text->find(':') : std::string::npos;
-      if (colon != std::string::npos) return registry::Login{text->substr(0, colon), SecretBytes(text->substr(colon + 1))};
-      if (entry.contains("username")) return registry::Login{entry["username"].str(), SecretBytes(entry["password"].str())};
+      if (colon != std::string::npos)
+        return registry::Login{text->substr(0, colon), SecretBytes(text->substr(colon + 1))};
+      if (entry.contains("username"))
+        return registry::Login{entry["username"].str(), SecretBytes(entry["password"].str())};
     }
   }
   return std::nullopt;
@@ -30,7 +34,7 @@ class Upstream : public node::ImageSource {
   Result<content::Digest> fetch(const content::Reference& reference, const node::ImageRequest& request) override {
     registry::ClientOptions options;
     options.login = [&request](std::string_view host) { return login_for(request.docker_configs, host); };
-    options.http.connect_time_max = std::chrono::seconds(4);   // a stand-in waits behind it
+    options.http.connect_time_max = std::chrono::seconds(4);  // a stand-in waits behind it
     options.attempts_max = 2;
     registry::RegistryClient client(std::move(options));
     const registry::PulledImage image = TRY(client.pull(reference, blobs_));
@@ -60,21 +64,26 @@ content::RegistryNames registry_names(const Instance& instance) {
   return {instance.settings.ports.registry, {instance.service_address(3) + ":5000", instance.node_address() + ":5000"}};
 }
 
-std::unique_ptr<node::ImageSource> make_upstream(content::BlobStore& blobs) { return std::make_unique<Upstream>(blobs); }
-std::unique_ptr<node::ImageSource> make_stand_ins(bootstrap::Bootstrap& bootstrap) { return std::make_unique<StandIns>(bootstrap); }
+std::unique_ptr<node::ImageSource> make_upstream(content::BlobStore& blobs) {
+  return std::make_unique<Upstream>(blobs);
+}
+std::unique_ptr<node::ImageSource> make_stand_ins(bootstrap::Bootstrap& bootstrap) {
+  return std::make_unique<StandIns>(bootstrap);
+}
 
-
-std::function<Result<build::BaseImage>(const std::string&, const content::Platform&)> make_base_images(node::ImageProvider& images,
-                                                                                                     content::BlobStore& blobs) {
-  return [&images, &blobs](const std::string& reference, const content::Platform& platform) -> Result<build::BaseImage> {
-    if (platform.os != "linux" || platform.architecture != "amd64") {
-      return Error{ErrorCode::invalid, reference + ": this machine builds for linux/amd64 only, not " + platform.os + "/" + platform.architecture};
-    }
-    const node::Image image = TRY(images.ensure({.name = reference}));
-    const std::string bytes = TRY(blobs.read(image.digest, content::kManifestBytesMax));
-    content::Manifest manifest = TRY(content::parse_manifest(bytes));
-    return build::BaseImage{image.digest, std::move(manifest), image.config, !image.stand_in.empty()};
-  };
+std::function<Result<build::BaseImage>(const std::string&, const content::Platform&)> make_base_images(
+    node::ImageProvider& images, content::BlobStore& blobs) {
+  return
+      [&images, &blobs](const std::string& reference, const content::Platform& platform) -> Result<build::BaseImage> {
+        if (platform.os != "linux" || platform.architecture != "amd64") {
+          return Error{ErrorCode::invalid, reference + ": this machine builds for linux/amd64 only, not " +
+                                               platform.os + "/" + platform.architecture};
+        }
+        const node::Image image = TRY(images.ensure({.name = reference}));
+        const std::string bytes = TRY(blobs.read(image.digest, content::kManifestBytesMax));
+        content::Manifest manifest = TRY(content::parse_manifest(bytes));
+        return build::BaseImage{image.digest, std::move(manifest), image.config, !image.stand_in.empty()};
+      };
 }
 
 }  // namespace caisson::platform

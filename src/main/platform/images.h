@@ -20,7 +20,7 @@ std::unique_ptr<node::ImageSource> make_upstream(content::BlobStore& blobs);
 std::unique_ptr<node::ImageSource> make_stand_ins(bootstrap::Bootstrap& bootstrap);
 
 // The images behind FROM: found as the node finds those of pods.
-std::function<Result<build::BaseImage>(const std::string&, const content::Platform&)> make_base_images(node::ImageProvider& images,
-                                                                                                     content::BlobStore& blobs);
+std::function<Result<build::BaseImage>(const std::string&, const content::Platform&)> make_base_images(
+    node::ImageProvider& images, content::BlobStore& blobs);
 
 }  // namespace caisson::platform

@@ -7,8 +7,8 @@
 
 #include <functional>
 
-#include "core/base/encoding.h"
 #include "core/base/clock.h"
+#include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
@@ -23,7 +23,7 @@ namespace {
 struct Setting {
   std::string_view name;
   std::function<Value(const Settings&)> get;
-  std::function<bool(Settings&, const Value&)> set;   // false: wrong type
+  std::function<bool(Settings&, const Value&)> set;  // false: wrong type
 };
 
 Setting text(std::string_view name, std::string Settings::*member) {
@@ -34,7 +34,8 @@ Setting text(std::string_view name, std::string Settings::*member) {
 Setting port(std::string_view name, int Ports::*member) {
   return {name, [member](const Settings& s) { return Value(s.ports.*member); },
           [member](Settings& s, const Value& v) {
-            return v.is_int() && v.as_int() > 0 && v.as_int() < 65536 && (s.ports.*member = static_cast<int>(v.as_int()), true);
+            return v.is_int() && v.as_int() > 0 && v.as_int() < 65536 &&
+                   (s.ports.*member = static_cast<int>(v.as_int()), true);
           }};
 }
 
@@ -77,9 +78,11 @@ Result<void> take_settings(Settings& settings, const Value& from, std::string_vi
     } else if (!found) {
       std::vector<std::string> names = {"dataDir"};
       for (const Setting& setting : all_settings()) names.emplace_back(setting.name);
-      return Error{ErrorCode::bad_request, std::string(where) + ": unknown setting '" + std::string(key) + "'; known are " + join(names, ", ")};
+      return Error{ErrorCode::bad_request,
+                   std::string(where) + ": unknown setting '" + std::string(key) + "'; known are " + join(names, ", ")};
     } else if (!found->set(settings, value)) {
-      return Error{ErrorCode::bad_request, std::string(where) + ": setting '" + std::string(key) + "' can't be " + value.scalar_text()};
+      return Error{ErrorCode::bad_request,
+                   std::string(where) + ": setting '" + std::string(key) + "' can't be " + value.scalar_text()};
     }
   }
   return {};
@@ -93,7 +96,8 @@ Result<Range> parse_range(std::string_view cidr) {
   const auto slash = cidr.find('/');
   const auto bits = slash == std::string_view::npos ? std::nullopt : parse_int(cidr.substr(slash + 1));
   in_addr address{};
-  if (!bits || *bits < 8 || *bits > 28 || inet_pton(AF_INET, std::string(cidr.substr(0, slash)).c_str(), &address) != 1) {
+  if (!bits || *bits < 8 || *bits > 28 ||
+      inet_pton(AF_INET, std::string(cidr.substr(0, slash)).c_str(), &address) != 1) {
     return Error{ErrorCode::bad_request, "'" + std::string(cidr) + "' is not an IPv4 range such as 10.42.0.0/16"};
   }
   const std::uint32_t mask = ~std::uint32_t{0} << (32 - *bits);
@@ -115,9 +119,11 @@ std::uint32_t from_route_hex(std::string_view text) {
 Result<void> choose_ranges(Settings& settings, std::string_view own_prefix) {
   for (int second = 42; settings.pod_cidr.empty() || settings.service_cidr.empty(); second += 2) {
     if (second > 250) {
-      return Error{ErrorCode::conflict, "no free address range below 10.0.0.0/8: choose ranges with --pod-cidr and --service-cidr"};
+      return Error{ErrorCode::conflict,
+                   "no free address range below 10.0.0.0/8: choose ranges with --pod-cidr and --service-cidr"};
     }
-    const std::string pods = "10." + std::to_string(second) + ".0.0/16", services = "10." + std::to_string(second + 1) + ".0.0/16";
+    const std::string pods = "10." + std::to_string(second) + ".0.0/16",
+                      services = "10." + std::to_string(second + 1) + ".0.0/16";
     const bool pods_free = TRY(range_is_free(pods, own_prefix));
     const bool services_free = TRY(range_is_free(services, own_prefix));
     if (!pods_free || !services_free) continue;
@@ -162,12 +168,14 @@ Result<Settings> load_settings(const std::string& path, Settings base) {
 Result<Instance> load_instance(const std::string& data_dir) {
   const std::string path = data_dir + "/instance.json";
   if (!exists(path)) {
-    return Error{ErrorCode::not_found, "no platform in " + data_dir + ": start one with 'caisson up --data-dir " + data_dir + "'"};
+    return Error{ErrorCode::not_found,
+                 "no platform in " + data_dir + ": start one with 'caisson up --data-dir " + data_dir + "'"};
   }
   const std::string text = TRY(read_file(path, 1 << 20));
   const Value document = TRY(json::parse(text).in(path));
   if (document["version"].as_int() != 1) {
-    return Error{ErrorCode::invalid, path + ": written by a newer caisson (format " + document["version"].scalar_text() + ", this one reads 1)"};
+    return Error{ErrorCode::invalid, path + ": written by a newer caisson (format " +
+                                         document["version"].scalar_text() + ", this one reads 1)"};
   }
   Instance instance;
   TRY(take_settings(instance.settings, document["settings"], path));
@@ -197,13 +205,16 @@ Result<void> settle_ranges(Settings& settings) {
   std::optional<Instance> before;
   if (exists(settings.data_dir + "/instance.json")) before = TRY(load_instance(settings.data_dir));
   const std::string own = before ? before->link_prefix() : "c-none";
-  for (const auto& [member, flag] : {std::pair{&Settings::pod_cidr, "--pod-cidr"}, {&Settings::service_cidr, "--service-cidr"}}) {
+  for (const auto& [member, flag] :
+       {std::pair{&Settings::pod_cidr, "--pod-cidr"}, {&Settings::service_cidr, "--service-cidr"}}) {
     std::string& cidr = settings.*member;
     if (before && cidr.empty()) cidr = before->settings.*member;
     // Its own route for the range outlives the platform and carries no link by which it could be known.
     if (cidr.empty() || (before && cidr == before->settings.*member)) continue;
     const bool is_free = TRY(range_is_free(cidr, own));
-    if (!is_free) return Error{ErrorCode::conflict, "range " + cidr + " is in use on this machine (see 'ip route'); choose another with " + flag};
+    if (!is_free)
+      return Error{ErrorCode::conflict,
+                   "range " + cidr + " is in use on this machine (see 'ip route'); choose another with " + flag};
   }
   return choose_ranges(settings, own);
 }
@@ -215,7 +226,7 @@ Result<bool> range_is_free(std::string_view cidr, std::string_view own_prefix) {
     const auto columns = split(line, '\t');
     if (columns.size() < 8 || columns[0] == "Iface" || columns[0].starts_with(own_prefix)) continue;
     const std::uint32_t first = from_route_hex(columns[1]), mask = from_route_hex(columns[7]);
-    if (mask == 0) continue;   // the default route overlaps everything
+    if (mask == 0) continue;  // the default route overlaps everything
     if (first <= wanted.last && (first | ~mask) >= wanted.first) return false;
   }
   return true;
@@ -223,8 +234,11 @@ Result<bool> range_is_free(std::string_view cidr, std::string_view own_prefix) {
 
 Result<std::vector<PortTaken>> ports_taken(const Settings& settings) {
   const Ports& p = settings.ports;
-  const std::pair<int, const char*> wanted[] = {
-      {p.api, "--api-port"}, {p.portal, "--portal-port"}, {p.registry, "--registry-port"}, {p.http, "--http-port"}, {p.https, "--https-port"}};
+  const std::pair<int, const char*> wanted[] = {{p.api, "--api-port"},
+                                                {p.portal, "--portal-port"},
+                                                {p.registry, "--registry-port"},
+                                                {p.http, "--http-port"},
+                                                {p.https, "--https-port"}};
   // The ingress outlives the platform and is taken over by the next start: its ports are ours already.
   const bool ingress_runs = network::nginx_runs(settings.data_dir + "/nginx");
   std::vector<PortTaken> taken;
@@ -239,7 +253,8 @@ Result<std::vector<PortTaken>> ports_taken(const Settings& settings) {
     if (inet_pton(AF_INET, settings.listen.c_str(), &address.sin_addr) != 1) {
       return Error{ErrorCode::bad_request, "--listen " + settings.listen + " is not an IPv4 address"};
     }
-    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) taken.push_back({number, flag, errno});
+    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+      taken.push_back({number, flag, errno});
   }
   return taken;
 }

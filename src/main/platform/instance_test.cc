@@ -40,7 +40,8 @@ TEST_CASE("a new instance may not take a range in use, and an old one keeps its 
 
   // A platform that was stopped leaves its routes: the next start finds them, and they are its own.
   REQUIRE(make_dirs(settings.data_dir).ok());
-  const std::string kept = R"({"version": 1, "id": "0a1b2c", "settings": {"podCIDR": ")" + taken + R"(", "serviceCIDR": "10.251.0.0/16"}})";
+  const std::string kept =
+      R"({"version": 1, "id": "0a1b2c", "settings": {"podCIDR": ")" + taken + R"(", "serviceCIDR": "10.251.0.0/16"}})";
   REQUIRE(write_file(settings.data_dir + "/instance.json", kept).ok());
   for (const std::string& wanted : {std::string(), taken}) {
     settings.pod_cidr = wanted;
@@ -64,11 +65,13 @@ TEST_CASE("a port that somebody holds is named with the flag that changes it") {
   Settings settings;
   settings.data_dir = "/nonexistent";
   settings.ports = {.api = 1, .portal = ntohs(address.sin_port), .registry = 1, .http = 1, .https = 1};
-  if (::geteuid() != 0) settings.ports.api = settings.ports.registry = settings.ports.http = settings.ports.https = ntohs(address.sin_port);
+  if (::geteuid() != 0)
+    settings.ports.api = settings.ports.registry = settings.ports.http = settings.ports.https = ntohs(address.sin_port);
   const auto taken = ports_taken(settings);
   REQUIRE(taken.ok());
   bool found = false;
-  for (const PortTaken& port : *taken) found = found || (port.port == ntohs(address.sin_port) && port.flag == "--portal-port");
+  for (const PortTaken& port : *taken)
+    found = found || (port.port == ntohs(address.sin_port) && port.flag == "--portal-port");
   CHECK(found);
   settings.listen = "localhost";
   CHECK(ports_taken(settings).error().message == "--listen localhost is not an IPv4 address");

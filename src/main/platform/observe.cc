@@ -20,7 +20,8 @@ namespace {
 
 constexpr std::size_t kFormBytesMax = 4u << 20, kWriteBytesMax = 32u << 20;
 constexpr Duration kSyncTimeMax = std::chrono::seconds(30);  // at the start; then informers answer at once
-constexpr std::string_view kPrometheus = "/prometheus", kAlertmanager = "/alertmanager", kLoki = "/loki", kOtlp = "/otlp";
+constexpr std::string_view kPrometheus = "/prometheus", kAlertmanager = "/alertmanager", kLoki = "/loki",
+                           kOtlp = "/otlp";
 
 bool is_below(std::string_view path, std::string_view mount) {
   return path.starts_with(mount) && (path.size() == mount.size() || path[mount.size()] == '/');
@@ -40,22 +41,26 @@ std::string token_of(const http::Exchange& exchange) {
 const char* verb_of(const http::Exchange& exchange) {
   const std::string_view path = exchange.path;
   if (exchange.method == "GET" || exchange.method == "HEAD") return "get";
-  const bool reads = path.ends_with("/query") || path.ends_with("/query_range") || path.ends_with("/series") || path.ends_with("/labels") ||
-                     path.ends_with("/query_exemplars") || path.ends_with("/format_query") || path.ends_with("/parse_query");
+  const bool reads = path.ends_with("/query") || path.ends_with("/query_range") || path.ends_with("/series") ||
+                     path.ends_with("/labels") || path.ends_with("/query_exemplars") ||
+                     path.ends_with("/format_query") || path.ends_with("/parse_query");
   const bool pushes = path.ends_with("/push") || path.ends_with("/v1/logs");
   return exchange.method == "POST" && (reads || (path.starts_with(kLoki) && !pushes)) ? "get" : "update";
 }
 
 Result<void> authorize(kube::Client& client, const http::Exchange& exchange) {
   const std::string token = token_of(exchange);
-  if (token.empty()) return Error{ErrorCode::unauthorized, "send a bearer token, or the token as the password of Basic credentials"};
+  if (token.empty())
+    return Error{ErrorCode::unauthorized, "send a bearer token, or the token as the password of Basic credentials"};
   kube::Object review = kube::Object::make(schema::kTokenReviews, "", "");
   review.edit({"spec", "token"}) = Value(token);
   const kube::Object known = TRY(client.create(review));
-  if (!known.status()["authenticated"].as_bool()) return Error{ErrorCode::unauthorized, "these credentials are not known here"};
+  if (!known.status()["authenticated"].as_bool())
+    return Error{ErrorCode::unauthorized, "these credentials are not known here"};
   const Value& user = known.status()["user"];
   kube::Object access = kube::Object::make(schema::kSubjectAccessReviews, "", "");
-  access.edit({"spec"}) = Value{{"user", user["username"]}, {"groups", user["groups"]},
+  access.edit({"spec"}) = Value{{"user", user["username"]},
+                                {"groups", user["groups"]},
                                 {"nonResourceAttributes", Value{{"path", exchange.path}, {"verb", verb_of(exchange)}}}};
   const kube::Object answer = TRY(client.create(access));
   if (answer.status()["allowed"].as_bool()) return {};
@@ -66,7 +71,8 @@ void refuse(http::Exchange& exchange, const Error& error) {
   const int status = kube::http_status(error.code);
   http::Response response{status, {{"Content-Type", "application/json"}}, ""};
   if (status == 401) response.headers.set("WWW-Authenticate", "Basic realm=\"caisson\"");
-  response.body = json::write(Value{{"status", "error"}, {"errorType", status == 401 ? "unauthorized" : "bad_data"}, {"error", error.message}});
+  response.body = json::write(
+      Value{{"status", "error"}, {"errorType", status == 401 ? "unauthorized" : "bad_data"}, {"error", error.message}});
   exchange.respond(std::move(response));
 }
 
@@ -84,13 +90,16 @@ metrics::Source agent_source(const Instance& instance, const std::string& job, c
   const std::string node = instance.settings.node_name;
   std::vector<metrics::Label> labels{{"job", job}, {"instance", node}, {"node", node}};
   if (job == "kubelet") labels.push_back({"metrics_path", path});
-  const auto client = std::make_shared<http::Client>(http::ClientOptions{.unix_socket = instance.path("run/agent.sock")});
-  return {job, "agent:" + path, metrics::Labels::from(std::move(labels)), 15'000, [client, path]() -> Result<metrics::Exposition> {
+  const auto client =
+      std::make_shared<http::Client>(http::ClientOptions{.unix_socket = instance.path("run/agent.sock")});
+  return {job, "agent:" + path, metrics::Labels::from(std::move(labels)), 15'000,
+          [client, path]() -> Result<metrics::Exposition> {
             http::Request request;
             request.url = "http://unix" + path;
             request.time_max = std::chrono::seconds(10);
             const http::Response response = TRY(client->send(request));
-            if (response.status != 200) return Error{ErrorCode::unavailable, "the agent answered " + std::to_string(response.status)};
+            if (response.status != 200)
+              return Error{ErrorCode::unavailable, "the agent answered " + std::to_string(response.status)};
             return metrics::parse_text(response.body);
           }};
 }
@@ -101,7 +110,7 @@ struct Observability::Impl {
   kube::Runtime& runtime;
   std::string external_url;
   metrics::RequestMetrics requests;
-  std::unique_ptr<alerts::Server> alerts;    // before what tells it
+  std::unique_ptr<alerts::Server> alerts;  // before what tells it
   std::unique_ptr<metrics::Server> metrics;
   std::unique_ptr<logs::Server> logs;
 
@@ -139,17 +148,26 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
     if (!informer.wait_synced(kSyncTimeMax)) log::warning("objects are not known yet", {{"kind", kind.kind}});
     return informer.list();
   };
-  impl->alerts = TRY(alerts::Server::open({.directory = instance.path("metrics"), .external_url = portal + std::string(kAlertmanager)}, list, system_clock()));
+  impl->alerts = TRY(
+      alerts::Server::open({.directory = instance.path("metrics"), .external_url = portal + std::string(kAlertmanager)},
+                           list, system_clock()));
   metrics::ServerOptions options;
   options.directory = instance.path("metrics");
   options.external_url = portal + std::string(kPrometheus);
   options.default_rules = TRY(alerts::default_rules());
   Impl* own = impl.get();
-  impl->metrics = TRY(metrics::Server::open(std::move(options), list, [own](std::vector<metrics::AlertNotice> notices) { own->alerts->receive(notices); }, system_clock()));
-  impl->logs = TRY(logs::Server::open({.directory = instance.path("loki"), .agent_socket = instance.path("run/agent.sock"), .node = instance.settings.node_name}, list, system_clock()));
-  impl->metrics->add({"apiserver", "internal:apiserver", metrics::Labels::from({{"job", "apiserver"}, {"instance", "caisson"}}), 15'000,
+  impl->metrics = TRY(metrics::Server::open(
+      std::move(options), list, [own](std::vector<metrics::AlertNotice> notices) { own->alerts->receive(notices); },
+      system_clock()));
+  impl->logs = TRY(logs::Server::open({.directory = instance.path("loki"),
+                                       .agent_socket = instance.path("run/agent.sock"),
+                                       .node = instance.settings.node_name},
+                                      list, system_clock()));
+  impl->metrics->add({"apiserver", "internal:apiserver",
+                      metrics::Labels::from({{"job", "apiserver"}, {"instance", "caisson"}}), 15'000,
                       [own]() -> Result<metrics::Exposition> { return own->requests.read(); }});
-  impl->metrics->add({"caisson", "internal:caisson", metrics::Labels::from({{"job", "caisson"}, {"instance", "caisson"}}), 15'000,
+  impl->metrics->add({"caisson", "internal:caisson",
+                      metrics::Labels::from({{"job", "caisson"}, {"instance", "caisson"}}), 15'000,
                       [own]() -> Result<metrics::Exposition> {
                         return metrics::own_state(own->runtime.metrics(), own->metrics->storage().stats(), kVersion);
                       }});
@@ -166,10 +184,11 @@ void Observability::start() {
 
 http::Handler Observability::mounted_before(http::Handler next) {
   return [this, next = std::move(next)](const http::ExchangePtr& exchange) {
-    if (is_below(exchange->path, kPrometheus) || is_below(exchange->path, kAlertmanager) || is_below(exchange->path, kLoki) ||
-        is_below(exchange->path, kOtlp))
+    if (is_below(exchange->path, kPrometheus) || is_below(exchange->path, kAlertmanager) ||
+        is_below(exchange->path, kLoki) || is_below(exchange->path, kOtlp))
       impl_->answer(exchange);
-    else next(exchange);
+    else
+      next(exchange);
   };
 }
 
@@ -182,8 +201,10 @@ http::Handler with_machine_metrics(http::Handler next, kube::Runtime& runtime, c
   return [next = std::move(next), &pods, root = "/caisson-" + instance.id](const http::ExchangePtr& exchange) {
     const std::string& path = exchange->path;
     if (path != "/metrics/cadvisor" && path != "/metrics/node") return next(exchange);
-    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().now().time_since_epoch()).count();
-    const metrics::Exposition all = path == "/metrics/node" ? metrics::node_usage() : metrics::container_usage(root, pods.list(), now);
+    const auto now =
+        std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().now().time_since_epoch()).count();
+    const metrics::Exposition all =
+        path == "/metrics/node" ? metrics::node_usage() : metrics::container_usage(root, pods.list(), now);
     exchange->respond({200, {{"Content-Type", "text/plain; version=0.0.4"}}, metrics::write_text(all)});
   };
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Observability in the platform: metrics, logs and alerts, put together and mounted. Paths, on the portal and on the
 // API's port alike: /prometheus/… (Prometheus' HTTP API), /loki/… (Loki's, where it has it), /otlp/v1/logs,
-// /alertmanager/… (Alertmanager's). Who may ask is decided as the API server decides: TokenReview of a bearer token (or of the password of Basic credentials, as a Grafana data source
-// sends them), then SubjectAccessReview of the path as a non-resource URL with the verb get, or update for what
-// changes something.
+// /alertmanager/… (Alertmanager's). Who may ask is decided as the API server decides: TokenReview of a bearer token (or
+// of the password of Basic credentials, as a Grafana data source sends them), then SubjectAccessReview of the path as a
+// non-resource URL with the verb get, or update for what changes something.
 #pragma once
 #include <memory>
 

@@ -25,13 +25,22 @@ http::CertificateRequest server_names(const Instance& instance) {
   http::CertificateRequest request;
   request.common_name = "caisson-server";
   request.server = true;
-  request.dns_names = {"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
-                       "git.caisson-system.svc", "git.caisson-system.svc.cluster.local", "registry.caisson-system.svc",
-                       "registry.caisson-system.svc.cluster.local", "registry.caisson.internal", instance.settings.node_name};
+  request.dns_names = {"localhost",
+                       "kubernetes",
+                       "kubernetes.default",
+                       "kubernetes.default.svc",
+                       "kubernetes.default.svc.cluster.local",
+                       "git.caisson-system.svc",
+                       "git.caisson-system.svc.cluster.local",
+                       "registry.caisson-system.svc",
+                       "registry.caisson-system.svc.cluster.local",
+                       "registry.caisson.internal",
+                       instance.settings.node_name};
   request.ip_addresses = {"127.0.0.1", instance.node_address()};
   for (const int offset : {1, 2, 3}) request.ip_addresses.push_back(instance.service_address(offset));
   const auto& listen = instance.settings.listen;
-  if (listen != "0.0.0.0" && std::find(request.ip_addresses.begin(), request.ip_addresses.end(), listen) == request.ip_addresses.end()) {
+  if (listen != "0.0.0.0" &&
+      std::find(request.ip_addresses.begin(), request.ip_addresses.end(), listen) == request.ip_addresses.end()) {
     request.ip_addresses.push_back(listen);
   }
   return request;
@@ -41,7 +50,9 @@ bool certificate_serves(const std::string& pem, const http::CertificateRequest& 
   const auto end = http::certificate_end(pem);
   const auto names = http::certificate_names(pem);
   if (!end.ok() || !names.ok() || *end < now + std::chrono::hours(24 * 30)) return false;
-  const auto has = [&](const std::string& name) { return std::find(names->begin(), names->end(), name) != names->end(); };
+  const auto has = [&](const std::string& name) {
+    return std::find(names->begin(), names->end(), name) != names->end();
+  };
   return std::all_of(wanted.dns_names.begin(), wanted.dns_names.end(), has) &&
          std::all_of(wanted.ip_addresses.begin(), wanted.ip_addresses.end(), has);
 }
@@ -62,7 +73,8 @@ Result<void> make_admin(const Instance& instance, const std::string& ca_pem, int
       {"kind", "Config"},
       {"clusters", Value(std::vector<Value>{Value{{"name", "caisson"}, {"cluster", cluster}}})},
       {"users", Value(std::vector<Value>{Value{{"name", "caisson"}, {"user", Value{{"token", token}}}}})},
-      {"contexts", Value(std::vector<Value>{Value{{"name", "caisson"}, {"context", Value{{"cluster", "caisson"}, {"user", "caisson"}}}}})},
+      {"contexts", Value(std::vector<Value>{
+                       Value{{"name", "caisson"}, {"context", Value{{"cluster", "caisson"}, {"user", "caisson"}}}}})},
       {"current-context", "caisson"},
   };
   TRY(write_owned(path, yaml::write(config), 0600, owner_uid));

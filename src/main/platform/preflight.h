@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `caisson preflight`: what of this machine would keep the platform from running, each with what to do about it. What was found
+// `caisson preflight`: what of this machine would keep the platform from running, each with what to do about it. What
+// was found
 // (`preflight_machine.h`) and what it means (`judge`, a pure function) are apart.
 #pragma once
 #include <string>
@@ -13,9 +14,9 @@ struct Machine;
 
 struct Check {
   enum class State { ok, warning, failed } state;
-  std::string name;      // "kernel"
-  std::string found;     // "6.1.0-18-amd64"
-  std::string advice;    // what to do next; empty exactly when ok
+  std::string name;    // "kernel"
+  std::string found;   // "6.1.0-18-amd64"
+  std::string advice;  // what to do next; empty exactly when ok
   bool operator==(const Check&) const = default;
 };
 

@@ -34,7 +34,9 @@ std::string read_or_empty(const std::string& path) {
   return text.ok() ? std::move(text).value() : std::string();
 }
 
-bool is_pid(const std::string& name) { return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos; }
+bool is_pid(const std::string& name) {
+  return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
+}
 
 std::vector<std::string> processes() {
   const auto names = list_dir("/proc");
@@ -43,7 +45,9 @@ std::vector<std::string> processes() {
   return found;
 }
 
-std::string name_of(const std::string& pid) { return std::string(trim(read_or_empty("/proc/" + pid + "/comm"))); }
+std::string name_of(const std::string& pid) {
+  return std::string(trim(read_or_empty("/proc/" + pid + "/comm")));
+}
 
 void look_at_kernel(Machine& m) {
   utsname name{};
@@ -56,12 +60,13 @@ void look_at_kernel(Machine& m) {
     const auto loadable = run({.args = {"modprobe", "-n", "overlay"}});
     m.overlay = loadable.ok() && loadable->ok();
   }
-  struct stat info{};
-  m.null_device = stat("/dev/null", &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3) && (info.st_mode & 0666) == 0666;
+  struct stat info {};
+  m.null_device = stat("/dev/null", &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3) &&
+                  (info.st_mode & 0666) == 0666;
 }
 
 void look_at_cgroups(Machine& m) {
-  struct statfs info{};
+  struct statfs info {};
   const std::string root = "/sys/fs/cgroup";
   if (statfs(root.c_str(), &info) != 0) {
     m.cgroups = Machine::Cgroups::none;
@@ -77,7 +82,7 @@ void look_at_cgroups(Machine& m) {
   for (const char* name : {"cpu", "memory", "pids"}) {
     if (is_directory(root + "/" + name)) m.controllers.emplace_back(name);
   }
-  if (m.controllers.empty()) m.cgroups = Machine::Cgroups::none;   // a tmpfs with nothing on it
+  if (m.controllers.empty()) m.cgroups = Machine::Cgroups::none;  // a tmpfs with nothing on it
 }
 
 bool loads(const char* library) {
@@ -87,12 +92,14 @@ bool loads(const char* library) {
 }
 
 void look_at_programs(Machine& m) {
-  const std::pair<const char*, const char*> programs[] = {{"runc", "runc"}, {"conmon", "conmon"}, {"nginx", "nginx-light"},
-                                                          {"nft", "nftables"}, {"git", "git"}, {"mmdebstrap", "mmdebstrap"}};
+  const std::pair<const char*, const char*> programs[] = {{"runc", "runc"},         {"conmon", "conmon"},
+                                                          {"nginx", "nginx-light"}, {"nft", "nftables"},
+                                                          {"git", "git"},           {"mmdebstrap", "mmdebstrap"}};
   for (const auto& [program, package] : programs) {
     if (find_program(program).empty()) m.missing_packages.emplace_back(package);
   }
-  const bool lua = exists("/usr/lib/nginx/modules/ngx_http_lua_module.so") || exists("/usr/share/nginx/modules/ngx_http_lua_module.so") ||
+  const bool lua = exists("/usr/lib/nginx/modules/ngx_http_lua_module.so") ||
+                   exists("/usr/share/nginx/modules/ngx_http_lua_module.so") ||
                    exists("/usr/lib64/nginx/modules/ngx_http_lua_module.so");
   if (!lua) m.missing_packages.emplace_back("libnginx-mod-http-lua");
   if (!loads("libnftables.so.1")) m.missing_packages.emplace_back("libnftables1");
@@ -101,21 +108,30 @@ void look_at_programs(Machine& m) {
 // What overlayfs can't have as its upper directory (kernel Documentation/filesystems/overlayfs, "Upper directory").
 std::string unfit_file_system(long magic) {
   switch (magic) {
-    case 0x794c7630: return "overlay";
-    case 0x6969: return "nfs";
-    case 0x65735546: return "fuse";
-    case 0xf15f: return "ecryptfs";
-    case 0xff534d42: case 0xfe534d42: return "cifs";
-    case 0x4d44: return "vfat";
-    case 0x01021997: return "9p";
-    default: return "";
+    case 0x794c7630:
+      return "overlay";
+    case 0x6969:
+      return "nfs";
+    case 0x65735546:
+      return "fuse";
+    case 0xf15f:
+      return "ecryptfs";
+    case 0xff534d42:
+    case 0xfe534d42:
+      return "cifs";
+    case 0x4d44:
+      return "vfat";
+    case 0x01021997:
+      return "9p";
+    default:
+      return "";
   }
 }
 
 void look_at_disk(Machine& m, const std::string& data_dir) {
   m.disk = data_dir;
   while (!is_directory(m.disk) && m.disk != "/" && m.disk != ".") m.disk = path_dir(m.disk);
-  struct statfs info{};
+  struct statfs info {};
   if (statfs(m.disk.c_str(), &info) != 0) return;
   m.disk_free_bytes = static_cast<std::uint64_t>(info.f_bavail) * static_cast<std::uint64_t>(info.f_frsize);
   m.file_system = unfit_file_system(info.f_type);
@@ -148,7 +164,8 @@ std::string holder_of(std::uint64_t inode) {
     for (const auto& fd : *names) {
       char target[64] = {};
       const ssize_t n = ::readlink((fds + "/" + fd).c_str(), target, sizeof target - 1);
-      if (n > 0 && wanted == std::string_view(target, static_cast<std::size_t>(n))) return name_of(pid) + " (process " + pid + ")";
+      if (n > 0 && wanted == std::string_view(target, static_cast<std::size_t>(n)))
+        return name_of(pid) + " (process " + pid + ")";
     }
   }
   return "";
@@ -166,9 +183,10 @@ void look_at_ports(Machine& m, const Settings& settings) {
   std::vector<Listener> listeners = parse_listeners(read_or_empty("/proc/net/tcp"));
   for (auto& listener : parse_listeners(read_or_empty("/proc/net/tcp6"))) listeners.push_back(std::move(listener));
   for (const PortTaken& port : *taken) {
-    const auto found = std::find_if(listeners.begin(), listeners.end(), [&](const Listener& l) { return l.port == port.port; });
+    const auto found =
+        std::find_if(listeners.begin(), listeners.end(), [&](const Listener& l) { return l.port == port.port; });
     const bool heard = found != listeners.end();
-    if (port.reason == EACCES && !m.root && !heard) continue;   // a low port: root may bind it
+    if (port.reason == EACCES && !m.root && !heard) continue;  // a low port: root may bind it
     m.ports_taken.push_back({port.port, port.flag, std::strerror(port.reason), heard ? holder_of(found->inode) : ""});
   }
 }
@@ -214,7 +232,8 @@ void look_at_neighbours(Machine& m, const std::string& data_dir) {
   std::set<std::string> found;
   for (const std::string& pid : processes()) {
     const std::string name = name_of(pid);
-    if (name != "dockerd" && name != "nginx" && name != "firewalld" && name != "kubelet" && name != "k3s-server") continue;
+    if (name != "dockerd" && name != "nginx" && name != "firewalld" && name != "kubelet" && name != "k3s-server")
+      continue;
     if (name == "nginx") {
       const std::string line = read_or_empty("/proc/" + pid + "/cmdline");
       if (line.find("master process") == std::string::npos || line.find(data_dir + "/") != std::string::npos) continue;
@@ -237,9 +256,10 @@ std::string proxy_in_sudo() {
         if (name == "http_proxy" || name == "https_proxy") return std::string(entry.substr(0, equals));
       }
     }
-    const std::string stat = read_or_empty("/proc/" + pid + "/stat");   // "pid (name) state ppid"
+    const std::string stat = read_or_empty("/proc/" + pid + "/stat");  // "pid (name) state ppid"
     const auto after = stat.rfind(')');
-    const auto fields = split(after == std::string::npos ? std::string_view() : std::string_view(stat).substr(after), ' ');
+    const auto fields =
+        split(after == std::string::npos ? std::string_view() : std::string_view(stat).substr(after), ' ');
     if (fields.size() < 3) break;
     pid = std::string(fields[2]);
   }
@@ -248,7 +268,8 @@ std::string proxy_in_sudo() {
 
 void look_at_proxy(Machine& m) {
   for (const char* name : {"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}) {
-    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') m.proxies.emplace(to_lower(name), value);
+    if (const char* value = std::getenv(name); value != nullptr && *value != '\0')
+      m.proxies.emplace(to_lower(name), value);
   }
   if (!m.proxies.contains("http_proxy") && !m.proxies.contains("https_proxy")) m.proxy_before_sudo = proxy_in_sudo();
 }
@@ -265,7 +286,7 @@ Barrier::Owner owner_of(const std::string& table, const std::set<std::string>& c
 std::vector<Listener> parse_listeners(std::string_view text) {
   std::vector<Listener> found;
   for (const auto line : split(text, '\n')) {
-    std::vector<std::string_view> fields;   // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
+    std::vector<std::string_view> fields;  // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
     for (const auto field : split(line, ' ')) {
       if (!field.empty()) fields.push_back(field);
     }
@@ -273,7 +294,8 @@ std::vector<Listener> parse_listeners(std::string_view text) {
     const auto colon = fields[1].rfind(':');
     if (colon == std::string_view::npos) continue;
     const int port = static_cast<int>(std::strtol(std::string(fields[1].substr(colon + 1)).c_str(), nullptr, 16));
-    found.push_back({std::string(fields[1].substr(0, colon)), port, static_cast<std::uint64_t>(parse_int(fields[9]).value_or(0))});
+    found.push_back(
+        {std::string(fields[1].substr(0, colon)), port, static_cast<std::uint64_t>(parse_int(fields[9]).value_or(0))});
   }
   return found;
 }
@@ -281,7 +303,7 @@ std::vector<Listener> parse_listeners(std::string_view text) {
 std::vector<Barrier> parse_barriers(std::string_view text) {
   const auto document = json::parse(text);
   if (!document.ok()) return {};
-  std::map<std::string, std::set<std::string>> chains;   // by family and table
+  std::map<std::string, std::set<std::string>> chains;  // by family and table
   for (const Value& item : (*document)["nftables"].items()) {
     const Value& chain = item["chain"];
     if (chain.is_map()) chains[chain["family"].str() + " " + chain["table"].str()].insert(chain["name"].str());
@@ -290,11 +312,13 @@ std::vector<Barrier> parse_barriers(std::string_view text) {
   for (const Value& item : (*document)["nftables"].items()) {
     const Value& chain = item["chain"];
     const std::string hook = chain["hook"].str(), family = chain["family"].str(), table = chain["table"].str();
-    if ((hook != "forward" && hook != "input") || (family != "ip" && family != "inet") || table.starts_with("caisson_")) continue;
+    if ((hook != "forward" && hook != "input") || (family != "ip" && family != "inet") || table.starts_with("caisson_"))
+      continue;
     // firewalld's chains accept by policy and end with a rule that rejects.
     if (chain["policy"].as_string() != "drop" && table != "firewalld") continue;
     const bool forward = hook == "forward";
-    found.push_back({owner_of(table, chains[family + " " + table], forward), family, table, chain["name"].str(), forward, false});
+    found.push_back(
+        {owner_of(table, chains[family + " " + table], forward), family, table, chain["name"].str(), forward, false});
   }
   return found;
 }

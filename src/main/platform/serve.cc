@@ -72,8 +72,8 @@ git::RepositoriesOptions repository_options(const Instance& instance) {
   const std::string port = std::to_string(instance.settings.ports.portal);
   return {.directory = instance.path("git"),
           .mirrors = instance.path("git/.mirrors"),
-          .own_hosts = {"localhost:" + port, "127.0.0.1:" + port, instance.settings.listen + ":" + port, "git.caisson-system.svc",
-                        "git.caisson-system.svc.cluster.local", "git.caisson-system"}};
+          .own_hosts = {"localhost:" + port, "127.0.0.1:" + port, instance.settings.listen + ":" + port,
+                        "git.caisson-system.svc", "git.caisson-system.svc.cluster.local", "git.caisson-system"}};
 }
 
 // The scan of what was pushed, and the span of the push: the manifest's way, as layers built here are there already.
@@ -113,8 +113,8 @@ Result<void> run_server(const Instance& instance) {
   http::KeyPair signer;
   signer.certificate_pem = TRY(read_file(instance.path("pki/signer.crt")));
   signer.key_pem = SecretBytes(TRY(read_file(instance.path("pki/signer.key"))));
-  const http::TlsOptions tls{TRY(read_file(instance.path("pki/server.crt"))), TRY(read_file(instance.path("pki/server.key"))),
-                             ca_pem + signer.certificate_pem};
+  const http::TlsOptions tls{TRY(read_file(instance.path("pki/server.crt"))),
+                             TRY(read_file(instance.path("pki/server.key"))), ca_pem + signer.certificate_pem};
   SecretBytes service_account_key(TRY(read_file(instance.path("pki/service-account.key"))));
   const Ports& ports = instance.settings.ports;
 
@@ -128,10 +128,11 @@ Result<void> run_server(const Instance& instance) {
   const auto notices = std::make_shared<policy::Notices>();
   apiserver::ApiServerOptions options = api_options(instance, ca_pem, std::move(service_account_key));
   TRY(read_api_files(instance, options));
-  options.admission.push_back(policy::make_policy_admission({.policies = policies,
-                                                            .client = [&policies_client] { return policies_client.load(); },
-                                                            .images = [&policies_images] { return policies_images.load(); },
-                                                            .notices = notices}));
+  options.admission.push_back(
+      policy::make_policy_admission({.policies = policies,
+                                     .client = [&policies_client] { return policies_client.load(); },
+                                     .images = [&policies_images] { return policies_images.load(); },
+                                     .notices = notices}));
   auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
   const auto client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
   policies_client = client.get();
@@ -151,7 +152,8 @@ Result<void> run_server(const Instance& instance) {
   WorkerPool workers("worker", 4);
   const policy::Verdict verdict(policies, *client, {"system:caisson", "", {"system:masters"}, {}, {}, true});
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
-  controllers::add_controllers(runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get(), .signer = signer});
+  controllers::add_controllers(
+      runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get(), .signer = signer});
 
   policy::add_policies(runtime, {.policies = policies, .images = images.get(), .notices = notices});
   policy::add_cleanup(runtime, {.images = images.get()});
@@ -161,8 +163,9 @@ Result<void> run_server(const Instance& instance) {
   git::GitServer git(*client, *spans, system_clock(),
                      {.directory = instance.path("git"), .url = "http://localhost:" + std::to_string(ports.portal)});
   git.add_reconciler(runtime);
-  pipeline::add_pipeline(
-      runtime, {.spans = spans.get(), .up_since = system_clock().now(), .portal_url = "http://localhost:" + std::to_string(ports.portal)});
+  pipeline::add_pipeline(runtime, {.spans = spans.get(),
+                                   .up_since = system_clock().now(),
+                                   .portal_url = "http://localhost:" + std::to_string(ports.portal)});
   gitops::add_gitops(runtime, {.repositories = repositories,
                                .workers = workers,
                                .spans = *spans,
@@ -181,19 +184,23 @@ Result<void> run_server(const Instance& instance) {
                                                    .workers = workers,
                                                    .names = registry_names(instance),
                                                    .cache_dir = instance.path("scan")}));
-  const http::Handler registry =
-      registry::make_registry({.blobs = blobs,
-                               .tags = tags,
-                               .layers = layers.get(),
-                               .authorize = make_registry_rights(*client),
-                               .rules = make_registry_rules(*client),
-                               .on_push = tell_push(*spans, *scans),
-                               .on_remove = [&scans](std::string_view repository, std::string_view tag) { scans->changed(repository, tag); }});
-  const http::Handler hooks = [&client](const http::ExchangePtr& exchange) { pipeline::handle_hook(*client, system_clock(), exchange); };
+  const http::Handler registry = registry::make_registry(
+      {.blobs = blobs,
+       .tags = tags,
+       .layers = layers.get(),
+       .authorize = make_registry_rights(*client),
+       .rules = make_registry_rules(*client),
+       .on_push = tell_push(*spans, *scans),
+       .on_remove = [&scans](std::string_view repository, std::string_view tag) { scans->changed(repository, tag); }});
+  const http::Handler hooks = [&client](const http::ExchangePtr& exchange) {
+    pipeline::handle_hook(*client, system_clock(), exchange);
+  };
   const http::Handler pages = make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock")));
   const http::Handler portal = observe->mounted_before([&client, pages](const http::ExchangePtr& exchange) {
-    if (exchange->path == "/api/webhook") gitops::handle_webhook(*client, "argocd", exchange);  // where Argo CD has it
-    else pages(exchange);
+    if (exchange->path == "/api/webhook")
+      gitops::handle_webhook(*client, "argocd", exchange);  // where Argo CD has it
+    else
+      pages(exchange);
   });
   const http::Handler api_handler =
       observe->mounted_before(observe->metered([&api](const http::ExchangePtr& exchange) { api->handle(exchange); }));
@@ -202,7 +209,7 @@ Result<void> run_server(const Instance& instance) {
   http::Server server = TRY(http::Server::start({}));
   TRY(server.listen_unix(instance.path("run/api.sock"), api_handler, 0660));
   TRY(server.listen(instance.settings.listen, ports.api, api_handler, &tls));
-  const bool loopback = instance.settings.listen.starts_with("127.");   // off loopback every listener speaks TLS only
+  const bool loopback = instance.settings.listen.starts_with("127.");  // off loopback every listener speaks TLS only
   TRY(server.listen(instance.settings.listen, ports.portal, portal, loopback ? nullptr : &tls));
   TRY(server.listen(instance.settings.listen, ports.registry, registry, loopback ? nullptr : &tls));
   TRY(server.listen(instance.node_address(), kNodeApiPort, api_handler, &tls, true));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a service manager that started this program is told: sd_notify(3)'s protocol, a datagram to the socket that the environment
-// variable NOTIFY_SOCKET names.
+// What a service manager that started this program is told: sd_notify(3)'s protocol, a datagram to the socket that the
+// environment variable NOTIFY_SOCKET names.
 #pragma once
 #include <string_view>
 

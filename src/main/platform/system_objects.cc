@@ -10,10 +10,10 @@ namespace {
 
 struct SystemService {
   const char *ns, *name;
-  int offset;                 // in the service range (docs/architecture.md)
+  int offset;  // in the service range (docs/architecture.md)
   const char* port_name;
   int port, target;
-  bool udp;                   // besides TCP
+  bool udp;  // besides TCP
 };
 
 constexpr SystemService kServices[] = {
@@ -27,7 +27,8 @@ Value ports_of(const SystemService& service, const char* number_key, int number)
   std::vector<Value> ports;
   for (const char* protocol : {"UDP", "TCP"}) {
     if (protocol[0] == 'U' && !service.udp) continue;
-    const std::string name = service.udp && protocol[0] == 'T' ? std::string(service.port_name) + "-tcp" : service.port_name;
+    const std::string name =
+        service.udp && protocol[0] == 'T' ? std::string(service.port_name) + "-tcp" : service.port_name;
     Value port{{"name", name}, {"protocol", protocol}};
     port.set(number_key, number);
     ports.push_back(std::move(port));
@@ -35,10 +36,13 @@ Value ports_of(const SystemService& service, const char* number_key, int number)
   return Value(std::move(ports));
 }
 
-kube::WriteOptions as_platform() { return {.field_manager = "caisson", .force = true}; }
+kube::WriteOptions as_platform() {
+  return {.field_manager = "caisson", .force = true};
+}
 
 Result<void> ensure_namespace(kube::Client& client, const char* name) {
-  TRY(client.apply(kube::Object::make(schema::kNamespaces, "", name), as_platform()).in(std::string("namespace ") + name));
+  TRY(client.apply(kube::Object::make(schema::kNamespaces, "", name), as_platform())
+          .in(std::string("namespace ") + name));
   return {};
 }
 
@@ -51,7 +55,8 @@ Result<void> ensure_service(kube::Client& client, const Instance& instance, cons
   slice.set_label("kubernetes.io/service-name", service.name);
   slice.set_label("endpointslice.kubernetes.io/managed-by", "caisson");
   slice.edit({"addressType"}) = Value("IPv4");
-  Value endpoint{{"addresses", Value::list_of({instance.node_address()})}, {"conditions", Value{{"ready", true}, {"serving", true}, {"terminating", false}}}};
+  Value endpoint{{"addresses", Value::list_of({instance.node_address()})},
+                 {"conditions", Value{{"ready", true}, {"serving", true}, {"terminating", false}}}};
   slice.edit({"endpoints"}) = Value(std::vector<Value>{std::move(endpoint)});
   slice.edit({"ports"}) = ports_of(service, "port", service.target);
   TRY(client.apply(slice, as_platform()).in("endpoint slice " + slice.key().str()));
@@ -61,7 +66,8 @@ Result<void> ensure_service(kube::Client& client, const Instance& instance, cons
 Result<void> ensure_project(kube::Client& client) {
   kube::Object project = kube::Object::make(schema::kAppProjects, "argocd", "default");
   const auto there = client.get(schema::kAppProjects, project.key());
-  if (there.ok() || there.error().code != ErrorCode::not_found) return there.ok() ? Result<void>{} : Result<void>(there.error());
+  if (there.ok() || there.error().code != ErrorCode::not_found)
+    return there.ok() ? Result<void>{} : Result<void>(there.error());
   project.edit({"spec", "sourceRepos"}) = Value::list_of({"*"});
   project.edit({"spec", "destinations"}) = Value(std::vector<Value>{Value{{"namespace", "*"}, {"server", "*"}}});
   project.edit({"spec", "clusterResourceWhitelist"}) = Value(std::vector<Value>{Value{{"group", "*"}, {"kind", "*"}}});
@@ -74,7 +80,8 @@ Result<void> ensure_admin(kube::Client& client, const Instance& instance) {
   const std::string hash = TRY(read_file(instance.path("pki/admin-token.sha256")));
   kube::Object secret = kube::Object::make(schema::kSecrets, "caisson-system", "user-" + std::string(kAdminUser));
   secret.edit({"type"}) = Value("caisson.dev/user-token");
-  secret.edit({"data"}) = Value{{"user", base64(kAdminUser)}, {"groups", base64("system:masters")}, {"hash", base64(hash)}};
+  secret.edit({"data"}) =
+      Value{{"user", base64(kAdminUser)}, {"groups", base64("system:masters")}, {"hash", base64(hash)}};
   TRY(client.apply(secret, as_platform()).in("administrator's token"));
   return {};
 }

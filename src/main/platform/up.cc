@@ -53,7 +53,8 @@ class Child {
       if (!code) return seconds(3600);
       log::warning("process ended", {{"role", role_}, {"exit_code", *code}});
       process_.reset();
-      pause_ = now - started_ > seconds(60) ? milliseconds(0) : std::clamp<Duration>(pause_ * 2, milliseconds(100), seconds(10));
+      pause_ = now - started_ > seconds(60) ? milliseconds(0)
+                                            : std::clamp<Duration>(pause_ * 2, milliseconds(100), seconds(10));
       restart_at_ = now + pause_;
     }
     if (now < restart_at_) return restart_at_ - now;
@@ -90,7 +91,8 @@ bool answers(const std::string& socket, const std::string& path) {
 }
 
 bool is_ready(const Settings& settings) {
-  return answers(settings.data_dir + "/run/api.sock", "/readyz") && answers(settings.data_dir + "/run/agent.sock", "/healthz");
+  return answers(settings.data_dir + "/run/api.sock", "/readyz") &&
+         answers(settings.data_dir + "/run/agent.sock", "/healthz");
 }
 
 // Directories with the owners that docs/architecture.md names.
@@ -101,11 +103,28 @@ Result<void> prepare_directories(const Instance& instance) {
     mode_t mode;
     bool servers;
   };
-  for (const Directory& d : {Directory{"run", 0771, true}, {"git", 0750, true}, {"content", 0755, true}, {"content/blobs", 0755, true},
-                             {"content/blobs/sha256", 0755, true}, {"content/uploads", 0755, true}, {"content/tags", 0755, true},
-                             {"store", 0700, true}, {"scan", 0750, true}, {"metrics", 0750, true}, {"audit", 0700, true}, {"loki", 0750, true}, {"logs", 0755, false}, {"logs/pods", 0755, false}, {"layers", 0711, false},
-                             {"containers", 0711, false}, {"pods", 0711, false}, {"volumes", 0711, false}, {"builds", 0711, false},
-                             {"images", 0711, false}, {"cache", 0755, false}, {"nginx", 0755, false}}) {
+  for (const Directory& d : {Directory{"run", 0771, true},
+                             {"git", 0750, true},
+                             {"content", 0755, true},
+                             {"content/blobs", 0755, true},
+                             {"content/blobs/sha256", 0755, true},
+                             {"content/uploads", 0755, true},
+                             {"content/tags", 0755, true},
+                             {"store", 0700, true},
+                             {"scan", 0750, true},
+                             {"metrics", 0750, true},
+                             {"audit", 0700, true},
+                             {"loki", 0750, true},
+                             {"logs", 0755, false},
+                             {"logs/pods", 0755, false},
+                             {"layers", 0711, false},
+                             {"containers", 0711, false},
+                             {"pods", 0711, false},
+                             {"volumes", 0711, false},
+                             {"builds", 0711, false},
+                             {"images", 0711, false},
+                             {"cache", 0755, false},
+                             {"nginx", 0755, false}}) {
     const std::string path = instance.path(d.name);
     TRY(make_dirs(path, d.mode));
     if (chmod(path.c_str(), d.mode) != 0) return errno_error("chmod " + path);
@@ -117,7 +136,7 @@ Result<void> prepare_directories(const Instance& instance) {
 // The server runs under a user of its own, which must be able to walk to the data.
 Result<void> check_reachable(const std::string& data_dir) {
   for (std::string at = path_dir(data_dir);; at = path_dir(at)) {
-    struct stat info{};
+    struct stat info {};
     if (::stat(at.c_str(), &info) == 0 && !(info.st_mode & S_IXOTH)) {
       return Error{ErrorCode::forbidden, "the server's user can't enter " + at + ", which is above " + data_dir +
                                              ": 'chmod o+x " + at + "', or choose another place with --data-dir"};
@@ -131,7 +150,8 @@ Result<UniqueFd> lock_data_dir(const std::string& data_dir) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!fd) return errno_error("open " + path);
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Error{ErrorCode::conflict, "the platform in " + data_dir + " runs already (process " + std::to_string(running_supervisor(data_dir)) +
+    return Error{ErrorCode::conflict, "the platform in " + data_dir + " runs already (process " +
+                                          std::to_string(running_supervisor(data_dir)) +
                                           "); see 'caisson status', or stop it with 'caisson down'"};
   }
   return fd;
@@ -150,7 +170,8 @@ int owner_uid() {
 
 // The platform runs as well when the service manager does not hear of it.
 void tell_service_manager(std::string_view state) {
-  if (const auto told = notify_service_manager(state); !told.ok()) log::warning("service manager not told", {{"error", told.error()}});
+  if (const auto told = notify_service_manager(state); !told.ok())
+    log::warning("service manager not told", {{"error", told.error()}});
 }
 
 Result<void> supervise(const UpOptions& options, const Instance& instance, int ready_fd) {
@@ -162,7 +183,7 @@ Result<void> supervise(const UpOptions& options, const Instance& instance, int r
   Child server("server", options, static_cast<uid_t>(instance.settings.server_uid));
   Child agent("agent", options, std::nullopt);
   TRY(server.start());
-  bool agent_started = false;   // it begins when the server answers, so that none of its informers has to fail first
+  bool agent_started = false;  // it begins when the server answers, so that none of its informers has to fail first
   const Duration began = system_clock().monotonic();
   bool ready = false;
   for (;;) {
@@ -192,7 +213,8 @@ Result<void> supervise(const UpOptions& options, const Instance& instance, int r
   }
 }
 
-// The background half of `up --detach`: a new session whose output goes to the log, and a pipe that tells when all is ready.
+// The background half of `up --detach`: a new session whose output goes to the log, and a pipe that tells when all is
+// ready.
 Result<void> supervise_detached(const UpOptions& options, const Instance& instance, UniqueFd lock) {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) != 0) return errno_error("make a pipe");
@@ -215,7 +237,8 @@ Result<void> supervise_detached(const UpOptions& options, const Instance& instan
   char byte = 0;
   const bool told = ::poll(&fd, 1, 60'000) > 0 && ::read(reader.get(), &byte, 1) == 1;
   if (!told) {
-    return Error{ErrorCode::timeout, "the platform was not ready within 60 s; its log is " + instance.path("logs/caisson.log")};
+    return Error{ErrorCode::timeout,
+                 "the platform was not ready within 60 s; its log is " + instance.path("logs/caisson.log")};
   }
   return {};
 }
@@ -226,16 +249,18 @@ int running_supervisor(const std::string& data_dir) {
   const std::string path = data_dir + "/run/supervisor.pid";
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return 0;
-  if (::flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return 0;   // nobody holds it
+  if (::flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return 0;  // nobody holds it
   const auto text = read_file(path);
   return text.ok() ? static_cast<int>(parse_int(trim(*text)).value_or(0)) : 0;
 }
 
 Result<void> up(const UpOptions& options) {
-  if (::geteuid() != 0) return Error{ErrorCode::forbidden, "'caisson up' makes containers and networks and needs root: run it with sudo"};
+  if (::geteuid() != 0)
+    return Error{ErrorCode::forbidden, "'caisson up' makes containers and networks and needs root: run it with sudo"};
   const int pid = running_supervisor(options.settings.data_dir);
   if (pid != 0) {
-    return Error{ErrorCode::conflict, "the platform in " + options.settings.data_dir + " runs already (process " + std::to_string(pid) +
+    return Error{ErrorCode::conflict, "the platform in " + options.settings.data_dir + " runs already (process " +
+                                          std::to_string(pid) +
                                           "); see 'caisson status', or stop it with 'caisson down'"};
   }
   TRY(check_reachable(options.settings.data_dir));

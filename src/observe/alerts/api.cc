@@ -23,20 +23,29 @@ Result<std::int64_t> time_of(const Value& text) {
   if (text.is_null() || text.as_string().empty() || text.as_string().starts_with("0001-")) return std::int64_t{0};
   const auto time = parse_time(text.as_string());
   if (!time) return Error{ErrorCode::bad_request, "not a time: " + text.str()};
-  return static_cast<std::int64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(time->time_since_epoch()).count());
+  return static_cast<std::int64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(time->time_since_epoch()).count());
 }
 
 Value matcher_value(const Matcher& m) {
   using metrics::MatchType;
-  return Value{{"name", m.name}, {"value", m.value}, {"isRegex", m.type == MatchType::regex || m.type == MatchType::not_regex},
+  return Value{{"name", m.name},
+               {"value", m.value},
+               {"isRegex", m.type == MatchType::regex || m.type == MatchType::not_regex},
                {"isEqual", m.type == MatchType::equal || m.type == MatchType::regex}};
 }
 
 Value silence_value(const Silence& s, std::int64_t now) {
   std::vector<Value> matchers;
   for (const Matcher& m : s.matchers) matchers.push_back(matcher_value(m));
-  return Value{{"id", s.id}, {"status", Value{{"state", s.state(now)}}}, {"updatedAt", time_text(s.updated_at)}, {"comment", s.comment},
-               {"createdBy", s.created_by}, {"startsAt", time_text(s.starts_at)}, {"endsAt", time_text(s.ends_at)}, {"matchers", Value(std::move(matchers))}};
+  return Value{{"id", s.id},
+               {"status", Value{{"state", s.state(now)}}},
+               {"updatedAt", time_text(s.updated_at)},
+               {"comment", s.comment},
+               {"createdBy", s.created_by},
+               {"startsAt", time_text(s.starts_at)},
+               {"endsAt", time_text(s.ends_at)},
+               {"matchers", Value(std::move(matchers))}};
 }
 
 Value alert_value(const AlertView& view) {
@@ -44,11 +53,18 @@ Value alert_value(const AlertView& view) {
   std::vector<Value> receivers;
   for (const std::string& name : view.receivers) receivers.push_back(Value{{"name", name}});
   const bool active = m.silenced_by.empty() && m.inhibited_by.empty();
-  return Value{{"annotations", value_of(view.alert.annotations)}, {"endsAt", time_text(view.alert.ends_at)}, {"fingerprint", view.alert.fingerprint()},
-               {"receivers", Value(std::move(receivers))}, {"startsAt", time_text(view.alert.starts_at)},
-               {"status", Value{{"inhibitedBy", Value::list_of(m.inhibited_by)}, {"mutedBy", Value::list()}, {"silencedBy", Value::list_of(m.silenced_by)},
+  return Value{{"annotations", value_of(view.alert.annotations)},
+               {"endsAt", time_text(view.alert.ends_at)},
+               {"fingerprint", view.alert.fingerprint()},
+               {"receivers", Value(std::move(receivers))},
+               {"startsAt", time_text(view.alert.starts_at)},
+               {"status", Value{{"inhibitedBy", Value::list_of(m.inhibited_by)},
+                                {"mutedBy", Value::list()},
+                                {"silencedBy", Value::list_of(m.silenced_by)},
                                 {"state", active ? "active" : "suppressed"}}},
-               {"updatedAt", time_text(view.alert.updated_at)}, {"generatorURL", view.alert.generator_url}, {"labels", value_of(view.alert.labels)}};
+               {"updatedAt", time_text(view.alert.updated_at)},
+               {"generatorURL", view.alert.generator_url},
+               {"labels", value_of(view.alert.labels)}};
 }
 
 // filter=…, active, silenced, inhibited, receiver of the query.
@@ -70,12 +86,16 @@ class Filter {
   }
   bool takes(const AlertView& view) const {
     const bool silenced = !view.muting.silenced_by.empty(), inhibited = !view.muting.inhibited_by.empty();
-    if (!matches(matchers_, view.alert.labels) || (silenced && !silenced_) || (inhibited && !inhibited_) || (!silenced && !inhibited && !active_)) return false;
-    return !receiver_ || std::any_of(view.receivers.begin(), view.receivers.end(), [this](const std::string& r) { return receiver_->matches(r); });
+    if (!matches(matchers_, view.alert.labels) || (silenced && !silenced_) || (inhibited && !inhibited_) ||
+        (!silenced && !inhibited && !active_))
+      return false;
+    return !receiver_ || std::any_of(view.receivers.begin(), view.receivers.end(),
+                                     [this](const std::string& r) { return receiver_->matches(r); });
   }
   bool takes(const Silence& silence) const {
     return std::all_of(matchers_.begin(), matchers_.end(), [&](const Matcher& wanted) {
-      return std::any_of(silence.matchers.begin(), silence.matchers.end(), [&](const Matcher& m) { return m.name == wanted.name && wanted.matches(m.value); });
+      return std::any_of(silence.matchers.begin(), silence.matchers.end(),
+                         [&](const Matcher& m) { return m.name == wanted.name && wanted.matches(m.value); });
     });
   }
 
@@ -88,7 +108,8 @@ class Filter {
 Result<Labels> labels_of(const Value& map) {
   std::vector<metrics::Label> list;
   for (const auto& entry : map.entries()) {
-    if (!entry.value.is_string()) return Error{ErrorCode::bad_request, "label " + std::string(entry.key) + " is not a text"};
+    if (!entry.value.is_string())
+      return Error{ErrorCode::bad_request, "label " + std::string(entry.key) + " is not a text"};
     list.push_back({std::string(entry.key), entry.value.str()});
   }
   const Labels labels = Labels::from(std::move(list));
@@ -103,11 +124,13 @@ Result<Value> post_alerts(Manager& manager, const std::string& body, std::int64_
   for (const Value& from : document.items()) {
     Alert alert;
     alert.labels = TRY(labels_of(from["labels"]));
-    for (const auto& entry : from["annotations"].entries()) alert.annotations.emplace_back(entry.key, entry.value.str());
+    for (const auto& entry : from["annotations"].entries())
+      alert.annotations.emplace_back(entry.key, entry.value.str());
     std::sort(alert.annotations.begin(), alert.annotations.end());
     alert.starts_at = TRY(time_of(from["startsAt"]));
     alert.ends_at = TRY(time_of(from["endsAt"]));
-    if (alert.ends_at != 0 && alert.starts_at > alert.ends_at) return Error{ErrorCode::bad_request, "start time must be before end time"};
+    if (alert.ends_at != 0 && alert.starts_at > alert.ends_at)
+      return Error{ErrorCode::bad_request, "start time must be before end time"};
     alert.generator_url = from["generatorURL"].str();
     alerts.push_back(std::move(alert));
   }
@@ -131,7 +154,9 @@ Result<Value> get_groups(Manager& manager, const http::Query& query, std::int64_
     for (const AlertView& view : group.alerts)
       if (filter.takes(view)) alerts.push_back(alert_value(view));
     if (!alerts.empty())
-      out.push_back(Value{{"alerts", Value(std::move(alerts))}, {"labels", value_of(group.labels)}, {"receiver", Value{{"name", group.receiver}}}});
+      out.push_back(Value{{"alerts", Value(std::move(alerts))},
+                          {"labels", value_of(group.labels)},
+                          {"receiver", Value{{"name", group.receiver}}}});
   }
   return Value(std::move(out));
 }
@@ -146,7 +171,8 @@ Result<Value> post_silence(Manager& manager, const std::string& body, std::int64
   s.ends_at = TRY(time_of(from["endsAt"]));
   for (const Value& m : from["matchers"].items()) {
     const bool regex = m["isRegex"].as_bool(), equal = m["isEqual"].as_bool(true);
-    const auto type = regex ? (equal ? metrics::MatchType::regex : metrics::MatchType::not_regex) : (equal ? metrics::MatchType::equal : metrics::MatchType::not_equal);
+    const auto type = regex ? (equal ? metrics::MatchType::regex : metrics::MatchType::not_regex)
+                            : (equal ? metrics::MatchType::equal : metrics::MatchType::not_equal);
     s.matchers.push_back(TRY(Matcher::make(type, m["name"].str(), m["value"].str())));
   }
   return Value{{"silenceID", TRY(manager.set_silence(std::move(s), now))}};
@@ -172,12 +198,18 @@ Result<Value> one_silence(Manager& manager, std::string_view method, const std::
 
 Value status(Manager& manager, std::int64_t started) {
   return Value{{"cluster", Value{{"name", ""}, {"peers", Value::list()}, {"status", "disabled"}}},
-               {"config", Value{{"original", manager.config_text()}}}, {"uptime", time_text(started)},
-               {"versionInfo", Value{{"version", "0.29.0"}, {"revision", ""}, {"branch", ""}, {"buildUser", "caisson"}, {"buildDate", ""}, {"goVersion", ""}}}};
+               {"config", Value{{"original", manager.config_text()}}},
+               {"uptime", time_text(started)},
+               {"versionInfo", Value{{"version", "0.29.0"},
+                                     {"revision", ""},
+                                     {"branch", ""},
+                                     {"buildUser", "caisson"},
+                                     {"buildDate", ""},
+                                     {"goVersion", ""}}}};
 }
 
-Result<Value> route(Manager& manager, std::string_view method, std::string_view path, const http::Query& query, const std::string& body,
-                    std::int64_t now, std::int64_t started) {
+Result<Value> route(Manager& manager, std::string_view method, std::string_view path, const http::Query& query,
+                    const std::string& body, std::int64_t now, std::int64_t started) {
   const bool post = method == "POST";
   if (path == "alerts") return post ? post_alerts(manager, body, now) : get_alerts(manager, query, now);
   if (path == "alerts/groups") return get_groups(manager, query, now);
@@ -203,7 +235,8 @@ http::Response answer_api(Manager& manager, std::string_view method, std::string
                           const std::string& body, std::int64_t now, std::int64_t started) {
   constexpr std::string_view kPrefix = "/api/v2/";
   if (path == "/-/healthy" || path == "/-/ready") return {200, {{"Content-Type", "text/plain"}}, "OK"};
-  if (!path.starts_with(kPrefix)) return refusal({ErrorCode::not_found, "path " + std::string(path) + " was not found"});
+  if (!path.starts_with(kPrefix))
+    return refusal({ErrorCode::not_found, "path " + std::string(path) + " was not found"});
   const auto result = route(manager, method, path.substr(kPrefix.size()), query, body, now, started);
   if (!result.ok()) return refusal(result.error());
   if (result->is_null()) return {200, {}, ""};

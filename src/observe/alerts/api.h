@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Alertmanager's API v2: alerts, groups, silences, receivers, status; and GET /api/v2/why?labels, which is our own. What
-// amtool, Prometheus and Grafana speak. A function of a request; any thread.
+// Alertmanager's API v2: alerts, groups, silences, receivers, status; and GET /api/v2/why?labels, which is our own.
+// What amtool, Prometheus and Grafana speak. A function of a request; any thread.
 #pragma once
 #include "observe/alerts/manager.h"
 

@@ -17,10 +17,10 @@ struct Kind {
   const char *name, *field;  // "slack", "slack_configs"
   bool send_resolved;        // the default
 };
-constexpr Kind kKinds[] = {{"slack", "slack_configs", false},         {"discord", "discord_configs", true},  {"webhook", "webhook_configs", true},
-                           {"msteams", "msteams_configs", true},      {"msteamsv2", "msteamsv2_configs", true},
-                           {"pagerduty", "pagerduty_configs", true},  {"telegram", "telegram_configs", true},
-                           {"email", "email_configs", false}};
+constexpr Kind kKinds[] = {{"slack", "slack_configs", false},        {"discord", "discord_configs", true},
+                           {"webhook", "webhook_configs", true},     {"msteams", "msteams_configs", true},
+                           {"msteamsv2", "msteamsv2_configs", true}, {"pagerduty", "pagerduty_configs", true},
+                           {"telegram", "telegram_configs", true},   {"email", "email_configs", false}};
 
 // Settings of the global section that a channel takes when it has none of its own.
 struct Inherited {
@@ -57,8 +57,10 @@ Result<std::vector<Matcher>> matchers_of(const Value& from, const char* list, co
     const auto parsed = TRY(parse_matchers(item.as_string()));
     out.insert(out.end(), parsed.begin(), parsed.end());
   }
-  for (const auto& [key, type] : {std::pair(equal, metrics::MatchType::equal), std::pair(regex, metrics::MatchType::regex)})
-    for (const auto& entry : from[key].entries()) out.push_back(TRY(Matcher::make(type, std::string(entry.key), entry.value.scalar_text())));
+  for (const auto& [key, type] :
+       {std::pair(equal, metrics::MatchType::equal), std::pair(regex, metrics::MatchType::regex)})
+    for (const auto& entry : from[key].entries())
+      out.push_back(TRY(Matcher::make(type, std::string(entry.key), entry.value.scalar_text())));
   std::sort(out.begin(), out.end(), [](const Matcher& a, const Matcher& b) { return a.str() < b.str(); });
   return out;
 }
@@ -70,7 +72,8 @@ std::string id_of(const std::vector<Matcher>& matchers) {
 }
 
 Result<Route> parse_route(const Value& from, const Route* parent, int depth) {
-  if (depth > kRouteDepthMax) return Error{ErrorCode::too_large, "routes within routes: more than " + std::to_string(kRouteDepthMax)};
+  if (depth > kRouteDepthMax)
+    return Error{ErrorCode::too_large, "routes within routes: more than " + std::to_string(kRouteDepthMax)};
   Route route;
   if (parent) {
     route = *parent;
@@ -103,16 +106,19 @@ Result<Route> parse_route(const Value& from, const Route* parent, int depth) {
 Result<Receiver> parse_receiver(const Value& from, const Value& global) {
   Receiver receiver{from["name"].str(), {}};
   for (const auto& entry : from.entries()) {
-    const bool known = std::any_of(std::begin(kKinds), std::end(kKinds), [&](const Kind& kind) { return entry.key == kind.field; });
+    const bool known =
+        std::any_of(std::begin(kKinds), std::end(kKinds), [&](const Kind& kind) { return entry.key == kind.field; });
     if (!known && entry.key != "name")
-      return Error{ErrorCode::bad_request, "receiver " + receiver.name + ": " + std::string(entry.key) + " is not a channel that is served here"};
+      return Error{ErrorCode::bad_request, "receiver " + receiver.name + ": " + std::string(entry.key) +
+                                               " is not a channel that is served here"};
   }
   for (const Kind& kind : kKinds) {
     int index = 0;
     for (const Value& item : from[kind.field].items()) {
       Value settings = item;
       for (const Inherited& i : kInherited)
-        if (std::string_view(kind.name) == i.kind && !settings.contains(i.own) && global.contains(i.global)) settings.set(i.own, global[i.global]);
+        if (std::string_view(kind.name) == i.kind && !settings.contains(i.own) && global.contains(i.global))
+          settings.set(i.own, global[i.global]);
       receiver.integrations.push_back({kind.name, settings, settings["send_resolved"].as_bool(kind.send_resolved),
                                        receiver.name + "/" + kind.name + "[" + std::to_string(index++) + "]"});
     }
@@ -121,10 +127,12 @@ Result<Receiver> parse_receiver(const Value& from, const Value& global) {
 }
 
 Result<void> check_route(const Route& route, const Config& config) {
-  if (!config.receivers.contains(route.receiver)) return Error{ErrorCode::bad_request, "undefined receiver " + metrics::quote(route.receiver) + " used in route"};
+  if (!config.receivers.contains(route.receiver))
+    return Error{ErrorCode::bad_request, "undefined receiver " + metrics::quote(route.receiver) + " used in route"};
   for (const auto* list : {&route.mute_time_intervals, &route.active_time_intervals})
     for (const std::string& name : *list)
-      if (!config.time_intervals.contains(name)) return Error{ErrorCode::bad_request, "undefined time interval " + metrics::quote(name) + " used in route"};
+      if (!config.time_intervals.contains(name))
+        return Error{ErrorCode::bad_request, "undefined time interval " + metrics::quote(name) + " used in route"};
   for (const Route& child : route.routes) TRY(check_route(child, config));
   return {};
 }
@@ -133,7 +141,8 @@ Result<void> read_intervals(const Value& list, const std::string& prefix, Config
   for (const Value& item : list.items()) {
     auto& intervals = config.time_intervals[prefix + item["name"].str()];
     const Value& parts = item.contains("time_intervals") ? item["time_intervals"] : item["timeIntervals"];
-    for (const Value& part : parts.items()) intervals.push_back(TRY(parse_time_interval(part).in("time interval " + item["name"].str())));
+    for (const Value& part : parts.items())
+      intervals.push_back(TRY(parse_time_interval(part).in("time interval " + item["name"].str())));
   }
   return {};
 }
@@ -142,11 +151,15 @@ Result<Matcher> parse_matcher(std::string_view text) {
   using metrics::MatchType;
   text = trim(text);
   const std::size_t at = text.find_first_of("=!");
-  if (at == std::string_view::npos || at == 0) return Error{ErrorCode::bad_request, "bad matcher format: " + std::string(text)};
+  if (at == std::string_view::npos || at == 0)
+    return Error{ErrorCode::bad_request, "bad matcher format: " + std::string(text)};
   const std::string_view rest = text.substr(at);
-  const MatchType type = rest.starts_with("=~") ? MatchType::regex : rest.starts_with("!~") ? MatchType::not_regex
-                         : rest.starts_with("!=") ? MatchType::not_equal : MatchType::equal;
-  if (rest[0] == '!' && type == MatchType::equal) return Error{ErrorCode::bad_request, "bad matcher format: " + std::string(text)};
+  const MatchType type = rest.starts_with("=~")   ? MatchType::regex
+                         : rest.starts_with("!~") ? MatchType::not_regex
+                         : rest.starts_with("!=") ? MatchType::not_equal
+                                                  : MatchType::equal;
+  if (rest[0] == '!' && type == MatchType::equal)
+    return Error{ErrorCode::bad_request, "bad matcher format: " + std::string(text)};
   std::string value(trim(rest.substr(type == MatchType::equal ? 1 : 2)));
   if (value.starts_with('"')) value = TRY(metrics::unquote(value));
   std::string name(trim(text.substr(0, at)));
@@ -163,8 +176,10 @@ Result<std::vector<Matcher>> parse_matchers(std::string_view text) {
   std::size_t start = 0;
   bool quoted = false;
   for (std::size_t i = 0; i <= text.size(); ++i) {
-    if (i < text.size() && text[i] == '\\' && quoted) ++i;
-    else if (i < text.size() && text[i] == '"') quoted = !quoted;
+    if (i < text.size() && text[i] == '\\' && quoted)
+      ++i;
+    else if (i < text.size() && text[i] == '"')
+      quoted = !quoted;
     else if (i == text.size() || (text[i] == ',' && !quoted)) {
       const std::string_view part = trim(text.substr(start, i - start));
       start = i + 1;
@@ -197,7 +212,9 @@ Result<Config> parse_config(const std::string& text, std::vector<std::string> te
   for (const Value& item : document["receivers"].items()) {
     Receiver receiver = TRY(parse_receiver(item, global));
     if (receiver.name.empty()) return Error{ErrorCode::bad_request, "missing name in receiver"};
-    if (config.receivers.contains(receiver.name)) return Error{ErrorCode::bad_request, "notification config name " + metrics::quote(receiver.name) + " is not unique"};
+    if (config.receivers.contains(receiver.name))
+      return Error{ErrorCode::bad_request,
+                   "notification config name " + metrics::quote(receiver.name) + " is not unique"};
     const std::string name = receiver.name;
     config.receivers[name] = std::move(receiver);
   }

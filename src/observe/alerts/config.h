@@ -36,7 +36,7 @@ struct Integration {
   std::string kind;  // "slack", "webhook" …
   Value settings;    // with the global ones filled in
   bool send_resolved = false;
-  std::string id;    // "team/slack[0]"
+  std::string id;  // "team/slack[0]"
 };
 
 struct Receiver {

@@ -10,8 +10,10 @@ Result<http::MailServer> server_of(const Settings& s) {
   http::MailServer server;
   const std::string smarthost = TRY(s.text("smarthost"));
   const auto colon = smarthost.rfind(':');
-  const auto port = colon == std::string::npos ? std::nullopt : parse_int(std::string_view(smarthost).substr(colon + 1));
-  if (!port || *port < 1 || *port > 65535) return Error{ErrorCode::bad_request, "email: smarthost must be host:port, is \"" + smarthost + "\""};
+  const auto port =
+      colon == std::string::npos ? std::nullopt : parse_int(std::string_view(smarthost).substr(colon + 1));
+  if (!port || *port < 1 || *port > 65535)
+    return Error{ErrorCode::bad_request, "email: smarthost must be host:port, is \"" + smarthost + "\""};
   server.host = smarthost.substr(0, colon);
   server.port = static_cast<int>(*port);
   server.implicit_tls = server.port == 465;
@@ -34,7 +36,8 @@ std::vector<std::string> recipients(const std::string& text) {
 
 }  // namespace
 
-Result<OutgoingMail> make_mail(const Integration& integration, const Notification& notification, const std::vector<std::string>& templates) {
+Result<OutgoingMail> make_mail(const Integration& integration, const Notification& notification,
+                               const std::vector<std::string>& templates) {
   const Settings s(integration, notification, templates);
   OutgoingMail out;
   out.server = TRY(server_of(s));
@@ -48,7 +51,8 @@ Result<OutgoingMail> make_mail(const Integration& integration, const Notificatio
     has_subject = has_subject || to_lower(entry.key) == "subject";
     out.mail.headers.emplace_back(entry.key, TRY(s.expand_value(entry.value, "headers")));
   }
-  if (!has_subject) out.mail.headers.emplace_back("Subject", TRY(s.text("subject", "{{ template \"email.default.subject\" . }}")));
+  if (!has_subject)
+    out.mail.headers.emplace_back("Subject", TRY(s.text("subject", "{{ template \"email.default.subject\" . }}")));
   out.mail.text = TRY(s.text("text"));
   out.mail.html = TRY(s.text("html", "{{ template \"email.default.html\" . }}"));
   return out;

@@ -130,10 +130,14 @@ Result<Datum> resolved(Call& call) {
   return with_status(call, "resolved");
 }
 
-constexpr Method kKvMethods[] = {{"Names", "", names_of}, {"Remove", "a", remove_names}, {"SortedPairs", "", sorted_pairs}, {"Values", "", values_of}};
+constexpr Method kKvMethods[] = {{"Names", "", names_of},
+                                 {"Remove", "a", remove_names},
+                                 {"SortedPairs", "", sorted_pairs},
+                                 {"Values", "", values_of}};
 constexpr Method kPairsMethods[] = {{"Names", "", names_of}, {"Values", "", values_of}};
 constexpr Method kAlertsMethods[] = {{"Firing", "", firing}, {"Resolved", "", resolved}};
-constinit const Type kKv{go_template::Kind::map, "template.KV", &go_template::kString, kKvMethods, nullptr, &go_template::kStringMap};
+constinit const Type kKv{go_template::Kind::map,  "template.KV", &go_template::kString, kKvMethods, nullptr,
+                         &go_template::kStringMap};
 constinit const Type kPairs{go_template::Kind::slice, "template.Pairs", &go_template::kAny, kPairsMethods};
 constinit const Type kAlerts{go_template::Kind::slice, "template.Alerts", &go_template::kAny, kAlertsMethods};
 
@@ -151,7 +155,8 @@ Datum kv(const Pairs& pairs) {
 
 Datum time_of_ms(std::int64_t ms) {
   if (ms == 0) return go_template::time_datum(go_template::GoTime::zero());
-  return go_template::time_datum(go_template::GoTime::from(Time(std::chrono::milliseconds(ms)), go_template::TimeZone::utc()));
+  return go_template::time_datum(
+      go_template::GoTime::from(Time(std::chrono::milliseconds(ms)), go_template::TimeZone::utc()));
 }
 
 Datum alert_datum(const Alert& alert, std::int64_t now) {
@@ -237,15 +242,19 @@ Result<Datum> call_tz(Call& call) {
 }
 
 constexpr Function kFunctions[] = {
-    {"date", "sa", call_date},          {"join", "sa", call_join},  {"safeUrl", "s", call_trim}, {"stringSlice", "s*", call_slice},
-    {"toJson", "a", call_to_json},      {"trimSpace", "s", call_trim}, {"tz", "sa", call_tz},    {"urlUnescape", "s", call_unescape},
+    {"date", "sa", call_date},     {"join", "sa", call_join},
+    {"safeUrl", "s", call_trim},   {"stringSlice", "s*", call_slice},
+    {"toJson", "a", call_to_json}, {"trimSpace", "s", call_trim},
+    {"tz", "sa", call_tz},         {"urlUnescape", "s", call_unescape},
 };
 
 }  // namespace
 
-Result<std::string> expand(std::string_view text, const Notification& notification, const std::vector<std::string>& templates) {
+Result<std::string> expand(std::string_view text, const Notification& notification,
+                           const std::vector<std::string>& templates) {
   if (text.find("{{") == std::string_view::npos) return std::string(text);
-  go_template::Set set("", {kFunctions, metrics::text_template_functions(), go_template::go_functions()}, {.text_bytes_max = 1u << 20});
+  go_template::Set set("", {kFunctions, metrics::text_template_functions(), go_template::go_functions()},
+                       {.text_bytes_max = 1u << 20});
   TRY(set.parse("default", kDefaults));
   for (std::size_t i = 0; i < templates.size(); ++i) TRY(set.parse("template " + std::to_string(i + 1), templates[i]));
   TRY(set.parse("text", text));

@@ -13,15 +13,30 @@ struct Field {
   const char *camel, *snake;
 };
 // What is written otherwise in the objects than in the file. Names that are one word are the same.
-constexpr Field kFields[] = {{"sendResolved", "send_resolved"}, {"apiURL", "api_url"},         {"webhookURL", "webhook_url"}, {"titleLink", "title_link"},
-                             {"iconEmoji", "icon_emoji"},       {"iconURL", "icon_url"},       {"imageURL", "image_url"},     {"thumbURL", "thumb_url"},
-                             {"avatarURL", "avatar_url"},       {"routingKey", "routing_key"}, {"clientURL", "client_url"},   {"botToken", "bot_token"},
-                             {"chatID", "chat_id"},             {"parseMode", "parse_mode"},   {"disableNotifications", "disable_notifications"},
-                             {"maxAlerts", "max_alerts"},       {"urlSecret", "url"},          {"authUsername", "auth_username"},
-                             {"authPassword", "auth_password"}, {"requireTLS", "require_tls"}};
-constexpr Field kChannels[] = {{"slackConfigs", "slack_configs"},     {"discordConfigs", "discord_configs"},     {"webhookConfigs", "webhook_configs"},
-                               {"msteamsConfigs", "msteams_configs"}, {"msteamsv2Configs", "msteamsv2_configs"}, {"pagerdutyConfigs", "pagerduty_configs"},
-                               {"telegramConfigs", "telegram_configs"}, {"emailConfigs", "email_configs"}};
+constexpr Field kFields[] = {{"sendResolved", "send_resolved"},
+                             {"apiURL", "api_url"},
+                             {"webhookURL", "webhook_url"},
+                             {"titleLink", "title_link"},
+                             {"iconEmoji", "icon_emoji"},
+                             {"iconURL", "icon_url"},
+                             {"imageURL", "image_url"},
+                             {"thumbURL", "thumb_url"},
+                             {"avatarURL", "avatar_url"},
+                             {"routingKey", "routing_key"},
+                             {"clientURL", "client_url"},
+                             {"botToken", "bot_token"},
+                             {"chatID", "chat_id"},
+                             {"parseMode", "parse_mode"},
+                             {"disableNotifications", "disable_notifications"},
+                             {"maxAlerts", "max_alerts"},
+                             {"urlSecret", "url"},
+                             {"authUsername", "auth_username"},
+                             {"authPassword", "auth_password"},
+                             {"requireTLS", "require_tls"}};
+constexpr Field kChannels[] = {{"slackConfigs", "slack_configs"},         {"discordConfigs", "discord_configs"},
+                               {"webhookConfigs", "webhook_configs"},     {"msteamsConfigs", "msteams_configs"},
+                               {"msteamsv2Configs", "msteamsv2_configs"}, {"pagerdutyConfigs", "pagerduty_configs"},
+                               {"telegramConfigs", "telegram_configs"},   {"emailConfigs", "email_configs"}};
 
 std::string snake(std::string_view camel, std::span<const Field> table) {
   for (const Field& field : table)
@@ -41,7 +56,8 @@ Value texts_of(const Value& from, const std::string& ns, const SecretReader& sec
   return out;
 }
 
-Result<Value> tls_config_of(const Value& from, std::string_view place, const std::string& ns, const SecretReader& secret) {
+Result<Value> tls_config_of(const Value& from, std::string_view place, const std::string& ns,
+                            const SecretReader& secret) {
   Value tls{{"insecure_skip_verify", from["insecureSkipVerify"].as_bool()}};
   for (const auto& field : from.entries()) {
     const bool known = field.key == "insecureSkipVerify" || (field.key == "ca" && !field.value["secret"].is_null());
@@ -112,10 +128,12 @@ Value matchers_of(const Value& list) {
 Value route_of(const Value& from, const std::string& prefix, const std::string& ns, bool top) {
   Value out = Value::map();
   if (!from["receiver"].as_string().empty()) out.set("receiver", prefix + from["receiver"].str());
-  for (const auto& [camel, name] : {std::pair("groupBy", "group_by"), std::pair("groupWait", "group_wait"), std::pair("groupInterval", "group_interval"),
+  for (const auto& [camel, name] : {std::pair("groupBy", "group_by"), std::pair("groupWait", "group_wait"),
+                                    std::pair("groupInterval", "group_interval"),
                                     std::pair("repeatInterval", "repeat_interval"), std::pair("continue", "continue")})
     if (from.contains(camel)) out.set(name, from[camel]);
-  for (const auto& [camel, name] : {std::pair("muteTimeIntervals", "mute_time_intervals"), std::pair("activeTimeIntervals", "active_time_intervals")}) {
+  for (const auto& [camel, name] : {std::pair("muteTimeIntervals", "mute_time_intervals"),
+                                    std::pair("activeTimeIntervals", "active_time_intervals")}) {
     std::vector<std::string> names;
     for (const Value& item : from[camel].items()) names.push_back(prefix + item.str());
     out.set(name, Value::list_of(names));
@@ -142,7 +160,8 @@ Result<void> add_object(Config& config, const kube::Object& object, const Secret
     for (const auto& entry : from.entries()) {
       if (entry.key == "name") continue;
       std::vector<Value> channels;
-      for (const Value& item : entry.value.items()) channels.push_back(TRY(channel_of(item, object.ns(), secret).in("receiver " + from["name"].str())));
+      for (const Value& item : entry.value.items())
+        channels.push_back(TRY(channel_of(item, object.ns(), secret).in("receiver " + from["name"].str())));
       receiver.set(snake(entry.key, kChannels), Value(std::move(channels)));
     }
     receivers.push_back(std::move(receiver));
@@ -155,7 +174,10 @@ Result<void> add_object(Config& config, const kube::Object& object, const Secret
   }
   Value route = route_of(spec["route"], prefix, object.ns(), true);
   const Value root{{"receiver", route["receiver"]}, {"routes", Value(std::vector<Value>{route})}};
-  const Value document{{"route", root}, {"receivers", Value(std::move(receivers))}, {"time_intervals", Value(std::move(intervals))}, {"global", config.global}};
+  const Value document{{"route", root},
+                       {"receivers", Value(std::move(receivers))},
+                       {"time_intervals", Value(std::move(intervals))},
+                       {"global", config.global}};
   Config own = TRY(parse_config(yaml::write(document)));
   for (const Value& from : spec["inhibitRules"].items()) {
     InhibitRule rule;

@@ -79,7 +79,8 @@ void Manager::receive(const std::vector<Alert>& alerts, std::int64_t now) {
     alert.updated_at = now;
     const auto there = alerts_.find(fingerprint);
     if (there == alerts_.end() && alerts_.size() >= kAlertsMax) continue;
-    if (there != alerts_.end() && !there->second.resolved(now)) alert.starts_at = std::min(alert.starts_at, there->second.starts_at);
+    if (there != alerts_.end() && !there->second.resolved(now))
+      alert.starts_at = std::min(alert.starts_at, there->second.starts_at);
     const auto routes = matching_routes(config_.root, alert.labels);
     for (const Route* route : routes) {
       const Labels labels = group_labels(*route, alert.labels);
@@ -97,10 +98,12 @@ void Manager::receive(const std::vector<Alert>& alerts, std::int64_t now) {
 }
 
 bool Manager::is_inhibiting(const Alert& source, const Alert& target, const InhibitRule& rule, std::int64_t now) const {
-  if (source.resolved(now) || !matches(rule.source, source.labels) || !matches(rule.target, target.labels)) return false;
+  if (source.resolved(now) || !matches(rule.source, source.labels) || !matches(rule.target, target.labels))
+    return false;
   // An alert that is source and target of a rule does not mute itself or its like.
   if (matches(rule.target, source.labels) && matches(rule.source, target.labels)) return false;
-  return std::all_of(rule.equal.begin(), rule.equal.end(), [&](const std::string& name) { return source.labels.get(name) == target.labels.get(name); });
+  return std::all_of(rule.equal.begin(), rule.equal.end(),
+                     [&](const std::string& name) { return source.labels.get(name) == target.labels.get(name); });
 }
 
 Muting Manager::muting_of(const Alert& alert, std::int64_t now) const {
@@ -161,7 +164,8 @@ void Manager::flush(const std::string& key, Group& group, std::int64_t now, std:
   if (receiver == config_.receivers.end() || n.alerts.empty() || is_muted(group.route, now)) return;
   for (const Integration& integration : receiver->second.integrations) {
     const auto last = log_.find(log_key(key, integration.id));
-    if (!needs_notice(last == log_.end() ? nullptr : &last->second, firing, resolved, integration, group.route, now)) continue;
+    if (!needs_notice(last == log_.end() ? nullptr : &last->second, firing, resolved, integration, group.route, now))
+      continue;
     Notification own = n;
     if (!integration.send_resolved) std::erase_if(own.alerts, [now](const Alert& a) { return a.resolved(now); });
     if (own.alerts.empty()) continue;
@@ -176,7 +180,8 @@ std::vector<Due> Manager::take_due(std::int64_t now) {
   for (auto& [key, group] : groups_)
     if (group.under_way == 0 && group.due <= now) {
       flush(key, group, now, out);
-      if (group.under_way == 0) std::erase_if(group.alerts, [&](const std::string& f) { return alerts_.at(f).resolved(now); });
+      if (group.under_way == 0)
+        std::erase_if(group.alerts, [&](const std::string& f) { return alerts_.at(f).resolved(now); });
     }
   collect_garbage(now);
   return out;
@@ -241,7 +246,9 @@ Result<std::string> Manager::set_silence(Silence silence, std::int64_t now) {
   if (std::all_of(silence.matchers.begin(), silence.matchers.end(), [](const Matcher& m) { return m.matches(""); }))
     return Error{ErrorCode::bad_request, "silence invalid: at least one matcher must not match the empty string"};
   if (silence.ends_at <= silence.starts_at || silence.ends_at <= now)
-    return Error{ErrorCode::bad_request, silence.ends_at <= now ? "silence invalid: end time can't be in the past" : "silence invalid: start time must be before end time"};
+    return Error{ErrorCode::bad_request, silence.ends_at <= now
+                                             ? "silence invalid: end time can't be in the past"
+                                             : "silence invalid: start time must be before end time"};
   const std::lock_guard lock(mutex_);
   const auto same_matchers = [&](const Silence& other) {
     return std::equal(silence.matchers.begin(), silence.matchers.end(), other.matchers.begin(), other.matchers.end(),
@@ -258,7 +265,8 @@ Result<std::string> Manager::set_silence(Silence silence, std::int64_t now) {
     }
   }
   if (silence.id.empty()) {
-    if (silences_.size() >= kSilencesMax) return Error{ErrorCode::too_many_requests, "more than " + std::to_string(kSilencesMax) + " silences"};
+    if (silences_.size() >= kSilencesMax)
+      return Error{ErrorCode::too_many_requests, "more than " + std::to_string(kSilencesMax) + " silences"};
     silence.id = random_uuid();
     silence.starts_at = std::max(silence.starts_at, now);
   }
@@ -330,8 +338,12 @@ Value Manager::explain(const Labels& labels, std::int64_t now) const {
   for (const Route* route : matching_routes(config_.root, labels)) {
     const Labels grouped = group_labels(*route, labels);
     const std::string key = key_of(*route, grouped);
-    Value one{{"route", route->id}, {"receiver", route->receiver}, {"groupLabels", value_of(grouped)}, {"mutedByTime", is_muted(*route, now)},
-              {"groupWait", metrics::format_duration(route->group_wait_ms)}, {"groupInterval", metrics::format_duration(route->group_interval_ms)},
+    Value one{{"route", route->id},
+              {"receiver", route->receiver},
+              {"groupLabels", value_of(grouped)},
+              {"mutedByTime", is_muted(*route, now)},
+              {"groupWait", metrics::format_duration(route->group_wait_ms)},
+              {"groupInterval", metrics::format_duration(route->group_interval_ms)},
               {"repeatInterval", metrics::format_duration(route->repeat_interval_ms)}};
     if (const auto group = groups_.find(key); group != groups_.end()) one.set("nextLook", time_text(group->second.due));
     std::vector<Value> channels;
@@ -348,10 +360,16 @@ Value Manager::explain(const Labels& labels, std::int64_t now) const {
   }
   const Muting muting = muting_of(alert, now);
   std::vector<Value> silenced, inhibited;
-  for (const std::string& id : muting.silenced_by) silenced.push_back(Value{{"id", id}, {"comment", silences_.at(id).comment}, {"until", time_text(silences_.at(id).ends_at)}});
+  for (const std::string& id : muting.silenced_by)
+    silenced.push_back(
+        Value{{"id", id}, {"comment", silences_.at(id).comment}, {"until", time_text(silences_.at(id).ends_at)}});
   for (const std::string& f : muting.inhibited_by) inhibited.push_back(value_of(alerts_.at(f).labels));
-  return Value{{"labels", value_of(labels)}, {"known", there != alerts_.end()}, {"firing", there != alerts_.end() && !alert.resolved(now)},
-               {"routes", Value(std::move(routes))}, {"silences", Value(std::move(silenced))}, {"inhibitedBy", Value(std::move(inhibited))}};
+  return Value{{"labels", value_of(labels)},
+               {"known", there != alerts_.end()},
+               {"firing", there != alerts_.end() && !alert.resolved(now)},
+               {"routes", Value(std::move(routes))},
+               {"silences", Value(std::move(silenced))},
+               {"inhibitedBy", Value(std::move(inhibited))}};
 }
 
 Value Manager::state() const {
@@ -360,23 +378,32 @@ Value Manager::state() const {
   for (const auto& [id, s] : silences_) {
     std::vector<std::string> matchers;
     for (const Matcher& m : s.matchers) matchers.push_back(m.str());
-    silences.push_back(Value{{"id", id}, {"createdBy", s.created_by}, {"comment", s.comment}, {"matchers", Value::list_of(matchers)},
-                             {"startsAt", s.starts_at}, {"endsAt", s.ends_at}, {"updatedAt", s.updated_at}});
+    silences.push_back(Value{{"id", id},
+                             {"createdBy", s.created_by},
+                             {"comment", s.comment},
+                             {"matchers", Value::list_of(matchers)},
+                             {"startsAt", s.starts_at},
+                             {"endsAt", s.ends_at},
+                             {"updatedAt", s.updated_at}});
   }
   for (const auto& [key, sent] : log_)
-    log.push_back(Value{{"key", key}, {"firing", list_of(sent.firing)}, {"resolved", list_of(sent.resolved)}, {"at", sent.at}});
+    log.push_back(
+        Value{{"key", key}, {"firing", list_of(sent.firing)}, {"resolved", list_of(sent.resolved)}, {"at", sent.at}});
   return Value{{"silences", Value(std::move(silences))}, {"sent", Value(std::move(log))}};
 }
 
 void Manager::restore(const Value& state, std::int64_t) {
   const std::lock_guard lock(mutex_);
   for (const Value& from : state["silences"].items()) {
-    Silence s{from["id"].str(), from["createdBy"].str(), from["comment"].str(), {}, from["startsAt"].as_int(), from["endsAt"].as_int(), from["updatedAt"].as_int()};
+    Silence s{from["id"].str(),          from["createdBy"].str(), from["comment"].str(),     {},
+              from["startsAt"].as_int(), from["endsAt"].as_int(), from["updatedAt"].as_int()};
     for (const Value& text : from["matchers"].items())
-      if (const auto parsed = parse_matchers(text.as_string()); parsed.ok()) s.matchers.insert(s.matchers.end(), parsed->begin(), parsed->end());
+      if (const auto parsed = parse_matchers(text.as_string()); parsed.ok())
+        s.matchers.insert(s.matchers.end(), parsed->begin(), parsed->end());
     if (!s.matchers.empty()) silences_[s.id] = std::move(s);
   }
-  for (const Value& from : state["sent"].items()) log_[from["key"].str()] = {texts(from["firing"]), texts(from["resolved"]), from["at"].as_int()};
+  for (const Value& from : state["sent"].items())
+    log_[from["key"].str()] = {texts(from["firing"]), texts(from["resolved"]), from["at"].as_int()};
 }
 
 std::uint64_t Manager::version() const {

@@ -15,7 +15,9 @@ struct Silence {
   std::string id, created_by, comment;
   std::vector<Matcher> matchers;
   std::int64_t starts_at = 0, ends_at = 0, updated_at = 0;
-  std::string_view state(std::int64_t now) const { return now < starts_at ? "pending" : now < ends_at ? "active" : "expired"; }
+  std::string_view state(std::int64_t now) const {
+    return now < starts_at ? "pending" : now < ends_at ? "active" : "expired";
+  }
 };
 
 // What keeps an alert from being told.
@@ -57,8 +59,8 @@ class Manager {
   void done(const Due& due, bool sent, bool retry, std::int64_t now);
   std::int64_t next_due() const;  // INT64_MAX when nothing is
 
-  // Gives the id. An active silence that is edited goes on under its id unless its matchers change. Errors: bad_request,
-  // not_found.
+  // Gives the id. An active silence that is edited goes on under its id unless its matchers change. Errors:
+  // bad_request, not_found.
   Result<std::string> set_silence(Silence silence, std::int64_t now);
   Result<void> expire_silence(const std::string& id, std::int64_t now);
   std::vector<Silence> silences() const;

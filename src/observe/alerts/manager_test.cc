@@ -62,7 +62,8 @@ std::string refusal(const std::string& yaml) {
 
 TEST_CASE("alerts of a group are told together after the wait, again only when there is news or after long") {
   Manager manager(parse_config(kConfig).value());
-  manager.receive({alert("A", {{"pod", "1"}}, kStart + 90 * kMinute), alert("A", {{"pod", "2"}}, kStart + 90 * kMinute)}, kStart);
+  manager.receive(
+      {alert("A", {{"pod", "1"}}, kStart + 90 * kMinute), alert("A", {{"pod", "2"}}, kStart + 90 * kMinute)}, kStart);
   CHECK(deliver(manager, kStart + 9 * kSecond).empty());
   const auto first = deliver(manager, kStart + 10 * kSecond);
   REQUIRE(first.size() == 1);
@@ -110,13 +111,20 @@ TEST_CASE("a notice that failed is tried again soon, and an unacceptable one is 
 TEST_CASE("routes go from the first that matches, on where they continue") {
   const Manager manager(parse_config(kConfig).value());
   CHECK(receivers(manager, Labels::from({{"alertname", "A"}})) == std::vector<std::string>{"all"});
-  CHECK(receivers(manager, Labels::from({{"severity", "page"}, {"team", "b"}})) == std::vector<std::string>{"pager", "team"});
+  CHECK(receivers(manager, Labels::from({{"severity", "page"}, {"team", "b"}})) ==
+        std::vector<std::string>{"pager", "team"});
 }
 
 TEST_CASE("silences, inhibition and muted times keep an alert from being told") {
   Manager manager(parse_config(kConfig).value());
-  manager.receive({alert("A"), alert("NodeDown", {{"node", "n"}}), alert("Slow", {{"node", "n"}}), alert("Slow", {{"node", "m"}}), alert("T", {{"team", "a"}})}, kStart);
-  const std::string id = manager.set_silence({"", "me", "", parse_matchers("alertname=~\"A|X\"").value(), kStart, kStart + kMinute * 5}, kStart).value();
+  manager.receive({alert("A"), alert("NodeDown", {{"node", "n"}}), alert("Slow", {{"node", "n"}}),
+                   alert("Slow", {{"node", "m"}}), alert("T", {{"team", "a"}})},
+                  kStart);
+  const std::string id =
+      manager
+          .set_silence({"", "me", "", parse_matchers("alertname=~\"A|X\"").value(), kStart, kStart + kMinute * 5},
+                       kStart)
+          .value();
   std::vector<std::string> told;
   for (const Due& due : deliver(manager, kStart + 10 * kSecond))
     for (const Alert& one : due.notification.alerts) told.push_back(one.labels.str());
@@ -159,7 +167,8 @@ TEST_CASE("channels get what their makers document") {
   n.alerts[0].ends_at = kStart - 1;
   CHECK(make("discord", Value{{"webhook_url", "http://x"}})["embeds"][0]["color"].as_int() == 0x2ECC71);
   CHECK(make("pagerduty", Value{{"routing_key", "k"}})["event_action"].as_string() == "resolve");
-  CHECK(make("msteamsv2", Value{{"webhook_url", "http://x"}})["attachments"][0]["content"]["type"].as_string() == "AdaptiveCard");
+  CHECK(make("msteamsv2", Value{{"webhook_url", "http://x"}})["attachments"][0]["content"]["type"].as_string() ==
+        "AdaptiveCard");
   CHECK(make("telegram", Value{{"bot_token", "t"}, {"chat_id", 5}})["chat_id"].as_int() == 5);
   CHECK(make("slack", Value{{"api_url", "http://x"}, {"title", "{{ .Nope.x }}"}}).is_string());
 }
@@ -172,7 +181,8 @@ route: {receiver: all}
 receivers:
 - name: all
   email_configs: [{to: 'a@example.org, b@example.org', headers: {X-Team: '{{ .GroupLabels.alertname }}'}}]
-)").value();
+)")
+                            .value();
   const auto made = make_mail(config.receivers.at("all").integrations[0], n, {});
   REQUIRE_MESSAGE(made.ok(), (made.ok() ? "" : made.error().message));
   CHECK(made->server.host == "mail.example");
@@ -183,17 +193,24 @@ receivers:
   CHECK(made->mail.headers[1].second == "[FIRING:1] A (1)");
   CHECK(made->mail.html.find("A is wrong") != std::string::npos);
 
-  const auto refused = [&](const Value& settings) { return make_mail({"email", settings, true, "email"}, n, {}).error().message; };
+  const auto refused = [&](const Value& settings) {
+    return make_mail({"email", settings, true, "email"}, n, {}).error().message;
+  };
   CHECK(refused(Value{{"smarthost", "mail.example"}}) == "email: smarthost must be host:port, is \"mail.example\"");
   CHECK(refused(Value{{"smarthost", "m:25"}, {"from", "x"}}) == "email: from: not a mail address: x");
   CHECK(refused(Value{{"smarthost", "m:25"}, {"from", "a@b"}}) == "email: to is missing");
 }
 
 TEST_CASE("an AlertmanagerConfig sends mail through the global server, with its headers") {
-  Config config = parse_config("global: {smtp_smarthost: 'm:25', smtp_from: a@b}\nroute: {receiver: x}\nreceivers: [{name: x}]").value();
-  const kube::Object object(json::parse(R"({"metadata":{"namespace":"shop","name":"c"},"spec":{"route":{"receiver":"r"},"receivers":[{"name":"r",
+  Config config =
+      parse_config("global: {smtp_smarthost: 'm:25', smtp_from: a@b}\nroute: {receiver: x}\nreceivers: [{name: x}]")
+          .value();
+  const kube::Object object(
+      json::parse(
+          R"({"metadata":{"namespace":"shop","name":"c"},"spec":{"route":{"receiver":"r"},"receivers":[{"name":"r",
     "emailConfigs":[{"to":"t@example.org","requireTLS":false,"headers":[{"key":"Subject","value":"hello"}],
-      "authUsername":"u","authPassword":{"name":"s","key":"k"}}]}]}})").value());
+      "authUsername":"u","authPassword":{"name":"s","key":"k"}}]}]}})")
+          .value());
   const auto added = add_object(config, object, [](const std::string&, const Value&) { return std::string("secret"); });
   REQUIRE_MESSAGE(added.ok(), (added.ok() ? "" : added.error().message));
   const Value& settings = config.receivers.at("shop/c/r").integrations[0].settings;
@@ -204,7 +221,12 @@ TEST_CASE("an AlertmanagerConfig sends mail through the global server, with its 
 }
 
 TEST_CASE("templates see alerts as upstream's do") {
-  const Notification n{"r", "k", "http://am", Labels::from({{"alertname", "A"}}), {alert("A", {{"pod", "1"}}), alert("A", {{"pod", "2"}}, kStart - 1)}, kStart};
+  const Notification n{"r",
+                       "k",
+                       "http://am",
+                       Labels::from({{"alertname", "A"}}),
+                       {alert("A", {{"pod", "1"}}), alert("A", {{"pod", "2"}}, kStart - 1)},
+                       kStart};
   const auto text = [&](const std::string& t) {
     const auto out = expand(t, n, {"{{ define \"own\" }}own {{ .Receiver }}{{ end }}"});
     return out.ok() ? *out : "error: " + out.error().message;
@@ -220,36 +242,56 @@ TEST_CASE("configurations that can't work are refused, by field") {
   CHECK(refusal("route: {receiver: x}\nreceivers: []") == "undefined receiver \"x\" used in route");
   CHECK(refusal("receivers: []") == "no routes provided");
   CHECK(refusal("route: {}\nreceivers: [{name: a}]") == "route: root route must specify a default receiver");
-  CHECK(refusal("route: {receiver: a, matchers: ['x=y']}\nreceivers: [{name: a}]") == "route: root route must not have any matchers");
-  CHECK(refusal("route: {receiver: a}\nreceivers: [{name: a, sns_configs: [{}]}]") == "receiver a: sns_configs is not a channel that is served here");
-  CHECK(refusal("route: {receiver: a, routes: [{mute_time_intervals: [x]}]}\nreceivers: [{name: a}]") == "undefined time interval \"x\" used in route");
-  CHECK(refusal("route: {receiver: a, group_wait: soon}\nreceivers: [{name: a}]").find("group_wait") != std::string::npos);
+  CHECK(refusal("route: {receiver: a, matchers: ['x=y']}\nreceivers: [{name: a}]") ==
+        "route: root route must not have any matchers");
+  CHECK(refusal("route: {receiver: a}\nreceivers: [{name: a, sns_configs: [{}]}]") ==
+        "receiver a: sns_configs is not a channel that is served here");
+  CHECK(refusal("route: {receiver: a, routes: [{mute_time_intervals: [x]}]}\nreceivers: [{name: a}]") ==
+        "undefined time interval \"x\" used in route");
+  CHECK(refusal("route: {receiver: a, group_wait: soon}\nreceivers: [{name: a}]").find("group_wait") !=
+        std::string::npos);
 }
 
 TEST_CASE("an AlertmanagerConfig takes the alerts of its namespace") {
   Config config = parse_config(kConfig).value();
-  kube::Object object(json::parse(R"({"apiVersion":"monitoring.coreos.com/v1alpha1","kind":"AlertmanagerConfig","metadata":{"name":"chat","namespace":"shop"},
+  kube::Object object(
+      json::parse(
+          R"({"apiVersion":"monitoring.coreos.com/v1alpha1","kind":"AlertmanagerConfig","metadata":{"name":"chat","namespace":"shop"},
     "spec":{"route":{"receiver":"r","groupBy":["pod"],"matchers":[{"name":"severity","value":"page"}]},
-            "receivers":[{"name":"r","discordConfigs":[{"apiURL":{"name":"s","key":"url"},"sendResolved":false}]}]}})").value());
-  REQUIRE(add_object(config, object, [](const std::string& ns, const Value& selector) { return ns + "/" + selector["name"].str(); }).ok());
+            "receivers":[{"name":"r","discordConfigs":[{"apiURL":{"name":"s","key":"url"},"sendResolved":false}]}]}})")
+          .value());
+  REQUIRE(add_object(config, object, [](const std::string& ns, const Value& selector) {
+            return ns + "/" + selector["name"].str();
+          }).ok());
   const Manager manager(config);
-  CHECK(receivers(manager, Labels::from({{"namespace", "shop"}, {"severity", "page"}})) == std::vector<std::string>{"shop/chat/r", "pager"});
-  CHECK(receivers(manager, Labels::from({{"namespace", "other"}, {"severity", "page"}})) == std::vector<std::string>{"pager"});
+  CHECK(receivers(manager, Labels::from({{"namespace", "shop"}, {"severity", "page"}})) ==
+        std::vector<std::string>{"shop/chat/r", "pager"});
+  CHECK(receivers(manager, Labels::from({{"namespace", "other"}, {"severity", "page"}})) ==
+        std::vector<std::string>{"pager"});
   CHECK(config.receivers.at("shop/chat/r").integrations.at(0).settings["api_url"].as_string() == "shop/s");
 }
 
 TEST_CASE("an AlertmanagerConfig's httpConfig is kept, and what of it can't be done refuses the object") {
   const auto add = [](const std::string& http, Config& config) {
-    const std::string receiver = R"({"name":"r","webhookConfigs":[{"url":"http://a.example","httpConfig":)" + http + "}]}";
-    const kube::Object object(json::parse(R"({"metadata":{"name":"chat","namespace":"shop"},"spec":{"route":{"receiver":"r"},"receivers":[)" + receiver + "]}}").value());
-    return add_object(config, object, [](const std::string& ns, const Value& selector) { return ns + "/" + selector["key"].str(); });
+    const std::string receiver =
+        R"({"name":"r","webhookConfigs":[{"url":"http://a.example","httpConfig":)" + http + "}]}";
+    const kube::Object object(
+        json::parse(R"({"metadata":{"name":"chat","namespace":"shop"},"spec":{"route":{"receiver":"r"},"receivers":[)" +
+                    receiver + "]}}")
+            .value());
+    return add_object(config, object,
+                      [](const std::string& ns, const Value& selector) { return ns + "/" + selector["key"].str(); });
   };
   Config config = parse_config(kConfig).value();
-  REQUIRE(add(R"({"authorization":{"type":"Token","credentials":{"name":"s","key":"token"}},"tlsConfig":{"ca":{"secret":{"name":"s","key":"ca"}}}})", config).ok());
+  REQUIRE(
+      add(R"({"authorization":{"type":"Token","credentials":{"name":"s","key":"token"}},"tlsConfig":{"ca":{"secret":{"name":"s","key":"ca"}}}})",
+          config)
+          .ok());
   const Value& http = config.receivers.at("shop/chat/r").integrations.at(0).settings["http_config"];
   CHECK(json::write(http["authorization"]) == R"({"type":"Token","credentials":"shop/token"})");
   CHECK(http["tls_config"]["ca"].as_string() == "shop/ca");
-  for (const char* refused : {R"({"proxyURL":"http://p.example"})", R"({"oauth2":{}})", R"({"tlsConfig":{"cert":{}}})"}) {
+  for (const char* refused :
+       {R"({"proxyURL":"http://p.example"})", R"({"oauth2":{}})", R"({"tlsConfig":{"cert":{}}})"}) {
     Config other = parse_config(kConfig).value();
     const auto added = add(refused, other);
     REQUIRE_FALSE(added.ok());
@@ -264,8 +306,12 @@ TEST_CASE("API v2 takes alerts and silences and gives them back") {
   };
   CHECK(ask("POST", "/api/v2/alerts", R"([{"labels":{"alertname":"A"},"annotations":{"summary":"s"}}])").status == 200);
   CHECK(ask("POST", "/api/v2/alerts", R"([{"labels":{}}])").status == 400);
-  const Value made = json::parse(ask("POST", "/api/v2/silences",
-      R"({"matchers":[{"name":"alertname","value":"A","isRegex":false}],"startsAt":"2023-11-14T22:00:00Z","endsAt":"2023-11-14T23:00:00Z","createdBy":"me","comment":"c"})").body).value();
+  const Value made =
+      json::parse(
+          ask("POST", "/api/v2/silences",
+              R"({"matchers":[{"name":"alertname","value":"A","isRegex":false}],"startsAt":"2023-11-14T22:00:00Z","endsAt":"2023-11-14T23:00:00Z","createdBy":"me","comment":"c"})")
+              .body)
+          .value();
   const Value alerts = json::parse(ask("GET", "/api/v2/alerts").body).value();
   CHECK(alerts[0]["status"]["state"].as_string() == "suppressed");
   CHECK(alerts[0]["status"]["silencedBy"][0] == made["silenceID"]);
@@ -279,12 +325,15 @@ TEST_CASE("time intervals know weekdays, the end of the month and zones") {
   const auto in = [](const std::string& text, const char* time) {
     return contains(parse_time_interval(json::parse(text).value()).value(), parse_time(time).value());
   };
-  CHECK(in(R"({"weekdays":["monday:friday"],"times":[{"start_time":"09:00","end_time":"17:00"}]})", "2026-11-20T16:59:00Z"));
-  CHECK_FALSE(in(R"({"weekdays":["monday:friday"],"times":[{"start_time":"09:00","end_time":"17:00"}]})", "2026-11-20T17:00:00Z"));
+  CHECK(in(R"({"weekdays":["monday:friday"],"times":[{"start_time":"09:00","end_time":"17:00"}]})",
+           "2026-11-20T16:59:00Z"));
+  CHECK_FALSE(in(R"({"weekdays":["monday:friday"],"times":[{"start_time":"09:00","end_time":"17:00"}]})",
+                 "2026-11-20T17:00:00Z"));
   CHECK_FALSE(in(R"({"weekdays":["monday:friday"]})", "2026-11-21T12:00:00Z"));
   CHECK(in(R"({"days_of_month":["-1"]})", "2028-02-29T12:00:00Z"));
   CHECK(in(R"({"months":["november"],"years":["2026"]})", "2026-11-21T12:00:00Z"));
-  CHECK_FALSE(parse_time_interval(json::parse(R"({"times":[{"start_time":"17:00","end_time":"09:00"}]})").value()).ok());
+  CHECK_FALSE(
+      parse_time_interval(json::parse(R"({"times":[{"start_time":"17:00","end_time":"09:00"}]})").value()).ok());
 }
 
 TEST_CASE("the default rules can be read") {

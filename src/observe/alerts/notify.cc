@@ -13,7 +13,8 @@ namespace caisson::alerts {
 namespace {
 
 constexpr std::int64_t kDiscordRed = 0x992D22, kDiscordGreen = 0x2ECC71;
-constexpr std::size_t kSlackTitleMax = 1024, kDiscordTitleMax = 256, kDiscordTextMax = 4096, kTelegramMax = 4096, kPagerDutyMax = 1024;
+constexpr std::size_t kSlackTitleMax = 1024, kDiscordTitleMax = 256, kDiscordTextMax = 4096, kTelegramMax = 4096,
+                      kPagerDutyMax = 1024;
 
 // Cuts at a character's border; what was cut shows.
 std::string cut(std::string text, std::size_t bytes_max) {
@@ -33,28 +34,36 @@ Result<Post> slack(const Settings& s) {
   struct Part {
     const char *key, *otherwise;
   };
-  for (const Part& part : {Part{"title", "{{ template \"slack.default.title\" . }}"}, Part{"title_link", "{{ template \"slack.default.titlelink\" . }}"},
-                           Part{"pretext", ""}, Part{"text", "{{ template \"slack.default.text\" . }}"},
+  for (const Part& part : {Part{"title", "{{ template \"slack.default.title\" . }}"},
+                           Part{"title_link", "{{ template \"slack.default.titlelink\" . }}"}, Part{"pretext", ""},
+                           Part{"text", "{{ template \"slack.default.text\" . }}"},
                            Part{"fallback", "{{ template \"slack.default.fallback\" . }}"},
-                           Part{"color", "{{ if eq .Status \"firing\" }}danger{{ else }}good{{ end }}"}, Part{"footer", ""}, Part{"image_url", ""}, Part{"thumb_url", ""}}) {
+                           Part{"color", "{{ if eq .Status \"firing\" }}danger{{ else }}good{{ end }}"},
+                           Part{"footer", ""}, Part{"image_url", ""}, Part{"thumb_url", ""}}) {
     const std::string text = TRY(s.text(part.key, part.otherwise));
-    if (!text.empty()) attachment.set(part.key, std::string_view(part.key) == "title" ? cut(text, kSlackTitleMax) : text);
+    if (!text.empty())
+      attachment.set(part.key, std::string_view(part.key) == "title" ? cut(text, kSlackTitleMax) : text);
   }
   attachment.set("mrkdwn_in", Value::list_of({"fallback", "pretext", "text"}));
   std::vector<Value> fields;
   for (const Value& field : s["fields"].items()) {
     const std::string title = TRY(s.expand_value(field["title"], "fields"));
-    fields.push_back(Value{{"title", title}, {"value", TRY(s.expand_value(field["value"], "fields"))}, {"short", field["short"].as_bool()}});
+    fields.push_back(Value{{"title", title},
+                           {"value", TRY(s.expand_value(field["value"], "fields"))},
+                           {"short", field["short"].as_bool()}});
   }
   if (!fields.empty()) attachment.set("fields", Value(std::move(fields)));
   std::vector<Value> actions;
   for (const Value& action : s["actions"].items()) {
     const std::string text = TRY(s.expand_value(action["text"], "actions"));
-    actions.push_back(Value{{"type", action["type"].as_string("button")}, {"text", text}, {"url", TRY(s.expand_value(action["url"], "actions"))}});
+    actions.push_back(Value{{"type", action["type"].as_string("button")},
+                            {"text", text},
+                            {"url", TRY(s.expand_value(action["url"], "actions"))}});
   }
   if (!actions.empty()) attachment.set("actions", Value(std::move(actions)));
   Value body{{"attachments", Value(std::vector<Value>{attachment})}};
-  for (const Part& part : {Part{"channel", ""}, Part{"username", "{{ template \"slack.default.username\" . }}"}, Part{"icon_emoji", ""}, Part{"icon_url", ""}}) {
+  for (const Part& part : {Part{"channel", ""}, Part{"username", "{{ template \"slack.default.username\" . }}"},
+                           Part{"icon_emoji", ""}, Part{"icon_url", ""}}) {
     const std::string text = TRY(s.text(part.key, part.otherwise));
     if (!text.empty()) body.set(part.key, text);
   }
@@ -65,7 +74,9 @@ Result<Post> discord(const Settings& s) {
   const std::string title = TRY(s.text("title", "{{ template \"discord.default.title\" . }}"));
   const std::string message = TRY(s.text("message", "{{ template \"discord.default.message\" . }}"));
   const std::string content = TRY(s.text("content", "{{ template \"discord.default.content\" . }}"));
-  const Value embed{{"title", cut(title, kDiscordTitleMax)}, {"description", cut(message, kDiscordTextMax)}, {"color", s.firing() ? kDiscordRed : kDiscordGreen}};
+  const Value embed{{"title", cut(title, kDiscordTitleMax)},
+                    {"description", cut(message, kDiscordTextMax)},
+                    {"color", s.firing() ? kDiscordRed : kDiscordGreen}};
   Value body{{"content", content}, {"embeds", Value(std::vector<Value>{embed})}};
   for (const char* key : {"username", "avatar_url"}) {
     const std::string text = TRY(s.text(key));
@@ -78,20 +89,33 @@ Result<Post> teams_card(const Settings& s) {
   const std::string title = TRY(s.text("title", "{{ template \"msteams.default.title\" . }}"));
   const std::string summary = TRY(s.text("summary", "{{ template \"msteams.default.summary\" . }}"));
   const std::string text = TRY(s.text("text", "{{ template \"msteams.default.text\" . }}"));
-  return Post{TRY(s.url("webhook_url")), Value{{"@context", "http://schema.org/extensions"}, {"@type", "MessageCard"}, {"title", title},
-                                               {"summary", summary}, {"text", text}, {"themeColor", s.firing() ? "8C1A1A" : "2DC72D"}}};
+  return Post{TRY(s.url("webhook_url")), Value{{"@context", "http://schema.org/extensions"},
+                                               {"@type", "MessageCard"},
+                                               {"title", title},
+                                               {"summary", summary},
+                                               {"text", text},
+                                               {"themeColor", s.firing() ? "8C1A1A" : "2DC72D"}}};
 }
 
 Result<Post> teams_adaptive(const Settings& s) {
   const std::string title = TRY(s.text("title", "{{ template \"msteamsv2.default.title\" . }}"));
   const std::string text = TRY(s.text("text", "{{ template \"msteamsv2.default.text\" . }}"));
-  const Value heading{{"type", "TextBlock"}, {"text", title}, {"weight", "Bolder"}, {"size", "Medium"}, {"wrap", true},
-                      {"style", "heading"}, {"color", s.firing() ? "Attention" : "Good"}};
-  const Value content{{"$schema", "http://adaptivecards.io/schemas/adaptive-card.json"}, {"type", "AdaptiveCard"}, {"version", "1.2"},
-                      {"body", Value(std::vector<Value>{heading, Value{{"type", "TextBlock"}, {"text", text}, {"wrap", true}}})},
-                      {"msteams", Value{{"width", "full"}}}};
+  const Value heading{{"type", "TextBlock"},
+                      {"text", title},
+                      {"weight", "Bolder"},
+                      {"size", "Medium"},
+                      {"wrap", true},
+                      {"style", "heading"},
+                      {"color", s.firing() ? "Attention" : "Good"}};
+  const Value content{
+      {"$schema", "http://adaptivecards.io/schemas/adaptive-card.json"},
+      {"type", "AdaptiveCard"},
+      {"version", "1.2"},
+      {"body", Value(std::vector<Value>{heading, Value{{"type", "TextBlock"}, {"text", text}, {"wrap", true}}})},
+      {"msteams", Value{{"width", "full"}}}};
   const Value attachment{{"contentType", "application/vnd.microsoft.card.adaptive"}, {"content", content}};
-  return Post{TRY(s.url("webhook_url")), Value{{"type", "message"}, {"attachments", Value(std::vector<Value>{attachment})}}};
+  return Post{TRY(s.url("webhook_url")),
+              Value{{"type", "message"}, {"attachments", Value(std::vector<Value>{attachment})}}};
 }
 
 Result<Post> pagerduty(const Settings& s, const Notification& n) {
@@ -101,18 +125,27 @@ Result<Post> pagerduty(const Settings& s, const Notification& n) {
   const std::string link = TRY(s.text("client_url", "{{ template \"pagerduty.default.clientURL\" . }}"));
   const std::string severity = TRY(s.text("severity", "error"));
   Value details{{"firing", TRY(expand("{{ template \"pagerduty.default.instances\" .Alerts.Firing }}", n, {}))},
-                {"num_firing", std::to_string(std::count_if(n.alerts.begin(), n.alerts.end(), [&](const Alert& a) { return !a.resolved(n.now); }))},
-                {"num_resolved", std::to_string(std::count_if(n.alerts.begin(), n.alerts.end(), [&](const Alert& a) { return a.resolved(n.now); }))}};
+                {"num_firing", std::to_string(std::count_if(n.alerts.begin(), n.alerts.end(),
+                                                            [&](const Alert& a) { return !a.resolved(n.now); }))},
+                {"num_resolved", std::to_string(std::count_if(n.alerts.begin(), n.alerts.end(),
+                                                              [&](const Alert& a) { return a.resolved(n.now); }))}};
   for (const auto& entry : s["details"].entries()) details.set(entry.key, TRY(s.expand_value(entry.value, "details")));
-  Value payload{{"summary", cut(summary, kPagerDutyMax)}, {"source", source}, {"severity", severity}, {"custom_details", details}};
+  Value payload{{"summary", cut(summary, kPagerDutyMax)},
+                {"source", source},
+                {"severity", severity},
+                {"custom_details", details}};
   for (const char* name : {"class", "component", "group"}) {
     const std::string text = TRY(s.text(name));
     if (!text.empty()) payload.set(name, text);
   }
   std::string url = TRY(s.text("url"));
   if (url.empty()) url = "https://events.pagerduty.com/v2/enqueue";
-  return Post{url, Value{{"routing_key", key}, {"event_action", n.firing() ? "trigger" : "resolve"}, {"dedup_key", sha256_hex(n.group_key)},
-                         {"client", source}, {"client_url", link}, {"payload", payload}}};
+  return Post{url, Value{{"routing_key", key},
+                         {"event_action", n.firing() ? "trigger" : "resolve"},
+                         {"dedup_key", sha256_hex(n.group_key)},
+                         {"client", source},
+                         {"client_url", link},
+                         {"payload", payload}}};
 }
 
 Result<Post> telegram(const Settings& s) {
@@ -123,7 +156,9 @@ Result<Post> telegram(const Settings& s) {
   while (base.ends_with('/')) base.pop_back();
   const Value& chat = s["chat_id"];
   if (chat.is_null()) return Error{ErrorCode::bad_request, "telegram: chat_id is missing"};
-  Value body{{"chat_id", chat}, {"text", cut(message, kTelegramMax)}, {"disable_web_page_preview", true},
+  Value body{{"chat_id", chat},
+             {"text", cut(message, kTelegramMax)},
+             {"disable_web_page_preview", true},
              {"disable_notification", s["disable_notifications"].as_bool()}};
   const std::string mode(s["parse_mode"].as_string(""));
   if (!mode.empty()) body.set("parse_mode", mode);
@@ -131,9 +166,13 @@ Result<Post> telegram(const Settings& s) {
 }
 
 Value alert_value(const Alert& alert, std::int64_t now) {
-  return Value{{"status", alert.resolved(now) ? "resolved" : "firing"}, {"labels", value_of(alert.labels)}, {"annotations", value_of(alert.annotations)},
-               {"startsAt", time_text(alert.starts_at)}, {"endsAt", alert.resolved(now) ? time_text(alert.ends_at) : "0001-01-01T00:00:00Z"},
-               {"generatorURL", alert.generator_url}, {"fingerprint", alert.fingerprint()}};
+  return Value{{"status", alert.resolved(now) ? "resolved" : "firing"},
+               {"labels", value_of(alert.labels)},
+               {"annotations", value_of(alert.annotations)},
+               {"startsAt", time_text(alert.starts_at)},
+               {"endsAt", alert.resolved(now) ? time_text(alert.ends_at) : "0001-01-01T00:00:00Z"},
+               {"generatorURL", alert.generator_url},
+               {"fingerprint", alert.fingerprint()}};
 }
 
 template <class Of>
@@ -156,10 +195,16 @@ Result<Post> webhook(const Settings& s, const Notification& n) {
     if (most == 0 || static_cast<std::int64_t>(alerts.size()) < most) alerts.push_back(alert_value(alert, n.now));
   const auto truncated = static_cast<std::int64_t>(n.alerts.size() - alerts.size());
   return Post{TRY(s.url("url")),
-              Value{{"receiver", n.receiver}, {"status", n.firing() ? "firing" : "resolved"}, {"alerts", Value(std::move(alerts))},
-                    {"groupLabels", value_of(n.group_labels)}, {"commonLabels", common(n.alerts, [](const Alert& a) { return value_of(a.labels); })},
+              Value{{"receiver", n.receiver},
+                    {"status", n.firing() ? "firing" : "resolved"},
+                    {"alerts", Value(std::move(alerts))},
+                    {"groupLabels", value_of(n.group_labels)},
+                    {"commonLabels", common(n.alerts, [](const Alert& a) { return value_of(a.labels); })},
                     {"commonAnnotations", common(n.alerts, [](const Alert& a) { return value_of(a.annotations); })},
-                    {"externalURL", n.external_url}, {"version", "4"}, {"groupKey", n.group_key}, {"truncatedAlerts", truncated}}};
+                    {"externalURL", n.external_url},
+                    {"version", "4"},
+                    {"groupKey", n.group_key},
+                    {"truncatedAlerts", truncated}}};
 }
 
 Result<Post> post_of(const Integration& i, const Notification& n, const Settings& s) {
@@ -175,10 +220,12 @@ Result<Post> post_of(const Integration& i, const Notification& n, const Settings
 
 void add_http_config(const Value& from, Outgoing& out) {
   if (const Value& basic = from["basic_auth"]; basic.is_map())
-    out.request.headers.set("Authorization", "Basic " + base64(basic["username"].str() + ":" + basic["password"].str()));
+    out.request.headers.set("Authorization",
+                            "Basic " + base64(basic["username"].str() + ":" + basic["password"].str()));
   if (const Value& a = from["authorization"]; a.is_map())
     out.request.headers.set("Authorization", std::string(a["type"].as_string("Bearer")) + " " + a["credentials"].str());
-  if (const auto token = from["bearer_token"].as_string(); !token.empty()) out.request.headers.set("Authorization", "Bearer " + std::string(token));
+  if (const auto token = from["bearer_token"].as_string(); !token.empty())
+    out.request.headers.set("Authorization", "Bearer " + std::string(token));
   out.client.verify = !from["tls_config"]["insecure_skip_verify"].as_bool();
   out.client.ca_pem = from["tls_config"]["ca"].str();
 }
@@ -215,7 +262,8 @@ Value value_of(const Pairs& pairs) {
   return out;
 }
 
-Result<Outgoing> make_request(const Integration& integration, const Notification& notification, const std::vector<std::string>& templates) {
+Result<Outgoing> make_request(const Integration& integration, const Notification& notification,
+                              const std::vector<std::string>& templates) {
   const Settings settings(integration, notification, templates);
   const Post post = TRY(post_of(integration, notification, settings));
   Outgoing out;
@@ -230,11 +278,13 @@ Result<Outgoing> make_request(const Integration& integration, const Notification
   return out;
 }
 
-static Sent send_by_mail(const Integration& integration, const Notification& notification, const std::vector<std::string>& templates) {
+static Sent send_by_mail(const Integration& integration, const Notification& notification,
+                         const std::vector<std::string>& templates) {
   const auto out = make_mail(integration, notification, templates);
   if (!out.ok()) return {false, out.error()};
   auto sent = http::send_mail(out->server, out->mail).in(integration.id);
-  const bool retry = !sent.ok() && (sent.error().code == ErrorCode::unavailable || sent.error().code == ErrorCode::timeout);
+  const bool retry =
+      !sent.ok() && (sent.error().code == ErrorCode::unavailable || sent.error().code == ErrorCode::timeout);
   return {retry, std::move(sent)};
 }
 
@@ -247,7 +297,8 @@ Sent send(const Integration& integration, const Notification& notification, cons
   if (!response.ok()) return {true, Error{ErrorCode::unavailable, integration.id + ": " + response.error().message}};
   if (response->status / 100 == 2) return {};
   const bool retry = response->status / 100 == 5 || response->status == 429;
-  return {retry, Error{ErrorCode::unavailable, integration.id + ": the channel answered " + std::to_string(response->status) + " " + cut(response->body, 200)}};
+  return {retry, Error{ErrorCode::unavailable, integration.id + ": the channel answered " +
+                                                   std::to_string(response->status) + " " + cut(response->body, 200)}};
 }
 
 }  // namespace caisson::alerts

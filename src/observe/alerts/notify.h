@@ -35,21 +35,24 @@ struct Notification {
 
 // Expands `text` with upstream's data (.Status, .Alerts.Firing, .CommonLabels …) and functions. Errors: bad_request in
 // Go's words.
-Result<std::string> expand(std::string_view text, const Notification& notification, const std::vector<std::string>& templates);
+Result<std::string> expand(std::string_view text, const Notification& notification,
+                           const std::vector<std::string>& templates);
 
 struct Outgoing {
   http::Request request;
   http::ClientOptions client;
 };
 // Errors: bad_request, which names the setting that is missing or the template that fails.
-Result<Outgoing> make_request(const Integration& integration, const Notification& notification, const std::vector<std::string>& templates);
+Result<Outgoing> make_request(const Integration& integration, const Notification& notification,
+                              const std::vector<std::string>& templates);
 
 // A notice by e-mail. Errors as make_request()'s.
 struct OutgoingMail {
   http::MailServer server;
   http::Mail mail;
 };
-Result<OutgoingMail> make_mail(const Integration& integration, const Notification& notification, const std::vector<std::string>& templates);
+Result<OutgoingMail> make_mail(const Integration& integration, const Notification& notification,
+                               const std::vector<std::string>& templates);
 
 struct Sent {
   bool retry = false;  // the channel may take it later

@@ -62,8 +62,10 @@ struct Server::Impl {
     if (!exists(file())) return;
     const auto text = read_file(file());
     const auto state = text.ok() ? json::parse(*text) : Result<Value>(text.error());
-    if (state.ok()) manager.restore(*state, now());
-    else log::warning("silences and notices not read", {{"file", file()}, {"error", state.error()}});
+    if (state.ok())
+      manager.restore(*state, now());
+    else
+      log::warning("silences and notices not read", {{"file", file()}, {"error", state.error()}});
     saved_version = manager.version();
   }
 
@@ -71,8 +73,10 @@ struct Server::Impl {
     const std::uint64_t version = manager.version();
     if (version == saved_version) return;
     const auto written = write_file(file(), json::write(manager.state()), 0640);
-    if (written.ok()) saved_version = version;
-    else log::warning("silences and notices not written", {{"error", written.error()}});
+    if (written.ok())
+      saved_version = version;
+    else
+      log::warning("silences and notices not written", {{"error", written.error()}});
   }
 
   Result<Config> own_config(const std::vector<kube::Object>& secrets) {
@@ -81,7 +85,8 @@ struct Server::Impl {
       std::vector<std::string> templates;
       for (const auto& entry : secret["data"].entries())
         if (entry.key.ends_with(".tmpl")) templates.push_back(decoded(entry.value));
-      return parse_config(decoded(secret["data"]["alertmanager.yaml"]), std::move(templates)).in("Secret caisson-system/alertmanager");
+      return parse_config(decoded(secret["data"]["alertmanager.yaml"]), std::move(templates))
+          .in("Secret caisson-system/alertmanager");
     }
     return empty_config();
   }
@@ -93,7 +98,8 @@ struct Server::Impl {
     auto config = own_config(secrets);
     const SecretReader secret_of = [&](const std::string& ns, const Value& selector) {
       for (const kube::Object& secret : secrets)
-        if (secret.ns() == ns && secret.name() == selector["name"].as_string()) return decoded(secret["data"][selector["key"].as_string()]);
+        if (secret.ns() == ns && secret.name() == selector["name"].as_string())
+          return decoded(secret["data"][selector["key"].as_string()]);
       return std::string();
     };
     if (!config.ok()) {
@@ -114,7 +120,9 @@ struct Server::Impl {
     due.notification.external_url = options.external_url;
     const auto queued = senders->run([this, due] {
       const Sent sent = send(due.integration, due.notification, due.templates);
-      if (!sent.result.ok()) log::warning("notice not sent", {{"channel", due.integration.id}, {"retry", sent.retry}, {"error", sent.result.error()}});
+      if (!sent.result.ok())
+        log::warning("notice not sent",
+                     {{"channel", due.integration.id}, {"retry", sent.retry}, {"error", sent.result.error()}});
       manager.done(due, sent.result.ok(), sent.retry, now());
       wake();
     });
@@ -165,7 +173,8 @@ void Server::start() {
 
 void Server::receive(const std::vector<metrics::AlertNotice>& notices) {
   std::vector<Alert> alerts;
-  for (const metrics::AlertNotice& n : notices) alerts.push_back({n.labels, n.annotations, n.starts_at, n.ends_at, 0, n.generator_url});
+  for (const metrics::AlertNotice& n : notices)
+    alerts.push_back({n.labels, n.annotations, n.starts_at, n.ends_at, 0, n.generator_url});
   impl_->manager.receive(alerts, impl_->now());
   impl_->wake();
 }
@@ -177,7 +186,8 @@ void Server::handle(const http::ExchangePtr& exchange, std::string_view path) {
     if (!read.ok()) return exchange->respond({400, {{"Content-Type", "text/plain"}}, read.error().message});
     body = std::move(read).value();
   }
-  exchange->respond(answer_api(impl_->manager, exchange->method, path, exchange->query, body, impl_->now(), impl_->started_ms));
+  exchange->respond(
+      answer_api(impl_->manager, exchange->method, path, exchange->query, body, impl_->now(), impl_->started_ms));
   impl_->wake();
 }
 

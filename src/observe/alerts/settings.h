@@ -9,11 +9,15 @@ namespace caisson::alerts {
 
 class Settings {
  public:
-  Settings(const Integration& i, const Notification& n, const std::vector<std::string>& templates) : i_(i), n_(n), templates_(templates) {}
+  Settings(const Integration& i, const Notification& n, const std::vector<std::string>& templates)
+      : i_(i), n_(n), templates_(templates) {}
 
-  Result<std::string> text(const char* key, std::string_view otherwise = "") const { return expand_value(i_.settings[key], key, otherwise); }
+  Result<std::string> text(const char* key, std::string_view otherwise = "") const {
+    return expand_value(i_.settings[key], key, otherwise);
+  }
   Result<std::string> expand_value(const Value& value, const char* key, std::string_view otherwise = "") const {
-    return expand(value.is_null() ? std::string(otherwise) : value.scalar_text(), n_, templates_).in(i_.id + ": " + key);
+    return expand(value.is_null() ? std::string(otherwise) : value.scalar_text(), n_, templates_)
+        .in(i_.id + ": " + key);
   }
   // A URL, itself or in a file.
   Result<std::string> url(const char* key) const {

@@ -12,8 +12,8 @@ namespace caisson::alerts {
 namespace {
 
 constexpr std::string_view kWeekdays[] = {"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"};
-constexpr std::string_view kMonths[] = {"january", "february", "march", "april", "may", "june",
-                                        "july", "august", "september", "october", "november", "december"};
+constexpr std::string_view kMonths[] = {"january", "february", "march",     "april",   "may",      "june",
+                                        "july",    "august",   "september", "october", "november", "december"};
 
 Error bad(const std::string& what, std::string_view text) {
   return {ErrorCode::bad_request, "'" + std::string(text) + "' is not a valid " + what};
@@ -22,8 +22,10 @@ Error bad(const std::string& what, std::string_view text) {
 // "17:30", also "24:00": minutes of the day.
 Result<int> minute_of_day(std::string_view text) {
   const auto parts = split(text, ':');
-  const auto hour = parts.size() == 2 ? parse_int(parts[0]) : std::nullopt, minute = parts.size() == 2 ? parse_int(parts[1]) : std::nullopt;
-  if (!hour || !minute || *hour < 0 || *minute < 0 || *minute > 59 || *hour * 60 + *minute > 24 * 60) return bad("time", text);
+  const auto hour = parts.size() == 2 ? parse_int(parts[0]) : std::nullopt,
+             minute = parts.size() == 2 ? parse_int(parts[1]) : std::nullopt;
+  if (!hour || !minute || *hour < 0 || *minute < 0 || *minute > 59 || *hour * 60 + *minute > 24 * 60)
+    return bad("time", text);
   return static_cast<int>(*hour * 60 + *minute);
 }
 
@@ -37,7 +39,8 @@ Result<int> number(std::string_view text, std::span<const std::string_view> name
 }
 
 // "monday:friday", "1", "-3:-1".
-Result<std::vector<Range>> ranges(const Value& list, std::span<const std::string_view> names, int first, const std::string& what, int least, int most) {
+Result<std::vector<Range>> ranges(const Value& list, std::span<const std::string_view> names, int first,
+                                  const std::string& what, int least, int most) {
   std::vector<Range> out;
   for (const Value& item : list.items()) {
     const std::string text = item.scalar_text();
@@ -47,19 +50,22 @@ Result<std::vector<Range>> ranges(const Value& list, std::span<const std::string
     range.first = TRY(number(parts[0], names, first, what));
     range.last = TRY(number(parts.back(), names, first, what));
     if (range.first < least || range.last > most || range.first == INT32_MIN) return bad(what, text);
-    if (range.first > range.last && (range.first < 0) == (range.last < 0)) return bad(what + " range: its end is before its start", text);
+    if (range.first > range.last && (range.first < 0) == (range.last < 0))
+      return bad(what + " range: its end is before its start", text);
     out.push_back(range);
   }
   return out;
 }
 
 bool any(const std::vector<Range>& list, int value) {
-  return list.empty() || std::any_of(list.begin(), list.end(), [value](const Range& r) { return value >= r.first && value <= r.last; });
+  return list.empty() ||
+         std::any_of(list.begin(), list.end(), [value](const Range& r) { return value >= r.first && value <= r.last; });
 }
 
 bool any_day(const std::vector<Range>& list, int day, int days) {
   return list.empty() || std::any_of(list.begin(), list.end(), [&](const Range& r) {
-           const int first = std::max(1, r.first < 0 ? days + r.first + 1 : r.first), last = r.last < 0 ? days + r.last + 1 : r.last;
+           const int first = std::max(1, r.first < 0 ? days + r.first + 1 : r.first),
+                     last = r.last < 0 ? days + r.last + 1 : r.last;
            return day >= first && day <= last;
          });
 }
@@ -93,9 +99,11 @@ bool contains(const TimeInterval& interval, Time time) {
   const auto zone = interval.zone ? interval.zone : go_template::TimeZone::utc();
   const go_template::ClockFace face = go_template::face_of(go_template::GoTime::from(time, zone));
   const int minute = face.hour * 60 + face.minute;
-  const bool in_time = interval.minutes.empty() || std::any_of(interval.minutes.begin(), interval.minutes.end(),
-                                                               [minute](const Range& r) { return minute >= r.first && minute < r.last; });
-  return in_time && any(interval.weekdays, face.weekday) && any(interval.months, face.month) && any(interval.years, static_cast<int>(face.year)) &&
+  const bool in_time = interval.minutes.empty() ||
+                       std::any_of(interval.minutes.begin(), interval.minutes.end(),
+                                   [minute](const Range& r) { return minute >= r.first && minute < r.last; });
+  return in_time && any(interval.weekdays, face.weekday) && any(interval.months, face.month) &&
+         any(interval.years, static_cast<int>(face.year)) &&
          any_day(interval.days_of_month, face.day, go_template::days_in_month(face.year, face.month));
 }
 

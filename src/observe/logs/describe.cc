@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::string_view kTracking = "argocd.argoproj.io/tracking-id";
 
-std::optional<kube::Object> find(const metrics::ObjectLister& list, const kube::Resource& kind, std::string_view ns, std::string_view name) {
+std::optional<kube::Object> find(const metrics::ObjectLister& list, const kube::Resource& kind, std::string_view ns,
+                                 std::string_view name) {
   for (const kube::Object& object : list(kind))
     if (object.name() == name && (ns.empty() || object.ns() == ns)) return object;
   return std::nullopt;
@@ -23,7 +24,8 @@ std::optional<kube::Object> workload_of(const metrics::ObjectLister& list, const
   constexpr int kLevelsMax = 4;
   for (int level = 0; level < kLevelsMax && owner; ++level) {
     const kube::Resource* resource = nullptr;
-    for (const kube::Resource* one : {&schema::kReplicaSets, &schema::kDeployments, &schema::kStatefulSets, &schema::kDaemonSets, &schema::kJobs})
+    for (const kube::Resource* one :
+         {&schema::kReplicaSets, &schema::kDeployments, &schema::kStatefulSets, &schema::kDaemonSets, &schema::kJobs})
       if (one->kind == owner->kind) resource = one;
     const auto next = resource ? find(list, *resource, pod.ns(), owner->name) : std::nullopt;
     if (!next) break;
@@ -41,8 +43,10 @@ std::string app_of(const kube::Object& pod, const std::optional<kube::Object>& w
 
 }  // namespace
 
-SourceLabels describe_container(const metrics::ObjectLister& list, const ContainerSource& source, const std::string& node) {
-  std::vector<Label> labels{{"namespace", source.ns}, {"pod", source.pod}, {"container", source.container}, {"node", node}};
+SourceLabels describe_container(const metrics::ObjectLister& list, const ContainerSource& source,
+                                const std::string& node) {
+  std::vector<Label> labels{
+      {"namespace", source.ns}, {"pod", source.pod}, {"container", source.container}, {"node", node}};
   std::vector<Label> metadata;
   const auto pod = find(list, schema::kPods, source.ns, source.pod);
   if (!pod) {
@@ -56,7 +60,8 @@ SourceLabels describe_container(const metrics::ObjectLister& list, const Contain
     const TraceContext trace = object->trace();
     if (!trace.empty()) metadata.push_back({"trace_id", trace.trace_id});
     const std::string tracking(object->annotation(kTracking));  // "shop-dev:apps/Deployment:shop/web"
-    const auto application = tracking.empty() ? std::nullopt : find(list, schema::kApplications, "", tracking.substr(0, tracking.find(':')));
+    const auto application =
+        tracking.empty() ? std::nullopt : find(list, schema::kApplications, "", tracking.substr(0, tracking.find(':')));
     if (!application) continue;
     const std::string revision = application->status().get({"sync", "revision"}).str();
     if (!revision.empty()) metadata.push_back({"commit", revision});

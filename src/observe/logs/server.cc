@@ -32,7 +32,8 @@ Result<std::int64_t> period(const Value& value) {
 // limits_config as far as it is read.
 Result<Retention> read_retention(const std::string& text, Retention retention) {
   const Value limits = TRY(yaml::read(text, {.name = "loki.yaml"}))["limits_config"];
-  if (limits.contains("retention_period")) retention.period = TRY(period(limits["retention_period"]).in("retention_period"));
+  if (limits.contains("retention_period"))
+    retention.period = TRY(period(limits["retention_period"]).in("retention_period"));
   for (const Value& one : limits["retention_stream"].items()) {
     RetentionRule rule;
     rule.matchers = TRY(logql::parse_matchers(one["selector"].as_string()).in("retention_stream"));
@@ -91,10 +92,12 @@ struct Server::Impl {
 
   Result<Batch> read_push(http::Exchange& exchange) {
     auto body = TRY(exchange.read_body(kBodyBytesMax));
-    if (is_json(exchange)) return read_push_json(TRY(unpack_body(std::move(body), exchange.headers.get("Content-Encoding"))));
+    if (is_json(exchange))
+      return read_push_json(TRY(unpack_body(std::move(body), exchange.headers.get("Content-Encoding"))));
     const std::string_view type = exchange.headers.get("Content-Type");
     if (!type.empty() && !type.starts_with("application/x-protobuf"))
-      return Error{ErrorCode::unsupported_media_type, "Content-Type \"" + std::string(type) + "\" is neither application/json nor application/x-protobuf"};
+      return Error{ErrorCode::unsupported_media_type,
+                   "Content-Type \"" + std::string(type) + "\" is neither application/json nor application/x-protobuf"};
     // The protobuf body is snappy by itself; a Content-Encoding is around it.
     const std::string_view encoding = exchange.headers.get("Content-Encoding");
     if (!encoding.empty() && encoding != "snappy") body = TRY(unpack_body(std::move(body), encoding));
@@ -114,19 +117,24 @@ struct Server::Impl {
     }
     if (path == "/otlp/v1/logs") {
       if (!post) return exchange.respond(error_response({ErrorCode::method_not_allowed, "an export is a POST"}));
-      return exchange.respond(answer_push(read_otlp(exchange), 200, is_json(exchange) ? "application/json" : "application/x-protobuf"));
+      return exchange.respond(
+          answer_push(read_otlp(exchange), 200, is_json(exchange) ? "application/json" : "application/x-protobuf"));
     }
-    if (path == "/ready" || path == "/loki/ready") return exchange.respond({200, {{"Content-Type", "text/plain; charset=utf-8"}}, "ready\n"});
+    if (path == "/ready" || path == "/loki/ready")
+      return exchange.respond({200, {{"Content-Type", "text/plain; charset=utf-8"}}, "ready\n"});
     if (path == "/loki/api/v1/tail") {
       const auto opened = tails->open(exchange, parameters);
       if (!opened.ok()) exchange.respond(error_response(opened.error()));
       return;
     }
     if (!path.starts_with(kApi)) return exchange.respond(error_response({ErrorCode::not_found, "404 page not found"}));
-    if (exchange.method != "GET" && !post) return exchange.respond(error_response({ErrorCode::method_not_allowed, "use GET or POST"}));
+    if (exchange.method != "GET" && !post)
+      return exchange.respond(error_response({ErrorCode::method_not_allowed, "use GET or POST"}));
     // Queries are long, and share their threads with everything else that is asked of the platform.
-    const auto place = std::unique_ptr<std::atomic<int>, void (*)(std::atomic<int>*)>(&running, [](std::atomic<int>* count) { --*count; });
-    if (++running > kQueriesMax) return exchange.respond(error_response({ErrorCode::too_many_requests, "too many outstanding requests"}));
+    const auto place = std::unique_ptr<std::atomic<int>, void (*)(std::atomic<int>*)>(
+        &running, [](std::atomic<int>* count) { --*count; });
+    if (++running > kQueriesMax)
+      return exchange.respond(error_response({ErrorCode::too_many_requests, "too many outstanding requests"}));
     exchange.respond(answer_query_api(*store, api, now(), path.substr(kApi.size()), parameters, exchange.headers));
   }
 };
@@ -143,13 +151,17 @@ void Server::start() {
   for (const kube::Object& map : it.list(schema::kConfigMaps)) {
     if (map.ns() != "caisson-system" || map.name() != "loki") continue;
     auto read = read_retention(map["data"]["loki.yaml"].str(), it.options.store.retention);
-    if (read.ok()) it.store->set_retention(std::move(read).value());
-    else log::warning("ConfigMap caisson-system/loki is not read", {{"error", read.error()}});
+    if (read.ok())
+      it.store->set_retention(std::move(read).value());
+    else
+      log::warning("ConfigMap caisson-system/loki is not read", {{"error", read.error()}});
   }
   if (!it.options.agent_socket.empty()) {
     it.containers = std::make_unique<ContainerLogs>(
-        *it.store, ContainerLogsOptions{{.unix_socket = it.options.agent_socket}, it.options.node,
-                                        [&it](const ContainerSource& source) { return describe_container(it.list, source, it.options.node); }});
+        *it.store, ContainerLogsOptions{
+                       {.unix_socket = it.options.agent_socket}, it.options.node, [&it](const ContainerSource& source) {
+                         return describe_container(it.list, source, it.options.node);
+                       }});
     it.containers->start();
   }
   it.thread = std::thread([&it] { it.tend(); });
@@ -159,10 +171,13 @@ void Server::handle(const http::ExchangePtr& exchange, std::string_view path, co
   impl_->handle(*exchange, path, parameters);
 }
 
-Store& Server::store() { return *impl_->store; }
+Store& Server::store() {
+  return *impl_->store;
+}
 
 std::vector<kube::Resource> Server::kinds() {
-  return {schema::kPods, schema::kReplicaSets, schema::kDeployments, schema::kStatefulSets, schema::kDaemonSets, schema::kJobs, schema::kConfigMaps, schema::kApplications};
+  return {schema::kPods,       schema::kReplicaSets, schema::kDeployments, schema::kStatefulSets,
+          schema::kDaemonSets, schema::kJobs,        schema::kConfigMaps,  schema::kApplications};
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

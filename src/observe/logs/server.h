@@ -37,6 +37,7 @@ class Server {
 
 // What is said of a container by the objects: app (labels app.kubernetes.io/name, app, k8s-app, else the workload's
 // name), the commit that its Application synced, and the trace that changed its workload. Pure but for `list`.
-SourceLabels describe_container(const metrics::ObjectLister& list, const ContainerSource& source, const std::string& node);
+SourceLabels describe_container(const metrics::ObjectLister& list, const ContainerSource& source,
+                                const std::string& node);
 
 }  // namespace caisson::logs

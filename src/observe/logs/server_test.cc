@@ -12,14 +12,20 @@ namespace {
 
 struct Fixture {
   TempDir dir = TempDir::make().value();
-  std::unique_ptr<Server> logs = Server::open({.directory = dir.path() + "/store"}, [](const kube::Resource&) { return std::vector<kube::Object>(); }, system_clock()).value();
+  std::unique_ptr<Server> logs = Server::open(
+                                     {.directory = dir.path() + "/store"},
+                                     [](const kube::Resource&) { return std::vector<kube::Object>(); }, system_clock())
+                                     .value();
   std::optional<http::Server> server;
   http::Client client;
   int port = 0;
 
   Fixture() {
     server.emplace(http::Server::start({}).value());
-    port = server->listen("127.0.0.1", 0, [this](http::ExchangePtr exchange) { logs->handle(exchange, exchange->path, exchange->query); }).value();
+    port = server
+               ->listen("127.0.0.1", 0,
+                        [this](http::ExchangePtr exchange) { logs->handle(exchange, exchange->path, exchange->query); })
+               .value();
     logs->start();
   }
   http::Request request(const std::string& method, const std::string& path) const {
@@ -28,7 +34,8 @@ struct Fixture {
     out.url = "http://127.0.0.1:" + std::to_string(port) + path;
     return out;
   }
-  http::Response push(const std::string& body, const std::string& type = "application/json", const std::string& encoding = "") {
+  http::Response push(const std::string& body, const std::string& type = "application/json",
+                      const std::string& encoding = "") {
     http::Request out = request("POST", "/loki/api/v1/push");
     out.headers.set("Content-Type", type);
     if (!encoding.empty()) out.headers.set("Content-Encoding", encoding);
@@ -36,7 +43,8 @@ struct Fixture {
     return client.send(out).value();
   }
   static std::string line(const std::string& job, const std::string& text) {
-    return R"({"streams":[{"stream":{"job":")" + job + R"("},"values":[[")" + std::to_string(system_clock().now().time_since_epoch().count()) + R"(",")" + text + R"("]]}]})";
+    return R"({"streams":[{"stream":{"job":")" + job + R"("},"values":[[")" +
+           std::to_string(system_clock().now().time_since_epoch().count()) + R"(",")" + text + R"("]]}]})";
   }
 };
 
@@ -48,18 +56,22 @@ TEST_CASE_FIXTURE(Fixture, "pushes over HTTP: taken with 204, refused with Loki'
   CHECK(push("x", "text/plain").status == 415);
   CHECK(push("x", "application/x-protobuf").status == 400);
   CHECK(push("x", "application/json", "gzip").status == 400);
-  CHECK(push(R"({"streams":[{"stream":{},"values":[["1","x"]]}]})").body == "error at least one label pair is required per stream\n");
+  CHECK(push(R"({"streams":[{"stream":{},"values":[["1","x"]]}]})").body ==
+        "error at least one label pair is required per stream\n");
   CHECK(client.send(request("GET", "/loki/api/v1/push")).value().status == 405);
   CHECK(client.send(request("GET", "/loki/ready")).value().body == "ready\n");
   CHECK(client.send(request("GET", "/loki/nothing")).value().status == 404);
-  const auto answer = json::parse(client.send(request("GET", "/loki/api/v1/query_range?query=%7Bjob%3D%22a%22%7D")).value().body).value();
+  const auto answer =
+      json::parse(client.send(request("GET", "/loki/api/v1/query_range?query=%7Bjob%3D%22a%22%7D")).value().body)
+          .value();
   CHECK(answer["data"]["result"][0]["values"][0][1].as_string() == "one");
 }
 
 TEST_CASE_FIXTURE(Fixture, "a tail gives what is there, then what comes, through its pipeline") {
   REQUIRE(push(line("a", "before")).status == 204);
   REQUIRE(push(line("b", "of another stream")).status == 204);
-  http::Request out = request("GET", "/loki/api/v1/tail?query=%7Bjob%3D%22a%22%7D%20%7C%20line_format%20%22%3C%7B%7B__line__%7D%7D%3E%22");
+  http::Request out = request(
+      "GET", "/loki/api/v1/tail?query=%7Bjob%3D%22a%22%7D%20%7C%20line_format%20%22%3C%7B%7B__line__%7D%7D%3E%22");
   const auto socket = client.websocket(out, {}).value();
   const auto next = [&] {
     const auto message = socket->receive().value();

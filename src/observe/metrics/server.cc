@@ -44,7 +44,8 @@ Result<Config> parse_config(const std::string& text) {
   config.text = text;
   const Value document = TRY(yaml::read(text, {.name = "prometheus.yml"}));
   const Value& global = document["global"];
-  for (const auto& [key, into] : {std::pair("scrape_interval", &config.scrape.interval_ms), std::pair("scrape_timeout", &config.scrape.timeout_ms),
+  for (const auto& [key, into] : {std::pair("scrape_interval", &config.scrape.interval_ms),
+                                  std::pair("scrape_timeout", &config.scrape.timeout_ms),
                                   std::pair("evaluation_interval", &config.evaluation_ms)})
     if (global.contains(key)) *into = TRY(parse_duration(global[key].as_string()).in(key));
   config.default_rules = document["default_rules"].as_bool(true);
@@ -70,7 +71,7 @@ struct Server::Impl {
 
   std::mutex mutex;
   std::condition_variable changed;
-  bool stopping = false;               // GUARDED_BY(mutex), as the two below
+  bool stopping = false;  // GUARDED_BY(mutex), as the two below
   std::vector<std::string> problems;
   std::string config_text;
   std::thread thread;
@@ -85,7 +86,8 @@ struct Server::Impl {
     return {};
   }
 
-  std::vector<RuleGroup> read_rules(const Config& config, const std::vector<kube::Object>& maps, std::vector<std::string>& found) {
+  std::vector<RuleGroup> read_rules(const Config& config, const std::vector<kube::Object>& maps,
+                                    std::vector<std::string>& found) {
     std::vector<RuleGroup> groups;
     if (config.default_rules) groups = options.default_rules;
     const auto take = [&](const Value& document, const std::string& file) {
@@ -93,14 +95,17 @@ struct Server::Impl {
       if (!parsed.ok()) return found.push_back(file + ": " + parsed.error().message);
       for (const RuleGroup& group : *parsed) groups.push_back(group);
     };
-    for (const kube::Object& object : list(prometheus_rules())) take(object.spec(), "PrometheusRule " + object.key().str());
+    for (const kube::Object& object : list(prometheus_rules()))
+      take(object.spec(), "PrometheusRule " + object.key().str());
     for (const kube::Object& map : maps) {
       if (map.label("caisson.dev/rules") != "true") continue;
       for (const auto& entry : map["data"].entries()) {
         const std::string file = "ConfigMap " + map.key().str() + " " + std::string(entry.key);
         const auto document = yaml::read(entry.value.as_string(), {.name = std::string(entry.key)});
-        if (document.ok()) take(*document, file);
-        else found.push_back(file + ": " + document.error().message);
+        if (document.ok())
+          take(*document, file);
+        else
+          found.push_back(file + ": " + document.error().message);
       }
     }
     return groups;
@@ -114,8 +119,10 @@ struct Server::Impl {
     for (const DiscoveredJob& job : discovered.jobs)
       for (const Labels& labels : job.targets) {
         auto target = make_target(job.job, labels);
-        if (!target.ok()) found.push_back(job.job->pool + ": " + target.error().message);
-        else if (*target) targets.push_back(**target);
+        if (!target.ok())
+          found.push_back(job.job->pool + ": " + target.error().message);
+        else if (*target)
+          targets.push_back(**target);
       }
     return targets;
   }
@@ -124,7 +131,8 @@ struct Server::Impl {
     std::vector<std::string> found;
     const auto maps = list(schema::kConfigMaps);
     const Config config = read_config(maps, found);
-    if (found.empty() || !config.text.empty()) remotes->set_remotes(config.remotes);  // a text with a mistake changes none
+    if (found.empty() || !config.text.empty())
+      remotes->set_remotes(config.remotes);  // a text with a mistake changes none
     scraper->set_targets(read_targets(config, found));
     rules->set_groups(read_rules(config, maps, found));
     const std::lock_guard lock(mutex);
@@ -143,7 +151,8 @@ struct Server::Impl {
       const std::int64_t now = to_ms(clock.now());
       if (now - maintained >= kMaintainEveryMs) {
         maintained = now;
-        if (const auto done = storage->maintain(now); !done.ok()) log::error("metrics storage not maintained", {{"error", done.error()}});
+        if (const auto done = storage->maintain(now); !done.ok())
+          log::error("metrics storage not maintained", {{"error", done.error()}});
       }
       lock.lock();
       changed.wait_for(lock, std::chrono::milliseconds(options.refresh_ms), [this] { return stopping; });
@@ -207,7 +216,8 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options, ObjectLister
   impl->storage = TRY(Tsdb::open(impl->options.directory, impl->options.storage));
   impl->started_ms = to_ms(clock.now());
   impl->remotes = std::make_unique<RemoteSender>(*impl->storage, impl->options.directory + "/remote", clock);
-  impl->storage->on_append([sender = impl->remotes.get()](std::span<const NewSample> samples) { sender->offer(samples); });
+  impl->storage->on_append(
+      [sender = impl->remotes.get()](std::span<const NewSample> samples) { sender->offer(samples); });
   impl->scraper = std::make_unique<Scraper>(*impl->storage, impl->side, clock);
   RuleManager::Options rules;
   rules.state_file = impl->options.directory + "/alerts.json";
@@ -217,7 +227,8 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options, ObjectLister
   impl->scraper->add({"kube-state-metrics", "internal:kube-state-metrics",
                       Labels::from({{"job", "kube-state-metrics"}, {"instance", "caisson"}}), 15'000,
                       [own]() -> Result<Exposition> { return kube_state(own->list); }});
-  impl->scraper->add({"caisson-metrics", "internal:metrics", Labels::from({{"job", "caisson-metrics"}, {"instance", "caisson"}}), 15'000,
+  impl->scraper->add({"caisson-metrics", "internal:metrics",
+                      Labels::from({{"job", "caisson-metrics"}, {"instance", "caisson"}}), 15'000,
                       [own]() -> Result<Exposition> { return own->own_state(); }});
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
@@ -237,10 +248,12 @@ Tsdb& Server::storage() {
 }
 
 http::Response Server::answer(std::string_view method, std::string_view path, const http::Query& parameters) {
-  if (path == "/-/healthy" || path == "/-/ready") return {200, {{"Content-Type", "text/plain"}}, "Prometheus Server is Ready.\n"};
+  if (path == "/-/healthy" || path == "/-/ready")
+    return {200, {{"Content-Type", "text/plain"}}, "Prometheus Server is Ready.\n"};
   if (path == "/federate") return federate(*impl_->storage, to_ms(impl_->clock.now()), parameters);
   if (path == "/api/v1/admin/tsdb/delete_series") {
-    if (method != "POST" && method != "PUT") return error_response({ErrorCode::bad_request, "delete_series wants POST"});
+    if (method != "POST" && method != "PUT")
+      return error_response({ErrorCode::bad_request, "delete_series wants POST"});
     return impl_->remove(parameters);
   }
   if (path == "/api/v1/admin/tsdb/clean_tombstones") return {204, {}, ""};  // deletions take effect at once
@@ -254,7 +267,8 @@ http::Response Server::write(const http::Headers& headers, std::string_view body
 
 std::vector<kube::Resource> Server::kinds() {
   std::vector<kube::Resource> kinds = kube_state_kinds();
-  for (const kube::Resource* more : {&schema::kEndpointSlices, &service_monitors(), &pod_monitors(), &probes(), &prometheus_rules()})
+  for (const kube::Resource* more :
+       {&schema::kEndpointSlices, &service_monitors(), &pod_monitors(), &probes(), &prometheus_rules()})
     kinds.push_back(*more);
   return kinds;
 }

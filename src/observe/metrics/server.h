@@ -4,8 +4,8 @@
 //
 // Configuration is objects: ServiceMonitor, PodMonitor, Probe and PrometheusRule; ConfigMaps labelled
 // caisson.dev/rules=true, whose every key is a rule file; and ConfigMap caisson-system/prometheus with a prometheus.yml
-// (global, scrape_configs, remote_write). What can't be read is logged once and counted (caisson_metrics_config_problems), and the
-// rest goes on. Any thread.
+// (global, scrape_configs, remote_write). What can't be read is logged once and counted
+// (caisson_metrics_config_problems), and the rest goes on. Any thread.
 #pragma once
 #include "core/http/message.h"
 #include "observe/metrics/rules/manager.h"

@@ -22,8 +22,12 @@ class NoSpans final : public SpanSink {
 
 std::string kubeconfig(int port, const std::string& token) {
   return "apiVersion: v1\nkind: Config\ncurrent-context: it\n"
-         "clusters: [{name: it, cluster: {server: \"http://127.0.0.1:" + std::to_string(port) + "\"}}]\n"
-         "users: [{name: it, user: {token: \"" + token + "\"}}]\n"
+         "clusters: [{name: it, cluster: {server: \"http://127.0.0.1:" +
+         std::to_string(port) +
+         "\"}}]\n"
+         "users: [{name: it, user: {token: \"" +
+         token +
+         "\"}}]\n"
          "contexts: [{name: it, context: {cluster: it, user: it}}]\n";
 }
 
@@ -45,7 +49,8 @@ Result<void> run(const std::string& directory, int port) {
   kube::Runtime runtime(*client, system_clock(), {.threads = 4});
   controllers::add_controllers(runtime, {.spans = &spans});
   http::Server server = TRY(http::Server::start({}));
-  const int bound = TRY(server.listen("127.0.0.1", port, [&api](const http::ExchangePtr& exchange) { api->handle(exchange); }, nullptr));
+  const int bound = TRY(server.listen(
+      "127.0.0.1", port, [&api](const http::ExchangePtr& exchange) { api->handle(exchange); }, nullptr));
   runtime.start();
   const SecretBytes token = TRY(api->make_user_token("admin", {"system:masters"}));
   TRY(write_file(directory + "/kubeconfig", kubeconfig(bound, std::string(token.reveal())), 0600));

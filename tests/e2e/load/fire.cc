@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client of the load program: sends requests at a fixed rate, however long the answers take, until its standard input ends; then
-// waits for the answers that are due and says what became of every request.
+// The client of the load program: sends requests at a fixed rate, however long the answers take, until its standard
+// input ends; then waits for the answers that are due and says what became of every request.
 //   http_load fire NAME=MODE,RATE,IP:PORT,HOST[/PATH]...     one stream for each argument, RATE requests a second each
 // MODE:
 //   new     a connection for each request
 //   keep    connections are kept and used again; one that the other side closed under a request is a failure
-//   retry   as keep, but a request on a used connection that was closed before the first byte of an answer is sent once more on
+//   retry   as keep, but a request on a used connection that was closed before the first byte of an answer is sent once
+//   more on
 //           another: what RFC 9110, 9.2.2 allows for idempotent requests and every common client does
-// Exit status 0 when no request failed. The last lines: "NAME: N answered, N failed, N sent again, slowest N ms, from: POD ...".
+// Exit status 0 when no request failed. The last lines: "NAME: N answered, N failed, N sent again, slowest N ms, from:
+// POD ...".
 #include <csignal>
 #include <map>
 #include <set>
@@ -61,7 +63,8 @@ class Fire {
       }
       const Time now = Clock::now();
       for (Stream& stream : streams_) {
-        for (; !over_ && stream.next <= now; stream.next += std::chrono::microseconds(stream.every_us)) begin(stream, now, false);
+        for (; !over_ && stream.next <= now; stream.next += std::chrono::microseconds(stream.every_us))
+          begin(stream, now, false);
       }
       if (now - checked > milliseconds(200)) {
         checked = now;
@@ -127,7 +130,8 @@ class Fire {
     }
     const bool open = read_available(fd, connection.in);
     const int error = errno;
-    if (const auto message = whole_message(connection.in); message && connection.busy) return answered(fd, *message, open);
+    if (const auto message = whole_message(connection.in); message && connection.busy)
+      return answered(fd, *message, open);
     if (open) return;
     if (connection.busy) return lost(fd, error == 0 ? "closed without an answer" : std::strerror(error));
     std::erase(connection.stream->idle, fd);
@@ -192,8 +196,9 @@ class Fire {
     long failed = 0;
     for (const Stream& stream : streams_) {
       failed += stream.failed;
-      std::printf("%s: %ld answered, %ld failed, %ld sent again, slowest %ld ms, from:", stream.name.c_str(), stream.answered,
-                  stream.failed, stream.again, std::chrono::ceil<milliseconds>(stream.slowest).count());
+      std::printf("%s: %ld answered, %ld failed, %ld sent again, slowest %ld ms, from:", stream.name.c_str(),
+                  stream.answered, stream.failed, stream.again,
+                  std::chrono::ceil<milliseconds>(stream.slowest).count());
       for (const std::string& pod : stream.from) std::printf(" [%s]", pod.c_str());
       std::printf("\n");
     }
@@ -210,8 +215,10 @@ class Fire {
 std::optional<Stream> parse(const std::string& text) {
   Stream out;
   const auto equals = text.find('=');
-  const auto mode_end = text.find(',', equals), rate_end = text.find(',', mode_end + 1), to_end = text.find(',', rate_end + 1);
-  if (equals == std::string::npos || mode_end == std::string::npos || rate_end == std::string::npos || to_end == std::string::npos)
+  const auto mode_end = text.find(',', equals), rate_end = text.find(',', mode_end + 1),
+             to_end = text.find(',', rate_end + 1);
+  if (equals == std::string::npos || mode_end == std::string::npos || rate_end == std::string::npos ||
+      to_end == std::string::npos)
     return std::nullopt;
   out.name = text.substr(0, equals);
   out.mode = text.substr(equals + 1, mode_end - equals - 1);
@@ -228,7 +235,8 @@ std::optional<Stream> parse(const std::string& text) {
     path = out.host.substr(slash);
     out.host.resize(slash);
   }
-  out.request = "GET " + path + " HTTP/1.1\r\nHost: " + out.host + "\r\n" + (out.mode == "new" ? "Connection: close\r\n" : "") + "\r\n";
+  out.request = "GET " + path + " HTTP/1.1\r\nHost: " + out.host + "\r\n" +
+                (out.mode == "new" ? "Connection: close\r\n" : "") + "\r\n";
   return out;
 }
 

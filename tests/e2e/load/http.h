@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What both halves of the load program share: sockets, and as much of HTTP/1.1 as they speak to each other. Nothing of the product
-// is used here: a test must not be fooled by a fault that both sides have.
+// What both halves of the load program share: sockets, and as much of HTTP/1.1 as they speak to each other. Nothing of
+// the product is used here: a test must not be fooled by a fault that both sides have.
 #pragma once
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The load program of tests/e2e/rollout_test: a server that ends in the ways servers do, and a client that counts every request.
-// Linked statically, so that it runs in any image.
+// The load program of tests/e2e/rollout_test: a server that ends in the ways servers do, and a client that counts every
+// request. Linked statically, so that it runs in any image.
 #include <cstdio>
 #include <string_view>
 

@@ -2,7 +2,8 @@
 // The server of the load program, run in pods. Every answer names the pod.
 //   http_load serve PORT TEXT ON_TERM [SLOW_MIN_MS SLOW_MAX_MS]
 // ON_TERM, what SIGTERM does:
-//   drain   as well-behaved servers do (Go's http.Server.Shutdown): no new connections, idle ones are closed, those that never had
+//   drain   as well-behaved servers do (Go's http.Server.Shutdown): no new connections, idle ones are closed, those
+//   that never had
 //           a request are given a second for it, the others answer their request and close; ends with the last one
 //   ignore  nothing: the end comes by SIGKILL
 //   exit    ends at once, whatever is under way
@@ -133,8 +134,9 @@ class Server {
     const auto message = whole_message(connection.in);
     const bool last = draining_ || message->close;
     const std::string body = text_ + " " + host_ + "\n";
-    const std::string out = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) +
-                            "\r\n" + (last ? "Connection: close\r\n" : "") + "\r\n" + body;
+    const std::string out =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+        (last ? "Connection: close\r\n" : "") + "\r\n" + body;
     connection.in.erase(0, message->size);
     connection.busy = false;
     connection.used = true;
@@ -159,13 +161,14 @@ int serve(int argc, char** argv) {
     return 2;
   }
   if (std::string_view(argv[2]) != "ignore") {
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = [](int) { g_told_to_end = 1; };
     ::sigaction(SIGTERM, &action, nullptr);
   } else {
     ::signal(SIGTERM, SIG_IGN);
   }
-  return Server(std::atoi(argv[0]), argv[1], argv[2], argc == 5 ? std::atoi(argv[3]) : 0, argc == 5 ? std::atoi(argv[4]) : 0)
+  return Server(std::atoi(argv[0]), argv[1], argv[2], argc == 5 ? std::atoi(argv[3]) : 0,
+                argc == 5 ? std::atoi(argv[4]) : 0)
       .run();
 }
 

@@ -59,8 +59,8 @@ class Evaluator {
   Result<Datum> constant(const NumberNode& number);
   Result<Slot> chain(const Slot& dot, const ChainNode& node, Args args, const Datum* final);
   Result<Slot> variable(const Slot& dot, const PathNode& node, Args args, const Datum* final);
-  Result<Slot> fields(const Slot& dot, const Slot& start, const TreeNode& node, Names names,
-                      Args args, const Datum* final);
+  Result<Slot> fields(const Slot& dot, const Slot& start, const TreeNode& node, Names names, Args args,
+                      const Datum* final);
   Result<Slot> field(const Slot& dot, std::string_view name, const TreeNode& node, Args args, const Datum* final,
                      const Slot& receiver);
   Result<Slot> missing_key(const Datum& map, std::string_view name) const;

@@ -136,8 +136,8 @@ Result<Slot> Evaluator::variable(const Slot& dot, const PathNode& node, Args arg
   return fields(dot, start, node, node.names.subspan(1), args, final);
 }
 
-Result<Slot> Evaluator::fields(const Slot& dot, const Slot& start, const TreeNode& node,
-                               Names names, Args args, const Datum* final) {
+Result<Slot> Evaluator::fields(const Slot& dot, const Slot& start, const TreeNode& node, Names names, Args args,
+                               const Datum* final) {
   Slot receiver = start;
   for (std::size_t i = 0; i + 1 < names.size(); ++i) {
     receiver = TRY(field(dot, names[i], node, {}, nullptr, receiver));

@@ -14,7 +14,7 @@ struct Execution::State {
   const Set* current = nullptr;  // of the template that runs now
   std::uint64_t steps = 0;
   NameMap<std::size_t> includes;  // by name: how many are open
-  std::size_t expansions = 0;                                // of `tpl`: how many are open
+  std::size_t expansions = 0;     // of `tpl`: how many are open
   std::vector<Ref<Map>> edited;
   // Texts of `tpl`, parsed: by the set they were parsed over, and the text.
   std::unordered_map<const Set*, std::map<std::string, std::unique_ptr<Set>, std::less<>>> layers;

@@ -60,7 +60,7 @@ class Lexer {
   Lexer(const Lexer&) = delete;
   Lexer& operator=(const Lexer&) = delete;
 
-  Token next();                        // after an error or the end: end of file
+  Token next();                           // after an error or the end: end of file
   int line_of(const Token& token) const;  // from 1; counted when asked for, which only messages do
 
  private:

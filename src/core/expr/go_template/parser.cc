@@ -26,8 +26,11 @@ struct Shared {
   std::array<const Function*, 64> functions = {};  // found before, each at the place of its name
 
   const Function* find_function(std::string_view name) {
-    const auto byte = [&](std::size_t index) { return static_cast<std::size_t>(static_cast<unsigned char>(name[index])); };
-    const Function*& known = functions[(byte(0) * 7 + byte(name.size() / 2) * 3 + byte(name.size() - 1) + name.size()) % 64];
+    const auto byte = [&](std::size_t index) {
+      return static_cast<std::size_t>(static_cast<unsigned char>(name[index]));
+    };
+    const Function*& known =
+        functions[(byte(0) * 7 + byte(name.size() / 2) * 3 + byte(name.size() - 1) + name.size()) % 64];
     if (known == nullptr || known->name != name) known = set.find_function(name);
     return known;
   }
@@ -150,8 +153,9 @@ const Token& Parser::peek_non_space() {
 }
 
 Error Parser::fail(std::string_view message) const {
-  return Error{ErrorCode::bad_request,
-               "template: " + shared_.source->name + ":" + std::to_string(shared_.lexer.line_of(token_[0])) + ": " + std::string(message)};
+  return Error{ErrorCode::bad_request, "template: " + shared_.source->name + ":" +
+                                           std::to_string(shared_.lexer.line_of(token_[0])) + ": " +
+                                           std::string(message)};
 }
 
 Error Parser::unexpected(const Token& token, std::string_view context) const {

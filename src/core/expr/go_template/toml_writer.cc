@@ -185,7 +185,8 @@ class Writer {
     out_ += '{';
     using Member = std::pair<std::string_view, const Datum*>;
     std::vector<Member> direct, subs;
-    for (const auto& [key, item] : datum.as_map()->entries()) (TRY(is_sub(item)) ? subs : direct).push_back({key, &item});
+    for (const auto& [key, item] : datum.as_map()->entries())
+      (TRY(is_sub(item)) ? subs : direct).push_back({key, &item});
     // A nil is left out, but not the comma before it: BurntSushi's writer goes by the place among the keys.
     const auto write = [&](const std::vector<Member>& members, bool more) -> Result<void> {
       for (std::size_t i = 0; i < members.size(); ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Follows go-yaml v2 (scannerc.go, parserc.go; decode.go for the line that is named: that of a parser's error counts from
-// 0, and the first line is not named).
+// Follows go-yaml v2 (scannerc.go, parserc.go; decode.go for the line that is named: that of a parser's error counts
+// from 0, and the first line is not named).
 #include "core/expr/go_template/yaml_error.h"
 
 #include "core/base/text.h"

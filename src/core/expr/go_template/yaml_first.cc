@@ -31,8 +31,8 @@ std::size_t first_marker(std::string_view text) {
   for (std::size_t start = 0; start < text.size();) {
     const std::size_t end = std::min(text.find('\n', start), text.size());
     const std::string_view line = text.substr(start, end - start), word = caisson::trim(line);
-    const bool is_marker =
-        (line.starts_with("---") || line.starts_with("...")) && (line.size() == 3 || caisson::trim(line.substr(3, 1)).empty());
+    const bool is_marker = (line.starts_with("---") || line.starts_with("...")) &&
+                           (line.size() == 3 || caisson::trim(line.substr(3, 1)).empty());
     if (is_marker && any_content) return start;
     any_content = any_content || (!word.empty() && word[0] != '#' && word[0] != '%' && word != "---");
     start = end + 1;

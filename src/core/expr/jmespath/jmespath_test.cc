@@ -107,7 +107,8 @@ TEST_CASE("Kyverno's functions give what Kyverno 1.19.1 gives") {
       {"no_such(@)", "error unknown-function"},
       {"split('a')", "error invalid-arity"},
   };
-  for (const auto& [expression, expected] : cases) CHECK_MESSAGE(result(expression) == expected, std::string(expression));
+  for (const auto& [expression, expected] : cases)
+    CHECK_MESSAGE(result(expression) == expected, std::string(expression));
 }
 
 TEST_CASE("a key that is missing is told at the end of a path, and forgotten behind an alternative") {

@@ -124,9 +124,9 @@ Result<void> Actions::run_hooks(Release& release, std::string_view event, Durati
   for (std::size_t i = 0; i < hooks.size(); ++i) {
     ReleaseHook& hook = *hooks[i];
     TRY(delete_hook(hook, "before-hook-creation", timeout));
-    const auto objects = TRY(cluster_.build(hook.hook.manifest.content, ns_)
-                                 .in("unable to build kubernetes object for " + std::string(event) + " hook " +
-                                     hook.hook.manifest.source));
+    const auto objects = TRY(
+        cluster_.build(hook.hook.manifest.content, ns_)
+            .in("unable to build kubernetes object for " + std::string(event) + " hook " + hook.hook.manifest.source));
     hook.started_at = now();
     hook.phase = "Running";
     TRY(store_.update(release));
@@ -150,7 +150,8 @@ Result<void> Actions::run_hooks(Release& release, std::string_view event, Durati
 Result<void> Actions::install_crds(const std::vector<Crd>& crds) {
   std::vector<ClusterObject> made;
   for (const Crd& crd : crds) {
-    for (ClusterObject& object : TRY(cluster_.build(crd.file->data, ns_).in("failed to install CRD " + crd.file->name))) {
+    for (ClusterObject& object :
+         TRY(cluster_.build(crd.file->data, ns_).in("failed to install CRD " + crd.file->name))) {
       const auto done = cluster_.create({object});
       if (!done.ok() && done.error().code == ErrorCode::already_exists) continue;
       if (!done.ok()) return Error(done.error()).in("failed to install CRD " + crd.file->name);
@@ -176,7 +177,8 @@ Result<Release> Actions::fail_install(Release release, Error error, const Action
   if (!options.atomic) return error;
   ActionOptions removal = options;
   removal.keep_history = false;
-  TRY(uninstall(removal).in("an error occurred while uninstalling the release. original install error: " + error.message));
+  TRY(uninstall(removal).in("an error occurred while uninstalling the release. original install error: " +
+                            error.message));
   return std::move(error).in("release " + release.name + " failed, and has been uninstalled due to atomic being set");
 }
 
@@ -207,9 +209,9 @@ Result<Release> Actions::install(const Chart& chart, const Value& values, const 
   release.hooks = release_hooks(rendered.manifests);
   release.status = "pending-install";
   release.description = "Initial install underway";
-  const auto objects = owned(TRY(cluster_.build(release.manifest, ns_)
-                                     .in("unable to build kubernetes objects from release manifest")),
-                             release);
+  const auto objects =
+      owned(TRY(cluster_.build(release.manifest, ns_).in("unable to build kubernetes objects from release manifest")),
+            release);
   const auto adopted = TRY(adoptable(objects, release, options.take_ownership).in("Unable to continue with install"));
   if (options.dry_run) {
     release.description = "Dry run complete";
@@ -346,8 +348,8 @@ Result<Release> Actions::upgrade(Chart chart, const Value& values, const ActionO
   release.status = "pending-upgrade";
   release.description = "Preparing upgrade";
 
-  auto before = TRY(cluster_.build(current.manifest, ns_)
-                        .in("unable to build kubernetes objects from current release manifest"));
+  auto before =
+      TRY(cluster_.build(current.manifest, ns_).in("unable to build kubernetes objects from current release manifest"));
   const auto target = owned(
       TRY(cluster_.build(release.manifest, ns_).in("unable to build kubernetes objects from new release manifest")),
       release);
@@ -356,7 +358,8 @@ Result<Release> Actions::upgrade(Chart chart, const Value& values, const ActionO
     if (std::none_of(before.begin(), before.end(), [&](const ClusterObject& old) { return old.is_same(object); }))
       fresh.push_back(object);
   }
-  for (ClusterObject& object : TRY(adoptable(fresh, release, options.take_ownership).in("Unable to continue with update")))
+  for (ClusterObject& object :
+       TRY(adoptable(fresh, release, options.take_ownership).in("Unable to continue with update")))
     before.push_back(std::move(object));
   if (options.dry_run) {
     release.description = options.description.empty() ? "Dry run complete" : options.description;
@@ -379,8 +382,7 @@ Result<Release> Actions::rollback(std::int64_t version, const ActionOptions& opt
   const Release& current = history.back();
   const std::int64_t wanted = version == 0 ? current.version - 1 : version;
   const auto old = std::find_if(history.begin(), history.end(), [&](const Release& r) { return r.version == wanted; });
-  if (old == history.end())
-    return Error{ErrorCode::not_found, "release has no " + std::to_string(wanted) + " version"};
+  if (old == history.end()) return Error{ErrorCode::not_found, "release has no " + std::to_string(wanted) + " version"};
   Release release = *old;
   release.version = current.version + 1;
   release.first_deployed = current.first_deployed;
@@ -390,8 +392,8 @@ Result<Release> Actions::rollback(std::int64_t version, const ActionOptions& opt
   release.description = "Rollback to " + std::to_string(wanted);
   if (options.dry_run) return release;
   TRY(store_.create(release));
-  const auto before = TRY(cluster_.build(current.manifest, ns_)
-                              .in("unable to build kubernetes objects from current release manifest"));
+  const auto before =
+      TRY(cluster_.build(current.manifest, ns_).in("unable to build kubernetes objects from current release manifest"));
   const auto target = owned(
       TRY(cluster_.build(release.manifest, ns_).in("unable to build kubernetes objects from new release manifest")),
       release);
@@ -415,7 +417,8 @@ Result<Actions::Uninstalled> Actions::uninstall(const ActionOptions& options) {
   Uninstalled out{history.back(), ""};
   Release& release = out.release;
   const auto purge = [&]() -> Result<void> {
-    for (const Release& old : history) TRY(store_.remove(old.name, old.version).in("uninstall: Failed to purge the release"));
+    for (const Release& old : history)
+      TRY(store_.remove(old.name, old.version).in("uninstall: Failed to purge the release"));
     return {};
   };
   if (release.status == "uninstalled") {
@@ -440,7 +443,8 @@ Result<Actions::Uninstalled> Actions::uninstall(const ActionOptions& options) {
       out.kept += "[" + manifest.kind() + "] " + manifest.object["metadata"]["name"].scalar_text() + "\n";
       continue;
     }
-    for (ClusterObject& object : TRY(cluster_.build(manifest.content, ns_).in("unable to build kubernetes objects for delete")))
+    for (ClusterObject& object :
+         TRY(cluster_.build(manifest.content, ns_).in("unable to build kubernetes objects for delete")))
       objects.push_back(std::move(object));
   }
   TRY(cluster_.remove(objects).in("failed to delete release: " + release.name));

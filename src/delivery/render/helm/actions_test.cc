@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Releases against the API server in this process: installed, upgraded, rolled back, uninstalled; hooks; what goes wrong.
+// Releases against the API server in this process: installed, upgraded, rolled back, uninstalled; hooks; what goes
+// wrong.
 #include "delivery/render/helm/actions.h"
 
 #include <doctest/doctest.h>
@@ -59,7 +60,8 @@ Chart chart(std::map<std::string, std::string> templates) {
 
 std::string config_map(const std::string& name, const std::string& metadata = "") {
   return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n" + metadata +
-         "data:\n  color: {{ .Values.color }}\n  size: \"{{ .Values.size }}\"\n  revision: \"{{ .Release.Revision }}\"\n";
+         "data:\n  color: {{ .Values.color }}\n  size: \"{{ .Values.size }}\"\n  revision: \"{{ .Release.Revision "
+         "}}\"\n";
 }
 
 std::string job(const std::string& event) {
@@ -157,13 +159,15 @@ TEST_CASE("what belongs to somebody else is not taken over, and a used name is n
   const Chart web = chart({{"cm.yaml", config_map("cm")}});
   const auto refused = actions.install(web, Value::map(), named("rel"));
   REQUIRE_FALSE(refused.ok());
-  CHECK(refused.error().message.find("ConfigMap \"cm\" in namespace \"demo\" exists and cannot be imported into the current "
-                                     "release: invalid ownership metadata") != std::string::npos);
+  CHECK(refused.error().message.find(
+            "ConfigMap \"cm\" in namespace \"demo\" exists and cannot be imported into the current "
+            "release: invalid ownership metadata") != std::string::npos);
   CHECK(must(actions.store().history("rel")).empty());
   ActionOptions take = named("rel");
   take.take_ownership = true;
   must(actions.install(web, Value::map(), take));
-  CHECK(actions.install(web, Value::map(), named("rel")).error().message == "cannot re-use a name that is still in use");
+  CHECK(actions.install(web, Value::map(), named("rel")).error().message ==
+        "cannot re-use a name that is still in use");
   CHECK(actions.upgrade(web, Value::map(), named("other")).error().message == "\"other\" has no deployed releases");
 }
 
@@ -198,14 +202,17 @@ TEST_CASE("an atomic upgrade that does not get ready is rolled back; an atomic i
   const auto install = actions.install(chart({{"p.yaml", deployment}}), Value::map(), atomic);
   REQUIRE_FALSE(install.ok());
   CAPTURE(install.error().message);
-  CHECK(install.error().message.starts_with("release rel failed, and has been uninstalled due to atomic being set: timed out"));
+  CHECK(install.error().message.starts_with(
+      "release rel failed, and has been uninstalled due to atomic being set: timed out"));
   CHECK(must(actions.store().history("rel")).empty());
 
   must(actions.install(chart({{"cm.yaml", config_map("cm")}}), Value::map(), named("rel")));
-  const auto upgrade = actions.upgrade(chart({{"cm.yaml", config_map("cm")}, {"p.yaml", deployment}}), Value{{"color", "red"}}, atomic);
+  const auto upgrade =
+      actions.upgrade(chart({{"cm.yaml", config_map("cm")}, {"p.yaml", deployment}}), Value{{"color", "red"}}, atomic);
   REQUIRE_FALSE(upgrade.ok());
   CAPTURE(upgrade.error().message);
-  CHECK(upgrade.error().message.starts_with("release rel failed, and has been rolled back due to atomic being set: timed out"));
+  CHECK(upgrade.error().message.starts_with(
+      "release rel failed, and has been rolled back due to atomic being set: timed out"));
   CHECK(platform.data("cm", "color") == "blue");
   CHECK(must(actions.find("rel")).description == "Rollback to 1");
 }

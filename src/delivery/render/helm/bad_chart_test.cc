@@ -79,11 +79,12 @@ TEST_CASE("templates that include one another, or expand themselves, end at a de
 }
 
 TEST_CASE("loops without an end are ended, and texts without an end do not fill the memory") {
-  CHECK(holds(refusal("{{ range $i := until 100000 }}{{ range $j := until 100000 }}{{ $j }}{{ end }}{{ end }}"), "steps"));
+  CHECK(holds(refusal("{{ range $i := until 100000 }}{{ range $j := until 100000 }}{{ $j }}{{ end }}{{ end }}"),
+              "steps"));
   CHECK(holds(refusal("{{ range 1000000000 }}{{ end }}"), "steps"));
   CHECK_FALSE(refusal("{{ repeat 2000000000 \"x\" }}").empty());
-  CHECK_FALSE(refusal("{{ $x := \"xxxxxxxxxxxxxxxx\" }}{{ range until 40 }}{{ $x = print $x $x }}{{ end }}{{ $x }}")
-                  .empty());
+  CHECK_FALSE(
+      refusal("{{ $x := \"xxxxxxxxxxxxxxxx\" }}{{ range until 40 }}{{ $x = print $x $x }}{{ end }}{{ $x }}").empty());
   CHECK_FALSE(refusal("{{ until 2000000000 }}").empty());
   CHECK_FALSE(refusal("{{ randAlphaNum 2000000000 }}").empty());
   CHECK_FALSE(refusal("{{ indent 2000000000 \"x\" }}").empty());
@@ -97,15 +98,17 @@ TEST_CASE("what does not parse is said with its place") {
   for (int i = 0; i < 100'000; ++i) deep += "{{ if . }}";
   CHECK_FALSE(refusal(deep).empty());
   CHECK_FALSE(refusal("{{ " + std::string(200'000, '(') + " }}").empty());
-  CHECK(refusal("a: [").starts_with("YAML parse error on demo/templates/a.yaml: error converting YAML to JSON: yaml: "));
+  CHECK(
+      refusal("a: [").starts_with("YAML parse error on demo/templates/a.yaml: error converting YAML to JSON: yaml: "));
 }
 
 TEST_CASE("values that do not fit their schema, or do not fit at all, are refused") {
-  const std::string wrong =
-      refusal("a: 1", {{"c/values.schema.json", R"({"properties": {"port": {"type": "integer"}}, "required": ["port"]})"}},
-              Value{{"port", "eighty"}});
-  CHECK(wrong == "values don't meet the specifications of the schema(s) in the following chart(s):\ndemo:\n"
-                 "- at '/port': got string, want integer\n");
+  const std::string wrong = refusal(
+      "a: 1", {{"c/values.schema.json", R"({"properties": {"port": {"type": "integer"}}, "required": ["port"]})"}},
+      Value{{"port", "eighty"}});
+  CHECK(wrong ==
+        "values don't meet the specifications of the schema(s) in the following chart(s):\ndemo:\n"
+        "- at '/port': got string, want integer\n");
   CHECK(holds(refusal("a: 1", {{"c/values.schema.json", "{"}}), "demo:\n"));
   std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int i = 1; i < 10; ++i) {
@@ -126,14 +129,14 @@ TEST_CASE("values that do not fit their schema, or do not fit at all, are refuse
 
 TEST_CASE("an archive's links are not followed, and what it unpacks to is bounded") {
   std::vector<std::string> warnings;
-  const auto files = must(read_archive(tgz({entry("d/templates/x.yaml", 0, content::EntryType::symlink, "/etc/passwd")})));
+  const auto files =
+      must(read_archive(tgz({entry("d/templates/x.yaml", 0, content::EntryType::symlink, "/etc/passwd")})));
   CHECK(files.at(0).data.empty());
   CHECK(read_archive(tgz({entry("d/../../x", 1)})).error().message == "chart illegally references parent directory");
   CHECK(holds(read_archive(tgz({entry("d/big", 6u << 20)})).error().message, "is larger than the maximum file size"));
   std::vector<content::TarEntry> many;
   for (int i = 0; i < 30; ++i) many.push_back(entry("d/" + std::to_string(i), 4u << 20));
-  CHECK(read_archive(tgz(many)).error().message ==
-        "decompressed chart is larger than the maximum file size 104857600");
+  CHECK(read_archive(tgz(many)).error().message == "decompressed chart is larger than the maximum file size 104857600");
   LoadLimits small;
   small.chart_bytes_max = 1'000;
   CHECK(read_archive(tgz({entry("d/big", 2'000)}), small).error().message ==
@@ -184,8 +187,8 @@ TEST_CASE("parsed templates are kept by their content, and forgotten when they a
   CHECK(cache.size() == 1);
   RenderOptions options;
   options.templates = &cache;
-  const MemorySource source({{"c/Chart.yaml", "apiVersion: v2\nname: demo\nversion: 0.1.0\n"},
-                             {"c/templates/a.yaml", "a: {{ .Values.x }}"}});
+  const MemorySource source(
+      {{"c/Chart.yaml", "apiVersion: v2\nname: demo\nversion: 0.1.0\n"}, {"c/templates/a.yaml", "a: {{ .Values.x }}"}});
   for (int x = 0; x < 3; ++x)
     CHECK(holds(must(render(source, Value{{"x", x}}, options)).manifest, "a: " + std::to_string(x)));
 }

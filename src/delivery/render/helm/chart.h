@@ -73,7 +73,8 @@ Result<Chart> load_archive(std::string_view tgz, std::vector<std::string>& warni
 Result<Chart> load_files(std::vector<File> files, std::vector<std::string>& warnings, const LoadLimits& limits = {},
                          std::size_t depth = 0);
 
-// The files of the folder or .tgz at `path`, with names below the chart's folder; in a folder less what .helmignore names.
+// The files of the folder or .tgz at `path`, with names below the chart's folder; in a folder less what .helmignore
+// names.
 Result<std::vector<File>> read_chart_files(const FileSource& source, const std::string& path,
                                            const LoadLimits& limits = {});
 // What a .tgz holds, below its one folder.
@@ -93,8 +94,8 @@ struct Crd {
 };
 std::vector<Crd> crds(const Chart& chart);
 
-// YAML as sigs.k8s.io/yaml reads it for Helm: the first document, YAML 1.1's booleans, the last of duplicate keys, every
-// number a float when `json_numbers`. Errors begin "error converting YAML to JSON: yaml: ".
+// YAML as sigs.k8s.io/yaml reads it for Helm: the first document, YAML 1.1's booleans, the last of duplicate keys,
+// every number a float when `json_numbers`. Errors begin "error converting YAML to JSON: yaml: ".
 Result<Value> read_yaml(std::string_view text, bool json_numbers = true);
 
 }  // namespace caisson::render::helm

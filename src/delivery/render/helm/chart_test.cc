@@ -52,7 +52,8 @@ Result<std::string> rendered(std::map<std::string, std::string> files, const Val
 
 TEST_CASE("an archive is read in memory, and no name in it leaves the chart") {
   std::vector<std::string> warnings;
-  const auto chart = load_archive(tgz({{"demo/Chart.yaml", kChart}, {"demo/templates/a.yaml", "a"}, {"demo/x", "y"}}), warnings);
+  const auto chart =
+      load_archive(tgz({{"demo/Chart.yaml", kChart}, {"demo/templates/a.yaml", "a"}, {"demo/x", "y"}}), warnings);
   REQUIRE(chart.ok());
   CHECK(chart->metadata.app_version == "1");
   CHECK(chart->files->templates[0].name == "templates/a.yaml");
@@ -63,7 +64,8 @@ TEST_CASE("an archive is read in memory, and no name in it leaves the chart") {
   CHECK(refusal({{"demo", "x"}}).starts_with("chart illegally contains content outside the base directory"));
   CHECK(refusal({{"demo\\c:/x", "x"}}) == "chart contains illegally named files");
   CHECK(refusal({}) == "no files in chart archive");
-  CHECK(refusal({{"demo/big", std::string((5u << 20) + 1, 'x')}}).find("is larger than the maximum file size") != std::string::npos);
+  CHECK(refusal({{"demo/big", std::string((5u << 20) + 1, 'x')}}).find("is larger than the maximum file size") !=
+        std::string::npos);
   CHECK_FALSE(load_archive("plain text", warnings).ok());
 }
 
@@ -74,12 +76,14 @@ TEST_CASE("Chart.yaml is checked as Helm checks it") {
   CHECK(message("name: a\n") == "validation: chart.metadata.version is required");
   CHECK(message("name: a/b\nversion: 1.0.0\n") == "validation: chart.metadata.name \"a/b\" is invalid");
   CHECK(message("name: a\nversion: x\n") == "validation: chart.metadata.version \"x\" is invalid");
-  CHECK(message("name: a\nversion: 1.0.0\ntype: other\n") == "validation: chart.metadata.type must be application or library");
+  CHECK(message("name: a\nversion: 1.0.0\ntype: other\n") ==
+        "validation: chart.metadata.type must be application or library");
   CHECK(message("name: a\nversion: 1.0.0\ndependencies: [{name: b, alias: 'x y'}]\n") ==
         "validation: dependency \"b\" has disallowed characters in the alias");
   CHECK(message("name: a\nversion: 1.0.0\ndependencies: [{name: b}, {name: b}]\n") ==
         "validation: more than one dependency with name or alias \"b\"");
-  CHECK(message("name: [a]\n").find("cannot unmarshal array into Go struct field Metadata.name of type string") != std::string::npos);
+  CHECK(message("name: [a]\n").find("cannot unmarshal array into Go struct field Metadata.name of type string") !=
+        std::string::npos);
 }
 
 TEST_CASE("charts within charts end at a depth") {
@@ -100,21 +104,24 @@ TEST_CASE("a rendered stream is split at separators, whatever follows them") {
 }
 
 TEST_CASE("manifests come in the order of their kinds, hooks after them, notes not at all") {
-  const auto out = rendered({{"c/Chart.yaml", kChart},
-                             {"c/templates/b.yaml", "kind: Deployment\n---\nkind: Zebra\n---\nkind: Namespace\n"},
-                             {"c/templates/a.yaml", "kind: Apple\n"},
-                             {"c/templates/_p.tpl", "kind: Never\n"},
-                             {"c/templates/NOTES.txt", "thanks"},
-                             {"c/templates/h.yaml", "kind: Job\nmetadata: {annotations: {helm.sh/hook: pre-install}}"}});
+  const auto out =
+      rendered({{"c/Chart.yaml", kChart},
+                {"c/templates/b.yaml", "kind: Deployment\n---\nkind: Zebra\n---\nkind: Namespace\n"},
+                {"c/templates/a.yaml", "kind: Apple\n"},
+                {"c/templates/_p.tpl", "kind: Never\n"},
+                {"c/templates/NOTES.txt", "thanks"},
+                {"c/templates/h.yaml", "kind: Job\nmetadata: {annotations: {helm.sh/hook: pre-install}}"}});
   REQUIRE(out.ok());
-  CHECK(*out ==
-        "---\n# Source: demo/templates/b.yaml\nkind: Namespace\n---\n# Source: demo/templates/b.yaml\nkind: Deployment\n"
-        "---\n# Source: demo/templates/a.yaml\nkind: Apple\n---\n# Source: demo/templates/b.yaml\nkind: Zebra\n"
-        "---\n# Source: demo/templates/h.yaml\nkind: Job\nmetadata: {annotations: {helm.sh/hook: pre-install}}\n");
+  CHECK(
+      *out ==
+      "---\n# Source: demo/templates/b.yaml\nkind: Namespace\n---\n# Source: demo/templates/b.yaml\nkind: Deployment\n"
+      "---\n# Source: demo/templates/a.yaml\nkind: Apple\n---\n# Source: demo/templates/b.yaml\nkind: Zebra\n"
+      "---\n# Source: demo/templates/h.yaml\nkind: Job\nmetadata: {annotations: {helm.sh/hook: pre-install}}\n");
 }
 
 TEST_CASE("show-only takes the named files, in the order they are named") {
-  const std::map<std::string, std::string> files{{"c/Chart.yaml", kChart}, {"c/templates/a.yaml", "a: 1"}, {"c/templates/b.yaml", "b: 1"}};
+  const std::map<std::string, std::string> files{
+      {"c/Chart.yaml", kChart}, {"c/templates/a.yaml", "a: 1"}, {"c/templates/b.yaml", "b: 1"}};
   const auto out = rendered(files, Value::map(), {false, false, {"templates/b.yaml", "templates/a.yaml"}});
   REQUIRE(out.ok());
   CHECK(*out == "---\n# Source: demo/templates/b.yaml\nb: 1\n---\n# Source: demo/templates/a.yaml\na: 1\n");
@@ -123,24 +130,28 @@ TEST_CASE("show-only takes the named files, in the order they are named") {
 }
 
 TEST_CASE("a parent's template replaces its subchart's of the same name; what templates change is seen after") {
-  const auto out = rendered({{"c/Chart.yaml", kChart},
-                             {"c/templates/a.yaml", "{{ template \"x\" }}{{ .Subcharts.sub.Chart.Name }}{{ .Chart.IsRoot }}"},
-                             {"c/templates/_x.tpl", "{{ define \"x\" }}parent: {{ end }}"},
-                             {"c/charts/sub/Chart.yaml", "name: sub\nversion: 1.0.0"},
-                             {"c/charts/sub/templates/_x.tpl", "{{ define \"x\" }}child: {{ end }}"}});
+  const auto out =
+      rendered({{"c/Chart.yaml", kChart},
+                {"c/templates/a.yaml", "{{ template \"x\" }}{{ .Subcharts.sub.Chart.Name }}{{ .Chart.IsRoot }}"},
+                {"c/templates/_x.tpl", "{{ define \"x\" }}parent: {{ end }}"},
+                {"c/charts/sub/Chart.yaml", "name: sub\nversion: 1.0.0"},
+                {"c/charts/sub/templates/_x.tpl", "{{ define \"x\" }}child: {{ end }}"}});
   REQUIRE(out.ok());
   CHECK(*out == "---\n# Source: demo/templates/a.yaml\nparent: subtrue\n");
 }
 
 TEST_CASE("a subchart that its parent's Chart.yaml does not name keeps the path of the parent's own name") {
-  const auto out = rendered({{"c/Chart.yaml", std::string(kChart) + "dependencies: [{name: sub, version: '>=0', alias: other}]\n"},
-                             {"c/charts/sub/Chart.yaml", "name: sub\nversion: 1.0.0"},
-                             {"c/charts/sub/templates/a.yaml", "a: {{ .Chart.Name }}"},
-                             {"c/charts/sub/charts/leaf/Chart.yaml", "name: leaf\nversion: 1.0.0"},
-                             {"c/charts/sub/charts/leaf/templates/b.yaml", "b: {{ .Template.Name }}"}});
+  const auto out =
+      rendered({{"c/Chart.yaml", std::string(kChart) + "dependencies: [{name: sub, version: '>=0', alias: other}]\n"},
+                {"c/charts/sub/Chart.yaml", "name: sub\nversion: 1.0.0"},
+                {"c/charts/sub/templates/a.yaml", "a: {{ .Chart.Name }}"},
+                {"c/charts/sub/charts/leaf/Chart.yaml", "name: leaf\nversion: 1.0.0"},
+                {"c/charts/sub/charts/leaf/templates/b.yaml", "b: {{ .Template.Name }}"}});
   REQUIRE(out.ok());
-  CHECK(*out == "---\n# Source: demo/charts/other/templates/a.yaml\na: other\n"
-                "---\n# Source: demo/charts/sub/charts/leaf/templates/b.yaml\nb: demo/charts/sub/charts/leaf/templates/b.yaml\n");
+  CHECK(
+      *out ==
+      "---\n# Source: demo/charts/other/templates/a.yaml\na: other\n"
+      "---\n# Source: demo/charts/sub/charts/leaf/templates/b.yaml\nb: demo/charts/sub/charts/leaf/templates/b.yaml\n");
 }
 
 TEST_CASE("values that JSON cannot hold are refused") {
@@ -150,7 +161,9 @@ TEST_CASE("values that JSON cannot hold are refused") {
 }
 
 TEST_CASE("templates that never end are ended") {
-  const auto recursion = rendered({{"c/Chart.yaml", kChart}, {"c/templates/a.yaml", "{{ define \"r\" }}{{ include \"r\" . }}{{ end }}{{ include \"r\" . }}"}});
+  const auto recursion =
+      rendered({{"c/Chart.yaml", kChart},
+                {"c/templates/a.yaml", "{{ define \"r\" }}{{ include \"r\" . }}{{ end }}{{ include \"r\" . }}"}});
   REQUIRE_FALSE(recursion.ok());
   CHECK(recursion.error().message.find("rendering template has a nested reference name: r") != std::string::npos);
 }

@@ -23,7 +23,8 @@ bool is_kept(const kube::Object& object) {
   return to_lower(trim(object.annotation("helm.sh/resource-policy"))) == "keep";
 }
 
-std::int64_t number(const kube::Object& object, std::initializer_list<std::string_view> path, std::int64_t otherwise = 0) {
+std::int64_t number(const kube::Object& object, std::initializer_list<std::string_view> path,
+                    std::int64_t otherwise = 0) {
   return object.get(path).as_int(otherwise);
 }
 
@@ -138,10 +139,11 @@ Result<void> Cluster::update_one(const ClusterObject* original, const ClusterObj
     return {};
   }
   const schema::KindPtr kind =
-      schema_ == nullptr ? nullptr : schema_->find(target.resource.group, target.resource.version, target.resource.kind);
+      schema_ == nullptr ? nullptr
+                         : schema_->find(target.resource.group, target.resource.version, target.resource.kind);
   const Value merged =
-      three_way_merge(original == nullptr ? live.value() : original->object.value(), target.object.value(), live.value(),
-                      kind == nullptr ? nullptr : schema::merge_schema(*kind));
+      three_way_merge(original == nullptr ? live.value() : original->object.value(), target.object.value(),
+                      live.value(), kind == nullptr ? nullptr : schema::merge_schema(*kind));
   const Value patch = document::merge_patch_between(live.value(), merged);
   if (patch.empty()) return {};
   TRY(client_.patch(target.resource, target.object.key(), kube::PatchType::merge, patch, options)
@@ -152,7 +154,8 @@ Result<void> Cluster::update_one(const ClusterObject* original, const ClusterObj
 Result<void> Cluster::update(const std::vector<ClusterObject>& original, const std::vector<ClusterObject>& target,
                              bool force, std::vector<ClusterObject>& created) {
   const auto find = [](const std::vector<ClusterObject>& list, const ClusterObject& wanted) -> const ClusterObject* {
-    const auto found = std::find_if(list.begin(), list.end(), [&](const ClusterObject& o) { return o.is_same(wanted); });
+    const auto found =
+        std::find_if(list.begin(), list.end(), [&](const ClusterObject& o) { return o.is_same(wanted); });
     return found == list.end() ? nullptr : &*found;
   };
   std::vector<std::string> failures;

@@ -26,8 +26,8 @@ class Cluster {
   Cluster(kube::Client& client, const schema::Schema* schema, Clock& clock, std::function<void(Duration)> pause)
       : client_(client), schema_(schema), clock_(clock), pause_(std::move(pause)) {}
 
-  // The objects of a manifest; those of namespaced kinds without a namespace get `ns`. Errors: not_found "no matches for
-  // kind …".
+  // The objects of a manifest; those of namespaced kinds without a namespace get `ns`. Errors: not_found "no matches
+  // for kind …".
   Result<std::vector<ClusterObject>> build(std::string_view manifest, const std::string& ns) const;
 
   Result<void> create(const std::vector<ClusterObject>& objects);

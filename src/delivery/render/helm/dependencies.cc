@@ -64,11 +64,10 @@ const Chart* chart_for(const std::vector<Chart>& charts, const Dependency& depen
 std::vector<Chart> named_dependencies(Chart& chart) {
   std::vector<Chart> out;
   for (const Chart& existing : chart.dependencies) {
-    const bool named = std::any_of(chart.metadata.dependencies.begin(), chart.metadata.dependencies.end(),
-                                   [&](const Dependency& dependency) {
-                                     return existing.name() == dependency.name &&
-                                            version_satisfies(dependency.version, existing.metadata.version);
-                                   });
+    const bool named = std::any_of(
+        chart.metadata.dependencies.begin(), chart.metadata.dependencies.end(), [&](const Dependency& dependency) {
+          return existing.name() == dependency.name && version_satisfies(dependency.version, existing.metadata.version);
+        });
     if (!named) out.push_back(existing);
   }
   for (Dependency& dependency : chart.metadata.dependencies) {
@@ -108,8 +107,8 @@ Result<void> choose(Chart& chart, const Value& values, const std::string& path, 
 
 // --- import-values
 
-// Values as Go has them: maps are shared. What is imported stays the child's own table, so that what a later import adds
-// at the same place is seen in the child, too.
+// Values as Go has them: maps are shared. What is imported stays the child's own table, so that what a later import
+// adds at the same place is seen in the child, too.
 struct Tree;
 using Table = std::map<std::string, Tree, std::less<>>;
 struct Tree {
@@ -214,8 +213,7 @@ Result<void> import_values(Chart& chart, Warnings& warnings) {
   if (!any) return {};
   const Tree values = tree_of(chart.values);
   Table imported;
-  for (Dependency& dependency : chart.metadata.dependencies)
-    take_imports(dependency, values.table, imported, warnings);
+  for (Dependency& dependency : chart.metadata.dependencies) take_imports(dependency, values.table, imported, warnings);
   const Tree copy = tree_of(value_of(values));  // the chart's own values win over what it imports
   merge_trees(*copy.table, imported, "", warnings);
   chart.values = value_of(copy);

@@ -21,9 +21,9 @@ class DocumentCache {
  private:
   const std::size_t text_bytes_max_;
   std::mutex mutex_;
-  std::map<std::string, Value> documents_;                      // GUARDED_BY(mutex_)
-  std::deque<std::pair<std::string, std::size_t>> in_order_;    // digest and size, oldest first; GUARDED_BY(mutex_)
-  std::size_t text_bytes_ = 0;                                  // GUARDED_BY(mutex_)
+  std::map<std::string, Value> documents_;                    // GUARDED_BY(mutex_)
+  std::deque<std::pair<std::string, std::size_t>> in_order_;  // digest and size, oldest first; GUARDED_BY(mutex_)
+  std::size_t text_bytes_ = 0;                                // GUARDED_BY(mutex_)
 };
 
 }  // namespace caisson::render::helm

@@ -56,8 +56,8 @@ void collect_templates(const Chart& chart, const std::string& parent, std::vecto
   }
 }
 
-// Sorts by `path`: deeper paths first, and of one depth the later name, so that a chart's own definitions come after its
-// subcharts' and win. Of several items of one path the last is kept.
+// Sorts by `path`: deeper paths first, and of one depth the later name, so that a chart's own definitions come after
+// its subcharts' and win. Of several items of one path the last is kept.
 template <class Item>
 void sort_as_helm(std::vector<Item>& items) {
   struct Place {
@@ -102,8 +102,8 @@ Error run_error(const Error& error) {
     return error;
   const std::size_t from = start + go_template::kAuthorMessageStart.size();
   if (end < from) return error;
-  return {error.code, "execution error at (" + text.substr(first + 2, second - first - 2) +
-                          "): " + text.substr(from, end - from)};
+  return {error.code,
+          "execution error at (" + text.substr(first + 2, second - first - 2) + "): " + text.substr(from, end - from)};
 }
 
 std::string without_no_value(std::string text) {

@@ -21,8 +21,8 @@ struct EngineOptions {
                               std::string_view name)>
       lookup;
   std::function<std::string(const std::string& host)> host_by_name;
-  bool lint = false;               // `required` and `fail` let pass
-  const Clock* clock = nullptr;    // null: the system's
+  bool lint = false;             // `required` and `fail` let pass
+  const Clock* clock = nullptr;  // null: the system's
   std::uint64_t steps_max = 100'000'000;
 };
 
@@ -38,8 +38,8 @@ std::vector<TemplateText> templates_of(const Chart& chart);
 // Errors: invalid "parse error at (chart/templates/x.yaml:3): …".
 Result<std::shared_ptr<const go_template::Set>> parse_templates(const std::vector<TemplateText>& templates);
 
-// What the templates give, by path, partials left out. `values`: coalesced. Errors: invalid in Helm's words; timeout and
-// too_large above limits.
+// What the templates give, by path, partials left out. `values`: coalesced. Errors: invalid in Helm's words; timeout
+// and too_large above limits.
 Result<std::map<std::string, std::string>> run_templates(const go_template::Set& set, const Chart& chart,
                                                          const Value& values, const ReleaseInfo& release,
                                                          const Capabilities& capabilities,

@@ -71,12 +71,18 @@ std::string localized(double value) {
 
 std::string_view type_name(const Value& value) {
   switch (value.kind()) {
-    case ValueKind::null: return "null";
-    case ValueKind::boolean: return "boolean";
-    case ValueKind::string: return "string";
-    case ValueKind::list: return "array";
-    case ValueKind::map: return "object";
-    default: return "number";
+    case ValueKind::null:
+      return "null";
+    case ValueKind::boolean:
+      return "boolean";
+    case ValueKind::string:
+      return "string";
+    case ValueKind::list:
+      return "array";
+    case ValueKind::map:
+      return "object";
+    default:
+      return "number";
   }
 }
 
@@ -199,7 +205,8 @@ class Checker {
     const Value& schema = *at.schema;
     if (Verdict wrong = check_any(schema, value)) return wrong;
     std::vector<Violation> out;
-    const bool own = draft_ >= 2019 && (schema.contains("unevaluatedProperties") || schema.contains("unevaluatedItems"));
+    const bool own =
+        draft_ >= 2019 && (schema.contains("unevaluatedProperties") || schema.contains("unevaluatedItems"));
     Unevaluated mine = seen != nullptr && seen->wanted ? *seen : unevaluated_of(value, own);
     if (const std::string_view reference = schema["$ref"].as_string(); !reference.empty()) {
       Verdict verdict = follow(at, reference, value, mine);
@@ -243,7 +250,8 @@ class Checker {
     }
     const std::string_view format = schema["format"].as_string();
     if (draft_ < 2019 && !format.empty() && value.is_string()) {
-      const std::string why = format == "regex" ? pattern_violation(value.str()) : format_violation(format, value.as_string());
+      const std::string why =
+          format == "regex" ? pattern_violation(value.str()) : format_violation(format, value.as_string());
       if (!why.empty()) return plain(shown(value) + " is not valid " + std::string(format) + ": " + why);
     }
     return {};
@@ -272,7 +280,8 @@ class Checker {
     return (choices.size() == 1 ? "value must be " : "value must be one of ") + out;
   }
 
-  void count(const Value& schema, const char* keyword, std::size_t have, bool least, std::vector<Violation>& out) const {
+  void count(const Value& schema, const char* keyword, std::size_t have, bool least,
+             std::vector<Violation>& out) const {
     const Value& wanted = schema[keyword];
     if (!wanted.is_number()) return;
     const double limit = wanted.as_double(), got = static_cast<double>(have);
@@ -288,7 +297,8 @@ class Checker {
     return out;
   }
 
-  void check_needed(const Value& names, std::string_view because, const Value& object, std::vector<Violation>& out) const {
+  void check_needed(const Value& names, std::string_view because, const Value& object,
+                    std::vector<Violation>& out) const {
     const auto absent = missing(names, object);
     if (!absent.empty())
       out.push_back(plain("properties " + quoted_list(absent) + " required, if " + quoted(because) + " exists"));
@@ -416,8 +426,9 @@ class Checker {
       complain("no items match contains schema", true);
     }
     if (draft_ >= 2019 && most.is_number() && static_cast<double>(count) > most.as_double())
-      complain("max " + localized(most.as_double()) + items + "matched " + std::to_string(count) + " items at " + matched,
-               false);
+      complain(
+          "max " + localized(most.as_double()) + items + "matched " + std::to_string(count) + " items at " + matched,
+          false);
   }
 
   void check_string(const Value& schema, std::string_view text, std::vector<Violation>& out) {
@@ -433,7 +444,8 @@ class Checker {
 
   void check_number(const Value& schema, double number, std::vector<Violation>& out) const {
     const auto bound = [&](const char* keyword, bool holds, double limit) {
-      if (!holds) out.push_back(plain(std::string(keyword) + ": got " + localized(number) + ", want " + localized(limit)));
+      if (!holds)
+        out.push_back(plain(std::string(keyword) + ": got " + localized(number) + ", want " + localized(limit)));
     };
     const Value &least = schema["minimum"], &most = schema["maximum"];
     const Value &above = schema["exclusiveMinimum"], &under = schema["exclusiveMaximum"];
@@ -490,8 +502,8 @@ class Checker {
       if (verdict) {
         add(wrong, std::move(verdict));
       } else if (matched) {
-        out.push_back(plain("'oneOf' failed, subschemas " + std::to_string(*matched) + ", " + std::to_string(i) +
-                            " matched"));
+        out.push_back(
+            plain("'oneOf' failed, subschemas " + std::to_string(*matched) + ", " + std::to_string(i) + " matched"));
         return;
       } else {
         matched = i;
@@ -520,7 +532,8 @@ class Checker {
   Verdict follow(const At& at, std::string_view reference, const Value& value, Unevaluated& mine) {
     const auto target = resolve(at, std::string(reference));
     if (!target) {
-      fail("\"" + std::string(reference) + "\": no such schema in values.schema.json, and schemas elsewhere are not fetched");
+      fail("\"" + std::string(reference) +
+           "\": no such schema in values.schema.json, and schemas elsewhere are not fetched");
       return {};
     }
     Verdict wrong = check_same(*target, value, mine);

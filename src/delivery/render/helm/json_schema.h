@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON Schema, drafts 4, 6, 7, 2019-09 and 2020-12, for values.schema.json, with the messages that Helm prints (those of
-// santhosh-tekuri/jsonschema 6). References are resolved within the document; a schema elsewhere is not fetched. Pure;
-// any thread.
+// JSON Schema, drafts 4, 6, 7, 2019-09 and 2020-12, for values.schema.json, with the messages that Helm prints (those
+// of santhosh-tekuri/jsonschema 6). References are resolved within the document; a schema elsewhere is not fetched.
+// Pure; any thread.
 #pragma once
 #include <string>
 #include <string_view>

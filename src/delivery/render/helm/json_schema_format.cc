@@ -40,7 +40,8 @@ std::string hostname(std::string_view text) {
     if (label[0] == '-') return "label starts with hyphen";
     if (label.ends_with('-')) return "label ends with hyphen";
     for (const char c : label) {
-      if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-') return "invalid character '" + std::string(1, c) + "'";
+      if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-')
+        return "invalid character '" + std::string(1, c) + "'";
     }
   }
   return {};
@@ -57,7 +58,8 @@ std::string email(std::string_view text) {
     if (local.ends_with('.')) return "ends with dot";
     if (local.find("..") != std::string_view::npos) return "consecutive dots";
     for (const char c : local) {
-      if (!std::isalnum(static_cast<unsigned char>(c)) && std::string_view(".!#$%&'*+-/=?^_`{|}~").find(c) == std::string_view::npos)
+      if (!std::isalnum(static_cast<unsigned char>(c)) &&
+          std::string_view(".!#$%&'*+-/=?^_`{|}~").find(c) == std::string_view::npos)
         return "invalid character '" + std::string(1, c) + "'";
     }
   }
@@ -75,7 +77,8 @@ std::string date(std::string_view text) {
   const bool shape = text.size() == 10 && text[4] == '-' && text[7] == '-' && all_digits(text.substr(0, 4)) &&
                      all_digits(text.substr(5, 2)) && all_digits(text.substr(8, 2));
   if (!shape) return "not of the form YYYY-MM-DD";
-  const auto year = *parse_int(text.substr(0, 4)), month = *parse_int(text.substr(5, 2)), day = *parse_int(text.substr(8, 2));
+  const auto year = *parse_int(text.substr(0, 4)), month = *parse_int(text.substr(5, 2)),
+             day = *parse_int(text.substr(8, 2));
   if (month < 1 || month > 12) return "month out of range";
   const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
   const int days = kDays[month - 1] + (month == 2 && leap ? 1 : 0);
@@ -102,7 +105,8 @@ std::string time_of_day(std::string_view text) {
   if (rest[0] != '+' && rest[0] != '-') return "offset must begin with plus/minus";
   if (rest[3] != ':') return "missing colon in offset in correct place";
   if (!all_digits(rest.substr(1, 2)) || !all_digits(rest.substr(4, 2))) return "invalid hour/min in offset";
-  return *parse_int(rest.substr(1, 2)) <= 23 && *parse_int(rest.substr(4, 2)) <= 59 ? "" : "hour/min in offset out of range";
+  return *parse_int(rest.substr(1, 2)) <= 23 && *parse_int(rest.substr(4, 2)) <= 59 ? ""
+                                                                                    : "hour/min in offset out of range";
 }
 
 std::string date_time(std::string_view text) {
@@ -134,7 +138,8 @@ std::string uri(std::string_view text, bool absolute) {
       return "parse \"" + std::string(text) + "\": invalid character in URI";
   }
   const std::size_t colon = text.find(':');
-  const bool scheme = colon != std::string_view::npos && colon > 0 && std::isalpha(static_cast<unsigned char>(text[0])) &&
+  const bool scheme = colon != std::string_view::npos && colon > 0 &&
+                      std::isalpha(static_cast<unsigned char>(text[0])) &&
                       std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(colon), [](char c) {
                         return std::isalnum(static_cast<unsigned char>(c)) || c == '+' || c == '-' || c == '.';
                       });

@@ -52,7 +52,8 @@ bool is_email(std::string_view text) {
 }
 
 bool is_url(std::string_view text) {
-  static const re2::RE2 kUrl("([a-zA-Z][a-zA-Z0-9+.-]*://)?([^\\s/@]+@)?(localhost|[\\w-]+(\\.[\\w-]+)+)(:\\d+)?([/?#]\\S*)?");
+  static const re2::RE2 kUrl(
+      "([a-zA-Z][a-zA-Z0-9+.-]*://)?([^\\s/@]+@)?(localhost|[\\w-]+(\\.[\\w-]+)+)(:\\d+)?([/?#]\\S*)?");
   return re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), kUrl);
 }
 
@@ -91,13 +92,15 @@ void lint_metadata(const std::vector<File>& files, Lint& lint) {
   const Value& fields = metadata.fields;
   const std::string& api = metadata.api_version;
   const std::string& name = metadata.name;
-  lint.check(error, path, name.empty()                ? "name is required"
-                          : path_base(name) != name ? "chart name " + go_quote(name) + " is invalid"
-                                                    : "");
+  lint.check(error, path,
+             name.empty()              ? "name is required"
+             : path_base(name) != name ? "chart name " + go_quote(name) + " is invalid"
+                                       : "");
   const std::string values = "The value must be either \"v1\" or \"v2\"";
-  lint.check(error, path, api.empty()                    ? "apiVersion is required. " + values
-                          : api != "v1" && api != "v2" ? "apiVersion '" + api + "' is not valid. " + values
-                                                       : "");
+  lint.check(error, path,
+             api.empty()                  ? "apiVersion is required. " + values
+             : api != "v1" && api != "v2" ? "apiVersion '" + api + "' is not valid. " + values
+                                          : "");
   lint.check(error, path, not_a_string(*document, "version"));
   lint.check(error, path, version_trouble(metadata.version));
   lint.check(error, path, not_a_string(*document, "appVersion"));
@@ -109,12 +112,15 @@ void lint_metadata(const std::vector<File>& files, Lint& lint) {
   const std::string icon = fields["icon"].str();
   lint.check(info, path, icon.empty() ? "icon is recommended" : "");
   lint.check(error, path, icon.empty() || is_request_url(icon) ? "" : "invalid icon URL '" + icon + "'");
-  lint.check(error, path, metadata.type.empty() || api == "v2" ? "" : "chart type is not valid in apiVersion '" + api +
-                                                                           "'. It is valid in apiVersion 'v2'");
-  lint.check(error, path, metadata.dependencies.empty() || api == "v2"
-                              ? ""
-                              : "dependencies are not valid in the Chart file with apiVersion '" + api +
-                                    "'. They are valid in apiVersion 'v2'");
+  lint.check(error, path,
+             metadata.type.empty() || api == "v2"
+                 ? ""
+                 : "chart type is not valid in apiVersion '" + api + "'. It is valid in apiVersion 'v2'");
+  lint.check(error, path,
+             metadata.dependencies.empty() || api == "v2"
+                 ? ""
+                 : "dependencies are not valid in the Chart file with apiVersion '" + api +
+                       "'. They are valid in apiVersion 'v2'");
 }
 
 // --- values.yaml: against the chart's own schema; its subcharts' are left to the templates
@@ -147,14 +153,20 @@ struct NameRule {
 
 NameRule name_rule(const std::string& kind) {
   constexpr NameRule kSubdomainRule{
-      kSubdomain, "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-                  "start and end with an alphanumeric character", "'example.com'", 253};
+      kSubdomain,
+      "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
+      "start and end with an alphanumeric character",
+      "'example.com'", 253};
   constexpr NameRule kLabelRule{
-      kLabel1123, "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and "
-                  "end with an alphanumeric character", "'my-name',  or '123-abc'", 63};
+      kLabel1123,
+      "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and "
+      "end with an alphanumeric character",
+      "'my-name',  or '123-abc'", 63};
   constexpr NameRule kServiceRule{
-      kLabel1035, "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
-                  "character, and end with an alphanumeric character", "'my-name',  or 'abc-123'", 63};
+      kLabel1035,
+      "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
+      "character, and end with an alphanumeric character",
+      "'my-name',  or 'abc-123'", 63};
   return kind == "service" ? kServiceRule : kind == "namespace" ? kLabelRule : kSubdomainRule;
 }
 
@@ -170,7 +182,8 @@ std::string name_trouble(const Value& object) {
   } else {
     const NameRule rule = name_rule(kind);
     if (name.size() > rule.length_max)
-      wrong.push_back("must be no more than " + std::to_string(rule.length_max) + (rule.length_max > 63 ? " characters" : " bytes"));
+      wrong.push_back("must be no more than " + std::to_string(rule.length_max) +
+                      (rule.length_max > 63 ? " characters" : " bytes"));
     if (!re2::RE2::FullMatch(name, std::string(rule.pattern))) {
       const bool dotted = rule.pattern == kLabel1123 && re2::RE2::FullMatch(name, std::string(kSubdomain));
       wrong.push_back(dotted ? "must not contain dots"
@@ -196,7 +209,8 @@ std::string indent_trouble(std::string_view content) {
 std::string selector_trouble(const Value& object, const std::string& content) {
   const std::string_view kind = object["kind"].as_string();
   if (kind != "Deployment" && kind != "ReplicaSet" && kind != "DaemonSet" && kind != "StatefulSet") return "";
-  if (content.find("matchLabels") != std::string::npos || content.find("matchExpressions") != std::string::npos) return "";
+  if (content.find("matchLabels") != std::string::npos || content.find("matchExpressions") != std::string::npos)
+    return "";
   return "a " + std::string(kind) + " must contain matchLabels or matchExpressions, and " +
          go_quote(object["metadata"]["name"].scalar_text()) + " does not";
 }
@@ -323,7 +337,8 @@ Result<std::vector<LintMessage>> lint_chart(const std::string& path, const Value
   }
   const std::string folder = TRY(real_path(path));
   const auto source = disk_source("/");
-  const std::vector<File> files = TRY(read_chart_files(*source, folder.substr(1)).in(archive ? "unable to extract tarball" : path));
+  const std::vector<File> files =
+      TRY(read_chart_files(*source, folder.substr(1)).in(archive ? "unable to extract tarball" : path));
   if (find_file(files, "Chart.yaml") == nullptr)
     return Error{ErrorCode::not_found, "unable to check Chart.yaml file in chart: Chart.yaml file is missing"};
   std::vector<std::string> warnings;

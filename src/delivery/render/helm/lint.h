@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `helm lint`: what is wrong with a chart, by Helm's rules, in Helm's order and words. Source: Helm 3.22 pkg/lint. Reads
-// the chart's folder or archive; any thread.
+// `helm lint`: what is wrong with a chart, by Helm's rules, in Helm's order and words. Source: Helm 3.22 pkg/lint.
+// Reads the chart's folder or archive; any thread.
 #pragma once
 #include <optional>
 #include <string>

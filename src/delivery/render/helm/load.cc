@@ -96,8 +96,9 @@ Result<std::string> read_entry(content::TarReader& reader, std::uint64_t size_by
 Result<void> read_dependencies_file(const File& file, Chart& chart, ChartFiles& files,
                                     std::vector<std::string>& warnings) {
   if (chart.metadata.api_version != "v1") {
-    warnings.push_back("Warning: Dependencies are handled in Chart.yaml since apiVersion \"v2\". We recommend migrating "
-                       "dependencies to Chart.yaml.");
+    warnings.push_back(
+        "Warning: Dependencies are handled in Chart.yaml since apiVersion \"v2\". We recommend migrating "
+        "dependencies to Chart.yaml.");
   }
   const Value document = TRY(read_yaml(file.data).in("cannot load requirements.yaml"));
   TRY(read_metadata(document, chart.metadata).in("cannot load requirements.yaml"));
@@ -110,8 +111,10 @@ Result<Value> read_values(const std::string& text) {
   if (values.is_null()) return Value::map();
   if (values.is_map()) return values;
   return invalid("cannot load values.yaml: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal " +
-                 std::string(values.is_list() ? "array" : values.is_bool() ? "bool" : values.is_string() ? "string"
-                                                                                                         : "number") +
+                 std::string(values.is_list()     ? "array"
+                             : values.is_bool()   ? "bool"
+                             : values.is_string() ? "string"
+                                                  : "number") +
                  " into Go value of type map[string]interface {}");
 }
 
@@ -233,7 +236,8 @@ Result<Chart> load_chart(const FileSource& source, const std::string& path, std:
   return load_files(TRY(read_chart_files(source, path, limits)), warnings, limits);
 }
 
-Result<std::vector<File>> read_chart_files(const FileSource& source, const std::string& path, const LoadLimits& limits) {
+Result<std::vector<File>> read_chart_files(const FileSource& source, const std::string& path,
+                                           const LoadLimits& limits) {
   if (source.list(path).ok()) return read_folder(source, path, limits);
   const std::string bytes = TRY(source.read(path));
   if (!bytes.starts_with("\x1F\x8B\x08")) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From rendered files to manifests: documents split, hooks told from resources, both in the order in which Helm installs
-// kinds. Source: Helm 3.22 pkg/releaseutil. Pure; any thread.
+// From rendered files to manifests: documents split, hooks told from resources, both in the order in which Helm
+// installs kinds. Source: Helm 3.22 pkg/releaseutil. Pure; any thread.
 #pragma once
 #include <map>
 #include <string>
@@ -43,8 +43,8 @@ std::vector<std::string> split_manifests(std::string_view text);
 // metadata.name, which is enough to sort and print them; hooks, and what is not YAML, are found all the same.
 enum class Read { whole, heads };
 
-// `files`: rendered texts by path; partials and empty files are passed over. `documents`: borrowed, may be null. Errors:
-// invalid "YAML parse error on PATH: …". Hooks of unknown events go into `warnings`.
+// `files`: rendered texts by path; partials and empty files are passed over. `documents`: borrowed, may be null.
+// Errors: invalid "YAML parse error on PATH: …". Hooks of unknown events go into `warnings`.
 Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings,
                                  Read read = Read::whole, DocumentCache* documents = nullptr);
 

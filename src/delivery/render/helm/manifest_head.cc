@@ -243,7 +243,8 @@ class Scan {
     const std::string_view top = levels_[0].key, key = levels_.back().key;
     const bool at_metadata = levels_.size() == 2 && top == "metadata";
     std::string* wanted = nullptr;
-    if (in_map && levels_.size() == 1) wanted = key == "kind" ? &head.kind : key == "apiVersion" ? &head.api_version : nullptr;
+    if (in_map && levels_.size() == 1)
+      wanted = key == "kind" ? &head.kind : key == "apiVersion" ? &head.api_version : nullptr;
     if (in_map && at_metadata && key == "name") wanted = &head.name;
     const bool must_be_map =
         in_map && ((levels_.size() == 1 && key == "metadata") || (at_metadata && key == "annotations"));

@@ -69,9 +69,10 @@ std::string sorted(const std::string& document, Read read) {
 
 // A document with some of its characters, or lines, changed, taken away or said twice.
 std::string mutated(std::string text, std::mt19937& random) {
-  constexpr std::string_view kPieces[] = {" ", "  ", "\n", "- ", ": ", ":", "#", " #", "\"", "'", "|", ">", "{", "[", "}",
-                                          "]", "*a", "&a ", "!!str ", "\t", "\\", "null", "yes", "---", "%", "?", "~",
-                                          "kind: X\n", "metadata:\n", "  name: y\n", "\xC3\xA9", "\xFF", "-", "...", ","};
+  constexpr std::string_view kPieces[] = {
+      " ", "  ", "\n", "- ",        ": ",          ":",           "#",        " #",   "\"", "'",    "|",   ">",
+      "{", "[",  "}",  "]",         "*a",          "&a ",         "!!str ",   "\t",   "\\", "null", "yes", "---",
+      "%", "?",  "~",  "kind: X\n", "metadata:\n", "  name: y\n", "\xC3\xA9", "\xFF", "-",  "...",  ","};
   const auto below = [&](std::size_t size) { return std::uniform_int_distribution<std::size_t>(0, size - 1)(random); };
   for (std::size_t times = 1 + below(3); times > 0; --times) {
     const std::size_t at = below(text.size());
@@ -102,13 +103,50 @@ TEST_CASE("the head of a usual manifest is found without reading the whole") {
 }
 
 TEST_CASE("what the scan is not sure of is left to the reader") {
-  for (const std::string_view text :
-       {"", "# nothing", "a", "- a", "kind: [a]", "kind: 12", "kind: yes", "kind: |\n  a", "kind: Pod\nkind: Job",
-        "metadata:\n- a", "metadata: a", "metadata:\n  annotations:\n    helm.sh/hook: test",
-        "metadata:\n  annotations:\n    a: {}", "metadata:\n  annotations:\n    a:\n      {}", "metadata:\n  []", "kind:\n  {}", "{}", "a:\n  {}\n  b: c", "a:\n  {} b", "metadata:\n  annotations:\n    a:\n      b: c", "metadata:\n  name:\n    a: b",
-        "a: *b", "a: &b c", "a: !!str b", "a: [b, c]", "a: \"b", "a: \"\\x41\"", "a: b\n  c", "a: b: c", "a:\tb", "a: .inf",
-        "a: -.inf", "a:\n   b: c\n  d: e", "a: b\n c: d", "%a: b", "a: b\xFF", "a: b\n---\nc: d", "a: |2\n   b", "-", "a:\n-",
-        "null: a", "? a", "a: @b", "a: |\n    \n  b"}) {
+  for (const std::string_view text : {"",
+                                      "# nothing",
+                                      "a",
+                                      "- a",
+                                      "kind: [a]",
+                                      "kind: 12",
+                                      "kind: yes",
+                                      "kind: |\n  a",
+                                      "kind: Pod\nkind: Job",
+                                      "metadata:\n- a",
+                                      "metadata: a",
+                                      "metadata:\n  annotations:\n    helm.sh/hook: test",
+                                      "metadata:\n  annotations:\n    a: {}",
+                                      "metadata:\n  annotations:\n    a:\n      {}",
+                                      "metadata:\n  []",
+                                      "kind:\n  {}",
+                                      "{}",
+                                      "a:\n  {}\n  b: c",
+                                      "a:\n  {} b",
+                                      "metadata:\n  annotations:\n    a:\n      b: c",
+                                      "metadata:\n  name:\n    a: b",
+                                      "a: *b",
+                                      "a: &b c",
+                                      "a: !!str b",
+                                      "a: [b, c]",
+                                      "a: \"b",
+                                      "a: \"\\x41\"",
+                                      "a: b\n  c",
+                                      "a: b: c",
+                                      "a:\tb",
+                                      "a: .inf",
+                                      "a: -.inf",
+                                      "a:\n   b: c\n  d: e",
+                                      "a: b\n c: d",
+                                      "%a: b",
+                                      "a: b\xFF",
+                                      "a: b\n---\nc: d",
+                                      "a: |2\n   b",
+                                      "-",
+                                      "a:\n-",
+                                      "null: a",
+                                      "? a",
+                                      "a: @b",
+                                      "a: |\n    \n  b"}) {
     CAPTURE(std::string(text));
     CHECK_FALSE(scan_head(text).has_value());
   }

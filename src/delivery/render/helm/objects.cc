@@ -28,7 +28,8 @@ using go_template::Type;
 class Record final : public Object {
  public:
   using Fields = std::vector<std::pair<std::string_view, Datum>>;
-  Record(const Type& type, Fields fields, Value json) : type_(type), fields_(std::move(fields)), json_(std::move(json)) {}
+  Record(const Type& type, Fields fields, Value json)
+      : type_(type), fields_(std::move(fields)), json_(std::move(json)) {}
 
   const Type& type() const override { return type_; }
   std::optional<Datum> field(std::string_view name) const override {
@@ -114,8 +115,8 @@ constexpr Method kValuesMethods[] = {
     {"Table", "s", values_table},
     {"YAML", "", values_yaml},
 };
-constinit const Type kValues{Kind::map,      "chartutil.Values", &go_template::kAny, kValuesMethods, nullptr,
-                             &go_template::kMap};
+constinit const Type kValues{Kind::map, "chartutil.Values", &go_template::kAny, kValuesMethods,
+                             nullptr,   &go_template::kMap};
 
 // --- engine.files
 
@@ -175,8 +176,8 @@ Result<Datum> files_as_secrets(Call& call) {
 }
 
 constexpr Method kFilesMethods[] = {
-    {"AsConfig", "", files_as_config}, {"AsSecrets", "", files_as_secrets}, {"Get", "s", files_get},
-    {"GetBytes", "s", files_get_bytes}, {"Glob", "s", files_glob},          {"Lines", "s", files_lines},
+    {"AsConfig", "", files_as_config},  {"AsSecrets", "", files_as_secrets}, {"Get", "s", files_get},
+    {"GetBytes", "s", files_get_bytes}, {"Glob", "s", files_glob},           {"Lines", "s", files_lines},
 };
 constinit const Type kFiles{Kind::map, "engine.files", &go_template::kBytes, kFilesMethods};
 
@@ -218,14 +219,15 @@ Datum capabilities_of(const Capabilities& from) {
   const Value helm_json{{"version", kHelmVersion}, {"go_version", "go1.26"}};
   const Datum kube_datum =
       record(kKubeVersion, {{"Version", kube.version}, {"Major", kube.major}, {"Minor", kube.minor}}, kube_json);
-  const Datum helm_datum = record(
-      kBuildInfo, {{"Version", kHelmVersion}, {"GitCommit", ""}, {"GitTreeState", ""}, {"GoVersion", "go1.26"}},
-      helm_json);
+  const Datum helm_datum =
+      record(kBuildInfo, {{"Version", kHelmVersion}, {"GitCommit", ""}, {"GitTreeState", ""}, {"GoVersion", "go1.26"}},
+             helm_json);
   std::vector<Datum> versions(from.api_versions.begin(), from.api_versions.end());
   const Datum versions_datum(go_template::make<List>(std::move(versions)), kVersionSet);
   return record(
       kCapabilities, {{"KubeVersion", kube_datum}, {"APIVersions", versions_datum}, {"HelmVersion", helm_datum}},
-      Value{{"KubeVersion", kube_json}, {"APIVersions", Value::list_of(from.api_versions)}, {"HelmVersion", helm_json}});
+      Value{
+          {"KubeVersion", kube_json}, {"APIVersions", Value::list_of(from.api_versions)}, {"HelmVersion", helm_json}});
 }
 
 // --- chart.Metadata
@@ -253,7 +255,8 @@ Datum maintainers_of(const Value& list) {
   for (const Value& one : list.items()) {
     out.push_back(record(
         kMaintainer,
-        {{"Name", one["name"].as_string()}, {"Email", one["email"].as_string()}, {"URL", one["url"].as_string()}}, one));
+        {{"Name", one["name"].as_string()}, {"Email", one["email"].as_string()}, {"URL", one["url"].as_string()}},
+        one));
   }
   return records_of(std::move(out), kMaintainers);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a template finds in ".": .Values, .Chart, .Files, .Release, .Capabilities, .Subcharts, .Template, as the Go types
-// that Helm gives them. One thread, as all of a go_template::Execution.
+// What a template finds in ".": .Values, .Chart, .Files, .Release, .Capabilities, .Subcharts, .Template, as the Go
+// types that Helm gives them. One thread, as all of a go_template::Execution.
 #pragma once
 #include <map>
 #include <string>

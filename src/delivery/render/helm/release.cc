@@ -33,7 +33,8 @@ Value hook_json(const ReleaseHook& from) {
             {"path", hook.manifest.source},
             {"manifest", hook.manifest.content},
             {"events", Value::list_of(hook.events)}};
-  out.set("last_run", Value{{"started_at", from.started_at}, {"completed_at", from.completed_at}, {"phase", from.phase}});
+  out.set("last_run",
+          Value{{"started_at", from.started_at}, {"completed_at", from.completed_at}, {"phase", from.phase}});
   if (hook.weight != 0) out.set("weight", static_cast<long long>(hook.weight));
   if (!hook.delete_policies.empty()) out.set("delete_policies", Value::list_of(hook.delete_policies));
   if (!hook.output_log_policies.empty()) out.set("output_log_policies", Value::list_of(hook.output_log_policies));

@@ -90,15 +90,16 @@ Result<RenderedChart> render_prepared(const Prepared& prepared, const RenderOpti
   }
   const auto templates =
       TRY(options.templates ? options.templates->find_or_parse(chart) : parse_templates(templates_of(chart)));
-  auto files = TRY(run_templates(*templates, chart, prepared.values, options.release, options.capabilities,
-                                 options.engine));
+  auto files =
+      TRY(run_templates(*templates, chart, prepared.values, options.release, options.capabilities, options.engine));
   RenderedChart out;
   out.notes = take_notes(files, chart.name(), options.subchart_notes);
   DocumentCache* const documents = options.templates ? &options.templates->documents() : nullptr;
   out.manifests = TRY(sort_manifests(files, warnings, options.read, documents));
   out.crds = crds(chart);
   std::size_t bytes = 0;
-  for (const Manifest& manifest : out.manifests.resources) bytes += manifest.source.size() + manifest.content.size() + 32;
+  for (const Manifest& manifest : out.manifests.resources)
+    bytes += manifest.source.size() + manifest.content.size() + 32;
   out.manifest.reserve(bytes);
   if (options.include_crds) {
     for (const Crd& crd : out.crds) append_with_source(out.manifest, crd.source, crd.file->data);

@@ -21,7 +21,7 @@ struct RenderOptions {
   bool subchart_notes = false;
   EngineOptions engine;
   Read read = Read::whole;
-  TemplateCache* templates = nullptr;  // borrowed; null: parsed each time
+  TemplateCache* templates = nullptr;                                    // borrowed; null: parsed each time
   std::function<Result<std::string>(std::string manifest)> post_render;  // --post-renderer
 };
 

@@ -31,7 +31,8 @@ Result<std::string> absolute_path(const std::string& path) {
 Result<void> check_name(const std::string& name) {
   if (name.empty() || name.size() > 250) return bad_name("chart name must be between 1 and 250 characters");
   for (const char c : name) {
-    const bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    const bool fine =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
     if (!fine) return bad_name("chart name must match the regular expression \"^[a-zA-Z0-9._-]+$\"");
   }
   return {};

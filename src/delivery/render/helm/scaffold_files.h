@@ -255,7 +255,8 @@ spec:
 {{- end }}
 {{- end }}
 )chart"},
-    {"templates/NOTES.txt", R"chart({{ .Chart.Name }} {{ .Chart.Version }} is installed as {{ .Release.Name }} in {{ .Release.Namespace }}.
+    {"templates/NOTES.txt",
+     R"chart({{ .Chart.Name }} {{ .Chart.Version }} is installed as {{ .Release.Name }} in {{ .Release.Namespace }}.
 {{ if .Values.ingress.enabled }}
 It is served at:
 {{- range .Values.ingress.hosts }}

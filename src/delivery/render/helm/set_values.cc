@@ -21,13 +21,20 @@ enum class End { more, input };
 
 std::string_view go_type(const Value& value) {
   switch (value.kind()) {
-    case ValueKind::null: return "nil";
-    case ValueKind::boolean: return "bool";
-    case ValueKind::integer: return "int64";
-    case ValueKind::floating: return "float64";
-    case ValueKind::string: return "string";
-    case ValueKind::list: return "[]interface {}";
-    case ValueKind::map: return "map[string]interface {}";
+    case ValueKind::null:
+      return "nil";
+    case ValueKind::boolean:
+      return "bool";
+    case ValueKind::integer:
+      return "int64";
+    case ValueKind::floating:
+      return "float64";
+    case ValueKind::string:
+      return "string";
+    case ValueKind::list:
+      return "[]interface {}";
+    case ValueKind::map:
+      return "map[string]interface {}";
   }
   return "";
 }
@@ -162,8 +169,7 @@ class Parser {
     const Piece piece = until("]");
     if (piece.stop == 0) return bad("error parsing index: EOF");
     const auto number = parse_int(piece.text);
-    if (!number)
-      return bad("error parsing index: strconv.Atoi: parsing " + go_quote(piece.text) + ": invalid syntax");
+    if (!number) return bad("error parsing index: strconv.Atoi: parsing " + go_quote(piece.text) + ": invalid syntax");
     if (*number < 0) return bad("negative " + std::to_string(*number) + " index not allowed");
     if (*number > kIndexMax) {
       return bad("index of " + std::to_string(*number) + " is greater than maximum supported index of " +

@@ -18,7 +18,7 @@ class TemplateCache {
   explicit TemplateCache(std::size_t bytes_max = 32u << 20) : bytes_max_(bytes_max) {}
   // The chart's templates and its subcharts', as parse_templates gives them. A failure is not kept.
   Result<std::shared_ptr<const go_template::Set>> find_or_parse(const Chart& chart);
-  std::size_t size() const;                               // sets that are held
+  std::size_t size() const;                          // sets that are held
   DocumentCache& documents() { return documents_; }  // what the templates gave
 
  private:
@@ -30,8 +30,8 @@ class TemplateCache {
   const std::size_t bytes_max_;
   DocumentCache documents_;
   mutable std::mutex mutex_;
-  std::list<Entry> entries_;    // newest first; GUARDED_BY(mutex_)
-  std::size_t bytes_ = 0;       // GUARDED_BY(mutex_)
+  std::list<Entry> entries_;  // newest first; GUARDED_BY(mutex_)
+  std::size_t bytes_ = 0;     // GUARDED_BY(mutex_)
 };
 
 }  // namespace caisson::render::helm

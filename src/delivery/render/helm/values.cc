@@ -146,18 +146,22 @@ Result<void> coalesce_dependency(const Chart& parent, const Chart& child, Value&
 Result<void> coalesce_chart(const Chart& chart, Value& values, const std::string& prefix, Nulls nulls,
                             Warnings& warnings) {
   coalesce_defaults(chart, values, prefix, nulls, warnings);
-  for (const Chart& child : chart.dependencies)
-    TRY(coalesce_dependency(chart, child, values, prefix, nulls, warnings));
+  for (const Chart& child : chart.dependencies) TRY(coalesce_dependency(chart, child, values, prefix, nulls, warnings));
   return {};
 }
 
 std::string_view flag_name(SetKind kind) {
   switch (kind) {
-    case SetKind::value: return "--set";
-    case SetKind::string: return "--set-string";
-    case SetKind::json: return "--set-json";
-    case SetKind::file: return "--set-file";
-    case SetKind::literal: return "--set-literal";
+    case SetKind::value:
+      return "--set";
+    case SetKind::string:
+      return "--set-string";
+    case SetKind::json:
+      return "--set-json";
+    case SetKind::file:
+      return "--set-file";
+    case SetKind::literal:
+      return "--set-literal";
   }
   return "";
 }

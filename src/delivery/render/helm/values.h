@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which values a chart is rendered with: files and --set merged, a chart's own and its subcharts' defaults filled in,
-// `global` handed down, null removing what is below. Also which subcharts take part (conditions, tags, aliases) and what
-// they export to their parent (import-values). Source: Helm 3.22 pkg/chartutil. Pure; any thread.
+// `global` handed down, null removing what is below. Also which subcharts take part (conditions, tags, aliases) and
+// what they export to their parent (import-values). Source: Helm 3.22 pkg/chartutil. Pure; any thread.
 #pragma once
 #include <string>
 #include <utility>
@@ -32,7 +32,8 @@ Result<Value> coalesce(const Chart& chart, Value values, Nulls nulls, std::vecto
 // `over` wins.
 Value coalesce_tables(Value over, Value defaults, Nulls nulls, std::vector<std::string>& warnings);
 
-// Removes the dependencies that `values` switch off, names the others by their aliases, and takes over what they export.
+// Removes the dependencies that `values` switch off, names the others by their aliases, and takes over what they
+// export.
 Result<void> process_dependencies(Chart& chart, const Value& values, std::vector<std::string>& warnings);
 // Errors: not_found "found in Chart.yaml, but missing in charts/ directory: a, b".
 Result<void> check_dependencies(const Chart& chart);

@@ -19,7 +19,8 @@ Value yaml_of(std::string_view text) {
 
 std::string set_to(SetKind kind, std::string_view text, std::string_view start = "{}") {
   Value values = yaml_of(start);
-  const auto done = set_values(values, text, kind, [](const std::string& path) -> Result<std::string> { return "<" + path + ">"; });
+  const auto done =
+      set_values(values, text, kind, [](const std::string& path) -> Result<std::string> { return "<" + path + ">"; });
   return done.ok() ? json::write(values, {.sort_keys = true}) : "error: " + done.error().message;
 }
 
@@ -97,23 +98,27 @@ TEST_CASE("given values win over defaults, and null removes a default") {
 }
 
 TEST_CASE("a subchart has its own values, its parent's for it, and the globals") {
-  const Chart chart = chart_named("top", "sub: {x: 1}\nglobal: {g: 1}", {chart_named("sub", "x: 5\nz: 6\nglobal: {h: 2}")});
+  const Chart chart =
+      chart_named("top", "sub: {x: 1}\nglobal: {g: 1}", {chart_named("sub", "x: 5\nz: 6\nglobal: {h: 2}")});
   CHECK(coalesced(chart, "{}") == R"({"global":{"g":1},"sub":{"global":{"g":1,"h":2},"x":1,"z":6}})");
   CHECK(coalesced(chart, "sub: 3") == "error: type mismatch on sub: 3");
 }
 
 // Helm's tables within a global table are one object for parent and child.
 TEST_CASE("what a subchart adds deep in a global is seen by its parent and by the subcharts after it") {
-  const Chart chart = chart_named("top", "global: {img: {reg: {host: a}}}",
-                                  {chart_named("one", "global: {img: {reg: {port: 1}, other: 1}}"), chart_named("two", "{}")});
-  CHECK(coalesced(chart, "{}") ==
-        R"({"global":{"img":{"reg":{"host":"a","port":1}}},"one":{"global":{"img":{"other":1,"reg":{"host":"a","port":1}}}},)"
-        R"("two":{"global":{"img":{"reg":{"host":"a","port":1}}}}})");
+  const Chart chart =
+      chart_named("top", "global: {img: {reg: {host: a}}}",
+                  {chart_named("one", "global: {img: {reg: {port: 1}, other: 1}}"), chart_named("two", "{}")});
+  CHECK(
+      coalesced(chart, "{}") ==
+      R"({"global":{"img":{"reg":{"host":"a","port":1}}},"one":{"global":{"img":{"other":1,"reg":{"host":"a","port":1}}}},)"
+      R"("two":{"global":{"img":{"reg":{"host":"a","port":1}}}}})");
 }
 
 TEST_CASE("conditions and tags choose subcharts, aliases name them, import-values lifts what they export") {
-  Chart chart = chart_named("top", "b: {enabled: false}\ntags: {front: false}",
-                            {chart_named("a", "exports: {data: {port: 1}}"), chart_named("b", "{}"), chart_named("c", "{}")});
+  Chart chart =
+      chart_named("top", "b: {enabled: false}\ntags: {front: false}",
+                  {chart_named("a", "exports: {data: {port: 1}}"), chart_named("b", "{}"), chart_named("c", "{}")});
   chart.metadata.dependencies = {{.name = "a", .version = "1.x", .alias = "first", .import_values = {Value("data")}},
                                  {.name = "b", .version = ">=1", .condition = "b.enabled"},
                                  {.name = "c", .version = "^1.0.0", .tags = {"front"}}};
@@ -132,13 +137,27 @@ TEST_CASE("ranges of versions are read as Masterminds/semver reads them") {
     bool want;
   };
   for (const Case& c : {
-           Case{">=1.20.0-0", "1.30.0", true},  Case{">=1.20", "v1.30.0-eks", false}, Case{">=1.20-0", "v1.30.0-eks", true},
-           Case{"^1.2.3", "1.9.0", true},       Case{"^1.2.3", "2.0.0", false},       Case{"^0.2.3", "0.3.0", false},
-           Case{"~1.2.3", "1.2.9", true},       Case{"~1.2.3", "1.3.0", false},       Case{"~1", "1.9.9", true},
-           Case{"1.x", "1.4.0", true},          Case{"*", "3.0.0", true},             Case{"", "3.0.0", false},
-           Case{"1.2 - 2.0", "1.5.0", true},    Case{"1.2 - 2.0", "2.1.0", false},    Case{"<1 || >=2", "2.0.0", true},
-           Case{">1, <2", "1.5.0", false},       Case{"!=1.5.0", "1.5.0", false},      Case{"=1.5.0", "1.5.0", true},
-           Case{">11", "11.1.0", false},        Case{"<=11", "11.9.0", true},         Case{"nonsense", "1.0.0", false},
+           Case{">=1.20.0-0", "1.30.0", true},
+           Case{">=1.20", "v1.30.0-eks", false},
+           Case{">=1.20-0", "v1.30.0-eks", true},
+           Case{"^1.2.3", "1.9.0", true},
+           Case{"^1.2.3", "2.0.0", false},
+           Case{"^0.2.3", "0.3.0", false},
+           Case{"~1.2.3", "1.2.9", true},
+           Case{"~1.2.3", "1.3.0", false},
+           Case{"~1", "1.9.9", true},
+           Case{"1.x", "1.4.0", true},
+           Case{"*", "3.0.0", true},
+           Case{"", "3.0.0", false},
+           Case{"1.2 - 2.0", "1.5.0", true},
+           Case{"1.2 - 2.0", "2.1.0", false},
+           Case{"<1 || >=2", "2.0.0", true},
+           Case{">1, <2", "1.5.0", false},
+           Case{"!=1.5.0", "1.5.0", false},
+           Case{"=1.5.0", "1.5.0", true},
+           Case{">11", "11.1.0", false},
+           Case{"<=11", "11.9.0", true},
+           Case{"nonsense", "1.0.0", false},
        }) {
     CAPTURE(c.range);
     CAPTURE(c.version);
@@ -170,26 +189,31 @@ TEST_CASE("values are held to their schema, with the reference's words") {
   struct Case {
     const char *schema, *values, *want;
   };
-  for (const Case& c : {
-           Case{R"({"required":["a","b"]})", "c: 1", "- at '': missing properties 'a', 'b'"},
-           Case{R"({"properties":{"a":{"type":["string","null"]}}})", "a: 1", "- at '/a': got number, want null or string"},
-           Case{R"({"properties":{"a":{"type":"integer","maximum":5}}})", "a: 5.0", ""},
-           Case{R"({"properties":{"a":{"enum":["x",1,null]}}})", "a: y", "- at '/a': value must be one of 'x', 1, <nil>"},
-           Case{R"({"properties":{"a":{"anyOf":[{"type":"string"},{"minimum":3}]}}})", "a: 1",
-                "- at '/a': 'anyOf' failed\n  - at '/a': got number, want string\n  - at '/a': minimum: got 1, want 3"},
-           Case{R"({"properties":{"a":{"oneOf":[{"type":"number"},{"minimum":0}]}}})", "a: 1",
-                "- at '/a': 'oneOf' failed, subschemas 0, 1 matched"},
-           Case{R"({"$defs":{"p":{"minLength":2}},"properties":{"a":{"$ref":"#/$defs/p"}}})", "a: x",
-                "- at '/a': minLength: got 1, want 2"},
-           Case{R"({"if":{"required":["a"]},"then":{"required":["b"]}})", "a: 1", "- at '': missing property 'b'"},
-           Case{R"({"properties":{"a":{}},"unevaluatedProperties":false})", "a: 1\nb: 2", "- at '/b': false schema"},
-           Case{R"({"$schema":"http://json-schema.org/draft-07/schema#","items":{},"properties":{"a":{"format":"ipv4"}}})", "a: 1.2.3",
-                "- at '/a': '1.2.3' is not valid ipv4: expected four decimals"},
-           Case{R"({"properties":{"a":{"multipleOf":0.1}}})", "a: 0.3", ""},
-           Case{R"({"properties":{"a":{"maximum":100000}}})", "a: 2000000", "- at '/a': maximum: got 2×10⁰⁶, want 100,000"},
-           Case{R"({"propertyNames":{"pattern":"^b"}})", "a: 1",
-                "- at '': invalid propertyName 'a'\n  - at '': 'a' does not match pattern '^b'"},
-       }) {
+  for (
+      const Case& c : {
+          Case{R"({"required":["a","b"]})", "c: 1", "- at '': missing properties 'a', 'b'"},
+          Case{R"({"properties":{"a":{"type":["string","null"]}}})", "a: 1",
+               "- at '/a': got number, want null or string"},
+          Case{R"({"properties":{"a":{"type":"integer","maximum":5}}})", "a: 5.0", ""},
+          Case{R"({"properties":{"a":{"enum":["x",1,null]}}})", "a: y",
+               "- at '/a': value must be one of 'x', 1, <nil>"},
+          Case{R"({"properties":{"a":{"anyOf":[{"type":"string"},{"minimum":3}]}}})", "a: 1",
+               "- at '/a': 'anyOf' failed\n  - at '/a': got number, want string\n  - at '/a': minimum: got 1, want 3"},
+          Case{R"({"properties":{"a":{"oneOf":[{"type":"number"},{"minimum":0}]}}})", "a: 1",
+               "- at '/a': 'oneOf' failed, subschemas 0, 1 matched"},
+          Case{R"({"$defs":{"p":{"minLength":2}},"properties":{"a":{"$ref":"#/$defs/p"}}})", "a: x",
+               "- at '/a': minLength: got 1, want 2"},
+          Case{R"({"if":{"required":["a"]},"then":{"required":["b"]}})", "a: 1", "- at '': missing property 'b'"},
+          Case{R"({"properties":{"a":{}},"unevaluatedProperties":false})", "a: 1\nb: 2", "- at '/b': false schema"},
+          Case{
+              R"({"$schema":"http://json-schema.org/draft-07/schema#","items":{},"properties":{"a":{"format":"ipv4"}}})",
+              "a: 1.2.3", "- at '/a': '1.2.3' is not valid ipv4: expected four decimals"},
+          Case{R"({"properties":{"a":{"multipleOf":0.1}}})", "a: 0.3", ""},
+          Case{R"({"properties":{"a":{"maximum":100000}}})", "a: 2000000",
+               "- at '/a': maximum: got 2×10⁰⁶, want 100,000"},
+          Case{R"({"propertyNames":{"pattern":"^b"}})", "a: 1",
+               "- at '': invalid propertyName 'a'\n  - at '': 'a' does not match pattern '^b'"},
+      }) {
     CAPTURE(c.schema);
     const auto found = schema_violations(c.schema, yaml_of(c.values));
     REQUIRE(found.ok());

@@ -30,7 +30,8 @@ Result<void> accumulate_file(const Target& target, const std::string& entry, con
   std::vector<Resource> resources = TRY(parse_resources(text, path));
   target.build.objects_read += resources.size();
   if (target.build.objects_read > kObjectsMax)
-    return Error{ErrorCode::too_large, path + ": the build reads more than " + std::to_string(kObjectsMax) + " objects"};
+    return Error{ErrorCode::too_large,
+                 path + ": the build reads more than " + std::to_string(kObjectsMax) + " objects"};
   for (Resource& resource : resources) {
     if (target.build.traces_origins()) resource.origin = target.origin.below(entry).of_file();
     TRY(all.resources.append(std::move(resource)).in(path));
@@ -47,8 +48,8 @@ Result<void> enter(Build& build, const std::string& directory) {
   if (build.open_directories.size() >= kDirectoryDepthMax)
     return Error{ErrorCode::invalid, "kustomizations are nested too deeply"};
   if (++build.entered > kKustomizationsMax)
-    return Error{ErrorCode::too_large, "the build goes through more than " + std::to_string(kKustomizationsMax) +
-                                           " kustomizations"};
+    return Error{ErrorCode::too_large,
+                 "the build goes through more than " + std::to_string(kKustomizationsMax) + " kustomizations"};
   build.open_directories.push_back(directory);
   return {};
 }
@@ -208,8 +209,7 @@ Result<std::vector<Resource>> read_plugins(const Target& target, const char* fie
       auto inlined = parse_resources(entries[i].str(), target.kustomization.file);
       if (!inlined.ok()) return in_field(target, at, std::move(inlined).error());
       for (Resource& resource : std::move(inlined).value()) {
-        if (target.build.traces_origins())
-          resource.origin = target.own_file().of_file();
+        if (target.build.traces_origins()) resource.origin = target.own_file().of_file();
         TRY(plugins.resources.append(std::move(resource)).in(field));
       }
       continue;
@@ -266,9 +266,10 @@ Result<void> run_chart_plugin(const Target& target, const Resource& plugin, cons
 
 Result<void> check_functions_allowed(const Target& target, const Resource& plugin, const std::string& field) {
   if (target.build.options.functions != nullptr) return {};
-  return in_field(target, field,
-                  Error{ErrorCode::forbidden, "external plugins disabled; unable to load external plugin '" +
-                                                  plugin.object["kind"].str() + "' (--enable-alpha-plugins allows it)"});
+  return in_field(
+      target, field,
+      Error{ErrorCode::forbidden, "external plugins disabled; unable to load external plugin '" +
+                                      plugin.object["kind"].str() + "' (--enable-alpha-plugins allows it)"});
 }
 
 Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
@@ -298,9 +299,9 @@ Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
                                                          : nullptr;
     if (plugin.object["apiVersion"].as_string() != "builtin" || generate == nullptr) {
       return in_field(target, field,
-                      Error{ErrorCode::invalid,
-                            "external plugins disabled; unable to load external plugin '" + kind + "': the built-in generators are ConfigMapGenerator, "
-                            "SecretGenerator and IAMPolicyGenerator"});
+                      Error{ErrorCode::invalid, "external plugins disabled; unable to load external plugin '" + kind +
+                                                    "': the built-in generators are ConfigMapGenerator, "
+                                                    "SecretGenerator and IAMPolicyGenerator"});
     }
     Resource made = TRY(generate(target, args, field));
     if (target.build.traces_origins()) made.origin = configured_by(plugin);

@@ -19,7 +19,8 @@ std::string chart_directory(const Value& chart, const Value& globals) {
   std::string home = globals["chartHome"].str();
   if (home.empty()) home = "charts";
   const std::string version = chart["version"].scalar_text();
-  if (!version.empty() && !chart["repo"].as_string().empty()) home = path_join(home, chart["name"].str() + "-" + version);
+  if (!version.empty() && !chart["repo"].as_string().empty())
+    home = path_join(home, chart["name"].str() + "-" + version);
   return path_join(home, chart["name"].str());
 }
 

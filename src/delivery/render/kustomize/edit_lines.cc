@@ -115,7 +115,8 @@ Part* find_item(Parts& parts, const Value& value, std::string_view field) {
   }
   if (!value["name"].is_string()) return nullptr;
   for (Part& part : parts.parts) {
-    if (!part.used && part.value["name"] == value["name"] && part.value["namespace"] == value["namespace"]) return &part;
+    if (!part.used && part.value["name"] == value["name"] && part.value["namespace"] == value["namespace"])
+      return &part;
   }
   return nullptr;
 }

@@ -101,28 +101,16 @@ constexpr Field kReplacement[] = {{"path", Type::text},
                                   {"targets", Type::objects, kReplacementTarget},
                                   {"sourceValue", Type::text},
                                   {}};
-constexpr Field kLegacySort[] = {{"orderFirst", Type::texts, nullptr, Written::always},
-                                 {"orderLast", Type::texts, nullptr, Written::always},
-                                 {}};
+constexpr Field kLegacySort[] = {
+    {"orderFirst", Type::texts, nullptr, Written::always}, {"orderLast", Type::texts, nullptr, Written::always}, {}};
 constexpr Field kSort[] = {{"order", Type::text}, {"legacySortOptions", Type::object, kLegacySort}, {}};
-constexpr Field kChart[] = {{"name", Type::text},
-                            {"version", Type::text},
-                            {"repo", Type::text},
-                            {"releaseName", Type::text},
-                            {"namespace", Type::text},
-                            {"additionalValuesFiles", Type::texts},
-                            {"valuesFile", Type::text},
-                            {"valuesInline", Type::any},
-                            {"valuesMerge", Type::text},
-                            {"includeCRDs", Type::flag},
-                            {"skipHooks", Type::flag},
-                            {"apiVersions", Type::texts},
-                            {"kubeVersion", Type::text},
-                            {"nameTemplate", Type::text},
-                            {"skipTests", Type::flag},
-                            {"debug", Type::flag},
-                            {"devel", Type::flag},
-                            {}};
+constexpr Field kChart[] = {
+    {"name", Type::text},        {"version", Type::text},      {"repo", Type::text},
+    {"releaseName", Type::text}, {"namespace", Type::text},    {"additionalValuesFiles", Type::texts},
+    {"valuesFile", Type::text},  {"valuesInline", Type::any},  {"valuesMerge", Type::text},
+    {"includeCRDs", Type::flag}, {"skipHooks", Type::flag},    {"apiVersions", Type::texts},
+    {"kubeVersion", Type::text}, {"nameTemplate", Type::text}, {"skipTests", Type::flag},
+    {"debug", Type::flag},       {"devel", Type::flag},        {}};
 constexpr Field kChartGlobals[] = {{"chartHome", Type::text}, {"configHome", Type::text}, {}};
 constexpr Field kOldChart[] = {{"chartName", Type::text},     {"chartVersion", Type::text},
                                {"chartRepoUrl", Type::text},  {"chartHome", Type::text},
@@ -131,11 +119,8 @@ constexpr Field kOldChart[] = {{"chartName", Type::text},     {"chartVersion", T
                                {"valuesLocal", Type::any},    {"valuesMerge", Type::text},
                                {"releaseName", Type::text},   {"releaseNamespace", Type::text},
                                {"extraArgs", Type::texts},    {}};
-constexpr Field kMetadata[] = {{"name", Type::text},
-                               {"namespace", Type::text},
-                               {"labels", Type::text_map},
-                               {"annotations", Type::text_map},
-                               {}};
+constexpr Field kMetadata[] = {
+    {"name", Type::text}, {"namespace", Type::text}, {"labels", Type::text_map}, {"annotations", Type::text_map}, {}};
 
 constexpr Field kTop[] = {{"apiVersion", Type::text},
                           {"kind", Type::text},
@@ -183,9 +168,9 @@ Result<void> check_texts_of(const Value& map, const std::string& path) {
   if (!map.is_map()) return wrong(path, "must be a map");
   for (const auto& [key, value] : map.entries()) {
     if (value.is_string() || value.is_null()) continue;
-    return wrong(path + "." + std::string(key), "must be a string, not the " +
-                                                    std::string(document::kind_name(value.kind())) + " " +
-                                                    json::write(value));
+    return wrong(
+        path + "." + std::string(key),
+        "must be a string, not the " + std::string(document::kind_name(value.kind())) + " " + json::write(value));
   }
   return {};
 }
@@ -313,7 +298,10 @@ Value written(const Value& value, const Field& field) {
 }
 
 Value empty_of(Type type) {
-  return type == Type::text ? Value("") : type == Type::number ? Value(0) : type == Type::object ? Value::map() : Value();
+  return type == Type::text     ? Value("")
+         : type == Type::number ? Value(0)
+         : type == Type::object ? Value::map()
+                                : Value();
 }
 
 Value written_members(const Value& object, const Field* members) {
@@ -365,8 +353,8 @@ std::string_view field_named(std::string_view text) {
 
 Value modern_chart(const Value& old) {
   static constexpr std::pair<const char*, const char*> kNames[] = {
-      {"chartName", "name"},           {"chartVersion", "version"},    {"chartRepoUrl", "repo"},
-      {"values", "valuesFile"},        {"valuesLocal", "valuesInline"}, {"valuesMerge", "valuesMerge"},
+      {"chartName", "name"},         {"chartVersion", "version"},     {"chartRepoUrl", "repo"},
+      {"values", "valuesFile"},      {"valuesLocal", "valuesInline"}, {"valuesMerge", "valuesMerge"},
       {"releaseName", "releaseName"}};
   Value chart = Value::map();
   for (const auto& [from, to] : kNames) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fields of a kustomization: their names, types and order. One table for reading (unknown fields and wrong types
-// are refused), for writing (what `edit` puts into a file) and for `fix`. Source: kustomize api/types v0.21. Any thread.
+// are refused), for writing (what `edit` puts into a file) and for `fix`. Source: kustomize api/types v0.21. Any
+// thread.
 #pragma once
 #include <span>
 #include <string>

@@ -91,8 +91,9 @@ Result<std::vector<Resource>> call(const Target& target, const Resource& plugin,
   std::vector<Resource> out;
   for (const Value& document : documents) {
     const bool list = document["kind"].as_string() == "ResourceList" || document["items"].is_list();
-    const std::vector<Value> objects = list ? std::vector<Value>(document["items"].items().begin(), document["items"].items().end())
-                                            : std::vector<Value>{document};
+    const std::vector<Value> objects =
+        list ? std::vector<Value>(document["items"].items().begin(), document["items"].items().end())
+             : std::vector<Value>{document};
     for (const Value& object : objects) {
       std::vector<Resource> parsed = TRY(resources_of(object, "output of " + call.name));
       for (Resource& resource : parsed) {

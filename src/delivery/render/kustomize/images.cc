@@ -87,8 +87,7 @@ Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap&
     if (resource.object["kind"].as_string() != "CustomResourceDefinition") walk(resource.object, change);
     for (const Place& place : by_kind.of(resource.object)) {
       auto done = visit_place(resource.object, place, Create::nothing, [&](Value& value) -> Result<void> {
-        if (value.is_map() || value.is_list())
-          return Error{ErrorCode::invalid, place.spec->path + " is not a scalar"};
+        if (value.is_map() || value.is_list()) return Error{ErrorCode::invalid, place.spec->path + " is not a scalar"};
         change.apply(value);
         return {};
       });

@@ -130,7 +130,8 @@ TEST_CASE("what is fetched stays in its repository, and nothing is fetched unask
 
 TEST_CASE("a function changes, adds and removes; without a runner it is refused") {
   const std::string text =
-      "resources: [own.yaml, ../own]\ntransformers:\n- |-\n  apiVersion: example.com/v1\n  kind: Fn\n  metadata:\n    name: f\n"
+      "resources: [own.yaml, ../own]\ntransformers:\n- |-\n  apiVersion: example.com/v1\n  kind: Fn\n  metadata:\n    "
+      "name: f\n"
       "    annotations:\n      config.kubernetes.io/function: |\n        exec:\n          path: ./f.sh\n";
   Doubler doubler;
   const auto rendering = build(text, {.functions = &doubler});
@@ -147,13 +148,14 @@ TEST_CASE("a function changes, adds and removes; without a runner it is refused"
 
 TEST_CASE("a label put into several places at once stays one that a patch changes everywhere") {
   const auto rendering = kustomize(
-      MemorySource({{"base/kustomization.yaml", "resources: [d.yaml]\ncommonLabels: {tier: web}\n"},
-                    {"base/d.yaml",
-                     "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  selector: {matchLabels: {a: b}}\n"
-                     "  template:\n    metadata: {labels: {a: b}}\n"},
-                    {"top/kustomization.yaml",
-                     "resources: [../base]\npatches:\n- patch: |-\n    apiVersion: apps/v1\n    kind: Deployment\n"
-                     "    metadata: {name: d}\n    spec: {template: {metadata: {labels: {tier: other}}}}\n"}}),
+      MemorySource(
+          {{"base/kustomization.yaml", "resources: [d.yaml]\ncommonLabels: {tier: web}\n"},
+           {"base/d.yaml",
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  selector: {matchLabels: {a: b}}\n"
+            "  template:\n    metadata: {labels: {a: b}}\n"},
+           {"top/kustomization.yaml",
+            "resources: [../base]\npatches:\n- patch: |-\n    apiVersion: apps/v1\n    kind: Deployment\n"
+            "    metadata: {name: d}\n    spec: {template: {metadata: {labels: {tier: other}}}}\n"}}),
       "top", {});
   REQUIRE_MESSAGE(rendering.ok(), rendering.error().message);
   CHECK(rendering->objects[0].get({"spec", "selector", "matchLabels", "tier"}).as_string() == "other");
@@ -161,7 +163,8 @@ TEST_CASE("a label put into several places at once stays one that a patch change
 
 TEST_CASE("an edit keeps the order of fields and the comments where they are") {
   auto file = EditableKustomization::parse(
-      "# ours\nnamespace: shop # fixed\n\nresources:\n# first\n- a.yaml # why\n- b.yaml\n# the end\n", "kustomization.yaml");
+      "# ours\nnamespace: shop # fixed\n\nresources:\n# first\n- a.yaml # why\n- b.yaml\n# the end\n",
+      "kustomization.yaml");
   REQUIRE(file.ok());
   EditableKustomization edited = std::move(file).value();
   edited.fields.edit("resources").push_back("c.yaml");
@@ -173,7 +176,8 @@ TEST_CASE("an edit keeps the order of fields and the comments where they are") {
 }
 
 TEST_CASE("a file that is no kustomization is not edited") {
-  for (const char* text : {"unknown: 1\n", "resources: a.yaml\n", "- a\n", "images:\n- name: a\n  newTag: 1\n", "a: [\n"}) {
+  for (const char* text :
+       {"unknown: 1\n", "resources: a.yaml\n", "- a\n", "images:\n- name: a\n  newTag: 1\n", "a: [\n"}) {
     CAPTURE(text);
     CHECK_FALSE(EditableKustomization::parse(text, "kustomization.yaml").ok());
   }

@@ -20,8 +20,7 @@ std::string mount_name(const RepositoryUrl& url) {
 }
 
 Error refused(const std::string& what) {
-  return Error{ErrorCode::unavailable,
-               what + ": remote resources are not fetched here; keep a copy in the repository"};
+  return Error{ErrorCode::unavailable, what + ": remote resources are not fetched here; keep a copy in the repository"};
 }
 
 }  // namespace

@@ -76,7 +76,8 @@ bool forgets_origin(const Value& operations) {
   const auto list = operations.items();
   return std::any_of(list.begin(), list.end(), [](const Value& operation) {
     const std::string_view path = operation["path"].as_string();
-    return operation["op"].as_string() != "test" && (path == "/metadata/annotations" || path == "/metadata" || path.empty());
+    return operation["op"].as_string() != "test" &&
+           (path == "/metadata/annotations" || path == "/metadata" || path.empty());
   });
 }
 
@@ -98,8 +99,8 @@ Result<void> apply_operations(const Value& operations, const std::vector<Resourc
   return {};
 }
 
-// A patch with a target gets each target's name in kustomize, by which its labels and annotations become strings: a null
-// there sets "null" instead of removing.
+// A patch with a target gets each target's name in kustomize, by which its labels and annotations become strings: a
+// null there sets "null" instead of removing.
 void stringify_metadata(Value& patch) {
   for (const char* field : {"labels", "annotations"}) {
     const Value pairs = patch["metadata"][field];

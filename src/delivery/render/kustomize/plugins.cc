@@ -67,7 +67,9 @@ Result<void> run_configured_transformer(const Target& target, const Resource& co
   const TransformerConfig& known = all.config;
   ResourceMap& resources = all.resources;
   static const FieldSpecs kNone;
-  if (config["apiVersion"].as_string() != "builtin") return Error{ErrorCode::invalid, "external plugins disabled; unable to load external plugin '" + std::string(kind) + "'"};
+  if (config["apiVersion"].as_string() != "builtin")
+    return Error{ErrorCode::invalid,
+                 "external plugins disabled; unable to load external plugin '" + std::string(kind) + "'"};
   if (kind == "PatchTransformer") return patch_field(target, config, resources, "patch");
   if (kind == "PatchStrategicMergeTransformer") return patch_strategic(target, config, resources);
   if (kind == "PatchJson6902Transformer") {

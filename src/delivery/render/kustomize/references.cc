@@ -85,8 +85,7 @@ class Referrer {
   }
 
  private:
-  explicit Referrer(Resource& resource)
-      : resource_(&resource), id_(resource.id()), effective_ns_(id_.effective_ns()) {}
+  explicit Referrer(Resource& resource) : resource_(&resource), id_(resource.id()), effective_ns_(id_.effective_ns()) {}
   Resource* resource_;
   Id id_;
   std::string effective_ns_;
@@ -170,7 +169,8 @@ class Reference {
     keep_if(candidates, [&](const Resource& r) { return reachable(r); });
     if (candidates.size() == 1) return candidates[0];
     keep_if(candidates, [&](const Resource& r) { return same_layers(r, referrer_.resource(), true); });
-    if (candidates.size() > 1) keep_if(candidates, [&](const Resource& r) { return same_layers(r, referrer_.resource(), false); });
+    if (candidates.size() > 1)
+      keep_if(candidates, [&](const Resource& r) { return same_layers(r, referrer_.resource(), false); });
     if (candidates.empty()) return nullptr;
     std::string names;
     bool alike = true;
@@ -214,14 +214,14 @@ Result<void> fix_references(const TransformerConfig& config, ResourceMap& resour
     // The kind as it was at first, in the group and version of now.
     const std::string_view kind =
         resource.previous.empty() ? resource.object["kind"].as_string() : resource.previous[0].gvk.kind;
-    const std::vector<Concern>& concerns =
-        concerns_by_kind.of(resource.object["apiVersion"].as_string(), kind,
-                            [&](const Gvk& gvk) { return concerns_of(config, gvk); });
+    const std::vector<Concern>& concerns = concerns_by_kind.of(
+        resource.object["apiVersion"].as_string(), kind, [&](const Gvk& gvk) { return concerns_of(config, gvk); });
     if (concerns.empty()) continue;
     const Referrer referrer = TRY(Referrer::of(resource));
     for (const auto& [reference, place] : concerns) {
       const Reference update(referrer, reference->target, place.spec->path, resources, namespaces);
-      auto done = visit_place(resource.object, place, Create::nothing, [&](Value& value) { return update.update(value); });
+      auto done =
+          visit_place(resource.object, place, Create::nothing, [&](Value& value) { return update.update(value); });
       if (!done.ok()) return std::move(done).error().in(referrer.id().str());
     }
   }

@@ -264,7 +264,8 @@ Result<void> ResourceMap::absorb(Resource generated) {
 std::vector<Resource*> ResourceMap::matching_any_id(std::string_view name,
                                                     const std::function<bool(const Id&)>& matches) {
   std::vector<Resource*> found = named(name);
-  std::erase_if(found, [&](const Resource* resource) { return !resource->any_prior(matches) && !matches(resource->id()); });
+  std::erase_if(found,
+                [&](const Resource* resource) { return !resource->any_prior(matches) && !matches(resource->id()); });
   return found;
 }
 

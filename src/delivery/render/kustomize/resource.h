@@ -80,7 +80,7 @@ struct Resource {
   std::vector<std::string> prefixes, suffixes;
   std::string behavior;  // of a generated one: "", create, merge, replace
   bool needs_hash = false;
-  bool from_chart = false;   // has its namespace from the chart: `namespace` leaves it
+  bool from_chart = false;                                // has its namespace from the chart: `namespace` leaves it
   bool may_change_name = false, may_change_kind = false;  // of a patch
   std::vector<std::string> variables;                     // names of the vars that read from it
   Value origin;                                           // null when nobody asks for it

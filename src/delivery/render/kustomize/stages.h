@@ -43,8 +43,8 @@ struct Build {
   Mounts& source;
   const Options& options;
   std::vector<std::string> warnings;
-  std::set<std::string> metadata_wanted;      // the entry kustomization's buildMetadata
-  Value sort_options;                         // … and its sortOptions
+  std::set<std::string> metadata_wanted;  // the entry kustomization's buildMetadata
+  Value sort_options;                     // … and its sortOptions
   std::string entry_file;
   std::vector<std::string> open_directories;  // being accumulated, outermost first
   std::size_t entered = 0, objects_read = 0;  // a few kustomizations that name one another twice make very many

@@ -187,8 +187,8 @@ Result<void> set_replicas(const std::string& name, std::int64_t count, const Fie
                           ResourceMap& resources) {
   bool found = false;
   for (const FieldSpec& spec : specs) {
-    for (Resource* resource :
-         resources.matching_any_id(name, [&](const Id& id) { return id.name == name && id.gvk.selected_by(spec.gvk); })) {
+    for (Resource* resource : resources.matching_any_id(
+             name, [&](const Id& id) { return id.name == name && id.gvk.selected_by(spec.gvk); })) {
       found = true;
       TRY(visit_field(resource->object, spec, Create::scalar, [&](Value& place) -> Result<void> {
         place = Value(count);

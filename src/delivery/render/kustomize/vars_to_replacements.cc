@@ -24,7 +24,9 @@ struct Touched {
 
 void collect(const FileSource& source, const Value& fields, const std::string& folder, int depth,
              std::vector<Touched>& out) {
-  const auto at = [&](const Value& path) { return folder.empty() ? path.str() : path_clean(path_join(folder, path.str())); };
+  const auto at = [&](const Value& path) {
+    return folder.empty() ? path.str() : path_clean(path_join(folder, path.str()));
+  };
   if (depth > kFolderDepthMax) return;
   for (const Value& resource : fields["resources"].items()) {
     const std::string path = at(resource);
@@ -51,8 +53,7 @@ Result<Value> options_for(const std::string& text, const std::string& variable) 
   const std::size_t at = text.find(variable), end = at + variable.size();
   const char delimiter = at == 0 ? text[end] : text[at - 1];
   if (at != 0 && end < text.size() && text[end] != delimiter) {
-    return Error{ErrorCode::invalid,
-                 "cannot convert all vars to replacements; " + variable + " is not delimited"};
+    return Error{ErrorCode::invalid, "cannot convert all vars to replacements; " + variable + " is not delimited"};
   }
   const std::vector<std::string_view> parts = split(text, delimiter);
   const auto index = std::find(parts.begin(), parts.end(), variable) - parts.begin();
@@ -141,8 +142,7 @@ Result<ConvertedVars> vars_to_replacements(const FileSource& source, Value field
         std::vector<Place> places;
         TRY(find_places(document, variable, "", places).in("error with " + file.path));
         for (Place& place : places) {
-          Value target{{"select", selector_of(document, file.patch)},
-                       {"fieldPaths", Value::list_of({place.path})}};
+          Value target{{"select", selector_of(document, file.patch)}, {"fieldPaths", Value::list_of({place.path})}};
           if (!place.options.is_null()) target.set("options", std::move(place.options));
           targets.push_back(std::move(target));
         }

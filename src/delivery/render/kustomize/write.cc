@@ -155,9 +155,8 @@ Result<void> order(const Value& sort_options, ResourceMap& resources) {
   keyed.reserve(kind_positions.size());
   for (Resource& resource : resources.all())
     keyed.push_back({kind_positions[keyed.size()], name_key(resource), &resource});
-  std::stable_sort(keyed.begin(), keyed.end(), [](const Keyed& x, const Keyed& y) {
-    return x.kind != y.kind ? x.kind < y.kind : x.name < y.name;
-  });
+  std::stable_sort(keyed.begin(), keyed.end(),
+                   [](const Keyed& x, const Keyed& y) { return x.kind != y.kind ? x.kind < y.kind : x.name < y.name; });
   std::deque<Resource> sorted;
   for (const Keyed& one : keyed) sorted.push_back(std::move(*one.resource));
   resources.all() = std::move(sorted);

@@ -79,11 +79,11 @@ class Objects : public kube::Client {
   static Error refuse() { return {ErrorCode::method_not_allowed, "not part of these tests"}; }
   Result<kube::Object> write(kube::Object object) {
     const std::lock_guard lock(mutex_);
-    const std::string plural = object.kind() == "Ingress" ? "ingresses"
-                               : object.kind() == "Event"   ? "events"
-                               : object.kind() == "Service" ? "services"
+    const std::string plural = object.kind() == "Ingress"         ? "ingresses"
+                               : object.kind() == "Event"         ? "events"
+                               : object.kind() == "Service"       ? "services"
                                : object.kind() == "IPAddressPool" ? "ipaddresspools"
-                                                          : "others";
+                                                                  : "others";
     return store(plural, std::move(object));
   }
   kube::Object store(const std::string& plural, kube::Object object) {

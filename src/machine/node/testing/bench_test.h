@@ -47,8 +47,9 @@ class BusyboxImages : public ImageProvider {
     const auto busybox = read_file("/bin/busybox");
     REQUIRE(busybox.ok());
     REQUIRE(write_file_unsynced(tree_ + "/bin/busybox", *busybox, 0755).ok());
-    for (const char* name : {"sh", "echo", "cat", "sleep", "true", "false", "id", "hostname", "grep", "httpd", "env",
-                             "mkdir", "touch", "test", "ls", "wget", "nc", "wc", "ps", "kill", "dd", "stat", "tail", "yes", "head"}) {
+    for (const char* name : {"sh",    "echo", "cat",   "sleep", "true", "false", "id",   "hostname", "grep",
+                             "httpd", "env",  "mkdir", "touch", "test", "ls",    "wget", "nc",       "wc",
+                             "ps",    "kill", "dd",    "stat",  "tail", "yes",   "head"}) {
       REQUIRE(::symlink("busybox", (tree_ + "/bin/" + name).c_str()) == 0);
     }
     REQUIRE(write_file_unsynced(tree_ + "/etc/passwd", "root:x:0:0::/:/bin/sh\n").ok());
@@ -78,7 +79,8 @@ inline std::string free_range() {
   for (;;) {
     const std::string byte = random_bytes(1);
     const std::string tail = hex(byte);
-    if (routes.find("\t00" + tail + "12c6") != std::string::npos || routes.find("\t00" + tail + "13c6") != std::string::npos)
+    if (routes.find("\t00" + tail + "12c6") != std::string::npos ||
+        routes.find("\t00" + tail + "13c6") != std::string::npos)
       continue;
     return std::to_string(static_cast<unsigned char>(byte[0]));
   }
@@ -143,14 +145,15 @@ struct Bench {
     REQUIRE_MESSAGE(opened.ok(), why(opened));
     network.emplace(std::move(opened).value());
     runtime = std::make_unique<kube::Runtime>(*own, system_clock());
-    auto started = Node::start({.runtime = runtime.get(), .images = &images, .network = &*network},
-                               {.name = "n1",
-                                .instance = instance,
-                                .data_dir = dir.path(),
-                                .address = network->node_address(),
-                                .cluster_dns = cluster_dns,
-                                .eviction = {.memory_bytes = 0, .disk_bytes = 0, .pids_share = 0},  // of the test's machine
-                                .housekeeping_every = 200ms});
+    auto started =
+        Node::start({.runtime = runtime.get(), .images = &images, .network = &*network},
+                    {.name = "n1",
+                     .instance = instance,
+                     .data_dir = dir.path(),
+                     .address = network->node_address(),
+                     .cluster_dns = cluster_dns,
+                     .eviction = {.memory_bytes = 0, .disk_bytes = 0, .pids_share = 0},  // of the test's machine
+                     .housekeeping_every = 200ms});
     REQUIRE_MESSAGE(started.ok(), why(started));
     node = std::move(started).value();
     runtime->start();

@@ -9,8 +9,10 @@
 namespace caisson::cli::kubectl {
 
 // `current` with what `modified` says, and without what `original` said and `modified` no longer does; what neither
-// spoke of stays. Lists with merge keys go item by item, others are replaced. `schema` null: of a kind that is not known.
-Value three_way(const Value& original, const Value& modified, const Value& current, const document::MergeSchema* schema);
+// spoke of stays. Lists with merge keys go item by item, others are replaced. `schema` null: of a kind that is not
+// known.
+Value three_way(const Value& original, const Value& modified, const Value& current,
+                const document::MergeSchema* schema);
 
 // Opens the file in $KUBE_EDITOR or $EDITOR (vi). Errors: it could not be run, or ended with a status (files.cc).
 Result<void> run_editor(const std::string& file);

@@ -14,14 +14,29 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-constexpr FlagSpec kConfigFlags[] = {
-    {"minify", FlagKind::boolean}, {"raw", FlagKind::boolean}, {"flatten", FlagKind::boolean}, {"no-headers", FlagKind::boolean},
-    {"current", FlagKind::boolean}, {"cluster", FlagKind::text}, {"user", FlagKind::text}, {"server", FlagKind::text},
-    {"certificate-authority", FlagKind::text}, {"embed-certs", FlagKind::boolean}, {"insecure-skip-tls-verify", FlagKind::boolean},
-    {"tls-server-name", FlagKind::text}, {"proxy-url", FlagKind::text}, {"token", FlagKind::text}, {"username", FlagKind::text},
-    {"password", FlagKind::text}, {"client-certificate", FlagKind::text}, {"client-key", FlagKind::text}, {"set-raw-bytes", FlagKind::boolean}};
+constexpr FlagSpec kConfigFlags[] = {{"minify", FlagKind::boolean},
+                                     {"raw", FlagKind::boolean},
+                                     {"flatten", FlagKind::boolean},
+                                     {"no-headers", FlagKind::boolean},
+                                     {"current", FlagKind::boolean},
+                                     {"cluster", FlagKind::text},
+                                     {"user", FlagKind::text},
+                                     {"server", FlagKind::text},
+                                     {"certificate-authority", FlagKind::text},
+                                     {"embed-certs", FlagKind::boolean},
+                                     {"insecure-skip-tls-verify", FlagKind::boolean},
+                                     {"tls-server-name", FlagKind::text},
+                                     {"proxy-url", FlagKind::text},
+                                     {"token", FlagKind::text},
+                                     {"username", FlagKind::text},
+                                     {"password", FlagKind::text},
+                                     {"client-certificate", FlagKind::text},
+                                     {"client-key", FlagKind::text},
+                                     {"set-raw-bytes", FlagKind::boolean}};
 
-std::string path_of(const Call& call) { return call.text("kubeconfig", user_kubeconfig_path()); }
+std::string path_of(const Call& call) {
+  return call.text("kubeconfig", user_kubeconfig_path());
+}
 
 Result<Value> load(const Call& call) {
   const std::string path = path_of(call);
@@ -40,7 +55,8 @@ Result<Value> load(const Call& call) {
 void sort_entries(Value& config) {
   for (const char* list : {"clusters", "contexts", "users"}) {
     std::vector<Value> entries(config[list].items().begin(), config[list].items().end());
-    std::stable_sort(entries.begin(), entries.end(), [](const Value& a, const Value& b) { return a["name"].as_string() < b["name"].as_string(); });
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const Value& a, const Value& b) { return a["name"].as_string() < b["name"].as_string(); });
     config.set(list, entries.empty() ? Value() : Value(std::move(entries)));
   }
   config.sort_keys();
@@ -49,7 +65,8 @@ void sort_entries(Value& config) {
 Result<void> save(const Call& call, Value config) {
   sort_entries(config);
   const std::string path = path_of(call);
-  if (const std::string folder = std::filesystem::path(path).parent_path().string(); !folder.empty()) TRY(make_dirs(folder));
+  if (const std::string folder = std::filesystem::path(path).parent_path().string(); !folder.empty())
+    TRY(make_dirs(folder));
   return write_file(path, yaml::write(config), 0600);
 }
 
@@ -82,7 +99,8 @@ bool erase_entry(Value& config, const char* list, std::string_view name) {
 
 Result<std::string> only_name(const Call& call, std::string_view what) {
   if (call.arguments.size() == 1) return call.arguments[0];
-  return usage("exactly one " + std::string(what) + " is required: see 'caisson " + std::string(call.command.name) + " --help'");
+  return usage("exactly one " + std::string(what) + " is required: see 'caisson " + std::string(call.command.name) +
+               " --help'");
 }
 
 // --- view
@@ -130,9 +148,11 @@ Result<int> run_view(Call& call) {
   Value config = TRY(load(call));
   if (call.is_set("minify")) TRY(minify(config, call.text("context", config["current-context"].as_string())));
   if (call.is_set("flatten")) {
-    for (std::size_t i = 0; i < config["clusters"].size(); ++i) TRY(embed(config.edit("clusters").edit(i).edit("cluster"), "certificate-authority"));
+    for (std::size_t i = 0; i < config["clusters"].size(); ++i)
+      TRY(embed(config.edit("clusters").edit(i).edit("cluster"), "certificate-authority"));
     for (std::size_t i = 0; i < config["users"].size(); ++i) {
-      for (const char* key : {"client-certificate", "client-key"}) TRY(embed(config.edit("users").edit(i).edit("user"), key));
+      for (const char* key : {"client-certificate", "client-key"})
+        TRY(embed(config.edit("users").edit(i).edit("user"), key));
     }
   }
   if (!call.is_set("raw")) redact(config);
@@ -153,15 +173,19 @@ Result<int> run_contexts(Call& call) {
   Value config = TRY(load(call));
   sort_entries(config);
   const std::string current = config["current-context"].str(), format = call.text("output");
-  if (!format.empty() && format != "name" && format != "wide") return usage("output must be one of '' or 'name': " + format);
+  if (!format.empty() && format != "name" && format != "wide")
+    return usage("output must be one of '' or 'name': " + format);
   std::vector<std::vector<std::string>> rows;
-  if (!call.is_set("no-headers") && format != "name") rows.push_back({"CURRENT", "NAME", "CLUSTER", "AUTHINFO", "NAMESPACE"});
+  if (!call.is_set("no-headers") && format != "name")
+    rows.push_back({"CURRENT", "NAME", "CLUSTER", "AUTHINFO", "NAMESPACE"});
   for (const std::string& wanted : call.arguments) {
     if (entry(config, "contexts", wanted).is_null()) return usage("context " + wanted + " not found");
   }
   for (const Value& context : config["contexts"].items()) {
     const std::string name = context["name"].str();
-    if (!call.arguments.empty() && std::find(call.arguments.begin(), call.arguments.end(), name) == call.arguments.end()) continue;
+    if (!call.arguments.empty() &&
+        std::find(call.arguments.begin(), call.arguments.end(), name) == call.arguments.end())
+      continue;
     if (format == "name") {
       std::printf("%s\n", name.c_str());
       continue;
@@ -180,8 +204,12 @@ Result<int> list_names(Call& call, const char* list) {
   for (const Value& one : config[list].items()) std::printf("%s\n", one["name"].str().c_str());
   return 0;
 }
-Result<int> run_clusters(Call& call) { return list_names(call, "clusters"); }
-Result<int> run_users(Call& call) { return list_names(call, "users"); }
+Result<int> run_clusters(Call& call) {
+  return list_names(call, "clusters");
+}
+Result<int> run_users(Call& call) {
+  return list_names(call, "users");
+}
 
 // --- changes
 
@@ -246,7 +274,8 @@ Result<int> run_set_cluster(Call& call) {
 Result<int> run_set_credentials(Call& call) {
   const std::string name = TRY(only_name(call, "user name"));
   if (call.flags.has("token") && (call.flags.has("username") || call.flags.has("password")))
-    return usage("you cannot specify more than one authentication method at the same time: --token, --username/--password");
+    return usage(
+        "you cannot specify more than one authentication method at the same time: --token, --username/--password");
   Value config = TRY(load(call));
   Value& user = edit_entry(config, "users", "user", name);
   for (const char* key : {"token", "username", "password"}) {
@@ -261,16 +290,25 @@ Result<int> run_set_credentials(Call& call) {
 Result<int> delete_from(Call& call, const char* list, const char* word) {
   const std::string name = TRY(only_name(call, "name"));
   Value config = TRY(load(call));
-  if (!erase_entry(config, list, name)) return usage("cannot delete " + std::string(word) + " " + name + ", not in " + path_of(call));
+  if (!erase_entry(config, list, name))
+    return usage("cannot delete " + std::string(word) + " " + name + ", not in " + path_of(call));
   if (std::string_view(word) == "context" && config["current-context"].as_string() == name)
-    std::fprintf(stderr, "warning: this removed your active context, use \"kubectl config use-context\" to select a different one\n");
+    std::fprintf(
+        stderr,
+        "warning: this removed your active context, use \"kubectl config use-context\" to select a different one\n");
   TRY(save(call, std::move(config)));
   std::printf("deleted %s %s from %s\n", word, name.c_str(), path_of(call).c_str());
   return 0;
 }
-Result<int> run_delete_context(Call& call) { return delete_from(call, "contexts", "context"); }
-Result<int> run_delete_cluster(Call& call) { return delete_from(call, "clusters", "cluster"); }
-Result<int> run_delete_user(Call& call) { return delete_from(call, "users", "user"); }
+Result<int> run_delete_context(Call& call) {
+  return delete_from(call, "contexts", "context");
+}
+Result<int> run_delete_cluster(Call& call) {
+  return delete_from(call, "clusters", "cluster");
+}
+Result<int> run_delete_user(Call& call) {
+  return delete_from(call, "users", "user");
+}
 
 Result<int> run_rename(Call& call) {
   if (call.arguments.size() != 2) return usage("two names are required: the context's, and the new one");
@@ -278,7 +316,9 @@ Result<int> run_rename(Call& call) {
   const std::string &from = call.arguments[0], &to = call.arguments[1];
   const Value found = entry(config, "contexts", from);
   if (found.is_null()) return usage("cannot rename the context \"" + from + "\", it's not in " + path_of(call));
-  if (!entry(config, "contexts", to).is_null()) return usage("cannot rename the context \"" + from + "\", the context \"" + to + "\" already exists in " + path_of(call));
+  if (!entry(config, "contexts", to).is_null())
+    return usage("cannot rename the context \"" + from + "\", the context \"" + to + "\" already exists in " +
+                 path_of(call));
   edit_entry(config, "contexts", "context", to) = found["context"];
   erase_entry(config, "contexts", from);
   if (config["current-context"].as_string() == from) config.set("current-context", to);
@@ -298,7 +338,10 @@ Result<Property> parse_property(const std::string& text) {
     return usage("unable to set \"" + text + "\": it must be current-context, or like contexts.NAME.namespace");
   }
   Property out{text.substr(0, first), "", "", ""};
-  out.member = out.list == "contexts" ? "context" : out.list == "clusters" ? "cluster" : out.list == "users" ? "user" : "";
+  out.member = out.list == "contexts"   ? "context"
+               : out.list == "clusters" ? "cluster"
+               : out.list == "users"    ? "user"
+                                        : "";
   if (out.member.empty()) return usage("unable to parse \"" + text + "\": it begins with clusters, contexts or users");
   out.name = last > first ? text.substr(first + 1, last - first - 1) : text.substr(first + 1);
   if (last > first) out.field = text.substr(last + 1);
@@ -311,10 +354,13 @@ Result<int> run_set(Call& call) {
   if (property.field.empty()) return usage("PROPERTY_NAME must name a field");
   Value config = TRY(load(call));
   const std::string& text = call.arguments[1];
-  const Value value = property.field == "insecure-skip-tls-verify" ? Value(text == "true")
-                      : call.is_set("set-raw-bytes") || !property.field.ends_with("-data") ? Value(text) : Value(base64(text));
-  if (property.list.empty()) config.set(property.field, value);
-  else edit_entry(config, property.list.c_str(), property.member.c_str(), property.name).set(property.field, value);
+  const Value value = property.field == "insecure-skip-tls-verify"                         ? Value(text == "true")
+                      : call.is_set("set-raw-bytes") || !property.field.ends_with("-data") ? Value(text)
+                                                                                           : Value(base64(text));
+  if (property.list.empty())
+    config.set(property.field, value);
+  else
+    edit_entry(config, property.list.c_str(), property.member.c_str(), property.name).set(property.field, value);
   TRY(save(call, std::move(config)));
   std::printf("Property \"%s\" set.\n", call.arguments[0].c_str());
   return 0;
@@ -324,8 +370,10 @@ Result<int> run_unset(Call& call) {
   const std::string name = TRY(only_name(call, "PROPERTY_NAME"));
   const Property property = TRY(parse_property(name));
   Value config = TRY(load(call));
-  if (property.list.empty()) config.set(property.field, "");
-  else if (property.field.empty()) erase_entry(config, property.list.c_str(), property.name);
+  if (property.list.empty())
+    config.set(property.field, "");
+  else if (property.field.empty())
+    erase_entry(config, property.list.c_str(), property.name);
   else if (!entry(config, property.list.c_str(), property.name).is_null())
     edit_entry(config, property.list.c_str(), property.member.c_str(), property.name).erase(property.field);
   TRY(save(call, std::move(config)));
@@ -333,7 +381,8 @@ Result<int> run_unset(Call& call) {
   return 0;
 }
 
-#define CONFIG(NAME, HELP, USAGE, EXAMPLE, FUNCTION) {"config " NAME, HELP, "config " NAME USAGE, "caisson config " NAME EXAMPLE, kConfigFlags, FUNCTION, false}
+#define CONFIG(NAME, HELP, USAGE, EXAMPLE, FUNCTION) \
+  { "config " NAME, HELP, "config " NAME USAGE, "caisson config " NAME EXAMPLE, kConfigFlags, FUNCTION, false }
 constexpr Command kCommands[] = {
     CONFIG("view", "Show the kubeconfig, without secrets.", " [--minify] [--raw] [--flatten]", " --minify", run_view),
     CONFIG("current-context", "Show the current context.", "", "", run_current),
@@ -342,9 +391,14 @@ constexpr Command kCommands[] = {
     CONFIG("get-users", "List the users.", "", "", run_users),
     CONFIG("use-context", "Make a context the current one.", " NAME", " caisson", run_use),
     CONFIG("use", "Make a context the current one.", " NAME", " caisson", run_use),
-    CONFIG("set-context", "Set a context's cluster, user or namespace.", " [NAME | --current] [--cluster=C] [--user=U] [--namespace=N]", " --current --namespace=shop", run_set_context),
-    CONFIG("set-cluster", "Set a cluster's server and how to trust it.", " NAME [--server=URL] [--certificate-authority=FILE] [--embed-certs]", " lab --server=https://lab:6443", run_set_cluster),
-    CONFIG("set-credentials", "Set a user's token or certificate.", " NAME [--token=T] [--client-certificate=FILE --client-key=FILE]", " ada --token=abc", run_set_credentials),
+    CONFIG("set-context", "Set a context's cluster, user or namespace.",
+           " [NAME | --current] [--cluster=C] [--user=U] [--namespace=N]", " --current --namespace=shop",
+           run_set_context),
+    CONFIG("set-cluster", "Set a cluster's server and how to trust it.",
+           " NAME [--server=URL] [--certificate-authority=FILE] [--embed-certs]", " lab --server=https://lab:6443",
+           run_set_cluster),
+    CONFIG("set-credentials", "Set a user's token or certificate.",
+           " NAME [--token=T] [--client-certificate=FILE --client-key=FILE]", " ada --token=abc", run_set_credentials),
     CONFIG("rename-context", "Rename a context.", " NAME NEW_NAME", " dev shop-dev", run_rename),
     CONFIG("delete-context", "Remove a context.", " NAME", " lab", run_delete_context),
     CONFIG("delete-cluster", "Remove a cluster.", " NAME", " lab", run_delete_cluster),

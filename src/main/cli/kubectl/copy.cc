@@ -97,7 +97,8 @@ class TreeReader {
   Result<void> add_children(const Entry& entry) {
     std::vector<std::string> names;
     std::error_code error;
-    for (fs::directory_iterator at(entry.path, error), end; !error && at != end; at.increment(error)) names.push_back(at->path().filename().string());
+    for (fs::directory_iterator at(entry.path, error), end; !error && at != end; at.increment(error))
+      names.push_back(at->path().filename().string());
     if (error) return Error{ErrorCode::internal, "list " + entry.path + ": " + error.message()};
     std::sort(names.rbegin(), names.rend());
     for (const std::string& name : names) todo_.push_front({entry.path + "/" + name, entry.name + "/" + name});
@@ -137,12 +138,14 @@ Result<int> copy_to(Call& call, const std::string& source, const CopyPlace& to) 
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   // Into an existing directory the source keeps its name, as with cp(1).
   const auto is_directory = run_streams(call, exec_path(pod, container, {"test", "-d", path}), {}, {});
-  if (is_directory.ok() && *is_directory == 0) path += (path.ends_with('/') ? "" : "/") + base_of(fs::absolute(source, error).string());
+  if (is_directory.ok() && *is_directory == 0)
+    path += (path.ends_with('/') ? "" : "/") + base_of(fs::absolute(source, error).string());
   std::vector<std::string> command{"tar"};
   if (call.is_set("no-preserve")) command.insert(command.end(), {"--no-same-permissions", "--no-same-owner"});
   command.insert(command.end(), {"-xmf", "-", "-C", folder_of(path)});
   const content::ByteSource archive = TRY(local_tar(source, base_of(path)));
-  const int status = TRY(run_streams(call, exec_path(pod, container, command), {.in = true}, {.in = archive, .out = {}}));
+  const int status =
+      TRY(run_streams(call, exec_path(pod, container, command), {.in = true}, {.in = archive, .out = {}}));
   if (status != 0) return usage("tar in the container ended with exit code " + std::to_string(status));
   return 0;
 }
@@ -195,20 +198,24 @@ class PieceQueue {
   Result<void> how_;
 };
 
-// Reads the remote tar; a connection that breaks is taken up where it broke, up to `retries` times (below zero: always).
-Result<void> read_remote(const Call& call, const Value& pod, const std::string& container, const std::string& path, std::int64_t retries, PieceQueue& queue) {
+// Reads the remote tar; a connection that breaks is taken up where it broke, up to `retries` times (below zero:
+// always).
+Result<void> read_remote(const Call& call, const Value& pod, const std::string& container, const std::string& path,
+                         std::int64_t retries, PieceQueue& queue) {
   std::uint64_t received = 0;
   for (std::int64_t attempt = 0;; ++attempt) {
     std::vector<std::string> command{"tar", "cf", "-", path};
     if (received > 0) command = {"sh", "-c", "tar cf - \"$0\" | tail -c+" + std::to_string(received + 1), path};
-    const auto status = run_streams(call, exec_path(pod, container, command), {}, {.in = {}, .out = [&](std::string_view data) {
-                                      received += data.size();
-                                      return queue.put(data);
-                                    }});
+    const auto status =
+        run_streams(call, exec_path(pod, container, command), {}, {.in = {}, .out = [&](std::string_view data) {
+                                                                     received += data.size();
+                                                                     return queue.put(data);
+                                                                   }});
     if (status.ok() && *status == 0) return {};
     if (status.ok()) return usage("tar in the container ended with exit code " + std::to_string(*status));
     if (status.error().code != ErrorCode::unavailable || (retries >= 0 && attempt >= retries)) return status.error();
-    std::fprintf(stderr, "Resuming copy at %llu bytes, retry %lld\n", static_cast<unsigned long long>(received), static_cast<long long>(attempt + 1));
+    std::fprintf(stderr, "Resuming copy at %llu bytes, retry %lld\n", static_cast<unsigned long long>(received),
+                 static_cast<long long>(attempt + 1));
   }
 }
 
@@ -217,7 +224,8 @@ Result<int> copy_from(Call& call, const CopyPlace& from, std::string destination
   const Value pod = TRY(pod_of(call, from));
   const std::string container = TRY(container_for(call, pod, true));
   std::error_code error;
-  if (fs::is_directory(destination, error) && base_of(from.path) != "." && !base_of(from.path).empty()) destination += "/" + base_of(from.path);
+  if (fs::is_directory(destination, error) && base_of(from.path) != "." && !base_of(from.path).empty())
+    destination += "/" + base_of(from.path);
   PieceQueue queue;
   std::thread reader([&] { queue.end(read_remote(call, pod, container, from.path, retries, queue)); });
   std::vector<std::string> skipped;
@@ -269,7 +277,8 @@ Result<CopyPlace> parse_place(std::string_view text) {
   if (colon + 1 == text.size()) return usage("filepath can not be empty");
   const auto parts = split(pod, '/');
   if (parts.size() > 2) return usage("filespec must match the canonical format: [[namespace/]pod:]file/path");
-  return CopyPlace{parts.size() == 2 ? std::string(parts[0]) : "", std::string(parts.back()), std::string(text.substr(colon + 1))};
+  return CopyPlace{parts.size() == 2 ? std::string(parts[0]) : "", std::string(parts.back()),
+                   std::string(text.substr(colon + 1))};
 }
 
 Result<content::ByteSource> local_tar(const std::string& source, const std::string& name) {
@@ -277,7 +286,8 @@ Result<content::ByteSource> local_tar(const std::string& source, const std::stri
   return content::ByteSource([reader] { return reader->next(); });
 }
 
-Result<void> untar_below(const content::ByteSource& archive, const std::string& prefix, const std::string& destination, std::vector<std::string>& skipped) {
+Result<void> untar_below(const content::ByteSource& archive, const std::string& prefix, const std::string& destination,
+                         std::vector<std::string>& skipped) {
   content::TarReader reader(archive);
   const std::string root = clean_name(prefix).value_or("");
   bool any = false;
@@ -289,7 +299,9 @@ Result<void> untar_below(const content::ByteSource& archive, const std::string& 
     const bool inside = name && (root.empty() || *name == root || name->starts_with(root + "/"));
     if (!inside || (entry->type != content::EntryType::directory && entry->type != content::EntryType::file)) {
       const bool link = entry->type == content::EntryType::symlink || entry->type == content::EntryType::hard_link;
-      skipped.push_back(link ? "link \"" + entry->name + "\" -> \"" + entry->link + "\", which could lead out of the destination" : "\"" + entry->name + "\"");
+      skipped.push_back(link ? "link \"" + entry->name + "\" -> \"" + entry->link +
+                                   "\", which could lead out of the destination"
+                             : "\"" + entry->name + "\"");
       continue;
     }
     const std::string rest = *name == root ? "" : root.empty() ? *name : name->substr(root.size() + 1);

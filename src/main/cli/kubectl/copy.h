@@ -6,7 +6,8 @@
 
 namespace caisson::cli::kubectl {
 
-inline constexpr FlagSpec kCopyFlags[] = {{"container", FlagKind::text, 'c'}, {"no-preserve", FlagKind::boolean}, {"retries", FlagKind::text}};
+inline constexpr FlagSpec kCopyFlags[] = {
+    {"container", FlagKind::text, 'c'}, {"no-preserve", FlagKind::boolean}, {"retries", FlagKind::text}};
 Result<int> run_copy(Call& call);
 
 // One side of a copy.
@@ -17,12 +18,14 @@ struct CopyPlace {
 // "POD:PATH", "NS/POD:PATH", "PATH". Errors: kubectl's text for what is neither.
 Result<CopyPlace> parse_place(std::string_view text);
 
-// The tar of the file or directory at `source`, whose entries begin with `name`. Links stay links; sockets and devices are
-// left out.
+// The tar of the file or directory at `source`, whose entries begin with `name`. Links stay links; sockets and devices
+// are left out.
 Result<content::ByteSource> local_tar(const std::string& source, const std::string& name);
 
-// Puts the entries below `prefix` at `destination` ("prefix/a" becomes "destination/a"). Nothing is written outside of it:
-// entries with "..", and links, which could lead out, are left out and named in `skipped`. Errors: bad_request, write errors.
-Result<void> untar_below(const content::ByteSource& archive, const std::string& prefix, const std::string& destination, std::vector<std::string>& skipped);
+// Puts the entries below `prefix` at `destination` ("prefix/a" becomes "destination/a"). Nothing is written outside of
+// it: entries with "..", and links, which could lead out, are left out and named in `skipped`. Errors: bad_request,
+// write errors.
+Result<void> untar_below(const content::ByteSource& archive, const std::string& prefix, const std::string& destination,
+                         std::vector<std::string>& skipped);
 
 }  // namespace caisson::cli::kubectl

@@ -9,13 +9,25 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-constexpr FlagSpec kRoleFlags[] = {{"verb", FlagKind::list}, {"resource", FlagKind::list}, {"resource-name", FlagKind::array},
-                                   {"non-resource-url", FlagKind::list}, {"aggregation-rule", FlagKind::text}};
-constexpr FlagSpec kBindingFlags[] = {{"role", FlagKind::text}, {"clusterrole", FlagKind::text}, {"user", FlagKind::list},
-                                      {"group", FlagKind::list}, {"serviceaccount", FlagKind::list}};
-constexpr FlagSpec kIngressFlags[] = {{"class", FlagKind::text}, {"rule", FlagKind::array}, {"annotation", FlagKind::array}, {"default-backend", FlagKind::text}};
-constexpr FlagSpec kTokenFlags[] = {{"audience", FlagKind::list}, {"duration", FlagKind::text}, {"bound-object-kind", FlagKind::text},
-                                    {"bound-object-name", FlagKind::text}, {"bound-object-uid", FlagKind::text}};
+constexpr FlagSpec kRoleFlags[] = {{"verb", FlagKind::list},
+                                   {"resource", FlagKind::list},
+                                   {"resource-name", FlagKind::array},
+                                   {"non-resource-url", FlagKind::list},
+                                   {"aggregation-rule", FlagKind::text}};
+constexpr FlagSpec kBindingFlags[] = {{"role", FlagKind::text},
+                                      {"clusterrole", FlagKind::text},
+                                      {"user", FlagKind::list},
+                                      {"group", FlagKind::list},
+                                      {"serviceaccount", FlagKind::list}};
+constexpr FlagSpec kIngressFlags[] = {{"class", FlagKind::text},
+                                      {"rule", FlagKind::array},
+                                      {"annotation", FlagKind::array},
+                                      {"default-backend", FlagKind::text}};
+constexpr FlagSpec kTokenFlags[] = {{"audience", FlagKind::list},
+                                    {"duration", FlagKind::text},
+                                    {"bound-object-kind", FlagKind::text},
+                                    {"bound-object-name", FlagKind::text},
+                                    {"bound-object-uid", FlagKind::text}};
 constexpr std::string_view kRbac = "rbac.authorization.k8s.io";
 
 // Rules as kubectl groups them: one for each API group, in order of appearance.
@@ -36,8 +48,11 @@ Result<Value> resource_rules(const Call& call, const std::vector<std::string>& v
   }
   Value rules = Value::list();
   for (const auto& [group, resources] : groups) {
-    Value rule{{"apiGroups", Value::list_of({group})}, {"resources", Value::list_of(resources)}, {"verbs", Value::list_of(verbs)}};
-    if (const auto names = call.flags.all("resource-name"); !names.empty()) rule.set("resourceNames", Value::list_of(names));
+    Value rule{{"apiGroups", Value::list_of({group})},
+               {"resources", Value::list_of(resources)},
+               {"verbs", Value::list_of(verbs)}};
+    if (const auto names = call.flags.all("resource-name"); !names.empty())
+      rule.set("resourceNames", Value::list_of(names));
     rules.push_back(std::move(rule));
   }
   return rules;
@@ -56,34 +71,50 @@ Result<int> create_role_of(Call& call, bool cluster) {
   } else {
     if (verbs.empty()) return usage("at least one verb must be specified");
     if (!call.flags.has("resource") && urls.empty())
-      return usage(cluster ? "one of resource or nonResourceURL must be specified" : "at least one resource must be specified");
+      return usage(cluster ? "one of resource or nonResourceURL must be specified"
+                           : "at least one resource must be specified");
     Value rules = TRY(resource_rules(call, verbs));
-    if (!urls.empty()) rules.push_back(Value{{"nonResourceURLs", Value::list_of(urls)}, {"verbs", Value::list_of(verbs)}});
+    if (!urls.empty())
+      rules.push_back(Value{{"nonResourceURLs", Value::list_of(urls)}, {"verbs", Value::list_of(verbs)}});
     object.set("rules", std::move(rules));
   }
   return finish_create(call, cluster ? schema::kClusterRoles : schema::kRoles, std::move(object));
 }
-Result<int> create_role(Call& call) { return create_role_of(call, false); }
-Result<int> create_clusterrole(Call& call) { return create_role_of(call, true); }
+Result<int> create_role(Call& call) {
+  return create_role_of(call, false);
+}
+Result<int> create_clusterrole(Call& call) {
+  return create_role_of(call, true);
+}
 
 Result<int> create_binding_of(Call& call, bool cluster) {
-  Value object = made("rbac.authorization.k8s.io/v1", cluster ? "ClusterRoleBinding" : "RoleBinding", TRY(one_name(call)));
+  Value object =
+      made("rbac.authorization.k8s.io/v1", cluster ? "ClusterRoleBinding" : "RoleBinding", TRY(one_name(call)));
   const std::string role = call.text("role"), cluster_role = call.text("clusterrole");
   if (role.empty() == cluster_role.empty()) return usage("exactly one of clusterrole or role must be specified");
-  object.set("roleRef", Value{{"apiGroup", kRbac}, {"kind", role.empty() ? "ClusterRole" : "Role"}, {"name", role.empty() ? cluster_role : role}});
+  object.set("roleRef", Value{{"apiGroup", kRbac},
+                              {"kind", role.empty() ? "ClusterRole" : "Role"},
+                              {"name", role.empty() ? cluster_role : role}});
   Value subjects = Value::list();
-  for (const std::string& name : call.flags.all("user")) subjects.push_back(Value{{"apiGroup", kRbac}, {"kind", "User"}, {"name", name}});
-  for (const std::string& name : call.flags.all("group")) subjects.push_back(Value{{"apiGroup", kRbac}, {"kind", "Group"}, {"name", name}});
+  for (const std::string& name : call.flags.all("user"))
+    subjects.push_back(Value{{"apiGroup", kRbac}, {"kind", "User"}, {"name", name}});
+  for (const std::string& name : call.flags.all("group"))
+    subjects.push_back(Value{{"apiGroup", kRbac}, {"kind", "Group"}, {"name", name}});
   for (const std::string& name : call.flags.all("serviceaccount")) {
     const auto parts = split(name, ':');
-    if (parts.size() != 2 || parts[0].empty() || parts[1].empty()) return usage("serviceaccount must be <namespace>:<name>");
+    if (parts.size() != 2 || parts[0].empty() || parts[1].empty())
+      return usage("serviceaccount must be <namespace>:<name>");
     subjects.push_back(Value{{"kind", "ServiceAccount"}, {"name", parts[1]}, {"namespace", parts[0]}});
   }
   if (!subjects.empty()) object.set("subjects", std::move(subjects));
   return finish_create(call, cluster ? schema::kClusterRoleBindings : schema::kRoleBindings, std::move(object));
 }
-Result<int> create_rolebinding(Call& call) { return create_binding_of(call, false); }
-Result<int> create_clusterrolebinding(Call& call) { return create_binding_of(call, true); }
+Result<int> create_rolebinding(Call& call) {
+  return create_binding_of(call, false);
+}
+Result<int> create_clusterrolebinding(Call& call) {
+  return create_binding_of(call, true);
+}
 
 // --- ingress
 
@@ -104,7 +135,8 @@ struct Rule {
 // "host/path*=service:port[,tls[=secret]]"
 Result<void> add_rule(const std::string& text, std::vector<Rule>& rules, Value& tls) {
   const auto equals = text.find('=');
-  if (equals == std::string::npos) return usage("rule " + text + " is invalid and should be in format host/path=svcname:svcport[,tls[=secret]]");
+  if (equals == std::string::npos)
+    return usage("rule " + text + " is invalid and should be in format host/path=svcname:svcport[,tls[=secret]]");
   const auto parts = split(std::string_view(text).substr(equals + 1), ',');
   std::string host = text.substr(0, equals), path;
   if (const auto slash = host.find('/'); slash != std::string::npos) {
@@ -131,7 +163,10 @@ Result<int> create_ingress(Call& call) {
   Value object = made("networking.k8s.io/v1", "Ingress", TRY(one_name(call)));
   std::vector<Rule> rules;
   Value tls = Value::list(), spec = Value::map(), list = Value::list();
-  if (!call.flags.has("rule") && !call.flags.has("default-backend")) return usage("not enough information provided: every ingress has to either specify a default-backend (which catches all traffic) or a list of rules (which catch specific paths)");
+  if (!call.flags.has("rule") && !call.flags.has("default-backend"))
+    return usage(
+        "not enough information provided: every ingress has to either specify a default-backend (which catches all "
+        "traffic) or a list of rules (which catch specific paths)");
   for (const std::string& text : call.flags.all("rule")) TRY(add_rule(text, rules, tls));
   for (Rule& rule : rules) {
     Value one = Value::map();
@@ -156,15 +191,19 @@ Result<int> create_ingress(Call& call) {
 Result<int> create_token(Call& call) {
   const std::string name = TRY(one_name(call));
   Value spec = Value::map();
-  if (const auto audiences = call.flags.all("audience"); !audiences.empty()) spec.set("audiences", Value::list_of(audiences));
+  if (const auto audiences = call.flags.all("audience"); !audiences.empty())
+    spec.set("audiences", Value::list_of(audiences));
   if (call.flags.has("duration")) {
     const Duration time = TRY(parse_duration(call.text("duration")));
     spec.set("expirationSeconds", std::chrono::duration_cast<std::chrono::seconds>(time).count());
   }
   if (call.flags.has("bound-object-kind"))
-    spec.set("boundObjectRef", Value{{"apiVersion", "v1"}, {"kind", call.text("bound-object-kind")}, {"name", call.text("bound-object-name")}});
+    spec.set("boundObjectRef", Value{{"apiVersion", "v1"},
+                                     {"kind", call.text("bound-object-kind")},
+                                     {"name", call.text("bound-object-name")}});
   const Value request{{"apiVersion", "authentication.k8s.io/v1"}, {"kind", "TokenRequest"}, {"spec", std::move(spec)}};
-  const Value answer = TRY(send(call, "POST", schema::kServiceAccounts.path(call.session.ns, name) + "/token", request));
+  const Value answer =
+      TRY(send(call, "POST", schema::kServiceAccounts.path(call.session.ns, name) + "/token", request));
   if (const std::string format = call.text("output"); !format.empty())
     TRY(print_object(call, answer, format));
   else
@@ -173,13 +212,22 @@ Result<int> create_token(Call& call) {
 }
 
 constexpr Command kCommands[] = {
-    {"create role", "Create a Role.", "create role NAME --verb=V --resource=R", "caisson create role reader --verb=get,list --resource=pods", kRoleFlags, create_role},
-    {"create clusterrole", "Create a ClusterRole.", "create clusterrole NAME --verb=V --resource=R", "caisson create clusterrole reader --verb=get --resource=nodes", kRoleFlags, create_clusterrole},
-    {"create rolebinding", "Create a RoleBinding.", "create rolebinding NAME --role=R --user=U", "caisson create rolebinding readers --role=reader --user=ada", kBindingFlags, create_rolebinding},
-    {"create clusterrolebinding", "Create a ClusterRoleBinding.", "create clusterrolebinding NAME --clusterrole=R --user=U", "caisson create clusterrolebinding readers --clusterrole=view --group=dev", kBindingFlags, create_clusterrolebinding},
-    {"create ingress", "Create an Ingress.", "create ingress NAME --rule=HOST/PATH=SERVICE:PORT[,tls=SECRET]", "caisson create ingress web --rule='shop.example.com/*=web:80'", kIngressFlags, create_ingress},
-    {"create ing", "Create an Ingress.", "create ing NAME --rule=HOST/PATH=SERVICE:PORT[,tls=SECRET]", "caisson create ing web --rule='shop.example.com/*=web:80'", kIngressFlags, create_ingress},
-    {"create token", "Request a token of a ServiceAccount.", "create token ACCOUNT", "caisson create token builder --duration=1h", kTokenFlags, create_token},
+    {"create role", "Create a Role.", "create role NAME --verb=V --resource=R",
+     "caisson create role reader --verb=get,list --resource=pods", kRoleFlags, create_role},
+    {"create clusterrole", "Create a ClusterRole.", "create clusterrole NAME --verb=V --resource=R",
+     "caisson create clusterrole reader --verb=get --resource=nodes", kRoleFlags, create_clusterrole},
+    {"create rolebinding", "Create a RoleBinding.", "create rolebinding NAME --role=R --user=U",
+     "caisson create rolebinding readers --role=reader --user=ada", kBindingFlags, create_rolebinding},
+    {"create clusterrolebinding", "Create a ClusterRoleBinding.",
+     "create clusterrolebinding NAME --clusterrole=R --user=U",
+     "caisson create clusterrolebinding readers --clusterrole=view --group=dev", kBindingFlags,
+     create_clusterrolebinding},
+    {"create ingress", "Create an Ingress.", "create ingress NAME --rule=HOST/PATH=SERVICE:PORT[,tls=SECRET]",
+     "caisson create ingress web --rule='shop.example.com/*=web:80'", kIngressFlags, create_ingress},
+    {"create ing", "Create an Ingress.", "create ing NAME --rule=HOST/PATH=SERVICE:PORT[,tls=SECRET]",
+     "caisson create ing web --rule='shop.example.com/*=web:80'", kIngressFlags, create_ingress},
+    {"create token", "Request a token of a ServiceAccount.", "create token ACCOUNT",
+     "caisson create token builder --duration=1h", kTokenFlags, create_token},
 };
 
 }  // namespace

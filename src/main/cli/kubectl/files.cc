@@ -18,9 +18,14 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-constexpr FlagSpec kReplaceFlags[] = {{"force", FlagKind::boolean}, {"grace-period", FlagKind::text}, {"save-config", FlagKind::boolean}, {"subresource", FlagKind::text}};
-constexpr FlagSpec kEditFlags[] = {{"output-patch", FlagKind::boolean}, {"subresource", FlagKind::text}, {"save-config", FlagKind::boolean}};
-constexpr FlagSpec kDiffFlags[] = {{"server-side", FlagKind::boolean}, {"force-conflicts", FlagKind::boolean}, {"prune", FlagKind::boolean}};
+constexpr FlagSpec kReplaceFlags[] = {{"force", FlagKind::boolean},
+                                      {"grace-period", FlagKind::text},
+                                      {"save-config", FlagKind::boolean},
+                                      {"subresource", FlagKind::text}};
+constexpr FlagSpec kEditFlags[] = {
+    {"output-patch", FlagKind::boolean}, {"subresource", FlagKind::text}, {"save-config", FlagKind::boolean}};
+constexpr FlagSpec kDiffFlags[] = {
+    {"server-side", FlagKind::boolean}, {"force-conflicts", FlagKind::boolean}, {"prune", FlagKind::boolean}};
 
 Result<int> run_replace(Call& call) {
   if (!call.flags.has("filename")) return usage("must specify one of -f and -k");
@@ -28,19 +33,25 @@ Result<int> run_replace(Call& call) {
     if (call.is_set("force")) {
       const auto removed = send(call, "DELETE", target.path(), {});
       if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
-      if (removed.ok()) std::printf("%s \"%s\" deleted\n", shown_name(target.resource, "").substr(0, shown_name(target.resource, "").size() - 1).c_str(), target.name.c_str());
+      if (removed.ok())
+        std::printf("%s \"%s\" deleted\n",
+                    shown_name(target.resource, "").substr(0, shown_name(target.resource, "").size() - 1).c_str(),
+                    target.name.c_str());
       const Value after = TRY(create(call, target.resource, target.object));
       TRY(print_result(call, target, after, "replaced"));
       continue;
     }
     const std::string subresource = call.text("subresource");
-    const auto after = call.dry_run() == "client" ? Result<Value>(target.object)
-                                                  : send(call, "PUT", target.path() + (subresource.empty() ? "" : "/" + subresource), target.object);
+    const auto after =
+        call.dry_run() == "client"
+            ? Result<Value>(target.object)
+            : send(call, "PUT", target.path() + (subresource.empty() ? "" : "/" + subresource), target.object);
     if (!after.ok()) {
       const std::string& text = after.error().message;
       const auto close = text.find("): ");
       if (!text.starts_with("Error from server (") || close == std::string::npos) return after.error();
-      return Error{after.error().code, text.substr(0, close + 3) + "error when replacing \"" + call.flags.all("filename")[0] + "\": " + text.substr(close + 3)};
+      return Error{after.error().code, text.substr(0, close + 3) + "error when replacing \"" +
+                                           call.flags.all("filename")[0] + "\": " + text.substr(close + 3)};
     }
     TRY(print_result(call, target, *after, "replaced"));
   }
@@ -87,7 +98,8 @@ Result<int> run_edit(Call& call) {
 // What the server would make of the file, by an apply that is a dry run.
 Result<Value> merged(const Call& call, const Target& target, bool exists) {
   if (!exists) return send(call, "POST", target.resource.path(target.ns) + "?dryRun=All", target.object);
-  const kube::WriteOptions options{.field_manager = call.text("field-manager", "kubectl-client-side-apply"), .dry_run = true, .force = true};
+  const kube::WriteOptions options{
+      .field_manager = call.text("field-manager", "kubectl-client-side-apply"), .dry_run = true, .force = true};
   const Object after = TRY(call.session.client->apply(Object(target.object), options));
   return after.value();
 }
@@ -112,7 +124,8 @@ struct Difference {
 // As kubectl shows it: the program of $KUBECTL_EXTERNAL_DIFF over two folders, or its own `diff -u -N`.
 Result<void> show(const std::vector<Difference>& differences) {
   const char* temporary = std::getenv("TMPDIR");
-  const std::string parent = temporary && *temporary ? temporary : "/tmp", number = std::to_string(random_u64() % 10'000'000'000);
+  const std::string parent = temporary && *temporary ? temporary : "/tmp",
+                    number = std::to_string(random_u64() % 10'000'000'000);
   const std::string live = parent + "/LIVE-" + number, merged = parent + "/MERGED-" + number;
   const char* program = std::getenv("KUBECTL_EXTERNAL_DIFF");
   if (!program || !*program) {
@@ -120,7 +133,8 @@ Result<void> show(const std::vector<Difference>& differences) {
     const std::string stamp = "\t" + now.substr(0, 10) + " " + now.substr(11, 18) + " +0000";
     for (const Difference& one : differences) {
       const std::string a = live + "/" + one.name, b = merged + "/" + one.name;
-      std::printf("diff -u -N %s %s\n%s", a.c_str(), b.c_str(), document::unified_diff(one.before, one.after, a + stamp, b + stamp).c_str());
+      std::printf("diff -u -N %s %s\n%s", a.c_str(), b.c_str(),
+                  document::unified_diff(one.before, one.after, a + stamp, b + stamp).c_str());
     }
     return {};
   }
@@ -142,7 +156,9 @@ Result<void> show(const std::vector<Difference>& differences) {
   }
   if (!ended.ok()) return ended.error();
   std::printf("%s", ended->out.c_str());
-  if (ended->code > 1) return usage("the program of KUBECTL_EXTERNAL_DIFF ended with status " + std::to_string(ended->code) + ": " + ended->err);
+  if (ended->code > 1)
+    return usage("the program of KUBECTL_EXTERNAL_DIFF ended with status " + std::to_string(ended->code) + ": " +
+                 ended->err);
   return {};
 }
 
@@ -152,10 +168,12 @@ Result<int> run_diff(Call& call) {
   for (const Target& target : TRY(read_files(call))) {
     const auto live = get(call, target.path());
     if (!live.ok() && live.error().code != ErrorCode::not_found) return live.error();
-    Value after = shown_object(TRY(merged(call, target, live.ok()))), before = live.ok() ? shown_object(*live) : Value();
+    Value after = shown_object(TRY(merged(call, target, live.ok()))),
+          before = live.ok() ? shown_object(*live) : Value();
     if (target.resource.kind == "Secret" && target.resource.group.empty()) mask(before, after);
     const std::string version = replace_all(target.resource.api_version(), "/", ".");
-    Difference difference{version + "." + target.resource.kind + "." + target.ns + "." + target.name, live.ok() ? yaml::write(before) : "", yaml::write(after)};
+    Difference difference{version + "." + target.resource.kind + "." + target.ns + "." + target.name,
+                          live.ok() ? yaml::write(before) : "", yaml::write(after)};
     if (difference.before != difference.after) differences.push_back(std::move(difference));
   }
   if (differences.empty()) return 0;
@@ -164,9 +182,12 @@ Result<int> run_diff(Call& call) {
 }
 
 constexpr Command kCommands[] = {
-    {"replace", "Replace objects by what files say.", "replace -f FILE", "caisson replace -f pod.yaml", kReplaceFlags, run_replace},
-    {"edit", "Edit objects in $KUBE_EDITOR or $EDITOR.", "edit (-f FILE | TYPE NAME)", "caisson edit deploy/web", kEditFlags, run_edit},
-    {"diff", "Show what an apply of files would change; exit status 1 when something would.", "diff -f FILE", "caisson diff -f deploy/", kDiffFlags, run_diff},
+    {"replace", "Replace objects by what files say.", "replace -f FILE", "caisson replace -f pod.yaml", kReplaceFlags,
+     run_replace},
+    {"edit", "Edit objects in $KUBE_EDITOR or $EDITOR.", "edit (-f FILE | TYPE NAME)", "caisson edit deploy/web",
+     kEditFlags, run_edit},
+    {"diff", "Show what an apply of files would change; exit status 1 when something would.", "diff -f FILE",
+     "caisson diff -f deploy/", kDiffFlags, run_diff},
 };
 
 }  // namespace
@@ -185,7 +206,8 @@ Result<void> run_editor(const std::string& file) {
   }
   int status = 0;
   if (::waitpid(child, &status, 0) < 0) return errno_error("wait for the editor");
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return usage("there was a problem with the editor \"" + std::string(editor) + "\"");
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    return usage("there was a problem with the editor \"" + std::string(editor) + "\"");
   return {};
 }
 

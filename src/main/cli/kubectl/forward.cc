@@ -24,7 +24,8 @@ namespace caisson::cli::kubectl {
 namespace {
 
 constexpr FlagSpec kForwardFlags[] = {{"address", FlagKind::list}, {"pod-running-timeout", FlagKind::text}};
-constexpr FlagSpec kProxyFlags[] = {{"address", FlagKind::text}, {"port", FlagKind::text, 'p'}, {"api-prefix", FlagKind::text}};
+constexpr FlagSpec kProxyFlags[] = {
+    {"address", FlagKind::text}, {"port", FlagKind::text, 'p'}, {"api-prefix", FlagKind::text}};
 constexpr std::size_t kPieceBytes = 32768;
 constexpr std::size_t kConnectionsMax = 1000;  // of one command
 constexpr std::size_t kProxyBodyBytesMax = 64u << 20;
@@ -56,11 +57,14 @@ Result<UniqueFd> listen_on(const std::string& address, int port, int& bound) {
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0 || ::listen(fd.get(), 64) != 0)
     return errno_error("listen on port " + std::to_string(port) + " of " + address);
   ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&storage), &length);
-  bound = ntohs(six ? reinterpret_cast<const sockaddr_in6&>(storage).sin6_port : reinterpret_cast<const sockaddr_in&>(storage).sin_port);
+  bound = ntohs(six ? reinterpret_cast<const sockaddr_in6&>(storage).sin6_port
+                    : reinterpret_cast<const sockaddr_in&>(storage).sin_port);
   return fd;
 }
 
-std::string shown_address(const std::string& address) { return address.find(':') == std::string::npos ? address : "[" + address + "]"; }
+std::string shown_address(const std::string& address) {
+  return address.find(':') == std::string::npos ? address : "[" + address + "]";
+}
 
 struct Listener {
   UniqueFd fd;
@@ -100,13 +104,17 @@ void read_client(http::ClientWebSocket& socket, int client) {
 void forward(const Call& call, const std::string& pod_path, int remote, const UniqueFd& client) {
   http::Request request = call.session.request("GET", pod_path + "/portforward?ports=" + std::to_string(remote));
   request.time_max = Duration(0);
-  const auto told = [remote](const Error& error) { std::fprintf(stderr, "an error occurred forwarding to port %d: %s\n", remote, error.message.c_str()); };
+  const auto told = [remote](const Error& error) {
+    std::fprintf(stderr, "an error occurred forwarding to port %d: %s\n", remote, error.message.c_str());
+  };
   const auto socket = call.http->websocket(request, {"v4.channel.k8s.io"});
   if (!socket.ok()) return told(socket.error());
   std::thread up([&] { read_client(**socket, client.get()); });
   const auto ended = read_pod(**socket, client.get());
-  if (!ended.ok() && ended.error().code != ErrorCode::unavailable) told(ended.error());
-  else if (!ended.ok()) told(ended.error());
+  if (!ended.ok() && ended.error().code != ErrorCode::unavailable)
+    told(ended.error());
+  else if (!ended.ok())
+    told(ended.error());
   ::shutdown(client.get(), SHUT_RDWR);
   (*socket)->close();
   up.join();
@@ -168,17 +176,20 @@ Result<int> remote_port(const Value& service, const Value& pod, std::string_view
     if (target.is_string()) return port_of_pod(pod, target.as_string());
     return static_cast<int>(target.is_null() ? port["port"].as_int() : target.as_int());
   }
-  return usage("Service " + service["metadata"]["name"].str() + " does not have a " + (number ? "service port " : "named port ") + std::string(word));
+  return usage("Service " + service["metadata"]["name"].str() + " does not have a " +
+               (number ? "service port " : "named port ") + std::string(word));
 }
 
 Result<PortPair> parse_ports(std::string_view text) {
   const auto colon = text.find(':');
-  const std::string_view local = text.substr(0, colon), remote = colon == std::string_view::npos ? text : text.substr(colon + 1);
+  const std::string_view local = text.substr(0, colon),
+                         remote = colon == std::string_view::npos ? text : text.substr(colon + 1);
   if (remote.empty()) return usage("remote port must be given in \"" + std::string(text) + "\"");
   PortPair out{0, std::string(remote), colon == std::string_view::npos};
   if (!out.same && !local.empty()) out.local = TRY(port_number(local));
   const auto number = parse_int(remote);
-  if (number && (*number < 1 || *number > 65535)) return usage("remote port must be > 0: \"" + std::string(text) + "\"");
+  if (number && (*number < 1 || *number > 65535))
+    return usage("remote port must be > 0: \"" + std::string(text) + "\"");
   return out;
 }
 
@@ -206,7 +217,8 @@ Result<int> run_forward(Call& call) {
     int local = pair.same ? (shown ? static_cast<int>(*shown) : remote) : pair.local;
     std::size_t bound_count = 0;
     for (const std::string& given : addresses) {
-      for (const std::string& address : given == "localhost" ? std::vector<std::string>{"127.0.0.1", "::1"} : std::vector<std::string>{given}) {
+      for (const std::string& address :
+           given == "localhost" ? std::vector<std::string>{"127.0.0.1", "::1"} : std::vector<std::string>{given}) {
         int bound = 0;
         auto fd = listen_on(address, local, bound);
         if (!fd.ok() && address == "::1") continue;  // a machine without IPv6
@@ -227,7 +239,8 @@ Result<int> run_forward(Call& call) {
 // --- proxy
 
 bool is_of_connection(std::string_view name) {
-  for (const std::string_view one : {"Connection", "Keep-Alive", "Transfer-Encoding", "TE", "Upgrade", "Host", "Content-Length", "Authorization", "Accept-Encoding"}) {
+  for (const std::string_view one : {"Connection", "Keep-Alive", "Transfer-Encoding", "TE", "Upgrade", "Host",
+                                     "Content-Length", "Authorization", "Accept-Encoding"}) {
     if (equals_ignoring_case(one, name)) return true;
   }
   return false;
@@ -235,7 +248,9 @@ bool is_of_connection(std::string_view name) {
 
 // Passes a request on with this user's credentials, and the answer back as it comes.
 void pass_on(const Call& call, const std::string& prefix, const http::ExchangePtr& exchange) {
-  const auto refuse = [&](int status, const std::string& why) { exchange->respond({status, {{"Content-Type", "text/plain"}}, why + "\n"}); };
+  const auto refuse = [&](int status, const std::string& why) {
+    exchange->respond({status, {{"Content-Type", "text/plain"}}, why + "\n"});
+  };
   if (!exchange->target.starts_with(prefix)) return refuse(404, "not below " + prefix);
   // A page that a browser shows must not reach the API with the reader's rights, by whatever name it came here.
   const std::string_view host = exchange->headers.get("Host");
@@ -270,15 +285,19 @@ Result<int> run_proxy(Call& call) {
   const std::string address = call.text("address", "127.0.0.1");
   const int wanted = TRY(port_number(call.text("port", "8001")));
   http::Server server = TRY(http::Server::start({}));
-  const int port = TRY(server.listen(address, wanted, [&call, prefix](http::ExchangePtr exchange) { pass_on(call, prefix, exchange); }));
+  const int port = TRY(
+      server.listen(address, wanted, [&call, prefix](http::ExchangePtr exchange) { pass_on(call, prefix, exchange); }));
   std::printf("Starting to serve on %s:%d\n", address.c_str(), port);
   std::fflush(stdout);
   for (;;) ::pause();
 }
 
 constexpr Command kCommands[] = {
-    {"port-forward", "Forward local ports to a pod.", "port-forward TYPE/NAME [--address=HOST] [LOCAL_PORT:]REMOTE_PORT ...", "caisson port-forward svc/web 8080:80", kForwardFlags, run_forward},
-    {"proxy", "Serve the API on a local port, with your credentials.", "proxy [--port=8001] [--address=127.0.0.1] [--api-prefix=/]", "caisson proxy --port=8001", kProxyFlags, run_proxy},
+    {"port-forward", "Forward local ports to a pod.",
+     "port-forward TYPE/NAME [--address=HOST] [LOCAL_PORT:]REMOTE_PORT ...", "caisson port-forward svc/web 8080:80",
+     kForwardFlags, run_forward},
+    {"proxy", "Serve the API on a local port, with your credentials.",
+     "proxy [--port=8001] [--address=127.0.0.1] [--api-prefix=/]", "caisson proxy --port=8001", kProxyFlags, run_proxy},
 };
 
 }  // namespace

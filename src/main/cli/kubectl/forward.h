@@ -14,8 +14,8 @@ struct PortPair {
 };
 Result<PortPair> parse_ports(std::string_view text);
 
-// The container's port behind a number or a name: of the pod's own ports, or with `service` of the Service's, through its
-// targetPort. Errors: kubectl's text.
+// The container's port behind a number or a name: of the pod's own ports, or with `service` of the Service's, through
+// its targetPort. Errors: kubectl's text.
 Result<int> remote_port(const Value& service, const Value& pod, std::string_view word);
 
 }  // namespace caisson::cli::kubectl

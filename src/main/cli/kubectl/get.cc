@@ -13,11 +13,18 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-constexpr FlagSpec kGetFlags[] = {
-    {"watch", FlagKind::boolean, 'w'}, {"watch-only", FlagKind::boolean}, {"output-watch-events", FlagKind::boolean},
-    {"show-labels", FlagKind::boolean}, {"label-columns", FlagKind::list, 'L'}, {"no-headers", FlagKind::boolean},
-    {"sort-by", FlagKind::text}, {"ignore-not-found", FlagKind::boolean}, {"raw", FlagKind::text},
-    {"chunk-size", FlagKind::text}, {"show-kind", FlagKind::boolean}, {"subresource", FlagKind::text}};
+constexpr FlagSpec kGetFlags[] = {{"watch", FlagKind::boolean, 'w'},
+                                  {"watch-only", FlagKind::boolean},
+                                  {"output-watch-events", FlagKind::boolean},
+                                  {"show-labels", FlagKind::boolean},
+                                  {"label-columns", FlagKind::list, 'L'},
+                                  {"no-headers", FlagKind::boolean},
+                                  {"sort-by", FlagKind::text},
+                                  {"ignore-not-found", FlagKind::boolean},
+                                  {"raw", FlagKind::text},
+                                  {"chunk-size", FlagKind::text},
+                                  {"show-kind", FlagKind::boolean},
+                                  {"subresource", FlagKind::text}};
 constexpr std::string_view kTable = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
 // One kind and the names asked for; none: all of it.
@@ -34,10 +41,12 @@ std::string selectors(const Call& call) {
   return out;
 }
 
-Result<void> add_kind(const Call& call, std::string_view word, const std::vector<std::string>& names, std::vector<Wanted>& out) {
+Result<void> add_kind(const Call& call, std::string_view word, const std::vector<std::string>& names,
+                      std::vector<Wanted>& out) {
   if (word == "all") {
-    for (const char* kind : {"pods", "replicationcontrollers", "services", "daemonsets.apps", "deployments.apps", "replicasets.apps",
-                             "statefulsets.apps", "horizontalpodautoscalers.autoscaling", "cronjobs.batch", "jobs.batch"})
+    for (const char* kind :
+         {"pods", "replicationcontrollers", "services", "daemonsets.apps", "deployments.apps", "replicasets.apps",
+          "statefulsets.apps", "horizontalpodautoscalers.autoscaling", "cronjobs.batch", "jobs.batch"})
       out.push_back({TRY(resource_of(call, kind)), names});
     return {};
   }
@@ -50,22 +59,30 @@ Result<std::vector<Wanted>> wanted_kinds(Call& call) {
   const std::vector<std::string>& words = call.arguments;
   for (const Target& target : TRY(read_files(call))) out.push_back({target.resource, {target.name}});
   if (words.empty()) {
-    if (out.empty()) return usage("You must specify the type of resource to get. Use \"caisson api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.");
+    if (out.empty())
+      return usage(
+          "You must specify the type of resource to get. Use \"caisson api-resources\" for a complete list of "
+          "supported resources.\n\nerror: Required resource not specified.");
     return out;
   }
   if (words[0].find('/') == std::string::npos) {
-    for (const std::string_view kind : split(words[0], ',')) TRY(add_kind(call, kind, {words.begin() + 1, words.end()}, out));
+    for (const std::string_view kind : split(words[0], ','))
+      TRY(add_kind(call, kind, {words.begin() + 1, words.end()}, out));
     return out;
   }
   for (const std::string& word : words) {
     const auto slash = word.find('/');
-    if (slash == std::string::npos) return usage("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form");
+    if (slash == std::string::npos)
+      return usage(
+          "there is no need to specify a resource type as a separate argument when passing arguments in resource/name "
+          "form");
     TRY(add_kind(call, std::string_view(word).substr(0, slash), {word.substr(slash + 1)}, out));
   }
   return out;
 }
 
-// What a command shows: each part a Table, a List or an object, with its kind. Names that are not there are told at the end.
+// What a command shows: each part a Table, a List or an object, with its kind. Names that are not there are told at the
+// end.
 struct Part {
   kube::Resource resource;
   bool is_list;
@@ -87,9 +104,12 @@ Result<Found> fetch(const Call& call, const std::vector<Wanted>& kinds, std::str
     for (const std::string& name : wanted.names) {
       if (call.all_namespaces()) return usage("a resource cannot be retrieved by name across all namespaces");
       auto one = get(call, wanted.resource.path(ns, name) + (subresource.empty() ? "" : "/" + subresource), accept);
-      if (one.ok()) out.parts.push_back({wanted.resource, false, std::move(one).value()});
-      else if (one.error().code != ErrorCode::not_found) return one.error();
-      else if (!call.is_set("ignore-not-found")) out.missing.push_back(one.error());
+      if (one.ok())
+        out.parts.push_back({wanted.resource, false, std::move(one).value()});
+      else if (one.error().code != ErrorCode::not_found)
+        return one.error();
+      else if (!call.is_set("ignore-not-found"))
+        out.missing.push_back(one.error());
     }
   }
   return out;
@@ -126,7 +146,8 @@ std::string label_text(const Value& labels) {
 }
 
 std::string upper(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
   return text;
 }
 
@@ -134,7 +155,8 @@ struct TableStyle {
   bool wide, with_kind, with_namespace, with_header;
 };
 
-void add_rows(const Call& call, const Part& part, const TableStyle& style, std::vector<std::vector<std::string>>& rows) {
+void add_rows(const Call& call, const Part& part, const TableStyle& style,
+              std::vector<std::vector<std::string>>& rows) {
   const auto definitions = part.value["columnDefinitions"].items();
   const auto is_shown = [&](const Value& column) { return style.wide || column["priority"].as_int() == 0; };
   if (style.with_header) {
@@ -143,7 +165,8 @@ void add_rows(const Call& call, const Part& part, const TableStyle& style, std::
     for (const Value& column : definitions) {
       if (is_shown(column)) header.push_back(upper(column["name"].str()));
     }
-    for (const std::string& label : call.flags.all("label-columns")) header.push_back(upper(label.substr(label.rfind('/') + 1)));
+    for (const std::string& label : call.flags.all("label-columns"))
+      header.push_back(upper(label.substr(label.rfind('/') + 1)));
     if (call.is_set("show-labels")) header.emplace_back("LABELS");
     rows.push_back(std::move(header));
   }
@@ -210,14 +233,21 @@ Result<void> print_parts(const Call& call, const Found& found, const std::string
     for (const Value& item : items) TRY(print_object(call, item, format));
     return {};
   }
-  return print_object(call, Value{{"apiVersion", "v1"}, {"items", Value(std::move(items))}, {"kind", "List"}, {"metadata", Value{{"resourceVersion", ""}}}}, format);
+  return print_object(call,
+                      Value{{"apiVersion", "v1"},
+                            {"items", Value(std::move(items))},
+                            {"kind", "List"},
+                            {"metadata", Value{{"resourceVersion", ""}}}},
+                      format);
 }
 
 // --- watch
 
 Result<void> watch(const Call& call, const Wanted& wanted, const std::string& version) {
   std::string query = selectors(call);
-  if (!wanted.names.empty()) query += std::string(query.empty() ? "" : "&") + "fieldSelector=" + percent_encode("metadata.name=" + wanted.names[0]);
+  if (!wanted.names.empty())
+    query +=
+        std::string(query.empty() ? "" : "&") + "fieldSelector=" + percent_encode("metadata.name=" + wanted.names[0]);
   const std::string format = call.text("output");
   const bool tables = format.empty() || format == "wide";
   std::string path = wanted.resource.path(wanted.resource.namespaced && !call.all_namespaces() ? call.session.ns : "") +
@@ -239,7 +269,8 @@ Result<void> watch(const Call& call, const Wanted& wanted, const std::string& ve
       if (event["type"].as_string() == "ERROR") return usage(event["object"]["message"].str());
       if (tables) {
         std::vector<std::vector<std::string>> rows;
-        add_rows(call, {wanted.resource, true, event["object"]}, {format == "wide", false, call.all_namespaces() && wanted.resource.namespaced, false}, rows);
+        add_rows(call, {wanted.resource, true, event["object"]},
+                 {format == "wide", false, call.all_namespaces() && wanted.resource.namespaced, false}, rows);
         if (call.is_set("output-watch-events")) {
           for (auto& row : rows) row.insert(row.begin(), event["type"].str());
         }
@@ -267,22 +298,30 @@ Result<int> run_get(Call& call) {
   const std::string format = call.text("output");
   const bool tables = format.empty() || format == "wide", watches = call.is_set("watch") || call.is_set("watch-only");
   if (!tables) TRY(check_format(format));
-  if (watches && kinds.size() > 1) return usage("watch is only supported on individual resources and resource collections");
+  if (watches && kinds.size() > 1)
+    return usage("watch is only supported on individual resources and resource collections");
   std::string accept(tables ? kTable : "application/json");
   const Found found = TRY(fetch(call, kinds, accept));
-  const bool several = kinds.size() > 1 && std::any_of(kinds.begin(), kinds.end(), [&](const Wanted& w) { return w.resource != kinds[0].resource; });
+  const bool several = kinds.size() > 1 && std::any_of(kinds.begin(), kinds.end(), [&](const Wanted& w) {
+                         return w.resource != kinds[0].resource;
+                       });
   if (!call.is_set("watch-only")) {
-    if (tables) print_tables(call, found, several);
-    else TRY(print_parts(call, found, format));
+    if (tables)
+      print_tables(call, found, several);
+    else
+      TRY(print_parts(call, found, format));
   }
   std::fflush(stdout);
   if (!found.missing.empty()) return found.missing[0];
-  if (watches && !found.parts.empty()) TRY(watch(call, kinds[0], found.parts[0].value["metadata"]["resourceVersion"].str()));
+  if (watches && !found.parts.empty())
+    TRY(watch(call, kinds[0], found.parts[0].value["metadata"]["resourceVersion"].str()));
   return 0;
 }
 
 constexpr Command kCommands[] = {
-    {"get", "Display one or many resources.", "get TYPE [NAME | -l LABEL] [-o wide|json|yaml|name|jsonpath=…|custom-columns=…]", "caisson get pods -A -o wide", kGetFlags, run_get},
+    {"get", "Display one or many resources.",
+     "get TYPE [NAME | -l LABEL] [-o wide|json|yaml|name|jsonpath=…|custom-columns=…]", "caisson get pods -A -o wide",
+     kGetFlags, run_get},
 };
 
 }  // namespace

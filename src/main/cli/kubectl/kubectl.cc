@@ -3,10 +3,10 @@
 
 #include "main/cli/kubectl/apply.h"
 
+#include <unistd.h>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <unistd.h>
 
 #include "core/base/encoding.h"
 #include "core/base/file.h"
@@ -18,12 +18,25 @@ namespace caisson::cli::kubectl {
 namespace {
 
 constexpr FlagSpec kCommonFlags[] = {
-    {"namespace", FlagKind::text, 'n'},     {"kubeconfig", FlagKind::text},       {"context", FlagKind::text},
-    {"output", FlagKind::text, 'o'},        {"help", FlagKind::boolean, 'h'},     {"filename", FlagKind::list, 'f'},
-    {"kustomize", FlagKind::text, 'k'},     {"recursive", FlagKind::boolean, 'R'},  {"selector", FlagKind::text, 'l'},    {"dry-run", FlagKind::optional},
-    {"field-manager", FlagKind::text},      {"field-selector", FlagKind::text},   {"all", FlagKind::boolean},
-    {"all-namespaces", FlagKind::boolean, 'A'}, {"data-dir", FlagKind::text},     {"show-managed-fields", FlagKind::boolean},
-    {"warnings-as-errors", FlagKind::boolean}, {"request-timeout", FlagKind::text}, {"v", FlagKind::text, 'v'},
+    {"namespace", FlagKind::text, 'n'},
+    {"kubeconfig", FlagKind::text},
+    {"context", FlagKind::text},
+    {"output", FlagKind::text, 'o'},
+    {"help", FlagKind::boolean, 'h'},
+    {"filename", FlagKind::list, 'f'},
+    {"kustomize", FlagKind::text, 'k'},
+    {"recursive", FlagKind::boolean, 'R'},
+    {"selector", FlagKind::text, 'l'},
+    {"dry-run", FlagKind::optional},
+    {"field-manager", FlagKind::text},
+    {"field-selector", FlagKind::text},
+    {"all", FlagKind::boolean},
+    {"all-namespaces", FlagKind::boolean, 'A'},
+    {"data-dir", FlagKind::text},
+    {"show-managed-fields", FlagKind::boolean},
+    {"warnings-as-errors", FlagKind::boolean},
+    {"request-timeout", FlagKind::text},
+    {"v", FlagKind::text, 'v'},
 };
 constexpr std::size_t kFileBytesMax = 64u << 20;
 
@@ -31,7 +44,8 @@ std::string server_error(const http::Response& response) {
   const auto parsed = json::parse(response.body);
   const Value status = parsed.ok() ? *parsed : Value();
   if (status["kind"].as_string() != "Status")
-    return "Error from server: " + (response.body.empty() ? "status " + std::to_string(response.status) : response.body);
+    return "Error from server: " +
+           (response.body.empty() ? "status " + std::to_string(response.status) : response.body);
   const std::string reason = status["reason"].str(), message = status["message"].str();
   if (reason == "Unauthorized") return "error: You must be logged in to the server (Unauthorized)";
   const Value& details = status["details"];
@@ -42,8 +56,10 @@ std::string server_error(const http::Response& response) {
   if (causes.empty()) return out + ": " + message;
   for (const Value& cause : causes) {
     const std::string field = cause["field"].str();
-    out += (causes.size() == 1 ? ": " : &cause == &causes[0] ? ": \n* " : "\n* ") + (field.empty() ? "" : field + ": ") +
-           cause["message"].str();
+    out += (causes.size() == 1     ? ": "
+            : &cause == &causes[0] ? ": \n* "
+                                   : "\n* ") +
+           (field.empty() ? "" : field + ": ") + cause["message"].str();
   }
   return out;
 }
@@ -63,7 +79,9 @@ void show_warnings(const http::Response& response) {
 }
 
 std::string write_query(const Call& call, const std::string& path) {
-  std::string query = "fieldManager=" + percent_encode(call.text("field-manager", "kubectl-" + std::string(split(call.command.name, ' ')[0])));
+  std::string query =
+      "fieldManager=" +
+      percent_encode(call.text("field-manager", "kubectl-" + std::string(split(call.command.name, ' ')[0])));
   if (call.dry_run() == "server") query += "&dryRun=All";
   return path + (path.find('?') == std::string::npos ? "?" : "&") + query;
 }
@@ -186,9 +204,10 @@ std::string Call::dry_run() const {
 }
 
 std::vector<std::span<const Command>> all_commands() {
-  return {get_commands(), apply_commands(), delete_commands(), create_commands(), create_more_commands(), metadata_commands(), workload_commands(), rollout_commands(),
-          node_commands(),   file_commands(),     look_commands(),  describe_commands(), wait_commands(), pod_commands(), forward_commands(), debug_commands(),
-          config_commands(), other_commands()};
+  return {get_commands(),      apply_commands(),    delete_commands(),  create_commands(), create_more_commands(),
+          metadata_commands(), workload_commands(), rollout_commands(), node_commands(),   file_commands(),
+          look_commands(),     describe_commands(), wait_commands(),    pod_commands(),    forward_commands(),
+          debug_commands(),    config_commands(),   other_commands()};
 }
 
 const Command* find_command(const std::vector<std::string>& words) {
@@ -272,9 +291,10 @@ Result<std::vector<Target>> read_targets(Call& call, const std::vector<std::stri
     for (const std::string& word : words) {
       const auto slash = word.find('/');
       if (slash == std::string::npos)
-        return usage("there is no need to specify a resource type as a separate argument when passing arguments in "
-                     "resource/name form (e.g. 'caisson get resource/<resource_name>' instead of 'caisson get resource "
-                     "resource/<resource_name>'");
+        return usage(
+            "there is no need to specify a resource type as a separate argument when passing arguments in "
+            "resource/name form (e.g. 'caisson get resource/<resource_name>' instead of 'caisson get resource "
+            "resource/<resource_name>'");
       const kube::Resource resource = TRY(resource_of(call, std::string_view(word).substr(0, slash)));
       TRY(add_named(call, resource, word.substr(slash + 1), out));
     }
@@ -310,8 +330,8 @@ Result<Value> send(const Call& call, const std::string& method, const std::strin
   return json::parse(response.body);
 }
 
-Result<Value> patch(const Call& call, const Target& target, const Value& body, std::string_view type, const Value& local,
-                    std::string_view subresource) {
+Result<Value> patch(const Call& call, const Target& target, const Value& body, std::string_view type,
+                    const Value& local, std::string_view subresource) {
   if (call.dry_run() == "client") return local;
   const std::string path = target.path() + (subresource.empty() ? "" : "/" + std::string(subresource));
   return send(call, "PATCH", path, body, type);

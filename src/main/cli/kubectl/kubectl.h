@@ -37,7 +37,7 @@ struct Call {
 
   bool is_set(std::string_view flag) const { return flags.is_set(flag); }
   std::string text(std::string_view flag, std::string_view otherwise = {}) const { return flags.text(flag, otherwise); }
-  std::string dry_run() const;        // "", "client" or "server"
+  std::string dry_run() const;  // "", "client" or "server"
   bool all_namespaces() const { return flags.is_set("all-namespaces"); }
 };
 
@@ -75,8 +75,8 @@ inline constexpr std::string_view kMergePatch = "application/merge-patch+json";
 inline constexpr std::string_view kStrategicPatch = "application/strategic-merge-patch+json";
 inline constexpr std::string_view kJsonPatch = "application/json-patch+json";
 // Patches and gives what became of it; with --dry-run=client nothing is sent and `local` comes back.
-Result<Value> patch(const Call& call, const Target& target, const Value& body, std::string_view type, const Value& local,
-                    std::string_view subresource = {});
+Result<Value> patch(const Call& call, const Target& target, const Value& body, std::string_view type,
+                    const Value& local, std::string_view subresource = {});
 Result<Value> create(const Call& call, const kube::Resource& resource, const Value& object);
 
 // --- output
@@ -103,23 +103,23 @@ inline Error usage(std::string text) {
 }
 
 // --- the families
-std::span<const Command> metadata_commands();   // label annotate patch taint
-std::span<const Command> workload_commands();   // scale autoscale set …
-std::span<const Command> rollout_commands();    // rollout …
-std::span<const Command> create_commands();     // create … expose run
+std::span<const Command> metadata_commands();  // label annotate patch taint
+std::span<const Command> workload_commands();  // scale autoscale set …
+std::span<const Command> rollout_commands();   // rollout …
+std::span<const Command> create_commands();    // create … expose run
 std::span<const Command> get_commands();
 std::span<const Command> apply_commands();
 std::span<const Command> delete_commands();
 std::span<const Command> create_more_commands();  // create role, ingress, token …
-std::span<const Command> node_commands();       // cordon uncordon drain top
-std::span<const Command> file_commands();       // replace edit diff
-std::span<const Command> look_commands();       // events api-resources api-versions explain auth … why
+std::span<const Command> node_commands();         // cordon uncordon drain top
+std::span<const Command> file_commands();         // replace edit diff
+std::span<const Command> look_commands();         // events api-resources api-versions explain auth … why
 std::span<const Command> describe_commands();
-std::span<const Command> wait_commands();       // wait, rollout status
-std::span<const Command> pod_commands();        // logs exec attach cp
-std::span<const Command> forward_commands();    // port-forward proxy
+std::span<const Command> wait_commands();     // wait, rollout status
+std::span<const Command> pod_commands();      // logs exec attach cp
+std::span<const Command> forward_commands();  // port-forward proxy
 std::span<const Command> debug_commands();
-std::span<const Command> config_commands();     // config …
-std::span<const Command> other_commands();      // certificate … completion options version
+std::span<const Command> config_commands();  // config …
+std::span<const Command> other_commands();   // certificate … completion options version
 
 }  // namespace caisson::cli::kubectl

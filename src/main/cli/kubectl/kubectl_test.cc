@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts that need no server; the commands themselves are compared with kubectl by tests/conformance (kubectl lists).
+// The parts that need no server; the commands themselves are compared with kubectl by tests/conformance (kubectl
+// lists).
 #include <doctest/doctest.h>
 
 #include "cluster/schema/schema.h"
@@ -35,7 +36,8 @@ TEST_CASE("a JSONPath template prints text, paths, ranges and quoted strings") {
 }
 
 TEST_CASE("custom columns give a row for each object and <none> for what is absent") {
-  const auto rows = custom_columns(read("{items: [{metadata: {name: a}, data: {x: y}}, {metadata: {name: b}}]}"), "N:.metadata.name,X:.data.x");
+  const auto rows = custom_columns(read("{items: [{metadata: {name: a}, data: {x: y}}, {metadata: {name: b}}]}"),
+                                   "N:.metadata.name,X:.data.x");
   REQUIRE(rows.ok());
   CHECK(*rows == std::vector<std::vector<std::string>>{{"N", "X"}, {"a", "y"}, {"b", "<none>"}});
   CHECK_FALSE(custom_columns(read("{}"), "N").ok());
@@ -70,14 +72,19 @@ TEST_CASE("apply removes what it said before, keeps what others said, and merges
   const auto deployment = [](std::string_view spec) {
     return read("{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: " + std::string(spec) + "}");
   };
-  const Value original = deployment("{replicas: 2, paused: true, template: {spec: {containers: [{name: web, image: a, env: [{name: A, value: '1'}]}, {name: old, image: o}]}}}");
+  const Value original = deployment(
+      "{replicas: 2, paused: true, template: {spec: {containers: [{name: web, image: a, env: [{name: A, value: '1'}]}, "
+      "{name: old, image: o}]}}}");
   const Value modified = deployment("{replicas: 3, template: {spec: {containers: [{name: web, image: b}]}}}");
-  const Value current = deployment("{replicas: 2, paused: true, revisionHistoryLimit: 10, template: {spec: {containers: [{name: web, image: a, "
-                                   "imagePullPolicy: Always, env: [{name: A, value: '1'}]}, {name: old, image: o}, {name: injected, image: i}]}}}");
+  const Value current = deployment(
+      "{replicas: 2, paused: true, revisionHistoryLimit: 10, template: {spec: {containers: [{name: web, image: a, "
+      "imagePullPolicy: Always, env: [{name: A, value: '1'}]}, {name: old, image: o}, {name: injected, image: i}]}}}");
   CHECK(three_way(original, modified, current, schema::merge_schema(*kind)) ==
-        deployment("{replicas: 3, revisionHistoryLimit: 10, template: {spec: {containers: [{name: web, image: b, imagePullPolicy: Always}, {name: injected, image: i}]}}}"));
+        deployment("{replicas: 3, revisionHistoryLimit: 10, template: {spec: {containers: [{name: web, image: b, "
+                   "imagePullPolicy: Always}, {name: injected, image: i}]}}}"));
   CHECK(three_way({}, modified, modified, schema::merge_schema(*kind)) == modified);
-  CHECK(three_way(read("{list: [1, 2]}"), read("{list: [1]}"), read("{list: [1, 2, 3], own: x}"), nullptr) == read("{list: [1], own: x}"));
+  CHECK(three_way(read("{list: [1, 2]}"), read("{list: [1]}"), read("{list: [1, 2, 3], own: x}"), nullptr) ==
+        read("{list: [1], own: x}"));
 }
 
 }  // namespace caisson::cli::kubectl

@@ -12,11 +12,19 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-constexpr FlagSpec kEventFlags[] = {{"for", FlagKind::text}, {"types", FlagKind::list}, {"no-headers", FlagKind::boolean}, {"watch", FlagKind::boolean, 'w'}};
-constexpr FlagSpec kAuthFlags[] = {{"quiet", FlagKind::boolean, 'q'}, {"list", FlagKind::boolean}, {"no-headers", FlagKind::boolean},
-                                   {"subresource", FlagKind::text}, {"as", FlagKind::text}};
-constexpr FlagSpec kApiFlags[] = {{"namespaced", FlagKind::text}, {"api-group", FlagKind::text}, {"verbs", FlagKind::list},
-                                  {"sort-by", FlagKind::text}, {"categories", FlagKind::list}, {"no-headers", FlagKind::boolean}, {"cached", FlagKind::boolean}};
+constexpr FlagSpec kEventFlags[] = {{"for", FlagKind::text},
+                                    {"types", FlagKind::list},
+                                    {"no-headers", FlagKind::boolean},
+                                    {"watch", FlagKind::boolean, 'w'}};
+constexpr FlagSpec kAuthFlags[] = {{"quiet", FlagKind::boolean, 'q'},
+                                   {"list", FlagKind::boolean},
+                                   {"no-headers", FlagKind::boolean},
+                                   {"subresource", FlagKind::text},
+                                   {"as", FlagKind::text}};
+constexpr FlagSpec kApiFlags[] = {{"namespaced", FlagKind::text}, {"api-group", FlagKind::text},
+                                  {"verbs", FlagKind::list},      {"sort-by", FlagKind::text},
+                                  {"categories", FlagKind::list}, {"no-headers", FlagKind::boolean},
+                                  {"cached", FlagKind::boolean}};
 constexpr FlagSpec kExplainFlags[] = {{"api-version", FlagKind::text}, {"recursive", FlagKind::boolean, 'r'}};
 
 // --- events
@@ -41,13 +49,16 @@ Result<int> run_events(Call& call) {
     const auto slash = about.find('/');
     if (slash == std::string::npos) return usage("--for must be in resource/name form");
     const kube::Resource resource = TRY(resource_of(call, std::string_view(about).substr(0, slash)));
-    query = "?fieldSelector=" + percent_encode("involvedObject.kind=" + resource.kind + ",involvedObject.name=" + about.substr(slash + 1));
+    query = "?fieldSelector=" +
+            percent_encode("involvedObject.kind=" + resource.kind + ",involvedObject.name=" + about.substr(slash + 1));
   }
   const Value list = TRY(get(call, schema::kEvents.path(ns) + query));
   const std::vector<std::string> types = call.flags.all("types");
   std::vector<Value> events;
   for (const Value& event : list["items"].items()) {
-    const bool wanted = types.empty() || std::any_of(types.begin(), types.end(), [&](const std::string& type) { return equals_ignoring_case(type, event["type"].as_string()); });
+    const bool wanted = types.empty() || std::any_of(types.begin(), types.end(), [&](const std::string& type) {
+                          return equals_ignoring_case(type, event["type"].as_string());
+                        });
     if (wanted) events.push_back(event);
   }
   if (events.empty()) {
@@ -60,19 +71,26 @@ Result<int> run_events(Call& call) {
   };
   std::stable_sort(events.begin(), events.end(), [&](const Value& a, const Value& b) { return when(a) < when(b); });
   if (const std::string format = call.text("output"); !format.empty()) {
-    TRY(print_object(call, Value{{"apiVersion", "v1"}, {"items", Value(events)}, {"kind", "List"}, {"metadata", Value{{"resourceVersion", ""}}}}, format));
+    TRY(print_object(call,
+                     Value{{"apiVersion", "v1"},
+                           {"items", Value(events)},
+                           {"kind", "List"},
+                           {"metadata", Value{{"resourceVersion", ""}}}},
+                     format));
     return 0;
   }
   std::vector<std::vector<std::string>> rows;
   if (!call.is_set("no-headers")) rows.push_back({"LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"});
   for (const Value& event : events) {
     const Value& about = event["involvedObject"];
-    rows.push_back({age_of(event), event["type"].str(), event["reason"].str(), about["kind"].str() + "/" + about["name"].str(), std::string(trim(event["message"].as_string()))});
+    rows.push_back({age_of(event), event["type"].str(), event["reason"].str(),
+                    about["kind"].str() + "/" + about["name"].str(), std::string(trim(event["message"].as_string()))});
   }
   if (ns.empty()) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const bool header = rows.size() > events.size() && i == 0;
-      rows[i].insert(rows[i].begin(), header ? "NAMESPACE" : events[i - (rows.size() - events.size())]["metadata"]["namespace"].str());
+      rows[i].insert(rows[i].begin(),
+                     header ? "NAMESPACE" : events[i - (rows.size() - events.size())]["metadata"]["namespace"].str());
     }
   }
   print_columns(rows);
@@ -82,7 +100,9 @@ Result<int> run_events(Call& call) {
 // --- auth
 
 Result<int> list_rules(Call& call) {
-  const Value review{{"apiVersion", "authorization.k8s.io/v1"}, {"kind", "SelfSubjectRulesReview"}, {"spec", Value{{"namespace", call.session.ns}}}};
+  const Value review{{"apiVersion", "authorization.k8s.io/v1"},
+                     {"kind", "SelfSubjectRulesReview"},
+                     {"spec", Value{{"namespace", call.session.ns}}}};
   const Value answer = TRY(send(call, "POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review));
   const auto words = [](const Value& list) {
     std::vector<std::string> out;
@@ -94,11 +114,13 @@ Result<int> list_rules(Call& call) {
   for (const Value& rule : answer["status"]["resourceRules"].items()) {
     for (const Value& resource : rule["resources"].items()) {
       const std::string group = rule["apiGroups"][0].str();
-      rows.push_back({resource.str() + (group.empty() ? "" : "." + group), "[]", words(rule["resourceNames"]), words(rule["verbs"])});
+      rows.push_back({resource.str() + (group.empty() ? "" : "." + group), "[]", words(rule["resourceNames"]),
+                      words(rule["verbs"])});
     }
   }
   for (const Value& rule : answer["status"]["nonResourceRules"].items()) {
-    for (const Value& url : rule["nonResourceURLs"].items()) rows.push_back({"", "[" + url.str() + "]", "[]", words(rule["verbs"])});
+    for (const Value& url : rule["nonResourceURLs"].items())
+      rows.push_back({"", "[" + url.str() + "]", "[]", words(rule["verbs"])});
   }
   print_columns(rows);
   return 0;
@@ -106,7 +128,8 @@ Result<int> list_rules(Call& call) {
 
 Result<int> run_can_i(Call& call) {
   if (call.is_set("list")) return list_rules(call);
-  if (call.arguments.size() < 2) return usage("you must specify two arguments: verb resource or verb resource/resourceName.");
+  if (call.arguments.size() < 2)
+    return usage("you must specify two arguments: verb resource or verb resource/resourceName.");
   const std::string verb = call.arguments[0];
   std::string what = call.arguments[1], name = call.arguments.size() > 2 ? call.arguments[2] : "";
   Value spec = Value::map();
@@ -120,9 +143,13 @@ Result<int> run_can_i(Call& call) {
     kube::Resource resource{"", "", "", what};
     if (what != "*") {
       const auto found = resource_of(call, what);
-      if (found.ok()) resource = *found;
-      else std::fprintf(stderr, "Warning: %s\n\n", found.error().message.c_str());
-      if (found.ok() && !resource.namespaced) std::fprintf(stderr, "Warning: resource '%s' is not namespace scoped%s\n\n", resource.plural.c_str(), resource.group.empty() ? "" : (" in group '" + resource.group + "'").c_str());
+      if (found.ok())
+        resource = *found;
+      else
+        std::fprintf(stderr, "Warning: %s\n\n", found.error().message.c_str());
+      if (found.ok() && !resource.namespaced)
+        std::fprintf(stderr, "Warning: resource '%s' is not namespace scoped%s\n\n", resource.plural.c_str(),
+                     resource.group.empty() ? "" : (" in group '" + resource.group + "'").c_str());
     }
     Value attributes{{"resource", resource.plural}, {"verb", verb}};
     if (!resource.group.empty()) attributes.set("group", resource.group);
@@ -131,7 +158,8 @@ Result<int> run_can_i(Call& call) {
     if (call.flags.has("subresource")) attributes.set("subresource", call.text("subresource"));
     spec.set("resourceAttributes", std::move(attributes));
   }
-  const Value review{{"apiVersion", "authorization.k8s.io/v1"}, {"kind", "SelfSubjectAccessReview"}, {"spec", std::move(spec)}};
+  const Value review{
+      {"apiVersion", "authorization.k8s.io/v1"}, {"kind", "SelfSubjectAccessReview"}, {"spec", std::move(spec)}};
   const Value answer = TRY(send(call, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review));
   const bool allowed = answer["status"]["allowed"].as_bool();
   if (!call.is_set("quiet")) {
@@ -185,22 +213,24 @@ Result<std::vector<ApiResource>> api_resources(const Call& call) {
       if (item["name"].as_string().find('/') != std::string_view::npos || item["verbs"].empty()) continue;
       const auto slash = version.find('/');
       out.push_back({item["name"].str(), join(texts(item["shortNames"]), ","), version, item["kind"].str(),
-                     slash == std::string::npos ? "" : version.substr(0, slash), item["namespaced"].as_bool(), texts(item["verbs"]), texts(item["categories"])});
+                     slash == std::string::npos ? "" : version.substr(0, slash), item["namespaced"].as_bool(),
+                     texts(item["verbs"]), texts(item["categories"])});
     }
   }
   return out;
 }
 
 bool holds_all(const std::vector<std::string>& have, const std::vector<std::string>& wanted) {
-  return std::all_of(wanted.begin(), wanted.end(), [&](const std::string& w) { return std::find(have.begin(), have.end(), w) != have.end(); });
+  return std::all_of(wanted.begin(), wanted.end(),
+                     [&](const std::string& w) { return std::find(have.begin(), have.end(), w) != have.end(); });
 }
 
 Result<int> run_api_resources(Call& call) {
   std::vector<ApiResource> resources = TRY(api_resources(call));
   std::erase_if(resources, [&](const ApiResource& r) {
     return (call.flags.has("namespaced") && r.namespaced != (call.text("namespaced") == "true")) ||
-           (call.flags.has("api-group") && r.group != call.text("api-group")) || !holds_all(r.verbs, call.flags.all("verbs")) ||
-           !holds_all(r.categories, call.flags.all("categories"));
+           (call.flags.has("api-group") && r.group != call.text("api-group")) ||
+           !holds_all(r.verbs, call.flags.all("verbs")) || !holds_all(r.categories, call.flags.all("categories"));
   });
   const std::string by = call.text("sort-by"), format = call.text("output");
   if (!by.empty() && by != "name" && by != "kind") return usage("--sort-by accepts only name or kind");
@@ -210,7 +240,8 @@ Result<int> run_api_resources(Call& call) {
     return a.group != b.group ? a.group < b.group : a.name < b.name;
   });
   if (format == "name") {
-    for (const ApiResource& r : resources) std::printf("%s%s\n", r.name.c_str(), r.group.empty() ? "" : ("." + r.group).c_str());
+    for (const ApiResource& r : resources)
+      std::printf("%s%s\n", r.name.c_str(), r.group.empty() ? "" : ("." + r.group).c_str());
     return 0;
   }
   if (!format.empty() && format != "wide") return usage("--output " + format + " is not available");
@@ -258,7 +289,8 @@ std::string type_name(const Value& schemas, const Value& schema) {
   }
   const std::string_view type = schema["type"].as_string();
   if (type == "array") return "[]" + type_name(schemas, schema["items"]);
-  if (type == "object" && !schema["additionalProperties"].is_null()) return "map[string]" + type_name(schemas, schema["additionalProperties"]);
+  if (type == "object" && !schema["additionalProperties"].is_null())
+    return "map[string]" + type_name(schemas, schema["additionalProperties"]);
   return type.empty() || type == "object" ? "Object" : std::string(type);
 }
 
@@ -271,19 +303,28 @@ void print_fields(const Value& schemas, const Value& schema, int indent, bool re
   for (const std::string& name : names) {
     const Value& field = of["properties"][name];
     const bool needed = std::find(required.begin(), required.end(), Value(name)) != required.end();
-    std::printf("%*s%s\t<%s>%s\n", indent, "", name.c_str(), type_name(schemas, field).c_str(), needed ? " -required-" : "");
-    if (!recursive) std::printf("%*s%s\n\n", indent + 2, "", field["description"].as_string().empty() ? "<no description>" : field["description"].str().c_str());
-    const Value& inner = field["items"].is_null() ? field["additionalProperties"].is_null() ? field : field["additionalProperties"] : field["items"];
+    std::printf("%*s%s\t<%s>%s\n", indent, "", name.c_str(), type_name(schemas, field).c_str(),
+                needed ? " -required-" : "");
+    if (!recursive)
+      std::printf("%*s%s\n\n", indent + 2, "",
+                  field["description"].as_string().empty() ? "<no description>" : field["description"].str().c_str());
+    const Value& inner = field["items"].is_null()
+                             ? field["additionalProperties"].is_null() ? field : field["additionalProperties"]
+                             : field["items"];
     if (recursive && depth < 12) print_fields(schemas, inner, indent + 2, true, depth + 1);
   }
 }
 
 Result<int> run_explain(Call& call) {
-  if (call.arguments.size() != 1) return usage(call.arguments.empty() ? "You must specify the type of resource to explain. Use \"caisson api-resources\" for a complete list of supported resources." : "We accept only this format: explain RESOURCE");
+  if (call.arguments.size() != 1)
+    return usage(call.arguments.empty() ? "You must specify the type of resource to explain. Use \"caisson "
+                                          "api-resources\" for a complete list of supported resources."
+                                        : "We accept only this format: explain RESOURCE");
   const auto words = split(call.arguments[0], '.');
   const kube::Resource resource = TRY(resource_of(call, words[0]));
   const std::string version = call.text("api-version", resource.api_version());
-  const Value document = TRY(get(call, "/openapi/v3/" + std::string(version.find('/') == std::string::npos ? "api/" : "apis/") + version));
+  const Value document =
+      TRY(get(call, "/openapi/v3/" + std::string(version.find('/') == std::string::npos ? "api/" : "apis/") + version));
   const Value& schemas = document["components"]["schemas"];
   const Value* schema = nullptr;
   for (const auto& [name, candidate] : schemas.entries()) {
@@ -293,15 +334,19 @@ Result<int> run_explain(Call& call) {
   }
   if (!schema) return usage("couldn't find resource for \"" + version + ", Kind=" + resource.kind + "\"");
   if (!resource.group.empty()) std::printf("GROUP:      %s\n", resource.group.c_str());
-  std::printf("KIND:       %s\nVERSION:    %s\n\n", resource.kind.c_str(), version.substr(version.find('/') + 1).c_str());
+  std::printf("KIND:       %s\nVERSION:    %s\n\n", resource.kind.c_str(),
+              version.substr(version.find('/') + 1).c_str());
   const Value* field = schema;
   for (std::size_t i = 1; i < words.size(); ++i) {
     const Value* next = followed(schemas, *field)["properties"].find(words[i]);
     if (!next) return usage("field \"" + std::string(words[i]) + "\" does not exist");
-    if (i + 1 == words.size()) std::printf("FIELD: %s <%s>\n\n", std::string(words[i]).c_str(), type_name(schemas, *next).c_str());
+    if (i + 1 == words.size())
+      std::printf("FIELD: %s <%s>\n\n", std::string(words[i]).c_str(), type_name(schemas, *next).c_str());
     field = next;
-    if (!(*field)["items"].is_null()) field = &(*field)["items"];
-    else if (!(*field)["additionalProperties"].is_null()) field = &(*field)["additionalProperties"];
+    if (!(*field)["items"].is_null())
+      field = &(*field)["items"];
+    else if (!(*field)["additionalProperties"].is_null())
+      field = &(*field)["additionalProperties"];
   }
   const std::string description = followed(schemas, *field)["description"].str();
   std::printf("DESCRIPTION:\n    %s\n    \n", description.empty() ? "<empty>" : description.c_str());
@@ -313,18 +358,35 @@ Result<int> run_explain(Call& call) {
 }
 
 Result<int> run_cluster_info(Call& call) {
-  std::printf("Kubernetes control plane is running at %s\n\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.\n", call.session.connection.server.c_str());
+  std::printf(
+      "Kubernetes control plane is running at %s\n\nTo further debug and diagnose cluster problems, use 'kubectl "
+      "cluster-info dump'.\n",
+      call.session.connection.server.c_str());
   return 0;
 }
 
 constexpr Command kCommands[] = {
-    {"events", "List events.", "events [--for TYPE/NAME] [--types=Warning]", "caisson events --for pod/web-1", kEventFlags, run_events},
-    {"auth can-i", "Check whether an action is allowed.", "auth can-i VERB TYPE[/NAME]", "caisson auth can-i create deployments", kAuthFlags, run_can_i},
+    {"events", "List events.", "events [--for TYPE/NAME] [--types=Warning]", "caisson events --for pod/web-1",
+     kEventFlags, run_events},
+    {"auth can-i", "Check whether an action is allowed.", "auth can-i VERB TYPE[/NAME]",
+     "caisson auth can-i create deployments", kAuthFlags, run_can_i},
     {"auth whoami", "Show who the server takes you for.", "auth whoami", "caisson auth whoami", kAuthFlags, run_whoami},
-    {"why", "Say for each node what speaks against a pod that waits.", "why pod NAME", "caisson why pod web-1", {}, run_why},
-    {"api-resources", "Print the kinds that the server has.", "api-resources [-o wide|name]", "caisson api-resources --namespaced=true", kApiFlags, run_api_resources},
-    {"api-versions", "Print the API versions that the server has.", "api-versions", "caisson api-versions", {}, run_api_versions},
-    {"explain", "Show the fields of a kind.", "explain TYPE[.FIELD]", "caisson explain deployment.spec.strategy", kExplainFlags, run_explain},
+    {"why",
+     "Say for each node what speaks against a pod that waits.",
+     "why pod NAME",
+     "caisson why pod web-1",
+     {},
+     run_why},
+    {"api-resources", "Print the kinds that the server has.", "api-resources [-o wide|name]",
+     "caisson api-resources --namespaced=true", kApiFlags, run_api_resources},
+    {"api-versions",
+     "Print the API versions that the server has.",
+     "api-versions",
+     "caisson api-versions",
+     {},
+     run_api_versions},
+    {"explain", "Show the fields of a kind.", "explain TYPE[.FIELD]", "caisson explain deployment.spec.strategy",
+     kExplainFlags, run_explain},
     {"cluster-info", "Show where the API is.", "cluster-info", "caisson cluster-info", {}, run_cluster_info},
 };
 

@@ -12,10 +12,14 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-constexpr FlagSpec kLabelFlags[] = {{"overwrite", FlagKind::boolean}, {"list", FlagKind::boolean},
-                                    {"local", FlagKind::boolean}, {"resource-version", FlagKind::text}};
-constexpr FlagSpec kPatchFlags[] = {
-    {"patch", FlagKind::text, 'p'}, {"patch-file", FlagKind::text}, {"type", FlagKind::text}, {"subresource", FlagKind::text}};
+constexpr FlagSpec kLabelFlags[] = {{"overwrite", FlagKind::boolean},
+                                    {"list", FlagKind::boolean},
+                                    {"local", FlagKind::boolean},
+                                    {"resource-version", FlagKind::text}};
+constexpr FlagSpec kPatchFlags[] = {{"patch", FlagKind::text, 'p'},
+                                    {"patch-file", FlagKind::text},
+                                    {"type", FlagKind::text},
+                                    {"subresource", FlagKind::text}};
 constexpr FlagSpec kTaintFlags[] = {{"overwrite", FlagKind::boolean}};
 
 // Arguments "k=v" and "k-" behind those that name objects.
@@ -43,8 +47,7 @@ Result<void> refuse_overwriting(const Changes& changes, const Value& have, bool 
   for (const auto& [key, value] : changes.set) {
     const Value& now = have[key];
     if (now.is_null() || now.as_string() == value) continue;
-    if (is_label)
-      return usage("'" + key + "' already has a value (" + now.str() + "), and --overwrite is false");
+    if (is_label) return usage("'" + key + "' already has a value (" + now.str() + "), and --overwrite is false");
     taken.push_back("'" + key + "' already has a value (" + now.str() + ")");
   }
   if (taken.empty()) return {};
@@ -63,7 +66,8 @@ Result<void> change_metadata(Call& call, const Target& target, const Changes& ch
   }
   Value metadata = Value::map();
   metadata.set(field, std::move(wanted));
-  if (const std::string version = call.text("resource-version"); !version.empty()) metadata.set("resourceVersion", version);
+  if (const std::string version = call.text("resource-version"); !version.empty())
+    metadata.set("resourceVersion", version);
   const Value body{{"metadata", std::move(metadata)}};
   const Value local = document::merge_patch(target.object, body);
   const bool same = local == target.object;
@@ -84,12 +88,14 @@ void list_entries(const Target& target, const char* field) {
 Result<int> run_metadata(Call& call, bool is_label) {
   const Changes changes = split_arguments(call.arguments);
   const std::string noun = is_label ? "label" : "annotation";
-  if (changes.objects.empty() && !call.flags.has("filename")) return usage("one or more resources must be specified as <resource> <name> or <resource>/<name>");
+  if (changes.objects.empty() && !call.flags.has("filename"))
+    return usage("one or more resources must be specified as <resource> <name> or <resource>/<name>");
   if (changes.set.empty() && changes.removed.empty() && !call.is_set("list"))
     return usage("at least one " + noun + " update is required");
   for (const auto& [key, value] : changes.set) {
     if (std::find(changes.removed.begin(), changes.removed.end(), key) != changes.removed.end())
-      return usage("can not both modify and remove " + std::string(is_label ? "a label" : "an annotation") + " in the same command");
+      return usage("can not both modify and remove " + std::string(is_label ? "a label" : "an annotation") +
+                   " in the same command");
   }
   for (const Target& target : TRY(read_targets(call, changes.objects))) {
     if (call.is_set("list"))
@@ -100,8 +106,12 @@ Result<int> run_metadata(Call& call, bool is_label) {
   return 0;
 }
 
-Result<int> run_label(Call& call) { return run_metadata(call, true); }
-Result<int> run_annotate(Call& call) { return run_metadata(call, false); }
+Result<int> run_label(Call& call) {
+  return run_metadata(call, true);
+}
+Result<int> run_annotate(Call& call) {
+  return run_metadata(call, false);
+}
 
 Result<int> run_patch(Call& call) {
   std::string text = call.text("patch");
@@ -117,8 +127,8 @@ Result<int> run_patch(Call& call) {
     if (call.dry_run() == "client")
       local = type == "json" ? TRY(document::json_patch(local, body)) : document::merge_patch(local, body);
     const Value after = TRY(patch(call, target, body, content, local, call.text("subresource")));
-    const bool same = after["metadata"]["resourceVersion"] == target.object["metadata"]["resourceVersion"] &&
-                      call.dry_run().empty();
+    const bool same =
+        after["metadata"]["resourceVersion"] == target.object["metadata"]["resourceVersion"] && call.dry_run().empty();
     TRY(print_result(call, target, after, same ? "patched (no change)" : "patched"));
   }
   return 0;
@@ -154,11 +164,13 @@ Result<Taint> parse_taint(std::string text) {
 }
 
 bool is_of(const Value& taint, const Taint& change) {
-  return taint["key"].as_string() == change.key && (change.effect.empty() || taint["effect"].as_string() == change.effect);
+  return taint["key"].as_string() == change.key &&
+         (change.effect.empty() || taint["effect"].as_string() == change.effect);
 }
 
 Result<void> taint_node(Call& call, const Target& target, const std::vector<Taint>& changes) {
-  std::vector<Value> taints(target.object["spec"]["taints"].items().begin(), target.object["spec"]["taints"].items().end());
+  std::vector<Value> taints(target.object["spec"]["taints"].items().begin(),
+                            target.object["spec"]["taints"].items().end());
   bool added = false, removed = false;
   for (const Taint& change : changes) {
     const auto found = std::find_if(taints.begin(), taints.end(), [&](const Value& t) { return is_of(t, change); });
@@ -171,7 +183,8 @@ Result<void> taint_node(Call& call, const Target& target, const std::vector<Tain
       continue;
     }
     if (found != taints.end() && !call.is_set("overwrite"))
-      return usage("node " + target.name + " already has " + change.key + " taint(s) with same effect(s) and --overwrite is false");
+      return usage("node " + target.name + " already has " + change.key +
+                   " taint(s) with same effect(s) and --overwrite is false");
     if (found != taints.end()) {
       taints.erase(found);
       removed = true;
@@ -201,17 +214,22 @@ Result<int> run_taint(Call& call) {
       (objects.empty() || objects[0].find('/') == std::string::npos))
     return usage("one or more resources must be specified as <resource> <name>");
   for (const Target& target : TRY(read_targets(call, objects))) {
-    if (target.resource.kind != "Node") return usage("invalid resource type " + target.resource.plural + ", only node(s) is supported");
+    if (target.resource.kind != "Node")
+      return usage("invalid resource type " + target.resource.plural + ", only node(s) is supported");
     TRY(taint_node(call, target, changes));
   }
   return 0;
 }
 
 constexpr Command kCommands[] = {
-    {"label", "Update the labels on a resource.", "label (-f FILE | TYPE NAME) KEY=VALUE ... KEY-", "caisson label pods web-1 tier=front --overwrite", kLabelFlags, run_label},
-    {"annotate", "Update the annotations on a resource.", "annotate (-f FILE | TYPE NAME) KEY=VALUE ... KEY-", "caisson annotate deploy/web owner=shop", kLabelFlags, run_annotate},
-    {"patch", "Update fields of a resource.", "patch (-f FILE | TYPE NAME) -p PATCH", "caisson patch deploy/web -p '{\"spec\":{\"replicas\":3}}'", kPatchFlags, run_patch},
-    {"taint", "Update the taints on one or more nodes.", "taint NODE NAME KEY=VALUE:EFFECT ... KEY:EFFECT-", "caisson taint nodes node-1 dedicated=build:NoSchedule", kTaintFlags, run_taint},
+    {"label", "Update the labels on a resource.", "label (-f FILE | TYPE NAME) KEY=VALUE ... KEY-",
+     "caisson label pods web-1 tier=front --overwrite", kLabelFlags, run_label},
+    {"annotate", "Update the annotations on a resource.", "annotate (-f FILE | TYPE NAME) KEY=VALUE ... KEY-",
+     "caisson annotate deploy/web owner=shop", kLabelFlags, run_annotate},
+    {"patch", "Update fields of a resource.", "patch (-f FILE | TYPE NAME) -p PATCH",
+     "caisson patch deploy/web -p '{\"spec\":{\"replicas\":3}}'", kPatchFlags, run_patch},
+    {"taint", "Update the taints on one or more nodes.", "taint NODE NAME KEY=VALUE:EFFECT ... KEY:EFFECT-",
+     "caisson taint nodes node-1 dedicated=build:NoSchedule", kTaintFlags, run_taint},
 };
 
 }  // namespace

@@ -13,9 +13,12 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-constexpr FlagSpec kDrainFlags[] = {{"force", FlagKind::boolean}, {"ignore-daemonsets", FlagKind::boolean},
-                                    {"delete-emptydir-data", FlagKind::boolean}, {"grace-period", FlagKind::text},
-                                    {"timeout", FlagKind::text}, {"pod-selector", FlagKind::text},
+constexpr FlagSpec kDrainFlags[] = {{"force", FlagKind::boolean},
+                                    {"ignore-daemonsets", FlagKind::boolean},
+                                    {"delete-emptydir-data", FlagKind::boolean},
+                                    {"grace-period", FlagKind::text},
+                                    {"timeout", FlagKind::text},
+                                    {"pod-selector", FlagKind::text},
                                     {"disable-eviction", FlagKind::boolean}};
 
 Result<std::vector<Target>> nodes(Call& call) {
@@ -104,26 +107,32 @@ Result<void> evict(const Call& call, const Value& pod, Time end) {
   const Value& metadata = pod["metadata"];
   const std::string path = schema::kPods.path(metadata["namespace"].as_string(), metadata["name"].as_string());
   std::printf("evicting pod %s\n", key(pod).c_str());
-  Value body{{"apiVersion", "policy/v1"}, {"kind", "Eviction"},
+  Value body{{"apiVersion", "policy/v1"},
+             {"kind", "Eviction"},
              {"metadata", Value{{"name", metadata["name"]}, {"namespace", metadata["namespace"]}}}};
   if (const auto grace = parse_int(call.text("grace-period")); grace && *grace >= 0)
     body.set("deleteOptions", Value{{"gracePeriodSeconds", *grace}});
   for (;;) {
-    const auto sent = call.is_set("disable-eviction") ? send(call, "DELETE", path, {}) : send(call, "POST", path + "/eviction", body);
+    const auto sent =
+        call.is_set("disable-eviction") ? send(call, "DELETE", path, {}) : send(call, "POST", path + "/eviction", body);
     if (sent.ok()) break;
     if (sent.error().code == ErrorCode::not_found) return {};
     if (sent.error().message.find("(TooManyRequests)") == std::string::npos) return sent.error();
-    std::fprintf(stderr, "error when evicting pods/\"%s\" -n \"%s\" (will retry after 5s): %s\n", metadata["name"].str().c_str(),
-                 metadata["namespace"].str().c_str(), sent.error().message.substr(sent.error().message.find(": ") + 2).c_str());
+    std::fprintf(stderr, "error when evicting pods/\"%s\" -n \"%s\" (will retry after 5s): %s\n",
+                 metadata["name"].str().c_str(), metadata["namespace"].str().c_str(),
+                 sent.error().message.substr(sent.error().message.find(": ") + 2).c_str());
     if (system_clock().now() + std::chrono::seconds(5) > end)
-      return usage("error when evicting pods/\"" + metadata["name"].str() + "\" -n \"" + metadata["namespace"].str() + "\": global timeout reached");
+      return usage("error when evicting pods/\"" + metadata["name"].str() + "\" -n \"" + metadata["namespace"].str() +
+                   "\": global timeout reached");
     std::this_thread::sleep_for(std::chrono::seconds(5));
   }
-  const auto gone = follow(call, schema::kPods, metadata["namespace"].str(), metadata["name"].str(), end, [&](const Value* object) -> Result<bool> {
-    return object == nullptr || (*object)["metadata"]["uid"] != metadata["uid"];
-  });
+  const auto gone = follow(call, schema::kPods, metadata["namespace"].str(), metadata["name"].str(), end,
+                           [&](const Value* object) -> Result<bool> {
+                             return object == nullptr || (*object)["metadata"]["uid"] != metadata["uid"];
+                           });
   if (!gone.ok() && gone.error().code == ErrorCode::timeout)
-    return usage("error when waiting for pod \"" + metadata["name"].str() + "\" in namespace \"" + metadata["namespace"].str() + "\" to terminate: global timeout reached");
+    return usage("error when waiting for pod \"" + metadata["name"].str() + "\" in namespace \"" +
+                 metadata["namespace"].str() + "\" to terminate: global timeout reached");
   if (!gone.ok()) return gone.error();
   std::printf("pod/%s evicted\n", metadata["name"].str().c_str());
   return {};
@@ -131,17 +140,20 @@ Result<void> evict(const Call& call, const Value& pod, Time end) {
 
 Result<void> drain(Call& call, const Target& node, Time end) {
   std::string query = "?fieldSelector=" + percent_encode("spec.nodeName=" + node.name);
-  if (const std::string selector = call.text("pod-selector"); !selector.empty()) query += "&labelSelector=" + percent_encode(selector);
+  if (const std::string selector = call.text("pod-selector"); !selector.empty())
+    query += "&labelSelector=" + percent_encode(selector);
   const Value pods = TRY(get(call, "/api/v1/pods" + query));
   const DrainPlan plan = plan_drain(call, pods["items"]);
   if (!plan.errors.empty()) {
     const std::string all = plan.errors.size() == 1 ? plan.errors[0] : "[" + join(plan.errors, ", ") + "]";
-    return usage("unable to drain node \"" + node.name + "\" due to error: " + all + ", continuing command...\nThere are pending nodes to be drained:\n " +
-                 node.name + "\n" + join(plan.errors, "\n"));
+    return usage("unable to drain node \"" + node.name + "\" due to error: " + all +
+                 ", continuing command...\nThere are pending nodes to be drained:\n " + node.name + "\n" +
+                 join(plan.errors, "\n"));
   }
   for (const std::string& warning : plan.warnings) std::fprintf(stderr, "Warning: %s\n", warning.c_str());
   if (!call.dry_run().empty()) {
-    for (const Value& pod : plan.evicted) std::printf("evicting pod %s (%s dry run)\n", key(pod).c_str(), call.dry_run().c_str());
+    for (const Value& pod : plan.evicted)
+      std::printf("evicting pod %s (%s dry run)\n", key(pod).c_str(), call.dry_run().c_str());
   } else {
     for (const Value& pod : plan.evicted) TRY(evict(call, pod, end));
   }
@@ -159,15 +171,19 @@ Result<int> run_drain(Call& call) {
 }
 
 constexpr Command kCommands[] = {
-    {"top pods", "Show what pods use.", "top pods [NAME | -l LABEL] [--containers] [--sum]", "caisson top pods -A --sort-by=memory", kTopFlags, run_top_pods},
-    {"top pod", "Show what pods use.", "top pod [NAME | -l LABEL] [--containers] [--sum]", "caisson top pod -A --sort-by=memory", kTopFlags, run_top_pods},
-    {"top po", "Show what pods use.", "top po [NAME | -l LABEL] [--containers] [--sum]", "caisson top po -A --sort-by=memory", kTopFlags, run_top_pods},
+    {"top pods", "Show what pods use.", "top pods [NAME | -l LABEL] [--containers] [--sum]",
+     "caisson top pods -A --sort-by=memory", kTopFlags, run_top_pods},
+    {"top pod", "Show what pods use.", "top pod [NAME | -l LABEL] [--containers] [--sum]",
+     "caisson top pod -A --sort-by=memory", kTopFlags, run_top_pods},
+    {"top po", "Show what pods use.", "top po [NAME | -l LABEL] [--containers] [--sum]",
+     "caisson top po -A --sort-by=memory", kTopFlags, run_top_pods},
     {"top nodes", "Show what nodes use.", "top nodes [NAME | -l LABEL]", "caisson top nodes", kTopFlags, run_top_nodes},
     {"top node", "Show what nodes use.", "top node [NAME | -l LABEL]", "caisson top node", kTopFlags, run_top_nodes},
     {"top no", "Show what nodes use.", "top no [NAME | -l LABEL]", "caisson top no", kTopFlags, run_top_nodes},
     {"cordon", "Mark a node as unschedulable.", "cordon NODE", "caisson cordon node-1", {}, run_cordon},
     {"uncordon", "Mark a node as schedulable.", "uncordon NODE", "caisson uncordon node-1", {}, run_uncordon},
-    {"drain", "Evict the pods of a node in preparation for maintenance.", "drain NODE", "caisson drain node-1 --ignore-daemonsets", kDrainFlags, run_drain},
+    {"drain", "Evict the pods of a node in preparation for maintenance.", "drain NODE",
+     "caisson drain node-1 --ignore-daemonsets", kDrainFlags, run_drain},
 };
 
 }  // namespace

@@ -33,28 +33,37 @@ Result<int> decide(Call& call, bool approve) {
     bool already = false;
     for (const Value& condition : request["status"]["conditions"].items()) {
       already = already || condition["type"].as_string() == type;
-      if (condition["type"].as_string() == opposite) return usage("certificate signing request \"" + target.name + "\" is already " + opposite);
+      if (condition["type"].as_string() == opposite)
+        return usage("certificate signing request \"" + target.name + "\" is already " + opposite);
     }
     if (!already || call.is_set("force")) {
       const std::string now = format_time(system_clock().now());
-      request.edit({"status", "conditions"}).push_back(
-          Value{{"type", type}, {"status", "True"}, {"reason", approve ? "KubectlApprove" : "KubectlDeny"},
-                {"message", std::string("This CSR was ") + (approve ? "approved" : "denied") + " by kubectl certificate " + (approve ? "approve." : "deny.")},
-                {"lastUpdateTime", now}});
+      request.edit({"status", "conditions"})
+          .push_back(Value{{"type", type},
+                           {"status", "True"},
+                           {"reason", approve ? "KubectlApprove" : "KubectlDeny"},
+                           {"message", std::string("This CSR was ") + (approve ? "approved" : "denied") +
+                                           " by kubectl certificate " + (approve ? "approve." : "deny.")},
+                           {"lastUpdateTime", now}});
       request = TRY(send(call, "PUT", target.path() + "/approval", request));
     }
     TRY(print_result(call, target, request, approve ? "approved" : "denied"));
   }
   return 0;
 }
-Result<int> run_approve(Call& call) { return decide(call, true); }
-Result<int> run_deny(Call& call) { return decide(call, false); }
+Result<int> run_approve(Call& call) {
+  return decide(call, true);
+}
+Result<int> run_deny(Call& call) {
+  return decide(call, false);
+}
 
 // --- version
 
 // The server's /version; null where no platform is known or answers.
 Value server_version(const Call& call) {
-  const auto session = connect({call.text("kubeconfig"), call.text("context"), "", call.text("data-dir", default_data_dir()), ""});
+  const auto session =
+      connect({call.text("kubeconfig"), call.text("context"), "", call.text("data-dir", default_data_dir()), ""});
   if (!session.ok()) return {};
   http::Request request = session->request("GET", "/version");
   request.time_max = kVersionWait;
@@ -76,12 +85,15 @@ Result<int> run_version(Call& call) {
   const auto parts = split(platform::kKubernetesVersion, '.');
   const Value server = call.is_set("client") ? Value() : server_version(call);
   if (format.empty()) {
-    std::printf("Client Version: %s\nKustomize Version: %s\n", kubernetes.c_str(), std::string(kKustomizeVersion).c_str());
+    std::printf("Client Version: %s\nKustomize Version: %s\n", kubernetes.c_str(),
+                std::string(kKustomizeVersion).c_str());
     if (!server.is_null()) std::printf("Server Version: %s\n", server["gitVersion"].str().c_str());
     return 0;
   }
-  Value out{{"version", platform::kVersion}, {"kubernetes", platform::kKubernetesVersion},
-            {"clientVersion", Value{{"major", parts[0]}, {"minor", parts[1]}, {"gitVersion", kubernetes}}}, {"kustomizeVersion", kKustomizeVersion}};
+  Value out{{"version", platform::kVersion},
+            {"kubernetes", platform::kKubernetesVersion},
+            {"clientVersion", Value{{"major", parts[0]}, {"minor", parts[1]}, {"gitVersion", kubernetes}}},
+            {"kustomizeVersion", kKustomizeVersion}};
   if (!server.is_null()) out.set("serverVersion", server);
   print_value(out, format);
   return 0;
@@ -93,12 +105,14 @@ Result<int> run_options(Call&) {
   std::printf("The following options can be passed to any command:\n\n");
   static constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
       {"--context=''", "The name of the kubeconfig context to use"},
-      {"--data-dir='/var/lib/caisson'", "The platform's directory, whose administrator file is used when it can be read"},
+      {"--data-dir='/var/lib/caisson'",
+       "The platform's directory, whose administrator file is used when it can be read"},
       {"--kubeconfig=''", "Path to the kubeconfig file to use"},
       {"-n, --namespace=''", "The namespace"},
       {"--request-timeout='0'", "How long to wait before giving up on a watch"},
   };
-  for (const auto& [flag, help] : kOptions) std::printf("    %s:\n\t%s\n\n", std::string(flag).c_str(), std::string(help).c_str());
+  for (const auto& [flag, help] : kOptions)
+    std::printf("    %s:\n\t%s\n\n", std::string(flag).c_str(), std::string(help).c_str());
   return 0;
 }
 
@@ -132,7 +146,10 @@ complete -c caisson -f -a '(__caisson_complete)'
 Result<int> run_completion(Call& call) {
   if (call.arguments.size() != 1) return usage("a shell is required: bash, zsh or fish");
   const std::string& shell = call.arguments[0];
-  const std::string_view script = shell == "bash" ? kBash : shell == "zsh" ? kZsh : shell == "fish" ? kFish : std::string_view();
+  const std::string_view script = shell == "bash"   ? kBash
+                                  : shell == "zsh"  ? kZsh
+                                  : shell == "fish" ? kFish
+                                                    : std::string_view();
   if (script.empty()) return usage("unsupported shell type \"" + shell + "\": bash, zsh and fish are there");
   std::fwrite(script.data(), 1, script.size(), stdout);
   return 0;
@@ -144,12 +161,15 @@ std::set<std::string> next_words(const std::vector<std::string>& words) {
   for (const auto family : all_commands()) {
     for (const Command& command : family) {
       const auto parts = split(command.name, ' ');
-      if (parts.size() < words.size() || parts[0].starts_with("__") || !std::equal(words.begin(), words.end() - 1, parts.begin())) continue;
+      if (parts.size() < words.size() || parts[0].starts_with("__") ||
+          !std::equal(words.begin(), words.end() - 1, parts.begin()))
+        continue;
       if (parts[words.size() - 1].starts_with(words.back())) out.emplace(parts[words.size() - 1]);
     }
   }
   if (words.size() != 1) return out;
-  for (const std::string_view own : {"up", "down", "preflight", "status", "login", "timeline", "scan", "image", "build", "promql", "metrics", "alert", "kustomize", "helm", "app", "policy"}) {
+  for (const std::string_view own : {"up", "down", "preflight", "status", "login", "timeline", "scan", "image", "build",
+                                     "promql", "metrics", "alert", "kustomize", "helm", "app", "policy"}) {
     if (own.starts_with(words[0])) out.emplace(own);
   }
   return out;
@@ -157,7 +177,8 @@ std::set<std::string> next_words(const std::vector<std::string>& words) {
 
 // The kinds, and after a kind its objects; after "KIND/" too. Silent where no platform answers.
 std::vector<std::string> next_objects(const Call& call, const std::vector<std::string>& arguments) {
-  const auto session = connect({call.text("kubeconfig"), call.text("context"), call.text("namespace"), default_data_dir(), ""});
+  const auto session =
+      connect({call.text("kubeconfig"), call.text("context"), call.text("namespace"), default_data_dir(), ""});
   if (!session.ok()) return {};
   const std::string& last = arguments.back();
   const auto slash = last.find('/');
@@ -196,19 +217,35 @@ Result<int> run_complete(Call& call) {
   const std::size_t depth = command == nullptr ? 0 : split(command->name, ' ').size();
   std::set<std::string> found = next_words(words);
   if (command != nullptr && words.size() > depth) {
-    for (std::string& name : next_objects(call, {words.begin() + static_cast<std::ptrdiff_t>(depth), words.end()})) found.insert(std::move(name));
+    for (std::string& name : next_objects(call, {words.begin() + static_cast<std::ptrdiff_t>(depth), words.end()}))
+      found.insert(std::move(name));
   }
   for (const std::string& one : found) std::printf("%s\n", one.c_str());
   return 0;
 }
 
 constexpr Command kCommands[] = {
-    {"certificate approve", "Approve certificate signing requests.", "certificate approve (-f FILE | NAME ...)", "caisson certificate approve ada", kCertificateFlags, run_approve},
-    {"certificate deny", "Deny certificate signing requests.", "certificate deny (-f FILE | NAME ...)", "caisson certificate deny ada", kCertificateFlags, run_deny},
-    {"version", "Print the versions of this program and of the server.", "version [--client] [-o json|yaml]", "caisson version -o json", kVersionFlags, run_version, false},
+    {"certificate approve", "Approve certificate signing requests.", "certificate approve (-f FILE | NAME ...)",
+     "caisson certificate approve ada", kCertificateFlags, run_approve},
+    {"certificate deny", "Deny certificate signing requests.", "certificate deny (-f FILE | NAME ...)",
+     "caisson certificate deny ada", kCertificateFlags, run_deny},
+    {"version", "Print the versions of this program and of the server.", "version [--client] [-o json|yaml]",
+     "caisson version -o json", kVersionFlags, run_version, false},
     {"options", "List the flags of all commands.", "options", "caisson options", {}, run_options, false},
-    {"completion", "Print a script that lets a shell complete commands.", "completion bash|zsh|fish", "caisson completion bash", {}, run_completion, false},
-    {"__complete", "Print what could come next on a command line; for the scripts of completion.", "__complete WORD ...", "caisson __complete get po", {}, run_complete, false},
+    {"completion",
+     "Print a script that lets a shell complete commands.",
+     "completion bash|zsh|fish",
+     "caisson completion bash",
+     {},
+     run_completion,
+     false},
+    {"__complete",
+     "Print what could come next on a command line; for the scripts of completion.",
+     "__complete WORD ...",
+     "caisson __complete get po",
+     {},
+     run_complete,
+     false},
 };
 
 }  // namespace

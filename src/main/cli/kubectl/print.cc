@@ -4,12 +4,12 @@
 #include <cstdio>
 
 #include "cluster/schema/json_path.h"
-#include "core/expr/go_template/execution.h"
-#include "core/expr/go_template/set.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "core/expr/go_template/execution.h"
+#include "core/expr/go_template/set.h"
 #include "main/cli/kubectl/kubectl.h"
 
 namespace caisson::cli::kubectl {
@@ -39,7 +39,8 @@ std::vector<Value> select_values(const Value& value, const std::string& path) {
   const std::string rest = path.substr(deep + 2);
   const auto name_end = rest.find_first_of(".[");
   std::vector<Value> found, out;
-  for (const Value& from : deep == 0 ? std::vector<Value>{value} : schema::json_path(value, path.substr(0, deep))) descend(from, rest.substr(0, name_end), found);
+  for (const Value& from : deep == 0 ? std::vector<Value>{value} : schema::json_path(value, path.substr(0, deep)))
+    descend(from, rest.substr(0, name_end), found);
   if (name_end == std::string::npos) return found;
   for (const Value& one : found) {
     for (Value& inner : select_values(one, rest.substr(name_end))) out.push_back(std::move(inner));
@@ -163,7 +164,8 @@ Result<std::string> columns_of_file(const std::string& path) {
       if (!trim(word).empty()) words[i].emplace_back(trim(word));
     }
   }
-  if (words[0].empty() || words[0].size() != words[1].size()) return usage("number of headers and paths must match in " + path);
+  if (words[0].empty() || words[0].size() != words[1].size())
+    return usage("number of headers and paths must match in " + path);
   for (std::size_t i = 0; i < words[0].size(); ++i) columns.push_back(words[0][i] + ":" + words[1][i]);
   return join(columns, ",");
 }
@@ -206,10 +208,12 @@ Result<std::vector<std::vector<std::string>>> custom_columns(const Value& value,
 
 Result<void> check_format(std::string_view format) {
   static constexpr std::string_view kNames[] = {"json", "yaml", "name"};
-  static constexpr std::string_view kPrefixes[] = {"custom-columns=", "custom-columns-file=", "jsonpath=", "jsonpath-as-json=",
-                                                   "jsonpath-file=", "go-template=", "go-template-file=", "template="};
+  static constexpr std::string_view kPrefixes[] = {
+      "custom-columns=", "custom-columns-file=", "jsonpath=",         "jsonpath-as-json=",
+      "jsonpath-file=",  "go-template=",         "go-template-file=", "template="};
   const bool known = std::find(std::begin(kNames), std::end(kNames), format) != std::end(kNames) ||
-                     std::any_of(std::begin(kPrefixes), std::end(kPrefixes), [&](std::string_view p) { return format.starts_with(p); });
+                     std::any_of(std::begin(kPrefixes), std::end(kPrefixes),
+                                 [&](std::string_view p) { return format.starts_with(p); });
   if (known) return {};
   return usage("unable to match a printer suitable for the output format \"" + std::string(format) +
                "\", allowed formats are: custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,"
@@ -245,17 +249,20 @@ Result<void> print_object(const Call& call, const Value& given, std::string_view
     std::printf("%s%s/%s\n", to_lower(shown.kind()).c_str(), group.c_str(), shown.name().c_str());
   } else if (format.starts_with("jsonpath")) {
     const bool from_file = format.starts_with("jsonpath-file=");
-    const std::string text = from_file ? TRY(read_file(std::string(after_equals(format)))) : std::string(after_equals(format));
+    const std::string text =
+        from_file ? TRY(read_file(std::string(after_equals(format)))) : std::string(after_equals(format));
     const auto printed = json_path_template(object, text);
     if (!printed.ok()) return usage("error parsing jsonpath " + text + ", " + printed.error().message);
     std::printf("%s", printed->c_str());
   } else if (format.find("template") != std::string_view::npos) {
     const bool from_file = format.starts_with("go-template-file=");
-    const std::string text = from_file ? TRY(read_file(std::string(after_equals(format)))) : std::string(after_equals(format));
+    const std::string text =
+        from_file ? TRY(read_file(std::string(after_equals(format)))) : std::string(after_equals(format));
     std::printf("%s", TRY(go_template_text(object, text)).c_str());
   } else {
     const bool from_file = format.starts_with("custom-columns-file=");
-    const std::string spec = from_file ? TRY(columns_of_file(std::string(after_equals(format)))) : std::string(after_equals(format));
+    const std::string spec =
+        from_file ? TRY(columns_of_file(std::string(after_equals(format)))) : std::string(after_equals(format));
     auto rows = TRY(custom_columns(object, spec));
     if (call.flags.has("no-headers") && call.is_set("no-headers")) rows.erase(rows.begin());
     print_columns(rows);
@@ -268,7 +275,9 @@ Result<void> print_result(const Call& call, const Target& target, const Value& o
   if (!format.empty() && format != "wide") return print_object(call, object, format);
   const std::string dry = call.dry_run();
   std::printf("%s %s%s\n", target.shown().c_str(), std::string(verb).c_str(),
-              dry == "client" ? " (dry run)" : dry == "server" ? " (server dry run)" : "");
+              dry == "client"   ? " (dry run)"
+              : dry == "server" ? " (server dry run)"
+                                : "");
   return {};
 }
 

@@ -21,14 +21,15 @@ constexpr std::string_view kCause = "kubernetes.io/change-cause";
 
 struct Revision {
   std::string cause;
-  Value source;     // ReplicaSet or ControllerRevision
+  Value source;  // ReplicaSet or ControllerRevision
   Value pod_template;
 };
 using History = std::map<std::int64_t, Revision>;
 
 bool is_owned_by(const Value& child, const Value& owner) {
   for (const Value& reference : child["metadata"]["ownerReferences"].items()) {
-    if (reference["controller"].as_bool() && reference["uid"].as_string() == owner["metadata"]["uid"].as_string()) return true;
+    if (reference["controller"].as_bool() && reference["uid"].as_string() == owner["metadata"]["uid"].as_string())
+      return true;
   }
   return false;
 }
@@ -57,15 +58,15 @@ bool has_rollouts(const Target& target) {
 }
 
 Result<std::vector<Target>> rollout_targets(Call& call, std::string_view doing) {
-  if (call.arguments.empty() && !call.flags.has("filename"))
-    return usage("required resource not specified");
+  if (call.arguments.empty() && !call.flags.has("filename")) return usage("required resource not specified");
   std::vector<Target> out = TRY(read_targets(call, call.arguments));
   for (const Target& target : out) {
     if (!has_rollouts(target)) {
       return usage(doing == "history" || doing == "undo"
                        ? "no " + std::string(doing == "undo" ? "rollbacker" : "history viewer") +
                              " has been implemented for \"" + target.resource.kind + "\""
-                       : target.resource.plural + " \"" + target.name + "\" " + std::string(doing) + " is not supported");
+                       : target.resource.plural + " \"" + target.name + "\" " + std::string(doing) +
+                             " is not supported");
     }
   }
   return out;
@@ -85,7 +86,8 @@ Result<int> run_history(Call& call) {
       }
       Page page;
       put_pod_template(page, found->second.pod_template);
-      std::printf("%s with revision #%s\n%s", target.shown().c_str(), wanted.c_str(), page.raw().c_str());  // kubectl does not align it
+      std::printf("%s with revision #%s\n%s", target.shown().c_str(), wanted.c_str(),
+                  page.raw().c_str());  // kubectl does not align it
       continue;
     }
     std::printf("%s \n", target.shown().c_str());
@@ -107,14 +109,16 @@ Value without_hash(Value pod_template) {
 
 Result<void> undo(Call& call, const Target& target) {
   if (target.object["spec"]["paused"].as_bool()) {
-    return usage("you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again");
+    return usage(
+        "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again");
   }
   const History history = TRY(history_of(call, target));
   const std::int64_t wanted = parse_int(call.text("to-revision", "0")).value_or(-1);
   if (wanted < 0) return usage("revision must be a positive integer: " + call.text("to-revision"));
   if (wanted > 0 && !history.contains(wanted))
     return usage("unable to find specified revision " + std::to_string(wanted) + " in history");
-  if (wanted == 0 && history.size() < 2) return usage("no rollout history found for " + to_lower(target.resource.kind) + " \"" + target.name + "\"");
+  if (wanted == 0 && history.size() < 2)
+    return usage("no rollout history found for " + to_lower(target.resource.kind) + " \"" + target.name + "\"");
   const Revision& to = wanted > 0 ? history.at(wanted) : std::prev(history.end(), 2)->second;
   const Value pod_template = without_hash(to.pod_template);
   if (without_hash(target.object["spec"]["template"]) == pod_template) {
@@ -147,7 +151,8 @@ Result<int> run_undo(Call& call) {
 Result<int> run_restart(Call& call) {
   for (const Target& target : TRY(rollout_targets(call, "restarting"))) {
     if (target.object["spec"]["paused"].as_bool())
-      return usage(target.resource.plural + ".apps \"" + target.name + "\" can't restart paused deployment (run rollout resume first)");
+      return usage(target.resource.plural + ".apps \"" + target.name +
+                   "\" can't restart paused deployment (run rollout resume first)");
     const Value annotations{{"kubectl.kubernetes.io/restartedAt", format_time(system_clock().now())}};
     const Value body = wrapped({"spec", "template", "metadata", "annotations"}, annotations);
     const Value after = TRY(patch(call, target, body, kStrategicPatch, document::merge_patch(target.object, body)));
@@ -159,9 +164,11 @@ Result<int> run_restart(Call& call) {
 Result<int> set_paused(Call& call, bool paused) {
   for (const Target& target : TRY(rollout_targets(call, paused ? "pausing" : "resuming"))) {
     if (target.resource.kind != "Deployment")
-      return usage(target.resource.plural + ".apps \"" + target.name + "\" " + (paused ? "pausing" : "resuming") + " is not supported");
+      return usage(target.resource.plural + ".apps \"" + target.name + "\" " + (paused ? "pausing" : "resuming") +
+                   " is not supported");
     if (target.object["spec"]["paused"].as_bool() == paused) {
-      return usage(target.resource.plural + ".apps \"" + target.name + "\" " + (paused ? "is already paused" : "is not paused"));
+      return usage(target.resource.plural + ".apps \"" + target.name + "\" " +
+                   (paused ? "is already paused" : "is not paused"));
     }
     const Value value = paused ? Value(true) : Value();
     const Value body{{"spec", Value{{"paused", value}}}};
@@ -171,15 +178,36 @@ Result<int> set_paused(Call& call, bool paused) {
   return 0;
 }
 
-Result<int> run_pause(Call& call) { return set_paused(call, true); }
-Result<int> run_resume(Call& call) { return set_paused(call, false); }
+Result<int> run_pause(Call& call) {
+  return set_paused(call, true);
+}
+Result<int> run_resume(Call& call) {
+  return set_paused(call, false);
+}
 
 constexpr Command kCommands[] = {
-    {"rollout history", "View previous rollout revisions.", "rollout history (TYPE NAME | TYPE/NAME) [--revision=N]", "caisson rollout history deploy/web --revision=3", kRevisionFlags, run_history},
-    {"rollout undo", "Roll back to a previous rollout.", "rollout undo (TYPE NAME | TYPE/NAME) [--to-revision=N]", "caisson rollout undo deploy/web", kRevisionFlags, run_undo},
-    {"rollout restart", "Restart a resource, pod by pod.", "rollout restart RESOURCE", "caisson rollout restart deploy/web", {}, run_restart},
-    {"rollout pause", "Mark a Deployment as paused.", "rollout pause RESOURCE", "caisson rollout pause deploy/web", {}, run_pause},
-    {"rollout resume", "Resume a paused Deployment.", "rollout resume RESOURCE", "caisson rollout resume deploy/web", {}, run_resume},
+    {"rollout history", "View previous rollout revisions.", "rollout history (TYPE NAME | TYPE/NAME) [--revision=N]",
+     "caisson rollout history deploy/web --revision=3", kRevisionFlags, run_history},
+    {"rollout undo", "Roll back to a previous rollout.", "rollout undo (TYPE NAME | TYPE/NAME) [--to-revision=N]",
+     "caisson rollout undo deploy/web", kRevisionFlags, run_undo},
+    {"rollout restart",
+     "Restart a resource, pod by pod.",
+     "rollout restart RESOURCE",
+     "caisson rollout restart deploy/web",
+     {},
+     run_restart},
+    {"rollout pause",
+     "Mark a Deployment as paused.",
+     "rollout pause RESOURCE",
+     "caisson rollout pause deploy/web",
+     {},
+     run_pause},
+    {"rollout resume",
+     "Resume a paused Deployment.",
+     "rollout resume RESOURCE",
+     "caisson rollout resume deploy/web",
+     {},
+     run_resume},
 };
 
 }  // namespace

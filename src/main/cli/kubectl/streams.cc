@@ -36,31 +36,42 @@ struct Rank {
 // The order of k8s.io/kubectl/pkg/util/podutils.ActivePods: the best first.
 Rank rank_of(const Value& pod) {
   bool ready = false;
-  for (const Value& c : pod["status"]["conditions"].items()) ready = ready || (c["type"].as_string() == "Ready" && c["status"].as_string() == "True");
+  for (const Value& c : pod["status"]["conditions"].items())
+    ready = ready || (c["type"].as_string() == "Ready" && c["status"].as_string() == "True");
   std::int64_t restarts = 0;
-  for (const Value& status : pod["status"]["containerStatuses"].items()) restarts = std::max(restarts, status["restartCount"].as_int());
-  return {pod["spec"]["nodeName"].as_string().empty(), pod["status"]["phase"].as_string() != "Running", !ready, restarts, pod["metadata"]["creationTimestamp"].str()};
+  for (const Value& status : pod["status"]["containerStatuses"].items())
+    restarts = std::max(restarts, status["restartCount"].as_int());
+  return {pod["spec"]["nodeName"].as_string().empty(), pod["status"]["phase"].as_string() != "Running", !ready,
+          restarts, pod["metadata"]["creationTimestamp"].str()};
 }
 
 Result<std::string> selector_of(const Value& object) {
   const Value& selector = object["spec"]["selector"];
-  if (selector.is_null() || selector.empty()) return usage("cannot attach to *" + object["kind"].str() + ": it selects no pods");
+  if (selector.is_null() || selector.empty())
+    return usage("cannot attach to *" + object["kind"].str() + ": it selects no pods");
   const bool plain = selector["matchLabels"].is_null() && selector["matchExpressions"].is_null();
   std::vector<std::string> parts;
-  for (const auto& [key, value] : (plain ? selector : selector["matchLabels"]).entries()) parts.push_back(std::string(key) + "=" + value.str());
+  for (const auto& [key, value] : (plain ? selector : selector["matchLabels"]).entries())
+    parts.push_back(std::string(key) + "=" + value.str());
   for (const Value& expression : selector["matchExpressions"].items()) {
     const std::string key = expression["key"].str(), op = expression["operator"].str();
     std::vector<std::string> values;
     for (const Value& value : expression["values"].items()) values.push_back(value.str());
-    parts.push_back(op == "Exists" ? key : op == "DoesNotExist" ? "!" + key : key + (op == "In" ? " in (" : " notin (") + join(values, ",") + ")");
+    parts.push_back(op == "Exists"         ? key
+                    : op == "DoesNotExist" ? "!" + key
+                                           : key + (op == "In" ? " in (" : " notin (") + join(values, ",") + ")");
   }
   return join(parts, ",");
 }
 
 Result<Target> named_object(Call& call, const std::string& word) {
   const auto slash = word.find('/');
-  const kube::Resource resource = slash == std::string::npos ? schema::kPods : TRY(resource_of(call, std::string_view(word).substr(0, slash)));
-  Target target{resource, resource.namespaced ? call.session.ns : "", slash == std::string::npos ? word : word.substr(slash + 1), {}};
+  const kube::Resource resource =
+      slash == std::string::npos ? schema::kPods : TRY(resource_of(call, std::string_view(word).substr(0, slash)));
+  Target target{resource,
+                resource.namespaced ? call.session.ns : "",
+                slash == std::string::npos ? word : word.substr(slash + 1),
+                {}};
   target.object = TRY(get(call, target.path()));
   return target;
 }
@@ -88,18 +99,21 @@ class RawTerminal {
 };
 
 volatile sig_atomic_t g_resized = 0;
-void on_resize(int) { g_resized = 1; }
+void on_resize(int) {
+  g_resized = 1;
+}
 
 void send_size(http::ClientWebSocket& socket) {
   winsize size{};
   if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return;
   const Value message{{"Width", static_cast<int>(size.ws_col)}, {"Height", static_cast<int>(size.ws_row)}};
-  (void)socket.send(std::string(1, kResize) + json::write(message));   // the session's end is seen by the reader
+  (void)socket.send(std::string(1, kResize) + json::write(message));  // the session's end is seen by the reader
 }
 
 // --- copying
 
-// Copies standard input to the remote process until it ends or `stop` is written to; tells of new sizes of the terminal.
+// Copies standard input to the remote process until it ends or `stop` is written to; tells of new sizes of the
+// terminal.
 void copy_standard_input(http::ClientWebSocket& socket, int stop, bool terminal) {
   char buffer[32768];
   for (;;) {
@@ -122,14 +136,17 @@ void copy_standard_input(http::ClientWebSocket& socket, int stop, bool terminal)
 }
 
 // The same from a source. An error of the source ends the session: the remote process would take a half for the whole.
-Result<void> copy_source(http::ClientWebSocket& socket, const std::function<Result<std::string>()>& source, const std::atomic<bool>& stop) {
+Result<void> copy_source(http::ClientWebSocket& socket, const std::function<Result<std::string>()>& source,
+                         const std::atomic<bool>& stop) {
   while (!stop) {
     auto piece = source();
     if (!piece.ok()) {
       socket.close();
       return piece.error();
     }
-    if (!socket.send(piece->empty() ? std::string(kCloseStdin) : std::string(1, kStdin) + *piece).ok() || piece->empty()) break;
+    if (!socket.send(piece->empty() ? std::string(kCloseStdin) : std::string(1, kStdin) + *piece).ok() ||
+        piece->empty())
+      break;
   }
   return {};
 }
@@ -139,7 +156,8 @@ Result<int> exit_status(std::string_view text) {
   const Value status = TRY(json::parse(text));
   if (status["status"].as_string() == "Success") return 0;
   for (const Value& cause : status["details"]["causes"].items()) {
-    if (cause["reason"].as_string() == "ExitCode") return static_cast<int>(parse_int(cause["message"].as_string()).value_or(1));
+    if (cause["reason"].as_string() == "ExitCode")
+      return static_cast<int>(parse_int(cause["message"].as_string()).value_or(1));
   }
   return Error{ErrorCode::internal, status["message"].str()};
 }
@@ -151,10 +169,14 @@ Result<int> read_session(http::ClientWebSocket& socket, const StreamEnds& ends) 
     if (message->data.empty()) continue;
     const char channel = message->data[0];
     const std::string_view data = std::string_view(message->data).substr(1);
-    if (channel == kStdout && ends.out) TRY(ends.out(data));
-    else if (channel == kStdout) TRY(write_all(STDOUT_FILENO, data));
-    else if (channel == kStderr) TRY(write_all(STDERR_FILENO, data));
-    else if (channel == kError) return exit_status(data);
+    if (channel == kStdout && ends.out)
+      TRY(ends.out(data));
+    else if (channel == kStdout)
+      TRY(write_all(STDOUT_FILENO, data));
+    else if (channel == kStderr)
+      TRY(write_all(STDERR_FILENO, data));
+    else if (channel == kError)
+      return exit_status(data);
   }
 }
 
@@ -190,7 +212,8 @@ Result<std::string> container_for(const Call& call, const Value& pod, bool says_
   }
   const std::string wanted = call.text("container");
   if (!wanted.empty()) {
-    if (std::find(all.begin(), all.end(), wanted) == all.end()) return usage("container " + wanted + " not found in pod " + pod["metadata"]["name"].str());
+    if (std::find(all.begin(), all.end(), wanted) == all.end())
+      return usage("container " + wanted + " not found in pod " + pod["metadata"]["name"].str());
     return wanted;
   }
   const std::string annotated = pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].str();
@@ -198,8 +221,10 @@ Result<std::string> container_for(const Call& call, const Value& pod, bool says_
   if (names.empty()) return usage("pod " + pod["metadata"]["name"].str() + " has no containers");
   if (says_default && all.size() > 1) {
     std::vector<std::string> shown = names;
-    for (const Value& container : pod["spec"]["ephemeralContainers"].items()) shown.push_back(container["name"].str() + " (ephem)");
-    for (const Value& container : pod["spec"]["initContainers"].items()) shown.push_back(container["name"].str() + " (init)");
+    for (const Value& container : pod["spec"]["ephemeralContainers"].items())
+      shown.push_back(container["name"].str() + " (ephem)");
+    for (const Value& container : pod["spec"]["initContainers"].items())
+      shown.push_back(container["name"].str() + " (init)");
     std::fprintf(stderr, "Defaulted container \"%s\" out of: %s\n", names[0].c_str(), join(shown, ", ").c_str());
   }
   return names[0];
@@ -214,7 +239,8 @@ StreamWishes wishes_of(const Call& call) {
   return wishes;
 }
 
-Result<int> attach_when_running(Call& call, const std::string& pod, const std::string& container, const StreamWishes& wishes) {
+Result<int> attach_when_running(Call& call, const std::string& pod, const std::string& container,
+                                const StreamWishes& wishes) {
   const auto status_of = [&](const Value& object) -> const Value& {
     for (const char* list : {"containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"}) {
       for (const Value& status : object["status"][list].items()) {
@@ -246,7 +272,8 @@ Result<int> attach_when_running(Call& call, const std::string& pod, const std::s
 }
 
 std::string exec_path(const Value& pod, const std::string& container, const std::vector<std::string>& command) {
-  std::string path = schema::kPods.path(pod["metadata"]["namespace"].as_string(), pod["metadata"]["name"].as_string()) + "/exec?container=" + percent_encode(container);
+  std::string path = schema::kPods.path(pod["metadata"]["namespace"].as_string(), pod["metadata"]["name"].as_string()) +
+                     "/exec?container=" + percent_encode(container);
   for (const std::string& word : command) path += "&command=" + percent_encode(word);
   return path;
 }
@@ -271,11 +298,13 @@ Result<int> run_streams(const Call& call, const std::string& path, const StreamW
   std::atomic<bool> stop{false};
   Result<void> sent;
   std::thread input;
-  if (ends.in) input = std::thread([&] { sent = copy_source(*socket, ends.in, stop); });
-  else if (wishes.in) input = std::thread([&] { copy_standard_input(*socket, stop_read.get(), wishes.terminal); });
+  if (ends.in)
+    input = std::thread([&] { sent = copy_source(*socket, ends.in, stop); });
+  else if (wishes.in)
+    input = std::thread([&] { copy_standard_input(*socket, stop_read.get(), wishes.terminal); });
   auto result = read_session(*socket, ends);
   stop = true;
-  stop_write.reset();   // the hang-up wakes the copier
+  stop_write.reset();  // the hang-up wakes the copier
   if (input.joinable()) input.join();
   if (!sent.ok()) return sent.error();
   return result;

@@ -14,8 +14,8 @@ Result<Value> pod_for(Call& call, const std::string& word);
 // All pods of a workload or Service; of a pod itself.
 Result<std::vector<Value>> pods_for(Call& call, const std::string& word);
 
-// The container that -c, the pod's annotation or its order names. `says_default`: tells on standard error which of several
-// was taken. Errors: the one named by -c is not there.
+// The container that -c, the pod's annotation or its order names. `says_default`: tells on standard error which of
+// several was taken. Errors: the one named by -c is not there.
 Result<std::string> container_for(const Call& call, const Value& pod, bool says_default);
 
 struct StreamWishes {
@@ -23,15 +23,17 @@ struct StreamWishes {
 };
 // Where the bytes come from and go to; nothing set: this program's standard streams.
 struct StreamEnds {
-  std::function<Result<std::string>()> in;           // empty at the end
+  std::function<Result<std::string>()> in;  // empty at the end
   std::function<Result<void>(std::string_view)> out;
 };
 // Runs until the remote process ends. `path` is that of the sub-resource, with its command and container.
 // Gives the exit status. Errors: the connection's, what the server says of a process that could not be run.
-Result<int> run_streams(const Call& call, const std::string& path, const StreamWishes& wishes, const StreamEnds& ends = {});
+Result<int> run_streams(const Call& call, const std::string& path, const StreamWishes& wishes,
+                        const StreamEnds& ends = {});
 // Waits until the container of the pod runs or is over, and attaches; prints its log when it was over before. Gives the
 // exit status of the container where it is known, else 0.
-Result<int> attach_when_running(Call& call, const std::string& pod, const std::string& container, const StreamWishes& wishes);
+Result<int> attach_when_running(Call& call, const std::string& pod, const std::string& container,
+                                const StreamWishes& wishes);
 // What -i and -t ask for; a terminal needs one at standard input.
 StreamWishes wishes_of(const Call& call);
 std::string exec_path(const Value& pod, const std::string& container, const std::vector<std::string>& command);

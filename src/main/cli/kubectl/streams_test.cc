@@ -14,19 +14,24 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-Value read(std::string_view text) { return yaml::read(text).value(); }
+Value read(std::string_view text) {
+  return yaml::read(text).value();
+}
 
 std::string tar_of(const std::vector<content::TarEntry>& entries, const std::string& contents) {
   std::string out;
   for (content::TarEntry entry : entries) {
     if (entry.type == content::EntryType::file) entry.size_bytes = contents.size();
     content::append_header(out, entry);
-    if (entry.type == content::EntryType::file) out += contents + std::string(content::padding_bytes(contents.size()), '\0');
+    if (entry.type == content::EntryType::file)
+      out += contents + std::string(content::padding_bytes(contents.size()), '\0');
   }
   return out + std::string(content::kTrailerBytes, '\0');
 }
 
-std::string refusal(const Result<CopyPlace>& place) { return place.ok() ? "" : place.error().message; }
+std::string refusal(const Result<CopyPlace>& place) {
+  return place.ok() ? "" : place.error().message;
+}
 
 }  // namespace
 
@@ -67,7 +72,8 @@ TEST_CASE("an archive of a container writes nothing beside its destination, and 
     entry.name = name;
     return entry;
   };
-  const std::string archive = tar_of({file("data/ok"), file("data/../../evil"), file("other/x"), link, file("/data/rooted")}, "hello");
+  const std::string archive =
+      tar_of({file("data/ok"), file("data/../../evil"), file("other/x"), link, file("/data/rooted")}, "hello");
   std::vector<std::string> skipped;
   REQUIRE(untar_below(content::from_string(archive), "/data", dir.path() + "/to", skipped).ok());
   CHECK(read_file(dir.path() + "/to/ok").value() == "hello");
@@ -75,19 +81,25 @@ TEST_CASE("an archive of a container writes nothing beside its destination, and 
   CHECK_FALSE(exists(dir.path() + "/evil"));
   CHECK_FALSE(exists(dir.path() + "/to/out"));
   CHECK(skipped.size() == 3);
-  CHECK_FALSE(untar_below(content::from_string(std::string(content::kTrailerBytes, '\0')), "data", dir.path() + "/none", skipped).ok());
+  CHECK_FALSE(untar_below(content::from_string(std::string(content::kTrailerBytes, '\0')), "data", dir.path() + "/none",
+                          skipped)
+                  .ok());
 }
 
 TEST_CASE("ports of a forward are pairs, the same on both sides, or a local one of the system's choice") {
   CHECK(parse_ports("8080:80").value() == PortPair{8080, "80", false});
   CHECK(parse_ports(":http").value() == PortPair{0, "http", false});
   CHECK(parse_ports("80").value() == PortPair{0, "80", true});
-  for (const char* wrong : {"80:", "x:80", "80:0", "70000:80", "80:70000"}) CHECK_MESSAGE(!parse_ports(wrong).ok(), wrong);
+  for (const char* wrong : {"80:", "x:80", "80:0", "70000:80", "80:70000"})
+    CHECK_MESSAGE(!parse_ports(wrong).ok(), wrong);
 }
 
 TEST_CASE("a Service's port leads to its target in the pod, by number and by name") {
-  const Value pod = read("{metadata: {name: p}, spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}}");
-  const Value service = read("{metadata: {name: s}, spec: {clusterIP: 10.0.0.1, ports: [{name: web, port: 80, targetPort: http}, {name: raw, port: 81, targetPort: 9000}, {name: same, port: 82}]}}");
+  const Value pod =
+      read("{metadata: {name: p}, spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}}");
+  const Value service = read(
+      "{metadata: {name: s}, spec: {clusterIP: 10.0.0.1, ports: [{name: web, port: 80, targetPort: http}, {name: raw, "
+      "port: 81, targetPort: 9000}, {name: same, port: 82}]}}");
   CHECK(remote_port({}, pod, "80").value() == 80);
   CHECK(remote_port({}, pod, "http").value() == 8080);
   CHECK(remote_port(service, pod, "80").value() == 8080);
@@ -95,7 +107,9 @@ TEST_CASE("a Service's port leads to its target in the pod, by number and by nam
   CHECK(remote_port(service, pod, "82").value() == 82);
   CHECK(remote_port({}, pod, "nope").error().message == "Pod 'p' does not have a named port 'nope'");
   CHECK(remote_port(service, pod, "83").error().message == "Service s does not have a service port 83");
-  CHECK(remote_port(read("{metadata: {name: h}, spec: {clusterIP: None, ports: [{port: 80, targetPort: 9000}]}}"), pod, "80").value() == 80);
+  CHECK(remote_port(read("{metadata: {name: h}, spec: {clusterIP: None, ports: [{port: 80, targetPort: 9000}]}}"), pod,
+                    "80")
+            .value() == 80);
 }
 
 }  // namespace caisson::cli::kubectl

@@ -18,9 +18,13 @@ struct Used {
   bool known = true;
 };
 
-std::int64_t milli(const Value& quantity) { return kube::amount_of(quantity).milli; }
+std::int64_t milli(const Value& quantity) {
+  return kube::amount_of(quantity).milli;
+}
 
-Used usage_of(const Value& usage) { return {{}, milli(usage["cpu"]), milli(usage["memory"]) / 1000}; }
+Used usage_of(const Value& usage) {
+  return {{}, milli(usage["cpu"]), milli(usage["memory"]) / 1000};
+}
 
 void sort_used(const std::string& by, std::vector<Used>& rows) {
   std::sort(rows.begin(), rows.end(), [&](const Used& a, const Used& b) {
@@ -30,8 +34,12 @@ void sort_used(const std::string& by, std::vector<Used>& rows) {
   });
 }
 
-std::string cpu_text(const Used& used) { return std::to_string(used.cpu_milli) + "m"; }
-std::string memory_text(const Used& used) { return std::to_string(used.memory_bytes >> 20) + "Mi"; }
+std::string cpu_text(const Used& used) {
+  return std::to_string(used.cpu_milli) + "m";
+}
+std::string memory_text(const Used& used) {
+  return std::to_string(used.memory_bytes >> 20) + "Mi";
+}
 
 Result<std::string> order(const Call& call) {
   const std::string by = call.text("sort-by");
@@ -39,12 +47,16 @@ Result<std::string> order(const Call& call) {
   return usage("--sort-by accepts only cpu or memory");
 }
 
-std::string selected(const Call& call) { return call.flags.has("selector") ? "?labelSelector=" + percent_encode(call.text("selector")) : ""; }
+std::string selected(const Call& call) {
+  return call.flags.has("selector") ? "?labelSelector=" + percent_encode(call.text("selector")) : "";
+}
 
 // The items of a list, or the one that was named.
 Result<std::vector<Value>> metrics(const Call& call, const std::string& path) {
   const auto got = get(call, "/apis/metrics.k8s.io/v1beta1" + path);
-  if (!got.ok() && got.error().code == ErrorCode::not_found && got.error().message.find("could not find") != std::string::npos) return usage("Metrics API not available");
+  if (!got.ok() && got.error().code == ErrorCode::not_found &&
+      got.error().message.find("could not find") != std::string::npos)
+    return usage("Metrics API not available");
   if (!got.ok()) return got.error();
   if (!(*got)["items"].is_list()) return std::vector<Value>{*got};
   return std::vector<Value>((*got)["items"].items().begin(), (*got)["items"].items().end());
@@ -81,15 +93,22 @@ Result<int> run_top_pods(Call& call) {
   const std::string by = TRY(order(call));
   const bool containers = call.is_set("containers"), everywhere = call.all_namespaces();
   if (call.arguments.size() > 1) return usage("only one pod can be named");
-  if (!call.arguments.empty() && call.flags.has("selector")) return usage("only one of NAME or --selector can be provided");
+  if (!call.arguments.empty() && call.flags.has("selector"))
+    return usage("only one of NAME or --selector can be provided");
   const std::string ns = everywhere ? "" : "/namespaces/" + call.session.ns;
-  const std::string query = selected(call) + (call.flags.has("field-selector") ? (call.flags.has("selector") ? "&" : "?") + std::string("fieldSelector=") + percent_encode(call.text("field-selector")) : "");
+  const std::string query =
+      selected(call) + (call.flags.has("field-selector")
+                            ? (call.flags.has("selector") ? "&" : "?") + std::string("fieldSelector=") +
+                                  percent_encode(call.text("field-selector"))
+                            : "");
   std::vector<Used> rows;
-  for (const Value& pod : TRY(metrics(call, ns + "/pods" + (call.arguments.empty() ? query : "/" + call.arguments[0])))) {
+  for (const Value& pod :
+       TRY(metrics(call, ns + "/pods" + (call.arguments.empty() ? query : "/" + call.arguments[0])))) {
     for (Used& row : rows_of_pod(pod, everywhere, containers)) rows.push_back(std::move(row));
   }
   if (rows.empty()) {
-    std::fprintf(stderr, "No resources found%s\n", everywhere ? "" : (" in " + call.session.ns + " namespace.").c_str());
+    std::fprintf(stderr, "No resources found%s\n",
+                 everywhere ? "" : (" in " + call.session.ns + " namespace.").c_str());
     return 0;
   }
   sort_used(by, rows);
@@ -122,7 +141,8 @@ Result<int> run_top_nodes(Call& call) {
   const std::string one = call.arguments.empty() ? "" : "/" + call.arguments[0];
   if (!one.empty() && call.flags.has("selector")) return usage("only one of NAME or --selector can be provided");
   const std::vector<Value> readings = TRY(metrics(call, "/nodes" + one + selected(call)));
-  const Value listed = TRY(get(call, schema::kNodes.path("", call.arguments.empty() ? "" : call.arguments[0]) + selected(call)));
+  const Value listed =
+      TRY(get(call, schema::kNodes.path("", call.arguments.empty() ? "" : call.arguments[0]) + selected(call)));
   std::map<std::string, Value> nodes;
   if (listed["items"].is_list()) {
     for (const Value& node : listed["items"].items()) nodes[node["metadata"]["name"].str()] = node;
@@ -136,7 +156,8 @@ Result<int> run_top_nodes(Call& call) {
   }
   sort_used(by, rows);
   for (const auto& [name, node] : nodes) {  // there, but not measured yet
-    if (std::none_of(rows.begin(), rows.end(), [&n = name](const Used& row) { return row.cells[0] == n; })) rows.push_back({{name}, 0, 0, false});
+    if (std::none_of(rows.begin(), rows.end(), [&n = name](const Used& row) { return row.cells[0] == n; }))
+      rows.push_back({{name}, 0, 0, false});
   }
   std::vector<std::vector<std::string>> table;
   if (!call.is_set("no-headers")) table.push_back({"NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"});

@@ -5,8 +5,10 @@
 
 namespace caisson::cli::kubectl {
 
-inline constexpr FlagSpec kTopFlags[] = {{"containers", FlagKind::boolean}, {"sort-by", FlagKind::text}, {"no-headers", FlagKind::boolean},
-                                         {"sum", FlagKind::boolean}, {"show-capacity", FlagKind::boolean}, {"use-protocol-buffers", FlagKind::boolean}};
+inline constexpr FlagSpec kTopFlags[] = {
+    {"containers", FlagKind::boolean},    {"sort-by", FlagKind::text},
+    {"no-headers", FlagKind::boolean},    {"sum", FlagKind::boolean},
+    {"show-capacity", FlagKind::boolean}, {"use-protocol-buffers", FlagKind::boolean}};
 Result<int> run_top_pods(Call& call);
 Result<int> run_top_nodes(Call& call);
 

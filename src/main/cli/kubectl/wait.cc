@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// wait: for a condition, a value, deletion or creation. `rollout status` of Deployments, DaemonSets and StatefulSets, in
-// the words of kubectl's status viewers (k8s.io/kubectl/pkg/polymorphichelpers/rollout_status.go, 1.33).
+// wait: for a condition, a value, deletion or creation. `rollout status` of Deployments, DaemonSets and StatefulSets,
+// in the words of kubectl's status viewers (k8s.io/kubectl/pkg/polymorphichelpers/rollout_status.go, 1.33).
 #include <algorithm>
 #include <cstdio>
 
@@ -11,13 +11,14 @@ namespace caisson::cli::kubectl {
 namespace {
 
 constexpr FlagSpec kWaitFlags[] = {{"for", FlagKind::array}, {"timeout", FlagKind::text}, {"local", FlagKind::boolean}};
-constexpr FlagSpec kStatusFlags[] = {{"timeout", FlagKind::text}, {"watch", FlagKind::boolean, 'w'}, {"revision", FlagKind::text}};
+constexpr FlagSpec kStatusFlags[] = {
+    {"timeout", FlagKind::text}, {"watch", FlagKind::boolean, 'w'}, {"revision", FlagKind::text}};
 constexpr std::string_view kRevision = "deployment.kubernetes.io/revision";
 
 struct Awaited {
   bool deletion = false, creation = false;
-  std::string condition, status = "true";   // condition=Type[=Status]
-  std::string path, value;                  // jsonpath='{…}'[=value]
+  std::string condition, status = "true";  // condition=Type[=Status]
+  std::string path, value;                 // jsonpath='{…}'[=value]
   bool any_value = false;
 };
 Result<Awaited> parse_awaited(const std::string& text) {
@@ -33,11 +34,15 @@ Result<Awaited> parse_awaited(const std::string& text) {
   } else if (text.starts_with("jsonpath=")) {
     const auto close = text.rfind('}');
     if (close == std::string::npos || (close + 1 < text.size() && text[close + 1] != '='))
-      return usage("jsonpath wait format must be --for=jsonpath='{.status.readyReplicas}'=3 or --for=jsonpath='{.status.readyReplicas}'");
+      return usage(
+          "jsonpath wait format must be --for=jsonpath='{.status.readyReplicas}'=3 or "
+          "--for=jsonpath='{.status.readyReplicas}'");
     out.path = text.substr(9, close - 8);
     out.any_value = close + 1 == text.size();
     if (!out.any_value) out.value = text.substr(close + 2);
-    if (!out.any_value && out.value.empty()) return usage("jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3");
+    if (!out.any_value && out.value.empty())
+      return usage(
+          "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3");
   } else {
     return usage("unrecognized condition: \"" + text + "\"");
   }
@@ -52,7 +57,8 @@ Result<bool> is_met(const Value& object, const Awaited& awaited) {
   }
   for (const Value& condition : object["status"]["conditions"].items()) {
     if (!equals_ignoring_case(condition["type"].as_string(), awaited.condition)) continue;
-    const Value& observed = condition["observedGeneration"].is_null() ? object["status"]["observedGeneration"] : condition["observedGeneration"];
+    const Value& observed = condition["observedGeneration"].is_null() ? object["status"]["observedGeneration"]
+                                                                      : condition["observedGeneration"];
     if (!observed.is_null() && observed.as_int() < object["metadata"]["generation"].as_int()) return false;
     return to_lower(condition["status"].as_string()) == awaited.status;
   }
@@ -62,12 +68,13 @@ Result<bool> is_met(const Value& object, const Awaited& awaited) {
 Result<void> wait_for(const Call& call, const Target& target, const Awaited& awaited, Time end) {
   Value last = target.object;
   const Value uid = target.object["metadata"]["uid"];
-  const auto done = follow(call, target.resource, target.ns, target.name, end, [&](const Value* object) -> Result<bool> {
-    if (awaited.deletion) return object == nullptr || (*object)["metadata"]["uid"] != uid;
-    if (object == nullptr) return false;
-    last = *object;
-    return is_met(*object, awaited);
-  });
+  const auto done =
+      follow(call, target.resource, target.ns, target.name, end, [&](const Value* object) -> Result<bool> {
+        if (awaited.deletion) return object == nullptr || (*object)["metadata"]["uid"] != uid;
+        if (object == nullptr) return false;
+        last = *object;
+        return is_met(*object, awaited);
+      });
   if (done.ok()) return print_result(call, target, last, "condition met");
   if (done.error().code != ErrorCode::timeout) return done.error();
   return usage("timed out waiting for the condition on " + target.resource.plural + "/" + target.name);
@@ -80,8 +87,10 @@ Result<std::vector<Target>> named_targets(Call& call) {
   const bool slashed = !words.empty() && words[0].find('/') != std::string::npos;
   for (std::size_t i = slashed ? 0 : 1; i < words.size(); ++i) {
     const auto slash = words[i].find('/');
-    const kube::Resource resource = TRY(resource_of(call, slashed ? std::string_view(words[i]).substr(0, slash) : words[0]));
-    out.push_back({resource, resource.namespaced ? call.session.ns : "", slashed ? words[i].substr(slash + 1) : words[i], {}});
+    const kube::Resource resource =
+        TRY(resource_of(call, slashed ? std::string_view(words[i]).substr(0, slash) : words[0]));
+    out.push_back(
+        {resource, resource.namespaced ? call.session.ns : "", slashed ? words[i].substr(slash + 1) : words[i], {}});
   }
   return out;
 }
@@ -119,7 +128,9 @@ struct Progress {
   std::string line;
   bool done = false;
 };
-std::string count(const Value& value) { return std::to_string(value.as_int()); }
+std::string count(const Value& value) {
+  return std::to_string(value.as_int());
+}
 
 Result<Progress> deployment_progress(const Value& deployment, std::int64_t revision) {
   const Value& status = deployment["status"];
@@ -127,7 +138,8 @@ Result<Progress> deployment_progress(const Value& deployment, std::int64_t revis
   if (revision > 0) {
     const auto running = parse_int(deployment["metadata"]["annotations"][kRevision].as_string());
     if (running != revision)
-      return usage("desired revision (" + std::to_string(revision) + ") is different from the running revision (" + std::to_string(running.value_or(0)) + ")");
+      return usage("desired revision (" + std::to_string(revision) + ") is different from the running revision (" +
+                   std::to_string(running.value_or(0)) + ")");
   }
   if (deployment["metadata"]["generation"].as_int() > status["observedGeneration"].as_int())
     return Progress{"Waiting for deployment spec update to be observed..."};
@@ -137,49 +149,68 @@ Result<Progress> deployment_progress(const Value& deployment, std::int64_t revis
   }
   const std::int64_t updated = status["updatedReplicas"].as_int(), wanted = deployment["spec"]["replicas"].as_int(1);
   const std::string waiting = "Waiting for " + name + " rollout to finish: ";
-  if (updated < wanted) return Progress{waiting + std::to_string(updated) + " out of " + std::to_string(wanted) + " new replicas have been updated..."};
+  if (updated < wanted)
+    return Progress{waiting + std::to_string(updated) + " out of " + std::to_string(wanted) +
+                    " new replicas have been updated..."};
   if (status["replicas"].as_int() > updated)
-    return Progress{waiting + std::to_string(status["replicas"].as_int() - updated) + " old replicas are pending termination..."};
+    return Progress{waiting + std::to_string(status["replicas"].as_int() - updated) +
+                    " old replicas are pending termination..."};
   if (status["availableReplicas"].as_int() < updated)
-    return Progress{waiting + count(status["availableReplicas"]) + " of " + std::to_string(updated) + " updated replicas are available..."};
+    return Progress{waiting + count(status["availableReplicas"]) + " of " + std::to_string(updated) +
+                    " updated replicas are available..."};
   return Progress{name + " successfully rolled out", true};
 }
 
 Result<Progress> daemon_set_progress(const Value& set, std::int64_t) {
-  if (set["spec"]["updateStrategy"]["type"].as_string() != "RollingUpdate") return usage("rollout status is only available for RollingUpdate strategy type");
+  if (set["spec"]["updateStrategy"]["type"].as_string() != "RollingUpdate")
+    return usage("rollout status is only available for RollingUpdate strategy type");
   const Value& status = set["status"];
-  if (set["metadata"]["generation"].as_int() > status["observedGeneration"].as_int()) return Progress{"Waiting for daemon set spec update to be observed..."};
-  const std::string name = "daemon set \"" + set["metadata"]["name"].str() + "\"", waiting = "Waiting for " + name + " rollout to finish: ";
+  if (set["metadata"]["generation"].as_int() > status["observedGeneration"].as_int())
+    return Progress{"Waiting for daemon set spec update to be observed..."};
+  const std::string name = "daemon set \"" + set["metadata"]["name"].str() + "\"",
+                    waiting = "Waiting for " + name + " rollout to finish: ";
   const Value& wanted = status["desiredNumberScheduled"];
   if (status["updatedNumberScheduled"].as_int() < wanted.as_int())
-    return Progress{waiting + count(status["updatedNumberScheduled"]) + " out of " + count(wanted) + " new pods have been updated..."};
+    return Progress{waiting + count(status["updatedNumberScheduled"]) + " out of " + count(wanted) +
+                    " new pods have been updated..."};
   if (status["numberAvailable"].as_int() < wanted.as_int())
-    return Progress{waiting + count(status["numberAvailable"]) + " of " + count(wanted) + " updated pods are available..."};
+    return Progress{waiting + count(status["numberAvailable"]) + " of " + count(wanted) +
+                    " updated pods are available..."};
   return Progress{name + " successfully rolled out", true};
 }
 
 Result<Progress> stateful_set_progress(const Value& set, std::int64_t) {
   const Value &status = set["status"], &strategy = set["spec"]["updateStrategy"];
-  if (strategy["type"].as_string() != "RollingUpdate") return usage("rollout status is only available for RollingUpdate strategy type");
-  if (status["observedGeneration"].as_int() == 0 || set["metadata"]["generation"].as_int() > status["observedGeneration"].as_int())
+  if (strategy["type"].as_string() != "RollingUpdate")
+    return usage("rollout status is only available for RollingUpdate strategy type");
+  if (status["observedGeneration"].as_int() == 0 ||
+      set["metadata"]["generation"].as_int() > status["observedGeneration"].as_int())
     return Progress{"Waiting for statefulset spec update to be observed..."};
   const std::int64_t wanted = set["spec"]["replicas"].as_int(1), ready = status["readyReplicas"].as_int();
   if (ready < wanted) return Progress{"Waiting for " + std::to_string(wanted - ready) + " pods to be ready..."};
   if (const Value& partition = strategy["rollingUpdate"]["partition"]; !partition.is_null()) {
     const std::int64_t target = wanted - partition.as_int();
     if (status["updatedReplicas"].as_int() < target)
-      return Progress{"Waiting for partitioned roll out to finish: " + count(status["updatedReplicas"]) + " out of " + std::to_string(target) + " new pods have been updated..."};
-    return Progress{"partitioned roll out complete: " + count(status["updatedReplicas"]) + " new pods have been updated...", true};
+      return Progress{"Waiting for partitioned roll out to finish: " + count(status["updatedReplicas"]) + " out of " +
+                      std::to_string(target) + " new pods have been updated..."};
+    return Progress{
+        "partitioned roll out complete: " + count(status["updatedReplicas"]) + " new pods have been updated...", true};
   }
   if (status["updateRevision"] != status["currentRevision"])
-    return Progress{"waiting for statefulset rolling update to complete " + count(status["updatedReplicas"]) + " pods at revision " + status["updateRevision"].str() + "..."};
-  return Progress{"statefulset rolling update complete " + count(status["currentReplicas"]) + " pods at revision " + status["currentRevision"].str() + "...", true};
+    return Progress{"waiting for statefulset rolling update to complete " + count(status["updatedReplicas"]) +
+                    " pods at revision " + status["updateRevision"].str() + "..."};
+  return Progress{"statefulset rolling update complete " + count(status["currentReplicas"]) + " pods at revision " +
+                      status["currentRevision"].str() + "...",
+                  true};
 }
 
 using Viewer = Result<Progress> (*)(const Value&, std::int64_t);
 Viewer viewer_of(const kube::Resource& resource) {
   if (resource.group != "apps") return nullptr;
-  return resource.kind == "Deployment" ? deployment_progress : resource.kind == "DaemonSet" ? daemon_set_progress : resource.kind == "StatefulSet" ? stateful_set_progress : nullptr;
+  return resource.kind == "Deployment"    ? deployment_progress
+         : resource.kind == "DaemonSet"   ? daemon_set_progress
+         : resource.kind == "StatefulSet" ? stateful_set_progress
+                                          : nullptr;
 }
 
 Result<void> show_progress(const Call& call, const Target& target, std::int64_t revision, Time end) {
@@ -187,16 +218,17 @@ Result<void> show_progress(const Call& call, const Target& target, std::int64_t 
   if (viewer == nullptr) return usage("no status viewer has been implemented for " + target.resource.kind);
   const bool watches = !call.flags.has("watch") || call.is_set("watch");
   std::string printed;
-  const auto done = follow(call, target.resource, target.ns, target.name, end, [&](const Value* object) -> Result<bool> {
-    if (object == nullptr) return usage("object has been deleted");
-    const Progress progress = TRY(viewer(*object, revision));
-    if (progress.line != printed) {
-      std::printf("%s\n", progress.line.c_str());
-      std::fflush(stdout);
-    }
-    printed = progress.line;
-    return progress.done || !watches;
-  });
+  const auto done =
+      follow(call, target.resource, target.ns, target.name, end, [&](const Value* object) -> Result<bool> {
+        if (object == nullptr) return usage("object has been deleted");
+        const Progress progress = TRY(viewer(*object, revision));
+        if (progress.line != printed) {
+          std::printf("%s\n", progress.line.c_str());
+          std::fflush(stdout);
+        }
+        printed = progress.line;
+        return progress.done || !watches;
+      });
   if (!done.ok() && done.error().code == ErrorCode::timeout) return usage("timed out waiting for the condition");
   return done;
 }
@@ -211,8 +243,12 @@ Result<int> run_status(Call& call) {
 }
 
 constexpr Command kCommands[] = {
-    {"wait", "Wait for a condition on one or many resources.", "wait (-f FILE | TYPE/NAME | TYPE -l LABEL) --for=condition=TYPE|jsonpath='{…}'=VALUE|delete|create", "caisson wait deploy/web --for=condition=Available --timeout=60s", kWaitFlags, run_wait},
-    {"rollout status", "Follow a rollout until it is complete.", "rollout status (TYPE NAME | TYPE/NAME) [--timeout=5m] [--watch=false]", "caisson rollout status deploy/web", kStatusFlags, run_status},
+    {"wait", "Wait for a condition on one or many resources.",
+     "wait (-f FILE | TYPE/NAME | TYPE -l LABEL) --for=condition=TYPE|jsonpath='{…}'=VALUE|delete|create",
+     "caisson wait deploy/web --for=condition=Available --timeout=60s", kWaitFlags, run_wait},
+    {"rollout status", "Follow a rollout until it is complete.",
+     "rollout status (TYPE NAME | TYPE/NAME) [--timeout=5m] [--watch=false]", "caisson rollout status deploy/web",
+     kStatusFlags, run_status},
 };
 
 }  // namespace

@@ -29,7 +29,8 @@ Result<bool> read_events(http::ResponseStream& stream, const Decide& is_done) {
 
 }  // namespace
 
-Result<void> follow(const Call& call, const kube::Resource& resource, const std::string& ns, const std::string& name, Time end, const Decide& is_done) {
+Result<void> follow(const Call& call, const kube::Resource& resource, const std::string& ns, const std::string& name,
+                    Time end, const Decide& is_done) {
   const std::string only = resource.path(ns) + "?fieldSelector=" + percent_encode("metadata.name=" + name);
   for (;;) {
     const Value list = TRY(get(call, only));
@@ -37,7 +38,8 @@ Result<void> follow(const Call& call, const kube::Resource& resource, const std:
     if (TRY(is_done(found))) return {};
     const Duration left = end - system_clock().now();
     if (left <= Duration(0)) return Error{ErrorCode::timeout, "timed out waiting for the condition"};
-    http::Request request = call.session.request("GET", only + "&watch=true&resourceVersion=" + percent_encode(list["metadata"]["resourceVersion"].as_string()));
+    http::Request request = call.session.request(
+        "GET", only + "&watch=true&resourceVersion=" + percent_encode(list["metadata"]["resourceVersion"].as_string()));
     request.headers.set("Accept", "application/json");
     request.time_max = left;
     const auto opened = call.http->open(request);
@@ -47,7 +49,8 @@ Result<void> follow(const Call& call, const kube::Resource& resource, const std:
     const auto done = read_events(**opened, is_done);
     if (done.ok() && *done) return {};
     // A stream that was cut off, or the time: the next list shows which.
-    if (!done.ok() && done.error().code != ErrorCode::timeout && done.error().code != ErrorCode::unavailable) return done.error();
+    if (!done.ok() && done.error().code != ErrorCode::timeout && done.error().code != ErrorCode::unavailable)
+      return done.error();
   }
 }
 

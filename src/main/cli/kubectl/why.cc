@@ -34,7 +34,8 @@ Result<std::vector<NodeState>> node_states(const Call& call, const std::vector<O
   std::map<std::string, std::vector<Object>> pods_by_node;
   for (const Object& other : TRY(call.session.client->list(schema::kPods, {})).items) {
     const std::string node = other.spec()["nodeName"].str();
-    if (!node.empty() && !controllers::is_finished(other)) pods_by_node[node].push_back(controllers::resolved(other, namespaces));
+    if (!node.empty() && !controllers::is_finished(other))
+      pods_by_node[node].push_back(controllers::resolved(other, namespaces));
   }
   std::vector<NodeState> states;
   for (const Object& node : TRY(call.session.client->list(schema::kNodes, {})).items)
@@ -61,7 +62,8 @@ Result<void> explain(const Call& call, const Target& target) {
   const auto classes = TRY(call.session.client->list(controllers::storage_classes(), {})).items;
   const controllers::VolumeDemand demand = controllers::volume_demand(pod, lookup(call, volumes, classes));
   const Value& scheduled = kube::condition(pod, "PodScheduled");
-  std::printf("%s waits for a node%s%s\n", shown.c_str(), scheduled.is_null() ? "" : ": ", scheduled["message"].str().c_str());
+  std::printf("%s waits for a node%s%s\n", shown.c_str(), scheduled.is_null() ? "" : ": ",
+              scheduled["message"].str().c_str());
   if (!demand.problem.empty()) {
     std::printf("no node will do: %s\n", demand.problem.c_str());
     return {};
@@ -70,7 +72,10 @@ Result<void> explain(const Call& call, const Target& target) {
   std::vector<std::vector<std::string>> rows{{"NODE", "VERDICT"}};
   for (const NodeState& state : states) {
     const controllers::Refusal refusal = controllers::filter(wanting, state, states, &demand);
-    rows.push_back({state.node.name(), refusal.reasons.empty() ? "would do" : join(refusal.reasons, ", ") + (refusal.helped_by_preemption ? " (preemption could help)" : "")});
+    rows.push_back({state.node.name(), refusal.reasons.empty()
+                                           ? "would do"
+                                           : join(refusal.reasons, ", ") +
+                                                 (refusal.helped_by_preemption ? " (preemption could help)" : "")});
   }
   print_columns(rows);
   return {};

@@ -11,13 +11,26 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-constexpr FlagSpec kScaleFlags[] = {{"replicas", FlagKind::text}, {"current-replicas", FlagKind::text}, {"resource-version", FlagKind::text}, {"timeout", FlagKind::text}};
-constexpr FlagSpec kAutoscaleFlags[] = {{"min", FlagKind::text}, {"max", FlagKind::text}, {"cpu-percent", FlagKind::text}, {"name", FlagKind::text}};
-constexpr FlagSpec kSetFlags[] = {{"containers", FlagKind::text, 'c'}, {"list", FlagKind::boolean}, {"from", FlagKind::text},
-                                  {"prefix", FlagKind::text}, {"keys", FlagKind::list}, {"overwrite", FlagKind::boolean},
-                                  {"env", FlagKind::array, 'e'}, {"limits", FlagKind::text}, {"requests", FlagKind::text},
-                                  {"resource-version", FlagKind::text}, {"local", FlagKind::boolean},
-                                  {"user", FlagKind::list}, {"group", FlagKind::list}, {"serviceaccount", FlagKind::list}};
+constexpr FlagSpec kScaleFlags[] = {{"replicas", FlagKind::text},
+                                    {"current-replicas", FlagKind::text},
+                                    {"resource-version", FlagKind::text},
+                                    {"timeout", FlagKind::text}};
+constexpr FlagSpec kAutoscaleFlags[] = {
+    {"min", FlagKind::text}, {"max", FlagKind::text}, {"cpu-percent", FlagKind::text}, {"name", FlagKind::text}};
+constexpr FlagSpec kSetFlags[] = {{"containers", FlagKind::text, 'c'},
+                                  {"list", FlagKind::boolean},
+                                  {"from", FlagKind::text},
+                                  {"prefix", FlagKind::text},
+                                  {"keys", FlagKind::list},
+                                  {"overwrite", FlagKind::boolean},
+                                  {"env", FlagKind::array, 'e'},
+                                  {"limits", FlagKind::text},
+                                  {"requests", FlagKind::text},
+                                  {"resource-version", FlagKind::text},
+                                  {"local", FlagKind::boolean},
+                                  {"user", FlagKind::list},
+                                  {"group", FlagKind::list},
+                                  {"serviceaccount", FlagKind::list}};
 
 Result<std::int64_t> number(const Call& call, std::string_view flag) {
   const auto parsed = parse_int(call.text(flag));
@@ -30,8 +43,10 @@ Result<int> run_scale(Call& call) {
   const std::int64_t replicas = TRY(number(call, "replicas"));
   if (replicas < 0) return usage("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0");
   auto targets = read_targets(call, call.arguments);
-  if (!targets.ok() && targets.error().code == ErrorCode::not_found && targets.error().message.starts_with("Error from server (NotFound): "))
-    return usage("no objects passed to scale " + targets.error().message.substr(std::string_view("Error from server (NotFound): ").size()));
+  if (!targets.ok() && targets.error().code == ErrorCode::not_found &&
+      targets.error().message.starts_with("Error from server (NotFound): "))
+    return usage("no objects passed to scale " +
+                 targets.error().message.substr(std::string_view("Error from server (NotFound): ").size()));
   if (!targets.ok()) return targets.error();
   for (const Target& target : *targets) {
     const Value scale = TRY(get(call, target.path() + "/scale"));
@@ -53,12 +68,15 @@ Result<int> run_autoscale(Call& call) {
   const std::int64_t max = TRY(number(call, "max"));
   const std::int64_t min = call.flags.has("min") ? TRY(number(call, "min")) : -1;
   if (max < 1) return usage("--max=MAXPODS is required and must be at least 1, max: " + std::to_string(max));
-  if (max < min) return usage("--max=MAXPODS must be larger or equal to --min=MINPODS, max: " + std::to_string(max) + ", min: " + std::to_string(min));
+  if (max < min)
+    return usage("--max=MAXPODS must be larger or equal to --min=MINPODS, max: " + std::to_string(max) +
+                 ", min: " + std::to_string(min));
   for (const Target& target : TRY(read_targets(call, call.arguments))) {
     const std::string name = call.text("name", target.name);
     Value spec{{"maxReplicas", max}};
     if (min > 0) spec.set("minReplicas", min);
-    Value reference{{"apiVersion", target.resource.api_version()}, {"kind", target.resource.kind}, {"name", target.name}};
+    Value reference{
+        {"apiVersion", target.resource.api_version()}, {"kind", target.resource.kind}, {"name", target.name}};
     spec.set("scaleTargetRef", std::move(reference));
     if (call.flags.has("cpu-percent")) {
       const std::int64_t percent = TRY(number(call, "cpu-percent"));
@@ -68,8 +86,10 @@ Result<int> run_autoscale(Call& call) {
       spec.set("metrics", std::move(metrics));
     }
     const kube::Resource resource{"autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"};
-    Value object{{"apiVersion", "autoscaling/v2"}, {"kind", "HorizontalPodAutoscaler"},
-                 {"metadata", Value{{"name", name}, {"namespace", target.ns}}}, {"spec", std::move(spec)}};
+    Value object{{"apiVersion", "autoscaling/v2"},
+                 {"kind", "HorizontalPodAutoscaler"},
+                 {"metadata", Value{{"name", name}, {"namespace", target.ns}}},
+                 {"spec", std::move(spec)}};
     const Value made = TRY(create(call, resource, object));
     TRY(print_result(call, {resource, target.ns, name, {}}, made, "autoscaled"));
   }
@@ -87,9 +107,12 @@ Assignments split_assignments(const std::vector<std::string>& words) {
   Assignments out;
   for (const std::string& word : words) {
     const auto equals = word.find('=');
-    if (equals != std::string::npos) out.set.emplace_back(word.substr(0, equals), word.substr(equals + 1));
-    else if (word.size() > 1 && word.ends_with('-')) out.removed.push_back(word.substr(0, word.size() - 1));
-    else out.objects.push_back(word);
+    if (equals != std::string::npos)
+      out.set.emplace_back(word.substr(0, equals), word.substr(equals + 1));
+    else if (word.size() > 1 && word.ends_with('-'))
+      out.removed.push_back(word.substr(0, word.size() - 1));
+    else
+      out.objects.push_back(word);
   }
   return out;
 }
@@ -138,7 +161,8 @@ Result<int> run_set_image(Call& call) {
 }
 
 void list_environment(const Target& target, const Value& container) {
-  std::printf("# %s %s, container %s\n", target.resource.kind.c_str(), target.name.c_str(), container["name"].str().c_str());
+  std::printf("# %s %s, container %s\n", target.resource.kind.c_str(), target.name.c_str(),
+              container["name"].str().c_str());
   for (const Value& variable : container["env"].items()) {
     const Value& from = variable["valueFrom"];
     if (from.is_null()) {
@@ -175,7 +199,8 @@ Result<Value> variables_from(Call& call, const std::string& from) {
   for (const auto& [key, value] : source["data"].entries()) {
     if (!keys.empty() && std::find(keys.begin(), keys.end(), key) == keys.end()) continue;
     const std::string variable = call.text("prefix") + variable_name(key);
-    if (variable != key) std::fprintf(stderr, "Warning: key %s transferred to %s\n", std::string(key).c_str(), variable.c_str());
+    if (variable != key)
+      std::fprintf(stderr, "Warning: key %s transferred to %s\n", std::string(key).c_str(), variable.c_str());
     Value reference{{"key", key}, {"name", name}};
     const char* member = resource.kind == "Secret" ? "secretKeyRef" : "configMapKeyRef";
     out.push_back(Value{{"name", variable}, {"valueFrom", Value{{member, std::move(reference)}}}});
@@ -201,11 +226,14 @@ Result<int> run_set_env(Call& call) {
     for (const Value& container : at(target.object, path)["spec"]["containers"].items()) {
       if (!is_chosen(call, container)) continue;
       found = true;
-      if (call.is_set("list")) list_environment(target, container);
-      else changes.push_back(Value{{"name", container["name"]}, {"env", added}});
+      if (call.is_set("list"))
+        list_environment(target, container);
+      else
+        changes.push_back(Value{{"name", container["name"]}, {"env", added}});
     }
     if (!found) {
-      std::fprintf(stderr, "warning: %s does not have any containers matching \"%s\"\n", target.shown().c_str(), call.text("containers").c_str());
+      std::fprintf(stderr, "warning: %s does not have any containers matching \"%s\"\n", target.shown().c_str(),
+                   call.text("containers").c_str());
       continue;
     }
     TRY(change_containers(call, target, std::move(changes), "env updated"));
@@ -218,7 +246,8 @@ Result<Value> quantities(const std::string& text) {
   if (text.empty()) return out;
   for (const std::string_view part : split(text, ',')) {
     const auto equals = part.find('=');
-    if (equals == std::string_view::npos) return usage("invalid argument syntax " + std::string(part) + ", expected <resource>=<value>");
+    if (equals == std::string_view::npos)
+      return usage("invalid argument syntax " + std::string(part) + ", expected <resource>=<value>");
     out.set(part.substr(0, equals), part.substr(equals + 1));
   }
   return out;
@@ -226,7 +255,8 @@ Result<Value> quantities(const std::string& text) {
 
 Result<int> run_set_resources(Call& call) {
   const Value limits = TRY(quantities(call.text("limits"))), requests = TRY(quantities(call.text("requests")));
-  if (limits.empty() && requests.empty()) return usage("you must specify an update to requests or limits (in the form of --requests/--limits)");
+  if (limits.empty() && requests.empty())
+    return usage("you must specify an update to requests or limits (in the form of --requests/--limits)");
   Value resources = Value::map();
   if (!limits.empty()) resources.set("limits", limits);
   if (!requests.empty()) resources.set("requests", requests);
@@ -257,7 +287,8 @@ Result<int> run_set_serviceaccount(Call& call) {
 }
 
 Result<int> run_set_selector(Call& call) {
-  if (call.arguments.size() < 2) return usage("one or more resources must be specified as <resource> <name> or <resource>/<name>");
+  if (call.arguments.size() < 2)
+    return usage("one or more resources must be specified as <resource> <name> or <resource>/<name>");
   std::vector<std::string> words = call.arguments;
   Value selector = Value::map();
   for (const std::string_view part : split(words.back(), ',')) {
@@ -303,14 +334,26 @@ Result<int> run_set_subject(Call& call) {
 }
 
 constexpr Command kCommands[] = {
-    {"scale", "Set a new size for a Deployment, ReplicaSet, ReplicationController or StatefulSet.", "scale --replicas=COUNT (-f FILE | TYPE NAME)", "caisson scale deploy/web --replicas=3", kScaleFlags, run_scale},
-    {"autoscale", "Make a HorizontalPodAutoscaler for a workload.", "autoscale (-f FILE | TYPE NAME) --max=MAXPODS [--min=MINPODS]", "caisson autoscale deploy/web --min=2 --max=5 --cpu-percent=80", kAutoscaleFlags, run_autoscale},
-    {"set image", "Update the images of a pod template.", "set image (-f FILE | TYPE NAME) CONTAINER=IMAGE ...", "caisson set image deploy/web web=shop/web:2", kSetFlags, run_set_image},
-    {"set env", "Update the environment of a pod template.", "set env RESOURCE/NAME KEY=VALUE ... KEY-", "caisson set env deploy/web MODE=fast OLD-", kSetFlags, run_set_env},
-    {"set resources", "Update requests and limits of a pod template.", "set resources (-f FILE | TYPE NAME) --limits=… --requests=…", "caisson set resources deploy/web --limits=cpu=200m,memory=512Mi", kSetFlags, run_set_resources},
-    {"set serviceaccount", "Update the ServiceAccount of a pod template.", "set serviceaccount (-f FILE | TYPE NAME) ACCOUNT", "caisson set serviceaccount deploy/web shop", kSetFlags, run_set_serviceaccount},
-    {"set selector", "Set the selector of a Service.", "set selector (-f FILE | TYPE NAME) KEY=VALUE", "caisson set selector svc/web app=web", kSetFlags, run_set_selector},
-    {"set subject", "Add subjects to a RoleBinding or ClusterRoleBinding.", "set subject (-f FILE | TYPE NAME) [--user=…] [--group=…] [--serviceaccount=NS:NAME]", "caisson set subject rolebinding readers --user=ada", kSetFlags, run_set_subject},
+    {"scale", "Set a new size for a Deployment, ReplicaSet, ReplicationController or StatefulSet.",
+     "scale --replicas=COUNT (-f FILE | TYPE NAME)", "caisson scale deploy/web --replicas=3", kScaleFlags, run_scale},
+    {"autoscale", "Make a HorizontalPodAutoscaler for a workload.",
+     "autoscale (-f FILE | TYPE NAME) --max=MAXPODS [--min=MINPODS]",
+     "caisson autoscale deploy/web --min=2 --max=5 --cpu-percent=80", kAutoscaleFlags, run_autoscale},
+    {"set image", "Update the images of a pod template.", "set image (-f FILE | TYPE NAME) CONTAINER=IMAGE ...",
+     "caisson set image deploy/web web=shop/web:2", kSetFlags, run_set_image},
+    {"set env", "Update the environment of a pod template.", "set env RESOURCE/NAME KEY=VALUE ... KEY-",
+     "caisson set env deploy/web MODE=fast OLD-", kSetFlags, run_set_env},
+    {"set resources", "Update requests and limits of a pod template.",
+     "set resources (-f FILE | TYPE NAME) --limits=… --requests=…",
+     "caisson set resources deploy/web --limits=cpu=200m,memory=512Mi", kSetFlags, run_set_resources},
+    {"set serviceaccount", "Update the ServiceAccount of a pod template.",
+     "set serviceaccount (-f FILE | TYPE NAME) ACCOUNT", "caisson set serviceaccount deploy/web shop", kSetFlags,
+     run_set_serviceaccount},
+    {"set selector", "Set the selector of a Service.", "set selector (-f FILE | TYPE NAME) KEY=VALUE",
+     "caisson set selector svc/web app=web", kSetFlags, run_set_selector},
+    {"set subject", "Add subjects to a RoleBinding or ClusterRoleBinding.",
+     "set subject (-f FILE | TYPE NAME) [--user=…] [--group=…] [--serviceaccount=NS:NAME]",
+     "caisson set subject rolebinding readers --user=ada", kSetFlags, run_set_subject},
 };
 
 }  // namespace

@@ -97,8 +97,10 @@ struct Field {
     if (values.size() < kValuesMax) values.emplace(value);
     if (!parser.empty()) parsers.emplace(parser);
     const std::string_view mine = type_of(value);
-    if (type.empty()) type = mine;
-    else if (type != mine) type = "string";
+    if (type.empty())
+      type = mine;
+    else if (type != mine)
+      type = "string";
   }
 };
 
@@ -148,7 +150,8 @@ std::string fields_json(const std::vector<logql::FoundLine>& lines, std::size_t 
     if (out.back() != '[') out += ',';
     out += "{\"label\":";
     json::append_string(out, name);
-    out += ",\"type\":\"" + field.type + "\",\"cardinality\":" + std::to_string(field.values.size()) + ",\"parsers\":" + text_list({field.parsers.begin(), field.parsers.end()}) + "}";
+    out += ",\"type\":\"" + field.type + "\",\"cardinality\":" + std::to_string(field.values.size()) +
+           ",\"parsers\":" + text_list({field.parsers.begin(), field.parsers.end()}) + "}";
   }
   return out + "],\"limit\":" + std::to_string(limit) + "}";
 }

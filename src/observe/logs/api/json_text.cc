@@ -59,7 +59,8 @@ std::string streams_json(const std::vector<logql::FoundLine>& lines, const LineF
     json::append_string(values, line.line);
     if (options.categorize) {
       values += ",{";
-      for (const auto& [name, part] : {std::pair("structuredMetadata", &line.metadata), std::pair("parsed", &line.parsed)}) {
+      for (const auto& [name, part] :
+           {std::pair("structuredMetadata", &line.metadata), std::pair("parsed", &line.parsed)}) {
         if (part->empty()) continue;
         if (values.back() != '{') values += ',';
         (values += '"').append(name) += "\":";

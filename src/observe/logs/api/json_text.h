@@ -8,9 +8,9 @@
 
 namespace caisson::logs {
 
-void append_labels(std::string& out, const Labels& labels);                 // {"app":"shop"}
-void append_seconds(std::string& out, std::int64_t t);                      // 1700000000.123
-std::string text_list(const std::vector<std::string>& texts);               // ["a","b"]
+void append_labels(std::string& out, const Labels& labels);    // {"app":"shop"}
+void append_seconds(std::string& out, std::int64_t t);         // 1700000000.123
+std::string text_list(const std::vector<std::string>& texts);  // ["a","b"]
 
 struct LineFormatOptions {
   bool categorize = false;  // labels by where they come from, as Grafana asks for

@@ -21,7 +21,8 @@ Error bad(std::string message) {
 Result<std::int64_t> parse_log_time(std::string_view text) {
   if (text.find('.') != std::string_view::npos && text.find(':') == std::string_view::npos) {
     const auto seconds = metrics::parse_float(text);
-    if (seconds && std::isfinite(*seconds) && std::fabs(*seconds) < 9e9) return static_cast<std::int64_t>(std::llround(*seconds * 1e3)) * 1'000'000;
+    if (seconds && std::isfinite(*seconds) && std::fabs(*seconds) < 9e9)
+      return static_cast<std::int64_t>(std::llround(*seconds * 1e3)) * 1'000'000;
   }
   if (const auto number = parse_int(text)) return text.size() <= 10 ? *number * kSecond : *number;
   if (const auto time = parse_time(text)) return static_cast<std::int64_t>(time->time_since_epoch().count());
@@ -72,7 +73,8 @@ Result<std::size_t> Parameters::limit(std::size_t otherwise, std::size_t largest
   if (!number) return bad("strconv.Atoi: parsing " + metrics::quote(given) + ": invalid syntax");
   if (*number <= 0) return bad("limit must be a positive value");
   if (static_cast<std::size_t>(*number) > largest)
-    return bad("max entries limit per query exceeded, limit > max_entries_limit_per_query (" + std::to_string(*number) + " > " + std::to_string(largest) + ")");
+    return bad("max entries limit per query exceeded, limit > max_entries_limit_per_query (" + std::to_string(*number) +
+               " > " + std::to_string(largest) + ")");
   return static_cast<std::size_t>(*number);
 }
 

@@ -23,7 +23,8 @@ std::string success(std::string_view data) {
 
 class QueryApi {
  public:
-  QueryApi(const Store& store, const ApiOptions& options, std::int64_t now, const http::Query& query, const http::Headers& headers)
+  QueryApi(const Store& store, const ApiOptions& options, std::int64_t now, const http::Query& query,
+           const http::Headers& headers)
       : store_(store), options_(options), now_(now), parameters_(query, now) {
     categorize_ = headers.get("X-Loki-Response-Encoding-Flags").find("categorize-labels") != std::string_view::npos;
   }
@@ -41,19 +42,30 @@ class QueryApi {
     if (path == "detected_fields") return fields();
     if (path == "detected_labels") return detected_labels();
     if (path == "format_query") return format();
-    if (path == "status/buildinfo") return std::string("{\"version\":\"3.7.0\",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"caisson\",\"buildDate\":\"\",\"goVersion\":\"\"}");
-    if (path == "drilldown-limits") return std::string("{\"limits\":{\"discover_log_levels\":false,\"volume_enabled\":true},\"pattern_ingester_enabled\":true,\"version\":\"3.7.0\"}");
+    if (path == "status/buildinfo")
+      return std::string(
+          "{\"version\":\"3.7.0\",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"caisson\",\"buildDate\":\"\","
+          "\"goVersion\":\"\"}");
+    if (path == "drilldown-limits")
+      return std::string(
+          "{\"limits\":{\"discover_log_levels\":false,\"volume_enabled\":true},\"pattern_ingester_enabled\":true,"
+          "\"version\":\"3.7.0\"}");
     return Error{ErrorCode::not_found, "404 page not found"};
   }
 
  private:
   std::string with_stats(std::string_view type, std::string_view result, std::string_view flags = {}) const {
-    const auto seconds = std::max(1e-9, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count());
-    const auto per_second = [&](std::uint64_t n) { return std::to_string(static_cast<std::uint64_t>(static_cast<double>(n) / seconds)); };
+    const auto seconds =
+        std::max(1e-9, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count());
+    const auto per_second = [&](std::uint64_t n) {
+      return std::to_string(static_cast<std::uint64_t>(static_cast<double>(n) / seconds));
+    };
     std::string out = "{\"resultType\":\"" + std::string(type) + "\",\"result\":" + std::string(result);
     if (!flags.empty()) out += ",\"encodingFlags\":[\"" + std::string(flags) + "\"]";
-    out += ",\"stats\":{\"summary\":{\"bytesProcessedPerSecond\":" + per_second(stats_.text_bytes) + ",\"linesProcessedPerSecond\":" + per_second(stats_.lines) +
-           ",\"totalBytesProcessed\":" + std::to_string(stats_.text_bytes) + ",\"totalLinesProcessed\":" + std::to_string(stats_.lines) +
+    out += ",\"stats\":{\"summary\":{\"bytesProcessedPerSecond\":" + per_second(stats_.text_bytes) +
+           ",\"linesProcessedPerSecond\":" + per_second(stats_.lines) +
+           ",\"totalBytesProcessed\":" + std::to_string(stats_.text_bytes) +
+           ",\"totalLinesProcessed\":" + std::to_string(stats_.lines) +
            ",\"execTime\":" + metrics::format_fixed(seconds) + "}}}";
     return success(out);
   }
@@ -62,7 +74,9 @@ class QueryApi {
     const logql::ExprPtr expr = TRY(logql::parse(parameters_.text("query")));
     const std::int64_t at = TRY(parameters_.time("time", now_));
     if (expr->is_log())
-      return Error{ErrorCode::bad_request, "log queries are not supported as an instant query type, please change your query to a range query type"};
+      return Error{
+          ErrorCode::bad_request,
+          "log queries are not supported as an instant query type, please change your query to a range query type"};
     const logql::Window window{at, at, 1};
     const logql::Matrix matrix = TRY(logql::query_metric(store_, options_.engine, *expr, window, now_, stats_));
     if (!matrix.is_scalar) return with_stats("vector", vector_json(matrix, window));
@@ -76,12 +90,17 @@ class QueryApi {
     const auto span = TRY(parameters_.span());
     if (!expr->is_log()) {
       const logql::Window window{span.start, span.end, TRY(parameters_.step(span))};
-      return with_stats("matrix", matrix_json(TRY(logql::query_metric(store_, options_.engine, *expr, window, now_, stats_)), window));
+      return with_stats(
+          "matrix",
+          matrix_json(TRY(logql::query_metric(store_, options_.engine, *expr, window, now_, stats_)), window));
     }
-    logql::LogQuery query{span.start, span.end, TRY(parameters_.limit(100, options_.lines_max)), TRY(parameters_.direction())};
-    auto lines = TRY(logql::query_lines(store_, options_.engine, std::get<logql::Selector>(expr->node), query, now_, stats_));
+    logql::LogQuery query{span.start, span.end, TRY(parameters_.limit(100, options_.lines_max)),
+                          TRY(parameters_.direction())};
+    auto lines =
+        TRY(logql::query_lines(store_, options_.engine, std::get<logql::Selector>(expr->node), query, now_, stats_));
     if (const std::int64_t interval = TRY(parameters_.duration("interval", 0)); interval > 0) thin_out(lines, interval);
-    return with_stats("streams", streams_json(lines, {.categorize = categorize_}), categorize_ ? "categorize-labels" : "");
+    return with_stats("streams", streams_json(lines, {.categorize = categorize_}),
+                      categorize_ ? "categorize-labels" : "");
   }
 
   // Of each stream a line only when so much time has passed since the last one.
@@ -146,7 +165,8 @@ class QueryApi {
       chunks += stream.blocks.size();
       for (const BlockRef& block : stream.blocks) bytes += block.info.text_bytes, entries += block.info.count;
     }
-    return "{\"streams\":" + std::to_string(streams) + ",\"chunks\":" + std::to_string(chunks) + ",\"bytes\":" + std::to_string(bytes) + ",\"entries\":" + std::to_string(entries) + "}";
+    return "{\"streams\":" + std::to_string(streams) + ",\"chunks\":" + std::to_string(chunks) +
+           ",\"bytes\":" + std::to_string(bytes) + ",\"entries\":" + std::to_string(entries) + "}";
   }
 
   // Bytes by stream, or by target labels, or by one label's name: a sum of bytes_over_time.
@@ -161,7 +181,8 @@ class QueryApi {
       for (const Matcher& m : selector.matchers) wanted.push_back(m.name);
     const bool by_label = parameters_.text("aggregateBy") == "labels";
     const std::int64_t step = by_step ? TRY(parameters_.step(span)) : std::max<std::int64_t>(1, span.end - span.start);
-    const logql::Window window = by_step ? logql::Window{span.start, span.end, step} : logql::Window{span.end, span.end, 1};
+    const logql::Window window =
+        by_step ? logql::Window{span.start, span.end, step} : logql::Window{span.end, span.end, 1};
     logql::RangeAggregation bytes;
     bytes.op = "bytes_over_time";
     bytes.selector.matchers = selector.matchers;
@@ -171,23 +192,29 @@ class QueryApi {
     sum.op = "sum";
     sum.grouping.labels = wanted;
     sum.inner = std::make_unique<logql::Expr>(std::move(inner));
-    logql::Matrix matrix = TRY(logql::query_metric(store_, options_.engine, logql::Expr{std::move(sum)}, window, now_, stats_));
+    logql::Matrix matrix =
+        TRY(logql::query_metric(store_, options_.engine, logql::Expr{std::move(sum)}, window, now_, stats_));
     if (by_label) matrix = by_name(matrix, window);
     const auto total = [](const logql::Series& s) {
       double sum_of = 0;
       for (std::size_t i = 0; i < s.values.size(); ++i) sum_of += s.present[i] ? s.values[i] : 0;
       return sum_of;
     };
-    std::stable_sort(matrix.series.begin(), matrix.series.end(), [&](const auto& a, const auto& b) { return total(a) > total(b); });
+    std::stable_sort(matrix.series.begin(), matrix.series.end(),
+                     [&](const auto& a, const auto& b) { return total(a) > total(b); });
     if (matrix.series.size() > limit) matrix.series.resize(limit);
-    return with_stats(by_step ? "matrix" : "vector", by_step ? matrix_json(matrix, window) : vector_json(matrix, window));
+    return with_stats(by_step ? "matrix" : "vector",
+                      by_step ? matrix_json(matrix, window) : vector_json(matrix, window));
   }
 
   static logql::Matrix by_name(const logql::Matrix& matrix, const logql::Window& window) {
     std::map<std::string, logql::Series> sums;
     for (const logql::Series& series : matrix.series)
       for (const Label& label : series.labels.items()) {
-        logql::Series& sum = sums.try_emplace(label.name, logql::Series{Labels::from({{label.name, label.name}}), std::vector<double>(window.steps()), std::vector<char>(window.steps())}).first->second;
+        logql::Series& sum = sums.try_emplace(label.name, logql::Series{Labels::from({{label.name, label.name}}),
+                                                                        std::vector<double>(window.steps()),
+                                                                        std::vector<char>(window.steps())})
+                                 .first->second;
         for (std::size_t i = 0; i < series.values.size(); ++i) {
           if (!series.present[i]) continue;
           sum.values[i] += series.values[i];
@@ -202,7 +229,8 @@ class QueryApi {
   Result<std::vector<logql::FoundLine>> sample(std::size_t count) {
     const auto selector = TRY(logql::parse_log_selector(parameters_.text("query")));
     const auto span = TRY(parameters_.span());
-    return logql::query_lines(store_, options_.engine, selector, {span.start, span.end, count, Direction::backward}, now_, stats_);
+    return logql::query_lines(store_, options_.engine, selector, {span.start, span.end, count, Direction::backward},
+                              now_, stats_);
   }
 
   Result<std::string> patterns() {
@@ -215,7 +243,8 @@ class QueryApi {
   Result<std::string> fields() {
     const auto number = [&](std::string_view name, std::size_t otherwise) {
       const auto given = parse_int(parameters_.text(name));
-      return given && *given > 0 ? std::min<std::size_t>(static_cast<std::size_t>(*given), options_.lines_max) : otherwise;
+      return given && *given > 0 ? std::min<std::size_t>(static_cast<std::size_t>(*given), options_.lines_max)
+                                 : otherwise;
     };
     const std::size_t limit = number("limit", 1000);
     return fields_json(TRY(sample(number("line_limit", 1000))), limit);
@@ -254,19 +283,21 @@ class QueryApi {
 }  // namespace
 
 http::Response error_response(const Error& error) {
-  const int status = error.code == ErrorCode::not_found                ? 404
-                     : error.code == ErrorCode::too_many_requests      ? 429
-                     : error.code == ErrorCode::timeout                ? 504
-                     : error.code == ErrorCode::unavailable            ? 503
-                     : error.code == ErrorCode::unsupported_media_type ? 415
-                     : error.code == ErrorCode::method_not_allowed     ? 405
+  const int status = error.code == ErrorCode::not_found                                      ? 404
+                     : error.code == ErrorCode::too_many_requests                            ? 429
+                     : error.code == ErrorCode::timeout                                      ? 504
+                     : error.code == ErrorCode::unavailable                                  ? 503
+                     : error.code == ErrorCode::unsupported_media_type                       ? 415
+                     : error.code == ErrorCode::method_not_allowed                           ? 405
                      : error.code == ErrorCode::internal || error.code == ErrorCode::invalid ? 500
-                                                                       : 400;
-  return {status, {{"Content-Type", "text/plain; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}}, error.message + "\n"};
+                                                                                             : 400;
+  return {status,
+          {{"Content-Type", "text/plain; charset=utf-8"}, {"X-Content-Type-Options", "nosniff"}},
+          error.message + "\n"};
 }
 
-http::Response answer_query_api(const Store& store, const ApiOptions& options, std::int64_t now, std::string_view path, const http::Query& parameters,
-                                const http::Headers& headers) {
+http::Response answer_query_api(const Store& store, const ApiOptions& options, std::int64_t now, std::string_view path,
+                                const http::Query& parameters, const http::Headers& headers) {
   auto answer = QueryApi(store, options, now, parameters, headers).answer(path);
   if (!answer.ok()) return error_response(answer.error());
   return {200, {{"Content-Type", "application/json; charset=UTF-8"}}, std::move(answer).value()};

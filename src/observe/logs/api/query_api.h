@@ -15,8 +15,8 @@ struct ApiOptions {
 };
 
 // `path` is below /loki/api/v1/: "query_range". `parameters` are those of the URL and of a form body.
-http::Response answer_query_api(const Store& store, const ApiOptions& options, std::int64_t now, std::string_view path, const http::Query& parameters,
-                                const http::Headers& headers);
+http::Response answer_query_api(const Store& store, const ApiOptions& options, std::int64_t now, std::string_view path,
+                                const http::Query& parameters, const http::Headers& headers);
 // Loki answers errors as plain text.
 http::Response error_response(const Error& error);
 

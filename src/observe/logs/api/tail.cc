@@ -31,7 +31,8 @@ struct Tails::Tail {
   static void send(const std::shared_ptr<http::WebSocket>& socket, const std::vector<logql::FoundLine>& lines) {
     if (lines.empty()) return;
     // Who reads too slowly is cut off by the connection's own limit.
-    if (!socket->send("{\"streams\":" + streams_json(lines, {}) + ",\"dropped_entries\":[]}", false).ok()) socket->close(1011, "too slow");
+    if (!socket->send("{\"streams\":" + streams_json(lines, {}) + ",\"dropped_entries\":[]}", false).ok())
+      socket->close(1011, "too slow");
   }
 
   void pushed(std::span<const NewStream> streams) {
@@ -44,18 +45,23 @@ struct Tails::Tail {
       for (const NewEntry& entry : stream.entries) {
         state.reset(entry.t, entry.line, stream.labels, entry.metadata);
         if (!pipeline.apply(state)) continue;
-        found.push_back({entry.t, std::string(state.line()), state.labels_of(logql::Origin::stream), state.labels_of(logql::Origin::metadata), state.labels_of(logql::Origin::parsed)});
+        found.push_back({entry.t, std::string(state.line()), state.labels_of(logql::Origin::stream),
+                         state.labels_of(logql::Origin::metadata), state.labels_of(logql::Origin::parsed)});
       }
     }
-    if (begun) send(socket, found);
-    else early.insert(early.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
+    if (begun)
+      send(socket, found);
+    else
+      early.insert(early.end(), std::make_move_iterator(found.begin()), std::make_move_iterator(found.end()));
   }
 
   void begin(std::vector<logql::FoundLine> stored) {
     std::set<std::tuple<std::int64_t, std::string, Labels>> known;
     for (const logql::FoundLine& line : stored) known.emplace(line.t, line.line, line.labels());
     const std::lock_guard lock(mutex);
-    std::erase_if(early, [&](const logql::FoundLine& line) { return known.contains({line.t, line.line, line.labels()}); });
+    std::erase_if(early, [&](const logql::FoundLine& line) {
+      return known.contains({line.t, line.line, line.labels()});
+    });
     send(socket, stored);
     send(socket, early);
     early.clear();
@@ -75,7 +81,9 @@ Result<void> Tails::open(http::Exchange& exchange, const http::Query& query) {
   const std::int64_t start = TRY(parameters.time("start", now - 3'600LL * 1'000'000'000));
   const std::size_t limit = TRY(parameters.limit(100, 5000));
   if (*open_ >= kTailsMax)
-    return Error{ErrorCode::too_many_requests, "max concurrent tail requests limit exceeded, count > limit (" + std::to_string(*open_ + 1) + " > " + std::to_string(kTailsMax) + ")"};
+    return Error{ErrorCode::too_many_requests, "max concurrent tail requests limit exceeded, count > limit (" +
+                                                   std::to_string(*open_ + 1) + " > " + std::to_string(kTailsMax) +
+                                                   ")"};
   logql::Pipeline pipeline = TRY(logql::Pipeline::compile(selector.stages));
   auto socket = TRY(exchange.websocket(""));
   ++*open_;

@@ -24,7 +24,8 @@ Result<Labels> labels_of(const Value& map) {
 Result<std::int64_t> time_of(const Value& value) {
   if (value.is_int()) return value.as_int();
   if (const auto number = parse_int(value.as_string())) return *number;
-  if (const auto time = parse_time(value.as_string())) return static_cast<std::int64_t>(time->time_since_epoch().count());
+  if (const auto time = parse_time(value.as_string()))
+    return static_cast<std::int64_t>(time->time_since_epoch().count());
   return bad("not a time in nanoseconds: " + value.scalar_text());
 }
 
@@ -37,7 +38,8 @@ Result<NewEntry> entry_of(const Value& value) {
     entry.line = value["line"].as_string();
     return entry;
   }
-  if (!value.is_list() || value.size() < 2 || value.size() > 3 || !value[1].is_string()) return bad("a value is [\"<nanoseconds>\", \"<line>\"] with perhaps a map of metadata");
+  if (!value.is_list() || value.size() < 2 || value.size() > 3 || !value[1].is_string())
+    return bad("a value is [\"<nanoseconds>\", \"<line>\"] with perhaps a map of metadata");
   entry.t = TRY(time_of(value[0]));
   entry.line = value[1].as_string();
   if (value.size() == 3) entry.metadata = TRY(labels_of(value[2]));
@@ -86,7 +88,8 @@ Result<Batch> read_push_json(std::string body) {
   if (!document["streams"].is_list()) return bad("a push is {\"streams\": […]}");
   for (const Value& stream : document["streams"].items()) {
     NewStream out;
-    out.labels = TRY(stream.contains("labels") ? logql::parse_stream_labels(stream["labels"].as_string()) : labels_of(stream["stream"]));
+    out.labels = TRY(stream.contains("labels") ? logql::parse_stream_labels(stream["labels"].as_string())
+                                               : labels_of(stream["stream"]));
     const Value& values = stream.contains("entries") ? stream["entries"] : stream["values"];
     out.entries.reserve(values.size());
     for (const Value& value : values.items()) out.entries.push_back(TRY(entry_of(value)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // OpenTelemetry's logs. Protobuf is read into the same document that OTLP's JSON is, and that into streams: resource
-// attributes of a known list are the stream's labels, all others, the scope and what a record has are structured metadata
-// (Loki 3.7, "Ingesting logs to Loki using OpenTelemetry Collector").
+// attributes of a known list are the stream's labels, all others, the scope and what a record has are structured
+// metadata (Loki 3.7, "Ingesting logs to Loki using OpenTelemetry Collector").
 #include <algorithm>
 #include <unordered_map>
 
@@ -15,10 +15,24 @@ namespace caisson::logs {
 namespace {
 
 constexpr int kDepthMax = 32;
-constexpr std::string_view kIndexed[] = {
-    "cloud.availability_zone", "cloud.region", "container.name", "deployment.environment", "deployment.environment.name", "k8s.cluster.name",
-    "k8s.container.name", "k8s.cronjob.name", "k8s.daemonset.name", "k8s.deployment.name", "k8s.job.name", "k8s.namespace.name", "k8s.pod.name",
-    "k8s.replicaset.name", "k8s.statefulset.name", "service.instance.id", "service.name", "service.namespace"};
+constexpr std::string_view kIndexed[] = {"cloud.availability_zone",
+                                         "cloud.region",
+                                         "container.name",
+                                         "deployment.environment",
+                                         "deployment.environment.name",
+                                         "k8s.cluster.name",
+                                         "k8s.container.name",
+                                         "k8s.cronjob.name",
+                                         "k8s.daemonset.name",
+                                         "k8s.deployment.name",
+                                         "k8s.job.name",
+                                         "k8s.namespace.name",
+                                         "k8s.pod.name",
+                                         "k8s.replicaset.name",
+                                         "k8s.statefulset.name",
+                                         "service.instance.id",
+                                         "service.name",
+                                         "service.namespace"};
 
 Error bad(std::string message) {
   return {ErrorCode::bad_request, std::move(message)};
@@ -52,7 +66,9 @@ Result<Value> any_value(std::string_view bytes, int depth) {
     Value values = Value::list();
     protobuf::Reader one(field.bytes());
     while (TRY(one.next())) {
-      if (one.number() == 1) values.push_back(TRY(field.number() == 5 ? any_value(one.bytes(), depth + 1) : key_values(one.bytes(), depth + 1)));
+      if (one.number() == 1)
+        values.push_back(
+            TRY(field.number() == 5 ? any_value(one.bytes(), depth + 1) : key_values(one.bytes(), depth + 1)));
     }
     out.set(field.number() == 5 ? "arrayValue" : "kvlistValue", Value{{"values", values}});
   }
@@ -84,9 +100,12 @@ Result<Value> described(std::string_view bytes, std::uint32_t attributes_field) 
   Value out = Value::map(), attributes = Value::list();
   protobuf::Reader field(bytes);
   while (TRY(field.next())) {
-    if (field.number() == attributes_field && field.type() == protobuf::WireType::bytes) attributes.push_back(TRY(key_values(field.bytes(), 0)));
-    else if (field.number() == 1) out.set("name", Value(field.bytes()));
-    else if (field.number() == 2 && field.type() == protobuf::WireType::bytes) out.set("version", Value(field.bytes()));
+    if (field.number() == attributes_field && field.type() == protobuf::WireType::bytes)
+      attributes.push_back(TRY(key_values(field.bytes(), 0)));
+    else if (field.number() == 1)
+      out.set("name", Value(field.bytes()));
+    else if (field.number() == 2 && field.type() == protobuf::WireType::bytes)
+      out.set("version", Value(field.bytes()));
   }
   out.set("attributes", attributes);
   return out;
@@ -163,7 +182,8 @@ std::int64_t number_of(const Value& value) {
   return value.is_string() ? parse_int(value.as_string()).value_or(0) : value.as_int();
 }
 
-Result<NewEntry> entry_of(const Value& record, const std::vector<Label>& shared, std::deque<std::string>& texts, std::int64_t now) {
+Result<NewEntry> entry_of(const Value& record, const std::vector<Label>& shared, std::deque<std::string>& texts,
+                          std::int64_t now) {
   NewEntry entry;
   const std::int64_t observed = number_of(record["observedTimeUnixNano"]);
   entry.t = number_of(record["timeUnixNano"]);
@@ -173,7 +193,8 @@ Result<NewEntry> entry_of(const Value& record, const std::vector<Label>& shared,
   std::vector<Label> metadata = shared;
   add_attributes(record["attributes"], metadata);
   if (observed != 0) metadata.push_back({"observed_timestamp", std::to_string(observed)});
-  if (const std::int64_t severity = record["severityNumber"].as_int()) metadata.push_back({"severity_number", std::to_string(severity)});
+  if (const std::int64_t severity = record["severityNumber"].as_int())
+    metadata.push_back({"severity_number", std::to_string(severity)});
   if (!record["severityText"].as_string().empty()) metadata.push_back({"severity_text", record["severityText"].str()});
   if (const std::int64_t flags = record["flags"].as_int()) metadata.push_back({"flags", std::to_string(flags)});
   if (!record["traceId"].as_string().empty()) metadata.push_back({"trace_id", record["traceId"].str()});
@@ -194,14 +215,16 @@ Result<Batch> streams_of(const Value& document, std::int64_t now) {
       const bool indexed = std::find(std::begin(kIndexed), std::end(kIndexed), key) != std::end(kIndexed);
       flatten(label_name(key), plain(one["value"]), indexed ? labels : shared);
     }
-    if (std::none_of(labels.begin(), labels.end(), [](const Label& l) { return l.name == "service_name"; })) labels.push_back({"service_name", "unknown_service"});
+    if (std::none_of(labels.begin(), labels.end(), [](const Label& l) { return l.name == "service_name"; }))
+      labels.push_back({"service_name", "unknown_service"});
     const Labels stream_labels = Labels::from(std::move(labels));
     const auto [at, fresh] = index.try_emplace(stream_labels, batch.streams.size());
     if (fresh) batch.streams.push_back({stream_labels, {}});
     for (const Value& scope : resource["scopeLogs"].items()) {
       std::vector<Label> metadata = shared;
       if (!scope["scope"]["name"].as_string().empty()) metadata.push_back({"scope_name", scope["scope"]["name"].str()});
-      if (!scope["scope"]["version"].as_string().empty()) metadata.push_back({"scope_version", scope["scope"]["version"].str()});
+      if (!scope["scope"]["version"].as_string().empty())
+        metadata.push_back({"scope_version", scope["scope"]["version"].str()});
       add_attributes(scope["scope"]["attributes"], metadata);
       for (const Value& record : scope["logRecords"].items())
         batch.streams[at->second].entries.push_back(TRY(entry_of(record, metadata, *batch.texts, now)));
@@ -221,7 +244,8 @@ Result<Batch> read_otlp_protobuf(std::string body, std::int64_t now) {
   Value resources = Value::list();
   protobuf::Reader field(body);
   while (TRY(field.next())) {
-    if (field.number() == 1 && field.type() == protobuf::WireType::bytes) resources.push_back(TRY(resource_logs(field.bytes())));
+    if (field.number() == 1 && field.type() == protobuf::WireType::bytes)
+      resources.push_back(TRY(resource_logs(field.bytes())));
   }
   return streams_of(Value{{"resourceLogs", resources}}, now);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bodies of pushes, as streams: Loki's JSON and protobuf (pkg/push of Loki 3.7), and OpenTelemetry's logs (OTLP 1.x, with
-// Loki's mapping of attributes to labels). Sizes are bounded. Pure functions; any thread.
+// Bodies of pushes, as streams: Loki's JSON and protobuf (pkg/push of Loki 3.7), and OpenTelemetry's logs (OTLP 1.x,
+// with Loki's mapping of attributes to labels). Sizes are bounded. Pure functions; any thread.
 #pragma once
 #include <deque>
 
@@ -9,7 +9,7 @@
 
 namespace caisson::logs {
 
-inline constexpr std::size_t kBodyBytesMax = 32u << 20;       // as sent
+inline constexpr std::size_t kBodyBytesMax = 32u << 20;  // as sent
 inline constexpr std::size_t kUnpackedBytesMax = 128u << 20;
 
 // Lines point into what the batch keeps: it may be moved, not copied.

@@ -43,8 +43,11 @@ const Labels kApp = Labels::from({{"app", "web"}});
 }  // namespace
 
 TEST_CASE("a push in JSON: values with and without metadata, and the older form") {
-  const Batch batch = read_push_json(R"({"streams":[{"stream":{"app":"web"},"values":[["1700000000000000001","one"],["1700000000000000002","two",{"trace_id":"x"}]]},
-    {"labels":"{app=\"old\"}","entries":[{"ts":"2023-11-14T22:13:20.5Z","line":"three"}]}]})").value();
+  const Batch batch =
+      read_push_json(
+          R"({"streams":[{"stream":{"app":"web"},"values":[["1700000000000000001","one"],["1700000000000000002","two",{"trace_id":"x"}]]},
+    {"labels":"{app=\"old\"}","entries":[{"ts":"2023-11-14T22:13:20.5Z","line":"three"}]}]})")
+          .value();
   REQUIRE(batch.streams.size() == 2);
   CHECK(batch.streams[0].labels == kApp);
   CHECK(batch.streams[0].entries[0].t == 1700000000000000001);
@@ -52,8 +55,10 @@ TEST_CASE("a push in JSON: values with and without metadata, and the older form"
   CHECK(batch.streams[0].entries[1].metadata == Labels::from({{"trace_id", "x"}}));
   CHECK(batch.streams[1].labels == Labels::from({{"app", "old"}}));
   CHECK(batch.streams[1].entries[0].t == 1700000000500000000);
-  for (const char* bad : {"", "[]", "{}", R"({"streams":[{"stream":{"a":1},"values":[]}]})", R"({"streams":[{"stream":{"a":"b"},"values":[["x","y"]]}]})",
-                          R"({"streams":[{"stream":{"a":"b"},"values":[["1"]]}]})", R"({"streams":[{"labels":"{a=~\"b\"}","entries":[]}]})"})
+  for (const char* bad : {"", "[]", "{}", R"({"streams":[{"stream":{"a":1},"values":[]}]})",
+                          R"({"streams":[{"stream":{"a":"b"},"values":[["x","y"]]}]})",
+                          R"({"streams":[{"stream":{"a":"b"},"values":[["1"]]}]})",
+                          R"({"streams":[{"labels":"{a=~\"b\"}","entries":[]}]})"})
     CHECK_MESSAGE(!read_push_json(bad).ok(), bad);
 }
 
@@ -67,7 +72,8 @@ TEST_CASE("a push in protobuf with snappy") {
   CHECK(batch.streams[0].entries[0].t == 1700000000000000005);
   CHECK(batch.streams[0].entries[0].line == "the line");
   CHECK(batch.streams[0].entries[0].metadata == Labels::from({{"trace_id", "abc"}}));
-  for (std::size_t i = 1; i < message.size(); ++i) (void)read_push_protobuf(message.substr(0, i)).ok();  // cut off anywhere: no crash
+  for (std::size_t i = 1; i < message.size(); ++i)
+    (void)read_push_protobuf(message.substr(0, i)).ok();  // cut off anywhere: no crash
   CHECK_FALSE(read_push_protobuf(message.substr(0, message.size() - 1)).ok());
   CHECK_FALSE(read_push_protobuf("\x0b").ok());
 }
@@ -79,7 +85,7 @@ TEST_CASE("snappy: copies, what overlaps, and what is broken") {
   CHECK(unsnappy(packed, 10).error().code == ErrorCode::too_large);
   CHECK_FALSE(unsnappy("", 10).ok());
   CHECK_FALSE(unsnappy(packed.substr(0, packed.size() - 1), 100).ok());
-  CHECK_FALSE(unsnappy(std::string("\x04\x01\x09", 3), 100).ok());  // a copy from before the beginning
+  CHECK_FALSE(unsnappy(std::string("\x04\x01\x09", 3), 100).ok());    // a copy from before the beginning
   CHECK_FALSE(unsnappy(std::string("\x01\x0c") + "abcd", 100).ok());  // more than it says
 }
 
@@ -101,7 +107,8 @@ TEST_CASE("bodies are unpacked by their encoding, within a limit") {
 }
 
 TEST_CASE("OTLP: known resource attributes are labels, all else is metadata") {
-  const std::string text = R"({"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}},{"key":"host.name","value":{"stringValue":"n1"}}]},
+  const std::string text =
+      R"({"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}},{"key":"host.name","value":{"stringValue":"n1"}}]},
     "scopeLogs":[{"scope":{"name":"lib","version":"1"},"logRecords":[{"timeUnixNano":"1700000000000000001","severityNumber":9,"severityText":"INFO",
     "body":{"stringValue":"hello"},"attributes":[{"key":"http.code","value":{"intValue":"200"}},{"key":"m","value":{"kvlistValue":{"values":[{"key":"a","value":{"boolValue":true}}]}}}],
     "traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331"},{"observedTimeUnixNano":"1700000000000000002","body":{"kvlistValue":{"values":[{"key":"k","value":{"intValue":"1"}}]}}}]}]}]})";
@@ -111,25 +118,39 @@ TEST_CASE("OTLP: known resource attributes are labels, all else is metadata") {
   const NewEntry& one = batch.streams[0].entries[0];
   CHECK(one.line == "hello");
   CHECK(one.t == 1700000000000000001);
-  CHECK(one.metadata == Labels::from({{"host_name", "n1"}, {"scope_name", "lib"}, {"scope_version", "1"}, {"severity_number", "9"}, {"severity_text", "INFO"}, {"http_code", "200"},
-                                      {"m_a", "true"}, {"trace_id", "0af7651916cd43dd8448eb211c80319c"}, {"span_id", "b7ad6b7169203331"}}));
+  CHECK(one.metadata == Labels::from({{"host_name", "n1"},
+                                      {"scope_name", "lib"},
+                                      {"scope_version", "1"},
+                                      {"severity_number", "9"},
+                                      {"severity_text", "INFO"},
+                                      {"http_code", "200"},
+                                      {"m_a", "true"},
+                                      {"trace_id", "0af7651916cd43dd8448eb211c80319c"},
+                                      {"span_id", "b7ad6b7169203331"}}));
   CHECK(batch.streams[0].entries[1].line == R"({"k":1})");
   CHECK(batch.streams[0].entries[1].t == 1700000000000000002);
   CHECK_FALSE(read_otlp_json("{}", 7).ok());
   // The same in protobuf.
-  const auto attribute = [](const std::string& key, const std::string& value) { return field(1, key) + field(2, field(1, value)); };
+  const auto attribute = [](const std::string& key, const std::string& value) {
+    return field(1, key) + field(2, field(1, value));
+  };
   const std::string record = varint(2, 9) + field(5, field(1, "hello")) + field(9, std::string(16, '\x0a'));
-  const std::string message = field(1, field(1, field(1, attribute("service.name", "shop"))) + field(2, field(1, field(1, "lib")) + field(2, record)));
+  const std::string message = field(1, field(1, field(1, attribute("service.name", "shop"))) +
+                                           field(2, field(1, field(1, "lib")) + field(2, record)));
   const Batch binary = read_otlp_protobuf(message, 7).value();
   REQUIRE(binary.streams.size() == 1);
   CHECK(binary.streams[0].labels == Labels::from({{"service_name", "shop"}}));
   CHECK(binary.streams[0].entries[0].t == 7);
-  CHECK(binary.streams[0].entries[0].metadata == Labels::from({{"scope_name", "lib"}, {"severity_number", "9"}, {"trace_id", "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"}}));
+  CHECK(binary.streams[0].entries[0].metadata ==
+        Labels::from(
+            {{"scope_name", "lib"}, {"severity_number", "9"}, {"trace_id", "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"}}));
 }
 
 TEST_CASE("CRI lines: pieces are joined, equal times grow, and the position is before what is not whole") {
   CriReader reader(CriReader::Format::cri, 100, 1000);
-  const std::string first = "2026-11-21T02:30:17.000000001+00:00 stdout F one\n", part = "2026-11-21T02:30:18+00:00 stdout P two-", other = "2026-11-21T02:30:18+00:00 stderr F err\n",
+  const std::string first = "2026-11-21T02:30:17.000000001+00:00 stdout F one\n",
+                    part = "2026-11-21T02:30:18+00:00 stdout P two-",
+                    other = "2026-11-21T02:30:18+00:00 stderr F err\n",
                     rest = "2026-11-21T02:30:19+00:00 stdout F three\n";
   auto lines = reader.feed(first + first.substr(0, 10));
   REQUIRE(lines.size() == 1);

@@ -17,16 +17,20 @@ Labels group_labels(const Grouping& grouping, const Labels& labels) {
 bool is_additive(const VectorAggregation& node, const RangeAggregation& inner) {
   if (node.op != "sum" || inner.grouping) return false;
   if (inner.unwrap) return inner.op == "sum_over_time" || inner.op == "rate";
-  return inner.op == "count_over_time" || inner.op == "rate" || inner.op == "bytes_over_time" || inner.op == "bytes_rate";
+  return inner.op == "count_over_time" || inner.op == "rate" || inner.op == "bytes_over_time" ||
+         inner.op == "bytes_rate";
 }
 
 struct Accumulator {
   double count = 0, value = 0, mean = 0, aux = 0;
   void add(const std::string& op, double v) {
     ++count;
-    if (op == "max") value = count == 1 || v > value || std::isnan(value) ? v : value;
-    else if (op == "min") value = count == 1 || v < value || std::isnan(value) ? v : value;
-    else value += v;
+    if (op == "max")
+      value = count == 1 || v > value || std::isnan(value) ? v : value;
+    else if (op == "min")
+      value = count == 1 || v < value || std::isnan(value) ? v : value;
+    else
+      value += v;
     const double delta = v - mean;
     mean += delta / count;
     aux += delta * (v - mean);
@@ -46,7 +50,8 @@ Result<Matrix> Evaluator::aggregate(const VectorAggregation& node) {
   const auto* range_node = std::get_if<RangeAggregation>(&node.inner->node);
   if (range_node && is_additive(node, *range_node)) return range(*range_node, &node.grouping);
   Matrix inner = TRY(eval(*node.inner));
-  if (inner.is_scalar) return Error{ErrorCode::bad_request, "expected a vector for the aggregation " + node.op + ", got a scalar"};
+  if (inner.is_scalar)
+    return Error{ErrorCode::bad_request, "expected a vector for the aggregation " + node.op + ", got a scalar"};
   if (node.k > 0 || node.op.starts_with("sort")) return choose(node, std::move(inner));
   return reduce(node, inner);
 }
@@ -83,19 +88,23 @@ Result<Matrix> Evaluator::choose(const VectorAggregation& node, Matrix inner) co
   };
   if (node.k > 0) {
     std::unordered_map<Labels, std::vector<std::size_t>, LabelsHash> groups;
-    for (std::size_t n = 0; n < inner.series.size(); ++n) groups[node.has_grouping ? group_labels(node.grouping, inner.series[n].labels) : Labels()].push_back(n);
+    for (std::size_t n = 0; n < inner.series.size(); ++n)
+      groups[node.has_grouping ? group_labels(node.grouping, inner.series[n].labels) : Labels()].push_back(n);
     for (auto& [labels, members] : groups)
       for (std::size_t i = 0; i < steps; ++i) {
         TRY(deadline_.check());
         std::vector<std::size_t> present;
         for (const std::size_t n : members)
           if (inner.series[n].present[i]) present.push_back(n);
-        std::stable_sort(present.begin(), present.end(), [&](std::size_t a, std::size_t b) { return is_before(inner.series[a], inner.series[b], i); });
-        for (std::size_t rank = static_cast<std::size_t>(node.k); rank < present.size(); ++rank) inner.series[present[rank]].present[i] = 0;
+        std::stable_sort(present.begin(), present.end(),
+                         [&](std::size_t a, std::size_t b) { return is_before(inner.series[a], inner.series[b], i); });
+        for (std::size_t rank = static_cast<std::size_t>(node.k); rank < present.size(); ++rank)
+          inner.series[present[rank]].present[i] = 0;
       }
   }
   if (steps == 1) {
-    std::stable_sort(inner.series.begin(), inner.series.end(), [&](const Series& a, const Series& b) { return is_before(a, b, 0); });
+    std::stable_sort(inner.series.begin(), inner.series.end(),
+                     [&](const Series& a, const Series& b) { return is_before(a, b, 0); });
     inner.is_ordered = true;
   }
   return inner;

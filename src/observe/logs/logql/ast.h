@@ -44,9 +44,9 @@ struct LabelFilter {
   Kind kind = Kind::matcher;
   Compare compare = Compare::eq;
   Matcher matcher;
-  std::string label, text;    // of the others; text: the address range of ip
-  double number = 0;          // seconds, bytes or the number
-  std::string number_text;    // as written
+  std::string label, text;  // of the others; text: the address range of ip
+  double number = 0;        // seconds, bytes or the number
+  std::string number_text;  // as written
   std::unique_ptr<LabelFilter> left, right;
 };
 
@@ -70,7 +70,8 @@ struct DropKeep {
   std::vector<NamedMatcher> names;
 };
 
-using Stage = std::variant<LineFilter, Parser, std::shared_ptr<const LabelFilter>, LineFormat, LabelFormat, Decolorize, DropKeep>;
+using Stage =
+    std::variant<LineFilter, Parser, std::shared_ptr<const LabelFilter>, LineFormat, LabelFormat, Decolorize, DropKeep>;
 
 struct Selector {
   std::vector<Matcher> matchers;

@@ -13,12 +13,14 @@ namespace {
 
 std::vector<std::string> signatures(const Matching& matching, const Matrix& matrix) {
   std::vector<std::string> out;
-  for (const Series& series : matrix.series) out.push_back(matching.on ? series.labels.key_of(matching.labels) : series.labels.key_without(matching.labels));
+  for (const Series& series : matrix.series)
+    out.push_back(matching.on ? series.labels.key_of(matching.labels) : series.labels.key_without(matching.labels));
   return out;
 }
 
 Labels result_labels(const Matching& matching, const Labels& many, const Labels& one) {
-  if (matching.card == Cardinality::one_to_one) return matching.on ? many.keep(matching.labels) : many.drop(matching.labels);
+  if (matching.card == Cardinality::one_to_one)
+    return matching.on ? many.keep(matching.labels) : many.drop(matching.labels);
   metrics::LabelsBuilder builder(many);
   for (const std::string& name : matching.include) builder.set(name, one.get(name));
   return builder.labels();
@@ -36,13 +38,15 @@ class Collector {
       matrix_.series.back().labels = labels;
     }
     Series& series = matrix_.series[at->second];
-    if (series.present[step]) return Error{ErrorCode::bad_request, "multiple matches for labels: grouping labels must ensure unique matches"};
+    if (series.present[step])
+      return Error{ErrorCode::bad_request, "multiple matches for labels: grouping labels must ensure unique matches"};
     series.present[step] = 1;
     series.values[step] = value;
     return {};
   }
   Matrix take() {
-    std::sort(matrix_.series.begin(), matrix_.series.end(), [](const Series& a, const Series& b) { return a.labels < b.labels; });
+    std::sort(matrix_.series.begin(), matrix_.series.end(),
+              [](const Series& a, const Series& b) { return a.labels < b.labels; });
     return std::move(matrix_);
   }
 
@@ -58,12 +62,14 @@ Result<Matrix> Evaluator::binary(const Binary& node) {
   Matrix left = TRY(eval(*node.left));
   Matrix right = TRY(eval(*node.right));
   if (left.is_scalar && right.is_scalar) {
-    for (std::size_t i = 0; i < window_.steps(); ++i) left.series[0].values[i] = fold(node.op, left.series[0].values[i], right.series[0].values[i]);
+    for (std::size_t i = 0; i < window_.steps(); ++i)
+      left.series[0].values[i] = fold(node.op, left.series[0].values[i], right.series[0].values[i]);
     return left;
   }
   if (left.is_scalar) return with_scalar(node, std::move(right), left.series[0].values[0], true);
   if (right.is_scalar) return with_scalar(node, std::move(left), right.series[0].values[0], false);
-  if (node.op == Tok::and_op || node.op == Tok::or_op || node.op == Tok::unless_op) return set_operation(node, std::move(left), std::move(right));
+  if (node.op == Tok::and_op || node.op == Tok::or_op || node.op == Tok::unless_op)
+    return set_operation(node, std::move(left), std::move(right));
   return matched(node, left, right);
 }
 
@@ -72,9 +78,12 @@ Result<Matrix> Evaluator::with_scalar(const Binary& node, Matrix vector, double 
   for (Series& series : vector.series)
     for (std::size_t i = 0; i < series.values.size(); ++i) {
       if (!series.present[i]) continue;
-      const double result = scalar_left ? fold(node.op, scalar, series.values[i]) : fold(node.op, series.values[i], scalar);
-      if (filters) series.present[i] = result != 0;
-      else series.values[i] = result;
+      const double result =
+          scalar_left ? fold(node.op, scalar, series.values[i]) : fold(node.op, series.values[i], scalar);
+      if (filters)
+        series.present[i] = result != 0;
+      else
+        series.values[i] = result;
     }
   vector.is_ordered = false;
   return vector;
@@ -93,19 +102,22 @@ Result<Matrix> Evaluator::matched(const Binary& node, const Matrix& left, const 
     std::unordered_map<std::string_view, const Series*> by_key;
     for (std::size_t n = 0; n < one.series.size(); ++n)
       if (one.series[n].present[i] && !by_key.emplace(one_keys[n], &one.series[n]).second)
-        return Error{ErrorCode::bad_request, std::string("found duplicate series on the ") + (swapped ? "left" : "right") +
-                                                 " hand-side;many-to-many matching not allowed: matching labels must be unique on one side"};
+        return Error{ErrorCode::bad_request,
+                     std::string("found duplicate series on the ") + (swapped ? "left" : "right") +
+                         " hand-side;many-to-many matching not allowed: matching labels must be unique on one side"};
     std::unordered_set<std::string_view> used;
     for (std::size_t n = 0; n < many.series.size(); ++n) {
       if (!many.series[n].present[i]) continue;
       const auto found = by_key.find(many_keys[n]);
       if (found == by_key.end()) continue;
       if (how.card == Cardinality::one_to_one && !used.insert(many_keys[n]).second)
-        return Error{ErrorCode::bad_request, "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"};
+        return Error{ErrorCode::bad_request,
+                     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"};
       const double a = many.series[n].values[i], b = found->second->values[i];
       const double result = swapped ? fold(node.op, b, a) : fold(node.op, a, b);
       if (filters && result == 0) continue;
-      TRY(out.set(result_labels(how, many.series[n].labels, found->second->labels), i, filters ? (swapped ? b : a) : result));
+      TRY(out.set(result_labels(how, many.series[n].labels, found->second->labels), i,
+                  filters ? (swapped ? b : a) : result));
     }
   }
   return out.take();
@@ -123,7 +135,8 @@ Result<Matrix> Evaluator::set_operation(const Binary& node, Matrix left, Matrix 
     Matrix& changed = node.op == Tok::or_op ? right : left;
     const auto& changed_keys = node.op == Tok::or_op ? right_keys : left_keys;
     for (std::size_t n = 0; n < changed.series.size(); ++n)
-      if (changed.series[n].present[i] && (keys.count(changed_keys[n]) > 0) != (node.op == Tok::and_op)) changed.series[n].present[i] = 0;
+      if (changed.series[n].present[i] && (keys.count(changed_keys[n]) > 0) != (node.op == Tok::and_op))
+        changed.series[n].present[i] = 0;
   }
   if (node.op != Tok::or_op) return left;
   // A label set may be on both sides at different steps: one series then.

@@ -38,8 +38,8 @@ struct FoundLine {
   Labels labels() const;            // all of them
 };
 // In the order of the direction.
-Result<std::vector<FoundLine>> query_lines(const Store& store, const EngineOptions& options, const Selector& selector, const LogQuery& query, std::int64_t now,
-                                           QueryStats& stats);
+Result<std::vector<FoundLine>> query_lines(const Store& store, const EngineOptions& options, const Selector& selector,
+                                           const LogQuery& query, std::int64_t now, QueryStats& stats);
 
 // --- metrics
 
@@ -61,6 +61,7 @@ struct Matrix {
 };
 
 // Errors: bad_request for what can't be evaluated; too_large beyond a limit; timeout.
-Result<Matrix> query_metric(const Store& store, const EngineOptions& options, const Expr& expr, const Window& window, std::int64_t now, QueryStats& stats);
+Result<Matrix> query_metric(const Store& store, const EngineOptions& options, const Expr& expr, const Window& window,
+                            std::int64_t now, QueryStats& stats);
 
 }  // namespace caisson::logs::logql

@@ -24,15 +24,20 @@ constexpr std::string_view kFailed = "TemplateFormatErr";
 struct LineHost : go_template::Host {
   const LineState* line = nullptr;
 };
-const LineState& line_of(Call& call) { return *static_cast<const LineHost*>(call.host())->line; }
+const LineState& line_of(Call& call) {
+  return *static_cast<const LineHost*>(call.host())->line;
+}
 
-Result<Datum> call_line(Call& call) { return Datum(line_of(call).line()); }
+Result<Datum> call_line(Call& call) {
+  return Datum(line_of(call).line());
+}
 
 // Nanoseconds since 1970 in UTC, as a time that date and its kin take.
 Result<Datum> call_timestamp(Call& call) {
   const Function* to_date = go_template::find_function(go_template::sprig_functions(), "toDate");
   if (!to_date) return Error{ErrorCode::internal, "no function toDate"};
-  const Datum arguments[] = {Datum("2006-01-02T15:04:05.999999999Z07:00"), Datum(format_time_nanos(Time(std::chrono::nanoseconds(line_of(call).time()))))};
+  const Datum arguments[] = {Datum("2006-01-02T15:04:05.999999999Z07:00"),
+                             Datum(format_time_nanos(Time(std::chrono::nanoseconds(line_of(call).time()))))};
   Call inner{call.execution, "toDate", arguments};
   return to_date->call(inner);
 }
@@ -42,8 +47,12 @@ std::string transformed(std::string_view text, int (*change)(int)) {
   for (char& c : out) c = static_cast<char>(change(static_cast<unsigned char>(c)));
   return out;
 }
-Result<Datum> call_to_lower(Call& call) { return Datum(transformed(call.text(0), std::tolower)); }
-Result<Datum> call_to_upper(Call& call) { return Datum(transformed(call.text(0), std::toupper)); }
+Result<Datum> call_to_lower(Call& call) {
+  return Datum(transformed(call.text(0), std::tolower));
+}
+Result<Datum> call_to_upper(Call& call) {
+  return Datum(transformed(call.text(0), std::toupper));
+}
 Result<Datum> call_replace(Call& call) {  // Replace text old new n
   std::string text(call.text(0));
   const std::string_view from = call.text(1), to = call.text(2);
@@ -65,10 +74,18 @@ std::string_view trimmed(std::string_view text, std::string_view cut, bool left,
   while (right && !text.empty() && cut.find(text.back()) != std::string_view::npos) text.remove_suffix(1);
   return text;
 }
-Result<Datum> call_trim(Call& call) { return Datum(trimmed(call.text(0), call.text(1), true, true)); }
-Result<Datum> call_trim_left(Call& call) { return Datum(trimmed(call.text(0), call.text(1), true, false)); }
-Result<Datum> call_trim_right(Call& call) { return Datum(trimmed(call.text(0), call.text(1), false, true)); }
-Result<Datum> call_trim_space(Call& call) { return Datum(trim(call.text(0))); }
+Result<Datum> call_trim(Call& call) {
+  return Datum(trimmed(call.text(0), call.text(1), true, true));
+}
+Result<Datum> call_trim_left(Call& call) {
+  return Datum(trimmed(call.text(0), call.text(1), true, false));
+}
+Result<Datum> call_trim_right(Call& call) {
+  return Datum(trimmed(call.text(0), call.text(1), false, true));
+}
+Result<Datum> call_trim_space(Call& call) {
+  return Datum(trim(call.text(0)));
+}
 Result<Datum> call_trim_prefix(Call& call) {
   std::string_view text = call.text(0);
   if (text.starts_with(call.text(1))) text.remove_prefix(call.text(1).size());
@@ -104,17 +121,26 @@ Result<Datum> call_count(Call& call) {
   int count = 0;
   while (regex.groups(rest, groups)) {
     ++count;
-    const auto end = static_cast<std::size_t>(groups[0].data() - rest.data()) + std::max<std::size_t>(1, groups[0].size());
+    const auto end =
+        static_cast<std::size_t>(groups[0].data() - rest.data()) + std::max<std::size_t>(1, groups[0].size());
     if (end >= rest.size()) break;
     rest.remove_prefix(end);
   }
   return Datum(count);
 }
 
-Result<Datum> call_bytes(Call& call) { return Datum(static_cast<double>(TRY(parse_byte_size(call.text(0))))); }
-Result<Datum> call_duration(Call& call) { return Datum(static_cast<double>(TRY(parse_go_duration(call.text(0)))) / 1e9); }
-Result<Datum> call_urlencode(Call& call) { return Datum(replace_all(percent_encode(call.text(0)), "%20", "+")); }
-Result<Datum> call_urldecode(Call& call) { return Datum(TRY(percent_decode(replace_all(std::string(call.text(0)), "+", "%20")))); }
+Result<Datum> call_bytes(Call& call) {
+  return Datum(static_cast<double>(TRY(parse_byte_size(call.text(0)))));
+}
+Result<Datum> call_duration(Call& call) {
+  return Datum(static_cast<double>(TRY(parse_go_duration(call.text(0)))) / 1e9);
+}
+Result<Datum> call_urlencode(Call& call) {
+  return Datum(replace_all(percent_encode(call.text(0)), "%20", "+"));
+}
+Result<Datum> call_urldecode(Call& call) {
+  return Datum(TRY(percent_decode(replace_all(std::string(call.text(0)), "+", "%20"))));
+}
 
 constexpr Function kOwn[] = {
     {"Replace", "sssi", call_replace},
@@ -139,11 +165,52 @@ constexpr Function kOwn[] = {
 };
 
 // Those of Sprig that Loki lets in: none that costs much, or gives another answer every time.
-constexpr std::string_view kFromSprig[] = {
-    "add", "addf", "b64dec", "b64enc", "ceil", "contains", "date", "default", "div", "divf", "float64", "floor", "fromJson", "hasPrefix", "hasSuffix",
-    "indent", "int", "lower", "max", "maxf", "min", "minf", "mod", "mul", "mulf", "nindent", "now", "regexReplaceAll", "regexReplaceAllLiteral", "repeat",
-    "replace", "round", "sub", "subf", "substr", "title", "toDate", "trim", "trimAll", "trimPrefix", "trimSuffix", "trunc", "unixEpoch", "unixEpochMillis",
-    "unixEpochNanos", "upper"};
+constexpr std::string_view kFromSprig[] = {"add",
+                                           "addf",
+                                           "b64dec",
+                                           "b64enc",
+                                           "ceil",
+                                           "contains",
+                                           "date",
+                                           "default",
+                                           "div",
+                                           "divf",
+                                           "float64",
+                                           "floor",
+                                           "fromJson",
+                                           "hasPrefix",
+                                           "hasSuffix",
+                                           "indent",
+                                           "int",
+                                           "lower",
+                                           "max",
+                                           "maxf",
+                                           "min",
+                                           "minf",
+                                           "mod",
+                                           "mul",
+                                           "mulf",
+                                           "nindent",
+                                           "now",
+                                           "regexReplaceAll",
+                                           "regexReplaceAllLiteral",
+                                           "repeat",
+                                           "replace",
+                                           "round",
+                                           "sub",
+                                           "subf",
+                                           "substr",
+                                           "title",
+                                           "toDate",
+                                           "trim",
+                                           "trimAll",
+                                           "trimPrefix",
+                                           "trimSuffix",
+                                           "trunc",
+                                           "unixEpoch",
+                                           "unixEpochMillis",
+                                           "unixEpochNanos",
+                                           "upper"};
 
 go_template::FunctionTable borrowed() {
   static const std::vector<Function> table = [] {
@@ -177,7 +244,8 @@ class LineTemplate {
   }
 
  private:
-  explicit LineTemplate(std::string_view name) : name_(name), set_(name_, {kOwn, borrowed(), go_template::go_functions()}, {.text_bytes_max = 64u << 10}) {}
+  explicit LineTemplate(std::string_view name)
+      : name_(name), set_(name_, {kOwn, borrowed(), go_template::go_functions()}, {.text_bytes_max = 64u << 10}) {}
   const std::string name_;
   go_template::Set set_;
   LineHost host_;
@@ -188,8 +256,10 @@ class LineFormatStep : public Step {
   explicit LineFormatStep(std::unique_ptr<LineTemplate> text) : text_(std::move(text)) {}
   bool apply(LineState& line) override {
     auto out = text_->run(line);
-    if (out.ok()) line.set_line(std::move(out).value());
-    else line.fail(kFailed, out.error().message);
+    if (out.ok())
+      line.set_line(std::move(out).value());
+    else
+      line.fail(kFailed, out.error().message);
     return true;
   }
 
@@ -200,7 +270,7 @@ class LineFormatStep : public Step {
 class LabelFormatStep : public Step {
  public:
   struct One {
-    std::string label, source;                // source: renamed from
+    std::string label, source;  // source: renamed from
     std::unique_ptr<LineTemplate> value;
   };
   explicit LabelFormatStep(std::vector<One> all) : all_(std::move(all)) {}
@@ -214,8 +284,10 @@ class LabelFormatStep : public Step {
         continue;
       }
       const auto value = one.value->run(line);
-      if (value.ok()) line.set(one.label, *value);
-      else line.fail(kFailed, value.error().message);
+      if (value.ok())
+        line.set(one.label, *value);
+      else
+        line.fail(kFailed, value.error().message);
     }
     return true;
   }

@@ -49,7 +49,8 @@ Error cut_off() {
 }  // namespace
 
 void JsonScan::blank() {
-  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
+  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
+    ++at_;
 }
 
 Result<void> JsonScan::escape(std::string& out) {
@@ -134,10 +135,14 @@ Result<JsonScan::Item> JsonScan::item(int depth) {
   } else {
     while (at_ < text_.size() && std::string_view(",]} \t\r\n:\"").find(text_[at_]) == std::string_view::npos) ++at_;
     const std::string_view word = text_.substr(begin, at_ - begin);
-    if (word == "true" || word == "false") out.kind = JsonKind::boolean;
-    else if (word == "null") out.kind = JsonKind::null;
-    else if (!word.empty() && (word[0] == '-' || (word[0] >= '0' && word[0] <= '9'))) out.kind = JsonKind::number;
-    else return Error{ErrorCode::bad_request, "Unknown value type"};
+    if (word == "true" || word == "false")
+      out.kind = JsonKind::boolean;
+    else if (word == "null")
+      out.kind = JsonKind::null;
+    else if (!word.empty() && (word[0] == '-' || (word[0] >= '0' && word[0] <= '9')))
+      out.kind = JsonKind::number;
+    else
+      return Error{ErrorCode::bad_request, "Unknown value type"};
   }
   out.raw = text_.substr(begin, at_ - begin);
   return out;
@@ -162,8 +167,10 @@ Result<void> JsonScan::each_member(const std::function<Result<void>(std::string 
     TRY(call(std::move(key)));
     blank();
     if (at_ >= text_.size()) return cut_off();
-    if (text_[at_] == ',') ++at_;
-    else if (text_[at_] != '}') return no_object();
+    if (text_[at_] == ',')
+      ++at_;
+    else if (text_[at_] != '}')
+      return no_object();
   }
 }
 
@@ -187,7 +194,8 @@ Result<void> JsonScan::leaves(const Leaf& call) {
   return map(0, path, call);
 }
 
-Result<void> JsonScan::members(const std::function<void(const std::string&, JsonKind, std::string_view, std::string_view)>& call) {
+Result<void> JsonScan::members(
+    const std::function<void(const std::string&, JsonKind, std::string_view, std::string_view)>& call) {
   return each_member([&](std::string key) -> Result<void> {
     const Item one = TRY(item(1));
     call(key, one.kind, one.raw, one.kind == JsonKind::string ? std::string_view(one.value) : one.raw);
@@ -197,7 +205,8 @@ Result<void> JsonScan::members(const std::function<void(const std::string&, Json
 
 Result<std::vector<JsonStep>> parse_json_path(std::string_view text) {
   std::vector<JsonStep> out;
-  const Error bad{ErrorCode::bad_request, "cannot parse expression [" + std::string(text) + "]: syntax error: unexpected token"};
+  const Error bad{ErrorCode::bad_request,
+                  "cannot parse expression [" + std::string(text) + "]: syntax error: unexpected token"};
   std::size_t at = 0;
   while (at < text.size()) {
     if (text[at] == '[') {
@@ -218,7 +227,10 @@ Result<std::vector<JsonStep>> parse_json_path(std::string_view text) {
     }
     const std::size_t end = std::min(text.find_first_of(".[", at), text.size());
     const std::string_view key = text.substr(at, end - at);
-    const bool plain = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || static_cast<unsigned char>(c) >= 0x80; });
+    const bool plain = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' ||
+             static_cast<unsigned char>(c) >= 0x80;
+    });
     if (!plain) return bad;
     out.push_back({std::string(key), 0, false});
     at = end < text.size() && text[end] == '.' ? end + 1 : end;
@@ -239,16 +251,22 @@ std::string json_at(std::string_view text, const std::vector<JsonStep>& path) {
       const auto list = json::parse(current, {.depth_max = kDepthMax});
       if (!list.ok() || !list->is_list() || step.index >= list->size()) return std::string();
       const Value& one = (*list)[step.index];
-      found_kind = one.is_string() ? JsonKind::string : one.is_map() ? JsonKind::map : one.is_list() ? JsonKind::list : one.is_null() ? JsonKind::null : JsonKind::number;
+      found_kind = one.is_string() ? JsonKind::string
+                   : one.is_map()  ? JsonKind::map
+                   : one.is_list() ? JsonKind::list
+                   : one.is_null() ? JsonKind::null
+                                   : JsonKind::number;
       found = one.is_string() ? one.str() : json::write(one);
     } else {
       bool any = false;
-      (void)JsonScan(current).members([&](const std::string& key, JsonKind member_kind, std::string_view raw, std::string_view value) {
-        if (any || key != step.key) return;
-        any = true;
-        found_kind = member_kind;
-        found = member_kind == JsonKind::string ? value : raw;
-      }).ok();
+      (void)JsonScan(current)
+          .members([&](const std::string& key, JsonKind member_kind, std::string_view raw, std::string_view value) {
+            if (any || key != step.key) return;
+            any = true;
+            found_kind = member_kind;
+            found = member_kind == JsonKind::string ? value : raw;
+          })
+          .ok();
       if (!any) return std::string();  // what is broken behind it does not matter
     }
     kind = found_kind;

@@ -17,9 +17,11 @@ class JsonScan {
   explicit JsonScan(std::string_view text) : text_(text) {}
 
   // Each scalar under its path of keys; lists are passed over. Errors: bad_request.
-  Result<void> leaves(const std::function<void(const std::vector<std::string>& path, JsonKind kind, std::string_view value)>& call);
+  Result<void> leaves(
+      const std::function<void(const std::vector<std::string>& path, JsonKind kind, std::string_view value)>& call);
   // The members of the outermost map. `raw`: as written; `value`: of a string its text.
-  Result<void> members(const std::function<void(const std::string& key, JsonKind kind, std::string_view raw, std::string_view value)>& call);
+  Result<void> members(const std::function<void(const std::string& key, JsonKind kind, std::string_view raw,
+                                                std::string_view value)>& call);
 
  private:
   using Leaf = std::function<void(const std::vector<std::string>&, JsonKind, std::string_view)>;

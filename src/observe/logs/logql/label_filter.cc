@@ -12,12 +12,18 @@ constexpr std::string_view kFailed = "LabelFilterErr";
 
 bool holds(Compare compare, double a, double b) {
   switch (compare) {
-    case Compare::eq: return a == b;
-    case Compare::ne: return a != b;
-    case Compare::lt: return a < b;
-    case Compare::le: return a <= b;
-    case Compare::gt: return a > b;
-    case Compare::ge: return a >= b;
+    case Compare::eq:
+      return a == b;
+    case Compare::ne:
+      return a != b;
+    case Compare::lt:
+      return a < b;
+    case Compare::le:
+      return a <= b;
+    case Compare::gt:
+      return a > b;
+    case Compare::ge:
+      return a >= b;
   }
   return false;
 }
@@ -26,7 +32,8 @@ Result<double> value_of(LabelFilter::Kind kind, std::string_view text) {
   if (kind == LabelFilter::Kind::duration) return static_cast<double>(TRY(parse_go_duration(text)));
   if (kind == LabelFilter::Kind::bytes) return static_cast<double>(TRY(parse_byte_size(text)));
   const auto number = metrics::parse_float(text);
-  if (!number) return Error{ErrorCode::bad_request, "strconv.ParseFloat: parsing " + metrics::quote(text) + ": invalid syntax"};
+  if (!number)
+    return Error{ErrorCode::bad_request, "strconv.ParseFloat: parsing " + metrics::quote(text) + ": invalid syntax"};
   return *number;
 }
 
@@ -39,18 +46,23 @@ class LabelFilterStep : public Step {
   bool test(const LabelFilter& filter, LineState& line) const {
     using Kind = LabelFilter::Kind;
     switch (filter.kind) {
-      case Kind::both: return test(*filter.left, line) && test(*filter.right, line);
-      case Kind::either: return test(*filter.left, line) || test(*filter.right, line);
-      case Kind::matcher: return filter.matcher.matches(line.get(filter.matcher.name));
+      case Kind::both:
+        return test(*filter.left, line) && test(*filter.right, line);
+      case Kind::either:
+        return test(*filter.left, line) || test(*filter.right, line);
+      case Kind::matcher:
+        return filter.matcher.matches(line.get(filter.matcher.name));
       case Kind::ip: {
         if (line.has_error()) return true;
         if (!line.has(filter.label)) return false;
         const auto address = parse_ip(line.get(filter.label));
         const auto range = IpRange::parse(filter.text);
-        const bool within = address ? range.ok() && range->holds(*address) : range.ok() && contains_address(line.get(filter.label), *range);
+        const bool within = address ? range.ok() && range->holds(*address)
+                                    : range.ok() && contains_address(line.get(filter.label), *range);
         return within == (filter.compare == Compare::eq);
       }
-      default: break;
+      default:
+        break;
     }
     if (line.has_error()) return true;  // why it failed is what its reader wants to see
     if (!line.has(filter.label)) return false;

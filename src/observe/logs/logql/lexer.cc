@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Upstream scans with Go's text/scanner: identifiers are letters, digits and '_', numbers are Go's, strings "…" and `…`.
+// Upstream scans with Go's text/scanner: identifiers are letters, digits and '_', numbers are Go's, strings "…" and
+// `…`.
 #include <algorithm>
 #include <array>
 
@@ -17,21 +18,55 @@ struct Word {
   std::string_view text;
   Tok kind;
 };
-constexpr Word kWords[] = {
-    {"by", Tok::by}, {"without", Tok::without}, {"bool", Tok::bool_word}, {"on", Tok::on}, {"ignoring", Tok::ignoring},
-    {"group_left", Tok::group_left}, {"group_right", Tok::group_right}, {"offset", Tok::offset}, {"or", Tok::or_op}, {"and", Tok::and_op},
-    {"unless", Tok::unless_op}, {"json", Tok::json}, {"logfmt", Tok::logfmt}, {"regexp", Tok::regexp}, {"unpack", Tok::unpack},
-    {"pattern", Tok::pattern}, {"line_format", Tok::line_format}, {"label_format", Tok::label_format}, {"unwrap", Tok::unwrap},
-    {"decolorize", Tok::decolorize}, {"drop", Tok::drop}, {"keep", Tok::keep}};
+constexpr Word kWords[] = {{"by", Tok::by},
+                           {"without", Tok::without},
+                           {"bool", Tok::bool_word},
+                           {"on", Tok::on},
+                           {"ignoring", Tok::ignoring},
+                           {"group_left", Tok::group_left},
+                           {"group_right", Tok::group_right},
+                           {"offset", Tok::offset},
+                           {"or", Tok::or_op},
+                           {"and", Tok::and_op},
+                           {"unless", Tok::unless_op},
+                           {"json", Tok::json},
+                           {"logfmt", Tok::logfmt},
+                           {"regexp", Tok::regexp},
+                           {"unpack", Tok::unpack},
+                           {"pattern", Tok::pattern},
+                           {"line_format", Tok::line_format},
+                           {"label_format", Tok::label_format},
+                           {"unwrap", Tok::unwrap},
+                           {"decolorize", Tok::decolorize},
+                           {"drop", Tok::drop},
+                           {"keep", Tok::keep}};
 // Longer ones first.
-constexpr Word kSigns[] = {
-    {"|=", Tok::pipe_exact}, {"|~", Tok::pipe_match}, {"|>", Tok::pipe_pattern}, {"=~", Tok::re}, {"!~", Tok::nre}, {"!>", Tok::npa},
-    {"!=", Tok::neq}, {"==", Tok::cmp_eq}, {">=", Tok::gte}, {"<=", Tok::lte}, {",", Tok::comma}, {"{", Tok::open_brace},
-    {"}", Tok::close_brace}, {"(", Tok::open_paren}, {")", Tok::close_paren}, {"|", Tok::pipe}, {"=", Tok::eq}, {">", Tok::gt},
-    {"<", Tok::lt}, {"+", Tok::add}, {"-", Tok::sub}, {"*", Tok::mul}, {"/", Tok::div}, {"%", Tok::mod}, {"^", Tok::pow}};
-constexpr std::string_view kRangeOps[] = {"rate", "rate_counter", "count_over_time", "bytes_rate", "bytes_over_time", "avg_over_time", "sum_over_time",
-    "min_over_time", "max_over_time", "stdvar_over_time", "stddev_over_time", "quantile_over_time", "first_over_time", "last_over_time", "absent_over_time"};
-constexpr std::string_view kVectorOps[] = {"sum", "avg", "max", "min", "count", "stddev", "stdvar", "bottomk", "topk", "sort", "sort_desc", "approx_topk"};
+constexpr Word kSigns[] = {{"|=", Tok::pipe_exact}, {"|~", Tok::pipe_match}, {"|>", Tok::pipe_pattern},
+                           {"=~", Tok::re},         {"!~", Tok::nre},        {"!>", Tok::npa},
+                           {"!=", Tok::neq},        {"==", Tok::cmp_eq},     {">=", Tok::gte},
+                           {"<=", Tok::lte},        {",", Tok::comma},       {"{", Tok::open_brace},
+                           {"}", Tok::close_brace}, {"(", Tok::open_paren},  {")", Tok::close_paren},
+                           {"|", Tok::pipe},        {"=", Tok::eq},          {">", Tok::gt},
+                           {"<", Tok::lt},          {"+", Tok::add},         {"-", Tok::sub},
+                           {"*", Tok::mul},         {"/", Tok::div},         {"%", Tok::mod},
+                           {"^", Tok::pow}};
+constexpr std::string_view kRangeOps[] = {"rate",
+                                          "rate_counter",
+                                          "count_over_time",
+                                          "bytes_rate",
+                                          "bytes_over_time",
+                                          "avg_over_time",
+                                          "sum_over_time",
+                                          "min_over_time",
+                                          "max_over_time",
+                                          "stdvar_over_time",
+                                          "stddev_over_time",
+                                          "quantile_over_time",
+                                          "first_over_time",
+                                          "last_over_time",
+                                          "absent_over_time"};
+constexpr std::string_view kVectorOps[] = {"sum",    "avg",     "max",  "min",  "count",     "stddev",
+                                           "stdvar", "bottomk", "topk", "sort", "sort_desc", "approx_topk"};
 constexpr std::string_view kConversions[] = {"bytes", "duration", "duration_seconds"};
 
 template <std::size_t N>
@@ -39,16 +74,24 @@ bool is_one_of(const std::string_view (&list)[N], std::string_view word) {
   return std::find(std::begin(list), std::end(list), word) != std::end(list);
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+}
 
 class Lexer {
  public:
   explicit Lexer(std::string_view text) : text_(text) {}
 
   Result<std::vector<Token>> run() {
-    if (text_.size() > kTextBytesMax) return Error{ErrorCode::bad_request, "query is too long: " + std::to_string(text_.size()) + " bytes, limit " + std::to_string(kTextBytesMax)};
+    if (text_.size() > kTextBytesMax)
+      return Error{ErrorCode::bad_request, "query is too long: " + std::to_string(text_.size()) + " bytes, limit " +
+                                               std::to_string(kTextBytesMax)};
     std::vector<Token> out;
     for (;;) {
       skip();
@@ -78,8 +121,10 @@ class Lexer {
   void place(std::uint32_t& line, std::uint32_t& column) {
     for (; counted_ < at_; ++counted_) {
       const char c = text_[counted_];
-      if (c == '\n') ++line_, column_ = 1;
-      else if ((static_cast<unsigned char>(c) & 0xC0) != 0x80) ++column_;
+      if (c == '\n')
+        ++line_, column_ = 1;
+      else if ((static_cast<unsigned char>(c) & 0xC0) != 0x80)
+        ++column_;
     }
     line = line_;
     column = column_;
@@ -163,7 +208,8 @@ class Lexer {
       return end;
     };
     const std::size_t duration_end = extent([&](std::size_t i) {
-      return std::string_view("numshdwy").find(text_[i]) != std::string_view::npos || text_[i] == '\xC2' || text_[i] == '\xB5';
+      return std::string_view("numshdwy").find(text_[i]) != std::string_view::npos || text_[i] == '\xC2' ||
+             text_[i] == '\xB5';
     });
     if (duration_end > at_ && !is_letter_at(duration_end)) {
       const auto parsed = parse_go_duration(text_.substr(begin, duration_end - begin));
@@ -175,7 +221,8 @@ class Lexer {
         return true;
       }
     }
-    const std::size_t size_end = extent([&](std::size_t i) { return std::string_view("BikKMGTP").find(text_[i]) != std::string_view::npos; });
+    const std::size_t size_end =
+        extent([&](std::size_t i) { return std::string_view("BikKMGTP").find(text_[i]) != std::string_view::npos; });
     if (size_end == at_) return false;
     const auto parsed = parse_byte_size(text_.substr(begin, size_end - begin));
     if (!parsed.ok()) return false;
@@ -208,7 +255,9 @@ class Lexer {
 
   // Whether a parenthesis comes, perhaps with by or without before it.
   bool is_function(std::size_t at) const {
-    const auto blank = [&] { while (at < text_.size() && is_space(text_[at])) ++at; };
+    const auto blank = [&] {
+      while (at < text_.size() && is_space(text_[at])) ++at;
+    };
     blank();
     for (const std::string_view word : {"by", "without"}) {
       if (to_lower(text_.substr(at, word.size())) != word) continue;
@@ -225,11 +274,17 @@ class Lexer {
     token_.text = text_.substr(begin, at_ - begin);
     token_.kind = Tok::identifier;
     const std::string lower = to_lower(token_.text);
-    const bool range_op = is_one_of(kRangeOps, lower), vector_op = is_one_of(kVectorOps, lower), conversion = is_one_of(kConversions, lower);
+    const bool range_op = is_one_of(kRangeOps, lower), vector_op = is_one_of(kVectorOps, lower),
+               conversion = is_one_of(kConversions, lower);
     if (range_op || vector_op || conversion || lower == "vector" || lower == "ip" || lower == "label_replace") {
       if (!is_function(at_)) return {};
       token_.text = lower;
-      token_.kind = range_op ? Tok::range_op : vector_op ? Tok::vector_op : conversion ? Tok::conversion : lower == "vector" ? Tok::vector : lower == "ip" ? Tok::ip : Tok::label_replace;
+      token_.kind = range_op            ? Tok::range_op
+                    : vector_op         ? Tok::vector_op
+                    : conversion        ? Tok::conversion
+                    : lower == "vector" ? Tok::vector
+                    : lower == "ip"     ? Tok::ip
+                                        : Tok::label_replace;
       return {};
     }
     for (const Word& one : kWords)
@@ -247,20 +302,31 @@ class Lexer {
 
 std::string token_name(const Token& token) {
   switch (token.kind) {
-    case Tok::end: return "$end";
-    case Tok::identifier: return "IDENTIFIER";
-    case Tok::string: return "STRING";
-    case Tok::number: return "NUMBER";
-    case Tok::duration: return "DURATION";
-    case Tok::bytes: return "BYTES";
-    case Tok::range: return "RANGE";
-    case Tok::flag: return "FUNCTION_FLAG";
-    default: return to_lower(token.text);
+    case Tok::end:
+      return "$end";
+    case Tok::identifier:
+      return "IDENTIFIER";
+    case Tok::string:
+      return "STRING";
+    case Tok::number:
+      return "NUMBER";
+    case Tok::duration:
+      return "DURATION";
+    case Tok::bytes:
+      return "BYTES";
+    case Tok::range:
+      return "RANGE";
+    case Tok::flag:
+      return "FUNCTION_FLAG";
+    default:
+      return to_lower(token.text);
   }
 }
 
 Error to_error(const ParseError& error) {
-  const std::string place = error.line == 0 && error.column == 0 ? " " : " at line " + std::to_string(error.line) + ", col " + std::to_string(error.column);
+  const std::string place = error.line == 0 && error.column == 0
+                                ? " "
+                                : " at line " + std::to_string(error.line) + ", col " + std::to_string(error.column);
   return {ErrorCode::bad_request, "parse error" + place + ": " + error.message};
 }
 

@@ -46,12 +46,15 @@ class LineFilterStep : public Step {
 Result<Operand> make_operand(LineMatch match, const LineFilter::One& one) {
   Operand out;
   if (one.is_ip) {
-    if (match != LineMatch::equal && match != LineMatch::not_equal) return Error{ErrorCode::bad_request, "invalid operation"};
+    if (match != LineMatch::equal && match != LineMatch::not_equal)
+      return Error{ErrorCode::bad_request, "invalid operation"};
     out.range = TRY(IpRange::parse(one.text));
   } else if (match == LineMatch::regex || match == LineMatch::not_regex) {
     auto regex = TRY(LineRegex::compile(one.text));
-    if (regex.is_literal()) out.literal = one.text;
-    else out.regex = std::move(regex);
+    if (regex.is_literal())
+      out.literal = one.text;
+    else
+      out.regex = std::move(regex);
   } else if (match == LineMatch::pattern || match == LineMatch::not_pattern) {
     out.pattern = TRY(Pattern::parse(one.text, Pattern::Use::filter));
   } else {
@@ -74,7 +77,8 @@ Result<void> check_line_filter(const LineFilter& filter) {
 }
 
 Result<StepPtr> make_line_filter(const LineFilter& filter) {
-  const bool negated = filter.match == LineMatch::not_equal || filter.match == LineMatch::not_regex || filter.match == LineMatch::not_pattern;
+  const bool negated = filter.match == LineMatch::not_equal || filter.match == LineMatch::not_regex ||
+                       filter.match == LineMatch::not_pattern;
   return StepPtr(std::make_unique<LineFilterStep>(TRY(operands(filter)), negated));
 }
 

@@ -57,25 +57,29 @@ Labels FoundLine::labels() const {
 }
 
 bool block_may_match(const BlockRef& block, const Pipeline& pipeline) {
-  return std::all_of(pipeline.needles().begin(), pipeline.needles().end(), [&](const std::string& needle) { return may_contain(block.filter, needle); });
+  return std::all_of(pipeline.needles().begin(), pipeline.needles().end(),
+                     [&](const std::string& needle) { return may_contain(block.filter, needle); });
 }
 
-Result<std::vector<FoundLine>> query_lines(const Store& store, const EngineOptions& options, const Selector& selector, const LogQuery& query, std::int64_t now,
-                                           QueryStats& stats) {
+Result<std::vector<FoundLine>> query_lines(const Store& store, const EngineOptions& options, const Selector& selector,
+                                           const LogQuery& query, std::int64_t now, QueryStats& stats) {
   const Deadline deadline(options.timeout);
   const Pipeline pipeline = TRY(Pipeline::compile(selector.stages));
   Best best(query.limit, query.direction);
   if (query.limit == 0 || query.end <= query.start) return best.take();
   std::vector<std::pair<Labels, Cursor>> cursors;
   for (StreamBlocks& stream : store.select(selector.matchers, query.start, query.end - 1)) {
-    CursorOptions how{std::max(query.start, store.horizon(stream.labels, now)), query.end - 1, query.direction, Columns::all, {}};
-    if (!pipeline.needles().empty()) how.may_matter = [&pipeline](const BlockRef& block) { return block_may_match(block, pipeline); };
+    CursorOptions how{
+        std::max(query.start, store.horizon(stream.labels, now)), query.end - 1, query.direction, Columns::all, {}};
+    if (!pipeline.needles().empty())
+      how.may_matter = [&pipeline](const BlockRef& block) { return block_may_match(block, pipeline); };
     cursors.emplace_back(stream.labels, Cursor(std::move(stream.blocks), std::move(how)));
   }
   stats.streams += cursors.size();
   // Streams with the newest (forward: the oldest) lines first: then most of the others need not be opened.
   std::stable_sort(cursors.begin(), cursors.end(), [&](const auto& a, const auto& b) {
-    return query.direction == Direction::forward ? a.second.bound() < b.second.bound() : a.second.bound() > b.second.bound();
+    return query.direction == Direction::forward ? a.second.bound() < b.second.bound()
+                                                 : a.second.bound() > b.second.bound();
   });
   LineState state;
   for (auto& [labels, cursor] : cursors) {
@@ -91,7 +95,8 @@ Result<std::vector<FoundLine>> query_lines(const Store& store, const EngineOptio
         if (!pipeline.apply(state)) continue;
         const bool plain = state.is_plain();
         best.add({state.time(), std::string(state.line()), plain ? labels : state.labels_of(Origin::stream),
-                  plain ? run.lines->metadata_of(at) : state.labels_of(Origin::metadata), plain ? Labels() : state.labels_of(Origin::parsed)});
+                  plain ? run.lines->metadata_of(at) : state.labels_of(Origin::metadata),
+                  plain ? Labels() : state.labels_of(Origin::parsed)});
       }
     }
     stats.text_bytes += cursor.text_bytes();

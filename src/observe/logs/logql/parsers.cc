@@ -34,7 +34,8 @@ class Extracted {
     if (!names_.insert(name).second) return;
     std::string clean;
     if (value.find('\xEF') != std::string_view::npos)  // U+FFFD, what a broken text was replaced by, is no label's
-      for (std::size_t i = 0; i < value.size(); ++i) value.substr(i).starts_with("\xEF\xBF\xBD") ? (void)(i += 2, clean += ' ') : (void)(clean += value[i]);
+      for (std::size_t i = 0; i < value.size(); ++i)
+        value.substr(i).starts_with("\xEF\xBF\xBD") ? (void)(i += 2, clean += ' ') : (void)(clean += value[i]);
     line_.set(name, clean.empty() ? value : std::string_view(clean));
   }
 
@@ -49,12 +50,13 @@ class JsonAllStep : public Step {
     if (line.line().empty()) return true;
     const std::string text(line.line());
     Extracted out(line);
-    const auto read = JsonScan(text).leaves([&](const std::vector<std::string>& path, JsonKind kind, std::string_view value) {
-      if (kind == JsonKind::list || kind == JsonKind::null) return;
-      std::string name;
-      for (const std::string& key : path) (name += name.empty() ? "" : "_") += label_name(key, name.empty());
-      out.set(std::move(name), value);
-    });
+    const auto read =
+        JsonScan(text).leaves([&](const std::vector<std::string>& path, JsonKind kind, std::string_view value) {
+          if (kind == JsonKind::list || kind == JsonKind::null) return;
+          std::string name;
+          for (const std::string& key : path) (name += name.empty() ? "" : "_") += label_name(key, name.empty());
+          out.set(std::move(name), value);
+        });
     if (!read.ok()) line.fail(kJsonFailed, read.error().message);
     return true;
   }
@@ -80,7 +82,8 @@ class JsonPathsStep : public Step {
 };
 
 // key=value key="quoted value" alone. Gives each; false at what is none, when it is asked to be strict.
-bool read_logfmt(std::string_view text, const std::function<void(std::string_view key, std::string_view value)>& call, std::string& problem) {
+bool read_logfmt(std::string_view text, const std::function<void(std::string_view key, std::string_view value)>& call,
+                 std::string& problem) {
   bool whole = true;
   const auto bad = [&](std::size_t at, std::string_view what) {
     if (whole) problem = "logfmt syntax error at pos " + std::to_string(at + 1) + " : " + std::string(what);
@@ -96,8 +99,10 @@ bool read_logfmt(std::string_view text, const std::function<void(std::string_vie
     const std::string_view key = text.substr(begin, at - begin);
     if (at < text.size() && text[at] == '"') bad(at, "unexpected '\"'");
     if (at >= text.size() || text[at] != '=' || key.empty()) {
-      if (key.empty() && at < text.size() && text[at] == '=') bad(at, "unexpected '='");
-      else if (!key.empty() && (at >= text.size() || text[at] != '"')) call(key, {});
+      if (key.empty() && at < text.size() && text[at] == '=')
+        bad(at, "unexpected '='");
+      else if (!key.empty() && (at >= text.size() || text[at] != '"'))
+        call(key, {});
       while (at < text.size() && static_cast<unsigned char>(text[at]) > ' ') ++at;
       continue;
     }
@@ -146,12 +151,15 @@ class LogfmtStep : public Step {
     const std::string text(line.line());
     Extracted out(line);
     std::string problem;
-    const bool whole = read_logfmt(text, [&](std::string_view key, std::string_view value) {
-      if (value.empty() && !parser_.keep_empty) return;
-      if (parser_.extractions.empty()) return out.set(label_name(key), value);
-      for (const Extraction& one : parser_.extractions)
-        if (one.path == key) out.set(one.label, value);
-    }, problem);
+    const bool whole = read_logfmt(
+        text,
+        [&](std::string_view key, std::string_view value) {
+          if (value.empty() && !parser_.keep_empty) return;
+          if (parser_.extractions.empty()) return out.set(label_name(key), value);
+          for (const Extraction& one : parser_.extractions)
+            if (one.path == key) out.set(one.label, value);
+        },
+        problem);
     if (!whole && parser_.strict) line.fail(kLogfmtFailed, problem);
     for (const Extraction& one : parser_.extractions)  // what was asked for is there, perhaps empty
       if (!line.has(one.label)) line.set(one.label, "");
@@ -206,11 +214,14 @@ class UnpackStep : public Step {
       line.fail(kJsonFailed, "expecting json object(6), but it is not");
       return true;
     }
-    const auto read = JsonScan(text).members([&](const std::string& key, JsonKind kind, std::string_view, std::string_view value) {
-      if (kind != JsonKind::string) return;
-      if (key == "_entry") entry = value;
-      else labels.emplace_back(label_name(key), value);
-    });
+    const auto read =
+        JsonScan(text).members([&](const std::string& key, JsonKind kind, std::string_view, std::string_view value) {
+          if (kind != JsonKind::string) return;
+          if (key == "_entry")
+            entry = value;
+          else
+            labels.emplace_back(label_name(key), value);
+        });
     if (!read.ok()) {
       line.fail(kJsonFailed, read.error().message);
       return true;
@@ -242,17 +253,22 @@ Result<StepPtr> make_parser(const Parser& parser) {
       for (const Extraction& one : parser.extractions)
         for (const char c : one.path)
           if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_')
-            return Error{ErrorCode::bad_request, "cannot parse expression [" + one.path + "]: unexpected char " + std::string(1, c)};
+            return Error{ErrorCode::bad_request,
+                         "cannot parse expression [" + one.path + "]: unexpected char " + std::string(1, c)};
       return StepPtr(std::make_unique<LogfmtStep>(parser));
-    case ParserKind::unpack: return StepPtr(std::make_unique<UnpackStep>());
-    case ParserKind::pattern: return StepPtr(std::make_unique<PatternStep>(TRY(Pattern::parse(parser.text, Pattern::Use::parser))));
+    case ParserKind::unpack:
+      return StepPtr(std::make_unique<UnpackStep>());
+    case ParserKind::pattern:
+      return StepPtr(std::make_unique<PatternStep>(TRY(Pattern::parse(parser.text, Pattern::Use::parser))));
     case ParserKind::regexp: {
       auto regex = TRY(LineRegex::compile(parser.text));
       std::set<std::string> names;
       for (const std::string& name : regex.names()) {
         if (name.empty()) continue;
-        if (!metrics::is_plain_label_name(name)) return Error{ErrorCode::bad_request, "invalid extracted label name '" + name + "'"};
-        if (!names.insert(name).second) return Error{ErrorCode::bad_request, "duplicate extracted label name '" + name + "'"};
+        if (!metrics::is_plain_label_name(name))
+          return Error{ErrorCode::bad_request, "invalid extracted label name '" + name + "'"};
+        if (!names.insert(name).second)
+          return Error{ErrorCode::bad_request, "duplicate extracted label name '" + name + "'"};
       }
       if (names.empty()) return Error{ErrorCode::bad_request, "at least one named capture must be supplied"};
       return StepPtr(std::make_unique<RegexpStep>(std::move(regex)));

@@ -15,14 +15,16 @@ Result<Pattern> Pattern::parse(std::string_view text, Use use) {
   };
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t close = text[at] == '<' ? text.find('>', at) : std::string_view::npos;
-    const std::string_view name = close == std::string_view::npos ? std::string_view() : text.substr(at + 1, close - at - 1);
+    const std::string_view name =
+        close == std::string_view::npos ? std::string_view() : text.substr(at + 1, close - at - 1);
     if (!metrics::is_plain_label_name(name)) {
       literal += text[at++];
       continue;
     }
     end_literal();
     if (!out.parts_.empty() && out.parts_.back().capture)
-      return Error{ErrorCode::bad_request, "found consecutive capture '<" + out.parts_.back().text + "><" + std::string(name) + ">': invalid expression"};
+      return Error{ErrorCode::bad_request, "found consecutive capture '<" + out.parts_.back().text + "><" +
+                                               std::string(name) + ">': invalid expression"};
     out.parts_.push_back({std::string(name), true});
     at = close + 1;
   }

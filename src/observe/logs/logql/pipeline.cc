@@ -18,7 +18,9 @@ class DropKeepStep : public Step {
       return true;
     }
     line.keep_only([&](const std::string& name, const std::string& value) {
-      return std::any_of(stage_.names.begin(), stage_.names.end(), [&](const NamedMatcher& one) { return one.name == name && (!one.matcher || one.matcher->matches(value)); });
+      return std::any_of(stage_.names.begin(), stage_.names.end(), [&](const NamedMatcher& one) {
+        return one.name == name && (!one.matcher || one.matcher->matches(value));
+      });
     });
     return true;
   }
@@ -65,15 +67,22 @@ Result<Pipeline> Pipeline::compile(const std::vector<Stage>& stages) {
     Result<StepPtr> step = StepPtr();
     if (const auto* filter = std::get_if<LineFilter>(&stage)) {
       step = make_line_filter(*filter);
-      if (!changed && filter->match == LineMatch::equal && filter->any.size() == 1 && !filter->any[0].is_ip) pipeline.needles_.push_back(filter->any[0].text);
+      if (!changed && filter->match == LineMatch::equal && filter->any.size() == 1 && !filter->any[0].is_ip)
+        pipeline.needles_.push_back(filter->any[0].text);
     } else {
       pipeline.only_line_filters_ = false;
-      if (const auto* parser = std::get_if<Parser>(&stage)) step = make_parser(*parser), changed |= parser->kind == ParserKind::unpack;
-      else if (const auto* label = std::get_if<std::shared_ptr<const LabelFilter>>(&stage)) step = make_label_filter(*label);
-      else if (const auto* line = std::get_if<LineFormat>(&stage)) step = make_line_format(*line), changed = true;
-      else if (const auto* labels = std::get_if<LabelFormat>(&stage)) step = make_label_format(*labels);
-      else if (const auto* names = std::get_if<DropKeep>(&stage)) step = make_drop_keep(*names);
-      else step = make_decolorize(), changed = true;
+      if (const auto* parser = std::get_if<Parser>(&stage))
+        step = make_parser(*parser), changed |= parser->kind == ParserKind::unpack;
+      else if (const auto* label = std::get_if<std::shared_ptr<const LabelFilter>>(&stage))
+        step = make_label_filter(*label);
+      else if (const auto* line = std::get_if<LineFormat>(&stage))
+        step = make_line_format(*line), changed = true;
+      else if (const auto* labels = std::get_if<LabelFormat>(&stage))
+        step = make_label_format(*labels);
+      else if (const auto* names = std::get_if<DropKeep>(&stage))
+        step = make_drop_keep(*names);
+      else
+        step = make_decolorize(), changed = true;
     }
     pipeline.steps_.push_back(TRY(std::move(step)));
   }

@@ -15,7 +15,8 @@ namespace {
 using metrics::quote;
 
 std::string duration_text(std::int64_t ns) {
-  if (ns % 1'000'000 == 0) return ns < 0 ? "-" + metrics::format_duration(-ns / 1'000'000) : metrics::format_duration(ns / 1'000'000);
+  if (ns % 1'000'000 == 0)
+    return ns < 0 ? "-" + metrics::format_duration(-ns / 1'000'000) : metrics::format_duration(ns / 1'000'000);
   return format_duration(Duration(ns));
 }
 
@@ -31,21 +32,36 @@ std::string_view sign(Compare compare) {
 
 std::string_view sign(Tok op) {
   switch (op) {
-    case Tok::or_op: return "or";
-    case Tok::and_op: return "and";
-    case Tok::unless_op: return "unless";
-    case Tok::cmp_eq: return "==";
-    case Tok::neq: return "!=";
-    case Tok::lt: return "<";
-    case Tok::lte: return "<=";
-    case Tok::gt: return ">";
-    case Tok::gte: return ">=";
-    case Tok::add: return "+";
-    case Tok::sub: return "-";
-    case Tok::mul: return "*";
-    case Tok::div: return "/";
-    case Tok::mod: return "%";
-    default: return "^";
+    case Tok::or_op:
+      return "or";
+    case Tok::and_op:
+      return "and";
+    case Tok::unless_op:
+      return "unless";
+    case Tok::cmp_eq:
+      return "==";
+    case Tok::neq:
+      return "!=";
+    case Tok::lt:
+      return "<";
+    case Tok::lte:
+      return "<=";
+    case Tok::gt:
+      return ">";
+    case Tok::gte:
+      return ">=";
+    case Tok::add:
+      return "+";
+    case Tok::sub:
+      return "-";
+    case Tok::mul:
+      return "*";
+    case Tok::div:
+      return "/";
+    case Tok::mod:
+      return "%";
+    default:
+      return "^";
   }
 }
 
@@ -64,20 +80,23 @@ struct StageText {
     if (p.strict) out += " --strict";
     if (p.keep_empty) out += " --keep-empty";
     if (!p.text.empty()) out += " " + quote(p.text);
-    for (std::size_t i = 0; i < p.extractions.size(); ++i) out += (i == 0 ? " " : ",") + p.extractions[i].label + "=" + quote(p.extractions[i].path);
+    for (std::size_t i = 0; i < p.extractions.size(); ++i)
+      out += (i == 0 ? " " : ",") + p.extractions[i].label + "=" + quote(p.extractions[i].path);
     return out;
   }
   std::string operator()(const std::shared_ptr<const LabelFilter>& f) const { return "| " + print(*f); }
   std::string operator()(const LineFormat& f) const { return "| line_format " + quote(f.text); }
   std::string operator()(const LabelFormat& f) const {
     std::string out = "| label_format ";
-    for (std::size_t i = 0; i < f.all.size(); ++i) out += (i == 0 ? "" : ",") + f.all[i].label + "=" + (f.all[i].rename ? f.all[i].value : quote(f.all[i].value));
+    for (std::size_t i = 0; i < f.all.size(); ++i)
+      out += (i == 0 ? "" : ",") + f.all[i].label + "=" + (f.all[i].rename ? f.all[i].value : quote(f.all[i].value));
     return out;
   }
   std::string operator()(const Decolorize&) const { return "| decolorize"; }
   std::string operator()(const DropKeep& d) const {
     std::string out = d.drop ? "| drop " : "| keep ";
-    for (std::size_t i = 0; i < d.names.size(); ++i) out += (i == 0 ? "" : ",") + (d.names[i].matcher ? d.names[i].matcher->str() : d.names[i].name);
+    for (std::size_t i = 0; i < d.names.size(); ++i)
+      out += (i == 0 ? "" : ",") + (d.names[i].matcher ? d.names[i].matcher->str() : d.names[i].name);
     return out;
   }
 };
@@ -93,7 +112,8 @@ struct NodeText {
     if (r.has_param) out += metrics::format_general(r.param) + ",";
     out += print(r.selector);
     if (r.unwrap) {
-      out += " | unwrap " + (r.unwrap->conversion.empty() ? r.unwrap->label : r.unwrap->conversion + "(" + r.unwrap->label + ")");
+      out += " | unwrap " +
+             (r.unwrap->conversion.empty() ? r.unwrap->label : r.unwrap->conversion + "(" + r.unwrap->label + ")");
       for (const auto& filter : r.unwrap->filters) out += " | " + print(*filter);
     }
     out += "[" + duration_text(r.range) + "]";
@@ -114,11 +134,14 @@ struct NodeText {
     if (b.return_bool) out += " bool";
     const Matching& m = b.matching;
     if (m.is_written) out += std::string(m.on ? " on " : " ignoring ") + "(" + join(m.labels, ",") + ")";
-    if (m.card != Cardinality::one_to_one) out += std::string(m.card == Cardinality::many_to_one ? " group_left " : " group_right ") + "(" + join(m.include, ",") + ")";
+    if (m.card != Cardinality::one_to_one)
+      out += std::string(m.card == Cardinality::many_to_one ? " group_left " : " group_right ") + "(" +
+             join(m.include, ",") + ")";
     return out + " " + print(*b.right) + ")";
   }
   std::string operator()(const LabelReplace& l) const {
-    return "label_replace(" + print(*l.inner) + "," + quote(l.destination) + "," + quote(l.replacement) + "," + quote(l.source) + "," + quote(l.pattern) + ")";
+    return "label_replace(" + print(*l.inner) + "," + quote(l.destination) + "," + quote(l.replacement) + "," +
+           quote(l.source) + "," + quote(l.pattern) + ")";
   }
   std::string operator()(const VectorLiteral& v) const { return "vector(" + metrics::format_general(v.value) + ")"; }
   std::string operator()(const Literal& l) const { return metrics::format_general(l.value); }
@@ -133,11 +156,16 @@ std::string print_stage(const Stage& stage) {
 std::string print(const LabelFilter& f) {
   using Kind = LabelFilter::Kind;
   switch (f.kind) {
-    case Kind::matcher: return f.matcher.str();
-    case Kind::ip: return f.label + (f.compare == Compare::eq ? "=" : "!=") + "ip(" + quote(f.text) + ")";
-    case Kind::both: return "( " + print(*f.left) + " , " + print(*f.right) + " )";
-    case Kind::either: return "( " + print(*f.left) + " or " + print(*f.right) + " )";
-    default: return f.label + std::string(sign(f.compare)) + f.number_text;
+    case Kind::matcher:
+      return f.matcher.str();
+    case Kind::ip:
+      return f.label + (f.compare == Compare::eq ? "=" : "!=") + "ip(" + quote(f.text) + ")";
+    case Kind::both:
+      return "( " + print(*f.left) + " , " + print(*f.right) + " )";
+    case Kind::either:
+      return "( " + print(*f.left) + " or " + print(*f.right) + " )";
+    default:
+      return f.label + std::string(sign(f.compare)) + f.number_text;
   }
 }
 

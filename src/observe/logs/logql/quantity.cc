@@ -15,12 +15,29 @@ struct ByteUnit {
   std::uint64_t factor;
 };
 constexpr std::uint64_t kKilo = 1000, kKibi = 1024;
-constexpr std::array<ByteUnit, 23> kByteUnits{{{"", 1}, {"b", 1},
-  {"k", kKilo}, {"kb", kKilo}, {"ki", kKibi}, {"kib", kKibi},
-  {"m", kKilo * kKilo}, {"mb", kKilo * kKilo}, {"mi", kKibi * kKibi}, {"mib", kKibi * kKibi},
-  {"g", 1'000'000'000}, {"gb", 1'000'000'000}, {"gi", 1ull << 30}, {"gib", 1ull << 30},
-  {"t", 1'000'000'000'000}, {"tb", 1'000'000'000'000}, {"ti", 1ull << 40}, {"tib", 1ull << 40},
-  {"p", 1'000'000'000'000'000}, {"pb", 1'000'000'000'000'000}, {"pi", 1ull << 50}, {"pib", 1ull << 50}, {"e", 1'000'000'000'000'000'000}}};
+constexpr std::array<ByteUnit, 23> kByteUnits{{{"", 1},
+                                               {"b", 1},
+                                               {"k", kKilo},
+                                               {"kb", kKilo},
+                                               {"ki", kKibi},
+                                               {"kib", kKibi},
+                                               {"m", kKilo* kKilo},
+                                               {"mb", kKilo* kKilo},
+                                               {"mi", kKibi* kKibi},
+                                               {"mib", kKibi* kKibi},
+                                               {"g", 1'000'000'000},
+                                               {"gb", 1'000'000'000},
+                                               {"gi", 1ull << 30},
+                                               {"gib", 1ull << 30},
+                                               {"t", 1'000'000'000'000},
+                                               {"tb", 1'000'000'000'000},
+                                               {"ti", 1ull << 40},
+                                               {"tib", 1ull << 40},
+                                               {"p", 1'000'000'000'000'000},
+                                               {"pb", 1'000'000'000'000'000},
+                                               {"pi", 1ull << 50},
+                                               {"pib", 1ull << 50},
+                                               {"e", 1'000'000'000'000'000'000}}};
 
 }  // namespace
 
@@ -37,7 +54,8 @@ Result<std::uint64_t> parse_byte_size(std::string_view text) {
   for (; end < text.size() && ((text[end] >= '0' && text[end] <= '9') || text[end] == '.' || text[end] == ','); ++end)
     if (text[end] != ',') digits += text[end];
   const auto value = metrics::parse_float(digits);
-  if (!value) return Error{ErrorCode::bad_request, "strconv.ParseFloat: parsing " + metrics::quote(digits) + ": invalid syntax"};
+  if (!value)
+    return Error{ErrorCode::bad_request, "strconv.ParseFloat: parsing " + metrics::quote(digits) + ": invalid syntax"};
   const std::string unit = to_lower(trim(text.substr(end)));
   for (const ByteUnit& one : kByteUnits) {
     if (one.name != unit) continue;

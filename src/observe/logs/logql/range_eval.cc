@@ -10,7 +10,8 @@ namespace caisson::logs::logql {
 namespace {
 
 bool is_counted(const RangeAggregation& node) {
-  return !node.unwrap && (node.op == "count_over_time" || node.op == "rate" || node.op == "bytes_over_time" || node.op == "bytes_rate" || node.op == "absent_over_time");
+  return !node.unwrap && (node.op == "count_over_time" || node.op == "rate" || node.op == "bytes_over_time" ||
+                          node.op == "bytes_rate" || node.op == "absent_over_time");
 }
 bool counts_bytes(const RangeAggregation& node) {
   return node.op == "bytes_over_time" || node.op == "bytes_rate";
@@ -29,8 +30,15 @@ struct StepSpan {
 
 class RangeRun {
  public:
-  RangeRun(const RangeAggregation& node, const Grouping* grouping, const Window& window, const EngineOptions& options, QueryStats& stats)
-      : node_(node), grouping_(grouping), window_(window), options_(options), stats_(stats), counted_(is_counted(node)), bytes_(counts_bytes(node)) {}
+  RangeRun(const RangeAggregation& node, const Grouping* grouping, const Window& window, const EngineOptions& options,
+           QueryStats& stats)
+      : node_(node),
+        grouping_(grouping),
+        window_(window),
+        options_(options),
+        stats_(stats),
+        counted_(is_counted(node)),
+        bytes_(counts_bytes(node)) {}
 
   Result<void> compile() {
     pipeline_ = TRY(Pipeline::compile(node_.selector.stages));
@@ -43,7 +51,8 @@ class RangeRun {
     labels_ = stream.labels;
     by_metadata_.clear();
     if (counted_ && pipeline_.empty()) take_whole_blocks(stream, mint, maxt);
-    CursorOptions how{mint, maxt, Direction::forward, counted_ && pipeline_.empty() ? Columns::times_and_lengths : Columns::all, {}};
+    CursorOptions how{
+        mint, maxt, Direction::forward, counted_ && pipeline_.empty() ? Columns::times_and_lengths : Columns::all, {}};
     if (!pipeline_.needles().empty())
       how.may_matter = [this](const BlockRef& block) { return block_may_match(block, pipeline_); };
     Cursor cursor(std::move(stream.blocks), std::move(how));
@@ -66,7 +75,8 @@ class RangeRun {
     };
     const auto steps = static_cast<std::int64_t>(window_.steps());
     const std::int64_t at = t + node_.offset - window_.start;
-    return {static_cast<std::size_t>(std::min(up(at), steps)), static_cast<std::size_t>(std::min(up(at + node_.range), steps))};
+    return {static_cast<std::size_t>(std::min(up(at), steps)),
+            static_cast<std::size_t>(std::min(up(at + node_.range), steps))};
   }
 
   // A block whose lines are all in the same windows is counted without being opened.
@@ -79,7 +89,8 @@ class RangeRun {
       const bool alone = info.mint > before && (i + 1 == blocks.size() || blocks[i + 1].info.mint > info.maxt);
       before = std::max(before, info.maxt);
       const StepSpan span = span_of(info.mint);
-      if (!alone || info.mint < mint || info.maxt > maxt || span != span_of(info.maxt) || (info.has_metadata && !grouped_by_stream())) {
+      if (!alone || info.mint < mint || info.maxt > maxt || span != span_of(info.maxt) ||
+          (info.has_metadata && !grouped_by_stream())) {
         left.push_back(std::move(blocks[i]));
         continue;
       }
@@ -93,7 +104,9 @@ class RangeRun {
 
   // Metadata does not matter: the labels that are grouped by are all the stream's.
   bool grouped_by_stream() const {
-    return grouping_ && !grouping_->without && std::all_of(grouping_->labels.begin(), grouping_->labels.end(), [&](const std::string& name) { return !labels_.get(name).empty(); });
+    return grouping_ && !grouping_->without &&
+           std::all_of(grouping_->labels.begin(), grouping_->labels.end(),
+                       [&](const std::string& name) { return !labels_.get(name).empty(); });
   }
 
   Result<void> line(const Lines& lines, std::size_t i) {
@@ -128,7 +141,8 @@ class RangeRun {
       add(group, span, value, 1);
       return {};
     }
-    if (++held_ > options_.samples_max) return Error{ErrorCode::too_large, "query holds more than " + std::to_string(options_.samples_max) + " samples"};
+    if (++held_ > options_.samples_max)
+      return Error{ErrorCode::too_large, "query holds more than " + std::to_string(options_.samples_max) + " samples"};
     groups_[group].samples.push_back({t + node_.offset, value});
     return {};
   }
@@ -136,9 +150,11 @@ class RangeRun {
   // A label explosion ends here: series times steps are held at once.
   Result<void> check_size() const {
     if (groups_.size() > options_.groups_max)
-      return Error{ErrorCode::too_large, "query makes more than " + std::to_string(options_.groups_max) + " series while it is evaluated"};
+      return Error{ErrorCode::too_large,
+                   "query makes more than " + std::to_string(options_.groups_max) + " series while it is evaluated"};
     if (groups_.size() * window_.steps() > options_.samples_max)
-      return Error{ErrorCode::too_large, "query holds more than " + std::to_string(options_.samples_max) + " samples: " + std::to_string(groups_.size()) + " series of " +
+      return Error{ErrorCode::too_large, "query holds more than " + std::to_string(options_.samples_max) +
+                                             " samples: " + std::to_string(groups_.size()) + " series of " +
                                              std::to_string(window_.steps()) + " steps"};
     return {};
   }
@@ -153,8 +169,9 @@ class RangeRun {
     }
     if (!grouping && !node_.unwrap) return state_.labels();
     state_.each([&](const std::string& name, const std::string& value, Origin) {
-      const bool left_out = (node_.unwrap && name == node_.unwrap->label) ||
-                            (grouping && std::find(grouping->labels.begin(), grouping->labels.end(), name) != grouping->labels.end());
+      const bool left_out =
+          (node_.unwrap && name == node_.unwrap->label) ||
+          (grouping && std::find(grouping->labels.begin(), grouping->labels.end(), name) != grouping->labels.end());
       if (!left_out) out.push_back({name, value});
     });
     return Labels::from(std::move(out));
@@ -233,7 +250,8 @@ Matrix RangeRun::finish(const Matrix& empty) {
 Matrix absent(const RangeAggregation& node, const Matrix& found, Matrix constant_one) {
   std::vector<Label> labels;
   for (const Matcher& m : node.selector.matchers) {
-    const bool twice = std::count_if(node.selector.matchers.begin(), node.selector.matchers.end(), [&](const Matcher& o) { return o.name == m.name; }) > 1;
+    const bool twice = std::count_if(node.selector.matchers.begin(), node.selector.matchers.end(),
+                                     [&](const Matcher& o) { return o.name == m.name; }) > 1;
     if (m.type == metrics::MatchType::equal && !twice) labels.push_back({m.name, m.value});
   }
   Series& out = constant_one.series[0];
@@ -249,10 +267,12 @@ Matrix absent(const RangeAggregation& node, const Matrix& found, Matrix constant
 Result<Matrix> Evaluator::range(const RangeAggregation& node, const Grouping* wanted) {
   RangeRun run(node, wanted, window_, options_, stats_);
   TRY(run.compile());
-  const std::int64_t mint = window_.start - node.range - node.offset + 1, maxt = window_.time(window_.steps() - 1) - node.offset;
+  const std::int64_t mint = window_.start - node.range - node.offset + 1,
+                     maxt = window_.time(window_.steps() - 1) - node.offset;
   auto streams = store_.select(node.selector.matchers, mint, maxt);
   stats_.streams += streams.size();
-  for (StreamBlocks& stream : streams) TRY(run.stream(stream, std::max(mint, store_.horizon(stream.labels, now_)), maxt, deadline_));
+  for (StreamBlocks& stream : streams)
+    TRY(run.stream(stream, std::max(mint, store_.horizon(stream.labels, now_)), maxt, deadline_));
   Matrix empty;
   empty.series.push_back(empty_series({}));
   Matrix out = run.finish(empty);

@@ -17,17 +17,28 @@ namespace {
 // In the words of Go's regexp, which people know from Loki.
 std::string fault(const RE2& re) {
   switch (re.error_code()) {
-    case RE2::ErrorMissingParen: return "missing closing )";
-    case RE2::ErrorMissingBracket: return "missing closing ]";
-    case RE2::ErrorRepeatArgument: return "missing argument to repetition operator";
-    case RE2::ErrorRepeatOp: return "invalid nested repetition operator";
-    case RE2::ErrorRepeatSize: return "invalid repeat count";
-    case RE2::ErrorTrailingBackslash: return "trailing backslash at end of expression";
-    case RE2::ErrorBadEscape: return "invalid escape sequence";
-    case RE2::ErrorBadCharRange: return "invalid character class range";
-    case RE2::ErrorBadCharClass: return "invalid character class";
-    case RE2::ErrorBadNamedCapture: return "invalid named capture";
-    default: return re.error().substr(0, re.error().find(": "));
+    case RE2::ErrorMissingParen:
+      return "missing closing )";
+    case RE2::ErrorMissingBracket:
+      return "missing closing ]";
+    case RE2::ErrorRepeatArgument:
+      return "missing argument to repetition operator";
+    case RE2::ErrorRepeatOp:
+      return "invalid nested repetition operator";
+    case RE2::ErrorRepeatSize:
+      return "invalid repeat count";
+    case RE2::ErrorTrailingBackslash:
+      return "trailing backslash at end of expression";
+    case RE2::ErrorBadEscape:
+      return "invalid escape sequence";
+    case RE2::ErrorBadCharRange:
+      return "invalid character class range";
+    case RE2::ErrorBadCharClass:
+      return "invalid character class";
+    case RE2::ErrorBadNamedCapture:
+      return "invalid named capture";
+    default:
+      return re.error().substr(0, re.error().find(": "));
   }
 }
 
@@ -38,7 +49,9 @@ Result<LineRegex> LineRegex::compile(std::string_view pattern) {
   options.set_log_errors(false);
   options.set_max_mem(8 << 20);
   auto impl = std::make_shared<Impl>(std::string(pattern), options);
-  if (!impl->re.ok()) return Error{ErrorCode::bad_request, "error parsing regexp: " + fault(impl->re) + ": `" + impl->re.error_arg() + "`"};
+  if (!impl->re.ok())
+    return Error{ErrorCode::bad_request,
+                 "error parsing regexp: " + fault(impl->re) + ": `" + impl->re.error_arg() + "`"};
   impl->names.resize(static_cast<std::size_t>(impl->re.NumberOfCapturingGroups()) + 1);
   for (const auto& [index, name] : impl->re.CapturingGroupNames()) impl->names[static_cast<std::size_t>(index)] = name;
   impl->literal = pattern.find_first_of("\\.+*?()|[]{}^$") == std::string_view::npos;
@@ -53,13 +66,19 @@ bool LineRegex::matches(std::string_view line) const {
 
 bool LineRegex::groups(std::string_view line, std::vector<std::string_view>& out) const {
   std::vector<re2::StringPiece> found(impl_->names.size());
-  if (!impl_->re.Match(re2::StringPiece(line.data(), line.size()), 0, line.size(), RE2::UNANCHORED, found.data(), static_cast<int>(found.size()))) return false;
+  if (!impl_->re.Match(re2::StringPiece(line.data(), line.size()), 0, line.size(), RE2::UNANCHORED, found.data(),
+                       static_cast<int>(found.size())))
+    return false;
   out.clear();
   for (const re2::StringPiece& one : found) out.emplace_back(one.data() ? one.data() : "", one.size());
   return true;
 }
 
-const std::vector<std::string>& LineRegex::names() const { return impl_->names; }
-bool LineRegex::is_literal() const { return impl_->literal; }
+const std::vector<std::string>& LineRegex::names() const {
+  return impl_->names;
+}
+bool LineRegex::is_literal() const {
+  return impl_->literal;
+}
 
 }  // namespace caisson::logs::logql

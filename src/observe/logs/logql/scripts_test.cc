@@ -57,7 +57,10 @@ std::int64_t time_at(const std::string& seconds) {
 
 class Script {
  public:
-  explicit Script(std::string name) : name_(std::move(name)), clock_(Time(std::chrono::nanoseconds(kBegin + 3600 * kSecond))) { clear(); }
+  explicit Script(std::string name)
+      : name_(std::move(name)), clock_(Time(std::chrono::nanoseconds(kBegin + 3600 * kSecond))) {
+    clear();
+  }
 
   void run(const Command& command) {
     INFO(name_ << ":" << command.number << ": " << command.word << " " << command.rest);
@@ -69,9 +72,13 @@ class Script {
       CHECK(trim(got.error().message) == join(command.below, "\n"));
       return;
     }
-    const auto got = command.word == "lines" ? lines(command.rest) : command.word == "format" ? format(command.rest) : metric(command);
-    if (!got.ok()) FAIL_CHECK(got.error().message);
-    else CHECK(join(*got, "\n") == join(command.below, "\n"));
+    const auto got = command.word == "lines"    ? lines(command.rest)
+                     : command.word == "format" ? format(command.rest)
+                                                : metric(command);
+    if (!got.ok())
+      FAIL_CHECK(got.error().message);
+    else
+      CHECK(join(*got, "\n") == join(command.below, "\n"));
   }
 
  private:
@@ -90,7 +97,8 @@ class Script {
     NewStream stream{parse_stream_labels(labels).value(), {}};
     for (const std::string& line : command.below) {
       const std::size_t blank = std::min(line.find(' '), line.size());
-      stream.entries.push_back({time_at(line.substr(0, blank)), std::string_view(line).substr(std::min(blank + 1, line.size())),
+      stream.entries.push_back({time_at(line.substr(0, blank)),
+                                std::string_view(line).substr(std::min(blank + 1, line.size())),
                                 metadata.empty() ? Labels() : parse_stream_labels(metadata).value()});
     }
     const auto report = store_->push({&stream, 1});
@@ -104,7 +112,8 @@ class Script {
     const Selector selector = TRY(parse_log_selector(query));
     QueryStats stats;
     std::vector<std::string> out;
-    for (const FoundLine& line : TRY(query_lines(*store_, {}, selector, {kBegin, kBegin + 3600 * kSecond, 1000, Direction::forward}, now(), stats)))
+    for (const FoundLine& line : TRY(query_lines(
+             *store_, {}, selector, {kBegin, kBegin + 3600 * kSecond, 1000, Direction::forward}, now(), stats)))
       out.push_back(line.labels().str() + " " + line.line);
     return out;
   }
@@ -133,7 +142,8 @@ class Script {
     std::vector<std::string> out;
     for (const Series& series : matrix.series) {
       std::string text = series.labels.str();
-      for (std::size_t i = 0; i < series.values.size(); ++i) text += " " + (series.present[i] ? metrics::format_general(series.values[i]) : "_");
+      for (std::size_t i = 0; i < series.values.size(); ++i)
+        text += " " + (series.present[i] ? metrics::format_general(series.values[i]) : "_");
       out.push_back(std::move(text));
     }
     return out;

@@ -60,7 +60,7 @@ struct ContainerLogs::Impl {
   std::thread thread;
   std::mutex mutex;
   std::condition_variable changed;
-  bool stopping = false;                              // GUARDED_BY(mutex), as the one below
+  bool stopping = false;  // GUARDED_BY(mutex), as the one below
   http::ResponseStream* stream = nullptr;
 
   // A source as this connection reads it.
@@ -89,7 +89,8 @@ struct ContainerLogs::Impl {
     do {
       const auto done = follow();
       if (const std::lock_guard lock(mutex); stopping) return;
-      if (!done.ok() && done.error().message != told) log::info("logs of containers wait for the agent", {{"reason", done.error()}});
+      if (!done.ok() && done.error().message != told)
+        log::info("logs of containers wait for the agent", {{"reason", done.error()}});
       told = done.ok() ? "" : done.error().message;
     } while (wait(kAgain));
   }
@@ -98,7 +99,8 @@ struct ContainerLogs::Impl {
     sources.clear();
     clear_waiting();
     Value known = Value::map();
-    for (const auto& [source, position] : store.positions()) known.set(source, Value{{"file", position.file}, {"offset", static_cast<long long>(position.offset)}});
+    for (const auto& [source, position] : store.positions())
+      known.set(source, Value{{"file", position.file}, {"offset", static_cast<long long>(position.offset)}});
     http::Request request;
     request.method = "POST";
     request.url = "http://unix/logs/follow";
@@ -107,7 +109,8 @@ struct ContainerLogs::Impl {
     request.time_max = Duration(0);
     const http::Client client(options.agent);
     const auto opened = TRY(client.open(request));
-    if (opened->status != 200) return Error{ErrorCode::unavailable, "the agent answered " + std::to_string(opened->status)};
+    if (opened->status != 200)
+      return Error{ErrorCode::unavailable, "the agent answered " + std::to_string(opened->status)};
     {
       const std::lock_guard lock(mutex);
       if (stopping) return {};
@@ -129,8 +132,10 @@ struct ContainerLogs::Impl {
       Frame frame;
       while (const std::size_t length = TRY(read_frame(std::string_view(buffer).substr(at), frame))) {
         at += length;
-        if (frame.gone) TRY(end(frame.source, client));
-        else take(frame);
+        if (frame.gone)
+          TRY(end(frame.source, client));
+        else
+          take(frame);
         if (waiting_bytes >= kPushBytes) TRY(push({}));
       }
       buffer.erase(0, at);
@@ -149,12 +154,17 @@ struct ContainerLogs::Impl {
       return found->second;
     }
     SourceLabels described;
-    if (const auto container = ContainerSource::parse(frame.source)) described = options.describe(*container);
-    else described.labels = Labels::from({{"namespace", "caisson-system"}, {"app", "caisson"}, {"node", options.node}});
+    if (const auto container = ContainerSource::parse(frame.source))
+      described = options.describe(*container);
+    else
+      described.labels = Labels::from({{"namespace", "caisson-system"}, {"app", "caisson"}, {"node", options.node}});
     const Positions known = store.positions();
     const auto position = known.find(frame.source);  // keeps its labels: those of a pod that is gone now
     const auto format = frame.source.starts_with(kPlatform) ? CriReader::Format::plain : CriReader::Format::cri;
-    Source source{CriReader(format, begin, store.options().line_bytes_max), {frame.file, begin, position != known.end() ? position->second.labels : described.labels}, described.metadata, {}};
+    Source source{CriReader(format, begin, store.options().line_bytes_max),
+                  {frame.file, begin, position != known.end() ? position->second.labels : described.labels},
+                  described.metadata,
+                  {}};
     return sources.emplace(frame.source, std::move(source)).first->second;
   }
 
@@ -197,7 +207,8 @@ struct ContainerLogs::Impl {
     for (bool told = false;;) {
       const auto pushed = store.push(streams, moved, dropped);
       if (pushed.ok()) {
-        if (pushed->error) log::warning("lines of containers not kept", {{"lines", pushed->refused}, {"reason", *pushed->error}});
+        if (pushed->error)
+          log::warning("lines of containers not kept", {{"lines", pushed->refused}, {"reason", *pushed->error}});
         clear_waiting();
         return {};
       }

@@ -33,7 +33,11 @@ struct Fixture {
   void start_agent() {
     stream = node::LogStream::start(logs).value();
     server.emplace(http::Server::start({}).value());
-    REQUIRE(server->listen_unix(socket, stream->before([](http::ExchangePtr exchange) { exchange->respond({.status = 404, .headers = {}, .body = ""}); })).ok());
+    REQUIRE(server
+                ->listen_unix(socket, stream->before([](http::ExchangePtr exchange) {
+                  exchange->respond({.status = 404, .headers = {}, .body = ""});
+                }))
+                .ok());
   }
   void kill_agent() {
     server.reset();
@@ -41,9 +45,14 @@ struct Fixture {
   }
   void start_server() {
     store = Store::open(dir.path() + "/store", {}, system_clock()).value();
-    follower = std::make_unique<ContainerLogs>(*store, ContainerLogsOptions{{.unix_socket = socket}, "n1", [](const ContainerSource& source) {
-      return SourceLabels{Labels::from({{"namespace", source.ns}, {"pod", source.pod}, {"container", source.container}, {"app", "web"}}), Labels::from({{"commit", "c0ffee"}})};
-    }});
+    follower = std::make_unique<ContainerLogs>(
+        *store, ContainerLogsOptions{{.unix_socket = socket}, "n1", [](const ContainerSource& source) {
+                                       return SourceLabels{Labels::from({{"namespace", source.ns},
+                                                                         {"pod", source.pod},
+                                                                         {"container", source.container},
+                                                                         {"app", "web"}}),
+                                                           Labels::from({{"commit", "c0ffee"}})};
+                                     }});
     follower->start();
   }
   void kill_server() {
@@ -51,12 +60,15 @@ struct Fixture {
     store.reset();
   }
 
-  std::string file(const std::string& pod, int attempt = 0) const { return logs + "/pods/team_" + pod + "_uid/main/" + std::to_string(attempt) + ".log"; }
+  std::string file(const std::string& pod, int attempt = 0) const {
+    return logs + "/pods/team_" + pod + "_uid/main/" + std::to_string(attempt) + ".log";
+  }
   // One write, as a container's monitor does.
   void write(const std::string& path, int count) {
     REQUIRE(make_dirs(path_dir(path)).ok());
     std::string text;
-    for (int i = 0; i < count; ++i) text += format_time_nanos(system_clock().now()) + " stdout F line " + std::to_string(++written) + "\n";
+    for (int i = 0; i < count; ++i)
+      text += format_time_nanos(system_clock().now()) + " stdout F line " + std::to_string(++written) + "\n";
     REQUIRE(append_file(path, text).ok());
   }
   std::vector<std::int64_t> numbers(const std::string& pod) const {
@@ -65,7 +77,8 @@ struct Fixture {
     for (StreamBlocks& one : store->select(matchers, 0, INT64_MAX)) {
       Cursor cursor(std::move(one.blocks), {});
       for (Run run = cursor.next().value(); run.count > 0; run = cursor.next().value())
-        for (std::size_t i = 0; i < run.count; ++i) out.push_back(std::stoll(std::string(run.lines->line(run.index(i)).substr(5))));
+        for (std::size_t i = 0; i < run.count; ++i)
+          out.push_back(std::stoll(std::string(run.lines->line(run.index(i)).substr(5))));
     }
     return out;
   }
@@ -102,7 +115,9 @@ TEST_CASE_FIXTURE(Fixture, "a container's lines come with its labels, and its co
   REQUIRE(has_all("web", 3));
   const auto streams = store->select({}, 0, INT64_MAX);
   REQUIRE(streams.size() == 1);
-  CHECK(streams[0].labels == Labels::from({{"namespace", "team"}, {"pod", "web"}, {"container", "main"}, {"app", "web"}, {"stream", "stdout"}}));
+  CHECK(streams[0].labels ==
+        Labels::from(
+            {{"namespace", "team"}, {"pod", "web"}, {"container", "main"}, {"app", "web"}, {"stream", "stdout"}}));
   CHECK(streams[0].blocks[0].read(Columns::all).value()->metadata_of(0) == Labels::from({{"commit", "c0ffee"}}));
 }
 
@@ -147,7 +162,8 @@ TEST_CASE_FIXTURE(Fixture, "kills of both sides, rotations, and a pod that goes 
   kill_server();
   const std::int64_t before = written;
   write(file("gone"), 10);
-  REQUIRE(within([&] { return is_open(logs + "/pods/team_gone_uid/main/0.log"); }));  // the agent has seen it, and holds it
+  REQUIRE(
+      within([&] { return is_open(logs + "/pods/team_gone_uid/main/0.log"); }));  // the agent has seen it, and holds it
   REQUIRE(remove_tree(logs + "/pods/team_gone_uid").ok());
   start_server();
   CHECK(has_all("gone", 10));

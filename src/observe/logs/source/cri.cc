@@ -49,7 +49,10 @@ void CriReader::line(std::string_view text, std::uint64_t begin, std::vector<Lin
   const std::string_view content = third < text.size() ? text.substr(third + 1) : std::string_view();
   const auto held = pending_.find(stream);
   if (partial) {
-    Pending& pending = held != pending_.end() ? held->second : pending_.emplace(stream, Pending{"", time->time_since_epoch().count(), begin}).first->second;
+    Pending& pending =
+        held != pending_.end()
+            ? held->second
+            : pending_.emplace(stream, Pending{"", time->time_since_epoch().count(), begin}).first->second;
     pending.text += content;
     if (pending.text.size() < line_bytes_max_) return;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lines of a container's log file, as the CRI has them: "2026-11-21T02:30:17.129695980+00:00 stdout F text". A line that
-// was too long for its writer comes in pieces marked P, the last one F. One thread at a time.
+// Lines of a container's log file, as the CRI has them: "2026-11-21T02:30:17.129695980+00:00 stdout F text". A line
+// that was too long for its writer comes in pieces marked P, the last one F. One thread at a time.
 #pragma once
 #include <map>
 #include <string>
@@ -21,7 +21,8 @@ class CriReader {
   // plain: a time, a blank, the text (this program's own log).
   enum class Format : std::uint8_t { cri, plain };
   // `offset`: where in the file the next bytes stand.
-  CriReader(Format format, std::uint64_t offset, std::size_t line_bytes_max) : format_(format), offset_(offset), line_bytes_max_(line_bytes_max) {}
+  CriReader(Format format, std::uint64_t offset, std::size_t line_bytes_max)
+      : format_(format), offset_(offset), line_bytes_max_(line_bytes_max) {}
   // The file was rotated: what follows stands in the next one. Pieces of a line that has not ended are kept.
   void next_file(std::uint64_t offset);
 
@@ -40,8 +41,8 @@ class CriReader {
   void line(std::string_view line, std::uint64_t begin, std::vector<Line>& out);
 
   const Format format_;
-  std::string rest_;            // the piece of a line at the end
-  std::uint64_t offset_;        // of what comes behind rest_
+  std::string rest_;      // the piece of a line at the end
+  std::uint64_t offset_;  // of what comes behind rest_
   const std::size_t line_bytes_max_;
   std::map<std::string, Pending, std::less<>> pending_;
   std::map<std::string, std::int64_t, std::less<>> last_;

@@ -5,11 +5,14 @@
 
 namespace caisson::logs {
 
-Cursor::Cursor(std::vector<BlockRef> blocks, CursorOptions options) : blocks_(std::move(blocks)), options_(std::move(options)) {
+Cursor::Cursor(std::vector<BlockRef> blocks, CursorOptions options)
+    : blocks_(std::move(blocks)), options_(std::move(options)) {
   std::erase_if(blocks_, [&](const BlockRef& block) {
-    return block.info.mint > options_.maxt || block.info.maxt < options_.mint || (options_.may_matter && !options_.may_matter(block));
+    return block.info.mint > options_.maxt || block.info.maxt < options_.mint ||
+           (options_.may_matter && !options_.may_matter(block));
   });
-  std::stable_sort(blocks_.begin(), blocks_.end(), [&](const BlockRef& a, const BlockRef& b) { return key(a) < key(b); });
+  std::stable_sort(blocks_.begin(), blocks_.end(),
+                   [&](const BlockRef& a, const BlockRef& b) { return key(a) < key(b); });
   // Where blocks overlap a line may be in two of them, which only its text tells.
   std::int64_t last = INT64_MIN;
   for (const BlockRef& block : blocks_) {
@@ -31,9 +34,11 @@ Result<void> Cursor::open_next() {
   auto lines = TRY(block.read(options_.columns));
   text_bytes_ += block.info.text_bytes;
   const auto& times = lines->times;
-  const auto from = static_cast<std::size_t>(std::lower_bound(times.begin(), times.end(), options_.mint) - times.begin());
+  const auto from =
+      static_cast<std::size_t>(std::lower_bound(times.begin(), times.end(), options_.mint) - times.begin());
   const auto to = static_cast<std::size_t>(std::upper_bound(times.begin(), times.end(), options_.maxt) - times.begin());
-  if (from < to) open_.push_back({std::move(lines), options_.direction == Direction::forward ? from : to - 1, to - from});
+  if (from < to)
+    open_.push_back({std::move(lines), options_.direction == Direction::forward ? from : to - 1, to - from});
   return {};
 }
 
@@ -41,9 +46,11 @@ std::size_t Cursor::before(const Open& open, std::int64_t limit) const {
   const auto& times = open.lines->times;
   if (options_.direction == Direction::forward) {
     const auto begin = times.begin() + static_cast<std::ptrdiff_t>(open.at);
-    return static_cast<std::size_t>(std::lower_bound(begin, begin + static_cast<std::ptrdiff_t>(open.left), limit) - begin);
+    return static_cast<std::size_t>(std::lower_bound(begin, begin + static_cast<std::ptrdiff_t>(open.left), limit) -
+                                    begin);
   }
-  const auto begin = times.begin() + static_cast<std::ptrdiff_t>(open.at + 1 - open.left), end = times.begin() + static_cast<std::ptrdiff_t>(open.at + 1);
+  const auto begin = times.begin() + static_cast<std::ptrdiff_t>(open.at + 1 - open.left),
+             end = times.begin() + static_cast<std::ptrdiff_t>(open.at + 1);
   return static_cast<std::size_t>(end - std::upper_bound(begin, end, -limit));
 }
 
@@ -54,7 +61,8 @@ void Cursor::advance(Open& open, std::size_t count) {
 
 Result<Run> Cursor::next() {
   for (;;) {
-    auto first = std::min_element(open_.begin(), open_.end(), [&](const Open& a, const Open& b) { return key(a) < key(b); });
+    auto first =
+        std::min_element(open_.begin(), open_.end(), [&](const Open& a, const Open& b) { return key(a) < key(b); });
     if (next_ < blocks_.size() && (first == open_.end() || key(blocks_[next_]) <= key(*first))) {
       TRY(open_next());
       continue;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goes through the lines of one stream in order of time, forward or backward, block by block. Blocks that overlap (lines
-// came out of order, or were sent again after a restart) are merged, and a line that is in two of them comes once. Opens
-// a block when its time comes. One thread.
+// Goes through the lines of one stream in order of time, forward or backward, block by block. Blocks that overlap
+// (lines came out of order, or were sent again after a restart) are merged, and a line that is in two of them comes
+// once. Opens a block when its time comes. One thread.
 #pragma once
 #include <functional>
 
@@ -16,7 +16,9 @@ struct Run {
   const Lines* lines = nullptr;
   std::size_t first = 0, count = 0;
   std::ptrdiff_t step = 1;
-  std::size_t index(std::size_t i) const { return first + static_cast<std::size_t>(static_cast<std::ptrdiff_t>(i) * step); }
+  std::size_t index(std::size_t i) const {
+    return first + static_cast<std::size_t>(static_cast<std::ptrdiff_t>(i) * step);
+  }
 };
 
 struct CursorOptions {
@@ -42,7 +44,9 @@ class Cursor {
   };
   // Times as they are ordered here: backward they are turned around.
   std::int64_t key(std::int64_t t) const { return options_.direction == Direction::forward ? t : -t; }
-  std::int64_t key(const BlockRef& block) const { return options_.direction == Direction::forward ? block.info.mint : -block.info.maxt; }
+  std::int64_t key(const BlockRef& block) const {
+    return options_.direction == Direction::forward ? block.info.mint : -block.info.maxt;
+  }
   std::int64_t key(const Open& open) const { return key(open.lines->times[open.at]); }
   Result<void> open_next();
   std::size_t before(const Open& open, std::int64_t limit) const;  // how many lines are before that key
@@ -52,8 +56,8 @@ class Cursor {
   std::size_t next_ = 0;
   CursorOptions options_;
   std::vector<Open> open_;
-  std::shared_ptr<const Lines> current_;             // keeps the run that was given
-  std::int64_t seen_key_ = INT64_MIN;                // what came at that time, while blocks overlap
+  std::shared_ptr<const Lines> current_;  // keeps the run that was given
+  std::int64_t seen_key_ = INT64_MIN;     // what came at that time, while blocks overlap
   std::vector<std::pair<std::string, Labels>> seen_;
   std::uint64_t text_bytes_ = 0;
 };

@@ -19,7 +19,8 @@ std::uint32_t HeadStream::set_index(const Labels& metadata) {
 
 bool HeadStream::append(const NewEntry& entry) {
   const std::size_t hash = std::hash<std::string_view>()(entry.line) ^ entry.metadata.hash();
-  if (entry.t == newest_ && std::find(newest_hashes_.begin(), newest_hashes_.end(), hash) != newest_hashes_.end()) return false;
+  if (entry.t == newest_ && std::find(newest_hashes_.begin(), newest_hashes_.end(), hash) != newest_hashes_.end())
+    return false;
   if (entry.t > newest_) {
     newest_ = entry.t;
     newest_hashes_.clear();
@@ -48,7 +49,8 @@ void HeadStream::blocks(std::int64_t mint, std::int64_t maxt, std::vector<BlockR
   if (open_.times.empty() || open_mint_ > maxt || newest_ < mint) return;
   BlockRef open;
   auto lines = std::make_shared<const Lines>(open_.sorted ? open_ : open_.ordered());
-  open.info = {lines->times.front(), lines->times.back(), static_cast<std::uint32_t>(lines->size()), lines->text.size(), lines->sets.size() > 1};
+  open.info = {lines->times.front(), lines->times.back(), static_cast<std::uint32_t>(lines->size()), lines->text.size(),
+               lines->sets.size() > 1};
   open.lines = std::move(lines);
   into.push_back(std::move(open));
 }

@@ -26,7 +26,8 @@ Result<std::string> compress(std::string_view bytes) {
   ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
   std::string out(ZSTD_compressBound(bytes.size()), '\0');
   const std::size_t size = ZSTD_compress2(context.get(), out.data(), out.size(), bytes.data(), bytes.size());
-  if (ZSTD_isError(size)) return Error{ErrorCode::internal, std::string("compress a block: ") + ZSTD_getErrorName(size)};
+  if (ZSTD_isError(size))
+    return Error{ErrorCode::internal, std::string("compress a block: ") + ZSTD_getErrorName(size)};
   out.resize(size);
   out.shrink_to_fit();
   return out;
@@ -74,7 +75,8 @@ Lines Lines::ordered() const {
 
 Result<SealedBlock> seal(const Lines& lines) {
   SealedBlock block;
-  block.info = {lines.times.front(), lines.times.back(), static_cast<std::uint32_t>(lines.size()), lines.text.size(), lines.sets.size() > 1};
+  block.info = {lines.times.front(), lines.times.back(), static_cast<std::uint32_t>(lines.size()), lines.text.size(),
+                lines.sets.size() > 1};
   metrics::Writer writer;
   writer.number(lines.size());
   std::int64_t last = 0;

@@ -10,7 +10,8 @@ std::string time_text(std::int64_t t);
 
 // Errors: bad_request.
 Result<void> check_labels(const Labels& labels, const StoreOptions& options);
-Result<void> check_entry(const Labels& labels, const NewEntry& entry, std::int64_t newest, std::int64_t now, const StoreOptions& options);
+Result<void> check_entry(const Labels& labels, const NewEntry& entry, std::int64_t newest, std::int64_t now,
+                         const StoreOptions& options);
 
 // Bytes of lines a second. One thread at a time.
 class RateBucket {

@@ -69,7 +69,8 @@ void put_info(metrics::Writer& index, const BlockRef& block, std::uint64_t at) {
 Result<void> write_all_of(File& file, const std::vector<SegmentStream>& streams, const Segment::Meta& meta) {
   TRY(file.put(kMagic));
   metrics::Writer index;
-  index.number(static_cast<std::uint64_t>(std::count_if(streams.begin(), streams.end(), [](const auto& s) { return !s.blocks.empty(); })));
+  index.number(static_cast<std::uint64_t>(
+      std::count_if(streams.begin(), streams.end(), [](const auto& s) { return !s.blocks.empty(); })));
   for (const SegmentStream& stream : streams) {
     if (stream.blocks.empty()) continue;
     index.labels(stream.labels);
@@ -145,7 +146,8 @@ Result<void> Segment::parse() {
   std::memcpy(&length, trailer.data() + 8, sizeof length);
   std::memcpy(&crc, trailer.data() + 16, sizeof crc);
   const std::uint64_t index_end = bytes_.size() - kTrailerBytes;
-  if (!bytes_.starts_with(kMagic) || !trailer.ends_with(kMagic) || at > index_end || length != index_end - at) return damaged(path_);
+  if (!bytes_.starts_with(kMagic) || !trailer.ends_with(kMagic) || at > index_end || length != index_end - at)
+    return damaged(path_);
   const std::string_view index = bytes_.substr(at, length);
   if (metrics::crc32c(index) != crc) return damaged(path_);
   metrics::Reader reader(index);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Segment: blocks of many streams in one file that never changes, read through a mapping. File: magic · the blocks'
-// columns, text and filters · index (streams with their blocks, positions of readers, the last record of the log that is
-// in it) · trailer (place, length and CRC-32C of the index, magic). Any thread.
+// columns, text and filters · index (streams with their blocks, positions of readers, the last record of the log that
+// is in it) · trailer (place, length and CRC-32C of the index, magic). Any thread.
 #pragma once
 #include <map>
 #include <memory>
@@ -15,9 +15,9 @@ namespace caisson::logs {
 // How far a source that is read from outside (a container's log file) has been taken: kept together with its lines, so
 // that a restart neither loses nor repeats one.
 struct Position {
-  std::string file;         // which of the source's files: it may be rotated
+  std::string file;          // which of the source's files: it may be rotated
   std::uint64_t offset = 0;  // of the first byte that is not in the store
-  Labels labels;            // of the source's streams, as they were when it was first seen
+  Labels labels;             // of the source's streams, as they were when it was first seen
   bool operator==(const Position&) const = default;
 };
 using Positions = std::map<std::string, Position, std::less<>>;  // by source

@@ -32,7 +32,12 @@ std::string segment_name(std::uint64_t number) {
 }  // namespace
 
 struct Store::Impl {
-  Impl(std::string where, const StoreOptions& how, Clock& time) : dir(std::move(where)), options(how), clock(time), retention(std::make_shared<const Retention>(how.retention)), rate(how.rate_bytes, how.burst_bytes) {}
+  Impl(std::string where, const StoreOptions& how, Clock& time)
+      : dir(std::move(where)),
+        options(how),
+        clock(time),
+        retention(std::make_shared<const Retention>(how.retention)),
+        rate(how.rate_bytes, how.burst_bytes) {}
 
   const std::string dir;
   const StoreOptions options;
@@ -63,17 +68,17 @@ struct Store::Impl {
   std::uint64_t next_segment = 1;  // of the writer
 
   mutable std::mutex mutex;
-  Head head;                               // GUARDED_BY(mutex), as all below
+  Head head;  // GUARDED_BY(mutex), as all below
   Positions places;
-  std::vector<SegmentStream> writing;      // taken from the head, not yet in a segment
+  std::vector<SegmentStream> writing;  // taken from the head, not yet in a segment
   Segment::Meta writing_meta;
   std::vector<std::shared_ptr<const Segment>> segments;  // oldest first
-  std::uint64_t entries = 0, text_bytes = 0;  // in memory
+  std::uint64_t entries = 0, text_bytes = 0;             // in memory
   std::uint64_t log_size = 0;
   std::condition_variable writer_work, writer_done;
   bool stopping = false;
   std::thread writer;
-  std::mutex maintain_mutex;               // one maintenance at a time
+  std::mutex maintain_mutex;  // one maintenance at a time
 
   std::mutex listeners_mutex;
   std::list<PushListener> listeners;
@@ -81,7 +86,8 @@ struct Store::Impl {
   std::int64_t now() const { return clock.now().time_since_epoch().count(); }
 
   Result<void> load();
-  Result<std::size_t> apply(std::span<const NewStream> streams, const Positions& moved, std::span<const std::string> dropped);
+  Result<std::size_t> apply(std::span<const NewStream> streams, const Positions& moved,
+                            std::span<const std::string> dropped);
   std::vector<NewStream> admit(std::span<const NewStream> streams, PushReport& report);
   Result<void> lead(std::vector<Waiting*>& group);
   Result<void> wait_for_writer();
@@ -108,7 +114,10 @@ Result<void> Store::Impl::load() {
       continue;
     }
     auto segment = TRY(Segment::open(path));
-    next_segment = std::max(next_segment, static_cast<std::uint64_t>(parse_int(std::string_view(name).substr(0, name.size() - kSuffix.size())).value_or(0)) + 1);
+    next_segment = std::max(next_segment,
+                            static_cast<std::uint64_t>(
+                                parse_int(std::string_view(name).substr(0, name.size() - kSuffix.size())).value_or(0)) +
+                                1);
     if (segment->meta().last_record >= newest) {
       newest = segment->meta().last_record;
       places = segment->meta().positions;
@@ -151,8 +160,10 @@ std::vector<NewStream> Store::Impl::admit(std::span<const NewStream> streams, Pu
     }
     const auto known = head.streams.find(stream.labels);
     if (known == head.streams.end() && head.streams.size() + ++fresh > options.streams_max) {
-      refuse(stream.entries.size(), {ErrorCode::too_many_requests, "Maximum active stream limit exceeded, reduce the number of active streams (reduce labels or reduce "
-                                     "label values), or contact your Loki administrator to see if the limit can be increased"});
+      refuse(stream.entries.size(),
+             {ErrorCode::too_many_requests,
+              "Maximum active stream limit exceeded, reduce the number of active streams (reduce labels or reduce "
+              "label values), or contact your Loki administrator to see if the limit can be increased"});
       continue;
     }
     std::int64_t newest = known == head.streams.end() ? INT64_MIN : known->second->newest();
@@ -171,7 +182,8 @@ std::vector<NewStream> Store::Impl::admit(std::span<const NewStream> streams, Pu
   return taken;
 }
 
-Result<std::size_t> Store::Impl::apply(std::span<const NewStream> streams, const Positions& moved, std::span<const std::string> dropped) {
+Result<std::size_t> Store::Impl::apply(std::span<const NewStream> streams, const Positions& moved,
+                                       std::span<const std::string> dropped) {
   const std::int64_t at = now();
   std::size_t duplicate = 0;
   const std::lock_guard lock(mutex);
@@ -196,7 +208,8 @@ Result<std::size_t> Store::Impl::apply(std::span<const NewStream> streams, const
 // While a segment is written the log holds what memory holds, and both have an end: who pushes faster waits.
 Result<void> Store::Impl::wait_for_writer() {
   std::unique_lock lock(mutex);
-  const bool has_room = writer_done.wait_for(lock, kWriterTimeMax, [this] { return writing.empty() || log_size <= 4 * options.log_bytes; });
+  const bool has_room = writer_done.wait_for(lock, kWriterTimeMax,
+                                             [this] { return writing.empty() || log_size <= 4 * options.log_bytes; });
   if (has_room) return {};
   return Error{ErrorCode::unavailable, "logs can't be written to disk: what waits in memory has reached its limit"};
 }
@@ -273,7 +286,8 @@ void Store::Impl::tell(std::span<const NewStream> streams) {
   for (const PushListener& listener : listeners) listener(streams);
 }
 
-Result<PushReport> Store::push(std::span<const NewStream> streams, const Positions& moved, std::span<const std::string> dropped) {
+Result<PushReport> Store::push(std::span<const NewStream> streams, const Positions& moved,
+                               std::span<const std::string> dropped) {
   Impl& it = *impl_;
   PushReport report;
   const std::vector<NewStream> taken = it.admit(streams, report);
@@ -286,14 +300,19 @@ Result<PushReport> Store::push(std::span<const NewStream> streams, const Positio
   {
     const std::lock_guard lock(it.queue_mutex);
     if (!it.rate.take(static_cast<double>(bytes), it.clock.monotonic()))
-      return Error{ErrorCode::too_many_requests, "Ingestion rate limit exceeded for user fake (limit: " + std::to_string(static_cast<std::uint64_t>(it.options.rate_bytes)) +
-                                                     " bytes/sec) while attempting to ingest '" + std::to_string(lines) + "' lines totaling '" + std::to_string(bytes) +
-                                                     "' bytes, reduce log volume or contact your Loki administrator to see if the limit can be increased"};
+      return Error{
+          ErrorCode::too_many_requests,
+          "Ingestion rate limit exceeded for user fake (limit: " +
+              std::to_string(static_cast<std::uint64_t>(it.options.rate_bytes)) +
+              " bytes/sec) while attempting to ingest '" + std::to_string(lines) + "' lines totaling '" +
+              std::to_string(bytes) +
+              "' bytes, reduce log volume or contact your Loki administrator to see if the limit can be increased"};
   }
   Impl::Waiting mine{{}, taken, &moved, dropped};
   write_push(mine.record, {taken, &moved, dropped});
   if (mine.record.bytes().size() > metrics::WriteAheadLog::kRecordBytesMax / 2)
-    return Error{ErrorCode::too_large, "push is too large: " + std::to_string(mine.record.bytes().size()) + " bytes, limit " +
+    return Error{ErrorCode::too_large, "push is too large: " + std::to_string(mine.record.bytes().size()) +
+                                           " bytes, limit " +
                                            std::to_string(metrics::WriteAheadLog::kRecordBytesMax / 2)};
   it.commit(mine);
   if (mine.error) return *mine.error;
@@ -397,8 +416,10 @@ Result<void> Store::Impl::expire() {
       const std::lock_guard lock(mutex);
       const auto slot = std::find(segments.begin(), segments.end(), all[i]);
       if (slot == segments.end()) continue;
-      if (fresh) *slot = fresh;
-      else segments.erase(slot);
+      if (fresh)
+        *slot = fresh;
+      else
+        segments.erase(slot);
     }
     if (gone) TRY(remove_file(segment.path()));
   }
@@ -455,7 +476,8 @@ std::vector<StreamBlocks> Store::select(std::span<const Matcher> matchers, std::
   std::vector<StreamBlocks> out;
   out.reserve(found.size());
   for (auto& [labels, blocks] : found) {
-    std::sort(blocks.begin(), blocks.end(), [](const BlockRef& a, const BlockRef& b) { return a.info.mint < b.info.mint; });
+    std::sort(blocks.begin(), blocks.end(),
+              [](const BlockRef& a, const BlockRef& b) { return a.info.mint < b.info.mint; });
     out.push_back({labels, std::move(blocks)});
   }
   std::sort(out.begin(), out.end(), [](const StreamBlocks& a, const StreamBlocks& b) { return a.labels < b.labels; });
@@ -465,15 +487,18 @@ std::vector<StreamBlocks> Store::select(std::span<const Matcher> matchers, std::
 std::vector<Labels> Store::series(std::span<const Matcher> matchers, std::int64_t mint, std::int64_t maxt) const {
   std::set<Labels> found;
   const auto take = [&](const SegmentStream& stream) {
-    const bool live = std::any_of(stream.blocks.begin(), stream.blocks.end(), [&](const BlockRef& b) { return b.info.mint <= maxt && b.info.maxt >= mint; });
+    const bool live = std::any_of(stream.blocks.begin(), stream.blocks.end(),
+                                  [&](const BlockRef& b) { return b.info.mint <= maxt && b.info.maxt >= mint; });
     if (live && metrics::matches_all(matchers, stream.labels)) found.insert(stream.labels);
   };
   const std::lock_guard lock(impl_->mutex);
   for (const auto& segment : impl_->segments)
-    if (segment->mint() <= maxt && segment->maxt() >= mint) std::for_each(segment->streams().begin(), segment->streams().end(), take);
+    if (segment->mint() <= maxt && segment->maxt() >= mint)
+      std::for_each(segment->streams().begin(), segment->streams().end(), take);
   std::for_each(impl_->writing.begin(), impl_->writing.end(), take);
   for (const auto& [labels, stream] : impl_->head.streams)
-    if (stream->oldest() <= maxt && stream->newest() >= mint && metrics::matches_all(matchers, labels)) found.insert(labels);
+    if (stream->oldest() <= maxt && stream->newest() >= mint && metrics::matches_all(matchers, labels))
+      found.insert(labels);
   return {found.begin(), found.end()};
 }
 

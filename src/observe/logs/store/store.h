@@ -39,8 +39,8 @@ struct Retention {
 
 struct StoreOptions {
   Retention retention;
-  std::uint64_t retention_bytes = 4ull << 30;  // of segments; the oldest go first
-  std::uint64_t log_bytes = 48u << 20;         // the log is replaced by a segment when it is larger
+  std::uint64_t retention_bytes = 4ull << 30;              // of segments; the oldest go first
+  std::uint64_t log_bytes = 48u << 20;                     // the log is replaced by a segment when it is larger
   std::int64_t segment_age = 6LL * 3'600 * 1'000'000'000;  // or when its oldest line is that old
 
   std::size_t streams_max = 10'000;  // that got lines of late
@@ -48,10 +48,10 @@ struct StoreOptions {
   std::size_t label_names_max = 15;
   std::size_t label_name_bytes_max = 1024, label_value_bytes_max = 2048;
   std::size_t metadata_bytes_max = 64u << 10, metadata_names_max = 128;
-  std::int64_t out_of_order = 3'600LL * 1'000'000'000;         // how much older than the newest of its stream
-  std::int64_t too_old = 168LL * 3'600 * 1'000'000'000;        // than now
-  std::int64_t too_new = 600LL * 1'000'000'000;                // than now
-  double rate_bytes = 256e6, burst_bytes = 512e6;              // of lines, in a second
+  std::int64_t out_of_order = 3'600LL * 1'000'000'000;   // how much older than the newest of its stream
+  std::int64_t too_old = 168LL * 3'600 * 1'000'000'000;  // than now
+  std::int64_t too_new = 600LL * 1'000'000'000;          // than now
+  double rate_bytes = 256e6, burst_bytes = 512e6;        // of lines, in a second
 };
 
 struct PushReport {
@@ -81,7 +81,8 @@ class Store {
 
   // A line that is refused does not refuse the others. `moved` are positions that hold once the lines do; `dropped`
   // sources that are over. Errors: unavailable when the disk is full; nothing of it is kept then.
-  Result<PushReport> push(std::span<const NewStream> streams, const Positions& moved = {}, std::span<const std::string> dropped = {});
+  Result<PushReport> push(std::span<const NewStream> streams, const Positions& moved = {},
+                          std::span<const std::string> dropped = {});
   Positions positions() const;
 
   // What may hold lines of mint..maxt (both included). Lines beyond their stream's retention are left out by `horizon`.

@@ -18,22 +18,28 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
-Labels app(const std::string& name) { return Labels::from({{"app", name}}); }
+Labels app(const std::string& name) {
+  return Labels::from({{"app", name}});
+}
 
-std::int64_t now_of(const Clock& clock) { return clock.now().time_since_epoch().count(); }
+std::int64_t now_of(const Clock& clock) {
+  return clock.now().time_since_epoch().count();
+}
 
-PushReport put(Store& store, const Labels& labels, std::int64_t t, const std::string& line, const Positions& moved = {}) {
+PushReport put(Store& store, const Labels& labels, std::int64_t t, const std::string& line,
+               const Positions& moved = {}) {
   const NewStream stream{labels, {{t, line, {}}}};
   return store.push({&stream, 1}, moved).value();
 }
 
 using Found = std::tuple<std::int64_t, std::string, Labels>;
 
-std::vector<Found> read_all(const Store& store, const Labels& labels, Direction direction = Direction::forward, std::int64_t mint = INT64_MIN + 1,
-                            std::int64_t maxt = INT64_MAX) {
+std::vector<Found> read_all(const Store& store, const Labels& labels, Direction direction = Direction::forward,
+                            std::int64_t mint = INT64_MIN + 1, std::int64_t maxt = INT64_MAX) {
   std::vector<Found> out;
   std::vector<Matcher> matchers;
-  for (const Label& label : labels.items()) matchers.push_back(Matcher::make(metrics::MatchType::equal, label.name, label.value).value());
+  for (const Label& label : labels.items())
+    matchers.push_back(Matcher::make(metrics::MatchType::equal, label.name, label.value).value());
   for (StreamBlocks& stream : store.select(matchers, mint, maxt)) {
     Cursor cursor(std::move(stream.blocks), {mint, maxt, direction, Columns::all, {}});
     for (;;) {
@@ -68,7 +74,9 @@ void copy_tree(const std::string& from, const std::string& to) {
 TEST_CASE("a block gives back its lines, and its filter knows what is in it") {
   Lines lines;
   lines.sets.push_back(Labels::from({{"trace", "1"}}));
-  for (int i = 0; i < 1000; ++i) lines.append(i * kSecond + i % 3, "line number " + std::to_string(i) + (i == 700 ? " needle-in-the-hay" : ""), i % 2);
+  for (int i = 0; i < 1000; ++i)
+    lines.append(i * kSecond + i % 3, "line number " + std::to_string(i) + (i == 700 ? " needle-in-the-hay" : ""),
+                 i % 2);
   lines.append(2000 * kSecond, "two\nlines", 0);
   lines.append(2000 * kSecond, "", 0);
   const SealedBlock block = seal(lines).value();
@@ -125,9 +133,13 @@ TEST_CASE("pushes are refused with the limit's name") {
   };
   CHECK(refusal(app("a"), t, "fine") == "");
   CHECK(refusal({}, t, "x") == "error at least one label pair is required per stream");
-  CHECK(refusal(app("a"), t, std::string(21, 'x')) == "Max entry size '20' bytes exceeded for stream '{app=\"a\"}' while adding an entry with length '21' bytes");
-  CHECK(refusal(app("a"), t - options.too_old - 1, "x").find("has timestamp too old: 2023-11-07T22:13:19.999999999Z, oldest acceptable timestamp is: 2023-11-07T22:13:20Z") != std::string::npos);
-  CHECK(refusal(app("a"), t + options.too_new + 1, "x") == "entry for stream '{app=\"a\"}' has timestamp too new: 2023-11-14T22:23:20.000000001Z");
+  CHECK(refusal(app("a"), t, std::string(21, 'x')) ==
+        "Max entry size '20' bytes exceeded for stream '{app=\"a\"}' while adding an entry with length '21' bytes");
+  CHECK(refusal(app("a"), t - options.too_old - 1, "x")
+            .find("has timestamp too old: 2023-11-07T22:13:19.999999999Z, oldest acceptable timestamp is: "
+                  "2023-11-07T22:13:20Z") != std::string::npos);
+  CHECK(refusal(app("a"), t + options.too_new + 1, "x") ==
+        "entry for stream '{app=\"a\"}' has timestamp too new: 2023-11-14T22:23:20.000000001Z");
   CHECK(refusal(app("a"), t - options.out_of_order - 1, "x").starts_with("entry too far behind, entry timestamp is: "));
   CHECK(refusal(app("b"), t, "x") == "");
   CHECK(refusal(app("c"), t, "x").starts_with("Maximum active stream limit exceeded"));
@@ -149,7 +161,9 @@ TEST_CASE("pushes are refused with the limit's name") {
     const auto pushed = store->push({&more, 1});
     if (!pushed.ok()) limited = pushed.error().message;
   }
-  CHECK(limited.starts_with("Ingestion rate limit exceeded for user fake (limit: 10 bytes/sec) while attempting to ingest '1' lines totaling '10' bytes"));
+  CHECK(
+      limited.starts_with("Ingestion rate limit exceeded for user fake (limit: 10 bytes/sec) while attempting to "
+                          "ingest '1' lines totaling '10' bytes"));
 }
 
 TEST_CASE("random pushes, segments and restarts: nothing lost, nothing twice, in order both ways") {
@@ -176,7 +190,8 @@ TEST_CASE("random pushes, segments and restarts: nothing lost, nothing twice, in
         t += static_cast<std::int64_t>(pick(3)) * 1000;
         const std::int64_t at = pick(5) == 0 ? t - static_cast<std::int64_t>(pick(2000)) * 1'000'000 : t;
         texts.push_back("line " + std::to_string(pick(50)) + std::string(pick(300), 'x'));
-        stream.entries.push_back({at, texts.back(), pick(4) == 0 ? Labels::from({{"id", std::to_string(pick(5))}}) : Labels()});
+        stream.entries.push_back(
+            {at, texts.back(), pick(4) == 0 ? Labels::from({{"id", std::to_string(pick(5))}}) : Labels()});
         wanted[stream.labels].emplace(at, texts.back(), stream.entries.back().metadata);
       }
       streams.push_back(std::move(stream));
@@ -198,15 +213,18 @@ TEST_CASE("random pushes, segments and restarts: nothing lost, nothing twice, in
   CHECK(store->positions() == positions);
   for (const auto& [labels, lines] : wanted) {
     const auto forward = read_all(*store, labels);
-    CHECK(std::is_sorted(forward.begin(), forward.end(), [](const Found& a, const Found& b) { return std::get<0>(a) < std::get<0>(b); }));
+    CHECK(std::is_sorted(forward.begin(), forward.end(),
+                         [](const Found& a, const Found& b) { return std::get<0>(a) < std::get<0>(b); }));
     CHECK(forward.size() == lines.size());
     CHECK(std::set<Found>(forward.begin(), forward.end()) == lines);
     auto backward = read_all(*store, labels, Direction::backward);
-    CHECK(std::is_sorted(backward.begin(), backward.end(), [](const Found& a, const Found& b) { return std::get<0>(a) > std::get<0>(b); }));
+    CHECK(std::is_sorted(backward.begin(), backward.end(),
+                         [](const Found& a, const Found& b) { return std::get<0>(a) > std::get<0>(b); }));
     CHECK(std::set<Found>(backward.begin(), backward.end()) == lines);
     CHECK(backward.size() == lines.size());
     const std::int64_t middle = std::get<0>(forward[forward.size() / 2]);
-    for (const Found& one : read_all(*store, labels, Direction::forward, middle, INT64_MAX)) CHECK(std::get<0>(one) >= middle);
+    for (const Found& one : read_all(*store, labels, Direction::forward, middle, INT64_MAX))
+      CHECK(std::get<0>(one) >= middle);
   }
 }
 
@@ -248,7 +266,8 @@ TEST_CASE("lines are dropped when their stream's time is over, and the oldest wh
   StoreOptions options;
   options.segment_age = 0;
   options.retention.period = 100 * kSecond;
-  options.retention.rules.push_back({{Matcher::make(metrics::MatchType::equal, "app", "b").value()}, 1000 * kSecond, 1});
+  options.retention.rules.push_back(
+      {{Matcher::make(metrics::MatchType::equal, "app", "b").value()}, 1000 * kSecond, 1});
   const auto store = Store::open(dir.path(), options, clock).value();
   const auto segment = [&](std::size_t count) {
     clock.advance(std::chrono::seconds(1));
@@ -272,7 +291,7 @@ TEST_CASE("lines are dropped when their stream's time is over, and the oldest wh
   REQUIRE(store->maintain().ok());
   CHECK(store->stats().segment_bytes < before);
   CHECK(read_all(*store, app("b")).size() == 1);  // its segment was written anew without the other
-  CHECK(read_all(*store, app("a")) .size() == 1);
+  CHECK(read_all(*store, app("a")).size() == 1);
   store->set_retention({10 * kSecond, {}});
   REQUIRE(store->maintain().ok());
   CHECK(read_all(*store, app("b")).empty());

@@ -165,7 +165,12 @@ class QueryApi {
     if (path == "labels") return names();
     if (path.starts_with("label/") && path.ends_with("/values")) return values(path.substr(6, path.size() - 13));
     if (path == "format_query") return format();
-    if (path == "status/buildinfo") return Answer{"{\"version\":\"3.16.0\",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"caisson\",\"buildDate\":\"\",\"goVersion\":\"\"}", {}, {}};
+    if (path == "status/buildinfo")
+      return Answer{
+          "{\"version\":\"3.16.0\",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"caisson\",\"buildDate\":\"\","
+          "\"goVersion\":\"\"}",
+          {},
+          {}};
     if (path == "status/tsdb") return tsdb_status();
     return Error{ErrorCode::not_found, "no such path: /api/v1/" + std::string(path)};
   }
@@ -297,11 +302,13 @@ class QueryApi {
 
   Result<Answer> tsdb_status() const {
     const TsdbStats stats = storage_.stats();
-    return Answer{"{\"seriesCountByMetricName\":[],\"labelValueCountByLabelName\":[],\"memoryInBytesByLabelName\":[],"
-                  "\"seriesCountByLabelValuePair\":[],\"headStats\":{\"numSeries\":" + std::to_string(stats.series) + ",\"minTime\":" +
-                      std::to_string(stats.oldest) + ",\"maxTime\":" + std::to_string(stats.newest) + "}}",
-                  {},
-                  {}};
+    return Answer{
+        "{\"seriesCountByMetricName\":[],\"labelValueCountByLabelName\":[],\"memoryInBytesByLabelName\":[],"
+        "\"seriesCountByLabelValuePair\":[],\"headStats\":{\"numSeries\":" +
+            std::to_string(stats.series) + ",\"minTime\":" + std::to_string(stats.oldest) +
+            ",\"maxTime\":" + std::to_string(stats.newest) + "}}",
+        {},
+        {}};
   }
 
   const Tsdb& storage_;

@@ -44,17 +44,29 @@ Value targets(const ServerState& state, const http::Query& parameters) {
   const std::string_view which = http::query_get(parameters, "state");
   for (const TargetStatus& t : state.targets) {
     if (which == "dropped" || !any_selected(parameters, "scrapePool", t.pool)) continue;
-    active.push_back(Value{{"discoveredLabels", map_of(t.discovered)}, {"labels", map_of(t.labels)}, {"scrapePool", t.pool},
-                           {"scrapeUrl", t.url}, {"globalUrl", t.url}, {"lastError", t.error}, {"lastScrape", time_text(t.last_scrape_ms)},
-                           {"lastScrapeDuration", t.last_duration_s}, {"health", t.health},
-                           {"scrapeInterval", format_duration(t.interval_ms)}, {"scrapeTimeout", format_duration(t.timeout_ms)}});
+    active.push_back(Value{{"discoveredLabels", map_of(t.discovered)},
+                           {"labels", map_of(t.labels)},
+                           {"scrapePool", t.pool},
+                           {"scrapeUrl", t.url},
+                           {"globalUrl", t.url},
+                           {"lastError", t.error},
+                           {"lastScrape", time_text(t.last_scrape_ms)},
+                           {"lastScrapeDuration", t.last_duration_s},
+                           {"health", t.health},
+                           {"scrapeInterval", format_duration(t.interval_ms)},
+                           {"scrapeTimeout", format_duration(t.timeout_ms)}});
   }
-  return Value{{"activeTargets", Value(std::move(active))}, {"droppedTargets", Value::list()}, {"droppedTargetCounts", Value::map()}};
+  return Value{{"activeTargets", Value(std::move(active))},
+               {"droppedTargets", Value::list()},
+               {"droppedTargetCounts", Value::map()}};
 }
 
 Value alert_value(const Alert& alert) {
-  Value out{{"labels", map_of(alert.labels)}, {"annotations", map_of(alert.annotations)}, {"state", state_name(alert.state)},
-            {"activeAt", time_text(alert.active_at)}, {"value", format_general(alert.value)}};
+  Value out{{"labels", map_of(alert.labels)},
+            {"annotations", map_of(alert.annotations)},
+            {"state", state_name(alert.state)},
+            {"activeAt", time_text(alert.active_at)},
+            {"value", format_general(alert.value)}};
   if (alert.keep_firing_since > 0) out.set("keepFiringSince", time_text(alert.keep_firing_since));
   return out;
 }
@@ -96,7 +108,9 @@ Result<Value> rules(const ServerState& state, const http::Query& parameters) {
   const bool with_alerts = http::query_get(parameters, "exclude_alerts") != "true";
   std::vector<Value> groups;
   for (const GroupView& view : state.groups) {
-    if (!any_selected(parameters, "rule_group[]", view.group.name) || !any_selected(parameters, "file[]", view.group.file)) continue;
+    if (!any_selected(parameters, "rule_group[]", view.group.name) ||
+        !any_selected(parameters, "file[]", view.group.file))
+      continue;
     std::vector<Value> list;
     for (const RuleView& rule : view.rules) {
       const bool alerting = !rule.rule.alert.empty();
@@ -104,9 +118,13 @@ Result<Value> rules(const ServerState& state, const http::Query& parameters) {
       if (!any_selected(parameters, "rule_name[]", alerting ? rule.rule.alert : rule.rule.record)) continue;
       list.push_back(rule_value(rule, with_alerts));
     }
-    groups.push_back(Value{{"name", view.group.name}, {"file", view.group.file}, {"rules", Value(std::move(list))},
-                           {"interval", static_cast<double>(view.group.interval_ms) / 1000}, {"limit", static_cast<std::int64_t>(view.group.limit)},
-                           {"evaluationTime", view.took_s}, {"lastEvaluation", time_text(view.evaluated_at)}});
+    groups.push_back(Value{{"name", view.group.name},
+                           {"file", view.group.file},
+                           {"rules", Value(std::move(list))},
+                           {"interval", static_cast<double>(view.group.interval_ms) / 1000},
+                           {"limit", static_cast<std::int64_t>(view.group.limit)},
+                           {"evaluationTime", view.took_s},
+                           {"lastEvaluation", time_text(view.evaluated_at)}});
   }
   return Value{{"groups", Value(std::move(groups))}};
 }
@@ -122,15 +140,18 @@ Value alerts(const ServerState& state) {
 Value metadata(const ServerState& state, const http::Query& parameters) {
   const auto limit = parse_int(http::query_get(parameters, "limit"));
   Value out = Value::map();
-  for (const MetricMetadata& m : state.side->metadata(http::query_get(parameters, "metric"), limit && *limit >= 0 ? static_cast<std::size_t>(*limit) : SIZE_MAX))
-    out.set(m.name, Value(std::vector<Value>{Value{{"type", m.type.empty() ? "unknown" : m.type}, {"help", m.help}, {"unit", m.unit}}}));
+  for (const MetricMetadata& m : state.side->metadata(
+           http::query_get(parameters, "metric"), limit && *limit >= 0 ? static_cast<std::size_t>(*limit) : SIZE_MAX))
+    out.set(m.name, Value(std::vector<Value>{
+                        Value{{"type", m.type.empty() ? "unknown" : m.type}, {"help", m.help}, {"unit", m.unit}}}));
   return out;
 }
 
 Value target_metadata(const ServerState& state, const http::Query& parameters) {
   std::vector<Value> list;
   for (const MetricMetadata& m : state.side->metadata(http::query_get(parameters, "metric"), SIZE_MAX))
-    list.push_back(Value{{"target", Value::map()}, {"metric", m.name}, {"type", m.type}, {"help", m.help}, {"unit", m.unit}});
+    list.push_back(
+        Value{{"target", Value::map()}, {"metric", m.name}, {"type", m.type}, {"help", m.help}, {"unit", m.unit}});
   return Value(std::move(list));
 }
 
@@ -139,7 +160,8 @@ Result<void> collect_selectors(promql::Expr& expr, std::vector<std::vector<Match
   if (expr.kind == promql::ExprKind::selector) {
     const auto& selector = static_cast<const promql::VectorSelector&>(expr);
     std::vector<Matcher> matchers = selector.matchers;
-    if (!selector.name.empty()) matchers.push_back(TRY(Matcher::make(MatchType::equal, std::string(kMetricName), selector.name)));
+    if (!selector.name.empty())
+      matchers.push_back(TRY(Matcher::make(MatchType::equal, std::string(kMetricName), selector.name)));
     out.push_back(std::move(matchers));
     return {};
   }
@@ -151,7 +173,8 @@ Result<void> collect_selectors(promql::Expr& expr, std::vector<std::vector<Match
 }
 
 Result<Value> exemplars(const ServerState& state, const http::Query& parameters) {
-  const std::int64_t start = TRY(parse_api_time(http::query_get(parameters, "start"))), end = TRY(parse_api_time(http::query_get(parameters, "end")));
+  const std::int64_t start = TRY(parse_api_time(http::query_get(parameters, "start"))),
+                     end = TRY(parse_api_time(http::query_get(parameters, "end")));
   const auto expr = TRY(promql::parse(http::query_get(parameters, "query")));
   std::vector<std::vector<Matcher>> selectors;
   TRY(collect_selectors(*expr, selectors));
@@ -159,13 +182,15 @@ Result<Value> exemplars(const ServerState& state, const http::Query& parameters)
   std::vector<Value> current;
   Labels series;
   const auto finish = [&] {
-    if (!current.empty()) out.push_back(Value{{"seriesLabels", map_of(series)}, {"exemplars", Value(std::move(current))}});
+    if (!current.empty())
+      out.push_back(Value{{"seriesLabels", map_of(series)}, {"exemplars", Value(std::move(current))}});
     current.clear();
   };
   for (const StoredExemplar& e : state.side->exemplars(selectors, start, end)) {
     if (!(e.series == series)) finish();
     series = e.series;
-    current.push_back(Value{{"labels", map_of(e.labels)}, {"value", format_sample(e.v)}, {"timestamp", static_cast<double>(e.t) / 1000}});
+    current.push_back(Value{
+        {"labels", map_of(e.labels)}, {"value", format_sample(e.v)}, {"timestamp", static_cast<double>(e.t) / 1000}});
   }
   finish();
   return Value(std::move(out));
@@ -185,12 +210,16 @@ Result<Value> answer(const ServerState& state, std::string_view path, const http
   if (path == "alerts") return alerts(state);
   if (path == "metadata") return metadata(state, parameters);
   if (path == "query_exemplars") return exemplars(state, parameters);
-  if (path == "alertmanagers") return Value{{"activeAlertmanagers", Value::list()}, {"droppedAlertmanagers", Value::list()}};
+  if (path == "alertmanagers")
+    return Value{{"activeAlertmanagers", Value::list()}, {"droppedAlertmanagers", Value::list()}};
   if (path == "status/config") return Value{{"yaml", state.config}};
   if (path == "status/flags") return Value{{"storage.tsdb.retention.time", format_duration(state.retention_ms)}};
   if (path == "status/runtimeinfo")
-    return Value{{"startTime", time_text(state.started_ms)}, {"serverTime", time_text(state.now_ms)}, {"reloadConfigSuccess", true},
-                 {"storageRetention", format_duration(state.retention_ms)}, {"corruptionCount", 0}};
+    return Value{{"startTime", time_text(state.started_ms)},
+                 {"serverTime", time_text(state.now_ms)},
+                 {"reloadConfigSuccess", true},
+                 {"storageRetention", format_duration(state.retention_ms)},
+                 {"corruptionCount", 0}};
   known = false;
   return Value();
 }
@@ -222,7 +251,8 @@ http::Response error_response(const Error& error) {
   return response;
 }
 
-std::optional<http::Response> answer_state_api(const ServerState& state, std::string_view path, const http::Query& parameters) {
+std::optional<http::Response> answer_state_api(const ServerState& state, std::string_view path,
+                                               const http::Query& parameters) {
   constexpr std::string_view kPrefix = "/api/v1/";
   if (!path.starts_with(kPrefix)) return {};
   bool known = true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of the HTTP API that tells of the server rather than of samples: targets, rules, alerts, metadata, exemplars,
-// status pages. Answers as upstream's "HTTP API" page says. Any thread.
+// The part of the HTTP API that tells of the server rather than of samples: targets, rules, alerts, metadata,
+// exemplars, status pages. Answers as upstream's "HTTP API" page says. Any thread.
 #pragma once
 #include <optional>
 
@@ -21,7 +21,8 @@ struct ServerState {
 };
 
 // Nothing when `path` ("/api/v1/rules") is not one of these.
-std::optional<http::Response> answer_state_api(const ServerState& state, std::string_view path, const http::Query& parameters);
+std::optional<http::Response> answer_state_api(const ServerState& state, std::string_view path,
+                                               const http::Query& parameters);
 
 // {"status":"error",…} by upstream's kinds of errors.
 http::Response error_response(const Error& error);

@@ -9,10 +9,14 @@ namespace {
 
 void append_escaped(std::string& out, std::string_view text, bool quotes) {
   for (const char c : text) {
-    if (c == '\\') out += "\\\\";
-    else if (c == '\n') out += "\\n";
-    else if (c == '"' && quotes) out += "\\\"";
-    else out += c;
+    if (c == '\\')
+      out += "\\\\";
+    else if (c == '\n')
+      out += "\\n";
+    else if (c == '"' && quotes)
+      out += "\\\"";
+    else
+      out += c;
   }
 }
 
@@ -23,8 +27,10 @@ void append_sample(std::string& out, const ExposedSample& sample) {
     if (label.name == kMetricName) continue;
     out += first ? '{' : ',';
     first = false;
-    if (is_plain_label_name(label.name)) out += label.name;
-    else out += quote(label.name);
+    if (is_plain_label_name(label.name))
+      out += label.name;
+    else
+      out += quote(label.name);
     out += "=\"";
     append_escaped(out, label.value, true);
     out += '"';

@@ -17,12 +17,18 @@ enum class MetricType { counter = 0, gauge = 1, summary = 2, untyped = 3, histog
 
 const char* type_name(MetricType type) {
   switch (type) {
-    case MetricType::counter: return "counter";
-    case MetricType::gauge: return "gauge";
-    case MetricType::summary: return "summary";
-    case MetricType::histogram: return "histogram";
-    case MetricType::gauge_histogram: return "gaugehistogram";
-    case MetricType::untyped: break;
+    case MetricType::counter:
+      return "counter";
+    case MetricType::gauge:
+      return "gauge";
+    case MetricType::summary:
+      return "summary";
+    case MetricType::histogram:
+      return "histogram";
+    case MetricType::gauge_histogram:
+      return "gaugehistogram";
+    case MetricType::untyped:
+      break;
   }
   return "unknown";
 }
@@ -36,14 +42,16 @@ Result<Label> label_pair(std::string_view message, const ExpositionLimits& limit
   }
   if (label.name.size() > limits.label_bytes_max || label.value.size() > limits.label_bytes_max)
     return Error{ErrorCode::too_large, "label is longer than " + std::to_string(limits.label_bytes_max) + " bytes"};
-  if (!is_valid_utf8(label.name) || !is_valid_utf8(label.value)) return Error{ErrorCode::bad_request, "label is not UTF-8"};
+  if (!is_valid_utf8(label.name) || !is_valid_utf8(label.value))
+    return Error{ErrorCode::bad_request, "label is not UTF-8"};
   return label;
 }
 
 // One family: reads its metrics into `out`.
 class FamilyReader {
  public:
-  FamilyReader(const ExpositionLimits& limits, bool classic_too, Exposition& out) : limits_(limits), classic_too_(classic_too), out_(out) {}
+  FamilyReader(const ExpositionLimits& limits, bool classic_too, Exposition& out)
+      : limits_(limits), classic_too_(classic_too), out_(out) {}
 
   Result<void> read(std::string_view message) {
     std::vector<std::string_view> metrics;
@@ -76,12 +84,16 @@ class FamilyReader {
       if ((in.number() >= 2 && in.number() <= 5) || in.number() == 7) value = in.bytes();
       if (in.number() == 6 && in.integer() != 0) t_ = static_cast<std::int64_t>(in.integer());
     }
-    if (labels_.size() > limits_.labels_max) return Error{ErrorCode::too_large, "sample has more than " + std::to_string(limits_.labels_max) + " labels"};
+    if (labels_.size() > limits_.labels_max)
+      return Error{ErrorCode::too_large, "sample has more than " + std::to_string(limits_.labels_max) + " labels"};
     switch (type_) {
-      case MetricType::summary: return summary(value);
+      case MetricType::summary:
+        return summary(value);
       case MetricType::histogram:
-      case MetricType::gauge_histogram: return histogram(value);
-      default: return simple(value);
+      case MetricType::gauge_histogram:
+        return histogram(value);
+      default:
+        return simple(value);
     }
   }
 

@@ -11,6 +11,7 @@ inline constexpr std::string_view kProtobufAccept =
 
 // A histogram with both forms gives the native one; `classic_too`: both. Errors: bad_request "metric family NAME: …",
 // too_large, which names the limit.
-Result<Exposition> parse_protobuf(std::string_view bytes, const ExpositionLimits& limits = {}, bool classic_too = false);
+Result<Exposition> parse_protobuf(std::string_view bytes, const ExpositionLimits& limits = {},
+                                  bool classic_too = false);
 
 }  // namespace caisson::metrics

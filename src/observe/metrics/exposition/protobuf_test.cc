@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// testdata/exposition.protobuf is what client_golang 1.25 serves; made by tests/differential/prometheus_messages/main.go.
+// testdata/exposition.protobuf is what client_golang 1.25 serves; made by
+// tests/differential/prometheus_messages/main.go.
 #include "observe/metrics/exposition/protobuf.h"
 
 #include <doctest/doctest.h>
@@ -14,20 +15,23 @@ namespace {
 std::vector<std::string> lines_of(const Exposition& exposition) {
   std::vector<std::string> lines;
   for (const ExposedSample& sample : exposition.samples)
-    lines.push_back(sample.labels.str() + " " + (sample.h ? histogram_string(*sample.h) : format_general(sample.v)) +
-                    (sample.exemplar ? " # " + sample.exemplar->labels.str() + " " + format_general(sample.exemplar->v) : ""));
+    lines.push_back(
+        sample.labels.str() + " " + (sample.h ? histogram_string(*sample.h) : format_general(sample.v)) +
+        (sample.exemplar ? " # " + sample.exemplar->labels.str() + " " + format_general(sample.exemplar->v) : ""));
   return lines;
 }
 
 std::string family(const std::string& name, const std::string& metric, int type) {
-  const std::string message = protobuf::Writer().bytes(1, name).integer(3, static_cast<std::uint64_t>(type)).bytes(4, metric).take();
+  const std::string message =
+      protobuf::Writer().bytes(1, name).integer(3, static_cast<std::uint64_t>(type)).bytes(4, metric).take();
   return protobuf::Writer().bytes(1, message).take().substr(1);  // length, message
 }
 
 }  // namespace
 
 TEST_CASE("protobuf exposition: what a Go client serves gives the samples of its text, and the native histogram") {
-  const std::string bytes = read_file(std::string(CAISSON_SOURCE_DIR) + "/exposition/testdata/exposition.protobuf").value();
+  const std::string bytes =
+      read_file(std::string(CAISSON_SOURCE_DIR) + "/exposition/testdata/exposition.protobuf").value();
   const std::vector<std::string> common{
       "{__name__=\"classic_seconds_bucket\", le=\"1.0\"} 0",
       "{__name__=\"classic_seconds_bucket\", le=\"2.5\"} 1",
@@ -40,7 +44,9 @@ TEST_CASE("protobuf exposition: what a Go client serves gives the samples of its
       "{__name__=\"sizes_count\"} 1",
       "{__name__=\"temperature\"} -1.5",
   };
-  const std::string native = "{__name__=\"both_seconds\"} {count:5, sum:21, [-2.938735877055719e-39,2.938735877055719e-39]:1, (0.5,1]:1, (1,2]:2, (8,16]:1}";
+  const std::string native =
+      "{__name__=\"both_seconds\"} {count:5, sum:21, [-2.938735877055719e-39,2.938735877055719e-39]:1, (0.5,1]:1, "
+      "(1,2]:2, (8,16]:1}";
   const auto parsed = parse_exposition(kProtobufAccept, bytes);
   REQUIRE_MESSAGE(parsed.ok(), (parsed.ok() ? "" : parsed.error().message));
   std::vector<std::string> expected{native};
@@ -56,12 +62,17 @@ TEST_CASE("protobuf exposition: what a Go client serves gives the samples of its
 }
 
 TEST_CASE("protobuf exposition: a message that is none is refused with the family's name") {
-  const std::string odd_spans = protobuf::Writer().integer(1, 3).message(12, protobuf::Writer().zigzag(1, 0).integer(2, 4)).take();
+  const std::string odd_spans =
+      protobuf::Writer().integer(1, 3).message(12, protobuf::Writer().zigzag(1, 0).integer(2, 4)).take();
   const std::pair<std::string, const char*> cases[] = {
-      {"\x05" "abc", "proto: unexpected end of the message"},
+      {"\x05"
+       "abc",
+       "proto: unexpected end of the message"},
       {family("", "", 0), "metric family without a name"},
-      {family("x", protobuf::Writer().bytes(7, odd_spans).take(), 4), "metric family x: native histogram: spans need 4 buckets, have 0 buckets"},
-      {family("x", protobuf::Writer().message(1, protobuf::Writer().bytes(1, "\xff")).take(), 0), "metric family x: label is not UTF-8"},
+      {family("x", protobuf::Writer().bytes(7, odd_spans).take(), 4),
+       "metric family x: native histogram: spans need 4 buckets, have 0 buckets"},
+      {family("x", protobuf::Writer().message(1, protobuf::Writer().bytes(1, "\xff")).take(), 0),
+       "metric family x: label is not UTF-8"},
   };
   for (const auto& [bytes, message] : cases) {
     const auto parsed = parse_protobuf(bytes);

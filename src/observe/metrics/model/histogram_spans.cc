@@ -78,18 +78,21 @@ Result<HistogramBuckets> HistogramReader::buckets(const Side& side, bool with_co
   std::size_t spanned = 0;
   for (const Span& span : side.spans) spanned += span.length;
   if (spanned != given)
-    return Error{ErrorCode::bad_request, "native histogram: spans need " + std::to_string(spanned) + " buckets, have " + std::to_string(given) +
-                                             " buckets"};
-  if (given > kBucketsMax) return Error{ErrorCode::bad_request, "native histogram: more than " + std::to_string(kBucketsMax) + " buckets"};
+    return Error{ErrorCode::bad_request, "native histogram: spans need " + std::to_string(spanned) + " buckets, have " +
+                                             std::to_string(given) + " buckets"};
+  if (given > kBucketsMax)
+    return Error{ErrorCode::bad_request, "native histogram: more than " + std::to_string(kBucketsMax) + " buckets"};
   HistogramBuckets out;
   out.reserve(given);
   std::int64_t index = 0;
   double count = 0;
   for (std::size_t s = 0; s < side.spans.size(); ++s) {
-    if (s > 0 && side.spans[s].offset < 0) return Error{ErrorCode::bad_request, "native histogram: a span with a negative offset"};
+    if (s > 0 && side.spans[s].offset < 0)
+      return Error{ErrorCode::bad_request, "native histogram: a span with a negative offset"};
     index += side.spans[s].offset;
     for (std::uint32_t i = 0; i < side.spans[s].length; ++i, ++index) {
-      if (index != static_cast<std::int32_t>(index)) return Error{ErrorCode::bad_request, "native histogram: a bucket's index is out of range"};
+      if (index != static_cast<std::int32_t>(index))
+        return Error{ErrorCode::bad_request, "native histogram: a bucket's index is out of range"};
       count = with_counts ? side.counts[out.size()] : count + static_cast<double>(side.deltas[out.size()]);
       out.push_back({static_cast<std::int32_t>(index), count});
     }

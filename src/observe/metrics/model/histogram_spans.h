@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Native histograms on the wire: buckets as spans and deltas or counts, in messages whose field numbers differ between
-// remote write (prometheus.WriteRequest, io.prometheus.write.v2) and exposition (io.prometheus.client) but whose shape is
-// one. Pure functions; any thread.
+// remote write (prometheus.WriteRequest, io.prometheus.write.v2) and exposition (io.prometheus.client) but whose shape
+// is one. Pure functions; any thread.
 #pragma once
 #include "core/base/protobuf.h"
 #include "observe/metrics/model/histogram.h"

@@ -12,11 +12,16 @@ constexpr std::int64_t kFutureMaxMs = 10 * 60'000;
 
 int status_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::unsupported_media_type: return 415;
-    case ErrorCode::too_large: return 413;
-    case ErrorCode::unavailable: return 503;
-    case ErrorCode::internal: return 500;
-    default: return 400;
+    case ErrorCode::unsupported_media_type:
+      return 415;
+    case ErrorCode::too_large:
+      return 413;
+    case ErrorCode::unavailable:
+      return 503;
+    case ErrorCode::internal:
+      return 500;
+    default:
+      return 400;
   }
 }
 
@@ -25,14 +30,16 @@ http::Response refused(const Error& error) {
 }
 
 AppendCounts sum(const AppendCounts& a, const AppendCounts& b) {
-  return {a.added + b.added, a.duplicate + b.duplicate, a.conflicting + b.conflicting, a.too_old + b.too_old, a.over_limit + b.over_limit};
+  return {a.added + b.added, a.duplicate + b.duplicate, a.conflicting + b.conflicting, a.too_old + b.too_old,
+          a.over_limit + b.over_limit};
 }
 
 std::string refusals(const AppendCounts& counts, std::size_t in_future) {
   std::string text;
   const auto say = [&](std::size_t count, std::string_view what) {
     if (count == 0) return;
-    text += (text.empty() ? "" : "; ") + std::to_string(count) + (count == 1 ? " sample " : " samples ") + std::string(what);
+    text += (text.empty() ? "" : "; ") + std::to_string(count) + (count == 1 ? " sample " : " samples ") +
+            std::string(what);
   };
   say(counts.too_old, "out of bounds: older than the out-of-order window of the series");
   say(counts.conflicting, "duplicate sample for timestamp: another value is there already");
@@ -43,17 +50,21 @@ std::string refusals(const AppendCounts& counts, std::size_t in_future) {
 
 }  // namespace
 
-http::Response receive_write(Tsdb& storage, SideData& side, const http::Headers& headers, std::string_view body, std::int64_t now_ms) {
+http::Response receive_write(Tsdb& storage, SideData& side, const http::Headers& headers, std::string_view body,
+                             std::int64_t now_ms) {
   const auto protocol = write_protocol(headers.get("Content-Type"));
   if (!protocol.ok()) return refused(protocol.error());
   if (const auto encoding = to_lower(headers.get("Content-Encoding")); !encoding.empty() && encoding != "snappy")
-    return refused({ErrorCode::unsupported_media_type, encoding + " encoding (compression) is not accepted by this server; only snappy is acceptable"});
+    return refused({ErrorCode::unsupported_media_type,
+                    encoding + " encoding (compression) is not accepted by this server; only snappy is acceptable"});
   auto request = read_write_request(*protocol, body);
   if (!request.ok()) return refused(request.error());
   WriteRequest taken = std::move(request).value();
-  const std::size_t in_future = std::erase_if(taken.samples, [&](const NewSample& s) { return s.t > now_ms + kFutureMaxMs; });
+  const std::size_t in_future =
+      std::erase_if(taken.samples, [&](const NewSample& s) { return s.t > now_ms + kFutureMaxMs; });
   // Floats and histograms apart, because 2.0 counts them apart.
-  const auto histograms = std::stable_partition(taken.samples.begin(), taken.samples.end(), [](const NewSample& s) { return !s.h; });
+  const auto histograms =
+      std::stable_partition(taken.samples.begin(), taken.samples.end(), [](const NewSample& s) { return !s.h; });
   const auto floats_stored = storage.append({taken.samples.begin(), histograms});
   if (!floats_stored.ok()) return refused(floats_stored.error());
   const auto histograms_stored = storage.append({histograms, taken.samples.end()});
@@ -62,7 +73,8 @@ http::Response receive_write(Tsdb& storage, SideData& side, const http::Headers&
   for (const MetricMetadata& metadata : taken.metadata) side.note(metadata);
 
   const std::string problems = refusals(sum(*floats_stored, *histograms_stored), in_future);
-  http::Response response = problems.empty() ? http::Response{204, {}, ""} : refused({ErrorCode::bad_request, problems});
+  http::Response response =
+      problems.empty() ? http::Response{204, {}, ""} : refused({ErrorCode::bad_request, problems});
   if (*protocol == WriteProtocol::v2) {
     const auto written = [](const AppendCounts& counts) { return std::to_string(counts.added + counts.duplicate); };
     response.headers.set("X-Prometheus-Remote-Write-Samples-Written", written(*floats_stored));

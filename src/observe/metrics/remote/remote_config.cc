@@ -18,11 +18,13 @@ Error bad(std::string message) {
 }
 
 // Options that would silently not do what they say.
-constexpr std::string_view kNotHere[] = {"sigv4", "azuread", "google_iam", "oauth2", "proxy_url", "metadata_config", "send_exemplars"};
+constexpr std::string_view kNotHere[] = {"sigv4",     "azuread",         "google_iam",    "oauth2",
+                                         "proxy_url", "metadata_config", "send_exemplars"};
 
 Result<void> known(const Value& from, std::initializer_list<std::string_view> names) {
   for (const auto& entry : from.entries())
-    if (std::find(names.begin(), names.end(), entry.key) == names.end()) return bad("unknown field " + std::string(entry.key));
+    if (std::find(names.begin(), names.end(), entry.key) == names.end())
+      return bad("unknown field " + std::string(entry.key));
   return {};
 }
 
@@ -42,8 +44,8 @@ Result<void> take_size(const Value& from, const char* name, std::size_t& into) {
 
 // max_shards, min_shards and sample_age_limit: one connection with everything the storage has.
 Result<void> take_queue(const Value& from, RemoteWrite& remote) {
-  TRY(known(from, {"capacity", "max_samples_per_send", "batch_send_deadline", "min_backoff", "max_backoff", "retry_on_http_429", "max_shards",
-                   "min_shards"}));
+  TRY(known(from, {"capacity", "max_samples_per_send", "batch_send_deadline", "min_backoff", "max_backoff",
+                   "retry_on_http_429", "max_shards", "min_shards"}));
   TRY(take_size(from, "capacity", remote.capacity));
   TRY(take_size(from, "max_samples_per_send", remote.samples_per_send_max));
   TRY(take_duration(from, "batch_send_deadline", remote.batch_deadline_ms));
@@ -62,7 +64,8 @@ Result<void> take_credentials(const Value& from, RemoteWrite& remote) {
   if (const Value& authorization = from["authorization"]; authorization.is_map()) {
     TRY(known(authorization, {"type", "credentials"}).in("authorization"));
     if (!remote.authorization.empty()) return bad("at most one of basic_auth and authorization may be given");
-    remote.authorization = std::string(authorization["type"].as_string("Bearer")) + " " + authorization["credentials"].str();
+    remote.authorization =
+        std::string(authorization["type"].as_string("Bearer")) + " " + authorization["credentials"].str();
   }
   if (const Value& tls = from["tls_config"]; tls.is_map()) {
     TRY(known(tls, {"ca", "insecure_skip_verify"}).in("tls_config"));
@@ -74,21 +77,26 @@ Result<void> take_credentials(const Value& from, RemoteWrite& remote) {
 
 Result<RemoteWrite> parse_one(const Value& from) {
   for (const std::string_view name : kNotHere)
-    if (from.contains(name) && !(from[name].is_bool() && !from[name].as_bool())) return bad(std::string(name) + " is not supported here");
-  TRY(known(from, {"url", "name", "remote_timeout", "headers", "protobuf_message", "send_native_histograms", "write_relabel_configs", "queue_config",
-                   "basic_auth", "authorization", "tls_config", "send_exemplars"}));
+    if (from.contains(name) && !(from[name].is_bool() && !from[name].as_bool()))
+      return bad(std::string(name) + " is not supported here");
+  TRY(known(from,
+            {"url", "name", "remote_timeout", "headers", "protobuf_message", "send_native_histograms",
+             "write_relabel_configs", "queue_config", "basic_auth", "authorization", "tls_config", "send_exemplars"}));
   RemoteWrite remote;
   remote.url = from["url"].str();
   const auto url = TRY(http::Url::parse(remote.url).in("url"));
-  if (url.scheme != "http" && url.scheme != "https") return bad("url: neither http nor https: " + url.str_without_userinfo());
+  if (url.scheme != "http" && url.scheme != "https")
+    return bad("url: neither http nor https: " + url.str_without_userinfo());
   remote.name = from["name"].str();
   TRY(take_duration(from, "remote_timeout", remote.timeout_ms));
   for (const auto& entry : from["headers"].entries()) remote.headers.emplace_back(entry.key, entry.value.scalar_text());
   remote.histograms = from["send_native_histograms"].as_bool();
   remote.relabeling = TRY(parse_relabel_rules(from["write_relabel_configs"]).in("write_relabel_configs"));
   TRY(Relabeling::compile(remote.relabeling).in("write_relabel_configs"));
-  if (const auto message = from["protobuf_message"].as_string(kWriteV1); message == kWriteV2) remote.protocol = WriteProtocol::v2;
-  else if (message != kWriteV1) return bad("protobuf_message: unknown message " + std::string(message));
+  if (const auto message = from["protobuf_message"].as_string(kWriteV1); message == kWriteV2)
+    remote.protocol = WriteProtocol::v2;
+  else if (message != kWriteV1)
+    return bad("protobuf_message: unknown message " + std::string(message));
   TRY(take_queue(from["queue_config"], remote).in("queue_config"));
   TRY(take_credentials(from, remote));
   return remote;
@@ -97,7 +105,8 @@ Result<RemoteWrite> parse_one(const Value& from) {
 // The name is a file's name, too.
 bool is_name(std::string_view name) {
   return !name.empty() && name.size() <= 100 && name[0] != '.' &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; });
+         std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; });
 }
 
 }  // namespace
@@ -109,7 +118,8 @@ Result<std::vector<RemoteWrite>> parse_remote_writes(const Value& list) {
     const std::string place = "remote_write[" + std::to_string(remotes.size()) + "]";
     RemoteWrite remote = TRY(parse_one(item).in(place));
     if (remote.name.empty()) remote.name = "remote-" + std::to_string(remotes.size());
-    if (!is_name(remote.name)) return bad(place + ": name: letters, digits, '-', '_' and '.' only, at most 100: " + remote.name);
+    if (!is_name(remote.name))
+      return bad(place + ": name: letters, digits, '-', '_' and '.' only, at most 100: " + remote.name);
     if (!names.insert(remote.name).second) return bad(place + ": name " + remote.name + " stands twice");
     remotes.push_back(std::move(remote));
   }

@@ -32,7 +32,8 @@ http::Headers headers_of(WriteProtocol protocol) {
 std::vector<NewSample> numbered(int from, int count) {
   std::vector<NewSample> samples;
   for (int i = from; i < from + count; ++i)
-    samples.push_back({Labels::from({{"__name__", "n"}, {"series", std::to_string(i % 7)}}), kStart + i, static_cast<double>(i), nullptr});
+    samples.push_back({Labels::from({{"__name__", "n"}, {"series", std::to_string(i % 7)}}), kStart + i,
+                       static_cast<double>(i), nullptr});
   return samples;
 }
 
@@ -101,7 +102,8 @@ RemoteWrite remote_at(const std::string& url) {
 }  // namespace
 
 TEST_CASE("remote write: Prometheus' own messages of both versions are read") {
-  for (const auto& [protocol, file] : {std::pair(WriteProtocol::v1, "v1.snappy"), std::pair(WriteProtocol::v2, "v2.snappy")}) {
+  for (const auto& [protocol, file] :
+       {std::pair(WriteProtocol::v1, "v1.snappy"), std::pair(WriteProtocol::v2, "v2.snappy")}) {
     CAPTURE(file);
     const auto request = read_write_request(protocol, golden(file));
     REQUIRE_MESSAGE(request.ok(), (request.ok() ? "" : request.error().message));
@@ -111,7 +113,8 @@ TEST_CASE("remote write: Prometheus' own messages of both versions are read") {
     CHECK(request->samples[1].v == 0.5);
     REQUIRE(request->samples[2].h);
     CHECK(histogram_string(*request->samples[2].h) ==
-          "{count:6, sum:7.5, [-0.5,-0.3535533905932738):1, [-0.001,0.001]:1, (0.7071067811865476,1]:1, (1,1.4142135623730951]:2, (4,5.656854249492381]:1}");
+          "{count:6, sum:7.5, [-0.5,-0.3535533905932738):1, [-0.001,0.001]:1, (0.7071067811865476,1]:1, "
+          "(1,1.4142135623730951]:2, (4,5.656854249492381]:1}");
     REQUIRE(request->exemplars.size() == 1);
     CHECK(request->exemplars[0].labels.get("trace_id") == "abc");
     REQUIRE(!request->metadata.empty());
@@ -130,8 +133,10 @@ TEST_CASE("remote write: what is made is read back, with histograms") {
     for (std::size_t i = 0; i < again->samples.size(); ++i) {
       CHECK(again->samples[i].labels == golden_request->samples[i].labels);
       CHECK(again->samples[i].t == golden_request->samples[i].t);
-      if (again->samples[i].h) CHECK(equals(*again->samples[i].h, *golden_request->samples[i].h));
-      else CHECK(again->samples[i].v == golden_request->samples[i].v);
+      if (again->samples[i].h)
+        CHECK(equals(*again->samples[i].h, *golden_request->samples[i].h));
+      else
+        CHECK(again->samples[i].v == golden_request->samples[i].v);
     }
   }
 }
@@ -140,7 +145,9 @@ TEST_CASE("remote write: a receiver stores, counts and refuses as the specificat
   const TempDir dir = TempDir::make().value();
   const auto storage = open_storage(dir.path());
   SideData side;
-  const auto write = [&](http::Headers headers, const std::string& body) { return receive_write(*storage, side, headers, body, kStart + 60'000); };
+  const auto write = [&](http::Headers headers, const std::string& body) {
+    return receive_write(*storage, side, headers, body, kStart + 60'000);
+  };
 
   const http::Response first = write(headers_of(WriteProtocol::v2), golden("v2.snappy"));
   CHECK(first.status == 204);
@@ -155,7 +162,8 @@ TEST_CASE("remote write: a receiver stores, counts and refuses as the specificat
   CHECK(conflicting.status == 400);
   CHECK(conflicting.body == "1 sample duplicate sample for timestamp: another value is there already\n");
   wrong[0].t = kStart + 11 * 60'000 + 60'000;
-  CHECK(write(headers_of(WriteProtocol::v1), make_write_request(WriteProtocol::v1, wrong)).body.find("in the future") != std::string::npos);
+  CHECK(write(headers_of(WriteProtocol::v1), make_write_request(WriteProtocol::v1, wrong)).body.find("in the future") !=
+        std::string::npos);
 
   CHECK(write({{"Content-Type", "application/json"}}, "{}").status == 415);
   CHECK(write({{"Content-Type", "application/x-protobuf;proto=other"}}, "").status == 415);
@@ -172,7 +180,8 @@ TEST_CASE("remote write: a message that would unpack to too much is refused befo
   CHECK(read.error().code == ErrorCode::too_large);
 }
 
-TEST_CASE("remote write: everything arrives, also what was stored while the remote was away and more than the queue holds") {
+TEST_CASE(
+    "remote write: everything arrives, also what was stored while the remote was away and more than the queue holds") {
   const TempDir dir = TempDir::make().value();
   const auto storage = open_storage(dir.path() + "/db");
   FakeClock clock{Time(std::chrono::milliseconds(kStart))};
@@ -231,7 +240,8 @@ TEST_CASE("remote write: a batch that is refused for good is not sent again, and
   CHECK(remote.wait_for(10));
 }
 
-TEST_CASE("remote write: configuration is read with Prometheus' names, and what has no meaning here is refused by name") {
+TEST_CASE(
+    "remote write: configuration is read with Prometheus' names, and what has no meaning here is refused by name") {
   const auto parse = [](const std::string& text) { return parse_remote_writes(yaml::read(text).value()); };
   const auto good = parse(R"(
 - url: https://mimir.example/api/v1/push
@@ -256,7 +266,8 @@ TEST_CASE("remote write: configuration is read with Prometheus' names, and what 
       {"[{url: 'ftp://x/y'}]", "remote_write[0]: url: neither http nor https: ftp://x/y"},
       {"[{url: 'http://x/y', sigv4: {}}]", "remote_write[0]: sigv4 is not supported here"},
       {"[{url: 'http://x/y', urll: 1}]", "remote_write[0]: unknown field urll"},
-      {"[{url: 'http://x/y', name: ../x}]", "remote_write[0]: name: letters, digits, '-', '_' and '.' only, at most 100: ../x"},
+      {"[{url: 'http://x/y', name: ../x}]",
+       "remote_write[0]: name: letters, digits, '-', '_' and '.' only, at most 100: ../x"},
       {"[{url: 'http://x/y', name: a}, {url: 'http://x/z', name: a}]", "remote_write[1]: name a stands twice"},
       {"[{url: 'http://x/y', remote_timeout: 0s}]", "remote_write[0]: remote_timeout must be greater than 0"},
   };

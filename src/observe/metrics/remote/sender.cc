@@ -38,7 +38,8 @@ class Worker {
     if (auto rules = Relabeling::compile(remote_.relabeling); rules.ok()) rules_ = std::move(rules).value();
     delivered_until_ = now_ms;
     if (const auto text = read_file(state_file_); text.ok())
-      if (const auto state = json::parse(*text); state.ok()) behind_since_ = delivered_until_ = (*state)["deliveredUntil"].as_int(now_ms);
+      if (const auto state = json::parse(*text); state.ok())
+        behind_since_ = delivered_until_ = (*state)["deliveredUntil"].as_int(now_ms);
     write_state();
     thread_ = std::thread([this] { run(); });
   }
@@ -60,8 +61,10 @@ class Worker {
     const bool was_empty = queue_.empty();
     for (const NewSample& sample : samples) {
       newest_offered_ = std::max(newest_offered_, sample.t);
-      if (queue_.size() < remote_.capacity) queue_.push_back(sample);
-      else behind_since_ = std::min(behind_since_, sample.t);
+      if (queue_.size() < remote_.capacity)
+        queue_.push_back(sample);
+      else
+        behind_since_ = std::min(behind_since_, sample.t);
     }
     if (was_empty) oldest_since_ = Steady::now();
     if (was_empty || queue_.size() >= remote_.samples_per_send_max) changed_.notify_all();
@@ -86,7 +89,8 @@ class Worker {
       const auto due = oldest_since_ + milliseconds(remote_.batch_deadline_ms);
       if (queue_.empty() && behind_since_ == kNever) {
         changed_.wait(lock);
-      } else if (!queue_.empty() && queue_.size() < remote_.samples_per_send_max && behind_since_ == kNever && Steady::now() < due) {
+      } else if (!queue_.empty() && queue_.size() < remote_.samples_per_send_max && behind_since_ == kNever &&
+                 Steady::now() < due) {
         changed_.wait_until(lock, due);
       } else if (queue_.empty()) {
         catch_up(lock);
@@ -99,7 +103,8 @@ class Worker {
   // REQUIRES: lock is held; it is while this returns.
   void send_queued(std::unique_lock<std::mutex>& lock) {
     const std::size_t count = std::min(queue_.size(), remote_.samples_per_send_max);
-    std::vector<NewSample> batch(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.begin() + static_cast<std::ptrdiff_t>(count)));
+    std::vector<NewSample> batch(std::make_move_iterator(queue_.begin()),
+                                 std::make_move_iterator(queue_.begin() + static_cast<std::ptrdiff_t>(count)));
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
     oldest_since_ = Steady::now();
     in_flight_since_ = oldest_of(batch);
@@ -121,7 +126,8 @@ class Worker {
     const std::int64_t until = there.newest;
     from = std::max(from, there.oldest);
     bool stopped = false;
-    for (; from <= until && !stopped; from += kWindowMs) stopped = send_window(from, std::min(from + kWindowMs - 1, until)) == Delivery::stopped;
+    for (; from <= until && !stopped; from += kWindowMs)
+      stopped = send_window(from, std::min(from + kWindowMs - 1, until)) == Delivery::stopped;
     lock.lock();
     if (stopped) behind_since_ = std::min(behind_since_, from - kWindowMs);
     in_flight_since_ = kNever;
@@ -184,7 +190,9 @@ class Worker {
       const int status = response.ok() ? response->status : 0;
       if (status >= 200 && status < 300) return note_sent(samples, request.body.size());
       const bool again = status == 0 || status >= 500 || (status == 429 && remote_.retry_on_429);
-      const std::string why = response.ok() ? "HTTP " + std::to_string(status) + ": " + std::string(caisson::trim(response->body)).substr(0, 500) : response.error().message;
+      const std::string why = response.ok() ? "HTTP " + std::to_string(status) + ": " +
+                                                  std::string(caisson::trim(response->body)).substr(0, 500)
+                                            : response.error().message;
       if (!again) return note_refused(samples, why);
       if (!wait(backoff_ms, samples.size(), why)) return Delivery::stopped;
       backoff_ms = std::min(backoff_ms * 2, remote_.backoff_max_ms);
@@ -204,7 +212,9 @@ class Worker {
   Delivery note_refused(const std::vector<NewSample>& samples, const std::string& why) {
     const std::lock_guard lock(mutex_);
     counts_.failed += samples.size();
-    if (why != last_refusal_) log::error("remote write: samples refused for good", {{"remote", remote_.name}, {"samples", samples.size()}, {"answer", why}});
+    if (why != last_refusal_)
+      log::error("remote write: samples refused for good",
+                 {{"remote", remote_.name}, {"samples", samples.size()}, {"answer", why}});
     last_refusal_ = why;
     return Delivery::refused;
   }
@@ -233,11 +243,15 @@ class Worker {
   void write_state_locked() {
     std::int64_t undelivered = std::min(behind_since_, in_flight_since_);
     for (const NewSample& sample : queue_) undelivered = std::min(undelivered, sample.t);
-    if (undelivered != kNever) delivered_until_ = undelivered;
-    else delivered_until_ = std::max(delivered_until_, newest_offered_ + 1);
+    if (undelivered != kNever)
+      delivered_until_ = undelivered;
+    else
+      delivered_until_ = std::max(delivered_until_, newest_offered_ + 1);
     state_written_ = Steady::now();
-    const auto written = write_file(state_file_, json::write(Value{{"deliveredUntil", delivered_until_}, {"url", remote_.url}}));
-    if (!written.ok()) log::error("state of remote write not written", {{"remote", remote_.name}, {"error", written.error()}});
+    const auto written =
+        write_file(state_file_, json::write(Value{{"deliveredUntil", delivered_until_}, {"url", remote_.url}}));
+    if (!written.ok())
+      log::error("state of remote write not written", {{"remote", remote_.name}, {"error", written.error()}});
   }
 
   const RemoteWrite remote_;
@@ -270,7 +284,8 @@ struct RemoteSender::Impl {
   std::atomic<bool> any = false;                 // so that nobody waits when there is none
 };
 
-RemoteSender::RemoteSender(const Tsdb& storage, std::string directory, Clock& clock) : impl_(new Impl{storage, std::move(directory), clock}) {}
+RemoteSender::RemoteSender(const Tsdb& storage, std::string directory, Clock& clock)
+    : impl_(new Impl{storage, std::move(directory), clock}) {}
 RemoteSender::~RemoteSender() = default;
 
 void RemoteSender::set_remotes(std::vector<RemoteWrite> remotes) {
@@ -278,10 +293,12 @@ void RemoteSender::set_remotes(std::vector<RemoteWrite> remotes) {
   auto before = std::move(impl_->workers);
   impl_->workers.clear();
   if (!remotes.empty())
-    if (const auto made = make_dirs(impl_->directory); !made.ok()) log::error("remote write keeps no state", {{"error", made.error()}});
+    if (const auto made = make_dirs(impl_->directory); !made.ok())
+      log::error("remote write keeps no state", {{"error", made.error()}});
   const auto now_ms = std::chrono::duration_cast<milliseconds>(impl_->clock.now().time_since_epoch()).count();
   for (RemoteWrite& remote : remotes) {
-    const auto same = std::find_if(before.begin(), before.end(), [&](const auto& worker) { return worker && worker->remote() == remote; });
+    const auto same = std::find_if(before.begin(), before.end(),
+                                   [&](const auto& worker) { return worker && worker->remote() == remote; });
     if (same != before.end()) {
       impl_->workers.push_back(std::move(*same));
       continue;
@@ -315,15 +332,18 @@ Exposition RemoteSender::read() const {
               static_cast<double>(value(counts[i].first, counts[i].second)));
     }
   };
-  family("prometheus_remote_storage_samples_total", "counter", "Samples delivered.", [](const Counts& c, std::size_t) { return c.sent; });
+  family("prometheus_remote_storage_samples_total", "counter", "Samples delivered.",
+         [](const Counts& c, std::size_t) { return c.sent; });
   family("prometheus_remote_storage_samples_failed_total", "counter", "Samples that the remote refused for good.",
          [](const Counts& c, std::size_t) { return c.failed; });
-  family("prometheus_remote_storage_samples_retried_total", "counter", "Samples sent again after an error that may pass.",
-         [](const Counts& c, std::size_t) { return c.retried; });
+  family("prometheus_remote_storage_samples_retried_total", "counter",
+         "Samples sent again after an error that may pass.", [](const Counts& c, std::size_t) { return c.retried; });
   family("prometheus_remote_storage_bytes_total", "counter", "Bytes of delivered requests, compressed.",
          [](const Counts& c, std::size_t) { return c.bytes; });
-  family("prometheus_remote_storage_samples_pending", "gauge", "Samples that wait in memory.", [](const Counts&, std::size_t pending) { return pending; });
-  family("prometheus_remote_storage_queue_highest_sent_timestamp_seconds", "gauge", "Time of the newest sample that was delivered.",
+  family("prometheus_remote_storage_samples_pending", "gauge", "Samples that wait in memory.",
+         [](const Counts&, std::size_t pending) { return pending; });
+  family("prometheus_remote_storage_queue_highest_sent_timestamp_seconds", "gauge",
+         "Time of the newest sample that was delivered.",
          [](const Counts& c, std::size_t) { return c.newest_sent_ms / 1000; });
   return out.take();
 }

@@ -26,7 +26,7 @@ struct RemoteWrite {
   bool histograms = false;  // send_native_histograms
   std::vector<RelabelRule> relabeling;
   WriteProtocol protocol = WriteProtocol::v1;
-  std::size_t capacity = 10'000;            // samples that wait in memory
+  std::size_t capacity = 10'000;  // samples that wait in memory
   std::size_t samples_per_send_max = 2'000;
   std::int64_t batch_deadline_ms = 5'000;
   std::int64_t backoff_min_ms = 30, backoff_max_ms = 5'000;
@@ -34,8 +34,8 @@ struct RemoteWrite {
   bool operator==(const RemoteWrite&) const = default;
 };
 
-// remote_write of a prometheus.yml. Errors: bad_request with the entry and the field; an option that has no meaning here is
-// refused by name.
+// remote_write of a prometheus.yml. Errors: bad_request with the entry and the field; an option that has no meaning
+// here is refused by name.
 Result<std::vector<RemoteWrite>> parse_remote_writes(const Value& list);
 
 class RemoteSender {

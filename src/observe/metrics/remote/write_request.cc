@@ -12,7 +12,8 @@ namespace {
 using protobuf::Reader;
 using protobuf::Writer;
 
-constexpr const char* kTypes[] = {"unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"};
+constexpr const char* kTypes[] = {"unknown",        "counter", "gauge", "histogram",
+                                  "gaugehistogram", "summary", "info",  "stateset"};
 constexpr ResetHint kHints[] = {ResetHint::unknown, ResetHint::reset, ResetHint::not_reset, ResetHint::gauge};
 
 Error bad(std::string message) {
@@ -22,9 +23,11 @@ Error bad(std::string message) {
 Result<std::string> unpack(std::string_view packed, std::size_t bytes_max) {
   std::size_t size = 0;
   if (snappy_uncompressed_length(packed.data(), packed.size(), &size) != SNAPPY_OK) return bad("snappy: corrupt input");
-  if (size > bytes_max) return Error{ErrorCode::too_large, "the message has more than " + std::to_string(bytes_max) + " bytes"};
+  if (size > bytes_max)
+    return Error{ErrorCode::too_large, "the message has more than " + std::to_string(bytes_max) + " bytes"};
   std::string out(size, '\0');
-  if (snappy_uncompress(packed.data(), packed.size(), out.data(), &size) != SNAPPY_OK) return bad("snappy: corrupt input");
+  if (snappy_uncompress(packed.data(), packed.size(), out.data(), &size) != SNAPPY_OK)
+    return bad("snappy: corrupt input");
   return out;
 }
 
@@ -43,7 +46,8 @@ std::string metric_type(std::uint64_t type) {
 // Both versions keep samples, histograms and labels in the same way but for numbers of fields and the table of symbols.
 class RequestReader {
  public:
-  RequestReader(WriteProtocol protocol, const WriteLimits& limits) : v2_(protocol == WriteProtocol::v2), limits_(limits) {}
+  RequestReader(WriteProtocol protocol, const WriteLimits& limits)
+      : v2_(protocol == WriteProtocol::v2), limits_(limits) {}
 
   Result<WriteRequest> run(std::string_view message) {
     std::vector<std::string_view> series;
@@ -53,7 +57,8 @@ class RequestReader {
       if (in.number() == (v2_ ? 5u : 1u)) series.push_back(in.bytes());
       if (!v2_ && in.number() == 3) TRY(metadata_v1(in.bytes()));
     }
-    if (v2_ && !symbols_.empty() && !symbols_[0].empty()) return bad("the first of the symbols is not the empty string");
+    if (v2_ && !symbols_.empty() && !symbols_[0].empty())
+      return bad("the first of the symbols is not the empty string");
     for (const std::string_view one : series) TRY(time_series(one));
     return std::move(out_);
   }
@@ -73,7 +78,8 @@ class RequestReader {
   }
 
   Result<std::string_view> symbol(std::uint64_t reference) const {
-    if (reference >= symbols_.size()) return bad("symbol " + std::to_string(reference) + " of " + std::to_string(symbols_.size()));
+    if (reference >= symbols_.size())
+      return bad("symbol " + std::to_string(reference) + " of " + std::to_string(symbols_.size()));
     return symbols_[reference];
   }
 
@@ -106,7 +112,8 @@ class RequestReader {
       }
       labels.push_back(std::move(label));
     }
-    if (labels.size() > limits_.labels_max) return Error{ErrorCode::too_large, "series has more than " + std::to_string(limits_.labels_max) + " labels"};
+    if (labels.size() > limits_.labels_max)
+      return Error{ErrorCode::too_large, "series has more than " + std::to_string(limits_.labels_max) + " labels"};
     return {};
   }
 
@@ -116,7 +123,8 @@ class RequestReader {
       if (labels[i].name.empty()) return bad("a label without a name");
       if (i > 0 && labels[i].name == labels[i - 1].name) return bad("label " + labels[i].name + " stands twice");
       if (labels[i].name.size() > limits_.label_bytes_max || labels[i].value.size() > limits_.label_bytes_max)
-        return Error{ErrorCode::too_large, "label is longer than " + std::to_string(limits_.label_bytes_max) + " bytes"};
+        return Error{ErrorCode::too_large,
+                     "label is longer than " + std::to_string(limits_.label_bytes_max) + " bytes"};
       if (!is_valid_utf8(labels[i].name) || !is_valid_utf8(labels[i].value)) return bad("a label is not UTF-8");
     }
     Labels made = Labels::from(std::move(labels));
@@ -229,19 +237,23 @@ Writer histogram_message(const NewSample& sample) {
 Result<WriteProtocol> write_protocol(std::string_view content_type) {
   const auto parts = split(content_type, ';');
   if (parts.empty() || to_lower(caisson::trim(parts[0])) != "application/x-protobuf")
-    return Error{ErrorCode::unsupported_media_type, "expected application/x-protobuf, got " + std::string(content_type)};
+    return Error{ErrorCode::unsupported_media_type,
+                 "expected application/x-protobuf, got " + std::string(content_type)};
   for (std::size_t i = 1; i < parts.size(); ++i) {
     const std::string_view parameter = caisson::trim(parts[i]);
     if (!parameter.starts_with("proto=")) continue;
     const std::string_view message = parameter.substr(6);
     if (message == kWriteV2) return WriteProtocol::v2;
-    if (message != kWriteV1) return Error{ErrorCode::unsupported_media_type, "got unknown remote write protobuf message " + std::string(message)};
+    if (message != kWriteV1)
+      return Error{ErrorCode::unsupported_media_type,
+                   "got unknown remote write protobuf message " + std::string(message)};
   }
   return WriteProtocol::v1;
 }
 
 std::string content_type_of(WriteProtocol protocol) {
-  return protocol == WriteProtocol::v1 ? "application/x-protobuf" : "application/x-protobuf;proto=" + std::string(kWriteV2);
+  return protocol == WriteProtocol::v1 ? "application/x-protobuf"
+                                       : "application/x-protobuf;proto=" + std::string(kWriteV2);
 }
 
 Result<WriteRequest> read_write_request(WriteProtocol protocol, std::string_view snappy, const WriteLimits& limits) {
@@ -265,13 +277,17 @@ std::string make_write_request(WriteProtocol protocol, std::span<const NewSample
     Writer one;
     std::vector<std::uint64_t> references;
     for (const Label& label : labels->items()) {
-      if (v2) references.insert(references.end(), {symbols.reference(label.name), symbols.reference(label.value)});
-      else one.message(1, Writer().bytes(1, label.name).bytes(2, label.value));
+      if (v2)
+        references.insert(references.end(), {symbols.reference(label.name), symbols.reference(label.value)});
+      else
+        one.message(1, Writer().bytes(1, label.name).bytes(2, label.value));
     }
     if (v2) one.packed(1, references);
     for (const NewSample* point : points) {
-      if (point->h) one.message(v2 ? 3 : 4, histogram_message(*point));
-      else one.message(2, sample_message(*point));
+      if (point->h)
+        one.message(v2 ? 3 : 4, histogram_message(*point));
+      else
+        one.message(2, sample_message(*point));
     }
     all.message(v2 ? 5 : 1, one);
   }

@@ -30,7 +30,8 @@ struct WriteLimits {
 };
 
 // Errors: bad_request, which says what is wrong with the message; too_large, which names the limit.
-Result<WriteRequest> read_write_request(WriteProtocol protocol, std::string_view snappy, const WriteLimits& limits = {});
+Result<WriteRequest> read_write_request(WriteProtocol protocol, std::string_view snappy,
+                                        const WriteLimits& limits = {});
 // The body of a request.
 std::string make_write_request(WriteProtocol protocol, std::span<const NewSample> samples);
 

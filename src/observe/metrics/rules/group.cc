@@ -78,9 +78,12 @@ void GroupState::end(const RuleContext& context, std::int64_t t) {
   rules_.assign(rules_.size(), {});
 }
 
-Result<std::vector<NewSample>> GroupState::run(const Rule& rule, RuleState& state, const RuleContext& context, std::int64_t t) {
-  const auto result = TRY(promql::query_instant(*context.storage, context.engine, rule.expr, t - group_.query_offset_ms));
-  if (result.type == promql::ValueType::string) return Error{ErrorCode::bad_request, "rule result is not a vector or scalar"};
+Result<std::vector<NewSample>> GroupState::run(const Rule& rule, RuleState& state, const RuleContext& context,
+                                               std::int64_t t) {
+  const auto result =
+      TRY(promql::query_instant(*context.storage, context.engine, rule.expr, t - group_.query_offset_ms));
+  if (result.type == promql::ValueType::string)
+    return Error{ErrorCode::bad_request, "rule result is not a vector or scalar"};
   auto samples = TRY(rule.alert.empty() ? record(rule, result, t) : alert(rule, state, result, context, t));
   std::map<Labels, bool> written;
   for (const NewSample& sample : samples)
@@ -92,9 +95,11 @@ Result<std::vector<NewSample>> GroupState::run(const Rule& rule, RuleState& stat
   return samples;
 }
 
-Result<std::vector<NewSample>> GroupState::record(const Rule& rule, const promql::QueryResult& result, std::int64_t t) const {
+Result<std::vector<NewSample>> GroupState::record(const Rule& rule, const promql::QueryResult& result,
+                                                  std::int64_t t) const {
   if (group_.limit > 0 && result.matrix.size() > group_.limit)
-    return Error{ErrorCode::too_large, "exceeded limit of " + std::to_string(group_.limit) + " with " + std::to_string(result.matrix.size()) + " series"};
+    return Error{ErrorCode::too_large, "exceeded limit of " + std::to_string(group_.limit) + " with " +
+                                           std::to_string(result.matrix.size()) + " series"};
   std::vector<NewSample> samples;
   for (const promql::Series& series : result.matrix) samples.push_back(sample_of(series, rule_labels(series, rule), t));
   return samples;
@@ -104,7 +109,9 @@ Result<std::vector<NewSample>> GroupState::alert(const Rule& rule, RuleState& st
                                                  const RuleContext& context, std::int64_t t) {
   std::map<Labels, Alert> now;
   for (const promql::Series& series : result.matrix) {
-    AlertTemplateData data{series.labels, context.external_labels, context.external_url, sample_of(series, {}, t).v, t, context.storage, context.engine};
+    AlertTemplateData data{
+        series.labels,   context.external_labels, context.external_url, sample_of(series, {}, t).v, t,
+        context.storage, context.engine};
     LabelsBuilder labels(series.labels);
     labels.remove(kMetricName);
     for (const auto& [name, text] : rule.labels) labels.set(name, expand(text, data));
@@ -115,19 +122,22 @@ Result<std::vector<NewSample>> GroupState::alert(const Rule& rule, RuleState& st
     one.active_at = t;
     for (const auto& [name, text] : rule.annotations) one.annotations.emplace_back(name, expand(text, data));
     if (!now.emplace(one.labels, one).second)
-      return Error{ErrorCode::bad_request, "vector contains metrics with the same labelset after applying alert labels"};
+      return Error{ErrorCode::bad_request,
+                   "vector contains metrics with the same labelset after applying alert labels"};
   }
   if (group_.limit > 0 && now.size() > group_.limit) {
     state.active.clear();
     ++version_;
-    return Error{ErrorCode::too_large, "exceeded limit of " + std::to_string(group_.limit) + " with " + std::to_string(now.size()) + " alerts"};
+    return Error{ErrorCode::too_large, "exceeded limit of " + std::to_string(group_.limit) + " with " +
+                                           std::to_string(now.size()) + " alerts"};
   }
   advance(rule, state, now, t);
   std::vector<NewSample> samples;
   for (const auto& [labels, one] : state.active) {
     if (one.state == Alert::State::inactive) continue;
     samples.push_back({series_of(one, "ALERTS", true), t, 1, nullptr});
-    samples.push_back({series_of(one, "ALERTS_FOR_STATE", false), t, static_cast<double>(one.active_at / 1000), nullptr});
+    samples.push_back(
+        {series_of(one, "ALERTS_FOR_STATE", false), t, static_cast<double>(one.active_at / 1000), nullptr});
   }
   return samples;
 }

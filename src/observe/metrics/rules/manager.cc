@@ -31,8 +31,12 @@ Labels labels_of(const Value& map) {
 Value kept(const Alert& alert) {
   Value annotations = Value::map();
   for (const auto& [name, text] : alert.annotations) annotations.set(name, text);
-  return Value{{"labels", value_of(alert.labels)}, {"annotations", annotations}, {"state", state_name(alert.state)},
-               {"activeAt", alert.active_at}, {"firedAt", alert.fired_at}, {"resolvedAt", alert.resolved_at},
+  return Value{{"labels", value_of(alert.labels)},
+               {"annotations", annotations},
+               {"state", state_name(alert.state)},
+               {"activeAt", alert.active_at},
+               {"firedAt", alert.fired_at},
+               {"resolvedAt", alert.resolved_at},
                {"keepFiringSince", alert.keep_firing_since}};
 }
 
@@ -41,7 +45,9 @@ Alert alert_of(const Value& from) {
   alert.labels = labels_of(from["labels"]);
   for (const auto& entry : from["annotations"].entries()) alert.annotations.emplace_back(entry.key, entry.value.str());
   const std::string_view state = from["state"].as_string();
-  alert.state = state == "firing" ? Alert::State::firing : state == "pending" ? Alert::State::pending : Alert::State::inactive;
+  alert.state = state == "firing"    ? Alert::State::firing
+                : state == "pending" ? Alert::State::pending
+                                     : Alert::State::inactive;
   alert.active_at = from["activeAt"].as_int();
   alert.fired_at = from["firedAt"].as_int();
   alert.resolved_at = from["resolvedAt"].as_int();
@@ -78,7 +84,8 @@ struct RuleManager::Impl {
     const auto text = read_file(options.state_file);
     const auto parsed = text.ok() ? json::parse(*text) : Result<Value>(text.error());
     if (!parsed.ok()) {
-      log::warning("alert state not read; alerts begin anew", {{"file", options.state_file}, {"error", parsed.error()}});
+      log::warning("alert state not read; alerts begin anew",
+                   {{"file", options.state_file}, {"error", parsed.error()}});
       return;
     }
     saved_at = (*parsed)["savedAt"].as_int();
@@ -89,7 +96,8 @@ struct RuleManager::Impl {
     const std::int64_t outage = to_ms(clock.now()) - saved_at;
     std::vector<Value> left;
     for (const Value& entry : restored.items()) {
-      if (entry["file"].as_string() != slot.state.group().file || entry["group"].as_string() != slot.state.group().name) {
+      if (entry["file"].as_string() != slot.state.group().file ||
+          entry["group"].as_string() != slot.state.group().name) {
         left.push_back(entry);
         continue;
       }
@@ -109,7 +117,10 @@ struct RuleManager::Impl {
     for (const auto& [key, slot] : slots)
       for (std::size_t i = 0; i < slot.state.group().rules.size(); ++i)
         for (const Alert& alert : slot.state.alerts(i))
-          alerts.push_back(Value{{"file", key.first}, {"group", key.second}, {"rule", slot.state.group().rules[i].alert}, {"alert", kept(alert)}});
+          alerts.push_back(Value{{"file", key.first},
+                                 {"group", key.second},
+                                 {"rule", slot.state.group().rules[i].alert},
+                                 {"alert", kept(alert)}});
     const Value document{{"savedAt", to_ms(clock.now())}, {"alerts", Value(std::move(alerts))}};
     const auto written = write_file(options.state_file, json::write(document), 0640);
     if (!written.ok()) {

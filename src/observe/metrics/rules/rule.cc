@@ -52,7 +52,8 @@ Result<Rule> parse_rule(const Value& from) {
 
 }  // namespace
 
-Result<std::vector<RuleGroup>> parse_rule_groups(const Value& document, const std::string& file, std::int64_t default_interval_ms) {
+Result<std::vector<RuleGroup>> parse_rule_groups(const Value& document, const std::string& file,
+                                                 std::int64_t default_interval_ms) {
   std::vector<RuleGroup> groups;
   std::set<std::string> names;
   std::size_t count = 0;
@@ -61,7 +62,8 @@ Result<std::vector<RuleGroup>> parse_rule_groups(const Value& document, const st
     group.file = file;
     group.name = from["name"].str();
     if (group.name.empty()) return Error{ErrorCode::bad_request, "groupname must not be empty"};
-    if (!names.insert(group.name).second) return Error{ErrorCode::bad_request, "groupname: " + quote(group.name) + " is repeated in the same file"};
+    if (!names.insert(group.name).second)
+      return Error{ErrorCode::bad_request, "groupname: " + quote(group.name) + " is repeated in the same file"};
     group.interval_ms = TRY(duration_of(from, "interval", default_interval_ms).in("group " + quote(group.name)));
     if (group.interval_ms <= 0) group.interval_ms = default_interval_ms;
     group.query_offset_ms = TRY(duration_of(from, "query_offset", 0).in("group " + quote(group.name)));
@@ -69,9 +71,12 @@ Result<std::vector<RuleGroup>> parse_rule_groups(const Value& document, const st
     const Pairs common = pairs_of(from["labels"]);
     for (const Value& item : from["rules"].items()) {
       const std::string name = item.contains("record") ? item["record"].str() : item["alert"].str();
-      Rule rule = TRY(parse_rule(item).in("group " + quote(group.name) + ", rule " + std::to_string(group.rules.size() + 1) + ", " + quote(name)));
+      Rule rule = TRY(parse_rule(item).in("group " + quote(group.name) + ", rule " +
+                                          std::to_string(group.rules.size() + 1) + ", " + quote(name)));
       for (const auto& pair : common)
-        if (std::none_of(rule.labels.begin(), rule.labels.end(), [&](const auto& own) { return own.first == pair.first; })) rule.labels.push_back(pair);
+        if (std::none_of(rule.labels.begin(), rule.labels.end(),
+                         [&](const auto& own) { return own.first == pair.first; }))
+          rule.labels.push_back(pair);
       std::sort(rule.labels.begin(), rule.labels.end());
       group.rules.push_back(std::move(rule));
       if (++count > kRulesMax) return Error{ErrorCode::too_large, "more than " + std::to_string(kRulesMax) + " rules"};

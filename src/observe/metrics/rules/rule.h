@@ -24,12 +24,13 @@ struct Rule {
 struct RuleGroup {
   std::string file, name;  // file: where it came from ("prometheusrule/shop/web")
   std::int64_t interval_ms = 0, query_offset_ms = 0;
-  std::size_t limit = 0;   // of series or alerts that one rule may give; 0: none
+  std::size_t limit = 0;  // of series or alerts that one rule may give; 0: none
   std::vector<Rule> rules;
   bool operator==(const RuleGroup&) const = default;
 };
 
 // Errors: bad_request, which names group, rule and what is wrong, an expression that does not parse among it.
-Result<std::vector<RuleGroup>> parse_rule_groups(const Value& document, const std::string& file, std::int64_t default_interval_ms);
+Result<std::vector<RuleGroup>> parse_rule_groups(const Value& document, const std::string& file,
+                                                 std::int64_t default_interval_ms);
 
 }  // namespace caisson::metrics

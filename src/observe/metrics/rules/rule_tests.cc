@@ -54,7 +54,8 @@ Result<std::vector<RuleGroup>> read_rules(const Value& patterns, const std::stri
   std::vector<RuleGroup> groups;
   for (const Value& pattern : patterns.items()) {
     glob_t found{};
-    const std::string path = pattern.as_string().starts_with("/") ? pattern.str() : path_join(directory, pattern.as_string());
+    const std::string path =
+        pattern.as_string().starts_with("/") ? pattern.str() : path_join(directory, pattern.as_string());
     const int code = ::glob(path.c_str(), 0, nullptr, &found);
     std::vector<std::string> files;
     for (std::size_t i = 0; code == 0 && i < found.gl_pathc; ++i) files.emplace_back(found.gl_pathv[i]);
@@ -62,7 +63,8 @@ Result<std::vector<RuleGroup>> read_rules(const Value& patterns, const std::stri
     if (files.empty()) return Error{ErrorCode::not_found, "no rule file " + path};
     for (const std::string& file : files) {
       const Value document = TRY(yaml::read(TRY(read_file(file)), {.name = file}));
-      for (RuleGroup& group : TRY(parse_rule_groups(document, file, interval).in(file))) groups.push_back(std::move(group));
+      for (RuleGroup& group : TRY(parse_rule_groups(document, file, interval).in(file)))
+        groups.push_back(std::move(group));
     }
   }
   return groups;
@@ -70,12 +72,14 @@ Result<std::vector<RuleGroup>> read_rules(const Value& patterns, const std::stri
 
 class RuleTest {
  public:
-  RuleTest(const Value& test, std::vector<RuleGroup> groups, std::int64_t evaluation, bool fuzzy, RuleTestReport& report)
+  RuleTest(const Value& test, std::vector<RuleGroup> groups, std::int64_t evaluation, bool fuzzy,
+           RuleTestReport& report)
       : test_(test), groups_(std::move(groups)), evaluation_(evaluation), fuzzy_(fuzzy), report_(report) {}
 
   Result<void> run() {
     const std::int64_t interval = TRY(duration_of(test_["interval"], evaluation_));
-    if (interval <= 0 || evaluation_ <= 0) return Error{ErrorCode::bad_request, "interval and evaluation_interval must be above zero"};
+    if (interval <= 0 || evaluation_ <= 0)
+      return Error{ErrorCode::bad_request, "interval and evaluation_interval must be above zero"};
     for (const Value& series : test_["input_series"].items()) TRY(load(series, interval));
     TRY(walk());
     for (const Value& expected : test_["promql_expr_test"].items()) TRY(check_query(expected));
@@ -84,12 +88,15 @@ class RuleTest {
 
  private:
   Result<void> load(const Value& from, std::int64_t interval) {
-    const auto series = TRY(promql::parse_series(from["series"].str() + " " + from["values"].scalar_text()).in(from["series"].str()));
+    const auto series =
+        TRY(promql::parse_series(from["series"].str() + " " + from["values"].scalar_text()).in(from["series"].str()));
     std::int64_t t = 0;
     for (const promql::SequenceValue& value : series.values) {
       if (!value.omitted) {
-        if (value.h) storage_.append(series.labels, t, *value.h);
-        else storage_.append(series.labels, t, value.v);
+        if (value.h)
+          storage_.append(series.labels, t, *value.h);
+        else
+          storage_.append(series.labels, t, value.v);
       }
       t += interval;
     }
@@ -101,7 +108,8 @@ class RuleTest {
     std::int64_t last = 0;
     for (const char* kind : {"alert_rule_test", "promql_expr_test"})
       for (const Value& item : test_[kind].items()) last = std::max(last, TRY(duration_of(item["eval_time"], 0)));
-    if (static_cast<std::uint64_t>(last / evaluation_) > kStepsMax) return Error{ErrorCode::too_large, "more than " + std::to_string(kStepsMax) + " evaluations"};
+    if (static_cast<std::uint64_t>(last / evaluation_) > kStepsMax)
+      return Error{ErrorCode::too_large, "more than " + std::to_string(kStepsMax) + " evaluations"};
     std::vector<GroupState> states;
     for (RuleGroup& group : groups_) states.emplace_back(std::move(group));
     RuleContext context;
@@ -110,8 +118,10 @@ class RuleTest {
     context.external_url = test_["external_url"].str();
     context.append = [this](std::span<const NewSample> samples) -> Result<void> {
       for (const NewSample& s : samples) {
-        if (s.h) storage_.append(s.labels, s.t, *s.h);
-        else storage_.append(s.labels, s.t, s.v);
+        if (s.h)
+          storage_.append(s.labels, s.t, *s.h);
+        else
+          storage_.append(s.labels, s.t, s.v);
       }
       return {};
     };
@@ -121,7 +131,8 @@ class RuleTest {
       for (const GroupState& state : states)
         for (std::size_t i = 0; i < state.group().rules.size(); ++i)
           if (state.health(i).health == "err")
-            return Error{ErrorCode::bad_request, "rule " + state.group().rules[i].alert + state.group().rules[i].record + ": " + state.health(i).error};
+            return Error{ErrorCode::bad_request, "rule " + state.group().rules[i].alert +
+                                                     state.group().rules[i].record + ": " + state.health(i).error};
       for (const Value& expected : test_["alert_rule_test"].items()) {
         const std::int64_t at = TRY(duration_of(expected["eval_time"], 0));
         if (at >= t && at < t + evaluation_) check_alerts(expected, states);
@@ -130,7 +141,9 @@ class RuleTest {
     return {};
   }
 
-  void fail(const std::string& what) { report_.failures.push_back((test_["name"].as_string().empty() ? "" : test_["name"].str() + ": ") + what); }
+  void fail(const std::string& what) {
+    report_.failures.push_back((test_["name"].as_string().empty() ? "" : test_["name"].str() + ": ") + what);
+  }
 
   void check_alerts(const Value& expected, const std::vector<GroupState>& states) {
     ++report_.tests;
@@ -142,18 +155,21 @@ class RuleTest {
         if (state.group().rules[i].alert != name) continue;
         known = true;
         for (const Alert& alert : state.alerts(i))
-          if (alert.state == Alert::State::firing) got.push_back("labels " + text_of(pairs_of(alert.labels)) + " annotations " + text_of(alert.annotations));
+          if (alert.state == Alert::State::firing)
+            got.push_back("labels " + text_of(pairs_of(alert.labels)) + " annotations " + text_of(alert.annotations));
       }
     if (!known && !expected["exp_alerts"].empty()) return fail("no rule gives the alert " + name);
     for (const Value& one : expected["exp_alerts"].items()) {
       Value labels = one["exp_labels"].is_null() ? Value::map() : one["exp_labels"];
       labels.set("alertname", name);
-      wanted.push_back("labels " + text_of(pairs_of(labels)) + " annotations " + text_of(pairs_of(one["exp_annotations"])));
+      wanted.push_back("labels " + text_of(pairs_of(labels)) + " annotations " +
+                       text_of(pairs_of(one["exp_annotations"])));
     }
     std::sort(got.begin(), got.end());
     std::sort(wanted.begin(), wanted.end());
     if (got != wanted)
-      fail("alertname: " + name + ", time: " + expected["eval_time"].scalar_text() + ",\n  exp: [" + join(wanted, ",\n        ") + "]\n  got: [" + join(got, ",\n        ") + "]");
+      fail("alertname: " + name + ", time: " + expected["eval_time"].scalar_text() + ",\n  exp: [" +
+           join(wanted, ",\n        ") + "]\n  got: [" + join(got, ",\n        ") + "]");
   }
 
   bool same_value(double a, double b) const {
@@ -180,22 +196,29 @@ class RuleTest {
       const std::string labels = sample["labels"].str();
       Labels parsed;
       if (!labels.empty()) parsed = TRY(promql::parse_series(labels + " 0").in(labels)).labels;
-      if (sample.contains("histogram")) histograms_wanted.push_back(parsed.str());
-      else wanted.emplace_back(parsed, sample["value"].is_string() ? parse_float(sample["value"].as_string()).value_or(NAN) : sample["value"].as_double());
+      if (sample.contains("histogram"))
+        histograms_wanted.push_back(parsed.str());
+      else
+        wanted.emplace_back(parsed, sample["value"].is_string() ? parse_float(sample["value"].as_string()).value_or(NAN)
+                                                                : sample["value"].as_double());
     }
-    for (auto* list : {&got, &wanted}) std::sort(list->begin(), list->end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (auto* list : {&got, &wanted})
+      std::sort(list->begin(), list->end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     std::sort(histograms_got.begin(), histograms_got.end());
     std::sort(histograms_wanted.begin(), histograms_wanted.end());
-    const bool same = histograms_got == histograms_wanted && std::equal(got.begin(), got.end(), wanted.begin(), wanted.end(), [this](const auto& a, const auto& b) {
-      return a.first == b.first && same_value(a.second, b.second);
-    });
+    const bool same =
+        histograms_got == histograms_wanted &&
+        std::equal(got.begin(), got.end(), wanted.begin(), wanted.end(), [this](const auto& a, const auto& b) {
+          return a.first == b.first && same_value(a.second, b.second);
+        });
     if (same) return {};
     const auto text = [](const auto& list) {
       std::string out;
       for (const auto& [labels, v] : list) out += "\n    " + labels.str() + " " + format_general(v);
       return out.empty() ? std::string(" nil") : out;
     };
-    fail("expr: " + quote(expr) + ", time: " + expected["eval_time"].scalar_text() + ",\n  exp:" + text(wanted) + "\n  got:" + text(got));
+    fail("expr: " + quote(expr) + ", time: " + expected["eval_time"].scalar_text() + ",\n  exp:" + text(wanted) +
+         "\n  got:" + text(got));
     return {};
   }
 

@@ -32,7 +32,9 @@ struct Bench {
       return {};
     };
   }
-  void put(const std::string& name, std::int64_t t, double v) { storage.append(Labels::from({{"__name__", name}}), t, v); }
+  void put(const std::string& name, std::int64_t t, double v) {
+    storage.append(Labels::from({{"__name__", name}}), t, v);
+  }
 };
 
 std::string refusal(const std::string& rules) {
@@ -116,7 +118,8 @@ TEST_CASE("for goes on after a restart") {
 TEST_CASE("rules that can't work are refused, by name") {
   CHECK(refusal("  - {expr: up}\n").find("one of 'record' and 'alert'") != std::string::npos);
   CHECK(refusal("  - {alert: A, expr: 'up ='}\n").find("could not parse expression") != std::string::npos);
-  CHECK(refusal("  - {alert: A, expr: up, annotations: {s: '{{ $nope }}'}}\n").find("undefined variable") != std::string::npos);
+  CHECK(refusal("  - {alert: A, expr: up, annotations: {s: '{{ $nope }}'}}\n").find("undefined variable") !=
+        std::string::npos);
   CHECK(refusal("  - {record: a, expr: up, for: 1m}\n").find("belong to alerting rules") != std::string::npos);
   CHECK(refusal("  - {alert: A, expr: up, for: soon}\n").find("for: ") != std::string::npos);
   CHECK(refusal("  - {alert: A, expr: up}\n") == "");

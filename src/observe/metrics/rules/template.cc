@@ -41,7 +41,8 @@ Datum string_map(const Labels& labels) {
 Result<double> number(const Datum& datum) {
   if (datum.is_string()) {
     const auto v = parse_float(datum.as_string());
-    if (!v) return Error{ErrorCode::invalid, "strconv.ParseFloat: parsing " + quote(datum.as_string()) + ": invalid syntax"};
+    if (!v)
+      return Error{ErrorCode::invalid, "strconv.ParseFloat: parsing " + quote(datum.as_string()) + ": invalid syntax"};
     return *v;
   }
   if (datum.is_signed()) return static_cast<double>(datum.as_int());
@@ -218,7 +219,8 @@ Result<Datum> call_escape(Call& call) {
 
 Result<Datum> call_link(Call& call) {
   const bool graph = call.name == "graphLink";
-  return Datum("/graph?g0.expr=" + replace_all(percent_encode(call.text(0)), "%20", "+") + (graph ? "&g0.tab=0" : "&g0.tab=1"));
+  return Datum("/graph?g0.expr=" + replace_all(percent_encode(call.text(0)), "%20", "+") +
+               (graph ? "&g0.tab=0" : "&g0.tab=1"));
 }
 
 constexpr Function kFunctions[] = {
@@ -255,7 +257,8 @@ constexpr Function kTextFunctions[] = {
 };
 
 go_template::Set make_set() {
-  return go_template::Set("", {kFunctions, kTextFunctions, go_template::go_functions()}, {.text_bytes_max = 256u << 10});
+  return go_template::Set("", {kFunctions, kTextFunctions, go_template::go_functions()},
+                          {.text_bytes_max = 256u << 10});
 }
 
 std::string with_prefix(double v, double base, const char* const* prefixes, int count) {

@@ -65,14 +65,17 @@ class MonitorJobs {
       : list_(list), defaults_(defaults), objects_(list), secrets_(list) {}
 
   Discovered all() {
-    each(service_monitors(), "serviceMonitor", "endpoints",
-         [this](const kube::Object& m, const Value& e, ScrapeJob job) { return service_monitor(m, e, std::move(job)); });
+    each(
+        service_monitors(), "serviceMonitor", "endpoints",
+        [this](const kube::Object& m, const Value& e, ScrapeJob job) { return service_monitor(m, e, std::move(job)); });
     each(pod_monitors(), "podMonitor", "podMetricsEndpoints",
          [this](const kube::Object& m, const Value& e, ScrapeJob job) { return pod_monitor(m, e, std::move(job)); });
     for (const kube::Object& probe : list_(probes())) {
       auto job = make_probe(probe);
-      if (job.ok()) out_.jobs.push_back(std::move(job).value());
-      else out_.problems.push_back("Probe " + probe.key().str() + ": " + job.error().message);
+      if (job.ok())
+        out_.jobs.push_back(std::move(job).value());
+      else
+        out_.problems.push_back("Probe " + probe.key().str() + ": " + job.error().message);
     }
     annotated();
     return std::move(out_);
@@ -90,9 +93,12 @@ class MonitorJobs {
           base.pool = std::string(pool) + "/" + monitor.key().str() + "/" + std::to_string(index++);
           job = Result<ScrapeJob>(std::move(base));
         }
-        Result<DiscoveredJob> made = job.ok() ? make(monitor, endpoint, std::move(job).value()) : Result<DiscoveredJob>(job.error());
-        if (made.ok()) out_.jobs.push_back(std::move(made).value());
-        else out_.problems.push_back(kind.kind + " " + monitor.key().str() + ": " + made.error().message);
+        Result<DiscoveredJob> made =
+            job.ok() ? make(monitor, endpoint, std::move(job).value()) : Result<DiscoveredJob>(job.error());
+        if (made.ok())
+          out_.jobs.push_back(std::move(made).value());
+        else
+          out_.problems.push_back(kind.kind + " " + monitor.key().str() + ": " + made.error().message);
       }
     }
   }
@@ -108,7 +114,9 @@ class MonitorJobs {
     job.honor_labels = from["honorLabels"].as_bool();
     job.honor_timestamps = from["honorTimestamps"].as_bool(true);
     job.sample_limit = static_cast<std::size_t>(monitor.spec()["sampleLimit"].as_int());
-    job.native_histograms = wants_protobuf(monitor.spec()["scrapeProtocols"], monitor.spec()["scrapeNativeHistograms"].as_bool(defaults_.native_histograms));
+    job.native_histograms =
+        wants_protobuf(monitor.spec()["scrapeProtocols"],
+                       monitor.spec()["scrapeNativeHistograms"].as_bool(defaults_.native_histograms));
     job.classic_histograms_too = monitor.spec()["scrapeClassicHistograms"].as_bool();
     job.relabeling = TRY(parse_relabel_rules(from["relabelings"]));
     job.metric_relabeling = TRY(parse_relabel_rules(from["metricRelabelings"]));
@@ -222,21 +230,26 @@ class MonitorJobs {
     if (const auto module = spec["module"].as_string(); !module.empty()) job.params.emplace_back("module", module);
     const Value& given = spec["targets"]["staticConfig"];
     job.relabeling = TRY(parse_relabel_rules(given["relabelingConfigs"]));
-    const std::string name = spec["jobName"].empty() && spec["jobName"].as_string().empty() ? job.pool : spec["jobName"].str();
+    const std::string name =
+        spec["jobName"].empty() && spec["jobName"].as_string().empty() ? job.pool : spec["jobName"].str();
     DiscoveredJob out{std::make_shared<const ScrapeJob>(std::move(job)), {}};
     const auto add = [&](const std::string& url, const std::string& ns) {
-      LabelList labels{{"__address__", prober_url}, {"__param_target", url}, {"instance", url}, {"namespace", ns}, {"job", name}};
-      for (const auto& entry : given["labels"].entries()) labels.push_back({std::string(entry.key), entry.value.scalar_text()});
+      LabelList labels{
+          {"__address__", prober_url}, {"__param_target", url}, {"instance", url}, {"namespace", ns}, {"job", name}};
+      for (const auto& entry : given["labels"].entries())
+        labels.push_back({std::string(entry.key), entry.value.scalar_text()});
       out.targets.push_back(Labels::from(std::move(labels)));
     };
     for (const Value& url : given["static"].items()) add(url.str(), probe.ns());
     if (const Value& wanted = spec["targets"]["ingress"]; wanted.is_map()) {
-      const auto selector = TRY(kube::LabelSelector::from(wanted["selector"].is_null() ? Value::map() : wanted["selector"]));
+      const auto selector =
+          TRY(kube::LabelSelector::from(wanted["selector"].is_null() ? Value::map() : wanted["selector"]));
       for (const kube::Object& ingress : list_(schema::kIngresses)) {
         if (ingress.ns() != probe.ns() || !selector.matches(ingress.metadata()["labels"])) continue;
         for (const Value& rule : ingress.spec()["rules"].items())
           for (const Value& path : rule["http"]["paths"].items())
-            add((ingress.spec()["tls"].empty() ? "http://" : "https://") + rule["host"].str() + path["path"].str(), ingress.ns());
+            add((ingress.spec()["tls"].empty() ? "http://" : "https://") + rule["host"].str() + path["path"].str(),
+                ingress.ns());
       }
     }
     return out;
@@ -245,8 +258,10 @@ class MonitorJobs {
   // prometheus.io/scrape, /path, /port, /scheme on pods and on services.
   static std::optional<Labels> by_annotations(LabelList labels, const kube::Object& from, const std::string& ip) {
     if (from.annotation("prometheus.io/scrape") != "true") return {};
-    if (const auto path = from.annotation("prometheus.io/path"); !path.empty()) labels.push_back({"__metrics_path__", std::string(path)});
-    if (const auto scheme = from.annotation("prometheus.io/scheme"); !scheme.empty()) labels.push_back({"__scheme__", std::string(scheme)});
+    if (const auto path = from.annotation("prometheus.io/path"); !path.empty())
+      labels.push_back({"__metrics_path__", std::string(path)});
+    if (const auto scheme = from.annotation("prometheus.io/scheme"); !scheme.empty())
+      labels.push_back({"__scheme__", std::string(scheme)});
     if (const auto port = from.annotation("prometheus.io/port"); !port.empty() && !ip.empty())
       labels.push_back({"__address__", ip + ":" + std::string(port)});
     return Labels::from(std::move(labels));
@@ -263,7 +278,9 @@ class MonitorJobs {
   // Several ports of one pod with one annotated port are one target.
   static void add_once(std::vector<Labels>& to, Labels labels) {
     for (const Labels& there : to)
-      if (there.get("__address__") == labels.get("__address__") && there.get("__metrics_path__") == labels.get("__metrics_path__")) return;
+      if (there.get("__address__") == labels.get("__address__") &&
+          there.get("__metrics_path__") == labels.get("__metrics_path__"))
+        return;
     to.push_back(std::move(labels));
   }
 
@@ -315,7 +332,8 @@ Result<DiscoveredJob> static_job(const Value& from, const ScrapeDefaults& defaul
   job.honor_labels = from["honor_labels"].as_bool();
   job.honor_timestamps = from["honor_timestamps"].as_bool(true);
   job.sample_limit = static_cast<std::size_t>(from["sample_limit"].as_int());
-  job.native_histograms = wants_protobuf(from["scrape_protocols"], from["scrape_native_histograms"].as_bool(defaults.native_histograms));
+  job.native_histograms =
+      wants_protobuf(from["scrape_protocols"], from["scrape_native_histograms"].as_bool(defaults.native_histograms));
   job.classic_histograms_too = from["always_scrape_classic_histograms"].as_bool();
   job.insecure_skip_verify = from["tls_config"]["insecure_skip_verify"].as_bool();
   job.ca_pem = from["tls_config"]["ca"].str();
@@ -324,14 +342,16 @@ Result<DiscoveredJob> static_job(const Value& from, const ScrapeDefaults& defaul
   if (const Value& basic = from["basic_auth"]; basic.is_map())
     job.authorization = "Basic " + base64(basic["username"].str() + ":" + basic["password"].str());
   if (const Value& authorization = from["authorization"]; authorization.is_map())
-    job.authorization = std::string(authorization["type"].as_string("Bearer")) + " " + authorization["credentials"].str();
+    job.authorization =
+        std::string(authorization["type"].as_string("Bearer")) + " " + authorization["credentials"].str();
   job.relabeling = TRY(parse_relabel_rules(from["relabel_configs"]));
   job.metric_relabeling = TRY(parse_relabel_rules(from["metric_relabel_configs"]));
   DiscoveredJob out{std::make_shared<const ScrapeJob>(std::move(job)), {}};
   for (const Value& group : from["static_configs"].items())
     for (const Value& address : group["targets"].items()) {
       LabelList labels{{"__address__", address.str()}};
-      for (const auto& entry : group["labels"].entries()) labels.push_back({std::string(entry.key), entry.value.scalar_text()});
+      for (const auto& entry : group["labels"].entries())
+        labels.push_back({std::string(entry.key), entry.value.scalar_text()});
       out.targets.push_back(Labels::from(std::move(labels)));
     }
   return out;

@@ -101,7 +101,8 @@ std::vector<EndpointTarget> endpoints_of(const KubeObjects& objects, const kube:
         for (const char* kind : {"endpoint", "endpointslice"})
           target.labels.push_back({meta(kind) + "_port_name", target.port_name});
         target.labels.push_back({meta("endpoint_port_protocol"), std::string(port["protocol"].as_string("TCP"))});
-        target.labels.push_back({meta("endpoint_ready"), endpoint["conditions"]["ready"].as_bool(true) ? "true" : "false"});
+        target.labels.push_back(
+            {meta("endpoint_ready"), endpoint["conditions"]["ready"].as_bool(true) ? "true" : "false"});
         if (ref.is_map()) {
           target.labels.push_back({meta("endpoint_address_target_kind"), ref["kind"].str()});
           target.labels.push_back({meta("endpoint_address_target_name"), ref["name"].str()});

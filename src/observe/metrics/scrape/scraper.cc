@@ -15,7 +15,8 @@ namespace caisson::metrics {
 namespace {
 
 constexpr std::size_t kBodyBytesMax = 64u << 20;
-constexpr std::int64_t kAlignWithinMs = 5;  // a scrape that begins this late counts as on time: its deltas compress away
+constexpr std::int64_t kAlignWithinMs =
+    5;  // a scrape that begins this late counts as on time: its deltas compress away
 constexpr std::string_view kAccept =
     "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
@@ -58,7 +59,7 @@ struct Entry {
   std::unordered_map<Labels, Known, LabelsHash> known;  // by the labels that were exposed
   std::uint64_t scrapes = 0;
 
-  std::int64_t due_ms = 0;                 // GUARDED_BY the scraper's mutex, as the two below
+  std::int64_t due_ms = 0;  // GUARDED_BY the scraper's mutex, as the two below
   bool running = false, gone = false;
   mutable std::mutex mutex;
   TargetStatus status;
@@ -83,13 +84,15 @@ Result<Exposition> fetch(Entry& entry) {
   request.time_max = std::chrono::milliseconds(entry.target.timeout_ms);
   request.response_bytes_max = kBodyBytesMax;
   request.headers.set("Accept", accept_of(job));
-  request.headers.set("X-Prometheus-Scrape-Timeout-Seconds", format_general(static_cast<double>(entry.target.timeout_ms) / 1000));
+  request.headers.set("X-Prometheus-Scrape-Timeout-Seconds",
+                      format_general(static_cast<double>(entry.target.timeout_ms) / 1000));
   if (!job.authorization.empty()) request.headers.set("Authorization", job.authorization);
   const http::Response response = TRY(entry.client->send(request));
   if (response.status != 200)
     return Error{ErrorCode::unavailable, "server returned HTTP status " + std::to_string(response.status) + " " +
                                              std::string(http::reason_phrase(response.status))};
-  auto parsed = TRY(parse_exposition(response.headers.get("Content-Type"), response.body, {}, job.classic_histograms_too));
+  auto parsed =
+      TRY(parse_exposition(response.headers.get("Content-Type"), response.body, {}, job.classic_histograms_too));
   if (job.sample_limit > 0 && parsed.samples.size() > job.sample_limit)
     return Error{ErrorCode::too_large, "sample limit exceeded: " + std::to_string(parsed.samples.size()) + " of " +
                                            std::to_string(job.sample_limit)};
@@ -129,7 +132,8 @@ struct Scraper::Impl {
     const std::int64_t due = entry->due_ms, interval = entry->interval_ms();
     const std::int64_t t = due > 0 && now - due <= kAlignWithinMs ? due : now;
     // The rhythm is the hash of the labels, so that targets do not all come at once, and stays across restarts.
-    const std::int64_t offset = static_cast<std::int64_t>(entry->labels().hash() % static_cast<std::uint64_t>(interval));
+    const std::int64_t offset =
+        static_cast<std::int64_t>(entry->labels().hash() % static_cast<std::uint64_t>(interval));
     entry->due_ms = ((now - offset) / interval + 1) * interval + offset;
     entry->running = true;
     const auto queued = workers->run([this, entry, t] {
@@ -172,7 +176,8 @@ struct Scraper::Impl {
     entry.status.last_duration_s = seconds;
   }
 
-  void take(Entry& entry, const Exposition& exposition, std::int64_t t, std::vector<NewSample>& samples, std::size_t& added) {
+  void take(Entry& entry, const Exposition& exposition, std::int64_t t, std::vector<NewSample>& samples,
+            std::size_t& added) {
     const bool honor_labels = entry.source.read || entry.target.job->honor_labels;
     const bool honor_times = entry.source.read || entry.target.job->honor_timestamps;
     samples.reserve(exposition.samples.size() + 5);
@@ -253,8 +258,10 @@ void Scraper::set_targets(std::vector<Target> targets) {
   std::vector<EntryPtr> kept;
   std::unordered_multimap<Labels, EntryPtr, LabelsHash> before;
   for (EntryPtr& entry : impl_->entries) {
-    if (entry->source.read) kept.push_back(std::move(entry));
-    else before.emplace(entry->target.labels, std::move(entry));
+    if (entry->source.read)
+      kept.push_back(std::move(entry));
+    else
+      before.emplace(entry->target.labels, std::move(entry));
   }
   for (Target& target : targets) {
     const auto [first, last] = before.equal_range(target.labels);
@@ -273,7 +280,8 @@ void Scraper::set_targets(std::vector<Target> targets) {
     }
     auto entry = std::make_shared<Entry>();
     entry->metric_relabeling = std::move(compiled).value();
-    entry->status = {target.job->pool, target.url, target.discovered, target.labels, target.interval_ms, target.timeout_ms};
+    entry->status = {target.job->pool, target.url,         target.discovered,
+                     target.labels,    target.interval_ms, target.timeout_ms};
     entry->target = std::move(target);
     kept.push_back(std::move(entry));
   }

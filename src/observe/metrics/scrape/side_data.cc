@@ -8,8 +8,10 @@ namespace caisson::metrics {
 void SideData::note(const MetricMetadata& metadata) {
   const std::lock_guard lock(mutex_);
   const auto at = metadata_.find(metadata.name);
-  if (at != metadata_.end()) at->second = metadata;
-  else if (metadata_.size() < kMetadataMax) metadata_.emplace(metadata.name, metadata);
+  if (at != metadata_.end())
+    at->second = metadata;
+  else if (metadata_.size() < kMetadataMax)
+    metadata_.emplace(metadata.name, metadata);
 }
 
 std::vector<MetricMetadata> SideData::metadata(std::string_view metric, std::size_t limit) const {

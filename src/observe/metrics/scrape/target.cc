@@ -17,7 +17,8 @@ const Value& either(const Value& rule, const char* snake, const char* camel) {
 Result<RelabelRule> parse_rule(const Value& from) {
   RelabelRule rule;
   if (const auto action = from["action"].as_string(); !action.empty()) rule.action = TRY(relabel_action(action));
-  for (const Value& name : either(from, "source_labels", "sourceLabels").items()) rule.source_labels.push_back(name.str());
+  for (const Value& name : either(from, "source_labels", "sourceLabels").items())
+    rule.source_labels.push_back(name.str());
   if (from.contains("separator")) rule.separator = from["separator"].str();
   if (from.contains("regex")) rule.regex = from["regex"].scalar_text();
   if (from.contains("replacement")) rule.replacement = from["replacement"].scalar_text();
@@ -32,7 +33,8 @@ std::string url_of(const LabelsBuilder& labels) {
   char separator = url.find('?') == std::string::npos ? '?' : '&';
   for (const Label& label : labels.items()) {
     if (!label.name.starts_with(kParam)) continue;
-    url += separator + percent_encode(std::string_view(label.name).substr(kParam.size())) + "=" + percent_encode(label.value);
+    url += separator + percent_encode(std::string_view(label.name).substr(kParam.size())) + "=" +
+           percent_encode(label.value);
     separator = '&';
   }
   return url;

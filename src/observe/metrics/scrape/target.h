@@ -11,8 +11,8 @@
 namespace caisson::metrics {
 
 struct ScrapeJob {
-  std::string pool;              // "serviceMonitor/shop/web/0": names the job in the API's answers
-  std::string job;               // the job label, unless relabelling says otherwise
+  std::string pool;  // "serviceMonitor/shop/web/0": names the job in the API's answers
+  std::string job;   // the job label, unless relabelling says otherwise
   std::int64_t interval_ms = 30'000, timeout_ms = 10'000;
   std::string path = "/metrics", scheme = "http";
   std::vector<std::pair<std::string, std::string>> params;
@@ -22,8 +22,8 @@ struct ScrapeJob {
   std::string authorization;     // the header's value; empty: none
   std::string ca_pem;
   bool insecure_skip_verify = false;
-  bool native_histograms = false;          // asks for protobuf first, the only format that has them
-  bool classic_histograms_too = false;     // of a histogram that has both forms
+  bool native_histograms = false;       // asks for protobuf first, the only format that has them
+  bool classic_histograms_too = false;  // of a histogram that has both forms
   bool operator==(const ScrapeJob&) const = default;
 };
 

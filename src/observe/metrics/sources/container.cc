@@ -28,8 +28,12 @@ double quantity_or_zero(const Value& quantity, double unit) {
 std::vector<Label> labels_of(const kube::Object& pod, const std::string& path, const Value* status) {
   std::string name;
   if (status) name = "k8s_" + (*status)["name"].str() + "_" + pod.name() + "_" + pod.ns() + "_" + pod.uid();
-  return {{"container", status ? (*status)["name"].str() : ""}, {"id", path}, {"image", status ? (*status)["image"].str() : ""},
-          {"name", name}, {"namespace", pod.ns()}, {"pod", pod.name()}};
+  return {{"container", status ? (*status)["name"].str() : ""},
+          {"id", path},
+          {"image", status ? (*status)["image"].str() : ""},
+          {"name", name},
+          {"namespace", pod.ns()},
+          {"pod", pod.name()}};
 }
 
 void collect(const std::string& root, const kube::Object& pod, std::vector<Usage>& out) {
@@ -63,7 +67,8 @@ void collect(const std::string& root, const kube::Object& pod, std::vector<Usage
 
 void network(Families& out, const std::vector<Usage>& all) {
   for (const NetworkCounter& counter : kNetworkCounters) {
-    out.family(std::string("container_network_") + counter.container_name, "counter", "Cumulative count of the pod's interface.");
+    out.family(std::string("container_network_") + counter.container_name, "counter",
+               "Cumulative count of the pod's interface.");
     for (const Usage& usage : all) {
       if (usage.process == 0) continue;
       for (const InterfaceLine& line : interfaces("/proc/" + std::to_string(usage.process))) {
@@ -93,15 +98,23 @@ Exposition container_usage(const std::string& cgroup_root, const std::vector<kub
     out.add(std::move(labels), static_cast<double>(usage.stats.cpu_usage_ns) / 1e9);
   }
   const auto number = [](std::uint64_t v) { return static_cast<double>(v); };
-  each("container_memory_usage_bytes", "gauge", "Current memory usage in bytes, including all memory regardless of when it was accessed.",
+  each("container_memory_usage_bytes", "gauge",
+       "Current memory usage in bytes, including all memory regardless of when it was accessed.",
        [&](const Usage& u) { return number(u.stats.memory_usage_bytes); });
-  each("container_memory_working_set_bytes", "gauge", "Current working set in bytes.", [&](const Usage& u) { return number(u.stats.memory_working_set_bytes); });
-  each("container_memory_rss", "gauge", "Size of RSS in bytes.", [&](const Usage& u) { return number(u.stats.memory_rss_bytes); });
-  each("container_oom_events_total", "counter", "Count of out of memory events observed for the container.", [&](const Usage& u) { return number(u.stats.oom_kills); });
-  each("container_processes", "gauge", "Number of processes running inside the container.", [&](const Usage& u) { return number(u.stats.pids); });
-  each("container_last_seen", "gauge", "Last time a container was seen by the exporter.", [&](const Usage&) { return static_cast<double>(now_ms / 1000); });
-  each("container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds.", [](const Usage& u) { return u.started; });
-  each("container_spec_memory_limit_bytes", "gauge", "Memory limit for the container.", [](const Usage& u) { return u.memory_limit; });
+  each("container_memory_working_set_bytes", "gauge", "Current working set in bytes.",
+       [&](const Usage& u) { return number(u.stats.memory_working_set_bytes); });
+  each("container_memory_rss", "gauge", "Size of RSS in bytes.",
+       [&](const Usage& u) { return number(u.stats.memory_rss_bytes); });
+  each("container_oom_events_total", "counter", "Count of out of memory events observed for the container.",
+       [&](const Usage& u) { return number(u.stats.oom_kills); });
+  each("container_processes", "gauge", "Number of processes running inside the container.",
+       [&](const Usage& u) { return number(u.stats.pids); });
+  each("container_last_seen", "gauge", "Last time a container was seen by the exporter.",
+       [&](const Usage&) { return static_cast<double>(now_ms / 1000); });
+  each("container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds.",
+       [](const Usage& u) { return u.started; });
+  each("container_spec_memory_limit_bytes", "gauge", "Memory limit for the container.",
+       [](const Usage& u) { return u.memory_limit; });
   out.family("container_spec_cpu_quota", "gauge", "CPU quota of the container.");
   for (const Usage& usage : all)
     if (usage.cpu_quota > 0) out.add(usage.labels, usage.cpu_quota);

@@ -24,8 +24,9 @@ void times(Families& out, const Objects& pods) {
   struct Of {
     const char *metric, *parent, *field;
   };
-  for (const Of& t : {Of{"kube_pod_created", "metadata", "creationTimestamp"}, Of{"kube_pod_start_time", "status", "startTime"},
-                      Of{"kube_pod_deletion_timestamp", "metadata", "deletionTimestamp"}}) {
+  for (const Of& t :
+       {Of{"kube_pod_created", "metadata", "creationTimestamp"}, Of{"kube_pod_start_time", "status", "startTime"},
+        Of{"kube_pod_deletion_timestamp", "metadata", "deletionTimestamp"}}) {
     out.family(t.metric, "gauge", std::string("Unix time of ") + t.field + ".");
     for (const kube::Object& pod : pods)
       if (const auto s = seconds_of(pod[t.parent][t.field])) out.add(of(pod), *s);
@@ -48,16 +49,22 @@ void identity(Families& out, const Objects& pods) {
   out.family("kube_pod_owner", "gauge", "Information about the Pod's owner.");
   for (const kube::Object& pod : pods)
     for (const kube::OwnerReference& owner : pod.owners())
-      out.add(of(pod, {{"owner_kind", owner.kind}, {"owner_name", owner.name}, {"owner_is_controller", owner.controller ? "true" : "false"}}), 1);
+      out.add(of(pod, {{"owner_kind", owner.kind},
+                       {"owner_name", owner.name},
+                       {"owner_is_controller", owner.controller ? "true" : "false"}}),
+              1);
   out.family("kube_pod_labels", "gauge", "Kubernetes labels converted to Prometheus labels.");
   for (const kube::Object& pod : pods) {
     LabelList labels = of(pod);
-    for (const auto& entry : pod.metadata()["labels"].entries()) labels.push_back({meta_name("label_", entry.key), entry.value.str()});
+    for (const auto& entry : pod.metadata()["labels"].entries())
+      labels.push_back({meta_name("label_", entry.key), entry.value.str()});
     out.add(std::move(labels), 1);
   }
   out.family("kube_pod_restart_policy", "gauge", "Describes the restart policy in use by this pod.");
-  for (const kube::Object& pod : pods) out.add(of(pod, {{"type", std::string(pod.spec()["restartPolicy"].as_string("Always"))}}), 1);
-  out.family("kube_pod_spec_volumes_persistentvolumeclaims_info", "gauge", "Information about persistentvolumeclaim volumes in a pod.");
+  for (const kube::Object& pod : pods)
+    out.add(of(pod, {{"type", std::string(pod.spec()["restartPolicy"].as_string("Always"))}}), 1);
+  out.family("kube_pod_spec_volumes_persistentvolumeclaims_info", "gauge",
+             "Information about persistentvolumeclaim volumes in a pod.");
   for (const kube::Object& pod : pods)
     for (const Value& volume : pod.spec()["volumes"].items())
       if (const auto claim = volume["persistentVolumeClaim"]["claimName"].as_string(); !claim.empty())
@@ -70,7 +77,8 @@ void phases(Families& out, const Objects& pods) {
     for (const char* phase : {"Pending", "Succeeded", "Failed", "Unknown", "Running"})
       out.add(of(pod, {{"phase", phase}}), pod.status()["phase"].as_string() == phase ? 1 : 0);
   for (const char* type : {"Ready", "PodScheduled"}) {
-    out.family(type[0] == 'R' ? "kube_pod_status_ready" : "kube_pod_status_scheduled", "gauge", "Whether the pod has that condition.");
+    out.family(type[0] == 'R' ? "kube_pod_status_ready" : "kube_pod_status_scheduled", "gauge",
+               "Whether the pod has that condition.");
     for (const kube::Object& pod : pods) {
       const Value& is = kube::condition(pod, type);
       if (is.is_null()) continue;
@@ -81,11 +89,13 @@ void phases(Families& out, const Objects& pods) {
   out.family("kube_pod_status_unschedulable", "gauge", "Describes the unschedulable status for the pod.");
   for (const kube::Object& pod : pods) {
     const Value& scheduled = kube::condition(pod, "PodScheduled");
-    if (scheduled["status"].as_string() == "False" && scheduled["reason"].as_string() == "Unschedulable") out.add(of(pod), 1);
+    if (scheduled["status"].as_string() == "False" && scheduled["reason"].as_string() == "Unschedulable")
+      out.add(of(pod), 1);
   }
   out.family("kube_pod_status_reason", "gauge", "The pod status reasons.");
   for (const kube::Object& pod : pods)
-    if (const auto reason = pod.status()["reason"].as_string(); !reason.empty()) out.add(of(pod, {{"reason", std::string(reason)}}), 1);
+    if (const auto reason = pod.status()["reason"].as_string(); !reason.empty())
+      out.add(of(pod, {{"reason", std::string(reason)}}), 1);
 }
 
 struct Group {
@@ -97,7 +107,8 @@ struct Group {
 template <class Add>
 void each_status(const Objects& pods, const Group& group, Add add) {
   for (const kube::Object& pod : pods)
-    for (const Value& status : pod.status()[group.statuses].items()) add(pod, status, of(pod, {{"container", status["name"].str()}}));
+    for (const Value& status : pod.status()[group.statuses].items())
+      add(pod, status, of(pod, {{"container", status["name"].str()}}));
 }
 
 void container_states(Families& out, const Objects& pods, const Group& group) {
@@ -106,7 +117,9 @@ void container_states(Families& out, const Objects& pods, const Group& group) {
     std::string spec_image;
     for (const Value& container : pod.spec()[group.containers].items())
       if (container["name"] == status["name"]) spec_image = container["image"].str();
-    labels.insert(labels.end(), {{"image", status["image"].str()}, {"image_spec", spec_image}, {"image_id", status["imageID"].str()},
+    labels.insert(labels.end(), {{"image", status["image"].str()},
+                                 {"image_spec", spec_image},
+                                 {"image_id", status["imageID"].str()},
                                  {"container_id", status["containerID"].str()}});
     out.add(std::move(labels), 1);
   });
@@ -125,26 +138,33 @@ void container_states(Families& out, const Objects& pods, const Group& group) {
       out.add(std::move(labels), 1);
     });
   }
-  out.family(group.prefix + "_status_last_terminated_reason", "gauge", "Describes the last reason the container was in terminated state.");
+  out.family(group.prefix + "_status_last_terminated_reason", "gauge",
+             "Describes the last reason the container was in terminated state.");
   each_status(pods, group, [&](const kube::Object&, const Value& status, LabelList labels) {
     const auto reason = status["lastState"]["terminated"]["reason"].as_string();
     if (reason.empty()) return;
     labels.push_back({"reason", std::string(reason)});
     out.add(std::move(labels), 1);
   });
-  out.family(group.prefix + "_status_last_terminated_exitcode", "gauge", "Describes the exit code for the last container in terminated state.");
+  out.family(group.prefix + "_status_last_terminated_exitcode", "gauge",
+             "Describes the exit code for the last container in terminated state.");
   each_status(pods, group, [&](const kube::Object&, const Value& status, LabelList labels) {
     const Value& last = status["lastState"]["terminated"];
     if (last.is_map()) out.add(std::move(labels), last["exitCode"].as_double());
   });
   out.family(group.prefix + "_status_ready", "gauge", "Describes whether the containers readiness check succeeded.");
-  each_status(pods, group, [&](const kube::Object&, const Value& status, LabelList labels) { out.add(std::move(labels), status["ready"].as_bool() ? 1 : 0); });
+  each_status(pods, group, [&](const kube::Object&, const Value& status, LabelList labels) {
+    out.add(std::move(labels), status["ready"].as_bool() ? 1 : 0);
+  });
   out.family(group.prefix + "_status_restarts_total", "counter", "The number of container restarts per container.");
-  each_status(pods, group, [&](const kube::Object&, const Value& status, LabelList labels) { out.add(std::move(labels), status["restartCount"].as_double()); });
+  each_status(pods, group, [&](const kube::Object&, const Value& status, LabelList labels) {
+    out.add(std::move(labels), status["restartCount"].as_double());
+  });
   out.family(group.prefix + "_state_started", "gauge", "Start time in unix timestamp for a pod container.");
   each_status(pods, group, [&](const kube::Object&, const Value& status, LabelList labels) {
     const Value& state = status["state"];
-    const auto s = seconds_of(state["running"].is_map() ? state["running"]["startedAt"] : state["terminated"]["startedAt"]);
+    const auto s =
+        seconds_of(state["running"].is_map() ? state["running"]["startedAt"] : state["terminated"]["startedAt"]);
     if (s) out.add(std::move(labels), *s);
   });
 }
@@ -157,8 +177,10 @@ void container_resources(Families& out, const Objects& pods, const Group& group)
         for (const auto& entry : container["resources"][which].entries()) {
           const auto v = quantity_value(entry.value);
           if (!v) continue;
-          out.add(of(pod, {{"container", container["name"].str()}, {"node", pod.spec()["nodeName"].str()},
-                           {"resource", resource_label(entry.key)}, {"unit", std::string(unit_of(entry.key))}}),
+          out.add(of(pod, {{"container", container["name"].str()},
+                           {"node", pod.spec()["nodeName"].str()},
+                           {"resource", resource_label(entry.key)},
+                           {"unit", std::string(unit_of(entry.key))}}),
                   *v);
         }
   }

@@ -183,8 +183,9 @@ LabelList identity(const Kind& kind, const kube::Object& object) {
 void plain_fields(Families& out, const Kind& kind, const Objects& objects) {
   for (const Field& field : kind.fields) {
     out.family(std::string(kind.prefix) + "_" + std::string(field.metric), field.type,
-               field.as == As::labels ? "Kubernetes labels converted to Prometheus labels."
-                                      : std::string(field.path[0]) + "." + field.path[1] + " of the " + kind.resource->kind + ".");
+               field.as == As::labels
+                   ? "Kubernetes labels converted to Prometheus labels."
+                   : std::string(field.path[0]) + "." + field.path[1] + " of the " + kind.resource->kind + ".");
     for (const kube::Object& object : objects) {
       const Value& value = object.get({field.path[0], field.path[1]});
       const auto v = field_value(value, field);
@@ -199,7 +200,8 @@ void plain_fields(Families& out, const Kind& kind, const Objects& objects) {
 
 // --- what needs more than one number
 
-void add_states(Families& out, LabelList labels, const char* label, std::initializer_list<const char*> states, std::string_view is) {
+void add_states(Families& out, LabelList labels, const char* label, std::initializer_list<const char*> states,
+                std::string_view is) {
   for (const char* state : states) {
     LabelList one = labels;
     one.push_back({label, state});
@@ -216,11 +218,14 @@ void add_conditions(Families& out, const LabelList& labels, const Value& conditi
 }
 
 void owners(Families& out, const Kind& kind, const Objects& objects) {
-  out.family(std::string(kind.prefix) + "_owner", "gauge", "Information about the owner of the " + kind.resource->kind + ".");
+  out.family(std::string(kind.prefix) + "_owner", "gauge",
+             "Information about the owner of the " + kind.resource->kind + ".");
   for (const kube::Object& object : objects)
     for (const kube::OwnerReference& owner : object.owners()) {
       LabelList labels = identity(kind, object);
-      labels.insert(labels.end(), {{"owner_kind", owner.kind}, {"owner_name", owner.name}, {"owner_is_controller", owner.controller ? "true" : "false"}});
+      labels.insert(labels.end(), {{"owner_kind", owner.kind},
+                                   {"owner_name", owner.name},
+                                   {"owner_is_controller", owner.controller ? "true" : "false"}});
       out.add(std::move(labels), 1);
     }
 }
@@ -242,11 +247,13 @@ double share_of(const Value& share, std::int64_t replicas, bool up) {
 void deployment_strategy(Families& out, const Kind& kind, const Objects& objects) {
   for (const char* which : {"maxSurge", "maxUnavailable"}) {
     const bool surge = which[3] == 'S';
-    out.family(surge ? "kube_deployment_spec_strategy_rollingupdate_max_surge" : "kube_deployment_spec_strategy_rollingupdate_max_unavailable",
+    out.family(surge ? "kube_deployment_spec_strategy_rollingupdate_max_surge"
+                     : "kube_deployment_spec_strategy_rollingupdate_max_unavailable",
                "gauge", "How many replicas a rolling update may add or take away.");
     for (const kube::Object& object : objects) {
       const Value& update = object.spec()["strategy"]["rollingUpdate"];
-      if (update.is_map()) out.add(identity(kind, object), share_of(update[which], object.spec()["replicas"].as_int(1), surge));
+      if (update.is_map())
+        out.add(identity(kind, object), share_of(update[which], object.spec()["replicas"].as_int(1), surge));
     }
   }
 }
@@ -270,15 +277,25 @@ void nodes(Families& out, const Kind& kind, const Objects& objects) {
     std::string address;
     for (const Value& a : node.status()["addresses"].items())
       if (a["type"].as_string() == "InternalIP") address = a["address"].str();
-    out.add({{"node", node.name()}, {"kernel_version", info["kernelVersion"].str()}, {"os_image", info["osImage"].str()},
-             {"container_runtime_version", info["containerRuntimeVersion"].str()}, {"kubelet_version", info["kubeletVersion"].str()},
-             {"kubeproxy_version", "deprecated"}, {"pod_cidr", node.spec()["podCIDR"].str()}, {"system_uuid", info["systemUUID"].str()},
-             {"internal_ip", address}}, 1);
+    out.add({{"node", node.name()},
+             {"kernel_version", info["kernelVersion"].str()},
+             {"os_image", info["osImage"].str()},
+             {"container_runtime_version", info["containerRuntimeVersion"].str()},
+             {"kubelet_version", info["kubeletVersion"].str()},
+             {"kubeproxy_version", "deprecated"},
+             {"pod_cidr", node.spec()["podCIDR"].str()},
+             {"system_uuid", info["systemUUID"].str()},
+             {"internal_ip", address}},
+            1);
   }
   out.family("kube_node_spec_taint", "gauge", "The taint of a cluster node.");
   for (const kube::Object& node : objects)
     for (const Value& taint : node.spec()["taints"].items())
-      out.add({{"node", node.name()}, {"key", taint["key"].str()}, {"value", taint["value"].str()}, {"effect", taint["effect"].str()}}, 1);
+      out.add({{"node", node.name()},
+               {"key", taint["key"].str()},
+               {"value", taint["value"].str()},
+               {"effect", taint["effect"].str()}},
+              1);
   resources(out, "kube_node_status_capacity", kind, objects, "capacity");
   resources(out, "kube_node_status_allocatable", kind, objects, "allocatable");
   conditions(out, kind, objects, "_status_condition");
@@ -287,15 +304,23 @@ void nodes(Families& out, const Kind& kind, const Objects& objects) {
 void services(Families& out, const Objects& objects) {
   out.family("kube_service_info", "gauge", "Information about service.");
   for (const kube::Object& s : objects)
-    out.add({{"namespace", s.ns()}, {"service", s.name()}, {"cluster_ip", s.spec()["clusterIP"].str()},
-             {"external_name", s.spec()["externalName"].str()}, {"load_balancer_ip", s.spec()["loadBalancerIP"].str()}}, 1);
+    out.add({{"namespace", s.ns()},
+             {"service", s.name()},
+             {"cluster_ip", s.spec()["clusterIP"].str()},
+             {"external_name", s.spec()["externalName"].str()},
+             {"load_balancer_ip", s.spec()["loadBalancerIP"].str()}},
+            1);
   out.family("kube_service_spec_type", "gauge", "Type about service.");
   for (const kube::Object& s : objects)
-    out.add({{"namespace", s.ns()}, {"service", s.name()}, {"type", std::string(s.spec()["type"].as_string("ClusterIP"))}}, 1);
+    out.add(
+        {{"namespace", s.ns()}, {"service", s.name()}, {"type", std::string(s.spec()["type"].as_string("ClusterIP"))}},
+        1);
 }
 
 void claims(Families& out, const Objects& objects) {
-  const auto name = [](const kube::Object& c) { return LabelList{{"namespace", c.ns()}, {"persistentvolumeclaim", c.name()}}; };
+  const auto name = [](const kube::Object& c) {
+    return LabelList{{"namespace", c.ns()}, {"persistentvolumeclaim", c.name()}};
+  };
   out.family("kube_persistentvolumeclaim_info", "gauge", "Information about persistent volume claim.");
   for (const kube::Object& c : objects) {
     LabelList labels = name(c);
@@ -303,9 +328,12 @@ void claims(Families& out, const Objects& objects) {
     labels.push_back({"volumename", c.spec()["volumeName"].str()});
     out.add(std::move(labels), 1);
   }
-  out.family("kube_persistentvolumeclaim_status_phase", "gauge", "The phase the persistent volume claim is currently in.");
-  for (const kube::Object& c : objects) add_states(out, name(c), "phase", {"Pending", "Bound", "Lost"}, c.status()["phase"].as_string());
-  out.family("kube_persistentvolumeclaim_resource_requests_storage_bytes", "gauge", "The capacity of storage requested.");
+  out.family("kube_persistentvolumeclaim_status_phase", "gauge",
+             "The phase the persistent volume claim is currently in.");
+  for (const kube::Object& c : objects)
+    add_states(out, name(c), "phase", {"Pending", "Bound", "Lost"}, c.status()["phase"].as_string());
+  out.family("kube_persistentvolumeclaim_resource_requests_storage_bytes", "gauge",
+             "The capacity of storage requested.");
   for (const kube::Object& c : objects)
     if (const auto v = quantity_value(c.spec()["resources"]["requests"]["storage"])) out.add(name(c), *v);
 }
@@ -316,12 +344,17 @@ void quotas(Families& out, const Objects& objects) {
     for (const char* type : {"hard", "used"})
       for (const auto& entry : q.status()[type].entries())
         if (const auto v = quantity_value(entry.value))
-          out.add({{"namespace", q.ns()}, {"resourcequota", q.name()}, {"resource", std::string(entry.key)}, {"type", type}}, *v);
+          out.add({{"namespace", q.ns()},
+                   {"resourcequota", q.name()},
+                   {"resource", std::string(entry.key)},
+                   {"type", type}},
+                  *v);
 }
 
 void jobs(Families& out, const Kind& kind, const Objects& objects) {
   for (const char* type : {"Complete", "Failed"}) {
-    out.family(type[0] == 'C' ? "kube_job_complete" : "kube_job_failed", "gauge", "Whether the job has that condition.");
+    out.family(type[0] == 'C' ? "kube_job_complete" : "kube_job_failed", "gauge",
+               "Whether the job has that condition.");
     for (const kube::Object& job : objects) {
       const Value& is = kube::condition(job, type);
       if (is.is_null()) continue;
@@ -335,8 +368,12 @@ void hpa_names(Families& out, const Objects& objects) {
   out.family("kube_horizontalpodautoscaler_info", "gauge", "Information about this autoscaler.");
   for (const kube::Object& h : objects) {
     const Value& ref = h.spec()["scaleTargetRef"];
-    out.add({{"namespace", h.ns()}, {"horizontalpodautoscaler", h.name()}, {"scaletargetref_api_version", ref["apiVersion"].str()},
-             {"scaletargetref_kind", ref["kind"].str()}, {"scaletargetref_name", ref["name"].str()}}, 1);
+    out.add({{"namespace", h.ns()},
+             {"horizontalpodautoscaler", h.name()},
+             {"scaletargetref_api_version", ref["apiVersion"].str()},
+             {"scaletargetref_kind", ref["kind"].str()},
+             {"scaletargetref_name", ref["name"].str()}},
+            1);
   }
 }
 
@@ -345,11 +382,16 @@ void delivery(Families& out, const ObjectLister& list) {
   out.family("argocd_app_info", "gauge", "Information about application.");
   for (const kube::Object& app : list(schema::kApplications)) {
     const Value& source = app.spec().contains("source") ? app.spec()["source"] : app.spec()["sources"][0];
-    out.add({{"namespace", app.ns()}, {"name", app.name()}, {"project", app.spec()["project"].str()}, {"repo", source["repoURL"].str()},
-             {"dest_server", app.spec()["destination"]["server"].str()}, {"dest_namespace", app.spec()["destination"]["namespace"].str()},
+    out.add({{"namespace", app.ns()},
+             {"name", app.name()},
+             {"project", app.spec()["project"].str()},
+             {"repo", source["repoURL"].str()},
+             {"dest_server", app.spec()["destination"]["server"].str()},
+             {"dest_namespace", app.spec()["destination"]["namespace"].str()},
              {"sync_status", std::string(app.status()["sync"]["status"].as_string("Unknown"))},
              {"health_status", std::string(app.status()["health"]["status"].as_string("Unknown"))},
-             {"operation", app["operation"].is_map() ? "sync" : ""}}, 1);
+             {"operation", app["operation"].is_map() ? "sync" : ""}},
+            1);
   }
   out.family("caisson_application_operation", "gauge", "The phase of the last sync operation of an Application.");
   for (const kube::Object& app : list(schema::kApplications))
@@ -359,8 +401,12 @@ void delivery(Families& out, const ObjectLister& list) {
   for (const kube::Object& run : list(schema::kPipelineRuns)) {
     const Value& succeeded = kube::condition(run, "Succeeded");
     if (!succeeded.is_null())
-      out.add({{"namespace", run.ns()}, {"pipelinerun", run.name()}, {"pipeline", run.spec()["pipelineRef"]["name"].str()},
-               {"status", succeeded["status"].str()}, {"reason", succeeded["reason"].str()}}, 1);
+      out.add({{"namespace", run.ns()},
+               {"pipelinerun", run.name()},
+               {"pipeline", run.spec()["pipelineRef"]["name"].str()},
+               {"status", succeeded["status"].str()},
+               {"reason", succeeded["reason"].str()}},
+              1);
   }
 }
 
@@ -374,7 +420,9 @@ std::optional<double> quantity_value(const Value& quantity) {
 
 std::string_view unit_of(std::string_view resource) {
   if (resource == "cpu") return "core";
-  if (resource == "memory" || resource == "ephemeral-storage" || resource.starts_with("hugepages-") || resource == "storage") return "byte";
+  if (resource == "memory" || resource == "ephemeral-storage" || resource.starts_with("hugepages-") ||
+      resource == "storage")
+    return "byte";
   return "integer";
 }
 
@@ -406,11 +454,13 @@ Exposition kube_state(const ObjectLister& list) {
     if (name == "kube_horizontalpodautoscaler") hpa_names(out, objects);
     if (name == "kube_replicaset" || name == "kube_job") owners(out, kind, objects);
     if (name == "kube_deployment") deployment_strategy(out, kind, objects);
-    if (name == "kube_deployment" || name == "kube_horizontalpodautoscaler") conditions(out, kind, objects, "_status_condition");
+    if (name == "kube_deployment" || name == "kube_horizontalpodautoscaler")
+      conditions(out, kind, objects, "_status_condition");
     if (name == "kube_namespace") {
       out.family("kube_namespace_status_phase", "gauge", "kubernetes namespace status phase.");
       for (const kube::Object& ns : objects)
-        add_states(out, {{"namespace", ns.name()}}, "phase", {"Active", "Terminating"}, ns.status()["phase"].as_string("Active"));
+        add_states(out, {{"namespace", ns.name()}}, "phase", {"Active", "Terminating"},
+                   ns.status()["phase"].as_string("Active"));
     }
     if (name == "kube_configmap" || name == "kube_secret" || name == "kube_ingress") {
       out.family(std::string(name) + "_info", "gauge", "Information about the object.");

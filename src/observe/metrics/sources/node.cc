@@ -28,9 +28,10 @@ void cpus(Families& out, const std::string& proc) {
   struct Of {
     const char *key, *metric, *type;
   };
-  for (const Of& one : {Of{"ctxt", "node_context_switches_total", "counter"}, Of{"intr", "node_intr_total", "counter"},
-                        Of{"btime", "node_boot_time_seconds", "gauge"}, Of{"processes", "node_forks_total", "counter"},
-                        Of{"procs_running", "node_procs_running", "gauge"}, Of{"procs_blocked", "node_procs_blocked", "gauge"}})
+  for (const Of& one :
+       {Of{"ctxt", "node_context_switches_total", "counter"}, Of{"intr", "node_intr_total", "counter"},
+        Of{"btime", "node_boot_time_seconds", "gauge"}, Of{"processes", "node_forks_total", "counter"},
+        Of{"procs_running", "node_procs_running", "gauge"}, Of{"procs_blocked", "node_procs_blocked", "gauge"}})
     for (const auto& words : stat)
       if (words[0] == one.key && words.size() > 1) {
         out.family(one.metric, one.type, std::string(one.key) + " of /proc/stat.");
@@ -68,11 +69,12 @@ void disks(Families& out, const std::string& proc) {
     const char* type = "counter";
   };
   const auto lines = words_of(proc + "/diskstats");
-  for (const Counter& counter : {Counter{3, "reads_completed_total", 1}, Counter{5, "read_bytes_total", kSectorBytes},
-                                 Counter{6, "read_time_seconds_total", 0.001}, Counter{7, "writes_completed_total", 1},
-                                 Counter{9, "written_bytes_total", kSectorBytes}, Counter{10, "write_time_seconds_total", 0.001},
-                                 Counter{11, "io_now", 1, "gauge"}, Counter{12, "io_time_seconds_total", 0.001},
-                                 Counter{13, "io_time_weighted_seconds_total", 0.001}}) {
+  for (const Counter& counter :
+       {Counter{3, "reads_completed_total", 1}, Counter{5, "read_bytes_total", kSectorBytes},
+        Counter{6, "read_time_seconds_total", 0.001}, Counter{7, "writes_completed_total", 1},
+        Counter{9, "written_bytes_total", kSectorBytes}, Counter{10, "write_time_seconds_total", 0.001},
+        Counter{11, "io_now", 1, "gauge"}, Counter{12, "io_time_seconds_total", 0.001},
+        Counter{13, "io_time_weighted_seconds_total", 0.001}}) {
     out.family(std::string("node_disk_") + counter.metric, counter.type, "Counter of /proc/diskstats.");
     for (const auto& words : lines) {
       if (words.size() < 14 || words[2].starts_with("loop") || words[2].starts_with("ram")) continue;
@@ -81,13 +83,16 @@ void disks(Families& out, const std::string& proc) {
   }
 }
 
-// What node_exporter leaves out by default: pseudo file systems, and mounts of containers and of the system's own trees.
+// What node_exporter leaves out by default: pseudo file systems, and mounts of containers and of the system's own
+// trees.
 bool is_left_out(const std::string& type, const std::string& at) {
   constexpr std::string_view kTypes =
-      " autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs fusectl hugetlbfs iso9660 mqueue nsfs overlay proc "
+      " autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs fusectl hugetlbfs iso9660 mqueue nsfs "
+      "overlay proc "
       "procfs pstore rpc_pipefs securityfs selinuxfs squashfs erofs sysfs tracefs ";
   if (kTypes.find(" " + type + " ") != std::string_view::npos && at != "/") return true;
-  for (const std::string_view tree : {"/dev", "/proc", "/sys", "/run/credentials", "/var/lib/docker", "/var/lib/containers/storage"})
+  for (const std::string_view tree :
+       {"/dev", "/proc", "/sys", "/run/credentials", "/var/lib/docker", "/var/lib/containers/storage"})
     if (at == tree || (at.starts_with(tree) && at[tree.size()] == '/')) return true;
   return false;
 }
@@ -108,7 +113,9 @@ void file_systems(Families& out, const std::string& proc) {
     out.family(std::string("node_filesystem_") + name, "gauge", "Filesystem statistic.");
     for (const Mount& mount : mounts) out.add(mount.labels, value(mount.s));
   };
-  const auto bytes = [](std::uint64_t blocks, const struct statvfs& s) { return static_cast<double>(blocks) * static_cast<double>(s.f_frsize); };
+  const auto bytes = [](std::uint64_t blocks, const struct statvfs& s) {
+    return static_cast<double>(blocks) * static_cast<double>(s.f_frsize);
+  };
   each("size_bytes", [&](const struct statvfs& s) { return bytes(s.f_blocks, s); });
   each("free_bytes", [&](const struct statvfs& s) { return bytes(s.f_bfree, s); });
   each("avail_bytes", [&](const struct statvfs& s) { return bytes(s.f_bavail, s); });
@@ -130,8 +137,9 @@ void pressure(Families& out, const std::string& proc) {
   struct Of {
     const char *resource, *waiting, *stalled;
   };
-  for (const Of& one : {Of{"cpu", "cpu_waiting_seconds_total", ""}, Of{"io", "io_waiting_seconds_total", "io_stalled_seconds_total"},
-                        Of{"memory", "memory_waiting_seconds_total", "memory_stalled_seconds_total"}})
+  for (const Of& one :
+       {Of{"cpu", "cpu_waiting_seconds_total", ""}, Of{"io", "io_waiting_seconds_total", "io_stalled_seconds_total"},
+        Of{"memory", "memory_waiting_seconds_total", "memory_stalled_seconds_total"}})
     for (const auto& words : words_of(proc + "/pressure/" + one.resource)) {
       const std::string metric = words[0] == "some" ? one.waiting : one.stalled;
       if (metric.empty() || words.size() < 5 || !words[4].starts_with("total=")) continue;
@@ -144,8 +152,13 @@ void kernel(Families& out, const std::string& proc) {
   utsname name{};
   ::uname(&name);
   out.family("node_uname_info", "gauge", "Labeled system information as provided by the uname system call.");
-  out.add({{"sysname", name.sysname}, {"release", name.release}, {"version", name.version}, {"machine", name.machine},
-           {"nodename", name.nodename}, {"domainname", name.domainname}}, 1);
+  out.add({{"sysname", name.sysname},
+           {"release", name.release},
+           {"version", name.version},
+           {"machine", name.machine},
+           {"nodename", name.nodename},
+           {"domainname", name.domainname}},
+          1);
   out.family("node_time_seconds", "gauge", "System time in seconds since epoch (1970).");
   out.add({}, std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
   if (const auto files = words_of(proc + "/sys/fs/file-nr"); !files.empty() && files[0].size() == 3) {

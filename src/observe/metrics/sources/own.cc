@@ -28,7 +28,8 @@ struct OfLane {
 };
 constexpr OfLane kLanes[] = {
     {"controller_runtime_reconcile_total", "counter", "runs", "Total number of reconciliations per controller."},
-    {"controller_runtime_reconcile_errors_total", "counter", "errors", "Total number of reconciliation errors per controller."},
+    {"controller_runtime_reconcile_errors_total", "counter", "errors",
+     "Total number of reconciliation errors per controller."},
     {"controller_runtime_active_workers", "gauge", "running", "Number of currently used workers per controller."},
     {"caisson_reconciler_held_keys_total", "counter", "held", "Keys that were held after they crashed the process."},
     {"caisson_reconciler_delayed_keys", "gauge", "delayed", "Keys that wait for their time."},
@@ -39,7 +40,9 @@ constexpr OfLane kLanes[] = {
 void process_state(Families& out) {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   out.family("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.");
   out.add({}, seconds(usage.ru_utime) + seconds(usage.ru_stime));
   if (const auto memory = words_of("/proc/self/statm"); !memory.empty() && memory[0].size() > 1) {

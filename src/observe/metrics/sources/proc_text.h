@@ -24,10 +24,10 @@ struct NetworkCounter {
   const char *node_name, *container_name;
 };
 inline constexpr NetworkCounter kNetworkCounters[] = {
-    {0, "receive_bytes_total", "receive_bytes_total"},       {1, "receive_packets_total", "receive_packets_total"},
-    {2, "receive_errs_total", "receive_errors_total"},       {3, "receive_drop_total", "receive_packets_dropped_total"},
-    {8, "transmit_bytes_total", "transmit_bytes_total"},     {9, "transmit_packets_total", "transmit_packets_total"},
-    {10, "transmit_errs_total", "transmit_errors_total"},    {11, "transmit_drop_total", "transmit_packets_dropped_total"},
+    {0, "receive_bytes_total", "receive_bytes_total"},    {1, "receive_packets_total", "receive_packets_total"},
+    {2, "receive_errs_total", "receive_errors_total"},    {3, "receive_drop_total", "receive_packets_dropped_total"},
+    {8, "transmit_bytes_total", "transmit_bytes_total"},  {9, "transmit_packets_total", "transmit_packets_total"},
+    {10, "transmit_errs_total", "transmit_errors_total"}, {11, "transmit_drop_total", "transmit_packets_dropped_total"},
 };
 
 }  // namespace caisson::metrics

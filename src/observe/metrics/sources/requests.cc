@@ -23,7 +23,8 @@ std::string verb_of(std::string_view method, bool collection, const http::Query&
 // Passes everything on and notes how the request ended.
 class Metered : public http::Exchange {
  public:
-  Metered(http::ExchangePtr inner, RequestMetrics& metrics) : inner_(std::move(inner)), metrics_(metrics), began_(Clock::now()) {
+  Metered(http::ExchangePtr inner, RequestMetrics& metrics)
+      : inner_(std::move(inner)), metrics_(metrics), began_(Clock::now()) {
     method = inner_->method;
     target = inner_->target;
     path = inner_->path;
@@ -44,7 +45,8 @@ class Metered : public http::Exchange {
     note(response.status, false);
     inner_->respond(std::move(response));
   }
-  std::shared_ptr<http::Stream> stream(int status, http::Headers stream_headers, std::optional<std::uint64_t> length) override {
+  std::shared_ptr<http::Stream> stream(int status, http::Headers stream_headers,
+                                       std::optional<std::uint64_t> length) override {
     note(status, !length);
     return inner_->stream(status, std::move(stream_headers), length);
   }
@@ -69,13 +71,19 @@ class Metered : public http::Exchange {
 };
 
 std::vector<Label> labels_of(const RequestInfo& r) {
-  return {{"verb", r.verb}, {"group", r.group}, {"version", r.version}, {"resource", r.resource},
-          {"subresource", r.subresource}, {"scope", r.scope}, {"component", "apiserver"}};
+  return {{"verb", r.verb},
+          {"group", r.group},
+          {"version", r.version},
+          {"resource", r.resource},
+          {"subresource", r.subresource},
+          {"scope", r.scope},
+          {"component", "apiserver"}};
 }
 
 }  // namespace
 
-RequestInfo request_info(std::string_view method, std::string_view path, const http::Query& query, std::string_view content_type) {
+RequestInfo request_info(std::string_view method, std::string_view path, const http::Query& query,
+                         std::string_view content_type) {
   RequestInfo info;
   std::vector<std::string_view> parts;
   for (const std::string_view part : split(path, '/'))
@@ -103,14 +111,18 @@ RequestInfo request_info(std::string_view method, std::string_view path, const h
 }
 
 http::Handler RequestMetrics::meter(http::Handler next) {
-  return [this, next = std::move(next)](const http::ExchangePtr& exchange) { next(std::make_shared<Metered>(exchange, *this)); };
+  return [this, next = std::move(next)](const http::ExchangePtr& exchange) {
+    next(std::make_shared<Metered>(exchange, *this));
+  };
 }
 
-void RequestMetrics::count(const RequestInfo& request, int code, std::chrono::duration<double> took, bool long_running) {
+void RequestMetrics::count(const RequestInfo& request, int code, std::chrono::duration<double> took,
+                           bool long_running) {
   const std::lock_guard lock(mutex_);
   RequestInfo key = request;
   // Paths come from outside: what nobody serves must not make series without end.
-  if (code == 404 || (totals_.size() >= kSeriesMax && !totals_.contains({key, code}))) key = {request.verb, "", "", "other", "", ""};
+  if (code == 404 || (totals_.size() >= kSeriesMax && !totals_.contains({key, code})))
+    key = {request.verb, "", "", "other", "", ""};
   ++totals_[{key, code}];
   if (long_running) return;
   Histogram& h = durations_[key];
@@ -124,7 +136,8 @@ Exposition RequestMetrics::read() const {
   Families out;
   const std::lock_guard lock(mutex_);
   out.family("apiserver_request_total", "counter",
-             "Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.");
+             "Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, "
+             "component, and HTTP response code.");
   for (const auto& [key, count] : totals_) {
     std::vector<Label> labels = labels_of(key.first);
     labels.push_back({"code", std::to_string(key.second)});
@@ -142,7 +155,8 @@ Exposition RequestMetrics::read() const {
     out.add_part("_sum", labels_of(key), h.sum);
     out.add_part("_count", labels_of(key), static_cast<double>(below));
   }
-  out.family("apiserver_current_inflight_requests", "gauge", "Maximal number of currently used inflight request limit of this apiserver per request kind.");
+  out.family("apiserver_current_inflight_requests", "gauge",
+             "Maximal number of currently used inflight request limit of this apiserver per request kind.");
   out.add({{"request_kind", "readOnly"}}, reading.load());
   out.add({{"request_kind", "mutating"}}, writing.load());
   return out.take();

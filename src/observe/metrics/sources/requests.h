@@ -20,7 +20,8 @@ struct RequestInfo {
   auto operator<=>(const RequestInfo&) const = default;
 };
 // Requests to other paths than those of objects have an empty resource.
-RequestInfo request_info(std::string_view method, std::string_view path, const http::Query& query, std::string_view content_type);
+RequestInfo request_info(std::string_view method, std::string_view path, const http::Query& query,
+                         std::string_view content_type);
 
 class RequestMetrics {
  public:
@@ -33,7 +34,8 @@ class RequestMetrics {
 
  private:
   static constexpr std::size_t kSeriesMax = 2'000;  // of each kind; what is beyond is counted under resource="other"
-  static constexpr double kBounds[] = {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60};
+  static constexpr double kBounds[] = {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1,  1.25, 1.5, 2,
+                                       3,     4,     5,    6,   8,   10,  15,  20,  30, 45,   60};
   struct Histogram {
     std::array<std::uint64_t, std::size(kBounds) + 1> counts{};
     double sum = 0;

@@ -25,7 +25,8 @@ void put(std::string& out, std::uint64_t value) {
 
 std::uint64_t get(std::string_view bytes, std::size_t at) {
   std::uint64_t value = 0;
-  for (std::size_t i = 0; i < 8; ++i) value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
+  for (std::size_t i = 0; i < 8; ++i)
+    value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
   return value;
 }
 
@@ -88,8 +89,9 @@ bool is_empty(const TsdbSeries::Contents& c) {
 
 // Two lists of one series become one. Chunks that follow one another stay as they are; else all is encoded anew.
 Result<void> append(TsdbSeries::Contents& to, TsdbSeries::Contents from) {
-  const bool follows = to.loose.floats.empty() && from.loose.floats.empty() &&
-                       (to.chunks.empty() || from.chunks.empty() || to.chunks.back().last_time() < from.chunks.front().first_time());
+  const bool follows =
+      to.loose.floats.empty() && from.loose.floats.empty() &&
+      (to.chunks.empty() || from.chunks.empty() || to.chunks.back().last_time() < from.chunks.front().first_time());
   if (follows) {
     for (FloatChunk& chunk : from.chunks) to.chunks.push_back(std::move(chunk));
   } else {
@@ -108,8 +110,11 @@ Result<void> append(TsdbSeries::Contents& to, TsdbSeries::Contents from) {
   }
   auto& histograms = to.loose.histograms;
   histograms.insert(histograms.end(), from.loose.histograms.begin(), from.loose.histograms.end());
-  std::stable_sort(histograms.begin(), histograms.end(), [](const HistogramPoint& a, const HistogramPoint& b) { return a.t < b.t; });
-  histograms.erase(std::unique(histograms.begin(), histograms.end(), [](const HistogramPoint& a, const HistogramPoint& b) { return a.t == b.t; }), histograms.end());
+  std::stable_sort(histograms.begin(), histograms.end(),
+                   [](const HistogramPoint& a, const HistogramPoint& b) { return a.t < b.t; });
+  histograms.erase(std::unique(histograms.begin(), histograms.end(),
+                               [](const HistogramPoint& a, const HistogramPoint& b) { return a.t == b.t; }),
+                   histograms.end());
   return {};
 }
 
@@ -135,7 +140,9 @@ Result<void> Block::write(const std::string& path, const std::vector<BlockSeries
   }
   const std::uint64_t table_at = out.size();
   out += table;
-  for (const std::uint64_t field : {table_at, count, static_cast<std::uint64_t>(mint), static_cast<std::uint64_t>(maxt)}) put(out, field);
+  for (const std::uint64_t field :
+       {table_at, count, static_cast<std::uint64_t>(mint), static_cast<std::uint64_t>(maxt)})
+    put(out, field);
   put(out, crc32c(std::string_view(out).substr(table_at)));
   out += kMagic;
   return write_file(path, out, 0640);
@@ -143,7 +150,7 @@ Result<void> Block::write(const std::string& path, const std::vector<BlockSeries
 
 Result<std::shared_ptr<const Block>> Block::open(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat info{};
+  struct stat info {};
   if (!fd || ::fstat(fd.get(), &info) != 0) return errno_error("open " + path);
   const auto size = static_cast<std::size_t>(info.st_size);
   if (size < kMagic.size() + kFooterBytes) return Error{ErrorCode::invalid, path + " ends early"};
@@ -163,8 +170,10 @@ Result<void> Block::parse() {
   count_ = get(bytes_, footer + 8);
   mint_ = static_cast<std::int64_t>(get(bytes_, footer + 16));
   maxt_ = static_cast<std::int64_t>(get(bytes_, footer + 24));
-  if (count_ > bytes_.size() / kEntryBytes || table_at_ != footer - count_ * kEntryBytes) return Error{ErrorCode::invalid, "has a damaged footer"};
-  if (get(bytes_, footer + 32) != crc32c(bytes_.substr(table_at_, footer + 32 - table_at_))) return Error{ErrorCode::invalid, "is damaged"};
+  if (count_ > bytes_.size() / kEntryBytes || table_at_ != footer - count_ * kEntryBytes)
+    return Error{ErrorCode::invalid, "has a damaged footer"};
+  if (get(bytes_, footer + 32) != crc32c(bytes_.substr(table_at_, footer + 32 - table_at_)))
+    return Error{ErrorCode::invalid, "is damaged"};
   return {};
 }
 
@@ -177,15 +186,20 @@ Result<void> Block::read(std::uint64_t ref, std::int64_t mint, std::int64_t maxt
   std::size_t low = 0, high = count_;
   while (low < high) {
     const std::size_t middle = (low + high) / 2;
-    if (table(middle, 0) < ref) low = middle + 1;
-    else high = middle;
+    if (table(middle, 0) < ref)
+      low = middle + 1;
+    else
+      high = middle;
   }
   if (low == count_ || table(low, 0) != ref) return {};
   const std::uint64_t at = table(low, 1);
   if (at >= table_at_) return Error{ErrorCode::invalid, path_ + " is damaged"};
   Reader in(bytes_.substr(at, table_at_ - at));
   TRY(in.skip_labels());
-  return read_series(in, mint, maxt, [&](std::uint32_t count, std::string_view bytes) { return decode_chunk(bytes, count, mint, maxt, into.floats); }, into);
+  return read_series(
+      in, mint, maxt,
+      [&](std::uint32_t count, std::string_view bytes) { return decode_chunk(bytes, count, mint, maxt, into.floats); },
+      into);
 }
 
 Result<void> Block::each(const std::function<void(std::uint64_t, const Labels&)>& call) const {
@@ -205,10 +219,13 @@ Result<std::vector<BlockSeries>> Block::contents() const {
     if (at >= table_at_) return Error{ErrorCode::invalid, path_ + " is damaged"};
     Reader in(bytes_.substr(at, table_at_ - at));
     BlockSeries series{table(i, 0), TRY(in.labels()), {}};
-    TRY(read_series(in, INT64_MIN, INT64_MAX, [&](std::uint32_t count, std::string_view bytes) -> Result<void> {
-      series.contents.chunks.push_back(TRY(FloatChunk::restore(count, std::string(bytes))));
-      return {};
-    }, series.contents.loose));
+    TRY(read_series(
+        in, INT64_MIN, INT64_MAX,
+        [&](std::uint32_t count, std::string_view bytes) -> Result<void> {
+          series.contents.chunks.push_back(TRY(FloatChunk::restore(count, std::string(bytes))));
+          return {};
+        },
+        series.contents.loose));
     all.push_back(std::move(series));
   }
   return all;

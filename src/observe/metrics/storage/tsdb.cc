@@ -23,9 +23,9 @@ enum Entry : std::uint64_t { kSeries = 1, kFloat = 2, kHistogram = 3, kRemoval =
 constexpr std::uint64_t kSnapshotVersion = 1;
 constexpr std::size_t kSnapshotBytesMax = 8ull << 30;
 constexpr std::int64_t kHour = 3'600'000;
-constexpr std::int64_t kCutAfterMs = kHour;                      // a span becomes a block when it ended this long ago
+constexpr std::int64_t kCutAfterMs = kHour;                       // a span becomes a block when it ended this long ago
 constexpr std::int64_t kMergedSpans[] = {8 * kHour, 48 * kHour};  // blocks of one span become one
-constexpr std::uint64_t kMergedBytesMax = 64u << 20;             // merging holds them in memory
+constexpr std::uint64_t kMergedBytesMax = 64u << 20;              // merging holds them in memory
 
 using SeriesPtr = std::shared_ptr<TsdbSeries>;
 using Postings = std::vector<std::uint64_t>;  // refs, ascending
@@ -40,7 +40,8 @@ Postings intersection(const Postings& a, const Postings& b) {
 // met at least once; and each sample once.
 class StoredView : public StoredSeries {
  public:
-  StoredView(SeriesPtr series, std::shared_ptr<const BlockSet> blocks) : series_(std::move(series)), blocks_(std::move(blocks)) {}
+  StoredView(SeriesPtr series, std::shared_ptr<const BlockSet> blocks)
+      : series_(std::move(series)), blocks_(std::move(blocks)) {}
   const Labels& labels() const override { return series_->labels(); }
   Result<void> read(std::int64_t mint, std::int64_t maxt, Samples& into) const override {
     Samples found;
@@ -57,9 +58,12 @@ class StoredView : public StoredSeries {
   static void take(std::vector<Point>& from, std::vector<Point>& into) {
     const auto earlier = [](const Point& a, const Point& b) { return a.t < b.t; };
     if (!std::is_sorted(from.begin(), from.end(), earlier)) std::stable_sort(from.begin(), from.end(), earlier);
-    from.erase(std::unique(from.begin(), from.end(), [](const Point& a, const Point& b) { return a.t == b.t; }), from.end());
-    if (into.empty()) into = std::move(from);
-    else into.insert(into.end(), from.begin(), from.end());
+    from.erase(std::unique(from.begin(), from.end(), [](const Point& a, const Point& b) { return a.t == b.t; }),
+               from.end());
+    if (into.empty())
+      into = std::move(from);
+    else
+      into.insert(into.end(), from.begin(), from.end());
   }
 
   SeriesPtr series_;
@@ -228,7 +232,8 @@ struct Tsdb::Impl {
       std::int64_t oldest = INT64_MAX;
       for (const SeriesPtr& series : all) oldest = std::min(oldest, series->oldest());
       if (oldest == INT64_MAX) return any;
-      // Whole spans only. A chunk that reaches over the border waits for the next, so the border moves on until one fits.
+      // Whole spans only. A chunk that reaches over the border waits for the next, so the border moves on until one
+      // fits.
       std::int64_t border = (oldest / options.block_ms + 1) * options.block_ms;
       std::vector<BlockSeries> moving;
       for (; border <= now - kCutAfterMs && moving.empty(); border += options.block_ms)
@@ -281,7 +286,8 @@ struct Tsdb::Impl {
       std::vector<BlockSeries> all = TRY(block->contents());
       bool touched = false, left = false;
       for (BlockSeries& one : all) {
-        const bool wanted = std::any_of(found.begin(), found.end(), [&](const SeriesPtr& s) { return s->ref() == one.ref; });
+        const bool wanted =
+            std::any_of(found.begin(), found.end(), [&](const SeriesPtr& s) { return s->ref() == one.ref; });
         if (wanted) {
           TsdbSeries rest(one.ref, one.labels);
           for (const FloatChunk& chunk : one.contents.chunks) rest.restore(chunk);
@@ -554,7 +560,8 @@ Result<void> Tsdb::maintain(std::int64_t now) {
     }
     log::info("metrics dropped by size", {{"size_bytes", std::to_string(bytes)}});
   }
-  TRY(impl_->drop_blocks(now - impl_->options.retention_ms, impl_->options.retention_bytes - std::min(bytes, impl_->options.retention_bytes)));
+  TRY(impl_->drop_blocks(now - impl_->options.retention_ms,
+                         impl_->options.retention_bytes - std::min(bytes, impl_->options.retention_bytes)));
   for (const SeriesPtr& series : all)
     if (series->empty() && !series->in_blocks()) impl_->forget(series);
   if (cut || impl_->log.size_bytes() > impl_->options.snapshot_log_bytes) return impl_->write_snapshot();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The storage of samples: series with compressed chunks of the last hours in memory, blocks on disk for what is older,
-// an index from labels to series, a write-ahead log, and snapshots that bound what is replayed at the start. Invariant: append() returns when its samples are synced to
-// the log; opened again after a crash, the storage has every one of them. Threads: every method may be called from any
-// thread; readers do not wait for the disk.
+// an index from labels to series, a write-ahead log, and snapshots that bound what is replayed at the start. Invariant:
+// append() returns when its samples are synced to the log; opened again after a crash, the storage has every one of
+// them. Threads: every method may be called from any thread; readers do not wait for the disk.
 #pragma once
 #include <functional>
 #include <memory>

@@ -193,7 +193,9 @@ TEST_CASE("a crash after a block was written leaves every sample once") {
     REQUIRE(make_dirs(copy.path() + "/wal").ok());
     REQUIRE(make_dirs(copy.path() + "/blocks").ok());
     REQUIRE(write_file_unsynced(copy.path() + "/wal/00000001", log).ok());
-    REQUIRE(write_file_unsynced(copy.path() + "/blocks/00000001.block", read_file(dir.path() + "/blocks/00000001.block").value()).ok());
+    REQUIRE(write_file_unsynced(copy.path() + "/blocks/00000001.block",
+                                read_file(dir.path() + "/blocks/00000001.block").value())
+                .ok());
   }
   auto db = Tsdb::open(copy.path(), {}).value();
   const auto points = points_of(*db, "up");

@@ -82,7 +82,8 @@ std::vector<Dependency> locked_of(const Value& lock) {
 }
 
 Result<Chart> load_folder(const std::string& path, const Talk& talk) {
-  if (!exists(path)) return Error{ErrorCode::not_found, "could not find " + path + ": stat " + path + ": no such file or directory"};
+  if (!exists(path))
+    return Error{ErrorCode::not_found, "could not find " + path + ": stat " + path + ": no such file or directory"};
   if (!is_directory(path)) return Error{ErrorCode::bad_request, "only unpacked charts can be updated"};
   std::vector<std::string> warnings;
   auto read = read_chart_and_files(path, warnings);
@@ -248,8 +249,9 @@ Result<std::vector<Dependency>> Manager::resolve(const std::vector<Dependency>& 
   std::vector<Dependency> locked;
   std::vector<std::string> missing;
   for (const Dependency& one : wanted) {
-    const Constraint range = TRY(Constraint::parse(one.version)
-                                     .in("dependency " + go_quote(one.name) + " has an invalid version/constraint format"));
+    const Constraint range =
+        TRY(Constraint::parse(one.version)
+                .in("dependency " + go_quote(one.name) + " has an invalid version/constraint format"));
     Dependency& taken = locked.emplace_back();
     taken.name = one.name;
     taken.repository = one.repository;
@@ -276,10 +278,10 @@ Result<std::vector<Dependency>> Manager::resolve(const std::vector<Dependency>& 
       taken.version = *found;
   }
   if (missing.empty()) return locked;
-  return Error{ErrorCode::not_found,
-               "can't get a valid version for " + std::to_string(missing.size()) + " subchart(s): " +
-                   join(missing, ", ") + ". Make sure a matching chart version exists in the repo, or change the "
-                   "version constraint in Chart.yaml"};
+  return Error{ErrorCode::not_found, "can't get a valid version for " + std::to_string(missing.size()) +
+                                         " subchart(s): " + join(missing, ", ") +
+                                         ". Make sure a matching chart version exists in the repo, or change the "
+                                         "version constraint in Chart.yaml"};
 }
 
 Result<std::string> Manager::url_of(const Dependency& locked) const {
@@ -293,8 +295,9 @@ Result<std::string> Manager::url_of(const Dependency& locked) const {
     const auto wanted = Version::parse(locked.version);
     for (const ChartVersion& version : found->second) {
       const auto parsed = Version::parse(version.metadata.version);
-      const bool same = wanted.ok() && parsed.ok() ? wanted->compare(*parsed) == 0 && wanted->metadata == parsed->metadata
-                                                   : version.metadata.version == locked.version;
+      const bool same = wanted.ok() && parsed.ok()
+                            ? wanted->compare(*parsed) == 0 && wanted->metadata == parsed->metadata
+                            : version.metadata.version == locked.version;
       if (same && !version.urls.empty()) return resolve_url(locked.repository, version.urls[0]);
     }
     return Error{ErrorCode::not_found, "could not find : no matching version"};
@@ -305,7 +308,8 @@ Result<std::string> Manager::url_of(const Dependency& locked) const {
 
 // A dependency without a repository lies in charts/ already.
 Result<void> Manager::check_unpacked(const Dependency& locked) const {
-  talk_.out("Dependency " + locked.name + " did not declare a repository. Assuming it exists in the charts directory\n");
+  talk_.out("Dependency " + locked.name +
+            " did not declare a repository. Assuming it exists in the charts directory\n");
   const std::string path = path_join(path_join(chart_, "charts"), locked.name);
   const Chart chart = TRY(load_folder(path, talk_).in("unable to load chart '" + path + "'"));
   if (version_satisfies(locked.version, chart.metadata.version)) return {};
@@ -402,8 +406,9 @@ Result<void> Manager::write_lock(const std::vector<Dependency>& locked, const st
   if (::lstat(path.c_str(), &info) == 0 && S_ISLNK(info.st_mode)) {
     char target[4096];
     const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
-    return Error{ErrorCode::forbidden, "the " + lock_name() + " file is a symlink to " +
-                                           go_quote(std::string(target, length > 0 ? static_cast<std::size_t>(length) : 0))};
+    return Error{ErrorCode::forbidden,
+                 "the " + lock_name() + " file is a symlink to " +
+                     go_quote(std::string(target, length > 0 ? static_cast<std::size_t>(length) : 0))};
   }
   const Value document{{"dependencies", documents_of(locked)},
                        {"digest", digest},

@@ -73,10 +73,9 @@ Result<Place> place_in_repository(const Home& home, const ChartRequest& request,
   if (found == nullptr) return Error{ErrorCode::not_found, "repo " + repository + " not found"};
   if (found->url.empty()) return Error{ErrorCode::invalid, "no URL found for repository " + repository};
   const Index index = TRY(cached_index(home, repository, talk));
-  const ChartVersion* version =
-      TRY(index.find(chart, request.version)
-              .in("chart " + go_quote(chart) + " matching " + request.version + " not found in " + repository +
-                  " index. (try 'helm repo update')"));
+  const ChartVersion* version = TRY(index.find(chart, request.version)
+                                        .in("chart " + go_quote(chart) + " matching " + request.version +
+                                            " not found in " + repository + " index. (try 'helm repo update')"));
   if (version->urls.empty())
     return Error{ErrorCode::not_found, "chart " + go_quote(request.name) + " has no downloadable URLs"};
   return Place{resolve_url(found->url, version->urls[0]), found->url, over(request.access, found->access)};

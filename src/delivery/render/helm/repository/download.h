@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From what a user calls a chart to its .tgz: "repo/chart" by the cached indexes, a URL, "oci://…", or a name in the
-// repository --repo. Source: Helm 3.22 pkg/downloader/chart_downloader.go and pkg/action/install.go. Blocks; any thread.
+// repository --repo. Source: Helm 3.22 pkg/downloader/chart_downloader.go and pkg/action/install.go. Blocks; any
+// thread.
 #pragma once
 #include <string>
 
@@ -11,10 +12,10 @@
 namespace caisson::render::helm {
 
 struct ChartRequest {
-  std::string name;     // as above
-  std::string version;  // a version or a range; empty: the newest
-  std::string repo_url; // --repo
-  Access access;        // where no repository of repositories.yaml says otherwise
+  std::string name;      // as above
+  std::string version;   // a version or a range; empty: the newest
+  std::string repo_url;  // --repo
+  Access access;         // where no repository of repositories.yaml says otherwise
   bool with_provenance = false;
 };
 

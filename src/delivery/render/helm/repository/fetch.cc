@@ -53,7 +53,8 @@ Result<std::string> fetch(const std::string& url, const std::string& repository,
 
 Result<Index> update_index(const Home& home, const Repository& repository, std::vector<std::string>& warnings,
                            const FetchLimits& limits) {
-  const std::string text = TRY(fetch(resolve_url(repository.url, "index.yaml"), repository.url, repository.access, limits));
+  const std::string text =
+      TRY(fetch(resolve_url(repository.url, "index.yaml"), repository.url, repository.access, limits));
   Index index = TRY(parse_index(text, repository.url, warnings));
   std::string names;
   for (const auto& [name, versions] : index.entries) names += name + "\n";

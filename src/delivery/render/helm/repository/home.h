@@ -13,8 +13,12 @@ struct Home {
   std::string cache_folder;         // HELM_REPOSITORY_CACHE: indexes and downloaded charts
   std::string registry_file;        // HELM_REGISTRY_CONFIG: logins, in docker's format
   std::string docker_file;          // docker's own logins: looked at where Helm's file has none
-  std::string index_file(const std::string& repository) const { return cache_folder + "/" + repository + "-index.yaml"; }
-  std::string charts_file(const std::string& repository) const { return cache_folder + "/" + repository + "-charts.txt"; }
+  std::string index_file(const std::string& repository) const {
+    return cache_folder + "/" + repository + "-index.yaml";
+  }
+  std::string charts_file(const std::string& repository) const {
+    return cache_folder + "/" + repository + "-charts.txt";
+  }
 };
 
 // By the HELM_* variables, then XDG's, then $HOME. `env` gives a variable's value, empty when it is not set.
@@ -22,7 +26,7 @@ Home home_of(const std::function<std::string(const char* name)>& env);
 
 // What a command says while it works: standard output and standard error, without new lines added.
 struct Talk {
-  std::function<void(const std::string& text)> out, err;
+  std::function<void(const std::string&text)> out, err;
 };
 
 }  // namespace caisson::render::helm

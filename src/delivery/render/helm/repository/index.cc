@@ -95,7 +95,8 @@ void Index::sort() {
       auto parsed = Version::parse(version.metadata.version);
       keyed.emplace_back(parsed.ok() ? std::optional(std::move(parsed).value()) : std::nullopt, std::move(version));
     }
-    std::stable_sort(keyed.begin(), keyed.end(), [](const auto& a, const auto& b) { return is_newer(a.first, b.first); });
+    std::stable_sort(keyed.begin(), keyed.end(),
+                     [](const auto& a, const auto& b) { return is_newer(a.first, b.first); });
     for (std::size_t i = 0; i < keyed.size(); ++i) versions[i] = std::move(keyed[i].second);
   }
 }

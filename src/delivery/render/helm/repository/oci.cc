@@ -123,9 +123,7 @@ bool is_oci(std::string_view url) {
 }
 
 Result<OciReference> OciReference::parse(std::string_view text) {
-  const auto bad = [&](const std::string& why) {
-    return Error{ErrorCode::bad_request, "invalid reference: " + why};
-  };
+  const auto bad = [&](const std::string& why) { return Error{ErrorCode::bad_request, "invalid reference: " + why}; };
   std::string_view rest = text;
   if (is_oci(rest)) rest.remove_prefix(kScheme.size());
   OciReference out;
@@ -204,7 +202,8 @@ Result<OciChart> ChartRegistry::pull(const OciReference& ref, bool with_provenan
   const auto fetched = client_.manifest(target);
   if (!fetched.ok()) {
     if (fetched.error().code == ErrorCode::not_found)
-      return Error{ErrorCode::not_found, "failed to perform \"FetchReference\" on source: " + ref.str() + ": not found"};
+      return Error{ErrorCode::not_found,
+                   "failed to perform \"FetchReference\" on source: " + ref.str() + ": not found"};
     return fetched.error();
   }
   const Value manifest = TRY(json::parse(fetched->bytes));
@@ -213,7 +212,8 @@ Result<OciChart> ChartRegistry::pull(const OciReference& ref, bool with_provenan
   const Value* layer = layer_of(manifest, kChartLayerType);
   if (layer == nullptr) layer = layer_of(manifest, kLegacyChartType);
   if (layer == nullptr)
-    return Error{ErrorCode::invalid, "manifest does not contain a layer with mediatype " + std::string(kChartLayerType)};
+    return Error{ErrorCode::invalid,
+                 "manifest does not contain a layer with mediatype " + std::string(kChartLayerType)};
   OciChart out;
   out.digest = fetched->digest.str();
   out.version = replace_all(ref.tag, "_", "+");
@@ -229,12 +229,12 @@ Result<OciChart> ChartRegistry::pull(const OciReference& ref, bool with_provenan
 }
 
 Result<ChartRegistry::Pushed> ChartRegistry::push(const std::string& archive,
-                                                  const std::optional<std::string>& provenance,
-                                                  std::string_view remote, const std::string& created) {
+                                                  const std::optional<std::string>& provenance, std::string_view remote,
+                                                  const std::string& created) {
   std::vector<std::string> warnings;
   const Chart chart = TRY(load_archive(archive, warnings));
-  const std::string whole = std::string(remote) + (remote.ends_with('/') ? "" : "/") + chart.name() + ":" +
-                            chart.metadata.version;
+  const std::string whole =
+      std::string(remote) + (remote.ends_with('/') ? "" : "/") + chart.name() + ":" + chart.metadata.version;
   const OciReference ref = TRY(OciReference::parse(whole));
   const content::Reference target = TRY(content_reference(ref));
   const std::string config = json::write(chart.metadata.fields, {.escape_html = true});

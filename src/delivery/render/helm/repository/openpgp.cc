@@ -144,8 +144,9 @@ std::string issuer_of(std::string_view hashed, std::string_view other) {
     PgpReader in{part};
     while (!in.rest.empty() && !in.failed) {
       const std::uint32_t first = in.number(1);
-      const std::size_t length =
-          first < 192 ? first : first < 255 ? ((first - 192) << 8) + in.number(1) + 192 : in.number(4);
+      const std::size_t length = first < 192   ? first
+                                 : first < 255 ? ((first - 192) << 8) + in.number(1) + 192
+                                               : in.number(4);
       const std::string_view body = in.take(length);
       if (in.failed || body.empty()) break;
       const int type = body[0] & 0x7F;
@@ -227,8 +228,8 @@ Result<std::vector<PgpEntity>> read_key_ring(std::string_view bytes) {
 }
 
 Result<ClearSigned> read_clear_signed(std::string_view message) {
-  constexpr std::string_view kBegin = "-----BEGIN PGP SIGNED MESSAGE-----", kSignature = "-----BEGIN PGP SIGNATURE-----",
-                             kEnd = "-----END PGP SIGNATURE-----";
+  constexpr std::string_view kBegin = "-----BEGIN PGP SIGNED MESSAGE-----",
+                             kSignature = "-----BEGIN PGP SIGNATURE-----", kEnd = "-----END PGP SIGNATURE-----";
   const Error absent{ErrorCode::invalid, "signature block not found"};
   std::vector<std::string_view> lines = split(message, '\n');
   for (std::string_view& line : lines) {
@@ -279,10 +280,11 @@ Result<const PgpEntity*> check_signature(const std::vector<PgpEntity>& ring, con
   const std::string digest = hash_bytes(hash->name, signed_bytes);
   for (const PgpEntity& entity : ring) {
     for (const PgpKey& key : entity.keys) {
-      if (key.algorithm != algorithm || !std::string_view(key.fingerprint).ends_with(issuer) || issuer.empty()) continue;
+      if (key.algorithm != algorithm || !std::string_view(key.fingerprint).ends_with(issuer) || issuer.empty())
+        continue;
       if (digest.substr(0, 2) != tag) return bad("hash tag doesn't match");
-      const bool holds = algorithm == kEdDsa ? eddsa_holds(key, digest, first, second)
-                                             : rsa_holds(key, hash->name, digest, first);
+      const bool holds =
+          algorithm == kEdDsa ? eddsa_holds(key, digest, first, second) : rsa_holds(key, hash->name, digest, first);
       if (!holds) return bad(algorithm == kEdDsa ? "EdDSA verification failure" : "RSA verification failure");
       return &entity;
     }

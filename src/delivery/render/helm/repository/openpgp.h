@@ -12,8 +12,8 @@
 namespace caisson::render::helm {
 
 struct PgpKey {
-  int algorithm = 0;        // 1, 3: RSA; 22: EdDSA
-  std::string fingerprint;  // 20 bytes; the last 8 are the key's id
+  int algorithm = 0;              // 1, 3: RSA; 22: EdDSA
+  std::string fingerprint;        // 20 bytes; the last 8 are the key's id
   std::string modulus, exponent;  // RSA, big endian; of EdDSA `modulus` is the 32 bytes of the point
   std::string secret;             // what follows the public part in a secret key's packet; empty: a public key
   std::string public_part;        // the packet's bytes up to `secret`
@@ -37,7 +37,8 @@ Result<ClearSigned> read_clear_signed(std::string_view message);
 // Who signed. Errors: forbidden "openpgp: signature made by unknown entity", "openpgp: invalid signature: …".
 Result<const PgpEntity*> check_signature(const std::vector<PgpEntity>& ring, const ClearSigned& message);
 
-// `key` has a secret part; `passphrase` is for one that is encrypted. Errors: invalid; forbidden for a wrong passphrase.
+// `key` has a secret part; `passphrase` is for one that is encrypted. Errors: invalid; forbidden for a wrong
+// passphrase.
 Result<std::string> clear_sign(std::string_view text, const PgpKey& key, const SecretBytes& passphrase,
                                std::uint32_t unix_time);
 bool is_encrypted(const PgpKey& key);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signing: secret keys (RFC 4880 section 5.5.3, plain or encrypted with AES in CFB under a passphrase) and clear-signed text.
+// Signing: secret keys (RFC 4880 section 5.5.3, plain or encrypted with AES in CFB under a passphrase) and clear-signed
+// text.
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -37,8 +38,8 @@ std::string integer(std::string_view bytes) {
 }
 
 // Iterated and salted: the salt and the passphrase again and again, `count` bytes in all (section 3.7.1.3).
-std::string key_from_passphrase(const PgpHash& hash, std::string_view salt, std::size_t count, std::string_view passphrase,
-                                std::size_t size) {
+std::string key_from_passphrase(const PgpHash& hash, std::string_view salt, std::size_t count,
+                                std::string_view passphrase, std::size_t size) {
   const std::string unit = std::string(salt) + std::string(passphrase);
   std::string material;
   count = std::max(count, unit.size());
@@ -55,7 +56,8 @@ std::string key_from_passphrase(const PgpHash& hash, std::string_view salt, std:
   return out;
 }
 
-Result<std::string> decrypt(const EVP_CIPHER* cipher, std::string_view key, std::string_view iv, std::string_view text) {
+Result<std::string> decrypt(const EVP_CIPHER* cipher, std::string_view key, std::string_view iv,
+                            std::string_view text) {
   std::string out(text.size() + 32, '\0');
   int length = 0;
   EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
@@ -88,8 +90,8 @@ Result<std::string> secret_numbers(const PgpKey& key, const SecretBytes& passphr
   const std::size_t count = static_cast<std::size_t>(16 + (coded & 15)) << ((coded >> 4) + 6);
   const std::string_view iv = in.take(16);
   if (in.failed) return Error{ErrorCode::invalid, "openpgp: invalid data: a key is cut off"};
-  const std::string secret =
-      key_from_passphrase(*hash, salt, count, passphrase.reveal(), static_cast<std::size_t>(EVP_CIPHER_key_length(cipher)));
+  const std::string secret = key_from_passphrase(*hash, salt, count, passphrase.reveal(),
+                                                 static_cast<std::size_t>(EVP_CIPHER_key_length(cipher)));
   std::string numbers = TRY(decrypt(cipher, secret, iv, in.rest));
   if (numbers.size() < 20 || hash_bytes("SHA1", std::string_view(numbers).substr(0, numbers.size() - 20)) !=
                                  numbers.substr(numbers.size() - 20))
@@ -133,7 +135,8 @@ Result<std::string> sign_digest(const PgpKey& key, const SecretBytes& passphrase
   bool done = false;
   if (key.algorithm == kEdDsa) {
     const std::string seed = std::string(32 - std::min<std::size_t>(32, secret.size()), '\0') + std::string(secret);
-    const std::unique_ptr<EVP_PKEY, FreeKey> pkey(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, raw(seed), 32));
+    const std::unique_ptr<EVP_PKEY, FreeKey> pkey(
+        EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, raw(seed), 32));
     EVP_MD_CTX* context = EVP_MD_CTX_new();
     done = pkey && EVP_DigestSignInit(context, nullptr, nullptr, nullptr, pkey.get()) > 0 &&
            EVP_DigestSign(context, reinterpret_cast<unsigned char*>(signature.data()), &size, raw(digest),
@@ -147,7 +150,8 @@ Result<std::string> sign_digest(const PgpKey& key, const SecretBytes& passphrase
   EVP_PKEY_CTX* context = EVP_PKEY_CTX_new(pkey.get(), nullptr);
   done = EVP_PKEY_sign_init(context) > 0 && EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) > 0 &&
          EVP_PKEY_CTX_set_signature_md(context, EVP_sha512()) > 0 &&
-         EVP_PKEY_sign(context, reinterpret_cast<unsigned char*>(signature.data()), &size, raw(digest), digest.size()) == 1;
+         EVP_PKEY_sign(context, reinterpret_cast<unsigned char*>(signature.data()), &size, raw(digest),
+                       digest.size()) == 1;
   EVP_PKEY_CTX_free(context);
   if (!done) return failed;
   signature.resize(size);
@@ -190,8 +194,7 @@ Result<std::string> clear_sign(std::string_view text, const PgpKey& key, const S
                            big_endian(static_cast<std::uint32_t>(hashed.size()), 2) + hashed;
   const std::string trailer = "\x04\xFF" + big_endian(static_cast<std::uint32_t>(head.size()), 4);
   const std::string digest = hash_bytes(kSignatureHash.name, canonical_text(text) + head + trailer);
-  const std::string body =
-      head + big_endian(0, 2) + digest.substr(0, 2) + TRY(sign_digest(key, passphrase, digest));
+  const std::string body = head + big_endian(0, 2) + digest.substr(0, 2) + TRY(sign_digest(key, passphrase, digest));
   const std::string packet = "\xC2\xFF" + big_endian(static_cast<std::uint32_t>(body.size()), 4) + body;
   std::string out = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: " + std::string(kSignatureHash.name) + "\n\n";
   for (const std::string_view line : split(text, '\n')) {

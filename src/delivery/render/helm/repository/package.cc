@@ -27,12 +27,13 @@ void append_file(std::string& tar, const std::string& name, const std::string& d
 }
 
 // Archives in charts/ become folders.
-Result<void> append_files(std::string& tar, const std::string& root, const std::vector<File>& files, std::size_t depth) {
+Result<void> append_files(std::string& tar, const std::string& root, const std::vector<File>& files,
+                          std::size_t depth) {
   if (depth > kDepthMax) return Error{ErrorCode::too_large, "charts nest too deeply"};
   for (const File& file : files) {
     if (file.name == "Chart.yaml" && depth == 0) continue;
-    const bool archive = file.name.starts_with("charts/") && file.name.ends_with(".tgz") &&
-                         file.name.find('/', 7) == std::string::npos;
+    const bool archive =
+        file.name.starts_with("charts/") && file.name.ends_with(".tgz") && file.name.find('/', 7) == std::string::npos;
     if (!archive) {
       append_file(tar, root + "/" + file.name, file.data);
       continue;

@@ -94,7 +94,8 @@ Result<std::string> sign_chart(const std::string& file_name, const std::string& 
   const auto ring = TRY(load_ring(keyring));
   const PgpEntity* entity = TRY(find_entity(ring, key));
   SecretBytes secret;
-  if (is_encrypted(entity->keys[0])) secret = TRY(passphrase(entity->identities.empty() ? "Unknown" : entity->identities[0]));
+  if (is_encrypted(entity->keys[0]))
+    secret = TRY(passphrase(entity->identities.empty() ? "Unknown" : entity->identities[0]));
   std::vector<std::string> warnings;
   const Chart chart = TRY(load_archive(archive, warnings));
   const Value sums{{"files", Value{{file_name, "sha256:" + sha256_hex(archive)}}}};

@@ -33,8 +33,9 @@ Result<Repositories> read_repositories(const std::string& path) {
   const auto text = read_file(path);
   if (!text.ok()) {
     const bool absent = text.error().code == ErrorCode::not_found;
-    return Error{text.error().code, "couldn't load repositories file (" + path + "): " +
-                                        (absent ? "open " + path + ": no such file or directory" : text.error().message)};
+    return Error{text.error().code,
+                 "couldn't load repositories file (" + path +
+                     "): " + (absent ? "open " + path + ": no such file or directory" : text.error().message)};
   }
   const Value document = TRY(read_yaml(*text, false));
   Repositories out;

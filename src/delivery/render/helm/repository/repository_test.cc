@@ -84,8 +84,9 @@ TEST_CASE("an index gives the newest version of a range, and leaves out what is 
 
 TEST_CASE("indexes merge by name and version, and are written as they were read") {
   Index index = index_of(kIndex);
-  const Index more = index_of("apiVersion: v1\nentries: {web: [{apiVersion: v2, name: web, version: 1.2.0, urls: [other]}, "
-                              "{apiVersion: v2, name: web, version: 3.0.0}], db: [{apiVersion: v1, name: db, version: 1.0.0}]}");
+  const Index more = index_of(
+      "apiVersion: v1\nentries: {web: [{apiVersion: v2, name: web, version: 1.2.0, urls: [other]}, "
+      "{apiVersion: v2, name: web, version: 3.0.0}], db: [{apiVersion: v1, name: db, version: 1.0.0}]}");
   index.merge(more);
   index.sort();
   CHECK(index.entries.at("web")[0].metadata.version == "3.0.0");
@@ -179,10 +180,13 @@ TEST_CASE("logins are kept beside others', and docker's are found") {
 // Chart.lock of helm v3.22.0 (`helm dependency update`) for this Chart.yaml.
 TEST_CASE("the digest of what is wanted and what was taken is Helm's") {
   Metadata metadata;
-  REQUIRE(read_metadata(must(yaml::read(
-      "dependencies:\n- {name: db, version: '>=1.0 <2', repository: 'http://127.0.0.1:18089/', condition: db.enabled, "
-      "tags: [back, a&b], alias: store, import-values: [data, {parent: b, child: a}]}\n"
-      "- {name: local, version: 0.1.0, repository: 'file://../db2'}\n")), metadata).ok());
+  REQUIRE(
+      read_metadata(must(yaml::read("dependencies:\n- {name: db, version: '>=1.0 <2', repository: "
+                                    "'http://127.0.0.1:18089/', condition: db.enabled, "
+                                    "tags: [back, a&b], alias: store, import-values: [data, {parent: b, child: a}]}\n"
+                                    "- {name: local, version: 0.1.0, repository: 'file://../db2'}\n")),
+                    metadata)
+          .ok());
   std::vector<Dependency> locked(2);
   locked[0].name = "db";
   locked[0].version = "1.5.0";
@@ -190,11 +194,13 @@ TEST_CASE("the digest of what is wanted and what was taken is Helm's") {
   locked[1].name = "local";
   locked[1].version = "0.1.0";
   locked[1].repository = "file://../db2";
-  CHECK(dependencies_digest(metadata.dependencies, locked) == "sha256:fd6805319e751357daf31900b1d4f94441f5bf6ae2d66ebbc4ec13e38affde11");
+  CHECK(dependencies_digest(metadata.dependencies, locked) ==
+        "sha256:fd6805319e751357daf31900b1d4f94441f5bf6ae2d66ebbc4ec13e38affde11");
 }
 
 TEST_CASE("a provenance file holds for its archive and its key alone") {
-  const std::string archive = signed_file("signed/signed-1.0.0.tgz"), text = signed_file("signed/signed-1.0.0.tgz.prov");
+  const std::string archive = signed_file("signed/signed-1.0.0.tgz"),
+                    text = signed_file("signed/signed-1.0.0.tgz.prov");
   const std::string ring = std::string(CAISSON_REPOSITORY_DIR) + "/tests/differential/helm/keys/public.gpg";
   const auto verdict = [&](const std::string& name, const std::string& bytes, const std::string& provenance) {
     const auto verified = verify_provenance(name, bytes, provenance, ring);
@@ -231,11 +237,14 @@ TEST_CASE("key rings and signatures that are cut off or wrong end in an error, a
 }
 
 TEST_CASE("a package holds Chart.yaml first, and its subcharts unpacked") {
-  const auto chart = [](const char* name) { return "apiVersion: v2\nname: " + std::string(name) + "\nversion: 1.0.0\n"; };
+  const auto chart = [](const char* name) {
+    return "apiVersion: v2\nname: " + std::string(name) + "\nversion: 1.0.0\n";
+  };
   std::vector<std::string> warnings;
   const std::vector<File> below = {{"Chart.yaml", chart("sub")}, {"templates/a.yaml", "a: 1"}};
   const std::string inner = must(pack_chart(must(load_files(below, warnings)).metadata, below));
-  const std::vector<File> files = {{"values.yaml", "x: 1"}, {"charts/sub-1.0.0.tgz", inner}, {"Chart.yaml", chart("web")}};
+  const std::vector<File> files = {
+      {"values.yaml", "x: 1"}, {"charts/sub-1.0.0.tgz", inner}, {"Chart.yaml", chart("web")}};
   const Metadata metadata = must(load_files(files, warnings)).metadata;
   const std::string packed = must(pack_chart(metadata, files));
   CHECK(packed == must(pack_chart(metadata, files)));

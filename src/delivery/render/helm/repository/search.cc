@@ -26,7 +26,7 @@ std::string searched_line(const std::string& repository, const ChartVersion& cha
 }
 
 struct Matcher {
-  std::string term;                        // lower case; of a search without an expression
+  std::string term;  // lower case; of a search without an expression
   std::optional<re2::RE2> expression;
 
   // In which field the line matches: 0 the name, 1 the whole name …; nothing when it does not.
@@ -67,7 +67,8 @@ Result<std::vector<Found>> search(const std::vector<NamedIndex>& indexes, const 
   for (const NamedIndex& one : indexes) {
     for (const auto& [name, versions] : one.index.entries) {
       for (const ChartVersion& chart : versions) {
-        const auto score = options.term.empty() ? std::optional(0) : matcher.score(searched_line(one.repository, chart));
+        const auto score =
+            options.term.empty() ? std::optional(0) : matcher.score(searched_line(one.repository, chart));
         if (score) found.push_back({one.repository + "/" + name, *score, &chart});
       }
     }

@@ -15,16 +15,16 @@ struct NamedIndex {
 };
 
 struct SearchOptions {
-  std::string term;         // in name, repository, description or keywords, letters' case aside; empty: everything
-  bool regexp = false;      // `term` is an RE2 expression, case counts
+  std::string term;     // in name, repository, description or keywords, letters' case aside; empty: everything
+  bool regexp = false;  // `term` is an RE2 expression, case counts
   bool all_versions = false;
-  std::string constraint;   // of the chart's version
+  std::string constraint;  // of the chart's version
 };
 
 struct Found {
-  std::string name;            // "repository/chart"
-  int score = 0;               // by the field where the term was met first; lower is better
-  const ChartVersion* chart;   // lives as long as the indexes
+  std::string name;           // "repository/chart"
+  int score = 0;              // by the field where the term was met first; lower is better
+  const ChartVersion* chart;  // lives as long as the indexes
 };
 
 // Best first, then by name, then newest first. Errors: bad_request for a malformed expression or constraint.

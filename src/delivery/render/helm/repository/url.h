@@ -14,8 +14,8 @@ struct UrlParts {
 };
 UrlParts split_url(std::string_view url);  // "charts/x.tgz" has a path only
 
-std::string url_join(std::string_view base, std::string_view below);      // path.Join on the URL's path
+std::string url_join(std::string_view base, std::string_view below);         // path.Join on the URL's path
 std::string resolve_url(std::string_view base, std::string_view reference);  // RFC 3986, below `base`; keeps its query
-bool same_url(std::string_view a, std::string_view b);  // but for how their paths are written
+bool same_url(std::string_view a, std::string_view b);                       // but for how their paths are written
 
 }  // namespace caisson::render::helm

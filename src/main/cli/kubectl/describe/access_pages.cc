@@ -9,7 +9,8 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-// One resource of one rule, as kubectl breaks rules up; rules for one resource that differ in their verbs only are one row.
+// One resource of one rule, as kubectl breaks rules up; rules for one resource that differ in their verbs only are one
+// row.
 struct RuleRow {
   std::string group, resource, url, name;
   std::vector<std::string> verbs;
@@ -22,14 +23,17 @@ std::string shown_resource(const RuleRow& row) {
   return row.resource.substr(0, slash) + "." + row.group + row.resource.substr(slash);
 }
 
-std::string bracketed(std::string_view text) { return "[" + std::string(text) + "]"; }
+std::string bracketed(std::string_view text) {
+  return "[" + std::string(text) + "]";
+}
 
 std::vector<RuleRow> rule_rows(const Value& rules) {
   std::vector<RuleRow> rows;
   const auto add = [&](const RuleRow& row, const Value& verbs) {
     for (const Value& verb : verbs.items()) {
       const auto same = std::find_if(rows.begin(), rows.end(), [&](const RuleRow& r) {
-        return std::tie(r.group, r.resource, r.name) == std::tie(row.group, row.resource, row.name) && row.url.empty() && r.url.empty();
+        return std::tie(r.group, r.resource, r.name) == std::tie(row.group, row.resource, row.name) &&
+               row.url.empty() && r.url.empty();
       });
       if (same == rows.end()) {
         rows.push_back(row);
@@ -43,7 +47,8 @@ std::vector<RuleRow> rule_rows(const Value& rules) {
     for (const Value& group : rule["apiGroups"].items()) {
       for (const Value& resource : rule["resources"].items()) {
         if (rule["resourceNames"].empty()) add({group.str(), resource.str(), "", "", {}}, rule["verbs"]);
-        for (const Value& name : rule["resourceNames"].items()) add({group.str(), resource.str(), "", name.str(), {}}, rule["verbs"]);
+        for (const Value& name : rule["resourceNames"].items())
+          add({group.str(), resource.str(), "", name.str(), {}}, rule["verbs"]);
       }
     }
     for (const Value& url : rule["nonResourceURLs"].items()) add({"", "", url.str(), "", {}}, rule["verbs"]);
@@ -53,16 +58,19 @@ std::vector<RuleRow> rule_rows(const Value& rules) {
 
 // kubectl's order is that of the rules as Go prints them: verbs, group, resource, name, URL.
 std::string order_of(const RuleRow& row) {
-  return bracketed(join(row.verbs, " ")) + bracketed(row.group) + bracketed(row.resource) + bracketed(row.name) + bracketed(row.url);
+  return bracketed(join(row.verbs, " ")) + bracketed(row.group) + bracketed(row.resource) + bracketed(row.name) +
+         bracketed(row.url);
 }
 
 void put_rules(Page& page, const Value& rules) {
   page.put(0, "PolicyRule:\n");
   put_table_rule(page, 1, {"Resources", "Non-Resource URLs", "Resource Names", "Verbs"});
   std::vector<RuleRow> rows = rule_rows(rules);
-  std::stable_sort(rows.begin(), rows.end(), [](const RuleRow& a, const RuleRow& b) { return order_of(a) < order_of(b); });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const RuleRow& a, const RuleRow& b) { return order_of(a) < order_of(b); });
   for (const RuleRow& row : rows)
-    page.put(1, shown_resource(row) + "\t" + bracketed(row.url) + "\t" + bracketed(row.name) + "\t" + bracketed(join(row.verbs, " ")) + "\n");
+    page.put(1, shown_resource(row) + "\t" + bracketed(row.url) + "\t" + bracketed(row.name) + "\t" +
+                    bracketed(join(row.verbs, " ")) + "\n");
 }
 
 // A list in a column of its own, continued below its title.
@@ -72,7 +80,8 @@ void put_names(Page& page, std::string_view title, const std::vector<std::string
   for (const std::string& name : names) page.put(0, "\t" + name + "\n");
 }
 
-void put_account_list(Page& page, std::string_view title, std::vector<std::string> names, const std::vector<std::string>& known) {
+void put_account_list(Page& page, std::string_view title, std::vector<std::string> names,
+                      const std::vector<std::string>& known) {
   for (std::string& name : names) {
     if (std::find(known.begin(), known.end(), name) == known.end()) name += " (not found)";
   }
@@ -106,7 +115,8 @@ void describe_service_account(Page& page, const Value& account, const Related& r
     const std::string name = secret["metadata"]["name"].str();
     known.push_back(name);
     const Value& annotations = secret["metadata"]["annotations"];
-    if (secret["type"].as_string() == "kubernetes.io/service-account-token" && annotations["kubernetes.io/service-account.name"] == account["metadata"]["name"] &&
+    if (secret["type"].as_string() == "kubernetes.io/service-account-token" &&
+        annotations["kubernetes.io/service-account.name"] == account["metadata"]["name"] &&
         annotations["kubernetes.io/service-account.uid"] == account["metadata"]["uid"])
       tokens.push_back(name);
   }
@@ -130,8 +140,10 @@ void describe_secret(Page& page, const Value& secret, const Related&) {
   for (const std::string& key : sorted_keys(secret["data"])) {
     const auto bytes = unbase64(secret["data"][key].as_string());
     const std::string value = bytes.ok() ? *bytes : "";
-    if (is_token && key == "token") page.field(0, key, value);
-    else page.field(0, key, std::to_string(value.size()) + " bytes");
+    if (is_token && key == "token")
+      page.field(0, key, value);
+    else
+      page.field(0, key, std::to_string(value.size()) + " bytes");
   }
 }
 
@@ -139,7 +151,8 @@ void describe_config_map(Page& page, const Value& config_map, const Related& rel
   put_name(page, config_map, true);
   put_metadata(page, config_map);
   page.put(0, "\nData\n====\n");
-  for (const std::string& key : sorted_keys(config_map["data"])) page.put(0, key + ":\n----\n" + config_map["data"][key].str() + "\n\n");
+  for (const std::string& key : sorted_keys(config_map["data"]))
+    page.put(0, key + ":\n----\n" + config_map["data"][key].str() + "\n\n");
   page.put(0, "\nBinaryData\n====\n");
   for (const std::string& key : sorted_keys(config_map["binaryData"])) {
     const auto bytes = unbase64(config_map["binaryData"][key].as_string());
@@ -156,7 +169,8 @@ void describe_signing_request(Page& page, const Value& request, const Related& r
   page.field(0, "CreationTimestamp", long_time(request["metadata"]["creationTimestamp"]));
   page.field(0, "Requesting User", spec["username"].str());
   if (!spec["signerName"].as_string().empty()) page.field(0, "Signer", spec["signerName"].str());
-  if (!spec["expirationSeconds"].is_null()) page.field(0, "Requested Duration", format_age(std::chrono::seconds(spec["expirationSeconds"].as_int())));
+  if (!spec["expirationSeconds"].is_null())
+    page.field(0, "Requested Duration", format_age(std::chrono::seconds(spec["expirationSeconds"].as_int())));
   std::string state = "Pending";
   for (const Value& c : status["conditions"].items()) {
     const std::string_view type = c["type"].as_string();

@@ -6,17 +6,24 @@ namespace caisson::cli::kubectl {
 namespace {
 
 // The current reading of the i-th metric; null while there is none.
-const Value& reading(const Value& autoscaler, std::size_t i, const char* source) { return autoscaler["status"]["currentMetrics"][i][source]["current"]; }
+const Value& reading(const Value& autoscaler, std::size_t i, const char* source) {
+  return autoscaler["status"]["currentMetrics"][i][source]["current"];
+}
 
-std::string compared(const Value& current, const Value& target) { return scalar_or(current, "<unknown>") + " / " + target.scalar_text(); }
+std::string compared(const Value& current, const Value& target) {
+  return scalar_or(current, "<unknown>") + " / " + target.scalar_text();
+}
 
 void put_resource(Page& page, const std::string& what, const Value& target, const Value& current) {
   page.put(1, what);
-  if (!target["averageValue"].is_null()) return page.put(0, ":\t" + compared(current["averageValue"], target["averageValue"]) + "\n");
+  if (!target["averageValue"].is_null())
+    return page.put(0, ":\t" + compared(current["averageValue"], target["averageValue"]) + "\n");
   const Value& used = current["averageUtilization"];
-  const std::string now = used.is_null() ? "<unknown>" : used.scalar_text() + "% (" + current["averageValue"].scalar_text() + ")";
+  const std::string now =
+      used.is_null() ? "<unknown>" : used.scalar_text() + "% (" + current["averageValue"].scalar_text() + ")";
   const Value& wanted = target["averageUtilization"];
-  page.put(0, "  (as a percentage of request):\t" + now + " / " + (wanted.is_null() ? "<auto>" : wanted.scalar_text() + "%") + "\n");
+  page.put(0, "  (as a percentage of request):\t" + now + " / " +
+                  (wanted.is_null() ? "<auto>" : wanted.scalar_text() + "%") + "\n");
 }
 
 void put_metric(Page& page, const Value& autoscaler, std::size_t i) {
@@ -28,17 +35,23 @@ void put_metric(Page& page, const Value& autoscaler, std::size_t i) {
     const Value& about = source["describedObject"];
     const std::string on = type == "External" ? " " : " on " + about["kind"].str() + "/" + about["name"].str() + " ";
     const bool average = !target["averageValue"].is_null();
-    page.put(1, "\"" + source["metric"]["name"].str() + "\"" + on + (average ? "(target average value):\t" : "(target value):\t") +
-                    (average ? compared(current["averageValue"], target["averageValue"]) : compared(current["value"], target["value"])) + "\n");
+    page.put(1, "\"" + source["metric"]["name"].str() + "\"" + on +
+                    (average ? "(target average value):\t" : "(target value):\t") +
+                    (average ? compared(current["averageValue"], target["averageValue"])
+                             : compared(current["value"], target["value"])) +
+                    "\n");
   } else if (type == "Pods") {
     const Value& source = metric["pods"];
     page.put(1, "\"" + source["metric"]["name"].str() + "\" on pods:\t" +
                     compared(reading(autoscaler, i, "pods")["averageValue"], source["target"]["averageValue"]) + "\n");
   } else if (type == "Resource") {
-    put_resource(page, "resource " + metric["resource"]["name"].str() + " on pods", metric["resource"]["target"], reading(autoscaler, i, "resource"));
+    put_resource(page, "resource " + metric["resource"]["name"].str() + " on pods", metric["resource"]["target"],
+                 reading(autoscaler, i, "resource"));
   } else if (type == "ContainerResource") {
     const Value& source = metric["containerResource"];
-    put_resource(page, "resource " + source["name"].str() + " of container \"" + source["container"].str() + "\" on pods", source["target"], reading(autoscaler, i, "containerResource"));
+    put_resource(page,
+                 "resource " + source["name"].str() + " of container \"" + source["container"].str() + "\" on pods",
+                 source["target"], reading(autoscaler, i, "containerResource"));
   } else {
     page.put(1, "<unknown metric type \"" + type + "\">\n");
   }
@@ -47,12 +60,14 @@ void put_metric(Page& page, const Value& autoscaler, std::size_t i) {
 void put_direction(Page& page, const char* title, const Value& rules) {
   if (rules.is_null()) return;
   page.put(1, std::string(title) + ":\n");
-  if (!rules["stabilizationWindowSeconds"].is_null()) page.put(2, "Stabilization Window: " + rules["stabilizationWindowSeconds"].scalar_text() + " seconds\n");
+  if (!rules["stabilizationWindowSeconds"].is_null())
+    page.put(2, "Stabilization Window: " + rules["stabilizationWindowSeconds"].scalar_text() + " seconds\n");
   if (rules["policies"].empty()) return;
   page.put(2, "Select Policy: " + std::string(rules["selectPolicy"].as_string("Max")) + "\n");
   page.put(2, "Policies:\n");
   for (const Value& policy : rules["policies"].items()) {
-    page.put(3, "- Type: " + policy["type"].str() + "\tValue: " + policy["value"].scalar_text() + "\tPeriod: " + policy["periodSeconds"].scalar_text() + " seconds\n");
+    page.put(3, "- Type: " + policy["type"].str() + "\tValue: " + policy["value"].scalar_text() +
+                    "\tPeriod: " + policy["periodSeconds"].scalar_text() + " seconds\n");
   }
 }
 
@@ -74,12 +89,14 @@ void describe_autoscaler(Page& page, const Value& autoscaler, const Related& rel
     put_direction(page, "Scale Down", spec["behavior"]["scaleDown"]);
   }
   page.field(0, spec["scaleTargetRef"]["kind"].str() + " pods",
-             std::to_string(status["currentReplicas"].as_int()) + " current / " + std::to_string(status["desiredReplicas"].as_int()) + " desired");
+             std::to_string(status["currentReplicas"].as_int()) + " current / " +
+                 std::to_string(status["desiredReplicas"].as_int()) + " desired");
   if (!status["conditions"].empty()) {
     page.put(0, "Conditions:\n");
     put_table_rule(page, 1, {"Type", "Status", "Reason", "Message"});
     for (const Value& c : status["conditions"].items())
-      page.put(1, c["type"].str() + "\t" + c["status"].str() + "\t" + c["reason"].str() + "\t" + c["message"].str() + "\n");
+      page.put(
+          1, c["type"].str() + "\t" + c["status"].str() + "\t" + c["reason"].str() + "\t" + c["message"].str() + "\n");
   }
   put_events(page, autoscaler, related);
 }

@@ -15,8 +15,10 @@ constexpr std::string_view kRolePrefix = "node-role.kubernetes.io/";
 std::string roles_of(const Value& node) {
   std::vector<std::string> roles;
   for (const auto& [key, value] : node["metadata"]["labels"].entries()) {
-    if (key.starts_with(kRolePrefix) && key.size() > kRolePrefix.size()) roles.emplace_back(key.substr(kRolePrefix.size()));
-    else if (key == "kubernetes.io/role" && !value.as_string().empty()) roles.push_back(value.str());
+    if (key.starts_with(kRolePrefix) && key.size() > kRolePrefix.size())
+      roles.emplace_back(key.substr(kRolePrefix.size()));
+    else if (key == "kubernetes.io/role" && !value.as_string().empty())
+      roles.push_back(value.str());
   }
   std::sort(roles.begin(), roles.end());
   return or_none(join(roles, ","));
@@ -35,8 +37,11 @@ void put_taints(Page& page, const Value& taints) {
 }
 
 void put_lease(Page& page, const Value& node, const Related& related) {
-  const auto lease = related.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/" + node["metadata"]["name"].str());
-  if (!lease.ok()) return page.field(0, "Lease", "Failed to get lease: " + lease.error().message.substr(lease.error().message.find(": ") + 2));
+  const auto lease =
+      related.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/" + node["metadata"]["name"].str());
+  if (!lease.ok())
+    return page.field(0, "Lease",
+                      "Failed to get lease: " + lease.error().message.substr(lease.error().message.find(": ") + 2));
   page.put(0, "Lease:\n");
   const Value& spec = (*lease)["spec"];
   page.field(1, "HolderIdentity", scalar_or(spec["holderIdentity"], "<unset>"));
@@ -52,9 +57,16 @@ void put_amounts(Page& page, std::string_view title, const Value& amounts) {
 
 void put_system(Page& page, const Value& info) {
   static constexpr std::pair<std::string_view, std::string_view> kRows[] = {
-      {"Machine ID", "machineID"}, {"System UUID", "systemUUID"}, {"Boot ID", "bootID"}, {"Kernel Version", "kernelVersion"},
-      {"OS Image", "osImage"}, {"Operating System", "operatingSystem"}, {"Architecture", "architecture"},
-      {"Container Runtime Version", "containerRuntimeVersion"}, {"Kubelet Version", "kubeletVersion"}, {"Kube-Proxy Version", "kubeProxyVersion"}};
+      {"Machine ID", "machineID"},
+      {"System UUID", "systemUUID"},
+      {"Boot ID", "bootID"},
+      {"Kernel Version", "kernelVersion"},
+      {"OS Image", "osImage"},
+      {"Operating System", "operatingSystem"},
+      {"Architecture", "architecture"},
+      {"Container Runtime Version", "containerRuntimeVersion"},
+      {"Kubelet Version", "kubeletVersion"},
+      {"Kube-Proxy Version", "kubeProxyVersion"}};
   page.put(0, "System Info:\n");
   for (const auto& [title, key] : kRows) page.field(1, title, info[key].str());
 }
@@ -70,9 +82,11 @@ std::string share(const kube::Amounts& amounts, const char* name, const Value& a
 }
 
 void put_pods(Page& page, const Value& node, const Related& related) {
-  const std::string selector = "spec.nodeName=" + node["metadata"]["name"].str() + ",status.phase!=Failed,status.phase!=Succeeded";
+  const std::string selector =
+      "spec.nodeName=" + node["metadata"]["name"].str() + ",status.phase!=Failed,status.phase!=Succeeded";
   const std::vector<Value> pods = items_at(related, "/api/v1/pods?fieldSelector=" + percent_encode(selector));
-  const Value& allocatable = node["status"]["allocatable"].empty() ? node["status"]["capacity"] : node["status"]["allocatable"];
+  const Value& allocatable =
+      node["status"]["allocatable"].empty() ? node["status"]["capacity"] : node["status"]["allocatable"];
   kube::Amounts requests, limits;
   page.put(0, "Non-terminated Pods:\t(" + std::to_string(pods.size()) + " in total)\n");
   page.put(1, "Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge\n");
@@ -81,24 +95,32 @@ void put_pods(Page& page, const Value& node, const Related& related) {
     const kube::Amounts asked = kube::pod_requests(pod["spec"]), bounded = kube::pod_limits(pod["spec"]);
     kube::add(requests, asked);
     kube::add(limits, bounded);
-    page.put(1, pod["metadata"]["namespace"].str() + "\t" + pod["metadata"]["name"].str() + "\t\t" + share(asked, "cpu", allocatable) + "\t" +
-                    share(bounded, "cpu", allocatable) + "\t" + share(asked, "memory", allocatable) + "\t" + share(bounded, "memory", allocatable) + "\t" +
+    page.put(1, pod["metadata"]["namespace"].str() + "\t" + pod["metadata"]["name"].str() + "\t\t" +
+                    share(asked, "cpu", allocatable) + "\t" + share(bounded, "cpu", allocatable) + "\t" +
+                    share(asked, "memory", allocatable) + "\t" + share(bounded, "memory", allocatable) + "\t" +
                     since(pod["metadata"]["creationTimestamp"], related.now) + "\n");
   }
   page.put(0, "Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)\n");
   put_table_rule(page, 1, {"Resource", "Requests", "Limits"});
-  for (const char* name : {"cpu", "memory", "ephemeral-storage"}) page.put(1, std::string(name) + "\t" + share(requests, name, allocatable) + "\t" + share(limits, name, allocatable) + "\n");
+  for (const char* name : {"cpu", "memory", "ephemeral-storage"})
+    page.put(1, std::string(name) + "\t" + share(requests, name, allocatable) + "\t" +
+                    share(limits, name, allocatable) + "\n");
   for (const std::string& name : sorted_keys(allocatable)) {
     const bool is_standard = name == "cpu" || name == "memory" || name == "ephemeral-storage" || name == "pods";
     if (is_standard || (name.find('/') == std::string::npos && !name.starts_with("hugepages-"))) continue;
-    const auto text = [&](const kube::Amounts& amounts) { const auto it = amounts.find(name); return it == amounts.end() ? std::string("0") : it->second.str(); };
+    const auto text = [&](const kube::Amounts& amounts) {
+      const auto it = amounts.find(name);
+      return it == amounts.end() ? std::string("0") : it->second.str();
+    };
     page.put(1, name + "\t" + text(requests) + "\t" + text(limits) + "\n");
   }
 }
 
 // --- quotas and limits
 
-std::string quantity_or_dash(const Value& value) { return value.is_null() ? "-" : value.scalar_text(); }
+std::string quantity_or_dash(const Value& value) {
+  return value.is_null() ? "-" : value.scalar_text();
+}
 
 void put_limit_rows(Page& page, const Value& range, std::string_view indent) {
   for (const Value& item : range["spec"]["limits"].items()) {
@@ -107,17 +129,26 @@ void put_limit_rows(Page& page, const Value& range, std::string_view indent) {
       for (const auto& [name, value] : item[key].entries()) names.emplace(name, true);
     }
     for (const auto& [name, unused] : names)
-      page.put(0, std::string(indent) + item["type"].str() + "\t" + name + "\t" + quantity_or_dash(item["min"][name]) + "\t" + quantity_or_dash(item["max"][name]) + "\t" +
-                      quantity_or_dash(item["defaultRequest"][name]) + "\t" + quantity_or_dash(item["default"][name]) + "\t" +
-                      quantity_or_dash(item["maxLimitRequestRatio"][name]) + "\n");
+      page.put(0, std::string(indent) + item["type"].str() + "\t" + name + "\t" + quantity_or_dash(item["min"][name]) +
+                      "\t" + quantity_or_dash(item["max"][name]) + "\t" +
+                      quantity_or_dash(item["defaultRequest"][name]) + "\t" + quantity_or_dash(item["default"][name]) +
+                      "\t" + quantity_or_dash(item["maxLimitRequestRatio"][name]) + "\n");
   }
 }
 
 std::string_view scope_help(std::string_view scope) {
-  if (scope == "Terminating") return "Matches all pods that have an active deadline. These pods have a limited lifespan on a node before being actively terminated by the system.";
-  if (scope == "NotTerminating") return "Matches all pods that do not have an active deadline. These pods usually include long running pods whose container command is not expected to terminate.";
-  if (scope == "BestEffort") return "Matches all pods that do not have resource requirements set. These pods have a best effort quality of service.";
-  if (scope == "NotBestEffort") return "Matches all pods that have at least one resource requirement set. These pods have a burstable or guaranteed quality of service.";
+  if (scope == "Terminating")
+    return "Matches all pods that have an active deadline. These pods have a limited lifespan on a node before being "
+           "actively terminated by the system.";
+  if (scope == "NotTerminating")
+    return "Matches all pods that do not have an active deadline. These pods usually include long running pods whose "
+           "container command is not expected to terminate.";
+  if (scope == "BestEffort")
+    return "Matches all pods that do not have resource requirements set. These pods have a best effort quality of "
+           "service.";
+  if (scope == "NotBestEffort")
+    return "Matches all pods that have at least one resource requirement set. These pods have a burstable or "
+           "guaranteed quality of service.";
   return "";
 }
 
@@ -134,7 +165,8 @@ void put_scopes(Page& page, int level, const Value& scopes) {
 
 void put_quota_rows(Page& page, int level, const Value& quota) {
   const Value &hard = quota["status"]["hard"], &used = quota["status"]["used"];
-  for (const std::string& name : sorted_keys(hard)) page.put(level, name + "\t" + scalar_or(used[name], "0") + "\t" + hard[name].scalar_text() + "\n");
+  for (const std::string& name : sorted_keys(hard))
+    page.put(level, name + "\t" + scalar_or(used[name], "0") + "\t" + hard[name].scalar_text() + "\n");
 }
 
 void put_namespace_quotas(Page& page, const std::vector<Value>& quotas) {
@@ -163,11 +195,13 @@ void describe_node(Page& page, const Value& node, const Related& related) {
     page.put(0, "Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage\n");
     page.put(0, "  ----\t------\t-----------------\t------------------\t------\t-------\n");
     for (const Value& c : status["conditions"].items())
-      page.put(1, c["type"].str() + " \t" + c["status"].str() + " \t" + long_time(c["lastHeartbeatTime"]) + " \t" + long_time(c["lastTransitionTime"]) + " \t" +
-                      c["reason"].str() + " \t" + c["message"].str() + "\n");
+      page.put(1, c["type"].str() + " \t" + c["status"].str() + " \t" + long_time(c["lastHeartbeatTime"]) + " \t" +
+                      long_time(c["lastTransitionTime"]) + " \t" + c["reason"].str() + " \t" + c["message"].str() +
+                      "\n");
   }
   page.put(0, "Addresses:\n");
-  for (const Value& address : status["addresses"].items()) page.field(1, address["type"].str(), address["address"].str());
+  for (const Value& address : status["addresses"].items())
+    page.field(1, address["type"].str(), address["address"].str());
   put_amounts(page, "Capacity", status["capacity"]);
   put_amounts(page, "Allocatable", status["allocatable"]);
   put_system(page, status["nodeInfo"]);
@@ -187,12 +221,14 @@ void describe_namespace(Page& page, const Value& ns, const Related& related) {
     page.put(0, "Conditions:\n");
     put_table_rule(page, 1, {"Type", "Status", "LastTransitionTime", "Reason", "Message"});
     for (const Value& c : ns["status"]["conditions"].items())
-      page.put(1, c["type"].str() + "\t" + c["status"].str() + "\t" + long_time(c["lastTransitionTime"]) + "\t" + c["reason"].str() + "\t" + c["message"].str() + "\n");
+      page.put(1, c["type"].str() + "\t" + c["status"].str() + "\t" + long_time(c["lastTransitionTime"]) + "\t" +
+                      c["reason"].str() + "\t" + c["message"].str() + "\n");
   }
   put_namespace_quotas(page, items_at(related, path + "/resourcequotas"));
   const std::vector<Value> ranges = items_at(related, path + "/limitranges");
   if (ranges.empty()) return page.put(0, "\nNo LimitRange resource.\n");
-  page.put(0, "\nResource Limits\n Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio\n");
+  page.put(0,
+           "\nResource Limits\n Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio\n");
   page.put(0, " ----\t--------\t---\t---\t---------------\t-------------\t-----------------------\n");
   for (const Value& range : ranges) put_limit_rows(page, range, " ");
 }
@@ -206,7 +242,8 @@ void describe_quota(Page& page, const Value& quota, const Related&) {
 
 void describe_limit_range(Page& page, const Value& range, const Related&) {
   put_name(page, range, true);
-  put_table_rule(page, 0, {"Type", "Resource", "Min", "Max", "Default Request", "Default Limit", "Max Limit/Request Ratio"});
+  put_table_rule(page, 0,
+                 {"Type", "Resource", "Min", "Max", "Default Request", "Default Limit", "Max Limit/Request Ratio"});
   put_limit_rows(page, range, "");
 }
 
@@ -223,8 +260,10 @@ void describe_priority_class(Page& page, const Value& priority_class, const Rela
 void describe_disruption_budget(Page& page, const Value& budget, const Related& related) {
   const Value &spec = budget["spec"], &status = budget["status"];
   put_name(page, budget, true);
-  if (!spec["minAvailable"].is_null()) page.field(0, "Min available", spec["minAvailable"].scalar_text());
-  else if (!spec["maxUnavailable"].is_null()) page.field(0, "Max unavailable", spec["maxUnavailable"].scalar_text());
+  if (!spec["minAvailable"].is_null())
+    page.field(0, "Min available", spec["minAvailable"].scalar_text());
+  else if (!spec["maxUnavailable"].is_null())
+    page.field(0, "Max unavailable", spec["maxUnavailable"].scalar_text());
   page.field(0, "Selector", spec["selector"].is_null() ? "<unset>" : selector_text(spec["selector"]));
   page.put(0, "Status:\n");
   const auto count = [&](const char* key) { return std::to_string(status[key].as_int()); };

@@ -20,7 +20,8 @@ Result<std::vector<Target>> with_prefix(Call& call, const kube::Resource& resour
   std::vector<Target> out;
   for (const Value& item : list["items"].items()) {
     const Value& metadata = item["metadata"];
-    if (metadata["name"].as_string().starts_with(prefix)) out.push_back({resource, metadata["namespace"].str(), metadata["name"].str(), {}});
+    if (metadata["name"].as_string().starts_with(prefix))
+      out.push_back({resource, metadata["namespace"].str(), metadata["name"].str(), {}});
   }
   return out;
 }
@@ -28,9 +29,11 @@ Result<std::vector<Target>> with_prefix(Call& call, const kube::Resource& resour
 Result<std::vector<Target>> listed(Call& call, const kube::Resource& resource) {
   const std::string ns = resource.namespaced && !call.all_namespaces() ? call.session.ns : "";
   const std::string selector = call.text("selector");
-  const Value list = TRY(get(call, resource.path(ns) + (selector.empty() ? "" : "?labelSelector=" + percent_encode(selector))));
+  const Value list =
+      TRY(get(call, resource.path(ns) + (selector.empty() ? "" : "?labelSelector=" + percent_encode(selector))));
   std::vector<Target> out;
-  for (const Value& item : list["items"].items()) out.push_back({resource, item["metadata"]["namespace"].str(), item["metadata"]["name"].str(), {}});
+  for (const Value& item : list["items"].items())
+    out.push_back({resource, item["metadata"]["namespace"].str(), item["metadata"]["name"].str(), {}});
   return out;
 }
 
@@ -38,7 +41,10 @@ Result<std::vector<Target>> chosen(Call& call) {
   const std::vector<std::string>& words = call.arguments;
   std::vector<Target> out = TRY(read_files(call));
   if (words.empty()) {
-    if (out.empty()) return usage("You must specify the type of resource to describe. Use \"caisson api-resources\" for a complete list of supported resources.");
+    if (out.empty())
+      return usage(
+          "You must specify the type of resource to describe. Use \"caisson api-resources\" for a complete list of "
+          "supported resources.");
     return out;
   }
   const bool slashed = words[0].find('/') != std::string::npos;
@@ -51,9 +57,14 @@ Result<std::vector<Target>> chosen(Call& call) {
   for (std::size_t i = slashed ? 0 : 1; i < words.size(); ++i) {
     const auto slash = words[i].find('/');
     if (slashed && slash == std::string::npos)
-      return usage("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'caisson get resource/<resource_name>' instead of 'caisson get resource resource/<resource_name>'");
-    const kube::Resource resource = TRY(resource_of(call, slashed ? std::string_view(words[i]).substr(0, slash) : words[0]));
-    out.push_back({resource, resource.namespaced ? call.session.ns : "", slashed ? words[i].substr(slash + 1) : words[i], {}});
+      return usage(
+          "there is no need to specify a resource type as a separate argument when passing arguments in resource/name "
+          "form (e.g. 'caisson get resource/<resource_name>' instead of 'caisson get resource "
+          "resource/<resource_name>'");
+    const kube::Resource resource =
+        TRY(resource_of(call, slashed ? std::string_view(words[i]).substr(0, slash) : words[0]));
+    out.push_back(
+        {resource, resource.namespaced ? call.session.ns : "", slashed ? words[i].substr(slash + 1) : words[i], {}});
   }
   return out;
 }
@@ -77,15 +88,20 @@ Result<void> read(Call& call, Target target, std::vector<Target>& out) {
 }
 
 Result<int> run_describe(Call& call) {
-  const Related related{[&call](const std::string& path) { return send(call, "GET", path, {}, "application/json", false); }, system_clock().now()};
+  const Related related{
+      [&call](const std::string& path) { return send(call, "GET", path, {}, "application/json", false); },
+      system_clock().now()};
   const Related quiet{[&call](const std::string& path) {
-                        return path.find("/events?") == std::string::npos ? send(call, "GET", path, {}, "application/json", false) : Result<Value>(Value::map());
+                        return path.find("/events?") == std::string::npos
+                                   ? send(call, "GET", path, {}, "application/json", false)
+                                   : Result<Value>(Value::map());
                       },
                       related.now};
   const bool shows_events = !call.flags.has("show-events") || call.is_set("show-events");
   const std::vector<Target> targets = TRY(chosen(call));
   if (targets.empty()) {
-    std::fprintf(stderr, "No resources found%s\n", call.all_namespaces() ? "" : (" in " + call.session.ns + " namespace.").c_str());
+    std::fprintf(stderr, "No resources found%s\n",
+                 call.all_namespaces() ? "" : (" in " + call.session.ns + " namespace.").c_str());
     return 0;
   }
   std::vector<std::string> errors;
@@ -112,7 +128,9 @@ Result<int> run_describe(Call& call) {
 }
 
 constexpr Command kCommands[] = {
-    {"describe", "Show details of one or many resources, with their events.", "describe (-f FILE | TYPE [NAME_PREFIX | -l LABEL] | TYPE/NAME)", "caisson describe pod/web-1", kDescribeFlags, run_describe},
+    {"describe", "Show details of one or many resources, with their events.",
+     "describe (-f FILE | TYPE [NAME_PREFIX | -l LABEL] | TYPE/NAME)", "caisson describe pod/web-1", kDescribeFlags,
+     run_describe},
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pages of `describe`, one function for each kind. Each writes all of its page, events too; what belongs to the object
-// (its pods, its ReplicaSets) is asked of `related`, and shows as nothing when the reader may not see it.
+// The pages of `describe`, one function for each kind. Each writes all of its page, events too; what belongs to the
+// object (its pods, its ReplicaSets) is asked of `related`, and shows as nothing when the reader may not see it.
 #pragma once
 #include "main/cli/kubectl/describe/page.h"
 
@@ -13,7 +13,8 @@ void describe_any(Page& page, const Value& object, const Related& related);
 
 // --- parts (pod_parts.cc)
 // `pod`: whose fields valueFrom reads; null in a template. `indent`: what stands before the heading.
-void put_containers(Page& page, std::string_view title, const Value& containers, const Value& statuses, const Value& pod, std::string_view indent);
+void put_containers(Page& page, std::string_view title, const Value& containers, const Value& statuses,
+                    const Value& pod, std::string_view indent);
 void put_volumes(Page& page, const Value& volumes, std::string_view indent);
 void put_volume_source(Page& page, const Value& volume, int level);
 void put_spread(Page& page, const Value& constraints, std::string_view indent);

@@ -9,7 +9,8 @@ namespace caisson::cli::kubectl {
 namespace {
 
 std::vector<Value> slices_of(const Value& service, const Related& related) {
-  return items_at(related, "/apis/discovery.k8s.io/v1/namespaces/" + service["metadata"]["namespace"].str() + "/endpointslices?labelSelector=" +
+  return items_at(related, "/apis/discovery.k8s.io/v1/namespaces/" + service["metadata"]["namespace"].str() +
+                               "/endpointslices?labelSelector=" +
                                percent_encode("kubernetes.io/service-name=" + service["metadata"]["name"].str()));
 }
 
@@ -41,15 +42,19 @@ std::string endpoints_of(const std::vector<Value>& slices, std::string_view port
   return join(out, ",") + " + " + std::to_string(more) + " more...";
 }
 
-std::string protocol_of(const Value& port) { return port["protocol"].as_string().empty() ? "TCP" : port["protocol"].str(); }
+std::string protocol_of(const Value& port) {
+  return port["protocol"].as_string().empty() ? "TCP" : port["protocol"].str();
+}
 
 void put_service_ports(Page& page, const Value& service, const std::vector<Value>& slices) {
   const Value& spec = service["spec"];
   for (const Value& port : spec["ports"].items()) {
-    const std::string name = port["name"].as_string().empty() ? "<unset>" : port["name"].str(), protocol = protocol_of(port);
+    const std::string name = port["name"].as_string().empty() ? "<unset>" : port["name"].str(),
+                      protocol = protocol_of(port);
     page.field(0, "Port", name + "\t" + port["port"].scalar_text() + "/" + protocol);
     page.field(0, "TargetPort", port["targetPort"].scalar_text() + "/" + protocol);
-    if (port["nodePort"].as_int() != 0) page.field(0, "NodePort", name + "\t" + port["nodePort"].scalar_text() + "/" + protocol);
+    if (port["nodePort"].as_int() != 0)
+      page.field(0, "NodePort", name + "\t" + port["nodePort"].scalar_text() + "/" + protocol);
     page.field(0, "Endpoints", endpoints_of(slices, port["name"].as_string()));
   }
 }
@@ -71,7 +76,9 @@ struct Backend {
 };
 Backend backend_of(const Value& backend, const std::string& ns, const Related& related) {
   if (const Value& resource = backend["resource"]; !resource.is_null())
-    return {"APIGroup: " + resource["apiGroup"].str() + ", Kind: " + resource["kind"].str() + ", Name: " + resource["name"].str(), ""};
+    return {"APIGroup: " + resource["apiGroup"].str() + ", Kind: " + resource["kind"].str() +
+                ", Name: " + resource["name"].str(),
+            ""};
   const Value& to = backend["service"];
   const Value& named = to["port"]["name"];
   const std::string port = named.as_string().empty() ? to["port"]["number"].scalar_text() : named.str();
@@ -89,7 +96,11 @@ Backend backend_of(const Value& backend, const std::string& ns, const Related& r
   return out;
 }
 
-std::string backend_text(const Backend& backend) { return backend.endpoints.empty() && backend.name.starts_with("APIGroup") ? backend.name : backend.name + " (" + backend.endpoints + ")"; }
+std::string backend_text(const Backend& backend) {
+  return backend.endpoints.empty() && backend.name.starts_with("APIGroup")
+             ? backend.name
+             : backend.name + " (" + backend.endpoints + ")";
+}
 
 void put_rules(Page& page, const Value& ingress, const Related& related) {
   const std::string ns = ingress["metadata"]["namespace"].str();
@@ -116,15 +127,19 @@ void put_policy_ports(Page& page, const Value& ports) {
   for (const Value& port : ports.items()) {
     std::string number = scalar_or(port["port"], "<any>");
     if (!port["endPort"].is_null()) number += "-" + port["endPort"].scalar_text();
-    page.put(2, std::string(port["endPort"].is_null() ? "To Port: " : "To Port Range: ") + number + "/" + protocol_of(port) + "\n");
+    page.put(2, std::string(port["endPort"].is_null() ? "To Port: " : "To Port Range: ") + number + "/" +
+                    protocol_of(port) + "\n");
   }
 }
 
 void put_peers(Page& page, const Value& peers, const std::string& word) {
-  if (peers.empty()) return page.put(2, word + ": <any> (traffic not restricted by " + (word == "From" ? "source" : "destination") + ")\n");
+  if (peers.empty())
+    return page.put(2,
+                    word + ": <any> (traffic not restricted by " + (word == "From" ? "source" : "destination") + ")\n");
   for (const Value& peer : peers.items()) {
     page.put(2, word + ":\n");
-    if (!peer["namespaceSelector"].is_null()) page.put(3, "NamespaceSelector: " + selector_text(peer["namespaceSelector"]) + "\n");
+    if (!peer["namespaceSelector"].is_null())
+      page.put(3, "NamespaceSelector: " + selector_text(peer["namespaceSelector"]) + "\n");
     if (!peer["podSelector"].is_null()) page.put(3, "PodSelector: " + selector_text(peer["podSelector"]) + "\n");
     if (const Value& block = peer["ipBlock"]; !block.is_null()) {
       page.put(3, "IPBlock:\n");
@@ -159,15 +174,21 @@ void describe_service(Page& page, const Value& service, const Related& related) 
   page.field(0, "IP", spec["clusterIP"].str());
   page.field(0, "IPs", or_none(list_text(spec["clusterIPs"], ",")));
   if (!spec["externalIPs"].empty()) page.field(0, "External IPs", list_text(spec["externalIPs"], ","));
-  if (!spec["loadBalancerIP"].as_string().empty()) page.field(0, "Desired LoadBalancer IP", spec["loadBalancerIP"].str());
+  if (!spec["loadBalancerIP"].as_string().empty())
+    page.field(0, "Desired LoadBalancer IP", spec["loadBalancerIP"].str());
   if (!spec["externalName"].as_string().empty()) page.field(0, "External Name", spec["externalName"].str());
-  if (!service["status"]["loadBalancer"]["ingress"].empty()) page.field(0, "LoadBalancer Ingress", balancer_text(service["status"]));
+  if (!service["status"]["loadBalancer"]["ingress"].empty())
+    page.field(0, "LoadBalancer Ingress", balancer_text(service["status"]));
   put_service_ports(page, service, slices_of(service, related));
   page.field(0, "Session Affinity", spec["sessionAffinity"].str());
-  if (!spec["externalTrafficPolicy"].as_string().empty()) page.field(0, "External Traffic Policy", spec["externalTrafficPolicy"].str());
-  if (!spec["internalTrafficPolicy"].as_string().empty()) page.field(0, "Internal Traffic Policy", spec["internalTrafficPolicy"].str());
-  if (spec["healthCheckNodePort"].as_int() != 0) page.field(0, "HealthCheck NodePort", spec["healthCheckNodePort"].scalar_text());
-  if (!spec["loadBalancerSourceRanges"].empty()) page.field(0, "LoadBalancer Source Ranges", list_text(spec["loadBalancerSourceRanges"], ","));
+  if (!spec["externalTrafficPolicy"].as_string().empty())
+    page.field(0, "External Traffic Policy", spec["externalTrafficPolicy"].str());
+  if (!spec["internalTrafficPolicy"].as_string().empty())
+    page.field(0, "Internal Traffic Policy", spec["internalTrafficPolicy"].str());
+  if (spec["healthCheckNodePort"].as_int() != 0)
+    page.field(0, "HealthCheck NodePort", spec["healthCheckNodePort"].scalar_text());
+  if (!spec["loadBalancerSourceRanges"].empty())
+    page.field(0, "LoadBalancer Source Ranges", list_text(spec["loadBalancerSourceRanges"], ","));
   put_events(page, service, related);
 }
 
@@ -180,7 +201,8 @@ void describe_ingress(Page& page, const Value& ingress, const Related& related) 
   page.field(0, "Address", balancer_text(ingress["status"]));
   page.field(0, "Ingress Class", scalar_or(spec["ingressClassName"], "<none>"));
   const Value& otherwise = spec["defaultBackend"];
-  page.field(0, "Default backend", otherwise.is_null() ? "<default>" : backend_text(backend_of(otherwise, ns, related)));
+  page.field(0, "Default backend",
+             otherwise.is_null() ? "<default>" : backend_text(backend_of(otherwise, ns, related)));
   if (!spec["tls"].empty()) {
     page.put(0, "TLS:\n");
     for (const Value& tls : spec["tls"].items()) {
@@ -248,9 +270,11 @@ void describe_endpoint_slice(Page& page, const Value& slice, const Related& rela
   for (const Value& endpoint : slice["endpoints"].items()) {
     page.put(1, "- Addresses:\t" + or_none(list_text(endpoint["addresses"], ", ")) + "\n");
     page.put(2, "Conditions:\n");
-    page.field(3, "Ready", endpoint["conditions"]["ready"].is_null() ? "<unset>" : endpoint["conditions"]["ready"].scalar_text());
+    page.field(3, "Ready",
+               endpoint["conditions"]["ready"].is_null() ? "<unset>" : endpoint["conditions"]["ready"].scalar_text());
     page.field(2, "Hostname", scalar_or(endpoint["hostname"], "<unset>"));
-    if (const Value& target = endpoint["targetRef"]; !target.is_null()) page.field(2, "TargetRef", target["kind"].str() + "/" + target["name"].str());
+    if (const Value& target = endpoint["targetRef"]; !target.is_null())
+      page.field(2, "TargetRef", target["kind"].str() + "/" + target["name"].str());
     page.field(2, "NodeName", scalar_or(endpoint["nodeName"], "<unset>"));
     page.field(2, "Zone", scalar_or(endpoint["zone"], "<unset>"));
   }
@@ -266,7 +290,8 @@ void describe_service_cidr(Page& page, const Value& cidr, const Related& related
     page.put(0, "Conditions:\n");
     put_table_rule(page, 1, {"Type", "Status", "LastTransitionTime", "Reason", "Message"});
     for (const Value& c : cidr["status"]["conditions"].items())
-      page.put(1, c["type"].str() + "\t" + c["status"].str() + "\t" + long_time(c["lastTransitionTime"]) + "\t" + c["reason"].str() + "\t" + c["message"].str() + "\n");
+      page.put(1, c["type"].str() + "\t" + c["status"].str() + "\t" + long_time(c["lastTransitionTime"]) + "\t" +
+                      c["reason"].str() + "\t" + c["message"].str() + "\n");
   }
   put_events(page, cidr, related);
 }
@@ -294,9 +319,13 @@ void describe_network_policy(Page& page, const Value& policy, const Related&) {
   put_metadata(page, policy);
   page.put(0, "Spec:\n");
   const std::string selected = selector_text(spec["podSelector"]);
-  page.put(1, "PodSelector:     " + selected + (selected == "<none>" ? " (Allowing the specific traffic to all pods in this namespace)" : "") + "\n");
+  page.put(1, "PodSelector:     " + selected +
+                  (selected == "<none>" ? " (Allowing the specific traffic to all pods in this namespace)" : "") +
+                  "\n");
   const auto types = spec["policyTypes"].items();
-  const auto covers = [&](const char* type) { return std::find(types.begin(), types.end(), Value(type)) != types.end(); };
+  const auto covers = [&](const char* type) {
+    return std::find(types.begin(), types.end(), Value(type)) != types.end();
+  };
   put_direction(page, spec["ingress"], true, covers("Ingress"));
   put_direction(page, spec["egress"], false, covers("Egress"));
   page.put(1, "Policy Types: " + list_text(spec["policyTypes"], ", ") + "\n");

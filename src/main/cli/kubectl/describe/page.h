@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page that `describe` prints, and the parts that the pages of many kinds share. Layout and words follow kubectl 1.33
+// The page that `describe` prints, and the parts that the pages of many kinds share. Layout and words follow
+// kubectl 1.33
 // (`kubectl describe`): people read it, and scripts cut it up.
 //
 // Threads: a page belongs to one thread. Reading values never fails; what is absent prints as kubectl prints it.
@@ -15,8 +16,8 @@
 
 namespace caisson::cli::kubectl {
 
-// Lines with cells that end in tabs. `text` aligns them as Go's text/tabwriter does (two blanks between columns): a column
-// is a run of neighbouring lines that have that cell, so a line without it ends the column.
+// Lines with cells that end in tabs. `text` aligns them as Go's text/tabwriter does (two blanks between columns): a
+// column is a run of neighbouring lines that have that cell, so a line without it ends the column.
 class Page {
  public:
   // Appends `text`, indented by two blanks for each level; line ends are in the text.
@@ -59,15 +60,15 @@ void put_events(Page& page, const Value& object, const Related& related);
 
 // --- texts
 
-std::string or_none(std::string_view text);                        // "<none>" for nothing
-std::string selector_text(const Value& label_selector);            // "a=b,c in (d,e)"; "<none>"
-std::string labels_text(const Value& labels);                      // "a=b,c=d"; "<none>"
+std::string or_none(std::string_view text);                            // "<none>" for nothing
+std::string selector_text(const Value& label_selector);                // "a=b,c in (d,e)"; "<none>"
+std::string labels_text(const Value& labels);                          // "a=b,c=d"; "<none>"
 std::string list_text(const Value& list, std::string_view separator);  // "a,b"
-std::string go_list(const Value& list);                            // "[a b]"
-std::string long_time(const Value& time);                          // "Mon, 02 Jan 2006 15:04:05 -0700"
-std::string since(const Value& time, Time now);                    // "3m20s"; "<unknown>"
+std::string go_list(const Value& list);                                // "[a b]"
+std::string long_time(const Value& time);                              // "Mon, 02 Jan 2006 15:04:05 -0700"
+std::string since(const Value& time, Time now);                        // "3m20s"; "<unknown>"
 std::string scalar_or(const Value& value, std::string_view otherwise);
-std::string bool_text(bool value);                                 // "True", "False"
+std::string bool_text(bool value);  // "True", "False"
 std::vector<std::string> sorted_keys(const Value& map);
 std::vector<Value> owned_pods(const Value& owner, const Related& related);  // of the owner's namespace, by controller
 

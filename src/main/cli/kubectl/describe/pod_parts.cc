@@ -38,7 +38,8 @@ void put_seccomp(Page& page, int level, const Value& context) {
   const Value& profile = context["seccompProfile"];
   if (profile.is_null()) return;
   page.field(level, "SeccompProfile", profile["type"].str());
-  if (profile["type"].as_string() == "Localhost") page.field(level, "LocalhostProfile", profile["localhostProfile"].str());
+  if (profile["type"].as_string() == "Localhost")
+    page.field(level, "LocalhostProfile", profile["localhostProfile"].str());
 }
 
 void put_state(Page& page, std::string_view title, const Value& state) {
@@ -78,13 +79,15 @@ std::string url_path(std::string_view path) {
 
 std::string probe_text(const Value& probe) {
   const auto n = [&](const char* key, int otherwise) { return std::to_string(probe[key].as_int(otherwise)); };
-  const std::string timing = "delay=" + n("initialDelaySeconds", 0) + "s timeout=" + n("timeoutSeconds", 0) + "s period=" + n("periodSeconds", 0) +
-                             "s #success=" + n("successThreshold", 0) + " #failure=" + n("failureThreshold", 0);
+  const std::string timing = "delay=" + n("initialDelaySeconds", 0) + "s timeout=" + n("timeoutSeconds", 0) +
+                             "s period=" + n("periodSeconds", 0) + "s #success=" + n("successThreshold", 0) +
+                             " #failure=" + n("failureThreshold", 0);
   if (const Value& exec = probe["exec"]; !exec.is_null()) return "exec " + go_list(exec["command"]) + " " + timing;
   if (const Value& http = probe["httpGet"]; !http.is_null()) {
     const std::string port = http["port"].scalar_text(), path = http["path"].str();
-    return "http-get " + to_lower(http["scheme"].as_string("HTTP")) + "://" + http["host"].str() + (port.empty() ? "" : ":" + port) +
-           (path.empty() || path[0] == '/' ? "" : "/") + url_path(path) + " " + timing;
+    return "http-get " + to_lower(http["scheme"].as_string("HTTP")) + "://" + http["host"].str() +
+           (port.empty() ? "" : ":" + port) + (path.empty() || path[0] == '/' ? "" : "/") + url_path(path) + " " +
+           timing;
   }
   if (const Value& tcp = probe["tcpSocket"]; !tcp.is_null())
     return "tcp-socket " + tcp["host"].str() + ":" + tcp["port"].scalar_text() + " " + timing;
@@ -95,17 +98,20 @@ std::string probe_text(const Value& probe) {
 
 // What a fieldRef of a pod reads, as far as the object itself says it.
 std::string field_of(const Value& pod, std::string_view path) {
-  if (path == "metadata.name" || path == "metadata.namespace" || path == "metadata.uid") return pod["metadata"][path.substr(9)].str();
+  if (path == "metadata.name" || path == "metadata.namespace" || path == "metadata.uid")
+    return pod["metadata"][path.substr(9)].str();
   for (const std::string_view map : {"labels", "annotations"}) {
     const std::string prefix = "metadata." + std::string(map);
     if (!path.starts_with(prefix)) continue;
     std::string_view rest = path.substr(prefix.size());
     if (rest.empty()) {
       std::vector<std::string> out;
-      for (const std::string& key : sorted_keys(pod["metadata"][map])) out.push_back(key + "=\"" + pod["metadata"][map][key].str() + "\"");
+      for (const std::string& key : sorted_keys(pod["metadata"][map]))
+        out.push_back(key + "=\"" + pod["metadata"][map][key].str() + "\"");
       return join(out, "\n");
     }
-    if (rest.starts_with("['") && rest.ends_with("']")) return pod["metadata"][map][rest.substr(2, rest.size() - 4)].str();
+    if (rest.starts_with("['") && rest.ends_with("']"))
+      return pod["metadata"][map][rest.substr(2, rest.size() - 4)].str();
   }
   return "";
 }
@@ -138,11 +144,13 @@ void put_variable(Page& page, const Value& variable, const Value& container, con
   } else if (const Value& resource = from["resourceFieldRef"]; !resource.is_null()) {
     page.field(3, name, resource_of_container(container, resource) + " (" + resource["resource"].str() + ")");
   } else if (const Value& secret = from["secretKeyRef"]; !secret.is_null()) {
-    page.field(3, name, "<set to the key '" + secret["key"].str() + "' in secret '" + secret["name"].str() + "'>\tOptional: " +
-                            (secret["optional"].as_bool() ? "true" : "false"));
+    page.field(3, name,
+               "<set to the key '" + secret["key"].str() + "' in secret '" + secret["name"].str() +
+                   "'>\tOptional: " + (secret["optional"].as_bool() ? "true" : "false"));
   } else if (const Value& map = from["configMapKeyRef"]; !map.is_null()) {
-    page.field(3, name, "<set to the key '" + map["key"].str() + "' of config map '" + map["name"].str() + "'>\tOptional: " +
-                            (map["optional"].as_bool() ? "true" : "false"));
+    page.field(3, name,
+               "<set to the key '" + map["key"].str() + "' of config map '" + map["name"].str() +
+                   "'>\tOptional: " + (map["optional"].as_bool() ? "true" : "false"));
   }
 }
 
@@ -153,7 +161,8 @@ void put_environment(Page& page, const Value& container, const Value& pod) {
       const bool is_map = !source["configMapRef"].is_null();
       const Value& reference = is_map ? source["configMapRef"] : source["secretRef"];
       const std::string prefix = source["prefix"].str();
-      page.put(3, reference["name"].str() + "\t" + (is_map ? "ConfigMap" : "Secret") + (prefix.empty() ? "" : " with prefix '" + prefix + "'") +
+      page.put(3, reference["name"].str() + "\t" + (is_map ? "ConfigMap" : "Secret") +
+                      (prefix.empty() ? "" : " with prefix '" + prefix + "'") +
                       "\tOptional: " + (reference["optional"].as_bool() ? "true" : "false") + "\n");
     }
   }
@@ -164,7 +173,9 @@ void put_environment(Page& page, const Value& container, const Value& pod) {
 void put_mounts(Page& page, const Value& container) {
   std::vector<Value> mounts(container["volumeMounts"].items().begin(), container["volumeMounts"].items().end());
   page.put(2, mounts.empty() ? "Mounts:\t<none>\n" : "Mounts:\n");
-  std::stable_sort(mounts.begin(), mounts.end(), [](const Value& a, const Value& b) { return a["mountPath"].as_string() < b["mountPath"].as_string(); });
+  std::stable_sort(mounts.begin(), mounts.end(), [](const Value& a, const Value& b) {
+    return a["mountPath"].as_string() < b["mountPath"].as_string();
+  });
   for (const Value& mount : mounts) {
     std::string flags = mount["readOnly"].as_bool() ? "ro" : "rw";
     if (const std::string path = mount["subPath"].str(); !path.empty()) flags += ",path=\"" + path + "\"";
@@ -173,7 +184,8 @@ void put_mounts(Page& page, const Value& container) {
   const Value& devices = container["volumeDevices"];
   if (devices.empty()) return;
   page.put(2, "Devices:\n");
-  for (const Value& device : devices.items()) page.put(3, device["devicePath"].str() + " from " + device["name"].str() + "\n");
+  for (const Value& device : devices.items())
+    page.put(3, device["devicePath"].str() + " from " + device["name"].str() + "\n");
 }
 
 void put_container(Page& page, const Value& container, const Value& status, const Value& pod, std::string_view indent) {
@@ -199,14 +211,16 @@ void put_container(Page& page, const Value& container, const Value& status, cons
   }
   put_quantities(page, "Limits", container["resources"]["limits"]);
   put_quantities(page, "Requests", container["resources"]["requests"]);
-  for (const auto& [title, key] : {std::pair("Liveness", "livenessProbe"), {"Readiness", "readinessProbe"}, {"Startup", "startupProbe"}}) {
+  for (const auto& [title, key] :
+       {std::pair("Liveness", "livenessProbe"), {"Readiness", "readinessProbe"}, {"Startup", "startupProbe"}}) {
     if (!container[key].is_null()) page.field(2, title, probe_text(container[key]));
   }
   put_environment(page, container, pod);
   put_mounts(page, container);
 }
 
-void put_optional_source(Page& page, int level, const char* type, const char* name_title, const Value& source, const char* name_key) {
+void put_optional_source(Page& page, int level, const char* type, const char* name_title, const Value& source,
+                         const char* name_key) {
   page.field(level, "Type", type);
   page.field(level, name_title, source[name_key].str());
   page.field(level, "Optional", source["optional"].as_bool() ? "true" : "false");
@@ -240,9 +254,11 @@ void put_csi(Page& page, const Value& csi, int level) {
 
 }  // namespace
 
-void put_containers(Page& page, std::string_view title, const Value& containers, const Value& statuses, const Value& pod, std::string_view indent) {
+void put_containers(Page& page, std::string_view title, const Value& containers, const Value& statuses,
+                    const Value& pod, std::string_view indent) {
   page.put(0, std::string(indent) + std::string(title) + (containers.empty() ? ": <none>\n" : ":\n"));
-  for (const Value& container : containers.items()) put_container(page, container, named(statuses, container["name"]), pod, indent);
+  for (const Value& container : containers.items())
+    put_container(page, container, named(statuses, container["name"]), pod, indent);
 }
 
 void put_volume_source(Page& page, const Value& volume, int level) {
@@ -271,7 +287,8 @@ void put_volume_source(Page& page, const Value& volume, int level) {
     page.field(level, "Type", "DownwardAPI (a volume populated by information about the pod)");
     page.put(level, "Items:\n");
     for (const Value& item : downward["items"].items()) {
-      const Value& field = item["fieldRef"].is_null() ? item["resourceFieldRef"]["resource"] : item["fieldRef"]["fieldPath"];
+      const Value& field =
+          item["fieldRef"].is_null() ? item["resourceFieldRef"]["resource"] : item["fieldRef"]["fieldPath"];
       page.put(level + 1, field.str() + " -> " + item["path"].str() + "\n");
     }
   } else if (const Value& projected = volume["projected"]; !projected.is_null()) {
@@ -282,7 +299,8 @@ void put_volume_source(Page& page, const Value& volume, int level) {
     page.field(level, "Type", "LocalVolume (a persistent volume backed by local storage on a node)");
     page.field(level, "Path", local["path"].str());
   } else if (const Value& ephemeral = volume["ephemeral"]; !ephemeral.is_null()) {
-    page.field(level, "Type", "EphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)");
+    page.field(level, "Type",
+               "EphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)");
     put_claim_template(page, ephemeral["volumeClaimTemplate"]);
   } else if (const Value& image = volume["image"]; !image.is_null()) {
     page.field(level, "Type", "Image (a container image or OCI artifact)");
@@ -304,10 +322,13 @@ void put_volumes(Page& page, const Value& volumes, std::string_view indent) {
 void put_spread(Page& page, const Value& constraints, std::string_view indent) {
   if (constraints.empty()) return;
   std::vector<Value> sorted(constraints.items().begin(), constraints.items().end());
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Value& a, const Value& b) { return a["topologyKey"].as_string() < b["topologyKey"].as_string(); });
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Value& a, const Value& b) {
+    return a["topologyKey"].as_string() < b["topologyKey"].as_string();
+  });
   page.put(0, std::string(indent) + "Topology Spread Constraints:");
   for (const Value& constraint : sorted) {
-    std::string text = constraint["topologyKey"].str() + ":" + constraint["whenUnsatisfiable"].str() + " when max skew " + constraint["maxSkew"].scalar_text() + " is exceeded";
+    std::string text = constraint["topologyKey"].str() + ":" + constraint["whenUnsatisfiable"].str() +
+                       " when max skew " + constraint["maxSkew"].scalar_text() + " is exceeded";
     if (!constraint["labelSelector"].is_null()) text += " for selector " + selector_text(constraint["labelSelector"]);
     page.put(0, "\t" + text + "\n");
   }
@@ -318,12 +339,14 @@ void put_pod_template(Page& page, const Value& pod_template) {
   const Value &metadata = pod_template["metadata"], &spec = pod_template["spec"];
   put_labels(page, "  Labels", metadata["labels"]);
   if (!metadata["annotations"].empty()) put_annotations(page, "  Annotations", metadata["annotations"]);
-  if (!spec["serviceAccountName"].as_string().empty()) page.field(1, "Service Account", spec["serviceAccountName"].str());
+  if (!spec["serviceAccountName"].as_string().empty())
+    page.field(1, "Service Account", spec["serviceAccountName"].str());
   if (!spec["initContainers"].empty()) put_containers(page, "Init Containers", spec["initContainers"], {}, {}, "  ");
   put_containers(page, "Containers", spec["containers"], {}, {}, "  ");
   put_volumes(page, spec["volumes"], "  ");
   put_spread(page, spec["topologySpreadConstraints"], "  ");
-  if (!spec["priorityClassName"].as_string().empty()) page.field(1, "Priority Class Name", spec["priorityClassName"].str());
+  if (!spec["priorityClassName"].as_string().empty())
+    page.field(1, "Priority Class Name", spec["priorityClassName"].str());
   put_labels(page, "  Node-Selectors", spec["nodeSelector"]);
   put_tolerations(page, "  Tolerations", spec["tolerations"]);
 }
@@ -332,9 +355,12 @@ void describe_pod(Page& page, const Value& pod, const Related& related) {
   const Value &spec = pod["spec"], &status = pod["status"], &metadata = pod["metadata"];
   put_name(page, pod, true);
   if (!spec["priority"].is_null()) page.field(0, "Priority", spec["priority"].scalar_text());
-  if (!spec["priorityClassName"].as_string().empty()) page.field(0, "Priority Class Name", spec["priorityClassName"].str());
-  if (!spec["runtimeClassName"].as_string().empty()) page.field(0, "Runtime Class Name", spec["runtimeClassName"].str());
-  if (!spec["serviceAccountName"].as_string().empty()) page.field(0, "Service Account", spec["serviceAccountName"].str());
+  if (!spec["priorityClassName"].as_string().empty())
+    page.field(0, "Priority Class Name", spec["priorityClassName"].str());
+  if (!spec["runtimeClassName"].as_string().empty())
+    page.field(0, "Runtime Class Name", spec["runtimeClassName"].str());
+  if (!spec["serviceAccountName"].as_string().empty())
+    page.field(0, "Service Account", spec["serviceAccountName"].str());
   const std::string node = spec["nodeName"].str();
   page.field(0, "Node", node.empty() ? "<none>" : node + "/" + status["hostIP"].str());
   if (!status["startTime"].is_null()) page.field(0, "Start Time", long_time(status["startTime"]));
@@ -352,10 +378,14 @@ void describe_pod(Page& page, const Value& pod, const Related& related) {
   page.put(0, status["podIPs"].empty() ? "IPs:\t<none>\n" : "IPs:\n");
   for (const Value& ip : status["podIPs"].items()) page.field(1, "IP", ip["ip"].str());
   put_controller(page, pod);
-  if (!status["nominatedNodeName"].as_string().empty()) page.field(0, "NominatedNodeName", status["nominatedNodeName"].str());
-  if (!spec["initContainers"].empty()) put_containers(page, "Init Containers", spec["initContainers"], status["initContainerStatuses"], pod, "");
+  if (!status["nominatedNodeName"].as_string().empty())
+    page.field(0, "NominatedNodeName", status["nominatedNodeName"].str());
+  if (!spec["initContainers"].empty())
+    put_containers(page, "Init Containers", spec["initContainers"], status["initContainerStatuses"], pod, "");
   put_containers(page, "Containers", spec["containers"], status["containerStatuses"], pod, "");
-  if (!spec["ephemeralContainers"].empty()) put_containers(page, "Ephemeral Containers", spec["ephemeralContainers"], status["ephemeralContainerStatuses"], pod, "");
+  if (!spec["ephemeralContainers"].empty())
+    put_containers(page, "Ephemeral Containers", spec["ephemeralContainers"], status["ephemeralContainerStatuses"], pod,
+                   "");
   if (!spec["readinessGates"].empty()) {
     page.put(0, "Readiness Gates:\n  Type\tStatus\n");
     for (const Value& gate : spec["readinessGates"].items()) {
@@ -368,7 +398,8 @@ void describe_pod(Page& page, const Value& pod, const Related& related) {
   }
   if (!status["conditions"].empty()) {
     page.put(0, "Conditions:\n  Type\tStatus\n");
-    for (const Value& c : status["conditions"].items()) page.put(1, c["type"].str() + " \t" + c["status"].str() + " \n");
+    for (const Value& c : status["conditions"].items())
+      page.put(1, c["type"].str() + " \t" + c["status"].str() + " \n");
   }
   put_volumes(page, spec["volumes"], "");
   page.field(0, "QoS Class", status["qosClass"].as_string().empty() ? "BestEffort" : status["qosClass"].str());

@@ -19,11 +19,14 @@ std::string access_modes(const Value& modes) {
   return join(out, ",");
 }
 
-std::string finalizers(const Value& object) { return go_list(object["metadata"]["finalizers"]); }
+std::string finalizers(const Value& object) {
+  return go_list(object["metadata"]["finalizers"]);
+}
 
 std::string phase_of(const Value& object, const Related& related) {
   const Value& deleted = object["metadata"]["deletionTimestamp"];
-  return deleted.is_null() ? object["status"]["phase"].str() : "Terminating (lasts " + since(deleted, related.now) + ")";
+  return deleted.is_null() ? object["status"]["phase"].str()
+                           : "Terminating (lasts " + since(deleted, related.now) + ")";
 }
 
 std::string class_of(const Value& object) {
@@ -44,8 +47,10 @@ void put_claim_conditions(Page& page, const Value& conditions) {
   page.put(0, "Conditions:\n  Type\tStatus\tLastProbeTime\tLastTransitionTime\tReason\tMessage\n");
   page.put(0, "  ----\t------\t-----------------\t------------------\t------\t-------\n");
   for (const Value& c : conditions.items())
-    page.put(1, c["type"].str() + " \t" + c["status"].str() + " \t" + (c["lastProbeTime"].is_null() ? "Mon, 01 Jan 0001 00:00:00 +0000" : long_time(c["lastProbeTime"])) +
-                    " \t" + long_time(c["lastTransitionTime"]) + " \t" + c["reason"].str() + " \t" + c["message"].str() + "\n");
+    page.put(1, c["type"].str() + " \t" + c["status"].str() + " \t" +
+                    (c["lastProbeTime"].is_null() ? "Mon, 01 Jan 0001 00:00:00 +0000" : long_time(c["lastProbeTime"])) +
+                    " \t" + long_time(c["lastTransitionTime"]) + " \t" + c["reason"].str() + " \t" +
+                    c["message"].str() + "\n");
 }
 
 void put_node_affinity(Page& page, const Value& affinity) {
@@ -61,7 +66,9 @@ void put_node_affinity(Page& page, const Value& affinity) {
     if (expressions.empty()) page.put(0, "<none>\n");
     for (std::size_t j = 0; j < expressions.size(); ++j) {
       const Value& expression = expressions[j];
-      const std::string op = to_lower(expression["operator"].as_string()) == "notin" ? "not in" : to_lower(expression["operator"].as_string());
+      const std::string op = to_lower(expression["operator"].as_string()) == "notin"
+                                 ? "not in"
+                                 : to_lower(expression["operator"].as_string());
       const std::string values = expression["values"].empty() ? "" : " [" + list_text(expression["values"], ", ") + "]";
       if (j > 0) page.put(2, "\t");
       page.put(0, expression["key"].str() + " " + op + values + "\n");
@@ -95,8 +102,10 @@ void describe_claim(Page& page, const Value& claim, const Related& related) {
   page.field(0, "Access Modes", bound ? access_modes(status["accessModes"]) : "");
   if (!spec["volumeMode"].is_null()) page.field(0, "VolumeMode", spec["volumeMode"].str());
   put_data_source(page, spec["dataSource"]);
-  page.field(0, "Used By", mounted_claim_users(items_at(related, "/api/v1/namespaces/" + claim["metadata"]["namespace"].str() + "/pods"),
-                                               claim["metadata"]["name"].as_string()));
+  page.field(
+      0, "Used By",
+      mounted_claim_users(items_at(related, "/api/v1/namespaces/" + claim["metadata"]["namespace"].str() + "/pods"),
+                          claim["metadata"]["name"].as_string()));
   put_claim_conditions(page, status["conditions"]);
   put_events(page, claim, related);
 }
@@ -130,7 +139,10 @@ void describe_storage_class(Page& page, const Value& storage_class, const Relate
   page.field(0, "Annotations", labels_text(annotations));
   page.field(0, "Provisioner", storage_class["provisioner"].str());
   page.field(0, "Parameters", labels_text(storage_class["parameters"]));
-  page.field(0, "AllowVolumeExpansion", storage_class["allowVolumeExpansion"].is_null() ? "<unset>" : bool_text(storage_class["allowVolumeExpansion"].as_bool()));
+  page.field(0, "AllowVolumeExpansion",
+             storage_class["allowVolumeExpansion"].is_null()
+                 ? "<unset>"
+                 : bool_text(storage_class["allowVolumeExpansion"].as_bool()));
   if (storage_class["mountOptions"].empty()) {
     page.field(0, "MountOptions", "<none>");
   } else {
@@ -138,7 +150,8 @@ void describe_storage_class(Page& page, const Value& storage_class, const Relate
     for (const Value& option : storage_class["mountOptions"].items()) page.put(1, option.str() + "\n");
   }
   if (!storage_class["reclaimPolicy"].is_null()) page.field(0, "ReclaimPolicy", storage_class["reclaimPolicy"].str());
-  if (!storage_class["volumeBindingMode"].is_null()) page.field(0, "VolumeBindingMode", storage_class["volumeBindingMode"].str());
+  if (!storage_class["volumeBindingMode"].is_null())
+    page.field(0, "VolumeBindingMode", storage_class["volumeBindingMode"].str());
   if (const Value& topologies = storage_class["allowedTopologies"]; topologies.is_list()) {
     page.put(0, "AllowedTopologies:\t");
     page.put(0, topologies.empty() ? "<none>\n" : "\n");
@@ -146,7 +159,8 @@ void describe_storage_class(Page& page, const Value& storage_class, const Relate
       page.put(1, "Term " + std::to_string(i) + ":\t");
       bool first = true;
       for (const Value& expression : topologies[i]["matchLabelExpressions"].items()) {
-        page.put(first ? 0 : 1, (first ? "" : "\t") + expression["key"].str() + " in [" + list_text(expression["values"], ", ") + "]\n");
+        page.put(first ? 0 : 1, (first ? "" : "\t") + expression["key"].str() + " in [" +
+                                    list_text(expression["values"], ", ") + "]\n");
         first = false;
       }
       if (first) page.put(0, "<none>\n");

@@ -7,21 +7,27 @@
 namespace caisson::cli::kubectl {
 namespace {
 
-std::string number(const Value& value) { return std::to_string(value.as_int()); }
+std::string number(const Value& value) {
+  return std::to_string(value.as_int());
+}
 
-void put_created(Page& page, const Value& object) { page.field(0, "CreationTimestamp", long_time(object["metadata"]["creationTimestamp"])); }
+void put_created(Page& page, const Value& object) {
+  page.field(0, "CreationTimestamp", long_time(object["metadata"]["creationTimestamp"]));
+}
 
 // The ReplicaSets of a Deployment: the one whose template is the Deployment's, and the others, oldest first.
 struct ReplicaSets {
   std::vector<std::string> old, current;
 };
 Value without_hash(Value pod_template) {
-  if (pod_template["metadata"]["labels"].contains("pod-template-hash")) pod_template.edit({"metadata", "labels"}).erase("pod-template-hash");
+  if (pod_template["metadata"]["labels"].contains("pod-template-hash"))
+    pod_template.edit({"metadata", "labels"}).erase("pod-template-hash");
   return pod_template;
 }
 ReplicaSets replica_sets(const Value& deployment, const Related& related) {
   std::vector<Value> owned;
-  for (Value& set : items_at(related, "/apis/apps/v1/namespaces/" + deployment["metadata"]["namespace"].str() + "/replicasets")) {
+  for (Value& set :
+       items_at(related, "/apis/apps/v1/namespaces/" + deployment["metadata"]["namespace"].str() + "/replicasets")) {
     for (const Value& owner : set["metadata"]["ownerReferences"].items()) {
       if (owner["controller"].as_bool() && owner["uid"] == deployment["metadata"]["uid"]) {
         owned.push_back(std::move(set));
@@ -29,12 +35,15 @@ ReplicaSets replica_sets(const Value& deployment, const Related& related) {
       }
     }
   }
-  const auto age = [](const Value& set) { return set["metadata"]["creationTimestamp"].str() + set["metadata"]["name"].str(); };
+  const auto age = [](const Value& set) {
+    return set["metadata"]["creationTimestamp"].str() + set["metadata"]["name"].str();
+  };
   std::sort(owned.begin(), owned.end(), [&](const Value& a, const Value& b) { return age(a) < age(b); });
   ReplicaSets out;
   const Value wanted = without_hash(deployment["spec"]["template"]);
   for (const Value& set : owned) {
-    const std::string text = set["metadata"]["name"].str() + " (" + number(set["status"]["replicas"]) + "/" + number(set["spec"]["replicas"]) + " replicas created)";
+    const std::string text = set["metadata"]["name"].str() + " (" + number(set["status"]["replicas"]) + "/" +
+                             number(set["spec"]["replicas"]) + " replicas created)";
     const bool is_new = out.current.empty() && without_hash(set["spec"]["template"]) == wanted;
     (is_new ? out.current : out.old).push_back(text);
   }
@@ -46,7 +55,8 @@ void put_job_template(Page& page, const Value& job_template) {
   page.field(0, "Selector", spec["selector"].is_null() ? "<unset>" : selector_text(spec["selector"]));
   page.field(0, "Parallelism", scalar_or(spec["parallelism"], "<unset>"));
   page.field(0, "Completions", scalar_or(spec["completions"], "<unset>"));
-  if (!spec["activeDeadlineSeconds"].is_null()) page.field(0, "Active Deadline Seconds", spec["activeDeadlineSeconds"].scalar_text() + "s");
+  if (!spec["activeDeadlineSeconds"].is_null())
+    page.field(0, "Active Deadline Seconds", spec["activeDeadlineSeconds"].scalar_text() + "s");
   put_pod_template(page, spec["template"]);
 }
 
@@ -71,12 +81,16 @@ void describe_deployment(Page& page, const Value& deployment, const Related& rel
   put_created(page, deployment);
   put_metadata(page, deployment);
   page.field(0, "Selector", selector_text(spec["selector"]));
-  page.field(0, "Replicas", number(spec["replicas"]) + " desired | " + number(status["updatedReplicas"]) + " updated | " + number(status["replicas"]) +
-                                " total | " + number(status["availableReplicas"]) + " available | " + number(status["unavailableReplicas"]) + " unavailable");
+  page.field(0, "Replicas",
+             number(spec["replicas"]) + " desired | " + number(status["updatedReplicas"]) + " updated | " +
+                 number(status["replicas"]) + " total | " + number(status["availableReplicas"]) + " available | " +
+                 number(status["unavailableReplicas"]) + " unavailable");
   page.field(0, "StrategyType", spec["strategy"]["type"].str());
   page.field(0, "MinReadySeconds", number(spec["minReadySeconds"]));
   if (const Value& rolling = spec["strategy"]["rollingUpdate"]; !rolling.is_null())
-    page.field(0, "RollingUpdateStrategy", rolling["maxUnavailable"].scalar_text() + " max unavailable, " + rolling["maxSurge"].scalar_text() + " max surge");
+    page.field(0, "RollingUpdateStrategy",
+               rolling["maxUnavailable"].scalar_text() + " max unavailable, " + rolling["maxSurge"].scalar_text() +
+                   " max surge");
   put_pod_template(page, spec["template"]);
   put_conditions(page, status["conditions"]);
   const ReplicaSets sets = replica_sets(deployment, related);
@@ -90,7 +104,8 @@ void describe_replica_set(Page& page, const Value& set, const Related& related) 
   page.field(0, "Selector", selector_text(set["spec"]["selector"]));
   put_metadata(page, set);
   put_controller(page, set);
-  page.field(0, "Replicas", number(set["status"]["replicas"]) + " current / " + number(set["spec"]["replicas"]) + " desired");
+  page.field(0, "Replicas",
+             number(set["status"]["replicas"]) + " current / " + number(set["spec"]["replicas"]) + " desired");
   put_pod_counts(page, owned_pods(set, related));
   put_pod_template(page, set["spec"]["template"]);
   put_conditions(page, set["status"]["conditions"]);
@@ -101,7 +116,9 @@ void describe_replication_controller(Page& page, const Value& controller, const 
   put_name(page, controller, true);
   page.field(0, "Selector", labels_text(controller["spec"]["selector"]));
   put_metadata(page, controller);
-  page.field(0, "Replicas", number(controller["status"]["replicas"]) + " current / " + number(controller["spec"]["replicas"]) + " desired");
+  page.field(
+      0, "Replicas",
+      number(controller["status"]["replicas"]) + " current / " + number(controller["spec"]["replicas"]) + " desired");
   put_pod_counts(page, owned_pods(controller, related));
   put_pod_template(page, controller["spec"]["template"]);
   put_conditions(page, controller["status"]["conditions"]);
@@ -161,15 +178,20 @@ void describe_job(Page& page, const Value& job, const Related& related) {
   if (!spec["completionMode"].is_null()) page.field(0, "Completion Mode", spec["completionMode"].str());
   if (!spec["suspend"].is_null()) page.field(0, "Suspend", spec["suspend"].as_bool() ? "true" : "false");
   if (!spec["backoffLimit"].is_null()) page.field(0, "Backoff Limit", number(spec["backoffLimit"]));
-  if (!spec["ttlSecondsAfterFinished"].is_null()) page.field(0, "TTL Seconds After Finished", number(spec["ttlSecondsAfterFinished"]));
+  if (!spec["ttlSecondsAfterFinished"].is_null())
+    page.field(0, "TTL Seconds After Finished", number(spec["ttlSecondsAfterFinished"]));
   if (!status["startTime"].is_null()) page.field(0, "Start Time", long_time(status["startTime"]));
   if (!status["completionTime"].is_null()) page.field(0, "Completed At", long_time(status["completionTime"]));
   if (!status["startTime"].is_null() && !status["completionTime"].is_null())
     page.field(0, "Duration", duration_between(status["startTime"], status["completionTime"]));
-  if (!spec["activeDeadlineSeconds"].is_null()) page.field(0, "Active Deadline Seconds", number(spec["activeDeadlineSeconds"]) + "s");
+  if (!spec["activeDeadlineSeconds"].is_null())
+    page.field(0, "Active Deadline Seconds", number(spec["activeDeadlineSeconds"]) + "s");
   const std::string ready = status["ready"].is_null() ? "" : " (" + number(status["ready"]) + " Ready)";
-  page.field(0, "Pods Statuses", number(status["active"]) + " Active" + ready + " / " + number(status["succeeded"]) + " Succeeded / " + number(status["failed"]) + " Failed");
-  if (spec["completionMode"].as_string() == "Indexed") page.field(0, "Completed Indexes", shortened_indexes(status["completedIndexes"].str()));
+  page.field(0, "Pods Statuses",
+             number(status["active"]) + " Active" + ready + " / " + number(status["succeeded"]) + " Succeeded / " +
+                 number(status["failed"]) + " Failed");
+  if (spec["completionMode"].as_string() == "Indexed")
+    page.field(0, "Completed Indexes", shortened_indexes(status["completedIndexes"].str()));
   put_pod_template(page, spec["template"]);
   put_events(page, job, related);
 }
@@ -183,7 +205,8 @@ void describe_cron_job(Page& page, const Value& job, const Related& related) {
   page.field(0, "Suspend", spec["suspend"].is_null() ? "<unset>" : bool_text(spec["suspend"].as_bool()));
   page.field(0, "Successful Job History Limit", scalar_or(spec["successfulJobsHistoryLimit"], "<unset>"));
   page.field(0, "Failed Job History Limit", scalar_or(spec["failedJobsHistoryLimit"], "<unset>"));
-  page.field(0, "Starting Deadline Seconds", spec["startingDeadlineSeconds"].is_null() ? "<unset>" : number(spec["startingDeadlineSeconds"]) + "s");
+  page.field(0, "Starting Deadline Seconds",
+             spec["startingDeadlineSeconds"].is_null() ? "<unset>" : number(spec["startingDeadlineSeconds"]) + "s");
   put_job_template(page, spec["jobTemplate"]);
   const Value& last = job["status"]["lastScheduleTime"];
   page.field(0, "Last Schedule Time", last.is_null() ? "<unset>" : long_time(last));
