@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/file.h"
+#include "core/base/test_dirs.h"
 #include "core/base/text.h"
 
 namespace caisson::conformance {
@@ -18,7 +19,7 @@ namespace caisson::conformance {
 // The upstream corpus; empty when it is not there.
 inline std::string corpus_dir(const std::string& name) {
   const char* given = std::getenv("CAISSON_CORPUS");
-  const std::string root = given != nullptr ? given : std::string(CAISSON_REPOSITORY_DIR) + "/../shared/conformance";
+  const std::string root = given != nullptr ? given : test_repository_dir() + "/../shared/conformance";
   const std::string path = root + "/" + name;
   if (exists(path)) return path;
   MESSAGE("skipped: no corpus at " << path << " (CAISSON_CORPUS names another place)");
@@ -26,7 +27,7 @@ inline std::string corpus_dir(const std::string& name) {
 }
 
 inline std::string own_dir(const std::string& name) {
-  return CAISSON_REPOSITORY_DIR "/tests/conformance/" + name;
+  return test_repository_dir() + "/tests/conformance/" + name;
 }
 
 inline std::string text_of(const std::string& path) {

@@ -7,6 +7,7 @@
 
 #include "cluster/schema/schema.h"
 #include "core/base/file.h"
+#include "core/base/test_dirs.h"
 #include "core/document/json.h"
 #include "core/document/patch.h"
 
@@ -16,7 +17,7 @@ using namespace caisson::schema;
 TEST_CASE("defaults are those of the reference") {
   auto made = Schema::built_in();
   REQUIRE(made.ok());
-  const std::string dir = std::string(CAISSON_SOURCE_DIR) + "/testdata/defaults/";
+  const std::string dir = test_room_dir() + "/testdata/defaults/";
   auto names = list_dir(dir);
   REQUIRE(names.ok());
   for (const std::string& name : *names) {

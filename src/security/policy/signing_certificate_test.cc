@@ -3,13 +3,14 @@
 #include <doctest/doctest.h>
 
 #include "core/base/file.h"
+#include "core/base/test_dirs.h"
 #include "security/policy/signing_certificate.h"
 
 namespace caisson::policy {
 namespace {
 
 std::string testdata(const std::string& name) {
-  auto text = read_file(std::string(CAISSON_SOURCE_DIR) + "/testdata/" + name);
+  auto text = read_file(test_room_dir() + "/testdata/" + name);
   REQUIRE(text.ok());
   return std::move(text).value();
 }

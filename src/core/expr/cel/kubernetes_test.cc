@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "core/base/file.h"
+#include "core/base/test_dirs.h"
 #include "core/document/json.h"
 #include "core/expr/cel/cel.h"
 
@@ -45,7 +46,7 @@ TEST_CASE("values, costs and compile errors are those of cel-go in Kubernetes 1.
   bindings.set("s", Value::string("hello"));
   bindings.set("l", view("[3, 1, 2]"));
   bindings.set("m", view(R"({"a": "1", "b": "2"})"));
-  const auto golden = json::parse(read_file(CAISSON_SOURCE_DIR "/cel/testdata/kubernetes.json").value());
+  const auto golden = json::parse(read_file(test_room_dir() + "/cel/testdata/kubernetes.json").value());
   REQUIRE(golden.ok());
   for (const document::Value& c : (*golden)["cases"].items()) {
     const std::string expression = c["expression"].str();

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "core/base/test_dirs.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/expr/go_template/execution.h"
@@ -90,7 +91,7 @@ std::string utf8(const std::string& text) {
 
 TEST_CASE("programs give what Helm's engine gives") {
   const char* other = std::getenv("CAISSON_TEMPLATE_GOLDEN");
-  std::ifstream file(other ? other : CAISSON_SOURCE_DIR "/go_template/testdata/golden.jsonl");
+  std::ifstream file(other ? other : test_room_dir() + "/go_template/testdata/golden.jsonl");
   REQUIRE(file.good());
   std::string line;
   Value values;

@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "core/base/file.h"
+#include "core/base/test_dirs.h"
 #include "core/base/text.h"
 #include "observe/logs/logql/engine.h"
 #include "observe/metrics/model/format.h"
@@ -160,7 +161,7 @@ class Script {
 }  // namespace
 
 TEST_CASE("LogQL scripts give what they say") {
-  const std::string directory = std::string(CAISSON_SOURCE_DIR) + "/testdata";
+  const std::string directory = test_room_dir() + "/testdata";
   for (const std::string& name : list_dir(directory).value()) {
     if (!name.ends_with(".logql")) continue;
     Script script(name);

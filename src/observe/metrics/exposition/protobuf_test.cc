@@ -7,6 +7,7 @@
 
 #include "core/base/file.h"
 #include "core/base/protobuf.h"
+#include "core/base/test_dirs.h"
 #include "observe/metrics/model/format.h"
 
 namespace caisson::metrics {
@@ -30,8 +31,7 @@ std::string family(const std::string& name, const std::string& metric, int type)
 }  // namespace
 
 TEST_CASE("protobuf exposition: what a Go client serves gives the samples of its text, and the native histogram") {
-  const std::string bytes =
-      read_file(std::string(CAISSON_SOURCE_DIR) + "/exposition/testdata/exposition.protobuf").value();
+  const std::string bytes = read_file(test_room_dir() + "/exposition/testdata/exposition.protobuf").value();
   const std::vector<std::string> common{
       "{__name__=\"classic_seconds_bucket\", le=\"1.0\"} 0",
       "{__name__=\"classic_seconds_bucket\", le=\"2.5\"} 1",

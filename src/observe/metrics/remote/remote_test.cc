@@ -7,6 +7,7 @@
 #include <condition_variable>
 
 #include "core/base/file.h"
+#include "core/base/test_dirs.h"
 #include "core/document/yaml.h"
 #include "core/http/server.h"
 #include "observe/metrics/remote/receiver.h"
@@ -18,7 +19,7 @@ namespace {
 constexpr std::int64_t kStart = 1'700'000'000'000;
 
 std::string golden(const std::string& name) {
-  return read_file(std::string(CAISSON_SOURCE_DIR) + "/remote/testdata/" + name).value();
+  return read_file(test_room_dir() + "/remote/testdata/" + name).value();
 }
 
 std::unique_ptr<Tsdb> open_storage(const std::string& dir) {

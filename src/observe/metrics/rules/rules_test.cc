@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "core/base/file.h"
+#include "core/base/test_dirs.h"
 #include "core/document/yaml.h"
 #include "observe/metrics/rules/manager.h"
 #include "observe/metrics/rules/rule_tests.h"
@@ -14,7 +15,7 @@ namespace {
 constexpr std::int64_t kMinute = 60'000;
 
 std::string testdata(const std::string& name) {
-  return std::string(CAISSON_SOURCE_DIR) + "/rules/testdata/" + name;
+  return test_room_dir() + "/rules/testdata/" + name;
 }
 
 RuleGroup group_of(const std::string& rules) {

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "core/base/file.h"
+#include "core/base/test_dirs.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
 #include "core/http/server.h"
@@ -27,7 +28,7 @@ T must(Result<T> result) {
 }
 
 std::string signed_file(const std::string& name) {
-  return must(read_file(std::string(CAISSON_REPOSITORY_DIR) + "/tests/differential/helm/" + name));
+  return must(read_file(test_repository_dir() + "/tests/differential/helm/" + name));
 }
 
 Index index_of(std::string_view text) {
@@ -201,7 +202,7 @@ TEST_CASE("the digest of what is wanted and what was taken is Helm's") {
 TEST_CASE("a provenance file holds for its archive and its key alone") {
   const std::string archive = signed_file("signed/signed-1.0.0.tgz"),
                     text = signed_file("signed/signed-1.0.0.tgz.prov");
-  const std::string ring = std::string(CAISSON_REPOSITORY_DIR) + "/tests/differential/helm/keys/public.gpg";
+  const std::string ring = test_repository_dir() + "/tests/differential/helm/keys/public.gpg";
   const auto verdict = [&](const std::string& name, const std::string& bytes, const std::string& provenance) {
     const auto verified = verify_provenance(name, bytes, provenance, ring);
     return verified.ok() ? verified->identities.at(0) : verified.error().message;
