@@ -10,6 +10,7 @@
 #include <openssl/rsa.h>
 
 #include "core/base/encoding.h"
+#include "core/base/owner.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 
@@ -18,20 +19,13 @@ namespace {
 
 constexpr int kRsaBitsMin = 2048;
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
-using DigestContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
-using Builder = std::unique_ptr<OSSL_PARAM_BLD, Freer<OSSL_PARAM_BLD_free>>;
-using Parameters = std::unique_ptr<OSSL_PARAM, Freer<OSSL_PARAM_free>>;
-using Number = std::unique_ptr<BIGNUM, Freer<BN_free>>;
-using Signature = std::unique_ptr<ECDSA_SIG, Freer<ECDSA_SIG_free>>;
+using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
+using KeyContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
+using DigestContext = Owned<EVP_MD_CTX, EVP_MD_CTX_free>;
+using Builder = Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>;
+using Parameters = Owned<OSSL_PARAM, OSSL_PARAM_free>;
+using Number = Owned<BIGNUM, BN_free>;
+using Signature = Owned<ECDSA_SIG, ECDSA_SIG_free>;
 
 struct Curve {
   std::string_view jose, openssl, algorithm;

@@ -3,10 +3,9 @@
 
 #include <openssl/evp.h>
 
-#include <memory>
-
 #include "core/base/encoding.h"
 #include "core/base/file.h"
+#include "core/base/owner.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
 
@@ -16,10 +15,7 @@ namespace {
 constexpr std::string_view kMark = "sealed:v1:";  // then the key's id, ':' and base64url of nonce, cipher text and tag
 constexpr std::size_t kKeyBytes = 32, kNonceBytes = 12, kTagBytes = 16;
 
-struct FreeContext {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
+using Context = Owned<EVP_CIPHER_CTX, EVP_CIPHER_CTX_free>;
 
 unsigned char* bytes_of(std::string& text) {
   return reinterpret_cast<unsigned char*>(text.data());

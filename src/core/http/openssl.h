@@ -6,28 +6,21 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/base/owner.h"
 #include "core/base/result.h"
 #include "core/http/server.h"
 
 namespace caisson::http {
 
-template <auto Free>
-struct Freer {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using CertificatePtr = std::unique_ptr<X509, Freer<X509_free>>;
-using BioPtr = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-using SslContextPtr = std::unique_ptr<SSL_CTX, Freer<SSL_CTX_free>>;
-using SslPtr = std::unique_ptr<SSL, Freer<SSL_free>>;
+using KeyPtr = Owned<EVP_PKEY, EVP_PKEY_free>;
+using CertificatePtr = Owned<X509, X509_free>;
+using BioPtr = Owned<BIO, BIO_free_all>;
+using SslContextPtr = Owned<SSL_CTX, SSL_CTX_free>;
+using SslPtr = Owned<SSL, SSL_free>;
 
 // `what` and the newest entry of OpenSSL's queue, which is cleared.
 Error openssl_error(std::string_view what, ErrorCode code = ErrorCode::internal);

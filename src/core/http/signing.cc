@@ -18,9 +18,9 @@ namespace {
 constexpr Duration kBackdated = std::chrono::minutes(5);
 constexpr int kSerialBytes = 16;
 
-using RequestPtr = std::unique_ptr<X509_REQ, Freer<X509_REQ_free>>;
-using NamesPtr = std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES_free>>;
-using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>>;
+using RequestPtr = Owned<X509_REQ, X509_REQ_free>;
+using NamesPtr = Owned<GENERAL_NAMES, GENERAL_NAMES_free>;
+using ExtensionPtr = Owned<X509_EXTENSION, X509_EXTENSION_free>;
 struct FreeExtensions {
   void operator()(STACK_OF(X509_EXTENSION) * list) const { sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free); }
 };
@@ -160,7 +160,7 @@ Result<std::string> sign_request(const KeyPair& ca, std::string_view pem, const 
   unsigned char serial[kSerialBytes];
   if (RAND_bytes(serial, sizeof serial) != 1) return openssl_error("random serial number");
   serial[0] &= 0x7f;
-  const std::unique_ptr<BIGNUM, Freer<BN_free>> number(BN_bin2bn(serial, sizeof serial, nullptr));
+  const Owned<BIGNUM, BN_free> number(BN_bin2bn(serial, sizeof serial, nullptr));
   BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate));
   ASN1_TIME_set(X509_getm_notBefore(certificate), seconds_of(now - kBackdated));
   ASN1_TIME_set(X509_getm_notAfter(certificate), seconds_of(std::min(now + valid_for, ca_end)));

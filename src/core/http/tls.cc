@@ -48,7 +48,7 @@ Result<std::string> certificate_text(X509* certificate) {
 Result<void> add_extension(X509* certificate, X509* issuer, int nid, const std::string& value) {
   X509V3_CTX context;
   X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-  const std::unique_ptr<X509_EXTENSION, Freer<X509_EXTENSION_free>> extension(
+  const Owned<X509_EXTENSION, X509_EXTENSION_free> extension(
       X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()));
   if (!extension || X509_add_ext(certificate, extension.get(), -1) != 1)
     return openssl_error("certificate extension " + std::string(OBJ_nid2sn(nid)));
@@ -58,7 +58,7 @@ Result<void> add_extension(X509* certificate, X509* issuer, int nid, const std::
 // Built by hand, not through OpenSSL's configuration text, so that a name with a comma stays a name.
 Result<void> add_alternative_names(X509* certificate, const CertificateRequest& request) {
   if (request.dns_names.empty() && request.ip_addresses.empty()) return {};
-  const std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES_free>> names(GENERAL_NAMES_new());
+  const Owned<GENERAL_NAMES, GENERAL_NAMES_free> names(GENERAL_NAMES_new());
   const auto add = [&](int type, std::string_view bytes) {
     ASN1_STRING* text = type == GEN_DNS ? ASN1_IA5STRING_new() : ASN1_OCTET_STRING_new();
     ASN1_STRING_set(text, bytes.data(), static_cast<int>(bytes.size()));
@@ -105,7 +105,7 @@ Result<CertificatePtr> new_certificate(const CertificateRequest& request, EVP_PK
   unsigned char serial[16];
   if (RAND_bytes(serial, sizeof serial) != 1) return openssl_error("random serial number");
   serial[0] &= 0x7f;
-  const std::unique_ptr<BIGNUM, Freer<BN_free>> number(BN_bin2bn(serial, sizeof serial, nullptr));
+  const Owned<BIGNUM, BN_free> number(BN_bin2bn(serial, sizeof serial, nullptr));
   BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate.get()));
   ASN1_TIME_set(X509_getm_notBefore(certificate.get()), seconds_of(now) - 300);
   ASN1_TIME_set(X509_getm_notAfter(certificate.get()), seconds_of(now + request.valid_for));
@@ -136,8 +136,8 @@ Result<KeyPtr> read_public_key(std::string_view pem) {
   return key;
 }
 
-using DigestPtr = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
-using EcdsaPtr = std::unique_ptr<ECDSA_SIG, Freer<ECDSA_SIG_free>>;
+using DigestPtr = Owned<EVP_MD_CTX, EVP_MD_CTX_free>;
+using EcdsaPtr = Owned<ECDSA_SIG, ECDSA_SIG_free>;
 
 }  // namespace
 
@@ -184,7 +184,7 @@ Result<Time> certificate_end(std::string_view certificate_pem) {
 Result<std::vector<std::string>> certificate_names(std::string_view certificate_pem) {
   auto chain = TRY(read_certificates(certificate_pem));
   std::vector<std::string> out;
-  const std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES_free>> names(
+  const Owned<GENERAL_NAMES, GENERAL_NAMES_free> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(chain.front().get(), NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);

@@ -86,7 +86,7 @@ Result<std::unique_ptr<Transport>> Transport::connect_tcp(const std::string& hos
   addrinfo* found = nullptr;
   const int failure = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
   if (failure != 0) return Error{ErrorCode::unavailable, "look up " + host + ": " + gai_strerror(failure)};
-  const std::unique_ptr<addrinfo, Freer<freeaddrinfo>> addresses(found);
+  const Owned<addrinfo, freeaddrinfo> addresses(found);
   Result<UniqueFd> last = Error{ErrorCode::unavailable, "look up " + host + ": no address"};
   for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
     SocketAddress address;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "security/policy/public_key.h"
+#include "core/base/owner.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -13,12 +14,7 @@ namespace {
 
 constexpr std::size_t kPemBytesMax = 1u << 20;
 
-struct Freed {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
-};
-using Bio = std::unique_ptr<BIO, Freed>;
+using Bio = Owned<BIO, BIO_free>;
 
 Error bad(std::string why) {
   ERR_clear_error();
@@ -48,7 +44,7 @@ Result<PublicKey> PublicKey::parse(std::string_view pem) {
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   if (!bio) return bad("out of memory");
   if (pem.find("-----BEGIN CERTIFICATE-----") != std::string_view::npos) {
-    const std::unique_ptr<X509, Freed> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    const Owned<X509, X509_free> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
     EVP_PKEY* key = certificate ? X509_get_pubkey(certificate.get()) : nullptr;
     if (key == nullptr) return bad("the certificate can't be read");
     return owned(key);
@@ -72,7 +68,7 @@ bool PublicKey::verifies(std::string_view message, std::string_view signature, s
   const bool has_own_hash = kind == EVP_PKEY_ED25519 || kind == EVP_PKEY_ED448;
   const EVP_MD* digest = has_own_hash ? nullptr : digest_of(hash);
   if (digest == nullptr && !has_own_hash) return false;
-  const std::unique_ptr<EVP_MD_CTX, Freed> context(EVP_MD_CTX_new());
+  const Owned<EVP_MD_CTX, EVP_MD_CTX_free> context(EVP_MD_CTX_new());
   const bool ok = context && EVP_DigestVerifyInit(context.get(), nullptr, digest, nullptr, key_.get()) == 1 &&
                   EVP_DigestVerify(context.get(), raw(signature), signature.size(), raw(message), message.size()) == 1;
   ERR_clear_error();

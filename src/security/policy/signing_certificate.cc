@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "security/policy/signing_certificate.h"
+#include "core/base/owner.h"
 
 #include <openssl/ct.h>
 #include <openssl/err.h>
@@ -20,13 +21,6 @@ constexpr std::size_t kPemBytesMax = 1u << 20;
 constexpr std::size_t kCertificatesMax = 100;
 constexpr std::string_view kFulcio = "1.3.6.1.4.1.57264.1.";
 
-template <auto Free>
-struct Freed {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 void free_names(GENERAL_NAMES* names) {
   GENERAL_NAMES_free(names);
 }
@@ -36,11 +30,11 @@ void free_stack(STACK_OF(X509) * stack) {
 void free_timestamps(STACK_OF(SCT) * list) {
   SCT_LIST_free(list);
 }
-using Bio = std::unique_ptr<BIO, Freed<BIO_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, Freed<free_names>>;
-using Store = std::unique_ptr<X509_STORE, Freed<X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, Freed<X509_STORE_CTX_free>>;
-using Stack = std::unique_ptr<STACK_OF(X509), Freed<free_stack>>;
+using Bio = Owned<BIO, BIO_free>;
+using Names = Owned<GENERAL_NAMES, free_names>;
+using Store = Owned<X509_STORE, X509_STORE_free>;
+using StoreContext = Owned<X509_STORE_CTX, X509_STORE_CTX_free>;
+using Stack = Owned<STACK_OF(X509), free_stack>;
 
 Certificate owned(X509* certificate) {
   return Certificate(std::shared_ptr<x509_st>(certificate, X509_free));
@@ -79,7 +73,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kNames = 
                                                                                   {"6", "githubWorkflowRef"}}};
 
 // A configuration file in memory: the only public way by which OpenSSL takes a log's key into a store.
-Result<std::unique_ptr<CTLOG_STORE, Freed<CTLOG_STORE_free>>> log_store(std::string_view pem) {
+Result<Owned<CTLOG_STORE, CTLOG_STORE_free>> log_store(std::string_view pem) {
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   EVP_PKEY* parsed = bio ? PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr) : nullptr;
   if (parsed == nullptr) return refused("the key of the certificate log can't be read");
@@ -95,7 +89,7 @@ Result<std::unique_ptr<CTLOG_STORE, Freed<CTLOG_STORE_free>>> log_store(std::str
     if (fd >= 0) ::close(fd);
     return Error{ErrorCode::internal, "no memory file for the key of the certificate log"};
   }
-  std::unique_ptr<CTLOG_STORE, Freed<CTLOG_STORE_free>> store(CTLOG_STORE_new());
+  Owned<CTLOG_STORE, CTLOG_STORE_free> store(CTLOG_STORE_new());
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   const bool loaded = store && CTLOG_STORE_load_file(store.get(), path.c_str()) == 1;
   ::close(fd);
@@ -211,10 +205,10 @@ Result<void> verify_chain(const Certificate& leaf, const std::vector<Certificate
 Result<void> verify_embedded_timestamp(const Certificate& leaf, const Certificate& issuer, std::string_view log_key_pem,
                                        Time at) {
   const auto store = TRY(log_store(log_key_pem));
-  const std::unique_ptr<STACK_OF(SCT), Freed<free_timestamps>> list(
+  const Owned<STACK_OF(SCT), free_timestamps> list(
       static_cast<STACK_OF(SCT)*>(X509_get_ext_d2i(leaf.get(), NID_ct_precert_scts, nullptr, nullptr)));
   if (!list || sk_SCT_num(list.get()) == 0) return refused("the certificate holds no timestamp of a certificate log");
-  const std::unique_ptr<CT_POLICY_EVAL_CTX, Freed<CT_POLICY_EVAL_CTX_free>> context(CT_POLICY_EVAL_CTX_new());
+  const Owned<CT_POLICY_EVAL_CTX, CT_POLICY_EVAL_CTX_free> context(CT_POLICY_EVAL_CTX_new());
   if (!context) return refused("out of memory");
   CT_POLICY_EVAL_CTX_set1_cert(context.get(), leaf.get());
   CT_POLICY_EVAL_CTX_set1_issuer(context.get(), issuer.get());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/expr/jmespath/x509.h"
+#include "core/base/owner.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -8,29 +9,20 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
-#include <memory>
-
 #include "core/base/encoding.h"
 
 namespace caisson::jmespath {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Deleter<BIO_free>>;
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using CertificateRequest = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;
-using BigNumber = std::unique_ptr<BIGNUM, Deleter<BN_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
+using Bio = Owned<BIO, BIO_free>;
+using Certificate = Owned<X509, X509_free>;
+using CertificateRequest = Owned<X509_REQ, X509_REQ_free>;
+using BigNumber = Owned<BIGNUM, BN_free>;
+using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
 void free_names(GENERAL_NAMES* names) {
   GENERAL_NAMES_free(names);
 }
-using Names = std::unique_ptr<GENERAL_NAMES, Deleter<free_names>>;
+using Names = Owned<GENERAL_NAMES, free_names>;
 
 Error bad(std::string_view why) {
   ERR_clear_error();

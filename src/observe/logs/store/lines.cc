@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observe/logs/store/lines.h"
+#include "core/base/owner.h"
 
 #include <zstd.h>
 
@@ -15,12 +16,8 @@ namespace {
 constexpr int kLevel = 1;
 constexpr std::uint64_t kFrameBytesMax = 256u << 20;  // unpacked
 
-struct FreeCompressor {
-  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
-};
-
 Result<std::string> compress(std::string_view bytes) {
-  const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
+  const Owned<ZSTD_CCtx, ZSTD_freeCCtx> context(ZSTD_createCCtx());
   if (!context) return Error{ErrorCode::internal, "no memory to compress a block"};
   ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kLevel);
   ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);

@@ -10,6 +10,7 @@
 #include <openssl/x509v3.h>
 
 #include "core/base/check.h"
+#include "core/base/owner.h"
 #include "core/base/random.h"
 #include "core/expr/go_template/sprig/certificates.h"
 #include "core/expr/go_template/sprig/convert.h"
@@ -17,12 +18,8 @@
 namespace caisson::go_template::sprig {
 namespace {
 
-template <class T, void (*free)(T*)>
-struct Free {
-  void operator()(T* pointer) const { free(pointer); }
-};
-using Certificate = std::unique_ptr<X509, Free<X509, X509_free>>;
-using Parameters = std::unique_ptr<EVP_PKEY_CTX, Free<EVP_PKEY_CTX, EVP_PKEY_CTX_free>>;
+using Certificate = Owned<X509, X509_free>;
+using Parameters = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
 
 struct Memory {
   BIO* const bio;

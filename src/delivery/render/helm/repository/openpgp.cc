@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading: key rings, clear-signed text, signatures.
 #include "delivery/render/helm/repository/openpgp.h"
+#include "core/base/owner.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
-
-#include <memory>
 
 #include "core/base/encoding.h"
 #include "core/base/text.h"
@@ -82,10 +81,7 @@ Result<PgpKey> read_key(std::string_view body) {
   return key;
 }
 
-struct FreeKey {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using OpensslKey = std::unique_ptr<EVP_PKEY, FreeKey>;
+using OpensslKey = Owned<EVP_PKEY, EVP_PKEY_free>;
 
 const unsigned char* raw(std::string_view bytes) {
   return reinterpret_cast<const unsigned char*>(bytes.data());

@@ -7,10 +7,9 @@
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
 
-#include <memory>
-
 #include "core/base/encoding.h"
 #include "core/base/hash.h"
+#include "core/base/owner.h"
 #include "core/base/text.h"
 #include "delivery/render/helm/repository/openpgp.h"
 
@@ -100,11 +99,7 @@ Result<std::string> secret_numbers(const PgpKey& key, const SecretBytes& passphr
   return numbers;
 }
 
-struct FreeKey {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-
-std::unique_ptr<EVP_PKEY, FreeKey> rsa_key(const PgpKey& key, std::string_view private_exponent) {
+Owned<EVP_PKEY, EVP_PKEY_free> rsa_key(const PgpKey& key, std::string_view private_exponent) {
   OSSL_PARAM_BLD* builder = OSSL_PARAM_BLD_new();
   BIGNUM* numbers[3];
   const std::string_view parts[3] = {key.modulus, key.exponent, private_exponent};
@@ -121,7 +116,7 @@ std::unique_ptr<EVP_PKEY, FreeKey> rsa_key(const PgpKey& key, std::string_view p
   OSSL_PARAM_free(parameters);
   OSSL_PARAM_BLD_free(builder);
   for (BIGNUM* number : numbers) BN_clear_free(number);
-  return std::unique_ptr<EVP_PKEY, FreeKey>(out);
+  return Owned<EVP_PKEY, EVP_PKEY_free>(out);
 }
 
 // The signature's numbers over `digest`.
@@ -135,8 +130,7 @@ Result<std::string> sign_digest(const PgpKey& key, const SecretBytes& passphrase
   bool done = false;
   if (key.algorithm == kEdDsa) {
     const std::string seed = std::string(32 - std::min<std::size_t>(32, secret.size()), '\0') + std::string(secret);
-    const std::unique_ptr<EVP_PKEY, FreeKey> pkey(
-        EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, raw(seed), 32));
+    const Owned<EVP_PKEY, EVP_PKEY_free> pkey(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, raw(seed), 32));
     EVP_MD_CTX* context = EVP_MD_CTX_new();
     done = pkey && EVP_DigestSignInit(context, nullptr, nullptr, nullptr, pkey.get()) > 0 &&
            EVP_DigestSign(context, reinterpret_cast<unsigned char*>(signature.data()), &size, raw(digest),

@@ -3,20 +3,16 @@
 #include <openssl/x509v3.h>
 
 #include <cstdio>
-#include <memory>
 
+#include "core/base/owner.h"
 #include "core/base/text.h"
 #include "main/cli/kubectl/describe/describe.h"
 
 namespace caisson::cli::kubectl {
 namespace {
 
-template <class T, void (*free)(T*)>
-struct Free {
-  void operator()(T* owned) const { free(owned); }
-};
-using Bio = std::unique_ptr<BIO, Free<BIO, BIO_free_all>>;
-using Request = std::unique_ptr<X509_REQ, Free<X509_REQ, X509_REQ_free>>;
+using Bio = Owned<BIO, BIO_free_all>;
+using Request = Owned<X509_REQ, X509_REQ_free>;
 
 std::string text_of(const ASN1_STRING* value) {
   unsigned char* bytes = nullptr;
