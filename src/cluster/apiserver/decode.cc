@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/verbs.h"
-#include "cluster/kube/quantity.h"
 #include "cluster/schema/defaults.h"
 #include "core/base/text.h"
 
@@ -165,7 +164,7 @@ Result<Value> decode(Core& core, Request& request, Value body, bool patched) {
   }
   object.set("apiVersion", kind.resource.api_version()).set("kind", kind.resource.kind);
   if (object["metadata"].is_null()) object.set("metadata", Value::map());
-  object = schema::canonical(kind, std::move(object), kube::canonical_quantity);
+  object = schema::canonical(kind, std::move(object));
   return completed(kind, std::move(object));
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cluster/schema/field.h"
+#include "core/base/quantity.h"
 
 namespace caisson::schema {
 namespace {
@@ -121,32 +122,34 @@ Changed fill(const Field& field, const Value& value) {
 }
 
 // ---- canonical form
-Changed canon(const Field& field, const Value& value, CanonicalQuantity quantity) {
+Changed canon(const Field& field, const Value& value) {
   if (field.format == Format::quantity) {
-    auto text = quantity(value.is_string() ? std::string(value.as_string()) : value.scalar_text());
-    if (!text.ok() || (value.is_string() && *text == value.as_string())) return std::nullopt;
-    return Value(std::move(text).value());
+    const auto quantity = Quantity::parse(value.is_string() ? std::string(value.as_string()) : value.scalar_text());
+    if (!quantity) return std::nullopt;
+    std::string text = quantity->str();
+    if (value.is_string() && text == value.as_string()) return std::nullopt;
+    return Value(std::move(text));
   }
   Changed out;
   if (field.type == FieldType::object && field.object && value.is_map()) {
     for (const auto& [name, child] : value.entries()) {
       const Member* member = field.object->find(name);
       if (!member) continue;
-      if (Changed next = canon(*member->field, child, quantity)) {
+      if (Changed next = canon(*member->field, child)) {
         if (!out) out = value;
         out->set(name, std::move(*next));
       }
     }
   } else if (field.type == FieldType::map && field.element && value.is_map()) {
     for (const auto& [name, child] : value.entries()) {
-      if (Changed next = canon(*field.element, child, quantity)) {
+      if (Changed next = canon(*field.element, child)) {
         if (!out) out = value;
         out->set(name, std::move(*next));
       }
     }
   } else if (field.type == FieldType::list && field.element && value.is_list()) {
     for (std::size_t i = 0; i < value.size(); ++i) {
-      if (Changed next = canon(*field.element, value[i], quantity)) {
+      if (Changed next = canon(*field.element, value[i])) {
         if (!out) out = value;
         out->edit(i) = std::move(*next);
       }
@@ -167,8 +170,8 @@ Value with_defaults(const KindSchema& kind, Value object) {
   return out ? std::move(*out) : object;
 }
 
-Value canonical(const KindSchema& kind, Value object, CanonicalQuantity quantity) {
-  Changed out = canon(kind.root(), object, quantity);
+Value canonical(const KindSchema& kind, Value object) {
+  Changed out = canon(kind.root(), object);
   return out ? std::move(*out) : object;
 }
 

@@ -22,10 +22,8 @@ Value pruned(const KindSchema& kind, Value object, std::vector<std::string>* unk
 // priorities) is not here.
 Value with_defaults(const KindSchema& kind, Value object);
 
-// Quantities ("0.5" to "500m", "1024Mi" to "1Gi", 1 to "1") in the form in which the server gives them back. `quantity`
-// is kube::canonical_quantity (that room stands above this one); what it refuses stays as it is, for validate to
-// report.
-using CanonicalQuantity = Result<std::string> (*)(std::string_view);
-Value canonical(const KindSchema& kind, Value object, CanonicalQuantity quantity);
+// Quantities ("0.5" to "500m", "1024Mi" to "1Gi", 1 to "1") in the form in which the server gives them back. What is
+// none stays as it is, for validate to report.
+Value canonical(const KindSchema& kind, Value object);
 
 }  // namespace caisson::schema

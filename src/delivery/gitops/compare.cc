@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "cluster/kube/quantity.h"
 #include "cluster/schema/defaults.h"
 #include "core/document/json.h"
 #include "delivery/gitops/gitops.h"
@@ -226,7 +225,7 @@ Drift compare(const Value& desired, const Value& live, const schema::KindSchema*
   Value want = comparable(desired), have = comparable(live);
   if (kind) {
     want = schema::with_defaults(*kind, schema::pruned(*kind, std::move(want)));
-    want = schema::canonical(*kind, std::move(want), kube::canonical_quantity);
+    want = schema::canonical(*kind, std::move(want));
     want.erase("status");
   }
   const ResourceId id = id_of(live);

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/quantity.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
-#include "core/expr/jmespath/quantity.h"
 #include "core/expr/jmespath/semver.h"
 #include "core/expr/jmespath/wildcard.h"
 #include "security/policy/scalar_pattern.h"
@@ -19,7 +19,6 @@
 namespace caisson::policy {
 namespace {
 
-using jmespath::Quantity;
 using jmespath::wildcard_match;
 
 constexpr std::pair<std::string_view, Operator> kNames[] = {

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "core/base/clock.h"
+#include "core/base/quantity.h"
 #include "core/base/text.h"
 #include "core/document/number.h"
-#include "core/expr/jmespath/quantity.h"
 #include "core/expr/jmespath/wildcard.h"
 
 namespace caisson::policy {
@@ -85,8 +85,8 @@ bool compare(const Value& value, std::string_view pattern, std::string_view op) 
       const auto duration = parse_duration(*text);
       if (duration.ok()) return ordered(op, *duration < *wanted_duration ? -1 : *duration > *wanted_duration ? 1 : 0);
     }
-    if (const auto wanted = jmespath::Quantity::parse(pattern)) {
-      if (const auto quantity = jmespath::Quantity::parse(*text)) return ordered(op, quantity->compare(*wanted));
+    if (const auto wanted = Quantity::parse(pattern)) {
+      if (const auto quantity = Quantity::parse(*text)) return ordered(op, quantity->compare(*wanted));
     }
   }
   return text_fits(value, pattern, op);

@@ -6,8 +6,8 @@
 #include <variant>
 
 #include "core/base/clock.h"
+#include "core/base/quantity.h"
 #include "core/expr/jmespath/functions.h"
-#include "core/expr/jmespath/quantity.h"
 
 namespace caisson::jmespath {
 namespace {

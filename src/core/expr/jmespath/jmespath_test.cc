@@ -5,7 +5,6 @@
 #include <doctest/doctest.h>
 
 #include "core/document/json.h"
-#include "core/expr/jmespath/quantity.h"
 
 namespace caisson::jmespath {
 namespace {
@@ -127,22 +126,6 @@ TEST_CASE("a filter behind a filtered projection filters the list, not each item
   CHECK(result("v[?p].name[?starts_with(@, 'k')] | [0]",
                "{\"v\": [{\"name\": \"a\", \"p\": 1}, {\"name\": \"kb\", \"p\": 1}]}") == "\"kb\"");
   CHECK(result("v[].n[?@ > `1`]", "{\"v\": [{\"n\": [1, 2]}, {\"n\": [3]}]}") == "[[2],[3]]");
-}
-
-TEST_CASE("quantities are exact and written as Kubernetes writes them") {
-  for (const auto& [text, canonical] : {std::pair{"1.5Gi", "1536Mi"},
-                                        {"0.5", "500m"},
-                                        {"1000", "1k"},
-                                        {"1e3", "1e3"},
-                                        {"1024", "1024"},
-                                        {"100Mi", "100Mi"},
-                                        {"512", "512"},
-                                        {"0", "0"},
-                                        {"-1500m", "-1500m"}}) {
-    REQUIRE_MESSAGE(Quantity::parse(text), text);
-    CHECK_MESSAGE(Quantity::parse(text)->str() == canonical, text);
-  }
-  for (const char* text : {"", "x", "1Kb", "1..2", "1e", "Gi"}) CHECK_MESSAGE(!Quantity::parse(text), text);
 }
 
 TEST_CASE("what has no end is stopped: nesting, steps, long texts") {
