@@ -1,185 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+// Making, reading and comparing Values. Edits: value_edit.cc.
 #include "core/document/value.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
-#include <new>
 
 #include "core/base/check.h"
-#include "core/document/intern.h"
+#include "core/document/blocks.h"
 #include "core/document/number.h"
-#include "core/document/value_access.h"
 
 namespace caisson::document {
 namespace {
 
 using Access = ValueAccess;
-
-template <class Block>
-Block* allocate(std::size_t payload_bytes) {
-  void* memory = std::malloc(sizeof(Block) + payload_bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  auto* block = static_cast<Block*>(memory);
-  new (&block->refs) std::atomic<std::uint32_t>(1);
-  return block;
-}
-
-std::uint64_t word_of(const void* block) {
-  return reinterpret_cast<std::uint64_t>(block);
-}
-
-std::size_t grown(std::size_t capacity, std::size_t needed) {
-  const std::size_t next = capacity < 4 ? 4 : capacity + capacity / 2;
-  return next < needed ? needed : next;
-}
-
-ListBlock* new_list(std::size_t capacity) {
-  auto* block = allocate<ListBlock>(capacity * sizeof(Value));
-  block->size = 0;
-  block->capacity = static_cast<std::uint32_t>(capacity);
-  block->unused = 0;
-  return block;
-}
-
-MapBlock* new_map(std::size_t capacity) {
-  auto* block = allocate<MapBlock>(capacity * sizeof(MapEntry));
-  block->size = 0;
-  block->capacity = static_cast<std::uint32_t>(capacity);
-  block->index_mask = 0;
-  block->index = nullptr;
-  return block;
-}
-
-// --- the index of a large map
-
-void index_add(MapBlock& map, std::uint32_t position) {
-  std::uint32_t at = key_header(map.entries()[position].key.data()).hash & map.index_mask;
-  while (map.index[at] != 0) at = (at + 1) & map.index_mask;
-  map.index[at] = position + 1;
-}
-
-void index_drop(MapBlock& map) {
-  std::free(map.index);
-  map.index = nullptr;
-  map.index_mask = 0;
-}
-
-void index_rebuild(MapBlock& map) {
-  index_drop(map);
-  if (map.size <= kLinearMax) return;
-  std::uint32_t slots = 16;
-  while (slots < map.size + map.size / 2) slots *= 2;
-  map.index = static_cast<std::uint32_t*>(std::calloc(slots, sizeof(std::uint32_t)));
-  if (map.index == nullptr) throw std::bad_alloc();
-  map.index_mask = slots - 1;
-  for (std::uint32_t i = 0; i < map.size; ++i) index_add(map, i);
-}
-
-void index_appended(MapBlock& map) {
-  if (map.size <= kLinearMax) return;
-  if (map.index == nullptr || map.size + map.size / 4 > map.index_mask) {
-    index_rebuild(map);
-  } else {
-    index_add(map, map.size - 1);
-  }
-}
-
-MapEntry* find_entry(MapBlock& map, std::string_view key) {
-  MapEntry* entries = map.entries();
-  if (map.index == nullptr) {
-    const char first = key.empty() ? '\0' : key.front();  // interned keys end in one: there is always a byte
-    for (std::uint32_t i = 0; i < map.size; ++i) {
-      const std::string_view own = entries[i].key;
-      if (own.size() == key.size() && *own.data() == first && own == key) return &entries[i];
-    }
-    return nullptr;
-  }
-  const std::uint32_t hash = hash_key(key);
-  for (std::uint32_t at = hash & map.index_mask; map.index[at] != 0; at = (at + 1) & map.index_mask) {
-    MapEntry& entry = entries[map.index[at] - 1];
-    if (entry.key == key) return &entry;
-  }
-  return nullptr;
-}
-
-// The same by an interned key, which is known by its address.
-MapEntry* find_interned(MapBlock& map, std::string_view key) {
-  MapEntry* entries = map.entries();
-  if (map.index == nullptr) {
-    for (std::uint32_t i = 0; i < map.size; ++i) {
-      if (entries[i].key.data() == key.data()) return &entries[i];
-    }
-    return nullptr;
-  }
-  const std::uint32_t hash = key_header(key.data()).hash;
-  for (std::uint32_t at = hash & map.index_mask; map.index[at] != 0; at = (at + 1) & map.index_mask) {
-    MapEntry& entry = entries[map.index[at] - 1];
-    if (entry.key.data() == key.data()) return &entry;
-  }
-  return nullptr;
-}
-
-// --- blocks for oneself
-
-// Values are moved by their bytes: a block owns them, and the old one is freed without destroying them.
-void move_bytes(void* to, const void* from, std::size_t bytes) {
-  std::memmove(to, from, bytes);
-}
-
-ListBlock* own_list(Value& value, std::size_t room) {
-  auto* block = Access::block<ListBlock>(value);
-  const bool mine = block->refs.load(std::memory_order_acquire) == 1;
-  if (mine && room <= block->capacity) return block;
-  auto* fresh =
-      new_list(room <= block->capacity ? std::max<std::size_t>(room, block->size) : grown(block->capacity, room));
-  if (mine) {
-    move_bytes(fresh->items(), block->items(), block->size * sizeof(Value));
-    fresh->size = block->size;
-    std::free(block);
-    Access::set(value, Rep::list, word_of(fresh));
-    return fresh;
-  }
-  for (std::uint32_t i = 0; i < block->size; ++i) new (fresh->items() + i) Value(block->items()[i]);
-  fresh->size = block->size;
-  Access::release(value);
-  Access::set(value, Rep::list, word_of(fresh));
-  return fresh;
-}
-
-MapBlock* own_map(Value& value, std::size_t room) {
-  auto* block = Access::block<MapBlock>(value);
-  const bool mine = block->refs.load(std::memory_order_acquire) == 1;
-  if (mine && room <= block->capacity) return block;
-  auto* fresh =
-      new_map(room <= block->capacity ? std::max<std::size_t>(room, block->size) : grown(block->capacity, room));
-  if (mine) {
-    move_bytes(fresh->entries(), block->entries(), block->size * sizeof(MapEntry));
-    fresh->size = block->size;
-    fresh->index = block->index;
-    fresh->index_mask = block->index_mask;
-    std::free(block);
-    Access::set(value, Rep::map, word_of(fresh));
-    return fresh;
-  }
-  for (std::uint32_t i = 0; i < block->size; ++i) new (fresh->entries() + i) MapEntry(block->entries()[i]);
-  fresh->size = block->size;
-  index_rebuild(*fresh);
-  Access::release(value);
-  Access::set(value, Rep::map, word_of(fresh));
-  return fresh;
-}
-
-void become_list(Value& value) {
-  if (value.is_null()) value = Value::list();
-  CHECK(value.is_list());
-}
-
-void become_map(Value& value) {
-  if (value.is_null()) value = Value::map();
-  CHECK(value.is_map());
-}
 
 double number_of(const Value& value) {
   switch (Access::rep(value)) {
@@ -197,7 +31,7 @@ double number_of(const Value& value) {
 }
 
 Value noted(Rep rep, std::uint64_t bits, std::string_view text) {
-  auto* block = allocate<NumberBlock>(text.size());
+  auto* block = allocate_block<NumberBlock>(text.size());
   block->size = static_cast<std::uint32_t>(text.size());
   block->bits = bits;
   std::memcpy(block->text, text.data(), text.size());
@@ -230,58 +64,6 @@ std::string_view kind_name(ValueKind kind) {
   return "unknown";
 }
 
-// --- representation
-
-void ValueAccess::set_short(Value& v, std::string_view text) {
-  set(v, Rep::short_string, 0);
-  if (!text.empty()) std::memcpy(reinterpret_cast<char*>(&v), text.data(), text.size());
-  v.tag_ = static_cast<std::uint16_t>(static_cast<unsigned>(Rep::short_string) | text.size() << 8);
-}
-
-void ValueAccess::retain(const Value& v) {
-  if (is_shared_rep(rep(v))) block<std::atomic<std::uint32_t>>(v)->fetch_add(1, std::memory_order_relaxed);
-}
-
-void ValueAccess::release(Value& v) noexcept {
-  const Rep kind = rep(v);
-  if (!is_shared_rep(kind)) return;
-  if (block<std::atomic<std::uint32_t>>(v)->fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (kind == Rep::list) {
-    auto* list = block<ListBlock>(v);
-    for (std::uint32_t i = 0; i < list->size; ++i) list->items()[i].~Value();
-  } else if (kind == Rep::map) {
-    auto* map = block<MapBlock>(v);
-    for (std::uint32_t i = 0; i < map->size; ++i) map->entries()[i].value.~Value();
-    std::free(map->index);
-  }
-  std::free(block<void>(v));
-}
-
-Value ValueAccess::list_from(Value* items, std::size_t count) {
-  auto* block = new_list(count);
-  for (std::size_t i = 0; i < count; ++i) new (block->items() + i) Value(std::move(items[i]));
-  block->size = static_cast<std::uint32_t>(count);
-  Value made;
-  set(made, Rep::list, word_of(block));
-  return made;
-}
-
-Value ValueAccess::map_from(MapEntry* entries, std::size_t count) {
-  auto* block = new_map(count);
-  Value made;
-  set(made, Rep::map, word_of(block));
-  for (std::size_t i = 0; i < count; ++i) {
-    if (MapEntry* known = find_interned(*block, entries[i].key)) {
-      known->value = std::move(entries[i].value);
-      continue;
-    }
-    new (block->entries() + block->size) MapEntry{entries[i].key, std::move(entries[i].value)};
-    ++block->size;
-    index_appended(*block);
-  }
-  return made;
-}
-
 // --- making
 
 Value::Value(bool value) noexcept : Value() {
@@ -300,7 +82,7 @@ Value::Value(std::string_view value) : Value() {
     return;
   }
   CHECK(value.size() < UINT32_MAX);
-  auto* block = allocate<TextBlock>(value.size());
+  auto* block = allocate_block<TextBlock>(value.size());
   block->size = static_cast<std::uint32_t>(value.size());
   std::memcpy(block->text, value.data(), value.size());
   Access::set(*this, Rep::string, word_of(block));
@@ -467,86 +249,6 @@ std::span<const Value> Value::items() const {
   if (!is_list()) return {};
   auto* block = Access::block<ListBlock>(*this);
   return {block->items(), block->size};
-}
-
-// --- edits
-
-Value& Value::set(std::string_view key, Value value) {
-  edit(key) = std::move(value);
-  return *this;
-}
-
-Value& Value::edit(std::string_view key) {
-  become_map(*this);
-  MapBlock* map = own_map(*this, 0);
-  if (MapEntry* entry = find_entry(*map, key)) return entry->value;
-  const std::string_view interned = intern(key);
-  map = own_map(*this, map->size + 1);
-  MapEntry* added = new (map->entries() + map->size) MapEntry{interned, Value()};
-  ++map->size;
-  index_appended(*map);
-  return added->value;
-}
-
-Value& Value::edit(std::initializer_list<std::string_view> path) {
-  Value* at = this;
-  for (const std::string_view key : path) at = &at->edit(key);
-  return *at;
-}
-
-bool Value::erase(std::string_view key) {
-  if (!contains(key)) return false;
-  MapBlock* map = own_map(*this, 0);
-  MapEntry* entry = find_entry(*map, key);
-  entry->value.~Value();
-  const auto position = static_cast<std::size_t>(entry - map->entries());
-  move_bytes(entry, entry + 1, (map->size - position - 1) * sizeof(MapEntry));
-  --map->size;
-  if (map->index != nullptr) index_rebuild(*map);
-  return true;
-}
-
-Value& Value::edit(std::size_t index) {
-  CHECK(is_list() && index < size());
-  return own_list(*this, 0)->items()[index];
-}
-
-void Value::push_back(Value value) {
-  become_list(*this);
-  insert(size(), std::move(value));
-}
-
-void Value::insert(std::size_t index, Value value) {
-  become_list(*this);
-  CHECK(index <= size());
-  ListBlock* list = own_list(*this, size() + 1);
-  Value* place = list->items() + index;
-  move_bytes(place + 1, place, (list->size - index) * sizeof(Value));
-  new (place) Value(std::move(value));
-  ++list->size;
-}
-
-void Value::erase_at(std::size_t index) {
-  CHECK(is_list() && index < size());
-  ListBlock* list = own_list(*this, 0);
-  Value* place = list->items() + index;
-  place->~Value();
-  move_bytes(place, place + 1, (list->size - index - 1) * sizeof(Value));
-  --list->size;
-}
-
-void Value::sort_keys(bool deep) {
-  if (is_map() && !empty()) {
-    MapBlock* map = own_map(*this, 0);
-    std::sort(map->entries(), map->entries() + map->size,
-              [](const MapEntry& a, const MapEntry& b) { return a.key < b.key; });
-    if (map->index != nullptr) index_rebuild(*map);
-    if (!deep) return;
-    for (std::uint32_t i = 0; i < map->size; ++i) map->entries()[i].value.sort_keys();
-  } else if (is_list() && deep && !empty()) {
-    ListBlock* list = own_list(*this, 0);
-    for (std::uint32_t i = 0; i < list->size; ++i) list->items()[i].sort_keys();
-  }
 }
 
 // --- comparing

@@ -9,46 +9,64 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-bool is_plain_ascii(char c) {
-  return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\t';
+// Where the first character from `at` on stands that is not printable ASCII, a tab or \n. Whole blocks are looked at
+// without a branch in between, which the compiler makes vectors of.
+std::size_t end_of_plain_ascii(std::string_view text, std::size_t at) {
+  constexpr std::size_t kBlock = 64;
+  const auto is_other = [](char text_char) {
+    const auto c = static_cast<signed char>(text_char);  // above ASCII: negative
+    return static_cast<std::uint8_t>(((c < 0x20) & (c != '\n') & (c != '\t')) | (c == 0x7F));
+  };
+  for (; at + kBlock <= text.size(); at += kBlock) {
+    const char* block = text.data() + at;
+    std::uint8_t others = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) others |= is_other(block[i]);
+    if (others != 0) break;
+  }
+  while (at < text.size() && is_other(text[at]) == 0) ++at;
+  return at;
 }
 
 // \n line ends only; every character one that YAML allows.
 Result<void> normalise(std::string_view text, const ReadOptions& options, Events& out) {
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  out.text.reserve(text.size());
-  for (std::size_t i = 0; i < text.size();) {
-    const std::size_t start = i;
-    while (i < text.size() && is_plain_ascii(text[i])) ++i;
-    out.text.append(text, start, i - start);
-    if (i == text.size()) break;
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c == '\r') {
-      out.text += '\n';
-      i += text.substr(i, 2) == "\r\n" ? 2 : 1;
+  std::size_t rewritten = 0;  // so much of `text` stands, as it must read, in out.rewritten
+  const auto put_instead = [&](std::string_view replacement, std::size_t at, std::size_t length) {
+    out.rewritten.append(text, rewritten, at - rewritten).append(replacement);
+    rewritten = at + length;
+    return rewritten;
+  };
+  const auto failure = [&](std::size_t at, std::string_view message) {
+    put_instead("", at, 0);
+    out.text = out.rewritten;
+    return error_at(out, options, out.text.size(), message);
+  };
+  for (std::size_t i = end_of_plain_ascii(text, 0); i < text.size(); i = end_of_plain_ascii(text, i)) {
+    if (text[i] == '\r') {
+      i = put_instead("\n", i, text.substr(i, 2) == "\r\n" ? 2 : 1);
       continue;
-    }
-    if (c < 0x20 || c == 0x7F) {
-      return error_at(out, options, out.text.size(), "a control character, which YAML does not allow");
     }
     const std::size_t length = utf8::sequence_length(text, i);
-    if (length == 0) return error_at(out, options, out.text.size(), "invalid UTF-8");
-    if (length == 3 && text.substr(i, 3) == kByteOrderMark && (out.text.empty() || out.text.back() == '\n')) {
-      i += 3;  // a document of its own may begin with one
-      continue;
-    }
-    out.text.append(text, i, length);
-    i += length;
+    if (length == 1) return failure(i, "a control character, which YAML does not allow");
+    if (length == 0) return failure(i, "invalid UTF-8");
+    const bool line_begins = i == 0 || i == rewritten || text[i - 1] == '\n';
+    if (line_begins && text.substr(i, 3) == kByteOrderMark)
+      i = put_instead("", i, length);  // a document of its own may begin with one
+    else
+      i += length;
   }
+  if (rewritten > 0) put_instead("", text.size(), 0);
+  out.text = rewritten > 0 ? out.rewritten : text;
   return {};
 }
 
-void describe_node(const Event& event, std::string_view what, std::string& out) {
+void describe_node(const Events& events, const Event& event, std::string_view what, std::string& out) {
   out += what;
   if (event.kind != EventKind::scalar && event.style == Style::flow)
     out += event.kind == EventKind::map_start ? " {}" : " []";
-  if (!event.anchor.empty()) out.append(" &").append(event.anchor);
-  if (!event.tag.empty()) out.append(" <").append(event.tag).append(">");
+  const auto& [anchor, tag] = events.properties_of(event);
+  if (!anchor.empty()) out.append(" &").append(anchor);
+  if (!tag.empty()) out.append(" <").append(tag).append(">");
 }
 
 void describe_text(std::string_view text, std::string& out) {
@@ -128,13 +146,13 @@ std::string describe(const Events& events) {
         out += event.is_explicit ? "-DOC ..." : "-DOC";
         break;
       case EventKind::map_start:
-        describe_node(event, "+MAP", out);
+        describe_node(events, event, "+MAP", out);
         break;
       case EventKind::map_end:
         out += "-MAP";
         break;
       case EventKind::list_start:
-        describe_node(event, "+SEQ", out);
+        describe_node(events, event, "+SEQ", out);
         break;
       case EventKind::list_end:
         out += "-SEQ";
@@ -143,7 +161,7 @@ std::string describe(const Events& events) {
         out.append("=ALI *").append(event.value);
         break;
       case EventKind::scalar:
-        describe_node(event, "=VAL", out);
+        describe_node(events, event, "=VAL", out);
         out.append(" ").append(1, style_mark(event.style));
         describe_text(event.value, out);
         break;

@@ -42,8 +42,7 @@ bool Parser::flow_node(int indent, bool& json_like) {
   const std::size_t at = at_;
   std::string_view value;
   if (!plain(indent, true, false, value)) return false;
-  emit(EventKind::scalar, Style::plain, own, value);
-  if (own.empty()) out_.events.back().offset = static_cast<std::uint32_t>(at);
+  emit(EventKind::scalar, Style::plain, own, at, value);
   return true;
 }
 
@@ -81,7 +80,7 @@ bool Parser::flow_list(int indent) {
     const std::size_t line = line_start_, start = at_;
     bool pair = true;
     if (peek() == '?' && (is_blank_or_end(peek(1)) || is_flow_indicator(peek(1)))) {
-      emit(EventKind::map_start, Style::flow, {});
+      emit(EventKind::map_start, Style::flow);
       if (!flow_explicit_pair(indent)) return false;
     } else {
       bool json_like;
@@ -90,20 +89,18 @@ bool Parser::flow_list(int indent) {
       pair = at_flow_value(json_like);
       if (pair) {
         if (line_start_ != line) return fail("a key inside a list must be on one line");
-        emit(EventKind::map_start, Style::flow, {});
-        out_.events.back().offset = static_cast<std::uint32_t>(start);
-        std::rotate(out_.events.begin() + static_cast<std::ptrdiff_t>(index), out_.events.end() - 1, out_.events.end());
+        begin_map_before(index, Style::flow, {}, start);
         if (!flow_value(indent)) return false;
       }
     }
-    if (pair) emit(EventKind::map_end, Style::flow, {});
+    if (pair) emit(EventKind::map_end, Style::flow);
     if (!skip_flow(indent)) return false;
     if (peek() == ']') break;
     if (peek() != ',') return fail("expected ',' or ']' after an item");
     ++at_;
   }
   ++at_;
-  emit(EventKind::list_end, Style::flow, {});
+  emit(EventKind::list_end, Style::flow);
   --depth_;
   return true;
 }
@@ -129,7 +126,7 @@ bool Parser::flow_map(int indent) {
     ++at_;
   }
   ++at_;
-  emit(EventKind::map_end, Style::flow, {});
+  emit(EventKind::map_end, Style::flow);
   --depth_;
   return true;
 }

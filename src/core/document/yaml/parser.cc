@@ -4,13 +4,25 @@
 
 namespace caisson::yaml {
 
-void Parser::emit(EventKind kind, Style style, const Properties& properties, std::string_view value) {
-  Event event{kind, style};
-  event.offset = static_cast<std::uint32_t>(properties.empty() ? at_ : properties.at);
+void Parser::emit(EventKind kind, Style style, const Properties& properties, std::size_t at, std::string_view value) {
+  Event& event = out_.events.emplace_back(Event{kind, style});
   event.value = value;
-  event.anchor = properties.anchor;
-  event.tag = properties.tag;
-  out_.events.push_back(event);
+  event.offset = static_cast<std::uint32_t>(at);
+  if (properties.empty()) return;
+  event.offset = static_cast<std::uint32_t>(properties.at);
+  event.properties = keep(properties);
+}
+
+void Parser::begin_map_before(std::size_t index, Style style, const Properties& properties, std::size_t at) {
+  Event event{EventKind::map_start, style};
+  event.offset = static_cast<std::uint32_t>(at);
+  if (!properties.empty()) event.properties = keep(properties);
+  out_.events.insert(out_.events.begin() + static_cast<std::ptrdiff_t>(index), event);
+}
+
+std::uint32_t Parser::keep(const Properties& properties) {
+  out_.properties.push_back({properties.anchor, properties.tag});
+  return static_cast<std::uint32_t>(out_.properties.size() - 1);
 }
 
 // --- documents
@@ -79,7 +91,7 @@ bool Parser::directive() {
 }
 
 bool Parser::document(bool explicit_start) {
-  emit(EventKind::document_start, Style::plain, {});
+  emit(EventKind::document_start, Style::plain);
   out_.events.back().is_explicit = explicit_start;
   if (explicit_start) at_ += 3;
   if (!block_node(-1, false, false)) return false;
@@ -87,7 +99,7 @@ bool Parser::document(bool explicit_start) {
   const bool marker = at_document_marker();
   if (!at_end() && !marker) return fail("unexpected text after the document's content");
   const bool explicit_end = marker && peek() == '.';
-  emit(EventKind::document_end, Style::plain, {});
+  emit(EventKind::document_end, Style::plain);
   out_.events.back().is_explicit = explicit_end;
   return !explicit_end || document_suffix();
 }
@@ -158,7 +170,7 @@ bool Parser::block_content(int indent, bool collection_allowed, const Properties
     if (!collection_allowed) return fail("a block collection may not begin here");
     if (tab_before()) return fail("a tab where an indentation is expected");
     if (c == '-') return block_list(start_column, indent, outer);
-    emit(EventKind::map_start, Style::block, outer);
+    emit(EventKind::map_start, Style::block, outer, at_);
     return block_map(start_column, false);
   }
   if (c == '|' || c == '>') {
@@ -168,8 +180,7 @@ bool Parser::block_content(int indent, bool collection_allowed, const Properties
     std::string_view value;
     Style style;
     if (!block_scalar(indent, value, style)) return false;
-    emit(EventKind::scalar, style, both, value);
-    if (both.empty()) out_.events.back().offset = static_cast<std::uint32_t>(at);
+    emit(EventKind::scalar, style, both, at, value);
     return true;
   }
   const std::size_t index = out_.events.size();
@@ -182,12 +193,11 @@ bool Parser::block_content(int indent, bool collection_allowed, const Properties
   const bool one_line = line_start_ == line;
   skip_blanks();
   if (!at_indicator(':')) {
-    Event& event = out_.events[index];
-    Properties both{event.anchor, event.tag, start};
-    if (!outer.empty() && event.kind == EventKind::alias) return fail("an alias may not have properties");
+    if (outer.empty()) return true;
+    if (out_.events[index].kind == EventKind::alias) return fail("an alias may not have properties");
+    Properties both = own;
     if (!merge(outer, both)) return false;
-    event.anchor = both.anchor;
-    event.tag = both.tag;
+    out_.events[index].properties = keep(both);
     return true;
   }
   if (!one_line) return fail("a map's key must be on one line");
@@ -196,9 +206,7 @@ bool Parser::block_content(int indent, bool collection_allowed, const Properties
   const bool tab = tab_before();
   at_ = colon;
   if (tab) return fail("a tab where an indentation is expected");
-  emit(EventKind::map_start, Style::block, outer);
-  out_.events.back().offset = static_cast<std::uint32_t>(start);
-  std::rotate(out_.events.begin() + static_cast<std::ptrdiff_t>(index), out_.events.end() - 1, out_.events.end());
+  begin_map_before(index, Style::block, outer, start);
   return block_map(start_column, true);
 }
 
@@ -212,13 +220,12 @@ bool Parser::atom(int indent, bool one_line, const Properties& properties) {
     if (!properties.empty()) return fail("an alias may not have properties");
     ++at_;
     if (!name(value, "an alias without a name")) return false;
-    emit(EventKind::alias, style, {}, value);
-    out_.events.back().offset = static_cast<std::uint32_t>(at);
+    emit(EventKind::alias, style, {}, at, value);
     return true;
   }
   if (c == '[' || c == '{') {
     const bool map = c == '{';
-    emit(map ? EventKind::map_start : EventKind::list_start, Style::flow, properties);
+    emit(map ? EventKind::map_start : EventKind::list_start, Style::flow, properties, at);
     return map ? flow_map(indent) : flow_list(indent);
   }
   if (c == '"') {
@@ -232,13 +239,12 @@ bool Parser::atom(int indent, bool one_line, const Properties& properties) {
   } else {
     return fail(c == '\t' ? "a tab where an indentation is expected" : "a character that no value can begin with");
   }
-  emit(EventKind::scalar, style, properties, value);
-  if (properties.empty()) out_.events.back().offset = static_cast<std::uint32_t>(at);
+  emit(EventKind::scalar, style, properties, at, value);
   return true;
 }
 
 bool Parser::block_list(int column_of_list, int indent, const Properties& properties) {
-  emit(EventKind::list_start, Style::block, properties);
+  emit(EventKind::list_start, Style::block, properties, at_);
   while (true) {
     ++at_;
     if (!block_node(column_of_list, true, false)) return false;
@@ -253,7 +259,7 @@ bool Parser::block_list(int column_of_list, int indent, const Properties& proper
     if (column_of_list != indent) return fail("expected '-' of the list's next item");
     break;
   }
-  emit(EventKind::list_end, Style::block, {});
+  emit(EventKind::list_end, Style::block);
   return true;
 }
 
@@ -278,7 +284,7 @@ bool Parser::block_map(int column_of_map, bool first_key_read) {
     if (here > column_of_map) return fail("a line indented differently from the map it is in");
     if (at_indicator('-')) return fail("a list's item where a map's key is expected");
   }
-  emit(EventKind::map_end, Style::block, {});
+  emit(EventKind::map_end, Style::block);
   return true;
 }
 

@@ -12,7 +12,7 @@ namespace caisson::yaml {
 
 class Cursor {
  public:
-  Cursor(Events& out, bool strict) : out_(out), text_(out.text), strict_(strict) {}
+  Cursor(Events& out, bool strict) : out_(out), text_(out.text), strict_(strict) { enter_line(0); }
   const char* message() const { return message_; }
   std::size_t failed_at() const { return failed_at_; }
 
@@ -27,8 +27,8 @@ class Cursor {
   static bool is_flow_indicator(char c) { return c == ',' || c == '[' || c == ']' || c == '{' || c == '}'; }
 
   int column() const { return static_cast<int>(at_ - line_start_); }
-  int indent_here() const;          // leading spaces of this line
-  bool fresh_line() const;          // only white space stands before this place on its line
+  int indent_here() const { return line_indent_; }               // leading spaces of this line
+  bool fresh_line() const { return at_ <= line_text_; }          // only white space stands before this place on its line
   bool tab_before() const;          // the white space right before this place has a tab
   bool at_document_marker() const;  // "---" or "..." at the line's start
   bool at_indicator(char c) const { return peek() == c && is_blank_or_end(peek(1)); }
@@ -36,10 +36,9 @@ class Cursor {
   void skip_blanks() {
     while (is_blank(peek())) ++at_;
   }
-  void next_line() {
-    ++at_;
-    line_start_ = at_;
-  }
+  void next_line() { enter_line(++at_); }
+  void enter_line(std::size_t start);
+  void skip_to_line_end() { at_ = std::min(text_.find('\n', at_), text_.size()); }
   // White space, comments and line ends up to the next content.
   void skip_separation();
 
@@ -50,6 +49,8 @@ class Cursor {
   bool strict_;  // by the specification, where go-yaml is lenient
   std::size_t at_ = 0;
   std::size_t line_start_ = 0;
+  std::size_t line_text_ = 0;  // where this line's first character stands that is no white space
+  int line_indent_ = 0;
   const char* message_ = nullptr;
   std::size_t failed_at_ = 0;
 };
@@ -118,11 +119,16 @@ class Parser : public Scalars {
   bool name(std::string_view& out, const char* what);
   bool merge(const Properties& outer, Properties& own);
 
-  void emit(EventKind kind, Style style, const Properties& properties, std::string_view value = {});
+  // A node begins at its properties; without any, `at`.
+  void emit(EventKind kind, Style style, const Properties& properties, std::size_t at, std::string_view value = {});
+  void emit(EventKind kind, Style style) { emit(kind, style, {}, at_); }
   bool emit_empty(const Properties& properties) {
-    emit(EventKind::scalar, Style::plain, properties);
+    emit(EventKind::scalar, Style::plain, properties, at_);
     return true;
   }
+  // What was read last, from the event `index` on, is the first key of a map that begins at `at`.
+  void begin_map_before(std::size_t index, Style style, const Properties& properties, std::size_t at);
+  std::uint32_t keep(const Properties& properties);
   bool deeper() { return ++depth_ <= depth_max_ || fail("nested too deeply"); }
   bool room_for_more() { return out_.events.size() < events_max_ || fail("the document has too many nodes"); }
 

@@ -23,6 +23,7 @@ bool is_null(std::string_view t) {
   return t.empty() || one_of(t, {"~", "null", "Null", "NULL"});
 }
 std::optional<bool> as_bool(std::string_view t) {
+  if (t.size() != 4 && t.size() != 5) return std::nullopt;
   if (one_of(t, {"true", "True", "TRUE"})) return true;
   if (one_of(t, {"false", "False", "FALSE"})) return false;
   return std::nullopt;
@@ -103,7 +104,9 @@ Value number_from(const Whole& whole, std::string_view source) {
     return Value::number(whole.negative ? -size : size, source);
   }
   const auto number = static_cast<std::int64_t>(whole.negative ? 0 - whole.size : whole.size);
-  return std::to_string(number) == source ? Value(number) : Value::number(number, source);
+  char written[24];
+  const std::string_view usual(written, std::to_chars(written, written + sizeof written, number).ptr);
+  return usual == source ? Value(number) : Value::number(number, source);
 }
 
 Value number_from(double number, std::string_view source) {
@@ -112,10 +115,16 @@ Value number_from(double number, std::string_view source) {
 
 Value resolve_go(std::string_view text) {
   if (is_surely_text(text)) return Value(text);
-  if (is_null(text)) return Value();
-  if (const auto truth = as_bool(text)) return Value(*truth);
-  if (const auto number = special_float(text)) return Value::number(*number, text);
-  const char c = text[0];
+  const char c = text.empty() ? '~' : text[0];
+  if (const char lower = static_cast<char>(c | 0x20); lower >= 'a' && lower <= 'z') {
+    if (lower == 'n' && is_null(text)) return Value();
+    if (const auto truth = as_bool(text)) return Value(*truth);
+    return Value(text);
+  }
+  if (c == '~' && is_null(text)) return Value();
+  if (c == '.' || c == '-' || c == '+') {
+    if (const auto number = special_float(text)) return Value::number(*number, text);
+  }
   if (c == '.') {
     if (const auto number = read_float(text)) return number_from(*number, text);
   } else if (is_digit(c) || c == '-' || c == '+') {

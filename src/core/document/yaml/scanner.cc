@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Characters, lines, white space and the five scalar styles.
+#include <array>
+
 #include "core/document/utf8.h"
 #include "core/document/yaml/parser.h"
 
@@ -13,20 +15,17 @@ bool Cursor::fail_at(std::size_t offset, const char* message) {
   return false;
 }
 
-int Cursor::indent_here() const {
-  std::size_t i = line_start_;
+void Cursor::enter_line(std::size_t start) {
+  std::size_t i = start;
   while (i < text_.size() && text_[i] == ' ') ++i;
-  return static_cast<int>(i - line_start_);
-}
-
-bool Cursor::fresh_line() const {
-  for (std::size_t i = at_; i > line_start_; --i) {
-    if (!is_blank(text_[i - 1])) return false;
-  }
-  return true;
+  line_start_ = start;
+  line_indent_ = static_cast<int>(i - start);
+  while (i < text_.size() && is_blank(text_[i])) ++i;
+  line_text_ = i;
 }
 
 bool Cursor::tab_before() const {
+  if (at_ == line_start_ + static_cast<std::size_t>(line_indent_)) return false;
   for (std::size_t i = at_; i > line_start_ && is_blank(text_[i - 1]); --i) {
     if (text_[i - 1] == '\t') return true;
   }
@@ -34,45 +33,64 @@ bool Cursor::tab_before() const {
 }
 
 bool Cursor::at_document_marker() const {
-  if (column() != 0) return false;
+  if (at_ != line_start_ || (peek() != '-' && peek() != '.')) return false;
   const std::string_view three = text_.substr(at_, 3);
   return (three == "---" || three == "...") && is_blank_or_end(peek(3));
 }
 
 void Cursor::skip_separation() {
-  while (true) {
-    const bool spaced = column() == 0 || is_blank(peek()) || is_blank(text_[at_ - 1]);
-    skip_blanks();
-    if (peek() == '#' && spaced) {
-      while (!at_end() && peek() != '\n') ++at_;
-    }
-    if (at_end() || peek() != '\n') return;
+  const bool spaced = at_ == line_start_ || is_blank(peek()) || is_blank(text_[at_ - 1]);
+  skip_blanks();
+  if (peek() == '#' && spaced) skip_to_line_end();
+  while (peek() == '\n') {
     next_line();
+    at_ = line_text_;
+    if (peek() == '#') skip_to_line_end();
   }
 }
 
 // --- plain
 
+namespace {
+
+// What a character may be to a plain scalar.
+enum : std::uint8_t { kMayEndPlain = 1, kMayEndPlainInFlow = 2, kMayNotBeginPlain = 4 };
+
+constexpr auto kInPlain = [] {
+  std::array<std::uint8_t, 256> meanings{};
+  for (const unsigned char c : std::string_view("\n:#")) meanings[c] |= kMayEndPlain | kMayEndPlainInFlow;
+  for (const unsigned char c : std::string_view(",[]{}")) meanings[c] |= kMayEndPlainInFlow;
+  for (const unsigned char c : std::string_view(",[]{}#&*!|>'\"%@`")) meanings[c] |= kMayNotBeginPlain;
+  return meanings;
+}();
+
+bool means(char c, std::uint8_t meaning) {
+  return (kInPlain[static_cast<unsigned char>(c)] & meaning) != 0;
+}
+
+}  // namespace
+
 bool Scalars::can_start_plain(bool flow) const {
   const char c = peek();
   if (is_blank_or_end(c)) return false;
   if (c == '-' || c == '?' || c == ':') return is_plain_safe(peek(1), flow);
-  return std::string_view(",[]{}#&*!|>'\"%@`").find(c) == std::string_view::npos;
+  return !means(c, kMayNotBeginPlain);
 }
 
 // Where the scalar's part of this line ends, without the white space behind it.
 std::size_t Scalars::plain_line_end(bool flow) const {
-  std::size_t i = at_, end = at_;
-  while (i < text_.size() && text_[i] != '\n') {
-    const char c = text_[i];
-    const char next = i + 1 < text_.size() ? text_[i + 1] : '\0';
-    if (c == ':' && !is_plain_safe(next, flow)) break;
-    if (c == '#' && i > line_start_ && is_blank(text_[i - 1])) break;
-    if (flow && is_flow_indicator(c)) break;
-    ++i;
-    if (!is_blank(c)) end = i;
+  const std::uint8_t may_end = flow ? kMayEndPlainInFlow : kMayEndPlain;
+  std::size_t i = at_;
+  for (;; ++i) {
+    while (i < text_.size() && !means(text_[i], may_end)) ++i;
+    if (i >= text_.size()) break;
+    const bool inside = text_[i] == ':'   ? i + 1 < text_.size() && is_plain_safe(text_[i + 1], flow)
+                        : text_[i] == '#' ? i == line_start_ || !is_blank(text_[i - 1])
+                                          : false;
+    if (!inside) break;
   }
-  return end;
+  while (i > at_ && is_blank(text_[i - 1])) --i;
+  return i;
 }
 
 bool Scalars::plain(int indent, bool flow, bool one_line, std::string_view& out) {
@@ -94,14 +112,14 @@ bool Scalars::plain(int indent, bool flow, bool one_line, std::string_view& out)
     }
     const std::size_t saved_at = at_, saved_line = line_start_;
     at_ = next_start;
-    line_start_ = next_start;
+    enter_line(next_start);
     const bool marker = at_document_marker();
     const bool indented = indent_here() > indent || (flow && !strict_);
     at_ = i;
     if (at_end() || marker || !indented || peek() == '#' || plain_line_end(flow) == at_) {
       // A line that begins with ':' as an indicator, or in a flow with ',' or a bracket, is not ours either.
       at_ = saved_at;
-      line_start_ = saved_line;
+      enter_line(saved_line);
       return true;
     }
     if (folded == nullptr) {
@@ -141,8 +159,9 @@ bool Scalars::quoted_line_break(int indent, std::string& out) {
 
 bool Scalars::single_quoted(int indent, std::string_view& out) {
   const std::size_t start = at_++;
-  const std::size_t end = text_.find_first_of("'\n", at_);
-  if (end != std::string_view::npos && text_[end] == '\'' && (end + 1 >= text_.size() || text_[end + 1] != '\'')) {
+  std::size_t end = at_;
+  while (end < text_.size() && text_[end] != '\'' && text_[end] != '\n') ++end;
+  if (end < text_.size() && text_[end] == '\'' && (end + 1 >= text_.size() || text_[end + 1] != '\'')) {
     out = text_.substr(at_, end - at_);
     at_ = end + 1;
     return true;
@@ -169,8 +188,9 @@ bool Scalars::single_quoted(int indent, std::string_view& out) {
 
 bool Scalars::double_quoted(int indent, std::string_view& out) {
   const std::size_t start = at_++;
-  const std::size_t end = text_.find_first_of("\"\\\n", at_);
-  if (end != std::string_view::npos && text_[end] == '"') {
+  std::size_t end = at_;
+  while (end < text_.size() && text_[end] != '"' && text_[end] != '\\' && text_[end] != '\n') ++end;
+  if (end < text_.size() && text_[end] == '"') {
     out = text_.substr(at_, end - at_);
     at_ = end + 1;
     return true;
@@ -261,9 +281,7 @@ bool Scalars::block_header(int& explicit_indent, char& chomping) {
   }
   const bool spaced = is_blank(peek());
   skip_blanks();
-  if (peek() == '#' && spaced) {
-    while (!at_end() && peek() != '\n') ++at_;
-  }
+  if (peek() == '#' && spaced) skip_to_line_end();
   if (!at_end() && peek() != '\n') return fail("unexpected text in the header of a block scalar");
   if (!at_end()) next_line();
   return true;

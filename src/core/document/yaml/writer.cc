@@ -33,6 +33,11 @@ bool is_printable(std::uint32_t c) {
          (c >= 0xE000 && c <= 0xFFFD && c != 0xFEFF);
 }
 
+// A character inside a text that has no meaning beside its neighbours.
+bool is_simple(char c) {
+  return c > 0x20 && c < 0x7F && c != ':' && c != '#';
+}
+
 struct Analysis {
   bool multiline = false, plain = true, single_quoted = true, block = true;
 };
@@ -43,6 +48,11 @@ Analysis analyse(std::string_view t) {
   bool special = false, breaks = false, edge = false, trailing_space = false, break_space = false, space_break = false;
   bool previous_space = false, previous_break = false, after_blank = true;
   for (std::size_t i = 0; i < t.size();) {
+    if (i > 0 && is_simple(t[i])) {
+      previous_space = previous_break = after_blank = false;
+      ++i;
+      continue;
+    }
     const std::size_t width = utf8::sequence_length(t, i);
     const bool before_blank = is_blank_or_end(t, i + width);
     const char c = t[i];
@@ -100,12 +110,13 @@ class Writer {
       list(value, 0, true);
     else
       scalar_or_empty(value, 2);
-    if (out_.empty() || out_.back() != '\n') new_line();
+    if (out_.back() != '\n') new_line();
   }
 
  private:
   void put(std::string_view text) {
     out_ += text;
+    // The column is that of a character; bytes of one behind its first do not count.
     for (const char c : text) column_ += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
   }
   void put_ascii(std::string_view text) {
@@ -156,18 +167,18 @@ class Writer {
     if (simple) {
       string(text, indent + 2, true);
     } else {
-      put("? ");
+      put_ascii("? ");
       string(text, indent + 2, false);
       indent_to(indent);
     }
-    put(":");
+    put_ascii(":");
     return simple;
   }
 
   void member(const Value& value, int indent, bool simple_key) {
     const bool collection = (value.is_map() || value.is_list()) && !value.empty();
     if (collection && !simple_key) {
-      put(" ");
+      put_ascii(" ");
       if (value.is_map())
         map(value, indent + 2, true);
       else
@@ -177,7 +188,7 @@ class Writer {
     } else if (value.is_list() && !value.empty()) {
       list(value, options_.indent_sequences ? indent + 2 : indent, false);
     } else {
-      put(" ");
+      put_ascii(" ");
       scalar_or_empty(value, indent + 2);
     }
   }
@@ -186,7 +197,7 @@ class Writer {
     for (const Value& item : value.items()) {
       if (!on_line) indent_to(indent);
       on_line = false;
-      put("- ");
+      put_ascii("- ");
       if (item.is_map() && !item.empty())
         map(item, indent + 2, true);
       else if (item.is_list() && !item.empty())
@@ -200,25 +211,25 @@ class Writer {
   void scalar_or_empty(const Value& value, int indent) {
     switch (value.kind()) {
       case ValueKind::null:
-        put("null");
+        put_ascii("null");
         return;
       case ValueKind::boolean:
-        put(value.as_bool() ? "true" : "false");
+        put_ascii(value.as_bool() ? "true" : "false");
         return;
       case ValueKind::integer:
-        put(value.scalar_text());
+        put_ascii(value.scalar_text());
         return;
       case ValueKind::floating:
-        put(document::yaml_number(value.as_double()));
+        put_ascii(document::yaml_number(value.as_double()));
         return;
       case ValueKind::string:
         string(value.as_string(), indent, false);
         return;
       case ValueKind::list:
-        put("[]");
+        put_ascii("[]");
         return;
       case ValueKind::map:
-        put("{}");
+        put_ascii("{}");
         return;
     }
   }
@@ -250,16 +261,18 @@ class Writer {
   bool line_full() const { return options_.line_width > 0 && column_ > options_.line_width; }
 
   void plain(std::string_view t, int indent, bool breaks_allowed) {
-    bool after_space = false;
+    if (!breaks_allowed || options_.line_width <= 0) return put(t);
     for (std::size_t i = 0; i < t.size();) {
-      const std::size_t width = utf8::sequence_length(t, i);
-      const bool space = is_space(t[i]);
-      if (space && breaks_allowed && !after_space && line_full() && !(i + 1 < t.size() && is_space(t[i + 1])))
+      const std::size_t word_end = std::min(t.find(' ', i), t.size());
+      put(t.substr(i, word_end - i));
+      std::size_t next = word_end;
+      while (next < t.size() && is_space(t[next])) ++next;
+      // A single space may become a line's end, several stay.
+      if (next == word_end + 1 && line_full())
         indent_to(indent);
       else
-        put(t.substr(i, width));
-      after_space = space;
-      i += width;
+        put_ascii(t.substr(word_end, next - word_end));
+      i = next;
     }
   }
 
@@ -335,8 +348,8 @@ class Writer {
     for (std::size_t at = 0; at < t.size();) {
       const std::size_t end = std::min(t.find('\n', at), t.size());
       if (end > at) {
-        put(std::string(static_cast<std::size_t>(indent), ' '));
-        put(t.substr(at, end - at));
+        out_.append(static_cast<std::size_t>(indent), ' ').append(t, at, end - at);
+        column_ = indent + 1;  // a line was begun
       }
       if (end < t.size()) new_line();
       at = end + 1;
