@@ -232,8 +232,7 @@ Result<void> walk(Value& node, std::span<const std::string> path, const FieldSpe
   const bool list_expected = name.ends_with("[]");
   if (list_expected) name.remove_suffix(2);
   const bool makes = spec.create && create != Create::nothing && !list_expected;
-  const Value* present = node.find(name);
-  if (present == nullptr && !makes) return {};
+  if (!makes && !node.contains(name)) return {};
   Value& next = node.edit(name);
   if (next.is_null() && makes && (path.size() > 1 || create == Create::map)) next = Value::map();
   return walk(next, path.subspan(1), spec, create, change);

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "delivery/render/kustomize/place_tree.h"
 #include "delivery/render/kustomize/stages.h"
 
 namespace caisson::render::kustomize_impl {
@@ -143,6 +144,11 @@ class Reference {
 
   Candidates candidates(const std::string& name) const {
     Candidates out = resources_.named(name);
+    // One name is often that of several kinds: told apart before more is made of them.
+    keep_if(out, [&](const Resource& resource) {
+      return std::any_of(resource.previous.begin(), resource.previous.end(),
+                         [&](const Id& id) { return target_.kind.empty() || id.gvk.kind == target_.kind; });
+    });
     keep_if(out, [&](const Resource& resource) { return referrer_.reaches(resource); });
     return out;
   }
@@ -190,18 +196,22 @@ class Reference {
 };
 
 // The field specifications that concern a kind: few of all.
-struct Concern {
-  const NameReference* reference;
-  Place place;
+struct Concerns {
+  PlaceTree tree;
+  std::vector<const NameReference*> references;  // of each place
 };
 
-std::vector<Concern> concerns_of(const TransformerConfig& config, const Gvk& gvk) {
-  std::vector<Concern> out;
+Concerns concerns_of(const TransformerConfig& config, const Gvk& gvk) {
+  Concerns out;
+  std::vector<Place> places;
   for (const NameReference& reference : config.references) {
     for (const FieldSpec& spec : reference.referrers) {
-      if (gvk.selected_by(spec.gvk)) out.push_back({&reference, {&spec, split_path(spec.path, '/')}});
+      if (!gvk.selected_by(spec.gvk)) continue;
+      places.push_back({&spec, split_path(spec.path, '/')});
+      out.references.push_back(&reference);
     }
   }
+  out.tree = PlaceTree(std::move(places));
   return out;
 }
 
@@ -209,21 +219,21 @@ std::vector<Concern> concerns_of(const TransformerConfig& config, const Gvk& gvk
 
 Result<void> fix_references(const TransformerConfig& config, ResourceMap& resources) {
   Namespaces namespaces(resources);
-  ByKind<std::vector<Concern>> concerns_by_kind;
+  ByKind<Concerns> concerns_by_kind;
   for (Resource& resource : resources.all()) {
     // The kind as it was at first, in the group and version of now.
     const std::string_view kind =
         resource.previous.empty() ? resource.object["kind"].as_string() : resource.previous[0].gvk.kind;
-    const std::vector<Concern>& concerns = concerns_by_kind.of(
+    const Concerns& concerns = concerns_by_kind.of(
         resource.object["apiVersion"].as_string(), kind, [&](const Gvk& gvk) { return concerns_of(config, gvk); });
-    if (concerns.empty()) continue;
+    if (concerns.references.empty()) continue;
     const Referrer referrer = TRY(Referrer::of(resource));
-    for (const auto& [reference, place] : concerns) {
-      const Reference update(referrer, reference->target, place.spec->path, resources, namespaces);
-      auto done =
-          visit_place(resource.object, place, Create::nothing, [&](Value& value) { return update.update(value); });
-      if (!done.ok()) return std::move(done).error().in(referrer.id().str());
-    }
+    auto done = concerns.tree.visit(resource.object, [&](std::size_t place, Value& value) {
+      const Gvk& target = concerns.references[place]->target;
+      const std::string& path = concerns.tree.places()[place].spec->path;
+      return Reference(referrer, target, path, resources, namespaces).update(value);
+    });
+    if (!done.ok()) return std::move(done).error().in(referrer.id().str());
   }
   return {};
 }

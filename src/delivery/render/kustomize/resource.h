@@ -68,9 +68,10 @@ struct Id {
 
 // kustomize puts one and the same YAML node into every map to which a label or annotation is added at once, so a later
 // change of one of these entries is a change of all. `maps`: where they are, by keys from the root, sorted.
+using MapPath = std::vector<std::string>;
 struct SharedEntry {
   std::string key;
-  std::vector<std::vector<std::string>> maps;
+  std::vector<MapPath> maps;
 };
 
 struct Resource {

@@ -6,7 +6,7 @@
 namespace caisson::render::kustomize_impl {
 namespace {
 
-const Value* entry_at(const Value& object, const std::vector<std::string>& map, const std::string& key) {
+const Value* entry_at(const Value& object, const MapPath& map, const std::string& key) {
   const Value* at = &object;
   for (const std::string& part : map) {
     at = at->find(part);
@@ -15,7 +15,7 @@ const Value* entry_at(const Value& object, const std::vector<std::string>& map, 
   return at->find(key);
 }
 
-void set_entry_at(Value& object, const std::vector<std::string>& map, const std::string& key, const Value& value) {
+void set_entry_at(Value& object, const MapPath& map, const std::string& key, const Value& value) {
   Value* at = &object;
   for (const std::string& part : map) at = &at->edit(part);
   at->set(key, value);
@@ -38,20 +38,24 @@ void follow_shared_entries(Resource& resource, const Value& before) {
   std::erase_if(resource.shared, [](const SharedEntry& entry) { return entry.maps.size() < 2; });
 }
 
-std::vector<SharedEntry> entries_to_share(const Value& object, const Value& pairs, const std::vector<Place>& places) {
-  std::vector<const std::vector<std::string>*> maps;
+std::vector<MapPath> maps_that_share(const std::vector<Place>& places) {
+  std::vector<MapPath> maps;
   for (const Place& place : places) {
     // Entries in the items of lists are left out: a later change moves items.
-    if (place.spec->path.find("[]") == std::string::npos) maps.push_back(&place.path);
+    if (place.spec->path.find("[]") == std::string::npos) maps.push_back(place.path);
   }
+  std::sort(maps.begin(), maps.end());
+  maps.erase(std::unique(maps.begin(), maps.end()), maps.end());
+  return maps;
+}
+
+std::vector<SharedEntry> entries_to_share(const Value& object, const Value& pairs, const std::vector<MapPath>& maps) {
   std::vector<SharedEntry> out;
   if (maps.size() < 2) return out;
-  std::sort(maps.begin(), maps.end(), [](auto* a, auto* b) { return *a < *b; });
-  maps.erase(std::unique(maps.begin(), maps.end(), [](auto* a, auto* b) { return *a == *b; }), maps.end());
   for (const auto& [key, value] : pairs.entries()) {
     SharedEntry entry{std::string(key), {}};
-    for (const auto* map : maps) {
-      if (entry_at(object, *map, entry.key) == nullptr) entry.maps.push_back(*map);
+    for (const MapPath& map : maps) {
+      if (entry_at(object, map, entry.key) == nullptr) entry.maps.push_back(map);
     }
     if (entry.maps.size() > 1) out.push_back(std::move(entry));
   }

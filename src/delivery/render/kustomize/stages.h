@@ -130,8 +130,10 @@ Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMa
 // Entries that are one in kustomize (SharedEntry): to be called when a change is done. `before`: the object as it was;
 // it does not count for a resource without shared entries.
 void follow_shared_entries(Resource& resource, const Value& before);
-// Which of `pairs` the maps at `places` do not have yet, and then, when they were added, to note those that came to be.
-std::vector<SharedEntry> entries_to_share(const Value& object, const Value& pairs, const std::vector<Place>& places);
+// Of places where entries are set, those whose entries are one, once each and sorted.
+std::vector<MapPath> maps_that_share(const std::vector<Place>& places);
+// Which of `pairs` those maps do not have yet, and then, when they were added, to note those that came to be.
+std::vector<SharedEntry> entries_to_share(const Value& object, const Value& pairs, const std::vector<MapPath>& maps);
 void share_new_entries(Resource& resource, std::vector<SharedEntry> added);
 Result<void> set_replicas(const std::string& name, std::int64_t count, const FieldSpecs& specs, ResourceMap& resources);
 Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap& resources);

@@ -165,10 +165,13 @@ Result<void> add_suffix(const std::string& suffix, const FieldSpecs& specs, Reso
 Result<void> set_entries(const Value& pairs, const FieldSpecs& specs, ResourceMap& resources) {
   if (pairs.empty()) return {};
   PlacesByKind by_kind(specs);
+  ByKind<std::vector<MapPath>> shared_by_kind;
   for (Resource& resource : resources.all_same_names()) {
     const std::vector<Place>& places = by_kind.of(resource.object);
+    const std::vector<MapPath>& maps =
+        shared_by_kind.of(resource.object, [&](const Gvk&) { return maps_that_share(places); });
     const Value before = resource.shared.empty() ? Value() : resource.object;
-    std::vector<SharedEntry> shared = entries_to_share(resource.object, pairs, places);
+    std::vector<SharedEntry> shared = entries_to_share(resource.object, pairs, maps);
     for (const Place& place : places) {
       auto done = visit_place(resource.object, place, Create::map, [&](Value& map) -> Result<void> {
         if (!map.is_map() && !map.is_null()) return Error{ErrorCode::invalid, place.spec->path + " is not a map"};
