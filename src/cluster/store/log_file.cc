@@ -62,6 +62,14 @@ Result<void> LogFile::execute(sqlite3* db, const char* sql) const {
   return {};
 }
 
+Result<void> LogFile::run(sqlite3_stmt* statement) const {
+  std::optional<Error> error;
+  if (sqlite3_step(statement) != SQLITE_DONE) error = failure(db_, "write");  // before the reset, which may forget it
+  sqlite3_reset(statement);
+  if (error) return *std::move(error);
+  return {};
+}
+
 Result<sqlite3*> LogFile::connect(int flags) const {
   sqlite3* db = nullptr;
   if (sqlite3_open_v2(path_.c_str(), &db, flags | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK) {
@@ -125,17 +133,18 @@ Result<void> LogFile::prepare_tables() {
                 "PRAGMA application_id=1668509233; PRAGMA user_version=1; COMMIT;"));
     TRY(sync_dir(path_dir(path_)));
   }
-  if (sqlite3_prepare_v3(db_, "INSERT INTO log VALUES(?,?,?,?,?,?,?,?)", -1, SQLITE_PREPARE_PERSISTENT, &insert_,
-                         nullptr) != SQLITE_OK ||
-      sqlite3_prepare_v3(db_, "DELETE FROM log WHERE id=?", -1, SQLITE_PREPARE_PERSISTENT, &erase_, nullptr) !=
-          SQLITE_OK)
-    return failure(db_, "read");
+  for (const auto& [sql, statement] : std::initializer_list<std::pair<const char*, sqlite3_stmt**>>{
+           {"BEGIN IMMEDIATE", &begin_},
+           {"COMMIT", &commit_},
+           {"INSERT INTO log VALUES(?,?,?,?,?,?,?,?)", &insert_},
+           {"DELETE FROM log WHERE id=?", &erase_}})
+    if (sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, nullptr) != SQLITE_OK)
+      return failure(db_, "read");
   return {};
 }
 
 LogFile::~LogFile() {
-  sqlite3_finalize(insert_);
-  sqlite3_finalize(erase_);
+  for (sqlite3_stmt* statement : {begin_, commit_, insert_, erase_}) sqlite3_finalize(statement);
   sqlite3_close(checkpoint_db_);
   sqlite3_close(db_);  // the last connection checkpoints and removes the WAL
 }
@@ -216,9 +225,9 @@ Result<std::string> LogFile::unsealed(const LogRow& row, std::vector<std::pair<s
 }
 
 Result<void> LogFile::in_transaction(const std::function<Result<void>()>& work) {
-  TRY(execute(db_, "BEGIN IMMEDIATE"));
+  TRY(run(begin_));
   auto done = work();
-  if (done.ok()) done = execute(db_, "COMMIT");
+  if (done.ok()) done = run(commit_);
   // A failed COMMIT may have rolled back by itself; asking again then does nothing.
   if (!done.ok() && !sqlite3_get_autocommit(db_)) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
   return done;
@@ -237,10 +246,7 @@ Result<void> LogFile::append(std::span<const LogRow> rows) {
       sqlite3_bind_int(insert_, 6, row.deleted);
       sqlite3_bind_int64(insert_, 7, row.at);
       bind_text(insert_, 8, sealed.empty() ? row.value : std::string_view(sealed));
-      const int code = sqlite3_step(insert_);
-      Error error = code == SQLITE_DONE ? Error{ErrorCode::internal, ""} : failure(db_, "write");
-      sqlite3_reset(insert_);
-      if (code != SQLITE_DONE) return error;
+      TRY(run(insert_));
     }
     return {};
   });
@@ -250,10 +256,7 @@ Result<void> LogFile::erase(std::span<const std::int64_t> ids) {
   return in_transaction([&]() -> Result<void> {
     for (const std::int64_t id : ids) {
       sqlite3_bind_int64(erase_, 1, id);
-      const int code = sqlite3_step(erase_);
-      Error error = code == SQLITE_DONE ? Error{ErrorCode::internal, ""} : failure(db_, "write");
-      sqlite3_reset(erase_);
-      if (code != SQLITE_DONE) return error;
+      TRY(run(erase_));
     }
     return {};
   });

@@ -2,8 +2,8 @@
 // LogFile: the store's SQLite file. One table is the log of all versions that are kept; nothing else knows SQL.
 //
 // Invariant: append returns after the rows are on disk (WAL, synchronous=FULL), or leaves no trace. Threads: load,
-// append and erase by one thread at a time (the writer); checkpoint and backup have connections of their own and may
-// run beside it.
+// append and erase by one thread at a time (who leads the group commit); checkpoint and backup have connections of
+// their own and may run beside it.
 #pragma once
 #include <functional>
 #include <memory>
@@ -56,6 +56,7 @@ class LogFile {
   Result<sqlite3*> connect(int flags) const;
   Result<void> prepare_tables();
   Result<void> execute(sqlite3* db, const char* sql) const;
+  Result<void> run(sqlite3_stmt* statement) const;  // one that gives no rows; ready for the next time
   bool seals(std::string_view resource) const;
   // The row's value as it was given; a row that the first key did not seal goes to `old`, sealed.
   Result<std::string> unsealed(const LogRow& row, std::vector<std::pair<std::int64_t, std::string>>& old) const;
@@ -68,6 +69,8 @@ class LogFile {
   std::optional<Sealer> sealer_;  // there when something is sealed
   sqlite3* db_ = nullptr;
   sqlite3* checkpoint_db_ = nullptr;
+  sqlite3_stmt* begin_ = nullptr;
+  sqlite3_stmt* commit_ = nullptr;
   sqlite3_stmt* insert_ = nullptr;
   sqlite3_stmt* erase_ = nullptr;
   int wal_pages_ = 0;

@@ -2,10 +2,9 @@
 #include "cluster/store/power_loss_test.h"
 
 #include <doctest/doctest.h>
-#include <sqlite3.h>
 
+#include <array>
 #include <atomic>
-#include <cstring>
 #include <thread>
 
 #include "cluster/store/store.h"
@@ -13,123 +12,18 @@
 
 namespace caisson::store::testing {
 namespace {
-
 constexpr std::size_t kSector = 512;
-
-// An open file: ours first, the real VFS's right behind it.
-struct OpenFile {
-  sqlite3_file base;
-  PowerLossDisk* disk;
-  std::string* path;  // null: not watched
-  sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
-  const sqlite3_io_methods& does() { return *real()->pMethods; }
-};
-OpenFile* ours(sqlite3_file* file) {
-  return reinterpret_cast<OpenFile*>(file);
 }
-PowerLossDisk* disk_of(sqlite3_vfs* vfs) {
-  return static_cast<PowerLossDisk*>(vfs->pAppData);
-}
-
-int close_file(sqlite3_file* file) {
-  delete std::exchange(ours(file)->path, nullptr);
-  return ours(file)->real()->pMethods ? ours(file)->does().xClose(ours(file)->real()) : SQLITE_OK;
-}
-int read_bytes(sqlite3_file* file, void* to, int size, sqlite3_int64 offset) {
-  return ours(file)->does().xRead(ours(file)->real(), to, size, offset);
-}
-int write_bytes(sqlite3_file* file, const void* from, int size, sqlite3_int64 offset) {
-  OpenFile* f = ours(file);
-  if (f->path) f->disk->wrote(*f->path, offset, {static_cast<const char*>(from), static_cast<std::size_t>(size)});
-  return f->does().xWrite(f->real(), from, size, offset);
-}
-int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
-  OpenFile* f = ours(file);
-  if (f->path) f->disk->truncated(*f->path, size);
-  return f->does().xTruncate(f->real(), size);
-}
-// The real disk is not asked to sync: what counts is the model, and the test is quicker.
-int sync_file(sqlite3_file* file, int flags) {
-  OpenFile* f = ours(file);
-  if (!f->path) return f->does().xSync(f->real(), flags);
-  f->disk->synced(*f->path);
-  return SQLITE_OK;
-}
-
-constexpr sqlite3_io_methods kMethods = {
-    2,
-    close_file,
-    read_bytes,
-    write_bytes,
-    truncate_file,
-    sync_file,
-    [](sqlite3_file* f, sqlite3_int64* size) { return ours(f)->does().xFileSize(ours(f)->real(), size); },
-    [](sqlite3_file* f, int lock) { return ours(f)->does().xLock(ours(f)->real(), lock); },
-    [](sqlite3_file* f, int lock) { return ours(f)->does().xUnlock(ours(f)->real(), lock); },
-    [](sqlite3_file* f, int* out) { return ours(f)->does().xCheckReservedLock(ours(f)->real(), out); },
-    [](sqlite3_file* f, int op, void* arg) { return ours(f)->does().xFileControl(ours(f)->real(), op, arg); },
-    [](sqlite3_file* f) { return ours(f)->does().xSectorSize(ours(f)->real()); },
-    [](sqlite3_file* f) { return ours(f)->does().xDeviceCharacteristics(ours(f)->real()); },
-    [](sqlite3_file* f, int page, int size, int extend, void volatile** out) {
-      return ours(f)->does().xShmMap(ours(f)->real(), page, size, extend, out);
-    },
-    [](sqlite3_file* f, int offset, int n, int flags) {
-      return ours(f)->does().xShmLock(ours(f)->real(), offset, n, flags);
-    },
-    [](sqlite3_file* f) { ours(f)->does().xShmBarrier(ours(f)->real()); },
-    [](sqlite3_file* f, int remove) { return ours(f)->does().xShmUnmap(ours(f)->real(), remove); },
-    nullptr,
-    nullptr};
-
-int open_file(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* out_flags) {
-  PowerLossDisk* disk = disk_of(vfs);
-  OpenFile* f = ours(file);
-  f->disk = disk;
-  f->path = nullptr;
-  f->base.pMethods = nullptr;
-  const int code = disk->real()->xOpen(disk->real(), path, f->real(), flags, out_flags);
-  if (code != SQLITE_OK) return code;
-  if (path && disk->watches(path)) f->path = new std::string(path);
-  f->base.pMethods = &kMethods;
-  return SQLITE_OK;
-}
-int delete_file(sqlite3_vfs* vfs, const char* path, int sync) {
-  disk_of(vfs)->removed(path);
-  return disk_of(vfs)->real()->xDelete(disk_of(vfs)->real(), path, sync);
-}
-
-}  // namespace
 
 PowerLossDisk::PowerLossDisk(PowerLossOptions options)
-    : options_(std::move(options)),
-      real_(sqlite3_vfs_find(nullptr)),
-      vfs_(std::make_unique<sqlite3_vfs>(*real_)),
-      random_(options_.seed) {
-  vfs_->zName = "power-loss";
-  vfs_->szOsFile = real_->szOsFile + static_cast<int>(sizeof(OpenFile));
-  vfs_->pAppData = this;
-  vfs_->xOpen = open_file;
-  vfs_->xDelete = delete_file;
-  vfs_->xAccess = [](sqlite3_vfs* v, const char* path, int flags, int* out) {
-    return disk_of(v)->real()->xAccess(disk_of(v)->real(), path, flags, out);
-  };
-  vfs_->xFullPathname = [](sqlite3_vfs* v, const char* path, int size, char* out) {
-    return disk_of(v)->real()->xFullPathname(disk_of(v)->real(), path, size, out);
-  };
-  sqlite3_vfs_register(vfs_.get(), 1);
-}
-
-PowerLossDisk::~PowerLossDisk() {
-  sqlite3_vfs_unregister(vfs_.get());
-  sqlite3_vfs_register(real_, 1);
-}
+    : WatchedDisk(options.directory), options_(std::move(options)), random_(options_.seed) {}
 
 std::vector<DiskImage> PowerLossDisk::images() const {
   const std::lock_guard lock(mutex_);
   return images_;
 }
 
-void PowerLossDisk::wrote(const std::string& path, std::int64_t offset, std::string_view bytes) {
+void PowerLossDisk::writes(const std::string& path, std::int64_t offset, std::string_view bytes) {
   const std::lock_guard lock(mutex_);
   File& file = files_[path];
   while (!bytes.empty()) {  // as pieces that do not cross a sector's border: each may be lost alone
@@ -141,23 +35,24 @@ void PowerLossDisk::wrote(const std::string& path, std::int64_t offset, std::str
   maybe_image();
 }
 
-void PowerLossDisk::truncated(const std::string& path, std::int64_t size) {
+void PowerLossDisk::truncates(const std::string& path, std::int64_t size) {
   const std::lock_guard lock(mutex_);
   files_[path].pending.push_back({size, "", true});
   maybe_image();
 }
 
-void PowerLossDisk::synced(const std::string& path) {
+bool PowerLossDisk::syncs(const std::string& path) {
   const std::lock_guard lock(mutex_);
   maybe_image();
-  if (!options_.lying_suffix.empty() && path.ends_with(options_.lying_suffix)) return;
+  if (!options_.lying_suffix.empty() && path.ends_with(options_.lying_suffix)) return false;
   File& file = files_[path];
   for (const Change& change : file.pending) apply(file.durable, change);
   file.pending.clear();
   maybe_image();
+  return false;
 }
 
-void PowerLossDisk::removed(const std::string& path) {
+void PowerLossDisk::removes(const std::string& path) {
   const std::lock_guard lock(mutex_);
   files_.erase(path);
 }

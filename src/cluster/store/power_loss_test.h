@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// A disk that loses power, for tests: an SQLite VFS over the real one that remembers, for the files below a directory,
-// what was written and not yet synced. At random calls it takes an image: what the disk could hold after the power
-// failed right then, namely all that was synced and any part of the rest, sector by sector, in any order. The program
-// runs on. Threads: any.
+// A disk that loses power, for tests: it remembers, for the files below a directory, what was written and not yet
+// synced. At random calls it takes an image: what the disk could hold after the power failed right then, namely all
+// that was synced and any part of the rest, sector by sector, in any order. The program runs on. Threads: any.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
-struct sqlite3_file;
-struct sqlite3_vfs;
+#include "cluster/store/watched_disk_test.h"
 
 namespace caisson::store::testing {
 
@@ -30,23 +27,16 @@ struct PowerLossOptions {
 // What a file could hold, by its path.
 using DiskImage = std::map<std::string, std::string>;
 
-// Makes itself the default VFS while it lives. One at a time.
-class PowerLossDisk {
+class PowerLossDisk : public WatchedDisk {
  public:
   explicit PowerLossDisk(PowerLossOptions options);
-  ~PowerLossDisk();
-
   std::vector<DiskImage> images() const;
 
-  // --- for the VFS's functions
-  void wrote(const std::string& path, std::int64_t offset, std::string_view bytes);
-  void truncated(const std::string& path, std::int64_t size);
-  void synced(const std::string& path);
-  void removed(const std::string& path);
-  bool watches(std::string_view path) const {
-    return path.starts_with(options_.directory + "/") && !path.ends_with("-shm");
-  }
-  sqlite3_vfs* real() const { return real_; }
+  void writes(const std::string& path, std::int64_t offset, std::string_view bytes) override;
+  void truncates(const std::string& path, std::int64_t size) override;
+  // The real disk is not asked to sync: what counts is the model, and the test is quicker.
+  bool syncs(const std::string& path) override;
+  void removes(const std::string& path) override;
 
  private:
   struct Change {
@@ -63,8 +53,6 @@ class PowerLossDisk {
   std::string could_hold(const File& file);
 
   const PowerLossOptions options_;
-  sqlite3_vfs* real_ = nullptr;
-  std::unique_ptr<sqlite3_vfs> vfs_;
   mutable std::mutex mutex_;
   std::mt19937 random_;                // guarded by mutex_
   std::map<std::string, File> files_;  // guarded by mutex_

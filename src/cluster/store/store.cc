@@ -21,10 +21,10 @@ constexpr std::size_t kRowsPerCommitMax = 64;     // beyond it a commit's latenc
 constexpr std::size_t kErasedPerCommitMax = 200;  // more stalls writers (docs/benchmarks.md)
 constexpr int kCheckpointPages = 1'000;           // 4 MiB of WAL
 constexpr int kCheckpointRestPages = 4'000;
-constexpr auto kMaintenanceEvery = std::chrono::seconds(10);
+constexpr auto kUpkeepEvery = std::chrono::seconds(10);
 constexpr auto kForgetValuesEvery = std::chrono::minutes(2);
 
-// A change, serialised by the thread that asked for it: the writer has only to fill in the revision.
+// A change, serialised by the thread that asked for it: who writes has only to fill in the revision.
 struct Prepared {
   Change change;
   std::string bytes;
@@ -32,16 +32,30 @@ struct Prepared {
 };
 
 struct Transaction {
-  std::vector<Prepared> steps;
+  enum class Turn { waiting, leads, done };
+  std::vector<Prepared> steps;  // none: upkeep
   std::vector<Applied> applied;
   std::optional<Error> error;
-  std::atomic<bool> done{false};
 
-  void finish() {
-    done = true;
-    done.notify_one();
+  // std::atomic::wait would yield a few times before it sleeps, which costs more than the lock.
+  std::mutex mutex;
+  std::condition_variable told;
+  Turn turn = Turn::waiting;  // GUARDED_BY(mutex)
+
+  void tell(Turn now) {
+    {
+      const std::lock_guard lock(mutex);
+      turn = now;
+    }
+    told.notify_one();
+  }
+  bool wait_for_lead() {
+    std::unique_lock lock(mutex);
+    told.wait(lock, [this] { return turn != Turn::waiting; });
+    return turn == Turn::leads;
   }
 };
+using TransactionPtr = std::shared_ptr<Transaction>;
 
 std::int64_t seconds_of(Time time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
@@ -75,60 +89,58 @@ class SqliteStore : public Store {
   using Overlay = std::map<std::pair<std::string, std::string>, ItemPtr>;  // null: deleted
 
   Result<Prepared> prepare(Change change) const;
-  void write_loop();
-  void write(std::vector<std::shared_ptr<Transaction>>& batch);
+  bool leads(const TransactionPtr& transaction);
+  void lead();
+  std::vector<TransactionPtr> take_batch();
+  void write(const std::vector<TransactionPtr>& batch);
   Result<void> plan(Transaction& transaction, Overlay& overlay, std::int64_t& row) const;
   ItemPtr current(const Key& key, const Overlay& overlay) const;
   ItemPtr item_of(const Prepared& step, Revision revision, const ItemPtr& before) const;
-  void publish(const std::vector<std::shared_ptr<Transaction>>& batch);
-  void maintain();
+  void publish(const std::vector<TransactionPtr>& batch);
+  void trim_history();
+  void forget_values();
   void erase_rows();
   void ask_for_checkpoint();
-  void checkpoint_loop();
+  void upkeep_loop();
 
   std::unique_ptr<LogFile> file_;
   Clock& clock_;
   StoreOptions options_;
 
   mutable std::shared_mutex
-      state_mutex_;  // only the writer thread locks it exclusively, for the length of a map insert
+      state_mutex_;  // only who leads locks it exclusively, for the length of a map insert
   State state_;
   std::uint64_t commits_ = 0, rows_ = 0;
   Delivery delivery_;
   std::string marker_;  // stands for the revision in prepared bytes; nobody can guess it
 
+  // Group commit without a thread of its own: of the transactions that wait, the first one's thread leads, which is to
+  // write them all with one sync, and hands over to the first that came meanwhile.
   std::mutex queue_mutex_;
-  std::condition_variable queue_changed_;
-  std::deque<std::shared_ptr<Transaction>> queue_;
-  bool stopping_ = false;
+  std::deque<TransactionPtr> queue_;  // GUARDED_BY(queue_mutex_)
+  bool led_ = false;                  // GUARDED_BY(queue_mutex_)
 
-  std::mutex checkpoint_mutex_;
-  std::condition_variable checkpoint_changed_;
-  bool checkpoint_wanted_ = false, checkpoint_stopping_ = false;
+  std::mutex upkeep_mutex_;
+  std::condition_variable upkeep_changed_;
+  bool checkpoint_wanted_ = false, stopping_ = false;  // GUARDED_BY(upkeep_mutex_)
   std::atomic<bool> checkpoint_running_{false};
-  int checkpointed_pages_ = 0;
 
-  // Of the writer thread alone.
+  // Of who leads.
+  int checkpointed_pages_ = 0;
   std::int64_t last_row_ = 0;
-  Duration forgot_values_{}, maintained_{};
+  Duration forgot_values_{}, trimmed_{};
   bool failing_ = false;
 
-  std::thread writer_, checkpointer_;
+  std::thread upkeep_;
 };
 
 SqliteStore::~SqliteStore() {
   {
-    const std::lock_guard lock(queue_mutex_);
+    const std::lock_guard lock(upkeep_mutex_);
     stopping_ = true;
   }
-  queue_changed_.notify_all();
-  if (writer_.joinable()) writer_.join();
-  {
-    const std::lock_guard lock(checkpoint_mutex_);
-    checkpoint_stopping_ = true;
-  }
-  checkpoint_changed_.notify_all();
-  if (checkpointer_.joinable()) checkpointer_.join();
+  upkeep_changed_.notify_all();
+  if (upkeep_.joinable()) upkeep_.join();
 }
 
 Result<void> SqliteStore::load() {
@@ -147,8 +159,7 @@ Result<void> SqliteStore::load() {
 
 void SqliteStore::start() {
   forgot_values_ = clock_.monotonic();
-  writer_ = std::thread([this] { write_loop(); });
-  checkpointer_ = std::thread([this] { checkpoint_loop(); });
+  upkeep_ = std::thread([this] { upkeep_loop(); });
 }
 
 // --- reading
@@ -241,44 +252,58 @@ Result<std::vector<ItemPtr>> SqliteStore::commit(std::vector<Change> changes) {
     transaction->steps.push_back(std::move(step));
   }
   if (transaction->steps.empty()) return std::vector<ItemPtr>{};
-  {
-    const std::lock_guard lock(queue_mutex_);
-    queue_.push_back(transaction);
-  }
-  queue_changed_.notify_one();
-  transaction->done.wait(false);
+  if (leads(transaction)) lead();
   if (transaction->error) return *std::move(transaction->error);
   std::vector<ItemPtr> written;
   for (Applied& applied : transaction->applied) written.push_back(std::move(applied.item));
   return written;
 }
 
-// --- writing: the writer thread
+// --- writing: the thread that leads
 
-void SqliteStore::write_loop() {
-  std::unique_lock lock(queue_mutex_);
-  while (true) {
-    if (queue_.empty() && !stopping_) queue_changed_.wait_for(lock, kMaintenanceEvery);
-    if (queue_.empty() && stopping_) return;
-    std::vector<std::shared_ptr<Transaction>> batch;
-    std::size_t rows = 0;
-    while (!queue_.empty() && (batch.empty() || rows + queue_.front()->steps.size() <= kRowsPerCommitMax)) {
-      rows += queue_.front()->steps.size();
-      batch.push_back(std::move(queue_.front()));
-      queue_.pop_front();
-    }
-    lock.unlock();
-    if (!batch.empty()) write(batch);
-    erase_rows();
-    maintain();
-    lock.lock();
+// Waits until somebody wrote the transaction (false), or until it is this thread's turn to write.
+bool SqliteStore::leads(const TransactionPtr& transaction) {
+  {
+    const std::lock_guard lock(queue_mutex_);
+    queue_.push_back(transaction);
+    if (!std::exchange(led_, true)) return true;
   }
+  return transaction->wait_for_lead();
+}
+
+// The first that waits is this thread's own.
+void SqliteStore::lead() {
+  const std::vector<TransactionPtr> batch = take_batch();
+  if (batch.front()->steps.empty())
+    forget_values();
+  else
+    write(batch);
+  erase_rows();
+  trim_history();
+  const std::lock_guard lock(queue_mutex_);
+  if (queue_.empty())
+    led_ = false;
+  else
+    queue_.front()->tell(Transaction::Turn::leads);
+}
+
+std::vector<TransactionPtr> SqliteStore::take_batch() {
+  std::vector<TransactionPtr> batch;
+  std::size_t rows = 0;
+  const std::lock_guard lock(queue_mutex_);
+  do {
+    rows += queue_.front()->steps.size();
+    batch.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  } while (rows > 0 && !queue_.empty() && !queue_.front()->steps.empty() &&
+           rows + queue_.front()->steps.size() <= kRowsPerCommitMax);
+  return batch;
 }
 
 ItemPtr SqliteStore::current(const Key& key, const Overlay& overlay) const {
   const auto it = overlay.find({key.resource, key.path()});
   if (it != overlay.end()) return it->second;
-  const Stored* stored = state_.find(key.resource, key.path());  // the writer alone changes state_: no lock to read it
+  const Stored* stored = state_.find(key.resource, key.path());  // who leads alone changes state_: no lock to read it
   return stored ? stored->item : nullptr;
 }
 
@@ -320,18 +345,18 @@ Result<void> SqliteStore::plan(Transaction& transaction, Overlay& overlay, std::
   return {};
 }
 
-void SqliteStore::write(std::vector<std::shared_ptr<Transaction>>& batch) {
+void SqliteStore::write(const std::vector<TransactionPtr>& batch) {
   const std::int64_t now = seconds_of(clock_.now());
   Overlay overlay;
   std::int64_t row = last_row_;
   std::vector<LogRow> rows;
-  std::vector<std::shared_ptr<Transaction>> planned;
+  std::vector<TransactionPtr> planned;
   for (const auto& transaction : batch) {
     const auto result = plan(*transaction, overlay, row);
     if (!result.ok()) {
       transaction->applied.clear();
       transaction->error = result.error();
-      transaction->finish();
+      transaction->tell(Transaction::Turn::done);
       continue;
     }
     for (Applied& applied : transaction->applied) {
@@ -358,11 +383,11 @@ void SqliteStore::write(std::vector<std::shared_ptr<Transaction>>& batch) {
     if (!std::exchange(failing_, true)) log::error("store cannot write; reads go on", {{"error", written.error()}});
     for (const auto& transaction : planned) transaction->error = written.error();
   }
-  for (const auto& transaction : planned) transaction->finish();
+  for (const auto& transaction : planned) transaction->tell(Transaction::Turn::done);
   ask_for_checkpoint();
 }
 
-void SqliteStore::publish(const std::vector<std::shared_ptr<Transaction>>& batch) {
+void SqliteStore::publish(const std::vector<TransactionPtr>& batch) {
   std::vector<Event> events;
   const std::unique_lock lock(state_mutex_);
   for (const auto& transaction : batch) {
@@ -378,14 +403,16 @@ void SqliteStore::publish(const std::vector<std::shared_ptr<Transaction>>& batch
 
 // --- upkeep
 
-void SqliteStore::maintain() {
+void SqliteStore::trim_history() {
   const Duration now = clock_.monotonic();
-  if (now - maintained_ < kMaintenanceEvery) return;
-  maintained_ = now;
-  {
-    const std::unique_lock lock(state_mutex_);
-    state_.trim(seconds_of(clock_.now()));
-  }
+  if (now - trimmed_ < kUpkeepEvery) return;
+  trimmed_ = now;
+  const std::unique_lock lock(state_mutex_);
+  state_.trim(seconds_of(clock_.now()));
+}
+
+void SqliteStore::forget_values() {
+  const Duration now = clock_.monotonic();
   if (now - forgot_values_ < kForgetValuesEvery) return;
   forgot_values_ = now;
   for (const auto& [name, table] : state_.tables())
@@ -414,23 +441,28 @@ void SqliteStore::ask_for_checkpoint() {
     return;
   }
   {
-    const std::lock_guard lock(checkpoint_mutex_);
+    const std::lock_guard lock(upkeep_mutex_);
     checkpoint_wanted_ = true;
     checkpoint_running_ = true;
   }
-  checkpoint_changed_.notify_one();
+  upkeep_changed_.notify_one();
 }
 
-void SqliteStore::checkpoint_loop() {
-  std::unique_lock lock(checkpoint_mutex_);
+// Checkpoints beside the writers; what needs their turn waits for it as they do.
+void SqliteStore::upkeep_loop() {
+  std::unique_lock lock(upkeep_mutex_);
   while (true) {
-    checkpoint_changed_.wait(lock, [&] { return checkpoint_wanted_ || checkpoint_stopping_; });
-    if (checkpoint_stopping_) return;
-    checkpoint_wanted_ = false;
+    upkeep_changed_.wait_for(lock, kUpkeepEvery, [&] { return checkpoint_wanted_ || stopping_; });
+    if (stopping_) return;
+    const bool checkpoint = std::exchange(checkpoint_wanted_, false);
     lock.unlock();
-    const auto done = file_->checkpoint();
-    if (!done.ok()) log::warning("checkpoint failed", {{"error", done.error()}});
-    checkpoint_running_ = false;
+    if (checkpoint) {
+      const auto done = file_->checkpoint();
+      if (!done.ok()) log::warning("checkpoint failed", {{"error", done.error()}});
+      checkpoint_running_ = false;
+    } else if (leads(std::make_shared<Transaction>())) {
+      lead();
+    }
     lock.lock();
   }
 }

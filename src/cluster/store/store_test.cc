@@ -3,15 +3,12 @@
 #include "cluster/store/store.h"
 
 #include <doctest/doctest.h>
-#include <signal.h>
 #include <sqlite3.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <condition_variable>
 #include <mutex>
-#include <random>
 #include <thread>
 
 #include "core/base/file.h"
@@ -367,49 +364,6 @@ TEST_CASE("a full disk refuses writes by name, reads go on, and room brings writ
   store.reset();
   store = Store::open(dir.path() + "/store.db", clock).value();
   CHECK(static_cast<int>(store->list("things")->items.size()) == written + 1);
-}
-
-TEST_CASE("kill -9 at any moment loses nothing that was acknowledged") {
-  std::mt19937 random(20261121);
-  TempDir dir = TempDir::make("store-kill").value();
-  const std::string path = dir.path() + "/store.db";
-  std::int64_t acknowledged = 0;
-  for (int round = 0; round < 8; ++round) {
-    int pipe_fds[2];
-    REQUIRE(pipe(pipe_fds) == 0);
-    const pid_t child = fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-      // Writes pairs in one transaction and says each number after its acknowledgement.
-      close(pipe_fds[0]);
-      FakeClock clock;
-      auto store = Store::open(path, clock, {.history_revisions_max = 50}).value();
-      for (std::int64_t n = acknowledged + 1;; ++n) {
-        const auto done = store->commit({{.key = key("left"), .value = object("left", n, 500)},
-                                         {.key = key("right"), .value = object("right", n, 500)}});
-        if (!done.ok() || ::write(pipe_fds[1], &n, sizeof n) != sizeof n) _exit(1);
-      }
-    }
-    close(pipe_fds[1]);
-    const std::int64_t stop_at = acknowledged + 1 + static_cast<std::int64_t>(random() % 400);
-    std::int64_t n = 0;
-    while (n < stop_at && ::read(pipe_fds[0], &n, sizeof n) == sizeof n) acknowledged = n;
-    kill(child, SIGKILL);
-    while (::read(pipe_fds[0], &n, sizeof n) == sizeof n) acknowledged = n;  // acknowledged before the signal came
-    close(pipe_fds[0]);
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    REQUIRE(WIFSIGNALED(status));
-    FakeClock clock;
-    auto opened = Store::open(path, clock);
-    REQUIRE_MESSAGE(opened.ok(), opened.error().message);
-    const std::int64_t left = (*opened)->get("things", "a", "left")->value()["spec"]["n"].as_int();
-    const std::int64_t right = (*opened)->get("things", "a", "right")->value()["spec"]["n"].as_int();
-    CHECK(left == right);
-    CHECK(left >= acknowledged);
-    CHECK(left <= acknowledged + 1);  // at most the one that was on its way
-    acknowledged = left;
-  }
 }
 
 TEST_CASE("a file of another program or of a later version is refused by name") {
