@@ -133,8 +133,9 @@ std::string deprecation(std::string_view api_version, std::string_view kind, int
                     std::to_string(found->deprecated) + "+";
   if (found->removed > 0) out += ", unavailable in v1." + std::to_string(found->removed) + "+";
   if (found->replacement.empty()) return out;
-  const std::string_view other = found->replacement_kind.empty() || is_list ? kind : found->replacement_kind;
-  return out + "; use " + std::string(found->replacement) + " " + std::string(other);
+  std::string other(found->replacement_kind.empty() ? kind : found->replacement_kind);
+  if (is_list && !found->replacement_kind.empty()) other += kList;
+  return out + "; use " + std::string(found->replacement) + " " + other;
 }
 
 }  // namespace caisson::render::helm
