@@ -6,7 +6,9 @@ if(CCACHE)
 endif()
 find_program(MOLD mold)
 if(MOLD)
-  add_link_options(-fuse-ld=mold)
+  # As GNU ld does by itself: what only starts, throws or fails lies together, away from what runs, so that a command
+  # touches less of the text.
+  add_link_options(-fuse-ld=mold -Wl,-z,keep-text-section-prefix)
 endif()
 
 add_compile_options(-Wall -Wextra -Wno-missing-field-initializers -fno-plt)

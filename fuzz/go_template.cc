@@ -10,10 +10,10 @@ using namespace caisson;
 using namespace caisson::go_template;
 
 Result<Datum> include(Call& call) {
-  return Datum(TRY(call.execution.include(call.text(0), call[1])));
+  return call.execution.include(call.text(0), call[1]);
 }
 Result<Datum> expand(Call& call) {
-  return Datum(TRY(call.execution.expand(call.text(0), call[1])));
+  return call.execution.expand(call.text(0), call[1]);
 }
 constexpr Function kOwn[] = {{"include", "sa", include}, {"tpl", "sa", expand}};
 

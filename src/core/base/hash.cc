@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/hash.h"
 
+// SHA256_Update itself, not EVP: the first EVP digest of a process fetches OpenSSL's providers, which takes a
+// millisecond and 2 MiB, and each later one several times what hashing a short text does.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
 
 #include <utility>
 
@@ -12,11 +16,11 @@
 
 namespace caisson {
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-  CHECK(EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_), EVP_sha256(), nullptr) == 1);
+Sha256::Sha256() : context_(new SHA256_CTX) {
+  CHECK(SHA256_Init(static_cast<SHA256_CTX*>(context_)) == 1);
 }
 Sha256::~Sha256() {
-  EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_));
+  delete static_cast<SHA256_CTX*>(context_);
 }
 Sha256::Sha256(Sha256&& other) noexcept : context_(std::exchange(other.context_, nullptr)) {}
 Sha256& Sha256::operator=(Sha256&& other) noexcept {
@@ -25,13 +29,12 @@ Sha256& Sha256::operator=(Sha256&& other) noexcept {
 }
 
 void Sha256::update(std::string_view bytes) {
-  CHECK(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size()) == 1);
+  CHECK(SHA256_Update(static_cast<SHA256_CTX*>(context_), bytes.data(), bytes.size()) == 1);
 }
 
 std::string Sha256::finish() {
-  std::string out(32, '\0');
-  CHECK(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), reinterpret_cast<unsigned char*>(out.data()), nullptr) ==
-        1);
+  std::string out(SHA256_DIGEST_LENGTH, '\0');
+  CHECK(SHA256_Final(reinterpret_cast<unsigned char*>(out.data()), static_cast<SHA256_CTX*>(context_)) == 1);
   return out;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `caisson helm`: Helm's sub-commands with Helm's flags, output and exit status.
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,17 +37,17 @@ constexpr FlagSpec kReleaseFlags[] = {
     {"hide-notes", boolean},
 };
 constexpr FlagSpec kQueryFlags[] = {
-    {"output", text, 'o'},     {"all-namespaces", boolean, 'A'},
-    {"all", boolean, 'a'},     {"short", boolean, 'q'},
-    {"filter", text, 'f'},     {"max", text, 'm'},
-    {"deployed", boolean},     {"failed", boolean},
-    {"pending", boolean},      {"superseded", boolean},
-    {"uninstalled", boolean},  {"uninstalling", boolean},
-    {"revision", text},        {"show-desc", boolean},
-    {"no-headers", boolean},   {"date", boolean, 'd'},
-    {"reverse", boolean, 'r'}, {"template", text},
-    {"offset", text},          {"selector", text, 'l'},
-    {"time-format", text},
+    {"output", text, 'o'},       {"all-namespaces", boolean, 'A'},
+    {"all", boolean, 'a'},       {"short", boolean, 'q'},
+    {"filter", text, 'f'},       {"max", text, 'm'},
+    {"deployed", boolean},       {"failed", boolean},
+    {"pending", boolean},        {"superseded", boolean},
+    {"uninstalled", boolean},    {"uninstalling", boolean},
+    {"revision", text},          {"show-desc", boolean},
+    {"show-resources", boolean}, {"no-headers", boolean},
+    {"date", boolean, 'd'},      {"reverse", boolean, 'r'},
+    {"template", text},          {"offset", text},
+    {"selector", text, 'l'},     {"time-format", text},
 };
 constexpr FlagSpec kShowFlags[] = {{"devel", boolean}};
 constexpr FlagSpec kLintFlags[] = {
@@ -135,7 +136,14 @@ Result<RenderOptions> template_options(const Flags& flags) {
   return options;
 }
 
+// One rendering, and the program ends: what is freed is taken again at once, and would only be faulted in anew.
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+
 Result<void> command_template(const Flags& flags) {
+  keep_freed_memory();
   const NameAndChart target = TRY(name_and_chart(flags, "release-name"));
   RenderOptions options = TRY(template_options(flags));
   options.release.name = target.name;
@@ -154,8 +162,9 @@ Result<void> command_template(const Flags& flags) {
     return error;
   }
   const TemplateOutput output{flags.is_set("no-hooks"), flags.is_set("skip-tests"), flags.all("show-only")};
-  if (flags.has("output-dir")) return write_files(*rendered, flags, output, target.name);
-  return write_all(STDOUT_FILENO, TRY(template_output(*rendered, rendered->manifest, output)));
+  RenderedChart result = std::move(rendered).value();
+  if (flags.has("output-dir")) return write_files(result, flags, output, target.name);
+  return write_all(STDOUT_FILENO, TRY(template_output(result, std::move(result.manifest), output)));
 }
 
 // What the command takes: flags of its own, and the groups of helm_common.h.

@@ -82,13 +82,14 @@ Result<void> print_document(const Value& value, const std::string& format) {
   return Error{ErrorCode::bad_request, "invalid format type: " + format};
 }
 
-Value release_json(const Release& release) {
+Value release_json(const Release& release, const std::vector<ResourceGroup>& resources) {
   Value info{{"first_deployed", release.first_deployed},
              {"last_deployed", release.last_deployed},
              {"deleted", release.deleted},
              {"description", release.description},
              {"status", release.status}};
   if (!release.notes.empty()) info.set("notes", release.notes);
+  for (const ResourceGroup& group : resources) info.edit("resources").set(group.key, Value(group.objects));
   Value out{{"name", release.name}, {"info", std::move(info)}, {"chart", release.chart}};
   if (!release.config.empty()) out.set("config", release.config);
   out.set("manifest", release.manifest);
@@ -174,6 +175,10 @@ std::string values_text(const Value& values) {
   return values.empty() ? "null\n" : yaml::write(values, {.sort_keys = true});
 }
 
+std::string both_values(const Value& given, const Value& computed) {
+  return "USER-SUPPLIED VALUES:\n" + values_text(given) + "\nCOMPUTED VALUES:\n" + values_text(computed) + "\n";
+}
+
 Result<void> get_values(const Release& release, const Flags& flags) {
   const bool all = flags.is_set("all");
   const Value values = all ? TRY(computed_values(release)) : release.config;
@@ -204,8 +209,7 @@ Result<void> get_all(const Release& release) {
                     "\nNAMESPACE: " + release.ns + "\nSTATUS: " + release.status +
                     "\nREVISION: " + std::to_string(release.version) + "\nCHART: " + metadata["name"].str() +
                     "\nVERSION: " + metadata["version"].str() + "\nAPP_VERSION: " + metadata["appVersion"].str() + "\n";
-  out += "USER-SUPPLIED VALUES:\n" + values_text(release.config) + "\nCOMPUTED VALUES:\n" +
-         values_text(TRY(computed_values(release))) + "\nHOOKS:\n" + hooks_text(release) + "MANIFEST:\n" +
+  out += both_values(release.config, TRY(computed_values(release))) + "HOOKS:\n" + hooks_text(release) + "MANIFEST:\n" +
          release.manifest + "\n";
   if (!release.notes.empty()) out += "NOTES:\n" + std::string(trim(release.notes)) + "\n";
   return write_all(STDOUT_FILENO, out);
@@ -227,13 +231,15 @@ std::string tests_text(const Release& release) {
 }  // namespace
 
 Result<void> print_release(const Release& release, const ReleaseView& view) {
-  if (view.format == "json" || view.format == "yaml") return print_document(release_json(release), view.format);
+  if (view.format == "json" || view.format == "yaml")
+    return print_document(release_json(release, view.resources), view.format);
   std::string out = "NAME: " + release.name + "\nLAST DEPLOYED: " + plain_time(release.last_deployed) +
                     "\nNAMESPACE: " + release.ns + "\nSTATUS: " + release.status +
                     "\nREVISION: " + std::to_string(release.version) + "\n";
   if (view.show_description) out += "DESCRIPTION: " + release.description + "\n";
-  out += tests_text(release);
-  if (release.description == "Dry run complete")
+  out += resources_text(view.resources) + tests_text(release);
+  if (view.debug) out += both_values(release.config, TRY(computed_values(release)));
+  if (release.description == "Dry run complete" || view.debug)
     out += "HOOKS:\n" + hooks_text(release) + "MANIFEST:\n" + release.manifest + "\n";
   if (!view.hide_notes && !release.notes.empty()) out += "NOTES:\n" + std::string(trim(release.notes)) + "\n";
   std::fflush(stdout);
@@ -298,7 +304,10 @@ Result<void> command_helm_history(const Flags& flags) {
 Result<void> command_helm_status(const Flags& flags) {
   if (flags.arguments().size() != 1) return Error{ErrorCode::bad_request, "\"helm status\" requires 1 argument"};
   const Found found = TRY(find_release(flags.arguments()[0], flags));
-  return print_release(found.release, {false, flags.is_set("show-desc"), flags.text("output", "table")});
+  ReleaseView view{false, flags.is_set("show-desc"), flags.text("output", "table")};
+  if (flags.is_set("show-resources"))
+    view.resources = TRY(release_resources(found.session, found.release, view.format == "table"));
+  return print_release(found.release, view);
 }
 
 Result<void> command_helm_get(const Flags& flags) {

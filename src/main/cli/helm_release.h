@@ -17,10 +17,23 @@ Result<HelmSession> connect_helm(const Flags& flags);
 // .Capabilities and `lookup` from the cluster. The session must outlive `options`.
 Result<void> use_cluster(const HelmSession& session, render::helm::RenderOptions& options);
 
+// The live objects of a release of one "VERSION/KIND"; under "v1/Pod(related)" the pods that its workloads select.
+struct ResourceGroup {
+  std::string key;
+  std::vector<Value> objects;  // or tables of the API server
+};
+// In the order of the manifest (Helm's own is random); objects that are gone are left out. Errors: not_found for a kind
+// that the cluster does not have.
+Result<std::vector<ResourceGroup>> release_resources(const HelmSession& session, const render::helm::Release& release,
+                                                     bool tables);
+std::string resources_text(const std::vector<ResourceGroup>& groups);  // REQUIRES: tables
+
 // What `status`, `install` and `upgrade` print of a release.
 struct ReleaseView {
   bool hide_notes = false, show_description = false;
   std::string format;  // "", "json", "yaml"
+  bool debug = false;  // values, hooks and manifest too
+  std::vector<ResourceGroup> resources = {};
 };
 Result<void> print_release(const render::helm::Release& release, const ReleaseView& view);
 

@@ -80,7 +80,7 @@ Result<Work> prepare_work(const Flags& flags) {
 }
 
 ReleaseView view_of(const Flags& flags) {
-  return {flags.is_set("hide-notes"), false, flags.text("output", "table")};
+  return {flags.is_set("hide-notes"), false, flags.text("output", "table"), flags.is_set("debug")};
 }
 
 Result<Chart> chart_to_install(const std::string& path, const Flags& flags) {
@@ -199,7 +199,7 @@ Result<void> command_helm_test(const Flags& flags) {
   Work work = TRY(prepare_work(flags));
   work.options.name = TRY(one_argument(flags, "test"));
   const Release release = TRY(work.actions().test(work.options));
-  return print_release(release, {true, false, ""});
+  return print_release(release, {flags.is_set("hide-notes"), false, "", flags.is_set("debug")});
 }
 
 // What an upgrade would change of the release's manifest.

@@ -18,10 +18,10 @@ using namespace caisson::go_template;
 namespace {
 
 Result<Datum> include(Call& call) {
-  return Datum(TRY(call.execution.include(call.text(0), call[1])));
+  return call.execution.include(call.text(0), call[1]);
 }
 Result<Datum> expand(Call& call) {
-  return Datum(TRY(call.execution.expand(call.text(0), call[1])));
+  return call.execution.expand(call.text(0), call[1]);
 }
 Result<Datum> lookup(Call&) {
   return Datum(make<Map>());

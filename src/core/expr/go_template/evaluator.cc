@@ -204,7 +204,7 @@ Result<Evaluator::Flow> Evaluator::iteration(Range& range, Slot index, Slot item
 }
 
 Result<Evaluator::Flow> Evaluator::walk_template(const Slot& dot, const TemplateNode& node) {
-  const Tree* tree = set_.find(node.name);
+  const Tree* tree = TRY(execution_.find(set_, node.name));
   if (!tree) return fail("template " + quote(node.name) + " not defined");
   const std::size_t depth_max = execution_.options().limits.depth_max;
   if (depth_ >= depth_max) return fail("exceeded maximum template depth (" + std::to_string(depth_max) + ")");

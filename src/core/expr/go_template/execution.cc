@@ -16,6 +16,14 @@ struct Execution::State {
   NameMap<std::size_t> includes;  // by name: how many are open
   std::size_t expansions = 0;     // of `tpl`: how many are open
   std::vector<Ref<Map>> edited;
+  // What the open templates have written: each begins where the one that calls it has come to, and takes its own away.
+  std::string out;
+  struct Text {
+    std::shared_ptr<const std::string> text;
+    std::unique_ptr<Set> parsed;  // null before
+  };
+  NameMap<Text> texts;  // see add_text
+  NameMap<std::unique_ptr<Kept>> kept;
   // Texts of `tpl`, parsed: by the set they were parsed over, and the text.
   std::unordered_map<const Set*, std::map<std::string, std::unique_ptr<Set>, std::less<>>> layers;
 };
@@ -36,20 +44,32 @@ class Replaced {
   T before_;
 };
 
-Result<std::string> evaluate(Execution& execution, const Set& set, const Tree& tree, const Datum& data) {
-  std::string out;
-  Result<void> result;
-  const Datum nothing;  // Go's Execute takes an interface {}: a nil one has no type any more
-  const Datum& dot = data.kind() == Kind::interface ? nothing : data;
-  const auto work = [&] { result = Evaluator(execution, set, tree, out, 0).run(dot); };
-  if (stack_is_short()) {
-    on_fresh_stack(work);
-  } else {
-    work();
+// Runs `tree` at the end of `out`, which holds its output until the scope ends.
+class Output {
+ public:
+  explicit Output(std::string& out) : out_(out), start_(out.size()) {}
+  ~Output() { out_.resize(start_); }
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  Result<std::string_view> of(Execution& execution, const Set& set, const Tree& tree, const Datum& data) {
+    Result<void> result;
+    const Datum nothing;  // Go's Execute takes an interface {}: a nil one has no type any more
+    const Datum& dot = data.kind() == Kind::interface ? nothing : data;
+    const auto work = [&] { result = Evaluator(execution, set, tree, out_, 0).run(dot); };
+    if (stack_is_short()) {
+      on_fresh_stack(work);
+    } else {
+      work();
+    }
+    TRY(std::move(result));
+    return std::string_view(out_).substr(start_);
   }
-  TRY(std::move(result));
-  return out;
-}
+
+ private:
+  std::string& out_;
+  const std::size_t start_;
+};
 
 Error no_template(const Set& set, std::string_view name) {
   return Error{ErrorCode::invalid,
@@ -72,25 +92,51 @@ Execution::~Execution() {
 }
 
 Result<std::string> Execution::run(std::string_view name, const Datum& data) {
-  const Tree* tree = set().find(name);
+  const auto text = state_->texts.find(name);
+  const bool was_parsed = text == state_->texts.end() || text->second.parsed != nullptr;
+  const Tree* tree = TRY(find(set(), name));
   if (!tree) return no_template(set(), name);
-  return evaluate(*this, set(), *tree, data);
+  Output output(state_->out);
+  const auto written = output.of(*this, set(), *tree, data);
+  if (!was_parsed) text->second.parsed.reset();
+  return std::string(TRY(written));
 }
 
-Result<std::string> Execution::include(std::string_view name, const Datum& data) {
+void Execution::add_text(std::string_view name, std::shared_ptr<const std::string> text) {
+  state_->texts.insert_or_assign(std::string(name), State::Text{std::move(text), nullptr});
+}
+
+Result<const Tree*> Execution::find(const Set& set, std::string_view name) {
+  if (const Tree* tree = set.find(name)) return tree;
+  const auto found = state_->texts.find(name);
+  if (found == state_->texts.end()) return nullptr;
+  State::Text& text = found->second;
+  if (!text.parsed) {
+    auto layer = std::make_unique<Set>(set_.layer());
+    TRY(layer->parse_shared(name, text.text));
+    text.parsed = std::move(layer);
+  }
+  return text.parsed->find(name);
+}
+
+Result<Datum> Execution::include(std::string_view name, const Datum& data) {
   auto found = state_->includes.find(name);
   if (found == state_->includes.end()) found = state_->includes.emplace(std::string(name), 0).first;
   if (found->second > options_.limits.include_depth_max) {
     return Error{ErrorCode::invalid, "rendering template has a nested reference name: " + std::string(name) +
                                          ": unable to execute template"};
   }
-  ++found->second;
-  auto out = run(name, data);
-  --found->second;
-  return out;
+  const Tree* tree = TRY(find(set(), name));
+  if (!tree) return no_template(set(), name);
+  std::size_t& open = found->second;  // stays in its place while others are added
+  ++open;
+  Output output(state_->out);
+  const auto written = output.of(*this, set(), *tree, data);
+  --open;
+  return Datum(TRY(written));
 }
 
-Result<std::string> Execution::expand(std::string_view text, const Datum& data) {
+Result<Datum> Execution::expand(std::string_view text, const Datum& data) {
   // Go has no limit here but its stack, and a text that expands itself ends Helm with a fatal error.
   const std::size_t depth_max = options_.limits.include_depth_max;
   if (state_->expansions >= depth_max)
@@ -107,9 +153,12 @@ Result<std::string> Execution::expand(std::string_view text, const Datum& data) 
   }
   const Set& layer = *found->second;
   const Replaced<const Set*> current(state_->current, &layer);
-  auto out = evaluate(*this, layer, *layer.alone(), data);
-  if (!out.ok()) return std::move(out).error().in("error during tpl function execution for " + quote(text));
-  return replace_all(std::move(out).value(), "<no value>", "");
+  Output output(state_->out);
+  auto written = output.of(*this, layer, *layer.alone(), data);
+  if (!written.ok()) return std::move(written).error().in("error during tpl function execution for " + quote(text));
+  constexpr std::string_view kNoValue = "<no value>";
+  if (written->find(kNoValue) == std::string_view::npos) return Datum(*written);
+  return Datum(replace_all(std::string(*written), kNoValue, ""));
 }
 
 const Set& Execution::set() const {
@@ -133,6 +182,12 @@ Result<void> Execution::spend(std::uint64_t steps, std::size_t bytes) {
 
 void Execution::note_edit(const Ref<Map>& map) {
   if (state_->edited.empty() || state_->edited.back().get() != map.get()) state_->edited.push_back(map);
+}
+
+std::unique_ptr<Execution::Kept>& Execution::kept(std::string_view name) {
+  const auto found = state_->kept.find(name);
+  if (found != state_->kept.end()) return found->second;
+  return state_->kept.emplace(std::string(name), nullptr).first->second;
 }
 
 }  // namespace caisson::go_template

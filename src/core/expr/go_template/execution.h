@@ -66,16 +66,23 @@ class Execution {
   // Above a limit: too_large (output) or timeout (steps). Lines and columns are Go's (a column counts bytes from 0).
   Result<std::string> run(std::string_view name, const Datum& data);
 
+  // A template that is parsed when run() names it, and forgotten after that run; one that another template names stays.
+  // What run() gives when the text does not parse is the parser's error. REQUIRES: the text defines no template but
+  // this one, and the set none of this name.
+  void add_text(std::string_view name, std::shared_ptr<const std::string> text);
+  // Of `set`, or of a text that was added. nullptr when there is none. Errors: the parser's.
+  Result<const Tree*> find(const Set& set, std::string_view name);
+
   // --- for functions that are called by a template of this execution
 
   // Helm's `include`: as run(), within the set that the calling template was parsed into; more than
   // limits.include_depth_max of one name within one another is "rendering template has a nested reference name: NAME:
   // unable to execute template".
-  Result<std::string> include(std::string_view name, const Datum& data);
+  Result<Datum> include(std::string_view name, const Datum& data);
   // Helm's `tpl`: parses `text` into a layer over the calling template's set and runs it. "<no value>" is removed from
   // the output. Errors: `cannot parse template "TEXT": …`, `error during tpl function execution for "TEXT": …`.
   // The same text is parsed once per set.
-  Result<std::string> expand(std::string_view text, const Datum& data);
+  Result<Datum> expand(std::string_view text, const Datum& data);
 
   const Set& set() const;  // that of the template which runs now
   const Options& options() const { return options_; }
@@ -85,6 +92,12 @@ class Execution {
   Result<void> spend(std::uint64_t steps, std::size_t bytes = 0);
   // A function that edits a dict says so, so that what holds itself can be freed.
   void note_edit(const Ref<Map>& map);
+
+  // What functions keep from one call to the next (compiled expressions), by a name of theirs; null at first.
+  struct Kept {
+    virtual ~Kept() = default;
+  };
+  std::unique_ptr<Kept>& kept(std::string_view name);
 
   struct State;  // execution.cc
 

@@ -14,10 +14,10 @@ using namespace caisson::go_template;
 namespace {
 
 Result<Datum> include(Call& call) {
-  return Datum(TRY(call.execution.include(call.text(0), call[1])));
+  return call.execution.include(call.text(0), call[1]);
 }
 Result<Datum> expand(Call& call) {
-  return Datum(TRY(call.execution.expand(call.text(0), call[1])));
+  return call.execution.expand(call.text(0), call[1]);
 }
 
 struct Greeter : Host {
@@ -201,6 +201,22 @@ TEST_CASE("one set is executed by several threads") {
   for (std::thread& thread : threads) thread.join();
   for (const std::string& text : out) CHECK(text == out[0]);
   CHECK(out[0].starts_with("= \"a text"));
+}
+
+TEST_CASE("a text that was added is parsed when it is named, by a template or by its caller") {
+  Set set = make_set();
+  REQUIRE(
+      set.parse("a", "{{ include \"late\" . }}{{ template \"late\" 2 }}{{ tpl \"{{ include `late` 3 }}\" . }}").ok());
+  Execution execution(set, {});
+  const auto text = [](const char* of) { return std::make_shared<const std::string>(of); };
+  execution.add_text("late", text("<{{ . }}>"));
+  execution.add_text("broken", text("{{ if }}"));
+  CHECK(message_of(execution.run("late", Datum(0))) == "= <0>");
+  CHECK(message_of(execution.run("a", Datum(1))) == "= <1><2><3>");
+  CHECK(message_of(execution.run("late", Datum(4))) == "= <4>");
+  CHECK(message_of(execution.run("broken", Datum(0))) == "template: broken:1: missing value for if");
+  CHECK(message_of(execution.run("never", Datum(0))) ==
+        "template: no template \"never\" associated with template \"gotpl\"");
 }
 
 TEST_CASE("call calls a function value") {

@@ -34,20 +34,22 @@ constexpr Keyword kKeywords[] = {
 };
 
 TokenType type_of_word(std::string_view word) {
+  constexpr std::size_t kKeywordBytesMax = 8;
+  if (word.size() > kKeywordBytesMax) return TokenType::identifier;
   for (const Keyword& keyword : kKeywords) {
     if (keyword.word[0] == word[0] && keyword.word == word) return keyword.type;
   }
   return TokenType::identifier;
 }
 
-constexpr std::uint8_t kBlank = 1, kWord = 2, kTerminator = 4;  // what a byte below 0x80 is
+constexpr std::uint8_t kBlank = 1, kWord = 2, kTerminator = 4, kDigit = 8;  // what a byte below 0x80 is
 
 constexpr std::array<std::uint8_t, 128> byte_classes() {
   std::array<std::uint8_t, 128> out{};
   for (const char c : kBlanks) out[static_cast<unsigned char>(c)] = kBlank | kTerminator;
   for (const char c : std::string_view(".,|:)(")) out[static_cast<unsigned char>(c)] = kTerminator;
   for (unsigned char c = 0; c < 26; ++c) out['a' + c] = out['A' + c] = kWord;
-  for (unsigned char c = '0'; c <= '9'; ++c) out[c] = kWord;
+  for (unsigned char c = '0'; c <= '9'; ++c) out[c] = kWord | kDigit;
   out['_'] = kWord;
   return out;
 }
@@ -55,6 +57,11 @@ constexpr std::array<std::uint8_t, 128> kClasses = byte_classes();
 
 bool is_blank(std::uint32_t rune) {
   return rune < 0x80 && (kClasses[rune] & kBlank) != 0;
+}
+
+bool starts_word(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte < 0x80 && (kClasses[byte] & (kWord | kDigit)) == kWord;
 }
 
 bool is_word(std::uint32_t rune) {
@@ -133,8 +140,9 @@ int Lexer::line_of(const Token& token) const {
 }
 
 std::size_t Lexer::blanks_from(std::size_t pos) const {
-  const std::size_t end = text_.find_first_not_of(kBlanks, pos);
-  return (end == std::string_view::npos ? text_.size() : end) - pos;
+  std::size_t end = pos;
+  while (end < text_.size() && is_blank(static_cast<unsigned char>(text_[end]))) ++end;
+  return end - pos;
 }
 
 bool Lexer::at_left_marker(std::size_t offset) const {
@@ -237,6 +245,11 @@ Token Lexer::lex_right_delim() {
 }
 
 Token Lexer::lex_inside_action() {
+  if (starts_word(at(0))) return lex_identifier();  // most tokens are words, and words behind a dot
+  if (at(0) == '.' && starts_word(at(1))) {
+    ++pos_;
+    return lex_path(TokenType::field);
+  }
   bool trims = false;
   if (at_right_delim(trims)) return paren_depth_ == 0 ? lex_right_delim() : fail("unclosed left paren");
   const std::size_t before = pos_;

@@ -4,6 +4,7 @@
 #include "artifact/content/compress.h"
 #include "artifact/content/tar.h"
 #include "core/document/json.h"
+#include "delivery/render/helm/deprecated_apis.h"
 #include "delivery/render/helm/render_chart.h"
 
 namespace caisson::render::helm {
@@ -152,6 +153,56 @@ TEST_CASE("a subchart that its parent's Chart.yaml does not name keeps the path 
       *out ==
       "---\n# Source: demo/charts/other/templates/a.yaml\na: other\n"
       "---\n# Source: demo/charts/sub/charts/leaf/templates/b.yaml\nb: demo/charts/sub/charts/leaf/templates/b.yaml\n");
+}
+
+TEST_CASE("what does not parse is told before what fails, wherever it stands") {
+  const std::string fails = "{{ fail \"no\" }}";
+  const auto told = [&](const std::string& path, const std::string& text) {
+    const auto out = rendered({{"c/Chart.yaml", kChart}, {"c/templates/m.yaml", fails}, {path, text}});
+    return out.ok() ? "" : out.error().message;
+  };
+  const std::string broken = "a: {{ .Values.x";
+  CHECK(told("c/templates/a.yaml", broken) == "parse error at (demo/templates/a.yaml:1): unclosed action");
+  CHECK(told("c/templates/z.yaml", broken) == "parse error at (demo/templates/z.yaml:1): unclosed action");
+  CHECK(told("c/templates/_p.tpl", broken) == "parse error at (demo/templates/_p.tpl:1): unclosed action");
+  CHECK(told("c/templates/_d.tpl", "{{- define \"d\" }}" + broken) ==
+        "parse error at (demo/templates/_d.tpl:1): unclosed action");
+  CHECK(told("c/templates/z.yaml", "a: 1") == "execution error at (demo/templates/m.yaml:1:3): no");
+}
+
+TEST_CASE("a template is included by its path, before and after it has run, and may be defined elsewhere") {
+  const std::string sum = "sum: {{ include (print .Template.BasePath \"/m.yaml\") . | trim | quote }}";
+  const auto out = rendered({{"c/Chart.yaml", kChart},
+                             {"c/templates/a.yaml", sum},
+                             {"c/templates/m.yaml", "m: {{ .Template.Name }}"},
+                             {"c/templates/z.yaml", sum}});
+  REQUIRE(out.ok());
+  CHECK(*out ==
+        "---\n# Source: demo/templates/a.yaml\nsum: \"m: demo/templates/a.yaml\"\n"
+        "---\n# Source: demo/templates/m.yaml\nm: demo/templates/m.yaml\n"
+        "---\n# Source: demo/templates/z.yaml\nsum: \"m: demo/templates/z.yaml\"\n");
+  // Files are parsed from the last to the first: what is defined later replaces the file of that name.
+  const std::string define = "{{ define \"demo/templates/m.yaml\" }}m: defined{{ end }}";
+  const auto replaced =
+      rendered({{"c/Chart.yaml", kChart}, {"c/templates/_a.tpl", define}, {"c/templates/m.yaml", "m: 1"}});
+  REQUIRE(replaced.ok());
+  CHECK(*replaced == "---\n# Source: demo/templates/m.yaml\nm: defined\n");
+  const auto kept = rendered({{"c/Chart.yaml", kChart}, {"c/templates/z.tpl", define}, {"c/templates/m.yaml", "m: 1"}});
+  REQUIRE(kept.ok());
+  CHECK(*kept == "---\n# Source: demo/templates/m.yaml\nm: 1\n");
+}
+
+TEST_CASE("a kind that Kubernetes has deprecated is told with what to use instead") {
+  CHECK(deprecation("policy/v1beta1", "PodDisruptionBudget", 37) ==
+        "policy/v1beta1 PodDisruptionBudget is deprecated in v1.21+, unavailable in v1.25+; use policy/v1 "
+        "PodDisruptionBudget");
+  CHECK(deprecation("policy/v1beta1", "PodDisruptionBudget", 20) == "");
+  CHECK(deprecation("v1", "ComponentStatus", 19) == "v1 ComponentStatus is deprecated in v1.19+");
+  CHECK(deprecation("v1", "EndpointsList", 33) ==
+        "v1 EndpointsList is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSliceList");
+  CHECK(deprecation("storage.k8s.io/v1beta1", "CSINodeList", 22).ends_with("use storage.k8s.io/v1 CSINode"));
+  CHECK(deprecation("apps/v1", "Deployment", 37) == "");
+  CHECK(deprecation("example.com/v1beta1", "Ingress", 37) == "");
 }
 
 TEST_CASE("values that JSON cannot hold are refused") {

@@ -19,11 +19,11 @@ struct EngineHost final : go_template::Host {
 };
 
 Result<Datum> call_include(Call& call) {
-  return Datum(TRY(call.execution.include(call.text(0), call[1])));
+  return call.execution.include(call.text(0), call[1]);
 }
 
 Result<Datum> call_tpl(Call& call) {
-  return Datum(TRY(call.execution.expand(call.text(0), call[1])));
+  return call.execution.expand(call.text(0), call[1]);
 }
 
 Result<Datum> call_lookup(Call& call) {
@@ -106,6 +106,26 @@ Error run_error(const Error& error) {
           "execution error at (" + text.substr(first + 2, second - first - 2) + "): " + text.substr(from, end - from)};
 }
 
+// May `text` define templates beside its own? A keyword stands right behind the braces.
+bool may_define(std::string_view text) {
+  constexpr std::string_view kLeft = "{{";
+  for (std::size_t at = 0; (at = text.find(kLeft, at)) != std::string_view::npos;) {
+    at += kLeft.size();
+    const std::size_t word = text.find_first_not_of("- \t\r\n", at);
+    if (word == std::string_view::npos) return false;
+    const std::string_view rest = text.substr(word);
+    if (rest.starts_with("define") || rest.starts_with("block")) return true;
+  }
+  return false;
+}
+
+go_template::Set empty_set() {
+  return {"gotpl",
+          {kFunctions, go_template::helm_functions(), go_template::sprig_functions(), go_template::go_functions()}};
+}
+
+using Outputs = std::map<std::string, std::string>;  // by path
+
 std::string without_no_value(std::string text) {
   constexpr std::string_view kNoValue = "<no value>";
   return text.find(kNoValue) == std::string::npos ? std::move(text) : replace_all(std::move(text), kNoValue, "");
@@ -121,9 +141,7 @@ std::vector<TemplateText> templates_of(const Chart& chart) {
 }
 
 Result<std::shared_ptr<const go_template::Set>> parse_templates(const std::vector<TemplateText>& templates) {
-  auto set = std::make_shared<go_template::Set>(
-      "gotpl", std::vector<go_template::FunctionTable>{kFunctions, go_template::helm_functions(),
-                                                       go_template::sprig_functions(), go_template::go_functions()});
+  auto set = std::make_shared<go_template::Set>(empty_set());
   for (const TemplateText& one : templates) {
     const auto parsed = set->parse_shared(one.path, one.text);
     if (!parsed.ok()) return parse_error(one.path, parsed.error());
@@ -131,10 +149,12 @@ Result<std::shared_ptr<const go_template::Set>> parse_templates(const std::vecto
   return std::shared_ptr<const go_template::Set>(std::move(set));
 }
 
-Result<std::map<std::string, std::string>> run_templates(const go_template::Set& set, const Chart& chart,
-                                                         const Value& values, const ReleaseInfo& release,
-                                                         const Capabilities& capabilities,
-                                                         const EngineOptions& options) {
+namespace {
+
+// `later`: texts that are parsed when they run.
+Result<Outputs> run(const go_template::Set& set, const std::vector<TemplateText>& later, const Chart& chart,
+                    const Value& values, const ReleaseInfo& release, const Capabilities& capabilities,
+                    const EngineOptions& options) {
   EngineHost host(options);
   go_template::Options run_options;
   run_options.missing_key = go_template::MissingKey::zero;
@@ -144,7 +164,8 @@ Result<std::map<std::string, std::string>> run_templates(const go_template::Set&
   std::vector<Renderable> templates = renderables(chart, values, release, capabilities);
   sort_as_helm(templates);
   go_template::Execution execution(set, run_options, &host);
-  std::map<std::string, std::string> out;
+  for (const TemplateText& one : later) execution.add_text(one.path, one.text);
+  Outputs out;
   for (const Renderable& one : templates) {
     set_template(one);
     auto text = execution.run(one.path, one.data);
@@ -152,6 +173,34 @@ Result<std::map<std::string, std::string>> run_templates(const go_template::Set&
     out.emplace(one.path, without_no_value(std::move(text).value()));
   }
   return out;
+}
+
+}  // namespace
+
+Result<Outputs> run_templates(const go_template::Set& set, const Chart& chart, const Value& values,
+                              const ReleaseInfo& release, const Capabilities& capabilities,
+                              const EngineOptions& options) {
+  return run(set, {}, chart, values, release, capabilities, options);
+}
+
+Result<Outputs> render_once(const Chart& chart, const Value& values, const ReleaseInfo& release,
+                            const Capabilities& capabilities, const EngineOptions& options) {
+  const std::vector<TemplateText> templates = templates_of(chart);
+  std::vector<TemplateText> first, later;
+  for (const TemplateText& one : templates) {
+    const bool runs = !path_base(one.path).starts_with('_');
+    (runs && !may_define(*one.text) ? later : first).push_back(one);
+  }
+  const auto set = parse_templates(first);
+  const auto shadowed = [&](const TemplateText& one) { return set.ok() && (*set)->defines(one.path); };
+  if (set.ok() && std::none_of(later.begin(), later.end(), shadowed)) {
+    auto out = run(**set, later, chart, values, release, capabilities, options);
+    if (out.ok()) return out;
+    TRY(parse_templates(templates));  // an error of the parser, in any template, is the one to tell
+    return out;
+  }
+  const auto all = TRY(parse_templates(templates));
+  return run(*all, {}, chart, values, release, capabilities, options);
 }
 
 }  // namespace caisson::render::helm

@@ -45,4 +45,11 @@ Result<std::map<std::string, std::string>> run_templates(const go_template::Set&
                                                          const Capabilities& capabilities,
                                                          const EngineOptions& options);
 
+// Both at once, for one rendering: a template that defines none for others is parsed when it runs and forgotten behind
+// it, which takes a fraction of the memory. Output and errors are the same: what does not parse comes before what
+// fails.
+Result<std::map<std::string, std::string>> render_once(const Chart& chart, const Value& values,
+                                                       const ReleaseInfo& release, const Capabilities& capabilities,
+                                                       const EngineOptions& options);
+
 }  // namespace caisson::render::helm

@@ -4,11 +4,13 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <climits>
 #include <set>
 
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/expr/go_template/semver.h"
+#include "delivery/render/helm/deprecated_apis.h"
 #include "delivery/render/helm/go_text.h"
 #include "delivery/render/helm/json_schema.h"
 #include "delivery/render/helm/render_chart.h"
@@ -237,7 +239,7 @@ std::vector<std::string> documents_of(std::string_view content) {
 }
 
 // False when nothing more can be said of this chart's templates.
-bool lint_content(const std::string& path, const std::string& content, Lint& lint) {
+bool lint_content(const std::string& path, const std::string& content, int kube_minor, Lint& lint) {
   if (trim(content).empty()) return true;
   lint.check(warning, path, indent_trouble(content));
   for (const std::string& document : documents_of(content)) {
@@ -245,6 +247,8 @@ bool lint_content(const std::string& path, const std::string& content, Lint& lin
     if (!lint.check(error, path, object.ok() ? "" : "unable to parse YAML: " + object.error().message)) return false;
     if (object->is_null()) continue;
     lint.check(warning, path, name_trouble(*object));
+    lint.check(warning, path,
+               deprecation((*object)["apiVersion"].as_string(), (*object)["kind"].as_string(), kube_minor));
     lint.check(error, path, selector_trouble(*object, content));
     lint.check(error, path, list_trouble(*object));
   }
@@ -273,6 +277,8 @@ void lint_templates(const Result<Chart>& loaded, const Value& values, const Lint
   if (!lint.check(error, path, set.ok() ? "" : set.error().message)) return;
   Capabilities capabilities = default_capabilities();
   if (options.kube_version) capabilities.kube_version = *options.kube_version;
+  const KubeVersion& kube = capabilities.kube_version;
+  const int kube_minor = kube.major == "1" ? static_cast<int>(parse_int(kube.minor).value_or(0)) : INT_MAX;
   ReleaseInfo release;
   release.name = "test-release";
   release.ns = options.ns;
@@ -293,7 +299,7 @@ void lint_templates(const Result<Chart>& loaded, const Value& values, const Lint
                    : "");
     if (!file.name.ends_with(".yaml")) continue;
     const auto content = rendered->find(loaded->name() + "/" + file.name);
-    if (content != rendered->end() && !lint_content(file.name, content->second, lint)) return;
+    if (content != rendered->end() && !lint_content(file.name, content->second, kube_minor, lint)) return;
   }
 }
 

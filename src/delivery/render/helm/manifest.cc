@@ -168,6 +168,32 @@ Result<void> check_head(const Value& object) {
   return {};
 }
 
+// The separator is Helm's: at the start, or after a line break that no other separator has taken, three dashes and all
+// blanks around them, whatever follows.
+std::vector<std::string_view> document_views(std::string_view text) {
+  text = trim(text);
+  std::vector<std::string_view> out;
+  const auto take = [&](std::string_view document) {
+    if (!document.empty()) out.push_back(trim(document));
+  };
+  std::size_t begin = 0;
+  for (std::size_t at = 0; (at = text.find("---", at)) != std::string_view::npos;) {
+    std::size_t from = at;
+    while (from > begin && is_blank(text[from - 1])) --from;
+    const bool own_line = at == 0 || (at > begin && text[at - 1] == '\n');
+    if (!own_line) {
+      ++at;
+      continue;
+    }
+    take(text.substr(begin, from - begin));
+    begin = at + 3;
+    while (begin < text.size() && is_blank(text[begin])) ++begin;
+    at = begin;
+  }
+  take(text.substr(begin));
+  return out;
+}
+
 Result<void> take_document(const std::string& path, std::string content, Manifests& out,
                            std::vector<std::string>& warnings, Read read, DocumentCache* documents) {
   if (const auto head = read == Read::heads ? scan_head(content) : std::nullopt) {
@@ -200,39 +226,20 @@ bool Hook::has_event(std::string_view event) const {
   return std::find(events.begin(), events.end(), event) != events.end();
 }
 
-// The separator is Helm's: at the start, or after a line break that no other separator has taken, three dashes and all
-// blanks around them, whatever follows.
 std::vector<std::string> split_manifests(std::string_view text) {
-  text = trim(text);
   std::vector<std::string> out;
-  const auto take = [&](std::string_view document) {
-    if (!document.empty()) out.emplace_back(trim(document));
-  };
-  std::size_t begin = 0;
-  for (std::size_t at = 0; (at = text.find("---", at)) != std::string_view::npos;) {
-    std::size_t from = at;
-    while (from > begin && is_blank(text[from - 1])) --from;
-    const bool own_line = at == 0 || (at > begin && text[at - 1] == '\n');
-    if (!own_line) {
-      ++at;
-      continue;
-    }
-    take(text.substr(begin, from - begin));
-    begin = at + 3;
-    while (begin < text.size() && is_blank(text[begin])) ++begin;
-    at = begin;
-  }
-  take(text.substr(begin));
+  for (const std::string_view document : document_views(text)) out.emplace_back(document);
   return out;
 }
 
-Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings,
+Result<Manifests> sort_manifests(std::map<std::string, std::string> files, std::vector<std::string>& warnings,
                                  Read read, DocumentCache* documents) {
   Manifests out;
-  for (const auto& [path, text] : files) {
-    if (path_base(path).starts_with('_') || trim(text).empty()) continue;
-    for (std::string& content : split_manifests(text))
-      TRY(take_document(path, std::move(content), out, warnings, read, documents).in("YAML parse error on " + path));
+  for (auto& [path, text] : files) {
+    if (path_base(path).starts_with('_')) continue;
+    for (const std::string_view content : document_views(text))
+      TRY(take_document(path, std::string(content), out, warnings, read, documents).in("YAML parse error on " + path));
+    std::string().swap(text);
   }
   sort_by_install_order(out.resources);
   std::stable_sort(out.hooks.begin(), out.hooks.end(), [](const Hook& a, const Hook& b) {

@@ -45,7 +45,7 @@ enum class Read { whole, heads };
 
 // `files`: rendered texts by path; partials and empty files are passed over. `documents`: borrowed, may be null.
 // Errors: invalid "YAML parse error on PATH: …". Hooks of unknown events go into `warnings`.
-Result<Manifests> sort_manifests(const std::map<std::string, std::string>& files, std::vector<std::string>& warnings,
+Result<Manifests> sort_manifests(std::map<std::string, std::string> files, std::vector<std::string>& warnings,
                                  Read read = Read::whole, DocumentCache* documents = nullptr);
 
 // By InstallOrder or UninstallOrder; kinds that are in neither come last, by name. Keeps the order within a kind.

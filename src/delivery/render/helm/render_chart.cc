@@ -57,6 +57,14 @@ std::string take_notes(std::map<std::string, std::string>& files, const std::str
   return notes;
 }
 
+Result<std::map<std::string, std::string>> run_all(const Prepared& prepared, const RenderOptions& options) {
+  const Chart& chart = prepared.chart;
+  if (options.templates == nullptr)
+    return render_once(chart, prepared.values, options.release, options.capabilities, options.engine);
+  const auto templates = TRY(options.templates->find_or_parse(chart));
+  return run_templates(*templates, chart, prepared.values, options.release, options.capabilities, options.engine);
+}
+
 bool is_name_label(std::string_view label) {
   const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   return !label.empty() && plain(label.front()) && plain(label.back()) &&
@@ -88,18 +96,18 @@ Result<RenderedChart> render_prepared(const Prepared& prepared, const RenderOpti
     return Error{ErrorCode::invalid,
                  "chart requires kubeVersion: " + wanted + " which is incompatible with Kubernetes " + have};
   }
-  const auto templates =
-      TRY(options.templates ? options.templates->find_or_parse(chart) : parse_templates(templates_of(chart)));
-  auto files =
-      TRY(run_templates(*templates, chart, prepared.values, options.release, options.capabilities, options.engine));
+  auto files = TRY(run_all(prepared, options));
   RenderedChart out;
   out.notes = take_notes(files, chart.name(), options.subchart_notes);
   DocumentCache* const documents = options.templates ? &options.templates->documents() : nullptr;
-  out.manifests = TRY(sort_manifests(files, warnings, options.read, documents));
+  out.manifests = TRY(sort_manifests(std::move(files), warnings, options.read, documents));
   out.crds = crds(chart);
   std::size_t bytes = 0;
-  for (const Manifest& manifest : out.manifests.resources)
+  const auto add_bytes = [&](const Manifest& manifest) {
     bytes += manifest.source.size() + manifest.content.size() + 32;
+  };
+  for (const Manifest& manifest : out.manifests.resources) add_bytes(manifest);
+  for (const Hook& hook : out.manifests.hooks) add_bytes(hook.manifest);  // who prints them adds them behind
   out.manifest.reserve(bytes);
   if (options.include_crds) {
     for (const Crd& crd : out.crds) append_with_source(out.manifest, crd.source, crd.file->data);

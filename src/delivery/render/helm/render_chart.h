@@ -51,8 +51,7 @@ struct TemplateOutput {
 std::vector<const Manifest*> shown_hooks(const RenderedChart& rendered, const TemplateOutput& output);
 // `manifest`: that of `rendered`, or what a post renderer made of it. Errors: not_found "could not find template X in
 // chart".
-Result<std::string> template_output(const RenderedChart& rendered, std::string_view manifest,
-                                    const TemplateOutput& output);
+Result<std::string> template_output(const RenderedChart& rendered, std::string manifest, const TemplateOutput& output);
 
 // Errors: "no name provided"; "invalid release name, must match regex …".
 Result<void> check_release_name(std::string_view name);

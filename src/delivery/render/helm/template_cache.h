@@ -2,6 +2,7 @@
 // Parsed templates, by the digest of their paths and texts: a chart that is rendered again with other values is not
 // parsed again. The least recently used sets go first. A set keeps the files of its charts. Any thread.
 #pragma once
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -24,9 +25,13 @@ class TemplateCache {
  private:
   struct Entry {
     std::string digest;
-    std::size_t bytes;  // of the charts' files: the measure of a set's memory
+    std::vector<TemplateText> templates;  // the very texts of a chart that is rendered again are not hashed again
+    std::size_t bytes;                    // of the charts' files: the measure of a set's memory
     std::shared_ptr<const go_template::Set> set;
   };
+  // The set of the first entry that `is_it`, which becomes the newest; null when there is none.
+  std::shared_ptr<const go_template::Set> find(const std::function<bool(const Entry&)>& is_it);
+
   const std::size_t bytes_max_;
   DocumentCache documents_;
   mutable std::mutex mutex_;

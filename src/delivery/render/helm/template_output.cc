@@ -46,13 +46,13 @@ std::vector<const Manifest*> shown_hooks(const RenderedChart& rendered, const Te
   return out;
 }
 
-Result<std::string> template_output(const RenderedChart& rendered, std::string_view manifest,
-                                    const TemplateOutput& output) {
-  std::string out;
-  out.reserve(manifest.size() + 4096);
-  out.append(trim(manifest)).append("\n");
+Result<std::string> template_output(const RenderedChart& rendered, std::string manifest, const TemplateOutput& output) {
+  std::string out = std::move(manifest);
+  while (!out.empty() && trim(std::string_view(&out.back(), 1)).empty()) out.pop_back();
+  out.erase(0, out.size() - trim(out).size());
+  out += "\n";
   for (const Manifest* hook : shown_hooks(rendered, output))
-    out += "---\n# Source: " + hook->source + "\n" + hook->content + "\n";
+    out.append("---\n# Source: ").append(hook->source).append("\n").append(hook->content).append("\n");
   if (output.show_only.empty()) return out;
   return only(out, output.show_only);
 }

@@ -3,8 +3,10 @@
 // the others panic with a longer text.
 #include <re2/re2.h>
 
+#include <map>
 #include <optional>
 
+#include "core/expr/go_template/execution.h"
 #include "core/expr/go_template/sprig/convert.h"
 #include "core/expr/go_template/sprig/functions.h"
 #include "core/expr/go_template/unicode.h"
@@ -100,6 +102,24 @@ class Regex {
   re2::RE2 compiled_;
 };
 
+// The expressions of one Execution: charts match and replace with the same few again and again.
+struct Compiled final : Execution::Kept {
+  static constexpr std::size_t kMax = 16;
+  std::map<std::string, Regex, std::less<>> by_pattern;
+};
+
+// The first argument. Valid until the next call.
+const Regex& compiled(Call& call) {
+  auto& kept = call.execution.kept("regex");
+  if (!kept) kept = std::make_unique<Compiled>();
+  auto& known = static_cast<Compiled&>(*kept).by_pattern;
+  const std::string_view pattern = call.text(0);
+  const auto found = known.find(pattern);
+  if (found != known.end()) return found->second;
+  if (known.size() >= Compiled::kMax) known.clear();
+  return known.try_emplace(std::string(pattern), pattern).first->second;
+}
+
 Error refused(const Call& call, const Regex& regex) {
   if (call.name.starts_with("must")) return invalid(regex.complaint());
   const std::string_view pattern = call.text(0);
@@ -169,7 +189,7 @@ void expand(std::string& out, std::string_view replacement, const Regex& regex, 
 }
 
 Result<Datum> replaced(Call& call, bool is_literal) {
-  const Regex regex(call.text(0));
+  const Regex& regex = compiled(call);
   if (!regex.ok()) return refused(call, regex);
   const std::string_view text = call.text(1), replacement = call.text(2);
   std::string out;
@@ -202,7 +222,7 @@ Result<Datum> replaced(Call& call, bool is_literal) {
 }  // namespace
 
 Result<Datum> must_regex_match(Call& call) {
-  const Regex regex(call.text(0));
+  const Regex& regex = compiled(call);
   if (!regex.ok()) return invalid(regex.complaint());
   std::vector<std::optional<Span>> groups;
   return Datum(regex.match(call.text(1), 0, groups));
@@ -214,7 +234,7 @@ Result<Datum> regex_match(Call& call) {
 }
 
 Result<Datum> regex_find(Call& call) {
-  const Regex regex(call.text(0));
+  const Regex& regex = compiled(call);
   if (!regex.ok()) return refused(call, regex);
   std::vector<std::optional<Span>> groups;
   if (!regex.match(call.text(1), 0, groups)) return Datum("");
@@ -222,7 +242,7 @@ Result<Datum> regex_find(Call& call) {
 }
 
 Result<Datum> regex_find_all(Call& call) {
-  const Regex regex(call.text(0));
+  const Regex& regex = compiled(call);
   if (!regex.ok()) return refused(call, regex);
   const std::string_view text = call.text(1);
   std::vector<std::string> out;
@@ -240,7 +260,7 @@ Result<Datum> regex_replace_all_literal(Call& call) {
 }
 
 Result<Datum> regex_split(Call& call) {
-  const Regex regex(call.text(0));
+  const Regex& regex = compiled(call);
   if (!regex.ok()) return refused(call, regex);
   const std::string_view text = call.text(1);
   const std::int64_t limit = call[2].as_int();
