@@ -56,7 +56,13 @@ void Connection::set_deadline(Duration from_now) {
   shared_->loop->deadline_moved(deadline);
 }
 
+void Connection::end() {
+  const Lock lock(mutex_);
+  close();
+}
+
 void Connection::on_events(std::uint32_t events) {
+  const Lock lock(mutex_);
   if (state_ == State::closed) return;
   if (state_ == State::handshake) handshake();
   if (state_ != State::handshake && state_ != State::closed) {
@@ -72,10 +78,14 @@ void Connection::on_events(std::uint32_t events) {
 }
 
 void Connection::on_deadline() {
+  const Lock lock(mutex_);
   switch (state_) {
-    case State::head:
+    case State::head: {
       if (!in_.empty()) return refuse(408, "the request head did not arrive in time");
+      const Duration idle = Loop::now() - answered_at_, idle_max = shared_->options.idle_max;
+      if (idle < idle_max) return set_deadline(idle_max - idle);
       return close();
+    }
     case State::body:
       if (transfer_->body_is_full()) return;  // it is the handler that is slow
       transfer_->fail_body(Error{ErrorCode::timeout, "the request body did not arrive in time"});
@@ -83,8 +93,8 @@ void Connection::on_deadline() {
       state_ = State::answer;
       return update_interest();
     case State::answer:
-      if (write_blocked_) close();
-      return;
+      if (write_blocked_) return close();
+      return set_deadline(shared_->options.idle_max);  // the handler is still at it
     default:
       return close();
   }
@@ -149,11 +159,18 @@ Connection::Io Connection::read_once(std::size_t& count) {
   return Io::done;
 }
 
+// Whether another read is worth its call; if it was wrong to say no, epoll tells.
+bool Connection::may_have_more(std::size_t count) const {
+  if (!ssl_) return count == kReadBytes;
+  return state_ == State::body || state_ == State::drain || SSL_has_pending(ssl_.get()) == 1;
+}
+
 bool Connection::fill() {
   for (int reads = 0; wants_bytes(); ++reads) {
     if (reads == kReadsPerEvent) {
       // Bytes inside OpenSSL make no event, so come back by ourselves.
       shared_->loop->post([self = shared_from_this()] {
+        const Lock lock(self->mutex_);
         if (self->state_ == State::closed) return;
         self->fill();
         self->update_interest();
@@ -169,7 +186,7 @@ bool Connection::fill() {
     }
     process();
     if (state_ == State::body) set_deadline(shared_->options.header_time_max);
-    if (!ssl_ && count < kReadBytes) return state_ != State::closed;  // a short read: nothing more now
+    if (!may_have_more(count)) break;
   }
   return state_ != State::closed;
 }
@@ -253,7 +270,7 @@ void Connection::begin_request(RequestHead head, const Framing& framing) {
   auto decoded = decode_path(path.substr(0, question));
   if (!decoded.ok()) return refuse(400, decoded.error().message);
 
-  transfer_ = std::make_shared<Transfer>(shared_->loop, id_, shared_->options.queued_bytes_max);
+  transfer_ = std::make_shared<Transfer>(shared_->loop, id_, weak_from_this(), shared_->options.queued_bytes_max);
   transfer_->keep_alive = wants_keep_alive(head.minor, head.headers) && !shared_->closing;
   transfer_->is_http10 = head.minor == 0;
   transfer_->is_head = head.method == "HEAD";
@@ -268,7 +285,7 @@ void Connection::begin_request(RequestHead head, const Framing& framing) {
   exchange->target = std::move(head.target);
   exchange->headers = std::move(head.headers);
   exchange->peer = peer_;
-  deadline = Duration::max();
+  set_deadline(shared_->options.idle_max);  // moved on while the handler works; then it is the idle connection's
   state_ = decoder_.done() ? State::answer : State::body;
   if (state_ == State::body) {
     set_deadline(shared_->options.header_time_max);
@@ -297,7 +314,7 @@ bool Connection::process_body() {
   if (!content.empty() || decoder_.done()) transfer_->give_body(std::move(content), decoder_.done());
   if (!decoder_.done()) return false;
   state_ = State::answer;
-  deadline = Duration::max();
+  set_deadline(shared_->options.idle_max);
   return false;
 }
 
@@ -359,7 +376,36 @@ void Connection::refuse(int status, std::string_view message) {
   update_interest();
 }
 
+bool Connection::answer_here(const std::shared_ptr<Transfer>& transfer, std::string& bytes) {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock || transfer_ != transfer || state_ != State::answer || !out_.empty() || broken_) return false;
+  {
+    const std::scoped_lock transfer_lock(transfer->mutex);
+    if (!transfer->out.empty() || transfer->closed || transfer->aborted) return false;
+    transfer->queued(bytes.size());
+    transfer->finished = true;
+  }
+  out_.swap(bytes);
+  out_at_ = 0;
+  // What could not be written, the next request that is here already, and an end are the loop's business.
+  const bool written = write_out() == Io::done && in_.empty() && !peer_eof_ && !shared_->closing;
+  if (!written || !transfer->keep_alive || transfer->ends_connection()) {
+    transfer->wake_loop();
+    return true;
+  }
+  out_.clear();
+  out_at_ = 0;
+  if (out_.capacity() > kReadBytes) out_.shrink_to_fit();
+  transfer_ = nullptr;
+  state_ = State::head;
+  scanned_ = 0;
+  answered_at_ = Loop::now();
+  transfer->close();
+  return true;
+}
+
 void Connection::on_transfer(const std::shared_ptr<Transfer>& transfer) {
+  const Lock lock(mutex_);
   if (transfer != transfer_ || state_ == State::closed) return;
   bool aborted = false, websocket = false, endless = false;
   {
@@ -372,6 +418,7 @@ void Connection::on_transfer(const std::shared_ptr<Transfer>& transfer) {
   if (aborted || (endless && peer_eof_)) return close();
   if (websocket && (state_ == State::answer || state_ == State::body)) {
     state_ = State::websocket;
+    deadline = Duration::max();
     frames_ = std::make_unique<FrameReader>(true);
     process();
   }
@@ -384,7 +431,8 @@ void Connection::on_transfer(const std::shared_ptr<Transfer>& transfer) {
   update_interest();
 }
 
-bool Connection::write_some() {
+Connection::Io Connection::write_out() {
+  write_blocked_ = false;
   while (out_at_ < out_.size()) {
     const std::size_t size = out_.size() - out_at_;
     std::size_t count = 0;
@@ -395,24 +443,27 @@ bool Connection::write_some() {
       if (result <= 0) {
         const int error = SSL_get_error(ssl_.get(), result);
         write_blocked_ = error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ;
-        if (!write_blocked_) close();
-        return write_blocked_;
+        return write_blocked_ ? Io::again : Io::ended;
       }
       count = static_cast<std::size_t>(result);
     } else {
       const ssize_t result = ::send(fd_.get(), out_.data() + out_at_, size, MSG_NOSIGNAL);
       if (result < 0) {
         write_blocked_ = errno == EAGAIN || errno == EINTR;
-        if (!write_blocked_) close();
-        return write_blocked_;
+        return write_blocked_ ? Io::again : Io::ended;
       }
       count = static_cast<std::size_t>(result);
     }
     out_at_ += count;
-    write_blocked_ = false;
     if (transfer_) transfer_->sent(count);
   }
-  return true;
+  return Io::done;
+}
+
+bool Connection::write_some() {
+  if (write_out() != Io::ended) return true;
+  close();
+  return false;
 }
 
 void Connection::flush() {
@@ -437,7 +488,8 @@ void Connection::flush() {
         set_deadline(shared_->options.idle_max);  // somebody who reads nothing for so long is gone
       return;
     }
-    if (state_ == State::answer || state_ == State::websocket) deadline = Duration::max();
+    if (state_ == State::answer) set_deadline(shared_->options.idle_max);
+    if (state_ == State::websocket) deadline = Duration::max();
   }
   after_write();
 }

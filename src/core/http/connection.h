@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // One accepted connection: handshake, requests one after the other (pipelined ones wait), WebSocket frames, deadlines.
-// Lives on the loop's thread only; handlers reach it through the Transfer of their request. Internal to the room.
+// Internal to the room.
+//
+// Threads: it lives on the loop's thread; handlers reach it through the Transfer of their request. The one exception is
+// answer_here, by which a handler's thread writes a whole answer out itself. `mutex_` is held by whoever is at work
+// here: the loop waits for it, a handler never does.
 #pragma once
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "core/http/loop.h"
@@ -20,7 +26,7 @@ struct ServerShared {
   std::shared_ptr<Loop> loop;
   std::function<void(std::function<void()>)> dispatch;  // runs a handler on a worker
   std::size_t connections = 0;                          // loop's thread
-  bool closing = false;                                 // loop's thread
+  std::atomic<bool> closing = false;
 };
 
 class Connection : public Watched, public std::enable_shared_from_this<Connection> {
@@ -32,7 +38,10 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
   void on_events(std::uint32_t events) override;
   void on_deadline() override;
   void on_transfer(const std::shared_ptr<Transfer>& transfer);  // something changed there
-  void close();
+  void end();  // closes it at once
+  // On a handler's thread: takes the last bytes of the answer and writes what the socket takes, without the loop. False
+  // (and `bytes` as they were) when somebody else is at work here or something waits before them.
+  bool answer_here(const std::shared_ptr<Transfer>& transfer, std::string& bytes);
 
  private:
   // head: waiting for a request; body: its body is coming; answer: whole request is here, the response is not out yet;
@@ -40,11 +49,14 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
   // close.
   enum class State { handshake, head, body, answer, drain, websocket, linger, closed };
   enum class Io { done, again, ended };
+  using Lock = std::scoped_lock<std::mutex>;
 
+  void close();
   void handshake();
   void read_peer_certificate();
   bool fill();  // reads what is there into in_; false when the connection ended
   Io read_once(std::size_t& count);
+  bool may_have_more(std::size_t count) const;
   void process();
   bool process_head();  // these give false when more bytes (or an answer) are needed
   bool process_body();
@@ -54,7 +66,8 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
   void fail_request(const Error& error);
   void on_websocket_item(FrameReader::Item item);
   void flush();
-  bool write_some();  // false when the connection ended
+  Io write_out();     // until out_ is written, or the socket takes no more
+  bool write_some();  // the same; false when the connection ended
   void after_write();
   void end_exchange(bool close_after);
   void begin_linger(Duration time_max);
@@ -65,6 +78,7 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
 
   const std::shared_ptr<ServerShared> shared_;
   const std::shared_ptr<const Handler> handler_;
+  std::mutex mutex_;
   UniqueFd fd_;
   SslPtr ssl_;
   Peer peer_;
@@ -77,6 +91,7 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
   std::size_t scanned_ = 0;  // of in_, for the end of a head
   std::string out_;          // taken from the transfer, not yet written
   std::size_t out_at_ = 0;
+  Duration answered_at_{};  // by answer_here, which may not move the deadline
   BodyDecoder decoder_;
   std::uint64_t drained_bytes_ = 0;
   std::shared_ptr<Transfer> transfer_;

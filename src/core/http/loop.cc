@@ -28,6 +28,7 @@ Duration Loop::now() {
 }
 
 int Loop::wait_ms() const {
+  if (posted_here_) return 0;
   if (next_deadline_ == Duration::max()) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(next_deadline_ - now()).count();
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000));
@@ -65,6 +66,10 @@ void Loop::post(std::function<void()> task) {
   if (stopped_) return;
   posted_.push_back(std::move(task));
   if (posted_.size() > 1) return;  // the loop is already on its way
+  if (on_loop_thread()) {
+    posted_here_ = true;
+    return;
+  }
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(wake_.get(), &one, sizeof one);
 }
@@ -74,6 +79,7 @@ void Loop::run_posted() {
   {
     const std::scoped_lock lock(mutex_);
     tasks.swap(posted_);
+    posted_here_ = false;
   }
   for (auto& task : tasks) task();
 }

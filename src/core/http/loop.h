@@ -6,6 +6,7 @@
 #pragma once
 #include <sys/epoll.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -48,16 +49,20 @@ class Loop {
 
   static Duration now();
 
+  std::atomic<std::size_t> queued_bytes = 0;  // of all its connections' answers; kept by Transfer
+
  private:
   void run_posted();
   void run_deadlines();
   int wait_ms() const;
 
   UniqueFd epoll_, wake_;
-  std::thread::id thread_;
+  std::atomic<std::thread::id> thread_{};
   std::unordered_map<std::uint64_t, std::shared_ptr<Watched>> watched_;
   std::uint64_t next_id_ = 1;
   Duration next_deadline_ = Duration::max();  // no watched deadline is earlier
+
+  bool posted_here_ = false;  // by the loop's own thread, which needs no waking
 
   std::mutex mutex_;
   std::vector<std::function<void()>> posted_;  // GUARDED_BY(mutex_)

@@ -109,6 +109,7 @@ Result<SslContextPtr> make_context(const SSL_METHOD* method) {
 
 Result<SslContextPtr> server_context(const TlsOptions& options) {
   SslContextPtr context = TRY(make_context(TLS_server_method()));
+  SSL_CTX_set_read_ahead(context.get(), 1);  // a record by one read, not one for its head and one for the rest
   TRY(use_certificate(context.get(), options.certificate_pem, options.key_pem).in("TLS listener"));
   SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
   static constexpr unsigned char kSessionContext[] = "caisson";

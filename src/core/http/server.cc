@@ -201,7 +201,7 @@ struct Server::Impl {
     shared->loop->post([shared = shared] {
       shared->closing = true;
       for (const auto& watched : shared->loop->all()) {
-        if (const auto connection = std::dynamic_pointer_cast<Connection>(watched)) connection->close();
+        if (const auto connection = std::dynamic_pointer_cast<Connection>(watched)) connection->end();
         if (const auto listener = std::dynamic_pointer_cast<Listener>(watched)) listener->close();
       }
     });

@@ -3,12 +3,17 @@
 #include "core/http/server.h"
 
 #include <doctest/doctest.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <future>
 #include <thread>
 
@@ -358,6 +363,122 @@ TEST_CASE("a client that reads too slowly fills its queue and hears nothing more
   Raw raw(f.port);
   raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   CHECK(refused.get_future().get() == ErrorCode::too_many_requests);
+}
+
+TEST_CASE("streams that nobody reads share a bound") {
+  constexpr int kClients = 80;
+  std::atomic<std::size_t> taken = 0;
+  std::atomic<int> refused = 0;
+  std::promise<void> all_refused;
+  std::mutex mutex;
+  std::vector<std::shared_ptr<Stream>> kept;  // as a watch keeps its own
+  Fixture f({}, [&](ExchangePtr exchange) {
+    auto stream = exchange->stream(200, {});
+    const std::string piece(64u << 10, 'x');
+    while (stream->write(piece).ok()) taken += piece.size();
+    const std::scoped_lock lock(mutex);
+    kept.push_back(std::move(stream));
+    if (++refused == kClients) all_refused.set_value();
+  });
+  std::vector<std::unique_ptr<Raw>> clients;
+  for (int i = 0; i < kClients; ++i) {
+    clients.push_back(std::make_unique<Raw>(f.port));
+    clients.back()->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  }
+  all_refused.get_future().get();
+  MESSAGE((taken >> 20) << " MiB were taken, sockets' buffers included");
+  CHECK(taken < std::size_t{kClients} * (10u << 20));  // alone each may have 16 MiB waiting
+}
+
+TEST_CASE("a connection whose answers went out at once is closed when it idles, and not before") {
+  ServerOptions options;
+  options.idle_max = std::chrono::milliseconds(200);
+  Fixture f(options);
+  Raw raw(f.port);
+  for (int i = 0; i < 3; ++i) {
+    raw.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    CHECK(raw.read("abc").ends_with("\r\n\r\nabc"));
+  }
+  const auto answered = std::chrono::steady_clock::now();
+  CHECK(raw.read() == "");
+  CHECK(std::chrono::steady_clock::now() - answered >= std::chrono::milliseconds(150));
+}
+
+TEST_CASE("a big answer reaches a client that reads late, and the request behind it is answered") {
+  constexpr std::size_t kBytes = 20u << 20;
+  Fixture f({}, [](ExchangePtr exchange) {
+    exchange->respond({200, {}, exchange->path == "/big" ? std::string(kBytes, 'b') : "small"});
+  });
+  for (const bool pipelined : {true, false}) {
+    CAPTURE(pipelined);
+    Raw raw(f.port);
+    const std::string small = "GET /small HTTP/1.1\r\nHost: a\r\n\r\n";
+    raw.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n" + (pipelined ? small : ""));
+    std::string all = raw.read("bbb");
+    if (!pipelined) raw.send(small);
+    std::string buffer(1u << 20, '\0');
+    while (!all.ends_with("small")) {
+      pollfd item{raw.fd(), POLLIN, 0};
+      REQUIRE(poll(&item, 1, 20'000) > 0);
+      const ssize_t count = ::read(raw.fd(), buffer.data(), buffer.size());
+      REQUIRE(count > 0);
+      all.append(buffer, 0, static_cast<std::size_t>(count));
+    }
+    CHECK(static_cast<std::size_t>(std::count(all.begin(), all.end(), 'b')) == kBytes);
+  }
+}
+
+// A process that opens connections, sends each the beginning of a request, tells how many there are, and waits.
+pid_t start_slow_clients(int port, int count, int tell) {
+  const auto address = numeric_address("127.0.0.1", port).value();
+  const pid_t child = fork();
+  if (child != 0) return child;
+  int opened = 0;
+  for (; opened < count; ++opened) {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || connect(fd, address.get(), address.size) != 0) break;
+    if (::write(fd, "GET / HTTP/1.1\r\nHost", 20) != 20) break;
+  }
+  if (::write(tell, &opened, sizeof opened) == sizeof opened) pause();
+  _exit(0);
+}
+
+std::size_t resident_bytes() {
+  const std::string text = read_file("/proc/self/statm").value();
+  return std::stoul(text.substr(text.find(' '))) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+TEST_CASE("ten thousand slow clients take little memory, and the others are served") {
+  constexpr int kClients = 10'000;
+  rlimit files{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &files) == 0);
+  if (files.rlim_max < kClients + 200) {
+    MESSAGE("skipped: at most " << files.rlim_max << " descriptors");
+    return;
+  }
+  files.rlim_cur = files.rlim_max;
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &files) == 0);
+  Fixture f;
+  const Client client;
+  REQUIRE(client.send(request("POST", f.url("/echo"), "first")).ok());
+  malloc_trim(0);  // what other cases left would hide what these clients take
+  const std::size_t before = resident_bytes();
+  int told[2];
+  REQUIRE(pipe(told) == 0);
+  const pid_t child = start_slow_clients(f.port, kClients, told[1]);
+  REQUIRE(child > 0);
+  int opened = 0;
+  CHECK(::read(told[0], &opened, sizeof opened) == sizeof opened);
+  CHECK(opened == kClients);
+  const auto response = client.send(request("POST", f.url("/echo"), "another"));
+  CHECK((response.ok() && response->body == "another"));
+  const std::size_t each = (resident_bytes() - before) / kClients;
+  MESSAGE(each << " bytes a client");
+  CHECK(each < 4'096);
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  close(told[0]);
+  close(told[1]);
 }
 
 TEST_CASE("a stream hears that its client left") {

@@ -31,7 +31,7 @@ Result<std::string> Transfer::take_body() {
     expects_continue = false;
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     out += kContinue;
-    unsent += kContinue.size();
+    queued(kContinue.size());
     lock.unlock();
     wake_loop();
     lock.lock();
@@ -53,10 +53,11 @@ Result<void> Transfer::send(std::string_view bytes, bool last) {
   {
     const std::scoped_lock lock(mutex);
     if (closed || aborted || finished || (is_websocket && close_sent)) return client_gone();
-    if (unsent > 0 && !last && unsent + bytes.size() > queued_bytes_max)
+    const bool crowded = unsent > kQueuedBytesShare && loop->queued_bytes > kQueuedBytesTotal;
+    if (unsent > 0 && !last && (crowded || unsent + bytes.size() > queued_bytes_max))
       return Error{ErrorCode::too_many_requests, "the client reads too slowly: its queue is full"};
     out.append(bytes);
-    unsent += bytes.size();
+    queued(bytes.size());
     finished = last;
   }
   wake_loop();
@@ -67,12 +68,19 @@ Result<void> Transfer::send_last(std::string bytes) {
   {
     const std::scoped_lock lock(mutex);
     if (closed || aborted || finished || (is_websocket && close_sent)) return client_gone();
-    unsent += bytes.size();
+  }
+  // A dropped request may be answered on the loop's thread, which holds its connection.
+  const auto here = loop->on_loop_thread() ? nullptr : peer.lock();
+  if (here && here->answer_here(shared_from_this(), bytes)) return {};
+  {
+    const std::scoped_lock lock(mutex);
+    if (closed) return client_gone();
+    queued(bytes.size());
+    finished = true;
     if (out.empty())
       out = std::move(bytes);
     else
       out.append(bytes);
-    finished = true;
   }
   wake_loop();
   return {};
@@ -84,7 +92,7 @@ Result<void> Transfer::send_blocking(std::string_view bytes) {
     changed.wait(lock, [this] { return closed || aborted || finished || unsent <= queued_bytes_max / 2; });
     if (closed || aborted || finished) return client_gone();
     out.append(bytes);
-    unsent += bytes.size();
+    queued(bytes.size());
   }
   wake_loop();
   return {};
@@ -115,6 +123,11 @@ void Transfer::abort() {
 bool Transfer::is_closed() {
   const std::scoped_lock lock(mutex);
   return closed || aborted;
+}
+
+bool Transfer::ends_connection() {
+  const std::scoped_lock lock(mutex);
+  return close_after;
 }
 
 void Transfer::set_on_close(std::function<void()> call) {
@@ -152,7 +165,7 @@ void Transfer::close_websocket(int code, std::string_view reason) {
     if (closed || std::exchange(close_sent, true)) return;
     const std::string frame = websocket_frame(Opcode::close, websocket_close_payload(code, reason), false);
     out += frame;
-    unsent += frame.size();
+    queued(frame.size());
   }
   wake_loop();
 }
@@ -202,11 +215,17 @@ bool Transfer::messages_are_full() {
   return message_bytes >= kBodyBufferBytes;
 }
 
+void Transfer::queued(std::size_t bytes) {
+  unsent += bytes;
+  loop->queued_bytes += bytes;
+}
+
 void Transfer::sent(std::size_t bytes) {
   bool below = false;
   {
     const std::scoped_lock lock(mutex);
     unsent -= bytes;
+    loop->queued_bytes -= bytes;
     below = unsent <= queued_bytes_max / 2;
   }
   if (below) changed.notify_all();
@@ -218,6 +237,7 @@ void Transfer::close() {
   {
     const std::scoped_lock lock(mutex);
     if (std::exchange(closed, true)) return;
+    loop->queued_bytes -= std::exchange(unsent, 0);
     if (!body_ended && !body_error) body_error = Error{ErrorCode::bad_request, "the request body was cut off"};
     call.swap(on_close);
     dropped.swap(on_message);

@@ -19,13 +19,17 @@
 
 namespace caisson::http {
 
+class Connection;
+
 class Transfer : public std::enable_shared_from_this<Transfer> {
  public:
-  Transfer(std::shared_ptr<Loop> loop, std::uint64_t connection, std::size_t queued_bytes_max)
-      : loop(std::move(loop)), connection(connection), queued_bytes_max(queued_bytes_max) {}
+  Transfer(std::shared_ptr<Loop> loop, std::uint64_t connection, std::weak_ptr<Connection> peer,
+           std::size_t queued_bytes_max)
+      : loop(std::move(loop)), connection(connection), peer(std::move(peer)), queued_bytes_max(queued_bytes_max) {}
 
   const std::shared_ptr<Loop> loop;
   const std::uint64_t connection;  // its id in the loop
+  const std::weak_ptr<Connection> peer;
   const std::size_t queued_bytes_max;
   // Set by the connection before any other thread sees this.
   bool keep_alive = true, is_head = false, is_http10 = false, expects_continue = false;
@@ -34,7 +38,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   Result<std::string> take_body();  // empty at the end
   // Queues bytes; `last` ends the response.
   Result<void> send(std::string_view bytes, bool last);
-  // The last bytes, moved where nothing waits before them: an answer of many megabytes is not copied.
+  // The last bytes: written by this thread when that can be, else moved where nothing waits before them, so that an
+  // answer of many megabytes is not copied.
   Result<void> send_last(std::string bytes);
   Result<void> send_now(std::string_view bytes) { return send(bytes, false); }
   Result<void> send_blocking(std::string_view bytes);
@@ -42,6 +47,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   void finish();
   void abort();
   bool is_closed();
+  bool ends_connection();  // with this response
   void set_on_close(std::function<void()> call);
   void set_on_message(std::function<void(WebSocket::Message)> call);
   Result<void> send_frame(Opcode opcode, std::string_view payload);
@@ -55,7 +61,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   void deliver(WebSocket::Message message);
   bool messages_are_full();
   void sent(std::size_t bytes);
-  void close();  // the connection is gone: wakes and tells everyone
+  void close();                    // the connection is gone: wakes and tells everyone
+  void queued(std::size_t bytes);  // `mutex` is held
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -65,7 +72,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   std::optional<Error> body_error;
   // response
   std::string out;         // not yet taken by the loop
-  std::size_t unsent = 0;  // out, and what the loop holds
+  std::size_t unsent = 0;  // out, and what the loop holds; counted in loop->queued_bytes until closed
   bool answered = false, finished = false, aborted = false, closed = false, wake_posted = false;
   bool close_after = false;               // the connection ends with this response
   bool streaming = false, sized = false;  // a Stream is open; it told its length
@@ -77,6 +84,9 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   std::function<void()> on_close;
 };
 
+// Of all answers of a server together. Above it a stream that has more than its share waiting is slow, and refused.
+inline constexpr std::size_t kQueuedBytesTotal = 256u << 20;
+inline constexpr std::size_t kQueuedBytesShare = 256u << 10;
 inline constexpr std::size_t kBodyBufferBytes = 256u << 10;  // of an upload that nobody has read yet
 
 ExchangePtr make_exchange(std::shared_ptr<Transfer> transfer);
