@@ -86,6 +86,10 @@ std::string BlobStore::path(const Digest& digest) const {
   return impl_->root + "/blobs/" + digest.algorithm + "/" + digest.hex;
 }
 
+std::string BlobStore::upload_path(const std::string& id) const {
+  return impl_->upload_path(id);
+}
+
 bool BlobStore::has(const Digest& digest) const {
   return exists(path(digest));
 }

@@ -51,6 +51,8 @@ class BlobStore {
   Result<void> finish_upload(const std::string& id, const Digest& expected);
   Result<void> cancel_upload(const std::string& id);  // not_found
   Result<int> expire_uploads(Time older_than);        // gives how many went
+  // The file of an upload, for who reads it while it grows; a file that is open stays readable when the upload ends.
+  std::string upload_path(const std::string& id) const;
 
   std::string path(const Digest& digest) const;  // where the blob is when it is there
 

@@ -49,6 +49,12 @@ http::Response error_answer(const Error& error, std::string_view unknown) {
   }
 }
 
+http::Response upstream_answer(const Error& error, std::string_view unknown) {
+  if (error.code == ErrorCode::unauthorized) return error_answer(403, "DENIED", error.message);
+  if (error.code == ErrorCode::timeout) return error_answer(503, "UNAVAILABLE", error.message);
+  return error_answer(error, unknown);
+}
+
 ByteRange parse_range(std::string_view header, std::uint64_t size) {
   const ByteRange whole{0, size, ByteRange::Kind::whole};
   if (!header.starts_with("bytes=") || header.find(',') != std::string_view::npos) return whole;

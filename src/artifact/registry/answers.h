@@ -15,6 +15,8 @@ http::Headers base_headers();
 http::Response error_answer(int status, std::string_view code, std::string_view message);
 // For errors of the stores: 404, 400, 413, 503 …; `unknown` is the code for what is not found.
 http::Response error_answer(const Error& error, std::string_view unknown);
+// The same for what another registry answered: its refusal of our login is no challenge to the caller.
+http::Response upstream_answer(const Error& error, std::string_view unknown);
 http::Response json_answer(int status, std::string body);
 
 // "bytes=0-4", "bytes=5-", "bytes=-3" of `size` bytes. Absent: the whole.

@@ -66,7 +66,18 @@ void Service::manifest(const http::ExchangePtr& exchange, const Route& route) {
   }
   if (exchange->method == "PUT") return exchange->respond(put_manifest(*exchange, route));
   if (exchange->method == "DELETE") return exchange->respond(delete_manifest(route));
+  if (const Result<void> pulled = pull_manifest(*exchange, route); !pulled.ok())
+    return exchange->respond(upstream_answer(pulled.error(), "MANIFEST_UNKNOWN"));
   exchange->respond(get_manifest(*exchange, route));
+}
+
+// Before a manifest is looked up: it is fetched where the repository stands for another registry's.
+Result<void> Service::pull_manifest(const http::Exchange& exchange, const Route& route) const {
+  const std::optional<Upstream> upstream = TRY(upstream_of(route));
+  if (!upstream) return {};
+  TRY(pull_through_->have_manifest(route.repository, *upstream, route.item));
+  const Result<Digest> chosen = manifest_digest(exchange, route);  // of a list, for clients that know none
+  return chosen.ok() ? pull_through_->have_manifest(route.repository, *upstream, chosen->str()) : Result<void>();
 }
 
 Result<Digest> Service::manifest_digest(const http::Exchange& exchange, const Route& route) const {
@@ -263,8 +274,12 @@ http::Response Service::delete_manifest(const Route& route) {
 http::Response Service::referrers(const http::Exchange& exchange, const Route& route) const {
   const Result<Digest> subject = Digest::parse(route.item);
   if (!subject.ok()) return error_answer(400, "DIGEST_INVALID", subject.error().message);
-  const Result<std::vector<Descriptor>> all = options_.tags.referrers(route.repository, *subject);
-  if (!all.ok()) return error_answer(all.error(), "NAME_UNKNOWN");
+  const Result<std::optional<Upstream>> upstream = upstream_of(route);
+  if (!upstream.ok()) return error_answer(upstream.error(), "NAME_UNKNOWN");
+  const Result<std::vector<Descriptor>> all = *upstream
+                                                  ? pull_through_->referrers(route.repository, **upstream, *subject)
+                                                  : options_.tags.referrers(route.repository, *subject);
+  if (!all.ok()) return upstream_answer(all.error(), "NAME_UNKNOWN");
   const std::string_view wanted = http::query_get(exchange.query, "artifactType");
   content::Index index;
   for (const Descriptor& one : *all) {

@@ -2,6 +2,8 @@
 // One class, one method per route. Uploads and manifests are in uploads.cc and manifests.cc.
 #include "artifact/registry/registry.h"
 
+#include <algorithm>
+
 #include "artifact/registry/service.h"
 #include "core/base/encoding.h"
 #include "core/base/log.h"
@@ -83,6 +85,28 @@ http::Response Service::challenge(std::string_view repository, const std::vector
   return answer;
 }
 
+Result<Route> Service::mirrored(const http::Exchange& exchange, Route route) const {
+  const std::string_view ns = http::query_get(exchange.query, "ns");
+  const bool reads = exchange.method == "GET" || exchange.method == "HEAD";
+  if (ns.empty() || !reads || !pull_through_ || route.repository.empty()) return route;
+  const std::optional<Upstream> own = TRY(upstream_of(route));
+  if (own || options_.tags.tags(route.repository).ok()) return route;
+  const std::string name = std::string(kProxyPrefix) + std::string(ns) + "/" + route.repository;
+  if (!content::is_valid_repository(name))
+    return Error{ErrorCode::not_found,
+                 "ns=" + std::string(ns) + ": no repository here stands for one of that registry"};
+  route.repository = name;
+  return route;
+}
+
+Result<std::optional<Upstream>> Service::upstream_of(const Route& route) const {
+  if (!pull_through_) return std::optional<Upstream>();
+  Result<std::optional<Upstream>> found = options_.upstream(route.repository);
+  if (found.ok() || found.error().code == ErrorCode::unavailable || found.error().code == ErrorCode::timeout)
+    return found;
+  return Error{ErrorCode::forbidden, found.error().message};  // set up wrongly: the caller sees why
+}
+
 std::optional<http::Response> Service::refuse(const http::Exchange& exchange, std::string_view repository,
                                               Action action) const {
   if (!options_.authorize) return std::nullopt;
@@ -99,7 +123,9 @@ std::optional<http::Response> Service::refuse(const http::Exchange& exchange, st
 }
 
 void Service::handle(const http::ExchangePtr& exchange) {
-  const Route route = parse_route(exchange->path);
+  const Result<Route> asked = mirrored(*exchange, parse_route(exchange->path));
+  if (!asked.ok()) return exchange->respond(error_answer(asked.error(), "NAME_UNKNOWN"));
+  const Route& route = *asked;
   const std::string& method = exchange->method;
   if (route.kind == Route::Kind::unknown) return exchange->respond(error_answer(404, "NOT_FOUND", "no such page"));
   if (route.kind == Route::Kind::bad_name) {
@@ -118,6 +144,14 @@ void Service::handle(const http::ExchangePtr& exchange) {
     http::Response answer = error_answer(405, "UNSUPPORTED", "the registry is read-only");
     answer.headers.set("Allow", "GET, HEAD");
     return exchange->respond(std::move(answer));
+  }
+  if (action == Action::push) {
+    const Result<std::optional<Upstream>> upstream = upstream_of(route);
+    if (!upstream.ok()) return exchange->respond(error_answer(upstream.error(), "NAME_UNKNOWN"));
+    if (*upstream)
+      return exchange->respond(error_answer(405, "UNSUPPORTED",
+                                            route.repository + " is pulled through from " + (*upstream)->registry +
+                                                ": push there, or to another project"));
   }
   if (action == Action::remove && !options_.allow_delete) {
     return exchange->respond(error_answer(405, "UNSUPPORTED", "The operation is unsupported."));
@@ -186,9 +220,14 @@ http::Response Service::catalog(const http::Exchange& exchange) const {
 }
 
 http::Response Service::tag_list(const http::Exchange& exchange, const Route& route) const {
-  const Result<std::vector<std::string>> all = options_.tags.tags(route.repository);
-  if (!all.ok()) return error_answer(all.error(), "NAME_UNKNOWN");
-  const Result<Page> page = page_of(*all, exchange.query);
+  const Result<std::optional<Upstream>> upstream = upstream_of(route);
+  if (!upstream.ok()) return error_answer(upstream.error(), "NAME_UNKNOWN");
+  Result<std::vector<std::string>> all =
+      *upstream ? pull_through_->tags(route.repository, **upstream) : options_.tags.tags(route.repository);
+  if (!all.ok()) return upstream_answer(all.error(), "NAME_UNKNOWN");
+  std::vector<std::string> sorted = std::move(all).value();
+  std::sort(sorted.begin(), sorted.end());
+  const Result<Page> page = page_of(sorted, exchange.query);
   if (!page.ok()) return error_answer(400, "PAGINATION_NUMBER_INVALID", page.error().message);
   Value body = Value::map();
   body.set("name", route.repository).set("tags", Value::list_of(page->items));
@@ -199,20 +238,48 @@ bool Service::is_here(const content::Digest& digest) const {
   return options_.blobs.has(digest) || (options_.layers != nullptr && options_.layers->has(digest));
 }
 
+Result<Service::FoundBlob> Service::find_blob(const Route& route, const content::Digest& digest) const {
+  FoundBlob found;
+  if (!options_.tags.touch_blob(route.repository, digest) || !is_here(digest)) {
+    const std::optional<Upstream> upstream = TRY(upstream_of(route));
+    if (!upstream) return Error{ErrorCode::not_found, "blob unknown to registry"};
+    found.size = TRY(pull_through_->find_blob(route.repository, *upstream, digest));
+    if (found.size > options_.blob_bytes_max)
+      return Error{ErrorCode::too_large, "a blob of more than " + std::to_string(options_.blob_bytes_max) + " bytes"};
+    found.open = [this, route, digest, upstream = *upstream, size = found.size](std::uint64_t first,
+                                                                                std::uint64_t length) {
+      return pull_through_->open_blob(route.repository, upstream, {"", digest, size, {}, "", {}}, first, length);
+    };
+  }
+  if (options_.blobs.touch(digest)) {
+    found.size = TRY(options_.blobs.size_bytes(digest));
+    found.open = [this, digest](std::uint64_t first, std::uint64_t length) {
+      return options_.blobs.open_read(digest, first, length);
+    };
+  } else if (!found.open) {
+    found.size = TRY(options_.layers->size_bytes(digest));
+    // A whole layer is read to its end, where its digest is checked; a part of one can't be.
+    found.open = [this, digest, size = found.size](std::uint64_t first,
+                                                   std::uint64_t length) -> Result<content::ByteSource> {
+      content::ByteSource bytes = TRY(options_.layers->open(digest));
+      return length == size ? bytes : content::slice(std::move(bytes), first, length);
+    };
+  }
+  return found;
+}
+
 void Service::blob(const http::ExchangePtr& exchange, const Route& route) {
   const Result<content::Digest> digest = content::Digest::parse(route.item);
   if (!digest.ok()) return exchange->respond(error_answer(400, "DIGEST_INVALID", digest.error().message));
-  if (!options_.tags.touch_blob(route.repository, *digest) || !is_here(*digest)) {
-    return exchange->respond(error_answer(404, "BLOB_UNKNOWN", "blob unknown to registry"));
-  }
   if (exchange->method == "DELETE") {
+    if (!options_.tags.touch_blob(route.repository, *digest) || !is_here(*digest))
+      return exchange->respond(error_answer(404, "BLOB_UNKNOWN", "blob unknown to registry"));
     const Result<void> gone = options_.tags.remove_blob(route.repository, *digest);
     if (!gone.ok()) return exchange->respond(error_answer(gone.error(), "BLOB_UNKNOWN"));
     return exchange->respond({202, base_headers(), ""});
   }
-  const bool stored = options_.blobs.touch(*digest);
-  const Result<std::uint64_t> size = stored ? options_.blobs.size_bytes(*digest) : options_.layers->size_bytes(*digest);
-  if (!size.ok()) return exchange->respond(error_answer(size.error(), "BLOB_UNKNOWN"));
+  const Result<FoundBlob> found = find_blob(route, *digest);
+  if (!found.ok()) return exchange->respond(upstream_answer(found.error(), "BLOB_UNKNOWN"));
   http::Headers headers = base_headers();
   const std::string tag = "\"" + digest->str() + "\"";
   headers.set("Docker-Content-Digest", digest->str());
@@ -222,30 +289,27 @@ void Service::blob(const http::ExchangePtr& exchange, const Route& route) {
   headers.set("Content-Type", "application/octet-stream");
   headers.set("Cache-Control", "max-age=31536000");
   const ByteRange range =
-      exchange->method == "GET" ? parse_range(exchange->headers.get("Range"), *size) : ByteRange{0, *size};
+      exchange->method == "GET" ? parse_range(exchange->headers.get("Range"), found->size) : ByteRange{0, found->size};
   if (range.kind == ByteRange::Kind::unsatisfiable) {
-    headers.set("Content-Range", "bytes */" + std::to_string(*size));
+    headers.set("Content-Range", "bytes */" + std::to_string(found->size));
     return exchange->respond({416, headers, ""});
   }
   if (exchange->method == "HEAD") {
-    headers.set("Content-Length", std::to_string(*size));
+    headers.set("Content-Length", std::to_string(found->size));
     return exchange->respond({200, headers, ""});
   }
   int status = 200;
   if (range.kind == ByteRange::Kind::part) {
     status = 206;
     headers.set("Content-Range", "bytes " + std::to_string(range.first) + "-" +
-                                     std::to_string(range.first + range.length - 1) + "/" + std::to_string(*size));
+                                     std::to_string(range.first + range.length - 1) + "/" +
+                                     std::to_string(found->size));
   }
-  Result<content::ByteSource> bytes =
-      stored ? options_.blobs.open_read(*digest, range.first, range.length) : options_.layers->open(*digest);
-  if (!bytes.ok()) return exchange->respond(error_answer(bytes.error(), "BLOB_UNKNOWN"));
-  // A whole layer is read to its end, where its digest is checked; a part of one can't be.
-  const bool cut = !stored && range.kind == ByteRange::Kind::part;
-  const content::ByteSource source = cut ? content::slice(*bytes, range.first, range.length) : *bytes;
+  const Result<content::ByteSource> source = found->open(range.first, range.length);
+  if (!source.ok()) return exchange->respond(error_answer(source.error(), "BLOB_UNKNOWN"));
   const std::shared_ptr<http::Stream> stream = exchange->stream(status, headers, range.length);
   for (;;) {
-    const Result<std::string> piece = source();
+    const Result<std::string> piece = (*source)();
     if (!piece.ok()) {
       log::warning("blob stream broke", {{"digest", digest->str()}, {"error", piece.error()}});
       return stream->abort();

@@ -15,6 +15,7 @@
 #include "artifact/content/blob_store.h"
 #include "artifact/content/tag_index.h"
 #include "artifact/registry/project_rules.h"
+#include "artifact/registry/upstreams.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/base/secret.h"
@@ -52,6 +53,9 @@ struct RegistryOptions {
   std::string token_realm, token_service;
   // What the project of a repository allows; asked at each push and deletion. A breach is 403 DENIED, with the rule.
   std::function<Result<ProjectRules>(std::string_view repository)> rules;
+  // What a repository stands for elsewhere; nothing: it is our own. Such a repository is pulled through, and takes no
+  // pushes.
+  std::function<Result<std::optional<Upstream>>(std::string_view repository)> upstream;
   bool allow_delete = true;
   bool read_only = false;
   std::uint64_t blob_bytes_max = 64ull << 30;

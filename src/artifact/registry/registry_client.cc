@@ -34,6 +34,8 @@ Error error_of(int status, std::string_view body, const std::string& doing) {
   if (const Result<Value> parsed = json::parse(body); parsed.ok()) {
     const Value& first = (*parsed)["errors"][0];
     if (!first.is_null()) message += " " + first["code"].str() + ": " + first["message"].str();
+  } else {
+    message += " " + std::string(http::reason_phrase(status));  // HEAD has no body
   }
   const ErrorCode code = status == 401   ? ErrorCode::unauthorized
                          : status == 403 ? ErrorCode::forbidden
@@ -42,6 +44,14 @@ Error error_of(int status, std::string_view body, const std::string& doing) {
                          : status >= 500 ? ErrorCode::unavailable
                                          : ErrorCode::bad_request;
   return Error{code, std::move(message)};
+}
+
+// Rate limits say how long they last.
+Error error_of(const http::Response& answer, const std::string& doing) {
+  Error error = error_of(answer.status, answer.body, doing);
+  const std::string_view pause = answer.headers.get("Retry-After");
+  if (!pause.empty()) error.message += " (retry after " + std::string(pause.substr(0, 40)) + ")";
+  return error;
 }
 
 // `Bearer realm="https://…",service="…"`.
@@ -91,7 +101,10 @@ struct RegistryClient::Impl {
     return (options.plain_http || is_loopback(host) ? "http://" : "https://") + host;
   }
   std::string url(const Reference& ref, std::string_view rest) const {
-    return base_url(ref) + "/v2/" + ref.repository + "/" + std::string(rest);
+    std::string out = base_url(ref) + "/v2/" + ref.repository + "/" + std::string(rest);
+    if (!options.stands_for.empty())
+      out += (out.find('?') == std::string::npos ? "?ns=" : "&ns=") + percent_encode(options.stands_for);
+    return out;
   }
 
   static std::string scope(const Reference& ref, bool push) {
@@ -179,7 +192,9 @@ struct RegistryClient::Impl {
   }
 
   Result<std::vector<std::string>> list(const Reference& ref, std::string url, std::string_view member);
-  Result<void> fetch_part(const Reference& ref, const Descriptor& blob, BlobStore& into, const std::string& upload);
+  static Result<FetchedManifest> kept_manifest(RegistryClient& client, const Reference& ref, const BlobStore& into);
+  Result<void> fetch_part(const Reference& ref, const Descriptor& blob, BlobStore& into, const std::string& upload,
+                          const FetchWatcher& watcher);
   Result<void> put_blob_once(const Reference& ref, const Digest& digest, std::uint64_t size, const ByteSource& bytes);
 };
 
@@ -194,7 +209,7 @@ Result<FetchedManifest> RegistryClient::manifest(const Reference& ref) {
   request.response_bytes_max = content::kManifestBytesMax;
   const std::string doing = "manifest of " + ref.familiar();
   http::Response answer = TRY(impl_->send(std::move(request), ref, false).in(doing));
-  if (answer.status != 200) return error_of(answer.status, answer.body, doing);
+  if (answer.status != 200) return error_of(answer, doing);
   FetchedManifest out;
   if (ref.digest) {
     content::Hasher hasher(ref.digest->algorithm);
@@ -218,7 +233,7 @@ Result<Digest> RegistryClient::resolve(const Reference& ref) {
   request.url = impl_->url(ref, "manifests/" + ref.tag);
   request.headers.set("Accept", kAccept);
   const http::Response answer = TRY(impl_->send(std::move(request), ref, false).in("resolve " + ref.familiar()));
-  if (answer.status != 200) return error_of(answer.status, answer.body, "resolve " + ref.familiar());
+  if (answer.status != 200) return error_of(answer, "resolve " + ref.familiar());
   const std::string_view digest = answer.headers.get("Docker-Content-Digest");
   if (!digest.empty()) return Digest::parse(digest);
   const FetchedManifest whole = TRY(manifest(ref));
@@ -255,7 +270,8 @@ Result<ByteSource> RegistryClient::open_blob(const Reference& ref, const Digest&
 }
 
 Result<void> RegistryClient::Impl::fetch_part(const Reference& ref, const Descriptor& blob, BlobStore& into,
-                                              const std::string& upload) {
+                                              const std::string& upload, const FetchWatcher& watcher) {
+  if (watcher.stop.stop_requested()) return Error{ErrorCode::unavailable, "stopped"};
   const std::uint64_t have = TRY(into.upload_size_bytes(upload));
   if (have >= blob.size_bytes && have > 0) return {};
   http::Request request;
@@ -267,10 +283,12 @@ Result<void> RegistryClient::Impl::fetch_part(const Reference& ref, const Descri
     const Result<std::string> body = answer->read_some();
     return error_of(answer->status, body.ok() ? *body : "", "blob " + blob.digest.str());
   }
+  const std::stop_callback cut(watcher.stop, [&answer] { answer->cancel(); });
   ByteSource bytes = [&]() { return answer->read_some(); };
   if (have > 0 && answer->status == 200) bytes = content::slice(bytes, have, UINT64_MAX);  // it does not know ranges
   std::uint64_t got = have;
   TRY(into.append_upload(upload, [&]() -> Result<std::string> {
+    if (watcher.grown) watcher.grown(got);  // what was given before is written
     std::string piece = TRY(bytes());
     got += piece.size();
     if (got > blob.size_bytes) return Error{ErrorCode::bad_request, "more bytes than the manifest says"};
@@ -280,13 +298,29 @@ Result<void> RegistryClient::Impl::fetch_part(const Reference& ref, const Descri
   return {};
 }
 
-Result<void> RegistryClient::fetch_blob(const Reference& ref, const Descriptor& blob, BlobStore& into) {
-  if (into.has(blob.digest)) return {};
+Result<std::uint64_t> RegistryClient::blob_size(const Reference& ref, const Digest& digest) {
+  http::Request request;
+  request.method = "HEAD";
+  request.url = impl_->url(ref, "blobs/" + digest.str());
+  const http::Response answer = TRY(impl_->send(std::move(request), ref, false));
+  const std::string doing = "blob " + digest.str();
+  if (answer.status != 200) return error_of(answer, doing);
+  const std::optional<std::int64_t> size = parse_int(answer.headers.get("Content-Length"));
+  if (!size || *size < 0) return Error{ErrorCode::bad_request, doing + ": the registry does not say its size"};
+  return static_cast<std::uint64_t>(*size);
+}
+
+Result<void> RegistryClient::fetch_blob(const Reference& ref, const Descriptor& blob, BlobStore& into,
+                                        const FetchWatcher& watcher) {
+  if (into.touch(blob.digest)) return {};
   const std::string upload = TRY(into.begin_upload());
+  if (watcher.begun) watcher.begun(upload);
   Result<void> done;
   for (int attempt = 1;; ++attempt) {
-    done = impl_->fetch_part(ref, blob, into, upload);
-    if (done.ok() || attempt >= impl_->options.attempts_max || !is_worth_another_try(done.error())) break;
+    done = impl_->fetch_part(ref, blob, into, upload, watcher);
+    if (done.ok() || watcher.stop.stop_requested() || attempt >= impl_->options.attempts_max ||
+        !is_worth_another_try(done.error()))
+      break;
   }
   if (!done.ok()) {
     TRY(into.cancel_upload(upload));
@@ -295,17 +329,29 @@ Result<void> RegistryClient::fetch_blob(const Reference& ref, const Descriptor& 
   return into.finish_upload(upload, blob.digest).in("fetch " + blob.digest.str());
 }
 
+// The manifest from `into` when it is named by digest and is there.
+Result<FetchedManifest> RegistryClient::Impl::kept_manifest(RegistryClient& client, const Reference& ref,
+                                                            const BlobStore& into) {
+  if (!ref.digest || !into.touch(*ref.digest)) return client.manifest(ref);
+  FetchedManifest out;
+  out.digest = *ref.digest;
+  out.bytes = TRY(into.read(out.digest, content::kManifestBytesMax));
+  const Value parsed = TRY(json::parse(out.bytes));
+  out.media_type = TRY(content::detect_media_type(parsed));
+  return out;
+}
+
 Result<PulledImage> RegistryClient::pull(const Reference& ref, BlobStore& into, const content::Platform& platform,
                                          const std::function<void(const Descriptor&)>& progress) {
   const std::string doing = "pull " + ref.familiar();
-  FetchedManifest fetched = TRY(manifest(ref).in(doing));
+  FetchedManifest fetched = TRY(impl_->kept_manifest(*this, ref, into).in(doing));
   if (content::is_index_type(fetched.media_type)) {
     const content::Index index = TRY(content::parse_index(fetched.bytes).in(doing));
     const Descriptor chosen = TRY(content::choose_platform(index, platform).in(doing));
     TRY(into.put(fetched.digest, content::from_string(fetched.bytes)));
     Reference one = ref;
     one.digest = chosen.digest;
-    fetched = TRY(manifest(one).in(doing));
+    fetched = TRY(impl_->kept_manifest(*this, one, into).in(doing));
   }
   PulledImage out;
   out.digest = fetched.digest;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,11 +33,20 @@ struct ClientOptions {
   int attempts_max = 4;     // for a blob that is cut off
   std::string traceparent;  // sent along when set
   bool plain_http = false;  // every registry, not only those on loopback
+  // The registry that the one asked is a mirror of: sent as `ns`, as containerd does.
+  std::string stands_for;
 };
 
 struct FetchedManifest {
   std::string bytes, media_type;
   content::Digest digest;
+};
+
+// Told while a blob comes, on the thread that fetches it; each may be empty.
+struct FetchWatcher {
+  std::function<void(const std::string& upload)> begun;  // the upload of the store that the bytes go to
+  std::function<void(std::uint64_t size_bytes)> grown;   // how many are in its file
+  std::stop_token stop;                                  // cuts the transfer off
 };
 
 // One image, with manifest and configuration parsed; their blobs and the layers' are in the store.
@@ -59,8 +69,12 @@ class RegistryClient {
   Result<void> check_login(std::string_view host);
   Result<bool> has_blob(const content::Reference& ref, const content::Digest& digest);
   Result<content::ByteSource> open_blob(const content::Reference& ref, const content::Digest& digest);  // not checked
-  Result<void> fetch_blob(const content::Reference& ref, const content::Descriptor& blob, content::BlobStore& into);
-  // `progress` is told of each blob as it is done.
+  // By HEAD. Errors: not_found; bad_request when the registry does not say.
+  Result<std::uint64_t> blob_size(const content::Reference& ref, const content::Digest& digest);
+  Result<void> fetch_blob(const content::Reference& ref, const content::Descriptor& blob, content::BlobStore& into,
+                          const FetchWatcher& watcher = {});
+  // `progress` is told of each blob as it is done. What `into` has is not asked for: with a digest a pull of what is
+  // here asks nothing.
   Result<PulledImage> pull(const content::Reference& ref, content::BlobStore& into,
                            const content::Platform& platform = {},
                            const std::function<void(const content::Descriptor&)>& progress = {});
