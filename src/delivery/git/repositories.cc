@@ -10,6 +10,7 @@
 #include "core/base/process.h"
 #include "core/base/text.h"
 #include "core/http/message.h"
+#include "delivery/git/fetches.h"
 #include "delivery/git/git_command.h"
 #include "delivery/git/remote.h"
 
@@ -56,12 +57,12 @@ std::optional<std::string> own_repository(const RepositoriesOptions& options, st
 struct Repositories::Impl {
   RepositoriesOptions options;
   std::mutex mutex;
-  std::map<std::string, std::shared_ptr<std::mutex>> fetching;  // GUARDED_BY(mutex): one fetch per mirror at a time
+  std::map<std::string, std::shared_ptr<Fetches>> fetching;  // by path; GUARDED_BY(mutex)
 
-  std::shared_ptr<std::mutex> lock_of(const std::string& path) {
+  std::shared_ptr<Fetches> fetches_of(const std::string& path) {
     const std::scoped_lock lock(mutex);
     auto& found = fetching[path];
-    if (!found) found = std::make_shared<std::mutex>();
+    if (!found) found = std::make_shared<Fetches>();
     return found;
   }
 
@@ -105,14 +106,14 @@ struct Repositories::Impl {
     const Remote remote = TRY(parse_remote(name_or_url));
     const std::string& plain = remote.url;
     const std::string path = options.mirrors + "/" + sha256_hex(plain).substr(0, 32) + ".git";
-    const auto mutex = lock_of(path);
-    const std::scoped_lock lock(*mutex);
     const std::string done = path + "/caisson-fetched";  // a mirror whose first fetch failed is none
-    if (!is_directory(path)) TRY(make_bare_repository(path, "main"));
     if (refresh_always || !exists(done)) {
-      const Login login = TRY(login_for(remote, credentials).in("login of " + plain));
-      TRY(refresh(path, plain, login).in("fetch " + plain));
-      TRY(write_file_unsynced(done, plain + "\n"));
+      TRY(fetches_of(path)->run(plain, [&]() -> Result<void> {
+        if (!is_directory(path)) TRY(make_bare_repository(path, "main"));
+        const Login login = TRY(login_for(remote, credentials).in("login of " + plain));
+        TRY(refresh(path, plain, login).in("fetch " + plain));
+        return write_file_unsynced(done, plain + "\n");
+      }));
     }
     return open_repository(path, plain);
   }

@@ -60,6 +60,9 @@ class Owned {
 constexpr const char* kNames[] = {"libgit2.so.1.5", "libgit2.so.1.6", "libgit2.so.1.7", "libgit2.so.1.8",
                                   "libgit2.so.1.9"};
 
+// Of one tree; a handle's cache goes with it, and all of them together hold libgit2's 256 MB at most.
+constexpr std::size_t kCachedTreeBytesMax = 4u << 20;
+
 Result<const Libgit2*> load() {
   void* handle = nullptr;
   for (const char* name : kNames) {
@@ -75,6 +78,9 @@ Result<const Libgit2*> load() {
 #undef X
   if (missing != nullptr) return Error{ErrorCode::unavailable, std::string("libgit2 lacks ") + missing};
   lib.libgit2_init();
+  // A folder of a thousand others is a tree beyond the 4 kB that are kept by default: it would be inflated and parsed
+  // for each file below it.
+  lib.libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, GIT_OBJECT_TREE, kCachedTreeBytesMax);
   // What we read is ours to read, whoever owns the files; and the host's configuration has no say.
   lib.libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
   for (const int level :
