@@ -172,7 +172,12 @@ Result<Value> computed_values(const Release& release) {
 }
 
 std::string values_text(const Value& values) {
-  return values.empty() ? "null\n" : yaml::write(values, {.sort_keys = true});
+  return values.is_null() ? "null\n" : yaml::write(values, {.sort_keys = true});
+}
+
+// Helm leaves empty values out of a release's record, and finds none in it.
+Value recorded_values(const Release& release) {
+  return release.config.empty() ? Value() : release.config;
 }
 
 std::string both_values(const Value& given, const Value& computed) {
@@ -181,7 +186,7 @@ std::string both_values(const Value& given, const Value& computed) {
 
 Result<void> get_values(const Release& release, const Flags& flags) {
   const bool all = flags.is_set("all");
-  const Value values = all ? TRY(computed_values(release)) : release.config;
+  const Value values = all ? TRY(computed_values(release)) : recorded_values(release);
   if (const std::string format = flags.text("output", "table"); format != "table")
     return print_document(values, format);
   return write_all(STDOUT_FILENO, (all ? "COMPUTED VALUES:\n" : "USER-SUPPLIED VALUES:\n") + values_text(values));
@@ -209,8 +214,8 @@ Result<void> get_all(const Release& release) {
                     "\nNAMESPACE: " + release.ns + "\nSTATUS: " + release.status +
                     "\nREVISION: " + std::to_string(release.version) + "\nCHART: " + metadata["name"].str() +
                     "\nVERSION: " + metadata["version"].str() + "\nAPP_VERSION: " + metadata["appVersion"].str() + "\n";
-  out += both_values(release.config, TRY(computed_values(release))) + "HOOKS:\n" + hooks_text(release) + "MANIFEST:\n" +
-         release.manifest + "\n";
+  out += both_values(recorded_values(release), TRY(computed_values(release))) + "HOOKS:\n" + hooks_text(release) +
+         "MANIFEST:\n" + release.manifest + "\n";
   if (!release.notes.empty()) out += "NOTES:\n" + std::string(trim(release.notes)) + "\n";
   return write_all(STDOUT_FILENO, out);
 }
