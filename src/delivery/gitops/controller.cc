@@ -12,6 +12,7 @@ namespace caisson::gitops {
 namespace {
 
 constexpr Duration kRetryUnavailable = std::chrono::seconds(10);
+constexpr Duration kRetryRefused = std::chrono::seconds(30);  // rights may be given meanwhile
 constexpr Duration kNotYet = std::chrono::milliseconds(50);
 constexpr Duration kNotYetElsewhere = std::chrono::seconds(1);  // another cluster's first lists
 
@@ -87,6 +88,7 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   if (run.after["status"]["sync"]["revision"].as_string() != run.rendered->commit) {
     record(run.memory->trace, "diff", key, start, runtime_.clock().now(), "");
   }
+  if (run.observation.refused) run.retry_in(kRetryRefused);
   foresee(run);
   TRY(operate(run));
   want_delete_finalizers(run);
