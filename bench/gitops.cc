@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// gitops_bench [APPLICATIONS]: times of GitOps, for docs/benchmarks.md. The API server, the store and the reconcilers
-// run in this process; the repository is a bare one on disk. A time begins when the ref has moved and its PushEvent is
-// written, and ends when the Application says Synced at that commit and its operation has ended.
+// gitops_bench [APPLICATIONS | table]: times of GitOps, for docs/benchmarks.md. The API server, the store and the
+// reconcilers run in this process; the repository is a bare one on disk. A time begins when the ref has moved and its
+// PushEvent is written, and ends when the Application says Synced at that commit and its operation has ended.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <sys/resource.h>
@@ -142,11 +142,70 @@ void many_applications(int count) {
   one_of_many(it, count);
 }
 
+// How cost grows: one Application of more and more objects, of larger ones, and out of a large repository.
+void one_line(const char* what, std::size_t objects, std::size_t object_bytes, std::size_t other_files, int commits) {
+  Platform it;
+  std::string stream;  // for git fast-import: many small commits, then everything else in one
+  const auto blob = [&](const std::string& path, const std::string& text) {
+    stream += "M 100644 inline " + path + "\ndata " + std::to_string(text.size()) + "\n" + text + "\n";
+  };
+  const auto commit = [&](int number) {
+    stream += "commit refs/heads/main\nmark :" + std::to_string(number) + "\ncommitter t <t@t> " +
+              std::to_string(1'700'000'000 + number) + " +0000\ndata 1\nx\n";
+    if (number > 1) stream += "from :" + std::to_string(number - 1) + "\n";
+  };
+  for (int i = 1; i <= commits; ++i) {
+    commit(i);
+    blob("history.txt", std::to_string(i));
+  }
+  commit(commits + 1);
+  for (std::size_t i = 0; i < other_files; ++i)
+    blob("other/" + std::to_string(i / 1000) + "/" + std::to_string(i) + ".yaml", "a: " + std::to_string(i) + "\n");
+  for (std::size_t i = 0; i < objects; ++i) {
+    std::string text = config_map(static_cast<int>(i), 0);
+    text += "  more: \"" + std::string(object_bytes, 'x') + "\"\n";
+    blob("app/c" + std::to_string(i) + ".yaml", text);
+  }
+  Command import;
+  import.args = {"git", "fast-import", "--quiet"};
+  import.directory = it.root + "/git/shop/deploy.git";
+  import.input = std::move(stream);
+  must(run_checked(import));
+  auto start = Clock::now();
+  double cpu = cpu_seconds();
+  it.create_application("shop", "app", kAutomated);
+  wait(it, [&] { return it.is("shop", "Synced", ""); });
+  std::printf("%s: created -> Synced %.0f ms (%.0f ms of CPU)", what, ms_since(start), (cpu_seconds() - cpu) * 1000);
+  Command pull;
+  pull.args = {"git", "pull", "-q", "origin", "main"};
+  pull.directory = it.root + "/clone";
+  must(run_checked(pull));
+  cpu = cpu_seconds();
+  const double took = push(it, {{"app/c0.yaml", config_map(0, 1)}});
+  std::printf(", one changed %.0f ms (%.0f ms of CPU), at most %.0f MB\n", took, (cpu_seconds() - cpu) * 1000,
+              peak_mb());
+  std::fflush(stdout);
+}
+
+void table() {
+  one_line("50 objects", 50, 10, 0, 1);
+  one_line("500 objects", 500, 10, 0, 1);
+  one_line("5,000 objects", 5'000, 10, 0, 1);
+  one_line("50 objects of 40 kB, 2 MB", 50, 40'000, 0, 1);
+  one_line("500 objects of 40 kB, 20 MB", 500, 40'000, 0, 1);
+  one_line("50 objects among 10,000 files and 1,000 commits", 50, 10, 10'000, 1'000);
+  one_line("50 objects among 100,000 files and 10,000 commits", 50, 10, 100'000, 10'000);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   doctest::Context context;
   context.setAsDefaultForAssertsOutOfTestCases();
+  if (argc > 1 && std::string(argv[1]) == "table") {
+    table();
+    return 0;
+  }
   one_application();
   if (argc > 1) many_applications(std::atoi(argv[1]));
   return 0;

@@ -134,6 +134,10 @@ std::string project_forbids(const Application& application, const kube::Object* 
     const Source& source = permits_repository(application.source) ? *other : application.source;
     return "application repo " + source.repo_url + " is not permitted in project '" + application.project + "'";
   }
+  if (spec["permitOnlyProjectScopedClusters"].as_bool() && application.destination_project != application.project) {
+    return "application destination " + application.destination_name + " (" + application.destination_server +
+           ") is no cluster of project '" + application.project + "', which permits only project-scoped clusters";
+  }
   bool permitted_there = false, denied = false;
   for (const Value& destination : spec["destinations"].items()) {
     std::string server = destination["server"].str(), name = destination["name"].str(),

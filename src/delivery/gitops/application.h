@@ -50,6 +50,8 @@ struct Application {
   std::string project;
   Source source;
   std::string destination_server, destination_name, destination_namespace;
+  std::string destination_project;          // whose cluster that is; empty: everybody's. Clusters::find fills it in
+  std::vector<std::string> signature_keys;  // its project's: with which commits have to be signed; none: need not be
   SyncPolicy policy;
   std::vector<IgnoreRule> ignore;  // its own; the settings' come on top
   SettingsPtr settings;            // never null

@@ -2,71 +2,17 @@
 #include "delivery/gitops/application_set.h"
 
 #include <algorithm>
-#include <map>
-#include <mutex>
 
-#include "core/base/text.h"
-#include "core/document/json.h"
 #include "delivery/gitops/application.h"
+#include "delivery/gitops/generator_sources.h"
 #include "delivery/gitops/gitops.h"
-#include "delivery/gitops/logins.h"
-#include "delivery/gitops/scm_provider.h"
-#include "delivery/gitops/source.h"
-#include "delivery/render/render.h"
 
 namespace caisson::gitops {
 namespace {
 
-constexpr std::size_t kFileBytesMax = 1u << 20;
-constexpr std::size_t kFilesMax = 5'000;
-constexpr std::size_t kScmKnownMax = 1'000;
-
 const kube::Resource& application_sets() {
   static const kube::Resource kSets{"argoproj.io", "v1alpha1", "ApplicationSet", "applicationsets"};
   return kSets;
-}
-
-struct Checkout {
-  git::Repository repository;
-  std::string commit;
-};
-
-Result<Checkout> check_out(const git::Repositories& repositories, const std::string& url, const std::string& revision) {
-  git::Repository repository = TRY(repositories.fetch(url));
-  std::string commit = TRY(repository.resolve(revision == "HEAD" ? "" : revision).in("revision " + revision));
-  return Checkout{std::move(repository), std::move(commit)};
-}
-
-Result<std::vector<std::string>> directories_of(const git::Repositories& repositories, const std::string& url,
-                                                const std::string& revision) {
-  const Checkout at = TRY(check_out(repositories, url, revision));
-  std::vector<std::string> out;
-  for (const git::TreeEntry& entry : TRY(at.repository.list(at.commit, "", true))) {
-    // The listing has files; every directory above one counts, once.
-    for (std::size_t slash = entry.path.find('/'); slash != std::string::npos; slash = entry.path.find('/', slash + 1))
-      out.push_back(entry.path.substr(0, slash));
-  }
-  std::sort(out.begin(), out.end());
-  out.erase(std::unique(out.begin(), out.end()), out.end());
-  std::erase_if(out,
-                [](const std::string& path) { return path.starts_with('.') || path.find("/.") != std::string::npos; });
-  return out;
-}
-
-Result<std::vector<GeneratedFile>> files_of(const git::Repositories& repositories, const std::string& url,
-                                            const std::string& revision, const std::vector<std::string>& globs) {
-  const Checkout at = TRY(check_out(repositories, url, revision));
-  std::vector<GeneratedFile> out;
-  for (const git::TreeEntry& entry : TRY(at.repository.list(at.commit, "", true))) {
-    const bool fits = std::any_of(globs.begin(), globs.end(),
-                                  [&](const std::string& glob) { return render::glob_matches(glob, entry.path); });
-    const bool is_file = entry.type == git::TreeEntry::Type::file || entry.type == git::TreeEntry::Type::executable;
-    if (!fits || !is_file) continue;
-    if (out.size() >= kFilesMax) return Error{ErrorCode::too_large, "more than 5000 files fit git.files"};
-    std::string text = TRY(at.repository.read(at.commit, entry.path, kFileBytesMax));
-    out.push_back({entry.path, std::move(text)});
-  }
-  return out;
 }
 
 Value set_condition(std::string_view type, bool holds, std::string_view reason, const std::string& message,
@@ -84,7 +30,7 @@ Value set_condition(std::string_view type, bool holds, std::string_view reason, 
 class SetReconciler final : public kube::Reconciler {
  public:
   SetReconciler(kube::Runtime& runtime, const git::Repositories& repositories, Duration poll_interval)
-      : runtime_(runtime), repositories_(repositories), poll_interval_(poll_interval) {}
+      : runtime_(runtime), poll_interval_(poll_interval), sources_(runtime.client(), runtime.clock(), repositories) {}
 
   std::string_view name() const override { return "applicationset"; }
 
@@ -111,50 +57,9 @@ class SetReconciler final : public kube::Reconciler {
  private:
   Result<std::vector<Value>> make(const kube::Object& set) const {
     const TemplateStyle style = TRY(parse_style(set.spec()));
-    GeneratorWorld world;
-    world.clusters = [&]() -> Result<std::vector<Value>> {
-      kube::ListOptions options;
-      options.ns = set.ns();
-      options.label_selector = "argocd.argoproj.io/secret-type=cluster";
-      const kube::ObjectList secrets = TRY(runtime_.client().list(schema::kSecrets, options));
-      std::vector<Value> out;
-      for (const kube::Object& one : secrets.items) out.push_back(one.value());
-      return out;
-    };
-    world.directories = [this](const std::string& url, const std::string& revision) {
-      return directories_of(repositories_, url, revision);
-    };
-    world.files = [this](const std::string& url, const std::string& revision, const std::vector<std::string>& globs) {
-      return files_of(repositories_, url, revision, globs);
-    };
-    world.scm = [&](const Value& provider) { return scm_sets(set, provider); };
     std::vector<Value> out;
-    for (const Generated& one : TRY(generate(set.spec(), style, world)))
+    for (const Generated& one : TRY(generate(set.spec(), style, sources_.world_of(set))))
       out.push_back(TRY(application_from(set.spec(), one.own_template, one.parameters, style)));
-    return out;
-  }
-
-  // Asked of other hosts at most every requeueAfterSeconds (30 minutes), as they count requests.
-  Result<std::vector<Value>> scm_sets(const kube::Object& set, const Value& provider) const {
-    const auto token = [&](const Value& reference) -> Result<std::string> {
-      const kube::ObjectKey key{set.ns(), reference["secretName"].str()};
-      const kube::Object secret = TRY(runtime_.client().get(schema::kSecrets, key).in("scmProvider tokenRef"));
-      return std::string(trim(secret_field(secret, reference["key"].as_string())));
-    };
-    const auto host = TRY(open_scm_host(provider, repositories_, token));
-    const std::string key = set.key().str() + "\n" + json::write(provider);
-    const Duration now = runtime_.clock().monotonic();
-    const Duration age = std::chrono::seconds(provider["requeueAfterSeconds"].as_int(1'800));
-    {
-      const std::lock_guard lock(mutex_);
-      const auto known = scm_known_.find(key);
-      if (!host->own() && known != scm_known_.end() && now - known->second.first < age) return known->second.second;
-    }
-    std::vector<Value> out;
-    for (const ScmFound& one : TRY(find_repositories(*host, provider))) out.push_back(scm_parameters(one, provider));
-    const std::lock_guard lock(mutex_);
-    if (scm_known_.size() >= kScmKnownMax) scm_known_.clear();
-    scm_known_.insert_or_assign(key, std::pair(now, out));
     return out;
   }
 
@@ -235,21 +140,23 @@ class SetReconciler final : public kube::Reconciler {
     return {};
   }
 
-  Duration interval_of(const kube::Object& set) const {
-    Duration out = poll_interval_;
-    for (const Value& one : set.spec()["generators"].items()) {
-      const auto seconds = one["git"]["requeueAfterSeconds"].as_int();
-      if (seconds > 0) out = std::min<Duration>(out, std::chrono::seconds(seconds));
+  Duration interval_of(const kube::Object& set) const { return shortest(set.spec()["generators"], poll_interval_); }
+
+  // The least requeueAfterSeconds of `generators`, those of a matrix or a merge among them.
+  static Duration shortest(const Value& generators, Duration out) {
+    for (const Value& generator : generators.items()) {
+      for (const auto& [kind, settings] : generator.entries()) {
+        if (const auto seconds = settings["requeueAfterSeconds"].as_int(); seconds > 0)
+          out = std::min<Duration>(out, std::chrono::seconds(seconds));
+        out = shortest(settings["generators"], out);
+      }
     }
     return out;
   }
 
   kube::Runtime& runtime_;
-  const git::Repositories& repositories_;
   const Duration poll_interval_;
-  mutable std::mutex mutex_;
-  // By set and generator: when it was asked, and what it gave. GUARDED_BY(mutex_)
-  mutable std::map<std::string, std::pair<Duration, std::vector<Value>>> scm_known_;
+  const GeneratorSources sources_;
 };
 
 }  // namespace

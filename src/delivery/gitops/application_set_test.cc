@@ -32,6 +32,16 @@ GeneratorWorld world() {
                  const std::vector<std::string>&) -> Result<std::vector<GeneratedFile>> {
     return std::vector<GeneratedFile>{{"envs/dev/config.json", R"({"cluster": {"name": "dev", "port": 8080}})"}};
   };
+  out.pull_requests = [](const Value&) -> Result<std::vector<Value>> {
+    return std::vector<Value>{doc("{number: '7', branch: b, labels: [x]}")};
+  };
+  out.plugin = [](const Value&) -> Result<std::vector<Value>> {
+    return std::vector<Value>{doc("{key: a, deep: {er: 1}}")};
+  };
+  out.decisions = [](const Value&) -> Result<std::vector<Value>> {
+    return std::vector<Value>{doc("{cluster: dev, decision: {clusterName: dev, reason: near}}"),
+                              doc("{cluster: unknown, decision: {clusterName: unknown}}")};
+  };
   return out;
 }
 
@@ -69,6 +79,35 @@ kube::Object live(const std::string& name, const std::string& env, const std::st
                        "}, health: {status: " + health + "}}}"));
   out.set_controller(set_object());
   return out;
+}
+
+TEST_CASE("pull requests: labels are a list, which only Go templates can use") {
+  const auto plain = parameters("generators: [{pullRequest: {values: {host: 'pr-{{number}}'}}}]");
+  REQUIRE(plain.size() == 1);
+  CHECK(plain[0]["values.host"].as_string() == "pr-7");
+  CHECK(plain[0]["labels"].is_null());
+  CHECK(parameters("{goTemplate: true, generators: [{pullRequest: {}}]}")[0]["labels"][0].as_string() == "x");
+}
+
+TEST_CASE("a plug-in's sets come with the input that it was given") {
+  const std::string plugin = "generators: [{plugin: {input: {parameters: {team: web}}, values: {k: '{{key}}'}}}]";
+  const auto flat = parameters(plugin);
+  REQUIRE(flat.size() == 1);
+  CHECK(flat[0]["deep.er"].scalar_text() == "1");
+  CHECK(flat[0]["values.k"].as_string() == "a");
+  CHECK(flat[0]["generator.input.parameters.team"].as_string() == "web");
+  const auto go = parameters("{goTemplate: true, generators: [{plugin: {input: {parameters: {team: web}}}}]}");
+  CHECK(go[0]["generator"]["input"]["parameters"]["team"].as_string() == "web");
+  CHECK(go[0]["deep"]["er"].as_int() == 1);
+}
+
+TEST_CASE("a decision names a cluster that is registered; its other members are parameters") {
+  const auto made = parameters("generators: [{clusterDecisionResource: {configMapRef: m, values: {w: '{{reason}}'}}}]");
+  REQUIRE(made.size() == 1);
+  CHECK(made[0]["name"].as_string() == "dev");
+  CHECK(made[0]["server"].as_string() == "https://dev");
+  CHECK(made[0]["reason"].as_string() == "near");
+  CHECK(made[0]["values.w"].as_string() == "near");
 }
 
 TEST_CASE("a plain template takes parameters by name and leaves what it does not know") {
@@ -175,7 +214,7 @@ TEST_CASE("a selector keeps the parameter sets that fit, and an unknown generato
   REQUIRE(made.size() == 1);
   CHECK(made[0]["env"].as_string() == "prod");
   ErrorCode code{};
-  parameters("{generators: [{plugin: {}}]}", &code);
+  parameters("{generators: [{azureDevOps: {}}]}", &code);
   CHECK(code == ErrorCode::invalid);
 }
 

@@ -99,9 +99,9 @@ Result<void> Clusters::read() {
   return {};
 }
 
-Result<World*> Clusters::find(Application& application) {
+Result<World*> Clusters::find(Application& application, bool scoped) {
   const std::string server = application.destination_server, name = application.destination_name;
-  if (server == kInCluster) return &home_;
+  if (server == kInCluster && !scoped) return &home_;
   const std::lock_guard lock(mutex_);
   TRY(read());
   const Cluster* found = nullptr;
@@ -112,6 +112,10 @@ Result<World*> Clusters::find(Application& application) {
     } else if (server.empty() ? cluster->name == name : cluster->server == server) {
       found = &*cluster;
     }
+  }
+  if (server == kInCluster) {
+    application.destination_project = found ? found->project : "";
+    return &home_;
   }
   if (found == nullptr) {
     return Error{ErrorCode::invalid, "spec.destination: there is no cluster \"" + server + name + "\": neither " +
@@ -126,6 +130,7 @@ Result<World*> Clusters::find(Application& application) {
                                          " of cluster " + found->name + " is not managed"};
   application.destination_server = found->server;
   application.destination_name = found->name;
+  application.destination_project = found->project;
   std::shared_ptr<Remote>& remote = remotes_[found->server];
   if (remote) return remote->world.get();
   auto made = std::make_shared<Remote>();

@@ -32,9 +32,10 @@ class Clusters {
   Clusters(kube::Runtime& runtime, World& home, std::string home_namespace, Changed changed);
   ~Clusters();
 
-  // The world of the Application's destination; its server and name are both filled in. Errors: invalid, where the
+  // The world of the Application's destination; its server, name and project are filled in. `scoped`: the project of
+  // this process' own cluster is wanted, too, which a Secret may name. Errors: invalid, where the
   // destination is no cluster that is known or the project may not use it.
-  Result<World*> find(Application& application);
+  Result<World*> find(Application& application, bool scoped = false);
 
  private:
   struct Remote;

@@ -12,6 +12,7 @@ namespace caisson::gitops {
 namespace {
 
 constexpr Duration kRetryUnavailable = std::chrono::seconds(10);
+constexpr Duration kRetryRefused = std::chrono::seconds(30);  // rights may be given meanwhile
 constexpr Duration kNotYet = std::chrono::milliseconds(50);
 constexpr Duration kNotYetElsewhere = std::chrono::seconds(1);  // another cluster's first lists
 
@@ -28,6 +29,13 @@ Controller::Controller(kube::Runtime& runtime, GitopsOptions options)
       shared_(std::make_shared<Shared>(options, runtime.client())),
       world_(runtime, requeue(shared_)),
       clusters_(runtime, world_, shared_->options.home_namespace, requeue(shared_)) {}
+
+Result<std::string> Controller::Shared::resolve(const Application& application, const Source& source,
+                                                const std::string& revision) {
+  std::string commits = TRY(renderer.resolve(source, revision));
+  TRY(signed_revisions.check(source, commits, application.signature_keys));
+  return commits;
+}
 
 // What a changed object of an Application does.
 Clusters::Changed Controller::requeue(const std::shared_ptr<Shared>& shared) {
@@ -61,6 +69,7 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   if (application.ok()) {
     run.application = std::move(application).value();
     run.project = runtime_.informer(schema::kAppProjects).find({key.ns, run.application.project});
+    run.application.signature_keys = signature_keys(run.project_or_null());
   }
   const std::string forbidden = application.ok() ? find_destination(run) : application.error().message;
   if (!forbidden.empty()) {
@@ -79,6 +88,7 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   if (run.after["status"]["sync"]["revision"].as_string() != run.rendered->commit) {
     record(run.memory->trace, "diff", key, start, runtime_.clock().now(), "");
   }
+  if (run.observation.refused) run.retry_in(kRetryRefused);
   foresee(run);
   TRY(operate(run));
   want_delete_finalizers(run);
@@ -96,7 +106,8 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
 
 // Why the Application may not go where it wants to; empty: it may.
 std::string Controller::find_destination(Run& run) {
-  auto world = clusters_.find(run.application);
+  const bool scoped = run.project && run.project->spec()["permitOnlyProjectScopedClusters"].as_bool();
+  auto world = clusters_.find(run.application, scoped);
   if (!world.ok()) return world.error().message;
   run.world = *world;
   const Settings& settings = *run.application.settings;
@@ -131,7 +142,7 @@ bool Controller::ensure_rendering(Run& run) {
   AppMemory& memory = *run.memory;
   const Duration now = runtime_.clock().monotonic();
   const std::lock_guard lock(shared_->mutex);
-  const std::string key = run.application.source.key();
+  const std::string key = run.application.source.key() + "\nsigned by " + join(run.application.signature_keys, ",");
   const bool due = memory.looked_at.count() == 0 || now - memory.looked_at >= shared_->options.poll_interval;
   if (memory.source_key != key) {
     memory.source_key = key;
@@ -228,41 +239,42 @@ void Controller::record(const TraceContext& parent, std::string_view name, const
 void Controller::look(const Application& application, const std::shared_ptr<AppMemory>& memory) {
   const bool hard = std::exchange(memory->hard, false);
   memory->looked_at = runtime_.clock().monotonic();
-  auto started = shared_->options.workers.run([shared = shared_, memory, application, hard, &clock = runtime_.clock()] {
-    const Time start = clock.now();
-    if (hard) shared->renderer.forget(application.source);
-    auto commit = shared->renderer.resolve(application.source, application.source.target_revision);
-    RenderedPtr known;
-    {
-      const std::lock_guard lock(shared->mutex);
-      known = memory->current;
-    }
-    bool moved = commit.ok() && (!known || known->commit != *commit);
-    if (moved && known && !hard) {
-      if (RenderedPtr same = shared->renderer.carried_over(application.source, *known, *commit)) {
-        known = std::move(same);
-        moved = false;
-      }
-    }
-    Result<RenderedPtr> rendered = !commit.ok()      ? Result<RenderedPtr>(commit.error())
-                                   : !moved && !hard ? Result<RenderedPtr>(known)
-                                                     : shared->renderer.render(application.source, *commit);
-    {
-      const std::lock_guard lock(shared->mutex);
-      memory->rendering = false;
-      memory->fresh = true;
-      if (memory->source_key == application.source.key()) {
-        memory->error = rendered.ok() ? std::nullopt : std::optional<Error>(rendered.error());
-        if (rendered.ok()) memory->current = *rendered;
-        if (rendered.ok() && moved) {
-          memory->rendered_anew = true;
-          memory->render_start = start;
-          memory->render_end = clock.now();
+  auto started = shared_->options.workers.run(
+      [shared = shared_, memory, application, hard, key = memory->source_key, &clock = runtime_.clock()] {
+        const Time start = clock.now();
+        if (hard) shared->renderer.forget(application.source);
+        auto commit = shared->resolve(application, application.source, application.source.target_revision);
+        RenderedPtr known;
+        {
+          const std::lock_guard lock(shared->mutex);
+          known = memory->current;
         }
-      }
-    }
-    shared->queue->add(application.key);
-  });
+        bool moved = commit.ok() && (!known || known->commit != *commit);
+        if (moved && known && !hard) {
+          if (RenderedPtr same = shared->renderer.carried_over(application.source, *known, *commit)) {
+            known = std::move(same);
+            moved = false;
+          }
+        }
+        Result<RenderedPtr> rendered = !commit.ok()      ? Result<RenderedPtr>(commit.error())
+                                       : !moved && !hard ? Result<RenderedPtr>(known)
+                                                         : shared->renderer.render(application.source, *commit);
+        {
+          const std::lock_guard lock(shared->mutex);
+          memory->rendering = false;
+          memory->fresh = true;
+          if (memory->source_key == key) {
+            memory->error = rendered.ok() ? std::nullopt : std::optional<Error>(rendered.error());
+            if (rendered.ok()) memory->current = *rendered;
+            if (rendered.ok() && moved) {
+              memory->rendered_anew = true;
+              memory->render_start = start;
+              memory->render_end = clock.now();
+            }
+          }
+        }
+        shared->queue->add(application.key);
+      });
   if (started.ok()) return;
   memory->rendering = false;
   memory->refresh = true;
@@ -278,15 +290,15 @@ std::optional<Result<RenderedPtr>> Controller::other(const Application& applicat
   const auto known = memory->others.find(key);
   if (known != memory->others.end()) return known->second;
   memory->others[key] = std::nullopt;
-  auto started = shared_->options.workers.run([shared = shared_, memory, source, revision, key, app = application.key] {
-    auto commit = shared->renderer.resolve(source, revision);
+  auto started = shared_->options.workers.run([shared = shared_, memory, source, revision, key, application] {
+    auto commit = shared->resolve(application, source, revision);
     Result<RenderedPtr> rendered =
         commit.ok() ? shared->renderer.render(source, *commit) : Result<RenderedPtr>(commit.error());
     {
       const std::lock_guard lock(shared->mutex);
       memory->others[key] = std::move(rendered);
     }
-    shared->queue->add(app);
+    shared->queue->add(application.key);
   });
   if (!started.ok()) {
     memory->others.erase(key);

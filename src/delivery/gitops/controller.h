@@ -12,6 +12,7 @@
 #include "delivery/gitops/clusters.h"
 #include "delivery/gitops/gitops.h"
 #include "delivery/gitops/helm_source.h"
+#include "delivery/gitops/signed_revisions.h"
 #include "delivery/gitops/source.h"
 #include "delivery/gitops/status.h"
 #include "delivery/gitops/sync.h"
@@ -68,9 +69,14 @@ class Controller final : public kube::Reconciler {
                   [this, &client](const std::string& url) {
                     return repository_login(client, options.home_namespace, url);
                   },
-                  o.own_registry)) {}
+                  o.own_registry)),
+          signed_revisions(o.repositories, [this, &client] { return gpg_keys(client, options.home_namespace); }) {}
+    // The commits that `revision` names, signed as the Application's project wants it.
+    Result<std::string> resolve(const Application& application, const Source& source, const std::string& revision);
+
     GitopsOptions options;
     Renderer renderer;
+    SignedRevisions signed_revisions;
     std::optional<kube::Queue> queue;
     std::mutex mutex;
     std::map<kube::ObjectKey, std::shared_ptr<AppMemory>> memory;  // GUARDED_BY(mutex)

@@ -95,14 +95,22 @@ class Generation {
     else if (generator["git"].is_map())
       out = TRY(from_git(generator["git"]));
     else if (generator["scmProvider"].is_map())
-      out = TRY(from_scm(generator["scmProvider"]));
+      out = TRY(from_asked(generator["scmProvider"], world_.scm));
+    else if (generator["pullRequest"].is_map())
+      out = TRY(from_pull_requests(generator["pullRequest"]));
+    else if (generator["plugin"].is_map())
+      out = TRY(from_plugin(generator["plugin"]));
+    else if (generator["clusterDecisionResource"].is_map())
+      out = TRY(from_decisions(generator["clusterDecisionResource"]));
     else if (generator["matrix"].is_map())
       out = TRY(from_matrix(generator["matrix"], depth));
     else if (generator["merge"].is_map())
       out = TRY(from_merge(generator["merge"], depth));
     else
-      return invalid("spec.generators: " + unknown(generator) +
-                     " is not supported; list, clusters, git, scmProvider, matrix and merge are");
+      return invalid(
+          "spec.generators: " + unknown(generator) +
+          " is not supported; list, clusters, git, scmProvider, pullRequest, plugin, clusterDecisionResource, "
+          "matrix and merge are");
     const Value& selector = generator["selector"];
     if (selector.is_map()) {
       std::erase_if(out, [&](const Generated& one) {
@@ -241,13 +249,60 @@ class Generation {
     return out;
   }
 
-  Result<std::vector<Generated>> from_scm(const Value& provider) {
+  using Ask = std::function<Result<std::vector<Value>>(const Value&)>;
+  Result<std::vector<Generated>> from_asked(const Value& generator, const Ask& ask) {
     std::vector<Generated> out;
-    for (Value& parameters : TRY(world_.scm(provider))) {
-      TRY(add_values(provider, parameters));
-      out.push_back({std::move(parameters), provider["template"]});
+    for (Value& parameters : TRY(ask(generator))) {
+      TRY(add_values(generator, parameters));
+      out.push_back({std::move(parameters), generator["template"]});
     }
     return out;
+  }
+
+  Result<std::vector<Generated>> from_pull_requests(const Value& provider) {
+    return from_asked(provider, [&](const Value& asked) -> Result<std::vector<Value>> {
+      auto sets = TRY(world_.pull_requests(asked));
+      for (Value& one : sets) {
+        if (!style_.go) one.erase("labels");  // a list has no flat form
+      }
+      return sets;
+    });
+  }
+
+  // The parameters of its input are there under generator.input.parameters.
+  Result<std::vector<Generated>> from_plugin(const Value& plugin) {
+    return from_asked(plugin, [&](const Value& asked) -> Result<std::vector<Value>> {
+      auto sets = TRY(world_.plugin(asked));
+      const Value input{{"generator", Value{{"input", Value{{"parameters", plugin["input"]["parameters"]}}}}}};
+      for (Value& one : sets) {
+        if (!one.is_map()) return invalid("plugin: a parameter set is no map");
+        if (!style_.go) one = flattened(one);
+        add_all(one, style_.go ? input : flattened(input));
+      }
+      return sets;
+    });
+  }
+
+  // A decision names a cluster; its other members are parameters, too.
+  Result<std::vector<Generated>> from_decisions(const Value& config) {
+    return from_asked(config, [&](const Value& asked) -> Result<std::vector<Value>> {
+      std::map<std::string, std::string> servers;
+      for (const Value& secret : TRY(world_.clusters())) {
+        const std::string name = TRY(unbase64(secret["data"]["name"].as_string()));
+        servers[name] = TRY(unbase64(secret["data"]["server"].as_string()));
+      }
+      servers.emplace("in-cluster", std::string(kInCluster));
+      std::vector<Value> out;
+      for (const Value& one : TRY(world_.decisions(asked))) {
+        const auto found = servers.find(one["cluster"].str());
+        if (found == servers.end()) continue;  // decided for a cluster that is not registered here
+        Value parameters{
+            {"name", found->first}, {"nameNormalized", normalized(found->first)}, {"server", found->second}};
+        for (const auto& [key, value] : one["decision"].entries()) parameters.set(key, value.scalar_text());
+        out.push_back(std::move(parameters));
+      }
+      return out;
+    });
   }
 
   Result<std::vector<Generated>> from_matrix(const Value& matrix, int depth) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Generators of an ApplicationSet: list, clusters, git (directories, files), matrix, merge, each with an optional
-// selector. Each gives sets of parameters; what they read comes in through GeneratorWorld. Follows Argo CD 3.0
-// docs/operator-manual/applicationset/Generators*.md. Threads: any.
+// Generators of an ApplicationSet: list, clusters, git (directories, files), scmProvider, pullRequest, plugin,
+// clusterDecisionResource, matrix, merge, each with an optional selector. Each gives sets of parameters; what they read
+// comes in through GeneratorWorld. Follows Argo CD 3.0 docs/operator-manual/applicationset/Generators*.md. Threads:
+// any.
 #pragma once
 #include <functional>
 #include <string>
@@ -25,6 +26,12 @@ struct GeneratorWorld {
       files;
   // Parameter sets of a scmProvider generator, without its `values`.
   std::function<Result<std::vector<Value>>(const Value& provider)> scm;
+  // The same of a pullRequest generator; `labels` is a list.
+  std::function<Result<std::vector<Value>>(const Value& provider)> pull_requests;
+  // What a plug-in answers: sets as it has them.
+  std::function<Result<std::vector<Value>>(const Value& config)> plugin;
+  // Of a clusterDecisionResource: {cluster: its name, decision: the entry that named it}.
+  std::function<Result<std::vector<Value>>(const Value& config)> decisions;
 };
 
 struct Generated {

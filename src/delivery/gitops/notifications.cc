@@ -134,6 +134,7 @@ class Planner {
     if (to.service == "slack"                ? slack(to, service->second, *filled, out)
         : to.service == "discord"            ? discord(to, service->second, *filled, out)
         : to.service == "teams"              ? teams(to, service->second, *filled, out)
+        : is_email(to.service)               ? email(to, service->second, *filled, out)
         : to.service.starts_with("webhook.") ? webhook(to, service->second, *filled, out)
                                              : false) {
       out_.send.push_back(std::move(out));
@@ -185,6 +186,29 @@ class Planner {
     }
     out.headers = {{"Content-Type", "application/json"}};
     return !out.url.empty();
+  }
+
+  static bool is_email(const std::string& service) { return service == "email" || service.starts_with("email."); }
+
+  // The service's `html` says what the body is; a name and a password go over TLS alone.
+  static bool email(const Subscription& to, const Value& service, const Value& filled, Notification& out) {
+    MailNotice notice;
+    notice.server.host = service["host"].str();
+    notice.server.port = static_cast<int>(service["port"].as_int(587));
+    notice.server.username = service["username"].str();
+    notice.server.password = service["password"].str();
+    notice.server.implicit_tls = notice.server.port == 465;
+    notice.server.require_tls = !notice.server.username.empty();
+    notice.server.verify = !service["insecure_skip_verify"].as_bool();
+    notice.mail.from = service["from"].str();
+    for (std::string_view one : split(to.recipient, ',')) notice.mail.to.emplace_back(trim(one));
+    const Value& written = filled["email"];
+    notice.mail.headers = {{"Subject", written["subject"].str()}};
+    out.body = written["body"].as_string().empty() ? filled["message"].str() : written["body"].str();
+    (service["html"].as_bool() ? notice.mail.html : notice.mail.text) = out.body;
+    const bool complete = !notice.server.host.empty() && !notice.mail.from.empty() && !to.recipient.empty();
+    out.mail = std::move(notice);
+    return complete;
   }
 
   static bool webhook(const Subscription& to, const Value& service, const Value& filled, Notification& out) {

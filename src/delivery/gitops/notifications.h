@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Notifications: triggers, templates and services of argocd-notifications-cm, subscriptions by annotation or for all.
-// Services: slack, teams (incoming webhooks), webhook.NAME. Follows Argo CD 3.0 docs/operator-manual/notifications.
-// The planning is pure; add_notifications sends on the worker pool, each at least once.
+// Services: slack, discord and teams (incoming webhooks), webhook.NAME, email and email.NAME (SMTP). Follows Argo
+// CD 3.0 docs/operator-manual/notifications. The planning is pure; add_notifications sends on the worker pool, each at
+// least once.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cluster/kube/reconciler.h"
 #include "core/base/worker_pool.h"
+#include "core/http/smtp.h"
 
 namespace caisson::gitops {
 
@@ -22,10 +25,17 @@ struct NotificationConfig {
 // `data` of the ConfigMap; `$key` in services is looked up in `secrets` (data of argocd-notifications-secret, decoded).
 NotificationConfig parse_notifications(const Value& data, const std::map<std::string, std::string>& secrets);
 
+// A message by SMTP.
+struct MailNotice {
+  http::MailServer server;
+  http::Mail mail;
+};
+
 struct Notification {
   std::string key;  // what the annotation remembers: "revision:trigger:0:service:recipient"
   std::string method = "POST", url, body;
   std::vector<std::pair<std::string, std::string>> headers;
+  std::optional<MailNotice> mail;  // then nothing of the request above counts but `body`
 };
 struct NotificationPlan {
   std::vector<Notification> send;

@@ -123,6 +123,49 @@ TEST_CASE("a webhook has its own method, path, body and headers; subscriptions m
   CHECK(made.send[0].headers[0] == std::pair<std::string, std::string>("X-Token", "secret"));
 }
 
+TEST_CASE("e-mail: subject and body of the template, the service's server, and a password over TLS alone") {
+  Value app = web();
+  app.edit({"metadata"})
+      .set("annotations",
+           Value{{"notifications.argoproj.io/subscribe.on-mailed.email.team", "ada@example.org, bob@example.org"},
+                 {"notifications.argoproj.io/subscribe.on-mailed.email", "eve@example.org"}});
+  const std::string services = R"~(service.email.team: |
+  {host: smtp.example.org, port: 465, from: "Caisson <c@example.org>", username: u, password: $slack-token, html: true}
+service.email: |
+  {host: localhost, port: 25, from: c@example.org}
+template.mailed: |
+  message: plain text
+  email: {subject: "{{.app.metadata.name}} is deployed", body: "<b>{{.app.metadata.name}}</b>"}
+trigger.on-mailed: |
+  - {when: "true", send: [mailed]}
+)~";
+  const NotificationPlan made = plan(app, services);
+  REQUIRE(made.errors.empty());
+  REQUIRE(made.send.size() == 2);
+  const MailNotice& team = *made.send[0].mail;
+  CHECK(team.mail.to == std::vector<std::string>{"ada@example.org", "bob@example.org"});
+  CHECK(team.mail.headers[0] == std::pair<std::string, std::string>("Subject", "web is deployed"));
+  CHECK(team.mail.html == "<b>web</b>");
+  CHECK(team.mail.text.empty());
+  CHECK(team.server.implicit_tls);
+  CHECK(team.server.require_tls);
+  CHECK(team.server.password == "xoxb");
+  const MailNotice& relay = *made.send[1].mail;
+  CHECK(relay.mail.text == "<b>web</b>");
+  CHECK_FALSE(relay.server.require_tls);
+  CHECK(relay.server.port == 25);
+}
+
+TEST_CASE("e-mail without a server or a sender is an error") {
+  Value app = web();
+  app.edit({"metadata"})
+      .set("annotations", Value{{"notifications.argoproj.io/subscribe.on-deployed.email", "a@b.org"}});
+  const NotificationPlan made = plan(app, "service.email: |\n  {host: localhost}\n");
+  CHECK(made.send.empty());
+  REQUIRE(made.errors.size() == 1);
+  CHECK(made.errors[0].find("email") != std::string::npos);
+}
+
 TEST_CASE("unknown triggers and services are errors by name") {
   Value app = web();
   app.edit({"metadata", "annotations"}) = Value{{"notifications.argoproj.io/subscribe.on-nothing.slack", "a"},

@@ -19,6 +19,7 @@ constexpr Duration kTimeMax = std::chrono::seconds(10);
 constexpr std::size_t kAnswerBytesMax = 64u << 10;
 
 Result<void> deliver(const Notification& one) {
+  if (one.mail) return http::send_mail(one.mail->server, one.mail->mail);
   http::Request request;
   request.method = one.method;
   request.url = one.url;

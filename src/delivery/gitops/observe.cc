@@ -49,7 +49,13 @@ class Observer {
       out_.errors.push_back("look up " + api_version + " " + kind + ": " + found.error().message);
       return std::nullopt;
     }
-    if (*found && !world_.watch(**found)) out_.complete = false;
+    if (!*found || world_.watch(**found)) return *found;
+    if (const auto why = world_.refusal(**found)) {
+      out_.errors.push_back("watch " + kind + ": " + why->message);
+      out_.refused = true;
+    } else {
+      out_.complete = false;
+    }
     return *found;
   }
 

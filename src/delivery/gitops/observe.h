@@ -18,6 +18,7 @@ struct Observation {
   std::vector<std::string> warnings;  // SharedResourceWarning, RepeatedResourceWarning
   std::size_t orphans = 0;            // in the destination, of watched kinds, that no Application tracks
   bool complete = true;               // false: a kind's first list is not in yet
+  bool refused = false;               // a kind may not be listed; an error says which
   bool in_sync() const;
 };
 

@@ -7,61 +7,14 @@
 #include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
-#include "core/document/json.h"
 #include "core/expr/cel/regex.h"
-#include "core/http/client.h"
+#include "delivery/gitops/host_api.h"
 #include "delivery/gitops/set_template.h"
 
 namespace caisson::gitops {
 namespace {
 
-constexpr int kPagesMax = 100;
-constexpr std::size_t kPageItems = 50, kFoundMax = 5'000;
-constexpr Duration kTimeMax = std::chrono::seconds(20);
-
-// JSON over HTTP with the host's credentials.
-class Api {
- public:
-  Api(std::string base, std::string header, std::string value)
-      : base_(std::move(base)), header_(std::move(header)), value_(std::move(value)) {
-    while (base_.ends_with('/')) base_.pop_back();
-  }
-
-  // not_found for 404.
-  Result<Value> get(const std::string& path) const {
-    http::Request request;
-    request.url = base_ + path;
-    request.time_max = kTimeMax;
-    request.headers.set("Accept", "application/json");
-    request.headers.set("User-Agent", "caisson");
-    if (!value_.empty()) request.headers.set(header_, value_);
-    const http::Response answer = TRY(http::Client().send(request).in(request.url));
-    if (answer.status == 404) return Error{ErrorCode::not_found, request.url + ": not found"};
-    if (answer.status >= 400) {
-      const auto told = json::parse(answer.body);
-      const std::string why = told.ok() ? (*told)["message"].scalar_text() : "";
-      return Error{ErrorCode::unavailable,
-                   request.url + " answered " + std::to_string(answer.status) + (why.empty() ? "" : ": " + why)};
-    }
-    return json::parse(answer.body).in(request.url);
-  }
-
-  // Every page of a list. `path` has a query already.
-  Result<std::vector<Value>> pages(const std::string& path, const std::string& size_name) const {
-    std::vector<Value> out;
-    for (int page = 1; page <= kPagesMax; ++page) {
-      const Value list =
-          TRY(get(path + "&" + size_name + "=" + std::to_string(kPageItems) + "&page=" + std::to_string(page)));
-      if (!list.is_list()) return Error{ErrorCode::unavailable, base_ + path + ": answered no list"};
-      out.insert(out.end(), list.items().begin(), list.items().end());
-      if (list.size() < kPageItems) break;
-    }
-    return out;
-  }
-
- private:
-  std::string base_, header_, value_;
-};
+constexpr std::size_t kFoundMax = 5'000;
 
 std::vector<std::string> texts(const Value& list) {
   std::vector<std::string> out;
@@ -69,10 +22,30 @@ std::vector<std::string> texts(const Value& list) {
   return out;
 }
 
+// All branches below `at`, or the default one alone, which a repository without commits does not have. `order` is a
+// query, `id` the member of a commit that names it.
+struct BranchForm {
+  std::string order, size_name, id;
+};
+Result<std::vector<ScmBranch>> branches_at(const HostApi& api, const std::string& at, const BranchForm& form,
+                                           const std::string& default_branch, bool all) {
+  std::vector<Value> list;
+  if (all) {
+    list = TRY(api.pages(at + form.order, form.size_name));
+  } else {
+    auto one = api.get(at + "/" + percent_encode(default_branch));
+    if (!one.ok() && one.error().code != ErrorCode::not_found) return one.error();
+    if (one.ok()) list.push_back(*one);
+  }
+  std::vector<ScmBranch> out;
+  for (const Value& one : list) out.push_back({one["name"].str(), one["commit"][form.id].str()});
+  return out;
+}
+
 // GitHub, and Gitea, which has the same form at another place.
 class GithubHost final : public ScmHost {
  public:
-  GithubHost(Api api, std::string prefix, std::string organization, bool gitea)
+  GithubHost(HostApi api, std::string prefix, std::string organization, bool gitea)
       : api_(std::move(api)), prefix_(std::move(prefix)), organization_(std::move(organization)), gitea_(gitea) {}
 
   Result<std::vector<ScmRepository>> repositories() const override {
@@ -94,17 +67,8 @@ class GithubHost final : public ScmHost {
   }
 
   Result<std::vector<ScmBranch>> branches(const ScmRepository& repository, bool all) const override {
-    std::vector<Value> list;
-    if (all) {
-      list = TRY(api_.pages(at(repository) + "/branches?sort=name", size_name()));
-    } else {
-      auto one = api_.get(at(repository) + "/branches/" + percent_encode(repository.default_branch));
-      if (!one.ok() && one.error().code != ErrorCode::not_found) return one.error();
-      if (one.ok()) list.push_back(*one);
-    }
-    std::vector<ScmBranch> out;
-    for (const Value& one : list) out.push_back({one["name"].str(), one["commit"][gitea_ ? "id" : "sha"].str()});
-    return out;
+    return branches_at(api_, at(repository) + "/branches", {"?sort=name", size_name(), gitea_ ? "id" : "sha"},
+                       repository.default_branch, all);
   }
 
   Result<bool> has_path(const ScmRepository& repository, const std::string& branch,
@@ -123,14 +87,14 @@ class GithubHost final : public ScmHost {
     return prefix_ + "/repos/" + percent_encode(organization_) + "/" + percent_encode(repository.name);
   }
 
-  const Api api_;
+  const HostApi api_;
   const std::string prefix_, organization_;
   const bool gitea_;
 };
 
 class GitlabHost final : public ScmHost {
  public:
-  GitlabHost(Api api, const Value& provider) : api_(std::move(api)), provider_(provider) {}
+  GitlabHost(HostApi api, const Value& provider) : api_(std::move(api)), provider_(provider) {}
 
   Result<std::vector<ScmRepository>> repositories() const override {
     std::string path = "/api/v4/groups/" + percent_encode(provider_["group"].as_string()) + "/projects?order_by=id";
@@ -154,18 +118,8 @@ class GitlabHost final : public ScmHost {
   }
 
   Result<std::vector<ScmBranch>> branches(const ScmRepository& repository, bool all) const override {
-    std::vector<Value> list;
-    const std::string at = project(repository) + "/branches";
-    if (all) {
-      list = TRY(api_.pages(at + "?order=name", "per_page"));
-    } else {
-      auto one = api_.get(at + "/" + percent_encode(repository.default_branch));
-      if (!one.ok() && one.error().code != ErrorCode::not_found) return one.error();
-      if (one.ok()) list.push_back(*one);
-    }
-    std::vector<ScmBranch> out;
-    for (const Value& one : list) out.push_back({one["name"].str(), one["commit"]["id"].str()});
-    return out;
+    return branches_at(api_, project(repository) + "/branches", {"?order=name", "per_page", "id"},
+                       repository.default_branch, all);
   }
 
   Result<bool> has_path(const ScmRepository& repository, const std::string& branch,
@@ -184,7 +138,7 @@ class GitlabHost final : public ScmHost {
   static std::string project(const ScmRepository& repository) {
     return "/api/v4/projects/" + repository.id + "/repository";
   }
-  const Api api_;
+  const HostApi api_;
   const Value provider_;
 };
 
@@ -319,14 +273,10 @@ Result<std::unique_ptr<ScmHost>> open_scm_host(
   if (git::own_repository(own.options(), base + "/" + owner + "/any"))
     return std::unique_ptr<ScmHost>(std::make_unique<OwnHost>(own, base, owner));
   const std::string secret = settings["tokenRef"].is_map() ? TRY(token(settings["tokenRef"])) : "";
-  if (provider["gitlab"].is_map()) {
-    Api api(base.empty() ? "https://gitlab.com" : base, "PRIVATE-TOKEN", secret);
-    return std::unique_ptr<ScmHost>(std::make_unique<GitlabHost>(std::move(api), settings));
-  }
-  const bool gitea = provider["gitea"].is_map();
-  if (gitea && base.empty()) return invalid("gitea.api is missing");
-  Api api(base.empty() ? "https://api.github.com" : base, "Authorization",
-          secret.empty() ? "" : (gitea ? "token " : "Bearer ") + secret);
+  const std::string kind = provider["github"].is_map() ? "github" : provider["gitlab"].is_map() ? "gitlab" : "gitea";
+  HostApi api(TRY(host_access(kind, settings, secret).in("scmProvider")));
+  if (kind == "gitlab") return std::unique_ptr<ScmHost>(std::make_unique<GitlabHost>(std::move(api), settings));
+  const bool gitea = kind == "gitea";
   return std::unique_ptr<ScmHost>(std::make_unique<GithubHost>(std::move(api), gitea ? "/api/v1" : "", owner, gitea));
 }
 

@@ -86,6 +86,7 @@ class Sync {
   Result<void> replace_by_force(const Task& task, const kube::Resource& resource, std::optional<kube::Object>& after);
   const Value* result_of(const Task& task) const;
   TaskState task_state(const Task& task, std::string& message) const;
+  bool deleted(const Task& task) const;
   std::optional<kube::Object> live_of(const Task& task) const;
   Result<SyncOutcome> fail(const std::string& message);
 
@@ -297,7 +298,12 @@ TaskState Sync::task_state(const Task& task, std::string& message) const {
   const auto live = live_of(task);
   if (task.prune) return task.skip || !live ? TaskState::done : TaskState::running;
   if (!task.hook && !multi_step_) return TaskState::done;
-  if (!live) return task.hook ? TaskState::done : TaskState::running;  // a hook that is gone has run
+  if (!live && task.hook) return TaskState::done;  // a hook that is gone has run
+  if (!live && deleted(task)) {
+    message = "was deleted while the sync waited for its health";
+    return TaskState::failed;  // a retry makes it again, with its back-off, as somebody may do so each time
+  }
+  if (!live) return TaskState::running;
   const auto health = health_of(live->value(), *it_.application.settings);
   if (!health) return TaskState::done;
   message = health->message;
@@ -310,6 +316,14 @@ TaskState Sync::task_state(const Task& task, std::string& message) const {
     default:
       return TaskState::running;
   }
+}
+
+// Whether the API says so, too: the watch may not have seen yet what this sync has made.
+bool Sync::deleted(const Task& task) const {
+  const auto resource = it_.world.resource_of(task.object["apiVersion"].str(), task.id.kind);
+  if (!resource.ok() || !*resource) return false;
+  const auto there = it_.world.client().get(**resource, {task.id.ns, task.id.name});
+  return !there.ok() && there.error().code == ErrorCode::not_found;
 }
 
 // New or changed objects carry the trace; what is written without change keeps the one that it has.

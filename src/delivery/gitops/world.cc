@@ -6,6 +6,7 @@ namespace {
 
 constexpr std::string_view kIndex = "gitops-instance";
 constexpr Duration kCatchUpMax = std::chrono::seconds(5);
+constexpr Duration kRefusedFor = std::chrono::seconds(30);
 
 std::string kind_key(const kube::Resource& resource) {
   return resource.api_version() + "/" + resource.kind;
@@ -85,7 +86,26 @@ bool World::watch(const kube::Resource& resource) {
       for (const std::string& name : names) changed_(name);
     });
   }
-  return informer.synced() || informer.wait_synced(first_list_max_);
+  if (informer.synced()) return true;
+  if (refusal(resource)) return false;  // who waited for it each time would hold up other Applications
+  if (informer.wait_synced(first_list_max_)) return true;
+  kube::ListOptions one;
+  one.limit = 1;
+  const auto asked = runtime_.client().list(resource, one);
+  if (!asked.ok() && asked.error().code == ErrorCode::forbidden) {
+    const std::lock_guard lock(mutex_);
+    refused_.insert_or_assign(kind_key(resource), std::pair(asked.error(), runtime_.clock().monotonic() + kRefusedFor));
+  }
+  return false;
+}
+
+std::optional<Error> World::refusal(const kube::Resource& resource) {
+  const std::lock_guard lock(mutex_);
+  const auto found = refused_.find(kind_key(resource));
+  if (found == refused_.end()) return std::nullopt;
+  if (runtime_.clock().monotonic() < found->second.second) return found->second.first;
+  refused_.erase(found);
+  return std::nullopt;
 }
 
 std::optional<kube::Object> World::overlaid(const kube::Resource& resource, const kube::ObjectKey& key,

@@ -28,6 +28,8 @@ class World {
   Result<std::optional<kube::Resource>> resource_of(const std::string& api_version, const std::string& kind);
   // Watches the kind from now on. False while its first list is not in.
   bool watch(const kube::Resource& resource);
+  // Why the kind can't be watched: the API refuses to list it. Known for a while after watch() gave false.
+  std::optional<Error> refusal(const kube::Resource& resource);
   std::optional<kube::Object> find(const kube::Resource& resource, const kube::ObjectKey& key);
   std::vector<kube::Object> tracked(const std::string& instance);  // of all watched kinds
   std::vector<kube::Object> list(const kube::Resource& resource, const std::string& ns);
@@ -55,6 +57,7 @@ class World {
   std::mutex mutex_;
   std::map<std::string, kube::Resource> watched_;                       // by apiVersion/kind; GUARDED_BY(mutex_)
   std::map<std::string, std::map<kube::ObjectKey, Overlay>> overlays_;  // the same keys; GUARDED_BY(mutex_)
+  std::map<std::string, std::pair<Error, Duration>> refused_;           // the same keys, until when; GUARDED_BY(mutex_)
 };
 
 }  // namespace caisson::gitops
