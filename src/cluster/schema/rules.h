@@ -27,6 +27,12 @@ void check_disruption_budget(const Value& object, std::vector<FieldError>& out);
 void check_count_or_percent(const Value& value, const std::string& path, std::vector<FieldError>& out);
 bool check_others(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);  // rules_others.cc
 void check_webhook_client(const Value& config, const std::string& path, std::vector<FieldError>& out);
+// rules_admission.cc: policies of admission and their bindings, but for what their expressions say.
+void check_validating_policy(const Value& object, std::vector<FieldError>& out);
+void check_validating_binding(const Value& object, std::vector<FieldError>& out);
+void check_mutating_policy(const Value& object, std::vector<FieldError>& out);
+void check_mutating_binding(const Value& object, std::vector<FieldError>& out);
+void check_admission_rule(const Value& rule, const std::string& path, std::vector<FieldError>& out);
 void check_definition(const Value& object, std::vector<FieldError>& out);  // rules_definition.cc
 void check_status_counts(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);
 void check_workload(const KindSchema& kind, const Value& object, std::vector<FieldError>& out);  // rules_workload.cc

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cluster/schema/compile.h"
+#include "cluster/schema/rules_cel_cost.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/expr/cel/cel.h"
@@ -60,43 +61,63 @@ FieldError finding_of(const Error& error, const Value& written) {
 
 class Compiler {
  public:
-  // With `findings`, a rule that is refused is told there and left out.
+  // With `findings`, a rule that is refused is told there and left out, and what the others may cost is looked at.
   explicit Compiler(std::vector<FieldError>* findings = nullptr) : findings_(findings) {}
 
+  Result<std::unique_ptr<const Node>> run(const Value& schema, const std::string& at) {
+    auto root = node(schema, at, "object", 0, 1);
+    if (findings_ != nullptr) costs_.finish(at, *findings_);
+    return root;
+  }
+
+ private:
   Result<std::unique_ptr<const Node>> node(const Value& schema, const std::string& at, const std::string& name,
-                                           int depth) {
+                                           int depth, const Cardinality& times) {
     auto out = std::make_unique<Node>();
     if (depth > kDepthMax) return std::unique_ptr<const Node>();
     out->type = cel::type_from_schema(schema, name);
     out->type_name = schema["type"].str();
+    own_rules(schema, at, times, *out);
+    if (refused_) return *std::move(refused_);
+    const Cardinality below = cardinality_below(schema, times);
     for (const auto& [key, property] : schema["properties"].entries()) {
       const std::string property_name(key);
       auto child =
-          TRY(node(property, at + ".properties[" + property_name + "]", name + "." + property_name, depth + 1));
+          TRY(node(property, at + ".properties[" + property_name + "]", name + "." + property_name, depth + 1, below));
       if (child != nullptr) out->properties.emplace_back(property_name, std::move(child));
     }
-    if (schema["items"].is_map()) out->items = TRY(node(schema["items"], at + ".items", name + ".@items", depth + 1));
+    if (schema["items"].is_map())
+      out->items = TRY(node(schema["items"], at + ".items", name + ".@items", depth + 1, below));
     if (const Value& values = schema["additionalProperties"]; values.is_map())
-      out->values = TRY(node(values, at + ".additionalProperties", name + ".@values", depth + 1));
+      out->values = TRY(node(values, at + ".additionalProperties", name + ".@values", depth + 1, below));
     if (schema["x-kubernetes-list-type"].as_string() == "map") {
       for (const Value& key : schema["x-kubernetes-list-map-keys"].items()) out->list_keys.push_back(key.str());
-    }
-    std::size_t index = 0;
-    for (const Value& written : schema["x-kubernetes-validations"].items()) {
-      const std::string where = at + ".x-kubernetes-validations[" + std::to_string(index++) + "]";
-      auto made = rule(written, out->type, where);
-      if (made.ok())
-        out->rules.push_back(std::move(made).value());
-      else if (findings_ != nullptr)
-        findings_->push_back(finding_of(made.error(), written));
-      else
-        return std::move(made).error();
     }
     const bool empty = out->rules.empty() && out->properties.empty() && !out->items && !out->values;
     return empty ? std::unique_ptr<const Node>() : std::unique_ptr<const Node>(std::move(out));
   }
 
- private:
+  void own_rules(const Value& schema, const std::string& at, const Cardinality& times, Node& out) {
+    std::size_t index = 0;
+    for (const Value& written : schema["x-kubernetes-validations"].items()) {
+      const std::string where = at + ".x-kubernetes-validations[" + std::to_string(index++) + "]";
+      auto made = rule(written, out.type, where);
+      if (!made.ok()) {
+        if (findings_ != nullptr)
+          findings_->push_back(finding_of(made.error(), written));
+        else if (!refused_)
+          refused_ = std::move(made).error();
+        continue;
+      }
+      if (findings_ != nullptr) {
+        costs_.add_rule(where + ".rule", made->program, schema, times, *findings_);
+        if (made->message_expression)
+          costs_.add_message(where + ".messageExpression", *made->message_expression, schema, *findings_);
+      }
+      out.rules.push_back(std::move(made).value());
+    }
+  }
+
   static Result<Rule> rule(const Value& written, const cel::Type& type, const std::string& at) {
     const std::string text(trim(written["rule"].as_string()));
     if (text.empty()) return Error{ErrorCode::invalid, at + ".rule: Required value: rule is not specified"};
@@ -137,6 +158,8 @@ class Compiler {
   }
 
   std::vector<FieldError>* const findings_;
+  std::optional<Error> refused_;  // without findings: the first
+  RuleCosts costs_;
 };
 
 class Validation {
@@ -272,13 +295,13 @@ CelRules::CelRules(std::unique_ptr<const Node> root) : root_(std::move(root)) {}
 CelRules::~CelRules() = default;
 
 Result<std::shared_ptr<const CelRules>> CelRules::compile(const Value& schema, const std::string& at) {
-  auto root = TRY(Compiler().node(with_object_fields(schema), at, "object", 0));
+  auto root = TRY(Compiler().run(with_object_fields(schema), at));
   if (root == nullptr) return std::shared_ptr<const CelRules>();
   return std::shared_ptr<const CelRules>(new CelRules(std::move(root)));
 }
 
 void CelRules::check(const Value& schema, const std::string& at, std::vector<FieldError>& out) {
-  (void)Compiler(&out).node(with_object_fields(schema), at, "object", 0).ok();  // everything wrong is in `out`
+  (void)Compiler(&out).run(with_object_fields(schema), at).ok();  // everything wrong is in `out`
 }
 
 void CelRules::validate(const Value& object, const Value* before, std::vector<FieldError>& out) const {

@@ -82,6 +82,34 @@ TEST_CASE("what a schema says must make sense") {
             .find(kAt + ".x-kubernetes-validations[0].rule: Invalid value: ") == 0);
 }
 
+TEST_CASE("rules that may cost too much are refused with the factor, and bounds make them cheap") {
+  const std::string help =
+      " (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings "
+      "are "
+      "declared)";
+  const auto texts = [](const std::string& bounds, const std::string& text_bounds) {
+    return wrong_property("{type: array, " + bounds + "items: {type: string, " + text_bounds +
+                          "x-kubernetes-validations: [{rule: \"self.contains('test')\"}]}}");
+  };
+  CHECK(texts("maxItems: 100, ", "") == kAt +
+                                            ".items.x-kubernetes-validations[0].rule: Forbidden: estimated rule cost "
+                                            "exceeds budget by factor of 3.1x" +
+                                            help);
+  CHECK(texts("", "maxLength: 10, ").empty());
+  CHECK(texts("maxItems: 100, ", "maxLength: 1000, ").empty());
+  const std::string nested = "rule: 'self.all(x, self.all(y, self.all(z, x == y + z)))'";
+  const std::string rule = kAt + ".x-kubernetes-validations[0].rule: Forbidden: ";
+  CHECK(wrong_property("{type: array, items: {type: string}, x-kubernetes-validations: [{" + nested + "}]}") ==
+        rule + "estimated rule cost exceeds budget by factor of more than 100x" + help + "; " + rule +
+            "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema; "
+            "spec.validation.openAPIV3Schema: Forbidden: x-kubernetes-validations estimated rule cost total for entire "
+            "OpenAPIv3 schema exceeds budget by factor of more than 100x" +
+            help);
+  CHECK(wrong_property("{type: array, maxItems: 5, items: {type: string, maxLength: 9}, x-kubernetes-validations: [{" +
+                       nested + "}]}")
+            .empty());
+}
+
 TEST_CASE("what versions do not share is told at the version") {
   const std::string two = version("{type: object}") + ", " + version("{type: object, properties: {a: {}}}", "v2");
   CHECK(wrong(two) ==

@@ -263,32 +263,6 @@ void check_webhook_service(const Value& service, const std::string& path, Errors
   }
 }
 
-void check_webhook_rule(const Value& rule, const std::string& path, Errors& out) {
-  for (const char* list : {"apiGroups", "apiVersions", "resources"})
-    if (rule[list].empty()) out.push_back(required_value(path + "." + list));
-  if (rule["operations"].empty()) out.push_back(required_value(path + ".operations"));
-  const auto star_among = [](const Value& list) {
-    for (const Value& one : list.items())
-      if (one.as_string() == "*") return list.size() > 1;
-    return false;
-  };
-  for (const auto& [list, others] : {std::pair<std::string_view, std::string_view>{"operations", "operations"},
-                                     {"apiGroups", "API groups"},
-                                     {"apiVersions", "API versions"}}) {
-    if (!star_among(rule[list])) continue;
-    Value shown = rule[list];
-    if (list == "operations")
-      shown = go_value("[]admissionregistration.OperationType{" + std::to_string(shown.size()) + "}");
-    out.push_back(invalid_value(path + "." + std::string(list), shown,
-                                "if '*' is present, must not specify other " + std::string(others)));
-  }
-  const Value& resources = rule["resources"];
-  for (const Value& resource : resources.items())
-    if (resource.as_string() == "*/*" && resources.size() > 1)
-      out.push_back(
-          invalid_value(path + ".resources", resources, "if '*/*' is present, must not specify other resources"));
-}
-
 void check_webhook(const Value& hook, const std::string& path, Errors& out) {
   const std::string_view name = hook["name"].as_string();
   if (name.empty()) {
@@ -310,7 +284,7 @@ void check_webhook(const Value& hook, const std::string& path, Errors& out) {
     out.push_back(
         invalid_value(path + ".admissionReviewVersions", versions, "must include at least one of v1, v1beta1"));
   for (std::size_t i = 0; i < hook["rules"].size(); ++i)
-    check_webhook_rule(hook["rules"][i], path + "." + at("rules", i), out);
+    check_admission_rule(hook["rules"][i], path + "." + at("rules", i), out);
   if (const Value& seconds = hook["timeoutSeconds"];
       !seconds.is_null() && (seconds.as_int() < 1 || seconds.as_int() > 30))
     out.push_back(
@@ -344,7 +318,11 @@ bool check_others(const KindSchema& kind, const Value& object, std::vector<Field
       {"certificatesigningrequests.certificates.k8s.io", check_signing_request},
       {"nodes", check_node},
       {"validatingwebhookconfigurations.admissionregistration.k8s.io", check_webhooks},
-      {"mutatingwebhookconfigurations.admissionregistration.k8s.io", check_webhooks}};
+      {"mutatingwebhookconfigurations.admissionregistration.k8s.io", check_webhooks},
+      {"validatingadmissionpolicies.admissionregistration.k8s.io", check_validating_policy},
+      {"validatingadmissionpolicybindings.admissionregistration.k8s.io", check_validating_binding},
+      {"mutatingadmissionpolicies.admissionregistration.k8s.io", check_mutating_policy},
+      {"mutatingadmissionpolicybindings.admissionregistration.k8s.io", check_mutating_binding}};
   const std::string resource = kind.resource.group_resource();
   for (const auto& [name, check] : kChecks) {
     if (name != resource) continue;

@@ -67,6 +67,7 @@ class PolicyAdmission final : public apiserver::Admission {
       : options_(std::move(options)), engine_({.clock = options_.clock}) {}
 
   std::string_view name() const override { return "Policy"; }
+  bool runs_again() const override { return false; }
 
   Result<void> mutate(const apiserver::AdmissionRequest& request, Value& object) const override {
     if (request.operation == Operation::remove || request.operation == Operation::connect) return {};

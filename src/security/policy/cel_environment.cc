@@ -6,6 +6,7 @@
 #include "cluster/schema/schema.h"
 #include "core/base/text.h"
 #include "core/expr/cel/authorizer.h"
+#include "core/expr/cel/mutation_types.h"
 #include "security/policy/cel_images.h"
 #include "security/policy/stages.h"
 
@@ -77,7 +78,7 @@ const cel::Environment& cel_environment() {
     options.variables.push_back({"authorizer.requestResource", cel::resource_check_type()});
     options.functions = cel_functions();
     for (cel::Function& function : cel_image_functions()) options.functions.push_back(std::move(function));
-    options.types = cel_types();
+    options.types = cel::mutation_types();
     options.homogeneous_literals = false;  // Kyverno's own libraries take mixed maps
     return cel::Environment(std::move(options));
   }();

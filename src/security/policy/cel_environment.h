@@ -50,7 +50,5 @@ std::vector<cel::Function> cel_functions();
 cel::Value cel_receiver(std::string_view name, const CelInput& input);
 inline constexpr std::string_view kCelReceivers[] = {"resource", "http", "globalContext", "generator",
                                                      "json",     "yaml", "image"};
-// cel_types.cc
-std::shared_ptr<const cel::TypeProvider> cel_types();
 
 }  // namespace caisson::policy

@@ -135,6 +135,7 @@ class Program {
 
   struct Impl;
   explicit Program(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+  const Impl& impl() const { return *impl_; }  // for the files of this folder
 
  private:
   std::shared_ptr<const Impl> impl_;
