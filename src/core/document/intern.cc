@@ -11,28 +11,28 @@ namespace caisson::document {
 namespace {
 
 constexpr std::size_t kShards = 64;
-constexpr std::size_t kArenaBytes = 16 * 1024;
+constexpr std::size_t kArenaBytesMin = 1024, kArenaBytesMax = 16 * 1024;
 
 struct Shard {
   std::mutex mutex;
   std::vector<const char*> slots = std::vector<const char*>(64, nullptr);  // guarded by mutex; text after a KeyHeader
   std::size_t used = 0;
   std::vector<std::unique_ptr<char[]>> arenas;
+  std::size_t arena_bytes = kArenaBytesMin;  // of the next one: a short run of the program touches few pages
   std::size_t arena_left = 0;
   char* arena_next = nullptr;
 
   char* take(std::size_t bytes) {
     bytes = (bytes + 7) & ~std::size_t{7};
-    if (bytes > kArenaBytes / 4) {
-      arenas.push_back(std::make_unique<char[]>(bytes));
-      char* own = arenas.back().get();
-      arena_left = 0;  // the next small key opens a new arena
-      return own;
+    if (bytes > arena_bytes / 4) {
+      arenas.push_back(std::make_unique_for_overwrite<char[]>(bytes));  // a long key has one for itself
+      return arenas.back().get();
     }
     if (bytes > arena_left) {
-      arenas.push_back(std::make_unique<char[]>(kArenaBytes));
+      arenas.push_back(std::make_unique_for_overwrite<char[]>(arena_bytes));
       arena_next = arenas.back().get();
-      arena_left = kArenaBytes;
+      arena_left = arena_bytes;
+      arena_bytes = std::min(arena_bytes * 2, kArenaBytesMax);
     }
     char* taken = arena_next;
     arena_next += bytes;

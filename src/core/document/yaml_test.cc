@@ -97,6 +97,45 @@ TEST_CASE("errors name file, line and column") {
   }
 }
 
+TEST_CASE("line ends and byte order marks of every kind read as one, and positions count what was read") {
+  struct Case {
+    std::string_view in, json;
+  };
+  const Case cases[] = {
+      {"a: 1\r\nb: 2\r\n", R"({"a":1,"b":2})"},
+      {"a: 1\rb: 2\r", R"({"a":1,"b":2})"},
+      {"a: |\r\n  x\r  y\n", R"({"a":"x\ny\n"})"},
+      {"\xEF\xBB\xBF" "a: 1\n", R"({"a":1})"},
+      {"\xEF\xBB\xBF\xEF\xBB\xBF" "a: 1\n", R"({"a":1})"},
+      {"a: 1\r\xEF\xBB\xBF" "b: 2\n", R"({"a":1,"b":2})"},
+      {"a: x\xEF\xBB\xBF\n", "{\"a\":\"x\xEF\xBB\xBF\"}"},
+      {"a: 한글 # 끝\r\nb: é\n", R"({"a":"한글","b":"é"})"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.in);
+    const auto value = read(c.in);
+    REQUIRE_MESSAGE(value.ok(), value.error().message);
+    CHECK(json::write(*value) == c.json);
+  }
+  CHECK(read("a: 1\r\nb: \x01\n").error().message.starts_with("line 2, column 4: a control character"));
+  CHECK(read("a: 1\rb: @x\r").error().message.starts_with("line 2, column 4: a character that no value"));
+}
+
+TEST_CASE("what may not stand in a text is found wherever it is") {
+  // The text is looked at in blocks: every place in and around one counts.
+  for (std::size_t before = 0; before < 200; ++before) {
+    const std::string good = "# " + std::string(before, 'x');
+    CAPTURE(before);
+    CHECK(read(good + "\n").ok());
+    for (const char* bad : {"\x01", "\x7f", "\xff", "\xC3"}) {
+      const auto refused = read(good + bad + "\n");
+      REQUIRE_FALSE(refused.ok());
+      CHECK(refused.error().message.starts_with("line 1, column " + std::to_string(before + 3) + ": "));
+    }
+    CHECK(json::write(*read(good + "\ra: 1\n")) == R"({"a":1})");
+  }
+}
+
 TEST_CASE("a small text cannot become a large document") {
   std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int i = 1; i < 12; ++i) {

@@ -170,6 +170,10 @@ bool is_http_url(std::string_view text) {
 }
 
 bool is_remote(std::string_view text) {
+  // Every form has one of these; a file's name has none, and there are thousands of those.
+  constexpr std::string_view kGithub = "github.com/";
+  if (text.find_first_of(":@") == text.npos && !equals_ignoring_case(text.substr(0, kGithub.size()), kGithub))
+    return false;
   return is_http_url(text) || parse_repository_url(text).ok();
 }
 

@@ -2,7 +2,6 @@
 #include "delivery/render/kustomize/resource.h"
 
 #include <algorithm>
-#include <set>
 
 namespace caisson::render::kustomize_impl {
 namespace {
@@ -12,43 +11,48 @@ std::string or_mark(const std::string& text, const char* mark) {
 }
 
 // The kinds that kustomize knows, from Kubernetes' OpenAPI document, to have no namespace.
+struct GroupKind {
+  std::string_view group, kind;
+};
+constexpr GroupKind kClusterScoped[] = {
+    {"", "ComponentStatus"},
+    {"", "Namespace"},
+    {"", "Node"},
+    {"", "PersistentVolume"},
+    {"admissionregistration.k8s.io", "MutatingWebhookConfiguration"},
+    {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration"},
+    {"admissionregistration.k8s.io", "ValidatingAdmissionPolicy"},
+    {"admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"},
+    {"admissionregistration.k8s.io", "MutatingAdmissionPolicy"},
+    {"admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"},
+    {"apiextensions.k8s.io", "CustomResourceDefinition"},
+    {"apiregistration.k8s.io", "APIService"},
+    {"authentication.k8s.io", "SelfSubjectReview"},
+    {"authentication.k8s.io", "TokenReview"},
+    {"authorization.k8s.io", "SelfSubjectAccessReview"},
+    {"authorization.k8s.io", "SelfSubjectRulesReview"},
+    {"authorization.k8s.io", "SubjectAccessReview"},
+    {"certificates.k8s.io", "CertificateSigningRequest"},
+    {"flowcontrol.apiserver.k8s.io", "FlowSchema"},
+    {"flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"},
+    {"internal.apiserver.k8s.io", "StorageVersion"},
+    {"networking.k8s.io", "IngressClass"},
+    {"networking.k8s.io", "ClusterCIDR"},
+    {"node.k8s.io", "RuntimeClass"},
+    {"policy", "PodSecurityPolicy"},
+    {"extensions", "PodSecurityPolicy"},
+    {"rbac.authorization.k8s.io", "ClusterRole"},
+    {"rbac.authorization.k8s.io", "ClusterRoleBinding"},
+    {"resource.k8s.io", "ResourceClass"},
+    {"scheduling.k8s.io", "PriorityClass"},
+    {"storage.k8s.io", "CSIDriver"},
+    {"storage.k8s.io", "CSINode"},
+    {"storage.k8s.io", "StorageClass"},
+    {"storage.k8s.io", "VolumeAttachment"}};
+
 bool known_cluster_scoped(std::string_view group, std::string_view kind) {
-  static const std::set<std::pair<std::string_view, std::string_view>> kKinds = {
-      {"", "ComponentStatus"},
-      {"", "Namespace"},
-      {"", "Node"},
-      {"", "PersistentVolume"},
-      {"admissionregistration.k8s.io", "MutatingWebhookConfiguration"},
-      {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration"},
-      {"admissionregistration.k8s.io", "ValidatingAdmissionPolicy"},
-      {"admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"},
-      {"admissionregistration.k8s.io", "MutatingAdmissionPolicy"},
-      {"admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"},
-      {"apiextensions.k8s.io", "CustomResourceDefinition"},
-      {"apiregistration.k8s.io", "APIService"},
-      {"authentication.k8s.io", "SelfSubjectReview"},
-      {"authentication.k8s.io", "TokenReview"},
-      {"authorization.k8s.io", "SelfSubjectAccessReview"},
-      {"authorization.k8s.io", "SelfSubjectRulesReview"},
-      {"authorization.k8s.io", "SubjectAccessReview"},
-      {"certificates.k8s.io", "CertificateSigningRequest"},
-      {"flowcontrol.apiserver.k8s.io", "FlowSchema"},
-      {"flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"},
-      {"internal.apiserver.k8s.io", "StorageVersion"},
-      {"networking.k8s.io", "IngressClass"},
-      {"networking.k8s.io", "ClusterCIDR"},
-      {"node.k8s.io", "RuntimeClass"},
-      {"policy", "PodSecurityPolicy"},
-      {"extensions", "PodSecurityPolicy"},
-      {"rbac.authorization.k8s.io", "ClusterRole"},
-      {"rbac.authorization.k8s.io", "ClusterRoleBinding"},
-      {"resource.k8s.io", "ResourceClass"},
-      {"scheduling.k8s.io", "PriorityClass"},
-      {"storage.k8s.io", "CSIDriver"},
-      {"storage.k8s.io", "CSINode"},
-      {"storage.k8s.io", "StorageClass"},
-      {"storage.k8s.io", "VolumeAttachment"}};
-  return kKinds.contains({group, kind});
+  return std::any_of(std::begin(kClusterScoped), std::end(kClusterScoped),
+                     [&](const GroupKind& known) { return known.kind == kind && known.group == group; });
 }
 
 }  // namespace
