@@ -76,8 +76,10 @@ class Attachment {
     std::string data;
   };
   virtual Result<std::optional<Piece>> read() = 0;
-  virtual Result<void> write(std::string_view data) = 0;
-  virtual Result<void> close_in() = 0;  // no more input; the container sees it when its spec says stdin_once
+  // Input for the container: how much of it was taken, perhaps nothing while the container does not read.
+  virtual Result<std::size_t> write(std::string_view data) = 0;
+  // No more input; the container sees it when its spec says stdin_once. False: not now, as with write.
+  virtual Result<bool> close_in() = 0;
   virtual void resize(int rows, int columns) = 0;
 };
 

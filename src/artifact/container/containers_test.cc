@@ -234,6 +234,15 @@ std::string read_to_the_end(Attachment& streams) {
   }
 }
 
+void write_whole(Attachment& streams, std::string_view data) {
+  while (!data.empty()) {
+    const auto taken = streams.write(data);
+    REQUIRE_MESSAGE(taken.ok(), why(taken));
+    data.remove_prefix(*taken);
+    if (*taken == 0) std::this_thread::yield();  // it reads on
+  }
+}
+
 }  // namespace
 
 TEST_CASE("attach reads and writes the container's own streams") {
@@ -247,8 +256,30 @@ TEST_CASE("attach reads and writes the container's own streams") {
   REQUIRE_MESSAGE(attachment.ok(), why(attachment));
   const std::unique_ptr<Attachment> streams = std::move(attachment).value();
   OK((*containers)->start("echoer"));
-  OK(streams->write("abc\n"));
+  write_whole(*streams, "abc\n");
   CHECK(read_to_the_end(*streams) == "got abc\n");
+}
+
+TEST_CASE("input for a container that does not read is taken until there is no room, and never waits") {
+  Bench bench;
+  const auto containers = bench.open();
+  REQUIRE_MESSAGE(containers.ok(), why(containers));
+  ContainerSpec spec = bench.spec("deaf", {"sleep", "1000"});
+  spec.keep_stdin = true;
+  OK((*containers)->create(spec));
+  OK((*containers)->start("deaf"));
+  auto attachment = (*containers)->attach("deaf");
+  REQUIRE_MESSAGE(attachment.ok(), why(attachment));
+  const std::string block(64u << 10, 'x');
+  std::size_t together = 0;
+  for (int full = 0; full < 1000;) {  // the monitor takes its part a moment later
+    const auto taken = (*attachment)->write(block);
+    REQUIRE_MESSAGE(taken.ok(), why(taken));
+    full = *taken == 0 ? full + 1 : 0;
+    together += *taken;
+    REQUIRE(together < (64u << 20));
+  }
+  CHECK(together > 0);
 }
 
 TEST_CASE("input that is for one attachment ends when that one ends it") {
@@ -263,8 +294,13 @@ TEST_CASE("input that is for one attachment ends when that one ends it") {
   auto attachment = (*containers)->attach("counter");
   REQUIRE_MESSAGE(attachment.ok(), why(attachment));
   const std::unique_ptr<Attachment> streams = std::move(attachment).value();
-  OK(streams->write(std::string(300'000, 'x')));
-  OK(streams->close_in());
+  write_whole(*streams, std::string(300'000, 'x'));
+  for (;;) {
+    const auto closed = streams->close_in();
+    REQUIRE_MESSAGE(closed.ok(), why(closed));
+    if (*closed) break;
+    std::this_thread::yield();
+  }
   CHECK(read_to_the_end(*streams).find("300000") != std::string::npos);
 }
 

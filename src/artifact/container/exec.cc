@@ -86,27 +86,28 @@ class ConmonAttachment final : public Attachment {
         Piece{buffer[0] == 3 ? 2 : 1, std::string(buffer + 1, static_cast<std::size_t>(got - 1))});
   }
 
-  Result<void> write(std::string_view data) override {
-    while (!data.empty()) {
-      const std::string_view piece = data.substr(0, kPacketBytes);
-      if (::send(socket_.get(), piece.data(), piece.size(), MSG_NOSIGNAL) < 0) {
-        if (errno == EINTR) continue;
-        if (errno != EAGAIN) return errno_error("write to the container");
-        pollfd one{socket_.get(), POLLOUT, 0};
-        ::poll(&one, 1, -1);
-        continue;
+  Result<std::size_t> write(std::string_view data) override {
+    std::size_t taken = 0;
+    while (taken < data.size()) {
+      const std::string_view piece = data.substr(taken, kPacketBytes);
+      if (::send(socket_.get(), piece.data(), piece.size(), MSG_NOSIGNAL) >= 0) {
+        taken += piece.size();
+      } else if (errno == EAGAIN) {
+        break;
+      } else if (errno != EINTR) {
+        return errno_error("write to the container");
       }
-      data.remove_prefix(piece.size());
     }
-    return {};
+    return taken;
   }
 
   // An empty packet is the end, for conmon.
-  Result<void> close_in() override {
+  Result<bool> close_in() override {
     while (::send(socket_.get(), "", 0, MSG_NOSIGNAL) < 0) {
+      if (errno == EAGAIN) return false;
       if (errno != EINTR) return errno_error("end the input of the container");
     }
-    return {};
+    return true;
   }
 
   void resize(int rows, int columns) override {

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
+#include <functional>
 #include <map>
 
 #include "core/base/text.h"
@@ -24,6 +26,20 @@ std::string framed(Channel channel, std::string_view data) {
   std::string out(1, static_cast<char>(channel));
   out += data;
   return out;
+}
+
+// One reader of input, and what it has not taken yet.
+struct Inlet {
+  std::function<Result<std::size_t>(std::string_view)> put;  // how much is taken now; nothing: later
+  std::string pending = {};
+  bool waits = false;  // for its next turn
+};
+
+Result<std::size_t> write_some(int fd, std::string_view data) {
+  const ssize_t wrote = ::write(fd, data.data(), data.size());
+  if (wrote > 0) return static_cast<std::size_t>(wrote);
+  if (wrote < 0 && (errno == EAGAIN || errno == EINTR)) return std::size_t{0};
+  return errno_error("write");
 }
 
 // What all kinds of sessions share: sending with patience, and pieces of input that could not be written yet.
@@ -85,34 +101,24 @@ class Session : public std::enable_shared_from_this<Session> {
   }
   virtual void resume() {}
 
-  // Writes what it can and keeps the rest for later. Gives false when the reader is gone.
-  bool write_input(int fd, std::string_view data) {
-    if (pending_.size() + data.size() > kPendingInputMax) {
+  // Writes what is taken now and keeps the rest for later. Gives false when the reader is gone.
+  bool write_input(Inlet& inlet, std::string_view data) {
+    if (inlet.pending.size() + data.size() > kPendingInputMax) {
       end();
       return false;
     }
-    pending_ += data;
-    while (!pending_.empty()) {
-      const ssize_t wrote = ::write(fd, pending_.data(), pending_.size());
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote < 0 && errno == EAGAIN) {
-        loop_.post_after(kSlowPeer, [weak = weak_from_this(), fd] {
-          const auto self = weak.lock();
-          if (self && !self->over_) self->write_input(fd, {});
-        });
-        return true;
-      }
-      if (wrote <= 0) {
-        pending_.clear();
-        return false;
-      }
-      pending_.erase(0, static_cast<std::size_t>(wrote));
-    }
-    input_written();
-    return true;
+    inlet.pending += data;
+    return flush(inlet);
   }
   virtual void input_written() {}
-  bool input_pending() const { return !pending_.empty(); }
+
+  // Calls once, a little later, unless the session is over by then.
+  void soon(std::function<void()> call) {
+    loop_.post_after(kSlowPeer, [weak = weak_from_this(), call = std::move(call)] {
+      const auto self = weak.lock();
+      if (self && !self->over_) call();
+    });
+  }
 
   void end() {
     if (std::exchange(over_, true)) return;
@@ -126,7 +132,27 @@ class Session : public std::enable_shared_from_this<Session> {
   bool over_ = false;
 
  private:
-  std::string pending_;
+  bool flush(Inlet& inlet) {
+    while (!inlet.pending.empty()) {
+      const auto taken = inlet.put(inlet.pending);
+      if (!taken.ok()) {
+        inlet.pending.clear();
+        return false;
+      }
+      if (*taken == 0) {
+        if (!std::exchange(inlet.waits, true))
+          soon([this, &inlet] {
+            inlet.waits = false;
+            flush(inlet);
+          });
+        return true;
+      }
+      inlet.pending.erase(0, *taken);
+    }
+    input_written();
+    return true;
+  }
+
   std::shared_ptr<Session> keep_;
 };
 
@@ -155,7 +181,7 @@ class ProcessSession final : public Session {
   }
 
   void message(std::uint8_t channel, std::string_view data) override {
-    if (channel == static_cast<std::uint8_t>(Channel::in) && wanted_.in) write_input(process_->in(), data);
+    if (channel == static_cast<std::uint8_t>(Channel::in) && wanted_.in) write_input(inlet_, data);
     if (channel == static_cast<std::uint8_t>(Channel::resize)) {
       const auto size = json::parse(data);
       if (size.ok())
@@ -168,7 +194,7 @@ class ProcessSession final : public Session {
   }
 
   void input_written() override {
-    if (close_wanted_ && !input_pending()) process_->close_in();
+    if (close_wanted_ && inlet_.pending.empty()) process_->close_in();
   }
 
   void resume() override {
@@ -206,6 +232,7 @@ class ProcessSession final : public Session {
   }
 
   std::unique_ptr<container::ExecProcess> process_;
+  Inlet inlet_{[this](std::string_view data) { return write_some(process_->in(), data); }};
   StreamsWanted wanted_;
   FdLoop::Token out_ = 0, err_ = 0, exit_ = 0;
   std::shared_ptr<bool> out_open_ = std::make_shared<bool>(true), err_open_ = std::make_shared<bool>(true);
@@ -227,13 +254,10 @@ class AttachmentSession final : public Session {
   }
 
   void message(std::uint8_t channel, std::string_view data) override {
-    if (channel == static_cast<std::uint8_t>(Channel::in) && wanted_.in) {
-      const auto written = attachment_->write(data);
-      if (!written.ok()) end();
-    }
+    if (channel == static_cast<std::uint8_t>(Channel::in) && wanted_.in && !write_input(inlet_, data)) end();
     if (channel == static_cast<std::uint8_t>(Channel::close) && !data.empty() && data[0] == 0 && wanted_.in) {
-      const auto closed = attachment_->close_in();
-      if (!closed.ok()) end();
+      close_wanted_ = true;
+      input_written();
     }
     if (channel == static_cast<std::uint8_t>(Channel::resize)) {
       const auto size = json::parse(data);
@@ -251,6 +275,14 @@ class AttachmentSession final : public Session {
     });
   }
 
+  void input_written() override {
+    if (!close_wanted_ || !inlet_.pending.empty()) return;
+    const auto closed = attachment_->close_in();
+    if (!closed.ok()) return end();
+    close_wanted_ = !*closed;
+    if (close_wanted_) soon([this] { input_written(); });
+  }
+
   bool read_once() {
     const auto piece = attachment_->read();
     if (!piece.ok() && piece.error().code == ErrorCode::timeout) return true;
@@ -265,7 +297,9 @@ class AttachmentSession final : public Session {
   }
 
   std::unique_ptr<container::Attachment> attachment_;
+  Inlet inlet_{[this](std::string_view data) { return attachment_->write(data); }};
   StreamsWanted wanted_;
+  bool close_wanted_ = false;
   FdLoop::Token token_ = 0;
 };
 
@@ -280,6 +314,8 @@ class PortSession final : public Session {
 
  protected:
   void start() override {
+    for (const UniqueFd& connection : connections_)
+      inlets_.push_back({[&connection](std::string_view data) { return write_some(connection.get(), data); }});
     for (std::size_t i = 0; i < ports_.size(); ++i) {
       std::string port;
       port += static_cast<char>(ports_[i] & 0xFF);
@@ -309,8 +345,7 @@ class PortSession final : public Session {
 
   void message(std::uint8_t channel, std::string_view data) override {
     const std::size_t i = channel / 2;
-    if (channel % 2 == 0 && i < ports_.size() && *open_[i] && !write_input(connections_[i].get(), data))
-      *open_[i] = false;
+    if (channel % 2 == 0 && i < ports_.size() && *open_[i] && !write_input(inlets_[i], data)) *open_[i] = false;
   }
 
   void stop() override {
@@ -321,6 +356,7 @@ class PortSession final : public Session {
  private:
   std::vector<int> ports_;
   std::vector<UniqueFd> connections_;
+  std::deque<Inlet> inlets_;  // one a connection; what waits for its turn keeps its place
   std::vector<std::string> errors_;
   std::vector<FdLoop::Token> tokens_;
   std::vector<std::shared_ptr<bool>> open_;

@@ -312,6 +312,40 @@ spec:
   bench.wait_phase("talk", "Succeeded");
 }
 
+TEST_CASE("input for a container that does not read holds up nobody else's streams") {
+  Bench bench;
+  bench.apply(R"yaml(
+apiVersion: v1
+kind: Pod
+metadata: {name: deaf}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: busybox, stdin: true, command: [sleep, "100000"]}]
+)yaml");
+  bench.wait_ready("deaf");
+  auto started = http::Server::start({});
+  REQUIRE_MESSAGE(started.ok(), why(started));
+  http::Server server = std::move(started).value();
+  const std::string socket = bench.dir.path() + "/agent.sock";
+  REQUIRE(server.listen_unix(socket, bench.node->handler()).ok());
+  http::Client http({.unix_socket = socket});
+  const auto open = [&](const std::string& what) {
+    auto opened = http.websocket({.url = "http://unix/" + what, .time_max = 30s}, {"v5.channel.k8s.io"});
+    REQUIRE_MESSAGE(opened.ok(), why(opened));
+    return std::move(opened).value();
+  };
+  const auto flooded = open("attach/default/deaf/c?stdin=true&stdout=true");
+  for (int i = 0; i < 48; ++i) REQUIRE(flooded->send(std::string(1, '\0') + std::string(64u << 10, 'x')).ok());
+  const auto other = open("exec/default/deaf/c?stdout=true&command=echo&command=here");
+  std::string said;
+  for (;;) {
+    const auto message = other->receive();
+    if (!message.ok() || !*message) break;
+    if ((*message)->data.starts_with('\1')) said += (*message)->data.substr(1);
+  }
+  CHECK(said == "here\n");
+}
+
 TEST_CASE("the node keeps its object and its lease") {
   Bench bench;
   kube::Object node;
