@@ -89,7 +89,8 @@ Result<void> set_link_sysctl(const std::string& link, const char* family, const 
 struct PodNetwork::Impl {
   Options options;
   Cidr pods, services;
-  std::uint32_t node = 0;
+  std::uint32_t host = 0;  // what pods see of this host, whichever node they are on
+  std::uint32_t node = 0;  // of this node; the host's for the first
   int mtu = 1500;
   std::string node_text, bridge_text;
   mutable std::mutex mutex;  // of ipam
@@ -99,6 +100,7 @@ struct PodNetwork::Impl {
     return veth_prefix(options.instance) + std::to_string(address - pods.first());
   }
   Result<void> make_bridge(Netlink& netlink);
+  Result<void> join_bridge(Netlink& netlink);
   Result<void> connect(const std::string& netns_path, std::uint32_t address);
   Result<void> configure_pod_end(const std::string& netns_path, std::uint32_t address);
   Result<void> configure_host_end(Netlink& netlink, const std::string& name, std::uint32_t address);
@@ -112,12 +114,18 @@ Result<void> PodNetwork::Impl::make_bridge(Netlink& netlink) {
   TRY(set_link_sysctl(bridge_text, "ipv6", "disable_ipv6", "1"));
   TRY(set_host_sysctls(netlink, *bridge, path_join(options.state_dir, "host"), pods));
   TRY(netlink.set_up(bridge->index));
-  TRY(netlink.add_address(bridge->index, {node, 32}));
+  TRY(netlink.add_address(bridge->index, {host, 32}));
   TRY(netlink.add_address(bridge->index, {kGateway, 32}, true));
   // The output hook translates after routing, so the service range needs a route that gives the source address.
-  TRY(netlink.set_route({Route::Kind::unicast, {services.first(), services.prefix}, bridge->index, 0, node}));
+  TRY(netlink.set_route({Route::Kind::unicast, {services.first(), services.prefix}, bridge->index, 0, host}));
   // An address without a pod is refused here instead of leaving by the default route: a dead endpoint fails at once.
   return netlink.set_route({Route::Kind::unreachable, {pods.first(), pods.prefix}, 0, 0, 0});
+}
+
+Result<void> PodNetwork::Impl::join_bridge(Netlink& netlink) {
+  const std::optional<Link> bridge = TRY(netlink.find_link(bridge_text));
+  if (!bridge) return Error{ErrorCode::unavailable, "bridge " + bridge_text + " is not there: the first node makes it"};
+  return netlink.add_address(bridge->index, {node, 32});
 }
 
 Result<PodNetwork> PodNetwork::open(const Options& options) {
@@ -128,15 +136,22 @@ Result<PodNetwork> PodNetwork::open(const Options& options) {
   if (impl->pods.prefix > 24 || impl->pods.prefix < 12 || impl->services.prefix > 24 || impl->services.prefix < 12)
     return Error{ErrorCode::invalid, "pod and service ranges need a prefix from /12 to /24"};
   if (impl->pods.overlaps(impl->services)) return Error{ErrorCode::invalid, "pod and service ranges overlap"};
-  impl->node = impl->pods.first() + 1;
+  const Cidr part =
+      options.node_cidr.empty() ? impl->pods : TRY(parse_cidr(options.node_cidr).in("pod range of the node"));
+  if (part.prefix < impl->pods.prefix || part.prefix > 28 || !impl->pods.contains(part.first()))
+    return Error{ErrorCode::invalid, "pod range " + part.str() + " of the node is no part of " + impl->pods.str() +
+                                         " with at least 16 addresses"};
+  impl->host = impl->pods.first() + 1;
+  impl->node = part.first() + 1;
   impl->node_text = format_ipv4(impl->node);
   impl->bridge_text = bridge_name(options.instance);
   TRY(make_dirs(options.state_dir, 0700));
-  impl->ipam = TRY(Ipam::open(path_join(options.state_dir, "pods"), impl->pods));
+  impl->ipam = TRY(Ipam::open(path_join(options.state_dir, "pods"), part));
   Netlink netlink = TRY(Netlink::open());
   TRY(check_ranges(netlink, options.instance, impl->pods, impl->services));
   impl->mtu = options.mtu ? options.mtu : TRY(choose_mtu(netlink));
-  TRY(impl->make_bridge(netlink).in("pod network"));
+  const bool first = impl->node == impl->host;
+  TRY((first ? impl->make_bridge(netlink) : impl->join_bridge(netlink)).in("pod network"));
   return PodNetwork(std::move(impl));
 }
 
@@ -160,7 +175,7 @@ Result<void> PodNetwork::Impl::configure_host_end(Netlink& netlink, const std::s
   TRY(set_link_sysctl(name, "ipv4", "route_localnet",
                       "1"));  // NodePort at 127.0.0.1; the table's input chain guards loopback
   TRY(netlink.set_up(link->index));
-  return netlink.set_route({Route::Kind::unicast, {address, 32}, link->index, 0, node});
+  return netlink.set_route({Route::Kind::unicast, {address, 32}, link->index, 0, host});
 }
 
 Result<void> PodNetwork::Impl::connect(const std::string& netns_path, std::uint32_t address) {

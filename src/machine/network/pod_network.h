@@ -6,7 +6,9 @@
 // Invariant: an address is given to one pod at a time, and which pod is on disk (<state_dir>/pods) before a link
 // exists; so after a crash open() knows every link by its pod. Host-level names: bridge without ports `c<id>br` (holds
 // the node's address, the first of the pod range, and 169.254.1.1), host ends `c<id>v<n>` where n is the offset of the
-// address in the pod range. Threads: every method may be called from any thread.
+// address in the pod range of the instance. Several nodes of one instance share the bridge: each has a part of the
+// range and its own state_dir; the one that holds the first part makes what they share. Threads: every method may be
+// called from any thread.
 #pragma once
 #include <memory>
 #include <optional>
@@ -22,9 +24,10 @@ namespace caisson::network {
 class PodNetwork {
  public:
   struct Options {
-    std::string instance;  // six hex digits
-    std::string pod_cidr = "10.42.0.0/16";
+    std::string instance;                   // six hex digits
+    std::string pod_cidr = "10.42.0.0/16";  // of the instance
     std::string service_cidr = "10.43.0.0/16";
+    std::string node_cidr;  // the part of pod_cidr that this node's pods get; empty: all of it
     std::string state_dir;  // <data>/network
     int mtu = 0;            // of pod links; 0: that of the host's default route, or 1500
   };
@@ -32,13 +35,13 @@ class PodNetwork {
   // Makes what is missing of bridge, addresses, routes and sysctls (ip_forward, route_localnet, rp_filter; their former
   // values are kept in <state_dir>/sysctls before they are changed). Links of pods that are there stay untouched.
   // Errors: invalid (a CIDR that can't be used), already_exists (a range that overlaps a route of this host, with the
-  // route).
+  // route), unavailable (another part than the first, and what the nodes share is not there).
   static Result<PodNetwork> open(const Options& options);
   PodNetwork(PodNetwork&&) noexcept;
   PodNetwork& operator=(PodNetwork&&) noexcept;
   ~PodNetwork();  // leaves everything in place: pods outlive the agent
 
-  const std::string& node_address() const;  // "10.42.0.1"
+  const std::string& node_address() const;  // the first of node_cidr: "10.42.0.1"
   const std::string& bridge() const;        // "c1a2b3cbr"
 
   // Gives the pod its link `eth0` (and lo up) in the network namespace at `netns_path`, and its address. Idempotent: a

@@ -165,6 +165,48 @@ TEST_CASE("pods reach each other, the host and the outside, and nothing is left 
   });
 }
 
+TEST_CASE("nodes of one instance give addresses from parts of the range, and their pods reach each other") {
+  auto dir = TempDir::make();
+  REQUIRE(dir.ok());
+  World world;
+  world.host.run([&] {
+    const auto part = [&](const std::string& cidr, const std::string& state) {
+      PodNetwork::Options options = options_in(*dir);
+      options.node_cidr = cidr;
+      options.state_dir = (*dir).path() + "/" + state;
+      return PodNetwork::open(options);
+    };
+    CHECK(part("10.42.64.0/18", "second").error().code == ErrorCode::unavailable);  // nobody made the bridge yet
+    CHECK(part("10.44.0.0/18", "far").error().code == ErrorCode::invalid);
+    CHECK(part("10.42.0.0/15", "wide").error().code == ErrorCode::invalid);
+    auto opened_first = part("10.42.0.0/18", "network");
+    REQUIRE_MESSAGE(opened_first.ok(), (opened_first.ok() ? "" : opened_first.error().message));
+    PodNetwork first = std::move(opened_first).value();
+    auto opened_second = part("10.42.64.0/18", "second");
+    REQUIRE_MESSAGE(opened_second.ok(), (opened_second.ok() ? "" : opened_second.error().message));
+    PodNetwork second = std::move(opened_second).value();
+    CHECK(first.node_address() == "10.42.0.1");
+    CHECK(second.node_address() == "10.42.64.1");
+    const auto a = first.attach("uid-a", world.a.path()), b = second.attach("uid-b", world.b.path());
+    REQUIRE(a.ok());
+    REQUIRE(b.ok());
+    CHECK(*a == "10.42.0.2");
+    CHECK(*b == "10.42.64.2");
+    PodServer in_a(world.a, "a", 80), in_b(world.b, "b", 80), here(world.host, "host", 81);
+    CHECK(ask(*b, 80).starts_with("b 10.42.0.1"));  // the host is one, whichever node the pod is on
+    world.a.run([&] { CHECK(ask(*b, 80).starts_with("b " + *a)); });
+    world.b.run([&] {
+      CHECK(ask(*a, 80).starts_with("a " + *b));
+      CHECK(ask("10.42.64.1", 81).starts_with("host " + *b));
+      CHECK(ask("10.42.64.99", 80) == "");
+    });
+    REQUIRE(second.keep_only({}).ok());  // its own pods only
+    CHECK(first.attached().size() == 1);
+    const auto clean = cleanup(kInstance, (*dir).path());
+    CHECK_MESSAGE(clean.ok(), (clean.ok() ? "" : clean.error().message));
+  });
+}
+
 TEST_CASE("a range that this host routes elsewhere is refused by name") {
   auto dir = TempDir::make();
   REQUIRE(dir.ok());
@@ -186,8 +228,15 @@ TEST_CASE("whichever of two instances goes down last puts the host's settings ba
     REQUIRE(two.ok());
     World world;
     world.host.run([&] {
-      REQUIRE(PodNetwork::open({"aaaaaa", "10.42.0.0/16", "10.43.0.0/16", (*one).path() + "/network", 0}).ok());
-      const auto second = PodNetwork::open({"bbbbbb", "10.44.0.0/16", "10.45.0.0/16", (*two).path() + "/network", 0});
+      REQUIRE(PodNetwork::open({.instance = "aaaaaa",
+                                .pod_cidr = "10.42.0.0/16",
+                                .service_cidr = "10.43.0.0/16",
+                                .state_dir = (*one).path() + "/network"})
+                  .ok());
+      const auto second = PodNetwork::open({.instance = "bbbbbb",
+                                            .pod_cidr = "10.44.0.0/16",
+                                            .service_cidr = "10.45.0.0/16",
+                                            .state_dir = (*two).path() + "/network"});
       REQUIRE_MESSAGE(second.ok(), (second.ok() ? "" : second.error().message));
       const auto down = [&](bool first) {
         return first ? cleanup("aaaaaa", (*one).path()) : cleanup("bbbbbb", (*two).path());
