@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "artifact/container/bundle.h"
@@ -19,7 +20,7 @@ namespace {
 constexpr int kMonitorEndMs = 2'000;
 
 // Monitors of this instance, found by their command line: conmon -b <state_root>/c/<id> …
-std::vector<pid_t> monitors_of(const std::string& state_root) {
+std::vector<pid_t> monitors_of(const std::vector<std::string>& state_roots) {
   std::vector<pid_t> found;
   const auto names = list_dir("/proc");
   if (!names.ok()) return found;
@@ -31,7 +32,9 @@ std::vector<pid_t> monitors_of(const std::string& state_root) {
     const auto args = split(*line, '\0');
     if (path_base(args[0]) != "conmon") continue;
     for (const auto arg : args) {
-      if (!arg.starts_with(state_root + "/c/")) continue;
+      const bool ours = std::any_of(state_roots.begin(), state_roots.end(),
+                                    [arg](const std::string& root) { return arg.starts_with(root + "/c/"); });
+      if (!ours) continue;
       found.push_back(static_cast<pid_t>(*pid));
       break;
     }
@@ -91,7 +94,9 @@ void end_gently(const Cgroup& root, Duration grace) {
 Result<CleanupReport> cleanup(const CleanupOptions& options) {
   CleanupReport report;
   const Cgroup root(options.cgroup_root);
-  const auto monitors = monitors_of(options.state_root);
+  std::vector<std::string> state_roots = options.more_state_roots;
+  state_roots.push_back(options.state_root);
+  const auto monitors = monitors_of(state_roots);
   report.processes = static_cast<int>(root.processes().size() + monitors.size());
   if (options.grace > Duration::zero()) end_gently(root, options.grace);
   const int left = root.kill_all();
@@ -106,10 +111,11 @@ Result<CleanupReport> cleanup(const CleanupOptions& options) {
     TRY(root.remove());
     ++report.cgroups;
   }
-  if (exists(options.state_root + "/c")) {
-    const auto ids = TRY(list_dir(options.state_root + "/c"));
-    report.containers = static_cast<int>(ids.size());
-    for (const char* part : {"/c", "/exits", "/runc"}) TRY(remove_tree(options.state_root + part));
+  for (const auto& state_root : state_roots) {
+    if (!exists(state_root + "/c")) continue;
+    const auto ids = TRY(list_dir(state_root + "/c"));
+    report.containers += static_cast<int>(ids.size());
+    for (const char* part : {"/c", "/exits", "/runc"}) TRY(remove_tree(state_root + part));
   }
   return report;
 }

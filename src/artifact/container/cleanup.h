@@ -12,10 +12,11 @@
 namespace caisson::container {
 
 struct CleanupOptions {
-  std::string cgroup_root;               // "/caisson-<instance id>"
-  std::string state_root;                // "<data>/containers"
-  std::vector<std::string> directories;  // below which mounts are taken down: the data directory
-  Duration grace{};                      // between SIGTERM and SIGKILL; 0: SIGKILL at once
+  std::string cgroup_root;                    // "/caisson-<instance id>"
+  std::string state_root;                     // "<data>/containers"
+  std::vector<std::string> directories;       // below which mounts are taken down: the data directory
+  Duration grace{};                           // between SIGTERM and SIGKILL; 0: SIGKILL at once
+  std::vector<std::string> more_state_roots;  // of other nodes, whose cgroups are below cgroup_root
 };
 struct CleanupReport {
   int processes = 0, containers = 0, mounts = 0, cgroups = 0;

@@ -132,6 +132,31 @@ std::string real_path(const std::string& path) {
   return ::realpath(path.c_str(), buffer) ? std::string(buffer) : path_clean(path);
 }
 
+Result<void> mount_overlay(const RootSpec& spec) {
+  if (TRY(mount_by_fsopen(spec)) == Outcome::mounted) return {};
+  return mount_by_short_links(spec);
+}
+
+// overlayfs itself can't have mapped ids, its layers can. The upper directory is written with the ids of the
+// namespace's owner as they are on the host, so it is its root's. The overlay keeps what it was made of: the layers'
+// own mounts go.
+Result<void> mount_with_ids(RootSpec spec) {
+  const UniqueFd user_namespace = TRY(make_user_namespace(spec.ids));
+  if (!spec.upper.empty() && ::chown(spec.upper.c_str(), spec.ids.first, spec.ids.first) != 0)
+    return errno_error("chown " + spec.upper);
+  const TempDir mapped = TRY(TempDir::make("mapped", path_dir(spec.merged)));
+  const auto mounted = [&]() -> Result<void> {
+    for (std::size_t i = 0; i < spec.lowers.size(); ++i) {
+      const std::string place = path_join(mapped.path(), std::to_string(i));
+      TRY(mount_mapped(spec.lowers[i], place, user_namespace));
+      spec.lowers[i] = place;
+    }
+    return mount_overlay(spec);
+  }();
+  TRY(unmount_below(mapped.path()));
+  return mounted;
+}
+
 }  // namespace
 
 Result<void> mount_root(const RootSpec& spec) {
@@ -157,8 +182,8 @@ Result<void> mount_root(const RootSpec& spec) {
       TRY(make_dirs(empty));
       return empty;
     }()));
-  if (TRY(mount_by_fsopen(wanted)) == Outcome::mounted) return {};
-  return mount_by_short_links(wanted);
+  if (spec.ids) return mount_with_ids(std::move(wanted));
+  return mount_overlay(wanted);
 }
 
 Result<void> unmount(const std::string& path) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "artifact/container/user_namespace.h"
 #include "core/base/result.h"
 
 namespace caisson::container {
@@ -17,6 +18,7 @@ struct RootSpec {
   std::string upper, work;          // made when absent; both empty: the root is read-only
   std::string merged;               // where it is mounted; made when absent
   bool is_volatile = false;         // no syncs: for build scratch that is thrown away after a crash
+  IdRange ids;                      // of the containers' user namespace: layers look as if they were its root's
 };
 
 inline constexpr std::size_t kLowersMax = 500;  // the kernel's own limit

@@ -4,19 +4,21 @@
 #pragma once
 #include <string>
 
+#include "artifact/container/user_namespace.h"
 #include "core/base/result.h"
 
 namespace caisson::container {
 
 struct SandboxSpec {
-  std::string directory;      // gets the files net, ipc, uts
+  std::string directory;      // gets the files net, ipc, uts, user
   std::string hostname;       // at most 63 characters; empty keeps the host's
   bool host_network = false;  // then there is no `net`, and the UTS namespace is the host's too
   bool host_ipc = false;
+  IdRange ids;  // of a user namespace of its own, which then owns the others: `user`
 };
 
 struct Sandbox {
-  std::string network, ipc, uts;  // paths for ContainerSpec::namespaces; empty: the host's
+  std::string network, ipc, uts, user;  // paths for ContainerSpec::namespaces; empty: the host's
 };
 
 // Makes what is missing; calling it again gives the same sandbox. Brings the loopback link up.

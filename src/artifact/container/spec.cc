@@ -131,6 +131,7 @@ Value namespaces_of(const ContainerSpec& spec) {
     list.push_back(std::move(one));
   };
   const Namespaces& ns = spec.namespaces;
+  if (!ns.user.empty()) add("user", ns.user, false);
   add("mount", "", false);
   add("pid", ns.pid, ns.host_pid);
   add("network", ns.network, ns.host_network);
@@ -215,6 +216,11 @@ const HostLimits& host_limits() {
 Value runtime_config(const ContainerSpec& spec, const std::string& cgroups_path, const HostLimits& limits) {
   Value linux_part{
       {"namespaces", namespaces_of(spec)}, {"cgroupsPath", cgroups_path}, {"resources", resources_of(spec)}};
+  if (spec.namespaces.ids) {
+    const Value ids(std::vector<Value>{Value{
+        {"containerID", 0}, {"hostID", std::int64_t{spec.namespaces.ids.first}}, {"size", std::int64_t{kUserRange}}}});
+    linux_part.set("uidMappings", ids).set("gidMappings", ids);
+  }
   if (!spec.devices.empty()) linux_part.set("devices", devices_of(spec));
   if (!spec.privileged) {
     linux_part.set("maskedPaths", Value::list_of(kMaskedPaths)).set("readonlyPaths", Value::list_of(kReadOnlyPaths));

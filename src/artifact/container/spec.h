@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "artifact/container/cgroup.h"
+#include "artifact/container/user_namespace.h"
 #include "core/base/result.h"
 #include "core/document/value.h"
 
@@ -31,7 +32,9 @@ struct Mount {
 
 struct Namespaces {
   std::string network, ipc, uts, pid;  // paths of pinned namespaces; empty: see below
-  bool host_network = false;           // with an empty path: the host's; otherwise a new one
+  std::string user;                    // path of the user namespace that owns them, with `ids`; empty: the host's
+  IdRange ids;
+  bool host_network = false;  // with an empty path: the host's; otherwise a new one
   bool host_ipc = false, host_uts = false, host_pid = false;
   bool operator==(const Namespaces&) const = default;
 };

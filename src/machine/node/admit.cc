@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "artifact/container/user_namespace.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "machine/node/plan.h"
@@ -43,11 +44,24 @@ std::optional<Refusal> refused_sysctls(const kube::Object& pod) {
   return std::nullopt;
 }
 
+std::optional<Refusal> refused_user_namespace(const Value& spec, const HostAbilities& host) {
+  if (spec["hostUsers"].as_bool(true)) return std::nullopt;
+  for (const char* shared : {"hostNetwork", "hostPID", "hostIPC"})
+    if (spec[shared].as_bool())
+      return Refusal{"UserNamespacesNotSupported",
+                     std::string("hostUsers: false and ") + shared + ": true exclude each other"};
+  if (host.no_user_namespaces.empty()) return std::nullopt;
+  return Refusal{"UserNamespacesNotSupported",
+                 "hostUsers: false is not supported on this machine: " + host.no_user_namespaces};
+}
+
 }  // namespace
 
-HostAbilities host_abilities() {
+HostAbilities host_abilities(const kube::Object& pod, const std::string& directory) {
   const auto enabled = read_file("/sys/module/apparmor/parameters/enabled");
-  return {.apparmor = enabled.ok() && trim(*enabled) == "Y"};
+  HostAbilities host{.apparmor = enabled.ok() && trim(*enabled) == "Y", .no_user_namespaces = {}};
+  if (!pod.spec()["hostUsers"].as_bool(true)) host.no_user_namespaces = container::why_no_user_namespaces(directory);
+  return host;
 }
 
 SysctlScope sysctl_scope(std::string_view name) {
@@ -67,10 +81,7 @@ std::optional<Refusal> refusal_of(const kube::Object& pod, const HostAbilities& 
     return Refusal{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"};
   if (auto refused = refused_sysctls(pod)) return refused;
   // Silently giving less isolation than was asked for would be worse than not to run.
-  if (!spec["hostUsers"].as_bool(true))
-    return Refusal{"UserNamespacesNotSupported",
-                   "hostUsers: false is not supported by this node's runtime (runc without "
-                   "idmapped mounts); remove it, or set it to true"};
+  if (auto refused = refused_user_namespace(spec, host)) return refused;
   bool apparmor = wants_apparmor(spec["securityContext"]);
   for (const char* list : {"initContainers", "containers"})
     for (const auto& container : spec[list].items())

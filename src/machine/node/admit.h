@@ -17,8 +17,10 @@ struct Refusal {
 };
 struct HostAbilities {
   bool apparmor = false;
+  std::string no_user_namespaces;  // why a pod can't have one of its own; empty: it can
 };
-HostAbilities host_abilities();
+// `directory`: where pods are. What the pod does not ask for is not looked at.
+HostAbilities host_abilities(const kube::Object& pod, const std::string& directory);
 
 std::optional<Refusal> refusal_of(const kube::Object& pod, const HostAbilities& host);
 

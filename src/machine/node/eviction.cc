@@ -11,7 +11,6 @@ namespace caisson::node {
 namespace {
 
 constexpr Duration kPressureStays = std::chrono::minutes(5);
-constexpr std::int64_t kCriticalPriority = 2'000'000'000;  // system-cluster-critical and above
 
 std::uint64_t bytes_of(const Value& quantity) {
   const std::string text = quantity.scalar_text();

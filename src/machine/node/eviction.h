@@ -14,6 +14,8 @@
 
 namespace caisson::node {
 
+inline constexpr std::int64_t kCriticalPriority = 2'000'000'000;  // system-cluster-critical and above
+
 // Less than this left is pressure. The kubelet's: 100 MiB, 10 % of the disk; ours stops at 1 GiB of disk, because a
 // developer's disk is big and often nearly full.
 struct EvictionThresholds {

@@ -47,7 +47,7 @@ std::vector<PodUse> Pods::usage(const std::function<bool(const kube::Object&)>& 
   std::vector<PodUse> out;
   for (auto& [object, state] : pods) {
     PodUse use{object, {}};
-    const std::string directory = options_.data_dir + "/pods/" + state.uid;
+    const std::string directory = options_.state_dir + "/pods/" + state.uid;
     const bool with_disk = walk(object);
     for (const auto& [name, container] : state.containers) {
       if (container.phase != Phase::running) continue;

@@ -59,6 +59,18 @@ Result<Value> seccomp_of(const LaunchInput& in, const std::vector<std::string>& 
   return container::seccomp_from_profile(TRY(json::parse(*text)), capabilities);
 }
 
+// In a user namespace there are the ids up to 65535.
+Result<void> check_user(const container::User& user) {
+  std::vector<std::uint32_t> ids = user.additional_gids;
+  ids.insert(ids.end(), {user.uid, user.gid});
+  for (const std::uint32_t id : ids)
+    if (id >= container::kUserRange)
+      return Error{ErrorCode::invalid,
+                   "user or group " + std::to_string(id) + " is not in the pod's user namespace, which has 0 to " +
+                       std::to_string(container::kUserRange - 1) + ": choose another, or hostUsers: true"};
+  return {};
+}
+
 }  // namespace
 
 std::string user_text(const kube::Object& pod, const Value& container, const content::ImageConfig& image) {
@@ -178,6 +190,7 @@ Result<container::ContainerSpec> container_spec(const LaunchInput& in) {
   spec.cwd = container["workingDir"].str();
   if (spec.cwd.empty()) spec.cwd = in.image->working_dir.empty() ? "/" : in.image->working_dir;
   spec.user = in.user;
+  if (in.user_ids) TRY(check_user(in.user));
   spec.terminal = container["tty"].as_bool();
   spec.keep_stdin = container["stdin"].as_bool();
   spec.stdin_once = container["stdinOnce"].as_bool();
@@ -186,6 +199,8 @@ Result<container::ContainerSpec> container_spec(const LaunchInput& in) {
                      .ipc = in.sandbox.ipc,
                      .uts = in.sandbox.uts,
                      .pid = in.pid_namespace,
+                     .user = in.sandbox.user,
+                     .ids = in.user_ids,
                      .host_network = in.sandbox.network.empty(),
                      .host_ipc = in.sandbox.ipc.empty(),
                      .host_uts = in.sandbox.uts.empty(),

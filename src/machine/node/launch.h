@@ -30,13 +30,15 @@ struct LaunchInput {
   Env env;
   container::User user;
   container::Sandbox sandbox;
+  container::IdRange user_ids;  // of the pod's user namespace
   std::string id, root, log_path;
   std::vector<container::Mount> mounts;
   std::string pid_namespace;      // path of the one to join; empty: its own
   std::string seccomp_directory;  // of Localhost profiles
   std::int64_t memory_bytes = 0;  // the node's
 };
-// Errors: invalid for what can't be done (unknown capability, a seccomp profile that is not there, a quantity).
+// Errors: invalid for what can't be done (unknown capability, a seccomp profile that is not there, a quantity, a user
+// that the pod's user namespace does not have).
 Result<container::ContainerSpec> container_spec(const LaunchInput& input);
 
 container::CgroupLimits limits_of(const Value& container);

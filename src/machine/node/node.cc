@@ -18,7 +18,6 @@
 namespace caisson::node {
 namespace {
 
-constexpr Duration kLeaseEvery = std::chrono::seconds(10);
 constexpr std::int64_t kLeaseSeconds = 40;
 constexpr Duration kStatusEvery = std::chrono::minutes(5);
 constexpr Duration kRotateEvery = std::chrono::seconds(2);  // a log that floods grows by gigabytes in half a minute
@@ -71,7 +70,7 @@ class NodeReconciler final : public kube::Reconciler {
     if (!renewed.ok() && !std::exchange(lease_failed_, true))
       log::warning("node lease not renewed", {{"error", renewed.error()}});
     if (renewed.ok()) lease_failed_ = false;
-    return kube::Requeue::after(kLeaseEvery);
+    return kube::Requeue::after(options().lease_every);
   }
 
  private:
@@ -110,7 +109,7 @@ class NodeReconciler final : public kube::Reconciler {
 #else
     node.set_label("kubernetes.io/arch", "arm64");
 #endif
-    node.set_label("node-role.kubernetes.io/control-plane", "");
+    if (options().control_plane) node.set_label("node-role.kubernetes.io/control-plane", "");
     node.edit({"spec", "podCIDR"}) = options().pod_cidr;
     node.edit({"spec", "podCIDRs"}) = Value::list_of({options().pod_cidr});
   }
@@ -120,12 +119,16 @@ class NodeReconciler final : public kube::Reconciler {
     ::statvfs(options().data_dir.c_str(), &disk);
     const std::int64_t disk_bytes = static_cast<std::int64_t>(disk.f_blocks) * static_cast<std::int64_t>(disk.f_frsize);
     const std::int64_t memory = static_cast<std::int64_t>(container::host_memory_bytes());
-    const Value capacity{{"cpu", std::to_string(std::max(1u, std::thread::hardware_concurrency()))},
-                         {"memory", std::to_string(memory / 1024) + "Ki"},
-                         {"ephemeral-storage", std::to_string(disk_bytes / 1024) + "Ki"},
-                         {"pods", std::to_string(options().pods_max)}};
+    const std::int64_t cpus = std::max(1u, std::thread::hardware_concurrency());
+    const auto offered = [&](std::int64_t shares) {  // "2", or "666m"
+      const std::int64_t milli = cpus * 1000 / shares;
+      return Value{{"cpu", milli % 1000 == 0 ? std::to_string(milli / 1000) : std::to_string(milli) + "m"},
+                   {"memory", std::to_string(memory / 1024 / shares) + "Ki"},
+                   {"ephemeral-storage", std::to_string(disk_bytes / 1024 / shares) + "Ki"},
+                   {"pods", std::to_string(options().pods_max)}};
+    };
     Value& status = node.edit({"status"});
-    status.set("capacity", capacity).set("allocatable", capacity);
+    status.set("capacity", offered(1)).set("allocatable", offered(options().machine_shares));
     status.set("addresses", Value(std::vector<Value>{Value{{"type", "InternalIP"}, {"address", options().address}},
                                                      Value{{"type", "Hostname"}, {"address", options().name}}}));
     utsname host{};
@@ -221,6 +224,8 @@ struct Node::Impl {
 Result<std::unique_ptr<Node>> Node::start(const NodeParts& parts, NodeOptions options) {
   auto impl = std::make_shared<Impl>();
   impl->options = std::move(options);
+  if (impl->options.state_dir.empty()) impl->options.state_dir = impl->options.data_dir;
+  if (impl->options.cgroup.empty()) impl->options.cgroup = "/caisson-" + impl->options.instance;
   kube::Runtime& runtime = *parts.runtime;
   for (const auto& resource : {schema::kPods, schema::kConfigMaps, schema::kSecrets, schema::kServices})
     runtime.informer(resource);
@@ -239,7 +244,7 @@ Result<std::unique_ptr<Node>> Node::start(const NodeParts& parts, NodeOptions op
   const kube::Queue node_queue =
       runtime.add(std::make_unique<NodeReconciler>(pods, runtime.client(), runtime.clock()), 1);
   node_queue.add({"", impl->options.name});
-  add_static_pods(runtime, impl->options.data_dir + "/manifests", impl->options.name);
+  add_static_pods(runtime, impl->options.state_dir + "/manifests", impl->options.name);
   impl->serving = std::make_unique<Serving>(pods);
   impl->rotate_later();
   impl->keep_house_later();
@@ -254,6 +259,10 @@ Node::~Node() {
 
 http::Handler Node::handler() {
   return [impl = impl_](http::ExchangePtr exchange) { impl->serving->handle(std::move(exchange)); };
+}
+
+std::vector<std::string> Node::shut_down(const ShutdownGrace& grace) {
+  return impl_->pods->shut_down(grace);
 }
 
 container::Containers& Node::containers() {

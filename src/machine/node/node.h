@@ -8,6 +8,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "artifact/container/containers.h"
 #include "cluster/kube/reconciler.h"
@@ -22,15 +23,21 @@
 namespace caisson::node {
 
 struct NodeOptions {
-  std::string name;      // of the Node object
-  std::string instance;  // six hex digits: cgroup /caisson-<instance>
-  std::string data_dir;
-  std::string address;  // PodNetwork::node_address()
+  std::string name;       // of the Node object
+  std::string instance;   // six hex digits
+  std::string cgroup;     // absolute, of all its pods; empty: /caisson-<instance>
+  std::string data_dir;   // logs/, volumes/, seccomp/: one for all nodes of the machine
+  std::string state_dir;  // pods/, containers/, manifests/: this node's own; empty: data_dir
+  std::string address;    // PodNetwork::node_address()
   std::string cluster_dns = "10.43.0.10";
   std::string cluster_domain = "cluster.local";
   std::string pod_cidr = "10.42.0.0/16";
   std::string version = "v1.33.0";  // of the kubelet that this one behaves as
   int pods_max = 250;
+  int machine_shares = 1;     // how many nodes share this machine: each offers its part of it to pods
+  int machine_part = 0;       // which of them it is: user namespaces of two nodes have no host id in common
+  bool control_plane = true;  // the label node-role.kubernetes.io/control-plane
+  Duration lease_every = std::chrono::seconds(10);
   EvictionThresholds eviction;
   Duration housekeeping_every = std::chrono::seconds(10);
   std::string runc = "runc", conmon = "conmon";
@@ -46,6 +53,13 @@ struct NodeParts {
   SpanSink* spans = nullptr;                        // may be null
 };
 
+// How long pods have to end when the machine is shut down: first those of usual priority, all at once, then critical
+// ones (system-cluster-critical and above). What the first leave of their time, the others have. As the kubelet's
+// shutdownGracePeriod and shutdownGracePeriodCriticalPods; a pod never has more than its own grace period.
+struct ShutdownGrace {
+  Duration usual{}, critical{};
+};
+
 class Node {
  public:
   // Adds its reconcilers to the runtime (before Runtime::start). Takes up the containers that run. Errors: as
@@ -55,6 +69,10 @@ class Node {
 
   // /containerLogs, /exec, /attach, /portForward (docs/architecture.md), /stats/summary; 404 for other paths.
   http::Handler handler();
+  // Ends what runs, each pod as a deletion would end it (withdrawn, preStop, signal, SIGKILL), but leaves pods in the
+  // API: they start again with the next agent. Nothing is started from the call on. Blocks; gives the pods that still
+  // run.
+  std::vector<std::string> shut_down(const ShutdownGrace& grace);
   // For build steps: the same containers, so that one cleanup finds all.
   container::Containers& containers();
 

@@ -39,8 +39,8 @@ int signal_number(std::string_view text) {
 
 }  // namespace
 
-bool Pods::any_running(const Pod& pod) const {
-  return std::any_of(pod.state.containers.begin(), pod.state.containers.end(),
+bool Pods::any_running(const PodState& state) {
+  return std::any_of(state.containers.begin(), state.containers.end(),
                      [](const auto& c) { return c.second.phase == Phase::running; });
 }
 
@@ -125,6 +125,10 @@ void Pods::end(const PodPtr& pod_ptr, Duration grace) {
         pod.object.deleting()
             ? std::min(kill_at, parse_time(pod.object.metadata()["deletionTimestamp"].as_string()).value_or(kill_at))
             : kill_at;
+  if (pod.leave_by && !pod.object.deleting() && !pod.gone && !any_running(pod)) {
+    tell_status(pod, false);  // not as one that ends for good: it starts again with the next agent
+    return;
+  }
   // 1. Told: not ready any more. Endpoints follow from that.
   tell_status(pod, true);
   // 2. Withdrawn: no rule sends it new connections, and those that it was sent are accepted.
@@ -249,7 +253,7 @@ Result<void> Pods::tear_down(Pod& pod) {
   const std::string dir = directory(pod);
   if (exists(dir)) TRY(container::unmount_below(dir));  // roots, tmpfs volumes, and the pinned namespaces
   TRY(container::remove_sandbox(dir + "/sandbox"));
-  TRY(container::Cgroup("/caisson-" + options_.instance + "/pod" + pod.uid).remove());
+  TRY(container::Cgroup(options_.cgroup + "/pod" + pod.uid).remove());
   for (const char* part : {"/containers", "/volumes", "/etc", "/shm", "/sandbox"}) TRY(remove_tree(dir + part));
   pod.ready_for_containers = false;
   pod.state.sandbox = false;

@@ -72,7 +72,7 @@ void Pods::run(const PodPtr& pod_ptr) {
     state.terminated = Terminated{1, "Skipped", "a step before it failed", now(), now(), ""};
   }
   if (!todo.skip.empty()) todo = plan(pod.object, pod.state, now());
-  apply(pod_ptr, todo);
+  if (!leaving_) apply(pod_ptr, todo);
   watch_probes(pod_ptr);
   if (todo.finished && !any_running(pod)) {
     finish(pod_ptr);
@@ -191,6 +191,7 @@ VolumeSources Pods::volume_sources(Pod& pod, const Surroundings& around) {
     return std::move(found).value();
   };
   sources.local_volumes = options_.data_dir + "/volumes";
+  sources.ids = {pod.state.user_ids};
   sources.first = !pod.ready_for_containers;
   sources.image_trees = [&pod](const std::string& name) { return pod.volume_images[name].trees; };
   return sources;

@@ -23,6 +23,8 @@ namespace {
 
 constexpr std::uint64_t kShmBytes = 64u << 20;
 constexpr std::uint32_t kPauseUser = 65'535;
+// Nobody's by convention (systemd's UIDS-GIDS): above what containers of others use, below 2^31.
+constexpr std::uint32_t kUserIdsFirst = 0x7000'0000, kUserIdsLast = 0x7fff'0000;
 constexpr unsigned char kPauseProgram[] = {
 #include "pause_program.inc"
 };
@@ -73,10 +75,12 @@ Result<void> Pods::set_up(const PodPtr& pod_ptr) {
   const std::string dir = directory(pod);
   TRY(make_dirs(dir, 0711));
   save(pod);
+  const container::IdRange ids = TRY(user_ids(pod));
   const container::SandboxSpec wanted{.directory = dir + "/sandbox",
                                       .hostname = hostname_of(pod.object),
                                       .host_network = host_network,
-                                      .host_ipc = spec["hostIPC"].as_bool()};
+                                      .host_ipc = spec["hostIPC"].as_bool(),
+                                      .ids = ids};
   pod.sandbox = TRY(container::make_sandbox(wanted));
   if (host_network) {
     pod.state.ip = options_.address;
@@ -84,7 +88,7 @@ Result<void> Pods::set_up(const PodPtr& pod_ptr) {
     pod.state.ip = TRY(parts_.network->attach(pod.uid, pod.sandbox.network, pod.state.ip));
     if (parts_.policies) TRY(parts_.policies->admit(pod.object, pod.state.ip));
   }
-  const container::Cgroup cgroup("/caisson-" + options_.instance + "/pod" + pod.uid);
+  const container::Cgroup cgroup(options_.cgroup + "/pod" + pod.uid);
   TRY(cgroup.make(pod_limits(pod.object)));
   TRY(set_sysctls(pod));
   if (spec["shareProcessNamespace"].as_bool()) TRY(make_process_namespace(pod));
@@ -95,6 +99,22 @@ Result<void> Pods::set_up(const PodPtr& pod_ptr) {
   pod.ready_for_containers = true;
   if (fresh) span(pod, "sandbox", "", began);
   return {};
+}
+
+Result<container::IdRange> Pods::user_ids(Pod& pod) {
+  if (pod.object.spec()["hostUsers"].as_bool(true)) return container::IdRange{};
+  if (pod.state.user_ids == 0) {
+    const auto step = container::kUserRange * static_cast<std::uint32_t>(options_.machine_shares);
+    std::uint32_t first = kUserIdsFirst + container::kUserRange * static_cast<std::uint32_t>(options_.machine_part);
+    const std::lock_guard lock(mutex_);
+    while (user_ids_.contains(first)) first += step;
+    if (first > kUserIdsLast - container::kUserRange)
+      return Error{ErrorCode::unavailable, "user namespaces: every range of ids is in use"};
+    user_ids_[first] = pod.uid;
+    pod.state.user_ids = first;
+  }
+  save(pod);  // before anything belongs to them
+  return container::IdRange{pod.state.user_ids};
 }
 
 Result<void> Pods::make_files(Pod& pod) {
@@ -126,7 +146,7 @@ Result<void> Pods::set_sysctls(const Pod& pod) {
 
 bool Pods::refused(Pod& pod) {
   if (pod.state.killed || pod.state.sandbox) return false;
-  auto refusal = refusal_of(pod.object, host_abilities());
+  auto refusal = refusal_of(pod.object, host_abilities(pod.object, options_.state_dir + "/pods"));
   if (!refusal) refusal = refusal_under_pressure(pod.object, pressure());
   if (!refusal) return false;
   pod.state.killed = true;
@@ -163,6 +183,8 @@ Result<void> Pods::make_process_namespace(Pod& pod) {
                      .host_network = pod.sandbox.network.empty(),
                      .host_ipc = pod.sandbox.ipc.empty(),
                      .host_uts = pod.sandbox.uts.empty()};
+  spec.namespaces.user = pod.sandbox.user;
+  spec.namespaces.ids = {pod.state.user_ids};
   spec.seccomp = container::default_seccomp({});
   spec.cgroup = "pod" + pod.uid + "/" + spec.id;
   spec.labels = {{"pod", pod.uid}};

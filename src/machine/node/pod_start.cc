@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The start of one container: its image, its specification, create and start.
+#include <fcntl.h>
+#include <sys/statvfs.h>
+
 #include <algorithm>
 
 #include "artifact/container/root.h"
@@ -205,6 +208,29 @@ Result<std::vector<container::Mount>> Pods::mounts(Pod& pod, const Value& contai
   return mounts;
 }
 
+Result<std::vector<container::Mount>> Pods::map_ids(Pod& pod, std::vector<container::Mount> mounts,
+                                                    const std::string& own) {
+  const UniqueFd user_namespace(::open(pod.sandbox.user.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!user_namespace) return errno_error("open " + pod.sandbox.user);
+  int number = 0;
+  for (container::Mount& mount : mounts) {
+    const bool of_image = std::any_of(pod.volume_images.begin(), pod.volume_images.end(), [&](const auto& volume) {
+      return mount.source.starts_with(directory(pod) + "/volumes/" + volume.first);
+    });
+    if (of_image) continue;  // its layers have mapped ids already
+    // What the host's mount forbids stays forbidden: in a user namespace it could not be taken away.
+    struct statvfs host {};
+    if (::statvfs(mount.source.c_str(), &host) != 0) return errno_error("look at " + mount.source);
+    if (host.f_flag & ST_NOSUID) mount.options.emplace_back("nosuid");
+    if (host.f_flag & ST_NODEV) mount.options.emplace_back("nodev");
+    if (host.f_flag & ST_NOEXEC) mount.options.emplace_back("noexec");
+    const std::string mapped = own + "/mapped/" + std::to_string(number++);
+    TRY(container::mount_mapped(mount.source, mapped, user_namespace).in("mount " + mount.target));
+    mount.source = mapped;
+  }
+  return mounts;
+}
+
 Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const Value& declared, const Image& image,
                           std::string& stage) {
   Pod& pod = *pod_ptr;
@@ -245,7 +271,9 @@ Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const 
   if (!has_hostname && !pod.object.spec()["hostNetwork"].as_bool())
     in.env.emplace_back("HOSTNAME", hostname_of(pod.object));
   in.mounts = TRY(mounts(pod, container, id));
-  TRY(container::mount_root({image.trees, own + "/upper", own + "/work", in.root}));
+  const container::IdRange ids{pod.state.user_ids};
+  TRY(container::mount_root(
+      {.lowers = image.trees, .upper = own + "/upper", .work = own + "/work", .merged = in.root, .ids = ids}));
   const auto abandon = [&own](Error error) -> Error {
     const auto unmounted = container::unmount_below(own);
     const auto removed = unmounted.ok() ? remove_tree(own) : Result<void>(unmounted.error());
@@ -258,6 +286,12 @@ Result<void> Pods::launch(const PodPtr& pod_ptr, const std::string& name, const 
   auto effective = effective_user(pod.object, container, *looked_up, user);
   if (!effective.ok()) return abandon(std::move(effective).error());
   in.user = *effective;
+  in.user_ids = ids;
+  if (ids) {
+    auto mapped = map_ids(pod, std::move(in.mounts), own);
+    if (!mapped.ok()) return abandon(std::move(mapped).error());
+    in.mounts = std::move(mapped).value();
+  }
   auto spec = container_spec(in);
   if (!spec.ok()) return abandon(std::move(spec).error());
 

@@ -74,6 +74,7 @@ Value to_value(const PodState& state) {
                {"start", format_time_nanos(state.start)},
                {"sandbox", state.sandbox},
                {"pauseId", state.pause_id},
+               {"userIds", std::int64_t{state.user_ids}},
                {"killed", state.killed},
                {"killedReason", state.killed_reason},
                {"killedMessage", state.killed_message},
@@ -93,6 +94,7 @@ Result<PodState> pod_state_from(const Value& value) {
   state.start = time_at(value["start"]);
   state.sandbox = value["sandbox"].as_bool();
   state.pause_id = value["pauseId"].str();
+  state.user_ids = static_cast<std::uint32_t>(value["userIds"].as_int());
   state.killed = value["killed"].as_bool();
   state.killed_reason = value["killedReason"].str();
   state.killed_message = value["killedMessage"].str();

@@ -39,10 +39,11 @@ struct ContainerState {
 struct PodState {
   std::string uid, ns, name;
   std::string ip;
-  Time start{};          // when the node saw it
-  bool sandbox = false;  // its network is there
-  std::string pause_id;  // container that holds the shared process namespace; empty: none
-  bool killed = false;   // ended by the node (deadline, eviction): nothing starts again
+  Time start{};                // when the node saw it
+  bool sandbox = false;        // its network is there
+  std::string pause_id;        // container that holds the shared process namespace; empty: none
+  std::uint32_t user_ids = 0;  // what 0 of its user namespace is on the host (container::IdRange); 0: none of its own
+  bool killed = false;         // ended by the node (deadline, eviction): nothing starts again
   std::string killed_reason, killed_message;
   std::map<std::string, ContainerState> containers;  // by name, init containers too
   bool operator==(const PodState&) const = default;

@@ -53,7 +53,7 @@ Pods::Pods(const NodeParts& parts, const NodeOptions& options, Crew& crew)
       events_(client_, clock_, "kubelet", options.name) {}
 
 Result<void> Pods::open() {
-  const std::string root = options_.data_dir + "/pods";
+  const std::string root = options_.state_dir + "/pods";
   TRY(make_dirs(root, 0711));
   const auto uids = TRY(list_dir(root));
   for (const auto& uid : uids) {
@@ -71,12 +71,13 @@ Result<void> Pods::open() {
     }
     pod->state.uid = uid;
     pod->published = pod->state;
+    if (pod->state.user_ids != 0) user_ids_[pod->state.user_ids] = uid;
     pods_[uid] = std::move(pod);
   }
   TRY(parts_.network->keep_only(uids));
   crew_.containers =
-      TRY(container::Containers::open({.state_root = options_.data_dir + "/containers",
-                                       .cgroup_root = "/caisson-" + options_.instance,
+      TRY(container::Containers::open({.state_root = options_.state_dir + "/containers",
+                                       .cgroup_root = options_.cgroup,
                                        .runc = options_.runc,
                                        .conmon = options_.conmon},
                                       [weak = weak_from_this()](const container::ContainerStatus& status) {
@@ -245,6 +246,10 @@ void Pods::sync(const PodPtr& pod) {
   if (deleting) {
     const std::int64_t grace = pod->gone ? 2 : pod->object.metadata()["deletionGracePeriodSeconds"].as_int(30);
     end(pod, std::chrono::seconds(grace));
+  } else if (pod->leave_by) {
+    end(pod, std::max<Duration>(*pod->leave_by - now(), Duration(0)));
+  } else if (leaving_ && !any_running(*pod)) {
+    // Nothing is begun any more.
   } else {
     run(pod);
   }
@@ -260,6 +265,11 @@ void Pods::sync(const PodPtr& pod) {
     pod->published_object = pod->object;
     more = pod->again || !pod->inbox.empty();
     pod->busy = false;
+  }
+  if (pod->leave_by) {
+    const std::lock_guard lock(left_mutex_);
+    ++turns_;
+    left_.notify_all();
   }
   if (more) dispatch(pod);
 }
@@ -408,6 +418,7 @@ void Pods::forget(const PodPtr& pod) {
   const auto logs = remove_tree(path_dir(log_directory(pod->state.ns, pod->state.name, pod->uid, "x")));
   if (!logs.ok()) log::warning("pod logs not removed", {{"pod", pod->uid}, {"error", logs.error()}});
   const std::lock_guard lock(mutex_);
+  user_ids_.erase(pod->state.user_ids);
   pods_.erase(pod->uid);
 }
 

@@ -4,6 +4,8 @@
 // its inbox, which sync runs first. So only sync touches a pod's state, and needs no lock for it; others read the
 // published copy.
 #pragma once
+#include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -71,6 +73,7 @@ struct Pod {
   std::map<std::string, Time> start_next;
   std::optional<Time> end_by;  // termination has begun; SIGKILL then
   bool end_signalled = false;
+  std::optional<Time> leave_by;  // the machine is shut down: containers end by then, the pod stays
   bool withdrawal_asked = false, withdrawn = false;
   bool torn_down = false, results_written = false, was_ready = false;
   Time token_refresh{};  // the earliest; epoch: no token
@@ -105,6 +108,7 @@ class Pods : public std::enable_shared_from_this<Pods> {
   std::vector<kube::ObjectKey> pods_using(bool secret, const kube::Object& object);
 
   void close();  // nothing new is begun from here on
+  std::vector<std::string> shut_down(const ShutdownGrace& grace);
   void rotate_logs();
   // Evicts pods that use too much; takes as long as it takes to count what they wrote.
   void keep_house();
@@ -134,7 +138,7 @@ class Pods : public std::enable_shared_from_this<Pods> {
   void on_exit(const container::ContainerStatus& status);
   void ended(Pod& pod, const std::string& container, const container::ContainerStatus& status);
   void forget(const PodPtr& pod);
-  std::string directory(const Pod& pod) const { return options_.data_dir + "/pods/" + pod.uid; }
+  std::string directory(const Pod& pod) const { return options_.state_dir + "/pods/" + pod.uid; }
 
   // pod_run.cc
   void run(const PodPtr& pod);
@@ -153,6 +157,8 @@ class Pods : public std::enable_shared_from_this<Pods> {
   bool refused(Pod& pod);
   Result<void> set_up(const PodPtr& pod);
   Result<void> make_files(Pod& pod);
+  // The ids of the host that the pod's user namespace has, none when it has none. Errors: unavailable (all in use).
+  Result<container::IdRange> user_ids(Pod& pod);
   Result<void> set_sysctls(const Pod& pod);
   Result<void> make_process_namespace(Pod& pod);
   // The path of the pid namespace that a container joins; empty: one of its own.
@@ -167,6 +173,8 @@ class Pods : public std::enable_shared_from_this<Pods> {
   Result<void> launch(const PodPtr& pod, const std::string& name, const Value& container, const Image& image,
                       std::string& stage);
   Result<std::vector<container::Mount>> mounts(Pod& pod, const Value& container, const std::string& id);
+  // The same mounts, with the ids of their files mapped into the pod's user namespace. Errors: invalid, with the mount.
+  Result<std::vector<container::Mount>> map_ids(Pod& pod, std::vector<container::Mount> mounts, const std::string& own);
   void start_failed(const PodPtr& pod, const std::string& name, const Error& error, const std::string& stage);
   void run_post_start(const PodPtr& pod, const std::string& name, const Value& container);
   std::vector<Value> pull_secrets(const kube::Object& pod);
@@ -180,7 +188,13 @@ class Pods : public std::enable_shared_from_this<Pods> {
   Result<void> write_results(Pod& pod);
   Result<void> tear_down(Pod& pod);
   void delete_object(Pod& pod);
-  bool any_running(const Pod& pod) const;
+  static bool any_running(const PodState& state);
+  static bool any_running(const Pod& pod) { return any_running(pod.state); }
+
+  // shutdown.cc
+  std::vector<PodPtr> pods_to_leave(bool critical);
+  void leave(const std::vector<PodPtr>& pods, Duration grace);
+  std::vector<std::string> still_running(const std::vector<PodPtr>& pods);
 
   // housekeeping.cc
   // `walk`: whether what the pod wrote is counted too.
@@ -205,11 +219,17 @@ class Pods : public std::enable_shared_from_this<Pods> {
   std::optional<kube::Queue> queue_;
 
   std::mutex mutex_;
-  std::map<std::string, PodPtr> pods_;  // by uid; guarded by mutex_
+  std::map<std::string, PodPtr> pods_;             // by uid; guarded by mutex_
+  std::map<std::uint32_t, std::string> user_ids_;  // PodState::user_ids to uid; guarded by mutex_
 
   mutable std::mutex pressure_mutex_;
   Pressure pressure_;                 // guarded by pressure_mutex_
   PressureHistory pressure_history_;  // guarded by pressure_mutex_
+
+  std::atomic<bool> leaving_ = false;  // the machine is shut down
+  std::mutex left_mutex_;
+  std::condition_variable left_;  // a turn of a pod that leaves is over
+  std::uint64_t turns_ = 0;       // of pods that leave; guarded by left_mutex_
 
   CpuRates rates_;
 

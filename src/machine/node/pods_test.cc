@@ -92,18 +92,22 @@ metadata: {name: unsafe}
 spec:
   securityContext: {sysctls: [{name: kernel.msgmax, value: "65536"}]}
   containers: [{name: main, image: busybox, command: [sleep, "1000"]}]
----
-apiVersion: v1
-kind: Pod
-metadata: {name: users}
-spec:
-  hostUsers: false
-  containers: [{name: main, image: busybox, command: [sleep, "1000"]}]
 )yaml");
   bench.wait_phase("unsafe", "Failed");
   CHECK(bench.pod("unsafe").status()["reason"].as_string() == "SysctlForbidden");
-  bench.wait_phase("users", "Failed");
-  CHECK(has(bench.pod("users").status()["message"].str(), "hostUsers"));
+}
+
+TEST_CASE("a user namespace that can't be had is refused, with why") {
+  const kube::Object pod(*yaml::read("{kind: Pod, spec: {hostUsers: false, containers: [{name: c}]}}"));
+  CHECK_FALSE(refusal_of(pod, {}));
+  const auto refused = refusal_of(pod, {.no_user_namespaces = "map the ids of /x: Invalid argument"});
+  REQUIRE(refused);
+  CHECK(refused->reason == "UserNamespacesNotSupported");
+  CHECK(has(refused->message, "map the ids of /x: Invalid argument"));
+  const kube::Object shared(*yaml::read("{kind: Pod, spec: {hostUsers: false, hostPID: true, containers: []}}"));
+  CHECK(has(refusal_of(shared, {})->message, "hostPID"));
+  CHECK_FALSE(refusal_of(kube::Object(*yaml::read("{kind: Pod, spec: {containers: []}}")),
+                         {.no_user_namespaces = "not asked for"}));
 }
 
 TEST_CASE("which settings of the kernel a pod may change") {

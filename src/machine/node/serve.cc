@@ -240,7 +240,7 @@ Result<void> Serving::port_forward(http::Exchange& exchange, const std::string& 
   if (ports.empty() || ports.size() > kPortsMax)
     return Error{ErrorCode::bad_request, "ports: one to " + std::to_string(kPortsMax) + " are wanted"};
   const std::string network =
-      object.spec()["hostNetwork"].as_bool() ? "" : pods_->options().data_dir + "/pods/" + state.uid + "/sandbox/net";
+      object.spec()["hostNetwork"].as_bool() ? "" : pods_->options().state_dir + "/pods/" + state.uid + "/sandbox/net";
   std::vector<UniqueFd> connections;
   std::vector<std::string> errors;
   for (const int port : ports) {

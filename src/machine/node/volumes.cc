@@ -326,7 +326,8 @@ Result<std::map<std::string, std::string>> make_volumes(const kube::Object& pod,
       }
       if (volume.contains("image")) {
         if (!is_mounted(own))
-          TRY(container::mount_root({.lowers = sources.image_trees(name), .upper = "", .work = "", .merged = own}));
+          TRY(container::mount_root(
+              {.lowers = sources.image_trees(name), .upper = "", .work = "", .merged = own, .ids = sources.ids}));
         return own;
       }
       if (const Value& host = volume["hostPath"]; !host.is_null()) return host_path(host);

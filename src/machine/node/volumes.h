@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "artifact/container/user_namespace.h"
 #include "core/base/result.h"
 #include "machine/node/env.h"
 
@@ -28,6 +29,7 @@ struct VolumeSources {
       claim;  // PersistentVolumeClaim of the pod's namespace
   std::function<std::optional<kube::Object>(const std::string& name)> volume;      // PersistentVolume
   std::function<std::vector<std::string>(const std::string& volume)> image_trees;  // of an image volume, topmost first
+  container::IdRange ids;     // of the pod's user namespace: image volumes are mounted with them
   bool first = true;          // the pod's volumes are made for the first time: ownership is given then
   std::string local_volumes;  // "<data>/volumes": a PersistentVolume's directory below it is made when absent
 };
