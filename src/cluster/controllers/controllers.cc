@@ -40,7 +40,7 @@ void add_controllers(kube::Runtime& runtime, const ControllersOptions& options) 
   add_endpoints(runtime);
   add_endpoints_mirroring(runtime);
   add_volume_binder(runtime, options.volumes_root);
-  add_node_lifecycle(runtime);
+  add_node_lifecycle(runtime, options.node_grace);
   add_taint_eviction(runtime);
   add_garbage_collector(runtime);
   add_resource_quota(runtime);

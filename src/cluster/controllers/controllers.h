@@ -18,6 +18,7 @@ struct ControllersOptions {
   std::size_t traces_max = 200;  // spans of older traces are deleted
   http::KeyPair signer;          // signs CertificateSigningRequests; without a key nobody does
   Duration event_ttl = std::chrono::hours(1);
+  Duration node_grace = std::chrono::seconds(40);  // a node that is silent for longer is NotReady
 };
 
 // The runtime owns what is added. `options.spans` must outlive the runtime.

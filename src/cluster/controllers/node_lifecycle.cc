@@ -53,11 +53,13 @@ bool is_ours(std::string_view key) {
 
 class NodeLifecycleReconciler : public kube::Reconciler {
  public:
-  explicit NodeLifecycleReconciler(kube::Runtime& runtime)
-      : client_(runtime.client()),
+  NodeLifecycleReconciler(kube::Runtime& runtime, Duration grace)
+      : grace_(grace),
+        client_(runtime.client()),
         clock_(runtime.clock()),
         nodes_(runtime.informer(schema::kNodes)),
         leases_(runtime.informer(schema::kLeases)),
+        pods_(runtime.informer(schema::kPods)),
         events_(client_, clock_, "node-controller") {}
 
   std::string_view name() const override { return "node-lifecycle"; }
@@ -73,29 +75,45 @@ class NodeLifecycleReconciler : public kube::Reconciler {
                      "Node " + key.name + " event: Registered Node " + key.name + " in Controller");
     const auto heard = last_heartbeat(*node, leases_.find({std::string(kLeaseNamespace), key.name}));
     const Duration silence = heard ? clock_.now() - *heard : Duration(0);
-    if (heard && silence > kNodeGrace && mark_unknown(*node, clock_.now())) {
+    if (heard && silence > grace_ && mark_unknown(*node, clock_.now())) {
       events_.record(*node, kube::EventRecorder::Type::normal, "NodeNotReady",
                      "Node " + key.name + " status is now: NodeNotReady");
       node = TRY(client_.update(*node, by_manager("status")));
     }
+    if (kube::condition(*node, "Ready")["status"].as_string() == "Unknown") TRY(mark_pods_not_ready(key.name));
     const bool evicts = any_node_is_ready();
     if (set_taints(*node, clock_.now(), evicts)) TRY(client_.update(*node, by_manager()));
     if (!evicts) return Requeue::after(kDisruptionPeriod);
     // A node that is silent already comes back by its own write.
-    return heard && silence <= kNodeGrace ? Requeue::after(kNodeGrace - silence + std::chrono::seconds(1))
-                                          : Requeue::never();
+    return heard && silence <= grace_ ? Requeue::after(grace_ - silence + std::chrono::seconds(1)) : Requeue::never();
   }
 
  private:
+  // The kubelet that comes back writes what is so.
+  Result<void> mark_pods_not_ready(const std::string& node) {
+    for (Object pod : pods_.list()) {
+      if (pod.spec()["nodeName"].as_string() != node || !kube::condition_is_true(pod, "Ready")) continue;
+      const Value ready = kube::condition(pod, "Ready");
+      kube::set_condition(pod, "Ready", "False", ready["reason"].as_string(), ready["message"].as_string(),
+                          clock_.now());
+      const auto written = client_.update(pod, by_manager("status"));
+      if (!written.ok() && written.error().code != ErrorCode::not_found) return written.error();
+      events_.record(pod, kube::EventRecorder::Type::warning, "NodeNotReady", "Node is not ready");
+    }
+    return {};
+  }
+
   bool any_node_is_ready() const {
     const std::vector<Object> nodes = nodes_.list();
     return std::any_of(nodes.begin(), nodes.end(), [](const Object& n) { return kube::condition_is_true(n, "Ready"); });
   }
 
+  const Duration grace_;
   kube::Client& client_;
   Clock& clock_;
   kube::Informer& nodes_;
   kube::Informer& leases_;
+  kube::Informer& pods_;
   kube::EventRecorder events_;
   std::set<std::string> known_;  // nodes that this controller has met; one run at a time touches it
 };
@@ -160,8 +178,8 @@ bool set_taints(Object& node, Time now, bool evicts) {
   return true;
 }
 
-void add_node_lifecycle(kube::Runtime& runtime) {
-  const kube::Queue queue = runtime.add(std::make_unique<NodeLifecycleReconciler>(runtime), 1);
+void add_node_lifecycle(kube::Runtime& runtime, Duration grace) {
+  const kube::Queue queue = runtime.add(std::make_unique<NodeLifecycleReconciler>(runtime, grace), 1);
   runtime.watch(schema::kNodes, queue);
   runtime.watch(schema::kLeases, queue, [](const Object& lease) -> std::vector<ObjectKey> {
     if (lease.ns() != kLeaseNamespace) return {};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Node lifecycle: a node whose heartbeat stopped is NotReady, and tainted so that nothing new comes to it.
+// Its pods are marked as not ready, so that no Service leads to them.
 // Source: pkg/controller/nodelifecycle/node_lifecycle_controller.go (v1.33), with its 40 seconds of grace.
 #pragma once
 #include <optional>
@@ -20,6 +21,7 @@ bool mark_unknown(kube::Object& node, Time now);
 // pods had nowhere to go (upstream's state FullDisruption).
 bool set_taints(kube::Object& node, Time now, bool evicts = true);
 
-void add_node_lifecycle(kube::Runtime& runtime);
+// `grace`: kube-controller-manager's --node-monitor-grace-period.
+void add_node_lifecycle(kube::Runtime& runtime, Duration grace = kNodeGrace);
 
 }  // namespace caisson::controllers
