@@ -25,7 +25,7 @@ struct Group {
   void (*add)(Tree&);
 };
 constexpr Group kGroups[] = {
-    {"Platform", " up attach down preflight status login git-credential timeline ", add_platform_commands},
+    {"Platform", " up attach down node preflight status login git-credential timeline ", add_platform_commands},
     {"Delivery", " kustomize helm app policy ", add_delivery_commands},
     {"Images", " scan ", add_scan_commands},
     {"Images", " image build ", add_image_commands},

@@ -28,6 +28,7 @@ struct DownFlags {
   int grace_seconds = 0;
 };
 Result<void> command_down(const DownFlags& flags);
+Result<void> command_node(const Global& global, const std::string& name, bool start);
 Result<void> command_preflight(const UpFlags& flags, const std::string& output);
 Result<void> command_status(const Global& global);
 Result<void> command_login(const Global& global, const std::string& from);

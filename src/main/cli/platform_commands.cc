@@ -14,6 +14,7 @@
 #include "core/document/json.h"
 #include "core/document/yaml.h"
 #include "main/cli/commands.h"
+#include "main/platform/nodes.h"
 #include "main/platform/preflight.h"
 #include "main/platform/up.h"
 #include "main/platform/version.h"
@@ -192,6 +193,13 @@ Result<void> command_down(const DownFlags& flags) {
   options.grace = std::chrono::seconds(flags.grace_seconds);
   options.progress = [](const std::string& line) { std::fprintf(stderr, "caisson: %s\n", line.c_str()); };
   return platform::down(options);
+}
+
+Result<void> command_node(const Global& global, const std::string& name, bool start) {
+  const platform::Instance instance = TRY(instance_of(global));
+  if (::geteuid() != 0)
+    return Error{ErrorCode::forbidden, "'caisson node' ends and starts agents and needs root: run it with sudo"};
+  return start ? platform::start_node(instance, name) : platform::stop_node(instance, name);
 }
 
 Result<void> command_preflight(const UpFlags& flags, const std::string& output) {

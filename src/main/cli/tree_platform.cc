@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// up, down, preflight, status, login, git-credential, timeline, and the processes of `up`.
+// up, down, node, preflight, status, login, git-credential, timeline, and the processes of `up`.
 #include <CLI/CLI.hpp>
 
 #include "core/base/log.h"
@@ -22,6 +22,12 @@ void take_settings(Tree& tree, CLI::App* command) {
   command->add_option("--pod-cidr", s.pod_cidr, "address range of pods (default: the first free one)");
   command->add_option("--service-cidr", s.service_cidr, "address range of services (default: the first free one)");
   command->add_option("--node-name", s.node_name, "name of the node (default: the host's)");
+  command->add_option("--nodes", s.nodes, "how many nodes share this machine (default: as before, or 1)")
+      ->check(CLI::Range(1, platform::kNodesMax));
+  command
+      ->add_option("--node-monitor-grace-period", s.node_monitor_grace,
+                   "a node that is silent for longer is NotReady and loses its pods")
+      ->capture_default_str();
   command->add_option("--stand-ins", s.stand_ins, "auto, always or never: base images from distribution packages")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();
@@ -56,6 +62,16 @@ void add_platform_commands(Tree& t) {
       ->check(CLI::Range(0, 3600))
       ->capture_default_str();
   down->add_option("--config", t.down.config, "caisson.yaml that says where the data is");
+  auto* node = add(t, t.app, "node", "lose and get back a node of this machine (see up --nodes)", "", nullptr);
+  node->require_subcommand(1);
+  for (const bool start : {false, true}) {
+    auto* command =
+        start ? add(t, *node, "start", "start the agent of a node that was stopped", "sudo caisson node start HOST-2",
+                    [&t] { return done(command_node(t.global, t.text, true)); })
+              : add(t, *node, "stop", "end a node's agent, as if its machine were lost; its processes go on",
+                    "sudo caisson node stop HOST-2", [&t] { return done(command_node(t.global, t.text, false)); });
+    command->add_option("name", t.text, "of the node ('caisson get nodes')")->required();
+  }
   auto* preflight = add(t, t.app, "preflight", "say what of this machine would keep the platform from running",
                         "caisson preflight", [&t] {
                           t.up.settings.data_dir = t.global.data_dir;
@@ -83,9 +99,11 @@ void add_process_commands(Tree& t) {
     auto* process = add(t, t.app, role, "", "", [&t, role]() -> Result<int> {
       const platform::Instance instance = TRY(platform::load_instance(t.global.data_dir));
       log::set_process(role);
-      return done(std::string_view(role) == "server" ? platform::run_server(instance) : platform::run_agent(instance));
+      if (std::string_view(role) == "server") return done(platform::run_server(instance));
+      return done(t.text.empty() ? platform::run_agent(instance) : platform::run_node_agent(instance, t.text));
     });
     process->group("");
+    if (std::string_view(role) == "agent") process->add_option("--node", t.text);
   }
 }
 

@@ -19,12 +19,16 @@
 #include "main/platform/agent_handler.h"
 #include "main/platform/collection.h"
 #include "main/platform/images.h"
+#include "main/platform/machine_service.h"
+#include "main/platform/nodes.h"
 #include "main/platform/observe.h"
 #include "main/platform/process_role.h"
 #include "main/platform/up.h"
 
 namespace caisson::platform {
 namespace {
+
+constexpr int kWorkersPerNode = 24;  // as many of a node's threads may wait: for images, withdrawals, policies
 
 std::unique_ptr<kube::Client> connect_to_server(const Instance& instance) {
   kube::Connection connection;
@@ -57,22 +61,80 @@ network::IngressOptions ingress_options(const Instance& instance, std::string ce
   return options;
 }
 
-node::NodeOptions node_options(const Instance& instance) {
+// Four heartbeats fit into the grace, so that one which comes late is no lost node.
+Result<Duration> lease_every(const Settings& settings) {
+  const Duration grace = TRY(parse_duration(settings.node_monitor_grace).in("nodeMonitorGracePeriod"));
+  return std::min<Duration>(std::chrono::seconds(10), grace / 4);
+}
+
+Result<node::NodeOptions> node_options(const Instance& instance, const NodePlace& place) {
   node::NodeOptions options;
-  options.name = instance.settings.node_name;
+  options.name = place.name;
   options.instance = instance.id;
+  options.cgroup = place.cgroup;
   options.data_dir = instance.settings.data_dir;
-  options.address = instance.node_address();
+  options.state_dir = place.directory;
+  options.address = place.address;
   options.cluster_dns = instance.service_address(10);
-  options.pod_cidr = instance.settings.pod_cidr;
+  options.pod_cidr = place.pod_cidr;
+  options.machine_shares = std::max(instance.settings.nodes, 1);
+  options.machine_part = place.number - 1;
+  options.control_plane = place.first;
+  options.lease_every = TRY(lease_every(instance.settings));
   return options;
+}
+
+network::PodNetwork::Options pod_network_options(const Instance& instance, const NodePlace& place) {
+  return {.instance = instance.id,
+          .pod_cidr = instance.settings.pod_cidr,
+          .service_cidr = instance.settings.service_cidr,
+          .node_cidr = place.pod_cidr,
+          .state_dir = path_join(place.directory, "network")};
+}
+
+Result<void> serve_to_server(http::Server& server, const Instance& instance, const NodePlace& place,
+                             http::Handler requests) {
+  TRY(server.listen_unix(place.socket, std::move(requests), 0660));
+  if (chown(place.socket.c_str(), 0, static_cast<gid_t>(instance.settings.server_uid)) != 0)
+    return errno_error("chown " + place.socket);
+  return {};
 }
 
 }  // namespace
 
+// A node beside the first: pods only. What there is one of on a machine it asks the first node's agent for.
+Result<void> run_node_agent(const Instance& instance, const std::string& name) {
+  ProcessRole role = TRY(ProcessRole::enter());
+  const NodePlace place = TRY(find_node(instance, name));
+  TRY(make_dirs(place.directory, 0711));
+  const auto client = connect_to_server(instance);
+  kube::Runtime runtime(*client, system_clock(), {.threads = 4, .crash_file = path_join(place.directory, "running")});
+  const auto spans = kube::make_span_recorder(*client);
+  network::PodNetwork pods = TRY(network::PodNetwork::open(pod_network_options(instance, place)));
+  const std::string machine = instance.path("run/machine.sock");
+  const auto withdrawal = make_remote_withdrawal(machine);
+  const auto policies = make_remote_policies(machine);
+  const auto images = make_remote_images(machine, registry_names(instance));
+  node::NodeOptions options = TRY(node_options(instance, place));
+  const auto node = TRY(node::Node::start({.runtime = &runtime,
+                                           .images = images.get(),
+                                           .network = &pods,
+                                           .withdrawal = withdrawal.get(),
+                                           .policies = policies.get(),
+                                           .spans = spans.get()},
+                                          std::move(options)));
+  http::Server server = TRY(http::Server::start({}));
+  TRY(serve_to_server(server, instance, place, with_machine_metrics(make_node_handler(*node), runtime, place.cgroup)));
+  runtime.start();
+  log::info("agent started", {{"node", place.name}, {"address", place.address}});
+  role.wait_for_end();
+  return {};
+}
+
 Result<void> run_agent(const Instance& instance) {
   ProcessRole role = TRY(ProcessRole::enter());
   const Settings& settings = instance.settings;
+  const NodePlace place = TRY(find_node(instance, settings.node_name));
 
   // --- the way to the server
   const auto client = connect_to_server(instance);
@@ -80,10 +142,7 @@ Result<void> run_agent(const Instance& instance) {
   const auto spans = kube::make_span_recorder(*client);
 
   // --- network
-  network::PodNetwork pods = TRY(network::PodNetwork::open({.instance = instance.id,
-                                                            .pod_cidr = settings.pod_cidr,
-                                                            .service_cidr = settings.service_cidr,
-                                                            .state_dir = instance.path("network")}));
+  network::PodNetwork pods = TRY(network::PodNetwork::open(pod_network_options(instance, place)));
   const network::ServiceOptions ranges{.instance = instance.id,
                                        .pod_cidr = settings.pod_cidr,
                                        .service_cidr = settings.service_cidr,
@@ -112,13 +171,14 @@ Result<void> run_agent(const Instance& instance) {
       node::make_image_provider(blobs, tags, *layers, upstream.get(), stand_ins.get(), image_options(instance));
 
   // --- pods and builds
+  node::NodeOptions options = TRY(node_options(instance, place));
   const auto node = TRY(node::Node::start({.runtime = &runtime,
                                            .images = images.get(),
                                            .network = &pods,
                                            .withdrawal = withdrawal.get(),
                                            .policies = policies.get(),
                                            .spans = spans.get()},
-                                          node_options(instance)));
+                                          std::move(options)));
   // All builds together weigh as much as one pod without requests: a compiler must not starve the pod that waits for
   // its image.
   TRY(container::Cgroup("/caisson-" + instance.id + "/build").make({.cpu_shares = 2}));
@@ -140,13 +200,16 @@ Result<void> run_agent(const Instance& instance) {
 
   const auto log_files = TRY(node::LogStream::start(instance.path("logs")));
   http::Server server = TRY(http::Server::start({}));
-  const std::string socket = instance.path("run/agent.sock");
   const http::Handler requests =
-      with_machine_metrics(make_agent_handler(node->handler(), *builder, *layers), runtime, instance);
-  TRY(server.listen_unix(socket, log_files->before(requests), 0660));
-  if (chown(socket.c_str(), 0, static_cast<gid_t>(settings.server_uid)) != 0) return errno_error("chown " + socket);
+      with_machine_metrics(make_agent_handler(*node, *builder, *layers), runtime, place.cgroup);
+  TRY(serve_to_server(server, instance, place, log_files->before(requests)));
+  // --- what the other nodes ask for; a group of its own, as their requests wait for images and withdrawals
+  http::Server to_nodes = TRY(http::Server::start({.workers = kWorkersPerNode * settings.nodes}));
+  if (settings.nodes > 1)
+    TRY(to_nodes.listen_unix(instance.path("run/machine.sock"),
+                             make_machine_service(*withdrawal, *policies, *images, blobs), 0600));
   runtime.start();
-  log::info("agent started", {{"node", settings.node_name}, {"address", pods.node_address()}});
+  log::info("agent started", {{"node", place.name}, {"address", pods.node_address()}});
   role.wait_for_end();
   return {};
 }

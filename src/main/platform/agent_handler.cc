@@ -2,6 +2,7 @@
 #include "main/platform/agent_handler.h"
 
 #include "core/base/text.h"
+#include "core/document/json.h"
 
 namespace caisson::platform {
 namespace {
@@ -44,13 +45,34 @@ void serve_layer(const http::ExchangePtr& exchange, content::LayerStore& layers)
   }
 }
 
+void shut_down(http::Exchange& exchange, node::Node& node) {
+  if (exchange.method != "POST" || exchange.peer.unix_uid != 0)
+    return exchange.respond({403, {{"Content-Type", "text/plain"}}, "only root shuts a node down\n"});
+  const auto time = [&exchange](std::string_view name) {
+    return std::chrono::milliseconds(
+        std::max<std::int64_t>(parse_int(http::query_get(exchange.query, name)).value_or(0), 0));
+  };
+  const auto running = node.shut_down({.usual = time("usualMs"), .critical = time("criticalMs")});
+  exchange.respond(
+      {200, {{"Content-Type", "application/json"}}, json::write(Value{{"running", Value::list_of(running)}})});
+}
+
 }  // namespace
 
-http::Handler make_agent_handler(http::Handler node, build::Builder& builder, content::LayerStore& layers) {
-  return [node = std::move(node), &builder, &layers](const http::ExchangePtr& exchange) {
+http::Handler make_node_handler(node::Node& node) {
+  return [handler = node.handler(), &node](const http::ExchangePtr& exchange) {
     if (exchange->path == "/healthz")
       exchange->respond({200, {{"Content-Type", "text/plain"}}, "ok"});
-    else if (exchange->path.starts_with("/builds/"))
+    else if (exchange->path == "/shutdown")
+      shut_down(*exchange, node);
+    else
+      handler(exchange);
+  };
+}
+
+http::Handler make_agent_handler(node::Node& node, build::Builder& builder, content::LayerStore& layers) {
+  return [node = make_node_handler(node), &builder, &layers](const http::ExchangePtr& exchange) {
+    if (exchange->path.starts_with("/builds/"))
       serve_build_log(exchange, builder);
     else if (exchange->path.starts_with("/layers/"))
       serve_layer(exchange, layers);

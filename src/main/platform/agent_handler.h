@@ -5,9 +5,13 @@
 #include "artifact/build/builder.h"
 #include "artifact/content/layer_store.h"
 #include "core/http/server.h"
+#include "machine/node/node.h"
 
 namespace caisson::platform {
 
-http::Handler make_agent_handler(http::Handler node, build::Builder& builder, content::LayerStore& layers);
+// Of a node beside the first: pods, health, and for root POST /shutdown?usualMs=&criticalMs=, which answers
+// {"running": [pods]} when pods have ended (node::Node::shut_down).
+http::Handler make_node_handler(node::Node& node);
+http::Handler make_agent_handler(node::Node& node, build::Builder& builder, content::LayerStore& layers);
 
 }  // namespace caisson::platform

@@ -9,7 +9,10 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/process.h"
+#include "core/document/json.h"
+#include "core/http/client.h"
 #include "machine/network/pod_network.h"
+#include "main/platform/nodes.h"
 #include "main/platform/up.h"
 
 namespace caisson::platform {
@@ -51,6 +54,34 @@ void stop_orphans(const std::string& data_dir) {
   }
 }
 
+// Pods end by priority while server and agents can still take them out of Services and run their hooks; a third of the
+// time is kept for critical ones. An agent that does not answer leaves its pods to what comes after. Gives those that
+// still run.
+std::vector<std::string> end_pods(const Instance& instance, Duration grace) {
+  const auto nodes = nodes_of(instance);
+  if (!nodes.ok()) return {};
+  const auto ms = std::chrono::duration_cast<milliseconds>(grace).count();
+  const std::string url =
+      "http://unix/shutdown?usualMs=" + std::to_string(ms * 2 / 3) + "&criticalMs=" + std::to_string(ms - ms * 2 / 3);
+  std::vector<std::vector<std::string>> running(nodes->size());
+  std::vector<std::thread> asking;
+  for (std::size_t i = 0; i < nodes->size(); ++i) {
+    if (!agent_answers((*nodes)[i].socket)) continue;
+    asking.emplace_back([&, i] {
+      const http::Client agent({.unix_socket = (*nodes)[i].socket});
+      const auto answer = agent.send({.method = "POST", .url = url, .time_max = grace + seconds(15)});
+      const auto told = answer.ok() ? json::parse(answer->body) : Result<Value>(answer.error());
+      if (!told.ok()) log::warning("node not shut down", {{"node", (*nodes)[i].name}, {"error", told.error()}});
+      if (!told.ok()) return;
+      for (const Value& pod : (*told)["running"].items()) running[i].push_back(pod.str());
+    });
+  }
+  for (std::thread& one : asking) one.join();
+  std::vector<std::string> all;
+  for (const auto& some : running) all.insert(all.end(), some.begin(), some.end());
+  return all;
+}
+
 }  // namespace
 
 Result<void> down(const DownOptions& options) {
@@ -61,14 +92,26 @@ Result<void> down(const DownOptions& options) {
   const auto say = [&](const std::string& line) {
     if (options.progress) options.progress(line);
   };
+  if (options.grace > Duration::zero()) {
+    say("ending pods");
+    for (const std::string& pod : end_pods(instance, options.grace)) say("pod " + pod + " did not end in time");
+  }
   say("stopping server and agent");
   TRY(stop_supervisor(options.data_dir));
   stop_orphans(options.data_dir);
   say("stopping pods");
+  std::vector<std::string> of_nodes;  // also of nodes that there are no more
+  for (int number = 2; number <= kNodesMax; ++number) {
+    const std::string directory = instance.path("nodes/" + std::to_string(number));
+    if (!exists(directory)) continue;
+    of_nodes.push_back(directory + "/containers");
+    TRY(remove_file(directory + "/network/pods"));
+  }
   const auto containers = container::cleanup({.cgroup_root = "/caisson-" + instance.id,
                                               .state_root = instance.path("containers"),
                                               .directories = {options.data_dir},
-                                              .grace = options.grace});
+                                              .grace = options.grace,
+                                              .more_state_roots = std::move(of_nodes)});
   // What one part could not remove must not keep the other from trying.
   say("removing networks");
   const auto networks = network::cleanup(instance.id, options.data_dir);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "core/base/clock.h"
@@ -15,6 +16,7 @@
 #include "core/document/json.h"
 #include "core/document/yaml.h"
 #include "machine/network/nginx.h"
+#include "main/platform/nodes.h"
 
 namespace caisson::platform {
 namespace {
@@ -39,6 +41,14 @@ Setting port(std::string_view name, int Ports::*member) {
           }};
 }
 
+Setting duration(std::string_view name, std::string Settings::*member) {
+  return {name, [member](const Settings& s) { return Value(s.*member); },
+          [member](Settings& s, const Value& v) {
+            const auto time = parse_duration(v.as_string());
+            return time.ok() && time->count() > 0 && (s.*member = v.str(), true);
+          }};
+}
+
 const std::vector<Setting>& all_settings() {
   static const std::vector<Setting> settings = {
       text("listen", &Settings::listen),
@@ -50,13 +60,15 @@ const std::vector<Setting>& all_settings() {
       text("podCIDR", &Settings::pod_cidr),
       text("serviceCIDR", &Settings::service_cidr),
       text("nodeName", &Settings::node_name),
+      {"nodes", [](const Settings& s) { return Value(s.nodes); },
+       [](Settings& s, const Value& v) {
+         return v.is_int() && v.as_int() >= 0 && v.as_int() <= kNodesMax &&
+                (s.nodes = static_cast<int>(v.as_int()), true);
+       }},
+      duration("nodeMonitorGracePeriod", &Settings::node_monitor_grace),
       text("standIns", &Settings::stand_ins),
       text("packageCache", &Settings::package_cache),
-      {"collectEvery", [](const Settings& s) { return Value(s.collect_every); },
-       [](Settings& s, const Value& v) {
-         const auto every = parse_duration(v.as_string());
-         return every.ok() && every->count() > 0 && (s.collect_every = v.str(), true);
-       }},
+      duration("collectEvery", &Settings::collect_every),
       text("auditPolicy", &Settings::audit_policy),
       text("authenticationConfig", &Settings::authentication_config),
       {"trustHostCA", [](const Settings& s) { return Value(s.trust_host_ca); },
@@ -133,6 +145,16 @@ Result<void> choose_ranges(Settings& settings, std::string_view own_prefix) {
   return {};
 }
 
+// Pods that still run have addresses from their node's part of the range, which the number of nodes decides.
+Result<void> keep_nodes(Settings& settings, const Settings& before) {
+  const int had = std::max(before.nodes, 1);
+  if (settings.nodes == 0) settings.nodes = had;
+  if (settings.nodes == had || !exists(settings.data_dir + "/network/pods")) return {};
+  return Error{ErrorCode::conflict,
+               "the pods of this platform still run on " + std::to_string(had) + (had == 1 ? " node" : " nodes") +
+                   ": 'caisson down' first, then 'caisson up --nodes " + std::to_string(settings.nodes) + "'"};
+}
+
 std::string host_name() {
   char name[256] = {};
   gethostname(name, sizeof name - 1);
@@ -191,11 +213,14 @@ Result<Instance> prepare_instance(const Settings& settings) {
     const Instance before = TRY(load_instance(settings.data_dir));
     instance.id = before.id;
     if (instance.settings.node_name.empty()) instance.settings.node_name = before.settings.node_name;
+    TRY(keep_nodes(instance.settings, before.settings));
   } else {
     instance.id = hex(random_bytes(3));
   }
   if (instance.settings.node_name.empty()) instance.settings.node_name = host_name();
+  instance.settings.nodes = std::max(instance.settings.nodes, 1);
   TRY(settle_ranges(instance.settings));
+  TRY(nodes_of(instance));  // that many fit into the range
   TRY(make_dirs(settings.data_dir, 0711));
   TRY(save(instance));
   return instance;

@@ -26,16 +26,20 @@ struct Settings {
   std::string data_dir = "/var/lib/caisson";
   std::string listen = "127.0.0.1";  // for API, portal, registry and ingress
   Ports ports;
-  std::string pod_cidr, service_cidr;  // empty: the first free pair, kept from then on
-  std::string node_name;               // empty: the host's name
-  std::string stand_ins = "auto";      // auto | always | never: base images from distribution packages
-  std::string package_cache;           // directory shared between instances; empty: below data_dir
-  std::string collect_every = "1h";    // how often images and layers that nobody needs are looked for (Go's duration)
-  bool trust_host_ca = true;           // builds get the host's CA bundle (companies' TLS proxies)
+  std::string pod_cidr, service_cidr;      // empty: the first free pair, kept from then on
+  std::string node_name;                   // empty: the host's name
+  int nodes = 0;                           // how many share this machine (nodes.h); 0: as before, or one
+  std::string node_monitor_grace = "40s";  // a node that is silent for longer is NotReady (Go's duration)
+  std::string stand_ins = "auto";          // auto | always | never: base images from distribution packages
+  std::string package_cache;               // directory shared between instances; empty: below data_dir
+  std::string collect_every = "1h";  // how often images and layers that nobody needs are looked for (Go's duration)
+  bool trust_host_ca = true;         // builds get the host's CA bundle (companies' TLS proxies)
   std::string audit_policy;  // file with an audit.k8s.io/v1 Policy; empty: the built-in one; "none": no audit log
   std::string authentication_config;  // file with an AuthenticationConfiguration (OIDC); empty: none
   int server_uid = 64731;             // the server's user id; needs no account
 };
+
+inline constexpr int kNodesMax = 16;
 
 struct Instance {
   Settings settings;

@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/http/client.h"
+#include "main/platform/nodes.h"
 #include "main/platform/version.h"
 #include "observe/alerts/server.h"
 #include "observe/logs/server.h"
@@ -86,13 +87,11 @@ Result<http::Query> parameters_of(http::Exchange& exchange) {
 }
 
 // What the agent says on its socket, as samples.
-metrics::Source agent_source(const Instance& instance, const std::string& job, const std::string& path) {
-  const std::string node = instance.settings.node_name;
-  std::vector<metrics::Label> labels{{"job", job}, {"instance", node}, {"node", node}};
+metrics::Source agent_source(const NodePlace& node, const std::string& job, const std::string& path) {
+  std::vector<metrics::Label> labels{{"job", job}, {"instance", node.name}, {"node", node.name}};
   if (job == "kubelet") labels.push_back({"metrics_path", path});
-  const auto client =
-      std::make_shared<http::Client>(http::ClientOptions{.unix_socket = instance.path("run/agent.sock")});
-  return {job, "agent:" + path, metrics::Labels::from(std::move(labels)), 15'000,
+  const auto client = std::make_shared<http::Client>(http::ClientOptions{.unix_socket = node.socket});
+  return {job, "agent:" + (node.first ? "" : node.name) + path, metrics::Labels::from(std::move(labels)), 15'000,
           [client, path]() -> Result<metrics::Exposition> {
             http::Request request;
             request.url = "http://unix" + path;
@@ -171,8 +170,10 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
                       [own]() -> Result<metrics::Exposition> {
                         return metrics::own_state(own->runtime.metrics(), own->metrics->storage().stats(), kVersion);
                       }});
-  impl->metrics->add(agent_source(instance, "kubelet", "/metrics/cadvisor"));
-  impl->metrics->add(agent_source(instance, "node-exporter", "/metrics/node"));
+  for (const NodePlace& node : TRY(nodes_of(instance))) {
+    impl->metrics->add(agent_source(node, "kubelet", "/metrics/cadvisor"));
+    if (node.first) impl->metrics->add(agent_source(node, "node-exporter", "/metrics/node"));  // they share the machine
+  }
   return std::unique_ptr<Observability>(new Observability(std::move(impl)));
 }
 
@@ -196,9 +197,9 @@ http::Handler Observability::metered(http::Handler next) {
   return impl_->requests.meter(std::move(next));
 }
 
-http::Handler with_machine_metrics(http::Handler next, kube::Runtime& runtime, const Instance& instance) {
+http::Handler with_machine_metrics(http::Handler next, kube::Runtime& runtime, const std::string& cgroup) {
   kube::Informer& pods = runtime.informer(schema::kPods);
-  return [next = std::move(next), &pods, root = "/caisson-" + instance.id](const http::ExchangePtr& exchange) {
+  return [next = std::move(next), &pods, root = cgroup](const http::ExchangePtr& exchange) {
     const std::string& path = exchange->path;
     if (path != "/metrics/cadvisor" && path != "/metrics/node") return next(exchange);
     const auto now =

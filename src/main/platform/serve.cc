@@ -26,6 +26,7 @@
 #include "delivery/pipeline/pipeline.h"
 #include "main/platform/agent_link.h"
 #include "main/platform/images.h"
+#include "main/platform/nodes.h"
 #include "main/platform/observe.h"
 #include "main/platform/portal.h"
 #include "main/platform/process_role.h"
@@ -62,8 +63,9 @@ apiserver::ApiServerOptions api_options(const Instance& instance, std::string ca
   options.service_cidr = instance.settings.service_cidr;
   options.advertise_address = instance.settings.listen;
   options.node_name = instance.settings.node_name;
-  options.node_proxy = [socket = instance.path("run/agent.sock")](const std::string&) -> Result<http::ClientOptions> {
-    return http::ClientOptions{.unix_socket = socket};
+  options.node_proxy = [instance](const std::string& node) -> Result<http::ClientOptions> {
+    const NodePlace place = TRY(find_node(instance, node));
+    return http::ClientOptions{.unix_socket = place.socket};
   };
   return options;
 }
@@ -153,7 +155,11 @@ Result<void> run_server(const Instance& instance) {
   const policy::Verdict verdict(policies, *client, {"system:caisson", "", {"system:masters"}, {}, {}, true});
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
   controllers::add_controllers(
-      runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get(), .signer = signer});
+      runtime, {.ca_pem = ca_pem,
+                .volumes_root = instance.path("volumes"),
+                .spans = spans.get(),
+                .signer = signer,
+                .node_grace = TRY(parse_duration(instance.settings.node_monitor_grace).in("nodeMonitorGracePeriod"))});
 
   policy::add_policies(runtime, {.policies = policies, .images = images.get(), .notices = notices});
   policy::add_cleanup(runtime, {.images = images.get()});

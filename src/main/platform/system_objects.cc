@@ -3,6 +3,7 @@
 
 #include "core/base/encoding.h"
 #include "core/base/file.h"
+#include "main/platform/nodes.h"
 #include "main/platform/pki.h"
 
 namespace caisson::platform {
@@ -75,6 +76,23 @@ Result<void> ensure_project(kube::Client& client) {
   return {};
 }
 
+// Nodes that there were when more shared this machine; with them what was bound to them, which nobody runs any more.
+Result<void> remove_former_nodes(kube::Client& client, const Instance& instance) {
+  const kube::ObjectList nodes = TRY(client.list(schema::kNodes, {}));
+  for (const kube::Object& node : nodes.items) {
+    if (node_number(instance, node.name()) <= instance.settings.nodes) continue;
+    const kube::ObjectList pods = TRY(client.list(schema::kPods, {.field_selector = "spec.nodeName=" + node.name()}));
+    for (const kube::Object& pod : pods.items) {
+      const auto removed = client.remove(schema::kPods, pod.key(), {.grace_period_seconds = 0});
+      if (!removed.ok() && removed.error().code != ErrorCode::not_found) return removed.error();
+    }
+    const auto lease = client.remove(schema::kLeases, {"kube-node-lease", node.name()}, {});
+    if (!lease.ok() && lease.error().code != ErrorCode::not_found) return lease.error();
+    TRY(client.remove(schema::kNodes, node.key(), {}).in("node " + node.name() + ", which there is no more"));
+  }
+  return {};
+}
+
 // The administrator's token, hashed: the server never saw the token itself.
 Result<void> ensure_admin(kube::Client& client, const Instance& instance) {
   const std::string hash = TRY(read_file(instance.path("pki/admin-token.sha256")));
@@ -92,6 +110,7 @@ Result<void> ensure_system_objects(kube::Client& client, const Instance& instanc
   for (const char* name : {"caisson-system", "argocd"}) TRY(ensure_namespace(client, name));
   TRY(ensure_admin(client, instance));
   for (const SystemService& service : kServices) TRY(ensure_service(client, instance, service));
+  TRY(remove_former_nodes(client, instance));
   return ensure_project(client);
 }
 

@@ -18,6 +18,7 @@
 #include "core/base/process.h"
 #include "core/base/text.h"
 #include "core/http/client.h"
+#include "main/platform/nodes.h"
 #include "main/platform/pki.h"
 #include "main/platform/service_manager.h"
 
@@ -30,8 +31,12 @@ using std::chrono::seconds;
 // One of the two processes, started again when it dies: at once the first time, then with growing pauses.
 class Child {
  public:
-  Child(std::string role, const UpOptions& options, std::optional<uid_t> uid) : role_(std::move(role)), uid_(uid) {
-    command_ = {.args = {options.program, role_, "--data-dir", options.settings.data_dir}, .directory = "/"};
+  // `node`: whose agent it is, beside the first.
+  Child(std::string role, const UpOptions& options, std::optional<uid_t> uid, const std::string& node = "")
+      : role_(std::move(role)), uid_(uid) {
+    command_ = {.args = {options.program, role_}, .directory = "/"};
+    if (!node.empty()) command_.args.insert(command_.args.end(), {"--node", node});
+    command_.args.insert(command_.args.end(), {"--data-dir", options.settings.data_dir});  // last: `down` looks there
     command_.uid = uid_;
     command_.own_session = true;
     if (uid_) command_.env.emplace_back("HOME", options.settings.data_dir + "/git");
@@ -90,10 +95,41 @@ bool answers(const std::string& socket, const std::string& path) {
   return response.ok() && response->status == 200;
 }
 
-bool is_ready(const Settings& settings) {
-  return answers(settings.data_dir + "/run/api.sock", "/readyz") &&
-         answers(settings.data_dir + "/run/agent.sock", "/healthz");
-}
+// The agents of the nodes beside the first. They begin when the first answers, which makes what they share, and each
+// stays down while its mark is there.
+class NodeAgents {
+ public:
+  NodeAgents(const UpOptions& options, const std::vector<NodePlace>& places) {
+    for (const NodePlace& place : places)
+      if (!place.first) all_.push_back({place, Child("agent", options, std::nullopt, place.name)});
+  }
+
+  Duration tend() {
+    Duration next = seconds(3600);
+    for (auto& [place, child] : all_) {
+      if (exists(place.stop_mark())) {
+        if (child.alive()) log::info("the agent of a node is stopped, as it was asked for", {{"node", place.name}});
+        child.stop();
+      } else {
+        next = std::min(next, child.tend());
+      }
+    }
+    return next;
+  }
+
+  bool ready() const {
+    return std::all_of(all_.begin(), all_.end(), [](const auto& node) {
+      return exists(node.first.stop_mark()) || answers(node.first.socket, "/healthz");
+    });
+  }
+
+  void stop() {
+    for (auto& [place, child] : all_) child.stop();
+  }
+
+ private:
+  std::vector<std::pair<NodePlace, Child>> all_;
+};
 
 // Directories with the owners that docs/architecture.md names.
 Result<void> prepare_directories(const Instance& instance) {
@@ -182,17 +218,23 @@ Result<void> supervise(const UpOptions& options, const Instance& instance, int r
   const UniqueFd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC));
   Child server("server", options, static_cast<uid_t>(instance.settings.server_uid));
   Child agent("agent", options, std::nullopt);
+  const std::vector<NodePlace> places = TRY(nodes_of(instance));
+  NodeAgents others(options, places);
+  const std::string api = instance.path("run/api.sock");
   TRY(server.start());
   bool agent_started = false;  // it begins when the server answers, so that none of its informers has to fail first
+  bool machine_ready = false;
   const Duration began = system_clock().monotonic();
   bool ready = false;
   for (;;) {
-    const Duration next = agent_started ? std::min(server.tend(), agent.tend()) : server.tend();
-    if (!agent_started && answers(options.settings.data_dir + "/run/api.sock", "/readyz")) {
+    Duration next = agent_started ? std::min(server.tend(), agent.tend()) : server.tend();
+    if (!agent_started && answers(api, "/readyz")) {
       TRY(agent.start());
       agent_started = true;
     }
-    if (!ready && is_ready(options.settings)) {
+    machine_ready = machine_ready || (agent_started && agent_answers(places.front().socket));
+    if (machine_ready) next = std::min(next, others.tend());
+    if (!ready && machine_ready && answers(api, "/readyz") && others.ready()) {
       ready = true;
       const auto took = std::chrono::duration_cast<milliseconds>(system_clock().monotonic() - began);
       log::info("platform ready", {{"took_ms", took.count()}});
@@ -207,6 +249,7 @@ Result<void> supervise(const UpOptions& options, const Instance& instance, int r
     if (::read(signal_fd.get(), &info, sizeof info) != sizeof info) continue;
     if (info.ssi_signo == SIGCHLD || info.ssi_signo == SIGHUP) continue;
     if (ready_fd < 0) tell_service_manager("STOPPING=1");
+    others.stop();
     agent.stop();
     server.stop();
     return {};
@@ -244,6 +287,10 @@ Result<void> supervise_detached(const UpOptions& options, const Instance& instan
 }
 
 }  // namespace
+
+bool agent_answers(const std::string& socket) {
+  return answers(socket, "/healthz");
+}
 
 int running_supervisor(const std::string& data_dir) {
   const std::string path = data_dir + "/run/supervisor.pid";

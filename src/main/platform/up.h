@@ -40,5 +40,9 @@ Result<void> down(const DownOptions& options);
 // The two processes. They return when told to stop.
 Result<void> run_server(const Instance& instance);
 Result<void> run_agent(const Instance& instance);
+// The agent of a node beside the first (nodes.h).
+Result<void> run_node_agent(const Instance& instance, const std::string& name);
+// Whether an agent answers on its socket.
+bool agent_answers(const std::string& socket);
 
 }  // namespace caisson::platform
