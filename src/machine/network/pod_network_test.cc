@@ -23,7 +23,10 @@ namespace {
 constexpr char kInstance[] = "7e57ab";
 
 PodNetwork::Options options_in(const TempDir& dir) {
-  return {kInstance, "10.42.0.0/16", "10.43.0.0/16", dir.path() + "/network", 0};
+  return {.instance = kInstance,
+          .pod_cidr = "10.42.0.0/16",
+          .service_cidr = "10.43.0.0/16",
+          .state_dir = dir.path() + "/network"};
 }
 
 TableOptions table_options() {

@@ -96,7 +96,7 @@ TEST_CASE("root of a pod with a user namespace is nobody on the host, and its fi
     if (status.label("pod") == uid) CHECK_FALSE(ranges.contains(owner("/proc/" + std::to_string(status.pid))));
 
   for (const char* name : {"first", "second", "third"})
-    REQUIRE(bench.admin->remove(schema::kPods, {"default", name}, {.grace_period_seconds = 0}).ok());
+    REQUIRE(bench.admin->remove(schema::kPods, {"default", name}, {.grace_period_seconds = 1}).ok());
   for (const char* name : {"first", "second", "third"})
     bench.wait(name, [](const kube::Object& p) { return p.uid().empty(); });
   CHECK(container::mounts_below(bench.dir.path() + "/pods")->empty());
