@@ -31,7 +31,7 @@ class Observability {
   std::unique_ptr<Impl> impl_;
 };
 
-// The agent's part: /metrics/cadvisor and /metrics/node on its socket.
+// The agent's part: /metrics/cadvisor, /metrics/kubelet and /metrics/node on its socket.
 http::Handler with_machine_metrics(http::Handler next, kube::Runtime& runtime, const Instance& instance);
 
 }  // namespace caisson::platform
