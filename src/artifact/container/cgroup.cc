@@ -162,6 +162,34 @@ Result<void> remove_directory(const std::string& directory) {
   return Error{ErrorCode::unavailable, "cgroup " + directory + " still has processes"};
 }
 
+void read_cpu(const std::string& path, CgroupStats& stats) {
+  const bool v2 = cgroup_version() == CgroupVersion::v2;
+  const auto stat = read_file(file_in("cpu", path, "cpu.stat"));
+  const std::uint64_t unit = v2 ? 1000 : 1;  // v2 counts microseconds
+  stats.cpu_periods = value_of(stat, "nr_periods");
+  stats.cpu_throttled_periods = value_of(stat, "nr_throttled");
+  stats.cpu_throttled_ns = value_of(stat, v2 ? "throttled_usec" : "throttled_time") * unit;
+  if (v2) {
+    stats.cpu_usage_ns = value_of(stat, "usage_usec") * unit;
+    stats.cpu_user_ns = value_of(stat, "user_usec") * unit;
+    stats.cpu_system_ns = value_of(stat, "system_usec") * unit;
+  } else {
+    stats.cpu_usage_ns = number_in(read_file(file_in("cpuacct", path, "cpuacct.usage")));
+    stats.cpu_user_ns = number_in(read_file(file_in("cpuacct", path, "cpuacct.usage_user")));
+    stats.cpu_system_ns = number_in(read_file(file_in("cpuacct", path, "cpuacct.usage_sys")));
+  }
+}
+
+CgroupIo& io_of(std::vector<CgroupIo>& all, std::string_view device) {
+  for (CgroupIo& one : all)
+    if (one.device == device) return one;
+  return all.emplace_back(CgroupIo{std::string(device)});
+}
+
+std::uint64_t counter(std::string_view text) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, parse_int(trim(text)).value_or(0)));
+}
+
 // SIGKILL through pidfds, then waits for them, so that nothing is asked in a loop.
 void kill_and_wait(const std::vector<pid_t>& pids) {
   std::vector<UniqueFd> fds;
@@ -213,11 +241,56 @@ Result<CgroupStats> Cgroup::stats() const {
   const std::uint64_t inactive = value_of(memory, v2 ? "inactive_file" : "total_inactive_file");
   stats.memory_working_set_bytes = stats.memory_usage_bytes > inactive ? stats.memory_usage_bytes - inactive : 0;
   stats.memory_rss_bytes = value_of(memory, v2 ? "anon" : "total_rss");
-  stats.cpu_usage_ns = v2 ? value_of(read_file(file_in("", path_, "cpu.stat")), "usage_usec") * 1000
-                          : number_in(read_file(file_in("cpuacct", path_, "cpuacct.usage")));
+  stats.memory_cache_bytes = value_of(memory, v2 ? "file" : "total_cache");
+  stats.memory_mapped_bytes = value_of(memory, v2 ? "file_mapped" : "total_mapped_file");
+  stats.memory_swap_bytes =
+      v2 ? number_in(read_file(file_in("", path_, "memory.swap.current"))) : value_of(memory, "total_swap");
+  stats.page_faults = value_of(memory, v2 ? "pgfault" : "total_pgfault");
+  stats.major_page_faults = value_of(memory, v2 ? "pgmajfault" : "total_pgmajfault");
+  read_cpu(path_, stats);
   stats.pids = number_in(read_file(file_in("pids", path_, "pids.current")));
   stats.oom_kills = oom_kills();
   return stats;
+}
+
+std::vector<CgroupIo> parse_io_v2(std::string_view io_stat) {
+  std::vector<CgroupIo> all;
+  for (const auto line : split(io_stat, '\n')) {
+    const auto words = split(line, ' ');
+    if (words.size() < 2 || words[0].find(':') == std::string_view::npos) continue;
+    CgroupIo& one = io_of(all, words[0]);
+    for (const auto word : words) {
+      if (word.starts_with("rbytes=")) one.read_bytes = counter(word.substr(7));
+      if (word.starts_with("wbytes=")) one.written_bytes = counter(word.substr(7));
+      if (word.starts_with("rios=")) one.reads = counter(word.substr(5));
+      if (word.starts_with("wios=")) one.writes = counter(word.substr(5));
+    }
+  }
+  return all;
+}
+
+std::vector<CgroupIo> parse_io_v1(std::string_view serviced, std::string_view service_bytes) {
+  std::vector<CgroupIo> all;
+  const auto take = [&all](std::string_view text, std::uint64_t CgroupIo::*read, std::uint64_t CgroupIo::*write) {
+    for (const auto line : split(text, '\n')) {
+      const auto words = split(line, ' ');  // "8:0 Read 12"; the sum is "Total 12"
+      if (words.size() != 3) continue;
+      if (words[1] == "Read") io_of(all, words[0]).*read = counter(words[2]);
+      if (words[1] == "Write") io_of(all, words[0]).*write = counter(words[2]);
+    }
+  };
+  take(serviced, &CgroupIo::reads, &CgroupIo::writes);
+  take(service_bytes, &CgroupIo::read_bytes, &CgroupIo::written_bytes);
+  return all;
+}
+
+std::vector<CgroupIo> Cgroup::io() const {
+  const auto text = [this](const char* file) {
+    const auto read = read_file(file_in("blkio", path_, file));
+    return read.ok() ? *read : std::string();
+  };
+  if (cgroup_version() == CgroupVersion::v2) return parse_io_v2(text("io.stat"));
+  return parse_io_v1(text("blkio.throttle.io_serviced_recursive"), text("blkio.throttle.io_service_bytes_recursive"));
 }
 
 std::uint64_t Cgroup::oom_kills() const {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/result.h"
@@ -25,11 +26,22 @@ struct CgroupLimits {
 
 struct CgroupStats {
   std::uint64_t cpu_usage_ns = 0;
+  std::uint64_t cpu_user_ns = 0, cpu_system_ns = 0;
+  std::uint64_t cpu_periods = 0, cpu_throttled_periods = 0, cpu_throttled_ns = 0;  // of a CPU quota
   std::uint64_t memory_usage_bytes = 0;
   std::uint64_t memory_working_set_bytes = 0;  // usage without inactive file pages, as the kubelet counts
   std::uint64_t memory_rss_bytes = 0;
+  std::uint64_t memory_cache_bytes = 0, memory_swap_bytes = 0, memory_mapped_bytes = 0;
+  std::uint64_t page_faults = 0, major_page_faults = 0;
   std::uint64_t oom_kills = 0;  // of processes in this cgroup
   std::uint64_t pids = 0;
+};
+
+// What a cgroup and those below it read from and wrote to one block device.
+struct CgroupIo {
+  std::string device;  // "8:0"
+  std::uint64_t reads = 0, writes = 0, read_bytes = 0, written_bytes = 0;
+  bool operator==(const CgroupIo&) const = default;
 };
 
 enum class CgroupVersion { v1, v2 };  // hybrid hosts count as v1
@@ -45,6 +57,8 @@ class Cgroup {
   bool exists() const;
   // Errors: not_found when it is gone.
   Result<CgroupStats> stats() const;
+  // By device; empty where the kernel does not count, and before the first request.
+  std::vector<CgroupIo> io() const;
   // Must be read before the container is removed: the counter goes with the cgroup. 0 when absent.
   std::uint64_t oom_kills() const;
   // Processes in it and below it.
@@ -57,6 +71,10 @@ class Cgroup {
  private:
   std::string path_;
 };
+
+// The lines of io.stat (v2), and of the blkio files of requests and of bytes (v1). In order of first mention.
+std::vector<CgroupIo> parse_io_v2(std::string_view io_stat);
+std::vector<CgroupIo> parse_io_v1(std::string_view serviced, std::string_view service_bytes);
 
 // The kernel's node-wide counters for a node's capacity and stats.
 std::uint64_t host_memory_bytes();

@@ -124,7 +124,7 @@ Result<void> run_node_agent(const Instance& instance, const std::string& name) {
                                            .spans = spans.get()},
                                           std::move(options)));
   http::Server server = TRY(http::Server::start({}));
-  TRY(serve_to_server(server, instance, place, with_machine_metrics(make_node_handler(*node), runtime, place.cgroup)));
+  TRY(serve_to_server(server, instance, place, with_machine_metrics(make_node_handler(*node), runtime, place)));
   runtime.start();
   log::info("agent started", {{"node", place.name}, {"address", place.address}});
   role.wait_for_end();
@@ -200,8 +200,7 @@ Result<void> run_agent(const Instance& instance) {
 
   const auto log_files = TRY(node::LogStream::start(instance.path("logs")));
   http::Server server = TRY(http::Server::start({}));
-  const http::Handler requests =
-      with_machine_metrics(make_agent_handler(*node, *builder, *layers), runtime, place.cgroup);
+  const http::Handler requests = with_machine_metrics(make_agent_handler(*node, *builder, *layers), runtime, place);
   TRY(serve_to_server(server, instance, place, log_files->before(requests)));
   // --- what the other nodes ask for; a group of its own, as their requests wait for images and withdrawals
   http::Server to_nodes = TRY(http::Server::start({.workers = kWorkersPerNode * settings.nodes}));

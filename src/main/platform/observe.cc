@@ -7,10 +7,10 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/http/client.h"
-#include "main/platform/nodes.h"
 #include "main/platform/version.h"
 #include "observe/alerts/server.h"
 #include "observe/logs/server.h"
+#include "observe/metrics/rules/recorded.h"
 #include "observe/metrics/server.h"
 #include "observe/metrics/sources/machine.h"
 #include "observe/metrics/sources/own.h"
@@ -20,7 +20,8 @@ namespace caisson::platform {
 namespace {
 
 constexpr std::size_t kFormBytesMax = 4u << 20, kWriteBytesMax = 32u << 20;
-constexpr Duration kSyncTimeMax = std::chrono::seconds(30);  // at the start; then informers answer at once
+constexpr Duration kSyncTimeMax = std::chrono::seconds(30);       // at the start; then informers answer at once
+constexpr std::string_view kKubeletMetrics = "/metrics/kubelet";  // on the agent's socket
 constexpr std::string_view kPrometheus = "/prometheus", kAlertmanager = "/alertmanager", kLoki = "/loki",
                            kOtlp = "/otlp";
 
@@ -86,10 +87,10 @@ Result<http::Query> parameters_of(http::Exchange& exchange) {
   return parameters;
 }
 
-// What the agent says on its socket, as samples.
+// What the agent says on its socket, as samples. `path` is also what a kubelet would serve them under.
 metrics::Source agent_source(const NodePlace& node, const std::string& job, const std::string& path) {
   std::vector<metrics::Label> labels{{"job", job}, {"instance", node.name}, {"node", node.name}};
-  if (job == "kubelet") labels.push_back({"metrics_path", path});
+  if (job == "kubelet") labels.push_back({"metrics_path", path == kKubeletMetrics ? "/metrics" : path});
   const auto client = std::make_shared<http::Client>(http::ClientOptions{.unix_socket = node.socket});
   return {job, "agent:" + (node.first ? "" : node.name) + path, metrics::Labels::from(std::move(labels)), 15'000,
           [client, path]() -> Result<metrics::Exposition> {
@@ -101,6 +102,22 @@ metrics::Source agent_source(const NodePlace& node, const std::string& job, cons
               return Error{ErrorCode::unavailable, "the agent answered " + std::to_string(response.status)};
             return metrics::parse_text(response.body);
           }};
+}
+
+// Where the volume lies that a pod claims by `volume`; empty when it is not bound, or lies elsewhere than on this host.
+std::string claimed_path(kube::Client& client, const kube::Object& pod, const std::string& volume) {
+  for (const Value& one : pod.spec()["volumes"].items()) {
+    if (one["name"].as_string() != volume) continue;
+    const auto claim =
+        client.get(schema::kPersistentVolumeClaims, {pod.ns(), one["persistentVolumeClaim"]["claimName"].str()});
+    if (!claim.ok() || claim->spec()["volumeName"].as_string().empty()) return "";
+    const kube::Resource volumes{"", "v1", "PersistentVolume", "persistentvolumes", false};
+    const auto bound = client.get(volumes, {"", claim->spec()["volumeName"].str()});
+    if (!bound.ok()) return "";
+    const Value& local = bound->spec()["local"]["path"];
+    return local.is_null() ? bound->spec()["hostPath"]["path"].str() : local.str();
+  }
+  return "";
 }
 
 }  // namespace
@@ -154,6 +171,8 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
   options.directory = instance.path("metrics");
   options.external_url = portal + std::string(kPrometheus);
   options.default_rules = TRY(alerts::default_rules());
+  const std::vector<metrics::RuleGroup> recorded = TRY(metrics::recording_rules());
+  options.default_rules.insert(options.default_rules.end(), recorded.begin(), recorded.end());
   Impl* own = impl.get();
   impl->metrics = TRY(metrics::Server::open(
       std::move(options), list, [own](std::vector<metrics::AlertNotice> notices) { own->alerts->receive(notices); },
@@ -164,7 +183,11 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
                                       list, system_clock()));
   impl->metrics->add({"apiserver", "internal:apiserver",
                       metrics::Labels::from({{"job", "apiserver"}, {"instance", "caisson"}}), 15'000,
-                      [own]() -> Result<metrics::Exposition> { return own->requests.read(); }});
+                      [own]() -> Result<metrics::Exposition> {
+                        metrics::Families process;
+                        metrics::process_state(process);
+                        return metrics::joined(own->requests.read(), process.take());
+                      }});
   impl->metrics->add({"caisson", "internal:caisson",
                       metrics::Labels::from({{"job", "caisson"}, {"instance", "caisson"}}), 15'000,
                       [own]() -> Result<metrics::Exposition> {
@@ -172,6 +195,7 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
                       }});
   for (const NodePlace& node : TRY(nodes_of(instance))) {
     impl->metrics->add(agent_source(node, "kubelet", "/metrics/cadvisor"));
+    impl->metrics->add(agent_source(node, "kubelet", std::string(kKubeletMetrics)));
     if (node.first) impl->metrics->add(agent_source(node, "node-exporter", "/metrics/node"));  // they share the machine
   }
   return std::unique_ptr<Observability>(new Observability(std::move(impl)));
@@ -197,15 +221,24 @@ http::Handler Observability::metered(http::Handler next) {
   return impl_->requests.meter(std::move(next));
 }
 
-http::Handler with_machine_metrics(http::Handler next, kube::Runtime& runtime, const std::string& cgroup) {
+http::Handler with_machine_metrics(http::Handler next, kube::Runtime& runtime, const NodePlace& place) {
   kube::Informer& pods = runtime.informer(schema::kPods);
-  return [next = std::move(next), &pods, root = cgroup](const http::ExchangePtr& exchange) {
+  return [next = std::move(next), &pods, &runtime, node = place.name,
+          root = place.cgroup](const http::ExchangePtr& exchange) {
     const std::string& path = exchange->path;
-    if (path != "/metrics/cadvisor" && path != "/metrics/node") return next(exchange);
-    const auto now =
-        std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().now().time_since_epoch()).count();
-    const metrics::Exposition all =
-        path == "/metrics/node" ? metrics::node_usage() : metrics::container_usage(root, pods.list(), now);
+    metrics::Exposition all;
+    if (path == "/metrics/node") {
+      all = metrics::node_usage();
+    } else if (path == "/metrics/cadvisor") {
+      const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().now().time_since_epoch());
+      all = metrics::container_usage(root, pods.list(), now.count());
+    } else if (path == kKubeletMetrics) {
+      all = metrics::kubelet_state(node, pods.list(), [&runtime](const kube::Object& pod, const std::string& volume) {
+        return claimed_path(runtime.client(), pod, volume);
+      });
+    } else {
+      return next(exchange);
+    }
     exchange->respond({200, {{"Content-Type", "text/plain; version=0.0.4"}}, metrics::write_text(all)});
   };
 }

@@ -10,6 +10,7 @@
 #include "cluster/kube/reconciler.h"
 #include "core/http/server.h"
 #include "main/platform/instance.h"
+#include "main/platform/nodes.h"
 
 namespace caisson::platform {
 
@@ -31,7 +32,7 @@ class Observability {
   std::unique_ptr<Impl> impl_;
 };
 
-// The agent's part: /metrics/cadvisor (of the pods whose cgroups are below `cgroup`) and /metrics/node on its socket.
-http::Handler with_machine_metrics(http::Handler next, kube::Runtime& runtime, const std::string& cgroup);
+// The agent's part: /metrics/cadvisor and /metrics/kubelet of the node's pods, /metrics/node, on its socket.
+http::Handler with_machine_metrics(http::Handler next, kube::Runtime& runtime, const NodePlace& place);
 
 }  // namespace caisson::platform

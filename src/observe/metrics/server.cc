@@ -14,6 +14,7 @@
 #include "observe/metrics/remote/receiver.h"
 #include "observe/metrics/remote/sender.h"
 #include "observe/metrics/sources/kube_state.h"
+#include "observe/metrics/sources/own.h"
 
 namespace caisson::metrics {
 namespace {
@@ -164,10 +165,7 @@ struct Server::Impl {
     const std::lock_guard lock(mutex);
     out.family("caisson_metrics_config_problems", "gauge", "Monitors, probes, rules and settings that can't be read.");
     out.add({}, static_cast<double>(problems.size()));
-    Exposition all = out.take(), remote = remotes->read();
-    all.samples.insert(all.samples.end(), remote.samples.begin(), remote.samples.end());
-    all.metadata.insert(all.metadata.end(), remote.metadata.begin(), remote.metadata.end());
-    return all;
+    return joined(out.take(), remotes->read());
   }
 
   http::Response remove(const http::Query& parameters) {
@@ -250,6 +248,13 @@ Tsdb& Server::storage() {
 http::Response Server::answer(std::string_view method, std::string_view path, const http::Query& parameters) {
   if (path == "/-/healthy" || path == "/-/ready")
     return {200, {{"Content-Type", "text/plain"}}, "Prometheus Server is Ready.\n"};
+  if (path == "/metrics") {
+    Families process;
+    process_state(process);
+    return {200,
+            {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
+            write_text(joined(process.take(), impl_->own_state()))};
+  }
   if (path == "/federate") return federate(*impl_->storage, to_ms(impl_->clock.now()), parameters);
   if (path == "/api/v1/admin/tsdb/delete_series") {
     if (method != "POST" && method != "PUT")

@@ -65,6 +65,12 @@ void Families::add_part(std::string_view suffix, std::vector<Label> labels, doub
   out_.samples.push_back({Labels::from(std::move(labels)), v, {}, {}});
 }
 
+Exposition joined(Exposition a, Exposition b) {
+  a.samples.insert(a.samples.end(), b.samples.begin(), b.samples.end());
+  a.metadata.insert(a.metadata.end(), b.metadata.begin(), b.metadata.end());
+  return a;
+}
+
 std::string write_text(const Exposition& exposition) {
   std::string out;
   std::size_t family = 0;

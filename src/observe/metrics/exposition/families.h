@@ -18,6 +18,9 @@ class Families {
   Exposition out_;
 };
 
+// The families of both.
+Exposition joined(Exposition a, Exposition b);
+
 // The text format 0.0.4; samples follow the metadata of their family.
 std::string write_text(const Exposition& exposition);
 

@@ -6,6 +6,9 @@ namespace {
 
 constexpr std::size_t kBucketsMax = 20'000;  // of one side: what no client makes, and no message may ask memory for
 
+// A float64 lies within 2^18 buckets of the finest schema; beyond this an index means nothing, and sums of them overflow.
+constexpr std::int64_t kIndexMax = 1 << 24;
+
 void write_side(protobuf::Writer& out, const HistogramBuckets& buckets, std::uint32_t spans, std::uint32_t counts) {
   std::vector<double> values;
   std::int32_t next = 0;
@@ -91,7 +94,7 @@ Result<HistogramBuckets> HistogramReader::buckets(const Side& side, bool with_co
       return Error{ErrorCode::bad_request, "native histogram: a span with a negative offset"};
     index += side.spans[s].offset;
     for (std::uint32_t i = 0; i < side.spans[s].length; ++i, ++index) {
-      if (index != static_cast<std::int32_t>(index))
+      if (index < -kIndexMax || index > kIndexMax)
         return Error{ErrorCode::bad_request, "native histogram: a bucket's index is out of range"};
       count = with_counts ? side.counts[out.size()] : count + static_cast<double>(side.deltas[out.size()]);
       out.push_back({static_cast<std::int32_t>(index), count});

@@ -16,6 +16,8 @@ int status_of(ErrorCode code) {
       return 415;
     case ErrorCode::too_large:
       return 413;
+    case ErrorCode::too_many_requests:
+      return 429;
     case ErrorCode::unavailable:
       return 503;
     case ErrorCode::internal:
@@ -34,7 +36,7 @@ AppendCounts sum(const AppendCounts& a, const AppendCounts& b) {
           a.over_limit + b.over_limit};
 }
 
-std::string refusals(const AppendCounts& counts, std::size_t in_future) {
+std::string refusals(const AppendCounts& counts, std::size_t in_future, const std::string& series_limit) {
   std::string text;
   const auto say = [&](std::size_t count, std::string_view what) {
     if (count == 0) return;
@@ -43,7 +45,7 @@ std::string refusals(const AppendCounts& counts, std::size_t in_future) {
   };
   say(counts.too_old, "out of bounds: older than the out-of-order window of the series");
   say(counts.conflicting, "duplicate sample for timestamp: another value is there already");
-  say(counts.over_limit, "not stored: the limit of series is reached");
+  say(counts.over_limit, "not stored: the limit of " + series_limit + " is reached");
   say(in_future, "out of bounds: more than 10 minutes in the future");
   return text;
 }
@@ -51,7 +53,7 @@ std::string refusals(const AppendCounts& counts, std::size_t in_future) {
 }  // namespace
 
 http::Response receive_write(Tsdb& storage, SideData& side, const http::Headers& headers, std::string_view body,
-                             std::int64_t now_ms) {
+                             std::int64_t now_ms, const WriteGate& gate) {
   const auto protocol = write_protocol(headers.get("Content-Type"));
   if (!protocol.ok()) return refused(protocol.error());
   if (const auto encoding = to_lower(headers.get("Content-Encoding")); !encoding.empty() && encoding != "snappy")
@@ -62,6 +64,8 @@ http::Response receive_write(Tsdb& storage, SideData& side, const http::Headers&
   WriteRequest taken = std::move(request).value();
   const std::size_t in_future =
       std::erase_if(taken.samples, [&](const NewSample& s) { return s.t > now_ms + kFutureMaxMs; });
+  if (gate.admit)
+    if (const auto admitted = gate.admit(taken.samples.size()); !admitted.ok()) return refused(admitted.error());
   // Floats and histograms apart, because 2.0 counts them apart.
   const auto histograms =
       std::stable_partition(taken.samples.begin(), taken.samples.end(), [](const NewSample& s) { return !s.h; });
@@ -72,7 +76,7 @@ http::Response receive_write(Tsdb& storage, SideData& side, const http::Headers&
   for (StoredExemplar& exemplar : taken.exemplars) side.add(std::move(exemplar));
   for (const MetricMetadata& metadata : taken.metadata) side.note(metadata);
 
-  const std::string problems = refusals(sum(*floats_stored, *histograms_stored), in_future);
+  const std::string problems = refusals(sum(*floats_stored, *histograms_stored), in_future, gate.series_limit);
   http::Response response =
       problems.empty() ? http::Response{204, {}, ""} : refused({ErrorCode::bad_request, problems});
   if (*protocol == WriteProtocol::v2) {

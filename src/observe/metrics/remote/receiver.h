@@ -9,7 +9,14 @@
 
 namespace caisson::metrics {
 
+// What is asked before samples are stored, and what the limit of series is called. Without `admit` all may come; what
+// it refuses is answered 429 for too_many_requests, and the client repeats it.
+struct WriteGate {
+  std::function<Result<void>(std::size_t samples)> admit;
+  std::string series_limit = "series";
+};
+
 http::Response receive_write(Tsdb& storage, SideData& side, const http::Headers& headers, std::string_view body,
-                             std::int64_t now_ms);
+                             std::int64_t now_ms, const WriteGate& gate = {});
 
 }  // namespace caisson::metrics

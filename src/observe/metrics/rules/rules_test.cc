@@ -4,7 +4,9 @@
 #include "core/base/file.h"
 #include "core/base/test_dirs.h"
 #include "core/document/yaml.h"
+#include "observe/metrics/exposition/text.h"
 #include "observe/metrics/rules/manager.h"
+#include "observe/metrics/rules/recorded.h"
 #include "observe/metrics/rules/rule_tests.h"
 #include "observe/metrics/rules/template.h"
 #include "observe/metrics/storage/memory.h"
@@ -136,6 +138,58 @@ TEST_CASE("templates have upstream's functions") {
   CHECK(expanded("{{ if match \"^w\" $labels.job }}yes{{ end }}") == "yes");
   CHECK(expanded("{{ stripPort \"host.name:80\" }} {{ stripDomain \"host.name:80\" }}") == "host.name host:80");
   CHECK(expanded("{{ query \"up\" }}").find("there is no storage here") != std::string::npos);
+}
+
+TEST_CASE("recorded series have the names, labels and values that public dashboards expect") {
+  Bench bench;
+  const std::string state = R"(
+kube_pod_owner{job="kube-state-metrics",namespace="a",pod="web-1",owner_kind="ReplicaSet",owner_name="web-77"} 1
+kube_replicaset_owner{job="kube-state-metrics",namespace="a",replicaset="web-77",owner_kind="Deployment",owner_name="web"} 1
+kube_pod_owner{job="kube-state-metrics",namespace="a",pod="own-1",owner_kind="ReplicaSet",owner_name="own"} 1
+kube_replicaset_owner{job="kube-state-metrics",namespace="a",replicaset="own"} 1
+kube_pod_owner{job="kube-state-metrics",namespace="a",pod="db-0",owner_kind="StatefulSet",owner_name="db"} 1
+kube_pod_owner{job="kube-state-metrics",namespace="a",pod="once-x",owner_kind="Job",owner_name="once"} 1
+kube_job_owner{job="kube-state-metrics",namespace="a",job_name="once"} 1
+kube_pod_owner{job="kube-state-metrics",namespace="a",pod="tick-1-x",owner_kind="Job",owner_name="tick-1"} 1
+kube_job_owner{job="kube-state-metrics",namespace="a",job_name="tick-1",owner_kind="CronJob",owner_name="tick"} 1
+kube_pod_owner{job="kube-state-metrics",namespace="a",pod="alone"} 1
+kube_pod_status_phase{job="kube-state-metrics",namespace="a",pod="web-1",phase="Running"} 1
+kube_pod_status_phase{job="kube-state-metrics",namespace="a",pod="db-0",phase="Running"} 0
+kube_pod_container_resource_requests{job="kube-state-metrics",namespace="a",pod="web-1",container="m",resource="cpu"} 0.5
+kube_pod_container_resource_requests{job="kube-state-metrics",namespace="a",pod="db-0",container="m",resource="cpu"} 4
+node_cpu_seconds_total{job="node-exporter",node="n",instance="n",cpu="0",mode="idle"} 5
+node_cpu_seconds_total{job="node-exporter",node="n",instance="n",cpu="1",mode="idle"} 5
+node_load1{job="node-exporter",node="n",instance="n"} 3
+)";
+  for (const ExposedSample& s : parse_text(state).value().samples) bench.storage.append(s.labels, kMinute, s.v);
+  for (const RuleGroup& group : recording_rules().value()) {
+    GroupState evaluated(group);
+    evaluated.evaluate(bench.context, kMinute);
+    for (std::size_t i = 0; i < group.rules.size(); ++i) {
+      CAPTURE(group.rules[i].expr);
+      CHECK(evaluated.health(i).error == "");
+    }
+  }
+  const auto value_of = [&](const std::string& query) {
+    const auto result = promql::query_instant(bench.storage, {}, query, kMinute);
+    if (!result.ok() || result->matrix.size() != 1) return -1.0;
+    return result->matrix[0].floats.at(0).v;
+  };
+  const std::string owner = "namespace_workload_pod:kube_pod_owner:relabel";
+  for (const char* expected : {R"({pod="web-1",workload="web",workload_type="deployment"})",
+                               R"({pod="own-1",workload="own",workload_type="replicaset"})",
+                               R"({pod="db-0",workload="db",workload_type="statefulset"})",
+                               R"({pod="once-x",workload="once",workload_type="job"})",
+                               R"({pod="tick-1-x",workload="tick",workload_type="CronJob"})",
+                               R"({pod="alone",workload="alone",workload_type="barepod"})"}) {
+    CAPTURE(expected);
+    CHECK(value_of(owner + expected) == 1);
+  }
+  CHECK(value_of("count(" + owner + ")") == 6);
+  CHECK(value_of("namespace_cpu:kube_pod_container_resource_requests:sum{namespace=\"a\"}") == 0.5);
+  CHECK(value_of("count(cluster:namespace:pod_cpu:active:kube_pod_container_resource_requests)") == 1);
+  CHECK(value_of("node:node_num_cpu:sum{node=\"n\"}") == 2);
+  CHECK(value_of("instance:node_load1_per_cpu:ratio{instance=\"n\"}") == 1.5);
 }
 
 }  // namespace caisson::metrics

@@ -47,12 +47,14 @@ void identity(Families& out, const Objects& pods) {
             1);
   }
   out.family("kube_pod_owner", "gauge", "Information about the Pod's owner.");
-  for (const kube::Object& pod : pods)
+  for (const kube::Object& pod : pods) {
+    if (pod.owners().empty()) out.add(of(pod), 1);  // upstream: every label of the owner is empty
     for (const kube::OwnerReference& owner : pod.owners())
       out.add(of(pod, {{"owner_kind", owner.kind},
                        {"owner_name", owner.name},
                        {"owner_is_controller", owner.controller ? "true" : "false"}}),
               1);
+  }
   out.family("kube_pod_labels", "gauge", "Kubernetes labels converted to Prometheus labels.");
   for (const kube::Object& pod : pods) {
     LabelList labels = of(pod);
@@ -92,6 +94,10 @@ void phases(Families& out, const Objects& pods) {
     if (scheduled["status"].as_string() == "False" && scheduled["reason"].as_string() == "Unschedulable")
       out.add(of(pod), 1);
   }
+  out.family("kube_pod_status_qos_class", "gauge", "The pods current qosClass.");
+  for (const kube::Object& pod : pods)
+    add_states(out, of(pod), "qos_class", {"BestEffort", "Burstable", "Guaranteed"},
+               pod.status()["qosClass"].as_string());
   out.family("kube_pod_status_reason", "gauge", "The pod status reasons.");
   for (const kube::Object& pod : pods)
     if (const auto reason = pod.status()["reason"].as_string(); !reason.empty())

@@ -93,6 +93,7 @@ constexpr Field kCronJob[] = {
     {"status_last_successful_time", {"status", "lastSuccessfulTime"}, As::time},
 };
 constexpr Field kHpa[] = {
+    {"labels", {"metadata", "labels"}, As::labels},
     {"metadata_generation", {"metadata", "generation"}},
     {"spec_max_replicas", {"spec", "maxReplicas"}},
     {"spec_min_replicas", {"spec", "minReplicas"}},
@@ -130,6 +131,7 @@ struct Kinds {
   kube::Resource volumes{"", "v1", "PersistentVolume", "persistentvolumes", false};
   kube::Resource quotas{"", "v1", "ResourceQuota", "resourcequotas"};
   kube::Resource classes{"storage.k8s.io", "v1", "StorageClass", "storageclasses", false};
+  kube::Resource network_policies{"networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"};
   std::vector<Kind> table{
       {&schema::kDeployments, "kube_deployment", "deployment", kDeployment},
       {&schema::kReplicaSets, "kube_replicaset", "replicaset", kReplicaSet},
@@ -141,6 +143,8 @@ struct Kinds {
       {&pdbs, "kube_poddisruptionbudget", "poddisruptionbudget", kPdb},
       {&schema::kServices, "kube_service", "service", kCreatedAndLabels},
       {&schema::kIngresses, "kube_ingress", "ingress", kCreatedAndLabels},
+      {&schema::kEndpoints, "kube_endpoint", "endpoint", kCreatedAndLabels},
+      {&network_policies, "kube_networkpolicy", "networkpolicy", kCreatedAndLabels},
       {&schema::kConfigMaps, "kube_configmap", "configmap", kCreatedOnly},
       {&schema::kSecrets, "kube_secret", "secret", kCreatedOnly},
       {&schema::kPersistentVolumeClaims, "kube_persistentvolumeclaim", "persistentvolumeclaim", kCreatedAndLabels},
@@ -200,15 +204,6 @@ void plain_fields(Families& out, const Kind& kind, const Objects& objects) {
 
 // --- what needs more than one number
 
-void add_states(Families& out, LabelList labels, const char* label, std::initializer_list<const char*> states,
-                std::string_view is) {
-  for (const char* state : states) {
-    LabelList one = labels;
-    one.push_back({label, state});
-    out.add(std::move(one), is == state ? 1 : 0);
-  }
-}
-
 void add_conditions(Families& out, const LabelList& labels, const Value& conditions) {
   for (const Value& condition : conditions.items()) {
     LabelList with = labels;
@@ -220,7 +215,8 @@ void add_conditions(Families& out, const LabelList& labels, const Value& conditi
 void owners(Families& out, const Kind& kind, const Objects& objects) {
   out.family(std::string(kind.prefix) + "_owner", "gauge",
              "Information about the owner of the " + kind.resource->kind + ".");
-  for (const kube::Object& object : objects)
+  for (const kube::Object& object : objects) {
+    if (object.owners().empty()) out.add(identity(kind, object), 1);  // upstream: every label of the owner is empty
     for (const kube::OwnerReference& owner : object.owners()) {
       LabelList labels = identity(kind, object);
       labels.insert(labels.end(), {{"owner_kind", owner.kind},
@@ -228,6 +224,7 @@ void owners(Families& out, const Kind& kind, const Objects& objects) {
                                    {"owner_is_controller", owner.controller ? "true" : "false"}});
       out.add(std::move(labels), 1);
     }
+  }
 }
 
 void conditions(Families& out, const Kind& kind, const Objects& objects, const std::string& metric) {
@@ -288,6 +285,12 @@ void nodes(Families& out, const Kind& kind, const Objects& objects) {
              {"internal_ip", address}},
             1);
   }
+  out.family("kube_node_role", "gauge", "The role of a cluster node.");
+  constexpr std::string_view kRole = "node-role.kubernetes.io/";
+  for (const kube::Object& node : objects)
+    for (const auto& entry : node.metadata()["labels"].entries())
+      if (entry.key.starts_with(kRole))
+        out.add({{"node", node.name()}, {"role", std::string(entry.key.substr(kRole.size()))}}, 1);
   out.family("kube_node_spec_taint", "gauge", "The taint of a cluster node.");
   for (const kube::Object& node : objects)
     for (const Value& taint : node.spec()["taints"].items())
@@ -301,56 +304,6 @@ void nodes(Families& out, const Kind& kind, const Objects& objects) {
   conditions(out, kind, objects, "_status_condition");
 }
 
-void services(Families& out, const Objects& objects) {
-  out.family("kube_service_info", "gauge", "Information about service.");
-  for (const kube::Object& s : objects)
-    out.add({{"namespace", s.ns()},
-             {"service", s.name()},
-             {"cluster_ip", s.spec()["clusterIP"].str()},
-             {"external_name", s.spec()["externalName"].str()},
-             {"load_balancer_ip", s.spec()["loadBalancerIP"].str()}},
-            1);
-  out.family("kube_service_spec_type", "gauge", "Type about service.");
-  for (const kube::Object& s : objects)
-    out.add(
-        {{"namespace", s.ns()}, {"service", s.name()}, {"type", std::string(s.spec()["type"].as_string("ClusterIP"))}},
-        1);
-}
-
-void claims(Families& out, const Objects& objects) {
-  const auto name = [](const kube::Object& c) {
-    return LabelList{{"namespace", c.ns()}, {"persistentvolumeclaim", c.name()}};
-  };
-  out.family("kube_persistentvolumeclaim_info", "gauge", "Information about persistent volume claim.");
-  for (const kube::Object& c : objects) {
-    LabelList labels = name(c);
-    labels.push_back({"storageclass", c.spec()["storageClassName"].str()});
-    labels.push_back({"volumename", c.spec()["volumeName"].str()});
-    out.add(std::move(labels), 1);
-  }
-  out.family("kube_persistentvolumeclaim_status_phase", "gauge",
-             "The phase the persistent volume claim is currently in.");
-  for (const kube::Object& c : objects)
-    add_states(out, name(c), "phase", {"Pending", "Bound", "Lost"}, c.status()["phase"].as_string());
-  out.family("kube_persistentvolumeclaim_resource_requests_storage_bytes", "gauge",
-             "The capacity of storage requested.");
-  for (const kube::Object& c : objects)
-    if (const auto v = quantity_value(c.spec()["resources"]["requests"]["storage"])) out.add(name(c), *v);
-}
-
-void quotas(Families& out, const Objects& objects) {
-  out.family("kube_resourcequota", "gauge", "Information about resource quota.");
-  for (const kube::Object& q : objects)
-    for (const char* type : {"hard", "used"})
-      for (const auto& entry : q.status()[type].entries())
-        if (const auto v = quantity_value(entry.value))
-          out.add({{"namespace", q.ns()},
-                   {"resourcequota", q.name()},
-                   {"resource", std::string(entry.key)},
-                   {"type", type}},
-                  *v);
-}
-
 void jobs(Families& out, const Kind& kind, const Objects& objects) {
   for (const char* type : {"Complete", "Failed"}) {
     out.family(type[0] == 'C' ? "kube_job_complete" : "kube_job_failed", "gauge",
@@ -359,21 +312,8 @@ void jobs(Families& out, const Kind& kind, const Objects& objects) {
       const Value& is = kube::condition(job, type);
       if (is.is_null()) continue;
       LabelList labels = identity(kind, job);
-      add_states(out, std::move(labels), "condition", {"true", "false", "unknown"}, to_lower(is["status"].as_string()));
+      add_states(out, labels, "condition", {"true", "false", "unknown"}, to_lower(is["status"].as_string()));
     }
-  }
-}
-
-void hpa_names(Families& out, const Objects& objects) {
-  out.family("kube_horizontalpodautoscaler_info", "gauge", "Information about this autoscaler.");
-  for (const kube::Object& h : objects) {
-    const Value& ref = h.spec()["scaleTargetRef"];
-    out.add({{"namespace", h.ns()},
-             {"horizontalpodautoscaler", h.name()},
-             {"scaletargetref_api_version", ref["apiVersion"].str()},
-             {"scaletargetref_kind", ref["kind"].str()},
-             {"scaletargetref_name", ref["name"].str()}},
-            1);
   }
 }
 
@@ -412,6 +352,15 @@ void delivery(Families& out, const ObjectLister& list) {
 
 }  // namespace
 
+void add_states(Families& out, const std::vector<Label>& labels, const char* label,
+                std::initializer_list<const char*> states, std::string_view is) {
+  for (const char* state : states) {
+    LabelList one = labels;
+    one.push_back({label, state});
+    out.add(std::move(one), is == state ? 1 : 0);
+  }
+}
+
 std::optional<double> quantity_value(const Value& quantity) {
   const auto milli = kube::parse_quantity_milli(quantity.scalar_text());
   if (!milli.ok() || quantity.is_null()) return {};
@@ -447,11 +396,8 @@ Exposition kube_state(const ObjectLister& list) {
     plain_fields(out, kind, objects);
     const std::string_view name = kind.prefix;
     if (name == "kube_node") nodes(out, kind, objects);
-    if (name == "kube_service") services(out, objects);
-    if (name == "kube_persistentvolumeclaim") claims(out, objects);
-    if (name == "kube_resourcequota") quotas(out, objects);
+    namespaced_state(out, name, objects);
     if (name == "kube_job") jobs(out, kind, objects);
-    if (name == "kube_horizontalpodautoscaler") hpa_names(out, objects);
     if (name == "kube_replicaset" || name == "kube_job") owners(out, kind, objects);
     if (name == "kube_deployment") deployment_strategy(out, kind, objects);
     if (name == "kube_deployment" || name == "kube_horizontalpodautoscaler")
@@ -462,7 +408,7 @@ Exposition kube_state(const ObjectLister& list) {
         add_states(out, {{"namespace", ns.name()}}, "phase", {"Active", "Terminating"},
                    ns.status()["phase"].as_string("Active"));
     }
-    if (name == "kube_configmap" || name == "kube_secret" || name == "kube_ingress") {
+    if (name == "kube_configmap" || name == "kube_secret" || name == "kube_ingress" || name == "kube_endpoint") {
       out.family(std::string(name) + "_info", "gauge", "Information about the object.");
       for (const kube::Object& object : objects) out.add(identity(kind, object), 1);
     }

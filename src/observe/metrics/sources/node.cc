@@ -70,8 +70,9 @@ void disks(Families& out, const std::string& proc) {
   };
   const auto lines = words_of(proc + "/diskstats");
   for (const Counter& counter :
-       {Counter{3, "reads_completed_total", 1}, Counter{5, "read_bytes_total", kSectorBytes},
-        Counter{6, "read_time_seconds_total", 0.001}, Counter{7, "writes_completed_total", 1},
+       {Counter{3, "reads_completed_total", 1}, Counter{4, "reads_merged_total", 1},
+        Counter{5, "read_bytes_total", kSectorBytes}, Counter{6, "read_time_seconds_total", 0.001},
+        Counter{7, "writes_completed_total", 1}, Counter{8, "writes_merged_total", 1},
         Counter{9, "written_bytes_total", kSectorBytes}, Counter{10, "write_time_seconds_total", 0.001},
         Counter{11, "io_now", 1, "gauge"}, Counter{12, "io_time_seconds_total", 0.001},
         Counter{13, "io_time_weighted_seconds_total", 0.001}}) {
@@ -124,14 +125,6 @@ void file_systems(Families& out, const std::string& proc) {
   each("readonly", [](const struct statvfs& s) { return s.f_flag & ST_RDONLY ? 1.0 : 0.0; });
 }
 
-void network(Families& out, const std::string& proc) {
-  const auto lines = interfaces(proc);
-  for (const NetworkCounter& counter : kNetworkCounters) {
-    out.family(std::string("node_network_") + counter.node_name, "counter", "Network device statistic.");
-    for (const InterfaceLine& line : lines) out.add({{"device", line.name}}, line.values[counter.column]);
-  }
-}
-
 // "some avg10=0.00 avg60=0.00 avg300=0.00 total=1234", in microseconds.
 void pressure(Families& out, const std::string& proc) {
   struct Of {
@@ -161,6 +154,10 @@ void kernel(Families& out, const std::string& proc) {
           1);
   out.family("node_time_seconds", "gauge", "System time in seconds since epoch (1970).");
   out.add({}, std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
+  if (const auto entropy = words_of(proc + "/sys/kernel/random/entropy_avail"); !entropy.empty()) {
+    out.family("node_entropy_available_bits", "gauge", "Bits of available entropy.");
+    out.add({}, number_of(entropy[0][0]));
+  }
   if (const auto files = words_of(proc + "/sys/fs/file-nr"); !files.empty() && files[0].size() == 3) {
     out.family("node_filefd_allocated", "gauge", "File descriptor statistics: allocated.");
     out.add({}, number_of(files[0][0]));
@@ -179,14 +176,14 @@ void kernel(Families& out, const std::string& proc) {
 
 }  // namespace
 
-Exposition node_usage(const std::string& proc) {
+Exposition node_usage(const std::string& proc, const std::string& sys) {
   Families out;
   cpus(out, proc);
   memory(out, proc);
   load(out, proc);
   disks(out, proc);
   file_systems(out, proc);
-  network(out, proc);
+  node_network(out, proc, sys);
   pressure(out, proc);
   kernel(out, proc);
   return out.take();

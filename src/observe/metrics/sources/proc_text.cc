@@ -20,7 +20,7 @@ std::vector<std::vector<std::string>> words_of(const std::string& path, std::siz
       words.emplace_back(line.substr(at, end - at));
       at = end;
     }
-    lines.push_back(std::move(words));
+    if (!words.empty()) lines.push_back(std::move(words));
   }
   return lines;
 }

@@ -36,7 +36,7 @@ void write_series(Writer& out, const BlockSeries& series) {
   for (const FloatChunk& chunk : series.contents.chunks) {
     out.signed_number(chunk.first_time());
     out.signed_number(chunk.last_time());
-    out.number(chunk.count());
+    out.number(chunk.head());
     out.text(chunk.bytes());
   }
   out.number(series.contents.loose.floats.size());
@@ -56,9 +56,9 @@ template <class Chunk>
 Result<void> read_series(Reader& in, std::int64_t mint, std::int64_t maxt, Chunk chunk, Samples& loose) {
   for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
     const std::int64_t first = TRY(in.signed_number()), last = TRY(in.signed_number());
-    const std::uint64_t count = TRY(in.number());
+    const std::uint64_t head = TRY(in.number());
     const std::string_view bytes = TRY(in.text());
-    if (last >= mint && first <= maxt) TRY(chunk(static_cast<std::uint32_t>(count), bytes));
+    if (last >= mint && first <= maxt) TRY(chunk(static_cast<std::uint32_t>(head), bytes));
   }
   for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
     const std::int64_t t = TRY(in.signed_number());
@@ -198,7 +198,7 @@ Result<void> Block::read(std::uint64_t ref, std::int64_t mint, std::int64_t maxt
   TRY(in.skip_labels());
   return read_series(
       in, mint, maxt,
-      [&](std::uint32_t count, std::string_view bytes) { return decode_chunk(bytes, count, mint, maxt, into.floats); },
+      [&](std::uint32_t head, std::string_view bytes) { return decode_chunk(bytes, head, mint, maxt, into.floats); },
       into);
 }
 
@@ -221,8 +221,8 @@ Result<std::vector<BlockSeries>> Block::contents() const {
     BlockSeries series{table(i, 0), TRY(in.labels()), {}};
     TRY(read_series(
         in, INT64_MIN, INT64_MAX,
-        [&](std::uint32_t count, std::string_view bytes) -> Result<void> {
-          series.contents.chunks.push_back(TRY(FloatChunk::restore(count, std::string(bytes))));
+        [&](std::uint32_t head, std::string_view bytes) -> Result<void> {
+          series.contents.chunks.push_back(TRY(FloatChunk::restore(head, std::string(bytes))));
           return {};
         },
         series.contents.loose));

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "observe/metrics/storage/packed.h"
+
 namespace caisson::metrics {
 namespace {
 
@@ -162,16 +164,31 @@ void FloatChunk::append(std::int64_t t, double v) {
   }
   value_bits_ = std::bit_cast<std::uint64_t>(v);
   last_ = t;
-  ++count_;
+  if (++count_ == kSamplesMax) seal();
+}
+
+void FloatChunk::seal() {
+  closed_ = true;
+  std::vector<FloatPoint> points;
+  if (packed_ || count_ == 0 || !decode(INT64_MIN, INT64_MAX, points).ok()) return;
+  auto packed = pack(points);
+  if (packed && packed->size() < bytes_.size()) {
+    bytes_ = std::move(*packed);
+    packed_ = true;
+  } else {
+    bytes_.shrink_to_fit();
+  }
 }
 
 Result<void> FloatChunk::decode(std::int64_t mint, std::int64_t maxt, std::vector<FloatPoint>& into) const {
   if (last_ < mint || first_ > maxt) return {};
-  return decode_chunk(bytes_, count_, mint, maxt, into);
+  return decode_chunk(bytes_, head(), mint, maxt, into);
 }
 
-Result<void> decode_chunk(std::string_view bytes, std::uint32_t count, std::int64_t mint, std::int64_t maxt,
+Result<void> decode_chunk(std::string_view bytes, std::uint32_t head, std::int64_t mint, std::int64_t maxt,
                           std::vector<FloatPoint>& into) {
+  const std::uint32_t count = head & ~FloatChunk::kPackedFlag;
+  if ((head & FloatChunk::kPackedFlag) != 0) return unpack(bytes, count, mint, maxt, into);
   const bool whole = read_all(bytes, count, [&](std::int64_t t, double v) {
     if (t >= mint && t <= maxt) into.push_back({t, v});
   });
@@ -179,17 +196,17 @@ Result<void> decode_chunk(std::string_view bytes, std::uint32_t count, std::int6
   return {};
 }
 
-Result<FloatChunk> FloatChunk::restore(std::uint32_t count, std::string bytes) {
+Result<FloatChunk> FloatChunk::restore(std::uint32_t head, std::string bytes) {
   FloatChunk chunk;
-  bool first = true;
-  const bool whole = count > 0 && count <= kSamplesMax && read_all(bytes, count, [&](std::int64_t t, double) {
-                       if (first) chunk.first_ = t;
-                       first = false;
-                       chunk.last_ = t;
-                     });
-  if (!whole) return Error{ErrorCode::invalid, "chunk ends early"};
+  chunk.count_ = head & ~kPackedFlag;
+  chunk.packed_ = (head & kPackedFlag) != 0;
+  if (chunk.count_ == 0 || chunk.count_ > kSamplesMax)
+    return Error{ErrorCode::invalid, "chunk of " + std::to_string(chunk.count_) + " samples"};
+  std::vector<FloatPoint> points;
+  TRY(decode_chunk(bytes, head, INT64_MIN, INT64_MAX, points));
+  chunk.first_ = points.front().t;
+  chunk.last_ = points.back().t;
   chunk.bytes_ = std::move(bytes);
-  chunk.count_ = count;
   chunk.closed_ = true;
   return chunk;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Float samples, compressed: times as deltas of deltas, values as XOR with the one before (Pelkonen et al., "Gorilla",
-// VLDB 2015, with millisecond times). A chunk is appended to until it is full, and decoded as a whole. One thread at a
-// time.
+// VLDB 2015, with millisecond times). A chunk is appended to until it is full, then packed (packed.h) where that is
+// smaller, and decoded as a whole. One thread at a time.
 #pragma once
 #include <string>
 
@@ -12,6 +12,7 @@ namespace caisson::metrics {
 class FloatChunk {
  public:
   static constexpr std::uint32_t kSamplesMax = 240;
+  static constexpr std::uint32_t kPackedFlag = 1u << 16;  // of head()
 
   // REQUIRES: !full() and t greater than the last time.
   void append(std::int64_t t, double v);
@@ -20,12 +21,16 @@ class FloatChunk {
   std::int64_t first_time() const { return first_; }
   std::int64_t last_time() const { return last_; }
   const std::string& bytes() const { return bytes_; }
+  // What a reader of the bytes needs to know: how many samples, and how they are written.
+  std::uint32_t head() const { return count_ | (packed_ ? kPackedFlag : 0); }
+  // No sample is added any more: writes them in less space where that is possible.
+  void seal();
 
   // Appends the samples of mint..maxt. Errors: invalid when the bytes end early.
   Result<void> decode(std::int64_t mint, std::int64_t maxt, std::vector<FloatPoint>& into) const;
 
   // From what was stored. The chunk is closed: full() says so, whatever its count. Errors: invalid.
-  static Result<FloatChunk> restore(std::uint32_t count, std::string bytes);
+  static Result<FloatChunk> restore(std::uint32_t head, std::string bytes);
 
  private:
   void put(std::uint64_t value, int bits);
@@ -37,12 +42,13 @@ class FloatChunk {
   std::uint32_t count_ = 0;
   std::int64_t first_ = 0, last_ = 0, delta_ = 0;
   std::uint64_t value_bits_ = 0;
-  bool closed_ = false;              // restored: what the encoder knew is gone
+  bool closed_ = false;  // restored or sealed: what the encoder knew is gone
+  bool packed_ = false;
   int leading_ = -1, trailing_ = 0;  // window of the last XOR that was written in full; -1: none
 };
 
 // Decodes a chunk's bytes where they lie. Errors: invalid when they end early.
-Result<void> decode_chunk(std::string_view bytes, std::uint32_t count, std::int64_t mint, std::int64_t maxt,
+Result<void> decode_chunk(std::string_view bytes, std::uint32_t head, std::int64_t mint, std::int64_t maxt,
                           std::vector<FloatPoint>& into);
 
 }  // namespace caisson::metrics

@@ -239,6 +239,7 @@ struct Tsdb::Impl {
       for (; border <= now - kCutAfterMs && moving.empty(); border += options.block_ms)
         for (const SeriesPtr& series : all) {
           BlockSeries one{series->ref(), series->labels(), until(series->contents(), border)};
+          for (FloatChunk& chunk : one.contents.chunks) chunk.seal();
           if (!one.contents.chunks.empty() || !one.contents.loose.empty()) moving.push_back(std::move(one));
         }
       if (moving.empty()) return any;
@@ -324,7 +325,7 @@ struct Tsdb::Impl {
       out.labels(series->labels());
       out.number(contents.chunks.size());
       for (const FloatChunk& chunk : contents.chunks) {
-        out.number(chunk.count());
+        out.number(chunk.head());
         out.text(chunk.bytes());
       }
       out.number(contents.loose.floats.size());

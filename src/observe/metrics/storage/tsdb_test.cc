@@ -9,6 +9,7 @@
 
 #include "core/base/file.h"
 #include "observe/metrics/storage/chunk.h"
+#include "observe/metrics/storage/packed.h"
 
 namespace caisson::metrics {
 namespace {
@@ -60,6 +61,73 @@ TEST_CASE("samples of a regular counter take less than two bytes") {
   double v = 0;
   for (int i = 0; !chunk.full(); ++i) chunk.append(1'700'000'000'000 + i * 30'000LL, v += i % 5 == 0 ? 1 : 0);
   CHECK(static_cast<double>(chunk.bytes().size()) / chunk.count() < 2.0);
+}
+
+TEST_CASE("a full chunk of decimals is packed, and gives back every sample bit for bit") {
+  struct Kind {
+    const char* name;
+    double (*value)(int);
+    bool packed;
+    double bytes_max;  // a sample
+  };
+  const Kind kinds[] = {
+      {"a counter with a reset", [](int i) { return i < 100 ? i * 7.0 : (i - 100) * 9.0; }, true, 1.0},
+      {"pages of memory", [](int i) { return 5e7 + (i * 7919 % 4096) * 4096.0; }, true, 2.6},
+      {"seconds of a processor", [](int i) { return std::round(i * 1234567.0) / 1e9; }, true, 2.5},
+      {"hundredths", [](int i) { return std::round(i * i * 1.7) / 100; }, true, 2.0},
+      {"always the same", [](int) { return 42.0; }, true, 0.7},
+      {"thirds", [](int i) { return i / 3.0; }, false, 12},
+      {"minus zero", [](int i) { return i == 77 ? -0.0 : 1.0; }, false, 9},
+      {"ends stale", [](int i) { return i == 239 ? stale_nan() : 1.0; }, false, 9},
+      {"beyond 2^53", [](int i) { return 9007199254740993.0 + i * 2; }, false, 9},
+      {"very small and very large", [](int i) { return i % 2 ? 1e-9 : 1e15; }, false, 20},
+  };
+  for (const Kind& kind : kinds) {
+    CAPTURE(kind.name);
+    FloatChunk chunk;
+    for (int i = 0; !chunk.full(); ++i) chunk.append(1'700'000'000'000 + i * 30'000LL + i % 3, kind.value(i));
+    CHECK(chunk.count() == FloatChunk::kSamplesMax);
+    CHECK((chunk.head() != chunk.count()) == kind.packed);
+    CHECK(static_cast<double>(chunk.bytes().size()) / chunk.count() < kind.bytes_max);
+    const FloatChunk again = FloatChunk::restore(chunk.head(), chunk.bytes()).value();
+    CHECK(again.first_time() == chunk.first_time());
+    CHECK(again.last_time() == chunk.last_time());
+    std::vector<FloatPoint> got;
+    REQUIRE(again.decode(INT64_MIN, INT64_MAX, got).ok());
+    REQUIRE(got.size() == chunk.count());
+    for (int i = 0; i < 240; ++i) {
+      CHECK(got[i].t == 1'700'000'000'000 + i * 30'000LL + i % 3);
+      CHECK(std::bit_cast<std::uint64_t>(got[i].v) == std::bit_cast<std::uint64_t>(kind.value(i)));
+    }
+  }
+}
+
+TEST_CASE("times that are too far apart for one frame are not packed; any others are") {
+  const FloatPoint far[] = {{INT64_MIN, 1}, {0, 2}, {INT64_MAX, 3}};
+  CHECK_FALSE(pack(far));
+  const FloatPoint points[] = {{-5, 1}, {1'700'000'000'000, 2}, {1'700'000'000'001, 3}};
+  const auto packed = pack(points);
+  REQUIRE(packed);
+  std::vector<FloatPoint> got;
+  REQUIRE(unpack(*packed, 3, 0, INT64_MAX, got).ok());
+  REQUIRE(got.size() == 2);
+  CHECK(got[1].t == 1'700'000'000'001);
+}
+
+TEST_CASE("a packed chunk that is cut or changed is refused, or gives as many samples as it says") {
+  FloatChunk chunk;
+  for (int i = 0; !chunk.full(); ++i) chunk.append(i * 30'000LL, i * 3.0);
+  for (std::size_t cut = 0; cut < chunk.bytes().size(); ++cut)
+    CHECK_FALSE(FloatChunk::restore(chunk.head(), chunk.bytes().substr(0, cut)).ok());
+  CHECK_FALSE(FloatChunk::restore(FloatChunk::kPackedFlag, chunk.bytes()).ok());
+  CHECK_FALSE(FloatChunk::restore(FloatChunk::kPackedFlag | 100'000, chunk.bytes()).ok());
+  for (std::size_t at = 0; at < chunk.bytes().size(); ++at)
+    for (const char byte : {'\0', '\x40', '\x7f', '\xff'}) {
+      std::string changed = chunk.bytes();
+      changed[at] = byte;
+      std::vector<FloatPoint> got;
+      if (unpack(changed, 240, INT64_MIN, INT64_MAX, got).ok()) CHECK(got.size() == 240);
+    }
 }
 
 TEST_CASE("what append acknowledged is there after a reopening") {

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include "core/base/file.h"
+#include "core/document/yaml.h"
+#include "observe/metrics/sources/kube_state.h"
+#include "observe/metrics/sources/machine.h"
+
+namespace caisson::metrics {
+namespace {
+
+// The value of the series that is written so; nothing when there is none.
+std::optional<double> value_of(const Exposition& all, const std::string& series) {
+  for (const ExposedSample& s : all.samples)
+    if (s.labels.str() == series) return s.v;
+  return {};
+}
+
+Exposition state_of(const schema::Resource& kind, const std::string& text) {
+  const kube::Object object(yaml::read(text).value());
+  return kube_state([&](const kube::Resource& asked) {
+    return asked == kind ? std::vector<kube::Object>{object} : std::vector<kube::Object>();
+  });
+}
+
+constexpr const char* kPod = R"(
+metadata: {name: p, namespace: a, uid: u}
+spec:
+  volumes: [{name: v, persistentVolumeClaim: {claimName: data}}, {name: gone, persistentVolumeClaim: {claimName: none}}]
+status:
+  phase: Running
+  qosClass: Burstable
+  containerStatuses:
+  - {name: one, state: {running: {}}}
+  - {name: two, state: {terminated: {}}}
+)";
+
+}  // namespace
+
+TEST_CASE("a pod without an owner has a series of its own, without the owner's labels") {
+  const Exposition all = state_of(schema::kPods, kPod);
+  CHECK(value_of(all, R"({__name__="kube_pod_owner", namespace="a", pod="p", uid="u"})") == 1);
+  CHECK(value_of(all,
+                 R"({__name__="kube_pod_status_qos_class", namespace="a", pod="p", qos_class="Burstable", uid="u"})") ==
+        1);
+}
+
+TEST_CASE("Endpoints tell each address with each port, ready or not") {
+  const Exposition all = state_of(schema::kEndpoints, R"(
+metadata: {name: e, namespace: a}
+subsets:
+- addresses: [{ip: 10.0.0.1}]
+  notReadyAddresses: [{ip: 10.0.0.2}]
+  ports: [{name: http, port: 80, protocol: TCP}]
+)");
+  const auto address = [&](const std::string& ip, const std::string& ready) {
+    return value_of(all,
+                    "{__name__=\"kube_endpoint_address\", endpoint=\"e\", ip=\"" + ip +
+                        "\", namespace=\"a\", port_name=\"http\", port_number=\"80\", port_protocol=\"TCP\", ready=\"" +
+                        ready + "\"}");
+  };
+  CHECK(address("10.0.0.1", "true") == 1);
+  CHECK(address("10.0.0.2", "false") == 1);
+  CHECK(value_of(all, R"({__name__="kube_endpoint_info", endpoint="e", namespace="a"})") == 1);
+}
+
+TEST_CASE("the kubelet's series count what runs, and tell volumes that are there") {
+  const auto dir = TempDir::make("kubelet").value();
+  const std::vector<kube::Object> pods{kube::Object(yaml::read(kPod).value())};
+  const Exposition all = kubelet_state("n", pods, [&](const kube::Object&, const std::string& volume) {
+    return volume == "v" ? dir.path() : std::string();
+  });
+  CHECK(value_of(all, R"({__name__="kubelet_node_name", node="n"})") == 1);
+  CHECK(value_of(all, R"({__name__="kubelet_running_pods"})") == 1);
+  CHECK(value_of(all, R"({__name__="kubelet_running_containers", container_state="running"})") == 1);
+  CHECK(value_of(all, R"({__name__="kubelet_running_containers", container_state="exited"})") == 1);
+  const auto capacity = [&](const std::string& claim) {
+    return value_of(
+        all,
+        "{__name__=\"kubelet_volume_stats_capacity_bytes\", namespace=\"a\", persistentvolumeclaim=\"" + claim + "\"}");
+  };
+  CHECK(capacity("data").value_or(0) > 0);
+  CHECK_FALSE(capacity("none"));
+}
+
+TEST_CASE("the machine's network is told from its files, and nothing of those that are absent") {
+  const auto dir = TempDir::make("proc").value();
+  const std::string proc = dir.path() + "/proc", sys = dir.path() + "/sys";
+  REQUIRE(make_dirs(proc + "/net").ok());
+  REQUIRE(make_dirs(sys + "/class/net/eth0").ok());
+  REQUIRE(write_file(proc + "/net/dev",
+                     "Inter-| Receive | Transmit\n face |bytes\n"
+                     "  eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
+              .ok());
+  REQUIRE(write_file(proc + "/net/snmp", "Tcp: ActiveOpens CurrEstab\nTcp: 7 3\nUdp: InDatagrams\nTcp: 9\n").ok());
+  REQUIRE(write_file(proc + "/net/sockstat", "sockets: used 9\nTCP: inuse 4 mem 2\n").ok());
+  REQUIRE(write_file(proc + "/net/arp", "IP HW Flags MAC Mask Device\n10.0.0.2 1 2 aa * eth0\n").ok());
+  REQUIRE(write_file(sys + "/class/net/eth0/mtu", "1500\n").ok());
+  REQUIRE(write_file(sys + "/class/net/eth0/speed", "-1\n").ok());
+  REQUIRE(write_file(sys + "/class/net/eth0/operstate", "up\n").ok());
+  Families out;
+  node_network(out, proc, sys);
+  const Exposition all = out.take();
+  CHECK(value_of(all, R"({__name__="node_network_receive_bytes_total", device="eth0"})") == 1);
+  CHECK(value_of(all, R"({__name__="node_network_transmit_compressed_total", device="eth0"})") == 16);
+  CHECK(value_of(all, R"({__name__="node_netstat_Tcp_CurrEstab"})") == 3);
+  CHECK_FALSE(value_of(all, R"({__name__="node_netstat_Udp_InDatagrams"})"));  // its numbers are not there
+  CHECK(value_of(all, R"({__name__="node_sockstat_TCP_mem_bytes"})") == 8192);
+  CHECK(value_of(all, R"({__name__="node_arp_entries", device="eth0"})") == 1);
+  CHECK(value_of(all, R"({__name__="node_network_mtu_bytes", device="eth0"})") == 1500);
+  CHECK_FALSE(value_of(all, R"({__name__="node_network_speed_bytes", device="eth0"})"));
+  CHECK(value_of(all, R"({__name__="node_network_up", device="eth0"})") == 1);
+  CHECK_FALSE(value_of(all, R"({__name__="node_nf_conntrack_entries"})"));
+}
+
+}  // namespace caisson::metrics
