@@ -51,6 +51,15 @@ Result<std::string> container_of(Request& request, const Value& pod, std::string
   return request.bad_request("container " + std::string(asked) + " is not valid for pod " + request.name);
 }
 
+// The versions from which kubectl speaks WebSocket by itself, and those that do when they are told to (KEP-4006).
+std::string not_upgraded(std::string_view subresource) {
+  const bool forward = subresource == "portforward";
+  return "unable to upgrade: streams are served by WebSocket, not by SPDY: use kubectl " +
+         std::string(forward ? "1.31 or later, kubectl 1.30 with KUBECTL_PORT_FORWARD_WEBSOCKETS=true"
+                             : "1.30 or later, kubectl 1.29 with KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true") +
+         ", or caisson " + std::string(forward ? "port-forward" : subresource);
+}
+
 struct Target {
   http::ClientOptions agent;
   std::string path;  // with the query
@@ -251,7 +260,7 @@ void Connector::connect(const http::ExchangePtr& exchange, Request& request) {
   if (!plain && !equals_ignoring_case(exchange->headers.get("Upgrade"), "websocket"))
     return send_error(
         *exchange, request,
-        request.bad_request("unable to upgrade: use WebSocket (kubectl 1.30 or later); SPDY is not served"));
+        request.bad_request(not_upgraded(request.subresource)));
   const auto work = [impl = impl_.get(), exchange, request, target = std::move(target).value(),
                      plain](Impl::Open& slot) mutable {
     const http::Client agent(target.agent);

@@ -111,6 +111,11 @@ std::string_view group_in(std::string_view path) {
   return parts.size() > 2 ? parts[2] : std::string_view();
 }
 
+// How the bytes of an object begin that is stored in this version (core.h, ordered).
+std::string type_prefix(const schema::Resource& resource) {
+  return "{\"kind\":\"" + resource.kind + "\",\"apiVersion\":\"" + resource.api_version() + "\",";
+}
+
 bool is_health(std::string_view path) {
   for (const std::string_view root : {"/healthz", "/livez", "/readyz"})
     if (path == root ||
@@ -190,6 +195,19 @@ struct HttpApi::Call {
     }
     send(status, encode(value, as), as.content_type());
   }
+  bool as_stored() const { return !as.table && !as.partial && !as.partial_list && !as.yaml && !as.pretty; }
+  // The object whose bytes are what the API shows of it in this version; else null.
+  store::ItemPtr shown_as_stored(const Core& core, std::string_view name) const {
+    auto item = core.store.get(request.storage_resource(), request.ns, name);
+    return item && item->bytes().starts_with(type_prefix(request.kind->resource)) ? item : nullptr;
+  }
+  // The object's own bytes: nothing is parsed or written again.
+  void send_item(int status, const store::Item& item) {
+    std::string body;
+    body.reserve(item.bytes().size() + 513);  // with room for the answer's head, which goes before it
+    body.append(item.bytes()).append("\n");
+    send(status, std::move(body), as.content_type());
+  }
   // One object was asked for as a list, or a list as one object.
   Error wrong_form(std::string_view form, std::string_view what, const std::string& kind) {
     const std::string& group = request.kind->resource.group;
@@ -243,6 +261,11 @@ struct HttpApi::Call {
   void list(Core& core);
   void answer(Core& core, const Result<Planned>& planned) {
     if (!planned.ok()) return send(planned.error());
+    if (const Value& name = planned->object["metadata"]["name"]; planned->key && !request.dry_run && as_stored()) {
+      const auto item = shown_as_stored(core, name.as_string());
+      if (item && planned->object["metadata"]["resourceVersion"].as_string() == std::to_string(item->revision()))
+        return send_item(planned->status, *item);
+    }
     send_value(planned->status, planned->object, core.clock);
   }
   void answer(Core& core, int status, const Result<Value>& value) {
@@ -265,7 +288,7 @@ void HttpApi::Call::send_list(const Core& core, const ItemList& list) {
   const schema::KindSchema& kind = *request.kind;
   if (as.partial) return send(wrong_form("PartialObjectMetadata", "is a list", kind.list_kind));
   const std::string version = kind.resource.api_version();
-  const std::string prefix = "{\"kind\":\"" + kind.resource.kind + "\",\"apiVersion\":\"" + version + "\",";
+  const std::string prefix = type_prefix(kind.resource);
   const bool whole = !as.table && !as.partial_list;
   std::vector<Value> values;  // all, or those whose bytes can't be sent as they are
   for (const store::ItemPtr& item : list.items)
@@ -313,6 +336,8 @@ void HttpApi::Call::send_list(const Core& core, const ItemList& list) {
 void HttpApi::Call::get(Core& core) {
   if (request.subresource == "scale") return answer(core, 200, get_scale(core, request));
   const std::string_view version = http::query_get(exchange->query, "resourceVersion");
+  if (version.empty() && as_stored())
+    if (const auto item = shown_as_stored(core, request.name)) return send_item(200, *item);
   answer(core, 200, apiserver::get(core, request, version));
 }
 

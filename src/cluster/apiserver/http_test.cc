@@ -174,6 +174,41 @@ TEST_CASE("a watch streams lines, from what is there or from a revision, and say
   CHECK(read(*open("&resourceVersion=" + version), 1) == Strings{"ERROR Expired"});
 }
 
+TEST_CASE("a client that speaks only SPDY is told what speaks WebSocket") {
+  ApiServerOptions options;
+  options.node_proxy = [](const std::string&) -> Result<http::ClientOptions> { return http::ClientOptions{}; };
+  HttpTestServer s(std::move(options));
+  s.make_namespace("shop");
+  s.create("{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop}, spec: {nodeName: local, containers: "
+           "[{name: web, image: web}]}}");
+  const http::Headers spdy{{"Connection", "Upgrade"}, {"Upgrade", "SPDY/3.1"}};
+  const std::string pod = "/api/v1/namespaces/shop/pods/web/";
+  for (const auto& [what, version] : std::initializer_list<std::pair<std::string, std::string>>{
+           {"exec?command=ls&stdout=true", "kubectl 1.29 with KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true, or caisson exec"},
+           {"attach?stdout=true", "caisson attach"},
+           {"portforward", "kubectl 1.30 with KUBECTL_PORT_FORWARD_WEBSOCKETS=true, or caisson port-forward"}}) {
+    const auto answer = s.send("POST", pod + what, "", spdy);
+    CHECK(answer.status == 400);
+    CHECK(answer.body["reason"].str() == "BadRequest");
+    CAPTURE(answer.text);
+    CHECK(answer.body["message"].str().find(version) != std::string::npos);
+  }
+}
+
+TEST_CASE("an answer is the object as it is stored, and a dry run's is not") {
+  Shop s;
+  const auto made = s.post_map("m", R"({"a":"1"})");
+  CHECK(made.text == s.send("GET", kMaps + "/m").text);
+  const http::Headers merge{{"Content-Type", "application/merge-patch+json"}};
+  const auto tried = s.send("PATCH", kMaps + "/m?dryRun=All", R"({"data":{"a":"2"}})", merge);
+  CHECK(tried.body["data"]["a"].str() == "2");
+  CHECK(s.send("GET", kMaps + "/m").text == made.text);
+  const auto patched = s.send("PATCH", kMaps + "/m", R"({"data":{"a":"3"}})", merge);
+  CHECK(patched.body["data"]["a"].str() == "3");
+  CHECK(patched.text == s.send("GET", kMaps + "/m").text);
+  CHECK(s.send("GET", kMaps + "/m?pretty=1").text.find("\n  \"kind\"") != std::string::npos);
+}
+
 TEST_CASE("a collection is deleted by its selector") {
   Shop s;
   s.send("POST", kMaps, R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","labels":{"x":"1"}}})");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // BackgroundQueue: one thread that takes what others leave, in batches, so that who leaves something never waits. When
-// the queue is full the newest is dropped and counted. The destructor writes what is queued and joins. Any thread.
+// the queue is full the newest is dropped and counted. `idle`, when given, is called on that thread whenever nothing
+// came for `idle_for`. The destructor writes what is queued and joins. Any thread.
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -10,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 
 namespace caisson::kube {
@@ -18,10 +20,14 @@ template <class T>
 class BackgroundQueue {
  public:
   BackgroundQueue(std::string_view name, std::size_t queued_max, std::size_t batch_max,
-                  std::function<void(std::vector<T>)> handle)
-      : name_(name), queued_max_(queued_max), batch_max_(batch_max), handle_(std::move(handle)), thread_([this] {
-          run();
-        }) {}
+                  std::function<void(std::vector<T>)> handle, std::function<void()> idle = {}, Duration idle_for = {})
+      : name_(name),
+        queued_max_(queued_max),
+        batch_max_(batch_max),
+        handle_(std::move(handle)),
+        idle_(std::move(idle)),
+        idle_for_(idle_for),
+        thread_([this] { run(); }) {}
 
   ~BackgroundQueue() {
     {
@@ -46,7 +52,15 @@ class BackgroundQueue {
   void run() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      const auto ready = [this] { return stopping_ || !queue_.empty(); };
+      if (!idle_) {
+        changed_.wait(lock, ready);
+      } else if (!changed_.wait_for(lock, idle_for_, ready)) {
+        lock.unlock();
+        idle_();
+        lock.lock();
+        continue;
+      }
       if (queue_.empty()) return;
       std::vector<T> batch;
       for (; !queue_.empty() && batch.size() < batch_max_; queue_.pop_front())
@@ -62,6 +76,8 @@ class BackgroundQueue {
   const std::string_view name_;
   const std::size_t queued_max_, batch_max_;
   const std::function<void(std::vector<T>)> handle_;
+  const std::function<void()> idle_;
+  const Duration idle_for_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<T> queue_;

@@ -15,8 +15,15 @@ constexpr Duration kSimilarWithin = std::chrono::minutes(10);
 constexpr double kBurst = 25, kTokensPerSecond = 1.0 / 300;
 constexpr std::string_view kCombined = "(combined from similar events): ";
 
+// Who says it about what. The object's version is no part of it: it is the same thing that is said of a later one.
+std::string subject_of(const Object& event) {
+  Value about = event["involvedObject"];
+  if (about.contains("resourceVersion")) about.erase("resourceVersion");
+  return json::write(event["source"]) + json::write(about);
+}
+
 std::string key_of(const Object& event, bool with_message) {
-  std::string key = json::write(event["source"]) + json::write(event["involvedObject"]);
+  std::string key = subject_of(event);
   key += event["type"].str() + "|" + event["reason"].str() + "|";
   return with_message ? key + event["message"].str() : key;
 }
@@ -65,7 +72,7 @@ bool EventCorrelator::combine(Object& event, Time now) {
 }
 
 bool EventCorrelator::may_speak(const Object& event, Time now) {
-  Bucket& bucket = buckets_.at(json::write(event["source"]) + json::write(event["involvedObject"]));
+  Bucket& bucket = buckets_.at(subject_of(event));
   if (bucket.refilled != Time{}) {
     const double seconds = std::chrono::duration<double>(now - bucket.refilled).count();
     bucket.tokens = std::min(kBurst, bucket.tokens + seconds * kTokensPerSecond);
@@ -90,10 +97,7 @@ std::optional<EventCorrelator::Outcome> EventCorrelator::correlate(Object event,
   event.edit().set("firstTimestamp", counted.first);
   event.edit().set("lastTimestamp", format_time(now));
   event.edit().set("count", counted.count);
-  if (!may_speak(event, now)) {
-    if (is_new) forget(event);
-    return std::nullopt;
-  }
+  if (!may_speak(event, now)) return std::nullopt;  // counted all the same
   return Outcome{std::move(event), is_new};
 }
 

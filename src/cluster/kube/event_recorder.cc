@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <array>
+
 #include "cluster/kube/background_queue.h"
 #include "cluster/kube/event_correlator.h"
+#include "cluster/kube/event_series.h"
 #include "cluster/kube/reconciler.h"
 
 namespace caisson::kube {
@@ -22,6 +27,11 @@ Value reference_to(const Object& about) {
   return reference;
 }
 
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
+}
+
 }  // namespace
 
 struct EventRecorder::Impl {
@@ -29,6 +39,7 @@ struct EventRecorder::Impl {
   Clock& clock;
   const std::string component, host;
   EventCorrelator correlator;  // of the queue's thread
+  EventSeries series;          // of the queue's thread
   BackgroundQueue<Said> queue;
 
   Impl(Client& c, Clock& k, std::string comp, std::string h)
@@ -36,20 +47,48 @@ struct EventRecorder::Impl {
         clock(k),
         component(std::move(comp)),
         host(std::move(h)),
-        queue("events", 1000, 1, [this](std::vector<Said> said) { write(std::move(said.front())); }) {}
+        queue(
+            "events", 1000, 1, [this](std::vector<Said> said) { write(std::move(said.front())); },
+            [this] { write_due(clock.now()); }, std::chrono::minutes(1)) {}
 
   void write(Said said) {
+    const Time now = said.when;
+    if (said.event["action"].is_null()) {
+      write_counted(std::move(said));
+    } else if (const auto outcome = series.observe(std::move(said.event), now)) {
+      write_series(*outcome);
+    }
+    write_due(now);
+  }
+
+  void write_due(Time now) {
+    for (const auto& outcome : series.due(now)) write_series(outcome);
+  }
+
+  void write_series(const EventSeries::Outcome& outcome) {
+    Value patch = Value::map();
+    patch.set("series", outcome.event["series"]);
+    report(outcome.event, outcome.is_new ? create(outcome.event) : raise(outcome.event, patch));
+  }
+
+  void write_counted(Said said) {
     const auto outcome = correlator.correlate(std::move(said.event), said.when);
     if (!outcome) return;
-    Result<void> done = outcome->is_new ? create(outcome->event) : raise_count(outcome->event);
+    Value patch = Value::map();
+    for (const char* field : {"count", "lastTimestamp", "message"}) patch.set(field, outcome->event[field]);
+    const Result<void> done = outcome->is_new ? create(outcome->event) : raise(outcome->event, patch);
+    if (!done.ok()) correlator.forget(outcome->event);
+    report(outcome->event, done);
+  }
+
+  static void report(const Object& event, const Result<void>& done) {
     if (done.ok()) return;
-    correlator.forget(outcome->event);
     if (done.error().message.find("because it is being terminated") != std::string::npos)
       return;  // its namespace goes, and it with it
-    log::warning("event not recorded", {{"about", outcome->event["involvedObject"]["kind"].str() + " " +
-                                                      outcome->event["involvedObject"]["name"].str()},
-                                        {"reason", outcome->event["reason"].as_string()},
-                                        {"error", done.error()}});
+    log::warning("event not recorded",
+                 {{"about", event["involvedObject"]["kind"].str() + " " + event["involvedObject"]["name"].str()},
+                  {"reason", event["reason"].as_string()},
+                  {"error", done.error()}});
   }
 
   Result<void> create(const Object& event) {
@@ -59,9 +98,7 @@ struct EventRecorder::Impl {
     return {};
   }
 
-  Result<void> raise_count(const Object& event) {
-    Value patch = Value::map();
-    for (const char* field : {"count", "lastTimestamp", "message"}) patch.set(field, event[field]);
+  Result<void> raise(const Object& event, const Value& patch) {
     WriteOptions options;
     options.field_manager = component;
     const auto patched = client.patch(schema::kEvents, event.key(), PatchType::strategic, patch, options);
@@ -92,7 +129,7 @@ void EventRecorder::record(const Object& about, Type type, std::string_view reas
   value.set("eventTime", Value());
   if (!action.empty()) value.set("action", action);
   value.set("reportingComponent", impl_->component);
-  value.set("reportingInstance", impl_->host);
+  value.set("reportingInstance", action.empty() ? impl_->host : impl_->component + "-" + host_name());
   impl_->queue.add({std::move(event), impl_->clock.now()});
 }
 
