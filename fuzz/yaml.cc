@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const Value& value : *documents) {
     const auto again = yaml::read(yaml::write(value));
     CHECK(again.ok());
-    CHECK(json::write(*again) == json::write(value));
+    // -0 as a float is written "-0" and reads as the integer, as in Go; NaN is not equal to itself.
+    CHECK(*again == value || json::write(*again) == json::write(value));
   }
   return 0;
 }
