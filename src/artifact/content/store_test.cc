@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blobs and tags on disk.
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 
 #include "artifact/content/blob_store.h"
 #include "artifact/content/tag_index.h"
@@ -87,4 +91,74 @@ TEST_CASE("a tag names only a manifest that is there, moves, and goes with it") 
   CHECK(*tags.repositories() == std::vector<std::string>{"shop/web", "shop/web/inner"});
   for (const char* bad : {"../x", "a/../b", "", "A", "_tags"}) CHECK_FALSE(tags.add_manifest(bad, one, "t").ok());
   CHECK_FALSE(tags.find("shop/web", "../v1").ok());
+}
+
+namespace {
+
+// Pushes images to one tag for ever, a byte to `progress` after each step, as the registry does it.
+[[noreturn]] void push_for_ever(const std::string& root, int progress) {
+  BlobStore blobs = BlobStore::open(root).value();
+  TagIndex tags = TagIndex::open(root).value();
+  const auto step = [&] {
+    if (::write(progress, ".", 1) != 1) ::_exit(1);
+  };
+  for (int n = 0;; ++n) {
+    const std::string bytes = std::to_string(::getpid()) + " " + std::to_string(n) + std::string(20'000, 'x');
+    const std::string id = blobs.begin_upload().value();
+    step();
+    if (!blobs.append_upload(id, from_string(bytes.substr(0, 10'000))).ok()) ::_exit(1);
+    step();
+    if (!blobs.append_upload(id, from_string(bytes.substr(10'000))).ok()) ::_exit(1);
+    step();
+    const Digest digest = Digest::of(bytes);
+    if (!blobs.finish_upload(id, digest).ok() || !tags.add_blob("a/b", digest).ok()) ::_exit(1);
+    step();
+    if (!tags.add_manifest("a/b", digest, kOciManifest).ok()) ::_exit(1);
+    step();
+    if (!tags.set("a/b", "v1", digest).ok()) ::_exit(1);
+    step();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("killed at any moment, every blob is whole and the tag names what is there") {
+  const TempDir dir = TempDir::make().value();
+  int last_tag = 0;
+  for (int kill_after = 1; kill_after <= 60; ++kill_after) {
+    CAPTURE(kill_after);
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      ::close(ends[0]);
+      push_for_ever(dir.path(), ends[1]);
+    }
+    ::close(ends[1]);
+    char byte = 0;
+    for (int i = 0; i < kill_after; ++i) REQUIRE(::read(ends[0], &byte, 1) == 1);
+    ::kill(child, SIGKILL);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    ::close(ends[0]);
+    BlobStore blobs = BlobStore::open(dir.path()).value();
+    const TagIndex tags = TagIndex::open(dir.path()).value();
+    for (const Digest& digest : blobs.list().value())
+      REQUIRE(Digest::of(blobs.read(digest, 1u << 20).value()) == digest);
+    const Result<Digest> tagged = tags.find("a/b", "v1");
+    if (!tagged.ok()) {
+      CHECK(last_tag == 0);
+      continue;
+    }
+    ++last_tag;
+    CHECK(tags.manifest_type("a/b", *tagged).value() == kOciManifest);
+    CHECK(tags.has_blob("a/b", *tagged));
+    CHECK(blobs.has(*tagged));
+  }
+  CHECK(last_tag > 40);
+  // What was cut off goes with its time.
+  BlobStore blobs = BlobStore::open(dir.path()).value();
+  CHECK(blobs.expire_uploads(system_clock().now() + std::chrono::hours(1)).value() > 0);
+  CHECK(list_dir(dir.path() + "/uploads")->empty());
 }
