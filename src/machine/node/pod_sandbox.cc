@@ -2,6 +2,7 @@
 // What the containers of a pod share: namespaces, address, cgroup, files, and the images of its volumes.
 #include <fcntl.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -171,6 +172,8 @@ Result<void> Pods::make_process_namespace(Pod& pod) {
   spec.id = pod.state.pause_id;
   spec.root = directory(pod) + "/containers/" + spec.id + "/root";
   TRY(make_dirs(spec.root, 0711));
+  const std::uint32_t ids = pod.state.user_ids;  // whoever sets the container up makes /proc and so on there
+  if (ids != 0 && ::chown(spec.root.c_str(), ids, ids) != 0) return errno_error("chown " + spec.root);
   const std::string_view program(reinterpret_cast<const char*>(kPauseProgram), sizeof kPauseProgram);
   TRY(write_file_unsynced(spec.root + "/pause", program, 0755));
   spec.read_only_root = true;
