@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "artifact/build/cache_image.h"
 #include "artifact/content/image.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
@@ -65,6 +66,8 @@ struct BuildRequest {
   std::map<std::string, NamedContext> contexts;
   std::string cache_scope;  // cache mounts are shared within it: the namespace
   bool use_cache = true;
+  // From elsewhere: asked when the own cache has nothing, for this build only, so that nobody can give others layers.
+  std::vector<CacheEntry> imported_cache;
   bool trust_host_ca = false;  // the host's CA bundle in RUN steps
   Duration step_time_max = std::chrono::hours(1);
   std::function<void(std::string_view)> log;  // what a person reads, in pieces
@@ -78,6 +81,7 @@ struct BuildResult {
   content::ImageConfig config;
   std::vector<content::Descriptor> layers;
   int steps_cached = 0, steps_run = 0;
+  std::vector<CacheEntry> cache;  // of every layer that an instruction made or found, in the order of the instructions
 };
 
 // Errors name the Dockerfile's line and instruction: "Dockerfile:7: RUN make: process … did not complete successfully:

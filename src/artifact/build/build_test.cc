@@ -30,12 +30,14 @@ struct Bench {
     REQUIRE(make_dirs(path_dir(dir.path() + "/context/" + path)).ok());
     REQUIRE(write_file_unsynced(dir.path() + "/context/" + path, text).ok());
   }
+  std::vector<CacheEntry> imported;
   Result<BuildResult> build(const std::string& target = "") {
     log.clear();
     BuildRequest request;
     request.id = "test";
     request.context_dir = dir.path() + "/context";
     request.target = target;
+    request.imported_cache = imported;
     request.log = [this](std::string_view text) { log += text; };
     const auto no_image = [](const std::string&, const content::Platform&) -> Result<BaseImage> {
       return Error{ErrorCode::not_found, "there are no images here"};
@@ -110,4 +112,43 @@ TEST_CASE("a build that fails leaves no mounts and no scratch files") {
   REQUIRE_FALSE(result.ok());
   CHECK(result.error().message == "Dockerfile:3: COPY nope /: \"/nope\": not found");
   CHECK(list_dir(bench.layers->work_dir())->empty());
+}
+
+TEST_CASE("a cache that was exported saves the work on another machine, and gives the same image") {
+  Bench here, there;
+  const std::string file = "FROM scratch AS a\nCOPY one /1\nFROM scratch\nCOPY two /2\nCOPY --from=a /1 /3\n";
+  for (Bench* bench : {&here, &there}) {
+    bench->file("Dockerfile", file);
+    bench->file("one", "1");
+    bench->file("two", "2");
+  }
+  there.clock.advance(std::chrono::hours(1));
+  const Result<BuildResult> first = here.build();
+  REQUIRE_MESSAGE(first.ok(), first.error().message);
+  REQUIRE(first->cache.size() == 3);
+  const content::Digest image = write_cache_image(first->cache, here.blobs).value();
+  // What a registry carries: manifest, configuration, and the layers' tars.
+  for (const content::Digest& digest : here.blobs.list().value())
+    REQUIRE(there.blobs.put(digest, here.blobs.open_read(digest).value()).ok());
+  for (const CacheEntry& entry : first->cache)
+    REQUIRE(there.blobs.put(entry.layer.diff_id, here.layers->open(entry.layer.diff_id).value()).ok());
+  there.imported = read_cache_image(image, there.blobs).value();
+  CHECK(there.imported == first->cache);
+  const Result<BuildResult> second = there.build();
+  REQUIRE_MESSAGE(second.ok(), second.error().message);
+  CHECK(second->steps_run == 0);
+  CHECK(second->manifest == first->manifest);
+  // It is no one else's: without it, everything is made again.
+  there.imported.clear();
+  CHECK(there.build()->steps_cached == 0);
+  CHECK_FALSE(read_cache_image(first->manifest, here.blobs).ok());
+}
+
+TEST_CASE("where a cache goes and comes from") {
+  CHECK(parse_cache_option("cache-to", "type=registry,ref=h/r:t,mode=max").value() == CacheOption{"h/r:t", true});
+  CHECK(parse_cache_option("cache-from", "h/r").value() == CacheOption{"h/r", false});
+  const auto refusal = [](std::string_view text) { return parse_cache_option("cache-to", text).error().message; };
+  CHECK(refusal("type=gha") == "--cache-to type=gha: type=gha is not supported, only type=registry");
+  CHECK(refusal("type=registry") == "--cache-to type=registry: ref= is missing");
+  CHECK(refusal("ref=a,mode=all") == "--cache-to ref=a,mode=all: \"mode=all\" is not supported");
 }

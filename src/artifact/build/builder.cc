@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -158,7 +159,7 @@ class BuilderImpl : public Builder {
  private:
   struct Done {
     bool ok = false;
-    std::string image_digest, message;
+    std::string image_digest, cache_digest, message;
     Time at{};
   };
   struct Run {
@@ -220,9 +221,9 @@ class BuilderImpl : public Builder {
     const TraceContext parent = build.trace();
     span.start = runtime_.clock().now();
     span.context = parent.empty() ? TraceContext{} : parent.child("build " + build.key().str());
-    const Result<content::Digest> image = build_object(build, log, stop, span.context);
-    span.end = runtime_.clock().now();
     Done done;
+    const Result<content::Digest> image = build_object(build, log, stop, span.context, done.cache_digest);
+    span.end = runtime_.clock().now();
     done.at = span.end;
     done.ok = image.ok();
     if (image.ok()) {
@@ -244,7 +245,7 @@ class BuilderImpl : public Builder {
   }
 
   Result<content::Digest> build_object(const Object& build, const std::shared_ptr<LogFile>& log,
-                                       const std::stop_token& stop, const TraceContext& trace) {
+                                       const std::stop_token& stop, const TraceContext& trace, std::string& cache) {
     const Value& spec = build.spec();
     if (!spec["secretMounts"].empty()) return Error{ErrorCode::invalid, "spec.secretMounts is not supported"};
     const std::string context = directory_of(build.key()) + "/context";
@@ -259,6 +260,10 @@ class BuilderImpl : public Builder {
     request.labels = string_map(spec["labels"]);
     request.cache_scope = build.ns();
     request.use_cache = spec["cache"].as_bool(true);
+    for (const Value& manifest : spec["cacheFrom"].items()) {
+      std::vector<CacheEntry> entries = TRY(imported_cache(build.ns(), manifest.as_string()));
+      request.imported_cache.insert(request.imported_cache.end(), entries.begin(), entries.end());
+    }
     request.trust_host_ca = spec["trustHostCA"].as_bool(options_.trust_host_ca);
     if (spec["timeoutSeconds"].is_int()) request.step_time_max = std::chrono::seconds(spec["timeoutSeconds"].as_int());
     request.log = [&log](std::string_view text) { log->write(text); };
@@ -270,7 +275,9 @@ class BuilderImpl : public Builder {
     Result<BuildResult> result = build_image(request, services);
     TRY(remove_tree(context));
     const BuildResult built = TRY(std::move(result));
-    TRY(link(build.ns(), built));
+    TRY(link(build.ns(), built.manifest));
+    if (const std::string_view kept = spec["cacheTo"].as_string(); !kept.empty())
+      cache = TRY(export_cache(build.ns(), built, kept == "max"));
     log::info("image built", {{"build", build.key().str()},
                               {"digest", built.manifest.str()},
                               {"steps_cached", built.steps_cached},
@@ -299,14 +306,34 @@ class BuilderImpl : public Builder {
     return extractor.finish();
   }
 
-  // Makes the result pullable and mountable from the namespace's repository.
-  Result<void> link(const std::string& ns, const BuildResult& built) {
+  // A cache that the step has put into the namespace's repository; another repository's can't be named.
+  Result<std::vector<CacheEntry>> imported_cache(const std::string& ns, std::string_view text) const {
+    const content::Digest digest = TRY(content::Digest::parse(text).in("spec.cacheFrom"));
+    const Result<std::string> type = options_.tags.manifest_type(builds_repository(ns), digest);
+    if (!type.ok())
+      return Error{ErrorCode::not_found, "the cache " + digest.str() + " is not in " + builds_repository(ns)};
+    return read_cache_image(digest, options_.blobs);
+  }
+
+  Result<std::string> export_cache(const std::string& ns, const BuildResult& built, bool all_stages) {
+    std::vector<CacheEntry> entries;
+    for (const CacheEntry& entry : built.cache) {
+      const auto is_it = [&](const content::Descriptor& layer) { return layer.digest == entry.layer.diff_id; };
+      if (all_stages || std::any_of(built.layers.begin(), built.layers.end(), is_it)) entries.push_back(entry);
+    }
+    const content::Digest digest = TRY(write_cache_image(entries, options_.blobs));
+    TRY(link(ns, digest));
+    return digest.str();
+  }
+
+  // Makes a result pullable and mountable from the namespace's repository.
+  Result<void> link(const std::string& ns, const content::Digest& digest) {
     const std::string repository = builds_repository(ns);
-    const std::string bytes = TRY(options_.blobs.read(built.manifest, content::kManifestBytesMax));
+    const std::string bytes = TRY(options_.blobs.read(digest, content::kManifestBytesMax));
     const content::Manifest manifest = TRY(content::parse_manifest(bytes));
     TRY(options_.tags.add_blob(repository, manifest.config.digest));
     for (const content::Descriptor& layer : manifest.layers) TRY(options_.tags.add_blob(repository, layer.digest));
-    return options_.tags.add_manifest(repository, built.manifest, manifest.media_type);
+    return options_.tags.add_manifest(repository, digest, manifest.media_type);
   }
 
   void finish(const ObjectKey& key, const std::string& uid, const std::shared_ptr<LogFile>& log, Done done) {
@@ -326,6 +353,7 @@ class BuilderImpl : public Builder {
     TRY(set_status(key, [&](Value& status) {
       status.set("phase", done.ok ? "Succeeded" : "Failed").set("message", done.message);
       if (done.ok) status.set("imageDigest", done.image_digest);
+      if (!done.cache_digest.empty()) status.set("cacheDigest", done.cache_digest);
       status.set("completionTime", format_time(done.at));
     }));
     const std::lock_guard lock(mutex_);

@@ -18,6 +18,7 @@ struct CachedLayer {
   content::Digest diff_id;
   std::uint64_t size_bytes = 0;
   std::string created;  // when it was made, so that an unchanged build gives an unchanged image
+  bool operator==(const CachedLayer&) const = default;
 };
 
 class CacheIndex {

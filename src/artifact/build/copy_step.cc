@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "artifact/build/engine.h"
+#include "artifact/build/git_source.h"
 #include "artifact/container/spec.h"
 #include "artifact/content/compress.h"
 #include "artifact/content/extract.h"
@@ -26,9 +27,11 @@ struct Engine::CopyPlan {
     std::string contents;
     unsigned mode = 0644;
     std::optional<std::int64_t> mtime_s;
-    std::string target;           // absolute in the image; files go to or below it
-    bool into_directory = false;  // target is a folder even when it is not there yet
-    bool is_archive = false;      // unpack at target
+    std::string target;            // absolute in the image; files go to or below it
+    bool into_directory = false;   // target is a folder even when it is not there yet
+    bool is_archive = false;       // unpack at target
+    std::optional<GitSource> git;  // fetched when the layer is made; `commit` is what its ref named
+    std::string commit;
   };
   std::vector<Item> items;
   std::string destination;
@@ -45,10 +48,6 @@ constexpr std::size_t kUrlBytesMax = 4ull << 30;
 
 bool is_url(std::string_view text) {
   return text.starts_with("http://") || text.starts_with("https://");
-}
-bool is_git(std::string_view text) {
-  if (text.starts_with("git@") || text.starts_with("git://") || text.starts_with("ssh://")) return true;
-  return is_url(text) && text.substr(0, text.find('#')).ends_with(".git");
 }
 
 // By contents, whatever the name: a tar, plain or compressed.
@@ -175,10 +174,32 @@ Result<void> Engine::fetch_url(CopyPlan& plan, const Step& step, const std::stri
   return {};
 }
 
+Result<void> Engine::add_git(CopyPlan& plan, const Step& step, const std::string& word) {
+  CopyPlan::Item item;
+  item.git = TRY(parse_git_source(word));
+  if (const std::string* checksum = find_flag(step.instruction, "checksum")) item.git->checksum = *checksum;
+  if (find_flag(step.instruction, "keep-git-dir") != nullptr)
+    item.git->keep_git_dir = bool_flag(step.instruction, "keep-git-dir");
+  item.commit = TRY(resolve_git(*item.git, {&request_.secrets, request_.step_time_max}));
+  item.target = plan.destination;
+  plan.key.update("git " + item.git->url + " " + item.commit + " " + item.git->subdir +
+                  (item.git->keep_git_dir ? " .git" : "") + (item.git->submodules ? "" : " alone") + "\n");
+  plan.items.push_back(std::move(item));
+  return {};
+}
+
+Result<void> Engine::copy_git(const GitSource& source, const std::string& commit, const std::string& target,
+                              Copier& copier) {
+  const std::string directory = new_dir("git");
+  TRY(fetch_git(source, commit, directory, {&request_.secrets, request_.step_time_max}));
+  for (const Source& one : TRY(find_sources(directory, source.subdir.empty() ? "." : source.subdir, false)))
+    TRY(copier.copy(one, target));
+  return remove_tree(directory);
+}
+
 Result<void> Engine::add_source(CopyPlan& plan, const Step& step, const State&, const std::string& word) {
   const Instruction& i = step.instruction;
-  if (i.keyword == "ADD" && is_git(word))
-    return Error{ErrorCode::invalid, "ADD from Git repositories is not supported: " + word};
+  if (i.keyword == "ADD" && is_git_source(word)) return add_git(plan, step, word);
   if (i.keyword == "ADD" && is_url(word)) return fetch_url(plan, step, word, plan.destination);
   const std::string* unpack = find_flag(i, "unpack");
   const bool may_unpack = i.keyword == "ADD" && (unpack == nullptr || *unpack != "false");
@@ -267,6 +288,10 @@ Result<Engine::CopyPlan> Engine::plan_copy(const Step& step, const State& state)
 Result<void> Engine::run_copy(const CopyPlan& plan, const std::string& root) {
   Copier copier(root, plan.rules);
   for (const CopyPlan::Item& item : plan.items) {
+    if (item.git) {
+      TRY(copy_git(*item.git, item.commit, item.target, copier));
+      continue;
+    }
     if (item.is_archive) {
       CopyRules rules = plan.rules;
       if (!plan.chown) rules.owner.reset();  // an archive has owners of its own

@@ -272,6 +272,23 @@ Result<content::LayerInfo> Engine::make_layer(const State& state, bool mounted, 
   return services_.layers.commit(room.upper);
 }
 
+std::optional<CachedLayer> Engine::find_cached(const Digest& key) {
+  std::optional<CachedLayer> own = cache_.find(key);
+  if (own && services_.layers.touch(own->diff_id)) return own;
+  const auto imported = std::find_if(request_.imported_cache.begin(), request_.imported_cache.end(),
+                                     [&](const CacheEntry& entry) { return entry.key == key; });
+  if (imported == request_.imported_cache.end()) return std::nullopt;
+  const CachedLayer& layer = imported->layer;
+  if (services_.layers.touch(layer.diff_id)) return layer;
+  Result<content::ByteSource> bytes = services_.blobs.open_read(layer.diff_id);
+  const Result<content::LayerInfo> unpacked = bytes.ok()
+                                                  ? services_.layers.unpack(layer.diff_id, std::move(bytes).value())
+                                                  : Result<content::LayerInfo>(bytes.error());
+  if (unpacked.ok()) return layer;
+  log("[cache] " + layer.diff_id.str() + " is not used: " + unpacked.error().message + "\n");
+  return std::nullopt;
+}
+
 Result<void> Engine::add_layer(const Step& step, State& state, const std::string& key, bool mounted, const Fill& fill) {
   if (state.config.diff_ids.size() >= kLayersMax)
     return Error{ErrorCode::invalid, "an image can't have more than 450 layers"};
@@ -283,8 +300,8 @@ Result<void> Engine::add_layer(const Step& step, State& state, const std::string
   const Duration began = services_.clock.monotonic();
   const Digest digest = Digest::parse("sha256:" + key).value();
   std::optional<CachedLayer> layer;
-  if (request_.use_cache) layer = cache_.find(digest);
-  const bool cached = layer && services_.layers.touch(layer->diff_id);
+  if (request_.use_cache) layer = find_cached(digest);
+  const bool cached = layer.has_value();
   Result<void> made;
   if (!cached) {
     Result<content::LayerInfo> info = make_layer(state, mounted, fill);
@@ -311,6 +328,7 @@ Result<void> Engine::add_layer(const Step& step, State& state, const std::string
   log(title + (cached ? "CACHED" : "done in " + format_duration(std::chrono::floor<std::chrono::milliseconds>(took))) +
       "\n");
   (cached ? result_.steps_cached : result_.steps_run) += 1;
+  result_.cache.push_back({digest, *layer});
   state.config.diff_ids.push_back(layer->diff_id);
   state.layers.push_back({std::string(content::kOciLayer), layer->diff_id, layer->size_bytes, {}, "", {}});
   state.config.created = layer->created;

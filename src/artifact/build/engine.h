@@ -18,6 +18,8 @@
 
 namespace caisson::build {
 
+struct GitSource;
+
 // An image as it grows.
 struct State {
   content::ImageConfig config;
@@ -54,6 +56,7 @@ class Engine {
   };
   using Fill = std::function<Result<void>(const Room&)>;
   Result<void> add_layer(const Step& step, State& state, const std::string& key, bool mounted, const Fill& fill);
+  std::optional<CachedLayer> find_cached(const content::Digest& key);
   Result<content::LayerInfo> make_layer(const State& state, bool mounted, const Fill& fill);
   // A directory that shows the files of a stage, context or image; read only. `current` is the stage that asks.
   Result<std::string> root_of(const std::string& name, const Stage& current);
@@ -82,6 +85,8 @@ class Engine {
   struct CopyPlan;
   Result<CopyPlan> plan_copy(const Step& step, const State& state);
   Result<void> add_source(CopyPlan& plan, const Step& step, const State& state, const std::string& word);
+  Result<void> add_git(CopyPlan& plan, const Step& step, const std::string& word);
+  Result<void> copy_git(const GitSource& source, const std::string& commit, const std::string& target, Copier& copier);
   Result<void> fetch_url(CopyPlan& plan, const Step& step, const std::string& url, const std::string& to);
   Result<void> run_copy(const CopyPlan& plan, const std::string& root);
 

@@ -40,8 +40,7 @@ void say(const std::string& line) {
 
 // Flags of kaniko that change nothing here: said, not refused, so that a kaniko step runs as it is.
 bool is_without_effect(std::string_view name) {
-  static constexpr std::string_view names[] = {"cache-repo",
-                                               "cache-copy-layers",
+  static constexpr std::string_view names[] = {"cache-copy-layers",
                                                "cache-run-layers",
                                                "cache-ttl",
                                                "cache-dir",
@@ -122,12 +121,14 @@ class Executor {
       destinations_.push_back(std::move(ref));
     }
     TRY(upload_context());
+    for (const CacheOption& cache : flags_.cache_from) TRY(import_cache(cache));
     TRY(create_build());
     const content::Digest digest = TRY(follow());
     say("built " + digest.str());
     if (!flags_.no_push) {
       for (const content::Reference& ref : destinations_) TRY(push(ref, digest));
     }
+    TRY(export_cache());
     TRY(save_tar(digest));
     TRY(write_digests(digest));
     return forget_build();
@@ -232,6 +233,8 @@ class Executor {
     Value& spec = build.edit({"spec"});
     spec.set("contextDigest", context_.str()).set("dockerfile", dockerfile_).set("cache", flags_.cache);
     if (!flags_.target.empty()) spec.set("target", flags_.target);
+    if (!imported_.empty()) spec.set("cacheFrom", Value::list_of(imported_));
+    if (flags_.cache_to) spec.set("cacheTo", flags_.cache_to->all_stages ? "max" : "min");
     const auto set_map = [&spec](std::string_view field,
                                  const std::vector<std::pair<std::string, std::string>>& pairs) {
       for (const auto& [name, value] : pairs) spec.edit(field).set(name, value);
@@ -320,6 +323,7 @@ class Executor {
     finish_log(log);
     if (last.status()["phase"].as_string() == "Failed")
       return Error{ErrorCode::bad_request, last.status()["message"].str()};
+    cache_ = last.status()["cacheDigest"].str();
     return content::Digest::parse(last.status()["imageDigest"].as_string());
   }
 
@@ -330,6 +334,46 @@ class Executor {
       if (!changed_.wait_for(lock, stop, std::chrono::seconds(3), [] { return false; })) log.request_stop();
     });
     log.join();
+  }
+
+  // Copies a cache into our builds' repository, where the builder may look, with the rights of whoever runs this. A
+  // cache that can't be had makes a build slower, not wrong.
+  Result<void> import_cache(const CacheOption& option) {
+    const content::Reference ref = TRY(content::parse_reference(option.reference, platform_.names).in("--cache-from"));
+    const Result<content::Digest> copied = copy_cache(ref);
+    if (copied.ok())
+      imported_.push_back(copied->str());
+    else
+      say("cache " + ref.familiar() + " is not used: " + copied.error().message);
+    return {};
+  }
+
+  Result<void> export_cache() {
+    if (!flags_.cache_to || cache_.empty()) return {};
+    const content::Reference ref =
+        TRY(content::parse_reference(flags_.cache_to->reference, platform_.names).in("--cache-to"));
+    const content::Digest digest = TRY(content::Digest::parse(cache_));
+    return push(ref, digest);
+  }
+
+  Result<content::Digest> copy_cache(const content::Reference& ref) {
+    registry::RegistryClient source = registry(ref.is_ours()), own = registry(true);
+    const registry::FetchedManifest fetched = TRY(source.manifest(ref));
+    const content::Manifest manifest = TRY(content::parse_manifest(fetched.bytes));
+    if (manifest.config.media_type != kCacheConfig)
+      return Error{ErrorCode::invalid, "it is an image, not a build cache"};
+    std::vector<content::Descriptor> parts = manifest.layers;
+    parts.push_back(manifest.config);
+    content::Reference to = builds_reference();
+    for (const content::Descriptor& part : parts) {
+      if (ref.is_ours() && ref.repository == to.repository) break;
+      const bool mounted = ref.is_ours() && TRY(own.mount_blob(to, part.digest, ref.repository));
+      if (!mounted)
+        TRY(own.put_blob(to, part.digest, part.size_bytes, [&] { return source.open_blob(ref, part.digest); }));
+    }
+    to.digest = fetched.digest;
+    TRY(own.put_manifest(to, fetched.bytes, fetched.media_type));
+    return fetched.digest;
   }
 
   Result<void> push(const content::Reference& ref, const content::Digest& digest) {
@@ -363,6 +407,8 @@ class Executor {
   std::vector<content::Reference> destinations_;
   std::string dockerfile_;
   content::Digest context_;
+  std::vector<std::string> imported_;  // digests of caches, in our builds' repository
+  std::string cache_;                  // digest of what the build exported
   kube::ObjectKey key_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
@@ -388,6 +434,7 @@ Result<bool> bool_of(const std::string& flag, const std::string& value) {
 
 Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args) {
   ExecutorFlags out;
+  std::string cache_repository;
   for (std::size_t i = 0; i < args.size(); ++i) {
     const std::string& arg = args[i];
     if (!arg.starts_with("-")) return Error{ErrorCode::bad_request, "unexpected argument \"" + arg + "\""};
@@ -435,10 +482,19 @@ Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args)
       out.labels.push_back(TRY(pair_of(name, value)));
     else if (name == "cache")
       out.cache = TRY(bool_of(name, value));
+    else if (name == "cache-repo")
+      cache_repository = value;
     else if (name == "no-push")
       out.no_push = TRY(bool_of(name, value));
     else if (!is_without_effect(name))
       return Error{ErrorCode::bad_request, "the flag --" + name + " is not supported"};
+  }
+  if (!cache_repository.empty() && out.cache) {
+    // One tag for what is built of one file to one place, so that builds that share the repository keep their own.
+    std::string what = out.dockerfile + "\n" + out.target;
+    if (!out.destinations.empty()) what += "\n" + out.destinations[0].substr(0, out.destinations[0].rfind(':'));
+    out.cache_to = CacheOption{cache_repository + ":" + content::Digest::of(what).hex.substr(0, 16), true};
+    out.cache_from = {*out.cache_to};
   }
   if (out.destinations.empty() && !out.no_push) {
     return Error{ErrorCode::bad_request,

@@ -3,10 +3,12 @@
 // building is done by the agent: this uploads the context, creates a Build, follows it, and tags the result. Runs as a
 // process of its own, in a pod.
 #pragma once
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "artifact/build/cache_image.h"
 #include "artifact/content/reference.h"
 #include "core/base/result.h"
 
@@ -20,6 +22,8 @@ struct ExecutorFlags {
   std::string tar_path;              // archive of the image (docker save's form)
   std::vector<std::string> destinations;
   std::vector<std::pair<std::string, std::string>> build_args, labels;
+  std::vector<CacheOption> cache_from;
+  std::optional<CacheOption> cache_to;
   bool cache = true, no_push = false;
   bool operator==(const ExecutorFlags&) const = default;
 };

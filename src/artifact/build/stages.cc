@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "artifact/build/git_source.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 
@@ -90,7 +91,7 @@ Result<void> check_copy(const Instruction& i) {
   }
   const std::string* checksum = find_flag(i, "checksum");
   if (checksum != nullptr && !i.words[0].starts_with("http://") && !i.words[0].starts_with("https://") &&
-      i.words[0].find('$') == std::string::npos) {
+      !is_git_source(i.words[0]) && i.words[0].find('$') == std::string::npos) {
     return parse_error(i.line, "checksum requires HTTP(S) or Git sources");
   }
   return {};
