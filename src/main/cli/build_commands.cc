@@ -39,6 +39,12 @@ Result<void> command_build(const Global& global, const BuildFlags& flags) {
   executor.build_args = TRY(pairs_of("--build-arg", flags.build_args));
   executor.labels = TRY(pairs_of("--label", flags.labels));
 
+  for (const std::string& text : flags.cache_from) {
+    build::CacheOption cache = TRY(build::parse_cache_option("cache-from", text));
+    executor.cache_from.push_back(std::move(cache));
+  }
+  if (!flags.cache_to.empty()) executor.cache_to = TRY(build::parse_cache_option("cache-to", flags.cache_to));
+
   const Session session = TRY(connect(global));
   const Result<platform::Instance> instance =
       platform::load_instance(global.data_dir);  // on the platform's own machine

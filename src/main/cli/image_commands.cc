@@ -52,7 +52,7 @@ Result<void> add_rows(registry::RegistryClient& client, content::Reference refer
       continue;
     }
     const std::string type = found->manifest.artifact_type;
-    rows.push_back({reference.repository, tag, found->digest.hex.substr(0, 12), megabytes(size_bytes(found->manifest)),
+    rows.push_back({reference.repository, tag, found->digest.str(), megabytes(size_bytes(found->manifest)),
                     type.empty() ? "image" : type});
   }
   return {};
@@ -83,6 +83,15 @@ Result<void> command_image_list(const ImageFlags& flags) {
     reference.repository = repository;
     TRY(add_rows(client, reference, rows));
   }
+  if (flags.format == "json") {
+    std::vector<Value> items;
+    for (const auto& row : rows)
+      items.push_back(
+          Value{{"repository", row[0]}, {"tag", row[1]}, {"digest", row[2]}, {"size", row[3]}, {"kind", row[4]}});
+    print_value(Value(std::move(items)), "json");
+    return {};
+  }
+  for (auto& row : rows) row[2] = row[2].substr(row[2].find(':') + 1).substr(0, 12);
   print_table({"REPOSITORY", "TAG", "DIGEST", "SIZE", "KIND"}, rows);
   return {};
 }

@@ -10,6 +10,7 @@ namespace caisson::cli {
 
 struct ImageFlags {
   std::string target, file;
+  std::string format;  // of `ls`: "json", or a table
 };
 Result<void> command_image_list(const ImageFlags& flags);
 Result<void> command_image_inspect(const ImageFlags& flags);
@@ -17,5 +18,8 @@ Result<void> command_image_save(const ImageFlags& flags);
 Result<void> command_image_push(const ImageFlags& flags);
 Result<void> command_image_load(const ImageFlags& flags);
 Result<void> command_image_remove(const ImageFlags& flags);
+// image_bootstrap.cc: a stand-in for a base image as an archive; without a name, the names there are. Errors: forbidden
+// without root, which owners and device files of a root need.
+Result<void> command_image_bootstrap(const ImageFlags& flags);
 
 }  // namespace caisson::cli

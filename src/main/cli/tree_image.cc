@@ -17,6 +17,10 @@ void add_image_commands(Tree& t) {
   build->add_option("--build-arg", t.build.build_args, "NAME=value")->allow_extra_args(false);
   build->add_option("--label", t.build.labels, "NAME=value")->allow_extra_args(false);
   build->add_flag("--no-cache", t.build.no_cache, "run every instruction");
+  build->add_option("--cache-from", t.build.cache_from, "a cache to begin from: type=registry,ref=HOST/REPOSITORY:TAG")
+      ->allow_extra_args(false);
+  build->add_option("--cache-to", t.build.cache_to,
+                    "where the cache goes: type=registry,ref=HOST/REPOSITORY:TAG[,mode=max]");
   build->add_option("--tar-path", t.build.tar_path, "archive to write");
   build->add_option("--digest-file", t.build.digest_file, "file for the digest");
   build->add_option("--portal", t.build.portal, "where the log comes from (default: the platform's on this machine)");
@@ -26,6 +30,12 @@ void add_image_commands(Tree& t) {
   auto* ls = add(t, *image, "ls", "list the images of a registry", "caisson image ls localhost:5000",
                  [&t] { return done(command_image_list(t.image)); });
   ls->add_option("registry", t.image.target, "host, or host/repository")->required();
+  ls->add_option("-o,--output", t.image.format, "json, or a table")->check(CLI::IsMember({"json", "table"}));
+  auto* bootstrap = add(t, *image, "bootstrap", "make a base image from this distribution's packages, as an archive",
+                        "caisson image bootstrap nginx:1.27 --output nginx.tar",
+                        [&t] { return done(command_image_bootstrap(t.image)); });
+  bootstrap->add_option("image", t.image.target, "as in FROM; without it the names there are");
+  bootstrap->add_option("-o,--output", t.image.file, "archive to write");
   auto* inspect =
       add(t, *image, "inspect", "print configuration, layers and what refers to it",
           "caisson image inspect localhost:5000/shop/web:1.0", [&t] { return done(command_image_inspect(t.image)); });

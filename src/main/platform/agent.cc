@@ -19,6 +19,7 @@
 #include "main/platform/agent_handler.h"
 #include "main/platform/collection.h"
 #include "main/platform/images.h"
+#include "main/platform/images_upstreams.h"
 #include "main/platform/machine_service.h"
 #include "main/platform/nodes.h"
 #include "main/platform/observe.h"
@@ -165,10 +166,11 @@ Result<void> run_agent(const Instance& instance) {
   const std::string cache = settings.package_cache.empty() ? instance.path("cache/debs") : settings.package_cache;
   bootstrap::Bootstrap bootstrap =
       TRY(bootstrap::Bootstrap::open({.directory = instance.path("images"), .cache_directory = cache}, blobs, *layers));
-  const auto upstream = make_upstream(blobs);
+  const auto upstream = make_upstream(blobs, tags, *client);
   const auto stand_ins = make_stand_ins(bootstrap);
-  const auto images =
+  const auto known_images =
       node::make_image_provider(blobs, tags, *layers, upstream.get(), stand_ins.get(), image_options(instance));
+  const auto images = make_proxied_images(*known_images, *client, registry_names(instance));
 
   // --- pods and builds
   node::NodeOptions options = TRY(node_options(instance, place));

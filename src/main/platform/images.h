@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the node's and the builder's images come from beyond our own registry: the upstream registry, and stand-ins.
+// Where the node's and the builder's images come from beyond our own registry: stand-ins here, upstream registries in
+// images_upstreams.h.
 #pragma once
 #include <memory>
 
@@ -14,8 +15,6 @@ struct Instance;
 // Which hosts in an image's name mean the instance's own registry.
 content::RegistryNames registry_names(const Instance& instance);
 
-// Pulls into the stores with the credentials of the request.
-std::unique_ptr<node::ImageSource> make_upstream(content::BlobStore& blobs);
 // Makes stand-ins; progress goes to the log.
 std::unique_ptr<node::ImageSource> make_stand_ins(bootstrap::Bootstrap& bootstrap);
 

@@ -26,6 +26,7 @@
 #include "delivery/pipeline/pipeline.h"
 #include "main/platform/agent_link.h"
 #include "main/platform/images.h"
+#include "main/platform/images_upstreams.h"
 #include "main/platform/nodes.h"
 #include "main/platform/observe.h"
 #include "main/platform/portal.h"
@@ -196,6 +197,7 @@ Result<void> run_server(const Instance& instance) {
        .layers = layers.get(),
        .authorize = make_registry_rights(*client),
        .rules = make_registry_rules(*client),
+       .upstream = make_registry_upstreams(*client),
        .on_push = tell_push(*spans, *scans),
        .on_remove = [&scans](std::string_view repository, std::string_view tag) { scans->changed(repository, tag); }});
   const http::Handler hooks = [&client](const http::ExchangePtr& exchange) {
