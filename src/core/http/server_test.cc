@@ -487,9 +487,11 @@ TEST_CASE("a stream hears that its client left") {
   std::mutex mutex;
   Fixture f({}, [&](ExchangePtr exchange) {
     const auto stream = exchange->stream(200, {});
-    stream->on_close([&] { closed.set_value(); });
-    const std::scoped_lock lock(mutex);
-    kept = stream;
+    {
+      const std::scoped_lock lock(mutex);
+      kept = stream;
+    }
+    stream->on_close([&] { closed.set_value(); });  // at once, when the client has left meanwhile
   });
   {
     Raw raw(f.port);
