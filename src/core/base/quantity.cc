@@ -213,6 +213,10 @@ Error Quantity::refusal(std::string_view text) {
           "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"};
 }
 
+bool Quantity::is_capped() const {
+  return scale_ == 0 && (mantissa_ == kUnitsMax || mantissa_ == -kUnitsMax);
+}
+
 std::int64_t Quantity::scaled(int places) const {
   Wide out = mantissa_;
   if (scale_ > places) out = divided_up(out, *power(10, scale_ - places));

@@ -31,6 +31,7 @@ class Quantity {
 
   int compare(const Quantity& other) const;  // below 0, 0, above 0
   bool is_zero() const { return mantissa_ == 0; }
+  bool is_capped() const;  // may have been a larger number
   double as_double() const;
   // Units, or thousandths of one: rounded away from zero, saturating.
   std::int64_t units() const { return scaled(0); }

@@ -89,6 +89,11 @@ TEST_CASE("arithmetic is exact and keeps the form of what stands left") {
   CHECK(of("999m").compare(of("1")) < 0);
 }
 
+TEST_CASE("what is beyond the cap is known to be") {
+  for (const char* text : {"99999999999999999999", "-10E", "1e400"}) CHECK_MESSAGE(of(text).is_capped(), text);
+  for (const char* text : {"1", "9223372036854775806", "7E"}) CHECK_MESSAGE(!of(text).is_capped(), text);
+}
+
 TEST_CASE("only what is written whole and short counts as an integer") {
   for (const char* text : {"1", "1k", "1.5k", "1Gi", "1e3", "0"}) CHECK_MESSAGE(of(text).is_integer(), text);
   for (const char* text : {"1000m", "1.5", "1.5Gi", "1.0", "9999999999999999999"})

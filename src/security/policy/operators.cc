@@ -85,7 +85,7 @@ std::optional<bool> equal(const Value& key, const Value& value) {
       if (const auto both = durations(key, value)) return both->first == both->second;
       if (!value.is_string()) return {};
       const auto quantity = Quantity::parse(key.as_string());
-      if (quantity && !value.as_string().empty()) {
+      if (quantity && !quantity->is_capped() && !value.as_string().empty()) {
         const auto other = Quantity::parse(value.as_string());
         if (!other) return {};
         return quantity->compare(*other) == 0;
