@@ -70,24 +70,20 @@ int main() {
     const Value before;
     std::vector<std::string> warnings;
     std::vector<std::pair<std::string, std::string>> audit;
+    apiserver::Reinvocation reinvocation;
     const apiserver::AdmissionRequest request{
-        apiserver::AdmissionRequest::Operation::create,
-        *kind,
-        "shop",
-        "p",
-        "",
-        user,
-        before,
-        false,
-        warnings,
-        audit,
-        [](const schema::Resource&, std::string_view, std::string_view) { return Value(); },
-        [](const schema::Resource&, std::string_view) { return std::vector<Value>{}; },
-        [](const schema::Resource&, const Value&) {},
-        details,
-        refusal,
-        Value(),
-        {}};
+        .operation = apiserver::AdmissionRequest::Operation::create,
+        .kind = *kind,
+        .ns = "shop",
+        .name = "p",
+        .user = user,
+        .before = before,
+        .warnings = warnings,
+        .audit_annotations = audit,
+        .find = [](const schema::Resource&, std::string_view, std::string_view) { return Value(); },
+        .details = details,
+        .refusal = refusal,
+        .reinvocation = reinvocation};
     const std::int64_t start = cpu_ns();
     const bool ok = plugin->mutate(request, object).ok() && plugin->validate(request, object).ok();
     if (n >= 500) took.push_back(cpu_ns() - start);  // the first ones compile expressions

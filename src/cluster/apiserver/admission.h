@@ -6,6 +6,7 @@
 //
 // Threads: any, several at once. A plug-in must not write through the API server.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,27 +18,48 @@
 
 namespace caisson::apiserver {
 
+// What plug-ins that change objects keep from one run of the chain to the next. When one of them changed the object,
+// the whole chain runs once more, so that what others fill in fits; in that second run only those are asked again that
+// want to be (reinvocationPolicy IfNeeded) and after which somebody changed the object. Follows apiserver's
+// pkg/admission/reinvocation.go.
+struct Reinvocation {
+  struct Memory {
+    Value left;                         // the object as the plug-in's last run left it
+    std::vector<std::string> eligible;  // asked already and willing to be asked again
+    std::vector<std::string> due;       // to be asked again
+
+    void changed() {
+      due.insert(due.end(), eligible.begin(), eligible.end());
+      eligible.clear();
+    }
+    bool is_due(const std::string& key) const { return std::find(due.begin(), due.end(), key) != due.end(); }
+  };
+  Memory policies, webhooks;
+  bool wanted = false;  // somebody changed the object
+  bool second = false;  // this is the second run
+};
+
+// Made with designated initialisers; what has a default may be left out.
 struct AdmissionRequest {
   enum class Operation { create, update, remove, connect } operation;
   const schema::KindSchema& kind;
-  std::string ns, name, subresource;  // name is empty for a generateName that is not yet filled
+  std::string ns = {}, name = {}, subresource = {};  // name is empty for a generateName that is not yet filled
   const User& user;
   const Value& before;  // null for create
   bool dry_run = false;
   std::vector<std::string>& warnings;                                   // each becomes a Warning header
   std::vector<std::pair<std::string, std::string>>& audit_annotations;  // of the audit event, "policy.example.com/key"
   // Reads as the request's own transaction sees it; null when absent.
-  std::function<Value(const schema::Resource&, std::string_view ns, std::string_view name)> find;
+  std::function<Value(const schema::Resource&, std::string_view ns, std::string_view name)> find = {};
   // What is stored, by name; an empty namespace: of all.
-  std::function<std::vector<Value>(const schema::Resource&, std::string_view ns)> list;
+  std::function<std::vector<Value>(const schema::Resource&, std::string_view ns)> list = {};
   // Stages a change of another object, made from one that `list` or `find` gave, in the request's own transaction: both
   // are written or neither, and when somebody else changed it meanwhile the request is admitted anew.
-  std::function<void(const schema::Resource&, const Value& object)> stage;
+  std::function<void(const schema::Resource&, const Value& object)> stage = {};
   Value& details;  // of the Status when the plug-in refuses; null: made from its message
   Value& refusal;  // the whole Status when the plug-in refuses with one of its own (a webhook's); null: as above
-  Value options;   // CreateOptions, UpdateOptions, PatchOptions or DeleteOptions as the client gave them
-  // For a plug-in that changes what others before it have filled in: runs those others over the object again.
-  std::function<Result<void>(Value& object)> mutate_again;
+  Reinvocation& reinvocation;
+  Value options = {};  // CreateOptions, UpdateOptions, PatchOptions or DeleteOptions as the client gave them
 };
 
 class Admission {
@@ -45,6 +67,8 @@ class Admission {
   virtual ~Admission() = default;
   virtual std::string_view name() const = 0;
   virtual bool takes_subresource_bodies() const { return false; }
+  // Whether `mutate` takes part in the second run of the chain.
+  virtual bool runs_again() const { return true; }
   // `object` is null for remove and connect. Errors: forbidden and invalid are answered as they are.
   virtual Result<void> mutate(const AdmissionRequest&, Value& object) const {
     (void)object;

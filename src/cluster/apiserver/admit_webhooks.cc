@@ -258,17 +258,20 @@ class MutatingWebhooks final : public WebhookPlugin {
     const auto hooks = TRY(configurations_.current());
     if (hooks->empty()) return {};
     const Value ns = namespace_of(request);
-    const Value before = object;
-    std::vector<std::pair<const Webhook*, Value>> again;  // those with IfNeeded, and the object as each left it
+    Reinvocation::Memory& memory = request.reinvocation.webhooks;
+    if (request.reinvocation.second && !(object == memory.left)) memory.changed();
     for (const Webhook& hook : *hooks) {
+      const std::string key = hook.configuration + "/" + hook.name;
+      if (request.reinvocation.second && !memory.is_due(key)) continue;
+      const Value before = object;
       const bool asked = TRY(call(hook, request, object, ns));
-      if (asked && hook.reinvoked) again.emplace_back(&hook, object);
+      if (!(object == before)) {
+        memory.changed();
+        request.reinvocation.wanted = true;
+      }
+      if (asked && hook.reinvoked) memory.eligible.push_back(key);
     }
-    if (object.is_null() || object == before) return {};
-    // What others fill in may depend on what was changed: they look once more, and so do webhooks that want to.
-    TRY(request.mutate_again(object));
-    for (const auto& [hook, left] : again)
-      if (!(object == left)) TRY(call(*hook, request, object, ns));
+    memory.left = object;
     return {};
   }
 

@@ -70,9 +70,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
                     make_default_ingress_class(),
                     make_object_defaults(core.clock),
                     make_certificate_requests(*core.authorizer, core.clock)};
-  core.built_in_admission = core.admission.size();
   for (const auto& plugin : core.options.admission) core.admission.push_back(plugin);
   const WebhookEnvironment webhooks{store, schema, *core.authorizer, *core.conversion, *core.webhooks};
+  core.admission.push_back(make_mutating_admission_policy(store, schema, *core.authorizer));
   core.admission.push_back(make_mutating_webhooks(webhooks));
   core.admission.push_back(make_validating_admission_policy(store, schema, *core.authorizer));
   core.admission.push_back(make_validating_webhooks(webhooks));

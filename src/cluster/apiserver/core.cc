@@ -188,23 +188,23 @@ struct AdmissionRun {
       : core(c),
         request(r),
         tx(t),
-        admission{operation,
-                  *r.kind,
-                  r.ns,
-                  r.name,
-                  r.subresource,
-                  r.user,
-                  before,
-                  r.dry_run,
-                  r.warnings,
-                  r.audit_annotations,
-                  [this](const auto& resource, auto ns, auto name) { return find(resource, ns, name); },
-                  [this](const auto& resource, auto ns) { return list(resource, ns); },
-                  [this](const auto& resource, const Value& object) { stage(resource, object); },
-                  details,
-                  refusal_status,
-                  options_of(r, operation),
-                  [this](Value& object) { return mutate_again(object); }} {}
+        admission{.operation = operation,
+                  .kind = *r.kind,
+                  .ns = r.ns,
+                  .name = r.name,
+                  .subresource = r.subresource,
+                  .user = r.user,
+                  .before = before,
+                  .dry_run = r.dry_run,
+                  .warnings = r.warnings,
+                  .audit_annotations = r.audit_annotations,
+                  .find = [this](const auto& resource, auto ns, auto name) { return find(resource, ns, name); },
+                  .list = [this](const auto& resource, auto ns) { return list(resource, ns); },
+                  .stage = [this](const auto& resource, const Value& object) { stage(resource, object); },
+                  .details = details,
+                  .refusal = refusal_status,
+                  .reinvocation = reinvocation,
+                  .options = options_of(r, operation)} {}
 
   // CreateOptions and its like, as the client gave them.
   static Value options_of(const Request& request, AdmissionRequest::Operation operation) {
@@ -225,8 +225,26 @@ struct AdmissionRun {
     return options;
   }
 
-  Result<void> mutate_again(Value& object) const {
-    for (std::size_t i = 0; i < core.built_in_admission; ++i) TRY(core.admission[i]->mutate(admission, object));
+  // The whole chain, and once more when a policy or a webhook changed the object. `bodies`: only plug-ins that take
+  // bodies of sub-resources.
+  Result<void> mutate(Value& object, bool bodies) {
+    for (const bool second : {false, true}) {
+      if (second && !reinvocation.wanted) break;
+      reinvocation.second = second;
+      for (const auto& plugin : core.admission) {
+        if ((bodies && !plugin->takes_subresource_bodies()) || (second && !plugin->runs_again())) continue;
+        auto done = plugin->mutate(admission, object);
+        if (!done.ok()) return refusal(std::move(done).error());
+      }
+    }
+    return {};
+  }
+  Result<void> validate(const Value& object, bool bodies) {
+    for (const auto& plugin : core.admission) {
+      if (bodies && !plugin->takes_subresource_bodies()) continue;
+      auto done = plugin->validate(admission, object);
+      if (!done.ok()) return refusal(std::move(done).error());
+    }
     return {};
   }
 
@@ -256,6 +274,7 @@ struct AdmissionRun {
   Request& request;
   Transaction& tx;
   Value details, refusal_status;
+  Reinvocation reinvocation;
   const AdmissionRequest admission;
 };
 
@@ -264,39 +283,20 @@ struct AdmissionRun {
 Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
                    const Value& before, Value& object) {
   if (request.admitted) return {};
-  AdmissionRun run(core, request, tx, operation, before);
-  for (const auto& plugin : core.admission) {
-    auto done = plugin->mutate(run.admission, object);
-    if (!done.ok()) return run.refusal(std::move(done).error());
-  }
-  return {};
+  return AdmissionRun(core, request, tx, operation, before).mutate(object, false);
 }
 
 Result<void> admit_validate(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
                             const Value& before, const Value& object) {
   if (request.admitted) return {};
-  AdmissionRun run(core, request, tx, operation, before);
-  for (const auto& plugin : core.admission) {
-    auto done = plugin->validate(run.admission, object);
-    if (!done.ok()) return run.refusal(std::move(done).error());
-  }
-  return {};
+  return AdmissionRun(core, request, tx, operation, before).validate(object, false);
 }
 
 Result<void> admit_body(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,
                         const Value& before, Value& body) {
   AdmissionRun run(core, request, tx, operation, before);
-  for (const auto& plugin : core.admission) {
-    if (!plugin->takes_subresource_bodies()) continue;
-    auto done = plugin->mutate(run.admission, body);
-    if (!done.ok()) return run.refusal(std::move(done).error());
-  }
-  for (const auto& plugin : core.admission) {
-    if (!plugin->takes_subresource_bodies()) continue;
-    auto done = plugin->validate(run.admission, body);
-    if (!done.ok()) return run.refusal(std::move(done).error());
-  }
-  return {};
+  TRY(run.mutate(body, true));
+  return run.validate(body, true);
 }
 
 }  // namespace caisson::apiserver

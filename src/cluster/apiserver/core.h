@@ -33,7 +33,6 @@ struct Core {
   ApiServerOptions options;
   Clock& clock;
   std::vector<std::shared_ptr<Admission>> admission;
-  std::size_t built_in_admission = 0;  // so many of them fill in what a webhook's change may call for again
   std::unique_ptr<Authorizer> authorizer;
   std::unique_ptr<TokenAuthority> tokens;
   std::unique_ptr<OidcAuthenticator> oidc;  // null: no identity provider

@@ -246,6 +246,10 @@ Result<void> check_conflicts(Request& request, const Entries& entries, const Ent
 
 }  // namespace
 
+std::optional<std::string> undeclared_field(const Field* root, const Value& config) {
+  return undeclared(root, config, "");
+}
+
 void track_update(const KindSchema& kind, const Value& live, Value& object, const FieldManager& manager) {
   if (resets(object)) {
     object.edit("metadata").erase("managedFields");

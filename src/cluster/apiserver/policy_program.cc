@@ -2,39 +2,44 @@
 #include "cluster/apiserver/policy_program.h"
 
 #include <algorithm>
-#include <map>
 
 #include "cluster/apiserver/request_expressions.h"
 #include "core/base/text.h"
-#include "core/document/json.h"
+#include "core/expr/cel/mutation_types.h"
 
 namespace caisson::apiserver {
 namespace {
 
-constexpr std::size_t kMessageBytesMax = 5u << 10, kAnnotationBytesMax = 10u << 10;
-
-Error refused(const std::string& at, const Value& value, const std::string& why) {
-  return {ErrorCode::invalid, at + ": Invalid value: " + json::write(value) + ": " + why};
-}
+using FieldErrors = std::vector<schema::FieldError>;
 
 class Compiler {
  public:
-  explicit Compiler(const Value& spec) : spec_(spec) {}
+  Compiler(const Value& spec, FieldErrors& errors) : spec_(spec), errors_(errors) {}
 
-  Result<PolicyProgram> run() {
+  PolicyProgram run() {
     PolicyProgram out;
     out.ignores_failure = spec_["failurePolicy"].as_string() == "Ignore";
+    out.reinvoked = spec_["reinvocationPolicy"].as_string() == "IfNeeded";
     out.param_kind = spec_["paramKind"];
-    out.match = TRY(ResourceMatch::from(spec_["matchConstraints"]).in("spec.matchConstraints"));
-    TRY(variables(out));
-    TRY(conditions(out));
-    TRY(validations(out));
-    TRY(annotations(out));
+    auto match = ResourceMatch::from(spec_["matchConstraints"]);
+    if (match.ok())
+      out.match = std::move(match).value();
+    else
+      refuse("spec.matchConstraints", spec_["matchConstraints"], match.error().message);
+    variables(out);
+    conditions(out);
+    validations(out);
+    annotations(out);
+    mutations(out);
     out.variables_type = variables_type();
     return out;
   }
 
  private:
+  void refuse(const std::string& at, const Value& value, std::string why) {
+    errors_.push_back({schema::FieldError::Type::invalid, at, value, std::move(why)});
+  }
+
   cel::Type variables_type() const {
     cel::TypeNode node{.name = "kubernetes.variables"};
     node.has_fields = true;
@@ -44,212 +49,137 @@ class Compiler {
     return cel::Type::from(cel::TypeKind::object, std::move(node));
   }
 
-  Result<cel::Program> compile(const Value& expression, const std::string& at, cel::TypeKind wanted) const {
+  cel::Environment environment(bool mutates) const {
     cel::EnvironmentOptions options = admission_environment();
     options.variables.push_back({"namespaceObject", cel::Type()});
     options.variables.push_back({"variables", variables_type()});
     if (!spec_["paramKind"].is_null()) options.variables.push_back({"params", cel::Type()});
+    if (mutates) {
+      options.libraries = options.libraries | cel::Library::json_patch;
+      options.types = cel::mutation_types();
+    }
+    return cel::Environment(std::move(options));
+  }
+
+  // Nothing: there is no expression, or what is wrong was told. `wanted`: empty means any type.
+  std::optional<cel::Program> compile(const cel::Environment& environment, const Value& expression,
+                                      const std::string& at, const std::vector<cel::Type>& wanted) {
     const std::string text(trim(expression.as_string()));
-    if (text.empty()) return Error{ErrorCode::invalid, at + ": Required value: expression is not specified"};
-    auto program = cel::Environment(std::move(options)).compile(text);
-    if (!program.ok()) return refused(at, expression, "compilation failed: " + program.error().message);
-    if (wanted != cel::TypeKind::dyn && !program->result_type().is(wanted))
-      return refused(at, expression, "must evaluate to " + std::string(cel::Type(wanted).name()));
+    if (text.empty()) return {};
+    auto program = environment.compile(text);
+    if (!program.ok()) {
+      refuse(at, expression, "compilation failed: " + program.error().message);
+      return {};
+    }
+    const cel::Type& type = program->result_type();
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), type) == wanted.end()) {
+      refuse(at, expression, "must evaluate to " + wanted.front().str() + " but got " + type.str());
+      return {};
+    }
     return std::move(program).value();
   }
 
-  Result<void> variables(PolicyProgram& out) {
+  void variables(PolicyProgram& out) {
     std::size_t index = 0;
     for (const Value& variable : spec_["variables"].items()) {
       const std::string at = "spec.variables[" + std::to_string(index++) + "].expression";
-      auto program = TRY(compile(variable["expression"], at, cel::TypeKind::dyn));
+      auto program = compile(environment(false), variable["expression"], at, {});
+      if (!program) continue;
       const std::string name = variable["name"].str();
-      fields_.push_back({name, name, program.result_type()});
-      out.variables.push_back({name, std::move(program)});
+      fields_.push_back({name, name, program->result_type()});
+      out.variables.push_back({name, *std::move(program)});
     }
-    return {};
   }
 
-  Result<void> conditions(PolicyProgram& out) const {
+  void conditions(PolicyProgram& out) {
+    if (spec_["matchConditions"].empty()) return;
+    const cel::Environment own = environment(false);
     std::size_t index = 0;
     for (const Value& condition : spec_["matchConditions"].items()) {
       const std::string at = "spec.matchConditions[" + std::to_string(index++) + "].expression";
-      auto program = TRY(compile(condition["expression"], at, cel::TypeKind::boolean));
-      out.conditions.push_back({condition["name"].str(), std::move(program)});
+      if (auto program = compile(own, condition["expression"], at, {cel::TypeKind::boolean}))
+        out.conditions.push_back({condition["name"].str(), *std::move(program)});
     }
-    return {};
   }
 
-  Result<void> validations(PolicyProgram& out) const {
+  void validations(PolicyProgram& out) {
+    if (spec_["validations"].empty()) return;
+    const cel::Environment own = environment(false);
     std::size_t index = 0;
     for (const Value& validation : spec_["validations"].items()) {
       const std::string at = "spec.validations[" + std::to_string(index++) + "]";
-      auto program = TRY(compile(validation["expression"], at + ".expression", cel::TypeKind::boolean));
-      PolicyProgram::Validation made{std::move(program), std::nullopt,
-                                     std::string(trim(validation["expression"].as_string())),
-                                     std::string(trim(validation["message"].as_string())), validation["reason"].str()};
-      if (const Value& expression = validation["messageExpression"]; !expression.is_null())
-        made.message_expression = TRY(compile(expression, at + ".messageExpression", cel::TypeKind::string));
-      out.validations.push_back(std::move(made));
+      auto program = compile(own, validation["expression"], at + ".expression", {cel::TypeKind::boolean});
+      auto message = compile(own, validation["messageExpression"], at + ".messageExpression", {cel::TypeKind::string});
+      if (!program) continue;
+      out.validations.push_back({*std::move(program), std::move(message),
+                                 std::string(trim(validation["expression"].as_string())),
+                                 std::string(trim(validation["message"].as_string())), validation["reason"].str()});
     }
-    return {};
   }
 
-  Result<void> annotations(PolicyProgram& out) const {
+  void annotations(PolicyProgram& out) {
+    if (spec_["auditAnnotations"].empty()) return;
+    const cel::Environment own = environment(false);
     std::size_t index = 0;
     for (const Value& annotation : spec_["auditAnnotations"].items()) {
       const std::string at = "spec.auditAnnotations[" + std::to_string(index++) + "].valueExpression";
-      auto program = TRY(compile(annotation["valueExpression"], at, cel::TypeKind::dyn));
-      const cel::Type& type = program.result_type();
+      auto program = compile(own, annotation["valueExpression"], at, {});
+      if (!program) continue;
+      const cel::Type& type = program->result_type();
       if (!type.is(cel::TypeKind::string) && !type.is(cel::TypeKind::null) && !type.is(cel::TypeKind::dyn))
-        return refused(at, annotation["valueExpression"], "must evaluate to one of string or null");
-      out.annotations.push_back({annotation["key"].str(), std::move(program)});
+        refuse(at, annotation["valueExpression"], "must evaluate to one of [string null_type]");
+      else
+        out.annotations.push_back({annotation["key"].str(), *std::move(program)});
     }
-    return {};
+  }
+
+  void mutations(PolicyProgram& out) {
+    if (spec_["mutations"].empty()) return;
+    const cel::Environment own = environment(true);
+    std::size_t index = 0;
+    for (const Value& mutation : spec_["mutations"].items()) {
+      const bool json_patch = mutation["patchType"].as_string() == "JSONPatch";
+      const std::string field = json_patch ? "jsonPatch" : "applyConfiguration";
+      const std::string at = "spec.mutations[" + std::to_string(index++) + "]." + field + ".expression";
+      const cel::Type wanted =
+          json_patch ? cel::Type::list(cel::Type::object("JSONPatch")) : cel::Type::object("Object");
+      if (auto program = compile(own, mutation[field]["expression"], at, {wanted}))
+        out.mutations.push_back({json_patch, *std::move(program)});
+    }
   }
 
   const Value& spec_;
+  FieldErrors& errors_;
   std::vector<cel::Field> fields_;
 };
 
-class Evaluation;
-
-// `variables`: each is evaluated when first asked for, and once.
-class Variables : public cel::Object {
- public:
-  Variables(const PolicyProgram& policy, Evaluation& evaluation) : policy_(policy), evaluation_(evaluation) {}
-  cel::Type type() const override { return policy_.variables_type; }
-  bool equals(const Object& other) const override { return &other == this; }
-  Result<bool> has_field(std::string_view name) const override {
-    return std::any_of(policy_.variables.begin(), policy_.variables.end(),
-                       [&](const PolicyProgram::Named& v) { return v.name == name; });
-  }
-  Result<cel::Value> field(std::string_view name) const override;
-
- private:
-  const PolicyProgram& policy_;
-  Evaluation& evaluation_;
-  mutable std::map<std::string, Result<cel::Value>, std::less<>> known_;
-};
-
-class Evaluation {
- public:
-  Evaluation(const PolicyProgram& policy, const PolicyInput& input) : policy_(policy) {
-    bind_request(bindings_, input.request, input.object, input.authorizer);
-    bindings_.set("namespaceObject", cel::Value::from(input.ns));
-    bindings_.set("params", input.params == nullptr ? cel::Value() : cel::Value::from(*input.params));
-    bindings_.set("variables", cel::Value(std::make_shared<const Variables>(policy, *this)));
-  }
-
-  Result<cel::Value> value(const cel::Program& program) {
-    if (spent_ > kCostMaxPerPolicy)
-      return Error{ErrorCode::too_large,
-                   "validation failed due to running out of cost budget, no further validation "
-                   "rules will be run"};
-    cel::Outcome outcome = program.evaluate(bindings_, {.cost_max = kCostMaxPerExpression});
-    spent_ += outcome.cost;
-    return std::move(outcome.value);
-  }
-
-  // Whether the policy is for this request; an error is a finding.
-  bool wanted(std::vector<PolicyFinding>& out) {
-    std::string errors;
-    for (const auto& condition : policy_.conditions) {
-      const auto result = value(condition.program);
-      if (result.ok() && result->is(cel::Kind::boolean)) {
-        if (!result->as_bool()) return false;
-        continue;
-      }
-      errors += (errors.empty() ? "" : ", ") + std::string("match condition ") + condition.name + ": " +
-                (result.ok() ? "not a boolean" : result.error().message);
-    }
-    if (!errors.empty()) failed(errors, out);
-    return errors.empty();
-  }
-
-  void validate(std::vector<PolicyFinding>& out) {
-    int index = -1;
-    for (const auto& validation : policy_.validations) {
-      ++index;
-      const auto result = value(validation.program);
-      if (!result.ok())
-        failed("expression '" + validation.text + "' resulted in error: " + result.error().message, out);
-      else if (!result->is(cel::Kind::boolean) || !result->as_bool())
-        out.push_back({message_of(validation), validation.reason, index});
-    }
-  }
-
-  void annotate(const AdmissionRequest& request, std::vector<PolicyFinding>& out) {
-    for (const auto& annotation : policy_.annotations) {
-      const auto result = value(annotation.program);
-      if (!result.ok()) {
-        failed("expression '" + annotation.program.text() + "' resulted in error: " + result.error().message, out);
-        continue;
-      }
-      if (!result->is(cel::Kind::string)) continue;  // null leaves it out
-      const std::string_view text = trim(result->as_string()).substr(0, kAnnotationBytesMax);
-      if (!text.empty()) note(request.audit_annotations, policy_.name + "/" + annotation.name, text);
-    }
-  }
-
- private:
-  // What several bindings or parameters say is one annotation.
-  static void note(std::vector<std::pair<std::string, std::string>>& notes, const std::string& key,
-                   std::string_view text) {
-    for (auto& [known, said] : notes)
-      if (known == key) return (void)(said += ", " + std::string(text));
-    notes.emplace_back(key, text);
-  }
-
-  void failed(std::string message, std::vector<PolicyFinding>& out) const {
-    if (!policy_.ignores_failure) out.push_back({std::move(message), ""});
-  }
-
-  std::string message_of(const PolicyProgram::Validation& validation) {
-    if (validation.message_expression) {
-      const auto result = value(*validation.message_expression);
-      if (result.ok() && result->is(cel::Kind::string)) {
-        const std::string_view text = trim(result->as_string());
-        if (!text.empty() && text.size() <= kMessageBytesMax && text.find('\n') == std::string_view::npos)
-          return std::string(text);
-      }
-    }
-    return validation.message.empty() ? "failed expression: " + validation.text : validation.message;
-  }
-
-  const PolicyProgram& policy_;
-  cel::Bindings bindings_;
-  std::uint64_t spent_ = 0;
-};
-
-Result<cel::Value> Variables::field(std::string_view name) const {
-  if (const auto found = known_.find(name); found != known_.end()) return found->second;
-  for (const auto& variable : policy_.variables) {
-    if (variable.name != name) continue;
-    auto value = evaluation_.value(variable.program);
-    if (!value.ok())
-      value = Error{value.error().code,
-                    "composited variable \"" + variable.name + "\" fails to evaluate: " + value.error().message};
-    return known_.emplace(std::string(name), std::move(value)).first->second;
-  }
-  return Error{ErrorCode::bad_request, "no such key: " + std::string(name)};
-}
-
 }  // namespace
 
-Result<PolicyProgram> PolicyProgram::compile(const Value& policy) {
-  auto out = TRY(Compiler(policy["spec"]).run());
+PolicyProgram PolicyProgram::compile(const Value& policy, FieldErrors& errors) {
+  PolicyProgram out = Compiler(policy["spec"], errors).run();
   out.name = policy["metadata"]["name"].str();
   return out;
 }
 
-std::vector<PolicyFinding> evaluate(const PolicyProgram& policy, const PolicyInput& input) {
-  std::vector<PolicyFinding> out;
-  Evaluation evaluation(policy, input);
-  if (!evaluation.wanted(out)) return out;
-  evaluation.validate(out);
-  evaluation.annotate(input.request, out);
+Result<PolicyProgram> PolicyProgram::compile(const Value& policy) {
+  FieldErrors errors;
+  PolicyProgram out = compile(policy, errors);
+  if (!errors.empty()) return Error{ErrorCode::invalid, errors.front().str()};
   return out;
+}
+
+Result<void> check_policy_expressions(const AdmissionRequest& request, const Value& object) {
+  const schema::Resource& resource = request.kind.resource;
+  const bool is_policy = resource.group == "admissionregistration.k8s.io" && request.subresource.empty() &&
+                         (resource.kind == "ValidatingAdmissionPolicy" || resource.kind == "MutatingAdmissionPolicy");
+  if (!is_policy || object.is_null()) return {};
+  FieldErrors errors;
+  (void)PolicyProgram::compile(object, errors);  // what is wrong with it is all that counts here
+  if (errors.empty()) return {};
+  const std::string name = object["metadata"]["name"].str();
+  request.details =
+      Value{{"name", name}, {"group", resource.group}, {"kind", resource.kind}, {"causes", schema::causes(errors)}};
+  return Error{ErrorCode::invalid, schema::invalid_message(request.kind, name, errors)};
 }
 
 }  // namespace caisson::apiserver

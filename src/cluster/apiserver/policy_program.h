@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A ValidatingAdmissionPolicy's expressions, compiled once, and one request's evaluation of them, within Kubernetes'
-// limits on cost. Follows pkg/admission/plugin/policy/validating of apiserver 1.33. Threads: a program may be used from
-// any thread at once; an evaluation belongs to one.
+// The expressions of a ValidatingAdmissionPolicy or MutatingAdmissionPolicy, compiled once, and one request's
+// evaluation of them (policy_evaluation.cc), within Kubernetes' limits on cost. Follows pkg/admission/plugin/policy of
+// apiserver 1.33. Threads: a program may be used from any thread at once; an evaluation belongs to one.
 #pragma once
 #include <memory>
 #include <optional>
@@ -11,6 +11,7 @@
 #include "cluster/apiserver/admission.h"
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/policy_match.h"
+#include "cluster/schema/validate.h"
 #include "core/expr/cel/cel.h"
 
 namespace caisson::apiserver {
@@ -25,6 +26,10 @@ struct PolicyProgram {
     std::optional<cel::Program> message_expression;
     std::string text, message, reason;
   };
+  struct Mutation {
+    bool json_patch = false;  // else an ApplyConfiguration
+    cel::Program program;
+  };
   std::string name;
   bool ignores_failure = false;
   Value param_kind;  // {apiVersion, kind}, or null
@@ -33,9 +38,13 @@ struct PolicyProgram {
   std::vector<Named> conditions, variables;
   std::vector<Named> annotations;  // of the audit event, by key
   std::vector<Validation> validations;
+  std::vector<Mutation> mutations;
+  bool reinvoked = false;  // reinvocationPolicy IfNeeded
 
-  // Errors: invalid, with the field of the policy and what is wrong: "spec.validations[0].expression: Invalid value:
-  // …".
+  // `errors` gets a finding for each expression that is wrong; one that is missing is no finding here (rules of the
+  // schema tell of it), it is left out.
+  static PolicyProgram compile(const Value& policy, std::vector<schema::FieldError>& errors);
+  // Errors: invalid, with the first finding: "spec.validations[0].expression: Invalid value: …".
   static Result<PolicyProgram> compile(const Value& policy);
 };
 
@@ -56,5 +65,17 @@ struct PolicyInput {
 
 // Empty: the policy has nothing against it (or is not for it). Notes the policy's annotations in the request.
 std::vector<PolicyFinding> evaluate(const PolicyProgram& policy, const PolicyInput& input);
+
+// Whether the policy's matchConditions hold. Errors: bad_request when none is false and one can't be evaluated; under
+// failurePolicy Ignore they then do not hold.
+Result<bool> conditions_hold(const PolicyProgram& policy, const PolicyInput& input);
+
+// What a mutation makes of `input.object`: not defaulted, and its form not looked at. Errors: bad_request for what the
+// author of the policy did wrong, internal for a result with fields that `kind` has not.
+Result<Value> mutated(const PolicyProgram& policy, const PolicyProgram::Mutation& mutation, const PolicyInput& input,
+                      const schema::KindSchema& kind);
+
+// A policy that is about to be stored: its expressions must compile. Of other objects nothing is said.
+Result<void> check_policy_expressions(const AdmissionRequest& request, const Value& object);
 
 }  // namespace caisson::apiserver

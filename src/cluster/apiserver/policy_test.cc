@@ -113,7 +113,8 @@ TEST_CASE("a policy that can't be compiled is refused with its field named") {
   TestServer server;
   const auto made = server.admin->create(object(
       "{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {name: p}, spec: "
-      "{validations: [{expression: request.nothing == 'x'}]}}"));
+      "{matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: "
+      "[configmaps]}]}, validations: [{expression: request.nothing == 'x'}]}}"));
   CHECK(failure(made).find("spec.validations[0].expression") != std::string::npos);
   CHECK(failure(made).find("undefined field 'nothing'") != std::string::npos);
 }

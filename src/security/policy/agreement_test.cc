@@ -139,24 +139,20 @@ std::string refusal_of(const apiserver::Admission& plugin, const schema::Schema&
   Value details, refusal;
   std::vector<std::string> warnings;
   std::vector<std::pair<std::string, std::string>> audit;
+  apiserver::Reinvocation reinvocation;
   const apiserver::AdmissionRequest request{
-      apiserver::AdmissionRequest::Operation::create,
-      *kind,
-      object["metadata"]["namespace"].str(),
-      object["metadata"]["name"].str(),
-      "",
-      user,
-      before,
-      false,
-      warnings,
-      audit,
-      [](const schema::Resource&, std::string_view, std::string_view) { return Value(); },
-      [](const schema::Resource&, std::string_view) { return std::vector<Value>{}; },
-      [](const schema::Resource&, const Value&) {},
-      details,
-      refusal,
-      Value(),
-      {}};
+      .operation = apiserver::AdmissionRequest::Operation::create,
+      .kind = *kind,
+      .ns = object["metadata"]["namespace"].str(),
+      .name = object["metadata"]["name"].str(),
+      .user = user,
+      .before = before,
+      .warnings = warnings,
+      .audit_annotations = audit,
+      .find = [](const schema::Resource&, std::string_view, std::string_view) { return Value(); },
+      .details = details,
+      .refusal = refusal,
+      .reinvocation = reinvocation};
   const auto mutated = plugin.mutate(request, object);
   if (!mutated.ok()) return mutated.error().message;
   const auto validated = plugin.validate(request, object);
