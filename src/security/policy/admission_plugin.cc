@@ -67,10 +67,13 @@ class PolicyAdmission final : public apiserver::Admission {
       : options_(std::move(options)), engine_({.clock = options_.clock}) {}
 
   std::string_view name() const override { return "Policy"; }
+  bool runs_again() const override { return false; }
 
   Result<void> mutate(const apiserver::AdmissionRequest& request, Value& object) const override {
     if (request.operation == Operation::remove || request.operation == Operation::connect) return {};
     if (is_filtered(request) || is_policy_kind(request.kind.resource)) return {};
+    // Most policies only say no: what they would see of the request is then made once, for validate.
+    if (!options_.policies->snapshot()->changes_objects) return {};
     const Asked asked = ask(request, object);
     if (asked.is_nothing()) return {};
     Request current = asked.request;
