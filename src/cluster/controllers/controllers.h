@@ -9,6 +9,10 @@
 #include "core/base/trace.h"
 #include "core/http/tls.h"
 
+namespace caisson::schema {
+class Schema;
+}
+
 namespace caisson::controllers {
 
 struct ControllersOptions {
@@ -18,9 +22,10 @@ struct ControllersOptions {
   std::size_t traces_max = 200;  // spans of older traces are deleted
   http::KeyPair signer;          // signs CertificateSigningRequests; without a key nobody does
   Duration event_ttl = std::chrono::hours(1);
+  const schema::Schema* schema = nullptr;  // the server's: types of admission policies are checked; null: they are not
 };
 
-// The runtime owns what is added. `options.spans` must outlive the runtime.
+// The runtime owns what is added. `options.spans` and `options.schema` must outlive the runtime.
 void add_controllers(kube::Runtime& runtime, const ControllersOptions& options);
 
 }  // namespace caisson::controllers

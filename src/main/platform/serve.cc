@@ -152,8 +152,11 @@ Result<void> run_server(const Instance& instance) {
   WorkerPool workers("worker", 4);
   const policy::Verdict verdict(policies, *client, {"system:caisson", "", {"system:masters"}, {}, {}, true});
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
-  controllers::add_controllers(
-      runtime, {.ca_pem = ca_pem, .volumes_root = instance.path("volumes"), .spans = spans.get(), .signer = signer});
+  controllers::add_controllers(runtime, {.ca_pem = ca_pem,
+                                         .volumes_root = instance.path("volumes"),
+                                         .spans = spans.get(),
+                                         .signer = signer,
+                                         .schema = &schema});
 
   policy::add_policies(runtime, {.policies = policies, .images = images.get(), .notices = notices});
   policy::add_cleanup(runtime, {.images = images.get()});
