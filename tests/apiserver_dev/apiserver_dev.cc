@@ -80,7 +80,8 @@ Result<void> serve(const std::string& directory, int port, bool controllers) {
   kube::Runtime runtime(*client, system_clock());
   if (controllers) {
     // As the recorded cluster: without a default StorageClass.
-    caisson::controllers::add_controllers(runtime, {.ca_pem = ca.certificate_pem, .volumes_root = "", .signer = ca});
+    caisson::controllers::add_controllers(
+        runtime, {.ca_pem = ca.certificate_pem, .volumes_root = "", .signer = ca, .schema = &schema});
     runtime.start();
   }
   TRY(write_file(directory + "/kubeconfig", kubeconfig(bound, directory + "/ca.pem", token), 0600));

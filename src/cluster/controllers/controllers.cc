@@ -14,6 +14,7 @@
 #include "cluster/controllers/namespace.h"
 #include "cluster/controllers/node_lifecycle.h"
 #include "cluster/controllers/replica_set.h"
+#include "cluster/controllers/policy_status.h"
 #include "cluster/controllers/resource_quota.h"
 #include "cluster/controllers/retention.h"
 #include "cluster/controllers/scheduler.h"
@@ -44,6 +45,7 @@ void add_controllers(kube::Runtime& runtime, const ControllersOptions& options) 
   add_taint_eviction(runtime);
   add_garbage_collector(runtime);
   add_resource_quota(runtime);
+  if (options.schema != nullptr) add_policy_status(runtime, *options.schema);
   add_disruption(runtime);
   add_retention(runtime, options.event_ttl, options.traces_max);
 }

@@ -9,6 +9,10 @@
 #include "core/base/trace.h"
 #include "core/http/tls.h"
 
+namespace caisson::schema {
+class Schema;
+}
+
 namespace caisson::controllers {
 
 struct ControllersOptions {
@@ -19,9 +23,10 @@ struct ControllersOptions {
   http::KeyPair signer;          // signs CertificateSigningRequests; without a key nobody does
   Duration event_ttl = std::chrono::hours(1);
   Duration node_grace = std::chrono::seconds(40);  // a node that is silent for longer is NotReady
+  const schema::Schema* schema = nullptr;  // the server's: types of admission policies are checked; null: they are not
 };
 
-// The runtime owns what is added. `options.spans` must outlive the runtime.
+// The runtime owns what is added. `options.spans` and `options.schema` must outlive the runtime.
 void add_controllers(kube::Runtime& runtime, const ControllersOptions& options);
 
 }  // namespace caisson::controllers

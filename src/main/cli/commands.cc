@@ -174,8 +174,11 @@ int run_command_line(int argc, char** argv) {
     global.data_dir = default_data_dir();
     return finish(command_app(global, arguments));
   }
-  if (words.size() >= 2 && words[0] == "policy" && !asks_help)
-    return finish(command_policy({words.begin() + 1, words.end()}));
+  if (rest.size() >= 2 && rest[0] == "policy" && !asks_help) {
+    std::vector<std::string> arguments(rest.begin() + 1, rest.end());
+    arguments.insert(arguments.end(), front.begin(), front.end());
+    return finish(command_policy(arguments));
+  }
   CLI::App app{
       "Caisson: git push to running containers, on one machine.\n\nFirst steps: caisson preflight, sudo caisson up "
       "--detach, caisson login",

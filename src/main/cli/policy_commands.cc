@@ -35,6 +35,7 @@ struct PolicyArguments {
 // "--flag value", "--flag=value", "-f value".
 Result<PolicyArguments> read_arguments(const std::vector<std::string>& arguments) {
   PolicyArguments out;
+  out.global.data_dir = default_data_dir();
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     if (!word.starts_with("-") || word == "-") {
@@ -79,6 +80,8 @@ Result<PolicyArguments> read_arguments(const std::vector<std::string>& arguments
       out.global.kubeconfig = TRY(value());
     } else if (flag == "--context") {
       out.global.context = TRY(value());
+    } else if (flag == "--data-dir") {
+      out.global.data_dir = TRY(value());
     } else if (flag == "--fail-only") {
       out.fail_only = true;
     } else if (flag == "--detailed-results") {
@@ -197,9 +200,7 @@ Result<void> make_world(const PolicyArguments& arguments, std::string_view verb,
     out.lookups = policy::make_test_lookups(out.inputs);
     return {};
   }
-  Global global = arguments.global;
-  global.data_dir = default_data_dir();
-  out.session = TRY(connect(global));
+  out.session = TRY(connect(arguments.global));
   TRY(read_namespaces(*out.session->client, out.inputs));
   // With files beside it, the cluster only answers what they look up.
   if (arguments.resources.empty())

@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/http/client.h"
+#include "main/platform/tenants.h"
 #include "main/platform/version.h"
 #include "observe/alerts/server.h"
 #include "observe/logs/server.h"
@@ -22,6 +23,7 @@ namespace {
 constexpr std::size_t kFormBytesMax = 4u << 20, kWriteBytesMax = 32u << 20;
 constexpr Duration kSyncTimeMax = std::chrono::seconds(30);       // at the start; then informers answer at once
 constexpr std::string_view kKubeletMetrics = "/metrics/kubelet";  // on the agent's socket
+constexpr std::string_view kRemoteWrite = "/prometheus/api/v1/write";
 constexpr std::string_view kPrometheus = "/prometheus", kAlertmanager = "/alertmanager", kLoki = "/loki",
                            kOtlp = "/otlp";
 
@@ -50,7 +52,8 @@ const char* verb_of(const http::Exchange& exchange) {
   return exchange.method == "POST" && (reads || (path.starts_with(kLoki) && !pushes)) ? "get" : "update";
 }
 
-Result<void> authorize(kube::Client& client, const http::Exchange& exchange) {
+// `path` is what is asked for: below /tenants/<name> when the request is of a tenant.
+Result<void> authorize(kube::Client& client, const http::Exchange& exchange, const std::string& path) {
   const std::string token = token_of(exchange);
   if (token.empty())
     return Error{ErrorCode::unauthorized, "send a bearer token, or the token as the password of Basic credentials"};
@@ -63,10 +66,10 @@ Result<void> authorize(kube::Client& client, const http::Exchange& exchange) {
   kube::Object access = kube::Object::make(schema::kSubjectAccessReviews, "", "");
   access.edit({"spec"}) = Value{{"user", user["username"]},
                                 {"groups", user["groups"]},
-                                {"nonResourceAttributes", Value{{"path", exchange.path}, {"verb", verb_of(exchange)}}}};
+                                {"nonResourceAttributes", Value{{"path", path}, {"verb", verb_of(exchange)}}}};
   const kube::Object answer = TRY(client.create(access));
   if (answer.status()["allowed"].as_bool()) return {};
-  return Error{ErrorCode::forbidden, user["username"].str() + " may not " + verb_of(exchange) + " " + exchange.path};
+  return Error{ErrorCode::forbidden, user["username"].str() + " may not " + verb_of(exchange) + " " + path};
 }
 
 void refuse(http::Exchange& exchange, const Error& error) {
@@ -129,24 +132,50 @@ struct Observability::Impl {
   std::unique_ptr<alerts::Server> alerts;  // before what tells it
   std::unique_ptr<metrics::Server> metrics;
   std::unique_ptr<logs::Server> logs;
+  std::unique_ptr<Tenants> tenants;
 
   void answer(const http::ExchangePtr& exchange) {
-    const auto allowed = authorize(runtime.client(), *exchange);
+    // Alerts and silences are the platform's, whoever asks.
+    const bool of_all = is_below(exchange->path, kAlertmanager);
+    const auto tenant = of_all ? Result<std::string>(std::string()) : tenants->name_of(exchange->headers);
+    if (!tenant.ok()) {  // which names there are is for those who may ask at all
+      const auto known = authorize(runtime.client(), *exchange, exchange->path);
+      return refuse(*exchange, known.ok() ? tenant.error() : known.error());
+    }
+    const std::string asked = tenant->empty() ? exchange->path : "/tenants/" + *tenant + exchange->path;
+    const auto allowed = authorize(runtime.client(), *exchange, asked);
     if (!allowed.ok()) return refuse(*exchange, allowed.error());
+    if (!tenant->empty()) return answer_tenant(exchange, *tenant);
     const std::string_view path = exchange->path;
     if (is_below(path, kAlertmanager)) return alerts->handle(exchange, path.substr(kAlertmanager.size()));
-    if (path == "/prometheus/api/v1/write") return write(*exchange);
+    if (path == kRemoteWrite)
+      return write(*exchange, [&](std::string_view body) { return metrics->write(exchange->headers, body); });
     const auto parameters = parameters_of(*exchange);
     if (!parameters.ok()) return refuse(*exchange, parameters.error());
     if (is_below(path, kLoki) || is_below(path, kOtlp)) return logs->handle(exchange, path, *parameters);
     exchange->respond(metrics->answer(exchange->method, path.substr(kPrometheus.size()), *parameters));
   }
 
-  void write(http::Exchange& exchange) {
+  void answer_tenant(const http::ExchangePtr& exchange, const std::string& name) {
+    const auto tenant = tenants->open(name);
+    if (!tenant.ok()) return refuse(*exchange, tenant.error());
+    metrics::Tenant& samples = *(*tenant)->metrics;
+    const std::string_view path = exchange->path;
+    if (path == kRemoteWrite)
+      return write(*exchange, [&](std::string_view body) { return samples.write(exchange->headers, body); });
+    const auto parameters = parameters_of(*exchange);
+    if (!parameters.ok()) return refuse(*exchange, parameters.error());
+    if (is_below(path, kPrometheus))
+      return exchange->respond(samples.answer(path.substr(kPrometheus.size()), *parameters));
+    (*tenant)->logs->handle(exchange, path, *parameters);
+  }
+
+  template <class Write>
+  void write(http::Exchange& exchange, Write write_body) {
     if (exchange.method != "POST") return exchange.respond({405, {{"Allow", "POST"}}, "remote write wants POST\n"});
     const auto body = exchange.read_body(kWriteBytesMax);
     if (!body.ok()) return refuse(exchange, body.error());
-    exchange.respond(metrics->write(exchange.headers, *body));
+    exchange.respond(write_body(*body));
   }
 };
 
@@ -181,6 +210,7 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
                                        .agent_socket = instance.path("run/agent.sock"),
                                        .node = instance.settings.node_name},
                                       list, system_clock()));
+  impl->tenants = std::make_unique<Tenants>(instance.path("metrics"), instance.path("loki"), list, system_clock());
   impl->metrics->add({"apiserver", "internal:apiserver",
                       metrics::Labels::from({{"job", "apiserver"}, {"instance", "caisson"}}), 15'000,
                       [own]() -> Result<metrics::Exposition> {
@@ -205,6 +235,7 @@ void Observability::start() {
   impl_->alerts->start();
   impl_->metrics->start();
   impl_->logs->start();
+  impl_->tenants->start();
 }
 
 http::Handler Observability::mounted_before(http::Handler next) {

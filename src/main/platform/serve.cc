@@ -160,7 +160,8 @@ Result<void> run_server(const Instance& instance) {
                 .volumes_root = instance.path("volumes"),
                 .spans = spans.get(),
                 .signer = signer,
-                .node_grace = TRY(parse_duration(instance.settings.node_monitor_grace).in("nodeMonitorGracePeriod"))});
+                .node_grace = TRY(parse_duration(instance.settings.node_monitor_grace).in("nodeMonitorGracePeriod")),
+                .schema = &schema});
 
   policy::add_policies(runtime, {.policies = policies, .images = images.get(), .notices = notices});
   policy::add_cleanup(runtime, {.images = images.get()});

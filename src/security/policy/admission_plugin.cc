@@ -72,6 +72,8 @@ class PolicyAdmission final : public apiserver::Admission {
   Result<void> mutate(const apiserver::AdmissionRequest& request, Value& object) const override {
     if (request.operation == Operation::remove || request.operation == Operation::connect) return {};
     if (is_filtered(request) || is_policy_kind(request.kind.resource)) return {};
+    // Most policies only say no: what they would see of the request is then made once, for validate.
+    if (!options_.policies->snapshot()->changes_objects) return {};
     const Asked asked = ask(request, object);
     if (asked.is_nothing()) return {};
     Request current = asked.request;

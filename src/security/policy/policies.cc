@@ -157,7 +157,12 @@ void Policies::rebuild() {
     for (const Rule& rule : next->policies[i]->rules) index_rule(rule, keys);
     for (const std::string& key : keys) next->index[key].push_back(i);
     next->asks_for_roles = next->asks_for_roles || asks_for_roles(*next->policies[i]);
+    next->changes_objects = next->changes_objects || next->policies[i]->has(RuleKind::mutate) ||
+                            next->policies[i]->has(RuleKind::verify_images);
   }
+  for (const auto& policy : next->cel_policies)
+    next->changes_objects = next->changes_objects || policy->form() == CelForm::mutating ||
+                            policy->form() == CelForm::image_validating;
   for (const auto& entry : objects_) {
     if (!is_exception_of(entry.second, "kyverno.io/")) continue;
     auto exception = parse_exception(entry.second);

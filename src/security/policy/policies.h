@@ -21,6 +21,7 @@ struct PolicySnapshot {
   Engine::Exceptions exceptions;
   std::uint64_t generation = 0;  // grows with every change
   bool asks_for_roles = false;   // whether a rule looks at roles or clusterRoles
+  bool changes_objects = false;  // whether a policy may change what is admitted: mutations, digests of images
 
   // Policies with a rule that can match a request on `kind` by `operation`.
   std::vector<const Policy*> for_request(std::string_view kind, std::string_view operation) const;
