@@ -9,7 +9,7 @@ BUILD_PACKAGES=(g++ cmake ninja-build ccache mold pkg-config libssl-dev libsqlit
   libnftables-dev liblua5.4-dev libjq-dev libcli11-dev doctest-dev)
 RUN_PACKAGES=(git runc conmon nginx-light libnginx-mod-http-ndk libnginx-mod-http-lua lua-resty-core nftables libnftables1 libgit2-1.5 libisal2 libjq1
   mmdebstrap busybox-static ca-certificates)
-TEST_PACKAGES=(curl skopeo docker-registry python3 python3-yaml procps iproute2)
+TEST_PACKAGES=(curl skopeo docker-registry gpg gpg-agent python3 python3-yaml procps iproute2)
 
 # Paths below this folder count as relative, so that every copy of the repository shares what ccache has.
 export CCACHE_COMPRESS=1 CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
