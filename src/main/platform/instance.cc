@@ -127,6 +127,18 @@ std::uint32_t from_route_hex(std::string_view text) {
   return ntohl(static_cast<std::uint32_t>(std::strtoul(std::string(text).c_str(), nullptr, 16)));
 }
 
+// What flags say is held to what files may say, before it is written to one.
+Result<void> check_settings(const Settings& settings) {
+  Settings copy = settings;
+  for (const Setting& setting : all_settings()) {
+    const Value value = setting.get(settings);
+    if (!setting.set(copy, value))
+      return Error{ErrorCode::bad_request,
+                   "setting '" + std::string(setting.name) + "' can't be " + value.scalar_text()};
+  }
+  return {};
+}
+
 // The first pair of ranges that nothing on this machine uses, for those that are empty.
 Result<void> choose_ranges(Settings& settings, std::string_view own_prefix) {
   for (int second = 42; settings.pod_cidr.empty() || settings.service_cidr.empty(); second += 2) {
@@ -221,6 +233,7 @@ Result<Instance> prepare_instance(const Settings& settings) {
   instance.settings.nodes = std::max(instance.settings.nodes, 1);
   TRY(settle_ranges(instance.settings));
   TRY(nodes_of(instance));  // that many fit into the range
+  TRY(check_settings(instance.settings));
   TRY(make_dirs(settings.data_dir, 0711));
   TRY(save(instance));
   return instance;

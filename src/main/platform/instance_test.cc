@@ -53,6 +53,18 @@ TEST_CASE("a new instance may not take a range in use, and an old one keeps its 
   }
 }
 
+TEST_CASE("a setting that can't be is refused before anything is written") {
+  const auto dir = TempDir::make();
+  REQUIRE(dir.ok());
+  Settings settings;
+  settings.data_dir = dir->path() + "/data";
+  settings.ports.api = 0;
+  const auto refused = prepare_instance(settings);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message == "setting 'apiPort' can't be 0");
+  CHECK_FALSE(exists(settings.data_dir));
+}
+
 TEST_CASE("a port that somebody holds is named with the flag that changes it") {
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
