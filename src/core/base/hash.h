@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SHA-256, through OpenSSL's EVP (which uses the processor's instructions; see docs/benchmarks.md).
+// SHA-256, through OpenSSL (which uses the processor's instructions; see docs/benchmarks.md).
 #pragma once
 #include <memory>
 #include <string>

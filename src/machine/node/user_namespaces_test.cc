@@ -36,10 +36,10 @@ spec:
   - name: main
     image: busybox
     command: [sh, -c]
-    args: ["cat /proc/self/uid_map; echo image $(stat -c %u:%g /bin/busybox); echo mine > /own; echo there > /work/file; echo given $(cat /secret/password) $(stat -c %u /secret); echo shm > /dev/shm/x && echo net $(ls /sys/class/net); exec sleep 100000"]
-    volumeMounts: [{name: work, mountPath: /work}, {name: secret, mountPath: /secret, readOnly: true}]
+    args: ["cat /proc/self/uid_map; echo image $(stat -c %u:%g /bin/busybox); echo mine > /own; echo there > /scratch/file; echo given $(cat /secret/password) $(stat -c %u /secret); echo shm > /dev/shm/x && echo net $(ls /sys/class/net); exec sleep 100000"]
+    volumeMounts: [{name: scratch, mountPath: /scratch}, {name: secret, mountPath: /secret, readOnly: true}]
     readinessProbe: {exec: {command: [test, -e, /dev/shm/x]}, periodSeconds: 1, timeoutSeconds: 10}
-  volumes: [{name: work, emptyDir: {}}, {name: secret, secret: {secretName: keys}}]
+  volumes: [{name: scratch, emptyDir: {}}, {name: secret, secret: {secretName: keys}}]
 )yaml";
 }
 
@@ -81,7 +81,7 @@ TEST_CASE("root of a pod with a user namespace is nobody on the host, and its fi
       CHECK(owner(own + "/upper/own") == ids);  // what the container makes of its root is its own
       CHECK(owner(own + "/root/bin/busybox") == ids);
     }
-    CHECK(owner(directory + "/volumes/work/file") == 0);  // volumes are as anybody else sees them
+    CHECK(owner(directory + "/volumes/scratch/file") == 0);  // volumes are as anybody else sees them
     CHECK(owner(directory + "/volumes/secret/password") == 0);
   }
   CHECK(ranges.size() == 2);
