@@ -213,7 +213,8 @@ void Controller::pick_up_trace(Run& run) {
   Time start, end;
   {
     const std::lock_guard lock(shared_->mutex);
-    if (!std::exchange(memory.rendered_anew, false)) return;
+    // A worker may have put the next rendering there meanwhile: its span waits for the run that takes it.
+    if (memory.current != run.rendered || !std::exchange(memory.rendered_anew, false)) return;
     start = memory.render_start;
     end = memory.render_end;
   }

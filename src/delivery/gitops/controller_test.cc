@@ -51,7 +51,8 @@ TEST_CASE("an Application follows its repository: sync, heal, push, prune, roll 
   {
     const std::lock_guard lock(it.spans.mutex);
     for (const char* name : {"render", "diff", "apply", "healthy"}) {
-      CHECK_MESSAGE(std::find(it.spans.names.begin(), it.spans.names.end(), name) != it.spans.names.end(), name);
+      const bool recorded = std::find(it.spans.names.begin(), it.spans.names.end(), name) != it.spans.names.end();
+      CHECK_MESSAGE(recorded, std::string(name));
     }
   }
 
