@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "cluster/controllers/cron.h"
-#include "core/expr/go_template/time_zone.h"
+#include "core/calendar/time_zone.h"
 
 namespace caisson::gitops {
 namespace {
@@ -39,10 +39,9 @@ Result<Span> span_of(const Value& window, Time now) {
   const Duration length = TRY(parse_duration(window["duration"].as_string()).in("sync window duration"));
   Duration offset{0};
   if (const std::string zone = window["timeZone"].str(); !zone.empty() && zone != "UTC") {
-    const auto known = go_template::TimeZone::load(zone);
+    const auto known = calendar::TimeZone::load(zone);
     if (!known) return Error{ErrorCode::invalid, "sync window time zone: \"" + zone + "\" is not known"};
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
-    offset = std::chrono::seconds(known->at(seconds).seconds);
+    offset = known->offset_at(now);
   }
   const Time local = now + offset;
   Span out;

@@ -10,9 +10,9 @@
 #include "cluster/kube/selector.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/calendar/go_time.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
-#include "core/expr/go_template/go_time.h"
 #include "main/cli/helm_release.h"
 #include "main/platform/version.h"
 
@@ -50,7 +50,7 @@ std::string full_time(const std::string& rfc3339) {
 std::string time_in(const std::string& layout, const std::string& rfc3339) {
   const auto time = parse_time(rfc3339);
   if (layout.empty() || !time) return full_time(rfc3339);
-  return go_template::format_time(go_template::GoTime::from(*time, go_template::TimeZone::utc()), layout);
+  return calendar::format_go_time(calendar::GoTime::from(*time, calendar::TimeZone::utc()), layout);
 }
 
 std::string chart_name(const Release& release) {

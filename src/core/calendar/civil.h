@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 
-namespace caisson::go_template {
+namespace caisson::calendar {
 
 struct CivilDay {
   std::int64_t year;
@@ -50,4 +50,4 @@ constexpr int weekday_of(std::int64_t days) {
   return static_cast<int>(((days + 4) % 7 + 7) % 7);
 }  // 0: Sunday
 
-}  // namespace caisson::go_template
+}  // namespace caisson::calendar

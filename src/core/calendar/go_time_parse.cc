@@ -2,11 +2,11 @@
 // Reading a time by a layout. Follows package time of Go 1.26.
 #include <algorithm>
 
-#include "core/expr/go_template/civil.h"
-#include "core/expr/go_template/go_time.h"
-#include "core/expr/go_template/go_time_layout.h"
+#include "core/calendar/civil.h"
+#include "core/calendar/go_time.h"
+#include "core/calendar/go_time_layout.h"
 
-namespace caisson::go_template {
+namespace caisson::calendar {
 namespace {
 
 bool is_digit_at(std::string_view text, std::size_t at) {
@@ -33,7 +33,7 @@ std::string quoted(std::string_view text) {
 
 class TimeParser {
  public:
-  TimeParser(std::string_view layout, std::string_view text, const std::shared_ptr<const TimeZone>& zone)
+  TimeParser(std::string_view layout, std::string_view text, const TimeZone::Ptr& zone)
       : layout_(layout), text_(text), rest_(text), zone_(zone) {}
 
   Result<GoTime> run() {
@@ -362,7 +362,7 @@ class TimeParser {
 
   const std::string_view layout_, text_;
   std::string_view rest_;
-  const std::shared_ptr<const TimeZone>& zone_;
+  const TimeZone::Ptr& zone_;
   const char* out_of_range_ = nullptr;
   int year_ = 0, month_ = -1, day_ = -1, year_day_ = -1, hour_ = 0, minute_ = 0, second_ = 0, nanos_ = 0, offset_ = 0;
   bool is_am_ = false, is_pm_ = false, is_utc_ = false, has_offset_ = false;
@@ -371,8 +371,8 @@ class TimeParser {
 
 }  // namespace
 
-Result<GoTime> parse_time(std::string_view layout, std::string_view text, const std::shared_ptr<const TimeZone>& zone) {
+Result<GoTime> parse_go_time(std::string_view layout, std::string_view text, const TimeZone::Ptr& zone) {
   return TimeParser(layout, text, zone).run();
 }
 
-}  // namespace caisson::go_template
+}  // namespace caisson::calendar

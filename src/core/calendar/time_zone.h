@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time zones of the host's IANA database (TZif, RFC 8536). Any thread.
+// Time zones of the host's IANA database (TZif, RFC 9636, with the POSIX rule at its end for times after the last
+// transition). Immutable; any thread.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -7,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
-namespace caisson::go_template {
+#include "core/base/clock.h"
+
+namespace caisson::calendar {
 
 struct Offset {
   int seconds = 0;  // east of UTC
@@ -16,14 +19,18 @@ struct Offset {
 
 class TimeZone {
  public:
-  static std::shared_ptr<const TimeZone> utc();
-  static std::shared_ptr<const TimeZone> local();  // $TZ, else /etc/localtime, else UTC
-  static std::shared_ptr<const TimeZone> fixed(std::string name, int seconds);
-  // "Europe/Berlin", "UTC", "Local". nullptr when unknown.
-  static std::shared_ptr<const TimeZone> load(std::string_view name);
+  using Ptr = std::shared_ptr<const TimeZone>;
+  static Ptr utc();
+  static Ptr local();  // $TZ, else /etc/localtime, else UTC
+  static Ptr fixed(std::string name, int seconds);
+  // "Europe/Berlin", "UTC", "Local"; read once. nullptr when it is unknown or its file broken.
+  static Ptr load(std::string_view name);
+  // From the bytes of a file. nullptr when they are no time zone.
+  static Ptr parse(std::string name, std::string_view tzif);
 
   const std::string& name() const { return name_; }
-  Offset at(std::int64_t unix_seconds) const;
+  const Offset& at(std::int64_t unix_seconds) const;
+  std::chrono::seconds offset_at(Time time) const;  // local time less UTC
   // The instant at which the zone's clocks show this; of two, as Go's time.Date.
   std::int64_t from_local(std::int64_t local_seconds) const;
   // The offset that goes by this abbreviation around then; false when none does.
@@ -34,8 +41,7 @@ class TimeZone {
     std::int64_t at;
     std::size_t offset;
   };
-  static std::shared_ptr<const TimeZone> read(std::string name, const std::string& path);
-  bool parse(std::string_view data);
+  bool parse_file(std::string_view data);
   bool parse_rule(std::string_view rule);
 
   std::string name_ = "UTC";
@@ -59,4 +65,4 @@ class TimeZone {
   Rule rule_;
 };
 
-}  // namespace caisson::go_template
+}  // namespace caisson::calendar

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace caisson::go_template {
+namespace caisson::calendar {
 
 enum class Element : std::uint8_t {
   none,
@@ -54,4 +54,4 @@ struct LayoutPiece {
 };
 LayoutPiece next_piece(std::string_view layout);
 
-}  // namespace caisson::go_template
+}  // namespace caisson::calendar

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/expr/go_template/go_time_layout.h"
+#include "core/calendar/go_time_layout.h"
 
-namespace caisson::go_template {
+namespace caisson::calendar {
 namespace {
 
 struct Known {
@@ -81,4 +81,4 @@ LayoutPiece next_piece(std::string_view layout) {
   return {layout, Element::none, 0, {}, {}};
 }
 
-}  // namespace caisson::go_template
+}  // namespace caisson::calendar

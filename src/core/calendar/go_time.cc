@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/expr/go_template/go_time.h"
+#include "core/calendar/go_time.h"
 
 #include <algorithm>
 
-#include "core/expr/go_template/civil.h"
-#include "core/expr/go_template/go_time_layout.h"
+#include "core/calendar/civil.h"
+#include "core/calendar/go_time_layout.h"
 
-namespace caisson::go_template {
+namespace caisson::calendar {
 namespace {
 
 constexpr std::int64_t kDay = 86'400, kNanos = 1'000'000'000;
@@ -135,7 +135,7 @@ std::string_view weekday_name(int weekday) {
   return kWeekdays[weekday % 7];
 }
 
-GoTime GoTime::from(Time time, std::shared_ptr<const TimeZone> zone) {
+GoTime GoTime::from(Time time, TimeZone::Ptr zone) {
   const std::int64_t nanos = time.time_since_epoch().count();
   const std::int64_t of_second = (nanos % kNanos + kNanos) % kNanos;
   return {(nanos - of_second) / kNanos, static_cast<int>(of_second), std::move(zone)};
@@ -145,7 +145,7 @@ GoTime GoTime::zero() {
   return {days_from_civil(1, 1, 1) * kDay, 0, TimeZone::utc()};
 }
 
-GoTime GoTime::in(std::shared_ptr<const TimeZone> other) const {
+GoTime GoTime::in(TimeZone::Ptr other) const {
   return {seconds, nanos, std::move(other)};
 }
 
@@ -182,7 +182,7 @@ ClockFace face_of(const GoTime& time) {
   return face;
 }
 
-std::string format_time(const GoTime& time, std::string_view layout) {
+std::string format_go_time(const GoTime& time, std::string_view layout) {
   const ClockFace face = face_of(time);
   std::string out;
   while (true) {
@@ -194,4 +194,4 @@ std::string format_time(const GoTime& time, std::string_view layout) {
   }
 }
 
-}  // namespace caisson::go_template
+}  // namespace caisson::calendar

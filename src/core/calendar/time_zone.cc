@@ -1,27 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/expr/go_template/time_zone.h"
+#include "core/calendar/time_zone.h"
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
+#include <map>
+#include <mutex>
 
-#include "core/expr/go_template/civil.h"
+#include "core/base/file.h"
+#include "core/calendar/civil.h"
 
-namespace caisson::go_template {
+namespace caisson::calendar {
 namespace {
 
-constexpr std::size_t kFileMax = 1u << 20;
+constexpr std::size_t kFileBytesMax = 1u << 20;
+constexpr std::size_t kNameBytesMax = 64;
+constexpr std::size_t kZonesMax = 1'000;  // the database has some 600
 constexpr std::int64_t kDay = 86'400;
 
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string out;
-  if (!file) return out;
-  out.resize(kFileMax);
-  file.read(out.data(), static_cast<std::streamsize>(out.size()));
-  out.resize(static_cast<std::size_t>(file.gcount()));
-  return out;
+TimeZone::Ptr read(std::string name, const std::string& path) {
+  const auto data = read_file(path, kFileBytesMax);
+  return data.ok() ? TimeZone::parse(std::move(name), *data) : nullptr;
 }
 
 std::int64_t big_endian(std::string_view data, std::size_t at, std::size_t size) {
@@ -63,20 +61,20 @@ bool take(std::string_view& text, char c) {
 
 }  // namespace
 
-std::shared_ptr<const TimeZone> TimeZone::utc() {
+TimeZone::Ptr TimeZone::utc() {
   return std::make_shared<const TimeZone>();
 }
 
-std::shared_ptr<const TimeZone> TimeZone::fixed(std::string name, int seconds) {
+TimeZone::Ptr TimeZone::fixed(std::string name, int seconds) {
   auto zone = std::make_shared<TimeZone>();
   zone->name_ = name;
   zone->offsets_ = {{seconds, std::move(name)}};
   return zone;
 }
 
-std::shared_ptr<const TimeZone> TimeZone::local() {
+TimeZone::Ptr TimeZone::local() {
   const char* variable = std::getenv("TZ");
-  std::shared_ptr<const TimeZone> zone;
+  Ptr zone;
   if (!variable) {
     zone = read("Local", "/etc/localtime");
   } else if (std::string_view name = variable; !name.empty()) {
@@ -86,21 +84,28 @@ std::shared_ptr<const TimeZone> TimeZone::local() {
   return zone ? zone : utc();
 }
 
-std::shared_ptr<const TimeZone> TimeZone::load(std::string_view name) {
+TimeZone::Ptr TimeZone::load(std::string_view name) {
   if (name.empty() || name == "UTC") return utc();
   if (name == "Local") return local();
-  const bool escapes =
-      name.find("..") != std::string_view::npos || name[0] == '/' || name.find('\\') != std::string_view::npos;
-  return escapes ? nullptr : read(std::string(name), "/usr/share/zoneinfo/" + std::string(name));
+  const bool is_plain = name.size() <= kNameBytesMax && name[0] != '/' && name.find("..") == std::string_view::npos &&
+                        name.find('\\') == std::string_view::npos && name.find('\0') == std::string_view::npos;
+  if (!is_plain) return nullptr;
+  static std::mutex mutex;
+  static std::map<std::string, Ptr, std::less<>> known;
+  const std::lock_guard lock(mutex);
+  if (const auto found = known.find(name); found != known.end()) return found->second;
+  Ptr zone = read(std::string(name), "/usr/share/zoneinfo/" + std::string(name));
+  if (zone && known.size() < kZonesMax) known.emplace(name, zone);
+  return zone;
 }
 
-std::shared_ptr<const TimeZone> TimeZone::read(std::string name, const std::string& path) {
+TimeZone::Ptr TimeZone::parse(std::string name, std::string_view tzif) {
   auto zone = std::make_shared<TimeZone>();
   zone->name_ = std::move(name);
-  return zone->parse(read_file(path)) ? zone : nullptr;
+  return zone->parse_file(tzif) ? zone : nullptr;
 }
 
-bool TimeZone::parse(std::string_view data) {
+bool TimeZone::parse_file(std::string_view data) {
   Header header;
   if (!Header::read(data, 0, header)) return false;
   std::size_t at = 44, time_size = 4;
@@ -127,11 +132,11 @@ bool TimeZone::parse(std::string_view data) {
     transitions_.push_back({big_endian(data, at + i * time_size, time_size), offset});
   }
   std::string_view rule = data.substr(at + header.body_size(time_size));
-  if (rule.starts_with('\n')) {
-    rule.remove_prefix(1);
-    has_rule_ = parse_rule(rule.substr(0, rule.find('\n')));
-  }
-  return true;
+  if (!rule.starts_with('\n')) return true;
+  rule.remove_prefix(1);
+  rule = rule.substr(0, rule.find('\n'));
+  has_rule_ = !rule.empty() && parse_rule(rule);
+  return has_rule_ || rule.empty();
 }
 
 bool TimeZone::parse_rule_name(std::string_view& text, std::string& name) {
@@ -159,7 +164,8 @@ bool TimeZone::parse_rule_offset(std::string_view& text, int& seconds) {
 bool TimeZone::parse_rule_day(std::string_view& text, RuleDay& day) {
   if (take(text, 'M')) {
     if (!take_number(text, day.month) || !take(text, '.') || !take_number(text, day.week) || !take(text, '.') ||
-        !take_number(text, day.weekday) || day.month < 1 || day.month > 12) {
+        !take_number(text, day.weekday) || day.month < 1 || day.month > 12 || day.week < 1 || day.week > 5 ||
+        day.weekday > 6) {
       return false;
     }
   } else {
@@ -201,7 +207,7 @@ std::int64_t TimeZone::seconds_of(const RuleDay& day, std::int64_t year) {
   return days * kDay + day.seconds;
 }
 
-Offset TimeZone::at(std::int64_t unix_seconds) const {
+const Offset& TimeZone::at(std::int64_t unix_seconds) const {
   const bool is_after = transitions_.empty() || unix_seconds >= transitions_.back().at;
   if (has_rule_ && is_after) {
     if (!rule_.has_summer) return rule_.standard;
@@ -218,6 +224,10 @@ Offset TimeZone::at(std::int64_t unix_seconds) const {
   return above == transitions_.begin() ? offsets_.front() : offsets_[std::prev(above)->offset];
 }
 
+std::chrono::seconds TimeZone::offset_at(Time time) const {
+  return std::chrono::seconds(at(std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count()).seconds);
+}
+
 std::int64_t TimeZone::from_local(std::int64_t local_seconds) const {
   // What goes at UTC's reading of these clocks is nearly right; near a change the other side is tried.
   const int guess = at(local_seconds).seconds;
@@ -227,7 +237,7 @@ std::int64_t TimeZone::from_local(std::int64_t local_seconds) const {
 }
 
 bool TimeZone::find_abbreviation(std::string_view name, std::int64_t local_seconds, int& seconds) const {
-  const Offset around = at(local_seconds);
+  const Offset& around = at(local_seconds);
   if (around.name == name) return seconds = around.seconds, true;
   for (const Offset& offset : offsets_) {
     if (offset.name != name) continue;
@@ -239,4 +249,4 @@ bool TimeZone::find_abbreviation(std::string_view name, std::int64_t local_secon
   return false;
 }
 
-}  // namespace caisson::go_template
+}  // namespace caisson::calendar
