@@ -117,6 +117,20 @@ TEST_CASE("what is pushed is there after a restart, once, with its positions") {
   CHECK(store->positions().empty());
 }
 
+TEST_CASE("a late line sent again right after its stream was sealed is there once") {
+  const TempDir dir = TempDir::make().value();
+  FakeClock clock;
+  StoreOptions options;
+  options.segment_age = 0;
+  const std::int64_t t = now_of(clock);
+  const auto store = Store::open(dir.path(), options, clock).value();
+  put(*store, app("a"), t + 10, "newest");
+  clock.advance(std::chrono::seconds(1));
+  REQUIRE(store->maintain().ok());
+  for (int i = 0; i < 2; ++i) put(*store, app("a"), t, "late");
+  CHECK(read_all(*store, app("a")) == std::vector<Found>{{t, "late", {}}, {t + 10, "newest", {}}});
+}
+
 TEST_CASE("pushes are refused with the limit's name") {
   const TempDir dir = TempDir::make().value();
   FakeClock clock;
