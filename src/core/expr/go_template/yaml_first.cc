@@ -18,7 +18,7 @@ std::size_t place_of(const Error& error, std::string_view text) {
   if (line_at == std::string::npos || column_at == std::string::npos) return text.size();
   const auto number = [&](std::size_t from) {
     const std::size_t end = error.message.find_first_not_of("0123456789", from);
-    return static_cast<std::size_t>(parse_int(error.message.substr(from, end - from)).value_or(1));
+    return static_cast<std::size_t>(caisson::parse_int(error.message.substr(from, end - from)).value_or(1));
   };
   std::size_t start = 0;
   for (std::size_t line = number(line_at + 5); line > 1; --line) start = text.find('\n', start) + 1;
