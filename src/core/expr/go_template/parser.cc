@@ -192,7 +192,7 @@ bool Parser::add(std::string_view name, const ListNode* root) {
     if (is_empty(*root)) return true;
     return fail("template: multiple definition of template " + quote(name));
   }
-  auto tree = std::make_unique<Tree>(Tree{std::string(name), shared_.source, root});
+  auto tree = std::make_shared<const Tree>(Tree{std::string(name), shared_.source, root});
   shared_.trees.insert_or_assign(std::string(name), std::move(tree));
   return true;
 }

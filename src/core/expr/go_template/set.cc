@@ -56,29 +56,35 @@ Result<void> Set::parse(std::string_view name, std::string_view text) {
 }
 
 Result<void> Set::parse_shared(std::string_view name, std::shared_ptr<const std::string> text) {
-  TRY(take(name, std::move(text)));
-  alone_.reset();
+  add(name, TRY(parse_apart(name, std::move(text))));
   return {};
 }
 
 Result<void> Set::parse_alone(std::string_view name, std::string_view text) {
-  return take(name, std::make_shared<const std::string>(text));
+  take(name, TRY(parse_apart(name, std::make_shared<const std::string>(text))));
+  return {};
 }
 
-Result<void> Set::take(std::string_view name, std::shared_ptr<const std::string> text) {
+Result<Trees> Set::parse_apart(std::string_view name, std::shared_ptr<const std::string> text) const {
   if (text->size() > limits_.text_bytes_max) {
     return Error{ErrorCode::too_large,
                  "template: " + std::string(name) + ": more than " + std::to_string(limits_.text_bytes_max) + " bytes"};
   }
-  Trees parsed = TRY(parse_template(name, std::move(text), *this, limits_.depth_max));
-  for (auto& [defined, parsed_tree] : parsed) {
-    const std::shared_ptr<const Tree> tree = std::move(parsed_tree);
+  return parse_template(name, std::move(text), *this, limits_.depth_max);
+}
+
+void Set::add(std::string_view name, Trees parsed) {
+  take(name, std::move(parsed));
+  alone_.reset();
+}
+
+void Set::take(std::string_view name, Trees parsed) {
+  for (auto& [defined, tree] : parsed) {
     if (defined == name) alone_ = tree;
     // An empty body does not replace what is defined: a file of definitions leaves the template of its name alone.
     if (find(defined) && is_empty(*tree->root)) continue;
-    trees_.insert_or_assign(defined, tree);
+    trees_.insert_or_assign(defined, std::move(tree));
   }
-  return {};
 }
 
 std::vector<std::string> Set::names() const {
