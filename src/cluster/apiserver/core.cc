@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/core.h"
 
+#include "cluster/apiserver/access_rules.h"
 #include "cluster/apiserver/audit.h"
 #include "cluster/apiserver/authorizer.h"
 #include "cluster/apiserver/bootstrap.h"
@@ -240,6 +241,10 @@ struct AdmissionRun {
     return {};
   }
   Result<void> validate(const Value& object, bool bodies) {
+    if (request.allowed_by) {
+      auto allowed = request.allowed_by->may_write(admission, object);
+      if (!allowed.ok()) return refusal(std::move(allowed).error());
+    }
     for (const auto& plugin : core.admission) {
       if (bodies && !plugin->takes_subresource_bodies()) continue;
       auto done = plugin->validate(admission, object);

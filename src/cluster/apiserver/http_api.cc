@@ -468,6 +468,7 @@ void HttpApi::serve(Call& call) {
   call.annotate("authorization.k8s.io/decision", decision.allowed ? "allow" : "forbid");
   call.annotate("authorization.k8s.io/reason", decision.reason);
   if (!decision.allowed) return call.send(refusal(request, attributes, decision.reason));
+  request.allowed_by = decision.by;
   if (request.is_resource) {
     request.kind = core_.schema.find_plural(request.group, request.version, request.plural);
     if (!request.kind || !request.kind->served) return call.no_resource(group_is_known(core_.schema, request.group));

@@ -52,6 +52,8 @@ Result<Planned> remove(Core& core, Request& request, Transaction& tx, const Dele
 struct ListParameters {
   kube::LabelSelector labels;
   kube::FieldSelector fields;
+  std::function<bool(const Value& object)> visible;  // for who may not see every object; unset: all are
+  bool everything() const { return labels.everything() && fields.everything() && !visible; }
   std::size_t limit = 0;
   std::string continue_token, resource_version, resource_version_match;
 };

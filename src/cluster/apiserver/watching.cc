@@ -8,7 +8,7 @@ namespace caisson::apiserver {
 std::optional<Seen> seen_by(const ListParameters& parameters, const store::Event& event) {
   using Type = store::Event::Type;
   if (!event.after) return std::nullopt;
-  if (parameters.labels.everything() && parameters.fields.everything()) return Seen{event.type, event.after};
+  if (parameters.everything()) return Seen{event.type, event.after};
   const bool was = event.before && matches(parameters, event.before->value());
   if (event.type == Type::deleted) return was ? std::optional(Seen{Type::deleted, event.after}) : std::nullopt;
   const bool is = matches(parameters, event.after->value());
