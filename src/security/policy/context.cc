@@ -2,7 +2,9 @@
 #include "security/policy/context.h"
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
+#include <shared_mutex>
 
 #include "core/base/text.h"
 #include "core/document/json.h"
@@ -39,24 +41,27 @@ const Lookups& no_lookups() {
 }
 
 struct Expressions::Impl {
-  std::mutex mutex;
-  std::unordered_map<std::string, jmespath::Expression> by_text;
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::shared_mutex mutex;
+  std::unordered_map<std::string, jmespath::Expression, Hash, std::equal_to<>> by_text;  // GUARDED_BY(mutex)
 };
 Expressions::Expressions() : impl_(std::make_unique<Impl>()) {}
 Expressions::~Expressions() = default;
 
 Result<jmespath::Expression> Expressions::get(std::string_view text) const {
-  const std::string key(text);
   {
-    const std::lock_guard lock(impl_->mutex);
-    const auto found = impl_->by_text.find(key);
+    const std::shared_lock lock(impl_->mutex);
+    const auto found = impl_->by_text.find(text);
     if (found != impl_->by_text.end()) return found->second;
   }
   auto expression = TRY(jmespath::Expression::compile(text));
   const std::lock_guard lock(impl_->mutex);
   // Expressions that hold substituted values are endless: start anew rather than grow.
   if (impl_->by_text.size() >= kExpressionsMax) impl_->by_text.clear();
-  impl_->by_text.emplace(key, expression);
+  impl_->by_text.emplace(std::string(text), expression);
   return expression;
 }
 

@@ -92,6 +92,15 @@ Result<void> check_body(const Rule& rule) {
   return check_variables(rule.body);
 }
 
+BodyPatterns patterns_of(const Value& body) {
+  BodyPatterns out;
+  if (!body["pattern"].is_null() && !has_variables(body["pattern"])) out.own.emplace_back(body["pattern"]);
+  if (body["pattern"].is_null() && !has_variables(body["anyPattern"]))
+    for (const Value& pattern : body["anyPattern"].items()) out.own.emplace_back(pattern);
+  for (const Value& loop : body["foreach"].items()) out.loops.push_back(patterns_of(loop));
+  return out;
+}
+
 Result<Rule> compile_rule(const Value& source) {
   Rule rule;
   rule.name = source["name"].str();
@@ -120,6 +129,7 @@ Result<Rule> compile_rule(const Value& source) {
   if (rule.kind == RuleKind::verify_images && rule.body.size() > 0)
     rule.action = action_in(rule.body[0]["failureAction"]);
   TRY(check_body(rule));
+  if (rule.kind == RuleKind::validate) rule.patterns = patterns_of(rule.body);
   if (rule.kind == RuleKind::validate && rule.body["cel"].is_map()) {
     const Value& cel = rule.body["cel"];
     auto checks = TRY(compile_checks(rule.cel_preconditions, cel["variables"], cel["expressions"]).in("validate.cel"));

@@ -11,6 +11,7 @@
 #include "core/base/result.h"
 #include "core/document/value.h"
 #include "security/policy/match.h"
+#include "security/policy/pattern.h"
 
 namespace caisson::policy {
 
@@ -27,12 +28,20 @@ struct ActionOverride {
 
 struct CelChecks;
 
+// The patterns of a validate body that have no variables, read once: `own` of pattern or anyPattern, `loops` of each item
+// of foreach.
+struct BodyPatterns {
+  std::vector<Pattern> own;
+  std::vector<BodyPatterns> loops;
+};
+
 struct Rule {
   std::string name;
   RuleKind kind = RuleKind::validate;
   MatchBlock match, exclude;
   Value context, preconditions, cel_preconditions;
   Value body;  // of validate, mutate, generate; the list of verifyImages
+  BodyPatterns patterns;
   Value image_extractors;
   std::shared_ptr<const CelChecks> cel;  // of validate.cel with celPreconditions
   std::optional<FailureAction> action;   // of the rule itself

@@ -24,11 +24,12 @@ class Validator {
   explicit Validator(const Stage& stage) : stage_(stage) {}
 
   // `body`: the rule's validate, or one item of a foreach.
-  std::optional<RuleResponse> check(const Value& body, Context& context, const Value& resource, int nesting) {
+  std::optional<RuleResponse> check(const Value& body, const BodyPatterns& read, Context& context,
+                                    const Value& resource, int nesting) {
     if (body["deny"].is_map()) return deny(body["deny"], context);
-    if (!body["pattern"].is_null()) return pattern(body["pattern"], context, resource);
-    if (body["anyPattern"].is_list()) return any_pattern(body["anyPattern"], context, resource);
-    if (body["foreach"].is_list()) return loops(body["foreach"], context, resource, nesting);
+    if (!body["pattern"].is_null()) return pattern(body["pattern"], read, context, resource);
+    if (body["anyPattern"].is_list()) return any_pattern(body["anyPattern"], read, context, resource);
+    if (body["foreach"].is_list()) return loops(body["foreach"], read, context, resource, nesting);
     return stage_.respond(Status::error, "invalid validation rule: podSecurity, cel, patterns, or deny expected");
   }
 
@@ -58,11 +59,24 @@ class Validator {
     return stage_.respond(Status::fail, std::move(text));
   }
 
-  std::optional<RuleResponse> pattern(const Value& given, Context& context, const Value& resource) const {
-    const auto pattern = substitute(given, context);
+  // That which was read with the policy, or `given` with its variables substituted.
+  static Result<Pattern> pattern_of(const Value& given, const BodyPatterns& read, Context& context) {
+    if (!read.own.empty()) return read.own.front();
+    const Value substituted = TRY(substitute(given, context));
+    return Pattern(substituted);
+  }
+  static Result<std::vector<Pattern>> patterns_of(const Value& given, const BodyPatterns& read, Context& context) {
+    if (!read.own.empty()) return read.own;
+    const Value substituted = TRY(substitute(given, context));
+    return std::vector<Pattern>(substituted.items().begin(), substituted.items().end());
+  }
+
+  std::optional<RuleResponse> pattern(const Value& given, const BodyPatterns& read, Context& context,
+                                      const Value& resource) const {
+    const auto pattern = pattern_of(given, read, context);
     if (!pattern.ok()) return stage_.fail_with("variable substitution failed", pattern.error());
     if (resource.is_null()) return {};  // nothing is left to look at
-    const PatternOutcome outcome = match_pattern(resource, *pattern);
+    const PatternOutcome outcome = pattern->match(resource);
     switch (outcome.kind) {
       case PatternOutcome::Kind::pass:
         return stage_.respond(Status::pass, passed());
@@ -79,13 +93,14 @@ class Validator {
         "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + "rule " + name() + " " + why);
   }
 
-  std::optional<RuleResponse> any_pattern(const Value& given, Context& context, const Value& resource) const {
-    const auto patterns = substitute(given, context);
-    if (!patterns.ok()) return stage_.fail_with("variable substitution failed", patterns.error());
+  std::optional<RuleResponse> any_pattern(const Value& given, const BodyPatterns& read, Context& context,
+                                          const Value& resource) const {
+    const auto wanted = patterns_of(given, read, context);
+    if (!wanted.ok()) return stage_.fail_with("variable substitution failed", wanted.error());
     if (resource.is_null()) return {};
     std::string failed, skipped;
-    for (std::size_t i = 0; i < patterns->size(); ++i) {
-      const PatternOutcome outcome = match_pattern(resource, (*patterns)[i]);
+    for (std::size_t i = 0; i < wanted->size(); ++i) {
+      const PatternOutcome outcome = (*wanted)[i].match(resource);
       const std::string which = name() + "[" + std::to_string(i) + "]";
       if (outcome.passed())
         return stage_.respond(Status::pass,
@@ -103,17 +118,19 @@ class Validator {
                           "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + failed);
   }
 
-  std::optional<RuleResponse> loops(const Value& loops, Context& context, const Value& resource, int nesting) {
+  std::optional<RuleResponse> loops(const Value& loops, const BodyPatterns& read, Context& context,
+                                    const Value& resource, int nesting) {
     if (nesting > kNestingMax) return stage_.respond(Status::error, "foreach is nested too deeply");
     std::size_t applied = 0;
     std::optional<Error> list_error;
-    for (const Value& loop : loops.items()) {
-      auto items = loop_items(loop, context);
+    for (std::size_t i = 0; i < loops.size(); ++i) {
+      auto items = loop_items(loops[i], context);
       if (!items.ok()) {
         // A field that is not there has no items.
         if (items.error().code != ErrorCode::not_found) list_error = items.error();
         continue;
       }
+      const Loop loop{loops[i], read.loops[i]};
       if (auto response = elements(loop, *items, context, resource, nesting, applied)) return response;
     }
     if (applied > 0) return stage_.respond(Status::pass, "rule passed");
@@ -121,21 +138,25 @@ class Validator {
     return {};
   }
 
+  struct Loop {
+    const Value& body;
+    const BodyPatterns& read;
+  };
   // Nothing: every element passed or said nothing.
-  std::optional<RuleResponse> elements(const Value& loop, const std::vector<Value>& items, Context& context,
+  std::optional<RuleResponse> elements(const Loop& loop, const std::vector<Value>& items, Context& context,
                                        const Value& resource, int nesting, std::size_t& applied) {
     for (std::size_t i = 0; i < items.size(); ++i) {
       if (items[i].is_null()) continue;
       const bool is_map = items[i].is_map();
-      const bool scoped = loop["elementScope"].as_bool(is_map);
+      const bool scoped = loop.body["elementScope"].as_bool(is_map);
       if (scoped && !is_map)
         return stage_.respond(Status::error, "failed to process foreach: elementScope needs elements that are maps");
       Context own = context;
       set_element(own, items[i], i, nesting);
-      own.defer(loop["context"]);
-      const auto conditions = evaluate_conditions(loop["preconditions"], own);
+      own.defer(loop.body["context"]);
+      const auto conditions = evaluate_conditions(loop.body["preconditions"], own);
       if (!conditions.ok() || !conditions->holds) continue;
-      auto response = check(loop, own, scoped ? items[i] : resource, nesting + 1);
+      auto response = check(loop.body, loop.read, own, scoped ? items[i] : resource, nesting + 1);
       if (!response || response->status == Status::skip) continue;
       if (response->status != Status::pass) {
         response->message = "validation failure: " + response->message;
@@ -253,7 +274,7 @@ std::optional<RuleResponse> validate_rule(const Stage& stage) {
     if (body.contains(other))
       return stage.respond(Status::error, "validate." + std::string(other) + " is not evaluated by this engine");
   auto response = body["podSecurity"].is_map() ? check_pod_security(stage)
-                                               : Validator(stage).check(body, stage.context, stage.resource, 0);
+                                               : Validator(stage).check(body, stage.rule.patterns, stage.context, stage.resource, 0);
   if (response && response->status == Status::fail && violated_before(stage))
     return stage.respond(Status::skip, "skipping the rule evaluation as pre-existing violations are allowed");
   return response;
