@@ -31,10 +31,10 @@ namespace {
 
 constexpr int kWorkersPerNode = 24;  // as many of a node's threads may wait: for images, withdrawals, policies
 
-std::unique_ptr<kube::Client> connect_to_server(const Instance& instance) {
+std::unique_ptr<kube::Client> connect_to_server(const NodePlace& place) {
   kube::Connection connection;
   connection.server = "http://unix";
-  connection.http.unix_socket = instance.path("run/api.sock");
+  connection.http.unix_socket = place.api_socket;
   return kube::make_http_client(std::move(connection));
 }
 
@@ -108,7 +108,7 @@ Result<void> run_node_agent(const Instance& instance, const std::string& name) {
   ProcessRole role = TRY(ProcessRole::enter());
   const NodePlace place = TRY(find_node(instance, name));
   TRY(make_dirs(place.directory, 0711));
-  const auto client = connect_to_server(instance);
+  const auto client = connect_to_server(place);
   kube::Runtime runtime(*client, system_clock(), {.threads = 4, .crash_file = path_join(place.directory, "running")});
   const auto spans = kube::make_span_recorder(*client);
   network::PodNetwork pods = TRY(network::PodNetwork::open(pod_network_options(instance, place)));
@@ -138,7 +138,7 @@ Result<void> run_agent(const Instance& instance) {
   const NodePlace place = TRY(find_node(instance, settings.node_name));
 
   // --- the way to the server
-  const auto client = connect_to_server(instance);
+  const auto client = connect_to_server(place);
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/agent.running")});
   const auto spans = kube::make_span_recorder(*client);
 
