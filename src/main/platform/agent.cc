@@ -62,6 +62,22 @@ network::IngressOptions ingress_options(const Instance& instance, std::string ce
   return options;
 }
 
+// RUN steps are linked as pods are, from the same range.
+class BuildNetwork : public build::StepNetwork {
+ public:
+  BuildNetwork(network::PodNetwork& pods, std::string dns) : pods_(pods), dns_(std::move(dns)) {}
+  Result<void> attach(const std::string& id, const std::string& network_namespace) override {
+    TRY(pods_.attach(id, network_namespace));
+    return {};
+  }
+  Result<void> detach(const std::string& id) override { return pods_.detach(id); }
+  std::string resolv_conf() const override { return "nameserver " + dns_ + "\n"; }
+
+ private:
+  network::PodNetwork& pods_;
+  const std::string dns_;
+};
+
 // Four heartbeats fit into the grace, so that one which comes late is no lost node.
 Result<Duration> lease_every(const Settings& settings) {
   const Duration grace = TRY(parse_duration(settings.node_monitor_grace).in("nodeMonitorGracePeriod"));
@@ -184,6 +200,7 @@ Result<void> run_agent(const Instance& instance) {
   // All builds together weigh as much as one pod without requests: a compiler must not starve the pod that waits for
   // its image.
   TRY(container::Cgroup("/caisson-" + instance.id + "/build").make({.cpu_shares = 2}));
+  BuildNetwork build_network(pods, instance.service_address(10));
   const auto builder = TRY(build::add_builder(runtime, {.blobs = blobs,
                                                         .tags = tags,
                                                         .layers = *layers,
@@ -192,7 +209,8 @@ Result<void> run_agent(const Instance& instance) {
                                                         .spans = spans.get(),
                                                         .directory = instance.path("builds"),
                                                         .cache_dir = instance.path("cache/build"),
-                                                        .trust_host_ca = settings.trust_host_ca}));
+                                                        .trust_host_ca = settings.trust_host_ca,
+                                                        .network = &build_network}));
 
   const auto collection = Collection::start(blobs, tags, *layers, bootstrap, runtime,
                                             {.images_directory = instance.path("cache/images"),
