@@ -109,6 +109,17 @@ gitops::PreSyncVerdict pre_sync_verdict(const policy::Verdict& verdict) {
           }};
 }
 
+// A node beside the first has a socket of its own, whose other end only root can open: that node's agent.
+http::Handler as_node(const std::string& name, http::Handler handler) {
+  return [name, handler = std::move(handler)](const http::ExchangePtr& exchange) {
+    if (exchange->peer.unix_uid == 0) {
+      exchange->peer.certificate_common_name = "system:node:" + name;
+      exchange->peer.certificate_organizations = {"system:nodes", "caisson:agents"};
+    }
+    handler(exchange);
+  };
+}
+
 }  // namespace
 
 Result<void> run_server(const Instance& instance) {
@@ -218,7 +229,8 @@ Result<void> run_server(const Instance& instance) {
 
   // --- listeners: the agent's socket, loopback for people, the node's address (which the agent makes later) for pods
   http::Server server = TRY(http::Server::start({}));
-  TRY(server.listen_unix(instance.path("run/api.sock"), api_handler, 0660));
+  for (const NodePlace& place : TRY(nodes_of(instance)))
+    TRY(server.listen_unix(place.api_socket, place.first ? api_handler : as_node(place.name, api_handler), 0660));
   TRY(server.listen(instance.settings.listen, ports.api, api_handler, &tls));
   const bool loopback = instance.settings.listen.starts_with("127.");  // off loopback every listener speaks TLS only
   TRY(server.listen(instance.settings.listen, ports.portal, portal, loopback ? nullptr : &tls));
