@@ -360,7 +360,7 @@ class Tsdb::Appending {
     TRY(tsdb_.log.append(record()));
     if (!created_.empty()) {
       const std::unique_lock lock(tsdb_.index_mutex);
-      for (const auto& [labels, series] : created_) tsdb_.index.add(series);
+      for (const SeriesPtr& series : created_) tsdb_.index.add(series);
       tsdb_.next_ref = next_ref_;
     }
     for (const Pending& p : pending_) p.series->add(p.sample->t, p.sample->v, p.sample->h);
@@ -387,11 +387,11 @@ class Tsdb::Appending {
 
   // Known to readers once it is on the disk. Null: one too many.
   TsdbSeries* create(const Labels& labels) {
-    if (const auto at = created_.find(labels); at != created_.end()) return at->second.get();
+    if (const auto at = by_labels_.find(labels); at != by_labels_.end()) return at->second;
     if (tsdb_.index.size() + created_.size() >= tsdb_.options.series_max) return nullptr;
-    const auto fresh = std::make_shared<TsdbSeries>(next_ref_++, labels);
-    created_.emplace(labels, fresh);
-    return fresh.get();
+    created_.push_back(std::make_shared<TsdbSeries>(next_ref_++, labels));
+    by_labels_.emplace(labels, created_.back().get());
+    return created_.back().get();
   }
 
   // Whether the batch has a sample of that time already. Most have one of each series, or go on in time.
@@ -410,10 +410,10 @@ class Tsdb::Appending {
 
   std::string record() const {
     Writer out;
-    for (const auto& [labels, series] : created_) {
+    for (const SeriesPtr& series : created_) {
       out.number(kSeries);
       out.number(series->ref());
-      out.labels(labels);
+      out.labels(series->labels());
     }
     std::size_t floats = 0;
     for (const Pending& p : pending_) floats += p.sample->h ? 0 : 1;
@@ -447,7 +447,8 @@ class Tsdb::Appending {
   std::uint64_t next_ref_;
   AppendCounts counts_;
   std::vector<Pending> pending_;
-  std::unordered_map<Labels, SeriesPtr, LabelsHash> created_;
+  std::vector<SeriesPtr> created_;  // by reference, as lists of the index grow at their end
+  std::unordered_map<Labels, TsdbSeries*, LabelsHash> by_labels_;
   std::unordered_set<Place, PlaceHash> seen_;  // of the batch; filled when a series goes back in time
 };
 

@@ -10,6 +10,7 @@
 #include "core/base/file.h"
 #include "observe/metrics/storage/chunk.h"
 #include "observe/metrics/storage/packed.h"
+#include "observe/metrics/storage/snapshot.h"
 
 namespace caisson::metrics {
 namespace {
@@ -366,6 +367,34 @@ TEST_CASE("a damaged snapshot is set aside, and what blocks and the log have is 
   CHECK(points_of(*db, "new").empty());
   CHECK(exists(path + ".damaged"));
   CHECK(put(*db, "new", 40'000'000, 1).added == 1);
+}
+
+TEST_CASE("any byte of a snapshot that has changed, and any end that is missing, is noticed") {
+  const TempDir dir = TempDir::make().value();
+  const std::string path = dir.path() + "/snapshot";
+  SeriesIndex index;
+  for (std::uint64_t ref = 1; ref <= 3; ++ref) {
+    const auto series = std::make_shared<TsdbSeries>(ref, named("up", std::to_string(ref)));
+    for (int i = 0; i < 5; ++i) series->add(i * 1000, i, nullptr);
+    series->add(500, 7, nullptr);
+    index.add(series);
+  }
+  REQUIRE(write_snapshot(path, index, {4}).ok());
+  const auto is_read = [&](const std::string& bytes) {
+    REQUIRE(write_file_unsynced(path, bytes).ok());
+    SeriesIndex again;
+    const auto place = read_snapshot(path, again);
+    return place.ok() && place->first_segment == 4 && again.size() == 3 && again.names() == index.names() &&
+           again.find(named("up", "2"))->samples() == 6;
+  };
+  const std::string whole = read_file(path).value();
+  CHECK(is_read(whole));
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    std::string changed = whole;
+    changed[at] = static_cast<char>(changed[at] ^ 0x10);
+    CHECK_FALSE(is_read(changed));
+    CHECK_FALSE(is_read(whole.substr(0, at)));
+  }
 }
 
 TEST_CASE("a series whose samples were all deleted is forgotten") {
