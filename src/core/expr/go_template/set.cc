@@ -2,6 +2,7 @@
 #include "core/expr/go_template/set.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/expr/go_template/parser.h"
 
@@ -14,7 +15,40 @@ const Function* find_function(FunctionTable table, std::string_view name) {
   return found != table.end() && found->name == name ? &*found : nullptr;
 }
 
+// The functions of all tables in one: a chart names some ten thousand.
+class Set::FunctionIndex {
+ public:
+  explicit FunctionIndex(const std::vector<FunctionTable>& tables) {
+    std::size_t count = 0;
+    for (const FunctionTable table : tables) count += table.size();
+    places_.resize(std::bit_ceil(2 * count + 1));
+    for (const FunctionTable table : tables) {
+      for (const Function& function : table) {
+        const Function*& place = places_[place_of(function.name)];
+        if (place == nullptr) place = &function;  // an earlier table overrides a later
+      }
+    }
+  }
+  const Function* find(std::string_view name) const { return places_[place_of(name)]; }
+
+ private:
+  // Where `name` is, or would be.
+  std::size_t place_of(std::string_view name) const {
+    std::size_t at = 0;
+    for (const char c : name) at = at * 31 + static_cast<unsigned char>(c);
+    while (true) {
+      at &= places_.size() - 1;
+      if (places_[at] == nullptr || places_[at]->name == name) return at;
+      ++at;
+    }
+  }
+
+  std::vector<const Function*> places_;  // a power of two of them, at most half of them taken
+};
+
 Set::Set(std::string name, std::vector<FunctionTable> functions, const ParseLimits& limits)
+    : Set(std::move(name), std::make_shared<const FunctionIndex>(functions), limits) {}
+Set::Set(std::string name, std::shared_ptr<const FunctionIndex> functions, const ParseLimits& limits)
     : name_(std::move(name)), functions_(std::move(functions)), limits_(limits) {}
 
 Result<void> Set::parse(std::string_view name, std::string_view text) {
@@ -68,10 +102,7 @@ const Tree* Set::find(std::string_view name) const {
 }
 
 const Function* Set::find_function(std::string_view name) const {
-  for (const FunctionTable table : functions_) {
-    if (const Function* found = go_template::find_function(table, name)) return found;
-  }
-  return nullptr;
+  return functions_->find(name);
 }
 
 }  // namespace caisson::go_template

@@ -66,8 +66,11 @@ class Set {
   // What `text` defines; its own body also in alone_.
   Result<void> take(std::string_view name, std::shared_ptr<const std::string> text);
 
+  class FunctionIndex;  // set.cc
+  Set(std::string name, std::shared_ptr<const FunctionIndex> functions, const ParseLimits& limits);
+
   std::string name_;
-  std::vector<FunctionTable> functions_;
+  std::shared_ptr<const FunctionIndex> functions_;  // shared with the layers
   ParseLimits limits_;
   const Set* below_ = nullptr;
   std::shared_ptr<const Tree> alone_;
