@@ -3,6 +3,7 @@
 #include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/resource_metrics.h"
 #include "cluster/apiserver/verbs.h"
+#include "cluster/store/written_json.h"
 #include "core/base/encoding.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
@@ -85,6 +86,11 @@ bool matches(const ListParameters& parameters, const Value& object) {
   return !parameters.visible || parameters.visible(object);
 }
 
+bool matches(const ListParameters& parameters, const store::Item& item) {
+  const Value parsed = parameters.visible ? item.value() : item.parsed();  // who may see it asks for all of it
+  return matches(parameters, parsed.is_null() ? store::select(item.bytes(), parameters.paths) : parsed);
+}
+
 Result<ListParameters> list_parameters(Request& request, const http::Query& query) {
   ListParameters parameters;
   if (const auto text = http::query_get(query, "labelSelector"); !text.empty()) {
@@ -119,6 +125,8 @@ Result<ListParameters> list_parameters(Request& request, const http::Query& quer
   parameters.continue_token = std::string(http::query_get(query, "continue"));
   parameters.resource_version = std::string(http::query_get(query, "resourceVersion"));
   parameters.resource_version_match = std::string(http::query_get(query, "resourceVersionMatch"));
+  parameters.paths = parameters.fields.paths();
+  if (!parameters.labels.everything()) parameters.paths.emplace_back("metadata.labels");
   return parameters;
 }
 
@@ -172,7 +180,7 @@ Result<ItemList> list(Core& core, Request& request, const ListParameters& parame
     return result;
   }
   for (store::ItemPtr& item : found.items) {
-    if (!matches(parameters, item->value())) continue;
+    if (!matches(parameters, *item)) continue;
     if (parameters.limit != 0 && result.items.size() == parameters.limit) {
       // With a selector upstream doesn't count what is left.
       result.continue_token = make_token(found.revision, result.items.back()->path().substr(skip));
