@@ -118,7 +118,7 @@ Result<int> proj_create(const ProjSession& proj, const ProjArguments& arguments)
     object = kube::Object::make(schema::kAppProjects, proj.ns, arguments.words[0]);
     object.edit().set("spec", Value::map());
   }
-  TRY(put_flags(object.edit("spec"), arguments));
+  TRY(put_flags(object.edit({"spec"}), arguments));
   auto made = proj.session.client->create(object);
   if (!made.ok() && made.error().code == ErrorCode::already_exists && arguments.upsert) {
     made = proj.change(object.name(), [&](Value& project) -> Result<void> {
