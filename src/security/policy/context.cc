@@ -8,6 +8,7 @@
 
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "security/policy/images.h"
 #include "security/policy/variables.h"
 
 namespace caisson::policy {
@@ -94,13 +95,26 @@ void Context::defer(const Value& entries) {
   for (const Value& entry : entries.items()) pending_.push_back(entry);
 }
 
+void Context::defer_images(const Value& object, const Value& extractors) {
+  images_of_ = object;
+  image_extractors_ = extractors;
+}
+
+void Context::load_images() {
+  if (images_of_.is_null()) return;
+  Value images = images_of(std::exchange(images_of_, Value()), image_extractors_);
+  if (!images.is_null()) root_.set("images", std::move(images));
+}
+
 Result<Value> Context::query(std::string_view text) {
   const auto expression = expressions_->get(trim(text));
   if (!expression.ok())
     return Error{ErrorCode::bad_request,
                  "incorrect query " + std::string(trim(text)) + ": " + expression.error().message};
-  if (!pending_.empty())
-    for (const std::string& name : expression->roots()) TRY(load(name));
+  for (const std::string& name : expression->roots()) {
+    if (name == "images") load_images();
+    if (!pending_.empty()) TRY(load(name));
+  }
   auto found = expression->find(root_, *environment_);
   if (!found.ok()) return std::move(found).error().in("JMESPath query failed");
   if (found->missing_key)

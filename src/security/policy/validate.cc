@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// validate: deny, pattern, anyPattern, foreach, podSecurity. Follows Kyverno 1.19, pkg/engine/handlers/validation.
+// validate: deny, pattern, anyPattern, foreach, podSecurity, cel, assert. Follows Kyverno 1.19,
+// pkg/engine/handlers/validation.
 #include <algorithm>
 
 #include "core/base/text.h"
@@ -24,13 +25,22 @@ class Validator {
   explicit Validator(const Stage& stage) : stage_(stage) {}
 
   // `body`: the rule's validate, or one item of a foreach.
-  std::optional<RuleResponse> check(const Value& body, const BodyPatterns& read, Context& context,
+  std::optional<RuleResponse> check(const Value& body, const CompiledBody& read, Context& context,
                                     const Value& resource, int nesting) {
-    if (body["deny"].is_map()) return deny(body["deny"], context);
-    if (!body["pattern"].is_null()) return pattern(body["pattern"], read, context, resource);
-    if (body["anyPattern"].is_list()) return any_pattern(body["anyPattern"], read, context, resource);
-    if (body["foreach"].is_list()) return loops(body["foreach"], read, context, resource, nesting);
-    return stage_.respond(Status::error, "invalid validation rule: podSecurity, cel, patterns, or deny expected");
+    switch (read.check) {
+      case Check::deny:
+        return deny(body["deny"], context);
+      case Check::pattern:
+        return pattern(body["pattern"], read, context, resource);
+      case Check::any_pattern:
+        return any_pattern(body["anyPattern"], read, context, resource);
+      case Check::foreach:
+        return loops(body["foreach"], read, context, resource, nesting);
+      case Check::manifests:
+        return stage_.respond(Status::error, "validate.manifests is not evaluated by this engine");
+      default:
+        return stage_.respond(Status::error, "invalid validation rule: podSecurity, cel, patterns, or deny expected");
+    }
   }
 
  private:
@@ -60,18 +70,18 @@ class Validator {
   }
 
   // That which was read with the policy, or `given` with its variables substituted.
-  static Result<Pattern> pattern_of(const Value& given, const BodyPatterns& read, Context& context) {
-    if (!read.own.empty()) return read.own.front();
+  static Result<Pattern> pattern_of(const Value& given, const CompiledBody& read, Context& context) {
+    if (!read.patterns.empty()) return read.patterns.front();
     const Value substituted = TRY(substitute(given, context));
     return Pattern(substituted);
   }
-  static Result<std::vector<Pattern>> patterns_of(const Value& given, const BodyPatterns& read, Context& context) {
-    if (!read.own.empty()) return read.own;
+  static Result<std::vector<Pattern>> patterns_of(const Value& given, const CompiledBody& read, Context& context) {
+    if (!read.patterns.empty()) return read.patterns;
     const Value substituted = TRY(substitute(given, context));
     return std::vector<Pattern>(substituted.items().begin(), substituted.items().end());
   }
 
-  std::optional<RuleResponse> pattern(const Value& given, const BodyPatterns& read, Context& context,
+  std::optional<RuleResponse> pattern(const Value& given, const CompiledBody& read, Context& context,
                                       const Value& resource) const {
     const auto pattern = pattern_of(given, read, context);
     if (!pattern.ok()) return stage_.fail_with("variable substitution failed", pattern.error());
@@ -93,7 +103,7 @@ class Validator {
         "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + "rule " + name() + " " + why);
   }
 
-  std::optional<RuleResponse> any_pattern(const Value& given, const BodyPatterns& read, Context& context,
+  std::optional<RuleResponse> any_pattern(const Value& given, const CompiledBody& read, Context& context,
                                           const Value& resource) const {
     const auto wanted = patterns_of(given, read, context);
     if (!wanted.ok()) return stage_.fail_with("variable substitution failed", wanted.error());
@@ -118,7 +128,7 @@ class Validator {
                           "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + failed);
   }
 
-  std::optional<RuleResponse> loops(const Value& loops, const BodyPatterns& read, Context& context,
+  std::optional<RuleResponse> loops(const Value& loops, const CompiledBody& read, Context& context,
                                     const Value& resource, int nesting) {
     if (nesting > kNestingMax) return stage_.respond(Status::error, "foreach is nested too deeply");
     std::size_t applied = 0;
@@ -140,7 +150,7 @@ class Validator {
 
   struct Loop {
     const Value& body;
-    const BodyPatterns& read;
+    const CompiledBody& read;
   };
   // Nothing: every element passed or said nothing.
   std::optional<RuleResponse> elements(const Loop& loop, const std::vector<Value>& items, Context& context,
@@ -189,8 +199,9 @@ bool violated_before(const Stage& stage) {
   Request before = stage.request;
   before.target.operation = "CREATE";
   before.target.object = stage.request.old_object;
-  before.old_object = before.seen = before.review = Value();
+  before.old_object = Value();
   before.target.user = {};
+  Engine::forget(before);
   if (!matches(stage.rule.match, before.target) || excludes(stage.rule.exclude, before.target)) return false;
   Context context = stage.context;
   context.set_path("request.object", before.target.object);
@@ -230,8 +241,7 @@ std::optional<RuleResponse> check_cel(const Stage& stage) {
   input.object = stage.resource;
   input.old_object =
       stage.request.target.operation == "DELETE" ? stage.request.target.object : stage.request.old_object;
-  input.request = stage.request.review.is_null() ? admission_request_value(stage.request.target, stage.request.dry_run)
-                                                 : stage.request.review;
+  if (stage.rule.cel->reads_request) input.request = stage.request.review();
   input.lookups = &stage.context.lookups();
   const std::string ns = stage.request.target.ns();
   if (!ns.empty() && stage.request.target.kind != "Namespace")
@@ -244,6 +254,44 @@ std::optional<RuleResponse> check_cel(const Stage& stage) {
     // What can't be evaluated refuses, as failurePolicy Fail has it.
     if (outcome.verdict != CelVerdict::pass) return stage.respond(Status::fail, outcome.message);
   }
+  return stage.respond(Status::pass, "Validation rule '" + stage.rule.name + "' passed.");
+}
+
+// What an assertion sees, as Kyverno's handler has it (pkg/engine/handlers/validation/validate_assert.go).
+Value assertion_payload(const Stage& stage) {
+  const Target& target = stage.request.target;
+  const bool removes = target.operation == "DELETE";
+  const Value request = stage.request.seen()["request"];
+  return Value{{"object", removes ? Value() : target.object},
+               {"oldObject", removes && stage.request.old_object.is_null() ? target.object : stage.request.old_object},
+               {"admissionInfo", Value{{"userInfo", request["userInfo"]},
+                                       {"roles", request["roles"]},
+                                       {"clusterRoles", request["clusterRoles"]}}},
+               {"operation", target.operation},
+               {"namespaceLabels", target.namespace_labels},
+               {"admissionOperation", !stage.request.uid.empty()},
+               {"requestResource", stage.request.review()["resource"]},
+               {"resourceKind", Value{{"group", target.group},
+                                      {"version", target.version},
+                                      {"kind", target.kind},
+                                      {"subResource", target.subresource}}}};
+}
+
+// The entries of the rule's context are $name; those that nothing reads are not loaded.
+std::optional<RuleResponse> check_assertion(const Stage& stage) {
+  const Assertion& assertion = *stage.rule.check.assertion;
+  Value bindings = Value::map();
+  for (const Value& entry : stage.rule.context.items()) {
+    const std::string name = entry["name"].str();
+    const auto& read = assertion.free_names();
+    if (std::find(read.begin(), read.end(), name) == read.end()) continue;
+    auto value = stage.context.query(name);
+    if (!value.ok()) return stage.fail_with("failed to load context", value.error());
+    bindings.set(name, std::move(value).value());
+  }
+  const auto failures = assertion.check(assertion_payload(stage), bindings, stage.context.environment());
+  if (!failures.ok()) return stage.fail_with("failed to apply assertion", failures.error());
+  if (!failures->empty()) return stage.respond(Status::fail, join(*failures, "; "));
   return stage.respond(Status::pass, "Validation rule '" + stage.rule.name + "' passed.");
 }
 
@@ -268,13 +316,12 @@ std::optional<RuleResponse> check_pod_security(const Stage& stage) {
 }
 
 std::optional<RuleResponse> validate_rule(const Stage& stage) {
-  const Value& body = stage.rule.body;
-  if (stage.rule.cel) return check_cel(stage);
-  for (const char* other : {"assert", "manifests"})
-    if (body.contains(other))
-      return stage.respond(Status::error, "validate." + std::string(other) + " is not evaluated by this engine");
-  auto response = body["podSecurity"].is_map() ? check_pod_security(stage)
-                                               : Validator(stage).check(body, stage.rule.patterns, stage.context, stage.resource, 0);
+  const Rule& rule = stage.rule;
+  if (rule.check.check == Check::cel) return check_cel(stage);
+  if (rule.check.check == Check::assertion) return check_assertion(stage);
+  auto response = rule.check.check == Check::pod_security
+                      ? check_pod_security(stage)
+                      : Validator(stage).check(rule.body, rule.check, stage.context, stage.resource, 0);
   if (response && response->status == Status::fail && violated_before(stage))
     return stage.respond(Status::skip, "skipping the rule evaluation as pre-existing violations are allowed");
   return response;
