@@ -11,7 +11,8 @@ namespace {
 constexpr std::string_view kScalers = "/namespaces/default/horizontalpodautoscalers";
 
 std::string in(std::string_view version, std::string_view name = "") {
-  return "/apis/autoscaling/" + std::string(version) + std::string(kScalers) + (name.empty() ? "" : "/" + std::string(name));
+  return "/apis/autoscaling/" + std::string(version) + std::string(kScalers) +
+         (name.empty() ? "" : "/" + std::string(name));
 }
 
 struct ScalerServer : HttpTestServer {
@@ -22,16 +23,17 @@ struct ScalerServer : HttpTestServer {
 };
 
 store::ItemPtr item(int number, std::string_view bytes) {
-  return std::make_shared<const store::Item>(store::Key{"things", "", std::to_string(number)}, number, std::string(bytes),
-                                             Value());
+  return std::make_shared<const store::Item>(store::Key{"things", "", std::to_string(number)}, number,
+                                             std::string(bytes), Value());
 }
 
 }  // namespace
 
 TEST_CASE("an autoscaler of autoscaling/v1 has its CPU target as a metric in v2") {
   ScalerServer s;
-  REQUIRE(s.post("v1", "{metadata: {name: web}, spec: {maxReplicas: 3, targetCPUUtilizationPercentage: 55, "
-                       "scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}}")
+  REQUIRE(s.post("v1",
+                 "{metadata: {name: web}, spec: {maxReplicas: 3, targetCPUUtilizationPercentage: 55, "
+                 "scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}}")
               .status == 201);
   const Value scaler = s.send("GET", in("v2", "web")).body;
   CHECK(scaler["apiVersion"].str() == "autoscaling/v2");
@@ -89,8 +91,9 @@ spec:
 
 TEST_CASE("an annotation of an autoscaler that is no JSON stays an annotation") {
   ScalerServer s;
-  REQUIRE(s.post("v1", "{metadata: {name: web, annotations: {autoscaling.alpha.kubernetes.io/metrics: '['}}, spec: "
-                       "{maxReplicas: 3, scaleTargetRef: {kind: Deployment, name: web}}}")
+  REQUIRE(s.post("v1",
+                 "{metadata: {name: web, annotations: {autoscaling.alpha.kubernetes.io/metrics: '['}}, spec: "
+                 "{maxReplicas: 3, scaleTargetRef: {kind: Deployment, name: web}}}")
               .status == 201);
   const Value scaler = s.send("GET", in("v2", "web")).body;
   CHECK(scaler["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/metrics"].str() == "[");
@@ -124,12 +127,12 @@ TEST_CASE("a list's text is as long as it says, however it is taken") {
 }
 
 TEST_CASE("a list beyond one piece is whole over HTTP, and selectors find what is not parsed") {
-  HttpTestServer s({});
+  HttpTestServer s;
   s.create("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}");
   for (int i = 0; i < 400; ++i)
     s.create("{apiVersion: v1, kind: ConfigMap, metadata: {name: c" + std::to_string(i) +
-             ", namespace: shop, labels: {part: p" + std::to_string(i % 7) + "}}, data: {pad: " + std::string(20'000, 'x') +
-             "}}");
+             ", namespace: shop, labels: {part: p" + std::to_string(i % 7) +
+             "}}, data: {pad: " + std::string(20'000, 'x') + "}}");
   const auto all = s.send("GET", "/api/v1/namespaces/shop/configmaps");
   CHECK(all.text.size() > 8'000'000);
   CHECK(all.body["kind"].str() == "ConfigMapList");
