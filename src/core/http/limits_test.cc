@@ -95,7 +95,7 @@ TEST_CASE("streams that nobody reads share a bound") {
 
 TEST_CASE("a connection whose answers went out at once is closed when it idles, and not before") {
   ServerOptions options;
-  options.idle_max = std::chrono::milliseconds(200);
+  options.idle_max = std::chrono::seconds(2);  // longer than a busy machine lets a request wait
   Fixture f(options);
   Raw raw(f.port);
   for (int i = 0; i < 3; ++i) {
@@ -104,7 +104,7 @@ TEST_CASE("a connection whose answers went out at once is closed when it idles, 
   }
   const auto answered = std::chrono::steady_clock::now();
   CHECK(raw.read() == "");
-  CHECK(std::chrono::steady_clock::now() - answered >= std::chrono::milliseconds(150));
+  CHECK(std::chrono::steady_clock::now() - answered >= std::chrono::milliseconds(1500));
 }
 
 TEST_CASE("a big answer reaches a client that reads late, and the request behind it is answered") {
