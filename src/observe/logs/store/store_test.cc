@@ -39,7 +39,8 @@ std::vector<Found> read_all(const Store& store, const Labels& labels, Direction 
   std::vector<Found> out;
   std::vector<Matcher> matchers;
   for (const LabelView label : labels.items())
-    matchers.push_back(Matcher::make(metrics::MatchType::equal, label.name, label.value).value());
+    matchers.push_back(
+        Matcher::make(metrics::MatchType::equal, std::string(label.name), std::string(label.value)).value());
   for (StreamBlocks& stream : store.select(matchers, mint, maxt)) {
     Cursor cursor(std::move(stream.blocks), {mint, maxt, direction, Columns::all, {}});
     for (;;) {
