@@ -16,7 +16,6 @@ std::string in(std::string_view version, std::string_view name = "") {
 }
 
 struct ScalerServer : HttpTestServer {
-  ScalerServer() { create("{apiVersion: v1, kind: Namespace, metadata: {name: default}}"); }
   Answer post(std::string_view version, std::string_view yaml) {
     return send("POST", in(version), json::write(yaml::read(yaml).value()), {{"Content-Type", "application/json"}});
   }
