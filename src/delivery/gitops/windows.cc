@@ -62,6 +62,15 @@ std::string describe(const Value& window) {
 
 }  // namespace
 
+Result<bool> window_is_open(const Value& window, Time now) {
+  if (window["kind"].as_string() != "allow" && window["kind"].as_string() != "deny")
+    return Error{ErrorCode::invalid, "sync window kind: allow or deny, not \"" + window["kind"].str() + "\""};
+  if (window["applications"].empty() && window["namespaces"].empty() && window["clusters"].empty())
+    return Error{ErrorCode::invalid, "sync window " + describe(window) + ": no applications, namespaces or clusters"};
+  const Span span = TRY(span_of(window, now));
+  return span.active;
+}
+
 Result<WindowVerdict> check_windows(const Application& application, const kube::Object* project, Time now) {
   WindowVerdict out;
   if (!project) return out;

@@ -143,7 +143,7 @@ constinit const Type kAlerts{go_template::Kind::slice, "template.Alerts", &go_te
 
 Datum kv(const Labels& labels) {
   auto out = go_template::make<Map>();
-  for (const auto& label : labels.items()) out->set(label.name, Datum(label.value));
+  for (const auto& label : labels.items()) out->set(std::string(label.name), Datum(std::string(label.value)));
   return Datum(std::move(out), kKv);
 }
 

@@ -18,6 +18,7 @@ namespace caisson::logs {
 using metrics::Label;
 using metrics::Labels;
 using metrics::LabelsHash;
+using metrics::LabelView;
 using metrics::Matcher;
 
 struct Lines {

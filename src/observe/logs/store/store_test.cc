@@ -38,8 +38,9 @@ std::vector<Found> read_all(const Store& store, const Labels& labels, Direction 
                             std::int64_t mint = INT64_MIN + 1, std::int64_t maxt = INT64_MAX) {
   std::vector<Found> out;
   std::vector<Matcher> matchers;
-  for (const Label& label : labels.items())
-    matchers.push_back(Matcher::make(metrics::MatchType::equal, label.name, label.value).value());
+  for (const LabelView label : labels.items())
+    matchers.push_back(
+        Matcher::make(metrics::MatchType::equal, std::string(label.name), std::string(label.value)).value());
   for (StreamBlocks& stream : store.select(matchers, mint, maxt)) {
     Cursor cursor(std::move(stream.blocks), {mint, maxt, direction, Columns::all, {}});
     for (;;) {
