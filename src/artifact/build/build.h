@@ -37,6 +37,15 @@ struct BaseImage {
   bool stand_in = false;  // said in the log
 };
 
+// What gives RUN steps links in network namespaces of their own, so that they see nothing of the host's loopback.
+class StepNetwork {
+ public:
+  virtual ~StepNetwork() = default;
+  virtual Result<void> attach(const std::string& id, const std::string& network_namespace) = 0;
+  virtual Result<void> detach(const std::string& id) = 0;
+  virtual std::string resolv_conf() const = 0;  // the text that a step's /etc/resolv.conf has
+};
+
 // What a build works with. All outlive it.
 struct BuildServices {
   content::BlobStore& blobs;  // gets configuration and manifest
@@ -46,6 +55,7 @@ struct BuildServices {
   std::function<Result<BaseImage>(const std::string& reference, const content::Platform& platform)> base_image;
   std::string cache_dir;  // "<data>/cache/build": index of layers, cache mounts
   Clock& clock = system_clock();
+  StepNetwork* network = nullptr;  // without one RUN steps have the host's
 };
 
 struct NamedContext {
@@ -63,6 +73,8 @@ struct BuildRequest {
   content::Platform platform;
   std::vector<std::pair<std::string, std::string>> add_hosts;  // name, address
   std::map<std::string, std::string> secrets;                  // id, contents
+  std::map<std::string, std::string>
+      ssh_keys;  // id, a private key: for RUN --mount=type=ssh, which may use, not read it
   std::map<std::string, NamedContext> contexts;
   std::string cache_scope;  // cache mounts are shared within it: the namespace
   bool use_cache = true;

@@ -4,12 +4,20 @@
 #include "artifact/build/build.h"
 
 #include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
+
+#include <map>
+#include <set>
 
 #include "artifact/container/containers.h"
 #include "artifact/content/blob_store.h"
 #include "artifact/content/layer_store.h"
 #include "core/base/file.h"
+#include "core/base/process.h"
 
 using namespace caisson;
 using namespace caisson::build;
@@ -31,6 +39,17 @@ struct Bench {
     REQUIRE(write_file_unsynced(dir.path() + "/context/" + path, text).ok());
   }
   std::vector<CacheEntry> imported;
+  std::vector<std::pair<std::string, std::string>> build_args;
+  std::map<std::string, std::string> ssh_keys;
+  StepNetwork* network = nullptr;
+  bool use_cache = true;
+
+  void shell() {  // what RUN needs, in a layer below it
+    const Result<std::string> busybox = read_file("/bin/busybox");
+    REQUIRE(busybox.ok());
+    file("sh", *busybox);
+    REQUIRE(::chmod((dir.path() + "/context/sh").c_str(), 0755) == 0);
+  }
   Result<BuildResult> build(const std::string& target = "") {
     log.clear();
     BuildRequest request;
@@ -38,11 +57,14 @@ struct Bench {
     request.context_dir = dir.path() + "/context";
     request.target = target;
     request.imported_cache = imported;
+    request.build_args = build_args;
+    request.ssh_keys = ssh_keys;
+    request.use_cache = use_cache;
     request.log = [this](std::string_view text) { log += text; };
     const auto no_image = [](const std::string&, const content::Platform&) -> Result<BaseImage> {
       return Error{ErrorCode::not_found, "there are no images here"};
     };
-    return build_image(request, {blobs, *layers, *containers, no_image, dir.path() + "/cache", clock});
+    return build_image(request, {blobs, *layers, *containers, no_image, dir.path() + "/cache", clock, network});
   }
 };
 
@@ -74,6 +96,146 @@ TEST_CASE("an unchanged build gives the same image from the cache, later too; a 
   const Result<BuildResult> back = bench.build();
   REQUIRE(back.ok());
   CHECK(back->manifest == first->manifest);
+}
+
+TEST_CASE("stages that do not need each other are made at the same time") {
+  Bench bench;
+  bench.shell();
+  // Each waits until the other has begun: one after the other they would wait for ever.
+  const std::string wait = " n=0; while [ ! -e /shared/";
+  bench.file("Dockerfile",
+             "FROM scratch AS base\nCOPY sh /bin/sh\n"
+             "FROM base AS one\nRUN --mount=type=cache,id=x,target=/shared : >/shared/one;" +
+                 wait +
+                 "two ]; do n=$((n+1)); [ $n -lt 30000000 ] || exit 9; done; echo made one; echo 1 >/made-1\n"
+                 "FROM base AS two\nRUN --mount=type=cache,id=x,target=/shared : >/shared/two;" +
+                 wait +
+                 "one ]; do n=$((n+1)); [ $n -lt 30000000 ] || exit 9; done; echo 2 >/made-2\n"
+                 "FROM scratch\nCOPY --from=one /made-1 /\nCOPY --from=two /made-2 /\n");
+  const Result<BuildResult> built = bench.build();
+  REQUIRE_MESSAGE(built.ok(), (built.ok() ? "" : built.error().message));
+  CHECK(built->steps_run == 5);
+  CHECK(bench.log.find("[one 1/1] made one\n") != std::string::npos);  // whose line it is
+  REQUIRE(built->cache.size() == 5);                                   // in the order of the file, whoever was first
+  CHECK(bench.build()->cache == built->cache);
+}
+
+TEST_CASE("a stage that fails stops the others, and is the one that is told") {
+  Bench bench;
+  bench.shell();
+  bench.file("Dockerfile",
+             "FROM scratch AS base\nCOPY sh /bin/sh\nFROM base AS endless\nRUN while :; do :; done\n"
+             "FROM base AS broken\nRUN exit 3\nFROM scratch\nCOPY --from=endless / /a\nCOPY --from=broken / /b\n");
+  const Result<BuildResult> built = bench.build();
+  REQUIRE_FALSE(built.ok());
+  CHECK(built.error().message.find("Dockerfile:6") != std::string::npos);
+  CHECK(built.error().message.find("exit code: 3") != std::string::npos);
+}
+
+TEST_CASE("two stages that come to the same step make its layer once") {
+  Bench bench;
+  bench.shell();
+  bench.file(
+      "Dockerfile",
+      "FROM scratch AS base\nCOPY sh /bin/sh\nFROM base AS one\nRUN echo same >/same\n"
+      "FROM base AS two\nRUN echo same >/same\nFROM scratch\nCOPY --from=one /same /1\nCOPY --from=two /same /2\n");
+  const Result<BuildResult> built = bench.build();
+  REQUIRE_MESSAGE(built.ok(), (built.ok() ? "" : built.error().message));
+  CHECK(built->steps_cached == 1);
+  CHECK(built->steps_run == 4);
+}
+
+TEST_CASE("with SOURCE_DATE_EPOCH the same inputs give the same image, whenever and without a cache") {
+  Bench bench;
+  bench.shell();
+  bench.build_args = {{"SOURCE_DATE_EPOCH", "1700000000"}};
+  bench.use_cache = false;
+  bench.file("Dockerfile", "FROM scratch\nCOPY sh /bin/sh\nWORKDIR /work\nRUN echo text >file\n");
+  const Result<BuildResult> first = bench.build();
+  REQUIRE_MESSAGE(first.ok(), (first.ok() ? "" : first.error().message));
+  bench.clock.advance(std::chrono::hours(30));
+  REQUIRE(::utimes((bench.dir.path() + "/context/sh").c_str(), nullptr) == 0);
+  const Result<BuildResult> second = bench.build();
+  REQUIRE(second.ok());
+  CHECK(second->steps_run == 3);
+  CHECK(second->manifest == first->manifest);
+  bench.build_args.clear();
+  CHECK(bench.build()->manifest != first->manifest);
+}
+
+namespace {
+
+// A network that has only what the kernel gives a new namespace.
+class Nowhere : public StepNetwork {
+ public:
+  Result<void> attach(const std::string& id, const std::string& network_namespace) override {
+    if (refuses) return Error{ErrorCode::unavailable, "the range is used up"};
+    CHECK(exists(network_namespace));
+    attached.insert(id);
+    return {};
+  }
+  Result<void> detach(const std::string& id) override {
+    attached.erase(id);
+    ++detached;
+    return {};
+  }
+  std::string resolv_conf() const override { return "nameserver 192.0.2.53\n"; }
+  bool refuses = false;
+  std::set<std::string> attached;
+  int detached = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a RUN step has a network of its own: what listens on the host's loopback is not there") {
+  Bench bench;
+  bench.shell();
+  Nowhere network;
+  bench.network = &network;
+  const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  REQUIRE(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0);
+  REQUIRE(::listen(listener.get(), 8) == 0);
+  REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  const std::string port = std::to_string(ntohs(address.sin_port));
+  bench.file("Dockerfile",
+             "FROM scratch\nCOPY sh /bin/sh\nRUN cat /etc/resolv.conf; ! nc -w 2 127.0.0.1 " + port + " </dev/null\n");
+  const Result<BuildResult> built = bench.build();
+  REQUIRE_MESSAGE(built.ok(), (built.ok() ? "" : built.error().message));
+  CHECK(bench.log.find("nameserver 192.0.2.53") != std::string::npos);
+  CHECK(network.attached.empty());
+  CHECK(network.detached == 1);
+  network.refuses = true;
+  bench.use_cache = false;
+  const Result<BuildResult> refused = bench.build();
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message.find("the range is used up") != std::string::npos);
+}
+
+TEST_CASE("a RUN step may use a key that is forwarded, and can't read it") {
+  Bench bench;
+  bench.shell();
+  const std::string dockerfile =
+      "FROM scratch\nCOPY sh /bin/sh\nRUN --mount=type=ssh,required=true [ -S \"$SSH_AUTH_SOCK\" ] && echo \"at "
+      "$SSH_AUTH_SOCK\"\nRUN [ -z \"$SSH_AUTH_SOCK\" ] && [ ! -e /run/buildkit ]\n";
+  bench.file("Dockerfile", dockerfile);
+  const Result<BuildResult> without = bench.build();
+  REQUIRE_FALSE(without.ok());
+  CHECK(without.error().message.find("no SSH key \"default\" forwarded") != std::string::npos);
+  const std::string key = bench.dir.path() + "/key";
+  REQUIRE(run_checked({.args = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key}}).ok());
+  bench.ssh_keys["default"] = *read_file(key);
+  const Result<BuildResult> built = bench.build();
+  REQUIRE_MESSAGE(built.ok(), (built.ok() ? "" : built.error().message));
+  CHECK(bench.log.find("at /run/buildkit/ssh_agent.0") != std::string::npos);
+  bench.ssh_keys["default"] = "no key at all\n";
+  bench.use_cache = false;
+  const Result<BuildResult> broken = bench.build();
+  REQUIRE_FALSE(broken.ok());
+  CHECK(broken.error().message.find("no private key, or one with a passphrase") != std::string::npos);
 }
 
 TEST_CASE("only the stages that the target needs are built") {

@@ -13,6 +13,7 @@
 #include "artifact/content/compress.h"
 #include "artifact/content/extract.h"
 #include "artifact/content/layer_store.h"
+#include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/worker_pool.h"
@@ -247,7 +248,6 @@ class BuilderImpl : public Builder {
   Result<content::Digest> build_object(const Object& build, const std::shared_ptr<LogFile>& log,
                                        const std::stop_token& stop, const TraceContext& trace, std::string& cache) {
     const Value& spec = build.spec();
-    if (!spec["secretMounts"].empty()) return Error{ErrorCode::invalid, "spec.secretMounts is not supported"};
     const std::string context = directory_of(build.key()) + "/context";
     TRY(unpack_context(build, context));
     BuildRequest request;
@@ -258,6 +258,8 @@ class BuilderImpl : public Builder {
     request.target = spec["target"].str();
     request.build_args = string_map(spec["buildArgs"]);
     request.labels = string_map(spec["labels"]);
+    request.secrets = TRY(secret_values(build.ns(), spec["secretMounts"]).in("spec.secretMounts"));
+    request.ssh_keys = TRY(secret_values(build.ns(), spec["sshMounts"]).in("spec.sshMounts"));
     request.cache_scope = build.ns();
     request.use_cache = spec["cache"].as_bool(true);
     for (const Value& manifest : spec["cacheFrom"].items()) {
@@ -270,11 +272,12 @@ class BuilderImpl : public Builder {
     request.stop = stop;
     request.spans = options_.spans;
     request.trace = trace;
-    const BuildServices services{options_.blobs,      options_.layers,    options_.containers,
-                                 options_.base_image, options_.cache_dir, runtime_.clock()};
-    Result<BuildResult> result = build_image(request, services);
+    const BuildServices services{options_.blobs,     options_.layers,  options_.containers, options_.base_image,
+                                 options_.cache_dir, runtime_.clock(), options_.network};
+    const Result<BuildResult> result = build_image(request, services);
     TRY(remove_tree(context));
-    const BuildResult built = TRY(std::move(result));
+    if (!result.ok()) return result.error();
+    const BuildResult& built = *result;
     TRY(link(build.ns(), built.manifest));
     if (const std::string_view kept = spec["cacheTo"].as_string(); !kept.empty())
       cache = TRY(export_cache(build.ns(), built, kept == "max"));
@@ -283,6 +286,19 @@ class BuilderImpl : public Builder {
                               {"steps_cached", built.steps_cached},
                               {"steps_run", built.steps_run}});
     return built.manifest;
+  }
+
+  // What a Secret of the Build's namespace holds, by the id that the Dockerfile knows it by: {id, secretName, key}.
+  Result<std::map<std::string, std::string>> secret_values(const std::string& ns, const Value& mounts) const {
+    std::map<std::string, std::string> out;
+    for (const Value& mount : mounts.items()) {
+      const std::string name = mount["secretName"].str(), key = mount["key"].str();
+      const Object secret = TRY(runtime_.client().get(schema::kSecrets, {ns, name}));
+      const Value& encoded = secret.get({"data", key});
+      if (encoded.is_null()) return Error{ErrorCode::not_found, "Secret " + name + " has no key " + key};
+      out[mount["id"].str()] = TRY(unbase64(encoded.as_string()).in("Secret " + name + ", key " + key));
+    }
+    return out;
   }
 
   Result<void> unpack_context(const Object& build, const std::string& directory) {

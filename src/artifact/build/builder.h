@@ -33,6 +33,7 @@ struct BuilderOptions {
   std::string cache_dir;  // "<data>/cache/build"
   int concurrent_max = 2;
   bool trust_host_ca = false;  // for Builds that do not say
+  StepNetwork* network = nullptr;
 };
 
 class Builder {

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// One build as it runs: stages made when something needs them, each instruction applied to the stage's state. Of this
-// room only. One thread; the work directory is removed with the object.
+// One build as it runs: the stages that the target needs, several at once, each instruction applied to its stage's
+// state. Of this room only. A stage only needs stages before it, so that waiting for one never closes a circle. The
+// work directory is removed with the object.
 #pragma once
+#include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -42,12 +48,20 @@ class Engine {
   Result<BuildResult> run();
 
  private:
-  // --- engine.cc: stages and layers
-  Result<void> open_context();
-  Result<const State*> stage(int index);  // builds it when it is not yet
+  // --- engine_stages.cc: which stages are made, and what they begin with
+  void make_stages(const std::vector<int>& needed);  // on a few threads; the first failure stops the others
+  Result<const State*> stage(int index);             // makes it, or waits for who does
+  Result<State> make_stage(const Stage& stage);
   Result<State> base_of(const Stage& stage);
   Result<State> state_of_image(const std::string& reference, const content::Platform& platform);
   Result<void> apply_all(const Stage& stage, State& state);
+  // A directory that shows the files of a stage, context or image; read only. `current` is the stage that asks.
+  Result<std::string> root_of(const std::string& name, const Stage& current);
+  Result<std::string> root_of_state(const State& state);
+  Result<std::string> root_of_context(const std::string& name, const NamedContext& context);
+  Result<std::string> open_context();  // without what .dockerignore names
+
+  // --- engine.cc: layers
   Result<void> apply(const Step& step, State& state);
   // A layer by its key: from the cache, or made by `fill` in a mounted root and committed. `fill` gets the root and the
   // upper directory.
@@ -57,16 +71,22 @@ class Engine {
   using Fill = std::function<Result<void>(const Room&)>;
   Result<void> add_layer(const Step& step, State& state, const std::string& key, bool mounted, const Fill& fill);
   std::optional<CachedLayer> find_cached(const content::Digest& key);
+  struct Layer {
+    CachedLayer layer;
+    bool cached = false;
+  };
+  // Two stages that come to the same step make its layer once.
+  Result<Layer> find_or_make(const content::Digest& key, const State& state, bool mounted, const Fill& fill);
   Result<content::LayerInfo> make_layer(const State& state, bool mounted, const Fill& fill);
-  // A directory that shows the files of a stage, context or image; read only. `current` is the stage that asks.
-  Result<std::string> root_of(const std::string& name, const Stage& current);
-  Result<std::string> root_of_state(const State& state);
+  void record_span(const Step& step, Time start, bool cached, const std::string& error);
   std::vector<std::string> lowers(const State& state) const;
   std::string new_dir(std::string_view name);  // below the work directory
   content::Hasher key_of(const State& state, std::string_view kind) const;
   Variables scope(const State& state) const;  // what $name means: ENV, and ARG where ENV has not got it
   Result<BuildResult> finish(const State& state);
-  void log(std::string_view text) const;
+  void log(std::string_view text);
+  static std::string title_of(const Step& step);  // "[stage 2/5] "
+  std::optional<std::int64_t> epoch() const;      // the build argument SOURCE_DATE_EPOCH
   std::string created_now() const;
   std::string file_name() const;  // of the Dockerfile, for messages
 
@@ -104,15 +124,28 @@ class Engine {
   const BuildServices& services_;
   CacheIndex cache_;
   std::string work_;
-  std::string context_;  // empty until open_context
-  int directories_ = 0, runs_ = 0;
   Dockerfile file_;
   StagePlan plan_;
-  std::map<int, State> built_;
-  std::vector<int> building_;                 // to find circles
-  std::map<std::string, std::string> roots_;  // mounted for --from, by layers
-  std::map<std::string, std::string> named_roots_;
-  BuildResult result_;
+  bool several_ = false;  // stages are made at once: a line of the log says whose it is
+
+  std::stop_source stop_;
+  std::stop_callback<std::function<void()>> stopped_from_outside_;
+  std::atomic<int> directories_ = 0, runs_ = 0;
+  std::mutex log_mutex_;
+
+  std::mutex mutex_;
+  std::condition_variable settled_;  // a stage is made, or a layer
+  std::map<int, std::optional<Result<State>>>
+      made_;                      // stages, without a value while it is under way; GUARDED_BY(mutex_)
+  std::optional<Error> failure_;  // the first, which stopped the others; GUARDED_BY(mutex_)
+  std::set<std::string> making_;  // keys of layers under way; GUARDED_BY(mutex_)
+  std::map<int, std::vector<CacheEntry>> layers_of_;  // by stage; GUARDED_BY(mutex_)
+  BuildResult result_;                                // its counts: GUARDED_BY(mutex_)
+
+  std::mutex roots_mutex_;
+  std::string context_;                             // empty until open_context; GUARDED_BY(roots_mutex_)
+  std::map<std::string, std::string> roots_;        // mounted for --from, by layers; GUARDED_BY(roots_mutex_)
+  std::map<std::string, std::string> named_roots_;  // GUARDED_BY(roots_mutex_)
 };
 
 }  // namespace caisson::build

@@ -18,6 +18,7 @@
 #include "artifact/content/reference.h"
 #include "artifact/registry/registry_client.h"
 #include "cluster/kube/http_client.h"
+#include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
@@ -26,6 +27,7 @@ namespace caisson::build {
 namespace {
 
 constexpr std::string_view kAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
+constexpr std::size_t kSecretBytesMax = 500u << 10;  // as BuildKit's
 constexpr std::string_view kPortal = "https://git.caisson-system.svc";
 
 std::string environment(const char* name) {
@@ -122,8 +124,11 @@ class Executor {
     }
     TRY(upload_context());
     for (const CacheOption& cache : flags_.cache_from) TRY(import_cache(cache));
-    TRY(create_build());
-    const content::Digest digest = TRY(follow());
+    name_build();
+    TRY(hand_over_secrets());
+    Result<content::Digest> built = create_and_follow();
+    TRY(forget_secrets());
+    const content::Digest digest = TRY(std::move(built));
     say("built " + digest.str());
     if (!flags_.no_push) {
       for (const content::Reference& ref : destinations_) TRY(push(ref, digest));
@@ -167,6 +172,46 @@ class Executor {
     TRY(client.pull(from, blobs));
     const std::string name = flags_.destinations.empty() ? std::string() : flags_.destinations.front();
     return content::save_archive(flags_.tar_path, {{name, digest}}, blobs, nullptr);
+  }
+
+  Result<content::Digest> create_and_follow() {
+    TRY(create_build());
+    return follow();
+  }
+
+  std::string secrets_name() const { return key_.name + "-secrets"; }
+
+  // The bytes go to the builder as a Secret, which nobody reads but who may read Secrets, for as long as it builds.
+  Result<void> hand_over_secrets() {
+    if (flags_.secrets.empty() && flags_.ssh_keys.empty()) return {};
+    kube::Object secret = kube::Object::make(schema::kSecrets, key_.ns, secrets_name());
+    secret.edit({"type"}) = Value("Opaque");
+    Value& data = secret.edit({"data"});
+    data = Value::map();
+    const auto add = [&](const std::vector<SecretOption>& options, const char* flag, Value& mounts) -> Result<void> {
+      for (const SecretOption& option : options) {
+        const char* variable = option.variable.empty() ? nullptr : ::getenv(option.variable.c_str());
+        const std::string bytes =
+            variable != nullptr
+                ? std::string(variable)
+                : TRY(read_file(option.path, kSecretBytesMax).in("--" + std::string(flag) + " " + option.id));
+        const std::string key = std::string(flag) + "-" + std::to_string(mounts.size());
+        data.set(key, base64(bytes));
+        mounts.push_back(Value{{"id", option.id}, {"secretName", secrets_name()}, {"key", key}});
+      }
+      return {};
+    };
+    TRY(add(flags_.secrets, "secret", secret_mounts_));
+    TRY(add(flags_.ssh_keys, "ssh", ssh_mounts_));
+    Result<kube::Object> made = client_->create(secret);
+    if (!made.ok() && made.error().code != ErrorCode::already_exists)
+      return std::move(made).error().in("hand the build's secrets over");
+    return {};
+  }
+
+  Result<void> forget_secrets() {
+    if (secret_mounts_.empty() && ssh_mounts_.empty()) return {};
+    return client_->remove(schema::kSecrets, {key_.ns, secrets_name()});
   }
 
   // A step's Build goes with its pod; nobody else's is needed any longer.
@@ -221,19 +266,23 @@ class Executor {
   }
 
   // Named after the pod and what is built, so that a container that is started again takes the same Build up.
-  Result<void> create_build() {
+  void name_build() {
     std::string inputs = context_.str() + dockerfile_ + flags_.target;
     for (const auto& [name, value] : flags_.build_args) inputs += "\n" + name + "=" + value;
     const std::string hash = content::Digest::of(inputs).hex.substr(0, 10);
     const std::string name =
         platform_.pod.empty() ? "build-" + random_name_suffix(8) : to_lower(platform_.pod.substr(0, 40)) + "-" + hash;
     key_ = {platform_.ns, name};
+  }
 
+  Result<void> create_build() {
     kube::Object build = kube::Object::make(schema::kBuilds, key_.ns, key_.name);
     Value& spec = build.edit({"spec"});
     spec.set("contextDigest", context_.str()).set("dockerfile", dockerfile_).set("cache", flags_.cache);
     if (!flags_.target.empty()) spec.set("target", flags_.target);
     if (!imported_.empty()) spec.set("cacheFrom", Value::list_of(imported_));
+    if (!secret_mounts_.empty()) spec.set("secretMounts", secret_mounts_);
+    if (!ssh_mounts_.empty()) spec.set("sshMounts", ssh_mounts_);
     if (flags_.cache_to) spec.set("cacheTo", flags_.cache_to->all_stages ? "max" : "min");
     const auto set_map = [&spec](std::string_view field,
                                  const std::vector<std::pair<std::string, std::string>>& pairs) {
@@ -407,8 +456,9 @@ class Executor {
   std::vector<content::Reference> destinations_;
   std::string dockerfile_;
   content::Digest context_;
-  std::vector<std::string> imported_;  // digests of caches, in our builds' repository
-  std::string cache_;                  // digest of what the build exported
+  std::vector<std::string> imported_;                                 // digests of caches, in our builds' repository
+  std::string cache_;                                                 // digest of what the build exported
+  Value secret_mounts_ = Value::list(), ssh_mounts_ = Value::list();  // of the Build's spec
   kube::ObjectKey key_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
@@ -431,6 +481,45 @@ Result<bool> bool_of(const std::string& flag, const std::string& value) {
 }
 
 }  // namespace
+
+Result<SecretOption> parse_secret_option(std::string_view text) {
+  SecretOption out;
+  const auto bad = [&](const std::string& what) {
+    return Error{ErrorCode::bad_request, "--secret " + std::string(text) + ": " + what};
+  };
+  for (const std::string_view field : split(text, ',')) {
+    const std::size_t equals = field.find('=');
+    const std::string_view key = field.substr(0, equals);
+    const std::string value(equals == std::string_view::npos ? std::string_view() : field.substr(equals + 1));
+    if (value.empty()) return bad("want id=ID,src=FILE or id=ID,env=NAME");
+    if (key == "id")
+      out.id = value;
+    else if (key == "src" || key == "source")
+      out.path = value;
+    else if (key == "env")
+      out.variable = value;
+    else if (key != "type" || (value != "file" && value != "env"))
+      return bad("\"" + std::string(field) + "\" is not supported");
+  }
+  if (out.id.empty()) return bad("id= is missing");
+  if (!out.variable.empty() && ::getenv(out.variable.c_str()) == nullptr) return bad("there is no such variable");
+  if (out.path.empty() && out.variable.empty()) {
+    out.path = out.id;
+    if (::getenv(out.id.c_str()) != nullptr) out.variable = out.id;
+  }
+  return out;
+}
+
+Result<SecretOption> parse_ssh_option(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size())
+    return Error{
+        ErrorCode::bad_request,
+        "--ssh " + std::string(text) +
+            ": want ID=KEYFILE, as in default=~/.ssh/id_ed25519 (an agent of yours can't be reached from where "
+            "images are built)"};
+  return SecretOption{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)), ""};
+}
 
 Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args) {
   ExecutorFlags out;
@@ -482,6 +571,10 @@ Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args)
       out.labels.push_back(TRY(pair_of(name, value)));
     else if (name == "cache")
       out.cache = TRY(bool_of(name, value));
+    else if (name == "secret")
+      out.secrets.push_back(TRY(parse_secret_option(value)));
+    else if (name == "ssh")
+      out.ssh_keys.push_back(TRY(parse_ssh_option(value)));
     else if (name == "cache-repo")
       cache_repository = value;
     else if (name == "no-push")

@@ -5,6 +5,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,17 @@
 #include "core/base/result.h"
 
 namespace caisson::build {
+
+// What RUN --mount=type=secret or ssh may use: a file, or a variable of the environment.
+struct SecretOption {
+  std::string id, path, variable;
+  bool operator==(const SecretOption&) const = default;
+};
+// "id=npm,src=token.txt", "id=TOKEN,env=TOKEN", "id=TOKEN" (the variable TOKEN, or else a file of that name).
+// Errors: bad_request, which names the part.
+Result<SecretOption> parse_secret_option(std::string_view text);
+// "default=KEYFILE", "github=KEYFILE". Errors: bad_request, also for an id alone, which would mean the caller's agent.
+Result<SecretOption> parse_ssh_option(std::string_view text);
 
 struct ExecutorFlags {
   std::string dockerfile = "Dockerfile", context = "/workspace", sub_path, target;
@@ -24,6 +36,7 @@ struct ExecutorFlags {
   std::vector<std::pair<std::string, std::string>> build_args, labels;
   std::vector<CacheOption> cache_from;
   std::optional<CacheOption> cache_to;
+  std::vector<SecretOption> secrets, ssh_keys;
   bool cache = true, no_push = false;
   bool operator==(const ExecutorFlags&) const = default;
 };

@@ -194,5 +194,13 @@ TEST_CASE("the executor takes kaniko's flags, and names those it can't honour") 
   REQUIRE(files.ok());
   CHECK(files->tar_path == "x.tar");
   CHECK(files->name_digest_file == "n");
+  const auto secret = parse_executor_flags({"--no-push", "--secret", "id=npm,src=token", "--ssh", "default=key"});
+  REQUIRE(secret.ok());
+  CHECK(secret->secrets == std::vector<SecretOption>{{"npm", "token", ""}});
+  CHECK(secret->ssh_keys == std::vector<SecretOption>{{"default", "key", ""}});
+  for (const char* bad : {"src=token", "id=", "id=a,colour=red", "id=a,env=NO_SUCH_VARIABLE_HERE"})
+    CHECK(parse_secret_option(bad).error().code == ErrorCode::bad_request);
+  for (const char* bad : {"default", "=key", "default="})
+    CHECK(parse_ssh_option(bad).error().message.find("want ID=KEYFILE") != std::string::npos);
   CHECK(parse_executor_flags({"--context=x"}).error().message.find("--destination") != std::string::npos);
 }

@@ -7,10 +7,13 @@
 #include <algorithm>
 
 #include "artifact/build/engine.h"
+#include "artifact/build/ssh_agent.h"
 #include "artifact/container/capabilities.h"
 #include "artifact/container/containers.h"
 #include "artifact/container/root.h"
+#include "artifact/container/sandbox.h"
 #include "artifact/container/seccomp.h"
+#include "core/base/log.h"
 #include "core/base/text.h"
 
 namespace caisson::build {
@@ -26,6 +29,7 @@ struct Engine::RunPlan {
   std::vector<container::Mount> binds;  // filled while it runs
   std::vector<UniqueFd> locks;          // of cache mounts
   Variables secret_env;
+  std::vector<SshAgent> agents;
 };
 
 namespace {
@@ -73,6 +77,60 @@ class MountPoints {
  private:
   std::string merged_;
   std::vector<std::string> missing_;
+};
+
+// Whole lines with whose they are before them, so that steps that run at once can be told apart; without a title all as
+// it comes.
+class LineLog {
+ public:
+  LineLog(std::string title, std::function<void(std::string_view)> out)
+      : title_(std::move(title)), out_(std::move(out)) {}
+  void write(std::string_view text) {
+    if (title_.empty()) return out_(text);
+    rest_ += text;
+    for (std::size_t end; (end = rest_.find('\n')) != std::string::npos || rest_.size() > kLineMax;) {
+      const std::size_t size = std::min(end, kLineMax);
+      out_(title_ + rest_.substr(0, size) + "\n");
+      rest_.erase(0, size == end ? size + 1 : size);
+    }
+  }
+  void finish() {
+    if (!rest_.empty()) out_(title_ + rest_ + "\n");
+    rest_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kLineMax = 16u << 10;
+  const std::string title_;
+  const std::function<void(std::string_view)> out_;
+  std::string rest_;
+};
+
+// A network namespace with a link, for as long as a step runs.
+class StepLink {
+ public:
+  StepLink(StepNetwork* network, std::string id, std::string directory)
+      : network_(network), id_(std::move(id)), directory_(std::move(directory)) {}
+  ~StepLink() {
+    if (directory_.empty() || !exists(directory_)) return;
+    const Result<void> detached = network_->detach(id_);
+    if (!detached.ok()) log::warning("step's link not taken away", {{"step", id_}, {"error", detached.error()}});
+    const Result<void> removed = container::remove_sandbox(directory_);
+    if (!removed.ok()) log::warning("step's network left", {{"step", id_}, {"error", removed.error()}});
+  }
+  StepLink(const StepLink&) = delete;
+  StepLink& operator=(const StepLink&) = delete;
+
+  Result<std::string> attach() const {
+    const container::Sandbox sandbox =
+        TRY(container::make_sandbox({.directory = directory_, .hostname = "build", .host_ipc = true}));
+    TRY(network_->attach(id_, sandbox.network));
+    return sandbox.network;
+  }
+
+ private:
+  StepNetwork* const network_;
+  const std::string id_, directory_;
 };
 
 std::string shown_command(const std::vector<std::string>& args) {
@@ -133,10 +191,19 @@ Result<void> Engine::add_mount(const RunMount& mount, const Step& step, const St
   container::Mount out;
   out.target = target;
   if (mount.type == Type::ssh) {
-    if (mount.required) return Error{ErrorCode::invalid, "no SSH key \"" + mount.id + "\" forwarded from the client"};
-    return {};
-  }
-  if (mount.type == Type::tmpfs) {
+    const std::string id = mount.id.empty() ? "default" : mount.id;
+    const auto key = request_.ssh_keys.find(id);
+    if (key == request_.ssh_keys.end()) {
+      if (mount.required) return Error{ErrorCode::invalid, "no SSH key \"" + id + "\" forwarded from the client"};
+      return {};
+    }
+    if (mount.target.empty()) out.target = "/run/buildkit/ssh_agent." + std::to_string(plan.agents.size());
+    plan.agents.push_back(
+        TRY(SshAgent::start(key->second, mount.uid.value_or(0), mount.gid.value_or(0), mount.mode.value_or(0600))
+                .in("SSH key \"" + id + "\"")));
+    out.source = plan.agents.back().socket();
+    if (plan.agents.size() == 1) set_variable(plan.secret_env, "SSH_AUTH_SOCK", out.target);
+  } else if (mount.type == Type::tmpfs) {
     out.type = out.source = "tmpfs";
     out.options = {"nosuid", "nodev"};
     if (mount.size_bytes > 0) out.options.push_back("size=" + std::to_string(mount.size_bytes));
@@ -213,7 +280,9 @@ Result<void> Engine::add_system_files(RunPlan& plan) {
   const std::string hosts_file = new_dir("hosts");
   TRY(write_file_unsynced(hosts_file, hosts));
   bind(hosts_file, "/etc/hosts");
-  const Result<std::string> resolv = read_file("/etc/resolv.conf", 64u << 10);
+  const Result<std::string> resolv = services_.network != nullptr && !plan.network_none
+                                         ? Result<std::string>(services_.network->resolv_conf())
+                                         : read_file("/etc/resolv.conf", 64u << 10);
   const std::string resolv_file = new_dir("resolv.conf");
   TRY(write_file_unsynced(resolv_file, resolv.ok() ? *resolv : ""));
   bind(resolv_file, "/etc/resolv.conf");
@@ -273,17 +342,25 @@ Result<void> Engine::run_command(const Step& step, const State& state, RunPlan& 
     }
   }
   spec.mounts = plan.binds;
-  spec.namespaces.host_network = !plan.network_none;
+  const StepLink link(services_.network, spec.id, new_dir("network"));
+  if (plan.network_none)
+    spec.namespaces.host_network = false;
+  else if (services_.network == nullptr)
+    spec.namespaces.host_network = true;
+  else
+    spec.namespaces.network = TRY(link.attach().in("the step's network"));
   spec.capabilities = container::default_capabilities();
   spec.no_new_privileges = false;  // as docker: su and sudo work in a build
   spec.seccomp = container::default_seccomp(spec.capabilities);
   spec.cgroup = "build/" + spec.id;
 
   container::RunOptions options;
-  options.output = [this](std::string_view text) { log(text); };
+  LineLog lines(several_ ? title_of(step) : "", [this](std::string_view text) { log(text); });
+  options.output = [&lines](std::string_view text) { lines.write(text); };
   options.time_max = request_.step_time_max;
-  options.stop = request_.stop;
+  options.stop = stop_.get_token();
   Result<int> code = services_.containers.run_once(spec, options);
+  lines.finish();
   points.remove_from(room.upper);
   for (const container::Mount& mount : plan.binds) {
     if (mount.source.starts_with(work_) && mount.type == "bind") TRY(container::unmount(mount.source));

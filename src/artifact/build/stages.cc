@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "artifact/build/git_source.h"
+#include "artifact/build/run_mounts.h"
 #include "core/base/clock.h"
 #include "core/base/text.h"
 
@@ -297,7 +298,42 @@ Result<Stage> open_stage(const Instruction& i, const StageInput& input, const Va
   return stage;
 }
 
+// The names after --from and from= of an instruction.
+std::vector<std::string> sources_of(const Instruction& i) {
+  std::vector<std::string> out;
+  if (const std::string* from = find_flag(i, "from")) out.push_back(*from);
+  for (const std::string& text : all_flags(i, "mount")) {
+    const Result<RunMount> mount = parse_run_mount(text, {});  // an error is told when the step runs
+    if (mount.ok() && !mount->from.empty()) out.push_back(mount->from);
+  }
+  return out;
+}
+
 }  // namespace
+
+std::vector<int> needed_stages(const StagePlan& plan, const std::vector<std::string>& contexts) {
+  std::vector<bool> needed(plan.stages.size());
+  needed[static_cast<std::size_t>(plan.target)] = true;
+  std::vector<int> out;
+  for (int index = plan.target; index >= 0; --index) {  // a stage only needs stages before it
+    if (!needed[static_cast<std::size_t>(index)]) continue;
+    out.insert(out.begin(), index);
+    const Stage& stage = plan.stages[static_cast<std::size_t>(index)];
+    const auto need = [&](int other) {
+      if (other >= 0 && other < index) needed[static_cast<std::size_t>(other)] = true;
+    };
+    need(stage.base_stage);
+    for (const Instruction& i : stage.instructions) {
+      if (i.keyword == "ONBUILD") continue;
+      for (const std::string& name : sources_of(i)) {
+        if (std::find(contexts.begin(), contexts.end(), to_lower(name)) != contexts.end()) continue;
+        const int named = find_stage(plan.stages, name);
+        need(named >= 0 ? named : static_cast<int>(std::min<std::int64_t>(parse_int(name).value_or(-1), index)));
+      }
+    }
+  }
+  return out;
+}
 
 Result<StagePlan> plan_stages(const Dockerfile& file, const StageInput& input) {
   StagePlan plan;

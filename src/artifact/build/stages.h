@@ -38,6 +38,9 @@ struct StageInput {
 };
 
 Result<StagePlan> plan_stages(const Dockerfile& file, const StageInput& input);
+// The stages that the target is made of, as far as that can be seen before anything runs: its base, COPY --from and RUN
+// --mount=from, and theirs. In their order; the target is the last. What a base image's ONBUILD names is not seen.
+std::vector<int> needed_stages(const StagePlan& plan, const std::vector<std::string>& contexts);
 // Flags and number of arguments. Errors as parse_error.
 Result<void> check_instruction(const Instruction& instruction);
 

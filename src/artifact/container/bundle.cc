@@ -186,7 +186,9 @@ Result<pid_t> create_with_monitor(const Workshop& workshop, const ContainerSpec&
   if (spec.terminal) command.args.emplace_back("-t");
   if (spec.keep_stdin) command.args.emplace_back("-i");
   if (spec.keep_stdin && !spec.stdin_once) command.args.emplace_back("--leave-stdin-open");
-  command.env = {{"_OCI_SYNCPIPE", std::to_string(kSyncFd)}, {"_OCI_STARTPIPE", std::to_string(kStartFd)}};
+  command.env = runc_environment();  // conmon hands it on
+  command.env.insert(command.env.end(),
+                     {{"_OCI_SYNCPIPE", std::to_string(kSyncFd)}, {"_OCI_STARTPIPE", std::to_string(kStartFd)}});
   command.fds = {{sync.write.get(), kSyncFd}, {start.read.get(), kStartFd}};
   // Files, not pipes: the monitor and the container inherit them and would keep a pipe open for their whole life.
   Process monitor = TRY(Process::start(command, {.err_file = bundle + "/monitor.log"}));
@@ -239,7 +241,8 @@ Result<void> wipe(const Workshop& workshop, const std::string& id, const std::st
   const Cgroup group(cgroup);
   if (!cgroup.empty()) group.kill_all();
   if (exists(workshop.state_root + "/runc/" + id)) {
-    const Exit deleted = TRY(run({.args = workshop.runc_args({"delete", "--force", id}), .time_max = kDeleteMax}));
+    const Exit deleted = TRY(run(
+        {.args = workshop.runc_args({"delete", "--force", id}), .env = runc_environment(), .time_max = kDeleteMax}));
     if (!deleted.ok() && exists(workshop.state_root + "/runc/" + id)) {
       return Error{ErrorCode::unavailable, "remove container " + id + ": " + runc_words(deleted.err)};
     }

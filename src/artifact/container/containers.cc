@@ -277,7 +277,8 @@ Result<void> Containers::start(const std::string& id) {
   Impl& impl = *impl_;
   if (!find(id)) return Error{ErrorCode::not_found, "no container " + id};
   const Time before = system_clock().now();
-  const Exit started = TRY(run({.args = impl.workshop_.runc_args({"start", id}), .time_max = kStartMax}));
+  const Exit started =
+      TRY(run({.args = impl.workshop_.runc_args({"start", id}), .env = runc_environment(), .time_max = kStartMax}));
   if (!started.ok()) return Error{ErrorCode::invalid, runc_words(started.err)};
   const std::lock_guard lock(impl.mutex_);
   const auto it = impl.entries_.find(id);

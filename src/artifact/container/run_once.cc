@@ -98,6 +98,7 @@ Result<int> Containers::run_once(const ContainerSpec& spec, const RunOptions& op
                   "--log",       log_file, "--log-format",
                   "json",        "run",    "--bundle",
                   bundle,        spec.id};
+  command.env = runc_environment();
   command.fds = {{theirs.get(), 1}, {theirs.get(), 2}};
   auto process = Process::start(command, {});
   theirs.reset();

@@ -31,10 +31,10 @@ namespace {
 
 constexpr int kWorkersPerNode = 24;  // as many of a node's threads may wait: for images, withdrawals, policies
 
-std::unique_ptr<kube::Client> connect_to_server(const Instance& instance) {
+std::unique_ptr<kube::Client> connect_to_server(const NodePlace& place) {
   kube::Connection connection;
   connection.server = "http://unix";
-  connection.http.unix_socket = instance.path("run/api.sock");
+  connection.http.unix_socket = place.api_socket;
   return kube::make_http_client(std::move(connection));
 }
 
@@ -61,6 +61,22 @@ network::IngressOptions ingress_options(const Instance& instance, std::string ce
   options.default_key_pem = std::move(key);
   return options;
 }
+
+// RUN steps are linked as pods are, from the same range.
+class BuildNetwork : public build::StepNetwork {
+ public:
+  BuildNetwork(network::PodNetwork& pods, std::string dns) : pods_(pods), dns_(std::move(dns)) {}
+  Result<void> attach(const std::string& id, const std::string& network_namespace) override {
+    TRY(pods_.attach(id, network_namespace));
+    return {};
+  }
+  Result<void> detach(const std::string& id) override { return pods_.detach(id); }
+  std::string resolv_conf() const override { return "nameserver " + dns_ + "\n"; }
+
+ private:
+  network::PodNetwork& pods_;
+  const std::string dns_;
+};
 
 // Four heartbeats fit into the grace, so that one which comes late is no lost node.
 Result<Duration> lease_every(const Settings& settings) {
@@ -108,7 +124,7 @@ Result<void> run_node_agent(const Instance& instance, const std::string& name) {
   ProcessRole role = TRY(ProcessRole::enter());
   const NodePlace place = TRY(find_node(instance, name));
   TRY(make_dirs(place.directory, 0711));
-  const auto client = connect_to_server(instance);
+  const auto client = connect_to_server(place);
   kube::Runtime runtime(*client, system_clock(), {.threads = 4, .crash_file = path_join(place.directory, "running")});
   const auto spans = kube::make_span_recorder(*client);
   network::PodNetwork pods = TRY(network::PodNetwork::open(pod_network_options(instance, place)));
@@ -138,7 +154,7 @@ Result<void> run_agent(const Instance& instance) {
   const NodePlace place = TRY(find_node(instance, settings.node_name));
 
   // --- the way to the server
-  const auto client = connect_to_server(instance);
+  const auto client = connect_to_server(place);
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/agent.running")});
   const auto spans = kube::make_span_recorder(*client);
 
@@ -184,6 +200,7 @@ Result<void> run_agent(const Instance& instance) {
   // All builds together weigh as much as one pod without requests: a compiler must not starve the pod that waits for
   // its image.
   TRY(container::Cgroup("/caisson-" + instance.id + "/build").make({.cpu_shares = 2}));
+  BuildNetwork build_network(pods, instance.service_address(10));
   const auto builder = TRY(build::add_builder(runtime, {.blobs = blobs,
                                                         .tags = tags,
                                                         .layers = *layers,
@@ -192,7 +209,8 @@ Result<void> run_agent(const Instance& instance) {
                                                         .spans = spans.get(),
                                                         .directory = instance.path("builds"),
                                                         .cache_dir = instance.path("cache/build"),
-                                                        .trust_host_ca = settings.trust_host_ca}));
+                                                        .trust_host_ca = settings.trust_host_ca,
+                                                        .network = &build_network}));
 
   const auto collection = Collection::start(blobs, tags, *layers, bootstrap, runtime,
                                             {.images_directory = instance.path("cache/images"),

@@ -66,6 +66,7 @@ Result<std::vector<NodePlace>> nodes_of(const Instance& instance) {
                      .address = network::format_ipv4(part.first() + 1),
                      .cgroup = "/caisson-" + instance.id + (first ? "" : "/node" + number),
                      .socket = instance.path(first ? "run/agent.sock" : "run/agent-" + number + ".sock"),
+                     .api_socket = instance.path(first ? "run/api.sock" : "run/api-" + number + ".sock"),
                      .first = first});
   }
   return nodes;

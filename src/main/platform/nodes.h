@@ -20,6 +20,8 @@ struct NodePlace {
   std::string address;    // the first of its part
   std::string cgroup;     // /caisson-<id>; the others /caisson-<id>/node<n>, so that ending the first ends all
   std::string socket;     // <data>/run/agent.sock; the others <data>/run/agent-<n>.sock
+  // The API for this node's agent, which is told by it who asks: <data>/run/api.sock; the others …/api-<n>.sock.
+  std::string api_socket;
   bool first = true;
 
   // There while the node's agent is not to run: `caisson node stop`.

@@ -30,6 +30,7 @@ TEST_CASE("one node has all of the range, and everything where it ever was") {
   CHECK(node.address == "10.42.0.1");
   CHECK(node.cgroup == "/caisson-a1b2c3");
   CHECK(node.socket == "/data/run/agent.sock");
+  CHECK(node.api_socket == "/data/run/api.sock");
   CHECK(node.first);
 }
 
@@ -46,6 +47,7 @@ TEST_CASE("several nodes have a name, a part of the range, a directory, a cgroup
   CHECK(third.address == "10.42.128.1");
   CHECK(third.cgroup == "/caisson-a1b2c3/node3");
   CHECK(third.socket == "/data/run/agent-3.sock");
+  CHECK(third.api_socket == "/data/run/api-3.sock");
   CHECK_FALSE(third.first);
   CHECK(nodes_of(instance_of(16))->back().pod_cidr == "10.42.240.0/20");
 }

@@ -22,6 +22,7 @@
 #include "delivery/git/repositories.h"
 #include "delivery/gitops/gitops.h"
 #include "delivery/gitops/logins.h"
+#include "delivery/gitops/project_rights.h"
 #include "delivery/gitops/webhook.h"
 #include "delivery/pipeline/pipeline.h"
 #include "main/platform/agent_link.h"
@@ -108,6 +109,17 @@ gitops::PreSyncVerdict pre_sync_verdict(const policy::Verdict& verdict) {
           }};
 }
 
+// A node beside the first has a socket of its own, whose other end only root can open: that node's agent.
+http::Handler as_node(const std::string& name, http::Handler handler) {
+  return [name, handler = std::move(handler)](const http::ExchangePtr& exchange) {
+    if (exchange->peer.unix_uid == 0) {
+      exchange->peer.certificate_common_name = "system:node:" + name;
+      exchange->peer.certificate_organizations = {"system:nodes", "caisson:agents"};
+    }
+    handler(exchange);
+  };
+}
+
 }  // namespace
 
 Result<void> run_server(const Instance& instance) {
@@ -124,21 +136,22 @@ Result<void> run_server(const Instance& instance) {
   // --- cluster
   auto store = TRY(store::Store::open(instance.path("store/store.db"), system_clock()));
   schema::Schema schema = TRY(schema::Schema::built_in());
-  // Policies ask the server that they are part of: its client is there once it is.
+  // Policies and the rights of projects ask the server that they are part of: its client is there once it is.
   const auto policies = std::make_shared<policy::Policies>();
-  std::atomic<kube::Client*> policies_client = nullptr;
+  std::atomic<kube::Client*> own_client = nullptr;
   std::atomic<const policy::ImageSource*> policies_images = nullptr;
   const auto notices = std::make_shared<policy::Notices>();
   apiserver::ApiServerOptions options = api_options(instance, ca_pem, std::move(service_account_key));
   TRY(read_api_files(instance, options));
   options.admission.push_back(
       policy::make_policy_admission({.policies = policies,
-                                     .client = [&policies_client] { return policies_client.load(); },
+                                     .client = [&own_client] { return own_client.load(); },
                                      .images = [&policies_images] { return policies_images.load(); },
                                      .notices = notices}));
+  options.access.push_back(gitops::make_project_rights({.client = [&own_client] { return own_client.load(); }}));
   auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
   const auto client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
-  policies_client = client.get();
+  own_client = client.get();
   TRY(policies->load(*client));
   TRY(ensure_system_objects(*client, instance));
   // The runtime ends first, then the workers: what they borrow stands above them.
@@ -216,7 +229,8 @@ Result<void> run_server(const Instance& instance) {
 
   // --- listeners: the agent's socket, loopback for people, the node's address (which the agent makes later) for pods
   http::Server server = TRY(http::Server::start({}));
-  TRY(server.listen_unix(instance.path("run/api.sock"), api_handler, 0660));
+  for (const NodePlace& place : TRY(nodes_of(instance)))
+    TRY(server.listen_unix(place.api_socket, place.first ? api_handler : as_node(place.name, api_handler), 0660));
   TRY(server.listen(instance.settings.listen, ports.api, api_handler, &tls));
   const bool loopback = instance.settings.listen.starts_with("127.");  // off loopback every listener speaks TLS only
   TRY(server.listen(instance.settings.listen, ports.portal, portal, loopback ? nullptr : &tls));
