@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `caisson policy`: test (kyverno-test.yaml), apply (policies to files or to a cluster), explain (why a rule said what
-// it said), jp (JMESPath with Kyverno's functions). The flags are those of Kyverno's command line.
+// it said), serve (a cluster's policies as its webhooks), jp (JMESPath with Kyverno's functions). The flags are those
+// of Kyverno's command line.
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include "core/expr/jmespath/jmespath.h"
 #include "main/cli/commands.h"
 #include "main/cli/policy_cluster.h"
+#include "main/cli/policy_serve.h"
 #include "main/cli/registry_access.h"
 #include "security/policy/evaluate.h"
 #include "security/policy/policy_output.h"
@@ -29,8 +31,22 @@ struct PolicyArguments {
   std::vector<std::string> resources, exceptions;  // may be repeated
   std::string output, values, user_info, file_name = "kyverno-test.yaml", input, query, rule;
   Global global;
+  PolicyServeOptions serve;
   bool fail_only = false, audit_warn = false, detailed = false, compact = false, cluster = false, registry = false;
 };
+
+// "ADDRESS:PORT"; an IPv6 address in brackets.
+Result<void> read_listen(const std::string& text, PolicyServeOptions& out) {
+  const std::size_t colon = text.rfind(':');
+  const auto port = parse_int(colon == std::string::npos ? "" : text.substr(colon + 1));
+  if (!port || *port < 0 || *port > 65535)
+    return Error{ErrorCode::bad_request, "--listen: \"" + text + "\" is no ADDRESS:PORT"};
+  out.listen = text.substr(0, colon);
+  if (out.listen.starts_with("[") && out.listen.ends_with("]"))
+    out.listen = out.listen.substr(1, out.listen.size() - 2);
+  out.port = static_cast<int>(*port);
+  return {};
+}
 
 // "--flag value", "--flag=value", "-f value".
 Result<PolicyArguments> read_arguments(const std::vector<std::string>& arguments) {
@@ -82,6 +98,19 @@ Result<PolicyArguments> read_arguments(const std::vector<std::string>& arguments
       out.global.context = TRY(value());
     } else if (flag == "--data-dir") {
       out.global.data_dir = TRY(value());
+    } else if (flag == "--listen") {
+      const std::string given = TRY(value());
+      TRY(read_listen(given, out.serve));
+    } else if (flag == "--tls-cert") {
+      out.serve.certificate = TRY(value());
+    } else if (flag == "--tls-key") {
+      out.serve.key = TRY(value());
+    } else if (flag == "--tls-ca") {
+      out.serve.ca = TRY(value());
+    } else if (flag == "--url") {
+      out.serve.url = TRY(value());
+    } else if (flag == "--ignore-failures") {
+      out.serve.ignore_failures = true;
     } else if (flag == "--fail-only") {
       out.fail_only = true;
     } else if (flag == "--detailed-results") {
@@ -283,17 +312,22 @@ Result<int> list_functions(const PolicyArguments& arguments) {
 }  // namespace
 
 Result<int> command_policy(const std::vector<std::string>& words) {
-  if (words.empty()) return Error{ErrorCode::bad_request, "policy needs one of test, apply, explain, jp"};
+  if (words.empty()) return Error{ErrorCode::bad_request, "policy needs one of test, apply, explain, serve, jp"};
   const bool is_jp = words[0] == "jp" && words.size() > 1;
   const std::string verb = is_jp ? "jp " + words[1] : words[0];
   const auto arguments = TRY(read_arguments({words.begin() + (is_jp ? 2 : 1), words.end()}));
   if (verb == "test") return run_tests(arguments);
   if (verb == "apply") return run_apply(arguments);
   if (verb == "explain") return run_explain(arguments);
+  if (verb == "serve") {
+    PolicyServeOptions options = arguments.serve;
+    options.global = arguments.global;
+    return serve_policies(options);
+  }
   if (verb == "jp query") return run_query(arguments);
   if (verb == "jp function") return list_functions(arguments);
   return Error{ErrorCode::bad_request,
-               "policy " + verb + " is no command: test, apply, explain, jp query, jp function"};
+               "policy " + verb + " is no command: test, apply, explain, serve, jp query, jp function"};
 }
 
 }  // namespace caisson::cli

@@ -25,6 +25,9 @@ void add_delivery_commands(Tree& t) {
       [] { return command_policy({"apply"}); });
   add(t, *policy, "explain", "why rules match an object or not, with the values that they see",
       "caisson policy explain policy.yaml --resource pod.yaml", [] { return command_policy({"explain"}); });
+  add(t, *policy, "serve", "answer as the admission webhooks of a Kubernetes, with the policies that are in it",
+      "caisson policy serve --kubeconfig k --tls-cert c --tls-key k --url https://host:9443",
+      [] { return command_policy({"serve"}); });
   add(t, *policy, "jp", "JMESPath: query EXPRESSION -i FILE, function [NAME]",
       "caisson policy jp query 'length(@)' -i list.yaml", [] { return command_policy({"jp"}); });
 }
