@@ -22,6 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kObjects = 50;
 constexpr int kRounds = 100, kHeals = 20;
+constexpr int kWaits = 15;  // of 20 s each
 constexpr const char* kAutomated = "  syncPolicy: {automated: {prune: true, selfHeal: true}}\n";
 
 double ms_since(Clock::time_point start) {
@@ -37,9 +38,9 @@ void print(const char* what, std::vector<double> times) {
   std::fflush(stdout);
 }
 
-std::string config_map(int number, int value) {
+std::string config_map(int number, int value, std::size_t more_bytes = 0) {
   return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c" + std::to_string(number) + "}\ndata: {key: \"" +
-         std::to_string(value) + "\"}\n";
+         std::to_string(value) + "\", more: \"" + std::string(more_bytes, 'x') + "\"}\n";
 }
 
 std::map<std::string, std::string> files(const std::string& folder, int count, int value) {
@@ -49,8 +50,10 @@ std::map<std::string, std::string> files(const std::string& folder, int count, i
 }
 
 void wait(Platform& it, const std::function<bool()>& condition) {
-  if (it.eventually(condition)) return;
-  std::fprintf(stderr, "not there in time\n");
+  for (int i = 0; i < kWaits; ++i)
+    if (it.eventually(condition)) return;
+  std::fprintf(stderr, "not there in time: %s\n",
+               json::write(it.application("shop")["status"]).substr(0, 2'000).c_str());
   std::exit(1);
 }
 
@@ -162,9 +165,7 @@ void one_line(const char* what, std::size_t objects, std::size_t object_bytes, s
   for (std::size_t i = 0; i < other_files; ++i)
     blob("other/" + std::to_string(i / 1000) + "/" + std::to_string(i) + ".yaml", "a: " + std::to_string(i) + "\n");
   for (std::size_t i = 0; i < objects; ++i) {
-    std::string text = config_map(static_cast<int>(i), 0);
-    text += "  more: \"" + std::string(object_bytes, 'x') + "\"\n";
-    blob("app/c" + std::to_string(i) + ".yaml", text);
+    blob("app/c" + std::to_string(i) + ".yaml", config_map(static_cast<int>(i), 0, object_bytes));
   }
   Command import;
   import.args = {"git", "fast-import", "--quiet"};

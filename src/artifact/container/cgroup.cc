@@ -98,6 +98,21 @@ void enable_controllers(const std::string& mount_point, const std::string& path)
   }
 }
 
+// The kernel (since 6.10) counts what goes to a disk from the first time on that somebody names a limit for it, which
+// "0", none, is too. What can't be counted is the kernel's choice.
+void count_disks_v1(const std::string& path) {
+  const auto disks = list_dir("/sys/block");
+  if (!disks.ok()) return;
+  for (const std::string& disk : *disks) {
+    if (disk.starts_with("loop") || disk.starts_with("ram") || disk.starts_with("zram")) continue;
+    const auto number = read_file("/sys/block/" + disk + "/dev");
+    if (!number.ok()) continue;
+    const auto written =
+        write_control(file_in("blkio", path, "blkio.throttle.read_bps_device"), std::string(trim(*number)) + " 0");
+    static_cast<void>(written);
+  }
+}
+
 Result<void> set_limits_v1(const std::string& path, const CgroupLimits& limits) {
   const auto set = [&path](std::string_view controller, std::string_view file, std::int64_t value) -> Result<void> {
     if (value <= 0) return {};
@@ -223,7 +238,9 @@ Result<void> Cgroup::make(const CgroupLimits& limits) const {
       enable_controllers(hierarchy.mount_point, path_dir(path_));
     TRY(make_dirs(hierarchy.mount_point + path_));
   }
-  return cgroup_version() == CgroupVersion::v2 ? set_limits_v2(path_, limits) : set_limits_v1(path_, limits);
+  if (cgroup_version() == CgroupVersion::v2) return set_limits_v2(path_, limits);
+  count_disks_v1(path_);
+  return set_limits_v1(path_, limits);
 }
 
 bool Cgroup::exists() const {

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -18,6 +19,7 @@
 #include "artifact/container/root.h"
 #include "artifact/container/sandbox.h"
 #include "artifact/container/seccomp.h"
+#include "artifact/container/user_namespace.h"
 #include "core/base/process.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
@@ -102,6 +104,18 @@ std::string drain(ExecProcess& process) {
 }
 
 }  // namespace
+
+TEST_CASE("user namespaces are made by many threads at once") {
+  std::vector<std::thread> threads;
+  std::atomic<int> made = 0;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 25; ++i) made += make_user_namespace({0x7000'0000}).ok() ? 1 : 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(made == 200);
+}
 
 TEST_CASE("a container runs, logs in CRI lines, and its exit code and end are told once") {
   Bench bench;

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 
 #include "artifact/container/root.h"
 
@@ -27,12 +29,13 @@ Result<void> in_user_namespace(const IdRange& ids, const std::function<int()>& i
   const int theirs = talk[1];
   const pid_t child = ::fork();  // unshare(2) of a user namespace is refused to a process with threads
   if (child == 0) {
-    ::close(talk[0]);  // with the parent gone it ends
+    ::close(talk[0]);
     int failed = ::unshare(CLONE_NEWUSER) == 0 ? 0 : errno;
     char go;
     bool heard = ::write(theirs, &failed, sizeof failed) > 0 && failed == 0 && ::read(theirs, &go, 1) == 1;  // mapped
     if (heard && (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0)) failed = errno;
     if (heard && failed == 0) failed = inside();
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of ids takes it away: hence here
     heard = heard && ::write(theirs, &failed, sizeof failed) > 0;
     if (heard) heard = ::read(theirs, &go, 1) == 1;
     ::_exit(0);
@@ -58,7 +61,8 @@ Result<void> in_user_namespace(const IdRange& ids, const std::function<int()>& i
     TRY(hear("set up a user namespace"));
     return outside(child);
   }();
-  ours.reset();
+  // Not only closed: a child of another thread, forked meanwhile, has a copy of this end.
+  ::shutdown(ours.get(), SHUT_RDWR);
   ::waitpid(child, nullptr, 0);
   return done;
 }

@@ -47,7 +47,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
                                                    ApiServerOptions options) {
   auto impl = std::make_unique<Impl>(store, schema, std::move(options));
   Core& core = impl->core;
-  core.authorizer = std::make_unique<Authorizer>(store);
+  core.authorizer = std::make_unique<Authorizer>(store, core.options.access);
   core.tokens = TRY(TokenAuthority::make(store, core.clock, core.options.service_account_key_pem, core.options.issuer));
   if (!core.options.authentication.is_null())
     core.oidc = TRY(OidcAuthenticator::make(core.options.authentication, core.options.issuer, core.clock));

@@ -24,6 +24,8 @@
 
 namespace caisson::apiserver {
 
+class AccessRules;
+
 // What is on record of requests by HTTP (audit_policy.h, audit_log.h); what rooms of this program do in process is not.
 struct AuditOptions {
   std::string path;  // empty: nothing
@@ -43,10 +45,11 @@ struct ApiServerOptions {
   std::string advertise_address = "127.0.0.1";  // in /api's serverAddressByClientCIDRs
   // How to reach the agent of a node, for logs, exec, attach and port-forward. Unset: those answer 503.
   std::function<Result<http::ClientOptions>(const std::string& node)> node_proxy;
-  std::string node_name = "local";                    // whose agent a unix-socket peer with uid 0 is
-  std::string version = "v1.33.1";                    // gitVersion of /version
-  std::string build = "caisson";                      // appended as +build
-  std::vector<std::shared_ptr<Admission>> admission;  // after this room's own
+  std::string node_name = "local";                         // whose agent a unix-socket peer with uid 0 is
+  std::string version = "v1.33.1";                         // gitVersion of /version
+  std::string build = "caisson";                           // appended as +build
+  std::vector<std::shared_ptr<Admission>> admission;       // after this room's own
+  std::vector<std::shared_ptr<const AccessRules>> access;  // asked where RBAC says no
   // Where a Service that a webhook configuration names is reached. Unset: at its cluster address.
   ServiceResolver service_resolver;
   AuditOptions audit;

@@ -103,6 +103,13 @@ class AuditedExchange : public http::Exchange {
     exchange_->respond(std::move(response));
   }
 
+  void respond_in_pieces(http::Response head, std::uint64_t length, http::Pieces next) override {
+    if (length <= kObjectBytesMax) return Exchange::respond_in_pieces(std::move(head), length, std::move(next));
+    auditor_->note(*record_, AuditStage::response_complete, head.status, {});
+    head.headers.set("Audit-Id", record_->event["auditID"].str());
+    exchange_->respond_in_pieces(std::move(head), length, std::move(next));
+  }
+
   std::shared_ptr<http::Stream> stream(int status, http::Headers headers_out,
                                        std::optional<std::uint64_t> length) override {
     auditor_->note(*record_, AuditStage::response_started, status, {});

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "cluster/apiserver/access_rules.h"
 #include "core/base/text.h"
 
 namespace caisson::apiserver {
@@ -126,8 +127,9 @@ Value PolicyRule::to_value() const {
 }
 
 struct Authorizer::Impl {
-  explicit Impl(store::Store& s) : store(s) {}
+  Impl(store::Store& s, std::vector<std::shared_ptr<const AccessRules>> o) : store(s), others(std::move(o)) {}
   store::Store& store;
+  const std::vector<std::shared_ptr<const AccessRules>> others;
   mutable std::mutex mutex;
   mutable std::shared_ptr<const Policy> policy;  // guarded by mutex
 
@@ -187,7 +189,8 @@ std::shared_ptr<const Policy> Authorizer::Impl::compile(store::Revision revision
   return made;
 }
 
-Authorizer::Authorizer(store::Store& store) : impl_(std::make_unique<Impl>(store)) {}
+Authorizer::Authorizer(store::Store& store, std::vector<std::shared_ptr<const AccessRules>> others)
+    : impl_(std::make_unique<Impl>(store, std::move(others))) {}
 Authorizer::~Authorizer() = default;
 
 Authorizer::Decision Authorizer::decide(const User& user, const Attributes& attributes) const {
@@ -207,7 +210,13 @@ Authorizer::Decision Authorizer::decide(const User& user, const Attributes& attr
   if (attributes.is_resource && !attributes.ns.empty())
     if (const auto it = policy->namespaced.find(attributes.ns); it != policy->namespaced.end())
       if (auto decision = look(it->second)) return *decision;
-  return {};
+  Decision refused;
+  for (const auto& rules : impl_->others) {
+    AccessRules::Verdict verdict = rules->may(user, attributes);
+    if (verdict.allowed) return {true, std::move(verdict.reason), rules.get()};
+    if (!verdict.reason.empty()) refused.reason = std::move(verdict.reason);
+  }
+  return refused;
 }
 
 PolicyRules Authorizer::rules_of(const User& user, std::string_view ns) const {

@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Authorizer: may this user do this? RBAC (rbac.authorization.k8s.io/v1) over the store's roles and bindings;
-// system:masters may do all. Follows plugin/pkg/auth/authorizer/rbac of Kubernetes 1.33. Threads: any. What it compiled
-// is made again when a role changed.
+// system:masters may do all. Where RBAC says no, other rules are asked (access_rules.h). Follows
+// plugin/pkg/auth/authorizer/rbac of Kubernetes 1.33. Threads: any. What it compiled is made again when a role changed.
 #pragma once
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "cluster/apiserver/attributes.h"
 #include "cluster/apiserver/request.h"
 #include "cluster/apiserver/user.h"
 
 namespace caisson::apiserver {
 
-struct Attributes {
-  std::string verb;
-  bool is_resource = true;
-  std::string group, resource, subresource, name, ns;
-  std::string path;  // of a non-resource request
-};
+class AccessRules;
 
 struct PolicyRule {
   std::vector<std::string> verbs, groups, resources, names, paths;
@@ -30,12 +26,13 @@ using PolicyRules = std::vector<PolicyRule>;
 
 class Authorizer {
  public:
-  explicit Authorizer(store::Store& store);
+  explicit Authorizer(store::Store& store, std::vector<std::shared_ptr<const AccessRules>> others = {});
   ~Authorizer();
 
   struct Decision {
     bool allowed = false;
-    std::string reason;  // of an allowed one: the binding
+    std::string reason;               // of an allowed one: the binding
+    const AccessRules* by = nullptr;  // not RBAC but these: they look at the change, too
   };
   Decision decide(const User& user, const Attributes& attributes) const;
   // All rules that hold for `user` in `ns` (empty: only those of the cluster).

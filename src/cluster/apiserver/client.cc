@@ -151,7 +151,9 @@ class LocalClient : public kube::Client {
       return request.fail(ErrorCode::method_not_allowed,
                           "the server does not allow this method on the requested resource", Value::map());
     const Attributes attributes = attributes_of(request);
-    if (!core_.authorizer->decide(request.user, attributes).allowed) return refusal(request, attributes);
+    const auto decision = core_.authorizer->decide(request.user, attributes);
+    if (!decision.allowed) return refusal(request, attributes, decision.reason);
+    request.allowed_by = decision.by;
     return request;
   }
 

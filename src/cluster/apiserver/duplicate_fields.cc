@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "cluster/store/written_json.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
@@ -91,9 +92,17 @@ class Walker {
   std::vector<std::string> found_;
 };
 
+std::size_t members_of(const Value& value) {
+  std::size_t count = value.is_map() ? value.size() : 0;
+  for (const auto& [key, child] : value.entries()) count += members_of(child);
+  for (const Value& child : value.items()) count += members_of(child);
+  return count;
+}
+
 }  // namespace
 
-std::vector<std::string> duplicate_json_fields(std::string_view text) {
+std::vector<std::string> duplicate_json_fields(std::string_view text, const Value& parsed) {
+  if (const std::size_t members = members_of(parsed); members > 0 && members == store::count_members(text)) return {};
   return Walker(text).run();
 }
 

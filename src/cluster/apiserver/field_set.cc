@@ -36,9 +36,10 @@ const FieldSet* FieldSet::find(std::string_view element) const {
   return it == children.end() ? nullptr : &it->second;
 }
 
-void FieldSet::unite(const FieldSet& other) {
+void FieldSet::unite(FieldSet other) {
   member = member || other.member;
-  for (const auto& [element, child] : other.children) children[element].unite(child);
+  children.merge(other.children);  // what stays behind is in both
+  for (auto& [element, child] : other.children) children.find(element)->second.unite(std::move(child));
 }
 
 void FieldSet::subtract(const FieldSet& other) {
@@ -154,18 +155,18 @@ void collect(const Field* field, const Value& value, FieldSet& set) {
 
 namespace {
 
+// Most of what it walks over is equal: the text of a path and its places in the sets are made for what differs.
 class Comparer {
  public:
   Comparison result;
-  std::vector<std::string> path;
 
   void walk(const Field* field, const Value* before, const Value* after) {
     const bool was = before != nullptr, is = after != nullptr;  // a null is there, with nothing in it
     if (before && before->is_null()) before = nullptr;
     if (after && after->is_null()) after = nullptr;
     if (!before && !after) {
-      if (is && !was) insert(result.added);
-      if (was && !is) insert(result.removed);
+      if (is && !was) insert(added_);
+      if (was && !is) insert(removed_);
       return;
     }
     if (before && after && before->shares_with(*after)) return;
@@ -179,37 +180,48 @@ class Comparer {
     else
       walk_list(field, shape, before, after);
     if (!was)
-      insert(result.added);
+      insert(added_);
     else if (!is)
-      insert(result.removed);
+      insert(removed_);
   }
 
  private:
-  void insert(FieldSet& set) {
-    FieldSet* place = &set;
-    for (const std::string& element : path) place = &place->children[element];
-    place->member = true;
+  struct Step {
+    std::string_view key;  // of a map; else `element` stands
+    std::string_view element;
+  };
+  using Trail = std::vector<FieldSet*>;  // the places in one set of the first steps of path_, from its root on
+
+  void insert(Trail& trail) {
+    for (std::size_t i = trail.size() - 1; i < path_.size(); ++i) {
+      const Step& step = path_[i];
+      auto& children = trail.back()->children;
+      trail.push_back(&children[step.element.empty() ? field_element(step.key) : std::string(step.element)]);
+    }
+    trail.back()->member = true;
   }
   void leaf(const Value* before, const Value* after) {
     if (!before)
-      insert(result.added);
+      insert(added_);
     else if (!after)
-      insert(result.removed);
+      insert(removed_);
     else if (!(*before == *after))
-      insert(result.modified);
+      insert(modified_);
   }
-  void descend(std::string element, const Field* field, const Value* before, const Value* after) {
-    path.push_back(std::move(element));
+  void descend(Step step, const Field* field, const Value* before, const Value* after) {
+    path_.push_back(step);
     walk(field, before, after);
-    path.pop_back();
+    for (Trail* trail : {&added_, &removed_, &modified_})
+      if (trail->size() > path_.size()) trail->pop_back();
+    path_.pop_back();
   }
   void walk_map(const Field* field, const Value* before, const Value* after) {
     if (before)
       for (const auto& [key, value] : before->entries())
-        descend(field_element(key), field_below(field, key), &value, after ? after->find(key) : nullptr);
+        descend({key, {}}, field_below(field, key), &value, after ? after->find(key) : nullptr);
     if (!after) return;
     for (const auto& [key, value] : after->entries())
-      if (!before || !before->contains(key)) descend(field_element(key), field_below(field, key), nullptr, &value);
+      if (!before || !before->contains(key)) descend({key, {}}, field_below(field, key), nullptr, &value);
   }
   void walk_list(const Field* field, Shape shape, const Value* before, const Value* after) {
     std::map<std::string, std::pair<const Value*, const Value*>> items;
@@ -218,8 +230,11 @@ class Comparer {
     if (after)
       for (const Value& item : after->items()) items[item_element(field, shape, item)].second = &item;
     for (const auto& [element, pair] : items)
-      descend(element, shape == Shape::list_map ? field->element : nullptr, pair.first, pair.second);
+      descend({{}, element}, shape == Shape::list_map ? field->element : nullptr, pair.first, pair.second);
   }
+
+  std::vector<Step> path_;
+  Trail added_{&result.added}, removed_{&result.removed}, modified_{&result.modified};
 };
 
 }  // namespace

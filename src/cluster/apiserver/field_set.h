@@ -19,7 +19,7 @@ struct FieldSet {
 
   bool empty() const { return !member && children.empty(); }
   const FieldSet* find(std::string_view element) const;
-  void unite(const FieldSet& other);
+  void unite(FieldSet other);
   void subtract(const FieldSet& other);  // exactly the paths of `other`
   FieldSet intersection(const FieldSet& other) const;
   std::vector<std::string> paths() const;  // ".spec.containers[name=\"web\"].image", sorted

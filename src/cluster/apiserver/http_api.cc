@@ -8,6 +8,7 @@
 #include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/documents.h"
 #include "cluster/apiserver/duplicate_fields.h"
+#include "cluster/apiserver/list_text.h"
 #include "cluster/apiserver/negotiate.h"
 #include "cluster/apiserver/subresources.h"
 #include "cluster/apiserver/verbs.h"
@@ -143,16 +144,18 @@ struct HttpApi::Call {
     if (audit) audit->annotations.emplace_back(std::move(key), std::move(value));
   }
 
-  void send(int status, std::string body, std::string_view content_type) {
-    http::Response response{
-        .status = status, .headers = {{"Content-Type", std::string(content_type)}}, .body = std::move(body)};
-    response.headers.set("Cache-Control", "no-cache, private");
-    for (const std::string& warning : request.warnings) response.headers.add("Warning", warning_header(warning));
+  http::Headers headers(std::string_view content_type) {
+    http::Headers headers{{"Content-Type", std::string(content_type)}};
+    headers.set("Cache-Control", "no-cache, private");
+    for (const std::string& warning : request.warnings) headers.add("Warning", warning_header(warning));
     if (audit)
       audit->annotations.insert(audit->annotations.end(), request.audit_annotations.begin(),
                                 request.audit_annotations.end());
-    if (retry_after_seconds > 0) response.headers.set("Retry-After", std::to_string(retry_after_seconds));
-    exchange->respond(std::move(response));
+    if (retry_after_seconds > 0) headers.set("Retry-After", std::to_string(retry_after_seconds));
+    return headers;
+  }
+  void send(int status, std::string body, std::string_view content_type) {
+    exchange->respond({.status = status, .headers = headers(content_type), .body = std::move(body)});
   }
   void send(const Error& error) {
     const Value status = request.status_of(error);
@@ -237,10 +240,12 @@ struct HttpApi::Call {
     if (bytes->empty()) return Value();
     if (type == BodyType::protobuf) return schema::from_protobuf(core.schema, *bytes);
     const bool writes = request.verb == "create" || request.verb == "update" || request.verb == "patch";
+    const bool yaml = type == BodyType::yaml || type == BodyType::apply;
+    auto body = parse_body(*bytes, type);
     if (writes && type != BodyType::json_patch && request.field_validation != FieldValidation::ignore)
-      request.duplicate_fields = type == BodyType::yaml || type == BodyType::apply ? duplicate_yaml_keys(*bytes)
-                                                                                   : duplicate_json_fields(*bytes);
-    return parse_body(*bytes, type);
+      request.duplicate_fields =
+          yaml ? duplicate_yaml_keys(*bytes) : duplicate_json_fields(*bytes, body.ok() ? *body : Value());
+    return body;
   }
   Result<Value> read(Core& core) {
     const BodyType type = TRY(body_type(exchange->headers.get("Content-Type"), false));
@@ -250,6 +255,7 @@ struct HttpApi::Call {
   // Lists from ready bytes: kind and apiVersion stand first in each (core.h, ordered) and built-in lists leave them
   // out.
   void send_list(const Core& core, const ItemList& list);
+  void send_text(std::string body);
   std::string list_head(const ItemList& list, std::string_view kind, std::string_view api_version) const;
 
   void get(Core& core);
@@ -302,33 +308,30 @@ void HttpApi::Call::send_list(const Core& core, const ItemList& list) {
     table.set("metadata", std::move(metadata)).set("apiVersion", as.meta_version);
     return send(200, encode(table, as), as.content_type());
   }
-  std::string body;
   if (as.partial_list) {
-    body = list_head(list, "PartialObjectMetadataList", as.meta_version) + ",\"items\":[";
+    std::string body = list_head(list, "PartialObjectMetadataList", as.meta_version) + ",\"items\":[";
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (i > 0) body += ',';
       Value partial = schema::partial_metadata(values[i]);
       partial.set("apiVersion", as.meta_version);
       json::append(body, partial);
     }
-  } else {
-    std::size_t size = 2048, other = 0;  // with room for the answer's head, which goes before it
-    for (const store::ItemPtr& item : list.items) size += item->bytes().size() + 1;
-    body = list_head(list, kind.list_kind.empty() ? kind.resource.kind + "List" : kind.list_kind, version) +
-           ",\"items\":[";
-    body.reserve(size);
-    for (std::size_t i = 0; i < list.items.size(); ++i) {
-      if (i > 0) body += ',';
-      const std::string& bytes = list.items[i]->bytes();
-      if (!bytes.starts_with(prefix))
-        json::append(body, values[other++]);
-      else if (kind.custom)
-        body += bytes;
-      else
-        body.append("{").append(bytes, prefix.size());
-    }
+    return send_text(body + "]}\n");
   }
-  body += "]}\n";
+  ListText text(
+      list_head(list, kind.list_kind.empty() ? kind.resource.kind + "List" : kind.list_kind, version) + ",\"items\":[",
+      list.items, kind.custom ? "" : prefix);
+  for (std::size_t i = 0, other = 0; i < list.items.size(); ++i)
+    if (!list.items[i]->bytes().starts_with(prefix)) text.replace(i, json::write(values[other++]));
+  if (as.yaml || as.pretty || text.length() <= kPieceBytes) return send_text(std::move(text).whole());
+  http::Response head{.status = 200, .headers = headers(as.content_type())};
+  const std::uint64_t length = text.length();
+  exchange->respond_in_pieces(std::move(head), length,
+                              [text = std::move(text)](std::string& out) mutable { return text.next(out); });
+}
+
+// JSON that may have to be shown otherwise.
+void HttpApi::Call::send_text(std::string body) {
   if (as.yaml || as.pretty) return send(200, encode(json::parse(body).value(), as), as.content_type());
   send(200, std::move(body), as.content_type());
 }
@@ -468,6 +471,7 @@ void HttpApi::serve(Call& call) {
   call.annotate("authorization.k8s.io/decision", decision.allowed ? "allow" : "forbid");
   call.annotate("authorization.k8s.io/reason", decision.reason);
   if (!decision.allowed) return call.send(refusal(request, attributes, decision.reason));
+  request.allowed_by = decision.by;
   if (request.is_resource) {
     request.kind = core_.schema.find_plural(request.group, request.version, request.plural);
     if (!request.kind || !request.kind->served) return call.no_resource(group_is_known(core_.schema, request.group));

@@ -119,7 +119,7 @@ Value zero_value(const Field& field) {
 void take_from_others(Entries& entries, const Entry* self, const FieldSet& taken, const FieldSet& removed) {
   for (Entry& entry : entries) {
     if (&entry == self) continue;
-    entry.fields.subtract(entry.fields.intersection(taken));
+    entry.fields.subtract(taken);
     entry.fields.subtract(removed);
   }
 }
@@ -133,7 +133,7 @@ void cap_update_managers(Entries& entries) {
             [&](std::size_t a, std::size_t b) { return entries[a].time < entries[b].time; });
   Entry& oldest = entries[updates[0]];
   Entry& next = entries[updates[1]];
-  next.fields.unite(oldest.fields);
+  next.fields.unite(std::move(oldest.fields));
   next.manager = "ancient-changes";
   oldest.fields = {};
 }
@@ -269,8 +269,8 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
   const Value after = without_managed_fields(object);
   Comparison changes = compare(&kind.root(), &before, &after);
   for (FieldSet* set : {&changes.added, &changes.modified}) strip(kind, manager.subresource, *set);
-  FieldSet taken = changes.added;
-  taken.unite(changes.modified);
+  FieldSet taken = std::move(changes.added);
+  taken.unite(std::move(changes.modified));
   if (!creation && taken.empty() && changes.removed.empty()) {
     store_entries(std::move(entries), object);
     return;
@@ -280,11 +280,11 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
                            [&](const Entry& entry) { return entry.is(manager, "Update", version); });
   if (self == entries.end())
     self = entries.insert(entries.end(), Entry{manager.name, "Update", version, manager.subresource, manager.time, {}});
-  const FieldSet owned = self->fields;
+  const bool changed = !taken.empty() || !self->fields.intersection(changes.removed).empty();
   take_from_others(entries, &*self, taken, changes.removed);
   self->fields.subtract(changes.removed);
-  self->fields.unite(taken);
-  if (!(self->fields == owned) || !taken.empty()) self->time = manager.time;
+  self->fields.unite(std::move(taken));
+  if (changed) self->time = manager.time;
   if (kind.custom && manager.subresource == "scale") self->time.clear();  // as apiextensions' scale writes it
   cap_update_managers(entries);
   store_entries(std::move(entries), object);

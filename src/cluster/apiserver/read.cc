@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cluster/apiserver/access_rules.h"
 #include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/resource_metrics.h"
 #include "cluster/apiserver/verbs.h"
+#include "cluster/store/written_json.h"
 #include "core/base/encoding.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
@@ -80,7 +82,13 @@ std::string selector_words(const Request& request, std::string message) {
 
 bool matches(const ListParameters& parameters, const Value& object) {
   if (!parameters.labels.everything() && !parameters.labels.matches(object["metadata"]["labels"])) return false;
-  return parameters.fields.everything() || parameters.fields.matches(object);
+  if (!parameters.fields.everything() && !parameters.fields.matches(object)) return false;
+  return !parameters.visible || parameters.visible(object);
+}
+
+bool matches(const ListParameters& parameters, const store::Item& item) {
+  const Value parsed = parameters.visible ? item.value() : item.parsed();  // who may see it asks for all of it
+  return matches(parameters, parsed.is_null() ? store::select(item.bytes(), parameters.paths) : parsed);
 }
 
 Result<ListParameters> list_parameters(Request& request, const http::Query& query) {
@@ -110,9 +118,15 @@ Result<ListParameters> list_parameters(Request& request, const http::Query& quer
     if (!limit) return request.bad_request("strconv.ParseInt: parsing \"" + std::string(text) + "\": invalid syntax");
     parameters.limit = *limit > 0 ? static_cast<std::size_t>(*limit) : 0;
   }
+  if (request.allowed_by)
+    parameters.visible = [rules = request.allowed_by, user = request.user, verb = request.verb](const Value& object) {
+      return rules->may_see(user, verb, object);
+    };
   parameters.continue_token = std::string(http::query_get(query, "continue"));
   parameters.resource_version = std::string(http::query_get(query, "resourceVersion"));
   parameters.resource_version_match = std::string(http::query_get(query, "resourceVersionMatch"));
+  parameters.paths = parameters.fields.paths();
+  if (!parameters.labels.everything()) parameters.paths.emplace_back("metadata.labels");
   return parameters;
 }
 
@@ -145,7 +159,7 @@ Result<ItemList> list(Core& core, Request& request, const ListParameters& parame
     if (asked > current) return too_large_version(request, asked, current);
     if (match == "Exact") options.at = asked;
   }
-  const bool selective = !parameters.labels.everything() || !parameters.fields.everything();
+  const bool selective = !parameters.everything();
   if (!selective) options.limit = parameters.limit;
   auto listing = core.store.list(request.storage_resource(), options);
   if (!listing.ok()) {
@@ -166,7 +180,7 @@ Result<ItemList> list(Core& core, Request& request, const ListParameters& parame
     return result;
   }
   for (store::ItemPtr& item : found.items) {
-    if (!matches(parameters, item->value())) continue;
+    if (!matches(parameters, *item)) continue;
     if (parameters.limit != 0 && result.items.size() == parameters.limit) {
       // With a selector upstream doesn't count what is left.
       result.continue_token = make_token(found.revision, result.items.back()->path().substr(skip));

@@ -18,10 +18,13 @@
 
 namespace caisson::apiserver {
 
+class AccessRules;
+
 enum class FieldValidation { ignore, warn, strict };
 
 struct Request {
   User user;
+  const AccessRules* allowed_by = nullptr;  // by these rules, not by RBAC: they see objects and changes, too
   std::string verb;  // RBAC's: "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"
   std::string path;  // of a non-resource request, what RBAC looks at
   bool is_resource = false;

@@ -148,7 +148,7 @@ Result<ItemList> list_resource_metrics(Core& core, Request& request, const ListP
   Summaries summaries(core);
   ItemList result;
   for (const store::ItemPtr& item : found.items) {
-    if (!matches(parameters, item->value())) continue;
+    if (!matches(parameters, *item)) continue;
     const auto metrics = measured(core, summaries, *item, nodes);
     if (!metrics.ok()) log::debug("no metrics", {{"of", item->path()}, {"error", metrics.error()}});
     if (!metrics.ok() || metrics->is_null()) continue;

@@ -52,8 +52,11 @@ Result<Planned> remove(Core& core, Request& request, Transaction& tx, const Dele
 struct ListParameters {
   kube::LabelSelector labels;
   kube::FieldSelector fields;
+  std::function<bool(const Value& object)> visible;  // for who may not see every object; unset: all are
+  bool everything() const { return labels.everything() && fields.everything() && !visible; }
   std::size_t limit = 0;
   std::string continue_token, resource_version, resource_version_match;
+  std::vector<std::string> paths;  // what the selectors look at
 };
 struct ItemList {
   std::vector<store::ItemPtr> items;  // those that match, in the stored version
@@ -65,6 +68,8 @@ Result<ListParameters> list_parameters(Request& request, const http::Query& quer
 Result<Value> get(Core& core, Request& request, std::string_view resource_version = {});
 Result<ItemList> list(Core& core, Request& request, const ListParameters& parameters);
 bool matches(const ListParameters& parameters, const Value& object);
+// The same without parsing what is not parsed yet: of thousands of objects only labels and wanted fields are read.
+bool matches(const ListParameters& parameters, const store::Item& item);
 
 // Admission of one change: mutate changes `object`; validate looks at it. Gives the plug-in's error as it is.
 Result<void> admit(Core& core, Request& request, Transaction& tx, AdmissionRequest::Operation operation,

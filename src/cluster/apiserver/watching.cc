@@ -8,10 +8,10 @@ namespace caisson::apiserver {
 std::optional<Seen> seen_by(const ListParameters& parameters, const store::Event& event) {
   using Type = store::Event::Type;
   if (!event.after) return std::nullopt;
-  if (parameters.labels.everything() && parameters.fields.everything()) return Seen{event.type, event.after};
-  const bool was = event.before && matches(parameters, event.before->value());
+  if (parameters.everything()) return Seen{event.type, event.after};
+  const bool was = event.before && matches(parameters, *event.before);
   if (event.type == Type::deleted) return was ? std::optional(Seen{Type::deleted, event.after}) : std::nullopt;
-  const bool is = matches(parameters, event.after->value());
+  const bool is = matches(parameters, *event.after);
   if (is) return Seen{was ? Type::modified : Type::added, event.after};
   if (!was) return std::nullopt;
   // As it was when it last matched, with the revision at which it stopped.

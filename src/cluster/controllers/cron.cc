@@ -119,7 +119,7 @@ bool CronSchedule::day_fits(std::chrono::sys_days day) const {
   return fits && has(months_, static_cast<unsigned>(date.month()));
 }
 
-std::optional<Time> CronSchedule::next(Time after, const TimeZone* zone) const {
+std::optional<Time> CronSchedule::next(Time after, const calendar::TimeZone* zone) const {
   using namespace std::chrono;
   if (every_ > Duration(0)) return floor<seconds>(after) + every_;
   if (zone != nullptr) return next_in(after, *zone);
@@ -135,7 +135,7 @@ std::optional<Time> CronSchedule::next(Time after, const TimeZone* zone) const {
 }
 
 // Minute by minute of real time, so that changes of clocks come out right; most of a day that does not fit is skipped.
-std::optional<Time> CronSchedule::next_in(Time after, const TimeZone& zone) const {
+std::optional<Time> CronSchedule::next_in(Time after, const calendar::TimeZone& zone) const {
   using namespace std::chrono;
   constexpr auto kNearMidnight = hours(3);  // a change of clocks near midnight moves it by less
   const auto first = floor<minutes>(after) + minutes(1);

@@ -7,9 +7,9 @@
 #include <optional>
 #include <string_view>
 
-#include "cluster/controllers/time_zone.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "core/calendar/time_zone.h"
 
 namespace caisson::controllers {
 
@@ -17,11 +17,11 @@ class CronSchedule {
  public:
   static Result<CronSchedule> parse(std::string_view text);  // bad_request, naming the field
   // The first time after `after`; nothing within five years (31 February).
-  std::optional<Time> next(Time after, const TimeZone* zone = nullptr) const;
+  std::optional<Time> next(Time after, const calendar::TimeZone* zone = nullptr) const;
 
  private:
   bool day_fits(std::chrono::sys_days day) const;
-  std::optional<Time> next_in(Time after, const TimeZone& zone) const;
+  std::optional<Time> next_in(Time after, const calendar::TimeZone& zone) const;
   std::uint64_t minutes_ = 0, hours_ = 0, days_ = 0, months_ = 0, weekdays_ = 0;
   bool any_day_ = false, any_weekday_ = false;
   Duration every_{};

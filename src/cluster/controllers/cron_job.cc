@@ -74,15 +74,14 @@ class CronJobReconciler : public kube::Reconciler {
 
   Result<Requeue> run_if_due(const Object& cron_job, Object& after, const std::vector<Object>& jobs) {
     const Time now = clock_.now();
-    std::optional<TimeZone> zone;
+    calendar::TimeZone::Ptr zone;
     if (const std::string name = cron_job.spec()["timeZone"].str(); !name.empty()) {
-      auto loaded = TimeZone::load(name);
-      if (!loaded.ok()) {
+      zone = calendar::TimeZone::load(name);
+      if (!zone) {
         events_.record(cron_job, EventRecorder::Type::warning, "UnknownTimeZone",
-                       "invalid timeZone: \"" + name + "\": " + loaded.error().message);
+                       "invalid timeZone: \"" + name + "\": unknown time zone " + name);
         return Requeue::never();
       }
-      zone = std::move(loaded).value();
     }
     const auto schedule = CronSchedule::parse(cron_job.spec()["schedule"].as_string());
     if (!schedule.ok()) {
@@ -90,7 +89,7 @@ class CronJobReconciler : public kube::Reconciler {
       return Requeue::never();
     }
     if (cron_job.spec()["suspend"].as_bool()) return Requeue::never();
-    const DueTime due = due_time(cron_job, *schedule, now, zone ? &*zone : nullptr);
+    const DueTime due = due_time(cron_job, *schedule, now, zone.get());
     const auto wait = due.next ? Requeue::after(*due.next - now + std::chrono::milliseconds(100)) : Requeue::never();
     if (due.missed) {
       events_.record(cron_job, EventRecorder::Type::warning, "MissSchedule",
@@ -157,7 +156,7 @@ class CronJobReconciler : public kube::Reconciler {
 
 }  // namespace
 
-DueTime due_time(const Object& cron_job, const CronSchedule& schedule, Time now, const TimeZone* zone) {
+DueTime due_time(const Object& cron_job, const CronSchedule& schedule, Time now, const calendar::TimeZone* zone) {
   DueTime out;
   out.next = schedule.next(now, zone);
   Time from = cron_job.created().value_or(now);

@@ -15,7 +15,8 @@ struct DueTime {
   std::optional<Time> missed;  // one that startingDeadlineSeconds has overtaken
   std::optional<Time> next;    // the one after now
 };
-DueTime due_time(const Object& cron_job, const CronSchedule& schedule, Time now, const TimeZone* zone = nullptr);
+DueTime due_time(const Object& cron_job, const CronSchedule& schedule, Time now,
+                 const calendar::TimeZone* zone = nullptr);
 Object job_for(const Object& cron_job, Time scheduled);
 // Finished jobs beyond the history limits, oldest first.
 std::vector<Object> plan_job_history(const Object& cron_job, const std::vector<Object>& jobs);

@@ -5,6 +5,7 @@
 #include "cluster/controllers/revisions.h"
 #include "cluster/controllers/stateful_set.h"
 #include "cluster/controllers/testing_objects.h"
+#include "core/calendar/tzif_test.h"
 
 namespace caisson::controllers {
 using namespace testing;
@@ -166,6 +167,22 @@ TEST_CASE("cron schedules are read, and the next time is found") {
     CHECK_FALSE(CronSchedule::parse(text).ok());
   }
   CHECK_FALSE(CronSchedule::parse("0 0 31 2 *")->next(kNow));
+}
+
+TEST_CASE("a schedule follows the clock of its zone through changes of clocks") {
+  const auto zone = calendar::TimeZone::parse("there", calendar::testing::tzif({{0, 0}}, calendar::testing::kBerlin));
+  REQUIRE(zone);
+  const auto next = [&](const char* schedule, const char* after) {
+    const auto found = CronSchedule::parse(schedule).value().next(parse_time(after).value(), zone.get());
+    return found ? format_time(*found) : "never";
+  };
+  CHECK(next("0 9 * * *", "2026-01-10T00:00:00Z") == "2026-01-10T08:00:00Z");
+  CHECK(next("0 9 * * *", "2026-07-10T00:00:00Z") == "2026-07-10T07:00:00Z");
+  CHECK(next("0 0 1 * *", "2026-06-15T00:00:00Z") == "2026-06-30T22:00:00Z");
+  CHECK(next("30 2 * * *", "2026-03-28T12:00:00Z") == "2026-03-30T00:30:00Z");  // 02:30 is left out on the 29th
+  CHECK(next("30 2 * * *", "2026-10-24T12:00:00Z") == "2026-10-25T00:30:00Z");  // and comes twice on 25 October
+  CHECK(next("30 2 * * *", "2026-10-25T00:30:00Z") == "2026-10-25T01:30:00Z");
+  CHECK(next("0 0 31 2 *", "2026-01-01T00:00:00Z") == "never");
 }
 
 TEST_CASE("of missed times only the latest runs, and none that is too late") {

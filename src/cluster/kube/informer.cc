@@ -289,6 +289,10 @@ void Informer::start() {
   impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
 }
 
+void Informer::stop() {
+  impl_->stop();
+}
+
 bool Informer::synced() const {
   const std::lock_guard lock(impl_->state_mutex);
   return impl_->synced;

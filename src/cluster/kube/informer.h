@@ -21,6 +21,7 @@ class Informer {
 
   const Resource& resource() const;
   void start();         // idempotent
+  void stop();          // for good: no handler runs any more when it returns; what is known stays readable
   bool synced() const;  // the first list is in
   bool wait_synced(Duration time_max) const;
 

@@ -55,11 +55,13 @@ struct Runtime::Impl {
 Runtime::Runtime(Client& client, Clock& clock, RuntimeOptions options)
     : impl_(new Impl{client, clock, std::make_shared<Dispatcher>(clock, options), {}, {}, false, false, {}}) {}
 
-// Threads first, then what calls into reconcilers, then the reconcilers.
+// Threads first, then what calls into reconcilers, then the reconcilers. A handler of one informer may read another:
+// all are stopped before the first goes.
 Runtime::~Runtime() {
   impl_->stopping = true;
   if (impl_->starter.joinable()) impl_->starter.join();
   impl_->dispatcher->stop();
+  for (Informer* informer : impl_->all_informers()) informer->stop();
   impl_->informers.clear();
   impl_->dispatcher->drop_reconcilers();
 }
@@ -76,7 +78,7 @@ Informer& Runtime::informer(const Resource& resource) {
   auto& informer = impl_->informers[{resource.api_version(), resource.kind}];
   if (!informer) {
     informer = std::make_unique<Informer>(impl_->client, resource, ListOptions{}, impl_->clock);
-    if (impl_->started) informer->start();
+    if (impl_->started && !impl_->stopping) informer->start();
   }
   return *informer;
 }

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <csignal>
+#include <future>
 
 #include "cluster/kube/crash_file.h"
 #include "cluster/kube/reconciler.h"
@@ -55,6 +56,27 @@ TEST_CASE("a change of an object runs its key, and its owner's where it is mappe
     return runs["n/a"] == 1 && runs["owner/a"] == 1;
   }));
   CHECK(runtime.wait_idle(kSoon));
+}
+
+TEST_CASE("a handler may read other informers until the runtime is gone") {
+  TestingClient client;  // has the same objects for every kind
+  client.put(kA, "1");
+  auto runtime = std::make_unique<Runtime>(client, system_clock());
+  Informer& read = runtime->informer(schema::kConfigMaps);
+  std::promise<void> inside, there;
+  std::size_t wrong = 0;
+  runtime->informer(schema::kSecrets).on_change([&, ready = there.get_future().share()](const Object*, const Object*) {
+    inside.set_value();
+    ready.wait();
+    while (client.open_watches() > 0) std::this_thread::yield();  // the other's ends as the runtime goes
+    for (int i = 0; i < 20'000; ++i) wrong += read.list("n").size() == 1 ? 0 : 1;
+  });
+  runtime->start();
+  inside.get_future().wait();
+  REQUIRE(eventually([&] { return client.open_watches() == 1; }));
+  there.set_value();
+  runtime.reset();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("one key never runs twice at once, and a reconciler never more than its share") {

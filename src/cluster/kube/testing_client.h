@@ -43,6 +43,10 @@ class TestingClient : public Client {
     const std::lock_guard lock(mutex_);
     return watches;
   }
+  std::size_t open_watches() {
+    const std::lock_guard lock(mutex_);
+    return calls_.size();
+  }
 
   Result<ObjectList> list(const Resource&, const ListOptions& options) override {
     const std::lock_guard lock(mutex_);

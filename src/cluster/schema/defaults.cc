@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cluster/schema/field.h"
+#include "cluster/schema/place.h"
 #include "core/base/quantity.h"
 
 namespace caisson::schema {
@@ -12,55 +13,50 @@ namespace {
 // Each walk gives a new value only where something changed, so that what is equal stays shared.
 using Changed = std::optional<Value>;
 
-std::string join_path(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : path + "." + std::string(name);
-}
-
 // ---- pruning
 class Pruner {
  public:
   Pruner(std::vector<std::string>* unknown, bool zero_nulls) : unknown_(unknown), zero_nulls_(zero_nulls) {}
 
-  Changed walk(const Field& field, const Value& value, const std::string& path) {
-    if (value.is_map() && field.type == FieldType::object && field.object) return object(*field.object, value, path);
-    if (value.is_map() && field.type == FieldType::map && field.element) return map(*field.element, value, path);
-    if (value.is_list() && field.type == FieldType::list && field.element) return list(*field.element, value, path);
+  Changed walk(const Field& field, const Value& value, const Place& at) {
+    if (value.is_map() && field.type == FieldType::object && field.object) return object(*field.object, value, at);
+    if (value.is_map() && field.type == FieldType::map && field.element) return map(*field.element, value, at);
+    if (value.is_list() && field.type == FieldType::list && field.element) return list(*field.element, value, at);
     return std::nullopt;
   }
 
  private:
-  Changed object(const ObjectType& type, const Value& value, const std::string& path) {
+  Changed object(const ObjectType& type, const Value& value, const Place& at) {
     Changed out;
     for (const auto& [name, child] : value.entries()) {
       const Member* member = type.find(name);
       if (!member && !type.preserve_unknown) {
-        if (unknown_) unknown_->push_back(join_path(path, name));
+        if (unknown_) unknown_->push_back(Place::member(at, name).str());
         edit(out, value).erase(name);
       } else if (member && child.is_null() && !member->field->nullable && member->field->type != FieldType::any) {
         edit(out, value).erase(name);
       } else if (member) {
-        if (Changed next = walk(*member->field, child, unknown_ ? join_path(path, name) : path)) {
+        if (Changed next = walk(*member->field, child, Place::member(at, name))) {
           edit(out, value).set(name, std::move(*next));
         }
       }
     }
     return out;
   }
-  Changed map(const Field& element, const Value& value, const std::string& path) {
+  Changed map(const Field& element, const Value& value, const Place& at) {
     Changed out;
     for (const auto& [name, child] : value.entries()) {
       // Go's zero value: a null among texts is the empty one.
       if (child.is_null() && element.type == FieldType::string && zero_nulls_ && !element.nullable)
         edit(out, value).set(name, "");
-      if (Changed next = walk(element, child, unknown_ ? join_path(path, name) : path))
-        edit(out, value).set(name, std::move(*next));
+      if (Changed next = walk(element, child, Place::member(at, name))) edit(out, value).set(name, std::move(*next));
     }
     return out;
   }
-  Changed list(const Field& element, const Value& value, const std::string& path) {
+  Changed list(const Field& element, const Value& value, const Place& at) {
     Changed out;
     for (std::size_t i = 0; i < value.size(); ++i) {
-      if (Changed next = walk(element, value[i], unknown_ ? path + "[" + std::to_string(i) + "]" : path)) {
+      if (Changed next = walk(element, value[i], Place::item(at, i))) {
         edit(out, value).edit(i) = std::move(*next);
       }
     }
@@ -161,7 +157,7 @@ Changed canon(const Field& field, const Value& value) {
 }  // namespace
 
 Value pruned(const KindSchema& kind, Value object, std::vector<std::string>* unknown_fields) {
-  Changed out = Pruner(unknown_fields, !kind.custom).walk(kind.root(), object, "");
+  Changed out = Pruner(unknown_fields, !kind.custom).walk(kind.root(), object, Place());
   return out ? std::move(*out) : object;
 }
 

@@ -4,6 +4,7 @@
 #include <re2/re2.h>
 
 #include "cluster/schema/checks.h"
+#include "cluster/schema/place.h"
 #include "cluster/schema/rules.h"
 #include "cluster/schema/rules_cel.h"
 #include "core/base/text.h"
@@ -13,10 +14,6 @@ namespace caisson::schema {
 namespace {
 
 using Errors = std::vector<FieldError>;
-
-std::string below(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : path + "." + std::string(name);
-}
 
 std::string number_text(double number) {
   return number == static_cast<double>(static_cast<std::int64_t>(number))
@@ -101,34 +98,33 @@ class Walk {
  public:
   explicit Walk(Errors& out) : out_(out) {}
 
-  void field(const Field& field, const Value& value, const std::string& path, bool custom) {
+  void field(const Field& field, const Value& value, const Place& at, bool custom) {
     if (value.is_null()) {
-      if (custom && !field.nullable && field.type != FieldType::any) wrong_type(field, value, path);
+      if (custom && !field.nullable && field.type != FieldType::any) wrong_type(field, value, at.str());
       return;
     }
-    if (!has_type(field, value)) return wrong_type(field, value, path);
-    if (field.constraints) constraints(field, value, path, custom);
+    if (!has_type(field, value)) return wrong_type(field, value, at.str());
+    if (field.constraints) constraints(field, value, at.str(), custom);
     if (field.type == FieldType::object && field.object) {
-      object(*field.object, value, path);
+      object(*field.object, value, at);
     } else if (field.type == FieldType::map && field.element) {
       for (const auto& [name, child] : value.entries())
-        this->field(*field.element, child, path + "[" + std::string(name) + "]", custom);
+        this->field(*field.element, child, Place::key(at, name), custom);
     } else if (field.type == FieldType::list && field.element) {
-      for (std::size_t i = 0; i < value.size(); ++i)
-        this->field(*field.element, value[i], path + "[" + std::to_string(i) + "]", custom);
-      if (custom && field.list_type != ListType::atomic) duplicates(field, value, path);
+      for (std::size_t i = 0; i < value.size(); ++i) this->field(*field.element, value[i], Place::item(at, i), custom);
+      if (custom && field.list_type != ListType::atomic) duplicates(field, value, at.str());
     }
   }
 
-  void object(const ObjectType& type, const Value& value, const std::string& path) {
+  void object(const ObjectType& type, const Value& value, const Place& at) {
     for (const Member& member : type.members) {
       const Value* child = value.find(member.name);
-      const std::string at = below(path, member.name);
+      const Place place = Place::member(at, member.name);
       if (member.non_empty ? !child || empty_value(*child) : !child && type.in_crd && member.required) {
-        out_.push_back(required_value(at));
+        out_.push_back(required_value(place.str()));
         continue;
       }
-      if (child) field(*member.field, *child, at, type.in_crd);
+      if (child) field(*member.field, *child, place, type.in_crd);
     }
   }
 
@@ -238,22 +234,21 @@ class Walk {
   Errors& out_;
 };
 
-void immutable(const Field& field, const Value& before, const Value& after, const std::string& path, Errors& out) {
+void immutable(const Field& field, const Value& before, const Value& after, const Place& at, Errors& out) {
   if (before.shares_with(after)) return;
   if (field.immutable || field.set_once) {
     if ((field.immutable || !empty_value(before)) && !(before == after))
-      out.push_back(invalid_value(path, after, "field is immutable"));
+      out.push_back(invalid_value(at.str(), after, "field is immutable"));
     return;
   }
   if (field.type != FieldType::object || !field.object || !before.is_map() || !after.is_map()) return;
   for (const Member& member : field.object->members) {
-    immutable(*member.field, before[member.name], after[member.name], below(path, member.name), out);
+    immutable(*member.field, before[member.name], after[member.name], Place::member(at, member.name), out);
   }
 }
 
 // Go's decoder stops at the first wrong type.
-std::optional<std::string> decode(const Field& field, const Value& value, const std::string& path,
-                                  std::string_view holder) {
+std::optional<std::string> decode(const Field& field, const Value& value, const Place& at, std::string_view holder) {
   if (value.is_null()) return std::nullopt;
   if (!has_type(field, value)) {
     static constexpr std::string_view kGo[] = {"interface {}",       "bool", "int32", "float64", "string",
@@ -268,26 +263,27 @@ std::optional<std::string> decode(const Field& field, const Value& value, const 
                             : value.is_bool()   ? "bool"
                             : value.is_number() ? "number"
                                                 : "string";
-    return "json: cannot unmarshal " + std::string(what) + " into Go struct field " + std::string(holder) + "." + path +
-           " of type " + go;
+    return "json: cannot unmarshal " + std::string(what) + " into Go struct field " + std::string(holder) + "." +
+           at.str() + " of type " + go;
   }
   if (field.type == FieldType::object && field.object) {
     const std::string_view name = std::string_view(field.object->name).substr(field.object->name.rfind('.') + 1);
     if (field.object->in_crd) {
       const Member* metadata = field.object->find("metadata");
-      return path.empty() && metadata ? decode(*metadata->field, value["metadata"], "metadata", name) : std::nullopt;
+      if (!at.is_root() || !metadata) return std::nullopt;
+      return decode(*metadata->field, value["metadata"], Place::member(at, "metadata"), name);
     }
     for (const auto& [key, child] : value.entries()) {
       const Member* member = field.object->find(key);
       if (!member) continue;
-      if (auto wrong = decode(*member->field, child, below(path, key), name)) return wrong;
+      if (auto wrong = decode(*member->field, child, Place::member(at, key), name)) return wrong;
     }
   } else if (field.element) {
     for (const auto& [key, child] : value.entries()) {
-      if (auto wrong = decode(*field.element, child, path, holder)) return wrong;
+      if (auto wrong = decode(*field.element, child, at, holder)) return wrong;
     }
     for (const Value& child : value.items()) {
-      if (auto wrong = decode(*field.element, child, path, holder)) return wrong;
+      if (auto wrong = decode(*field.element, child, at, holder)) return wrong;
     }
   }
   return std::nullopt;
@@ -359,7 +355,7 @@ std::string FieldError::str() const {
 }
 
 std::optional<Error> decode_error(const KindSchema& kind, const Value& object) {
-  auto wrong = decode(kind.root(), object, "", kind.resource.kind);
+  auto wrong = decode(kind.root(), object, Place(), kind.resource.kind);
   if (!wrong) return std::nullopt;
   return Error{ErrorCode::bad_request, *wrong};
 }
@@ -368,6 +364,7 @@ namespace {
 
 Errors validate_form(const KindSchema& kind, const Value& object) {
   Errors out;
+  const Place root;
   check_metadata(kind, object, out);
   for (const Member& member : kind.root().object->members) {
     if (member.name == "metadata" || member.name == "apiVersion" || member.name == "kind") continue;
@@ -376,7 +373,7 @@ Errors validate_form(const KindSchema& kind, const Value& object) {
     if (member.non_empty ? !child || empty_value(*child) : !child && custom && member.required) {
       out.push_back(required_value(std::string(member.name)));
     } else if (child) {
-      Walk(out).field(*member.field, *child, std::string(member.name), custom);
+      Walk(out).field(*member.field, *child, Place::member(root, member.name), custom);
     }
   }
   if (!kind.custom) check_kind(kind, object, out);
@@ -393,10 +390,11 @@ std::vector<FieldError> validate(const KindSchema& kind, const Value& object) {
 
 std::vector<FieldError> validate_update(const KindSchema& kind, const Value& before, const Value& after) {
   Errors out = validate_form(kind, after);
+  const Place root;
   check_metadata_update(before, after, out);
   for (const Member& member : kind.root().object->members) {
     if (member.name == "metadata") continue;
-    immutable(*member.field, before[member.name], after[member.name], std::string(member.name), out);
+    immutable(*member.field, before[member.name], after[member.name], Place::member(root, member.name), out);
   }
   if (!kind.custom) check_kind_update(kind, before, after, out);
   check_cel_rules(kind, &before, after, out);

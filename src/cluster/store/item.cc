@@ -4,7 +4,9 @@
 #include <array>
 #include <mutex>
 #include <set>
+#include <utility>
 
+#include "cluster/store/value_cache.h"
 #include "core/base/check.h"
 #include "core/document/json.h"
 
@@ -31,33 +33,40 @@ std::string Key::path() const {
   return ns.empty() ? name : ns + "/" + name;
 }
 
-Item::Item(const Key& key, Revision revision, std::string bytes, Value value)
+Item::Item(const Key& key, Revision revision, std::string bytes, Value value, std::shared_ptr<ValueCache> cache)
     : resource_(intern_resource(key.resource)),
       path_(key.path()),
       ns_length_(static_cast<std::uint32_t>(key.ns.size())),
       revision_(revision),
       bytes_(std::move(bytes)),
       value_(std::move(value)),
-      used_(!value_.is_null()) {}
+      cache_(std::move(cache)) {}
 
 Value Item::value() const {
-  const std::lock_guard lock(mutex_of(this));
-  used_ = true;
-  if (value_.is_null()) {
+  Value value;
+  {
+    const std::lock_guard lock(mutex_of(this));
+    used_ = true;
+    if (!value_.is_null()) return value_;
     auto parsed = json::parse(bytes_);
     CHECK(parsed.ok());  // the store wrote these bytes itself, or LogFile::load checked them
-    value_ = std::move(parsed).value();
+    value = value_ = std::move(parsed).value();
   }
+  if (cache_) cache_->entered(shared_from_this());
+  return value;
+}
+
+Value Item::parsed() const {
+  const std::lock_guard lock(mutex_of(this));
+  used_ = true;
   return value_;
 }
 
 bool Item::forget_value() const {
+  Value forgotten;  // destroyed without the lock
   const std::lock_guard lock(mutex_of(this));
-  if (used_ || value_.is_null()) {
-    used_ = false;
-    return false;
-  }
-  value_ = Value();
+  if (std::exchange(used_, false)) return false;
+  std::swap(forgotten, value_);
   return true;
 }
 

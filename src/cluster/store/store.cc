@@ -9,6 +9,7 @@
 #include "cluster/store/delivery.h"
 #include "cluster/store/log_file.h"
 #include "cluster/store/state.h"
+#include "cluster/store/value_cache.h"
 #include "core/base/encoding.h"
 #include "core/base/log.h"
 #include "core/base/random.h"
@@ -68,6 +69,7 @@ class SqliteStore : public Store {
         clock_(clock),
         options_(options),
         state_(options),
+        values_(std::make_shared<ValueCache>(options.parsed_bytes_max)),
         delivery_(clock),
         marker_("@" + hex(random_bytes(16))) {}
   ~SqliteStore() override;
@@ -107,10 +109,10 @@ class SqliteStore : public Store {
   Clock& clock_;
   StoreOptions options_;
 
-  mutable std::shared_mutex
-      state_mutex_;  // only who leads locks it exclusively, for the length of a map insert
+  mutable std::shared_mutex state_mutex_;  // only who leads locks it exclusively, for the length of a map insert
   State state_;
   std::uint64_t commits_ = 0, rows_ = 0;
+  std::shared_ptr<ValueCache> values_;
   Delivery delivery_;
   std::string marker_;  // stands for the revision in prepared bytes; nobody can guess it
 
@@ -148,7 +150,7 @@ Result<void> SqliteStore::load() {
   TRY(file_->load([&](const LogRow& row) {
     const Key key{std::string(row.resource), std::string(row.ns), std::string(row.name)};
     if (complete_since == 0 && state_.find(row.resource, key.path())) complete_since = row.revision;
-    auto item = std::make_shared<const Item>(key, row.revision, std::string(row.value), Value());
+    auto item = std::make_shared<const Item>(key, row.revision, std::string(row.value), Value(), values_);
     state_.apply({.item = std::move(item), .row = row.id, .deletion = row.deleted, .at = row.at});
     last_row_ = row.id;
   }));
@@ -217,6 +219,7 @@ StoreStats SqliteStore::stats() const {
                    .history = state_.history_size(),
                    .history_bytes = state_.history_bytes(),
                    .watches = delivery_.watches(),
+                   .parsed_bytes = values_->json_bytes(),
                    .commits = commits_,
                    .rows = rows_};
   for (const auto& [name, table] : state_.tables()) {
@@ -255,7 +258,10 @@ Result<std::vector<ItemPtr>> SqliteStore::commit(std::vector<Change> changes) {
   if (leads(transaction)) lead();
   if (transaction->error) return *std::move(transaction->error);
   std::vector<ItemPtr> written;
-  for (Applied& applied : transaction->applied) written.push_back(std::move(applied.item));
+  for (Applied& applied : transaction->applied) {
+    values_->entered(applied.item);  // here and not where it is published: who leads is waited for
+    written.push_back(std::move(applied.item));
+  }
   return written;
 }
 
@@ -318,7 +324,7 @@ ItemPtr SqliteStore::item_of(const Prepared& step, Revision revision, const Item
     bytes.reserve(step.bytes.size() - marker_.size() + text.size());
     bytes.append(step.bytes, 0, step.revision_at).append(text).append(step.bytes, step.revision_at + marker_.size());
   }
-  return std::make_shared<const Item>(step.change.key, revision, std::move(bytes), std::move(value));
+  return std::make_shared<const Item>(step.change.key, revision, std::move(bytes), std::move(value), values_);
 }
 
 Result<void> SqliteStore::plan(Transaction& transaction, Overlay& overlay, std::int64_t& row) const {
@@ -415,8 +421,7 @@ void SqliteStore::forget_values() {
   const Duration now = clock_.monotonic();
   if (now - forgot_values_ < kForgetValuesEvery) return;
   forgot_values_ = now;
-  for (const auto& [name, table] : state_.tables())
-    for (const auto& [path, stored] : table.objects) stored.item->forget_value();
+  values_->age();
 }
 
 void SqliteStore::erase_rows() {

@@ -75,6 +75,8 @@ struct StoreOptions {
   std::int64_t history_revisions_max = 10'000;
   Duration history_age_max = std::chrono::minutes(5);
   std::size_t history_bytes_max = 32u << 20;  // in memory
+  // Of the JSON whose parsed form is kept, too; that takes three to four times as much.
+  std::size_t parsed_bytes_max = 4u << 20;
   std::size_t object_bytes_max =
       3u << 20;  // etcd's default request limit is 1.5 MiB; ours serves Spans and PushEvents as well
   // Their values lie encrypted on disk (sealing.h), by the keys of the file PATH.key. Empty: none, and no key file.
@@ -84,6 +86,7 @@ struct StoreOptions {
 struct StoreStats {
   Revision revision = 0, oldest = 0;  // oldest: watches may begin after it
   std::size_t objects = 0, objects_bytes = 0, history = 0, history_bytes = 0, watches = 0;
+  std::size_t parsed_bytes = 0;  // of the JSON whose parsed form is kept
   std::uint64_t commits = 0, rows = 0;
 };
 

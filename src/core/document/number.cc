@@ -68,7 +68,7 @@ std::string yaml_number(double value) {
   if (value == 0) return std::signbit(value) ? "-0" : "0";
   const Decimal d = shortest(value);
   // A whole number that fits 64 bits: sigs.k8s.io/yaml goes through JSON and reads it back as an integer.
-  if (value == std::trunc(value) && std::fabs(value) < 0x1p64 && value >= -0x1p63) return fixed(d);
+  if (value == std::trunc(value) && value < 0x1p64 && value > -0x1p63) return fixed(d);
   // strconv decides by six digits when it writes the shortest form.
   return d.exponent < -4 || d.exponent >= 6 ? scientific(d, true) : fixed(d);
 }

@@ -19,6 +19,7 @@ constexpr Duration kLingerTime = std::chrono::seconds(3);
 constexpr Duration kDrainTime = std::chrono::seconds(15);
 constexpr Duration kCloseHandshakeTime = std::chrono::seconds(5);
 constexpr int kReadsPerEvent = 16;  // then the others have their turn
+constexpr int kPiecesPerEvent = 8;
 
 Result<std::string> decode_path(std::string_view path) {
   std::string decoded = TRY(percent_decode(path));
@@ -383,12 +384,14 @@ bool Connection::answer_here(const std::shared_ptr<Transfer>& transfer, std::str
     const std::scoped_lock transfer_lock(transfer->mutex);
     if (!transfer->out.empty() || transfer->closed || transfer->aborted) return false;
     transfer->queued(bytes.size());
-    transfer->finished = true;
+    transfer->finished = !transfer->source;
   }
   out_.swap(bytes);
   out_at_ = 0;
+  Io io = write_out();
+  while (io == Io::done && take_piece()) io = write_out();
   // What could not be written, the next request that is here already, and an end are the loop's business.
-  const bool written = write_out() == Io::done && in_.empty() && !peer_eof_ && !shared_->closing;
+  const bool written = io == Io::done && in_.empty() && !peer_eof_ && !shared_->closing;
   if (!written || !transfer->keep_alive || transfer->ends_connection()) {
     transfer->wake_loop();
     return true;
@@ -431,6 +434,12 @@ void Connection::on_transfer(const std::shared_ptr<Transfer>& transfer) {
   update_interest();
 }
 
+bool Connection::take_piece() {
+  out_.clear();
+  out_at_ = 0;
+  return transfer_ && transfer_->pull(out_);
+}
+
 Connection::Io Connection::write_out() {
   write_blocked_ = false;
   while (out_at_ < out_.size()) {
@@ -467,15 +476,19 @@ bool Connection::write_some() {
 }
 
 void Connection::flush() {
-  for (;;) {
+  for (int pieces = 0;;) {
     if (out_at_ == out_.size()) {
       out_.clear();
       out_at_ = 0;
-      if (out_.capacity() > kReadBytes) out_.shrink_to_fit();
       if (transfer_) {
         const std::scoped_lock lock(transfer_->mutex);
-        out_.swap(transfer_->out);
+        if (!transfer_->out.empty()) {
+          if (out_.capacity() > kReadBytes) out_ = {};
+          out_.swap(transfer_->out);
+        }
       }
+      if (out_.empty() && pieces++ == kPiecesPerEvent) return transfer_->wake_loop();
+      if (out_.empty() && !take_piece() && out_.capacity() > kReadBytes) out_.shrink_to_fit();
     } else if (transfer_ && out_.size() - out_at_ < kTakeBytes) {
       const std::scoped_lock lock(transfer_->mutex);
       out_.append(transfer_->out);

@@ -38,7 +38,7 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
   void on_events(std::uint32_t events) override;
   void on_deadline() override;
   void on_transfer(const std::shared_ptr<Transfer>& transfer);  // something changed there
-  void end();  // closes it at once
+  void end();                                                   // closes it at once
   // On a handler's thread: takes the last bytes of the answer and writes what the socket takes, without the loop. False
   // (and `bytes` as they were) when somebody else is at work here or something waits before them.
   bool answer_here(const std::shared_ptr<Transfer>& transfer, std::string& bytes);
@@ -67,6 +67,7 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
   void on_websocket_item(FrameReader::Item item);
   void flush();
   Io write_out();     // until out_ is written, or the socket takes no more
+  bool take_piece();  // of an answer in pieces; false when there is none
   bool write_some();  // the same; false when the connection ended
   void after_write();
   void end_exchange(bool close_after);

@@ -152,6 +152,13 @@ class ExchangeImpl final : public Exchange {
     if (transfer_->begin_answer()) answer(std::move(response));
   }
 
+  void respond_in_pieces(Response head, std::uint64_t length, Pieces next) override {
+    if (!transfer_->begin_answer()) return;
+    std::string out = begin(head, length);
+    const bool more = !is_bare(head.status) && next(out);
+    [[maybe_unused]] const auto sent = transfer_->send_last(std::move(out), more ? std::move(next) : Pieces());
+  }
+
   std::shared_ptr<Stream> stream(int status, Headers headers, std::optional<std::uint64_t> length) override {
     const bool first = transfer_->begin_answer();
     const bool chunked = !length && !transfer_->is_http10;
@@ -205,24 +212,29 @@ class ExchangeImpl final : public Exchange {
     return transfer_->keep_alive && !transfer_->expects_continue && !transfer_->body_error;
   }
 
-  void answer(Response response) {
+  bool is_bare(int status) const { return transfer_->is_head || has_no_body(status); }
+
+  // The head of an answer whose body has `length` bytes.
+  std::string begin(const Response& response, std::uint64_t length) {
     const bool keep_alive = keeps_alive();
     std::string out = head_text(response.status, response.headers, keep_alive, transfer_->is_http10);
     // A HEAD's length is that of the body that GET would give, which the handler may know without having it.
     const std::string_view told = response.headers.get("Content-Length");
-    const bool bare = transfer_->is_head || has_no_body(response.status);
-    if (bare && !told.empty())
+    if (is_bare(response.status) && !told.empty())
       append_field(out, "Content-Length", told);
     else if (!has_no_body(response.status))
-      append_field(out, "Content-Length", std::to_string(response.body.size()));
+      append_field(out, "Content-Length", std::to_string(length));
     out.append("\r\n");
-    if (!bare) {
+    const std::scoped_lock lock(transfer_->mutex);
+    transfer_->close_after = !keep_alive;
+    return out;
+  }
+
+  void answer(Response response) {
+    std::string out = begin(response, response.body.size());
+    if (!is_bare(response.status)) {
       response.body.insert(0, out);
       out = std::move(response.body);
-    }
-    {
-      const std::scoped_lock lock(transfer_->mutex);
-      transfer_->close_after = !keep_alive;
     }
     [[maybe_unused]] const auto sent = transfer_->send_last(std::move(out));  // an error: nobody is left to answer
   }
@@ -231,6 +243,13 @@ class ExchangeImpl final : public Exchange {
 };
 
 }  // namespace
+
+void Exchange::respond_in_pieces(Response head, std::uint64_t length, Pieces next) {
+  head.body.reserve(length);
+  while (next(head.body)) {
+  }
+  respond(std::move(head));
+}
 
 ExchangePtr make_exchange(std::shared_ptr<Transfer> transfer) {
   return std::make_shared<ExchangeImpl>(std::move(transfer));

@@ -9,74 +9,15 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <deque>
 #include <future>
 
 #include "core/base/log.h"
 #include "core/http/address.h"
 #include "core/http/connection.h"
+#include "core/http/handler_pool.h"
 
 namespace caisson::http {
 namespace {
-
-// Threads that come as handlers need them, up to a limit, and stay.
-class HandlerPool {
- public:
-  explicit HandlerPool(int threads_max) : threads_max_(static_cast<std::size_t>(std::max(1, threads_max))) {}
-  ~HandlerPool() { stop(); }
-
-  void run(std::function<void()> task) {
-    const std::scoped_lock lock(mutex_);
-    if (stopped_) return;
-    queue_.push_back(std::move(task));
-    if (queue_.size() > idle_ && threads_.size() < threads_max_)
-      threads_.emplace_back([this] { work(); });
-    else
-      ready_.notify_one();
-  }
-
-  void stop() {
-    std::deque<std::function<void()>> dropped;  // exchanges that answer their closed connections
-    std::vector<std::thread> threads;
-    {
-      const std::scoped_lock lock(mutex_);
-      stopped_ = true;
-      dropped.swap(queue_);
-      threads.swap(threads_);
-    }
-    ready_.notify_all();
-    for (std::thread& thread : threads) thread.join();
-  }
-
- private:
-  void work() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      ++idle_;
-      ready_.wait(lock, [this] { return stopped_ || !queue_.empty(); });
-      --idle_;
-      if (stopped_) return;
-      std::function<void()> task = std::move(queue_.front());
-      queue_.pop_front();
-      lock.unlock();
-      try {
-        task();
-      } catch (const std::exception& error) {  // a library's; the exchange answers 500 as it goes
-        log::error("request handler failed", {{"error", error.what()}});
-      }
-      task = nullptr;
-      lock.lock();
-    }
-  }
-
-  const std::size_t threads_max_;
-  std::mutex mutex_;
-  std::condition_variable ready_;
-  std::deque<std::function<void()>> queue_;  // GUARDED_BY(mutex_)
-  std::vector<std::thread> threads_;         // GUARDED_BY(mutex_)
-  std::size_t idle_ = 0;                     // GUARDED_BY(mutex_)
-  bool stopped_ = false;                     // GUARDED_BY(mutex_)
-};
 
 constexpr Duration kAcceptPause = std::chrono::milliseconds(200);
 

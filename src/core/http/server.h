@@ -58,6 +58,10 @@ class WebSocket {
   virtual void close(int code, std::string_view reason) = 0;
 };
 
+// Makes a body as it goes out: appends a piece (some 256 KiB) and gives whether more is to come. Called from any
+// thread, never twice at once, never after the answer ended; it must not block.
+using Pieces = std::function<bool(std::string& out)>;
+
 // One request and the means to answer it, exactly once: respond, stream, websocket or upgrade.
 class Exchange {
  public:
@@ -76,6 +80,8 @@ class Exchange {
   virtual Result<std::string> read_some() = 0;
 
   virtual void respond(Response response) = 0;
+  // The same with a body of `length` bytes that is never in memory as a whole, however slowly it is read.
+  virtual void respond_in_pieces(Response head, std::uint64_t length, Pieces next);
   // Sends the head and keeps the body open. With `length` the body is not chunked.
   virtual std::shared_ptr<Stream> stream(int status, Headers headers, std::optional<std::uint64_t> length = {}) = 0;
   // Accepts a WebSocket with one of the offered subprotocols ("" for none). Errors: bad_request when this is no such

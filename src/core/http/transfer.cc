@@ -64,10 +64,11 @@ Result<void> Transfer::send(std::string_view bytes, bool last) {
   return {};
 }
 
-Result<void> Transfer::send_last(std::string bytes) {
+Result<void> Transfer::send_last(std::string bytes, Pieces pieces) {
   {
     const std::scoped_lock lock(mutex);
     if (closed || aborted || finished || (is_websocket && close_sent)) return client_gone();
+    source = std::move(pieces);
   }
   // A dropped request may be answered on the loop's thread, which holds its connection.
   const auto here = loop->on_loop_thread() ? nullptr : peer.lock();
@@ -76,7 +77,7 @@ Result<void> Transfer::send_last(std::string bytes) {
     const std::scoped_lock lock(mutex);
     if (closed) return client_gone();
     queued(bytes.size());
-    finished = true;
+    finished = !source;
     if (out.empty())
       out = std::move(bytes);
     else
@@ -220,6 +221,23 @@ void Transfer::queued(std::size_t bytes) {
   loop->queued_bytes += bytes;
 }
 
+bool Transfer::pull(std::string& bytes) {
+  Pieces next;
+  {
+    const std::scoped_lock lock(mutex);
+    if (!source || closed) return false;
+    next.swap(source);
+  }
+  const bool more = next(bytes);
+  const std::scoped_lock lock(mutex);
+  queued(bytes.size());
+  if (more)
+    source.swap(next);
+  else
+    finished = true;
+  return true;
+}
+
 void Transfer::sent(std::size_t bytes) {
   bool below = false;
   {
@@ -234,6 +252,7 @@ void Transfer::sent(std::size_t bytes) {
 void Transfer::close() {
   std::function<void()> call;
   std::function<void(WebSocket::Message)> dropped;  // its captures may end what holds this: not under the lock
+  Pieces unread;
   {
     const std::scoped_lock lock(mutex);
     if (std::exchange(closed, true)) return;
@@ -241,6 +260,7 @@ void Transfer::close() {
     if (!body_ended && !body_error) body_error = Error{ErrorCode::bad_request, "the request body was cut off"};
     call.swap(on_close);
     dropped.swap(on_message);
+    unread.swap(source);
     out.clear();
   }
   changed.notify_all();

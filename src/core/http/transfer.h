@@ -40,7 +40,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   Result<void> send(std::string_view bytes, bool last);
   // The last bytes: written by this thread when that can be, else moved where nothing waits before them, so that an
   // answer of many megabytes is not copied.
-  Result<void> send_last(std::string bytes);
+  // With `source` they are the first ones, and it gives the others.
+  Result<void> send_last(std::string bytes, Pieces source = {});
   Result<void> send_now(std::string_view bytes) { return send(bytes, false); }
   Result<void> send_blocking(std::string_view bytes);
   bool begin_answer();  // false when it was answered before
@@ -61,6 +62,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   void deliver(WebSocket::Message message);
   bool messages_are_full();
   void sent(std::size_t bytes);
+  // The next piece of the source, appended to the empty `bytes`; false when there is none. With the connection's lock.
+  bool pull(std::string& bytes);
   void close();                    // the connection is gone: wakes and tells everyone
   void queued(std::size_t bytes);  // `mutex` is held
 
@@ -72,6 +75,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   std::optional<Error> body_error;
   // response
   std::string out;         // not yet taken by the loop
+  Pieces source;           // what comes after `out`
   std::size_t unsent = 0;  // out, and what the loop holds; counted in loop->queued_bytes until closed
   bool answered = false, finished = false, aborted = false, closed = false, wake_posted = false;
   bool close_after = false;               // the connection ends with this response

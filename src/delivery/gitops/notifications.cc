@@ -182,6 +182,15 @@ class Planner {
       for (std::string_view part : {"title", "summary", "themeColor"}) {
         if (!teams[part].is_null()) body.set(part, teams[part]);
       }
+      // Texts of JSON; facts are a section of their own.
+      const auto list = [&](std::string_view part) {
+        const auto parsed = json::parse(teams[part].as_string());
+        return parsed.ok() && parsed->is_list() ? *parsed : Value::list();
+      };
+      Value sections = list("sections");
+      if (const Value facts = list("facts"); !facts.empty()) sections.push_back(Value{{"facts", facts}});
+      if (!sections.empty()) body.set("sections", std::move(sections));
+      if (const Value actions = list("potentialAction"); !actions.empty()) body.set("potentialAction", actions);
       out.body = json::write(body);
     }
     out.headers = {{"Content-Type", "application/json"}};

@@ -123,6 +123,44 @@ TEST_CASE("a webhook has its own method, path, body and headers; subscriptions m
   CHECK(made.send[0].headers[0] == std::pair<std::string, std::string>("X-Token", "secret"));
 }
 
+TEST_CASE("Discord and Teams: an incoming webhook for each recipient, with embeds, facts and actions of the template") {
+  Value app = web();
+  app.edit({"metadata"})
+      .set("annotations", Value{{"notifications.argoproj.io/subscribe.on-chat.discord", "ops"},
+                                {"notifications.argoproj.io/subscribe.on-chat.teams", "board;nobody"}});
+  const NotificationPlan made = plan(app, R"~(
+service.discord: |
+  username: caisson
+  recipientUrls: {ops: "https://discord.example/hook"}
+service.teams: |
+  recipientUrls: {board: "https://teams.example/hook"}
+template.chat: |
+  message: "{{.app.metadata.name}} is there"
+  discord:
+    embeds: '[{"title": "{{.app.metadata.name}}"}]'
+  teams:
+    title: deployed
+    facts: '[{"name": "revision", "value": "{{.app.status.sync.revision}}"}]'
+    potentialAction: '[{"@type": "OpenUri", "name": "open"}]'
+trigger.on-chat: |
+  - {when: app.status.health.status == 'Healthy', send: [chat]}
+)~");
+  REQUIRE(made.send.size() == 2);
+  const Value discord = json::parse(made.send[0].body).value(), teams = json::parse(made.send[1].body).value();
+  CHECK(made.send[0].url == "https://discord.example/hook");
+  CHECK(discord == Value{{"content", "web is there"},
+                         {"embeds", Value(std::vector<Value>{Value{{"title", "web"}}})},
+                         {"username", "caisson"}});
+  CHECK(made.send[1].url == "https://teams.example/hook");
+  CHECK(teams["@type"].as_string() == "MessageCard");
+  CHECK(teams["text"].as_string() == "web is there");
+  CHECK(teams["title"].as_string() == "deployed");
+  CHECK(teams["sections"][0]["facts"][0]["value"].as_string() == "abc");
+  CHECK(teams["potentialAction"][0]["name"].as_string() == "open");
+  REQUIRE(made.errors.size() == 1);
+  CHECK(made.errors[0] == "service teams is not supported, or does not know the recipient");
+}
+
 TEST_CASE("e-mail: subject and body of the template, the service's server, and a password over TLS alone") {
   Value app = web();
   app.edit({"metadata"})

@@ -95,6 +95,9 @@ class Sync {
   const Value sync_;
   bool wrote_ = false;
   bool multi_step_ = false;
+  // Where each result stands in state_; of the first `indexed_` alone.
+  mutable std::map<std::pair<ResourceId, std::string>, std::size_t> results_;
+  mutable std::size_t indexed_ = 0;
   bool hooks_made_ = false;                     // by this call: their results are not recorded yet
   std::set<std::string> defined_, namespaces_;  // "group/Kind" and names that come with this sync
 };
@@ -257,13 +260,18 @@ Result<SyncOutcome> Sync::fail(const std::string& message) {
 }
 
 const Value* Sync::result_of(const Task& task) const {
-  for (const Value& one : state_["syncResult"]["resources"].items()) {
-    const bool same = one["group"].as_string() == task.id.group && one["kind"].as_string() == task.id.kind &&
-                      one["namespace"].as_string() == task.id.ns && one["name"].as_string() == task.id.name &&
-                      one["syncPhase"].as_string() == phase_name(task.phase);
-    if (same) return &one;
+  const Value& list = state_["syncResult"]["resources"];
+  if (indexed_ > list.size()) {
+    results_.clear();
+    indexed_ = 0;
   }
-  return nullptr;
+  for (; indexed_ < list.size(); ++indexed_) {
+    const Value& one = list[indexed_];
+    const ResourceId id{one["group"].str(), one["kind"].str(), one["namespace"].str(), one["name"].str()};
+    results_.emplace(std::pair(id, one["syncPhase"].str()), indexed_);
+  }
+  const auto found = results_.find(std::pair(task.id, std::string(phase_name(task.phase))));
+  return found == results_.end() ? nullptr : &list[found->second];
 }
 
 void Sync::record(const Task& task, std::string_view status, const std::string& message) {

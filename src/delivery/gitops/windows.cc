@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "cluster/controllers/cron.h"
-#include "core/expr/go_template/time_zone.h"
+#include "core/calendar/time_zone.h"
 
 namespace caisson::gitops {
 namespace {
@@ -39,10 +39,9 @@ Result<Span> span_of(const Value& window, Time now) {
   const Duration length = TRY(parse_duration(window["duration"].as_string()).in("sync window duration"));
   Duration offset{0};
   if (const std::string zone = window["timeZone"].str(); !zone.empty() && zone != "UTC") {
-    const auto known = go_template::TimeZone::load(zone);
+    const auto known = calendar::TimeZone::load(zone);
     if (!known) return Error{ErrorCode::invalid, "sync window time zone: \"" + zone + "\" is not known"};
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
-    offset = std::chrono::seconds(known->at(seconds).seconds);
+    offset = known->offset_at(now);
   }
   const Time local = now + offset;
   Span out;
@@ -62,6 +61,15 @@ std::string describe(const Value& window) {
 }
 
 }  // namespace
+
+Result<bool> window_is_open(const Value& window, Time now) {
+  if (window["kind"].as_string() != "allow" && window["kind"].as_string() != "deny")
+    return Error{ErrorCode::invalid, "sync window kind: allow or deny, not \"" + window["kind"].str() + "\""};
+  if (window["applications"].empty() && window["namespaces"].empty() && window["clusters"].empty())
+    return Error{ErrorCode::invalid, "sync window " + describe(window) + ": no applications, namespaces or clusters"};
+  const Span span = TRY(span_of(window, now));
+  return span.active;
+}
 
 Result<WindowVerdict> check_windows(const Application& application, const kube::Object* project, Time now) {
   WindowVerdict out;

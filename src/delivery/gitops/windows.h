@@ -19,4 +19,7 @@ struct WindowVerdict {
 // `project` may be null. Errors: invalid, for a schedule, duration or time zone that can't be read.
 Result<WindowVerdict> check_windows(const Application& application, const kube::Object* project, Time now);
 
+// Whether a window of spec.syncWindows is open. Errors: as above, and for one that says nothing of whom it is for.
+Result<bool> window_is_open(const Value& window, Time now);
+
 }  // namespace caisson::gitops

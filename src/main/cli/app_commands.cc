@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdio>
+#include <map>
 #include <mutex>
 
 #include "cluster/schema/resource.h"
@@ -273,34 +274,33 @@ Result<void> AppSession::follow(const std::string& name, int timeout_seconds,
                                 const std::function<bool(const kube::Object&)>& seen) const {
   std::mutex mutex;
   std::condition_variable changed;
-  std::optional<kube::Object> newest;
+  std::map<std::string, kube::Object> newest;  // of each what was seen last
   bool closed = false;
   kube::ListOptions options;
   options.ns = ns;
-  options.field_selector = "metadata.name=" + name;
+  if (!name.empty()) options.field_selector = "metadata.name=" + name;
   auto watch = TRY(session.client->watch(schema::kApplications, options, [&](const kube::WatchEvent& event) {
     const std::lock_guard lock(mutex);
-    if (event.type == kube::WatchEvent::Type::closed || event.type == kube::WatchEvent::Type::deleted)
+    const bool deleted = event.type == kube::WatchEvent::Type::deleted;
+    if (event.type == kube::WatchEvent::Type::closed || (deleted && !name.empty()))
       closed = true;
     else if (event.type != kube::WatchEvent::Type::bookmark)
-      newest = event.object;
+      newest[event.object.name()] = event.object;
     changed.notify_all();
   }));
   const auto deadline = std::chrono::steady_clock::now() +
                         (timeout_seconds > 0 ? std::chrono::seconds(timeout_seconds) : std::chrono::hours(24));
   std::unique_lock lock(mutex);
   for (;;) {
-    if (!changed.wait_until(lock, deadline, [&] { return newest || closed; }))
-      return Error{ErrorCode::timeout,
-                   "Application " + name + ": not there after " + std::to_string(timeout_seconds) + " s"};
-    if (newest) {
-      const kube::Object object = *std::exchange(newest, std::nullopt);
-      lock.unlock();
+    const std::string what = name.empty() ? "Applications" : "Application " + name;
+    if (!changed.wait_until(lock, deadline, [&] { return !newest.empty() || closed; }))
+      return Error{ErrorCode::timeout, what + ": not there after " + std::to_string(timeout_seconds) + " s"};
+    if (newest.empty()) return Error{ErrorCode::gone, what + ": deleted, or the watch ended"};
+    const auto objects = std::exchange(newest, {});
+    lock.unlock();
+    for (const auto& [_, object] : objects)
       if (seen(object)) return {};
-      lock.lock();
-    } else if (closed) {
-      return Error{ErrorCode::gone, "Application " + name + " was deleted, or the watch ended"};
-    }
+    lock.lock();
   }
 }
 

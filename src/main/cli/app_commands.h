@@ -32,7 +32,8 @@ struct AppSession {
   Result<kube::Object> get(const std::string& name) const;
   Result<std::vector<kube::Object>> list() const;
   Result<kube::Object> change(const std::string& name, const std::function<bool(kube::Object&)>& edit) const;
-  // Watches the Application until `seen` gives true. Errors: timeout, naming the Application.
+  // Watches the Application, or all when `name` is empty, until `seen` gives true. Errors: timeout, naming the
+  // Application.
   Result<void> follow(const std::string& name, int timeout_seconds,
                       const std::function<bool(const kube::Object&)>& seen) const;
 };

@@ -12,6 +12,8 @@
 namespace caisson::cli {
 namespace {
 
+constexpr int kPreviewSecondsMax = 120;  // an Application that goes meanwhile never answers
+
 // "apps:Deployment:web", ":ConfigMap:settings".
 Result<Value> chosen(const std::vector<std::string>& resources) {
   Value out = Value::list();
@@ -60,11 +62,9 @@ Value dry_run_of(const std::string& revision) {
   return sync;
 }
 
-}  // namespace
-
-Result<kube::Object> run_operation(const AppSession& app, const std::string& name, const Value& sync,
-                                   const AppArguments& arguments, bool quiet) {
-  const std::string token = random_uuid();
+// Writes `operation`; gives the token by which its state is known.
+Result<std::string> begin_operation(const AppSession& app, const std::string& name, const Value& sync) {
+  std::string token = random_uuid();
   TRY(app.change(name, [&](kube::Object& one) {
     Value info = Value::list();
     info.push_back(Value{{"name", "caisson.dev/request"}, {"value", token}});
@@ -72,6 +72,50 @@ Result<kube::Object> run_operation(const AppSession& app, const std::string& nam
                    Value{{"initiatedBy", Value{{"username", "caisson"}}}, {"info", std::move(info)}, {"sync", sync}});
     return true;
   }));
+  return token;
+}
+
+// What a revision would do to one Application.
+struct Preview {
+  std::string name, token;  // no token: it could not be asked
+  std::string failure;
+  Value state;  // of the dry run
+
+  bool waits() const { return !token.empty() && state.is_null(); }
+  bool good() const { return state["phase"].as_string() == "Succeeded"; }
+};
+
+// All dry runs side by side.
+Result<std::vector<Preview>> preview_all(const AppSession& app, const AppArguments& arguments) {
+  std::vector<Preview> all;
+  for (const kube::Object& one : TRY(app.list())) {
+    const Value& source = one.spec()["source"].is_map() ? one.spec()["source"] : one.spec()["sources"][0];
+    if (!arguments.repo.empty() && source["repoURL"].as_string() != arguments.repo) continue;
+    auto token = begin_operation(app, one.name(), dry_run_of(arguments.words[0]));
+    all.push_back({one.name(), token.ok() ? *token : "", token.ok() ? "" : token.error().message, {}});
+  }
+  const auto any_waits = [&] {
+    return std::any_of(all.begin(), all.end(), [](const Preview& p) { return p.waits(); });
+  };
+  if (!any_waits()) return all;
+  const int seconds = arguments.timeout_seconds > 0 ? arguments.timeout_seconds : kPreviewSecondsMax;
+  TRY(app.follow("", seconds, [&](const kube::Object& one) {
+    const auto known = std::find_if(all.begin(), all.end(), [&](const Preview& p) { return p.name == one.name(); });
+    const Value& state = one.status()["operationState"];
+    if (known == all.end() || !carries(state["operation"], known->token) || state["phase"].as_string() == "Running")
+      return false;
+    known->state = state;
+    known->failure = known->good() ? "" : state["message"].str();
+    return !any_waits();
+  }));
+  return all;
+}
+
+}  // namespace
+
+Result<kube::Object> run_operation(const AppSession& app, const std::string& name, const Value& sync,
+                                   const AppArguments& arguments, bool quiet) {
+  const std::string token = TRY(begin_operation(app, name, sync));
   std::optional<kube::Object> last;
   if (arguments.async) return app.get(name);
   std::string told;
@@ -119,21 +163,14 @@ Result<int> app_diff(const AppSession& app, const AppArguments& arguments) {
 
 Result<int> app_preview(const AppSession& app, const AppArguments& arguments) {
   int touched = 0, broken = 0;
-  for (const kube::Object& one : TRY(app.list())) {
-    const Value& source = one.spec()["source"];
-    if (!arguments.repo.empty() && source["repoURL"].as_string() != arguments.repo) continue;
-    auto done = run_operation(app, one.name(), dry_run_of(arguments.words[0]), arguments, true);
-    const bool good = done.ok() && done->status()["operationState"]["phase"].as_string() == "Succeeded";
-    if (good && !changes_anything(done->status()["operationState"])) continue;
-    std::printf("%s\n", paint(one.name(), kBold).c_str());
-    if (good) {
-      ++touched;
-      print_results(done->status()["operationState"]);
-    } else {
-      ++broken;
-      std::printf("! %s\n",
-                  (done.ok() ? done->status()["operationState"]["message"].str() : done.error().message).c_str());
-    }
+  for (const Preview& one : TRY(preview_all(app, arguments))) {
+    if (one.good() && !changes_anything(one.state)) continue;
+    std::printf("%s\n", paint(one.name, kBold).c_str());
+    (one.good() ? touched : broken) += 1;
+    if (one.good())
+      print_results(one.state);
+    else
+      std::printf("! %s\n", one.failure.c_str());
   }
   std::printf("%d Applications would change, %d can't be rendered or synced\n", touched, broken);
   return broken > 0 ? 1 : 0;

@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "main/cli/kubectl/kubectl.h"
 #include "main/cli/logs_query.h"
+#include "main/cli/proj_commands.h"
 #include "main/cli/tree.h"
 
 namespace caisson::cli {
@@ -26,7 +27,7 @@ struct Group {
 };
 constexpr Group kGroups[] = {
     {"Platform", " up attach down node preflight status login git-credential timeline ", add_platform_commands},
-    {"Delivery", " kustomize helm app policy ", add_delivery_commands},
+    {"Delivery", " kustomize helm app proj policy ", add_delivery_commands},
     {"Images", " scan ", add_scan_commands},
     {"Images", " image build ", add_image_commands},
     {"Metrics and alerts", " promql metrics alert ", add_observe_commands},
@@ -167,12 +168,12 @@ int run_command_line(int argc, char** argv) {
   if (is_logs_query(rest)) return finish(command_logs_query(rest, front));
   const kubectl::Command* command = attaches_to_cluster(program, rest) ? nullptr : kubectl::find_command(rest);
   if (command) return kubectl::run_command(*command, rest, front);
-  if (!rest.empty() && rest[0] == "app") {
+  if (!rest.empty() && (rest[0] == "app" || rest[0] == "proj")) {
     std::vector<std::string> arguments(rest.begin() + 1, rest.end());
     arguments.insert(arguments.end(), front.begin(), front.end());
     Global global;
     global.data_dir = default_data_dir();
-    return finish(command_app(global, arguments));
+    return finish((rest[0] == "app" ? command_app : command_proj)(global, arguments));
   }
   if (rest.size() >= 2 && rest[0] == "policy" && !asks_help) {
     std::vector<std::string> arguments(rest.begin() + 1, rest.end());

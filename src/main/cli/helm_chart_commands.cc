@@ -88,13 +88,15 @@ Result<void> sign(const std::string& path, const std::string& archive, const Fla
 }  // namespace
 
 Result<void> command_helm_show(const Flags& flags) {
-  if (flags.arguments().size() != 2)
+  if (flags.arguments().empty())
     return Error{ErrorCode::bad_request, "\"helm show\" requires what (chart, values, readme, crds, all) and a chart"};
   const std::string& what = flags.arguments()[0];
   const bool all = what == "all";
   if (!all && what != "chart" && what != "values" && what != "readme" && what != "crds")
     return Error{ErrorCode::bad_request, "unknown command \"" + what + "\" for \"helm show\""};
-  const std::vector<File> files = TRY(chart_files(TRY(locate_helm_chart(flags.arguments()[1], flags))));
+  const std::vector<std::string> charts(flags.arguments().begin() + 1, flags.arguments().end());
+  TRY(expect_helm_arguments(charts, 1, 1, "show " + what + " [CHART] [flags]"));
+  const std::vector<File> files = TRY(chart_files(TRY(locate_helm_chart(charts[0], flags))));
   std::vector<std::string> warnings;
   const Chart chart = TRY(load_files(files, warnings));
   print_helm_warnings(warnings);

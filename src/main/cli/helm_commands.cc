@@ -143,6 +143,7 @@ void keep_freed_memory() {
 }
 
 Result<void> command_template(const Flags& flags) {
+  TRY(expect_helm_arguments(flags.arguments(), 1, SIZE_MAX, "template [NAME] [CHART] [flags]"));
   keep_freed_memory();
   const NameAndChart target = TRY(name_and_chart(flags, "release-name"));
   RenderOptions options = TRY(template_options(flags));
@@ -217,28 +218,50 @@ std::string usage() {
          "./chart -n shop --set image.tag=v2\n";
 }
 
+const SubCommand* find_command(std::string_view name) {
+  const auto found =
+      std::find_if(std::begin(kCommands), std::end(kCommands), [&](const SubCommand& c) { return c.name == name; });
+  return found == std::end(kCommands) ? nullptr : found;
+}
+
+// Where the command's name stands: flags may be before it, and all but the global ones without a value take the next
+// word, as cobra reads them.
+std::size_t command_place(const std::vector<std::string>& words) {
+  const auto is_switch = [](std::string_view word) {
+    const auto flags = helm_global_flags();
+    return std::any_of(flags.begin(), flags.end(), [&](const FlagSpec& flag) {
+      const bool named = word.starts_with("--") ? word.substr(2) == flag.name : word[1] == flag.letter;
+      return flag.kind == boolean && named;
+    });
+  };
+  std::size_t at = 0;
+  while (at < words.size() && words[at].size() > 1 && words[at][0] == '-') {
+    const std::string_view word = words[at];
+    const bool alone = word.find('=') != std::string_view::npos || (word[1] != '-' && word.size() > 2);
+    at += alone || is_switch(word) ? 1 : 2;
+  }
+  return std::min(at, words.size());
+}
+
 }  // namespace
 
 Result<void> command_helm(const std::vector<std::string>& words) {
-  // Global flags may stand before the command's name.
-  const auto command = [](const std::string& word) {
-    return std::find_if(std::begin(kCommands), std::end(kCommands),
-                        [&](const SubCommand& c) { return c.name == word; });
-  };
-  const auto at = std::find_if(words.begin(), words.end(),
-                               [&](const std::string& word) { return command(word) != std::end(kCommands); });
   const bool asks_help =
       std::any_of(words.begin(), words.end(), [](const auto& w) { return w == "--help" || w == "-h"; });
   if (words.empty() || asks_help) return write_all(STDOUT_FILENO, usage());
-  if (at == words.end())
-    return Error{ErrorCode::bad_request, "unknown command " + go_quote(words[0]) + " for \"helm\""};
-  std::vector<std::string> rest(words.begin(), at);
-  rest.insert(rest.end(), at + 1, words.end());
-  std::vector<std::span<const FlagSpec>> known{command(*at)->own, helm_global_flags()};
-  if (command(*at)->groups != SubCommand::plain) known.push_back(helm_chart_flags());
-  if (command(*at)->groups >= SubCommand::values) known.push_back(helm_value_flags());
-  if (command(*at)->groups == SubCommand::installs) known.push_back(helm_install_flags());
-  return command(*at)->run(TRY(Flags::parse(rest, known)));
+  const std::size_t at = command_place(words);
+  const SubCommand* const command = at < words.size() ? find_command(words[at]) : nullptr;
+  if (command == nullptr) {
+    return Error{ErrorCode::bad_request,
+                 "unknown command " + go_quote(at < words.size() ? words[at] : words[0]) + " for \"helm\""};
+  }
+  std::vector<std::string> rest = words;
+  rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(at));
+  std::vector<std::span<const FlagSpec>> known{command->own, helm_global_flags()};
+  if (command->groups != SubCommand::plain) known.push_back(helm_chart_flags());
+  if (command->groups >= SubCommand::values) known.push_back(helm_value_flags());
+  if (command->groups == SubCommand::installs) known.push_back(helm_install_flags());
+  return command->run(TRY(Flags::parse(rest, known)));
 }
 
 }  // namespace caisson::cli

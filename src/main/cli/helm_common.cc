@@ -97,6 +97,21 @@ Result<std::string> read_values_file(const std::string& path) {
   return text;
 }
 
+// What the program `words` makes of `manifest`. Errors: as Helm says them.
+Result<std::string> post_rendered(const std::vector<std::string>& words, std::string manifest) {
+  Command command;
+  command.args = words;
+  command.input = std::move(manifest);
+  Exit exit = TRY(run(command));
+  if (!exit.ok()) {
+    return Error{ErrorCode::internal, "error while running command " + words[0] + ". error output:\n" + exit.err +
+                                          ": exit status " + std::to_string(exit.code)};
+  }
+  if (caisson::trim(exit.out).empty())
+    return Error{ErrorCode::internal, "post-renderer " + render::helm::go_quote(words[0]) + " produced empty output"};
+  return std::move(exit.out);
+}
+
 // The first address of a host, as text; empty when it has none.
 std::string first_address(const std::string& host) {
   addrinfo* found = nullptr;
@@ -214,7 +229,11 @@ std::string helm_version_wanted(const Flags& flags) {
 Result<void> expect_helm_arguments(const std::vector<std::string>& arguments, std::size_t least, std::size_t most,
                                    std::string_view usage) {
   if (arguments.size() >= least && arguments.size() <= most) return {};
-  const std::string command = "helm " + std::string(usage.substr(0, std::min(usage.find(" ["), usage.size())));
+  std::string command = "helm";  // the words before the arguments, "repo add" of "repo add [NAME] [URL] [flags]"
+  for (const std::string_view word : split(usage, ' ')) {
+    if (word[0] < 'a' || word[0] > 'z') break;
+    command += " " + std::string(word);
+  }
   const auto plural = [](std::size_t count) {
     return std::to_string(count) + (count == 1 ? " argument" : " arguments");
   };
@@ -234,7 +253,6 @@ Result<NameAndChart> name_and_chart(const Flags& flags, const std::string& fixed
   const auto& words = flags.arguments();
   const std::string name_template = flags.text("name-template");
   const bool generate = flags.is_set("generate-name");
-  if (words.empty()) return Error{ErrorCode::bad_request, "requires at least 1 argument: a chart"};
   if (words.size() > 2) {
     std::string more;
     for (std::size_t i = 2; i < words.size(); ++i) more += (i == 2 ? "" : ", ") + words[i];
@@ -263,12 +281,7 @@ render::helm::RenderOptions helm_render_options(const Flags& flags) {
   if (flags.has("post-renderer")) {
     std::vector<std::string> words{flags.text("post-renderer")};
     for (std::string& word : flags.all("post-renderer-args")) words.push_back(std::move(word));
-    options.post_render = [words](std::string manifest) {
-      Command command;
-      command.args = words;
-      command.input = std::move(manifest);
-      return run_checked(command);
-    };
+    options.post_render = [words](std::string manifest) { return post_rendered(words, std::move(manifest)); };
   }
   return options;
 }

@@ -10,9 +10,9 @@
 #include "cluster/kube/selector.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/calendar/go_time.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
-#include "core/expr/go_template/go_time.h"
 #include "main/cli/helm_release.h"
 #include "main/platform/version.h"
 
@@ -50,7 +50,7 @@ std::string full_time(const std::string& rfc3339) {
 std::string time_in(const std::string& layout, const std::string& rfc3339) {
   const auto time = parse_time(rfc3339);
   if (layout.empty() || !time) return full_time(rfc3339);
-  return go_template::format_time(go_template::GoTime::from(*time, go_template::TimeZone::utc()), layout);
+  return calendar::format_go_time(calendar::GoTime::from(*time, calendar::TimeZone::utc()), layout);
 }
 
 std::string chart_name(const Release& release) {
@@ -252,6 +252,7 @@ Result<void> print_release(const Release& release, const ReleaseView& view) {
 }
 
 Result<void> command_helm_list(const Flags& flags) {
+  TRY(expect_helm_arguments(flags.arguments(), 0, 0, "list [flags]"));
   const HelmSession session = TRY(connect_helm(flags));
   const ReleaseStore store(*session.session.client, flags.is_set("all-namespaces") ? "" : session.ns(), system_clock());
   const std::vector<Release> releases = TRY(filtered(TRY(store.newest()), flags));
@@ -281,7 +282,7 @@ Result<void> command_helm_list(const Flags& flags) {
 }
 
 Result<void> command_helm_history(const Flags& flags) {
-  if (flags.arguments().size() != 1) return Error{ErrorCode::bad_request, "\"helm history\" requires 1 argument"};
+  TRY(expect_helm_arguments(flags.arguments(), 1, 1, "history RELEASE_NAME [flags]"));
   const HelmSession session = TRY(connect_helm(flags));
   const ReleaseStore store(*session.session.client, session.ns(), system_clock());
   std::vector<Release> history = TRY(store.history(flags.arguments()[0]));
@@ -307,7 +308,7 @@ Result<void> command_helm_history(const Flags& flags) {
 }
 
 Result<void> command_helm_status(const Flags& flags) {
-  if (flags.arguments().size() != 1) return Error{ErrorCode::bad_request, "\"helm status\" requires 1 argument"};
+  TRY(expect_helm_arguments(flags.arguments(), 1, 1, "status RELEASE_NAME [flags]"));
   const Found found = TRY(find_release(flags.arguments()[0], flags));
   ReleaseView view{false, flags.is_set("show-desc"), flags.text("output", "table")};
   if (flags.is_set("show-resources"))
@@ -316,19 +317,23 @@ Result<void> command_helm_status(const Flags& flags) {
 }
 
 Result<void> command_helm_get(const Flags& flags) {
-  if (flags.arguments().size() != 2)
+  constexpr std::string_view kWhat[] = {"values", "manifest", "hooks", "notes", "metadata", "all"};
+  if (flags.arguments().empty())
     return Error{ErrorCode::bad_request,
                  "\"helm get\" requires what (values, manifest, hooks, notes, metadata, all) and a release"};
   const std::string& what = flags.arguments()[0];
-  const Found found = TRY(find_release(flags.arguments()[1], flags));
+  if (std::find(std::begin(kWhat), std::end(kWhat), what) == std::end(kWhat))
+    return Error{ErrorCode::bad_request, "unknown command \"" + what + "\" for \"helm get\""};
+  const std::vector<std::string> releases(flags.arguments().begin() + 1, flags.arguments().end());
+  TRY(expect_helm_arguments(releases, 1, 1, "get " + what + " RELEASE_NAME [flags]"));
+  const Found found = TRY(find_release(releases[0], flags));
   const Release& release = found.release;
   if (what == "values") return get_values(release, flags);
   if (what == "manifest") return write_all(STDOUT_FILENO, release.manifest + "\n");
   if (what == "hooks") return write_all(STDOUT_FILENO, hooks_text(release));
   if (what == "notes") return write_all(STDOUT_FILENO, release.notes.empty() ? "" : "NOTES:\n" + release.notes + "\n");
   if (what == "metadata") return get_metadata(release, flags);
-  if (what == "all") return get_all(release);
-  return Error{ErrorCode::bad_request, "unknown command \"" + what + "\" for \"helm get\""};
+  return get_all(release);
 }
 
 Result<void> command_helm_version(const Flags&) {

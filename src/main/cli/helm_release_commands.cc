@@ -2,6 +2,7 @@
 // helm install, upgrade, rollback, uninstall, test, diff.
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <thread>
 
@@ -90,12 +91,6 @@ Result<Chart> chart_to_install(const std::string& path, const Flags& flags) {
   return chart;
 }
 
-Result<std::string> one_argument(const Flags& flags, const std::string& command) {
-  if (flags.arguments().empty())
-    return Error{ErrorCode::bad_request, "\"helm " + command + "\" requires at least 1 argument"};
-  return flags.arguments()[0];
-}
-
 Result<void> run_install(Work& work, const NameAndChart& target, const Flags& flags) {
   work.options.name = target.name;
   const Value values = TRY(helm_values(flags));
@@ -136,13 +131,13 @@ Result<void> use_cluster(const HelmSession& session, RenderOptions& options) {
 }
 
 Result<void> command_helm_install(const Flags& flags) {
+  TRY(expect_helm_arguments(flags.arguments(), 1, SIZE_MAX, "install [NAME] [CHART] [flags]"));
   Work work = TRY(prepare_work(flags));
   return run_install(work, TRY(name_and_chart(flags, "")), flags);
 }
 
 Result<void> command_helm_upgrade(const Flags& flags) {
-  if (flags.arguments().size() != 2)
-    return Error{ErrorCode::bad_request, "\"helm upgrade\" requires 2 arguments: RELEASE and CHART"};
+  TRY(expect_helm_arguments(flags.arguments(), 2, 2, "upgrade [RELEASE] [CHART] [flags]"));
   const NameAndChart target{flags.arguments()[0], flags.arguments()[1]};
   Work work = TRY(prepare_work(flags));
   work.options.name = target.name;
@@ -169,8 +164,9 @@ Result<void> command_helm_upgrade(const Flags& flags) {
 }
 
 Result<void> command_helm_rollback(const Flags& flags) {
+  TRY(expect_helm_arguments(flags.arguments(), 1, SIZE_MAX, "rollback <RELEASE> [REVISION] [flags]"));
   Work work = TRY(prepare_work(flags));
-  work.options.name = TRY(one_argument(flags, "rollback"));
+  work.options.name = flags.arguments()[0];
   std::int64_t version = 0;
   if (flags.arguments().size() > 1) {
     const auto given = parse_int(flags.arguments()[1]);
@@ -183,7 +179,7 @@ Result<void> command_helm_rollback(const Flags& flags) {
 }
 
 Result<void> command_helm_uninstall(const Flags& flags) {
-  TRY(one_argument(flags, "uninstall"));
+  TRY(expect_helm_arguments(flags.arguments(), 1, SIZE_MAX, "uninstall RELEASE_NAME [...] [flags]"));
   Work work = TRY(prepare_work(flags));
   for (const std::string& name : flags.arguments()) {
     work.options.name = name;
@@ -196,8 +192,9 @@ Result<void> command_helm_uninstall(const Flags& flags) {
 }
 
 Result<void> command_helm_test(const Flags& flags) {
+  TRY(expect_helm_arguments(flags.arguments(), 1, 1, "test [RELEASE] [flags]"));
   Work work = TRY(prepare_work(flags));
-  work.options.name = TRY(one_argument(flags, "test"));
+  work.options.name = flags.arguments()[0];
   const Release release = TRY(work.actions().test(work.options));
   return print_release(release, {flags.is_set("hide-notes"), false, "", flags.is_set("debug")});
 }

@@ -56,7 +56,11 @@ Result<render::Options> options_of(const Flags& flags) {
   const std::string reorder = flags.text("reorder", "legacy");
   if (reorder != "legacy" && reorder != "none")
     return wrong("illegal flag value --reorder " + reorder + "; legal values: [legacy none]");
-  if (flags.has("reorder")) options.order = reorder == "none" ? "fifo" : "legacy";
+  if (flags.has("reorder")) {
+    std::fputs("Flag --reorder has been deprecated, use the new 'sortOptions' field in kustomization.yaml instead.\n",
+               stderr);
+    options.order = reorder == "none" ? "fifo" : "legacy";
+  }
   const char* managed = std::getenv("KUSTOMIZE_ENABLE_MANAGEDBY_LABEL");
   options.managed_by_label =
       flags.is_set("enable-managedby-label") || (managed != nullptr && std::string_view(managed) == "on");
@@ -135,8 +139,9 @@ Result<Entry> entry_of(const std::string& argument) {
   if (::realpath(folder.c_str(), absolute) == nullptr)
     return errno_error("must build at directory: not a valid directory: " + argument);
   if (!is_directory(absolute)) return wrong("must build at directory: '" + argument + "' is a file");
-  const std::string path = std::string(absolute).substr(1);
-  if (argument != "-") return Entry{render::disk_source("/"), path.empty() ? "." : path};
+  // Absolute, so that messages name files as a shell finds them.
+  const std::string path = std::string_view(absolute) == "/" ? "." : absolute;
+  if (argument != "-") return Entry{render::disk_source("/"), path};
   std::string text = TRY(read_all_of_stdin());
   return Entry{std::make_unique<StdinSource>(path, std::move(text)), path};
 }

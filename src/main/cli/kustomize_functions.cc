@@ -74,7 +74,7 @@ class LocalRunner final : public render::FunctionRunner {
 
   Result<std::string> run_program(const render::FunctionCall& call) const {
     Command command;
-    command.directory = "/" + call.directory;
+    command.directory = path_clean("/" + call.directory);
     const bool relative = call.program.find('/') != std::string::npos && !call.program.starts_with("/");
     command.args = call.args;
     command.args.insert(command.args.begin(),

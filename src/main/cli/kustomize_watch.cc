@@ -33,7 +33,8 @@ class Watches {
   Result<void> follow(const std::vector<render::Input>& inputs) {
     std::set<std::string> paths;
     for (const render::Input& input : inputs) {
-      if (!input.path.starts_with("+") && input.path.find("://") == std::string::npos) paths.insert("/" + input.path);
+      if (!input.path.starts_with("+") && input.path.find("://") == std::string::npos)
+        paths.insert(path_clean("/" + input.path));
     }
     for (const std::string& path : paths) {
       const std::string folder = path_dir(path);

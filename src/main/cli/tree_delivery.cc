@@ -2,6 +2,7 @@
 // kustomize, helm, app, policy: they read their arguments themselves, these are for the list of commands and its help.
 #include <CLI/CLI.hpp>
 
+#include "main/cli/proj_commands.h"
 #include "main/cli/tree.h"
 
 namespace caisson::cli {
@@ -13,6 +14,8 @@ void add_delivery_commands(Tree& t) {
       "caisson helm template web ./chart -f values.yaml", [&t] { return done(command_helm({})); });
   add(t, t.app, "app", "Applications: list, get, diff, sync, wait, history, rollback, …",
       "caisson app sync web --prune", [&t] { return command_app(t.global, {"--help"}); });
+  add(t, t.app, "proj", "AppProjects: create, roles and their tokens, sync windows, …",
+      "caisson proj role create-token shop ci --expires-in 30d", [&t] { return command_proj(t.global, {"--help"}); });
   auto* policy = add(t, t.app, "policy", "check objects against policies", "caisson policy test policies/", nullptr);
   policy->require_subcommand(1);
   // Only for the help: policy_commands.cc reads the arguments itself (see run_command_line).

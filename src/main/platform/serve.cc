@@ -22,6 +22,7 @@
 #include "delivery/git/repositories.h"
 #include "delivery/gitops/gitops.h"
 #include "delivery/gitops/logins.h"
+#include "delivery/gitops/project_rights.h"
 #include "delivery/gitops/webhook.h"
 #include "delivery/pipeline/pipeline.h"
 #include "main/platform/agent_link.h"
@@ -135,21 +136,22 @@ Result<void> run_server(const Instance& instance) {
   // --- cluster
   auto store = TRY(store::Store::open(instance.path("store/store.db"), system_clock()));
   schema::Schema schema = TRY(schema::Schema::built_in());
-  // Policies ask the server that they are part of: its client is there once it is.
+  // Policies and the rights of projects ask the server that they are part of: its client is there once it is.
   const auto policies = std::make_shared<policy::Policies>();
-  std::atomic<kube::Client*> policies_client = nullptr;
+  std::atomic<kube::Client*> own_client = nullptr;
   std::atomic<const policy::ImageSource*> policies_images = nullptr;
   const auto notices = std::make_shared<policy::Notices>();
   apiserver::ApiServerOptions options = api_options(instance, ca_pem, std::move(service_account_key));
   TRY(read_api_files(instance, options));
   options.admission.push_back(
       policy::make_policy_admission({.policies = policies,
-                                     .client = [&policies_client] { return policies_client.load(); },
+                                     .client = [&own_client] { return own_client.load(); },
                                      .images = [&policies_images] { return policies_images.load(); },
                                      .notices = notices}));
+  options.access.push_back(gitops::make_project_rights({.client = [&own_client] { return own_client.load(); }}));
   auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
   const auto client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
-  policies_client = client.get();
+  own_client = client.get();
   TRY(policies->load(*client));
   TRY(ensure_system_objects(*client, instance));
   // The runtime ends first, then the workers: what they borrow stands above them.

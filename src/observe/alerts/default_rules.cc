@@ -87,6 +87,20 @@ groups:
     labels: {severity: warning}
     annotations:
       summary: 'PipelineRun {{ $labels.namespace }}/{{ $labels.pipelinerun }} failed: {{ $labels.reason }}.'
+- name: caisson.security
+  rules:
+  - alert: CertificateNearExpiry
+    expr: x509_cert_not_after - time() < 14 * 86400
+    for: 5m
+    labels: {severity: warning}
+    annotations:
+      summary: 'The certificate of Secret {{ $labels.secret_namespace }}/{{ $labels.secret_name }} ends in {{ $value | humanizeDuration }}.'
+  - alert: PolicyViolations
+    expr: sum by (namespace) (policy_report_summary{status=~"fail|error"}) > 0
+    for: 15m
+    labels: {severity: warning}
+    annotations:
+      summary: 'Objects in namespace {{ $labels.namespace }} violate policies: {{ $value }} results.'
 - name: caisson.node
   rules:
   - alert: KubeNodeNotReady

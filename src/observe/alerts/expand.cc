@@ -6,7 +6,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/expr/go_template/execution.h"
-#include "core/expr/go_template/go_time.h"
+#include "core/expr/go_template/time_object.h"
 #include "observe/alerts/notify.h"
 #include "observe/metrics/rules/template.h"
 
@@ -143,7 +143,7 @@ constinit const Type kAlerts{go_template::Kind::slice, "template.Alerts", &go_te
 
 Datum kv(const Labels& labels) {
   auto out = go_template::make<Map>();
-  for (const auto& label : labels.items()) out->set(label.name, Datum(label.value));
+  for (const auto& label : labels.items()) out->set(std::string(label.name), Datum(std::string(label.value)));
   return Datum(std::move(out), kKv);
 }
 
@@ -154,9 +154,9 @@ Datum kv(const Pairs& pairs) {
 }
 
 Datum time_of_ms(std::int64_t ms) {
-  if (ms == 0) return go_template::time_datum(go_template::GoTime::zero());
+  if (ms == 0) return go_template::time_datum(calendar::GoTime::zero());
   return go_template::time_datum(
-      go_template::GoTime::from(Time(std::chrono::milliseconds(ms)), go_template::TimeZone::utc()));
+      calendar::GoTime::from(Time(std::chrono::milliseconds(ms)), calendar::TimeZone::utc()));
 }
 
 Datum alert_datum(const Alert& alert, std::int64_t now) {
@@ -231,12 +231,12 @@ Result<Datum> call_to_json(Call& call) {
 Result<Datum> call_date(Call& call) {
   const auto* time = go_template::time_of(call[1]);
   if (!time) return Error{ErrorCode::invalid, "date: not a time"};
-  return Datum(go_template::format_time(*time, call.text(0)));
+  return Datum(calendar::format_go_time(*time, call.text(0)));
 }
 
 Result<Datum> call_tz(Call& call) {
   const auto* time = go_template::time_of(call[1]);
-  const auto zone = go_template::TimeZone::load(call.text(0));
+  const auto zone = calendar::TimeZone::load(call.text(0));
   if (!time || !zone) return Error{ErrorCode::invalid, "unknown time zone " + std::string(call.text(0))};
   return go_template::time_datum(time->in(zone));
 }

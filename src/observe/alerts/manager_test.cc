@@ -337,7 +337,7 @@ TEST_CASE("time intervals know weekdays, the end of the month and zones") {
 }
 
 TEST_CASE("the default rules can be read") {
-  CHECK(default_rules().value().size() == 5);
+  CHECK(default_rules().value().size() == 6);
 }
 
 }  // namespace caisson::alerts

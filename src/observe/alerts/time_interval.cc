@@ -5,8 +5,8 @@
 #include <span>
 
 #include "core/base/text.h"
-#include "core/expr/go_template/civil.h"
-#include "core/expr/go_template/go_time.h"
+#include "core/calendar/civil.h"
+#include "core/calendar/go_time.h"
 
 namespace caisson::alerts {
 namespace {
@@ -89,22 +89,22 @@ Result<TimeInterval> parse_time_interval(const Value& from) {
   out.months = TRY(ranges(from["months"], kMonths, 1, "month", 1, 12));
   out.years = TRY(ranges(from["years"], {}, 0, "year", 0, 9999));
   if (const auto name = from["location"].as_string(); !name.empty()) {
-    out.zone = go_template::TimeZone::load(name);
+    out.zone = calendar::TimeZone::load(name);
     if (!out.zone) return bad("location", name);
   }
   return out;
 }
 
 bool contains(const TimeInterval& interval, Time time) {
-  const auto zone = interval.zone ? interval.zone : go_template::TimeZone::utc();
-  const go_template::ClockFace face = go_template::face_of(go_template::GoTime::from(time, zone));
+  const auto zone = interval.zone ? interval.zone : calendar::TimeZone::utc();
+  const calendar::ClockFace face = calendar::face_of(calendar::GoTime::from(time, zone));
   const int minute = face.hour * 60 + face.minute;
   const bool in_time = interval.minutes.empty() ||
                        std::any_of(interval.minutes.begin(), interval.minutes.end(),
                                    [minute](const Range& r) { return minute >= r.first && minute < r.last; });
   return in_time && any(interval.weekdays, face.weekday) && any(interval.months, face.month) &&
          any(interval.years, static_cast<int>(face.year)) &&
-         any_day(interval.days_of_month, face.day, go_template::days_in_month(face.year, face.month));
+         any_day(interval.days_of_month, face.day, calendar::days_in_month(face.year, face.month));
 }
 
 }  // namespace caisson::alerts

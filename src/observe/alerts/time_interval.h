@@ -9,7 +9,7 @@
 #include "core/base/result.h"
 #include "core/document/value.h"
 
-namespace caisson::go_template {
+namespace caisson::calendar {
 class TimeZone;
 }
 
@@ -23,7 +23,7 @@ struct Range {
 struct TimeInterval {
   std::vector<Range> minutes;  // of the day; the end does not count
   std::vector<Range> weekdays, days_of_month, months, years;
-  std::shared_ptr<const go_template::TimeZone> zone;  // null: UTC
+  std::shared_ptr<const calendar::TimeZone> zone;  // null: UTC
 };
 
 // One entry of time_intervals[].time_intervals. Errors: bad_request.

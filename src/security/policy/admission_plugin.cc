@@ -39,7 +39,13 @@ bool is_policy_kind(const schema::Resource& resource) {
 }
 
 Result<void> compiles(const Value& object) {
-  if (is_policy(object)) TRY(compile_policy(object));
+  if (is_policy(object)) {
+    const Policy policy = TRY(compile_policy(object));
+    for (const Rule& rule : policy.rules)
+      if (rule.check.check == Check::manifests)
+        return Error{ErrorCode::invalid, "spec.rules: rule " + rule.name +
+                                             ": validate.manifests: signatures of manifests are not verified here"};
+  }
   if (is_cleanup_policy(object)) TRY(compile_cleanup_policy(object));
   if (!CelPolicy::is_one(object)) return {};
   const Value& spec = object["spec"];
@@ -117,7 +123,8 @@ class PolicyAdmission final : public apiserver::Admission {
                                             ? engine_.validate(*policy, asked.request, *asked.lookups, exceptions)
                                             : engine_.verify_images(*policy, asked.request, *asked.lookups, exceptions);
         for (const RuleResponse& rule : response.rules)
-          collect_one({policy->key(), policy->object, policy->failure_policy_ignore}, rule, asked, request, refusals);
+          if (rule.status == Status::fail || rule.status == Status::error)
+            collect_one({policy->key(), policy->object, policy->failure_policy_ignore}, rule, asked, request, refusals);
       }
     }
     for (const auto& policy : asked.snapshot->cel_policies) {

@@ -84,6 +84,22 @@ spec:
   CHECK(refused.error().message.find("{{ request.object.( }}") != std::string::npos);
 }
 
+TEST_CASE("what this engine can't verify is refused by name when the policy is written") {
+  PolicedServer s;
+  const auto refused = s.make(R"yaml(
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: signed-manifests}
+spec:
+  rules:
+  - name: signed
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    validate: {manifests: {attestors: [{entries: [{keys: {publicKeys: k}}]}]}}
+)yaml");
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().message.find("rule signed: validate.manifests") != std::string::npos);
+}
+
 TEST_CASE("mutation comes before validation, so that what a policy adds is there") {
   PolicedServer s;
   s.add_policy(kNeedsLabel);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "security/policy/cel_checks.h"
 
+#include <algorithm>
+
 namespace caisson::policy {
 namespace {
 
@@ -8,6 +10,17 @@ Result<cel::Program> compile(const Value& text, std::string_view field) {
   auto program = cel_environment().compile(text.as_string());
   if (program.ok()) return program;
   return Error{ErrorCode::invalid, std::string(field) + ": " + program.error().message};
+}
+
+bool reads_request(const CelChecks& checks) {
+  const auto reads = [](const cel::Program& program) { return program.uses("request"); };
+  return std::any_of(checks.conditions.begin(), checks.conditions.end(), reads) ||
+         std::any_of(checks.variables.begin(), checks.variables.end(),
+                     [&](const auto& variable) { return reads(variable.second); }) ||
+         std::any_of(checks.validations.begin(), checks.validations.end(), [&](const CelValidation& validation) {
+           return reads(validation.expression) ||
+                  (validation.message_expression && reads(*validation.message_expression));
+         });
 }
 
 std::string message_of(const CelValidation& validation, const CelScope& scope) {
@@ -38,6 +51,7 @@ Result<CelChecks> compile_checks(const Value& conditions, const Value& variables
       one.message_expression = TRY(compile(validation["messageExpression"], "validations.messageExpression"));
     checks.validations.push_back(std::move(one));
   }
+  checks.reads_request = reads_request(checks);
   return checks;
 }
 

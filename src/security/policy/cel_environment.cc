@@ -13,13 +13,16 @@
 namespace caisson::policy {
 namespace {
 
+constexpr std::string_view kDynamicNames[] = {"object",   "oldObject", "request",    "namespaceObject",
+                                              "params",   "variables", "images",     "target",
+                                              "exceptions", "attestors", "attestations"};
+constexpr std::string_view kAuthorizer = "authorizer", kResourceCheck = "authorizer.requestResource";
 constexpr std::uint64_t kCostMax = 10'000'000;  // Kubernetes' budget for all expressions of a policy
 
 // `variables`: evaluated when asked for, and then kept.
 class LazyVariables final : public cel::Object {
  public:
-  LazyVariables(const CelVariables& programs, const cel::Bindings& bindings)
-      : programs_(programs), bindings_(bindings) {}
+  LazyVariables(const CelVariables& programs, const CelScope& scope) : programs_(programs), scope_(scope) {}
   cel::Type type() const override { return cel::Type::opaque("policy.variables"); }
   bool equals(const cel::Object& other) const override { return this == &other; }
   Result<bool> has_field(std::string_view name) const override { return find(name) != nullptr; }
@@ -29,11 +32,11 @@ class LazyVariables final : public cel::Object {
     const cel::Program* program = find(name);
     if (program == nullptr) return Error{ErrorCode::bad_request, "no such key: " + std::string(name)};
     if (++depth_ > 100) return Error{ErrorCode::bad_request, "variables refer to one another endlessly"};
-    auto outcome = program->evaluate(bindings_, {.cost_max = kCostMax});
+    auto value = scope_.evaluate(*program);
     --depth_;
-    if (!outcome.value.ok()) return std::move(outcome.value).error().in("variable " + std::string(name));
-    values_.emplace(std::string(name), *outcome.value);
-    return outcome.value;
+    if (!value.ok()) return std::move(value).error().in("variable " + std::string(name));
+    values_.emplace(std::string(name), *value);
+    return value;
   }
 
  private:
@@ -43,7 +46,7 @@ class LazyVariables final : public cel::Object {
     return nullptr;
   }
   const CelVariables& programs_;
-  const cel::Bindings& bindings_;
+  const CelScope& scope_;
   mutable std::map<std::string, cel::Value> values_;  // one thread: a scope belongs to one evaluation
   mutable int depth_ = 0;
 };
@@ -53,6 +56,10 @@ class NoAuthorizer final : public cel::Authorizer {
     return {false, "nobody is asked here", ""};
   }
 };
+
+cel::Value no_exceptions() {
+  return cel::Value::from(Value{{"allowedImages", Value::list()}, {"allowedValues", Value::list()}});
+}
 
 std::string plural_of(const Target& target) {
   const schema::KindPtr kind = built_in_schema().find(target.group, target.version, target.kind);
@@ -69,13 +76,11 @@ const cel::Environment& cel_environment() {
     cel::EnvironmentOptions options = cel::kubernetes_options(33);
     options.libraries = options.libraries | cel::Library::json_patch | cel::Library::optional_types |
                         cel::Library::math | cel::Library::bindings | cel::Library::lists | cel::Library::encoders;
-    for (const char* name : {"object", "oldObject", "request", "namespaceObject", "params", "variables", "images",
-                             "target", "exceptions", "attestors", "attestations"})
-      options.variables.push_back({name, cel::Type()});
+    for (const std::string_view name : kDynamicNames) options.variables.push_back({std::string(name), cel::Type()});
     for (const std::string_view name : kCelReceivers)
       options.variables.push_back({std::string(name), cel::Type::opaque("policy." + std::string(name))});
-    options.variables.push_back({"authorizer", cel::authorizer_type()});
-    options.variables.push_back({"authorizer.requestResource", cel::resource_check_type()});
+    options.variables.push_back({std::string(kAuthorizer), cel::authorizer_type()});
+    options.variables.push_back({std::string(kResourceCheck), cel::resource_check_type()});
     options.functions = cel_functions();
     for (cel::Function& function : cel_image_functions()) options.functions.push_back(std::move(function));
     options.types = cel::mutation_types();
@@ -102,36 +107,47 @@ Value admission_request_value(const Target& target, bool dry_run) {
 }
 
 struct CelScope::Impl {
-  cel::Bindings bindings;
+  const CelInput& input;
+  cel::Value variables;
+
+  // Empty: there is none here.
+  std::optional<cel::Value> value_of(std::string_view name) const {
+    if (name == "object") return cel::Value::from(input.object);
+    if (name == "oldObject") return cel::Value::from(input.old_object);
+    if (name == "request") return cel::Value::from(input.request);
+    if (name == "namespaceObject") return cel::Value::from(input.namespace_object);
+    if (name == "params") return cel::Value::from(input.params);
+    if (name == "images") return cel::Value::from(input.images);
+    if (name == "target") return cel::Value::from(input.target);
+    if (name == "variables") return variables;
+    if (name == "exceptions") return no_exceptions();
+    if (name == kAuthorizer) return cel::authorizer_value(std::make_shared<const NoAuthorizer>());
+    if (name == kResourceCheck)
+      return cel::resource_check_value(std::make_shared<const NoAuthorizer>(), {});
+    if (name == "attestors" || name == "attestations") {
+      if (input.images_asked == nullptr) return {};
+      return name == "attestors" ? cel_attestors(*input.images_asked) : cel_attestations(*input.images_asked);
+    }
+    return cel_receiver(name, input);
+  }
 };
 
-CelScope::CelScope(const CelInput& input, const CelVariables& variables) : impl_(std::make_unique<Impl>()) {
-  cel::Bindings& bindings = impl_->bindings;
-  bindings.set("object", cel::Value::from(input.object));
-  bindings.set("oldObject", cel::Value::from(input.old_object));
-  bindings.set("request", cel::Value::from(input.request));
-  bindings.set("namespaceObject", cel::Value::from(input.namespace_object));
-  bindings.set("params", cel::Value::from(input.params));
-  bindings.set("images", cel::Value::from(input.images));
-  bindings.set("target", cel::Value::from(input.target));
-  if (input.images_asked != nullptr) {
-    bindings.set("attestors", cel_attestors(*input.images_asked));
-    bindings.set("attestations", cel_attestations(*input.images_asked));
-  }
-  bindings.set("exceptions",
-               cel::Value::from(Value{{"allowedImages", Value::list()}, {"allowedValues", Value::list()}}));
-  const auto nobody = std::make_shared<const NoAuthorizer>();
-  bindings.set("authorizer", cel::authorizer_value(nobody));
-  bindings.set("authorizer.requestResource", cel::resource_check_value(nobody, {}));
-  for (const std::string_view name : kCelReceivers) bindings.set(name, cel_receiver(name, input));
-  bindings.set(
-      "variables",
-      cel::Value(std::shared_ptr<const cel::Object>(std::make_shared<const LazyVariables>(variables, bindings))));
-}
+CelScope::CelScope(const CelInput& input, const CelVariables& variables)
+    : impl_(std::make_unique<Impl>(Impl{
+          input, cel::Value(std::shared_ptr<const cel::Object>(std::make_shared<LazyVariables>(variables, *this)))})) {}
 CelScope::~CelScope() = default;
 
+// Most expressions read one or two names of the many that there are: only those are made.
 Result<cel::Value> CelScope::evaluate(const cel::Program& program) const {
-  return program.evaluate(impl_->bindings, {.cost_max = kCostMax}).value;
+  cel::Bindings bindings;
+  const auto bind = [&](std::string_view name) {
+    if (!program.uses(name)) return;
+    if (auto value = impl_->value_of(name)) bindings.set(name, *std::move(value));
+  };
+  for (const std::string_view name : kDynamicNames) bind(name);
+  for (const std::string_view name : kCelReceivers) bind(name);
+  for (const std::string_view name : {kAuthorizer, kResourceCheck}) bind(name);
+  return program.evaluate(bindings, {.cost_max = kCostMax}).value;
 }
 
 Result<bool> CelScope::holds(const cel::Program& program) const {

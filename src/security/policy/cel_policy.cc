@@ -324,7 +324,7 @@ CelInput CelPolicy::Impl::input_of(const Request& request, const Value& namespac
   const bool removes = request.target.operation == "DELETE";
   if (!removes) input.object = request.target.object;
   input.old_object = removes ? request.target.object : request.old_object;
-  input.request = request.review.is_null() ? admission_request_value(request.target, request.dry_run) : request.review;
+  input.request = request.review();
   input.namespace_object = namespace_object;
   input.params = params;
   input.lookups = &lookups;

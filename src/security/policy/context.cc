@@ -2,10 +2,13 @@
 #include "security/policy/context.h"
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
+#include <shared_mutex>
 
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "security/policy/images.h"
 #include "security/policy/variables.h"
 
 namespace caisson::policy {
@@ -39,24 +42,27 @@ const Lookups& no_lookups() {
 }
 
 struct Expressions::Impl {
-  std::mutex mutex;
-  std::unordered_map<std::string, jmespath::Expression> by_text;
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::shared_mutex mutex;
+  std::unordered_map<std::string, jmespath::Expression, Hash, std::equal_to<>> by_text;  // GUARDED_BY(mutex)
 };
 Expressions::Expressions() : impl_(std::make_unique<Impl>()) {}
 Expressions::~Expressions() = default;
 
 Result<jmespath::Expression> Expressions::get(std::string_view text) const {
-  const std::string key(text);
   {
-    const std::lock_guard lock(impl_->mutex);
-    const auto found = impl_->by_text.find(key);
+    const std::shared_lock lock(impl_->mutex);
+    const auto found = impl_->by_text.find(text);
     if (found != impl_->by_text.end()) return found->second;
   }
   auto expression = TRY(jmespath::Expression::compile(text));
   const std::lock_guard lock(impl_->mutex);
   // Expressions that hold substituted values are endless: start anew rather than grow.
   if (impl_->by_text.size() >= kExpressionsMax) impl_->by_text.clear();
-  impl_->by_text.emplace(key, expression);
+  impl_->by_text.emplace(std::string(text), expression);
   return expression;
 }
 
@@ -89,13 +95,26 @@ void Context::defer(const Value& entries) {
   for (const Value& entry : entries.items()) pending_.push_back(entry);
 }
 
+void Context::defer_images(const Value& object, const Value& extractors) {
+  images_of_ = object;
+  image_extractors_ = extractors;
+}
+
+void Context::load_images() {
+  if (images_of_.is_null()) return;
+  Value images = images_of(std::exchange(images_of_, Value()), image_extractors_);
+  if (!images.is_null()) root_.set("images", std::move(images));
+}
+
 Result<Value> Context::query(std::string_view text) {
   const auto expression = expressions_->get(trim(text));
   if (!expression.ok())
     return Error{ErrorCode::bad_request,
                  "incorrect query " + std::string(trim(text)) + ": " + expression.error().message};
-  if (!pending_.empty())
-    for (const std::string& name : expression->roots()) TRY(load(name));
+  for (const std::string& name : expression->roots()) {
+    if (name == "images") load_images();
+    if (!pending_.empty()) TRY(load(name));
+  }
   auto found = expression->find(root_, *environment_);
   if (!found.ok()) return std::move(found).error().in("JMESPath query failed");
   if (found->missing_key)

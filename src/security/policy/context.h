@@ -70,7 +70,9 @@ class Context {
   void set(std::string_view name, Value value) { root_.set(name, std::move(value)); }
   // "request.object.spec" and the like: members are made on the way.
   void set_path(std::string_view dotted, Value value);
-  void defer(const Value& entries);  // a rule's `context` list
+  void defer(const Value& entries);                                 // a rule's `context` list
+  void defer_images(const Value& object, const Value& extractors);  // `images`, as images_of (images.h) gives them
+  void load_images();
 
   // Errors: not_found when the path ends at a missing key, in Kyverno's words; bad_request otherwise.
   Result<Value> query(std::string_view expression);
@@ -92,7 +94,8 @@ class Context {
   const jmespath::Environment* environment_;
   const Lookups* lookups_;
   Value root_;
-  std::vector<Value> pending_;  // entries not loaded yet, in order
+  std::vector<Value> pending_;          // entries not loaded yet, in order
+  Value images_of_, image_extractors_;  // what `images` are made from; null: they are there, or there are none
   int depth_ = 0;
 };
 

@@ -67,18 +67,7 @@ void set_service_account(Value& root, const std::string& user) {
 Value seen_of(const Request& request) {
   Value root{{"request", request_value(request)}};
   set_service_account(root, request.target.user.name);
-  const Value images = images_of(request.target.object, Value());
-  if (!images.is_null()) root.set("images", images);
   return root;
-}
-
-void set_own_images(Value& root, const Rule& rule, const Value& object) {
-  if (rule.image_extractors.is_null()) return;
-  const Value images = images_of(object, rule.image_extractors);
-  if (images.is_null())
-    root.erase("images");
-  else
-    root.set("images", images);
 }
 
 bool names_rule(const Exception& exception, const Policy& policy, const Rule& rule) {
@@ -104,7 +93,7 @@ std::vector<const Exception*> matching(const Engine::Exceptions& exceptions, con
 
 // An exception that names Pod Security controls only narrows a podSecurity rule.
 const Exception* exempting(const Stage& stage) {
-  const bool pod_security = stage.rule.kind == RuleKind::validate && stage.rule.body["podSecurity"].is_map();
+  const bool pod_security = stage.rule.kind == RuleKind::validate && stage.rule.check.check == Check::pod_security;
   for (const Exception* exception : stage.exceptions)
     if (!pod_security || exception->pod_security.empty()) return exception;
   return nullptr;
@@ -219,15 +208,22 @@ Engine::Engine(EngineOptions options) : verified_(std::make_unique<VerifiedImage
 }
 Engine::~Engine() = default;
 
-void Engine::prepare(Request& request) {
-  request.seen = seen_of(request);
-  request.review = admission_request_value(request.target, request.dry_run);
+Value Request::seen() const {
+  if (!views_) return seen_of(*this);
+  if (!views_->seen) views_->seen = seen_of(*this);
+  return *views_->seen;
+}
+
+Value Request::review() const {
+  if (!views_) return admission_request_value(target, dry_run);
+  if (!views_->review) views_->review = admission_request_value(target, dry_run);
+  return *views_->review;
 }
 
 Context Engine::context_for(const Rule& rule, const Request& request, const Lookups& lookups) const {
-  Value root = request.seen.is_null() ? seen_of(request) : request.seen;
-  set_own_images(root, rule, request.target.object);
-  Context context(expressions_, environment_, lookups, std::move(root));
+  Context context(expressions_, environment_, lookups, request.seen());
+  context.defer_images(request.target.object, rule.image_extractors);
+  if (!request.variables.empty()) context.load_images();  // they may stand for some of them
   for (const auto& [name, value] : request.variables) context.set_path(name, value);
   context.defer(rule.context);
   return context;
@@ -238,13 +234,14 @@ PolicyResponse Engine::run(RuleKind kind, bool existing, const Policy& policy, c
   PolicyResponse out{&policy, request.target.object, request.target.object, {}};
   if (!policy.ns.empty() && policy.ns != request.target.ns()) return out;
   std::optional<Request> own;  // once a rule has changed the object
+  const std::uint64_t target_kind = kind_bit(request.target.kind);
   for (const Rule& rule : policy.rules) {
-    if (rule.kind != kind) continue;
+    if (rule.kind != kind || (rule.match.kinds & target_kind) == 0) continue;
     if (kind == RuleKind::mutate && rule.body.contains("targets") != existing) continue;
     if (!(own ? *own : request).target.object.shares_with(out.patched)) {
       if (!own) own = request;
       own->target.object = out.patched;
-      own->seen = own->review = Value();
+      forget(*own);
     }
     const Request& current = own ? *own : request;
     if (!matches(rule.match, current.target) || excludes(rule.exclude, current.target)) continue;

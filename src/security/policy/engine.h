@@ -5,7 +5,9 @@
 // Threads: any; an Engine does not change. A call is bounded by the limits of patterns, variables and expressions, and
 // by those of its Lookups.
 #pragma once
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,9 +45,18 @@ struct Request {
   bool dry_run = false;
   std::string uid;
   std::vector<std::pair<std::string, Value>> variables;  // set before the context is loaded, by dotted name
-  // What the variables of rules see of it, and the request as CEL has it. Made by Engine::prepare, once for many
-  // policies; null: made for each rule. They are of `target` as it was then.
-  Value seen, review;
+
+  // What the variables of rules see of it, and the request as CEL has it. After Engine::prepare each is made once for
+  // many policies, when it is first asked for: most rules ask for neither.
+  Value seen() const;
+  Value review() const;
+
+ private:
+  friend class Engine;
+  struct Views {
+    std::optional<Value> seen, review;
+  };
+  std::shared_ptr<Views> views_;  // of `target` as it was when they were made; a Request belongs to one thread
 };
 
 // A PolicyException (kyverno.io/v2): which rules of which policies do not count for whom.
@@ -73,7 +84,10 @@ class Engine {
   explicit Engine(EngineOptions options = {});
   ~Engine();
 
-  static void prepare(Request& request);
+  // Before a request is put to many policies, and whenever its target has changed since.
+  static void prepare(Request& request) { request.views_ = std::make_shared<Request::Views>(); }
+  // For a request whose target changes for one rule only.
+  static void forget(Request& request) { request.views_ = nullptr; }
 
   using Exceptions = std::vector<Exception>;
   // Rules of one kind, asked in order. `mutate` hands each rule what the one before made.

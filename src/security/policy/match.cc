@@ -2,6 +2,7 @@
 #include "security/policy/match.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "cluster/kube/selector.h"
 #include "core/base/text.h"
@@ -93,6 +94,13 @@ Result<ResourceFilter> parse_filter(const Value& block) {
   return filter;
 }
 
+std::uint64_t kinds_of(const ResourceFilter& filter) {
+  std::uint64_t kinds = filter.kinds.empty() ? ~std::uint64_t{0} : 0;
+  for (const KindSelector& kind : filter.kinds)
+    kinds |= jmespath::has_wildcard(kind.kind) ? ~std::uint64_t{0} : kind_bit(kind.kind);
+  return kinds;
+}
+
 }  // namespace
 
 KindSelector KindSelector::parse(std::string_view text) {
@@ -129,6 +137,10 @@ bool ResourceFilter::says_nothing_of_resources() const {
          selector.is_null() && namespace_selector.is_null();
 }
 
+std::uint64_t kind_bit(std::string_view kind) {
+  return std::uint64_t{1} << (std::hash<std::string_view>()(kind) % 64);
+}
+
 Result<MatchBlock> parse_match(const Value& block) {
   MatchBlock match;
   match.all = block["any"].empty() && !block["all"].empty();
@@ -139,6 +151,7 @@ Result<MatchBlock> parse_match(const Value& block) {
     if (!filter.says_nothing_of_resources() || !filter.says_nothing_of_users())
       match.filters.push_back(std::move(filter));
   }
+  for (const ResourceFilter& filter : match.filters) match.kinds |= kinds_of(filter);
   return match;
 }
 

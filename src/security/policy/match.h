@@ -2,6 +2,7 @@
 // Which requests a rule speaks of: match and exclude blocks. Follows Kyverno 1.19, pkg/engine/utils/match.go. Pure; any
 // thread.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,9 +36,13 @@ struct ResourceFilter {
 };
 
 struct MatchBlock {
+  // A bit for each kind that a filter names, by its hash; all of them where one names any. Without the target's bit no
+  // filter of `any` can hold.
+  std::uint64_t kinds = 0;
   bool all = false;  // all filters must hold; else one is enough
   std::vector<ResourceFilter> filters;
 };
+std::uint64_t kind_bit(std::string_view kind);
 // Errors: bad_request, which names the field.
 Result<MatchBlock> parse_match(const Value& block);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pattern against a resource, with anchors. Follows Kyverno 1.19, pkg/engine/validate. Pure; any thread.
 #pragma once
+#include <memory>
 #include <string>
 
 #include "core/document/value.h"
@@ -14,7 +15,20 @@ struct PatternOutcome {
   bool passed() const { return kind == Kind::pass; }
 };
 
-// `pattern` has its variables substituted. Nesting beyond 200 levels is an error.
+struct PatternTree;
+
+// Read once, asked often. `source` has no variables, or they are substituted. Nesting beyond 200 levels is an error of
+// the match.
+class Pattern {
+ public:
+  explicit Pattern(const Value& source);
+  PatternOutcome match(const Value& resource) const;
+
+ private:
+  std::shared_ptr<const PatternTree> tree_;
+};
+
+// For a pattern that is met once.
 PatternOutcome match_pattern(const Value& resource, const Value& pattern);
 
 }  // namespace caisson::policy

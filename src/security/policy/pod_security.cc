@@ -26,9 +26,9 @@ std::vector<PodSecurityFinding> run_checks(const PodView& pod, bool restricted) 
   std::vector<PodSecurityFinding> findings;
   for (const PodSecurityCheck& check : pod_security_checks()) {
     if (pod.minor < check.since || (!restricted && !check.baseline)) continue;
-    PodSecurityFinding finding{check.id, check.control, std::string(check.reason), {}};
-    check.run(pod, finding.errors);
-    if (!finding.errors.empty()) findings.push_back(std::move(finding));
+    std::vector<PodSecurityError> errors;
+    check.run(pod, errors);
+    if (!errors.empty()) findings.push_back({check.id, check.control, std::string(check.reason), std::move(errors)});
   }
   return findings;
 }

@@ -2,7 +2,7 @@
 #include "security/policy/pod_security_checks.h"
 
 #include <algorithm>
-#include <functional>
+#include <string>
 
 namespace caisson::policy {
 namespace {
@@ -14,11 +14,22 @@ bool contains(Names names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-void each_container(const Value& spec, const std::function<void(const Value&, const std::string&)>& call) {
+// Where a check looks; written only where something is found.
+struct Place {
+  const char* list = nullptr;  // of a container; null: the Pod itself
+  std::size_t index = 0;
+};
+std::string operator+(const Place& at, std::string_view field) {
+  std::string out = "spec";
+  if (at.list != nullptr) out += "." + std::string(at.list) + "[" + std::to_string(at.index) + "]";
+  return out.append(field);
+}
+
+template <typename Call>  // (const Value& container, const Place&)
+void each_container(const Value& spec, const Call& call) {
   for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
     const Value& containers = spec[list];
-    for (std::size_t i = 0; i < containers.size(); ++i)
-      call(containers[i], "spec." + std::string(list) + "[" + std::to_string(i) + "]");
+    for (std::size_t i = 0; i < containers.size(); ++i) call(containers[i], Place{list, i});
   }
 }
 bool is_windows(const PodView& pod) {
@@ -26,7 +37,7 @@ bool is_windows(const PodView& pod) {
 }
 
 void privileged(const PodView& pod, Errors& errors) {
-  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+  each_container(pod.spec, [&](const Value& c, const Place& at) {
     if (c["securityContext"]["privileged"].as_bool()) errors.push_back({at + ".securityContext.privileged", {"true"}});
   });
 }
@@ -35,7 +46,7 @@ void capabilities_baseline(const PodView& pod, Errors& errors) {
   static constexpr std::string_view kAllowed[] = {"AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE",     "FOWNER",  "FSETID",
                                                   "KILL",        "MKNOD",  "NET_BIND_SERVICE", "SETFCAP", "SETGID",
                                                   "SETPCAP",     "SETUID", "SYS_CHROOT"};
-  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+  each_container(pod.spec, [&](const Value& c, const Place& at) {
     std::vector<std::string> bad;
     for (const Value& name : c["securityContext"]["capabilities"]["add"].items())
       if (!contains(kAllowed, name.as_string())) bad.push_back(name.str());
@@ -56,7 +67,7 @@ void host_path_volumes(const PodView& pod, Errors& errors) {
 }
 
 void host_ports(const PodView& pod, Errors& errors) {
-  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+  each_container(pod.spec, [&](const Value& c, const Place& at) {
     const Value& ports = c["ports"];
     for (std::size_t i = 0; i < ports.size(); ++i)
       if (ports[i]["hostPort"].as_int() != 0)
@@ -65,16 +76,16 @@ void host_ports(const PodView& pod, Errors& errors) {
 }
 
 void host_probes(const PodView& pod, Errors& errors) {
-  const auto check = [&](const Value& handler, const std::string& at) {
+  const auto check = [&](const Value& handler, const Place& at, const char* prefix, const char* name) {
     for (const char* kind : {"httpGet", "tcpSocket"}) {
       const std::string_view host = handler[kind]["host"].as_string();
       if (!host.empty() && host != "127.0.0.1" && host != "::1" && host != "localhost")
-        errors.push_back({at + "." + kind + ".host", {std::string(host)}});
+        errors.push_back({at + prefix + name + "." + kind + ".host", {std::string(host)}});
     }
   };
-  each_container(pod.spec, [&](const Value& c, const std::string& at) {
-    for (const char* probe : {"livenessProbe", "readinessProbe", "startupProbe"}) check(c[probe], at + "." + probe);
-    for (const char* hook : {"postStart", "preStop"}) check(c["lifecycle"][hook], at + ".lifecycle." + hook);
+  each_container(pod.spec, [&](const Value& c, const Place& at) {
+    for (const char* probe : {"livenessProbe", "readinessProbe", "startupProbe"}) check(c[probe], at, ".", probe);
+    for (const char* hook : {"postStart", "preStop"}) check(c["lifecycle"][hook], at, ".lifecycle.", hook);
   });
 }
 
@@ -86,17 +97,17 @@ void app_armor(const PodView& pod, Errors& errors) {
     if (!profile.empty() && profile != "runtime/default" && !profile.starts_with("localhost/"))
       errors.push_back({"metadata.annotations[" + std::string(entry.key) + "]", {std::string(profile)}});
   }
-  const auto check = [&](const Value& context, const std::string& at) {
+  const auto check = [&](const Value& context, const Place& at) {
     const Value& type = context["appArmorProfile"]["type"];
     if (!type.is_null() && type.as_string() != "RuntimeDefault" && type.as_string() != "Localhost")
       errors.push_back({at + ".securityContext.appArmorProfile.type", {type.str()}});
   };
-  check(pod.spec["securityContext"], "spec");
-  each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
+  check(pod.spec["securityContext"], Place());
+  each_container(pod.spec, [&](const Value& c, const Place& at) { check(c["securityContext"], at); });
 }
 
 void proc_mount(const PodView& pod, Errors& errors) {
-  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+  each_container(pod.spec, [&](const Value& c, const Place& at) {
     const Value& mount = c["securityContext"]["procMount"];
     if (!mount.is_null() && mount.as_string() != "Default")
       errors.push_back({at + ".securityContext.procMount", {mount.str()}});
@@ -105,17 +116,17 @@ void proc_mount(const PodView& pod, Errors& errors) {
 
 void selinux(const PodView& pod, Errors& errors) {
   static constexpr std::string_view kTypes[] = {"", "container_t", "container_init_t", "container_kvm_t"};
-  const auto check = [&](const Value& context, const std::string& at) {
+  const auto check = [&](const Value& context, const Place& at) {
     const Value& options = context["seLinuxOptions"];
-    const std::string base = at + ".securityContext.seLinuxOptions.";
+    constexpr std::string_view kBase = ".securityContext.seLinuxOptions.";
     const std::string_view type = options["type"].as_string();
     if (!contains(kTypes, type) && !(pod.minor >= 31 && type == "container_engine_t"))
-      errors.push_back({base + "type", {std::string(type)}});
+      errors.push_back({at + kBase + "type", {std::string(type)}});
     for (const char* field : {"user", "role"})
-      if (!options[field].as_string().empty()) errors.push_back({base + field, {options[field].str()}});
+      if (!options[field].as_string().empty()) errors.push_back({at + kBase + field, {options[field].str()}});
   };
-  check(pod.spec["securityContext"], "spec");
-  each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
+  check(pod.spec["securityContext"], Place());
+  each_container(pod.spec, [&](const Value& c, const Place& at) { check(c["securityContext"], at); });
 }
 
 bool is_seccomp_allowed(std::string_view type) {
@@ -135,13 +146,13 @@ void seccomp_annotations(const PodView& pod, Errors& errors) {
 
 void seccomp_baseline(const PodView& pod, Errors& errors) {
   if (pod.minor < 19) return seccomp_annotations(pod, errors);
-  const auto check = [&](const Value& context, const std::string& at) {
+  const auto check = [&](const Value& context, const Place& at) {
     const Value& type = context["seccompProfile"]["type"];
     if (!type.is_null() && !is_seccomp_allowed(type.as_string()))
       errors.push_back({at + ".securityContext.seccompProfile.type", {type.str()}});
   };
-  check(pod.spec["securityContext"], "spec");
-  each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
+  check(pod.spec["securityContext"], Place());
+  each_container(pod.spec, [&](const Value& c, const Place& at) { check(c["securityContext"], at); });
 }
 
 void sysctls(const PodView& pod, Errors& errors) {
@@ -172,19 +183,19 @@ void sysctls(const PodView& pod, Errors& errors) {
 }
 
 void windows_host_process(const PodView& pod, Errors& errors) {
-  const auto check = [&](const Value& context, const std::string& at) {
+  const auto check = [&](const Value& context, const Place& at) {
     if (context["windowsOptions"]["hostProcess"].as_bool())
       errors.push_back({at + ".securityContext.windowsOptions.hostProcess", {"true"}});
   };
-  check(pod.spec["securityContext"], "spec");
-  each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
+  check(pod.spec["securityContext"], Place());
+  each_container(pod.spec, [&](const Value& c, const Place& at) { check(c["securityContext"], at); });
 }
 
 // --- restricted
 
 void privilege_escalation(const PodView& pod, Errors& errors) {
   if (is_windows(pod)) return;
-  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+  each_container(pod.spec, [&](const Value& c, const Place& at) {
     const Value& allowed = c["securityContext"]["allowPrivilegeEscalation"];
     if (allowed.is_null())
       errors.push_back({at + ".securityContext.allowPrivilegeEscalation", {}});
@@ -195,7 +206,7 @@ void privilege_escalation(const PodView& pod, Errors& errors) {
 
 void capabilities_restricted(const PodView& pod, Errors& errors) {
   if (is_windows(pod)) return;
-  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+  each_container(pod.spec, [&](const Value& c, const Place& at) {
     const Value& capabilities = c["securityContext"]["capabilities"];
     std::vector<std::string> dropped, added;
     bool drops_all = false;
@@ -226,7 +237,7 @@ void restricted_volumes(const PodView& pod, Errors& errors) {
 void run_as_non_root(const PodView& pod, Errors& errors) {
   const Value& at_pod = pod.spec["securityContext"]["runAsNonRoot"];
   if (at_pod.is_bool() && !at_pod.as_bool()) errors.push_back({"spec.securityContext.runAsNonRoot", {"false"}});
-  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+  each_container(pod.spec, [&](const Value& c, const Place& at) {
     const Value& own = c["securityContext"]["runAsNonRoot"];
     if (own.is_bool() && !own.as_bool())
       errors.push_back({at + ".securityContext.runAsNonRoot", {"false"}});
@@ -236,12 +247,12 @@ void run_as_non_root(const PodView& pod, Errors& errors) {
 }
 
 void run_as_user(const PodView& pod, Errors& errors) {
-  const auto check = [&](const Value& context, const std::string& at) {
+  const auto check = [&](const Value& context, const Place& at) {
     const Value& user = context["runAsUser"];
     if (user.is_number() && user.as_int() == 0) errors.push_back({at + ".securityContext.runAsUser", {"0"}});
   };
-  check(pod.spec["securityContext"], "spec");
-  each_container(pod.spec, [&](const Value& c, const std::string& at) { check(c["securityContext"], at); });
+  check(pod.spec["securityContext"], Place());
+  each_container(pod.spec, [&](const Value& c, const Place& at) { check(c["securityContext"], at); });
 }
 
 void seccomp_restricted(const PodView& pod, Errors& errors) {
@@ -249,7 +260,7 @@ void seccomp_restricted(const PodView& pod, Errors& errors) {
   const Value& at_pod = pod.spec["securityContext"]["seccompProfile"]["type"];
   const bool pod_fine = is_seccomp_allowed(at_pod.as_string());
   if (!at_pod.is_null() && !pod_fine) errors.push_back({"spec.securityContext.seccompProfile.type", {at_pod.str()}});
-  each_container(pod.spec, [&](const Value& c, const std::string& at) {
+  each_container(pod.spec, [&](const Value& c, const Place& at) {
     const Value& own = c["securityContext"]["seccompProfile"]["type"];
     if (!own.is_null() && !is_seccomp_allowed(own.as_string()))
       errors.push_back({at + ".securityContext.seccompProfile.type", {own.str()}});

@@ -10,7 +10,9 @@
 
 #include "core/base/result.h"
 #include "core/document/value.h"
+#include "security/policy/assertion.h"
 #include "security/policy/match.h"
+#include "security/policy/pattern.h"
 
 namespace caisson::policy {
 
@@ -27,12 +29,23 @@ struct ActionOverride {
 
 struct CelChecks;
 
+enum class Check : std::uint8_t { none, deny, pattern, any_pattern, foreach, pod_security, cel, assertion, manifests };
+
+// What a body of `validate`, or of one of its loops, asks. Patterns without variables are read once.
+struct CompiledBody {
+  Check check = Check::none;
+  std::vector<Pattern> patterns;  // of pattern or anyPattern; empty where there are variables
+  std::optional<Assertion> assertion;
+  std::vector<CompiledBody> loops;  // of each item of foreach
+};
+
 struct Rule {
   std::string name;
   RuleKind kind = RuleKind::validate;
   MatchBlock match, exclude;
   Value context, preconditions, cel_preconditions;
-  Value body;  // of validate, mutate, generate; the list of verifyImages
+  Value body;          // of validate, mutate, generate; the list of verifyImages
+  CompiledBody check;  // of validate
   Value image_extractors;
   std::shared_ptr<const CelChecks> cel;  // of validate.cel with celPreconditions
   std::optional<FailureAction> action;   // of the rule itself
@@ -52,7 +65,8 @@ struct Policy {
   bool scored = true;  // false: what fails is reported as a warning
 
   std::string key() const { return ns.empty() ? name : ns + "/" + name; }
-  bool has(RuleKind kind) const;
+  std::uint8_t rule_kinds = 0;  // a bit for each RuleKind
+  bool has(RuleKind kind) const { return (rule_kinds >> static_cast<int>(kind) & 1) != 0; }
 };
 
 // Whether the operators of {any, all}, a list of those or a plain list are known. Errors: invalid.

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "security/policy/scalar_pattern.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <optional>
 #include <string>
 
-#include "core/base/clock.h"
-#include "core/base/quantity.h"
 #include "core/base/text.h"
 #include "core/document/number.h"
 #include "core/expr/jmespath/wildcard.h"
@@ -62,62 +61,10 @@ std::optional<std::string> number_text(const Value& value) {
   return {};
 }
 
-bool ordered(std::string_view op, int order) {
-  if (op == ">=") return order >= 0;
-  if (op == "<=") return order <= 0;
-  if (op == ">") return order > 0;
-  if (op == "<") return order < 0;
-  if (op == "!") return order != 0;
-  return order == 0;
-}
-
-bool text_fits(const Value& value, std::string_view pattern, std::string_view op) {
-  if (!op.empty() && op != "!") return false;  // texts have no order
-  if (value.is_null() || value.is_map() || value.is_list()) return false;
-  return jmespath::wildcard_match(pattern, value.scalar_text()) == op.empty();
-}
-
-bool compare(const Value& value, std::string_view pattern, std::string_view op) {
-  const auto text = number_text(value);
-  if (text) {
-    const auto wanted_duration = parse_duration(pattern);
-    if (wanted_duration.ok()) {
-      const auto duration = parse_duration(*text);
-      if (duration.ok()) return ordered(op, *duration < *wanted_duration ? -1 : *duration > *wanted_duration ? 1 : 0);
-    }
-    if (const auto wanted = Quantity::parse(pattern)) {
-      if (const auto quantity = Quantity::parse(*text)) return ordered(op, quantity->compare(*wanted));
-    }
-  }
-  return text_fits(value, pattern, op);
-}
-
-bool term_fits(const Value& value, std::string_view pattern) {
-  const std::string_view op = leading_operator(pattern);
-  if (op.empty()) {
-    if (const auto range = range_of(pattern)) {
-      if (range->negated) return compare(value, range->from, "<") || compare(value, range->to, ">");
-      return compare(value, range->from, ">=") && compare(value, range->to, "<=");
-    }
-  }
-  return compare(value, trim(pattern.substr(op.size())), op);
-}
-
 std::string_view trim_spaces(std::string_view text) {
   while (text.starts_with(" ")) text.remove_prefix(1);
   while (text.ends_with(" ")) text.remove_suffix(1);
   return text;
-}
-
-bool string_fits(const Value& value, std::string_view pattern) {
-  if (value.is_string() && value.as_string() == pattern) return true;
-  for (const std::string_view alternative : split(pattern, '|')) {
-    bool all = true;
-    for (const std::string_view term : split(trim_spaces(alternative), '&'))
-      all = all && term_fits(value, trim_spaces(term));
-    if (all) return true;
-  }
-  return false;
 }
 
 bool number_fits(const Value& value, double pattern) {
@@ -148,6 +95,111 @@ bool null_fits(const Value& value) {
 
 }  // namespace
 
+bool ScalarPattern::holds(Relation relation, int order) {
+  switch (relation) {
+    case Relation::equal:
+      return order == 0;
+    case Relation::not_equal:
+      return order != 0;
+    case Relation::less:
+      return order < 0;
+    case Relation::less_or_equal:
+      return order <= 0;
+    case Relation::greater:
+      return order > 0;
+    case Relation::greater_or_equal:
+      return order >= 0;
+  }
+  return false;
+}
+
+ScalarPattern::ScalarPattern(const Value& pattern) : pattern_(pattern) {
+  if (!pattern_.is_string()) return;
+  for (const std::string_view alternative : split(pattern_.as_string(), '|')) {
+    std::vector<Term>& terms = alternatives_.emplace_back();
+    for (const std::string_view term : split(trim_spaces(alternative), '&'))
+      terms.push_back(term_of(trim_spaces(term)));
+  }
+}
+
+ScalarPattern::Operand ScalarPattern::operand_of(std::string_view text) {
+  Operand operand{std::string(text), {}, Quantity::parse(text)};
+  if (const auto duration = parse_duration(text); duration.ok()) operand.duration = *duration;
+  return operand;
+}
+
+ScalarPattern::Term ScalarPattern::term_of(std::string_view text) {
+  const std::string_view op = leading_operator(text);
+  if (op.empty()) {
+    if (const auto range = range_of(text))
+      return {range->negated ? Relation::not_equal : Relation::equal, operand_of(range->from), operand_of(range->to)};
+  }
+  const Relation relation = op.empty()   ? Relation::equal
+                            : op == "!"  ? Relation::not_equal
+                            : op == "<"  ? Relation::less
+                            : op == "<=" ? Relation::less_or_equal
+                            : op == ">"  ? Relation::greater
+                                         : Relation::greater_or_equal;
+  return {relation, operand_of(trim(text.substr(op.size()))), {}};
+}
+
+bool ScalarPattern::compare(const Value& value, const Operand& operand, Relation relation) {
+  if (operand.duration || operand.quantity) {
+    if (const auto text = number_text(value)) {
+      if (operand.duration) {
+        const auto duration = parse_duration(*text);
+        if (duration.ok()) return holds(relation, *duration < *operand.duration ? -1 : *duration > *operand.duration);
+      }
+      if (operand.quantity) {
+        if (const auto quantity = Quantity::parse(*text)) return holds(relation, quantity->compare(*operand.quantity));
+      }
+    }
+  }
+  // Texts have no order.
+  if (relation != Relation::equal && relation != Relation::not_equal) return false;
+  if (value.is_null() || value.is_map() || value.is_list()) return false;
+  const bool fits = value.is_string() ? jmespath::wildcard_match(operand.text, value.as_string())
+                                      : jmespath::wildcard_match(operand.text, value.scalar_text());
+  return fits == (relation == Relation::equal);
+}
+
+bool ScalarPattern::term_fits(const Value& value, const Term& term) {
+  if (!term.to) return compare(value, term.operand, term.relation);
+  if (term.relation == Relation::not_equal)
+    return compare(value, term.operand, Relation::less) || compare(value, *term.to, Relation::greater);
+  return compare(value, term.operand, Relation::greater_or_equal) && compare(value, *term.to, Relation::less_or_equal);
+}
+
+bool ScalarPattern::string_fits(const Value& value) const {
+  if (value.is_string() && value.as_string() == pattern_.as_string()) return true;
+  return std::any_of(alternatives_.begin(), alternatives_.end(), [&](const std::vector<Term>& terms) {
+    return std::all_of(terms.begin(), terms.end(), [&](const Term& term) { return term_fits(value, term); });
+  });
+}
+
+bool ScalarPattern::fits(const Value& value) const {
+  switch (pattern_.kind()) {
+    case ValueKind::boolean:
+      return value.is_bool() && value.as_bool() == pattern_.as_bool();
+    case ValueKind::integer:
+    case ValueKind::floating:
+      return number_fits(value, pattern_.as_double());
+    case ValueKind::string:
+      return string_fits(value);
+    case ValueKind::null:
+      return null_fits(value);
+    case ValueKind::map:
+      return value.is_map();
+    case ValueKind::list:
+      break;
+  }
+  return false;
+}
+
+bool scalar_fits(const Value& value, const Value& pattern) {
+  return ScalarPattern(pattern).fits(value);
+}
+
 bool is_range(std::string_view text) {
   const auto range = range_of(text);
   return range && !range->negated && leading_operator(text).empty();
@@ -158,25 +210,6 @@ std::string_view leading_operator(std::string_view pattern) {
   for (const std::string_view op : {">=", "<=", ">", "<", "!"})
     if (pattern.starts_with(op)) return pattern.substr(0, op.size());
   return {};
-}
-
-bool scalar_fits(const Value& value, const Value& pattern) {
-  switch (pattern.kind()) {
-    case ValueKind::boolean:
-      return value.is_bool() && value.as_bool() == pattern.as_bool();
-    case ValueKind::integer:
-    case ValueKind::floating:
-      return number_fits(value, pattern.as_double());
-    case ValueKind::string:
-      return string_fits(value, pattern.as_string());
-    case ValueKind::null:
-      return null_fits(value);
-    case ValueKind::map:
-      return value.is_map();
-    case ValueKind::list:
-      break;
-  }
-  return false;
 }
 
 }  // namespace caisson::policy

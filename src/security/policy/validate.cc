@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// validate: deny, pattern, anyPattern, foreach, podSecurity. Follows Kyverno 1.19, pkg/engine/handlers/validation.
+// validate: deny, pattern, anyPattern, foreach, podSecurity, cel, assert. Follows Kyverno 1.19,
+// pkg/engine/handlers/validation.
 #include <algorithm>
 
 #include "core/base/text.h"
@@ -24,12 +25,22 @@ class Validator {
   explicit Validator(const Stage& stage) : stage_(stage) {}
 
   // `body`: the rule's validate, or one item of a foreach.
-  std::optional<RuleResponse> check(const Value& body, Context& context, const Value& resource, int nesting) {
-    if (body["deny"].is_map()) return deny(body["deny"], context);
-    if (!body["pattern"].is_null()) return pattern(body["pattern"], context, resource);
-    if (body["anyPattern"].is_list()) return any_pattern(body["anyPattern"], context, resource);
-    if (body["foreach"].is_list()) return loops(body["foreach"], context, resource, nesting);
-    return stage_.respond(Status::error, "invalid validation rule: podSecurity, cel, patterns, or deny expected");
+  std::optional<RuleResponse> check(const Value& body, const CompiledBody& read, Context& context,
+                                    const Value& resource, int nesting) {
+    switch (read.check) {
+      case Check::deny:
+        return deny(body["deny"], context);
+      case Check::pattern:
+        return pattern(body["pattern"], read, context, resource);
+      case Check::any_pattern:
+        return any_pattern(body["anyPattern"], read, context, resource);
+      case Check::foreach:
+        return loops(body["foreach"], read, context, resource, nesting);
+      case Check::manifests:
+        return stage_.respond(Status::error, "validate.manifests is not evaluated by this engine");
+      default:
+        return stage_.respond(Status::error, "invalid validation rule: podSecurity, cel, patterns, or deny expected");
+    }
   }
 
  private:
@@ -58,11 +69,24 @@ class Validator {
     return stage_.respond(Status::fail, std::move(text));
   }
 
-  std::optional<RuleResponse> pattern(const Value& given, Context& context, const Value& resource) const {
-    const auto pattern = substitute(given, context);
+  // That which was read with the policy, or `given` with its variables substituted.
+  static Result<Pattern> pattern_of(const Value& given, const CompiledBody& read, Context& context) {
+    if (!read.patterns.empty()) return read.patterns.front();
+    const Value substituted = TRY(substitute(given, context));
+    return Pattern(substituted);
+  }
+  static Result<std::vector<Pattern>> patterns_of(const Value& given, const CompiledBody& read, Context& context) {
+    if (!read.patterns.empty()) return read.patterns;
+    const Value substituted = TRY(substitute(given, context));
+    return std::vector<Pattern>(substituted.items().begin(), substituted.items().end());
+  }
+
+  std::optional<RuleResponse> pattern(const Value& given, const CompiledBody& read, Context& context,
+                                      const Value& resource) const {
+    const auto pattern = pattern_of(given, read, context);
     if (!pattern.ok()) return stage_.fail_with("variable substitution failed", pattern.error());
     if (resource.is_null()) return {};  // nothing is left to look at
-    const PatternOutcome outcome = match_pattern(resource, *pattern);
+    const PatternOutcome outcome = pattern->match(resource);
     switch (outcome.kind) {
       case PatternOutcome::Kind::pass:
         return stage_.respond(Status::pass, passed());
@@ -79,13 +103,14 @@ class Validator {
         "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + "rule " + name() + " " + why);
   }
 
-  std::optional<RuleResponse> any_pattern(const Value& given, Context& context, const Value& resource) const {
-    const auto patterns = substitute(given, context);
-    if (!patterns.ok()) return stage_.fail_with("variable substitution failed", patterns.error());
+  std::optional<RuleResponse> any_pattern(const Value& given, const CompiledBody& read, Context& context,
+                                          const Value& resource) const {
+    const auto wanted = patterns_of(given, read, context);
+    if (!wanted.ok()) return stage_.fail_with("variable substitution failed", wanted.error());
     if (resource.is_null()) return {};
     std::string failed, skipped;
-    for (std::size_t i = 0; i < patterns->size(); ++i) {
-      const PatternOutcome outcome = match_pattern(resource, (*patterns)[i]);
+    for (std::size_t i = 0; i < wanted->size(); ++i) {
+      const PatternOutcome outcome = (*wanted)[i].match(resource);
       const std::string which = name() + "[" + std::to_string(i) + "]";
       if (outcome.passed())
         return stage_.respond(Status::pass,
@@ -103,17 +128,19 @@ class Validator {
                           "validation error: " + (text.empty() ? "" : with_full_stop(text) + " ") + failed);
   }
 
-  std::optional<RuleResponse> loops(const Value& loops, Context& context, const Value& resource, int nesting) {
+  std::optional<RuleResponse> loops(const Value& loops, const CompiledBody& read, Context& context,
+                                    const Value& resource, int nesting) {
     if (nesting > kNestingMax) return stage_.respond(Status::error, "foreach is nested too deeply");
     std::size_t applied = 0;
     std::optional<Error> list_error;
-    for (const Value& loop : loops.items()) {
-      auto items = loop_items(loop, context);
+    for (std::size_t i = 0; i < loops.size(); ++i) {
+      auto items = loop_items(loops[i], context);
       if (!items.ok()) {
         // A field that is not there has no items.
         if (items.error().code != ErrorCode::not_found) list_error = items.error();
         continue;
       }
+      const Loop loop{loops[i], read.loops[i]};
       if (auto response = elements(loop, *items, context, resource, nesting, applied)) return response;
     }
     if (applied > 0) return stage_.respond(Status::pass, "rule passed");
@@ -121,21 +148,25 @@ class Validator {
     return {};
   }
 
+  struct Loop {
+    const Value& body;
+    const CompiledBody& read;
+  };
   // Nothing: every element passed or said nothing.
-  std::optional<RuleResponse> elements(const Value& loop, const std::vector<Value>& items, Context& context,
+  std::optional<RuleResponse> elements(const Loop& loop, const std::vector<Value>& items, Context& context,
                                        const Value& resource, int nesting, std::size_t& applied) {
     for (std::size_t i = 0; i < items.size(); ++i) {
       if (items[i].is_null()) continue;
       const bool is_map = items[i].is_map();
-      const bool scoped = loop["elementScope"].as_bool(is_map);
+      const bool scoped = loop.body["elementScope"].as_bool(is_map);
       if (scoped && !is_map)
         return stage_.respond(Status::error, "failed to process foreach: elementScope needs elements that are maps");
       Context own = context;
       set_element(own, items[i], i, nesting);
-      own.defer(loop["context"]);
-      const auto conditions = evaluate_conditions(loop["preconditions"], own);
+      own.defer(loop.body["context"]);
+      const auto conditions = evaluate_conditions(loop.body["preconditions"], own);
       if (!conditions.ok() || !conditions->holds) continue;
-      auto response = check(loop, own, scoped ? items[i] : resource, nesting + 1);
+      auto response = check(loop.body, loop.read, own, scoped ? items[i] : resource, nesting + 1);
       if (!response || response->status == Status::skip) continue;
       if (response->status != Status::pass) {
         response->message = "validation failure: " + response->message;
@@ -168,8 +199,9 @@ bool violated_before(const Stage& stage) {
   Request before = stage.request;
   before.target.operation = "CREATE";
   before.target.object = stage.request.old_object;
-  before.old_object = before.seen = before.review = Value();
+  before.old_object = Value();
   before.target.user = {};
+  Engine::forget(before);
   if (!matches(stage.rule.match, before.target) || excludes(stage.rule.exclude, before.target)) return false;
   Context context = stage.context;
   context.set_path("request.object", before.target.object);
@@ -209,8 +241,7 @@ std::optional<RuleResponse> check_cel(const Stage& stage) {
   input.object = stage.resource;
   input.old_object =
       stage.request.target.operation == "DELETE" ? stage.request.target.object : stage.request.old_object;
-  input.request = stage.request.review.is_null() ? admission_request_value(stage.request.target, stage.request.dry_run)
-                                                 : stage.request.review;
+  if (stage.rule.cel->reads_request) input.request = stage.request.review();
   input.lookups = &stage.context.lookups();
   const std::string ns = stage.request.target.ns();
   if (!ns.empty() && stage.request.target.kind != "Namespace")
@@ -223,6 +254,44 @@ std::optional<RuleResponse> check_cel(const Stage& stage) {
     // What can't be evaluated refuses, as failurePolicy Fail has it.
     if (outcome.verdict != CelVerdict::pass) return stage.respond(Status::fail, outcome.message);
   }
+  return stage.respond(Status::pass, "Validation rule '" + stage.rule.name + "' passed.");
+}
+
+// What an assertion sees, as Kyverno's handler has it (pkg/engine/handlers/validation/validate_assert.go).
+Value assertion_payload(const Stage& stage) {
+  const Target& target = stage.request.target;
+  const bool removes = target.operation == "DELETE";
+  const Value request = stage.request.seen()["request"];
+  return Value{{"object", removes ? Value() : target.object},
+               {"oldObject", removes && stage.request.old_object.is_null() ? target.object : stage.request.old_object},
+               {"admissionInfo", Value{{"userInfo", request["userInfo"]},
+                                       {"roles", request["roles"]},
+                                       {"clusterRoles", request["clusterRoles"]}}},
+               {"operation", target.operation},
+               {"namespaceLabels", target.namespace_labels},
+               {"admissionOperation", !stage.request.uid.empty()},
+               {"requestResource", stage.request.review()["resource"]},
+               {"resourceKind", Value{{"group", target.group},
+                                      {"version", target.version},
+                                      {"kind", target.kind},
+                                      {"subResource", target.subresource}}}};
+}
+
+// The entries of the rule's context are $name; those that nothing reads are not loaded.
+std::optional<RuleResponse> check_assertion(const Stage& stage) {
+  const Assertion& assertion = *stage.rule.check.assertion;
+  Value bindings = Value::map();
+  for (const Value& entry : stage.rule.context.items()) {
+    const std::string name = entry["name"].str();
+    const auto& read = assertion.free_names();
+    if (std::find(read.begin(), read.end(), name) == read.end()) continue;
+    auto value = stage.context.query(name);
+    if (!value.ok()) return stage.fail_with("failed to load context", value.error());
+    bindings.set(name, std::move(value).value());
+  }
+  const auto failures = assertion.check(assertion_payload(stage), bindings, stage.context.environment());
+  if (!failures.ok()) return stage.fail_with("failed to apply assertion", failures.error());
+  if (!failures->empty()) return stage.respond(Status::fail, join(*failures, "; "));
   return stage.respond(Status::pass, "Validation rule '" + stage.rule.name + "' passed.");
 }
 
@@ -247,13 +316,12 @@ std::optional<RuleResponse> check_pod_security(const Stage& stage) {
 }
 
 std::optional<RuleResponse> validate_rule(const Stage& stage) {
-  const Value& body = stage.rule.body;
-  if (stage.rule.cel) return check_cel(stage);
-  for (const char* other : {"assert", "manifests"})
-    if (body.contains(other))
-      return stage.respond(Status::error, "validate." + std::string(other) + " is not evaluated by this engine");
-  auto response = body["podSecurity"].is_map() ? check_pod_security(stage)
-                                               : Validator(stage).check(body, stage.context, stage.resource, 0);
+  const Rule& rule = stage.rule;
+  if (rule.check.check == Check::cel) return check_cel(stage);
+  if (rule.check.check == Check::assertion) return check_assertion(stage);
+  auto response = rule.check.check == Check::pod_security
+                      ? check_pod_security(stage)
+                      : Validator(stage).check(rule.body, rule.check, stage.context, stage.resource, 0);
   if (response && response->status == Status::fail && violated_before(stage))
     return stage.respond(Status::skip, "skipping the rule evaluation as pre-existing violations are allowed");
   return response;

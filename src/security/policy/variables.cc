@@ -55,6 +55,9 @@ class Substitution {
  public:
   Substitution(const Value& document, Context& context) : document_(document), context_(context) {}
 
+  // Of a text that is one variable and nothing else: its value, as it is.
+  Result<Value> only(std::string_view variable) { return query(variable_of(variable)); }
+
   Result<Value> value(const Value& given) {
     if (static_cast<int>(path_.size()) > kDepthMax) return Error{ErrorCode::bad_request, "nested too deeply"};
     switch (given.kind()) {
@@ -129,13 +132,15 @@ class Substitution {
   }
 
   Result<Value> query(const Variable& variable) {
-    std::string expression(variable.expression);
-    if (expression == "@") expression = here();
-    if (context_.is_delete()) expression = replace_all(std::move(expression), "request.object", "request.oldObject");
+    std::string own;
+    std::string_view expression = variable.expression;
+    if (expression == "@") expression = own = here();
+    if (context_.is_delete() && expression.find("request.object") != std::string_view::npos)
+      expression = own = replace_all(std::string(expression), "request.object", "request.oldObject");
     auto result = context_.query(expression);
     if (result.ok()) return result;
     if (result.error().code == ErrorCode::not_found) return result;
-    return std::move(result).error().in("failed to resolve " + expression + " at path " + path_text());
+    return std::move(result).error().in("failed to resolve " + std::string(expression) + " at path " + path_text());
   }
 
   // What {{@}} stands for: the value of the resource at this place of the pattern.
@@ -206,6 +211,12 @@ class Substitution {
   Path path_;
 };
 
+// "{{ expression }}" and nothing else: most texts with variables are that.
+bool is_one_variable(std::string_view text) {
+  return text.starts_with("{{") && text.ends_with("}}") && variable_end(text, 0) == text.size() &&
+         text.find("$(") == std::string_view::npos;
+}
+
 bool text_has_variables(std::string_view text) {
   return text.find("{{") != std::string_view::npos || text.find("$(") != std::string_view::npos;
 }
@@ -236,6 +247,7 @@ bool has_variables(const Value& document) {
 
 Result<Value> substitute(const Value& document, Context& context) {
   if (!has_variables(document)) return document;
+  if (is_one_variable(document.as_string())) return Substitution(document, context).only(document.as_string());
   return Substitution(document, context).value(document);
 }
 

@@ -223,6 +223,15 @@ Value resolve_plain(std::string_view text, Mode mode, bool old_booleans) {
   return mode == Mode::go ? resolve_go(text) : resolve_core(text);
 }
 
+std::string unsigned_digits(std::string_view source) {
+  if (source.empty() || !is_digit(source.front())) return {};
+  std::string plain(source);
+  std::erase(plain, '_');
+  const auto whole = read_whole(plain);
+  constexpr std::uint64_t kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  return whole && whole->size > kMax ? std::to_string(whole->size) : std::string();
+}
+
 std::string expanded_timestamp(std::string_view text) {
   if (!is_timestamp(text)) return {};
   const std::size_t split_at = std::min(text.find_first_of("Tt "), text.size());

@@ -12,6 +12,9 @@ namespace caisson::yaml {
 // Whether every reader takes the text, unquoted, for a string: quick, and false for some that are strings, too.
 bool is_surely_text(std::string_view text);
 Value resolve_plain(std::string_view text, Mode mode, bool old_booleans = false);
+// A whole number without a sign that is above int64 and fits uint64, which a Value holds as a floating one, as digits;
+// empty: `source` is none.
+std::string unsigned_digits(std::string_view source);
 // A plain date or time as RFC 3339 text; empty when it is none.
 std::string expanded_timestamp(std::string_view text);
 // Whether go-yaml v2, v3 or an older reader would take the text, unquoted, for something else than this string.

@@ -220,6 +220,7 @@ class Writer {
         put_ascii(value.scalar_text());
         return;
       case ValueKind::floating:
+        if (const std::string digits = unsigned_digits(value.number_text()); !digits.empty()) return put_ascii(digits);
         put_ascii(document::yaml_number(value.as_double()));
         return;
       case ValueKind::string:

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/calendar/civil.h"
 #include "core/expr/cel/environment.h"
 #include "core/expr/cel/value_data.h"
 #include "core/expr/cel/zone.h"
@@ -22,10 +23,6 @@ std::optional<int> digits(std::string_view text, std::size_t at, std::size_t cou
     out = out * 10 + (text[i] - '0');
   }
   return out;
-}
-
-bool is_leap(int year) {
-  return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 }
 
 // "Z", "+01:00"
@@ -100,7 +97,7 @@ Result<Value> int_to_duration(Arguments a) {
 }
 
 struct Parts {
-  Civil date;
+  calendar::CivilDay date;
   std::int64_t days, seconds_of_day;
   std::int32_t nanos;
 };
@@ -111,7 +108,7 @@ Result<Parts> parts(Arguments a) {
   if (a.size() > 1) offset = TRY(zone_offset(a[1].as_string(), time.seconds));
   const std::int64_t local = time.seconds + offset;
   const std::int64_t days = local >= 0 ? local / kDay : (local - kDay + 1) / kDay;
-  return Parts{civil_from_days(days), days, local - days * kDay, time.nanos};
+  return Parts{calendar::civil_from_days(days), days, local - days * kDay, time.nanos};
 }
 
 template <class Pick>
@@ -127,7 +124,7 @@ Result<Value> month(Arguments a) {
   return part(a, [](const Parts& p) { return p.date.month - 1; });
 }
 Result<Value> day_of_year(Arguments a) {
-  return part(a, [](const Parts& p) { return p.days - days_from_civil(p.date.year, 1, 1); });
+  return part(a, [](const Parts& p) { return p.days - calendar::days_from_civil(p.date.year, 1, 1); });
 }
 Result<Value> day_of_month(Arguments a) {
   return part(a, [](const Parts& p) { return p.date.day - 1; });
@@ -204,9 +201,8 @@ std::optional<Timestamp> parse_timestamp(std::string_view text) {
   if (!year || !month || !day || !hour || !minute || !second) return std::nullopt;
   if (text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') || text[13] != ':' || text[16] != ':')
     return std::nullopt;
-  constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
   if (*month < 1 || *month > 12 || *day < 1 || *hour > 23 || *minute > 59 || *second > 59) return std::nullopt;
-  if (*day > kDays[*month - 1] + (*month == 2 && is_leap(*year))) return std::nullopt;
+  if (*day > calendar::days_in_month(*year, *month)) return std::nullopt;
   std::size_t at = 19;
   std::int64_t nanos = 0;
   if (at < text.size() && text[at] == '.') {
@@ -218,7 +214,7 @@ std::optional<Timestamp> parse_timestamp(std::string_view text) {
   const auto offset = parse_offset(text.substr(std::min(at, text.size())));
   if (!offset) return std::nullopt;
   const std::int64_t seconds =
-      days_from_civil(*year, *month, *day) * kDay + *hour * 3600 + *minute * 60 + *second - *offset;
+      calendar::days_from_civil(*year, *month, *day) * kDay + *hour * 3600 + *minute * 60 + *second - *offset;
   const Timestamp out{seconds, static_cast<std::int32_t>(nanos)};
   return in_range(out) ? std::optional(out) : std::nullopt;
 }
@@ -226,7 +222,7 @@ std::optional<Timestamp> parse_timestamp(std::string_view text) {
 std::string timestamp_text(Timestamp time) {
   const std::int64_t days = time.seconds >= 0 ? time.seconds / kDay : (time.seconds - kDay + 1) / kDay;
   const std::int64_t rest = time.seconds - days * kDay;
-  const Civil date = civil_from_days(days);
+  const calendar::CivilDay date = calendar::civil_from_days(days);
   std::string out;
   append_padded(out, date.year, 4);
   append_padded(out += "-", date.month, 2);

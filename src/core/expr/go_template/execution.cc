@@ -19,7 +19,7 @@ struct Execution::State {
   // What the open templates have written: each begins where the one that calls it has come to, and takes its own away.
   std::string out;
   struct Text {
-    std::shared_ptr<const std::string> text;
+    std::function<Result<Trees>()> parse;
     std::unique_ptr<Set> parsed;  // null before
   };
   NameMap<Text> texts;  // see add_text
@@ -102,8 +102,8 @@ Result<std::string> Execution::run(std::string_view name, const Datum& data) {
   return std::string(TRY(written));
 }
 
-void Execution::add_text(std::string_view name, std::shared_ptr<const std::string> text) {
-  state_->texts.insert_or_assign(std::string(name), State::Text{std::move(text), nullptr});
+void Execution::add_text(std::string_view name, std::function<Result<Trees>()> parse) {
+  state_->texts.insert_or_assign(std::string(name), State::Text{std::move(parse), nullptr});
 }
 
 Result<const Tree*> Execution::find(const Set& set, std::string_view name) {
@@ -113,7 +113,7 @@ Result<const Tree*> Execution::find(const Set& set, std::string_view name) {
   State::Text& text = found->second;
   if (!text.parsed) {
     auto layer = std::make_unique<Set>(set_.layer());
-    TRY(layer->parse_shared(name, text.text));
+    layer->add(name, TRY(text.parse()));
     text.parsed = std::move(layer);
   }
   return text.parsed->find(name);

@@ -14,6 +14,7 @@
 // Threads: one Execution is used by one thread at a time.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -67,9 +68,9 @@ class Execution {
   Result<std::string> run(std::string_view name, const Datum& data);
 
   // A template that is parsed when run() names it, and forgotten after that run; one that another template names stays.
-  // What run() gives when the text does not parse is the parser's error. REQUIRES: the text defines no template but
-  // this one, and the set none of this name.
-  void add_text(std::string_view name, std::shared_ptr<const std::string> text);
+  // `parse` gives what Set::parse_apart gives of its text, as often as it is asked; when that is an error, run() gives
+  // it. REQUIRES: the text defines no template but this one, and the set none of this name.
+  void add_text(std::string_view name, std::function<Result<Trees>()> parse);
   // Of `set`, or of a text that was added. nullptr when there is none. Errors: the parser's.
   Result<const Tree*> find(const Set& set, std::string_view name);
 

@@ -208,9 +208,12 @@ TEST_CASE("a text that was added is parsed when it is named, by a template or by
   REQUIRE(
       set.parse("a", "{{ include \"late\" . }}{{ template \"late\" 2 }}{{ tpl \"{{ include `late` 3 }}\" . }}").ok());
   Execution execution(set, {});
-  const auto text = [](const char* of) { return std::make_shared<const std::string>(of); };
-  execution.add_text("late", text("<{{ . }}>"));
-  execution.add_text("broken", text("{{ if }}"));
+  const auto add = [&](const char* name, const char* text) {
+    execution.add_text(
+        name, [&set, name, text = std::make_shared<const std::string>(text)] { return set.parse_apart(name, text); });
+  };
+  add("late", "<{{ . }}>");
+  add("broken", "{{ if }}");
   CHECK(message_of(execution.run("late", Datum(0))) == "= <0>");
   CHECK(message_of(execution.run("a", Datum(1))) == "= <1><2><3>");
   CHECK(message_of(execution.run("late", Datum(4))) == "= <4>");

@@ -13,39 +13,40 @@ constexpr std::string_view kLeft = "{{", kRight = "}}";
 constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::size_t kMarkerSize = 2;  // "- " or " -"
 
-struct Keyword {
-  std::string_view word;
-  TokenType type;
-};
-constexpr Keyword kKeywords[] = {
-    {"block", TokenType::block},
-    {"break", TokenType::break_},
-    {"continue", TokenType::continue_},
-    {"define", TokenType::define},
-    {"else", TokenType::else_},
-    {"end", TokenType::end},
-    {"if", TokenType::if_},
-    {"nil", TokenType::nil},
-    {"range", TokenType::range},
-    {"template", TokenType::template_},
-    {"with", TokenType::with},
-    {"true", TokenType::boolean},
-    {"false", TokenType::boolean},
-};
-
 TokenType type_of_word(std::string_view word) {
-  constexpr std::size_t kKeywordBytesMax = 8;
-  if (word.size() > kKeywordBytesMax) return TokenType::identifier;
-  for (const Keyword& keyword : kKeywords) {
-    if (keyword.word[0] == word[0] && keyword.word == word) return keyword.type;
+  const auto is = [&](std::string_view keyword, TokenType type) {
+    return word == keyword ? type : TokenType::identifier;
+  };
+  switch (word[0]) {
+    case 'b':
+      return word == "break" ? TokenType::break_ : is("block", TokenType::block);
+    case 'c':
+      return is("continue", TokenType::continue_);
+    case 'd':
+      return is("define", TokenType::define);
+    case 'e':
+      return word == "end" ? TokenType::end : is("else", TokenType::else_);
+    case 'f':
+      return is("false", TokenType::boolean);
+    case 'i':
+      return is("if", TokenType::if_);
+    case 'n':
+      return is("nil", TokenType::nil);
+    case 'r':
+      return is("range", TokenType::range);
+    case 't':
+      return word == "true" ? TokenType::boolean : is("template", TokenType::template_);
+    case 'w':
+      return is("with", TokenType::with);
+    default:
+      return TokenType::identifier;
   }
-  return TokenType::identifier;
 }
 
-constexpr std::uint8_t kBlank = 1, kWord = 2, kTerminator = 4, kDigit = 8;  // what a byte below 0x80 is
+constexpr std::uint8_t kBlank = 1, kWord = 2, kTerminator = 4, kDigit = 8;  // what a byte is; from 0x80 on: nothing
 
-constexpr std::array<std::uint8_t, 128> byte_classes() {
-  std::array<std::uint8_t, 128> out{};
+constexpr std::array<std::uint8_t, 256> byte_classes() {
+  std::array<std::uint8_t, 256> out{};
   for (const char c : kBlanks) out[static_cast<unsigned char>(c)] = kBlank | kTerminator;
   for (const char c : std::string_view(".,|:)(")) out[static_cast<unsigned char>(c)] = kTerminator;
   for (unsigned char c = 0; c < 26; ++c) out['a' + c] = out['A' + c] = kWord;
@@ -53,15 +54,14 @@ constexpr std::array<std::uint8_t, 128> byte_classes() {
   out['_'] = kWord;
   return out;
 }
-constexpr std::array<std::uint8_t, 128> kClasses = byte_classes();
+constexpr std::array<std::uint8_t, 256> kClasses = byte_classes();
 
 bool is_blank(std::uint32_t rune) {
   return rune < 0x80 && (kClasses[rune] & kBlank) != 0;
 }
 
 bool starts_word(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte < 0x80 && (kClasses[byte] & (kWord | kDigit)) == kWord;
+  return (kClasses[static_cast<unsigned char>(c)] & (kWord | kDigit)) == kWord;
 }
 
 bool is_word(std::uint32_t rune) {
@@ -159,6 +159,44 @@ bool Lexer::at_terminator() const {
   if (pos_ >= text_.size()) return true;
   const auto byte = static_cast<unsigned char>(text_[pos_]);
   return (byte < 0x80 && (kClasses[byte] & kTerminator) != 0) || at_pair(kRight);
+}
+
+std::size_t Lexer::read(std::span<Token> out) {
+  std::size_t count = 0;
+  while (count < out.size()) {
+    Token& token = out[count++];
+    if (!lex_common(token)) token = next();
+    if (token.type == TokenType::eof || token.type == TokenType::error) break;
+  }
+  return count;
+}
+
+// What actions mostly consist of: words, words behind a dot or "$", the blank between them, pipes, and their end.
+// False, and nothing is taken, where it is something else or ends at something unusual.
+bool Lexer::lex_common(Token& token) {
+  if (!inside_action_ || text_.size() - pos_ < 2) return false;
+  const char* const first = text_.data() + pos_;
+  const char* const last = text_.data() + text_.size() - 1;  // has a byte before it, so that at[1] is one
+  const auto is = [](char c, std::uint8_t what) { return (kClasses[static_cast<unsigned char>(c)] & what) != 0; };
+  const auto take = [&](TokenType type, const char* end) {
+    pos_ += static_cast<std::size_t>(end - first);
+    token = make(type);
+    return true;
+  };
+  if (*first == ' ') return !is(first[1], kBlank) && first[1] != '-' && take(TokenType::space, first + 1);
+  if (*first == '|') return take(TokenType::pipe, first + 1);
+  if (*first == '}' && first[1] == '}' && paren_depth_ == 0) {
+    inside_action_ = false;
+    return take(TokenType::right_delim, first + 2);
+  }
+  const char* at = first;
+  if (*first == '.' || *first == '$') ++at;
+  if (*first != '$' && !starts_word(*at)) return false;
+  while (at < last && is(*at, kWord)) ++at;
+  if (at == last || !(is(*at, kTerminator) || (at[0] == '}' && at[1] == '}'))) return false;
+  if (*first == '.') return take(TokenType::field, at);
+  if (*first == '$') return take(TokenType::variable, at);
+  return take(type_of_word({first, static_cast<std::size_t>(at - first)}), at);
 }
 
 Token Lexer::next() {

@@ -2,6 +2,7 @@
 // Tokens of a template's text. Follows text/template/parse of Go 1.26, its messages included.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -60,12 +61,16 @@ class Lexer {
   Lexer(const Lexer&) = delete;
   Lexer& operator=(const Lexer&) = delete;
 
-  Token next();                           // after an error or the end: end of file
+  // The next tokens: as many as there is room for, or up to an error or the end of file, behind which there is only the
+  // end of file. REQUIRES: !out.empty()
+  std::size_t read(std::span<Token> out);
   int line_of(const Token& token) const;  // from 1; counted when asked for, which only messages do
 
  private:
   static constexpr std::uint32_t kEnd = 0xFFFFFFFF;
 
+  Token next();
+  bool lex_common(Token& token);
   std::uint32_t take();
   std::uint32_t peek() const;
   void skip_word();

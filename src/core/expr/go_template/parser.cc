@@ -2,11 +2,11 @@
 #include "core/expr/go_template/parser.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include "core/base/text.h"
 #include "core/expr/go_template/number_literal.h"
+#include "core/expr/go_template/tokens.h"
 #include "core/expr/go_template/unicode.h"
 
 namespace caisson::go_template {
@@ -15,7 +15,7 @@ namespace {
 // What all parsers of one text share: a parser for the text and one for each template that it defines.
 struct Shared {
   std::shared_ptr<Source> source;
-  Lexer lexer;
+  Tokens tokens;
   const Set& set;
   std::size_t depth_max;
   std::size_t depth = 0;  // of structures and parentheses that are open
@@ -23,17 +23,7 @@ struct Shared {
   // Items of the nodes that are open, the innermost last; each node takes its own when it is complete.
   std::vector<NodePtr> nodes = {};
   std::vector<std::string_view> names = {};
-  std::array<const Function*, 64> functions = {};  // found before, each at the place of its name
-
-  const Function* find_function(std::string_view name) {
-    const auto byte = [&](std::size_t index) {
-      return static_cast<std::size_t>(static_cast<unsigned char>(name[index]));
-    };
-    const Function*& known =
-        functions[(byte(0) * 7 + byte(name.size() / 2) * 3 + byte(name.size() - 1) + name.size()) % 64];
-    if (known == nullptr || known->name != name) known = set.find_function(name);
-    return known;
-  }
+  std::optional<Error> error = {};  // the first
 
   Nodes take_nodes(std::size_t mark) {
     const Nodes taken = source->arena.copy(Nodes(nodes).subspan(mark));
@@ -56,143 +46,125 @@ class DepthGuard {
   Shared& shared_;
 };
 
+// What a function of the parser gives when it has failed; why is in Shared::error. Charts have hundreds of thousands of
+// tokens: a Result for each node would cost as much as all the rest.
+struct Failed {
+  template <class T>
+  operator T*() const {
+    return nullptr;
+  }
+  operator bool() const { return false; }
+};
+
 class Parser {
  public:
-  explicit Parser(Shared& shared) : shared_(shared) {}
+  explicit Parser(Shared& shared) : shared_(shared), tokens_(shared.tokens) {}
 
-  Result<void> parse_all(std::string_view name);
+  bool parse_all(std::string_view name);
 
  private:
-  const Token& next();  // valid until the next call
-  const Token& peek();
-  void backup() { ++peek_count_; }
-  void backup2(const Token& first);
-  void backup3(const Token& second, const Token& first);
   Token next_non_space();
   const Token& peek_non_space();
 
-  Error fail(std::string_view message) const;
-  Error unexpected(const Token& token, std::string_view context) const;
-  Result<Token> expect(TokenType type, std::string_view context);
-  Result<void> enter();
+  Failed fail(std::string_view message) const;
+  Failed unexpected(const Token& token, std::string_view context) const;
+  const Token* expect(TokenType type, std::string_view context);
+  bool enter();
   template <class T, class... Args>
   T* make(Args&&... args) {
     return shared_.source->arena.make<T>(std::forward<Args>(args)...);
   }
 
-  Result<void> parse_definition();
-  Result<void> add(std::string_view name, const ListNode* root);
-  Result<ListNode*> item_list(NodePtr& end);
-  Result<NodePtr> text_or_action();
-  Result<NodePtr> action();
-  Result<NodePtr> jump(const Token& word);
-  Result<NodePtr> branch(NodeType type, std::string_view context);
-  Result<ListNode*> else_list(NodeType type, const TreeNode& else_node);
-  Result<NodePtr> else_control();
-  Result<NodePtr> block();
-  Result<NodePtr> template_control();
-  Result<std::string_view> template_name(const Token& token, std::string_view context);
-  Result<PipeNode*> pipeline(std::string_view context, TokenType end);
-  Result<void> declarations(PipeNode& pipe, std::string_view context);
-  Result<void> read_declarations(PipeNode& pipe, std::string_view context, std::size_t mark);
-  Result<void> check(const PipeNode& pipe, std::string_view context) const;
-  Result<CommandNode*> command();
-  Result<NodePtr> operand();
-  Result<NodePtr> term();
+  bool parse_definition();
+  bool add(std::string_view name, const ListNode* root);
+  ListNode* item_list(NodePtr& end);
+  NodePtr text_or_action();
+  NodePtr action();
+  NodePtr end_of_branch();
+  NodePtr jump(const Token& word);
+  NodePtr branch(NodeType type, std::string_view context);
+  ListNode* else_list(NodeType type, const TreeNode& else_node);
+  NodePtr else_control();
+  NodePtr block();
+  NodePtr template_control();
+  bool template_name(const Token& token, std::string_view context, std::string_view& name);
+  PipeNode* pipeline(std::string_view context, TokenType end);
+  bool declarations(PipeNode& pipe, std::string_view context);
+  bool read_declarations(PipeNode& pipe, std::string_view context, std::size_t mark);
+  bool check(const PipeNode& pipe, std::string_view context) const;
+  CommandNode* command();
+  bool operand(NodePtr& node);  // null when there is none
+  bool term(NodePtr& node);     // the same
   PathNode* path(NodeType type, std::size_t pos, std::string_view name);
-  Result<NodePtr> identifier(const Token& token);
-  Result<NodePtr> variable(const Token& token);
-  Result<NodePtr> number(const Token& token);
-  Result<NodePtr> string(const Token& token);
-  Result<NodePtr> parenthesized();
+  NodePtr boolean(const Token& token);
+  NodePtr identifier(const Token& token);
+  NodePtr variable(const Token& token);
+  NodePtr number(const Token& token);
+  NodePtr string(const Token& token);
+  NodePtr parenthesized();
 
   Shared& shared_;
-  Token token_[3];
-  int peek_count_ = 0;
+  Tokens& tokens_;
   std::vector<std::string_view> variables_{"$"};  // declared at this point
   std::optional<Token> action_;                   // that is open
   int range_depth_ = 0;
 };
 
-const Token& Parser::next() {
-  if (peek_count_ > 0) {
-    --peek_count_;
-  } else {
-    token_[0] = shared_.lexer.next();
-  }
-  return token_[peek_count_];
-}
-
-const Token& Parser::peek() {
-  if (peek_count_ > 0) return token_[peek_count_ - 1];
-  peek_count_ = 1;
-  token_[0] = shared_.lexer.next();
-  return token_[0];
-}
-
-void Parser::backup2(const Token& first) {
-  token_[1] = first;
-  peek_count_ = 2;
-}
-
-void Parser::backup3(const Token& second, const Token& first) {
-  token_[1] = first;
-  token_[2] = second;
-  peek_count_ = 3;
-}
-
 Token Parser::next_non_space() {
-  while (next().type == TokenType::space) {
-  }
-  return token_[peek_count_];
+  const Token* token = &tokens_.next();
+  while (token->type == TokenType::space) token = &tokens_.next();
+  return *token;
 }
 
 const Token& Parser::peek_non_space() {
-  while (peek().type == TokenType::space) next();
-  return peek();
+  while (tokens_.peek().type == TokenType::space) tokens_.next();
+  return tokens_.peek();
 }
 
-Error Parser::fail(std::string_view message) const {
-  return Error{ErrorCode::bad_request, "template: " + shared_.source->name + ":" +
-                                           std::to_string(shared_.lexer.line_of(token_[0])) + ": " +
-                                           std::string(message)};
+Failed Parser::fail(std::string_view message) const {
+  shared_.error = Error{ErrorCode::bad_request, "template: " + shared_.source->name + ":" +
+                                                    std::to_string(tokens_.line()) + ": " + std::string(message)};
+  return {};
 }
 
-Error Parser::unexpected(const Token& token, std::string_view context) const {
+Failed Parser::unexpected(const Token& token, std::string_view context) const {
   if (token.type != TokenType::error) return fail("unexpected " + describe(token) + " in " + std::string(context));
   std::string extra;
-  const int line = action_ ? shared_.lexer.line_of(*action_) : 0;
-  if (line != 0 && line != shared_.lexer.line_of(token)) {
+  const int line = action_ ? tokens_.line_of(*action_) : 0;
+  if (line != 0 && line != tokens_.line_of(token)) {
     extra = token.value.ends_with(" action") ? "" : " in action";
     extra += " started at " + shared_.source->name + ":" + std::to_string(line);
   }
   return fail(std::string(token.value) + extra);
 }
 
-Result<Token> Parser::expect(TokenType type, std::string_view context) {
-  const Token token = next_non_space();
+// Valid until the next token is asked for.
+const Token* Parser::expect(TokenType type, std::string_view context) {
+  const Token& token = peek_non_space();
   if (token.type != type) return unexpected(token, context);
-  return token;
+  return &tokens_.next();
 }
 
-Result<void> Parser::enter() {
+bool Parser::enter() {
   if (shared_.depth > shared_.depth_max) return fail("max expression depth exceeded");
-  return {};
+  return true;
 }
 
-Result<void> Parser::parse_all(std::string_view name) {
-  ListNode* const root = make<ListNode>(peek().pos);
+bool Parser::parse_all(std::string_view name) {
+  ListNode* const root = make<ListNode>(tokens_.peek().pos);
   const std::size_t mark = shared_.nodes.size();
-  while (peek().type != TokenType::eof) {
-    if (peek().type == TokenType::left_delim) {
-      const Token delim = next();
+  while (tokens_.peek().type != TokenType::eof) {
+    if (tokens_.peek().type == TokenType::left_delim) {
+      tokens_.next();
+      const bool spaced = tokens_.peek().type == TokenType::space;
       if (next_non_space().type == TokenType::define) {
-        TRY(Parser(shared_).parse_definition());
+        if (!Parser(shared_).parse_definition()) return false;
         continue;
       }
-      backup2(delim);
+      tokens_.back(spaced ? 3 : 2);
     }
-    const NodePtr node = TRY(text_or_action());
+    const NodePtr node = text_or_action();
+    if (!node) return false;
     if (node->type == NodeType::end || node->type == NodeType::else_) return fail("unexpected " + to_text(*node));
     shared_.nodes.push_back(node);
   }
@@ -200,36 +172,38 @@ Result<void> Parser::parse_all(std::string_view name) {
   return add(name, root);
 }
 
-Result<void> Parser::parse_definition() {
+bool Parser::parse_definition() {
   constexpr std::string_view kContext = "define clause";
   const DepthGuard guard(shared_);
-  TRY(enter());
-  const Token token = next_non_space();
-  const std::string_view name = TRY(template_name(token, kContext));
-  TRY(expect(TokenType::right_delim, kContext));
+  if (!enter()) return false;
+  std::string_view name;
+  if (!template_name(next_non_space(), kContext, name)) return false;
+  if (!expect(TokenType::right_delim, kContext)) return false;
   NodePtr end = nullptr;
-  const ListNode* const root = TRY(item_list(end));
+  const ListNode* const root = item_list(end);
+  if (!root) return false;
   if (end->type != NodeType::end) return fail("unexpected " + to_text(*end) + " in " + std::string(kContext));
   return add(name, root);
 }
 
-Result<void> Parser::add(std::string_view name, const ListNode* root) {
+bool Parser::add(std::string_view name, const ListNode* root) {
   const auto found = shared_.trees.find(name);
   if (found != shared_.trees.end() && !is_empty(*found->second->root)) {
-    if (is_empty(*root)) return {};
+    if (is_empty(*root)) return true;
     return fail("template: multiple definition of template " + quote(name));
   }
-  auto tree = std::make_unique<Tree>(Tree{std::string(name), shared_.source, root});
+  auto tree = std::make_shared<const Tree>(Tree{std::string(name), shared_.source, root});
   shared_.trees.insert_or_assign(std::string(name), std::move(tree));
-  return {};
+  return true;
 }
 
 // Up to {{end}} or {{else}}, which is given in `end`.
-Result<ListNode*> Parser::item_list(NodePtr& end) {
+ListNode* Parser::item_list(NodePtr& end) {
   ListNode* const list = make<ListNode>(peek_non_space().pos);
   const std::size_t mark = shared_.nodes.size();
   while (peek_non_space().type != TokenType::eof) {
-    const NodePtr node = TRY(text_or_action());
+    const NodePtr node = text_or_action();
+    if (!node) return nullptr;
     if (node->type == NodeType::end || node->type == NodeType::else_) {
       end = node;
       list->nodes = shared_.take_nodes(mark);
@@ -240,17 +214,17 @@ Result<ListNode*> Parser::item_list(NodePtr& end) {
   return fail("unexpected EOF");
 }
 
-Result<NodePtr> Parser::text_or_action() {
+NodePtr Parser::text_or_action() {
   const Token token = next_non_space();
   if (token.type == TokenType::text) return make<TextNode>(token.pos, token.value);
   if (token.type != TokenType::left_delim) return unexpected(token, "input");
   action_ = token;
-  auto node = action();
+  const NodePtr node = action();
   action_.reset();
   return node;
 }
 
-Result<NodePtr> Parser::action() {
+NodePtr Parser::action() {
   const Token word = next_non_space();
   switch (word.type) {
     case TokenType::block:
@@ -261,7 +235,7 @@ Result<NodePtr> Parser::action() {
     case TokenType::else_:
       return else_control();
     case TokenType::end:
-      return make<TreeNode>(NodeType::end, TRY(expect(TokenType::right_delim, "end")).pos);
+      return end_of_branch();
     case TokenType::if_:
       return branch(NodeType::if_, "if");
     case TokenType::range:
@@ -273,13 +247,18 @@ Result<NodePtr> Parser::action() {
     default:
       break;
   }
-  backup();
-  ActionNode* const node = make<ActionNode>(peek().pos);
-  node->pipe = TRY(pipeline("command", TokenType::right_delim));
-  return node;
+  tokens_.back();
+  ActionNode* const node = make<ActionNode>(word.pos);
+  node->pipe = pipeline("command", TokenType::right_delim);
+  return node->pipe ? node : nullptr;
 }
 
-Result<NodePtr> Parser::jump(const Token& word) {
+NodePtr Parser::end_of_branch() {
+  const Token* const delim = expect(TokenType::right_delim, "end");
+  return delim ? make<TreeNode>(NodeType::end, delim->pos) : nullptr;
+}
+
+NodePtr Parser::jump(const Token& word) {
   const std::string shown = "{{" + std::string(word.value) + "}}";
   const Token token = next_non_space();
   if (token.type != TokenType::right_delim) return unexpected(token, shown);
@@ -288,139 +267,141 @@ Result<NodePtr> Parser::jump(const Token& word) {
   return make<TreeNode>(is_break ? NodeType::break_ : NodeType::continue_, word.pos);
 }
 
-Result<NodePtr> Parser::branch(NodeType type, std::string_view context) {
+NodePtr Parser::branch(NodeType type, std::string_view context) {
   const DepthGuard guard(shared_);
-  TRY(enter());
+  if (!enter()) return nullptr;
   const std::size_t declared = variables_.size();
-  PipeNode* const pipe = TRY(pipeline(context, TokenType::right_delim));
+  PipeNode* const pipe = pipeline(context, TokenType::right_delim);
+  if (!pipe) return nullptr;
   BranchNode* const node = make<BranchNode>(type, pipe->pos);
   node->pipe = pipe;
   range_depth_ += type == NodeType::range;
   NodePtr end = nullptr;
-  node->list = TRY(item_list(end));
+  node->list = item_list(end);
+  if (!node->list) return nullptr;
   range_depth_ -= type == NodeType::range;
-  if (end->type == NodeType::else_) node->else_list = TRY(else_list(type, *end));
+  if (end->type == NodeType::else_) {
+    node->else_list = else_list(type, *end);
+    if (!node->else_list) return nullptr;
+  }
   variables_.resize(declared);
   return node;
 }
 
 // {{else if x}}…{{end}} is {{else}}{{if x}}…{{end}}{{end}}, its one {{end}} taken by the inner "if".
-Result<ListNode*> Parser::else_list(NodeType type, const TreeNode& else_node) {
-  const bool chains_if = type == NodeType::if_ && peek().type == TokenType::if_;
-  const bool chains_with = type == NodeType::with && peek().type == TokenType::with;
+ListNode* Parser::else_list(NodeType type, const TreeNode& else_node) {
+  const bool chains_if = type == NodeType::if_ && tokens_.peek().type == TokenType::if_;
+  const bool chains_with = type == NodeType::with && tokens_.peek().type == TokenType::with;
   if (chains_if || chains_with) {
-    next();
+    tokens_.next();
     ListNode* const list = make<ListNode>(else_node.pos);
-    const NodePtr chained = TRY(branch(type, chains_if ? "if" : "with"));
+    const NodePtr chained = branch(type, chains_if ? "if" : "with");
+    if (!chained) return nullptr;
     list->nodes = shared_.source->arena.copy(Nodes(&chained, 1));
     return list;
   }
   NodePtr end = nullptr;
-  ListNode* const list = TRY(item_list(end));
+  ListNode* const list = item_list(end);
+  if (!list) return nullptr;
   if (end->type != NodeType::end) return fail("expected end; found " + to_text(*end));
   return list;
 }
 
-Result<NodePtr> Parser::else_control() {
+NodePtr Parser::else_control() {
   const Token ahead = peek_non_space();
   if (ahead.type == TokenType::if_ || ahead.type == TokenType::with) {
     return make<TreeNode>(NodeType::else_, ahead.pos);
   }
-  return make<TreeNode>(NodeType::else_, TRY(expect(TokenType::right_delim, "else")).pos);
+  const Token* const delim = expect(TokenType::right_delim, "else");
+  return delim ? make<TreeNode>(NodeType::else_, delim->pos) : nullptr;
 }
 
-Result<NodePtr> Parser::block() {
+NodePtr Parser::block() {
   constexpr std::string_view kContext = "block clause";
   const DepthGuard guard(shared_);
-  TRY(enter());
+  if (!enter()) return nullptr;
   const Token token = next_non_space();
   TemplateNode* const node = make<TemplateNode>(token.pos);
-  node->name = TRY(template_name(token, kContext));
-  node->pipe = TRY(pipeline(kContext, TokenType::right_delim));
+  if (!template_name(token, kContext, node->name)) return nullptr;
+  node->pipe = pipeline(kContext, TokenType::right_delim);
+  if (!node->pipe) return nullptr;
   Parser body(shared_);
   NodePtr end = nullptr;
-  const ListNode* const root = TRY(body.item_list(end));
+  const ListNode* const root = body.item_list(end);
+  if (!root) return nullptr;
   if (end->type != NodeType::end) return fail("unexpected " + to_text(*end) + " in " + std::string(kContext));
-  TRY(body.add(node->name, root));
-  return node;
+  return body.add(node->name, root) ? node : nullptr;
 }
 
-Result<NodePtr> Parser::template_control() {
+NodePtr Parser::template_control() {
   constexpr std::string_view kContext = "template clause";
   const Token token = next_non_space();
   TemplateNode* const node = make<TemplateNode>(token.pos);
-  node->name = TRY(template_name(token, kContext));
-  if (next_non_space().type != TokenType::right_delim) {
-    backup();
-    node->pipe = TRY(pipeline(kContext, TokenType::right_delim));
-  }
-  return node;
+  if (!template_name(token, kContext, node->name)) return nullptr;
+  if (next_non_space().type == TokenType::right_delim) return node;
+  tokens_.back();
+  node->pipe = pipeline(kContext, TokenType::right_delim);
+  return node->pipe ? node : nullptr;
 }
 
-Result<std::string_view> Parser::template_name(const Token& token, std::string_view context) {
+bool Parser::template_name(const Token& token, std::string_view context, std::string_view& name) {
   if (token.type != TokenType::string && token.type != TokenType::raw_string) return unexpected(token, context);
-  std::string name;
-  if (!unquote(token.value, name)) return fail("invalid syntax");
-  return shared_.source->arena.copy(name);
+  std::string text;
+  if (!unquote(token.value, text)) return fail("invalid syntax");
+  name = shared_.source->arena.copy(text);
+  return true;
 }
 
 // The variables of a pipeline, in front of the names that are open.
-Result<void> Parser::declarations(PipeNode& pipe, std::string_view context) {
+bool Parser::declarations(PipeNode& pipe, std::string_view context) {
+  if (peek_non_space().type != TokenType::variable) return true;
   const std::size_t mark = shared_.names.size();
-  const auto read = read_declarations(pipe, context, mark);
+  const bool read = read_declarations(pipe, context, mark);
   pipe.variables = shared_.take_names(mark);
   return read;
 }
 
-Result<void> Parser::read_declarations(PipeNode& pipe, std::string_view context, std::size_t mark) {
+bool Parser::read_declarations(PipeNode& pipe, std::string_view context, std::size_t mark) {
   const auto declare = [&](const Token& token) {
     next_non_space();
     shared_.names.push_back(token.value);
     variables_.push_back(token.value);
   };
-  while (true) {
-    const Token variable = peek_non_space();
-    if (variable.type != TokenType::variable) return {};
-    next();
+  while (peek_non_space().type == TokenType::variable) {
+    const Token variable = tokens_.next();
     // "$x foo" needs three tokens of look-ahead to be told from "$x := foo".
-    const Token after = peek();
+    const bool spaced = tokens_.peek().type == TokenType::space;
     const Token ahead = peek_non_space();
     if (ahead.type == TokenType::assign || ahead.type == TokenType::declare) {
       pipe.is_assign = ahead.type == TokenType::assign;
       declare(variable);
-      return {};
+      return true;
     }
-    if (ahead.type == TokenType::character && ahead.value == ",") {
-      declare(variable);
-      if (context != "range" || shared_.names.size() - mark >= 2) {
-        return fail("too many declarations in " + std::string(context));
-      }
-      const TokenType following = peek_non_space().type;
-      if (following == TokenType::variable || following == TokenType::right_delim ||
-          following == TokenType::right_paren) {
-        continue;
-      }
-      return fail("range can only initialize variables");
+    if (ahead.type != TokenType::character || ahead.value != ",") {
+      tokens_.back(spaced ? 2 : 1);
+      return true;
     }
-    if (after.type == TokenType::space) {
-      backup3(variable, after);
-    } else {
-      backup2(variable);
-    }
-    return {};
+    declare(variable);
+    if (context != "range" || shared_.names.size() - mark >= 2)
+      return fail("too many declarations in " + std::string(context));
+    const TokenType following = peek_non_space().type;
+    const bool goes_on =
+        following == TokenType::variable || following == TokenType::right_delim || following == TokenType::right_paren;
+    if (!goes_on) return fail("range can only initialize variables");
   }
+  return true;
 }
 
-Result<PipeNode*> Parser::pipeline(std::string_view context, TokenType end) {
+PipeNode* Parser::pipeline(std::string_view context, TokenType end) {
   PipeNode* const pipe = make<PipeNode>(peek_non_space().pos);
-  TRY(declarations(*pipe, context));
+  if (!declarations(*pipe, context)) return nullptr;
   const std::size_t mark = shared_.nodes.size();
   while (true) {
-    const Token token = next_non_space();
+    const Token& token = peek_non_space();
     if (token.type == end) {
+      tokens_.next();
       pipe->commands = shared_.take_nodes(mark);
-      TRY(check(*pipe, context));
-      return pipe;
+      return check(*pipe, context) ? pipe : nullptr;
     }
     switch (token.type) {
       case TokenType::boolean:
@@ -434,17 +415,19 @@ Result<PipeNode*> Parser::pipeline(std::string_view context, TokenType end) {
       case TokenType::raw_string:
       case TokenType::string:
       case TokenType::variable:
-      case TokenType::left_paren:
-        backup();
-        shared_.nodes.push_back(TRY(command()));
+      case TokenType::left_paren: {
+        CommandNode* const node = command();
+        if (!node) return nullptr;
+        shared_.nodes.push_back(node);
         break;
+      }
       default:
         return unexpected(token, context);
     }
   }
 }
 
-Result<void> Parser::check(const PipeNode& pipe, std::string_view context) const {
+bool Parser::check(const PipeNode& pipe, std::string_view context) const {
   if (pipe.commands.empty()) return fail("missing value for " + std::string(context));
   for (std::size_t i = 1; i < pipe.commands.size(); ++i) {
     const NodeType type = pipe.command(i).args[0]->type;
@@ -452,24 +435,20 @@ Result<void> Parser::check(const PipeNode& pipe, std::string_view context) const
                              type == NodeType::number || type == NodeType::string;
     if (is_constant) return fail("non executable command in pipeline stage " + std::to_string(i + 1));
   }
-  return {};
+  return true;
 }
 
-Result<CommandNode*> Parser::command() {
+CommandNode* Parser::command() {
   CommandNode* const command = make<CommandNode>(peek_non_space().pos);
   const std::size_t mark = shared_.nodes.size();
   while (true) {
-    peek_non_space();
-    const NodePtr node = TRY(operand());
+    NodePtr node = nullptr;
+    if (!operand(node)) return nullptr;
     if (node) shared_.nodes.push_back(node);
-    const Token token = next();
-    if (token.type == TokenType::space) continue;
-    if (token.type == TokenType::right_delim || token.type == TokenType::right_paren) {
-      backup();
-    } else if (token.type != TokenType::pipe) {
-      return unexpected(token, "operand");
-    }
-    break;
+    const Token& token = tokens_.peek();
+    if (token.type == TokenType::right_delim || token.type == TokenType::right_paren) break;
+    if (token.type != TokenType::space && token.type != TokenType::pipe) return unexpected(token, "operand");
+    if (tokens_.next().type == TokenType::pipe) break;
   }
   command->args = shared_.take_nodes(mark);
   if (command->args.empty()) return fail("empty command");
@@ -477,20 +456,20 @@ Result<CommandNode*> Parser::command() {
 }
 
 // A term and the fields behind it; null when there is none.
-Result<NodePtr> Parser::operand() {
-  const NodePtr node = TRY(term());
-  if (!node || peek().type != TokenType::field) return node;
-  const std::size_t pos = peek().pos, mark = shared_.names.size();
+bool Parser::operand(NodePtr& node) {
+  if (!term(node)) return false;
+  if (!node || tokens_.peek().type != TokenType::field) return true;
+  const std::size_t pos = tokens_.peek().pos, mark = shared_.names.size();
   const bool is_path = node->type == NodeType::field || node->type == NodeType::variable;
   if (is_path) shared_.names.push_back(static_cast<PathNode&>(*node).names[0]);
-  while (peek().type == TokenType::field) shared_.names.push_back(next().value.substr(1));
+  while (tokens_.peek().type == TokenType::field) shared_.names.push_back(tokens_.next().value.substr(1));
   const Names names = shared_.take_names(mark);
   switch (node->type) {
     case NodeType::field:
     case NodeType::variable:
       node->pos = static_cast<std::uint32_t>(pos);
       static_cast<PathNode&>(*node).names = names;
-      return node;
+      return true;
     case NodeType::boolean:
     case NodeType::string:
     case NodeType::number:
@@ -503,40 +482,54 @@ Result<NodePtr> Parser::operand() {
   ChainNode* const chain = make<ChainNode>(pos);
   chain->node = node;
   chain->fields = names;
-  return chain;
+  node = chain;
+  return true;
 }
 
-Result<NodePtr> Parser::term() {
+bool Parser::term(NodePtr& node) {
   const Token token = next_non_space();
   switch (token.type) {
     case TokenType::identifier:
-      return identifier(token);
+      node = identifier(token);
+      break;
     case TokenType::dot:
-      return make<TreeNode>(NodeType::dot, token.pos);
+      node = make<TreeNode>(NodeType::dot, token.pos);
+      break;
     case TokenType::nil:
-      return make<TreeNode>(NodeType::nil, token.pos);
+      node = make<TreeNode>(NodeType::nil, token.pos);
+      break;
     case TokenType::variable:
-      return variable(token);
+      node = variable(token);
+      break;
     case TokenType::field:
-      return path(NodeType::field, token.pos, token.value.substr(1));
-    case TokenType::boolean: {
-      BoolNode* const node = make<BoolNode>(token.pos);
-      node->value = token.value == "true";
-      return node;
-    }
+      node = path(NodeType::field, token.pos, token.value.substr(1));
+      break;
+    case TokenType::boolean:
+      node = boolean(token);
+      break;
     case TokenType::char_constant:
     case TokenType::complex:
     case TokenType::number:
-      return number(token);
+      node = number(token);
+      break;
     case TokenType::left_paren:
-      return parenthesized();
+      node = parenthesized();
+      break;
     case TokenType::string:
     case TokenType::raw_string:
-      return string(token);
+      node = string(token);
+      break;
     default:
-      backup();
-      return nullptr;
+      tokens_.back();
+      return true;
   }
+  return node != nullptr;
+}
+
+NodePtr Parser::boolean(const Token& token) {
+  BoolNode* const node = make<BoolNode>(token.pos);
+  node->value = token.value == "true";
+  return node;
 }
 
 PathNode* Parser::path(NodeType type, std::size_t pos, std::string_view name) {
@@ -545,28 +538,28 @@ PathNode* Parser::path(NodeType type, std::size_t pos, std::string_view name) {
   return node;
 }
 
-Result<NodePtr> Parser::identifier(const Token& token) {
+NodePtr Parser::identifier(const Token& token) {
   IdentifierNode* const node = make<IdentifierNode>(token.pos);
   node->name = token.value;
-  node->function = shared_.find_function(token.value);
+  node->function = shared_.set.find_function(token.value);
   if (!node->function) return fail("function " + quote(token.value) + " not defined");
   return node;
 }
 
-Result<NodePtr> Parser::variable(const Token& token) {
+NodePtr Parser::variable(const Token& token) {
   const bool is_declared = std::find(variables_.begin(), variables_.end(), token.value) != variables_.end();
   if (!is_declared) return fail("undefined variable " + quote(token.value));
   return path(NodeType::variable, token.pos, token.value);
 }
 
-Result<NodePtr> Parser::number(const Token& token) {
+NodePtr Parser::number(const Token& token) {
   NumberNode* const node = make<NumberNode>(token.pos);
   const auto read = read_number(token, *node);
   if (!read.ok()) return fail(read.error().message);
   return node;
 }
 
-Result<NodePtr> Parser::string(const Token& token) {
+NodePtr Parser::string(const Token& token) {
   StringNode* const node = make<StringNode>(token.pos);
   node->quoted = token.value;
   const std::string_view inner = token.value.substr(1, token.value.size() - 2);
@@ -581,10 +574,10 @@ Result<NodePtr> Parser::string(const Token& token) {
   return node;
 }
 
-Result<NodePtr> Parser::parenthesized() {
+NodePtr Parser::parenthesized() {
   const DepthGuard guard(shared_);
-  TRY(enter());
-  return TRY(pipeline("parenthesized pipeline", TokenType::right_paren));
+  if (!enter()) return nullptr;
+  return pipeline("parenthesized pipeline", TokenType::right_paren);
 }
 
 }  // namespace
@@ -592,8 +585,8 @@ Result<NodePtr> Parser::parenthesized() {
 Result<Trees> parse_template(std::string_view name, std::shared_ptr<const std::string> text, const Set& set,
                              std::size_t depth_max) {
   const std::string_view view = *text;
-  Shared shared{std::make_shared<Source>(name, std::move(text)), Lexer(view), set, depth_max};
-  TRY(Parser(shared).parse_all(name));
+  Shared shared{std::make_shared<Source>(name, std::move(text)), Tokens(view), set, depth_max};
+  if (!Parser(shared).parse_all(name)) return *std::move(shared.error);
   return std::move(shared.trees);
 }
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text to trees. Follows text/template/parse of Go 1.26, its messages included.
 #pragma once
-#include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "core/base/result.h"
 #include "core/expr/go_template/lexer.h"
@@ -12,8 +10,6 @@
 #include "core/expr/go_template/tree.h"
 
 namespace caisson::go_template {
-
-using Trees = std::map<std::string, std::unique_ptr<Tree>, std::less<>>;
 
 // The template `name` of `text`, and those that it defines, by name. `set` knows the functions.
 // Errors: bad_request "template: NAME:LINE: …".

@@ -2,6 +2,7 @@
 #include "core/expr/go_template/set.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/expr/go_template/parser.h"
 
@@ -14,7 +15,40 @@ const Function* find_function(FunctionTable table, std::string_view name) {
   return found != table.end() && found->name == name ? &*found : nullptr;
 }
 
+// The functions of all tables in one: a chart names some ten thousand.
+class Set::FunctionIndex {
+ public:
+  explicit FunctionIndex(const std::vector<FunctionTable>& tables) {
+    std::size_t count = 0;
+    for (const FunctionTable table : tables) count += table.size();
+    places_.resize(std::bit_ceil(2 * count + 1));
+    for (const FunctionTable table : tables) {
+      for (const Function& function : table) {
+        const Function*& place = places_[place_of(function.name)];
+        if (place == nullptr) place = &function;  // an earlier table overrides a later
+      }
+    }
+  }
+  const Function* find(std::string_view name) const { return places_[place_of(name)]; }
+
+ private:
+  // Where `name` is, or would be.
+  std::size_t place_of(std::string_view name) const {
+    std::size_t at = 0;
+    for (const char c : name) at = at * 31 + static_cast<unsigned char>(c);
+    while (true) {
+      at &= places_.size() - 1;
+      if (places_[at] == nullptr || places_[at]->name == name) return at;
+      ++at;
+    }
+  }
+
+  std::vector<const Function*> places_;  // a power of two of them, at most half of them taken
+};
+
 Set::Set(std::string name, std::vector<FunctionTable> functions, const ParseLimits& limits)
+    : Set(std::move(name), std::make_shared<const FunctionIndex>(functions), limits) {}
+Set::Set(std::string name, std::shared_ptr<const FunctionIndex> functions, const ParseLimits& limits)
     : name_(std::move(name)), functions_(std::move(functions)), limits_(limits) {}
 
 Result<void> Set::parse(std::string_view name, std::string_view text) {
@@ -22,29 +56,35 @@ Result<void> Set::parse(std::string_view name, std::string_view text) {
 }
 
 Result<void> Set::parse_shared(std::string_view name, std::shared_ptr<const std::string> text) {
-  TRY(take(name, std::move(text)));
-  alone_.reset();
+  add(name, TRY(parse_apart(name, std::move(text))));
   return {};
 }
 
 Result<void> Set::parse_alone(std::string_view name, std::string_view text) {
-  return take(name, std::make_shared<const std::string>(text));
+  take(name, TRY(parse_apart(name, std::make_shared<const std::string>(text))));
+  return {};
 }
 
-Result<void> Set::take(std::string_view name, std::shared_ptr<const std::string> text) {
+Result<Trees> Set::parse_apart(std::string_view name, std::shared_ptr<const std::string> text) const {
   if (text->size() > limits_.text_bytes_max) {
     return Error{ErrorCode::too_large,
                  "template: " + std::string(name) + ": more than " + std::to_string(limits_.text_bytes_max) + " bytes"};
   }
-  Trees parsed = TRY(parse_template(name, std::move(text), *this, limits_.depth_max));
-  for (auto& [defined, parsed_tree] : parsed) {
-    const std::shared_ptr<const Tree> tree = std::move(parsed_tree);
+  return parse_template(name, std::move(text), *this, limits_.depth_max);
+}
+
+void Set::add(std::string_view name, Trees parsed) {
+  take(name, std::move(parsed));
+  alone_.reset();
+}
+
+void Set::take(std::string_view name, Trees parsed) {
+  for (auto& [defined, tree] : parsed) {
     if (defined == name) alone_ = tree;
     // An empty body does not replace what is defined: a file of definitions leaves the template of its name alone.
     if (find(defined) && is_empty(*tree->root)) continue;
-    trees_.insert_or_assign(defined, tree);
+    trees_.insert_or_assign(defined, std::move(tree));
   }
-  return {};
 }
 
 std::vector<std::string> Set::names() const {
@@ -68,10 +108,7 @@ const Tree* Set::find(std::string_view name) const {
 }
 
 const Function* Set::find_function(std::string_view name) const {
-  for (const FunctionTable table : functions_) {
-    if (const Function* found = go_template::find_function(table, name)) return found;
-  }
-  return nullptr;
+  return functions_->find(name);
 }
 
 }  // namespace caisson::go_template

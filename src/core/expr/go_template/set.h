@@ -8,6 +8,7 @@
 // Threads: parse() needs the set for itself; all const members, and any number of Executions over one set, may run at
 // the same time.
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@
 namespace caisson::go_template {
 
 struct Tree;  // a parsed template: tree.h
+
+using Trees = std::map<std::string, std::shared_ptr<const Tree>, std::less<>>;  // by name
 
 struct ParseLimits {
   std::size_t text_bytes_max = 32u << 20;
@@ -46,6 +49,10 @@ class Set {
   // The same without a copy of the text: the trees refer to it.
   Result<void> parse_shared(std::string_view name, std::shared_ptr<const std::string> text);
 
+  // parse_shared() in two steps, of which the first may be taken by several threads at once, and while add() runs.
+  Result<Trees> parse_apart(std::string_view name, std::shared_ptr<const std::string> text) const;
+  void add(std::string_view name, Trees parsed);
+
   bool defines(std::string_view name) const { return find(name) != nullptr; }
   std::vector<std::string> names() const;  // sorted
   const std::string& name() const { return name_; }
@@ -63,11 +70,13 @@ class Set {
   const Function* find_function(std::string_view name) const;
 
  private:
-  // What `text` defines; its own body also in alone_.
-  Result<void> take(std::string_view name, std::shared_ptr<const std::string> text);
+  void take(std::string_view name, Trees parsed);  // the body of `name` also into alone_
+
+  class FunctionIndex;  // set.cc
+  Set(std::string name, std::shared_ptr<const FunctionIndex> functions, const ParseLimits& limits);
 
   std::string name_;
-  std::vector<FunctionTable> functions_;
+  std::shared_ptr<const FunctionIndex> functions_;  // shared with the layers
   ParseLimits limits_;
   const Set* below_ = nullptr;
   std::shared_ptr<const Tree> alone_;

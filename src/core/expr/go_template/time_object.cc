@@ -1,20 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // time.Time, time.Duration, time.Month and time.Weekday as templates see them.
-#include "core/expr/go_template/go_time.h"
+#include "core/expr/go_template/time_object.h"
 
 #include <cmath>
 
-#include "core/expr/go_template/civil.h"
+#include "core/calendar/civil.h"
 #include "core/expr/go_template/function.h"
 
 namespace caisson::go_template {
 namespace {
 
+using calendar::ClockFace;
+using calendar::days_from_civil;
+using calendar::face_of;
+using calendar::format_go_time;
+using calendar::GoTime;
+using calendar::TimeZone;
+
 class TimeObject : public Object {
  public:
   explicit TimeObject(GoTime time) : time_(std::move(time)) {}
   const Type& type() const override;
-  Result<Value> to_value() const override { return Value(format_time(time_, "2006-01-02T15:04:05.999999999Z07:00")); }
+  Result<Value> to_value() const override {
+    return Value(format_go_time(time_, "2006-01-02T15:04:05.999999999Z07:00"));
+  }
   bool equals(const Object& other) const override {
     const auto& that = static_cast<const TimeObject&>(other).time_;
     return time_.seconds == that.seconds && time_.nanos == that.nanos && time_.zone->name() == that.zone->name();
@@ -38,10 +47,10 @@ std::string duration_text(const Datum& datum) {
 std::string month_text(const Datum& datum) {
   const std::int64_t month = datum.as_int();
   if (month < 1 || month > 12) return "%!Month(" + std::to_string(month) + ")";
-  return std::string(month_name(static_cast<int>(month)));
+  return std::string(calendar::month_name(static_cast<int>(month)));
 }
 std::string weekday_text(const Datum& datum) {
-  return std::string(weekday_name(static_cast<int>(datum.as_int())));
+  return std::string(calendar::weekday_name(static_cast<int>(datum.as_int())));
 }
 
 Result<Datum> seconds(Call& call) {
@@ -81,7 +90,7 @@ Datum number_of(const Type& type, std::int64_t number) {
 }
 
 Result<Datum> format(Call& call) {
-  return Datum(format_time(receiver(call), call.text(0)));
+  return Datum(format_go_time(receiver(call), call.text(0)));
 }
 Result<Datum> unix_seconds(Call& call) {
   return Datum(receiver(call).seconds);
@@ -132,17 +141,14 @@ Result<Datum> is_zero(Call& call) {
   return Datum(receiver(call).seconds == GoTime::zero().seconds && receiver(call).nanos == 0);
 }
 
-bool is_before(const GoTime& a, const GoTime& b) {
-  return a.seconds < b.seconds || (a.seconds == b.seconds && a.nanos < b.nanos);
-}
 Result<Datum> before(Call& call) {
-  return Datum(is_before(receiver(call), other(call)));
+  return Datum(receiver(call) < other(call));
 }
 Result<Datum> after(Call& call) {
-  return Datum(is_before(other(call), receiver(call)));
+  return Datum(other(call) < receiver(call));
 }
 Result<Datum> equal(Call& call) {
-  return Datum(!is_before(receiver(call), other(call)) && !is_before(other(call), receiver(call)));
+  return Datum(!(receiver(call) < other(call)) && !(other(call) < receiver(call)));
 }
 Result<Datum> sub(Call& call) {
   return number_of(kDuration, receiver(call).since(other(call)).count());
@@ -158,7 +164,7 @@ Result<Datum> add_date(Call& call) {
 }
 
 std::string time_text(const Datum& datum) {
-  return format_time(*time_of(datum), "2006-01-02 15:04:05.999999999 -0700 MST");
+  return format_go_time(*time_of(datum), "2006-01-02 15:04:05.999999999 -0700 MST");
 }
 
 constexpr Method kTimeMethods[] = {

@@ -156,16 +156,11 @@ Arena::~Arena() {
   for (Value* value : values_) value->~Value();
 }
 
-void* Arena::allocate(std::size_t bytes) {
-  bytes = (bytes + 7) & ~std::size_t{7};
-  if (bytes > free_bytes_) {
-    free_bytes_ = std::max(bytes, block_bytes_);
-    blocks_.push_back(std::make_unique_for_overwrite<std::byte[]>(free_bytes_));
-    free_ = blocks_.back().get();
-    block_bytes_ = std::min(block_bytes_ * 2, kBlockBytesMax);
-  }
-  free_bytes_ -= bytes;
-  return std::exchange(free_, free_ + bytes);
+void Arena::add_block(std::size_t bytes_min) {
+  free_bytes_ = std::max(bytes_min, block_bytes_);
+  blocks_.push_back(std::make_unique_for_overwrite<std::byte[]>(free_bytes_));
+  free_ = blocks_.back().get();
+  block_bytes_ = std::min(block_bytes_ * 2, kBlockBytesMax);
 }
 
 std::string_view Arena::copy(std::string_view text) {

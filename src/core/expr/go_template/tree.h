@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "core/expr/go_template/datum.h"
@@ -138,15 +139,25 @@ class Arena {
   template <class T>
   std::span<const T> copy(std::span<const T> items) {
     if (items.empty()) return {};
-    void* const place = allocate(items.size_bytes());
-    std::memcpy(place, items.data(), items.size_bytes());
-    return {static_cast<const T*>(place), items.size()};
+    T* const place = static_cast<T*>(allocate(items.size_bytes()));
+    if (items.size() == 1)  // as most lists of arguments, commands and names are
+      new (place) T(items[0]);
+    else
+      std::memcpy(place, items.data(), items.size_bytes());
+    return {place, items.size()};
   }
   std::string_view copy(std::string_view text);
   const Value* keep(Value value);
 
  private:
-  void* allocate(std::size_t bytes);  // aligned to 8
+  void* allocate(std::size_t bytes) {  // aligned to 8
+    bytes = (bytes + 7) & ~std::size_t{7};
+    if (bytes > free_bytes_) [[unlikely]]
+      add_block(bytes);
+    free_bytes_ -= bytes;
+    return std::exchange(free_, free_ + bytes);
+  }
+  void add_block(std::size_t bytes_min);
 
   std::vector<std::unique_ptr<std::byte[]>> blocks_;
   std::vector<Value*> values_;  // the ones that have to be destroyed

@@ -37,12 +37,18 @@ enum class NodeKind : std::uint8_t {
   multi_hash,         // children and keys
   call,               // function over children
   reference,          // & a
+  root,               // $: the input
+  variable,           // $text
+  let,                // keys are bound to the children but the last, which is evaluated then
+  arithmetic,         // a op b
 };
 enum class Comparator : std::uint8_t { equal, not_equal, less, less_equal, greater, greater_equal };
+enum class Arithmetic : std::uint8_t { plus, minus, times, divided, whole_divided, modulo };
 
 struct Node {
   NodeKind kind = NodeKind::identity;
   Comparator comparator = Comparator::equal;
+  Arithmetic arithmetic = Arithmetic::plus;
   std::uint32_t a = 0, b = 0, c = 0;
   std::uint32_t depth = 1;
   std::string text;

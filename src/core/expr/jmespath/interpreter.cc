@@ -2,6 +2,8 @@
 #include "core/expr/jmespath/interpreter.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "core/expr/jmespath/functions.h"
 
@@ -51,6 +53,7 @@ bool is_true(const Value& value) {
 }
 
 Result<Found> Interpreter::run(const Value& input) {
+  input_ = &input;
   Value value = TRY(eval(tree_.root, input));
   Found found{std::move(value), {}};
   if (missing_ != nullptr) found.missing_key = *missing_;
@@ -123,6 +126,14 @@ Result<Value> Interpreter::eval(std::uint32_t index, const Value& current) {
       return multi_hash(node, current);
     case NodeKind::call:
       return call(node, current);
+    case NodeKind::root:
+      return *input_;
+    case NodeKind::variable:
+      return variable(node);
+    case NodeKind::let:
+      return let(node, current);
+    case NodeKind::arithmetic:
+      return arithmetic(node, current);
     case NodeKind::reference:
       return Value();  // an argument: call() hands on the node itself
   }
@@ -231,6 +242,46 @@ Result<Value> Interpreter::multi_hash(const Node& node, const Value& current) {
     map.set(node.keys[i], std::move(member));
   }
   return map;
+}
+
+Result<Value> Interpreter::variable(const Node& node) const {
+  if (const Value* bound = bindings_.find(node.text)) return *bound;
+  return Error{ErrorCode::bad_request, "runtime: there is no variable $" + node.text};
+}
+
+Result<Value> Interpreter::let(const Node& node, const Value& current) {
+  Value inner = bindings_.is_null() ? Value::map() : bindings_;
+  for (std::size_t i = 0; i < node.keys.size(); ++i) inner.set(node.keys[i], TRY(settled(node.children[i], current)));
+  const Value outer = std::exchange(bindings_, std::move(inner));
+  auto result = settled(node.children.back(), current);
+  bindings_ = outer;
+  return result;
+}
+
+Result<Value> Interpreter::arithmetic(const Node& node, const Value& current) {
+  const Value left = TRY(settled(node.a, current));
+  const Value right = TRY(settled(node.b, current));
+  if (!left.is_number() || !right.is_number())
+    return Error{ErrorCode::bad_request, "invalid-type: arithmetic is for numbers"};
+  const double a = left.as_double(), b = right.as_double();
+  const bool divides = node.arithmetic != Arithmetic::plus && node.arithmetic != Arithmetic::minus &&
+                       node.arithmetic != Arithmetic::times;
+  if (divides && b == 0) return Error{ErrorCode::bad_request, "runtime: division by zero"};
+  switch (node.arithmetic) {
+    case Arithmetic::plus:
+      return number_value(a + b);
+    case Arithmetic::minus:
+      return number_value(a - b);
+    case Arithmetic::times:
+      return number_value(a * b);
+    case Arithmetic::divided:
+      return number_value(a / b);
+    case Arithmetic::whole_divided:
+      return number_value(std::floor(a / b));
+    case Arithmetic::modulo:
+      return number_value(std::fmod(a, b));
+  }
+  return Value();
 }
 
 Result<Value> Interpreter::call(const Node& node, const Value& current) {

@@ -12,7 +12,8 @@ namespace caisson::jmespath {
 
 class Interpreter {
  public:
-  Interpreter(const Tree& tree, const Environment& environment) : tree_(tree), environment_(environment) {}
+  Interpreter(const Tree& tree, const Environment& environment, const Value& bindings)
+      : tree_(tree), environment_(environment), bindings_(bindings) {}
 
   Result<Found> run(const Value& input);
   // For functions that take `&expression`.
@@ -32,9 +33,14 @@ class Interpreter {
   Result<Value> multi_list(const Node& node, const Value& current);
   Result<Value> multi_hash(const Node& node, const Value& current);
   Result<Value> call(const Node& node, const Value& current);
+  Result<Value> variable(const Node& node) const;
+  Result<Value> let(const Node& node, const Value& current);
+  Result<Value> arithmetic(const Node& node, const Value& current);
 
   const Tree& tree_;
   const Environment& environment_;
+  Value bindings_;  // those of the innermost scope
+  const Value* input_ = nullptr;
   std::size_t steps_ = 0;
   const std::string* missing_ = nullptr;  // the key that the last field did not find
 };

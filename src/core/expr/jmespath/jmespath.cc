@@ -11,7 +11,7 @@ namespace caisson::jmespath {
 struct Expression::Program {
   std::string text;
   Tree tree;
-  std::vector<std::string> roots;
+  std::vector<std::string> roots, variables;
 };
 
 namespace {
@@ -46,14 +46,31 @@ void collect_roots(const Tree& tree, std::uint32_t index, bool at_input, std::ve
     case NodeKind::both:
       collect_roots(tree, node.a, at_input, roots);
       return collect_roots(tree, node.b, at_input, roots);
+    case NodeKind::arithmetic:
+      collect_roots(tree, node.a, at_input, roots);
+      return collect_roots(tree, node.b, at_input, roots);
     case NodeKind::multi_list:
     case NodeKind::multi_hash:
     case NodeKind::call:
+    case NodeKind::let:
       for (const std::uint32_t child : node.children) collect_roots(tree, child, at_input, roots);
       return;
     default:
       return;
   }
+}
+
+std::vector<std::string> free_variables(const Tree& tree) {
+  std::vector<std::string> made, free;
+  const auto contains = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (const Node& node : tree.nodes)
+    if (node.kind == NodeKind::let) made.insert(made.end(), node.keys.begin(), node.keys.end());
+  for (const Node& node : tree.nodes)
+    if (node.kind == NodeKind::variable && !contains(made, node.text) && !contains(free, node.text))
+      free.push_back(node.text);
+  return free;
 }
 
 }  // namespace
@@ -63,11 +80,12 @@ Result<Expression> Expression::compile(std::string_view text, Dialect dialect) {
   program->text = std::string(text);
   program->tree = TRY(parse(text, dialect));
   collect_roots(program->tree, program->tree.root, true, program->roots);
+  program->variables = free_variables(program->tree);
   return Expression(std::move(program));
 }
 
-Result<Found> Expression::find(const Value& input, const Environment& environment) const {
-  return Interpreter(program_->tree, environment).run(input);
+Result<Found> Expression::find(const Value& input, const Environment& environment, const Value& bindings) const {
+  return Interpreter(program_->tree, environment, bindings).run(input);
 }
 
 Result<Value> Expression::search(const Value& input, const Environment& environment) const {
@@ -80,6 +98,9 @@ const std::string& Expression::text() const {
 }
 const std::vector<std::string>& Expression::roots() const {
   return program_->roots;
+}
+const std::vector<std::string>& Expression::variables() const {
+  return program_->variables;
 }
 
 std::string_view error_kind(const Error& error) {

@@ -22,7 +22,9 @@
 
 namespace caisson::jmespath {
 
-enum class Dialect { standard, kyverno };
+// `community` is the community edition's grammar with Kyverno's functions, as assertion trees use it: $name and $ (the
+// input), `let $a = x, $b = y in z`, and + - * / // % over numbers.
+enum class Dialect { standard, kyverno, community };
 
 struct Environment {
   const Clock* clock = nullptr;                // unset: time_now and its like are refused
@@ -46,13 +48,16 @@ class Expression {
   // Errors: syntax; unknown-function and invalid-arity, which are found here, before any data is seen.
   static Result<Expression> compile(std::string_view text, Dialect dialect = Dialect::kyverno);
 
-  Result<Found> find(const Value& input, const Environment& environment) const;
+  // `bindings`: the values of $name, by name. One that is not there is an error: runtime.
+  Result<Found> find(const Value& input, const Environment& environment, const Value& bindings = document::kNull) const;
   // The same; a missing key is null.
   Result<Value> search(const Value& input, const Environment& environment) const;
 
   const std::string& text() const;
   // First names of the paths that begin at the input: "request" and "images" for "request.object.x || images".
   const std::vector<std::string>& roots() const;
+  // The names of $name, without those that a `let` makes.
+  const std::vector<std::string>& variables() const;
 
  private:
   struct Program;

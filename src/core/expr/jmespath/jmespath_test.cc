@@ -149,4 +149,43 @@ TEST_CASE("the roots of an expression are the names that its paths begin with") 
   CHECK(Expression::compile("a[?b == 'x'].c | [0]")->roots() == std::vector<std::string>{"a"});
 }
 
+TEST_CASE("the community's grammar has variables, let and arithmetic; the others refuse them") {
+  const Value input = json::parse(R"({"a": 7, "b": 2, "list": [1, 2, 3]})").value();
+  const auto given = [&](std::string_view text, Dialect dialect = Dialect::community) -> std::string {
+    const auto expression = Expression::compile(text, dialect);
+    if (!expression.ok()) return "error " + std::string(error_kind(expression.error()));
+    const auto found = expression->find(input, environment(), Value{{"x", 5}});
+    return found.ok() ? json::write(found->value) : "error " + std::string(error_kind(found.error()));
+  };
+  const std::pair<const char*, const char*> cases[] = {
+      {"$x", "5"},
+      {"$.b", "2"},
+      {"list[?@ > $.b]", "[3]"},
+      {"a + b * $x", "17"},
+      {"(a + b) * $x", "45"},
+      {"a - b - $x", "0"},
+      {"a-b", "5"},
+      {"-a", "-7"},
+      {"a / b", "3.5"},
+      {"a // b", "3"},
+      {"a % b", "1"},
+      {"list[-1]", "3"},
+      {"list[*] | length(@) * `2`", "6"},
+      {"let $y = a, $z = b in $y + $z + $x", "14"},
+      {"let $x = a in let $x = b in $x", "2"},
+      {"list[?let $n = @ in $n == $.b]", "[2]"},
+      {"let", "null"},
+      {"$nobody", "error runtime"},
+      {"(let $y = a in $y) + $y", "error runtime"},
+      {"a / `0`", "error runtime"},
+      {"a + list", "error invalid-type"},
+      {"let $y = a", "error syntax"},
+      {"let $ = a in b", "error syntax"},
+      {"a +", "error syntax"},
+  };
+  for (const auto& [text, wanted] : cases) CHECK_MESSAGE(given(text) == wanted, text);
+  for (const char* text : {"$x", "a + b", "a * b", "let $y = a in b"})
+    CHECK_MESSAGE(given(text, Dialect::kyverno) == "error syntax", text);
+}
+
 }  // namespace caisson::jmespath

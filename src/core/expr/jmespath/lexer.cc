@@ -16,7 +16,7 @@ bool is_digit(char c) {
 
 class Lexer {
  public:
-  explicit Lexer(std::string_view text) : text_(text) {}
+  Lexer(std::string_view text, Dialect dialect) : text_(text), dialect_(dialect) {}
 
   Result<std::vector<Token>> run() {
     while (at_ < text_.size()) {
@@ -37,11 +37,32 @@ class Lexer {
       name();
       return {};
     }
-    if (is_digit(c) || c == '-') return number();
+    if (is_digit(c) || (c == '-' && (dialect_ != Dialect::community || is_sign()))) return number();
     if (c == '"') return quoted_name();
     if (c == '\'') return raw_string();
     if (c == '`') return literal();
+    if (c == '$' && dialect_ == Dialect::community) return variable();
+    if (dialect_ == Dialect::community && std::string_view("+-/%").find(c) != std::string_view::npos)
+      return operation(c);
     return symbol(c);
+  }
+
+  bool is_sign() const { return at_ + 1 < text_.size() && is_digit(text_[at_ + 1]); }
+
+  Result<void> variable() {
+    const std::size_t from = at_++;
+    const std::size_t begin = at_;
+    while (at_ < text_.size() && (begins_name(text_[at_]) || is_digit(text_[at_]))) ++at_;
+    tokens_.push_back({TokenKind::variable, from, std::string(text_.substr(begin, at_ - begin)), {}, 0});
+    return {};
+  }
+
+  Result<void> operation(char c) {
+    if (c == '+') return add(TokenKind::plus, 1);
+    if (c == '-') return add(TokenKind::minus, 1);
+    if (c == '%') return add(TokenKind::modulo, 1);
+    const bool whole = at_ + 1 < text_.size() && text_[at_ + 1] == '/';
+    return whole ? add(TokenKind::whole_divide, 2) : add(TokenKind::divide, 1);
   }
 
   void name() {
@@ -140,6 +161,7 @@ class Lexer {
         return next == '=' ? add(TokenKind::greater_equal, 2) : add(TokenKind::greater, 1);
       case '=':
         if (next == '=') return add(TokenKind::equal, 2);
+        if (dialect_ == Dialect::community) return add(TokenKind::assign, 1);
         break;
       default:
         break;
@@ -154,14 +176,15 @@ class Lexer {
   }
 
   std::string_view text_;
+  Dialect dialect_;
   std::size_t at_ = 0;
   std::vector<Token> tokens_;
 };
 
 }  // namespace
 
-Result<std::vector<Token>> tokens_of(std::string_view text) {
-  return Lexer(text).run();
+Result<std::vector<Token>> tokens_of(std::string_view text, Dialect dialect) {
+  return Lexer(text, dialect).run();
 }
 
 }  // namespace caisson::jmespath

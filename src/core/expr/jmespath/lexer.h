@@ -8,6 +8,7 @@
 
 #include "core/base/result.h"
 #include "core/document/value.h"
+#include "core/expr/jmespath/jmespath.h"
 
 namespace caisson::jmespath {
 
@@ -41,6 +42,14 @@ enum class TokenKind : std::uint8_t {
   less_equal,
   greater,
   greater_equal,
+  // Of the community's grammar alone; its product is `star`.
+  variable,  // $name; "$" has no text
+  assign,
+  plus,
+  minus,
+  divide,
+  whole_divide,
+  modulo,
 };
 
 struct Token {
@@ -56,6 +65,6 @@ inline Error syntax_error(std::string_view what, std::size_t at) {
 }
 
 // Errors: syntax. The last token is `end`.
-Result<std::vector<Token>> tokens_of(std::string_view text);
+Result<std::vector<Token>> tokens_of(std::string_view text, Dialect dialect);
 
 }  // namespace caisson::jmespath

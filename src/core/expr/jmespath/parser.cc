@@ -13,7 +13,7 @@ namespace {
 
 // How tightly a token binds what stands left of it. Below kProjectionEnd a projection ends.
 constexpr int kProjectionEnd = 10;
-int binding_power(TokenKind kind) {
+int standard_power(TokenKind kind) {
   switch (kind) {
     case TokenKind::pipe:
       return 1;
@@ -28,6 +28,13 @@ int binding_power(TokenKind kind) {
     case TokenKind::greater:
     case TokenKind::greater_equal:
       return 5;
+    case TokenKind::plus:
+    case TokenKind::minus:
+      return 6;
+    case TokenKind::divide:
+    case TokenKind::whole_divide:
+    case TokenKind::modulo:
+      return 7;
     case TokenKind::flatten:
       return 9;
     case TokenKind::star:
@@ -46,6 +53,23 @@ int binding_power(TokenKind kind) {
       return 60;
     default:
       return 0;
+  }
+}
+
+Arithmetic arithmetic_of(TokenKind kind) {
+  switch (kind) {
+    case TokenKind::minus:
+      return Arithmetic::minus;
+    case TokenKind::star:
+      return Arithmetic::times;
+    case TokenKind::divide:
+      return Arithmetic::divided;
+    case TokenKind::whole_divide:
+      return Arithmetic::whole_divided;
+    case TokenKind::modulo:
+      return Arithmetic::modulo;
+    default:
+      return Arithmetic::plus;
   }
 }
 
@@ -78,6 +102,12 @@ class Parser {
 
  private:
   using Index = std::uint32_t;
+
+  // Of the token that comes next: behind an operand, the community's star multiplies.
+  int next_power() const {
+    if (peek() == TokenKind::star && dialect_ == Dialect::community) return standard_power(TokenKind::divide);
+    return standard_power(peek());
+  }
 
   TokenKind peek(std::size_t ahead = 0) const {
     const std::size_t at = at_ + ahead;
@@ -118,7 +148,7 @@ class Parser {
   Result<Index> expression(int power) {
     if (++nesting_ > kDepthMax) return syntax_error("the expression is nested too deeply", tokens_[at_].at);
     Index left = TRY(prefix());
-    while (power < binding_power(peek())) left = TRY(infix(left));
+    while (power < next_power()) left = TRY(infix(left));
     --nesting_;
     return left;
   }
@@ -130,6 +160,7 @@ class Parser {
         return add({.kind = NodeKind::literal, .value = token.value});
       case TokenKind::name: {
         if (peek() == TokenKind::left_paren) return call(token);
+        if (token.text == "let" && peek() == TokenKind::variable) return let();
         return add({.kind = NodeKind::field, .text = token.text});
       }
       case TokenKind::quoted_name:
@@ -154,7 +185,7 @@ class Parser {
       case TokenKind::left_bracket:
         return bracket_prefix();
       case TokenKind::negation: {
-        const Index inner = TRY(expression(binding_power(TokenKind::negation)));
+        const Index inner = TRY(expression(standard_power(TokenKind::negation)));
         return add({.kind = NodeKind::negation, .a = inner});
       }
       case TokenKind::left_paren: {
@@ -164,10 +195,34 @@ class Parser {
       }
       case TokenKind::reference:
         return syntax_error("& stands only before an argument", token.at);
+      case TokenKind::variable:
+        return add({.kind = token.text.empty() ? NodeKind::root : NodeKind::variable, .text = token.text});
+      case TokenKind::plus:
+      case TokenKind::minus: {
+        const Arithmetic sign = arithmetic_of(token.kind);
+        const Index zero = TRY(add({.kind = NodeKind::literal, .value = Value(0)}));
+        const Index inner = TRY(expression(standard_power(TokenKind::negation)));
+        return add({.kind = NodeKind::arithmetic, .arithmetic = sign, .a = zero, .b = inner});
+      }
       default:
         --at_;
         return unexpected();
     }
+  }
+
+  // let $a = x, $b = y in z: the values are those of the scope around it.
+  Result<Index> let() {
+    Node node{.kind = NodeKind::let};
+    do {
+      if (peek() != TokenKind::variable || tokens_[at_].text.empty()) return unexpected();
+      node.keys.push_back(take().text);
+      TRY(expect(TokenKind::assign));
+      node.children.push_back(TRY(expression(0)));
+    } while (accept(TokenKind::comma));
+    if (peek() != TokenKind::name || tokens_[at_].text != "in") return unexpected();
+    ++at_;
+    node.children.push_back(TRY(expression(0)));
+    return add(std::move(node));
   }
 
   Result<Index> bracket_prefix() {
@@ -186,7 +241,7 @@ class Parser {
     switch (token.kind) {
       case TokenKind::dot: {
         if (accept(TokenKind::star)) return values_of(left);
-        const Index right = TRY(after_dot(binding_power(TokenKind::dot)));
+        const Index right = TRY(after_dot(standard_power(TokenKind::dot)));
         return pair(NodeKind::subexpression, left, right);
       }
       case TokenKind::pipe:
@@ -206,8 +261,23 @@ class Parser {
       case TokenKind::greater:
       case TokenKind::greater_equal: {
         const Comparator comparator = comparator_of(token.kind);
-        const Index right = TRY(expression(binding_power(token.kind)));
+        const Index right = TRY(expression(standard_power(token.kind)));
         return add({.kind = NodeKind::comparison, .comparator = comparator, .a = left, .b = right});
+      }
+      case TokenKind::star:
+      case TokenKind::plus:
+      case TokenKind::minus:
+      case TokenKind::divide:
+      case TokenKind::whole_divide:
+      case TokenKind::modulo: {
+        if (token.kind == TokenKind::star && dialect_ != Dialect::community) {
+          --at_;
+          return unexpected();
+        }
+        const TokenKind power = token.kind == TokenKind::star ? TokenKind::divide : token.kind;
+        const Arithmetic operation = arithmetic_of(token.kind);
+        const Index right = TRY(expression(standard_power(power)));
+        return add({.kind = NodeKind::arithmetic, .arithmetic = operation, .a = left, .b = right});
       }
       case TokenKind::left_bracket:
         if (peek() == TokenKind::number || peek() == TokenKind::colon) return index_or_slice(left);
@@ -224,7 +294,7 @@ class Parser {
   }
 
   Result<Index> binary(NodeKind kind, Index left, TokenKind token) {
-    const Index right = TRY(expression(binding_power(token)));
+    const Index right = TRY(expression(standard_power(token)));
     return pair(kind, left, right);
   }
 
@@ -253,8 +323,8 @@ class Parser {
   // What a projection does to each item: everything up to a token that ends it, or that binds no tighter than the
   // projection's own token ("a[?b].c[?d]" filters the list of c, not each c).
   Result<Index> projected(TokenKind by) {
-    const int power = binding_power(by);
-    if (binding_power(peek()) < kProjectionEnd) return leaf(NodeKind::identity);
+    const int power = standard_power(by);
+    if (next_power() < kProjectionEnd) return leaf(NodeKind::identity);
     if (peek() == TokenKind::left_bracket || peek() == TokenKind::filter) return expression(power);
     if (accept(TokenKind::dot)) return after_dot(power);
     return unexpected();
@@ -368,7 +438,7 @@ class Parser {
 
 Result<Tree> parse(std::string_view text, Dialect dialect) {
   if (text.size() > kExpressionBytesMax) return syntax_error("the expression is too long", kExpressionBytesMax);
-  return Parser(TRY(tokens_of(text)), dialect).run();
+  return Parser(TRY(tokens_of(text, dialect)), dialect).run();
 }
 
 }  // namespace caisson::jmespath

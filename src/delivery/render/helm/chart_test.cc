@@ -192,6 +192,33 @@ TEST_CASE("a template is included by its path, before and after it has run, and 
   CHECK(*kept == "---\n# Source: demo/templates/m.yaml\nm: 1\n");
 }
 
+TEST_CASE("a large chart, which two threads parse and read, gives what one gives, and its first error") {
+  const std::string filler = "# " + std::string(1'000, '=') + "\n";  // more text than is worth a thread
+  std::map<std::string, std::string> files{{"c/Chart.yaml", kChart},
+                                           {"c/templates/_n.tpl", "{{ define \"n\" }}n{{ . }}{{ end }}"}};
+  std::string want;
+  for (int i = 100; i < 300; ++i) {
+    const std::string n = std::to_string(i), path = "templates/" + n + ".yaml";
+    const std::string before = i == 299 ? "0" : std::to_string(i + 1);  // the last name runs first
+    files["c/" + path] = filler + "name: {{ include \"n\" " + n +
+                         " }}\nseen: {{ .Values.seen }}{{ $_ := set .Values \"seen\" " + n + " }}\n";
+    want += "---\n# Source: demo/" + path + "\n" + filler + "name: n" + n + "\nseen: " + before + "\n";
+  }
+  const auto message = [&](const std::string& text) {
+    files["c/templates/150.yaml"] = files["c/templates/250.yaml"] = filler + text;
+    const auto out = rendered(files);
+    return out.ok() ? "" : out.error().message;
+  };
+  for (int times = 0; times < 10; ++times) {
+    const auto out = rendered(files, Value{{"seen", Value(0)}});
+    REQUIRE(out.ok());
+    CHECK(*out == want);
+  }
+  CHECK(message("a: {{") == "parse error at (demo/templates/250.yaml:2): unclosed action");
+  CHECK(message("{{ fail \"no\" }}") == "execution error at (demo/templates/250.yaml:2:3): no");
+  CHECK(message("a: [1").starts_with("YAML parse error on demo/templates/150.yaml: "));
+}
+
 TEST_CASE("a kind that Kubernetes has deprecated is told with what to use instead") {
   CHECK(deprecation("policy/v1beta1", "PodDisruptionBudget", 37) ==
         "policy/v1beta1 PodDisruptionBudget is deprecated in v1.21+, unavailable in v1.25+; use policy/v1 "

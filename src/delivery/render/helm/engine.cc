@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/expr/go_template/execution.h"
+#include "delivery/render/helm/parse_ahead.h"
 
 namespace caisson::render::helm {
 namespace {
@@ -151,10 +152,14 @@ Result<std::shared_ptr<const go_template::Set>> parse_templates(const std::vecto
 
 namespace {
 
-// `later`: texts that are parsed when they run.
-Result<Outputs> run(const go_template::Set& set, const std::vector<TemplateText>& later, const Chart& chart,
-                    const Value& values, const ReleaseInfo& release, const Capabilities& capabilities,
-                    const EngineOptions& options) {
+// A text that is parsed when it runs.
+struct LateText {
+  std::string path;
+  std::function<Result<go_template::Trees>()> parse;
+};
+
+Result<Outputs> run(const go_template::Set& set, std::vector<LateText> later, const Chart& chart, const Value& values,
+                    const ReleaseInfo& release, const Capabilities& capabilities, const EngineOptions& options) {
   EngineHost host(options);
   go_template::Options run_options;
   run_options.missing_key = go_template::MissingKey::zero;
@@ -164,7 +169,7 @@ Result<Outputs> run(const go_template::Set& set, const std::vector<TemplateText>
   std::vector<Renderable> templates = renderables(chart, values, release, capabilities);
   sort_as_helm(templates);
   go_template::Execution execution(set, run_options, &host);
-  for (const TemplateText& one : later) execution.add_text(one.path, one.text);
+  for (LateText& one : later) execution.add_text(one.path, std::move(one.parse));
   Outputs out;
   for (const Renderable& one : templates) {
     set_template(one);
@@ -173,6 +178,16 @@ Result<Outputs> run(const go_template::Set& set, const std::vector<TemplateText>
     out.emplace(one.path, without_no_value(std::move(text).value()));
   }
   return out;
+}
+
+// Adds the first `count` texts of `ahead`, with these paths. False when one does not parse.
+bool add_all(go_template::Set& set, ParseAhead& ahead, const std::vector<TemplateText>& texts, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    auto trees = ahead.take(i);
+    if (!trees.ok()) return false;
+    set.add(texts[i].path, std::move(trees).value());
+  }
+  return true;
 }
 
 }  // namespace
@@ -186,21 +201,26 @@ Result<Outputs> run_templates(const go_template::Set& set, const Chart& chart, c
 Result<Outputs> render_once(const Chart& chart, const Value& values, const ReleaseInfo& release,
                             const Capabilities& capabilities, const EngineOptions& options) {
   const std::vector<TemplateText> templates = templates_of(chart);
-  std::vector<TemplateText> first, later;
-  for (const TemplateText& one : templates) {
-    const bool runs = !path_base(one.path).starts_with('_');
-    (runs && !may_define(*one.text) ? later : first).push_back(one);
+  std::vector<TemplateText> texts = templates;
+  const auto runs_late = [](const TemplateText& one) {
+    return !path_base(one.path).starts_with('_') && !may_define(*one.text);
+  };
+  const auto late = std::stable_partition(texts.begin(), texts.end(), [&](const auto& one) { return !runs_late(one); });
+  const auto first_count = static_cast<std::size_t>(late - texts.begin());
+  go_template::Set set = empty_set();
+  ParseAhead ahead(set, texts);
+  const bool shadows = !add_all(set, ahead, texts, first_count) ||
+                       std::any_of(late, texts.end(), [&](const TemplateText& one) { return set.defines(one.path); });
+  if (shadows) {
+    const auto all = TRY(parse_templates(templates));
+    return run(*all, {}, chart, values, release, capabilities, options);
   }
-  const auto set = parse_templates(first);
-  const auto shadowed = [&](const TemplateText& one) { return set.ok() && (*set)->defines(one.path); };
-  if (set.ok() && std::none_of(later.begin(), later.end(), shadowed)) {
-    auto out = run(**set, later, chart, values, release, capabilities, options);
-    if (out.ok()) return out;
-    TRY(parse_templates(templates));  // an error of the parser, in any template, is the one to tell
-    return out;
-  }
-  const auto all = TRY(parse_templates(templates));
-  return run(*all, {}, chart, values, release, capabilities, options);
+  std::vector<LateText> later;
+  for (std::size_t i = first_count; i < texts.size(); ++i)
+    later.push_back({texts[i].path, [&ahead, i] { return ahead.take(i); }});
+  auto out = run(set, std::move(later), chart, values, release, capabilities, options);
+  if (!out.ok()) TRY(parse_templates(templates));  // an error of the parser, in any template, is the one to tell
+  return out;
 }
 
 }  // namespace caisson::render::helm

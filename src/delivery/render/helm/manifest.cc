@@ -3,7 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <functional>
+#include <iterator>
 #include <span>
+#include <system_error>
+#include <thread>
 
 #include "core/base/file.h"
 #include "core/base/text.h"
@@ -220,6 +225,41 @@ Result<void> take_document(const std::string& path, std::string content, Manifes
   return {};
 }
 
+// What a template gave, and what is read from it.
+struct RenderedFile {
+  std::string path;
+  std::string* text;
+  Manifests manifests;
+  std::vector<std::string> warnings;
+  Result<void> read;
+};
+
+// Up to the first document that cannot be read. The text is given up.
+void read_documents(RenderedFile& file, Read read, DocumentCache* documents) {
+  for (const std::string_view content : document_views(*file.text)) {
+    file.read = take_document(file.path, std::string(content), file.manifests, file.warnings, read, documents)
+                    .in("YAML parse error on " + file.path);
+    if (!file.read.ok()) return;
+  }
+  std::string().swap(*file.text);
+}
+
+// work(0) … work(count - 1), by two threads when that `pays`; each is for itself.
+void on_two_threads(std::size_t count, bool pays, const std::function<void(std::size_t)>& work) {
+  std::atomic<std::size_t> next = 0;
+  const auto run = [&] {
+    for (std::size_t i = next++; i < count; i = next++) work(i);
+  };
+  std::thread other;
+  try {
+    if (pays && std::thread::hardware_concurrency() > 1) other = std::thread(run);
+  } catch (const std::system_error&) {
+    // No thread is to be had: this one does it all.
+  }
+  run();
+  if (other.joinable()) other.join();
+}
+
 }  // namespace
 
 bool Hook::has_event(std::string_view event) const {
@@ -234,12 +274,21 @@ std::vector<std::string> split_manifests(std::string_view text) {
 
 Result<Manifests> sort_manifests(std::map<std::string, std::string> files, std::vector<std::string>& warnings,
                                  Read read, DocumentCache* documents) {
-  Manifests out;
+  std::vector<RenderedFile> all;
+  std::size_t bytes = 0;
   for (auto& [path, text] : files) {
     if (path_base(path).starts_with('_')) continue;
-    for (const std::string_view content : document_views(text))
-      TRY(take_document(path, std::string(content), out, warnings, read, documents).in("YAML parse error on " + path));
-    std::string().swap(text);
+    bytes += text.size();
+    all.push_back({path, &text, {}, {}, {}});
+  }
+  constexpr std::size_t kBytesOfThread = 64u << 10;  // less is read while a thread starts
+  on_two_threads(all.size(), bytes >= kBytesOfThread, [&](std::size_t i) { read_documents(all[i], read, documents); });
+  Manifests out;
+  for (RenderedFile& file : all) {
+    warnings.insert(warnings.end(), file.warnings.begin(), file.warnings.end());
+    TRY(std::move(file.read));
+    std::move(file.manifests.resources.begin(), file.manifests.resources.end(), std::back_inserter(out.resources));
+    std::move(file.manifests.hooks.begin(), file.manifests.hooks.end(), std::back_inserter(out.hooks));
   }
   sort_by_install_order(out.resources);
   std::stable_sort(out.hooks.begin(), out.hooks.end(), [](const Hook& a, const Hook& b) {

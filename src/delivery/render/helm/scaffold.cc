@@ -65,12 +65,12 @@ Result<std::vector<std::string>> create_chart(const std::string& path, const std
   }
   std::vector<std::string> warnings;
   for (const File& file : files) {
-    const std::string target = path_join(path, TRY(safe_path(file.name)));
+    const std::string target = path_join(absolute, TRY(safe_path(file.name)));
     if (exists(target)) warnings.push_back("WARNING: File \"" + target + "\" already exists. Overwriting.");
     TRY(make_dirs(path_dir(target)));
     TRY(write_file_unsynced(target, replace_all(file.data, kPlaceholder, name)));
   }
-  TRY(make_dirs(path_join(path, "charts")));
+  TRY(make_dirs(path_join(absolute, "charts")));
   return warnings;
 }
 

@@ -2,11 +2,13 @@
 // Walks kustomizations: resources from files and directories, generators, components, transformers, in kustomize's
 // order.
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "core/base/file.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "delivery/render/kustomize/build_annotations.h"
 #include "delivery/render/kustomize/metadata.h"
 #include "delivery/render/kustomize/stages.h"
 
@@ -44,7 +46,7 @@ Result<void> accumulate_target(const Target& target, Accumulated& all);
 Result<void> enter(Build& build, const std::string& directory) {
   const auto known = std::find(build.open_directories.begin(), build.open_directories.end(), directory);
   if (known != build.open_directories.end())
-    return Error{ErrorCode::invalid, "a cycle of kustomizations leads back to " + directory};
+    return Error{ErrorCode::invalid, "cycle detected: kustomizations lead back to " + directory};
   if (build.open_directories.size() >= kDirectoryDepthMax)
     return Error{ErrorCode::invalid, "kustomizations are nested too deeply"};
   if (++build.entered > kKustomizationsMax)
@@ -126,7 +128,9 @@ Result<void> accumulate_components(const Target& target, Accumulated& all) {
 
 Result<void> read_configurations(const Target& target, Accumulated& all) {
   const Value& files = target.kustomization.fields["configurations"];
-  TransformerConfig config = TransformerConfig::built_in();
+  if (files.empty() && target.kustomization.fields["crds"].empty())
+    return all.add_config(TransformerConfig::built_in());
+  TransformerConfig config = *TransformerConfig::built_in();
   for (std::size_t i = 0; i < files.size(); ++i) {
     const std::string at = "configurations[" + std::to_string(i) + "]";
     const std::string text = TRY(target.read(files[i].str(), at));
@@ -144,7 +148,9 @@ Result<void> read_configurations(const Target& target, Accumulated& all) {
     const TransformerConfig more = TRY(TransformerConfig::from_definitions(file).in(target.resolve(crds[i].str())));
     TRY(config.merge(more).in(target.resolve(crds[i].str())));
   }
-  return all.config.merge(config);
+  auto own = std::make_shared<TransformerConfig>();
+  TRY(own->merge(config));
+  return all.add_config(std::move(own));
 }
 
 Result<void> read_open_api(const Target& target) {
@@ -319,9 +325,22 @@ Result<void> run_transformer(const Target& target, const Resource& plugin, const
   return run_function_transformer(target, plugin, *function, all.resources).in(target.kustomization.file + ": " + at);
 }
 
+// Validators may leave their mark: the label `validated-by`.
+Value without_mark(const Value& object) {
+  const Value& labels = object["metadata"]["labels"];
+  if (!labels.contains("validated-by")) return object;
+  Value out = object;
+  out.edit({"metadata", "labels"}).erase("validated-by");
+  if (out["metadata"]["labels"].empty()) out.edit("metadata").erase("labels");
+  return out;
+}
+
 Result<void> run_plugins(const Target& target, Accumulated& all) {
   const std::vector<Resource> transformers = TRY(read_plugins(target, "transformers"));
-  for (const Resource& plugin : transformers) TRY(run_transformer(target, plugin, "transformers", all));
+  for (const Resource& plugin : transformers) {
+    TRY(run_transformer(target, plugin, "transformers", all));
+    if (target.build.traces_origins()) note_transformation(configured_by(plugin), all.resources);
+  }
   const std::vector<Resource> validators = TRY(read_plugins(target, "validators"));
   for (const Resource& plugin : validators) {
     std::vector<Value> before;
@@ -330,9 +349,9 @@ Result<void> run_plugins(const Target& target, Accumulated& all) {
     TRY(run_transformer(target, plugin, "validators", all));
     std::size_t i = 0;
     for (const Resource& resource : all.resources.all()) {
-      if (i >= before.size() || !(before[i++] == resource.object)) {
+      if (i >= before.size() || !(before[i++] == without_mark(resource.object))) {
         return Error{ErrorCode::invalid,
-                     where + ": a validator must not change resources; it changed " + resource.id().str()};
+                     where + ": validator shouldn't modify the resource map; it changed " + resource.id().str()};
       }
     }
   }
@@ -351,6 +370,24 @@ Result<void> accumulate_target(const Target& target, Accumulated& all) {
   return collect_variables(target, all);
 }
 
+bool has_unwritable_number(const Value& value) {
+  if (value.kind() == ValueKind::floating) return !std::isfinite(value.as_double());
+  const auto items = value.items();
+  if (std::any_of(items.begin(), items.end(), has_unwritable_number)) return true;
+  const auto entries = value.entries();
+  return std::any_of(entries.begin(), entries.end(),
+                     [](const document::MapEntry& entry) { return has_unwritable_number(entry.value); });
+}
+
+// Objects are JSON, which has no word for infinity and for what is no number. Few texts have what may be one.
+Result<void> check_numbers(std::string_view text, const std::vector<Value>& documents) {
+  static constexpr std::string_view kWords[] = {".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN"};
+  const bool suspect = std::any_of(std::begin(kWords), std::end(kWords),
+                                   [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+  if (!suspect || std::none_of(documents.begin(), documents.end(), has_unwritable_number)) return {};
+  return Error{ErrorCode::invalid, "json: unsupported value: .inf and .nan are no numbers of JSON"};
+}
+
 Result<void> add_object(const Value& object, const std::string& file, std::vector<Resource>& out) {
   if (object.is_null() || (object.is_map() && object.empty())) return {};
   if (!object.is_map())
@@ -358,35 +395,48 @@ Result<void> add_object(const Value& object, const std::string& file, std::vecto
                  file + ": every document must be a map, not a " + std::string(document::kind_name(object.kind()))};
   const std::string_view kind = object["kind"].as_string();
   if (kind.empty())
-    return Error{ErrorCode::invalid, file + ": kind is missing in " + json::write(object).substr(0, 200)};
+    return Error{ErrorCode::invalid, file + ": missing kind in object " + json::write(object).substr(0, 200)};
   if (kind.ends_with("List") && object["items"].is_list()) {
     for (const Value& item : object["items"].items()) TRY(add_object(item, file, out));
     return {};
   }
   if (kind.ends_with("List") && object.contains("items")) return {};
   if (object["metadata"]["name"].scalar_text().empty() && kind != "List") {
-    return Error{ErrorCode::invalid, file + ": metadata.name is missing in the " + std::string(kind)};
+    return Error{ErrorCode::invalid, file + ": missing metadata.name in object of kind " + std::string(kind)};
   }
   TRY(check_metadata(object).in(file));
   Resource resource;
   resource.object = object;
   resource.file = file;
+  TRY(take_build_annotations(resource).in(file));
   out.push_back(std::move(resource));
   return {};
 }
 
 }  // namespace
 
+Result<void> Accumulated::add_config(std::shared_ptr<const TransformerConfig> more) {
+  if (more == nullptr || more == config) return {};
+  if (config == nullptr) {
+    config = std::move(more);
+    return {};
+  }
+  auto merged = std::make_shared<TransformerConfig>(*config);
+  TRY(merged->merge(*more));
+  config = std::move(merged);
+  return {};
+}
+
 Result<void> Accumulated::add_variable(Variable variable) {
   const std::string name = variable.name;
   if (!variables.emplace(name, std::move(variable)).second)
-    return Error{ErrorCode::conflict, "the var " + name + " is defined twice"};
+    return Error{ErrorCode::conflict, "var '" + name + "' already encountered"};
   return {};
 }
 
 Result<void> Accumulated::merge(Accumulated other) {
   TRY(resources.append_all(std::move(other.resources)));
-  TRY(config.merge(other.config));
+  TRY(add_config(std::move(other.config)));
   for (auto& [name, variable] : other.variables) TRY(add_variable(std::move(variable)));
   return {};
 }
@@ -469,7 +519,8 @@ Value Origin::of_configuration(Value configured_by) const {
 }
 
 Result<std::vector<Resource>> parse_resources(const std::string& text, const std::string& file) {
-  const std::vector<Value> documents = TRY(yaml::read_all(text, {.name = file, .expands_timestamps = true}));
+  const std::vector<Value> documents = TRY(read_documents(text, {.name = file, .expands_timestamps = true}));
+  TRY(check_numbers(text, documents).in(file));
   std::vector<Resource> out;
   for (const Value& document : documents) TRY(add_object(document, file, out));
   return out;

@@ -276,8 +276,8 @@ Result<void> merge_specs(FieldSpecs& into, const FieldSpecs& more) {
   return {};
 }
 
-const TransformerConfig& TransformerConfig::built_in() {
-  static const TransformerConfig config = make_built_in();
+const std::shared_ptr<const TransformerConfig>& TransformerConfig::built_in() {
+  static const auto config = std::make_shared<const TransformerConfig>(make_built_in());
   return config;
 }
 

@@ -3,6 +3,7 @@
 // Source: kustomize api, internal/konfig/builtinpluginconsts.
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,8 @@ struct TransformerConfig {
       images, replicas;
   std::vector<NameReference> references;
 
-  static const TransformerConfig& built_in();
+  // No specification in it says what another says, so merging it into an empty one gives it again.
+  static const std::shared_ptr<const TransformerConfig>& built_in();
   static Result<TransformerConfig> parse(const Value& file);
   // The field specifications that CRDs' OpenAPI definitions (the `crds` field) tell by x-kubernetes-… extensions.
   static Result<TransformerConfig> from_definitions(const Value& definitions);

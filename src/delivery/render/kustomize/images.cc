@@ -2,6 +2,8 @@
 // `images`: new names, tags and digests for the images of containers, wherever a list of containers stands.
 #include <re2/re2.h>
 
+#include <algorithm>
+
 #include "delivery/render/kustomize/stages.h"
 
 namespace caisson::render::kustomize_impl {
@@ -30,10 +32,13 @@ class ImageChange {
       : change_(change),
         pattern_("^" + change["name"].str() + "(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$", RE2::Quiet) {}
   bool ok() const { return pattern_.ok(); }
+  bool concerns(std::string_view image) const {
+    return RE2::PartialMatch(re2::StringPiece(image.data(), image.size()), pattern_);
+  }
 
   void apply(Value& place) const {
     const std::string image = place.scalar_text();
-    if (!RE2::PartialMatch(image, pattern_)) return;
+    if (!concerns(image)) return;
     ImageName parts = split_image(image);
     const std::string tag = change_["newTag"].str(), digest = change_["digest"].str(),
                       suffix = change_["tagSuffix"].str();
@@ -56,6 +61,27 @@ class ImageChange {
   RE2 pattern_;
 };
 
+bool is_list_of_containers(std::string_view key, const Value& member) {
+  return (key == "containers" || key == "initContainers") && member.is_list();
+}
+
+// Whether `walk` would find an image that changes: most objects have none, and to change one is to copy it.
+bool has_image(const Value& node, const ImageChange& change) {
+  const auto items = node.items();
+  if (std::any_of(items.begin(), items.end(), [&](const Value& item) { return has_image(item, change); })) return true;
+  for (const auto& [key, member] : node.entries()) {
+    if (!member.is_map() && !member.is_list()) continue;
+    if (has_image(member, change)) return true;
+    if (!is_list_of_containers(key, member)) continue;
+    const auto containers = member.items();
+    if (std::any_of(containers.begin(), containers.end(), [&](const Value& container) {
+          return container["image"].is_string() && change.concerns(container["image"].as_string());
+        }))
+      return true;
+  }
+  return false;
+}
+
 // Every list called containers or initContainers, at any depth.
 void walk(Value& node, const ImageChange& change) {
   if (node.is_list()) {
@@ -70,7 +96,7 @@ void walk(Value& node, const ImageChange& change) {
   for (const std::string& key : keys) {
     Value& member = node.edit(key);
     walk(member, change);
-    if ((key != "containers" && key != "initContainers") || !member.is_list()) continue;
+    if (!is_list_of_containers(key, member)) continue;
     for (std::size_t i = 0; i < member.size(); ++i) {
       if (member[i]["image"].is_string()) change.apply(member.edit(i).edit("image"));
     }
@@ -84,7 +110,8 @@ Result<void> set_image(const Value& image, const FieldSpecs& specs, ResourceMap&
   if (!change.ok()) return {};  // a name that is no regular expression matches no image, as in kustomize
   PlacesByKind by_kind(specs);
   for (Resource& resource : resources.all_same_names()) {
-    if (resource.object["kind"].as_string() != "CustomResourceDefinition") walk(resource.object, change);
+    const bool looked_through = resource.object["kind"].as_string() != "CustomResourceDefinition";
+    if (looked_through && has_image(resource.object, change)) walk(resource.object, change);
     for (const Place& place : by_kind.of(resource.object)) {
       auto done = visit_place(resource.object, place, Create::nothing, [&](Value& value) -> Result<void> {
         if (value.is_map() || value.is_list()) return Error{ErrorCode::invalid, place.spec->path + " is not a scalar"};

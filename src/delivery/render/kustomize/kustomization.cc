@@ -6,6 +6,7 @@
 
 #include "core/base/file.h"
 #include "core/document/yaml.h"
+#include "core/expr/go_template/yaml_error.h"
 #include "delivery/render/kustomize/fields.h"
 
 namespace caisson::render::kustomize_impl {
@@ -13,13 +14,17 @@ namespace {
 
 constexpr std::string_view kFileNames[] = {"kustomization.yaml", "kustomization.yml", "Kustomization"};
 
-// Warns of deprecated fields; those that are the same by another name move there.
-void replace_deprecated(Value& fields, const std::string& file, std::vector<std::string>& warnings) {
+// Warns of deprecated fields, in kustomize's words; those that are the same by another name move there.
+void replace_deprecated(Value& fields, std::vector<std::string>& warnings) {
   static constexpr std::pair<const char*, const char*> kDeprecated[] = {
       {"bases", "resources"},         {"commonLabels", "labels"},           {"imageTags", "images"},
       {"patchesJson6902", "patches"}, {"patchesStrategicMerge", "patches"}, {"vars", "replacements"}};
   for (const auto& [old, now] : kDeprecated) {
-    if (!fields[old].is_null()) warnings.push_back(file + ": '" + old + "' is deprecated; use '" + now + "'");
+    if (fields[old].is_null()) continue;
+    const std::string_view experimental = std::string_view(old) == "vars" ? "[EXPERIMENTAL] " : "";
+    warnings.push_back("'" + std::string(old) + "' is deprecated. Please use '" + now + "' instead. " +
+                       std::string(experimental) +
+                       "Run 'kustomize edit fix' to update your Kustomization automatically.");
   }
   modernise(fields);
 }
@@ -64,6 +69,16 @@ Result<File> read_kustomization_file(const FileSource& source, const std::string
 
 }  // namespace
 
+Result<std::vector<Value>> read_documents(std::string_view text, const yaml::ReadOptions& options) {
+  auto documents = yaml::read_all(text, options);
+  if (documents.ok()) return documents;
+  Error error = std::move(documents).error();
+  const std::string theirs = go_template::go_yaml_error(error);
+  if (error.message.find(theirs.substr(theirs.rfind(": ") + 2)) == std::string::npos)
+    error.message += " (" + theirs + ")";
+  return error;
+}
+
 bool is_kustomization_name(std::string_view file_name) {
   return std::find(std::begin(kFileNames), std::end(kFileNames), file_name) != std::end(kFileNames);
 }
@@ -73,7 +88,7 @@ Result<Kustomization> load_kustomization(const FileSource& source, const std::st
   const auto [file, text] = TRY(read_kustomization_file(source, directory));
   yaml::ReadOptions options{.name = file, .old_booleans = true};
   options.duplicate_keys_refused = false;
-  const std::vector<Value> documents = TRY(yaml::read_all(text, options));
+  const std::vector<Value> documents = TRY(read_documents(text, options));
   Kustomization made{directory, file, documents.empty() ? Value() : documents.front()};
   if (!made.fields.is_map() && !made.fields.is_null()) return Error{ErrorCode::invalid, file + ": must be a map"};
   TRY(check_fields(made.fields).in(file));
@@ -87,7 +102,7 @@ Result<Kustomization> load_kustomization(const FileSource& source, const std::st
     return Error{ErrorCode::invalid, file + " is empty"};
   }
   TRY(check_kind(made.fields).in(file));
-  replace_deprecated(made.fields, file, warnings);
+  replace_deprecated(made.fields, warnings);
   return made;
 }
 

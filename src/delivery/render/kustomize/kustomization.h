@@ -10,6 +10,10 @@
 #include "core/document/value.h"
 #include "delivery/render/render.h"
 
+namespace caisson::yaml {
+struct ReadOptions;
+}
+
 namespace caisson::render::kustomize_impl {
 
 struct Kustomization {
@@ -18,6 +22,9 @@ struct Kustomization {
   Value fields;
   bool component() const { return fields["kind"].as_string() == "Component"; }
 };
+
+// As yaml::read_all; an error also tells go-yaml's words for it, which people know and search for.
+Result<std::vector<Value>> read_documents(std::string_view text, const yaml::ReadOptions& options);
 
 bool is_kustomization_name(std::string_view file_name);
 

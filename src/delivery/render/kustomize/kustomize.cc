@@ -24,7 +24,7 @@ Result<Rendering> kustomize(const FileSource& source, const std::string& path, c
   }
   Accumulated all = TRY(accumulate(build, directory, origin));
   add_hashes(all.resources);
-  TRY(fix_references(all.config, all.resources));
+  TRY(fix_references(*all.config, all.resources));
   TRY(resolve_variables(all, all.resources));
   TRY(drop_local(all.resources).in(build.entry_file));
   const Value given_order = options.order.empty() ? Value() : Value{{"order", Value(options.order)}};

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "delivery/render/functions.h"
+#include "delivery/render/kustomize/config.h"
 #include "delivery/render/kustomize/editable.h"
 #include "delivery/render/remote.h"
 #include "delivery/render/render.h"
@@ -159,6 +160,21 @@ TEST_CASE("a label put into several places at once stays one that a patch change
       "top", {});
   REQUIRE_MESSAGE(rendering.ok(), rendering.error().message);
   CHECK(rendering->objects[0].get({"spec", "selector", "matchLabels", "tier"}).as_string() == "other");
+}
+
+TEST_CASE("no built-in field specification says what another says") {
+  using kustomize_impl::TransformerConfig;
+  const TransformerConfig& built_in = *TransformerConfig::built_in();
+  TransformerConfig merged;
+  REQUIRE(merged.merge(built_in).ok());
+  for (const auto member : {&TransformerConfig::name_prefix, &TransformerConfig::name_suffix, &TransformerConfig::ns,
+                            &TransformerConfig::common_labels, &TransformerConfig::template_labels,
+                            &TransformerConfig::labels, &TransformerConfig::common_annotations,
+                            &TransformerConfig::variables, &TransformerConfig::images, &TransformerConfig::replicas})
+    CHECK(merged.*member == built_in.*member);
+  REQUIRE(merged.references.size() == built_in.references.size());
+  for (std::size_t i = 0; i < merged.references.size(); ++i)
+    CHECK(merged.references[i].referrers == built_in.references[i].referrers);
 }
 
 TEST_CASE("an edit keeps the order of fields and the comments where they are") {

@@ -71,6 +71,25 @@ Result<Value> parse_operations(const std::string& text, const std::string& name)
   return documents[0];
 }
 
+bool has_spelt_float(const Value& node) {
+  if (node.kind() == ValueKind::floating) return !node.number_text().empty();
+  const auto items = node.items();
+  if (std::any_of(items.begin(), items.end(), has_spelt_float)) return true;
+  const auto entries = node.entries();
+  return std::any_of(entries.begin(), entries.end(),
+                     [](const document::MapEntry& entry) { return has_spelt_float(entry.value); });
+}
+
+// kustomize reads what it patched anew from JSON, where a number above int64 becomes a double, without its last digits.
+void read_floats_anew(Value& node) {
+  if (!has_spelt_float(node)) return;
+  if (node.kind() == ValueKind::floating) node = Value(node.as_double());
+  for (std::size_t i = 0; i < node.items().size(); ++i) read_floats_anew(node.edit(i));
+  std::vector<std::string_view> keys;
+  for (const auto& [key, value] : node.entries()) keys.push_back(key);
+  for (const std::string_view key : keys) read_floats_anew(node.edit(key));
+}
+
 // Whether an operation puts something in place of all annotations, in which kustomize keeps origins.
 bool forgets_origin(const Value& operations) {
   const auto list = operations.items();
@@ -88,6 +107,7 @@ Result<void> apply_operations(const Value& operations, const std::vector<Resourc
     if (remembers) resource->remember_id();
     Value patched = TRY(document::json_patch(resource->object, operations).in(resource->id().str()));
     TRY(check_metadata(patched).in(resource->id().str()));
+    read_floats_anew(patched);
     resource->object = std::move(patched);
     resource->shared.clear();  // read anew from JSON
     if (forgets_origin(operations)) {
@@ -225,7 +245,7 @@ Result<void> patch_field(const Target& target, const Value& patch, ResourceMap& 
     if (!operations.ok())
       return trim(text.text).starts_with("-") || trim(text.text).starts_with("[") ? std::move(operations).error()
                                                                                   : std::move(objects).error();
-    if (selector.is_null()) return wrong("target: must be set for a JSON 6902 patch");
+    if (selector.is_null()) return wrong("target: must specify a target for JSON patch");
     const std::vector<Resource*> selected = TRY(select(resources, Selection::parse(selector)));
     return apply_operations(*operations, selected, true, resources);
   }

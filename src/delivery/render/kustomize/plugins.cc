@@ -64,7 +64,7 @@ Result<void> patch_strategic(const Target& target, const Value& config, Resource
 Result<void> run_configured_transformer(const Target& target, const Resource& configuration, Accumulated& all) {
   const Value& config = configuration.object;
   const std::string_view kind = config["kind"].as_string();
-  const TransformerConfig& known = all.config;
+  const TransformerConfig& known = *all.config;
   ResourceMap& resources = all.resources;
   static const FieldSpecs kNone;
   if (config["apiVersion"].as_string() != "builtin")
@@ -80,7 +80,6 @@ Result<void> run_configured_transformer(const Target& target, const Resource& co
   if (kind == "ReplacementTransformer") return replace_values(target, config["replacements"], resources);
   if (kind == "ValueAddTransformer") return add_value(target, config, resources);
   if (kind == "HashTransformer") return add_hashes(resources), Result<void>();
-  if (kind == "SortOrderTransformer") return order(config["sortOptions"], resources);
   const FieldSpecs& defaults = kind == "ImageTagTransformer" ? known.images : kNone;
   const FieldSpecs specs = TRY(specs_of(config, defaults));
   if (kind == "NamespaceTransformer") {
@@ -98,7 +97,8 @@ Result<void> run_configured_transformer(const Target& target, const Resource& co
   if (kind == "ImageTagTransformer") return set_image(config["imageTag"], specs, resources);
   if (kind == "ReplicaCountTransformer")
     return set_replicas(config["replica"]["name"].str(), config["replica"]["count"].as_int(), specs, resources);
-  return Error{ErrorCode::invalid, "no built-in transformer is called " + std::string(kind)};
+  return Error{ErrorCode::invalid,
+               "unable to load builtin " + Gvk::of(config).str() + ": no built-in transformer has this name"};
 }
 
 }  // namespace caisson::render::kustomize_impl

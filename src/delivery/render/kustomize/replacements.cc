@@ -236,7 +236,8 @@ Result<void> apply_to_target(const Value& value, const Value& target, ResourceMa
       const std::vector<std::string> parts = split_field_path(path);
       const std::string where = "fieldPaths: " + path + " of " + resource.id().str();
       TRY(walk.walk(resource.object, parts).in(where));
-      if (walk.count == 0) return wrong(where + ": no such field");
+      if (walk.count == 0)
+        return wrong("unable to find field \"" + path + "\" in replacement target " + resource.id().str());
     }
     TRY(check_metadata(resource.object).in(resource.original_id().str()));
   }
@@ -247,6 +248,8 @@ Result<void> apply_one(const Value& replacement, ResourceMap& resources) {
   const bool given = replacement.contains("sourceValue");
   if ((!given && !replacement["source"].is_map()) || replacement["targets"].empty())
     return wrong("must have a source and at least one target");
+  if (given && replacement["source"].is_map())
+    return wrong("source, sourceValue: value and resource selectors are mutually exclusive");
   const Value value =
       TRY(given ? Result<Value>(replacement["sourceValue"]) : source_value(replacement["source"], resources));
   for (std::size_t i = 0; i < replacement["targets"].size(); ++i) {

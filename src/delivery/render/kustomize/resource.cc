@@ -14,41 +14,40 @@ std::string or_mark(const std::string& text, const char* mark) {
 struct GroupKind {
   std::string_view group, kind;
 };
-constexpr GroupKind kClusterScoped[] = {
-    {"", "ComponentStatus"},
-    {"", "Namespace"},
-    {"", "Node"},
-    {"", "PersistentVolume"},
-    {"admissionregistration.k8s.io", "MutatingWebhookConfiguration"},
-    {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration"},
-    {"admissionregistration.k8s.io", "ValidatingAdmissionPolicy"},
-    {"admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"},
-    {"admissionregistration.k8s.io", "MutatingAdmissionPolicy"},
-    {"admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"},
-    {"apiextensions.k8s.io", "CustomResourceDefinition"},
-    {"apiregistration.k8s.io", "APIService"},
-    {"authentication.k8s.io", "SelfSubjectReview"},
-    {"authentication.k8s.io", "TokenReview"},
-    {"authorization.k8s.io", "SelfSubjectAccessReview"},
-    {"authorization.k8s.io", "SelfSubjectRulesReview"},
-    {"authorization.k8s.io", "SubjectAccessReview"},
-    {"certificates.k8s.io", "CertificateSigningRequest"},
-    {"flowcontrol.apiserver.k8s.io", "FlowSchema"},
-    {"flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"},
-    {"internal.apiserver.k8s.io", "StorageVersion"},
-    {"networking.k8s.io", "IngressClass"},
-    {"networking.k8s.io", "ClusterCIDR"},
-    {"node.k8s.io", "RuntimeClass"},
-    {"policy", "PodSecurityPolicy"},
-    {"extensions", "PodSecurityPolicy"},
-    {"rbac.authorization.k8s.io", "ClusterRole"},
-    {"rbac.authorization.k8s.io", "ClusterRoleBinding"},
-    {"resource.k8s.io", "ResourceClass"},
-    {"scheduling.k8s.io", "PriorityClass"},
-    {"storage.k8s.io", "CSIDriver"},
-    {"storage.k8s.io", "CSINode"},
-    {"storage.k8s.io", "StorageClass"},
-    {"storage.k8s.io", "VolumeAttachment"}};
+constexpr GroupKind kClusterScoped[] = {{"", "ComponentStatus"},
+                                        {"", "Namespace"},
+                                        {"", "Node"},
+                                        {"", "PersistentVolume"},
+                                        {"admissionregistration.k8s.io", "MutatingWebhookConfiguration"},
+                                        {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration"},
+                                        {"admissionregistration.k8s.io", "ValidatingAdmissionPolicy"},
+                                        {"admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"},
+                                        {"admissionregistration.k8s.io", "MutatingAdmissionPolicy"},
+                                        {"admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"},
+                                        {"apiextensions.k8s.io", "CustomResourceDefinition"},
+                                        {"apiregistration.k8s.io", "APIService"},
+                                        {"authentication.k8s.io", "SelfSubjectReview"},
+                                        {"authentication.k8s.io", "TokenReview"},
+                                        {"authorization.k8s.io", "SelfSubjectAccessReview"},
+                                        {"authorization.k8s.io", "SelfSubjectRulesReview"},
+                                        {"authorization.k8s.io", "SubjectAccessReview"},
+                                        {"certificates.k8s.io", "CertificateSigningRequest"},
+                                        {"flowcontrol.apiserver.k8s.io", "FlowSchema"},
+                                        {"flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"},
+                                        {"internal.apiserver.k8s.io", "StorageVersion"},
+                                        {"networking.k8s.io", "IngressClass"},
+                                        {"networking.k8s.io", "ClusterCIDR"},
+                                        {"node.k8s.io", "RuntimeClass"},
+                                        {"policy", "PodSecurityPolicy"},
+                                        {"extensions", "PodSecurityPolicy"},
+                                        {"rbac.authorization.k8s.io", "ClusterRole"},
+                                        {"rbac.authorization.k8s.io", "ClusterRoleBinding"},
+                                        {"resource.k8s.io", "ResourceClass"},
+                                        {"scheduling.k8s.io", "PriorityClass"},
+                                        {"storage.k8s.io", "CSIDriver"},
+                                        {"storage.k8s.io", "CSINode"},
+                                        {"storage.k8s.io", "StorageClass"},
+                                        {"storage.k8s.io", "VolumeAttachment"}};
 
 bool known_cluster_scoped(std::string_view group, std::string_view kind) {
   return std::any_of(std::begin(kClusterScoped), std::end(kClusterScoped),
@@ -194,8 +193,8 @@ void ResourceMap::remove_if(const std::function<bool(const Resource&)>& unwanted
 Result<void> ResourceMap::append(Resource resource) {
   const Id id = resource.id();
   if (const Resource* known = find_current(id)) {
-    std::string message = id.str() + " is defined twice";
-    if (!known->file.empty()) message += "; first in " + known->file;
+    std::string message = "may not add resource with an already registered id: " + id.str();
+    if (!known->file.empty()) message += ", which " + known->file + " has";
     return Error{ErrorCode::conflict, message};
   }
   resources_.push_back(std::move(resource));
@@ -252,7 +251,10 @@ Result<void> ResourceMap::absorb(Resource generated) {
     return append(std::move(generated));
   }
   Resource& old = *known[0];
-  if (!changes) return Error{ErrorCode::conflict, id.str() + " exists; behavior must be merge or replace"};
+  if (!changes)
+    return Error{ErrorCode::conflict, id.str() + " exists; can not use behavior: '" +
+                                          (generated.behavior.empty() ? "unspecified" : generated.behavior) +
+                                          "', behavior must be merge or replace"};
   const bool merges = generated.behavior == "merge";
   take_over(generated, old);
   if (merges) {

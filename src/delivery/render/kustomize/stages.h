@@ -32,8 +32,11 @@ struct Variable {
 // What kustomizations hand up to the one that names them.
 struct Accumulated {
   ResourceMap resources;
-  TransformerConfig config;
+  // Most kustomizations add nothing to what is built in, and then all have the same. Set once the kustomization's own
+  // `configurations` were read.
+  std::shared_ptr<const TransformerConfig> config;
   std::map<std::string, Variable> variables;
+  Result<void> add_config(std::shared_ptr<const TransformerConfig> more);
   Result<void> add_variable(Variable variable);
   Result<void> merge(Accumulated other);
 };
@@ -109,6 +112,8 @@ Result<void> run_transformers(const Target& target, Accumulated& all);
 Result<void> run_configured_transformer(const Target& target, const Resource& configuration, Accumulated& all);
 
 // --- transformers
+// That a transformer ran, for origin annotations: what has no origin counts as made by it.
+void note_transformation(const Value& by, ResourceMap& resources);
 struct Selection {  // a patch's or replacement's target
   Gvk gvk;
   std::string name, ns, label_selector, annotation_selector;

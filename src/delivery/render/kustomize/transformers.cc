@@ -94,14 +94,7 @@ class Steps {
     auto done = step(all_.resources);
     if (!done.ok()) return target_.at(field, std::move(done).error());
     if (!target_.build.traces_origins()) return {};
-    // What has no origin counts as made by this step.
-    for (Resource& resource : all_.resources.all_same_names()) {
-      Value step_origin = transformer_origin(target_, kind);
-      if (resource.origin.is_null())
-        resource.origin = std::move(step_origin);
-      else
-        resource.transformations.push_back(std::move(step_origin));
-    }
+    note_transformation(transformer_origin(target_, kind), all_.resources);
     return {};
   }
 
@@ -121,6 +114,15 @@ class Steps {
 };
 
 }  // namespace
+
+void note_transformation(const Value& by, ResourceMap& resources) {
+  for (Resource& resource : resources.all_same_names()) {
+    if (resource.origin.is_null())
+      resource.origin = by;
+    else
+      resource.transformations.push_back(by);
+  }
+}
 
 Result<void> set_namespace(const std::string& ns, const FieldSpecs& specs, const std::string& subjects_mode,
                            bool unset_only, ResourceMap& resources) {
@@ -207,7 +209,7 @@ Result<void> set_replicas(const std::string& name, std::int64_t count, const Fie
 
 Result<void> run_transformers(const Target& target, Accumulated& all) {
   const Value& fields = target.kustomization.fields;
-  const TransformerConfig& config = all.config;
+  const TransformerConfig& config = *all.config;
   Steps steps(target, all);
   if (!fields["patchesStrategicMerge"].empty()) {
     TRY(steps.run("PatchStrategicMergeTransformer", "patchesStrategicMerge", [&](ResourceMap& resources) {

@@ -72,7 +72,7 @@ Result<void> resolve_variables(const Accumulated& all, ResourceMap& resources) {
     values.emplace(name, std::move(value));
   }
   if (values.empty()) return {};
-  PlacesByKind by_kind(all.config.variables);
+  PlacesByKind by_kind(all.config->variables);
   for (Resource& resource : resources.all()) {
     for (const Place& place : by_kind.of(resource.object)) {
       auto done = visit_place(resource.object, place, Create::nothing, [&](Value& value) -> Result<void> {

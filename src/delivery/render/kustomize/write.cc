@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/document/yaml.h"
+#include "delivery/render/kustomize/build_annotations.h"
 #include "delivery/render/kustomize/metadata.h"
 #include "delivery/render/kustomize/stages.h"
 
@@ -140,7 +141,8 @@ Result<void> drop_local(ResourceMap& resources) {
 
 Result<void> order(const Value& sort_options, ResourceMap& resources) {
   const std::string how = sort_options.is_map() ? sort_options["order"].str() : "legacy";
-  if (how != "fifo" && how != "legacy") return Error{ErrorCode::invalid, "sortOptions.order: must be fifo or legacy"};
+  if (how != "fifo" && how != "legacy")
+    return Error{ErrorCode::invalid, "sortOptions.order: must be one of [fifo, legacy]"};
   const Value& legacy = sort_options["legacySortOptions"];
   if (how == "fifo" && legacy.is_map())
     return Error{ErrorCode::invalid, "sortOptions.legacySortOptions: is set, but order is not legacy"};
@@ -170,6 +172,7 @@ Rendering write(const Build& build, ResourceMap resources) {
   const bool managed = build.options.managed_by_label || build.metadata_wanted.contains("managedByLabel");
   for (Resource& resource : resources.all()) {
     Value& object = resource.object;
+    drop_build_annotations(object, {origins, transformations});
     if (origins && !resource.origin.is_null())
       set_annotation(object, "config.kubernetes.io/origin", origin_text(resource.origin));
     if (transformations && !resource.transformations.empty()) {

@@ -7,6 +7,7 @@
 #include "core/base/encoding.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
+#include "main/cli/kubectl/dump.h"
 #include "main/cli/kubectl/why.h"
 
 namespace caisson::cli::kubectl {
@@ -388,6 +389,9 @@ constexpr Command kCommands[] = {
     {"explain", "Show the fields of a kind.", "explain TYPE[.FIELD]", "caisson explain deployment.spec.strategy",
      kExplainFlags, run_explain},
     {"cluster-info", "Show where the API is.", "cluster-info", "caisson cluster-info", {}, run_cluster_info},
+    {"cluster-info dump", "Print or store what helps to find out what is wrong: objects and logs.",
+     "cluster-info dump [-A | --namespaces=a,b] [--output-directory=DIR] [-o json|yaml]",
+     "caisson cluster-info dump -A --output-directory=dump", kDumpFlags, run_dump},
 };
 
 }  // namespace

@@ -132,7 +132,7 @@ std::string fields_json(const std::vector<logql::FoundLine>& lines, std::size_t 
   logql::LineState state;
   for (const logql::FoundLine& line : lines) {
     for (const Labels* own : {&line.metadata, &line.parsed})
-      for (const Label& label : own->items()) fields[label.name].add(label.value, "");
+      for (const Label label : own->items()) fields[label.name].add(label.value, "");
     const bool is_json = trim(line.line).starts_with('{');
     const auto& parser = is_json ? json_parser : logfmt_parser;
     if (!parser.ok() || (!is_json && line.line.find('=') == std::string::npos)) continue;
@@ -141,7 +141,7 @@ std::string fields_json(const std::vector<logql::FoundLine>& lines, std::size_t 
     (*parser)->apply(state);
     if (state.has_error()) continue;
     const Labels parsed = state.labels_of(logql::Origin::parsed);
-    for (const Label& label : parsed.items()) fields[label.name].add(label.value, is_json ? "json" : "logfmt");
+    for (const Label label : parsed.items()) fields[label.name].add(label.value, is_json ? "json" : "logfmt");
   }
   std::string out = "{\"fields\":[";
   std::size_t count = 0;

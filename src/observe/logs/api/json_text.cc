@@ -19,7 +19,7 @@ void append_point(std::string& out, std::int64_t t, double v) {
 void append_labels(std::string& out, const Labels& labels) {
   out += '{';
   bool first = true;
-  for (const Label& label : labels.items()) {
+  for (const LabelView label : labels.items()) {
     if (!std::exchange(first, false)) out += ',';
     json::append_string(out, label.name);
     out += ':';

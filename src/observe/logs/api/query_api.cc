@@ -135,7 +135,7 @@ class QueryApi {
   Result<std::string> labels() const {
     std::set<std::string> names;
     for (const Labels& one : TRY(selected(false)))
-      for (const Label& label : one.items()) names.insert(label.name);
+      for (const LabelView label : one.items()) names.emplace(label.name);
     return success(text_list({names.begin(), names.end()}));
   }
 
@@ -210,7 +210,7 @@ class QueryApi {
   static logql::Matrix by_name(const logql::Matrix& matrix, const logql::Window& window) {
     std::map<std::string, logql::Series> sums;
     for (const logql::Series& series : matrix.series)
-      for (const Label& label : series.labels.items()) {
+      for (const Label label : series.labels.items()) {
         logql::Series& sum = sums.try_emplace(label.name, logql::Series{Labels::from({{label.name, label.name}}),
                                                                         std::vector<double>(window.steps()),
                                                                         std::vector<char>(window.steps())})
@@ -253,7 +253,7 @@ class QueryApi {
   Result<std::string> detected_labels() const {
     std::map<std::string, std::set<std::string>> found;
     for (const Labels& one : TRY(selected(false)))
-      for (const Label& label : one.items()) found[label.name].insert(label.value);
+      for (const Label label : one.items()) found[label.name].insert(label.value);
     std::string out = "{\"detectedLabels\":[";
     for (const auto& [name, all] : found) {
       if (out.back() != '[') out += ',';

@@ -232,7 +232,9 @@ class LineTemplate {
   }
   Result<std::string> run(const LineState& line) {
     Map::Entries entries;
-    line.each([&](const std::string& name, const std::string& value, Origin) { entries.emplace(name, Datum(value)); });
+    line.each([&](std::string_view name, std::string_view value, Origin) {
+      entries.emplace(std::string(name), Datum(std::string(value)));
+    });
     if (line.has_error()) entries.insert_or_assign(std::string(kError), Datum(line.error()));
     host_.line = &line;
     go_template::Options options;

@@ -51,9 +51,10 @@ class Best {
 
 Labels FoundLine::labels() const {
   if (metadata.empty() && parsed.empty()) return stream;
-  std::vector<Label> all = stream.items();
-  for (const Labels* more : {&metadata, &parsed}) all.insert(all.end(), more->items().begin(), more->items().end());
-  return Labels::from(std::move(all));
+  std::vector<LabelView> all;
+  for (const Labels* part : {&stream, &metadata, &parsed})
+    all.insert(all.end(), part->items().begin(), part->items().end());
+  return Labels::from_views(all);
 }
 
 bool block_may_match(const BlockRef& block, const Pipeline& pipeline) {

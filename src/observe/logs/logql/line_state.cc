@@ -76,7 +76,7 @@ void LineState::fail(std::string_view error, std::string_view details) {
 Labels LineState::labels() const {
   if (changes_.empty() && metadata_->empty() && error_.empty()) return *stream_;
   std::vector<Label> all;
-  each([&](const std::string& name, const std::string& value, Origin) { all.push_back({name, value}); });
+  each([&](std::string_view name, std::string_view value, Origin) { all.push_back(LabelView{name, value}); });
   if (!error_.empty()) all.push_back({std::string(kError), error_});
   if (!error_details_.empty()) all.push_back({std::string(kErrorDetails), error_details_});
   return Labels::from(std::move(all));
@@ -84,8 +84,8 @@ Labels LineState::labels() const {
 
 Labels LineState::labels_of(Origin origin) const {
   std::vector<Label> some;
-  each([&](const std::string& name, const std::string& value, Origin from) {
-    if (from == origin) some.push_back({name, value});
+  each([&](std::string_view name, std::string_view value, Origin from) {
+    if (from == origin) some.push_back(LabelView{name, value});
   });
   if (origin == Origin::parsed && !error_.empty()) some.push_back({std::string(kError), error_});
   if (origin == Origin::parsed && !error_details_.empty()) some.push_back({std::string(kErrorDetails), error_details_});

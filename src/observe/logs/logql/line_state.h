@@ -12,6 +12,7 @@ namespace caisson::logs::logql {
 
 using metrics::Label;
 using metrics::Labels;
+using metrics::LabelView;
 
 inline constexpr std::string_view kError = "__error__", kErrorDetails = "__error_details__";
 
@@ -47,12 +48,13 @@ class LineState {
   Labels labels() const;
   Labels labels_of(Origin origin) const;  // errors are parsed ones
   void each(const auto& call) const {     // name, value, origin
-    for (const Label& label : stream_->items())
+    for (const LabelView label : stream_->items())
       if (!is_changed(label.name)) call(label.name, label.value, Origin::stream);
-    for (const Label& label : metadata_->items())
+    for (const LabelView label : metadata_->items())
       if (!is_changed(label.name) && stream_->get(label.name).empty()) call(label.name, label.value, Origin::metadata);
     for (const Change& change : changes_)
-      if (!change.removed && !change.value.empty()) call(change.name, change.value, Origin::parsed);
+      if (!change.removed && !change.value.empty())
+        call(std::string_view(change.name), std::string_view(change.value), Origin::parsed);
   }
 
  private:
@@ -76,8 +78,8 @@ class LineState {
 template <class Keep>
 void LineState::keep_only(Keep keep) {
   std::vector<std::string> gone;
-  each([&](const std::string& name, const std::string& value, Origin) {
-    if (!keep(name, value)) gone.push_back(name);
+  each([&](std::string_view name, std::string_view value, Origin) {
+    if (!keep(name, value)) gone.emplace_back(name);
   });
   for (const std::string& name : gone) remove(name);
 }

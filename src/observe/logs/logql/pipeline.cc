@@ -17,7 +17,7 @@ class DropKeepStep : public Step {
         if (!one.matcher || one.matcher->matches(line.get(one.name))) line.remove(one.name);
       return true;
     }
-    line.keep_only([&](const std::string& name, const std::string& value) {
+    line.keep_only([&](std::string_view name, std::string_view value) {
       return std::any_of(stage_.names.begin(), stage_.names.end(), [&](const NamedMatcher& one) {
         return one.name == name && (!one.matcher || one.matcher->matches(value));
       });

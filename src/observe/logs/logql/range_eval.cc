@@ -50,7 +50,7 @@ class RangeRun {
   Result<void> stream(StreamBlocks& stream, std::int64_t mint, std::int64_t maxt, const Deadline& deadline) {
     labels_ = stream.labels;
     by_metadata_.clear();
-    if (counted_ && pipeline_.empty()) take_whole_blocks(stream, mint, maxt);
+    if (counted_ && pipeline_.empty()) TRY(take_whole_blocks(stream, mint, maxt));
     CursorOptions how{
         mint, maxt, Direction::forward, counted_ && pipeline_.empty() ? Columns::times_and_lengths : Columns::all, {}};
     if (!pipeline_.needles().empty())
@@ -60,6 +60,10 @@ class RangeRun {
       TRY(deadline.check());
       const Run run = TRY(cursor.next());
       if (run.count == 0) break;
+      if (counted_ && pipeline_.empty() && (run.lines->sets.size() == 1 || grouped_by_stream())) {
+        TRY(same_lines(*run.lines, run.first, run.first + run.count));
+        continue;
+      }
       for (std::size_t i = 0; i < run.count; ++i) TRY(line(*run.lines, run.index(i)));
     }
     stats_.text_bytes += cursor.text_bytes();
@@ -80,7 +84,7 @@ class RangeRun {
   }
 
   // A block whose lines are all in the same windows is counted without being opened.
-  void take_whole_blocks(StreamBlocks& stream, std::int64_t mint, std::int64_t maxt) {
+  Result<void> take_whole_blocks(StreamBlocks& stream, std::int64_t mint, std::int64_t maxt) {
     auto& blocks = stream.blocks;
     std::vector<BlockRef> left;
     std::int64_t before = INT64_MIN;
@@ -94,12 +98,11 @@ class RangeRun {
         left.push_back(std::move(blocks[i]));
         continue;
       }
-      static const Labels none;
-      state_.reset(info.mint, {}, labels_, none);
-      add(group_of(result_labels()), span, static_cast<double>(bytes_ ? info.text_bytes : info.count), info.count);
+      TRY(add_same(info.mint, span, static_cast<double>(bytes_ ? info.text_bytes : info.count), info.count));
       stats_.lines += info.count;
     }
     blocks = std::move(left);
+    return {};
   }
 
   // Metadata does not matter: the labels that are grouped by are all the stream's.
@@ -107,6 +110,30 @@ class RangeRun {
     return grouping_ && !grouping_->without &&
            std::all_of(grouping_->labels.begin(), grouping_->labels.end(),
                        [&](const std::string& name) { return !labels_.get(name).empty(); });
+  }
+
+  // Lines that differ in their times alone: those of the same windows are counted together.
+  Result<void> same_lines(const Lines& lines, std::size_t from, std::size_t to) {
+    stats_.lines += to - from;
+    const auto at = [&](std::size_t i) { return lines.times.begin() + static_cast<std::ptrdiff_t>(i); };
+    for (std::size_t next; from < to; from = next) {
+      const StepSpan span = span_of(lines.times[from]);
+      next = static_cast<std::size_t>(
+          std::partition_point(at(from), at(to), [&](std::int64_t t) { return span_of(t) == span; }) - at(0));
+      if (span.first >= span.last) continue;
+      const auto count = static_cast<double>(next - from);
+      const std::uint32_t begin = from == 0 ? 0 : lines.ends[from - 1];
+      TRY(add_same(lines.times[from], span, bytes_ ? static_cast<double>(lines.ends[next - 1] - begin) : count, count));
+    }
+    return {};
+  }
+
+  // For lines of the stream with the labels of the stream alone.
+  Result<void> add_same(std::int64_t t, const StepSpan& span, double value, double lines) {
+    static const Labels none;
+    state_.reset(t, {}, labels_, none);
+    add(group_of(result_labels()), span, value, lines);
+    return check_size();
   }
 
   Result<void> line(const Lines& lines, std::size_t i) {
@@ -161,20 +188,20 @@ class RangeRun {
 
   Labels result_labels() const {
     const Grouping* grouping = node_.grouping ? &*node_.grouping : grouping_;
-    std::vector<Label> out;
+    std::vector<LabelView> out;
     if (grouping && !grouping->without) {
       for (const std::string& name : grouping->labels)
-        if (const std::string_view value = state_.get(name); !value.empty()) out.push_back({name, std::string(value)});
-      return Labels::from(std::move(out));
+        if (const std::string_view value = state_.get(name); !value.empty()) out.push_back({name, value});
+      return Labels::from_views(out);
     }
     if (!grouping && !node_.unwrap) return state_.labels();
-    state_.each([&](const std::string& name, const std::string& value, Origin) {
+    state_.each([&](std::string_view name, std::string_view value, Origin) {
       const bool left_out =
           (node_.unwrap && name == node_.unwrap->label) ||
           (grouping && std::find(grouping->labels.begin(), grouping->labels.end(), name) != grouping->labels.end());
       if (!left_out) out.push_back({name, value});
     });
-    return Labels::from(std::move(out));
+    return Labels::from_views(out);
   }
 
   std::size_t group_of(const Labels& labels) {

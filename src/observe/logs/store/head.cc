@@ -28,7 +28,10 @@ bool HeadStream::append(const NewEntry& entry) {
   // Enough for what clients repeat: a push whose answer was lost.
   constexpr std::size_t kHashesMax = 10'000;
   if (entry.t == newest_ && newest_hashes_.size() < kHashesMax) newest_hashes_.push_back(hash);
+  // Lines before the newest are not compared as they come: putting the block in order drops those sent again.
+  const bool may_be_again = entry.t < newest_ && !open_.times.empty();
   open_.append(entry.t, entry.line, set_index(entry.metadata));
+  if (may_be_again) open_.sorted = false;
   open_mint_ = std::min(open_mint_, entry.t);
   oldest_ = std::min(oldest_, entry.t);
   return true;

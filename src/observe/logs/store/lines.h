@@ -18,6 +18,7 @@ namespace caisson::logs {
 using metrics::Label;
 using metrics::Labels;
 using metrics::LabelsHash;
+using metrics::LabelView;
 using metrics::Matcher;
 
 struct Lines {
@@ -26,7 +27,7 @@ struct Lines {
   std::vector<std::uint32_t> metadata;  // of each line, an index into `sets`; 0: none
   std::vector<Labels> sets{Labels()};
   std::string text;
-  bool sorted = true;  // by time
+  bool sorted = true;  // by time, and nothing twice
 
   std::size_t size() const { return times.size(); }
   std::string_view line(std::size_t i) const {

@@ -31,7 +31,7 @@ Result<void> check_labels(const Labels& labels, const StoreOptions& options) {
   if (labels.items().size() > options.label_names_max)
     return refused("entry for stream '" + text + "' has " + std::to_string(labels.items().size()) +
                    " label names; limit " + std::to_string(options.label_names_max));
-  for (const Label& label : labels.items()) {
+  for (const Label label : labels.items()) {
     if (!metrics::is_plain_label_name(label.name))
       return refused("stream '" + text + "' has invalid label name: '" + label.name + "'");
     if (label.name.size() > options.label_name_bytes_max)
@@ -56,12 +56,12 @@ Result<void> check_entry(const Labels& labels, const NewEntry& entry, std::int64
   if (newest != INT64_MIN && entry.t < newest - options.out_of_order)
     return refused("entry too far behind, entry timestamp is: " + time_text(entry.t) +
                    ", oldest acceptable timestamp is: " + time_text(newest - options.out_of_order));
-  const auto& metadata = entry.metadata.items();
+  const auto metadata = entry.metadata.items();
   if (metadata.size() > options.metadata_names_max)
     return refused("stream '" + stream_text(labels) + "' has too many structured metadata labels: '" +
                    std::to_string(metadata.size()) + "', limit: '" + std::to_string(options.metadata_names_max) + "'");
   std::size_t bytes = 0;
-  for (const Label& label : metadata) bytes += label.name.size() + label.value.size();
+  for (const LabelView label : metadata) bytes += label.name.size() + label.value.size();
   if (bytes > options.metadata_bytes_max)
     return refused("stream '" + stream_text(labels) + "' has structured metadata too large: '" + std::to_string(bytes) +
                    "' bytes, limit: '" + std::to_string(options.metadata_bytes_max) + "' bytes");

@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observe/logs/store/segment.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 
-#include "core/base/file.h"
 #include "observe/metrics/storage/codec.h"
-#include "observe/metrics/storage/wal.h"
+#include "observe/metrics/storage/crc32c.h"
+#include "observe/metrics/storage/file_writer.h"
 
 namespace caisson::logs {
 namespace {
 
 constexpr std::string_view kMagic = "CAISLOG1";
 constexpr std::size_t kTrailerBytes = 8 + 8 + 4 + 8;  // place, length, CRC, magic
-constexpr std::size_t kBufferBytes = 4u << 20;
 
 std::string_view bytes_of(const auto& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
@@ -27,34 +21,6 @@ std::string_view bytes_of(const auto& value) {
 Error damaged(const std::string& path) {
   return {ErrorCode::invalid, path + " is damaged"};
 }
-
-// Writes through a buffer; knows where it is.
-class File {
- public:
-  explicit File(UniqueFd fd) : fd_(std::move(fd)) {}
-  Result<void> put(std::string_view bytes) {
-    buffer_ += bytes;
-    at_ += bytes.size();
-    if (buffer_.size() < kBufferBytes) return {};
-    return flush();
-  }
-  Result<void> finish() {
-    TRY(flush());
-    if (::fdatasync(fd_.get()) != 0) return errno_error("sync a segment");
-    return {};
-  }
-  std::uint64_t at() const { return at_; }
-
- private:
-  Result<void> flush() {
-    TRY(write_all(fd_.get(), buffer_));
-    buffer_.clear();
-    return {};
-  }
-  UniqueFd fd_;
-  std::string buffer_;
-  std::uint64_t at_ = 0;
-};
 
 void put_info(metrics::Writer& index, const BlockRef& block, std::uint64_t at) {
   index.signed_number(block.info.mint);
@@ -66,7 +32,8 @@ void put_info(metrics::Writer& index, const BlockRef& block, std::uint64_t at) {
   for (const std::string_view part : {block.columns, block.text, block.filter}) index.number(part.size());
 }
 
-Result<void> write_all_of(File& file, const std::vector<SegmentStream>& streams, const Segment::Meta& meta) {
+Result<void> write_all_of(metrics::FileWriter& file, const std::vector<SegmentStream>& streams,
+                          const Segment::Meta& meta) {
   TRY(file.put(kMagic));
   metrics::Writer index;
   index.number(static_cast<std::uint64_t>(
@@ -105,35 +72,16 @@ Result<std::shared_ptr<const Lines>> BlockRef::read(Columns wanted) const {
 }
 
 Result<void> Segment::write(const std::string& path, const std::vector<SegmentStream>& streams, const Meta& meta) {
-  const std::string temporary = path + ".new";
-  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
-  if (!fd) return errno_error("open " + temporary);
-  File file(std::move(fd));
-  auto written = write_all_of(file, streams, meta);
-  if (written.ok()) written = rename_file(temporary, path);
-  if (!written.ok()) {
-    TRY(remove_file(temporary));
-    return written;
-  }
-  return sync_dir(path_dir(path));
-}
-
-Segment::~Segment() {
-  if (!bytes_.empty()) ::munmap(const_cast<char*>(bytes_.data()), bytes_.size());
+  metrics::FileWriter file = TRY(metrics::FileWriter::create(path));
+  return write_all_of(file, streams, meta);
 }
 
 Result<std::shared_ptr<const Segment>> Segment::open(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return errno_error("open " + path);
-  struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return errno_error("stat " + path);
-  const auto size = static_cast<std::size_t>(info.st_size);
-  if (size < kMagic.size() + kTrailerBytes) return damaged(path);
-  void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
-  if (mapped == MAP_FAILED) return errno_error("map " + path);
   std::shared_ptr<Segment> segment(new Segment);
+  segment->file_ = TRY(metrics::MappedFile::open(path));
   segment->path_ = path;
-  segment->bytes_ = {static_cast<const char*>(mapped), size};
+  segment->bytes_ = segment->file_.bytes();
+  if (segment->bytes_.size() < kMagic.size() + kTrailerBytes) return damaged(path);
   TRY(segment->parse().in(path));
   return std::shared_ptr<const Segment>(std::move(segment));
 }

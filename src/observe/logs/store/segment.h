@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "observe/logs/store/lines.h"
+#include "observe/metrics/storage/mapped_file.h"
 
 namespace caisson::logs {
 
@@ -52,7 +53,6 @@ class Segment {
 
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
-  ~Segment();
 
   const std::string& path() const { return path_; }
   std::uint64_t size_bytes() const { return bytes_.size(); }
@@ -66,7 +66,8 @@ class Segment {
   Result<void> parse();
 
   std::string path_;
-  std::string_view bytes_;  // mapped
+  metrics::MappedFile file_;
+  std::string_view bytes_;  // of file_
   std::int64_t mint_ = INT64_MAX, maxt_ = INT64_MIN;
   std::vector<SegmentStream> streams_;
   Meta meta_;

@@ -38,8 +38,9 @@ std::vector<Found> read_all(const Store& store, const Labels& labels, Direction 
                             std::int64_t mint = INT64_MIN + 1, std::int64_t maxt = INT64_MAX) {
   std::vector<Found> out;
   std::vector<Matcher> matchers;
-  for (const Label& label : labels.items())
-    matchers.push_back(Matcher::make(metrics::MatchType::equal, label.name, label.value).value());
+  for (const LabelView label : labels.items())
+    matchers.push_back(
+        Matcher::make(metrics::MatchType::equal, std::string(label.name), std::string(label.value)).value());
   for (StreamBlocks& stream : store.select(matchers, mint, maxt)) {
     Cursor cursor(std::move(stream.blocks), {mint, maxt, direction, Columns::all, {}});
     for (;;) {
@@ -115,6 +116,20 @@ TEST_CASE("what is pushed is there after a restart, once, with its positions") {
   const std::string dropped[] = {"f"};
   REQUIRE(store->push({}, {}, dropped).ok());
   CHECK(store->positions().empty());
+}
+
+TEST_CASE("a late line sent again right after its stream was sealed is there once") {
+  const TempDir dir = TempDir::make().value();
+  FakeClock clock;
+  StoreOptions options;
+  options.segment_age = 0;
+  const std::int64_t t = now_of(clock);
+  const auto store = Store::open(dir.path(), options, clock).value();
+  put(*store, app("a"), t + 10, "newest");
+  clock.advance(std::chrono::seconds(1));
+  REQUIRE(store->maintain().ok());
+  for (int i = 0; i < 2; ++i) put(*store, app("a"), t, "late");
+  CHECK(read_all(*store, app("a")) == std::vector<Found>{{t, "late", {}}, {t + 10, "newest", {}}});
 }
 
 TEST_CASE("pushes are refused with the limit's name") {

@@ -38,7 +38,7 @@ std::string text_list(const std::vector<std::string>& texts) {
 void append_labels(std::string& out, const Labels& labels) {
   out += '{';
   bool first = true;
-  for (const Label& label : labels.items()) {
+  for (const LabelView label : labels.items()) {
     if (!first) out += ',';
     first = false;
     append_text(out, label.name);

@@ -19,7 +19,7 @@ std::string time_text(std::int64_t ms) {
 
 Value map_of(const Labels& labels) {
   Value out = Value::map();
-  for (const Label& label : labels.items()) out.set(label.name, label.value);
+  for (const LabelView label : labels.items()) out.set(label.name, label.value);
   return out;
 }
 

@@ -23,7 +23,7 @@ void append_escaped(std::string& out, std::string_view text, bool quotes) {
 void append_sample(std::string& out, const ExposedSample& sample) {
   out += sample.labels.get(kMetricName);
   bool first = true;
-  for (const Label& label : sample.labels.items()) {
+  for (const LabelView label : sample.labels.items()) {
     if (label.name == kMetricName) continue;
     out += first ? '{' : ',';
     first = false;

@@ -23,17 +23,66 @@ struct Label {
   auto operator<=>(const Label&) const = default;
 };
 
+// A label where it lies in its set.
+struct LabelView {
+  std::string_view name;
+  std::string_view value;
+  operator Label() const { return {std::string(name), std::string(value)}; }
+  auto operator<=>(const LabelView&) const = default;
+};
+
+// The labels of a set, in order, one after the other.
+class LabelRange {
+ public:
+  class Iterator {
+   public:
+    using value_type = LabelView;
+    using difference_type = std::ptrdiff_t;
+    Iterator() = default;
+    explicit Iterator(const char* at) : at_(at) {}
+    LabelView operator*() const;
+    Iterator& operator++();
+    Iterator operator++(int) {
+      Iterator before = *this;
+      ++*this;
+      return before;
+    }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const char* at_ = nullptr;
+  };
+  LabelRange(std::string_view bytes, std::size_t count) : bytes_(bytes), count_(count) {}
+  Iterator begin() const { return Iterator(bytes_.data()); }
+  Iterator end() const { return Iterator(bytes_.data() + bytes_.size()); }
+  std::size_t size() const { return count_; }
+  bool empty() const { return count_ == 0; }
+
+ private:
+  std::string_view bytes_;
+  std::size_t count_;
+};
+
+// One piece of memory a set, because a storage holds a million of them.
 class Labels {
  public:
+  static constexpr std::size_t kTextBytesMax = (1u << 24) - 1;  // of a name or a value; what is longer is cut
+
   Labels() = default;
   // Sorts by name; labels with empty values go; of duplicate names the last one counts.
   static Labels from(std::vector<Label> labels);
+  // The same of texts that lie elsewhere; sorts `labels`.
+  static Labels from_views(std::span<LabelView> labels);
+  // From bytes(), as another process wrote them. Errors: invalid when they are not such.
+  static Result<Labels> from_bytes(std::string_view bytes);
 
   std::string_view get(std::string_view name) const;  // "" when absent
-  const std::vector<Label>& items() const;
+  LabelRange items() const;
+  // The set as it lies in memory: name and value of each label behind their lengths.
+  std::string_view bytes() const;
   bool empty() const { return !data_; }
   // Stable across runs and versions (XXH64): limit_ratio samples by it, as Prometheus does.
-  std::uint64_t hash() const { return data_ ? data_->hash : kEmptyHash; }
+  std::uint64_t hash() const { return data_ ? data_[0] : kEmptyHash; }
   std::string str() const;  // {__name__="up", job="x"}
 
   Labels keep(std::span<const std::string> names) const;
@@ -48,12 +97,11 @@ class Labels {
   std::strong_ordering operator<=>(const Labels& other) const;
 
  private:
-  struct Data {
-    std::vector<Label> items;
-    std::uint64_t hash;
-  };
+  static constexpr std::size_t kHeadWords = 2;  // the hash; count and size of the bytes
+  static Labels of_bytes(std::string_view bytes, std::size_t count);
+
   static constexpr std::uint64_t kEmptyHash = 0xEF46DB3751D8E999u;  // XXH64 of nothing
-  std::shared_ptr<const Data> data_;                                // null: no labels
+  std::shared_ptr<const std::uint64_t[]> data_;                     // the head, then bytes(); null: no labels
 };
 
 struct LabelsHash {
@@ -63,7 +111,7 @@ struct LabelsHash {
 // Edits a set.
 class LabelsBuilder {
  public:
-  explicit LabelsBuilder(const Labels& base = {}) : items_(base.items()) {}
+  explicit LabelsBuilder(const Labels& base = {}) : items_(base.items().begin(), base.items().end()) {}
   std::string_view get(std::string_view name) const;
   void set(std::string_view name, std::string_view value);  // an empty value removes
   void remove(std::string_view name) { set(name, ""); }

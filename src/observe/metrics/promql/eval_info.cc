@@ -99,11 +99,11 @@ class Enrichment {
   Result<Labels> enriched(const Labels& base, const ByName& infos) const {
     LabelsBuilder added;
     for (const auto& [name, sample] : infos)
-      for (const Label& label : info_[sample.series].labels.items()) {
+      for (const LabelView label : info_[sample.series].labels.items()) {
         if (is_metadata_label(label.name) || !selector_.wants(label.name)) continue;
         const std::string_view present = added.get(label.name);
         if (!present.empty() && present != label.value)
-          return Error{ErrorCode::bad_request, "conflicting label: " + label.name};
+          return Error{ErrorCode::bad_request, "conflicting label: " + std::string(label.name)};
         if (base.get(label.name).empty()) added.set(label.name, label.value);
       }
     LabelsBuilder labels(base);

@@ -160,6 +160,8 @@ Result<void> Evaluator::range_series(Call& node, RangeFunction function, const R
   in.at = node.args[0]->at;
   in.scalar_at = node.args.back()->at;
   in.notes = &notes_;
+  const FloatFacts facts = float_facts(node.function->name, samples.floats);
+  in.never_falls = facts.never_falls;
   const std::size_t steps = window.steps();
   out.floats.reserve(samples.floats.empty() ? 0 : steps);
   for (std::size_t i = 0; i < steps; ++i) {
@@ -167,6 +169,7 @@ Result<void> Evaluator::range_series(Call& node, RangeFunction function, const R
     in.range_end = source.end_of(in.t);
     in.range_start = in.range_end - source.range_ms;
     in.floats = floats.within(in.range_start - source.before_ms, in.range_end + source.after_ms);
+    if (!facts.sums.empty()) in.sums = facts.sums.data() + (in.floats.data() - samples.floats.data());
     in.histograms = histograms.within(in.range_start - source.before_ms, in.range_end + source.after_ms);
     if (in.floats.empty() && in.histograms.empty()) continue;
     for (std::size_t s = 0; s < in.scalars.size(); ++s) at_step[s] = scalars[s][i];

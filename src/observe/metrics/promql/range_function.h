@@ -4,6 +4,7 @@
 #pragma once
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "observe/metrics/model/sample.h"
 #include "observe/metrics/promql/annotations.h"
@@ -24,7 +25,18 @@ struct RangeInput {
   PositionRange at;                 // of the first argument
   PositionRange scalar_at;          // of the first scalar argument
   Annotations* notes;
+  // What is known of all floats of the series, because it was looked at once for all steps (FloatFacts):
+  bool never_falls = false;      // none is smaller than the one before
+  const double* sums = nullptr;  // of what is before each of `floats`, and before what follows them; null: not exact
 };
+
+// Facts of a whole series that make a window's work independent of its length.
+struct FloatFacts {
+  bool never_falls = false;
+  std::vector<double> sums;  // of all floats before each, and of all; empty: not asked for, or not exact
+};
+// What `function` makes use of.
+FloatFacts float_facts(std::string_view function, std::span<const FloatPoint> floats);
 
 struct RangeValue {
   bool present = false;

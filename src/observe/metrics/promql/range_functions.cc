@@ -23,6 +23,30 @@ double quantile(double q, std::vector<double>& values) {
   return values[at] * (1 - weight) + values[std::min(at + 1, values.size() - 1)] * weight;
 }
 
+// Sums of whole numbers below 2^53 are exact in any order, so differences of them are what adding one by one gives.
+FloatFacts float_facts(std::string_view function, std::span<const FloatPoint> floats) {
+  constexpr double kExactMax = 9007199254740992.0;
+  FloatFacts facts;
+  if (function == "rate" || function == "increase") {
+    facts.never_falls = std::adjacent_find(floats.begin(), floats.end(), [](const FloatPoint& a, const FloatPoint& b) {
+                          return b.v < a.v;
+                        }) == floats.end();
+  } else if (function == "avg_over_time" || function == "sum_over_time") {
+    double size = 0;  // of all, without signs
+    facts.sums.reserve(floats.size() + 1);
+    facts.sums.push_back(0);
+    for (const FloatPoint& p : floats) {
+      size += std::fabs(p.v);
+      if (!(size <= kExactMax) || p.v != std::trunc(p.v)) {
+        facts.sums.clear();
+        break;
+      }
+      facts.sums.push_back(facts.sums.back() + p.v);
+    }
+  }
+  return facts;
+}
+
 namespace {
 
 // Most functions need floats and say so when histograms stand among them.
@@ -38,6 +62,7 @@ bool only_floats(const RangeInput& in, std::size_t least = 1) {
 void avg(const RangeInput& in, RangeValue& out) {
   if (!in.floats.empty() && !in.histograms.empty()) return in.notes->mixed_floats_histograms(in.metric, in.at);
   if (in.floats.empty()) return average_histograms(in, out);
+  if (in.sums) return out.set((in.sums[in.floats.size()] - in.sums[0]) / static_cast<double>(in.floats.size()));
   KahanSum total{in.floats[0].v, 0};  // the sum; the mean once the sum overflows
   bool is_mean = false;
   double count = 1;
@@ -63,6 +88,7 @@ void avg(const RangeInput& in, RangeValue& out) {
 void sum(const RangeInput& in, RangeValue& out) {
   if (!in.floats.empty() && !in.histograms.empty()) return in.notes->mixed_floats_histograms(in.metric, in.at);
   if (in.floats.empty()) return sum_histograms(in, out);
+  if (in.sums) return out.set(in.sums[in.floats.size()] - in.sums[0]);
   KahanSum total;
   for (const FloatPoint& p : in.floats) total.add(p.v);
   out.set(std::isinf(total.sum) ? total.sum : total.value());

@@ -64,9 +64,10 @@ bool histogram_increase(const RangeInput& in, bool is_counter, FloatHistogram& o
   return true;
 }
 
-double float_increase(std::span<const FloatPoint> points, bool is_counter) {
+double float_increase(const RangeInput& in, bool is_counter) {
+  const auto points = in.floats;
   double result = points.back().v - points.front().v;
-  if (!is_counter) return result;
+  if (!is_counter || in.never_falls) return result;
   for (std::size_t i = 1; i < points.size(); ++i)
     if (points[i].v < points[i - 1].v) result += points[i - 1].v;
   return result;
@@ -100,7 +101,7 @@ void extrapolated(const RangeInput& in, bool is_counter, bool is_rate, RangeValu
     scale(h, factor);
     out.set(std::move(h));
   } else if (in.floats.size() > 1) {
-    const double value = float_increase(in.floats, is_counter);
+    const double value = float_increase(in, is_counter);
     const FloatPoint& first = in.floats.front();
     double factor = extrapolation(in, is_counter, first.t, in.floats.back().t, in.floats.size(), value, first.v);
     if (is_rate) factor /= in.range_seconds;

@@ -96,61 +96,67 @@ class RequestReader {
   }
 
   // One `labels` or `labels_refs` field.
-  Result<void> take_labels(const Reader& field, std::vector<Label>& labels) const {
+  Result<void> take_labels(const Reader& field, std::vector<LabelView>& labels) const {
     if (v2_) {
       std::vector<std::uint64_t> references;
       TRY(field.integers(references));
       if (references.size() % 2 != 0) return bad("labels_refs has an odd number of entries");
-      for (std::size_t i = 0; i < references.size(); i += 2)
-        labels.push_back({std::string(TRY(symbol(references[i]))), std::string(TRY(symbol(references[i + 1])))});
+      for (std::size_t i = 0; i < references.size(); i += 2) {
+        const std::string_view name = TRY(symbol(references[i]));
+        const std::string_view value = TRY(symbol(references[i + 1]));
+        labels.push_back({name, value});
+      }
     } else {
-      Label label;
+      LabelView label;
       Reader in(field.bytes());
       while (TRY(in.next())) {
         if (in.number() == 1) label.name = in.bytes();
         if (in.number() == 2) label.value = in.bytes();
       }
-      labels.push_back(std::move(label));
+      labels.push_back(label);
     }
     if (labels.size() > limits_.labels_max)
       return Error{ErrorCode::too_large, "series has more than " + std::to_string(limits_.labels_max) + " labels"};
     return {};
   }
 
-  Result<Labels> series_labels(std::vector<Label> labels) const {
+  Result<Labels> series_labels(std::span<LabelView> labels) const {
     std::sort(labels.begin(), labels.end());
     for (std::size_t i = 0; i < labels.size(); ++i) {
       if (labels[i].name.empty()) return bad("a label without a name");
-      if (i > 0 && labels[i].name == labels[i - 1].name) return bad("label " + labels[i].name + " stands twice");
+      if (i > 0 && labels[i].name == labels[i - 1].name)
+        return bad("label " + std::string(labels[i].name) + " stands twice");
       if (labels[i].name.size() > limits_.label_bytes_max || labels[i].value.size() > limits_.label_bytes_max)
         return Error{ErrorCode::too_large,
                      "label is longer than " + std::to_string(limits_.label_bytes_max) + " bytes"};
       if (!is_valid_utf8(labels[i].name) || !is_valid_utf8(labels[i].value)) return bad("a label is not UTF-8");
     }
-    Labels made = Labels::from(std::move(labels));
+    Labels made = Labels::from_views(labels);
     if (made.get(kMetricName).empty()) return bad("series " + made.str() + " without a metric name");
     return made;
   }
 
   Result<void> time_series(std::string_view message) {
-    std::vector<Label> labels;
-    std::vector<std::string_view> samples, histograms, exemplars;
+    labels_.clear();
+    samples_.clear();
+    histograms_.clear();
+    exemplars_.clear();
     std::string_view metadata;
     Reader in(message);
     while (TRY(in.next())) {
       const std::uint32_t number = in.number();
-      if (number == 1) TRY(take_labels(in, labels));
-      if (number == 2) samples.push_back(in.bytes());
-      if (number == (v2_ ? 3u : 4u)) histograms.push_back(in.bytes());
-      if (number == (v2_ ? 4u : 3u)) exemplars.push_back(in.bytes());
+      if (number == 1) TRY(take_labels(in, labels_));
+      if (number == 2) samples_.push_back(in.bytes());
+      if (number == (v2_ ? 3u : 4u)) histograms_.push_back(in.bytes());
+      if (number == (v2_ ? 4u : 3u)) exemplars_.push_back(in.bytes());
       if (v2_ && number == 5) metadata = in.bytes();
     }
-    const Labels series = TRY(series_labels(std::move(labels)));
-    if (out_.samples.size() + samples.size() + histograms.size() > limits_.samples_max)
+    const Labels series = TRY(series_labels(labels_));
+    if (out_.samples.size() + samples_.size() + histograms_.size() > limits_.samples_max)
       return Error{ErrorCode::too_large, "more than " + std::to_string(limits_.samples_max) + " samples"};
-    for (const std::string_view one : samples) TRY(sample(one, series));
-    for (const std::string_view one : histograms) TRY(histogram(one, series));
-    for (const std::string_view one : exemplars) TRY(exemplar(one, series));
+    for (const std::string_view one : samples_) TRY(sample(one, series));
+    for (const std::string_view one : histograms_) TRY(histogram(one, series));
+    for (const std::string_view one : exemplars_) TRY(exemplar(one, series));
     if (!metadata.empty()) TRY(metadata_v2(metadata, series.get(kMetricName)));
     return {};
   }
@@ -185,14 +191,14 @@ class RequestReader {
 
   Result<void> exemplar(std::string_view message, const Labels& series) {
     StoredExemplar exemplar{series};
-    std::vector<Label> labels;
+    std::vector<LabelView> labels;
     Reader in(message);
     while (TRY(in.next())) {
       if (in.number() == 1) TRY(take_labels(in, labels));
       if (in.number() == 2) exemplar.v = in.real();
       if (in.number() == 3) exemplar.t = static_cast<std::int64_t>(in.integer());
     }
-    exemplar.labels = Labels::from(std::move(labels));
+    exemplar.labels = Labels::from_views(labels);
     out_.exemplars.push_back(std::move(exemplar));
     return {};
   }
@@ -200,6 +206,8 @@ class RequestReader {
   const bool v2_;
   const WriteLimits& limits_;
   std::vector<std::string_view> symbols_;
+  std::vector<LabelView> labels_;  // of the series that is read, as the three below
+  std::vector<std::string_view> samples_, histograms_, exemplars_;
   WriteRequest out_;
 };
 
@@ -207,7 +215,8 @@ class RequestReader {
 class Symbols {
  public:
   Symbols() { reference(""); }
-  std::uint64_t reference(const std::string& text) {
+  // `text` stays as long as the table.
+  std::uint64_t reference(std::string_view text) {
     const auto [at, is_new] = places_.try_emplace(text, places_.size());
     if (is_new) table_.bytes(4, text);
     return at->second;
@@ -215,7 +224,7 @@ class Symbols {
   const std::string& table() const { return table_.str(); }
 
  private:
-  std::unordered_map<std::string, std::uint64_t> places_;
+  std::unordered_map<std::string_view, std::uint64_t> places_;
   Writer table_;
 };
 
@@ -276,7 +285,7 @@ std::string make_write_request(WriteProtocol protocol, std::span<const NewSample
   for (const auto& [labels, points] : series) {
     Writer one;
     std::vector<std::uint64_t> references;
-    for (const Label& label : labels->items()) {
+    for (const LabelView label : labels->items()) {
       if (v2)
         references.insert(references.end(), {symbols.reference(label.name), symbols.reference(label.value)});
       else

@@ -18,7 +18,7 @@ std::int64_t to_ms(Time time) {
 
 Value value_of(const Labels& labels) {
   Value out = Value::map();
-  for (const Label& label : labels.items()) out.set(label.name, label.value);
+  for (const LabelView label : labels.items()) out.set(label.name, label.value);
   return out;
 }
 
@@ -164,7 +164,7 @@ struct RuleManager::Impl {
       // Ends by itself when this program is gone for so long that nobody says it again.
       const std::int64_t holds = 4 * std::max(interval, options.resend_ms);
       LabelsBuilder labels(alert.labels);
-      for (const Label& label : options.external_labels.items())
+      for (const LabelView label : options.external_labels.items())
         if (labels.get(label.name).empty()) labels.set(label.name, label.value);
       const auto rule = std::find_if(slot.state.group().rules.begin(), slot.state.group().rules.end(),
                                      [&](const Rule& r) { return r.alert == alert.labels.get("alertname"); });

@@ -34,7 +34,7 @@ Pairs pairs_of(const Value& map) {
 
 Pairs pairs_of(const Labels& labels) {
   Pairs out;
-  for (const Label& label : labels.items()) out.emplace_back(label.name, label.value);
+  for (const LabelView label : labels.items()) out.emplace_back(label.name, label.value);
   return out;
 }
 

@@ -34,7 +34,7 @@ const AlertTemplateData& data_of(Call& call) {
 
 Datum string_map(const Labels& labels) {
   Map::Entries entries;
-  for (const Label& label : labels.items()) entries.emplace(label.name, Datum(label.value));
+  for (const LabelView label : labels.items()) entries.emplace(label.name, Datum(label.value));
   return Datum(go_template::make<Map>(std::move(entries)), go_template::kStringMap);
 }
 

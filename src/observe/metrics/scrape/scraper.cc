@@ -32,11 +32,11 @@ std::int64_t to_ms(Time time) {
 // own becomes exported_NAME; with honor_labels the sample's wins.
 Labels merge(const Labels& exposed, const Labels& target, bool honor_labels) {
   LabelsBuilder out(exposed);
-  for (const Label& label : target.items()) {
+  for (const LabelView label : target.items()) {
     const std::string own(out.get(label.name));
     if (honor_labels && !own.empty()) continue;
     if (!own.empty()) {
-      std::string name = "exported_" + label.name;
+      std::string name = "exported_" + std::string(label.name);
       while (!out.get(name).empty()) name = "exported_" + name;
       out.set(name, own);
     }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Services, claims and volumes, ingresses, endpoints, quotas and autoscalers: what they tell beside one number each.
+#include <map>
+
+#include "core/base/encoding.h"
 #include "core/base/text.h"
+#include "core/http/tls.h"
 #include "observe/metrics/scrape/kube_labels.h"
 #include "observe/metrics/sources/kube_state.h"
 
@@ -147,6 +151,23 @@ void network_policies(Families& out, const Objects& objects) {
   }
 }
 
+// Under the names of x509-certificate-exporter.
+void certificates(Families& out, const Objects& secrets) {
+  std::vector<std::pair<LabelList, Result<Time>>> ends;
+  for (const kube::Object& secret : secrets) {
+    if (secret["type"].as_string() != "kubernetes.io/tls") continue;
+    const auto pem = unbase64(secret["data"]["tls.crt"].as_string());
+    ends.emplace_back(
+        LabelList{{"secret_namespace", secret.ns()}, {"secret_name", secret.name()}, {"secret_key", "tls.crt"}},
+        pem.ok() ? http::certificate_end(*pem) : Result<Time>(pem.error()));
+  }
+  out.family("x509_cert_not_after", "gauge", "When the certificate of a Secret ends.");
+  for (const auto& [labels, end] : ends)
+    if (end.ok()) out.add(labels, std::chrono::duration<double>(end->time_since_epoch()).count());
+  out.family("x509_cert_error", "gauge", "Whether the certificate of a Secret can't be read.");
+  for (const auto& [labels, end] : ends) out.add(labels, end.ok() ? 0 : 1);
+}
+
 }  // namespace
 
 void namespaced_state(Families& out, std::string_view prefix, const Objects& objects) {
@@ -157,9 +178,19 @@ void namespaced_state(Families& out, std::string_view prefix, const Objects& obj
   constexpr Of kStates[] = {
       {"kube_service", services},     {"kube_persistentvolumeclaim", claims},        {"kube_persistentvolume", volumes},
       {"kube_resourcequota", quotas}, {"kube_horizontalpodautoscaler", autoscalers}, {"kube_ingress", ingresses},
-      {"kube_endpoint", endpoints},   {"kube_networkpolicy", network_policies}};
+      {"kube_endpoint", endpoints},   {"kube_networkpolicy", network_policies},      {"kube_secret", certificates}};
   for (const Of& one : kStates)
     if (one.prefix == prefix) one.state(out, objects);
+}
+
+void policy_state(Families& out, const Objects& reports) {
+  std::map<std::pair<std::string, std::string>, std::int64_t> sums;  // by namespace and status
+  for (const kube::Object& report : reports)
+    for (const auto& entry : report["summary"].entries())
+      sums[{report.ns(), std::string(entry.key)}] += entry.value.as_int();
+  out.family("policy_report_summary", "gauge", "Results of policy reports.");
+  for (const auto& [key, count] : sums)
+    out.add({{"namespace", key.first}, {"status", key.second}}, static_cast<double>(count));
 }
 
 }  // namespace caisson::metrics

@@ -350,6 +350,11 @@ void delivery(Families& out, const ObjectLister& list) {
   }
 }
 
+const kube::Resource& policy_reports() {
+  static const kube::Resource resource{"wgpolicyk8s.io", "v1alpha2", "PolicyReport", "policyreports", true};
+  return resource;
+}
+
 }  // namespace
 
 void add_states(Families& out, const std::vector<Label>& labels, const char* label,
@@ -381,7 +386,7 @@ std::string resource_label(std::string_view resource) {
 
 const std::vector<kube::Resource>& kube_state_kinds() {
   static const std::vector<kube::Resource> all = [] {
-    std::vector<kube::Resource> list{schema::kPods, schema::kApplications, schema::kPipelineRuns};
+    std::vector<kube::Resource> list{schema::kPods, schema::kApplications, schema::kPipelineRuns, policy_reports()};
     for (const Kind& kind : kinds().table) list.push_back(*kind.resource);
     return list;
   }();
@@ -414,6 +419,7 @@ Exposition kube_state(const ObjectLister& list) {
     }
   }
   delivery(out, list);
+  policy_state(out, list(policy_reports()));
   return out.take();
 }
 

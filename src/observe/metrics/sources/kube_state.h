@@ -16,6 +16,8 @@ const std::vector<kube::Resource>& kube_state_kinds();
 void pod_state(Families& out, const std::vector<kube::Object>& pods);
 // What objects of a kind ("kube_service") tell beside the numbers that every kind has.
 void namespaced_state(Families& out, std::string_view prefix, const std::vector<kube::Object>& objects);
+// How many results of each status the policy reports of a namespace have, under policy-reporter's name.
+void policy_state(Families& out, const std::vector<kube::Object>& reports);
 // A series for each state: 1 for the one that is.
 void add_states(Families& out, const std::vector<Label>& labels, const char* label,
                 std::initializer_list<const char*> states, std::string_view is);

@@ -45,6 +45,10 @@ class Metered : public http::Exchange {
     note(response.status, false);
     inner_->respond(std::move(response));
   }
+  void respond_in_pieces(http::Response head, std::uint64_t length, http::Pieces next) override {
+    note(head.status, false);
+    inner_->respond_in_pieces(std::move(head), length, std::move(next));
+  }
   std::shared_ptr<http::Stream> stream(int status, http::Headers stream_headers,
                                        std::optional<std::uint64_t> length) override {
     note(status, !length);

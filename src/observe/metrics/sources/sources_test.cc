@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/document/yaml.h"
+#include "core/http/tls.h"
 #include "observe/metrics/sources/kube_state.h"
 #include "observe/metrics/sources/machine.h"
 
@@ -62,6 +64,41 @@ subsets:
   CHECK(address("10.0.0.1", "true") == 1);
   CHECK(address("10.0.0.2", "false") == 1);
   CHECK(value_of(all, R"({__name__="kube_endpoint_info", endpoint="e", namespace="a"})") == 1);
+}
+
+TEST_CASE("certificates of Secrets and results of policies are told") {
+  const http::KeyPair ca = http::make_ca("test", system_clock().now(), std::chrono::hours(24)).value();
+  const auto secret = [](const std::string& name, const std::string& type, const std::string& certificate) {
+    return kube::Object(Value{{"kind", "Secret"},
+                              {"metadata", Value{{"name", name}, {"namespace", "a"}}},
+                              {"type", type},
+                              {"data", Value{{"tls.crt", base64(certificate)}}}});
+  };
+  Families out;
+  namespaced_state(out, "kube_secret",
+                   {secret("good", "kubernetes.io/tls", ca.certificate_pem), secret("bad", "kubernetes.io/tls", "no"),
+                    secret("other", "Opaque", ca.certificate_pem)});
+  const auto report = [](const std::string& name, int fail) {
+    return kube::Object(Value{{"kind", "PolicyReport"},
+                              {"metadata", Value{{"name", name}, {"namespace", "a"}}},
+                              {"summary", Value{{"pass", 1}, {"fail", fail}}}});
+  };
+  policy_state(out, {report("x", 2), report("y", 3)});
+  const Exposition all = out.take();
+  const auto of = [&](const std::string& series, const std::string& name) {
+    return value_of(all, "{__name__=\"" + series + "\", secret_key=\"tls.crt\", secret_name=\"" + name +
+                             "\", secret_namespace=\"a\"}");
+  };
+  const double left = of("x509_cert_not_after", "good").value_or(0) -
+                      std::chrono::duration<double>(system_clock().now().time_since_epoch()).count();
+  CHECK(left > 23 * 3600);
+  CHECK(left < 25 * 3600);
+  CHECK(of("x509_cert_error", "good") == 0);
+  CHECK(of("x509_cert_error", "bad") == 1);
+  CHECK_FALSE(of("x509_cert_not_after", "bad"));
+  CHECK_FALSE(of("x509_cert_error", "other"));
+  CHECK(value_of(all, R"({__name__="policy_report_summary", namespace="a", status="fail"})") == 5);
+  CHECK(value_of(all, R"({__name__="policy_report_summary", namespace="a", status="pass"})") == 2);
 }
 
 TEST_CASE("the kubelet's series count what runs, and tell volumes that are there") {

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observe/metrics/storage/block.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstring>
 #include <map>
 
-#include "core/base/file.h"
 #include "observe/metrics/storage/codec.h"
-#include "observe/metrics/storage/wal.h"
+#include "observe/metrics/storage/crc32c.h"
+#include "observe/metrics/storage/file_writer.h"
 
 namespace caisson::metrics {
 namespace {
@@ -58,7 +54,7 @@ Result<void> read_series(Reader& in, std::int64_t mint, std::int64_t maxt, Chunk
     const std::int64_t first = TRY(in.signed_number()), last = TRY(in.signed_number());
     const std::uint64_t head = TRY(in.number());
     const std::string_view bytes = TRY(in.text());
-    if (last >= mint && first <= maxt) TRY(chunk(static_cast<std::uint32_t>(head), bytes));
+    if (last >= mint && first <= maxt) TRY(chunk(static_cast<std::uint32_t>(head), first, last, bytes));
   }
   for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
     const std::int64_t t = TRY(in.signed_number());
@@ -120,50 +116,43 @@ Result<void> append(TsdbSeries::Contents& to, TsdbSeries::Contents from) {
 
 }  // namespace
 
-Block::~Block() {
-  if (!bytes_.empty()) ::munmap(const_cast<char*>(bytes_.data()), bytes_.size());
-}
-
 Result<void> Block::write(const std::string& path, const std::vector<BlockSeries>& series) {
-  std::string out(kMagic), table;
+  FileWriter file = TRY(FileWriter::create(path));
+  TRY(file.put(kMagic));
+  std::string table;
   std::uint64_t count = 0;
   std::int64_t mint = INT64_MAX, maxt = INT64_MIN;
   for (const BlockSeries& one : series) {
     if (is_empty(one.contents)) continue;
     put(table, one.ref);
-    put(table, out.size());
+    put(table, file.at());
     ++count;
     span_of(one.contents, mint, maxt);
     Writer record;
     write_series(record, one);
-    out += record.bytes();
+    TRY(file.put(record.bytes()));
   }
-  const std::uint64_t table_at = out.size();
-  out += table;
+  const std::uint64_t table_at = file.at();
   for (const std::uint64_t field :
        {table_at, count, static_cast<std::uint64_t>(mint), static_cast<std::uint64_t>(maxt)})
-    put(out, field);
-  put(out, crc32c(std::string_view(out).substr(table_at)));
-  out += kMagic;
-  return write_file(path, out, 0640);
+    put(table, field);
+  put(table, crc32c(table));
+  TRY(file.put(table));
+  TRY(file.put(kMagic));
+  return file.finish();
 }
 
 Result<std::shared_ptr<const Block>> Block::open(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat info {};
-  if (!fd || ::fstat(fd.get(), &info) != 0) return errno_error("open " + path);
-  const auto size = static_cast<std::size_t>(info.st_size);
-  if (size < kMagic.size() + kFooterBytes) return Error{ErrorCode::invalid, path + " ends early"};
-  void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
-  if (mapped == MAP_FAILED) return errno_error("map " + path);
   std::shared_ptr<Block> block(new Block);
+  block->file_ = TRY(MappedFile::open(path));
   block->path_ = path;
-  block->bytes_ = {static_cast<const char*>(mapped), size};
+  block->bytes_ = block->file_.bytes();
   TRY(block->parse().in(path));
   return std::shared_ptr<const Block>(std::move(block));
 }
 
 Result<void> Block::parse() {
+  if (bytes_.size() < kMagic.size() + kFooterBytes) return Error{ErrorCode::invalid, "ends early"};
   const std::size_t footer = bytes_.size() - kFooterBytes;
   if (!bytes_.starts_with(kMagic) || !bytes_.ends_with(kMagic)) return Error{ErrorCode::invalid, "is no block"};
   table_at_ = get(bytes_, footer);
@@ -181,8 +170,7 @@ std::uint64_t Block::table(std::size_t index, std::size_t field) const {
   return get(bytes_, table_at_ + index * kEntryBytes + field * 8);
 }
 
-Result<void> Block::read(std::uint64_t ref, std::int64_t mint, std::int64_t maxt, Samples& into) const {
-  if (maxt < mint_ || mint > maxt_) return {};
+std::size_t Block::place_of(std::uint64_t ref) const {
   std::size_t low = 0, high = count_;
   while (low < high) {
     const std::size_t middle = (low + high) / 2;
@@ -191,23 +179,34 @@ Result<void> Block::read(std::uint64_t ref, std::int64_t mint, std::int64_t maxt
     else
       high = middle;
   }
-  if (low == count_ || table(low, 0) != ref) return {};
-  const std::uint64_t at = table(low, 1);
+  return low < count_ && table(low, 0) == ref ? low : count_;
+}
+
+bool Block::has(std::uint64_t ref) const {
+  return place_of(ref) < count_;
+}
+
+Result<void> Block::read(std::uint64_t ref, std::int64_t mint, std::int64_t maxt, Samples& into) const {
+  if (maxt < mint_ || mint > maxt_) return {};
+  const std::size_t place = place_of(ref);
+  if (place == count_) return {};
+  const std::uint64_t at = table(place, 1);
   if (at >= table_at_) return Error{ErrorCode::invalid, path_ + " is damaged"};
   Reader in(bytes_.substr(at, table_at_ - at));
   TRY(in.skip_labels());
   return read_series(
       in, mint, maxt,
-      [&](std::uint32_t head, std::string_view bytes) { return decode_chunk(bytes, head, mint, maxt, into.floats); },
+      [&](std::uint32_t head, std::int64_t, std::int64_t, std::string_view bytes) {
+        return decode_chunk(bytes, head, mint, maxt, into.floats);
+      },
       into);
 }
 
-Result<void> Block::each(const std::function<void(std::uint64_t, const Labels&)>& call) const {
+Result<void> Block::each(const std::function<Result<void>(std::uint64_t, const ReadLabels&)>& call) const {
   for (std::size_t i = 0; i < count_; ++i) {
     const std::uint64_t at = table(i, 1);
     if (at >= table_at_) return Error{ErrorCode::invalid, path_ + " is damaged"};
-    Reader in(bytes_.substr(at, table_at_ - at));
-    call(table(i, 0), TRY(in.labels()));
+    TRY(call(table(i, 0), [&] { return Reader(bytes_.substr(at, table_at_ - at)).labels(); }));
   }
   return {};
 }
@@ -221,8 +220,8 @@ Result<std::vector<BlockSeries>> Block::contents() const {
     BlockSeries series{table(i, 0), TRY(in.labels()), {}};
     TRY(read_series(
         in, INT64_MIN, INT64_MAX,
-        [&](std::uint32_t head, std::string_view bytes) -> Result<void> {
-          series.contents.chunks.push_back(TRY(FloatChunk::restore(head, std::string(bytes))));
+        [&](std::uint32_t head, std::int64_t first, std::int64_t last, std::string_view bytes) -> Result<void> {
+          series.contents.chunks.push_back(TRY(FloatChunk::restore(head, first, last, bytes)));
           return {};
         },
         series.contents.loose));

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "observe/metrics/storage/mapped_file.h"
 #include "observe/metrics/storage/series.h"
 
 namespace caisson::metrics {
@@ -25,26 +26,29 @@ class Block {
   static Result<void> write(const std::string& path, const std::vector<BlockSeries>& series);
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
-  ~Block();
 
   const std::string& path() const { return path_; }
   std::int64_t mint() const { return mint_; }
   std::int64_t maxt() const { return maxt_; }
   std::uint64_t size_bytes() const { return bytes_.size(); }
+  bool has(std::uint64_t ref) const;
 
   // Appends the samples of mint..maxt; nothing when the series is not here.
   Result<void> read(std::uint64_t ref, std::int64_t mint, std::int64_t maxt, Samples& into) const;
-  // Every series in order, without its samples.
-  Result<void> each(const std::function<void(std::uint64_t ref, const Labels& labels)>& call) const;
+  // Every series in order, without its samples. `labels` reads them, for who does not know them.
+  using ReadLabels = std::function<Result<Labels>()>;
+  Result<void> each(const std::function<Result<void>(std::uint64_t ref, const ReadLabels& labels)>& call) const;
   Result<std::vector<BlockSeries>> contents() const;
 
  private:
   Block() = default;
   Result<void> parse();
   std::uint64_t table(std::size_t index, std::size_t field) const;
+  std::size_t place_of(std::uint64_t ref) const;  // in the table; count_: not there
 
   std::string path_;
-  std::string_view bytes_;  // mapped
+  MappedFile file_;
+  std::string_view bytes_;  // of file_
   std::size_t table_at_ = 0, count_ = 0;
   std::int64_t mint_ = 0, maxt_ = 0;
 };

@@ -109,17 +109,17 @@ bool read_all(std::string_view bytes, std::uint32_t count, Take take) {
 }  // namespace
 
 void FloatChunk::put(std::uint64_t value, int bits) {
-  while (bits > 0) {
-    if (free_bits_ == 0) {
-      bytes_ += '\0';
-      free_bits_ = 8;
-    }
-    const int taken = std::min(free_bits_, bits);
+  if (free_bits_ > 0) {
+    const int taken = std::min<int>(free_bits_, bits);
     const std::uint64_t part = value >> (bits - taken) & ((1u << taken) - 1);
     bytes_.back() = static_cast<char>(static_cast<unsigned char>(bytes_.back()) | part << (free_bits_ - taken));
-    free_bits_ -= taken;
+    free_bits_ = static_cast<std::int8_t>(free_bits_ - taken);
     bits -= taken;
   }
+  for (; bits >= 8; bits -= 8) bytes_ += static_cast<char>(value >> (bits - 8));
+  if (bits == 0) return;
+  bytes_ += static_cast<char>(value << (8 - bits));
+  free_bits_ = static_cast<std::int8_t>(8 - bits);
 }
 
 void FloatChunk::put_time_delta(std::int64_t delta_of_delta) {
@@ -142,8 +142,8 @@ void FloatChunk::put_value(double v) {
     put(0, 1);
     return put(changed >> trailing_, 64 - leading_ - trailing_);
   }
-  leading_ = leading;
-  trailing_ = trailing;
+  leading_ = static_cast<std::int8_t>(leading);
+  trailing_ = static_cast<std::int8_t>(trailing);
   const int length = 64 - leading - trailing;
   put(1, 1);
   put(static_cast<std::uint64_t>(leading), 5);
@@ -196,17 +196,16 @@ Result<void> decode_chunk(std::string_view bytes, std::uint32_t head, std::int64
   return {};
 }
 
-Result<FloatChunk> FloatChunk::restore(std::uint32_t head, std::string bytes) {
+Result<FloatChunk> FloatChunk::restore(std::uint32_t head, std::int64_t first, std::int64_t last,
+                                       std::string_view bytes) {
   FloatChunk chunk;
   chunk.count_ = head & ~kPackedFlag;
   chunk.packed_ = (head & kPackedFlag) != 0;
-  if (chunk.count_ == 0 || chunk.count_ > kSamplesMax)
-    return Error{ErrorCode::invalid, "chunk of " + std::to_string(chunk.count_) + " samples"};
-  std::vector<FloatPoint> points;
-  TRY(decode_chunk(bytes, head, INT64_MIN, INT64_MAX, points));
-  chunk.first_ = points.front().t;
-  chunk.last_ = points.back().t;
-  chunk.bytes_ = std::move(bytes);
+  if (chunk.count_ == 0 || chunk.count_ > kSamplesMax || last < first)
+    return Error{ErrorCode::invalid, "chunk of " + std::to_string(chunk.count_) + " samples is damaged"};
+  chunk.first_ = first;
+  chunk.last_ = last;
+  chunk.bytes_ = bytes;
   chunk.closed_ = true;
   return chunk;
 }

@@ -29,8 +29,9 @@ class FloatChunk {
   // Appends the samples of mint..maxt. Errors: invalid when the bytes end early.
   Result<void> decode(std::int64_t mint, std::int64_t maxt, std::vector<FloatPoint>& into) const;
 
-  // From what was stored. The chunk is closed: full() says so, whatever its count. Errors: invalid.
-  static Result<FloatChunk> restore(std::uint32_t head, std::string bytes);
+  // From what was stored. The chunk is closed: full() says so, whatever its count. The bytes are looked at when they
+  // are read. Errors: invalid.
+  static Result<FloatChunk> restore(std::uint32_t head, std::int64_t first, std::int64_t last, std::string_view bytes);
 
  private:
   void put(std::uint64_t value, int bits);
@@ -38,13 +39,13 @@ class FloatChunk {
   void put_value(double v);
 
   std::string bytes_;
-  int free_bits_ = 0;  // of the last byte
   std::uint32_t count_ = 0;
   std::int64_t first_ = 0, last_ = 0, delta_ = 0;
   std::uint64_t value_bits_ = 0;
   bool closed_ = false;  // restored or sealed: what the encoder knew is gone
   bool packed_ = false;
-  int leading_ = -1, trailing_ = 0;  // window of the last XOR that was written in full; -1: none
+  std::int8_t free_bits_ = 0;                // of the last byte
+  std::int8_t leading_ = -1, trailing_ = 0;  // window of the last XOR that was written in full; -1: none
 };
 
 // Decodes a chunk's bytes where they lie. Errors: invalid when they end early.

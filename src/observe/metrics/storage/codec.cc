@@ -15,8 +15,11 @@ Error ends_early() {
 }  // namespace
 
 void Writer::number(std::uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out_ += static_cast<char>(value | 0x80);
-  out_ += static_cast<char>(value);
+  char bytes[10];
+  std::size_t size = 0;
+  for (; value >= 0x80; value >>= 7) bytes[size++] = static_cast<char>(value | 0x80);
+  bytes[size++] = static_cast<char>(value);
+  out_.append(bytes, size);
 }
 
 void Writer::real(double value) {
@@ -32,7 +35,7 @@ void Writer::text(std::string_view value) {
 
 void Writer::labels(const Labels& value) {
   number(value.items().size());
-  for (const Label& label : value.items()) {
+  for (const LabelView label : value.items()) {
     text(label.name);
     text(label.value);
   }
@@ -92,13 +95,13 @@ Result<std::string_view> Reader::text() {
 
 Result<Labels> Reader::labels() {
   const std::uint64_t count = TRY(number());
-  std::vector<Label> list;
+  std::vector<LabelView> list;
   for (std::uint64_t i = 0; i < count; ++i) {
-    std::string name(TRY(text()));
-    std::string value(TRY(text()));
-    list.push_back({std::move(name), std::move(value)});
+    const std::string_view name = TRY(text());
+    const std::string_view value = TRY(text());
+    list.push_back({name, value});
   }
-  return Labels::from(std::move(list));
+  return Labels::from_views(list);
 }
 
 Result<void> Reader::skip_labels() {

@@ -20,6 +20,7 @@ class Writer {
   void labels(const Labels& value);
   void histogram(const FloatHistogram& value);
   const std::string& bytes() const { return out_; }
+  std::string take() { return std::move(out_); }
 
  private:
   void buckets(const HistogramBuckets& value);

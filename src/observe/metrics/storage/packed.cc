@@ -74,15 +74,13 @@ bool put_frame(std::string& out, std::span<const std::int64_t> differences) {
   out += static_cast<char>(width);
   out += static_cast<char>(shift);
   put_varint(out, least);
-  const std::size_t begin = out.size();
-  out.resize(begin + (differences.size() * static_cast<std::size_t>(width) + 7) / 8);
-  std::size_t at = 0;
+  std::uint64_t word = 0;
+  int filled = 0;  // bits of word; below 8 between numbers, so that kWidthMax more have room
   for (const std::int64_t d : differences) {
-    const std::uint64_t rest = static_cast<std::uint64_t>(wrapping_minus(d, least)) >> shift;
-    for (int bit = 0; bit < width; ++bit, ++at)
-      out[begin + at / 8] =
-          static_cast<char>(static_cast<unsigned char>(out[begin + at / 8]) | (rest >> bit & 1u) << (at % 8));
+    word |= static_cast<std::uint64_t>(wrapping_minus(d, least)) >> shift << filled;
+    for (filled += width; filled >= 8; filled -= 8, word >>= 8) out += static_cast<char>(word);
   }
+  if (filled > 0) out += static_cast<char>(word);
   return true;
 }
 

@@ -18,38 +18,41 @@ class TsdbSeries : public StoredSeries {
   const Labels& labels() const override { return labels_; }
   Result<void> read(std::int64_t mint, std::int64_t maxt, Samples& into) const override;
 
-  // What would become of the sample; add() does it.
+  static constexpr std::size_t kLooseMax = 20'000;  // that came out of order and wait for a block
+
+  // What would become of the sample; add() does it. Out of order beyond kLooseMax is too_old.
   Admission admit(std::int64_t t, double v, const FloatHistogram* h, std::int64_t out_of_order_ms) const;
   void add(std::int64_t t, double v, const HistogramPtr& h);
+  // From what was stored before: in order of time, and nothing of it is there.
   void restore(FloatChunk chunk);
+  void restore_loose(std::int64_t t, double v, const HistogramPtr& h);
+  void note_newest(std::int64_t t);  // a block has a sample of that time
   Result<void> remove(std::int64_t mint, std::int64_t maxt);
   void drop_before(std::int64_t t);  // whole chunks
-  // Blocks that hold samples of it, and the time of the newest of these: it is kept while there are any.
-  void add_block(std::int64_t maxt);
-  void drop_block();
-  bool in_blocks() const;
+  std::uint32_t pending_place = 0;   // of who appends: where its newest sample is in the batch, if it is there
 
   struct Contents {
     std::vector<FloatChunk> chunks;  // ordered by time
     Samples loose;                   // histograms, and floats that came out of order
   };
   Contents contents() const;
+  Contents contents_before(std::int64_t t) const;  // whole chunks that end before it
   std::size_t samples() const;
   std::uint64_t bytes() const;
-  bool empty() const { return samples() == 0; }
+  bool empty() const;
   std::int64_t newest() const;
   std::int64_t oldest() const;
 
  private:
   bool value_at(std::int64_t t, double& v, const FloatHistogram*& h) const;
+  Samples& loose();
 
   const std::uint64_t ref_;
   const Labels labels_;
   mutable std::mutex mutex_;
   std::vector<FloatChunk> chunks_;  // the last one may be open
-  Samples loose_;
+  std::unique_ptr<Samples> loose_;  // null: none
   std::int64_t newest_ = INT64_MIN;
-  int blocks_ = 0;
 };
 
 }  // namespace caisson::metrics

@@ -1,39 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// On disk: <dir>/wal/… and <dir>/snapshot. A log record is a list of entries: 1 new series (ref, labels) · 2 float
-// (ref, time, value) · 3 histogram (ref, time, histogram) · 4 removal (ref, from, to). A snapshot holds per series its
-// labels, chunks and loose samples, and the first log segment that is not within it. Blocks: block.h. A crash between
-// writing a block and the snapshot that no longer has its samples leaves them in both; readers take each once.
+// On disk: <dir>/wal/… and <dir>/snapshot (snapshot.h). A log record is a list of entries: 1 new series (ref, labels) ·
+// 2 float (ref, time, value; of former versions) · 3 histogram (ref, time, histogram) · 4 removal (ref, from, to) · 5
+// floats (time, how many, and of each how its ref differs from the last one's, how its time differs from that time, its
+// value). Blocks: block.h. A crash between writing a block and the snapshot that no longer has its samples leaves them
+// in both; readers take each once.
 #include "observe/metrics/storage/tsdb.h"
+
+#include <malloc.h>
 
 #include <algorithm>
 #include <map>
 #include <shared_mutex>
-#include <unordered_map>
+#include <unordered_set>
 
 #include "core/base/log.h"
 #include "observe/metrics/storage/block_set.h"
 #include "observe/metrics/storage/codec.h"
-#include "observe/metrics/storage/series.h"
+#include "observe/metrics/storage/snapshot.h"
 #include "observe/metrics/storage/wal.h"
 
 namespace caisson::metrics {
 namespace {
 
-enum Entry : std::uint64_t { kSeries = 1, kFloat = 2, kHistogram = 3, kRemoval = 4 };
-constexpr std::uint64_t kSnapshotVersion = 1;
-constexpr std::size_t kSnapshotBytesMax = 8ull << 30;
+enum Entry : std::uint64_t { kSeries = 1, kFloat = 2, kHistogram = 3, kRemoval = 4, kFloats = 5 };
 constexpr std::int64_t kHour = 3'600'000;
 constexpr std::int64_t kCutAfterMs = kHour;                       // a span becomes a block when it ended this long ago
 constexpr std::int64_t kMergedSpans[] = {8 * kHour, 48 * kHour};  // blocks of one span become one
 constexpr std::uint64_t kMergedBytesMax = 64u << 20;              // merging holds them in memory
 
-using SeriesPtr = std::shared_ptr<TsdbSeries>;
-using Postings = std::vector<std::uint64_t>;  // refs, ascending
-
-Postings intersection(const Postings& a, const Postings& b) {
-  Postings out;
-  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
-  return out;
+std::int64_t wrapping_minus(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+}
+std::int64_t wrapping_plus(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
 }
 
 // A series as a query reads it: what is in memory first, then blocks, so that what moves between the two meanwhile is
@@ -70,13 +69,6 @@ class StoredView : public StoredSeries {
   std::shared_ptr<const BlockSet> blocks_;
 };
 
-TsdbSeries::Contents until(TsdbSeries::Contents all, std::int64_t t) {
-  std::erase_if(all.chunks, [t](const FloatChunk& chunk) { return chunk.last_time() >= t; });
-  std::erase_if(all.loose.floats, [t](const FloatPoint& p) { return p.t >= t; });
-  std::erase_if(all.loose.histograms, [t](const HistogramPoint& p) { return p.t >= t; });
-  return all;
-}
-
 }  // namespace
 
 struct Tsdb::Impl {
@@ -86,102 +78,72 @@ struct Tsdb::Impl {
   WriteAheadLog log;
   std::function<void(std::span<const NewSample>)> stored;
   std::shared_ptr<BlockSet> blocks = std::make_shared<BlockSet>();
-  mutable std::shared_mutex index_mutex;  // guards what follows
-  std::unordered_map<Labels, SeriesPtr, LabelsHash> by_labels;
-  std::map<std::uint64_t, SeriesPtr> by_ref;
-  std::map<std::string, std::map<std::string, Postings>, std::less<>> postings;
-  std::uint64_t next_ref = 1;
+  std::uint64_t next_ref = 1;                              // GUARDED_BY(write_mutex)
+  std::unordered_map<std::uint64_t, TsdbSeries*> renamed;  // while the log is read: by their other reference
+  mutable std::shared_mutex index_mutex;
+  SeriesIndex index;  // GUARDED_BY(index_mutex); who holds write_mutex reads it without, as nobody else changes it
 
-  SeriesPtr add_series(std::uint64_t ref, const Labels& labels) {
-    auto series = std::make_shared<TsdbSeries>(ref, labels);
+  void add_series(const SeriesPtr& series) {
     const std::unique_lock lock(index_mutex);
-    by_labels.emplace(labels, series);
-    by_ref.emplace(ref, series);
-    for (const Label& label : labels.items()) {
-      Postings& list = postings[label.name][label.value];
-      if (list.empty() || list.back() < ref)
-        list.push_back(ref);
-      else
-        list.insert(std::lower_bound(list.begin(), list.end(), ref), ref);
-    }
-    next_ref = std::max(next_ref, ref + 1);
-    return series;
+    index.add(series);
+    next_ref = std::max(next_ref, series->ref() + 1);
   }
 
-  void forget(const SeriesPtr& series) {
-    const std::unique_lock lock(index_mutex);
-    for (const Label& label : series->labels().items()) {
-      const auto values = postings.find(label.name);
-      if (values == postings.end()) continue;
-      const auto list = values->second.find(label.value);
-      if (list == values->second.end()) continue;
-      std::erase(list->second, series->ref());
-      if (list->second.empty()) values->second.erase(list);
-      if (values->second.empty()) postings.erase(values);
+  Result<void> load() {
+    std::uint64_t first_segment = 0;
+    const std::string snapshot = snapshot_path();
+    if (exists(snapshot)) {
+      const auto place = read_snapshot(snapshot, index);
+      if (place.ok()) {
+        first_segment = place->first_segment;
+      } else {  // what is in the blocks and in the log is left, and the program starts
+        log::error("snapshot of metrics is set aside", {{"error", place.error()}});
+        index = SeriesIndex();
+        TRY(rename_file(snapshot, snapshot + ".damaged"));
+      }
     }
-    by_labels.erase(series->labels());
-    by_ref.erase(series->ref());
+    for (const SeriesPtr& series : index.all()) next_ref = std::max(next_ref, series->ref() + 1);
+    TRY(blocks->open(dir + "/blocks"));
+    if (first_segment == 0)  // else the snapshot knows all that blocks have
+      for (const auto& block : *blocks->list()) TRY(note_block(*block));
+    log = TRY(WriteAheadLog::open(
+        dir + "/wal", [this](std::string_view record) { return replay(record); }, first_segment));
+    renamed.clear();
+    return {};
   }
 
-  SeriesPtr find(std::uint64_t ref) const {
-    const auto at = by_ref.find(ref);
-    return at == by_ref.end() ? nullptr : at->second;
-  }
-
-  // The matchers that need a value narrow by the index; the others look at what is left. REQUIRES: index_mutex.
-  std::vector<SeriesPtr> matching(std::span<const Matcher> matchers) const {
-    bool narrowed = false;
-    Postings refs;
-    for (const Matcher& m : matchers) {
-      if (m.matches("")) continue;
-      Postings own = postings_of(m);
-      refs = narrowed ? intersection(refs, own) : std::move(own);
-      narrowed = true;
-      if (refs.empty()) return {};
-    }
-    std::vector<SeriesPtr> found;
-    const auto take = [&](const SeriesPtr& series) {
-      for (const Matcher& m : matchers)
-        if (m.matches("") && !m.matches(series->labels().get(m.name))) return;
-      found.push_back(series);
-    };
-    if (!narrowed)
-      for (const auto& [ref, series] : by_ref) take(series);
-    for (const std::uint64_t ref : refs) take(find(ref));
-    return found;
-  }
-
-  Postings postings_of(const Matcher& m) const {
-    const auto values = postings.find(m.name);
-    if (values == postings.end()) return {};
-    if (m.type == MatchType::equal) {
-      const auto list = values->second.find(m.value);
-      return list == values->second.end() ? Postings{} : list->second;
-    }
-    Postings all;
-    for (const auto& [value, list] : values->second)
-      if (m.matches(value)) all.insert(all.end(), list.begin(), list.end());
-    std::sort(all.begin(), all.end());
-    return all;
+  Result<void> note_block(const Block& block) {
+    return block.each([&](std::uint64_t ref, const Block::ReadLabels& labels) -> Result<void> {
+      TsdbSeries* series = index.find(ref);
+      if (!series) {
+        const auto fresh = std::make_shared<TsdbSeries>(ref, TRY(labels()));
+        add_series(fresh);
+        series = fresh.get();
+      }
+      series->note_newest(block.maxt());
+      return {};
+    });
   }
 
   Result<void> replay(std::string_view record) {
     Reader in(record);
     while (!in.at_end()) {
-      const std::uint64_t kind = TRY(in.number()), ref = TRY(in.number());
-      const SeriesPtr series = find(ref);
-      if (kind == kSeries) {
-        const Labels labels = TRY(in.labels());
-        if (!series && !by_labels.contains(labels)) add_series(ref, labels);
+      const std::uint64_t kind = TRY(in.number());
+      if (kind == kFloats) {
+        TRY(replay_floats(in));
         continue;
       }
+      const std::uint64_t ref = TRY(in.number());
+      if (kind == kSeries) {
+        replay_series(ref, TRY(in.labels()));
+        continue;
+      }
+      TsdbSeries* series = logged(ref);
       const std::int64_t t = TRY(in.signed_number());
       if (kind == kFloat) {
-        const double v = TRY(in.real());
-        if (series && is_new(*series, t, v, nullptr)) series->add(t, v, nullptr);
+        replay_sample(series, t, TRY(in.real()), nullptr);
       } else if (kind == kHistogram) {
-        const auto h = std::make_shared<const FloatHistogram>(TRY(in.histogram()));
-        if (series && is_new(*series, t, 0, h.get())) series->add(t, 0, h);
+        replay_sample(series, t, 0, std::make_shared<const FloatHistogram>(TRY(in.histogram())));
       } else if (kind == kRemoval) {
         const std::int64_t to = TRY(in.signed_number());
         if (series) TRY(series->remove(t, to));
@@ -192,39 +154,42 @@ struct Tsdb::Impl {
     return {};
   }
 
-  // Not yet there: a snapshot may hold what the log tells again.
-  static bool is_new(const TsdbSeries& series, std::int64_t t, double v, const FloatHistogram* h) {
-    const Admission admission = series.admit(t, v, h, INT64_MAX);
-    return admission == Admission::in_order || admission == Admission::out_of_order;
+  // What was forgotten and made again has two references in the log.
+  void replay_series(std::uint64_t ref, const Labels& labels) {
+    if (index.find(ref)) return;
+    if (TsdbSeries* same = index.find(labels)) {
+      renamed[ref] = same;
+      next_ref = std::max(next_ref, ref + 1);
+    } else {
+      add_series(std::make_shared<TsdbSeries>(ref, labels));
+    }
   }
 
-  Result<void> read_blocks() {
-    TRY(blocks->open(dir + "/blocks"));
-    for (const auto& block : *blocks->list()) TRY(note_block(*block));
+  TsdbSeries* logged(std::uint64_t ref) const {
+    if (TsdbSeries* series = index.find(ref)) return series;
+    const auto at = renamed.find(ref);
+    return at == renamed.end() ? nullptr : at->second;
+  }
+
+  Result<void> replay_floats(Reader& in) {
+    const std::int64_t time = TRY(in.signed_number());
+    std::int64_t ref = 0;
+    for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
+      ref = wrapping_plus(ref, TRY(in.signed_number()));
+      const std::int64_t t = wrapping_plus(time, TRY(in.signed_number()));
+      replay_sample(logged(static_cast<std::uint64_t>(ref)), t, TRY(in.real()), nullptr);
+    }
     return {};
   }
 
-  Result<void> note_block(const Block& block) {
-    return block.each([&](std::uint64_t ref, const Labels& labels) {
-      SeriesPtr series = find(ref);
-      if (!series) series = add_series(ref, labels);
-      series->add_block(block.maxt());
-    });
-  }
-
-  Result<void> forget_block(const Block& block) {
-    return block.each([&](std::uint64_t ref, const Labels&) {
-      if (const SeriesPtr series = find(ref)) series->drop_block();
-    });
+  // A snapshot may hold what the log tells again.
+  static void replay_sample(TsdbSeries* series, std::int64_t t, double v, const HistogramPtr& h) {
+    if (!series) return;
+    const Admission admission = series->admit(t, v, h.get(), INT64_MAX);
+    if (admission == Admission::in_order || admission == Admission::out_of_order) series->add(t, v, h);
   }
 
   // REQUIRES: write_mutex, as what follows.
-  Result<void> replace_blocks(const BlockSet::List& old, const std::shared_ptr<const Block>& fresh) {
-    if (fresh) TRY(note_block(*fresh));
-    for (const auto& block : old) TRY(forget_block(*block));
-    return blocks->replace(old, fresh);
-  }
-
   // Moves what ended before the last whole span to blocks. Gives whether there was something.
   Result<bool> cut_blocks(const std::vector<SeriesPtr>& all, std::int64_t now) {
     bool any = false;
@@ -238,14 +203,15 @@ struct Tsdb::Impl {
       std::vector<BlockSeries> moving;
       for (; border <= now - kCutAfterMs && moving.empty(); border += options.block_ms)
         for (const SeriesPtr& series : all) {
-          BlockSeries one{series->ref(), series->labels(), until(series->contents(), border)};
+          BlockSeries one{series->ref(), series->labels(), series->contents_before(border)};
           for (FloatChunk& chunk : one.contents.chunks) chunk.seal();
           if (!one.contents.chunks.empty() || !one.contents.loose.empty()) moving.push_back(std::move(one));
         }
       if (moving.empty()) return any;
       border -= options.block_ms;
-      TRY(replace_blocks({}, TRY(blocks->write(moving))));
-      for (const BlockSeries& one : moving) find(one.ref)->drop_before(border);
+      std::sort(moving.begin(), moving.end(), [](const auto& a, const auto& b) { return a.ref < b.ref; });
+      TRY(blocks->replace({}, TRY(blocks->write(moving))));
+      for (const BlockSeries& one : moving) index.find(one.ref)->drop_before(border);
       any = true;
     }
   }
@@ -261,7 +227,7 @@ struct Tsdb::Impl {
         if (group.size() < 2 || (index + 1) * span > now - kCutAfterMs || bytes > kMergedBytesMax) continue;
         std::sort(group.begin(), group.end(), [](const auto& a, const auto& b) { return a->mint() < b->mint(); });
         const auto merged = TRY(blocks->write(TRY(merge_blocks(group))));
-        TRY(replace_blocks(group, merged));
+        TRY(blocks->replace(group, merged));
       }
     }
     return {};
@@ -275,7 +241,7 @@ struct Tsdb::Impl {
     for (const auto& block : list) {
       if (block->maxt() >= keep_from && bytes <= bytes_max) break;
       bytes -= block->size_bytes();
-      TRY(replace_blocks({block}, nullptr));
+      TRY(blocks->replace({block}, nullptr));
     }
     return {};
   }
@@ -304,7 +270,7 @@ struct Tsdb::Impl {
       }
       if (!touched) continue;
       const std::shared_ptr<const Block> rest = left ? TRY(blocks->write(all)) : nullptr;
-      TRY(replace_blocks({block}, rest));
+      TRY(blocks->replace({block}, rest));
     }
     return {};
   }
@@ -313,72 +279,30 @@ struct Tsdb::Impl {
 
   Result<void> write_snapshot() {
     const std::uint64_t first_segment = TRY(log.cut());
-    Writer out;
-    out.number(kSnapshotVersion);
-    const std::vector<SeriesPtr> all = [&] {
-      const std::shared_lock lock(index_mutex);
-      return matching({});
-    }();
-    for (const SeriesPtr& series : all) {
-      const TsdbSeries::Contents contents = series->contents();
-      out.number(series->ref());
-      out.labels(series->labels());
-      out.number(contents.chunks.size());
-      for (const FloatChunk& chunk : contents.chunks) {
-        out.number(chunk.head());
-        out.text(chunk.bytes());
-      }
-      out.number(contents.loose.floats.size());
-      for (const FloatPoint& p : contents.loose.floats) {
-        out.signed_number(p.t);
-        out.real(p.v);
-      }
-      out.number(contents.loose.histograms.size());
-      for (const HistogramPoint& p : contents.loose.histograms) {
-        out.signed_number(p.t);
-        out.histogram(*p.h);
-      }
-    }
-    Writer tail;
-    tail.number(crc32c(out.bytes()));
-    TRY(write_file(snapshot_path(), out.bytes() + std::string(tail.bytes()) + static_cast<char>(tail.bytes().size()),
-                   0640));
-    return log.drop_before(first_segment);
-  }
-
-  Result<void> read_snapshot() {
-    if (!exists(snapshot_path())) return {};
-    const std::string bytes = TRY(read_file(snapshot_path(), kSnapshotBytesMax));
-    const std::size_t tail = bytes.empty() ? 0 : static_cast<unsigned char>(bytes.back());
-    if (bytes.size() < tail + 1) return Error{ErrorCode::invalid, snapshot_path() + " ends early"};
-    const std::string_view body = std::string_view(bytes).substr(0, bytes.size() - tail - 1);
-    Reader crc(std::string_view(bytes).substr(body.size(), tail));
-    if (TRY(crc.number()) != crc32c(body)) return Error{ErrorCode::invalid, snapshot_path() + " is damaged"};
-    Reader in(body);
-    if (TRY(in.number()) != kSnapshotVersion)
-      return Error{ErrorCode::invalid, snapshot_path() + " has another version"};
-    while (!in.at_end()) TRY(read_series(in));
+    TRY(metrics::write_snapshot(snapshot_path(), index, {first_segment}));
+    TRY(log.drop_before(first_segment));
+    // What was moved out lies in holes between what is left; a few times a day they are given back.
+    ::malloc_trim(0);
     return {};
   }
 
-  Result<void> read_series(Reader& in) {
-    const std::uint64_t ref = TRY(in.number());
-    const Labels labels = TRY(in.labels());
-    SeriesPtr series = find(ref);
-    if (!series) series = add_series(ref, labels);
-    for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
-      const std::uint64_t count = TRY(in.number());
-      series->restore(TRY(FloatChunk::restore(static_cast<std::uint32_t>(count), std::string(TRY(in.text())))));
+  // Nothing of them is left, in memory or in a block.
+  void forget_empty(const std::vector<SeriesPtr>& all) {
+    std::int64_t oldest = INT64_MAX;
+    for (const auto& block : *blocks->list()) oldest = std::min(oldest, block->mint());
+    const std::unique_lock lock(index_mutex);
+    for (const SeriesPtr& series : all)
+      if (series->empty() && series->newest() < oldest) index.remove(*series);
+  }
+
+  // The same of series whose samples were deleted, whatever their times were.
+  void forget_deleted(const std::vector<SeriesPtr>& found) {
+    const auto list = blocks->list();
+    const std::unique_lock lock(index_mutex);
+    for (const SeriesPtr& series : found) {
+      const auto has = [&](const auto& block) { return block->has(series->ref()); };
+      if (series->empty() && std::none_of(list->begin(), list->end(), has)) index.remove(*series);
     }
-    for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
-      const std::int64_t t = TRY(in.signed_number());
-      series->add(t, TRY(in.real()), nullptr);
-    }
-    for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
-      const std::int64_t t = TRY(in.signed_number());
-      series->add(t, 0, std::make_shared<const FloatHistogram>(TRY(in.histogram())));
-    }
-    return {};
   }
 };
 
@@ -390,82 +314,149 @@ Result<std::unique_ptr<Tsdb>> Tsdb::open(const std::string& dir, const TsdbOptio
   impl->dir = dir;
   impl->options = options;
   TRY(make_dirs(dir, 0750));
-  TRY(impl->read_blocks());
-  TRY(impl->read_snapshot());
-  Impl& target = *impl;
-  impl->log =
-      TRY(WriteAheadLog::open(dir + "/wal", [&target](std::string_view record) { return target.replay(record); }));
+  TRY(impl->load());
   return std::unique_ptr<Tsdb>(new Tsdb(std::move(impl)));
 }
 
-Result<AppendCounts> Tsdb::append(std::span<const NewSample> samples) {
-  const std::lock_guard write(impl_->write_mutex);
-  AppendCounts counts;
-  Writer record;
+// One append. Nobody else changes the index or drops a series meanwhile.
+class Tsdb::Appending {
+ public:
+  explicit Appending(Impl& tsdb) : tsdb_(tsdb), next_ref_(tsdb.next_ref) {}
+
+  void take(const NewSample& sample) {
+    TsdbSeries* series = tsdb_.index.find(sample.labels);
+    if (!series) series = create(sample.labels);
+    if (!series) {
+      ++counts_.over_limit;
+      return;
+    }
+    switch (series->admit(sample.t, sample.v, sample.h.get(), tsdb_.options.out_of_order_ms)) {
+      case Admission::too_old:
+        ++counts_.too_old;
+        return;
+      case Admission::duplicate:
+        ++counts_.duplicate;
+        return;
+      case Admission::conflicting:
+        ++counts_.conflicting;
+        return;
+      case Admission::in_order:
+      case Admission::out_of_order:
+        break;
+    }
+    if (is_repeated(*series, sample.t)) {
+      ++counts_.duplicate;
+      return;
+    }
+    pending_.push_back({series, &sample});
+  }
+
+  Result<AppendCounts> commit() {
+    if (pending_.empty()) return counts_;
+    // In order of time, so that whoever sends backward does not make each sample move all before it.
+    if (!seen_.empty())
+      std::stable_sort(pending_.begin(), pending_.end(),
+                       [](const Pending& a, const Pending& b) { return a.sample->t < b.sample->t; });
+    TRY(tsdb_.log.append(record()));
+    if (!created_.empty()) {
+      const std::unique_lock lock(tsdb_.index_mutex);
+      for (const SeriesPtr& series : created_) tsdb_.index.add(series);
+      tsdb_.next_ref = next_ref_;
+    }
+    for (const Pending& p : pending_) p.series->add(p.sample->t, p.sample->v, p.sample->h);
+    counts_.added = pending_.size();
+    if (!tsdb_.stored) return counts_;
+    std::vector<NewSample> stored;
+    stored.reserve(pending_.size());
+    for (const Pending& p : pending_) stored.push_back(*p.sample);
+    tsdb_.stored(stored);
+    return counts_;
+  }
+
+ private:
   struct Pending {
-    SeriesPtr series;
+    TsdbSeries* series;
     const NewSample* sample;
   };
-  std::vector<Pending> pending;
-  std::unordered_map<Labels, SeriesPtr, LabelsHash> created;  // of this batch; known to readers once it is on the disk
-  std::map<std::pair<const TsdbSeries*, std::int64_t>, bool> in_batch;
-  std::uint64_t next_ref = impl_->next_ref;
-  for (const NewSample& sample : samples) {
-    SeriesPtr series;
-    {
-      const std::shared_lock lock(impl_->index_mutex);
-      if (const auto at = impl_->by_labels.find(sample.labels); at != impl_->by_labels.end())
-        series = at->second;
-      else if (impl_->by_labels.size() + created.size() >= impl_->options.series_max &&
-               !created.contains(sample.labels)) {
-        ++counts.over_limit;
-        continue;
-      }
+  using Place = std::pair<const TsdbSeries*, std::int64_t>;
+  struct PlaceHash {
+    std::size_t operator()(const Place& place) const {
+      return std::hash<const void*>()(place.first) ^ static_cast<std::uint64_t>(place.second) * 0x9E3779B97F4A7C15u;
     }
-    if (!series) {
-      SeriesPtr& fresh = created[sample.labels];
-      if (!fresh) {
-        fresh = std::make_shared<TsdbSeries>(next_ref++, sample.labels);
-        record.number(kSeries);
-        record.number(fresh->ref());
-        record.labels(sample.labels);
-      }
-      series = fresh;
+  };
+
+  // Known to readers once it is on the disk. Null: one too many.
+  TsdbSeries* create(const Labels& labels) {
+    if (const auto at = by_labels_.find(labels); at != by_labels_.end()) return at->second;
+    if (tsdb_.index.size() + created_.size() >= tsdb_.options.series_max) return nullptr;
+    created_.push_back(std::make_shared<TsdbSeries>(next_ref_++, labels));
+    by_labels_.emplace(labels, created_.back().get());
+    return created_.back().get();
+  }
+
+  // Whether the batch has a sample of that time already. Most have one of each series, or go on in time.
+  bool is_repeated(TsdbSeries& series, std::int64_t t) {
+    const std::uint32_t last = series.pending_place;
+    const bool is_first = last >= pending_.size() || pending_[last].series != &series;
+    if (is_first || t > pending_[last].sample->t) {
+      series.pending_place = static_cast<std::uint32_t>(pending_.size());
+      if (!seen_.empty()) seen_.insert({&series, t});
+      return false;
     }
-    const Admission admission = series->admit(sample.t, sample.v, sample.h.get(), impl_->options.out_of_order_ms);
-    if (admission == Admission::too_old) ++counts.too_old;
-    if (admission == Admission::duplicate) ++counts.duplicate;
-    if (admission == Admission::conflicting) ++counts.conflicting;
-    if (admission != Admission::in_order && admission != Admission::out_of_order) continue;
-    if (!in_batch.try_emplace({series.get(), sample.t}, true).second) {
-      ++counts.duplicate;
-      continue;
+    if (seen_.empty())
+      for (const Pending& p : pending_) seen_.insert({p.series, p.sample->t});
+    return !seen_.insert({&series, t}).second;
+  }
+
+  std::string record() const {
+    Writer out;
+    for (const SeriesPtr& series : created_) {
+      out.number(kSeries);
+      out.number(series->ref());
+      out.labels(series->labels());
     }
-    record.number(sample.h ? kHistogram : kFloat);
-    record.number(series->ref());
-    record.signed_number(sample.t);
-    if (sample.h)
-      record.histogram(*sample.h);
-    else
-      record.real(sample.v);
-    pending.push_back({series, &sample});
+    std::size_t floats = 0;
+    for (const Pending& p : pending_) floats += p.sample->h ? 0 : 1;
+    if (floats > 0) put_floats(out, floats);
+    for (const Pending& p : pending_) {
+      if (!p.sample->h) continue;
+      out.number(kHistogram);
+      out.number(p.series->ref());
+      out.signed_number(p.sample->t);
+      out.histogram(*p.sample->h);
+    }
+    return out.take();
   }
-  if (pending.empty()) return counts;
-  TRY(impl_->log.append(record.bytes()));
-  std::unordered_map<std::uint64_t, SeriesPtr> known;
-  for (const auto& [labels, series] : created) known[series->ref()] = impl_->add_series(series->ref(), labels);
-  for (const Pending& p : pending) {
-    const auto at = known.find(p.series->ref());
-    (at == known.end() ? p.series : at->second)->add(p.sample->t, p.sample->v, p.sample->h);
+
+  void put_floats(Writer& out, std::size_t count) const {
+    const std::int64_t time = pending_[0].sample->t;
+    out.number(kFloats);
+    out.signed_number(time);
+    out.number(count);
+    std::int64_t last = 0;
+    for (const Pending& p : pending_) {
+      if (p.sample->h) continue;
+      const auto ref = static_cast<std::int64_t>(p.series->ref());
+      out.signed_number(wrapping_minus(ref, std::exchange(last, ref)));
+      out.signed_number(wrapping_minus(p.sample->t, time));
+      out.real(p.sample->v);
+    }
   }
-  counts.added = pending.size();
-  if (impl_->stored) {
-    std::vector<NewSample> stored;
-    stored.reserve(pending.size());
-    for (const Pending& p : pending) stored.push_back(*p.sample);
-    impl_->stored(stored);
-  }
-  return counts;
+
+  Impl& tsdb_;
+  std::uint64_t next_ref_;
+  AppendCounts counts_;
+  std::vector<Pending> pending_;
+  std::vector<SeriesPtr> created_;  // by reference, as lists of the index grow at their end
+  std::unordered_map<Labels, TsdbSeries*, LabelsHash> by_labels_;
+  std::unordered_set<Place, PlaceHash> seen_;  // of the batch; filled when a series goes back in time
+};
+
+Result<AppendCounts> Tsdb::append(std::span<const NewSample> samples) {
+  const std::lock_guard write(impl_->write_mutex);
+  Appending batch(*impl_);
+  for (const NewSample& sample : samples) batch.take(sample);
+  return batch.commit();
 }
 
 void Tsdb::on_append(std::function<void(std::span<const NewSample>)> call) {
@@ -476,7 +467,7 @@ Result<std::vector<std::shared_ptr<const StoredSeries>>> Tsdb::select(std::span<
                                                                       std::int64_t mint, std::int64_t) const {
   const std::shared_lock lock(impl_->index_mutex);
   std::vector<std::shared_ptr<const StoredSeries>> found;
-  for (SeriesPtr& series : impl_->matching(matchers))
+  for (SeriesPtr& series : impl_->index.matching(matchers))
     if (series->newest() >= mint) found.push_back(std::make_shared<const StoredView>(std::move(series), impl_->blocks));
   return found;
 }
@@ -485,11 +476,11 @@ std::vector<std::string> Tsdb::label_names(std::span<const Matcher> matchers) co
   const std::shared_lock lock(impl_->index_mutex);
   std::vector<std::string> names;
   if (matchers.empty()) {
-    for (const auto& [name, values] : impl_->postings) names.push_back(name);
+    for (const auto& [name, values] : impl_->index.names()) names.push_back(name);
     return names;
   }
-  for (const SeriesPtr& series : impl_->matching(matchers))
-    for (const Label& label : series->labels().items()) names.push_back(label.name);
+  for (const SeriesPtr& series : impl_->index.matching(matchers))
+    for (const LabelView label : series->labels().items()) names.emplace_back(label.name);
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
@@ -499,12 +490,12 @@ std::vector<std::string> Tsdb::label_values(std::string_view name, std::span<con
   const std::shared_lock lock(impl_->index_mutex);
   std::vector<std::string> found;
   if (matchers.empty()) {
-    const auto values = impl_->postings.find(name);
-    if (values == impl_->postings.end()) return found;
+    const auto values = impl_->index.names().find(name);
+    if (values == impl_->index.names().end()) return found;
     for (const auto& [value, list] : values->second) found.push_back(value);
     return found;
   }
-  for (const SeriesPtr& series : impl_->matching(matchers))
+  for (const SeriesPtr& series : impl_->index.matching(matchers))
     if (const std::string_view value = series->labels().get(name); !value.empty()) found.emplace_back(value);
   std::sort(found.begin(), found.end());
   found.erase(std::unique(found.begin(), found.end()), found.end());
@@ -516,7 +507,7 @@ Result<std::size_t> Tsdb::remove(std::span<const Matcher> matchers, std::int64_t
   std::vector<SeriesPtr> found;
   {
     const std::shared_lock lock(impl_->index_mutex);
-    found = impl_->matching(matchers);
+    found = impl_->index.matching(matchers);
   }
   if (found.empty()) return std::size_t{0};
   Writer record;
@@ -529,6 +520,7 @@ Result<std::size_t> Tsdb::remove(std::span<const Matcher> matchers, std::int64_t
   TRY(impl_->log.append(record.bytes()));
   for (const SeriesPtr& series : found) TRY(series->remove(mint, maxt));
   TRY(impl_->remove_from_blocks(found, mint, maxt));
+  impl_->forget_deleted(found);
   return found.size();
 }
 
@@ -537,7 +529,7 @@ Result<void> Tsdb::maintain(std::int64_t now) {
   std::vector<SeriesPtr> all;
   {
     const std::shared_lock lock(impl_->index_mutex);
-    all = impl_->matching({});
+    all = impl_->index.all();
   }
   const bool cut = TRY(impl_->cut_blocks(all, now));
   TRY(impl_->merge_small(now));
@@ -563,8 +555,7 @@ Result<void> Tsdb::maintain(std::int64_t now) {
   }
   TRY(impl_->drop_blocks(now - impl_->options.retention_ms,
                          impl_->options.retention_bytes - std::min(bytes, impl_->options.retention_bytes)));
-  for (const SeriesPtr& series : all)
-    if (series->empty() && !series->in_blocks()) impl_->forget(series);
+  impl_->forget_empty(all);
   if (cut || impl_->log.size_bytes() > impl_->options.snapshot_log_bytes) return impl_->write_snapshot();
   return {};
 }
@@ -572,13 +563,13 @@ Result<void> Tsdb::maintain(std::int64_t now) {
 TsdbStats Tsdb::stats() const {
   const std::shared_lock lock(impl_->index_mutex);
   TsdbStats stats;
-  stats.series = impl_->by_ref.size();
+  stats.series = impl_->index.size();
   stats.log_bytes = impl_->log.size_bytes();
   stats.blocks = impl_->blocks->list()->size();
   stats.block_bytes = impl_->blocks->size_bytes();
   stats.oldest = INT64_MAX;
   stats.newest = INT64_MIN;
-  for (const auto& [ref, series] : impl_->by_ref) {
+  for (const SeriesPtr& series : impl_->index.all()) {
     stats.samples += series->samples();
     stats.sample_bytes += series->bytes();
     stats.oldest = std::min(stats.oldest, series->oldest());

@@ -74,6 +74,7 @@ class Tsdb : public Queryable {
 
  private:
   struct Impl;
+  class Appending;
   explicit Tsdb(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -10,6 +10,7 @@
 #include "core/base/file.h"
 #include "observe/metrics/storage/chunk.h"
 #include "observe/metrics/storage/packed.h"
+#include "observe/metrics/storage/snapshot.h"
 
 namespace caisson::metrics {
 namespace {
@@ -43,7 +44,8 @@ TEST_CASE("a chunk gives back every sample bit for bit") {
     wanted.push_back({t, values[i % values.size()]});
     chunk.append(t, wanted.back().v);
   }
-  const FloatChunk again = FloatChunk::restore(chunk.count(), chunk.bytes()).value();
+  const FloatChunk again =
+      FloatChunk::restore(chunk.count(), chunk.first_time(), chunk.last_time(), chunk.bytes()).value();
   for (const FloatChunk* one : std::initializer_list<const FloatChunk*>{&chunk, &again}) {
     std::vector<FloatPoint> got;
     REQUIRE(one->decode(INT64_MIN, INT64_MAX, got).ok());
@@ -53,7 +55,8 @@ TEST_CASE("a chunk gives back every sample bit for bit") {
       CHECK(std::bit_cast<std::uint64_t>(got[i].v) == std::bit_cast<std::uint64_t>(wanted[i].v));
     }
   }
-  CHECK_FALSE(FloatChunk::restore(chunk.count(), chunk.bytes().substr(0, 40)).ok());
+  std::vector<FloatPoint> none;
+  CHECK_FALSE(decode_chunk(chunk.bytes().substr(0, 40), chunk.head(), INT64_MIN, INT64_MAX, none).ok());
 }
 
 TEST_CASE("samples of a regular counter take less than two bytes") {
@@ -89,9 +92,8 @@ TEST_CASE("a full chunk of decimals is packed, and gives back every sample bit f
     CHECK(chunk.count() == FloatChunk::kSamplesMax);
     CHECK((chunk.head() != chunk.count()) == kind.packed);
     CHECK(static_cast<double>(chunk.bytes().size()) / chunk.count() < kind.bytes_max);
-    const FloatChunk again = FloatChunk::restore(chunk.head(), chunk.bytes()).value();
-    CHECK(again.first_time() == chunk.first_time());
-    CHECK(again.last_time() == chunk.last_time());
+    const FloatChunk again =
+        FloatChunk::restore(chunk.head(), chunk.first_time(), chunk.last_time(), chunk.bytes()).value();
     std::vector<FloatPoint> got;
     REQUIRE(again.decode(INT64_MIN, INT64_MAX, got).ok());
     REQUIRE(got.size() == chunk.count());
@@ -117,10 +119,12 @@ TEST_CASE("times that are too far apart for one frame are not packed; any others
 TEST_CASE("a packed chunk that is cut or changed is refused, or gives as many samples as it says") {
   FloatChunk chunk;
   for (int i = 0; !chunk.full(); ++i) chunk.append(i * 30'000LL, i * 3.0);
+  std::vector<FloatPoint> none;
   for (std::size_t cut = 0; cut < chunk.bytes().size(); ++cut)
-    CHECK_FALSE(FloatChunk::restore(chunk.head(), chunk.bytes().substr(0, cut)).ok());
-  CHECK_FALSE(FloatChunk::restore(FloatChunk::kPackedFlag, chunk.bytes()).ok());
-  CHECK_FALSE(FloatChunk::restore(FloatChunk::kPackedFlag | 100'000, chunk.bytes()).ok());
+    CHECK_FALSE(decode_chunk(chunk.bytes().substr(0, cut), chunk.head(), INT64_MIN, INT64_MAX, none).ok());
+  CHECK_FALSE(FloatChunk::restore(FloatChunk::kPackedFlag, 0, 1, chunk.bytes()).ok());
+  CHECK_FALSE(FloatChunk::restore(FloatChunk::kPackedFlag | 100'000, 0, 1, chunk.bytes()).ok());
+  CHECK_FALSE(FloatChunk::restore(chunk.head(), 1, 0, chunk.bytes()).ok());
   for (std::size_t at = 0; at < chunk.bytes().size(); ++at)
     for (const char byte : {'\0', '\x40', '\x7f', '\xff'}) {
       std::string changed = chunk.bytes();
@@ -307,6 +311,104 @@ TEST_CASE("matchers select by the index") {
   CHECK(count(MatchType::not_regex, "instance", ".+") == 1);
   CHECK(db->label_names({}) == std::vector<std::string>{"__name__", "instance"});
   CHECK(db->label_values("__name__", {}) == std::vector<std::string>{"down", "up"});
+}
+
+TEST_CASE("a batch that goes back in time has each sample once, the first of two with one time") {
+  const TempDir dir = TempDir::make().value();
+  auto db = Tsdb::open(dir.path(), {}).value();
+  std::vector<NewSample> batch;
+  for (const std::int64_t t : {3000, 1000, 2000, 1000, 3000, 4000})
+    batch.push_back({named("up"), t, static_cast<double>(batch.size()), nullptr});
+  const AppendCounts counts = db->append(batch).value();
+  CHECK(counts.added == 4);
+  CHECK(counts.duplicate == 2);
+  CHECK(points_of(*db, "up") == std::vector<FloatPoint>{{1000, 1}, {2000, 2}, {3000, 0}, {4000, 5}});
+  db.reset();
+  db = Tsdb::open(dir.path(), {}).value();
+  CHECK(points_of(*db, "up") == std::vector<FloatPoint>{{1000, 1}, {2000, 2}, {3000, 0}, {4000, 5}});
+}
+
+TEST_CASE("one series takes so many samples out of order, and refuses more") {
+  const TempDir dir = TempDir::make().value();
+  auto db = Tsdb::open(dir.path(), {}).value();
+  put(*db, "up", 1'000'000, 0);
+  std::vector<NewSample> batch;
+  for (std::int64_t t = 0; t < 30'000; ++t) batch.push_back({named("up"), 900'000 - t, 1, nullptr});
+  CHECK(db->append(batch)->added == 30'000);  // it is known after the batch
+  CHECK(put(*db, "up", 950'000, 1).too_old == 1);
+  CHECK(put(*db, "up", 1'000'001, 1).added == 1);
+}
+
+TEST_CASE("a damaged snapshot is set aside, and what blocks and the log have is read") {
+  const TempDir dir = TempDir::make().value();
+  TsdbOptions options;
+  options.snapshot_log_bytes = 1;
+  {
+    auto db = Tsdb::open(dir.path(), options).value();
+    for (int i = 0; i < 240; ++i) put(*db, "old", i * 30'000LL, i);
+    for (int i = 0; i < 10; ++i) put(*db, "new", 40'000'000 + i, i);
+    REQUIRE(db->maintain(40'000'000).ok());  // "old" is in a block, "new" in the snapshot
+    put(*db, "later", 40'000'000, 7);
+  }
+  const std::string path = dir.path() + "/snapshot";
+  std::string bytes = read_file(path).value();
+  SUBCASE("a byte has changed") {
+    bytes[bytes.size() / 2] ^= 1;
+  }
+  SUBCASE("it is cut") {
+    bytes.resize(bytes.size() - 1);
+  }
+  SUBCASE("it is empty") {
+    bytes.clear();
+  }
+  REQUIRE(write_file(path, bytes).ok());
+  auto db = Tsdb::open(dir.path(), options).value();
+  CHECK(points_of(*db, "old").size() == 240);
+  CHECK(points_of(*db, "new").empty());
+  CHECK(exists(path + ".damaged"));
+  CHECK(put(*db, "new", 40'000'000, 1).added == 1);
+}
+
+TEST_CASE("any byte of a snapshot that has changed, and any end that is missing, is noticed") {
+  const TempDir dir = TempDir::make().value();
+  const std::string path = dir.path() + "/snapshot";
+  SeriesIndex index;
+  for (std::uint64_t ref = 1; ref <= 3; ++ref) {
+    const auto series = std::make_shared<TsdbSeries>(ref, named("up", std::to_string(ref)));
+    for (int i = 0; i < 5; ++i) series->add(i * 1000, i, nullptr);
+    series->add(500, 7, nullptr);
+    index.add(series);
+  }
+  REQUIRE(write_snapshot(path, index, {4}).ok());
+  const auto is_read = [&](const std::string& bytes) {
+    REQUIRE(write_file_unsynced(path, bytes).ok());
+    SeriesIndex again;
+    const auto place = read_snapshot(path, again);
+    return place.ok() && place->first_segment == 4 && again.size() == 3 && again.names() == index.names() &&
+           again.find(named("up", "2"))->samples() == 6;
+  };
+  const std::string whole = read_file(path).value();
+  CHECK(is_read(whole));
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    std::string changed = whole;
+    changed[at] = static_cast<char>(changed[at] ^ 0x10);
+    CHECK_FALSE(is_read(changed));
+    CHECK_FALSE(is_read(whole.substr(0, at)));
+  }
+}
+
+TEST_CASE("a series whose samples were all deleted is forgotten") {
+  const TempDir dir = TempDir::make().value();
+  auto db = Tsdb::open(dir.path(), {}).value();
+  put(*db, "gone", 1000, 1);
+  put(*db, "here", 1000, 1);
+  const std::vector<Matcher> gone{Matcher::make(MatchType::equal, "__name__", "gone").value()};
+  REQUIRE(db->remove(gone, INT64_MIN, INT64_MAX).ok());
+  CHECK(db->label_values("__name__", {}) == std::vector<std::string>{"here"});
+  CHECK(put(*db, "gone", 2000, 1).added == 1);
+  db.reset();
+  db = Tsdb::open(dir.path(), {}).value();
+  CHECK(points_of(*db, "gone") == std::vector<FloatPoint>{{2000, 1}});
 }
 
 }  // namespace caisson::metrics

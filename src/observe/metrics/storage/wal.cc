@@ -5,24 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstring>
 
 #include "core/base/text.h"
+#include "observe/metrics/storage/crc32c.h"
+#include "observe/metrics/storage/mapped_file.h"
 
 namespace caisson::metrics {
 namespace {
-
-constexpr std::array<std::uint32_t, 256> make_crc_table() {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    std::uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = value >> 1 ^ (value & 1 ? 0x82F63B78u : 0);
-    table[i] = value;
-  }
-  return table;
-}
-constexpr std::array<std::uint32_t, 256> kCrcTable = make_crc_table();
 
 constexpr std::size_t kHeadBytes = 8;
 
@@ -38,7 +28,7 @@ Result<std::size_t> replay_segment(std::string_view bytes,
   std::size_t at = 0;
   while (bytes.size() - at >= kHeadBytes) {
     const std::uint32_t length = load_u32(bytes.substr(at)), crc = load_u32(bytes.substr(at + 4));
-    if (length > bytes.size() - at - kHeadBytes) break;
+    if (length == 0 || length > bytes.size() - at - kHeadBytes) break;  // zeros: a file made longer, but not written
     const std::string_view payload = bytes.substr(at + kHeadBytes, length);
     if (crc32c(payload) != crc) break;
     TRY(replay(payload));
@@ -49,22 +39,18 @@ Result<std::size_t> replay_segment(std::string_view bytes,
 
 }  // namespace
 
-std::uint32_t crc32c(std::string_view bytes) {
-  std::uint32_t crc = ~0u;
-  for (const char c : bytes) crc = crc >> 8 ^ kCrcTable[(crc ^ static_cast<unsigned char>(c)) & 0xFF];
-  return ~crc;
-}
-
 std::string WriteAheadLog::path_of(std::uint64_t number) const {
   const std::string digits = std::to_string(number);
   return dir_ + "/" + std::string(digits.size() < 8 ? 8 - digits.size() : 0, '0') + digits;
 }
 
 Result<WriteAheadLog> WriteAheadLog::open(const std::string& dir,
-                                          const std::function<Result<void>(std::string_view)>& replay) {
+                                          const std::function<Result<void>(std::string_view)>& replay,
+                                          std::uint64_t first) {
   TRY(make_dirs(dir));
   WriteAheadLog log;
   log.dir_ = dir;
+  TRY(log.drop_before(first));
   const auto names = TRY(list_dir(dir));
   std::uint64_t last = 0;
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -72,15 +58,15 @@ Result<WriteAheadLog> WriteAheadLog::open(const std::string& dir,
     if (!number) continue;
     last = static_cast<std::uint64_t>(*number);
     const std::string path = dir + "/" + names[i];
-    const std::string bytes = TRY(read_file(path, kSegmentBytes + kRecordBytesMax + kHeadBytes));
-    const std::size_t end = TRY(replay_segment(bytes, replay));
+    const MappedFile file = TRY(MappedFile::open(path));
+    const std::size_t end = TRY(replay_segment(file.bytes(), replay));
     log.total_bytes_ += end;
-    if (end == bytes.size()) continue;
+    if (end == file.bytes().size()) continue;
     if (i + 1 < names.size())
       return Error{ErrorCode::invalid, path + ": record at byte " + std::to_string(end) + " is damaged"};
     if (::truncate(path.c_str(), static_cast<off_t>(end)) != 0) return errno_error("truncate " + path);
   }
-  TRY(log.open_segment(last == 0 ? 1 : last));
+  TRY(log.open_segment(std::max<std::uint64_t>({last, first, 1})));
   return log;
 }
 
@@ -101,17 +87,16 @@ Result<void> WriteAheadLog::append(std::string_view payload) {
   if (payload.size() > kRecordBytesMax) return Error{ErrorCode::too_large, "log record is too large"};
   if (segment_bytes_ >= kSegmentBytes) TRY(open_segment(segment_ + 1));
   const std::uint32_t head[2] = {static_cast<std::uint32_t>(payload.size()), crc32c(payload)};
-  std::string record(reinterpret_cast<const char*>(head), sizeof head);
-  record += payload;
-  auto written = write_all(file_.get(), record);
+  auto written = write_all(file_.get(), {reinterpret_cast<const char*>(head), sizeof head});
+  if (written.ok()) written = write_all(file_.get(), payload);
   if (written.ok() && ::fdatasync(file_.get()) != 0) written = errno_error("sync " + path_of(segment_));
   if (!written.ok()) {  // take back what was written of it
     if (::ftruncate(file_.get(), static_cast<off_t>(segment_bytes_)) != 0)
       return std::move(written).error().in("log is not usable any more");
     return written;
   }
-  segment_bytes_ += record.size();
-  total_bytes_ += record.size();
+  segment_bytes_ += sizeof head + payload.size();
+  total_bytes_ += sizeof head + payload.size();
   return {};
 }
 

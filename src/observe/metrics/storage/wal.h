@@ -11,16 +11,15 @@
 
 namespace caisson::metrics {
 
-std::uint32_t crc32c(std::string_view bytes);
-
 class WriteAheadLog {
  public:
   static constexpr std::size_t kSegmentBytes = 64u << 20;
-  static constexpr std::size_t kRecordBytesMax = 32u << 20;
+  static constexpr std::size_t kRecordBytesMax = 256u << 20;
 
-  // Reads every whole record in order, then stands ready to append. Errors of `replay` end it.
-  static Result<WriteAheadLog> open(const std::string& dir,
-                                    const std::function<Result<void>(std::string_view)>& replay);
+  // Reads every whole record in order, then stands ready to append. Segments before `first` are kept elsewhere: they
+  // are removed unread. Errors of `replay` end it.
+  static Result<WriteAheadLog> open(const std::string& dir, const std::function<Result<void>(std::string_view)>& replay,
+                                    std::uint64_t first = 0);
 
   // Writes and syncs. Errors: unavailable when the disk is full; the log stays as it was then.
   Result<void> append(std::string_view payload);

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sprig's dates. Follows date.go of Sprig 3.3. What is no date is the present, as there.
 #include "core/base/clock.h"
-#include "core/expr/go_template/go_time.h"
 #include "core/expr/go_template/numbers.h"
 #include "core/expr/go_template/sprig/convert.h"
 #include "core/expr/go_template/sprig/functions.h"
+#include "core/expr/go_template/time_object.h"
 
 namespace caisson::go_template::sprig {
 namespace {
 
+using calendar::format_go_time;
+using calendar::GoTime;
+using calendar::parse_go_time;
+using calendar::TimeZone;
 constexpr std::string_view kHtmlDate = "2006-01-02";
 
 GoTime present(const Call& call) {
@@ -25,7 +29,7 @@ GoTime time_or_now(const Call& call, const Datum& datum, bool takes_int32) {
 std::string formatted(const Call& call, std::string_view layout, const Datum& datum, std::string_view zone) {
   auto there = TimeZone::load(zone);
   if (!there) there = TimeZone::utc();
-  return format_time(time_or_now(call, datum, true).in(std::move(there)), layout);
+  return format_go_time(time_or_now(call, datum, true).in(std::move(there)), layout);
 }
 
 // time.ParseDuration's complaint.
@@ -66,7 +70,7 @@ Result<Datum> date_modify(Call& call) {
 }
 
 Result<Datum> must_to_date(Call& call) {
-  return time_datum(TRY(parse_time(call.text(0), call.text(1), TimeZone::local())));
+  return time_datum(TRY(parse_go_time(call.text(0), call.text(1), TimeZone::local())));
 }
 
 Result<Datum> to_date(Call& call) {

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "observe/metrics/storage/snapshot.h"
+
+#include "observe/metrics/storage/codec.h"
+#include "observe/metrics/storage/crc32c.h"
+#include "observe/metrics/storage/file_writer.h"
+#include "observe/metrics/storage/mapped_file.h"
+
+namespace caisson::metrics {
+namespace {
+
+constexpr std::string_view kMagic = "CAISNAP2";
+constexpr std::size_t kTailBytes = 4 + kMagic.size();
+constexpr std::size_t kForgetEvery = 1u << 16;  // series, after which the pages that were read are given back
+
+void write_series(Writer& out, const TsdbSeries& series) {
+  const TsdbSeries::Contents contents = series.contents();
+  out.number(series.ref());
+  out.text(series.labels().bytes());
+  out.signed_number(series.newest());
+  out.number(contents.chunks.size());
+  for (const FloatChunk& chunk : contents.chunks) {
+    out.number(chunk.head());
+    out.signed_number(chunk.first_time());
+    out.number(static_cast<std::uint64_t>(chunk.last_time() - chunk.first_time()));
+    out.text(chunk.bytes());
+  }
+  out.number(contents.loose.floats.size());
+  for (const FloatPoint& p : contents.loose.floats) {
+    out.signed_number(p.t);
+    out.real(p.v);
+  }
+  out.number(contents.loose.histograms.size());
+  for (const HistogramPoint& p : contents.loose.histograms) {
+    out.signed_number(p.t);
+    out.histogram(*p.h);
+  }
+}
+
+Result<SeriesPtr> read_series(Reader& in) {
+  const std::uint64_t ref = TRY(in.number());
+  const std::string_view label_bytes = TRY(in.text());
+  auto series = std::make_shared<TsdbSeries>(ref, TRY(Labels::from_bytes(label_bytes)));
+  series->note_newest(TRY(in.signed_number()));
+  for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
+    const auto head = static_cast<std::uint32_t>(TRY(in.number()));
+    const std::int64_t first = TRY(in.signed_number());
+    const auto last = static_cast<std::int64_t>(static_cast<std::uint64_t>(first) + TRY(in.number()));
+    const std::string_view bytes = TRY(in.text());
+    series->restore(TRY(FloatChunk::restore(head, first, last, bytes)));
+  }
+  for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
+    const std::int64_t t = TRY(in.signed_number());
+    series->restore_loose(t, TRY(in.real()), nullptr);
+  }
+  for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
+    const std::int64_t t = TRY(in.signed_number());
+    series->restore_loose(t, 0, std::make_shared<const FloatHistogram>(TRY(in.histogram())));
+  }
+  return series;
+}
+
+Result<void> write_postings(FileWriter& file, const SeriesIndex::Names& names) {
+  Writer count;
+  count.number(names.size());
+  TRY(file.put(count.bytes()));
+  for (const auto& [name, values] : names) {
+    Writer head;
+    head.text(name);
+    head.number(values.size());
+    TRY(file.put(head.bytes()));
+    for (const auto& [value, refs] : values) {
+      Writer list;
+      list.text(value);
+      list.number(refs.size());
+      std::uint64_t last = 0;
+      for (const std::uint64_t ref : refs) list.number(ref - std::exchange(last, ref));
+      TRY(file.put(list.bytes()));
+    }
+  }
+  return {};
+}
+
+Result<void> read_postings(Reader& in, SeriesIndex& index) {
+  for (std::uint64_t names = TRY(in.number()); names > 0; --names) {
+    const std::string_view name = TRY(in.text());
+    for (std::uint64_t values = TRY(in.number()); values > 0; --values) {
+      const std::string_view value = TRY(in.text());
+      const std::uint64_t count = TRY(in.number());
+      if (count > index.size()) return Error{ErrorCode::invalid, "a list of series is longer than there are series"};
+      Postings refs;
+      refs.reserve(count);
+      std::uint64_t ref = 0;
+      for (std::uint64_t i = 0; i < count; ++i) refs.push_back(ref += TRY(in.number()));
+      index.restore(name, value, std::move(refs));
+    }
+  }
+  return {};
+}
+
+Result<SnapshotPlace> read_body(Reader& in, const MappedFile& file, SeriesIndex& index) {
+  SnapshotPlace place;
+  place.first_segment = TRY(in.number());
+  const std::uint64_t count = TRY(in.number());
+  if (count > file.bytes().size()) return Error{ErrorCode::invalid, "more series than bytes"};
+  index.reserve(count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    index.restore(TRY(read_series(in)));
+    if (i % kForgetEvery == kForgetEvery - 1) file.forget_pages();
+  }
+  TRY(read_postings(in, index));
+  if (!in.at_end()) return Error{ErrorCode::invalid, "more than a snapshot"};
+  return place;
+}
+
+}  // namespace
+
+Result<void> write_snapshot(const std::string& path, const SeriesIndex& index, const SnapshotPlace& place) {
+  FileWriter file = TRY(FileWriter::create(path));
+  Writer head;
+  head.number(place.first_segment);
+  head.number(index.size());
+  TRY(file.put(kMagic));
+  TRY(file.put(head.bytes()));
+  for (const SeriesPtr& series : index.all()) {
+    Writer one;
+    write_series(one, *series);
+    TRY(file.put(one.bytes()));
+  }
+  TRY(write_postings(file, index.names()));
+  const std::uint32_t crc = file.crc();
+  TRY(file.put({reinterpret_cast<const char*>(&crc), sizeof crc}));
+  TRY(file.put(kMagic));
+  return file.finish();
+}
+
+Result<SnapshotPlace> read_snapshot(const std::string& path, SeriesIndex& index) {
+  const MappedFile file = TRY(MappedFile::open(path));
+  const std::string_view bytes = file.bytes();
+  if (bytes.size() < kMagic.size() + kTailBytes || !bytes.starts_with(kMagic) || !bytes.ends_with(kMagic))
+    return Error{ErrorCode::invalid, path + " is no snapshot of this version"};
+  const std::string_view body = bytes.substr(0, bytes.size() - kTailBytes);
+  std::uint32_t wanted, crc = 0;
+  bytes.copy(reinterpret_cast<char*>(&wanted), sizeof wanted, body.size());
+  constexpr std::size_t kPiece = 16u << 20;  // no more of it is in memory at once
+  for (std::size_t at = 0; at < body.size(); at += kPiece) {
+    crc = crc32c(body.substr(at, kPiece), crc);
+    file.forget_pages();
+  }
+  if (crc != wanted) return Error{ErrorCode::invalid, path + " is damaged"};
+  Reader in(body.substr(kMagic.size()));
+  return read_body(in, file, index).in(path);
+}
+
+}  // namespace caisson::metrics
