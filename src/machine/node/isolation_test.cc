@@ -157,10 +157,8 @@ TEST_CASE(
   bench.stop();
   SmallDisk disk(bench, 256u << 20);
   const auto node = disk.start_node(64u << 20);
-  .eviction = {.memory_bytes = 0, .disk_bytes = 64u << 20, .disk_share = 1, .pids_share = 0 }
-});
-bench.apply(kNeighbour);
-bench.apply(R"yaml(
+  bench.apply(kNeighbour);
+  bench.apply(R"yaml(
 apiVersion: v1
 kind: Pod
 metadata: {name: small}
@@ -169,9 +167,9 @@ spec:
   containers:
   - {name: c, image: busybox, command: [sh, -c, "dd if=/dev/zero of=/x bs=1M count=8; sleep 100000"]}
 )yaml");
-bench.wait_ready("small");
-check_neighbour(bench);
-bench.apply(R"yaml(
+  bench.wait_ready("small");
+  check_neighbour(bench);
+  bench.apply(R"yaml(
 apiVersion: v1
 kind: Pod
 metadata: {name: filler}
@@ -181,24 +179,24 @@ spec:
   volumes:
   - {name: data, emptyDir: {}}
 )yaml");
-bench.wait_phase("filler", "Failed");
-CHECK(bench.pod("filler").status()["reason"].as_string() == "Evicted");
-CHECK(bench.pod("filler").status()["message"].as_string() == "The node was low on resource: ephemeral-storage. ");
-const auto end = std::chrono::steady_clock::now() + 30s;
-const auto told = [&] {
-  const auto node = bench.admin->get(schema::kNodes, {"", "n1"});
-  return node.ok() && kube::condition_is_true(*node, "DiskPressure");
-};
-while (!told() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
-CHECK(told());
-bench.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: late}\nspec: {containers: [{name: c, image: busybox}]}\n");
-bench.wait_phase("late", "Failed");
-CHECK(bench.pod("late").status()["reason"].as_string() == "Evicted");
-CHECK(bench.pod("late").status()["message"].str().find("DiskPressure") != std::string::npos);
-// The filler's volume is gone with it, and who used little was not asked to go.
-CHECK(read_host(disk.path()).disk_available_bytes > (64u << 20));
-check_neighbour(bench);
-CHECK(kube::condition_is_true(bench.pod("small"), "Ready"));
+  bench.wait_phase("filler", "Failed");
+  CHECK(bench.pod("filler").status()["reason"].as_string() == "Evicted");
+  CHECK(bench.pod("filler").status()["message"].as_string() == "The node was low on resource: ephemeral-storage. ");
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  const auto told = [&] {
+    const auto node = bench.admin->get(schema::kNodes, {"", "n1"});
+    return node.ok() && kube::condition_is_true(*node, "DiskPressure");
+  };
+  while (!told() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  CHECK(told());
+  bench.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: late}\nspec: {containers: [{name: c, image: busybox}]}\n");
+  bench.wait_phase("late", "Failed");
+  CHECK(bench.pod("late").status()["reason"].as_string() == "Evicted");
+  CHECK(bench.pod("late").status()["message"].str().find("DiskPressure") != std::string::npos);
+  // The filler's volume is gone with it, and who used little was not asked to go.
+  CHECK(read_host(disk.path()).disk_available_bytes > (64u << 20));
+  check_neighbour(bench);
+  CHECK(kube::condition_is_true(bench.pod("small"), "Ready"));
 }
 
 TEST_CASE("pods that come and go leave no mount, namespace, link, cgroup or process") {
