@@ -12,6 +12,7 @@ namespace {
 using Phase = ContainerState::Phase;
 
 constexpr Duration kRatesKept = std::chrono::minutes(2);
+constexpr Duration kEvictionMax = std::chrono::seconds(30);  // the kubelet's podCleanupTimeout
 constexpr std::string_view kNodeItself = "";  // the node's key among the rates, beside those of containers
 
 Value cpu_value(std::uint64_t ns, std::uint64_t nanocores, Time now) {
@@ -93,7 +94,22 @@ void Pods::keep_house() {
   }
   const std::vector<PodUse> pods = usage([&](const kube::Object& pod) { return seen.disk || has_disk_limit(pod); });
   for (const auto& eviction : over_own_limits(pods)) evict(eviction);
-  if (const auto first = first_under_pressure(pods, seen)) evict(*first);
+  if (!seen.any() || eviction_under_way()) return;
+  const auto first = first_under_pressure(pods, seen);
+  if (!first) return;
+  evicted_ = first->uid;
+  evicted_until_ = now() + kEvictionMax;
+  evict(*first);
+}
+
+// What a pod used comes back only when the pod is cleared: until then the pressure says nothing about the others.
+bool Pods::eviction_under_way() {
+  if (evicted_.empty() || now() >= evicted_until_) return false;
+  const std::lock_guard lock(mutex_);
+  const auto it = pods_.find(evicted_);
+  if (it == pods_.end()) return false;
+  const std::lock_guard pod_lock(it->second->mutex);
+  return it->second->published.sandbox;
 }
 
 void Pods::evict(const Eviction& eviction) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Needs root, runc, conmon and busybox (static): pods that misbehave hurt only themselves, and leave nothing behind.
+#include <sys/mount.h>
+
 #include "artifact/container/cgroup.h"
 #include "machine/node/testing/bench_test.h"
 
@@ -30,6 +32,47 @@ int entries(const std::string& directory) {
   const auto names = list_dir(directory);
   return names.ok() ? static_cast<int>(names->size()) : 0;
 }
+
+// A disk of its own for a node's data, in memory.
+class SmallDisk {
+ public:
+  SmallDisk(Bench& bench, std::uint64_t size_bytes) : bench_(bench), path_(bench.dir.path() + "/small") {
+    const std::string options = "mode=755,size=" + std::to_string(size_bytes);
+    REQUIRE(make_dirs(path_).ok());
+    REQUIRE(::mount("tmpfs", path_.c_str(), "tmpfs", 0, options.c_str()) == 0);
+  }
+  const std::string& path() const { return path_; }
+
+  // The bench's node with its data here, under pressure when less than `left_bytes` are left.
+  std::unique_ptr<Node> start_node(std::uint64_t left_bytes) {
+    bench_.runtime = std::make_unique<kube::Runtime>(*bench_.own, system_clock());
+    auto started =
+        Node::start({.runtime = bench_.runtime.get(), .images = &bench_.images, .network = &*bench_.network},
+                    {.name = "n1",
+                     .instance = bench_.instance,
+                     .data_dir = path_,
+                     .address = bench_.network->node_address(),
+                     .cluster_dns = bench_.cluster_dns,
+                     .eviction = {.memory_bytes = 0, .disk_bytes = left_bytes, .disk_share = 1, .pids_share = 0},
+                     .housekeeping_every = 200ms});
+    REQUIRE_MESSAGE(started.ok(), why(started));
+    bench_.runtime->start();
+    return std::move(started).value();
+  }
+  // After the node: its containers, which have their state here.
+  ~SmallDisk() {
+    bench_.runtime.reset();
+    const auto cleaned = container::cleanup({"/caisson-" + bench_.instance, path_ + "/containers", {path_}});
+    CHECK_MESSAGE(cleaned.ok(), why(cleaned));
+    ::umount2(path_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+ private:
+  Bench& bench_;
+  const std::string path_;
+};
 
 }  // namespace
 
@@ -106,6 +149,54 @@ spec:
   CHECK(bench.pod("filler").status()["message"].str().find("\"4Mi\"") != std::string::npos);
   CHECK(bench.pod("flood").status()["message"].str().find("ephemeral storage limit") != std::string::npos);
   check_neighbour(bench);
+}
+
+TEST_CASE(
+    "a disk that runs full evicts who fills it and nobody else, and the node takes no pod until it is told over") {
+  Bench bench;
+  bench.stop();
+  SmallDisk disk(bench, 256u << 20);
+  const auto node = disk.start_node(64u << 20);
+  bench.apply(kNeighbour);
+  bench.apply(R"yaml(
+apiVersion: v1
+kind: Pod
+metadata: {name: small}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: c, image: busybox, command: [sh, -c, "dd if=/dev/zero of=/x bs=1M count=8; sleep 100000"]}
+)yaml");
+  bench.wait_ready("small");
+  check_neighbour(bench);
+  bench.apply(R"yaml(
+apiVersion: v1
+kind: Pod
+metadata: {name: filler}
+spec:
+  containers:
+  - {name: c, image: busybox, command: [sh, -c, "dd if=/dev/zero of=/data/x bs=1M count=200; sleep 100000"], volumeMounts: [{name: data, mountPath: /data}]}
+  volumes:
+  - {name: data, emptyDir: {}}
+)yaml");
+  bench.wait_phase("filler", "Failed");
+  CHECK(bench.pod("filler").status()["reason"].as_string() == "Evicted");
+  CHECK(bench.pod("filler").status()["message"].as_string() == "The node was low on resource: ephemeral-storage. ");
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  const auto told = [&] {
+    const auto node = bench.admin->get(schema::kNodes, {"", "n1"});
+    return node.ok() && kube::condition_is_true(*node, "DiskPressure");
+  };
+  while (!told() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  CHECK(told());
+  bench.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: late}\nspec: {containers: [{name: c, image: busybox}]}\n");
+  bench.wait_phase("late", "Failed");
+  CHECK(bench.pod("late").status()["reason"].as_string() == "Evicted");
+  CHECK(bench.pod("late").status()["message"].str().find("DiskPressure") != std::string::npos);
+  // The filler's volume is gone with it, and who used little was not asked to go.
+  CHECK(read_host(disk.path()).disk_available_bytes > (64u << 20));
+  check_neighbour(bench);
+  CHECK(kube::condition_is_true(bench.pod("small"), "Ready"));
 }
 
 TEST_CASE("pods that come and go leave no mount, namespace, link, cgroup or process") {

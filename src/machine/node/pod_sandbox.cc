@@ -17,6 +17,7 @@
 #include "machine/network/sysctl.h"
 #include "machine/node/admit.h"
 #include "machine/node/launch.h"
+#include "machine/node/mount_point.h"
 #include "machine/node/pods.h"
 
 namespace caisson::node {
@@ -133,8 +134,7 @@ Result<void> Pods::make_files(Pod& pod) {
   TRY(write_file_unsynced(etc + "/hostname", hostname + "\n"));
   TRY(write_file_unsynced(etc + "/resolv.conf", resolv_conf(pod.object, options_.cluster_dns, options_.cluster_domain,
                                                             resolvers.ok() ? *resolvers : "")));
-  const auto mounted = TRY(container::mounts_below(dir + "/shm"));
-  if (mounted.empty() && !pod.object.spec()["hostIPC"].as_bool())
+  if (!is_mount_point(dir + "/shm") && !pod.object.spec()["hostIPC"].as_bool())
     TRY(container::mount_tmpfs(dir + "/shm", 01777, kShmBytes));
   return {};
 }

@@ -200,6 +200,8 @@ class Pods : public std::enable_shared_from_this<Pods> {
   // `walk`: whether what the pod wrote is counted too.
   std::vector<PodUse> usage(const std::function<bool(const kube::Object&)>& walk);
   void evict(const Eviction& eviction);
+  // Whether a pod that was evicted under pressure still holds what it used.
+  bool eviction_under_way();
   // What is left to a pod that is to end: nothing after an eviction.
   static Duration grace_of(const Pod& pod);
 
@@ -225,6 +227,8 @@ class Pods : public std::enable_shared_from_this<Pods> {
   mutable std::mutex pressure_mutex_;
   Pressure pressure_;                 // guarded by pressure_mutex_
   PressureHistory pressure_history_;  // guarded by pressure_mutex_
+  std::string evicted_;               // the last pod that went under pressure; of keep_house alone, as the next
+  Time evicted_until_{};              // then the next may go, whatever became of it
 
   std::atomic<bool> leaving_ = false;  // the machine is shut down
   std::mutex left_mutex_;

@@ -15,6 +15,7 @@
 #include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
+#include "machine/node/mount_point.h"
 #include "machine/node/plan.h"
 
 namespace caisson::node {
@@ -171,15 +172,10 @@ Result<void> give_to_group(const std::string& path, std::uint32_t group) {
   return {};
 }
 
-bool is_mounted(const std::string& path) {
-  const auto mounts = container::mounts_below(path);
-  return mounts.ok() && !mounts->empty();
-}
-
 Result<void> make_empty_dir(const Value& source, const std::string& path, std::optional<std::uint32_t> group) {
   const bool made = exists(path);
   if (source["medium"].as_string() == "Memory") {
-    if (is_mounted(path)) return {};
+    if (is_mount_point(path)) return {};
     std::uint64_t size = 0;
     if (const std::string limit = source["sizeLimit"].scalar_text(); !limit.empty()) {
       size = static_cast<std::uint64_t>(TRY(kube::parse_quantity(limit)));
@@ -325,7 +321,7 @@ Result<std::map<std::string, std::string>> make_volumes(const kube::Object& pod,
         return own;
       }
       if (volume.contains("image")) {
-        if (!is_mounted(own))
+        if (!is_mount_point(own))
           TRY(container::mount_root(
               {.lowers = sources.image_trees(name), .upper = "", .work = "", .merged = own, .ids = sources.ids}));
         return own;
@@ -341,7 +337,7 @@ Result<std::map<std::string, std::string>> make_volumes(const kube::Object& pod,
         }
         return Error{ErrorCode::invalid, "volumes of kind " + kind + " are not supported"};
       }
-      if (on_tmpfs(volume) && !is_mounted(own)) TRY(container::mount_tmpfs(own, 0755));
+      if (on_tmpfs(volume) && !is_mount_point(own)) TRY(container::mount_tmpfs(own, 0755));
       TRY(write_payload(own, *payload, group));
       return own;
     }();
