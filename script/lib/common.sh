@@ -7,9 +7,9 @@ ROOT=$PWD
 # What the release build and the running platform need (Debian 12).
 BUILD_PACKAGES=(g++ cmake ninja-build ccache mold pkg-config libssl-dev libsqlite3-dev libgit2-dev libre2-dev libzstd-dev libsnappy-dev libisal-dev zlib1g-dev libbz2-dev liblzma-dev
   libnftables-dev liblua5.4-dev libjq-dev libcli11-dev doctest-dev)
-RUN_PACKAGES=(git runc conmon nginx-light libnginx-mod-http-ndk libnginx-mod-http-lua lua-resty-core nftables libnftables1 libgit2-1.5 libisal2 libjq1
+RUN_PACKAGES=(git openssh-client runc conmon nginx-light libnginx-mod-http-ndk libnginx-mod-http-lua lua-resty-core nftables libnftables1 libgit2-1.5 libisal2 libjq1
   mmdebstrap busybox-static ca-certificates)
-TEST_PACKAGES=(curl skopeo docker-registry gpg gpg-agent python3 python3-yaml procps iproute2)
+TEST_PACKAGES=(e2fsprogs curl skopeo docker-registry gpg gpg-agent python3 python3-yaml procps iproute2)
 
 # Paths below this folder count as relative, so that every copy of the repository shares what ccache has.
 export CCACHE_COMPRESS=1 CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
