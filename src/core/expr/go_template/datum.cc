@@ -258,7 +258,7 @@ Result<Value> Map::to_value(std::size_t depth) const {
   for (const auto& [place, item] : handed_out_) {
     Value value = TRY(value_of(item, depth + 1));
     if (value.shares_with(*place)) continue;
-    const auto holds = [&](const document::MapEntry& entry) { return &entry.value == place; };
+    const auto holds = [held = place](const document::MapEntry& entry) { return &entry.value == held; };
     out.set(std::find_if(source_.entries().begin(), source_.entries().end(), holds)->key, std::move(value));
   }
   return out;
