@@ -39,11 +39,11 @@ std::int64_t scaled(const Value& value, std::int64_t total) {
 // Disruptions that the eviction API took and whose Pods are neither going nor gone, while they are young.
 Value still_disrupted(const Value& before, const std::vector<Object>& pods, Time now) {
   Value out;
-  for (const auto& [name, taken] : before.entries()) {
-    const auto time = parse_time(taken.as_string());
-    const bool there =
-        std::any_of(pods.begin(), pods.end(), [&](const Object& pod) { return pod.name() == name && !pod.deleting(); });
-    if (there && time && now - *time < kDisruptedFor) out.set(name, taken);
+  for (const document::MapEntry& entry : before.entries()) {
+    const auto time = parse_time(entry.value.as_string());
+    const bool there = std::any_of(pods.begin(), pods.end(),
+                                   [&](const Object& pod) { return pod.name() == entry.key && !pod.deleting(); });
+    if (there && time && now - *time < kDisruptedFor) out.set(entry.key, entry.value);
   }
   return out;
 }

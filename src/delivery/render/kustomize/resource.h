@@ -38,7 +38,7 @@ class ByKind {
     for (Known& known : known_) {
       if (known.kind == kind && known.api_version == api_version) return known.value;
     }
-    Known& added = known_.emplace_back(Known{std::string(api_version), std::string(kind), {}});
+    Known& added = known_.emplace_back(Known{std::string(api_version), std::string(kind), T()});
     added.value = make(Gvk::parse(api_version, kind));
     return added.value;
   }
