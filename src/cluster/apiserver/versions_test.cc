@@ -141,3 +141,73 @@ TEST_CASE("a list beyond one piece is whole over HTTP, and selectors find what i
   CHECK(some.body["items"].size() == 56);
   CHECK(s.store->stats().parsed_bytes <= 4u << 20);
 }
+
+namespace {
+
+constexpr std::string_view kTasks = "/namespaces/default/";
+
+std::string tekton(std::string_view version, std::string_view rest) {
+  return "/apis/tekton.dev/" + std::string(version) + std::string(kTasks) + std::string(rest);
+}
+
+}  // namespace
+
+TEST_CASE("a PipelineRun of tekton.dev/v1beta1 has v1's names in v1, and gets its own back") {
+  HttpTestServer s;
+  const std::string_view run = R"yaml(
+metadata: {name: deliver}
+spec:
+  serviceAccountName: builder
+  podTemplate: {hostNetwork: true}
+  timeout: 1h
+  taskRunSpecs:
+  - {pipelineTaskName: build, taskServiceAccountName: pusher, taskPodTemplate: {hostNetwork: false}, stepOverrides: [{name: a, resources: {limits: {cpu: 1}}}]}
+  pipelineSpec:
+    resources: [{name: git, type: git}]
+    tasks:
+    - name: build
+      taskRef: {name: kaniko, bundle: "registry/tasks:1"}
+    - name: test
+      taskSpec: {steps: [{image: go, resources: {requests: {memory: 1Gi}}}], sidecars: [{name: db, resources: {}}], stepTemplate: {resources: {limits: {cpu: 2}}}}
+)yaml";
+  REQUIRE(s.send("POST", tekton("v1beta1", "pipelineruns"), json::write(yaml::read(run).value()),
+                 {{"Content-Type", "application/json"}})
+              .status == 201);
+  const Value v1 = s.send("GET", tekton("v1", "pipelineruns/deliver")).body;
+  CHECK(v1["apiVersion"].str() == "tekton.dev/v1");
+  CHECK(v1["spec"]["taskRunTemplate"] ==
+        Value{{"serviceAccountName", "builder"}, {"podTemplate", Value{{"hostNetwork", true}}}});
+  CHECK(v1["spec"]["timeouts"] == Value{{"pipeline", "1h"}});
+  for (const char* gone : {"serviceAccountName", "podTemplate", "timeout"}) CHECK_FALSE(v1["spec"].contains(gone));
+  const Value& special = v1["spec"]["taskRunSpecs"][0];
+  CHECK(special["serviceAccountName"].str() == "pusher");
+  CHECK(special["stepSpecs"][0]["computeResources"]["limits"]["cpu"].as_int() == 1);
+  const Value& spec = v1["spec"]["pipelineSpec"];
+  CHECK_FALSE(spec.contains("resources"));
+  CHECK(spec["tasks"][0]["taskRef"]["resolver"].str() == "bundles");
+  CHECK(spec["tasks"][0]["taskRef"]["params"][1] == Value{{"name", "name"}, {"value", "kaniko"}});
+  const Value& task = spec["tasks"][1]["taskSpec"];
+  CHECK(task["steps"][0]["computeResources"]["requests"]["memory"].str() == "1Gi");
+  CHECK(task["sidecars"][0].contains("computeResources"));
+  CHECK(task["stepTemplate"]["computeResources"]["limits"]["cpu"].as_int() == 2);
+  // What was written in v1beta1 is read there as it was written.
+  const Value v1beta1 = s.send("GET", tekton("v1beta1", "pipelineruns/deliver")).body;
+  CHECK(v1beta1["spec"]["serviceAccountName"].str() == "builder");
+  CHECK(v1beta1["spec"]["timeout"].str() == "1h");
+}
+
+TEST_CASE("Tekton's status of v1 has v1beta1's names there") {
+  HttpTestServer s;
+  REQUIRE(s.send("POST", tekton("v1", "taskruns"), R"({"metadata":{"name":"x"},"spec":{"stepSpecs":[{"name":"a"}]}})",
+                 {{"Content-Type", "application/json"}})
+              .status == 201);
+  REQUIRE(s.send("PATCH", tekton("v1", "taskruns/x/status"),
+                 R"({"status":{"results":[{"name":"digest","value":"1"}],"retriesStatus":[{"results":[]}]}})",
+                 {{"Content-Type", "application/merge-patch+json"}})
+              .status == 200);
+  const Value run = s.send("GET", tekton("v1beta1", "taskruns/x")).body;
+  CHECK(run["spec"]["stepOverrides"][0]["name"].str() == "a");
+  CHECK(run["status"]["taskResults"][0]["name"].str() == "digest");
+  CHECK(run["status"]["retriesStatus"][0].contains("taskResults"));
+  CHECK_FALSE(run["status"].contains("results"));
+}
