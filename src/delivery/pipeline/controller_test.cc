@@ -2,11 +2,13 @@
 // The reconcilers against a real API server. The test plays the node: it ends the pods.
 #include <doctest/doctest.h>
 
+#include "core/base/hash.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/http/client.h"
 #include "delivery/git/platform_test.h"
 #include "delivery/pipeline/pipeline.h"
+#include "delivery/pipeline/run_triggers.h"
 #include "delivery/pipeline/task_run_status.h"
 
 namespace caisson::pipeline {
@@ -275,9 +277,7 @@ spec:
 )yaml") == "");
   http::Server server = http::Server::start({}).value();
   const int port =
-      server
-          .listen("127.0.0.1", 0, [&](http::ExchangePtr exchange) { handle_hook(*f.client, system_clock(), exchange); })
-          .value();
+      server.listen("127.0.0.1", 0, [&](http::ExchangePtr exchange) { handle_hook(*f.client, exchange); }).value();
   const http::Client client;
   http::Request request;
   request.method = "POST";
@@ -298,6 +298,129 @@ spec:
   CHECK(client.send(request)->status == 400);
   request.url += "x";
   CHECK(client.send(request)->status == 404);
+}
+
+TEST_CASE("a listener finds Triggers of other namespaces only where its account may read them") {
+  Fixture f;
+  f.make_organization("far");
+  REQUIRE(f.create(std::string(shipped_roles())) == "");
+  REQUIRE(f.create(R"yaml(
+apiVersion: triggers.tekton.dev/v1beta1
+kind: EventListener
+metadata: {name: wide, namespace: shop}
+spec: {serviceAccountName: builder, namespaceSelector: {matchNames: [far]}}
+---
+apiVersion: triggers.tekton.dev/v1beta1
+kind: Trigger
+metadata: {name: there, namespace: far}
+spec:
+  serviceAccountName: robot
+  template: {spec: {resourcetemplates: [{apiVersion: tekton.dev/v1beta1, kind: TaskRun, metadata: {generateName: t-}, spec: {taskSpec: {steps: [{image: busybox}]}}}]}}
+)yaml") == "");
+  const kube::Object listener = f.client->get(schema::kEventListeners, {"shop", "wide"}).value();
+  TriggerEvent event;
+  event.input = {Value::map(), Value::map(), {}};
+  event.id = "one";
+  const auto errors = [&] { return join(run_triggers(*f.client, listener, event, {})->errors, "; "); };
+  const auto grant = [&](const std::string& ns, const std::string& account, const std::string& account_ns,
+                         const std::string& rule) {
+    const std::string name = "r" + sha256_hex(rule).substr(0, 6);
+    const std::string head =
+        "{apiVersion: rbac.authorization.k8s.io/v1, metadata: {name: " + name + ", namespace: " + ns + "}, ";
+    REQUIRE(f.create(head + "kind: Role, rules: [" + rule + "]}\n---\n" + head +
+                     "kind: RoleBinding, subjects: [{kind: ServiceAccount, name: " + account +
+                     ", namespace: " + account_ns +
+                     "}], roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: " + name + "}}") == "");
+  };
+  CHECK(errors().find("may not list triggers in far") != std::string::npos);
+  grant("far", "builder", "shop", "{apiGroups: [triggers.tekton.dev], resources: [triggers], verbs: [list]}");
+  CHECK(errors().find("may not get secrets in far") != std::string::npos);
+  grant("far", "builder", "shop", "{apiGroups: [''], resources: [secrets], verbs: [get]}");
+  CHECK(errors().find("may not impersonate serviceaccounts in far") != std::string::npos);
+  grant("far", "builder", "shop", "{apiGroups: [''], resources: [serviceaccounts], verbs: [impersonate]}");
+  CHECK(errors().find("system:serviceaccount:far:robot may not create taskruns in far") != std::string::npos);
+  grant("far", "robot", "far", "{apiGroups: [tekton.dev], resources: [taskruns], verbs: [create]}");
+  const auto made = run_triggers(*f.client, listener, event, {}).value();
+  CHECK(made.errors.empty());
+  CHECK(made.created.size() == 1);
+  // The same event again makes nothing new.
+  CHECK(run_triggers(*f.client, listener, event, {})->created == made.created);
+}
+
+TEST_CASE("a group's interceptors stand before the Triggers that its labels find") {
+  Fixture f;
+  REQUIRE(f.create(R"yaml(
+apiVersion: triggers.tekton.dev/v1beta1
+kind: EventListener
+metadata: {name: grouped, namespace: shop}
+spec:
+  triggerGroups:
+  - name: mine
+    interceptors: [{ref: {name: cel}, params: [{name: filter, value: body.go}, {name: overlays, value: [{key: tag, expression: "'v1'"}]}]}]
+    triggerSelector: {labelSelector: {matchLabels: {group: mine}}}
+---
+apiVersion: triggers.tekton.dev/v1beta1
+kind: Trigger
+metadata: {name: in, namespace: shop, labels: {group: mine}}
+spec:
+  bindings: [{name: revision, value: $(extensions.tag)}]
+  template: {ref: deliver}
+---
+apiVersion: triggers.tekton.dev/v1beta1
+kind: Trigger
+metadata: {name: out, namespace: shop}
+spec: {template: {ref: nothing}}
+)yaml") == "");
+  const kube::Object listener = f.client->get(schema::kEventListeners, {"shop", "grouped"}).value();
+  TriggerEvent event;
+  event.id = "one";
+  event.input = {Value{{"go", false}}, Value::map(), {}};
+  CHECK(run_triggers(*f.client, listener, event, {})->created.empty());
+  event.input.body = Value{{"go", true}};
+  const auto made = run_triggers(*f.client, listener, event, {}).value();
+  CHECK(join(made.errors, "; ") == "");
+  REQUIRE(made.created.size() == 1);
+  const auto runs = f.all(schema::kPipelineRuns);
+  REQUIRE(runs.size() == 1);
+  CHECK(runs[0].spec()["params"][0]["value"].as_string() == "v1");
+}
+
+TEST_CASE("a listener has a Service, and what comes to its port is its event") {
+  git::Platform platform;
+  platform.make_organization("shop");
+  kube::Runtime runtime(*platform.client, system_clock(), {.threads = 2});
+  http::Server server = http::Server::start({}).value();
+  add_pipeline(runtime, {.spans = &platform.spans,
+                         .listen =
+                             [&](http::Handler handler, const http::TlsOptions* tls) {
+                               return server.listen("127.0.0.1", 0, std::move(handler), tls);
+                             },
+                         .node_address = "10.0.0.1"});
+  git::Eventually eventually(runtime, {schema::kEventListeners, schema::kEndpointSlices});
+  runtime.start();
+  REQUIRE(platform.create(R"yaml(
+apiVersion: triggers.tekton.dev/v1alpha1
+kind: EventListener
+metadata: {name: hook, namespace: shop}
+spec:
+  triggers:
+  - template: {spec: {resourcetemplates: [{apiVersion: tekton.dev/v1beta1, kind: TaskRun, metadata: {generateName: t-}, spec: {taskSpec: {steps: [{image: busybox}]}}}]}}
+)yaml") == "");
+  REQUIRE(eventually([&] {
+    const auto listener = platform.client->get(schema::kEventListeners, {"shop", "hook"});
+    return listener.ok() && kube::condition(*listener, "Ready")["status"].as_string() == "True";
+  }));
+  const auto listener = platform.client->get(schema::kEventListeners, {"shop", "hook"}).value();
+  CHECK(listener.status()["address"]["url"].as_string() == "http://el-hook.shop.svc.cluster.local:8080");
+  CHECK(platform.client->get(schema::kServices, {"shop", "el-hook"})->spec()["ports"][0]["port"].as_int() == 8080);
+  const auto slice = platform.client->get(schema::kEndpointSlices, {"shop", "el-hook-caisson"}).value();
+  http::Request request;
+  request.method = "POST";
+  request.url = "http://127.0.0.1:" + std::to_string(slice["ports"][0]["port"].as_int()) + "/";
+  const auto taken = http::Client().send(request).value();
+  CHECK(taken.status == 202);
+  CHECK(json::parse(taken.body)->operator[]("eventListener").as_string() == "hook");
+  CHECK(platform.client->list(schema::kTaskRuns, {.ns = "shop"})->items.size() == 1);
 }
 
 }  // namespace

@@ -14,82 +14,6 @@ Error invalid(std::string message) {
   return Error{ErrorCode::invalid, std::move(message)};
 }
 
-const Value& parameter(const Value& interceptor, std::string_view name) {
-  for (const Value& item : interceptor["params"].items()) {
-    if (item["name"].as_string() == name) return item["value"];
-  }
-  return document::kNull;
-}
-
-bool names_event(const Value& types, std::string_view event) {
-  if (types.empty()) return true;
-  for (const Value& type : types.items()) {
-    if (type.as_string() == event) return true;
-  }
-  return false;
-}
-
-Result<std::string> secret_of(const Value& interceptor, const TriggerParts& parts) {
-  const Value& reference = parameter(interceptor, "secretRef");
-  return parts.secret(reference["secretName"].str(), reference["secretKey"].str());
-}
-
-// GitHub and Bitbucket: an HMAC of the body in X-Hub-Signature-256.
-Result<void> check_signature(const Value& interceptor, const TriggerEvent& event, const TriggerParts& parts) {
-  if (event.trusted || parameter(interceptor, "secretRef").is_null()) return {};
-  const std::string secret = TRY(secret_of(interceptor, parts));
-  const std::string_view sent = event.input.headers.get("X-Hub-Signature-256");
-  if (sent.empty()) return Error{ErrorCode::forbidden, "no X-Hub-Signature-256 header"};
-  const std::string mac = hmac_sha256(secret, event.raw_body);
-  std::string want = "sha256=";
-  for (const unsigned char c : mac) {
-    static constexpr char kDigits[] = "0123456789abcdef";
-    want.push_back(kDigits[c >> 4]);
-    want.push_back(kDigits[c & 15]);
-  }
-  if (!equals_in_constant_time(want, sent))
-    return Error{ErrorCode::forbidden, "the payload's signature does not match the secret"};
-  return {};
-}
-
-Result<bool> intercept_cel(const Value& interceptor, TriggerEvent& event) {
-  if (const Value& filter = parameter(interceptor, "filter"); !filter.is_null()) {
-    const bool holds = TRY(cel_holds(filter.as_string(), event.input));
-    if (!holds) return false;
-  }
-  for (const Value& overlay : parameter(interceptor, "overlays").items()) {
-    Value value =
-        TRY(evaluate_cel(overlay["expression"].as_string(), event.input).in("overlay " + overlay["key"].str()));
-    Value* at = &event.input.extensions;
-    const std::string key = overlay["key"].str();
-    const auto parts = split(key, '.');
-    for (std::size_t i = 0; i + 1 < parts.size(); ++i) at = &at->edit(parts[i]);
-    at->set(parts.back(), std::move(value));
-  }
-  return true;
-}
-
-Result<bool> intercept_one(const Value& interceptor, TriggerEvent& event, const TriggerParts& parts) {
-  const std::string name = interceptor["ref"]["name"].str();
-  const http::Headers& headers = event.input.headers;
-  if (name == "cel") return intercept_cel(interceptor, event);
-  if (name == "github" || name == "bitbucket") {
-    TRY(check_signature(interceptor, event, parts));
-    return names_event(parameter(interceptor, "eventTypes"),
-                       headers.get(name == "github" ? "X-GitHub-Event" : "X-Event-Key"));
-  }
-  if (name == "gitlab") {
-    if (!event.trusted && !parameter(interceptor, "secretRef").is_null()) {
-      const std::string secret = TRY(secret_of(interceptor, parts));
-      if (!equals_in_constant_time(secret, headers.get("X-GitLab-Token")))
-        return Error{ErrorCode::forbidden, "X-GitLab-Token does not match the secret"};
-    }
-    return names_event(parameter(interceptor, "eventTypes"), headers.get("X-Gitlab-Event"));
-  }
-  if (!interceptor["webhook"].is_null()) return invalid("webhook interceptors are not supported");
-  return invalid("interceptor \"" + name + "\" is not known (github, gitlab, bitbucket and cel are)");
-}
-
 // Text of a value for a param: strings as they are, everything else as JSON.
 std::string param_text(const Value& value) {
   if (value.is_string()) return value.str();
@@ -111,11 +35,15 @@ Result<std::string> bind_text(std::string_view text, const TriggerEvent& event) 
   return out.append(text.substr(at));
 }
 
+// What the event lacks is the default of the template, where it has one.
 Result<void> bind_params(const Value& params, const TriggerEvent& event, Scope& scope) {
   for (const Value& param : params.items()) {
     const std::string name = param["name"].str();
-    std::string text = TRY(bind_text(param["value"].as_string(), event).in("param " + name));
-    scope.set("tt.params." + name, std::move(text));
+    auto text = bind_text(param["value"].as_string(), event);
+    if (text.ok())
+      scope.set("tt.params." + name, std::move(text).value());
+    else if (text.error().code != ErrorCode::not_found || scope.find("tt.params." + name) == nullptr)
+      return Error(text.error()).in("param " + name);
   }
   return {};
 }
@@ -140,68 +68,93 @@ Result<Scope> bind_all(const Value& trigger, const Value& template_spec, const T
   return scope;
 }
 
-// v1beta1 runs become v1: the account moved into taskRunTemplate.
-void to_v1(kube::Object& object) {
-  if (object.api_version() != "tekton.dev/v1beta1") return;
-  object.edit().set("apiVersion", "tekton.dev/v1");
-  if (object.kind() != "PipelineRun") return;
-  Value& spec = object.edit({"spec"});
-  for (const char* key : {"serviceAccountName", "podTemplate"}) {
-    if (!spec.contains(key)) continue;
-    const Value value = spec[key];
-    spec.edit("taskRunTemplate").set(key, value);
-    spec.erase(key);
+// One step of a path: ".key", "[3]", "[-1]", "['a.b']" or "[*]".
+struct Step {
+  std::string key;
+  std::optional<std::int64_t> index;
+  bool all = false;
+};
+
+Result<Step> bracket_step(std::string_view& rest) {
+  const std::size_t end = rest.find(']');
+  if (end == std::string_view::npos) return Error{ErrorCode::bad_request, "'[' without ']'"};
+  std::string_view inside = rest.substr(1, end - 1);
+  rest.remove_prefix(end + 1);
+  if (inside == "*") return Step{.all = true};
+  if (inside.size() >= 2 && (inside.front() == '\'' || inside.front() == '"') && inside.back() == inside.front())
+    return Step{.key = std::string(inside.substr(1, inside.size() - 2))};
+  const auto index = parse_int(inside);
+  if (!index) return Error{ErrorCode::bad_request, "[" + std::string(inside) + "] is no index, key or *"};
+  return Step{.index = *index};
+}
+
+Result<Step> next_step(std::string_view& rest) {
+  if (rest.front() == '[') return bracket_step(rest);
+  if (rest.front() == '.') rest.remove_prefix(1);
+  if (rest.starts_with('[')) return bracket_step(rest);
+  Step step;  // "a\.b" is one key
+  while (!rest.empty() && rest.front() != '.' && rest.front() != '[') {
+    if (rest.front() == '\\' && rest.size() > 1) rest.remove_prefix(1);
+    step.key.push_back(rest.front());
+    rest.remove_prefix(1);
   }
+  return step;
+}
+
+// The values that `rest` leads to from `from`; several behind a "[*]".
+Result<std::vector<Value>> walk(Value from, std::string_view rest) {
+  std::vector<Value> at{std::move(from)};
+  while (!rest.empty()) {
+    const Step step = TRY(next_step(rest));
+    std::vector<Value> next;
+    for (const Value& one : at) {
+      if (step.all) {
+        next.insert(next.end(), one.items().begin(), one.items().end());
+      } else if (step.index) {
+        const std::int64_t index = *step.index < 0 ? *step.index + static_cast<std::int64_t>(one.size()) : *step.index;
+        if (one.is_list() && index >= 0 && index < static_cast<std::int64_t>(one.size()))
+          next.push_back(one[static_cast<std::size_t>(index)]);
+      } else if (const Value* member = one.find(step.key)) {
+        next.push_back(*member);
+      }
+    }
+    at = std::move(next);
+  }
+  return at;
+}
+
+// "header.X-Name" or "header['X-Name']": names compare without case; several values are one, with commas between.
+Result<Value> header_value(std::string_view rest, const TriggerEvent& event) {
+  std::string name;
+  if (!rest.empty()) name = TRY(next_step(rest)).key;
+  std::vector<std::string> values;
+  for (const auto& [key, value] : event.input.headers.fields())
+    if (equals_ignoring_case(key, name)) values.push_back(value);
+  if (values.empty()) return Error{ErrorCode::not_found, "the event has no such header"};
+  return Value(join(values, ","));
 }
 
 }  // namespace
 
 Result<Value> binding_value(std::string_view path, const TriggerEvent& event) {
-  const Error missing{ErrorCode::not_found, "$(" + std::string(path) + ") is not in the event"};
+  const std::string text = "$(" + std::string(path) + ")";
   if (path == "context.eventID") return Value(event.id);
-  const auto dot = path.find('.');
-  const std::string_view root = path.substr(0, dot);
-  std::string_view rest = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
-  if (root == "header") {
-    if (!event.input.headers.contains(rest)) return missing;
-    return Value(event.input.headers.get(rest));
-  }
-  const Value* at = root == "body" ? &event.input.body : root == "extensions" ? &event.input.extensions : nullptr;
-  if (at == nullptr)
-    return Error{ErrorCode::bad_request,
-                 "$(" + std::string(path) + "): only body, header, extensions and context are known"};
-  while (!rest.empty()) {
-    if (rest.front() == '.') rest.remove_prefix(1);
-    if (rest.front() == '[') {
-      const auto end = rest.find(']');
-      if (end == std::string_view::npos)
-        return Error{ErrorCode::bad_request, "$(" + std::string(path) + "): '[' without ']'"};
-      const auto index = parse_int(rest.substr(1, end - 1));
-      if (!index || *index < 0 || static_cast<std::size_t>(*index) >= at->size() || !at->is_list()) return missing;
-      at = &(*at)[static_cast<std::size_t>(*index)];
-      rest.remove_prefix(end + 1);
-      continue;
-    }
-    std::string key;  // "a\.b" is one key
-    while (!rest.empty() && rest.front() != '.' && rest.front() != '[') {
-      if (rest.front() == '\\' && rest.size() > 1) rest.remove_prefix(1);
-      key.push_back(rest.front());
-      rest.remove_prefix(1);
-    }
-    const Value* next = at->find(key);
-    if (next == nullptr) return missing;
-    at = next;
-  }
-  return *at;
-}
-
-Result<bool> intercept(const Value& trigger, TriggerEvent& event, const TriggerParts& parts) {
-  for (const Value& interceptor : trigger["interceptors"].items()) {
-    const bool passes =
-        TRY(intercept_one(interceptor, event, parts).in("interceptor " + interceptor["ref"]["name"].str()));
-    if (!passes) return false;
-  }
-  return true;
+  const std::size_t end = path.find_first_of(".[");
+  const std::string_view root = path.substr(0, end);
+  const std::string_view rest = end == std::string_view::npos ? std::string_view() : path.substr(end);
+  Value from;
+  if (root == "body")
+    from = event.input.body;
+  else if (root == "extensions")
+    from = event.input.extensions;
+  else if (root == "header")
+    return header_value(rest, event).in(text);
+  else
+    return Error{ErrorCode::bad_request, text + ": only body, header, extensions and context are known"};
+  std::vector<Value> found = TRY(walk(std::move(from), rest).in(text));
+  if (rest.find("[*]") != std::string_view::npos) return Value(std::move(found));
+  if (found.empty()) return Error{ErrorCode::not_found, text + " is not in the event"};
+  return found.front();
 }
 
 Result<std::vector<kube::Object>> instantiate(const Value& trigger, const std::string& listener, const std::string& ns,
@@ -222,7 +175,6 @@ Result<std::vector<kube::Object>> instantiate(const Value& trigger, const std::s
   std::vector<kube::Object> out;
   for (const Value& resource : spec["resourcetemplates"].items()) {
     kube::Object object{TRY(substitute(resource, scope))};
-    to_v1(object);
     Value& metadata = object.edit({"metadata"});
     if (metadata["namespace"].as_string().empty()) metadata.set("namespace", ns);
     if (const std::string prefix = metadata["generateName"].str(); metadata["name"].as_string().empty()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From an event to objects: interceptors, bindings, templates. Pure; any thread.
-// Source: tektoncd/triggers v0.30, docs/eventlisteners.md, triggerbindings.md, triggertemplates.md, interceptors.md.
+// From an event to objects: bindings and templates. Pure; any thread.
+// Source: tektoncd/triggers v0.30, docs/eventlisteners.md, triggerbindings.md, triggertemplates.md.
 #pragma once
 #include <functional>
 #include <string>
@@ -8,6 +8,7 @@
 
 #include "cluster/kube/object.h"
 #include "core/base/result.h"
+#include "core/http/client.h"
 #include "delivery/pipeline/cel.h"
 
 namespace caisson::pipeline {
@@ -19,17 +20,14 @@ struct TriggerEvent {
   bool trusted = false;  // of our own git: signatures are not asked for
 };
 
-// What a trigger of a listener refers to, read from the API by whoever calls.
+// What a trigger refers to, read from the API by whoever calls, in the trigger's namespace.
 struct TriggerParts {
   std::function<Result<Value>(const std::string& kind, const std::string& name)>
-      find;  // a spec: TriggerBinding, TriggerTemplate, …
+      find;  // a spec: TriggerBinding, TriggerTemplate, ClusterInterceptor, …
   std::function<Result<std::string>(const std::string& secret, const std::string& key)> secret;
+  // Sends to a server that interceptors are behind; a host NAME.NS.svc is the Service. Only where there are such.
+  std::function<Result<http::Response>(http::Request request, const std::string& ca_pem)> send;
 };
-
-// Whether the trigger's interceptors let the event pass; CEL overlays go into event.input.extensions.
-// Errors: forbidden (a wrong signature), bad_request (what can't be evaluated), invalid (an interceptor that is not
-// known).
-Result<bool> intercept(const Value& trigger, TriggerEvent& event, const TriggerParts& parts);
 
 // The objects that the trigger's template makes of the event, in `ns`, with names that are a function of event, trigger
 // and place.

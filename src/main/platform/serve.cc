@@ -166,6 +166,7 @@ Result<void> run_server(const Instance& instance) {
   reading.logins = [&client](const std::string& url) { return gitops::git_login(*client, "argocd", url); };
   git::Repositories repositories(std::move(reading));
   WorkerPool workers("worker", 4);
+  http::Server listeners = TRY(http::Server::start({.connections_max = 2'000, .workers = 8}));  // of Tekton's events
   const policy::Verdict verdict(policies, *client, {"system:caisson", "", {"system:masters"}, {}, {}, true});
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
   controllers::add_controllers(
@@ -186,7 +187,13 @@ Result<void> run_server(const Instance& instance) {
   git.add_reconciler(runtime);
   pipeline::add_pipeline(runtime, {.spans = spans.get(),
                                    .up_since = system_clock().now(),
-                                   .portal_url = "http://localhost:" + std::to_string(ports.portal)});
+                                   .portal_url = "http://localhost:" + std::to_string(ports.portal),
+                                   .listen =
+                                       [&](http::Handler handler, const http::TlsOptions* tls_of_listener) {
+                                         return listeners.listen(instance.node_address(), 0, std::move(handler),
+                                                                 tls_of_listener, true);
+                                       },
+                                   .node_address = instance.node_address()});
   gitops::add_gitops(runtime, {.repositories = repositories,
                                .workers = workers,
                                .spans = *spans,
@@ -215,7 +222,7 @@ Result<void> run_server(const Instance& instance) {
        .on_push = tell_push(*spans, *scans),
        .on_remove = [&scans](std::string_view repository, std::string_view tag) { scans->changed(repository, tag); }});
   const http::Handler hooks = [&client](const http::ExchangePtr& exchange) {
-    pipeline::handle_hook(*client, system_clock(), exchange);
+    pipeline::handle_hook(*client, exchange);
   };
   const http::Handler pages = make_portal(git, hooks, make_build_logs(*client, instance.path("run/agent.sock")));
   const http::Handler portal = observe->mounted_before([&client, pages](const http::ExchangePtr& exchange) {

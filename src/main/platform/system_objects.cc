@@ -3,6 +3,8 @@
 
 #include "core/base/encoding.h"
 #include "core/base/file.h"
+#include "core/document/yaml.h"
+#include "delivery/pipeline/pipeline.h"
 #include "main/platform/nodes.h"
 #include "main/platform/pki.h"
 
@@ -93,6 +95,12 @@ Result<void> remove_former_nodes(kube::Client& client, const Instance& instance)
   return {};
 }
 
+Result<void> ensure_tekton_roles(kube::Client& client) {
+  for (const Value& role : TRY(yaml::read_all(pipeline::shipped_roles())))
+    TRY(client.apply(kube::Object(role), as_platform()).in("cluster role " + role["metadata"]["name"].str()));
+  return {};
+}
+
 // The administrator's token, hashed: the server never saw the token itself.
 Result<void> ensure_admin(kube::Client& client, const Instance& instance) {
   const std::string hash = TRY(read_file(instance.path("pki/admin-token.sha256")));
@@ -111,6 +119,7 @@ Result<void> ensure_system_objects(kube::Client& client, const Instance& instanc
   TRY(ensure_admin(client, instance));
   for (const SystemService& service : kServices) TRY(ensure_service(client, instance, service));
   TRY(remove_former_nodes(client, instance));
+  TRY(ensure_tekton_roles(client));
   return ensure_project(client);
 }
 
