@@ -60,12 +60,12 @@ Result<TaskPlan> plan_run(const Example& example, kube::Object run) {
     if (found == example.tasks.end()) return Error{ErrorCode::invalid, "task " + name + " is not in the example"};
     spec = found->second;
   }
-  return plan_task(run, spec, name.empty() ? run.name() : name, {}, {},
-                   [&](const std::string& action) -> Result<Value> {
-                     const auto found = example.actions.find(action);
-                     if (found != example.actions.end()) return found->second;
-                     return Error{ErrorCode::invalid, "step action " + action + " is not in the example"};
-                   });
+  return plan_task(run, spec, name.empty() ? run.name() : name, {}, {}, [&](const Value& reference) -> Result<Value> {
+    const std::string action = reference["name"].str();
+    const auto found = example.actions.find(action);
+    if (found != example.actions.end()) return found->second;
+    return Error{ErrorCode::invalid, "step action " + action + " is not in the example"};
+  });
 }
 
 Value result_of(const Value& declared) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Built-in kinds that are served in more than one version: what differs between two of them.
 #include "cluster/apiserver/core.h"
-#include "cluster/apiserver/versions_tekton.h"
+#include "cluster/schema/tekton_versions.h"
 #include "core/document/json.h"
 
 namespace caisson::apiserver {
@@ -176,7 +176,7 @@ Value in_version(const schema::KindSchema& kind, const Value& stored) {
   else if (!kind.custom && resource.plural == "horizontalpodautoscalers")
     object = resource.version == "v1" ? scaler_in_v1(stored) : scaler_in_v2(stored);
   else if (kind.crd_name.empty() && resource.group == "tekton.dev")
-    object = tekton_in_version(stored, resource.kind, resource.version == "v1");
+    object = schema::tekton_in_version(stored, resource.kind, resource.version == "v1");
   object.set("apiVersion", resource.api_version());
   return object;
 }

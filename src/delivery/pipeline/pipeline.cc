@@ -6,6 +6,7 @@
 #include "delivery/pipeline/event_listener.h"
 #include "delivery/pipeline/listener_service.h"
 #include "delivery/pipeline/pipeline_run_reconciler.h"
+#include "delivery/pipeline/resolution.h"
 #include "delivery/pipeline/task_run_reconciler.h"
 
 namespace caisson::pipeline {
@@ -35,6 +36,11 @@ void add_pipeline(kube::Runtime& runtime, const PipelineOptions& options) {
   runtime.watch(schema::kPipelineRuns, pipeline_runs);
   runtime.watch(schema::kTaskRuns, pipeline_runs, kube::Runtime::to_controller("PipelineRun"));
   runtime.watch(schema::kPipelineRuns, pipeline_runs, kube::Runtime::to_controller("PipelineRun"));
+
+  const kube::Queue requests = runtime.add(std::make_unique<ResolutionReconciler>(runtime, options.repositories), 2);
+  runtime.watch(resolution_requests(), requests);
+  runtime.watch(resolution_requests(), task_runs, kube::Runtime::to_controller("TaskRun"));
+  runtime.watch(resolution_requests(), pipeline_runs, kube::Runtime::to_controller("PipelineRun"));
 
   kube::Informer& push_events = runtime.informer(schema::kPushEvents);
   const kube::Queue pushes = runtime.add(std::make_unique<PushEventReconciler>(runtime));

@@ -10,6 +10,7 @@
 #include "cluster/kube/reconciler.h"
 #include "core/base/trace.h"
 #include "core/http/server.h"
+#include "delivery/git/repositories.h"
 
 namespace caisson::pipeline {
 
@@ -22,11 +23,12 @@ struct PipelineOptions {
   // Opens a port that pods reach, for the Service of an EventListener, and gives it. Not set: listeners have the
   // webhook door alone.
   std::function<Result<int>(http::Handler handler, const http::TlsOptions* tls)> listen;
-  std::string node_address;  // where that port is
+  std::string node_address;                         // where that port is
+  const git::Repositories* repositories = nullptr;  // what the git resolver reads, with no logins of its own
 };
 
-// Adds the reconcilers task-run, pipeline-run, event-listener (pushes) and event-listener-service. Call before
-// runtime.start.
+// Adds the reconcilers task-run, pipeline-run, resolution-request, event-listener (pushes) and
+// event-listener-service. Call before runtime.start.
 void add_pipeline(kube::Runtime& runtime, const PipelineOptions& options);
 
 // What Tekton Triggers' installation has and the role bindings of users' repositories name, as YAML.

@@ -2,6 +2,7 @@
 #include "delivery/pipeline/pipeline_run_reconciler.h"
 
 #include "core/base/log.h"
+#include "delivery/pipeline/resolution.h"
 #include "delivery/pipeline/spans.h"
 #include "delivery/pipeline/task_run_status.h"
 
@@ -27,11 +28,8 @@ Result<PipelineRunReconciler::Pipeline> PipelineRunReconciler::find_pipeline(con
   if (reference.is_null() == embedded.is_null())
     return Error{ErrorCode::invalid, "expected exactly one of pipelineRef and pipelineSpec"};
   if (!embedded.is_null()) return Pipeline{run.name(), embedded};
-  for (const char* key : {"resolver", "bundle"}) {
-    if (reference.contains(key))
-      return Error{ErrorCode::invalid,
-                   std::string("pipelineRef.") + key + " is not supported; name a Pipeline of this namespace"};
-  }
+  if (reference.contains("resolver"))
+    return Pipeline{run.name(), TRY(resolve_reference(client_, run, reference, "Pipeline").in("pipelineRef"))};
   const std::string name = reference["name"].str();
   const auto pipeline = client_.get(schema::kPipelines, {run.ns(), name});
   if (pipeline.ok()) return Pipeline{name, pipeline->spec()};
@@ -114,6 +112,8 @@ Result<kube::Requeue> PipelineRunReconciler::reconcile(const kube::ObjectKey& ke
     TRY(act(run, *planned));
     run.edit().set("status", planned->status);
     if (planned->again_after && !planned->done) again = kube::Requeue::after(*planned->again_after);
+  } else if (is_unresolved(planned.error())) {  // the answered request wakes the run
+    set_succeeded(run, "Unknown", "ResolvingPipelineRef", planned.error().message, clock_.now());
   } else {
     const ErrorCode code = planned.error().code;
     if (code != ErrorCode::invalid && code != ErrorCode::bad_request) return planned.error();

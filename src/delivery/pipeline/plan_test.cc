@@ -242,8 +242,8 @@ TEST_CASE("a pipeline that can't run says why") {
   }
 }
 
-const FindStepAction no_actions = [](const std::string& name) -> Result<Value> {
-  return Error{ErrorCode::invalid, "stepactions.tekton.dev \"" + name + "\" not found"};
+const FindStepAction no_actions = [](const Value& reference) -> Result<Value> {
+  return Error{ErrorCode::invalid, "stepactions.tekton.dev \"" + reference["name"].str() + "\" not found"};
 };
 
 const char* kTask = R"yaml(
@@ -333,7 +333,7 @@ TEST_CASE("a task that can't run says why") {
 }
 
 TEST_CASE("a step with ref runs its StepAction, and may use what an earlier step left") {
-  const FindStepAction find = [](const std::string&) -> Result<Value> {
+  const FindStepAction find = [](const Value&) -> Result<Value> {
     return parse(R"yaml(
 params: [{name: files, type: array}, {name: who, default: you}, {name: image, type: object, properties: {url: {}}}]
 results: [{name: said}]

@@ -4,6 +4,7 @@
 #include "cluster/kube/selector.h"
 #include "core/base/encoding.h"
 #include "core/base/text.h"
+#include "delivery/pipeline/account_rights.h"
 #include "delivery/pipeline/interceptors.h"
 
 namespace caisson::pipeline {
@@ -13,13 +14,12 @@ constexpr const char* kGroup = "triggers.tekton.dev";
 
 // Of the kinds that a trigger may refer to; null: of none of them.
 const kube::Resource* resource_of(std::string_view kind) {
-  static const kube::Resource kKnown[] = {
-      schema::kTriggerBindings,
-      schema::kTriggerTemplates,
-      {kGroup, "v1beta1", "Trigger", "triggers"},
-      {kGroup, "v1beta1", "ClusterTriggerBinding", "clustertriggerbindings", false},
-      {kGroup, "v1alpha1", "ClusterInterceptor", "clusterinterceptors", false},
-      {kGroup, "v1alpha1", "Interceptor", "interceptors"}};
+  static const kube::Resource kKnown[] = {schema::kTriggerBindings,
+                                          schema::kTriggerTemplates,
+                                          {kGroup, "v1beta1", "Trigger", "triggers"},
+                                          {kGroup, "v1beta1", "ClusterTriggerBinding", "clustertriggerbindings", false},
+                                          {kGroup, "v1alpha1", "ClusterInterceptor", "clusterinterceptors", false},
+                                          {kGroup, "v1alpha1", "Interceptor", "interceptors"}};
   for (const kube::Resource& resource : kKnown)
     if (resource.kind == kind) return &resource;
   return nullptr;
@@ -32,28 +32,6 @@ struct Trigger {
 };
 
 // --- rights
-
-struct Action {
-  std::string verb, group, resource, ns;
-};
-
-// Whether a ServiceAccount may: a listener must not be a way to this controller's rights.
-Result<void> check_right(kube::Client& client, const std::string& ns, const std::string& account,
-                         const Action& action) {
-  const std::string user = "system:serviceaccount:" + ns + ":" + account;
-  kube::Object review = kube::Object::make(schema::kSubjectAccessReviews, "", "");
-  review.edit({"spec"}) = Value{
-      {"user", user},
-      {"groups", Value::list_of({"system:serviceaccounts", "system:serviceaccounts:" + ns, "system:authenticated"})},
-      {"resourceAttributes", Value{{"namespace", action.ns},
-                                   {"verb", action.verb},
-                                   {"group", action.group},
-                                   {"resource", action.resource}}}};
-  const kube::Object answer = TRY(client.create(review));
-  if (answer.status()["allowed"].as_bool()) return {};
-  return Error{ErrorCode::forbidden, user + " may not " + action.verb + " " + action.resource + " in " +
-                                         (action.ns.empty() ? "the cluster" : action.ns)};
-}
 
 // Runs in the listener's own namespace are what a listener is for. Everything else needs the rights of the account that
 // acts: the trigger's own, which the listener's must be allowed to stand for, or the listener's.
@@ -202,7 +180,8 @@ class Run {
     const Value& spec = listener_.spec();
     std::size_t index = 0;
     for (const Value& written : spec["triggers"].items()) {
-      const std::string name = written["name"].as_string().empty() ? "#" + std::to_string(index) : written["name"].str();
+      const std::string name =
+          written["name"].as_string().empty() ? "#" + std::to_string(index) : written["name"].str();
       ++index;
       TRY(note(name, written_trigger(written, event)));
     }

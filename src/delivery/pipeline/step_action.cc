@@ -65,13 +65,10 @@ Result<Value> action_of(const Value& step, const Value& action) {
 
 Result<Value> follow_reference(const Value& step, const FindStepAction& find) {
   const Value& reference = step["ref"];
-  if (reference.contains("resolver"))
-    return invalid("ref.resolver \"" + reference["resolver"].str() +
-                   "\" is not supported; name a StepAction of this namespace");
   for (const std::string_view field : kOfTheAction) {
     if (step.contains(field)) return invalid(std::string(field) + " cannot be used with ref: the StepAction says it");
   }
-  const Value action = TRY(find(reference["name"].str()));
+  const Value action = TRY(find(reference));
   const Value body = TRY(action_of(step, action).in("StepAction " + reference["name"].str()));
   Value out = step;
   out.erase("ref");

@@ -10,8 +10,8 @@
 
 namespace caisson::pipeline {
 
-// The spec of a StepAction of the run's namespace. Errors: invalid when there is none.
-using FindStepAction = std::function<Result<Value>(const std::string& name)>;
+// The spec of the StepAction that a step's `ref` names. Errors: invalid when there is none.
+using FindStepAction = std::function<Result<Value>(const Value& reference)>;
 
 // Steps with `ref` become what their StepAction says, with the step's params in it; $(step.results.NAME.path) and
 // $(step.exitCode.path) of all steps become paths below kStepsDirectory. `spec` has its variables replaced. Errors:

@@ -3,6 +3,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "delivery/pipeline/resolution.h"
 #include "delivery/pipeline/spans.h"
 #include "delivery/pipeline/task_run_status.h"
 
@@ -41,6 +42,11 @@ Result<kube::Requeue> TaskRunReconciler::reconcile(const kube::ObjectKey& key) {
     return kube::Requeue::never();
   }
   const Result<void> begun = begin(run);
+  if (!begun.ok() && is_unresolved(begun.error())) {
+    set_succeeded(run, "Unknown", "ResolvingTaskRef", begun.error().message, clock_.now());
+    TRY(save(before, run));
+    return kube::Requeue::never();  // the answered request wakes it
+  }
   if (!begun.ok() && begun.error().code != ErrorCode::invalid && begun.error().code != ErrorCode::bad_request) {
     TRY(save(before, run));  // the clock of the run's timeout has started
     return begun.error();
@@ -67,8 +73,7 @@ Result<TaskRunReconciler::Task> TaskRunReconciler::find_task(const kube::Object&
     return Error{ErrorCode::invalid, "expected exactly one of taskRef and taskSpec, got both"};
   if (!embedded.is_null()) return Task{"", embedded};
   if (reference.contains("resolver"))
-    return Error{ErrorCode::invalid, "taskRef.resolver \"" + reference["resolver"].str() +
-                                         "\" is not supported; name a Task of this namespace"};
+    return Task{reference["name"].str(), TRY(resolve_reference(client_, run, reference, "Task").in("taskRef"))};
   if (reference.contains("bundle"))
     return Error{ErrorCode::invalid, "taskRef.bundle is not supported; name a Task of this namespace"};
   const std::string kind = reference["kind"].str(), name = reference["name"].str();
@@ -82,10 +87,12 @@ Result<TaskRunReconciler::Task> TaskRunReconciler::find_task(const kube::Object&
   return task.error();
 }
 
-Result<Value> TaskRunReconciler::find_step_action(const std::string& ns, const std::string& name) const {
+Result<Value> TaskRunReconciler::find_step_action(const kube::Object& run, const Value& reference) const {
+  if (reference.contains("resolver")) return resolve_reference(client_, run, reference, "StepAction");
+  const std::string name = reference["name"].str();
   const schema::Resource step_actions{"tekton.dev", "v1beta1", "StepAction",
                                       "stepactions"};  // v1alpha1 is read as this
-  const auto action = client_.get(step_actions, {ns, name});
+  const auto action = client_.get(step_actions, {run.ns(), name});
   if (action.ok()) return action->spec();
   if (action.error().code == ErrorCode::not_found)
     return Error{ErrorCode::invalid, "stepactions.tekton.dev \"" + name + "\" not found"};
@@ -152,7 +159,7 @@ Result<void> TaskRunReconciler::claim_workspaces(kube::Object& run) {
 Result<void> TaskRunReconciler::make_pod(kube::Object& run, const Task& task) {
   const auto credentials = TRY(credentials_of(run));
   const std::string name = task.name.empty() ? run.name() : task.name;
-  const auto find_action = [&](const std::string& action) { return find_step_action(run.ns(), action); };
+  const auto find_action = [&](const Value& reference) { return find_step_action(run, reference); };
   TaskPlan plan = TRY(plan_task(run, task.spec, name, credentials, settings_, find_action));
   if (!plan.scripts.value().is_null()) {
     const auto made = client_.create(plan.scripts);

@@ -165,6 +165,10 @@ Result<void> run_server(const Instance& instance) {
   git::RepositoriesOptions reading = repository_options(instance);
   reading.logins = [&client](const std::string& url) { return gitops::git_login(*client, "argocd", url); };
   git::Repositories repositories(std::move(reading));
+  // Of Tekton's git resolver: no logins of the platform, and mirrors of its own.
+  git::RepositoriesOptions of_runs = repository_options(instance);
+  of_runs.mirrors = instance.path("git/.mirrors-of-runs");
+  const git::Repositories repositories_of_runs(std::move(of_runs));
   WorkerPool workers("worker", 4);
   http::Server listeners = TRY(http::Server::start({.connections_max = 2'000, .workers = 8}));  // of Tekton's events
   const policy::Verdict verdict(policies, *client, {"system:caisson", "", {"system:masters"}, {}, {}, true});
@@ -193,7 +197,8 @@ Result<void> run_server(const Instance& instance) {
                                          return listeners.listen(instance.node_address(), 0, std::move(handler),
                                                                  tls_of_listener, true);
                                        },
-                                   .node_address = instance.node_address()});
+                                   .node_address = instance.node_address(),
+                                   .repositories = &repositories_of_runs});
   gitops::add_gitops(runtime, {.repositories = repositories,
                                .workers = workers,
                                .spans = *spans,

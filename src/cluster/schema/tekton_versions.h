@@ -6,9 +6,9 @@
 
 #include "core/document/value.h"
 
-namespace caisson::apiserver {
+namespace caisson::schema {
 
 // `object` of `kind` (Task, TaskRun, Pipeline, PipelineRun; others come back as they are) as v1 has it, or as v1beta1.
 Value tekton_in_version(Value object, std::string_view kind, bool to_v1);
 
-}  // namespace caisson::apiserver
+}  // namespace caisson::schema

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cluster/apiserver/versions_tekton.h"
+#include "cluster/schema/tekton_versions.h"
 
 #include <string>
 #include <vector>
 
-namespace caisson::apiserver {
+namespace caisson::schema {
 namespace {
 
 // Two names of one field; `out` has the other when `in` has one of them.
@@ -152,4 +152,4 @@ Value tekton_in_version(Value object, std::string_view kind, bool to_v1) {
   return object;
 }
 
-}  // namespace caisson::apiserver
+}  // namespace caisson::schema
