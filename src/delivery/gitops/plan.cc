@@ -2,55 +2,19 @@
 #include "delivery/gitops/plan.h"
 
 #include <algorithm>
+#include <span>
 #include <tuple>
 
 #include "core/base/text.h"
+#include "delivery/render/kind_order.h"
 
 namespace caisson::gitops {
 namespace {
 
 int kind_rank(std::string_view kind) {
-  static constexpr std::string_view kOrder[] = {"Namespace",
-                                                "NetworkPolicy",
-                                                "ResourceQuota",
-                                                "LimitRange",
-                                                "PodSecurityPolicy",
-                                                "PodDisruptionBudget",
-                                                "ServiceAccount",
-                                                "Secret",
-                                                "SecretList",
-                                                "ConfigMap",
-                                                "StorageClass",
-                                                "PersistentVolume",
-                                                "PersistentVolumeClaim",
-                                                "CustomResourceDefinition",
-                                                "ClusterRole",
-                                                "ClusterRoleList",
-                                                "ClusterRoleBinding",
-                                                "ClusterRoleBindingList",
-                                                "Role",
-                                                "RoleList",
-                                                "RoleBinding",
-                                                "RoleBindingList",
-                                                "Service",
-                                                "DaemonSet",
-                                                "Pod",
-                                                "ReplicationController",
-                                                "ReplicaSet",
-                                                "Deployment",
-                                                "HorizontalPodAutoscaler",
-                                                "StatefulSet",
-                                                "Job",
-                                                "CronJob",
-                                                "IngressClass",
-                                                "Ingress",
-                                                "APIService"};
-  int rank = 0;
-  for (std::string_view one : kOrder) {
-    if (one == kind) return rank;
-    ++rank;
-  }
-  return rank;
+  static_assert(render::kInstallOrder[0] == "PriorityClass");
+  const auto order = std::span(render::kInstallOrder).subspan(1);
+  return static_cast<int>(std::find(order.begin(), order.end(), kind) - order.begin());
 }
 
 std::string generated_name(const Value& object, const PlanOptions& options, Phase phase) {

@@ -16,46 +16,11 @@
 #include "delivery/render/helm/document_cache.h"
 #include "delivery/render/helm/go_text.h"
 #include "delivery/render/helm/manifest_head.h"
+#include "delivery/render/kind_order.h"
 
 namespace caisson::render::helm {
 namespace {
 
-constexpr std::string_view kInstallOrder[] = {"PriorityClass",
-                                              "Namespace",
-                                              "NetworkPolicy",
-                                              "ResourceQuota",
-                                              "LimitRange",
-                                              "PodSecurityPolicy",
-                                              "PodDisruptionBudget",
-                                              "ServiceAccount",
-                                              "Secret",
-                                              "SecretList",
-                                              "ConfigMap",
-                                              "StorageClass",
-                                              "PersistentVolume",
-                                              "PersistentVolumeClaim",
-                                              "CustomResourceDefinition",
-                                              "ClusterRole",
-                                              "ClusterRoleList",
-                                              "ClusterRoleBinding",
-                                              "ClusterRoleBindingList",
-                                              "Role",
-                                              "RoleList",
-                                              "RoleBinding",
-                                              "RoleBindingList",
-                                              "Service",
-                                              "DaemonSet",
-                                              "Pod",
-                                              "ReplicationController",
-                                              "ReplicaSet",
-                                              "Deployment",
-                                              "HorizontalPodAutoscaler",
-                                              "StatefulSet",
-                                              "Job",
-                                              "CronJob",
-                                              "IngressClass",
-                                              "Ingress",
-                                              "APIService"};
 constexpr std::string_view kUninstallOrder[] = {"APIService",
                                                 "Ingress",
                                                 "IngressClass",
