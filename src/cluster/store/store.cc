@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/store/store.h"
 
+#include <array>
 #include <condition_variable>
 #include <mutex>
 #include <shared_mutex>
@@ -98,8 +99,8 @@ class SqliteStore : public Store {
   Result<std::vector<ItemPtr>> outcome(Transaction& transaction) const;
   bool enqueue(const TransactionPtr& transaction);
   bool leads(const TransactionPtr& transaction);
-  void lead(bool may_stay);
-  bool keeps_lead(bool may_stay);
+  void lead();
+  void hand_over();
   std::vector<TransactionPtr> take_batch();
   void write(const std::vector<TransactionPtr>& batch);
   Result<void> plan(Transaction& transaction, Overlay& overlay, std::int64_t& row) const;
@@ -125,8 +126,8 @@ class SqliteStore : public Store {
   std::string marker_;  // stands for the revision in prepared bytes; nobody can guess it
 
   // Group commit without a thread of its own: of the transactions that wait, the first one's thread leads, which is to
-  // write them all with one sync, and hands over to the first that came meanwhile. Where no thread waits (commit_then)
-  // it goes on itself if it waits for nothing either; else the stand-in takes over.
+  // write them all with one sync, and hands over to the first that came meanwhile. Where that one's thread does not
+  // wait (commit_then) a stand-in takes over: one of two, so that one writes while the other answers.
   std::mutex queue_mutex_;
   std::deque<TransactionPtr> queue_;  // GUARDED_BY(queue_mutex_)
   bool led_ = false;                  // GUARDED_BY(queue_mutex_)
@@ -145,7 +146,8 @@ class SqliteStore : public Store {
   Duration forgot_values_{}, trimmed_{};
   bool failing_ = false;
 
-  std::thread upkeep_, stand_in_;
+  std::thread upkeep_;
+  std::array<std::thread, 2> stand_ins_;
 };
 
 SqliteStore::~SqliteStore() {
@@ -160,7 +162,8 @@ SqliteStore::~SqliteStore() {
     closing_ = true;
   }
   stand_in_called_.notify_all();
-  if (stand_in_.joinable()) stand_in_.join();
+  for (std::thread& thread : stand_ins_)
+    if (thread.joinable()) thread.join();
 }
 
 Result<void> SqliteStore::load() {
@@ -180,7 +183,7 @@ Result<void> SqliteStore::load() {
 void SqliteStore::start() {
   forgot_values_ = clock_.monotonic();
   upkeep_ = std::thread([this] { upkeep_loop(); });
-  stand_in_ = std::thread([this] { stand_in_loop(); });
+  for (std::thread& thread : stand_ins_) thread = std::thread([this] { stand_in_loop(); });
 }
 
 // --- reading
@@ -280,7 +283,7 @@ Result<std::vector<ItemPtr>> SqliteStore::commit(std::vector<Change> changes) {
   const auto transaction = std::make_shared<Transaction>();
   TRY(prepare(std::move(changes), *transaction));
   if (transaction->steps.empty()) return std::vector<ItemPtr>{};
-  if (leads(transaction)) lead(false);
+  if (leads(transaction)) lead();
   return outcome(*transaction);
 }
 
@@ -289,7 +292,7 @@ void SqliteStore::commit_then(std::vector<Change> changes, Done done) {
   if (auto prepared = prepare(std::move(changes), *transaction); !prepared.ok()) return done(prepared.error());
   if (transaction->steps.empty()) return done(std::vector<ItemPtr>{});
   transaction->done = std::move(done);
-  if (enqueue(transaction)) lead(true);
+  if (enqueue(transaction)) lead();
 }
 
 Result<std::vector<ItemPtr>> SqliteStore::outcome(Transaction& transaction) const {
@@ -317,36 +320,30 @@ bool SqliteStore::leads(const TransactionPtr& transaction) {
   return enqueue(transaction) || transaction->wait_for_lead();
 }
 
-// The first that waits is this thread's own, unless it stays to write for those that nobody waits for.
-void SqliteStore::lead(bool may_stay) {
-  for (bool leading = true; leading;) {
-    const std::vector<TransactionPtr> batch = take_batch();
-    if (batch.front()->steps.empty())
-      forget_values();
-    else
-      write(batch);
-    erase_rows();
-    trim_history();
-    leading = keeps_lead(may_stay);
-    for (const TransactionPtr& transaction : batch)
-      if (transaction->done) transaction->done(outcome(*transaction));
-  }
+// The first that waits is this thread's own, or nobody's. What comes after it is written while it is answered.
+void SqliteStore::lead() {
+  const std::vector<TransactionPtr> batch = take_batch();
+  if (batch.front()->steps.empty())
+    forget_values();
+  else
+    write(batch);
+  erase_rows();
+  trim_history();
+  hand_over();
+  for (const TransactionPtr& transaction : batch)
+    if (transaction->done) transaction->done(outcome(*transaction));
 }
 
-bool SqliteStore::keeps_lead(bool may_stay) {
+void SqliteStore::hand_over() {
   const std::lock_guard lock(queue_mutex_);
   if (queue_.empty()) {
     led_ = false;
-    return false;
-  }
-  if (!queue_.front()->done) {
+  } else if (!queue_.front()->done) {
     queue_.front()->tell(Transaction::Turn::leads);
-    return false;
+  } else {
+    stand_in_leads_ = true;
+    stand_in_called_.notify_one();
   }
-  if (may_stay) return true;
-  stand_in_leads_ = true;
-  stand_in_called_.notify_one();
-  return false;
 }
 
 void SqliteStore::stand_in_loop() {
@@ -355,7 +352,7 @@ void SqliteStore::stand_in_loop() {
     stand_in_called_.wait(lock, [&] { return stand_in_leads_ || closing_; });
     if (!std::exchange(stand_in_leads_, false)) return;
     lock.unlock();
-    lead(true);
+    lead();
     lock.lock();
   }
 }
@@ -533,7 +530,7 @@ void SqliteStore::upkeep_loop() {
       if (!done.ok()) log::warning("checkpoint failed", {{"error", done.error()}});
       checkpoint_running_ = false;
     } else if (leads(std::make_shared<Transaction>())) {
-      lead(false);
+      lead();
     }
     lock.lock();
   }
