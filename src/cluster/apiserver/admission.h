@@ -59,6 +59,8 @@ struct AdmissionRequest {
   Value& details;  // of the Status when the plug-in refuses; null: made from its message
   Value& refusal;  // the whole Status when the plug-in refuses with one of its own (a webhook's); null: as above
   Reinvocation& reinvocation;
+  // The kind as the client asked for it, where `kind` is another version that a policy looks at; else null.
+  const schema::KindSchema* asked = nullptr;
   Value options = {};  // CreateOptions, UpdateOptions, PatchOptions or DeleteOptions as the client gave them
 };
 

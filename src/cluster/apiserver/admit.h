@@ -40,7 +40,7 @@ std::shared_ptr<Admission> make_resource_quota(Clock& clock);
 std::shared_ptr<Admission> make_pod_warnings();       // for Pods that are valid and hardly meant so
 std::shared_ptr<Admission> make_unserved_warnings();  // a Warning for kinds and fields that nothing acts on
 std::shared_ptr<Admission> make_validating_admission_policy(const store::Store& store, const schema::Schema& schema,
-                                                            const Authorizer& authorizer);
+                                                            const Authorizer& authorizer, const Conversion& conversion);
 std::shared_ptr<Admission> make_mutating_admission_policy(const store::Store& store, const schema::Schema& schema,
                                                           const Authorizer& authorizer);
 std::shared_ptr<Admission> make_mutating_webhooks(const WebhookEnvironment& environment);

@@ -2,6 +2,7 @@
 // ValidatingAdmissionPolicy (plugin/policy/validating of apiserver 1.33): policies of the store, bound by their
 // bindings, looked at after an object is valid. Compiled again when a policy or binding changed.
 #include "cluster/apiserver/admit.h"
+#include "cluster/apiserver/conversion.h"
 #include "cluster/apiserver/policy_bindings.h"
 #include "cluster/schema/validate.h"
 #include "core/document/json.h"
@@ -18,9 +19,11 @@ ErrorCode code_of(std::string_view reason) {
 
 class ValidatingAdmissionPolicy : public Admission {
  public:
-  ValidatingAdmissionPolicy(const store::Store& store, const schema::Schema& schema, const Authorizer& authorizer)
+  ValidatingAdmissionPolicy(const store::Store& store, const schema::Schema& schema, const Authorizer& authorizer,
+                            const Conversion& conversion)
       : schema_(schema),
         authorizer_(authorizer),
+        conversion_(conversion),
         bindings_(store, "validatingadmissionpolicies.admissionregistration.k8s.io",
                   "validatingadmissionpolicybindings.admissionregistration.k8s.io") {}
   std::string_view name() const override { return "ValidatingAdmissionPolicy"; }
@@ -33,11 +36,45 @@ class ValidatingAdmissionPolicy : public Admission {
     if (bound->empty()) return {};
     const Value ns = request.ns.empty() ? Value() : request.find(schema::kNamespaces, "", request.ns);
     for (const BoundPolicy& one : *bound)
-      if (one.matches(request, object, ns)) TRY(apply(one, request, object, ns));
+      if (one.matches(request, object, ns)) TRY(apply_in_its_version(one, request, object, ns));
     return {};
   }
 
  private:
+  // A policy for another version of the resource (matchPolicy Equivalent) sees the objects in that version; one whose
+  // versions are not served is for nothing.
+  Result<void> apply_in_its_version(const BoundPolicy& binding, const AdmissionRequest& request, const Value& object,
+                                    const Value& ns) const {
+    const schema::KindPtr kind = binding.policy->match.kind_for(request, schema_);
+    if (kind == nullptr) return {};
+    if (kind->resource.version == request.kind.resource.version || !request.subresource.empty())
+      return apply(binding, request, object, ns);
+    const auto shown = [&](const Value& value) -> Result<Value> {
+      if (value.is_null()) return value;
+      return conversion_.convert(*kind, value);
+    };
+    const Value now = TRY(shown(object)), before = TRY(shown(request.before));
+    const AdmissionRequest seen{.operation = request.operation,
+                                .kind = *kind,
+                                .ns = request.ns,
+                                .name = request.name,
+                                .subresource = request.subresource,
+                                .user = request.user,
+                                .before = before,
+                                .dry_run = request.dry_run,
+                                .warnings = request.warnings,
+                                .audit_annotations = request.audit_annotations,
+                                .find = request.find,
+                                .list = request.list,
+                                .stage = request.stage,
+                                .details = request.details,
+                                .refusal = request.refusal,
+                                .reinvocation = request.reinvocation,
+                                .asked = &request.kind,
+                                .options = request.options};
+    return apply(binding, seen, now, ns);
+  }
+
   Result<void> apply(const BoundPolicy& binding, const AdmissionRequest& request, const Value& object,
                      const Value& ns) const {
     const auto params = params_of(binding, request, schema_);
@@ -95,14 +132,16 @@ class ValidatingAdmissionPolicy : public Admission {
 
   const schema::Schema& schema_;
   const Authorizer& authorizer_;
+  const Conversion& conversion_;
   const PolicyBindings bindings_;
 };
 
 }  // namespace
 
 std::shared_ptr<Admission> make_validating_admission_policy(const store::Store& store, const schema::Schema& schema,
-                                                            const Authorizer& authorizer) {
-  return std::make_shared<ValidatingAdmissionPolicy>(store, schema, authorizer);
+                                                            const Authorizer& authorizer,
+                                                            const Conversion& conversion) {
+  return std::make_shared<ValidatingAdmissionPolicy>(store, schema, authorizer, conversion);
 }
 
 }  // namespace caisson::apiserver

@@ -154,6 +154,7 @@ class WebhookPlugin : public Admission {
   // Errors: forbidden when the conditions can't be evaluated, bad_request for a dry run that the webhook can't take.
   Result<bool> asks(const Webhook& hook, const AdmissionRequest& request, const Value& object, const Value& ns) const {
     if (!hook.match.matches(request, object, ns)) return false;
+    if (!hook.match.kind_for(request, environment_.schema)) return false;  // it is for versions that are not served
     const auto held = hook.conditions.hold(request, object, environment_.authorizer);
     if (!held.ok()) {
       if (hook.ignores_failure) {

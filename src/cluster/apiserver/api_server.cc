@@ -74,7 +74,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
   const WebhookEnvironment webhooks{store, schema, *core.authorizer, *core.conversion, *core.webhooks};
   core.admission.push_back(make_mutating_admission_policy(store, schema, *core.authorizer));
   core.admission.push_back(make_mutating_webhooks(webhooks));
-  core.admission.push_back(make_validating_admission_policy(store, schema, *core.authorizer));
+  core.admission.push_back(make_validating_admission_policy(store, schema, *core.authorizer, *core.conversion));
   core.admission.push_back(make_validating_webhooks(webhooks));
   core.admission.push_back(make_resource_quota(core.clock));
   core.admission.push_back(make_pod_warnings());

@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kAttemptsMax = 50;
 constexpr int kAttemptsTogether = 3;
-constexpr int kConverters = 4;
+constexpr int kWorkers = 4;
 
 // What was committed, in the version of the request: the plan's own object where a webhook would have to be asked.
 Value as_asked(Core& core, const Request& request, const Value& planned, const Value& stored) {
@@ -36,15 +36,34 @@ bool needs_pools(const Request& request) {
   return request.kind && (request.plural == "services" || request.plural == "customresourcedefinitions");
 }
 
+// Whether something follows from a write in the server itself (after_write), or its answer may need a webhook: that
+// must not run on a thread that writes.
+bool has_consequences(const Request& request) {
+  return needs_pools(request) || !request.kind || request.kind->custom || request.plural == "clusterroles";
+}
+
+// What a verb's plan became, once it is stored.
+Planned finished(Core& core, const Request& request, const Transaction& tx, Planned planned) {
+  if (planned.key) {
+    planned.stored = tx.stored(*planned.key);
+    planned.object = as_asked(core, request, planned.object, tx.committed(*planned.key));
+  }
+  if (!has_consequences(request)) return planned;
+  const bool removed =
+      request.verb != "create" && !core.store.get(request.storage_resource(), request.ns, request.name);
+  after_write(core, request, planned.object, removed);
+  return planned;
+}
+
 }  // namespace
 
 Core::Core(store::Store& s, schema::Schema& k, ApiServerOptions o)
     : store(s), schema(k), options(std::move(o)), clock(*options.clock) {}
 Core::~Core() = default;
 
-WorkerPool& Core::converters() {
-  std::call_once(converters_made_, [this] { converters_ = std::make_unique<WorkerPool>("convert", kConverters); });
-  return *converters_;
+WorkerPool& Core::workers() {
+  std::call_once(workers_made_, [this] { workers_ = std::make_unique<WorkerPool>("apiserver", kWorkers); });
+  return *workers_;
 }
 
 Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
@@ -60,15 +79,33 @@ Result<Planned> execute(Core& core, Request& request, const Plan& plan) {
     if (request.dry_run || tx.empty()) return planned;
     const auto committed = tx.commit();
     if (committed.ok()) {
-      const store::ItemPtr now = core.store.get(request.storage_resource(), request.ns, request.name);
       if (alone.owns_lock()) alone.unlock();  // what follows writes too
-      if (planned.key) planned.object = as_asked(core, request, planned.object, tx.committed(*planned.key));
-      after_write(core, request, planned.object, request.verb != "create" && !now);
-      return planned;
+      return finished(core, request, tx, std::move(planned));
     }
     if (committed.error().code != ErrorCode::conflict) return committed.error();
     if (attempt == kAttemptsMax) return request.conflict();
   }
+}
+
+void execute_then(Core& core, Request& request, Plan plan, std::function<void(Result<Planned>)> done) {
+  if (has_consequences(request)) return done(execute(core, request, plan));
+  const std::size_t warnings = request.warnings.size();
+  auto tx = std::make_shared<Transaction>(core.store);
+  auto planned = plan(*tx);
+  if (!planned.ok() || request.dry_run || tx->empty()) return done(std::move(planned));
+  Transaction& staged = *tx;
+  staged.commit_then([&core, &request, warnings, tx = std::move(tx), plan = std::move(plan), done = std::move(done),
+                      planned = std::move(planned).value(),
+                      owed = core.answers.begin()](Result<void> committed) mutable {
+    if (committed.ok()) return done(finished(core, request, *tx, std::move(planned)));
+    if (committed.error().code != ErrorCode::conflict) return done(std::move(committed).error());
+    const auto again = [&core, &request, warnings, plan = std::move(plan), done, owed = std::move(owed)] {
+      request.warnings.resize(warnings);
+      done(execute(core, request, plan));
+    };
+    if (!core.workers().run(again).ok())
+      done(request.fail(ErrorCode::too_many_requests, "too many writes of this object"));
+  });
 }
 
 void after_write(Core& core, const Request& request, const Value& object, bool removed) {

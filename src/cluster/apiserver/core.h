@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cluster/apiserver/api_server.h"
+#include "cluster/apiserver/pending.h"
 #include "cluster/apiserver/request.h"
 #include "cluster/apiserver/transaction.h"
 #include "core/base/worker_pool.h"
@@ -43,15 +44,18 @@ struct Core {
   std::shared_ptr<const Auditor> audit;  // null: nothing is on record
   // Held while a Service is written (addresses and ports are one pool) or a CustomResourceDefinition is (names are).
   std::recursive_mutex pools;
-  // Where watches whose objects a webhook converts wait for it. Made when the first one starts.
-  WorkerPool& converters();
+  // For what must not hold up the thread it came up on: watches whose objects a webhook converts, writes that lost a
+  // race. Made when first asked for.
+  WorkerPool& workers();
 
   // Writers that lost several races for one object go one by one, so that each gets through.
   std::mutex contended;
 
+  Pending answers;  // that execute_then still owes: HttpApi waits for them before the core goes
+
  private:
-  std::once_flag converters_made_;
-  std::unique_ptr<WorkerPool> converters_;  // last: its tasks use what stands above
+  std::once_flag workers_made_;
+  std::unique_ptr<WorkerPool> workers_;  // last: its tasks use what stands above
 };
 
 // What a verb decided. Nothing is stored before the transaction is committed.
@@ -59,11 +63,15 @@ struct Planned {
   Value object;                   // the answer, when nothing was staged under `key`
   std::optional<store::Key> key;  // staged: the answer is what was committed
   int status = 200;
+  store::ItemPtr stored = nullptr;  // what is kept under `key` since the commit, unless it was removed
 };
 using Plan = std::function<Result<Planned>(Transaction&)>;
 
 // Plans and commits; again when another write came between. With request.dry_run nothing is stored.
 Result<Planned> execute(Core& core, Request& request, const Plan& plan);
+// The same for who need not wait for the disk: `done` is called once, on this thread or on one that writes
+// (store::Store::commit_then), whose other answers wait for it. `request` and `core` must live until then.
+void execute_then(Core& core, Request& request, Plan plan, std::function<void(Result<Planned>)> done);
 // After a commit: what follows from it in the server itself (definitions are served or not, aggregated roles filled).
 void after_write(Core& core, const Request& request, const Value& object, bool removed);
 

@@ -127,7 +127,10 @@ bool is_health(std::string_view path) {
 
 }  // namespace
 
-struct HttpApi::Call {
+// Held by whoever is going to answer: a write's answer comes from the thread that made it durable.
+struct HttpApi::Call : std::enable_shared_from_this<HttpApi::Call> {
+  explicit Call(http::ExchangePtr e) : exchange(std::move(e)) {}
+
   http::ExchangePtr exchange;
   Request request;
   Representation as;
@@ -267,12 +270,14 @@ struct HttpApi::Call {
   void list(Core& core);
   void answer(Core& core, const Result<Planned>& planned) {
     if (!planned.ok()) return send(planned.error());
-    if (const Value& name = planned->object["metadata"]["name"]; planned->key && !request.dry_run && as_stored()) {
-      const auto item = shown_as_stored(core, name.as_string());
-      if (item && planned->object["metadata"]["resourceVersion"].as_string() == std::to_string(item->revision()))
-        return send_item(planned->status, *item);
-    }
+    if (planned->stored && as_stored() && planned->stored->bytes().starts_with(type_prefix(request.kind->resource)))
+      return send_item(planned->status, *planned->stored);
     send_value(planned->status, planned->object, core.clock);
+  }
+  // Commits what `plan` stages and answers, without waiting for the disk.
+  void write(Core& core, Plan plan) {
+    execute_then(core, request, std::move(plan),
+                 [&core, call = shared_from_this()](Result<Planned> planned) { call->answer(core, planned); });
   }
   void answer(Core& core, int status, const Result<Value>& value) {
     if (!value.ok()) return send(value.error());
@@ -363,7 +368,7 @@ void HttpApi::Call::create(Core& core) {
   }
   if (!request.subresource.empty()) return answer(core, 201, post_subresource(core, request, *body));
   if (request.kind->is_review()) return answer(core, 201, review(core, request, *body));
-  answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::create(core, request, tx, *body); }));
+  write(core, [this, &core, body = *body](Transaction& tx) { return apiserver::create(core, request, tx, body); });
 }
 
 void HttpApi::Call::update(Core& core) {
@@ -371,7 +376,7 @@ void HttpApi::Call::update(Core& core) {
   if (!body.ok()) return send(body.error());
   if (request.subresource == "scale") return answer(core, 200, write_scale(core, request, *body, {}));
   if (request.subresource == "finalize") return answer(core, 200, finalize_namespace(core, request, *body));
-  answer(core, execute(core, request, [&](Transaction& tx) { return apiserver::update(core, request, tx, *body); }));
+  write(core, [this, &core, body = *body](Transaction& tx) { return apiserver::update(core, request, tx, body); });
 }
 
 void HttpApi::Call::patch(Core& core) {
@@ -386,10 +391,10 @@ void HttpApi::Call::patch(Core& core) {
   if (request.subresource == "scale" && *type != BodyType::apply)
     return answer(core, 200, write_scale(core, request, body, patch_type));
   if (*type == BodyType::apply)
-    return answer(core,
-                  execute(core, request, [&](Transaction& tx) { return apiserver::apply(core, request, tx, body); }));
-  answer(core, execute(core, request,
-                       [&](Transaction& tx) { return apiserver::patch(core, request, tx, patch_type, body); }));
+    return write(core, [this, &core, body](Transaction& tx) { return apiserver::apply(core, request, tx, body); });
+  write(core, [this, &core, body, patch_type](Transaction& tx) {
+    return apiserver::patch(core, request, tx, patch_type, body);
+  });
 }
 
 void HttpApi::Call::remove(Core& core) {
@@ -399,8 +404,9 @@ void HttpApi::Call::remove(Core& core) {
   if (!body.ok()) return send(body.error());
   const auto parameters = delete_parameters(request, exchange->query, *body);
   if (!parameters.ok()) return send(parameters.error());
-  answer(core,
-         execute(core, request, [&](Transaction& tx) { return apiserver::remove(core, request, tx, *parameters); }));
+  write(core, [this, &core, parameters = *parameters](Transaction& tx) {
+    return apiserver::remove(core, request, tx, parameters);
+  });
 }
 
 void HttpApi::Call::remove_collection(Core& core) {
@@ -429,13 +435,15 @@ void HttpApi::Call::remove_collection(Core& core) {
 }
 
 HttpApi::HttpApi(Core& core) : core_(core), connector_(std::make_unique<Connector>(core)) {}
-HttpApi::~HttpApi() = default;
+HttpApi::~HttpApi() {
+  core_.answers.wait();
+}
 
 void HttpApi::handle(const http::ExchangePtr& exchange) {
-  Call call{exchange, {}, {}};
-  parse_request_info(exchange->method, exchange->path, exchange->query, call.request);
-  if (is_health(exchange->path)) return call.send(200, "ok", "text/plain; charset=utf-8");
-  serve(call);
+  const auto call = std::make_shared<Call>(exchange);
+  parse_request_info(exchange->method, exchange->path, exchange->query, call->request);
+  if (is_health(exchange->path)) return call->send(200, "ok", "text/plain; charset=utf-8");
+  serve(*call);
 }
 
 void HttpApi::serve(Call& call) {

@@ -109,6 +109,40 @@ TEST_CASE("parameters come from the object that the binding names; without it th
   CHECK(create(server, "{a: '1'}").empty());
 }
 
+TEST_CASE("a policy for another version of a resource sees it in that version, and knows what was asked for") {
+  HttpTestServer server;
+  const auto refused = [&](const std::string& versions, const std::string& policy, const std::string& expression) {
+    server.create(
+        "{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {name: p}, spec: "
+        "{matchConstraints: {matchPolicy: " +
+        policy + ", resourceRules: [{apiGroups: [autoscaling], apiVersions: [" + versions +
+        "], operations: [CREATE], resources: [horizontalpodautoscalers]}]}, validations: [{expression: \"" +
+        expression + "\", message: not so}]}}");
+    server.create(
+        "{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: {name: b}, "
+        "spec: {policyName: p, validationActions: [Deny]}}");
+    const auto answer =
+        server.send("POST", "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers?dryRun=All",
+                    R"({"metadata": {"name": "web"}, "spec": {"maxReplicas": 3, "targetCPUUtilizationPercentage": 55,
+            "scaleTargetRef": {"kind": "Deployment", "name": "web"}}})",
+                    {{"Content-Type", "application/json"}});
+    for (const auto& [kind, plural, name] :
+         {std::tuple("ValidatingAdmissionPolicy", "validatingadmissionpolicies", "p"),
+          std::tuple("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", "b")})
+      REQUIRE(server.admin->remove({"admissionregistration.k8s.io", "v1", kind, plural, false}, {"", name}).ok());
+    return answer.status != 201;
+  };
+  constexpr const char* kInV2 =
+      "object.spec.metrics[0].resource.target.averageUtilization == 55 && request.kind.version == 'v2' && "
+      "request.requestKind.version == 'v1' && request.resource.version == 'v2'";
+  CHECK_FALSE(refused("v2", "Equivalent", kInV2));
+  CHECK(refused("v2", "Equivalent", "object.spec.metrics[0].resource.target.averageUtilization == 54"));
+  CHECK_FALSE(
+      refused("'*'", "Equivalent", "object.spec.targetCPUUtilizationPercentage == 55 && request.kind.version == 'v1'"));
+  CHECK_FALSE(refused("v2", "Exact", "false"));
+  CHECK_FALSE(refused("v9", "Equivalent", "false"));
+}
+
 TEST_CASE("a policy that can't be compiled is refused with its field named") {
   TestServer server;
   const auto made = server.admin->create(object(

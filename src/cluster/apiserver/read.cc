@@ -11,18 +11,22 @@
 namespace caisson::apiserver {
 namespace {
 
-// {"v":"meta.k8s.io/v1","rv":123,"start":"name\u0000"}, as etcd3's continue tokens are.
+// {"v":"meta.k8s.io/v1","rv":123,"start":"name\u0000"}, as etcd3's continue tokens are; "given" is ours: how many came
+// before, from which remainingItemCount is known without counting.
 constexpr std::string_view kTokenVersion = "meta.k8s.io/v1";
 
-std::string make_token(store::Revision revision, std::string_view last) {
+std::string make_token(store::Revision revision, std::string_view last, std::optional<std::size_t> given) {
   std::string start(last);
   start += '\0';
-  return base64url(json::write(Value{{"v", kTokenVersion}, {"rv", revision}, {"start", start}}));
+  Value token{{"v", kTokenVersion}, {"rv", revision}, {"start", start}};
+  if (given) token.set("given", static_cast<std::int64_t>(*given));
+  return base64url(json::write(token));
 }
 
 struct Token {
   store::Revision revision = 0;
   std::string after;
+  std::optional<std::size_t> given;
 };
 
 Result<Token> parse_token(Request& request, std::string_view text) {
@@ -40,7 +44,9 @@ Result<Token> parse_token(Request& request, std::string_view text) {
   if (start.empty() || start.starts_with('/') || start.find("..") != std::string::npos)
     return request.bad_request("invalid continue token: continue key is not valid: start key is missing or invalid");
   while (!start.empty() && start.back() == '\0') start.pop_back();
-  return Token{(*value)["rv"].as_int(), std::move(start)};
+  Token token{(*value)["rv"].as_int(), std::move(start), {}};
+  if (const std::int64_t given = (*value)["given"].as_int(); given > 0) token.given = static_cast<std::size_t>(given);
+  return token;
 }
 
 Error expired_token(Request& request) {
@@ -153,6 +159,7 @@ Result<ItemList> list(Core& core, Request& request, const ListParameters& parame
     token = TRY(parse_token(request, parameters.continue_token));
     options.at = token.revision;
     options.after = request.ns.empty() ? token.after : request.ns + "/" + token.after;
+    options.given = token.given;
   } else if (!version.empty() && version != "0") {
     const store::Revision asked = TRY(parse_version(request, version));
     const store::Revision current = core.store.revision();
@@ -174,7 +181,10 @@ Result<ItemList> list(Core& core, Request& request, const ListParameters& parame
   if (!selective) {
     result.items = std::move(found.items);
     if (found.more) {
-      result.continue_token = make_token(found.revision, result.items.back()->path().substr(skip));
+      // After a token that did not say how many came before, the next ones do not either.
+      std::optional<std::size_t> given = token.after.empty() ? 0 : token.given;
+      if (given) *given += result.items.size();
+      result.continue_token = make_token(found.revision, result.items.back()->path().substr(skip), given);
       result.remaining = found.remaining;
     }
     return result;
@@ -183,7 +193,7 @@ Result<ItemList> list(Core& core, Request& request, const ListParameters& parame
     if (!matches(parameters, *item)) continue;
     if (parameters.limit != 0 && result.items.size() == parameters.limit) {
       // With a selector upstream doesn't count what is left.
-      result.continue_token = make_token(found.revision, result.items.back()->path().substr(skip));
+      result.continue_token = make_token(found.revision, result.items.back()->path().substr(skip), {});
       break;
     }
     result.items.push_back(std::move(item));

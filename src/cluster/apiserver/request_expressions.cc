@@ -78,10 +78,15 @@ Value request_value(const AdmissionRequest& request, const Value& object) {
   set_stated(user, "uid", request.user.uid);
   if (!request.user.groups.empty()) user.set("groups", Value::list_of(request.user.groups));
   if (!extra.empty()) user.set("extra", extra);
+  Value asked_kind = kind, asked_resource = resource;
+  if (request.asked != nullptr) {
+    asked_kind.set("version", request.asked->resource.version);
+    asked_resource.set("version", request.asked->resource.version);
+  }
   Value out{{"kind", kind},
             {"resource", resource},
-            {"requestKind", kind},
-            {"requestResource", resource},
+            {"requestKind", std::move(asked_kind)},
+            {"requestResource", std::move(asked_resource)},
             {"operation", operation_name(request.operation)},
             {"userInfo", user},
             {"dryRun", request.dry_run}};

@@ -3,9 +3,11 @@
 // Committing expects every object that was read for writing to be unchanged, so a verb that lost a race is simply run
 // again. One thread at a time.
 #pragma once
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cluster/store/store.h"
 
@@ -28,8 +30,11 @@ class Transaction {
 
   // Errors: conflict when an object changed since it was staged; too_large, unavailable.
   Result<void> commit();
+  // The same without waiting (store::Store::commit_then). This must live until `done` was called.
+  void commit_then(std::function<void(Result<void>)> done);
   // After commit: the object as stored, or the last state of a removed one.
   Value committed(const store::Key& key) const;
+  store::ItemPtr stored(const store::Key& key) const;  // null when it was removed
 
  private:
   struct Staged {
@@ -37,11 +42,15 @@ class Transaction {
     bool removed = false;
     store::Revision expected = 0;  // 0: was not there
     std::size_t order = 0;
+    store::ItemPtr item;  // after the commit
   };
   Staged& stage(const store::Key& key, store::Revision read);
+  std::vector<store::Change> changes();  // and remembers in written_ whose they are
+  Result<void> take(Result<std::vector<store::ItemPtr>> items);
 
   store::Store& store_;
   std::map<store::Key, Staged> staged_;
+  std::vector<Staged*> written_;
 };
 
 }  // namespace caisson::apiserver

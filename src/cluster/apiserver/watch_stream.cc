@@ -52,7 +52,7 @@ class Session : public std::enable_shared_from_this<Session> {
     if (waiting_.size() == kWaitingMax) return stream_->abort();  // it lists again from where it is
     waiting_.push_back(event);
     if (std::exchange(working_, true)) return;
-    if (!core_.converters().run([self = shared_from_this()] { self->work(); }).ok()) stream_->abort();
+    if (!core_.workers().run([self = shared_from_this()] { self->work(); }).ok()) stream_->abort();
   }
 
  private:

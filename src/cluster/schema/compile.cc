@@ -355,10 +355,40 @@ Result<Compiled> Compiler::run(std::span<const KindFile> files) {
   for (const File& file : files_) TRY(fill(file));
   for (const File& file : files_) TRY(kinds(file));
   if (!rules_.empty()) return wrong("rules", "no type " + rules_.begin()->first);
+  mark_walks(*out_.memory);
   return std::move(out_);
 }
 
+// Whether something stands at `field` or below, as far as the types that it names know by now.
+template <class Here>
+bool stands(const Field& field, bool ObjectType::*below, Here here) {
+  for (const Field* at = &field; at != nullptr; at = at->element)
+    if (here(*at) || (at->object != nullptr && at->object->*below)) return true;
+  return false;
+}
+
 }  // namespace
+
+// Types name one another, themselves too: round by round, until a round finds no more.
+void mark_walks(FieldMemory& memory) {
+  for (ObjectType& type : memory.types) {
+    type.fills = type.derive != nullptr;
+    type.has_quantities = false;
+  }
+  for (bool found = true; found;) {
+    found = false;
+    for (ObjectType& type : memory.types) {
+      for (const Member& member : type.members) {
+        if (!type.fills &&
+            stands(*member.field, &ObjectType::fills, [](const Field& field) { return field.has_default; }))
+          found = type.fills = true;
+        if (!type.has_quantities && stands(*member.field, &ObjectType::has_quantities,
+                                           [](const Field& field) { return field.format == Format::quantity; }))
+          found = type.has_quantities = true;
+      }
+    }
+  }
+}
 
 std::string_view FieldMemory::intern(std::string_view name) {
   const auto found = names.find(name);

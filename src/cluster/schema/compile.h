@@ -37,6 +37,9 @@ struct Compiled {
 // Errors: internal, with file and field.
 Result<Compiled> compile(std::span<const KindFile> files);
 
+// Finds out for all types of `memory` what ObjectType::fills and has_quantities say; types outside know it already.
+void mark_walks(FieldMemory& memory);
+
 // The versions of a CustomResourceDefinition; `object_meta` lives in `built_in`. Errors: invalid, with the field of the
 // definition.
 Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, const ObjectType* object_meta,

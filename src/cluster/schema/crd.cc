@@ -273,6 +273,7 @@ Result<std::vector<std::shared_ptr<KindSchema>>> compile_crd(const Value& crd, c
     add_columns(*kind, version["additionalPrinterColumns"]);
     add_subresources(*kind, version["subresources"]);
     kind->root_field = TRY(CrdCompiler(*memory, object_meta).root(version["schema"]["openAPIV3Schema"], at));
+    mark_walks(*memory);
     memory->rules = TRY(CelRules::compile(version["schema"]["openAPIV3Schema"], at));
     kind->memory = memory;
     out.push_back(std::move(kind));

@@ -96,8 +96,9 @@ Changed fill_object(const ObjectType& type, const Value& value) {
 }
 
 Changed fill(const Field& field, const Value& value) {
-  if (value.is_map() && field.type == FieldType::object && field.object) return fill_object(*field.object, value);
-  if (!field.element) return std::nullopt;
+  if (field.type == FieldType::object && field.object)
+    return value.is_map() && field.object->fills ? fill_object(*field.object, value) : std::nullopt;
+  if (!field.element || (field.element->object && !field.element->object->fills)) return std::nullopt;
   Changed out;
   if (value.is_map() && field.type == FieldType::map) {
     for (const auto& [name, child] : value.entries()) {
@@ -128,6 +129,7 @@ Changed canon(const Field& field, const Value& value) {
   }
   Changed out;
   if (field.type == FieldType::object && field.object && value.is_map()) {
+    if (!field.object->has_quantities) return std::nullopt;
     for (const auto& [name, child] : value.entries()) {
       const Member* member = field.object->find(name);
       if (!member) continue;

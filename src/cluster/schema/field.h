@@ -51,6 +51,8 @@ struct ObjectType {
   bool embedded_resource = false;  // apiVersion, kind and metadata are checked as of an object
   bool atomic = false;             // x-kubernetes-map-type: atomic
   bool in_crd = false;             // made from a CustomResourceDefinition's schema, or checked like one
+  // Whether a default or a quantity stands anywhere below: walks leave out what has none (compile.h, mark_walks).
+  bool fills = true, has_quantities = true;
   // Defaults that depend on other fields (derive.cc); `out` is set when something changes. Null for most.
   void (*derive)(const Value& before, std::optional<Value>& out) = nullptr;
   const Member* find(std::string_view name) const;

@@ -41,7 +41,7 @@ struct Delivery::Impl {
   std::multimap<std::string, WatcherPtr, std::less<>> watchers;  // by resource
   std::vector<WatcherPtr> added;                                 // whose missed events wait
   std::vector<Event> events;
-  Revision revision = 0;
+  Revision published = 0;  // of the last event, wanted or not
   bool stopping = false;
   std::thread thread;
 
@@ -120,13 +120,13 @@ void Delivery::Impl::run() {
     lock.unlock();
     for (const WatcherPtr& watcher : fresh)
       for (const Event& event : std::exchange(watcher->missed, {})) watcher->deliver(event);
-    for (const Event& event : batch)
-      for (const WatcherPtr& watcher : of(event.after->resource()))
+    std::vector<WatcherPtr> found;  // who came after the batch was taken wants nothing of it
+    const std::string* resource = nullptr;
+    for (const Event& event : batch) {
+      if (!resource || *resource != event.after->resource()) found = of(event.after->resource());
+      resource = &event.after->resource();
+      for (const WatcherPtr& watcher : found)
         if (wanted(*watcher, event)) watcher->deliver(event);
-    if (!batch.empty()) {
-      lock.lock();
-      revision = batch.back().revision;
-      lock.unlock();
     }
     tick(clock.monotonic());
     lock.lock();
@@ -141,7 +141,8 @@ void Delivery::Impl::tick(Duration now) {
   std::vector<std::pair<WatcherPtr, Event>> due;
   {
     const std::lock_guard lock(mutex);
-    if (!events.empty() || !added.empty()) return;  // soon again; a bookmark must not overtake
+    // Soon again; a bookmark must not overtake. Else this thread has delivered all that was published.
+    if (!events.empty() || !added.empty()) return;
     for (auto& [resource, watcher] : watchers) {
       const WatchOptions& options = watcher->options;
       if (options.time_max.count() > 0 && now - watcher->started >= options.time_max) {
@@ -149,7 +150,7 @@ void Delivery::Impl::tick(Duration now) {
       } else if (options.bookmark_every.count() > 0 && now - watcher->bookmarked >= options.bookmark_every) {
         watcher->bookmarked = now;
         due.emplace_back(watcher,
-                         Event{.type = Event::Type::bookmark, .revision = std::max(revision, watcher->delivered)});
+                         Event{.type = Event::Type::bookmark, .revision = std::max(published, watcher->delivered)});
       }
     }
   }
@@ -186,7 +187,13 @@ std::unique_ptr<Watch> Delivery::add(const WatchOptions& options, std::function<
 void Delivery::publish(std::vector<Event> events) {
   {
     const std::lock_guard lock(impl_->mutex);
+    if (!events.empty()) impl_->published = events.back().revision;
+    // What nobody watches wakes nobody.
+    std::erase_if(events, [&](const Event& event) { return !impl_->watchers.contains(event.after->resource()); });
+    if (events.empty()) return;
+    const bool on_its_way = !impl_->events.empty();
     for (Event& event : events) impl_->events.push_back(std::move(event));
+    if (on_its_way) return;
   }
   impl_->changed.notify_one();
 }

@@ -4,24 +4,43 @@
 namespace caisson::store {
 namespace {
 
-// Takes what of `objects` (sorted by path) `options` asks for.
-template <class Objects, class Item>
-Listing take(const Objects& objects, const ListOptions& options, Item item_of) {
+// What of `now` (sorted by path), as it was before `then` replaced some of it, `options` asks for.
+Listing take(const Table& now, const std::map<std::string, ItemPtr, std::less<>>& then, std::string_view prefix,
+             std::size_t count, const ListOptions& options) {
   Listing listing;
-  const std::string prefix = options.ns.empty() ? "" : options.ns + "/";
-  auto it = options.after.empty() ? objects.lower_bound(prefix) : objects.upper_bound(std::max(options.after, prefix));
-  for (; it != objects.end() && it->first.starts_with(prefix); ++it) {
-    if (options.limit != 0 && listing.items.size() == options.limit) {
-      listing.more = true;
-      ++listing.remaining;
-    } else {
-      listing.items.push_back(item_of(it->second));
+  if (options.limit == 0) listing.items.reserve(count);
+  auto it = options.after.empty() ? now.objects.lower_bound(prefix)
+                                  : now.objects.upper_bound(std::max<std::string_view>(options.after, prefix));
+  auto was = options.after.empty() ? then.lower_bound(prefix)
+                                   : then.upper_bound(std::max<std::string_view>(options.after, prefix));
+  const bool counted = options.after.empty() || options.given;
+  while (true) {
+    const bool old = was != then.end() && (it == now.objects.end() || was->first <= it->first);
+    if (!old && (it == now.objects.end() || !it->first.starts_with(prefix))) break;
+    const ItemPtr& item = old ? was->second : it->second.item;
+    if (!old || (it != now.objects.end() && it->first == was->first)) ++it;
+    if (old) ++was;
+    if (!item) continue;
+    if (options.limit == 0 || listing.items.size() < options.limit) {
+      listing.items.push_back(item);
+      continue;
     }
+    listing.more = true;
+    ++listing.remaining;
+    if (counted) break;
   }
+  const std::size_t passed = options.given.value_or(0) + listing.items.size();
+  if (listing.more && counted && count > passed) listing.remaining = count - passed;
   return listing;
 }
 
 }  // namespace
+
+std::size_t Table::count(std::string_view ns) const {
+  if (ns.empty()) return objects.size();
+  const auto it = namespaces.find(ns);
+  return it == namespaces.end() ? 0 : it->second;
+}
 
 const Table* State::table(std::string_view resource) const {
   const auto it = tables_.find(resource);
@@ -47,12 +66,18 @@ Event State::apply(const Applied& change) {
   }
   if (change.deletion) {
     event.type = Event::Type::deleted;
-    if (it != table.objects.end()) table.objects.erase(it);
+    if (it != table.objects.end()) {
+      table.objects.erase(it);
+      const auto ns = table.namespaces.find(item->ns());
+      if (--ns->second == 0) table.namespaces.erase(ns);
+    }
     unneeded_.push_back({change.row, item->revision()});
   } else if (it != table.objects.end()) {
     it->second = {item, change.row};
   } else {
     table.objects.emplace(item->path(), Stored{item, change.row});
+    const auto ns = table.namespaces.find(item->ns());
+    ++(ns == table.namespaces.end() ? table.namespaces.emplace(item->ns(), 0).first : ns)->second;
   }
   table.changed = revision_ = item->revision();
   last_row_ = change.row;
@@ -109,38 +134,37 @@ std::vector<Event> State::as_added(const WatchOptions& options) const {
   return events;
 }
 
-State::Objects State::objects_at(std::string_view resource, Revision at) const {
-  Objects objects;
-  if (const Table* now = table(resource))
-    for (const auto& [path, stored] : now->objects) objects.emplace_hint(objects.end(), path, stored.item);
+State::Objects State::changed_since(std::string_view resource, std::string_view prefix, Revision at) const {
+  Objects changed;
   for (auto it = history_.rbegin(); it != history_.rend() && it->event.revision > at; ++it) {
     const Event& event = it->event;
-    if (event.after->resource() != resource) continue;
-    if (event.before)
-      objects[event.after->path()] = event.before;
-    else
-      objects.erase(event.after->path());
+    if (event.after->resource() == resource && event.after->path().starts_with(prefix))
+      changed[event.after->path()] = event.before;
   }
-  return objects;
+  return changed;
 }
 
 Result<Listing> State::list(std::string_view resource, const ListOptions& options) const {
   if (options.at > revision_)
     return Error{ErrorCode::timeout, "Too large resource version: " + std::to_string(options.at) +
                                          ", current: " + std::to_string(revision_)};
-  Listing listing;
-  if (options.at == 0 || options.at == revision_) {
-    static const std::map<std::string, Stored, std::less<>> none;
-    const Table* now = table(resource);
-    listing = take(now ? now->objects : none, options, [](const Stored& stored) { return stored.item; });
-    listing.revision = revision_;
-    return listing;
-  }
-  if (options.at < oldest_)
+  const Revision at = options.at == 0 ? revision_ : options.at;
+  if (at < oldest_ && at != revision_)
     return Error{ErrorCode::expired,
-                 "too old resource version: " + std::to_string(options.at) + " (" + std::to_string(oldest_) + ")"};
-  listing = take(objects_at(resource, options.at), options, [](const ItemPtr& item) { return item; });
-  listing.revision = options.at;
+                 "too old resource version: " + std::to_string(at) + " (" + std::to_string(oldest_) + ")"};
+  static const Table none;
+  const Table* known = table(resource);
+  const Table& now = known ? *known : none;
+  const std::string prefix = options.ns.empty() ? "" : options.ns + "/";
+  const Objects changed = now.changed > at ? changed_since(resource, prefix, at) : Objects();
+  std::size_t count = now.count(options.ns);
+  for (const auto& [path, was] : changed) {
+    const bool is = now.objects.contains(path);
+    if (was && !is) ++count;
+    if (!was && is) --count;
+  }
+  Listing listing = take(now, changed, prefix, count, options);
+  listing.revision = at;
   return listing;
 }
 

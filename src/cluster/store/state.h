@@ -19,8 +19,11 @@ struct Stored {
 };
 
 struct Table {
-  std::map<std::string, Stored, std::less<>> objects;  // by Key::path()
+  std::map<std::string, Stored, std::less<>> objects;          // by Key::path()
+  std::map<std::string, std::size_t, std::less<>> namespaces;  // how many objects each has
   Revision changed = 0;
+
+  std::size_t count(std::string_view ns) const;  // of all namespaces when it is empty
 };
 
 // One row that became durable.
@@ -71,7 +74,8 @@ class State {
     Revision since;  // from which revision on
   };
   using Objects = std::map<std::string, ItemPtr, std::less<>>;
-  Objects objects_at(std::string_view resource, Revision at) const;
+  // What was otherwise at that revision, of the paths that begin so: null where nothing was.
+  Objects changed_since(std::string_view resource, std::string_view prefix, Revision at) const;
 
   StoreOptions options_;
   std::map<std::string, Table, std::less<>> tables_;

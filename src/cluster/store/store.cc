@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/store/store.h"
 
+#include <array>
 #include <condition_variable>
 #include <mutex>
 #include <shared_mutex>
@@ -37,6 +38,7 @@ struct Transaction {
   std::vector<Prepared> steps;  // none: upkeep
   std::vector<Applied> applied;
   std::optional<Error> error;
+  Store::Done done;  // set: no thread waits for it
 
   // std::atomic::wait would yield a few times before it sleeps, which costs more than the lock.
   std::mutex mutex;
@@ -44,6 +46,7 @@ struct Transaction {
   Turn turn = Turn::waiting;  // GUARDED_BY(mutex)
 
   void tell(Turn now) {
+    if (done) return;
     {
       const std::lock_guard lock(mutex);
       turn = now;
@@ -83,6 +86,7 @@ class SqliteStore : public Store {
   Result<Listing> list(std::string_view resource, const ListOptions& options) const override;
   std::vector<std::string> resources() const override;
   Result<std::vector<ItemPtr>> commit(std::vector<Change> changes) override;
+  void commit_then(std::vector<Change> changes, Done done) override;
   Result<std::unique_ptr<Watch>> watch(const WatchOptions& options, std::function<void(const Event&)> call) override;
   Result<void> backup(const std::string& path) override { return file_->backup(path); }
   StoreStats stats() const override;
@@ -91,8 +95,12 @@ class SqliteStore : public Store {
   using Overlay = std::map<std::pair<std::string, std::string>, ItemPtr>;  // null: deleted
 
   Result<Prepared> prepare(Change change) const;
+  Result<void> prepare(std::vector<Change> changes, Transaction& transaction) const;
+  Result<std::vector<ItemPtr>> outcome(Transaction& transaction) const;
+  bool enqueue(const TransactionPtr& transaction);
   bool leads(const TransactionPtr& transaction);
   void lead();
+  void hand_over();
   std::vector<TransactionPtr> take_batch();
   void write(const std::vector<TransactionPtr>& batch);
   Result<void> plan(Transaction& transaction, Overlay& overlay, std::int64_t& row) const;
@@ -104,6 +112,7 @@ class SqliteStore : public Store {
   void erase_rows();
   void ask_for_checkpoint();
   void upkeep_loop();
+  void stand_in_loop();
 
   std::unique_ptr<LogFile> file_;
   Clock& clock_;
@@ -117,10 +126,14 @@ class SqliteStore : public Store {
   std::string marker_;  // stands for the revision in prepared bytes; nobody can guess it
 
   // Group commit without a thread of its own: of the transactions that wait, the first one's thread leads, which is to
-  // write them all with one sync, and hands over to the first that came meanwhile.
+  // write them all with one sync, and hands over to the first that came meanwhile. Where that one's thread does not
+  // wait (commit_then) a stand-in takes over: one of two, so that one writes while the other answers.
   std::mutex queue_mutex_;
   std::deque<TransactionPtr> queue_;  // GUARDED_BY(queue_mutex_)
   bool led_ = false;                  // GUARDED_BY(queue_mutex_)
+  bool stand_in_leads_ = false;       // GUARDED_BY(queue_mutex_)
+  bool closing_ = false;              // GUARDED_BY(queue_mutex_)
+  std::condition_variable stand_in_called_;
 
   std::mutex upkeep_mutex_;
   std::condition_variable upkeep_changed_;
@@ -134,6 +147,7 @@ class SqliteStore : public Store {
   bool failing_ = false;
 
   std::thread upkeep_;
+  std::array<std::thread, 2> stand_ins_;
 };
 
 SqliteStore::~SqliteStore() {
@@ -143,6 +157,13 @@ SqliteStore::~SqliteStore() {
   }
   upkeep_changed_.notify_all();
   if (upkeep_.joinable()) upkeep_.join();
+  {
+    const std::lock_guard lock(queue_mutex_);
+    closing_ = true;
+  }
+  stand_in_called_.notify_all();
+  for (std::thread& thread : stand_ins_)
+    if (thread.joinable()) thread.join();
 }
 
 Result<void> SqliteStore::load() {
@@ -162,6 +183,7 @@ Result<void> SqliteStore::load() {
 void SqliteStore::start() {
   forgot_values_ = clock_.monotonic();
   upkeep_ = std::thread([this] { upkeep_loop(); });
+  for (std::thread& thread : stand_ins_) thread = std::thread([this] { stand_in_loop(); });
 }
 
 // --- reading
@@ -248,17 +270,36 @@ Result<Prepared> SqliteStore::prepare(Change change) const {
   return step;
 }
 
-Result<std::vector<ItemPtr>> SqliteStore::commit(std::vector<Change> changes) {
-  const auto transaction = std::make_shared<Transaction>();
+Result<void> SqliteStore::prepare(std::vector<Change> changes, Transaction& transaction) const {
+  transaction.steps.reserve(changes.size());
   for (Change& change : changes) {
     Prepared step = TRY(prepare(std::move(change)));
-    transaction->steps.push_back(std::move(step));
+    transaction.steps.push_back(std::move(step));
   }
+  return {};
+}
+
+Result<std::vector<ItemPtr>> SqliteStore::commit(std::vector<Change> changes) {
+  const auto transaction = std::make_shared<Transaction>();
+  TRY(prepare(std::move(changes), *transaction));
   if (transaction->steps.empty()) return std::vector<ItemPtr>{};
   if (leads(transaction)) lead();
-  if (transaction->error) return *std::move(transaction->error);
+  return outcome(*transaction);
+}
+
+void SqliteStore::commit_then(std::vector<Change> changes, Done done) {
+  const auto transaction = std::make_shared<Transaction>();
+  if (auto prepared = prepare(std::move(changes), *transaction); !prepared.ok()) return done(prepared.error());
+  if (transaction->steps.empty()) return done(std::vector<ItemPtr>{});
+  transaction->done = std::move(done);
+  if (enqueue(transaction)) lead();
+}
+
+Result<std::vector<ItemPtr>> SqliteStore::outcome(Transaction& transaction) const {
+  if (transaction.error) return *std::move(transaction.error);
   std::vector<ItemPtr> written;
-  for (Applied& applied : transaction->applied) {
+  written.reserve(transaction.applied.size());
+  for (Applied& applied : transaction.applied) {
     values_->entered(applied.item);  // here and not where it is published: who leads is waited for
     written.push_back(std::move(applied.item));
   }
@@ -267,17 +308,19 @@ Result<std::vector<ItemPtr>> SqliteStore::commit(std::vector<Change> changes) {
 
 // --- writing: the thread that leads
 
-// Waits until somebody wrote the transaction (false), or until it is this thread's turn to write.
-bool SqliteStore::leads(const TransactionPtr& transaction) {
-  {
-    const std::lock_guard lock(queue_mutex_);
-    queue_.push_back(transaction);
-    if (!std::exchange(led_, true)) return true;
-  }
-  return transaction->wait_for_lead();
+// Whether this thread is to lead.
+bool SqliteStore::enqueue(const TransactionPtr& transaction) {
+  const std::lock_guard lock(queue_mutex_);
+  queue_.push_back(transaction);
+  return !std::exchange(led_, true);
 }
 
-// The first that waits is this thread's own.
+// Waits until somebody wrote the transaction (false), or until it is this thread's turn to write.
+bool SqliteStore::leads(const TransactionPtr& transaction) {
+  return enqueue(transaction) || transaction->wait_for_lead();
+}
+
+// The first that waits is this thread's own, or nobody's. What comes after it is written while it is answered.
 void SqliteStore::lead() {
   const std::vector<TransactionPtr> batch = take_batch();
   if (batch.front()->steps.empty())
@@ -286,11 +329,32 @@ void SqliteStore::lead() {
     write(batch);
   erase_rows();
   trim_history();
+  hand_over();
+  for (const TransactionPtr& transaction : batch)
+    if (transaction->done) transaction->done(outcome(*transaction));
+}
+
+void SqliteStore::hand_over() {
   const std::lock_guard lock(queue_mutex_);
-  if (queue_.empty())
+  if (queue_.empty()) {
     led_ = false;
-  else
+  } else if (!queue_.front()->done) {
     queue_.front()->tell(Transaction::Turn::leads);
+  } else {
+    stand_in_leads_ = true;
+    stand_in_called_.notify_one();
+  }
+}
+
+void SqliteStore::stand_in_loop() {
+  std::unique_lock lock(queue_mutex_);
+  while (true) {
+    stand_in_called_.wait(lock, [&] { return stand_in_leads_ || closing_; });
+    if (!std::exchange(stand_in_leads_, false)) return;
+    lock.unlock();
+    lead();
+    lock.lock();
+  }
 }
 
 std::vector<TransactionPtr> SqliteStore::take_batch() {

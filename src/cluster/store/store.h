@@ -61,14 +61,17 @@ struct Listing {
   std::vector<ItemPtr> items;  // sorted by "namespace/name", as etcd's keys are
   Revision revision = 0;
   bool more = false;          // `limit` cut it
-  std::size_t remaining = 0;  // how many were cut
+  std::size_t remaining = 0;  // how many were cut; as far as ListOptions::given is right
 };
 
 struct ListOptions {
   std::string ns;         // empty: all
   std::string after;      // keys after this "namespace/name"
   std::size_t limit = 0;  // 0: all
-  Revision at = 0;        // as it was at this revision; 0: now
+  // How many of the same list were given before `after`, when that is known: then what remains need not be counted one
+  // by one.
+  std::optional<std::size_t> given;
+  Revision at = 0;  // as it was at this revision; 0: now
 };
 
 struct StoreOptions {
@@ -112,6 +115,11 @@ class Store {
   // not_found, conflict (the expectation does not hold), too_large, unavailable (disk full: reads go on, and writes do
   // as soon as there is room).
   virtual Result<std::vector<ItemPtr>> commit(std::vector<Change> changes) = 0;
+  // The same without waiting for the disk: `done` gets once what commit would have given, on a thread that writes
+  // (this one, before commit_then returns, when nobody else does). It must neither block nor commit: others' answers
+  // wait for it. The store must not be destroyed before.
+  using Done = std::function<void(Result<std::vector<ItemPtr>>)>;
+  virtual void commit_then(std::vector<Change> changes, Done done) = 0;
 
   // Calls `call` with each event in order, on the store's one delivery thread: it must not block. Errors: expired "too
   // old resource version" when `after` is older than the history.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -399,4 +400,96 @@ TEST_CASE("a damaged value is named when the file is opened, before anybody read
   const auto opened = Store::open(path, f.clock);
   REQUIRE_FALSE(opened.ok());
   CHECK(opened.error().message.find(path + ": the file is damaged: row 2 (things/") == 0);
+}
+
+TEST_CASE("pages of a list know what remains, also of the past and while objects come and go") {
+  Fixture f;
+  for (int i = 0; i < 40; ++i) {
+    f.put("n" + std::to_string(100 + i));
+    REQUIRE(f.store->commit({{.key = key("n" + std::to_string(100 + i), "b"), .value = object("n")}}).ok());
+  }
+  const Revision then = f.store->revision();
+  const auto pages = [&](const std::string& ns, bool tells) {
+    std::string after;
+    std::size_t given = 0;
+    Strings remaining;
+    while (true) {
+      ListOptions options{.ns = ns, .after = after, .limit = 15, .at = then};
+      if (tells && given > 0) options.given = given;
+      const auto page = f.store->list("things", options);
+      REQUIRE(page.ok());
+      given += page->items.size();
+      after = page->items.back()->path();
+      remaining.push_back(std::to_string(page->remaining));
+      if (!page->more) break;
+    }
+    CHECK(given == (ns.empty() ? 80 : 40));
+    return remaining;
+  };
+  for (const bool tells : {true, false}) {
+    CHECK(pages("a", tells) == Strings{"25", "10", "0"});
+    CHECK(pages("", tells) == Strings{"65", "50", "35", "20", "5", "0"});
+  }
+  f.erase("n100");
+  f.erase("n139");
+  f.put("n1015");
+  f.put("n110", 2);
+  f.put("m");
+  for (const bool tells : {true, false}) {
+    CHECK(pages("a", tells) == Strings{"25", "10", "0"});
+    CHECK(pages("", tells) == Strings{"65", "50", "35", "20", "5", "0"});
+  }
+  CHECK(f.store->list("things", {.ns = "a", .limit = 10})->remaining == 30);
+  f.reopen();
+  CHECK(f.store->list("things", {.ns = "a", .limit = 10})->remaining == 30);
+}
+
+TEST_CASE("who does not wait for a commit is told once what it gave, beside those who wait") {
+  Fixture f;
+  constexpr int kWriters = 8, kWrites = 50;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::map<Revision, int> told;
+  int refused = 0, answers = 0;
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < kWriters; ++writer)
+    writers.emplace_back([&, writer] {
+      for (int i = 0; i < kWrites; ++i) {
+        const std::string name = std::to_string(writer) + "-" + std::to_string(i);
+        if (writer % 4 == 3) {
+          CHECK(f.store->commit({{.key = key(name), .value = object(name), .expected = 0}}).ok());
+          continue;
+        }
+        for (int attempt = 0; attempt < 2; ++attempt)
+          f.store->commit_then({{.key = key(name), .value = object(name), .expected = 0}},
+                               [&, name](Result<std::vector<ItemPtr>> written) {
+                                 const std::lock_guard lock(mutex);
+                                 if (written.ok())
+                                   ++told[(*written)[0]->revision()];
+                                 else
+                                   refused += written.error().code == ErrorCode::already_exists;
+                                 if (written.ok()) CHECK(f.store->get("things", "a", name) != nullptr);
+                                 ++answers;
+                                 changed.notify_all();
+                               });
+      }
+    });
+  for (std::thread& writer : writers) writer.join();
+  constexpr int kTold = kWriters / 4 * 3 * kWrites;
+  std::unique_lock lock(mutex);
+  REQUIRE(changed.wait_for(lock, 60s, [&] { return answers == 2 * kTold; }));
+  CHECK(refused == kTold);
+  CHECK(told.size() == kTold);
+  CHECK(f.store->stats().objects == kWriters * kWrites);
+}
+
+TEST_CASE("what can't be stored is refused without waiting, too") {
+  Fixture f({.object_bytes_max = 1000});
+  std::optional<ErrorCode> code;
+  f.store->commit_then({{.key = key("x"), .value = object("x", 0, 2000)}},
+                       [&](Result<std::vector<ItemPtr>> written) { code = written.error().code; });
+  CHECK(code == ErrorCode::too_large);
+  bool empty = false;
+  f.store->commit_then({}, [&](Result<std::vector<ItemPtr>> written) { empty = written.ok() && written->empty(); });
+  CHECK(empty);
 }

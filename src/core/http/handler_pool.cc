@@ -7,10 +7,23 @@
 #include "core/base/log.h"
 
 namespace caisson::http {
+namespace {
+
+// So many tasks wait for each thread that began its own so lately, rather than that another one is woken; and so long
+// at most.
+constexpr std::size_t kWaitingForEach = 4;
+constexpr Duration kLately = std::chrono::microseconds(200);
+constexpr Duration kWaitingTimeMax = std::chrono::milliseconds(1);
+
+Duration time_now() {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
+
+}  // namespace
 
 HandlerPool::HandlerPool(int threads_max) : threads_max_(static_cast<std::size_t>(std::max(1, threads_max))) {}
 
-void HandlerPool::Sleeper::wake(Task given) {
+void HandlerPool::Place::wake(Task given) {
   {
     const std::scoped_lock lock(mutex);
     task = std::move(given);
@@ -19,28 +32,49 @@ void HandlerPool::Sleeper::wake(Task given) {
   changed.notify_one();
 }
 
+bool HandlerPool::may_wait(Duration now) const {
+  std::size_t places = 0;
+  for (const Place& place : places_)
+    if (place.begun.count() >= 0 && now - place.begun < kLately) places += kWaitingForEach;
+  return queue_.size() < places;
+}
+
 void HandlerPool::run(Task task) {
-  Sleeper* sleeper = nullptr;
-  {
-    const std::scoped_lock lock(mutex_);
-    if (stopped_) return;
-    const bool all_work = sleepers_.empty() && threads_.size() == threads_max_;
-    if (one_comes_ || all_work) {
-      queue_.push_back(std::move(task));
-      return;
-    }
-    one_comes_ = true;
-    if (sleepers_.empty()) return start(std::move(task));
-    sleeper = sleepers_.back();
-    sleepers_.pop_back();
-  }
+  const Duration now = time_now();
+  std::unique_lock lock(mutex_);
+  if (stopped_) return;
+  if (none_to_wake() || may_wait(now))
+    queue_.push_back({std::move(task), now});
+  else
+    summon(std::move(lock), std::move(task));
+}
+
+void HandlerPool::summon(std::unique_lock<std::mutex> lock, Task task) {
+  one_comes_ = true;
+  if (sleepers_.empty()) return start(std::move(task));
+  Place* const sleeper = sleepers_.back();
+  sleepers_.pop_back();
+  lock.unlock();
   sleeper->wake(std::move(task));
 }
 
+Duration HandlerPool::look() {
+  std::unique_lock lock(mutex_);
+  if (queue_.empty() || stopped_) return Duration::max();
+  const Duration left = kWaitingTimeMax - (time_now() - queue_.front().since);
+  if (left.count() > 0) return left;
+  if (!none_to_wake()) {
+    Task task = std::move(queue_.front().task);
+    queue_.pop_front();
+    summon(std::move(lock), std::move(task));
+  }
+  return kWaitingTimeMax;
+}
+
 void HandlerPool::stop() {
-  std::deque<Task> dropped;  // exchanges that answer their closed connections
+  std::deque<Waiting> dropped;  // exchanges that answer their closed connections
   std::vector<std::thread> threads;
-  std::vector<Sleeper*> sleepers;
+  std::vector<Place*> sleepers;
   {
     const std::scoped_lock lock(mutex_);
     stopped_ = true;
@@ -48,58 +82,54 @@ void HandlerPool::stop() {
     threads.swap(threads_);
     sleepers.swap(sleepers_);
   }
-  for (Sleeper* sleeper : sleepers) sleeper->wake({});
+  for (Place* sleeper : sleepers) sleeper->wake({});
   for (std::thread& thread : threads) thread.join();
 }
 
-void HandlerPool::wake_next() {
-  Task task;
-  Sleeper* sleeper = nullptr;
-  {
-    const std::scoped_lock lock(mutex_);
-    one_comes_ = false;
-    const bool all_work = sleepers_.empty() && threads_.size() == threads_max_;
-    if (queue_.empty() || all_work || stopped_) return;
-    one_comes_ = true;
-    task = std::move(queue_.front());
-    queue_.pop_front();
-    if (sleepers_.empty()) return start(std::move(task));
-    sleeper = sleepers_.back();
-    sleepers_.pop_back();
-  }
-  sleeper->wake(std::move(task));
+void HandlerPool::arrived(Place& place) {
+  const Duration now = time_now();
+  std::unique_lock lock(mutex_);
+  one_comes_ = false;
+  place.begun = now;
+  if (queue_.empty() || stopped_ || none_to_wake() || may_wait(now)) return;
+  Task task = std::move(queue_.front().task);
+  queue_.pop_front();
+  summon(std::move(lock), std::move(task));
 }
 
-HandlerPool::Task HandlerPool::next(Sleeper& sleeper) {
+HandlerPool::Task HandlerPool::next(Place& place) {
   {
+    const Duration now = time_now();
     const std::scoped_lock lock(mutex_);
     if (stopped_) return {};
     if (!queue_.empty()) {
-      Task task = std::move(queue_.front());
+      place.begun = now;
+      Task task = std::move(queue_.front().task);
       queue_.pop_front();
       return task;
     }
-    sleeper.awake = false;
-    sleepers_.push_back(&sleeper);
+    place.begun = Duration(-1);
+    place.awake = false;
+    sleepers_.push_back(&place);
   }
   Task task;
   {
-    std::unique_lock lock(sleeper.mutex);
-    sleeper.changed.wait(lock, [&] { return sleeper.awake; });
-    task = std::move(sleeper.task);
-    sleeper.task = nullptr;
+    std::unique_lock lock(place.mutex);
+    place.changed.wait(lock, [&] { return place.awake; });
+    task = std::move(place.task);
+    place.task = nullptr;
   }
-  if (task) wake_next();
+  if (task) arrived(place);
   return task;
 }
 
 void HandlerPool::start(Task task) {
-  Sleeper& place = places_.emplace_back();
+  Place& place = places_.emplace_back();
   threads_.emplace_back([this, &place, task = std::move(task)]() mutable { work(place, std::move(task)); });
 }
 
-void HandlerPool::work(Sleeper& place, Task task) {
-  wake_next();
+void HandlerPool::work(Place& place, Task task) {
+  arrived(place);
   for (; task; task = next(place)) {
     try {
       task();

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// HandlerPool: the threads that run request handlers. They come as they are needed, up to a limit, and stay. Internal to
-// the room.
+// HandlerPool: the threads that run request handlers. They come as they are needed, up to a limit, and stay. Internal
+// to the room.
 //
-// Handlers are short and come in bursts, and waking a thread costs as much as a short handler does. So at most one thread
-// is on its way at a time: it wakes the next one while work waits, unless those at work took it meanwhile; and the one
-// that slept last, whose memory is still warm, is woken first. Threads: any.
+// Handlers are short and come in bursts, and waking a thread costs as much as a short handler does. So a few tasks wait
+// for a thread that has only just begun one; at most one thread is on its way at a time: it wakes the next one while
+// work waits, unless those at work took it meanwhile; and the one that slept last, whose memory is still warm, is woken
+// first. No task waits for a handler that takes long: `look` sees to that. Threads: any.
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -12,6 +13,8 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "core/base/clock.h"
 
 namespace caisson::http {
 
@@ -21,27 +24,37 @@ class HandlerPool {
   ~HandlerPool() { stop(); }
   void run(std::function<void()> task);  // dropped after stop
   void stop();                           // drops what waits, and joins
+  // Wakes a thread when a task has waited for too long, and gives when to ask again: to be called while there is work.
+  Duration look();
 
  private:
   using Task = std::function<void()>;
-  struct Sleeper {  // of a thread that has nothing to do
+  struct Place {  // of a thread
     std::mutex mutex;
     std::condition_variable changed;
     Task task;              // what it was woken for; GUARDED_BY(mutex)
     bool awake = false;     // GUARDED_BY(mutex)
+    Duration begun{-1};     // its task, monotonic; negative: it has none. GUARDED_BY(the pool's mutex_)
     void wake(Task given);  // an empty task: to leave
   };
+  struct Waiting {
+    Task task;
+    Duration since;
+  };
 
-  void start(Task task);  // a thread, with mutex_ held
-  void work(Sleeper& place, Task task);
-  Task next(Sleeper& sleeper);  // an empty one when the pool is stopped
-  void wake_next();             // who was on its way arrived
+  bool may_wait(Duration now) const;  // these three with mutex_ held
+  bool none_to_wake() const { return one_comes_ || (sleepers_.empty() && threads_.size() == threads_max_); }
+  void start(Task task);  // a thread
+  void summon(std::unique_lock<std::mutex> lock, Task task);
+  void work(Place& place, Task task);
+  Task next(Place& place);     // an empty one when the pool is stopped
+  void arrived(Place& place);  // who was on its way
 
   const std::size_t threads_max_;
   std::mutex mutex_;
-  std::deque<Task> queue_;            // GUARDED_BY(mutex_)
-  std::deque<Sleeper> places_;        // GUARDED_BY(mutex_): one a thread, which outlives it
-  std::vector<Sleeper*> sleepers_;    // GUARDED_BY(mutex_): the last one slept last
+  std::deque<Waiting> queue_;         // GUARDED_BY(mutex_)
+  std::deque<Place> places_;          // GUARDED_BY(mutex_): one a thread, which outlives it
+  std::vector<Place*> sleepers_;      // GUARDED_BY(mutex_): the last one slept last
   std::vector<std::thread> threads_;  // GUARDED_BY(mutex_)
   bool one_comes_ = false;            // GUARDED_BY(mutex_): a thread was woken or started and does not work yet
   bool stopped_ = false;              // GUARDED_BY(mutex_)

@@ -268,7 +268,16 @@ TEST_CASE("handlers that wait for one another each have a thread, and what waits
       });
     }
     std::unique_lock lock(mutex);
-    REQUIRE(changed.wait_for(lock, kPatience, [&] { return done == 3 * kThreads; }));
+    const auto late = std::chrono::steady_clock::now() + kPatience;
+    // As the loop of a server does: nobody waits behind a handler that takes long.
+    while (done < 3 * kThreads && std::chrono::steady_clock::now() < late) {
+      lock.unlock();
+      const Duration again = pool.look();
+      lock.lock();
+      changed.wait_for(lock, std::min<Duration>(again, std::chrono::milliseconds(10)),
+                       [&] { return done == 3 * kThreads; });
+    }
+    REQUIRE(done == 3 * kThreads);
   }
 }
 

@@ -27,11 +27,13 @@ Duration Loop::now() {
   return std::chrono::steady_clock::now().time_since_epoch();
 }
 
-int Loop::wait_ms() const {
+int Loop::wait_ms() {
+  const Duration most = look_ ? look_() : Duration::max();
   if (posted_here_) return 0;
-  if (next_deadline_ == Duration::max()) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next_deadline_ - now()).count();
-  return static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000));
+  if (next_deadline_ == Duration::max() && most == Duration::max()) return -1;
+  const Duration left = next_deadline_ == Duration::max() ? most : std::min(most, next_deadline_ - now());
+  const auto left_ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  return static_cast<int>(std::clamp<std::int64_t>(left_ms, 0, 3'600'000));
 }
 
 void Loop::run() {

@@ -33,6 +33,8 @@ class Loop {
   static Result<std::shared_ptr<Loop>> make();
   explicit Loop(UniqueFd epoll, UniqueFd wake) : epoll_(std::move(epoll)), wake_(std::move(wake)) {}
 
+  // Before run: `look` is called each time round, and gives how long the loop may sleep at most.
+  void set_look(std::function<Duration()> look) { look_ = std::move(look); }
   void run();                             // until stop
   void stop();                            // any thread
   void post(std::function<void()> task);  // any thread; dropped after stop
@@ -54,7 +56,7 @@ class Loop {
  private:
   void run_posted();
   void run_deadlines();
-  int wait_ms() const;
+  int wait_ms();
 
   UniqueFd epoll_, wake_;
   std::atomic<std::thread::id> thread_{};
@@ -62,6 +64,7 @@ class Loop {
   std::uint64_t next_id_ = 1;
   Duration next_deadline_ = Duration::max();  // no watched deadline is earlier
 
+  std::function<Duration()> look_;
   bool posted_here_ = false;  // by the loop's own thread, which needs no waking
 
   std::mutex mutex_;

@@ -169,6 +169,7 @@ Result<Server> Server::start(const ServerOptions& options) {
   impl->shared->loop = TRY(Loop::make());
   impl->pool = std::make_unique<HandlerPool>(options.workers);
   impl->shared->dispatch = [pool = impl->pool.get()](std::function<void()> task) { pool->run(std::move(task)); };
+  impl->shared->loop->set_look([pool = impl->pool.get()] { return pool->look(); });
   impl->thread = std::thread([loop = impl->shared->loop] { loop->run(); });
   return Server(std::move(impl));
 }
