@@ -76,8 +76,11 @@ struct BuildRequest {
   std::map<std::string, std::string>
       ssh_keys;  // id, a private key: for RUN --mount=type=ssh, which may use, not read it
   std::map<std::string, NamedContext> contexts;
-  std::string cache_scope;  // cache mounts are shared within it: the namespace
-  bool use_cache = true;
+  std::string cache_scope;                         // cache mounts are shared within it: the namespace
+  bool use_cache = true, cache_run_layers = true;  // the latter: RUN steps are looked up, too
+  // Older layers are made again; nobody knows the age of those that SOURCE_DATE_EPOCH dates.
+  std::optional<Duration> cache_age_max;
+  std::vector<std::string> ignore_paths;  // absolute: what steps leave there is no part of a layer
   // From elsewhere: asked when the own cache has nothing, for this build only, so that nobody can give others layers.
   std::vector<CacheEntry> imported_cache;
   bool trust_host_ca = false;  // the host's CA bundle in RUN steps

@@ -18,6 +18,7 @@
 #include "artifact/content/layer_store.h"
 #include "core/base/file.h"
 #include "core/base/process.h"
+#include "core/http/server.h"
 
 using namespace caisson;
 using namespace caisson::build;
@@ -41,8 +42,10 @@ struct Bench {
   std::vector<CacheEntry> imported;
   std::vector<std::pair<std::string, std::string>> build_args;
   std::map<std::string, std::string> ssh_keys;
+  std::vector<std::string> ignore_paths;
+  std::optional<Duration> cache_age_max;
   StepNetwork* network = nullptr;
-  bool use_cache = true;
+  bool use_cache = true, cache_run_layers = true;
 
   void shell() {  // what RUN needs, in a layer below it
     const Result<std::string> busybox = read_file("/bin/busybox");
@@ -60,6 +63,9 @@ struct Bench {
     request.build_args = build_args;
     request.ssh_keys = ssh_keys;
     request.use_cache = use_cache;
+    request.cache_run_layers = cache_run_layers;
+    request.cache_age_max = cache_age_max;
+    request.ignore_paths = ignore_paths;
     request.log = [this](std::string_view text) { log += text; };
     const auto no_image = [](const std::string&, const content::Platform&) -> Result<BaseImage> {
       return Error{ErrorCode::not_found, "there are no images here"};
@@ -238,6 +244,81 @@ TEST_CASE("a RUN step may use a key that is forwarded, and can't read it") {
   const Result<BuildResult> broken = bench.build();
   REQUIRE_FALSE(broken.ok());
   CHECK(broken.error().message.find("no private key, or one with a passphrase") != std::string::npos);
+}
+
+TEST_CASE("layers that are too old are made again, and RUN steps each time when that is asked for") {
+  Bench bench;
+  bench.shell();
+  bench.file("Dockerfile", "FROM scratch\nCOPY sh /bin/sh\nRUN echo x >/x\n");
+  REQUIRE(bench.build().ok());
+  bench.clock.advance(std::chrono::hours(5));
+  bench.cache_age_max = std::chrono::hours(6);
+  CHECK(bench.build()->steps_cached == 2);
+  bench.cache_age_max = std::chrono::hours(4);
+  CHECK(bench.build()->steps_run == 2);
+  CHECK(bench.build()->steps_cached == 2);  // they are young again
+  bench.cache_run_layers = false;
+  const Result<BuildResult> built = bench.build();
+  CHECK(built->steps_cached == 1);
+  CHECK(built->steps_run == 1);
+  // Nobody knows how old a layer is whose date was chosen.
+  bench.build_args = {{"SOURCE_DATE_EPOCH", "0"}};
+  bench.cache_run_layers = true;
+  REQUIRE(bench.build().ok());
+  CHECK(bench.build()->steps_cached == 2);
+}
+
+TEST_CASE("what steps leave at ignored paths is no part of a layer, and no link leads the removal out of it") {
+  Bench bench;
+  bench.shell();
+  const std::string outside = bench.dir.path() + "/outside/run";
+  REQUIRE(make_dirs(outside).ok());
+  bench.ignore_paths = {"/var/run", "/tmp"};
+  bench.file("Dockerfile",
+             "FROM scratch\nCOPY sh /bin/sh\nRUN mkdir -p /var/run /tmp/a /kept; echo x >/var/run/x; echo "
+             "y >/tmp/a/y; echo z >/kept/z\nRUN rm -r /var; ln -s " +
+                 bench.dir.path() + "/outside /var\n");
+  const Result<BuildResult> built = bench.build();
+  REQUIRE_MESSAGE(built.ok(), (built.ok() ? "" : built.error().message));
+  const std::string tree = bench.layers->tree(built->layers[1].digest);
+  CHECK(exists(tree + "/kept/z"));
+  CHECK(list_dir(tree + "/var")->empty());
+  CHECK_FALSE(exists(tree + "/tmp"));
+  CHECK(exists(outside));
+  bench.ignore_paths.clear();
+  CHECK(bench.build()->steps_run == 3);  // another image
+  bench.ignore_paths = {"/"};
+  CHECK(bench.build().error().message.find("the root can't be ignored") != std::string::npos);
+}
+
+TEST_CASE("ADD of a URL gives the file its time and is refused when it is another one") {
+  http::Server server = http::Server::start({}).value();
+  const int port =
+      server
+          .listen("127.0.0.1", 0,
+                  [](const http::ExchangePtr& exchange) {
+                    if (exchange->path == "/gone") return exchange->respond({404, {}, "no"});
+                    exchange->respond(
+                        {200, {{"Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"}}, std::string(3'000'000, 'a')});
+                  })
+          .value();
+  const std::string url = "http://127.0.0.1:" + std::to_string(port);
+  Bench bench;
+  bench.file("Dockerfile", "FROM scratch\nADD --checksum=" + content::Digest::of(std::string(3'000'000, 'a')).str() +
+                               " " + url + "/file /dir/\nADD --chmod=755 " + url + "/file /other\n");
+  const Result<BuildResult> built = bench.build();
+  REQUIRE_MESSAGE(built.ok(), (built.ok() ? "" : built.error().message));
+  struct stat st {};
+  REQUIRE(::stat((bench.layers->tree(built->layers[0].digest) + "/dir/file").c_str(), &st) == 0);
+  CHECK(st.st_size == 3'000'000);
+  CHECK((st.st_mode & 07777) == 0600);
+  CHECK(st.st_mtim.tv_sec == 784111777);
+  REQUIRE(::stat((bench.layers->tree(built->layers[1].digest) + "/other").c_str(), &st) == 0);
+  CHECK((st.st_mode & 07777) == 0755);
+  bench.file("Dockerfile", "FROM scratch\nADD --checksum=sha256:" + std::string(64, '0') + " " + url + "/file /\n");
+  CHECK(bench.build().error().message.find("digest mismatch sha256:") != std::string::npos);
+  bench.file("Dockerfile", "FROM scratch\nADD " + url + "/gone /\n");
+  CHECK(bench.build().error().message.find("invalid response status 404") != std::string::npos);
 }
 
 TEST_CASE("only the stages that the target needs are built") {

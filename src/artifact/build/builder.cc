@@ -262,6 +262,10 @@ class BuilderImpl : public Builder {
     request.ssh_keys = TRY(secret_values(build.ns(), spec["sshMounts"]).in("spec.sshMounts"));
     request.cache_scope = build.ns();
     request.use_cache = spec["cache"].as_bool(true);
+    request.cache_run_layers = spec["cacheRunLayers"].as_bool(true);
+    if (spec["cacheSecondsMax"].is_int())
+      request.cache_age_max = std::chrono::seconds(spec["cacheSecondsMax"].as_int());
+    for (const Value& path : spec["ignorePaths"].items()) request.ignore_paths.push_back(path.str());
     for (const Value& manifest : spec["cacheFrom"].items()) {
       std::vector<CacheEntry> entries = TRY(imported_cache(build.ns(), manifest.as_string()));
       request.imported_cache.insert(request.imported_cache.end(), entries.begin(), entries.end());

@@ -25,11 +25,10 @@ struct Engine::CopyPlan {
   struct Item {
     Source source;  // host is empty for contents from memory
     std::string contents;
-    unsigned mode = 0644;
-    std::optional<std::int64_t> mtime_s;
     std::string target;            // absolute in the image; files go to or below it
     bool into_directory = false;   // target is a folder even when it is not there yet
     bool is_archive = false;       // unpack at target
+    bool is_download = false;      // `source` is a file of ours, and `target` its name
     std::optional<GitSource> git;  // fetched when the layer is made; `commit` is what its ref named
     std::string commit;
   };
@@ -44,7 +43,7 @@ struct Engine::CopyPlan {
 
 namespace {
 
-constexpr std::size_t kUrlBytesMax = 4ull << 30;
+constexpr std::uint64_t kUrlBytesMax = 4ull << 30;
 
 bool is_url(std::string_view text) {
   return text.starts_with("http://") || text.starts_with("https://");
@@ -129,6 +128,30 @@ std::int64_t http_date(std::string_view text) {
   return ::timegm(&parts);
 }
 
+// What is behind a URL, in a file with the time and mode that ADD gives it: it may be larger than our memory.
+Result<Digest> download(const http::Request& request, const std::string& shown, const std::string& path) {
+  const std::unique_ptr<http::ResponseStream> answer = TRY(http::Client().open(request));
+  if (answer->status != 200) {
+    return Error{ErrorCode::bad_request, "invalid response status " + std::to_string(answer->status) + " for " + shown};
+  }
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file) return errno_error("create " + path);
+  content::Hasher hasher;
+  for (std::uint64_t size = 0;;) {
+    const std::string piece = TRY(answer->read_some().in(shown));
+    if (piece.empty()) break;
+    size += piece.size();
+    if (size > kUrlBytesMax)
+      return Error{ErrorCode::too_large, shown + ": more than " + std::to_string(kUrlBytesMax) + " bytes"};
+    hasher.update(piece);
+    TRY(write_all(file.get(), piece));
+  }
+  const timespec time{.tv_sec = http_date(answer->headers.get("Last-Modified")), .tv_nsec = 0};
+  const timespec times[2] = {time, time};
+  if (::futimens(file.get(), times) != 0) return errno_error("set times of " + path);
+  return hasher.finish();
+}
+
 }  // namespace
 
 Result<void> Engine::fetch_url(CopyPlan& plan, const Step& step, const std::string& url, const std::string& to) {
@@ -145,29 +168,17 @@ Result<void> Engine::fetch_url(CopyPlan& plan, const Step& step, const std::stri
   http::Request request;
   request.url = url;
   request.time_max = request_.step_time_max;
-  request.response_bytes_max = kUrlBytesMax;
-  http::Response answer = TRY(http::Client().send(request));
-  if (answer.status != 200) {
-    return Error{ErrorCode::bad_request,
-                 "invalid response status " + std::to_string(answer.status) + " for " + parsed.str_without_userinfo()};
-  }
-  const Digest digest = Digest::of(answer.body);
+  item.source.host = new_dir("download");
+  item.is_download = true;
+  const Digest digest = TRY(download(request, parsed.str_without_userinfo(), item.source.host));
   if (const std::string* checksum = find_flag(step.instruction, "checksum");
       checksum != nullptr && *checksum != digest.str()) {
     return Error{ErrorCode::bad_request, "digest mismatch " + digest.str() + ": " + *checksum};
   }
-  item.contents = std::move(answer.body);
-  item.mode = 0600;
-  item.mtime_s = http_date(answer.headers.get("Last-Modified"));
   plan.key.update("url " + digest.str() + " " + item.target + "\n");
   if (bool_flag(step.instruction, "unpack")) {
-    item.source.host = new_dir("download");
-    TRY(write_file_unsynced(item.source.host, item.contents, 0600));
     item.is_archive = is_archive(item.source.host);
-    if (item.is_archive)
-      item.target = to;
-    else
-      item.source.host.clear();
+    if (item.is_archive) item.target = to;
     plan.key.update(item.is_archive ? "unpack\n" : "");
   }
   plan.items.push_back(std::move(item));
@@ -180,7 +191,7 @@ Result<void> Engine::add_git(CopyPlan& plan, const Step& step, const std::string
   if (const std::string* checksum = find_flag(step.instruction, "checksum")) item.git->checksum = *checksum;
   if (find_flag(step.instruction, "keep-git-dir") != nullptr)
     item.git->keep_git_dir = bool_flag(step.instruction, "keep-git-dir");
-  item.commit = TRY(resolve_git(*item.git, {&request_.secrets, request_.step_time_max}));
+  item.commit = TRY(resolve_git(*item.git, git_access()));
   item.target = plan.destination;
   plan.key.update("git " + item.git->url + " " + item.commit + " " + item.git->subdir +
                   (item.git->keep_git_dir ? " .git" : "") + (item.git->submodules ? "" : " alone") + "\n");
@@ -188,10 +199,14 @@ Result<void> Engine::add_git(CopyPlan& plan, const Step& step, const std::string
   return {};
 }
 
+GitAccess Engine::git_access() const {
+  return {&request_.secrets, &request_.ssh_keys, request_.step_time_max};
+}
+
 Result<void> Engine::copy_git(const GitSource& source, const std::string& commit, const std::string& target,
                               Copier& copier) {
   const std::string directory = new_dir("git");
-  TRY(fetch_git(source, commit, directory, {&request_.secrets, request_.step_time_max}));
+  TRY(fetch_git(source, commit, directory, git_access()));
   for (const Source& one : TRY(find_sources(directory, source.subdir.empty() ? "." : source.subdir, false)))
     TRY(copier.copy(one, target));
   return remove_tree(directory);
@@ -299,9 +314,12 @@ Result<void> Engine::run_copy(const CopyPlan& plan, const std::string& root) {
       TRY(extract(item.source.host, directory, rules));
       continue;
     }
+    if (item.is_download) {
+      TRY(copier.copy(item.source, item.target));
+      continue;
+    }
     if (item.source.host.empty()) {
-      std::string target = item.target;
-      TRY(copier.write(target, item.contents, item.mode, item.mtime_s));
+      TRY(copier.write(item.target, item.contents, 0644, {}));
       continue;
     }
     const bool source_is_directory = is_directory(item.source.host);

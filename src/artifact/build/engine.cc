@@ -139,6 +139,7 @@ Hasher Engine::key_of(const State& state, std::string_view kind) const {
   hash_text(hasher, kind);
   for (const Digest& diff_id : state.config.diff_ids) hash_text(hasher, diff_id.str());
   if (const std::optional<std::int64_t> seconds = epoch()) hash_text(hasher, "epoch " + std::to_string(*seconds));
+  for (const std::string& path : request_.ignore_paths) hash_text(hasher, "ignore " + path);
   return hasher;
 }
 
@@ -151,6 +152,19 @@ Variables Engine::scope(const State& state) const {
   return out;
 }
 
+// Makes a layer of what a step left in its upper directory.
+Result<content::LayerInfo> Engine::commit(const std::string& upper) {
+  for (const std::string& path : request_.ignore_paths) {
+    const std::string clean = path_clean("/" + path);
+    if (clean == "/") return Error{ErrorCode::invalid, "the root can't be ignored"};
+    // A link that the step made must not lead out of the layer.
+    const std::string above = TRY(container::resolve_in_root(upper, path_dir(clean)));
+    if (is_directory(above)) TRY(remove_tree(above + "/" + path_base(clean)));
+  }
+  if (const std::optional<std::int64_t> seconds = epoch()) TRY(clamp_times(upper, *seconds));
+  return services_.layers.commit(upper);
+}
+
 Result<content::LayerInfo> Engine::make_layer(const State& state, bool mounted, const Fill& fill) {
   Room room;
   room.upper = new_dir("upper");
@@ -158,8 +172,7 @@ Result<content::LayerInfo> Engine::make_layer(const State& state, bool mounted, 
     TRY(make_dirs(room.upper));
     room.merged = room.upper;
     TRY(fill(room));
-    if (const std::optional<std::int64_t> seconds = epoch()) TRY(clamp_times(room.upper, *seconds));
-    return services_.layers.commit(room.upper);
+    return commit(room.upper);
   }
   container::RootSpec root;
   root.lowers = lowers(state);
@@ -178,15 +191,21 @@ Result<content::LayerInfo> Engine::make_layer(const State& state, bool mounted, 
   TRY(std::move(filled));
   TRY(std::move(unmounted));
   TRY(remove_tree(root.work));
-  if (const std::optional<std::int64_t> seconds = epoch()) TRY(clamp_times(room.upper, *seconds));
-  return services_.layers.commit(room.upper);
+  return commit(room.upper);
+}
+
+bool Engine::is_fresh(const CachedLayer& layer) const {
+  if (!request_.cache_age_max || epoch()) return true;
+  const std::optional<Time> created = parse_time(layer.created);
+  return created && services_.clock.now() - *created <= *request_.cache_age_max;
 }
 
 std::optional<CachedLayer> Engine::find_cached(const Digest& key) {
   std::optional<CachedLayer> own = cache_.find(key);
-  if (own && services_.layers.touch(own->diff_id)) return own;
-  const auto imported = std::find_if(request_.imported_cache.begin(), request_.imported_cache.end(),
-                                     [&](const CacheEntry& entry) { return entry.key == key; });
+  if (own && is_fresh(*own) && services_.layers.touch(own->diff_id)) return own;
+  const auto imported =
+      std::find_if(request_.imported_cache.begin(), request_.imported_cache.end(),
+                   [&](const CacheEntry& entry) { return entry.key == key && is_fresh(entry.layer); });
   if (imported == request_.imported_cache.end()) return std::nullopt;
   const CachedLayer& layer = imported->layer;
   if (services_.layers.touch(layer.diff_id)) return layer;
@@ -199,7 +218,8 @@ std::optional<CachedLayer> Engine::find_cached(const Digest& key) {
   return std::nullopt;
 }
 
-Result<Engine::Layer> Engine::find_or_make(const Digest& key, const State& state, bool mounted, const Fill& fill) {
+Result<Engine::Layer> Engine::find_or_make(const Digest& key, const State& state, bool mounted, bool look_up,
+                                           const Fill& fill) {
   {
     std::unique_lock lock(mutex_);
     settled_.wait(lock, [&] { return !making_.contains(key.hex); });
@@ -207,7 +227,7 @@ Result<Engine::Layer> Engine::find_or_make(const Digest& key, const State& state
   }
   const auto make = [&]() -> Result<Layer> {
     std::optional<CachedLayer> cached;
-    if (request_.use_cache) cached = find_cached(key);
+    if (look_up) cached = find_cached(key);
     if (cached) return Layer{*cached, true};
     const content::LayerInfo info = TRY(make_layer(state, mounted, fill));
     Layer made{{info.diff_id, info.size_bytes, created_now()}, false};
@@ -245,7 +265,8 @@ Result<void> Engine::add_layer(const Step& step, State& state, const std::string
   const Time start = services_.clock.now();
   const Duration began = services_.clock.monotonic();
   const Digest digest = Digest::parse("sha256:" + key).value();
-  Result<Layer> made = find_or_make(digest, state, mounted, fill);
+  const bool look_up = request_.use_cache && (request_.cache_run_layers || step.instruction.keyword != "RUN");
+  Result<Layer> made = find_or_make(digest, state, mounted, look_up, fill);
   const Duration took = services_.clock.monotonic() - began;
   record_span(step, start, made.ok() && made->cached, made.ok() ? "" : made.error().message);
   const auto [layer, cached] = TRY(std::move(made));

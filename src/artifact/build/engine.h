@@ -25,6 +25,7 @@
 namespace caisson::build {
 
 struct GitSource;
+struct GitAccess;
 
 // An image as it grows.
 struct State {
@@ -71,13 +72,16 @@ class Engine {
   using Fill = std::function<Result<void>(const Room&)>;
   Result<void> add_layer(const Step& step, State& state, const std::string& key, bool mounted, const Fill& fill);
   std::optional<CachedLayer> find_cached(const content::Digest& key);
+  bool is_fresh(const CachedLayer& layer) const;
   struct Layer {
     CachedLayer layer;
     bool cached = false;
   };
   // Two stages that come to the same step make its layer once.
-  Result<Layer> find_or_make(const content::Digest& key, const State& state, bool mounted, const Fill& fill);
+  Result<Layer> find_or_make(const content::Digest& key, const State& state, bool mounted, bool look_up,
+                             const Fill& fill);
   Result<content::LayerInfo> make_layer(const State& state, bool mounted, const Fill& fill);
+  Result<content::LayerInfo> commit(const std::string& upper);
   void record_span(const Step& step, Time start, bool cached, const std::string& error);
   std::vector<std::string> lowers(const State& state) const;
   std::string new_dir(std::string_view name);  // below the work directory
@@ -105,6 +109,7 @@ class Engine {
   struct CopyPlan;
   Result<CopyPlan> plan_copy(const Step& step, const State& state);
   Result<void> add_source(CopyPlan& plan, const Step& step, const State& state, const std::string& word);
+  GitAccess git_access() const;
   Result<void> add_git(CopyPlan& plan, const Step& step, const std::string& word);
   Result<void> copy_git(const GitSource& source, const std::string& commit, const std::string& target, Copier& copier);
   Result<void> fetch_url(CopyPlan& plan, const Step& step, const std::string& url, const std::string& to);

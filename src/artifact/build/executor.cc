@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
@@ -17,11 +18,13 @@
 #include "artifact/content/image.h"
 #include "artifact/content/reference.h"
 #include "artifact/registry/registry_client.h"
+#include "artifact/registry/upstreams.h"
 #include "cluster/kube/http_client.h"
 #include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
+#include "core/document/json.h"
 
 namespace caisson::build {
 namespace {
@@ -29,6 +32,7 @@ namespace {
 constexpr std::string_view kAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 constexpr std::size_t kSecretBytesMax = 500u << 10;  // as BuildKit's
 constexpr std::string_view kPortal = "https://git.caisson-system.svc";
+constexpr Duration kPauseMax = std::chrono::seconds(30);
 
 std::string environment(const char* name) {
   const char* value = ::getenv(name);
@@ -40,49 +44,28 @@ void say(const std::string& line) {
   std::fflush(stdout);
 }
 
-// Flags of kaniko that change nothing here: said, not refused, so that a kaniko step runs as it is.
-bool is_without_effect(std::string_view name) {
-  static constexpr std::string_view names[] = {"cache-copy-layers",
-                                               "cache-run-layers",
-                                               "cache-ttl",
-                                               "cache-dir",
-                                               "verbosity",
-                                               "log-format",
-                                               "log-timestamp",
-                                               "snapshot-mode",
-                                               "snapshotMode",
-                                               "use-new-run",
-                                               "single-snapshot",
-                                               "compressed-caching",
-                                               "compression",
-                                               "compression-level",
-                                               "cleanup",
-                                               "push-retry",
-                                               "image-download-retry",
-                                               "image-fs-extract-retry",
-                                               "ignore-path",
-                                               "skip-unused-stages",
-                                               "force",
-                                               "reproducible",
-                                               "skip-tls-verify",
-                                               "skip-tls-verify-pull",
-                                               "skip-tls-verify-registry",
-                                               "insecure",
-                                               "insecure-pull",
-                                               "insecure-registry",
-                                               "skip-push-permission-check",
-                                               "skip-default-registry-fallback",
-                                               "ignore-var-run",
-                                               "kaniko-dir",
-                                               "image-fs-extract-retry",
-                                               "push-ignore-immutable-tag-errors",
-                                               "initial-fs-unpacked",
-                                               "use-old-run",
-                                               "v"};
-  for (const std::string_view one : names) {
-    if (name == one) return true;
+// The logins of docker's config.json, where kaniko looks for it. Errors: bad_request, with the file.
+Result<std::vector<Value>> read_docker_logins() {
+  std::vector<Value> out;
+  const std::string chosen = environment("DOCKER_CONFIG"), home = environment("HOME");
+  for (const std::string& directory :
+       {chosen, std::string("/kaniko/.docker"), home.empty() ? home : home + "/.docker"}) {
+    const std::string path = directory + "/config.json";
+    if (directory.empty() || !exists(path)) continue;
+    const std::string text = TRY(read_file(path, 1u << 20).in(path));
+    const Value config = TRY(json::parse(text).in(path));
+    out.push_back(config["auths"]);
   }
-  return false;
+  return out;
+}
+
+bool names_host(const std::vector<std::string>& hosts, const std::string& host) {
+  return std::any_of(hosts.begin(), hosts.end(), [&](const std::string& one) { return one == "*" || one == host; });
+}
+
+// What registries say of a tag that may not move: ours, Harbor, ECR, Artifact Registry.
+bool is_immutable_tag(const Error& error) {
+  return error.message.find("never moves") != std::string::npos || error.message.find("immutable") != std::string::npos;
 }
 
 // What this pod may do as, and where its platform is.
@@ -99,6 +82,8 @@ Result<BuildPlatform> platform_of_pod() {
   out.token = std::string(trim(out.token));
   out.ns = std::string(trim(out.ns));
   out.traceparent = environment(std::string(kTraceparentVariable).c_str());
+  std::vector<Value> logins = TRY(read_docker_logins());
+  out.login = [logins = std::move(logins)](std::string_view host) { return registry::find_login(logins, host); };
   out.pod.resize(256);
   ::gethostname(out.pod.data(), out.pod.size() - 1);
   out.pod.resize(std::char_traits<char>::length(out.pod.c_str()));
@@ -131,10 +116,11 @@ class Executor {
     const content::Digest digest = TRY(std::move(built));
     say("built " + digest.str());
     if (!flags_.no_push) {
-      for (const content::Reference& ref : destinations_) TRY(push(ref, digest));
+      for (const content::Reference& ref : destinations_) TRY(push_as_told(ref, digest));
     }
     TRY(export_cache());
     TRY(save_tar(digest));
+    TRY(save_layout(digest));
     TRY(write_digests(digest));
     return forget_build();
   }
@@ -160,18 +146,38 @@ class Executor {
     return write_result(flags_.name_tag_digest_file, tags);
   }
 
+  Result<void> fetch_back(const content::Digest& digest, content::BlobStore& blobs) const {
+    content::Reference from = builds_reference();
+    from.digest = digest;
+    registry::RegistryClient client = own_registry();
+    TRY(client.pull(from, blobs));
+    return {};
+  }
+
   // The image comes back from the registry, into a directory beside the archive.
   Result<void> save_tar(const content::Digest& digest) const {
     if (flags_.tar_path.empty()) return {};
     TRY(make_dirs(path_dir(flags_.tar_path)));
     const TempDir dir = TRY(TempDir::make("caisson-image", path_dir(flags_.tar_path)));
     content::BlobStore blobs = TRY(content::BlobStore::open(dir.path()));
-    content::Reference from = builds_reference();
-    from.digest = digest;
-    registry::RegistryClient client = registry(true);
-    TRY(client.pull(from, blobs));
+    TRY(fetch_back(digest, blobs));
     const std::string name = flags_.destinations.empty() ? std::string() : flags_.destinations.front();
     return content::save_archive(flags_.tar_path, {{name, digest}}, blobs, nullptr);
+  }
+
+  // OCI image-spec 1.1, "Image Layout": a BlobStore's directories are those of a layout.
+  Result<void> save_layout(const content::Digest& digest) const {
+    const std::string& root = flags_.oci_layout_path;
+    if (root.empty()) return {};
+    content::BlobStore blobs = TRY(content::BlobStore::open(root));
+    TRY(fetch_back(digest, blobs));
+    content::Index index;
+    content::Descriptor image{std::string(content::kOciManifest), digest, TRY(blobs.size_bytes(digest)), {}, "", {}};
+    index.manifests.push_back(std::move(image));
+    TRY(write_file_unsynced(root + "/index.json", content::write_index(index)));
+    TRY(write_file_unsynced(root + "/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}"));
+    TRY(remove_tree(root + "/uploads"));
+    return remove_tree(root + "/blobs/sha512");
   }
 
   Result<content::Digest> create_and_follow() {
@@ -220,16 +226,33 @@ class Executor {
     return client_->remove(schema::kBuilds, key_);
   }
 
-  registry::RegistryClient registry(bool own) const {
+  registry::RegistryClient own_registry() const {
     registry::ClientOptions options;
     options.own_url = platform_.registry_url;
     options.traceparent = platform_.traceparent;
-    if (own) {
-      options.http.ca_pem = platform_.ca_pem;
-      options.http.use_proxy = false;
-      options.login = [token = platform_.token](std::string_view) {
-        return std::optional<registry::Login>(registry::Login{"serviceaccount", SecretBytes(token), false});
-      };
+    options.http.ca_pem = platform_.ca_pem;
+    options.http.use_proxy = false;
+    options.login = [token = platform_.token](std::string_view) {
+      return std::optional<registry::Login>(registry::Login{"serviceaccount", SecretBytes(token), false});
+    };
+    return registry::RegistryClient(std::move(options));
+  }
+
+  Result<registry::RegistryClient> registry_of(const content::Reference& ref) const {
+    if (ref.is_ours()) return own_registry();
+    registry::ClientOptions options;
+    options.traceparent = platform_.traceparent;
+    options.login = platform_.login;
+    const RegistryTrust& trust = flags_.trust;
+    options.plain_http = names_host(trust.plain_http, ref.registry);
+    options.http.verify = !names_host(trust.unverified, ref.registry);
+    for (const auto& [host, file] : trust.ca_files) {
+      if (host == ref.registry) options.http.ca_pem = TRY(read_file(file, 1u << 20).in("--registry-certificate"));
+    }
+    for (const RegistryTrust::ClientCertificate& one : trust.client_certificates) {
+      if (one.host != ref.registry) continue;
+      options.http.certificate_pem = TRY(read_file(one.certificate_file, 1u << 20).in("--registry-client-cert"));
+      options.http.key_pem = TRY(read_file(one.key_file, 1u << 20).in("--registry-client-cert"));
     }
     return registry::RegistryClient(std::move(options));
   }
@@ -257,7 +280,7 @@ class Executor {
     context_ = summary.digest;
     say("context " + root + ": " + std::to_string(summary.files) + " entries, " + std::to_string(summary.size_bytes) +
         " bytes");
-    registry::RegistryClient client = registry(true);
+    registry::RegistryClient client = own_registry();
     content::Reference ref;
     ref.repository = contexts_repository(platform_.ns);
     return client
@@ -284,6 +307,10 @@ class Executor {
     if (!secret_mounts_.empty()) spec.set("secretMounts", secret_mounts_);
     if (!ssh_mounts_.empty()) spec.set("sshMounts", ssh_mounts_);
     if (flags_.cache_to) spec.set("cacheTo", flags_.cache_to->all_stages ? "max" : "min");
+    if (!flags_.cache_run_layers) spec.set("cacheRunLayers", false);
+    if (flags_.cache_age_max)
+      spec.set("cacheSecondsMax", std::chrono::duration_cast<std::chrono::seconds>(*flags_.cache_age_max).count());
+    if (!flags_.ignore_paths.empty()) spec.set("ignorePaths", Value::list_of(flags_.ignore_paths));
     const auto set_map = [&spec](std::string_view field,
                                  const std::vector<std::pair<std::string, std::string>>& pairs) {
       for (const auto& [name, value] : pairs) spec.edit(field).set(name, value);
@@ -406,7 +433,7 @@ class Executor {
   }
 
   Result<content::Digest> copy_cache(const content::Reference& ref) {
-    registry::RegistryClient source = registry(ref.is_ours()), own = registry(true);
+    registry::RegistryClient source = TRY(registry_of(ref)), own = own_registry();
     const registry::FetchedManifest fetched = TRY(source.manifest(ref));
     const content::Manifest manifest = TRY(content::parse_manifest(fetched.bytes));
     if (manifest.config.media_type != kCacheConfig)
@@ -425,15 +452,33 @@ class Executor {
     return fetched.digest;
   }
 
+  // Pauses grow as kaniko's do: 1, 2, 4 seconds.
+  Result<void> push_as_told(const content::Reference& ref, const content::Digest& digest) {
+    for (int attempt = 0;; ++attempt) {
+      const Result<void> pushed = push(ref, digest);
+      if (pushed.ok()) return pushed;
+      const Error& error = pushed.error();
+      if (flags_.keep_immutable_tags && is_immutable_tag(error)) {
+        say(ref.familiar() + " stays as it is: " + error.message);
+        return {};
+      }
+      const bool may_pass = error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout ||
+                            error.code == ErrorCode::too_many_requests;
+      if (!may_pass || attempt >= flags_.push_retries) return pushed;
+      say(error.message + "; once more");
+      std::this_thread::sleep_for(std::min<Duration>(std::chrono::seconds(1) * (1 << std::min(attempt, 5)), kPauseMax));
+    }
+  }
+
   Result<void> push(const content::Reference& ref, const content::Digest& digest) {
-    registry::RegistryClient own = registry(true);
+    registry::RegistryClient own = own_registry();
     content::Reference from = builds_reference();
     from.digest = digest;
     const registry::FetchedManifest fetched = TRY(own.manifest(from));
     const content::Manifest manifest = TRY(content::parse_manifest(fetched.bytes));
     std::vector<content::Descriptor> parts = manifest.layers;
     parts.push_back(manifest.config);
-    registry::RegistryClient target = registry(ref.is_ours());
+    registry::RegistryClient target = TRY(registry_of(ref));
     for (const content::Descriptor& part : parts) {
       if (ref.is_ours() && ref.repository != from.repository) {
         const bool mounted = TRY(target.mount_blob(ref, part.digest, from.repository).in("push " + ref.familiar()));
@@ -464,137 +509,7 @@ class Executor {
   std::condition_variable_any changed_;
 };
 
-Result<std::pair<std::string, std::string>> pair_of(const std::string& flag, const std::string& value) {
-  const std::size_t equals = value.find('=');
-  if (equals == std::string::npos) {
-    const char* inherited = ::getenv(value.c_str());
-    if (inherited == nullptr) return Error{ErrorCode::bad_request, "--" + flag + " " + value + ": want NAME=value"};
-    return std::pair(value, std::string(inherited));
-  }
-  return std::pair(value.substr(0, equals), value.substr(equals + 1));
-}
-
-Result<bool> bool_of(const std::string& flag, const std::string& value) {
-  if (value == "true" || value == "1" || value.empty()) return true;
-  if (value == "false" || value == "0") return false;
-  return Error{ErrorCode::bad_request, "--" + flag + "=" + value + ": want true or false"};
-}
-
 }  // namespace
-
-Result<SecretOption> parse_secret_option(std::string_view text) {
-  SecretOption out;
-  const auto bad = [&](const std::string& what) {
-    return Error{ErrorCode::bad_request, "--secret " + std::string(text) + ": " + what};
-  };
-  for (const std::string_view field : split(text, ',')) {
-    const std::size_t equals = field.find('=');
-    const std::string_view key = field.substr(0, equals);
-    const std::string value(equals == std::string_view::npos ? std::string_view() : field.substr(equals + 1));
-    if (value.empty()) return bad("want id=ID,src=FILE or id=ID,env=NAME");
-    if (key == "id")
-      out.id = value;
-    else if (key == "src" || key == "source")
-      out.path = value;
-    else if (key == "env")
-      out.variable = value;
-    else if (key != "type" || (value != "file" && value != "env"))
-      return bad("\"" + std::string(field) + "\" is not supported");
-  }
-  if (out.id.empty()) return bad("id= is missing");
-  if (!out.variable.empty() && ::getenv(out.variable.c_str()) == nullptr) return bad("there is no such variable");
-  if (out.path.empty() && out.variable.empty()) {
-    out.path = out.id;
-    if (::getenv(out.id.c_str()) != nullptr) out.variable = out.id;
-  }
-  return out;
-}
-
-Result<SecretOption> parse_ssh_option(std::string_view text) {
-  const std::size_t equals = text.find('=');
-  if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size())
-    return Error{
-        ErrorCode::bad_request,
-        "--ssh " + std::string(text) +
-            ": want ID=KEYFILE, as in default=~/.ssh/id_ed25519 (an agent of yours can't be reached from where "
-            "images are built)"};
-  return SecretOption{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)), ""};
-}
-
-Result<ExecutorFlags> parse_executor_flags(const std::vector<std::string>& args) {
-  ExecutorFlags out;
-  std::string cache_repository;
-  for (std::size_t i = 0; i < args.size(); ++i) {
-    const std::string& arg = args[i];
-    if (!arg.starts_with("-")) return Error{ErrorCode::bad_request, "unexpected argument \"" + arg + "\""};
-    const std::size_t dashes = arg.starts_with("--") ? 2 : 1;
-    const std::size_t equals = arg.find('=');
-    std::string name = arg.substr(dashes, equals == std::string::npos ? std::string::npos : equals - dashes);
-    static constexpr std::pair<std::string_view, std::string_view> kShort[] = {
-        {"f", "dockerfile"}, {"c", "context"}, {"d", "destination"}};
-    for (const auto& [letter, whole] : kShort) {
-      if (name == letter) name = whole;
-    }
-    // kaniko writes some of its flags both ways.
-    if (name == "tarPath") name = "tar-path";
-    const bool is_switch = name == "cache" || name == "no-push";
-    std::string value;
-    if (equals != std::string::npos)
-      value = arg.substr(equals + 1);
-    else if (is_without_effect(name)) {
-      if (i + 1 < args.size() && !args[i + 1].starts_with("-")) ++i;  // its value, if it has one
-    } else if (!is_switch) {
-      if (++i == args.size()) return Error{ErrorCode::bad_request, "--" + name + " needs a value"};
-      value = args[i];
-    }
-    if (name == "dockerfile")
-      out.dockerfile = value;
-    else if (name == "context")
-      out.context = value;
-    else if (name == "context-sub-path")
-      out.sub_path = value;
-    else if (name == "destination")
-      out.destinations.push_back(value);
-    else if (name == "target")
-      out.target = value;
-    else if (name == "digest-file")
-      out.digest_file = value;
-    else if (name == "image-name-with-digest-file")
-      out.name_digest_file = value;
-    else if (name == "image-name-tag-with-digest-file")
-      out.name_tag_digest_file = value;
-    else if (name == "tar-path")
-      out.tar_path = value;
-    else if (name == "build-arg")
-      out.build_args.push_back(TRY(pair_of(name, value)));
-    else if (name == "label")
-      out.labels.push_back(TRY(pair_of(name, value)));
-    else if (name == "cache")
-      out.cache = TRY(bool_of(name, value));
-    else if (name == "secret")
-      out.secrets.push_back(TRY(parse_secret_option(value)));
-    else if (name == "ssh")
-      out.ssh_keys.push_back(TRY(parse_ssh_option(value)));
-    else if (name == "cache-repo")
-      cache_repository = value;
-    else if (name == "no-push")
-      out.no_push = TRY(bool_of(name, value));
-    else if (!is_without_effect(name))
-      return Error{ErrorCode::bad_request, "the flag --" + name + " is not supported"};
-  }
-  if (!cache_repository.empty() && out.cache) {
-    // One tag for what is built of one file to one place, so that builds that share the repository keep their own.
-    std::string what = out.dockerfile + "\n" + out.target;
-    if (!out.destinations.empty()) what += "\n" + out.destinations[0].substr(0, out.destinations[0].rfind(':'));
-    out.cache_to = CacheOption{cache_repository + ":" + content::Digest::of(what).hex.substr(0, 16), true};
-    out.cache_from = {*out.cache_to};
-  }
-  if (out.destinations.empty() && !out.no_push) {
-    return Error{ErrorCode::bad_request,
-                 "say where to push with --destination, or that nothing is to be pushed with --no-push"};
-  }
-  return out;
-}
 
 Result<void> run_executor(const ExecutorFlags& flags, const BuildPlatform& platform) {
   return Executor(flags, platform).run();

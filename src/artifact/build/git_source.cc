@@ -4,8 +4,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <algorithm>
+#include <unistd.h>
 
+#include <algorithm>
+#include <optional>
+
+#include "artifact/build/ssh_agent.h"
 #include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/process.h"
@@ -39,27 +43,77 @@ std::string shown_url(const std::string& url) {
 }
 
 // A git that reads no configuration of this host, asks nobody, runs no hook, and speaks to networks only.
-Command git(const GitSource& source, const GitAccess& access, std::vector<std::string> args) {
+Command plain_git(const GitAccess& access, std::vector<std::string> args) {
   Command command;
   command.args = {
       "git", "-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false", "-c", "init.defaultBranch=main"};
   command.args.insert(command.args.end(), args.begin(), args.end());
   command.time_max = access.time_max;
   command.env = {{"HOME", "/nonexistent"},     {"GIT_CONFIG_NOSYSTEM", "1"},  {"GIT_CONFIG_GLOBAL", "/dev/null"},
-                 {"GIT_TERMINAL_PROMPT", "0"}, {"GIT_ASKPASS", "/bin/false"}, {"GIT_ALLOW_PROTOCOL", "https:http:git"},
-                 {"GIT_LFS_SKIP_SMUDGE", "1"}};
-  const Result<http::Url> url = http::Url::parse(source.url);
-  if (access.secrets == nullptr || !url.ok() || url->scheme != "https") return command;
-  auto token = access.secrets->find("GIT_AUTH_TOKEN." + url->host);
-  if (token == access.secrets->end()) token = access.secrets->find("GIT_AUTH_TOKEN");
-  if (token == access.secrets->end()) return command;
-  const std::string header = "Authorization: Basic " + base64("x-access-token:" + std::string(trim(token->second)));
-  const std::string host = url->host + (url->port != 0 ? ":" + std::to_string(url->port) : "");
-  command.env.emplace_back("GIT_CONFIG_COUNT", "1");
-  command.env.emplace_back("GIT_CONFIG_KEY_0", "http.https://" + host + "/.extraHeader");
-  command.env.emplace_back("GIT_CONFIG_VALUE_0", header);
+                 {"GIT_TERMINAL_PROMPT", "0"}, {"GIT_ASKPASS", "/bin/false"}, {"GIT_LFS_SKIP_SMUDGE", "1"}};
   return command;
 }
+
+// How one call speaks to the source's host: with the build's token by https, with its key by ssh.
+class Login {
+ public:
+  // Errors: invalid when ssh has no key, or none that it can use.
+  static Result<Login> open(const GitSource& source, const GitAccess& access) {
+    Login out;
+    if (is_ssh(source.url)) TRY(out.open_ssh(source, access));
+    const Result<http::Url> url = http::Url::parse(source.url);
+    if (access.secrets != nullptr && url.ok() && url->scheme == "https") out.add_token(*url, *access.secrets);
+    return out;
+  }
+  // Without a key of the build ssh is not spoken at all, by submodules neither: it would find this machine's.
+  void apply(Command& command) const {
+    command.env.emplace_back("GIT_ALLOW_PROTOCOL", agent_ ? "https:http:git:ssh" : "https:http:git");
+    command.env.insert(command.env.end(), env_.begin(), env_.end());
+  }
+
+ private:
+  Result<void> open_ssh(const GitSource& source, const GitAccess& access) {
+    const std::string* const key = find_text(access.ssh_keys, "default");
+    if (key == nullptr) {
+      return invalid_source(source.url +
+                            ": the build has no SSH key \"default\": give one with --ssh default=KEYFILE, or name the "
+                            "repository by https, with the secret GIT_AUTH_TOKEN when it is private");
+    }
+    agent_ = TRY(SshAgent::start(*key, ::geteuid(), ::getegid(), 0600).in("SSH key \"default\""));
+    directory_ = TRY(TempDir::make("caisson-git"));
+    const std::string* const hosts = find_text(access.secrets, "GIT_SSH_KNOWN_HOSTS");
+    const std::string file = directory_->path() + "/known_hosts";
+    TRY(write_file_unsynced(file, hosts == nullptr ? std::string_view() : *hosts, 0600));
+    env_ = {
+        {"SSH_AUTH_SOCK", agent_->socket()},
+        {"GIT_SSH_VARIANT", "ssh"},
+        {"GIT_SSH_COMMAND",
+         "ssh -F none -o BatchMode=yes -o IdentityFile=none -o GlobalKnownHostsFile=/dev/null -o UserKnownHostsFile='" +
+             file + "' -o ConnectTimeout=30 -o StrictHostKeyChecking=" + (hosts == nullptr ? "accept-new" : "yes")}};
+    return {};
+  }
+
+  void add_token(const http::Url& url, const std::map<std::string, std::string>& secrets) {
+    const std::string* token = find_text(&secrets, "GIT_AUTH_TOKEN." + url.host);
+    if (token == nullptr) token = find_text(&secrets, "GIT_AUTH_TOKEN");
+    if (token == nullptr) return;
+    const std::string host = url.host + (url.port != 0 ? ":" + std::to_string(url.port) : "");
+    env_ = {{"GIT_CONFIG_COUNT", "1"},
+            {"GIT_CONFIG_KEY_0", "http.https://" + host + "/.extraHeader"},
+            {"GIT_CONFIG_VALUE_0",
+             "Authorization: Basic " + base64("x-access-token:" + std::string(caisson::trim(*token)))}};
+  }
+
+  static const std::string* find_text(const std::map<std::string, std::string>* texts, const std::string& name) {
+    if (texts == nullptr) return nullptr;
+    const auto found = texts->find(name);
+    return found == texts->end() ? nullptr : &found->second;
+  }
+
+  std::optional<SshAgent> agent_;
+  std::optional<TempDir> directory_;
+  std::vector<std::pair<std::string, std::string>> env_;
+};
 
 Result<std::string> run_git(const Command& command, const std::string& doing) {
   const Exit exit = TRY(run(command).in(doing));
@@ -135,10 +189,6 @@ Result<GitSource> parse_git_source(std::string_view text) {
 }
 
 Result<std::string> resolve_git(const GitSource& source, const GitAccess& access) {
-  if (is_ssh(source.url))
-    return invalid_source(
-        "ADD " + source.url +
-        ": a build has no ssh agent: name the repository by https, with the secret GIT_AUTH_TOKEN when it is private");
   const auto checked = [&](const std::string& commit, std::string_view tag) -> Result<std::string> {
     if (commit.starts_with(source.checksum) || (!tag.empty() && tag.starts_with(source.checksum))) return commit;
     return invalid_source("expected checksum to match " + source.checksum + ", got " + commit);
@@ -146,8 +196,10 @@ Result<std::string> resolve_git(const GitSource& source, const GitAccess& access
   if (is_commit(source.ref)) return checked(source.ref, "");
   const std::string wanted = source.ref.empty() ? "HEAD" : source.ref;
   const std::string doing = "git ls-remote " + shown_url(source.url);
-  const std::string out =
-      TRY(run_git(git(source, access, {"ls-remote", "--", source.url, wanted, wanted + "^{}"}), doing));
+  const Login login = TRY(Login::open(source, access));
+  Command list = plain_git(access, {"ls-remote", "--", source.url, wanted, wanted + "^{}"});
+  login.apply(list);
+  const std::string out = TRY(run_git(list, doing));
   // A pattern matches the ends of names, so "main" finds "refs/heads/x/main", too: whole names only, tags first as git
   // does.
   std::map<std::string, std::string, std::less<>> found;
@@ -168,9 +220,12 @@ Result<std::string> resolve_git(const GitSource& source, const GitAccess& access
 Result<void> fetch_git(const GitSource& source, const std::string& commit, const std::string& directory,
                        const GitAccess& access) {
   const std::string name = shown_url(source.url);
+  const Login login = TRY(Login::open(source, access));
   const auto here = [&](std::vector<std::string> args) {
     args.insert(args.begin(), {"-C", directory});
-    return git(source, access, std::move(args));
+    Command command = plain_git(access, std::move(args));
+    login.apply(command);
+    return command;
   };
   TRY(make_dirs(directory, 0755));
   TRY(run_git(here({"init", "-q"}), "git init"));

@@ -31,12 +31,15 @@ Result<GitSource> parse_git_source(std::string_view text);
 
 struct GitAccess {
   // Of the build: GIT_AUTH_TOKEN.<host> or GIT_AUTH_TOKEN opens https repositories; never in arguments or messages.
+  // GIT_SSH_KNOWN_HOSTS says which hosts ssh talks to; without it the first answer of a host is believed.
   const std::map<std::string, std::string>* secrets = nullptr;
+  // Of the build, private keys by id: ssh uses "default", through an agent that ends with the call.
+  const std::map<std::string, std::string>* ssh_keys = nullptr;
   Duration time_max = std::chrono::minutes(30);  // of each run of git
 };
 
 // The commit that the ref names now, without fetching. Errors: not_found (no such ref), unavailable; invalid when the
-// checksum is another's, and for ssh, as a build has no agent.
+// checksum is another's, and for ssh without a key.
 Result<std::string> resolve_git(const GitSource& source, const GitAccess& access);
 // The files of `commit` in `directory`, which must not exist; all with the commit's time.
 Result<void> fetch_git(const GitSource& source, const std::string& commit, const std::string& directory,

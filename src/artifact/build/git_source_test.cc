@@ -124,8 +124,53 @@ TEST_CASE("what a build has no key for is refused, with the way out") {
   const Result<std::string> commit = resolve_git(parse_git_source("git@example.com:o/r.git").value(), {});
   REQUIRE_FALSE(commit.ok());
   CHECK(commit.error().code == ErrorCode::invalid);
-  CHECK(commit.error().message.find("no ssh agent") != std::string::npos);
+  CHECK(commit.error().message.find("no SSH key \"default\": give one with --ssh") != std::string::npos);
   const Result<std::string> local = resolve_git({"file:///etc"}, {});
   REQUIRE_FALSE(local.ok());
   CHECK(local.error().message.find("not allowed") != std::string::npos);
+}
+
+namespace {
+
+// An `ssh` in PATH that logs in nowhere: it writes down how it was called and which keys its agent has, and runs the
+// command here.
+struct FakeSsh {
+  TempDir dir = TempDir::make("caisson-ssh").value();
+  std::string path = ::getenv("PATH");
+  FakeSsh() {
+    REQUIRE(write_file_unsynced(dir.path() + "/ssh",
+                                "#!/bin/sh\necho \"$*\" >>" + dir.path() + "/calls\nssh-add -l >>" + dir.path() +
+                                    "/keys\nfor last; do :; done\nexec sh -c \"$last\"\n",
+                                0755)
+                .ok());
+    ::setenv("PATH", (dir.path() + ":" + path).c_str(), 1);
+  }
+  ~FakeSsh() { ::setenv("PATH", path.c_str(), 1); }
+  FakeSsh(const FakeSsh&) = delete;
+  FakeSsh& operator=(const FakeSsh&) = delete;
+  std::string told(const std::string& name) const { return read_file(dir.path() + "/" + name).value(); }
+};
+
+}  // namespace
+
+TEST_CASE(
+    "by ssh a repository is read with the build's own key, and only at hosts that are known when some are named") {
+  const Repository r;
+  const FakeSsh ssh;
+  const std::string key = r.dir.path() + "/key";
+  REQUIRE(run_checked({.args = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "build", "-f", key}}).ok());
+  const std::map<std::string, std::string> keys{{"default", *read_file(key)}};
+  const GitSource source = parse_git_source("git@host.example:" + r.dir.path() + "/r.git#v1").value();
+  const Result<std::string> commit = resolve_git(source, {.ssh_keys = &keys});
+  REQUIRE_MESSAGE(commit.ok(), (commit.ok() ? "" : commit.error().message));
+  CHECK(*commit == r.first);
+  CHECK(ssh.told("keys").find(" build (ED25519)") != std::string::npos);
+  CHECK(ssh.told("calls").find("-F none") != std::string::npos);
+  CHECK(ssh.told("calls").find("StrictHostKeyChecking=accept-new") != std::string::npos);
+  const std::map<std::string, std::string> hosts{{"GIT_SSH_KNOWN_HOSTS", "host.example ssh-ed25519 AAAA\n"}};
+  REQUIRE(fetch_git(source, r.first, r.dir.path() + "/out", {.secrets = &hosts, .ssh_keys = &keys}).ok());
+  CHECK(exists(r.dir.path() + "/out/sub/a"));
+  CHECK(ssh.told("calls").find("StrictHostKeyChecking=yes") != std::string::npos);
+  const std::map<std::string, std::string> broken{{"default", "no key\n"}};
+  CHECK(resolve_git(source, {.ssh_keys = &broken}).error().message.find("no private key") != std::string::npos);
 }

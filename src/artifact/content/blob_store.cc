@@ -15,7 +15,8 @@
 
 namespace caisson::content {
 namespace {
-constexpr std::size_t kPieceBytes = 256u << 10;
+constexpr std::size_t kPieceBytes = 128u << 10;
+constexpr std::uint64_t kFlushBytes = 16u << 20;  // of an upload: given to the disk while the next ones come
 
 bool is_upload_id(std::string_view id) {
   if (id.size() != 36) return false;
@@ -198,7 +199,7 @@ Result<std::uint64_t> BlobStore::append_upload(const std::string& id, const Byte
     const std::lock_guard lock(impl_->mutex);
     impl_->progress.insert_or_assign(id, Impl::Progress{std::move(*hasher), size});
   };
-  for (;;) {
+  for (std::uint64_t flushed = size;;) {
     Result<std::string> piece = next();
     if (!piece.ok() || piece->empty()) {
       keep();
@@ -208,6 +209,11 @@ Result<std::uint64_t> BlobStore::append_upload(const std::string& id, const Byte
     if (hasher) hasher->update(*piece);
     TRY(write_all(file.get(), *piece));
     size += piece->size();
+    // Only a hint, so that the sync at the end finds little to do; nothing counts on it.
+    if (size - flushed >= kFlushBytes &&
+        ::sync_file_range(file.get(), static_cast<off_t>(flushed), static_cast<off_t>(size - flushed),
+                          SYNC_FILE_RANGE_WRITE) == 0)
+      flushed = size;
   }
 }
 

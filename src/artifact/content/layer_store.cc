@@ -52,10 +52,12 @@ Result<RecipeHead> parse_recipe_head(std::string_view text) {
 
 // Compresses what is pushed into it.
 class PushZstd {
+  static constexpr std::size_t kFrameBytes = 1u << 20;  // so much waits
+
  public:
   void push(std::string_view bytes) {
     pending_ += bytes;
-    if (pending_.size() > (4u << 20)) flush();
+    if (pending_.size() > kFrameBytes) flush();
   }
   std::string finish() {
     flush();
@@ -302,7 +304,8 @@ Result<LayerInfo> LayerStore::commit(const std::string& directory, const CommitO
     if (!clean.empty()) TRY(remove_tree(directory + "/" + clean));
   }
   PushZstd headers;
-  const TreeTar tar = TRY(hash_tree_tar(directory, [&](std::string_view raw) { headers.push(raw); }));
+  const TreeTar tar =
+      TRY(hash_tree_tar(directory, impl_->limits.entries_max, [&](std::string_view raw) { headers.push(raw); }));
   if (has(tar.diff_id)) {
     TRY(remove_tree(directory));
     return LayerInfo{tar.diff_id, tar.size_bytes};

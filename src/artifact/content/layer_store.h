@@ -52,7 +52,7 @@ class LayerStore : public LayerSource {
   Result<LayerInfo> unpack(const Digest& expected, ByteSource next);
   // Takes `directory` (an overlay upper directory, or a whole tree of a base image) into the store by renaming it, so
   // it must be on the same file system; gone afterwards, also when the same layer is there already. The tar is
-  // deterministic: sorted, whole seconds.
+  // deterministic: sorted, whole seconds. Errors: too_large with more entries than the limits allow.
   Result<LayerInfo> commit(const std::string& directory, const CommitOptions& options = {});
   // fine when absent; the caller knows that nobody mounts it
   Result<void> remove(const Digest& diff_id);

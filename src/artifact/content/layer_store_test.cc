@@ -172,6 +172,36 @@ TEST_CASE("archives can't leave the directory") {
   }
 }
 
+TEST_CASE("an archive of more than a million entries is refused by their number, and nothing of it stays") {
+  // Made as it is read: nobody holds half a gigabyte of headers.
+  const auto endless = [](std::uint64_t entries) {
+    return ByteSource([left = entries]() mutable -> Result<std::string> {
+      std::string piece;
+      for (int i = 0; i < 1000 && left > 0; ++i, --left) append_header(piece, other(EntryType::directory, "d").entry);
+      return piece;
+    });
+  };
+  TarReader reader(endless(2'000'000));
+  std::uint64_t read = 0;
+  Result<std::optional<TarEntry>> entry = reader.next();
+  for (; entry.ok() && entry->has_value(); entry = reader.next()) ++read;
+  REQUIRE_FALSE(entry.ok());
+  CHECK(read == 1'000'000);
+  CHECK(entry.error().code == ErrorCode::too_large);
+  CHECK(entry.error().message == "tar: more than 1000000 entries");
+
+  const TempDir dir = TempDir::make().value();
+  const std::unique_ptr<LayerStore> store = LayerStore::open(dir.path(), {.entries_max = 1000}).value();
+  const Result<LayerInfo> layer = store->unpack(Digest::of("any"), endless(5000));
+  REQUIRE_FALSE(layer.ok());
+  CHECK(layer.error().message == "tar: more than 1000 entries");
+  CHECK(list_dir(store->work_dir())->empty());
+  // Nor does a layer become one that could not be read back.
+  REQUIRE(make_dirs(dir.path() + "/tree").ok());
+  for (int i = 0; i <= 1000; ++i) REQUIRE(make_dirs(dir.path() + "/tree/" + std::to_string(i)).ok());
+  CHECK(store->commit(dir.path() + "/tree").error().message == "a layer of more than 1000 entries");
+}
+
 TEST_CASE("malformed, truncated and oversized archives are refused") {
   const std::string good = tar_of({file("a", std::string(2000, 'x')), file("b", "y")});
   const auto walk = [](std::string bytes, ArchiveLimits limits = {}) -> Result<void> {

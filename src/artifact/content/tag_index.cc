@@ -147,6 +147,19 @@ Result<void> TagIndex::remove(std::string_view repository, std::string_view tag)
   return sync_dir(directory);
 }
 
+bool TagIndex::touch(std::string_view repository, std::string_view tag) const {
+  const Result<std::string> directory = impl_->directory(repository);
+  return directory.ok() && is_valid_tag(tag) && touch_file(*directory + "/_tags/" + std::string(tag));
+}
+
+Result<bool> TagIndex::remove_if_older(std::string_view repository, std::string_view tag, Time than) {
+  if (!is_valid_tag(tag)) return false;
+  const std::string path = TRY(impl_->directory(repository)) + "/_tags/" + std::string(tag);
+  if (!TRY(impl_->remove_if_older(path, than))) return false;
+  TRY(sync_dir(path_dir(path)));
+  return true;
+}
+
 Result<std::vector<std::string>> TagIndex::tags(std::string_view repository) const {
   const std::string directory = TRY(impl_->directory(repository));
   if (!exists(directory + "/_manifests") && !exists(directory + "/_blobs")) {

@@ -28,6 +28,10 @@ class TagIndex {
   // REQUIRES: the manifest is linked. Errors: not_found when it is not.
   Result<void> set(std::string_view repository, std::string_view tag, const Digest& manifest);
   Result<void> remove(std::string_view repository, std::string_view tag);  // not_found
+  // Says that somebody uses the tag; false when it is not there.
+  bool touch(std::string_view repository, std::string_view tag) const;
+  // False when it was touched or written since. Fine when absent.
+  Result<bool> remove_if_older(std::string_view repository, std::string_view tag, Time than);
   // sorted; not_found: no such repository
   Result<std::vector<std::string>> tags(std::string_view repository) const;
   Result<std::vector<std::string>> repositories() const;  // sorted

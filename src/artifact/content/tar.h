@@ -35,7 +35,7 @@ struct TarEntry {
 
 // What an archive may ask for.
 struct ArchiveLimits {
-  std::uint64_t entries_max = 2'000'000;
+  std::uint64_t entries_max = 1'000'000;
   std::uint64_t bytes_max = 64ull << 30;  // of contents, uncompressed
   std::size_t name_bytes_max = 4096;
   std::size_t header_bytes_max = 1u << 20;  // PAX records of one entry

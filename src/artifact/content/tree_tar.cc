@@ -20,7 +20,8 @@ namespace {
 
 class Walk {
  public:
-  Walk(std::string root, const std::function<void(std::string_view)>& raw) : root_(std::move(root)), raw_(raw) {}
+  Walk(std::string root, std::uint64_t entries_max, const std::function<void(std::string_view)>& raw)
+      : root_(std::move(root)), entries_max_(entries_max), raw_(raw) {}
 
   Result<void> directory(const std::string& path) {
     if (is_opaque(host(path))) {
@@ -59,6 +60,8 @@ class Walk {
   }
 
   Result<void> entry(const std::string& path, const std::string& name) {
+    if (++entries_ > entries_max_)
+      return Error{ErrorCode::too_large, "a layer of more than " + std::to_string(entries_max_) + " entries"};
     struct stat st {};
     if (::lstat(host(path).c_str(), &st) != 0) return errno_error("stat " + host(path));
     TarEntry e;
@@ -130,6 +133,8 @@ class Walk {
   }
 
   std::string root_;
+  const std::uint64_t entries_max_;
+  std::uint64_t entries_ = 0;
   const std::function<void(std::string_view)>& raw_;
   Hasher hasher_;
   std::uint64_t size_ = 0;
@@ -157,8 +162,9 @@ std::vector<std::pair<std::string, std::string>> read_layer_xattrs(const std::st
   return out;
 }
 
-Result<TreeTar> hash_tree_tar(const std::string& directory, const std::function<void(std::string_view)>& raw) {
-  Walk walk(directory, raw);
+Result<TreeTar> hash_tree_tar(const std::string& directory, std::uint64_t entries_max,
+                              const std::function<void(std::string_view)>& raw) {
+  Walk walk(directory, entries_max, raw);
   TRY(walk.directory(""));
   return walk.finish();
 }

@@ -20,8 +20,9 @@ struct TreeTar {
   std::uint64_t size_bytes = 0;
 };
 
-// Walks `directory`; `raw` sees what is not contents of a file, in order.
-Result<TreeTar> hash_tree_tar(const std::string& directory, const std::function<void(std::string_view)>& raw);
+// Walks `directory`; `raw` sees what is not contents of a file, in order. Errors: too_large with more entries.
+Result<TreeTar> hash_tree_tar(const std::string& directory, std::uint64_t entries_max,
+                              const std::function<void(std::string_view)>& raw);
 
 // A file of a tree, for reading; links are resolved inside the tree, and it must be a regular file.
 Result<UniqueFd> open_tree_file(int tree, const std::string& path);

@@ -72,15 +72,35 @@ Result<void> PullThrough::have_manifest(const std::string& repository, const Ups
                                  [](RegistryClient& client, const Reference& ref) { return client.resolve(ref); }));
     TRY(fetch_manifest(repository, upstream, digest));
     const Result<Digest> known = tags_.find(repository, item);
-    if (known.ok() && *known == digest) return {};
+    if (known.ok() && *known == digest && tags_.touch(repository, item)) return {};
     log::info("manifest pulled through", {{"repository", repository}, {"tag", item}, {"digest", digest.str()}});
     return tags_.set(repository, item, digest);
   };
   Result<void> done = newest();
-  if (done.ok() || !is_away(done.error()) || !tags_.find(repository, item).ok()) return done;
+  if (done.ok()) return done;
+  if (done.error().code == ErrorCode::not_found) {
+    // Gone there. A later failure to reach it must not bring the tag back.
+    if (const Result<void> gone = tags_.remove(repository, item);
+        !gone.ok() && gone.error().code != ErrorCode::not_found)
+      return gone;
+    return done;
+  }
+  if (!is_away(done.error()) || !tags_.touch(repository, item)) return done;
   log::warning("upstream is away: the tag is served as it was",
                {{"repository", repository}, {"tag", item}, {"error", done.error()}});
   return {};
+}
+
+Result<int> expire_tags(content::TagIndex& tags,
+                        const std::function<Result<bool>(std::string_view repository)>& is_proxied, Time unused_since) {
+  int gone = 0;
+  for (const std::string& repository : TRY(tags.repositories())) {
+    if (!TRY(is_proxied(repository))) continue;
+    for (const std::string& tag : TRY(tags.tags(repository))) {
+      if (TRY(tags.remove_if_older(repository, tag, unused_since))) ++gone;
+    }
+  }
+  return gone;
 }
 
 Result<std::uint64_t> PullThrough::find_blob(const std::string& repository, const Upstream& upstream,

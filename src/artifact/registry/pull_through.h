@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Repositories that stand for some of another registry, kept here as they are asked for. A tag is compared with the
-// upstream's by HEAD each time and fetched only when it moved; what has a digest is fetched once. While the upstream
+// upstream's by HEAD each time and fetched only when it moved; one that is no longer there goes here, too; what has a
+// digest is fetched once. While the upstream
 // can't be reached or limits its rate, what is here is served as it is. A blob goes to those who wait for it while it
 // is written, once, whoever asks; its last byte only when the digest was checked. Invariant: as of any repository
 // (tag_index.h): a blob is linked when it is whole, a tag after its manifest. Threads: every method may be called from
 // any thread, and blocks.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -57,6 +59,11 @@ class PullThrough {
   std::map<std::string, std::shared_ptr<Flight>> flights_;  // GUARDED_BY(mutex_): by repository and digest
   WorkerPool pool_{"pull", 6};                              // last: it ends first
 };
+
+// Takes tags away that nobody pulled since `unused_since`, in repositories of which `is_proxied` says that they stand
+// for others; what only they needed is the collector's then. Gives how many. Errors: is_proxied's, or of the disk.
+Result<int> expire_tags(content::TagIndex& tags,
+                        const std::function<Result<bool>(std::string_view repository)>& is_proxied, Time unused_since);
 
 // Whether an error says that the upstream can't answer now, so that what is here may be served.
 bool is_away(const Error& error);

@@ -4,6 +4,8 @@
 #include "artifact/registry/pull_through.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -173,6 +175,41 @@ TEST_CASE("an image is fetched once, a tag is asked for each time, and serves on
   const http::Response away = ours.get("/v2/hub/team/web/manifests/v2");
   CHECK(away.status == 503);
   CHECK(away.body.find(there.host()) != std::string::npos);
+}
+
+TEST_CASE("a tag that is gone upstream goes here, and one that nobody pulled for long makes room with its blobs") {
+  Elsewhere there;
+  there.push("team/web", "v1", "one");
+  there.push("team/web", "v2", "two");
+  there.push("team/web", "v3", "three");
+  Ours ours(there.host(), login_at(there.host()));
+  for (const char* tag : {"v1", "v2", "v3"}) REQUIRE(pull(ours.ref(std::string("hub/team/web:") + tag)).ok());
+  REQUIRE(ours.tags.add_manifest("own/web", *ours.tags.find("hub/team/web", "v1"), kOciManifest).ok());
+  REQUIRE(ours.tags.set("own/web", "v1", *ours.tags.find("hub/team/web", "v1")).ok());
+  REQUIRE(there.tags.remove("team/web", "v3").ok());
+  CHECK(ours.get("/v2/hub/team/web/manifests/v3").status == 404);
+  CHECK_FALSE(ours.tags.find("hub/team/web", "v3").ok());
+  there.server = http::Server::start({}).value();  // it is away: what it took back is not served
+  CHECK(ours.get("/v2/hub/team/web/manifests/v3").status == 503);
+
+  const auto proxied = [](std::string_view repository) -> Result<bool> { return repository.starts_with("hub/"); };
+  const Time now = system_clock().now();
+  CHECK(expire_tags(ours.tags, proxied, now - std::chrono::hours(1)).value() == 0);
+  const auto pulled_hours_ago = [&](const std::string& path, int hours) {
+    const timespec then{
+        .tv_sec = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count() - hours * 3600L,
+        .tv_nsec = 0};
+    const timespec times[2] = {then, then};
+    REQUIRE(::utimensat(AT_FDCWD, (ours.dir.path() + "/tags/" + path).c_str(), times, 0) == 0);
+  };
+  for (const char* path : {"hub/team/web/_tags/v1", "hub/team/web/_tags/v2", "own/web/_tags/v1"})
+    pulled_hours_ago(path, 200);
+  CHECK(ours.get("/v2/hub/team/web/manifests/v2").status == 200);  // used, though it can't be compared now
+  CHECK(expire_tags(ours.tags, proxied, now - std::chrono::hours(168)).value() == 1);
+  CHECK(ours.tags.tags("hub/team/web").value() == std::vector<std::string>{"v2"});
+  CHECK(ours.tags.tags("own/web").value() == std::vector<std::string>{"v1"});  // what was pushed here stays
+  const auto failing = [](std::string_view) -> Result<bool> { return Error{ErrorCode::unavailable, "no server"}; };
+  CHECK_FALSE(expire_tags(ours.tags, failing, now).ok());
 }
 
 TEST_CASE("a refused login is told by name and is no challenge to the caller, even when the tag is here") {

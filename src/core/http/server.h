@@ -35,7 +35,7 @@ class Stream {
   // Errors: unavailable when the client is gone; too_many_requests when `queued_bytes_max` is exceeded (the client is
   // slow: close).
   virtual Result<void> write(std::string_view bytes) = 0;
-  // Waits until less than half of the queue is left: for blocking producers on a worker.
+  // Waits until at most a MiB (or half of the queue) is unsent: for blocking producers on a worker.
   virtual Result<void> write_blocking(std::string_view bytes) = 0;
   virtual bool closed() const = 0;
   virtual void on_close(std::function<void()> call) = 0;  // once, on the loop thread; at once when closed already

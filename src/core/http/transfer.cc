@@ -90,7 +90,7 @@ Result<void> Transfer::send_last(std::string bytes, Pieces pieces) {
 Result<void> Transfer::send_blocking(std::string_view bytes) {
   {
     std::unique_lock lock(mutex);
-    changed.wait(lock, [this] { return closed || aborted || finished || unsent <= queued_bytes_max / 2; });
+    changed.wait(lock, [&] { return closed || aborted || finished || unsent <= unsent_max(); });
     if (closed || aborted || finished) return client_gone();
     out.append(bytes);
     queued(bytes.size());
@@ -244,7 +244,7 @@ void Transfer::sent(std::size_t bytes) {
     const std::scoped_lock lock(mutex);
     unsent -= bytes;
     loop->queued_bytes -= bytes;
-    below = unsent <= queued_bytes_max / 2;
+    below = unsent <= unsent_max();
   }
   if (below) changed.notify_all();
 }

@@ -5,6 +5,7 @@
 //
 // Threads: any; `mutex` guards all that is not const. Callbacks run without it.
 #pragma once
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -66,6 +67,8 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
   bool pull(std::string& bytes);
   void close();                    // the connection is gone: wakes and tells everyone
   void queued(std::size_t bytes);  // `mutex` is held
+  // How much waits when a producer that can wait goes on: more would only be memory.
+  std::size_t unsent_max() const { return std::min<std::size_t>(queued_bytes_max / 2, 1u << 20); }
 
   std::mutex mutex;
   std::condition_variable changed;

@@ -7,37 +7,32 @@
 
 namespace caisson::network {
 
-std::string BackendTable::add(const BackendName& name, std::vector<std::string>& warnings) {
-  const std::string shown = name.service.str() + ":" + name.port, id = shown + "/" + name.scheme;
-  if (lines_.contains(id)) {
-    if (const auto missing = missing_.find(id); missing != missing_.end()) warnings.push_back(missing->second);
-    return id;
-  }
-  std::string& line = lines_[id];
-  line = "backend\t" + id + "\t" + name.scheme + "\t" + percent_encode(shown);
-  const auto service = world_.service(name.service);
+RoutedBackend make_backend(const BackendName& name, const IngressWorld& world) {
+  const std::string shown = name.service.str() + ":" + name.port;
+  RoutedBackend out{name, "backend\t" + name.id() + "\t" + name.scheme + "\t" + percent_encode(shown), {}, ""};
+  const auto service = world.service(name.service);
   if (!service) {
-    missing_[id] = "service " + name.service.str() + " does not exist";
-    warnings.push_back(missing_[id]);
-    return id;
+    out.missing = "service " + name.service.str() + " does not exist";
+    return out;
   }
   for (const ServicePort& port : service_ports(*service)) {
     if (port.name != name.port && std::to_string(port.port) != name.port) continue;
-    for (const Backend& one : ready_backends(world_.slices(name.service), port)) {
-      line += "\t" + one.str();
-      addresses_.insert(one.ip);
+    for (const Backend& one : ready_backends(world.slices(name.service), port)) {
+      out.line += "\t" + one.str();
+      out.addresses.insert(one.ip);
     }
-    return id;
+    return out;
   }
-  missing_[id] = "service " + name.service.str() + " has no port " + name.port;
-  warnings.push_back(missing_[id]);
-  return id;
+  out.missing = "service " + name.service.str() + " has no port " + name.port;
+  return out;
 }
 
-std::string BackendTable::lines() const {
-  std::string out;
-  for (const auto& [id, line] : lines_) out += line + "\n";
-  return out;
+std::string BackendTable::add(const BackendName& name, std::vector<std::string>& warnings) {
+  const std::string id = name.id();
+  auto found = backends_.find(id);
+  if (found == backends_.end()) found = backends_.emplace(id, make_backend(name, world_)).first;
+  if (!found->second.missing.empty()) warnings.push_back(found->second.missing);
+  return id;
 }
 
 }  // namespace caisson::network

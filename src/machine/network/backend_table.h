@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The "backend" lines of the text table (ingress_table.h): one for each port of a Service that Ingresses and
-// IngressRoutes lead to, with its ready endpoints. One thread.
+// The backends (ingress_table.h) that Ingresses and IngressRoutes lead to, each made once. One thread.
 #pragma once
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -11,25 +9,16 @@
 
 namespace caisson::network {
 
-struct BackendName {
-  kube::ObjectKey service;
-  std::string port;    // name or number
-  std::string scheme;  // "http", "https", "grpc", "grpcs"
-};
-
 class BackendTable {
  public:
   explicit BackendTable(const IngressWorld& world) : world_(world) {}
-  // Gives the backend's id, making its line at first; what is missing is added to `warnings` then.
+  // Gives the backend's id; what is missing is added to `warnings`.
   std::string add(const BackendName& name, std::vector<std::string>& warnings);
-  std::string lines() const;
-  const std::set<std::string>& addresses() const { return addresses_; }  // of endpoints in use
+  std::map<std::string, RoutedBackend> take() { return std::move(backends_); }  // by id
 
  private:
   const IngressWorld& world_;
-  std::map<std::string, std::string> lines_;  // by id
-  std::map<std::string, std::string> missing_;
-  std::set<std::string> addresses_;
+  std::map<std::string, RoutedBackend> backends_;
 };
 
 }  // namespace caisson::network

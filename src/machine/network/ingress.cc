@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ingress controller: one reconciler with one key makes the whole table from the informers and posts it when it
-// changed.
+// The ingress controller: one reconciler with one key makes the whole table from the informers and posts what changed.
+// When only endpoints changed, which is what every pod does, only their backends are made anew.
 #include <poll.h>
 
 #include <algorithm>
@@ -59,7 +59,8 @@ class Controller : public Ingress {
         events_(runtime.client(), runtime.clock(), "caisson-ingress") {}
 
   Result<kube::Requeue> run();
-  void mark();
+  void mark_all();
+  void mark_endpoints(const ObjectKey& service);
 
   int http_port() const override { return options_.http_port; }
   int https_port() const override { return options_.https_port; }
@@ -68,12 +69,17 @@ class Controller : public Ingress {
   Result<void> wait_applied(Duration time_max) const override;
 
  private:
+  IngressWorld world() const;
+  Result<void> apply_all(std::uint64_t marks);
+  Result<void> apply_endpoints(const std::set<ObjectKey>& services, std::uint64_t marks);
   Result<void> post(const IngressTable& table);
+  Result<void> post_backends(bool all, const std::map<std::string, RoutedBackend>& wanted);
+  void in_force(std::uint64_t marks, const std::function<void(std::map<std::string, int>& uses)>& change);
   Result<void> write_status(const std::vector<Object>& ingresses);
   using Warnings = std::map<ObjectKey, std::vector<std::string>>;
   void tell(const std::vector<Object>& objects, const Warnings& warnings, std::map<ObjectKey, std::string>& told);
   std::int64_t requests_under_way(std::string_view pod_ip) const;
-  bool withdrawn_locked(std::string_view ip) const { return applied_once_ && !addresses_.contains(std::string(ip)); }
+  bool withdrawn_locked(std::string_view ip) const { return applied_once_ && !uses_.contains(std::string(ip)); }
 
   kube::Client& client_;
   const IngressOptions options_;
@@ -82,14 +88,17 @@ class Controller : public Ingress {
   kube::EventRecorder events_;
 
   // Of the one key's run.
-  std::string routes_, certificates_;  // as nginx holds them
-  std::string status_seen_;            // nginx's answer after our last post: tells a restarted nginx
+  std::string routes_, certificates_;                  // as nginx holds them
+  std::map<std::string, RoutedBackend> backends_;      // the same, by id
+  std::map<ObjectKey, std::set<std::string>> ids_of_;  // of backends, by service
+  std::string status_seen_;                            // nginx's answer after our last post: tells a restarted nginx
   std::map<ObjectKey, std::string> told_, told_of_routes_;  // warnings that were made Events
 
   mutable std::mutex mutex_;
   mutable std::condition_variable applied_;
-  std::set<std::string> addresses_;  // GUARDED_BY(mutex_), as all below; of endpoints in force
-  bool applied_once_ = false;
+  std::map<std::string, int> uses_;  // GUARDED_BY(mutex_), as all below: endpoint address → backends in force with it
+  std::set<ObjectKey> dirty_;        // services whose endpoints changed
+  bool all_ = true, applied_once_ = false;
   std::uint64_t marks_ = 0, marks_applied_ = 0;
 };
 
@@ -104,24 +113,45 @@ Result<void> Controller::post(const IngressTable& table) {
   if (lost || table.certificates != certificates_)
     TRY(nginx_control(options_.directory, "/certificates", table.certificates + "\n"));
   TRY(write_user_files(options_.directory, table.user_files));
+  // What rules lead to is there before them, and goes after them.
+  TRY(post_backends(lost, table.backends));
   if (lost || table.routes != routes_) TRY(nginx_control(options_.directory, "/routes", table.routes + "\n"));
   TRY(remove_other_user_files(options_.directory, table.user_files));
+  std::string gone;
+  for (const auto& [id, backend] : backends_)
+    if (!table.backends.contains(id)) gone += "gone\t" + id + "\n";
+  if (!gone.empty()) TRY(nginx_control(options_.directory, "/backends", gone));
   certificates_ = table.certificates;
   routes_ = table.routes;
   status_seen_ = TRY(nginx_control(options_.directory, "/status", ""));
   return {};
 }
 
-Result<kube::Requeue> Controller::run() {
-  std::uint64_t marks = 0;
+// Of `wanted` what nginx does not hold so, or `all`, and then no other.
+Result<void> Controller::post_backends(bool all, const std::map<std::string, RoutedBackend>& wanted) {
+  std::string text = all ? "all\n" : "";
+  for (const auto& [id, backend] : wanted) {
+    const auto held = backends_.find(id);
+    if (all || held == backends_.end() || held->second.line != backend.line) text += backend.line + "\n";
+  }
+  if (text.empty()) return {};
+  TRY(nginx_control(options_.directory, "/backends", text));
+  return {};
+}
+
+// Everything that was marked until then is.
+void Controller::in_force(std::uint64_t marks, const std::function<void(std::map<std::string, int>& uses)>& change) {
   {
     const std::lock_guard lock(mutex_);
-    marks = marks_;
+    change(uses_);
+    applied_once_ = true;
+    marks_applied_ = marks;
   }
-  std::vector<Object> ingresses;
-  for (const Object& ingress : sources_.ingresses.list())
-    if (is_of_class(ingress, options_.class_name) && !ingress.deleting()) ingresses.push_back(ingress);
-  const IngressWorld world{
+  applied_.notify_all();
+}
+
+IngressWorld Controller::world() const {
+  return {
       [this](const ObjectKey& key) { return sources_.services.find(key); },
       [this](const ObjectKey& key) { return sources_.slices.by_index(kServiceIndex, key.str()); },
       [this](const ObjectKey& key) { return sources_.secrets.find(key); },
@@ -130,21 +160,74 @@ Result<kube::Requeue> Controller::run() {
       [this](const ObjectKey& key) { return sources_.traefik_services.find(key); },
       [this](const ObjectKey& key) { return sources_.tls_options.find(key); },
   };
+}
+
+Result<void> Controller::apply_all(std::uint64_t marks) {
+  std::vector<Object> ingresses;
+  for (const Object& ingress : sources_.ingresses.list())
+    if (is_of_class(ingress, options_.class_name) && !ingress.deleting()) ingresses.push_back(ingress);
   std::vector<Object> routes = sources_.routes.list();
   std::erase_if(routes, [](const Object& route) { return route.deleting(); });
-  const IngressTable table = make_ingress_table(ingresses, world, routes);
+  const IngressTable table = make_ingress_table(ingresses, world(), routes);
   TRY(post(table).in("apply ingress"));
-  {
-    const std::lock_guard lock(mutex_);
-    addresses_ = table.addresses;
-    applied_once_ = true;
-    marks_applied_ = marks;
+  backends_ = table.backends;
+  ids_of_.clear();
+  std::map<std::string, int> uses;
+  for (const auto& [id, backend] : backends_) {
+    ids_of_[backend.name.service].insert(id);
+    for (const std::string& address : backend.addresses) ++uses[address];
   }
-  applied_.notify_all();
+  in_force(marks, [&](std::map<std::string, int>& now) { now = std::move(uses); });
   tell(ingresses, table.warnings, told_);
   tell(routes, table.route_warnings, told_of_routes_);
-  TRY(write_status(ingresses));
-  return kube::Requeue::after(kCheckEvery);
+  return write_status(ingresses);
+}
+
+Result<void> Controller::apply_endpoints(const std::set<ObjectKey>& services, std::uint64_t marks) {
+  const IngressWorld here = world();
+  std::map<std::string, RoutedBackend> changed;
+  std::string text;
+  for (const ObjectKey& service : services) {
+    const auto ids = ids_of_.find(service);
+    if (ids == ids_of_.end()) continue;
+    for (const std::string& id : ids->second) {
+      RoutedBackend now = make_backend(backends_[id].name, here);
+      if (now.line == backends_[id].line) continue;
+      text += now.line + "\n";
+      changed.emplace(id, std::move(now));
+    }
+  }
+  if (!changed.empty()) {
+    const Result<std::string> status = nginx_control(options_.directory, "/backends", text);
+    if (!status.ok() || *status != status_seen_) return apply_all(marks);  // it was started anew
+  }
+  in_force(marks, [&](std::map<std::string, int>& uses) {
+    for (auto& [id, now] : changed) {
+      RoutedBackend& held = backends_[id];
+      for (const std::string& address : now.addresses) ++uses[address];
+      for (const std::string& address : held.addresses)
+        if (--uses[address] == 0) uses.erase(address);
+      held = std::move(now);
+    }
+  });
+  return {};
+}
+
+Result<kube::Requeue> Controller::run() {
+  std::uint64_t marks = 0;
+  std::set<ObjectKey> dirty;
+  bool all = false;
+  {
+    const std::lock_guard lock(mutex_);
+    marks = marks_;
+    dirty = std::exchange(dirty_, {});
+    all = std::exchange(all_, false) || dirty.empty();  // or it is time to look whether nginx holds everything
+  }
+  const Result<void> done = all ? apply_all(marks) : apply_endpoints(dirty, marks);
+  if (done.ok()) return kube::Requeue::after(kCheckEvery);
+  const std::lock_guard lock(mutex_);
+  all_ = true;
+  return done.error();
 }
 
 void Controller::tell(const std::vector<Object>& objects, const Warnings& warnings,
@@ -184,8 +267,15 @@ Result<void> Controller::write_status(const std::vector<Object>& ingresses) {
   return {};
 }
 
-void Controller::mark() {
+void Controller::mark_all() {
   const std::lock_guard lock(mutex_);
+  all_ = true;
+  ++marks_;
+}
+
+void Controller::mark_endpoints(const ObjectKey& service) {
+  const std::lock_guard lock(mutex_);
+  dirty_.insert(service);
   ++marks_;
 }
 
@@ -263,11 +353,14 @@ Result<std::shared_ptr<Ingress>> add_ingress(kube::Runtime& runtime, const Ingre
   const ObjectKey all{"", "ingresses"};
   const kube::Queue queue = runtime.add(std::make_unique<IngressReconciler>(controller), 1);
   const kube::Runtime::Map wake = [controller, all](const Object&) {
-    controller->mark();
+    controller->mark_all();
     return std::vector<ObjectKey>{all};
   };
-  for (const auto* resource : {&schema::kIngresses, &schema::kServices, &schema::kEndpointSlices})
-    runtime.watch(*resource, queue, wake);
+  for (const auto* resource : {&schema::kIngresses, &schema::kServices}) runtime.watch(*resource, queue, wake);
+  runtime.watch(schema::kEndpointSlices, queue, [controller, all](const Object& slice) {
+    controller->mark_endpoints(service_of(slice));
+    return std::vector<ObjectKey>{all};
+  });
   for (const auto kind : {"IngressRoute", "Middleware", "TraefikService", "TLSOption"})
     runtime.watch(traefik(kind), queue, wake);
   // A certificate, or what an annotation of an Ingress in its namespace names.

@@ -165,8 +165,8 @@ void Builder::canary(const Object& ingress) {
 
 IngressTable Builder::finish(const std::vector<Object>& routes) {
   RouteTable more = make_route_table(routes, world_, backends_);
-  out_.routes = backends_.lines() + out_.routes + canaries_ + more.lines;
-  out_.addresses = backends_.addresses();
+  out_.routes += canaries_ + more.lines;
+  out_.backends = backends_.take();
   out_.user_files.merge(more.user_files);
   out_.route_warnings = std::move(more.warnings);
   by_host_.merge(more.certificates);

@@ -2,8 +2,10 @@
 // From Ingress objects to the text table by which nginx routes. Pure functions; any thread.
 // Source: networking.k8s.io/v1 Ingress; annotations as ingress-nginx 1.11 reads them ("User guide", annotations).
 //
-// The table's lines, fields separated by tabs, values percent-encoded where they come from outside:
+// The tables' lines, fields separated by tabs, values percent-encoded where they come from outside. Where requests go
+// is kept apart from by which rule, since that changes with every pod:
 //   backend ID SCHEME NAME IP:PORT...      one line for each service port in use
+// and
 //   rule HOST KIND PATH BACKEND KEY=VALUE...   HOST "*" for any, KIND exact, prefix or regex
 //   canary HOST PATH BACKEND KEY=VALUE...      a part of the requests of the rule of this host and path
 //   route PRIORITY SCHEMES HOSTS EXPRESSION BACKENDS KEY=VALUE...   of an IngressRoute: route_table.h
@@ -31,11 +33,28 @@ struct IngressWorld {
   std::function<std::optional<kube::Object>(const kube::ObjectKey&)> tls_option = {};
 };
 
+// A port of a Service that rules lead to.
+struct BackendName {
+  kube::ObjectKey service;
+  std::string port;    // name or number
+  std::string scheme;  // "http", "https", "grpc", "grpcs"
+  std::string id() const { return service.str() + ":" + port + "/" + scheme; }
+  bool operator==(const BackendName&) const = default;
+};
+struct RoutedBackend {
+  BackendName name;
+  std::string line;                 // as above
+  std::set<std::string> addresses;  // of its ready endpoints
+  std::string missing;              // of the cluster, for people
+  bool operator==(const RoutedBackend&) const = default;
+};
+RoutedBackend make_backend(const BackendName& name, const IngressWorld& world);
+
 struct IngressTable {
-  std::string routes;                             // the text above
+  std::string routes;                             // rules, canaries and routes
+  std::map<std::string, RoutedBackend> backends;  // by id
   std::string certificates;                       // lines "HOST BASE64-CHAIN BASE64-KEY"; kept apart: it holds keys
   std::map<std::string, std::string> user_files;  // of basic authentication, by name; kept apart as well
-  std::set<std::string> addresses;                // of endpoints in use
   std::set<std::string> firewalls;                // modes (firewall.h) that rules ask for
   // Per Ingress, what can't be done as written: unknown annotations, a missing Service or Secret.
   std::map<kube::ObjectKey, std::vector<std::string>> warnings;

@@ -168,6 +168,7 @@ FIREWALLS
     listen unix:DIR/control/control.sock;
     client_body_buffer_size 32m;
     location = /routes { content_by_lua_block { caisson.put_routes() } }
+    location = /backends { content_by_lua_block { caisson.put_backends() } }
     location = /certificates { content_by_lua_block { caisson.put_certificates() } }
     location = /under-way { content_by_lua_block { caisson.requests_under_way() } }
     location = /status { content_by_lua_block { caisson.status() } }

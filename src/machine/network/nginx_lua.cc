@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Lua side of the ingress, written beside nginx's configuration as lua/caisson.lua. It routes by the table of
-// ingress_table.h, which the agent posts to the control socket; each worker parses it once per version.
+// The Lua side of the ingress, written beside nginx's configuration as lua/caisson.lua. It routes by the tables of
+// ingress_table.h, which the agent posts to the control socket: rules as one text, which each worker parses once per
+// version, and backends one by one, parsed by the worker that needs one.
 #include <string_view>
 
 namespace caisson::network {
@@ -18,7 +19,8 @@ local under_way = ngx.shared.caisson_under_way   -- "ADDRESS PID" -> requests of
 local workers = ngx.shared.caisson_workers       -- PID -> true, those of before a reload included
 local M = { config = "" }
 
-local state = { version = -1, hosts = {}, backends = {}, routes = traefik.index({}) }
+local state = { version = -1, hosts = {}, routes = traefik.index({}) }
+local parsed_backends = { version = -1 }
 local parsed_certificates = { version = -1 }
 local no_peer = -3                    -- NGX_BUSY: what a balancer says to end the tries with 502; a status would make it 500
 local no_backend = { scheme = "http", name = "", peers = {} }
@@ -45,18 +47,11 @@ local function options_of(fields, first, into)
 end
 
 local function parse(text, version)
-  local out = { version = version, hosts = {}, backends = {} }
+  local out = { version = version, hosts = {} }
   local rules, routed = {}, {}
   for line in text:gmatch("[^\n]+") do
     local f = fields_of(line)
-    if f[1] == "backend" then
-      local peers = {}
-      for i = 5, #f do
-        local ip, port = f[i]:match("^(.*):(%d+)$")
-        peers[#peers + 1] = { ip = ip, port = tonumber(port), name = f[i], id = ngx.md5(f[i]) }
-      end
-      out.backends[f[2]] = { scheme = f[3], name = decode(f[4]), peers = peers }
-    elseif f[1] == "rule" then
+    if f[1] == "rule" then
       local rule = { kind = f[3], path = decode(f[4]), backend = f[5] }
       options_of(f, 6, rule)
       rule.id = f[2] .. rule.path
@@ -86,6 +81,28 @@ local function current()
   local version = routes:get("version") or 0
   if version ~= state.version then state = parse(routes:get("text") or "", version) end
   return state
+end
+
+local function parse_backend(line)
+  local f, peers = fields_of(line), {}
+  for i = 5, #f do
+    local ip, port = f[i]:match("^(.*):(%d+)$")
+    peers[#peers + 1] = { ip = ip, port = tonumber(port), name = f[i], id = ngx.md5(f[i]) }
+  end
+  return { scheme = f[3], name = decode(f[4]), peers = peers }
+end
+
+-- As it is now; nothing when no rule leads to it.
+local function backend_of(id)
+  local version = routes:get("backends") or 0
+  if version ~= parsed_backends.version then parsed_backends = { version = version } end
+  local backend = parsed_backends[id]
+  if backend == nil then
+    local line = routes:get("backend " .. id)
+    backend = line and parse_backend(line) or false
+    parsed_backends[id] = backend
+  end
+  return backend or nil
 end
 
 -- Prefix matches by path elements: /foo matches /foo and /foo/bar, not /foobar.
@@ -201,10 +218,10 @@ function M.route(location)
   local chosen
   if rule.choices then chosen = traefik.choose(rule) or "-"
   else chosen = guard.takes_canary(rule.canary) and rule.canary.backend or rule.backend end
-  local backend = known.backends[chosen] or no_backend
+  local backend = backend_of(chosen) or no_backend
   if #backend.peers == 0 and rule.fallback then
     chosen = rule.fallback
-    backend = known.backends[chosen]
+    backend = backend_of(chosen) or no_backend
   end
   local grpc = backend.scheme:sub(1, 4) == "grpc"
   if grpc and location ~= "grpc" then return ngx.exec("@grpc") end
@@ -319,7 +336,7 @@ function M.balance()
     return ngx.exit(no_peer)
   end
   local rule = ctx.rule
-  local backend = current().backends[ctx.backend]
+  local backend = backend_of(ctx.backend)
   if not backend or #backend.peers == 0 then return ngx.exit(no_peer) end
   local peers = #backend.peers
   if not ctx.tried then
@@ -413,6 +430,29 @@ function M.put_routes()
   if not ok then return refuse("routes: " .. err) end
   routes:incr("version", 1, 0)
   ngx.say("ok")
+end
+
+-- "backend ID ..." is kept as it is, "gone ID" takes one away, after "all" every other goes. Tells the status: to have forgotten the
+-- rules shows there.
+function M.put_backends()
+  local all, named = false, {}
+  for line in body():gmatch("[^\n]+") do
+    local verb, id = line:match("^(%a+)\t?([^\t]*)")
+    if verb == "all" then all = true
+    elseif verb == "gone" then routes:delete("backend " .. id)
+    else
+      named["backend " .. id] = true
+      local ok, err = routes:safe_set("backend " .. id, line)
+      if not ok then return refuse("backend " .. id .. ": " .. err) end
+    end
+  end
+  if all then
+    for _, key in ipairs(routes:get_keys(0)) do
+      if key:sub(1, 8) == "backend " and not named[key] then routes:delete(key) end
+    end
+  end
+  routes:incr("backends", 1, 0)
+  M.status()
 end
 
 function M.put_certificates()

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Services in nftables: one reconciler with one key. What changes marks its service as dirty and wakes the key, so
-// everything that came since the last run goes into one transaction.
+// everything that came since the last run goes into one transaction. A run costs as much as the services that changed,
+// however many there are.
 #include <algorithm>
 #include <condition_variable>
-#include <iterator>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 
 #include "core/base/log.h"
@@ -43,23 +44,33 @@ class ServiceTable : public Services {
   std::uint64_t generation() const override;
 
  private:
-  std::string plan(bool all, const std::set<ObjectKey>& dirty, std::map<ObjectKey, ServiceRules>& next,
-                   std::map<std::string, int>& uses, std::set<std::string>& udp_gone) const;
+  // What a run changes: rules of services (none when a service is gone), and how many services more or fewer use an
+  // address.
+  struct Change {
+    std::map<ObjectKey, std::optional<ServiceRules>> rules;
+    std::map<std::string, int> uses, external;
+    std::set<std::string> udp_gone;
+    std::string script;
+  };
+  Change plan(bool all, const std::set<ObjectKey>& dirty) const;
+  void adopt(bool all, Change change);
   bool table_is_there();
   bool withdrawn_locked(std::string_view ip) const { return generation_ > 0 && !uses_.contains(std::string(ip)); }
 
   kube::Informer& services_;
   kube::Informer& slices_;
   const TableOptions options_;
-  Nft nft_;                // of the one key's run
-  ExternalRoutes routes_;  // as nft_
+  // Of the one key's run, which alone writes `uses_`, too.
+  Nft nft_;
+  ExternalRoutes routes_;
+  std::map<ObjectKey, ServiceRules> rules_;  // in force
+  std::map<std::string, int> external_;      // address from outside → services that have it, in force
 
   mutable std::mutex mutex_;
   mutable std::condition_variable applied_;
   bool all_ = true;  // GUARDED_BY(mutex_), as all below
   std::set<ObjectKey> dirty_;
-  std::map<ObjectKey, ServiceRules> rules_;  // in force
-  std::map<std::string, int> uses_;          // endpoint address → services that use it, in force
+  std::map<std::string, int> uses_;  // endpoint address → services that use it, in force
   std::uint64_t generation_ = 0, marks_ = 0, marks_applied_ = 0;
 };
 
@@ -70,17 +81,24 @@ void add_to(ServiceRules& sum, ServiceRules one) {
   sum.limited.merge(one.limited), sum.let_in.merge(one.let_in);
 }
 
-std::set<std::string> external_of(const std::map<ObjectKey, ServiceRules>& all) {
-  std::set<std::string> out;
-  for (const auto& [key, rules] : all) out.insert(rules.external.begin(), rules.external.end());
-  return out;
+void count(std::map<std::string, int>& counts, const std::set<std::string>& names, int by) {
+  for (const std::string& name : names) counts[name] += by;
 }
 
-// What is in `a` and not in `b`.
-std::set<std::string> without(const std::set<std::string>& a, const std::set<std::string>& b) {
-  std::set<std::string> out;
-  std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::inserter(out, out.end()));
-  return out;
+// Which names come to be used, and which are used no longer, when `change` is added to `before`.
+void compare(const std::map<std::string, int>& before, const std::map<std::string, int>& change,
+             std::set<std::string>& added, std::set<std::string>& removed) {
+  for (const auto& [name, by] : change) {
+    const auto found = before.find(name);
+    const int was = found == before.end() ? 0 : found->second;
+    if (was == 0 && was + by > 0) added.insert(name);
+    if (was > 0 && was + by == 0) removed.insert(name);
+  }
+}
+
+void add_counts(std::map<std::string, int>& counts, const std::map<std::string, int>& change) {
+  for (const auto& [name, by] : change)
+    if ((counts[name] += by) == 0) counts.erase(name);
 }
 
 bool ServiceTable::table_is_there() {
@@ -102,37 +120,50 @@ void ServiceTable::mark(const ObjectKey& service) {
   ++marks_;
 }
 
-std::string ServiceTable::plan(bool all, const std::set<ObjectKey>& dirty, std::map<ObjectKey, ServiceRules>& next,
-                               std::map<std::string, int>& uses, std::set<std::string>& udp_gone) const {
-  const std::map<std::string, int> uses_before = all ? std::map<std::string, int>{} : uses;
-  if (all) uses.clear();
-  const std::set<std::string> external_before = all ? std::set<std::string>{} : external_of(next);
+// With `all` the table is made anew, so nothing was there before.
+ServiceTable::Change ServiceTable::plan(bool all, const std::set<ObjectKey>& dirty) const {
+  static const ServiceRules kNone;
+  static const std::map<std::string, int> kNobody;
+  Change out;
   ServiceRules before, after;  // of the services that change, summed: an address may move from one service to another
   for (const ObjectKey& key : dirty) {
-    ServiceRules was = std::exchange(next[key], {});
+    const auto held = rules_.find(key);
+    const ServiceRules& was = held == rules_.end() ? kNone : held->second;
     const auto service = services_.find(key);
-    if (service) next[key] = rules_of(*service, slices_.by_index(kServiceIndex, key.str()));
-    const ServiceRules& now = next[key];
+    std::optional<ServiceRules>& rules = out.rules[key];
+    if (service) rules = rules_of(*service, slices_.by_index(kServiceIndex, key.str()));
+    const ServiceRules& now = rules ? *rules : kNone;
     for (const auto& address : was.udp_addresses)
-      if (!now.udp_addresses.contains(address)) udp_gone.insert(address);
-    if (!all)
-      for (const auto& address : was.addresses)
-        if (--uses[address] == 0) uses.erase(address);
-    for (const auto& address : now.addresses) ++uses[address];
-    if (all) was = {};
-    add_to(before, std::move(was));
+      if (!now.udp_addresses.contains(address)) out.udp_gone.insert(address);
+    count(out.uses, now.addresses, 1);
+    count(out.external, now.external, 1);
     add_to(after, now);
-    if (!service) next.erase(key);
+    if (all) continue;
+    count(out.uses, was.addresses, -1);
+    count(out.external, was.external, -1);
+    add_to(before, was);
   }
   SharedAddresses shared;
-  for (const auto& [address, count] : uses)
-    if (!uses_before.contains(address)) shared.endpoints_added.insert(address);
-  for (const auto& [address, count] : uses_before)
-    if (!uses.contains(address)) shared.endpoints_removed.insert(address);
-  const std::set<std::string> external_after = external_of(next);
-  shared.external_added = without(external_after, external_before);
-  shared.external_removed = without(external_before, external_after);
-  return (all ? make_table(options_) : std::string()) + change_elements(options_, before, after, shared);
+  compare(all ? kNobody : uses_, out.uses, shared.endpoints_added, shared.endpoints_removed);
+  compare(all ? kNobody : external_, out.external, shared.external_added, shared.external_removed);
+  out.script = (all ? make_table(options_) : std::string()) + change_elements(options_, before, after, shared);
+  return out;
+}
+
+// REQUIRES: mutex_ is held.
+void ServiceTable::adopt(bool all, Change change) {
+  if (all) {
+    uses_.clear();
+    external_.clear();
+  }
+  add_counts(uses_, change.uses);
+  add_counts(external_, change.external);
+  for (auto& [key, rules] : change.rules) {
+    if (rules)
+      rules_.insert_or_assign(key, std::move(*rules));
+    else
+      rules_.erase(key);
+  }
 }
 
 Result<kube::Requeue> ServiceTable::run() {
@@ -140,18 +171,14 @@ Result<kube::Requeue> ServiceTable::run() {
   const bool all = all_ || (dirty_.empty() && !table_is_there());
   std::set<ObjectKey> dirty = std::exchange(dirty_, {});
   const std::uint64_t marks = marks_;
-  std::map<ObjectKey, ServiceRules> next = rules_;
-  std::map<std::string, int> uses = uses_;
   lock.unlock();
 
   if (all) {
-    for (const auto& [key, rules] : next) dirty.insert(key);
+    for (const auto& [key, rules] : rules_) dirty.insert(key);
     for (const Object& service : services_.list()) dirty.insert(service.key());
   }
-  std::set<std::string> udp_gone;
-  const std::string script = plan(all, dirty, next, uses, udp_gone);
-  const std::set<std::string> external = external_of(next);
-  Result<std::string> done = script.empty() ? Result<std::string>(std::string()) : nft_.run(script);
+  Change change = plan(all, dirty);
+  Result<std::string> done = change.script.empty() ? Result<std::string>(std::string()) : nft_.run(change.script);
 
   lock.lock();
   if (!done.ok()) {  // whatever the table holds now, it is made anew
@@ -162,12 +189,14 @@ Result<kube::Requeue> ServiceTable::run() {
     return run();
   }
   all_ = false;
-  rules_ = std::move(next);
-  uses_ = std::move(uses);
+  const std::set<std::string> udp_gone = std::move(change.udp_gone);
+  adopt(all, std::move(change));
   ++generation_;
   marks_applied_ = marks;
   lock.unlock();
   applied_.notify_all();
+  std::set<std::string> external;
+  for (const auto& [address, services] : external_) external.insert(address);
   TRY(routes_.set(external).in("routes to external addresses"));
   for (const auto& address : udp_gone) {
     const std::uint32_t ip = TRY(parse_ipv4(address));

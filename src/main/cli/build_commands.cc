@@ -43,6 +43,8 @@ Result<void> command_build(const Global& global, const BuildFlags& flags) {
     build::CacheOption cache = TRY(build::parse_cache_option("cache-from", text));
     executor.cache_from.push_back(std::move(cache));
   }
+  for (const std::string& text : flags.secrets) executor.secrets.push_back(TRY(build::parse_secret_option(text)));
+  for (const std::string& text : flags.ssh_keys) executor.ssh_keys.push_back(TRY(build::parse_ssh_option(text)));
   if (!flags.cache_to.empty()) executor.cache_to = TRY(build::parse_cache_option("cache-to", flags.cache_to));
 
   const Session session = TRY(connect(global));
@@ -50,6 +52,7 @@ Result<void> command_build(const Global& global, const BuildFlags& flags) {
       platform::load_instance(global.data_dir);  // on the platform's own machine
   const platform::Ports ports = instance.ok() ? instance->settings.ports : platform::Ports{};
   build::BuildPlatform where;
+  where.login = docker_logins();
   where.api_url = session.connection.server;
   where.ca_pem = session.connection.http.ca_pem;
   where.token = session.connection.token;

@@ -38,7 +38,7 @@ Result<void> command_git_credential(const Global& global, const std::string& ope
 struct BuildFlags {
   std::vector<std::string> tags, build_args, labels;
   std::string context = ".", dockerfile = "Dockerfile", target, portal, tar_path, digest_file;
-  std::vector<std::string> cache_from;
+  std::vector<std::string> cache_from, secrets, ssh_keys;
   std::string cache_to;
   bool no_cache = false;
 };

@@ -21,6 +21,12 @@ void add_image_commands(Tree& t) {
       ->allow_extra_args(false);
   build->add_option("--cache-to", t.build.cache_to,
                     "where the cache goes: type=registry,ref=HOST/REPOSITORY:TAG[,mode=max]");
+  build->add_option("--secret", t.build.secrets, "for RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME")
+      ->allow_extra_args(false);
+  build
+      ->add_option("--ssh", t.build.ssh_keys,
+                   "for RUN --mount=type=ssh and ADD by ssh: ID=KEYFILE, as default=~/.ssh/id")
+      ->allow_extra_args(false);
   build->add_option("--tar-path", t.build.tar_path, "archive to write");
   build->add_option("--digest-file", t.build.digest_file, "file for the digest");
   build->add_option("--portal", t.build.portal, "where the log comes from (default: the platform's on this machine)");

@@ -216,7 +216,8 @@ Result<void> run_agent(const Instance& instance) {
                                             {.images_directory = instance.path("cache/images"),
                                              .build_cache_directory = instance.path("cache/build"),
                                              .data_directory = instance.settings.data_dir,
-                                             .every = TRY(parse_duration(settings.collect_every).in("collectEvery"))});
+                                             .every = TRY(parse_duration(settings.collect_every).in("collectEvery")),
+                                             .is_proxied = make_is_proxied(*client)});
 
   const auto log_files = TRY(node::LogStream::start(instance.path("logs")));
   http::Server server = TRY(http::Server::start({}));

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "artifact/build/cache.h"
+#include "artifact/registry/pull_through.h"
 #include "core/base/log.h"
 #include "machine/node/images.h"
 
@@ -17,7 +18,7 @@ using content::Digest;
 namespace {
 
 constexpr Duration kUnderPressureEvery = std::chrono::minutes(5), kFirst = std::chrono::minutes(10);
-constexpr Duration kUnusedUnderPressure = std::chrono::hours(24);  // of build results
+constexpr Duration kUnusedUnderPressure = std::chrono::hours(24);  // of build results and proxied tags
 
 // "localhost:5000/shop/web@sha256:…" to its digest.
 std::optional<Digest> digest_of(std::string_view image) {
@@ -82,9 +83,19 @@ struct Collection::Impl {
                     {"hint", "delete tags with 'caisson image rm', or make room for " + options.data_directory}});
   }
 
+  // Not to know whose they are keeps them.
+  void expire_proxied(Time now) {
+    if (!options.is_proxied) return;
+    const Duration keep = pressed ? std::min(kUnusedUnderPressure, options.proxied_keep) : options.proxied_keep;
+    const Result<int> gone = registry::expire_tags(tags, options.is_proxied, now - keep);
+    if (!gone.ok()) return log::warning("no proxied tag expired", {{"error", gone.error()}});
+    if (*gone > 0) log::info("proxied tags expired", {{"tags", *gone}});
+  }
+
   Result<content::Collected> collect() {
     const Time now = system_clock().now();
     if (!pods.synced()) return Error{ErrorCode::unavailable, "the pods of this node are not known yet"};
+    expire_proxied(now);
     const std::set<Digest> running = images_of_pods();
     content::Roots roots;
     roots.manifests = running;

@@ -3,12 +3,15 @@
 // of pods, what was pulled by name, stand-ins, the build cache), when it is looked at, and what goes when the disk
 // fills.
 //
-// At every look (an hour apart), what nobody needed at two looks goes. When the file system is fuller than `disk_high`,
+// At every look (an hour apart), what nobody needed at two looks goes, and so do tags that were pulled through and that
+// nobody pulled for a week. When the file system is fuller than `disk_high`,
 // images that no pod uses and build results that nobody used for a day are not needed either, and looks come at least
 // every five minutes until it is below `disk_low` (the thresholds and their names are the kubelet's:
 // imageGCHighThresholdPercent …).
 #pragma once
+#include <functional>
 #include <memory>
+#include <string_view>
 
 #include "artifact/bootstrap/bootstrap.h"
 #include "artifact/content/collector.h"
@@ -23,6 +26,9 @@ struct CollectionOptions {
   Duration every = std::chrono::hours(1);
   int disk_high = 85, disk_low = 80;                 // per cent
   Duration cache_keep = std::chrono::hours(24 * 7);  // of build results that nobody used
+  // Whether a repository stands for another registry's; empty: none does.
+  std::function<Result<bool>(std::string_view repository)> is_proxied;
+  Duration proxied_keep = std::chrono::hours(24 * 7);  // of its tags that nobody pulled
 };
 
 class Collection {

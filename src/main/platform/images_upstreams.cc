@@ -44,9 +44,11 @@ Result<std::vector<Value>> platform_logins(kube::Client& client) {
 struct Proxied {
   registry::ForeignName name;
   registry::Mirrors mirrors;
+  std::string secret;  // of the project, by name
   std::vector<Value> logins;
 };
-Result<std::optional<Proxied>> find_proxied(kube::Client& client, std::string_view repository) {
+// Without the logins.
+Result<std::optional<Proxied>> find_foreign(kube::Client& client, std::string_view repository) {
   const std::string project(repository.substr(0, repository.find('/')));
   const Result<kube::Object> ns = client.get(schema::kNamespaces, {"", project});
   if (!ns.ok() && ns.error().code != ErrorCode::not_found) return ns.error();
@@ -58,9 +60,15 @@ Result<std::optional<Proxied>> find_proxied(kube::Client& client, std::string_vi
                                                             .in("Namespace " + project + ": " + std::string(kProxyOf)));
   if (!name) return std::optional<Proxied>();
   out.name = *name;
-  const std::string secret(proxy_of.empty() ? std::string_view() : ns->annotation(kProxySecret));
-  if (!secret.empty()) out.logins = TRY(read_logins(client, {project, secret}));
+  out.secret = proxy_of.empty() ? std::string_view() : ns->annotation(kProxySecret);
   return std::optional(std::move(out));
+}
+
+Result<std::optional<Proxied>> find_proxied(kube::Client& client, std::string_view repository) {
+  std::optional<Proxied> out = TRY(find_foreign(client, repository));
+  if (!out || out->secret.empty()) return out;
+  out->logins = TRY(read_logins(client, {std::string(repository.substr(0, repository.find('/'))), out->secret}));
+  return out;
 }
 
 // The image that a tag of a repository that was pulled through names, when every part of it is here.
@@ -162,6 +170,13 @@ std::function<Result<std::optional<registry::Upstream>>(std::string_view reposit
     if (proxied->logins.empty()) proxied->logins = TRY(platform_logins(client));
     return std::optional(
         registry::plan_upstream(proxied->mirrors, proxied->logins, proxied->name.registry, proxied->name.repository));
+  };
+}
+
+std::function<Result<bool>(std::string_view repository)> make_is_proxied(kube::Client& client) {
+  return [&client](std::string_view repository) -> Result<bool> {
+    const std::optional<Proxied> found = TRY(find_foreign(client, repository));
+    return found.has_value();
   };
 }
 

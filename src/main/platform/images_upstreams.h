@@ -23,6 +23,9 @@ namespace caisson::platform {
 std::function<Result<std::optional<registry::Upstream>>(std::string_view repository)> make_registry_upstreams(
     kube::Client& client);
 
+// Whether a repository stands for another registry's: whose tags the collector lets expire.
+std::function<Result<bool>(std::string_view repository)> make_is_proxied(kube::Client& client);
+
 // Pulls by the same mirrors and logins, those of the pod first, into the stores; what an upstream's tag meant when it
 // was last pulled through serves while the upstream is away.
 std::unique_ptr<node::ImageSource> make_upstream(content::BlobStore& blobs, content::TagIndex& tags,

@@ -92,6 +92,9 @@ struct Nginx {
   void post(const IngressTable& table) {
     REQUIRE(write_user_files(options.directory, table.user_files).ok());
     REQUIRE(nginx_control(options.directory, "/certificates", table.certificates + "\n").ok());
+    std::string backends = "all\n";
+    for (const auto& [id, backend] : table.backends) backends += backend.line + "\n";
+    REQUIRE(nginx_control(options.directory, "/backends", backends).ok());
     REQUIRE(nginx_control(options.directory, "/routes", table.routes + "\n").ok());
   }
 };
