@@ -25,6 +25,10 @@ Arguments arguments(const std::string& dir) {
       out.options.outside_root_allowed = line == "LoadRestrictionsNone";
     else if (previous == "--reorder")
       out.options.order = line == "none" ? "fifo" : "legacy";
+    else if (previous == "--helm-kube-version")
+      out.options.chart_kube_version = line;
+    else if (previous == "--helm-api-versions")
+      out.options.chart_api_versions.emplace_back(line);
     else if (line == "--enable-helm")
       out.options.charts_enabled = true;
     else if (line == "--enable-managedby-label")

@@ -79,7 +79,7 @@ Result<Application> parse_application(const kube::Object& object, std::string_vi
   out.destination_server = spec["destination"]["server"].str();
   out.destination_name = spec["destination"]["name"].str();
   out.destination_namespace = spec["destination"]["namespace"].str();
-  name_sources(out.source, out.key.name, out.destination_namespace);
+  name_sources(out.source, out.key.name, out.destination_namespace, out.settings->kustomize_build_options);
   if (!out.destination_server.empty() && !out.destination_name.empty()) {
     return invalid("spec.destination",
                    "can't have both name and server defined: " + out.destination_name + " " + out.destination_server);

@@ -25,6 +25,7 @@ struct Source {
   std::string application, destination_namespace;  // whose it is: a chart's release is named after it
   std::string chart;                               // of a Helm repository or registry; `path` is empty then
   std::string ref;                                 // others' valueFiles name this repository's files "$ref/…"
+  std::string build_options;                       // argocd-cm's kustomize.buildOptions
   std::vector<Source> more;                        // the rest of spec.sources
   std::string key() const;                         // equal for equal sources
   std::string options_key() const;                 // of what is not the place
@@ -67,7 +68,9 @@ Result<std::optional<Retry>> parse_retry(const Value& value, const std::string& 
 
 // spec.source, or spec.sources: the first, with the others in `more`. Errors: invalid, with the field.
 Result<Source> parse_sources(const Value& spec);
-void name_sources(Source& source, const std::string& application, const std::string& destination_namespace);
+// Whose the sources are, and what argocd-cm says for all of them.
+void name_sources(Source& source, const std::string& application, const std::string& destination_namespace,
+                  const std::string& build_options = {});
 
 // "CreateNamespace=true" among `options`.
 bool has_option(const std::vector<std::string>& options, std::string_view option);

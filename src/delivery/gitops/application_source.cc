@@ -40,12 +40,16 @@ Result<Source> parse_one(const Value& from, const std::string& at) {
              {},
              from["chart"].str(),
              from["ref"].str(),
+             {},
              {}};
   out.path = TRY(parse_path(from["path"], at));
   if (!out.chart.empty() && !out.path.empty()) return invalid(at, "chart and path exclude each other");
   if (!out.chart.empty() && !out.ref.empty()) return invalid(at + ".ref", "not for a chart of a repository");
   if (!out.chart.empty() && (!out.kustomize.empty() || !out.directory.empty()))
     return invalid(at, "a chart has no options of kustomize or directory");
+  if ((out.kustomize.empty() ? 0 : 1) + (out.directory.empty() ? 0 : 1) + (out.helm.empty() ? 0 : 1) > 1)
+    return invalid(at,
+                   "multiple application sources defined: only one of kustomize, helm and directory may have options");
   if (out.target_revision.empty()) out.target_revision = out.chart.empty() ? "HEAD" : "*";
   if (out.directory["jsonnet"].is_map() && !out.directory["jsonnet"].empty())
     return invalid(at + ".directory.jsonnet", "Jsonnet is not supported");
@@ -66,10 +70,12 @@ Result<Source> parse_sources(const Value& spec) {
   return out;
 }
 
-void name_sources(Source& source, const std::string& application, const std::string& destination_namespace) {
+void name_sources(Source& source, const std::string& application, const std::string& destination_namespace,
+                  const std::string& build_options) {
   source.application = application;
   source.destination_namespace = destination_namespace;
-  for (Source& other : source.more) name_sources(other, application, destination_namespace);
+  source.build_options = build_options;
+  for (Source& other : source.more) name_sources(other, application, destination_namespace, build_options);
 }
 
 std::string Source::key() const {
@@ -80,7 +86,7 @@ std::string Source::key() const {
 
 std::string Source::options_key() const {
   return json::write(kustomize) + "\n" + json::write(directory) + "\n" + json::write(helm) + "\n" + application + "\n" +
-         destination_namespace + "\n" + chart + "\n" + ref;
+         destination_namespace + "\n" + chart + "\n" + ref + "\n" + build_options;
 }
 
 }  // namespace caisson::gitops

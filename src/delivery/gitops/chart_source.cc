@@ -17,6 +17,8 @@ namespace {
 
 using namespace render::helm;
 
+constexpr std::size_t kKeptBytesMax = 8u << 20;  // some fifty charts
+
 bool is_oci_place(const std::string& url) {
   return is_oci(url) || url.find("://") == std::string::npos;
 }
@@ -66,6 +68,35 @@ Result<std::string> ChartFetcher::resolve(const ChartPlace& place, const std::st
 }
 
 Result<std::string> ChartFetcher::fetch(const ChartPlace& place, const std::string& version) const {
+  const std::string key = place.repo_url + "\n" + place.chart + "\n" + version;
+  {
+    const std::lock_guard lock(kept_->mutex);
+    auto& archives = kept_->archives;
+    for (auto at = archives.begin(); at != archives.end(); ++at) {
+      if (at->first != key) continue;
+      archives.splice(archives.begin(), archives, at);
+      return at->second;
+    }
+  }
+  std::string archive = TRY(download(place, version));
+  if (archive.size() > kKeptBytesMax / 4) return archive;
+  const std::lock_guard lock(kept_->mutex);
+  kept_->archives.emplace_front(key, archive);
+  kept_->bytes += archive.size();
+  while (kept_->bytes > kKeptBytesMax) {
+    kept_->bytes -= kept_->archives.back().second.size();
+    kept_->archives.pop_back();
+  }
+  return archive;
+}
+
+void ChartFetcher::forget() const {
+  const std::lock_guard lock(kept_->mutex);
+  kept_->archives.clear();
+  kept_->bytes = 0;
+}
+
+Result<std::string> ChartFetcher::download(const ChartPlace& place, const std::string& version) const {
   const std::string doing = "chart " + place.chart + " " + version + " of " + place.repo_url;
   if (is_oci_place(place.repo_url)) {
     const OciReference ref = TRY(oci_reference(place, version));

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Charts that are not in git: `chart` of a Helm repository (`repoURL: https://…`) or of an OCI registry (`repoURL:
 // oci://…` or without a scheme). The platform's own registry is read from disk. Logins come from Argo CD's repository
-// Secrets. Blocks (network); any thread.
+// Secrets. Archives are kept a while, for a version is not thought to change. Blocks (network); any thread.
 #pragma once
 #include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
 #include <string>
 
 #include "artifact/content/blob_store.h"
@@ -37,14 +40,23 @@ class ChartFetcher {
   // network says.
   Result<std::string> resolve(const ChartPlace& place, const std::string& revision) const;
   Result<std::string> fetch(const ChartPlace& place, const std::string& version) const;  // the .tgz
+  void forget() const;                                                                   // what is kept: a hard refresh
 
  private:
+  // The newest first; the oldest go when there are too many bytes.
+  struct Kept {
+    std::mutex mutex;
+    std::list<std::pair<std::string, std::string>> archives;  // GUARDED_BY(mutex)
+    std::size_t bytes = 0;                                    // GUARDED_BY(mutex)
+  };
   Result<render::helm::Access> access(const ChartPlace& place) const;
+  Result<std::string> download(const ChartPlace& place, const std::string& version) const;
   Result<std::string> resolve_own(const std::string& repository, const std::string& revision) const;
   Result<std::string> fetch_own(const std::string& repository, const std::string& version) const;
 
   Logins logins_;
   OwnRegistry own_;
+  std::shared_ptr<Kept> kept_ = std::make_shared<Kept>();
 };
 
 // By the Secrets of `ns` with the label argocd.argoproj.io/secret-type: "repository" for a URL, "repo-creds" for the

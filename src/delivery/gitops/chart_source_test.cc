@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+
 #include "core/base/encoding.h"
 #include "core/base/file.h"
 #include "core/base/process.h"
@@ -51,17 +53,56 @@ class ChartServer {
     port_ = must(server_.listen("127.0.0.1", 0, [this](const http::ExchangePtr& exchange) { answer(exchange); }));
   }
   std::string url() { return "http://127.0.0.1:" + std::to_string(port_); }
+  std::atomic<int> asked{0};  // with the right login
 
  private:
   void answer(const http::ExchangePtr& exchange) {
     if (exchange->headers.get("Authorization") != "Basic " + base64("ann:secret"))
       return exchange->respond({401, {}, ""});
+    ++asked;
     const auto bytes = read_file(folder_.path() + exchange->path);
     exchange->respond(bytes.ok() ? http::Response{200, {}, *bytes} : http::Response{404, {}, ""});
   }
   TempDir folder_ = must(TempDir::make("charts"));
   http::Server server_ = must(http::Server::start({}));
   int port_ = 0;
+};
+
+// A repository of the platform's own, with these files on its branch main.
+class OwnRepository {
+ public:
+  explicit OwnRepository(const std::map<std::string, std::string>& files) {
+    must(make_dirs(folder_.path() + "/git/shop"));
+    git({"init", "-q", "--bare", "-b", "main", folder_.path() + "/git/shop/deploy.git"}, folder_.path());
+    git({"init", "-q", "-b", "main", clone_}, folder_.path());
+    push(files);
+  }
+  void push(const std::map<std::string, std::string>& files) {
+    for (const auto& [path, text] : files) {
+      must(make_dirs(path_dir(clone_ + "/" + path)));
+      must(write_file(clone_ + "/" + path, text));
+    }
+    git({"add", "-A"}, clone_);
+    git({"-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "one"}, clone_);
+    git({"push", "-q", folder_.path() + "/git/shop/deploy.git", "main"}, clone_);
+  }
+  git::Repositories open() const {
+    return git::Repositories{{.directory = folder_.path() + "/git",
+                              .mirrors = folder_.path() + "/mirrors",
+                              .own_hosts = {"localhost:8080"}}};
+  }
+  static constexpr const char* kUrl = "http://localhost:8080/shop/deploy.git";
+
+ private:
+  static void git(std::vector<std::string> args, const std::string& directory) {
+    args.insert(args.begin(), "git");
+    Command command;
+    command.args = std::move(args);
+    command.directory = directory;
+    must(run_checked(command));
+  }
+  const TempDir folder_ = must(TempDir::make("sources"));
+  const std::string clone_ = folder_.path() + "/clone";
 };
 
 Result<Access> ann(const std::string&) {
@@ -111,26 +152,8 @@ TEST_CASE("a chart of the platform's own registry is read from disk") {
 
 TEST_CASE("several sources: a chart of a repository with values from git, and a folder") {
   ChartServer server;
-  const TempDir folder = must(TempDir::make("sources"));
-  const std::string clone = folder.path() + "/clone";
-  const auto git = [&](std::vector<std::string> args, const std::string& directory) {
-    args.insert(args.begin(), "git");
-    Command command;
-    command.args = std::move(args);
-    command.directory = directory;
-    return must(run_checked(command));
-  };
-  must(make_dirs(folder.path() + "/git/shop"));
-  git({"init", "-q", "--bare", "-b", "main", folder.path() + "/git/shop/deploy.git"}, folder.path());
-  git({"init", "-q", "-b", "main", clone}, folder.path());
-  must(make_dirs(clone + "/env/stg"));
-  must(make_dirs(clone + "/plain"));
-  must(write_file(clone + "/env/stg/values.yaml", "color: green\n"));
-  must(write_file(clone + "/plain/cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: plain}\n"));
-  git({"add", "-A"}, clone);
-  git({"-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "one"}, clone);
-  git({"push", "-q", folder.path() + "/git/shop/deploy.git", "main"}, clone);
-
+  const OwnRepository own({{"env/stg/values.yaml", "color: green\n"},
+                           {"plain/cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: plain}\n"}});
   const std::string spec = "sources:\n- {repoURL: '" + server.url() +
                            "', chart: web, targetRevision: 1.x, helm: {valueFiles: [$values/env/*/values.yaml, "
                            "$values/env/none.yaml], ignoreMissingValueFiles: true}}\n"
@@ -138,8 +161,7 @@ TEST_CASE("several sources: a chart of a repository with values from git, and a 
                            "- {repoURL: 'http://localhost:8080/shop/deploy.git', targetRevision: main, path: plain}\n";
   Source source = must(parse_sources(must(yaml::read(spec))));
   name_sources(source, "shop", "prod");
-  const git::Repositories repositories{
-      {.directory = folder.path() + "/git", .mirrors = folder.path() + "/mirrors", .own_hosts = {"localhost:8080"}}};
+  const git::Repositories repositories = own.open();
   Renderer renderer(repositories, std::chrono::minutes(1), default_capabilities, ChartFetcher(ann));
   const std::string revision = must(renderer.resolve(source, source.target_revision));
   CHECK(revision.starts_with("1.2.0,"));
@@ -157,6 +179,84 @@ TEST_CASE("several sources: a chart of a repository with values from git, and a 
   source.helm = must(yaml::read("valueFiles: [$nobody/values.yaml]"));
   CHECK(renderer.render(source, revision).error().message.find("no source has the ref \"nobody\"") !=
         std::string::npos);
+}
+
+TEST_CASE("a chart is downloaded once, and again after a hard refresh") {
+  ChartServer server;
+  const ChartFetcher charts(ann);
+  const ChartPlace web{server.url(), "web"};
+  const std::string first = must(charts.fetch(web, "1.0.0"));
+  const int asked = server.asked;
+  CHECK(must(charts.fetch(web, "1.0.0")) == first);
+  CHECK(server.asked == asked);
+  CHECK(must(charts.fetch(web, "1.2.0")) != first);
+  charts.forget();
+  const int before = server.asked;
+  CHECK(must(charts.fetch(web, "1.0.0")) == first);
+  CHECK(server.asked > before);
+}
+
+TEST_CASE("a chart of a kustomization in git is pulled with the repository's login, when argocd-cm allows charts") {
+  ChartServer server;
+  OwnRepository own(
+      {{"app/kustomization.yaml", "namePrefix: own-\nhelmCharts:\n- {name: web, repo: '" + server.url() +
+                                      "', version: 1.x, releaseName: rel, valuesInline: {color: red}}\n"}});
+  const git::Repositories repositories = own.open();
+  Renderer renderer(repositories, std::chrono::minutes(1), default_capabilities, ChartFetcher(ann));
+  Source source =
+      must(parse_sources(must(yaml::read("source: {repoURL: '" + std::string(OwnRepository::kUrl) +
+                                         "', targetRevision: main, path: app, kustomize: {namePrefix: p-}}"))));
+  name_sources(source, "shop", "prod", "--enable-helm");
+  const std::string commit = must(renderer.resolve(source, "main"));
+  const RenderedPtr rendered = must(renderer.render(source, commit));
+  REQUIRE(rendered->objects.size() == 1);
+  CHECK(rendered->type == "Kustomize");
+  CHECK(rendered->objects[0]["metadata"]["name"].as_string() == "p-rel");
+  CHECK(rendered->objects[0]["data"]["color"].as_string() == "red");
+  CHECK(rendered->objects[0]["data"]["version"].as_string() == "1.2.0");
+  const int asked = server.asked;
+  own.push({{"other/readme", "nothing of the Application\n"}});
+  const std::string next = must(renderer.resolve(source, "main"));
+  CHECK(renderer.carried_over(source, *rendered, next)->commit == next);
+  CHECK(server.asked == asked);
+  name_sources(source, "shop", "prod");
+  CHECK(renderer.render(source, commit).error().message.find("must specify --enable-helm") != std::string::npos);
+  Renderer nobody(repositories, std::chrono::minutes(1));
+  name_sources(source, "shop", "prod", "--enable-helm");
+  CHECK(nobody.render(source, commit).error().message.find("401") != std::string::npos);
+}
+
+TEST_CASE("a rendering that does not end in time is a timeout") {
+  const std::map<std::string, std::string> files = {
+      {"app/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"}};
+  const OwnRepository own(files);
+  const git::Repositories repositories = own.open();
+  Renderer renderer(repositories, Duration(0));
+  const Source source = must(parse_sources(must(
+      yaml::read("source: {repoURL: '" + std::string(OwnRepository::kUrl) + "', targetRevision: main, path: app}"))));
+  const auto rendered = renderer.render(source, must(renderer.resolve(source, "main")));
+  REQUIRE_FALSE(rendered.ok());
+  CHECK(rendered.error().code == ErrorCode::timeout);
+  CHECK(rendered.error().message.find("rendering took too long") != std::string::npos);
+}
+
+TEST_CASE("what names the revision is rendered anew for each one") {
+  OwnRepository own({{"app/kustomization.yaml", "resources: [a.yaml]\n"},
+                     {"app/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"}});
+  const git::Repositories repositories = own.open();
+  Renderer renderer(repositories, std::chrono::minutes(1));
+  Source source = must(parse_sources(
+      must(yaml::read("source: {repoURL: '" + std::string(OwnRepository::kUrl) +
+                      "', targetRevision: main, path: app, kustomize: "
+                      "{commonAnnotations: {at: $ARGOCD_APP_REVISION}, commonAnnotationsEnvsubst: true}}"))));
+  name_sources(source, "shop", "prod");
+  const std::string first = must(renderer.resolve(source, "main"));
+  const RenderedPtr rendered = must(renderer.render(source, first));
+  CHECK(rendered->objects[0]["metadata"]["annotations"]["at"].as_string() == first);
+  own.push({{"other/readme", "nothing of the Application\n"}});
+  const std::string next = must(renderer.resolve(source, "main"));
+  CHECK(renderer.carried_over(source, *rendered, next) == nullptr);
+  CHECK(must(renderer.render(source, next))->objects[0]["metadata"]["annotations"]["at"].as_string() == next);
 }
 
 }  // namespace caisson::gitops

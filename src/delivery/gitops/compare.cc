@@ -243,4 +243,18 @@ Drift compare(const Value& desired, const Value& live, const schema::KindSchema*
   return out;
 }
 
+std::string unknown_fields(const schema::Schema& schema, const Value& object) {
+  const ResourceId id = id_of(object);
+  const std::string api_version = object["apiVersion"].str();
+  const std::string version = api_version.substr(api_version.find('/') + 1);
+  const auto kind = schema.find_object(object);
+  std::vector<std::string> fields;
+  if (kind) schema::pruned(*kind, object, &fields);
+  if (fields.empty()) return "";
+  std::string out = id.kind + " in version \"" + version + "\" cannot be handled as a " + id.kind +
+                    ": strict decoding error: unknown field \"" + fields[0] + "\"";
+  for (std::size_t i = 1; i < fields.size(); ++i) out += ", unknown field \"" + fields[i] + "\"";
+  return out;
+}
+
 }  // namespace caisson::gitops

@@ -42,4 +42,8 @@ struct Drift {
 Drift compare(const Value& desired, const Value& live, const schema::KindSchema* kind,
               const std::vector<IgnoreRule>& ignore, const std::vector<IgnoreRule>& more = {});
 
+// That the object has fields which its kind does not, so that a server would drop them: in the words of kubectl's
+// validation. Empty: it has none, or `schema` does not know the kind.
+std::string unknown_fields(const schema::Schema& schema, const Value& object);
+
 }  // namespace caisson::gitops

@@ -291,10 +291,14 @@ std::optional<Result<RenderedPtr>> Controller::other(const Application& applicat
   const auto known = memory->others.find(key);
   if (known != memory->others.end()) return known->second;
   memory->others[key] = std::nullopt;
-  auto started = shared_->options.workers.run([shared = shared_, memory, source, revision, key, application] {
+  // A branch that a hundred Applications are asked about touches few of them: the others' objects are known.
+  const RenderedPtr current = source.key() == application.source.key() ? memory->current : nullptr;
+  auto started = shared_->options.workers.run([shared = shared_, memory, source, revision, key, application, current] {
     auto commit = shared->resolve(application, source, revision);
-    Result<RenderedPtr> rendered =
-        commit.ok() ? shared->renderer.render(source, *commit) : Result<RenderedPtr>(commit.error());
+    RenderedPtr same = commit.ok() && current ? shared->renderer.carried_over(source, *current, *commit) : nullptr;
+    Result<RenderedPtr> rendered = !commit.ok() ? Result<RenderedPtr>(commit.error())
+                                   : same       ? Result<RenderedPtr>(std::move(same))
+                                                : shared->renderer.render(source, *commit);
     {
       const std::lock_guard lock(shared->mutex);
       memory->others[key] = std::move(rendered);

@@ -281,14 +281,6 @@ TEST_CASE("only a push that touches inputs concerns an Application") {
   CHECK_FALSE(moves("refs/heads/dev", "main"));
 }
 
-TEST_CASE("spec.source.kustomize becomes a kustomization over the path") {
-  auto made = kustomization_over("overlays/dev", doc("{images: ['web=registry/web:v2', 'api:3'], namePrefix: a-}"));
-  REQUIRE(made.ok());
-  CHECK((*made)["resources"][0].as_string() == "../overlays/dev");
-  CHECK((*made)["images"] == doc("[{name: web, newName: registry/web, newTag: v2}, {name: api, newTag: '3'}]"));
-  CHECK_FALSE(kustomization_over("x", doc("{nope: 1}")).ok());
-}
-
 TEST_CASE("history keeps its limit and counts on") {
   Value status = Value::map();
   const Value state = doc("{startedAt: '2026-01-01T00:00:00Z', syncResult: {revision: c}}");

@@ -17,12 +17,14 @@ bool automated(const Value& state) {
   return state["operation"]["initiatedBy"]["automated"].as_bool();
 }
 
+// What an operation syncs: a rollback brings the sources of its time along, which are this Application's all the same.
 Result<Source> source_of(const Application& application, const Value& operation) {
-  const Value& source = operation["sync"]["source"];
-  if (!source.is_map()) return application.source;
-  Value spec{{"project", application.project}, {"source", source}, {"destination", Value{{"server", kInCluster}}}};
-  const Application parsed = TRY(parse_application(kube::Object(Value{{"spec", std::move(spec)}}), ""));
-  return parsed.source;
+  const Value& sync = operation["sync"];
+  if (!sync["source"].is_map() && sync["sources"].empty()) return application.source;
+  Source out = TRY(parse_sources(sync).in("operation.sync"));
+  const Source& own = application.source;
+  name_sources(out, own.application, own.destination_namespace, own.build_options);
+  return out;
 }
 
 }  // namespace
@@ -97,7 +99,8 @@ SyncContext Controller::sync_context(const Run& run, const Rendered& rendered, c
       run.before.metadata()["annotations"],
       run.project_or_null(),
       run.now,
-      operation_id(run.before.status()["operationState"]) == operation_id(run.after["status"]["operationState"])};
+      operation_id(run.before.status()["operationState"]) == operation_id(run.after["status"]["operationState"]),
+      run.world->client().atomic() ? &shared_->options.schema : nullptr};
 }
 
 // The operation's own retry; of an operation that has none, the policy's.

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/document/yaml.h"
+#include "delivery/gitops/kustomize_source.h"
 #include "delivery/gitops/script.h"
 
 namespace caisson::gitops {
@@ -52,10 +53,20 @@ class Parser {
                                                    : Tracking::annotation;
     if (!data_["application.instanceLabelKey"].as_string().empty())
       out_.label_key = data_["application.instanceLabelKey"].str();
+    kustomize();
     return std::move(out_);
   }
 
  private:
+  void kustomize() {
+    const std::string options = data_["kustomize.buildOptions"].str();
+    const auto understood = parse_build_options(options);
+    if (understood.ok())
+      out_.kustomize_build_options = options;
+    else
+      out_.errors.push_back("argocd-cm " + understood.error().message);
+  }
+
   // The old form: one YAML map of everything.
   void whole_map() {
     const Value map = document(std::string(kCustomizations), data_[kCustomizations]);

@@ -22,6 +22,7 @@ struct Settings {
   std::vector<IgnoreRule> ignore;
   Tracking tracking = Tracking::annotation;
   std::string label_key = "app.kubernetes.io/instance";
+  std::string kustomize_build_options;        // of `kustomize build`, as parse_build_options reads them
   std::vector<Value> exclusions, inclusions;  // {apiGroups, kinds, clusters}
   std::vector<std::string> errors;            // "resource.customizations: line 3 …": the key is left out
 

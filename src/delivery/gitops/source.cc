@@ -2,13 +2,13 @@
 #include "delivery/gitops/source.h"
 
 #include "delivery/gitops/helm_source.h"
+#include "delivery/gitops/kustomize_source.h"
 
 #include <algorithm>
 
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
-#include "core/document/yaml.h"
 #include "delivery/render/helm/chart.h"
 #include "delivery/render/render.h"
 
@@ -17,25 +17,24 @@ namespace {
 
 constexpr std::size_t kCacheMax = 64;
 constexpr std::size_t kFileBytesMax = 16u << 20;
-constexpr std::string_view kOverlay = ".caisson-source";  // a folder that exists only while rendering
 
-// The tree of one commit, with one folder more when the source has options of its own; slow trees end at a deadline.
+// The tree of one commit, with another kustomization file when the source has options of its own; slow trees end at a
+// deadline.
 class CommitSource final : public render::FileSource {
  public:
   CommitSource(git::Repository repository, std::string commit, Duration deadline)
       : repository_(std::move(repository)), commit_(std::move(commit)), deadline_(deadline) {}
 
-  void set_overlay(std::string kustomization) { overlay_ = std::move(kustomization); }
+  void set_edited(EditedKustomization edited) { edited_ = std::move(edited); }
 
   Result<std::string> read(const std::string& path) const override {
     TRY(in_time());
-    if (!overlay_.empty() && path == std::string(kOverlay) + "/kustomization.yaml") return overlay_;
+    if (!edited_.file.empty() && path == edited_.file) return edited_.text;
     return repository_.read(commit_, path, kFileBytesMax);
   }
 
   Result<std::vector<Entry>> list(const std::string& directory) const override {
     TRY(in_time());
-    if (!overlay_.empty() && directory == kOverlay) return std::vector<Entry>{{"kustomization.yaml", false}};
     auto entries = TRY(repository_.list(commit_, directory == "." ? "" : directory, false));
     std::vector<Entry> out;
     for (const git::TreeEntry& entry : entries) {
@@ -53,51 +52,36 @@ class CommitSource final : public render::FileSource {
   }
 
   git::Repository repository_;
-  std::string commit_, overlay_;
+  std::string commit_;
+  EditedKustomization edited_;
   Duration deadline_;
 };
 
-// "name=new:tag", "name:tag", "name@sha256:…", as `kustomize edit set image` reads them.
-Value image_override(std::string_view text) {
-  Value out = Value::map();
-  std::string_view target = text;
-  if (const std::size_t equal = text.find('='); equal != std::string_view::npos) {
-    out.set("name", text.substr(0, equal));
-    target = text.substr(equal + 1);
-  }
-  const std::size_t at = target.find('@');
-  const std::size_t colon = target.rfind(':');
-  std::string_view name = target;
-  if (at != std::string_view::npos) {
-    name = target.substr(0, at);
-    out.set("digest", target.substr(at + 1));
-  } else if (colon != std::string_view::npos && target.find('/', colon) == std::string_view::npos) {
-    name = target.substr(0, colon);
-    out.set("newTag", target.substr(colon + 1));
-  }
-  if (out["name"].is_null())
-    out.set("name", name);
-  else if (out["name"].as_string() != name)
-    out.set("newName", name);
-  return out;
+// What is rendered tells of its commit, whatever the tree says.
+bool names_revision(const Source& source) {
+  return source.options_key().find("ARGOCD_APP_REVISION") != std::string::npos;
 }
 
 std::string cache_key(const Source& source, const std::string& tree) {
   return source.repo_url + "\n" + tree + "\n" + source.path + "\n" + source.options_key();
 }
 
+SourceEnvironment environment_of(const Source& source, const std::string& commit) {
+  return {{"ARGOCD_APP_NAME", source.application},
+          {"ARGOCD_APP_NAMESPACE", source.destination_namespace},
+          {"ARGOCD_APP_REVISION", commit},
+          {"ARGOCD_APP_REVISION_SHORT", commit.substr(0, 7)},
+          {"ARGOCD_APP_REVISION_SHORT_8", commit.substr(0, 8)},
+          {"ARGOCD_APP_SOURCE_REPO_URL", source.repo_url},
+          {"ARGOCD_APP_SOURCE_PATH", source.path},
+          {"ARGOCD_APP_SOURCE_TARGET_REVISION", source.target_revision}};
+}
+
 HelmSource helm_source(const Source& source, const std::string& commit, render::helm::Capabilities capabilities) {
   HelmSource out{source.path, source.helm, source.application, source.destination_namespace, {}, {}, nullptr, {}};
-  out.environment = {{"ARGOCD_APP_NAME", source.application},
-                     {"ARGOCD_APP_NAMESPACE", source.destination_namespace},
-                     {"ARGOCD_APP_REVISION", commit},
-                     {"ARGOCD_APP_REVISION_SHORT", commit.substr(0, 7)},
-                     {"ARGOCD_APP_REVISION_SHORT_8", commit.substr(0, 8)},
-                     {"ARGOCD_APP_SOURCE_REPO_URL", source.repo_url},
-                     {"ARGOCD_APP_SOURCE_PATH", source.path},
-                     {"ARGOCD_APP_SOURCE_TARGET_REVISION", source.target_revision},
-                     {"KUBE_VERSION", capabilities.kube_version.version},
-                     {"KUBE_API_VERSIONS", join(capabilities.api_versions, ",")}};
+  out.environment = environment_of(source, commit);
+  out.environment.emplace_back("KUBE_VERSION", capabilities.kube_version.version);
+  out.environment.emplace_back("KUBE_API_VERSIONS", join(capabilities.api_versions, ","));
   out.capabilities = std::move(capabilities);
   return out;
 }
@@ -120,9 +104,7 @@ Rendered rendered_of(const std::string& commit, std::string type, render::Render
   Rendered out;
   out.commit = commit;
   out.type = std::move(type);
-  for (const render::Input& input : rendering.inputs) {
-    if (!input.path.starts_with(kOverlay)) out.inputs.push_back(input.path);
-  }
+  for (render::Input& input : rendering.inputs) out.inputs.push_back(std::move(input.path));
   for (Value& object : rendering.objects) {  // a List is its items
     if (object["kind"].as_string().ends_with("List") && object["items"].is_list()) {
       for (const Value& item : object["items"].items()) out.objects.push_back(item);
@@ -134,29 +116,6 @@ Rendered rendered_of(const std::string& commit, std::string type, render::Render
 }
 
 }  // namespace
-
-Result<Value> kustomization_over(const std::string& path, const Value& options) {
-  Value out{{"apiVersion", "kustomize.config.k8s.io/v1beta1"}, {"kind", "Kustomization"}};
-  out.set("resources", Value::list_of({path.empty() ? ".." : "../" + path}));
-  for (const auto& [key, value] : options.entries()) {
-    if (key == "images") {
-      Value images = Value::list();
-      for (const Value& image : value.items()) images.push_back(image_override(image.as_string()));
-      out.set("images", std::move(images));
-    } else if (key == "components") {
-      Value components = Value::list();
-      for (const Value& one : value.items()) components.push_back("../" + path_clean(path_join(path, one.as_string())));
-      out.set("components", std::move(components));
-    } else if (key == "namePrefix" || key == "nameSuffix" || key == "namespace" || key == "commonLabels" ||
-               key == "commonAnnotations" || key == "patches" || key == "replicas") {
-      out.set(key, value);
-    } else if (key != "version" && key != "forceCommonLabels" && key != "forceCommonAnnotations" &&
-               key != "labelWithoutSelector") {
-      return Error{ErrorCode::invalid, "spec.source.kustomize." + std::string(key) + ": not supported"};
-    }
-  }
-  return out;
-}
 
 Result<std::string> Renderer::resolve_one(const Source& source, const std::string& revision) const {
   if (!source.chart.empty()) return charts_.resolve({source.repo_url, source.chart}, revision);
@@ -201,7 +160,7 @@ Result<RenderedPtr> Renderer::render(const Source& source, const std::string& co
 
 // What stands for the content of a source: its commit's tree, or the chart's version.
 Result<std::string> Renderer::tree_of(const Source& source, const std::string& commit) const {
-  if (!source.chart.empty()) return commit;
+  if (!source.chart.empty() || names_revision(source)) return commit;
   return TRY(repositories_.find(source.repo_url)).tree_hash(commit, "");
 }
 
@@ -233,6 +192,14 @@ Result<render::Rendering> Renderer::make_chart(const Source& source, const std::
   return render_helm(files, chart);
 }
 
+Result<render::Rendering> Renderer::make_kustomization(const Source& source, const render::FileSource& files) const {
+  render::Options options = TRY(parse_build_options(source.build_options));
+  if (options.charts_enabled) tell_charts(options, source.kustomize, capabilities_());
+  ChartSource charts(charts_);
+  options.charts = &charts;
+  return render::kustomize(files, source.path, options);
+}
+
 Result<Rendered> Renderer::make(const Source& source, const std::string& commit, const Refs& refs) const {
   if (!source.chart.empty()) return rendered_of(commit, "Helm", TRY(make_chart(source, commit, refs)));
   const git::Repository repository = TRY(repositories_.find(source.repo_url));
@@ -240,18 +207,17 @@ Result<Rendered> Renderer::make(const Source& source, const std::string& commit,
   const std::string where = source.path.empty() ? "the repository's root" : source.path;
   render::Kind kind = TRY(render::detect(files, source.path).in("app path " + where));
   // Options of one tool say that this tool is meant, whatever else lies there.
+  if (!source.kustomize.empty()) kind = render::Kind::kustomize;
   if (!source.helm.empty()) kind = render::Kind::helm;
+  if (!source.directory.empty()) kind = render::Kind::directory;
   std::string type;
   render::Rendering rendering;
   if (kind == render::Kind::kustomize) {
     type = "Kustomize";
-    std::string path = source.path;
     if (!source.kustomize.empty()) {
-      const Value overlay = TRY(kustomization_over(source.path, source.kustomize));
-      files.set_overlay(yaml::write(overlay));
-      path = std::string(kOverlay);
+      files.set_edited(TRY(edit_kustomization(files, source.path, source.kustomize, environment_of(source, commit))));
     }
-    rendering = TRY(render::kustomize(files, path, {}));
+    rendering = TRY(make_kustomization(source, files));
   } else if (kind == render::Kind::helm) {
     type = "Helm";
     HelmSource chart = helm_source(source, commit, capabilities_());
@@ -271,7 +237,7 @@ Result<Rendered> Renderer::make(const Source& source, const std::string& commit,
 }
 
 RenderedPtr Renderer::carried_over(const Source& source, const Rendered& known, const std::string& commit) {
-  if (!source.chart.empty() || !source.more.empty() || known.inputs.empty()) return nullptr;
+  if (!source.chart.empty() || !source.more.empty() || known.inputs.empty() || names_revision(source)) return nullptr;
   const std::string key = source.repo_url + " " + known.commit + " " + commit;
   std::shared_ptr<const git::Repository::Changes> changes;
   {
@@ -297,6 +263,7 @@ RenderedPtr Renderer::carried_over(const Source& source, const Rendered& known, 
 void Renderer::forget(const Source& source) {
   const std::lock_guard lock(mutex_);
   cache_.remove_if([&](const auto& entry) { return entry.first.starts_with(source.repo_url + "\n"); });
+  charts_.forget();
 }
 
 RenderedPtr Renderer::find(const std::string& key) {

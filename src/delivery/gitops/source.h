@@ -59,6 +59,7 @@ class Renderer {
   Result<RenderedPtr> render_one(const Source& source, const std::string& commit, const Refs& refs);
   Result<std::string> tree_of(const Source& source, const std::string& commit) const;
   Result<Rendered> make(const Source& source, const std::string& commit, const Refs& refs) const;
+  Result<render::Rendering> make_kustomization(const Source& source, const render::FileSource& files) const;
   Result<render::Rendering> make_chart(const Source& source, const std::string& version, const Refs& refs) const;
   RenderedPtr find(const std::string& key);
   void keep(const std::string& key, RenderedPtr rendered);
@@ -81,8 +82,5 @@ bool concerns(const std::string& path, const std::vector<std::string>& inputs, c
 // Does a pushed ref ("refs/heads/main") move what `revision` ("main", "HEAD", "v1.2") names? HEAD: any branch may be
 // it.
 bool moves(std::string_view ref, std::string_view revision);
-
-// spec.source.kustomize as a kustomization over `path`. Errors: invalid, naming the field.
-Result<Value> kustomization_over(const std::string& path, const Value& options);
 
 }  // namespace caisson::gitops

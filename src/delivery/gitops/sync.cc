@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "cluster/schema/defaults.h"
 #include "core/base/hash.h"
 #include "core/base/text.h"
 #include "delivery/gitops/editors.h"
@@ -39,6 +40,12 @@ bool lacks(const kube::Object& ns, const Value& metadata) {
     }
   }
   return false;
+}
+
+// What a server takes of an object that nobody validates.
+Value known_fields(const schema::Schema& schema, const Value& object) {
+  const auto kind = schema.find_object(object);
+  return kind ? schema::pruned(*kind, object) : object;
 }
 
 bool has_hooks(const std::vector<Step>& steps) {
@@ -81,6 +88,9 @@ class Sync {
   std::vector<IgnoreRule> ignore_rules() const;
   std::string done_message(const Task& task, bool existed) const;
   Result<bool> valid(const std::vector<Step>& steps);
+  bool validated(const Task& task) const;
+  bool forced(const Task& task) const;
+  bool replaced(const Task& task) const;
   void note_what_comes(const std::vector<Step>& steps);
   std::optional<std::string> unconfirmed(const Step& step) const;
   Result<void> replace_by_force(const Task& task, const kube::Resource& resource, std::optional<kube::Object>& after);
@@ -162,8 +172,8 @@ void Sync::note_what_comes(const std::vector<Step>& steps) {
   }
 }
 
-// Before anything is written: every kind is served, or comes with a definition in this sync; nothing is shared where
-// that is forbidden. False: the operation fails, and its results say why.
+// Before anything is written: every kind is served, or comes with a definition in this sync, and has the fields that
+// are written; nothing is shared where that is forbidden. False: the operation fails, and its results say why.
 Result<bool> Sync::valid(const std::vector<Step>& steps) {
   std::map<ResourceId, std::string> shared;
   if (option("FailOnSharedResource=true")) {
@@ -178,7 +188,15 @@ Result<bool> Sync::valid(const std::vector<Step>& steps) {
         record(task, "SyncFailed", "Shared resource found: " + task.id.str() + " is part of " + found->second);
         good = false;
       }
-      if (task.prune || task.skip || defined_.contains(task.id.group + "/" + task.id.kind)) continue;
+      if (task.prune || task.skip) continue;
+      const std::string wrong =
+          it_.schema && validated(task) ? unknown_fields(*it_.schema, task.object) : std::string();
+      if (!wrong.empty()) {
+        record(task, "SyncFailed", wrong);
+        good = false;
+        continue;
+      }
+      if (defined_.contains(task.id.group + "/" + task.id.kind)) continue;
       if (option("SkipDryRunOnMissingResource=true") || has_option(task.object, "SkipDryRunOnMissingResource=true"))
         continue;
       if (TRY(it_.world.resource_of(task.object["apiVersion"].str(), task.id.kind))) continue;
@@ -359,6 +377,18 @@ std::string Sync::done_message(const Task& task, bool existed) const {
   return text;
 }
 
+bool Sync::validated(const Task& task) const {
+  return !option("Validate=false") && !has_option(task.object, "Validate=false");
+}
+
+bool Sync::forced(const Task& task) const {
+  return option("Force=true") || has_option(task.object, "Force=true");
+}
+
+bool Sync::replaced(const Task& task) const {
+  return option("Replace=true") || has_option(task.object, "Replace=true");
+}
+
 // Force=true: what can't be changed in place is deleted and made anew.
 Result<void> Sync::replace_by_force(const Task& task, const kube::Resource& resource,
                                     std::optional<kube::Object>& after) {
@@ -392,8 +422,9 @@ kube::Write Sync::write_of(const Task& task, const std::optional<kube::Object>& 
     // An expression that fails has made the comparison fail already.
     if (kept.ok()) write.object = kube::Object(*kept);
   }
-  const bool replace = option("Replace=true") || has_option(task.object, "Replace=true");
-  write.verb = replace ? (live ? kube::Write::Verb::update : kube::Write::Verb::create) : kube::Write::Verb::apply;
+  if (it_.schema && !validated(task)) write.object = kube::Object(known_fields(*it_.schema, write.object.value()));
+  write.verb =
+      replaced(task) ? (live ? kube::Write::Verb::update : kube::Write::Verb::create) : kube::Write::Verb::apply;
   return write;
 }
 
@@ -456,8 +487,10 @@ Result<void> Sync::apply(const std::vector<const Task*>& tasks) {
     left.push_back(task);
   }
   writes = std::move(left);
-  // A transaction writes; a dry run asks for each object alone.
-  if (writes.size() > 1 && it_.world.client().atomic() && !dry_run()) return write_together(writes);
+  // A transaction writes; a dry run asks for each object alone, and what is made anew is gone in between.
+  const bool alone = std::any_of(writes.begin(), writes.end(),
+                                 [&](const Task* task) { return !task->prune && forced(*task) && replaced(*task); });
+  if (writes.size() > 1 && it_.world.client().atomic() && !dry_run() && !alone) return write_together(writes);
   for (const Task* task : writes) TRY(write_one(*task));
   return {};
 }
@@ -508,6 +541,8 @@ Result<void> Sync::write_one(const Task& task) {
   if (task.prune) {
     done = client.remove(*resource, key, write.remove_options);
     if (!done.ok() && done.error().code == ErrorCode::not_found) done = {};
+  } else if (live && forced(task) && replaced(task) && !dry_run()) {
+    done = replace_by_force(task, *resource, after);
   } else {
     auto answer = write.verb == kube::Write::Verb::apply    ? client.apply(write.object, write.options)
                   : write.verb == kube::Write::Verb::create ? client.create(write.object, write.options)
@@ -517,8 +552,7 @@ Result<void> Sync::write_one(const Task& task) {
     else
       done = std::move(answer).error();
   }
-  const bool forced = option("Force=true") || has_option(task.object, "Force=true");
-  if (!done.ok() && done.error().code == ErrorCode::invalid && forced && live && !task.prune && !dry_run())
+  if (!done.ok() && done.error().code == ErrorCode::invalid && forced(task) && live && !task.prune && !dry_run())
     done = replace_by_force(task, *resource, after);
   if (!done.ok() && dry_run() && done.error().code == ErrorCode::not_found && namespaces_.contains(task.id.ns))
     done = {};

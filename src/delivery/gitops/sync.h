@@ -8,6 +8,10 @@
 #include "core/base/trace.h"
 #include "delivery/gitops/observe.h"
 
+namespace caisson::schema {
+class Schema;
+}
+
 namespace caisson::gitops {
 
 struct SyncContext {
@@ -20,6 +24,9 @@ struct SyncContext {
   const kube::Object* project;     // for the safety catch; may be null
   Time now;
   bool recorded = true;  // the operation stands in the Application as the API has it
+  // Of the API server that is written to: fields that it does not know are refused. Null: another cluster, whose
+  // version may know more.
+  const schema::Schema* schema = nullptr;
 };
 
 // What tells one operation of an Application from every other: hooks carry it (kHookOperationAnnotation), so that a

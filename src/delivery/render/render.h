@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a folder of a repository to the objects it describes: Kustomize (the behaviour of kustomize v5.8) and plain
 // directories of YAML and JSON. Pure functions of a FileSource: the same files give the same bytes. What a
-// kustomization names beyond its tree comes through the doors of Options (fetcher, functions), closed unless the caller
-// opens them.
+// kustomization names beyond its tree comes through the doors of Options (fetcher, charts, functions), closed unless
+// the caller opens them.
 //
 // Every file that was read is an input of the result, so that a caller knows which change can alter it. Errors:
 // bad_request or invalid, naming file and field ("overlays/prod/kustomization.yaml: images[0].newTag: must be a
@@ -59,18 +59,21 @@ struct Rendering {
 };
 
 class Fetcher;         // remote.h
+class ChartPuller;     // charts.h
 class FunctionRunner;  // functions.h
 
 struct Options {
   bool outside_root_allowed = false;  // --load-restrictor LoadRestrictionsNone: files above the kustomization's folder
   std::string managed_by = "kustomize-v5.8.2";  // value of the label that buildMetadata: [managedByLabel] adds
   bool managed_by_label = false;                // as if buildMetadata asked for it
-  bool charts_enabled = false;                  // --enable-helm: helmCharts that lie in the tree are rendered
-  std::string chart_kube_version;               // --helm-kube-version; empty: what the kustomization says
-  std::vector<std::string> chart_api_versions;  // --helm-api-versions
+  bool charts_enabled = false;                  // --enable-helm: helmCharts are rendered
+  std::string chart_kube_version;               // --helm-kube-version, where the kustomization says nothing
+  std::vector<std::string> chart_api_versions;  // --helm-api-versions, where the kustomization says nothing
+  bool chart_debug = false;                     // --helm-debug: as if every chart had `debug: true`
   std::string order;                            // --reorder: legacy or fifo, where the kustomization says nothing
   bool inputs_wanted = true;                    // false: Rendering::inputs stays empty, and nothing is hashed for it
   Fetcher* fetcher = nullptr;                   // null: git and http(s) resources are refused
+  ChartPuller* charts = nullptr;                // null: charts that do not lie in the tree are refused
   FunctionRunner* functions = nullptr;          // null: generators and transformers that are programs are refused
 };
 // `path`: a folder of the source, or a repository's URL.

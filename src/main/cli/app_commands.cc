@@ -10,6 +10,7 @@
 
 #include "cluster/schema/resource.h"
 #include "core/base/text.h"
+#include "main/cli/argument_table.h"
 
 namespace caisson::cli {
 namespace {
@@ -26,13 +27,21 @@ constexpr std::string_view kUsage =
     "caisson app logs NAME [--follow] | actions NAME list|run ACTION --kind K [--resource-name N] [--param A=B]\n"
     "caisson app create NAME --repo URL --path P --dest-namespace N | set NAME … | delete NAME [--cascade=false]\n";
 
-struct Flag {
-  std::string_view name;
-  std::string AppArguments::*text = nullptr;
-  bool AppArguments::*toggle = nullptr;
-  std::vector<std::string> AppArguments::*list = nullptr;
-};
-constexpr Flag kFlags[] = {
+Result<void> read_timeout(AppArguments& arguments, const std::string& value) {
+  const auto seconds = parse_int(value);
+  if (!seconds || *seconds < 0) return Error{ErrorCode::bad_request, "--timeout needs seconds"};
+  arguments.timeout_seconds = static_cast<int>(*seconds);
+  return {};
+}
+
+Result<void> read_sync_policy(AppArguments& arguments, const std::string& value) {
+  if (value != "automated" && value != "auto" && value != "none" && value != "manual")
+    return Error{ErrorCode::bad_request, "--sync-policy is automated or none"};
+  (value.starts_with("auto") ? arguments.automated : arguments.manual) = true;
+  return {};
+}
+
+constexpr ArgumentFlag<AppArguments> kFlags[] = {
     {"-N", &AppArguments::application_ns},
     {"--kubeconfig", &AppArguments::kubeconfig},
     {"--context", &AppArguments::context},
@@ -72,6 +81,8 @@ constexpr Flag kFlags[] = {
     {"--hard-refresh", nullptr, &AppArguments::hard},
     {"--upsert", nullptr, &AppArguments::upsert},
     {"--git", nullptr, &AppArguments::in_git},
+    {"--timeout", nullptr, nullptr, nullptr, read_timeout},
+    {"--sync-policy", nullptr, nullptr, nullptr, read_sync_policy},
 };
 
 std::string health_painted(const std::string& health) {
@@ -216,45 +227,7 @@ constexpr AppCommand kCommands[] = {
 }  // namespace
 
 Result<AppArguments> read_app_arguments(const std::vector<std::string>& words) {
-  AppArguments out;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    if (!word.starts_with('-')) {
-      out.words.push_back(word);
-      continue;
-    }
-    const auto equals = word.starts_with("--") ? word.find('=') : std::string::npos;
-    const std::string name = word.substr(0, equals);
-    const auto value = [&]() -> Result<std::string> {
-      if (equals != std::string::npos) return word.substr(equals + 1);
-      if (i + 1 < words.size()) return words[++i];
-      return Error{ErrorCode::bad_request, name + " needs a value"};
-    };
-    if (name == "--timeout") {
-      const std::string given = TRY(value());
-      const auto seconds = parse_int(given);
-      if (!seconds || *seconds < 0) return Error{ErrorCode::bad_request, "--timeout needs seconds"};
-      out.timeout_seconds = static_cast<int>(*seconds);
-      continue;
-    }
-    if (name == "--sync-policy") {
-      const std::string policy = TRY(value());
-      if (policy != "automated" && policy != "auto" && policy != "none" && policy != "manual")
-        return Error{ErrorCode::bad_request, "--sync-policy is automated or none"};
-      (policy.starts_with("auto") ? out.automated : out.manual) = true;
-      continue;
-    }
-    const auto flag =
-        std::find_if(std::begin(kFlags), std::end(kFlags), [&](const Flag& one) { return one.name == name; });
-    if (flag == std::end(kFlags)) return Error{ErrorCode::bad_request, "app: flag " + name + " is not known"};
-    if (flag->toggle)
-      out.*(flag->toggle) = equals == std::string::npos || word.substr(equals + 1) == "true";
-    else if (flag->list)
-      (out.*(flag->list)).push_back(TRY(value()));
-    else
-      out.*(flag->text) = TRY(value());
-  }
-  return out;
+  return read_arguments<AppArguments>("app", words, kFlags);
 }
 
 Result<kube::Object> AppSession::get(const std::string& name) const {

@@ -62,17 +62,30 @@ Value dry_run_of(const std::string& revision) {
   return sync;
 }
 
+bool request(kube::Object& one, const std::string& token, const Value& sync) {
+  Value info = Value::list();
+  info.push_back(Value{{"name", "caisson.dev/request"}, {"value", token}});
+  one.edit().set("operation",
+                 Value{{"initiatedBy", Value{{"username", "caisson"}}}, {"info", std::move(info)}, {"sync", sync}});
+  return true;
+}
+
 // Writes `operation`; gives the token by which its state is known.
 Result<std::string> begin_operation(const AppSession& app, const std::string& name, const Value& sync) {
   std::string token = random_uuid();
-  TRY(app.change(name, [&](kube::Object& one) {
-    Value info = Value::list();
-    info.push_back(Value{{"name", "caisson.dev/request"}, {"value", token}});
-    one.edit().set("operation",
-                   Value{{"initiatedBy", Value{{"username", "caisson"}}}, {"info", std::move(info)}, {"sync", sync}});
-    return true;
-  }));
+  TRY(app.change(name, [&](kube::Object& one) { return request(one, token, sync); }));
   return token;
+}
+
+// The same for one that was just read: it is read again only when somebody wrote it meanwhile.
+Result<std::string> begin_operation(const AppSession& app, const kube::Object& known, const Value& sync) {
+  std::string token = random_uuid();
+  kube::Object one = known;
+  request(one, token, sync);
+  const auto written = app.session.client->update(one);
+  if (written.ok()) return token;
+  if (written.error().code != ErrorCode::conflict) return written.error();
+  return begin_operation(app, known.name(), sync);
 }
 
 // What a revision would do to one Application.
@@ -91,7 +104,7 @@ Result<std::vector<Preview>> preview_all(const AppSession& app, const AppArgumen
   for (const kube::Object& one : TRY(app.list())) {
     const Value& source = one.spec()["source"].is_map() ? one.spec()["source"] : one.spec()["sources"][0];
     if (!arguments.repo.empty() && source["repoURL"].as_string() != arguments.repo) continue;
-    auto token = begin_operation(app, one.name(), dry_run_of(arguments.words[0]));
+    auto token = begin_operation(app, one, dry_run_of(arguments.words[0]));
     all.push_back({one.name(), token.ok() ? *token : "", token.ok() ? "" : token.error().message, {}});
   }
   const auto any_waits = [&] {

@@ -12,6 +12,7 @@
 #include "core/document/yaml.h"
 #include "delivery/render/remote.h"
 #include "delivery/render/render.h"
+#include "main/cli/kustomize_charts.h"
 #include "main/cli/kustomize_commands.h"
 #include "main/cli/kustomize_fetch.h"
 #include "main/cli/kustomize_functions.h"
@@ -67,6 +68,9 @@ Result<render::Options> options_of(const Flags& flags) {
   options.charts_enabled = flags.is_set("enable-helm");
   options.chart_kube_version = flags.text("helm-kube-version");
   options.chart_api_versions = flags.all("helm-api-versions");
+  options.chart_debug = flags.is_set("helm-debug");
+  if (options.charts_enabled && flags.has("helm-command") && flags.text("helm-command").empty())
+    return wrong("must specify --helm-command");
   return options;
 }
 
@@ -158,6 +162,8 @@ Result<void> kustomize_build(const Flags& flags) {
   render::Options options = TRY(options_of(flags));
   NetworkFetcher fetcher;
   options.fetcher = &fetcher;
+  ChartHomePuller charts;
+  options.charts = &charts;
   const std::unique_ptr<render::FunctionRunner> functions = TRY(make_function_runner(flags));
   options.functions = functions.get();
   options.inputs_wanted = flags.is_set("watch");

@@ -59,8 +59,10 @@ constexpr std::string_view kBuildHelp =
     "  -o, --output PATH               write to this file; to a file for each object when it is a folder\n"
     "  -w, --watch                     go on: print how the output differs whenever a file it was made of changes\n"
     "      --load-restrictor NAME      LoadRestrictionsNone: files outside of the kustomization's folder may be named\n"
-    "      --enable-helm               render helmCharts that lie in the tree\n"
-    "      --helm-kube-version VERSION, --helm-api-versions VERSION   what charts are told of the cluster\n"
+    "      --enable-helm               render helmCharts; one that is not below chartHome is pulled and left there\n"
+    "      --helm-kube-version VERSION, --helm-api-versions VERSION   what charts are told of the cluster, where the\n"
+    "                                  kustomization says nothing\n"
+    "      --helm-debug                show what the templates of a chart that fails have given\n"
     "      --enable-alpha-plugins      allow generators and transformers that are KRM functions: containers, run as\n"
     "                                  Pods of the platform that KUBECONFIG names\n"
     "      --enable-exec               … that are programs of this machine\n"
@@ -70,7 +72,7 @@ constexpr std::string_view kBuildHelp =
     "      --as-current-user           run containers as this user, not as nobody\n"
     "      --enable-managedby-label    label everything app.kubernetes.io/managed-by (deprecated: buildMetadata)\n"
     "      --reorder legacy|none       order of the output (deprecated: sortOptions)\n"
-    "      --helm-command, --helm-debug   accepted; charts are rendered without a helm program\n";
+    "      --helm-command NAME         taken and not used: charts are pulled and rendered without a helm program\n";
 
 Result<void> print_version(const Flags& flags) {
   const std::string output = flags.text("output");

@@ -5,6 +5,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "delivery/render/kustomize/edit_fields.h"
 #include "main/cli/kustomize_commands.h"
 
 namespace caisson::cli {
@@ -33,31 +34,6 @@ Result<void> add_paths(const std::vector<std::string>& paths, const char* field,
 Result<void> add_files(const Flags& flags, const char* field, const std::string& what, const char* missing) {
   if (flags.arguments().empty()) return wrong(missing);
   return add_paths(files_matching(flags.arguments()), field, what);
-}
-
-Result<void> add_entry(Value& map, std::string_view key, const Value& value, const std::string& what, bool force) {
-  if (map.contains(key) && !force)
-    return wrong(what + " " + std::string(key) + " already in kustomization file. Use --force to override.");
-  map.set(key, value);
-  return {};
-}
-
-// Into the entry of `labels` that has the same settings, or a new one.
-Result<void> add_label_pairs(Value& fields, const Value& pairs, bool templates, bool force) {
-  Value& labels = fields.edit("labels");
-  std::size_t at = 0;
-  const auto fits = [&](const Value& label) {
-    return !label["includeSelectors"].as_bool() && label["includeTemplates"].as_bool() == templates;
-  };
-  while (at < labels.size() && !fits(labels[at])) ++at;
-  if (at == labels.size()) {
-    Value made = Value::map();
-    if (templates) made.set("includeTemplates", true);
-    labels.push_back(std::move(made));
-  }
-  for (const auto& [key, value] : pairs.entries())
-    TRY(add_entry(labels.edit(at).edit("pairs"), key, value, "label", force));
-  return {};
 }
 
 }  // namespace
@@ -115,25 +91,16 @@ Result<void> kustomize_add_build_metadata(const Flags& flags) {
 Result<void> kustomize_add_annotation(const Flags& flags) {
   if (flags.arguments().empty()) return wrong("must specify annotation");
   const Value pairs = TRY(parse_pairs(flags.arguments(), "annotation"));
-  return edit_kustomization([&](Value& fields) -> Result<void> {
-    for (const auto& [key, value] : pairs.entries())
-      TRY(add_entry(fields.edit("commonAnnotations"), key, value, "annotation", flags.is_set("force")));
-    return {};
-  });
+  return edit_kustomization(
+      [&](Value& fields) { return render::add_annotations(fields, pairs, flags.is_set("force")); });
 }
 
 Result<void> kustomize_add_label(const Flags& flags) {
   if (flags.arguments().empty()) return wrong("must specify label");
-  const bool without_selector = flags.is_set("without-selector"), templates = flags.is_set("include-templates");
-  if (templates && !without_selector)
-    return wrong("--without-selector flag must be specified for --include-templates to work");
+  const render::LabelOptions options{flags.is_set("without-selector"), flags.is_set("include-templates"),
+                                     flags.is_set("force")};
   const Value pairs = TRY(parse_pairs(flags.arguments(), "label"));
-  return edit_kustomization([&](Value& fields) -> Result<void> {
-    if (without_selector) return add_label_pairs(fields, pairs, templates, flags.is_set("force"));
-    for (const auto& [key, value] : pairs.entries())
-      TRY(add_entry(fields.edit("commonLabels"), key, value, "label", flags.is_set("force")));
-    return {};
-  });
+  return edit_kustomization([&](Value& fields) { return render::add_labels(fields, pairs, options); });
 }
 
 Result<void> kustomize_add_patch(const Flags& flags) {

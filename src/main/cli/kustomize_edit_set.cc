@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `caisson kustomize edit set …` for fields with one value. Source: kustomize v5.8, commands/edit/set.
 #include <algorithm>
-#include <map>
 
-#include "core/base/text.h"
+#include "delivery/render/kustomize/edit_fields.h"
 #include "main/cli/kustomize_commands.h"
 
 namespace caisson::cli {
@@ -28,55 +27,6 @@ Result<void> set_pairs(const Flags& flags, const char* field, const std::string&
     for (const auto& [key, value] : pairs.entries()) fields.edit(field).set(key, value);
     return {};
   });
-}
-
-// "name:tag@digest"; a registry's port is no tag.
-struct ImageText {
-  std::string name, tag, digest;
-};
-
-ImageText split_image(const std::string& text) {
-  const std::size_t slash = text.find('/');
-  const std::size_t from = slash == std::string::npos || slash == 0 ? 0 : slash;
-  const std::size_t at = text.find('@', from), colon = text.find(':', from);
-  if (at != std::string::npos && (colon == std::string::npos || at < colon))
-    return {text.substr(0, at), "", text.substr(at + 1)};
-  const std::string digest = at == std::string::npos ? "" : text.substr(at + 1);
-  const std::string rest = text.substr(0, at);
-  if (colon == std::string::npos) return {rest, "", digest};
-  return {rest.substr(0, colon), rest.substr(colon + 1), digest};
-}
-
-Result<Value> parse_image(const std::string& text) {
-  const std::size_t equals = text.find('=');
-  const ImageText parts = split_image(equals == std::string::npos ? text : text.substr(equals + 1));
-  if (parts.name == text) {
-    return wrong(
-        "invalid format of image, use one of the following options:\n"
-        "- <image>=<newimage>:<newtag>\n- <image>=<newimage>@<digest>\n- <image>=<newimage>:<newtag>@<digest>\n"
-        "- <image>=<newimage>\n- <image>:<newtag>\n- <image>:<newtag>@<digest>\n- <image>@<digest>");
-  }
-  Value image = Value::map();
-  image.set("name", Value(equals == std::string::npos ? parts.name : text.substr(0, equals)));
-  if (equals != std::string::npos) image.set("newName", Value(parts.name));
-  image.set("newTag", Value(parts.tag));
-  image.set("digest", Value(parts.digest));
-  return image;
-}
-
-// "*" stands for what the file has.
-void keep_starred(Value& image, const Value& known) {
-  for (const char* field : {"newName", "newTag", "digest"}) {
-    if (image[field].as_string() != "*") continue;
-    image.set(field, known[field].is_null() ? Value("") : known[field]);
-    image.erase("tagSuffix");
-  }
-}
-
-Value sorted_by_name(const std::map<std::string, Value>& by_name) {
-  Value out = Value::list();
-  for (const auto& [name, value] : by_name) out.push_back(value);
-  return out;
 }
 
 }  // namespace
@@ -127,40 +77,12 @@ Result<void> kustomize_set_build_metadata(const Flags& flags) {
 
 Result<void> kustomize_set_image(const Flags& flags) {
   if (flags.arguments().empty()) return wrong("no image specified");
-  std::map<std::string, Value> images;
-  for (const std::string& text : flags.arguments()) {
-    Value image = TRY(parse_image(text));
-    const std::string name = image["name"].str();
-    images[name] = std::move(image);
-  }
-  return edit_kustomization([&](Value& fields) -> Result<void> {
-    for (const Value& known : fields["images"].items()) {
-      const auto given = images.find(known["name"].str());
-      if (given == images.end())
-        images[known["name"].str()] = known;
-      else
-        keep_starred(given->second, known);
-    }
-    for (auto& [name, image] : images) keep_starred(image, Value());
-    fields.set("images", sorted_by_name(images));
-    return {};
-  });
+  return edit_kustomization([&](Value& fields) { return render::set_images(fields, flags.arguments()); });
 }
 
 Result<void> kustomize_set_replicas(const Flags& flags) {
   if (flags.arguments().empty()) return wrong("no replicas specified");
-  std::map<std::string, Value> replicas;
-  for (const std::string& text : flags.arguments()) {
-    const std::vector<std::string_view> parts = split(text, '=');
-    const auto count = parts.size() == 2 ? parse_int(parts[1]) : std::nullopt;
-    if (!count) return wrong("invalid format of replica, use the following format: <name>=<count>");
-    replicas[std::string(parts[0])] = Value{{"name", Value(parts[0])}, {"count", Value(*count)}};
-  }
-  return edit_kustomization([&](Value& fields) -> Result<void> {
-    for (const Value& known : fields["replicas"].items()) replicas.emplace(known["name"].str(), known);
-    fields.set("replicas", sorted_by_name(replicas));
-    return {};
-  });
+  return edit_kustomization([&](Value& fields) { return render::set_replicas(fields, flags.arguments()); });
 }
 
 }  // namespace caisson::cli

@@ -9,17 +9,12 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/document/yaml.h"
+#include "main/cli/argument_table.h"
 
 namespace caisson::cli {
 namespace {
 
-struct Flag {
-  std::string_view name;
-  std::string ProjArguments::*text = nullptr;
-  bool ProjArguments::*toggle = nullptr;
-  std::vector<std::string> ProjArguments::*list = nullptr;
-};
-constexpr Flag kFlags[] = {
+constexpr ArgumentFlag<ProjArguments> kFlags[] = {
     {"--kubeconfig", &ProjArguments::kubeconfig},
     {"--context", &ProjArguments::context},
     {"--data-dir", &ProjArguments::data_dir},
@@ -63,34 +58,6 @@ constexpr Flag kFlags[] = {
     {"--manual-sync", nullptr, &ProjArguments::manual_sync},
     {"--use-and-operator", nullptr, &ProjArguments::and_operator},
 };
-
-Result<ProjArguments> read_arguments(const std::vector<std::string>& words) {
-  ProjArguments out;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    if (!word.starts_with('-')) {
-      out.words.push_back(word);
-      continue;
-    }
-    const auto equals = word.starts_with("--") ? word.find('=') : std::string::npos;
-    const std::string name = word.substr(0, equals);
-    const auto flag =
-        std::find_if(std::begin(kFlags), std::end(kFlags), [&](const Flag& one) { return one.name == name; });
-    if (flag == std::end(kFlags)) return Error{ErrorCode::bad_request, "proj: flag " + name + " is not known"};
-    if (flag->toggle) {
-      out.*(flag->toggle) = equals == std::string::npos || word.substr(equals + 1) == "true";
-      continue;
-    }
-    if (equals == std::string::npos && i + 1 == words.size())
-      return Error{ErrorCode::bad_request, name + " needs a value"};
-    const std::string value = equals == std::string::npos ? words[++i] : word.substr(equals + 1);
-    if (flag->list)
-      (out.*(flag->list)).push_back(value);
-    else
-      out.*(flag->text) = value;
-  }
-  return out;
-}
 
 // What the flags say of a spec; "-d SERVER,NAMESPACE".
 Result<void> put_flags(Value& spec, const ProjArguments& arguments) {
@@ -226,6 +193,10 @@ void print_usage(std::FILE* out, const std::vector<ProjCommand>& all) {
 
 }  // namespace
 
+Result<ProjArguments> read_proj_arguments(const std::vector<std::string>& words) {
+  return read_arguments<ProjArguments>("proj", words, kFlags);
+}
+
 Result<kube::Object> ProjSession::get(const std::string& project) const {
   return session.client->get(schema::kAppProjects, {ns, project});
 }
@@ -259,7 +230,7 @@ Result<int> command_proj(const Global& global, const std::vector<std::string>& w
     return 2;
   }
   const auto used = command->name == two ? 2 : 1;
-  const ProjArguments arguments = TRY(read_arguments({words.begin() + used, words.end()}));
+  const ProjArguments arguments = TRY(read_proj_arguments({words.begin() + used, words.end()}));
   const std::size_t needed = command->words.empty() ? 0 : split(command->words, ' ').size();
   if (arguments.words.size() < needed) {
     std::fprintf(stderr, "usage: caisson proj %s %s\n", std::string(command->name).c_str(),

@@ -26,6 +26,8 @@ struct ProjArguments {
   bool upsert = false, token_only = false, unix_time = false, manual_sync = false, and_operator = false;
 };
 
+Result<ProjArguments> read_proj_arguments(const std::vector<std::string>& words);
+
 struct ProjSession {
   Session session;
   std::string ns;

@@ -263,9 +263,10 @@ Result<void> absorb_generated(const Target& target, const Resource& plugin, std:
   return {};
 }
 
-Result<void> run_chart_plugin(const Target& target, const Resource& plugin, const Value& args, const std::string& field,
+// A chart has the object's own `name` and `namespace`, not those of its metadata or of the kustomization.
+Result<void> run_chart_plugin(const Target& target, const Resource& plugin, const std::string& field,
                               Accumulated& all) {
-  auto made = inflate_chart(target, args, args);
+  auto made = inflate_chart(target, plugin.object, plugin.object);
   if (!made.ok()) return in_field(target, field, std::move(made).error());
   return absorb_generated(target, plugin, std::move(made).value(), field, all);
 }
@@ -296,7 +297,7 @@ Result<void> run_plugin_generators(const Target& target, Accumulated& all) {
       continue;
     }
     if (kind == "HelmChartInflationGenerator" && plugin.object["apiVersion"].as_string() == "builtin") {
-      TRY(run_chart_plugin(target, plugin, args, field, all));
+      TRY(run_chart_plugin(target, plugin, field, all));
       continue;
     }
     const auto generate = kind == "ConfigMapGenerator"   ? generate_config_map

@@ -174,8 +174,12 @@ Result<Resource> generate_secret(const Target& target, const Value& args, const 
 
 namespace {
 
-Result<void> run_chart(const Target& target, const Value& chart, const Value& globals, const std::string& at,
+Result<void> run_chart(const Target& target, Value chart, const Value& globals, const std::string& at,
                        ResourceMap& resources) {
+  if (chart["namespace"].as_string().empty()) {
+    const std::string own = target.kustomization.fields["namespace"].str();
+    chart.set("namespace", own.empty() ? target.chart_namespace : own);
+  }
   auto made = inflate_chart(target, chart, globals);
   if (!made.ok()) return target.at(at, std::move(made).error());
   for (Resource& resource : std::move(made).value()) {
@@ -192,6 +196,7 @@ Result<void> run_charts(const Target& target, ResourceMap& resources) {
   const Value& old = fields["helmChartInflationGenerator"];
   for (const Value& one : old.items()) {
     if (!one["chartHome"].as_string().empty()) globals.set("chartHome", one["chartHome"]);
+    if (!one["helmHome"].as_string().empty()) globals.set("configHome", one["helmHome"]);
   }
   const auto at = [](const char* field, std::size_t i) { return std::string(field) + "[" + std::to_string(i) + "]"; };
   for (std::size_t i = 0; i < fields["helmCharts"].size(); ++i)

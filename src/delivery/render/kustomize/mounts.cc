@@ -32,6 +32,10 @@ std::string Mounts::mount_of(const std::string& path) const {
 }
 
 Mounts::Place Mounts::place_of(const std::string& path) const {
+  for (const auto& [folder, files] : charts_) {
+    if (path == folder) return {&files, "."};
+    if (path.starts_with(folder + "/")) return {&files, path.substr(folder.size() + 1)};
+  }
   const std::string name = mount_of(path);
   if (name.empty()) return {&own_, path};
   return {mounted_.at(name).recorded.get(), path.size() > name.size() ? path.substr(name.size() + 1) : "."};
@@ -68,7 +72,14 @@ std::vector<Input> Mounts::inputs() const {
     for (Input& input : mounted.recorded->inputs()) out.push_back({name + "/" + input.path, std::move(input.sha256)});
   }
   for (const auto& [url, text] : fetched_) out.push_back({url, sha256_hex(text)});
+  for (const auto& [origin, digest] : chart_inputs_) out.push_back({origin, digest});
   return out;
+}
+
+void Mounts::mount_chart(const std::string& folder, std::map<std::string, std::string> files, const std::string& origin,
+                         const std::string& archive) {
+  charts_.insert_or_assign(folder, MemorySource(std::move(files)));
+  if (inputs_wanted_) chart_inputs_[origin] = sha256_hex(archive);
 }
 
 Result<std::string> Mounts::fetch_file(const std::string& url) {

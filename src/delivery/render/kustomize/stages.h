@@ -104,7 +104,7 @@ Result<void> run_generators(const Target& target, ResourceMap& resources);
 Result<Resource> generate_config_map(const Target& target, const Value& args, const std::string& field);
 Result<Resource> generate_secret(const Target& target, const Value& args, const std::string& field);
 
-// The resources of one entry of helmCharts (charts.cc).
+// The resources of one entry of helmCharts, or of a HelmChartInflationGenerator (charts.cc).
 Result<std::vector<Resource>> inflate_chart(const Target& target, const Value& chart, const Value& globals);
 
 Result<void> run_transformers(const Target& target, Accumulated& all);
