@@ -257,7 +257,8 @@ struct HttpApi::Call : std::enable_shared_from_this<HttpApi::Call> {
 
   // Lists from ready bytes: kind and apiVersion stand first in each (core.h, ordered) and built-in lists leave them
   // out.
-  void send_list(const Core& core, const ItemList& list);
+  void send_list(const Core& core, ItemList list);
+  void send_shown_list(const Core& core, const ItemList& list);  // as a table, or metadata alone
   void send_text(std::string body);
   std::string list_head(const ItemList& list, std::string_view kind, std::string_view api_version) const;
 
@@ -295,44 +296,47 @@ std::string HttpApi::Call::list_head(const ItemList& list, std::string_view kind
          "\",\"metadata\":" + json::write(metadata);
 }
 
-void HttpApi::Call::send_list(const Core& core, const ItemList& list) {
+void HttpApi::Call::send_list(const Core& core, ItemList list) {
   const schema::KindSchema& kind = *request.kind;
   if (as.partial) return send(wrong_form("PartialObjectMetadata", "is a list", kind.list_kind));
-  const std::string version = kind.resource.api_version();
-  const std::string prefix = type_prefix(kind.resource);
-  const bool whole = !as.table && !as.partial_list;
-  std::vector<Value> values;  // all, or those whose bytes can't be sent as they are
-  for (const store::ItemPtr& item : list.items)
-    if (!whole || !item->bytes().starts_with(prefix)) values.push_back(item->value());
-  auto converted = core.conversion->convert(kind, std::move(values));
+  if (as.table || as.partial_list) return send_shown_list(core, list);
+  const std::string list_kind = kind.list_kind.empty() ? kind.resource.kind + "List" : kind.list_kind;
+  std::string begin = list_head(list, list_kind, kind.resource.api_version()) + ",\"items\":[";
+  ListText text(std::move(begin), std::move(list.items), type_prefix(kind.resource), !kind.custom);
+  std::vector<Value> others;
+  for (const std::size_t index : text.others()) others.push_back(text.item(index)->value());
+  const auto converted = core.conversion->convert(kind, std::move(others));
   if (!converted.ok()) return send(converted.error());
-  values = std::move(converted).value();
-  if (as.table) {
-    Value table = schema::table(kind, values, core.clock.now(), include());
-    Value metadata = json::parse(list_head(list, "Table", version) + "}").value()["metadata"];
-    table.set("metadata", std::move(metadata)).set("apiVersion", as.meta_version);
-    return send(200, encode(table, as), as.content_type());
-  }
-  if (as.partial_list) {
-    std::string body = list_head(list, "PartialObjectMetadataList", as.meta_version) + ",\"items\":[";
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (i > 0) body += ',';
-      Value partial = schema::partial_metadata(values[i]);
-      partial.set("apiVersion", as.meta_version);
-      json::append(body, partial);
-    }
-    return send_text(body + "]}\n");
-  }
-  ListText text(
-      list_head(list, kind.list_kind.empty() ? kind.resource.kind + "List" : kind.list_kind, version) + ",\"items\":[",
-      list.items, kind.custom ? "" : prefix);
-  for (std::size_t i = 0, other = 0; i < list.items.size(); ++i)
-    if (!list.items[i]->bytes().starts_with(prefix)) text.replace(i, json::write(values[other++]));
+  for (std::size_t i = 0; i < converted->size(); ++i) text.replace(i, json::write((*converted)[i]));
   if (as.yaml || as.pretty || text.length() <= kPieceBytes) return send_text(std::move(text).whole());
   http::Response head{.status = 200, .headers = headers(as.content_type())};
   const std::uint64_t length = text.length();
   exchange->respond_in_pieces(std::move(head), length,
                               [text = std::move(text)](std::string& out) mutable { return text.next(out); });
+}
+
+void HttpApi::Call::send_shown_list(const Core& core, const ItemList& list) {
+  const schema::KindSchema& kind = *request.kind;
+  std::vector<Value> values;
+  values.reserve(list.items.size());
+  for (const store::ItemPtr& item : list.items) values.push_back(item->value());
+  auto converted = core.conversion->convert(kind, std::move(values));
+  if (!converted.ok()) return send(converted.error());
+  values = std::move(converted).value();
+  if (as.table) {
+    Value table = schema::table(kind, values, core.clock.now(), include());
+    Value metadata = json::parse(list_head(list, "Table", kind.resource.api_version()) + "}").value()["metadata"];
+    table.set("metadata", std::move(metadata)).set("apiVersion", as.meta_version);
+    return send(200, encode(table, as), as.content_type());
+  }
+  std::string body = list_head(list, "PartialObjectMetadataList", as.meta_version) + ",\"items\":[";
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) body += ',';
+    Value partial = schema::partial_metadata(values[i]);
+    partial.set("apiVersion", as.meta_version);
+    json::append(body, partial);
+  }
+  send_text(body + "]}\n");
 }
 
 // JSON that may have to be shown otherwise.
@@ -352,9 +356,9 @@ void HttpApi::Call::get(Core& core) {
 void HttpApi::Call::list(Core& core) {
   const auto parameters = list_parameters(request, exchange->query);
   if (!parameters.ok()) return send(parameters.error());
-  const auto found = apiserver::list(core, request, *parameters);
+  auto found = apiserver::list(core, request, *parameters);
   if (!found.ok()) return send(found.error());
-  send_list(core, *found);
+  send_list(core, std::move(found).value());
 }
 
 void HttpApi::Call::create(Core& core) {
@@ -417,7 +421,7 @@ void HttpApi::Call::remove_collection(Core& core) {
   const auto selection = list_parameters(request, exchange->query);
   if (!selection.ok()) return send(selection.error());
   request.name.clear();
-  const auto found = apiserver::list(core, request, *selection);
+  auto found = apiserver::list(core, request, *selection);
   if (!found.ok()) return send(found.error());
   for (const store::ItemPtr& item : found->items) {
     Request one = request;
@@ -431,7 +435,7 @@ void HttpApi::Call::remove_collection(Core& core) {
       return send(removed.error());
     }
   }
-  send_list(core, *found);
+  send_list(core, std::move(found).value());
 }
 
 HttpApi::HttpApi(Core& core) : core_(core), connector_(std::make_unique<Connector>(core)) {}

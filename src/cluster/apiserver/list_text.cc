@@ -10,31 +10,35 @@ constexpr std::string_view kEnd = "]}\n";
 
 }  // namespace
 
-ListText::ListText(std::string head, std::vector<store::ItemPtr> items, std::string prefix)
-    : head_(std::move(head)), items_(std::move(items)), prefix_(std::move(prefix)) {
+ListText::ListText(std::string head, std::vector<store::ItemPtr> items, std::string prefix, bool leaves_out_prefix)
+    : head_(std::move(head)), items_(std::move(items)), left_out_(leaves_out_prefix ? prefix.size() : 0) {
   length_ = head_.size() + kEnd.size() + (items_.empty() ? 0 : items_.size() - 1);
-  for (std::size_t i = 0; i < items_.size(); ++i) length_ += shown_bytes(i);
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    const std::string& bytes = items_[i]->bytes();
+    length_ += bytes.size();
+    if (!bytes.starts_with(prefix))
+      others_.push_back(i);
+    else if (left_out_ > 0)
+      length_ -= left_out_ - 1;
+  }
 }
 
-void ListText::replace(std::size_t index, std::string text) {
-  length_ -= shown_bytes(index);
+void ListText::replace(std::size_t other, std::string text) {
+  length_ -= items_[others_[other]]->bytes().size();
   length_ += text.size();
-  replaced_[index] = std::move(text);
+  replaced_[other] = std::move(text);
 }
 
-std::uint64_t ListText::shown_bytes(std::size_t index) const {
-  const std::string& bytes = items_[index]->bytes();
-  return !prefix_.empty() && bytes.starts_with(prefix_) ? bytes.size() - prefix_.size() + 1 : bytes.size();
-}
-
-void ListText::append(std::string& out, std::size_t index) const {
-  const std::string& bytes = items_[index]->bytes();
-  if (const auto it = replaced_.find(index); it != replaced_.end())
-    out += it->second;
-  else if (!prefix_.empty() && bytes.starts_with(prefix_))
-    out.append("{").append(bytes, prefix_.size());
-  else
+void ListText::append(std::string& out) {
+  const std::string& bytes = items_[at_]->bytes();
+  if (other_at_ < others_.size() && others_[other_at_] == at_) {
+    const auto it = replaced_.find(other_at_++);
+    out += it == replaced_.end() ? bytes : it->second;
+  } else if (left_out_ > 0) {
+    out.append("{").append(bytes, left_out_);
+  } else {
     out += bytes;
+  }
 }
 
 bool ListText::next(std::string& out) {
@@ -42,7 +46,7 @@ bool ListText::next(std::string& out) {
   const std::size_t size = out.size();
   for (; at_ < items_.size() && out.size() - size < kPieceBytes; ++at_) {
     if (at_ > 0) out += ',';
-    append(out, at_);
+    append(out);
   }
   if (at_ < items_.size()) return true;
   out += kEnd;

@@ -15,26 +15,28 @@ inline constexpr std::size_t kPieceBytes = 256u << 10;
 
 class ListText {
  public:
-  // `head` ends where the items begin. Items that start with `prefix` (their kind and version, as in a list of a
-  // built-in kind) are shown without it.
-  ListText(std::string head, std::vector<store::ItemPtr> items, std::string prefix);
-  // What is shown in the place of items[index]'s own bytes. Before the first piece.
-  void replace(std::size_t index, std::string text);
+  // `head` ends where the items begin. Items start with `prefix` (their kind and version), which lists of built-in
+  // kinds leave out.
+  ListText(std::string head, std::vector<store::ItemPtr> items, std::string prefix, bool leaves_out_prefix);
+  // Which items start otherwise: what replaces them is to be said before the first piece, or they are shown whole.
+  const std::vector<std::size_t>& others() const { return others_; }
+  const store::ItemPtr& item(std::size_t index) const { return items_[index]; }
+  void replace(std::size_t other, std::string text);  // others()[other]
 
   std::uint64_t length() const { return length_; }
   bool next(std::string& out);  // http::Pieces
   std::string whole() &&;
 
  private:
-  void append(std::string& out, std::size_t index) const;
-  std::uint64_t shown_bytes(std::size_t index) const;
+  void append(std::string& out);  // the next item
 
   std::string head_;
   std::vector<store::ItemPtr> items_;
-  std::string prefix_;
-  std::map<std::size_t, std::string> replaced_;
+  std::size_t left_out_;                         // bytes at the beginning of each item; "{" stands for them
+  std::vector<std::size_t> others_;              // rising
+  std::map<std::size_t, std::string> replaced_;  // by place in others_
   std::uint64_t length_ = 0;
-  std::size_t at_ = 0;  // the next item
+  std::size_t at_ = 0, other_at_ = 0;  // the next item, the next one of others_
 };
 
 }  // namespace caisson::apiserver

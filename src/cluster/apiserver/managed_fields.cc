@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/managed_fields.h"
 
+#include <algorithm>
+#include <map>
+#include <shared_mutex>
+
 #include "core/document/json.h"
 
 namespace caisson::apiserver {
@@ -11,40 +15,114 @@ using schema::KindSchema;
 
 constexpr std::size_t kUpdateManagersMax = 10;  // more are merged into ancient-changes
 
-struct Entry {
+// --- fieldsV1 as it is written (FieldSet::from_value), asked without making a FieldSet of it
+
+bool has_place(const Value& fields) {
+  return fields.empty() || fields.contains(".");
+}
+
+bool holds_any(const Value& fields, const FieldSet& set) {
+  for (const auto& [element, child] : set.children) {
+    const Value* below = fields.find(element);
+    if (below && ((child.member && has_place(*below)) || holds_any(*below, child))) return true;
+  }
+  return false;
+}
+
+bool holds_all(const Value& fields, const FieldSet& set) {
+  for (const auto& [element, child] : set.children) {
+    const Value* below = fields.find(element);
+    if (!below || (child.member && !has_place(*below)) || !holds_all(*below, child)) return false;
+  }
+  return true;
+}
+
+// What one manager owns. Of most writes only one manager's part changes, and often not even that: what was written is
+// kept as it is until somebody asks for the set.
+class Entry {
+ public:
+  Entry(const FieldManager& by, std::string op, std::string version, FieldSet fields)
+      : manager(by.name),
+        operation(std::move(op)),
+        api_version(std::move(version)),
+        subresource(by.subresource),
+        time(by.time),
+        fields_(std::move(fields)) {}
+  // `ours`: this program wrote it, and it need not be put in order.
+  Entry(const Value& written, bool ours)
+      : manager(written["manager"].str()),
+        operation(written["operation"].str()),
+        api_version(written["apiVersion"].str()),
+        subresource(written["subresource"].str()),
+        time(written["time"].str()) {
+    if (ours)
+      written_ = written;
+    else
+      fields_ = FieldSet::from_value(written["fieldsV1"]);
+  }
+
   std::string manager, operation, api_version, subresource, time;
-  FieldSet fields;
+
   bool is(const FieldManager& m, std::string_view op, std::string_view version) const {
     return manager == m.name && operation == op && api_version == version && subresource == m.subresource;
   }
+  bool empty() const { return written_.is_null() ? fields_.empty() : written_["fieldsV1"].empty(); }
+  FieldSet fields() const { return written_.is_null() ? fields_ : FieldSet::from_value(written_["fieldsV1"]); }
+  void set_fields(FieldSet fields) {
+    fields_ = std::move(fields);
+    written_ = Value();
+  }
+  bool owns_any(const FieldSet& set) const {
+    return written_.is_null() ? !fields_.intersection(set).empty() : holds_any(written_["fieldsV1"], set);
+  }
+  void subtract(const FieldSet& set) {
+    if (!owns_any(set)) return;
+    set_fields(fields());
+    fields_.subtract(set);
+  }
+  void unite(FieldSet set) {
+    if (!written_.is_null() && holds_all(written_["fieldsV1"], set)) return;
+    set_fields(fields());
+    fields_.unite(std::move(set));
+  }
+  Value to_value() const {
+    if (!written_.is_null() && written_["time"].as_string() == time) return written_;
+    if (!written_.is_null() && written_.contains("time") && !time.empty()) return Value(written_).set("time", time);
+    Value value{{"manager", manager}, {"operation", operation}, {"apiVersion", api_version}};
+    if (!time.empty()) value.set("time", time);
+    value.set("fieldsType", "FieldsV1").set("fieldsV1", fields().to_value());
+    if (!subresource.empty()) value.set("subresource", subresource);
+    return value;
+  }
+
+ private:
+  Value written_;  // the whole entry, as long as nothing of its fields changes; else null
+  FieldSet fields_;
 };
 using Entries = std::vector<Entry>;
 
-Entries parse_entries(const Value& object) {
+// `live` as it is stored: what `object` shares with it is this program's.
+Entries parse_entries(const Value& object, const Value& live) {
   Entries entries;
+  const auto known = live["metadata"]["managedFields"].items();
   for (const Value& entry : object["metadata"]["managedFields"].items()) {
     if (entry["operation"].is_null()) continue;
-    entries.push_back({entry["manager"].str(), entry["operation"].str(), entry["apiVersion"].str(),
-                       entry["subresource"].str(), entry["time"].str(), FieldSet::from_value(entry["fieldsV1"])});
+    entries.emplace_back(
+        entry, std::any_of(known.begin(), known.end(), [&](const Value& other) { return entry.shares_with(other); }));
   }
   return entries;
 }
 
 // Applies first, then by time: as upstream writes them.
 void store_entries(Entries entries, Value& object) {
-  std::erase_if(entries, [](const Entry& entry) { return entry.fields.empty(); });
+  std::erase_if(entries, [](const Entry& entry) { return entry.empty(); });
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.operation, a.time, a.manager, a.api_version, a.subresource) <
            std::tie(b.operation, b.time, b.manager, b.api_version, b.subresource);
   });
   std::vector<Value> list;
-  for (const Entry& entry : entries) {
-    Value value{{"manager", entry.manager}, {"operation", entry.operation}, {"apiVersion", entry.api_version}};
-    if (!entry.time.empty()) value.set("time", entry.time);
-    value.set("fieldsType", "FieldsV1").set("fieldsV1", entry.fields.to_value());
-    if (!entry.subresource.empty()) value.set("subresource", entry.subresource);
-    list.push_back(std::move(value));
-  }
+  list.reserve(entries.size());
+  for (const Entry& entry : entries) list.push_back(entry.to_value());
   if (list.empty())
     object.edit("metadata").erase("managedFields");
   else
@@ -116,11 +194,26 @@ Value zero_value(const Field& field) {
   return value;
 }
 
+// What an object of the kind is compared with when it is created.
+Value absent_value(const KindSchema& kind) {
+  if (kind.custom) return Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}};
+  // It depends on the type alone, and is asked for with each creation.
+  static std::shared_mutex mutex;
+  static auto& known = *new std::map<std::string, Value, std::less<>>;  // never destroyed: threads may still write
+  {
+    const std::shared_lock lock(mutex);
+    if (const auto it = known.find(kind.type_name); it != known.end()) return it->second;
+  }
+  Value made = zero_value(kind.root());
+  const std::unique_lock lock(mutex);
+  return known.emplace(kind.type_name, std::move(made)).first->second;
+}
+
 void take_from_others(Entries& entries, const Entry* self, const FieldSet& taken, const FieldSet& removed) {
   for (Entry& entry : entries) {
     if (&entry == self) continue;
-    entry.fields.subtract(taken);
-    entry.fields.subtract(removed);
+    entry.subtract(taken);
+    entry.subtract(removed);
   }
 }
 
@@ -133,9 +226,11 @@ void cap_update_managers(Entries& entries) {
             [&](std::size_t a, std::size_t b) { return entries[a].time < entries[b].time; });
   Entry& oldest = entries[updates[0]];
   Entry& next = entries[updates[1]];
-  next.fields.unite(std::move(oldest.fields));
+  FieldSet both = next.fields();
+  both.unite(oldest.fields());
+  next.set_fields(std::move(both));
   next.manager = "ancient-changes";
-  oldest.fields = {};
+  oldest.set_fields({});
 }
 
 Value without_managed_fields(const Value& object) {
@@ -220,7 +315,7 @@ Result<void> check_conflicts(Request& request, const Entries& entries, const Ent
   std::size_t count = 0;
   for (const Entry& entry : entries) {
     if (&entry == self) continue;
-    const std::vector<std::string> paths = entry.fields.intersection(changed).paths();
+    const std::vector<std::string> paths = entry.fields().intersection(changed).paths();
     if (paths.empty()) continue;
     std::string who = "\"" + entry.manager + "\"";
     if (!entry.subresource.empty()) who += " with subresource \"" + entry.subresource + "\"";
@@ -260,15 +355,15 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
   if (!creation && live["metadata"]["managedFields"].empty()) return;
   // Who writes managedFields writes them (csaupgrade of client-go does); who leaves them out keeps what there is.
   const bool own = creation || manager.subresource.empty();
-  Entries entries = own ? parse_entries(object) : Entries{};
-  if (entries.empty() && !creation) entries = parse_entries(live);
-  const Value before =
-      creation ? (kind.custom ? Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}}
-                              : zero_value(kind.root()))
-               : without_managed_fields(live);
-  const Value after = without_managed_fields(object);
-  Comparison changes = compare(&kind.root(), &before, &after);
+  Entries entries = own ? parse_entries(object, live) : Entries{};
+  if (entries.empty() && !creation) entries = parse_entries(live, live);
+  const Value nothing = creation ? absent_value(kind) : Value();
+  Comparison changes = compare(&kind.root(), creation ? &nothing : &live, &object);
   for (FieldSet* set : {&changes.added, &changes.modified}) strip(kind, manager.subresource, *set);
+  if (const auto metadata = changes.removed.children.find("f:metadata"); metadata != changes.removed.children.end()) {
+    metadata->second.children.erase("f:managedFields");  // nobody owns it
+    if (metadata->second.empty()) changes.removed.children.erase(metadata);
+  }
   FieldSet taken = std::move(changes.added);
   taken.unite(std::move(changes.modified));
   if (!creation && taken.empty() && changes.removed.empty()) {
@@ -278,12 +373,11 @@ void track_update(const KindSchema& kind, const Value& live, Value& object, cons
   const std::string version = kind.resource.api_version();
   auto self = std::find_if(entries.begin(), entries.end(),
                            [&](const Entry& entry) { return entry.is(manager, "Update", version); });
-  if (self == entries.end())
-    self = entries.insert(entries.end(), Entry{manager.name, "Update", version, manager.subresource, manager.time, {}});
-  const bool changed = !taken.empty() || !self->fields.intersection(changes.removed).empty();
+  if (self == entries.end()) self = entries.insert(entries.end(), Entry(manager, "Update", version, {}));
+  const bool changed = !taken.empty() || self->owns_any(changes.removed);
   take_from_others(entries, &*self, taken, changes.removed);
-  self->fields.subtract(changes.removed);
-  self->fields.unite(std::move(taken));
+  self->subtract(changes.removed);
+  self->unite(std::move(taken));
   if (changed) self->time = manager.time;
   if (kind.custom && manager.subresource == "scale") self->time.clear();  // as apiextensions' scale writes it
   cap_update_managers(entries);
@@ -301,32 +395,31 @@ Result<Value> apply_configuration(Request& request, const Value& live, const Val
                                        metadata["name"].str() + "; " + (resource.group.empty() ? "" : resource.group) +
                                        "/" + resource.version + ", Kind=" + resource.kind + "): " + *wrong);
   }
-  Entries entries = live.is_null() ? Entries{} : parse_entries(live);
+  Entries entries = live.is_null() ? Entries{} : parse_entries(live, live);
   if (!live.is_null() && entries.empty()) {
     // Nobody is known to own what is there: it was not written by apply.
-    const Value nothing = kind.custom ? Value{{"apiVersion", kind.resource.api_version()}, {"kind", kind.resource.kind}}
-                                      : zero_value(kind.root());
+    const Value nothing = absent_value(kind);
     const Value there = without_managed_fields(live);
     FieldSet all = compare(root, &nothing, &there).added;
     strip(kind, "", all);
-    entries.push_back({"before-first-apply", "Update", kind.resource.api_version(), "", manager.time, std::move(all)});
+    entries.emplace_back(FieldManager{"before-first-apply", "", manager.time}, "Update", kind.resource.api_version(),
+                         std::move(all));
   }
   const std::string version = kind.resource.api_version();
   auto self = std::find_if(entries.begin(), entries.end(),
                            [&](const Entry& entry) { return entry.is(manager, "Apply", version); });
-  if (self == entries.end())
-    self = entries.insert(entries.end(), Entry{manager.name, "Apply", version, manager.subresource, manager.time, {}});
-  const FieldSet last = self->fields;
+  if (self == entries.end()) self = entries.insert(entries.end(), Entry(manager, "Apply", version, {}));
+  const FieldSet last = self->fields();
   if (last.empty()) self->time.clear();
   FieldSet wanted;
   collect(root, config, wanted);
   strip(kind, manager.subresource, wanted);
-  self->fields = wanted;
+  self->set_fields(wanted);
 
   const Value before = live.is_null() ? Value::map() : without_managed_fields(live);
   Value merged = live.is_null() ? config : merge_configuration(root, before, config);
   FieldSet owned;
-  for (const Entry& entry : entries) owned.unite(entry.fields);
+  for (const Entry& entry : entries) owned.unite(entry.fields());
   merged = without_abandoned(root, std::move(merged), last, owned);
 
   Comparison changes = compare(root, &before, &merged);

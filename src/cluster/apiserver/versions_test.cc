@@ -108,8 +108,10 @@ TEST_CASE("a list's text is as long as it says, however it is taken") {
     want += (i > 0 ? "," : "") + (i == 1 ? std::string("{\"replaced\":2}") : "{" + rest);
   }
   want += "]}\n";
-  ListText text("{\"items\":[", items, "{\"kind\":\"T\",");
-  text.replace(1, "{\"replaced\":2}");
+  ListText text("{\"items\":[", items, "{\"kind\":\"T\",", true);
+  REQUIRE(text.others() == std::vector<std::size_t>{1});
+  CHECK(text.item(1) == items[1]);
+  text.replace(0, "{\"replaced\":2}");
   CHECK(text.length() == want.size());
   ListText pieces = text;
   CHECK(std::move(text).whole() == want);
@@ -122,7 +124,7 @@ TEST_CASE("a list's text is as long as it says, however it is taken") {
   }
   CHECK(all == want);
   CHECK(count > 2);
-  CHECK(ListText("{\"items\":[", {}, "").whole() == "{\"items\":[]}\n");
+  CHECK(ListText("{\"items\":[", {}, "", false).whole() == "{\"items\":[]}\n");
 }
 
 TEST_CASE("a list beyond one piece is whole over HTTP, and selectors find what is not parsed") {

@@ -58,24 +58,25 @@ Event State::apply(const Applied& change) {
   const ItemPtr& item = change.item;
   Table& table = tables_[item->resource()];
   Event event{.type = Event::Type::added, .revision = item->revision(), .after = item};
-  const auto it = table.objects.find(item->path());
-  if (it != table.objects.end()) {
+  const auto it = table.objects.lower_bound(item->path());
+  const bool known = it != table.objects.end() && it->first == item->path();
+  if (known) {
     event.type = Event::Type::modified;
     event.before = it->second.item;
     unneeded_.push_back({it->second.row, item->revision()});
   }
   if (change.deletion) {
     event.type = Event::Type::deleted;
-    if (it != table.objects.end()) {
+    if (known) {
       table.objects.erase(it);
       const auto ns = table.namespaces.find(item->ns());
       if (--ns->second == 0) table.namespaces.erase(ns);
     }
     unneeded_.push_back({change.row, item->revision()});
-  } else if (it != table.objects.end()) {
+  } else if (known) {
     it->second = {item, change.row};
   } else {
-    table.objects.emplace(item->path(), Stored{item, change.row});
+    table.objects.emplace_hint(it, item->path(), Stored{item, change.row});
     const auto ns = table.namespaces.find(item->ns());
     ++(ns == table.namespaces.end() ? table.namespaces.emplace(item->ns(), 0).first : ns)->second;
   }

@@ -28,7 +28,7 @@ constexpr auto kForgetValuesEvery = std::chrono::minutes(2);
 
 // A change, serialised by the thread that asked for it: who writes has only to fill in the revision.
 struct Prepared {
-  Change change;
+  Change change;  // its value has the marker for a version
   std::string bytes;
   std::size_t revision_at = 0;  // where in `bytes` the marker stands
 };
@@ -105,7 +105,7 @@ class SqliteStore : public Store {
   void write(const std::vector<TransactionPtr>& batch);
   Result<void> plan(Transaction& transaction, Overlay& overlay, std::int64_t& row) const;
   ItemPtr current(const Key& key, const Overlay& overlay) const;
-  ItemPtr item_of(const Prepared& step, Revision revision, const ItemPtr& before) const;
+  ItemPtr item_of(Prepared& step, Revision revision, const ItemPtr& before) const;
   void publish(const std::vector<TransactionPtr>& batch);
   void trim_history();
   void forget_values();
@@ -256,9 +256,8 @@ StoreStats SqliteStore::stats() const {
 Result<Prepared> SqliteStore::prepare(Change change) const {
   Prepared step;
   if (!change.value.is_null()) {
-    Value marked = change.value;
-    marked.edit("metadata").set("resourceVersion", marker_);
-    step.bytes = json::write(marked);
+    change.value.edit("metadata").set("resourceVersion", marker_);
+    step.bytes = json::write(change.value);
     step.revision_at = step.bytes.find(marker_);
     if (step.bytes.size() > options_.object_bytes_max)
       return Error{ErrorCode::too_large, "the object is " + std::to_string(step.bytes.size()) +
@@ -377,9 +376,9 @@ ItemPtr SqliteStore::current(const Key& key, const Overlay& overlay) const {
   return stored ? stored->item : nullptr;
 }
 
-ItemPtr SqliteStore::item_of(const Prepared& step, Revision revision, const ItemPtr& before) const {
+ItemPtr SqliteStore::item_of(Prepared& step, Revision revision, const ItemPtr& before) const {
   const std::string text = std::to_string(revision);
-  Value value = step.change.value.is_null() ? before->value() : step.change.value;
+  Value value = step.change.value.is_null() ? before->value() : std::move(step.change.value);
   value.edit("metadata").set("resourceVersion", text);
   std::string bytes;
   if (step.bytes.empty()) {
@@ -395,7 +394,7 @@ Result<void> SqliteStore::plan(Transaction& transaction, Overlay& overlay, std::
   const Revision revision = row + static_cast<std::int64_t>(transaction.steps.size());
   Overlay changed;  // by this transaction: dropped when it does not hold
   std::int64_t next = row;
-  for (const Prepared& step : transaction.steps) {
+  for (Prepared& step : transaction.steps) {
     const Key& key = step.change.key;
     const auto own = changed.find({key.resource, key.path()});
     const ItemPtr before = own != changed.end() ? own->second : current(key, overlay);

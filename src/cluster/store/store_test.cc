@@ -410,7 +410,7 @@ TEST_CASE("pages of a list know what remains, also of the past and while objects
   }
   const Revision then = f.store->revision();
   const auto pages = [&](const std::string& ns, bool tells) {
-    std::string after;
+    std::string after, first;
     std::size_t given = 0;
     Strings remaining;
     while (true) {
@@ -419,11 +419,14 @@ TEST_CASE("pages of a list know what remains, also of the past and while objects
       const auto page = f.store->list("things", options);
       REQUIRE(page.ok());
       given += page->items.size();
+      if (first.empty()) first = page->items.front()->path();
       after = page->items.back()->path();
       remaining.push_back(std::to_string(page->remaining));
       if (!page->more) break;
     }
     CHECK(given == (ns.empty() ? 80 : 40));
+    CHECK(first == "a/n100");
+    CHECK(after == (ns.empty() ? "b/n139" : "a/n139"));
     return remaining;
   };
   for (const bool tells : {true, false}) {

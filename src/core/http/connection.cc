@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/http/connection.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,29 +23,12 @@ constexpr int kPiecesPerEvent = 8;
 // So many connections at once keep OpenSSL's buffers (34 KiB each) from one request to the next; the others give them
 // back, so that thousands that are idle take little.
 constexpr std::size_t kKeptBuffersMax = 64;
-constexpr std::size_t kCorkedBytesMin = 32u << 10;
 
 Result<std::string> decode_path(std::string_view path) {
   std::string decoded = TRY(percent_decode(path));
   if (decoded.find('\0') != std::string::npos) return Error{ErrorCode::bad_request, "a NUL in the path"};
   return decoded;
 }
-
-// OpenSSL writes record by record, 16 KiB each: corked, the kernel makes full segments of them. What is left goes out
-// when it ends.
-class Cork {
- public:
-  Cork(int fd, bool wanted) : fd_(wanted ? fd : -1) { set(1); }
-  ~Cork() { set(0); }
-  Cork(const Cork&) = delete;
-  Cork& operator=(const Cork&) = delete;
-
- private:
-  void set(int on) const {
-    if (fd_ >= 0) setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &on, sizeof on);  // only speed depends on it
-  }
-  const int fd_;
-};
 
 }  // namespace
 
@@ -465,7 +446,6 @@ bool Connection::take_piece() {
 
 Connection::Io Connection::write_out() {
   write_blocked_ = false;
-  const Cork cork(fd_.get(), ssl_ && out_.size() - out_at_ >= kCorkedBytesMin);
   while (out_at_ < out_.size()) {
     const std::size_t size = out_.size() - out_at_;
     std::size_t count = 0;

@@ -61,6 +61,7 @@ void HandlerPool::summon(std::unique_lock<std::mutex> lock, Task task) {
 Duration HandlerPool::look() {
   std::unique_lock lock(mutex_);
   if (queue_.empty() || stopped_) return Duration::max();
+  if (sleepers_.empty() && threads_.size() == threads_max_) return Duration::max();  // who is done takes it
   const Duration left = kWaitingTimeMax - (time_now() - queue_.front().since);
   if (left.count() > 0) return left;
   if (!none_to_wake()) {
