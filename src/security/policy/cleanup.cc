@@ -16,7 +16,8 @@ namespace {
 
 using EventType = kube::EventRecorder::Type;
 
-constexpr std::size_t kObjectsMax = 50'000;  // looked at in one run of a policy
+constexpr std::size_t kObjectsMax = 50'000;               // looked at in one run of a policy
+constexpr Duration kWrittenBy = std::chrono::seconds(1);  // what admission was told of is stored by then
 
 Request request_for(kube::Client& client, const schema::Resource& resource, const kube::Object& object) {
   Request request;
@@ -275,7 +276,13 @@ void add_cleanup(kube::Runtime& runtime, CleanupOptions options) {
     const auto queue = runtime.add(std::make_unique<Cleaner>(runtime, kind, options.images), 1);
     runtime.watch(kind, queue);
   }
-  runtime.add(std::make_unique<TtlCleaner>(runtime, options.ttl_interval), 1).add({"", "ttl"});
+  const kube::ObjectKey everything{"", "ttl"};
+  const kube::Queue expiring = runtime.add(std::make_unique<TtlCleaner>(runtime, options.ttl_interval), 1);
+  expiring.add(everything);
+  if (options.deadlines == nullptr) return;
+  options.deadlines->listen([expiring, everything, &clock = runtime.clock()](Time when) {
+    expiring.add_after(everything, std::max(when - clock.now(), kWrittenBy));
+  });
 }
 
 }  // namespace caisson::policy

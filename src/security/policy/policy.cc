@@ -105,13 +105,15 @@ Check check_of(const Value& body) {
 }
 
 Result<CompiledBody> compile_body(const Value& body) {
-  CompiledBody out{check_of(body), {}, {}, {}};
+  CompiledBody out{.check = check_of(body)};
   if (out.check == Check::assertion) out.assertion = TRY(Assertion::compile(body["assert"]).in("validate.assert"));
+  if (out.check == Check::deny) out.deny = Conditions::compile(body["deny"]["conditions"]);
   if (out.check == Check::pattern && !has_variables(body["pattern"])) out.patterns.emplace_back(body["pattern"]);
   if (out.check == Check::any_pattern && !has_variables(body["anyPattern"]))
     for (const Value& pattern : body["anyPattern"].items()) out.patterns.emplace_back(pattern);
   for (const Value& loop : body["foreach"].items()) {
     auto inner = TRY(compile_body(loop));
+    inner.preconditions = Conditions::compile(loop["preconditions"]);
     out.loops.push_back(std::move(inner));
   }
   return out;
@@ -140,6 +142,7 @@ Result<Rule> compile_rule(const Value& source) {
   rule.cel_preconditions = source["celPreconditions"];
   rule.image_extractors = source["imageExtractors"];
   TRY(check_conditions(rule.preconditions).in("preconditions"));
+  rule.conditions = Conditions::compile(rule.preconditions);
   rule.action = action_in(rule.body["failureAction"]);
   rule.overrides = overrides_in(rule.body["failureActionOverrides"]);
   if (rule.kind == RuleKind::verify_images && rule.body.size() > 0)
@@ -227,6 +230,9 @@ Result<Policy> compile_policy(const Value& object) {
   policy.failure_policy_ignore = spec["failurePolicy"].as_string() == "Ignore" ||
                                  spec["webhookConfiguration"]["failurePolicy"].as_string() == "Ignore";
   policy.scored = annotations["policies.kyverno.io/scored"].as_string() != "false";
+  if (const Value& conditions = spec["webhookConfiguration"]["matchConditions"]; !conditions.empty())
+    policy.match_conditions = std::make_shared<const CelChecks>(
+        TRY(compile_checks(conditions, Value(), Value()).in("spec.webhookConfiguration")));
   std::set<std::string> names;
   const auto add = [&](const Value& source, bool generated) -> Result<void> {
     auto rule = TRY(compile_rule(source).in("spec.rules: rule " + source["name"].str()));

@@ -11,6 +11,7 @@
 #include "core/base/result.h"
 #include "core/document/value.h"
 #include "security/policy/assertion.h"
+#include "security/policy/conditions.h"
 #include "security/policy/match.h"
 #include "security/policy/pattern.h"
 
@@ -31,11 +32,12 @@ struct CelChecks;
 
 enum class Check : std::uint8_t { none, deny, pattern, any_pattern, foreach, pod_security, cel, assertion, manifests };
 
-// What a body of `validate`, or of one of its loops, asks. Patterns without variables are read once.
+// What a body of `validate`, or of one of its loops, asks, read once.
 struct CompiledBody {
   Check check = Check::none;
   std::vector<Pattern> patterns;  // of pattern or anyPattern; empty where there are variables
   std::optional<Assertion> assertion;
+  Conditions deny, preconditions;   // the latter of a loop
   std::vector<CompiledBody> loops;  // of each item of foreach
 };
 
@@ -44,8 +46,9 @@ struct Rule {
   RuleKind kind = RuleKind::validate;
   MatchBlock match, exclude;
   Value context, preconditions, cel_preconditions;
-  Value body;          // of validate, mutate, generate; the list of verifyImages
-  CompiledBody check;  // of validate
+  Conditions conditions;  // the preconditions, read
+  Value body;             // of validate, mutate, generate; the list of verifyImages
+  CompiledBody check;     // of validate
   Value image_extractors;
   std::shared_ptr<const CelChecks> cel;  // of validate.cel with celPreconditions
   std::optional<FailureAction> action;   // of the rule itself
@@ -62,7 +65,8 @@ struct Policy {
   bool admission = true, background = true;
   bool apply_one_rule = false;  // applyRules: One
   bool failure_policy_ignore = false;
-  bool scored = true;  // false: what fails is reported as a warning
+  bool scored = true;                                 // false: what fails is reported as a warning
+  std::shared_ptr<const CelChecks> match_conditions;  // of webhookConfiguration: no rule speaks of other requests
 
   std::string key() const { return ns.empty() ? name : ns + "/" + name; }
   std::uint8_t rule_kinds = 0;  // a bit for each RuleKind
