@@ -197,6 +197,32 @@ TEST_CASE("a request that the policy's matchConditions leave out meets none of i
   CHECK(make("b").empty());
 }
 
+TEST_CASE("policies written in earlier versions of their groups are stored, shown in each version and in force") {
+  PolicedServer s;
+  s.server.create(
+      R"yaml({apiVersion: kyverno.io/v2beta1, kind: ClusterPolicy, metadata: {name: by-pattern}, spec: {rules: [
+    {name: team, match: {any: [{resources: {kinds: [ConfigMap]}}]},
+     validate: {failureAction: Enforce, message: "team is missing", pattern: {metadata: {labels: {team: "?*"}}}}}]}})yaml");
+  s.server.create(
+      R"yaml({apiVersion: policies.kyverno.io/v1alpha1, kind: ValidatingPolicy, metadata: {name: by-cel}, spec: {
+    matchConstraints: {resourceRules: [
+      {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]},
+    validations: [{expression: "object.metadata.name != 'bad'", message: "a bad name"}]}})yaml");
+  const schema::Resource stored{"kyverno.io", "v1", "ClusterPolicy", "clusterpolicies", false};
+  const auto shown = s.server.admin->get(stored, {"", "by-pattern"});
+  REQUIRE(shown.ok());
+  CHECK(shown->value()["apiVersion"].as_string() == "kyverno.io/v1");
+  REQUIRE(s.policies->load(*s.own).ok());
+  const auto why = [&](const std::string& name, const std::string& labels) {
+    const auto made = s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: " + name +
+                             ", namespace: shop, labels: " + labels + "}}");
+    return made.ok() ? "" : made.error().message;
+  };
+  CHECK(why("a", "{}").find("team is missing") != std::string::npos);
+  CHECK(why("bad", "{team: web}").find("a bad name") != std::string::npos);
+  CHECK(why("good", "{team: web}").empty());
+}
+
 TEST_CASE("a removed policy refuses nothing any more") {
   PolicedServer s;
   s.add_policy(kNeedsLabel);

@@ -2,6 +2,7 @@
 #include "security/policy/cleanup.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/base/log.h"
 #include "core/base/random.h"
@@ -169,8 +170,10 @@ class Cleaner final : public kube::Reconciler {
 
   Result<void> run(const kube::Object& policy, const Selection& selection) {
     std::size_t seen = 0;
+    std::set<std::string> listed;  // two versions show the same objects
     for (const schema::Resource& kind : TRY(client_.resources())) {
       if (!selection.speaks_of_kind(kind) || (!selection.ns.empty() && !kind.namespaced)) continue;
+      if (!listed.insert(kind.group_resource()).second) continue;
       const auto list = client_.list(kind, {.ns = selection.ns});
       if (!list.ok()) continue;  // reviews and their like can't be listed
       for (const kube::Object& object : list->items) {
@@ -226,7 +229,9 @@ class TtlCleaner final : public kube::Reconciler {
 
   Result<kube::Requeue> reconcile(const kube::ObjectKey&) override {
     Time next = clock_.now() + interval_;
+    std::set<std::string> listed;  // two versions show the same objects
     for (const schema::Resource& kind : TRY(client_.resources())) {
+      if (!listed.insert(kind.group_resource()).second) continue;
       const auto list = client_.list(kind, {.label_selector = std::string(kTtlLabel)});
       if (!list.ok()) continue;  // reviews and their like can't be listed
       for (const kube::Object& object : list->items)

@@ -100,7 +100,7 @@ const Exception* exempting(const Stage& stage) {
 }
 
 // What a rule said. The answer: whether it applied, which is all that is kept of what nobody wants told.
-bool keep(RuleResponse said, const Stage& stage, PolicyResponse& out) {
+bool keep(RuleResponse&& said, const Stage& stage, PolicyResponse& out) {
   const bool applied = said.status != Status::skip;
   const bool is_failure = said.status == Status::fail || said.status == Status::error;
   if (is_failure || !stage.request.only_failures) out.rules.push_back(std::move(said));
@@ -255,15 +255,26 @@ Context Engine::context_for(const Rule& rule, const Request& request, const Look
   return context;
 }
 
+Context& Engine::context_for_check(const Rule& rule, const Request& request, const Lookups& lookups,
+                                   std::optional<Context>& own) const {
+  RequestViews* views = request.views();
+  const bool is_plain = rule.context.empty() && rule.image_extractors.is_null() && request.variables.empty();
+  if (views == nullptr || !is_plain) return own.emplace(context_for(rule, request, lookups));
+  if (!views->plain || &views->plain->lookups() != &lookups) views->plain.emplace(context_for(rule, request, lookups));
+  return *views->plain;
+}
+
 PolicyResponse Engine::run(RuleKind kind, bool existing, const Policy& policy, const Request& request,
                            const Lookups& lookups, const Exceptions& exceptions) const {
   PolicyResponse out{&policy, request.target.object, request.target.object, {}};
+  const bool only_asks = kind == RuleKind::validate;
   if (!policy.ns.empty() && policy.ns != request.target.ns()) return out;
   std::optional<Request> own;  // once a rule has changed the object
   std::optional<bool> asked;   // once a rule speaks of it
   const std::uint64_t target_kind = kind_bit(request.target.kind);
-  for (const Rule& rule : policy.rules) {
-    if (rule.kind != kind || (rule.match.kinds & target_kind) == 0) continue;
+  for (std::size_t i = 0; i < policy.rules.size(); ++i) {
+    if (policy.rule_keys[i].kind != kind || (policy.rule_keys[i].kinds & target_kind) == 0) continue;
+    const Rule& rule = policy.rules[i];
     if (kind == RuleKind::mutate && rule.body.contains("targets") != existing) continue;
     if (!(own ? *own : request).target.object.shares_with(out.patched)) {
       if (!own) own = request;
@@ -274,7 +285,9 @@ PolicyResponse Engine::run(RuleKind kind, bool existing, const Policy& policy, c
     if (!matches(rule.match, current.target) || excludes(rule.exclude, current.target)) continue;
     if (!asked) asked = is_asked(policy, request, lookups, out);
     if (!*asked) return out;
-    Context context = context_for(rule, current, lookups);
+    std::optional<Context> own_context;
+    Context& context = !only_asks ? own_context.emplace(context_for(rule, current, lookups))
+                                  : context_for_check(rule, current, lookups, own_context);
     const Value& resource = current.target.operation == "DELETE" ? document::kNull : current.target.object;
     const Stage stage{
         policy,   rule,      current, context, matching(exceptions, policy, rule, current.target, context),

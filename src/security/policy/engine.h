@@ -108,6 +108,9 @@ class Engine {
   Context context_for(const Rule& rule, const Request& request, const Lookups& lookups) const;
 
  private:
+  // The same for a rule that changes nothing: `own`, or one that rules share.
+  Context& context_for_check(const Rule& rule, const Request& request, const Lookups& lookups,
+                             std::optional<Context>& own) const;
   PolicyResponse run(RuleKind kind, bool existing, const Policy& policy, const Request& request, const Lookups& lookups,
                      const Exceptions& exceptions) const;
   Expressions expressions_;

@@ -25,7 +25,8 @@ std::vector<std::string> strings_of(const Value& list) {
 
 // As wildcard_match; most patterns are the text itself, or "*".
 bool fits(std::string_view pattern, std::string_view text) {
-  return pattern == text || pattern == "*" || wildcard_match(pattern, text);
+  if (pattern.size() == 1 && pattern[0] == '*') return true;
+  return pattern == text || wildcard_match(pattern, text);
 }
 
 bool any_fits(const std::vector<std::string>& patterns, std::string_view text) {

@@ -29,6 +29,7 @@ struct RequestViews {
     PodFindings findings;  // without exclusions
   };
   std::optional<Value> seen, review;
+  std::optional<Context> plain;  // for rules without entries of their own, which change nothing in it
   std::vector<OfPod> pod_security;
 };
 

@@ -214,10 +214,8 @@ bool violated_before(const Stage& stage) {
   return response && response->status == Status::fail;
 }
 
-// The objects that paramRef names; one null where the rule has no parameters. Errors: not_found where they must be
-// there.
+// The objects that paramRef names. Errors: not_found where they must be there.
 Result<std::vector<Value>> params_of(const Stage& stage, const Value& cel) {
-  if (!cel["paramKind"].is_map()) return std::vector<Value>{Value()};
   const Value &kind = cel["paramKind"], &reference = cel["paramRef"];
   std::string ns = reference["namespace"].str();
   if (ns.empty()) ns = stage.request.target.ns();
@@ -236,16 +234,24 @@ Result<std::vector<Value>> params_of(const Stage& stage, const Value& cel) {
 }
 
 std::optional<RuleResponse> check_cel(const Stage& stage) {
-  const auto params = params_of(stage, stage.rule.body["cel"]);
-  if (!params.ok()) return stage.fail_with("error in parameterized resource", params.error());
   CelInput input = cel_input(stage.request, *stage.rule.cel, stage.context.lookups());
-  input.object = stage.resource;
-  for (const Value& param : *params) {
-    input.params = param;
+  const auto failure = [&]() -> std::optional<RuleResponse> {
     const CelOutcome outcome = evaluate_checks(*stage.rule.cel, input);
+    if (outcome.verdict == CelVerdict::pass) return {};
     if (outcome.verdict == CelVerdict::not_matched) return stage.respond(Status::skip, "cel preconditions not met");
     // What can't be evaluated refuses, as failurePolicy Fail has it.
-    if (outcome.verdict != CelVerdict::pass) return stage.respond(Status::fail, outcome.message);
+    return stage.respond(Status::fail, outcome.message);
+  };
+  const Value& cel = stage.rule.body["cel"];
+  if (!cel["paramKind"].is_map()) {
+    auto failed = failure();
+    return failed ? std::move(failed) : stage.pass("Validation rule '", "' passed.");
+  }
+  const auto params = params_of(stage, cel);
+  if (!params.ok()) return stage.fail_with("error in parameterized resource", params.error());
+  for (const Value& param : *params) {
+    input.params = param;
+    if (auto failed = failure()) return failed;
   }
   return stage.pass("Validation rule '", "' passed.");
 }
