@@ -153,8 +153,6 @@ int run_command_line(int argc, char** argv) {
   // Inside a build step's container this program is the executor.
   if (path_base(argv[0]) == "executor") return build::executor_main({argv + 1, argv + argc});
   const std::vector<std::string> words(argv + 1, argv + argc);
-  const bool asks_help =
-      std::find_if(words.begin(), words.end(), [](const auto& w) { return w == "--help" || w == "-h"; }) != words.end();
   // Run in loops by people and tools, with kustomize's own rules for flags: the tree need not be built for it.
   const std::string program(path_base(argv[0]));
   if (!words.empty() && words[0] == "kustomize") return kustomize_words(program, words);
@@ -175,7 +173,7 @@ int run_command_line(int argc, char** argv) {
     global.data_dir = default_data_dir();
     return finish((rest[0] == "app" ? command_app : command_proj)(global, arguments));
   }
-  if (rest.size() >= 2 && rest[0] == "policy" && !asks_help) {
+  if (!rest.empty() && rest[0] == "policy") {
     std::vector<std::string> arguments(rest.begin() + 1, rest.end());
     arguments.insert(arguments.end(), front.begin(), front.end());
     return finish(command_policy(arguments));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `caisson policy`: test (kyverno-test.yaml), apply (policies to files or to a cluster), explain (why a rule said what
-// it said), serve (a cluster's policies as its webhooks), jp (JMESPath with Kyverno's functions). The flags are those
-// of Kyverno's command line.
+// it said), serve (a cluster's policies as its webhooks), jp (JMESPath with Kyverno's functions).
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,7 +15,7 @@
 #include "core/expr/jmespath/jmespath.h"
 #include "main/cli/commands.h"
 #include "main/cli/policy_cluster.h"
-#include "main/cli/policy_serve.h"
+#include "main/cli/policy_flags.h"
 #include "main/cli/registry_access.h"
 #include "security/policy/evaluate.h"
 #include "security/policy/policy_output.h"
@@ -25,106 +24,6 @@
 
 namespace caisson::cli {
 namespace {
-
-struct PolicyArguments {
-  std::vector<std::string> words;                  // what is no flag
-  std::vector<std::string> resources, exceptions;  // may be repeated
-  std::string output, values, user_info, file_name = "kyverno-test.yaml", input, query, rule;
-  Global global;
-  PolicyServeOptions serve;
-  bool fail_only = false, audit_warn = false, detailed = false, compact = false, cluster = false, registry = false;
-};
-
-// "ADDRESS:PORT"; an IPv6 address in brackets.
-Result<void> read_listen(const std::string& text, PolicyServeOptions& out) {
-  const std::size_t colon = text.rfind(':');
-  const auto port = parse_int(colon == std::string::npos ? "" : text.substr(colon + 1));
-  if (!port || *port < 0 || *port > 65535)
-    return Error{ErrorCode::bad_request, "--listen: \"" + text + "\" is no ADDRESS:PORT"};
-  out.listen = text.substr(0, colon);
-  if (out.listen.starts_with("[") && out.listen.ends_with("]"))
-    out.listen = out.listen.substr(1, out.listen.size() - 2);
-  out.port = static_cast<int>(*port);
-  return {};
-}
-
-// "--flag value", "--flag=value", "-f value".
-Result<PolicyArguments> read_arguments(const std::vector<std::string>& arguments) {
-  PolicyArguments out;
-  out.global.data_dir = default_data_dir();
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& word = arguments[i];
-    if (!word.starts_with("-") || word == "-") {
-      out.words.push_back(word);
-      continue;
-    }
-    const auto equals = word.starts_with("--") ? word.find('=') : std::string::npos;
-    const std::string flag = word.substr(0, equals);
-    const auto value = [&]() -> Result<std::string> {
-      if (equals != std::string::npos) return word.substr(equals + 1);
-      if (i + 1 < arguments.size()) return arguments[++i];
-      return Error{ErrorCode::bad_request, flag + " needs a value"};
-    };
-    if (flag == "-r" || flag == "--resource" || flag == "--resources") {
-      const std::string given = TRY(value());
-      for (const std::string_view path : split(given, ',')) out.resources.emplace_back(path);
-    } else if (flag == "-e" || flag == "--exception" || flag == "--exceptions") {
-      out.exceptions.push_back(TRY(value()));
-    } else if (flag == "-o" || flag == "--output" || flag == "--output-format") {
-      out.output = TRY(value());
-    } else if (flag == "-f" || flag == "--values-file") {
-      out.values = TRY(value());
-    } else if (flag == "--file-name") {
-      out.file_name = TRY(value());
-    } else if (flag == "-u" || flag == "--userinfo") {
-      out.user_info = TRY(value());
-    } else if (flag == "-i" || flag == "--input") {
-      out.input = TRY(value());
-    } else if (flag == "-q" || flag == "--query") {
-      out.query = TRY(value());
-    } else if (flag == "--compact") {
-      out.compact = true;
-    } else if (flag == "-c" || flag == "--cluster") {
-      out.cluster = true;  // of jp query -c is --compact
-    } else if (flag == "--registry") {
-      out.registry = true;
-    } else if (flag == "--rule") {
-      out.rule = TRY(value());
-    } else if (flag == "-n" || flag == "--namespace") {
-      out.global.ns = TRY(value());
-    } else if (flag == "--kubeconfig") {
-      out.global.kubeconfig = TRY(value());
-    } else if (flag == "--context") {
-      out.global.context = TRY(value());
-    } else if (flag == "--data-dir") {
-      out.global.data_dir = TRY(value());
-    } else if (flag == "--listen") {
-      const std::string given = TRY(value());
-      TRY(read_listen(given, out.serve));
-    } else if (flag == "--tls-cert") {
-      out.serve.certificate = TRY(value());
-    } else if (flag == "--tls-key") {
-      out.serve.key = TRY(value());
-    } else if (flag == "--tls-ca") {
-      out.serve.ca = TRY(value());
-    } else if (flag == "--url") {
-      out.serve.url = TRY(value());
-    } else if (flag == "--ignore-failures") {
-      out.serve.ignore_failures = true;
-    } else if (flag == "--fail-only") {
-      out.fail_only = true;
-    } else if (flag == "--detailed-results") {
-      out.detailed = true;
-    } else if (flag == "--audit-warn") {
-      out.audit_warn = true;
-    } else if (flag == "--remove-color" || flag == "--table" || flag == "-t") {
-      continue;  // nothing to turn off; a table is what there is
-    } else {
-      return Error{ErrorCode::bad_request, "policy: flag " + flag + " is not known"};
-    }
-  }
-  return out;
-}
 
 // --registry: images are read from their registries, with the credentials of `docker login`.
 std::unique_ptr<policy::ImageSource> registry_of(const PolicyArguments& arguments) {
@@ -292,7 +191,7 @@ Result<int> run_query(const PolicyArguments& arguments) {
   for (const std::string& text_of : expressions) {
     const auto expression = TRY(jmespath::Expression::compile(trim(text_of)));
     const Value result = TRY(expression.search(input, environment));
-    std::printf("%s\n", json::write(result, {.indent = arguments.compact || arguments.cluster ? 0 : 2}).c_str());
+    std::printf("%s\n", json::write(result, {.indent = arguments.compact ? 0 : 2}).c_str());
   }
   return 0;
 }
@@ -312,22 +211,39 @@ Result<int> list_functions(const PolicyArguments& arguments) {
 }  // namespace
 
 Result<int> command_policy(const std::vector<std::string>& words) {
-  if (words.empty()) return Error{ErrorCode::bad_request, "policy needs one of test, apply, explain, serve, jp"};
-  const bool is_jp = words[0] == "jp" && words.size() > 1;
-  const std::string verb = is_jp ? "jp " + words[1] : words[0];
-  const auto arguments = TRY(read_arguments({words.begin() + (is_jp ? 2 : 1), words.end()}));
-  if (verb == "test") return run_tests(arguments);
-  if (verb == "apply") return run_apply(arguments);
-  if (verb == "explain") return run_explain(arguments);
-  if (verb == "serve") {
-    PolicyServeOptions options = arguments.serve;
-    options.global = arguments.global;
-    return serve_policies(options);
+  const bool is_jp = words.size() > 1 && words[0] == "jp";
+  const std::string name = words.empty() ? "" : is_jp ? "jp " + words[1] : words[0];
+  const auto verb = policy_verb(name);
+  if (!verb && (name.empty() || name == "--help" || name == "-h" || name == "jp" || name == "jp --help")) {
+    std::printf("%s", policy_help().c_str());
+    return name.empty() || name == "jp" ? 2 : 0;
   }
-  if (verb == "jp query") return run_query(arguments);
-  if (verb == "jp function") return list_functions(arguments);
-  return Error{ErrorCode::bad_request,
-               "policy " + verb + " is no command: test, apply, explain, serve, jp query, jp function"};
+  if (!verb)
+    return Error{ErrorCode::bad_request,
+                 "policy " + name + " is no command: test, apply, explain, serve, jp query, jp function"};
+  const auto arguments = TRY(read_policy_arguments(*verb, {words.begin() + (is_jp ? 2 : 1), words.end()}));
+  if (arguments.help) {
+    std::printf("%s", policy_help(*verb).c_str());
+    return 0;
+  }
+  switch (*verb) {
+    case PolicyVerb::test:
+      return run_tests(arguments);
+    case PolicyVerb::apply:
+      return run_apply(arguments);
+    case PolicyVerb::explain:
+      return run_explain(arguments);
+    case PolicyVerb::serve: {
+      PolicyServeOptions options = arguments.serve;
+      options.global = arguments.global;
+      return serve_policies(options);
+    }
+    case PolicyVerb::query:
+      return run_query(arguments);
+    case PolicyVerb::function:
+      return list_functions(arguments);
+  }
+  return Error{ErrorCode::internal, "policy: no such command"};
 }
 
 }  // namespace caisson::cli

@@ -141,13 +141,15 @@ Result<void> run_server(const Instance& instance) {
   std::atomic<kube::Client*> own_client = nullptr;
   std::atomic<const policy::ImageSource*> policies_images = nullptr;
   const auto notices = std::make_shared<policy::Notices>();
+  const auto deadlines = std::make_shared<policy::Deadlines>();
   apiserver::ApiServerOptions options = api_options(instance, ca_pem, std::move(service_account_key));
   TRY(read_api_files(instance, options));
   options.admission.push_back(
       policy::make_policy_admission({.policies = policies,
                                      .client = [&own_client] { return own_client.load(); },
                                      .images = [&policies_images] { return policies_images.load(); },
-                                     .notices = notices}));
+                                     .notices = notices,
+                                     .deadlines = deadlines}));
   options.access.push_back(gitops::make_project_rights({.client = [&own_client] { return own_client.load(); }}));
   auto api = TRY(apiserver::ApiServer::open(*store, schema, std::move(options)));
   const auto client = api->client({.name = "system:caisson", .groups = {"system:masters"}});
@@ -182,7 +184,7 @@ Result<void> run_server(const Instance& instance) {
                 .schema = &schema});
 
   policy::add_policies(runtime, {.policies = policies, .images = images.get(), .notices = notices});
-  policy::add_cleanup(runtime, {.images = images.get()});
+  policy::add_cleanup(runtime, {.deadlines = deadlines, .images = images.get()});
   policy::add_notices(runtime, {.notices = notices, .workers = &workers});
 
   // --- delivery

@@ -105,6 +105,7 @@ class PolicyAdmission final : public apiserver::Admission {
   }
 
   Result<void> validate(const apiserver::AdmissionRequest& request, const Value& object) const override {
+    if (options_.deadlines && !request.dry_run) tell_deadline(object);
     if (is_policy_kind(request.kind.resource)) {
       if (request.operation != Operation::remove) return check_policy(object);
       if (options_.notices && !request.dry_run) options_.notices->policy_deleted(request.before, request.user.name);
@@ -150,6 +151,16 @@ class PolicyAdmission final : public apiserver::Admission {
     bool is_nothing() const { return policies.empty() && snapshot->cel_policies.empty(); }
   };
 
+  // What the label says is checked where the object is to go.
+  void tell_deadline(const Value& object) const {
+    if (!object["metadata"]["labels"].contains(kTtlLabel)) return;
+    Value made = object;  // of a new object the time is not written yet
+    if (made["metadata"]["creationTimestamp"].is_null())
+      made.edit({"metadata", "creationTimestamp"}) = format_time(options_.clock->now());
+    const auto when = time_to_go(made);
+    if (when.ok() && *when) options_.deadlines->tell(**when);
+  }
+
   Asked ask(const apiserver::AdmissionRequest& request, const Value& object) const {
     Asked asked;
     asked.snapshot = options_.policies->snapshot();
@@ -167,6 +178,7 @@ class PolicyAdmission final : public apiserver::Admission {
     target.user = {request.user.name, request.user.uid, request.user.groups, {}, {}, true};
     if (request.operation != Operation::create) asked.request.old_object = request.before;
     asked.request.dry_run = request.dry_run;
+    asked.request.only_failures = true;
     asked.request.uid = random_uuid();
     if (!request.ns.empty()) asked.namespace_object = request.find(schema::kNamespaces, "", request.ns);
     target.namespace_labels = asked.namespace_object["metadata"]["labels"];

@@ -9,6 +9,7 @@
 #include "cluster/apiserver/admission.h"
 #include "cluster/kube/client.h"
 #include "core/base/clock.h"
+#include "security/policy/deadlines.h"
 #include "security/policy/notices.h"
 #include "security/policy/policies.h"
 
@@ -21,7 +22,8 @@ struct AdmissionOptions {
   std::function<kube::Client*()> client;
   // Where signatures are read; asked for like the client, may be unset or give null.
   std::function<const ImageSource*()> images;
-  std::shared_ptr<Notices> notices;  // told of refusals and of policies that go; may be null
+  std::shared_ptr<Notices> notices;      // told of refusals and of policies that go; may be null
+  std::shared_ptr<Deadlines> deadlines;  // told when what is written is to go; may be null
   Clock* clock = &system_clock();
 };
 

@@ -133,6 +133,96 @@ spec:
   CHECK(!s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: new, namespace: shop}}").ok());
 }
 
+TEST_CASE("each level of Pod Security refuses for itself, though a request is looked at once for each") {
+  PolicedServer s;
+  const auto policy = [](const std::string& name, const std::string& level) {
+    return "{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: " + name +
+           "}, spec: {rules: [{name: standard, match: {any: [{resources: {kinds: [Pod]}}]}, validate: {failureAction: "
+           "Enforce, podSecurity: {level: " +
+           level + ", version: latest}}}]}}";
+  };
+  for (const char* name : {"a-baseline", "b-baseline"}) s.add_policy(policy(name, "baseline"));
+  for (const char* name : {"c-restricted", "d-restricted"}) s.add_policy(policy(name, "restricted"));
+  const auto made = s.make(
+      "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop}, spec: {containers: [{name: c, image: x}]}}");
+  REQUIRE(!made.ok());
+  CHECK(made.error().message.find("baseline") == std::string::npos);
+  CHECK(made.error().message.find("c-restricted") != std::string::npos);
+  CHECK(made.error().message.find("d-restricted") != std::string::npos);
+}
+
+TEST_CASE("of a policy that applies one rule, the rules after one that passed are not asked") {
+  PolicedServer s;
+  s.add_policy(R"yaml(
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: one}
+spec:
+  applyRules: One
+  rules:
+  - name: first
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    preconditions: {all: [{key: "{{ request.object.metadata.labels.team || '' }}", operator: Equals, value: web}]}
+    validate: {failureAction: Enforce, message: "name it", pattern: {metadata: {name: "?*"}}}
+  - name: second
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    validate: {failureAction: Enforce, message: "no", deny: {}}
+)yaml");
+  CHECK(s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop, labels: {team: web}}}").ok());
+  CHECK(!s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: b, namespace: shop, labels: {team: api}}}").ok());
+}
+
+TEST_CASE("a request that the policy's matchConditions leave out meets none of its rules") {
+  PolicedServer s;
+  const auto policy = [](const std::string& condition, const std::string& more = "") {
+    return "{apiVersion: kyverno.io/v1, kind: ClusterPolicy, metadata: {name: some}, spec: {" + more +
+           "webhookConfiguration: {matchConditions: [{name: not-ours, expression: \"" + condition +
+           "\"}]}, rules: [{name: never, match: {any: [{resources: {kinds: [ConfigMap]}}]}, validate: {failureAction: "
+           "Enforce, message: 'not here', deny: {}}}]}}";
+  };
+  const auto make = [&](const std::string& name) {
+    const auto made = s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: " + name + ", namespace: shop}}");
+    return made.ok() ? "" : made.error().message;
+  };
+  const auto broken = s.server.admin->create(apiserver::object(policy("object.metadata.(")));
+  REQUIRE(!broken.ok());
+  CHECK(broken.error().message.find("spec.webhookConfiguration: matchConditions.not-ours") != std::string::npos);
+  s.add_policy(policy("object.metadata.name != 'ours' && request.operation == 'CREATE'"));
+  CHECK(make("ours").empty());
+  CHECK(make("theirs").find("not here") != std::string::npos);
+  // What can't be evaluated is answered by failurePolicy.
+  s.policies->set(apiserver::object(policy("object.data.x == 'y'")).value());
+  CHECK(make("a").find("webhookConfiguration.matchConditions") != std::string::npos);
+  s.policies->set(apiserver::object(policy("object.data.x == 'y'", "failurePolicy: Ignore, ")).value());
+  CHECK(make("b").empty());
+}
+
+TEST_CASE("policies written in earlier versions of their groups are stored, shown in each version and in force") {
+  PolicedServer s;
+  s.server.create(
+      R"yaml({apiVersion: kyverno.io/v2beta1, kind: ClusterPolicy, metadata: {name: by-pattern}, spec: {rules: [
+    {name: team, match: {any: [{resources: {kinds: [ConfigMap]}}]},
+     validate: {failureAction: Enforce, message: "team is missing", pattern: {metadata: {labels: {team: "?*"}}}}}]}})yaml");
+  s.server.create(
+      R"yaml({apiVersion: policies.kyverno.io/v1alpha1, kind: ValidatingPolicy, metadata: {name: by-cel}, spec: {
+    matchConstraints: {resourceRules: [
+      {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]},
+    validations: [{expression: "object.metadata.name != 'bad'", message: "a bad name"}]}})yaml");
+  const schema::Resource stored{"kyverno.io", "v1", "ClusterPolicy", "clusterpolicies", false};
+  const auto shown = s.server.admin->get(stored, {"", "by-pattern"});
+  REQUIRE(shown.ok());
+  CHECK(shown->value()["apiVersion"].as_string() == "kyverno.io/v1");
+  REQUIRE(s.policies->load(*s.own).ok());
+  const auto why = [&](const std::string& name, const std::string& labels) {
+    const auto made = s.make("{apiVersion: v1, kind: ConfigMap, metadata: {name: " + name +
+                             ", namespace: shop, labels: " + labels + "}}");
+    return made.ok() ? "" : made.error().message;
+  };
+  CHECK(why("a", "{}").find("team is missing") != std::string::npos);
+  CHECK(why("bad", "{team: web}").find("a bad name") != std::string::npos);
+  CHECK(why("good", "{team: web}").empty());
+}
+
 TEST_CASE("a removed policy refuses nothing any more") {
   PolicedServer s;
   s.add_policy(kNeedsLabel);

@@ -12,8 +12,8 @@ Result<cel::Program> compile(const Value& text, std::string_view field) {
   return Error{ErrorCode::invalid, std::string(field) + ": " + program.error().message};
 }
 
-bool reads_request(const CelChecks& checks) {
-  const auto reads = [](const cel::Program& program) { return program.uses("request"); };
+bool reads_name(const CelChecks& checks, std::string_view name) {
+  const auto reads = [&](const cel::Program& program) { return program.uses(name); };
   return std::any_of(checks.conditions.begin(), checks.conditions.end(), reads) ||
          std::any_of(checks.variables.begin(), checks.variables.end(),
                      [&](const auto& variable) { return reads(variable.second); }) ||
@@ -51,7 +51,8 @@ Result<CelChecks> compile_checks(const Value& conditions, const Value& variables
       one.message_expression = TRY(compile(validation["messageExpression"], "validations.messageExpression"));
     checks.validations.push_back(std::move(one));
   }
-  checks.reads_request = reads_request(checks);
+  checks.reads_request = reads_name(checks, "request");
+  checks.reads_namespace = reads_name(checks, "namespaceObject");
   return checks;
 }
 

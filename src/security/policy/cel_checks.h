@@ -21,7 +21,7 @@ struct CelChecks {
   std::vector<std::string> condition_names;
   CelVariables variables;
   std::vector<CelValidation> validations;
-  bool reads_request = false;  // whether any of them sees `request`
+  bool reads_request = false, reads_namespace = false;  // whether any of them sees `request`, `namespaceObject`
 };
 // `conditions`: [{name, expression}]; `variables`: the same; `validations`: [{expression, message, messageExpression}].
 // Errors: invalid, which names the expression.

@@ -13,8 +13,8 @@
 namespace caisson::policy {
 namespace {
 
-constexpr std::string_view kDynamicNames[] = {"object",   "oldObject", "request",    "namespaceObject",
-                                              "params",   "variables", "images",     "target",
+constexpr std::string_view kDynamicNames[] = {"object",     "oldObject", "request",     "namespaceObject",
+                                              "params",     "variables", "images",      "target",
                                               "exceptions", "attestors", "attestations"};
 constexpr std::string_view kAuthorizer = "authorizer", kResourceCheck = "authorizer.requestResource";
 constexpr std::uint64_t kCostMax = 10'000'000;  // Kubernetes' budget for all expressions of a policy
@@ -106,47 +106,33 @@ Value admission_request_value(const Target& target, bool dry_run) {
                {"dryRun", dry_run}};
 }
 
-struct CelScope::Impl {
-  const CelInput& input;
-  cel::Value variables;
-
-  // Empty: there is none here.
-  std::optional<cel::Value> value_of(std::string_view name) const {
-    if (name == "object") return cel::Value::from(input.object);
-    if (name == "oldObject") return cel::Value::from(input.old_object);
-    if (name == "request") return cel::Value::from(input.request);
-    if (name == "namespaceObject") return cel::Value::from(input.namespace_object);
-    if (name == "params") return cel::Value::from(input.params);
-    if (name == "images") return cel::Value::from(input.images);
-    if (name == "target") return cel::Value::from(input.target);
-    if (name == "variables") return variables;
-    if (name == "exceptions") return no_exceptions();
-    if (name == kAuthorizer) return cel::authorizer_value(std::make_shared<const NoAuthorizer>());
-    if (name == kResourceCheck)
-      return cel::resource_check_value(std::make_shared<const NoAuthorizer>(), {});
-    if (name == "attestors" || name == "attestations") {
-      if (input.images_asked == nullptr) return {};
-      return name == "attestors" ? cel_attestors(*input.images_asked) : cel_attestations(*input.images_asked);
-    }
-    return cel_receiver(name, input);
+std::optional<cel::Value> CelScope::value_of(std::string_view name) const {
+  if (name == "object") return cel::Value::from(input_.object);
+  if (name == "oldObject") return cel::Value::from(input_.old_object);
+  if (name == "request") return cel::Value::from(input_.request);
+  if (name == "namespaceObject") return cel::Value::from(input_.namespace_object);
+  if (name == "params") return cel::Value::from(input_.params);
+  if (name == "images") return cel::Value::from(input_.images);
+  if (name == "target") return cel::Value::from(input_.target);
+  if (name == "variables") {
+    if (kept_ == nullptr) kept_ = std::make_shared<LazyVariables>(variables_, *this);
+    return cel::Value(kept_);
   }
-};
-
-CelScope::CelScope(const CelInput& input, const CelVariables& variables)
-    : impl_(std::make_unique<Impl>(Impl{
-          input, cel::Value(std::shared_ptr<const cel::Object>(std::make_shared<LazyVariables>(variables, *this)))})) {}
-CelScope::~CelScope() = default;
+  if (name == "exceptions") return no_exceptions();
+  if (name == kAuthorizer) return cel::authorizer_value(std::make_shared<const NoAuthorizer>());
+  if (name == kResourceCheck) return cel::resource_check_value(std::make_shared<const NoAuthorizer>(), {});
+  if (name == "attestors" || name == "attestations") {
+    if (input_.images_asked == nullptr) return {};
+    return name == "attestors" ? cel_attestors(*input_.images_asked) : cel_attestations(*input_.images_asked);
+  }
+  return cel_receiver(name, input_);
+}
 
 // Most expressions read one or two names of the many that there are: only those are made.
 Result<cel::Value> CelScope::evaluate(const cel::Program& program) const {
   cel::Bindings bindings;
-  const auto bind = [&](std::string_view name) {
-    if (!program.uses(name)) return;
-    if (auto value = impl_->value_of(name)) bindings.set(name, *std::move(value));
-  };
-  for (const std::string_view name : kDynamicNames) bind(name);
-  for (const std::string_view name : kCelReceivers) bind(name);
-  for (const std::string_view name : {kAuthorizer, kResourceCheck}) bind(name);
+  for (const std::string& name : program.variables())
+    if (auto value = value_of(name)) bindings.set(name, *std::move(value));
   return program.evaluate(bindings, {.cost_max = kCostMax}).value;
 }
 

@@ -34,14 +34,18 @@ using CelVariables = std::vector<std::pair<std::string, cel::Program>>;
 // Bindings with `variables`, each evaluated when it is first used. Lives while its expressions are evaluated.
 class CelScope {
  public:
-  CelScope(const CelInput& input, const CelVariables& variables);
-  ~CelScope();
+  CelScope(const CelInput& input, const CelVariables& variables) : input_(input), variables_(variables) {}
+  CelScope(const CelScope&) = delete;
+  CelScope& operator=(const CelScope&) = delete;
   Result<cel::Value> evaluate(const cel::Program& program) const;
   Result<bool> holds(const cel::Program& program) const;  // bad_request when it is no bool
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::optional<cel::Value> value_of(std::string_view name) const;  // empty: there is none here
+
+  const CelInput& input_;
+  const CelVariables& variables_;
+  mutable std::shared_ptr<const cel::Object> kept_;  // what `variables` gave so far; made when it is first read
 };
 
 // cel_library.cc

@@ -273,11 +273,13 @@ Result<CelPolicy> CelPolicy::compile(const Value& object) {
   impl->object = object;
   impl->ignores_failures = spec["failurePolicy"].as_string() == "Ignore";
   impl->takes_json = spec["evaluation"]["mode"].as_string() == "JSON";
-  const Value& actions = spec["validationActions"];
-  impl->denies = std::any_of(actions.items().begin(), actions.items().end(),
-                             [](const Value& action) { return action.as_string() == "Deny"; });
-  impl->variants.push_back(TRY(compile_variant(spec, *form).in(impl->name)));
   const bool of_kyverno = object["apiVersion"].as_string().starts_with("policies.kyverno.io/");
+  const Value& actions = spec["validationActions"];
+  // A policy of Kyverno's that says nothing denies; one of Kubernetes' is told by its binding.
+  impl->denies =
+      (of_kyverno && actions.empty()) || std::any_of(actions.items().begin(), actions.items().end(),
+                                                     [](const Value& action) { return action.as_string() == "Deny"; });
+  impl->variants.push_back(TRY(compile_variant(spec, *form).in(impl->name)));
   if (of_kyverno && (*form == CelForm::validating || *form == CelForm::image_validating))
     for (const Value& other : controller_specs(spec))
       impl->variants.push_back(TRY(compile_variant(other, *form).in(impl->name)));

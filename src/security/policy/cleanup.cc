@@ -2,6 +2,7 @@
 #include "security/policy/cleanup.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/base/log.h"
 #include "core/base/random.h"
@@ -16,7 +17,8 @@ namespace {
 
 using EventType = kube::EventRecorder::Type;
 
-constexpr std::size_t kObjectsMax = 50'000;  // looked at in one run of a policy
+constexpr std::size_t kObjectsMax = 50'000;               // looked at in one run of a policy
+constexpr Duration kWrittenBy = std::chrono::seconds(1);  // what admission was told of is stored by then
 
 Request request_for(kube::Client& client, const schema::Resource& resource, const kube::Object& object) {
   Request request;
@@ -168,8 +170,10 @@ class Cleaner final : public kube::Reconciler {
 
   Result<void> run(const kube::Object& policy, const Selection& selection) {
     std::size_t seen = 0;
+    std::set<std::string> listed;  // two versions show the same objects
     for (const schema::Resource& kind : TRY(client_.resources())) {
       if (!selection.speaks_of_kind(kind) || (!selection.ns.empty() && !kind.namespaced)) continue;
+      if (!listed.insert(kind.group_resource()).second) continue;
       const auto list = client_.list(kind, {.ns = selection.ns});
       if (!list.ok()) continue;  // reviews and their like can't be listed
       for (const kube::Object& object : list->items) {
@@ -225,7 +229,9 @@ class TtlCleaner final : public kube::Reconciler {
 
   Result<kube::Requeue> reconcile(const kube::ObjectKey&) override {
     Time next = clock_.now() + interval_;
+    std::set<std::string> listed;  // two versions show the same objects
     for (const schema::Resource& kind : TRY(client_.resources())) {
+      if (!listed.insert(kind.group_resource()).second) continue;
       const auto list = client_.list(kind, {.label_selector = std::string(kTtlLabel)});
       if (!list.ok()) continue;  // reviews and their like can't be listed
       for (const kube::Object& object : list->items)
@@ -275,7 +281,13 @@ void add_cleanup(kube::Runtime& runtime, CleanupOptions options) {
     const auto queue = runtime.add(std::make_unique<Cleaner>(runtime, kind, options.images), 1);
     runtime.watch(kind, queue);
   }
-  runtime.add(std::make_unique<TtlCleaner>(runtime, options.ttl_interval), 1).add({"", "ttl"});
+  const kube::ObjectKey everything{"", "ttl"};
+  const kube::Queue expiring = runtime.add(std::make_unique<TtlCleaner>(runtime, options.ttl_interval), 1);
+  expiring.add(everything);
+  if (options.deadlines == nullptr) return;
+  options.deadlines->listen([expiring, everything, &clock = runtime.clock()](Time when) {
+    expiring.add_after(everything, std::max(when - clock.now(), kWrittenBy));
+  });
 }
 
 }  // namespace caisson::policy

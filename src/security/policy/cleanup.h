@@ -6,18 +6,22 @@
 // Contract: writes status.lastExecutionTime of the policies and Events (PolicyApplied, PolicyError); deletes with the
 // uid and resourceVersion that it looked at.
 #pragma once
+#include <memory>
+
 #include "cluster/kube/reconciler.h"
+#include "security/policy/deadlines.h"
 
 namespace caisson::policy {
 
 class ImageSource;
 
 struct CleanupOptions {
-  Duration ttl_interval = std::chrono::minutes(1);
-  const ImageSource* images = nullptr;  // for context entries; may be null
+  Duration ttl_interval = std::chrono::minutes(1);  // between looks at all objects
+  std::shared_ptr<Deadlines> deadlines;             // those of objects written meanwhile; may be null
+  const ImageSource* images = nullptr;              // for context entries; may be null
 };
 
-// Call once, before the runtime starts.
+// Call once, before the runtime starts, which `deadlines` does not call any more once it has ended.
 void add_cleanup(kube::Runtime& runtime, CleanupOptions options = {});
 
 }  // namespace caisson::policy

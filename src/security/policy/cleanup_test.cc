@@ -113,6 +113,34 @@ TEST_CASE("an object goes when the time of its label has run out") {
   CHECK(s.has("wrong"));
 }
 
+TEST_CASE("what is written with a label goes at its time, long before the cleaner looks around again") {
+  const auto deadlines = std::make_shared<Deadlines>();
+  FakeClock clock;  // of the plug-in, which is made before the server: both begin at the same time
+  apiserver::ApiServerOptions options;
+  options.admission.push_back(
+      make_policy_admission({.policies = std::make_shared<Policies>(), .deadlines = deadlines, .clock = &clock}));
+  apiserver::TestServer server(std::move(options));
+  const auto own = server.client("system:caisson", {"system:masters"});
+  kube::Runtime runtime(*own, server.clock, {.threads = 2});
+  server.make_namespace("shop");
+  add_cleanup(runtime, {.ttl_interval = std::chrono::hours(24), .deadlines = deadlines});
+  runtime.start();
+  REQUIRE(runtime.wait_synced(std::chrono::seconds(10)));
+  runtime.wait_idle(std::chrono::seconds(10));
+  const auto has = [&](const char* name) { return server.admin->get(schema::kConfigMaps, {"shop", name}).ok(); };
+  for (const char* name : {"short", "long"})
+    server.create("{apiVersion: v1, kind: ConfigMap, metadata: {name: " + std::string(name) +
+                  ", namespace: shop, labels: {cleanup.kyverno.io/ttl: " + (name[0] == 's' ? "5s" : "5m") + "}}}");
+  CHECK(has("short"));
+  server.clock.advance(std::chrono::seconds(6));
+  runtime.wait_idle(std::chrono::seconds(10));
+  CHECK(!has("short"));
+  CHECK(has("long"));
+  server.clock.advance(std::chrono::minutes(5));
+  runtime.wait_idle(std::chrono::seconds(10));
+  CHECK(!has("long"));
+}
+
 TEST_CASE("times and durations of the label are read, and nonsense is named") {
   const auto when = [](const std::string& label) {
     Value object = yaml::read("{metadata: {creationTimestamp: '2026-01-01T00:00:00Z', labels: {}}}").value();

@@ -111,11 +111,15 @@ Result<Value> Context::query(std::string_view text) {
   if (!expression.ok())
     return Error{ErrorCode::bad_request,
                  "incorrect query " + std::string(trim(text)) + ": " + expression.error().message};
-  for (const std::string& name : expression->roots()) {
+  return query(*expression);
+}
+
+Result<Value> Context::query(const jmespath::Expression& expression) {
+  for (const std::string& name : expression.roots()) {
     if (name == "images") load_images();
     if (!pending_.empty()) TRY(load(name));
   }
-  auto found = expression->find(root_, *environment_);
+  auto found = expression.find(root_, *environment_);
   if (!found.ok()) return std::move(found).error().in("JMESPath query failed");
   if (found->missing_key)
     return Error{ErrorCode::not_found, "JMESPath query failed: Unknown key \"" + *found->missing_key + "\" in path"};

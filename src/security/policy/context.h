@@ -76,6 +76,7 @@ class Context {
 
   // Errors: not_found when the path ends at a missing key, in Kyverno's words; bad_request otherwise.
   Result<Value> query(std::string_view expression);
+  Result<Value> query(const jmespath::Expression& expression);
 
   bool is_delete() const { return root_["request"]["operation"].as_string() == "DELETE"; }
   bool has(std::string_view name) const { return root_.contains(name); }

@@ -99,44 +99,59 @@ const Exception* exempting(const Stage& stage) {
   return nullptr;
 }
 
-void run_stage(const Stage& stage, bool existing, PolicyResponse& out) {
-  if (const Exception* exception = exempting(stage)) {
-    out.rules.push_back(stage.respond(Status::skip, "rule is skipped due to policy exception " + exception->key));
-    return;
-  }
+// What a rule said. The answer: whether it applied, which is all that is kept of what nobody wants told.
+bool keep(RuleResponse&& said, const Stage& stage, PolicyResponse& out) {
+  const bool applied = said.status != Status::skip;
+  const bool is_failure = said.status == Status::fail || said.status == Status::error;
+  if (is_failure || !stage.request.only_failures) out.rules.push_back(std::move(said));
+  return applied;
+}
+
+// Whether the rule applied.
+bool run_stage(const Stage& stage, bool existing, PolicyResponse& out) {
+  if (const Exception* exception = exempting(stage))
+    return keep(stage.respond(Status::skip, "rule is skipped due to policy exception " + exception->key), stage, out);
   // A loop's own conditions are asked by the loop.
-  const auto conditions = evaluate_conditions(stage.rule.preconditions, stage.context);
-  if (!conditions.ok()) {
-    out.rules.push_back(stage.fail_with("failed to evaluate preconditions", conditions.error()));
-    return;
-  }
+  const auto conditions = stage.rule.conditions.evaluate(stage.context);
+  if (!conditions.ok())
+    return keep(stage.fail_with("failed to evaluate preconditions", conditions.error()), stage, out);
   if (!conditions->holds) {
     std::string why = "preconditions not met";
     if (!conditions->message.empty()) why += "; " + conditions->message;
-    out.rules.push_back(stage.respond(Status::skip, std::move(why)));
-    return;
+    return keep(stage.respond(Status::skip, std::move(why)), stage, out);
   }
+  bool applied = false;
   switch (stage.rule.kind) {
     case RuleKind::validate:
-      if (auto response = validate_rule(stage)) out.rules.push_back(std::move(*response));
-      return;
+      if (auto response = validate_rule(stage)) applied = keep(std::move(*response), stage, out);
+      return applied;
     case RuleKind::mutate:
-      if (existing)
-        for (RuleResponse& response : mutate_existing_rule(stage)) out.rules.push_back(std::move(response));
-      else
-        out.rules.push_back(mutate_rule(stage, out.patched));
-      return;
+      if (!existing) return keep(mutate_rule(stage, out.patched), stage, out);
+      for (RuleResponse& response : mutate_existing_rule(stage)) applied = keep(std::move(response), stage, out);
+      return applied;
     case RuleKind::generate:
-      out.rules.push_back(generate_rule(stage));
-      return;
+      return keep(generate_rule(stage), stage, out);
     case RuleKind::verify_images:
-      out.rules.push_back(verify_images_rule(stage, out.patched));
-      return;
+      return keep(verify_images_rule(stage, out.patched), stage, out);
   }
+  return applied;
 }
 
-bool applies(const PolicyResponse& response) {
-  return !response.rules.empty() && response.rules.back().status != Status::skip;
+// Whether the policy's matchConditions let the request come to its rules. Where they can't be evaluated no rule is
+// asked; at admission that is an error, which failurePolicy answers.
+bool is_asked(const Policy& policy, const Request& request, const Lookups& lookups, PolicyResponse& out) {
+  if (policy.match_conditions == nullptr) return true;
+  const CelInput input = cel_input(request, *policy.match_conditions, lookups);
+  CelOutcome outcome = evaluate_checks(*policy.match_conditions, input);
+  if (outcome.verdict == CelVerdict::error && !request.uid.empty()) {
+    RuleResponse response;
+    response.rule = "webhookConfiguration.matchConditions";
+    response.status = Status::error;
+    response.message = std::move(outcome.message);
+    response.action = FailureAction::enforce;
+    out.rules.push_back(std::move(response));
+  }
+  return outcome.verdict == CelVerdict::pass;
 }
 
 }  // namespace
@@ -164,6 +179,13 @@ RuleResponse Stage::respond(Status status, std::string message) const {
   response.status = status;
   response.message = std::move(message);
   response.action = action_of(policy, rule, request.target.ns(), request.target.namespace_labels);
+  return response;
+}
+
+RuleResponse Stage::pass(std::string_view before, std::string_view after) const {
+  if (!request.only_failures) return respond(Status::pass, std::string(before) + rule.name + std::string(after));
+  RuleResponse response;
+  response.status = Status::pass;
   return response;
 }
 
@@ -208,6 +230,10 @@ Engine::Engine(EngineOptions options) : verified_(std::make_unique<VerifiedImage
 }
 Engine::~Engine() = default;
 
+void Engine::prepare(Request& request) {
+  request.views_ = std::make_shared<RequestViews>();
+}
+
 Value Request::seen() const {
   if (!views_) return seen_of(*this);
   if (!views_->seen) views_->seen = seen_of(*this);
@@ -229,14 +255,26 @@ Context Engine::context_for(const Rule& rule, const Request& request, const Look
   return context;
 }
 
+Context& Engine::context_for_check(const Rule& rule, const Request& request, const Lookups& lookups,
+                                   std::optional<Context>& own) const {
+  RequestViews* views = request.views();
+  const bool is_plain = rule.context.empty() && rule.image_extractors.is_null() && request.variables.empty();
+  if (views == nullptr || !is_plain) return own.emplace(context_for(rule, request, lookups));
+  if (!views->plain || &views->plain->lookups() != &lookups) views->plain.emplace(context_for(rule, request, lookups));
+  return *views->plain;
+}
+
 PolicyResponse Engine::run(RuleKind kind, bool existing, const Policy& policy, const Request& request,
                            const Lookups& lookups, const Exceptions& exceptions) const {
   PolicyResponse out{&policy, request.target.object, request.target.object, {}};
+  const bool only_asks = kind == RuleKind::validate;
   if (!policy.ns.empty() && policy.ns != request.target.ns()) return out;
   std::optional<Request> own;  // once a rule has changed the object
+  std::optional<bool> asked;   // once a rule speaks of it
   const std::uint64_t target_kind = kind_bit(request.target.kind);
-  for (const Rule& rule : policy.rules) {
-    if (rule.kind != kind || (rule.match.kinds & target_kind) == 0) continue;
+  for (std::size_t i = 0; i < policy.rules.size(); ++i) {
+    if (policy.rule_keys[i].kind != kind || (policy.rule_keys[i].kinds & target_kind) == 0) continue;
+    const Rule& rule = policy.rules[i];
     if (kind == RuleKind::mutate && rule.body.contains("targets") != existing) continue;
     if (!(own ? *own : request).target.object.shares_with(out.patched)) {
       if (!own) own = request;
@@ -245,13 +283,16 @@ PolicyResponse Engine::run(RuleKind kind, bool existing, const Policy& policy, c
     }
     const Request& current = own ? *own : request;
     if (!matches(rule.match, current.target) || excludes(rule.exclude, current.target)) continue;
-    Context context = context_for(rule, current, lookups);
+    if (!asked) asked = is_asked(policy, request, lookups, out);
+    if (!*asked) return out;
+    std::optional<Context> own_context;
+    Context& context = !only_asks ? own_context.emplace(context_for(rule, current, lookups))
+                                  : context_for_check(rule, current, lookups, own_context);
     const Value& resource = current.target.operation == "DELETE" ? document::kNull : current.target.object;
     const Stage stage{
         policy,   rule,      current, context, matching(exceptions, policy, rule, current.target, context),
         resource, *verified_};
-    run_stage(stage, existing, out);
-    if (policy.apply_one_rule && applies(out)) break;
+    if (run_stage(stage, existing, out) && policy.apply_one_rule) break;
   }
   return out;
 }

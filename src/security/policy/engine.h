@@ -39,10 +39,13 @@ struct PolicyResponse {
   std::vector<RuleResponse> rules;  // of the rules that speak of the request
 };
 
+struct RequestViews;  // stages.h
+
 struct Request {
   Target target;     // `object`: the new one; of a DELETE the one that goes
   Value old_object;  // of UPDATE and DELETE
   bool dry_run = false;
+  bool only_failures = false;  // of validate: rules that pass or are skipped are not told
   std::string uid;
   std::vector<std::pair<std::string, Value>> variables;  // set before the context is loaded, by dotted name
 
@@ -50,13 +53,11 @@ struct Request {
   // many policies, when it is first asked for: most rules ask for neither.
   Value seen() const;
   Value review() const;
+  RequestViews* views() const { return views_.get(); }  // null: nothing is kept
 
  private:
   friend class Engine;
-  struct Views {
-    std::optional<Value> seen, review;
-  };
-  std::shared_ptr<Views> views_;  // of `target` as it was when they were made; a Request belongs to one thread
+  std::shared_ptr<RequestViews> views_;  // of `target` as it was when they were made; a Request belongs to one thread
 };
 
 // A PolicyException (kyverno.io/v2): which rules of which policies do not count for whom.
@@ -85,7 +86,7 @@ class Engine {
   ~Engine();
 
   // Before a request is put to many policies, and whenever its target has changed since.
-  static void prepare(Request& request) { request.views_ = std::make_shared<Request::Views>(); }
+  static void prepare(Request& request);
   // For a request whose target changes for one rule only.
   static void forget(Request& request) { request.views_ = nullptr; }
 
@@ -107,6 +108,9 @@ class Engine {
   Context context_for(const Rule& rule, const Request& request, const Lookups& lookups) const;
 
  private:
+  // The same for a rule that changes nothing: `own`, or one that rules share.
+  Context& context_for_check(const Rule& rule, const Request& request, const Lookups& lookups,
+                             std::optional<Context>& own) const;
   PolicyResponse run(RuleKind kind, bool existing, const Policy& policy, const Request& request, const Lookups& lookups,
                      const Exceptions& exceptions) const;
   Expressions expressions_;

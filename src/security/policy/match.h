@@ -30,6 +30,7 @@ struct ResourceFilter {
   std::vector<std::string> names, namespaces, operations, roles, cluster_roles;
   std::vector<Subject> subjects;
   Value annotations, selector, namespace_selector;  // null: says nothing
+  bool only_kinds = false;                          // kinds are all that it speaks of
 
   bool says_nothing_of_resources() const;
   bool says_nothing_of_users() const { return roles.empty() && cluster_roles.empty() && subjects.empty(); }
@@ -42,7 +43,11 @@ struct MatchBlock {
   bool all = false;  // all filters must hold; else one is enough
   std::vector<ResourceFilter> filters;
 };
-std::uint64_t kind_bit(std::string_view kind);
+inline std::uint64_t kind_bit(std::string_view kind) {
+  if (kind.empty()) return 1;
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(kind[i]); };
+  return std::uint64_t{1} << ((at(0) * 7u + at(kind.size() / 2) * 5u + at(kind.size() - 1) * 3u + kind.size()) % 64);
+}
 // Errors: bad_request, which names the field.
 Result<MatchBlock> parse_match(const Value& block);
 

@@ -105,88 +105,110 @@ std::optional<bool> equal(const Value& key, const Value& value) {
 }
 
 bool fit(std::string_view a, std::string_view b) {
-  return wildcard_match(a, b) || wildcard_match(b, a);
-}
-bool is_among(const std::string& text, const std::vector<std::string>& set) {
-  return std::any_of(set.begin(), set.end(), [&](const std::string& member) { return fit(text, member); });
-}
-std::vector<std::string> texts_of(const Value& list) {
-  std::vector<std::string> out;
-  for (const Value& item : list.items())
-    out.push_back(item.is_list() || item.is_map() ? json::write(item) : item.scalar_text());
-  return out;
+  return a == b || wildcard_match(a, b) || wildcard_match(b, a);
 }
 
-// The members that a value names: a list, a scalar, or a JSON list in a string. Empty: not a set.
-std::optional<std::vector<std::string>> set_of(const Value& value) {
-  if (value.is_list()) return texts_of(value);
-  if (value.is_number() || value.is_bool()) return std::vector<std::string>{value.scalar_text()};
+// A member as text: a string as it stands, anything else written into `room`.
+std::string_view text_in(const Value& item, std::string& room) {
+  if (item.is_string()) return item.as_string();
+  room = item.is_list() || item.is_map() ? json::write(item) : item.scalar_text();
+  return room;
+}
+template <class Holds>  // (std::string_view)
+bool any_text(const Value& list, const Holds& holds) {
+  std::string room;
+  const auto items = list.items();
+  return std::any_of(items.begin(), items.end(), [&](const Value& item) { return holds(text_in(item, room)); });
+}
+template <class Holds>
+bool all_texts(const Value& list, const Holds& holds) {
+  return !any_text(list, [&](std::string_view text) { return !holds(text); });
+}
+bool is_among(std::string_view text, const Value& set) {
+  return any_text(set, [&](std::string_view member) { return fit(text, member); });
+}
+bool is_one_of(std::string_view text, const Value& set) {
+  return any_text(set, [&](std::string_view member) { return text == member; });
+}
+
+// Whether it can be a document of JSON; most texts are none, and need no parser to say so.
+bool may_be_json(std::string_view text) {
+  const std::string_view word = trim(text);
+  if (word.empty()) return false;
+  return std::string_view("[{\"-0123456789").find(word[0]) != std::string_view::npos || word == "true" ||
+         word == "false" || word == "null";
+}
+
+// The members that a value names, as a list: a list, a scalar, or a JSON list in a string. Empty: not a set.
+std::optional<Value> set_of(const Value& value) {
+  if (value.is_list()) return value;
+  if (value.is_number() || value.is_bool()) return Value(std::vector<Value>{Value(value.scalar_text())});
   if (!value.is_string()) return {};
-  const auto parsed = json::parse(value.as_string());
-  if (!parsed.ok()) return std::vector<std::string>{value.str()};
+  if (!may_be_json(value.as_string())) return Value(std::vector<Value>{value});
+  auto parsed = json::parse(value.as_string());
+  if (!parsed.ok()) return Value(std::vector<Value>{value});
   if (!parsed->is_list()) return {};
   for (const Value& item : parsed->items())
     if (!item.is_string()) return {};
-  return texts_of(*parsed);
+  return std::move(parsed).value();
 }
 
 // Empty where the value is no set.
-std::optional<bool> key_is_in(const std::string& key, const Value& value) {
-  if (value.is_list()) return is_among(key, texts_of(value));
+std::optional<bool> key_is_in(std::string_view key, const Value& value) {
+  if (value.is_list()) return is_among(key, value);
   if (!value.is_string()) return {};
   if (wildcard_match(value.as_string(), key)) return true;
   if (is_range(value.as_string())) return scalar_fits(Value(key), value);
   const auto set = set_of(value);
   if (!set) return {};
-  return std::find(set->begin(), set->end(), key) != set->end();
+  return is_one_of(key, *set);
 }
 
-bool range_holds(Operator op, const std::vector<std::string>& keys, const std::string& range) {
-  const auto inside = [&](const std::string& key) { return scalar_fits(Value(key), Value(range)); };
+bool range_holds(Operator op, const Value& keys, const Value& range) {
+  const auto inside = [&](std::string_view key) { return scalar_fits(Value(key), range); };
   switch (op) {
     case Operator::any_in:
-      return std::any_of(keys.begin(), keys.end(), inside);
+      return any_text(keys, inside);
     case Operator::all_in:
-      return std::all_of(keys.begin(), keys.end(), inside);
+      return all_texts(keys, inside);
     case Operator::any_not_in:
-      return !std::all_of(keys.begin(), keys.end(), inside);
+      return !all_texts(keys, inside);
     default:
-      return std::none_of(keys.begin(), keys.end(), inside);
+      return !any_text(keys, inside);
   }
 }
 
-bool set_holds(Operator op, const std::vector<std::string>& keys, const Value& value) {
+bool set_holds(Operator op, const Value& keys, const Value& value) {
   const bool negative = op == Operator::any_not_in || op == Operator::all_not_in || op == Operator::not_in;
   if (value.is_string()) {
-    if (keys.size() == 1 && keys[0] == value.as_string()) return !negative;
-    if (is_range(value.as_string())) return range_holds(op, keys, value.str());
+    if (keys.size() == 1 && is_one_of(value.as_string(), keys)) return !negative;
+    if (is_range(value.as_string())) return range_holds(op, keys, value);
   }
   const auto set = set_of(value);
   if (!set) return false;
-  const auto among = [&](const std::string& key) { return is_among(key, *set); };
-  const auto equals_one = [&](const std::string& key) {
-    return std::find(set->begin(), set->end(), key) != set->end();
-  };
+  const auto among = [&](std::string_view key) { return is_among(key, *set); };
+  const auto equals_one = [&](std::string_view key) { return is_one_of(key, *set); };
   switch (op) {
     case Operator::in:
-      return std::all_of(keys.begin(), keys.end(), equals_one);
+      return all_texts(keys, equals_one);
     case Operator::not_in:
-      return !std::all_of(keys.begin(), keys.end(), equals_one);
+      return !all_texts(keys, equals_one);
     case Operator::any_in:
-      return std::any_of(keys.begin(), keys.end(), among);
+      return any_text(keys, among);
     case Operator::all_in:
-      return std::all_of(keys.begin(), keys.end(), among);
+      return all_texts(keys, among);
     case Operator::any_not_in:
-      return !std::all_of(keys.begin(), keys.end(), among);
+      return !all_texts(keys, among);
     default:
-      return std::none_of(keys.begin(), keys.end(), among);
+      return !any_text(keys, among);
   }
 }
 
 bool membership(Operator op, const Value& key, const Value& value) {
-  if (key.is_list()) return set_holds(op, texts_of(key), value);
+  if (key.is_list()) return set_holds(op, key, value);
   if (key.is_null() || key.is_map()) return false;
-  const auto inside = key_is_in(key.scalar_text(), value);
+  std::string room;
+  const auto inside = key_is_in(text_in(key, room), value);
   if (!inside) return false;
   const bool negative = op == Operator::any_not_in || op == Operator::all_not_in || op == Operator::not_in;
   return *inside != negative;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <span>
 
 #include "core/base/log.h"
 #include "core/expr/jmespath/wildcard.h"
@@ -68,14 +69,15 @@ std::vector<const Policy*> PolicySnapshot::for_request(std::string_view kind, st
 }
 
 bool is_filtered(std::string_view group, std::string_view kind, std::string_view ns) {
-  for (const std::string_view own : {"kube-system", "kube-public", "kube-node-lease", "caisson-system"})
-    if (ns == own) return true;
-  for (const std::string_view own : {"caisson.dev", "wgpolicyk8s.io", "authentication.k8s.io", "authorization.k8s.io",
-                                     "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io"})
-    if (group == own) return true;
-  for (const std::string_view own : {"Event", "Node", "Binding", "Endpoints", "APIService"})
-    if (kind == own) return true;
-  return false;
+  static constexpr std::string_view kNamespaces[] = {"kube-system", "kube-public", "kube-node-lease", "caisson-system"};
+  static constexpr std::string_view kGroups[] = {"caisson.dev",          "wgpolicyk8s.io",      "authentication.k8s.io",
+                                                 "authorization.k8s.io", "coordination.k8s.io", "discovery.k8s.io",
+                                                 "events.k8s.io"};
+  static constexpr std::string_view kKinds[] = {"Event", "Node", "Binding", "Endpoints", "APIService"};
+  const auto has = [](std::span<const std::string_view> list, std::string_view name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  return has(kNamespaces, ns) || has(kGroups, group) || has(kKinds, kind);
 }
 
 Policies::Policies() : snapshot_(std::make_shared<const PolicySnapshot>()) {}
@@ -161,8 +163,8 @@ void Policies::rebuild() {
                             next->policies[i]->has(RuleKind::verify_images);
   }
   for (const auto& policy : next->cel_policies)
-    next->changes_objects = next->changes_objects || policy->form() == CelForm::mutating ||
-                            policy->form() == CelForm::image_validating;
+    next->changes_objects =
+        next->changes_objects || policy->form() == CelForm::mutating || policy->form() == CelForm::image_validating;
   for (const auto& entry : objects_) {
     if (!is_exception_of(entry.second, "kyverno.io/")) continue;
     auto exception = parse_exception(entry.second);

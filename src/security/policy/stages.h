@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "security/policy/cel_checks.h"
 #include "security/policy/conditions.h"
 #include "security/policy/engine.h"
+#include "security/policy/pod_security.h"
 
 namespace caisson::schema {
 class Schema;
@@ -18,6 +20,19 @@ class VerifiedImages;
 
 const schema::Schema& built_in_schema();
 
+using PodFindings = Result<std::vector<PodSecurityFinding>>;
+
+// What was made of a request, for all rules that ask for it.
+struct RequestViews {
+  struct OfPod {
+    std::string level, version;
+    PodFindings findings;  // without exclusions
+  };
+  std::optional<Value> seen, review;
+  std::optional<Context> plain;  // for rules without entries of their own, which change nothing in it
+  std::vector<OfPod> pod_security;
+};
+
 struct Stage {
   const Policy& policy;
   const Rule& rule;
@@ -28,8 +43,13 @@ struct Stage {
   VerifiedImages& verified;
 
   RuleResponse respond(Status status, std::string message) const;
+  // Status::pass, in the words `before` + the rule's name + `after`, made where somebody wants them.
+  RuleResponse pass(std::string_view before, std::string_view after) const;
   RuleResponse fail_with(std::string_view what, const Error& error) const;  // Status::error
 };
+
+// What the expressions of `checks` see of a request.
+CelInput cel_input(const Request& request, const CelChecks& checks, const Lookups& lookups);
 
 // Nothing: the rule says nothing of the request after all.
 std::optional<RuleResponse> validate_rule(const Stage& stage);

@@ -2,6 +2,7 @@
 // validate: deny, pattern, anyPattern, foreach, podSecurity, cel, assert. Follows Kyverno 1.19,
 // pkg/engine/handlers/validation.
 #include <algorithm>
+#include <span>
 
 #include "core/base/text.h"
 #include "security/policy/cel_checks.h"
@@ -29,7 +30,7 @@ class Validator {
                                     const Value& resource, int nesting) {
     switch (read.check) {
       case Check::deny:
-        return deny(body["deny"], context);
+        return deny(read.deny, context);
       case Check::pattern:
         return pattern(body["pattern"], read, context, resource);
       case Check::any_pattern:
@@ -45,7 +46,7 @@ class Validator {
 
  private:
   const std::string& name() const { return stage_.rule.name; }
-  std::string passed() const { return "validation rule '" + name() + "' passed."; }
+  RuleResponse passed() const { return stage_.pass("validation rule '", "' passed."); }
 
   // The rule's message with its variables; empty when it has none. Failures of its variables are told in place.
   std::string message(Context& context) const {
@@ -56,10 +57,10 @@ class Validator {
                      : "variables substitution error in rule " + name() + " execution error: " + done.error().message;
   }
 
-  RuleResponse deny(const Value& deny, Context& context) const {
-    const auto outcome = evaluate_conditions(deny["conditions"], context);
+  RuleResponse deny(const Conditions& conditions, Context& context) const {
+    const auto outcome = conditions.evaluate(context);
     if (!outcome.ok()) return stage_.fail_with("failed to check deny conditions", outcome.error());
-    if (!outcome->holds) return stage_.respond(Status::pass, passed());
+    if (!outcome->holds) return passed();
     std::string text = message(context);
     if (!outcome->message.empty()) {
       const auto more = substitute_text(outcome->message, context);
@@ -69,27 +70,28 @@ class Validator {
     return stage_.respond(Status::fail, std::move(text));
   }
 
-  // That which was read with the policy, or `given` with its variables substituted.
-  static Result<Pattern> pattern_of(const Value& given, const CompiledBody& read, Context& context) {
-    if (!read.patterns.empty()) return read.patterns.front();
+  // Those which were read with the policy, or `given` with its variables substituted, which `own` then holds.
+  static Result<std::span<const Pattern>> patterns_of(const Value& given, const CompiledBody& read, Context& context,
+                                                      std::vector<Pattern>& own) {
+    if (!read.patterns.empty()) return std::span(read.patterns);
     const Value substituted = TRY(substitute(given, context));
-    return Pattern(substituted);
-  }
-  static Result<std::vector<Pattern>> patterns_of(const Value& given, const CompiledBody& read, Context& context) {
-    if (!read.patterns.empty()) return read.patterns;
-    const Value substituted = TRY(substitute(given, context));
-    return std::vector<Pattern>(substituted.items().begin(), substituted.items().end());
+    if (read.check == Check::pattern)
+      own.emplace_back(substituted);
+    else
+      for (const Value& pattern : substituted.items()) own.emplace_back(pattern);
+    return std::span<const Pattern>(own);
   }
 
   std::optional<RuleResponse> pattern(const Value& given, const CompiledBody& read, Context& context,
                                       const Value& resource) const {
-    const auto pattern = pattern_of(given, read, context);
-    if (!pattern.ok()) return stage_.fail_with("variable substitution failed", pattern.error());
+    std::vector<Pattern> own;
+    const auto wanted = patterns_of(given, read, context, own);
+    if (!wanted.ok()) return stage_.fail_with("variable substitution failed", wanted.error());
     if (resource.is_null()) return {};  // nothing is left to look at
-    const PatternOutcome outcome = pattern->match(resource);
+    const PatternOutcome outcome = wanted->front().match(resource);
     switch (outcome.kind) {
       case PatternOutcome::Kind::pass:
-        return stage_.respond(Status::pass, passed());
+        return passed();
       case PatternOutcome::Kind::skip:
         return stage_.respond(Status::skip, outcome.message);
       default:
@@ -105,16 +107,15 @@ class Validator {
 
   std::optional<RuleResponse> any_pattern(const Value& given, const CompiledBody& read, Context& context,
                                           const Value& resource) const {
-    const auto wanted = patterns_of(given, read, context);
+    std::vector<Pattern> own;
+    const auto wanted = patterns_of(given, read, context, own);
     if (!wanted.ok()) return stage_.fail_with("variable substitution failed", wanted.error());
     if (resource.is_null()) return {};
     std::string failed, skipped;
     for (std::size_t i = 0; i < wanted->size(); ++i) {
       const PatternOutcome outcome = (*wanted)[i].match(resource);
       const std::string which = name() + "[" + std::to_string(i) + "]";
-      if (outcome.passed())
-        return stage_.respond(Status::pass,
-                              "validation rule '" + name() + "' anyPattern[" + std::to_string(i) + "] passed.");
+      if (outcome.passed()) return stage_.pass("validation rule '", "' anyPattern[" + std::to_string(i) + "] passed.");
       if (outcome.kind == PatternOutcome::Kind::skip)
         skipped += (skipped.empty() ? "" : " ") + std::string("rule ") + which + " skipped: " + outcome.message;
       else if (outcome.path.empty())
@@ -164,7 +165,7 @@ class Validator {
       Context own = context;
       set_element(own, items[i], i, nesting);
       own.defer(loop.body["context"]);
-      const auto conditions = evaluate_conditions(loop.body["preconditions"], own);
+      const auto conditions = loop.read.preconditions.evaluate(own);
       if (!conditions.ok() || !conditions->holds) continue;
       auto response = check(loop.body, loop.read, own, scoped ? items[i] : resource, nesting + 1);
       if (!response || response->status == Status::skip) continue;
@@ -207,16 +208,14 @@ bool violated_before(const Stage& stage) {
   context.set_path("request.object", before.target.object);
   context.set_path("request.operation", "CREATE");
   const Stage old{stage.policy, stage.rule, before, context, stage.exceptions, before.target.object, stage.verified};
-  const auto conditions = evaluate_conditions(stage.rule.preconditions, context);
+  const auto conditions = stage.rule.conditions.evaluate(context);
   if (!conditions.ok() || !conditions->holds) return false;
   const auto response = validate_rule(old);
   return response && response->status == Status::fail;
 }
 
-// The objects that paramRef names; one null where the rule has no parameters. Errors: not_found where they must be
-// there.
+// The objects that paramRef names. Errors: not_found where they must be there.
 Result<std::vector<Value>> params_of(const Stage& stage, const Value& cel) {
-  if (!cel["paramKind"].is_map()) return std::vector<Value>{Value()};
   const Value &kind = cel["paramKind"], &reference = cel["paramRef"];
   std::string ns = reference["namespace"].str();
   if (ns.empty()) ns = stage.request.target.ns();
@@ -235,26 +234,26 @@ Result<std::vector<Value>> params_of(const Stage& stage, const Value& cel) {
 }
 
 std::optional<RuleResponse> check_cel(const Stage& stage) {
-  const auto params = params_of(stage, stage.rule.body["cel"]);
-  if (!params.ok()) return stage.fail_with("error in parameterized resource", params.error());
-  CelInput input;
-  input.object = stage.resource;
-  input.old_object =
-      stage.request.target.operation == "DELETE" ? stage.request.target.object : stage.request.old_object;
-  if (stage.rule.cel->reads_request) input.request = stage.request.review();
-  input.lookups = &stage.context.lookups();
-  const std::string ns = stage.request.target.ns();
-  if (!ns.empty() && stage.request.target.kind != "Namespace")
-    input.namespace_object =
-        Value{{"metadata", Value{{"name", ns}, {"labels", stage.request.target.namespace_labels}}}};
-  for (const Value& param : *params) {
-    input.params = param;
+  CelInput input = cel_input(stage.request, *stage.rule.cel, stage.context.lookups());
+  const auto failure = [&]() -> std::optional<RuleResponse> {
     const CelOutcome outcome = evaluate_checks(*stage.rule.cel, input);
+    if (outcome.verdict == CelVerdict::pass) return {};
     if (outcome.verdict == CelVerdict::not_matched) return stage.respond(Status::skip, "cel preconditions not met");
     // What can't be evaluated refuses, as failurePolicy Fail has it.
-    if (outcome.verdict != CelVerdict::pass) return stage.respond(Status::fail, outcome.message);
+    return stage.respond(Status::fail, outcome.message);
+  };
+  const Value& cel = stage.rule.body["cel"];
+  if (!cel["paramKind"].is_map()) {
+    auto failed = failure();
+    return failed ? std::move(failed) : stage.pass("Validation rule '", "' passed.");
   }
-  return stage.respond(Status::pass, "Validation rule '" + stage.rule.name + "' passed.");
+  const auto params = params_of(stage, cel);
+  if (!params.ok()) return stage.fail_with("error in parameterized resource", params.error());
+  for (const Value& param : *params) {
+    input.params = param;
+    if (auto failed = failure()) return failed;
+  }
+  return stage.pass("Validation rule '", "' passed.");
 }
 
 // What an assertion sees, as Kyverno's handler has it (pkg/engine/handlers/validation/validate_assert.go).
@@ -292,10 +291,35 @@ std::optional<RuleResponse> check_assertion(const Stage& stage) {
   const auto failures = assertion.check(assertion_payload(stage), bindings, stage.context.environment());
   if (!failures.ok()) return stage.fail_with("failed to apply assertion", failures.error());
   if (!failures->empty()) return stage.respond(Status::fail, join(*failures, "; "));
-  return stage.respond(Status::pass, "Validation rule '" + stage.rule.name + "' passed.");
+  return stage.pass("Validation rule '", "' passed.");
+}
+
+// What the level finds, without exclusions: for a request that is put to many rules once for all of them.
+const PodFindings& findings_of(const Stage& stage, const PodParts& pod, const PodSecurityOptions& options,
+                               std::optional<PodFindings>& own) {
+  RequestViews* views = stage.request.views();
+  if (views == nullptr || !options.exclude.empty()) return own.emplace(check_pod(pod.metadata, pod.spec, options));
+  for (const RequestViews::OfPod& known : views->pod_security)
+    if (known.level == options.level && known.version == options.version) return known.findings;
+  views->pod_security.push_back({options.level, options.version, check_pod(pod.metadata, pod.spec, options)});
+  return views->pod_security.back().findings;
 }
 
 }  // namespace
+
+CelInput cel_input(const Request& request, const CelChecks& checks, const Lookups& lookups) {
+  const Target& target = request.target;
+  const bool removes = target.operation == "DELETE";
+  CelInput input;
+  if (!removes) input.object = target.object;
+  input.old_object = removes ? target.object : request.old_object;
+  if (checks.reads_request) input.request = request.review();
+  input.lookups = &lookups;
+  const std::string ns = checks.reads_namespace ? target.ns() : "";
+  if (!ns.empty() && target.kind != "Namespace")
+    input.namespace_object = Value{{"metadata", Value{{"name", ns}, {"labels", target.namespace_labels}}}};
+  return input;
+}
 
 std::optional<RuleResponse> check_pod_security(const Stage& stage) {
   if (stage.resource.is_null()) return {};
@@ -303,9 +327,10 @@ std::optional<RuleResponse> check_pod_security(const Stage& stage) {
   const PodParts pod = pod_parts(stage.resource);
   if (pod.spec.is_null()) return stage.respond(Status::error, "Error while getting new resource: it makes no Pods");
   const std::string level = rule["level"].str(), version = rule["version"].str();
-  const auto own = check_pod(pod.metadata, pod.spec, {level, version, rule["exclude"]});
+  std::optional<PodFindings> made;
+  const PodFindings& own = findings_of(stage, pod, {level, version, rule["exclude"]}, made);
   if (!own.ok()) return stage.fail_with("failed to parse pod security api version", own.error());
-  if (own->empty()) return stage.respond(Status::pass, "Validation rule '" + stage.rule.name + "' passed.");
+  if (own->empty()) return stage.pass("Validation rule '", "' passed.");
   if (!stage.exceptions.empty()) {
     const auto excused = check_pod(pod.metadata, pod.spec, {level, version, exclusions(stage)});
     if (excused.ok() && excused->empty())

@@ -251,6 +251,25 @@ Result<Value> substitute(const Value& document, Context& context) {
   return Substitution(document, context).value(document);
 }
 
+Template::Template(Value document, bool compiles)
+    : document_(std::move(document)), has_variables_(has_variables(document_)) {
+  if (!has_variables_ || !compiles || !is_one_variable(document_.as_string())) return;
+  const Variable variable = variable_of(document_.as_string());
+  if (variable.expression == "@") return;  // depends on where it stands
+  auto compiled = jmespath::Expression::compile(variable.expression);
+  if (!compiled.ok()) return;  // said when it is asked for
+  variable_ = std::move(compiled).value();
+  names_object_ = variable.expression.find("request.object") != std::string_view::npos;
+}
+
+Result<Value> Template::substitute(Context& context) const {
+  if (!has_variables_) return document_;
+  if (!variable_ || (names_object_ && context.is_delete())) return policy::substitute(document_, context);
+  auto found = context.query(*variable_);
+  if (found.ok() || found.error().code == ErrorCode::not_found) return found;
+  return std::move(found).error().in("failed to resolve " + variable_->text() + " at path ");
+}
+
 Result<std::string> substitute_text(std::string_view text, Context& context) {
   const Value result = TRY(substitute(Value(text), context));
   return result.is_string() ? result.str() : json::write(result);

@@ -61,7 +61,7 @@ struct Node {
   std::uint32_t slot = 0;    // of a variable or a local
   int depth = 1;             // of the tree below
   std::string name;
-  Value value;
+  Value value;  // of a constant; of a selection its key
   std::vector<NodePtr> children;
   std::vector<std::string> fields;
   std::vector<bool> optional;  // list elements, map entries, message fields marked with '?'

@@ -131,7 +131,8 @@ class Program {
   Outcome evaluate(const Bindings& bindings, const Limits& limits = {}) const;
   const Type& result_type() const;  // dyn when compiled without a check
   const std::string& text() const;
-  bool uses(std::string_view variable) const;  // oldSelf makes a rule a transition rule
+  bool uses(std::string_view variable) const;         // oldSelf makes a rule a transition rule
+  const std::vector<std::string>& variables() const;  // all that it reads
 
   struct Impl;
   explicit Program(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}

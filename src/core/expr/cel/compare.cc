@@ -86,9 +86,8 @@ bool equal_unordered(const Value& a, const Value& b, const TypeNode& schema) {
 
 bool equal_lists(const Value& a, const Value& b) {
   if (a.size() != b.size()) return false;
-  const View* view = a.view();
-  if (view != nullptr && view->schema != nullptr && view->schema->list_semantics != ListSemantics::atomic)
-    return equal_unordered(a, b, *view->schema);
+  if (a.schema() != nullptr && a.schema()->list_semantics != ListSemantics::atomic)
+    return equal_unordered(a, b, *a.schema());
   for (std::size_t i = 0; i < a.size(); ++i) {
     if (!equals(a.item(i), b.item(i))) return false;
   }

@@ -237,6 +237,9 @@ const std::string& Program::text() const {
 bool Program::uses(std::string_view variable) const {
   return std::find(impl_->variables.begin(), impl_->variables.end(), variable) != impl_->variables.end();
 }
+const std::vector<std::string>& Program::variables() const {
+  return impl_->variables;
+}
 
 void Bindings::set(std::string_view name, Value value) {
   for (auto& [known, old] : values_) {

@@ -78,9 +78,9 @@ Result<void> check_below(const Value& value, const std::string& path) {
     for (const auto& [name, field] : made->fields()) TRY(check_below(field, path + "." + name));
   } else if (value.is(Kind::optional)) {
     if (value.as_optional() != nullptr) return check_below(*value.as_optional(), path);
-  } else if (value.view() == nullptr && value.is(Kind::list)) {  // a view of a document holds no Objects
+  } else if (value.viewed() == nullptr && value.is(Kind::list)) {  // a view of a document holds no Objects
     for (std::size_t i = 0; i < value.size(); ++i) TRY(check_below(value.item(i), path));
-  } else if (value.view() == nullptr && value.is(Kind::map)) {
+  } else if (value.viewed() == nullptr && value.is(Kind::map)) {
     for (std::size_t i = 0; i < value.size(); ++i) {
       const auto [key, member] = value.entry(i);
       TRY(check_below(member, path + "." + (key.is(Kind::string) ? std::string(key.as_string()) : key.debug_string())));

@@ -116,6 +116,7 @@ class Resolver {
   void select(Node& node) {
     const std::string qualified = qualified_name(node);
     if (!qualified.empty() && !begins_with_local(qualified) && identifier(node, qualified)) return;
+    node.value = Value::string(node.name);  // the key that is looked for
     visit(*node.children[0]);
   }
 

@@ -109,8 +109,7 @@ bool holds(const std::vector<Value>& items, const Value& item) {
 
 // Where the schema makes a list a set or a map by keys, + is a union (Kubernetes: x-kubernetes-list-type).
 Result<Value> add_list(Arguments a) {
-  const View* view = a[0].view();
-  const TypeNode* schema = view == nullptr ? nullptr : view->schema;
+  const TypeNode* schema = a[0].schema();
   std::vector<Value> items;
   items.reserve(a[0].size() + a[1].size());
   for (std::size_t i = 0; i < a[0].size(); ++i) items.push_back(a[0].item(i));

@@ -104,22 +104,18 @@ const Value* MapData::find(const Value& key) const {
   return nullptr;
 }
 
+Value::Value(Type value) : Value(Kind::type, std::make_shared<const Type>(std::move(value))) {}
+
 Value Value::string(std::string_view text) {
-  Value out;
-  out.data_ = Text{document::Value(text)};
-  return out;
+  return {Kind::string, document::Value(text)};
 }
 
 Value Value::bytes(std::string bytes) {
-  Value out;
-  out.data_ = std::make_shared<const std::string>(std::move(bytes));
-  return out;
+  return {Kind::bytes, std::make_shared<const std::string>(std::move(bytes))};
 }
 
 Value Value::list(std::vector<Value> items) {
-  Value out;
-  out.data_ = std::shared_ptr<const ListData>(std::make_shared<ListData>(ListData{std::move(items)}));
-  return out;
+  return {Kind::list, std::make_shared<ListData>(ListData{std::move(items)})};
 }
 
 Result<Value> Value::map(std::vector<std::pair<Value, Value>> entries) {
@@ -133,21 +129,15 @@ Result<Value> Value::map(std::vector<std::pair<Value, Value>> entries) {
     if (data->find(data->entries[i].first) != &data->entries[i].second)
       return Error{ErrorCode::bad_request, "Failed with repeated key"};
   }
-  Value out;
-  out.data_ = std::shared_ptr<const MapData>(std::move(data));
-  return out;
+  return Value(Kind::map, std::move(data));
 }
 
 Value Value::optional(std::optional<Value> value) {
-  Value out;
-  out.data_ = Optional{value ? std::make_shared<const Value>(*std::move(value)) : nullptr};
-  return out;
+  return {Kind::optional, value ? std::make_shared<const Value>(*std::move(value)) : nullptr};
 }
 
 Value Value::unknown(std::string variable) {
-  Value out;
-  out.data_ = Unknown{std::make_shared<const std::string>(std::move(variable))};
-  return out;
+  return {Kind::unknown, std::make_shared<const std::string>(std::move(variable))};
 }
 
 Value Value::from(const document::Value& document) {
@@ -160,18 +150,14 @@ Value Value::from(const document::Value& document) {
       return Value(document.as_int());
     case document::ValueKind::floating:
       return Value(document.as_double());
-    case document::ValueKind::string: {
-      Value out;
-      out.data_ = Text{document};
-      return out;
-    }
+    case document::ValueKind::string:
+      return {Kind::string, document};
     case document::ValueKind::list:
+      return {Kind::list, document};
     case document::ValueKind::map:
-      break;
+      return {Kind::map, document};
   }
-  Value out;
-  out.data_ = View{document, nullptr, TypeKind::dyn};
-  return out;
+  return {};
 }
 
 Value Value::from(const document::Value& document, const Type& type) {
@@ -182,106 +168,52 @@ Value Value::from(const document::Value& document, const Type& type) {
     return Value(document.as_int());
   const bool fits = (document.is_list() && kind == TypeKind::list) ||
                     (document.is_map() && (kind == TypeKind::map || kind == TypeKind::object));
-  if (!fits) return from(document);
-  Value out;
-  out.data_ = View{document, type.node(), kind};
+  if (!fits || type.node() == nullptr) return from(document);
+  Value out = from(document);
+  out.schema_ = type.node();
+  out.schema_kind_ = kind;
   return out;
 }
 
-Kind Value::kind() const {
-  switch (data_.index()) {
-    case 0:
-      return Kind::null;
-    case 1:
-      return Kind::boolean;
-    case 2:
-      return Kind::integer;
-    case 3:
-      return Kind::unsigned_integer;
-    case 4:
-      return Kind::floating;
-    case 5:
-      return Kind::string;
-    case 6:
-      return Kind::bytes;
-    case 7:
-      return Kind::timestamp;
-    case 8:
-      return Kind::duration;
-    case 9:
-      return std::get_if<View>(&data_)->document.is_list() ? Kind::list : Kind::map;
-    case 10:
-      return Kind::list;
-    case 11:
-      return Kind::map;
-    case 12:
-      return Kind::type;
-    case 13:
-      return Kind::optional;
-    case 14:
-      return Kind::object;
-    default:
-      return Kind::unknown;
-  }
-}
-
-std::string_view Value::as_string() const {
-  return std::get_if<Text>(&data_)->text.as_string();
-}
-std::string_view Value::as_bytes() const {
-  return **std::get_if<std::shared_ptr<const std::string>>(&data_);
-}
-const Value* Value::as_optional() const {
-  return std::get_if<Optional>(&data_)->value.get();
-}
-std::string_view Value::unknown_variable() const {
-  return *std::get_if<Unknown>(&data_)->variable;
-}
-
 std::size_t Value::size() const {
-  if (const View* v = view()) return v->document.size();
-  if (const auto* list = std::get_if<std::shared_ptr<const ListData>>(&data_)) return (*list)->items.size();
-  if (const auto* map = std::get_if<std::shared_ptr<const MapData>>(&data_)) return (*map)->entries.size();
-  return 0;
+  if (is_view()) return payload_.document.size();
+  if (kind_ == Kind::list) return shared<ListData>().items.size();
+  return kind_ == Kind::map ? shared<MapData>().entries.size() : 0;
 }
 
 Value Value::item(std::size_t index) const {
-  if (const View* v = view()) {
-    const document::Value& item = v->document.items()[index];
-    return v->schema == nullptr || v->schema->parameters.empty() ? from(item) : from(item, v->schema->parameters[0]);
-  }
-  return (*std::get_if<std::shared_ptr<const ListData>>(&data_))->items[index];
+  if (!is_view()) return shared<ListData>().items[index];
+  const document::Value& item = payload_.document.items()[index];
+  return schema_ == nullptr || schema_->parameters.empty() ? from(item) : from(item, schema_->parameters[0]);
 }
 
 std::pair<Value, Value> Value::entry(std::size_t index) const {
-  const View* v = view();
-  if (v == nullptr) return (*std::get_if<std::shared_ptr<const MapData>>(&data_))->entries[index];
-  const document::MapEntry& entry = v->document.entries()[index];
-  if (v->schema == nullptr) return {string(entry.key), from(entry.value)};
-  if (v->kind == TypeKind::map) return {string(entry.key), from(entry.value, v->schema->parameters[1])};
-  const Field* field = v->schema->find_key(entry.key);
+  if (!is_view()) return shared<MapData>().entries[index];
+  const document::MapEntry& entry = payload_.document.entries()[index];
+  if (schema_ == nullptr) return {string(entry.key), from(entry.value)};
+  if (schema_kind_ == TypeKind::map) return {string(entry.key), from(entry.value, schema_->parameters[1])};
+  const Field* field = schema_->find_key(entry.key);
   if (field == nullptr) return {string(entry.key), from(entry.value)};
   return {string(field->name), from(entry.value, field->type)};
 }
 
 std::optional<Value> Value::find(const Value& key) const {
-  const View* v = view();
-  if (v == nullptr) {
-    const auto* map = std::get_if<std::shared_ptr<const MapData>>(&data_);
-    if (map == nullptr) return std::nullopt;
-    const Value* found = (*map)->find(key);
+  if (kind_ != Kind::map) return std::nullopt;
+  if (!is_view()) {
+    const Value* found = shared<MapData>().find(key);
     return found == nullptr ? std::nullopt : std::optional<Value>(*found);
   }
   if (!key.is(Kind::string)) return std::nullopt;
   const Field* field = nullptr;
-  if (v->kind == TypeKind::object && v->schema->has_fields) {
-    field = v->schema->find(key.as_string());
+  if (schema_kind_ == TypeKind::object && schema_->has_fields) {
+    field = schema_->find(key.as_string());
     if (field == nullptr) return std::nullopt;
   }
-  const document::Value* found = v->document.find(field == nullptr ? key.as_string() : std::string_view(field->key));
+  const document::Value* found =
+      payload_.document.find(field == nullptr ? key.as_string() : std::string_view(field->key));
   if (found == nullptr) return std::nullopt;
   if (field != nullptr) return from(*found, field->type);
-  if (v->kind == TypeKind::map) return from(*found, v->schema->parameters[1]);
+  if (schema_kind_ == TypeKind::map) return from(*found, schema_->parameters[1]);
   return from(*found);
 }
 
@@ -307,11 +239,9 @@ Type Value::type() const {
       return TypeKind::duration;
     case Kind::list:
       return TypeKind::list;
-    case Kind::map: {
-      const View* v = view();
-      if (v != nullptr && v->kind == TypeKind::object) return Type::object(v->schema->name);
+    case Kind::map:
+      if (schema_kind_ == TypeKind::object) return Type::object(schema_->name);
       return TypeKind::map;
-    }
     case Kind::type:
       return TypeKind::type;
     case Kind::optional:
@@ -325,7 +255,7 @@ Type Value::type() const {
 }
 
 Result<document::Value> Value::to_document() const {
-  if (const View* v = view()) return v->document;
+  if (is_view()) return payload_.document;
   switch (kind()) {
     case Kind::null:
       return document::Value();
@@ -339,7 +269,7 @@ Result<document::Value> Value::to_document() const {
     case Kind::floating:
       return document::Value(as_double());
     case Kind::string:
-      return std::get_if<Text>(&data_)->text;
+      return payload_.document;
     case Kind::bytes:
       return document::Value(base64(as_bytes()));
     case Kind::timestamp:

@@ -6,12 +6,13 @@
 // (held by the Environment or by the caller) must outlive the Value. Any thread, as for document::Value.
 #pragma once
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "core/base/clock.h"
@@ -44,15 +45,6 @@ class Object {
   virtual Result<document::Value> to_document() const;          // bad_request unless overridden
 };
 
-struct ListData;
-struct MapData;
-
-struct View {  // of a list or map of a document
-  document::Value document;
-  const TypeNode* schema = nullptr;
-  TypeKind kind = TypeKind::dyn;  // list, map, object or dyn
-};
-
 enum class Kind : std::uint8_t {
   null,
   boolean,
@@ -73,17 +65,41 @@ enum class Kind : std::uint8_t {
 
 class Value {
  public:
-  Value() = default;  // null
-  Value(bool value) : data_(value) {}
-  Value(std::int64_t value) : data_(value) {}
-  Value(std::uint64_t value) : data_(value) {}
-  Value(double value) : data_(value) {}
+  Value() noexcept {}  // null
+  Value(bool value) noexcept : kind_(Kind::boolean) { payload_.boolean = value; }
+  Value(std::int64_t value) noexcept : kind_(Kind::integer) { payload_.integer = value; }
+  Value(std::uint64_t value) noexcept : kind_(Kind::unsigned_integer) { payload_.unsigned_integer = value; }
+  Value(double value) noexcept : kind_(Kind::floating) { payload_.floating = value; }
   Value(int) = delete;  // say which: std::int64_t(…)
-  Value(Timestamp value) : data_(value) {}
-  Value(Duration value) : data_(value) {}
-  Value(Type value) : data_(std::move(value)) {}
-  Value(std::shared_ptr<const Object> value) : data_(std::move(value)) {}
+  Value(Timestamp value) noexcept : kind_(Kind::timestamp) { payload_.timestamp = value; }
+  Value(Duration value) noexcept : kind_(Kind::duration) { payload_.duration = value; }
+  Value(Type value);
+  Value(std::shared_ptr<const Object> value) noexcept : Value(Kind::object, std::move(value)) {}
   Value(const void*) = delete;
+  Value(const Value& other) noexcept
+      : schema_(other.schema_), kind_(other.kind_), storage_(other.storage_), schema_kind_(other.schema_kind_) {
+    copy_payload(other);
+  }
+  Value(Value&& other) noexcept
+      : schema_(other.schema_), kind_(other.kind_), storage_(other.storage_), schema_kind_(other.schema_kind_) {
+    take_payload(other);
+  }
+  Value& operator=(const Value& other) noexcept {
+    Value copy(other);
+    return *this = std::move(copy);
+  }
+  Value& operator=(Value&& other) noexcept {
+    if (this == &other) return *this;
+    release();
+    schema_ = other.schema_;
+    kind_ = other.kind_;
+    storage_ = other.storage_;
+    schema_kind_ = other.schema_kind_;
+    take_payload(other);
+    return *this;
+  }
+  ~Value() { release(); }
+
   static Value string(std::string_view text);
   static Value bytes(std::string bytes);
   static Value list(std::vector<Value> items);
@@ -94,28 +110,34 @@ class Value {
   static Value from(const document::Value& document);  // shares; integers are int, floats double
   static Value from(const document::Value& document, const Type& type);
 
-  Kind kind() const;
-  bool is(Kind k) const { return kind() == k; }
+  Kind kind() const { return kind_; }
+  bool is(Kind k) const { return kind_ == k; }
   // REQUIRES the kind that the name says.
-  bool as_bool() const { return *std::get_if<bool>(&data_); }
-  std::int64_t as_int() const { return *std::get_if<std::int64_t>(&data_); }
-  std::uint64_t as_uint() const { return *std::get_if<std::uint64_t>(&data_); }
-  double as_double() const { return *std::get_if<double>(&data_); }
-  std::string_view as_string() const;  // UTF-8; valid while this Value lives
-  std::string_view as_bytes() const;
-  Timestamp as_timestamp() const { return *std::get_if<Timestamp>(&data_); }
-  Duration as_duration() const { return *std::get_if<Duration>(&data_); }
-  const Type& as_type() const { return *std::get_if<Type>(&data_); }
-  const Object& as_object() const { return **std::get_if<std::shared_ptr<const Object>>(&data_); }
-  const Value* as_optional() const;  // nullptr: none
-  std::string_view unknown_variable() const;
+  bool as_bool() const { return payload_.boolean; }
+  std::int64_t as_int() const { return payload_.integer; }
+  std::uint64_t as_uint() const { return payload_.unsigned_integer; }
+  double as_double() const { return payload_.floating; }
+  std::string_view as_string() const { return payload_.document.as_string(); }  // UTF-8; valid while this Value lives
+  std::string_view as_bytes() const { return shared<std::string>(); }
+  Timestamp as_timestamp() const { return payload_.timestamp; }
+  Duration as_duration() const { return payload_.duration; }
+  const Type& as_type() const { return shared<Type>(); }
+  const Object& as_object() const { return shared<Object>(); }
+  const Value* as_optional() const { return static_cast<const Value*>(payload_.shared.get()); }  // nullptr: none
+  std::string_view unknown_variable() const { return shared<std::string>(); }
 
   // --- lists and maps
   std::size_t size() const;                                // items or entries
   Value item(std::size_t index) const;                     // of a list; REQUIRES index < size()
   std::pair<Value, Value> entry(std::size_t index) const;  // of a map, in its order
   std::optional<Value> find(const Value& key) const;       // of a map; 1, 1u and 1.0 are the same key
-  const View* view() const { return std::get_if<View>(&data_); }
+  // Of a view, the document and what its schema says, if any; of anything else null.
+  const document::Value* viewed() const { return is_view() ? &payload_.document : nullptr; }
+  const TypeNode* schema() const { return schema_; }
+  // The document of a string, or of a list or map that no schema speaks of: Value::from of it is this Value again.
+  const document::Value* plain_document() const {
+    return storage_ == Storage::document && schema_ == nullptr ? &payload_.document : nullptr;
+  }
 
   Type type() const;                            // as type(x) gives it: lists and maps without parameters
   Result<document::Value> to_document() const;  // as JSON: bytes in base64, timestamps in RFC 3339, durations "1.5s"
@@ -123,19 +145,65 @@ class Value {
 
  private:
   friend struct ValueAccess;
-  struct Text {
-    document::Value text;
+  enum class Storage : std::uint8_t { plain, document, shared };  // what a copy must count
+  union Payload {
+    Payload() noexcept : words{0, 0} {}
+    ~Payload() {}
+    std::uint64_t words[2];
+    bool boolean;
+    std::int64_t integer;
+    std::uint64_t unsigned_integer;
+    double floating;
+    Timestamp timestamp;
+    Duration duration;
+    document::Value document;            // of a string, or of a view
+    std::shared_ptr<const void> shared;  // bytes, ListData, MapData, Type, Value (optional), Object, unknown's name
   };
-  struct Optional {
-    std::shared_ptr<const Value> value;
-  };
-  struct Unknown {
-    std::shared_ptr<const std::string> variable;
-  };
-  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, Text, std::shared_ptr<const std::string>,
-               Timestamp, Duration, View, std::shared_ptr<const ListData>, std::shared_ptr<const MapData>, Type,
-               Optional, std::shared_ptr<const Object>, Unknown>
-      data_;
+  Value(Kind kind, document::Value document) noexcept : kind_(kind), storage_(Storage::document) {
+    new (&payload_.document) document::Value(std::move(document));
+  }
+  Value(Kind kind, std::shared_ptr<const void> shared) noexcept : kind_(kind), storage_(Storage::shared) {
+    new (&payload_.shared) std::shared_ptr<const void>(std::move(shared));
+  }
+  template <class T>
+  const T& shared() const {
+    return *static_cast<const T*>(payload_.shared.get());
+  }
+  bool is_view() const { return storage_ == Storage::document && kind_ != Kind::string; }
+
+  void copy_payload(const Value& other) noexcept {
+    if (storage_ == Storage::plain)
+      std::memcpy(static_cast<void*>(&payload_), &other.payload_, sizeof payload_);
+    else if (storage_ == Storage::document)
+      new (&payload_.document) document::Value(other.payload_.document);
+    else
+      new (&payload_.shared) std::shared_ptr<const void>(other.payload_.shared);
+  }
+  // Leaves null behind.
+  void take_payload(Value& other) noexcept {
+    if (storage_ == Storage::plain)
+      std::memcpy(static_cast<void*>(&payload_), &other.payload_, sizeof payload_);
+    else if (storage_ == Storage::document)
+      new (&payload_.document) document::Value(std::move(other.payload_.document));
+    else
+      new (&payload_.shared) std::shared_ptr<const void>(std::move(other.payload_.shared));
+    other.release();
+    other.kind_ = Kind::null;
+    other.schema_ = nullptr;
+  }
+  void release() noexcept {
+    if (storage_ == Storage::document)
+      payload_.document.~Value();
+    else if (storage_ == Storage::shared)
+      payload_.shared.~shared_ptr();
+    storage_ = Storage::plain;
+  }
+
+  Payload payload_;
+  const TypeNode* schema_ = nullptr;  // of a view
+  Kind kind_ = Kind::null;
+  Storage storage_ = Storage::plain;
+  TypeKind schema_kind_ = TypeKind::dyn;  // of a view: list, map, object or dyn
 };
 
 // CEL's ==: numbers of different types compare by value, lists and maps deeply, other kinds are unequal.

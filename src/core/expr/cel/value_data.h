@@ -26,17 +26,18 @@ bool is_key(const Value& key);
 
 struct ValueAccess {
   // The items, when nobody else shares them: an accumulator may grow in place.
-  static ListData* own_list(Value& value) {
-    auto* list = std::get_if<std::shared_ptr<const ListData>>(&value.data_);
-    return list != nullptr && list->use_count() == 1 ? const_cast<ListData*>(list->get()) : nullptr;
-  }
-  static MapData* own_map(Value& value) {
-    auto* map = std::get_if<std::shared_ptr<const MapData>>(&value.data_);
-    return map != nullptr && map->use_count() == 1 ? const_cast<MapData*>(map->get()) : nullptr;
-  }
+  static ListData* own_list(Value& value) { return own<ListData>(value, Kind::list); }
+  static MapData* own_map(Value& value) { return own<MapData>(value, Kind::map); }
   static const ListData* list(const Value& value) {
-    const auto* list = std::get_if<std::shared_ptr<const ListData>>(&value.data_);
-    return list == nullptr ? nullptr : list->get();
+    return value.kind_ == Kind::list && is_shared(value) ? &value.shared<ListData>() : nullptr;
+  }
+
+ private:
+  static bool is_shared(const Value& value) { return value.storage_ == Value::Storage::shared; }
+  template <class Data>
+  static Data* own(Value& value, Kind kind) {
+    const bool is_own = value.kind_ == kind && is_shared(value) && value.payload_.shared.use_count() == 1;
+    return is_own ? const_cast<Data*>(&value.shared<Data>()) : nullptr;
   }
 };
 

@@ -45,7 +45,7 @@ std::string go_yaml_error(const Error& error) {
   if (const std::size_t at = text.find("line "); at != std::string_view::npos) {
     const std::size_t comma = text.find(", column ", at), colon = text.find(": ", at);
     if (comma != std::string_view::npos && colon != std::string_view::npos) {
-      line = parse_int(text.substr(at + 5, comma - at - 5)).value_or(0);
+      line = caisson::parse_int(text.substr(at + 5, comma - at - 5)).value_or(0);
       text = text.substr(colon + 2);
     }
   }

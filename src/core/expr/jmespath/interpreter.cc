@@ -82,6 +82,7 @@ Result<Value> Interpreter::eval(std::uint32_t index, const Value& current) {
     case NodeKind::literal:
       return node.value;
     case NodeKind::subexpression: {
+      if (const Value* found = place(index, current)) return *found;
       const Value left = TRY(eval(node.a, current));
       if (missing_ != nullptr) return left;
       return eval(node.b, left);
@@ -138,6 +139,17 @@ Result<Value> Interpreter::eval(std::uint32_t index, const Value& current) {
       return Value();  // an argument: call() hands on the node itself
   }
   return Value();
+}
+
+const Value* Interpreter::place(std::uint32_t index, const Value& current) {
+  const Node& node = tree_.nodes[index];
+  if (node.kind == NodeKind::field) {
+    ++steps_;
+    return current.find(node.text);
+  }
+  if (node.kind != NodeKind::subexpression) return nullptr;
+  const Value* left = place(node.a, current);
+  return left == nullptr ? nullptr : place(node.b, *left);
 }
 
 Result<Value> Interpreter::field(const Node& node, const Value& current) {
@@ -205,6 +217,8 @@ Result<Value> Interpreter::filter(const Node& node, const Value& current) {
 Result<Value> Interpreter::flatten(const Node& node, const Value& current) {
   const Value left = TRY(settled(node.a, current));
   if (!left.is_list()) return Value();
+  const auto is_list = [](const Value& item) { return item.is_list(); };
+  if (std::none_of(left.items().begin(), left.items().end(), is_list)) return left;
   std::vector<Value> flat;
   for (const Value& item : left.items()) {
     if (item.is_list())

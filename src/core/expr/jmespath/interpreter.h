@@ -23,6 +23,8 @@ class Interpreter {
   Result<Value> eval(std::uint32_t index, const Value& current);
   // The same where a missing key counts as null from here on.
   Result<Value> settled(std::uint32_t index, const Value& current);
+  // Where a path of names leads in `current`, without a value made on the way; null: it has other steps, or is missing.
+  const Value* place(std::uint32_t index, const Value& current);
   Result<Value> field(const Node& node, const Value& current);
   Result<Value> compare(const Node& node, const Value& current);
   Result<Value> project(const Node& node, const Value& current);
