@@ -41,6 +41,17 @@ api() {
   curl -ksS -m 10 -X "$1" -H "Authorization: Bearer $(token)" ${3:+-H "Content-Type: ${4:-application/json}" -d "$3"} "https://127.0.0.1:$(setting apiPort)$2"
 }
 process_of() { pgrep -f -- "$CAISSON $1 --data-dir $DATA\$" | head -n 1; }
+# memory_while PID FIELD COMMAND...: runs the command; the process' greatest FIELD (Pss, Pss_Anon), in kB, meanwhile and for 2 s after.
+memory_while() {
+  local pid=$1 field=$2 most=0 now job after=40; shift 2
+  "$@" & job=$!
+  while kill -0 "$job" 2>/dev/null || [ $((after--)) -gt 0 ]; do
+    now=$(awk -v field="$field:" '$1 == field {print $2}' "/proc/$pid/smaps_rollup")
+    [ "$now" -le "$most" ] || most=$now
+    read -rt 0.05 <> <(:) || :
+  done
+  wait "$job" && echo "$most"
+}
 
 # What of the host must be as it was after `down`.
 host_state() {
