@@ -5,6 +5,7 @@
 #include "observe/metrics/storage/chunk.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "observe/metrics/storage/packed.h"
 
@@ -26,9 +27,16 @@ class BitReader {
  public:
   explicit BitReader(std::string_view bytes) : bytes_(bytes) {}
 
+  // REQUIRES: bits at least 1.
   bool get(int bits, std::uint64_t& value) {
     if (at_ + static_cast<std::size_t>(bits) > bytes_.size() * 8) return false;
     value = 0;
+    if (bits <= 56 && at_ / 8 + sizeof value <= bytes_.size()) {  // one load has them, wherever they begin
+      std::memcpy(&value, bytes_.data() + at_ / 8, sizeof value);
+      value = __builtin_bswap64(value) << (at_ & 7) >> (64 - bits);
+      at_ += static_cast<std::size_t>(bits);
+      return true;
+    }
     while (bits > 0) {
       const int offset = static_cast<int>(at_ & 7), taken = std::min(8 - offset, bits);
       const auto byte = static_cast<unsigned char>(bytes_[at_ >> 3]);

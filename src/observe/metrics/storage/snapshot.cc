@@ -108,6 +108,7 @@ Result<SnapshotPlace> read_body(Reader& in, const MappedFile& file, SeriesIndex&
     index.restore(TRY(read_series(in)));
     if (i % kForgetEvery == kForgetEvery - 1) file.forget_pages();
   }
+  index.restored();
   TRY(read_postings(in, index));
   if (!in.at_end()) return Error{ErrorCode::invalid, "more than a snapshot"};
   return place;
