@@ -9,7 +9,7 @@
 namespace caisson::logs {
 namespace {
 
-constexpr const char* kRules = R"(
+constexpr const char* kRules = R"yaml(
 groups:
 - name: shop
   interval: 1m
@@ -21,7 +21,7 @@ groups:
     annotations: {summary: '{{ $labels.app }}: {{ $value }}, of {{ with query "sum(count_over_time({namespace=\"shop\"}[5m]))" }}{{ . | first | value }}{{ end }} lines'}
   - record: app:lines:rate5m
     expr: sum by (app) (rate({namespace="shop"}[5m]))
-)";
+)yaml";
 
 struct Fixture {
   TempDir dir = TempDir::make().value();

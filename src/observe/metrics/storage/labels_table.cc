@@ -32,6 +32,10 @@ TsdbSeries* LabelsTable::find(const Labels& labels) const {
   return slots_.empty() ? nullptr : slots_[slot_of(labels)].series;
 }
 
+void LabelsTable::expect(const Labels& labels) const {
+  if (!slots_.empty()) __builtin_prefetch(&slots_[home(labels.hash())], 1);
+}
+
 void LabelsTable::insert(TsdbSeries& series) {
   reserve(count_ + 1);
   place({series.labels().hash(), &series});

@@ -13,6 +13,7 @@ class LabelsTable {
  public:
   void reserve(std::size_t count);
   TsdbSeries* find(const Labels& labels) const;  // null: none
+  void expect(const Labels& labels) const;       // they are inserted soon: fetches their place
   // REQUIRES: its labels are not there; it stays where it is until it is erased.
   void insert(TsdbSeries& series);
   void erase(const Labels& labels);

@@ -6,6 +6,8 @@
 namespace caisson::metrics {
 namespace {
 
+constexpr std::size_t kExpected = 8;  // series that are restored and not in the table of labels yet
+
 Postings intersection(const Postings& a, const Postings& b) {
   Postings out;
   std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
@@ -66,12 +68,16 @@ void SeriesIndex::add(const SeriesPtr& series) {
   }
 }
 
+// A place in a table of a million is in no cache: it is fetched while the next series are read.
 void SeriesIndex::restore(SeriesPtr series) {
-  by_labels_.insert(*series);
+  by_labels_.expect(series->labels());
   by_ref_.push_back({series->ref(), std::move(series)});
+  if (by_ref_.size() > kExpected) by_labels_.insert(*by_ref_[by_ref_.size() - 1 - kExpected].series);
 }
 
 void SeriesIndex::restored() {
+  for (std::size_t left = std::min(kExpected, by_ref_.size()); left > 0; --left)
+    by_labels_.insert(*by_ref_[by_ref_.size() - left].series);
   const auto before = [](const Entry& a, const Entry& b) { return a.ref < b.ref; };
   if (!std::is_sorted(by_ref_.begin(), by_ref_.end(), before)) std::sort(by_ref_.begin(), by_ref_.end(), before);
 }
