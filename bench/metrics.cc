@@ -3,7 +3,8 @@
 // sample, memory, and how long opening again takes. The series are those of a middle-sized cluster: 10 namespaces of 20
 // pods with request counters, latency histograms and memory gauges.
 //   metrics_bench               all of that, in this process
-//   metrics_bench series [N]    N series (default a million) with some samples, opened again
+//   metrics_bench series [N]    N series (default a million) with some samples, opened again by
+//   metrics_bench open FOLDER
 //   metrics_bench send URL      the same series and samples to another storage, by remote write (bench/metrics)
 //   metrics_bench queries       the queries, a line each: name, tab, query
 #include <malloc.h>
@@ -16,7 +17,7 @@
 
 #include "core/base/file.h"
 #include "core/http/client.h"
-#include "observe/metrics/promql/engine.h"
+#include "observe/metrics/api/query_api.h"
 #include "observe/metrics/remote/write_request.h"
 #include "observe/metrics/storage/tsdb.h"
 
@@ -112,22 +113,25 @@ constexpr Query kQueries[] = {
     {"raw series", "container_memory_working_set_bytes{namespace=\"ns-1\"}"},
 };
 
-// The least wall time and the least user CPU of some runs: others may work beside.
+// As the HTTP API answers, its JSON included. The least wall time and the least user CPU of some runs: others may work
+// beside.
 void run_query(const Tsdb& storage, const Query& query) {
+  const http::Query parameters{{"query", query.text},
+                               {"start", std::to_string(kStart / 1000)},
+                               {"end", std::to_string((kStart + kSteps * kStepMs) / 1000)},
+                               {"step", "60"}};
   double wall = 1e9, user = 1e9;
-  std::size_t series = 0;
-  for (int i = 0; i < 5; ++i) {
+  std::size_t size = 0;
+  for (int i = 0; i < 7; ++i) {
     const auto start = Steady::now();
     const double before = user_ms();
-    const auto result = promql::query_range(storage, {}, query.text, kStart, kStart + kSteps * kStepMs, 60'000);
+    const http::Response answer = answer_query_api(storage, {}, 0, "/api/v1/query_range", parameters);
     wall = std::min(wall, ms_since(start));
     user = std::min(user, user_ms() - before);
-    if (!result.ok())
-      std::printf("%s: %s\n", query.name, result.error().message.c_str());
-    else
-      series = result->matrix.size();
+    if (answer.status != 200) std::printf("%s: %s\n", query.name, answer.body.c_str());
+    size = answer.body.size();
   }
-  std::printf("%-28s %8.1f ms (user CPU %.1f ms)  %zu series\n", query.name, wall, user, series);
+  std::printf("%-28s %8.1f ms (user CPU %.1f ms)  %zu kB\n", query.name, wall, user, size / 1000);
 }
 
 // The batch of one step.
@@ -211,7 +215,7 @@ std::vector<NewSample> many_series(std::size_t count) {
   return batch;
 }
 
-int run_series(std::size_t count) {
+int run_series(std::size_t count, const char* self) {
   const auto dir = TempDir::make("metrics-bench").value();
   TsdbOptions options;
   options.series_max = count;
@@ -232,16 +236,24 @@ int run_series(std::size_t count) {
   ::malloc_trim(0);
   std::printf("%zu series in memory: %.0f MB\n", count, resident_mb());
   storage.reset();
-  ::malloc_trim(0);
+  std::fflush(stdout);
+  return std::system((std::string(self) + " open " + dir.path()).c_str()) == 0 ? 0 : 1;
+}
+
+// In a process of its own, as after a restart.
+int run_open(const std::string& dir) {
+  TsdbOptions options;
+  options.series_max = SIZE_MAX;
   const double empty = resident_mb();
-  const auto again = Steady::now();
+  const auto start = Steady::now();
   const double user_before = user_ms();
-  storage = Tsdb::open(dir.path(), options).value();
-  std::printf("opened again in %.0f ms (user CPU %.0f ms), %.0f MB of it in memory\n", ms_since(again),
+  const auto storage = Tsdb::open(dir, options);
+  if (!storage.ok()) return failed(storage.error());
+  std::printf("opened again in %.0f ms (user CPU %.0f ms), %.0f MB of it in memory", ms_since(start),
               user_ms() - user_before, resident_mb() - empty);
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  std::printf("greatest resident of the whole run: %.0f MB\n", static_cast<double>(usage.ru_maxrss) / 1024);
+  std::printf(", %.0f MB at most\n", static_cast<double>(usage.ru_maxrss) / 1024);
   return 0;
 }
 
@@ -273,7 +285,8 @@ int run_send(const std::string& url) {
 int main(int argc, char** argv) {
   using namespace caisson::metrics;
   const std::string_view what = argc > 1 ? argv[1] : "";
-  if (what == "series") return run_series(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1'000'000);
+  if (what == "series") return run_series(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1'000'000, argv[0]);
+  if (what == "open" && argc > 2) return run_open(argv[2]);
   if (what == "send" && argc > 2) return run_send(argv[2]);
   if (what != "queries") return run();
   for (const Query& query : kQueries) std::printf("%s\t%s\n", query.name, query.text);

@@ -13,6 +13,7 @@
 #include "observe/logs/api/query_api.h"
 #include "observe/logs/api/tail.h"
 #include "observe/logs/ingest/push.h"
+#include "observe/logs/ruler.h"
 #include "observe/metrics/model/format.h"
 
 namespace caisson::logs {
@@ -20,7 +21,7 @@ namespace {
 
 constexpr auto kMaintainEvery = std::chrono::minutes(5);
 constexpr int kQueriesMax = 6;  // at once
-constexpr std::string_view kApi = "/loki/api/v1/";
+constexpr std::string_view kApi = "/loki/api/v1/", kRules = "/loki/api/v1/rules";
 
 Result<std::int64_t> period(const Value& value) {
   const std::int64_t ms = TRY(metrics::parse_duration(value.as_string()));
@@ -126,6 +127,10 @@ struct Server::Impl {
       const auto opened = tails->open(exchange, parameters);
       if (!opened.ok()) exchange.respond(error_response(opened.error()));
       return;
+    }
+    if (path == kRules || path.starts_with(std::string(kRules) + "/")) {
+      const auto groups = options.rules ? options.rules() : std::vector<metrics::GroupView>();
+      return exchange.respond(answer_rules(groups, exchange.method, path.substr(kRules.size())));
     }
     if (!path.starts_with(kApi)) return exchange.respond(error_response({ErrorCode::not_found, "404 page not found"}));
     if (exchange.method != "GET" && !post)

@@ -6,6 +6,7 @@
 #pragma once
 #include "core/http/server.h"
 #include "observe/logs/source/container_logs.h"
+#include "observe/metrics/rules/manager.h"
 #include "observe/metrics/scrape/discovery.h"
 
 namespace caisson::logs {
@@ -15,6 +16,7 @@ struct ServerOptions {
   StoreOptions store;
   std::string agent_socket;  // empty: no containers' logs
   std::string node;
+  std::function<std::vector<metrics::GroupView>()> rules;  // over logs, for Loki's API; empty: there are none
 };
 
 class Server {

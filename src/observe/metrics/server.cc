@@ -91,20 +91,27 @@ struct Server::Impl {
                                     std::vector<std::string>& found) {
     std::vector<RuleGroup> groups;
     if (config.default_rules) groups = options.default_rules;
-    const auto take = [&](const Value& document, const std::string& file) {
-      auto parsed = parse_rule_groups(document, file, config.evaluation_ms);
+    const auto take = [&](const Value& document, const std::string& file, const RuleLanguage& language) {
+      auto parsed = parse_rule_groups(document, file, config.evaluation_ms, language.check);
       if (!parsed.ok()) return found.push_back(file + ": " + parsed.error().message);
-      for (const RuleGroup& group : *parsed) groups.push_back(group);
+      for (RuleGroup group : *parsed) {
+        group.language = language.name;
+        groups.push_back(std::move(group));
+      }
     };
+    const RuleLanguage promql{"", "", check_promql, {}};
     for (const kube::Object& object : list(prometheus_rules()))
-      take(object.spec(), "PrometheusRule " + object.key().str());
+      take(object.spec(), "PrometheusRule " + object.key().str(), promql);
     for (const kube::Object& map : maps) {
-      if (map.label("caisson.dev/rules") != "true") continue;
+      const RuleLanguage* language = map.label("caisson.dev/rules") == "true" ? &promql : nullptr;
+      for (const RuleLanguage& other : options.languages)
+        if (map.metadata()["labels"].contains(other.map_label)) language = &other;
+      if (!language) continue;
       for (const auto& entry : map["data"].entries()) {
         const std::string file = "ConfigMap " + map.key().str() + " " + std::string(entry.key);
         const auto document = yaml::read(entry.value.as_string(), {.name = std::string(entry.key)});
         if (document.ok())
-          take(*document, file);
+          take(*document, file, *language);
         else
           found.push_back(file + ": " + document.error().message);
       }
@@ -220,6 +227,7 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options, ObjectLister
   RuleManager::Options rules;
   rules.state_file = impl->options.directory + "/alerts.json";
   rules.external_url = impl->options.external_url;
+  for (const RuleLanguage& language : impl->options.languages) rules.languages[language.name] = language.query;
   impl->rules = std::make_unique<RuleManager>(*impl->storage, clock, std::move(rules), std::move(alerts));
   Impl* own = impl.get();
   impl->scraper->add({"kube-state-metrics", "internal:kube-state-metrics",
@@ -243,6 +251,12 @@ void Server::start() {
 
 Tsdb& Server::storage() {
   return *impl_->storage;
+}
+
+std::vector<GroupView> Server::rule_groups(std::string_view language) const {
+  std::vector<GroupView> groups = impl_->rules->groups();
+  std::erase_if(groups, [&](const GroupView& view) { return view.group.language != language; });
+  return groups;
 }
 
 http::Response Server::answer(std::string_view method, std::string_view path, const http::Query& parameters) {

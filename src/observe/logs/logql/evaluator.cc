@@ -3,14 +3,16 @@
 
 #include <algorithm>
 
+#include "observe/metrics/model/format.h"
+
 namespace caisson::logs::logql {
 
 Result<void> Deadline::check() const {
   if (std::chrono::steady_clock::now() < end_) return {};
   return Error{ErrorCode::timeout,
-               "request timed out, decrease the duration of the request or add more label matchers (prefer exact match "
-               "over regex match) to reduce "
-               "the amount of data processed"};
+               "request timed out, limit " + metrics::format_duration(timeout_.count()) +
+                   ": decrease the duration of the request or add more label matchers (prefer exact match over regex "
+                   "match) to reduce the amount of data processed"};
 }
 
 Error pipeline_error(const LineState& line) {

@@ -8,10 +8,12 @@ namespace caisson::logs::logql {
 
 class Deadline {
  public:
-  explicit Deadline(std::chrono::milliseconds timeout) : end_(std::chrono::steady_clock::now() + timeout) {}
+  explicit Deadline(std::chrono::milliseconds timeout)
+      : timeout_(timeout), end_(std::chrono::steady_clock::now() + timeout) {}
   Result<void> check() const;  // Errors: timeout
 
  private:
+  std::chrono::milliseconds timeout_;
   std::chrono::steady_clock::time_point end_;
 };
 

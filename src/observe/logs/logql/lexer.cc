@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 #include "core/document/utf8.h"
 #include "observe/logs/logql/token.h"
+#include "observe/metrics/model/characters.h"
 #include "observe/metrics/model/format.h"
 
 namespace caisson::logs::logql {
@@ -74,14 +75,10 @@ bool is_one_of(const std::string_view (&list)[N], std::string_view word) {
   return std::find(std::begin(list), std::end(list), word) != std::end(list);
 }
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+using metrics::is_blank;
+using metrics::is_digit;
+bool is_letter(char c) {  // Go's text/scanner takes those of every script
+  return metrics::is_letter(c) || static_cast<unsigned char>(c) >= 0x80;
 }
 
 class Lexer {
@@ -111,7 +108,7 @@ class Lexer {
 
   void skip() {
     for (;;) {
-      while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+      while (at_ < text_.size() && is_blank(text_[at_])) ++at_;
       if (peek() != '#') return;
       while (at_ < text_.size() && text_[at_] != '\n') ++at_;
     }
@@ -256,7 +253,7 @@ class Lexer {
   // Whether a parenthesis comes, perhaps with by or without before it.
   bool is_function(std::size_t at) const {
     const auto blank = [&] {
-      while (at < text_.size() && is_space(text_[at])) ++at;
+      while (at < text_.size() && is_blank(text_[at])) ++at;
     };
     blank();
     for (const std::string_view word : {"by", "without"}) {

@@ -2,6 +2,7 @@
 #include "observe/metrics/api/query_api.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <ctime>
 
@@ -48,8 +49,13 @@ void append_labels(std::string& out, const Labels& labels) {
   out += '}';
 }
 
+void append_whole(std::string& out, std::int64_t number) {
+  char digits[24];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+}
+
 void append_time(std::string& out, std::int64_t ms) {
-  out += std::to_string(ms / 1000);
+  append_whole(out, ms / 1000);
   const int part = static_cast<int>(std::abs(ms % 1000));
   if (part == 0) return;
   char digits[8];
@@ -58,8 +64,12 @@ void append_time(std::string& out, std::int64_t ms) {
 }
 
 void append_value(std::string& out, double v) {
+  constexpr double kWholeMax = 9007199254740992.0;  // 2^53; counts and bytes are below it
   out += '"';
-  out += format_sample(v);
+  if (v > -kWholeMax && v < kWholeMax && v == std::trunc(v) && (v != 0 || !std::signbit(v)))
+    append_whole(out, static_cast<std::int64_t>(v));
+  else
+    out += format_sample(v);
   out += '"';
 }
 

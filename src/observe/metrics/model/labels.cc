@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "observe/metrics/model/characters.h"
 #include "observe/metrics/model/format.h"
 #include "observe/metrics/model/xxh64.h"
 
@@ -204,10 +205,8 @@ void LabelsBuilder::set(std::string_view name, std::string_view value) {
 }
 
 bool is_plain_label_name(std::string_view name) {
-  if (name.empty() || (name[0] >= '0' && name[0] <= '9')) return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  });
+  if (name.empty() || is_digit(name[0])) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) { return is_letter(c) || is_digit(c); });
 }
 
 bool is_metadata_label(std::string_view name) {

@@ -40,7 +40,12 @@ class GroupAggregation {
   }
 
   void add(const Series& series) {
-    for (const FloatPoint& p : series.floats) add_float(steps_[window_.index(p.t)], p.v, window_.index(p.t));
+    std::size_t step = 0;  // most series have a sample at every step
+    for (const FloatPoint& p : series.floats) {
+      if (window_.time(step) != p.t) step = window_.index(p.t);
+      add_float(steps_[step], p.v, step);
+      ++step;
+    }
     for (const HistogramPoint& p : series.histograms)
       add_histogram(window_.index(p.t), *p.h, series.labels.get(kMetricName));
   }

@@ -69,6 +69,12 @@ HistogramInput arrange(const Matrix& matrix) {
 struct StepHistogram {
   std::vector<ClassicBucket> classic;
   HistogramPtr native;
+
+  bool empty() const { return classic.empty() && !native; }
+  void clear() {
+    classic.clear();
+    native.reset();
+  }
 };
 
 }  // namespace
@@ -103,6 +109,7 @@ Result<Matrix> Evaluator::histogram_call(Call& node, const Window& window) {
   MatrixBuilder out;
   std::vector<StepHistogram> step_of(input.groups.size());
   std::vector<std::size_t> order;
+  std::vector<ClassicBucket> buckets;
 
   // One result of a group; `label` is set by histogram_quantiles.
   const auto emit = [&](const StepHistogram& h, std::size_t group, std::int64_t t, double a, double b,
@@ -124,15 +131,16 @@ Result<Matrix> Evaluator::histogram_call(Call& node, const Window& window) {
                         metric),
             at);
     } else {
-      std::vector<ClassicBucket> buckets = h.classic;
+      buckets = h.classic;
       Monotonicity repaired;
       value = fraction ? classic_fraction(a, b, buckets) : classic_quantile(a, buckets, repaired);
       if (repaired.forced)
         notes_.forced_monotonic(metric, at, t, repaired.lowest, repaired.highest, repaired.difference);
     }
+    if (!many) return out.append(out.series(labels, true), t, value, nullptr);
     LabelsBuilder builder(labels);
-    if (many) builder.set(label, std::isnan(label_value) ? "NaN" : format_open_metrics(label_value));
-    return out.append(out.series(many ? builder.labels() : labels, true), t, value, nullptr);
+    builder.set(label, std::isnan(label_value) ? "NaN" : format_open_metrics(label_value));
+    return out.append(out.series(builder.labels(), true), t, value, nullptr);
   };
 
   for (std::size_t i = 0; i < window.steps(); ++i) {
@@ -141,7 +149,7 @@ Result<Matrix> Evaluator::histogram_call(Call& node, const Window& window) {
     if (!fraction)
       for (std::size_t s = 0; s < scalars.size(); ++s)
         if (!(scalars[s][i] >= 0 && scalars[s][i] <= 1)) notes_.invalid_quantile(scalars[s][i], scalar_at[s]);
-    for (const std::size_t group : order) step_of[group] = {};
+    for (const std::size_t group : order) step_of[group].clear();
     order.clear();
     for (const StepReader::Sample& sample : reader.at(t)) {
       const std::size_t group = input.group_of[sample.series];
@@ -153,7 +161,7 @@ Result<Matrix> Evaluator::histogram_call(Call& node, const Window& window) {
                     at);
         continue;
       }
-      if (h.classic.empty() && !h.native) order.push_back(group);
+      if (h.empty()) order.push_back(group);
       if (sample.h)
         h.native = sample.h;
       else

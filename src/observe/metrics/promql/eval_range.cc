@@ -102,8 +102,8 @@ Result<Evaluator::RangeSource> Evaluator::range_source(Expr& arg, const Window& 
 
 Result<Matrix> Evaluator::range_call(Call& node, std::size_t matrix_arg, const Window& window) {
   const std::string_view name = node.function->name;
-  const RangeFunction function = find_range_function(name);
-  if (!function) return Error{ErrorCode::internal, "function " + quote(name) + " is not implemented"};
+  const RangeKernel kernel = find_range_kernel(name);
+  if (!kernel.step) return Error{ErrorCode::internal, "function " + quote(name) + " is not implemented"};
   if (auto* matrix = as<MatrixSelector>(node.args[matrix_arg].get()))
     TRY(check_modifier(static_cast<VectorSelector&>(*matrix->selector), name));
   std::vector<std::vector<double>> scalars;
@@ -136,7 +136,7 @@ Result<Matrix> Evaluator::range_call(Call& node, std::size_t matrix_arg, const W
     }
     if (samples.empty()) continue;
     if (held_ + samples.floats.size() > options_.samples_max) TRY(hold(samples.floats.size()));
-    TRY(range_series(node, function, source, samples, series.labels, scalars, window, series));
+    range_series(node, kernel, source, samples, series.labels, scalars, window, series);
     if (series.floats.empty() && series.histograms.empty()) continue;
     TRY(hold(series.floats.size() + series.histograms.size()));
     out.push_back(std::move(series));
@@ -145,9 +145,27 @@ Result<Matrix> Evaluator::range_call(Call& node, std::size_t matrix_arg, const W
   return out;
 }
 
-Result<void> Evaluator::range_series(Call& node, RangeFunction function, const RangeSource& source,
-                                     const Samples& samples, const Labels& labels,
-                                     std::span<const std::vector<double>> scalars, const Window& window, Series& out) {
+void Evaluator::range_series(Call& node, const RangeKernel& kernel, const RangeSource& source, const Samples& samples,
+                             const Labels& labels, std::span<const std::vector<double>> scalars, const Window& window,
+                             Series& out) {
+  const std::size_t steps = window.steps();
+  out.floats.reserve(samples.floats.empty() ? 0 : steps);
+  if (kernel.floats && samples.histograms.empty() && !source.anchored && !source.smoothed)
+    kernel.floats(samples.floats,
+                  {window.start, window.step, steps, source.end_of(window.start),
+                   source.shift->timestamp ? 0 : window.step, source.range_ms},
+                  out.floats);
+  else
+    range_steps(node, kernel.step, source, samples, labels, scalars, window, out);
+  const std::string_view name = node.function->name, metric = labels.get(kMetricName);
+  if ((name == "rate" || name == "increase") && !out.floats.empty() && !metric.empty() && !looks_like_counter(metric))
+    notes_.info("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " + quote(metric),
+                node.args[0]->at);
+}
+
+void Evaluator::range_steps(Call& node, RangeFunction function, const RangeSource& source, const Samples& samples,
+                            const Labels& labels, std::span<const std::vector<double>> scalars, const Window& window,
+                            Series& out) {
   MovingPart floats(samples.floats);
   MovingPart histograms(samples.histograms);
   double at_step[4] = {};
@@ -160,16 +178,13 @@ Result<void> Evaluator::range_series(Call& node, RangeFunction function, const R
   in.at = node.args[0]->at;
   in.scalar_at = node.args.back()->at;
   in.notes = &notes_;
-  const FloatFacts facts = float_facts(node.function->name, samples.floats);
-  in.never_falls = facts.never_falls;
-  const std::size_t steps = window.steps();
-  out.floats.reserve(samples.floats.empty() ? 0 : steps);
-  for (std::size_t i = 0; i < steps; ++i) {
+  const std::vector<double> sums = exact_sums(node.function->name, samples.floats);
+  for (std::size_t i = 0; i < window.steps(); ++i) {
     in.t = window.time(i);
     in.range_end = source.end_of(in.t);
     in.range_start = in.range_end - source.range_ms;
     in.floats = floats.within(in.range_start - source.before_ms, in.range_end + source.after_ms);
-    if (!facts.sums.empty()) in.sums = facts.sums.data() + (in.floats.data() - samples.floats.data());
+    if (!sums.empty()) in.sums = sums.data() + (in.floats.data() - samples.floats.data());
     in.histograms = histograms.within(in.range_start - source.before_ms, in.range_end + source.after_ms);
     if (in.floats.empty() && in.histograms.empty()) continue;
     for (std::size_t s = 0; s < in.scalars.size(); ++s) at_step[s] = scalars[s][i];
@@ -181,12 +196,6 @@ Result<void> Evaluator::range_series(Call& node, RangeFunction function, const R
     else
       out.floats.push_back({in.t, value.v});
   }
-  const std::string_view name = node.function->name;
-  if ((name == "rate" || name == "increase") && !out.floats.empty() && !in.metric.empty() &&
-      !looks_like_counter(in.metric))
-    notes_.info("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: " + quote(in.metric),
-                in.at);
-  return {};
 }
 
 Result<Matrix> Evaluator::range_vector(Expr& expr, std::int64_t t) {

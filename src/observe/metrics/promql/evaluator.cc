@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "observe/metrics/model/format.h"
+
 namespace caisson::metrics::promql {
 namespace {
 
@@ -92,13 +94,16 @@ const std::vector<StepReader::Sample>& StepReader::at(std::int64_t t) {
 Result<void> Evaluator::hold(std::size_t samples) {
   held_ += samples;
   if (held_ > options_.samples_max)
-    return Error{ErrorCode::too_large, "query processing would load too many samples into memory in query execution"};
+    return Error{ErrorCode::too_large,
+                 "query processing would load too many samples into memory in query execution: limit " +
+                     std::to_string(options_.samples_max)};
   return {};
 }
 
 Result<void> Evaluator::tick() {
   if (std::chrono::steady_clock::now() > deadline_)
-    return Error{ErrorCode::timeout, "query timed out in expression evaluation"};
+    return Error{ErrorCode::timeout,
+                 "query timed out in expression evaluation: limit " + format_duration(options_.timeout.count())};
   return {};
 }
 
@@ -122,7 +127,8 @@ Result<std::vector<double>> Evaluator::scalar_arg(Expr& expr, const Window& wind
 
 Result<Matrix> Evaluator::eval(Expr& expr, const Window& window) {
   if (window.steps() == 0) return Matrix{};
-  if (depth_ > kDepthMax) return Error{ErrorCode::too_large, "query is nested too deeply"};
+  if (depth_ > kDepthMax)
+    return Error{ErrorCode::too_large, "query is nested too deeply: limit " + std::to_string(kDepthMax)};
   TRY(tick());
   ++depth_;
   auto result = [&]() -> Result<Matrix> {

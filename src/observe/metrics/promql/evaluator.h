@@ -91,9 +91,12 @@ class Evaluator {
   struct RangeSource;
   Result<RangeSource> range_source(Expr& arg, const Window& window);
   Result<Matrix> range_call(Call& node, std::size_t matrix_arg, const Window& window);
-  Result<void> range_series(Call& node, RangeFunction function, const RangeSource& source, const Samples& samples,
-                            const Labels& labels, std::span<const std::vector<double>> scalars, const Window& window,
-                            Series& out);
+  void range_series(Call& node, const RangeKernel& kernel, const RangeSource& source, const Samples& samples,
+                    const Labels& labels, std::span<const std::vector<double>> scalars, const Window& window,
+                    Series& out);
+  void range_steps(Call& node, RangeFunction function, const RangeSource& source, const Samples& samples,
+                   const Labels& labels, std::span<const std::vector<double>> scalars, const Window& window,
+                   Series& out);
   Result<Matrix> absent_over_time(const Expr& arg, const Matrix& values, const Window& window) const;
 
   // eval_call.cc

@@ -22,8 +22,8 @@ bool almost_equal(double a, double b) {
 
 // Sorted, one per bound. False without +Inf.
 bool arrange(std::vector<ClassicBucket>& buckets) {
-  std::stable_sort(buckets.begin(), buckets.end(),
-                   [](const ClassicBucket& a, const ClassicBucket& b) { return a.upper < b.upper; });
+  const auto lower = [](const ClassicBucket& a, const ClassicBucket& b) { return a.upper < b.upper; };
+  if (!std::is_sorted(buckets.begin(), buckets.end(), lower)) std::stable_sort(buckets.begin(), buckets.end(), lower);
   if (buckets.empty() || buckets.back().upper != kInfinity) return false;
   std::size_t kept = 0;
   for (std::size_t i = 1; i < buckets.size(); ++i) {

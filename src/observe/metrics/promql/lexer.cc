@@ -6,23 +6,15 @@
 
 #include "core/base/text.h"
 #include "core/document/utf8.h"
+#include "observe/metrics/model/characters.h"
 #include "observe/metrics/model/format.h"
 #include "observe/metrics/promql/token.h"
 
 namespace caisson::metrics::promql {
 namespace {
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_alpha(char c) {
-  return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 bool is_word(char c) {
-  return is_alpha(c) || is_digit(c);
-}
-bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+  return is_letter(c) || is_digit(c);
 }
 
 class Lexer {
@@ -43,7 +35,7 @@ class Lexer {
 
   void skip_blanks() {
     while (!at_end()) {
-      if (is_space(peek())) {
+      if (is_blank(peek())) {
         ++at_;
       } else if (peek() == '#') {
         while (!at_end() && peek() != '\n' && peek() != '\r') ++at_;
@@ -93,7 +85,7 @@ class Lexer {
     const char c = peek();
     if (is_digit(c) || (c == '.' && is_digit(peek(1)))) return number_or_duration();
     if (c == '"' || c == '\'' || c == '`') return string_literal();
-    if (is_alpha(c) || c == ':') return word();
+    if (is_letter(c) || c == ':') return word();
     return sign();
   }
 
@@ -161,7 +153,7 @@ class Lexer {
 
   bool next_in_braces() {
     const char c = peek();
-    if (is_alpha(c)) {
+    if (is_letter(c)) {
       while (is_word(peek())) ++at_;
       return emit(Tok::identifier);
     }
@@ -214,7 +206,7 @@ class Lexer {
         break;
     }
     if (const auto type = arithmetic()) return emit(*type, 1);
-    while (is_alpha(peek())) ++at_;
+    while (is_letter(peek())) ++at_;
     const std::string name = to_lower(text_.substr(start_, at_ - start_));
     for (const Tok type : {Tok::step, Tok::range, Tok::max_of, Tok::min_of}) {
       if (name != spelling(type)) continue;
@@ -239,7 +231,7 @@ class Lexer {
 
   bool before_paren() const {
     std::size_t at = at_;
-    while (at < text_.size() && is_space(text_[at])) ++at;
+    while (at < text_.size() && is_blank(text_[at])) ++at;
     return at < text_.size() && text_[at] == '(';
   }
 

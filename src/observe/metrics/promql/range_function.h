@@ -25,18 +25,13 @@ struct RangeInput {
   PositionRange at;                 // of the first argument
   PositionRange scalar_at;          // of the first scalar argument
   Annotations* notes;
-  // What is known of all floats of the series, because it was looked at once for all steps (FloatFacts):
-  bool never_falls = false;      // none is smaller than the one before
-  const double* sums = nullptr;  // of what is before each of `floats`, and before what follows them; null: not exact
+  // Sums of whole numbers of the series, looked at once for all steps: of what is before each of `floats`, and before
+  // what follows them. Null: not exact, or not asked for.
+  const double* sums = nullptr;
 };
 
-// Facts of a whole series that make a window's work independent of its length.
-struct FloatFacts {
-  bool never_falls = false;
-  std::vector<double> sums;  // of all floats before each, and of all; empty: not asked for, or not exact
-};
-// What `function` makes use of.
-FloatFacts float_facts(std::string_view function, std::span<const FloatPoint> floats);
+// The sums of all floats before each, and of all, where `function` makes use of them and they are exact; else empty.
+std::vector<double> exact_sums(std::string_view function, std::span<const FloatPoint> floats);
 
 struct RangeValue {
   bool present = false;
@@ -54,12 +49,31 @@ struct RangeValue {
 };
 
 using RangeFunction = void (*)(const RangeInput& in, RangeValue& out);
-RangeFunction find_range_function(std::string_view name);  // null when there is none
+
+// The windows of all steps of a query: step i is at time + i * step, and its window is the range_ms that end at
+// end + i * end_step.
+struct RangeSteps {
+  std::int64_t time = 0, step = 0;
+  std::size_t count = 0;
+  std::int64_t end = 0, end_step = 0;  // end_step: 0 when @ fixes the window
+  std::int64_t range_ms = 0;
+};
+
+// Two forms of one function. `floats` does all steps of a series that has floats alone, where that is less work than
+// step by step; it appends what `step` would give, bit for bit. Null: there is none.
+struct RangeKernel {
+  RangeFunction step = nullptr;
+  void (*floats)(std::span<const FloatPoint> floats, const RangeSteps& steps, std::vector<FloatPoint>& out) = nullptr;
+};
+RangeKernel find_range_kernel(std::string_view name);  // without `step` when there is none
 
 // range_rate.cc
 void range_rate(const RangeInput& in, RangeValue& out);
 void range_increase(const RangeInput& in, RangeValue& out);
 void range_delta(const RangeInput& in, RangeValue& out);
+void rate_of_floats(std::span<const FloatPoint> floats, const RangeSteps& steps, std::vector<FloatPoint>& out);
+void increase_of_floats(std::span<const FloatPoint> floats, const RangeSteps& steps, std::vector<FloatPoint>& out);
+void delta_of_floats(std::span<const FloatPoint> floats, const RangeSteps& steps, std::vector<FloatPoint>& out);
 void range_irate(const RangeInput& in, RangeValue& out);
 void range_idelta(const RangeInput& in, RangeValue& out);
 // range_extended.cc

@@ -24,27 +24,19 @@ double quantile(double q, std::vector<double>& values) {
 }
 
 // Sums of whole numbers below 2^53 are exact in any order, so differences of them are what adding one by one gives.
-FloatFacts float_facts(std::string_view function, std::span<const FloatPoint> floats) {
+std::vector<double> exact_sums(std::string_view function, std::span<const FloatPoint> floats) {
   constexpr double kExactMax = 9007199254740992.0;
-  FloatFacts facts;
-  if (function == "rate" || function == "increase") {
-    facts.never_falls = std::adjacent_find(floats.begin(), floats.end(), [](const FloatPoint& a, const FloatPoint& b) {
-                          return b.v < a.v;
-                        }) == floats.end();
-  } else if (function == "avg_over_time" || function == "sum_over_time") {
-    double size = 0;  // of all, without signs
-    facts.sums.reserve(floats.size() + 1);
-    facts.sums.push_back(0);
-    for (const FloatPoint& p : floats) {
-      size += std::fabs(p.v);
-      if (!(size <= kExactMax) || p.v != std::trunc(p.v)) {
-        facts.sums.clear();
-        break;
-      }
-      facts.sums.push_back(facts.sums.back() + p.v);
-    }
+  std::vector<double> sums;
+  if (function != "avg_over_time" && function != "sum_over_time") return sums;
+  double size = 0;  // of all, without signs
+  sums.reserve(floats.size() + 1);
+  sums.push_back(0);
+  for (const FloatPoint& p : floats) {
+    size += std::fabs(p.v);
+    if (!(size <= kExactMax) || p.v != std::trunc(p.v)) return {};
+    sums.push_back(sums.back() + p.v);
   }
-  return facts;
+  return sums;
 }
 
 namespace {
@@ -290,44 +282,44 @@ void integral(const RangeInput& in, RangeValue& out) {
 
 constexpr struct {
   std::string_view name;
-  RangeFunction function;
+  RangeKernel kernel;
 } kRangeFunctions[] = {
-    {"absent_over_time", present},
-    {"avg_over_time", avg},
-    {"changes", range_changes},
-    {"count_over_time", count},
-    {"delta", range_delta},
-    {"deriv", deriv},
-    {"double_exponential_smoothing", double_exponential_smoothing},
-    {"first_over_time", first},
-    {"idelta", range_idelta},
-    {"increase", range_increase},
-    {"integral", integral},
-    {"irate", range_irate},
-    {"last_over_time", last},
-    {"mad_over_time", median_deviation},
-    {"max_over_time", max},
-    {"min_over_time", min},
-    {"predict_linear", predict_linear},
-    {"present_over_time", present},
-    {"quantile_over_time", quantile_over_time},
-    {"rate", range_rate},
-    {"resets", range_resets},
-    {"stddev_over_time", deviation},
-    {"stdvar_over_time", variance},
-    {"sum_over_time", sum},
-    {"ts_of_first_over_time", time_of_first},
-    {"ts_of_last_over_time", time_of_last},
-    {"ts_of_max_over_time", time_of_max},
-    {"ts_of_min_over_time", time_of_min},
+    {"absent_over_time", {present}},
+    {"avg_over_time", {avg}},
+    {"changes", {range_changes}},
+    {"count_over_time", {count}},
+    {"delta", {range_delta, delta_of_floats}},
+    {"deriv", {deriv}},
+    {"double_exponential_smoothing", {double_exponential_smoothing}},
+    {"first_over_time", {first}},
+    {"idelta", {range_idelta}},
+    {"increase", {range_increase, increase_of_floats}},
+    {"integral", {integral}},
+    {"irate", {range_irate}},
+    {"last_over_time", {last}},
+    {"mad_over_time", {median_deviation}},
+    {"max_over_time", {max}},
+    {"min_over_time", {min}},
+    {"predict_linear", {predict_linear}},
+    {"present_over_time", {present}},
+    {"quantile_over_time", {quantile_over_time}},
+    {"rate", {range_rate, rate_of_floats}},
+    {"resets", {range_resets}},
+    {"stddev_over_time", {deviation}},
+    {"stdvar_over_time", {variance}},
+    {"sum_over_time", {sum}},
+    {"ts_of_first_over_time", {time_of_first}},
+    {"ts_of_last_over_time", {time_of_last}},
+    {"ts_of_max_over_time", {time_of_max}},
+    {"ts_of_min_over_time", {time_of_min}},
 };
 
 }  // namespace
 
-RangeFunction find_range_function(std::string_view name) {
+RangeKernel find_range_kernel(std::string_view name) {
   for (const auto& entry : kRangeFunctions)
-    if (entry.name == name) return entry.function;
-  return nullptr;
+    if (entry.name == name) return entry.kernel;
+  return {};
 }
 
 }  // namespace caisson::metrics::promql

@@ -67,45 +67,100 @@ bool histogram_increase(const RangeInput& in, bool is_counter, FloatHistogram& o
 double float_increase(const RangeInput& in, bool is_counter) {
   const auto points = in.floats;
   double result = points.back().v - points.front().v;
-  if (!is_counter || in.never_falls) return result;
+  if (!is_counter) return result;
   for (std::size_t i = 1; i < points.size(); ++i)
     if (points[i].v < points[i - 1].v) result += points[i - 1].v;
   return result;
 }
 
-// How much longer the range is taken to be than from the first to the last sample: to its ends when those are near,
-// else by half an interval; but never so far back that a counter would be negative.
-double extrapolation(const RangeInput& in, bool is_counter, std::int64_t first, std::int64_t last, std::size_t count,
-                     double value, double first_value) {
-  const double sampled = static_cast<double>(last - first) / 1000;
-  double to_start = static_cast<double>(first - in.range_start) / 1000;
-  double to_end = static_cast<double>(in.range_end - last) / 1000;
-  const double average = sampled / static_cast<double>(count - 1);
-  const double threshold = average * 1.1;
-  if (to_start >= threshold) to_start = average / 2;
-  if (is_counter && value > 0 && first_value >= 0) to_start = std::min(to_start, sampled * (first_value / value));
-  if (to_end >= threshold) to_end = average / 2;
-  return sampled == 0 ? 1 : (sampled + to_start + to_end) / sampled;
+// Where the samples of a window lie in it. Milliseconds.
+struct Sampled {
+  std::int64_t from_start = 0, to_end = 0;  // from the window's start to the first, from the last to its end
+  std::int64_t span = 0;
+  std::size_t count = 0;
+  bool operator==(const Sampled&) const = default;
+};
+
+// What a difference between first and last sample is to be multiplied by: the range is taken to be longer than they
+// are apart, to its ends when those are near, else by half an interval; but never so far back that a counter would be
+// negative. Targets are asked at regular times, so most windows are like the one before: what does not depend on values
+// is kept.
+class Extrapolation {
+ public:
+  Extrapolation(bool is_counter, double divisor) : is_counter_(is_counter), divisor_(divisor) {}
+
+  // REQUIRES: two samples at least.
+  double factor(const Sampled& where, double difference, double first_value) {
+    if (where != where_) measure(where);
+    if (!is_counter_ || !(difference > 0 && first_value >= 0)) return factor_;
+    if (first_value >= difference && to_start_ <= sampled_) return factor_;  // zero is further back than that
+    const double to_zero = sampled_ * (first_value / difference);
+    return to_zero < to_start_ ? extended(to_zero) : factor_;
+  }
+
+ private:
+  void measure(const Sampled& where) {
+    where_ = where;
+    sampled_ = static_cast<double>(where.span) / 1000;
+    const double average = sampled_ / static_cast<double>(where.count - 1), threshold = average * 1.1;
+    to_start_ = static_cast<double>(where.from_start) / 1000;
+    to_end_ = static_cast<double>(where.to_end) / 1000;
+    if (to_start_ >= threshold) to_start_ = average / 2;
+    if (to_end_ >= threshold) to_end_ = average / 2;
+    factor_ = extended(to_start_);
+  }
+  double extended(double to_start) const {
+    return (sampled_ == 0 ? 1 : (sampled_ + to_start + to_end_) / sampled_) / divisor_;
+  }
+
+  const bool is_counter_;
+  const double divisor_;
+  Sampled where_;
+  double sampled_ = 0, to_start_ = 0, to_end_ = 0;  // seconds
+  double factor_ = 0;
+};
+
+template <class Point>
+Sampled sampled(std::span<const Point> points, std::int64_t range_start, std::int64_t range_end) {
+  const std::int64_t first = points.front().t, last = points.back().t;
+  return {first - range_start, range_end - last, last - first, points.size()};
 }
 
 void extrapolated(const RangeInput& in, bool is_counter, bool is_rate, RangeValue& out) {
   if (!in.histograms.empty() && !in.floats.empty()) return in.notes->mixed_floats_histograms(in.metric, in.at);
   if (in.anchored || in.smoothed) return extended_rate(in, is_counter, is_rate, out);
+  Extrapolation extrapolation(is_counter, is_rate ? in.range_seconds : 1);
   if (in.histograms.size() > 1) {
     FloatHistogram h;
     if (!histogram_increase(in, is_counter, h)) return;
-    const HistogramPoint& first = in.histograms.front();
-    double factor =
-        extrapolation(in, is_counter, first.t, in.histograms.back().t, in.histograms.size(), h.count, first.h->count);
-    if (is_rate) factor /= in.range_seconds;
-    scale(h, factor);
+    scale(h, extrapolation.factor(sampled(in.histograms, in.range_start, in.range_end), h.count,
+                                  in.histograms.front().h->count));
     out.set(std::move(h));
   } else if (in.floats.size() > 1) {
     const double value = float_increase(in, is_counter);
-    const FloatPoint& first = in.floats.front();
-    double factor = extrapolation(in, is_counter, first.t, in.floats.back().t, in.floats.size(), value, first.v);
-    if (is_rate) factor /= in.range_seconds;
-    out.set(value * factor);
+    out.set(value * extrapolation.factor(sampled(in.floats, in.range_start, in.range_end), value, in.floats.front().v));
+  }
+}
+
+void extrapolated_floats(std::span<const FloatPoint> floats, const RangeSteps& steps, bool is_counter, bool is_rate,
+                         std::vector<FloatPoint>& out) {
+  std::vector<std::size_t> falls;  // samples that are below the one before
+  if (is_counter)
+    for (std::size_t i = 1; i < floats.size(); ++i)
+      if (floats[i].v < floats[i - 1].v) falls.push_back(i);
+  Extrapolation extrapolation(is_counter, is_rate ? static_cast<double>(steps.range_ms) / 1000 : 1);
+  std::size_t begin = 0, end = 0, fall = 0;
+  std::int64_t t = steps.time, range_end = steps.end;
+  for (std::size_t i = 0; i < steps.count; ++i, t += steps.step, range_end += steps.end_step) {
+    const std::int64_t range_start = range_end - steps.range_ms;
+    while (end < floats.size() && floats[end].t <= range_end) ++end;
+    while (begin < end && floats[begin].t <= range_start) ++begin;
+    if (end - begin < 2) continue;
+    const auto part = floats.subspan(begin, end - begin);
+    double value = part.back().v - part.front().v;
+    while (fall < falls.size() && falls[fall] <= begin) ++fall;
+    for (std::size_t k = fall; k < falls.size() && falls[k] < end; ++k) value += floats[falls[k] - 1].v;
+    out.push_back({t, value * extrapolation.factor(sampled(part, range_start, range_end), value, part.front().v)});
   }
 }
 
@@ -166,6 +221,15 @@ void range_increase(const RangeInput& in, RangeValue& out) {
 }
 void range_delta(const RangeInput& in, RangeValue& out) {
   extrapolated(in, false, false, out);
+}
+void rate_of_floats(std::span<const FloatPoint> floats, const RangeSteps& steps, std::vector<FloatPoint>& out) {
+  extrapolated_floats(floats, steps, true, true, out);
+}
+void increase_of_floats(std::span<const FloatPoint> floats, const RangeSteps& steps, std::vector<FloatPoint>& out) {
+  extrapolated_floats(floats, steps, true, false, out);
+}
+void delta_of_floats(std::span<const FloatPoint> floats, const RangeSteps& steps, std::vector<FloatPoint>& out) {
+  extrapolated_floats(floats, steps, false, false, out);
 }
 void range_irate(const RangeInput& in, RangeValue& out) {
   instant(in, true, out);

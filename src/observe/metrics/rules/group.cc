@@ -3,8 +3,6 @@
 
 #include <chrono>
 
-#include "observe/metrics/rules/template.h"
-
 namespace caisson::metrics {
 namespace {
 
@@ -78,10 +76,21 @@ void GroupState::end(const RuleContext& context, std::int64_t t) {
   rules_.assign(rules_.size(), {});
 }
 
+RuleQuery GroupState::query_of(const RuleContext& context) const {
+  if (group_.language.empty())
+    return [&context](const std::string& query, std::int64_t t) {
+      return promql::query_instant(*context.storage, context.engine, query, t);
+    };
+  const auto language = context.languages.find(group_.language);
+  if (language != context.languages.end()) return language->second;
+  return [name = group_.language](const std::string&, std::int64_t) -> Result<promql::QueryResult> {
+    return Error{ErrorCode::invalid, "nobody answers " + name + " here"};
+  };
+}
+
 Result<std::vector<NewSample>> GroupState::run(const Rule& rule, RuleState& state, const RuleContext& context,
                                                std::int64_t t) {
-  const auto result =
-      TRY(promql::query_instant(*context.storage, context.engine, rule.expr, t - group_.query_offset_ms));
+  const auto result = TRY(query_of(context)(rule.expr, t - group_.query_offset_ms));
   if (result.type == promql::ValueType::string)
     return Error{ErrorCode::bad_request, "rule result is not a vector or scalar"};
   auto samples = TRY(rule.alert.empty() ? record(rule, result, t) : alert(rule, state, result, context, t));
@@ -110,8 +119,7 @@ Result<std::vector<NewSample>> GroupState::alert(const Rule& rule, RuleState& st
   std::map<Labels, Alert> now;
   for (const promql::Series& series : result.matrix) {
     AlertTemplateData data{
-        series.labels,   context.external_labels, context.external_url, sample_of(series, {}, t).v, t,
-        context.storage, context.engine};
+        series.labels, context.external_labels, context.external_url, sample_of(series, {}, t).v, t, query_of(context)};
     LabelsBuilder labels(series.labels);
     labels.remove(kMetricName);
     for (const auto& [name, text] : rule.labels) labels.set(name, expand(text, data));

@@ -8,6 +8,7 @@
 
 #include "observe/metrics/promql/engine.h"
 #include "observe/metrics/rules/rule.h"
+#include "observe/metrics/rules/template.h"
 #include "observe/metrics/storage/tsdb.h"
 
 namespace caisson::metrics {
@@ -37,6 +38,7 @@ struct RuleContext {
   // Keeps what rules give; the next rule of the group sees it.
   std::function<Result<void>(std::span<const NewSample>)> append;
   promql::EngineOptions engine;
+  std::map<std::string, RuleQuery> languages;  // of groups that are not in PromQL, by name
   Labels external_labels;
   std::string external_url;
 };
@@ -69,6 +71,7 @@ class GroupState {
     std::map<Labels, bool> written;  // series of the last evaluation
     RuleHealth health;
   };
+  RuleQuery query_of(const RuleContext& context) const;
   Result<std::vector<NewSample>> run(const Rule& rule, RuleState& state, const RuleContext& context, std::int64_t t);
   Result<std::vector<NewSample>> record(const Rule& rule, const promql::QueryResult& result, std::int64_t t) const;
   Result<std::vector<NewSample>> alert(const Rule& rule, RuleState& state, const promql::QueryResult& result,

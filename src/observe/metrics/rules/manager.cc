@@ -180,6 +180,7 @@ RuleManager::RuleManager(Tsdb& storage, Clock& clock, Options options, AlertSink
     : impl_(new Impl{storage, clock, std::move(options), std::move(sink)}) {
   impl_->context.storage = &storage;
   impl_->context.engine = impl_->options.engine;
+  impl_->context.languages = impl_->options.languages;
   impl_->context.external_labels = impl_->options.external_labels;
   impl_->context.external_url = impl_->options.external_url;
   impl_->context.append = [&storage](std::span<const NewSample> samples) -> Result<void> {

@@ -37,6 +37,7 @@ class RuleManager {
     Labels external_labels;
     std::string external_url;
     promql::EngineOptions engine;
+    std::map<std::string, RuleQuery> languages;  // of groups that are not in PromQL
     std::int64_t resend_ms = 60'000;
     std::int64_t outage_max_ms = 3'600'000;  // after a longer outage a pending alert begins anew
   };

@@ -27,7 +27,7 @@ Result<std::int64_t> duration_of(const Value& from, const char* key, std::int64_
   return parse_duration(value.as_string()).in(key);
 }
 
-Result<Rule> parse_rule(const Value& from) {
+Result<Rule> parse_rule(const Value& from, const CheckExpression& check) {
   Rule rule;
   rule.record = from["record"].str();
   rule.alert = from["alert"].str();
@@ -35,7 +35,7 @@ Result<Rule> parse_rule(const Value& from) {
     return Error{ErrorCode::bad_request, "one of 'record' and 'alert' must be set"};
   rule.expr = from["expr"].scalar_text();
   if (rule.expr.empty()) return Error{ErrorCode::bad_request, "field 'expr' must be set"};
-  TRY(promql::parse(rule.expr).in("could not parse expression"));
+  TRY(check(rule.expr).in("could not parse expression"));
   rule.for_ms = TRY(duration_of(from, "for", 0));
   rule.keep_firing_for_ms = TRY(duration_of(from, "keep_firing_for", 0));
   rule.labels = pairs_of(from["labels"]);
@@ -52,8 +52,13 @@ Result<Rule> parse_rule(const Value& from) {
 
 }  // namespace
 
+Result<void> check_promql(const std::string& expr) {
+  TRY(promql::parse(expr));
+  return {};
+}
+
 Result<std::vector<RuleGroup>> parse_rule_groups(const Value& document, const std::string& file,
-                                                 std::int64_t default_interval_ms) {
+                                                 std::int64_t default_interval_ms, const CheckExpression& check) {
   std::vector<RuleGroup> groups;
   std::set<std::string> names;
   std::size_t count = 0;
@@ -71,8 +76,9 @@ Result<std::vector<RuleGroup>> parse_rule_groups(const Value& document, const st
     const Pairs common = pairs_of(from["labels"]);
     for (const Value& item : from["rules"].items()) {
       const std::string name = item.contains("record") ? item["record"].str() : item["alert"].str();
-      Rule rule = TRY(parse_rule(item).in("group " + quote(group.name) + ", rule " +
-                                          std::to_string(group.rules.size() + 1) + ", " + quote(name)));
+      Rule rule = TRY(parse_rule(item, check)
+                          .in("group " + quote(group.name) + ", rule " + std::to_string(group.rules.size() + 1) + ", " +
+                              quote(name)));
       for (const auto& pair : common)
         if (std::none_of(rule.labels.begin(), rule.labels.end(),
                          [&](const auto& own) { return own.first == pair.first; }))

@@ -47,7 +47,7 @@ std::string refusal(const std::string& rules) {
 }
 
 std::string expanded(const std::string& text, double value = 0) {
-  const auto out = expand_alert_template(text, {Labels::from({{"job", "web"}}), {}, "", value, 0, nullptr, {}});
+  const auto out = expand_alert_template(text, {Labels::from({{"job", "web"}}), {}, "", value, 0, nullptr});
   return out.ok() ? *out : "error: " + out.error().message;
 }
 

@@ -58,8 +58,8 @@ Result<Datum> call_number(Call& call) {
 
 Result<Datum> call_query(Call& call) {
   const AlertTemplateData& data = data_of(call);
-  if (!data.storage) return Error{ErrorCode::invalid, "query: there is no storage here"};
-  const auto result = TRY(promql::query_instant(*data.storage, data.engine, call.text(0), data.now_ms));
+  if (!data.query) return Error{ErrorCode::invalid, "query: there is no storage here"};
+  const auto result = TRY(data.query(std::string(call.text(0)), data.now_ms));
   std::vector<Datum> samples;
   for (const promql::Series& series : result.matrix) {
     if (series.floats.empty()) continue;

@@ -2,6 +2,7 @@
 // Templates in labels and annotations of alerting rules: Go templates with the functions of Prometheus 3's template
 // package ($labels, $value, humanize, query …). Any thread.
 #pragma once
+#include <functional>
 #include <string>
 
 #include "core/expr/go_template/function.h"
@@ -9,14 +10,16 @@
 
 namespace caisson::metrics {
 
+// Answers a query of a rule at a time, in the language of its group; a vector or a scalar.
+using RuleQuery = std::function<Result<promql::QueryResult>(const std::string& query, std::int64_t t_ms)>;
+
 struct AlertTemplateData {
   Labels labels, external_labels;
   std::string external_url;
   double value = 0;
   std::int64_t now_ms = 0;
   // Answers {{ query "…" }}; absent: that function fails.
-  const Queryable* storage = nullptr;
-  promql::EngineOptions engine;
+  RuleQuery query;
 };
 
 // Errors: bad_request in Go's words.

@@ -45,6 +45,15 @@ Labels merge(const Labels& exposed, const Labels& target, bool honor_labels) {
   return out.labels();
 }
 
+// What of a scrape did not go well, though some of it may have: a target that makes series without end is told so.
+std::string fault_of(const Result<Exposition>& exposition, const Result<AppendCounts>& stored, std::size_t series_max) {
+  if (!exposition.ok()) return exposition.error().message;
+  if (!stored.ok()) return stored.error().message;
+  if (stored->over_limit == 0) return "";
+  return std::to_string(stored->over_limit) + " samples not stored: the limit of " + std::to_string(series_max) +
+         " series is reached";
+}
+
 // One target or source with what is known of it. `mutex` guards status; the rest belongs to whoever scrapes.
 struct Entry {
   Target target;
@@ -171,7 +180,7 @@ struct Scraper::Impl {
     const auto stored = storage.append(samples);
     const std::lock_guard lock(entry.mutex);
     entry.status.health = exposition.ok() ? "up" : "down";
-    entry.status.error = !exposition.ok() ? exposition.error().message : !stored.ok() ? stored.error().message : "";
+    entry.status.error = fault_of(exposition, stored, storage.series_max());
     entry.status.last_scrape_ms = t;
     entry.status.last_duration_s = seconds;
   }

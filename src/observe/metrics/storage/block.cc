@@ -2,6 +2,7 @@
 #include "observe/metrics/storage/block.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <map>
 
@@ -20,9 +21,9 @@ void put(std::string& out, std::uint64_t value) {
 }
 
 std::uint64_t get(std::string_view bytes, std::size_t at) {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < 8; ++i)
-    value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
+  static_assert(std::endian::native == std::endian::little);
+  std::uint64_t value;
+  std::memcpy(&value, bytes.data() + at, sizeof value);
   return value;
 }
 

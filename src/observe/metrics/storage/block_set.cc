@@ -8,6 +8,14 @@
 #include "core/base/text.h"
 
 namespace caisson::metrics {
+namespace {
+
+// Readers of a series meet its samples in order of time then.
+void sort_by_time(BlockSet::List& list) {
+  std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a->mint() < b->mint(); });
+}
+
+}  // namespace
 
 Result<void> BlockSet::open(const std::string& dir) {
   dir_ = dir;
@@ -25,6 +33,7 @@ Result<void> BlockSet::open(const std::string& dir) {
     log::error("block of metrics is damaged and set aside", {{"file", name}, {"error", block.error()}});
     TRY(rename_file(dir + "/" + name, dir + "/" + name + ".damaged"));
   }
+  sort_by_time(found);
   const std::lock_guard lock(mutex_);
   list_ = std::make_shared<const List>(std::move(found));
   return {};
@@ -48,6 +57,7 @@ Result<void> BlockSet::replace(const List& old, std::shared_ptr<const Block> fre
   for (const auto& block : *list())
     if (std::find(old.begin(), old.end(), block) == old.end()) next.push_back(block);
   if (fresh) next.push_back(std::move(fresh));
+  sort_by_time(next);
   {
     const std::lock_guard lock(mutex_);
     list_ = std::make_shared<const List>(std::move(next));

@@ -14,7 +14,7 @@ class BlockSet {
 
   // What is damaged is set aside as NAME.damaged and said in the log.
   Result<void> open(const std::string& dir);
-  std::shared_ptr<const List> list() const;
+  std::shared_ptr<const List> list() const;  // by their first times
   // Writes a block; the caller publishes it with replace().
   Result<std::shared_ptr<const Block>> write(const std::vector<BlockSeries>& series);
   // `fresh` (null: nothing) takes the place of `old`, whose files are removed.

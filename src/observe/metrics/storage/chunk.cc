@@ -5,6 +5,7 @@
 #include "observe/metrics/storage/chunk.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "observe/metrics/storage/packed.h"
 
@@ -26,9 +27,16 @@ class BitReader {
  public:
   explicit BitReader(std::string_view bytes) : bytes_(bytes) {}
 
+  // REQUIRES: bits at least 1.
   bool get(int bits, std::uint64_t& value) {
     if (at_ + static_cast<std::size_t>(bits) > bytes_.size() * 8) return false;
     value = 0;
+    if (bits <= 56 && at_ / 8 + sizeof value <= bytes_.size()) {  // one load has them, wherever they begin
+      std::memcpy(&value, bytes_.data() + at_ / 8, sizeof value);
+      value = __builtin_bswap64(value) << (at_ & 7) >> (64 - bits);
+      at_ += static_cast<std::size_t>(bits);
+      return true;
+    }
     while (bits > 0) {
       const int offset = static_cast<int>(at_ & 7), taken = std::min(8 - offset, bits);
       const auto byte = static_cast<unsigned char>(bytes_[at_ >> 3]);
@@ -109,17 +117,20 @@ bool read_all(std::string_view bytes, std::uint32_t count, Take take) {
 }  // namespace
 
 void FloatChunk::put(std::uint64_t value, int bits) {
-  if (free_bits_ > 0) {
-    const int taken = std::min<int>(free_bits_, bits);
+  if (encoder_.free_bits > 0) {
+    const int taken = std::min<int>(encoder_.free_bits, bits);
     const std::uint64_t part = value >> (bits - taken) & ((1u << taken) - 1);
-    bytes_.back() = static_cast<char>(static_cast<unsigned char>(bytes_.back()) | part << (free_bits_ - taken));
-    free_bits_ = static_cast<std::int8_t>(free_bits_ - taken);
+    bytes_.back() = static_cast<char>(static_cast<unsigned char>(bytes_.back()) | part << (encoder_.free_bits - taken));
+    encoder_.free_bits = static_cast<std::int8_t>(encoder_.free_bits - taken);
     bits -= taken;
   }
-  for (; bits >= 8; bits -= 8) bytes_ += static_cast<char>(value >> (bits - 8));
+  char whole[sizeof value];
+  std::size_t count = 0;
+  for (; bits >= 8; bits -= 8) whole[count++] = static_cast<char>(value >> (bits - 8));
+  bytes_.append(whole, count);
   if (bits == 0) return;
   bytes_ += static_cast<char>(value << (8 - bits));
-  free_bits_ = static_cast<std::int8_t>(8 - bits);
+  encoder_.free_bits = static_cast<std::int8_t>(8 - bits);
 }
 
 void FloatChunk::put_time_delta(std::int64_t delta_of_delta) {
@@ -134,16 +145,16 @@ void FloatChunk::put_time_delta(std::int64_t delta_of_delta) {
 }
 
 void FloatChunk::put_value(double v) {
-  const std::uint64_t changed = std::bit_cast<std::uint64_t>(v) ^ value_bits_;
+  const std::uint64_t changed = std::bit_cast<std::uint64_t>(v) ^ encoder_.value_bits;
   if (changed == 0) return put(0, 1);
   put(1, 1);
   const int leading = std::min(std::countl_zero(changed), 31), trailing = std::countr_zero(changed);
-  if (leading_ >= 0 && leading >= leading_ && trailing >= trailing_) {
+  if (encoder_.leading >= 0 && leading >= encoder_.leading && trailing >= encoder_.trailing) {
     put(0, 1);
-    return put(changed >> trailing_, 64 - leading_ - trailing_);
+    return put(changed >> encoder_.trailing, 64 - encoder_.leading - encoder_.trailing);
   }
-  leading_ = static_cast<std::int8_t>(leading);
-  trailing_ = static_cast<std::int8_t>(trailing);
+  encoder_.leading = static_cast<std::int8_t>(leading);
+  encoder_.trailing = static_cast<std::int8_t>(trailing);
   const int length = 64 - leading - trailing;
   put(1, 1);
   put(static_cast<std::uint64_t>(leading), 5);
@@ -158,11 +169,11 @@ void FloatChunk::append(std::int64_t t, double v) {
     put(std::bit_cast<std::uint64_t>(v), 64);
   } else {
     const std::int64_t delta = t - last_;
-    put_time_delta(delta - delta_);
+    put_time_delta(delta - encoder_.delta);
     put_value(v);
-    delta_ = delta;
+    encoder_.delta = delta;
   }
-  value_bits_ = std::bit_cast<std::uint64_t>(v);
+  encoder_.value_bits = std::bit_cast<std::uint64_t>(v);
   last_ = t;
   if (++count_ == kSamplesMax) seal();
 }
@@ -197,7 +208,7 @@ Result<void> decode_chunk(std::string_view bytes, std::uint32_t head, std::int64
 }
 
 Result<FloatChunk> FloatChunk::restore(std::uint32_t head, std::int64_t first, std::int64_t last,
-                                       std::string_view bytes) {
+                                       std::string_view bytes, const Encoder* encoder) {
   FloatChunk chunk;
   chunk.count_ = head & ~kPackedFlag;
   chunk.packed_ = (head & kPackedFlag) != 0;
@@ -206,7 +217,13 @@ Result<FloatChunk> FloatChunk::restore(std::uint32_t head, std::int64_t first, s
   chunk.first_ = first;
   chunk.last_ = last;
   chunk.bytes_ = bytes;
-  chunk.closed_ = true;
+  chunk.closed_ = encoder == nullptr;
+  if (!encoder) return chunk;
+  const bool fits_window = encoder->leading < 0 || encoder->leading + encoder->trailing < 64;
+  if (chunk.packed_ || encoder->free_bits < 0 || encoder->free_bits > 7 || encoder->leading > 31 ||
+      encoder->trailing < 0 || !fits_window || bytes.empty())
+    return Error{ErrorCode::invalid, "chunk goes on in no way it can"};
+  chunk.encoder_ = *encoder;
   return chunk;
 }
 

@@ -29,9 +29,19 @@ class FloatChunk {
   // Appends the samples of mint..maxt. Errors: invalid when the bytes end early.
   Result<void> decode(std::int64_t mint, std::int64_t maxt, std::vector<FloatPoint>& into) const;
 
-  // From what was stored. The chunk is closed: full() says so, whatever its count. The bytes are looked at when they
-  // are read. Errors: invalid.
-  static Result<FloatChunk> restore(std::uint32_t head, std::int64_t first, std::int64_t last, std::string_view bytes);
+  // What goes on with a chunk beside its bytes.
+  struct Encoder {
+    std::int64_t delta = 0;
+    std::uint64_t value_bits = 0;
+    std::int8_t free_bits = 0;               // of the last byte
+    std::int8_t leading = -1, trailing = 0;  // window of the last XOR that was written in full; -1: none
+  };
+  const Encoder* encoder() const { return full() ? nullptr : &encoder_; }  // null: nothing is appended any more
+
+  // From what was stored. Without an encoder the chunk is closed: full() says so, whatever its count. The bytes are
+  // looked at when they are read. Errors: invalid.
+  static Result<FloatChunk> restore(std::uint32_t head, std::int64_t first, std::int64_t last, std::string_view bytes,
+                                    const Encoder* encoder = nullptr);
 
  private:
   void put(std::uint64_t value, int bits);
@@ -40,12 +50,10 @@ class FloatChunk {
 
   std::string bytes_;
   std::uint32_t count_ = 0;
-  std::int64_t first_ = 0, last_ = 0, delta_ = 0;
-  std::uint64_t value_bits_ = 0;
-  bool closed_ = false;  // restored or sealed: what the encoder knew is gone
+  bool closed_ = false;  // sealed, or restored without its encoder
   bool packed_ = false;
-  std::int8_t free_bits_ = 0;                // of the last byte
-  std::int8_t leading_ = -1, trailing_ = 0;  // window of the last XOR that was written in full; -1: none
+  std::int64_t first_ = 0, last_ = 0;
+  Encoder encoder_;
 };
 
 // Decodes a chunk's bytes where they lie. Errors: invalid when they end early.

@@ -1,32 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // kill -9 and power cuts of a process that stores samples: what append() acknowledged is there once, and what is beyond
-// it is whole. The oracle is another process: what was asked for and what was acknowledged stand in memory that both
-// share. CAISSON_SOAK_KILLS: how many kills (default: a slice).
-#include <doctest/doctest.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <cstdlib>
-#include <random>
-#include <thread>
-
+// it is whole.
 #include "core/base/file.h"
+#include "observe/metrics/storage/test_kill.h"
 #include "observe/metrics/storage/tsdb.h"
 
 namespace caisson::metrics {
 namespace {
 
-constexpr int kKillsDefault = 15, kSeries = 4, kMaintainEvery = 7;
+constexpr int kSeries = 4, kMaintainEvery = 7;
 constexpr std::int64_t kHourMs = 3'600'000;
-constexpr auto kKilledWithin = std::chrono::microseconds(20'000);
-
-struct Shared {
-  std::atomic<std::int64_t> asked{0}, acknowledged{0};
-  std::atomic<bool> ready{false};
-};
 
 // Small blocks and snapshots often, so that kills meet their making.
 TsdbOptions options() {
@@ -47,15 +30,15 @@ Result<AppendCounts> append(Tsdb& db, std::int64_t n) {
   return db.append(batch);
 }
 
-[[noreturn]] void write_until_killed(const std::string& directory, Shared& shared) {
+void write_until_killed(const std::string& directory, KillProgress& progress) {
   auto db = Tsdb::open(directory, options());
-  if (!db.ok()) _exit(1);
-  shared.ready = true;
-  for (std::int64_t n = shared.asked + 1;; ++n) {
-    shared.asked = n;
-    if (!append(**db, n).ok()) _exit(1);
-    shared.acknowledged = n;
-    if (n % kMaintainEvery == 0 && !(*db)->maintain(n * 1000 + 2 * kHourMs).ok()) _exit(1);
+  if (!db.ok()) return;
+  progress.ready = true;
+  for (std::int64_t n = progress.asked + 1;; ++n) {
+    progress.asked = n;
+    if (!append(**db, n).ok()) return;
+    progress.acknowledged = n;
+    if (n % kMaintainEvery == 0 && !(*db)->maintain(n * 1000 + 2 * kHourMs).ok()) return;
   }
 }
 
@@ -82,36 +65,9 @@ std::int64_t whole_samples(const std::string& directory) {
 }  // namespace
 
 TEST_CASE("kill -9 of a process that stores samples loses none that was acknowledged and doubles none") {
-  const std::uint32_t seed = std::random_device()();
-  CAPTURE(seed);
-  std::mt19937 random(seed);
   const TempDir dir = TempDir::make("tsdb-kill").value();
-  void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  REQUIRE(memory != MAP_FAILED);
-  Shared& shared = *new (memory) Shared;
-  const char* wanted = std::getenv("CAISSON_SOAK_KILLS");
-  const int kills = wanted ? std::max(1, std::atoi(wanted)) : kKillsDefault;
-  for (int i = 0; i < kills; ++i) {
-    shared.ready = false;
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) write_until_killed(dir.path(), shared);
-    // Not a wait for something: the moment of the kill is what is tried. Some come while it opens.
-    if (random() % 8 != 0)
-      while (!shared.ready && ::kill(child, 0) == 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % kKilledWithin.count()));
-    ::kill(child, SIGKILL);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    REQUIRE(WIFSIGNALED(status));
-    const std::int64_t stored = whole_samples(dir.path());
-    CHECK(stored >= shared.acknowledged);
-    CHECK(stored <= shared.asked);
-    shared.asked = shared.acknowledged = stored;
-  }
-  MESSAGE(kills, " kills, ", shared.acknowledged.load(), " samples of each series");
-  CHECK(shared.acknowledged > 0);
-  ::munmap(memory, sizeof(Shared));
+  kill_again_and_again([&](KillProgress& progress) { write_until_killed(dir.path(), progress); },
+                       [&] { return whole_samples(dir.path()); });
 }
 
 TEST_CASE("a power cut at any byte after the last sync loses nothing that was acknowledged") {

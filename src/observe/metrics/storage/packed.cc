@@ -114,11 +114,21 @@ bool take_varint(std::string_view& rest, std::int64_t& number) {
   return true;
 }
 
-// REQUIRES: width at most kWidthMax.
-std::uint64_t bits_at(std::string_view bytes, std::size_t at, int width) {
-  std::uint64_t word = 0;
-  std::memcpy(&word, bytes.data() + at / 8, std::min<std::size_t>(sizeof word, bytes.size() - at / 8));
-  return word >> (at % 8) & ((std::uint64_t{1} << width) - 1);
+// The numbers of a frame: each is the one before it, `least`, and its own `width` bits. REQUIRES: width is 1 to
+// kWidthMax; 8 bytes can be read from any byte of the frame.
+std::int64_t widen(const char* frame, int width, int shift, std::int64_t least, std::int64_t number,
+                   std::span<std::int64_t> into) {
+  const std::uint64_t mask = (std::uint64_t{1} << width) - 1;
+  auto sum = static_cast<std::uint64_t>(number);
+  std::size_t bit = 0;
+  for (std::int64_t& one : into) {
+    std::uint64_t word;
+    std::memcpy(&word, frame + bit / 8, sizeof word);
+    sum += static_cast<std::uint64_t>(least) + ((word >> (bit % 8) & mask) << shift);
+    one = static_cast<std::int64_t>(sum);
+    bit += static_cast<std::size_t>(width);
+  }
+  return static_cast<std::int64_t>(sum);
 }
 
 bool take_frame(std::string_view& rest, std::int64_t& number, std::span<std::int64_t> into) {
@@ -128,11 +138,16 @@ bool take_frame(std::string_view& rest, std::int64_t& number, std::span<std::int
     return false;
   const std::size_t size = (into.size() * width + 7) / 8;
   if (shift >= 64 || rest.size() < size) return false;
-  // Loads go on into what follows, as far as there is something: a frame in the middle never takes the slow end.
-  for (std::size_t i = 0; i < into.size(); ++i) {
-    const std::uint64_t more = width == 0 ? 0 : bits_at(rest, i * width, width) << shift;
-    number = wrapping_plus(wrapping_plus(number, static_cast<std::uint64_t>(least)), more);
-    into[i] = number;
+  if (width == 0) {
+    for (std::int64_t& one : into) one = number = wrapping_plus(number, static_cast<std::uint64_t>(least));
+    return true;
+  }
+  if (rest.size() >= size + sizeof(std::uint64_t)) {
+    number = widen(rest.data(), width, shift, least, number, into);
+  } else {  // nothing follows that could be read with it
+    char frame[kFrameSize * kWidthMax / 8 + sizeof(std::uint64_t)] = {};
+    std::memcpy(frame, rest.data(), size);
+    number = widen(frame, width, shift, least, number, into);
   }
   rest.remove_prefix(size);
   return true;
@@ -172,9 +187,16 @@ Result<void> unpack(std::string_view bytes, std::uint32_t count, std::int64_t mi
   if (count == 0 || count > kCountMax || !take_bytes(bytes, scale) || scale >= std::size(kPowers)) return broken;
   if (!take_column(bytes, {times.data(), count}) || !take_column(bytes, {numbers.data(), count}) || !bytes.empty())
     return broken;
+  // Every sample is written, and those that are wanted stay: no branch to be guessed.
+  const std::size_t before = into.size();
+  into.resize(before + count);
+  FloatPoint* out = into.data() + before;
   const double power = kPowers[scale];
-  for (std::uint32_t i = 0; i < count; ++i)
-    if (times[i] >= mint && times[i] <= maxt) into.push_back({times[i], static_cast<double>(numbers[i]) / power});
+  for (std::uint32_t i = 0; i < count; ++i) {
+    *out = {times[i], scale == 0 ? static_cast<double>(numbers[i]) : static_cast<double>(numbers[i]) / power};
+    out += static_cast<int>(times[i] >= mint) & static_cast<int>(times[i] <= maxt);
+  }
+  into.resize(static_cast<std::size_t>(out - into.data()));
   return {};
 }
 

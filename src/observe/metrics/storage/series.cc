@@ -57,6 +57,10 @@ bool TsdbSeries::value_at(std::int64_t t, double& v, const FloatHistogram*& h) c
 
 Admission TsdbSeries::admit(std::int64_t t, double v, const FloatHistogram* h, std::int64_t out_of_order_ms) const {
   const std::lock_guard lock(mutex_);
+  return admission(t, v, h, out_of_order_ms);
+}
+
+Admission TsdbSeries::admission(std::int64_t t, double v, const FloatHistogram* h, std::int64_t out_of_order_ms) const {
   if (newest_ == INT64_MIN || t > newest_) return Admission::in_order;
   if (newest_ - t > out_of_order_ms) return Admission::too_old;
   double present = 0;
@@ -72,6 +76,16 @@ Admission TsdbSeries::admit(std::int64_t t, double v, const FloatHistogram* h, s
 
 void TsdbSeries::add(std::int64_t t, double v, const HistogramPtr& h) {
   const std::lock_guard lock(mutex_);
+  put(t, v, h);
+}
+
+void TsdbSeries::add_logged(std::int64_t t, double v, const HistogramPtr& h) {
+  const std::lock_guard lock(mutex_);
+  const Admission found = admission(t, v, h.get(), INT64_MAX);
+  if (found == Admission::in_order || found == Admission::out_of_order) put(t, v, h);
+}
+
+void TsdbSeries::put(std::int64_t t, double v, const HistogramPtr& h) {
   if (h) {
     auto& histograms = loose().histograms;
     const auto at = lower(histograms, t);

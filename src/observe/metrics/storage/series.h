@@ -23,6 +23,8 @@ class TsdbSeries : public StoredSeries {
   // What would become of the sample; add() does it. Out of order beyond kLooseMax is too_old.
   Admission admit(std::int64_t t, double v, const FloatHistogram* h, std::int64_t out_of_order_ms) const;
   void add(std::int64_t t, double v, const HistogramPtr& h);
+  // Adds what a log tells, unless it is here already.
+  void add_logged(std::int64_t t, double v, const HistogramPtr& h);
   // From what was stored before: in order of time, and nothing of it is there.
   void restore(FloatChunk chunk);
   void restore_loose(std::int64_t t, double v, const HistogramPtr& h);
@@ -44,6 +46,9 @@ class TsdbSeries : public StoredSeries {
   std::int64_t oldest() const;
 
  private:
+  // REQUIRES: mutex_, as those below.
+  Admission admission(std::int64_t t, double v, const FloatHistogram* h, std::int64_t out_of_order_ms) const;
+  void put(std::int64_t t, double v, const HistogramPtr& h);
   bool value_at(std::int64_t t, double& v, const FloatHistogram*& h) const;
   Samples& loose();
 

@@ -6,6 +6,8 @@
 namespace caisson::metrics {
 namespace {
 
+constexpr std::size_t kExpected = 8;  // series that are restored and not in the table of labels yet
+
 Postings intersection(const Postings& a, const Postings& b) {
   Postings out;
   std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
@@ -15,7 +17,8 @@ Postings intersection(const Postings& a, const Postings& b) {
 template <class Map>
 auto& slot_of(Map& map, std::string_view key) {
   const auto at = map.lower_bound(key);
-  return at != map.end() && at->first == key ? at->second : map.emplace_hint(at, key, typename Map::mapped_type())->second;
+  return at != map.end() && at->first == key ? at->second
+                                             : map.emplace_hint(at, key, typename Map::mapped_type())->second;
 }
 
 }  // namespace
@@ -25,19 +28,37 @@ void SeriesIndex::reserve(std::size_t series) {
   by_labels_.reserve(series);
 }
 
-TsdbSeries* SeriesIndex::find(std::uint64_t ref) const {
-  const auto at = by_ref_.find(ref);
-  return at == by_ref_.end() ? nullptr : at->second.get();
+// References are given one after the other: an entry stands as far behind the first as its reference is, or before
+// that by what was removed.
+std::size_t SeriesIndex::place_of(std::uint64_t ref) const {
+  if (by_ref_.empty() || ref <= by_ref_.front().ref) return 0;
+  if (ref > by_ref_.back().ref) return by_ref_.size();
+  std::size_t high = std::min<std::uint64_t>(ref - by_ref_.front().ref, by_ref_.size() - 1), low = high;
+  for (std::size_t step = 1; low > 0 && by_ref_[low].ref > ref; step *= 2) {
+    high = low;
+    low -= std::min(step, low);
+  }
+  const auto begin = by_ref_.begin();
+  const auto at = std::lower_bound(begin + static_cast<std::ptrdiff_t>(low), begin + static_cast<std::ptrdiff_t>(high),
+                                   ref, [](const Entry& entry, std::uint64_t wanted) { return entry.ref < wanted; });
+  return static_cast<std::size_t>(at - begin);
 }
 
-TsdbSeries* SeriesIndex::find(const Labels& labels) const {
-  const auto at = by_labels_.find(labels);
-  return at == by_labels_.end() ? nullptr : at->get();
+TsdbSeries* SeriesIndex::find(std::uint64_t ref) const {
+  const std::size_t place = place_of(ref);
+  return place < by_ref_.size() && by_ref_[place].ref == ref ? by_ref_[place].series.get() : nullptr;
 }
 
 void SeriesIndex::add(const SeriesPtr& series) {
-  restore(series);
   const std::uint64_t ref = series->ref();
+  const std::size_t place = place_of(ref);
+  if (place < by_ref_.size() && by_ref_[place].ref == ref) {
+    by_ref_[place].series = series;
+    --gone_;
+  } else {
+    by_ref_.insert(by_ref_.begin() + static_cast<std::ptrdiff_t>(place), {ref, series});
+  }
+  by_labels_.insert(*series);
   for (const LabelView label : series->labels().items()) {
     Postings& list = slot_of(slot_of(names_, label.name), label.value);
     if (list.empty() || list.back() < ref)
@@ -47,9 +68,18 @@ void SeriesIndex::add(const SeriesPtr& series) {
   }
 }
 
-void SeriesIndex::restore(const SeriesPtr& series) {
-  by_labels_.insert(series);
-  by_ref_.emplace(series->ref(), series);
+// A place in a table of a million is in no cache: it is fetched while the next series are read.
+void SeriesIndex::restore(SeriesPtr series) {
+  by_labels_.expect(series->labels());
+  by_ref_.push_back({series->ref(), std::move(series)});
+  if (by_ref_.size() > kExpected) by_labels_.insert(*by_ref_[by_ref_.size() - 1 - kExpected].series);
+}
+
+void SeriesIndex::restored() {
+  for (std::size_t left = std::min(kExpected, by_ref_.size()); left > 0; --left)
+    by_labels_.insert(*by_ref_[by_ref_.size() - left].series);
+  const auto before = [](const Entry& a, const Entry& b) { return a.ref < b.ref; };
+  if (!std::is_sorted(by_ref_.begin(), by_ref_.end(), before)) std::sort(by_ref_.begin(), by_ref_.end(), before);
 }
 
 void SeriesIndex::restore(std::string_view name, std::string_view value, Postings refs) {
@@ -68,14 +98,23 @@ void SeriesIndex::remove(const TsdbSeries& series) {
     if (list->second.empty()) values->second.erase(list);
     if (values->second.empty()) names_.erase(values);
   }
-  if (const auto at = by_labels_.find(series.labels()); at != by_labels_.end()) by_labels_.erase(at);
-  by_ref_.erase(series.ref());
+  by_labels_.erase(series.labels());
+  const std::size_t place = place_of(series.ref());
+  if (place == by_ref_.size() || by_ref_[place].ref != series.ref() || !by_ref_[place].series) return;
+  by_ref_[place].series.reset();
+  if (++gone_ > by_ref_.size() / 2) compact();
+}
+
+void SeriesIndex::compact() {
+  std::erase_if(by_ref_, [](const Entry& entry) { return !entry.series; });
+  gone_ = 0;
 }
 
 std::vector<SeriesPtr> SeriesIndex::all() const {
   std::vector<SeriesPtr> found;
-  found.reserve(by_ref_.size());
-  for (const auto& [ref, series] : by_ref_) found.push_back(series);
+  found.reserve(size());
+  for (const Entry& entry : by_ref_)
+    if (entry.series) found.push_back(entry.series);
   return found;
 }
 
@@ -92,16 +131,13 @@ std::vector<SeriesPtr> SeriesIndex::matching(std::span<const Matcher> matchers) 
   }
   std::vector<SeriesPtr> found;
   if (narrowed)
-    for (const std::uint64_t ref : refs) found.push_back(by_ref_.at(ref));
+    for (const std::uint64_t ref : refs) found.push_back(by_ref_[place_of(ref)].series);
   else
     found = all();
   std::erase_if(found, [&](const SeriesPtr& series) {
-    return std::any_of(matchers.begin(), matchers.end(), [&](const Matcher& m) {
-      return m.matches("") && !m.matches(series->labels().get(m.name));
-    });
+    return std::any_of(matchers.begin(), matchers.end(),
+                       [&](const Matcher& m) { return m.matches("") && !m.matches(series->labels().get(m.name)); });
   });
-  if (!narrowed)
-    std::sort(found.begin(), found.end(), [](const SeriesPtr& a, const SeriesPtr& b) { return a->ref() < b->ref(); });
   return found;
 }
 

@@ -3,10 +3,8 @@
 // it: any number of readers, or one writer.
 #pragma once
 #include <map>
-#include <unordered_map>
-#include <unordered_set>
 
-#include "observe/metrics/storage/series.h"
+#include "observe/metrics/storage/labels_table.h"
 
 namespace caisson::metrics {
 
@@ -19,35 +17,36 @@ class SeriesIndex {
   using Names = std::map<std::string, Values, std::less<>>;
 
   void reserve(std::size_t series);
-  std::size_t size() const { return by_ref_.size(); }
+  std::size_t size() const { return by_ref_.size() - gone_; }
   TsdbSeries* find(std::uint64_t ref) const;  // null: none
-  TsdbSeries* find(const Labels& labels) const;
-  // REQUIRES: neither its reference nor its labels are there.
+  TsdbSeries* find(const Labels& labels) const { return by_labels_.find(labels); }
+  // REQUIRES: neither its reference nor its labels are there. Quick when the reference is the largest.
   void add(const SeriesPtr& series);
   void remove(const TsdbSeries& series);
 
-  std::vector<SeriesPtr> all() const;
-  // By reference. All when there are no matchers.
+  std::vector<SeriesPtr> all() const;  // by reference, as what follows
+  // All when there are no matchers.
   std::vector<SeriesPtr> matching(std::span<const Matcher> matchers) const;
   const Names& names() const { return names_; }
 
-  // For who has both from a file: a series without its labels, then each list of a label.
-  void restore(const SeriesPtr& series);
+  // For who has both from a file: series without the lists of their labels, in any order and then restored(); then
+  // each list.
+  void restore(SeriesPtr series);
+  void restored();
   void restore(std::string_view name, std::string_view value, Postings refs);
 
  private:
-  Postings postings_of(const Matcher& m) const;
-
-  struct ByLabels {
-    using is_transparent = void;
-    std::size_t operator()(const Labels& labels) const { return labels.hash(); }
-    std::size_t operator()(const SeriesPtr& series) const { return series->labels().hash(); }
-    bool operator()(const SeriesPtr& a, const SeriesPtr& b) const { return a->labels() == b->labels(); }
-    bool operator()(const Labels& a, const SeriesPtr& b) const { return a == b->labels(); }
-    bool operator()(const SeriesPtr& a, const Labels& b) const { return a->labels() == b; }
+  struct Entry {
+    std::uint64_t ref;
+    SeriesPtr series;  // null: it is gone
   };
-  std::unordered_map<std::uint64_t, SeriesPtr> by_ref_;
-  std::unordered_set<SeriesPtr, ByLabels, ByLabels> by_labels_;
+  Postings postings_of(const Matcher& m) const;
+  std::size_t place_of(std::uint64_t ref) const;  // of the first entry that is not before it
+  void compact();
+
+  std::vector<Entry> by_ref_;  // ascending
+  std::size_t gone_ = 0;
+  LabelsTable by_labels_;
   Names names_;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "observe/metrics/storage/snapshot.h"
 
+#include <bit>
+
 #include "observe/metrics/storage/codec.h"
 #include "observe/metrics/storage/crc32c.h"
 #include "observe/metrics/storage/file_writer.h"
@@ -9,9 +11,37 @@
 namespace caisson::metrics {
 namespace {
 
-constexpr std::string_view kMagic = "CAISNAP2";
+// Version 2 closed every chunk: none of its heads has the flag of an open one. It is read as it is.
+constexpr std::string_view kMagic = "CAISNAP3", kMagicBefore = "CAISNAP2";
 constexpr std::size_t kTailBytes = 4 + kMagic.size();
+constexpr std::uint32_t kOpenFlag = 1u << 17;   // of a chunk's head: its encoder follows its bytes
 constexpr std::size_t kForgetEvery = 1u << 16;  // series, after which the pages that were read are given back
+
+void write_chunk(Writer& out, const FloatChunk& chunk) {
+  const FloatChunk::Encoder* encoder = chunk.encoder();
+  out.number(encoder ? chunk.head() | kOpenFlag : chunk.head());
+  out.signed_number(chunk.first_time());
+  out.number(static_cast<std::uint64_t>(chunk.last_time() - chunk.first_time()));
+  out.text(chunk.bytes());
+  if (!encoder) return;
+  out.signed_number(encoder->delta);
+  out.real(std::bit_cast<double>(encoder->value_bits));
+  for (const std::int8_t part : {encoder->free_bits, encoder->leading, encoder->trailing}) out.signed_number(part);
+}
+
+Result<FloatChunk> read_chunk(Reader& in) {
+  const auto head = static_cast<std::uint32_t>(TRY(in.number()));
+  const std::int64_t first = TRY(in.signed_number());
+  const auto last = static_cast<std::int64_t>(static_cast<std::uint64_t>(first) + TRY(in.number()));
+  const std::string_view bytes = TRY(in.text());
+  if ((head & kOpenFlag) == 0) return FloatChunk::restore(head, first, last, bytes);
+  FloatChunk::Encoder encoder;
+  encoder.delta = TRY(in.signed_number());
+  encoder.value_bits = std::bit_cast<std::uint64_t>(TRY(in.real()));
+  for (std::int8_t* part : {&encoder.free_bits, &encoder.leading, &encoder.trailing})
+    *part = static_cast<std::int8_t>(TRY(in.signed_number()));
+  return FloatChunk::restore(head & ~kOpenFlag, first, last, bytes, &encoder);
+}
 
 void write_series(Writer& out, const TsdbSeries& series) {
   const TsdbSeries::Contents contents = series.contents();
@@ -19,12 +49,7 @@ void write_series(Writer& out, const TsdbSeries& series) {
   out.text(series.labels().bytes());
   out.signed_number(series.newest());
   out.number(contents.chunks.size());
-  for (const FloatChunk& chunk : contents.chunks) {
-    out.number(chunk.head());
-    out.signed_number(chunk.first_time());
-    out.number(static_cast<std::uint64_t>(chunk.last_time() - chunk.first_time()));
-    out.text(chunk.bytes());
-  }
+  for (const FloatChunk& chunk : contents.chunks) write_chunk(out, chunk);
   out.number(contents.loose.floats.size());
   for (const FloatPoint& p : contents.loose.floats) {
     out.signed_number(p.t);
@@ -42,13 +67,7 @@ Result<SeriesPtr> read_series(Reader& in) {
   const std::string_view label_bytes = TRY(in.text());
   auto series = std::make_shared<TsdbSeries>(ref, TRY(Labels::from_bytes(label_bytes)));
   series->note_newest(TRY(in.signed_number()));
-  for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
-    const auto head = static_cast<std::uint32_t>(TRY(in.number()));
-    const std::int64_t first = TRY(in.signed_number());
-    const auto last = static_cast<std::int64_t>(static_cast<std::uint64_t>(first) + TRY(in.number()));
-    const std::string_view bytes = TRY(in.text());
-    series->restore(TRY(FloatChunk::restore(head, first, last, bytes)));
-  }
+  for (std::uint64_t n = TRY(in.number()); n > 0; --n) series->restore(TRY(read_chunk(in)));
   for (std::uint64_t n = TRY(in.number()); n > 0; --n) {
     const std::int64_t t = TRY(in.signed_number());
     series->restore_loose(t, TRY(in.real()), nullptr);
@@ -108,6 +127,7 @@ Result<SnapshotPlace> read_body(Reader& in, const MappedFile& file, SeriesIndex&
     index.restore(TRY(read_series(in)));
     if (i % kForgetEvery == kForgetEvery - 1) file.forget_pages();
   }
+  index.restored();
   TRY(read_postings(in, index));
   if (!in.at_end()) return Error{ErrorCode::invalid, "more than a snapshot"};
   return place;
@@ -137,7 +157,9 @@ Result<void> write_snapshot(const std::string& path, const SeriesIndex& index, c
 Result<SnapshotPlace> read_snapshot(const std::string& path, SeriesIndex& index) {
   const MappedFile file = TRY(MappedFile::open(path));
   const std::string_view bytes = file.bytes();
-  if (bytes.size() < kMagic.size() + kTailBytes || !bytes.starts_with(kMagic) || !bytes.ends_with(kMagic))
+  const std::string_view version = bytes.substr(0, kMagic.size());
+  if (bytes.size() < kMagic.size() + kTailBytes || (version != kMagic && version != kMagicBefore) ||
+      !bytes.ends_with(version))
     return Error{ErrorCode::invalid, path + " is no snapshot of this version"};
   const std::string_view body = bytes.substr(0, bytes.size() - kTailBytes);
   std::uint32_t wanted, crc = 0;

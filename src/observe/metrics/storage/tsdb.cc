@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <map>
 #include <shared_mutex>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "core/base/log.h"
@@ -43,26 +44,28 @@ class StoredView : public StoredSeries {
       : series_(std::move(series)), blocks_(std::move(blocks)) {}
   const Labels& labels() const override { return series_->labels(); }
   Result<void> read(std::int64_t mint, std::int64_t maxt, Samples& into) const override {
-    Samples found;
-    TRY(series_->read(mint, maxt, found));
+    Samples newest;
+    TRY(series_->read(mint, maxt, newest));
+    const std::size_t floats = into.floats.size(), histograms = into.histograms.size();
     const auto blocks = blocks_->list();
-    for (const auto& block : *blocks) TRY(block->read(series_->ref(), mint, maxt, found));
-    take(found.floats, into.floats);
-    take(found.histograms, into.histograms);
+    for (const auto& block : *blocks) TRY(block->read(series_->ref(), mint, maxt, into));
+    into.floats.insert(into.floats.end(), newest.floats.begin(), newest.floats.end());
+    into.histograms.insert(into.histograms.end(), newest.histograms.begin(), newest.histograms.end());
+    put_in_order(into.floats, floats);
+    put_in_order(into.histograms, histograms);
     return {};
   }
 
  private:
+  // Blocks come by their times, so what was appended from `first` on most often is in order.
   template <class Point>
-  static void take(std::vector<Point>& from, std::vector<Point>& into) {
-    const auto earlier = [](const Point& a, const Point& b) { return a.t < b.t; };
-    if (!std::is_sorted(from.begin(), from.end(), earlier)) std::stable_sort(from.begin(), from.end(), earlier);
-    from.erase(std::unique(from.begin(), from.end(), [](const Point& a, const Point& b) { return a.t == b.t; }),
-               from.end());
-    if (into.empty())
-      into = std::move(from);
-    else
-      into.insert(into.end(), from.begin(), from.end());
+  static void put_in_order(std::vector<Point>& points, std::size_t first) {
+    const auto begin = points.begin() + static_cast<std::ptrdiff_t>(first);
+    const auto not_after = [](const Point& a, const Point& b) { return a.t >= b.t; };
+    if (std::adjacent_find(begin, points.end(), not_after) == points.end()) return;
+    std::stable_sort(begin, points.end(), [](const Point& a, const Point& b) { return a.t < b.t; });
+    points.erase(std::unique(begin, points.end(), [](const Point& a, const Point& b) { return a.t == b.t; }),
+                 points.end());
   }
 
   SeriesPtr series_;
@@ -104,25 +107,24 @@ struct Tsdb::Impl {
     }
     for (const SeriesPtr& series : index.all()) next_ref = std::max(next_ref, series->ref() + 1);
     TRY(blocks->open(dir + "/blocks"));
-    if (first_segment == 0)  // else the snapshot knows all that blocks have
-      for (const auto& block : *blocks->list()) TRY(note_block(*block));
+    if (first_segment == 0) TRY(note_blocks());  // else the snapshot knows all that blocks have
     log = TRY(WriteAheadLog::open(
         dir + "/wal", [this](std::string_view record) { return replay(record); }, first_segment));
     renamed.clear();
     return {};
   }
 
-  Result<void> note_block(const Block& block) {
-    return block.each([&](std::uint64_t ref, const Block::ReadLabels& labels) -> Result<void> {
-      TsdbSeries* series = index.find(ref);
-      if (!series) {
-        const auto fresh = std::make_shared<TsdbSeries>(ref, TRY(labels()));
-        add_series(fresh);
-        series = fresh.get();
-      }
-      series->note_newest(block.maxt());
-      return {};
-    });
+  Result<void> note_blocks() {
+    std::map<std::uint64_t, SeriesPtr> found;
+    for (const auto& block : *blocks->list())
+      TRY(block->each([&](std::uint64_t ref, const Block::ReadLabels& labels) -> Result<void> {
+        SeriesPtr& series = found[ref];
+        if (!series) series = std::make_shared<TsdbSeries>(ref, TRY(labels()));
+        series->note_newest(block->maxt());
+        return {};
+      }));
+    for (const auto& [ref, series] : found) add_series(series);
+    return {};
   }
 
   Result<void> replay(std::string_view record) {
@@ -184,9 +186,7 @@ struct Tsdb::Impl {
 
   // A snapshot may hold what the log tells again.
   static void replay_sample(TsdbSeries* series, std::int64_t t, double v, const HistogramPtr& h) {
-    if (!series) return;
-    const Admission admission = series->admit(t, v, h.get(), INT64_MAX);
-    if (admission == Admission::in_order || admission == Admission::out_of_order) series->add(t, v, h);
+    if (series) series->add_logged(t, v, h);
   }
 
   // REQUIRES: write_mutex, as what follows.
@@ -576,6 +576,10 @@ TsdbStats Tsdb::stats() const {
     stats.newest = std::max(stats.newest, series->newest());
   }
   return stats;
+}
+
+std::size_t Tsdb::series_max() const {
+  return impl_->options.series_max;
 }
 
 }  // namespace caisson::metrics

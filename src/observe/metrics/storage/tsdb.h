@@ -71,6 +71,7 @@ class Tsdb : public Queryable {
   // by a snapshot. Called now and then.
   Result<void> maintain(std::int64_t now);
   TsdbStats stats() const;
+  std::size_t series_max() const;  // as it was opened with
 
  private:
   struct Impl;

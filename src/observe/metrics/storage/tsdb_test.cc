@@ -9,6 +9,7 @@
 
 #include "core/base/file.h"
 #include "observe/metrics/storage/chunk.h"
+#include "observe/metrics/storage/crc32c.h"
 #include "observe/metrics/storage/packed.h"
 #include "observe/metrics/storage/snapshot.h"
 
@@ -409,6 +410,48 @@ TEST_CASE("a series whose samples were all deleted is forgotten") {
   db.reset();
   db = Tsdb::open(dir.path(), {}).value();
   CHECK(points_of(*db, "gone") == std::vector<FloatPoint>{{2000, 1}});
+}
+
+TEST_CASE("a chunk goes on after a restart where it was, bit for bit") {
+  const TempDir dir = TempDir::make().value();
+  const std::string path = dir.path() + "/snapshot";
+  const auto value = [](int i) { return i % 7 == 0 ? 1.0 / (i + 1) : i * 0.25; };
+  for (int before = 1; before < 60; ++before) {
+    SeriesIndex index;
+    const auto series = std::make_shared<TsdbSeries>(1, named("up"));
+    for (int i = 0; i < before; ++i) series->add(i * 1000 + i % 3, value(i), nullptr);
+    index.add(series);
+    REQUIRE(write_snapshot(path, index, {1}).ok());
+    SeriesIndex again;
+    REQUIRE(read_snapshot(path, again).ok());
+    TsdbSeries& restored = *again.find(std::uint64_t{1});
+    for (int i = before; i < before + 20; ++i)
+      for (TsdbSeries* one : {series.get(), &restored}) one->add(i * 1000 + i % 3, value(i), nullptr);
+    REQUIRE(restored.contents().chunks.size() == 1);
+    CHECK(restored.contents().chunks[0].bytes() == series->contents().chunks[0].bytes());
+  }
+}
+
+TEST_CASE("a snapshot of the version before is read, its chunks closed") {
+  const TempDir dir = TempDir::make().value();
+  const std::string path = dir.path() + "/snapshot";
+  SeriesIndex index;
+  const auto series = std::make_shared<TsdbSeries>(1, named("up"));
+  for (int i = 0; i < 240; ++i) series->add(i * 1000, i, nullptr);  // full: written as it was before
+  index.add(series);
+  REQUIRE(write_snapshot(path, index, {4}).ok());
+  std::string bytes = read_file(path).value();
+  bytes[7] = '2';
+  bytes.back() = '2';
+  const std::uint32_t crc = crc32c(std::string_view(bytes).substr(0, bytes.size() - 12));
+  bytes.replace(bytes.size() - 12, sizeof crc, reinterpret_cast<const char*>(&crc), sizeof crc);
+  REQUIRE(write_file_unsynced(path, bytes).ok());
+  SeriesIndex again;
+  CHECK(read_snapshot(path, again).value().first_segment == 4);
+  CHECK(again.find(named("up"))->samples() == 240);
+  bytes[7] = '1';
+  REQUIRE(write_file_unsynced(path, bytes).ok());
+  CHECK_FALSE(read_snapshot(path, again).ok());
 }
 
 }  // namespace caisson::metrics
