@@ -10,6 +10,7 @@
 #include "main/platform/tenants.h"
 #include "main/platform/version.h"
 #include "observe/alerts/server.h"
+#include "observe/logs/ruler.h"
 #include "observe/logs/server.h"
 #include "observe/metrics/rules/recorded.h"
 #include "observe/metrics/server.h"
@@ -130,8 +131,8 @@ struct Observability::Impl {
   std::string external_url;
   metrics::RequestMetrics requests;
   std::unique_ptr<alerts::Server> alerts;  // before what tells it
+  std::unique_ptr<logs::Server> logs;      // before the rules that ask it
   std::unique_ptr<metrics::Server> metrics;
-  std::unique_ptr<logs::Server> logs;
   std::unique_ptr<Tenants> tenants;
 
   void answer(const http::ExchangePtr& exchange) {
@@ -203,13 +204,15 @@ Result<std::unique_ptr<Observability>> Observability::open(const Instance& insta
   const std::vector<metrics::RuleGroup> recorded = TRY(metrics::recording_rules());
   options.default_rules.insert(options.default_rules.end(), recorded.begin(), recorded.end());
   Impl* own = impl.get();
+  impl->logs = TRY(logs::Server::open({.directory = instance.path("loki"),
+                                       .agent_socket = instance.path("run/agent.sock"),
+                                       .node = instance.settings.node_name,
+                                       .rules = [own] { return own->metrics->rule_groups("logql"); }},
+                                      list, system_clock()));
+  options.languages.push_back(logs::rule_language(impl->logs->store(), system_clock()));
   impl->metrics = TRY(metrics::Server::open(
       std::move(options), list, [own](std::vector<metrics::AlertNotice> notices) { own->alerts->receive(notices); },
       system_clock()));
-  impl->logs = TRY(logs::Server::open({.directory = instance.path("loki"),
-                                       .agent_socket = instance.path("run/agent.sock"),
-                                       .node = instance.settings.node_name},
-                                      list, system_clock()));
   impl->tenants = std::make_unique<Tenants>(instance.path("metrics"), instance.path("loki"), list, system_clock());
   impl->metrics->add({"apiserver", "internal:apiserver",
                       metrics::Labels::from({{"job", "apiserver"}, {"instance", "caisson"}}), 15'000,

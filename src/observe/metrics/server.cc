@@ -34,6 +34,7 @@ const kube::Resource& prometheus_rules() {
 struct Config {
   ScrapeDefaults scrape;
   std::int64_t evaluation_ms = 30'000;
+  std::int64_t source_ms = 0;  // 0: what is built in has a rhythm of its own
   bool default_rules = true;
   std::vector<DiscoveredJob> jobs;
   std::vector<RemoteWrite> remotes;
@@ -49,6 +50,7 @@ Result<Config> parse_config(const std::string& text) {
                                   std::pair("scrape_timeout", &config.scrape.timeout_ms),
                                   std::pair("evaluation_interval", &config.evaluation_ms)})
     if (global.contains(key)) *into = TRY(parse_duration(global[key].as_string()).in(key));
+  if (global.contains("scrape_interval")) config.source_ms = config.scrape.interval_ms;
   config.default_rules = document["default_rules"].as_bool(true);
   config.scrape.native_histograms = global["scrape_native_histograms"].as_bool();
   config.jobs = TRY(static_jobs(document["scrape_configs"], config.scrape));
@@ -141,6 +143,7 @@ struct Server::Impl {
     const Config config = read_config(maps, found);
     if (found.empty() || !config.text.empty())
       remotes->set_remotes(config.remotes);  // a text with a mistake changes none
+    scraper->set_source_interval(config.source_ms);
     scraper->set_targets(read_targets(config, found));
     rules->set_groups(read_rules(config, maps, found));
     const std::lock_guard lock(mutex);

@@ -68,6 +68,8 @@ struct Entry {
   std::unordered_map<Labels, Known, LabelsHash> known;  // by the labels that were exposed
   std::uint64_t scrapes = 0;
 
+  std::int64_t own_interval_ms = 0;  // of a source
+
   std::int64_t due_ms = 0;  // GUARDED_BY the scraper's mutex, as the two below
   bool running = false, gone = false;
   mutable std::mutex mutex;
@@ -256,9 +258,23 @@ void Scraper::start() {
 void Scraper::add(Source source) {
   auto entry = std::make_shared<Entry>();
   entry->status = {source.name, source.url, source.labels, source.labels, source.interval_ms, source.interval_ms};
+  entry->own_interval_ms = source.interval_ms;
   entry->source = std::move(source);
   const std::lock_guard lock(impl_->mutex);
   impl_->entries.push_back(std::move(entry));
+  impl_->changed.notify_all();
+}
+
+void Scraper::set_source_interval(std::int64_t interval_ms) {
+  const std::lock_guard lock(impl_->mutex);
+  for (const EntryPtr& entry : impl_->entries) {
+    const std::int64_t wanted = interval_ms > 0 ? interval_ms : entry->own_interval_ms;
+    if (!entry->source.read || entry->source.interval_ms == wanted) continue;
+    entry->source.interval_ms = wanted;
+    entry->due_ms = 0;
+    const std::lock_guard own(entry->mutex);
+    entry->status.interval_ms = entry->status.timeout_ms = wanted;
+  }
   impl_->changed.notify_all();
 }
 

@@ -35,6 +35,8 @@ class Scraper {
   Scraper(Tsdb& storage, SideData& side, Clock& clock);
   ~Scraper();
   void add(Source source);
+  // How often sources are asked; 0: each in its own rhythm.
+  void set_source_interval(std::int64_t interval_ms);
   // From now on these are the targets; those that stay keep their state, those that go leave stale markers.
   void set_targets(std::vector<Target> targets);
   std::vector<TargetStatus> targets() const;

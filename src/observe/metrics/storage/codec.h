@@ -32,6 +32,7 @@ class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
   bool at_end() const { return rest_.empty(); }
+  std::size_t left() const { return rest_.size(); }
   Result<std::uint64_t> number();
   Result<std::int64_t> signed_number();
   Result<double> real();

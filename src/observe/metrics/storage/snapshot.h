@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Snapshot: all series with what of their samples is in memory, and the lists of the index, in one file that is written
-// and read as a stream: neither needs memory beyond that of the series. File: magic · the first segment · how many series ·
-// the series · the lists of references of each label · CRC-32C of what is before · magic.
+// and read as a stream: neither needs memory beyond that of the series. File: magic · the first segment · how many
+// series · the series by reference · the lists of references of each label · where the second half of the series begins
+// · CRC-32C of what is before · magic. Many series are read by two threads.
 #pragma once
 #include "observe/metrics/storage/series_index.h"
 

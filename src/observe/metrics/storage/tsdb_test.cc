@@ -398,6 +398,32 @@ TEST_CASE("any byte of a snapshot that has changed, and any end that is missing,
   }
 }
 
+TEST_CASE("a snapshot of many series is read by two threads, and what is broken in either half is noticed") {
+  const TempDir dir = TempDir::make().value();
+  const std::string path = dir.path() + "/snapshot";
+  SeriesIndex index;
+  constexpr std::uint64_t kCount = 20'001;
+  for (std::uint64_t ref = 1; ref <= kCount; ++ref) {
+    const auto series = std::make_shared<TsdbSeries>(ref * 3, named("up", std::to_string(ref)));
+    series->add(static_cast<std::int64_t>(ref), 1, nullptr);
+    index.add(series);
+  }
+  REQUIRE(write_snapshot(path, index, {4}).ok());
+  SeriesIndex again;
+  REQUIRE(read_snapshot(path, again).ok());
+  CHECK(again.size() == kCount);
+  CHECK(again.names() == index.names());
+  for (const std::uint64_t ref : {std::uint64_t{1}, kCount / 2, kCount / 2 + 1, kCount})
+    CHECK(again.find(ref * 3)->newest() == static_cast<std::int64_t>(ref));
+  std::string bytes = read_file(path).value();
+  bytes[bytes.size() - 20] = static_cast<char>(bytes[bytes.size() - 20] + 1);  // the place of the second half
+  const std::uint32_t crc = crc32c(std::string_view(bytes).substr(0, bytes.size() - 12));
+  bytes.replace(bytes.size() - 12, sizeof crc, reinterpret_cast<const char*>(&crc), sizeof crc);
+  REQUIRE(write_file_unsynced(path, bytes).ok());
+  SeriesIndex broken;
+  CHECK_FALSE(read_snapshot(path, broken).ok());
+}
+
 TEST_CASE("a series whose samples were all deleted is forgotten") {
   const TempDir dir = TempDir::make().value();
   auto db = Tsdb::open(dir.path(), {}).value();
@@ -441,6 +467,7 @@ TEST_CASE("a snapshot of the version before is read, its chunks closed") {
   index.add(series);
   REQUIRE(write_snapshot(path, index, {4}).ok());
   std::string bytes = read_file(path).value();
+  bytes.erase(bytes.size() - 20, 8);  // where its second half begins
   bytes[7] = '2';
   bytes.back() = '2';
   const std::uint32_t crc = crc32c(std::string_view(bytes).substr(0, bytes.size() - 12));
