@@ -360,9 +360,17 @@ class Writer {
       // U+2028 and U+2029 end a line in JavaScript; Go escapes them always.
       const bool line_end =
           c == 0xE2 && i + 2 < text.size() && text[i + 1] == '\x80' && (text[i + 2] == '\xA8' || text[i + 2] == '\xA9');
-      if (c >= 0x20 && c != '"' && c != '\\' && !html && !line_end) continue;
+      const std::size_t wide = c < 0x80 || line_end ? 1 : utf8::sequence_length(text, i);
+      if (c >= 0x20 && c != '"' && c != '\\' && !html && !line_end && wide > 0) {
+        i += wide - 1;
+        continue;
+      }
       out_.append(text, plain, i - plain);
       plain = i + 1;
+      if (wide == 0) {  // no character: as Go writes it
+        out_ += "\\ufffd";
+        continue;
+      }
       if (line_end) {
         out_ += text[i + 2] == '\xA8' ? "\\u2028" : "\\u2029";
         i += 2;

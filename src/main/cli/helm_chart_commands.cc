@@ -15,6 +15,7 @@
 #include "delivery/render/helm/repository/provenance.h"
 #include "delivery/render/helm/scaffold.h"
 #include "main/cli/helm_release.h"
+#include "main/cli/kubectl/kubectl.h"
 
 namespace caisson::cli {
 namespace {
@@ -103,6 +104,10 @@ Result<void> command_helm_show(const Flags& flags) {
   std::string out;
   if (all || what == "chart") out += yaml::write(chart.metadata.fields, {.sort_keys = true}) + "\n";
   const std::string values = text_of(files, "values.yaml"), readme = text_of(files, "readme.md");
+  if (const std::string path = flags.text("jsonpath"); what == "values" && !path.empty()) {
+    const std::string found = TRY(kubectl::json_path_template(chart.values, path).in("error parsing jsonpath " + path));
+    return write_all(STDOUT_FILENO, found);
+  }
   if ((all || what == "values") && !values.empty()) out += (all ? "---\n" : "") + values + "\n";
   if ((all || what == "readme") && !readme.empty()) out += (all ? "---\n" : "") + readme + "\n";
   if (all || what == "crds") {

@@ -13,6 +13,7 @@
 #include "core/base/process.h"
 #include "core/base/text.h"
 #include "delivery/render/helm/go_text.h"
+#include "delivery/render/helm/load_by_two.h"
 #include "delivery/render/helm/repository/download.h"
 #include "delivery/render/helm/repository/fetch.h"
 #include "delivery/render/helm/repository/provenance.h"
@@ -122,6 +123,30 @@ std::string first_address(const std::string& host) {
   return text;
 }
 
+// The disk, with a chart's folder open, so that the way to its files is short. Links may lead anywhere, as in Helm.
+class ChartOnDisk final : public render::FileSource {
+ public:
+  explicit ChartOnDisk(const std::string& path) : below_(path + "/"), folder_(render::disk_source("/" + path)) {}
+  Result<std::string> read(const std::string& path) const override {
+    if (path.starts_with(below_)) {
+      auto text = folder_->read(path.substr(below_.size()));
+      if (text.ok()) return text;
+    }
+    return disk_->read(path);
+  }
+  Result<std::vector<Entry>> list(const std::string& directory) const override {
+    if (directory.starts_with(below_)) {
+      auto entries = folder_->list(directory.substr(below_.size()));
+      if (entries.ok()) return entries;
+    }
+    return disk_->list(directory);
+  }
+
+ private:
+  const std::string below_;
+  const std::unique_ptr<render::FileSource> folder_, disk_ = render::disk_source("/");
+};
+
 }  // namespace
 
 std::span<const FlagSpec> helm_global_flags() {
@@ -174,9 +199,9 @@ Result<std::string> locate_helm_chart(const std::string& given, const Flags& fla
 
 Result<render::helm::Chart> load_helm_chart(const std::string& name, const Flags& flags) {
   const std::string path = TRY(locate_helm_chart(name, flags));
-  const auto files = render::disk_source("/");
+  const ChartOnDisk files(path.substr(1));
   std::vector<std::string> warnings;
-  auto chart = render::helm::load_chart(*files, path.substr(1), warnings);
+  auto chart = render::helm::load_chart_by_two(files, path.substr(1), warnings);
   print_helm_warnings(warnings);
   return chart;
 }

@@ -163,7 +163,7 @@ class Writer {
       put_ascii(":");
       return true;
     }
-    const bool simple = text.size() <= 128 && !analyse(text).multiline;
+    const bool simple = text.size() <= 128 && (!is_valid_utf8(text) || !analyse(text).multiline);
     if (simple) {
       string(text, indent + 2, true);
     } else {

@@ -50,13 +50,6 @@ Error not_json(std::string what) {
   return Error{ErrorCode::invalid, "json: " + std::move(what)};
 }
 
-// encoding/json replaces what is not UTF-8 by U+FFFD when it writes.
-Value json_text(const Value& value) {
-  const std::string_view text = value.as_string();
-  if (is_valid_utf8(text)) return value;
-  return Value(from_runes(runes(text)));
-}
-
 Result<Value> value_of(const Datum& datum, std::size_t depth);
 
 Result<Value> value_of_number(const Datum& datum) {
@@ -80,7 +73,7 @@ Result<Value> value_of(const Datum& datum, std::size_t depth) {
     case Kind::boolean:
       return Value(datum.as_bool());
     case Kind::string:
-      return json_text(datum.scalar_value());
+      return datum.scalar_value();
     case Kind::map:
       return datum.as_map() ? datum.as_map()->to_value(depth) : Result<Value>(Value());
     case Kind::slice:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pipelines, commands, fields and calls.
+#include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "core/expr/go_template/complex.h"
 #include "core/expr/go_template/evaluator.h"
@@ -24,6 +26,20 @@ const Method* find_method(const Datum& datum, std::string_view name) {
     if (method.name == name) return &method;
   }
   return nullptr;
+}
+
+// Fields of Go's structs that templates may not read: told from those that there are not.
+bool is_unexported(std::string_view type, std::string_view name) {
+  constexpr std::pair<std::string_view, std::string_view> kUnexported[] = {{"*semver.Version", "major"},
+                                                                           {"*semver.Version", "minor"},
+                                                                           {"*semver.Version", "patch"},
+                                                                           {"*semver.Version", "pre"},
+                                                                           {"*semver.Version", "metadata"},
+                                                                           {"*semver.Version", "original"},
+                                                                           {"time.Time", "wall"},
+                                                                           {"time.Time", "ext"},
+                                                                           {"time.Time", "loc"}};
+  return std::find(std::begin(kUnexported), std::end(kUnexported), std::pair(type, name)) != std::end(kUnexported);
 }
 
 }  // namespace
@@ -189,6 +205,8 @@ Result<Slot> Evaluator::field(const Slot& dot, std::string_view name, const Tree
   } else if (datum.kind() == Kind::pointer) {
     return fail("nil pointer evaluating " + type_name() + "." + std::string(name));
   }
+  if (is_unexported(datum.type_name(), name))
+    return fail(std::string(name) + " is an unexported field of struct type " + type_name());
   return fail("can't evaluate field " + std::string(name) + " in type " + type_name());
 }
 

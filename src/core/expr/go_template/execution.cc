@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "core/expr/go_template/evaluator.h"
 #include "core/expr/go_template/stack.h"
+#include "core/expr/go_template/steady.h"
 #include "core/expr/go_template/unicode.h"
 
 namespace caisson::go_template {
@@ -23,6 +24,10 @@ struct Execution::State {
     std::unique_ptr<Set> parsed;  // null before
   };
   NameMap<Text> texts;  // see add_text
+  // What `include` gave over the data of the template that runs, until a dict is edited: of steady templates.
+  const Node* data = nullptr;
+  std::unordered_map<const Tree*, Datum> included;
+  std::unordered_map<const Tree*, bool> steady;  // false also while it is being found out
   NameMap<std::unique_ptr<Kept>> kept;
   // Texts of `tpl`, parsed: by the set they were parsed over, and the text.
   std::unordered_map<const Set*, std::map<std::string, std::unique_ptr<Set>, std::less<>>> layers;
@@ -71,6 +76,18 @@ class Output {
   const std::size_t start_;
 };
 
+// Of a tree of `set`; see steady.h.
+bool is_known_steady(const Set& set, std::unordered_map<const Tree*, bool>& known, const Tree& tree) {
+  const auto [found, is_new] = known.emplace(&tree, false);
+  if (!is_new) return found->second;
+  const bool steady = is_steady(tree, [&](std::string_view name) {
+    const Tree* const included = set.find(name);
+    return included != nullptr && is_known_steady(set, known, *included);
+  });
+  known[&tree] = steady;
+  return steady;
+}
+
 Error no_template(const Set& set, std::string_view name) {
   return Error{ErrorCode::invalid,
                "template: no template " + quote(name) + " associated with template " + quote(set.name())};
@@ -96,6 +113,8 @@ Result<std::string> Execution::run(std::string_view name, const Datum& data) {
   const bool was_parsed = text == state_->texts.end() || text->second.parsed != nullptr;
   const Tree* tree = TRY(find(set(), name));
   if (!tree) return no_template(set(), name);
+  state_->included.clear();  // the caller may have edited `data` since
+  const Replaced<const Node*> over(state_->data, static_cast<const Node*>(data.as_map()));
   Output output(state_->out);
   const auto written = output.of(*this, set(), *tree, data);
   if (!was_parsed) text->second.parsed.reset();
@@ -128,12 +147,20 @@ Result<Datum> Execution::include(std::string_view name, const Datum& data) {
   }
   const Tree* tree = TRY(find(set(), name));
   if (!tree) return no_template(set(), name);
+  const bool is_known_data = state_->data != nullptr && data.node() == state_->data && state_->current == &set_;
+  if (is_known_data) {
+    const auto known = state_->included.find(tree);
+    if (known != state_->included.end()) return known->second;
+  }
   std::size_t& open = found->second;  // stays in its place while others are added
   ++open;
   Output output(state_->out);
   const auto written = output.of(*this, set(), *tree, data);
   --open;
-  return Datum(TRY(written));
+  Datum text(TRY(written));
+  if (is_known_data && set_.find(name) == tree && is_known_steady(set_, state_->steady, *tree))
+    state_->included.emplace(tree, text);
+  return text;
 }
 
 Result<Datum> Execution::expand(std::string_view text, const Datum& data) {
@@ -181,6 +208,7 @@ Result<void> Execution::spend(std::uint64_t steps, std::size_t bytes) {
 }
 
 void Execution::note_edit(const Ref<Map>& map) {
+  state_->included.clear();
   if (state_->edited.empty() || state_->edited.back().get() != map.get()) state_->edited.push_back(map);
 }
 

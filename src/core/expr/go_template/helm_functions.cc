@@ -12,6 +12,7 @@
 #include "core/expr/go_template/json_text.h"
 #include "core/expr/go_template/numbers.h"
 #include "core/expr/go_template/toml.h"
+#include "core/expr/go_template/unicode.h"
 #include "core/expr/go_template/yaml_first.h"
 
 namespace caisson::go_template {
@@ -102,8 +103,37 @@ std::string without_newline(std::string text) {
   return text;
 }
 
+std::string valid_text(std::string_view text) {
+  return from_runes(runes(text));
+}
+
+// encoding/json, which every value passes through on its way to YAML, makes U+FFFD of what is no character.
+Value with_valid_texts(const Value& value) {
+  if (value.is_string()) return is_valid_utf8(value.as_string()) ? value : Value(valid_text(value.as_string()));
+  Value out = value;
+  for (std::size_t i = 0; i < value.items().size(); ++i) {
+    Value changed = with_valid_texts(value[i]);
+    if (!changed.shares_with(value[i])) out.edit(i) = std::move(changed);
+  }
+  for (const auto& [key, member] : value.entries()) {
+    Value changed = with_valid_texts(member);
+    const bool is_valid = is_valid_utf8(key);
+    if (is_valid && changed.shares_with(member)) continue;
+    if (!is_valid) out.erase(key);
+    out.set(is_valid ? std::string(key) : valid_text(key), std::move(changed));
+  }
+  return out;
+}
+
+// What json.Marshal and back gives. A document that no template has opened has nothing to change.
+Result<Value> through_json(const Datum& datum) {
+  const Value value = TRY(datum.to_value());
+  const Map* const map = datum.as_map();
+  return map && map->document() ? value : with_valid_texts(value);
+}
+
 Result<Datum> to_yaml(Call& call) {
-  const auto value = call[0].to_value();
+  const auto value = through_json(call[0]);
   if (!value.ok()) return Datum("");
   return Datum(without_newline(yaml::write(*value, {.sort_keys = true})));
 }
@@ -130,7 +160,7 @@ struct GoFloats {
 };
 
 Result<Datum> to_yaml_pretty(Call& call) {
-  const auto value = call[0].to_value();
+  const auto value = through_json(call[0]);
   if (!value.ok()) return Datum("");
   GoFloats floats;
   for (const std::string plain = json::write(*value); plain.find(floats.word) != plain.npos;) floats.word += "x-";

@@ -3,12 +3,8 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <functional>
 #include <iterator>
 #include <span>
-#include <system_error>
-#include <thread>
 
 #include "core/base/file.h"
 #include "core/base/text.h"
@@ -16,6 +12,7 @@
 #include "delivery/render/helm/document_cache.h"
 #include "delivery/render/helm/go_text.h"
 #include "delivery/render/helm/manifest_head.h"
+#include "delivery/render/helm/two_threads.h"
 #include "delivery/render/kind_order.h"
 
 namespace caisson::render::helm {
@@ -207,22 +204,6 @@ void read_documents(RenderedFile& file, Read read, DocumentCache* documents) {
     if (!file.read.ok()) return;
   }
   std::string().swap(*file.text);
-}
-
-// work(0) … work(count - 1), by two threads when that `pays`; each is for itself.
-void on_two_threads(std::size_t count, bool pays, const std::function<void(std::size_t)>& work) {
-  std::atomic<std::size_t> next = 0;
-  const auto run = [&] {
-    for (std::size_t i = next++; i < count; i = next++) work(i);
-  };
-  std::thread other;
-  try {
-    if (pays && std::thread::hardware_concurrency() > 1) other = std::thread(run);
-  } catch (const std::system_error&) {
-    // No thread is to be had: this one does it all.
-  }
-  run();
-  if (other.joinable()) other.join();
 }
 
 }  // namespace

@@ -115,7 +115,11 @@ Result<Datum> set(Call& call) {
 }
 
 Result<Datum> unset(Call& call) {
-  if (Map* map = call[0].as_map()) map->erase(call.text(1));
+  if (call[0].as_map()) {
+    const Ref<Map> map(call[0].as_map());
+    call.execution.note_edit(map);
+    map->erase(call.text(1));
+  }
   return call[0].with_type(kMap);
 }
 
