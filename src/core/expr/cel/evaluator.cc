@@ -3,12 +3,12 @@
 // selections, 1 for each of its steps, 10, 30 and 40 for lists, maps and messages that are no constants, a function's
 // own cost for a call; the branches of ?: are not chains of their own.
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <optional>
 
 #include "core/expr/cel/environment.h"
 #include "core/expr/cel/link.h"
+#include "core/expr/cel/selection.h"
 #include "core/expr/cel/value_data.h"
 
 namespace caisson::cel {
@@ -24,20 +24,6 @@ std::uint64_t made_bytes(const Value& value) {
   if (value.is(Kind::bytes)) return value.as_bytes().size();
   if ((value.is(Kind::list) || value.is(Kind::map)) && value.viewed() == nullptr) return value.size() * sizeof(Value);
   return 0;
-}
-
-std::string shown_key(const Value& key) {
-  return key.is(Kind::string) ? std::string(key.as_string()) : key.debug_string();
-}
-
-// A whole number of any numeric type.
-std::optional<std::int64_t> as_index(const Value& v) {
-  if (v.is(Kind::integer)) return v.as_int();
-  if (v.is(Kind::unsigned_integer) && v.as_uint() <= static_cast<std::uint64_t>(INT64_MAX))
-    return static_cast<std::int64_t>(v.as_uint());
-  if (v.is(Kind::floating) && v.as_double() == std::floor(v.as_double()) && std::abs(v.as_double()) < 9e15)
-    return static_cast<std::int64_t>(v.as_double());
-  return std::nullopt;
 }
 
 bool is_chain(const Node& node) {
@@ -218,37 +204,7 @@ class Evaluator {
     }
     const Value on = std::move(at).value();
     at = Link();
-    return take(step(on, key, optional, is_field), at.own);
-  }
-
-  static Result<Value> step(const Value& on, const Value& key, bool optional, bool is_field) {
-    const auto is_null = [](const Value* value) { return value != nullptr && value->is(Kind::null); };
-    if (optional && (is_null(&on) || (on.is(Kind::optional) && is_null(on.as_optional()))))
-      return Value::optional(std::nullopt);  // cel-go: asked with '?', null has nothing
-    if (on.is(Kind::optional)) {
-      if (on.as_optional() == nullptr) return on;
-      return Value::optional(TRY(find(*on.as_optional(), key, is_field, false)));
-    }
-    std::optional<Value> found = TRY(find(on, key, is_field, !optional));
-    if (optional) return Value::optional(std::move(found));
-    if (found) return *std::move(found);
-    if (on.is(Kind::list)) return bad("index out of bounds: " + shown_key(key));
-    return bad("no such key: " + shown_key(key));
-  }
-
-  // Nothing when absent; an error when `on` can have no such thing. A field that is not set reads as its default where
-  // no optional is wanted.
-  static Result<std::optional<Value>> find(const Value& on, const Value& key, bool is_field, bool defaults) {
-    if (on.is(Kind::map)) return on.find(key);
-    if (on.is(Kind::object) && key.is(Kind::string)) {
-      if (!defaults && !TRY(on.as_object().has_field(key.as_string()))) return std::optional<Value>();
-      return std::optional<Value>(TRY(on.as_object().field(key.as_string())));
-    }
-    if (!on.is(Kind::list)) return is_field ? bad("no such key: " + shown_key(key)) : no_such_overload();
-    const auto index = as_index(key);
-    if (!index) return bad("unsupported index type '" + key.type().str() + "' in list");
-    if (*index < 0 || static_cast<std::size_t>(*index) >= on.size()) return std::optional<Value>();
-    return std::optional<Value>(on.item(static_cast<std::size_t>(*index)));
+    return take(selected(on, key, optional, is_field), at.own);
   }
 
   bool presence(const Node& node, Value& out) {
@@ -259,17 +215,7 @@ class Evaluator {
     if (!charge(program_.environment->options.presence_test_has_cost ? 2 : 1)) return false;
     const document::Value* document = link.document();
     if (document != nullptr && document->is_map()) return give(Value(document->contains(node.name)), out);
-    return take(has_field(std::move(link).value(), node), out);
-  }
-
-  static Result<Value> has_field(Value on, const Node& node) {
-    if (on.is(Kind::optional)) {
-      if (on.as_optional() == nullptr) return Value(false);
-      on = Value(*on.as_optional());
-    }
-    if (on.is(Kind::object)) return Value(TRY(on.as_object().has_field(node.name)));
-    if (on.is(Kind::map)) return Value(on.find(node.value).has_value());
-    return bad("no such key: " + node.name);
+    return take(has_selected(std::move(link).value(), node.value), out);
   }
 
   bool call(const Node& node, Value& out) {
