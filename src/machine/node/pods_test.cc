@@ -125,7 +125,9 @@ TEST_CASE("a deleted pod's sidecars end after its main containers, the last one 
   const auto container = [](const std::string& name, const std::string& more = "") {
     return "{name: " + name +
            ", image: busybox, volumeMounts: [{name: order, mountPath: /order}], command: [sh, -c, \"trap 'echo " +
-           name + " >>/order/log; exit' TERM; while :; do sleep 0.1; done\"]" + more + "}";
+           name + " >>/order/log; exit' TERM; : >/order/" + name +
+           "; while :; do sleep 0.1; done\"], readinessProbe: {exec: {command: [sh, -c, '[ -e /order/" + name +
+           " ]']}, periodSeconds: 1}" + more + "}";
   };
   bench.apply(
       "apiVersion: v1\nkind: Pod\nmetadata: {name: ordered}\nspec:\n  terminationGracePeriodSeconds: 20\n  "

@@ -8,14 +8,15 @@ using namespace caisson::node::testing;
 
 namespace {
 
-// A pod that writes its name when it is told to end, and then does `ends`.
+// A pod that writes its name when it is told to end, and then does `ends`. It is ready when it can be told.
 std::string pod(const std::string& name, const std::string& directory, const std::string& spec,
                 const std::string& ends) {
   return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + "}\nspec:\n  " + spec +
          "\n  containers: [{name: c, image: busybox, volumeMounts: [{name: order, mountPath: /order}], command: [sh, "
          "-c, \"trap 'echo " +
-         name + " >>/order/log; " + ends +
-         "' TERM; while :; do sleep 0.05; done\"]}]\n  volumes: [{name: order, hostPath: {path: " + directory + "}}]\n";
+         name + " >>/order/log; " + ends + "' TERM; : >/order/" + name +
+         "; while :; do sleep 0.05; done\"], readinessProbe: {exec: {command: [sh, -c, '[ -e /order/" + name +
+         " ]']}, periodSeconds: 1}}]\n  volumes: [{name: order, hostPath: {path: " + directory + "}}]\n";
 }
 
 }  // namespace
