@@ -123,6 +123,19 @@ spec:
   }
 }
 
+TEST_CASE("a file in an earlier version is read as v1 has it") {
+  Fixture f;
+  f.repository(
+      "shop/ci", "task.yaml",
+      "{apiVersion: tekton.dev/v1beta1, kind: Task, spec: {steps: [{image: old, resources: {limits: {cpu: 1}}}]}}");
+  CHECK(
+      f.task_run("old",
+                 "taskRef: {resolver: git, params: [{name: url, value: 'https://git.caisson-system.svc/shop/ci.git'}, "
+                 "{name: pathInRepo, value: task.yaml}]}") == "old");
+  const kube::Object run = f.client->get(schema::kTaskRuns, {"shop", "old"}).value();
+  CHECK(run.status()["taskSpec"]["steps"][0]["computeResources"]["limits"]["cpu"].as_int() == 1);
+}
+
 TEST_CASE("a file of another organisation's repository, of another kind or of none is refused") {
   Fixture f;
   f.repository("far/ci", "task.yaml", "{apiVersion: tekton.dev/v1, kind: Task, spec: {steps: [{image: a}]}}");
