@@ -341,12 +341,13 @@ void Pods::tell_status(Pod& pod, bool terminating) {
     pod.published = pod.state;
   }
   const Value patch{{"metadata", Value{{"uid", pod.uid}}}, {"status", difference}};
+  const bool told_ready = kube::condition_is_true(pod.object, "Ready");
   auto written = client_.patch(schema::kPods, pod.object.key(), kube::PatchType::merge, patch,
                                {.field_manager = "kubelet", .subresource = "status"});
   if (written.ok()) {
     pod.object = std::move(written).value();
     const bool ready = kube::condition_is_true(pod.object, "Ready");
-    if (ready && !pod.was_ready) span(pod, "ready", "", pod.state.start);
+    if (ready && !told_ready && !pod.was_ready) span(pod, "ready", "", pod.state.start);
     pod.was_ready = pod.was_ready || ready;
     return;
   }
@@ -431,6 +432,11 @@ void Pods::event(const Pod& pod, bool warning, std::string_view reason, const st
 void Pods::span(const Pod& pod, const std::string& name, const std::string& key, Time start, const std::string& error) {
   const TraceContext trace = pod.object.trace();
   if (!parts_.spans || trace.empty()) return;
+  // The trace is of what made the pod: what starts again, hours later perhaps, is none of it.
+  for (const auto& [container, state] : pod.state.containers) {
+    const bool again = state.restarts > 0 || (container == key && state.terminated);
+    if (again && (key.empty() || container == key)) return;
+  }
   Span span;
   span.context = trace.child(name + " " + pod.uid + " " + key);
   span.parent_span_id = trace.span_id;

@@ -11,7 +11,8 @@ namespace {
 // A pod that writes its name when it is told to end, and then does `ends`. It is ready when it can be told.
 std::string pod(const std::string& name, const std::string& directory, const std::string& spec,
                 const std::string& ends) {
-  return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + "}\nspec:\n  " + spec +
+  return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", annotations: {" +
+         std::string(kTraceparentAnnotation) + ": " + TraceContext::start().traceparent() + "}}\nspec:\n  " + spec +
          "\n  containers: [{name: c, image: busybox, volumeMounts: [{name: order, mountPath: /order}], command: [sh, "
          "-c, \"trap 'echo " +
          name + " >>/order/log; " + ends + "' TERM; : >/order/" + name +
@@ -30,6 +31,8 @@ TEST_CASE("at a shutdown critical pods end last, who does not end is killed, and
   bench.apply(pod("usual", order, "terminationGracePeriodSeconds: 30", "exit 0"));
   for (const char* name : {"critical", "stubborn", "usual"}) bench.wait_ready(name);
 
+  constexpr std::size_t kSpans = 3 * 4;  // sandbox, image, start, ready
+  REQUIRE(bench.spans.come(kSpans));
   CHECK(bench.node->shut_down({.usual = 20s, .critical = 10s}).empty());
 
   const auto log = read_file(order + "/log");
@@ -49,4 +52,5 @@ TEST_CASE("at a shutdown critical pods end last, who does not end is killed, and
     bench.wait_ready(name);
     CHECK(bench.container_status(bench.pod(name))["restartCount"].as_int() == 1);
   }
+  CHECK(bench.spans.size() == kSpans);  // the trace is of what made the pods, not of their next start
 }

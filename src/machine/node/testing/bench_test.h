@@ -86,7 +86,30 @@ inline std::string free_range() {
   }
 }
 
+class Spans : public SpanSink {
+ public:
+  void record(Span span) override {
+    const std::scoped_lock lock(mutex_);
+    spans_.push_back(std::move(span));
+    changed_.notify_all();
+  }
+  bool come(std::size_t count) {  // waits for so many
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, 20s, [&] { return spans_.size() >= count; });
+  }
+  std::size_t size() {
+    const std::scoped_lock lock(mutex_);
+    return spans_.size();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Span> spans_;  // GUARDED_BY(mutex_)
+};
+
 struct Bench {
+  Spans spans;
   TempDir dir = std::move(TempDir::make("node")).value();
   std::string instance = hex(random_bytes(3));
   const std::string range = free_range();
@@ -146,7 +169,7 @@ struct Bench {
     network.emplace(std::move(opened).value());
     runtime = std::make_unique<kube::Runtime>(*own, system_clock());
     auto started =
-        Node::start({.runtime = runtime.get(), .images = &images, .network = &*network},
+        Node::start({.runtime = runtime.get(), .images = &images, .network = &*network, .spans = &spans},
                     {.name = "n1",
                      .instance = instance,
                      .data_dir = dir.path(),
