@@ -38,7 +38,8 @@ const std::vector<FlagRule>& flags_of(std::string_view keyword) {
 Result<void> check_flags(const Instruction& i) {
   std::vector<std::string_view> seen;
   for (std::size_t n = 0; n < i.flags.size(); ++n) {
-    const auto& [name, value] = i.flags[n];
+    const std::string& name = i.flags[n].first;
+    const std::string& value = i.flags[n].second;
     const auto& rules = flags_of(i.keyword);
     const auto rule = std::find_if(rules.begin(), rules.end(), [&](const FlagRule& r) { return r.name == name; });
     if (rule == rules.end()) return parse_error(i.line, "unknown flag: --" + name);

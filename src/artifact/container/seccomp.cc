@@ -82,9 +82,9 @@ void add_line(std::string_view line, const std::vector<std::string>& capabilitie
 
 bool applies(const Value& syscalls, const std::vector<std::string>& capabilities) {
 #if defined(__x86_64__)
-  constexpr std::string_view kArch = "amd64";
+  static constexpr std::string_view kArch = "amd64";
 #else
-  constexpr std::string_view kArch = "arm64";
+  static constexpr std::string_view kArch = "arm64";
 #endif
   const auto any_arch = [](const Value& arches) {
     return std::any_of(arches.items().begin(), arches.items().end(),

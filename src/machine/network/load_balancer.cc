@@ -187,8 +187,8 @@ Result<Announcements> Balancer::announcements(const PoolWorld& world, const std:
   Announcements out;
   for (const auto& [key, one] : assigned) {
     const auto service = sources_.services.find(key);
-    const auto pool =
-        std::find_if(world.pools.begin(), world.pools.end(), [&](const AddressPool& p) { return p.name == one.pool; });
+    const auto pool = std::find_if(world.pools.begin(), world.pools.end(),
+                                   [&wanted = one.pool](const AddressPool& p) { return p.name == wanted; });
     if (one.address.empty() || !service || pool == world.pools.end()) continue;
     const auto links = announcing_links(*pool, advertisements, node_labels);
     tell(*service, EventRecorder::Type::warning, "NotAnnounced",

@@ -117,7 +117,8 @@ class Reader {
         current_ = outer;
         continue;
       }
-      const Known* known = std::find_if(known_begin(), known_end(), [&kind](const Known& k) { return k.name == kind; });
+      const Known* known = std::find_if(known_begin(), known_end(),
+                                        [name = std::string_view(kind)](const Known& k) { return k.name == name; });
       if (known == known_end())
         close(std::string(kind) + " is not supported");
       else if (known->handler == nullptr)

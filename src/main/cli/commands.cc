@@ -15,6 +15,7 @@
 #include "main/cli/logs_query.h"
 #include "main/cli/proj_commands.h"
 #include "main/cli/tree.h"
+#include "main/cli/unknown_command.h"
 
 namespace caisson::cli {
 namespace {
@@ -89,14 +90,31 @@ std::size_t leading_flags(const std::vector<std::string>& words) {
   return std::min(at, words.size());
 }
 
-// What is behind a word that no command has: kubectl's text and status for whoever called this as kubectl.
-int refuse_word(std::string_view program, const std::string& word) {
+// What to say of words that are no command: kubectl's text and status for whoever called this as kubectl.
+int refuse_words(std::string_view program, const std::vector<std::string>& words) {
+  std::vector<SubCommand> family;  // of the first word
+  std::vector<std::string_view> known;
+  for (const auto commands : kubectl::all_commands()) {
+    for (const kubectl::Command& command : commands) {
+      const std::string_view first = command.name.substr(0, command.name.find(' '));
+      known.push_back(first);
+      if (first == words[0]) family.push_back({command.name, command.help});
+    }
+  }
+  if (!family.empty()) {
+    std::fprintf(stderr, "%s %s", paint("error:", kRed).c_str(), which_command(words, family).c_str());
+    return program == "kubectl" ? 1 : 2;
+  }
   if (program == "kubectl") {
-    std::fprintf(stderr, "error: unknown command \"%s\" for \"kubectl\"\n", word.c_str());
+    std::fprintf(stderr, "error: unknown command \"%s\" for \"kubectl\"\n", words[0].c_str());
     return 1;
   }
-  std::fprintf(stderr, "%s there is no command '%s': 'caisson --help' lists them\n", paint("error:", kRed).c_str(),
-               word.c_str());
+  for (const Group& group : kGroups) {
+    for (const std::string_view name : split(group.commands, ' ')) known.push_back(name);
+  }
+  const std::string near(nearest_command(words[0], known));
+  std::fprintf(stderr, "%s there is no command '%s'%s 'caisson --help' lists them\n", paint("error:", kRed).c_str(),
+               words[0].c_str(), near.empty() ? ":" : ("; did you mean '" + near + "'?").c_str());
   return 2;
 }
 
@@ -189,12 +207,10 @@ int run_command_line(int argc, char** argv) {
       ->envname("CAISSON_DATA_DIR")
       ->capture_default_str();
   tree.up.program = own_path();
-  const bool named = !words.empty() && is_command(words[0]);
-  if (!named && !words.empty() && !words[0].starts_with('-')) {
-    return refuse_word(program, words[0]);
-  }
+  const bool named = !rest.empty() && is_command(rest[0]);
+  if (!named && !rest.empty() && !rest[0].starts_with('-')) return refuse_words(program, rest);
   for (const Group& group : kGroups) {
-    if (!named || has_command(group, words[0])) add_group(group, tree);  // help, or a flag first: all of them
+    if (!named || has_command(group, rest[0])) add_group(group, tree);  // help, or a flag first: all of them
   }
   if (!named) list_kubectl_commands(tree);
   try {
