@@ -18,6 +18,11 @@ bool creates_pod(const AdmissionRequest& request) {
          request.kind.resource == schema::kPods;
 }
 
+bool writes_pod(const AdmissionRequest& request) {
+  return creates_pod(request) || (request.operation == Operation::update && request.subresource.empty() &&
+                                  request.kind.resource == schema::kPods);
+}
+
 Value token_volume(const std::string& name) {
   const Value token{{"serviceAccountToken", Value{{"expirationSeconds", kTokenSeconds}, {"path", "token"}}}};
   const Value ca{{"configMap", Value{{"items", Value(std::vector<Value>{Value{{"key", "ca.crt"}, {"path", "ca.crt"}}})},
@@ -96,7 +101,8 @@ class PodDefaults : public Admission {
   std::string_view name() const override { return "PodDefaults"; }
 
   Result<void> mutate(const AdmissionRequest& request, Value& pod) const override {
-    if (!creates_pod(request)) return {};
+    // Also of an update, whose sender may not have seen what was filled in before.
+    if (!writes_pod(request)) return {};
     Value& spec = pod.edit("spec");
     for (const std::string_view key : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
       tolerate(spec, key);

@@ -49,9 +49,6 @@ Result<void> check_names(Request& request, const Value& object) {
   if (!request.name.empty() && !metadata["name"].as_string().empty() && metadata["name"].as_string() != request.name)
     return request.bad_request("the name of the object (" + metadata["name"].str() +
                                ") does not match the name on the URL (" + request.name + ")");
-  if (metadata["name"].as_string().empty() && metadata["generateName"].as_string().empty() && request.name.empty())
-    return request.invalid(
-        {{schema::FieldError::Type::required, "metadata.name", {}, "name or generateName is required"}}, "");
   return {};
 }
 

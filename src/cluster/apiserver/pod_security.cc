@@ -26,7 +26,7 @@ struct Pod {
       for (const Value& container : spec[list].items()) visit(container);
   }
 };
-using Found = std::optional<Violation>;
+using Finding = std::optional<Violation>;
 
 std::string quoted(const Names& names) {
   return "\"" + join(names, "\", \"") + "\"";
@@ -53,7 +53,7 @@ Names containers_where(const Pod& pod, const std::function<bool(const Value&)>& 
 
 // --- baseline, in the order of the checks' names
 
-Found app_armor(const Pod& pod) {
+Finding app_armor(const Pod& pod) {
   Texts values;
   const auto wrong = [&](const Value& profile) {
     const std::string type = profile["type"].str();
@@ -81,7 +81,7 @@ Found app_armor(const Pod& pod) {
                    join(setters, " and ") + " must not set AppArmor profile type to " + quoted(all)};
 }
 
-Found capabilities_baseline(const Pod& pod) {
+Finding capabilities_baseline(const Pod& pod) {
   static const std::set<std::string_view> kAllowed = {"AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE",     "FOWNER",  "FSETID",
                                                       "KILL",        "MKNOD",  "NET_BIND_SERVICE", "SETFCAP", "SETGID",
                                                       "SETPCAP",     "SETUID", "SYS_CHROOT"};
@@ -100,7 +100,7 @@ Found capabilities_baseline(const Pod& pod) {
                                                    " in securityContext.capabilities.add"};
 }
 
-Found host_namespaces(const Pod& pod) {
+Finding host_namespaces(const Pod& pod) {
   Names set;
   for (const char* field : {"hostNetwork", "hostPID", "hostIPC"})
     if (pod.spec[field].as_bool()) set.push_back(std::string(field) + "=true");
@@ -108,7 +108,7 @@ Found host_namespaces(const Pod& pod) {
   return Violation{"host namespaces", join(set, ", ")};
 }
 
-Found host_path_volumes(const Pod& pod) {
+Finding host_path_volumes(const Pod& pod) {
   Names names;
   for (const Value& volume : pod.spec["volumes"].items())
     if (!volume["hostPath"].is_null()) names.push_back(volume["name"].str());
@@ -116,7 +116,7 @@ Found host_path_volumes(const Pod& pod) {
   return Violation{"hostPath volumes", (names.size() == 1 ? "volume " : "volumes ") + quoted(names)};
 }
 
-Found host_ports(const Pod& pod) {
+Finding host_ports(const Pod& pod) {
   Texts ports;
   const Names names = containers_where(pod, [&](const Value& c) {
     bool wrong = false;
@@ -133,14 +133,14 @@ Found host_ports(const Pod& pod) {
                                    join(Names(ports.begin(), ports.end()), ", ")};
 }
 
-Found privileged(const Pod& pod) {
+Finding privileged(const Pod& pod) {
   const Names names =
       containers_where(pod, [](const Value& c) { return c["securityContext"]["privileged"].as_bool(); });
   if (names.empty()) return std::nullopt;
   return Violation{"privileged", containers_text(names) + " must not set securityContext.privileged=true"};
 }
 
-Found proc_mount(const Pod& pod) {
+Finding proc_mount(const Pod& pod) {
   Texts types;
   const Names names = containers_where(pod, [&](const Value& c) {
     const Value& type = c["securityContext"]["procMount"];
@@ -152,7 +152,7 @@ Found proc_mount(const Pod& pod) {
   return Violation{"procMount", containers_text(names) + " must not set securityContext.procMount to " + quoted(types)};
 }
 
-Found se_linux_options(const Pod& pod) {
+Finding se_linux_options(const Pod& pod) {
   Texts types;
   bool user = false, role = false;
   const auto wrong = [&](const Value& options) {
@@ -179,7 +179,7 @@ Found se_linux_options(const Pod& pod) {
 }
 
 // Before 1.19 profiles stood in annotations.
-Found seccomp_annotations(const Pod& pod) {
+Finding seccomp_annotations(const Pod& pod) {
   Texts forbidden;
   const auto look = [&](const std::string& key) {
     const Value* value = pod.metadata["annotations"].find(key);
@@ -196,7 +196,7 @@ Found seccomp_annotations(const Pod& pod) {
                                          join(Names(forbidden.begin(), forbidden.end()), ", ")};
 }
 
-Found seccomp(const Pod& pod, bool required) {
+Finding seccomp(const Pod& pod, bool required) {
   Texts values;
   const auto wrong = [&](const Value& profile) {
     const std::string type = profile["type"].str();
@@ -220,11 +220,11 @@ Found seccomp(const Pod& pod, bool required) {
                        " must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\""};
 }
 
-Found seccomp_baseline(const Pod& pod) {
+Finding seccomp_baseline(const Pod& pod) {
   return pod.minor < 19 ? seccomp_annotations(pod) : seccomp(pod, false);
 }
 
-Found sysctls(const Pod& pod) {
+Finding sysctls(const Pod& pod) {
   static constexpr std::pair<std::string_view, int> kAllowed[] = {{"kernel.shm_rmid_forced", 0},
                                                                   {"net.ipv4.ip_local_port_range", 0},
                                                                   {"net.ipv4.tcp_syncookies", 0},
@@ -248,7 +248,7 @@ Found sysctls(const Pod& pod) {
   return Violation{"forbidden sysctls", join(forbidden, ", ")};
 }
 
-Found windows_host_process(const Pod& pod) {
+Finding windows_host_process(const Pod& pod) {
   const auto wrong = [](const Value& context) { return context["windowsOptions"]["hostProcess"].as_bool(); };
   const bool pod_wrong = wrong(pod.context());
   const Names names = containers_where(pod, [&](const Value& c) { return wrong(c["securityContext"]); });
@@ -259,7 +259,7 @@ Found windows_host_process(const Pod& pod) {
 
 // --- restricted
 
-Found allow_privilege_escalation(const Pod& pod) {
+Finding allow_privilege_escalation(const Pod& pod) {
   if (pod.minor < 8 || (pod.minor >= 25 && pod.windows())) return std::nullopt;
   const Names names = containers_where(
       pod, [](const Value& c) { return c["securityContext"]["allowPrivilegeEscalation"].as_bool(true); });
@@ -268,7 +268,7 @@ Found allow_privilege_escalation(const Pod& pod) {
                    containers_text(names) + " must set securityContext.allowPrivilegeEscalation=false"};
 }
 
-Found capabilities_restricted(const Pod& pod) {
+Finding capabilities_restricted(const Pod& pod) {
   if (pod.minor >= 25 && pod.windows()) return std::nullopt;
   const auto drops_all = [](const Value& c) {
     for (const Value& capability : c["securityContext"]["capabilities"]["drop"].items())
@@ -296,7 +296,7 @@ Found capabilities_restricted(const Pod& pod) {
   return Violation{"unrestricted capabilities", join(details, "; ")};
 }
 
-Found restricted_volumes(const Pod& pod) {
+Finding restricted_volumes(const Pod& pod) {
   static const std::set<std::string_view> kAllowed = {"configMap", "csi",   "downwardAPI",           "emptyDir",
                                                       "ephemeral", "image", "persistentVolumeClaim", "projected",
                                                       "secret"};
@@ -321,7 +321,7 @@ Found restricted_volumes(const Pod& pod) {
                        (types.size() == 1 ? "restricted volume type " : "restricted volume types ") + quoted(types)};
 }
 
-Found run_as_non_root(const Pod& pod) {
+Finding run_as_non_root(const Pod& pod) {
   const Value& of_pod = pod.context()["runAsNonRoot"];
   const bool pod_wrong = of_pod.is_bool() && !of_pod.as_bool();
   const Names names = containers_where(pod, [](const Value& c) {
@@ -339,7 +339,7 @@ Found run_as_non_root(const Pod& pod) {
                    "pod or " + containers_text(unset) + " must set securityContext.runAsNonRoot=true"};
 }
 
-Found run_as_user(const Pod& pod) {
+Finding run_as_user(const Pod& pod) {
   if (pod.minor < 23) return std::nullopt;
   const auto root = [](const Value& context) {
     return context["runAsUser"].is_int() && context["runAsUser"].as_int() == 0;
@@ -350,12 +350,12 @@ Found run_as_user(const Pod& pod) {
   return Violation{"runAsUser=0", setters_text(pod_wrong, names) + " must not set runAsUser=0"};
 }
 
-Found seccomp_restricted(const Pod& pod) {
+Finding seccomp_restricted(const Pod& pod) {
   if (pod.minor >= 25 && pod.windows()) return std::nullopt;
   return seccomp(pod, true);
 }
 
-using Check = Found (*)(const Pod&);
+using Check = Finding (*)(const Pod&);
 struct BaselineCheck {
   Check check;
   int overridden_from;  // the version whose restricted level says the same more strictly; -1: never

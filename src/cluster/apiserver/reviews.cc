@@ -4,6 +4,7 @@
 #include "cluster/apiserver/managed_fields.h"
 #include "cluster/apiserver/subresources.h"
 #include "cluster/apiserver/tokens.h"
+#include "core/base/text.h"
 
 namespace caisson::apiserver {
 namespace {
@@ -38,10 +39,40 @@ User user_of_spec(const Value& spec) {
   return user;
 }
 
+// What the spec of an access review must say; that of a SelfSubjectAccessReview names nobody.
+std::vector<schema::FieldError> wrong_in_review(const Request& request, const Value& object) {
+  using Type = schema::FieldError::Type;
+  const std::string& kind = request.kind->resource.kind;
+  const Value& spec = object["spec"];
+  const Value &resource = spec["resourceAttributes"], &other = spec["nonResourceAttributes"];
+  std::vector<schema::FieldError> out;
+  if (resource.is_map() && other.is_map())
+    out.push_back({Type::invalid, "spec.nonResourceAttributes", other,
+                   "cannot be specified in combination with resourceAttributes"});
+  if (!resource.is_map() && !other.is_map())
+    out.push_back({Type::invalid, "spec.resourceAttributes", Value("null"),
+                   "exactly one of nonResourceAttributes or resourceAttributes must be specified"});
+  if (kind != "SelfSubjectAccessReview" && spec["user"].as_string().empty() && spec["groups"].empty())
+    out.push_back({Type::invalid, "spec.user", Value(""), "at least one of user or group must be specified"});
+  Value metadata = object["metadata"];
+  metadata.erase("managedFields");
+  metadata.erase("creationTimestamp");
+  const bool local = kind == "LocalSubjectAccessReview";
+  if (local) metadata.erase("namespace");
+  if (!metadata.empty()) out.push_back({Type::invalid, "metadata", object["metadata"], "must be empty"});
+  if (local && resource.is_map() && resource["namespace"].as_string() != std::string_view(request.ns))
+    out.push_back({Type::invalid, "spec.resourceAttributes.namespace", Value(resource["namespace"].as_string()),
+                   "must match metadata.namespace"});
+  return out;
+}
+
 // Upstream's strategy of the reviews names no kind.
-Error invalid_review(Request& request, const schema::FieldError& error) {
-  return request.fail(ErrorCode::invalid, ".authorization.k8s.io \"\" is invalid: " + error.str(),
-                      Value{{"group", "authorization.k8s.io"}, {"causes", schema::causes({error})}});
+Error invalid_review(Request& request, const std::vector<schema::FieldError>& errors) {
+  std::vector<std::string> texts;
+  for (const schema::FieldError& error : errors) texts.push_back(error.str());
+  const std::string text = texts.size() == 1 ? texts[0] : "[" + join(texts, ", ") + "]";
+  return request.fail(ErrorCode::invalid, ".authorization.k8s.io \"\" is invalid: " + text,
+                      Value{{"group", "authorization.k8s.io"}, {"causes", schema::causes(errors)}});
 }
 
 Value rules_status(const Authorizer& authorizer, const User& user, const std::string& ns) {
@@ -85,31 +116,20 @@ Result<Value> review(Core& core, Request& request, Value body) {
   const Value spec = object["spec"];
   const bool access =
       kind == "SubjectAccessReview" || kind == "SelfSubjectAccessReview" || kind == "LocalSubjectAccessReview";
-  if (access && spec["resourceAttributes"].is_map() == spec["nonResourceAttributes"].is_map()) {
-    const Value shown = spec["resourceAttributes"].is_null() ? Value("null") : spec["resourceAttributes"];
-    return invalid_review(request, {schema::FieldError::Type::invalid, "spec.resourceAttributes", shown,
-                                    "exactly one of nonResourceAttributes or resourceAttributes must be specified"});
-  }
+  if (access)
+    if (const auto wrong = wrong_in_review(request, object); !wrong.empty()) return invalid_review(request, wrong);
   if (kind == "SelfSubjectAccessReview") {
     object.set("status", access_status(*core.authorizer, request.user, spec));
   } else if (access) {
-    if (kind == "LocalSubjectAccessReview" &&
-        !(spec["resourceAttributes"]["namespace"].as_string() == std::string_view(request.ns))) {
-      return invalid_review(request, {schema::FieldError::Type::invalid, "spec.resourceAttributes.namespace",
-                                      spec["resourceAttributes"]["namespace"], "must match metadata.namespace"});
-    }
     const User user = user_of_spec(spec);
-    if (user.name.empty() && user.groups.empty()) {
-      return invalid_review(request, {schema::FieldError::Type::invalid, "spec.user", Value(""),
-                                      "at least one of user or group must be specified"});
-    }
     object.set("status", access_status(*core.authorizer, user, spec));
   } else if (kind == "SelfSubjectRulesReview") {
     if (spec["namespace"].as_string().empty()) return request.bad_request("no namespace on request");
     object.set("status", rules_status(*core.authorizer, request.user, spec["namespace"].str()));
     object.set("spec", Value::map());
+    object.set("metadata", Value{{"creationTimestamp", Value()}});
   } else if (kind == "SelfSubjectReview") {
-    object.edit("metadata").set("creationTimestamp", time_now(core.clock));
+    object.set("metadata", Value{{"creationTimestamp", time_now(core.clock)}});
     object.set("status", Value{{"userInfo", user_info(request.user)}});
   } else if (kind == "TokenReview") {
     if (spec["token"].as_string().empty())

@@ -112,9 +112,7 @@ Result<Planned> plan_scale(Core& core, Request& request, Transaction& tx, const 
 }
 
 Result<Planned> plan_binding(Core& core, Request& request, Transaction& tx, const Value& body) {
-  const auto found = tx.find(request.key());
-  if (!found) return request.not_found();
-  const Value& pod = found->value;
+  if (request.name.empty()) return request.bad_request("Name parameter required.");
   const Value& target = body["target"];
   const std::string node = target["name"].str();
   std::vector<FieldError> wrong;
@@ -124,6 +122,9 @@ Result<Planned> plan_binding(Core& core, Request& request, Transaction& tx, cons
   if (node.empty()) wrong.push_back({FieldError::Type::required, "target.name", {}, ""});
   if (wrong.size() == 1) return request.fail_without_reason(wrong[0].str());
   if (wrong.size() == 2) return request.fail_without_reason("[" + wrong[0].str() + ", " + wrong[1].str() + "]");
+  const auto found = tx.find(request.key());
+  if (!found) return request.not_found();
+  const Value& pod = found->value;
   const auto refuse = [&](const std::string& why) {
     return request.fail(
         ErrorCode::conflict,

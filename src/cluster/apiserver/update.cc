@@ -139,6 +139,27 @@ bool finished(const Value& object) {
          metadata["deletionGracePeriodSeconds"].as_int() == 0 && object.get({"spec", "finalizers"}).empty();
 }
 
+// Kinds of which an update must say what version it has seen (AllowUnconditionalUpdate of their strategies).
+bool must_say_version(const schema::KindSchema& kind) {
+  static constexpr std::string_view kResources[] = {"customresourcedefinitions.apiextensions.k8s.io",
+                                                    "csidrivers.storage.k8s.io",
+                                                    "csinodes.storage.k8s.io",
+                                                    "csistoragecapacities.storage.k8s.io",
+                                                    "leases.coordination.k8s.io",
+                                                    "mutatingadmissionpolicies.admissionregistration.k8s.io",
+                                                    "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
+                                                    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+                                                    "poddisruptionbudgets.policy",
+                                                    "runtimeclasses.node.k8s.io",
+                                                    "validatingadmissionpolicies.admissionregistration.k8s.io",
+                                                    "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+                                                    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+                                                    "volumeattachments.storage.k8s.io"};
+  if (!kind.crd_name.empty()) return true;
+  return !kind.custom && std::find(std::begin(kResources), std::end(kResources), kind.resource.group_resource()) !=
+                             std::end(kResources);
+}
+
 Error must_name_version(Request& request) {
   const std::string message = "Invalid value: 0x0: must be specified for an update";
   Value cause{{"reason", "FieldValueInvalid"}, {"message", message}, {"field", "metadata.resourceVersion"}};
@@ -214,8 +235,8 @@ Result<Planned> update(Core& core, Request& request, Transaction& tx, const Valu
     desired.edit("metadata").erase("resourceVersion");
     return create(core, request, tx, desired);
   }
-  // Custom resources have no last-write-wins upstream. In process it stays, as kube::Client says.
-  if (!request.in_process && !request.kind->crd_name.empty() &&
+  // In process the last write wins for all kinds, as kube::Client says.
+  if (!request.in_process && must_say_version(*request.kind) &&
       desired["metadata"]["resourceVersion"].as_string().empty())
     return must_name_version(request);
   return write_over(core, request, tx, *found, std::move(desired));

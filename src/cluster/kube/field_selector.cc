@@ -63,13 +63,13 @@ Result<FieldSelector> FieldSelector::parse(std::string_view text) {
   for (const std::string_view term : split_terms(text)) {
     if (term.empty()) continue;
     std::size_t at = 0;
-    while (at < term.size() && term[at] != '=' && term.substr(at, 2) != "!=") at += term[at] == '\\' ? 2 : 1;
+    while (at < term.size() && term[at] != '=' && term.substr(at, 2) != "!=") ++at;  // only values have escapes
     if (at >= term.size()) {
       return Error{ErrorCode::bad_request,
                    "invalid selector: '" + std::string(text) + "'; can't understand '" + std::string(term) + "'"};
     }
     Term parsed;
-    parsed.path = std::string(trim(term.substr(0, at)));
+    parsed.path = std::string(term.substr(0, at));
     parsed.equal = term[at] == '=';
     const std::size_t length = !parsed.equal || term.substr(at, 2) == "==" ? 2 : 1;
     parsed.value = TRY(unescape(term.substr(at + length)));

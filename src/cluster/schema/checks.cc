@@ -81,7 +81,7 @@ using Check = std::vector<std::string> (*)(std::string_view);
 std::vector<std::string> check_dns_label(std::string_view text) {
   std::vector<std::string> out;
   if (text.size() > 63) out.push_back(too_long(63));
-  if (!is_label(text)) out.emplace_back(kLabelText);
+  if (!is_label(text)) out.emplace_back(is_subdomain(text) ? "must not contain dots" : kLabelText);
   return out;
 }
 
@@ -245,7 +245,7 @@ FieldError bare_invalid(std::string field, std::string detail) {
   return {FieldError::Type::invalid, std::move(field), go_value(""), std::move(detail)};
 }
 Value go_map(const Value& map) {
-  if (map.empty()) return go_value("map[string]string(nil)");
+  if (!map.is_map()) return go_value("map[string]string(nil)");
   std::vector<std::string> parts;
   for (const auto& [key, child] : map.entries())
     parts.push_back("\"" + std::string(key) + "\":\"" + child.str() + "\"");

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cluster/schema/derive.h"
+#include "cluster/schema/protobuf.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 
@@ -356,6 +357,8 @@ Result<Compiled> Compiler::run(std::span<const KindFile> files) {
   for (const File& file : files_) TRY(kinds(file));
   if (!rules_.empty()) return wrong("rules", "no type " + rules_.begin()->first);
   mark_walks(*out_.memory);
+  for (ObjectType& type : out_.memory->types)
+    for (Member& member : type.members) member.omits_zero = omits_zero(type.name, member.name);
   return std::move(out_);
 }
 

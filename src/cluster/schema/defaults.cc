@@ -35,6 +35,8 @@ class Pruner {
         edit(out, value).erase(name);
       } else if (member && child.is_null() && !member->field->nullable && member->field->type != FieldType::any) {
         edit(out, value).erase(name);
+      } else if (member && member->omits_zero && is_zero(*member->field, child)) {
+        edit(out, value).erase(name);
       } else if (member) {
         if (Changed next = walk(*member->field, child, Place::member(at, name))) {
           edit(out, value).set(name, std::move(*next));
@@ -46,9 +48,8 @@ class Pruner {
   Changed map(const Field& element, const Value& value, const Place& at) {
     Changed out;
     for (const auto& [name, child] : value.entries()) {
-      // Go's zero value: a null among texts is the empty one.
-      if (child.is_null() && element.type == FieldType::string && zero_nulls_ && !element.nullable)
-        edit(out, value).set(name, "");
+      if (child.is_null() && zero_nulls_)
+        if (auto zero = zero_of(element)) edit(out, value).set(name, std::move(*zero));
       if (Changed next = walk(element, child, Place::member(at, name))) edit(out, value).set(name, std::move(*next));
     }
     return out;
@@ -56,11 +57,32 @@ class Pruner {
   Changed list(const Field& element, const Value& value, const Place& at) {
     Changed out;
     for (std::size_t i = 0; i < value.size(); ++i) {
+      if (value[i].is_null() && zero_nulls_)
+        if (auto zero = zero_of(element)) edit(out, value).edit(i) = std::move(*zero);
       if (Changed next = walk(element, value[i], Place::item(at, i))) {
         edit(out, value).edit(i) = std::move(*next);
       }
     }
     return out;
+  }
+  static bool is_zero(const Field& field, const Value& value) {
+    switch (field.type) {
+      case FieldType::boolean:
+        return value.is_bool() && !value.as_bool();
+      case FieldType::integer:
+        return value.is_int() && value.as_int() == 0;
+      case FieldType::string:
+        return field.format == Format::none && value.is_string() && value.as_string().empty();
+      default:
+        return false;
+    }
+  }
+  // What Go makes of a null among the values of a map or list.
+  static Changed zero_of(const Field& element) {
+    if (element.nullable) return std::nullopt;
+    if (element.type == FieldType::string) return Value(element.format == Format::quantity ? "0" : "");
+    if (element.type == FieldType::object && element.object && !element.object->in_crd) return Value::map();
+    return std::nullopt;
   }
   static Value& edit(Changed& out, const Value& from) {
     if (!out) out = from;

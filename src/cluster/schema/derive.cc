@@ -34,7 +34,22 @@ class Draft {
 
 #define DERIVE(name) void name(const Value& before, std::optional<Value>& out)
 
-// ":latest" or no tag (and no digest): always pulled.
+// Whether it can be split into a registry, a path and a tag at all (distribution/reference).
+bool is_reference(std::string_view image) {
+  image = image.substr(0, image.find('@'));
+  const std::size_t slash = image.rfind('/'), colon = image.rfind(':');
+  if (colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash))
+    image = image.substr(0, colon);
+  auto parts = split(image, '/');
+  const std::string_view first = parts[0];
+  if (parts.size() > 1 && (first.find_first_of(".:") != std::string_view::npos || first == "localhost"))
+    parts.erase(parts.begin());
+  return std::all_of(parts.begin(), parts.end(), [](std::string_view part) {
+    return !part.empty() && part.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789._-") == std::string_view::npos;
+  });
+}
+
+// ":latest" or no tag (and no digest): always pulled. What is no reference has no tag that could say so.
 DERIVE(container) {
   Draft it(before, out);
   if (it.has("imagePullPolicy") && !it["imagePullPolicy"].as_string().empty()) return;
@@ -43,7 +58,8 @@ DERIVE(container) {
   const std::string_view last = slash == std::string_view::npos ? image : image.substr(slash + 1);
   const std::size_t colon = last.find(':');
   const bool digest = last.find('@') != std::string_view::npos;
-  const bool latest = !digest && (colon == std::string_view::npos || last.substr(colon + 1) == "latest");
+  const bool latest =
+      is_reference(image) && !digest && (colon == std::string_view::npos || last.substr(colon + 1) == "latest");
   it.set("imagePullPolicy", latest ? "Always" : "IfNotPresent");
 }
 

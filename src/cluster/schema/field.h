@@ -39,8 +39,9 @@ class Field;
 struct Member {
   std::string_view name;  // interned
   const Field* field;
-  bool required = false;   // published as required; of a custom kind, also checked
-  bool non_empty = false;  // checked: absent, "", 0 items are "Required value"
+  bool required = false;    // published as required; of a custom kind, also checked
+  bool non_empty = false;   // checked: absent, "", 0 items are "Required value"
+  bool omits_zero = false;  // Go can't tell false, 0 and "" from an absent value, and leaves them out
 };
 
 // A named (or anonymous) object type. Members are sorted by name.

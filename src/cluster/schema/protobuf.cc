@@ -284,6 +284,14 @@ std::string type_of(std::string_view api_version, std::string_view kind) {
 
 }  // namespace
 
+bool omits_zero(std::string_view type, std::string_view member) {
+  const WireMessage* message = find_message(short_name(type));
+  if (!message) return false;
+  const auto found =
+      std::find_if(message->begin(), message->end(), [&](const WireField& field) { return field.name == member; });
+  return found != message->end() && !found->zero_counts;
+}
+
 Result<Value> from_protobuf(const Schema& schema, std::string_view bytes) {
   if (!bytes.starts_with(kMagic))
     return Error{ErrorCode::bad_request,

@@ -16,6 +16,9 @@ namespace caisson::schema {
 
 inline constexpr std::string_view kProtobufType = "application/vnd.kubernetes.protobuf";
 
+// Whether Go's JSON of the built-in type "io.k8s.api.core.v1.PodSpec" has no `member` when it is false, 0 or "".
+bool omits_zero(std::string_view type, std::string_view member);
+
 // Errors: bad_request when the bytes are no such message or its kind is no built-in one.
 Result<Value> from_protobuf(const Schema& schema, std::string_view bytes);
 

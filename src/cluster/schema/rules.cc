@@ -7,6 +7,7 @@
 
 #include "cluster/schema/checks.h"
 #include "core/base/encoding.h"
+#include "core/base/text.h"
 #include "core/document/json.h"
 
 namespace caisson::schema {
@@ -16,11 +17,24 @@ using Errors = std::vector<FieldError>;
 constexpr std::size_t kAnnotationsBytesMax = 256u << 10;
 constexpr std::size_t kDataBytesMax = 1u << 20;
 
+// Kinds whose metadata upstream looks at only when the rest is right, and then takes any path segment for a name.
+bool is_named_last(const KindSchema& kind) {
+  return (kind.resource.group == "policy" && kind.resource.kind == "PodDisruptionBudget") ||
+         (kind.resource.group.empty() && kind.resource.kind == "Event");
+}
+
+void check_name_last(const Value& name, Errors& out) {
+  if (!out.empty()) return;
+  if (name.as_string().empty()) out.push_back(required_value("metadata.name", "name or generateName is required"));
+  for (const std::string& why : check_path_segment(name.as_string()))
+    out.push_back(invalid_value("metadata.name", name, why));
+}
+
 std::vector<std::string> check_name(const KindSchema& kind, std::string_view name) {
   const std::string& plural = kind.resource.plural;
   const std::string& group = kind.resource.group;
   if (group == "rbac.authorization.k8s.io") return check_path_segment(name);
-  if (group.empty() && plural == "namespaces") return check_dns_label(name);
+  if ((group.empty() && plural == "namespaces") || kind.resource == kStatefulSets) return check_dns_label(name);
   if (group.empty() && plural == "services") return check_dns_1035_label(name);
   if (group.empty() && plural == "events") return check_path_segment(name);
   if (group == "apiextensions.k8s.io" || !group.empty() || !plural.empty()) return check_dns_subdomain(name);
@@ -98,9 +112,8 @@ void check_secret(const Value& object, Errors& out) {
   for (const auto& [key, text] : data.entries()) {
     const auto bytes = unbase64(text.as_string());
     const std::string field = "data[" + std::string(key) + "]";
-    if (!bytes.ok()) {
-      out.push_back(invalid_value(field, "<secret contents redacted>", "must be base64"));
-    } else if (key == ".dockerconfigjson" && type == "kubernetes.io/dockerconfigjson" && !json::parse(*bytes).ok()) {
+    if (key == ".dockerconfigjson" && type == "kubernetes.io/dockerconfigjson" && bytes.ok() &&
+        !json::parse(*bytes).ok()) {
       out.push_back(invalid_value(field, "<secret contents redacted>", go_json_error(*bytes)));
     }
   }
@@ -112,6 +125,9 @@ void check_binding(const KindSchema& kind, const Value& object, Errors& out) {
   if (ref["apiGroup"].as_string() != "rbac.authorization.k8s.io") {
     out.push_back(unsupported_value("roleRef.apiGroup", ref["apiGroup"], {"rbac.authorization.k8s.io"}));
   }
+  if (!ref["name"].as_string().empty())
+    for (const std::string& why : check_path_segment(ref["name"].as_string()))
+      out.push_back(invalid_value("roleRef.name", ref["name"], why));
   const std::string_view role = ref["kind"].as_string();
   if (role != "ClusterRole" && (cluster || role != "Role")) {
     const std::vector<std::string> kinds =
@@ -123,6 +139,7 @@ void check_binding(const KindSchema& kind, const Value& object, Errors& out) {
     const std::string at = "subjects[" + std::to_string(i) + "]";
     const std::string_view what = subjects[i]["kind"].as_string();
     const std::string_view group = subjects[i]["apiGroup"].as_string();
+    if (what.empty()) out.push_back(unsupported_value(at + ".kind", Value(""), {"ServiceAccount", "User", "Group"}));
     if (what == "ServiceAccount") {
       for (const std::string& why : check_dns_subdomain(subjects[i]["name"].as_string())) {
         if (!subjects[i]["name"].as_string().empty())
@@ -142,6 +159,9 @@ void check_role(const KindSchema& kind, const Value& object, Errors& out) {
       aggregation.is_map() && aggregation["clusterRoleSelectors"].empty())
     out.push_back(required_value("aggregationRule.clusterRoleSelectors",
                                  "at least one clusterRoleSelector required if aggregationRule is non-nil"));
+  const Value& selectors = object["aggregationRule"]["clusterRoleSelectors"];
+  for (std::size_t i = 0; i < selectors.size(); ++i)
+    check_label_selector(selectors[i], "aggregationRule.clusterRoleSelectors[" + std::to_string(i) + "]", out);
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const std::string at = "rules[" + std::to_string(i) + "]";
     if (rules[i]["verbs"].empty())
@@ -173,10 +193,26 @@ void check_labels(const Value& labels, const std::string& path, Errors& out) {
   }
 }
 
+void check_annotation_keys(const Value& annotations, const std::string& path, Errors& out) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : annotations.entries()) {
+    for (const std::string& why : check_qualified_name(to_lower(key)))
+      out.push_back(invalid_value(path, Value(key), why));
+    bytes += key.size() + value.as_string().size();
+  }
+  if (bytes > kAnnotationsBytesMax)
+    out.push_back({FieldError::Type::too_long, path, Value(), "may not be more than 262144 bytes"});
+}
+
 void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
   const Value& metadata = object["metadata"];
   const std::string_view name = metadata["name"].as_string();
-  if (kind.is_review()) return;
+  if (kind.is_review() || is_named_last(kind)) return;
+  if (std::string base = metadata["generateName"].str(); !base.empty()) {
+    if (base.back() == '-') base.back() = 'a';  // something will follow
+    for (const std::string& why : check_name(kind, base))
+      out.push_back(invalid_value("metadata.generateName", metadata["generateName"], why));
+  }
   if (name.empty() && metadata["generateName"].as_string().empty()) {
     out.push_back(required_value("metadata.name", "name or generateName is required"));
   } else if (!name.empty()) {
@@ -187,17 +223,7 @@ void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
   if (cron && name.size() > 52)
     out.push_back(invalid_value("metadata.name", metadata["name"], "must be no more than 52 characters"));
   check_labels(metadata["labels"], "metadata.labels", out);
-  std::size_t bytes = 0;
-  for (const auto& [key, value] : metadata["annotations"].entries()) {
-    std::string lower(key);
-    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    for (const std::string& why : check_qualified_name(lower))
-      out.push_back(invalid_value("metadata.annotations", Value(key), why));
-    bytes += key.size() + value.as_string().size();
-  }
-  if (bytes > kAnnotationsBytesMax) {
-    out.push_back({FieldError::Type::too_long, "metadata.annotations", Value(), "may not be more than 262144 bytes"});
-  }
+  check_annotation_keys(metadata["annotations"], "metadata.annotations", out);
   const Value& finalizers = metadata["finalizers"];
   for (std::size_t i = 0; i < finalizers.size(); ++i) {
     const std::string_view text = finalizers[i].as_string();
@@ -216,7 +242,7 @@ void check_metadata(const KindSchema& kind, const Value& object, Errors& out) {
   for (std::size_t i = 0; i < owners.size(); ++i) {
     for (const auto& [member, text] :
          {std::pair<std::string_view, std::string_view>{"apiVersion", "version must not be empty"},
-          {"kind", "must not be empty"},
+          {"kind", "kind must not be empty"},
           {"name", "name must not be empty"},
           {"uid", "uid must not be empty"}}) {
       if (owners[i][member].as_string().empty())
@@ -256,8 +282,8 @@ void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
       check_pod_spec(object["spec"], "spec", out);
     } else if (name == "Service")
       check_service(object, out);
-    else if (name == "PersistentVolumeClaim" && object["spec"]["accessModes"].empty())
-      out.push_back(required_value("spec.accessModes", "at least 1 access mode is required"));
+    else if (name == "PersistentVolumeClaim")
+      check_claim_spec(object["spec"], "spec", out);
     else if (name == "Secret")
       check_secret(object, out);
     else if (name == "ConfigMap")
@@ -285,6 +311,7 @@ void check_kind(const KindSchema& kind, const Value& object, Errors& out) {
   } else {
     check_others(kind, object, out);
   }
+  if (is_named_last(kind)) check_name_last(object["metadata"]["name"], out);
 }
 
 void check_kind_update(const KindSchema& kind, const Value& before, const Value& after, Errors& out) {
@@ -342,8 +369,15 @@ void check_kind_update(const KindSchema& kind, const Value& before, const Value&
     }
   }
   if (group == "batch" && name == "Job") {
-    for (std::string_view member :
-         {"completions", "selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex"}) {
+    const Value &completions = after["spec"]["completions"], &parallelism = after["spec"]["parallelism"];
+    const bool indexed = after["spec"]["completionMode"].as_string() == "Indexed";
+    if (indexed && !(before["spec"]["completions"] == completions) && !completions.is_null() &&
+        !(completions == parallelism))
+      out.push_back(
+          invalid_value("spec.completions", completions, "can only be modified in tandem with spec.parallelism"));
+    for (std::string_view member : {"completions", "selector", "completionMode", "podFailurePolicy",
+                                    "backoffLimitPerIndex", "successPolicy", "managedBy"}) {
+      if (indexed && member == "completions") continue;
       if (!(before["spec"][member] == after["spec"][member])) {
         out.push_back(invalid_value("spec." + std::string(member), after["spec"][member], "field is immutable"));
       }

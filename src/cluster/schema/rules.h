@@ -19,6 +19,12 @@ void check_pod_spec(const Value& spec, const std::string& path, std::vector<Fiel
 void check_pod_update(const Value& before, const Value& after, std::vector<FieldError>& out);
 void check_placement(const Value& spec, const std::string& path, std::vector<FieldError>& out);  // rules_scheduling.cc
 void check_container_context(const Value& container, const std::string& path, std::vector<FieldError>& out);
+// rules_resources.cc
+void check_container_resources(const Value& resources, const std::string& path, std::vector<FieldError>& out);
+void check_limit_range(const Value& object, std::vector<FieldError>& out);
+void check_resource_quota(const Value& object, std::vector<FieldError>& out);
+void check_claim_spec(const Value& spec, const std::string& path, std::vector<FieldError>& out);
+void check_storage_class(const Value& object, std::vector<FieldError>& out);
 void check_job(const Value& object, std::vector<FieldError>& out);  // rules_batch.cc
 void check_cron_job(const Value& object, std::vector<FieldError>& out);
 void check_autoscaler(const Value& object, std::vector<FieldError>& out);      // rules_autoscaling.cc
@@ -39,7 +45,8 @@ void check_workload(const KindSchema& kind, const Value& object, std::vector<Fie
 void check_label_selector(const Value& selector, const std::string& path, std::vector<FieldError>& out);
 bool selector_matches(const Value& selector, const Value& labels);
 void check_labels(const Value& labels, const std::string& path, std::vector<FieldError>& out);  // rules.cc
-void check_service(const Value& object, std::vector<FieldError>& out);                          // rules_network.cc
+void check_annotation_keys(const Value& annotations, const std::string& path, std::vector<FieldError>& out);
+void check_service(const Value& object, std::vector<FieldError>& out);  // rules_network.cc
 void check_ingress(const Value& object, std::vector<FieldError>& out);
 
 }  // namespace caisson::schema

@@ -211,7 +211,7 @@ class Validation {
     const cel::Outcome outcome = evaluate(rule.program, bindings);
     const std::string shown = rule.message.empty() ? rule.text : rule.message;
     if (!outcome.value.ok()) {
-      failed(rule, node, path, shown, outcome.value.error());
+      failed(node, path, shown, outcome.value.error());
     } else if (outcome.value->is(cel::Kind::boolean) && !outcome.value->as_bool()) {
       add(rule.reason, node, path + rule.field_path, message_of(rule, bindings));
     }
@@ -228,8 +228,7 @@ class Validation {
     return outcome;
   }
 
-  void failed(const Rule& rule, const Node& node, const std::string& path, const std::string& shown,
-              const Error& error) {
+  void failed(const Node& node, const std::string& path, const std::string& shown, const Error& error) {
     if (error.code == ErrorCode::too_large) {
       exhausted_ = true;
       add(FieldError::Type::invalid, node, path,

@@ -117,6 +117,11 @@ void check_openapi(const Value& schema, const std::string& path, int depth, Erro
     out.push_back(forbidden_value(path, "is nested too deeply"));
     return;
   }
+  if (const Value& type = schema["type"]; !type.as_string().empty()) {
+    static const std::vector<std::string> kTypes = {"array", "boolean", "integer", "number", "object", "string"};
+    if (std::find(kTypes.begin(), kTypes.end(), type.as_string()) == kTypes.end())
+      out.push_back(unsupported_value(path + ".type", type, kTypes));
+  }
   if (schema["uniqueItems"].as_bool())
     out.push_back(forbidden_value(path + ".uniqueItems",
                                   "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"));
@@ -226,7 +231,11 @@ void check_structural(const Value& schema, const std::string& path, Place place,
 void check_schema(const Value& schema, const std::string& path, Errors& out) {
   Errors found;
   check_openapi(schema, path, 0, found);
-  if (found.empty()) check_structural(schema, path, Place::root, 0, found);
+  // With a keyword that upstream can't read, its structural form is not looked at.
+  const bool readable = std::none_of(found.begin(), found.end(), [](const FieldError& error) {
+    return error.type == FieldError::Type::forbidden && error.detail.ends_with(" is not supported");
+  });
+  if (readable) check_structural(schema, path, Place::root, 0, found);
   if (found.empty()) CelRules::check(schema, path, found);
   out.insert(out.end(), found.begin(), found.end());
 }
@@ -288,7 +297,8 @@ void check_versions(const Value& spec, Errors& out) {
     unique = names.insert(version["name"].str()).second && unique;
     for (const std::string& why : check_dns_1035_label(version["name"].as_string())) {
       out.push_back(invalid_value(item("spec.versions", i) + ".name", version["name"], why));
-      if (i == 0) out.push_back(invalid_value("spec.version", version["name"], why));
+      if (i == 0 && !version["name"].as_string().empty())
+        out.push_back(invalid_value("spec.version", version["name"], why));
     }
     if (!version["schema"]["openAPIV3Schema"].is_map())
       out.push_back(required_value(item("spec.versions", i) + ".schema.openAPIV3Schema", "schemas are required"));
@@ -391,11 +401,13 @@ bool is_protected(std::string_view group) {
 void check_definition(const Value& object, Errors& out) {
   const Value& spec = object["spec"];
   const std::string want = spec["names"]["plural"].str() + "." + spec["group"].str();
-  if (object["metadata"]["name"].as_string() != want)
+  if (const std::string_view name = object["metadata"]["name"].as_string(); !name.empty() && name != want)
     out.push_back(
         invalid_value("metadata.name", object["metadata"]["name"], "must be spec.names.plural+\".\"+spec.group"));
   const std::string_view group = spec["group"].as_string();
-  if (!group.empty() && group.find('.') == std::string_view::npos)
+  if (const auto why = check_dns_subdomain(group); !group.empty() && !why.empty())
+    out.push_back(invalid_value("spec.group", spec["group"], join(why, ",")));
+  else if (!group.empty() && group.find('.') == std::string_view::npos)
     out.push_back(invalid_value("spec.group", spec["group"], "should be a domain with at least one dot"));
   const std::string_view scope = spec["scope"].as_string();
   if (!scope.empty() && scope != "Namespaced" && scope != "Cluster")

@@ -13,7 +13,7 @@ using Errors = std::vector<FieldError>;
 
 void check_service_ports(const Value& spec, Errors& out) {
   const Value& ports = spec["ports"];
-  std::set<std::string> names, numbers;
+  std::set<std::string> names, numbers, node_ports;
   for (std::size_t i = 0; i < ports.size(); ++i) {
     const std::string at = "spec.ports[" + std::to_string(i) + "]";
     const std::string name = ports[i]["name"].str();
@@ -30,6 +30,9 @@ void check_service_ports(const Value& spec, Errors& out) {
           duplicate_value(at, go_value("core.ServicePort{Name:\"\", Protocol:\"" + ports[i]["protocol"].str() +
                                        "\", AppProtocol:(*string)(nil), Port:" + ports[i]["port"].scalar_text() +
                                        ", TargetPort:intstr.IntOrString{Type:0, IntVal:0, StrVal:\"\"}, NodePort:0}")));
+    if (const std::int64_t outside = ports[i]["nodePort"].as_int();
+        outside != 0 && !node_ports.insert(ports[i]["protocol"].str() + std::to_string(outside)).second)
+      out.push_back(duplicate_value(at + ".nodePort", Value(outside)));
     if (spec["type"].as_string() == "ClusterIP" && ports[i]["nodePort"].as_int() != 0) {
       out.push_back(forbidden_value(at + ".nodePort", "may not be used when `type` is 'ClusterIP'"));
     }
@@ -43,7 +46,11 @@ void check_backend(const Value& backend, const std::string& at, Errors& out) {
     return;
   }
   if (!service.is_map()) return;
-  if (service["name"].as_string().empty()) out.push_back(required_value(at + ".service.name"));
+  if (service["name"].as_string().empty())
+    out.push_back(required_value(at + ".service.name"));
+  else
+    for (const std::string& why : check_dns_1035_label(service["name"].as_string()))
+      out.push_back(invalid_value(at + ".service.name", service["name"], why));
   const Value& port = service["port"];
   if (port["name"].as_string().empty() && port["number"].as_int() == 0) {
     out.push_back(required_value(at + ".service.port", "port name or number is required"));
@@ -68,11 +75,14 @@ void check_service(const Value& object, Errors& out) {
                                   spec["loadBalancerSourceRanges"][i],
                                   "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
   if (const Value& balancer = spec["loadBalancerClass"]; !balancer.is_null()) {
-    for (const std::string& why : check_qualified_name(balancer.as_string()))
-      out.push_back(invalid_value("spec.loadBalancerClass", balancer, why));
     if (type != "LoadBalancer")
       out.push_back(forbidden_value("spec.loadBalancerClass", "may only be used when `type` is 'LoadBalancer'"));
+    else
+      for (const std::string& why : check_qualified_name(balancer.as_string()))
+        out.push_back(invalid_value("spec.loadBalancerClass", balancer, why));
   }
+  if (const Value& spread = spec["trafficDistribution"]; !spread.is_null() && spread.as_string() != "PreferClose")
+    out.push_back(unsupported_value("spec.trafficDistribution", spread, {"PreferClose"}));
   check_labels(spec["selector"], "spec.selector", out);
   if (type == "ExternalName") {
     const Value& name = spec["externalName"];

@@ -6,6 +6,7 @@
 #include "cluster/schema/checks.h"
 #include "cluster/schema/rules.h"
 #include "core/base/encoding.h"
+#include "core/base/text.h"
 
 namespace caisson::schema {
 namespace {
@@ -82,6 +83,8 @@ void check_endpoint_slice(const Value& object, Errors& out) {
       if (family == "FQDN") {
         for (const std::string& why : check_dns_subdomain(addresses[i].as_string()))
           out.push_back(invalid_value(where, addresses[i], why));
+      } else if (family.empty()) {
+        continue;  // told already
       } else if (!is_ip(addresses[i].as_string())) {
         if (family == "IPv4" || family == "IPv6")
           out.push_back(invalid_value(where, addresses[i], std::string(kIpWords)));
@@ -121,20 +124,78 @@ void check_runtime_class(const Value& object, Errors& out) {
     out.push_back(invalid_value("handler", object["handler"], why));
 }
 
-// Events that name when they happened (the new form) are held to more.
+// Events that name when they happened (the new form) are held to more, and to more still in their own group.
 void check_event(const Value& object, Errors& out) {
+  constexpr std::size_t kLengthMax = 128, kNoteLengthMax = 1024;
   const bool core = object["apiVersion"].as_string() == "v1";
   const Value& about = object[core ? "involvedObject" : "regarding"];
-  const Value& metadata = object["metadata"];
+  const std::string_view about_ns = about["namespace"].as_string(), ns = object["metadata"]["namespace"].as_string();
+  const bool timed = !object["eventTime"].is_null();
   // Of what has no namespace an event stands in "default".
-  const std::string_view about_ns = about["namespace"].as_string(), ns = metadata["namespace"].as_string();
-  if (object["eventTime"].is_null() && about_ns != ns && !(about_ns.empty() && ns == "default"))
+  const bool clusters = about_ns.empty() && (ns == "default" || (timed && ns == "kube-system"));
+  if (timed ? about_ns.empty() && !clusters : about_ns != ns && !clusters)
     out.push_back(invalid_value("involvedObject.namespace", Value(about_ns), "does not match event.namespace"));
+  if (timed) {
+    const auto text = [&](std::string_view member, const std::string& shown, bool required, std::size_t length_max) {
+      const std::size_t length = object[member].as_string().size();
+      if (length == 0 && required) out.push_back(required_value(shown));
+      if (length > length_max)
+        out.push_back(
+            invalid_value(shown, Value(""), "can have at most " + std::to_string(length_max) + " characters"));
+    };
+    const std::string controller = core ? "reportingComponent" : "reportingController";
+    text(controller, controller, true, std::string::npos);
+    for (const std::string& why : check_qualified_name(object[controller].as_string()))
+      out.push_back(invalid_value(controller, Value(object[controller].as_string()), why));
+    text("reportingInstance", "reportingInstance", true, kLengthMax);
+    text("action", "action", true, kLengthMax);
+    text("reason", "reason", true, kLengthMax);
+    text(core ? "message" : "note", "message", false, kNoteLengthMax);
+  }
   if (core) return;
   const std::string_view type = object["type"].as_string();
-  if (object["eventTime"].is_null()) out.push_back(required_value("eventTime"));
+  if (const Value& series = object["series"]; series.is_map()) {
+    if (series["count"].as_int() < 2) out.push_back(invalid_value("series.count", Value(""), "should be at least 2"));
+    if (series["lastObservedTime"].is_null()) out.push_back(required_value("series.lastObservedTime"));
+  }
+  if (!timed) out.push_back(required_value("eventTime"));
   if (type != "Normal" && type != "Warning")
     out.push_back(invalid_value("type", Value(""), "has invalid value: " + std::string(type)));
+  for (const auto& [member, shown] :
+       {std::pair<std::string_view, std::string_view>{"deprecatedFirstTimestamp", "firstTimestamp"},
+        {"deprecatedLastTimestamp", "lastTimestamp"},
+        {"deprecatedCount", "count"}})
+    if (!object[member].is_null() && !(object[member] == Value(0)))
+      out.push_back(invalid_value(std::string(shown), Value(""), "needs to be unset"));
+  const Value& source = object["deprecatedSource"];
+  if (!source["component"].as_string().empty() || !source["host"].as_string().empty())
+    out.push_back(invalid_value("source", Value(""), "needs to be unset"));
+}
+
+void check_signer_name(std::string_view name, const std::string& path, Errors& out) {
+  const auto segments = split(name, '/');
+  const auto labels = split(segments[0], '.');
+  if (segments.size() != 2) {
+    out.push_back(invalid_value(path, Value(name),
+                                "must be a fully qualified domain and path of the form 'example.com/signer-name'"));
+    return;
+  }
+  for (const std::string_view label : labels) {
+    const auto why = check_dns_label(label);
+    for (const std::string& text : why)
+      out.push_back(
+          invalid_value(path, Value(segments[0]), "validating label \"" + std::string(label) + "\": " + text));
+    if (!why.empty()) break;  // the rest would say the same
+  }
+  if (labels.size() < 2)
+    out.push_back(
+        invalid_value(path, Value(segments[0]), "should be a domain with at least two segments separated by dots"));
+  for (const std::string_view part : split(segments[1], '.')) {
+    const auto why = check_dns_subdomain(part);
+    for (const std::string& text : why)
+      out.push_back(invalid_value(path, Value(segments[1]), "validating label \"" + std::string(part) + "\": " + text));
+    if (!why.empty()) break;
+  }
 }
 
 void check_signing_request(const Value& object, Errors& out) {
@@ -184,9 +245,7 @@ void check_signing_request(const Value& object, Errors& out) {
     out.push_back(invalid_value("spec.expirationSeconds", seconds,
                                 "may not specify a duration less than 600 seconds (10 minutes)"));
   const std::string_view signer = spec["signerName"].as_string();
-  if (!signer.empty() && signer.find('/') == std::string_view::npos)
-    out.push_back(invalid_value("spec.signerName", spec["signerName"],
-                                "must be a fully qualified domain and path of the form 'example.com/signer-name'"));
+  if (!signer.empty()) check_signer_name(signer, "spec.signerName", out);
 }
 
 void check_node(const Value& object, Errors& out) {
@@ -275,6 +334,14 @@ void check_webhook(const Value& hook, const std::string& path, Errors& out) {
                                   "should be a domain with at least three segments separated by dots"));
   }
   const Value& versions = hook["admissionReviewVersions"];
+  std::set<std::string_view> listed;
+  for (std::size_t i = 0; i < versions.size(); ++i) {
+    const std::string at_version = path + "." + at("admissionReviewVersions", i);
+    for (const std::string& why : check_dns_1035_label(versions[i].as_string()))
+      out.push_back(invalid_value(at_version, versions[i], why));
+    if (!listed.insert(versions[i].as_string()).second)
+      out.push_back(invalid_value(at_version, versions[i], "duplicate version"));
+  }
   bool known = false;
   for (const Value& version : versions.items())
     known = known || version.as_string() == "v1" || version.as_string() == "v1beta1";
@@ -317,6 +384,9 @@ bool check_others(const KindSchema& kind, const Value& object, std::vector<Field
       {"events.events.k8s.io", check_event},
       {"certificatesigningrequests.certificates.k8s.io", check_signing_request},
       {"nodes", check_node},
+      {"limitranges", check_limit_range},
+      {"resourcequotas", check_resource_quota},
+      {"storageclasses.storage.k8s.io", check_storage_class},
       {"validatingwebhookconfigurations.admissionregistration.k8s.io", check_webhooks},
       {"mutatingwebhookconfigurations.admissionregistration.k8s.io", check_webhooks},
       {"validatingadmissionpolicies.admissionregistration.k8s.io", check_validating_policy},

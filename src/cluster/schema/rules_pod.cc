@@ -16,36 +16,6 @@ std::string at(const std::string& path, std::string_view list, std::size_t i) {
   return path + "." + std::string(list) + "[" + std::to_string(i) + "]";
 }
 
-// A quantity as a number: to compare two of one resource.
-double quantity_number(const Value& quantity) {
-  const std::string text = quantity.scalar_text();
-  std::size_t end = 0;
-  while (end < text.size() && (std::isdigit(static_cast<unsigned char>(text[end])) != 0 || text[end] == '.' ||
-                               ((text[end] == '-' || text[end] == '+') && end == 0)))
-    ++end;
-  const double number = std::strtod(text.substr(0, end).c_str(), nullptr);
-  const std::string_view suffix = std::string_view(text).substr(end);
-  static constexpr std::pair<std::string_view, double> kSuffixes[] = {{"n", 1e-9},
-                                                                      {"u", 1e-6},
-                                                                      {"m", 1e-3},
-                                                                      {"k", 1e3},
-                                                                      {"M", 1e6},
-                                                                      {"G", 1e9},
-                                                                      {"T", 1e12},
-                                                                      {"P", 1e15},
-                                                                      {"E", 1e18},
-                                                                      {"Ki", 1024.0},
-                                                                      {"Mi", 1048576.0},
-                                                                      {"Gi", 1073741824.0},
-                                                                      {"Ti", 1099511627776.0},
-                                                                      {"Pi", 1125899906842624.0},
-                                                                      {"Ei", 1152921504606846976.0}};
-  for (const auto& [name, factor] : kSuffixes)
-    if (suffix == name) return number * factor;
-  if (!suffix.empty() && (suffix[0] == 'e' || suffix[0] == 'E')) return std::strtod(text.c_str(), nullptr);
-  return number;
-}
-
 std::set<std::string, std::less<>> check_volumes(const Value& spec, const std::string& path, Errors& out) {
   std::set<std::string, std::less<>> names;
   const Value& volumes = spec["volumes"];
@@ -107,23 +77,6 @@ void check_probe(const Value& container, std::string_view name, const std::strin
   }
 }
 
-void check_resources(const Value& resources, const std::string& path, Errors& out) {
-  for (const auto& [name, request] : resources["requests"].entries()) {
-    const Value* limit = resources["limits"].find(name);
-    const bool extended = name.find('/') != std::string_view::npos;
-    if (!limit) {
-      if (extended)
-        out.push_back(required_value(path + ".limits", "Limit must be set for non overcommitable resources"));
-      continue;
-    }
-    const double asked = quantity_number(request), allowed = quantity_number(*limit);
-    if (extended ? asked != allowed : asked > allowed)
-      out.push_back(invalid_value(path + ".requests", request,
-                                  "must be " + std::string(extended ? "equal" : "less than or equal") + " to " +
-                                      std::string(name) + " limit of " + limit->scalar_text()));
-  }
-}
-
 void check_container(const Value& container, const std::string& path, const std::set<std::string, std::less<>>& volumes,
                      bool init, Errors& out) {
   const Value& mounts = container["volumeMounts"];
@@ -147,7 +100,7 @@ void check_container(const Value& container, const std::string& path, const std:
   const std::string_view image = container["image"].as_string();
   if (!image.empty() && trim(image) != image)
     out.push_back(invalid_value(path + ".image", container["image"], "must not have leading or trailing whitespace"));
-  check_resources(container["resources"], path + ".resources", out);
+  check_container_resources(container["resources"], path + ".resources", out);
   check_container_context(container, path, out);
   check_env(container, path, out);
   const bool sidecar = init && container["restartPolicy"].as_string() == "Always";
@@ -191,7 +144,7 @@ void check_pod_values(const Value& spec, const std::string& path, Errors& out) {
         out.push_back(invalid_value(path + "." + member, spec[member], why));
   const std::string_view os = spec["os"]["name"].as_string();
   if (spec["os"].is_map() && os.empty())
-    out.push_back(required_value(path + ".os.name"));
+    out.push_back(required_value(path + ".os.name", "cannot be empty"));
   else if (spec["os"].is_map() && os != "linux" && os != "windows")
     out.push_back(unsupported_value(path + ".os", spec["os"]["name"], {"linux", "windows"}));
   if (spec["dnsPolicy"].as_string() != "None") return;
@@ -225,7 +178,7 @@ void check_pod_spec(const Value& spec, const std::string& path, Errors& out) {
     for (std::size_t i = 0; i < spec[list].size(); ++i) {
       const Value& container = spec[list][i];
       const std::string where = at(path, list, i);
-      if (!container["name"].as_string().empty() && !names.insert(container["name"].str()).second) {
+      if (!names.insert(container["name"].str()).second) {
         out.push_back(duplicate_value(where + ".name", container["name"]));
       }
       check_container(container, where, volumes, list == "initContainers", out);

@@ -224,8 +224,12 @@ void check_placement(const Value& spec, const std::string& path, std::vector<Fie
   check_pod_affinity(affinity["podAntiAffinity"], path + ".affinity.podAntiAffinity", out);
   check_tolerations(spec, path, out);
   check_spreading(spec, path, out);
-  for (std::size_t i = 0; i < spec["schedulingGates"].size(); ++i)
-    check_name(spec["schedulingGates"][i]["name"], at(path, "schedulingGates", i), out);
+  std::set<std::string_view> gates;
+  for (std::size_t i = 0; i < spec["schedulingGates"].size(); ++i) {
+    const Value& gate = spec["schedulingGates"][i]["name"];
+    check_name(gate, at(path, "schedulingGates", i), out);
+    if (!gates.insert(gate.as_string()).second) out.push_back(duplicate_value(at(path, "schedulingGates", i), gate));
+  }
 }
 
 }  // namespace caisson::schema

@@ -9,11 +9,21 @@ namespace {
 
 using Errors = std::vector<FieldError>;
 
+// As upstream's LabelSelectorAsSelector says of one it can't use.
+bool is_usable(const Value& selector) {
+  Errors wrong;
+  check_label_selector(selector, "", wrong);
+  return wrong.empty();
+}
+
 void check_template(const Value& object, const Value& selector, Errors& out) {
   const Value& pod_template = object["spec"]["template"];
   const Value& labels = pod_template["metadata"]["labels"];
-  check_labels(labels, "spec.template.metadata.labels", out);
-  if (!selector.empty() && !selector_matches(selector, labels)) {
+  // The template's own labels and annotations have a short path upstream.
+  check_labels(labels, "spec.template.labels", out);
+  check_annotation_keys(pod_template["metadata"]["annotations"], "spec.template.annotations", out);
+  const bool selects_all = selector.is_map() && selector.empty();
+  if (!selects_all && !selector_matches(selector, labels)) {
     // Upstream looks at this before the template's spec, whose fields may have been found wrong already.
     const auto after = std::find_if(
         out.begin(), out.end(), [](const FieldError& error) { return error.field.starts_with("spec.template.spec"); });
@@ -24,10 +34,31 @@ void check_template(const Value& object, const Value& selector, Errors& out) {
   if (object["kind"].as_string() != "StatefulSet") check_pod_spec(pod_template["spec"], "spec.template.spec", out);
 }
 
+// Which Pods are meant; false: nobody can tell, and the template is not looked at.
+bool check_selector(const Value& object, std::string_view shown_kind, bool required, Errors& out) {
+  const Value& selector = object["spec"]["selector"];
+  if (selector.is_null()) {
+    if (required) out.push_back(required_value("spec.selector"));
+    return true;
+  }
+  check_label_selector(selector, "spec.selector", out);
+  if (selector["matchLabels"].empty() && selector["matchExpressions"].empty())
+    out.push_back(invalid_value("spec.selector", selector, "empty selector is invalid for " + std::string(shown_kind)));
+  if (is_usable(selector)) return true;
+  if (required) out.push_back(invalid_value("spec.selector", selector, "invalid label selector"));
+  return false;
+}
+
 void always_restarts(const Value& object, Errors& out) {
   const Value& policy = object["spec"]["template"]["spec"]["restartPolicy"];
   if (policy.as_string() != "Always")
     out.push_back(unsupported_value("spec.template.spec.restartPolicy", policy, {"Always"}));
+  if (!object["spec"]["template"]["spec"]["activeDeadlineSeconds"].is_null()) {
+    const std::string_view kind = object["kind"].as_string();
+    out.push_back(forbidden_value(
+        "spec.template.spec.activeDeadlineSeconds",
+        "activeDeadlineSeconds in " + std::string(kind == "Deployment" ? "ReplicaSet" : kind) + " is not Supported"));
+  }
 }
 
 bool is_zero(const Value& value) {
@@ -37,10 +68,6 @@ bool is_zero(const Value& value) {
 
 void check_deployment(const Value& object, Errors& out) {
   const Value& spec = object["spec"];
-  if (spec["selector"].is_null()) out.push_back(required_value("spec.selector"));
-  if (spec["selector"].is_map() && spec["selector"].empty()) {
-    out.push_back(invalid_value("spec.selector", spec["selector"], "empty selector is invalid for deployment"));
-  }
   const Value& strategy = spec["strategy"];
   const Value& rolling = strategy["rollingUpdate"];
   if (strategy["type"].as_string() == "Recreate" && rolling.is_map()) {
@@ -63,10 +90,6 @@ void check_deployment(const Value& object, Errors& out) {
 
 void check_daemon_set(const Value& object, Errors& out) {
   const Value& spec = object["spec"];
-  if (spec["selector"].is_null()) out.push_back(required_value("spec.selector"));
-  if (spec["selector"].is_map() && spec["selector"].empty()) {
-    out.push_back(invalid_value("spec.selector", spec["selector"], "empty selector is invalid for daemonset"));
-  }
   const Value& strategy = spec["updateStrategy"];
   if (strategy["type"].as_string() != "RollingUpdate" && strategy["type"].as_string() != "OnDelete")
     out.push_back(unsupported_value("spec.updateStrategy",
@@ -171,15 +194,26 @@ void check_workload(const KindSchema& kind, const Value& object, Errors& out) {
   const Value& spec = object["spec"];
   if (name == "CronJob") return check_cron_job(object, out);
   if (name == "Job") return check_job(object, out);
-  if (name == "ControllerRevision") return;
-  if (name == "ReplicationController") {
-    return check_template(object, spec["selector"].empty() ? Value() : Value{{"matchLabels", spec["selector"]}}, out);
+  if (name == "ControllerRevision") {
+    if (object["data"].is_null()) out.push_back(required_value("data", "data is mandatory"));
+    return;
   }
-  check_label_selector(spec["selector"], "spec.selector", out);
-  check_template(object, spec["selector"], out);
+  if (name == "ReplicationController") {
+    if (spec["selector"].empty()) out.push_back(required_value("spec.selector"));
+    if (!spec["template"].is_map()) return out.push_back(required_value("spec.template"));
+    check_template(object, Value{{"matchLabels", spec["selector"]}}, out);
+    return always_restarts(object, out);
+  }
+  const bool daemons = name == "DaemonSet";
+  // Upstream calls a ReplicaSet's selector a Deployment's.
+  const std::string_view shown = daemons ? "daemonset" : name == "StatefulSet" ? "statefulset" : "deployment";
+  if (check_selector(object, shown, !daemons, out))
+    check_template(object, spec["selector"], out);
+  else if (daemons)
+    check_pod_spec(spec["template"]["spec"], "spec.template.spec", out);
   always_restarts(object, out);
   if (name == "Deployment") check_deployment(object, out);
-  if (name == "DaemonSet") check_daemon_set(object, out);
+  if (daemons) check_daemon_set(object, out);
   if (name == "StatefulSet") check_stateful_set(object, out);
 }
 

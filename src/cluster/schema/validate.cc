@@ -247,48 +247,6 @@ void immutable(const Field& field, const Value& before, const Value& after, cons
   }
 }
 
-// Go's decoder stops at the first wrong type.
-std::optional<std::string> decode(const Field& field, const Value& value, const Place& at, std::string_view holder) {
-  if (value.is_null()) return std::nullopt;
-  if (!has_type(field, value)) {
-    static constexpr std::string_view kGo[] = {"interface {}",       "bool", "int32", "float64", "string",
-                                               "intstr.IntOrString", "[]",   "map",   "struct"};
-    std::string go(kGo[static_cast<int>(field.type)]);
-    if (field.type == FieldType::integer && field.format == Format::int64) go = "int64";
-    if (field.type == FieldType::map) go = "map[string]string";
-    if (field.type == FieldType::object && field.object)
-      go = "v1" + field.object->name.substr(field.object->name.rfind('.'));
-    std::string_view what = value.is_map()      ? "object"
-                            : value.is_list()   ? "array"
-                            : value.is_bool()   ? "bool"
-                            : value.is_number() ? "number"
-                                                : "string";
-    return "json: cannot unmarshal " + std::string(what) + " into Go struct field " + std::string(holder) + "." +
-           at.str() + " of type " + go;
-  }
-  if (field.type == FieldType::object && field.object) {
-    const std::string_view name = std::string_view(field.object->name).substr(field.object->name.rfind('.') + 1);
-    if (field.object->in_crd) {
-      const Member* metadata = field.object->find("metadata");
-      if (!at.is_root() || !metadata) return std::nullopt;
-      return decode(*metadata->field, value["metadata"], Place::member(at, "metadata"), name);
-    }
-    for (const auto& [key, child] : value.entries()) {
-      const Member* member = field.object->find(key);
-      if (!member) continue;
-      if (auto wrong = decode(*member->field, child, Place::member(at, key), name)) return wrong;
-    }
-  } else if (field.element) {
-    for (const auto& [key, child] : value.entries()) {
-      if (auto wrong = decode(*field.element, child, at, holder)) return wrong;
-    }
-    for (const Value& child : value.items()) {
-      if (auto wrong = decode(*field.element, child, at, holder)) return wrong;
-    }
-  }
-  return std::nullopt;
-}
-
 // As Go's %#v of the same value: lists and maps of strings have their Go types; of structs ours shows the JSON.
 std::string go_text(const Value& value) {
   const std::string_view text = value.as_string();
@@ -354,18 +312,21 @@ std::string FieldError::str() const {
   return (field.empty() ? "[]" : field) + ": " + body();
 }
 
-std::optional<Error> decode_error(const KindSchema& kind, const Value& object) {
-  auto wrong = decode(kind.root(), object, Place(), kind.resource.kind);
-  if (!wrong) return std::nullopt;
-  return Error{ErrorCode::bad_request, *wrong};
-}
-
 namespace {
 
-Errors validate_form(const KindSchema& kind, const Value& object) {
+// What is walked by the schema: upstream looks at the pods of a StatefulSet only when they are made.
+Value walked(const KindSchema& kind, const Value& object) {
+  Value out = object;
+  if (kind.resource == kStatefulSets && object["spec"]["template"].is_map())
+    out.edit({"spec", "template"}).erase("spec");
+  return out;
+}
+
+Errors validate_form(const KindSchema& kind, const Value& whole) {
   Errors out;
   const Place root;
-  check_metadata(kind, object, out);
+  check_metadata(kind, whole, out);
+  const Value object = walked(kind, whole);
   for (const Member& member : kind.root().object->members) {
     if (member.name == "metadata" || member.name == "apiVersion" || member.name == "kind") continue;
     const Value* child = object.find(member.name);
@@ -376,7 +337,7 @@ Errors validate_form(const KindSchema& kind, const Value& object) {
       Walk(out).field(*member.field, *child, Place::member(root, member.name), custom);
     }
   }
-  if (!kind.custom) check_kind(kind, object, out);
+  if (!kind.custom) check_kind(kind, whole, out);
   return out;
 }
 
