@@ -160,8 +160,12 @@ void check_role(const KindSchema& kind, const Value& object, Errors& out) {
     out.push_back(required_value("aggregationRule.clusterRoleSelectors",
                                  "at least one clusterRoleSelector required if aggregationRule is non-nil"));
   const Value& selectors = object["aggregationRule"]["clusterRoleSelectors"];
-  for (std::size_t i = 0; i < selectors.size(); ++i)
-    check_label_selector(selectors[i], "aggregationRule.clusterRoleSelectors[" + std::to_string(i) + "]", out);
+  for (std::size_t i = 0; i < selectors.size(); ++i) {
+    const std::string at = "aggregationRule.clusterRoleSelectors[" + std::to_string(i) + "]";
+    const std::size_t before = out.size();
+    check_label_selector(selectors[i], at, out);
+    if (out.size() > before) out.push_back(invalid_value(at, Value(), "invalid label selector."));
+  }
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const std::string at = "rules[" + std::to_string(i) + "]";
     if (rules[i]["verbs"].empty())

@@ -284,7 +284,7 @@ void check_job_spec(const Value& spec, const std::string& path, Errors& out) {
     out.push_back(invalid_value(path + ".managedBy", by, "must be a domain-prefixed path (such as \"acme.io/foo\")"));
   check_completion_mode(spec, path, out);
   if (!spec["podFailurePolicy"].is_null()) check_failure_policy(spec, path + ".podFailurePolicy", out);
-  check_labels(spec["template"]["metadata"]["labels"], path + ".template.metadata.labels", out);
+  check_labels(spec["template"]["metadata"]["labels"], path + ".template.labels", out);  // as upstream shortens it
   check_pod_spec(spec["template"]["spec"], path + ".template.spec", out);
   check_restart_policy(spec, path, out);
 }
