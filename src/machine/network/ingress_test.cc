@@ -192,6 +192,7 @@ TEST_CASE("rewrite-target, TLS by name, the redirect to https and the body limit
     IngressTable table = make_ingress_table(
         {ingress("cut.localhost", path("/api(/|$)(.*)", "ImplementationSpecific"),
                  "nginx.ingress.kubernetes.io/rewrite-target: /$2, nginx.ingress.kubernetes.io/proxy-body-size: 1k"),
+         ingress("small.localhost", path("/"), "nginx.ingress.kubernetes.io/proxy-body-size: 1k"),
          ingress("safe.localhost", path("/"), "", "  tls: [{hosts: [safe.localhost], secretName: safe-tls}]\n")},
         cluster.world());
     nginx.post(table);
@@ -206,10 +207,18 @@ TEST_CASE("rewrite-target, TLS by name, the redirect to https and the body limit
       const auto done = run(command);
       return done.ok() ? (*done).out : done.error().message;
     };
-    CHECK(curl({"-d", std::string(2000, 'x'), "http://cut.localhost/api/x"}).starts_with("HTTP/1.1 413"));
-    CHECK(curl({"-d", std::string(2000, 'x'), "-H", "Transfer-Encoding: chunked", "http://cut.localhost/api/x"})
-              .starts_with("HTTP/1.1 413"));
-    CHECK(curl({"-d", "small", "http://cut.localhost/api/x"}).starts_with("HTTP/1.1 200"));
+    // The first has guards (it is rewritten) and goes by another location of nginx than the second.
+    for (const std::string url : {"http://cut.localhost/api/x", "http://small.localhost/x"}) {
+      CAPTURE(url);
+      CHECK(curl({"-d", std::string(2000, 'x'), url}).starts_with("HTTP/1.1 413"));
+      CHECK(curl({"-d", std::string(2000, 'x'), "-H", "Transfer-Encoding: chunked", url}).starts_with("HTTP/1.1 413"));
+      CHECK(curl({"-d", "small", url}).starts_with("HTTP/1.1 200"));
+      CHECK(curl({"-H", "X-Request-ID: mine", url}).find("X-Request-ID: mine\r\n") != std::string::npos);
+      const std::string fresh = curl({url});
+      const auto id = fresh.find("X-Request-ID: ");
+      REQUIRE(id != std::string::npos);
+      CHECK(fresh.find_first_not_of("0123456789abcdef", id + 14) == id + 14 + 32);
+    }
     const std::string redirect = curl({"http://safe.localhost/a?b"});
     CHECK(redirect.starts_with("HTTP/1.1 308"));
     CHECK(redirect.find("Location: https://safe.localhost/a?b") != std::string::npos);

@@ -85,6 +85,8 @@ http {
 
   RESOLVER
   map $http_upgrade $caisson_connection { default upgrade; '' ''; }
+  map $http_x_request_id $caisson_request_id { default $http_x_request_id; '' $request_id; }
+  uninitialized_variable_warn off;
   upstream caisson_backend {
     server 0.0.0.1;
     balancer_by_lua_block { caisson.balance() }
@@ -101,30 +103,24 @@ http {
     log_by_lua_block { caisson.finished() }
 
     location / {
-      set $caisson_scheme http;
-      set $caisson_service '';
-      set $caisson_tried '';
-      set $caisson_late '';
-      set $caisson_counted '';
-      set $caisson_host $http_host;
-      set $caisson_realm off;
-      set $caisson_users none;
-      set $caisson_auth_url '';
-      set $caisson_auth_host '';
       rewrite_by_lua_block { caisson.route("http") }
+      proxy_pass http://caisson_backend;
+      proxy_set_header Host $http_host;
+PROXY
+    }
+    location @guarded {
+      rewrite_by_lua_block { caisson.route("guarded") }
+GUARDED
 PROXY
     }
 FIREWALLS
     location @grpc {
       rewrite_by_lua_block { caisson.route("grpc") }
-      auth_basic $caisson_realm;
-      auth_basic_user_file DIR/users/$caisson_users;
-      access_by_lua_block { caisson.access() }
-      header_filter_by_lua_block { caisson.header_filter() }
+GUARDS
       error_page 502 504 @failed;
       grpc_pass $caisson_scheme://caisson_backend;
       grpc_set_header Host $caisson_host;
-      grpc_set_header X-Request-ID $request_id;
+      grpc_set_header X-Request-ID $caisson_request_id;
       grpc_set_header X-Real-IP $remote_addr;
       grpc_set_header X-Forwarded-For $remote_addr;
       grpc_set_header X-Forwarded-Host $http_host;
@@ -160,6 +156,11 @@ FIREWALLS
     }
     location @failed {
       internal;
+      # Declared, and left as they are: a first value would cost every request.
+      set $caisson_service $caisson_service;
+      set $caisson_tried $caisson_tried;
+      set $caisson_late $caisson_late;
+      set $caisson_counted $caisson_counted;
       content_by_lua_block { caisson.failed() }
     }
   }
@@ -176,18 +177,30 @@ FIREWALLS
 }
 )";
 
-// What every location that passes HTTP requests on has in common.
-constexpr std::string_view kProxy = R"(      auth_basic $caisson_realm;
+// What only the requests of some rules need, and all of their locations have.
+constexpr std::string_view kGuards = R"(      set $caisson_scheme http;
+      set $caisson_host $http_host;
+      set $caisson_realm off;
+      set $caisson_users none;
+      set $caisson_auth_url '';
+      set $caisson_auth_host '';
+      auth_basic $caisson_realm;
       auth_basic_user_file DIR/users/$caisson_users;
       access_by_lua_block { caisson.access() }
-      header_filter_by_lua_block { caisson.header_filter() }
-      error_page 502 504 @failed;
-      proxy_pass $caisson_scheme://caisson_backend;
-      proxy_http_version 1.1;
+      header_filter_by_lua_block { caisson.header_filter() })";
+
+// The same where HTTP requests are passed on, to backends of either scheme.
+constexpr std::string_view kGuardedProxy = R"(      proxy_pass $caisson_scheme://caisson_backend;
       proxy_set_header Host $caisson_host;
+      proxy_ssl_server_name on;
+      proxy_ssl_name $host;)";
+
+// What every location that passes HTTP requests on has in common.
+constexpr std::string_view kProxy = R"(      error_page 502 504 @failed;
+      proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $caisson_connection;
-      proxy_set_header X-Request-ID $request_id;
+      proxy_set_header X-Request-ID $caisson_request_id;
       proxy_set_header X-Real-IP $remote_addr;
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header X-Forwarded-Host $http_host;
@@ -196,8 +209,6 @@ constexpr std::string_view kProxy = R"(      auth_basic $caisson_realm;
       proxy_set_header X-Forwarded-Scheme $scheme;
       proxy_set_header X-Scheme $scheme;
       proxy_set_header Proxy "";
-      proxy_ssl_server_name on;
-      proxy_ssl_name $host;
       proxy_redirect off;
       proxy_buffering off;
       proxy_buffer_size 16k;
@@ -215,7 +226,7 @@ std::string firewall_locations(const NginxOptions& options) {
   for (const auto& mode : options.firewalls)
     out += "    location @waf_" + mode + " {\n      modsecurity on;\n      modsecurity_rules_file " +
            options.directory + "/waf/" + mode +
-           ".conf;\n      rewrite_by_lua_block { caisson.route(\"waf\") }\nPROXY\n    }\n";
+           ".conf;\n      rewrite_by_lua_block { caisson.route(\"waf\") }\nGUARDED\nPROXY\n    }\n";
   return out;
 }
 
@@ -264,6 +275,8 @@ Result<std::string> write_files(const NginxOptions& options, const std::string& 
   text = replace_all(std::move(text), "FIREWALLS", firewall_locations(options));
   text = replace_all(std::move(text), "FIREWALL_MODULE",
                      options.firewalls.empty() ? "" : "load_module MODULES/" + std::string(kFirewallModule) + ";");
+  text = replace_all(std::move(text), "GUARDED", std::string(kGuards) + "\n" + std::string(kGuardedProxy));
+  text = replace_all(std::move(text), "GUARDS", kGuards);
   text = replace_all(std::move(text), "PROXY", kProxy);
   text = replace_all(std::move(text), "MODULES", modules);
   text = replace_all(std::move(text), "USER", user);

@@ -58,6 +58,17 @@ function M.too_many(key, most)
   return false
 end
 
+-- Whether anything is to be done for a rule but to pass its requests on: options that say who gets in, or that change a request or an
+-- answer. So has one that nobody knew when this list was made.
+local plain = { kind = true, path = true, prefix = true, id = true, backend = true, body_max = true, canary = true, waf = true, fallback = true,
+                connect_timeout = true, send_timeout = true, read_timeout = true, hash_by = true, to_host = true, redirect = true }
+function M.has_guards(rule)
+  for option in pairs(rule) do
+    if not plain[option] then return true end
+  end
+  return false
+end
+
 -- Gives a status, its title and why, when the request must not go on.
 function M.keep_out(rule)
   if rule.closed then return 503, "Closed", "This path is closed: " .. rule.closed .. "." end

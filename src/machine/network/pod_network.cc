@@ -35,8 +35,8 @@ Error overlap(const char* what, const Cidr& range, const Route& route, const std
                                          route.to.str() + " (" + by + ")"};
 }
 
-// Refuses ranges that this host routes elsewhere. Routes of this instance's own links don't count, nor does its
-// unreachable route.
+// Refuses ranges that this host routes elsewhere. Routes of this instance's own links don't count, nor does the
+// unreachable route that an earlier version made for its pods.
 Result<void> check_ranges(Netlink& netlink, std::string_view instance, const Cidr& pods, const Cidr& services) {
   const std::vector<Link> links = TRY(netlink.links());
   bool have_bridge = false;
@@ -118,8 +118,13 @@ Result<void> PodNetwork::Impl::make_bridge(Netlink& netlink) {
   TRY(netlink.add_address(bridge->index, {kGateway, 32}, true));
   // The output hook translates after routing, so the service range needs a route that gives the source address.
   TRY(netlink.set_route({Route::Kind::unicast, {services.first(), services.prefix}, bridge->index, 0, host}));
-  // An address without a pod is refused here instead of leaving by the default route: a dead endpoint fails at once.
-  return netlink.set_route({Route::Kind::unreachable, {pods.first(), pods.prefix}, 0, 0, 0});
+  // An unreachable route would do for new connections only: it drops what a kept one sends without a word. The link
+  // would not do as a mark: a packet of this host that was translated still has that of its first route.
+  // route_localnet, as pods' links have it: else what came by NodePort at 127.0.0.1 ends before the table sees it.
+  TRY(set_link_sysctl(bridge_text, "ipv4", "route_localnet", "1"));
+  const std::uint32_t nowhere = TRY(parse_ipv4(kNowhere));
+  TRY(netlink.set_route({Route::Kind::unicast, {nowhere, 32}, bridge->index, 0, 0}));
+  return netlink.set_route({Route::Kind::unicast, {pods.first(), pods.prefix}, bridge->index, nowhere, host});
 }
 
 Result<void> PodNetwork::Impl::join_bridge(Netlink& netlink) {

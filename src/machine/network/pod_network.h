@@ -21,6 +21,10 @@
 
 namespace caisson::network {
 
+// The gateway of what is sent to an address of the pod range that has no pod: on the bridge, where nobody is. The table
+// of services knows such packets by it, and refuses them.
+constexpr std::string_view kNowhere = "169.254.1.2";
+
 class PodNetwork {
  public:
   struct Options {

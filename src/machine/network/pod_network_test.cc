@@ -2,6 +2,8 @@
 // Needs root: links, services and conntrack with real nftables, in network namespaces of its own.
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "core/base/random.h"
 #include "core/document/yaml.h"
 #include "machine/network/ipam.h"
@@ -78,6 +80,28 @@ struct World {
   }
 };
 
+// A connection of this thread's namespace that is used again and again.
+class Kept {
+ public:
+  Kept(const std::string& ip, int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const timeval time_max{3, 0};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &time_max, sizeof time_max);
+    const sockaddr_in to = caisson::network::testing::address_of(ip, port);
+    CHECK(::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+  }
+  // "answered", or why not.
+  std::string send_and_wait() const {
+    constexpr std::string_view kRequest = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    char buffer[4096];
+    if (::send(fd_.get(), kRequest.data(), kRequest.size(), MSG_NOSIGNAL) < 0) return std::strerror(errno);
+    const ssize_t got = ::recv(fd_.get(), buffer, sizeof buffer, 0);
+    return got > 0 ? "answered" : got == 0 ? "closed" : std::strerror(errno);
+  }
+
+ private:
+  UniqueFd fd_;
+};
+
 void apply(Nft& nft, ServiceRules& now, const ServiceRules& next) {
   const auto text =
       change_elements(table_options(), now, next, {next.addresses, now.addresses, next.external, now.external});
@@ -142,7 +166,7 @@ TEST_CASE("pods reach each other, the host and the outside, and nothing is left 
         CHECK(ask(*b, 80).starts_with("b " + *a));
         CHECK(ask("10.42.0.1", 81).starts_with("host " + *a));
         CHECK(ask("192.168.77.2", 80).starts_with("outside 192.168.77.1"));  // masqueraded
-        CHECK(ask("10.42.0.99", 80) == "");                                  // no such pod: at once
+        CHECK(ask("10.42.0.99", 80) == "refused");                           // no such pod
         CHECK(ask("10.43.0.99", 80) == "refused");
       });
     }
@@ -195,13 +219,16 @@ TEST_CASE("nodes of one instance give addresses from parts of the range, and the
     REQUIRE(b.ok());
     CHECK(*a == "10.42.0.2");
     CHECK(*b == "10.42.64.2");
+    auto nft_opened = Nft::open();
+    Nft nft = std::move(nft_opened).value();
+    REQUIRE(nft.run(make_table(table_options())).ok());
     PodServer in_a(world.a, "a", 80), in_b(world.b, "b", 80), here(world.host, "host", 81);
     CHECK(ask(*b, 80).starts_with("b 10.42.0.1"));  // the host is one, whichever node the pod is on
     world.a.run([&] { CHECK(ask(*b, 80).starts_with("b " + *a)); });
     world.b.run([&] {
       CHECK(ask(*a, 80).starts_with("a " + *b));
       CHECK(ask("10.42.64.1", 81).starts_with("host " + *b));
-      CHECK(ask("10.42.64.99", 80) == "");
+      CHECK(ask("10.42.64.99", 80) == "refused");
     });
     REQUIRE(second.keep_only({}).ok());  // its own pods only
     CHECK(first.attached().size() == 1);
@@ -295,6 +322,39 @@ TEST_CASE("a service spreads over its ready endpoints, answers its own pod, and 
     CHECK(ask("10.43.0.7", 80) == "refused");
     CHECK(ask("127.0.0.1", 30080) == "refused");
     world.a.run([&] { CHECK(ask("10.43.0.7", 80) == "refused"); });
+  });
+}
+
+TEST_CASE("a kept connection to a pod that is gone is reset by its next packet, whichever way it came") {
+  auto dir = TempDir::make();
+  REQUIRE(dir.ok());
+  World world;
+  world.host.run([&] {
+    auto opened = PodNetwork::open(options_in(*dir));
+    REQUIRE(opened.ok());
+    PodNetwork network = std::move(opened).value();
+    const auto a = network.attach("uid-a", world.a.path());
+    REQUIRE(network.attach("uid-b", world.b.path()).ok());
+    auto nft_opened = Nft::open();
+    Nft nft = std::move(nft_opened).value();
+    REQUIRE(nft.run(make_table(table_options())).ok());
+    PodServer in_a(world.a, "a", 8080);
+    ServiceRules now;
+    apply(nft, now, rules_of(web_service(), {web_slice({*a})}));
+    Kept host_node_port("127.0.0.1", 30080), host_cluster_ip("10.43.0.7", 80), host_direct(*a, 8080);
+    std::optional<Kept> pod_cluster_ip, pod_direct, outside_node_port;
+    world.b.run([&] { pod_cluster_ip.emplace("10.43.0.7", 80), pod_direct.emplace(*a, 8080); });
+    world.outside.run([&] { outside_node_port.emplace("192.168.77.1", 30080); });
+    const std::vector<const Kept*> all = {&host_node_port,  &host_cluster_ip, &host_direct,
+                                          &*pod_cluster_ip, &*pod_direct,     &*outside_node_port};
+    for (const Kept* one : all) CHECK(one->send_and_wait() == "answered");
+    apply(nft, now, rules_of(web_service(), {web_slice({})}));
+    for (const Kept* one : all) CHECK(one->send_and_wait() == "answered");  // withdrawn, but not gone
+    REQUIRE(network.detach("uid-a").ok());  // as if the end that its kernel told had been lost
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      CAPTURE(i);
+      CHECK(all[i]->send_and_wait() == "Connection reset by peer");
+    }
   });
 }
 

@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "machine/network/endpoints.h"
 #include "machine/network/netlink.h"
+#include "machine/network/pod_network.h"
 
 namespace caisson::network {
 namespace {
@@ -218,15 +219,18 @@ table TABLE {
     meta l4proto tcp reject with tcp reset
     reject with icmp type port-unreachable
   }
-  chain forward {
-    type filter hook forward priority filter; policy accept;
+  chain nobody {
     ip daddr SERVICES goto refuse
     ip daddr @external goto refuse
+    ip daddr PODS rt nexthop NOWHERE goto refuse
+  }
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    jump nobody
   }
   chain local_output {
     type filter hook output priority filter; policy accept;
-    ip daddr SERVICES goto refuse
-    ip daddr @external goto refuse
+    jump nobody
   }
   chain input {
     type filter hook input priority filter; policy accept;
@@ -239,6 +243,7 @@ table TABLE {
   text = replace_all(std::move(text), "SERVICES", options.service_cidr);
   text = replace_all(std::move(text), "PODS", options.pod_cidr);
   text = replace_all(std::move(text), "NODE", options.node_address);
+  text = replace_all(std::move(text), "NOWHERE", kNowhere);
   return replace_all(std::move(text), "cIDv", "c" + options.instance + "v");
 }
 

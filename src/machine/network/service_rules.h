@@ -3,7 +3,9 @@
 // slots for each port. A connection draws a slot at random; slot s belongs to endpoint s mod n. So a change of one
 // service touches its own elements only, and is one transaction with every other change at hand. Services with
 // sessionAffinity ClientIP draw the slot by a hash of the client's address, and give slots out by rendezvous hashing,
-// so that another endpoint's end moves no client. Pure functions; any thread.
+// so that another endpoint's end moves no client. What is routed to kNowhere (pod_network.h: addresses
+// without a pod) is refused by a reset, so that a client whose connection outlived its pod learns it with its next
+// packet. Pure functions; any thread.
 #pragma once
 #include <map>
 #include <set>

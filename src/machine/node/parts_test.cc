@@ -14,6 +14,7 @@
 #include "core/base/process.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "machine/network/nft.h"
 #include "machine/node/accept_queue.h"
 #include "machine/node/channels.h"
 #include "machine/node/images.h"
@@ -83,6 +84,50 @@ TEST_CASE("a connection is waited for until it is accepted") {
   const UniqueFd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   CHECK(accepted);
   CHECK(wait_until_accepted(self, std::chrono::seconds(5)));
+  REQUIRE(::setns(before.get(), CLONE_NEWNET) == 0);
+}
+
+TEST_CASE("the end of a connection is waited for until the other side has acknowledged it") {
+  const std::string heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n";
+  CHECK(unacknowledged_ends(heading) == 0);
+  // FIN_WAIT1, LAST_ACK and CLOSING; not ESTABLISHED, FIN_WAIT2 and TIME_WAIT.
+  CHECK(unacknowledged_ends(heading +
+                            "   0: 0100007F:1F90 0100007F:A1B2 04 00000001:00000000 00:00000000 00000000\n"
+                            "   1: 0100007F:1F90 0100007F:A1B3 09 00000001:00000000 00:00000000 00000000\n"
+                            "   2: 0100007F:1F90 0100007F:A1B4 0B 00000001:00000000 00:00000000 00000000\n"
+                            "   3: 0100007F:1F90 0100007F:A1B5 01 00000001:00000000 00:00000000 00000000\n"
+                            "   4: 0100007F:1F90 0100007F:A1B6 05 00000000:00000000 00:00000000 00000000\n"
+                            "   5: 0100007F:1F90 0100007F:A1B7 06 00000000:00000000 00:00000000 00000000\n") == 3);
+  CHECK(wait_until_acknowledged("/nowhere/net", std::chrono::seconds(1)).error().code == ErrorCode::not_found);
+
+  const UniqueFd before(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+  REQUIRE(::unshare(CLONE_NEWNET) == 0);
+  const std::string here =
+      "/proc/" + std::to_string(::getpid()) + "/task/" + std::to_string(::syscall(SYS_gettid)) + "/ns/net";
+  REQUIRE(run_checked(Command{.args = {"ip", "link", "set", "lo", "up"}}).ok());
+  auto opened = network::Nft::open();
+  REQUIRE(opened.ok());
+  network::Nft nft = std::move(opened).value();
+  UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  socklen_t size = sizeof at;
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+  REQUIRE(::listen(listener.get(), 8) == 0);
+  REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &size) == 0);
+  REQUIRE(::connect(client.get(), reinterpret_cast<sockaddr*>(&at), size) == 0);
+  UniqueFd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  REQUIRE(accepted);
+  CHECK(*wait_until_acknowledged(here, std::chrono::seconds(5)));  // it is open: nothing to wait for
+  REQUIRE(nft.run("table ip t { chain c { type filter hook output priority 0; tcp flags & fin == fin drop; }; }").ok());
+  accepted.reset();
+  CHECK_FALSE(*wait_until_acknowledged(here, std::chrono::milliseconds(20)));
+  REQUIRE(nft.run("delete table ip t").ok());
+  CHECK(*wait_until_acknowledged(here, std::chrono::seconds(5)));
+  char byte = 0;
+  CHECK(::recv(client.get(), &byte, 1, MSG_DONTWAIT) == 0);  // the end has come
   REQUIRE(::setns(before.get(), CLONE_NEWNET) == 0);
 }
 

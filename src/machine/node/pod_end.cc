@@ -19,6 +19,7 @@ namespace caisson::node {
 namespace {
 
 constexpr Duration kWithdrawalMax = std::chrono::seconds(5);
+constexpr Duration kAcknowledgementMax = std::chrono::seconds(1);  // TCP repeats after 200, 400 ms
 
 using Phase = ContainerState::Phase;
 
@@ -249,8 +250,14 @@ Result<void> Pods::tear_down(Pod& pod) {
   for (const auto& status : crew_.containers->list()) {
     if (status.label("pod") == pod.uid) TRY(crew_.containers->remove(status.id));
   }
-  if (!pod.object.spec()["hostNetwork"].as_bool()) TRY(parts_.network->detach(pod.uid));
   const std::string dir = directory(pod);
+  if (!pod.object.spec()["hostNetwork"].as_bool()) {
+    // Without its namespace (a reboot) nothing of it is under way.
+    if (const auto told = wait_until_acknowledged(dir + "/sandbox/net", kAcknowledgementMax); told.ok() && !*told)
+      log::warning("a pod's link goes before its connections' ends are acknowledged",
+                   {{"pod", pod.object.key().str()}});
+    TRY(parts_.network->detach(pod.uid));
+  }
   if (exists(dir)) TRY(container::unmount_below(dir));  // roots, tmpfs volumes, and the pinned namespaces
   TRY(container::remove_sandbox(dir + "/sandbox"));
   TRY(container::Cgroup(options_.cgroup + "/pod" + pod.uid).remove());

@@ -172,9 +172,26 @@ class Fire {
     for (const auto& [fd, connection] : connections_)
       if (connection.busy && now - connection.began > kAnswerMax) late.push_back(fd);
     for (const int fd : late) {
-      connections_[fd].used = false;
-      lost(fd, connections_[fd].connecting ? "no connection within 15 s" : "no answer within 15 s");
+      const std::string why = connections_[fd].connecting ? "no connection within 15 s" : "no answer within 15 s";
+      const std::string used = connections_[fd].used ? ", used before" : ", new";
+      connections_[fd].used = false;  // not sent again
+      lost(fd, why + used + transport(fd));
     }
+  }
+
+  // What the kernel knows of the connection: whether something is still under way tells who lost it.
+  static std::string transport(int fd) {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    sockaddr_in own{};
+    socklen_t own_size = sizeof own;
+    if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+        ::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size) != 0)
+      return {};
+    return ", from port " + std::to_string(ntohs(own.sin_port)) + ", state " + std::to_string(info.tcpi_state) + ", " +
+           std::to_string(info.tcpi_unacked) + " unacknowledged, " + std::to_string(info.tcpi_total_retrans) +
+           " sent again, last sent " + std::to_string(info.tcpi_last_data_sent) + " ms ago, last received " +
+           std::to_string(info.tcpi_last_data_recv) + " ms ago";
   }
 
   void drop(int fd) {
