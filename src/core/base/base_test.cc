@@ -11,6 +11,7 @@
 #include "core/base/hash.h"
 #include "core/base/process.h"
 #include "core/base/random.h"
+#include "core/base/short_sha256.h"
 #include "core/base/text.h"
 #include "core/base/trace.h"
 #include "core/base/worker_pool.h"
@@ -59,6 +60,15 @@ TEST_CASE("hashes are those of the standards") {
   CHECK(hex(hmac_sha256("key", "The quick brown fox jumps over the lazy dog")) ==
         "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8");
   CHECK(fnv32a("a") == 0xe40c292c);
+}
+
+TEST_CASE("short texts have the same SHA-256 without OpenSSL") {
+  CHECK(hex(short_sha256("")) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  std::string text;
+  for (int i = 0; i < 300; ++i) {  // over every length of a last block
+    CHECK(short_sha256(text) == sha256(text));
+    text += static_cast<char>(i * 7);
+  }
 }
 
 TEST_CASE("times are read and written as RFC 3339") {

@@ -4,17 +4,32 @@
 // SHA256_Update itself, not EVP: the first EVP digest of a process fetches OpenSSL's providers, which takes a
 // millisecond and 2 MiB, and each later one several times what hashing a short text does.
 #define OPENSSL_SUPPRESS_DEPRECATED
+#include <dlfcn.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 
+#include <atomic>
 #include <utility>
 
 #include "core/base/check.h"
 #include "core/base/encoding.h"
+#include "core/base/short_sha256.h"
 
 namespace caisson {
+namespace {
+
+// `caisson` opens OpenSSL when it is needed first (main/openssl); elsewhere it is there from the start.
+bool is_openssl_loaded() {
+  static std::atomic<bool> loaded = false;
+  if (loaded.load(std::memory_order_relaxed)) return true;
+  if (::dlopen("libcrypto.so.3", RTLD_LAZY | RTLD_NOLOAD) == nullptr) return false;
+  loaded.store(true, std::memory_order_relaxed);
+  return true;
+}
+
+}  // namespace
 
 Sha256::Sha256() : context_(new SHA256_CTX) {
   CHECK(SHA256_Init(static_cast<SHA256_CTX*>(context_)) == 1);
@@ -43,6 +58,8 @@ std::string Sha256::finish_hex() {
 }
 
 std::string sha256(std::string_view bytes) {
+  constexpr std::size_t kShortBytesMax = 64u << 10;  // to hash more takes as long as to open OpenSSL
+  if (bytes.size() <= kShortBytesMax && !is_openssl_loaded()) return short_sha256(bytes);
   Sha256 hash;
   hash.update(bytes);
   return hash.finish();

@@ -159,7 +159,8 @@ struct LateText {
 };
 
 Result<Outputs> run(const go_template::Set& set, std::vector<LateText> later, const Chart& chart, const Value& values,
-                    const ReleaseInfo& release, const Capabilities& capabilities, const EngineOptions& options) {
+                    const ReleaseInfo& release, const Capabilities& capabilities, const EngineOptions& options,
+                    const OutputReader& reader) {
   EngineHost host(options);
   go_template::Options run_options;
   run_options.missing_key = go_template::MissingKey::zero;
@@ -175,7 +176,11 @@ Result<Outputs> run(const go_template::Set& set, std::vector<LateText> later, co
     set_template(one);
     auto text = execution.run(one.path, one.data);
     if (!text.ok()) return run_error(text.error());
-    out.emplace(one.path, without_no_value(std::move(text).value()));
+    std::string shown = without_no_value(std::move(text).value());
+    if (reader && !one.path.ends_with(kNotesFile))
+      reader(one.path, std::move(shown));
+    else
+      out.emplace(one.path, std::move(shown));
   }
   return out;
 }
@@ -195,11 +200,12 @@ bool add_all(go_template::Set& set, ParseAhead& ahead, const std::vector<Templat
 Result<Outputs> run_templates(const go_template::Set& set, const Chart& chart, const Value& values,
                               const ReleaseInfo& release, const Capabilities& capabilities,
                               const EngineOptions& options) {
-  return run(set, {}, chart, values, release, capabilities, options);
+  return run(set, {}, chart, values, release, capabilities, options, nullptr);
 }
 
 Result<Outputs> render_once(const Chart& chart, const Value& values, const ReleaseInfo& release,
-                            const Capabilities& capabilities, const EngineOptions& options) {
+                            const Capabilities& capabilities, const EngineOptions& options,
+                            const OutputReader& reader) {
   const std::vector<TemplateText> templates = templates_of(chart);
   std::vector<TemplateText> texts = templates;
   const auto runs_late = [](const TemplateText& one) {
@@ -213,13 +219,22 @@ Result<Outputs> render_once(const Chart& chart, const Value& values, const Relea
                        std::any_of(late, texts.end(), [&](const TemplateText& one) { return set.defines(one.path); });
   if (shadows) {
     const auto all = TRY(parse_templates(templates));
-    return run(*all, {}, chart, values, release, capabilities, options);
+    return run(*all, {}, chart, values, release, capabilities, options, reader);
   }
   std::vector<LateText> later;
   for (std::size_t i = first_count; i < texts.size(); ++i)
     later.push_back({texts[i].path, [&ahead, i] { return ahead.take(i); }});
-  auto out = run(set, std::move(later), chart, values, release, capabilities, options);
+  OutputReader read_meanwhile;
+  if (reader) {
+    read_meanwhile = [&](std::string path, std::string text) {
+      ahead.add([&reader, path = std::move(path), text = std::move(text)]() mutable {
+        reader(std::move(path), std::move(text));
+      });
+    };
+  }
+  auto out = run(set, std::move(later), chart, values, release, capabilities, options, read_meanwhile);
   if (!out.ok()) TRY(parse_templates(templates));  // an error of the parser, in any template, is the one to tell
+  if (out.ok()) ahead.finish();
   return out;
 }
 

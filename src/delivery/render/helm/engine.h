@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/clock.h"
@@ -38,6 +39,8 @@ std::vector<TemplateText> templates_of(const Chart& chart);
 // Errors: invalid "parse error at (chart/templates/x.yaml:3): …".
 Result<std::shared_ptr<const go_template::Set>> parse_templates(const std::vector<TemplateText>& templates);
 
+inline constexpr std::string_view kNotesFile = "NOTES.txt";  // what ends so is told to people, and no manifest
+
 // What the templates give, by path, partials left out. `values`: coalesced. Errors: invalid in Helm's words; timeout
 // and too_large above limits.
 Result<std::map<std::string, std::string>> run_templates(const go_template::Set& set, const Chart& chart,
@@ -45,11 +48,16 @@ Result<std::map<std::string, std::string>> run_templates(const go_template::Set&
                                                          const Capabilities& capabilities,
                                                          const EngineOptions& options);
 
+// Is told what the templates give, each when it is there, by the thread that renders or another, several at a time.
+using OutputReader = std::function<void(std::string path, std::string text)>;
+
 // Both at once, for one rendering: a template that defines none for others is parsed when it runs and forgotten behind
 // it, which takes a fraction of the memory. Output and errors are the same: what does not parse comes before what
-// fails.
+// fails. What `reader` (may be null) was given is left out of the result; it has returned when this does, and may miss
+// some when this fails. It is not given NOTES.txt.
 Result<std::map<std::string, std::string>> render_once(const Chart& chart, const Value& values,
                                                        const ReleaseInfo& release, const Capabilities& capabilities,
-                                                       const EngineOptions& options);
+                                                       const EngineOptions& options,
+                                                       const OutputReader& reader = nullptr);
 
 }  // namespace caisson::render::helm

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <mutex>
 #include <span>
 
 #include "core/base/file.h"
@@ -187,23 +188,22 @@ Result<void> take_document(const std::string& path, std::string content, Manifes
   return {};
 }
 
-// What a template gave, and what is read from it.
-struct RenderedFile {
-  std::string path;
-  std::string* text;
+// What is read from what a template gave.
+struct ReadFile {
   Manifests manifests;
   std::vector<std::string> warnings;
-  Result<void> read;
+  Result<void> result;
 };
 
-// Up to the first document that cannot be read. The text is given up.
-void read_documents(RenderedFile& file, Read read, DocumentCache* documents) {
-  for (const std::string_view content : document_views(*file.text)) {
-    file.read = take_document(file.path, std::string(content), file.manifests, file.warnings, read, documents)
-                    .in("YAML parse error on " + file.path);
-    if (!file.read.ok()) return;
+// Up to the first document that cannot be read.
+ReadFile read_documents(const std::string& path, std::string_view text, Read read, DocumentCache* documents) {
+  ReadFile file;
+  for (const std::string_view content : document_views(text)) {
+    file.result = take_document(path, std::string(content), file.manifests, file.warnings, read, documents)
+                      .in("YAML parse error on " + path);
+    if (!file.result.ok()) break;
   }
-  std::string().swap(*file.text);
+  return file;
 }
 
 }  // namespace
@@ -218,21 +218,30 @@ std::vector<std::string> split_manifests(std::string_view text) {
   return out;
 }
 
-Result<Manifests> sort_manifests(std::map<std::string, std::string> files, std::vector<std::string>& warnings,
-                                 Read read, DocumentCache* documents) {
-  std::vector<RenderedFile> all;
-  std::size_t bytes = 0;
-  for (auto& [path, text] : files) {
-    if (path_base(path).starts_with('_')) continue;
-    bytes += text.size();
-    all.push_back({path, &text, {}, {}, {}});
-  }
-  constexpr std::size_t kBytesOfThread = 64u << 10;  // less is read while a thread starts
-  on_two_threads(all.size(), bytes >= kBytesOfThread, [&](std::size_t i) { read_documents(all[i], read, documents); });
+struct ManifestReader::Impl {
+  Impl(Read how_much, DocumentCache* cache) : read(how_much), documents(cache) {}
+  const Read read;
+  DocumentCache* const documents;
+  std::mutex mutex;
+  std::map<std::string, ReadFile> files;  // by path; GUARDED_BY(mutex)
+};
+
+ManifestReader::ManifestReader(Read read, DocumentCache* documents) : impl_(std::make_unique<Impl>(read, documents)) {}
+ManifestReader::~ManifestReader() = default;
+
+void ManifestReader::take(std::string path, std::string text) {
+  if (path_base(path).starts_with('_')) return;
+  ReadFile file = read_documents(path, text, impl_->read, impl_->documents);
+  const std::lock_guard lock(impl_->mutex);
+  impl_->files.emplace(std::move(path), std::move(file));
+}
+
+Result<Manifests> ManifestReader::sorted(std::vector<std::string>& warnings) {
+  const std::lock_guard lock(impl_->mutex);
   Manifests out;
-  for (RenderedFile& file : all) {
+  for (auto& [path, file] : impl_->files) {
     warnings.insert(warnings.end(), file.warnings.begin(), file.warnings.end());
-    TRY(std::move(file.read));
+    TRY(std::move(file.result));
     std::move(file.manifests.resources.begin(), file.manifests.resources.end(), std::back_inserter(out.resources));
     std::move(file.manifests.hooks.begin(), file.manifests.hooks.end(), std::back_inserter(out.hooks));
   }
@@ -241,6 +250,26 @@ Result<Manifests> sort_manifests(std::map<std::string, std::string> files, std::
     return kind_before(a.manifest.kind(), b.manifest.kind(), kInstallOrder);
   });
   return out;
+}
+
+Result<Manifests> sort_manifests(ManifestReader& reader, std::map<std::string, std::string> files,
+                                 std::vector<std::string>& warnings) {
+  std::vector<std::pair<const std::string, std::string>*> all;
+  std::size_t bytes = 0;
+  for (auto& file : files) {
+    bytes += file.second.size();
+    all.push_back(&file);
+  }
+  constexpr std::size_t kBytesOfThread = 64u << 10;  // less is read while a thread starts
+  on_two_threads(all.size(), bytes >= kBytesOfThread,
+                 [&](std::size_t i) { reader.take(all[i]->first, std::move(all[i]->second)); });
+  return reader.sorted(warnings);
+}
+
+Result<Manifests> sort_manifests(std::map<std::string, std::string> files, std::vector<std::string>& warnings,
+                                 Read read, DocumentCache* documents) {
+  ManifestReader reader(read, documents);
+  return sort_manifests(reader, std::move(files), warnings);
 }
 
 void sort_by_install_order(std::vector<Manifest>& manifests) {

@@ -3,6 +3,7 @@
 // installs kinds. Source: Helm 3.22 pkg/releaseutil. Pure; any thread.
 #pragma once
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,8 +44,29 @@ std::vector<std::string> split_manifests(std::string_view text);
 // metadata.name, which is enough to sort and print them; hooks, and what is not YAML, are found all the same.
 enum class Read { whole, heads };
 
-// `files`: rendered texts by path; partials and empty files are passed over. `documents`: borrowed, may be null.
-// Errors: invalid "YAML parse error on PATH: …". Hooks of unknown events go into `warnings`.
+// Rendered texts, each read when it is there and in any order, put together at the end.
+class ManifestReader {
+ public:
+  explicit ManifestReader(Read read = Read::whole, DocumentCache* documents = nullptr);  // borrowed, may be null
+  ~ManifestReader();
+
+  void take(std::string path, std::string text);  // any thread; a partial is passed over
+
+  // Once, when all were taken. Hooks of unknown events go into `warnings`. Errors: invalid "YAML parse error on PATH:
+  // …", of the first path.
+  Result<Manifests> sorted(std::vector<std::string>& warnings);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// All of `files` and what the reader was given before. `files`: rendered texts by path, read by two threads when that
+// pays.
+Result<Manifests> sort_manifests(ManifestReader& reader, std::map<std::string, std::string> files,
+                                 std::vector<std::string>& warnings);
+
+// Of `files` alone.
 Result<Manifests> sort_manifests(std::map<std::string, std::string> files, std::vector<std::string>& warnings,
                                  Read read = Read::whole, DocumentCache* documents = nullptr);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <deque>
 #include <limits>
 #include <mutex>
 #include <numeric>
@@ -56,6 +57,18 @@ struct ParseAhead::Impl {
     slots[index].state = State::parsed;
   }
 
+  void do_first(std::unique_lock<std::mutex>& lock) {
+    const std::function<void()> first = std::move(added.front());
+    added.pop_front();
+    ++doing;
+    lock.unlock();
+    first();
+    lock.lock();
+    --doing;
+  }
+
+  bool may_parse() const { return next < slots.size() && next < asked + kAheadMax - kAheadLow; }
+
   void work() {
     std::unique_lock lock(mutex);
     while (!ending) {
@@ -63,11 +76,12 @@ struct ParseAhead::Impl {
       if (index < slots.size()) {
         parse_into_slot(index, lock);
         if (wanted == index) changed.notify_all();
-      } else if (next == slots.size()) {
-        return;
+      } else if (!added.empty()) {
+        do_first(lock);
+        if (finishing && doing == 0) changed.notify_all();
       } else {
         sleeps = true;
-        changed.wait(lock, [&] { return ending || next < asked + kAheadMax - kAheadLow; });
+        changed.wait(lock, [&] { return ending || !added.empty() || may_parse(); });
         sleeps = false;
       }
     }
@@ -81,7 +95,9 @@ struct ParseAhead::Impl {
   std::size_t next = 0;     // GUARDED_BY(mutex): no text before it is waiting
   std::size_t asked = 0;    // GUARDED_BY(mutex): behind the last that was asked for
   std::size_t wanted = std::numeric_limits<std::size_t>::max();  // GUARDED_BY(mutex): whom take() waits for
-  bool sleeps = false, ending = false;                           // GUARDED_BY(mutex)
+  std::deque<std::function<void()>> added;                       // GUARDED_BY(mutex)
+  std::size_t doing = 0;                                         // GUARDED_BY(mutex): of what was added
+  bool sleeps = false, finishing = false, ending = false;        // GUARDED_BY(mutex)
   std::thread thread;
 };
 
@@ -110,7 +126,7 @@ Result<Trees> ParseAhead::take(std::size_t index) {
   std::unique_lock lock(impl_->mutex);
   Impl::Slot& slot = impl_->slots[index];
   impl_->asked = std::max(impl_->asked, index + 1);
-  if (impl_->sleeps && impl_->next < impl_->asked + kAheadMax - kAheadLow) impl_->changed.notify_all();
+  if (impl_->sleeps && impl_->may_parse()) impl_->changed.notify_all();
   while (slot.state == Impl::State::in_work) {  // by the thread: meanwhile, the next one
     const std::size_t other = impl_->find_waiting();
     if (other < impl_->slots.size()) {
@@ -125,6 +141,20 @@ Result<Trees> ParseAhead::take(std::size_t index) {
   if (parsed) return *std::exchange(slot.trees, std::nullopt);
   lock.unlock();
   return impl_->parse(index);
+}
+
+void ParseAhead::add(std::function<void()> work) {
+  if (!impl_->thread.joinable()) return work();
+  const std::lock_guard lock(impl_->mutex);
+  impl_->added.push_back(std::move(work));
+  if (impl_->sleeps) impl_->changed.notify_all();
+}
+
+void ParseAhead::finish() {
+  std::unique_lock lock(impl_->mutex);
+  while (!impl_->added.empty()) impl_->do_first(lock);
+  impl_->finishing = true;
+  impl_->changed.wait(lock, [&] { return impl_->doing == 0; });
 }
 
 }  // namespace caisson::render::helm

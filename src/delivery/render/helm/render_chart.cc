@@ -13,7 +13,6 @@
 namespace caisson::render::helm {
 namespace {
 
-constexpr std::string_view kNotes = "NOTES.txt";
 constexpr std::string_view kNamePattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 constexpr std::size_t kReleaseNameMax = 53;
 
@@ -47,7 +46,7 @@ void append_with_source(std::string& out, std::string_view source, std::string_v
 std::string take_notes(std::map<std::string, std::string>& files, const std::string& chart, bool all) {
   std::string notes;
   for (auto at = files.begin(); at != files.end();) {
-    if (!at->first.ends_with(kNotes)) {
+    if (!at->first.ends_with(kNotesFile)) {
       ++at;
       continue;
     }
@@ -57,10 +56,14 @@ std::string take_notes(std::map<std::string, std::string>& files, const std::str
   return notes;
 }
 
-Result<std::map<std::string, std::string>> run_all(const Prepared& prepared, const RenderOptions& options) {
+// What the templates gave, but for what `reader` has taken already.
+Result<std::map<std::string, std::string>> run_all(const Prepared& prepared, const RenderOptions& options,
+                                                   ManifestReader& reader) {
   const Chart& chart = prepared.chart;
-  if (options.templates == nullptr)
-    return render_once(chart, prepared.values, options.release, options.capabilities, options.engine);
+  if (options.templates == nullptr) {
+    return render_once(chart, prepared.values, options.release, options.capabilities, options.engine,
+                       [&](std::string path, std::string text) { reader.take(std::move(path), std::move(text)); });
+  }
   const auto templates = TRY(options.templates->find_or_parse(chart));
   return run_templates(*templates, chart, prepared.values, options.release, options.capabilities, options.engine);
 }
@@ -96,11 +99,11 @@ Result<RenderedChart> render_prepared(const Prepared& prepared, const RenderOpti
     return Error{ErrorCode::invalid,
                  "chart requires kubeVersion: " + wanted + " which is incompatible with Kubernetes " + have};
   }
-  auto files = TRY(run_all(prepared, options));
+  ManifestReader reader(options.read, options.templates ? &options.templates->documents() : nullptr);
+  auto files = TRY(run_all(prepared, options, reader));
   RenderedChart out;
   out.notes = take_notes(files, chart.name(), options.subchart_notes);
-  DocumentCache* const documents = options.templates ? &options.templates->documents() : nullptr;
-  out.manifests = TRY(sort_manifests(std::move(files), warnings, options.read, documents));
+  out.manifests = TRY(sort_manifests(reader, std::move(files), warnings));
   out.crds = crds(chart);
   std::size_t bytes = 0;
   const auto add_bytes = [&](const Manifest& manifest) {
