@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "core/base/random.h"
 #include "core/document/yaml.h"
@@ -120,6 +121,8 @@ class PolicyAdmission final : public apiserver::Admission {
       for (const RuleKind kind : {RuleKind::validate, RuleKind::verify_images}) {
         if (!policy->has(kind)) continue;
         const auto& exceptions = asked.snapshot->exceptions;
+        if (kind == RuleKind::validate && exceptions.empty() && engine_.allows(*policy, asked.request, *asked.lookups))
+          continue;
         const PolicyResponse response = kind == RuleKind::validate
                                             ? engine_.validate(*policy, asked.request, *asked.lookups, exceptions)
                                             : engine_.verify_images(*policy, asked.request, *asked.lookups, exceptions);
@@ -143,7 +146,7 @@ class PolicyAdmission final : public apiserver::Admission {
 
   struct Asked {
     std::shared_ptr<const PolicySnapshot> snapshot;
-    std::vector<const Policy*> policies;
+    std::span<const Policy* const> policies;
     Request request;
     Value namespace_object;
     std::unique_ptr<Lookups> own_lookups;

@@ -297,6 +297,25 @@ TEST_CASE("a service that hangs costs a request its time once, and failurePolicy
   ::close(listener);
 }
 
+TEST_CASE("a review is asked of the cluster by POST, and the rule sees the answer") {
+  PolicedServer s;
+  const auto lookups = make_client_lookups(*s.own, nullptr, kRequestLookupsMax);
+  Value attributes{{"verb", "get"}, {"resource", "secrets"}, {"namespace", "shop"}};
+  Value spec{{"user", "nobody"}, {"resourceAttributes", std::move(attributes)}};
+  Value member{{"key", "spec"}, {"value", std::move(spec)}};
+  Value call{{"method", "POST"},
+             {"urlPath", "/apis/authorization.k8s.io/v1/subjectaccessreviews"},
+             {"data", Value(std::vector<Value>{member})}};
+  const auto answer = lookups->api_call(call);
+  REQUIRE_MESSAGE(answer.ok(), answer.error().message);
+  REQUIRE(answer->has_value());
+  CHECK((**answer)["status"]["allowed"].is_bool());
+  CHECK_FALSE((**answer)["status"]["allowed"].as_bool(true));
+  const auto refused = lookups->api_call(call.set("method", "DELETE"));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message.find("GET and POST are answered, not DELETE") != std::string::npos);
+}
+
 TEST_CASE("a large value and a pattern of stars are answered in bounded time") {
   PolicedServer s;
   s.add_policy(R"yaml(

@@ -53,6 +53,8 @@ Result<CelChecks> compile_checks(const Value& conditions, const Value& variables
   }
   checks.reads_request = reads_name(checks, "request");
   checks.reads_namespace = reads_name(checks, "namespaceObject");
+  checks.asks_world = std::any_of(std::begin(kCelReceivers), std::end(kCelReceivers),
+                                  [&](std::string_view name) { return reads_name(checks, name); });
   return checks;
 }
 

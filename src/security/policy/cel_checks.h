@@ -22,6 +22,7 @@ struct CelChecks {
   CelVariables variables;
   std::vector<CelValidation> validations;
   bool reads_request = false, reads_namespace = false;  // whether any of them sees `request`, `namespaceObject`
+  bool asks_world = false;                              // or what only a lookup can tell
 };
 // `conditions`: [{name, expression}]; `variables`: the same; `validations`: [{expression, message, messageExpression}].
 // Errors: invalid, which names the expression.

@@ -48,8 +48,10 @@ class CelScope {
   mutable std::shared_ptr<const cel::Object> kept_;  // what `variables` gave so far; made when it is first read
 };
 
-// cel_library.cc
+// cel_library.cc: all of Kyverno's functions.
 std::vector<cel::Function> cel_functions();
+// cel_values.cc: those of them that look at nothing but their arguments, the clock and chance.
+std::vector<cel::Function> cel_value_functions();
 // The receivers of resource.Get(), http.Get(), globalContext.Get(), generator.Apply() and so on.
 cel::Value cel_receiver(std::string_view name, const CelInput& input);
 inline constexpr std::string_view kCelReceivers[] = {"resource", "http", "globalContext", "generator",

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kyverno's functions in CEL: resource, http, globalContext, generator, json, yaml, image, digests. What reaches beyond
-// the expression goes through Lookups.
-#include "core/base/encoding.h"
-#include "core/base/hash.h"
-#include "core/document/json.h"
-#include "core/document/yaml.h"
-#include "core/expr/jmespath/image_name.h"
-#include "core/expr/jmespath/jmespath.h"
+// Kyverno's functions in CEL that reach beyond the expression, through Lookups: resource, http, globalContext,
+// generator, image metadata. Those of values alone: cel_values.cc.
+#include "core/base/text.h"
 #include "security/policy/cel_environment.h"
 
 namespace caisson::policy {
@@ -16,7 +11,8 @@ using Arguments = std::span<const cel::Value>;
 
 class Receiver final : public cel::Object {
  public:
-  Receiver(std::string name, const CelInput& input) : name_(std::move(name)), input(input) {}
+  Receiver(std::string name, const CelInput& input, std::string ca_pem = "")
+      : name_(std::move(name)), input(input), ca_pem(std::move(ca_pem)) {}
   cel::Type type() const override { return cel::Type::opaque("policy." + name_); }
   bool equals(const cel::Object& other) const override { return this == &other; }
 
@@ -25,10 +21,14 @@ class Receiver final : public cel::Object {
 
  public:
   const CelInput& input;
+  const std::string ca_pem;  // of http.Client(): who signs for the services that it asks
 };
 
+const Receiver& receiver_of(const cel::Value& value) {
+  return static_cast<const Receiver&>(value.as_object());
+}
 const CelInput& input_of(const cel::Value& receiver) {
-  return static_cast<const Receiver&>(receiver.as_object()).input;
+  return receiver_of(receiver).input;
 }
 std::string text(const cel::Value& value) {
   return std::string(value.as_string());
@@ -37,50 +37,117 @@ Error not_here(std::string_view what) {
   return {ErrorCode::bad_request, std::string(what) + " can't be asked here"};
 }
 
-Result<cel::Value> get_object(const CelInput& input, const std::string& api_version, const std::string& plural,
-                              const std::string& ns, const std::string& name) {
-  if (input.lookups == nullptr) return not_here("resource.Get");
-  const std::string kind = TRY(input.lookups->kind_of(api_version, plural));
-  const Value found = TRY(input.lookups->object(api_version, kind, ns, name));
-  if (found.is_null()) return Error{ErrorCode::not_found, plural + " \"" + name + "\" not found"};
-  return cel::Value::from(found);
-}
-Result<cel::Value> resource_get(Arguments a) {
-  if (a.size() == 4) return get_object(input_of(a[0]), text(a[1]), text(a[2]), "", text(a[3]));
-  return get_object(input_of(a[0]), text(a[1]), text(a[2]), text(a[3]), text(a[4]));
+// resource.ToGVR("apps/v1", "Deployment")
+class Gvr final : public cel::Object {
+ public:
+  Gvr(std::string api_version, std::string kind) : api_version(std::move(api_version)), kind(std::move(kind)) {}
+  cel::Type type() const override { return cel::Type::opaque("kyverno.gvr"); }
+  bool equals(const cel::Object& other) const override {
+    const auto* gvr = dynamic_cast<const Gvr*>(&other);
+    return gvr != nullptr && gvr->api_version == api_version && gvr->kind == kind;
+  }
+  const std::string api_version, kind;
+};
+
+// Which kind a call is about: a Gvr, or apiVersion and plural. `rest`: the arguments after it.
+struct OfKind {
+  std::string api_version, kind;
+  Arguments rest;
+};
+Result<OfKind> kind_asked(Arguments a, const Lookups& lookups) {
+  if (a[1].is(cel::Kind::object)) {
+    const Gvr& gvr = static_cast<const Gvr&>(a[1].as_object());
+    return OfKind{gvr.api_version, gvr.kind, a.subspan(2)};
+  }
+  std::string kind = TRY(lookups.kind_of(text(a[1]), text(a[2])));
+  return OfKind{text(a[1]), std::move(kind), a.subspan(3)};
 }
 
+Result<cel::Value> resource_to_gvr(Arguments a) {
+  return cel::Value(std::shared_ptr<const cel::Object>(std::make_shared<const Gvr>(text(a[1]), text(a[2]))));
+}
+
+// …, [namespace,] name
+Result<cel::Value> resource_get(Arguments a) {
+  const CelInput& input = input_of(a[0]);
+  if (input.lookups == nullptr) return not_here("resource.Get");
+  const OfKind of = TRY(kind_asked(a, *input.lookups));
+  const std::string name = text(of.rest.back()), ns = of.rest.size() > 1 ? text(of.rest[0]) : "";
+  const Value found = TRY(input.lookups->object(of.api_version, of.kind, ns, name));
+  if (found.is_null()) return Error{ErrorCode::not_found, of.kind + " \"" + name + "\" not found"};
+  return cel::Value::from(found);
+}
+
+// …, [namespace,] [labels]
 Result<cel::Value> resource_list(Arguments a) {
   const CelInput& input = input_of(a[0]);
   if (input.lookups == nullptr) return not_here("resource.List");
-  const std::string api_version = text(a[1]);
-  const std::string kind = TRY(input.lookups->kind_of(api_version, text(a[2])));
-  Value labels;
+  const OfKind of = TRY(kind_asked(a, *input.lookups));
   std::string ns;
-  if (a.size() > 3 && a[3].is(cel::Kind::string)) ns = text(a[3]);
-  if (a.size() > 3 && a.back().is(cel::Kind::map)) labels = TRY(a.back().to_document());
-  auto objects = TRY(input.lookups->objects(api_version, kind, ns));
+  Value labels;
+  if (!of.rest.empty() && of.rest[0].is(cel::Kind::string)) ns = text(of.rest[0]);
+  if (!of.rest.empty() && of.rest.back().is(cel::Kind::map)) labels = TRY(of.rest.back().to_document());
+  auto objects = TRY(input.lookups->objects(of.api_version, of.kind, ns));
   Value items = Value::list();
   for (const Value& object : objects)
     if (labels.is_null() || labels_match(Value{{"matchLabels", labels}}, object["metadata"]["labels"]))
       items.push_back(object);
-  return cel::Value::from(Value{{"apiVersion", api_version}, {"kind", kind + "List"}, {"items", items}});
+  return cel::Value::from(Value{{"apiVersion", of.api_version}, {"kind", of.kind + "List"}, {"items", items}});
 }
 
-Result<cel::Value> http_call(Arguments a, const char* method, bool has_body) {
+// apiVersion, plural, [namespace,] object
+Result<cel::Value> resource_post(Arguments a) {
   const CelInput& input = input_of(a[0]);
-  if (input.lookups == nullptr) return not_here("http");
-  Value call{{"method", method}, {"service", Value{{"url", text(a[1])}}}};
-  if (has_body) call.set("data", TRY(a[2].to_document()));
-  const auto answer = TRY(input.lookups->api_call(call));
+  if (input.lookups == nullptr) return not_here("resource.Post");
+  const std::string api_version = text(a[1]), ns = a.size() > 4 ? "namespaces/" + text(a[3]) + "/" : "";
+  const std::string path =
+      (api_version.find('/') == std::string::npos ? "/api/" : "/apis/") + api_version + "/" + ns + text(a[2]);
+  Value body = TRY(a.back().to_document());
+  const auto answer =
+      TRY(input.lookups->api_call(Value{{"method", "POST"}, {"urlPath", path}, {"body", std::move(body)}}));
+  if (!answer) return not_here("resource.Post " + path);
+  return cel::Value::from(*answer);
+}
+
+// A body that is a map stands beside its statusCode, as Kyverno has it; under `body`, as its test files have it, too.
+cel::Value http_answer(const Value& answer) {
+  const Value& body = answer["body"];
+  Value out = body.is_map() ? body : Value::map();
+  if (!out.contains("body")) out.set("body", body);
+  out.set("statusCode", answer["statusCode"]);
+  return cel::Value::from(out);
+}
+
+Result<cel::Value> http_call(Arguments a, const char* method, const cel::Value* body, const cel::Value* headers) {
+  const Receiver& receiver = receiver_of(a[0]);
+  const Lookups* lookups = receiver.input.lookups;
+  if (lookups == nullptr) return not_here("http");
+  Value service{{"url", text(a[1])}};
+  if (!receiver.ca_pem.empty()) service.set("caBundle", receiver.ca_pem);
+  if (headers != nullptr) {
+    const Value given = TRY(headers->to_document());
+    Value list = Value::list();
+    for (const auto& entry : given.entries()) list.push_back(Value{{"key", entry.key}, {"value", entry.value}});
+    service.set("headers", std::move(list));
+  }
+  Value call{{"method", method}, {"service", std::move(service)}, {"anyStatus", true}};
+  if (body != nullptr) {
+    Value document = TRY(body->to_document());
+    call.set("body", std::move(document));
+  }
+  const auto answer = TRY(lookups->api_call(call));
   if (!answer) return not_here("http " + text(a[1]));
-  return cel::Value::from(Value{{"statusCode", 200}, {"body", *answer}});
+  return http_answer(*answer);
 }
 Result<cel::Value> http_get(Arguments a) {
-  return http_call(a, "GET", false);
+  return http_call(a, "GET", nullptr, a.size() > 2 ? &a[2] : nullptr);
 }
 Result<cel::Value> http_post(Arguments a) {
-  return http_call(a, "POST", true);
+  return http_call(a, "POST", &a[2], a.size() > 3 ? &a[3] : nullptr);
+}
+Result<cel::Value> http_client(Arguments a) {
+  return cel::Value(
+      std::shared_ptr<const cel::Object>(std::make_shared<const Receiver>("http", input_of(a[0]), text(a[1]))));
 }
 
 Result<cel::Value> global_get(Arguments a) {
@@ -125,74 +192,40 @@ Result<cel::Value> image_metadata(Arguments a) {
   return cel::Value::from(*found);
 }
 
-Result<cel::Value> json_unmarshal(Arguments a) {
-  const Value value = TRY(json::parse(a[1].as_string()));
-  return cel::Value::from(value);
-}
-Result<cel::Value> yaml_parse(Arguments a) {
-  const Value value = TRY(yaml::read(a[1].as_string()));
-  return cel::Value::from(value);
-}
-
-// --- image("…") and its parts
-class Image final : public cel::Object {
- public:
-  explicit Image(jmespath::ImageName image) : name(std::move(image)) {}
-  cel::Type type() const override { return cel::Type::opaque("kyverno.image"); }
-  bool equals(const cel::Object& other) const override {
-    const auto* image = dynamic_cast<const Image*>(&other);
-    return image != nullptr && image->name.str() == name.str();
-  }
-  jmespath::ImageName name;
+struct Method {
+  std::string_view receiver, name, parameters, result;
+  Result<cel::Value> (*call)(Arguments);
 };
-const jmespath::ImageName& image_of(const cel::Value& value) {
-  return static_cast<const Image&>(value.as_object()).name;
-}
+constexpr Method kMethods[] = {
+    {"resource", "Get", "string, string, string, string", "dyn", resource_get},
+    {"resource", "Get", "string, string, string", "dyn", resource_get},
+    {"resource", "Get", "kyverno.gvr, string, string", "dyn", resource_get},
+    {"resource", "Get", "kyverno.gvr, string", "dyn", resource_get},
+    {"resource", "List", "string, string, string", "dyn", resource_list},
+    {"resource", "List", "string, string", "dyn", resource_list},
+    {"resource", "List", "string, string, string, map(string, string)", "dyn", resource_list},
+    {"resource", "List", "string, string, map(string, string)", "dyn", resource_list},
+    {"resource", "List", "kyverno.gvr", "dyn", resource_list},
+    {"resource", "List", "kyverno.gvr, string", "dyn", resource_list},
+    {"resource", "List", "kyverno.gvr, map(string, string)", "dyn", resource_list},
+    {"resource", "List", "kyverno.gvr, string, map(string, string)", "dyn", resource_list},
+    {"resource", "Post", "string, string, string, map(string, dyn)", "dyn", resource_post},
+    {"resource", "Post", "string, string, map(string, dyn)", "dyn", resource_post},
+    {"resource", "ToGVR", "string, string", "kyverno.gvr", resource_to_gvr},
+    {"http", "Get", "string", "dyn", http_get},
+    {"http", "Get", "string, map(string, string)", "dyn", http_get},
+    {"http", "Post", "string, dyn", "dyn", http_post},
+    {"http", "Post", "string, dyn, map(string, string)", "dyn", http_post},
+    {"http", "Client", "string", "policy.http", http_client},
+    {"globalContext", "Get", "string", "dyn", global_get},
+    {"globalContext", "Get", "string, string", "dyn", global_get},
+    {"generator", "Apply", "string, list(dyn)", "bool", generator_apply},
+    {"image", "GetMetadata", "string", "dyn", image_metadata},
+};
 
-Result<cel::Value> make_image(Arguments a) {
-  auto image = TRY(jmespath::parse_image_name(a[0].as_string(), "index.docker.io"));
-  if (image.registry == "index.docker.io" && image.path.find('/') == std::string::npos)
-    image.path = "library/" + image.path;
-  return cel::Value(std::shared_ptr<const cel::Object>(std::make_shared<const Image>(std::move(image))));
-}
-Result<cel::Value> is_image(Arguments a) {
-  return cel::Value(jmespath::parse_image_name(a[0].as_string()).ok());
-}
-Result<cel::Value> image_registry(Arguments a) {
-  return cel::Value::string(image_of(a[0]).registry);
-}
-Result<cel::Value> image_repository(Arguments a) {
-  return cel::Value::string(image_of(a[0]).path);
-}
-Result<cel::Value> image_tag(Arguments a) {
-  return cel::Value::string(image_of(a[0]).tag);
-}
-Result<cel::Value> image_digest(Arguments a) {
-  return cel::Value::string(image_of(a[0]).digest);
-}
-Result<cel::Value> image_identifier(Arguments a) {
-  const auto& image = image_of(a[0]);
-  return cel::Value::string(image.digest.empty() ? image.tag : image.digest);
-}
-Result<cel::Value> image_has_digest(Arguments a) {
-  return cel::Value(!image_of(a[0]).digest.empty());
-}
-
-// The functions of the same name in JMESPath, so that both languages give the same.
-Result<cel::Value> by_jmespath(const char* expression, const cel::Value& argument) {
-  const auto compiled = TRY(jmespath::Expression::compile(expression));
-  const Value input = TRY(argument.to_document());
-  const Value value = TRY(compiled.search(input, {}));
-  return cel::Value::from(value);
-}
-Result<cel::Value> sha256_of(Arguments a) {
-  return cel::Value::string(sha256_hex(a[0].as_string()));
-}
-Result<cel::Value> sha1_of(Arguments a) {
-  return by_jmespath("sha1(@)", a[0]);
-}
-Result<cel::Value> md5_of(Arguments a) {
-  return by_jmespath("md5(@)", a[0]);
+std::string signature_of(const Method& method, std::string_view name) {
+  return "(policy." + std::string(method.receiver) + ")." + std::string(name) + "(" + std::string(method.parameters) +
+         "): " + std::string(method.result);
 }
 
 }  // namespace
@@ -201,32 +234,17 @@ cel::Value cel_receiver(std::string_view name, const CelInput& input) {
   return cel::Value(std::shared_ptr<const cel::Object>(std::make_shared<const Receiver>(std::string(name), input)));
 }
 
+// Each method has two names since Kyverno 1.18: Get and get.
 std::vector<cel::Function> cel_functions() {
-  return {{"(policy.resource).Get(string, string, string, string): dyn", resource_get},
-          {"(policy.resource).Get(string, string, string): dyn", resource_get},
-          {"(policy.resource).List(string, string, string): dyn", resource_list},
-          {"(policy.resource).List(string, string): dyn", resource_list},
-          {"(policy.resource).List(string, string, string, map(string, string)): dyn", resource_list},
-          {"(policy.http).Get(string): dyn", http_get},
-          {"(policy.http).Get(string, map(string, string)): dyn", http_get},
-          {"(policy.http).Post(string, dyn): dyn", http_post},
-          {"(policy.http).Post(string, dyn, map(string, string)): dyn", http_post},
-          {"(policy.globalContext).Get(string, string): dyn", global_get},
-          {"(policy.generator).Apply(string, list(dyn)): bool", generator_apply},
-          {"(policy.image).GetMetadata(string): dyn", image_metadata},
-          {"(policy.json).Unmarshal(string): dyn", json_unmarshal},
-          {"(policy.yaml).parse(string): dyn", yaml_parse},
-          {"image(string): kyverno.image", make_image},
-          {"isImage(string): bool", is_image},
-          {"(kyverno.image).registry(): string", image_registry},
-          {"(kyverno.image).repository(): string", image_repository},
-          {"(kyverno.image).tag(): string", image_tag},
-          {"(kyverno.image).digest(): string", image_digest},
-          {"(kyverno.image).identifier(): string", image_identifier},
-          {"(kyverno.image).containsDigest(): bool", image_has_digest},
-          {"sha256(string): string", sha256_of},
-          {"sha1(string): string", sha1_of},
-          {"md5(string): string", md5_of}};
+  std::vector<cel::Function> out;
+  for (const Method& method : kMethods) {
+    std::string name(method.name);
+    out.push_back({signature_of(method, name), method.call});
+    name[0] = to_lower(name.substr(0, 1))[0];
+    out.push_back({signature_of(method, name), method.call});
+  }
+  for (cel::Function& function : cel_value_functions()) out.push_back(std::move(function));
+  return out;
 }
 
 }  // namespace caisson::policy

@@ -32,8 +32,9 @@ class ClientLookups final : public Lookups {
       return from_service(call, std::min<Duration>(left, std::chrono::seconds(5)));
     }
     const std::string method = call["method"].as_string().empty() ? "GET" : call["method"].str();
+    if (method == "POST") return post_to_cluster(call);
     if (method != "GET")
-      return Error{ErrorCode::bad_request, "apiCall to the cluster: only GET is answered, not " + method};
+      return Error{ErrorCode::bad_request, "apiCall to the cluster: GET and POST are answered, not " + method};
     return from_cluster(call["urlPath"].str());
   }
 
@@ -100,48 +101,83 @@ class ClientLookups final : public Lookups {
   }
 
  private:
+  struct Path {
+    std::string api_version, kind, ns, plural, name;
+  };
   // "/api/v1/namespaces/NS/PLURAL/NAME" and "/apis/GROUP/VERSION/…", as the API writes them.
-  Result<std::optional<Value>> from_cluster(const std::string& url) const {
+  Result<Path> path_of(const std::string& url) const {
     std::vector<std::string_view> parts;
     for (const std::string_view part : split(std::string_view(url).substr(0, url.find('?')), '/'))
       if (!part.empty()) parts.push_back(part);
     const bool core = !parts.empty() && parts[0] == "api";
     const std::size_t head = core ? 2 : 3;
     if (parts.size() <= head) return Error{ErrorCode::bad_request, "apiCall.urlPath names no resource: " + url};
-    const std::string api_version = core ? std::string(parts[1]) : std::string(parts[1]) + "/" + std::string(parts[2]);
+    Path path;
+    path.api_version = core ? std::string(parts[1]) : std::string(parts[1]) + "/" + std::string(parts[2]);
     parts.erase(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(head));
-    std::string ns;
     if (parts.size() > 2 && parts[0] == "namespaces") {
-      ns = parts[1];
+      path.ns = parts[1];
       parts.erase(parts.begin(), parts.begin() + 2);
     }
-    const std::string kind = TRY(kind_of(api_version, std::string(parts[0])));
-    if (parts.size() > 1) {
-      const Value found = TRY(object(api_version, kind, ns, std::string(parts[1])));
-      if (found.is_null())
-        return Error{ErrorCode::not_found, std::string(parts[0]) + " \"" + std::string(parts[1]) + "\" not found"};
+    path.plural = parts[0];
+    if (parts.size() > 1) path.name = parts[1];
+    path.kind = TRY(kind_of(path.api_version, path.plural));
+    return path;
+  }
+
+  Result<std::optional<Value>> from_cluster(const std::string& url) const {
+    const Path path = TRY(path_of(url));
+    if (!path.name.empty()) {
+      const Value found = TRY(object(path.api_version, path.kind, path.ns, path.name));
+      if (found.is_null()) return Error{ErrorCode::not_found, path.plural + " \"" + path.name + "\" not found"};
       return std::optional<Value>(found);
     }
-    auto found = TRY(objects(api_version, kind, ns));
+    auto found = TRY(objects(path.api_version, path.kind, path.ns));
     return std::optional<Value>(
-        Value{{"apiVersion", api_version}, {"kind", kind + "List"}, {"items", Value(std::move(found))}});
+        Value{{"apiVersion", path.api_version}, {"kind", path.kind + "List"}, {"items", Value(std::move(found))}});
+  }
+
+  // Reviews are asked so, and objects are made.
+  Result<std::optional<Value>> post_to_cluster(const Value& call) const {
+    const Path path = TRY(path_of(call["urlPath"].str()));
+    Value object = body_of(call);
+    if (!object.is_map()) return Error{ErrorCode::bad_request, "apiCall: POST to the cluster needs an object"};
+    object.set("apiVersion", path.api_version).set("kind", path.kind);
+    if (!path.ns.empty()) object.edit("metadata").set("namespace", path.ns);
+    const auto made = TRY(client_.create(kube::Object(std::move(object)), {.field_manager = "caisson-policy"}));
+    return std::optional<Value>(made.value());
+  }
+
+  // `data` is a list of members; null: nothing is sent.
+  static Value body_of(const Value& call) {
+    if (!call["data"].is_list()) return call["body"];
+    Value body = Value::map();
+    for (const Value& member : call["data"].items()) body.set(member["key"].as_string(), member["value"]);
+    return body;
   }
 
   static Result<std::optional<Value>> from_service(const Value& call, Duration time_max) {
+    const Value& service = call["service"];
     http::ClientOptions options;
-    options.ca_pem = call["service"]["caBundle"].str();
+    options.ca_pem = service["caBundle"].str();
     http::Client client(options);
     http::Request request{.method = call["method"].as_string().empty() ? "GET" : call["method"].str(),
-                          .url = call["service"]["url"].str()};
+                          .url = service["url"].str()};
     request.time_max = time_max;
     request.response_bytes_max = 2u << 20;
-    if (call["data"].is_list()) {
-      Value body = Value::map();
-      for (const Value& member : call["data"].items()) body.set(member["key"].as_string(), member["value"]);
+    const Value body = body_of(call);
+    if (!body.is_null()) {
       request.body = json::write(body);
       request.headers.set("Content-Type", "application/json");
     }
+    for (const Value& header : service["headers"].items())
+      request.headers.set(header["key"].as_string(), header["value"].str());
     const auto response = TRY(client.send(request));
+    if (call["anyStatus"].as_bool()) {
+      const auto answered = json::parse(response.body);  // what is no JSON is no body
+      return std::optional<Value>(
+          Value{{"statusCode", response.status}, {"body", answered.ok() ? *answered : Value()}});
+    }
     if (response.status < 200 || response.status > 299)
       return Error{ErrorCode::unavailable, "HTTP " + std::to_string(response.status) + " from " + request.url};
     const Value value = TRY(json::parse(response.body));

@@ -29,6 +29,7 @@ class Conditions {
   static Conditions compile(const Value& conditions) { return Conditions(conditions, true); }
 
   Result<ConditionOutcome> evaluate(Context& context) const;  // Errors: of the variables
+  bool empty() const { return blocks_.empty(); }
 
  private:
   struct Condition {

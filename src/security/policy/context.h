@@ -26,7 +26,9 @@ class Lookups {
  public:
   virtual ~Lookups() = default;
   virtual Result<std::optional<Value>> config_map(const std::string& ns, const std::string& name) const = 0;
-  // `call` is a context entry's apiCall with its variables substituted: urlPath, method, data, service.
+  // `call` is a context entry's apiCall with its variables substituted: urlPath, method, data, service. CEL's calls
+  // have `body` instead of data (a document), and of services they want `anyStatus`: the answer is {statusCode, body},
+  // whatever the status.
   virtual Result<std::optional<Value>> api_call(const Value& call) const = 0;
   virtual Result<std::optional<Value>> global_entry(const std::string& name) const = 0;
   // imageRegistry: {image, resolvedImage, registry, repository, identifier, manifest, configData}.

@@ -255,11 +255,15 @@ Context Engine::context_for(const Rule& rule, const Request& request, const Look
   return context;
 }
 
+bool Engine::shares_context(const Rule& rule, const Request& request) {
+  return request.views() != nullptr && rule.context.empty() && rule.image_extractors.is_null() &&
+         request.variables.empty();
+}
+
 Context& Engine::context_for_check(const Rule& rule, const Request& request, const Lookups& lookups,
                                    std::optional<Context>& own) const {
+  if (!shares_context(rule, request)) return own.emplace(context_for(rule, request, lookups));
   RequestViews* views = request.views();
-  const bool is_plain = rule.context.empty() && rule.image_extractors.is_null() && request.variables.empty();
-  if (views == nullptr || !is_plain) return own.emplace(context_for(rule, request, lookups));
   if (!views->plain || &views->plain->lookups() != &lookups) views->plain.emplace(context_for(rule, request, lookups));
   return *views->plain;
 }
@@ -295,6 +299,24 @@ PolicyResponse Engine::run(RuleKind kind, bool existing, const Policy& policy, c
     if (run_stage(stage, existing, out) && policy.apply_one_rule) break;
   }
   return out;
+}
+
+bool Engine::allows(const Policy& policy, const Request& request, const Lookups& lookups) const {
+  if (!policy.ns.empty() && policy.ns != request.target.ns()) return true;
+  if (policy.match_conditions != nullptr) return false;
+  const std::uint64_t target_kind = kind_bit(request.target.kind);
+  for (std::size_t i = 0; i < policy.rules.size(); ++i) {
+    if (policy.rule_keys[i].kind != RuleKind::validate || (policy.rule_keys[i].kinds & target_kind) == 0) continue;
+    const Rule& rule = policy.rules[i];
+    if (!matches(rule.match, request.target) || excludes(rule.exclude, request.target)) continue;
+    if (!shares_context(rule, request)) return false;  // what it asks of the world is asked once
+    std::optional<Context> own;
+    Context* context = has_conditions(rule) ? &context_for_check(rule, request, lookups, own) : nullptr;
+    const QuickLook said = look_quickly(rule, request, lookups, context);
+    if (said == QuickLook::unsure) return false;
+    if (said == QuickLook::passes && policy.apply_one_rule) return true;
+  }
+  return true;
 }
 
 PolicyResponse Engine::mutate(const Policy& policy, const Request& request, const Lookups& lookups,

@@ -96,6 +96,9 @@ class Engine {
                         const Exceptions& exceptions = {}) const;
   PolicyResponse validate(const Policy& policy, const Request& request, const Lookups& lookups,
                           const Exceptions& exceptions = {}) const;
+  // Whether `validate` without exceptions would find neither a failure nor an error: a quick look for a prepared
+  // request, which makes no words. False says only that it is to be asked.
+  bool allows(const Policy& policy, const Request& request, const Lookups& lookups) const;
   PolicyResponse verify_images(const Policy& policy, const Request& request, const Lookups& lookups,
                                const Exceptions& exceptions = {}) const;
   PolicyResponse generate(const Policy& policy, const Request& request, const Lookups& lookups,
@@ -108,6 +111,7 @@ class Engine {
   Context context_for(const Rule& rule, const Request& request, const Lookups& lookups) const;
 
  private:
+  static bool shares_context(const Rule& rule, const Request& request);
   // The same for a rule that changes nothing: `own`, or one that rules share.
   Context& context_for_check(const Rule& rule, const Request& request, const Lookups& lookups,
                              std::optional<Context>& own) const;

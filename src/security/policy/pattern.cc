@@ -51,8 +51,8 @@ class Matcher {
  public:
   Outcome element(const Value& resource, const PatternTree& pattern, const Place& place) {
     ++depth_;
-    Outcome outcome = depth_ > kPatternDepthMax ? failed("", "the pattern is nested too deeply")
-                                                : dispatch(resource, pattern, place);
+    Outcome outcome =
+        depth_ > kPatternDepthMax ? failed("", "the pattern is nested too deeply") : dispatch(resource, pattern, place);
     --depth_;
     return outcome;
   }
@@ -214,6 +214,10 @@ PatternOutcome Pattern::match(const Value& resource) const {
   if (outcome->negation) return {Kind::fail, outcome->path, outcome->message};
   if (matcher.keys_are_missing() || outcome->path.empty()) return {Kind::error, "", outcome->message};
   return {Kind::fail, outcome->path, outcome->message};
+}
+
+bool Pattern::fits(const Value& resource) const {
+  return !Matcher().element(resource, *tree_, Place());
 }
 
 PatternOutcome match_pattern(const Value& resource, const Value& pattern) {

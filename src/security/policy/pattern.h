@@ -23,6 +23,7 @@ class Pattern {
  public:
   explicit Pattern(const Value& source);
   PatternOutcome match(const Value& resource) const;
+  bool fits(const Value& resource) const;  // whether match() passes
 
  private:
   std::shared_ptr<const PatternTree> tree_;

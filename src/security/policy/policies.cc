@@ -34,6 +34,23 @@ void index_rule(const Rule& rule, std::set<std::string>& keys) {
   }
 }
 
+// Each list holds the policies that speak of any kind, too.
+std::unordered_map<std::string, std::vector<const Policy*>> index_of(
+    const std::vector<std::shared_ptr<const Policy>>& policies) {
+  std::vector<std::set<std::string>> keys(policies.size());
+  std::unordered_map<std::string, std::vector<const Policy*>> index;
+  for (std::size_t i = 0; i < policies.size(); ++i) {
+    for (const Rule& rule : policies[i]->rules) index_rule(rule, keys[i]);
+    for (const std::string& key : keys[i]) index[key];
+  }
+  for (auto& [key, list] : index) {
+    const std::string of_any_kind = "*" + key.substr(key.find('/'));
+    for (std::size_t i = 0; i < policies.size(); ++i)
+      if (keys[i].contains(key) || keys[i].contains(of_any_kind)) list.push_back(policies[i].get());
+  }
+  return index;
+}
+
 bool asks_for_roles(const Policy& policy) {
   const auto asks = [](const MatchBlock& block) {
     return std::any_of(block.filters.begin(), block.filters.end(), [](const ResourceFilter& filter) {
@@ -55,17 +72,12 @@ void report_invalid(const Value& object, const Error& error) {
 
 }  // namespace
 
-std::vector<const Policy*> PolicySnapshot::for_request(std::string_view kind, std::string_view operation) const {
-  std::vector<std::size_t> which;
+std::span<const Policy* const> PolicySnapshot::for_request(std::string_view kind, std::string_view operation) const {
   for (const std::string_view name : {kind, std::string_view("*")}) {
     const auto found = index.find(std::string(name) + "/" + std::string(operation));
-    if (found != index.end()) which.insert(which.end(), found->second.begin(), found->second.end());
+    if (found != index.end()) return found->second;
   }
-  std::sort(which.begin(), which.end());
-  which.erase(std::unique(which.begin(), which.end()), which.end());
-  std::vector<const Policy*> out;
-  for (const std::size_t at : which) out.push_back(policies[at].get());
-  return out;
+  return {};
 }
 
 bool is_filtered(std::string_view group, std::string_view kind, std::string_view ns) {
@@ -154,13 +166,11 @@ void Policies::rebuild() {
             [](const auto& a, const auto& b) { return a->key() < b->key(); });
   std::sort(next->cel_policies.begin(), next->cel_policies.end(),
             [](const auto& a, const auto& b) { return a->name() < b->name(); });
-  for (std::size_t i = 0; i < next->policies.size(); ++i) {
-    std::set<std::string> keys;
-    for (const Rule& rule : next->policies[i]->rules) index_rule(rule, keys);
-    for (const std::string& key : keys) next->index[key].push_back(i);
-    next->asks_for_roles = next->asks_for_roles || asks_for_roles(*next->policies[i]);
-    next->changes_objects = next->changes_objects || next->policies[i]->has(RuleKind::mutate) ||
-                            next->policies[i]->has(RuleKind::verify_images);
+  next->index = index_of(next->policies);
+  for (const auto& policy : next->policies) {
+    next->asks_for_roles = next->asks_for_roles || asks_for_roles(*policy);
+    next->changes_objects =
+        next->changes_objects || policy->has(RuleKind::mutate) || policy->has(RuleKind::verify_images);
   }
   for (const auto& policy : next->cel_policies)
     next->changes_objects =

@@ -4,6 +4,7 @@
 #pragma once
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,11 +24,11 @@ struct PolicySnapshot {
   bool asks_for_roles = false;   // whether a rule looks at roles or clusterRoles
   bool changes_objects = false;  // whether a policy may change what is admitted: mutations, digests of images
 
-  // Policies with a rule that can match a request on `kind` by `operation`.
-  std::vector<const Policy*> for_request(std::string_view kind, std::string_view operation) const;
+  // Policies with a rule that can match a request on `kind` by `operation`, sorted by key. Lives as the snapshot does.
+  std::span<const Policy* const> for_request(std::string_view kind, std::string_view operation) const;
 
-  // "Pod/CREATE" → indexes of `policies`; those that speak of any kind stand under "*".
-  std::unordered_map<std::string, std::vector<std::size_t>> index;
+  // By "Pod/CREATE"; under "*/CREATE" for the kinds that no policy names.
+  std::unordered_map<std::string, std::vector<const Policy*>> index;
 };
 
 class Policies {

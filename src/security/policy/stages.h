@@ -54,6 +54,10 @@ CelInput cel_input(const Request& request, const CelChecks& checks, const Lookup
 // Nothing: the rule says nothing of the request after all.
 std::optional<RuleResponse> validate_rule(const Stage& stage);
 std::optional<RuleResponse> check_pod_security(const Stage& stage);
+// What validate_rule would say, found without words. `context`: what the rule's variables see, where it has conditions.
+enum class QuickLook { passes, skips, unsure };
+bool has_conditions(const Rule& rule);
+QuickLook look_quickly(const Rule& rule, const Request& request, const Lookups& lookups, Context* context);
 // `patched` becomes the object that the rule makes.
 RuleResponse mutate_rule(const Stage& stage, Value& patched);
 std::vector<RuleResponse> mutate_existing_rule(const Stage& stage);

@@ -362,8 +362,12 @@ class Evaluator {
     return true;
   }
 
-  // The element of a list, map or message marked with '?': nothing when there is none.
-  bool optional_entry(const Value& value, std::optional<Value>& out) {
+  // An element of a list, map or message. `optional`: it is marked with '?', and may be nothing.
+  bool entry_of(Value value, bool optional, std::optional<Value>& out) {
+    if (!optional) {
+      out = std::move(value);
+      return true;
+    }
     if (!value.is(Kind::optional)) return fail(bad("cannot initialize optional entry from non-optional value"));
     if (value.as_optional() != nullptr) out = *value.as_optional();
     return true;
@@ -377,10 +381,7 @@ class Evaluator {
       if (!eval(*node.children[i], item)) return false;
       if (item.is(Kind::unknown)) return give(std::move(item), out);
       std::optional<Value> inner;
-      if (!node.optional[i])
-        inner = std::move(item);
-      else if (!optional_entry(item, inner))
-        return false;
+      if (!entry_of(std::move(item), node.optional[i], inner)) return false;
       if (inner) items.push_back(*std::move(inner));
     }
     return charge(kListCost) && give(Value::list(std::move(items)), out);
@@ -394,10 +395,7 @@ class Evaluator {
       if (key.is(Kind::unknown)) return give(std::move(key), out);
       if (value.is(Kind::unknown)) return give(std::move(value), out);
       std::optional<Value> inner;
-      if (!node.optional[i])
-        inner = std::move(value);
-      else if (!optional_entry(value, inner))
-        return false;
+      if (!entry_of(std::move(value), node.optional[i], inner)) return false;
       if (inner) entries.emplace_back(std::move(key), *std::move(inner));
     }
     return charge(kMapCost) && take(Value::map(std::move(entries)), out);
@@ -410,10 +408,7 @@ class Evaluator {
       if (!eval(*node.children[i], value)) return false;
       if (value.is(Kind::unknown)) return give(std::move(value), out);
       std::optional<Value> inner;
-      if (!node.optional[i])
-        inner = std::move(value);
-      else if (!optional_entry(value, inner))
-        return false;
+      if (!entry_of(std::move(value), node.optional[i], inner)) return false;
       if (inner) fields.emplace_back(node.fields[i], *std::move(inner));
     }
     if (!charge(kMessageCost)) return false;
