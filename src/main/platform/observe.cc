@@ -49,8 +49,8 @@ const char* verb_of(const http::Exchange& exchange) {
   const bool reads = path.ends_with("/query") || path.ends_with("/query_range") || path.ends_with("/series") ||
                      path.ends_with("/labels") || path.ends_with("/query_exemplars") ||
                      path.ends_with("/format_query") || path.ends_with("/parse_query");
-  const bool pushes = path.ends_with("/push") || path.ends_with("/v1/logs");
-  return exchange.method == "POST" && (reads || (path.starts_with(kLoki) && !pushes)) ? "get" : "update";
+  const bool writes = path.ends_with("/push") || path.ends_with("/v1/logs") || path.ends_with("/delete");
+  return exchange.method == "POST" && (reads || (path.starts_with(kLoki) && !writes)) ? "get" : "update";
 }
 
 // `path` is what is asked for: below /tenants/<name> when the request is of a tenant.

@@ -10,6 +10,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "observe/logs/api/deletions.h"
 #include "observe/logs/api/query_api.h"
 #include "observe/logs/api/tail.h"
 #include "observe/logs/ingest/push.h"
@@ -21,7 +22,7 @@ namespace {
 
 constexpr auto kMaintainEvery = std::chrono::minutes(5);
 constexpr int kQueriesMax = 6;  // at once
-constexpr std::string_view kApi = "/loki/api/v1/", kRules = "/loki/api/v1/rules";
+constexpr std::string_view kApi = "/loki/api/v1/", kRules = "/loki/api/v1/rules", kDelete = "/loki/api/v1/delete";
 
 Result<std::int64_t> period(const Value& value) {
   const std::int64_t ms = TRY(metrics::parse_duration(value.as_string()));
@@ -31,8 +32,8 @@ Result<std::int64_t> period(const Value& value) {
 }
 
 // limits_config as far as it is read.
-Result<Retention> read_retention(const std::string& text, Retention retention) {
-  const Value limits = TRY(yaml::read(text, {.name = "loki.yaml"}))["limits_config"];
+Result<Retention> read_retention(const Value& loki_yaml, Retention retention) {
+  const Value& limits = loki_yaml["limits_config"];
   if (limits.contains("retention_period"))
     retention.period = TRY(period(limits["retention_period"]).in("retention_period"));
   for (const Value& one : limits["retention_stream"].items()) {
@@ -56,6 +57,7 @@ struct Server::Impl {
   metrics::ObjectLister list;
   Clock& clock;
   std::unique_ptr<Store> store;
+  std::unique_ptr<Deletions> deletions;
   ApiOptions api;
   std::unique_ptr<Tails> tails;
   std::unique_ptr<ContainerLogs> containers;
@@ -68,6 +70,14 @@ struct Server::Impl {
 
   std::int64_t now() const { return clock.now().time_since_epoch().count(); }
 
+  Result<void> configure(const std::string& text) {
+    const Value document = TRY(yaml::read(text, {.name = "loki.yaml"}));
+    Retention retention = TRY(read_retention(document, options.store.retention));
+    deletions->configure(TRY(read_deletion_options(document)));
+    store->set_retention(std::move(retention));
+    return {};
+  }
+
   void tend() {
     std::unique_lock lock(mutex);
     while (!stopping) {
@@ -75,6 +85,8 @@ struct Server::Impl {
       if (stopping) return;
       lock.unlock();
       if (const auto done = store->maintain(); !done.ok()) log::warning("logs not tended", {{"error", done.error()}});
+      if (const auto done = deletions->process(); !done.ok())
+        log::warning("logs not deleted, trying again", {{"error", done.error()}});
       lock.lock();
     }
   }
@@ -128,6 +140,7 @@ struct Server::Impl {
       if (!opened.ok()) exchange.respond(error_response(opened.error()));
       return;
     }
+    if (path == kDelete) return exchange.respond(deletions->answer(exchange.method, parameters));
     if (path == kRules || path.starts_with(std::string(kRules) + "/")) {
       const auto groups = options.rules ? options.rules() : std::vector<metrics::GroupView>();
       return exchange.respond(answer_rules(groups, exchange.method, path.substr(kRules.size())));
@@ -147,6 +160,7 @@ struct Server::Impl {
 Result<std::unique_ptr<Server>> Server::open(ServerOptions options, metrics::ObjectLister list, Clock& clock) {
   auto impl = std::unique_ptr<Impl>(new Impl{std::move(options), std::move(list), clock});
   impl->store = TRY(Store::open(impl->options.directory, impl->options.store, clock));
+  impl->deletions = TRY(Deletions::open(impl->options.directory + "/deletions.json", *impl->store, clock));
   impl->tails = std::make_unique<Tails>(*impl->store, clock);
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
@@ -155,10 +169,7 @@ void Server::start() {
   Impl& it = *impl_;
   for (const kube::Object& map : it.list(schema::kConfigMaps)) {
     if (map.ns() != "caisson-system" || map.name() != "loki") continue;
-    auto read = read_retention(map["data"]["loki.yaml"].str(), it.options.store.retention);
-    if (read.ok())
-      it.store->set_retention(std::move(read).value());
-    else
+    if (const auto read = it.configure(map["data"]["loki.yaml"].str()); !read.ok())
       log::warning("ConfigMap caisson-system/loki is not read", {{"error", read.error()}});
   }
   if (!it.options.agent_socket.empty()) {

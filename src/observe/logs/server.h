@@ -2,7 +2,8 @@
 // Server: logs as a running whole. It takes pushes and containers' logs, answers Loki's HTTP API, and tends the store.
 //
 // Configuration is an object: ConfigMap caisson-system/loki, key loki.yaml, with limits_config.retention_period,
-// retention_stream (selector, priority, period) as Loki has them; read when the server starts. Any thread.
+// retention_stream (selector, priority, period), deletion_mode, and compactor.delete_request_cancel_period as Loki has
+// them; read when the server starts. Any thread.
 #pragma once
 #include "core/http/server.h"
 #include "observe/logs/source/container_logs.h"

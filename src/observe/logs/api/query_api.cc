@@ -267,7 +267,7 @@ class QueryApi {
   Result<std::string> format() const {
     const logql::ExprPtr expr = TRY(logql::parse(parameters_.text("query")));
     std::string text;
-    json::append_string(text, logql::print(*expr));
+    json::append_string(text, logql::pretty(*expr));
     return success(text);
   }
 
@@ -299,6 +299,11 @@ http::Response error_response(const Error& error) {
 http::Response answer_query_api(const Store& store, const ApiOptions& options, std::int64_t now, std::string_view path,
                                 const http::Query& parameters, const http::Headers& headers) {
   auto answer = QueryApi(store, options, now, parameters, headers).answer(path);
+  if (!answer.ok() && path == "format_query") {  // alone answers errors as JSON
+    std::string body = "{\"status\":\"invalid-query\",\"error\":";
+    json::append_string(body, answer.error().message);
+    return {400, {{"Content-Type", "application/json; charset=UTF-8"}}, body + "}"};
+  }
   if (!answer.ok()) return error_response(answer.error());
   return {200, {{"Content-Type", "application/json; charset=UTF-8"}}, std::move(answer).value()};
 }

@@ -102,7 +102,7 @@ Result<Matrix> Evaluator::choose(const VectorAggregation& node, Matrix inner) co
           inner.series[present[rank]].present[i] = 0;
       }
   }
-  if (steps == 1) {
+  if (steps == 1 && node.op.starts_with("sort")) {
     std::stable_sort(inner.series.begin(), inner.series.end(),
                      [&](const Series& a, const Series& b) { return is_before(a, b, 0); });
     inner.is_ordered = true;

@@ -45,8 +45,7 @@ struct LabelFilter {
   Compare compare = Compare::eq;
   Matcher matcher;
   std::string label, text;  // of the others; text: the address range of ip
-  double number = 0;        // seconds, bytes or the number
-  std::string number_text;  // as written
+  double number = 0;        // nanoseconds, bytes or the number
   std::unique_ptr<LabelFilter> left, right;
 };
 

@@ -58,6 +58,6 @@ struct Sample {
   double v;
 };
 // A window's value: `samples` by time, not empty, of (end - range, end].
-double range_value(const RangeAggregation& node, std::span<const Sample> samples, std::int64_t end);
+double range_value(const RangeAggregation& node, std::span<const Sample> samples);
 
 }  // namespace caisson::logs::logql

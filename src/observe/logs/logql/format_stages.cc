@@ -5,7 +5,9 @@
 
 #include "core/base/encoding.h"
 #include "core/base/text.h"
+#include "core/document/utf8.h"
 #include "core/expr/go_template/execution.h"
+#include "core/expr/go_template/time_object.h"
 #include "observe/logs/logql/fold.h"
 #include "observe/logs/logql/pipeline.h"
 #include "observe/logs/logql/regex.h"
@@ -14,6 +16,8 @@
 namespace caisson::logs::logql {
 namespace {
 
+using calendar::GoTime;
+using calendar::TimeZone;
 using go_template::Call;
 using go_template::Datum;
 using go_template::Function;
@@ -32,14 +36,48 @@ Result<Datum> call_line(Call& call) {
   return Datum(line_of(call).line());
 }
 
-// Nanoseconds since 1970 in UTC, as a time that date and its kin take.
+Datum datum_of(std::int64_t nanos) {
+  return go_template::time_datum(GoTime::from(Time(std::chrono::nanoseconds(nanos)), TimeZone::utc()));
+}
 Result<Datum> call_timestamp(Call& call) {
-  const Function* to_date = go_template::find_function(go_template::sprig_functions(), "toDate");
-  if (!to_date) return Error{ErrorCode::internal, "no function toDate"};
-  const Datum arguments[] = {Datum("2006-01-02T15:04:05.999999999Z07:00"),
-                             Datum(format_time_nanos(Time(std::chrono::nanoseconds(line_of(call).time()))))};
-  Call inner{call.execution, "toDate", arguments};
-  return to_date->call(inner);
+  return datum_of(line_of(call).time());
+}
+Result<Datum> call_unix_epoch_millis(Call& call) {
+  const GoTime& time = *go_template::time_of(call[0]);
+  return Datum(std::to_string(time.seconds * 1'000 + time.nanos / 1'000'000));
+}
+Result<Datum> call_unix_epoch_nanos(Call& call) {
+  const GoTime& time = *go_template::time_of(call[0]);
+  return Datum(std::to_string(time.seconds * 1'000'000'000 + time.nanos));
+}
+// Days, seconds, milliseconds, microseconds or nanoseconds since 1970: how many digits there are says which.
+Result<Datum> call_unix_to_time(Call& call) {
+  const std::string_view text = call.text(0);
+  const std::string failed = "unable to parse time '" + std::string(text) + "': ";
+  const auto count = parse_int(text);
+  if (!count)
+    return Error{ErrorCode::bad_request,
+                 failed + "strconv.ParseInt: parsing " + metrics::quote(text) + ": invalid syntax"};
+  switch (text.size()) {
+    case 5:
+      return datum_of(*count * 86'400 * 1'000'000'000);
+    case 10:
+      return datum_of(*count * 1'000'000'000);
+    case 13:
+      return datum_of(*count * 1'000'000);
+    case 16:
+      return datum_of(*count * 1'000);
+    case 19:
+      return datum_of(*count);
+    default:
+      return Error{ErrorCode::bad_request, failed + "%!w(<nil>)"};  // as upstream prints it
+  }
+}
+// An unknown zone is UTC, and a text that is no time is the first day of the year 1.
+Result<Datum> call_to_date_in_zone(Call& call) {
+  const TimeZone::Ptr zone = TimeZone::load(call.text(1));
+  auto time = calendar::parse_go_time(call.text(0), call.text(2), zone ? zone : TimeZone::utc());
+  return go_template::time_datum(time.ok() ? std::move(time).value() : GoTime::zero());
 }
 
 std::string transformed(std::string_view text, int (*change)(int)) {
@@ -54,19 +92,22 @@ Result<Datum> call_to_upper(Call& call) {
   return Datum(transformed(call.text(0), std::toupper));
 }
 Result<Datum> call_replace(Call& call) {  // Replace text old new n
-  std::string text(call.text(0));
-  const std::string_view from = call.text(1), to = call.text(2);
+  const std::string_view text = call.text(0), from = call.text(1), to = call.text(2);
   std::int64_t left = call[3].as_int();
   std::string out;
   std::size_t at = 0;
-  while (!from.empty() && left != 0) {
-    const std::size_t found = text.find(from, at);
+  // An empty text is found before each character, and at the end.
+  for (; left != 0; --left) {
+    std::size_t found = text.find(from, at);
+    if (from.empty() && left != call[3].as_int()) {
+      if (at == text.size()) break;
+      found = std::min(text.size(), at + std::max<std::size_t>(1, utf8::sequence_length(text, at)));
+    }
     if (found == std::string::npos) break;
     out.append(text, at, found - at).append(to);
     at = found + from.size();
-    --left;
   }
-  return Datum(out + text.substr(at));
+  return Datum(out + std::string(text.substr(at)));
 }
 
 std::string_view trimmed(std::string_view text, std::string_view cut, bool left, bool right) {
@@ -123,10 +164,19 @@ Result<Datum> call_count(Call& call) {
     ++count;
     const auto end =
         static_cast<std::size_t>(groups[0].data() - rest.data()) + std::max<std::size_t>(1, groups[0].size());
-    if (end >= rest.size()) break;
+    if (end > rest.size()) break;  // nothing more, not even an empty match at the end
     rest.remove_prefix(end);
+    if (rest.empty() && !groups[0].empty()) break;
   }
   return Datum(count);
+}
+
+// What Sprig's do; the error is not wrapped by Sprig's MustCompile here.
+Result<Datum> call_regex_replace(Call& call) {
+  TRY(LineRegex::compile(call.text(0)));
+  const Function* replace = go_template::find_function(go_template::sprig_functions(), call.name);
+  if (!replace) return Error{ErrorCode::internal, "no function " + std::string(call.name)};
+  return replace->call(call);
 }
 
 Result<Datum> call_bytes(Call& call) {
@@ -139,7 +189,14 @@ Result<Datum> call_urlencode(Call& call) {
   return Datum(replace_all(percent_encode(call.text(0)), "%20", "+"));
 }
 Result<Datum> call_urldecode(Call& call) {
-  return Datum(TRY(percent_decode(replace_all(std::string(call.text(0)), "+", "%20"))));
+  const std::string_view text = call.text(0);
+  const auto is_hex = [&](std::size_t at) {
+    return at < text.size() && std::isxdigit(static_cast<unsigned char>(text[at])) != 0;
+  };
+  for (std::size_t at = text.find('%'); at != std::string_view::npos; at = text.find('%', at + 1))
+    if (!is_hex(at + 1) || !is_hex(at + 2))
+      return Error{ErrorCode::bad_request, "invalid URL escape " + metrics::quote(text.substr(at, 3))};
+  return Datum(TRY(percent_decode(replace_all(std::string(text), "+", "%20"))));
 }
 
 constexpr Function kOwn[] = {
@@ -160,57 +217,23 @@ constexpr Function kOwn[] = {
     {"count", "ss", call_count},
     {"duration", "s", call_duration},
     {"duration_seconds", "s", call_duration},
+    {"regexReplaceAll", "sss", call_regex_replace},
+    {"regexReplaceAllLiteral", "sss", call_regex_replace},
+    {"toDateInZone", "sss", call_to_date_in_zone},
+    {"unixEpochMillis", "t", call_unix_epoch_millis},
+    {"unixEpochNanos", "t", call_unix_epoch_nanos},
+    {"unixToTime", "s", call_unix_to_time},
     {"urldecode", "s", call_urldecode},
     {"urlencode", "s", call_urlencode},
 };
 
 // Those of Sprig that Loki lets in: none that costs much, or gives another answer every time.
-constexpr std::string_view kFromSprig[] = {"add",
-                                           "addf",
-                                           "b64dec",
-                                           "b64enc",
-                                           "ceil",
-                                           "contains",
-                                           "date",
-                                           "default",
-                                           "div",
-                                           "divf",
-                                           "float64",
-                                           "floor",
-                                           "fromJson",
-                                           "hasPrefix",
-                                           "hasSuffix",
-                                           "indent",
-                                           "int",
-                                           "lower",
-                                           "max",
-                                           "maxf",
-                                           "min",
-                                           "minf",
-                                           "mod",
-                                           "mul",
-                                           "mulf",
-                                           "nindent",
-                                           "now",
-                                           "regexReplaceAll",
-                                           "regexReplaceAllLiteral",
-                                           "repeat",
-                                           "replace",
-                                           "round",
-                                           "sub",
-                                           "subf",
-                                           "substr",
-                                           "title",
-                                           "toDate",
-                                           "trim",
-                                           "trimAll",
-                                           "trimPrefix",
-                                           "trimSuffix",
-                                           "trunc",
-                                           "unixEpoch",
-                                           "unixEpochMillis",
-                                           "unixEpochNanos",
-                                           "upper"};
+constexpr std::string_view kFromSprig[] = {
+    "add",     "addf",       "b64dec",     "b64enc",   "ceil",      "contains",  "date",   "default", "div",
+    "divf",    "float64",    "floor",      "fromJson", "hasPrefix", "hasSuffix", "indent", "int",     "lower",
+    "max",     "maxf",       "min",        "minf",     "mod",       "mul",       "mulf",   "nindent", "now",
+    "repeat",  "replace",    "round",      "sub",      "subf",      "substr",    "title",  "toDate",  "trim",
+    "trimAll", "trimPrefix", "trimSuffix", "trunc",    "unixEpoch", "upper"};
 
 go_template::FunctionTable borrowed() {
   static const std::vector<Function> table = [] {

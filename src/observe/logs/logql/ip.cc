@@ -8,6 +8,7 @@
 
 #include "core/base/text.h"
 #include "observe/logs/logql/fold.h"
+#include "observe/metrics/model/format.h"
 
 namespace caisson::logs::logql {
 namespace {
@@ -16,7 +17,7 @@ constexpr std::string_view kFour = "0123456789.", kSix = "0123456789abcdefABCDEF
 constexpr std::size_t kLongest = 45;
 
 Error invalid(std::string_view text) {
-  return {ErrorCode::bad_request, "ip: invalid pattern: " + std::string(text)};
+  return {ErrorCode::bad_request, "ip: invalid pattern: " + metrics::quote(text)};
 }
 
 }  // namespace

@@ -203,41 +203,110 @@ Result<void> JsonScan::members(
   });
 }
 
-Result<std::vector<JsonStep>> parse_json_path(std::string_view text) {
-  std::vector<JsonStep> out;
-  const Error bad{ErrorCode::bad_request,
-                  "cannot parse expression [" + std::string(text) + "]: syntax error: unexpected token"};
-  std::size_t at = 0;
-  while (at < text.size()) {
-    if (text[at] == '[') {
-      const bool quoted = at + 1 < text.size() && text[at + 1] == '"';
-      const std::size_t close = quoted ? text.find("\"]", at + 2) : text.find(']', at);
-      if (close == std::string_view::npos) return bad;
-      if (quoted) {
-        out.push_back({std::string(text.substr(at + 2, close - at - 2)), 0, false});
-        at = close + 2;
-      } else {
-        const auto index = parse_int(text.substr(at + 1, close - at - 1));
-        if (!index || *index < 0) return bad;
-        out.push_back({"", static_cast<std::size_t>(*index), true});
-        at = close + 1;
+namespace {
+
+// The words of upstream's small grammar for paths: FIELD, "STRING", INDEX, and the signs between them.
+class PathReader {
+ public:
+  explicit PathReader(std::string_view text) : text_(text) { next(); }
+
+  Result<std::vector<JsonStep>> read() {
+    std::vector<JsonStep> out;
+    if (is("FIELD"))
+      out.push_back(field());
+    else if (is("LSB"))
+      out.push_back(TRY(access()));
+    else
+      return unexpected("LSB or FIELD");
+    while (!is("$end")) {
+      if (is("LSB")) {
+        out.push_back(TRY(access()));
+        continue;
       }
-      if (at < text.size() && text[at] == '.') ++at;
-      continue;
+      if (!is("DOT")) return unexpected("");
+      next();
+      if (!is("FIELD")) return unexpected("FIELD");
+      out.push_back(field());
     }
-    const std::size_t end = std::min(text.find_first_of(".[", at), text.size());
-    const std::string_view key = text.substr(at, end - at);
-    const bool plain = !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
-      return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' ||
-             static_cast<unsigned char>(c) >= 0x80;
-    });
-    if (!plain) return bad;
-    out.push_back({std::string(key), 0, false});
-    at = end < text.size() && text[end] == '.' ? end + 1 : end;
-    if (at == text.size() && end < text.size()) return bad;  // ends with a full stop
+    return out;
   }
-  if (out.empty()) return bad;
-  return out;
+
+ private:
+  bool is(std::string_view token) const { return token_ == token; }
+
+  Error unexpected(std::string_view expecting) const {
+    std::string message = "cannot parse expression [" + std::string(text_) + "]: ";
+    message += bad_ ? "unexpected char " + std::string(1, bad_) : "syntax error: unexpected " + std::string(token_);
+    if (!bad_ && !expecting.empty()) message += ", expecting " + std::string(expecting);
+    return {ErrorCode::bad_request, std::move(message)};
+  }
+
+  JsonStep field() {
+    JsonStep step{std::string(word_), 0, false};
+    next();
+    return step;
+  }
+
+  Result<JsonStep> access() {
+    next();
+    JsonStep step;
+    if (is("STRING")) {
+      step.key = word_;
+    } else if (is("INDEX")) {
+      const auto index = parse_int(word_);
+      if (!index) return Error{ErrorCode::bad_request, "index " + std::string(word_) + " is too large"};
+      step.index = static_cast<std::size_t>(*index);
+      step.is_index = true;
+    } else {
+      return unexpected("STRING or INDEX");
+    }
+    next();
+    if (!is("RSB")) return unexpected("RSB");
+    next();
+    return step;
+  }
+
+  void next() {
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n')) ++at_;
+    token_ = "$end";
+    if (at_ >= text_.size()) return;
+    const char c = text_[at_];
+    if (c >= '0' && c <= '9') return take("INDEX", [](char d) { return d >= '0' && d <= '9'; });
+    if (is_in_name(c)) return take("FIELD", is_in_name);
+    if (c == '"') {
+      const std::size_t close = std::min(text_.find('"', at_ + 1), text_.size());
+      token_ = "STRING";
+      word_ = text_.substr(at_ + 1, close - at_ - 1);
+      at_ = std::min(close + 1, text_.size());
+      return;
+    }
+    ++at_;
+    if (c == '.' || c == '[' || c == ']')
+      token_ = c == '.' ? "DOT" : c == '[' ? "LSB" : "RSB";
+    else
+      token_ = "", bad_ = c;
+  }
+
+  static bool is_in_name(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || static_cast<unsigned char>(c) >= 0x80;
+  }
+  void take(std::string_view token, bool (*belongs)(char)) {
+    const std::size_t begin = at_;
+    while (at_ < text_.size() && belongs(text_[at_])) ++at_;
+    token_ = token;
+    word_ = text_.substr(begin, at_ - begin);
+  }
+
+  const std::string_view text_;
+  std::size_t at_ = 0;
+  std::string_view token_, word_;
+  char bad_ = '\0';
+};
+
+}  // namespace
+
+Result<std::vector<JsonStep>> parse_json_path(std::string_view text) {
+  return PathReader(text).read();
 }
 
 std::string json_at(std::string_view text, const std::vector<JsonStep>& path) {

@@ -64,11 +64,10 @@ class LabelFilterStep : public Step {
       default:
         break;
     }
-    if (line.has_error()) return true;  // why it failed is what its reader wants to see
     if (!line.has(filter.label)) return false;
     const auto value = value_of(filter.kind, line.get(filter.label));
     if (!value.ok()) {
-      line.fail(kFailed, value.error().message);
+      if (!line.has_error()) line.fail(kFailed, value.error().message);  // the first error tells more
       return true;
     }
     return holds(filter.compare, *value, filter.number);

@@ -209,7 +209,9 @@ class Lexer {
              text_[i] == '\xB5';
     });
     if (duration_end > at_ && !is_letter_at(duration_end)) {
-      const auto parsed = parse_go_duration(text_.substr(begin, duration_end - begin));
+      const std::string_view written = text_.substr(begin, duration_end - begin);
+      const auto days = metrics::parse_duration(written);  // Prometheus' units first, then Go's
+      const auto parsed = days.ok() ? Result<std::int64_t>(*days * 1'000'000) : parse_go_duration(written);
       if (parsed.ok()) {
         token_.kind = Tok::duration;
         token_.nanoseconds = *parsed;

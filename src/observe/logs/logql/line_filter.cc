@@ -47,7 +47,7 @@ Result<Operand> make_operand(LineMatch match, const LineFilter::One& one) {
   Operand out;
   if (one.is_ip) {
     if (match != LineMatch::equal && match != LineMatch::not_equal)
-      return Error{ErrorCode::bad_request, "invalid operation"};
+      return Error{ErrorCode::bad_request, "ip: invalid operation"};
     out.range = TRY(IpRange::parse(one.text));
   } else if (match == LineMatch::regex || match == LineMatch::not_regex) {
     auto regex = TRY(LineRegex::compile(one.text));

@@ -29,7 +29,10 @@ class LineState {
   // "" when absent. Pointers hold until the next change.
   std::string_view get(std::string_view name) const;
   bool has(std::string_view name) const;
-  bool stream_has(std::string_view name) const { return !stream_->get(name).empty(); }
+  // Whether a parser must give its label of this name another one: the stream has it, or the metadata still do.
+  bool is_taken(std::string_view name) const {
+    return !stream_->get(name).empty() || (!metadata_->get(name).empty() && !is_changed(name));
+  }
   void set(std::string_view name, std::string_view value);  // as a parsed label; "" stays, as an empty value
   void remove(std::string_view name);
   template <class Keep>

@@ -129,7 +129,7 @@ Result<Stage> ParserState::line_filter() {
   filter.match = line_match(take().kind);
   filter.any.push_back(TRY(line_operand()));
   while (accept(Tok::or_op)) filter.any.push_back(TRY(line_operand()));
-  if (auto valid = check_line_filter(filter); !valid.ok()) return semantic(valid.error().message);
+  if (auto valid = check_line_filter(filter); !valid.ok()) return stage_error(filter, valid.error().message);
   return Stage(std::move(filter));
 }
 
@@ -266,7 +266,7 @@ Result<ParserState::FilterPtr> ParserState::label_filter_one() {
     TRY(expect(Tok::close_paren, ")"));
     return inner;
   }
-  if (peek().kind != Tok::identifier) return unexpected();
+  if (peek().kind != Tok::identifier) return unexpected("IDENTIFIER or (");
   auto out = std::make_unique<LabelFilter>();
   const Tok op = peek(1).kind, value = peek(2).kind;
   if (value == Tok::string && (op == Tok::eq || op == Tok::neq || op == Tok::re || op == Tok::nre)) {
@@ -307,21 +307,23 @@ Result<ParserState::FilterPtr> ParserState::label_filter_one() {
     out->kind = LabelFilter::Kind::ip;
     out->text = TRY(expect(Tok::string, "STRING")).text;
     TRY(expect(Tok::close_paren, ")"));
-    if (auto valid = check_ip(out->text); !valid.ok()) return semantic(valid.error().message);
+    if (auto valid = check_ip(out->text); !valid.ok())
+      return semantic("stage '| " + print(*out) + "' : " + valid.error().message);
     return out;
   }
   if (peek().kind == Tok::duration) {
     out->kind = LabelFilter::Kind::duration;
     out->number = static_cast<double>(peek().nanoseconds);
-    out->number_text = take().text;
+    take();
   } else if (peek().kind == Tok::bytes) {
     out->kind = LabelFilter::Kind::bytes;
     out->number = static_cast<double>(peek().size);
-    out->number_text = take().text;
+    take();
   } else {
+    const Tok next = peek().kind;
+    if (next != Tok::number && next != Tok::add && next != Tok::sub) return unexpected();
     out->kind = LabelFilter::Kind::number;
     out->number = TRY(signed_number());
-    out->number_text = metrics::format_general(out->number);
   }
   return out;
 }

@@ -48,7 +48,8 @@ class ParserState {
   Error unexpected(std::string_view expecting = {}) const {
     std::string text = "syntax error: unexpected " + token_name(peek());
     if (!expecting.empty()) text += ", expecting " + std::string(expecting);
-    return to_error({std::move(text), peek().line, peek().column});
+    const auto line = peek().kind == Tok::range ? 0 : peek().line;  // as upstream, whose ranges are scanned apart
+    return to_error({std::move(text), line, peek().column});
   }
   Result<Token> expect(Tok kind, std::string_view name) {
     if (peek().kind != kind) return unexpected(name);

@@ -7,6 +7,7 @@
 #include "core/base/text.h"
 #include "observe/logs/logql/fold.h"
 #include "observe/logs/logql/parse_state.h"
+#include "observe/logs/logql/regex.h"
 #include "observe/metrics/model/format.h"
 
 namespace caisson::logs::logql {
@@ -166,6 +167,10 @@ Result<ExprPtr> ParserState::primary() {
     case Tok::add:
     case Tok::sub:
       return make(Literal{TRY(signed_number())});
+    case Tok::identifier:
+      if (peek().text == "variants" && peek(1).kind == Tok::open_paren)
+        return semantic("variants(…) of (…) is an experiment of Loki's that is not supported");
+      return unexpected();
     default:
       return unexpected();
   }
@@ -208,7 +213,7 @@ Result<ExprPtr> ParserState::range_aggregation() {
   }
   bool has_range = false;
   TRY(range_of(node, has_range));
-  if (!has_range) return unexpected();
+  if (!has_range) return unexpected(node.unwrap ? "RANGE or |" : "");
   TRY(expect(Tok::close_paren, ""));
   node.grouping = TRY(grouping());
   return checked(std::move(node), param);
@@ -250,12 +255,12 @@ Result<ExprPtr> ParserState::vector_aggregation() {
   if (!takes_k && !param.empty()) return semantic("unsupported parameter for operation " + node.op + "(" + param + ",");
   if (takes_k) {
     const auto k = parse_int(param);
-    if (!k) return semantic("invalid parameter " + node.op + "(" + param);
+    if (!k) return semantic("invalid parameter " + node.op + "(" + param + ",");
     if (*k <= 0) return semantic("invalid parameter (must be greater than 0) " + node.op + "(" + param);
     node.k = *k;
   }
-  if (by && is_one_of(node.op, {"approx_topk", "sort", "sort_desc"}))
-    return semantic("grouping not allowed for " + node.op + " aggregation");
+  if (by && node.op.starts_with("sort")) return semantic("sort and sort_desc doesn't allow grouping by ");
+  if (by && node.op == "approx_topk") return semantic("grouping not allowed for approx_topk aggregation");
   node.has_grouping = by.has_value();
   if (by) node.grouping = std::move(*by);
   return make(std::move(node));
@@ -272,7 +277,7 @@ Result<ExprPtr> ParserState::label_replace() {
     *into = TRY(expect(Tok::string, "STRING")).text;
   }
   TRY(expect(Tok::close_paren, ")"));
-  if (const auto regex = metrics::Regex::compile(node.pattern); !regex.ok())
+  if (const auto regex = LineRegex::compile("^(?:" + node.pattern + ")$"); !regex.ok())
     return semantic("invalid regex in label_replace: " + regex.error().message);
   return make(std::move(node));
 }

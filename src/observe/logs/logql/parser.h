@@ -16,6 +16,7 @@ Result<metrics::Labels> parse_stream_labels(std::string_view text);
 
 // On one line; parses to the same tree.
 std::string print(const Expr& expr);
+std::string pretty(const Expr& expr);  // on several lines where one would be longer than 100 characters
 std::string print(const Selector& selector);
 std::string print(const LabelFilter& filter);
 

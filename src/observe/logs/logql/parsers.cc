@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stages that make labels of a line: json, logfmt, regexp, pattern, unpack. A name that the stream has already gets
-// _extracted behind it; of a name that is met twice in a line the first counts.
+// Stages that make labels of a line: json, logfmt, regexp, pattern, unpack. A name that the stream or its structured
+// metadata have already gets _extracted behind it; of a name that is met twice in a line the first counts.
 #include <algorithm>
 #include <set>
 
+#include "core/base/text.h"
 #include "observe/logs/logql/fold.h"
 #include "observe/logs/logql/json_scan.h"
 #include "observe/logs/logql/pattern.h"
@@ -30,7 +31,7 @@ class Extracted {
   explicit Extracted(LineState& line) : line_(line) {}
   void set(std::string name, std::string_view value) {
     if (name.empty() || names_.size() >= kLabelsMax) return;
-    if (line_.stream_has(name)) name += "_extracted";
+    if (line_.is_taken(name)) name += "_extracted";
     if (!names_.insert(name).second) return;
     std::string clean;
     if (value.find('\xEF') != std::string_view::npos)  // U+FFFD, what a broken text was replaced by, is no label's
@@ -71,8 +72,17 @@ class JsonPathsStep : public Step {
   explicit JsonPathsStep(std::vector<One> all) : all_(std::move(all)) {}
   bool apply(LineState& line) override {
     const std::string text(line.line());
+    if (text.empty()) return true;
+    if (std::string_view("\"{[").find(text[0]) == std::string_view::npos) {  // upstream looks no further
+      line.fail(kJsonFailed, "");
+      return true;
+    }
     for (const One& one : all_) {
-      line.set(line.stream_has(one.label) ? one.label + "_extracted" : one.label, json_at(text, one.path));
+      std::string value = json_at(text, one.path);
+      if (!line.is_taken(one.label))
+        line.set(one.label, value);
+      else if (!value.empty())
+        line.set(one.label + "_extracted", value);
     }
     return true;
   }
@@ -234,6 +244,18 @@ class UnpackStep : public Step {
   }
 };
 
+// One key is all that upstream's grammar has.
+Result<void> check_logfmt_key(const std::string& key) {
+  const Error cannot{ErrorCode::bad_request, "cannot parse expression [" + key + "]: "};
+  const std::string_view all = trim(key);
+  for (const char c : all) {
+    if (c == ' ') return Error{cannot.code, cannot.message + "syntax error: unexpected KEY"};
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_')
+      return Error{cannot.code, cannot.message + "unexpected char " + std::string(1, c)};
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_parser(const Parser& parser) {
@@ -250,11 +272,7 @@ Result<StepPtr> make_parser(const Parser& parser) {
       return StepPtr(std::make_unique<JsonPathsStep>(std::move(all)));
     }
     case ParserKind::logfmt:
-      for (const Extraction& one : parser.extractions)
-        for (const char c : one.path)
-          if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_')
-            return Error{ErrorCode::bad_request,
-                         "cannot parse expression [" + one.path + "]: unexpected char " + std::string(1, c)};
+      for (const Extraction& one : parser.extractions) TRY(check_logfmt_key(one.path));
       return StepPtr(std::make_unique<LogfmtStep>(parser));
     case ParserKind::unpack:
       return StepPtr(std::make_unique<UnpackStep>());

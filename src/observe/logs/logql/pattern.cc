@@ -34,7 +34,8 @@ Result<Pattern> Pattern::parse(std::string_view text, Use use) {
   for (const Part& part : out.parts_)
     if (part.capture && part.text != "_") names.push_back(part.text);
   if (use == Use::filter) {
-    if (!names.empty()) return Error{ErrorCode::bad_request, "named captures are not allowed"};
+    if (!names.empty())
+      return Error{ErrorCode::bad_request, "named captures are not allowed: found '<" + names[0] + ">'"};
     return out;
   }
   if (names.empty()) return Error{ErrorCode::bad_request, "at least one capture is required"};

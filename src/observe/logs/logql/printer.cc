@@ -2,6 +2,8 @@
 // As upstream's String() methods write a query.
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdio>
 
 #include "core/base/clock.h"
 #include "core/base/text.h"
@@ -14,12 +16,6 @@ namespace {
 
 using metrics::quote;
 
-std::string duration_text(std::int64_t ns) {
-  if (ns % 1'000'000 == 0)
-    return ns < 0 ? "-" + metrics::format_duration(-ns / 1'000'000) : metrics::format_duration(ns / 1'000'000);
-  return format_duration(Duration(ns));
-}
-
 std::string_view sign(LineMatch match) {
   constexpr std::array<std::string_view, 6> kSigns{"|=", "!=", "|~", "!~", "|>", "!>"};
   return kSigns[static_cast<std::size_t>(match)];
@@ -30,7 +26,15 @@ std::string_view sign(Compare compare) {
   return kSigns[static_cast<std::size_t>(compare)];
 }
 
-std::string_view sign(Tok op) {
+}  // namespace
+
+std::string duration_text(std::int64_t ns) {
+  if (ns % 1'000'000 == 0)
+    return ns < 0 ? "-" + metrics::format_duration(-ns / 1'000'000) : metrics::format_duration(ns / 1'000'000);
+  return format_duration(Duration(ns));
+}
+
+std::string_view operator_text(Tok op) {
   switch (op) {
     case Tok::or_op:
       return "or";
@@ -64,6 +68,8 @@ std::string_view sign(Tok op) {
       return "^";
   }
 }
+
+namespace {
 
 struct StageText {
   std::string operator()(const LineFilter& f) const {
@@ -105,11 +111,24 @@ std::string grouping_text(const Grouping& grouping) {
   return std::string(grouping.without ? "without" : "by") + " (" + join(grouping.labels, ",") + ")";
 }
 
+// go-humanize's Bytes without its blank: 999B, 1.0kB, 12MB.
+std::string size_text(double bytes) {
+  constexpr std::array<std::string_view, 7> kUnits{"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+  if (bytes < 10) return metrics::format_fixed(bytes) + "B";
+  std::size_t unit = 0;
+  double scale = 1;
+  while (unit + 1 < kUnits.size() && bytes / scale >= 1000) scale *= 1000, ++unit;
+  const double value = std::floor(bytes / scale * 10 + 0.5) / 10;
+  char text[32];
+  std::snprintf(text, sizeof text, value < 10 ? "%.1f" : "%.0f", value);
+  return text + std::string(kUnits[unit]);
+}
+
 struct NodeText {
   std::string operator()(const Selector& s) const { return print(s); }
   std::string operator()(const RangeAggregation& r) const {
     std::string out = r.op + "(";
-    if (r.has_param) out += metrics::format_general(r.param) + ",";
+    if (r.has_param) out += metrics::format_fixed(r.param) + ",";
     out += print(r.selector);
     if (r.unwrap) {
       out += " | unwrap " +
@@ -124,26 +143,31 @@ struct NodeText {
   }
   std::string operator()(const VectorAggregation& v) const {
     std::string out = v.op;
-    if (v.has_grouping) out += " " + grouping_text(v.grouping);
-    out += v.has_grouping ? " (" : "(";
+    if (v.has_grouping && (v.grouping.without || !v.grouping.labels.empty())) out += " " + grouping_text(v.grouping);
+    out += "(";
     if (v.k > 0) out += std::to_string(v.k) + ",";
     return out + print(*v.inner) + ")";
   }
   std::string operator()(const Binary& b) const {
-    std::string out = "(" + print(*b.left) + " " + std::string(sign(b.op));
+    std::string out = "(" + print(*b.left) + " " + std::string(operator_text(b.op));
     if (b.return_bool) out += " bool";
     const Matching& m = b.matching;
     if (m.is_written) out += std::string(m.on ? " on " : " ignoring ") + "(" + join(m.labels, ",") + ")";
-    if (m.card != Cardinality::one_to_one)
-      out += std::string(m.card == Cardinality::many_to_one ? " group_left " : " group_right ") + "(" +
-             join(m.include, ",") + ")";
+    if (m.card != Cardinality::one_to_one) {
+      out += m.card == Cardinality::many_to_one ? " group_left" : " group_right";
+      if (!m.include.empty()) out += " (" + join(m.include, ",") + ")";
+    }
     return out + " " + print(*b.right) + ")";
   }
   std::string operator()(const LabelReplace& l) const {
     return "label_replace(" + print(*l.inner) + "," + quote(l.destination) + "," + quote(l.replacement) + "," +
            quote(l.source) + "," + quote(l.pattern) + ")";
   }
-  std::string operator()(const VectorLiteral& v) const { return "vector(" + metrics::format_general(v.value) + ")"; }
+  std::string operator()(const VectorLiteral& v) const {
+    char text[352];  // the largest double has 309 digits before the point
+    std::snprintf(text, sizeof text, "vector(%f)", v.value);
+    return text;
+  }
   std::string operator()(const Literal& l) const { return metrics::format_general(l.value); }
 };
 
@@ -164,8 +188,12 @@ std::string print(const LabelFilter& f) {
       return "( " + print(*f.left) + " , " + print(*f.right) + " )";
     case Kind::either:
       return "( " + print(*f.left) + " or " + print(*f.right) + " )";
+    case Kind::duration:
+      return f.label + std::string(sign(f.compare)) + format_duration(Duration(static_cast<std::int64_t>(f.number)));
+    case Kind::bytes:
+      return f.label + std::string(sign(f.compare)) + size_text(f.number);
     default:
-      return f.label + std::string(sign(f.compare)) + f.number_text;
+      return f.label + std::string(sign(f.compare)) + metrics::format_fixed(f.number);
   }
 }
 

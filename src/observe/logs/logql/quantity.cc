@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -39,13 +40,34 @@ constexpr std::array<ByteUnit, 23> kByteUnits{{{"", 1},
                                                {"pib", 1ull << 50},
                                                {"e", 1'000'000'000'000'000'000}}};
 
+constexpr std::array<std::string_view, 8> kDurationUnits{"ns", "us", "µs", "μs", "ms", "s", "m", "h"};
+
+// Why Go's ParseDuration refuses a text.
+std::string duration_fault(std::string_view text) {
+  const std::string shown = metrics::quote(text);
+  const auto is_number = [](char c) { return (c >= '0' && c <= '9') || c == '.'; };
+  std::string_view rest = text;
+  if (rest.starts_with('-') || rest.starts_with('+')) rest.remove_prefix(1);
+  while (!rest.empty()) {
+    const std::size_t number = std::find_if_not(rest.begin(), rest.end(), is_number) - rest.begin();
+    const std::string_view digits = rest.substr(0, number);
+    if (digits.empty() || digits.find_first_of("0123456789") == std::string_view::npos) break;
+    rest.remove_prefix(number);
+    const std::size_t end = std::find_if(rest.begin(), rest.end(), is_number) - rest.begin();
+    const std::string_view unit = rest.substr(0, end);
+    if (unit.empty()) return "missing unit in duration " + shown;
+    if (std::find(kDurationUnits.begin(), kDurationUnits.end(), unit) == kDurationUnits.end())
+      return "unknown unit " + metrics::quote(unit) + " in duration " + shown;
+    rest.remove_prefix(end);
+  }
+  return "invalid duration " + shown;
+}
+
 }  // namespace
 
 Result<std::int64_t> parse_go_duration(std::string_view text) {
-  if (const auto ms = metrics::parse_duration(text); ms.ok()) return *ms * 1'000'000;
-  const auto duration = parse_duration(text);
-  if (!duration.ok()) return Error{ErrorCode::bad_request, "time: invalid duration " + metrics::quote(text)};
-  return static_cast<std::int64_t>(duration->count());
+  if (const auto duration = parse_duration(text); duration.ok()) return static_cast<std::int64_t>(duration->count());
+  return Error{ErrorCode::bad_request, "time: " + duration_fault(text)};
 }
 
 Result<std::uint64_t> parse_byte_size(std::string_view text) {

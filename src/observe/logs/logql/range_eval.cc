@@ -264,7 +264,7 @@ Matrix RangeRun::finish(const Matrix& empty) {
         while (from < to && samples[from].t <= end - node_.range) ++from;
         if (from == to || (node_.op == "rate_counter" && to - from < 2)) continue;
         series.present[i] = 1;
-        series.values[i] = range_value(node_, {samples.data() + from, to - from}, end);
+        series.values[i] = range_value(node_, {samples.data() + from, to - from});
       }
     }
     out.series.push_back(std::move(series));

@@ -47,28 +47,24 @@ double quantile(double q, std::span<const Sample> samples) {
   return values[lower] * (1 - weight) + values[upper] * weight;
 }
 
-// Prometheus' rate: resets are added, and the rise is carried on to the ends of the window.
-double counter_rate(std::span<const Sample> samples, std::int64_t end, std::int64_t range) {
-  if (samples.size() < 2) return NAN;
+// Resets are added. Loki carries the rise on as Prometheus does, but its window ends at the last sample and begins
+// where milliseconds taken from nanoseconds put it, so that next to nothing is added; dashboards are made for that.
+double counter_rate(std::span<const Sample> samples, std::int64_t range) {
+  if (samples.size() < 2) return 0;
   double rise = samples.back().v - samples.front().v;
   for (std::size_t i = 1; i < samples.size(); ++i)
     if (samples[i].v < samples[i - 1].v) rise += samples[i - 1].v;
-  const auto seconds = [](std::int64_t ns) { return static_cast<double>(ns) / 1e9; };
-  double to_start = seconds(samples.front().t - (end - range));
-  double to_end = seconds(end - samples.back().t);
-  const double sampled = seconds(samples.back().t - samples.front().t);
+  const double sampled = static_cast<double>(samples.back().t - samples.front().t) / 1000;
   const double between = sampled / static_cast<double>(samples.size() - 1);
+  double to_start = static_cast<double>(range / 1'000'000) / 1000;
   if (rise > 0 && samples.front().v >= 0) to_start = std::min(to_start, sampled * (samples.front().v / rise));
-  const double threshold = between * 1.1;
-  double extrapolated = sampled;
-  extrapolated += to_start < threshold ? to_start : between / 2;
-  extrapolated += to_end < threshold ? to_end : between / 2;
-  return rise * (extrapolated / sampled) / seconds(range);
+  const double extrapolated = sampled + (to_start < between * 1.1 ? to_start : between / 2);
+  return rise * (extrapolated / sampled) / (static_cast<double>(range) / 1e9);
 }
 
 }  // namespace
 
-double range_value(const RangeAggregation& node, std::span<const Sample> samples, std::int64_t end) {
+double range_value(const RangeAggregation& node, std::span<const Sample> samples) {
   const std::string& op = node.op;
   const auto by_value = [](const Sample& a, const Sample& b) { return a.v < b.v; };
   if (op == "sum_over_time") return sum(samples);
@@ -81,7 +77,7 @@ double range_value(const RangeAggregation& node, std::span<const Sample> samples
   if (op == "stdvar_over_time") return variance(samples);
   if (op == "stddev_over_time") return std::sqrt(variance(samples));
   if (op == "quantile_over_time") return quantile(node.param, samples);
-  if (op == "rate_counter") return counter_rate(samples, end, node.range);
+  if (op == "rate_counter") return counter_rate(samples, node.range);
   return static_cast<double>(samples.size());
 }
 

@@ -5,7 +5,7 @@
 //   instant SECONDS QUERY      "LABELS VALUE"
 //   range START END STEP QUERY "LABELS VALUE VALUE …", _ where there is none
 //   fail QUERY                 the error's text
-//   format QUERY               how it is printed
+//   format QUERY               how it is laid out
 //   clear
 #include <doctest/doctest.h>
 
@@ -69,8 +69,10 @@ class Script {
     if (command.word == "load") return load(command);
     if (command.word == "fail") {
       const auto got = evaluate(command.rest);
-      REQUIRE_FALSE(got.ok());
-      CHECK(trim(got.error().message) == join(command.below, "\n"));
+      if (got.ok())
+        FAIL_CHECK("it is not refused");
+      else
+        CHECK(trim(got.error().message) == join(command.below, "\n"));
       return;
     }
     const auto got = command.word == "lines"    ? lines(command.rest)
@@ -127,7 +129,7 @@ class Script {
     return std::vector<std::string>();
   }
 
-  Texts format(const std::string& query) { return std::vector<std::string>{print(*TRY(parse(query)))}; }
+  Texts format(const std::string& query) { return std::vector<std::string>{pretty(*TRY(parse(query)))}; }
 
   Texts metric(const Command& command) {
     std::string query = command.rest;

@@ -100,7 +100,7 @@ Error to_error(const ParseError& error);
 Result<std::vector<Token>> scan(std::string_view text);
 
 // Quantities in filters and values of labels. Pure.
-Result<std::int64_t> parse_go_duration(std::string_view text);  // Prometheus' first, then Go's; nanoseconds
+Result<std::int64_t> parse_go_duration(std::string_view text);  // of labels; nanoseconds. Errors in Go's words
 Result<std::uint64_t> parse_byte_size(std::string_view text);   // "2.5KiB", "1MB", "42"; Errors in go-humanize's words
 
 }  // namespace caisson::logs::logql

@@ -22,11 +22,25 @@ namespace {
 constexpr std::size_t kGroupBytesMax = 8u << 20;  // of pushes that share one sync
 constexpr std::int64_t kIdleStream = 2LL * 3'600 * 1'000'000'000;
 constexpr auto kWriterTimeMax = std::chrono::seconds(3);
+constexpr auto kFlushTimeMax = std::chrono::seconds(60);
 constexpr std::string_view kSuffix = ".segment";
 
 std::string segment_name(std::uint64_t number) {
   const std::string digits = std::to_string(number);
   return std::string(digits.size() < 8 ? 8 - digits.size() : 0, '0') + digits + std::string(kSuffix);
+}
+
+// A block that can't be read stays: whoever reads it is told.
+void leave_out(std::vector<BlockRef>& blocks, const Labels& stream, std::span<const Deletion> deletions) {
+  std::vector<BlockRef> left;
+  for (BlockRef& block : blocks) {
+    auto rest = without(block, stream, deletions);
+    if (!rest.ok())
+      left.push_back(std::move(block));
+    else if (*rest)
+      left.push_back(std::move(**rest));
+  }
+  blocks = std::move(left);
 }
 
 }  // namespace
@@ -43,6 +57,7 @@ struct Store::Impl {
   const StoreOptions options;
   Clock& clock;
   std::atomic<std::shared_ptr<const Retention>> retention;
+  std::atomic<std::shared_ptr<const std::vector<Deletion>>> hidden;  // nullptr: none
 
   // Whoever leads writes for all that wait: one sync for many pushes.
   struct Waiting {
@@ -97,6 +112,10 @@ struct Store::Impl {
   Result<void> take_head();
   void write_segments();
   Result<void> write_segment();
+  Result<void> flush();
+  Result<std::uint64_t> replace(const std::shared_ptr<const Segment>& old, const std::vector<SegmentStream>* left);
+  Result<void> erase_from(const std::shared_ptr<const Segment>& segment, std::span<const Deletion> deletions,
+                          bool last);
   Result<void> expire();
   std::int64_t horizon(const Labels& labels, std::int64_t at) const;
 };
@@ -406,23 +425,87 @@ Result<void> Store::Impl::expire() {
     }
     const bool gone = kept_bytes == 0 || bytes > options.retention_bytes;
     if (!gone && kept_bytes * 2 > segment.size_bytes()) continue;
-    std::shared_ptr<const Segment> fresh;
-    if (!gone) {
-      TRY(Segment::write(segment.path(), kept, segment.meta()));
-      fresh = TRY(Segment::open(segment.path()));
-    }
-    bytes -= segment.size_bytes() - (fresh ? fresh->size_bytes() : 0);
-    {
-      const std::lock_guard lock(mutex);
-      const auto slot = std::find(segments.begin(), segments.end(), all[i]);
-      if (slot == segments.end()) continue;
-      if (fresh)
-        *slot = fresh;
-      else
-        segments.erase(slot);
-    }
-    if (gone) TRY(remove_file(segment.path()));
+    bytes += TRY(replace(all[i], gone ? nullptr : &kept));
+    bytes -= segment.size_bytes();
   }
+  return {};
+}
+
+// Puts a segment of `left` in the place of `old` and gives its bytes; nullptr: nothing. Who reads the old one goes on.
+Result<std::uint64_t> Store::Impl::replace(const std::shared_ptr<const Segment>& old,
+                                           const std::vector<SegmentStream>* left) {
+  std::shared_ptr<const Segment> fresh;
+  if (left) {
+    TRY(Segment::write(old->path(), *left, old->meta()));
+    fresh = TRY(Segment::open(old->path()));
+  }
+  {
+    const std::lock_guard lock(mutex);
+    const auto slot = std::find(segments.begin(), segments.end(), old);
+    if (slot == segments.end()) return std::uint64_t{0};
+    if (fresh)
+      *slot = fresh;
+    else
+      segments.erase(slot);
+  }
+  if (!fresh) TRY(remove_file(old->path()));
+  return fresh ? fresh->size_bytes() : std::uint64_t{0};
+}
+
+// --- deletion
+
+// Everything that memory holds now is in segments afterwards, and no longer in the log.
+Result<void> Store::Impl::flush() {
+  const Positions none;
+  for (int round = 0; round < 2; ++round) {  // the first may find the writer busy with what was there before
+    Waiting now{{}, {}, &none, {}};
+    commit(now);
+    if (now.error) return *now.error;
+    std::unique_lock lock(mutex);
+    if (!writer_done.wait_for(lock, kFlushTimeMax, [this] { return writing.empty(); }))
+      return Error{ErrorCode::unavailable, "logs can't be written to disk"};
+  }
+  return {};
+}
+
+// The last segment stays even when it is empty, as the positions of readers are in it.
+Result<void> Store::Impl::erase_from(const std::shared_ptr<const Segment>& segment, std::span<const Deletion> deletions,
+                                     bool last) {
+  std::vector<SegmentStream> kept;
+  bool changed = false, empty = true;
+  for (const SegmentStream& stream : segment->streams()) {
+    SegmentStream& left = kept.emplace_back(SegmentStream{stream.labels, {}});
+    for (const BlockRef& block : stream.blocks) {
+      std::optional<BlockRef> rest = TRY(without(block, stream.labels, deletions));
+      changed |= !rest || rest->lines;
+      if (!rest) continue;
+      empty = false;
+      if (rest->lines) {
+        const auto sealed = std::make_shared<const SealedBlock>(TRY(seal(*rest->lines)));
+        rest = BlockRef{sealed->info, sealed->columns, sealed->text, sealed->filter, sealed, nullptr};
+      }
+      left.blocks.push_back(std::move(*rest));
+    }
+  }
+  if (changed) TRY(replace(segment, empty && !last ? nullptr : &kept));
+  return {};
+}
+
+void Store::hide(std::vector<Deletion> deletions) {
+  impl_->hidden.store(deletions.empty() ? nullptr
+                                        : std::make_shared<const std::vector<Deletion>>(std::move(deletions)));
+}
+
+Result<void> Store::erase(std::span<const Deletion> deletions) {
+  Impl& it = *impl_;
+  const std::lock_guard one(it.maintain_mutex);
+  TRY(it.flush());
+  std::vector<std::shared_ptr<const Segment>> all;
+  {
+    const std::lock_guard lock(it.mutex);
+    all = it.segments;
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) TRY(it.erase_from(all[i], deletions, i + 1 == all.size()));
   return {};
 }
 
@@ -473,9 +556,11 @@ std::vector<StreamBlocks> Store::select(std::span<const Matcher> matchers, std::
   for (const auto& segment : segments)
     if (segment->mint() <= maxt && segment->maxt() >= mint)
       for (const SegmentStream& stream : segment->streams()) take(stream, segment);
+  const auto hidden = impl_->hidden.load();
   std::vector<StreamBlocks> out;
   out.reserve(found.size());
   for (auto& [labels, blocks] : found) {
+    if (hidden) leave_out(blocks, labels, *hidden);
     std::sort(blocks.begin(), blocks.end(),
               [](const BlockRef& a, const BlockRef& b) { return a.info.mint < b.info.mint; });
     out.push_back({labels, std::move(blocks)});

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "core/base/clock.h"
+#include "observe/logs/store/deletion.h"
 #include "observe/logs/store/segment.h"
 
 namespace caisson::logs {
@@ -94,6 +95,13 @@ class Store {
 
   // Called with what was added, on the thread that pushed, until the handle goes. Must be quick.
   std::shared_ptr<void> listen(PushListener listener);
+
+  // From now on select() leaves these lines out; what a former call named is there again. For lines that erase() will
+  // take, or has not taken yet.
+  void hide(std::vector<Deletion> deletions);
+  // Takes these lines out of memory, log and segments, which are written anew; what is pushed meanwhile may stay.
+  // Errors: unavailable when the disk is full or slow; some of the lines may be gone then, and another call goes on.
+  Result<void> erase(std::span<const Deletion> deletions);
 
   // Makes segments, drops what is over. Called now and then.
   Result<void> maintain();

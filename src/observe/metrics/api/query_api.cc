@@ -49,36 +49,56 @@ void append_labels(std::string& out, const Labels& labels) {
   out += '}';
 }
 
-void append_whole(std::string& out, std::int64_t number) {
-  char digits[24];
-  out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+// A point is written into a buffer and appended at once: answers have tens of thousands of them.
+constexpr std::size_t kNumberMax = 48;  // characters of a time or a value
+
+char* put_whole(char* at, std::int64_t number) {
+  return std::to_chars(at, at + kNumberMax, number).ptr;
+}
+
+char* put_time(char* at, std::int64_t ms) {
+  at = put_whole(at, ms / 1000);
+  const auto part = static_cast<int>(std::abs(ms % 1000));
+  if (part == 0) return at;
+  *at++ = '.';
+  *at++ = static_cast<char>('0' + part / 100);
+  if (part % 100 != 0) *at++ = static_cast<char>('0' + part / 10 % 10);
+  if (part % 10 != 0) *at++ = static_cast<char>('0' + part % 10);
+  return at;
+}
+
+char* put_value(char* at, double v) {
+  constexpr double kWholeMax = 9007199254740992.0;  // 2^53; counts and bytes are below it
+  *at++ = '"';
+  if (v > -kWholeMax && v < kWholeMax && v == std::trunc(v) && (v != 0 || !std::signbit(v))) {
+    at = put_whole(at, static_cast<std::int64_t>(v));
+  } else {
+    const std::string text = format_sample(v);
+    at = std::copy(text.begin(), text.end(), at);
+  }
+  *at++ = '"';
+  return at;
 }
 
 void append_time(std::string& out, std::int64_t ms) {
-  append_whole(out, ms / 1000);
-  const int part = static_cast<int>(std::abs(ms % 1000));
-  if (part == 0) return;
-  char digits[8];
-  std::snprintf(digits, sizeof digits, ".%03d", part);
-  out += std::string_view(digits).substr(0, part % 100 == 0 ? 2 : part % 10 == 0 ? 3 : 4);
+  char buffer[kNumberMax];
+  out.append(buffer, put_time(buffer, ms));
 }
 
 void append_value(std::string& out, double v) {
-  constexpr double kWholeMax = 9007199254740992.0;  // 2^53; counts and bytes are below it
-  out += '"';
-  if (v > -kWholeMax && v < kWholeMax && v == std::trunc(v) && (v != 0 || !std::signbit(v)))
-    append_whole(out, static_cast<std::int64_t>(v));
-  else
-    out += format_sample(v);
-  out += '"';
+  char buffer[kNumberMax];
+  out.append(buffer, put_value(buffer, v));
 }
 
 void append_point(std::string& out, const FloatPoint& p) {
-  out += '[';
-  append_time(out, p.t);
-  out += ',';
-  append_value(out, p.v);
-  out += ']';
+  char buffer[2 * kNumberMax + 4];
+  char* at = buffer;
+  *at++ = '[';
+  at = put_time(at, p.t);
+  *at++ = ',';
+  at = put_value(at, p.v);
+  *at++ = ']';
+  out.append(buffer, at);
 }
 
 // A bucket is [rule, lower, upper, count]; the rule says which bounds belong to it: 0 the upper, 1 the lower, 3 both.
@@ -146,6 +166,10 @@ Answer answer_of(QueryResult result, std::int64_t t) {
   } else if (result.type == ValueType::scalar) {
     append_point(out, result.matrix[0].floats[0]);
   } else {
+    constexpr std::size_t kPointBytes = 32, kSeriesBytes = 256;  // about; growing a long text costs more than room
+    std::size_t points = 0;
+    for (const Series& series : result.matrix) points += series.floats.size();
+    out.reserve(points * kPointBytes + result.matrix.size() * kSeriesBytes);
     out += '[';
     for (std::size_t i = 0; i < result.matrix.size(); ++i) {
       if (i > 0) out += ',';
@@ -153,7 +177,8 @@ Answer answer_of(QueryResult result, std::int64_t t) {
     }
     out += ']';
   }
-  return {out + "}", std::move(result.warnings), std::move(result.infos)};
+  out += '}';
+  return {std::move(out), std::move(result.warnings), std::move(result.infos)};
 }
 
 Error bad_parameter(std::string_view name, const std::string& why) {
@@ -331,7 +356,8 @@ http::Response response_of(const Result<Answer>& answer) {
   http::Response response;
   response.headers.set("Content-Type", "application/json");
   if (answer.ok()) {
-    response.body = "{\"status\":\"success\",\"data\":" + answer->data;
+    response.body = std::move(answer->data);
+    response.body.insert(0, "{\"status\":\"success\",\"data\":");
     if (!answer->warnings.empty()) response.body += ",\"warnings\":" + text_list(answer->warnings);
     if (!answer->infos.empty()) response.body += ",\"infos\":" + text_list(answer->infos);
     response.body += '}';

@@ -165,7 +165,8 @@ std::optional<double> parse_float(std::string_view text) {
       return std::nullopt;  // Go takes underscores only with a base prefix
   }
   if (digits.empty() || std::isspace(static_cast<unsigned char>(digits[0]))) return std::nullopt;
-  if (digits.find('(') != std::string::npos) return std::nullopt;  // strtod's nan(…)
+  if (digits.find('(') != std::string::npos) return std::nullopt;                      // strtod's nan(…)
+  if (is_hex && digits.find_first_of("pP") == std::string::npos) return std::nullopt;  // Go wants the exponent
   char* end = nullptr;
   const double value = std::strtod(digits.c_str(), &end);
   if (end != digits.c_str() + digits.size()) return std::nullopt;
@@ -222,7 +223,12 @@ Result<std::int64_t> parse_duration(std::string_view text) {
     const std::string_view name = text.substr(digits_end, unit_end - digits_end);
     std::size_t unit = next_unit;
     while (unit < std::size(kUnits) && kUnits[unit].name != name) ++unit;
-    if (unit == std::size(kUnits)) return invalid;
+    if (unit == std::size(kUnits)) {
+      const bool known = name.empty() || std::any_of(std::begin(kUnits), std::end(kUnits),
+                                                     [&](const auto& one) { return one.name == name; });
+      if (known) return invalid;
+      return Error{ErrorCode::bad_request, "unknown unit " + quote(name) + " in duration " + quote(text)};
+    }
     std::int64_t part = 0;
     if (__builtin_mul_overflow(count, kUnits[unit].ms, &part) || __builtin_add_overflow(total, part, &total) ||
         total > INT64_MAX / 1'000'000)
