@@ -26,7 +26,8 @@ Result<Digest> write_cache_image(const std::vector<CacheEntry>& entries, content
       manifest.layers.push_back({std::string(content::kOciLayer), layer.diff_id, layer.size_bytes, {}, "", {}});
   }
   const std::string config = json::write(Value{{"entries", Value(std::move(rows))}});
-  manifest.config = {std::string(kCacheConfig), TRY(blobs.put_bytes(config)), config.size(), {}, "", {}};
+  const auto config_digest = TRY(blobs.put_bytes(config));
+  manifest.config = {std::string(kCacheConfig), config_digest, config.size(), {}, "", {}};
   return blobs.put_bytes(content::write_manifest(manifest));
 }
 

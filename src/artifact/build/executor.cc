@@ -172,7 +172,8 @@ class Executor {
     content::BlobStore blobs = TRY(content::BlobStore::open(root));
     TRY(fetch_back(digest, blobs));
     content::Index index;
-    content::Descriptor image{std::string(content::kOciManifest), digest, TRY(blobs.size_bytes(digest)), {}, "", {}};
+    const auto size = TRY(blobs.size_bytes(digest));
+    content::Descriptor image{std::string(content::kOciManifest), digest, size, {}, "", {}};
     index.manifests.push_back(std::move(image));
     TRY(write_file_unsynced(root + "/index.json", content::write_index(index)));
     TRY(write_file_unsynced(root + "/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}"));

@@ -282,7 +282,10 @@ Result<LayerInfo> LayerStore::unpack(const Digest& expected, ByteSource next) {
     impl_->settled.wait(lock, [&] { return !impl_->unpacking.contains(expected.hex); });
     if (!has(expected)) impl_->unpacking.insert(expected.hex);
   }
-  if (has(expected)) return LayerInfo{expected, TRY(size_bytes(expected))};
+  if (has(expected)) {
+    const auto size = TRY(size_bytes(expected));
+    return LayerInfo{expected, size};
+  }
   const Result<std::string> work = impl_->make_work();
   Result<LayerInfo> done =
       work.ok() ? impl_->unpack_into(*work, expected, std::move(next)) : Result<LayerInfo>(work.error());

@@ -28,8 +28,10 @@ Result<PipelineRunReconciler::Pipeline> PipelineRunReconciler::find_pipeline(con
   if (reference.is_null() == embedded.is_null())
     return Error{ErrorCode::invalid, "expected exactly one of pipelineRef and pipelineSpec"};
   if (!embedded.is_null()) return Pipeline{run.name(), embedded};
-  if (reference.contains("resolver"))
-    return Pipeline{run.name(), TRY(resolve_reference(client_, run, reference, "Pipeline").in("pipelineRef"))};
+  if (reference.contains("resolver")) {
+    Value found = TRY(resolve_reference(client_, run, reference, "Pipeline").in("pipelineRef"));
+    return Pipeline{run.name(), std::move(found)};
+  }
   const std::string name = reference["name"].str();
   const auto pipeline = client_.get(schema::kPipelines, {run.ns(), name});
   if (pipeline.ok()) return Pipeline{name, pipeline->spec()};

@@ -72,8 +72,10 @@ Result<TaskRunReconciler::Task> TaskRunReconciler::find_task(const kube::Object&
   if (!embedded.is_null() && !reference.is_null())
     return Error{ErrorCode::invalid, "expected exactly one of taskRef and taskSpec, got both"};
   if (!embedded.is_null()) return Task{"", embedded};
-  if (reference.contains("resolver"))
-    return Task{reference["name"].str(), TRY(resolve_reference(client_, run, reference, "Task").in("taskRef"))};
+  if (reference.contains("resolver")) {
+    Value found = TRY(resolve_reference(client_, run, reference, "Task").in("taskRef"));
+    return Task{reference["name"].str(), std::move(found)};
+  }
   if (reference.contains("bundle"))
     return Error{ErrorCode::invalid, "taskRef.bundle is not supported; name a Task of this namespace"};
   const std::string kind = reference["kind"].str(), name = reference["name"].str();

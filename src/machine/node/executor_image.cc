@@ -192,7 +192,8 @@ Result<content::Digest> make_executor_image(const std::string& executable, conte
   config.diff_ids = {made->diff_id};
   const std::string config_bytes = content::write_config(config);
   content::Manifest manifest;
-  manifest.config = {std::string(content::kOciConfig), TRY(blobs.put_bytes(config_bytes)), config_bytes.size()};
+  const auto config_digest = TRY(blobs.put_bytes(config_bytes));
+  manifest.config = {std::string(content::kOciConfig), config_digest, config_bytes.size()};
   manifest.layers = {{std::string(content::kOciLayer), made->diff_id, made->size_bytes}};
   return blobs.put_bytes(content::write_manifest(manifest));
 }

@@ -234,8 +234,8 @@ Result<std::vector<FetchedImage>> fetched_images(const std::string& directory) {
     const auto text = read_file(path);
     if (!text.ok() || ::stat(path.c_str(), &info) != 0) continue;  // forgotten just now
     const Value value = TRY(json::parse(*text).in(path));
-    all.push_back({value["name"].str(), TRY(Digest::parse(value["digest"].as_string()).in(path)),
-                   Time(std::chrono::seconds(info.st_mtim.tv_sec))});
+    const Digest digest = TRY(Digest::parse(value["digest"].as_string()).in(path));
+    all.push_back({value["name"].str(), digest, Time(std::chrono::seconds(info.st_mtim.tv_sec))});
   }
   return all;
 }

@@ -47,7 +47,9 @@ struct Work {
 };
 
 Result<Work> prepare_work(const Flags& flags) {
-  Work work{TRY(connect_helm(flags)), TRY(schema::Schema::built_in()), {}};
+  auto session = TRY(connect_helm(flags));
+  auto built_in = TRY(schema::Schema::built_in());
+  Work work{std::move(session), std::move(built_in), {}};
   ActionOptions& options = work.options;
   options.ns = work.session.ns();
   options.description = flags.text("description");

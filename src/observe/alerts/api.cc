@@ -175,7 +175,8 @@ Result<Value> post_silence(Manager& manager, const std::string& body, std::int64
                             : (equal ? metrics::MatchType::equal : metrics::MatchType::not_equal);
     s.matchers.push_back(TRY(Matcher::make(type, m["name"].str(), m["value"].str())));
   }
-  return Value{{"silenceID", TRY(manager.set_silence(std::move(s), now))}};
+  const auto id = TRY(manager.set_silence(std::move(s), now));
+  return Value{{"silenceID", id}};
 }
 
 Result<Value> silences(Manager& manager, const http::Query& query, std::int64_t now) {

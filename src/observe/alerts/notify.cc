@@ -48,17 +48,15 @@ Result<Post> slack(const Settings& s) {
   std::vector<Value> fields;
   for (const Value& field : s["fields"].items()) {
     const std::string title = TRY(s.expand_value(field["title"], "fields"));
-    fields.push_back(Value{{"title", title},
-                           {"value", TRY(s.expand_value(field["value"], "fields"))},
-                           {"short", field["short"].as_bool()}});
+    const std::string value = TRY(s.expand_value(field["value"], "fields"));
+    fields.push_back(Value{{"title", title}, {"value", value}, {"short", field["short"].as_bool()}});
   }
   if (!fields.empty()) attachment.set("fields", Value(std::move(fields)));
   std::vector<Value> actions;
   for (const Value& action : s["actions"].items()) {
     const std::string text = TRY(s.expand_value(action["text"], "actions"));
-    actions.push_back(Value{{"type", action["type"].as_string("button")},
-                            {"text", text},
-                            {"url", TRY(s.expand_value(action["url"], "actions"))}});
+    const std::string url = TRY(s.expand_value(action["url"], "actions"));
+    actions.push_back(Value{{"type", action["type"].as_string("button")}, {"text", text}, {"url", url}});
   }
   if (!actions.empty()) attachment.set("actions", Value(std::move(actions)));
   Value body{{"attachments", Value(std::vector<Value>{attachment})}};
@@ -124,7 +122,8 @@ Result<Post> pagerduty(const Settings& s, const Notification& n) {
   const std::string source = TRY(s.text("client", "{{ template \"pagerduty.default.client\" . }}"));
   const std::string link = TRY(s.text("client_url", "{{ template \"pagerduty.default.clientURL\" . }}"));
   const std::string severity = TRY(s.text("severity", "error"));
-  Value details{{"firing", TRY(expand("{{ template \"pagerduty.default.instances\" .Alerts.Firing }}", n, {}))},
+  const auto firing = TRY(expand("{{ template \"pagerduty.default.instances\" .Alerts.Firing }}", n, {}));
+  Value details{{"firing", firing},
                 {"num_firing", std::to_string(std::count_if(n.alerts.begin(), n.alerts.end(),
                                                             [&](const Alert& a) { return !a.resolved(n.now); }))},
                 {"num_resolved", std::to_string(std::count_if(n.alerts.begin(), n.alerts.end(),

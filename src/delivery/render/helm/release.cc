@@ -22,7 +22,10 @@ Value files_json(const std::vector<File>& files) {
 
 Result<std::vector<File>> files_of(const Value& list) {
   std::vector<File> out;
-  for (const Value& one : list.items()) out.push_back({one["name"].str(), TRY(unbase64(one["data"].as_string()))});
+  for (const Value& one : list.items()) {
+    std::string data = TRY(unbase64(one["data"].as_string()));
+    out.push_back({one["name"].str(), std::move(data)});
+  }
   return out;
 }
 
@@ -50,7 +53,8 @@ std::vector<std::string> strings_of(const Value& list) {
 Result<ReleaseHook> hook_of(const Value& from) {
   ReleaseHook out;
   out.hook.name = from["name"].str();
-  out.hook.manifest = {from["path"].str(), from["manifest"].str(), TRY(read_yaml(from["manifest"].as_string(), false))};
+  Value document = TRY(read_yaml(from["manifest"].as_string(), false));
+  out.hook.manifest = {from["path"].str(), from["manifest"].str(), std::move(document)};
   out.hook.events = strings_of(from["events"]);
   out.hook.delete_policies = strings_of(from["delete_policies"]);
   out.hook.output_log_policies = strings_of(from["output_log_policies"]);

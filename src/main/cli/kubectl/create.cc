@@ -213,8 +213,9 @@ Result<int> create_deployment(Call& call) {
     Value container{{"image", image}, {"name", image_name(image)}, {"resources", kEmpty()}};
     if (!command.empty()) container.set("command", Value::list_of(command));
     if (call.flags.has("port")) {
+      const auto port = TRY(integer(call, "port"));
       Value ports = Value::list();
-      ports.push_back(Value{{"containerPort", TRY(integer(call, "port"))}});
+      ports.push_back(Value{{"containerPort", port}});
       container.set("ports", std::move(ports));
     }
     containers.push_back(std::move(container));
@@ -362,7 +363,8 @@ Result<int> create_budget(Call& call) {
     const auto number = parse_int(text);
     return number ? Value(*number) : Value(text);
   };
-  Value spec{{"selector", Value{{"matchLabels", TRY(pairs(call.text("selector")))}}}};
+  Value labels = TRY(pairs(call.text("selector")));
+  Value spec{{"selector", Value{{"matchLabels", std::move(labels)}}}};
   spec.set(least.empty() ? "maxUnavailable" : "minAvailable", int_or_percent(least.empty() ? most : least));
   object.set("spec", std::move(spec));
   object.set("status",
@@ -461,7 +463,10 @@ Result<int> run_run(Call& call) {
     container.edit("env").push_back(
         Value{{"name", variable.substr(0, equals)}, {"value", variable.substr(equals + 1)}});
   }
-  if (call.flags.has("port")) container.edit("ports").push_back(Value{{"containerPort", TRY(integer(call, "port"))}});
+  if (call.flags.has("port")) {
+    const auto port = TRY(integer(call, "port"));
+    container.edit("ports").push_back(Value{{"containerPort", port}});
+  }
   if (call.flags.has("image-pull-policy")) container.set("imagePullPolicy", call.text("image-pull-policy"));
   if (call.is_set("privileged")) container.set("securityContext", Value{{"privileged", true}});
   Value object = made("v1", "Pod", name);

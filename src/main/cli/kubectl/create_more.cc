@@ -65,7 +65,8 @@ Result<int> create_role_of(Call& call, bool cluster) {
   if (aggregates) {
     if (!verbs.empty() || !urls.empty() || call.flags.has("resource") || call.flags.has("resource-name"))
       return usage("aggregation rule must be specified without nonResourceURLs, verbs, resources or resourceNames");
-    Value selector{{"matchLabels", TRY(pairs(call.text("aggregation-rule")))}};
+    Value labels = TRY(pairs(call.text("aggregation-rule")));
+    Value selector{{"matchLabels", std::move(labels)}};
     object.set("aggregationRule", Value{{"clusterRoleSelectors", Value(std::vector<Value>{std::move(selector)})}});
     object.set("rules", Value());
   } else {

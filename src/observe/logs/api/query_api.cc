@@ -89,13 +89,15 @@ class QueryApi {
     const logql::ExprPtr expr = TRY(logql::parse(parameters_.text("query")));
     const auto span = TRY(parameters_.span());
     if (!expr->is_log()) {
-      const logql::Window window{span.start, span.end, TRY(parameters_.step(span))};
+      const auto step = TRY(parameters_.step(span));
+      const logql::Window window{span.start, span.end, step};
       return with_stats(
           "matrix",
           matrix_json(TRY(logql::query_metric(store_, options_.engine, *expr, window, now_, stats_)), window));
     }
-    logql::LogQuery query{span.start, span.end, TRY(parameters_.limit(100, options_.lines_max)),
-                          TRY(parameters_.direction())};
+    const auto limit = TRY(parameters_.limit(100, options_.lines_max));
+    const auto direction = TRY(parameters_.direction());
+    logql::LogQuery query{span.start, span.end, limit, direction};
     auto lines =
         TRY(logql::query_lines(store_, options_.engine, std::get<logql::Selector>(expr->node), query, now_, stats_));
     if (const std::int64_t interval = TRY(parameters_.duration("interval", 0)); interval > 0) thin_out(lines, interval);

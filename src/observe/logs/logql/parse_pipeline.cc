@@ -177,7 +177,8 @@ Result<Stage> ParserState::stage() {
 }
 
 Result<Stage> ParserState::text_parser(ParserKind kind) {
-  Parser parser{kind, TRY(expect(Tok::string, "STRING")).text, {}};
+  const auto pattern = TRY(expect(Tok::string, "STRING"));
+  Parser parser{kind, pattern.text, {}};
   if (auto valid = check_parser(parser); !valid.ok())
     return semantic(std::string("invalid ") + (kind == ParserKind::regexp ? "regexp" : "pattern") +
                     " parser: " + valid.error().message);

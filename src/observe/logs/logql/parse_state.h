@@ -96,7 +96,8 @@ class ParserState {
   Result<std::optional<Grouping>> grouping() {
     if (peek().kind != Tok::by && peek().kind != Tok::without) return std::optional<Grouping>();
     const bool without = take().kind == Tok::without;
-    return std::optional<Grouping>(Grouping{without, TRY(label_list())});
+    auto labels = TRY(label_list());
+    return std::optional<Grouping>(Grouping{without, std::move(labels)});
   }
   Result<ExprPtr> primary();
   // A selector with its range, wherever that stands: behind the selector, behind its stages, behind a parenthesis.

@@ -268,7 +268,10 @@ Result<StepPtr> make_parser(const Parser& parser) {
     case ParserKind::json: {
       if (parser.extractions.empty()) return StepPtr(std::make_unique<JsonAllStep>());
       std::vector<JsonPathsStep::One> all;
-      for (const Extraction& one : parser.extractions) all.push_back({one.label, TRY(parse_json_path(one.path))});
+      for (const Extraction& one : parser.extractions) {
+        auto path = TRY(parse_json_path(one.path));
+        all.push_back({one.label, std::move(path)});
+      }
       return StepPtr(std::make_unique<JsonPathsStep>(std::move(all)));
     }
     case ParserKind::logfmt:

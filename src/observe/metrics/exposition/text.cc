@@ -65,7 +65,8 @@ class LineReader {
         if (std::find(names.begin(), names.end(), name) != names.end())
           return bad("label " + quote(name) + " stands twice");
         names.push_back(name);
-        into.push_back({std::move(name), TRY(string())});
+        std::string value = TRY(string());
+        into.push_back({std::move(name), std::move(value)});
       }
       if (into.size() > limits_.labels_max)
         return Error{ErrorCode::too_large, "sample has more than " + std::to_string(limits_.labels_max) + " labels"};

@@ -258,7 +258,8 @@ class Lexer {
 
   std::string unicode_name(std::size_t at) const {  // U+0078 'x'
     char buffer[16];
-    std::snprintf(buffer, sizeof buffer, "U+%04X ", utf8::decode(text_, at));
+    const bool whole = utf8::sequence_length(text_, at) > 0;
+    std::snprintf(buffer, sizeof buffer, "U+%04X ", whole ? utf8::decode(text_, at) : 0xFFFDu);
     return buffer + shown(at);
   }
 

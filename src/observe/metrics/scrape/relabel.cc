@@ -109,7 +109,8 @@ Result<Relabeling> Relabeling::compile(const std::vector<RelabelRule>& rules) {
   Relabeling out;
   for (const RelabelRule& rule : rules) {
     TRY(check_rule(rule));
-    out.steps_.push_back({rule, TRY(Regex::compile(rule.regex))});
+    auto regex = TRY(Regex::compile(rule.regex));
+    out.steps_.push_back({rule, std::move(regex)});
   }
   return out;
 }

@@ -218,7 +218,8 @@ Result<std::vector<BlockSeries>> Block::contents() const {
     const std::uint64_t at = table(i, 1);
     if (at >= table_at_) return Error{ErrorCode::invalid, path_ + " is damaged"};
     Reader in(bytes_.substr(at, table_at_ - at));
-    BlockSeries series{table(i, 0), TRY(in.labels()), {}};
+    auto labels = TRY(in.labels());
+    BlockSeries series{table(i, 0), std::move(labels), {}};
     TRY(read_series(
         in, INT64_MIN, INT64_MAX,
         [&](std::uint32_t head, std::int64_t first, std::int64_t last, std::string_view bytes) -> Result<void> {
