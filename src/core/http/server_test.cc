@@ -136,7 +136,7 @@ TEST_CASE("a listener that stops frees its port and leaves the others and its co
   kept.send("GET /refuse HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   const std::string answers = kept.read();
   CHECK(answers.find("403", answers.find("403") + 1) != std::string::npos);
-  CHECK(server.listen("127.0.0.1", first, serve).value() == first);
+  CHECK(server.listen("127.0.0.1", first, serve).ok());
 }
 
 TEST_CASE("HEAD has the length and no body") {
