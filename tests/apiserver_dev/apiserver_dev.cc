@@ -75,7 +75,8 @@ Result<void> serve(const std::string& directory, int port, bool controllers) {
   const http::TlsOptions tls{pair.certificate_pem, std::string(pair.key_pem.reveal()), ca.certificate_pem};
   http::Server server = TRY(http::Server::start({}));
   const int bound = TRY(server.listen(
-      "127.0.0.1", port, [&](http::ExchangePtr exchange) { api->handle(std::move(exchange)); }, &tls));
+      "127.0.0.1", port, [&](http::ExchangePtr exchange) { api->handle(std::move(exchange)); }, &tls, false,
+      [&](const http::Exchange& exchange) { return api->is_short(exchange); }));
   const auto client = api->client({.name = "system:kube-controller-manager", .groups = {"system:masters"}});
   kube::Runtime runtime(*client, system_clock());
   if (controllers) {

@@ -71,6 +71,9 @@ class Admission {
   virtual bool takes_subresource_bodies() const { return false; }
   // Whether `mutate` takes part in the second run of the chain.
   virtual bool runs_again() const { return true; }
+  // Asked of other rooms' plug-ins: whether, as things stand, it may wait for somebody or take long. If none may,
+  // writes are admitted on the thread that reads requests.
+  virtual bool may_take_long() const { return true; }
   // `object` is null for remove and connect. Errors: forbidden and invalid are answered as they are.
   virtual Result<void> mutate(const AdmissionRequest&, Value& object) const {
     (void)object;

@@ -15,6 +15,7 @@
 #include "cluster/apiserver/http_api.h"
 #include "cluster/apiserver/oidc.h"
 #include "cluster/apiserver/service_addresses.h"
+#include "cluster/apiserver/short_requests.h"
 #include "cluster/apiserver/tokens.h"
 #include "core/base/encoding.h"
 #include "core/base/random.h"
@@ -87,6 +88,10 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(store::Store& store, schema::
 
 void ApiServer::handle(http::ExchangePtr exchange) {
   impl_->http.handle(exchange);
+}
+
+bool ApiServer::is_short(const http::Exchange& exchange) const {
+  return apiserver::is_short(impl_->core, exchange);
 }
 
 std::unique_ptr<kube::Client> ApiServer::client(User user) {

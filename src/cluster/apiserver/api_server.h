@@ -68,6 +68,8 @@ class ApiServer {
 
   // Answers one request: a handler for http::Server.
   void handle(http::ExchangePtr exchange);
+  // Its http::ShortTest: reads and writes of one small object, where nobody else has to be asked.
+  bool is_short(const http::Exchange& exchange) const;
 
   // In process, for one named user: through authorization and admission like any other; watches and reads hand out the
   // store's own objects. Must not outlive the server.

@@ -36,12 +36,6 @@ bool needs_pools(const Request& request) {
   return request.kind && (request.plural == "services" || request.plural == "customresourcedefinitions");
 }
 
-// Whether something follows from a write in the server itself (after_write), or its answer may need a webhook: that
-// must not run on a thread that writes.
-bool has_consequences(const Request& request) {
-  return needs_pools(request) || !request.kind || request.kind->custom || request.plural == "clusterroles";
-}
-
 // What a verb's plan became, once it is stored.
 Planned finished(Core& core, const Request& request, const Transaction& tx, Planned planned) {
   if (planned.key) {
@@ -64,6 +58,10 @@ Core::~Core() = default;
 WorkerPool& Core::workers() {
   std::call_once(workers_made_, [this] { workers_ = std::make_unique<WorkerPool>("apiserver", kWorkers); });
   return *workers_;
+}
+
+bool has_consequences(const Request& request) {
+  return needs_pools(request) || !request.kind || request.kind->custom || request.plural == "clusterroles";
 }
 
 Result<Planned> execute(Core& core, Request& request, const Plan& plan) {

@@ -72,6 +72,9 @@ Result<Planned> execute(Core& core, Request& request, const Plan& plan);
 // The same for who need not wait for the disk: `done` is called once, on this thread or on one that writes
 // (store::Store::commit_then), whose other answers wait for it. `request` and `core` must live until then.
 void execute_then(Core& core, Request& request, Plan plan, std::function<void(Result<Planned>)> done);
+// Whether something follows from a write in the server itself (after_write), or its answer may need a webhook: that
+// must not run on a thread that writes, or on the one that reads requests.
+bool has_consequences(const Request& request);
 // After a commit: what follows from it in the server itself (definitions are served or not, aggregated roles filled).
 void after_write(Core& core, const Request& request, const Value& object, bool removed);
 

@@ -1,381 +1,246 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/apiserver/pod_security.h"
 
-#include <functional>
-#include <optional>
+#include <algorithm>
 #include <set>
 
+#include "cluster/schema/pod_security.h"
+#include "core/base/check.h"
 #include "core/base/text.h"
 
 namespace caisson::apiserver {
 namespace {
 
 using Violation = PodSecurityViolation;
+using Fault = schema::PodSecurityFault;
+using Of = Fault::Of;
 using Names = std::vector<std::string>;
 using Texts = std::set<std::string>;
 
-struct Pod {
-  const Value& metadata;
+// What one check refuses in a Pod.
+struct Found {
   const Value& spec;
-  int minor;
-  const Value& context() const { return spec["securityContext"]; }
-  bool windows() const { return spec["os"]["name"].as_string() == "windows"; }
-  // Init containers first, as the reference visits them.
-  void each_container(const std::function<void(const Value&)>& visit) const {
-    for (const char* list : {"initContainers", "containers", "ephemeralContainers"})
-      for (const Value& container : spec[list].items()) visit(container);
-  }
+  std::vector<Fault> faults;
 };
-using Finding = std::optional<Violation>;
+using Which = bool (*)(const Fault&);
 
+bool is_any(const Fault&) {
+  return true;
+}
+bool is_wrong(const Fault& fault) {
+  return !fault.values.empty();
+}
+bool is_of_pod(const Fault& fault) {
+  return fault.of == Of::pod;
+}
+
+bool has(const Found& found, Which which) {
+  return std::any_of(found.faults.begin(), found.faults.end(), which);
+}
+
+// The names of what is in one of these lists and has such a fault, each once.
+Names names_in(const Found& found, std::initializer_list<Of> lists, Which which = is_any) {
+  Names names;
+  for (const Of of : lists) {
+    std::set<std::size_t> indexes;
+    for (const Fault& fault : found.faults)
+      if (fault.of == of && which(fault)) indexes.insert(fault.index);
+    for (const std::size_t index : indexes) names.push_back(found.spec[schema::list_of(of)][index]["name"].str());
+  }
+  return names;
+}
+// Init containers first, as the reference visits them.
+Names containers(const Found& found, Which which = is_any) {
+  return names_in(found, {Of::init_container, Of::container, Of::ephemeral_container}, which);
+}
+
+Texts values(const Found& found, Which which = is_any) {
+  Texts out;
+  for (const Fault& fault : found.faults)
+    if (which(fault)) out.insert(fault.values.begin(), fault.values.end());
+  return out;
+}
+
+Names list(const Texts& texts) {
+  return Names(texts.begin(), texts.end());
+}
 std::string quoted(const Names& names) {
   return "\"" + join(names, "\", \"") + "\"";
 }
 std::string quoted(const Texts& texts) {
-  return quoted(Names(texts.begin(), texts.end()));
+  return quoted(list(texts));
+}
+// "container", "containers".
+std::string counted(std::string_view noun, std::size_t count) {
+  return std::string(noun) + (count == 1 ? "" : "s");
 }
 std::string containers_text(const Names& names) {
-  return (names.size() == 1 ? "container " : "containers ") + quoted(names);
+  return counted("container", names.size()) + " " + quoted(names);
 }
 // "pod and container "a"": who set something wrong.
-std::string setters_text(bool pod, const Names& containers) {
-  if (containers.empty()) return "pod";
-  return (pod ? "pod and " : "") + containers_text(containers);
+std::string setters_text(const Found& found, Which which = is_any) {
+  const Names names = containers(found, which);
+  if (names.empty()) return "pod";
+  const bool pod = std::any_of(found.faults.begin(), found.faults.end(),
+                               [&](const Fault& fault) { return is_of_pod(fault) && which(fault); });
+  return (pod ? "pod and " : "") + containers_text(names);
+}
+// KEY="value" of each annotation.
+Texts annotations(const Found& found) {
+  constexpr std::string_view kBefore = "metadata.annotations[";
+  Texts out;
+  for (const Fault& fault : found.faults)
+    if (fault.of == Of::annotation)
+      out.insert(fault.field.substr(kBefore.size(), fault.field.size() - kBefore.size() - 1) + "=\"" +
+                 fault.values.front() + "\"");
+  return out;
 }
 
-Names containers_where(const Pod& pod, const std::function<bool(const Value&)>& wrong) {
-  Names names;
-  pod.each_container([&](const Value& container) {
-    if (wrong(container)) names.push_back(container["name"].str());
-  });
-  return names;
+// --- what is said about each, in the words of the reference
+
+// Types, then annotations.
+Names app_armor_profiles(const Found& found) {
+  Names all = list(values(found, [](const Fault& fault) { return fault.of != Of::annotation; }));
+  const Texts of_annotations = annotations(found);
+  all.insert(all.end(), of_annotations.begin(), of_annotations.end());
+  return all;
 }
 
-// --- baseline, in the order of the checks' names
-
-Finding app_armor(const Pod& pod) {
-  Texts values;
-  const auto wrong = [&](const Value& profile) {
-    const std::string type = profile["type"].str();
-    if (profile.is_null() || type == "RuntimeDefault" || type == "Localhost") return false;
-    values.insert(type);
-    return true;
-  };
-  std::vector<std::string> setters;
-  if (wrong(pod.context()["appArmorProfile"])) setters.emplace_back("pod");
-  const Names names =
-      containers_where(pod, [&](const Value& c) { return wrong(c["securityContext"]["appArmorProfile"]); });
-  if (!names.empty()) setters.push_back(containers_text(names));
-  Names all(values.begin(), values.end());
-  Texts annotations;
-  for (const auto& [key, value] : pod.metadata["annotations"].entries()) {
-    const std::string_view profile = value.as_string();
-    if (key.starts_with("container.apparmor.security.beta.kubernetes.io/") && !profile.empty() &&
-        profile != "runtime/default" && !profile.starts_with("localhost/"))
-      annotations.insert(std::string(key) + "=\"" + std::string(profile) + "\"");
-  }
-  all.insert(all.end(), annotations.begin(), annotations.end());
-  if (!annotations.empty()) setters.emplace_back(annotations.size() == 1 ? "annotation" : "annotations");
-  if (setters.empty()) return std::nullopt;
-  return Violation{all.size() == 1 ? "forbidden AppArmor profile" : "forbidden AppArmor profiles",
-                   join(setters, " and ") + " must not set AppArmor profile type to " + quoted(all)};
+std::string app_armor(const Found& found) {
+  Names setters;
+  if (has(found, is_of_pod)) setters.emplace_back("pod");
+  if (const Names names = containers(found); !names.empty()) setters.push_back(containers_text(names));
+  if (const Texts of_annotations = annotations(found); !of_annotations.empty())
+    setters.push_back(counted("annotation", of_annotations.size()));
+  return join(setters, " and ") + " must not set AppArmor profile type to " + quoted(app_armor_profiles(found));
 }
 
-Finding capabilities_baseline(const Pod& pod) {
-  static const std::set<std::string_view> kAllowed = {"AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE",     "FOWNER",  "FSETID",
-                                                      "KILL",        "MKNOD",  "NET_BIND_SERVICE", "SETFCAP", "SETGID",
-                                                      "SETPCAP",     "SETUID", "SYS_CHROOT"};
-  Texts added;
-  const Names names = containers_where(pod, [&](const Value& c) {
-    bool wrong = false;
-    for (const Value& capability : c["securityContext"]["capabilities"]["add"].items()) {
-      if (kAllowed.contains(capability.as_string())) continue;
-      added.insert(capability.str());
-      wrong = true;
-    }
-    return wrong;
-  });
-  if (names.empty()) return std::nullopt;
-  return Violation{"non-default capabilities", containers_text(names) + " must not include " + quoted(added) +
-                                                   " in securityContext.capabilities.add"};
+std::string added_capabilities(const Found& found) {
+  return containers_text(containers(found)) + " must not include " + quoted(values(found)) +
+         " in securityContext.capabilities.add";
 }
 
-Finding host_namespaces(const Pod& pod) {
+std::string host_namespaces(const Found& found) {
   Names set;
-  for (const char* field : {"hostNetwork", "hostPID", "hostIPC"})
-    if (pod.spec[field].as_bool()) set.push_back(std::string(field) + "=true");
-  if (set.empty()) return std::nullopt;
-  return Violation{"host namespaces", join(set, ", ")};
+  for (const Fault& fault : found.faults) set.push_back(fault.field.substr(std::string_view("spec.").size()) + "=true");
+  return join(set, ", ");
 }
 
-Finding host_path_volumes(const Pod& pod) {
-  Names names;
-  for (const Value& volume : pod.spec["volumes"].items())
-    if (!volume["hostPath"].is_null()) names.push_back(volume["name"].str());
-  if (names.empty()) return std::nullopt;
-  return Violation{"hostPath volumes", (names.size() == 1 ? "volume " : "volumes ") + quoted(names)};
+std::string host_path_volumes(const Found& found) {
+  const Names names = names_in(found, {Of::volume});
+  return counted("volume", names.size()) + " " + quoted(names);
 }
 
-Finding host_ports(const Pod& pod) {
-  Texts ports;
-  const Names names = containers_where(pod, [&](const Value& c) {
-    bool wrong = false;
-    for (const Value& port : c["ports"].items()) {
-      if (port["hostPort"].as_int() == 0) continue;
-      ports.insert(std::to_string(port["hostPort"].as_int()));
-      wrong = true;
-    }
-    return wrong;
-  });
-  if (names.empty()) return std::nullopt;
-  return Violation{"hostPort", containers_text(names) + (names.size() == 1 ? " uses " : " use ") +
-                                   (ports.size() == 1 ? "hostPort " : "hostPorts ") +
-                                   join(Names(ports.begin(), ports.end()), ", ")};
+std::string host_ports(const Found& found) {
+  const Names names = containers(found), ports = list(values(found));
+  return containers_text(names) + (names.size() == 1 ? " uses " : " use ") + counted("hostPort", ports.size()) + " " +
+         join(ports, ", ");
 }
 
-Finding privileged(const Pod& pod) {
-  const Names names =
-      containers_where(pod, [](const Value& c) { return c["securityContext"]["privileged"].as_bool(); });
-  if (names.empty()) return std::nullopt;
-  return Violation{"privileged", containers_text(names) + " must not set securityContext.privileged=true"};
+std::string privileged(const Found& found) {
+  return containers_text(containers(found)) + " must not set securityContext.privileged=true";
 }
 
-Finding proc_mount(const Pod& pod) {
-  Texts types;
-  const Names names = containers_where(pod, [&](const Value& c) {
-    const Value& type = c["securityContext"]["procMount"];
-    if (type.is_null() || type.as_string() == "Default") return false;
-    types.insert(type.str());
-    return true;
-  });
-  if (names.empty()) return std::nullopt;
-  return Violation{"procMount", containers_text(names) + " must not set securityContext.procMount to " + quoted(types)};
+std::string proc_mount(const Found& found) {
+  return containers_text(containers(found)) + " must not set securityContext.procMount to " + quoted(values(found));
 }
 
-Finding se_linux_options(const Pod& pod) {
-  Texts types;
-  bool user = false, role = false;
-  const auto wrong = [&](const Value& options) {
-    if (options.is_null()) return false;
-    const std::string type = options["type"].str();
-    const bool allowed = type.empty() || type == "container_t" || type == "container_init_t" ||
-                         type == "container_kvm_t" || (type == "container_engine_t" && pod.minor >= 31);
-    if (!allowed) types.insert(type);
-    const bool sets_user = !options["user"].as_string().empty(), sets_role = !options["role"].as_string().empty();
-    user = user || sets_user;
-    role = role || sets_role;
-    return !allowed || sets_user || sets_role;
-  };
-  const bool pod_wrong = wrong(pod.context()["seLinuxOptions"]);
-  const Names names =
-      containers_where(pod, [&](const Value& c) { return wrong(c["securityContext"]["seLinuxOptions"]); });
-  if (!pod_wrong && names.empty()) return std::nullopt;
+std::string se_linux_options(const Found& found) {
+  const Texts types = values(found, [](const Fault& fault) { return fault.field.ends_with(".type"); });
   Names data;
-  if (!types.empty()) data.push_back((types.size() == 1 ? "type " : "types ") + quoted(types));
-  if (user) data.emplace_back("user may not be set");
-  if (role) data.emplace_back("role may not be set");
-  return Violation{"seLinuxOptions", setters_text(pod_wrong, names) +
-                                         " set forbidden securityContext.seLinuxOptions: " + join(data, "; ")};
+  if (!types.empty()) data.push_back(counted("type", types.size()) + " " + quoted(types));
+  if (has(found, [](const Fault& fault) { return fault.field.ends_with(".user"); }))
+    data.emplace_back("user may not be set");
+  if (has(found, [](const Fault& fault) { return fault.field.ends_with(".role"); }))
+    data.emplace_back("role may not be set");
+  return setters_text(found) + " set forbidden securityContext.seLinuxOptions: " + join(data, "; ");
 }
 
-// Before 1.19 profiles stood in annotations.
-Finding seccomp_annotations(const Pod& pod) {
-  Texts forbidden;
-  const auto look = [&](const std::string& key) {
-    const Value* value = pod.metadata["annotations"].find(key);
-    if (!value) return;
-    const std::string_view text = value->as_string();
-    if (text != "runtime/default" && text != "docker/default" && !text.starts_with("localhost/"))
-      forbidden.insert(key + "=\"" + std::string(text) + "\"");
-  };
-  look("seccomp.security.alpha.kubernetes.io/pod");
-  pod.each_container(
-      [&](const Value& c) { look("container.seccomp.security.alpha.kubernetes.io/" + c["name"].str()); });
-  if (forbidden.empty()) return std::nullopt;
-  return Violation{"seccompProfile", (forbidden.size() == 1 ? "forbidden annotation " : "forbidden annotations ") +
-                                         join(Names(forbidden.begin(), forbidden.end()), ", ")};
+// What is set wrong is told before what is not set.
+std::string seccomp(const Found& found) {
+  if (const Texts forbidden = annotations(found); !forbidden.empty())
+    return "forbidden " + counted("annotation", forbidden.size()) + " " + join(list(forbidden), ", ");
+  if (has(found, is_wrong))
+    return setters_text(found, is_wrong) + " must not set securityContext.seccompProfile.type to " +
+           quoted(values(found));
+  return "pod or " + containers_text(containers(found)) +
+         " must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"";
 }
 
-Finding seccomp(const Pod& pod, bool required) {
-  Texts values;
-  const auto wrong = [&](const Value& profile) {
-    const std::string type = profile["type"].str();
-    if (profile.is_null() || type == "Localhost" || type == "RuntimeDefault") return false;
-    values.insert(type);
-    return true;
-  };
-  const Value& of_pod = pod.context()["seccompProfile"];
-  const bool pod_wrong = wrong(of_pod);
-  const Names names =
-      containers_where(pod, [&](const Value& c) { return wrong(c["securityContext"]["seccompProfile"]); });
-  if (pod_wrong || !names.empty())
-    return Violation{"seccompProfile", setters_text(pod_wrong, names) +
-                                           " must not set securityContext.seccompProfile.type to " + quoted(values)};
-  if (!required || !of_pod.is_null()) return std::nullopt;
-  const Names unset =
-      containers_where(pod, [](const Value& c) { return c["securityContext"]["seccompProfile"].is_null(); });
-  if (unset.empty()) return std::nullopt;
-  return Violation{"seccompProfile",
-                   "pod or " + containers_text(unset) +
-                       " must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\""};
+std::string sysctls(const Found& found) {
+  Names names;
+  for (const Fault& fault : found.faults) names.push_back(fault.values.front());
+  return join(names, ", ");
 }
 
-Finding seccomp_baseline(const Pod& pod) {
-  return pod.minor < 19 ? seccomp_annotations(pod) : seccomp(pod, false);
+std::string windows_host_process(const Found& found) {
+  return setters_text(found) + " must not set securityContext.windowsOptions.hostProcess=true";
 }
 
-Finding sysctls(const Pod& pod) {
-  static constexpr std::pair<std::string_view, int> kAllowed[] = {{"kernel.shm_rmid_forced", 0},
-                                                                  {"net.ipv4.ip_local_port_range", 0},
-                                                                  {"net.ipv4.tcp_syncookies", 0},
-                                                                  {"net.ipv4.ping_group_range", 0},
-                                                                  {"net.ipv4.ip_unprivileged_port_start", 0},
-                                                                  {"net.ipv4.ip_local_reserved_ports", 27},
-                                                                  {"net.ipv4.tcp_keepalive_time", 29},
-                                                                  {"net.ipv4.tcp_fin_timeout", 29},
-                                                                  {"net.ipv4.tcp_keepalive_intvl", 29},
-                                                                  {"net.ipv4.tcp_keepalive_probes", 29},
-                                                                  {"net.ipv4.tcp_rmem", 32},
-                                                                  {"net.ipv4.tcp_wmem", 32}};
-  Names forbidden;
-  for (const Value& sysctl : pod.context()["sysctls"].items()) {
-    const bool allowed = std::any_of(std::begin(kAllowed), std::end(kAllowed), [&](const auto& entry) {
-      return entry.first == sysctl["name"].as_string() && pod.minor >= entry.second;
-    });
-    if (!allowed) forbidden.push_back(sysctl["name"].str());
-  }
-  if (forbidden.empty()) return std::nullopt;
-  return Violation{"forbidden sysctls", join(forbidden, ", ")};
+std::string allow_privilege_escalation(const Found& found) {
+  return containers_text(containers(found)) + " must set securityContext.allowPrivilegeEscalation=false";
 }
 
-Finding windows_host_process(const Pod& pod) {
-  const auto wrong = [](const Value& context) { return context["windowsOptions"]["hostProcess"].as_bool(); };
-  const bool pod_wrong = wrong(pod.context());
-  const Names names = containers_where(pod, [&](const Value& c) { return wrong(c["securityContext"]); });
-  if (!pod_wrong && names.empty()) return std::nullopt;
-  return Violation{"hostProcess",
-                   setters_text(pod_wrong, names) + " must not set securityContext.windowsOptions.hostProcess=true"};
-}
-
-// --- restricted
-
-Finding allow_privilege_escalation(const Pod& pod) {
-  if (pod.minor < 8 || (pod.minor >= 25 && pod.windows())) return std::nullopt;
-  const Names names = containers_where(
-      pod, [](const Value& c) { return c["securityContext"]["allowPrivilegeEscalation"].as_bool(true); });
-  if (names.empty()) return std::nullopt;
-  return Violation{"allowPrivilegeEscalation != false",
-                   containers_text(names) + " must set securityContext.allowPrivilegeEscalation=false"};
-}
-
-Finding capabilities_restricted(const Pod& pod) {
-  if (pod.minor >= 25 && pod.windows()) return std::nullopt;
-  const auto drops_all = [](const Value& c) {
-    for (const Value& capability : c["securityContext"]["capabilities"]["drop"].items())
-      if (capability.as_string() == "ALL") return true;
-    return false;
-  };
-  Texts added;
-  const Names keeping = containers_where(pod, [&](const Value& c) { return !drops_all(c); });
-  const Names adding = containers_where(pod, [&](const Value& c) {
-    bool wrong = false;
-    for (const Value& capability : c["securityContext"]["capabilities"]["add"].items()) {
-      if (capability.as_string() == "NET_BIND_SERVICE") continue;
-      added.insert(capability.str());
-      wrong = true;
-    }
-    return wrong;
-  });
+std::string capabilities_restricted(const Found& found) {
+  Found adding{found.spec, {}};
+  for (const Fault& fault : found.faults)
+    if (fault.field.ends_with(".add")) adding.faults.push_back(fault);
+  const Names keeping = containers(found, [](const Fault& fault) { return fault.field.ends_with(".drop"); });
   Names details;
   if (!keeping.empty())
     details.push_back(containers_text(keeping) + " must set securityContext.capabilities.drop=[\"ALL\"]");
-  if (!adding.empty())
-    details.push_back(containers_text(adding) + " must not include " + quoted(added) +
-                      " in securityContext.capabilities.add");
-  if (details.empty()) return std::nullopt;
-  return Violation{"unrestricted capabilities", join(details, "; ")};
+  if (!adding.faults.empty()) details.push_back(added_capabilities(adding));
+  return join(details, "; ");
 }
 
-Finding restricted_volumes(const Pod& pod) {
-  static const std::set<std::string_view> kAllowed = {"configMap", "csi",   "downwardAPI",           "emptyDir",
-                                                      "ephemeral", "image", "persistentVolumeClaim", "projected",
-                                                      "secret"};
-  Names names;
-  Texts types;
-  for (const Value& volume : pod.spec["volumes"].items()) {
-    std::string type = "unknown";
-    bool allowed = false;
-    for (const auto& [key, source] : volume.entries()) {
-      if (key == "name" || source.is_null()) continue;
-      allowed = allowed || kAllowed.contains(key);
-      type = key;
-    }
-    if (allowed) continue;
-    names.push_back(volume["name"].str());
-    types.insert(type);
-  }
-  if (names.empty()) return std::nullopt;
-  const bool one = names.size() == 1;
-  return Violation{"restricted volume types",
-                   (one ? "volume " : "volumes ") + quoted(names) + (one ? " uses " : " use ") +
-                       (types.size() == 1 ? "restricted volume type " : "restricted volume types ") + quoted(types)};
+std::string restricted_volumes(const Found& found) {
+  const Names names = names_in(found, {Of::volume});
+  const Texts types = values(found);
+  return counted("volume", names.size()) + " " + quoted(names) + (names.size() == 1 ? " uses " : " use ") +
+         counted("restricted volume type", types.size()) + " " + quoted(types);
 }
 
-Finding run_as_non_root(const Pod& pod) {
-  const Value& of_pod = pod.context()["runAsNonRoot"];
-  const bool pod_wrong = of_pod.is_bool() && !of_pod.as_bool();
-  const Names names = containers_where(pod, [](const Value& c) {
-    const Value& value = c["securityContext"]["runAsNonRoot"];
-    return value.is_bool() && !value.as_bool();
-  });
-  if (pod_wrong || !names.empty())
-    return Violation{"runAsNonRoot != true",
-                     setters_text(pod_wrong, names) + " must not set securityContext.runAsNonRoot=false"};
-  if (of_pod.as_bool()) return std::nullopt;
-  const Names unset =
-      containers_where(pod, [](const Value& c) { return c["securityContext"]["runAsNonRoot"].is_null(); });
-  if (unset.empty()) return std::nullopt;
-  return Violation{"runAsNonRoot != true",
-                   "pod or " + containers_text(unset) + " must set securityContext.runAsNonRoot=true"};
+std::string run_as_non_root(const Found& found) {
+  if (has(found, is_wrong)) return setters_text(found, is_wrong) + " must not set securityContext.runAsNonRoot=false";
+  return "pod or " + containers_text(containers(found)) + " must set securityContext.runAsNonRoot=true";
 }
 
-Finding run_as_user(const Pod& pod) {
-  if (pod.minor < 23) return std::nullopt;
-  const auto root = [](const Value& context) {
-    return context["runAsUser"].is_int() && context["runAsUser"].as_int() == 0;
-  };
-  const bool pod_wrong = root(pod.context());
-  const Names names = containers_where(pod, [&](const Value& c) { return root(c["securityContext"]); });
-  if (!pod_wrong && names.empty()) return std::nullopt;
-  return Violation{"runAsUser=0", setters_text(pod_wrong, names) + " must not set runAsUser=0"};
+std::string run_as_user(const Found& found) {
+  return setters_text(found) + " must not set runAsUser=0";
 }
 
-Finding seccomp_restricted(const Pod& pod) {
-  if (pod.minor >= 25 && pod.windows()) return std::nullopt;
-  return seccomp(pod, true);
-}
-
-using Check = Finding (*)(const Pod&);
-struct BaselineCheck {
-  Check check;
-  int overridden_from;  // the version whose restricted level says the same more strictly; -1: never
+struct Told {
+  std::string_view id;  // of schema::PodSecurityCheck
+  std::string (*detail)(const Found&);
+  int overridden_from = -1;  // the version whose restricted level says the same more strictly; -1: never
 };
-constexpr BaselineCheck kBaseline[] = {{app_armor, -1},           {capabilities_baseline, 22},
-                                       {host_namespaces, -1},     {host_path_volumes, 0},
-                                       {host_ports, -1},          {privileged, -1},
-                                       {proc_mount, -1},          {se_linux_options, -1},
-                                       {seccomp_baseline, 19},    {sysctls, -1},
-                                       {windows_host_process, -1}};
-struct RestrictedCheck {
-  Check check;
-  int since;
-};
-constexpr RestrictedCheck kRestricted[] = {{allow_privilege_escalation, 8},
-                                           {capabilities_restricted, 22},
-                                           {restricted_volumes, 0},
-                                           {run_as_non_root, 0},
-                                           {run_as_user, 23},
-                                           {seccomp_restricted, 19}};
+// In the order of the reference.
+constexpr Told kTold[] = {{"appArmorProfile", app_armor},
+                          {"capabilities_baseline", added_capabilities, 22},
+                          {"hostNamespaces", host_namespaces},
+                          {"hostPathVolumes", host_path_volumes, 0},
+                          {"hostPorts", host_ports},
+                          {"privileged", privileged},
+                          {"procMount", proc_mount},
+                          {"seLinuxOptions", se_linux_options},
+                          {"seccompProfile_baseline", seccomp, 19},
+                          {"sysctls", sysctls},
+                          {"windowsHostProcess", windows_host_process},
+                          {"allowPrivilegeEscalation", allow_privilege_escalation},
+                          {"capabilities_restricted", capabilities_restricted},
+                          {"restrictedVolumes", restricted_volumes},
+                          {"runAsNonRoot", run_as_non_root},
+                          {"runAsUser", run_as_user},
+                          {"seccompProfile_restricted", seccomp}};
+
+constexpr int kMinorKnown = 33;  // of the Kubernetes that this room follows: later versions and "latest" are this one
+
+const schema::PodSecurityCheck& check_of(std::string_view id) {
+  const auto checks = schema::pod_security_checks();
+  const auto found = std::find_if(checks.begin(), checks.end(), [&](const auto& check) { return check.id == id; });
+  CHECK(found != checks.end());
+  return *found;
+}
 
 }  // namespace
 
@@ -394,14 +259,16 @@ std::vector<PodSecurityViolation> pod_security_violations(const PodSecurityPolic
   std::vector<Violation> out;
   if (policy.level == PodSecurityLevel::privileged) return out;
   const bool restricted = policy.level == PodSecurityLevel::restricted;
-  const Pod pod{metadata, spec, policy.minor};
-  for (const auto& [check, overridden_from] : kBaseline) {
-    if (restricted && overridden_from >= 0 && policy.minor >= overridden_from) continue;
-    if (auto found = check(pod)) out.push_back(*std::move(found));
-  }
-  for (const auto& [check, since] : kRestricted) {
-    if (!restricted || policy.minor < since) continue;
-    if (auto found = check(pod)) out.push_back(*std::move(found));
+  const schema::PodView pod{metadata, spec, std::min(policy.minor, kMinorKnown)};
+  for (const Told& told : kTold) {
+    const schema::PodSecurityCheck& check = check_of(told.id);
+    if (pod.minor < check.since || (!restricted && !check.baseline)) continue;
+    if (restricted && told.overridden_from >= 0 && pod.minor >= told.overridden_from) continue;
+    Found found{spec, {}};
+    check.run(pod, found.faults);
+    if (found.faults.empty()) continue;
+    const std::size_t counts = told.detail == app_armor ? app_armor_profiles(found).size() : 1;
+    out.push_back({counted(check.reason, counts), told.detail(found)});
   }
   return out;
 }

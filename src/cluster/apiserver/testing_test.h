@@ -60,8 +60,9 @@ std::string failure(const Result<T>& result) {
 struct HttpTestServer : TestServer {
   explicit HttpTestServer(ApiServerOptions options = {}) : TestServer(std::move(options)) {}
   http::Server server = http::Server::start({}).value();
-  int port =
-      server.listen("127.0.0.1", 0, [this](http::ExchangePtr exchange) { api->handle(std::move(exchange)); }).value();
+  http::Handler handle = [this](http::ExchangePtr exchange) { api->handle(std::move(exchange)); };
+  http::ShortTest is_short = [this](const http::Exchange& exchange) { return api->is_short(exchange); };
+  int port = server.listen("127.0.0.1", 0, handle, nullptr, false, is_short).value();
   SecretBytes token = api->make_user_token("root", {"system:masters"}).value();
   http::Client client_{{}};
 
@@ -94,8 +95,7 @@ struct HttpTestServer : TestServer {
     const http::CertificateRequest names{.common_name = "apiserver", .ip_addresses = {"127.0.0.1"}, .server = true};
     const http::KeyPair pair = http::make_certificate(ca, names, now).value();
     const http::TlsOptions tls{pair.certificate_pem, std::string(pair.key_pem.reveal()), ca.certificate_pem};
-    const auto handle = [this](http::ExchangePtr exchange) { api->handle(std::move(exchange)); };
-    const int tls_port = server.listen("127.0.0.1", 0, handle, &tls).value();
+    const int tls_port = server.listen("127.0.0.1", 0, handle, &tls, false, is_short).value();
     const std::string path = dir.path() + "/kubeconfig";
     const std::string text =
         "apiVersion: v1\nkind: Config\ncurrent-context: t\nclusters: [{name: t, cluster: {server: "

@@ -68,7 +68,8 @@ struct Shared {
 class SharedMemory {
  public:
   SharedMemory()
-      : shared_(new(mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Shared) {}
+      : shared_(new (mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Shared) {
+  }
   ~SharedMemory() { munmap(shared_, sizeof(Shared)); }
   Shared* operator->() { return shared_; }
   Shared& operator*() { return *shared_; }
@@ -144,7 +145,7 @@ Change put(const std::string& ns, const std::string& name, std::int64_t n, std::
   DeadlyDisk disk(directory, shared, at ? at->point : Point::any, hits);
   FakeClock clock;
   // A short history, so that rows are erased and pages are used again.
-  auto opened = Store::open(directory + "/store.db", clock, {.history_revisions_max = 30});
+  auto opened = Store::open(directory + "/store.db", clock, {.history_revisions_max = 30, .wal_bytes = 600 << 10});
   if (!opened.ok()) _exit(1);
   Store& store = **opened;
   shared.ready = true;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,8 @@ namespace {
 // "csn1": marks the file as ours to file(1) and to a later version of this program.
 constexpr int kApplicationId = 0x63736e31;
 constexpr int kFormat = 1;
+constexpr std::size_t kZerosAtOnce = 64u << 10;  // SQLite's unix VFS takes less than 128 KiB
+constexpr std::uint64_t kRoomForEachZero = 64;   // bytes that the disk has free for each that lengthens the WAL
 
 void bind_text(sqlite3_stmt* statement, int index, std::string_view text) {
   // SQLITE_STATIC: the row outlives the step. A null pointer would bind NULL.
@@ -275,6 +278,25 @@ Result<void> LogFile::checkpoint_rest() {
   if (sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr) != SQLITE_OK)
     return failure(db_, "checkpoint");
   return {};
+}
+
+Result<void> LogFile::lengthen_wal(std::int64_t size_bytes) {
+  struct statvfs disk {};
+  if (statvfs(path_.c_str(), &disk) != 0) return errno_error("statvfs " + path_);
+  if (disk.f_bavail * disk.f_frsize / kRoomForEachZero < static_cast<std::uint64_t>(size_bytes)) return {};
+  sqlite3_file* wal = nullptr;
+  if (sqlite3_file_control(db_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK) return failure(db_, "write");
+  if (wal == nullptr || wal->pMethods == nullptr) return {};  // nothing was written yet
+  sqlite3_int64 size = 0;
+  int code = wal->pMethods->xFileSize(wal, &size);
+  const std::string zeros(kZerosAtOnce, '\0');
+  while (code == SQLITE_OK && size < size_bytes) {
+    const auto count = std::min<std::int64_t>(size_bytes - size, static_cast<std::int64_t>(zeros.size()));
+    code = wal->pMethods->xWrite(wal, zeros.data(), static_cast<int>(count), size);
+    size += count;
+  }
+  if (code == SQLITE_OK) return {};
+  return Error{ErrorCode::unavailable, "lengthen the WAL of " + path_ + ": " + sqlite3_errstr(code)};
 }
 
 Result<void> LogFile::backup(const std::string& path) const {

@@ -44,6 +44,10 @@ class LogFile {
   Result<void> append(std::span<const LogRow> rows);
   Result<void> erase(std::span<const std::int64_t> ids);
   int wal_pages() const { return wal_pages_; }  // after the last append or erase
+  // Makes the WAL `size_bytes` long, of zeros, where it is shorter and the disk has far more room than that: a sync of
+  // what replaces bytes costs a fraction of one that makes a file longer, whose new length and blocks go to the file
+  // system's journal (docs/benchmarks.md). Readers of a WAL stop at the first page that no commit wrote.
+  Result<void> lengthen_wal(std::int64_t size_bytes);
 
   // Copies the WAL into the file as far as no reader is in the way. From its own connection (the first call opens it).
   Result<void> checkpoint();

@@ -164,7 +164,8 @@ Losses run(std::uint32_t seed, const std::string& lying_suffix, int count, unsig
     PowerLossDisk disk(
         {dir.path(), seed, image_every, lying_suffix, [&] { witnessed.push_back(acknowledged.seen()); }});
     // A short history, so that rows are erased and pages are used again.
-    auto store = Store::open(dir.path() + "/store.db", clock, {.history_revisions_max = 30}).value();
+    auto store =
+        Store::open(dir.path() + "/store.db", clock, {.history_revisions_max = 30, .wal_bytes = 600 << 10}).value();
     key = read_file(dir.path() + "/store.db.key").value();
     std::vector<std::thread> writers;
     for (int writer = 0; writer < kWriters; ++writer)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster/store/store.h"
 
-#include <array>
 #include <condition_variable>
 #include <mutex>
 #include <shared_mutex>
@@ -23,6 +22,7 @@ constexpr std::size_t kRowsPerCommitMax = 64;     // beyond it a commit's latenc
 constexpr std::size_t kErasedPerCommitMax = 200;  // more stalls writers (docs/benchmarks.md)
 constexpr int kCheckpointPages = 1'000;           // 4 MiB of WAL
 constexpr int kCheckpointRestPages = 4'000;
+constexpr int kLengthenPages = 64;  // a store that writes little stays without zeros in its WAL
 constexpr auto kUpkeepEvery = std::chrono::seconds(10);
 constexpr auto kForgetValuesEvery = std::chrono::minutes(2);
 
@@ -101,6 +101,7 @@ class SqliteStore : public Store {
   bool leads(const TransactionPtr& transaction);
   void lead();
   void hand_over();
+  void call_stand_in();
   std::vector<TransactionPtr> take_batch();
   void write(const std::vector<TransactionPtr>& batch);
   Result<void> plan(Transaction& transaction, Overlay& overlay, std::int64_t& row) const;
@@ -110,6 +111,7 @@ class SqliteStore : public Store {
   void trim_history();
   void forget_values();
   void erase_rows();
+  void lengthen_wal();
   void ask_for_checkpoint();
   void upkeep_loop();
   void stand_in_loop();
@@ -127,7 +129,7 @@ class SqliteStore : public Store {
 
   // Group commit without a thread of its own: of the transactions that wait, the first one's thread leads, which is to
   // write them all with one sync, and hands over to the first that came meanwhile. Where that one's thread does not
-  // wait (commit_then) a stand-in takes over: one of two, so that one writes while the other answers.
+  // wait (commit_then) a stand-in leads. It answers before it writes again: what comes meanwhile shares the next sync.
   std::mutex queue_mutex_;
   std::deque<TransactionPtr> queue_;  // GUARDED_BY(queue_mutex_)
   bool led_ = false;                  // GUARDED_BY(queue_mutex_)
@@ -142,12 +144,13 @@ class SqliteStore : public Store {
 
   // Of who leads.
   int checkpointed_pages_ = 0;
+  bool lengthened_ = false;
   std::int64_t last_row_ = 0;
   Duration forgot_values_{}, trimmed_{};
   bool failing_ = false;
 
   std::thread upkeep_;
-  std::array<std::thread, 2> stand_ins_;
+  std::thread stand_in_;
 };
 
 SqliteStore::~SqliteStore() {
@@ -162,8 +165,7 @@ SqliteStore::~SqliteStore() {
     closing_ = true;
   }
   stand_in_called_.notify_all();
-  for (std::thread& thread : stand_ins_)
-    if (thread.joinable()) thread.join();
+  if (stand_in_.joinable()) stand_in_.join();
 }
 
 Result<void> SqliteStore::load() {
@@ -183,7 +185,7 @@ Result<void> SqliteStore::load() {
 void SqliteStore::start() {
   forgot_values_ = clock_.monotonic();
   upkeep_ = std::thread([this] { upkeep_loop(); });
-  for (std::thread& thread : stand_ins_) thread = std::thread([this] { stand_in_loop(); });
+  stand_in_ = std::thread([this] { stand_in_loop(); });
 }
 
 // --- reading
@@ -291,7 +293,7 @@ void SqliteStore::commit_then(std::vector<Change> changes, Done done) {
   if (auto prepared = prepare(std::move(changes), *transaction); !prepared.ok()) return done(prepared.error());
   if (transaction->steps.empty()) return done(std::vector<ItemPtr>{});
   transaction->done = std::move(done);
-  if (enqueue(transaction)) lead();
+  if (enqueue(transaction)) call_stand_in();
 }
 
 Result<std::vector<ItemPtr>> SqliteStore::outcome(Transaction& transaction) const {
@@ -343,6 +345,14 @@ void SqliteStore::hand_over() {
     stand_in_leads_ = true;
     stand_in_called_.notify_one();
   }
+}
+
+void SqliteStore::call_stand_in() {
+  {
+    const std::lock_guard lock(queue_mutex_);
+    stand_in_leads_ = true;
+  }
+  stand_in_called_.notify_one();
 }
 
 void SqliteStore::stand_in_loop() {
@@ -453,6 +463,7 @@ void SqliteStore::write(const std::vector<TransactionPtr>& batch) {
     for (const auto& transaction : planned) transaction->error = written.error();
   }
   for (const auto& transaction : planned) transaction->tell(Transaction::Turn::done);
+  lengthen_wal();
   ask_for_checkpoint();
 }
 
@@ -495,6 +506,13 @@ void SqliteStore::erase_rows() {
     state_.rows_erased(rows.size());
   else if (!failing_)
     log::warning("store cannot erase old revisions", {{"error", erased.error()}});
+}
+
+void SqliteStore::lengthen_wal() {
+  if (lengthened_ || file_->wal_pages() < kLengthenPages) return;
+  lengthened_ = true;
+  const auto done = file_->lengthen_wal(options_.wal_bytes);
+  if (!done.ok()) log::warning("the WAL was not lengthened: writes cost more", {{"error", done.error()}});
 }
 
 void SqliteStore::ask_for_checkpoint() {

@@ -82,6 +82,8 @@ struct StoreOptions {
   std::size_t parsed_bytes_max = 4u << 20;
   std::size_t object_bytes_max =
       3u << 20;  // etcd's default request limit is 1.5 MiB; ours serves Spans and PushEvents as well
+  // How long the file's log is made, of zeros, once the store is written to much (log_file.h, lengthen_wal).
+  std::int64_t wal_bytes = 20 << 20;
   // Their values lie encrypted on disk (sealing.h), by the keys of the file PATH.key. Empty: none, and no key file.
   std::vector<std::string> sealed_resources = {"secrets"};
 };
@@ -115,9 +117,9 @@ class Store {
   // not_found, conflict (the expectation does not hold), too_large, unavailable (disk full: reads go on, and writes do
   // as soon as there is room).
   virtual Result<std::vector<ItemPtr>> commit(std::vector<Change> changes) = 0;
-  // The same without waiting for the disk: `done` gets once what commit would have given, on a thread that writes
-  // (this one, before commit_then returns, when nobody else does). It must neither block nor commit: others' answers
-  // wait for it. The store must not be destroyed before.
+  // The same without waiting for the disk: `done` gets once what commit would have given, on a thread that writes (on
+  // this one, before commit_then returns, where there is nothing to write). It must neither block nor commit: others'
+  // answers wait for it. The store must not be destroyed before.
   using Done = std::function<void(Result<std::vector<ItemPtr>>)>;
   virtual void commit_then(std::vector<Change> changes, Done done) = 0;
 

@@ -94,6 +94,25 @@ using Strings = std::vector<std::string>;
 
 }  // namespace
 
+TEST_CASE("the log of a store that is written to much is made long at once, and what it holds is read again") {
+  constexpr std::int64_t kLong = 3 << 20;
+  Fixture f(StoreOptions{.wal_bytes = kLong});
+  const std::string path = f.dir.path() + "/store.db";
+  f.put("first");
+  const auto log_bytes = [&] { return static_cast<std::int64_t>(read_file(path + "-wal").value().size()); };
+  CHECK(log_bytes() < 200'000);  // a quiet one takes no room
+  for (int i = 0; i < 100; ++i) f.put("n" + std::to_string(i), i, 3'000);
+  CHECK(log_bytes() == kLong);
+  // As a crash leaves it: with zeros after the last commit.
+  TempDir crashed = TempDir::make("store-crashed").value();
+  for (const char* file : {"store.db", "store.db-wal", "store.db.key"})
+    REQUIRE(write_file_unsynced(crashed.path() + "/" + file, read_file(f.dir.path() + "/" + file).value(), 0600).ok());
+  const auto reopened = Store::open(crashed.path() + "/store.db", f.clock);
+  REQUIRE_MESSAGE(reopened.ok(), reopened.error().message);
+  CHECK((*reopened)->revision() == f.store->revision());
+  CHECK((*reopened)->list("things")->items.size() == 101);
+}
+
 TEST_CASE("what was written is read back, with its revision in the object and in the bytes") {
   Fixture f;
   const auto written = f.store->commit({{.key = key("x"), .value = object("x", 7), .expected = 0}});

@@ -7,6 +7,7 @@
 
 #include "core/base/encoding.h"
 #include "core/base/text.h"
+#include "core/http/handler_pool.h"
 
 namespace caisson::http {
 namespace {
@@ -32,10 +33,10 @@ Result<std::string> decode_path(std::string_view path) {
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<ServerShared> shared, std::shared_ptr<const Handler> handler, UniqueFd fd,
+Connection::Connection(std::shared_ptr<ServerShared> shared, std::shared_ptr<const Service> service, UniqueFd fd,
                        SslPtr ssl, Peer peer)
     : shared_(std::move(shared)),
-      handler_(std::move(handler)),
+      service_(std::move(service)),
       fd_(std::move(fd)),
       ssl_(std::move(ssl)),
       peer_(std::move(peer)) {}
@@ -296,8 +297,19 @@ void Connection::begin_request(RequestHead head, const Framing& framing) {
     set_deadline(shared_->options.header_time_max);
     process_body();  // a short body is there already: the handler need not wait for it
   }
-  shared_->dispatch(
-      [handler = handler_, exchange = std::move(exchange)]() mutable { (*handler)(std::move(exchange)); });
+  hand_over(std::move(exchange));
+}
+
+void Connection::hand_over(ExchangePtr exchange) {
+  const bool here = state_ == State::answer && service_->is_short && service_->is_short(*exchange) &&
+                    ++shared_->short_requests <= shared_->options.short_requests_max;
+  auto handle = [service = service_, exchange = std::move(exchange)]() mutable {
+    service->handle(std::move(exchange));
+  };
+  if (here)
+    run_task(std::move(handle));
+  else
+    shared_->dispatch(std::move(handle));
 }
 
 bool Connection::process_body() {

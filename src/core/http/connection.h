@@ -2,7 +2,8 @@
 // One accepted connection: handshake, requests one after the other (pipelined ones wait), WebSocket frames, deadlines.
 // Internal to the room.
 //
-// Threads: it lives on the loop's thread; handlers reach it through the Transfer of their request. The one exception is
+// Threads: it lives on the loop's thread; handlers reach it through the Transfer of their request, those of short
+// requests (ShortTest) too, which run on the loop's thread while `mutex_` is held. The one exception is
 // answer_here, by which a handler's thread writes a whole answer out itself. `mutex_` is held by whoever is at work
 // here: the loop waits for it, a handler never does.
 #pragma once
@@ -26,12 +27,19 @@ struct ServerShared {
   std::shared_ptr<Loop> loop;
   std::function<void(std::function<void()>)> dispatch;  // runs a handler on a worker
   std::size_t connections = 0;                          // loop's thread
+  int short_requests = 0;                               // handled in this round of the loop; loop's thread
   std::atomic<bool> closing = false;
+};
+
+// What a listener does with requests.
+struct Service {
+  Handler handle;
+  ShortTest is_short;  // may be null
 };
 
 class Connection : public Watched, public std::enable_shared_from_this<Connection> {
  public:
-  Connection(std::shared_ptr<ServerShared> shared, std::shared_ptr<const Handler> handler, UniqueFd fd, SslPtr ssl,
+  Connection(std::shared_ptr<ServerShared> shared, std::shared_ptr<const Service> service, UniqueFd fd, SslPtr ssl,
              Peer peer);
   ~Connection() override;
   void start();  // registers with the loop
@@ -62,6 +70,7 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
   bool process_body();
   bool process_websocket();
   void begin_request(RequestHead head, const Framing& framing);
+  void hand_over(ExchangePtr exchange);  // to the handler
   void refuse(int status, std::string_view message);
   void fail_request(const Error& error);
   void on_websocket_item(FrameReader::Item item);
@@ -78,7 +87,7 @@ class Connection : public Watched, public std::enable_shared_from_this<Connectio
   void set_deadline(Duration from_now);
 
   const std::shared_ptr<ServerShared> shared_;
-  const std::shared_ptr<const Handler> handler_;
+  const std::shared_ptr<const Service> service_;
   std::mutex mutex_;
   UniqueFd fd_;
   SslPtr ssl_;

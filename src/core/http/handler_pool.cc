@@ -21,6 +21,14 @@ Duration time_now() {
 
 }  // namespace
 
+void run_task(const std::function<void()>& task) {
+  try {
+    task();
+  } catch (const std::exception& error) {  // a library's; the exchange answers 500 as it goes
+    log::error("request handler failed", {{"error", error.what()}});
+  }
+}
+
 HandlerPool::HandlerPool(int threads_max) : threads_max_(static_cast<std::size_t>(std::max(1, threads_max))) {}
 
 void HandlerPool::Place::wake(Task given) {
@@ -132,11 +140,7 @@ void HandlerPool::start(Task task) {
 void HandlerPool::work(Place& place, Task task) {
   arrived(place);
   for (; task; task = next(place)) {
-    try {
-      task();
-    } catch (const std::exception& error) {  // a library's; the exchange answers 500 as it goes
-      log::error("request handler failed", {{"error", error.what()}});
-    }
+    run_task(task);
     task = nullptr;  // its captures go before it may sleep
   }
 }

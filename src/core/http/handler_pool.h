@@ -18,6 +18,9 @@
 
 namespace caisson::http {
 
+// Runs it; what it throws is on the log.
+void run_task(const std::function<void()>& task);
+
 class HandlerPool {
  public:
   explicit HandlerPool(int threads_max);

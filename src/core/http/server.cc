@@ -23,10 +23,10 @@ constexpr Duration kAcceptPause = std::chrono::milliseconds(200);
 
 class Listener final : public Watched, public std::enable_shared_from_this<Listener> {
  public:
-  Listener(std::shared_ptr<ServerShared> shared, UniqueFd fd, Handler handler, SslContextPtr tls)
+  Listener(std::shared_ptr<ServerShared> shared, UniqueFd fd, Service service, SslContextPtr tls)
       : shared_(std::move(shared)),
         fd_(std::move(fd)),
-        handler_(std::make_shared<const Handler>(std::move(handler))),
+        service_(std::make_shared<const Service>(std::move(service))),
         tls_(std::move(tls)) {}
 
   void start() {
@@ -67,6 +67,14 @@ class Listener final : public Watched, public std::enable_shared_from_this<Liste
     fd_.reset();
   }
 
+  bool is_at(const sockaddr_storage& address) const {
+    sockaddr_storage own{};
+    socklen_t size = sizeof own;
+    return fd_ && getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
+           own.ss_family == address.ss_family && address_text(own) == address_text(address) &&
+           address_port(own) == address_port(address);
+  }
+
  private:
   // No descriptors are left: the backlog would wake us for ever.
   void pause() {
@@ -99,13 +107,13 @@ class Listener final : public Watched, public std::enable_shared_from_this<Liste
       ssl.reset(SSL_new(tls_.get()));
       if (!ssl || SSL_set_fd(ssl.get(), fd.get()) != 1) return;
     }
-    std::make_shared<Connection>(shared_, handler_, std::move(fd), std::move(ssl), std::move(peer))->start();
+    std::make_shared<Connection>(shared_, service_, std::move(fd), std::move(ssl), std::move(peer))->start();
   }
 
   const std::shared_ptr<ServerShared> shared_;
   UniqueFd fd_;
   std::uint64_t id_ = 0;
-  const std::shared_ptr<const Handler> handler_;
+  const std::shared_ptr<const Service> service_;
   const SslContextPtr tls_;
   bool refusing_ = false;
 };
@@ -155,6 +163,18 @@ struct Server::Impl {
     shared->loop->post([listener = std::move(listener)] { listener->start(); });
     return {};
   }
+
+  void close_listeners(const std::function<bool(const Listener&)>& which) {
+    auto done = std::make_shared<std::promise<void>>();
+    auto finished = done->get_future();
+    shared->loop->post([this, &which, done] {
+      for (const auto& watched : shared->loop->all())
+        if (const auto listener = std::dynamic_pointer_cast<Listener>(watched); listener && which(*listener))
+          listener->close();
+      done->set_value();
+    });
+    finished.wait();
+  }
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -169,13 +189,16 @@ Result<Server> Server::start(const ServerOptions& options) {
   impl->shared->loop = TRY(Loop::make());
   impl->pool = std::make_unique<HandlerPool>(options.workers);
   impl->shared->dispatch = [pool = impl->pool.get()](std::function<void()> task) { pool->run(std::move(task)); };
-  impl->shared->loop->set_look([pool = impl->pool.get()] { return pool->look(); });
+  impl->shared->loop->set_look([pool = impl->pool.get(), shared = impl->shared.get()] {
+    shared->short_requests = 0;
+    return pool->look();
+  });
   impl->thread = std::thread([loop = impl->shared->loop] { loop->run(); });
   return Server(std::move(impl));
 }
 
-Result<int> Server::listen(const std::string& address, int port, Handler handler, const TlsOptions* tls,
-                           bool freebind) {
+Result<int> Server::listen(const std::string& address, int port, Handler handler, const TlsOptions* tls, bool freebind,
+                           ShortTest is_short) {
   SslContextPtr context;
   if (tls != nullptr) context = TRY(server_context(*tls));
   const SocketAddress bound = TRY(numeric_address(address, port));
@@ -190,11 +213,12 @@ Result<int> Server::listen(const std::string& address, int port, Handler handler
   sockaddr_storage actual{};
   socklen_t size = sizeof actual;
   if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&actual), &size) != 0) return errno_error("getsockname");
-  TRY(impl_->add(std::make_shared<Listener>(impl_->shared, std::move(fd), std::move(handler), std::move(context))));
+  Service service{std::move(handler), std::move(is_short)};
+  TRY(impl_->add(std::make_shared<Listener>(impl_->shared, std::move(fd), std::move(service), std::move(context))));
   return address_port(actual);
 }
 
-Result<void> Server::listen_unix(const std::string& path, Handler handler, unsigned mode) {
+Result<void> Server::listen_unix(const std::string& path, Handler handler, unsigned mode, ShortTest is_short) {
   UniqueFd directory;
   const SocketAddress address = TRY(unix_address(path, directory));
   TRY(clear_stale_socket(path, address));
@@ -204,19 +228,18 @@ Result<void> Server::listen_unix(const std::string& path, Handler handler, unsig
   if (chmod(path.c_str(), mode) != 0)
     return errno_error("chmod " + path);  // before listen: nobody can have come in yet
   if (::listen(fd.get(), SOMAXCONN) != 0) return bind_error(path);
-  return impl_->add(std::make_shared<Listener>(impl_->shared, std::move(fd), std::move(handler), nullptr));
+  Service service{std::move(handler), std::move(is_short)};
+  return impl_->add(std::make_shared<Listener>(impl_->shared, std::move(fd), std::move(service), nullptr));
 }
 
 void Server::stop_accepting() {
-  auto done = std::make_shared<std::promise<void>>();
-  auto finished = done->get_future();
-  impl_->shared->loop->post([shared = impl_->shared, done] {
-    for (const auto& watched : shared->loop->all()) {
-      if (const auto listener = std::dynamic_pointer_cast<Listener>(watched)) listener->close();
-    }
-    done->set_value();
-  });
-  finished.wait();
+  impl_->close_listeners([](const Listener&) { return true; });
+}
+
+void Server::stop_listening(const std::string& address, int port) {
+  const auto where = numeric_address(address, port);
+  if (!where.ok()) return;  // nobody can listen there
+  impl_->close_listeners([&](const Listener& listener) { return listener.is_at(where->storage); });
 }
 
 }  // namespace caisson::http

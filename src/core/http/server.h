@@ -3,7 +3,8 @@
 // a client can make big or slow. One epoll loop thread per server group, handlers on a worker pool; a stream (watch,
 // logs -f, exec) holds no thread.
 //
-// Threads: a handler runs on a worker and may block. Exchange, Stream and WebSocket may be used from any thread.
+// Threads: a handler runs on a worker and may block; of requests that a ShortTest names it runs on the loop's thread
+// and may not. Exchange, Stream and WebSocket may be used from any thread.
 #pragma once
 #include <functional>
 #include <memory>
@@ -90,6 +91,10 @@ class Exchange {
 };
 using ExchangePtr = std::shared_ptr<Exchange>;
 using Handler = std::function<void(ExchangePtr)>;
+// Whether the handler answers this request, of whose body all is there, in some hundred microseconds and without
+// waiting for anything. Such a request is handled where it was read: handing it to another thread costs as much again.
+// It is asked on the loop's thread, so it must be quick itself, and it must not read the body.
+using ShortTest = std::function<bool(const Exchange&)>;
 
 struct TlsOptions {
   std::string certificate_pem;  // chain
@@ -104,6 +109,8 @@ struct ServerOptions {
   int workers = 16;  // threads for handlers, started when needed
   Duration idle_max = std::chrono::minutes(5);
   Duration header_time_max = std::chrono::seconds(20);  // slow clients
+  // Of short requests that came together so many are handled by the loop's thread; the workers take the others.
+  int short_requests_max = 32;
 };
 
 // A group of listeners that share one loop and one pool of workers.
@@ -117,8 +124,12 @@ class Server {
   // Listens and gives the port (for port 0). `freebind`: the address may come later (IP_FREEBIND).
   // Errors: already_exists "127.0.0.1:6443 is in use", forbidden.
   Result<int> listen(const std::string& address, int port, Handler handler, const TlsOptions* tls = nullptr,
-                     bool freebind = false);
-  Result<void> listen_unix(const std::string& path, Handler handler, unsigned mode = 0600);
+                     bool freebind = false, ShortTest is_short = nullptr);
+  Result<void> listen_unix(const std::string& path, Handler handler, unsigned mode = 0600,
+                           ShortTest is_short = nullptr);
+  // Closes the listener of that address and port, if there is one: when it returns, nobody new comes in by it, and the
+  // port is free. Connections that it took live on. Not for the loop's thread.
+  void stop_listening(const std::string& address, int port);
   void stop_accepting();
 
  private:

@@ -53,6 +53,92 @@ TEST_CASE("one connection serves many requests") {
   CHECK(std::count(ports.begin(), ports.end(), ports.front()) == 20);
 }
 
+TEST_CASE("a short request is handled by the thread that read it, and the others by workers") {
+  Server server = Server::start({}).value();
+  std::mutex mutex;
+  std::vector<std::pair<std::string, std::thread::id>> handled;
+  std::thread::id asked;
+  const auto port = server.listen(
+      "127.0.0.1", 0,
+      [&](ExchangePtr exchange) {
+        const auto body = exchange->read_body(1u << 20);
+        const std::scoped_lock lock(mutex);
+        handled.emplace_back(exchange->path, std::this_thread::get_id());
+        exchange->respond({200, {}, body.ok() ? *body : "cut off"});
+      },
+      nullptr, false,
+      [&](const Exchange& exchange) {
+        asked = std::this_thread::get_id();
+        return exchange.path == "/short";
+      });
+  REQUIRE(port.ok());
+  const std::string url = "http://127.0.0.1:" + std::to_string(*port);
+  const Client client;
+  for (int i = 0; i < 3; ++i) CHECK(client.send(request("POST", url + "/short", "whole"))->body == "whole");
+  CHECK(client.send(request("POST", url + "/long", "whole"))->body == "whole");
+  const std::scoped_lock lock(mutex);
+  REQUIRE(handled.size() == 4);
+  for (const auto& [path, thread] : handled) CHECK((thread == asked) == (path == "/short"));
+}
+
+TEST_CASE("a request whose body is still coming is a worker's, however short it may be") {
+  Server server = Server::start({}).value();
+  const int port = server
+                       .listen(
+                           "127.0.0.1", 0,
+                           [](ExchangePtr exchange) {
+                             const auto body = exchange->read_body(1u << 20);
+                             exchange->respond({200, {}, body.ok() ? *body : "cut off"});
+                           },
+                           nullptr, false, [](const Exchange&) { return true; })
+                       .value();
+  Raw slow(port);
+  slow.send("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab");
+  const Client client;  // the loop is not held up
+  CHECK(client.send(request("POST", "http://127.0.0.1:" + std::to_string(port), "x"))->body == "x");
+  slow.send("cd");
+  CHECK(slow.read().ends_with("\r\n\r\nabcd"));
+}
+
+TEST_CASE("of short requests that come together the workers take those that are too many") {
+  std::atomic<int> here = 0;
+  Server server = Server::start({.short_requests_max = 0}).value();
+  std::thread::id loop;
+  const int port = server
+                       .listen(
+                           "127.0.0.1", 0,
+                           [&](ExchangePtr exchange) {
+                             here += std::this_thread::get_id() == loop;
+                             exchange->respond({200, {}, "ok"});
+                           },
+                           nullptr, false,
+                           [&](const Exchange&) {
+                             loop = std::this_thread::get_id();
+                             return true;
+                           })
+                       .value();
+  CHECK(Client().send(request("GET", "http://127.0.0.1:" + std::to_string(port)))->status == 200);
+  CHECK(here == 0);
+}
+
+TEST_CASE("a listener that stops frees its port and leaves the others and its connections alone") {
+  Server server = Server::start({}).value();
+  const int first = server.listen("127.0.0.1", 0, serve).value(), second = server.listen("127.0.0.1", 0, serve).value();
+  Raw kept(first);
+  kept.send("GET /refuse HTTP/1.1\r\nHost: a\r\n\r\n");
+  const Client client;
+  REQUIRE(client.send(request("GET", "http://127.0.0.1:" + std::to_string(first) + "/refuse"))->status == 403);
+  server.stop_listening("127.0.0.1", first);
+  server.stop_listening("127.0.0.1", first);  // nobody is there any more
+  server.stop_listening("nowhere", second);
+  CHECK_FALSE(Client().send(request("GET", "http://127.0.0.1:" + std::to_string(first) + "/refuse")).ok());
+  CHECK(Client().send(request("GET", "http://127.0.0.1:" + std::to_string(second) + "/refuse"))->status == 403);
+  kept.send("GET /refuse HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  const std::string answers = kept.read();
+  CHECK(answers.find("403", answers.find("403") + 1) != std::string::npos);
+  CHECK(server.listen("127.0.0.1", first, serve).ok());
+}
+
 TEST_CASE("HEAD has the length and no body") {
   Fixture f;
   Raw raw(f.port);

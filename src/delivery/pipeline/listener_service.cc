@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kEventBytesMax = 10u << 20;
 constexpr Duration kCertificateLook = std::chrono::minutes(1);  // for a renewed one
+constexpr Duration kReplacedPortKept = std::chrono::seconds(30);
 
 void answer(http::Exchange& exchange, int status, const Value& body) {
   exchange.respond({status, {{"Content-Type", "application/json"}}, json::write(body) + "\n"});
@@ -101,10 +102,8 @@ void receive_event(kube::Client& client, const kube::ObjectKey& key, const http:
   if (!outcome.ok()) return answer(*exchange, 503, Value{{"errorMessage", outcome.error().message}});
   for (const std::string& error : outcome->errors)
     log::warning("trigger failed", {{"event_listener", key.str()}, {"error", error}});
-  Value out{{"eventListener", key.name},
-            {"namespace", key.ns},
-            {"eventListenerUID", listener->uid()},
-            {"eventID", event.id}};
+  Value out{
+      {"eventListener", key.name}, {"namespace", key.ns}, {"eventListenerUID", listener->uid()}, {"eventID", event.id}};
   if (!outcome->errors.empty()) out.set("errorMessage", join(outcome->errors, "; "));
   answer(*exchange, outcome->forbidden ? 403 : 202, out);
 }
@@ -118,8 +117,7 @@ kube::Object listener_service(const kube::Object& listener, bool tls, int target
   const Value& wanted = kubernetes_resource(listener);
   Value& spec = service.edit({"spec"});
   if (!wanted["serviceType"].is_null()) spec.set("type", wanted["serviceType"]);
-  if (!wanted["serviceLoadBalancerClass"].is_null())
-    spec.set("loadBalancerClass", wanted["serviceLoadBalancerClass"]);
+  if (!wanted["serviceLoadBalancerClass"].is_null()) spec.set("loadBalancerClass", wanted["serviceLoadBalancerClass"]);
   const std::int64_t port = wanted["servicePort"].as_int(tls ? 8443 : 8080);
   spec.set("ports", Value(std::vector<Value>{Value{{"name", tls ? "https-listener" : "http-listener"},
                                                    {"port", port},
@@ -138,8 +136,8 @@ kube::Object listener_slice(const kube::Object& listener, const kube::Object& se
   slice.edit({"endpoints"}) =
       Value(std::vector<Value>{Value{{"addresses", Value::list_of({address})}, {"conditions", ready}}});
   const Value& port = service.spec()["ports"][0];
-  slice.edit({"ports"}) = Value(std::vector<Value>{
-      Value{{"name", port["name"]}, {"port", port["targetPort"]}, {"protocol", port["protocol"]}}});
+  slice.edit({"ports"}) = Value(
+      std::vector<Value>{Value{{"name", port["name"]}, {"port", port["targetPort"]}, {"protocol", port["protocol"]}}});
   return slice;
 }
 
@@ -147,13 +145,41 @@ ListenerReconciler::ListenerReconciler(kube::Runtime& runtime, const PipelineOpt
     : client_(runtime.client()), clock_(runtime.clock()), options_(options) {}
 
 Result<int> ListenerReconciler::port_of(const kube::ObjectKey& key, const http::TlsOptions* tls) {
-  const std::string id = key.str() + "#" + (tls ? sha256_hex(tls->certificate_pem + tls->key_pem) : "");
+  const std::string certificate = tls ? sha256_hex(tls->certificate_pem + tls->key_pem) : "";
   const std::lock_guard lock(mutex_);
-  if (const auto found = ports_.find(id); found != ports_.end()) return found->second;
+  if (const auto found = ports_.find(key); found != ports_.end() && found->second.certificate == certificate)
+    return found->second.now;
   const int port = TRY(options_.listen(
       [&client = client_, key](const http::ExchangePtr& exchange) { receive_event(client, key, exchange); }, tls));
-  ports_[id] = port;
+  Ports& ports = ports_[key];
+  if (ports.now != 0) ports.replaced.emplace_back(ports.now, clock_.now());
+  ports.certificate = certificate;
+  ports.now = port;
   return port;
+}
+
+std::optional<Duration> ListenerReconciler::close_replaced(const kube::ObjectKey& key) {
+  const std::lock_guard lock(mutex_);
+  auto& replaced = ports_[key].replaced;
+  const Time now = clock_.now();
+  std::erase_if(replaced, [&](const auto& port) {
+    if (now - port.second < kReplacedPortKept) return false;
+    if (options_.stop_listening) options_.stop_listening(port.first);
+    return true;
+  });
+  if (replaced.empty()) return std::nullopt;
+  return kReplacedPortKept - (now - replaced.front().second);
+}
+
+void ListenerReconciler::close_all(const kube::ObjectKey& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = ports_.find(key);
+  if (found == ports_.end()) return;
+  if (options_.stop_listening) {
+    options_.stop_listening(found->second.now);
+    for (const auto& [port, since] : found->second.replaced) options_.stop_listening(port);
+  }
+  ports_.erase(found);
 }
 
 Result<void> ListenerReconciler::write_status(const kube::Object& listener, const std::string& url) {
@@ -177,7 +203,10 @@ Result<void> ListenerReconciler::write_status(const kube::Object& listener, cons
 Result<kube::Requeue> ListenerReconciler::reconcile(const kube::ObjectKey& key) {
   if (!options_.listen) return kube::Requeue::never();
   const auto listener = client_.get(schema::kEventListeners, key);
-  if (!listener.ok() && listener.error().code == ErrorCode::not_found) return kube::Requeue::never();
+  if (!listener.ok() && listener.error().code == ErrorCode::not_found) {
+    close_all(key);
+    return kube::Requeue::never();
+  }
   if (!listener.ok()) return listener.error();
   if (listener->deleting()) return kube::Requeue::never();
   const auto tls = TRY(tls_of(client_, *listener));
@@ -186,8 +215,10 @@ Result<kube::Requeue> ListenerReconciler::reconcile(const kube::ObjectKey& key) 
   TRY(client_.apply(service, as_listener()).in("service " + service.key().str()));
   TRY(client_.apply(listener_slice(*listener, service, options_.node_address), as_listener()).in("endpoints"));
   const std::string port = std::to_string(service.spec()["ports"][0]["port"].as_int());
-  TRY(write_status(*listener, (tls ? "https://" : "http://") + service.name() + "." + key.ns +
-                                  ".svc.cluster.local:" + port));
+  TRY(write_status(*listener,
+                   (tls ? "https://" : "http://") + service.name() + "." + key.ns + ".svc.cluster.local:" + port));
+  const std::optional<Duration> due = close_replaced(key);
+  if (due) return kube::Requeue::after(std::min(*due, kCertificateLook));
   return tls ? kube::Requeue::after(kCertificateLook) : kube::Requeue::never();
 }
 

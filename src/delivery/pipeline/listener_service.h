@@ -5,6 +5,8 @@
 #pragma once
 #include <map>
 #include <mutex>
+#include <optional>
+#include <vector>
 
 #include "cluster/kube/reconciler.h"
 #include "delivery/pipeline/pipeline.h"
@@ -21,15 +23,25 @@ class ListenerReconciler final : public kube::Reconciler {
   Result<kube::Requeue> reconcile(const kube::ObjectKey& key) override;
 
  private:
+  // Where one listener's requests come in. A port that another took the place of stays open for a while: who looked the
+  // Service up just before still comes by it.
+  struct Ports {
+    std::string certificate;  // hash of it and its key; empty: plain HTTP
+    int now = 0;              // 0: none yet
+    std::vector<std::pair<int, Time>> replaced;
+  };
   // The port of this listener with this certificate; opened once, and again for another certificate.
   Result<int> port_of(const kube::ObjectKey& key, const http::TlsOptions* tls);
+  // Closes those that were replaced long enough ago, and says when the next one is due.
+  std::optional<Duration> close_replaced(const kube::ObjectKey& key);
+  void close_all(const kube::ObjectKey& key);  // the listener is gone
   Result<void> write_status(const kube::Object& listener, const std::string& url);
 
   kube::Client& client_;
   Clock& clock_;
   const PipelineOptions options_;
   std::mutex mutex_;
-  std::map<std::string, int> ports_;  // by listener and hash of its certificate; GUARDED_BY(mutex_)
+  std::map<kube::ObjectKey, Ports> ports_;  // by listener; GUARDED_BY(mutex_)
 };
 
 // What a listener wants of the API: pure.

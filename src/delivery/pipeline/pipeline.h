@@ -23,6 +23,7 @@ struct PipelineOptions {
   // Opens a port that pods reach, for the Service of an EventListener, and gives it. Not set: listeners have the
   // webhook door alone.
   std::function<Result<int>(http::Handler handler, const http::TlsOptions* tls)> listen;
+  std::function<void(int port)> stop_listening;     // closes such a port
   std::string node_address;                         // where that port is
   const git::Repositories* repositories = nullptr;  // what the git resolver reads, with no logins of its own
 };

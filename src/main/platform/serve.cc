@@ -191,16 +191,17 @@ Result<void> run_server(const Instance& instance) {
   git::GitServer git(*client, *spans, system_clock(),
                      {.directory = instance.path("git"), .url = "http://localhost:" + std::to_string(ports.portal)});
   git.add_reconciler(runtime);
-  pipeline::add_pipeline(runtime, {.spans = spans.get(),
-                                   .up_since = system_clock().now(),
-                                   .portal_url = "http://localhost:" + std::to_string(ports.portal),
-                                   .listen =
-                                       [&](http::Handler handler, const http::TlsOptions* tls_of_listener) {
-                                         return listeners.listen(instance.node_address(), 0, std::move(handler),
-                                                                 tls_of_listener, true);
-                                       },
-                                   .node_address = instance.node_address(),
-                                   .repositories = &repositories_of_runs});
+  pipeline::add_pipeline(
+      runtime, {.spans = spans.get(),
+                .up_since = system_clock().now(),
+                .portal_url = "http://localhost:" + std::to_string(ports.portal),
+                .listen =
+                    [&](http::Handler handler, const http::TlsOptions* tls_of_listener) {
+                      return listeners.listen(instance.node_address(), 0, std::move(handler), tls_of_listener, true);
+                    },
+                .stop_listening = [&](int port) { listeners.stop_listening(instance.node_address(), port); },
+                .node_address = instance.node_address(),
+                .repositories = &repositories_of_runs});
   gitops::add_gitops(runtime, {.repositories = repositories,
                                .workers = workers,
                                .spans = *spans,
@@ -240,16 +241,18 @@ Result<void> run_server(const Instance& instance) {
   });
   const http::Handler api_handler =
       observe->mounted_before(observe->metered([&api](const http::ExchangePtr& exchange) { api->handle(exchange); }));
+  const http::ShortTest is_short = [&api](const http::Exchange& exchange) { return api->is_short(exchange); };
 
   // --- listeners: the agent's socket, loopback for people, the node's address (which the agent makes later) for pods
   http::Server server = TRY(http::Server::start({}));
   for (const NodePlace& place : TRY(nodes_of(instance)))
-    TRY(server.listen_unix(place.api_socket, place.first ? api_handler : as_node(place.name, api_handler), 0660));
-  TRY(server.listen(instance.settings.listen, ports.api, api_handler, &tls));
+    TRY(server.listen_unix(place.api_socket, place.first ? api_handler : as_node(place.name, api_handler), 0660,
+                           is_short));
+  TRY(server.listen(instance.settings.listen, ports.api, api_handler, &tls, false, is_short));
   const bool loopback = instance.settings.listen.starts_with("127.");  // off loopback every listener speaks TLS only
   TRY(server.listen(instance.settings.listen, ports.portal, portal, loopback ? nullptr : &tls));
   TRY(server.listen(instance.settings.listen, ports.registry, registry, loopback ? nullptr : &tls));
-  TRY(server.listen(instance.node_address(), kNodeApiPort, api_handler, &tls, true));
+  TRY(server.listen(instance.node_address(), kNodeApiPort, api_handler, &tls, true, is_short));
   TRY(server.listen(instance.node_address(), kNodePortalPort, portal, &tls, true));
   TRY(server.listen(instance.node_address(), kNodeRegistryPort, registry, &tls, true));
   runtime.start();

@@ -75,6 +75,10 @@ class PolicyAdmission final : public apiserver::Admission {
 
   std::string_view name() const override { return "Policy"; }
   bool runs_again() const override { return false; }
+  bool may_take_long() const override {
+    const auto snapshot = options_.policies->snapshot();
+    return !snapshot->policies.empty() || !snapshot->cel_policies.empty();
+  }
 
   Result<void> mutate(const apiserver::AdmissionRequest& request, Value& object) const override {
     if (request.operation == Operation::remove || request.operation == Operation::connect) return {};

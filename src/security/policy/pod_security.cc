@@ -7,10 +7,12 @@
 
 #include "core/base/text.h"
 #include "core/expr/jmespath/wildcard.h"
-#include "security/policy/pod_security_checks.h"
 
 namespace caisson::policy {
 namespace {
+
+using schema::PodSecurityCheck;
+using schema::PodView;
 
 constexpr int kLatest = std::numeric_limits<int>::max();
 
@@ -24,7 +26,7 @@ std::optional<int> minor_of(std::string_view version) {
 
 std::vector<PodSecurityFinding> run_checks(const PodView& pod, bool restricted) {
   std::vector<PodSecurityFinding> findings;
-  for (const PodSecurityCheck& check : pod_security_checks()) {
+  for (const PodSecurityCheck& check : schema::pod_security_checks()) {
     if (pod.minor < check.since || (!restricted && !check.baseline)) continue;
     std::vector<PodSecurityError> errors;
     check.run(pod, errors);
@@ -83,7 +85,7 @@ bool covers(const Value& exclude, const PodSecurityError& error) {
   const std::string_view field = exclude["restrictedField"].as_string();
   if (!field.empty() && without_indexes(error.field) != field) return false;
   if (exclude["values"].empty()) return true;
-  return std::all_of(error.bad_values.begin(), error.bad_values.end(),
+  return std::all_of(error.values.begin(), error.values.end(),
                      [&](const std::string& value) { return fits_one(exclude["values"], value); });
 }
 
@@ -137,8 +139,8 @@ std::string describe(const std::vector<PodSecurityFinding>& findings) {
     for (std::size_t i = 0; i < finding.errors.size(); ++i) {
       const PodSecurityError& error = finding.errors[i];
       out += (i == 0 ? "" : ", ") + error.field;
-      out += error.bad_values.empty() ? ": Required value"
-                                      : " is forbidden, forbidden values found: " + join(error.bad_values, " ");
+      out += error.values.empty() ? ": Required value"
+                                  : " is forbidden, forbidden values found: " + join(error.values, " ");
     }
     out += "])";
   }

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Pod Security Standards: levels privileged, baseline and restricted, by version. Follows Kubernetes'
-// pod-security-admission 1.34 (policy/check_*.go) and Kyverno 1.19's exclusions. Pure; any thread.
+// pod-security-admission 1.34 (cluster/schema/pod_security.h has its checks) and Kyverno 1.19's exclusions. Pure; any
+// thread.
 #pragma once
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cluster/schema/pod_security.h"
 #include "core/base/result.h"
 #include "core/document/value.h"
 
 namespace caisson::policy {
 
-struct PodSecurityError {
-  std::string field;                    // "spec.containers[0].securityContext.privileged"
-  std::vector<std::string> bad_values;  // empty: something required is not there
-};
+using PodSecurityError = schema::PodSecurityFault;
 struct PodSecurityFinding {
   std::string_view id;       // "capabilities_baseline"
   std::string_view control;  // "Capabilities"
