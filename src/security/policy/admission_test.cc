@@ -82,6 +82,16 @@ spec:
   REQUIRE(!refused.ok());
   CHECK(refused.error().message.find("rule wrong") != std::string::npos);
   CHECK(refused.error().message.find("{{ request.object.( }}") != std::string::npos);
+  const auto no_bool = s.make(R"yaml(
+apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: text}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}
+  validations: [{expression: "'a' + object.metadata.name"}]
+)yaml");
+  REQUIRE(!no_bool.ok());
+  CHECK(no_bool.error().message.find("is string, output is expected to be of type bool") != std::string::npos);
 }
 
 TEST_CASE("what this engine can't verify is refused by name when the policy is written") {

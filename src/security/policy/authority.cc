@@ -5,6 +5,7 @@
 #include "core/base/text.h"
 #include "core/expr/cel/regex.h"
 #include "core/expr/jmespath/wildcard.h"
+#include "security/policy/notary.h"
 
 namespace caisson::policy {
 namespace {
@@ -164,6 +165,14 @@ Result<void> verify_by_certificate(const Authority& authority, const Signature& 
   return check_certificate_log(authority, leaf, between, at);
 }
 
+// A policy of type Notary trusts certificates: cert and certChain alike.
+Result<void> verify_by_notary(const Authority& authority, const Signature& signature, Time now) {
+  std::vector<Certificate> trusted = authority.certificate;
+  trusted.insert(trusted.end(), authority.roots.begin(), authority.roots.end());
+  if (authority.keyless || trusted.empty()) return refused("type Notary needs certificates: cert or certChain");
+  return verify_notary_signature(trusted, signature, now);
+}
+
 Result<void> verify_by_keys(const Authority& authority, const Signature& signature, Time now) {
   for (const PublicKey& key : authority.keys) {
     if (!key.verifies(signature.message, signature.signature, authority.hash)) continue;
@@ -228,7 +237,15 @@ Result<Authority> parse_cosign_attestor(const Value& cosign, const Lookups& look
   return out;
 }
 
+Result<Authority> parse_notary_attestor(const Value& notary) {
+  Authority out;
+  const Value& certs = notary["certs"].is_map() ? notary["certs"]["value"] : notary["certs"];
+  out.roots = TRY(certificates_in(certs, "notary.certs"));
+  return out;
+}
+
 Result<void> verify_signature(const Authority& authority, const Signature& signature, Time now) {
+  if (signature.notary) return verify_by_notary(authority, signature, now);
   TRY(authority.keys.empty() ? verify_by_certificate(authority, signature, now)
                              : verify_by_keys(authority, signature, now));
   for (const auto& [name, wanted] : authority.annotations) {

@@ -40,11 +40,12 @@ struct Authority {
 };
 
 // An entry of `attestors[].entries` with its variables substituted. A list of keys is taken apart by the caller.
-// Errors: bad_request for what is not supported (kms, Notary) or missing, with the field; those of `lookups` for a
-// Secret.
+// Errors: bad_request for what is not supported (kms) or missing, with the field; those of `lookups` for a Secret.
 Result<Authority> parse_authority(const Value& entry, const Lookups& lookups);
 // `cosign` of an attestor of an ImageValidatingPolicy, its expressions evaluated. Errors: the same.
 Result<Authority> parse_cosign_attestor(const Value& cosign, const Lookups& lookups);
+// `notary` of such an attestor: the certificates that are trusted.
+Result<Authority> parse_notary_attestor(const Value& notary);
 
 // Errors: unauthorized, which says what does not hold.
 Result<void> verify_signature(const Authority& authority, const Signature& signature, Time now);

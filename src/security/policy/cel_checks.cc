@@ -12,6 +12,15 @@ Result<cel::Program> compile(const Value& text, std::string_view field) {
   return Error{ErrorCode::invalid, std::string(field) + ": " + program.error().message};
 }
 
+// What is known to give something else can't decide.
+Result<cel::Program> compile_condition(const Value& text, std::string_view field) {
+  auto program = TRY(compile(text, field));
+  const cel::TypeKind kind = program.result_type().kind();
+  if (kind == cel::TypeKind::boolean || kind == cel::TypeKind::dyn) return program;
+  return Error{ErrorCode::invalid, std::string(field) + ": \"" + text.str() + "\" is " + program.result_type().str() +
+                                       ", output is expected to be of type bool"};
+}
+
 bool reads_name(const CelChecks& checks, std::string_view name) {
   const auto reads = [&](const cel::Program& program) { return program.uses(name); };
   return std::any_of(checks.conditions.begin(), checks.conditions.end(), reads) ||
@@ -37,7 +46,8 @@ std::string message_of(const CelValidation& validation, const CelScope& scope) {
 Result<CelChecks> compile_checks(const Value& conditions, const Value& variables, const Value& validations) {
   CelChecks checks;
   for (const Value& condition : conditions.items()) {
-    checks.conditions.push_back(TRY(compile(condition["expression"], "matchConditions." + condition["name"].str())));
+    checks.conditions.push_back(
+        TRY(compile_condition(condition["expression"], "matchConditions." + condition["name"].str())));
     checks.condition_names.push_back(condition["name"].str());
   }
   for (const Value& variable : variables.items()) {
@@ -46,7 +56,7 @@ Result<CelChecks> compile_checks(const Value& conditions, const Value& variables
   }
   for (const Value& validation : validations.items()) {
     CelValidation one{
-        TRY(compile(validation["expression"], "validations.expression")), validation["message"].str(), {}};
+        TRY(compile_condition(validation["expression"], "validations.expression")), validation["message"].str(), {}};
     if (!validation["messageExpression"].as_string().empty())
       one.message_expression = TRY(compile(validation["messageExpression"], "validations.messageExpression"));
     checks.validations.push_back(std::move(one));

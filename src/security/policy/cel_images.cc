@@ -9,6 +9,7 @@
 #include "core/expr/jmespath/wildcard.h"
 #include "security/policy/authority.h"
 #include "security/policy/images.h"
+#include "security/policy/notary.h"
 
 namespace caisson::policy {
 namespace {
@@ -94,10 +95,17 @@ const NamedObject* named(const cel::Value& value) {
   return value.is(cel::Kind::object) ? dynamic_cast<const NamedObject*>(&value.as_object()) : nullptr;
 }
 
+bool is_notary(const NamedObject& attestor) {
+  return attestor.value.contains("notary");
+}
 Result<Authority> authority_of(const NamedObject& attestor) {
-  if (attestor.value.contains("notary"))
-    return Error{ErrorCode::bad_request, "attestor " + attestor.name + ": notary is not checked: cosign is"};
+  if (is_notary(attestor)) return parse_notary_attestor(attestor.value["notary"]).in("attestor " + attestor.name);
   return parse_cosign_attestor(attestor.value["cosign"], attestor.evaluation.lookups).in("attestor " + attestor.name);
+}
+
+Result<std::vector<Signature>> signatures_of(const NamedObject& attestor, const ImageSource& source,
+                                             const SignedImage& image) {
+  return is_notary(attestor) ? read_notary_signatures(source, image) : read_signatures(source, image);
 }
 
 // Whether one of the signatures is the authority's.
@@ -132,7 +140,7 @@ Result<cel::Value> verify_image_signatures(Arguments a) {
     bool good = known && known->empty();
     if (!known) {
       const std::string& where = authority.repository.empty() ? at.repository : authority.repository;
-      const auto signatures = TRY(read_signatures(*source, {where, at.digest}));
+      const auto signatures = TRY(signatures_of(*attestor, *source, {where, at.digest}));
       good = any_good(authority, signatures, evaluation.now);
       evaluation.policy.verified().keep(key, good ? "" : "not signed", evaluation.now);
     }
@@ -160,12 +168,12 @@ Result<bool> verify_statement(const NamedObject& attestation, const Authority& a
 }
 
 // An artifact that refers to the image, signed like an image; its first layer is the payload.
-Result<bool> verify_referrer(const NamedObject& attestation, const Authority& authority, const ImageSource& source,
-                             const std::string& image, const Named& at) {
+Result<bool> verify_referrer(const NamedObject& attestation, const NamedObject& attestor, const Authority& authority,
+                             const ImageSource& source, const std::string& image, const Named& at) {
   ImageEvaluation& evaluation = attestation.evaluation;
   for (const ImageReferrer& one : TRY(source.referrers(at.repository, at.digest))) {
     if (one.artifact_type != attestation.value["referrer"]["type"].as_string()) continue;
-    const auto signatures = TRY(read_signatures(source, {at.repository, one.digest}));
+    const auto signatures = TRY(signatures_of(attestor, source, {at.repository, one.digest}));
     if (!any_good(authority, signatures, evaluation.now)) continue;
     const auto found = TRY(source.manifest(at.repository, one.digest));
     const Value manifest = TRY(json::parse(found.bytes));
@@ -194,9 +202,9 @@ Result<cel::Value> verify_attestation_signatures(Arguments a) {
     if (attestor == nullptr)
       return Error{ErrorCode::bad_request, "verifyAttestationSignatures takes a list of attestors"};
     const Authority authority = TRY(authority_of(*attestor));
-    const bool good =
-        TRY(attestation->value["referrer"].is_map() ? verify_referrer(*attestation, authority, *source, image, at)
-                                                    : verify_statement(*attestation, authority, *source, image, at));
+    const bool good = TRY(attestation->value["referrer"].is_map()
+                              ? verify_referrer(*attestation, *attestor, authority, *source, image, at)
+                              : verify_statement(*attestation, authority, *source, image, at));
     count += good ? 1 : 0;
   }
   return cel::Value(count);

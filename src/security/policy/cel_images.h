@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ImageValidatingPolicy: which images its expressions see, whose signatures count, and the functions that ask
 // (verifyImageSignatures, verifyAttestationSignatures, extractPayload). Follows Kyverno 1.19; attestors are cosign's
-// (authority.h), Notary's are refused by name. Compiled once; any thread.
+// (authority.h) and Notary's (notary.h). Compiled once; any thread.
 #pragma once
 #include <map>
 #include <memory>

@@ -6,6 +6,7 @@
 #include "artifact/content/tag_index.h"
 #include "artifact/registry/registry_client.h"
 #include "core/base/hash.h"
+#include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/expr/jmespath/image_name.h"
 
@@ -52,11 +53,12 @@ class RegistryImages final : public ImageSource {
     const auto add = [&](const std::vector<content::Descriptor>& list) {
       for (const content::Descriptor& one : list) out.push_back({one.digest.str(), one.artifact_type});
     };
-    if (is_here(ref))
+    if (is_here(ref)) {
       add(TRY(options_.tags->referrers(ref.repository, *ref.digest)));
-    else
-      add(TRY(client_.referrers(ref, *ref.digest)).manifests);
-    return out;
+      return out;
+    }
+    add(TRY(client_.referrers(ref, *ref.digest)).manifests);  // none, too, where the registry has no such API
+    return out.empty() ? referrers_by_tag(repository, digest) : std::move(out);
   }
 
  private:
@@ -66,6 +68,17 @@ class RegistryImages final : public ImageSource {
     out.login = options.login;
     out.own_url = options.own_url;
     out.attempts_max = 2;
+    return out;
+  }
+  // Where a registry has no referrers API, clients keep the list as an index under a tag made of the digest
+  // (distribution-spec 1.1, "Referrers Tag Schema").
+  Result<std::vector<ImageReferrer>> referrers_by_tag(const std::string& repository, const std::string& digest) const {
+    std::vector<ImageReferrer> out;
+    const auto found = manifest(repository, replace_all(digest, ":", "-"));
+    if (!found.ok() && found.error().code == ErrorCode::not_found) return out;
+    if (!found.ok()) return found.error();
+    const Value index = TRY(json::parse(found->bytes, {.size_bytes_max = content::kManifestBytesMax}));
+    for (const Value& one : index["manifests"].items()) out.push_back({one["digest"].str(), one["artifactType"].str()});
     return out;
   }
   bool is_here(const content::Reference& ref) const {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/clock.h"
 #include "core/base/result.h"
 #include "core/document/value.h"
 #include "security/policy/image_source.h"
@@ -17,13 +18,20 @@
 
 namespace caisson::policy {
 
+// What an envelope of the Notary Project says of itself (notary.h).
+struct NotaryClaims {
+  std::string algorithm;  // "PS256", "ES384", …
+  std::optional<Time> expiry;
+};
+
 struct Signature {
   std::string payload;                    // simple signing document, or in-toto statement
   std::string message;                    // what the signature is over: the payload, or its DSSE encoding
   std::string signature;                  // raw
   std::vector<Certificate> certificates;  // of the signer, then its issuers; empty where a key signed
   std::optional<LogEntry> log_entry;
-  Value document;  // the payload, parsed
+  std::optional<NotaryClaims> notary;  // empty: cosign's
+  Value document;                      // the payload, parsed
 };
 
 // Which image: where what is signed of it lies, and its digest.

@@ -10,6 +10,7 @@
 #include "core/expr/jmespath/wildcard.h"
 #include "security/policy/attestors.h"
 #include "security/policy/images.h"
+#include "security/policy/notary.h"
 #include "security/policy/stages.h"
 #include "security/policy/variables.h"
 #include "security/policy/verified_images.h"
@@ -64,11 +65,13 @@ class ImageCheck {
 
   Result<void> check() {
     const std::string type = rule_["type"].as_string().empty() ? "Cosign" : rule_["type"].str();
-    if (type != "Cosign" && type != "SigstoreBundle")
-      return Error{ErrorCode::bad_request, "type " + type + " is not checked: Cosign and SigstoreBundle are"};
+    if (type != "Cosign" && type != "SigstoreBundle" && type != "Notary")
+      return Error{ErrorCode::bad_request, "type " + type + " is not checked: Cosign, SigstoreBundle and Notary are"};
+    is_notary_ = type == "Notary";
     if (!rule_["attestors"].empty()) {
       AttestorCheck attestors = check_over([this](const std::string& repository) {
-        return read_signatures(source_, {repository, digest_});
+        const SignedImage image{repository, digest_};
+        return is_notary_ ? read_notary_signatures(source_, image) : read_signatures(source_, image);
       });
       TRY(attestors.check_all(rule_["attestors"], ".attestors"));
     }
@@ -88,6 +91,11 @@ class ImageCheck {
 
   // Of one predicate type: who signed an attestation of another type has signed nothing of this one.
   Result<std::vector<Signature>> attestations_of(const std::string& type, const std::string& repository) {
+    if (is_notary_) {
+      auto signed_ones = TRY(read_notary_attestations(source_, {repository, digest_}, type));
+      if (signed_ones.empty()) return refused("no signed attestation of type " + type + " refers to the image");
+      return signed_ones;
+    }
     auto known = attestations_.find(repository);
     if (known == attestations_.end()) {
       auto all = TRY(read_attestations(source_, {repository, digest_}));
@@ -144,6 +152,7 @@ class ImageCheck {
   const Value& image_;
   std::string repository_, digest_;
   Time now_;
+  bool is_notary_ = false;
   std::map<std::string, std::vector<Signature>> attestations_;  // by repository
 };
 

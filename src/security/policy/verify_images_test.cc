@@ -310,8 +310,7 @@ TEST_CASE("a registry that is away is an error, not a verdict; an unknown type i
   c.world.registry.is_away = true;
   CHECK(c.ask(Case::attestors({Case::by_key(c.key.pem())})).rules[0].status == Status::error);
   c.world.registry.is_away = false;
-  CHECK(
-      has(c.verdict(Case::attestors({Case::by_key(c.key.pem())}).set("type", "Notary")), "type Notary is not checked"));
+  CHECK(has(c.verdict(Case::attestors({Case::by_key(c.key.pem())}).set("type", "Seal")), "type Seal is not checked"));
 }
 
 TEST_CASE("what was verified is not asked again for an hour; another digest is") {
