@@ -11,6 +11,7 @@
 
 #include "artifact/build/executor.h"
 #include "core/base/file.h"
+#include "core/base/text.h"
 #include "main/cli/kubectl/kubectl.h"
 #include "main/cli/logs_query.h"
 #include "main/cli/proj_commands.h"
@@ -118,6 +119,27 @@ int refuse_words(std::string_view program, const std::vector<std::string>& words
   return 2;
 }
 
+// Of a word that only begins commands ("top" of "top pods"), those commands, once for all their spellings.
+std::string subcommands_text(const std::string& word) {
+  std::string out;
+  std::set<std::string_view> told;
+  for (const auto family : kubectl::all_commands())
+    for (const kubectl::Command& command : family)
+      if (command.name.starts_with(word + " ") && told.insert(command.help).second)
+        out += "  caisson " + std::string(command.usage) + "\n      " +
+               std::string(command.help.substr(0, command.help.find('\n'))) + "\n";
+  return out;
+}
+
+// As kubectl, which shows the help of such a word; a second word that is none of its commands is an error.
+int answer_group(const std::vector<std::string>& words, const std::string& text) {
+  const bool bare = std::all_of(words.begin() + 1, words.end(), [](const auto& word) { return word.starts_with('-'); });
+  if (!bare)
+    std::fprintf(stderr, "%s there is no command '%s'\n", paint("error:", kRed).c_str(), join(words, " ").c_str());
+  std::fprintf(bare ? stdout : stderr, "Usage:\n%s", text.c_str());
+  return bare ? 0 : 2;
+}
+
 // `attach POD` is kubectl's; without a pod, `attach` reconciles another Kubernetes.
 bool attaches_to_cluster(std::string_view program, const std::vector<std::string>& words) {
   constexpr std::string_view kValues[] = {"--kubeconfig", "--context",     "--home-namespace",
@@ -184,6 +206,8 @@ int run_command_line(int argc, char** argv) {
   if (is_logs_query(rest)) return finish(command_logs_query(rest, front));
   const kubectl::Command* command = attaches_to_cluster(program, rest) ? nullptr : kubectl::find_command(rest);
   if (command) return kubectl::run_command(*command, rest, front);
+  if (!rest.empty() && program != "kubectl" && !is_command(rest[0]))
+    if (const std::string text = subcommands_text(rest[0]); !text.empty()) return answer_group(rest, text);
   if (!rest.empty() && (rest[0] == "app" || rest[0] == "proj")) {
     std::vector<std::string> arguments(rest.begin() + 1, rest.end());
     arguments.insert(arguments.end(), front.begin(), front.end());

@@ -27,6 +27,7 @@ std::string kubeconfig_path(const Global& global) {
 Error error_of(const http::Response& response) {
   const auto status = json::parse(response.body);
   std::string message = status.ok() ? (*status)["message"].str() : std::string(trim(response.body));
+  if (message.empty() && status.ok()) message = status->is_string() ? status->str() : (*status)["error"].str();
   if (message.empty()) message = "the server answered " + std::to_string(response.status);
   const ErrorCode code = response.status == 404   ? ErrorCode::not_found
                          : response.status == 403 ? ErrorCode::forbidden

@@ -85,4 +85,16 @@ TEST_CASE_FIXTURE(Fixture, "a tail gives what is there, then what comes, through
   CHECK_FALSE(client.websocket(request("GET", "/loki/api/v1/tail?query=%7B"), {}).ok());
 }
 
+TEST_CASE_FIXTURE(Fixture, "a deletion is asked for, listed and cancelled over HTTP") {
+  CHECK(push(line("a", "one")).status == 204);
+  const std::string path = "/loki/api/v1/delete";
+  const auto added = client.send(request("POST", path + "?query=%7Bjob%3D%22a%22%7D&start=1700000000")).value();
+  CHECK(added.status == 204);
+  const std::string id(added.headers.get("X-Delete-Request-ID"));
+  CHECK(json::parse(client.send(request("GET", path)).value().body).value()[0]["request_id"].str() == id);
+  CHECK(client.send(request("PUT", path + "?query=%7B&start=1700000000")).value().status == 400);
+  CHECK(client.send(request("DELETE", path + "?request_id=" + id)).value().status == 204);
+  CHECK(client.send(request("GET", path)).value().body == "[]\n");
+}
+
 }  // namespace caisson::logs

@@ -15,6 +15,7 @@
 #include "observe/metrics/remote/sender.h"
 #include "observe/metrics/sources/kube_state.h"
 #include "observe/metrics/sources/own.h"
+#include "observe/metrics/tree_json.h"
 
 namespace caisson::metrics {
 namespace {
@@ -74,8 +75,9 @@ struct Server::Impl {
 
   std::mutex mutex;
   std::condition_variable changed;
-  bool stopping = false;  // GUARDED_BY(mutex), as the two below
+  bool stopping = false;  // GUARDED_BY(mutex), as the three below
   std::vector<std::string> problems;
+  std::int64_t problems_ms = 0;  // since when
   std::string config_text;
   std::thread thread;
 
@@ -147,8 +149,10 @@ struct Server::Impl {
     scraper->set_targets(read_targets(config, found));
     rules->set_groups(read_rules(config, maps, found));
     const std::lock_guard lock(mutex);
-    if (found != problems)
+    if (found != problems) {
+      problems_ms = to_ms(clock.now());
       for (const std::string& problem : found) log::warning("metrics configuration not read", {{"problem", problem}});
+    }
     problems = std::move(found);
     config_text = config.text;
   }
@@ -197,6 +201,17 @@ struct Server::Impl {
     }
     if (selectors == 0) return error_response({ErrorCode::bad_request, "no match[] parameter provided"});
     return {204, {}, ""};
+  }
+
+  // What is wrong with the configuration now, as the notifications that upstream's pages show.
+  Value notifications() {
+    Value out = Value::list();
+    const std::lock_guard lock(mutex);
+    for (const std::string& problem : problems)
+      out.push_back(Value{{"text", problem},
+                          {"date", format_time_nanos(Time(std::chrono::milliseconds(problems_ms)))},
+                          {"active", true}});
+    return out;
   }
 
   ServerState state() {
@@ -279,6 +294,10 @@ http::Response Server::answer(std::string_view method, std::string_view path, co
     return impl_->remove(parameters);
   }
   if (path == "/api/v1/admin/tsdb/clean_tombstones") return {204, {}, ""};  // deletions take effect at once
+  if (path == "/api/v1/parse_query") return answer_parse_query(parameters);
+  if (path == "/api/v1/notifications") return data_response(impl_->notifications());
+  if (path == "/api/v1/status/walreplay")  // the log was read before anybody was answered
+    return data_response(Value{{"min", 0}, {"max", 0}, {"current", 0}});
   if (const auto answer = answer_state_api(impl_->state(), path, parameters)) return *answer;
   return answer_query_api(*impl_->storage, impl_->api, to_ms(impl_->clock.now()), path, parameters);
 }

@@ -8,6 +8,7 @@
 #include "observe/metrics/model/format.h"
 #include "observe/metrics/remote/receiver.h"
 #include "observe/metrics/scrape/side_data.h"
+#include "observe/metrics/tree_json.h"
 
 namespace caisson::metrics {
 
@@ -71,6 +72,7 @@ http::Response Tenant::answer(std::string_view path, const http::Query& paramete
   const Impl& it = *impl_;
   ServerState state{{}, {}, &it.side, it.opened_ms, it.now_ms()};
   state.retention_ms = it.limits.retention_ms;
+  if (path == "/api/v1/parse_query") return answer_parse_query(parameters);
   if (auto known = answer_state_api(state, path, parameters)) return std::move(*known);
   return answer_query_api(*it.storage, it.api, it.now_ms(), path, parameters);
 }

@@ -125,7 +125,9 @@ std::string patterns_json(const std::vector<logql::FoundLine>& lines, std::int64
   return out + "]}";
 }
 
-std::string fields_json(const std::vector<logql::FoundLine>& lines, std::size_t limit) {
+namespace {
+
+std::map<std::string, Field> fields_of(const std::vector<logql::FoundLine>& lines) {
   std::map<std::string, Field> fields;
   const auto json_parser = logql::make_parser({logql::ParserKind::json, "", {}});
   const auto logfmt_parser = logql::make_parser({logql::ParserKind::logfmt, "", {}});
@@ -143,6 +145,22 @@ std::string fields_json(const std::vector<logql::FoundLine>& lines, std::size_t 
     const Labels parsed = state.labels_of(logql::Origin::parsed);
     for (const Label label : parsed.items()) fields[label.name].add(label.value, is_json ? "json" : "logfmt");
   }
+  return fields;
+}
+
+}  // namespace
+
+std::string field_values_json(const std::vector<logql::FoundLine>& lines, const std::string& name, std::size_t limit) {
+  const auto fields = fields_of(lines);
+  std::vector<std::string> values;
+  if (const auto found = fields.find(name); found != fields.end())
+    values.assign(found->second.values.begin(), found->second.values.end());
+  if (values.size() > limit) values.resize(limit);
+  return "{\"values\":" + text_list(values) + ",\"limit\":" + std::to_string(limit) + "}";
+}
+
+std::string fields_json(const std::vector<logql::FoundLine>& lines, std::size_t limit) {
+  const std::map<std::string, Field> fields = fields_of(lines);
   std::string out = "{\"fields\":[";
   std::size_t count = 0;
   for (const auto& [name, field] : fields) {

@@ -10,5 +10,7 @@ namespace caisson::logs {
 std::string patterns_json(const std::vector<logql::FoundLine>& lines, std::int64_t step);
 // {"fields":[{"label":"status","type":"int","cardinality":3,"parsers":["json"]}],"limit":1000}
 std::string fields_json(const std::vector<logql::FoundLine>& lines, std::size_t limit);
+// The values of one such field, at most `limit`: {"values":["200","404"],"limit":1000}
+std::string field_values_json(const std::vector<logql::FoundLine>& lines, const std::string& name, std::size_t limit);
 
 }  // namespace caisson::logs

@@ -39,7 +39,10 @@ class QueryApi {
     if (path == "index/volume") return volume(false);
     if (path == "index/volume_range") return volume(true);
     if (path == "patterns") return patterns();
-    if (path == "detected_fields") return fields();
+    if (path == "detected_fields") return fields({});
+    constexpr std::string_view kField = "detected_field/", kValues = "/values";
+    if (path.starts_with(kField) && path.ends_with(kValues) && path.size() > kField.size() + kValues.size())
+      return fields(path.substr(kField.size(), path.size() - kField.size() - kValues.size()));
     if (path == "detected_labels") return detected_labels();
     if (path == "format_query") return format();
     if (path == "status/buildinfo")
@@ -242,14 +245,16 @@ class QueryApi {
     return patterns_json(TRY(sample(kLines)), step);
   }
 
-  Result<std::string> fields() {
+  // Of all fields what they are like, or of one its values.
+  Result<std::string> fields(std::string_view one) {
     const auto number = [&](std::string_view name, std::size_t otherwise) {
       const auto given = parse_int(parameters_.text(name));
       return given && *given > 0 ? std::min<std::size_t>(static_cast<std::size_t>(*given), options_.lines_max)
                                  : otherwise;
     };
     const std::size_t limit = number("limit", 1000);
-    return fields_json(TRY(sample(number("line_limit", 1000))), limit);
+    const auto lines = TRY(sample(number("line_limit", 1000)));
+    return one.empty() ? fields_json(lines, limit) : field_values_json(lines, TRY(percent_decode(one)), limit);
   }
 
   Result<std::string> detected_labels() const {

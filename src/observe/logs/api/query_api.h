@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loki's HTTP API for reading, over one store: query, query_range, labels, label/<name>/values, series, index/stats,
-// index/volume, index/volume_range, patterns, detected_fields, detected_labels, format_query, status/buildinfo. Answers
-// and error texts are Loki 3.7's. Any thread.
+// index/volume, index/volume_range, patterns, detected_fields, detected_field/<name>/values, detected_labels,
+// format_query, status/buildinfo. Answers and error texts are Loki 3.7's. Any thread.
 #pragma once
 #include "core/base/clock.h"
 #include "core/http/message.h"

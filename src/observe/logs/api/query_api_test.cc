@@ -106,6 +106,9 @@ TEST_CASE_FIXTURE(Fixture, "labels, values, series, statistics and volumes") {
   CHECK(text(data("detected_labels", {})) == R"({"detectedLabels":[{"label":"app","cardinality":2}]})");
   CHECK(text(data("detected_fields", {{"query", "{app=\"web\"}"}})["fields"][0]) ==
         R"({"label":"a","type":"int","cardinality":2,"parsers":["logfmt"]})");
+  CHECK(text(data("detected_field/a/values", {{"query", "{app=\"web\"}"}})) == R"({"values":["1","2"],"limit":1000})");
+  CHECK(text(data("detected_field/nosuch/values", {{"query", "{app=\"web\"}"}, {"limit", "5"}})) ==
+        R"({"values":[],"limit":5})");
   CHECK(text(data("patterns", {{"query", "{app=\"web\"}"}, {"step", "1m"}})["data"][0]["pattern"]) ==
         R"("level=warn a=<_>")");
   CHECK(text(data("format_query", {{"query", "{ app = \"web\" }|=\"x\""}})["data"]) == R"("{app=\"web\"} |= \"x\"")");

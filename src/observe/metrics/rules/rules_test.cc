@@ -65,6 +65,51 @@ TEST_CASE("an expectation that is not met is told with what was got") {
   CHECK_FALSE(run_rule_tests(testdata("absent.yaml")).ok());
 }
 
+TEST_CASE("a misspelt field of a test or of its rules is refused by name, as promtool does") {
+  const TempDir dir = TempDir::make().value();
+  const auto said = [&](const std::string& tests, const std::string& rules) {
+    REQUIRE(write_file(dir.path() + "/tests.yaml", "rule_files: [rules.yaml]\n" + tests).ok());
+    REQUIRE(write_file(dir.path() + "/rules.yaml", rules).ok());
+    const auto report = run_rule_tests(dir.path() + "/tests.yaml");
+    return report.ok() ? std::string() : report.error().message;
+  };
+  const std::string rules = "groups: [{name: g, rules: [{record: a, expr: '1'}]}]\n";
+  CHECK(said("tests: [{promql_expr_test: [{expr: '1', eval_time: 0, exp_samples: [{value: 1}]}]}]\n", rules).empty());
+  CHECK(said("tests: [{alert_rule_tests: []}]\n", rules).ends_with("field alert_rule_tests is not known in a test"));
+  CHECK(said("tests: [{promql_expr_test: [{exp_sample: []}]}]\n", rules)
+            .ends_with("field exp_sample is not known in promql_expr_test"));
+  CHECK(said("tests: []\n", "groups: [{name: g, owner: x, rules: []}]\n")
+            .ends_with("field owner is not known in a group of rules"));
+  CHECK(said("tests: []\n", "groups: [{name: g, rules: [{record: a, expr: '1', labls: {}}]}]\n")
+            .ends_with("field labls is not known in a rule"));
+}
+
+TEST_CASE("tests of rules begin when they say, run groups in the order they say, and compare histograms") {
+  const TempDir dir = TempDir::make().value();
+  REQUIRE(write_file(dir.path() + "/rules.yaml",
+                     "groups:\n- {name: late, rules: [{record: b, expr: a + 1}]}\n"
+                     "- {name: early, rules: [{record: a, expr: '1'}]}\n")
+              .ok());
+  const auto failures = [&](const std::string& start, const std::string& order, const std::string& sum) {
+    const std::string text =
+        "rule_files: [rules.yaml]\n" + order + "tests:\n- interval: 1m\n  start_timestamp: " + start +
+        "\n  input_series: [{series: h, values: '{{schema:0 sum:3 count:4 buckets:[1 2 1]}}'}]\n"
+        "  promql_expr_test:\n"
+        "  - {expr: time(), eval_time: 1m, exp_samples: [{value: 1704067260}]}\n"
+        "  - {expr: b, eval_time: 0m, exp_samples: [{labels: b, value: 2}]}\n"
+        "  - expr: h\n    eval_time: 0m\n    exp_samples: [{labels: h, histogram: '{{schema:0 sum:" +
+        sum + " count:4 buckets:[1 2 1]}}'}]\n";
+    REQUIRE(write_file(dir.path() + "/tests.yaml", text).ok());
+    return run_rule_tests(dir.path() + "/tests.yaml").value().failures.size();
+  };
+  const std::string order = "group_eval_order: [early, late]\n";
+  CHECK(failures("2024-01-01T00:00:00Z", order, "3") == 0);
+  CHECK(failures("1704067200", order, "3") == 0);
+  CHECK(failures("1704067200", "", "3") == 1);
+  CHECK(failures("1704067200", order, "5") == 1);
+  CHECK(failures("0", order, "3") == 1);
+}
+
 TEST_CASE("an alert waits for its time, fires, keeps firing and ends") {
   Bench bench;
   GroupState state(group_of("  - {alert: A, expr: x > 0, for: 2m, keep_firing_for: 2m}\n"));
