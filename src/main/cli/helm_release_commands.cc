@@ -10,8 +10,8 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/document/patch.h"
+#include "delivery/render/helm/chart.h"
 #include "delivery/render/helm/go_text.h"
-#include "delivery/render/helm/manifest_head.h"
 #include "main/cli/helm_release.h"
 
 namespace caisson::cli {
@@ -108,8 +108,9 @@ Result<void> use_cluster_as_asked(Work& work, const Flags& flags) {
 void hide_secrets(Release& release) {
   std::string shown;
   for (const std::string& document : split_manifests(release.manifest)) {
-    const auto head = scan_head(document);
-    const bool is_secret = head && head->kind == "Secret" && head->api_version == "v1";
+    const auto object = read_yaml(document, false);
+    const bool is_secret = !object.ok() || ((*object)["kind"].scalar_text() == "Secret" &&
+                                            (*object)["apiVersion"].scalar_text() == "v1");  // when in doubt, hidden
     const std::string source = document.substr(0, document.find('\n'));
     shown += "---\n" + (is_secret ? source + "\n# HIDDEN: The Secret output has been suppressed" : document) + "\n";
   }
