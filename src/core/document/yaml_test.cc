@@ -74,7 +74,7 @@ TEST_CASE("errors name file, line and column") {
     std::string_view in, error;
   };
   const Case cases[] = {
-      {"a: 1\n b: 2\n", "f.yaml: line 2, column 3: a map's key must be on one line"},
+      {"a: 1\n b: 2\n", "f.yaml: line 2, column 3: a map's first key must be on one line"},
       {"a: b: c\n", "f.yaml: line 1, column 5: a map's value is not allowed here; is the text to be quoted?"},
       {"a:\n\tb: 1\n", "f.yaml: line 2, column 2: a tab where an indentation is expected"},
       {"a: [1, 2\n", "f.yaml: line 2, column 1: a flow collection that is not closed"},

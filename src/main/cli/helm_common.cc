@@ -21,65 +21,6 @@
 namespace caisson::cli {
 namespace {
 
-using enum FlagKind;
-
-constexpr FlagSpec kGlobal[] = {
-    {"namespace", text, 'n'},
-    {"kubeconfig", text},
-    {"kube-context", text},
-    {"kube-apiserver", text},
-    {"kube-token", text},
-    {"kube-as-user", text},
-    {"kube-as-group", array},
-    {"kube-ca-file", text},
-    {"kube-tls-server-name", text},
-    {"kube-insecure-skip-tls-verify", boolean},
-    {"debug", boolean},
-    {"registry-config", text},
-    {"repository-config", text},
-    {"repository-cache", text},
-    {"burst-limit", text},
-    {"qps", text},
-    {"help", boolean, 'h'},
-};
-constexpr FlagSpec kValues[] = {
-    {"values", list, 'f'}, {"set", array},      {"set-string", array},
-    {"set-json", array},   {"set-file", array}, {"set-literal", array},
-};
-constexpr FlagSpec kChart[] = {
-    {"version", text},   {"verify", boolean},     {"keyring", text},
-    {"repo", text},      {"username", text},      {"password", text},
-    {"cert-file", text}, {"key-file", text},      {"insecure-skip-tls-verify", boolean},
-    {"ca-file", text},   {"plain-http", boolean}, {"pass-credentials", boolean},
-};
-constexpr FlagSpec kInstall[] = {
-    {"create-namespace", boolean},
-    {"dry-run", optional},
-    {"force", boolean},
-    {"no-hooks", boolean},
-    {"replace", boolean},
-    {"timeout", text},
-    {"wait", boolean},
-    {"wait-for-jobs", boolean},
-    {"generate-name", boolean, 'g'},
-    {"name-template", text},
-    {"description", text},
-    {"devel", boolean},
-    {"dependency-update", boolean},
-    {"disable-openapi-validation", boolean},
-    {"atomic", boolean},
-    {"skip-crds", boolean},
-    {"render-subchart-notes", boolean},
-    {"skip-schema-validation", boolean},
-    {"labels", list, 'l'},
-    {"enable-dns", boolean},
-    {"hide-notes", boolean},
-    {"take-ownership", boolean},
-    {"hide-secret", boolean},
-    {"post-renderer", text},
-    {"post-renderer-args", array},
-};
-
 Result<std::string> read_standard_input() {
   std::string out;
   char buffer[65536];
@@ -108,8 +49,6 @@ Result<std::string> post_rendered(const std::vector<std::string>& words, std::st
     return Error{ErrorCode::internal, "error while running command " + words[0] + ". error output:\n" + exit.err +
                                           ": exit status " + std::to_string(exit.code)};
   }
-  if (caisson::trim(exit.out).empty())
-    return Error{ErrorCode::internal, "post-renderer " + render::helm::go_quote(words[0]) + " produced empty output"};
   return std::move(exit.out);
 }
 
@@ -148,19 +87,6 @@ class ChartOnDisk final : public render::FileSource {
 };
 
 }  // namespace
-
-std::span<const FlagSpec> helm_global_flags() {
-  return kGlobal;
-}
-std::span<const FlagSpec> helm_value_flags() {
-  return kValues;
-}
-std::span<const FlagSpec> helm_chart_flags() {
-  return kChart;
-}
-std::span<const FlagSpec> helm_install_flags() {
-  return kInstall;
-}
 
 Result<Value> helm_values(const Flags& flags) {
   render::helm::ValueSources sources;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the `caisson helm` commands share: Helm's flags, where a chart comes from, and values from the command line.
 #pragma once
-#include <span>
 #include <string>
 #include <vector>
 
@@ -12,13 +11,6 @@
 #include "main/cli/helm_flags.h"
 
 namespace caisson::cli {
-
-// Flags of every command ("-n", "--debug"), of those that take values ("-f", "--set"), and of those that take a chart
-// ("--version", "--repo").
-std::span<const FlagSpec> helm_global_flags();
-std::span<const FlagSpec> helm_value_flags();
-std::span<const FlagSpec> helm_chart_flags();
-std::span<const FlagSpec> helm_install_flags();
 
 // Where the chart that `name` means lies: a path; or "repo/chart", a URL or "oci://…", fetched into Helm's cache first.
 // Its provenance is checked with --verify. Errors: not_found `path "x" not found`, what fetching gives.

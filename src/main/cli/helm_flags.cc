@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/cli/helm_flags.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/base/file.h"
 #include "core/base/text.h"
 
 namespace caisson::cli {
@@ -30,11 +39,60 @@ bool is_true(std::string_view text) {
   return text == "true" || text == "1" || text == "t" || text == "T" || text == "TRUE" || text == "True";
 }
 
+// Why the file at `path` is no program; empty when it is one.
+std::string why_not_executable(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) {
+    return errno == ENOENT ? "stat " + path + ": no such file or directory"
+                           : "stat " + path + ": " + std::strerror(errno);
+  }
+  if (S_ISDIR(info.st_mode)) return "is a directory";
+  return (info.st_mode & 0111) != 0 ? "" : "permission denied";
+}
+
+Result<std::string> absolute_path(const std::string& path) {
+  if (path.starts_with('/')) return path_clean(path);
+  char folder[PATH_MAX];
+  if (::getcwd(folder, sizeof folder) == nullptr) return errno_error(".");
+  return path_join(folder, path_clean(path));
+}
+
+// As Go's exec.LookPath finds one, and as its errors are.
+Result<std::string> find_program(const std::string& name) {
+  const auto not_found = [&](const std::string& why) {
+    return Error{ErrorCode::not_found, "unable to find binary at " + name + ": exec: \"" + name + "\": " + why};
+  };
+  if (name.find('/') != std::string::npos) {
+    const std::string why = why_not_executable(name);
+    if (!why.empty()) return not_found(why);
+    return absolute_path(name);
+  }
+  const char* const path = std::getenv("PATH");
+  for (const std::string_view folder : split(path == nullptr ? "" : path, ':')) {
+    const std::string candidate = std::string(folder.empty() ? "." : folder) + "/" + name;
+    if (why_not_executable(candidate).empty()) return absolute_path(candidate);
+  }
+  return not_found("executable file not found in $PATH");
+}
+
 }  // namespace
 
 Result<Flags> Flags::parse(const std::vector<std::string>& words, Known known) {
   Flags out;
+  std::optional<Error> wrong;  // the first value that its flag does not take
   const auto keep = [&](const FlagSpec& spec, std::string_view value) {
+    std::string found;
+    if (spec.kind == FlagKind::program) {
+      if (value.empty()) return;
+      auto program = find_program(std::string(value));
+      if (!program.ok() && !wrong) {
+        wrong = Error{ErrorCode::bad_request, "invalid argument \"" + std::string(value) + "\" for \"--" +
+                                                  std::string(spec.name) + "\" flag: " + program.error().message};
+      }
+      if (!program.ok()) return;
+      found = std::move(program).value();
+      value = found;
+    }
     out.given_.push_back({spec.name, std::string(value)});
     auto& values = out.values_[spec.name];
     if (spec.kind == FlagKind::list) {
@@ -84,6 +142,7 @@ Result<Flags> Flags::parse(const std::vector<std::string>& words, Known known) {
     } else {
       return Error{ErrorCode::bad_request, "flag needs an argument: " + std::string(word)};
     }
+    if (wrong) return *std::move(wrong);
   }
   return out;
 }

@@ -14,19 +14,21 @@
 namespace caisson::cli {
 
 // `boolean`: "--x" or "--x=false". `text`: the last one counts. `array`: each one counts. `list`: each one counts, and
-// each is split at commas. `optional`: "--x" alone means kOptionalFlagAlone.
-enum class FlagKind { boolean, text, array, list, optional };
+// each is split at commas. `optional`: "--x" alone means kOptionalFlagAlone. `program`: a text that names a
+// program, by a path or in PATH, and becomes its absolute path.
+enum class FlagKind { boolean, text, array, list, optional, program };
 inline constexpr std::string_view kOptionalFlagAlone = "client";
 
 struct FlagSpec {
   std::string_view name;
   FlagKind kind;
   char letter = 0;
+  std::string_view what = {};  // for help
 };
 
 class Flags {
  public:
-  // Errors: bad_request "unknown flag: --x", "flag needs an argument: --x".
+  // Errors: bad_request "unknown flag: --x", "flag needs an argument: --x", "invalid argument "v" for "--x" flag: …".
   static Result<Flags> parse(const std::vector<std::string>& words, std::span<const std::span<const FlagSpec>> known);
 
   bool has(std::string_view name) const { return values_.contains(name); }

@@ -13,6 +13,7 @@
 #include "core/calendar/go_time.h"
 #include "core/document/json.h"
 #include "core/document/yaml.h"
+#include "core/expr/go_template/execution.h"
 #include "main/cli/helm_release.h"
 #include "main/platform/version.h"
 
@@ -336,7 +337,14 @@ Result<void> command_helm_get(const Flags& flags) {
   return get_all(release);
 }
 
-Result<void> command_helm_version(const Flags&) {
+Result<void> command_helm_version(const Flags& flags) {
+  if (const std::string text = flags.text("template"); !text.empty()) {
+    go_template::Set set("_", {go_template::go_functions()});
+    TRY(set.parse("_", text));
+    const Value info{{"Version", kHelmVersion}, {"GitCommit", ""}, {"GitTreeState", "clean"}, {"GoVersion", ""}};
+    go_template::Execution execution(set, {});
+    return write_all(STDOUT_FILENO, TRY(execution.run("_", go_template::Datum::from(info))));
+  }
   std::printf("%s (caisson %s)\n", std::string(kHelmVersion).c_str(), std::string(platform::kVersion).c_str());
   return {};
 }

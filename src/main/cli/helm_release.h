@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The `caisson helm` commands that talk to a cluster or look at charts; the table of commands is in helm_commands.cc.
+// The `caisson helm` commands that talk to a cluster or look at charts; the table of commands is helm_command_table.h.
 #pragma once
 #include "core/base/result.h"
 #include "delivery/render/helm/actions.h"
@@ -12,8 +12,11 @@ struct HelmSession {
   Session session;
   const std::string& ns() const { return session.ns; }
 };
-// By --kubeconfig, --kube-context and -n.
+// By --kubeconfig and its like, and -n. Errors: bad_request for --kube-as-user, which is not there.
 Result<HelmSession> connect_helm(const Flags& flags);
+// --dry-run: the client's asks the cluster for no objects. Errors: bad_request for another word.
+enum class DryRun { none, client, server };
+Result<DryRun> dry_run_of(const Flags& flags);
 // .Capabilities and `lookup` from the cluster. The session must outlive `options`.
 Result<void> use_cluster(const HelmSession& session, render::helm::RenderOptions& options);
 
@@ -37,6 +40,8 @@ struct ReleaseView {
 };
 Result<void> print_release(const render::helm::Release& release, const ReleaseView& view);
 
+// helm_commands.cc
+Result<void> command_helm_template(const Flags& flags);
 // helm_release_commands.cc
 Result<void> command_helm_install(const Flags& flags);
 Result<void> command_helm_upgrade(const Flags& flags);

@@ -10,6 +10,7 @@
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/document/patch.h"
+#include "delivery/render/helm/chart.h"
 #include "delivery/render/helm/go_text.h"
 #include "main/cli/helm_release.h"
 
@@ -34,6 +35,14 @@ Result<Value> look_up(kube::Client& client, std::string_view api_version, std::s
   return Value{{"apiVersion", api_version}, {"kind", std::string(kind) + "List"}, {"items", std::move(items)}};
 }
 
+Result<kube::Propagation> propagation_of(const std::string& cascade) {
+  if (cascade == "background") return kube::Propagation::background;
+  if (cascade == "foreground") return kube::Propagation::foreground;
+  if (cascade == "orphan") return kube::Propagation::orphan;
+  return Error{ErrorCode::bad_request,
+               "invalid cascade value (" + cascade + "). Must be \"background\", \"foreground\", or \"orphan\""};
+}
+
 // What one command works with; the schema is there for three-way merges.
 struct Work {
   HelmSession session;
@@ -53,7 +62,10 @@ Result<Work> prepare_work(const Flags& flags) {
   ActionOptions& options = work.options;
   options.ns = work.session.ns();
   options.description = flags.text("description");
-  options.dry_run = flags.has("dry-run") && flags.text("dry-run") != "none" && flags.text("dry-run") != "false";
+  const DryRun dry_run = TRY(dry_run_of(flags));
+  options.dry_run = dry_run != DryRun::none;
+  if (flags.is_set("hide-secret") && !options.dry_run)
+    return Error{ErrorCode::bad_request, "Hiding Kubernetes secrets requires a dry-run mode"};
   options.no_hooks = flags.is_set("no-hooks");
   options.atomic = flags.is_set("atomic");
   options.wait = flags.is_set("wait") || options.atomic;
@@ -70,6 +82,11 @@ Result<Work> prepare_work(const Flags& flags) {
   options.cleanup_on_fail = flags.is_set("cleanup-on-fail");
   options.keep_history = flags.is_set("keep-history");
   options.ignore_not_found = flags.is_set("ignore-not-found");
+  options.cascade = TRY(propagation_of(flags.text("cascade", "background")));
+  for (const std::string& filter : flags.all("filter")) {
+    if (filter.starts_with("name=")) options.tests.push_back(filter.substr(5));
+    if (filter.starts_with("!name=")) options.tests.push_back("!" + filter.substr(6));
+  }
   options.history_max =
       static_cast<std::size_t>(std::max<std::int64_t>(0, parse_int(flags.text("history-max", "10")).value_or(10)));
   for (const std::string& label : flags.all("labels")) {
@@ -82,8 +99,44 @@ Result<Work> prepare_work(const Flags& flags) {
   return work;
 }
 
+// .Capabilities from the cluster, and lookup unless the dry run is the client's.
+Result<void> use_cluster_as_asked(Work& work, const Flags& flags) {
+  TRY(use_cluster(work.session, work.options.render));
+  if (TRY(dry_run_of(flags)) == DryRun::client) work.options.render.engine.lookup = nullptr;
+  return {};
+}
+
+// --hide-secret: what a dry run shows of Secrets.
+void hide_secrets(Release& release) {
+  std::string shown;
+  for (const std::string& document : split_manifests(release.manifest)) {
+    const auto object = read_yaml(document, false);
+    const bool is_secret = !object.ok() || ((*object)["kind"].scalar_text() == "Secret" &&
+                                            (*object)["apiVersion"].scalar_text() == "v1");  // when in doubt, hidden
+    const std::string source = document.substr(0, document.find('\n'));
+    shown += "---\n" + (is_secret ? source + "\n# HIDDEN: The Secret output has been suppressed" : document) + "\n";
+  }
+  release.manifest = std::move(shown);
+}
+
+// The logs of the pods that tests ran in.
+Result<void> print_test_logs(const HelmSession& session, const Release& release) {
+  for (const ReleaseHook& hook : release.hooks) {
+    if (!hook.hook.has_event("test") || hook.phase.empty()) continue;
+    const std::string path = "/api/v1/namespaces/" + release.ns + "/pods/" + hook.hook.name + "/log";
+    const auto answer = TRY(session.session.send("GET", path).in("unable to get pod logs for " + hook.hook.name));
+    TRY(write_all(STDOUT_FILENO, "POD LOGS: " + hook.hook.name + "\n" + answer.body + "\n"));
+  }
+  return {};
+}
+
 ReleaseView view_of(const Flags& flags) {
   return {flags.is_set("hide-notes"), false, flags.text("output", "table"), flags.is_set("debug")};
+}
+
+Result<void> print_done(Release release, const Flags& flags) {
+  if (flags.is_set("hide-secret")) hide_secrets(release);
+  return print_release(release, view_of(flags));
 }
 
 Result<Chart> chart_to_install(const std::string& path, const Flags& flags) {
@@ -97,22 +150,47 @@ Result<void> run_install(Work& work, const NameAndChart& target, const Flags& fl
   work.options.name = target.name;
   const Value values = TRY(helm_values(flags));
   const Chart chart = TRY(chart_to_install(target.chart, flags));
-  TRY(use_cluster(work.session, work.options.render));
+  TRY(use_cluster_as_asked(work, flags));
   Actions actions = work.actions();
   const auto release = actions.install(chart, values, work.options);
   print_helm_warnings(actions.warnings);
   if (!release.ok()) return Error(release.error()).in("INSTALLATION FAILED");
-  return print_release(*release, view_of(flags));
+  return print_done(*release, flags);
 }
 
 }  // namespace
+
+Result<DryRun> dry_run_of(const Flags& flags) {
+  const std::string mode = flags.has("dry-run") ? flags.text("dry-run") : "none";
+  if (mode == "none" || mode == "false") return DryRun::none;
+  if (mode == "server") return DryRun::server;
+  if (mode == "client" || mode == "true") return DryRun::client;
+  return Error{ErrorCode::bad_request,
+               "Invalid dry-run flag. Flag must one of the following: false, true, none, client, server"};
+}
 
 Result<HelmSession> connect_helm(const Flags& flags) {
   Global global;
   global.kubeconfig = flags.text("kubeconfig");
   global.context = flags.text("kube-context");
   global.ns = flags.text("namespace");
-  return HelmSession{TRY(connect(global).in("Kubernetes cluster unreachable"))};
+  for (const char* flag : {"kube-as-user", "kube-as-group", "kube-tls-server-name"}) {
+    if (flags.has(flag)) {
+      return Error{ErrorCode::bad_request,
+                   "--" + std::string(flag) + " is not supported: name a kubeconfig of that user with --kubeconfig"};
+    }
+  }
+  Session session = TRY(connect(global).in("Kubernetes cluster unreachable"));
+  kube::Connection& connection = session.connection;
+  connection.server = flags.text("kube-apiserver", connection.server);
+  if (flags.has("kube-ca-file")) connection.http.ca_pem = TRY(read_file(flags.text("kube-ca-file")));
+  if (flags.is_set("kube-insecure-skip-tls-verify")) connection.http.verify = false;
+  if (flags.has("kube-token")) {
+    connection.token = flags.text("kube-token");
+    connection.http.certificate_pem = connection.http.key_pem = "";
+  }
+  session.client = kube::make_http_client(connection);
+  return HelmSession{std::move(session)};
 }
 
 Result<void> use_cluster(const HelmSession& session, RenderOptions& options) {
@@ -157,12 +235,12 @@ Result<void> command_helm_upgrade(const Flags& flags) {
   }
   const Value values = TRY(helm_values(flags));
   Chart chart = TRY(chart_to_install(target.chart, flags));
-  TRY(use_cluster(work.session, work.options.render));
+  TRY(use_cluster_as_asked(work, flags));
   const auto release = actions.upgrade(std::move(chart), values, work.options);
   print_helm_warnings(actions.warnings);
   if (!release.ok()) return Error(release.error()).in("UPGRADE FAILED");
   if (as_table) std::printf("Release %s has been upgraded. Happy Helming!\n", go_quote(target.name).c_str());
-  return print_release(*release, view_of(flags));
+  return print_done(*release, flags);
 }
 
 Result<void> command_helm_rollback(const Flags& flags) {
@@ -197,8 +275,13 @@ Result<void> command_helm_test(const Flags& flags) {
   TRY(expect_helm_arguments(flags.arguments(), 1, 1, "test [RELEASE] [flags]"));
   Work work = TRY(prepare_work(flags));
   work.options.name = flags.arguments()[0];
-  const Release release = TRY(work.actions().test(work.options));
-  return print_release(release, {flags.is_set("hide-notes"), false, "", flags.is_set("debug")});
+  Actions actions = work.actions();
+  const auto done = actions.test(work.options);
+  const Release release = TRY(actions.find(work.options.name));
+  TRY(print_release(release, {flags.is_set("hide-notes"), false, "", flags.is_set("debug")}));
+  if (flags.is_set("logs")) TRY(print_test_logs(work.session, release));
+  if (!done.ok()) return Error(done.error());
+  return {};
 }
 
 // What an upgrade would change of the release's manifest.

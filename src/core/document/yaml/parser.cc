@@ -200,7 +200,7 @@ bool Parser::block_content(int indent, bool collection_allowed, const Properties
     out_.events[index].properties = keep(both);
     return true;
   }
-  if (!one_line) return fail("a map's key must be on one line");
+  if (!one_line) return fail("a map's first key must be on one line");
   if (!collection_allowed) return fail("a map's value is not allowed here; is the text to be quoted?");
   const std::size_t colon = std::exchange(at_, start);
   const bool tab = tab_before();

@@ -80,9 +80,8 @@ Result<Evaluator::Flow> Evaluator::walk(const Slot& dot, const TreeNode& node) {
       return walk_list(dot, static_cast<const ListNode&>(node));
     case NodeType::if_:
     case NodeType::with:
-      return walk_branch(dot, static_cast<const BranchNode&>(node));
     case NodeType::range:
-      return walk_range(dot, static_cast<const BranchNode&>(node));
+      return walk_deeper(dot, static_cast<const BranchNode&>(node));
     case NodeType::template_:
       return walk_template(dot, static_cast<const TemplateNode&>(node));
     case NodeType::break_:
@@ -129,6 +128,15 @@ Result<Evaluator::Flow> Evaluator::walk_branch(const Slot& dot, const BranchNode
   }
   variables_.resize(mark);
   return flow;
+}
+
+Result<Evaluator::Flow> Evaluator::walk_deeper(const Slot& dot, const BranchNode& node) {
+  const auto here = [&] { return node.type == NodeType::range ? walk_range(dot, node) : walk_branch(dot, node); };
+  if (!stack_is_short()) [[likely]]
+    return here();
+  Result<Flow> result = Flow::next;
+  on_fresh_stack([&] { result = here(); });
+  return result;
 }
 
 struct Evaluator::Range {

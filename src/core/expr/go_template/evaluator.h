@@ -42,6 +42,7 @@ class Evaluator {
 
   Result<Flow> walk(const Slot& dot, const TreeNode& node);
   Result<Flow> walk_list(const Slot& dot, const ListNode& list);
+  Result<Flow> walk_deeper(const Slot& dot, const BranchNode& node);  // on another stack when this one is used up
   Result<Flow> walk_branch(const Slot& dot, const BranchNode& node);
   Result<Flow> walk_range(const Slot& dot, const BranchNode& node);
   Result<Flow> walk_template(const Slot& dot, const TemplateNode& node);

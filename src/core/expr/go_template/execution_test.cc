@@ -168,8 +168,23 @@ TEST_CASE("parentheses have a depth that is allowed") {
   const auto nested = [](std::size_t depth) {
     return "{{ " + std::string(depth, '(') + "1" + std::string(depth, ')') + " }}";
   };
-  CHECK(render(nested(500)) == "= 1");
-  CHECK(render(nested(5'000)) == "template: t:1: max expression depth exceeded");
+  CHECK(render(nested(9'990)) == "= 1");
+  CHECK(render(nested(10'010)) == "template: t:1: max expression depth exceeded");
+}
+
+TEST_CASE("structures within one another outgrow a thread's stack") {
+  const auto repeated = [](std::size_t count, std::string_view text) {
+    std::string out;
+    while (count-- > 0) out += text;
+    return out;
+  };
+  const auto nested = [&](std::string_view start, std::size_t depth) {
+    return repeated(depth, start) + "x" + repeated(depth, "{{ end }}");
+  };
+  CHECK(render(nested("{{ if true }}", 9'990)) == "= x");
+  CHECK(render(nested("{{ range list 1 }}", 9'990)) == "= x");
+  CHECK(render("{{ if false }}" + repeated(9'000, "{{ else if false }}") + "{{ else }}x{{ end }}") == "= x");
+  CHECK(render(nested("{{ if true }}", 10'010)) == "template: t:1: max expression depth exceeded");
 }
 
 TEST_CASE("lint lets required and fail pass") {

@@ -6,6 +6,7 @@
 
 #include "core/base/text.h"
 #include "core/expr/go_template/number_literal.h"
+#include "core/expr/go_template/stack.h"
 #include "core/expr/go_template/tokens.h"
 #include "core/expr/go_template/unicode.h"
 
@@ -69,7 +70,8 @@ class Parser {
   Failed fail(std::string_view message) const;
   Failed unexpected(const Token& token, std::string_view context) const;
   const Token* expect(TokenType type, std::string_view context);
-  bool enter();
+  template <class Parse>
+  std::invoke_result_t<Parse> nested(const Parse& parse);
   template <class T, class... Args>
   T* make(Args&&... args) {
     return shared_.source->arena.make<T>(std::forward<Args>(args)...);
@@ -83,9 +85,11 @@ class Parser {
   NodePtr end_of_branch();
   NodePtr jump(const Token& word);
   NodePtr branch(NodeType type, std::string_view context);
+  NodePtr branch_here(NodeType type, std::string_view context);
   ListNode* else_list(NodeType type, const TreeNode& else_node);
   NodePtr else_control();
   NodePtr block();
+  NodePtr block_here();
   NodePtr template_control();
   bool template_name(const Token& token, std::string_view context, std::string_view& name);
   PipeNode* pipeline(std::string_view context, TokenType end);
@@ -145,9 +149,16 @@ const Token* Parser::expect(TokenType type, std::string_view context) {
   return &tokens_.next();
 }
 
-bool Parser::enter() {
+// What stands within something else: on another stack when this one is used up.
+template <class Parse>
+std::invoke_result_t<Parse> Parser::nested(const Parse& parse) {
+  const DepthGuard guard(shared_);
   if (shared_.depth > shared_.depth_max) return fail("max expression depth exceeded");
-  return true;
+  if (!stack_is_short()) [[likely]]
+    return parse();
+  std::invoke_result_t<Parse> result{};
+  on_fresh_stack([&] { result = parse(); });
+  return result;
 }
 
 bool Parser::parse_all(std::string_view name) {
@@ -174,8 +185,6 @@ bool Parser::parse_all(std::string_view name) {
 
 bool Parser::parse_definition() {
   constexpr std::string_view kContext = "define clause";
-  const DepthGuard guard(shared_);
-  if (!enter()) return false;
   std::string_view name;
   if (!template_name(next_non_space(), kContext, name)) return false;
   if (!expect(TokenType::right_delim, kContext)) return false;
@@ -268,8 +277,10 @@ NodePtr Parser::jump(const Token& word) {
 }
 
 NodePtr Parser::branch(NodeType type, std::string_view context) {
-  const DepthGuard guard(shared_);
-  if (!enter()) return nullptr;
+  return nested([&] { return branch_here(type, context); });
+}
+
+NodePtr Parser::branch_here(NodeType type, std::string_view context) {
   const std::size_t declared = variables_.size();
   PipeNode* const pipe = pipeline(context, TokenType::right_delim);
   if (!pipe) return nullptr;
@@ -317,9 +328,11 @@ NodePtr Parser::else_control() {
 }
 
 NodePtr Parser::block() {
+  return nested([&] { return block_here(); });
+}
+
+NodePtr Parser::block_here() {
   constexpr std::string_view kContext = "block clause";
-  const DepthGuard guard(shared_);
-  if (!enter()) return nullptr;
   const Token token = next_non_space();
   TemplateNode* const node = make<TemplateNode>(token.pos);
   if (!template_name(token, kContext, node->name)) return nullptr;
@@ -575,9 +588,7 @@ NodePtr Parser::string(const Token& token) {
 }
 
 NodePtr Parser::parenthesized() {
-  const DepthGuard guard(shared_);
-  if (!enter()) return nullptr;
-  return pipeline("parenthesized pipeline", TokenType::right_paren);
+  return nested([&]() -> NodePtr { return pipeline("parenthesized pipeline", TokenType::right_paren); });
 }
 
 }  // namespace

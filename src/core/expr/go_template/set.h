@@ -26,7 +26,7 @@ using Trees = std::map<std::string, std::shared_ptr<const Tree>, std::less<>>;  
 
 struct ParseLimits {
   std::size_t text_bytes_max = 32u << 20;
-  std::size_t depth_max = 1'000;  // of control structures and parentheses within one another
+  std::size_t depth_max = 10'000;  // of control structures and parentheses within one another; Go's, of parentheses
 };
 
 // By name, found without making a string of it.

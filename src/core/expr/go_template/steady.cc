@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/expr/go_template/stack.h"
+
 namespace caisson::go_template {
 namespace {
 
@@ -202,7 +204,23 @@ struct Walk {
            all(command.args.subspan(2));
   }
 
+  bool pipe(const PipeNode& node) const {
+    if (!stack_is_short()) [[likely]]
+      return all(node.commands);
+    bool steady = false;
+    on_fresh_stack([&] { steady = all(node.commands); });
+    return steady;
+  }
+
   bool branch(const BranchNode& node) const {
+    if (!stack_is_short()) [[likely]]
+      return branch_here(node);
+    bool steady = false;
+    on_fresh_stack([&] { steady = branch_here(node); });
+    return steady;
+  }
+
+  bool branch_here(const BranchNode& node) const {
     return is_steady(*node.pipe) && is_steady(*node.list) && (node.else_list == nullptr || is_steady(*node.else_list));
   }
 
@@ -221,7 +239,7 @@ struct Walk {
         return include_steady(call.name) && (call.pipe == nullptr || is_steady(*call.pipe));
       }
       case NodeType::pipe:
-        return all(static_cast<const PipeNode&>(node).commands);
+        return pipe(static_cast<const PipeNode&>(node));
       case NodeType::command:
         return command(static_cast<const CommandNode&>(node));
       case NodeType::chain:

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/expr/go_template/stack.h"
 #include "core/expr/go_template/unicode.h"
 
 namespace caisson::go_template {
@@ -85,6 +86,7 @@ void write_chain(std::string& out, const ChainNode& chain) {
 }
 
 void write(std::string& out, const TreeNode& node) {
+  if (stack_is_short()) return on_fresh_stack([&] { write(out, node); });
   switch (node.type) {
     case NodeType::list:
       return write_list(out, as<ListNode>(node));

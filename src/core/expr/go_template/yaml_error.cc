@@ -14,6 +14,7 @@ struct Words {
 };
 constexpr Words kWords[] = {
     {"a map's value is not allowed here", "mapping values are not allowed in this context", true},
+    {"a map's first key must be on one line", "mapping values are not allowed in this context", true},
     {"a character that no value can begin with", "found character that cannot start any token", true},
     {"a tab where an indentation is expected", "found character that cannot start any token", true},
     {"expected ':' after a map's key", "could not find expected ':'", true},
@@ -23,6 +24,9 @@ constexpr Words kWords[] = {
     {"unknown escape in a quoted string", "found unknown escape character", true},
     {"an escape without its hexadecimal digits", "did not find expected hexdecimal number", true},
     {"a block collection may not begin here", "block sequence entries are not allowed in this context", true},
+    {"unexpected text in the header of a block scalar", "did not find expected comment or line break", true},
+    {"a key inside a list must be on one line", "did not find expected ',' or ']'", false},
+    {"a %YAML directive must name one version", "found incompatible YAML document", false},
     {"expected ',' or ']' after an item", "did not find expected ',' or ']'", false},
     {"expected ',' or '}' after a map's value", "did not find expected ',' or '}'", false},
     {"a flow collection that is not closed", "did not find expected node content", false},
@@ -49,6 +53,12 @@ std::string go_yaml_error(const Error& error) {
       text = text.substr(colon + 2);
     }
   }
+  if (text.starts_with("unknown anchor \"")) {  // told by who composes the document, who names no line
+    const std::string_view name = text.substr(text.find('"') + 1);
+    return "yaml: unknown anchor '" + std::string(name.substr(0, name.find('"'))) + "' referenced";
+  }
+  if (text.starts_with("a merge key needs a map"))
+    return "yaml: map merge requires map or sequence of maps as the value";
   for (const Words& words : kWords) {
     if (!text.starts_with(words.ours)) continue;
     if (!words.scanner || line == 1) --line;

@@ -447,7 +447,7 @@ Result<Actions::Uninstalled> Actions::uninstall(const ActionOptions& options) {
          TRY(cluster_.build(manifest.content, ns_).in("unable to build kubernetes objects for delete")))
       objects.push_back(std::move(object));
   }
-  TRY(cluster_.remove(objects).in("failed to delete release: " + release.name));
+  TRY(cluster_.remove(objects, options.cascade).in("failed to delete release: " + release.name));
   if (options.wait) TRY(cluster_.wait_gone(objects, options.timeout));
   TRY(run_hooks(release, "post-delete", options.timeout, options.no_hooks));
   release.status = "uninstalled";
@@ -463,7 +463,19 @@ Result<Actions::Uninstalled> Actions::uninstall(const ActionOptions& options) {
 
 Result<Release> Actions::test(const ActionOptions& options) {
   Release release = TRY(find(options.name));
+  const auto is_named = [&](const std::string& name) {
+    return std::find(options.tests.begin(), options.tests.end(), name) != options.tests.end();
+  };
+  const bool only_named = std::any_of(options.tests.begin(), options.tests.end(),
+                                      [](const std::string& name) { return !name.starts_with('!'); });
+  const auto is_chosen = [&](const ReleaseHook& hook) {
+    return !is_named("!" + hook.hook.name) && (!only_named || is_named(hook.hook.name));
+  };
+  const auto others = std::stable_partition(release.hooks.begin(), release.hooks.end(), is_chosen);
+  std::vector<ReleaseHook> left_out(std::make_move_iterator(others), std::make_move_iterator(release.hooks.end()));
+  release.hooks.erase(others, release.hooks.end());
   const auto done = run_hooks(release, "test", options.timeout, false);
+  std::move(left_out.begin(), left_out.end(), std::back_inserter(release.hooks));
   TRY(store_.update(release));
   if (!done.ok()) return Error(done.error());
   return release;

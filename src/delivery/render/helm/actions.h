@@ -26,6 +26,9 @@ struct ActionOptions {
   std::size_t history_max = 10;  // 0: no limit
   // uninstall
   bool keep_history = false, ignore_not_found = false;
+  kube::Propagation cascade = kube::Propagation::background;
+  // test
+  std::vector<std::string> tests;  // names of hooks to run, or with "!" not to; without names: all
 };
 
 class Actions {

@@ -217,6 +217,40 @@ TEST_CASE("an atomic upgrade that does not get ready is rolled back; an atomic i
   CHECK(must(actions.find("rel")).description == "Rollback to 1");
 }
 
+TEST_CASE("tests run by name, or all but those that are named") {
+  const auto test = [](const std::string& name) { return config_map(name, "  annotations: {helm.sh/hook: test}\n"); };
+  const auto ran = [&](std::vector<std::string> names) {
+    Platform platform;
+    Actions actions = platform.actions();
+    must(actions.install(chart({{"a.yaml", test("one")}, {"b.yaml", test("two")}}), Value::map(), named("rel")));
+    ActionOptions options = named("rel");
+    options.tests = std::move(names);
+    const Release release = must(actions.test(options));
+    CHECK(release.hooks.size() == 2);  // what did not run stays on record
+    return (platform.data("one", "color") == "blue" ? "one " : "") +
+           std::string(platform.data("two", "color") == "blue" ? "two" : "");
+  };
+  CHECK(ran({}) == "one two");
+  CHECK(ran({"two"}) == "two");
+  CHECK(ran({"!two"}) == "one ");
+  CHECK(ran({"one", "!one"}) == "");
+}
+
+TEST_CASE("what a release's objects own is deleted, awaited or left, as the cascade says") {
+  for (const auto& [cascade, finalizer] :
+       {std::pair{kube::Propagation::background, ""}, std::pair{kube::Propagation::foreground, "foregroundDeletion"},
+        std::pair{kube::Propagation::orphan, "orphan"}}) {
+    Platform platform;
+    Actions actions = platform.actions();
+    must(actions.install(chart({{"cm.yaml", config_map("cm")}}), Value::map(), named("rel")));
+    ActionOptions options = named("rel");
+    options.cascade = cascade;
+    must(actions.uninstall(options));
+    const auto left = platform.client->get(schema::kConfigMaps, {"demo", "cm"});  // nobody collects garbage here
+    CHECK((left.ok() ? (*left)["metadata"]["finalizers"][0].str() : "") == finalizer);
+  }
+}
+
 TEST_CASE("history is kept to its limit, and never loses what is deployed") {
   Platform platform;
   Actions actions = platform.actions();

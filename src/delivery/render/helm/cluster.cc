@@ -181,10 +181,12 @@ Result<void> Cluster::update(const std::vector<ClusterObject>& original, const s
   return {};
 }
 
-Result<void> Cluster::remove(const std::vector<ClusterObject>& objects) {
+Result<void> Cluster::remove(const std::vector<ClusterObject>& objects, kube::Propagation propagation) {
+  kube::DeleteOptions options;
+  options.propagation = propagation;
   std::vector<std::string> failures;
   for (const ClusterObject& object : objects) {
-    const auto done = client_.remove(object.resource, object.object.key());
+    const auto done = client_.remove(object.resource, object.object.key(), options);
     if (!done.ok() && done.error().code != ErrorCode::not_found) failures.push_back(done.error().message);
   }
   if (failures.empty()) return {};

@@ -35,8 +35,9 @@ class Cluster {
   // helm.sh/resource-policy says keep. `force`: replaces instead of merging. `created` gets what was not there.
   Result<void> update(const std::vector<ClusterObject>& original, const std::vector<ClusterObject>& target, bool force,
                       std::vector<ClusterObject>& created);
-  // In their order, in the background; what is not there is fine. Errors: all of them, joined.
-  Result<void> remove(const std::vector<ClusterObject>& objects);
+  // In their order; what is not there is fine. Errors: all of them, joined.
+  Result<void> remove(const std::vector<ClusterObject>& objects,
+                      kube::Propagation propagation = kube::Propagation::background);
 
   // Errors: timeout, naming what is not ready.
   Result<void> wait_ready(const std::vector<ClusterObject>& objects, bool jobs_too, Duration time_max);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "delivery/render/helm/ignore.h"
 
+#include <algorithm>
+
 #include "core/base/file.h"
 #include "core/base/text.h"
 
@@ -57,6 +59,9 @@ bool well_formed(std::string_view pattern) {
 }
 
 bool match(std::string_view pattern, std::string_view name) {
+  // Most patterns are "name", "*.swp" and their like, and most names fit none of them: the last characters tell.
+  const std::string_view end = pattern.substr(std::min(pattern.find_last_of("*?]\\") + 1, pattern.size()));
+  if (!name.ends_with(end)) return false;
   std::size_t star_pattern = std::string_view::npos, star_name = 0;
   std::string_view p = pattern, n = name;
   while (true) {

@@ -211,6 +211,8 @@ TEST_CASE("values are held to their schema, with the reference's words") {
           Case{R"({"properties":{"a":{"multipleOf":0.1}}})", "a: 0.3", ""},
           Case{R"({"properties":{"a":{"maximum":100000}}})", "a: 2000000",
                "- at '/a': maximum: got 2×10⁰⁶, want 100,000"},
+          Case{R"({"dependentRequired":{"a":["b"]},"properties":{"a":{"minLength":2}}})", "a: x",
+               "- at '/a': minLength: got 1, want 2\n- at '': properties 'b' required, if 'a' exists"},
           Case{R"({"propertyNames":{"pattern":"^b"}})", "a: 1",
                "- at '': invalid propertyName 'a'\n  - at '': 'a' does not match pattern '^b'"},
       }) {

@@ -69,6 +69,7 @@ class Checker {
   // checker_types.cc: keywords of one type each
   void check_map(const At& at, const Value& object, Violations& out, Unevaluated& mine);
   void check_members(const At& at, const Value& object, Violations& out, Unevaluated& mine);
+  void check_names(const At& at, const Value& object, Violations& out);
   void check_needed(const Value& names, std::string_view because, const Value& object, Violations& out) const;
   void check_list(const At& at, const Value& list, Violations& out, Unevaluated& mine);
   void check_unique(const Value& list, Violations& out) const;

@@ -59,7 +59,7 @@ void Checker::check_map(const At& at, const Value& object, Violations& out, Unev
   const auto absent = missing(schema["required"], object);
   if (!absent.empty())
     out.push_back(plain((absent.size() == 1 ? "missing property " : "missing properties ") + quoted_list(absent)));
-  for (const char* keyword : {"dependencies", "dependentRequired", "dependentSchemas"}) {
+  const auto check_dependent = [&](const char* keyword) {
     for (const auto& [name, needed] : schema[keyword].entries()) {
       if (!object.contains(name)) continue;
       if (needed.is_list())
@@ -67,9 +67,17 @@ void Checker::check_map(const At& at, const Value& object, Violations& out, Unev
       else
         add(out, check_same({&needed, at.resource}, object, mine));
     }
-  }
+  };
+  check_dependent("dependencies");
   check_members(at, object, out, mine);
-  if (draft() == 4 || !schema.contains("propertyNames")) return;
+  if (draft() > 4) check_names(at, object, out);
+  check_dependent("dependentSchemas");
+  check_dependent("dependentRequired");
+}
+
+void Checker::check_names(const At& at, const Value& object, Violations& out) {
+  const Value& schema = *at.schema;
+  if (!schema.contains("propertyNames")) return;
   for (const std::string_view name : sorted_keys(object)) {
     const Path here = std::exchange(path_, {});  // a name has no place of its own
     Verdict wrong = check({&schema["propertyNames"], at.resource}, Value(name));
