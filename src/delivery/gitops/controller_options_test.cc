@@ -170,6 +170,19 @@ TEST_CASE("argocd-cm's health and exclusions count as soon as it is written") {
   CHECK(it.application("shop")["status"]["resources"][0]["health"]["message"].as_string() == "key is 1");
 }
 
+TEST_CASE("a push that nobody told of is found by polling") {
+  Platform it;
+  must(
+      it.client->create(kube::Object(must(yaml::read("{apiVersion: v1, kind: ConfigMap, metadata: {name: argocd-cm, "
+                                                     "namespace: argocd}, data: {timeout.reconciliation: "
+                                                     "100ms}}")))));
+  it.repository.push({{"app/a.yaml", config_map("a", "1")}});
+  it.create_application("shop", "app", kAutomated);
+  REQUIRE(it.eventually([&] { return it.data("a") == "1" && it.is("shop", "Synced", ""); }));
+  it.repository.push({{"app/a.yaml", config_map("a", "2")}});
+  CHECK(it.eventually([&] { return it.data("a") == "2"; }));
+}
+
 TEST_CASE("an ApplicationSet makes an Application for each directory and takes it away with it") {
   Platform it;
   it.repository.push({{"apps/one/a.yaml", config_map("one", "1")}, {"apps/two/a.yaml", config_map("two", "1")}});
