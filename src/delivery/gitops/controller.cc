@@ -252,46 +252,46 @@ void Controller::look(const Application& application, const std::shared_ptr<AppM
   const bool hard = std::exchange(memory->hard, false);
   const Duration interval = application.settings->poll_interval.value_or(shared_->options.poll_interval);
   memory->look_again = next_look(*application.settings, interval, runtime_.clock().monotonic());
-  auto started = shared_->lanes.run(
-      [shared = shared_, memory, application, hard, interval, key = memory->source_key, &clock = runtime_.clock()] {
-        const Time start = clock.now();
-        if (hard) shared->renderer.forget(application.source);
-        auto commit = shared->resolve(application, application.source, application.source.target_revision);
-        RenderedPtr known;
-        {
-          const std::lock_guard lock(shared->mutex);
-          known = memory->current;
+  auto started = shared_->lanes.run(application.source.repo_url, [shared = shared_, memory, application, hard, interval,
+                                                                  key = memory->source_key, &clock = runtime_.clock()] {
+    const Time start = clock.now();
+    if (hard) shared->renderer.forget(application.source);
+    auto commit = shared->resolve(application, application.source, application.source.target_revision);
+    RenderedPtr known;
+    {
+      const std::lock_guard lock(shared->mutex);
+      known = memory->current;
+    }
+    bool moved = commit.ok() && (!known || known->commit != *commit);
+    if (moved && known && !hard) {
+      if (RenderedPtr same = shared->renderer.carried_over(application.source, *known, *commit)) {
+        known = std::move(same);
+        moved = false;
+      }
+    }
+    Result<RenderedPtr> rendered = !commit.ok()      ? Result<RenderedPtr>(commit.error())
+                                   : !moved && !hard ? Result<RenderedPtr>(known)
+                                                     : shared->renderer.render(application.source, *commit);
+    {
+      const std::lock_guard lock(shared->mutex);
+      memory->rendering = false;
+      memory->fresh = true;
+      const bool passing = !rendered.ok() && (rendered.error().code == ErrorCode::unavailable ||
+                                              rendered.error().code == ErrorCode::timeout);
+      memory->failures = passing ? memory->failures + 1 : 0;
+      if (passing) memory->look_again = clock.monotonic() + retry_after(memory->failures, interval);
+      if (memory->source_key == key) {
+        memory->error = rendered.ok() ? std::nullopt : std::optional<Error>(rendered.error());
+        if (rendered.ok()) memory->current = *rendered;
+        if (rendered.ok() && moved) {
+          memory->rendered_anew = true;
+          memory->render_start = start;
+          memory->render_end = clock.now();
         }
-        bool moved = commit.ok() && (!known || known->commit != *commit);
-        if (moved && known && !hard) {
-          if (RenderedPtr same = shared->renderer.carried_over(application.source, *known, *commit)) {
-            known = std::move(same);
-            moved = false;
-          }
-        }
-        Result<RenderedPtr> rendered = !commit.ok()      ? Result<RenderedPtr>(commit.error())
-                                       : !moved && !hard ? Result<RenderedPtr>(known)
-                                                         : shared->renderer.render(application.source, *commit);
-        {
-          const std::lock_guard lock(shared->mutex);
-          memory->rendering = false;
-          memory->fresh = true;
-          const bool passing = !rendered.ok() && (rendered.error().code == ErrorCode::unavailable ||
-                                                  rendered.error().code == ErrorCode::timeout);
-          memory->failures = passing ? memory->failures + 1 : 0;
-          if (passing) memory->look_again = clock.monotonic() + retry_after(memory->failures, interval);
-          if (memory->source_key == key) {
-            memory->error = rendered.ok() ? std::nullopt : std::optional<Error>(rendered.error());
-            if (rendered.ok()) memory->current = *rendered;
-            if (rendered.ok() && moved) {
-              memory->rendered_anew = true;
-              memory->render_start = start;
-              memory->render_end = clock.now();
-            }
-          }
-        }
-        shared->queue->add(application.key);
-      });
+      }
+    }
+    shared->queue->add(application.key);
+  });
   if (started.ok()) return;
   memory->rendering = false;
   memory->refresh = true;
@@ -309,18 +309,19 @@ std::optional<Result<RenderedPtr>> Controller::other(const Application& applicat
   memory->others[key] = std::nullopt;
   // A branch that a hundred Applications are asked about touches few of them: the others' objects are known.
   const RenderedPtr current = source.key() == application.source.key() ? memory->current : nullptr;
-  auto started = shared_->lanes.run([shared = shared_, memory, source, revision, key, application, current] {
-    auto commit = shared->resolve(application, source, revision);
-    RenderedPtr same = commit.ok() && current ? shared->renderer.carried_over(source, *current, *commit) : nullptr;
-    Result<RenderedPtr> rendered = !commit.ok() ? Result<RenderedPtr>(commit.error())
-                                   : same       ? Result<RenderedPtr>(std::move(same))
-                                                : shared->renderer.render(source, *commit);
-    {
-      const std::lock_guard lock(shared->mutex);
-      memory->others[key] = std::move(rendered);
-    }
-    shared->queue->add(application.key);
-  });
+  auto started =
+      shared_->lanes.run(source.repo_url, [shared = shared_, memory, source, revision, key, application, current] {
+        auto commit = shared->resolve(application, source, revision);
+        RenderedPtr same = commit.ok() && current ? shared->renderer.carried_over(source, *current, *commit) : nullptr;
+        Result<RenderedPtr> rendered = !commit.ok() ? Result<RenderedPtr>(commit.error())
+                                       : same       ? Result<RenderedPtr>(std::move(same))
+                                                    : shared->renderer.render(source, *commit);
+        {
+          const std::lock_guard lock(shared->mutex);
+          memory->others[key] = std::move(rendered);
+        }
+        shared->queue->add(application.key);
+      });
   if (!started.ok()) {
     memory->others.erase(key);
     return Result<RenderedPtr>(started.error());
@@ -405,7 +406,7 @@ void add_gitops(kube::Runtime& runtime, GitopsOptions options) {
     runtime.watch(schema::kPushEvents, queue,
                   [reconciler](const kube::Object& event) { return reconciler->pushed(event); });
   }
-  add_application_sets(runtime, options.repositories, options.poll_interval, options.push_events);
+  add_application_sets(runtime, options.workers, options.repositories, options.poll_interval, options.push_events);
   add_notifications(runtime, options.workers, options.home_namespace);
 }
 

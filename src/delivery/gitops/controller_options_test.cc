@@ -2,6 +2,7 @@
 // The whole reconciler with options: dry runs, chosen resources, approvals, deletion hooks, argocd-cm, ApplicationSets.
 #include <doctest/doctest.h>
 
+#include "delivery/gitops/application_set.h"
 #include "delivery/gitops/platform_test.h"
 #include "delivery/gitops/sync.h"
 
@@ -207,6 +208,58 @@ spec:
   it.announce(commit, {"apps/two/a.yaml"});
   CHECK(it.eventually([&] { return it.application("two").is_null() && it.data("two") == "absent"; }));
   CHECK(it.data("one") == "1");
+}
+
+TEST_CASE("a dry run of an ApplicationSet says what it would do, and does it when the annotation goes") {
+  Platform it;
+  it.repository.push({{"app/a.yaml", config_map("a", "1")}});
+  const std::string text = R"(
+apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: team, namespace: argocd, annotations: {caisson.dev/dry-run: "true"}}
+spec:
+  generators: [{list: {elements: [{name: one}, {name: two}]}}]
+  template:
+    metadata: {name: "{{name}}"}
+    spec:
+      project: default
+      source: {repoURL: "http://localhost:8080/shop/deploy.git", path: app, targetRevision: main}
+      destination: {server: "https://kubernetes.default.svc", namespace: shop}
+)";
+  must(it.client->create(kube::Object(must(yaml::read(text)))));
+  const kube::Resource sets{"argoproj.io", "v1alpha1", "ApplicationSet", "applicationsets"};
+  it.runtime.informer(sets).on_change([&](const kube::Object*, const kube::Object*) {
+    const std::lock_guard lock(it.mutex);
+    ++it.changes;
+    it.changed.notify_all();
+  });
+  const auto says = [&](const std::string& message) {
+    return it.eventually([&] {
+      const kube::Object set = must(it.client->get(sets, {"argocd", "team"}));
+      return json::write(set.status()["conditions"]).find(message) != std::string::npos;
+    });
+  };
+  CHECK(says("dry run: would create Applications one, two"));
+  CHECK(it.application("one").is_null());
+  const auto edit = [&](const std::function<void(kube::Object&)>& change) {
+    must(kube::modify(*it.client, sets, {"argocd", "team"}, [&](kube::Object& one) {
+      change(one);
+      return true;
+    }));
+  };
+  edit([](kube::Object& one) { one.set_annotation(kDryRunAnnotation, ""); });
+  CHECK(it.eventually([&] { return !it.application("one").is_null() && !it.application("two").is_null(); }));
+  edit([](kube::Object& one) {
+    one.set_annotation(kDryRunAnnotation, "true");
+    one.edit().set("spec", [&] {
+      Value spec = one.spec();
+      spec.set("generators", *yaml::read("[{list: {elements: [{name: two}, {name: three}]}}]"));
+      return spec;
+    }());
+  });
+  CHECK(says("dry run: would create Applications three; would delete Applications one"));
+  CHECK_FALSE(it.application("one").is_null());
+  CHECK(it.application("three").is_null());
 }
 
 TEST_CASE("a sync goes on where it was when the process ends in the middle of a hook") {

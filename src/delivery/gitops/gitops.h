@@ -22,7 +22,7 @@
 namespace caisson::gitops {
 
 // Started when they are needed: idle, none; at work some four (lanes.h).
-inline constexpr int kGitopsThreads = 14;
+inline constexpr int kGitopsThreads = 31;
 
 inline constexpr std::string_view kFieldManager = "caisson-gitops";
 

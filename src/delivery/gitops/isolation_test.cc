@@ -11,7 +11,7 @@ using namespace caisson::gitops::testing;
 
 namespace {
 
-constexpr int kHealthy = 20;
+constexpr int kHealthy = 20, kOfHost = 8;
 
 // Its connections are taken by the kernel and read by nobody.
 class SilentHost {
@@ -38,6 +38,14 @@ std::string config_map(const std::string& name, const std::string& value) {
   return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\ndata: {key: \"" + value + "\"}\n";
 }
 
+void create_set(Platform& it, const std::string& name, const std::string& generator) {
+  must(it.client->create(kube::Object(
+      must(yaml::read("{apiVersion: argoproj.io/v1alpha1, kind: ApplicationSet, metadata: {name: " + name +
+                      ", namespace: argocd}, spec: {generators: [{" + generator +
+                      "}], template: {metadata: {name: '{{name}}'}, spec: {project: default, source: {repoURL: '" +
+                      std::string(kUrl) + "', path: web0}, destination: {name: in-cluster, namespace: shop}}}}}")))));
+}
+
 }  // namespace
 
 TEST_CASE("two hosts that never answer and two charts without an end: twenty other Applications stay quick") {
@@ -57,17 +65,22 @@ TEST_CASE("two hosts that never answer and two charts without an end: twenty oth
   }
   it.repository.push(files);
   const std::string automated = "  syncPolicy: {automated: {prune: true}}\n";
-  for (int i = 0; i < 3; ++i) {  // several of one host: they wait for the same fetch
+  // Several of one host wait for the same fetch, each for 10 s; were they not held apart, it would take more than a
+  // minute until others have a turn.
+  for (int i = 0; i < kOfHost; ++i) {
     for (int host = 0; host < 2; ++host) {
       const std::string name = "stuck" + std::to_string(host) + "-" + std::to_string(i);
-      must(it.client->create(kube::Object(must(yaml::read(
-          "{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: " + name +
-          ", namespace: argocd}, spec: {project: default, source: {repoURL: '" + hosts[host].url() +
-          "', path: ., targetRevision: main}, destination: {name: in-cluster, namespace: shop}}}")))));
+      must(it.client->create(kube::Object(
+          must(yaml::read("{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: " + name +
+                          ", namespace: argocd}, spec: {project: default, source: {repoURL: '" + hosts[host].url() +
+                          "', path: ., targetRevision: main}, destination: {name: in-cluster, namespace: shop}}}")))));
     }
   }
+  for (int i = 0; i < 4; ++i)
+    create_set(it, "stuck" + std::to_string(i),
+               "git: {repoURL: '" + hosts[i % 2].url() + "', revision: main, directories: [{path: '*'}]}");
+  create_set(it, "well", "list: {elements: [{name: listed}]}");
   for (const char* name : {"endless0", "endless1"}) it.create_application(name, name, automated);
-  const auto begun = std::chrono::steady_clock::now();
   for (int i = 0; i < kHealthy; ++i)
     it.create_application("web" + std::to_string(i), "web" + std::to_string(i), automated);
   const auto all_have = [&](const std::string& value) {
@@ -76,25 +89,27 @@ TEST_CASE("two hosts that never answer and two charts without an end: twenty oth
     }
     return true;
   };
-  CHECK(it.eventually([&] { return all_have("1"); }));
+  // On a machine that does much else, too, this is far from the minute and more that it would take.
+  const auto in_time = [&](const std::string& value) {
+    return it.eventually([&] { return all_have(value); }) || it.eventually([&] { return all_have(value); });
+  };
+  CHECK(in_time("1"));
+  CHECK(it.eventually([&] { return !it.application("listed").is_null(); }));
   for (int i = 0; i < kHealthy; ++i) {
     const std::string name = "web" + std::to_string(i);
     files[name + "/a.yaml"] = config_map(name, "2");
   }
   it.announce(it.repository.push(files), paths);
-  CHECK(it.eventually([&] { return all_have("2"); }));
-  // Nobody waited for a fetch's end (10 s for a second one of the same host, two minutes for the first).
-  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(8));
+  CHECK(in_time("2"));
 
   const auto says = [&](const std::string& name, std::string_view text) {
-    return it.eventually([&] {
-      return json::write(it.application(name)["status"]["conditions"]).find(text) != std::string::npos;
-    });
+    return it.eventually(
+        [&] { return json::write(it.application(name)["status"]["conditions"]).find(text) != std::string::npos; });
   };
   for (const char* name : {"endless0", "endless1"}) CHECK(says(name, "steps"));
   for (int host = 0; host < 2; ++host) {
     hosts[host].end();
-    for (int i = 0; i < 3; ++i)
+    for (int i = 0; i < kOfHost; ++i)
       CHECK(says("stuck" + std::to_string(host) + "-" + std::to_string(i), hosts[host].url()));
   }
 }

@@ -103,8 +103,9 @@ class Notifier final : public kube::Reconciler {
       const std::lock_guard lock(shared_->mutex);
       if (!shared_->under_way.insert(id).second) return;
     }
-    const auto started =
-        lanes_.run([shared = shared_, key, one, id, &client = runtime_.client(), &clock = runtime_.clock()] {
+    const auto started = lanes_.run(
+        one.url.substr(0, one.url.find('/', 8)),
+        [shared = shared_, key, one, id, &client = runtime_.client(), &clock = runtime_.clock()] {
           auto done = deliver(one);
           if (done.ok()) done = remember(client, key, {one.key}, {}, clock.now());
           if (!done.ok())
