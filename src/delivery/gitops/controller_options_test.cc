@@ -171,6 +171,25 @@ TEST_CASE("argocd-cm's health and exclusions count as soon as it is written") {
   CHECK(it.application("shop")["status"]["resources"][0]["health"]["message"].as_string() == "key is 1");
 }
 
+TEST_CASE("a source that changes at the same commit is synced by itself, without self-heal too") {
+  Platform it;
+  it.repository.push({{"app/kustomization.yaml", "resources: [a.yaml]\n"}, {"app/a.yaml", config_map("a", "1")}});
+  it.create_application("shop", "app", "  syncPolicy: {automated: {}}\n");
+  REQUIRE(it.eventually([&] { return it.data("a") == "1" && it.is("shop", "Synced", ""); }));
+  must(kube::modify(*it.client, schema::kApplications, {"argocd", "shop"}, [](kube::Object& one) {
+    one.edit({"spec", "source"}).set("kustomize", Value{{"namePrefix", "new-"}});
+    return true;
+  }));
+  CHECK(it.eventually([&] { return it.data("new-a") == "1"; }));
+  // Live drift stays what it is: nobody asked for self-heal.
+  must(kube::modify(*it.client, schema::kConfigMaps, {"shop", "new-a"}, [](kube::Object& one) {
+    one.edit({"data"}).set("key", "edited");
+    return true;
+  }));
+  CHECK(it.eventually([&] { return it.is("shop", "OutOfSync", ""); }));
+  CHECK(it.data("new-a") == "edited");
+}
+
 TEST_CASE("a push that nobody told of is found by polling") {
   Platform it;
   must(
