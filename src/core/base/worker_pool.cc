@@ -52,7 +52,7 @@ WorkerPool::~WorkerPool() {
     impl_->stopping = true;
   }
   impl_->changed.notify_all();
-  for (auto& thread : impl_->threads) thread.join();
+  for (auto& thread : impl_->threads) thread.join();  // none is added any more
 }
 
 Result<void> WorkerPool::run(std::function<void()> task) {
@@ -63,7 +63,8 @@ Result<void> WorkerPool::run(std::function<void()> task) {
   }
   impl_->tasks.push_back(std::move(task));
   // Threads are started when they are first needed: an idle platform keeps few.
-  if (impl_->tasks.size() > impl_->idle && impl_->threads.size() < impl_->threads_max) {
+  // While the pool ends, only its own tasks may add to it, and the thread of such a task goes on with what is queued.
+  if (!impl_->stopping && impl_->tasks.size() > impl_->idle && impl_->threads.size() < impl_->threads_max) {
     impl_->threads.emplace_back([impl = impl_.get()] { impl->work(); });
   }
   impl_->changed.notify_one();

@@ -2,10 +2,14 @@
 #include "delivery/gitops/application_set.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
+#include <optional>
 
 #include "delivery/gitops/application.h"
 #include "delivery/gitops/generator_sources.h"
 #include "delivery/gitops/gitops.h"
+#include "delivery/gitops/lanes.h"
 
 namespace caisson::gitops {
 namespace {
@@ -29,23 +33,38 @@ Value set_condition(std::string_view type, bool holds, std::string_view reason, 
 
 class SetReconciler final : public kube::Reconciler {
  public:
-  SetReconciler(kube::Runtime& runtime, const git::Repositories& repositories, Duration poll_interval)
-      : runtime_(runtime), poll_interval_(poll_interval), sources_(runtime.client(), runtime.clock(), repositories) {}
+  SetReconciler(kube::Runtime& runtime, WorkerPool& workers, const git::Repositories& repositories,
+                Duration poll_interval)
+      : runtime_(runtime),
+        poll_interval_(poll_interval),
+        shared_(std::make_shared<Shared>(runtime, workers, repositories)) {}
 
   std::string_view name() const override { return "applicationset"; }
+  void set_queue(kube::Queue queue) { shared_->queue = std::move(queue); }
 
+  // Each look generates anew on a worker, and what that gave is acted upon when the set comes here again.
   Result<kube::Requeue> reconcile(const kube::ObjectKey& key) override {
     const auto set = runtime_.informer(application_sets()).find(key);
-    if (!set || set->deleting()) return kube::Requeue::never();
-    auto desired = make(*set);
-    if (!desired.ok()) {
-      TRY(report(*set, desired.error().message, "ApplicationGenerationFromParamsError", {}));
+    if (!set || set->deleting()) {
+      const std::lock_guard lock(shared_->mutex);
+      shared_->looks.erase(key);
+      return kube::Requeue::never();
+    }
+    const auto desired = TRY(generated(*set));
+    if (!desired) return kube::Requeue::never();
+    if (!desired->ok()) {
+      TRY(report(*set, desired->error().message, "ApplicationGenerationFromParamsError", {}));
       return kube::Requeue::after(std::min<Duration>(poll_interval_, std::chrono::seconds(30)));
     }
     const auto applications = runtime_.informer(schema::kApplications).list(key.ns);
-    SetPlan plan = plan_set(*set, *desired, applications);
+    const SetPlan plan = plan_set(*set, **desired, applications);
     std::string failure = plan.held;
     for (const std::string& error : plan.errors) failure += (failure.empty() ? "" : "; ") + error;
+    if (set->annotation(kDryRunAnnotation) == "true") {
+      failure += (failure.empty() ? "" : "; ") + ("dry run: " + describe(plan));
+      TRY(report(*set, failure, "DryRun", {}));
+      return kube::Requeue::after(interval_of(*set));
+    }
     for (const SetAction& action : plan.actions) {
       const auto done = act(action);
       if (!done.ok()) failure += (failure.empty() ? "" : "; ") + done.error().message;
@@ -55,10 +74,54 @@ class SetReconciler final : public kube::Reconciler {
   }
 
  private:
-  Result<std::vector<Value>> make(const kube::Object& set) const {
+  using Made = Result<std::vector<Value>>;  // Applications
+  struct Look {
+    std::int64_t generation = 0;  // of the set that is looked at
+    bool under_way = false, again = false;
+    std::optional<Made> made;
+  };
+  // What workers touch outlives the reconciler.
+  struct Shared {
+    Shared(kube::Runtime& runtime, WorkerPool& workers, const git::Repositories& repositories)
+        : sources(runtime.client(), runtime.clock(), repositories), lanes(workers, kSetLanes) {}
+    const GeneratorSources sources;
+    Lanes lanes;
+    std::optional<kube::Queue> queue;
+    std::mutex mutex;
+    std::map<kube::ObjectKey, Look> looks;  // GUARDED_BY(mutex)
+  };
+
+  // What the last look gave; nullopt while a worker looks.
+  Result<std::optional<Made>> generated(const kube::Object& set) {
+    const std::lock_guard lock(shared_->mutex);
+    Look& look = shared_->looks[set.key()];
+    if (look.under_way) {
+      look.again = true;
+      return std::optional<Made>();
+    }
+    if (look.made && look.generation == set.generation()) {
+      if (look.again) shared_->queue->add(set.key());  // behind this: something came while the worker looked
+      return std::exchange(look.made, std::nullopt);
+    }
+    look = {set.generation(), true, false, std::nullopt};
+    auto started = shared_->lanes.run(set.key().str(), [shared = shared_, set] {
+      Made made = make(shared->sources, set);
+      const std::lock_guard inner(shared->mutex);
+      const auto found = shared->looks.find(set.key());
+      if (found == shared->looks.end()) return;  // deleted meanwhile
+      found->second.under_way = false;
+      found->second.made = std::move(made);
+      if (shared->queue) shared->queue->add(set.key());
+    });
+    look.under_way = started.ok();
+    TRY(std::move(started));
+    return std::optional<Made>();
+  }
+
+  static Made make(const GeneratorSources& sources, const kube::Object& set) {
     const TemplateStyle style = TRY(parse_style(set.spec()));
     std::vector<Value> out;
-    for (const Generated& one : TRY(generate(set.spec(), style, sources_.world_of(set))))
+    for (const Generated& one : TRY(generate(set.spec(), style, sources.world_of(set))))
       out.push_back(TRY(application_from(set.spec(), one.own_template, one.parameters, style)));
     return out;
   }
@@ -113,11 +176,11 @@ class SetReconciler final : public kube::Reconciler {
     const bool good = failure.empty();
     const std::string generated = "Successfully generated parameters for all Applications";
     Value conditions = Value::list();
-    conditions.push_back(set_condition("ErrorOccurred", !good, good ? "ApplicationSetUpToDate" : reason,
-                                       good ? generated : failure, before, now));
-    conditions.push_back(set_condition("ParametersGenerated", good || reason == "CreateApplicationError",
-                                       good ? "ParametersGenerated" : "ErrorOccurred", good ? generated : failure,
-                                       before, now));
+    const bool error = !good && reason != "DryRun", made = !error || reason == "CreateApplicationError";
+    conditions.push_back(set_condition("ErrorOccurred", error, error ? reason : "ApplicationSetUpToDate",
+                                       error ? failure : generated, before, now));
+    conditions.push_back(set_condition("ParametersGenerated", made, error ? "ErrorOccurred" : "ParametersGenerated",
+                                       error ? failure : generated, before, now));
     conditions.push_back(set_condition("ResourcesUpToDate", good, good ? "ApplicationSetUpToDate" : reason,
                                        good ? "ApplicationSet up to date" : failure, before, now));
     if (steps) {
@@ -156,14 +219,17 @@ class SetReconciler final : public kube::Reconciler {
 
   kube::Runtime& runtime_;
   const Duration poll_interval_;
-  const GeneratorSources sources_;
+  const std::shared_ptr<Shared> shared_;
 };
 
 }  // namespace
 
-void add_application_sets(kube::Runtime& runtime, const git::Repositories& repositories, Duration poll_interval,
-                          bool push_events) {
-  const kube::Queue queue = runtime.add(std::make_unique<SetReconciler>(runtime, repositories, poll_interval), 2);
+void add_application_sets(kube::Runtime& runtime, WorkerPool& workers, const git::Repositories& repositories,
+                          Duration poll_interval, bool push_events) {
+  auto reconciler = std::make_unique<SetReconciler>(runtime, workers, repositories, poll_interval);
+  SetReconciler* const sets = reconciler.get();  // the runtime owns it
+  const kube::Queue queue = runtime.add(std::move(reconciler), 2);
+  sets->set_queue(queue);
   runtime.watch(application_sets(), queue);
   runtime.watch(schema::kApplications, queue, [](const kube::Object& application) {
     std::vector<kube::ObjectKey> keys;

@@ -5,9 +5,11 @@
 // are pure.
 #pragma once
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cluster/kube/reconciler.h"
+#include "core/base/worker_pool.h"
 #include "delivery/git/repositories.h"
 #include "delivery/gitops/generators.h"
 
@@ -35,8 +37,15 @@ struct RollingPlan {
 };
 RollingPlan plan_rolling(const kube::Object& set, const std::vector<kube::Object>& applications, Time now);
 
-// Everything that `repositories` borrows lives longer than the runtime.
-void add_application_sets(kube::Runtime& runtime, const git::Repositories& repositories, Duration poll_interval,
-                          bool push_events = true);
+// "would create Applications a, b; would delete c": what a dry run says; so many names of each, then how many more.
+std::string describe(const SetPlan& plan);
+
+// On an ApplicationSet, "true": it changes no Application, and its condition ResourcesUpToDate says what it would do.
+constexpr std::string_view kDryRunAnnotation = "caisson.dev/dry-run";
+
+// Generators run on `workers`, some sets at once, and one that waits for a host holds up no other. Everything that
+// `repositories` borrows, and `workers`, lives longer than the runtime.
+void add_application_sets(kube::Runtime& runtime, WorkerPool& workers, const git::Repositories& repositories,
+                          Duration poll_interval, bool push_events = true);
 
 }  // namespace caisson::gitops

@@ -16,7 +16,7 @@
 namespace caisson::gitops {
 namespace {
 
-constexpr std::size_t kRemovedMax = 20;
+constexpr std::size_t kRemovedMax = 20, kNamesShown = 20;
 
 // What is put on an Application by others than the set stays.
 Value merged_metadata(const Value& live, const Value& wanted, const Value& preserved, std::string_view part) {
@@ -236,6 +236,24 @@ SetPlan plan_set(const kube::Object& set, const std::vector<Value>& desired,
   }
   for (const kube::Object* one : removed) out.actions.push_back({SetAction::Verb::remove, *one});
   return out;
+}
+
+std::string describe(const SetPlan& plan) {
+  static constexpr std::pair<SetAction::Verb, std::string_view> kVerbs[] = {
+      {SetAction::Verb::create, "create"}, {SetAction::Verb::update, "change"}, {SetAction::Verb::remove, "delete"}};
+  std::string out;
+  for (const auto& [verb, word] : kVerbs) {
+    std::vector<std::string> names;
+    for (const SetAction& action : plan.actions) {
+      if (action.verb == verb) names.push_back(action.object.name());
+    }
+    if (names.empty()) continue;
+    const std::size_t more = names.size() - std::min(names.size(), kNamesShown);
+    names.resize(names.size() - more);
+    out += (out.empty() ? "would " : "; would ") + std::string(word) + " Applications " + join(names, ", ");
+    if (more > 0) out += " and " + std::to_string(more) + " more";
+  }
+  return out.empty() ? "nothing would change" : out;
 }
 
 RollingPlan plan_rolling(const kube::Object& set, const std::vector<kube::Object>& applications, Time now) {

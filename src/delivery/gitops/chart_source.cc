@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cluster/schema/resource.h"
 #include "core/base/text.h"
 #include "core/document/json.h"
 #include "core/expr/go_template/semver.h"
@@ -90,6 +91,11 @@ Result<std::string> ChartFetcher::fetch(const ChartPlace& place, const std::stri
   return archive;
 }
 
+Result<std::string> ChartFetcher::url_of(const std::string& name) const {
+  if (names_) return names_(name);
+  return Error{ErrorCode::not_found, "no repository has the name " + name};
+}
+
 void ChartFetcher::forget() const {
   const std::lock_guard lock(kept_->mutex);
   kept_->archives.clear();
@@ -145,6 +151,18 @@ Result<Access> repository_login(kube::Client& client, const std::string& ns, con
   out.insecure = secret_field(*secret, "insecure") == "true";
   out.plain_http = secret_field(*secret, "insecureOCIForceHttp") == "true";
   return out;
+}
+
+Result<std::string> repository_url(kube::Client& client, const std::string& ns, const std::string& name) {
+  kube::ListOptions options;
+  options.ns = ns;
+  options.label_selector = "argocd.argoproj.io/secret-type=repository";
+  const auto secrets = TRY(client.list(schema::kSecrets, options));
+  for (const kube::Object& secret : secrets.items) {
+    if (secret_field(secret, "name") == name && secret_field(secret, "type") == "helm")
+      return secret_field(secret, "url");
+  }
+  return Error{ErrorCode::not_found, "no repository Secret of type helm has the name " + name};
 }
 
 }  // namespace caisson::gitops

@@ -34,13 +34,17 @@ class ChartFetcher {
  public:
   // How a repository is reached; nothing special when there is none.
   using Logins = std::function<Result<render::helm::Access>(const std::string& url)>;
-  explicit ChartFetcher(Logins logins = {}, OwnRegistry own = {}) : logins_(std::move(logins)), own_(std::move(own)) {}
+  // The URL of a repository by its name, which dependencies of charts may give ("@stable"). Errors: not_found.
+  using Names = std::function<Result<std::string>(const std::string& name)>;
+  explicit ChartFetcher(Logins logins = {}, OwnRegistry own = {}, Names names = {})
+      : logins_(std::move(logins)), own_(std::move(own)), names_(std::move(names)) {}
 
   // The newest version that `revision` (a version, or a range: "1.x", ">=1.2", "*") means. Errors: not_found, what the
   // network says.
   Result<std::string> resolve(const ChartPlace& place, const std::string& revision) const;
   Result<std::string> fetch(const ChartPlace& place, const std::string& version) const;  // the .tgz
-  void forget() const;                                                                   // what is kept: a hard refresh
+  Result<std::string> url_of(const std::string& name) const;
+  void forget() const;  // what is kept: a hard refresh
 
  private:
   // The newest first; the oldest go when there are too many bytes.
@@ -56,11 +60,14 @@ class ChartFetcher {
 
   Logins logins_;
   OwnRegistry own_;
+  Names names_;
   std::shared_ptr<Kept> kept_ = std::make_shared<Kept>();
 };
 
 // By the Secrets of `ns` with the label argocd.argoproj.io/secret-type: "repository" for a URL, "repo-creds" for the
 // longest beginning of one.
 Result<render::helm::Access> repository_login(kube::Client& client, const std::string& ns, const std::string& url);
+// The URL of the "repository" Secret of `ns` that has this `name`. Errors: not_found.
+Result<std::string> repository_url(kube::Client& client, const std::string& ns, const std::string& name);
 
 }  // namespace caisson::gitops

@@ -13,6 +13,7 @@
 #include "core/document/yaml.h"
 #include "core/http/server.h"
 #include "delivery/gitops/source.h"
+#include "delivery/render/helm/repository/dependencies.h"
 #include "delivery/render/helm/repository/index.h"
 #include "delivery/render/helm/repository/oci.h"
 #include "delivery/render/helm/repository/package.h"
@@ -224,6 +225,92 @@ TEST_CASE("a chart of a kustomization in git is pulled with the repository's log
   Renderer nobody(repositories, std::chrono::minutes(1));
   name_sources(source, "shop", "prod", "--enable-helm");
   CHECK(nobody.render(source, commit).error().message.find("401") != std::string::npos);
+}
+
+namespace {
+
+// A chart in git that names what is said as its dependencies.
+std::string depending(const std::string& dependencies) {
+  return "apiVersion: v2\nname: shop\nversion: 0.1.0\ndependencies: [" + dependencies + "]\n";
+}
+
+struct DependingChart {
+  explicit DependingChart(const std::map<std::string, std::string>& files, ChartFetcher::Names names = {})
+      : own(files),
+        renderer(repositories, std::chrono::minutes(1), default_capabilities, ChartFetcher(ann, {}, names)) {
+    name_sources(source, "shop", "prod");
+  }
+  Result<RenderedPtr> render() { return renderer.render(source, must(renderer.resolve(source, "main"))); }
+  std::string refused() {
+    const auto rendered = render();
+    return rendered.ok() ? "rendered" : rendered.error().message;
+  }
+  OwnRepository own;
+  const git::Repositories repositories = own.open();
+  Renderer renderer;
+  Source source = must(parse_sources(must(
+      yaml::read("source: {repoURL: '" + std::string(OwnRepository::kUrl) + "', targetRevision: main, path: app}"))));
+};
+
+}  // namespace
+
+TEST_CASE("dependencies that charts/ lacks are brought: a range of a repository, an alias, a chart of the same tree") {
+  ChartServer server;
+  const std::string web = "{name: web, version: 1.x, repository: '" + server.url() + "'}";
+  DependingChart it(
+      {{"app/Chart.yaml", depending(web + ", {name: web, alias: second, version: 1.0.0, repository: '" + server.url() +
+                                    "'}, {name: local, version: ^0.3, repository: 'file://../charts/local'}")},
+       {"app/values.yaml", "web: {color: green}\nsecond: {color: red}\n"},
+       {"charts/local/Chart.yaml", "apiVersion: v2\nname: local\nversion: 0.3.1\n"},
+       {"charts/local/templates/cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: local}\n"}});
+  const RenderedPtr rendered = must(it.render());
+  REQUIRE(rendered->objects.size() == 3);
+  std::map<std::string, std::string> colors;  // by version
+  for (const Value& one : rendered->objects) colors[one["data"]["version"].str()] = one["data"]["color"].str();
+  CHECK(colors == std::map<std::string, std::string>{{"1.2.0", "green"}, {"1.0.0", "red"}, {"", ""}});
+  // What was read of the other folder is an input, too.
+  CHECK(concerns("app", rendered->inputs, {"charts/local/values.yaml"}));
+}
+
+TEST_CASE("dependencies are taken as Chart.lock has them, and one that does not fit is refused") {
+  ChartServer server;
+  const std::string one = "{name: web, version: 1.x, repository: '" + server.url() + "'}";
+  const Dependency wanted{.name = "web", .version = "1.x", .repository = server.url()},
+      locked{.name = "web", .version = "1.0.0", .repository = server.url()};
+  const auto lock = [&](const std::string& digest) {
+    return "dependencies:\n- {name: web, repository: '" + server.url() + "', version: 1.0.0}\ndigest: " + digest + "\n";
+  };
+  DependingChart it(
+      {{"app/Chart.yaml", depending(one)}, {"app/Chart.lock", lock(dependencies_digest({wanted}, {locked}))}});
+  CHECK(must(it.render())->objects[0]["data"]["version"].as_string() == "1.0.0");
+  it.own.push({{"app/Chart.lock", lock("sha256:0")}});
+  CHECK(it.refused().find("the lock file (Chart.lock) is out of sync with the dependencies file") != std::string::npos);
+}
+
+TEST_CASE("a dependency by a repository's name, and what can't be brought is named") {
+  ChartServer server;
+  const auto names = [&](const std::string& name) -> Result<std::string> {
+    if (name == "team") return server.url();
+    return Error{ErrorCode::not_found, "no repository Secret of type helm has the name " + name};
+  };
+  DependingChart it({{"app/Chart.yaml", depending("{name: web, version: '*', repository: '@team'}")}}, names);
+  CHECK(must(it.render())->objects[0]["data"]["version"].as_string() == "1.2.0");
+  const std::pair<std::string, std::string> refused[] = {
+      {"{name: web, version: '*', repository: 'alias:nobody'}", "dependency web: no repository Secret of type helm"},
+      {"{name: web, version: 9.x, repository: '@team'}", "no chart version found for web-9.x"},
+      {"{name: web, version: 1.1.0, repository: '@team'}", "dependency web 1.1.0 of http://127.0.0.1:"},
+      {"{name: web, version: nonsense, repository: '@team'}", "has an invalid version/constraint format"},
+      {"{name: web, version: 1.x, repository: stable}", "no repository definition for stable"},
+      {"{name: web, version: 1.x, repository: 'ftp://h/x'}", "ftp"},
+      {"{name: web, version: 1.x}", "found in Chart.yaml, but missing in charts/ directory: web"},
+      {"{name: web, version: 1.x, repository: 'file://../none'}", "directory none not found"},
+      {"{name: web, version: 1.x, repository: 'file:///etc'}", "leads out of the repository"},
+      {"{name: web, version: 1.x, repository: 'file://../../x'}", "leads out of the repository"}};
+  for (const auto& [dependency, message] : refused) {
+    it.own.push({{"app/Chart.yaml", depending(dependency)}});
+    const std::string said = it.refused();
+    CHECK_MESSAGE(said.find(message) != std::string::npos, dependency << ": " << said);
+  }
 }
 
 TEST_CASE("a rendering that does not end in time is a timeout") {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/base/random.h"
 #include "core/base/text.h"
 #include "delivery/gitops/application_set.h"
 #include "delivery/gitops/notifications.h"
@@ -11,10 +12,24 @@
 namespace caisson::gitops {
 namespace {
 
-constexpr Duration kRetryUnavailable = std::chrono::seconds(10);
+constexpr Duration kRetryUnavailable = std::chrono::seconds(10);  // doubled with each failure, up to the next poll
+constexpr Duration kRetryMax = std::chrono::minutes(3);
 constexpr Duration kRetryRefused = std::chrono::seconds(30);  // rights may be given meanwhile
 constexpr Duration kNotYet = std::chrono::milliseconds(50);
 constexpr Duration kNotYetElsewhere = std::chrono::seconds(1);  // another cluster's first lists
+
+// A poll of many Applications is spread; no interval: nothing but pushes, webhooks and refreshes.
+Duration next_look(const Settings& settings, Duration interval, Duration now) {
+  if (interval.count() <= 0) return Duration::max();
+  const Duration jitter = settings.poll_jitter.value_or(interval / 3);
+  return now + interval +
+         Duration(static_cast<std::int64_t>(random_u64() % static_cast<std::uint64_t>(jitter.count() + 1)));
+}
+
+Duration retry_after(int failures, Duration interval) {
+  const Duration delay = kRetryUnavailable * (1 << std::min(failures - 1, 10));
+  return std::min(delay, interval.count() > 0 ? std::max<Duration>(interval, kRetryUnavailable) : kRetryMax);
+}
 
 kube::ObjectKey key_of_instance(const std::string& instance, const std::string& home) {
   const std::size_t bar = instance.find('_');
@@ -143,7 +158,7 @@ bool Controller::ensure_rendering(Run& run) {
   const Duration now = runtime_.clock().monotonic();
   const std::lock_guard lock(shared_->mutex);
   const std::string key = run.application.source.key() + "\nsigned by " + join(run.application.signature_keys, ",");
-  const bool due = memory.looked_at.count() == 0 || now - memory.looked_at >= shared_->options.poll_interval;
+  const bool due = !memory.look_again || now >= *memory.look_again;
   if (memory.source_key != key) {
     memory.source_key = key;
     memory.refresh = true;
@@ -171,15 +186,11 @@ bool Controller::ensure_rendering(Run& run) {
   if (memory.error) {
     run.conditions.push_back({"ComparisonError", "Failed to load target state: " + memory.error->message});
     write_unknown(run.status(), run.before.spec(), run.now);
-    run.retry_in(memory.error->code == ErrorCode::unavailable || memory.error->code == ErrorCode::timeout
-                     ? kRetryUnavailable
-                     : shared_->options.poll_interval);
-    if (memory.error->code == ErrorCode::unavailable || memory.error->code == ErrorCode::timeout)
-      memory.looked_at = now - shared_->options.poll_interval + kRetryUnavailable;
+    if (memory.look_again != Duration::max()) run.retry_in(std::max<Duration>(kNotYet, *memory.look_again - now));
     return false;
   }
   if (!memory.current) return false;
-  run.retry_in(std::max<Duration>(kNotYet, memory.looked_at + shared_->options.poll_interval - now));
+  if (memory.look_again != Duration::max()) run.retry_in(std::max<Duration>(kNotYet, *memory.look_again - now));
   run.rendered = memory.current;
   return true;
 }
@@ -239,43 +250,48 @@ void Controller::record(const TraceContext& parent, std::string_view name, const
 // On a worker: which commit, and its objects; then the Application is reconciled again. REQUIRES: the lock is held.
 void Controller::look(const Application& application, const std::shared_ptr<AppMemory>& memory) {
   const bool hard = std::exchange(memory->hard, false);
-  memory->looked_at = runtime_.clock().monotonic();
-  auto started = shared_->options.workers.run(
-      [shared = shared_, memory, application, hard, key = memory->source_key, &clock = runtime_.clock()] {
-        const Time start = clock.now();
-        if (hard) shared->renderer.forget(application.source);
-        auto commit = shared->resolve(application, application.source, application.source.target_revision);
-        RenderedPtr known;
-        {
-          const std::lock_guard lock(shared->mutex);
-          known = memory->current;
+  const Duration interval = application.settings->poll_interval.value_or(shared_->options.poll_interval);
+  memory->look_again = next_look(*application.settings, interval, runtime_.clock().monotonic());
+  auto started = shared_->lanes.run(application.source.repo_url, [shared = shared_, memory, application, hard, interval,
+                                                                  key = memory->source_key, &clock = runtime_.clock()] {
+    const Time start = clock.now();
+    if (hard) shared->renderer.forget(application.source);
+    auto commit = shared->resolve(application, application.source, application.source.target_revision);
+    RenderedPtr known;
+    {
+      const std::lock_guard lock(shared->mutex);
+      known = memory->current;
+    }
+    bool moved = commit.ok() && (!known || known->commit != *commit);
+    if (moved && known && !hard) {
+      if (RenderedPtr same = shared->renderer.carried_over(application.source, *known, *commit)) {
+        known = std::move(same);
+        moved = false;
+      }
+    }
+    Result<RenderedPtr> rendered = !commit.ok()      ? Result<RenderedPtr>(commit.error())
+                                   : !moved && !hard ? Result<RenderedPtr>(known)
+                                                     : shared->renderer.render(application.source, *commit);
+    {
+      const std::lock_guard lock(shared->mutex);
+      memory->rendering = false;
+      memory->fresh = true;
+      const bool passing = !rendered.ok() && (rendered.error().code == ErrorCode::unavailable ||
+                                              rendered.error().code == ErrorCode::timeout);
+      memory->failures = passing ? memory->failures + 1 : 0;
+      if (passing) memory->look_again = clock.monotonic() + retry_after(memory->failures, interval);
+      if (memory->source_key == key) {
+        memory->error = rendered.ok() ? std::nullopt : std::optional<Error>(rendered.error());
+        if (rendered.ok()) memory->current = *rendered;
+        if (rendered.ok() && moved) {
+          memory->rendered_anew = true;
+          memory->render_start = start;
+          memory->render_end = clock.now();
         }
-        bool moved = commit.ok() && (!known || known->commit != *commit);
-        if (moved && known && !hard) {
-          if (RenderedPtr same = shared->renderer.carried_over(application.source, *known, *commit)) {
-            known = std::move(same);
-            moved = false;
-          }
-        }
-        Result<RenderedPtr> rendered = !commit.ok()      ? Result<RenderedPtr>(commit.error())
-                                       : !moved && !hard ? Result<RenderedPtr>(known)
-                                                         : shared->renderer.render(application.source, *commit);
-        {
-          const std::lock_guard lock(shared->mutex);
-          memory->rendering = false;
-          memory->fresh = true;
-          if (memory->source_key == key) {
-            memory->error = rendered.ok() ? std::nullopt : std::optional<Error>(rendered.error());
-            if (rendered.ok()) memory->current = *rendered;
-            if (rendered.ok() && moved) {
-              memory->rendered_anew = true;
-              memory->render_start = start;
-              memory->render_end = clock.now();
-            }
-          }
-        }
-        shared->queue->add(application.key);
-      });
+      }
+    }
+    shared->queue->add(application.key);
+  });
   if (started.ok()) return;
   memory->rendering = false;
   memory->refresh = true;
@@ -293,18 +309,19 @@ std::optional<Result<RenderedPtr>> Controller::other(const Application& applicat
   memory->others[key] = std::nullopt;
   // A branch that a hundred Applications are asked about touches few of them: the others' objects are known.
   const RenderedPtr current = source.key() == application.source.key() ? memory->current : nullptr;
-  auto started = shared_->options.workers.run([shared = shared_, memory, source, revision, key, application, current] {
-    auto commit = shared->resolve(application, source, revision);
-    RenderedPtr same = commit.ok() && current ? shared->renderer.carried_over(source, *current, *commit) : nullptr;
-    Result<RenderedPtr> rendered = !commit.ok() ? Result<RenderedPtr>(commit.error())
-                                   : same       ? Result<RenderedPtr>(std::move(same))
-                                                : shared->renderer.render(source, *commit);
-    {
-      const std::lock_guard lock(shared->mutex);
-      memory->others[key] = std::move(rendered);
-    }
-    shared->queue->add(application.key);
-  });
+  auto started =
+      shared_->lanes.run(source.repo_url, [shared = shared_, memory, source, revision, key, application, current] {
+        auto commit = shared->resolve(application, source, revision);
+        RenderedPtr same = commit.ok() && current ? shared->renderer.carried_over(source, *current, *commit) : nullptr;
+        Result<RenderedPtr> rendered = !commit.ok() ? Result<RenderedPtr>(commit.error())
+                                       : same       ? Result<RenderedPtr>(std::move(same))
+                                                    : shared->renderer.render(source, *commit);
+        {
+          const std::lock_guard lock(shared->mutex);
+          memory->others[key] = std::move(rendered);
+        }
+        shared->queue->add(application.key);
+      });
   if (!started.ok()) {
     memory->others.erase(key);
     return Result<RenderedPtr>(started.error());
@@ -389,7 +406,7 @@ void add_gitops(kube::Runtime& runtime, GitopsOptions options) {
     runtime.watch(schema::kPushEvents, queue,
                   [reconciler](const kube::Object& event) { return reconciler->pushed(event); });
   }
-  add_application_sets(runtime, options.repositories, options.poll_interval, options.push_events);
+  add_application_sets(runtime, options.workers, options.repositories, options.poll_interval, options.push_events);
   add_notifications(runtime, options.workers, options.home_namespace);
 }
 

@@ -12,6 +12,7 @@
 #include "delivery/gitops/clusters.h"
 #include "delivery/gitops/gitops.h"
 #include "delivery/gitops/helm_source.h"
+#include "delivery/gitops/lanes.h"
 #include "delivery/gitops/signed_revisions.h"
 #include "delivery/gitops/source.h"
 #include "delivery/gitops/status.h"
@@ -31,9 +32,10 @@ struct AppMemory {
   std::string source_key;
   RenderedPtr current;
   std::optional<Error> error;
-  Duration looked_at{0};
-  Time render_start{}, render_end{};  // of `current`
-  bool rendered_anew = false;         // no span tells of it yet
+  std::optional<Duration> look_again;  // monotonic, when nothing asks for it before; unset: not looked yet
+  int failures = 0;                    // looks in a row that ended unavailable or with a timeout
+  Time render_start{}, render_end{};   // of `current`
+  bool rendered_anew = false;          // no span tells of it yet
   std::map<std::string, std::optional<Result<RenderedPtr>>>
       others;  // renderings for operations at other revisions; empty: under way
   // --- only the reconciler's, which never runs one key twice at once
@@ -62,6 +64,7 @@ class Controller final : public kube::Reconciler {
   struct Shared {
     Shared(GitopsOptions o, kube::Client& client)
         : options(o),
+          lanes(o.workers, kRenderLanes),
           renderer(
               o.repositories, o.render_time_max,
               [this, &client] { return cluster_capabilities(client, options.kube_version); },
@@ -69,12 +72,16 @@ class Controller final : public kube::Reconciler {
                   [this, &client](const std::string& url) {
                     return repository_login(client, options.home_namespace, url);
                   },
-                  o.own_registry)),
+                  o.own_registry,
+                  [this, &client](const std::string& name) {
+                    return repository_url(client, options.home_namespace, name);
+                  })),
           signed_revisions(o.repositories, [this, &client] { return gpg_keys(client, options.home_namespace); }) {}
     // The commits that `revision` names, signed as the Application's project wants it.
     Result<std::string> resolve(const Application& application, const Source& source, const std::string& revision);
 
     GitopsOptions options;
+    Lanes lanes;
     Renderer renderer;
     SignedRevisions signed_revisions;
     std::optional<kube::Queue> queue;

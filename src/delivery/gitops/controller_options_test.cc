@@ -2,6 +2,7 @@
 // The whole reconciler with options: dry runs, chosen resources, approvals, deletion hooks, argocd-cm, ApplicationSets.
 #include <doctest/doctest.h>
 
+#include "delivery/gitops/application_set.h"
 #include "delivery/gitops/platform_test.h"
 #include "delivery/gitops/sync.h"
 
@@ -170,6 +171,38 @@ TEST_CASE("argocd-cm's health and exclusions count as soon as it is written") {
   CHECK(it.application("shop")["status"]["resources"][0]["health"]["message"].as_string() == "key is 1");
 }
 
+TEST_CASE("a source that changes at the same commit is synced by itself, without self-heal too") {
+  Platform it;
+  it.repository.push({{"app/kustomization.yaml", "resources: [a.yaml]\n"}, {"app/a.yaml", config_map("a", "1")}});
+  it.create_application("shop", "app", "  syncPolicy: {automated: {}}\n");
+  REQUIRE(it.eventually([&] { return it.data("a") == "1" && it.is("shop", "Synced", ""); }));
+  must(kube::modify(*it.client, schema::kApplications, {"argocd", "shop"}, [](kube::Object& one) {
+    one.edit({"spec", "source"}).set("kustomize", Value{{"namePrefix", "new-"}});
+    return true;
+  }));
+  CHECK(it.eventually([&] { return it.data("new-a") == "1"; }));
+  // Live drift stays what it is: nobody asked for self-heal.
+  must(kube::modify(*it.client, schema::kConfigMaps, {"shop", "new-a"}, [](kube::Object& one) {
+    one.edit({"data"}).set("key", "edited");
+    return true;
+  }));
+  CHECK(it.eventually([&] { return it.is("shop", "OutOfSync", ""); }));
+  CHECK(it.data("new-a") == "edited");
+}
+
+TEST_CASE("a push that nobody told of is found by polling") {
+  Platform it;
+  must(
+      it.client->create(kube::Object(must(yaml::read("{apiVersion: v1, kind: ConfigMap, metadata: {name: argocd-cm, "
+                                                     "namespace: argocd}, data: {timeout.reconciliation: "
+                                                     "100ms}}")))));
+  it.repository.push({{"app/a.yaml", config_map("a", "1")}});
+  it.create_application("shop", "app", kAutomated);
+  REQUIRE(it.eventually([&] { return it.data("a") == "1" && it.is("shop", "Synced", ""); }));
+  it.repository.push({{"app/a.yaml", config_map("a", "2")}});
+  CHECK(it.eventually([&] { return it.data("a") == "2"; }));
+}
+
 TEST_CASE("an ApplicationSet makes an Application for each directory and takes it away with it") {
   Platform it;
   it.repository.push({{"apps/one/a.yaml", config_map("one", "1")}, {"apps/two/a.yaml", config_map("two", "1")}});
@@ -194,6 +227,58 @@ spec:
   it.announce(commit, {"apps/two/a.yaml"});
   CHECK(it.eventually([&] { return it.application("two").is_null() && it.data("two") == "absent"; }));
   CHECK(it.data("one") == "1");
+}
+
+TEST_CASE("a dry run of an ApplicationSet says what it would do, and does it when the annotation goes") {
+  Platform it;
+  it.repository.push({{"app/a.yaml", config_map("a", "1")}});
+  const std::string text = R"(
+apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: team, namespace: argocd, annotations: {caisson.dev/dry-run: "true"}}
+spec:
+  generators: [{list: {elements: [{name: one}, {name: two}]}}]
+  template:
+    metadata: {name: "{{name}}"}
+    spec:
+      project: default
+      source: {repoURL: "http://localhost:8080/shop/deploy.git", path: app, targetRevision: main}
+      destination: {server: "https://kubernetes.default.svc", namespace: shop}
+)";
+  must(it.client->create(kube::Object(must(yaml::read(text)))));
+  const kube::Resource sets{"argoproj.io", "v1alpha1", "ApplicationSet", "applicationsets"};
+  it.runtime.informer(sets).on_change([&](const kube::Object*, const kube::Object*) {
+    const std::lock_guard lock(it.mutex);
+    ++it.changes;
+    it.changed.notify_all();
+  });
+  const auto says = [&](const std::string& message) {
+    return it.eventually([&] {
+      const kube::Object set = must(it.client->get(sets, {"argocd", "team"}));
+      return json::write(set.status()["conditions"]).find(message) != std::string::npos;
+    });
+  };
+  CHECK(says("dry run: would create Applications one, two"));
+  CHECK(it.application("one").is_null());
+  const auto edit = [&](const std::function<void(kube::Object&)>& change) {
+    must(kube::modify(*it.client, sets, {"argocd", "team"}, [&](kube::Object& one) {
+      change(one);
+      return true;
+    }));
+  };
+  edit([](kube::Object& one) { one.set_annotation(kDryRunAnnotation, ""); });
+  CHECK(it.eventually([&] { return !it.application("one").is_null() && !it.application("two").is_null(); }));
+  edit([](kube::Object& one) {
+    one.set_annotation(kDryRunAnnotation, "true");
+    one.edit().set("spec", [&] {
+      Value spec = one.spec();
+      spec.set("generators", *yaml::read("[{list: {elements: [{name: two}, {name: three}]}}]"));
+      return spec;
+    }());
+  });
+  CHECK(says("dry run: would create Applications three; would delete Applications one"));
+  CHECK_FALSE(it.application("one").is_null());
+  CHECK(it.application("three").is_null());
 }
 
 TEST_CASE("a sync goes on where it was when the process ends in the middle of a hook") {

@@ -21,6 +21,9 @@
 
 namespace caisson::gitops {
 
+// Started when they are needed: idle, none; at work some four (lanes.h).
+inline constexpr int kGitopsThreads = 31;
+
 inline constexpr std::string_view kFieldManager = "caisson-gitops";
 
 // What would be said of an object if it were applied now. This room knows no policies: who composes the program fills
@@ -36,7 +39,7 @@ struct PreSyncVerdict {
 
 struct GitopsOptions {
   git::Repositories& repositories;
-  WorkerPool& workers;  // where rendering runs
+  WorkerPool& workers;  // where rendering runs and notifications are sent: kGitopsThreads
   SpanSink& spans;
   const schema::Schema& schema;                      // defaults, for comparing
   Duration poll_interval = std::chrono::minutes(3);  // when no PushEvent tells of a change

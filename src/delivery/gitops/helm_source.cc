@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "delivery/gitops/chart_dependencies.h"
 #include "delivery/render/helm/render_chart.h"
 #include "delivery/render/inputs.h"
 
@@ -17,6 +18,8 @@ namespace {
 using namespace render::helm;
 
 constexpr std::size_t kGlobFilesMax = 10'000;
+// Some seconds of work; the largest charts take a hundredth. A template without an end ends here.
+constexpr std::uint64_t kStepsMax = 20'000'000;
 
 Error invalid(const std::string& field, const std::string& what) {
   return {ErrorCode::invalid, "spec.source.helm." + field + ": " + what};
@@ -154,6 +157,7 @@ Result<RenderOptions> options_of(const HelmSource& source) {
   options.skip_schema_validation = from["skipSchemaValidation"].as_bool();
   options.capabilities = source.capabilities;
   options.templates = source.templates;
+  options.engine.steps_max = kStepsMax;
   if (const std::string version = from["kubeVersion"].scalar_text(); !version.empty())
     options.capabilities.kube_version = TRY(parse_kube_version(version).in("spec.source.helm.kubeVersion"));
   if (!from["apiVersions"].empty()) {
@@ -252,7 +256,9 @@ Result<render::Rendering> render_helm(const render::FileSource& files, const Hel
   render::Rendering out;
   const RenderOptions options = TRY(options_of(source));
   TRY(check_release_name(options.release.name).in("release name \"" + options.release.name + "\""));
-  Chart chart = TRY(load_chart(recorded, source.path.empty() ? "." : source.path, out.warnings));
+  const std::string path = source.path.empty() ? "." : source.path;
+  Chart chart = TRY(load_chart(recorded, path, out.warnings));
+  if (source.charts != nullptr) TRY(bring_dependencies(chart, recorded, path, *source.charts, out.warnings));
   TRY(check_installable(chart));
   ValueSources sources;
   TRY(add_value_files(recorded, source, sources));

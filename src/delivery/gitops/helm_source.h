@@ -9,6 +9,7 @@
 
 #include "cluster/kube/client.h"
 #include "delivery/gitops/application.h"
+#include "delivery/gitops/chart_source.h"
 #include "delivery/render/helm/capabilities.h"
 #include "delivery/render/helm/template_cache.h"
 #include "delivery/render/render.h"
@@ -24,6 +25,7 @@ struct HelmSource {
   render::helm::Capabilities capabilities;
   render::helm::TemplateCache* templates = nullptr;            // borrowed; may be null
   std::map<std::string, const render::FileSource*> refs = {};  // by name: other sources, for "$name/values.yaml"
+  const ChartFetcher* charts = nullptr;  // brings dependencies that charts/ lacks; borrowed; null: that is an error
 };
 
 // Objects: CRDs, resources in the order in which Helm installs them, hooks. `inputs` are the files read.

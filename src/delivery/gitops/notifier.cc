@@ -9,6 +9,7 @@
 #include "core/base/log.h"
 #include "core/document/json.h"
 #include "core/http/client.h"
+#include "delivery/gitops/lanes.h"
 #include "delivery/gitops/notifications.h"
 
 namespace caisson::gitops {
@@ -55,7 +56,7 @@ Result<void> remember(kube::Client& client, const kube::ObjectKey& key, const st
 class Notifier final : public kube::Reconciler {
  public:
   Notifier(kube::Runtime& runtime, WorkerPool& workers, std::string home)
-      : runtime_(runtime), workers_(workers), home_(std::move(home)) {}
+      : runtime_(runtime), lanes_(workers, kNoticeLanes), home_(std::move(home)) {}
   std::string_view name() const override { return "notifications"; }
   void set_queue(kube::Queue queue) { shared_->queue = std::move(queue); }
 
@@ -102,8 +103,9 @@ class Notifier final : public kube::Reconciler {
       const std::lock_guard lock(shared_->mutex);
       if (!shared_->under_way.insert(id).second) return;
     }
-    const auto started =
-        workers_.run([shared = shared_, key, one, id, &client = runtime_.client(), &clock = runtime_.clock()] {
+    const auto started = lanes_.run(
+        one.url.substr(0, one.url.find('/', 8)),
+        [shared = shared_, key, one, id, &client = runtime_.client(), &clock = runtime_.clock()] {
           auto done = deliver(one);
           if (done.ok()) done = remember(client, key, {one.key}, {}, clock.now());
           if (!done.ok())
@@ -119,7 +121,7 @@ class Notifier final : public kube::Reconciler {
   }
 
   kube::Runtime& runtime_;
-  WorkerPool& workers_;
+  Lanes lanes_;
   const std::string home_;
   std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
 };

@@ -27,6 +27,22 @@ Result<Source> source_of(const Application& application, const Value& operation)
   return out;
 }
 
+// Was `result` made from what the spec says now? Revisions are compared as commits, not by name (HEAD, main).
+bool same_sources(const Value& result, const Value& spec) {
+  const auto bare = [](Value source) {
+    source.erase("targetRevision");
+    return source;
+  };
+  if (!result["source"].is_map()) return true;
+  if (!spec["sources"].is_list() || !result["sources"].is_list())
+    return bare(result["source"]) == bare(operation_source(Value(), spec));
+  if (spec["sources"].size() != result["sources"].size()) return false;
+  for (std::size_t i = 0; i < spec["sources"].size(); ++i) {
+    if (!(bare(result["sources"][i]) == bare(spec["sources"][i]))) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<void> Controller::operate(Run& run) {
@@ -114,7 +130,10 @@ Retry Controller::retry_of(const Run& run, const Value& state) {
 
 void Controller::consider_auto_sync(Run& run) {
   if (run.status()["operationState"]["phase"].as_string() == "Running") return;
-  const AutoSync decision = decide_auto_sync(run.application, run.status(), run.observation, run.rendered->commit);
+  // An attempt with other parameters is none.
+  const bool same = same_sources(run.status()["operationState"]["syncResult"], run.before.spec());
+  const AutoSync decision =
+      decide_auto_sync(run.application, same ? run.status() : Value(), run.observation, run.rendered->commit);
   if (!decision.error.empty()) run.conditions.push_back({"SyncError", decision.error});
   if (!decision.wanted) return;
   if (!run.windows.automated || !run.refused.empty()) return;
@@ -133,6 +152,7 @@ void Controller::consider_auto_sync(Run& run) {
   state.set("syncResult", Value{{"revision", run.rendered->commit},
                                 {"source", operation_source(operation, run.before.spec())},
                                 {"resources", Value::list()}});
+  if (run.before.spec()["sources"].is_list()) state.edit("syncResult").set("sources", run.before.spec()["sources"]);
   put(run.status(), "operationState", std::move(state));
 }
 

@@ -157,7 +157,7 @@ struct Platform {
   std::unique_ptr<kube::Client> client = api->client({.name = "test", .groups = {"system:masters"}});
   git::Repositories repositories{
       {.directory = root + "/git", .mirrors = root + "/mirrors", .own_hosts = {"localhost:8080"}}};
-  WorkerPool workers{"test", 2};
+  WorkerPool workers{"test", gitops::kGitopsThreads};
   Spans spans;
   TraceContext trace = TraceContext::start();
   std::mutex mutex;

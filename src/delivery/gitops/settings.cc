@@ -36,6 +36,8 @@ IgnoreRule rule_for(const std::string& name) {
   return rule;
 }
 
+constexpr Duration kPollMax = std::chrono::hours(8760);
+
 class Parser {
  public:
   explicit Parser(const Value& data) : data_(data) {}
@@ -54,6 +56,8 @@ class Parser {
     if (!data_["application.instanceLabelKey"].as_string().empty())
       out_.label_key = data_["application.instanceLabelKey"].str();
     kustomize();
+    out_.poll_interval = duration("timeout.reconciliation");
+    out_.poll_jitter = duration("timeout.reconciliation.jitter");
     return std::move(out_);
   }
 
@@ -92,6 +96,16 @@ class Parser {
     IgnoreRule rule = rule_for(name);
     read_ignore_fields(fields, rule);
     out_.ignore.push_back(std::move(rule));
+  }
+
+  std::optional<Duration> duration(const std::string& key) {
+    const std::string text = data_[key].str();
+    if (text.empty()) return std::nullopt;
+    const auto parsed = parse_duration(text);
+    if (parsed.ok() && parsed->count() >= 0 && *parsed <= kPollMax) return *parsed;
+    out_.errors.push_back("argocd-cm " + key + ": " +
+                          (parsed.ok() ? "must be between 0s and 8760h" : parsed.error().message));
+    return std::nullopt;
   }
 
   std::vector<Value> list(const std::string& key) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/clock.h"
 #include "core/document/value.h"
 #include "delivery/gitops/health.h"
 #include "delivery/gitops/ignore.h"
@@ -24,7 +25,9 @@ struct Settings {
   std::string label_key = "app.kubernetes.io/instance";
   std::string kustomize_build_options;        // of `kustomize build`, as parse_build_options reads them
   std::vector<Value> exclusions, inclusions;  // {apiGroups, kinds, clusters}
-  std::vector<std::string> errors;            // "resource.customizations: line 3 …": the key is left out
+  // timeout.reconciliation and its jitter: how often repositories are asked; 0: never. Unset: as the platform has it.
+  std::optional<Duration> poll_interval, poll_jitter;
+  std::vector<std::string> errors;  // "resource.customizations: line 3 …": the key is left out
 
   bool excludes(std::string_view group, std::string_view kind) const;
 };

@@ -189,6 +189,7 @@ Result<render::Rendering> Renderer::make_chart(const Source& source, const std::
   const auto others = TRY(open_refs(repositories_, refs, system_clock().monotonic() + time_max_));
   for (const auto& [name, other] : others) chart.refs[name] = other.get();
   chart.templates = &templates_;
+  chart.charts = &charts_;
   return render_helm(files, chart);
 }
 
@@ -224,6 +225,7 @@ Result<Rendered> Renderer::make(const Source& source, const std::string& commit,
     const auto others = TRY(open_refs(repositories_, refs, system_clock().monotonic() + time_max_));
     for (const auto& [name, other] : others) chart.refs[name] = other.get();
     chart.templates = &templates_;
+    chart.charts = &charts_;
     rendering = TRY(render_helm(files, chart));
   } else {
     type = "Directory";

@@ -70,6 +70,21 @@ TEST_CASE("argocd-cm that can't be read is told, and the rest of it counts") {
   CHECK(settings.tracking == Tracking::label);
 }
 
+TEST_CASE("how often repositories are asked is argocd-cm's") {
+  const Settings settings =
+      parse_settings(doc("{timeout.reconciliation: 90s, timeout.reconciliation.jitter: 0s, other: x}"));
+  CHECK(settings.poll_interval == std::chrono::seconds(90));
+  CHECK(settings.poll_jitter == Duration(0));
+  CHECK(settings.errors.empty());
+  CHECK_FALSE(parse_settings(doc("{}")).poll_interval);
+  for (const char* bad : {"soon", "-1s", "100000h"}) {
+    const Settings refused = parse_settings(Value{{"timeout.reconciliation", bad}});
+    CHECK_FALSE(refused.poll_interval);
+    REQUIRE(refused.errors.size() == 1);
+    CHECK(refused.errors[0].starts_with("argocd-cm timeout.reconciliation: "));
+  }
+}
+
 TEST_CASE("excluded kinds are left out, and inclusions leave out all others") {
   const Settings settings = parse_settings(doc(R"(
 resource.exclusions: |

@@ -135,6 +135,15 @@ TEST_CASE("a plain directory gives its manifests in order of their paths") {
   CHECK(names({.recurse = true, .exclude = "{a.json,**/d.yml}"}) == "b ");
 }
 
+TEST_CASE("Jsonnet in a plain directory is refused by name, unless it is left out") {
+  const MemorySource source({{"m/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"},
+                             {"m/b.jsonnet", "{}"},
+                             {"m/lib.libsonnet", "{}"}});
+  CHECK(directory(source, "m", {}).error().message.starts_with("m/b.jsonnet: Jsonnet is not supported"));
+  CHECK(directory(source, "m", {.exclude = "*.jsonnet"})->objects.size() == 1);
+  CHECK(directory(source, "m", {.include = "*.yaml"})->objects.size() == 1);
+}
+
 TEST_CASE("globs match as Argo CD's include and exclude") {
   struct Case {
     const char* pattern;

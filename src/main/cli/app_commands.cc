@@ -15,18 +15,6 @@
 namespace caisson::cli {
 namespace {
 
-constexpr std::string_view kUsage =
-    "caisson app list\n"
-    "caisson app get|resources|history NAME\n"
-    "caisson app diff NAME [--revision R] [--prune]\n"
-    "caisson app preview REVISION [--repo URL]\n"
-    "caisson app sync NAME [--revision R] [--prune] [--dry-run] [--force] [--resource GROUP:KIND:NAME] [--async]\n"
-    "caisson app wait NAME [--sync] [--health] [--operation] [--timeout SECONDS]\n"
-    "caisson app rollback NAME [ID] [--git] | terminate NAME | approve PLAN\n"
-    "caisson app adopt NAME [--resource GROUP:KIND:NAME] [--dry-run]\n"
-    "caisson app logs NAME [--follow] | actions NAME list|run ACTION --kind K [--resource-name N] [--param A=B]\n"
-    "caisson app create NAME --repo URL --path P --dest-namespace N | set NAME … | delete NAME [--cascade=false]\n";
-
 Result<void> read_timeout(AppArguments& arguments, const std::string& value) {
   const auto seconds = parse_int(value);
   if (!seconds || *seconds < 0) return Error{ErrorCode::bad_request, "--timeout needs seconds"};
@@ -64,6 +52,36 @@ constexpr ArgumentFlag<AppArguments> kFlags[] = {
     {"--propagation-policy", &AppArguments::propagation},
     {"-l", &AppArguments::selector},
     {"--selector", &AppArguments::selector},
+    {"--dest-name", &AppArguments::dest_name},
+    {"--helm-chart", &AppArguments::chart},
+    {"--chart", &AppArguments::chart},
+    {"--ref", &AppArguments::ref},
+    {"--release-name", &AppArguments::release_name},
+    {"--values-literal-file", &AppArguments::values_file},
+    {"--nameprefix", &AppArguments::name_prefix},
+    {"--namesuffix", &AppArguments::name_suffix},
+    {"--kustomize-namespace", &AppArguments::kustomize_namespace},
+    {"--directory-include", &AppArguments::directory_include},
+    {"--directory-exclude", &AppArguments::directory_exclude},
+    {"--revision-history-limit", &AppArguments::history_limit},
+    {"--sync-retry-limit", &AppArguments::retry_limit},
+    {"--values", nullptr, nullptr, &AppArguments::value_files},
+    {"-p", nullptr, nullptr, &AppArguments::helm_sets},
+    {"--parameter", nullptr, nullptr, &AppArguments::helm_sets},
+    {"--helm-set", nullptr, nullptr, &AppArguments::helm_sets},
+    {"--helm-set-string", nullptr, nullptr, &AppArguments::helm_strings},
+    {"--helm-set-file", nullptr, nullptr, &AppArguments::helm_files},
+    {"--kustomize-image", nullptr, nullptr, &AppArguments::images},
+    {"--kustomize-replica", nullptr, nullptr, &AppArguments::replicas},
+    {"--kustomize-common-label", nullptr, nullptr, &AppArguments::kustomize_labels},
+    {"--label", nullptr, nullptr, &AppArguments::labels},
+    {"--annotations", nullptr, nullptr, &AppArguments::annotations},
+    {"--directory-recurse", nullptr, &AppArguments::recurse},
+    {"--helm-skip-crds", nullptr, &AppArguments::skip_crds},
+    {"--helm-pass-credentials", nullptr, &AppArguments::pass_credentials},
+    {"--ignore-missing-value-files", nullptr, &AppArguments::ignore_missing_values},
+    {"--allow-empty", nullptr, &AppArguments::allow_empty},
+    {"--set-finalizer", nullptr, &AppArguments::set_finalizer},
     {"--resource", nullptr, nullptr, &AppArguments::resources},
     {"--sync-option", nullptr, nullptr, &AppArguments::sync_options},
     {"--param", nullptr, nullptr, &AppArguments::parameters},
@@ -207,22 +225,68 @@ Result<int> app_wait(const AppSession& app, const AppArguments& arguments) {
   return 0;
 }
 
+constexpr std::string_view kSpecFlags =
+    "  --repo URL --path P --revision R --helm-chart C --ref NAME --project P\n"
+    "  --dest-namespace N --dest-server URL|--dest-name NAME\n"
+    "  --sync-policy automated|none --auto-prune --self-heal --allow-empty --sync-option A=B --sync-retry-limit N\n"
+    "  --revision-history-limit N\n"
+    "  --helm-set A=B --helm-set-string A=B --helm-set-file A=FILE --values FILE --values-literal-file FILE\n"
+    "  --release-name N --helm-skip-crds --helm-pass-credentials --ignore-missing-value-files\n"
+    "  --kustomize-image IMAGE --kustomize-replica NAME=N --kustomize-namespace N --kustomize-common-label A=B\n"
+    "  --nameprefix P --namesuffix S --directory-recurse --directory-include GLOB --directory-exclude GLOB\n";
+
 struct AppCommand {
   std::string_view name;
   std::size_t words_min;
   Result<int> (*run)(const AppSession&, const AppArguments&);
+  std::string_view usage, about;  // what follows the name; no usage: another command's other name
+  std::string_view flags = {};    // more of them, a line each
 };
 constexpr AppCommand kCommands[] = {
-    {"list", 0, app_list},           {"get", 1, app_get},
-    {"resources", 1, app_resources}, {"history", 1, app_history},
-    {"wait", 1, app_wait},           {"diff", 1, app_diff},
-    {"preview", 1, app_preview},     {"sync", 1, app_sync},
-    {"rollback", 1, app_rollback},   {"adopt", 1, app_adopt},
-    {"terminate", 1, app_terminate}, {"terminate-op", 1, app_terminate},
-    {"approve", 1, app_approve},     {"actions", 2, app_actions},
-    {"create", 0, app_create},       {"set", 1, app_set},
-    {"delete", 1, app_delete},       {"logs", 1, app_logs},
+    {"list", 0, app_list, "[-o json|yaml]", "Applications, and how they are"},
+    {"get", 1, app_get, "NAME [--hard-refresh] [-o json|yaml]", "one Application and its resources"},
+    {"resources", 1, app_resources, "NAME [-o json|yaml]", "its resources"},
+    {"history", 1, app_history, "NAME [-o json|yaml]", "what was synced when, and by whom"},
+    {"diff", 1, app_diff, "NAME [--revision R] [--prune]",
+     "what a sync would change, and who changed it (ends with 1)"},
+    {"preview", 1, app_preview, "REVISION [--repo URL]", "which Applications a branch would touch, and how"},
+    {"sync", 1, app_sync,
+     "NAME [--revision R] [--prune] [--dry-run] [--force] [--resource GROUP:KIND:NAME] [--timeout SECONDS] [--async]",
+     "make it what the repository says"},
+    {"wait", 1, app_wait, "NAME [--sync] [--health] [--operation] [--timeout SECONDS]", "wait until it is so"},
+    {"rollback", 1, app_rollback, "NAME [ID] [--git] [--prune]", "back to an entry of the history, or as a commit"},
+    {"terminate", 1, app_terminate, "NAME", "end the operation that runs"},
+    {"terminate-op", 1, app_terminate, {}, {}},
+    {"approve", 1, app_approve, "PLAN", "let a sync go on that the safety catch stopped"},
+    {"adopt", 1, app_adopt, "NAME [--resource GROUP:KIND:NAME] [--dry-run]", "what differs live becomes a commit"},
+    {"logs", 1, app_logs, "NAME [--follow] [--kind K] [--group G] [--resource-name N]", "of its pods"},
+    {"actions", 2, app_actions, "NAME list|run ACTION --kind K [--resource-name N] [--param A=B]",
+     "restart, scale, promote …"},
+    {"create", 0, app_create, "NAME --repo URL --path P --dest-namespace N | -f FILE [--upsert]", "a new Application",
+     "  --label A=B --annotations A=B --set-finalizer\n"},
+    {"set", 1, app_set, "NAME [flags of create]", "change its spec"},
+    {"delete", 1, app_delete, "NAME [--cascade=false] [--propagation-policy foreground|background]",
+     "with what it made, unless --cascade=false"},
 };
+
+void print_usage(std::FILE* out) {
+  for (const AppCommand& one : kCommands) {
+    if (!one.usage.empty())
+      std::fprintf(out, "caisson app %s %s\n", std::string(one.name).c_str(), std::string(one.usage).c_str());
+  }
+  std::fprintf(out, "everywhere: -N NAMESPACE, --kubeconfig FILE, --context NAME; caisson app COMMAND --help\n");
+}
+
+void print_usage(const AppCommand& one) {
+  const bool of_spec = one.run == app_create || one.run == app_set;
+  std::printf("%s\nUsage: caisson app %s %s\n%s%s", std::string(one.about).c_str(), std::string(one.name).c_str(),
+              std::string(one.usage).c_str(), of_spec ? std::string(kSpecFlags).c_str() : "",
+              std::string(one.flags).c_str());
+}
+
+bool is_help(const std::string& word) {
+  return word == "--help" || word == "-h";
+}
 
 }  // namespace
 
@@ -278,19 +342,25 @@ Result<void> AppSession::follow(const std::string& name, int timeout_seconds,
 }
 
 Result<int> command_app(const Global& global, const std::vector<std::string>& words) {
-  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
-    std::printf("%s", std::string(kUsage).c_str());
+  if (words.empty() || is_help(words[0]) || words[0] == "help") {
+    print_usage(stdout);
     return words.empty() ? 2 : 0;
   }
   const auto command = std::find_if(std::begin(kCommands), std::end(kCommands),
                                     [&](const AppCommand& one) { return one.name == words[0]; });
   if (command == std::end(kCommands)) {
-    std::fprintf(stderr, "there is no command 'app %s'\n%s", words[0].c_str(), std::string(kUsage).c_str());
+    std::fprintf(stderr, "there is no command 'app %s'\n", words[0].c_str());
+    print_usage(stderr);
     return 2;
+  }
+  if (std::any_of(words.begin() + 1, words.end(), is_help)) {
+    print_usage(*command);
+    return 0;
   }
   const AppArguments arguments = TRY(read_app_arguments({words.begin() + 1, words.end()}));
   if (arguments.words.size() < command->words_min) {
-    std::fprintf(stderr, "app %s needs a name\n%s", words[0].c_str(), std::string(kUsage).c_str());
+    std::fprintf(stderr, "app %s needs a name\nusage: caisson app %s %s\n", words[0].c_str(), words[0].c_str(),
+                 std::string(command->usage).c_str());
     return 2;
   }
   Global where = global;

@@ -16,6 +16,12 @@ struct AppArguments {
   std::string application_ns = "argocd", output, revision, repo, path, project, dest_namespace, dest_server, file;
   std::string kind, resource_name, resource_ns, group, selector;
   std::string propagation;
+  std::string dest_name, chart, ref, release_name, values_file, name_prefix, name_suffix, kustomize_namespace;
+  std::string directory_include, directory_exclude, history_limit, retry_limit;
+  std::vector<std::string> helm_sets, helm_strings, helm_files, value_files;  // name=value; paths
+  std::vector<std::string> images, replicas, kustomize_labels, labels, annotations;
+  bool recurse = false, skip_crds = false, pass_credentials = false, ignore_missing_values = false;
+  bool allow_empty = false, set_finalizer = false;
   std::vector<std::string> resources, sync_options, parameters;  // GROUP:KIND:NAME, Name=value
   bool prune = false, dry_run = false, force = false, async = false, cascade = true, follow = false;
   bool automated = false, manual = false, auto_prune = false, self_heal = false;
@@ -23,6 +29,10 @@ struct AppArguments {
   int timeout_seconds = 0;  // 0: none
 };
 Result<AppArguments> read_app_arguments(const std::vector<std::string>& words);
+
+// What the flags of `create` and `set` say of a spec, over what is there: those of argocd. Errors: bad_request, naming
+// the flag; what reading a file gives.
+Result<void> put_flags(Value& spec, const AppArguments& arguments);
 
 // Which Application, and how to reach it.
 struct AppSession {

@@ -17,29 +17,19 @@ namespace {
 
 constexpr std::string_view kFinalizer = "resources-finalizer.argocd.argoproj.io";
 
-// What the flags say, over what is there.
-void put_flags(Value& spec, const AppArguments& arguments) {
-  Value& source = spec.edit("source");
-  if (source.is_null()) source = Value::map();
-  const auto put = [](Value& map, std::string_view key, const std::string& text) {
-    if (!text.empty()) map.set(key, text);
-  };
-  put(source, "repoURL", arguments.repo);
-  put(source, "path", arguments.path);
-  put(source, "targetRevision", arguments.revision);
-  put(spec, "project", arguments.project);
-  put(spec.edit("destination"), "namespace", arguments.dest_namespace);
-  put(spec.edit("destination"), "server", arguments.dest_server);
-  if (arguments.manual && spec["syncPolicy"].is_map()) spec.edit("syncPolicy").erase("automated");
-  if (arguments.automated) {
-    Value& automated = spec.edit({"syncPolicy", "automated"});
-    if (automated.is_null()) automated = Value::map();
+// "--label a=b" and "--annotations a=b", comma-separated as well.
+Result<void> put_metadata(kube::Object& object, std::string_view field, const std::vector<std::string>& given) {
+  for (const std::string& text : given) {
+    for (const std::string_view one : split(text, ',')) {
+      const std::size_t equals = one.find('=');
+      if (equals == 0 || equals == std::string_view::npos)
+        return Error{ErrorCode::bad_request, std::string(field) + " are NAME=VALUE, not " + std::string(one)};
+      Value& map = object.edit({"metadata", field});
+      if (!map.is_map()) map = Value::map();
+      map.set(one.substr(0, equals), std::string(one.substr(equals + 1)));
+    }
   }
-  const bool is_automated = spec["syncPolicy"]["automated"].is_map();
-  if (arguments.auto_prune && is_automated) spec.edit({"syncPolicy", "automated"}).set("prune", true);
-  if (arguments.self_heal && is_automated) spec.edit({"syncPolicy", "automated"}).set("selfHeal", true);
-  if (!arguments.sync_options.empty())
-    spec.edit("syncPolicy").set("syncOptions", Value::list_of(arguments.sync_options));
+  return {};
 }
 
 }  // namespace
@@ -57,8 +47,13 @@ Result<int> app_create(const AppSession& app, const AppArguments& arguments) {
         "spec", Value{{"project", "default"}, {"destination", Value{{"server", "https://kubernetes.default.svc"}}}});
   }
   Value spec = object.spec();
-  if (arguments.file.empty()) put_flags(spec, arguments);
+  if (arguments.file.empty()) TRY(put_flags(spec, arguments));
   object.edit().set("spec", spec);
+  std::vector<std::string> labels = arguments.labels;
+  if (!arguments.selector.empty()) labels.push_back(arguments.selector);  // -l, as argocd has it here
+  TRY(put_metadata(object, "labels", labels));
+  TRY(put_metadata(object, "annotations", arguments.annotations));
+  if (arguments.set_finalizer) object.add_finalizer(kFinalizer);
   if (object.ns().empty()) object.edit({"metadata"}).set("namespace", app.ns);
   auto made = app.session.client->create(object);
   if (!made.ok() && made.error().code == ErrorCode::already_exists && arguments.upsert) {
@@ -73,13 +68,15 @@ Result<int> app_create(const AppSession& app, const AppArguments& arguments) {
 }
 
 Result<int> app_set(const AppSession& app, const AppArguments& arguments) {
+  Result<void> refused;
   TRY(app.change(arguments.words[0], [&](kube::Object& one) {
     Value spec = one.spec();
-    put_flags(spec, arguments);
-    const bool changed = !(spec == one.spec());
-    one.edit().set("spec", std::move(spec));
+    refused = put_flags(spec, arguments);
+    const bool changed = refused.ok() && !(spec == one.spec());
+    if (changed) one.edit().set("spec", std::move(spec));
     return changed;
   }));
+  TRY(std::move(refused));
   return 0;
 }
 

@@ -38,7 +38,8 @@ Result<Arguments> read_arguments(std::string_view command, const std::vector<std
     const std::string name = word.substr(0, equals);
     const auto flag = std::find_if(known.begin(), known.end(), [&](const auto& one) { return one.name == name; });
     if (flag == known.end())
-      return Error{ErrorCode::bad_request, std::string(command) + ": flag " + name + " is not known"};
+      return Error{ErrorCode::bad_request, std::string(command) + ": flag " + name + " is not known; see caisson " +
+                                               std::string(command) + " --help"};
     if (flag->toggle) {
       out.*(flag->toggle) = equals == std::string::npos || word.substr(equals + 1) == "true";
       continue;

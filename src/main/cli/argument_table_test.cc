@@ -3,14 +3,17 @@
 
 #include <doctest/doctest.h>
 
+#include "core/document/json.h"
+#include "core/document/yaml.h"
 #include "main/cli/app_commands.h"
 #include "main/cli/proj_commands.h"
 
 namespace caisson::cli {
 
 TEST_CASE("flags of app and proj: values behind '=' or a blank, toggles, lists, arguments in between") {
-  const auto app = read_app_arguments({"web", "--revision=main", "--resource", ":Service:a", "--prune", "--cascade=false",
-                                       "--resource", "apps:Deployment:b", "--timeout", "5", "-l", "a=b", "7"});
+  const auto app =
+      read_app_arguments({"web", "--revision=main", "--resource", ":Service:a", "--prune", "--cascade=false",
+                          "--resource", "apps:Deployment:b", "--timeout", "5", "-l", "a=b", "7"});
   REQUIRE(app.ok());
   CHECK(app->words == std::vector<std::string>{"web", "7"});
   CHECK(app->revision == "main");
@@ -32,13 +35,55 @@ TEST_CASE("flags of app and proj: values behind '=' or a blank, toggles, lists, 
 }
 
 TEST_CASE("flags of app and proj: what is not known, has no value or a wrong one is refused by name") {
-  CHECK(read_app_arguments({"--nonsense"}).error().message == "app: flag --nonsense is not known");
-  CHECK(read_proj_arguments({"-z"}).error().message == "proj: flag -z is not known");
+  CHECK(read_app_arguments({"--nonsense"}).error().message ==
+        "app: flag --nonsense is not known; see caisson app --help");
+  CHECK(read_proj_arguments({"-z"}).error().message == "proj: flag -z is not known; see caisson proj --help");
   CHECK(read_app_arguments({"web", "--revision"}).error().message == "--revision needs a value");
   CHECK(read_app_arguments({"--timeout"}).error().message == "--timeout needs a value");
   CHECK(read_app_arguments({"--timeout=-1"}).error().message == "--timeout needs seconds");
   CHECK(read_app_arguments({"--timeout=soon"}).error().message == "--timeout needs seconds");
   CHECK(read_app_arguments({"--sync-policy=sometimes"}).error().message == "--sync-policy is automated or none");
+}
+
+namespace {
+
+// What `app set` makes of a spec with these flags, as JSON; or why not.
+std::string spec_with(const std::string& before, const std::vector<std::string>& flags) {
+  auto arguments = read_app_arguments(flags);
+  if (!arguments.ok()) return arguments.error().message;
+  Value spec = *yaml::read(before);
+  const auto done = put_flags(spec, *arguments);
+  return done.ok() ? json::write(spec) : done.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("flags of app create and set: what is named twice is replaced, the rest of the spec stays") {
+  CHECK(spec_with("{}", {"--repo", "r", "--helm-chart", "web", "--dest-name", "prod"}) ==
+        R"({"source":{"repoURL":"r","chart":"web"},"destination":{"name":"prod"}})");
+  CHECK(spec_with("{destination: {server: s, namespace: n}}", {"--dest-name=prod"}) ==
+        R"({"destination":{"namespace":"n","name":"prod"}})");
+  CHECK(spec_with("{source: {helm: {parameters: [{name: a, value: '1'}, {name: b, value: '2'}]}}, destination: {}}",
+                  {"--helm-set", "a=x=y", "--helm-set-string=c=3"}) ==
+        R"({"source":{"helm":{"parameters":[{"name":"a","value":"x=y"},{"name":"b","value":"2"},)"
+        R"({"name":"c","value":"3","forceString":true}]}},"destination":{}})");
+  CHECK(spec_with("{source: {kustomize: {images: ['h:5000/web:1', other]}}, destination: {}}",
+                  {"--kustomize-image", "h:5000/web:2", "--kustomize-replica=web=3", "--nameprefix", "p-"}) ==
+        R"({"source":{"kustomize":{"images":["other","h:5000/web:2"],"namePrefix":"p-","replicas":[{"name":"web",)"
+        R"("count":3}]}},"destination":{}})");
+  CHECK(
+      spec_with("{}", {"--directory-recurse", "--sync-policy=automated", "--auto-prune", "--sync-retry-limit", "7"}) ==
+      R"({"source":{"directory":{"recurse":true}},"destination":{},"syncPolicy":{"automated":{"prune":true},)"
+      R"("retry":{"limit":7}}})");
+}
+
+TEST_CASE("flags of app create and set: what makes no sense is refused by name") {
+  CHECK(spec_with("{}", {"--helm-set", "a"}) == "--helm-set is NAME=VALUE, not a");
+  CHECK(spec_with("{}", {"--kustomize-replica", "web=many"}) == "--kustomize-replica needs a number, not many");
+  CHECK(spec_with("{}", {"--revision-history-limit=-2"}) == "--revision-history-limit needs a number, not -2");
+  CHECK(spec_with("{}", {"--self-heal"}) == "--self-heal needs --sync-policy automated");
+  CHECK(spec_with("{}", {"--values-literal-file", "/nowhere"}).find("/nowhere") != std::string::npos);
+  CHECK(spec_with("{sources: [{repoURL: a}]}", {"--repo", "b"}).find("several sources") != std::string::npos);
 }
 
 }  // namespace caisson::cli

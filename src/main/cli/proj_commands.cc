@@ -230,6 +230,11 @@ Result<int> command_proj(const Global& global, const std::vector<std::string>& w
     return 2;
   }
   const auto used = command->name == two ? 2 : 1;
+  if (std::any_of(words.begin() + used, words.end(), [](const auto& one) { return one == "--help" || one == "-h"; })) {
+    std::printf("usage: caisson proj %s %s\nflags are those of argocd proj %s\n", std::string(command->name).c_str(),
+                std::string(command->words).c_str(), std::string(command->name).c_str());
+    return 0;
+  }
   const ProjArguments arguments = TRY(read_proj_arguments({words.begin() + used, words.end()}));
   const std::size_t needed = command->words.empty() ? 0 : split(command->words, ' ').size();
   if (arguments.words.size() < needed) {

@@ -108,7 +108,7 @@ class Reconcilers {
  private:
   NoSpans spans_;
   git::Repositories repositories_;
-  WorkerPool workers_{"worker", 4};
+  WorkerPool workers_{"worker", gitops::kGitopsThreads};
   kube::Runtime runtime_;
 };
 

@@ -171,7 +171,7 @@ Result<void> run_server(const Instance& instance) {
   git::RepositoriesOptions of_runs = repository_options(instance);
   of_runs.mirrors = instance.path("git/.mirrors-of-runs");
   const git::Repositories repositories_of_runs(std::move(of_runs));
-  WorkerPool workers("worker", 4);
+  WorkerPool workers("worker", 4), deliverers("gitops", gitops::kGitopsThreads);
   http::Server listeners = TRY(http::Server::start({.connections_max = 2'000, .workers = 8}));  // of Tekton's events
   const policy::Verdict verdict(policies, *client, {"system:caisson", "", {"system:masters"}, {}, {}, true});
   kube::Runtime runtime(*client, system_clock(), {.threads = 6, .crash_file = instance.path("run/server.running")});
@@ -203,7 +203,7 @@ Result<void> run_server(const Instance& instance) {
                 .node_address = instance.node_address(),
                 .repositories = &repositories_of_runs});
   gitops::add_gitops(runtime, {.repositories = repositories,
-                               .workers = workers,
+                               .workers = deliverers,
                                .spans = *spans,
                                .schema = schema,
                                .own_registry = {&blobs, &tags, {.port = ports.registry}},

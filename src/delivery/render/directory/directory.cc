@@ -28,9 +28,14 @@ Result<void> collect(const FileSource& source, const std::string& root, const st
       if (options.recurse && entry.name != ".git") TRY(collect(source, root, path, options, depth + 1, out));
       continue;
     }
-    if (!is_manifest(entry.name)) continue;
+    const bool jsonnet = entry.name.ends_with(".jsonnet");
+    if (!is_manifest(entry.name) && !jsonnet) continue;
     if (!options.exclude.empty() && glob_matches(options.exclude, path)) continue;
     if (!options.include.empty() && !glob_matches(options.include, path)) continue;
+    if (jsonnet)
+      return Error{ErrorCode::invalid, path_clean(path_join(root, path)) +
+                                           ": Jsonnet is not supported: keep what it gives in the repository, and name "
+                                           "this file in spec.source.directory.exclude"};
     out.push_back(path);
   }
   return {};

@@ -448,21 +448,32 @@ Result<void> update_dependencies(const std::string& chart, const DependencyOptio
   return update(manager, options);
 }
 
+Result<std::optional<std::vector<Dependency>>> locked_dependencies(const Chart& chart,
+                                                                   const std::vector<Dependency>& wanted,
+                                                                   std::vector<std::string>& warnings) {
+  const Value& lock = chart.files->lock;
+  if (lock.is_null()) return std::optional<std::vector<Dependency>>();
+  std::vector<Dependency> locked = locked_of(lock);
+  const std::string_view digest = lock["digest"].as_string();
+  if (dependencies_digest(wanted, locked) == digest) return std::optional(std::move(locked));
+  const bool v1 = chart.metadata.api_version == "v1";
+  if (!v1) return out_of_sync(false);
+  warnings.push_back("warning: a valid Helm v3 hash was not found. Checking against Helm v2 hash...");
+  const Value v2{{"dependencies", documents_of(chart.metadata.dependencies)}};  // Helm 2 hashed what is wanted alone
+  if ("sha256:" + sha256_hex(json::write(v2, {.escape_html = true})) != digest) return out_of_sync(true);
+  return std::optional(std::move(locked));
+}
+
 Result<void> build_dependencies(const std::string& chart, const DependencyOptions& options, const Talk& talk) {
   Manager manager(chart, options, talk);
   TRY(manager.open());
-  const Value& lock = manager.chart().files->lock;
-  if (lock.is_null()) return update(manager, options);
-  std::vector<Dependency> wanted = manager.wanted(), locked = locked_of(lock);
-  const Value v2{{"dependencies", documents_of(wanted)}};  // Helm 2 hashed what is wanted alone
-  const std::string old_digest = "sha256:" + sha256_hex(json::write(v2, {.escape_html = true}));
+  if (manager.chart().files->lock.is_null()) return update(manager, options);
+  std::vector<Dependency> wanted = manager.wanted();
   TRY(manager.name_repositories(wanted));
-  const bool v1 = manager.chart().metadata.api_version == "v1";
-  if (dependencies_digest(wanted, locked) != lock["digest"].as_string()) {
-    if (!v1) return out_of_sync(false);
-    talk.err("warning: a valid Helm v3 hash was not found. Checking against Helm v2 hash...\n");
-    if (old_digest != lock["digest"].as_string()) return out_of_sync(true);
-  }
+  std::vector<std::string> warnings;
+  auto found = locked_dependencies(manager.chart(), wanted, warnings);
+  for (const std::string& warning : warnings) talk.err(warning + "\n");
+  std::vector<Dependency> locked = *TRY(std::move(found));
   TRY(manager.check_repositories(locked));
   if (!options.skip_refresh) manager.refresh_known();
   return manager.download(locked);

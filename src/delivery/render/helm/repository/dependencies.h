@@ -2,7 +2,9 @@
 // `helm dependency`: charts/ filled with what Chart.yaml names, and Chart.lock, which says what that was. Source: Helm
 // 3.22 pkg/downloader/manager.go, internal/resolver, pkg/action/dependency.go. Blocks; one thread a chart.
 #pragma once
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/base/result.h"
 #include "delivery/render/helm/chart.h"
@@ -25,6 +27,11 @@ Result<void> build_dependencies(const std::string& chart, const DependencyOption
 // The table of `helm dependency list`, with its warnings.
 Result<std::string> list_dependencies(const std::string& chart, std::size_t column_width_max);
 
+// What the chart's lock file says; nothing without one. `wanted`: the chart's dependencies with URLs for the names of
+// repositories. Errors: "the lock file (Chart.lock) is out of sync with the dependencies file (Chart.yaml). …".
+Result<std::optional<std::vector<Dependency>>> locked_dependencies(const Chart& chart,
+                                                                   const std::vector<Dependency>& wanted,
+                                                                   std::vector<std::string>& warnings);
 // "sha256:…" of what is wanted and what was taken, by which Chart.lock is known to fit.
 std::string dependencies_digest(const std::vector<Dependency>& wanted, const std::vector<Dependency>& locked);
 

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// `caisson app create` and `set`: flags into a spec. Source: Argo CD 3.0 cmd/util/app.go.
+#include <algorithm>
+
+#include "core/base/file.h"
+#include "core/base/text.h"
+#include "main/cli/app_commands.h"
+
+namespace caisson::cli {
+namespace {
+
+void put(Value& map, std::string_view key, const std::string& text) {
+  if (!text.empty()) map.set(key, text);
+}
+
+struct Pair {
+  std::string name, value;
+};
+Result<Pair> pair_of(std::string_view flag, const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == 0 || equals == std::string::npos)
+    return Error{ErrorCode::bad_request, std::string(flag) + " is NAME=VALUE, not " + text};
+  return Pair{text.substr(0, equals), text.substr(equals + 1)};
+}
+
+Result<std::int64_t> number_of(std::string_view flag, const std::string& text) {
+  const auto number = parse_int(text);
+  if (number && *number >= -1) return *number;
+  return Error{ErrorCode::bad_request, std::string(flag) + " needs a number, not " + text};
+}
+
+// In place of the entry of that name, or last.
+void put_entry(Value& list, Value entry) {
+  if (!list.is_list()) list = Value::list();
+  Value out = Value::list();
+  bool there = false;
+  for (const Value& one : list.items()) {
+    const bool same = one["name"] == entry["name"];
+    out.push_back(same ? entry : one);
+    there |= same;
+  }
+  if (!there) out.push_back(std::move(entry));
+  list = std::move(out);
+}
+
+Result<void> put_helm(Value& source, const AppArguments& arguments) {
+  Value helm = source["helm"].is_map() ? source["helm"] : Value::map();
+  put(helm, "releaseName", arguments.release_name);
+  if (!arguments.value_files.empty()) helm.set("valueFiles", Value::list_of(arguments.value_files));
+  if (!arguments.values_file.empty()) helm.set("values", TRY(read_file(arguments.values_file)));
+  if (arguments.skip_crds) helm.set("skipCrds", true);
+  if (arguments.pass_credentials) helm.set("passCredentials", true);
+  if (arguments.ignore_missing_values) helm.set("ignoreMissingValueFiles", true);
+  for (const std::string& text : arguments.helm_sets) {
+    const Pair pair = TRY(pair_of("--helm-set", text));
+    put_entry(helm.edit("parameters"), Value{{"name", pair.name}, {"value", pair.value}});
+  }
+  for (const std::string& text : arguments.helm_strings) {
+    const Pair pair = TRY(pair_of("--helm-set-string", text));
+    put_entry(helm.edit("parameters"), Value{{"name", pair.name}, {"value", pair.value}, {"forceString", true}});
+  }
+  for (const std::string& text : arguments.helm_files) {
+    const Pair pair = TRY(pair_of("--helm-set-file", text));
+    put_entry(helm.edit("fileParameters"), Value{{"name", pair.name}, {"path", pair.value}});
+  }
+  if (!helm.empty()) source.set("helm", std::move(helm));
+  return {};
+}
+
+// What an entry of kustomize.images is about: "web" of "web=registry/web:2" and of "web:2".
+std::string_view image_name(std::string_view text) {
+  if (const std::size_t equals = text.find('='); equals != std::string_view::npos) return text.substr(0, equals);
+  const std::size_t digest = text.find('@');
+  const std::size_t slash = text.rfind('/');
+  const std::size_t colon = text.find(':', slash == std::string_view::npos ? 0 : slash);
+  return text.substr(0, std::min(digest, colon));
+}
+
+Result<void> put_kustomize(Value& source, const AppArguments& arguments) {
+  Value kustomize = source["kustomize"].is_map() ? source["kustomize"] : Value::map();
+  put(kustomize, "namePrefix", arguments.name_prefix);
+  put(kustomize, "nameSuffix", arguments.name_suffix);
+  put(kustomize, "namespace", arguments.kustomize_namespace);
+  for (const std::string& image : arguments.images) {
+    Value images = Value::list();
+    for (const Value& one : kustomize["images"].items()) {
+      if (image_name(one.as_string()) != image_name(image)) images.push_back(one);
+    }
+    images.push_back(image);
+    kustomize.set("images", std::move(images));
+  }
+  for (const std::string& text : arguments.replicas) {
+    const Pair pair = TRY(pair_of("--kustomize-replica", text));
+    put_entry(kustomize.edit("replicas"),
+              Value{{"name", pair.name}, {"count", TRY(number_of("--kustomize-replica", pair.value))}});
+  }
+  for (const std::string& text : arguments.kustomize_labels) {
+    const Pair pair = TRY(pair_of("--kustomize-common-label", text));
+    Value& labels = kustomize.edit("commonLabels");
+    if (!labels.is_map()) labels = Value::map();
+    labels.set(pair.name, pair.value);
+  }
+  if (!kustomize.empty()) source.set("kustomize", std::move(kustomize));
+  return {};
+}
+
+void put_directory(Value& source, const AppArguments& arguments) {
+  Value directory = source["directory"].is_map() ? source["directory"] : Value::map();
+  if (arguments.recurse) directory.set("recurse", true);
+  put(directory, "include", arguments.directory_include);
+  put(directory, "exclude", arguments.directory_exclude);
+  if (!directory.empty()) source.set("directory", std::move(directory));
+}
+
+Result<void> put_policy(Value& spec, const AppArguments& arguments) {
+  if (arguments.manual && spec["syncPolicy"].is_map()) spec.edit("syncPolicy").erase("automated");
+  if (arguments.automated && !spec["syncPolicy"]["automated"].is_map())
+    spec.edit({"syncPolicy", "automated"}) = Value::map();
+  const auto needs_automated = [&](bool wanted, const char* flag, const char* field) -> Result<void> {
+    if (!wanted) return {};
+    if (!spec["syncPolicy"]["automated"].is_map())
+      return Error{ErrorCode::bad_request, std::string(flag) + " needs --sync-policy automated"};
+    spec.edit({"syncPolicy", "automated"}).set(field, true);
+    return {};
+  };
+  TRY(needs_automated(arguments.auto_prune, "--auto-prune", "prune"));
+  TRY(needs_automated(arguments.self_heal, "--self-heal", "selfHeal"));
+  TRY(needs_automated(arguments.allow_empty, "--allow-empty", "allowEmpty"));
+  if (!arguments.sync_options.empty())
+    spec.edit({"syncPolicy", "syncOptions"}) = Value::list_of(arguments.sync_options);
+  if (!arguments.retry_limit.empty())
+    spec.edit({"syncPolicy", "retry", "limit"}) = TRY(number_of("--sync-retry-limit", arguments.retry_limit));
+  if (!arguments.history_limit.empty())
+    spec.set("revisionHistoryLimit", TRY(number_of("--revision-history-limit", arguments.history_limit)));
+  return {};
+}
+
+}  // namespace
+
+Result<void> put_flags(Value& spec, const AppArguments& arguments) {
+  Value source = spec["source"].is_map() ? spec["source"] : Value::map();
+  put(source, "repoURL", arguments.repo);
+  put(source, "path", arguments.path);
+  put(source, "chart", arguments.chart);
+  put(source, "ref", arguments.ref);
+  put(source, "targetRevision", arguments.revision);
+  TRY(put_helm(source, arguments));
+  TRY(put_kustomize(source, arguments));
+  put_directory(source, arguments);
+  if (!source.empty() && spec["sources"].is_list())
+    return Error{ErrorCode::bad_request, "the Application has several sources: edit it, or give -f FILE"};
+  if (!source.empty()) spec.set("source", std::move(source));
+  put(spec, "project", arguments.project);
+  Value destination = spec["destination"].is_map() ? spec["destination"] : Value::map();
+  put(destination, "namespace", arguments.dest_namespace);
+  // One of the two says which cluster.
+  if (!arguments.dest_server.empty() || !arguments.dest_name.empty()) {
+    destination.erase("server");
+    destination.erase("name");
+  }
+  put(destination, "server", arguments.dest_server);
+  put(destination, "name", arguments.dest_name);
+  spec.set("destination", std::move(destination));
+  return put_policy(spec, arguments);
+}
+
+}  // namespace caisson::cli
