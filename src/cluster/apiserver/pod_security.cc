@@ -18,7 +18,7 @@ using Names = std::vector<std::string>;
 using Texts = std::set<std::string>;
 
 // What one check refuses in a Pod.
-struct Found {
+struct Finding {
   const Value& spec;
   std::vector<Fault> faults;
 };
@@ -34,12 +34,12 @@ bool is_of_pod(const Fault& fault) {
   return fault.of == Of::pod;
 }
 
-bool has(const Found& found, Which which) {
+bool has(const Finding& found, Which which) {
   return std::any_of(found.faults.begin(), found.faults.end(), which);
 }
 
 // The names of what is in one of these lists and has such a fault, each once.
-Names names_in(const Found& found, std::initializer_list<Of> lists, Which which = is_any) {
+Names names_in(const Finding& found, std::initializer_list<Of> lists, Which which = is_any) {
   Names names;
   for (const Of of : lists) {
     std::set<std::size_t> indexes;
@@ -50,11 +50,11 @@ Names names_in(const Found& found, std::initializer_list<Of> lists, Which which 
   return names;
 }
 // Init containers first, as the reference visits them.
-Names containers(const Found& found, Which which = is_any) {
+Names containers(const Finding& found, Which which = is_any) {
   return names_in(found, {Of::init_container, Of::container, Of::ephemeral_container}, which);
 }
 
-Texts values(const Found& found, Which which = is_any) {
+Texts values(const Finding& found, Which which = is_any) {
   Texts out;
   for (const Fault& fault : found.faults)
     if (which(fault)) out.insert(fault.values.begin(), fault.values.end());
@@ -78,7 +78,7 @@ std::string containers_text(const Names& names) {
   return counted("container", names.size()) + " " + quoted(names);
 }
 // "pod and container "a"": who set something wrong.
-std::string setters_text(const Found& found, Which which = is_any) {
+std::string setters_text(const Finding& found, Which which = is_any) {
   const Names names = containers(found, which);
   if (names.empty()) return "pod";
   const bool pod = std::any_of(found.faults.begin(), found.faults.end(),
@@ -86,7 +86,7 @@ std::string setters_text(const Found& found, Which which = is_any) {
   return (pod ? "pod and " : "") + containers_text(names);
 }
 // KEY="value" of each annotation.
-Texts annotations(const Found& found) {
+Texts annotations(const Finding& found) {
   constexpr std::string_view kBefore = "metadata.annotations[";
   Texts out;
   for (const Fault& fault : found.faults)
@@ -99,14 +99,14 @@ Texts annotations(const Found& found) {
 // --- what is said about each, in the words of the reference
 
 // Types, then annotations.
-Names app_armor_profiles(const Found& found) {
+Names app_armor_profiles(const Finding& found) {
   Names all = list(values(found, [](const Fault& fault) { return fault.of != Of::annotation; }));
   const Texts of_annotations = annotations(found);
   all.insert(all.end(), of_annotations.begin(), of_annotations.end());
   return all;
 }
 
-std::string app_armor(const Found& found) {
+std::string app_armor(const Finding& found) {
   Names setters;
   if (has(found, is_of_pod)) setters.emplace_back("pod");
   if (const Names names = containers(found); !names.empty()) setters.push_back(containers_text(names));
@@ -115,37 +115,37 @@ std::string app_armor(const Found& found) {
   return join(setters, " and ") + " must not set AppArmor profile type to " + quoted(app_armor_profiles(found));
 }
 
-std::string added_capabilities(const Found& found) {
+std::string added_capabilities(const Finding& found) {
   return containers_text(containers(found)) + " must not include " + quoted(values(found)) +
          " in securityContext.capabilities.add";
 }
 
-std::string host_namespaces(const Found& found) {
+std::string host_namespaces(const Finding& found) {
   Names set;
   for (const Fault& fault : found.faults) set.push_back(fault.field.substr(std::string_view("spec.").size()) + "=true");
   return join(set, ", ");
 }
 
-std::string host_path_volumes(const Found& found) {
+std::string host_path_volumes(const Finding& found) {
   const Names names = names_in(found, {Of::volume});
   return counted("volume", names.size()) + " " + quoted(names);
 }
 
-std::string host_ports(const Found& found) {
+std::string host_ports(const Finding& found) {
   const Names names = containers(found), ports = list(values(found));
   return containers_text(names) + (names.size() == 1 ? " uses " : " use ") + counted("hostPort", ports.size()) + " " +
          join(ports, ", ");
 }
 
-std::string privileged(const Found& found) {
+std::string privileged(const Finding& found) {
   return containers_text(containers(found)) + " must not set securityContext.privileged=true";
 }
 
-std::string proc_mount(const Found& found) {
+std::string proc_mount(const Finding& found) {
   return containers_text(containers(found)) + " must not set securityContext.procMount to " + quoted(values(found));
 }
 
-std::string se_linux_options(const Found& found) {
+std::string se_linux_options(const Finding& found) {
   const Texts types = values(found, [](const Fault& fault) { return fault.field.ends_with(".type"); });
   Names data;
   if (!types.empty()) data.push_back(counted("type", types.size()) + " " + quoted(types));
@@ -157,7 +157,7 @@ std::string se_linux_options(const Found& found) {
 }
 
 // What is set wrong is told before what is not set.
-std::string seccomp(const Found& found) {
+std::string seccomp(const Finding& found) {
   if (const Texts forbidden = annotations(found); !forbidden.empty())
     return "forbidden " + counted("annotation", forbidden.size()) + " " + join(list(forbidden), ", ");
   if (has(found, is_wrong))
@@ -167,22 +167,22 @@ std::string seccomp(const Found& found) {
          " must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"";
 }
 
-std::string sysctls(const Found& found) {
+std::string sysctls(const Finding& found) {
   Names names;
   for (const Fault& fault : found.faults) names.push_back(fault.values.front());
   return join(names, ", ");
 }
 
-std::string windows_host_process(const Found& found) {
+std::string windows_host_process(const Finding& found) {
   return setters_text(found) + " must not set securityContext.windowsOptions.hostProcess=true";
 }
 
-std::string allow_privilege_escalation(const Found& found) {
+std::string allow_privilege_escalation(const Finding& found) {
   return containers_text(containers(found)) + " must set securityContext.allowPrivilegeEscalation=false";
 }
 
-std::string capabilities_restricted(const Found& found) {
-  Found adding{found.spec, {}};
+std::string capabilities_restricted(const Finding& found) {
+  Finding adding{found.spec, {}};
   for (const Fault& fault : found.faults)
     if (fault.field.ends_with(".add")) adding.faults.push_back(fault);
   const Names keeping = containers(found, [](const Fault& fault) { return fault.field.ends_with(".drop"); });
@@ -193,25 +193,25 @@ std::string capabilities_restricted(const Found& found) {
   return join(details, "; ");
 }
 
-std::string restricted_volumes(const Found& found) {
+std::string restricted_volumes(const Finding& found) {
   const Names names = names_in(found, {Of::volume});
   const Texts types = values(found);
   return counted("volume", names.size()) + " " + quoted(names) + (names.size() == 1 ? " uses " : " use ") +
          counted("restricted volume type", types.size()) + " " + quoted(types);
 }
 
-std::string run_as_non_root(const Found& found) {
+std::string run_as_non_root(const Finding& found) {
   if (has(found, is_wrong)) return setters_text(found, is_wrong) + " must not set securityContext.runAsNonRoot=false";
   return "pod or " + containers_text(containers(found)) + " must set securityContext.runAsNonRoot=true";
 }
 
-std::string run_as_user(const Found& found) {
+std::string run_as_user(const Finding& found) {
   return setters_text(found) + " must not set runAsUser=0";
 }
 
 struct Told {
   std::string_view id;  // of schema::PodSecurityCheck
-  std::string (*detail)(const Found&);
+  std::string (*detail)(const Finding&);
   int overridden_from = -1;  // the version whose restricted level says the same more strictly; -1: never
 };
 // In the order of the reference.
@@ -264,7 +264,7 @@ std::vector<PodSecurityViolation> pod_security_violations(const PodSecurityPolic
     const schema::PodSecurityCheck& check = check_of(told.id);
     if (pod.minor < check.since || (!restricted && !check.baseline)) continue;
     if (restricted && told.overridden_from >= 0 && pod.minor >= told.overridden_from) continue;
-    Found found{spec, {}};
+    Finding found{spec, {}};
     check.run(pod, found.faults);
     if (found.faults.empty()) continue;
     const std::size_t counts = told.detail == app_armor ? app_armor_profiles(found).size() : 1;

@@ -91,8 +91,8 @@ Result<void> put_kustomize(Value& source, const AppArguments& arguments) {
   }
   for (const std::string& text : arguments.replicas) {
     const Pair pair = TRY(pair_of("--kustomize-replica", text));
-    put_entry(kustomize.edit("replicas"),
-              Value{{"name", pair.name}, {"count", TRY(number_of("--kustomize-replica", pair.value))}});
+    const auto count = TRY(number_of("--kustomize-replica", pair.value));
+    put_entry(kustomize.edit("replicas"), Value{{"name", pair.name}, {"count", count}});
   }
   for (const std::string& text : arguments.kustomize_labels) {
     const Pair pair = TRY(pair_of("--kustomize-common-label", text));
