@@ -90,6 +90,7 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
   if (!forbidden.empty()) {
     write_unknown(run.status(), found->spec(), run.now);
     run.conditions.push_back({"InvalidSpecError", forbidden});
+    refuse_operation(run, "Failed", forbidden);
     return save(run);
   }
   read_annotations(run);
@@ -186,6 +187,7 @@ bool Controller::ensure_rendering(Run& run) {
   if (memory.error) {
     run.conditions.push_back({"ComparisonError", "Failed to load target state: " + memory.error->message});
     write_unknown(run.status(), run.before.spec(), run.now);
+    if (!memory.rendering) refuse_operation(run, "Error", run.conditions.back().message);
     if (memory.look_again != Duration::max()) run.retry_in(std::max<Duration>(kNotYet, *memory.look_again - now));
     return false;
   }

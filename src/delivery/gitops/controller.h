@@ -112,6 +112,7 @@ class Controller final : public kube::Reconciler {
   void finish_operation(Run& run, Value& state, std::string_view phase, const std::string& message);
   void fail_or_retry(Run& run, Value& state, const std::string& message);
   void begin_operation(Run& run);
+  void refuse_operation(Run& run, std::string_view phase, const std::string& why);
   void consider_auto_sync(Run& run);
   void note_health(Run& run);
   Result<kube::Requeue> save(Run& run);

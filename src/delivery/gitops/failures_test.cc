@@ -181,6 +181,35 @@ TEST_CASE("a project of scoped clusters alone refuses the others") {
   it.expect("shop", "InvalidSpecError", "permits only project-scoped clusters");
 }
 
+TEST_CASE("an operation that can't begin fails with the reason, and nobody waits for it") {
+  Failing it;
+  const auto ask = [&] {
+    must(kube::modify(*it.client, schema::kApplications, {"argocd", "shop"}, [](kube::Object& one) {
+      one.edit({"operation"}) = Value{{"sync", Value{{"prune", true}}}};
+      return true;
+    }));
+  };
+  const auto answered = [&](std::string_view phase, std::string_view why) {
+    return it.eventually([&] {
+      const Value app = it.application("shop");
+      const Value& state = app["status"]["operationState"];
+      return app["operation"].is_null() && state["phase"].as_string() == phase &&
+             state["message"].as_string().find(why) != std::string_view::npos;
+    });
+  };
+  it.create_application("shop", "nowhere", "");
+  it.expect("shop", "ComparisonError", "nowhere");
+  ask();
+  CHECK(answered("Error", "Failed to load target state"));
+  must(kube::modify(*it.client, schema::kApplications, {"argocd", "shop"}, [](kube::Object& one) {
+    one.edit({"spec"}).set("project", "absent");
+    return true;
+  }));
+  it.expect("shop", "InvalidSpecError", "absent");
+  ask();
+  CHECK(answered("Failed", "absent"));
+}
+
 TEST_CASE("a kind that may not be listed is told, not waited for") {
   Platform it;
   const auto nobody = it.api->client({.name = "nobody"});

@@ -90,6 +90,19 @@ void Controller::begin_operation(Run& run) {
   put(run.status(), "operationState", std::move(state));
 }
 
+// A request that can't be begun is answered all the same: whoever waits for it would wait for ever.
+void Controller::refuse_operation(Run& run, std::string_view phase, const std::string& why) {
+  const Value operation = run.after["operation"];
+  if (!operation.is_map()) return;
+  run.after.erase("operation");
+  Value state{{"operation", operation}, {"startedAt", format_time(run.now)}};
+  state.set("syncResult", Value{{"revision", ""},
+                                {"source", operation_source(operation, run.before.spec())},
+                                {"resources", Value::list()}});
+  finish_operation(run, state, phase, why);
+  put(run.status(), "operationState", std::move(state));
+}
+
 // Whether sync windows let an operation begin now (run.windows); one that has begun goes on.
 void Controller::look_at_windows(Run& run) {
   auto windows = check_windows(run.application, run.project_or_null(), run.now);

@@ -245,8 +245,8 @@ local function change(rule)
 end
 
 -- Rewrite phase: which rule it is, who is kept out, and which backend it is for. `location`: where the request is. One that speaks
--- gRPC or whose rule has guards goes on in a location of its own, and comes here again: what nginx and Lua do there for every request
--- costs those without a third of what passing them on costs.
+-- gRPC or whose rule has guards goes on in a location of its own, and comes here again: so the others pay for
+-- none of what nginx and Lua do there for every request.
 function M.route(location)
   local known = current()
   local rule = find(known, ngx.var.host, ngx.var.uri)

@@ -80,6 +80,9 @@ Result<Needs> needs_of(const std::string& path) {
   return needs;
 }
 
+// What the program opens itself when it needs it (src/main/openssl), which its file does not tell.
+constexpr const char* kOpenedOnFirstUse[] = {"libcrypto.so.3", "libssl.so.3"};
+
 // "	libc.so.6 (libc6,x86-64) => /lib/x86_64-linux-gnu/libc.so.6"
 Result<std::map<std::string, std::string>> library_paths() {
   const std::string text = TRY(run_checked({.args = {"ldconfig", "-p"}}));
@@ -109,7 +112,9 @@ Result<void> copy_program(const std::string& tree, const std::string& executable
   while (!open.empty()) {
     const std::string path = open.front();
     open.pop_front();
-    const Needs needs = TRY(needs_of(path));
+    Needs needs = TRY(needs_of(path));
+    if (path == executable)
+      needs.libraries.insert(needs.libraries.end(), std::begin(kOpenedOnFirstUse), std::end(kOpenedOnFirstUse));
     if (!needs.loader.empty() && done.insert(needs.loader).second)
       TRY(copy_into(tree, needs.loader, needs.loader, 0755));
     for (const auto& library : needs.libraries) {

@@ -167,7 +167,7 @@ Result<int> app_get(const AppSession& app, const AppArguments& arguments) {
   line("Project:", one.spec()["project"].str());
   line("Destination:", one.spec()["destination"]["namespace"].str());
   line("Repo:", source["repoURL"].str());
-  line("Target:", source["targetRevision"].str() + " " + source["path"].str());
+  line("Target:", std::string(source["targetRevision"].as_string("HEAD")) + " " + source["path"].str());
   line("Sync Status:",
        sync_painted(status["sync"]["status"].str()) + " " + status["sync"]["revision"].str().substr(0, 7));
   line("Health Status:", health_painted(status["health"]["status"].str()) + " " + status["health"]["message"].str());
@@ -331,7 +331,7 @@ Result<void> AppSession::follow(const std::string& name, int timeout_seconds,
   for (;;) {
     const std::string what = name.empty() ? "Applications" : "Application " + name;
     if (!changed.wait_until(lock, deadline, [&] { return !newest.empty() || closed; }))
-      return Error{ErrorCode::timeout, what + ": not there after " + std::to_string(timeout_seconds) + " s"};
+      return Error{ErrorCode::timeout, what + ": not yet so after " + std::to_string(timeout_seconds) + " s"};
     if (newest.empty()) return Error{ErrorCode::gone, what + ": deleted, or the watch ended"};
     const auto objects = std::exchange(newest, {});
     lock.unlock();

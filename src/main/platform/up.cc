@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -256,6 +257,19 @@ Result<void> supervise(const UpOptions& options, const Instance& instance, int r
   }
 }
 
+// What the caller's own programs left open for us, a lock for example, would be held until `down`. Ours are all marked
+// close-on-exec, so what came through an exec is known by the missing mark.
+void close_inherited() {
+  std::error_code error;
+  std::vector<int> inherited;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+    const int fd = static_cast<int>(parse_int(entry.path().filename().string()).value_or(-1));
+    const int flags = fd > STDERR_FILENO ? ::fcntl(fd, F_GETFD) : -1;
+    if (flags >= 0 && (flags & FD_CLOEXEC) == 0) inherited.push_back(fd);
+  }
+  for (const int fd : inherited) ::close(fd);
+}
+
 // The background half of `up --detach`: a new session whose output goes to the log, and a pipe that tells when all is
 // ready.
 Result<void> supervise_detached(const UpOptions& options, const Instance& instance, UniqueFd lock) {
@@ -266,6 +280,7 @@ Result<void> supervise_detached(const UpOptions& options, const Instance& instan
   if (pid < 0) return errno_error("fork");
   if (pid == 0) {
     ::setsid();
+    close_inherited();
     const std::string path = instance.path("logs/caisson.log");
     const UniqueFd log(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
     const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));

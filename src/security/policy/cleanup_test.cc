@@ -21,6 +21,7 @@ struct CleanedServer {
     add_cleanup(runtime);
     runtime.start();
     REQUIRE(runtime.wait_synced(std::chrono::seconds(10)));
+    runtime.wait_idle(std::chrono::seconds(10));  // when a policy is due is counted from its first turn
   }
   void config_map(const std::string& name, const std::string& labels = "{}") {
     server.create("{apiVersion: v1, kind: ConfigMap, metadata: {name: " + name +

@@ -89,6 +89,7 @@ class Lexer {
     if (text_.size() > kTextBytesMax)
       return Error{ErrorCode::bad_request, "query is too long: " + std::to_string(text_.size()) + " bytes, limit " +
                                                std::to_string(kTextBytesMax)};
+    if (!is_valid_utf8(text_)) return fail("invalid UTF-8 encoding");  // Go's text/scanner
     std::vector<Token> out;
     for (;;) {
       skip();
