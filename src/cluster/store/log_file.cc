@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "cluster/store/written_json.h"
 #include "core/base/file.h"
@@ -58,8 +59,12 @@ Error LogFile::failure(sqlite3* db, std::string_view doing) const {
   const bool may_recover = code == SQLITE_FULL || code == SQLITE_IOERR || code == SQLITE_BUSY ||
                            code == SQLITE_LOCKED || code == SQLITE_READONLY || code == SQLITE_CANTOPEN ||
                            code == SQLITE_NOMEM;
+  // The WAL's index wants room too, when the WAL itself has it already: SQLite calls its lack an I/O error.
+  const bool full = db && code == SQLITE_IOERR &&
+                    (sqlite3_extended_errcode(db) == SQLITE_IOERR_SHMSIZE || sqlite3_system_errno(db) == ENOSPC);
+  const char* const why = !db ? "out of memory" : full ? sqlite3_errstr(SQLITE_FULL) : sqlite3_errmsg(db);
   return Error{may_recover ? ErrorCode::unavailable : ErrorCode::internal,
-               std::string(doing) + " " + path_ + ": " + (db ? sqlite3_errmsg(db) : "out of memory")};
+               std::string(doing) + " " + path_ + ": " + why};
 }
 
 Result<void> LogFile::execute(sqlite3* db, const char* sql) const {
