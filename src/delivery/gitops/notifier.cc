@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sends what plan_notifications wants: see notifications.h.
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <set>
 
@@ -63,6 +64,7 @@ class Notifier final : public kube::Reconciler {
   Result<kube::Requeue> reconcile(const kube::ObjectKey& key) override {
     const auto application = runtime_.informer(schema::kApplications).find(key);
     const auto map = runtime_.informer(schema::kConfigMaps).find({home_, "argocd-notifications-cm"});
+    if (!application) forget_told(key, {});
     if (!application || !map) return kube::Requeue::never();
     const auto project = runtime_.informer(schema::kAppProjects).find({key.ns, application->spec()["project"].str()});
     const NotificationConfig config = parse_notifications((*map)["data"], TRY(secrets()));
@@ -71,6 +73,7 @@ class Notifier final : public kube::Reconciler {
       for (const std::string& one : *errors) log::warning("notification", {{"application", key.str()}, {"error", one}});
     }
     if (!plan.forget.empty()) TRY(remember(runtime_.client(), key, {}, plan.forget, runtime_.clock().now()));
+    forget_told(key, plan.send);
     for (const Notification& one : plan.send) send(key, one);
     return kube::Requeue::never();
   }
@@ -80,6 +83,8 @@ class Notifier final : public kube::Reconciler {
   struct Shared {
     std::mutex mutex;
     std::set<std::string> under_way;  // GUARDED_BY(mutex)
+    // By Application: what was told and stands in the annotation, which the informer may not have seen yet.
+    std::map<std::string, std::set<std::string>> told;  // GUARDED_BY(mutex)
     std::optional<kube::Queue> queue;
   };
 
@@ -97,10 +102,27 @@ class Notifier final : public kube::Reconciler {
     return out;
   }
 
+  static std::string id_of(const kube::ObjectKey& key, const Notification& one) {
+    return key.str() + " " + one.key + " " + one.body;
+  }
+
+  // What is not wanted any more was seen in the annotation.
+  void forget_told(const kube::ObjectKey& key, const std::vector<Notification>& wanted) {
+    const std::lock_guard lock(shared_->mutex);
+    const auto told = shared_->told.find(key.str());
+    if (told == shared_->told.end()) return;
+    std::erase_if(told->second, [&](const std::string& id) {
+      return std::none_of(wanted.begin(), wanted.end(), [&](const Notification& one) { return id_of(key, one) == id; });
+    });
+    if (told->second.empty()) shared_->told.erase(told);
+  }
+
   void send(const kube::ObjectKey& key, const Notification& one) {
-    const std::string id = key.str() + " " + one.key + " " + one.body;
+    const std::string id = id_of(key, one);
     {
       const std::lock_guard lock(shared_->mutex);
+      const auto told = shared_->told.find(key.str());
+      if (told != shared_->told.end() && told->second.count(id) != 0) return;
       if (!shared_->under_way.insert(id).second) return;
     }
     const auto started = lanes_.run(
@@ -112,6 +134,7 @@ class Notifier final : public kube::Reconciler {
             log::warning("notification not sent", {{"application", key.str()}, {"error", done.error().message}});
           const std::lock_guard lock(shared->mutex);
           shared->under_way.erase(id);
+          if (done.ok()) shared->told[key.str()].insert(id);
           if (!done.ok() && shared->queue) shared->queue->add_after(key, kAgain);
         });
     if (started.ok()) return;
