@@ -171,6 +171,7 @@ Result<DryRun> dry_run_of(const Flags& flags) {
 
 Result<HelmSession> connect_helm(const Flags& flags) {
   Global global;
+  global.data_dir = default_data_dir();
   global.kubeconfig = flags.text("kubeconfig");
   global.context = flags.text("kube-context");
   global.ns = flags.text("namespace");
