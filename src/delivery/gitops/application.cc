@@ -60,6 +60,7 @@ Result<std::optional<Retry>> parse_retry(const Value& value, const std::string& 
   if (!value.is_map()) return std::optional<Retry>();
   Retry out;
   out.limit = value["limit"].as_int();
+  out.refresh = value["refresh"].as_bool();
   const Value& backoff = value["backoff"];
   out.first = TRY(duration_or(backoff["duration"], out.first, field + ".backoff.duration"));
   out.most = TRY(duration_or(backoff["maxDuration"], out.most, field + ".backoff.maxDuration"));
@@ -76,6 +77,7 @@ Result<Application> parse_application(const kube::Object& object, std::string_vi
   out.instance = out.key.ns == home_namespace ? out.key.name : out.key.ns + "_" + out.key.name;
   out.project = spec["project"].as_string().empty() ? "default" : spec["project"].str();
   out.source = TRY(parse_sources(spec));
+  out.several_sources = !spec["sources"].empty();
   out.destination_server = spec["destination"]["server"].str();
   out.destination_name = spec["destination"]["name"].str();
   out.destination_namespace = spec["destination"]["namespace"].str();

@@ -35,6 +35,7 @@ struct Retry {
   std::int64_t limit = 0;  // below 0: for ever
   Duration first = std::chrono::seconds(5), most = std::chrono::minutes(3);
   std::int64_t factor = 2;
+  bool refresh = false;  // a retry takes what the revision names by then, not the commit of the first try
   Duration delay(std::int64_t attempt) const;  // before attempt 1, 2, …
 };
 
@@ -50,6 +51,7 @@ struct Application {
   std::string instance;  // in tracking ids: the name, or "namespace_name"
   std::string project;
   Source source;
+  bool several_sources = false;  // of spec.sources, which may hold one alone
   std::string destination_server, destination_name, destination_namespace;
   std::string destination_project;          // whose cluster that is; empty: everybody's. Clusters::find fills it in
   std::vector<std::string> signature_keys;  // its project's: with which commits have to be signed; none: need not be

@@ -11,6 +11,7 @@
 #include "delivery/gitops/application.h"
 #include "delivery/gitops/application_set.h"
 #include "delivery/gitops/compare.h"
+#include "delivery/gitops/status.h"
 #include "delivery/gitops/sync.h"
 
 namespace caisson::gitops {
@@ -158,12 +159,14 @@ class Rolling {
                   : "Application has pending changes, setting status to Waiting.";
     const Value& before = previous_[one.name()];
     const bool same = before["status"].as_string() == status;
+    const std::string commits = commits_of(one.status()["sync"]);
+    const auto revisions = split(commits, ',');
     return Value{{"application", one.name()},
                  {"status", status},
                  {"step", std::to_string(step)},
                  {"message", message},
                  {"lastTransitionTime", same ? before["lastTransitionTime"] : Value(format_time(now_))},
-                 {"targetRevisions", Value::list_of({one.status()["sync"]["revision"].str()})}};
+                 {"targetRevisions", Value::list_of({revisions.begin(), revisions.end()})}};
   }
 
   const kube::Object& set_;

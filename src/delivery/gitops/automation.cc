@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "delivery/gitops/status.h"
+
 namespace caisson::gitops {
 namespace {
 
@@ -40,7 +42,7 @@ AutoSync decide_auto_sync(const Application& application, const Value& status, c
   // A dry run and a sync of chosen resources are no attempt at a revision.
   const Value& sync = last["operation"]["sync"];
   const bool whole = !sync["dryRun"].as_bool() && sync["resources"].empty();
-  const bool attempted = whole && last["syncResult"]["revision"].as_string() == commit;
+  const bool attempted = whole && commits_of(last["syncResult"]) == commit;
   const std::string_view phase = last["phase"].as_string();
   if (attempted && phase != "Succeeded" && phase != "Running") {
     out.error = "Failed last sync attempt to " + commit + ": " + last["message"].str();
@@ -53,11 +55,13 @@ AutoSync decide_auto_sync(const Application& application, const Value& status, c
 }
 
 Value auto_operation(const Application& application, const std::string& commit) {
-  Value sync{{"revision", commit}};
+  Value sync = Value::map();
+  set_commits(sync, commit, application.several_sources);
   if (application.policy.prune) sync.set("prune", true);
   if (!application.policy.options.empty()) sync.set("syncOptions", Value::list_of(application.policy.options));
   Value retry = Value::map();
   retry.set("limit", application.policy.retry ? application.policy.retry->limit : kAutoRetryLimit);
+  if (application.policy.retry && application.policy.retry->refresh) retry.set("refresh", true);
   if (application.policy.retry) {
     const Retry& policy = *application.policy.retry;
     retry.set("backoff", Value{{"duration", format_duration(policy.first)},
@@ -78,12 +82,6 @@ Duration HealBackoff::next(Duration now) {
   ++attempts_;
   last_ = now;
   return Duration(0);
-}
-
-Value operation_source(const Value& operation, const Value& spec) {
-  const Value& source = operation["sync"]["source"];
-  if (source.is_map()) return source;
-  return spec["source"].is_map() ? spec["source"] : spec["sources"][0];
 }
 
 }  // namespace caisson::gitops

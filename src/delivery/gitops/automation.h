@@ -31,7 +31,4 @@ class HealBackoff {
   Duration last_{0};
 };
 
-// Images, names and such changed by the operation's own source (a rollback to history carries one).
-Value operation_source(const Value& operation, const Value& spec);
-
 }  // namespace caisson::gitops

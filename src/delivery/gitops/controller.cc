@@ -94,14 +94,17 @@ Result<kube::Requeue> Controller::reconcile(const kube::ObjectKey& key) {
     return save(run);
   }
   read_annotations(run);
-  if (!ensure_rendering(run)) return save(run);
+  if (!ensure_rendering(run)) {
+    if (!run.unrendered.empty()) TRY(operate_apart(run, run.unrendered));
+    return save(run);
+  }
   pick_up_trace(run);
   const Time start = runtime_.clock().now();
   run.observation =
       observe(*run.world, shared_->options.schema, run.application, *run.rendered, run.after["status"]["resources"],
               run.project_or_null(), &run.memory->observed, run.before.spec());
   if (!run.observation.complete) return kube::Requeue::after(run.world == &world_ ? kNotYet : kNotYetElsewhere);
-  if (run.after["status"]["sync"]["revision"].as_string() != run.rendered->commit) {
+  if (commits_of(run.after["status"]["sync"]) != run.rendered->commit) {
     record(run.memory->trace, "diff", key, start, runtime_.clock().now(), "");
   }
   if (run.observation.refused) run.retry_in(kRetryRefused);
@@ -187,7 +190,7 @@ bool Controller::ensure_rendering(Run& run) {
   if (memory.error) {
     run.conditions.push_back({"ComparisonError", "Failed to load target state: " + memory.error->message});
     write_unknown(run.status(), run.before.spec(), run.now);
-    if (!memory.rendering) refuse_operation(run, "Error", run.conditions.back().message);
+    if (!memory.rendering) run.unrendered = run.conditions.back().message;
     if (memory.look_again != Duration::max()) run.retry_in(std::max<Duration>(kNotYet, *memory.look_again - now));
     return false;
   }
@@ -220,7 +223,7 @@ void Controller::pick_up_trace(Run& run) {
     memory.traced_commit = commit;
     const Value& status = run.before.status();
     const bool news =
-        status["sync"]["revision"].as_string() != commit || status["operationState"]["phase"].as_string() == "Running";
+        commits_of(status["sync"]) != commit || status["operationState"]["phase"].as_string() == "Running";
     memory.trace = news ? find_trace(memory, commit) : TraceContext();
   }
   Time start, end;
@@ -306,29 +309,34 @@ std::optional<Result<RenderedPtr>> Controller::other(const Application& applicat
                                                      const std::string& revision) {
   const std::string key = revision + "\n" + source.key();
   const std::lock_guard lock(shared_->mutex);
-  const auto known = memory->others.find(key);
-  if (known != memory->others.end()) return known->second;
-  memory->others[key] = std::nullopt;
+  auto& slot = memory->others[key];
+  if (slot) return *slot;
+  slot = std::make_shared<std::optional<Result<RenderedPtr>>>();
   // A branch that a hundred Applications are asked about touches few of them: the others' objects are known.
   const RenderedPtr current = source.key() == application.source.key() ? memory->current : nullptr;
-  auto started =
-      shared_->lanes.run(source.repo_url, [shared = shared_, memory, source, revision, key, application, current] {
-        auto commit = shared->resolve(application, source, revision);
-        RenderedPtr same = commit.ok() && current ? shared->renderer.carried_over(source, *current, *commit) : nullptr;
-        Result<RenderedPtr> rendered = !commit.ok() ? Result<RenderedPtr>(commit.error())
-                                       : same       ? Result<RenderedPtr>(std::move(same))
-                                                    : shared->renderer.render(source, *commit);
-        {
-          const std::lock_guard lock(shared->mutex);
-          memory->others[key] = std::move(rendered);
-        }
-        shared->queue->add(application.key);
-      });
+  auto started = shared_->lanes.run(source.repo_url, [shared = shared_, slot, source, revision, application, current] {
+    auto commit = shared->resolve(application, source, revision);
+    RenderedPtr same = commit.ok() && current ? shared->renderer.carried_over(source, *current, *commit) : nullptr;
+    Result<RenderedPtr> rendered = !commit.ok() ? Result<RenderedPtr>(commit.error())
+                                   : same       ? Result<RenderedPtr>(std::move(same))
+                                                : shared->renderer.render(source, *commit);
+    {
+      const std::lock_guard lock(shared->mutex);
+      *slot = std::move(rendered);
+    }
+    shared->queue->add(application.key);
+  });
   if (!started.ok()) {
     memory->others.erase(key);
     return Result<RenderedPtr>(started.error());
   }
   return std::nullopt;
+}
+
+// The next operation looks anew what a branch or tag names, and at what failed.
+void Controller::forget_others(AppMemory& memory) {
+  const std::lock_guard lock(shared_->mutex);
+  memory.others.clear();
 }
 
 std::vector<kube::ObjectKey> Controller::pushed(const kube::Object& event) {

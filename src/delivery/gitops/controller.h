@@ -36,8 +36,8 @@ struct AppMemory {
   int failures = 0;                    // looks in a row that ended unavailable or with a timeout
   Time render_start{}, render_end{};   // of `current`
   bool rendered_anew = false;          // no span tells of it yet
-  std::map<std::string, std::optional<Result<RenderedPtr>>>
-      others;  // renderings for operations at other revisions; empty: under way
+  // Renderings for the operation under way, at other revisions; empty: a worker is at it.
+  std::map<std::string, std::shared_ptr<std::optional<Result<RenderedPtr>>>> others;
   // --- only the reconciler's, which never runs one key twice at once
   ObservationCache observed;
   HealBackoff heals;
@@ -97,9 +97,12 @@ class Controller final : public kube::Reconciler {
   void look(const Application& application, const std::shared_ptr<AppMemory>& memory);
   std::optional<Result<RenderedPtr>> other(const Application& application, const Source& source,
                                            const std::shared_ptr<AppMemory>& memory, const std::string& revision);
+  void forget_others(AppMemory& memory);
+  Result<RenderedPtr> target_of(Run& run, const Value& state);
   SettingsPtr settings();
   void look_at_windows(Run& run);
   void foresee(Run& run);
+  std::string refusal_of(const Observation& observation) const;
   SyncContext sync_context(const Run& run, const Rendered& rendered, const Observation& target);
   static Retry retry_of(const Run& run, const Value& state);
   Result<kube::Requeue> wait_for_confirmation(Run& run, const ResourceId& id);
@@ -108,8 +111,10 @@ class Controller final : public kube::Reconciler {
   Result<kube::Requeue> leave_resources(Run& run, const std::string& finalizer, const std::string& why);
   bool ensure_rendering(Run& run);
   Result<void> operate(Run& run);
+  Result<void> operate_apart(Run& run, const std::string& why);
   Result<void> run_operation(Run& run, Value& state);
   void finish_operation(Run& run, Value& state, std::string_view phase, const std::string& message);
+  void take_newest(Run& run, Value& state);
   void fail_or_retry(Run& run, Value& state, const std::string& message);
   void begin_operation(Run& run);
   void refuse_operation(Run& run, std::string_view phase, const std::string& why);

@@ -19,7 +19,8 @@ struct Controller::Run {
   Observation observation;
   WindowVerdict windows;
   std::vector<Condition> conditions;
-  std::string refused;  // an enforced violation of what a sync would apply; empty: none
+  std::string unrendered;  // why there is no rendering, when no worker is at one; empty: there is
+  std::string refused;     // an enforced violation of what a sync would apply; empty: none
   std::optional<Duration> again;
   Time now{};
 

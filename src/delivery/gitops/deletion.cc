@@ -47,10 +47,7 @@ Result<kube::Requeue> Controller::run_delete_hooks(Run& run, Phase phase, const 
   if (state["operation"]["initiatedBy"]["username"].as_string() != kDeletion) {
     Value operation{{"initiatedBy", Value{{"username", kDeletion}}}, {"sync", Value::map()}};
     set_operation_id(operation, run.before);
-    state = Value{{"operation", std::move(operation)},
-                  {"phase", "Running"},
-                  {"startedAt", format_time(run.now)},
-                  {"syncResult", Value{{"revision", run.rendered->commit}, {"resources", Value::list()}}}};
+    state = begun_state(operation, run.before.spec(), run.rendered->commit, run.now);
   }
   const auto outcome = TRY(run_hooks(sync_context(run, *run.rendered, run.observation), phase, state));
   state.set("message", outcome.message);

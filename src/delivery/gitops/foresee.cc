@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t kConditionsMax = 20;
 constexpr std::size_t kObjectsMax = 5'000;
+constexpr std::string_view kStopped = "sync stopped before anything was applied: ";
 constexpr Duration kLookAgain = std::chrono::seconds(15);  // policies may change and wake nobody here
 
 std::string sentence(const ResourceId& id, const ForeseenViolation& one) {
@@ -40,7 +41,7 @@ void Controller::foresee(Run& run) {
   std::size_t shown = 0;
   for (const auto& [id, one] : memory.foreseen) {
     const bool stops = one.enforced && is_written(id);
-    if (stops && run.refused.empty()) run.refused = "sync stopped before anything was applied: " + sentence(id, one);
+    if (stops && run.refused.empty()) run.refused = std::string(kStopped) + sentence(id, one);
     if (++shown <= kConditionsMax)
       run.conditions.push_back({one.enforced ? "PolicyViolationError" : "PolicyViolationWarning", sentence(id, one)});
   }
@@ -48,6 +49,19 @@ void Controller::foresee(Run& run) {
     run.conditions.push_back(
         {"PolicyViolationWarning", std::to_string(shown - kConditionsMax) + " more policy violations"});
   if (!run.refused.empty()) run.retry_in(kLookAgain);
+}
+
+// The same of what an operation deploys that is not what the spec names; empty: policies let it pass.
+std::string Controller::refusal_of(const Observation& observation) const {
+  const PreSyncVerdict& verdict = shared_->options.verdict;
+  if (!verdict.generation) return "";
+  std::size_t asked = 0;
+  for (const Resource& one : observation.resources) {
+    if (!one.desired || one.synced() || asked++ >= kObjectsMax) continue;
+    for (const ForeseenViolation& found : verdict.of(*one.desired))
+      if (found.enforced) return std::string(kStopped) + sentence(one.id, found);
+  }
+  return "";
 }
 
 }  // namespace caisson::gitops

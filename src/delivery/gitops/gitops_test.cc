@@ -284,7 +284,7 @@ TEST_CASE("only a push that touches inputs concerns an Application") {
 TEST_CASE("history keeps its limit and counts on") {
   Value status = Value::map();
   const Value state = doc("{startedAt: '2026-01-01T00:00:00Z', syncResult: {revision: c}}");
-  for (int i = 0; i < 4; ++i) write_history(status, state, Value::map(), 2, Time());
+  for (int i = 0; i < 4; ++i) write_history(status, state, 2, Time());
   CHECK(status["history"].size() == 2);
   CHECK(status["history"][1]["id"].as_int() == 3);
 }

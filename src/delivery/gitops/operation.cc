@@ -8,6 +8,8 @@
 namespace caisson::gitops {
 namespace {
 
+constexpr Duration kFirstLists = std::chrono::seconds(1);  // of kinds that only an operation's own revision has
+
 Value& put(Value& map, std::string_view key, Value value) {
   map.set(key, std::move(value));
   return map;
@@ -27,15 +29,26 @@ Result<Source> source_of(const Application& application, const Value& operation)
   return out;
 }
 
+// Does the operation that runs, or is asked for, say itself what it deploys? It needs nothing of what the spec names
+// now.
+bool has_own_target(const Value& application) {
+  const Value& state = application["status"]["operationState"];
+  const std::string_view phase = state["phase"].as_string();
+  const bool runs = phase == "Running" || phase == "Terminating";
+  if (runs && (phase == "Terminating" || !commits_of(state["syncResult"]).empty())) return true;
+  const Value& sync = (runs ? state["operation"] : application["operation"])["sync"];
+  return !commits_of(sync).empty() || sync["source"].is_map() || !sync["sources"].empty();
+}
+
 // Was `result` made from what the spec says now? Revisions are compared as commits, not by name (HEAD, main).
 bool same_sources(const Value& result, const Value& spec) {
   const auto bare = [](Value source) {
     source.erase("targetRevision");
     return source;
   };
-  if (!result["source"].is_map()) return true;
-  if (!spec["sources"].is_list() || !result["sources"].is_list())
-    return bare(result["source"]) == bare(operation_source(Value(), spec));
+  if (!result["source"].is_map() && result["sources"].empty()) return true;
+  if (spec["sources"].empty() || result["sources"].empty())
+    return spec["sources"].empty() && result["sources"].empty() && bare(result["source"]) == bare(spec["source"]);
   if (spec["sources"].size() != result["sources"].size()) return false;
   for (std::size_t i = 0; i < spec["sources"].size(); ++i) {
     if (!(bare(result["sources"][i]) == bare(spec["sources"][i]))) return false;
@@ -57,7 +70,7 @@ Result<void> Controller::operate(Run& run) {
   if (status["operationState"]["phase"].as_string() == "Running") {
     // A revision that is no longer wanted does not hold up the one that may repair it.
     const Value& state = status["operationState"];
-    const std::string revision = state["syncResult"]["revision"].str();
+    const std::string revision = commits_of(state["syncResult"]);
     if (automated(state) && !revision.empty() && revision != run.rendered->commit) {
       finish_operation(run, status.edit("operationState"), "Failed", "superseded by revision " + run.rendered->commit);
     }
@@ -67,6 +80,43 @@ Result<void> Controller::operate(Run& run) {
   if (run.status()["operationState"]["phase"].as_string() != "Running") return {};
   TRY(run_operation(run, run.status().edit("operationState")));
   write_observation(run.status(), run.before.spec(), *run.rendered, run.observation, run.now);
+  return {};
+}
+
+// What the spec names can't be rendered. A rollback and what has begun already go on with what they deploy themselves;
+// any other request is answered with `why`.
+Result<void> Controller::operate_apart(Run& run, const std::string& why) {
+  if (!has_own_target(run.after)) {
+    refuse_operation(run, "Error", why);
+    return {};
+  }
+  look_at_windows(run);
+  begin_operation(run);
+  Value state = run.after["status"]["operationState"];
+  const bool ends = state["phase"].as_string() == "Terminating";
+  if (!ends && state["phase"].as_string() != "Running") return {};
+  auto target = target_of(run, state);
+  if (target.ok() && !*target) return {};  // the worker brings us back
+  if (target.ok()) {
+    run.rendered = *target;
+    run.observation = observe(*run.world, shared_->options.schema, run.application, *run.rendered,
+                              run.after["status"]["resources"], run.project_or_null());
+    if (!run.observation.complete) {
+      run.retry_in(kFirstLists);
+      return {};
+    }
+  }
+  if (ends) {
+    if (target.ok()) TRY(terminate(sync_context(run, *run.rendered, run.observation), state));
+    finish_operation(run, state, "Failed", "Operation terminated");
+  } else if (!target.ok()) {
+    finish_operation(run, state, "Error", "ComparisonError: " + target.error().message);
+  } else {
+    foresee(run);
+    put(run.status(), "operationState", std::move(state));
+    return run_operation(run, run.status().edit("operationState"));
+  }
+  put(run.status(), "operationState", std::move(state));
   return {};
 }
 
@@ -83,11 +133,7 @@ void Controller::begin_operation(Run& run) {
   }
   run.after.erase("operation");
   set_operation_id(operation, run.before);
-  Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
-  state.set("syncResult", Value{{"revision", ""},
-                                {"source", operation_source(operation, run.before.spec())},
-                                {"resources", Value::list()}});
-  put(run.status(), "operationState", std::move(state));
+  put(run.status(), "operationState", begun_state(operation, run.before.spec(), "", run.now));
 }
 
 // A request that can't be begun is answered all the same: whoever waits for it would wait for ever.
@@ -95,10 +141,7 @@ void Controller::refuse_operation(Run& run, std::string_view phase, const std::s
   const Value operation = run.after["operation"];
   if (!operation.is_map()) return;
   run.after.erase("operation");
-  Value state{{"operation", operation}, {"startedAt", format_time(run.now)}};
-  state.set("syncResult", Value{{"revision", ""},
-                                {"source", operation_source(operation, run.before.spec())},
-                                {"resources", Value::list()}});
+  Value state = begun_state(operation, run.before.spec(), "", run.now);
   finish_operation(run, state, phase, why);
   put(run.status(), "operationState", std::move(state));
 }
@@ -161,22 +204,25 @@ void Controller::consider_auto_sync(Run& run) {
   }
   Value operation = auto_operation(run.application, run.rendered->commit);
   set_operation_id(operation, run.before);
-  Value state{{"operation", operation}, {"phase", "Running"}, {"startedAt", format_time(run.now)}};
-  state.set("syncResult", Value{{"revision", run.rendered->commit},
-                                {"source", operation_source(operation, run.before.spec())},
-                                {"resources", Value::list()}});
-  if (run.before.spec()["sources"].is_list()) state.edit("syncResult").set("sources", run.before.spec()["sources"]);
-  put(run.status(), "operationState", std::move(state));
+  put(run.status(), "operationState", begun_state(operation, run.before.spec(), run.rendered->commit, run.now));
+}
+
+// What an operation deploys; null while a worker renders it. The commit with which it began stays its own, unless it
+// follows what the spec names. Errors: what resolving and rendering give.
+Result<RenderedPtr> Controller::target_of(Run& run, const Value& state) {
+  const Source source = TRY(source_of(run.application, state["operation"]));
+  std::string revision = commits_of(state["operation"]["sync"]);
+  const std::string begun = commits_of(state["syncResult"]);
+  if (!begun.empty() && (!revision.empty() || !run.rendered)) revision = begun;
+  const bool own = source.key() == run.application.source.key();
+  if (own && run.rendered &&
+      (revision.empty() || revision == run.rendered->commit || revision == run.application.source.target_revision))
+    return run.rendered;
+  auto found = other(run.application, source, run.memory, revision.empty() ? source.target_revision : revision);
+  return found ? std::move(*found) : Result<RenderedPtr>(RenderedPtr());
 }
 
 Result<void> Controller::run_operation(Run& run, Value& state) {
-  // Not of a dry run, nor of chosen resources, with which a person may repair it; what has begun goes on.
-  const Value& asked = state["operation"]["sync"];
-  const bool whole = !asked["dryRun"].as_bool() && asked["resources"].empty();
-  if (!run.refused.empty() && whole && state["syncResult"]["resources"].empty()) {
-    finish_operation(run, state, "Failed", run.refused);
-    return {};
-  }
   if (!state["finishedAt"].is_null()) {  // between two tries
     const auto ended = parse_time(state["finishedAt"].as_string());
     const Retry retry = retry_of(run, state);
@@ -187,33 +233,31 @@ Result<void> Controller::run_operation(Run& run, Value& state) {
     }
     state.erase("finishedAt");
     state.edit("syncResult").set("resources", Value::list());
+    if (retry.refresh) take_newest(run, state);
   }
-  auto source = source_of(run.application, state["operation"]);
-  if (!source.ok()) {
-    finish_operation(run, state, "Error", source.error().message);
+  const auto found = target_of(run, state);
+  if (!found.ok()) {
+    finish_operation(run, state, "Error", "ComparisonError: " + found.error().message);
     return {};
   }
-  RenderedPtr rendered = run.rendered;
-  const std::string revision = state["operation"]["sync"]["revision"].str();
-  const bool own = source->key() == run.application.source.key();
-  if (!own ||
-      (!revision.empty() && revision != run.rendered->commit && revision != run.application.source.target_revision)) {
-    auto other_rendering =
-        other(run.application, *source, run.memory, revision.empty() ? source->target_revision : revision);
-    if (!other_rendering) return {};  // the worker brings us back
-    if (!other_rendering->ok()) {
-      finish_operation(run, state, "Error", "ComparisonError: " + other_rendering->error().message);
-      return {};
-    }
-    rendered = **other_rendering;
-  }
-  state.edit("syncResult").set("revision", rendered->commit);
+  const RenderedPtr& rendered = *found;
+  if (!rendered) return {};  // the worker brings us back
+  const bool own = rendered == run.rendered;
+  set_commits(state.edit("syncResult"), rendered->commit, !state["syncResult"]["sources"].empty());
   Observation target = run.observation;
   const auto look_again = [&] {
     return observe(*run.world, shared_->options.schema, run.application, *rendered, run.after["status"]["resources"],
                    run.project_or_null());
   };
-  if (rendered->commit != run.rendered->commit || !own) target = look_again();
+  if (!own) target = look_again();
+  // Not of a dry run, nor of chosen resources, with which a person may repair it; what has begun goes on.
+  const Value& asked = state["operation"]["sync"];
+  const bool whole = !asked["dryRun"].as_bool() && asked["resources"].empty();
+  const std::string refused = own ? run.refused : whole ? refusal_of(target) : "";
+  if (!refused.empty() && whole && state["syncResult"]["resources"].empty()) {
+    finish_operation(run, state, "Failed", refused);
+    return {};
+  }
   auto outcome = advance(sync_context(run, *rendered, target), state);
   if (!outcome.ok()) return std::move(outcome).error().in("sync " + run.application.key.str());
   if (outcome->wrote) {
@@ -234,9 +278,17 @@ Result<void> Controller::run_operation(Run& run, Value& state) {
   // A dry run and a sync of chosen resources deploy no revision.
   const Value& sync = state["operation"]["sync"];
   if (sync["dryRun"].as_bool() || !sync["resources"].empty()) return {};
-  write_history(run.status(), run.status()["operationState"], run.status()["operationState"]["syncResult"]["source"],
-                run.application.history_max, run.now);
+  write_history(run.status(), run.status()["operationState"], run.application.history_max, run.now);
   return {};
+}
+
+// retry.refresh: the next try deploys what the spec names by now.
+void Controller::take_newest(Run& run, Value& state) {
+  const bool several = !state["syncResult"]["sources"].empty();
+  set_commits(state.edit("syncResult"), "", several);
+  if (several) state.edit("syncResult").set("revision", "");
+  if (automated(state)) set_commits(state.edit({"operation", "sync"}), run.rendered->commit, several);
+  forget_others(*run.memory);
 }
 
 void Controller::fail_or_retry(Run& run, Value& state, const std::string& message) {
@@ -260,7 +312,8 @@ void Controller::finish_operation(Run& run, Value& state, std::string_view phase
   state.set("phase", phase);
   state.set("message", message);
   state.set("finishedAt", format_time(end));
-  const std::string commit = state["syncResult"]["revision"].str();
+  forget_others(*run.memory);
+  const std::string commit = commits_of(state["syncResult"]);
   const TraceContext trace = run.memory->traced_commit == commit ? run.memory->trace : TraceContext();
   if (trace.empty()) return;
   record(trace, "apply", run.application.key, run.now, end, phase == "Succeeded" ? "" : message);

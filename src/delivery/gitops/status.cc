@@ -102,9 +102,9 @@ Verdict verdict_of(const Observation& observation) {
 void write_observation(Value& status, const Value& spec, const Rendered& rendered, const Observation& observation,
                        Time now) {
   const Verdict verdict = verdict_of(observation);
-  status.set("sync", Value{{"status", verdict.sync}, {"revision", rendered.commit}, {"comparedTo", compared_to(spec)}});
-  if (const auto revisions = split(rendered.commit, ','); revisions.size() > 1)  // of several sources
-    status.edit("sync").set("revisions", Value::list_of({revisions.begin(), revisions.end()}));
+  Value sync{{"status", verdict.sync}, {"comparedTo", compared_to(spec)}};
+  set_commits(sync, rendered.commit, !spec["sources"].empty());
+  status.set("sync", std::move(sync));
   set_health(status, verdict.health, now);
   Value resources = Value::list();
   for (const Resource& resource : observation.resources) resources.push_back(entry_of(resource));
@@ -115,7 +115,8 @@ void write_observation(Value& status, const Value& spec, const Rendered& rendere
 
 void write_unknown(Value& status, const Value& spec, Time now) {
   Value sync{{"status", "Unknown"}, {"comparedTo", compared_to(spec)}};
-  if (!status["sync"]["revision"].is_null()) sync.set("revision", status["sync"]["revision"]);
+  for (const std::string_view field : {"revision", "revisions"})
+    if (!status["sync"][field].is_null()) sync.set(field, status["sync"][field]);
   status.set("sync", std::move(sync));
   if (status["health"].is_null()) set_health(status, {HealthCode::unknown, ""}, now);
 }
@@ -138,8 +139,43 @@ void write_conditions(Value& status, const std::vector<Condition>& conditions, T
     status.set("conditions", std::move(out));
 }
 
-void write_history(Value& status, const Value& operation_state, const Value& source, std::size_t history_max,
-                   Time now) {
+std::string commits_of(const Value& at) {
+  std::vector<std::string> all;
+  for (const Value& one : at["revisions"].items()) all.push_back(one.str());
+  return all.empty() ? at["revision"].str() : join(all, ",");
+}
+
+void set_commits(Value& at, const std::string& commits, bool several) {
+  at.erase(several ? "revision" : "revisions");
+  if (!several) {
+    at.set("revision", commits);
+    return;
+  }
+  const auto all = split(commits, ',');
+  at.set("revisions", commits.empty() ? Value::list() : Value::list_of({all.begin(), all.end()}));
+}
+
+Value begun_state(const Value& operation, const Value& spec, const std::string& commits, Time now) {
+  // A rollback brings the sources of its time along.
+  const Value& own =
+      operation["sync"]["source"].is_map() || !operation["sync"]["sources"].empty() ? operation["sync"] : spec;
+  const bool several = !own["sources"].empty();
+  Value result = Value::map();
+  set_commits(result, commits, several);
+  if (several) {
+    result.set("revision", "");  // the definition requires it
+    result.set("sources", own["sources"]);
+  } else {
+    result.set("source", own["source"]);
+  }
+  result.set("resources", Value::list());
+  return Value{{"operation", operation},
+               {"phase", "Running"},
+               {"startedAt", format_time(now)},
+               {"syncResult", std::move(result)}};
+}
+
+void write_history(Value& status, const Value& operation_state, std::size_t history_max, Time now) {
   if (history_max == 0) {
     status.erase("history");
     return;
@@ -147,11 +183,12 @@ void write_history(Value& status, const Value& operation_state, const Value& sou
   const Value before = status["history"];
   std::int64_t next = 0;
   for (const Value& entry : before.items()) next = std::max(next, entry["id"].as_int() + 1);
-  Value entry{{"id", next},
-              {"revision", operation_state["syncResult"]["revision"]},
-              {"deployStartedAt", operation_state["startedAt"]},
-              {"deployedAt", format_time(now)},
-              {"source", source}};
+  Value entry{{"id", next}, {"deployStartedAt", operation_state["startedAt"]}, {"deployedAt", format_time(now)}};
+  const Value& result = operation_state["syncResult"];
+  const bool several = !result["sources"].empty();
+  set_commits(entry, commits_of(result), several);
+  const char* const field = several ? "sources" : "source";
+  entry.set(field, result[field]);
   if (operation_state["operation"]["initiatedBy"].is_map())
     entry.set("initiatedBy", operation_state["operation"]["initiatedBy"]);
   Value history = Value::list();

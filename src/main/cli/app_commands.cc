@@ -10,6 +10,7 @@
 
 #include "cluster/schema/resource.h"
 #include "core/base/text.h"
+#include "delivery/gitops/status.h"
 #include "main/cli/argument_table.h"
 
 namespace caisson::cli {
@@ -110,6 +111,13 @@ std::string sync_painted(const std::string& sync) {
   return paint(sync, sync == "Synced" ? kGreen : kYellow);
 }
 
+// The commits of one source or several.
+std::string short_commits(const Value& at, std::size_t digits) {
+  std::vector<std::string> out;
+  for (const std::string_view one : split(gitops::commits_of(at), ',')) out.emplace_back(one.substr(0, digits));
+  return join(out, ",");
+}
+
 const Value& source_of(const Value& spec) {
   return spec["source"].is_map() ? spec["source"] : spec["sources"][0];
 }
@@ -168,8 +176,7 @@ Result<int> app_get(const AppSession& app, const AppArguments& arguments) {
   line("Destination:", one.spec()["destination"]["namespace"].str());
   line("Repo:", source["repoURL"].str());
   line("Target:", std::string(source["targetRevision"].as_string("HEAD")) + " " + source["path"].str());
-  line("Sync Status:",
-       sync_painted(status["sync"]["status"].str()) + " " + status["sync"]["revision"].str().substr(0, 7));
+  line("Sync Status:", sync_painted(status["sync"]["status"].str()) + " " + short_commits(status["sync"], 7));
   line("Health Status:", health_painted(status["health"]["status"].str()) + " " + status["health"]["message"].str());
   const Value& operation = status["operationState"];
   if (operation.is_map()) line("Operation:", operation["phase"].str() + " " + operation["message"].str());
@@ -198,7 +205,7 @@ Result<int> app_history(const AppSession& app, const AppArguments& arguments) {
   std::vector<std::vector<std::string>> rows;
   for (const Value& entry : one.status()["history"].items()) {
     const Value& by = entry["initiatedBy"];
-    rows.push_back({entry["id"].scalar_text(), entry["deployedAt"].str(), entry["revision"].str().substr(0, 12),
+    rows.push_back({entry["id"].scalar_text(), entry["deployedAt"].str(), short_commits(entry, 12),
                     by["automated"].as_bool() ? "automated" : by["username"].str()});
   }
   print_table({"ID", "DATE", "REVISION", "BY"}, rows);

@@ -63,7 +63,7 @@ Result<int> app_actions(const AppSession& app, const AppArguments& arguments);
 // app_git_commands.cc
 Result<int> app_adopt(const AppSession& app, const AppArguments& arguments);
 Result<int> rollback_in_git(const AppSession& app, const AppArguments& arguments, const kube::Object& object,
-                            const std::string& revision);
+                            const std::string& commits);
 // app_edit_commands.cc
 Result<int> app_create(const AppSession& app, const AppArguments& arguments);
 Result<int> app_set(const AppSession& app, const AppArguments& arguments);

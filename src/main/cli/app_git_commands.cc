@@ -240,7 +240,8 @@ Result<int> app_adopt(const AppSession& app, const AppArguments& arguments) {
 
 // A commit that brings back what the Application was rendered from at `revision`; later ones stay in the history.
 Result<int> rollback_in_git(const AppSession& app, const AppArguments& arguments, const kube::Object& object,
-                            const std::string& revision) {
+                            const std::string& commits) {
+  const std::string revision = commits.substr(0, commits.find(','));  // of the first source
   const gitops::Application application = TRY(parsed(app, object));
   const Checkout checkout = TRY(Checkout::clone(application.source));
   const std::string path = application.source.path.empty() ? "." : application.source.path;

@@ -7,6 +7,7 @@
 #include "core/base/random.h"
 #include "core/base/text.h"
 #include "delivery/gitops/actions.h"
+#include "delivery/gitops/status.h"
 #include "main/cli/app_commands.h"
 
 namespace caisson::cli {
@@ -191,7 +192,8 @@ Result<int> app_preview(const AppSession& app, const AppArguments& arguments) {
 
 Result<int> app_rollback(const AppSession& app, const AppArguments& arguments) {
   const kube::Object one = TRY(app.get(arguments.words[0]));
-  if (one.spec()["syncPolicy"]["automated"].is_map() && !arguments.in_git)
+  const Value& automated = one.spec()["syncPolicy"]["automated"];
+  if (automated.is_map() && automated["enabled"].as_bool(true) && !arguments.in_git)
     return Error{ErrorCode::invalid,
                  "rollback cannot be performed when automated sync is enabled; turn it off with: "
                  "caisson app set " +
@@ -206,11 +208,13 @@ Result<int> app_rollback(const AppSession& app, const AppArguments& arguments) {
     entry = &history[history.size() - 2];
   }
   if (!entry) return Error{ErrorCode::not_found, "there is no such deployment in the history of " + one.name()};
-  if (arguments.in_git) return rollback_in_git(app, arguments, one, (*entry)["revision"].str());
-  Value sync{{"revision", (*entry)["revision"]}};
-  if ((*entry)["source"].is_map()) sync.set("source", (*entry)["source"]);
-  if ((*entry)["sources"].is_list()) sync.set("sources", (*entry)["sources"]);
+  if (arguments.in_git) return rollback_in_git(app, arguments, one, gitops::commits_of(*entry));
+  // As upstream: what was deployed then, applied without its hooks.
+  Value sync{{"syncStrategy", Value{{"apply", Value::map()}}}};
+  for (const std::string_view field : {"revision", "revisions", "source", "sources"})
+    if (!(*entry)[field].is_null()) sync.set(field, (*entry)[field]);
   if (arguments.prune) sync.set("prune", true);
+  if (arguments.dry_run) sync.set("dryRun", true);
   const kube::Object done = TRY(run_operation(app, one.name(), sync, arguments, false));
   print_results(done.status()["operationState"]);
   return done.status()["operationState"]["phase"].as_string() == "Succeeded" || arguments.async ? 0 : 1;

@@ -63,7 +63,8 @@ SourceLabels describe_container(const metrics::ObjectLister& list, const Contain
     const auto application =
         tracking.empty() ? std::nullopt : find(list, schema::kApplications, "", tracking.substr(0, tracking.find(':')));
     if (!application) continue;
-    const std::string revision = application->status().get({"sync", "revision"}).str();
+    const Value& sync = application->status()["sync"];  // of several sources, `revisions`
+    const std::string revision = (sync["revisions"].empty() ? sync["revision"] : sync["revisions"][0]).str();
     if (!revision.empty()) metadata.push_back({"commit", revision});
     metadata.push_back({"application", application->name()});
   }
