@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kExpressionsMax = 20'000;
 constexpr int kLoadDepthMax = 50;
+constexpr std::size_t kFoundMax = 16;
 
 class NoLookups final : public Lookups {
   Result<std::optional<Value>> config_map(const std::string&, const std::string&) const override { return nothing(); }
@@ -80,7 +81,18 @@ std::vector<std::string> dotted_names(std::string_view path) {
   return names;
 }
 
+const Value* Context::FoundOnce::find(std::string_view text) const {
+  for (const auto& [expression, value] : kept_)
+    if (expression.text() == text) return &value;
+  return nullptr;
+}
+
+void Context::FoundOnce::keep(const jmespath::Expression& expression, const Value& value) {
+  if (kept_.size() < kFoundMax) kept_.emplace_back(expression, value);
+}
+
 void Context::set_path(std::string_view dotted, Value value) {
+  found_.clear();
   const auto names = dotted_names(dotted);
   Value* at = &root_;
   for (std::size_t i = 0; i + 1 < names.size(); ++i) {
@@ -92,6 +104,7 @@ void Context::set_path(std::string_view dotted, Value value) {
 }
 
 void Context::defer(const Value& entries) {
+  found_.clear();
   for (const Value& entry : entries.items()) pending_.push_back(entry);
 }
 
@@ -103,7 +116,7 @@ void Context::defer_images(const Value& object, const Value& extractors) {
 void Context::load_images() {
   if (images_of_.is_null()) return;
   Value images = images_of(std::exchange(images_of_, Value()), image_extractors_);
-  if (!images.is_null()) root_.set("images", std::move(images));
+  if (!images.is_null()) set("images", std::move(images));
 }
 
 Result<Value> Context::query(std::string_view text) {
@@ -115,6 +128,7 @@ Result<Value> Context::query(std::string_view text) {
 }
 
 Result<Value> Context::query(const jmespath::Expression& expression) {
+  if (const Value* known = found_.find(expression.text())) return *known;
   for (const std::string& name : expression.roots()) {
     if (name == "images") load_images();
     if (!pending_.empty()) TRY(load(name));
@@ -123,7 +137,8 @@ Result<Value> Context::query(const jmespath::Expression& expression) {
   if (!found.ok()) return std::move(found).error().in("JMESPath query failed");
   if (found->missing_key)
     return Error{ErrorCode::not_found, "JMESPath query failed: Unknown key \"" + *found->missing_key + "\" in path"};
-  return found->value;
+  if (expression.calls_nothing()) found_.keep(expression, found->value);
+  return std::move(found).value().value;
 }
 
 Result<void> Context::load(std::string_view name) {
@@ -145,7 +160,7 @@ Result<void> Context::load(std::string_view name) {
 
 Result<void> Context::load_entry(const Value& entry) {
   auto value = TRY(value_of(entry).in("failed to load context entry " + entry["name"].str()));
-  if (value) root_.set(entry["name"].as_string(), std::move(*value));
+  if (value) set(entry["name"].as_string(), std::move(*value));
   return {};
 }
 
