@@ -148,4 +148,8 @@ Value ValueAccess::map_from(MapEntry* entries, std::size_t count) {
   return made;
 }
 
+Value map_of(std::vector<MapEntry> entries) {
+  return ValueAccess::map_from(entries.data(), entries.size());
+}
+
 }  // namespace caisson::document
